@@ -1,0 +1,84 @@
+// Package actions is how things get out: HTTP requests, signed webhooks and
+// whole services described as data under connectors/. Each action makes one
+// attempt and says by its error whether another one could help.
+//
+// It knows the engine's contracts and the language. It must not know triggers,
+// the store, the console, or what a run does next.
+package actions
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+//go:embed connectors/*.yaml
+var connectorFiles embed.FS
+
+// action is one entry of the table: what it accepts, and what it does.
+type action struct {
+	spec workflows.ActionSpec
+	do   engine.Action
+}
+
+// table lists every built-in action. Connectors are added from their files.
+func table(log *slog.Logger, redact func(string) string) []action {
+	return []action{
+		{httpSpec("http/request", "an HTTP request", ""), httpAction{}},
+		{httpSpec("http/get", "an HTTP GET", "GET"), httpAction{"GET"}},
+		{httpSpec("http/post", "an HTTP POST", "POST"), httpAction{"POST"}},
+		{httpSpec("http/put", "an HTTP PUT", "PUT"), httpAction{"PUT"}},
+		{httpSpec("http/patch", "an HTTP PATCH", "PATCH"), httpAction{"PATCH"}},
+		{httpSpec("http/delete", "an HTTP DELETE", "DELETE"), httpAction{"DELETE"}},
+		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD"}},
+		{webhookSpec, webhookAction{}},
+		{logSpec, logAction{log, redact}},
+	}
+}
+
+// Catalog gives what workflows may name.
+func Catalog() (map[string]*workflows.ActionSpec, error) {
+	out := map[string]*workflows.ActionSpec{}
+	for _, a := range table(nil, nil) {
+		if out[a.spec.Name] != nil {
+			return nil, fmt.Errorf("action %s is there twice", a.spec.Name)
+		}
+		spec := a.spec
+		out[spec.Name] = &spec
+	}
+	files, err := fs.Glob(connectorFiles, "connectors/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("listing connectors: %w", err)
+	}
+	for _, f := range files {
+		text, err := connectorFiles.ReadFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("reading connector %s: %w", f, err)
+		}
+		c, err := workflows.ParseConnector(f, text)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range c.Specs() {
+			if out[s.Name] != nil {
+				return nil, fmt.Errorf("action %s is there twice", s.Name)
+			}
+			out[s.Name] = s
+		}
+	}
+	return out, nil
+}
+
+// Doers gives what carries actions out, by name; every connector's actions are
+// carried out by "connector".
+func Doers(log *slog.Logger, redact func(string) string) map[string]engine.Action {
+	out := map[string]engine.Action{"connector": connectorAction{}}
+	for _, a := range table(log, redact) {
+		out[a.spec.Name] = a.do
+	}
+	return out
+}

@@ -1,0 +1,134 @@
+package actions
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// connection is a project's connection with its expressions filled in.
+type connection struct {
+	name, base string
+	auth       *workflows.Auth
+	env        *workflows.Env
+	headers    map[string]any
+}
+
+// pick finds and fills the connection that a step names; "" is none.
+func pick(in engine.Input, name string) (*connection, error) {
+	if name == "" {
+		return &connection{}, nil
+	}
+	c := in.Connections[name]
+	if c == nil {
+		return nil, permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
+	}
+	out := &connection{name: name, auth: c.Auth, env: secretsEnv(in)}
+	base, err := c.BaseURL.Render(out.env, workflows.FillPlain)
+	if err != nil {
+		return nil, permanent("invalid_connection", "connection %s: base_url: %v", name, err)
+	}
+	out.base = text(base)
+	h, err := c.Headers.Render(out.env, workflows.FillNonempty)
+	if err != nil {
+		return nil, permanent("invalid_connection", "connection %s: headers: %v", name, err)
+	}
+	out.headers, _ = h.(map[string]any)
+	return out, nil
+}
+
+// secretsEnv lets a connection read the secrets that connections name.
+func secretsEnv(in engine.Input) *workflows.Env {
+	values := map[string]any{}
+	for _, c := range in.Connections {
+		for _, n := range c.SecretNames() {
+			if v, ok := in.Secret(n); ok {
+				values[n] = v
+			}
+		}
+	}
+	return &workflows.Env{Names: workflows.Names{"secrets": values}}
+}
+
+// resolve joins a path to the base, and adds query parameters. A full URL is
+// taken with a connection only when it goes to the connection's own host: its
+// credential must not leave for another one.
+func (c *connection) resolve(raw string, query any) (string, error) {
+	if c.base != "" {
+		base, err := target(c.base)
+		if err != nil {
+			return "", permanent("invalid_connection", "connection %s: base_url is no http URL", c.name)
+		}
+		if strings.HasPrefix(raw, "/") && !strings.HasPrefix(raw, "//") {
+			raw = strings.TrimRight(base.String(), "/") + raw
+		} else if u, err := target(raw); err != nil {
+			return "", err
+		} else if u.Host != base.Host || u.Scheme != base.Scheme {
+			return "", permanent("invalid_request", "connection %s is for %s, and its credential is not sent elsewhere", c.name, base.Host)
+		}
+	}
+	return addQuery(raw, query)
+}
+
+// apply sets the connection's headers and credential.
+func (c *connection) apply(o *order) error {
+	for k, v := range c.headers {
+		if err := setHeader(o.header, k, v); err != nil {
+			return err
+		}
+	}
+	return applyAuth(o, c.auth, c.env, c.name)
+}
+
+// applyAuth renders a written auth: with the given names.
+func applyAuth(o *order, a *workflows.Auth, env *workflows.Env, name string) error {
+	if a == nil {
+		return nil
+	}
+	fill := func(v *workflows.Value) (string, error) {
+		x, err := v.Render(env, workflows.FillNonempty)
+		if err != nil || x == nil || text(x) == "" {
+			return "", permanent("no_credential", "connection %s: its credential is not set", name)
+		}
+		return text(x), nil
+	}
+	var m map[string]any
+	switch {
+	case a.Bearer != nil:
+		s, err := fill(a.Bearer)
+		if err != nil {
+			return err
+		}
+		m = map[string]any{"bearer": s}
+	case a.BasicUser != nil:
+		user, err := fill(a.BasicUser)
+		if err != nil {
+			return err
+		}
+		password := ""
+		if a.BasicPassword != nil {
+			if password, err = fill(a.BasicPassword); err != nil {
+				return err
+			}
+		}
+		m = map[string]any{"basic": map[string]any{"user": user, "password": password}}
+	case a.HeaderName != "":
+		s, err := fill(a.HeaderValue)
+		if err != nil {
+			return err
+		}
+		m = map[string]any{"header": map[string]any{"name": a.HeaderName, "value": s}}
+	case a.QueryName != "":
+		s, err := fill(a.QueryValue)
+		if err != nil {
+			return err
+		}
+		m = map[string]any{"query": map[string]any{"name": a.QueryName, "value": s}}
+	}
+	if o.header == nil {
+		o.header = http.Header{}
+	}
+	return authHeaders(o, m)
+}

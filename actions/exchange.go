@@ -1,0 +1,271 @@
+package actions
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// order is one HTTP request to make.
+type order struct {
+	method, url string
+	header      http.Header
+	body        []byte
+	redirects   int
+	// limit is how many bytes of the answer are kept.
+	limit int64
+	// parse is auto, json, text or base64.
+	parse string
+}
+
+// reply is what came back.
+type reply struct {
+	status  int
+	headers map[string]any
+	body    any
+	url     string
+	took    time.Duration
+	header  http.Header
+}
+
+// names gives a reply as response in connectors and as a step's output.
+func (r *reply) names() map[string]any {
+	return map[string]any{"status": r.status, "headers": r.headers, "body": r.body}
+}
+
+// reserved headers belong to the transport; set by a template they could smuggle
+// a second request.
+var reserved = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Upgrade": true, "Te": true, "Trailer": true, "Keep-Alive": true, "Proxy-Connection": true}
+
+// permanent is an error that no repetition helps.
+func permanent(code, format string, args ...any) error {
+	return &plan.Error{Message: fmt.Sprintf(format, args...), Code: code}
+}
+
+func setHeader(h http.Header, name string, v any) error {
+	text, err := workflows.Text(v)
+	if err != nil {
+		return permanent("invalid_request", "header %s: %v", name, err)
+	}
+	canonical := http.CanonicalHeaderKey(name)
+	if reserved[canonical] {
+		return permanent("invalid_request", "header %s belongs to the transport and cannot be set", name)
+	}
+	if !validHeader(name, text) {
+		return permanent("invalid_request", "header %s holds a line break or another character that headers cannot carry", clipName(name))
+	}
+	h.Set(canonical, text)
+	return nil
+}
+
+func clipName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// validHeader is the grammar of RFC 9110, 5.1 and 5.5.
+func validHeader(name, value string) bool {
+	if name == "" {
+		return false
+	}
+	for _, r := range name {
+		if r <= 0x20 || r >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?={}`, r) {
+			return false
+		}
+	}
+	for i := 0; i < len(value); i++ {
+		if c := value[i]; c < 0x20 && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// target checks a URL: only http and https, a host, no user and password.
+func target(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, permanent("invalid_request", "the URL cannot be read")
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return nil, permanent("invalid_request", "the URL must begin with http:// or https://")
+	}
+	if u.Host == "" || u.Hostname() == "" {
+		return nil, permanent("invalid_request", "the URL has no host")
+	}
+	if u.User != nil {
+		return nil, permanent("invalid_request", "the URL holds a user name; use auth: instead")
+	}
+	u.Fragment = ""
+	return u, nil
+}
+
+// send makes the request. Errors say whether the other side can have seen it.
+func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
+	if _, err := target(o.url); err != nil {
+		return nil, err
+	}
+	sent := false
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent = true }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), o.method, o.url, bytes.NewReader(o.body))
+	if err != nil {
+		return nil, permanent("invalid_request", "the request cannot be made: %v", err)
+	}
+	if len(o.body) == 0 {
+		req.Body, req.ContentLength = http.NoBody, 0
+	}
+	req.Header = o.header
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", "Hookloom")
+	}
+	if o.redirects > 0 {
+		c := *client
+		c.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
+			if len(via) > o.redirects {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		}
+		client = &c
+	}
+	began := time.Now()
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, networkError(err, sent)
+	}
+	defer resp.Body.Close()
+	return read(resp, o, began)
+}
+
+func networkError(err error, sent bool) error {
+	if errors.Is(err, egress.ErrRefused) {
+		return &plan.Error{Message: err.Error(), Code: "address_not_allowed"}
+	}
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err // without the URL, which may hold what was inserted
+	}
+	e := &plan.Error{Message: "no answer: " + err.Error(), Code: "network", Retryable: true}
+	if sent {
+		return errors.Join(e, engine.ErrUnanswered)
+	}
+	return e
+}
+
+func read(resp *http.Response, o order, began time.Time) (*reply, error) {
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, o.limit+1))
+	if err != nil {
+		return nil, errors.Join(&plan.Error{Message: "the answer broke off: " + err.Error(), Code: "network", Status: resp.StatusCode, Retryable: true}, engine.ErrUnanswered)
+	}
+	r := &reply{status: resp.StatusCode, headers: map[string]any{}, url: resp.Request.URL.Redacted(), took: time.Since(began), header: resp.Header}
+	for k, v := range resp.Header {
+		r.headers[strings.ToLower(k)] = strings.ToValidUTF8(strings.Join(v, ", "), "\ufffd")
+	}
+	if int64(len(raw)) > o.limit {
+		if resp.StatusCode >= 300 {
+			raw = raw[:o.limit]
+			r.body = strings.ToValidUTF8(string(raw), "\ufffd")
+			return r, nil
+		}
+		return nil, permanent("too_large", "the answer is larger than %d bytes; max_response allows more", o.limit)
+	}
+	if r.body, err = decode(resp.Header.Get("Content-Type"), o.parse, raw); err != nil {
+		if resp.StatusCode < 300 {
+			return nil, permanent("bad_answer", "the answer is no JSON: %v", err)
+		}
+		r.body = strings.ToValidUTF8(string(raw), "\ufffd")
+	}
+	return r, nil
+}
+
+func decode(contentType, parse string, raw []byte) (any, error) {
+	switch parse {
+	case "base64":
+		return base64.StdEncoding.EncodeToString(raw), nil
+	case "text":
+		return strings.ToValidUTF8(string(raw), "\ufffd"), nil
+	case "json":
+		if len(bytes.TrimSpace(raw)) == 0 {
+			return nil, nil
+		}
+		return workflows.DecodeJSON(raw)
+	}
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	if strings.Contains(contentType, "json") || contentType == "" {
+		if v, err := workflows.DecodeJSON(raw); err == nil {
+			return v, nil
+		}
+	}
+	if !utf8.Valid(raw) {
+		return base64.StdEncoding.EncodeToString(raw), nil
+	}
+	return string(raw), nil
+}
+
+// judge turns a status outside of what is accepted into an error.
+func judge(r *reply, accepted func(int) bool) error {
+	if accepted(r.status) {
+		return nil
+	}
+	e := &plan.Error{Message: fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status)), Code: "http_status", Status: r.status, Retryable: worthRetry(r.status),
+		Details: r.names(), RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now())}
+	if r.status >= 300 && r.status < 400 {
+		e.Message += "; redirects are not followed unless redirects: says so"
+	}
+	return e
+}
+
+// worthRetry: the other side may answer differently soon.
+func worthRetry(status int) bool {
+	switch status {
+	case 408, 425, 429:
+		return true
+	case 501, 505:
+		return false
+	}
+	return status >= 500
+}
+
+func success(status int) bool { return status >= 200 && status < 300 }
+
+// retryAfter reads seconds or an HTTP date (RFC 9110, 10.2.3), within a second
+// and a day; what cannot be read counts as absent.
+func retryAfter(text string, now time.Time) time.Duration {
+	if text == "" {
+		return 0
+	}
+	d := time.Duration(0)
+	if n, err := strconv.Atoi(strings.TrimSpace(text)); err == nil {
+		if n > 86400 {
+			n = 86400
+		}
+		d = time.Duration(n) * time.Second
+	} else if t, err := http.ParseTime(text); err == nil {
+		d = t.Sub(now)
+	}
+	if d <= 0 {
+		return 0
+	}
+	return min(max(d, time.Second), 24*time.Hour)
+}

@@ -1,0 +1,272 @@
+package actions
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// defaultMaxResponse is how much of an answer is kept, in bytes.
+const defaultMaxResponse = 1 << 20
+
+func httpSpec(name, help, method string) workflows.ActionSpec {
+	s := workflows.ActionSpec{Name: name, Help: help, Leaves: true, SafeMethods: method == "", Safe: method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE",
+		Example: map[string]any{"status": 200, "headers": map[string]any{}, "body": map[string]any{}, "url": "", "duration_ms": 0}}
+	s.Inputs = []workflows.ActionInput{
+		{Name: "url", Type: "string", Required: true, Help: "where to; a path when connection: has a base_url", Fill: workflows.FillURL},
+		{Name: "query", Type: "object", Help: "parameters added to the URL"},
+		{Name: "headers", Type: "object", Fill: workflows.FillNonempty},
+		{Name: "body", Type: "any", Help: "sent as JSON"},
+		{Name: "form", Type: "object", Help: "sent as a form"},
+		{Name: "text", Type: "string", Help: "sent as plain text"},
+		{Name: "raw", Type: "string", Help: "base64 of the bytes to send"},
+		{Name: "auth", Type: "object", Help: "bearer, basic or header"},
+		{Name: "connection", Type: "string", Help: "a connection of hookloom.yaml"},
+		{Name: "idempotency_key", Type: "string", Help: "Idempotency-Key; the run's own by default", Fill: workflows.FillNonempty},
+		{Name: "accept", Type: "any", Help: "statuses that count as success, such as [200, 404] or 200-299"},
+		{Name: "parse", Type: "string", Words: []string{"auto", "json", "text", "base64"}},
+		{Name: "max_response", Type: "size", Help: "1MiB by default"},
+		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
+	}
+	if method == "" {
+		s.Inputs = append(s.Inputs, workflows.ActionInput{Name: "method", Type: "string", Help: "GET by default", Words: []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}})
+	}
+	return s
+}
+
+// httpAction is http/request, or with a method one of its short forms.
+type httpAction struct{ method string }
+
+// Do implements engine.Action.
+func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
+	o, accepted, err := a.order(in)
+	if err != nil {
+		return nil, err
+	}
+	r, err := send(ctx, in.Client, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := judge(r, accepted); err != nil {
+		return nil, err
+	}
+	return map[string]any{"status": r.status, "headers": r.headers, "body": r.body, "url": r.url, "duration_ms": int(r.took.Milliseconds())}, nil
+}
+
+func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
+	o := order{method: a.method, header: http.Header{}, limit: defaultMaxResponse, parse: "auto"}
+	if m, ok := in.With["method"].(string); ok && a.method == "" {
+		o.method = strings.ToUpper(m)
+	}
+	if o.method == "" {
+		o.method = http.MethodGet
+	}
+	if p, ok := in.With["parse"].(string); ok {
+		o.parse = p
+	}
+	if n, ok := in.With["redirects"].(int); ok {
+		o.redirects = max(0, min(n, 10))
+	}
+	if s, ok := in.With["max_response"].(string); ok {
+		n, err := workflows.ParseSize(s)
+		if err != nil {
+			return o, nil, permanent("invalid_request", "max_response: %v", err)
+		}
+		o.limit = min(n, workflows.MaxValueSize)
+	}
+	accepted, err := acceptance(in.With["accept"])
+	if err != nil {
+		return o, nil, err
+	}
+	conn, err := pick(in, text(in.With["connection"]))
+	if err != nil {
+		return o, nil, err
+	}
+	if o.url, err = conn.resolve(text(in.With["url"]), in.With["query"]); err != nil {
+		return o, nil, err
+	}
+	if err := conn.apply(&o); err != nil {
+		return o, nil, err
+	}
+	if err := a.content(&o, in.With); err != nil {
+		return o, nil, err
+	}
+	return o, accepted, a.headers(&o, in)
+}
+
+// headers sets the step's own headers last, so that they win.
+func (a httpAction) headers(o *order, in engine.Input) error {
+	key := in.Key
+	if k, ok := in.With["idempotency_key"].(string); ok {
+		key = k
+	}
+	if o.method != http.MethodGet && o.method != http.MethodHead && o.method != http.MethodOptions {
+		if err := setHeader(o.header, "Idempotency-Key", key); err != nil {
+			return err
+		}
+	}
+	if m, ok := in.With["auth"].(map[string]any); ok {
+		if err := authHeaders(o, m); err != nil {
+			return err
+		}
+	}
+	h, _ := in.With["headers"].(map[string]any)
+	for k, v := range h {
+		if err := setHeader(o.header, k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func authHeaders(o *order, m map[string]any) error {
+	for kind, v := range m {
+		switch kind {
+		case "bearer":
+			return setHeader(o.header, "Authorization", "Bearer "+text(v))
+		case "basic":
+			b, _ := v.(map[string]any)
+			return setHeader(o.header, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(text(b["user"])+":"+text(b["password"]))))
+		case "header", "api_key":
+			h, _ := v.(map[string]any)
+			return setHeader(o.header, text(h["name"]), h["value"])
+		case "query":
+			q, _ := v.(map[string]any)
+			var err error
+			o.url, err = addQuery(o.url, map[string]any{text(q["name"]): q["value"]})
+			return err
+		default:
+			return permanent("invalid_request", "auth %q is not known: bearer, basic, header or query", kind)
+		}
+	}
+	return nil
+}
+
+// content encodes the one body that is given.
+func (a httpAction) content(o *order, with map[string]any) error {
+	n := 0
+	for _, k := range []string{"body", "form", "text", "raw"} {
+		if with[k] != nil {
+			n++
+		}
+	}
+	if n > 1 {
+		return permanent("invalid_request", "body, form, text and raw exclude each other")
+	}
+	var err error
+	switch {
+	case with["form"] != nil:
+		form := url.Values{}
+		if err = addValues(form, with["form"]); err == nil {
+			o.body = []byte(form.Encode())
+		}
+		o.header.Set("Content-Type", "application/x-www-form-urlencoded")
+	case with["text"] != nil:
+		o.body = []byte(text(with["text"]))
+		o.header.Set("Content-Type", "text/plain; charset=utf-8")
+	case with["raw"] != nil:
+		if o.body, err = base64.StdEncoding.DecodeString(text(with["raw"])); err != nil {
+			err = permanent("invalid_request", "raw is no base64")
+		}
+		o.header.Set("Content-Type", "application/octet-stream")
+	case with["body"] != nil:
+		err = jsonBody(o, with["body"])
+	}
+	return err
+}
+
+func jsonBody(o *order, v any) error {
+	b, err := workflows.EncodeJSON(v)
+	if err != nil {
+		return permanent("invalid_request", "body: %v", err)
+	}
+	o.body = b
+	o.header.Set("Content-Type", "application/json")
+	return nil
+}
+
+func addValues(to url.Values, v any) error {
+	m, _ := v.(map[string]any)
+	for k, e := range m {
+		list, ok := e.([]any)
+		if !ok {
+			list = []any{e}
+		}
+		for _, x := range list {
+			if x == nil {
+				continue
+			}
+			s, err := workflows.Text(x)
+			if err != nil {
+				return permanent("invalid_request", "%s: %v", k, err)
+			}
+			to.Add(k, s)
+		}
+	}
+	return nil
+}
+
+func addQuery(raw string, query any) (string, error) {
+	if query == nil {
+		return raw, nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", permanent("invalid_request", "the URL cannot be read")
+	}
+	q := u.Query()
+	if err := addValues(q, query); err != nil {
+		return "", err
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+// acceptance reads accept: 200, "200-299", or a list of them.
+func acceptance(v any) (func(int) bool, error) {
+	if v == nil {
+		return success, nil
+	}
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	type span struct{ from, to int }
+	var spans []span
+	for _, x := range list {
+		s := text(x)
+		lo, hi, isRange := strings.Cut(s, "-")
+		from, err := strconv.Atoi(strings.TrimSpace(lo))
+		to := from
+		if err == nil && isRange {
+			to, err = strconv.Atoi(strings.TrimSpace(hi))
+		}
+		if err != nil || from < 100 || to > 599 || to < from {
+			return nil, permanent("invalid_request", "accept: %q is no status; write 200, 404 or 200-299", s)
+		}
+		spans = append(spans, span{from, to})
+	}
+	return func(status int) bool {
+		for _, s := range spans {
+			if status >= s.from && status <= s.to {
+				return true
+			}
+		}
+		return false
+	}, nil
+}
+
+func text(v any) string {
+	s, err := workflows.Text(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return s
+}

@@ -1,0 +1,42 @@
+package actions
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+var logSpec = workflows.ActionSpec{Name: "log", Help: "a line in the server's log", Inputs: []workflows.ActionInput{
+	{Name: "message", Type: "string", Required: true, Help: "the line"},
+	{Name: "level", Type: "string", Words: []string{"debug", "info", "warn", "error"}},
+	{Name: "fields", Type: "object"},
+}}
+
+// logAction is log. It leaves nothing outside of the process, so it needs no
+// attempt on record before it acts.
+type logAction struct {
+	log    *slog.Logger
+	redact func(string) string
+}
+
+// Do implements engine.Action.
+func (a logAction) Do(ctx context.Context, in engine.Input) (any, error) {
+	level := slog.LevelInfo
+	if s, ok := in.With["level"].(string); ok {
+		if err := level.UnmarshalText([]byte(s)); err != nil {
+			return nil, permanent("invalid_input", "level %q is not known", s)
+		}
+	}
+	attrs := []slog.Attr{slog.String("run", in.Run.String()), slog.String("step", in.Path)}
+	if f, ok := in.With["fields"].(map[string]any); ok {
+		b, err := workflows.EncodeJSON(f)
+		if err != nil {
+			return nil, permanent("invalid_input", "fields: %v", err)
+		}
+		attrs = append(attrs, slog.String("fields", a.redact(string(b))))
+	}
+	a.log.LogAttrs(ctx, level, a.redact(text(in.With["message"])), attrs...)
+	return nil, nil
+}

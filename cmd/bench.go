@@ -1,0 +1,418 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/spf13/cobra"
+)
+
+type benchOptions struct {
+	connections, rounds int
+	duration            time.Duration
+	rate                int
+	dir, profile        string
+}
+
+func (a *app) benchCmd() *cobra.Command {
+	var o benchOptions
+	c := &cobra.Command{Use: "bench", Short: "Measure this engine on this machine, beside a bare handler", Args: cobra.NoArgs,
+		Long: `Loads three servers in turn with signed deliveries over loopback, round by round
+in one process, and prints throughput, latency, and ratios:
+
+  a  bare      a net/http handler that reads, verifies the HMAC and answers
+  b  accept    Hookloom: verify, drop duplicates, store durably, answer
+  c  whole     Hookloom: a rule and two steps more, one of them an HTTP call to a
+               local sink, every attempt on record
+
+Load, server and sink share the machine's cores, so the ratios say more than the
+figures. Nothing is asserted; a slow machine gives small figures.`,
+		RunE: func(c *cobra.Command, _ []string) error { return a.bench(c.Context(), o) }}
+	f := c.Flags()
+	f.IntVar(&o.connections, "connections", 64, "connections of the load")
+	f.DurationVar(&o.duration, "duration", 3*time.Second, "of the load in each round")
+	f.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
+	f.IntVar(&o.rate, "rate", 0, "deliveries a second, evenly spaced; 0 for as many as go")
+	f.StringVar(&o.dir, "dir", "", "folder for the databases (default: a temporary one)")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the whole path")
+	return c
+}
+
+// benchResult is what one round of one server gave.
+type benchResult struct {
+	Name string `json:"name"`
+	// PerSecond counts answers, for the whole path ended runs.
+	PerSecond   float64 `json:"per_second"`
+	P50         float64 `json:"p50_ms"`
+	P99         float64 `json:"p99_ms"`
+	Failed      int     `json:"failed"`
+	BytesPerRun float64 `json:"bytes_per_run,omitempty"`
+	// SinkP50 and SinkP99 are from the delivery's arrival to the outbound call.
+	SinkP50 float64 `json:"sink_p50_ms,omitempty"`
+	SinkP99 float64 `json:"sink_p99_ms,omitempty"`
+}
+
+const benchSecret = "bench-secret-0123456789abcdef"
+
+func (a *app) bench(ctx context.Context, o benchOptions) (err error) {
+	dir := o.dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "hookloom-bench-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	all := map[string][]benchResult{}
+	for round := range o.rounds {
+		for _, name := range []string{"bare", "accept", "whole"} {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			fmt.Fprintf(a.err, "round %d of %d: %s\n", round+1, o.rounds, name)
+			r, err := benchOne(ctx, name, filepath.Join(dir, fmt.Sprintf("%s-%d", name, round)), o)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			all[name] = append(all[name], r)
+		}
+	}
+	return a.benchReport(all, o)
+}
+
+func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
+	mid := map[string]benchResult{}
+	for name, list := range all {
+		slices.SortFunc(list, func(x, y benchResult) int { return int(x.PerSecond - y.PerSecond) })
+		mid[name] = list[len(list)/2]
+	}
+	ba, ca := mid["accept"].PerSecond/mid["bare"].PerSecond, mid["whole"].PerSecond/mid["bare"].PerSecond
+	if a.json() {
+		return a.printJSON(map[string]any{"connections": o.connections, "rounds": o.rounds, "duration_s": o.duration.Seconds(), "results": mid, "accept_to_bare": ba, "whole_to_bare": ca})
+	}
+	t := newTable("", "PER SECOND", "P50 MS", "P99 MS", "FAILED", "BYTES/RUN", "TO SINK P50 MS", "P99 MS")
+	for i, name := range []string{"bare", "accept", "whole"} {
+		r := mid[name]
+		bytes, s50, s99 := "", "", ""
+		if name == "whole" {
+			bytes, s50, s99 = fmt.Sprintf("%.0f", r.BytesPerRun), fmt.Sprintf("%.2f", r.SinkP50), fmt.Sprintf("%.2f", r.SinkP99)
+		}
+		t.row(string(rune('a'+i))+"  "+name, fmt.Sprintf("%.0f", r.PerSecond), fmt.Sprintf("%.2f", r.P50), fmt.Sprintf("%.2f", r.P99), strconv.Itoa(r.Failed), bytes, s50, s99)
+	}
+	if err := t.print(a.out); err != nil {
+		return err
+	}
+	a.printf("\nb/a  %.3f   accepted durably, of what a bare handler answers\nc/a  %.3f   the whole path\n\n%d connections, median of %d rounds of %s\n", ba, ca, o.connections, o.rounds, o.duration)
+	return nil
+}
+
+// sink is the target of the whole path's HTTP step.
+type sink struct {
+	server *http.Server
+	url    string
+	began  *sync.Map // delivery id -> when it was sent
+	mu     sync.Mutex
+	times  []float64
+}
+
+func newSink(began *sync.Map) (*sink, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &sink{url: "http://" + l.Addr().String(), began: began}
+	s.server = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if t, ok := s.began.LoadAndDelete(strings.TrimPrefix(r.URL.Path, "/")); ok {
+			took := float64(time.Since(t.(time.Time)).Microseconds()) / 1000
+			s.mu.Lock()
+			s.times = append(s.times, took)
+			s.mu.Unlock()
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // a broken body shows as a failed run
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"ok":true}`)
+	})}
+	go func() { _ = s.server.Serve(l) }() // ends with Close
+	return s, nil
+}
+
+// benchOne runs one round of one server.
+func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchResult, err error) {
+	g := &generator{o: o, prefix: fmt.Sprintf("%d", time.Now().UnixNano()), began: &sync.Map{}}
+	if name == "bare" {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return r, err
+		}
+		srv := &http.Server{Handler: http.HandlerFunc(bareHandler), ReadHeaderTimeout: 5 * time.Second}
+		go func() { _ = srv.Serve(l) }() // ends with Close
+		r = g.load(ctx, l.Addr().String())
+		r.Name = name
+		return r, srv.Close()
+	}
+	snk, err := newSink(g.began)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, snk.server.Close()) }()
+	return benchHookloom(ctx, name, dir, o, g, snk)
+}
+
+func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *generator, snk *sink) (r benchResult, err error) {
+	var ended atomic.Int64
+	var failed atomic.Int64
+	l, err := benchProject(dir, name, snk.url)
+	if err != nil {
+		return r, err
+	}
+	s, err := newServer(ctx, serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", grace: time.Second, log: slog.New(slog.DiscardHandler),
+		observe: func(c engine.Change) {
+			if c.Decision == nil && c.Run.Status.Ended() {
+				ended.Add(1)
+				if c.Run.Status != engine.Succeeded {
+					failed.Add(1)
+				}
+			}
+		}}, l)
+	if err != nil {
+		return r, err
+	}
+	runCtx, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- s.run(runCtx) }()
+	if o.profile != "" && name == "whole" {
+		f, err := os.Create(o.profile)
+		if err != nil {
+			stop()
+			return r, errors.Join(err, <-done)
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			stop()
+			return r, errors.Join(err, <-done)
+		}
+	}
+	start := time.Now()
+	r = g.load(ctx, s.hooksListener.Addr().String())
+	if name == "whole" {
+		// The load is over when the last run has ended, not when it was accepted.
+		for ended.Load() < g.accepted.Load() && time.Since(start) < 10*o.duration+time.Minute && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		r.PerSecond = float64(ended.Load()) / time.Since(start).Seconds()
+		r.Failed += int(failed.Load() + g.accepted.Load() - ended.Load())
+	}
+	pprof.StopCPUProfile()
+	stop()
+	err = <-done
+	r.Name = name
+	if info, serr := os.Stat(filepath.Join(dir, "hookloom.db")); serr == nil && ended.Load() > 0 {
+		r.BytesPerRun = float64(info.Size()) / float64(ended.Load())
+	}
+	snk.mu.Lock()
+	r.SinkP50, r.SinkP99 = percentiles(snk.times)
+	snk.mu.Unlock()
+	return r, err
+}
+
+func benchProject(dir, name, sink string) (*loaded, error) {
+	config := "triggers:\n  bench:\n    webhook: {provider: generic, secret: \"${{ secrets.BENCH_SECRET }}\"}\negress: {allow: [127.0.0.1]}\n"
+	if err := errors.Join(writeFile(filepath.Join(dir, "hookloom.yaml"), config), writeFile(filepath.Join(dir, ".env"), "BENCH_SECRET="+benchSecret+"\n")); err != nil {
+		return nil, err
+	}
+	if name == "whole" {
+		flow := `on: bench
+when: event.data.amount >= 1000 and event.data.status == 'paid'
+steps:
+  - set: {total: "${{ event.data.amount / 100 }}"}
+  - id: send
+    uses: http/post
+    with:
+      url: ` + sink + `/${{ event.key }}
+      body: {order: "${{ event.data.id }}", total: "${{ vars.total }}", lines: "${{ len(event.data.lines) }}"}
+`
+		if err := writeFile(filepath.Join(dir, "workflows", "whole.yaml"), flow); err != nil {
+			return nil, err
+		}
+	}
+	return load(dir)
+}
+
+// bareHandler is the least that a genuine receiver does.
+func bareHandler(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	got, err := hex.DecodeString(strings.TrimPrefix(r.Header.Get("X-Signature"), "sha256="))
+	m := hmac.New(sha256.New, []byte(benchSecret))
+	m.Write(body)
+	if err != nil || !hmac.Equal(got, m.Sum(nil)) {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusAccepted)
+	_, _ = io.WriteString(w, `{"status":"accepted"}`) // the load counts what it gets
+}
+
+// generator is the load: connections that send as fast as they are answered, or
+// at a fixed rate. It writes HTTP by hand, so that little of the machine goes
+// into the load itself.
+type generator struct {
+	o        benchOptions
+	prefix   string
+	began    *sync.Map
+	accepted atomic.Int64
+	failed   atomic.Int64
+	number   atomic.Int64
+}
+
+func (g *generator) load(ctx context.Context, addr string) benchResult {
+	var wg sync.WaitGroup
+	times := make([][]float64, g.o.connections)
+	start := time.Now()
+	end := start.Add(g.o.duration)
+	for i := range g.o.connections {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			times[i] = g.connection(ctx, addr, start, end)
+		}()
+	}
+	wg.Wait()
+	took := time.Since(start).Seconds()
+	all := slices.Concat(times...)
+	p50, p99 := percentiles(all)
+	return benchResult{PerSecond: float64(g.accepted.Load()) / took, P50: p50, P99: p99, Failed: int(g.failed.Load())}
+}
+
+func percentiles(ms []float64) (p50, p99 float64) {
+	if len(ms) == 0 {
+		return 0, 0
+	}
+	slices.Sort(ms)
+	return ms[len(ms)/2], ms[len(ms)*99/100]
+}
+
+// connection sends until the end. At a fixed rate the time counts from when a
+// delivery should have been sent, so that waiting for a slow answer shows.
+func (g *generator) connection(ctx context.Context, addr string, start, end time.Time) []float64 {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		g.failed.Add(1)
+		return nil
+	}
+	defer c.Close()
+	r := bufio.NewReaderSize(c, 4096)
+	var times []float64
+	var buf []byte
+	for ctx.Err() == nil {
+		n := g.number.Add(1)
+		due := time.Now()
+		if g.o.rate > 0 {
+			due = start.Add(time.Duration(float64(n) / float64(g.o.rate) * float64(time.Second)))
+			time.Sleep(time.Until(due))
+		}
+		if due.After(end) {
+			break
+		}
+		buf = g.request(buf[:0], n)
+		if _, err := c.Write(buf); err != nil {
+			g.failed.Add(1)
+			break
+		}
+		status, err := readAnswer(r)
+		if err != nil {
+			g.failed.Add(1)
+			break
+		}
+		times = append(times, float64(time.Since(due).Microseconds())/1000)
+		if status == http.StatusAccepted {
+			g.accepted.Add(1)
+		} else {
+			g.failed.Add(1)
+		}
+	}
+	return times
+}
+
+// request writes one signed delivery of about 1.2 KB with a unique id.
+func (g *generator) request(buf []byte, n int64) []byte {
+	id := g.prefix + "-" + strconv.FormatInt(n, 10)
+	body := benchBody(id)
+	m := hmac.New(sha256.New, []byte(benchSecret))
+	m.Write(body)
+	g.began.Store(id, time.Now())
+	buf = append(buf, "POST /hooks/bench HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nX-Event-Id: "...)
+	buf = append(buf, id...)
+	buf = append(buf, "\r\nX-Signature: sha256="...)
+	buf = hex.AppendEncode(buf, m.Sum(nil))
+	buf = append(buf, "\r\nContent-Length: "...)
+	buf = strconv.AppendInt(buf, int64(len(body)), 10)
+	buf = append(buf, "\r\n\r\n"...)
+	return append(buf, body...)
+}
+
+var benchTail = func() string {
+	var b strings.Builder
+	for i := range 8 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"sku":"LOOM-%04d","title":"Table loom with a warp of wool, number %d","quantity":%d,"price":%d.5,"tags":["wool","wood"]}`, i, i, i+1, 10*i+9)
+	}
+	return `","status":"paid","amount":4200,"currency":"eur","customer":{"id":115310627314723,"email":"ada@example.com","name":"Ada Lovelace"},"lines":[` + b.String() + `]}`
+}()
+
+func benchBody(id string) []byte {
+	return []byte(`{"type":"order.paid","id":"` + id + benchTail)
+}
+
+// readAnswer reads one HTTP/1.1 answer with a Content-Length.
+func readAnswer(r *bufio.Reader) (int, error) {
+	line, err := r.ReadSlice('\n')
+	if err != nil || len(line) < 12 {
+		return 0, errors.Join(err, errors.New("short answer"))
+	}
+	status, err := strconv.Atoi(string(line[9:12]))
+	if err != nil {
+		return 0, err
+	}
+	length := 0
+	for {
+		line, err = r.ReadSlice('\n')
+		if err != nil {
+			return 0, err
+		}
+		if len(line) <= 2 {
+			break
+		}
+		if k, v, ok := strings.Cut(string(line), ":"); ok && strings.EqualFold(k, "Content-Length") {
+			if length, err = strconv.Atoi(strings.TrimSpace(v)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	_, err = r.Discard(length)
+	return status, err
+}

@@ -1,0 +1,409 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/spf13/cobra"
+)
+
+// listFlags are the filters that all lists share.
+type listFlags struct {
+	dir, db, since string
+	q              engine.Query
+}
+
+func (f *listFlags) add(c *cobra.Command) {
+	fl := c.Flags()
+	f.addPlace(c)
+	fl.StringVar(&f.q.Trigger, "trigger", "", "only of this trigger")
+	fl.StringVar(&f.q.Workflow, "workflow", "", "only of this workflow")
+	fl.StringVar(&f.q.Status, "status", "", "only with this status or outcome")
+	fl.StringVar(&f.q.Type, "type", "", "only of this event type")
+	fl.StringVar(&f.since, "since", "", "only since 2h, 7d or 2026-01-31T10:00:00Z")
+	fl.StringVar(&f.q.Grep, "grep", "", "only with this text")
+	fl.IntVar(&f.q.Limit, "limit", 50, "at most so many")
+}
+
+func (f *listFlags) addPlace(c *cobra.Command) {
+	c.Flags().StringVar(&f.dir, "dir", ".", "project folder")
+	c.Flags().StringVar(&f.db, "db", "", "database file (default DIR/hookloom.db)")
+}
+
+// history opens the project's database for reading, beside a running server.
+func (f *listFlags) history() (*store.History, error) {
+	if f.since != "" {
+		t, err := console.Since(f.since, time.Now())
+		if err != nil {
+			return nil, usageError("%v", err)
+		}
+		f.q.Since = t
+	}
+	path := database(f.dir, f.db, nil)
+	if f.db == "" {
+		if l, err := load(f.dir); err == nil {
+			path = database(f.dir, "", l.project)
+		}
+	}
+	return store.OpenHistory(path)
+}
+
+// reading opens the history, hands it on, and closes it.
+func (f *listFlags) reading(read func(*store.History) error) error {
+	h, err := f.history()
+	if err != nil {
+		return err
+	}
+	return errors.Join(read(h), h.Close())
+}
+
+func (a *app) eventsCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "events", Short: "List events", Args: cobra.NoArgs, Example: "  hookloom events --trigger stripe --since 1d\n  hookloom events --status rule_failed",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.reading(func(h *store.History) error {
+				items, err := h.Events(c.Context(), f.q)
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.printJSON(map[string]any{"items": items})
+				}
+				t := newTable("EVENT", "RECEIVED", "TRIGGER", "TYPE", "KEY", "OUTCOME", "RUNS", "DUPLICATES")
+				for _, i := range items {
+					t.row(i.ID, clock(i.ReceivedAt), i.Trigger, i.Type, short(i.Key, 40), i.Outcome, fmt.Sprint(i.Runs), fmt.Sprint(i.Duplicates))
+				}
+				return t.print(a.out)
+			})
+		}}
+	f.add(c)
+	return c
+}
+
+func short(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
+func (a *app) runsCmd() *cobra.Command {
+	return a.runList("runs", "List runs", false)
+}
+
+func (a *app) deadlettersCmd() *cobra.Command {
+	return a.runList("deadletters", "List runs that gave up", true)
+}
+
+func (a *app) runList(name, about string, dead bool) *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: name, Short: about, Args: cobra.NoArgs, Example: "  hookloom " + name + " --workflow fulfil_order --since 2h",
+		RunE: func(c *cobra.Command, _ []string) error {
+			f.q.DeadOnly = dead
+			return f.reading(func(h *store.History) error {
+				items, err := h.Runs(c.Context(), f.q)
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.printJSON(map[string]any{"items": items})
+				}
+				return a.printRuns(items)
+			})
+		}}
+	f.add(c)
+	return c
+}
+
+func (a *app) printRuns(items []engine.RunItem) error {
+	t := newTable("RUN", "STARTED", "WORKFLOW", "STATUS", "TOOK", "ERROR")
+	for _, i := range items {
+		took := "-"
+		if i.StartedAt != nil && i.FinishedAt != nil {
+			took = i.FinishedAt.Sub(*i.StartedAt).Round(time.Millisecond).String()
+		}
+		t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, i.Status, took, short(i.Error, 80))
+	}
+	return t.print(a.out)
+}
+
+func (a *app) quarantineCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "quarantine", Short: "List refused deliveries and why", Args: cobra.NoArgs, Example: "  hookloom quarantine --trigger stripe --since 1h",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.reading(func(h *store.History) error {
+				items, err := h.Quarantine(c.Context(), f.q)
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.printJSON(map[string]any{"items": items})
+				}
+				t := newTable("ID", "AT", "TRIGGER", "REASON", "DETAIL", "FROM", "BYTES")
+				for _, i := range items {
+					t.row(i.ID, clock(i.At), i.Trigger, i.Reason, short(i.Detail, 60), i.Remote, fmt.Sprint(i.Size))
+				}
+				return t.print(a.out)
+			})
+		}}
+	f.add(c)
+	return c
+}
+
+func (a *app) eventCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "event ID", Short: "Show one event whole, with each decision", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := engine.ParseEventID(args[0])
+			if err != nil {
+				return usageError("%v", err)
+			}
+			return f.reading(func(h *store.History) error {
+				d, err := h.EventDetail(c.Context(), id)
+				if errors.Is(err, engine.ErrNotFound) {
+					return fmt.Errorf("no event %s in this database", id)
+				}
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.printJSON(d)
+				}
+				return a.printEvent(d)
+			})
+		}}
+	f.addPlace(c)
+	return c
+}
+
+func (a *app) printEvent(d *engine.EventDetail) error {
+	a.printf("%s  %s  %s\n", d.ID, printable(d.Type), d.Outcome)
+	a.printf("  trigger   %s by %s\n  key       %s\n  received  %s\n  happened  %s\n", d.Trigger, d.Inlet, printable(d.Key), clock(d.ReceivedAt), clock(d.Time))
+	if d.Flag != "" {
+		a.printf("  note      %s\n", printable(d.Flag))
+	}
+	a.printf("\nDecisions\n")
+	for _, x := range d.Decisions {
+		a.printDecision(x)
+	}
+	for _, s := range d.Sightings {
+		same := ""
+		if !s.SameBody {
+			same = ", with another body"
+		}
+		a.printf("\nSeen again %s by %s%s\n", clock(s.At), s.Inlet, same)
+	}
+	a.printf("\nBody\n%s\n", indented(d.Body))
+	return nil
+}
+
+func (a *app) printDecision(d engine.DecisionItem) {
+	a.printf("  %-12s %s (version %s)", d.Outcome, d.Workflow, d.Version)
+	if d.Run != "" {
+		a.printf("  %s", d.Run)
+	}
+	if d.Reason != "" {
+		a.printf("  %s", printable(d.Reason))
+	}
+	a.printf("\n")
+	var conditions []engine.Condition
+	if json.Unmarshal(d.Conditions, &conditions) != nil {
+		return
+	}
+	for _, c := range conditions {
+		result := "error"
+		if c.Result != nil {
+			result = fmt.Sprint(*c.Result)
+		}
+		a.printf("      %-5s  %s\n", result, printable(c.Expr))
+		if c.Error != "" {
+			a.printf("             %s\n", printable(c.Error))
+		}
+		for _, k := range sortedKeys(c.Values) {
+			v, err := json.Marshal(c.Values[k])
+			if err == nil {
+				a.printf("             %s = %s\n", k, printable(string(v)))
+			}
+		}
+	}
+}
+
+// indented shows JSON for reading; control characters are escaped in it already.
+func indented(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Indent(&b, raw, "  ", "  ") != nil {
+		return "  " + printable(string(raw))
+	}
+	return "  " + b.String()
+}
+
+func (a *app) runCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "run ID", Short: "Show one run whole: each step, attempt, input and output", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := engine.ParseRunID(args[0])
+			if err != nil {
+				return usageError("%v", err)
+			}
+			return f.reading(func(h *store.History) error {
+				d, err := h.RunDetail(c.Context(), id)
+				if errors.Is(err, engine.ErrNotFound) {
+					return fmt.Errorf("no run %s in this database", id)
+				}
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.printJSON(d)
+				}
+				return a.printRun(d)
+			})
+		}}
+	f.addPlace(c)
+	return c
+}
+
+func (a *app) printRun(d *engine.RunDetail) error {
+	a.printf("%s  %s  %s\n", d.ID, d.Workflow, d.Status)
+	a.printf("  event     %s  %s from %s\n  version   %s\n  started   %s\n  finished  %s\n", d.Event, printable(d.EventItem.Type), d.EventItem.Trigger, d.Version, clockPointer(d.StartedAt), clockPointer(d.FinishedAt))
+	if d.DueAt != nil {
+		a.printf("  goes on   %s\n", clock(*d.DueAt))
+	}
+	if d.Repeats != "" {
+		a.printf("  replays   %s\n", d.Repeats)
+	}
+	if d.Text != "" {
+		a.printf("  stopped   %s\n", printable(d.Text))
+	}
+	if d.Error != "" {
+		a.printf("  error     %s\n", printable(d.Error))
+	}
+	if d.Decision != nil {
+		a.printf("\nDecision\n")
+		a.printDecision(*d.Decision)
+	}
+	a.printf("\nSteps\n")
+	for _, s := range d.Steps {
+		took := "still open"
+		if s.FinishedAt != nil {
+			took = s.FinishedAt.Sub(s.StartedAt).Round(time.Millisecond).String()
+		}
+		a.printf("  %-9s  %s  %s  attempt %d  %s  %s\n", s.Status, printable(s.Path), s.Action, s.Attempt, clock(s.StartedAt), took)
+		for _, part := range []struct {
+			name string
+			raw  json.RawMessage
+		}{{"input", s.Input}, {"output", s.Output}, {"error", s.Error}} {
+			if string(part.raw) != "null" {
+				a.printf("    %-6s  %s\n", part.name, printable(compacted(part.raw)))
+			}
+		}
+	}
+	a.printf("\nOutput\n%s\n", indented(d.Output))
+	return nil
+}
+
+func compacted(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return string(raw)
+	}
+	return short(b.String(), 2000)
+}
+
+func (a *app) tailCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "tail", Short: "Print runs as they end, live", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.reading(func(h *store.History) error { return a.tail(c.Context(), h, f.q) })
+		}}
+	f.add(c)
+	return c
+}
+
+// tail follows the events, and each one's runs until they have ended.
+func (a *app) tail(ctx context.Context, h *store.History, q engine.Query) error {
+	q.Ascending, q.Limit = true, 1000
+	after := fmt.Sprintf("evt_%016x", engine.FirstID(time.Now()))
+	open := map[string]string{} // run -> status printed last
+	ticker := time.NewTicker(250 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		q.After = after
+		events, err := h.Events(ctx, q)
+		if err != nil {
+			return ignoreCanceled(ctx, err)
+		}
+		for _, e := range events {
+			if e.Outcome == "pending" {
+				break // its runs do not exist yet
+			}
+			after = e.ID
+			if err := a.tailEvent(ctx, h, e, open); err != nil {
+				return ignoreCanceled(ctx, err)
+			}
+		}
+		for id := range open {
+			if err := a.tailRun(ctx, h, id, open); err != nil {
+				return ignoreCanceled(ctx, err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func ignoreCanceled(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (a *app) tailEvent(ctx context.Context, h *store.History, e engine.EventItem, open map[string]string) error {
+	if a.json() {
+		if err := json.NewEncoder(a.out).Encode(map[string]any{"event": e}); err != nil {
+			return err
+		}
+	} else {
+		a.printf("%s  %s  %s  %s  %s\n", clock(e.ReceivedAt), e.ID, e.Trigger, printable(e.Type), e.Outcome)
+	}
+	runs, err := h.Runs(ctx, engine.Query{Event: e.ID, Limit: 1000})
+	for _, r := range runs {
+		open[r.ID] = ""
+	}
+	return err
+}
+
+func (a *app) tailRun(ctx context.Context, h *store.History, id string, open map[string]string) error {
+	run, err := engine.ParseRunID(id)
+	if err != nil {
+		return err
+	}
+	d, err := h.RunDetail(ctx, run)
+	if err != nil {
+		return err
+	}
+	if d.Status == open[id] {
+		return nil
+	}
+	open[id] = d.Status
+	if engine.RunStatus(d.Status).Ended() {
+		delete(open, id)
+	}
+	if a.json() {
+		return json.NewEncoder(a.out).Encode(map[string]any{"run": d.RunItem})
+	}
+	a.printf("%s  %s  %s  %s  %s\n", clock(time.Now()), d.ID, d.Workflow, d.Status, printable(d.Error))
+	return nil
+}

@@ -1,0 +1,81 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+// starter is the project that init writes, by file.
+var starter = map[string]string{
+	"hookloom.yaml": `# Hookloom's project file. All of it is optional.
+
+server:
+  addr: ":8080"                    # providers call http(s)://HOST:8080/hooks/TRIGGER
+  admin_addr: 127.0.0.1:8081       # console, API and metrics
+  # public_url: https://hooks.example.com
+
+triggers:
+  hello:                           # POST /hooks/hello
+    webhook:
+      provider: generic            # hookloom providers lists the others
+      secret: ${{ secrets.HELLO_SECRET }}
+
+# Steps may not reach private addresses unless they are listed here.
+# egress: {allow: [127.0.0.1, 10.1.2.0/24]}
+`,
+	"workflows/hello.yaml": `# The id of this workflow is "hello": the file's name.
+name: Say hello
+on: hello                          # a trigger of hookloom.yaml
+
+when: event.data.employees > 0     # the rule, in expr: no ${{ }} here
+
+vars:
+  company: ${{ event.data.company ?? 'somebody' }}
+
+steps:
+  - id: greet
+    uses: log                      # hookloom actions lists the others
+    with:
+      message: Hello ${{ vars.company }}, ${{ event.data.email }}
+
+output: ${{ vars.company }}
+`,
+	".env":       "# Secrets, one NAME=value a line. Keep this file out of version control.\nHELLO_SECRET=change-me-to-a-long-random-text\n",
+	".gitignore": ".env\nhookloom.db*\n",
+}
+
+func (a *app) initCmd() *cobra.Command {
+	return &cobra.Command{Use: "init [DIR]", Short: "Write a commented starter project", Args: cobra.MaximumNArgs(1), Example: "  hookloom init myproject && cd myproject && hookloom serve",
+		RunE: func(c *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			return a.init(dir)
+		}}
+}
+
+// init never overwrites a file.
+func (a *app) init(dir string) error {
+	for _, name := range sortedKeys(starter) {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if _, err := os.Stat(path); err == nil {
+			return usageError("%s is there already; nothing was written", path)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for _, name := range sortedKeys(starter) {
+		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), starter[name]); err != nil {
+			return fmt.Errorf("writing the starter project: %w", err)
+		}
+		a.printf("wrote %s\n", filepath.Join(dir, name))
+	}
+	a.printf("\nNext:\n  cd %s\n  hookloom serve               # in one terminal\n  hookloom send hello          # in another: a signed delivery\n  hookloom runs                # what came of it\n", dir)
+	return nil
+}

@@ -1,0 +1,136 @@
+// Package cmd holds the verbs of the command line and the wiring of the whole:
+// it alone knows every other package. It must hold no rule of its own about
+// events, runs or signatures.
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of design.md section 4, and two of sysexits.h that operators know.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+	exitIO      = 74 // EX_IOERR: the database cannot be trusted any more
+	exitInUse   = 75 // EX_TEMPFAIL: another process has the database
+)
+
+// exitError carries an exit code with an error.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// usageError is a wrong call, or a configuration that cannot be used.
+func usageError(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// app is what every verb gets.
+type app struct {
+	out, err io.Writer
+	output   string
+}
+
+// Main runs the command line and gives the exit status.
+func Main(args []string, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{out: out, err: errOut}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	return report(errOut, err)
+}
+
+// report prints an error once and picks the exit status.
+func report(w io.Writer, err error) int {
+	var mistakes workflows.Mistakes
+	var exit *exitError
+	var inUse *store.InUseError
+	code := exitFailure
+	switch {
+	case errors.As(err, &mistakes):
+		code = exitUsage
+	case errors.As(err, &inUse):
+		code = exitInUse
+	case errors.As(err, &exit):
+		code = exit.code
+	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "unknown flag"), strings.HasPrefix(err.Error(), "unknown shorthand"),
+		strings.HasPrefix(err.Error(), "accepts "), strings.HasPrefix(err.Error(), "requires "), strings.HasPrefix(err.Error(), "invalid argument"), strings.HasPrefix(err.Error(), "flag needs"):
+		code = exitUsage
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(w, text)
+	}
+	return code
+}
+
+// root is the table of verbs.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "hookloom",
+		Short: "Webhooks in, workflows run, everything on record",
+		Long: `Hookloom receives webhooks, proves that they are genuine, stores them before it
+answers, runs the YAML workflows whose rule matches, and keeps every step on
+record.
+
+  hookloom demo                 see it work, nothing to set up
+  hookloom init myproject       a starter project with comments
+  hookloom serve myproject      run it`,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "text or json")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if a.output != "text" && a.output != "json" {
+			return usageError("--output is text or json, not %q", a.output)
+		}
+		return nil
+	}
+	root.AddCommand(
+		a.demoCmd(), a.initCmd(), a.serveCmd(),
+		a.validateCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(),
+		a.sendCmd(), a.verifyCmd(),
+		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.tailCmd(),
+		a.replayCmd(), a.cancelCmd(),
+		a.benchCmd(), a.versionCmd(),
+	)
+	return root
+}
+
+// printJSON writes v indented, for --output json.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// json tells whether data is to be printed for machines.
+func (a *app) json() bool { return a.output == "json" }
+
+func (a *app) printf(format string, args ...any) {
+	fmt.Fprintf(a.out, format, args...)
+}

@@ -1,0 +1,102 @@
+package cmd
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) replayCmd() *cobra.Command {
+	var f listFlags
+	var from, version string
+	var dry bool
+	c := &cobra.Command{Use: "replay [ID...]", Short: "Run again: runs or events by id, or all that the filters list",
+		Long: `Makes a new run of the same event, through the running server. --from failed
+keeps the steps that had succeeded; --version current takes the workflow as it is
+now. With filters in place of ids, --dry-run first tells how many there are.`,
+		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay --status failed --since 1h --dry-run\n  hookloom replay --status failed --since 1h --from failed",
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 && f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" {
+				return usageError("replay what? give ids, or filters such as --status failed --since 1h")
+			}
+			ids := args
+			if len(ids) == 0 {
+				err := f.reading(func(h *store.History) error {
+					runs, err := h.Runs(c.Context(), f.q)
+					for _, r := range runs {
+						if engine.RunStatus(r.Status).Ended() {
+							ids = append(ids, r.ID)
+						}
+					}
+					return err
+				})
+				if err != nil {
+					return err
+				}
+			}
+			if dry {
+				if a.json() {
+					return a.printJSON(map[string]any{"count": len(ids), "ids": ids})
+				}
+				a.printf("%d %s would be replayed\n", len(ids), plural(len(ids), "run"))
+				return nil
+			}
+			l, err := load(f.dir)
+			if err != nil {
+				return err
+			}
+			made := []string{}
+			for _, id := range ids {
+				kind := "runs"
+				if strings.HasPrefix(id, "evt_") {
+					kind = "events"
+				}
+				var out struct {
+					Runs []string `json:"runs"`
+				}
+				body := map[string]string{"from": from, "version": version, "by": os.Getenv("USER")}
+				if err := adminCall(c.Context(), l, "POST", "/api/v1/"+kind+"/"+id+"/replay", body, &out); err != nil {
+					return fmt.Errorf("%s: %w", id, err)
+				}
+				made = append(made, out.Runs...)
+				if !a.json() {
+					a.printf("%s replayed as %s\n", id, strings.Join(out.Runs, ", "))
+				}
+			}
+			if a.json() {
+				return a.printJSON(map[string]any{"runs": made})
+			}
+			return nil
+		}}
+	f.add(c)
+	c.Flags().StringVar(&from, "from", "start", "start or failed")
+	c.Flags().StringVar(&version, "version", "pinned", "pinned or current")
+	c.Flags().BoolVar(&dry, "dry-run", false, "only count")
+	return c
+}
+
+func (a *app) cancelCmd() *cobra.Command {
+	var dir string
+	c := &cobra.Command{Use: "cancel RUN", Short: "End a run, through the running server", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if _, err := engine.ParseRunID(args[0]); err != nil {
+				return usageError("%v", err)
+			}
+			l, err := load(dir)
+			if err != nil {
+				return err
+			}
+			var out map[string]string
+			if err := adminCall(c.Context(), l, "POST", "/api/v1/runs/"+args[0]+"/cancel", map[string]string{}, &out); err != nil {
+				return err
+			}
+			a.printf("%s cancelled\n", args[0])
+			return nil
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	return c
+}

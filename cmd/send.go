@@ -1,0 +1,284 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/spf13/cobra"
+)
+
+type sendOptions struct {
+	dir, to, kind, body, variant, id string
+	inputs                           []string
+	why                              string
+}
+
+func (a *app) sendCmd() *cobra.Command {
+	var o sendOptions
+	c := &cobra.Command{Use: "send TRIGGER", Short: "Send a signed sample delivery to a running server", Args: cobra.ExactArgs(1),
+		Long: `Signs a delivery of the trigger's provider with the project's own secret and
+sends it. The name of a workflow with on: manual starts that workflow, through
+the admin address, with --input NAME=VALUE.`,
+		Example: "  hookloom send stripe --type payment_intent.succeeded\n  hookloom send github --variant tampered\n  hookloom send refund --input order_id=A-1001 --input amount=12.5 --why 'asked by phone'",
+		RunE:    func(c *cobra.Command, args []string) error { return a.send(c.Context(), args[0], o) }}
+	f := c.Flags()
+	f.StringVar(&o.dir, "dir", ".", "project folder")
+	f.StringVar(&o.to, "to", "", "hooks address of the server (default: the project's own)")
+	f.StringVar(&o.kind, "type", "", "event type")
+	f.StringVar(&o.body, "body", "", "file with the body, - for standard input")
+	f.StringVar(&o.id, "id", "", "event id (default: a new one)")
+	f.StringVar(&o.variant, "variant", "valid", strings.Join(triggers.Variants, ", "))
+	f.StringArrayVar(&o.inputs, "input", nil, "NAME=VALUE, for a workflow")
+	f.StringVar(&o.why, "why", "", "why the workflow is started by hand; kept with the event")
+	return c
+}
+
+func (a *app) send(ctx context.Context, name string, o sendOptions) error {
+	l, err := load(o.dir)
+	if err != nil {
+		return err
+	}
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if l.project.Triggers[name] == nil {
+		return a.sendManual(ctx, l, name, o)
+	}
+	order := triggers.SampleOrder{Type: o.kind, ID: o.id, Variant: o.variant}
+	known := false
+	for _, v := range triggers.Variants {
+		known = known || v == o.variant
+	}
+	if !known {
+		return usageError("--variant is one of %s, not %q", strings.Join(triggers.Variants, ", "), o.variant)
+	}
+	if order.Body, err = readBody(o.body); err != nil {
+		return err
+	}
+	base := o.to
+	if base == "" {
+		base = localURL(setting("", "HOOKLOOM_ADDR", l.project.Server.Addr))
+	}
+	s, err := triggers.Sample(l.project, name, l.secrets.Lookup, order)
+	if err != nil {
+		return usageError("%v", err)
+	}
+	times := 1
+	if o.variant == "duplicate" {
+		times = 2
+	}
+	refused := false
+	for range times {
+		status, body, err := deliver(ctx, base, s)
+		if err != nil {
+			return err
+		}
+		refused = status >= 300
+		a.printf("%d %s\n", status, printable(strings.TrimSpace(body)))
+	}
+	if refused && (o.variant == "valid" || o.variant == "duplicate") {
+		return fmt.Errorf("the server refused a valid delivery; hookloom quarantine says why")
+	}
+	return nil
+}
+
+func readBody(file string) ([]byte, error) {
+	switch file {
+	case "":
+		return nil, nil
+	case "-":
+		return io.ReadAll(io.LimitReader(os.Stdin, workflows.LargestMaxBody))
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usageError("reading the body: %v", err)
+	}
+	return b, nil
+}
+
+// localURL turns a listening address into a URL on this machine.
+func localURL(addr string) string {
+	if strings.HasPrefix(addr, ":") {
+		addr = "127.0.0.1" + addr
+	}
+	return "http://" + strings.Replace(addr, "0.0.0.0:", "127.0.0.1:", 1)
+}
+
+// deliver sends a prepared delivery and gives the answer.
+func deliver(ctx context.Context, base string, s *triggers.SampleRequest) (int, string, error) {
+	u := strings.TrimRight(base, "/") + s.Path
+	if len(s.Query) > 0 {
+		u += "?" + s.Query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, s.Method, u, bytes.NewReader(s.Body))
+	if err != nil {
+		return 0, "", usageError("%v", err)
+	}
+	req.Header = s.Header.Clone()
+	client := &http.Client{Timeout: 30 * time.Second}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, "", fmt.Errorf("no server at %s (hookloom serve starts it): %w", base, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	return resp.StatusCode, string(b), err
+}
+
+func (a *app) sendManual(ctx context.Context, l *loaded, name string, o sendOptions) error {
+	w := l.project.Workflows[name]
+	if w == nil {
+		hint := workflows.DidYouMean(name, append(sortedKeys(l.project.Triggers), sortedKeys(l.project.Workflows)...))
+		if hint != "" {
+			hint = fmt.Sprintf("; did you mean %q?", hint)
+		}
+		return usageError("no trigger and no workflow is named %q%s", name, hint)
+	}
+	inputs := map[string]any{}
+	for _, in := range o.inputs {
+		k, v, ok := strings.Cut(in, "=")
+		if !ok {
+			return usageError("--input %q: write NAME=VALUE", in)
+		}
+		inputs[k] = inputValue(w, k, v)
+	}
+	body := map[string]any{"inputs": inputs, "by": os.Getenv("USER"), "why": o.why}
+	var out struct {
+		Event string `json:"event"`
+	}
+	if err := adminCall(ctx, l, "POST", "/api/v1/workflows/"+name+"/fire", body, &out); err != nil {
+		return err
+	}
+	a.printf("started: event %s\n", out.Event)
+	return nil
+}
+
+// inputValue reads a command line value by its declared type.
+func inputValue(w *workflows.Workflow, name, text string) any {
+	for _, in := range w.Inputs {
+		if in.Name != name {
+			continue
+		}
+		switch in.Type {
+		case "string", "date":
+			return text
+		default:
+			if v, err := workflows.DecodeJSON([]byte(text)); err == nil {
+				return v
+			}
+		}
+	}
+	return text
+}
+
+// adminCall asks the running server of a project.
+func adminCall(ctx context.Context, l *loaded, method, path string, body, into any) error {
+	base := localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr))
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, base+path, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	token, err := adminToken(l)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := (&http.Client{Timeout: 30 * time.Second}).Do(req)
+	if err != nil {
+		return fmt.Errorf("no server at %s (hookloom serve starts it, HOOKLOOM_ADMIN_ADDR names another): %w", base, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= 300 {
+		var e struct {
+			Error string `json:"error"`
+		}
+		if json.Unmarshal(answer, &e) != nil || e.Error == "" {
+			e.Error = strconv.Itoa(resp.StatusCode)
+		}
+		return fmt.Errorf("the server answered: %s", e.Error)
+	}
+	return json.Unmarshal(answer, into)
+}
+
+func (a *app) verifyCmd() *cobra.Command {
+	var dir, file, publicURL string
+	var now int64
+	c := &cobra.Command{Use: "verify TRIGGER --request FILE", Short: "Judge a captured raw HTTP request as the server would", Args: cobra.ExactArgs(1),
+		Long: `Reads a raw HTTP request (request line, headers, blank line, body bytes) and says
+whether the server would accept it, and why not. Exit status 0 when it is
+accepted or a handshake, 1 when it is refused.`,
+		Example: "  hookloom verify stripe --request captured.http --now 1767225600",
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := load(dir)
+			if err != nil {
+				return err
+			}
+			if err := l.usable(); err != nil {
+				return err
+			}
+			raw, err := readBody(file)
+			if err != nil {
+				return err
+			}
+			if raw == nil {
+				return usageError("--request FILE is needed")
+			}
+			at := time.Now()
+			if now != 0 {
+				at = time.Unix(now, 0)
+			}
+			v, err := triggers.Judge(l.project, args[0], l.secrets.Lookup, raw, publicURL, at)
+			if err != nil {
+				return usageError("%v", err)
+			}
+			return a.printVerdict(v)
+		}}
+	f := c.Flags()
+	f.StringVar(&dir, "dir", ".", "project folder")
+	f.StringVar(&file, "request", "", "the captured request, - for standard input")
+	f.StringVar(&publicURL, "url", "", "the URL as the sender knows it")
+	f.Int64Var(&now, "now", 0, "judge at this moment, Unix seconds")
+	return c
+}
+
+func (a *app) printVerdict(v *triggers.Verdict) error {
+	if a.json() {
+		if err := a.printJSON(v); err != nil {
+			return err
+		}
+	} else {
+		switch v.Result {
+		case "accepted":
+			a.printf("accepted: event %s of type %s\n", printable(v.Event.Key), printable(v.Event.Type))
+		case "handshake":
+			a.printf("handshake: answered %d %s\n", v.Response.Status, printable(v.Response.Body))
+		default:
+			a.printf("refused: %s\n", printable(v.Reason))
+		}
+	}
+	if v.Result == "refused" {
+		return &exitError{exitFailure, fmt.Errorf("")}
+	}
+	return nil
+}

@@ -1,0 +1,367 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/spf13/cobra"
+)
+
+// serveOptions are what a server needs beside its project.
+type serveOptions struct {
+	dir, db, addr, adminAddr string
+	log                      *slog.Logger
+	observe                  func(engine.Change)
+	grace                    time.Duration
+}
+
+// server is one running Hookloom: the wiring, in the order of an event's path.
+type server struct {
+	o      serveOptions
+	store  *store.Store
+	engine *engine.Engine
+	hooks  *triggers.Hooks
+	guard  *egress.Guard
+
+	project         atomic.Pointer[workflows.Project]
+	hooksListener   net.Listener
+	consoleListener net.Listener
+	console         *console.Console
+}
+
+// newServer opens and connects everything, and listens; nothing is served yet.
+func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err error) {
+	if err := l.usable(); err != nil {
+		return nil, err
+	}
+	s := &server{o: o}
+	redactor := &engine.Redactor{}
+	if s.guard, err = egress.NewGuard(l.project.Egress.Allow); err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	if s.store, err = store.Open(ctx, database(o.dir, o.db, l.project), store.Options{Redactor: redactor}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.closeParts())
+		}
+	}()
+	admin := setting(o.adminAddr, "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)
+	if s.consoleListener, err = listen(admin); err != nil {
+		return nil, err
+	}
+	base := "http://" + s.consoleListener.Addr().String()
+	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup, Redactor: redactor,
+		Log: o.log, Observe: o.observe, Grace: o.grace, RunURL: func(id engine.RunID) string { return base + "/runs/" + id.String() }})
+	s.hooks = triggers.NewHooks(s.engine, o.log)
+	if err = s.use(ctx, l); err != nil {
+		return nil, err
+	}
+	if s.hooksListener, err = listen(setting(o.addr, "HOOKLOOM_ADDR", l.project.Server.Addr)); err != nil {
+		return nil, err
+	}
+	token, err := adminToken(l)
+	if err != nil {
+		return nil, err
+	}
+	s.console, err = console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Token: token,
+		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: o.log})
+	return s, err
+}
+
+func (s *server) closeParts() error {
+	var err error
+	for _, l := range []net.Listener{s.hooksListener, s.consoleListener} {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return errors.Join(err, s.store.Close())
+}
+
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+func isLoopback(a net.Addr) bool {
+	t, ok := a.(*net.TCPAddr)
+	return ok && t.IP.IsLoopback()
+}
+
+// adminToken is HOOKLOOM_TOKEN, or server.token of the project.
+func adminToken(l *loaded) (string, error) {
+	if t := os.Getenv("HOOKLOOM_TOKEN"); t != "" {
+		return t, nil
+	}
+	values := map[string]any{}
+	for _, n := range l.project.SecretNames() {
+		if v, ok := l.secrets.Lookup(n); ok {
+			values[n] = v
+		}
+	}
+	v, err := l.project.Server.Token.Render(&workflows.Env{Names: workflows.Names{"secrets": values}}, workflows.FillPlain)
+	if err != nil {
+		return "", fmt.Errorf("server.token: %w", err)
+	}
+	return workflows.Text(v)
+}
+
+// use swaps a checked project in, whole; before that nothing has changed.
+func (s *server) use(ctx context.Context, l *loaded) error {
+	reachable, err := s.hooks.Prepare(l.project, l.secrets.Lookup)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	if err := s.guard.Set(l.project.Egress.Allow); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	if err := s.engine.Use(ctx, l.project); err != nil {
+		return err
+	}
+	reachable()
+	s.project.Store(l.project)
+	return nil
+}
+
+func (s *server) ready() error {
+	if err := s.store.Err(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// hooksURL and consoleURL are where the server can be reached.
+func (s *server) hooksURL() string   { return "http://" + localAddr(s.hooksListener.Addr()) }
+func (s *server) consoleURL() string { return "http://" + localAddr(s.consoleListener.Addr()) }
+
+func localAddr(a net.Addr) string {
+	t, ok := a.(*net.TCPAddr)
+	if ok && t.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", t.Port)
+	}
+	return a.String()
+}
+
+// run serves until ctx ends. The shutdown goes the path backwards: no new
+// deliveries, then no new work, then open attempts end, then the store closes.
+func (s *server) run(ctx context.Context) error {
+	hooks := httpServer(s.withHealth(s.hooks))
+	admin := httpServer(s.console)
+	admin.WriteTimeout = 0 // the live stream stays open
+	ended := make(chan error, 3)
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	go func() { ended <- s.engine.Run(engineCtx) }()
+	go func() { ended <- serveHTTP(hooks, s.hooksListener) }()
+	go func() { ended <- serveHTTP(admin, s.consoleListener) }()
+	waiting := 3
+	var err error
+	select {
+	case <-ctx.Done():
+		s.o.log.Info("stopping: no new deliveries; open steps may finish", "grace", s.o.grace)
+	case err = <-ended:
+		waiting--
+	case <-s.store.Failed():
+		err = s.store.Err()
+	}
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err = errors.Join(err, ignoreDeadline(hooks.Shutdown(stopCtx)))
+	stopEngine()
+	for ; waiting > 1; waiting-- {
+		err = errors.Join(err, <-ended)
+	}
+	s.console.Close()
+	err = errors.Join(err, ignoreDeadline(admin.Shutdown(stopCtx)))
+	if cerr := s.store.Close(); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("closing the database: %w", cerr))
+	}
+	if s.store.Err() != nil {
+		return &exitError{exitIO, err}
+	}
+	return err
+}
+
+func ignoreDeadline(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil // what was still open is cut with the process
+	}
+	return err
+}
+
+func serveHTTP(h *http.Server, l net.Listener) error {
+	if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// httpServer bounds what a slow or hostile caller can hold.
+func httpServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 60 * time.Second,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+}
+
+// withHealth answers /healthz and /readyz beside the hooks.
+func (s *server) withHealth(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz", "/readyz":
+			console.Health(w, r, s.ready)
+		default:
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (a *app) serveCmd() *cobra.Command {
+	o := serveOptions{}
+	var watch bool
+	var level string
+	c := &cobra.Command{Use: "serve [DIR]", Short: "Run a project", Args: cobra.MaximumNArgs(1),
+		Long: `Serves the project in DIR (the present folder by default): hooks on --addr,
+console, API and metrics on --admin-addr. SIGTERM stops it after open steps have
+ended; SIGHUP, or --watch on every change, loads the project again. A project
+with mistakes is not loaded: the one before goes on.`,
+		Example: "  hookloom serve\n  hookloom serve shop --addr :9000 --watch",
+		RunE: func(c *cobra.Command, args []string) error {
+			o.dir = "."
+			if len(args) == 1 {
+				o.dir = args[0]
+			}
+			var lv slog.Level
+			if err := lv.UnmarshalText([]byte(level)); err != nil {
+				return usageError("--log-level is debug, info, warn or error")
+			}
+			o.log = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: lv}))
+			return a.serve(c.Context(), o, watch)
+		}}
+	c.Flags().StringVar(&o.addr, "addr", "", "hooks address (default :8080)")
+	c.Flags().StringVar(&o.adminAddr, "admin-addr", "", "console, API and metrics (default 127.0.0.1:8081; others need a token)")
+	c.Flags().StringVar(&o.db, "db", "", "database file (default DIR/hookloom.db)")
+	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long open steps may take to end at the stop")
+	c.Flags().BoolVar(&watch, "watch", false, "load the project again when a file changes")
+	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
+	l, err := load(o.dir)
+	if err != nil {
+		return err
+	}
+	s, err := newServer(ctx, o, l)
+	if err != nil {
+		return err
+	}
+	for _, m := range l.mistakes {
+		o.log.Warn(m.Problem, "at", fmt.Sprintf("%s:%d:%d", m.File, m.Line, m.Column), "hint", m.Hint)
+	}
+	o.log.Info("hooks", "url", s.hooksURL())
+	o.log.Info("console", "url", s.consoleURL())
+	for name, t := range l.project.Triggers {
+		if t.Webhook != nil {
+			o.log.Info("trigger", "name", name, "post", s.hooksURL()+t.Webhook.Path)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reloads := make(chan error, 1)
+	go func() { reloads <- s.reloads(ctx, watch) }()
+	err = s.run(ctx)
+	cancel()
+	return errors.Join(err, <-reloads)
+}
+
+// reloads loads the project again at SIGHUP and, with watch, after changes.
+func (s *server) reloads(ctx context.Context, watch bool) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	var changes chan fsnotify.Event
+	if watch {
+		w, err := watchFolders(s.o.dir)
+		if err != nil {
+			return fmt.Errorf("watching %s: %w", s.o.dir, err)
+		}
+		defer w.Close()
+		changes = w.Events
+	}
+	// Editors write a file in several steps; the project is read when it is quiet.
+	quiet := time.NewTimer(time.Hour)
+	quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			s.reload(ctx)
+		case e := <-changes:
+			if ext := filepath.Ext(e.Name); ext == ".yaml" || ext == ".yml" || ext == ".json" || filepath.Base(e.Name) == ".env" {
+				quiet.Reset(200 * time.Millisecond)
+			}
+		case <-quiet.C:
+			s.reload(ctx)
+		}
+	}
+}
+
+func watchFolders(dir string) (*fsnotify.Watcher, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range []string{"", "workflows", "connectors", "fixtures"} {
+		root := filepath.Join(dir, sub)
+		err := filepath.WalkDir(root, func(p string, e os.DirEntry, err error) error {
+			if err != nil || !e.IsDir() || sub == "" && p != root {
+				return nil
+			}
+			return w.Add(p)
+		})
+		if err != nil {
+			return nil, errors.Join(err, w.Close())
+		}
+	}
+	return w, nil
+}
+
+// reload swaps the project, or keeps the one that runs and says what is wrong.
+func (s *server) reload(ctx context.Context) {
+	l, err := load(s.o.dir)
+	if err == nil {
+		err = l.usable()
+	}
+	if err == nil {
+		err = s.use(ctx, l)
+	}
+	if err != nil {
+		s.o.log.Error("not loaded again, the project before goes on", "mistakes", strings.TrimSpace(err.Error()))
+		return
+	}
+	s.o.log.Info("loaded again", "workflows", len(l.project.Workflows), "triggers", len(l.project.Triggers))
+}

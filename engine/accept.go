@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Accept is stop 1: the delivery becomes an event on disk, or is found to be
+// known. When it returns without an error the sender may be answered.
+func (e *Engine) Accept(ctx context.Context, d *Delivery) (Receipt, error) {
+	id := EventID(e.ids.Next())
+	r, err := e.o.Store.Accept(ctx, id, d)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("storing the event: %w", err)
+	}
+	if !r.Duplicate {
+		e.arrived(&Event{ID: r.Event, Delivery: *d})
+	}
+	return r, nil
+}
+
+// arrived hands a stored event on while it is in memory. When nobody is free it
+// stays in the inbox, where the dispatcher finds it: the backlog costs rows.
+func (e *Engine) arrived(ev *Event) {
+	e.mu.Lock()
+	if e.stopping || len(e.matching) >= e.o.MaxMatches || e.work == nil {
+		e.behind = true
+		e.mu.Unlock()
+		return
+	}
+	e.matching[ev.ID] = true
+	e.drivers.Add(1)
+	e.mu.Unlock()
+	go func() {
+		defer e.drivers.Done()
+		e.match(ev)
+	}()
+}
+
+// Refuse keeps a refused delivery. It never fails the caller.
+func (e *Engine) Refuse(r Refusal) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := e.o.Store.Refuse(ctx, r); err != nil {
+		e.o.Log.Warn("a refused delivery was not kept", "trigger", r.Trigger, "reason", r.Reason, "error", err)
+	}
+}
+
+// Fire starts one workflow by hand. who and why are kept with the event.
+func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (Receipt, error) {
+	p := e.project.Load()
+	if p == nil {
+		return Receipt{}, fmt.Errorf("no project is loaded")
+	}
+	w := p.Workflows[workflow]
+	if w == nil {
+		return Receipt{}, fmt.Errorf("workflow %q: %w", workflow, ErrNotFound)
+	}
+	checked, err := manualInputs(w, inputs)
+	if err != nil {
+		return Receipt{}, err
+	}
+	now := time.Now().UTC()
+	d := &Delivery{Trigger: workflow, Inlet: "manual", Type: "manual", Time: now, ReceivedAt: now, Inputs: checked, Only: workflow,
+		Headers: map[string]string{"x-fired-by": who, "x-fired-why": why}}
+	return e.Accept(ctx, d)
+}

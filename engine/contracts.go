@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Sink takes what inlets bring. Its one implementation is *Engine.
+type Sink interface {
+	// Accept stores a delivery durably and returns after its commit. Many may
+	// call at once and share one fsync. ErrBusy and ErrFull mean that nothing was
+	// stored and the sender should try again.
+	Accept(ctx context.Context, d *Delivery) (Receipt, error)
+	// Refuse keeps a refused delivery for diagnosis. It is best effort.
+	Refuse(r Refusal)
+}
+
+// Action carries out steps.
+//
+// Do makes one attempt and is called from many goroutines at once. It must end
+// soon after ctx does. A plain error may be tried again; *plan.Error says more.
+// An error that wraps ErrUnanswered means that the effect may have happened.
+type Action interface {
+	Do(ctx context.Context, in Input) (any, error)
+}
+
+// ErrUnanswered marks an attempt that was sent and got no answer.
+var ErrUnanswered = errors.New("sent, but no answer came")
+
+// Input is one attempt's order.
+type Input struct {
+	Spec *workflows.ActionSpec
+	With map[string]any
+	// Key is the idempotency key, equal for all attempts of the step.
+	Key     string
+	Run     RunID
+	Path    string
+	Attempt int
+	// Connections are the project's; the action picks its own.
+	Connections map[string]*workflows.Connection
+	Secret      func(name string) (string, bool)
+	Client      *http.Client
+}
+
+// The store's refusals, which callers tell apart.
+var (
+	// ErrFull means that the disk is full; nothing was written.
+	ErrFull = errors.New("the disk is full")
+	// ErrBusy means that too much is waiting to be written.
+	ErrBusy = errors.New("too much is waiting to be stored")
+	// ErrClosed means that the store was closed.
+	ErrClosed = errors.New("the store is closed")
+	// ErrNotFound means that no row has the id.
+	ErrNotFound = errors.New("not found")
+	// ErrStale means that a run is no longer in the state that a change leaves.
+	ErrStale = errors.New("the run has changed meanwhile")
+)
+
+// Store keeps events, runs and attempts. Each method is one transaction of the
+// story and returns after it is on disk.
+type Store interface {
+	// Instance is a random name of this installation, made with the database.
+	Instance() string
+	// LastID is the largest id of an event or run when the store was opened.
+	LastID() int64
+	// Accept stores a delivery as a new event under the given id, or finds the
+	// event that its key already has. Duplicates are counted as sightings.
+	Accept(ctx context.Context, id EventID, d *Delivery) (Receipt, error)
+	// Refuse keeps a refused delivery, bounded in number and size.
+	Refuse(ctx context.Context, r Refusal) error
+	// SaveVersion keeps a workflow's text under its version.
+	SaveVersion(ctx context.Context, w *workflows.Workflow) error
+	// Version gives the text of a workflow's version.
+	Version(ctx context.Context, version string) (string, error)
+	// Match records what every workflow decided about an event, with the runs that
+	// begin. The event leaves the inbox. Doing it twice changes nothing.
+	Match(ctx context.Context, m Match) error
+	// Settle records a step of a run's way: attempts that ended, attempts that
+	// begin, and the run's own state.
+	Settle(ctx context.Context, s Settlement) error
+	// Take marks a due run as running and loads it with all it needs.
+	Take(ctx context.Context, id RunID) (*Taken, error)
+	// Inbox lists acknowledged events that are not matched yet, oldest first.
+	Inbox(ctx context.Context, after EventID, limit int) ([]*Event, error)
+	// Due lists queued and waiting runs whose time has come, oldest first, and
+	// when the next one after them is due.
+	Due(ctx context.Context, now time.Time, limit int) (ids []RunID, next time.Time, err error)
+	// Recover is called once at the start: runs that were at work are queued
+	// again, attempts without an end become unknown. It returns how many.
+	Recover(ctx context.Context, now time.Time) (int, error)
+	// Replay makes a new run of an old one's event.
+	Replay(ctx context.Context, r Replay) error
+	// Cancel ends a run that is not at work. It returns ErrStale for others.
+	Cancel(ctx context.Context, id RunID, now time.Time) error
+	// Event loads one event.
+	Event(ctx context.Context, id EventID) (*Event, error)
+	// Run loads one run without its steps.
+	Run(ctx context.Context, id RunID) (*Run, error)
+}
+
+// Match is the outcome of matching one event.
+type Match struct {
+	Event     EventID
+	Decisions []Decision
+	// Starts are the runs that begin, with what is on record of them so far.
+	Starts []Settlement
+	At     time.Time
+}
+
+// Settlement is one change of a run, in one transaction.
+type Settlement struct {
+	// Run carries the new state. New tells that its row must be made.
+	Run *Run
+	New bool
+	// Records are attempts to insert, or to replace when they were open.
+	Records []*plan.Record
+}
+
+// Taken is a run ready to go on.
+type Taken struct {
+	Run     *Run
+	Event   *Event
+	Records []*plan.Record
+}
+
+// Replay is an order to run an event's workflow again.
+type Replay struct {
+	New  RunID
+	Of   RunID
+	From string // start or failed
+	// Version is the workflow version to use.
+	Version string
+	At      time.Time
+	By, Why string
+}

@@ -1,0 +1,23 @@
+// Package engine carries an event from its durable acceptance to the end of its
+// runs. Read it in the order of an event's life, one file a stop:
+//
+//	accept.go   1  a delivery is stored, or found to be known, then answered
+//	match.go    2  every workflow of its trigger decides; runs begin
+//	work.go     3  runs are taken up, as many at a time as allowed
+//	perform.go  4  one attempt: on record, done, on record
+//	settle.go   5  what is due next, or how the run ended
+//
+// Between stop 1 and 2 lies the one asynchronous break, and it is a table: what
+// was acknowledged and not matched yet stands in the store's inbox.
+//
+//	delivery --> event --> decision: filtered | skipped | rule_failed
+//	                          |
+//	                          v
+//	        run: queued -> running -> succeeded | failed | timed_out | cancelled
+//	                       ^     |
+//	                       +-- waiting (a retry's pause)
+//
+// The package knows the language (workflows) and the planner. It must not know
+// HTTP handlers, SQL, providers or any particular action: ways in, ways out and
+// the store meet it through the contracts in inlet.go, action.go and store.go.
+package engine

@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Options are the engine's parts and bounds.
+type Options struct {
+	Store   Store
+	Actions map[string]Action
+	Client  *http.Client
+	Secrets func(name string) (string, bool)
+	// Redactor masks secrets; the store masks with it too.
+	Redactor *Redactor
+	Log      *slog.Logger
+	// RunURL gives the address of a run's page, for run.url.
+	RunURL func(RunID) string
+	// MaxRuns is how many runs work at once; 512 by default. What is beyond stays
+	// in the store.
+	MaxRuns int
+	// MaxMatches is how many events are matched at once; 256 by default.
+	MaxMatches int
+	// Grace is how long open attempts may go on after the stop; 20 s by default.
+	Grace time.Duration
+	// Observe is called after each change of a run, for demo and tests; may be nil.
+	Observe func(Change)
+}
+
+// Change tells an observer what just became durable.
+type Change struct {
+	Event *Event
+	// Decision is set when a workflow decided; Run when a run changed.
+	Decision *Decision
+	Run      *Run
+	Steps    []StepChange
+}
+
+// StepChange is one attempt as an observer sees it.
+type StepChange struct {
+	Path, Action, Status, Error string
+	Attempt                     int
+	Took                        time.Duration
+}
+
+// Engine runs workflows over a store. Make it with New, hand it a project with
+// Use, then Run it.
+type Engine struct {
+	o       Options
+	ids     IDs
+	project atomic.Pointer[loaded]
+	pinned  sync.Map // version -> *workflows.Workflow, for runs of older texts
+
+	wake     chan struct{}
+	mu       sync.Mutex
+	atWork   map[RunID]context.CancelFunc
+	matching map[EventID]bool
+	behind   bool // the inbox holds events that nobody was free to match
+	nextDue  time.Time
+	stopping bool
+	drivers  sync.WaitGroup
+	failed   chan error
+	// work is the context of attempts; it outlives the stop by the grace.
+	work context.Context
+	kill context.CancelFunc
+}
+
+// loaded is a project with its workflows by trigger.
+type loaded struct {
+	*workflows.Project
+	byTrigger map[string][]listener
+}
+
+// listener is one workflow that a trigger's events go to.
+type listener struct {
+	workflow *workflows.Workflow
+	start    workflows.Start
+	// types are those that the trigger itself takes; empty takes all.
+	types []string
+}
+
+// New makes an engine. Its ids come after those that the store knows.
+func New(o Options) *Engine {
+	if o.MaxRuns == 0 {
+		o.MaxRuns = 512
+	}
+	if o.MaxMatches == 0 {
+		o.MaxMatches = 256
+	}
+	if o.Grace == 0 {
+		o.Grace = 20 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.RunURL == nil {
+		o.RunURL = func(id RunID) string { return "/runs/" + id.String() }
+	}
+	if o.Redactor == nil {
+		o.Redactor = &Redactor{}
+	}
+	e := &Engine{o: o, wake: make(chan struct{}, 1), atWork: map[RunID]context.CancelFunc{}, matching: map[EventID]bool{}, failed: make(chan error, 1)}
+	e.ids.Seen(o.Store.LastID())
+	return e
+}
+
+// Use makes a project the current one, whole: events that come from now on see
+// it, runs that are open keep the version they began with.
+func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
+	l := &loaded{Project: p, byTrigger: map[string][]listener{}}
+	for _, w := range p.Workflows {
+		if err := e.o.Store.SaveVersion(ctx, w); err != nil {
+			return fmt.Errorf("storing workflow %s: %w", w.ID, err)
+		}
+		e.pinned.Store(w.Version, w)
+		if !w.Enabled {
+			continue
+		}
+		for _, s := range w.Starts {
+			if s.Kind == "trigger" {
+				var types []string
+				if t := p.Triggers[s.Trigger]; t != nil && t.Webhook != nil {
+					types = t.Webhook.Events
+				}
+				l.byTrigger[s.Trigger] = append(l.byTrigger[s.Trigger], listener{w, s, types})
+			}
+		}
+	}
+	var secrets []string
+	for _, n := range p.SecretNames() {
+		if v, ok := e.o.Secrets(n); ok {
+			secrets = append(secrets, v)
+		}
+	}
+	e.o.Redactor.Set(secrets)
+	e.project.Store(l)
+	return nil
+}
+
+// Run works until ctx ends, then lets open attempts finish within the grace. An
+// error means that nothing can be stored safely any more and the process must
+// end; what was acknowledged goes on at the next start.
+func (e *Engine) Run(ctx context.Context) error {
+	work, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	n, err := e.o.Store.Recover(ctx, time.Now())
+	if err != nil {
+		return fmt.Errorf("recovering open runs: %w", err)
+	}
+	if n > 0 {
+		e.o.Log.Info("open runs go on", "runs", n)
+	}
+	e.mu.Lock()
+	e.work, e.kill = work, kill
+	e.behind, e.nextDue = true, time.Now()
+	e.mu.Unlock()
+	err = e.dispatch(ctx)
+	e.drain()
+	return err
+}
+
+// drain waits for the drivers: first politely, then their attempts are cut.
+func (e *Engine) drain() {
+	e.mu.Lock()
+	e.stopping = true
+	e.mu.Unlock()
+	ended := make(chan struct{})
+	go func() { e.drivers.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(e.o.Grace):
+		e.kill()
+		<-ended
+	}
+}
+
+// fail ends the engine: the store can no longer be trusted.
+func (e *Engine) fail(err error) {
+	select {
+	case e.failed <- err:
+	default:
+	}
+}
+
+// Cancel ends a run, at work or not.
+func (e *Engine) Cancel(ctx context.Context, id RunID) error {
+	e.mu.Lock()
+	cut := e.atWork[id]
+	e.mu.Unlock()
+	if cut == nil {
+		err := e.o.Store.Cancel(ctx, id, time.Now())
+		if !errors.Is(err, ErrStale) {
+			return err
+		}
+		e.mu.Lock()
+		cut = e.atWork[id]
+		e.mu.Unlock()
+		if cut == nil {
+			return err
+		}
+	}
+	cut()
+	return nil
+}

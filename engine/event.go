@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// EventID and RunID are time-ordered: milliseconds since 2020 in the upper 42
+// bits, a counter in the lower 21. As text they are evt_ or run_ and 16 hex
+// digits, so that the order of the texts is the order of time too.
+type (
+	EventID int64
+	RunID   int64
+)
+
+func (id EventID) String() string { return fmt.Sprintf("evt_%016x", int64(id)) }
+func (id RunID) String() string   { return fmt.Sprintf("run_%016x", int64(id)) }
+
+// ParseEventID and ParseRunID read the texts back.
+func ParseEventID(s string) (EventID, error) {
+	n, err := parseID(s, "evt_")
+	return EventID(n), err
+}
+
+// ParseRunID reads run_ and 16 hex digits.
+func ParseRunID(s string) (RunID, error) {
+	n, err := parseID(s, "run_")
+	return RunID(n), err
+}
+
+func parseID(s, prefix string) (int64, error) {
+	hex, ok := strings.CutPrefix(s, prefix)
+	n, err := strconv.ParseInt(hex, 16, 64)
+	if !ok || err != nil || len(hex) != 16 || n < 0 {
+		return 0, fmt.Errorf("%q is no id: %s and 16 hex digits are", s, prefix)
+	}
+	return n, nil
+}
+
+var idEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// IDs gives ids that only rise, also when the clock steps back.
+type IDs struct {
+	mu   sync.Mutex
+	last int64
+}
+
+// Seen tells of an id that exists, so that new ones come after it.
+func (g *IDs) Seen(id int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last = max(g.last, id)
+}
+
+// Next gives a new id.
+func (g *IDs) Next() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	id := time.Since(idEpoch).Milliseconds() << 21
+	g.last = max(g.last+1, id)
+	return g.last
+}
+
+// FirstID is the smallest id of a moment, for lists by time.
+func FirstID(t time.Time) int64 {
+	return max(0, t.Sub(idEpoch).Milliseconds()) << 21
+}
+
+// Delivery is one inbound request or polled item, proved genuine.
+type Delivery struct {
+	Trigger, Inlet string
+	// Key is the idempotency key; Flag says how it came about when the named key
+	// was empty.
+	Key, Flag string
+	Type      string
+	// Time is the sender's; ReceivedAt ours.
+	Time, ReceivedAt time.Time
+	Method, Path     string
+	// Headers are lower-case; Query as text. Neither holds a signature or token.
+	Headers, Query map[string]string
+	// Raw is the body as received; Body the same decoded, nil until it is needed.
+	Raw  []byte
+	Body any
+	// Decoded tells that Body is set, also to nil.
+	Decoded bool
+	// DataExpr is the expression that gives event.data from the body; empty for
+	// the body itself. It is stored, so that data stays the same when the
+	// configuration changes.
+	DataExpr string
+	// Dedupe is how long the key is remembered; 0 for not at all.
+	Dedupe time.Duration
+	// BodyToo makes an equal body of the same trigger the same event, for senders
+	// whose id is not covered by their signature.
+	BodyToo bool
+	// Inputs are those of a manual start.
+	Inputs map[string]any
+	// Only names the one workflow that a manual start is for; empty for all.
+	Only string
+}
+
+// Event is one thing that happened: the first delivery of its key.
+type Event struct {
+	ID EventID
+	Delivery
+}
+
+// Receipt answers a delivery.
+type Receipt struct {
+	Event EventID
+	// Duplicate tells that the event was known; Event is the first one's id.
+	Duplicate bool
+}
+
+// Refusal is a delivery that was not accepted.
+type Refusal struct {
+	At              time.Time
+	Trigger, Reason string
+	Detail          string
+	RemoteIP        string
+	Method, Path    string
+	Headers         map[string]string
+	// Body is bounded; Size is the whole length in bytes.
+	Body []byte
+	Size int
+}
+
+// names gives the event as expressions see it.
+func (e *Event) names() (map[string]any, error) {
+	body, err := e.body()
+	if err != nil {
+		return nil, err
+	}
+	headers, query := anyMap(e.Headers), anyMap(e.Query)
+	out := map[string]any{"id": e.ID.String(), "trigger": e.Trigger, "inlet": e.Inlet, "type": e.Type, "key": e.Key, "body": body,
+		"headers": headers, "query": query, "raw": nil, "method": e.Method, "path": e.Path, "time": e.Time, "received_at": e.ReceivedAt}
+	if e.Inlet == "manual" {
+		out["data"] = e.Inputs
+		return out, nil
+	}
+	if e.Raw != nil {
+		out["raw"] = string(e.Raw)
+	}
+	out["data"] = body
+	if e.DataExpr != "" {
+		data, err := evalData(e.DataExpr, body, headers, query)
+		if err != nil {
+			return nil, fmt.Errorf("data of event %s: %w", e.ID, err)
+		}
+		out["data"] = data
+	}
+	return out, nil
+}
+
+// body decodes the stored bytes; what is no JSON stays text.
+func (e *Event) body() (any, error) {
+	if e.Decoded || len(e.Raw) == 0 {
+		return e.Body, nil
+	}
+	v, err := DecodeBody(e.Headers["content-type"], e.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("body of event %s: %w", e.ID, err)
+	}
+	e.Body, e.Decoded = v, true
+	return v, nil
+}
+
+func anyMap(m map[string]string) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// dataExprs keeps the few data expressions that are in use, compiled.
+var dataExprs sync.Map
+
+func evalData(text string, body any, headers, query map[string]any) (any, error) {
+	e, ok := dataExprs.Load(text)
+	if !ok {
+		c, err := workflows.CompileExpr(text, "body", "headers", "query", "raw", "method", "url", "path")
+		if err != nil {
+			return nil, err
+		}
+		e, _ = dataExprs.LoadOrStore(text, c)
+	}
+	return e.(*workflows.Expr).Eval(&workflows.Env{Names: workflows.Names{"body": body, "headers": headers, "query": query}, Now: time.Time{}})
+}
+
+// Time is the moment the run was made, to the millisecond.
+func (id RunID) Time() time.Time {
+	return idEpoch.Add(time.Duration(int64(id)>>21) * time.Millisecond).UTC()
+}

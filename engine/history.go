@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Query narrows a list. Zero values do not narrow.
+type Query struct {
+	Trigger, Workflow, Status, Type string
+	Since                           time.Time
+	// Grep is text looked for in keys, types and bodies (events), or in ids,
+	// workflows and errors (runs).
+	Grep string
+	// After is the id of the last item of the page before: lists go from the
+	// newest to the oldest.
+	After string
+	// Limit is how many items to give; 50 by default, at most 1000.
+	Limit int
+	// Event narrows runs to those of one event.
+	Event string
+	// Ascending lists from the oldest to the newest, for tail.
+	Ascending bool
+	// DeadOnly narrows runs to those that gave up.
+	DeadOnly bool
+}
+
+// EventItem is one line of a list of events.
+type EventItem struct {
+	ID         string    `json:"id"`
+	Trigger    string    `json:"trigger"`
+	Inlet      string    `json:"inlet"`
+	Type       string    `json:"type"`
+	Key        string    `json:"key"`
+	ReceivedAt time.Time `json:"received_at"`
+	Duplicates int       `json:"duplicates"`
+	// Outcome is matched, or why there is no run; pending until it is decided.
+	Outcome string `json:"outcome"`
+	// Runs is how many runs the event has.
+	Runs int `json:"runs"`
+}
+
+// EventDetail is one event whole.
+type EventDetail struct {
+	EventItem
+	Time      time.Time         `json:"time"`
+	Flag      string            `json:"flag,omitempty"`
+	Method    string            `json:"method,omitempty"`
+	Path      string            `json:"path,omitempty"`
+	Headers   map[string]string `json:"headers"`
+	Query     map[string]string `json:"query"`
+	Body      json.RawMessage   `json:"body"`
+	Inputs    json.RawMessage   `json:"inputs,omitempty"`
+	Decisions []DecisionItem    `json:"decisions"`
+	Sightings []Sighting        `json:"sightings"`
+	RunItems  []RunItem         `json:"run_items"`
+}
+
+// DecisionItem is what one workflow decided.
+type DecisionItem struct {
+	Workflow   string          `json:"workflow"`
+	Version    string          `json:"version"`
+	Outcome    string          `json:"outcome"`
+	Reason     string          `json:"reason,omitempty"`
+	Conditions json.RawMessage `json:"conditions"`
+	Run        string          `json:"run,omitempty"`
+	At         time.Time       `json:"at"`
+}
+
+// Sighting is a later delivery of an event.
+type Sighting struct {
+	At    time.Time `json:"at"`
+	Inlet string    `json:"inlet"`
+	// SameBody tells that the bytes were those of the first delivery.
+	SameBody bool `json:"same_body"`
+}
+
+// RunItem is one line of a list of runs.
+type RunItem struct {
+	ID         string     `json:"id"`
+	Workflow   string     `json:"workflow"`
+	Version    string     `json:"version"`
+	Event      string     `json:"event"`
+	Status     string     `json:"status"`
+	CreatedAt  time.Time  `json:"created_at"`
+	StartedAt  *time.Time `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+	DueAt      *time.Time `json:"due_at,omitempty"`
+	Repeats    string     `json:"repeats,omitempty"`
+	ReplayedBy string     `json:"replayed_by,omitempty"`
+	Error      string     `json:"error,omitempty"`
+}
+
+// RunDetail is one run whole.
+type RunDetail struct {
+	RunItem
+	Output    json.RawMessage `json:"output"`
+	ErrorFull json.RawMessage `json:"error_detail,omitempty"`
+	Text      string          `json:"text,omitempty"`
+	Steps     []StepItem      `json:"steps"`
+	EventItem EventItem       `json:"event_item"`
+	Decision  *DecisionItem   `json:"decision,omitempty"`
+}
+
+// StepItem is one attempt of a step.
+type StepItem struct {
+	Path       string          `json:"path"`
+	Action     string          `json:"action"`
+	Attempt    int             `json:"attempt"`
+	Status     string          `json:"status"`
+	StartedAt  time.Time       `json:"started_at"`
+	FinishedAt *time.Time      `json:"finished_at"`
+	Input      json.RawMessage `json:"input"`
+	Output     json.RawMessage `json:"output"`
+	Error      json.RawMessage `json:"error"`
+}
+
+// RefusalItem is one refused delivery.
+type RefusalItem struct {
+	ID      string            `json:"id"`
+	At      time.Time         `json:"at"`
+	Trigger string            `json:"trigger"`
+	Reason  string            `json:"reason"`
+	Detail  string            `json:"detail,omitempty"`
+	Remote  string            `json:"remote,omitempty"`
+	Method  string            `json:"method"`
+	Path    string            `json:"path"`
+	Headers map[string]string `json:"headers"`
+	Size    int               `json:"size"`
+	Body    string            `json:"body,omitempty"`
+}

@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// match is stop 2: every enabled workflow of the event's trigger decides, and
+// the decisions and the runs they start are stored in one transaction. A run
+// that can work at once has its first attempts on record in the same one.
+func (e *Engine) match(ev *Event) {
+	m := Match{Event: ev.ID, At: time.Now().UTC()}
+	p := e.project.Load()
+	var live []*driver
+	names, err := ev.names()
+	for _, l := range p.listeners(ev) {
+		d := decide(l, ev, names, err)
+		if d.Outcome == Matched {
+			d.Run = RunID(e.ids.Next())
+			dr := e.newDriver(ev, l.workflow, d.Run, names)
+			m.Starts = append(m.Starts, dr.begin(e.takeSlot(d.Run, dr.cancel)))
+			live = append(live, dr)
+		}
+		m.Decisions = append(m.Decisions, d)
+	}
+	err = e.store(func() error { return e.o.Store.Match(e.work, m) })
+	e.mu.Lock()
+	delete(e.matching, ev.ID)
+	e.mu.Unlock()
+	if err != nil {
+		for _, dr := range live {
+			e.release(dr)
+		}
+		e.wakeUp(true)
+		return
+	}
+	e.observeMatch(ev, m)
+	for _, dr := range live {
+		e.follow(dr)
+	}
+	e.wakeUp(false)
+}
+
+// follow goes on with a run that was just stored: at work if it has a slot,
+// else when the dispatcher finds it.
+func (e *Engine) follow(dr *driver) {
+	switch {
+	case dr.run.Status.Ended():
+		e.release(dr)
+	case !dr.slot:
+		e.dueAt(dr.run.DueAt)
+	case dr.run.Status != Running:
+		e.release(dr)
+		e.dueAt(dr.run.DueAt)
+	default:
+		e.drivers.Add(1)
+		go func() {
+			defer e.drivers.Done()
+			e.drive(dr)
+		}()
+	}
+}
+
+// listeners are the workflows that an event goes to.
+func (l *loaded) listeners(ev *Event) []listener {
+	if ev.Only == "" && ev.Inlet != "manual" {
+		return l.byTrigger[ev.Trigger]
+	}
+	name := ev.Only
+	if name == "" {
+		name = ev.Trigger
+	}
+	if w := l.Workflows[name]; w != nil {
+		return []listener{{workflow: w, start: workflows.Start{Kind: "manual"}}}
+	}
+	return nil
+}
+
+// decide asks one workflow. An error in a rule is not false: it is a failure
+// that shows.
+func decide(l listener, ev *Event, names map[string]any, err error) Decision {
+	d := Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: Matched}
+	for _, types := range [][]string{l.types, l.start.Events} {
+		if !workflows.MatchType(types, ev.Type) {
+			d.Outcome, d.Reason = Filtered, fmt.Sprintf("type %s is not in events: %s", ev.Type, strings.Join(types, ", "))
+			return d
+		}
+	}
+	if err != nil {
+		d.Outcome, d.Reason = RuleFailed, err.Error()
+		return d
+	}
+	scope := workflows.Names{"event": names, "inputs": ev.Inputs}
+	env := &workflows.Env{Names: scope, Now: ev.ReceivedAt, Seed: ev.ID.String()}
+	for _, c := range l.workflow.When {
+		ok, err := c.Condition(env)
+		cond := Condition{Expr: c.Text, Values: c.Values(scope)}
+		if err != nil {
+			cond.Error = err.Error()
+			d.Outcome, d.Reason = RuleFailed, problem(err)
+		} else {
+			cond.Result = &ok
+			if !ok {
+				d.Outcome, d.Reason = Skipped, "false: "+c.Text
+			}
+		}
+		d.Conditions = append(d.Conditions, cond)
+		if d.Outcome != Matched {
+			return d
+		}
+	}
+	return d
+}
+
+func problem(err error) string {
+	var e *workflows.EvalError
+	if errors.As(err, &e) {
+		return e.Problem
+	}
+	return err.Error()
+}
+
+func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, error) {
+	startable := false
+	for _, s := range w.Starts {
+		startable = startable || s.Kind == "manual"
+	}
+	if !startable {
+		return nil, fmt.Errorf("workflow %s cannot be started by hand: it has no on: manual", w.ID)
+	}
+	if !w.Enabled {
+		return nil, fmt.Errorf("workflow %s is not enabled", w.ID)
+	}
+	checked, problems := workflows.CheckInputs(w.Inputs, given)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("%s: %s", w.ID, strings.Join(problems, "; "))
+	}
+	return checked, nil
+}
+
+func (e *Engine) observeMatch(ev *Event, m Match) {
+	if e.o.Observe == nil {
+		return
+	}
+	for i := range m.Decisions {
+		e.o.Observe(Change{Event: ev, Decision: &m.Decisions[i]})
+	}
+	for _, s := range m.Starts {
+		e.observe(ev, s.Run, s.Records)
+	}
+}
+
+func (e *Engine) observe(ev *Event, r *Run, records []*plan.Record) {
+	if e.o.Observe == nil {
+		return
+	}
+	c := Change{Event: ev, Run: r}
+	for _, x := range records {
+		s := StepChange{Path: x.Path, Action: x.Action, Status: string(x.Status), Attempt: x.Attempt}
+		if x.Error != nil {
+			s.Error = e.o.Redactor.Text(x.Error.Message)
+		}
+		if !x.FinishedAt.IsZero() {
+			s.Took = x.FinishedAt.Sub(x.StartedAt)
+		}
+		c.Steps = append(c.Steps, s)
+	}
+	e.o.Observe(c)
+}

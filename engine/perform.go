@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// driver carries one run as far as it can go without waiting.
+type driver struct {
+	e     *Engine
+	event *Event
+	run   *Run
+	state *plan.State
+	ctx   context.Context
+	// cancel cuts the run: a person cancelled it.
+	cancel context.CancelFunc
+	slot   bool
+	// unsaved are records that the next settlement writes.
+	unsaved []*plan.Record
+	// due are attempts on record as running and not made yet.
+	due []plan.Due
+	// since is when the present stretch of work began.
+	since time.Time
+}
+
+func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map[string]any) *driver {
+	now := time.Now().UTC()
+	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: now}
+	dr.ctx, dr.cancel = context.WithCancel(e.work)
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.Inputs, RunID: id.String(), StartedAt: now, Secrets: e.secretsOf(w)}
+	dr.describeRun(now)
+	return dr
+}
+
+func (dr *driver) describeRun(started time.Time) {
+	dr.state.Run = map[string]any{"id": dr.run.ID.String(), "url": dr.e.o.RunURL(dr.run.ID), "attempt": 1, "started_at": started,
+		"workflow": dr.run.Workflow, "trigger": dr.event.Trigger, "test": false}
+}
+
+// secretsOf looks up the secrets that a workflow names.
+func (e *Engine) secretsOf(w *workflows.Workflow) map[string]any {
+	out := map[string]any{}
+	for _, n := range w.SecretNames() {
+		if v, ok := e.o.Secrets(n); ok {
+			out[n] = v
+		}
+	}
+	return out
+}
+
+// begin asks the plan for the first time. Without a slot the run is only queued.
+func (dr *driver) begin(slot bool) Settlement {
+	dr.slot = slot
+	if !slot {
+		return Settlement{Run: dr.run, New: true}
+	}
+	dr.run.StartedAt = dr.run.CreatedAt
+	s := dr.settle()
+	s.New = true
+	return s
+}
+
+// perform is stop 4: the attempts that are on record are made, several at once,
+// and come back as records to be stored.
+func (dr *driver) perform() {
+	if len(dr.due) == 1 {
+		dr.unsaved = append(dr.unsaved, dr.attempt(dr.due[0]))
+		dr.due = nil
+		return
+	}
+	results := make(chan *plan.Record, len(dr.due))
+	for _, d := range dr.due {
+		go func() { results <- dr.attempt(d) }()
+	}
+	for range dr.due {
+		dr.unsaved = append(dr.unsaved, <-results)
+	}
+	dr.due = nil
+}
+
+// attempt makes one try of one step.
+func (dr *driver) attempt(d plan.Due) *plan.Record {
+	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: time.Now().UTC()}
+	if !d.Step.Spec.Leaves {
+		r.Input = d.Shown // those that leave have it on record since they were opened
+	}
+	ctx, cancel := context.WithTimeout(dr.ctx, dr.allowed(d))
+	defer cancel()
+	result, err := dr.do(ctx, d)
+	r.FinishedAt = time.Now().UTC()
+	if err == nil {
+		r.Output, err = d.Output(dr.run.ID.String(), result)
+		if err == nil {
+			return r
+		}
+		err = &plan.Error{Message: err.Error(), Code: "expression"}
+	}
+	r.Status, r.Error = plan.Failed, dr.explain(ctx, d, err)
+	r.Output = r.Error.Details
+	if errors.Is(err, ErrUnanswered) || dr.e.work.Err() != nil {
+		// The request may have arrived: say so, and let the step's policy settle it.
+		r.Status = plan.Unknown
+		if dr.e.work.Err() != nil {
+			r.Error, r.FinishedAt = nil, time.Now().UTC()
+		}
+	}
+	return r
+}
+
+// allowed is how long an attempt may take: the step's timeout, or what is left
+// of the run's. Handlers of a run that timed out get their own time.
+func (dr *driver) allowed(d plan.Due) time.Duration {
+	left := dr.state.Workflow.Timeout - dr.run.Active - time.Since(dr.since)
+	if dr.state.TimedOut || left > d.Step.Timeout {
+		return d.Step.Timeout
+	}
+	return max(left, time.Millisecond)
+}
+
+func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
+	defer func() {
+		// One step's bug must not take the other runs down with it.
+		if p := recover(); p != nil {
+			err = &plan.Error{Message: fmt.Sprintf("the action panicked: %v", p), Code: "panic"}
+		}
+	}()
+	a := dr.e.o.Actions[actionName(d.Step)]
+	if a == nil {
+		return nil, &plan.Error{Message: fmt.Sprintf("there is no action %s", d.Step.Uses), Code: "unsupported"}
+	}
+	p := dr.e.project.Load()
+	return a.Do(ctx, Input{Spec: d.Step.Spec, With: d.With, Key: idempotencyKey(dr.e.o.Store.Instance(), dr.run.ID, d.Path), Run: dr.run.ID,
+		Path: d.Path, Attempt: d.Attempt, Connections: p.Connections, Secret: dr.e.o.Secrets, Client: dr.e.o.Client})
+}
+
+// actionName is the entry of the table that carries a step out: all actions of
+// connectors are one.
+func actionName(s *workflows.Step) string {
+	if s.Spec != nil && s.Spec.Connector != nil {
+		return "connector"
+	}
+	return s.Uses
+}
+
+// explain turns an action's error into what is recorded.
+func (dr *driver) explain(ctx context.Context, d plan.Due, err error) *plan.Error {
+	var known *plan.Error
+	out := &plan.Error{Message: err.Error(), Code: "failed", Retryable: true}
+	if errors.As(err, &known) {
+		c := *known
+		out = &c
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		out.Code, out.Retryable = "timeout", true
+		out.Message = fmt.Sprintf("no answer within %s", d.Step.Timeout)
+	}
+	out.Step, out.Attempts = d.Path, d.Attempt
+	out.Message = dr.e.o.Redactor.Text(out.Message)
+	return out
+}

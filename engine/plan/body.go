@@ -1,0 +1,247 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// set computes vars in order; the record keeps them, so that a changed clock or
+// file cannot change them later.
+func (p *planner) set(s *workflows.Step, path string) outcome {
+	if last := p.last(path); last != nil {
+		if last.Status == Failed {
+			return p.fails(s, path, last)
+		}
+		values, _ := last.Output.(map[string]any)
+		for k, v := range values {
+			p.vars[k] = v
+		}
+		p.bind(s, last, 1)
+		return done
+	}
+	values := map[string]any{}
+	for _, v := range s.Set {
+		x, err := v.Value.Render(p.env(p.st.Now, path), workflows.FillPlain)
+		if err != nil {
+			return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
+		}
+		values[v.Name], p.vars[v.Name] = x, x
+	}
+	p.bind(s, p.put(s, path, Succeeded, values, nil), 1)
+	return done
+}
+
+// branch walks the case of a switch that was chosen. The choice is put on
+// record when it is made.
+func (p *planner) branch(s *workflows.Step, path string) outcome {
+	choice := p.last(path + "/switch")
+	if choice == nil {
+		v, err := s.Switch.Eval(p.env(p.st.Now, path))
+		text := ""
+		if err == nil {
+			text, err = workflows.Text(v)
+		}
+		if err != nil {
+			return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
+		}
+		choice = &Record{Path: path + "/switch", Attempt: 1, Action: "switch", Status: Succeeded, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: text}
+		p.st.AddRecord(choice)
+		p.out.Finished = append(p.out.Finished, choice)
+	}
+	for _, c := range s.Cases {
+		if c.Value == choice.Output {
+			return p.inside(s, path, c.Steps, path+"/"+c.Value)
+		}
+	}
+	return p.inside(s, path, s.Default, path+"/default")
+}
+
+// inside walks the steps of a group, and closes the group when they are done.
+func (p *planner) inside(s *workflows.Step, path string, list []*workflows.Step, prefix string) outcome {
+	switch o := p.sequence(list, prefix); o {
+	case pending, stopped:
+		return o
+	case failed:
+		inner := p.err
+		r := p.last(path)
+		if r == nil {
+			r = p.put(s, path, Failed, nil, inner)
+		}
+		o := p.fails(s, path, r)
+		if o == failed {
+			// The run's error names the step that failed, not the group around it.
+			e := *inner
+			if p.err.Handler != nil {
+				e.Handler = p.err.Handler
+			}
+			p.err = &e
+		}
+		return o
+	}
+	outputs := map[string]any{}
+	for _, c := range list {
+		if x, ok := p.steps[c.ID].(map[string]any); ok && c.ID != "" {
+			outputs[c.ID] = x["output"]
+		}
+	}
+	r := p.last(path)
+	if r == nil {
+		var out any = outputs
+		if s.Output != nil {
+			env := p.env(p.st.Now, path)
+			env.Names["result"] = outputs
+			v, err := s.Output.Render(env, workflows.FillPlain)
+			if err != nil {
+				return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
+			}
+			out = v
+		}
+		r = p.put(s, path, Succeeded, out, nil)
+	}
+	if r.Status == Failed {
+		return p.fails(s, path, r)
+	}
+	p.bind(s, r, 1)
+	return done
+}
+
+// ending is stop and fail.
+func (p *planner) ending(s *workflows.Step, path string) outcome {
+	r := p.last(path)
+	if r == nil {
+		text, err := p.text1(s, path)
+		switch {
+		case err != nil:
+			r = p.put(s, path, Failed, nil, err)
+		case s.Body == "fail":
+			r = p.put(s, path, Failed, nil, &Error{Message: text, Code: "fail", Step: path})
+		default:
+			r = p.put(s, path, Succeeded, text, nil)
+		}
+	}
+	if r.Status == Failed {
+		return p.fails(s, path, r)
+	}
+	p.bind(s, r, 1)
+	p.text, _ = r.Output.(string)
+	return stopped
+}
+
+func (p *planner) text1(s *workflows.Step, path string) (string, *Error) {
+	v, err := s.Text.Render(p.env(p.st.Now, path), workflows.FillPlain)
+	if err == nil {
+		var t string
+		if t, err = workflows.Text(v); err == nil {
+			return t, nil
+		}
+	}
+	return "", expressionError(err, path)
+}
+
+// uses walks a step with an action: which attempt is due, and when.
+func (p *planner) uses(s *workflows.Step, path string) outcome {
+	list := p.st.Records[path]
+	if len(list) == 0 {
+		return p.due(s, path, 1, time.Time{}, p.st.Now)
+	}
+	last := list[len(list)-1]
+	switch last.Status {
+	case Succeeded:
+		p.bind(s, last, len(list))
+		return done
+	case Running:
+		return pending
+	case Unknown:
+		if s.OnUnknown == "fail" {
+			e := &Error{Message: "the attempt was cut, and whether it took effect is not known", Code: "interrupted", Step: path}
+			return p.fails(s, path, &Record{Path: path, Attempt: last.Attempt, Status: Failed, Error: e, StartedAt: last.StartedAt, FinishedAt: last.FinishedAt})
+		}
+		if last.Error == nil {
+			// Cut by a crash: sent again at once, with the same key and input.
+			return p.due(s, path, last.Attempt+1, time.Time{}, list[0].StartedAt)
+		}
+	}
+	again, pause := p.retry(s, path, list)
+	if !again {
+		if last.Error == nil {
+			last.Error = &Error{Message: "failed", Code: "failed", Step: path}
+		}
+		return p.fails(s, path, last)
+	}
+	return p.due(s, path, last.Attempt+1, last.FinishedAt.Add(pause), list[0].StartedAt)
+}
+
+// due renders the input of an attempt. now() is the moment the step first
+// began, so that a repeated attempt sends the same bytes.
+func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, began time.Time) outcome {
+	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, names: p.names(), now: began}
+	if p.st.TimedOut && p.handled == nil {
+		p.out.Due = append(p.out.Due, d)
+		return pending
+	}
+	env := p.env(began, path)
+	var err error
+	if d.With, err = p.render(s, env, p.st.Secrets); err == nil {
+		d.Shown = d.With
+		if s.With.UsesSecrets() {
+			masked := map[string]any{}
+			for k := range p.st.Secrets {
+				masked[k] = "***"
+			}
+			d.Shown, err = p.render(s, p.env(began, path), masked)
+		}
+	}
+	if err != nil {
+		return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
+	}
+	p.out.Due = append(p.out.Due, d)
+	return pending
+}
+
+// render fills an action's inputs, each the way its kind asks for.
+func (p *planner) render(s *workflows.Step, env *workflows.Env, secrets map[string]any) (map[string]any, error) {
+	env.Names["secrets"] = secrets
+	out := make(map[string]any, len(s.Spec.Inputs))
+	for _, k := range s.With.Keys() {
+		fill := workflows.FillPlain
+		in := s.Spec.Input(k)
+		if in != nil {
+			fill = in.Fill
+		}
+		v, err := s.With.Field(k).Render(env, fill)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", k, err)
+		}
+		if in != nil {
+			if v, err = in.Accept(v); err != nil {
+				return nil, err
+			}
+		}
+		out[k] = v
+	}
+	for _, in := range s.Spec.Inputs {
+		if _, given := out[in.Name]; !given && in.Default != nil {
+			out[in.Name] = in.Default
+		}
+	}
+	return out, nil
+}
+
+// Output gives a step's output from its action's result.
+func (d Due) Output(runID string, result any) (any, error) {
+	if d.Step.Output == nil {
+		return result, nil
+	}
+	names := workflows.Names{"result": result}
+	for k, v := range d.names {
+		names[k] = v
+	}
+	env := &workflows.Env{Names: names, Now: d.now, Seed: runID + "/" + d.Path + "/output"}
+	v, err := d.Step.Output.Render(env, workflows.FillPlain)
+	if err != nil {
+		return nil, fmt.Errorf("output: %w", err)
+	}
+	return v, nil
+}

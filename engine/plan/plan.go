@@ -1,0 +1,336 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// State is all that a decision may depend on.
+type State struct {
+	Workflow *workflows.Workflow
+	// Event, Inputs and Run are what expressions see under these names.
+	Event, Inputs, Run map[string]any
+	// RunID seeds uuid() and the spread of pauses.
+	RunID     string
+	StartedAt time.Time
+	// Records holds the attempts of each path, oldest first.
+	Records map[string][]*Record
+	// Secrets are the values of the secrets that the workflow names.
+	Secrets map[string]any
+	// Now is the moment of the decision.
+	Now time.Time
+	// TimedOut tells that the run's working time is used up.
+	TimedOut bool
+	// vars are computed once.
+	vars    map[string]any
+	varsErr *Error
+}
+
+// Decision is what may happen next.
+type Decision struct {
+	// Finished are records of steps that needed no action: skipped, set, switch,
+	// groups, stop, fail, and steps whose expressions failed. Store them first.
+	Finished []*Record
+	// Due are attempts to make, each not before its time.
+	Due []Due
+	// End is set when the run is over.
+	End *End
+}
+
+// Due is one attempt to make.
+type Due struct {
+	Path    string
+	Attempt int
+	Step    *workflows.Step
+	// With is the rendered input; Shown the same with secrets masked.
+	With, Shown map[string]any
+	// NotBefore is zero for at once.
+	NotBefore time.Time
+	// Env evaluates the step's output.
+	names workflows.Names
+	now   time.Time
+}
+
+// End is how a run ended.
+type End struct {
+	// Status is succeeded, failed or timed_out.
+	Status string
+	Output any
+	Error  *Error
+	// Text is what stop said.
+	Text string
+}
+
+// AddRecord puts an attempt on record, or replaces the one with its number.
+func (s *State) AddRecord(r *Record) {
+	if s.Records == nil {
+		s.Records = map[string][]*Record{}
+	}
+	list := s.Records[r.Path]
+	for i, old := range list {
+		if old.Attempt == r.Attempt {
+			list[i] = r
+			return
+		}
+	}
+	s.Records[r.Path] = append(list, r)
+}
+
+// outcome is how a list of steps stands.
+type outcome int
+
+const (
+	done outcome = iota
+	pending
+	failed
+	stopped
+)
+
+// planner walks the steps once, over the records.
+type planner struct {
+	st   *State
+	out  Decision
+	vars map[string]any
+	// steps are the results that expressions see.
+	steps map[string]any
+	err   *Error
+	text  string
+	// handled is the error that an on_failure handler sees.
+	handled *Error
+}
+
+// Next decides. It changes nothing but the records it returns, which it also
+// puts into the state, so that asking again gives the rest.
+func Next(st *State) Decision {
+	p := &planner{st: st, steps: map[string]any{}}
+	if end := p.start(); end != nil {
+		return Decision{End: end}
+	}
+	switch p.sequence(st.Workflow.Steps, "") {
+	case pending:
+		if !st.TimedOut {
+			return p.out
+		}
+		p.out.Due = nil
+		p.err = &Error{Message: fmt.Sprintf("the run took longer than %s", st.Workflow.Timeout), Code: "timeout", Step: p.firstOpen()}
+		return p.finish("timed_out")
+	case failed:
+		if st.TimedOut && p.err.Code == "timeout" {
+			return p.finish("timed_out")
+		}
+		return p.finish("failed")
+	}
+	end := &End{Status: "succeeded", Text: p.text}
+	v, err := st.Workflow.Output.Render(p.env(st.Now, "output"), workflows.FillPlain)
+	if err != nil {
+		p.err = expressionError(err, "output")
+		return p.finish("failed")
+	}
+	end.Output = v
+	p.out.End = end
+	return p.out
+}
+
+// start computes vars, once for the life of the state.
+func (p *planner) start() *End {
+	st := p.st
+	if st.vars == nil {
+		st.vars = map[string]any{}
+		p.vars = st.vars
+		for _, v := range st.Workflow.Vars {
+			x, err := v.Value.Render(p.env(st.StartedAt, "vars."+v.Name), workflows.FillPlain)
+			if err != nil {
+				st.varsErr = expressionError(err, "vars."+v.Name)
+				break
+			}
+			st.vars[v.Name] = x
+		}
+	}
+	p.vars = map[string]any{}
+	for k, v := range st.vars {
+		p.vars[k] = v
+	}
+	if st.varsErr != nil {
+		return &End{Status: "failed", Error: st.varsErr}
+	}
+	return nil
+}
+
+// finish runs the workflow's on_failure after the first failure, then ends. A
+// failure inside it is put beside the first one, never in its place.
+func (p *planner) finish(status string) Decision {
+	first := p.err
+	p.handled = first
+	switch p.sequence(p.st.Workflow.OnFailed, "on_failure") {
+	case pending:
+		return p.out
+	case failed:
+		e := *first
+		e.Handler = p.err
+		first = &e
+	}
+	p.out.End = &End{Status: status, Error: first}
+	return p.out
+}
+
+func (p *planner) firstOpen() string {
+	if len(p.out.Due) > 0 {
+		return p.out.Due[0].Path
+	}
+	for path, list := range p.st.Records {
+		if last := list[len(list)-1]; last.Status == Running {
+			return path
+		}
+	}
+	return ""
+}
+
+// names are what expressions see now.
+func (p *planner) names() workflows.Names {
+	n := workflows.Names{"event": p.st.Event, "inputs": p.st.Inputs, "run": p.st.Run, "vars": p.vars, "steps": p.steps}
+	if p.handled != nil {
+		n["error"] = p.handled.names()
+	}
+	return n
+}
+
+func (p *planner) env(now time.Time, path string) *workflows.Env {
+	return &workflows.Env{Names: p.names(), Now: now, Seed: p.st.RunID + "/" + path}
+}
+
+func expressionError(err error, step string) *Error {
+	code := "expression"
+	if errors.Is(err, workflows.ErrTooLarge) {
+		code = "too_large"
+	}
+	return &Error{Message: err.Error(), Code: code, Step: step, Attempts: 1}
+}
+
+// sequence walks steps in order; the first that is open or failed ends it.
+func (p *planner) sequence(list []*workflows.Step, prefix string) outcome {
+	for _, s := range list {
+		path := s.Key
+		if prefix != "" {
+			path = prefix + "/" + s.Key
+		}
+		if o := p.step(s, path); o != done {
+			return o
+		}
+	}
+	return done
+}
+
+// step walks one step: its condition, its body, and what follows a failure.
+func (p *planner) step(s *workflows.Step, path string) outcome {
+	last := p.last(path)
+	if last != nil && last.Status == Skipped {
+		p.bind(s, last, 0)
+		return p.elseBranch(s, path)
+	}
+	if last == nil && s.If != nil {
+		ok, err := s.If.Condition(p.env(p.st.Now, path))
+		if err != nil {
+			return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
+		}
+		if !ok {
+			p.bind(s, p.put(s, path, Skipped, nil, nil), 0)
+			return p.elseBranch(s, path)
+		}
+	}
+	return p.body(s, path)
+}
+
+// elseBranch walks the else of a group whose condition was false.
+func (p *planner) elseBranch(s *workflows.Step, path string) outcome {
+	if len(s.Else) == 0 {
+		return done
+	}
+	return p.sequence(s.Else, path+"/else")
+}
+
+func (p *planner) body(s *workflows.Step, path string) outcome {
+	switch s.Body {
+	case "uses":
+		return p.uses(s, path)
+	case "set":
+		return p.set(s, path)
+	case "switch":
+		return p.branch(s, path)
+	case "steps":
+		return p.inside(s, path, s.Steps, path)
+	case "stop", "fail":
+		return p.ending(s, path)
+	}
+	return p.fails(s, path, p.put(s, path, Failed, nil, &Error{Message: fmt.Sprintf("this version cannot run %s", s.Body), Code: "unsupported", Step: path}))
+}
+
+// last is the newest record of a path.
+func (p *planner) last(path string) *Record {
+	list := p.st.Records[path]
+	if len(list) == 0 {
+		return nil
+	}
+	return list[len(list)-1]
+}
+
+// put makes the record of a step that needed no action.
+func (p *planner) put(s *workflows.Step, path string, status Status, output any, err *Error) *Record {
+	if last := p.last(path); last != nil && last.Status != Running {
+		return last
+	}
+	action := s.Body
+	if s.Body == "uses" {
+		action = s.Uses
+	}
+	r := &Record{Path: path, Attempt: 1, Action: action, Status: status, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: output, Error: err}
+	p.st.AddRecord(r)
+	p.out.Finished = append(p.out.Finished, r)
+	return r
+}
+
+// bind makes a step's result visible as steps.<id>.
+func (p *planner) bind(s *workflows.Step, r *Record, attempts int) {
+	if s.ID == "" {
+		return
+	}
+	var errNames any
+	if r.Error != nil {
+		errNames = r.Error.names()
+	}
+	p.steps[s.ID] = map[string]any{"output": r.Output, "status": string(r.Status), "error": errNames, "attempts": attempts,
+		"started_at": r.StartedAt, "finished_at": r.FinishedAt}
+}
+
+// fails handles a step that has finally failed: its own on_failure first, then
+// the failure counts, unless it is forgiven.
+func (p *planner) fails(s *workflows.Step, path string, r *Record) outcome {
+	attempts := len(p.st.Records[path])
+	e := *r.Error
+	if e.Step == "" {
+		e.Step = path
+	}
+	e.Attempts = max(attempts, 1)
+	p.bind(s, r, attempts)
+	if len(s.OnFailure) > 0 {
+		outer := p.handled
+		p.handled = &e
+		o := p.sequence(s.OnFailure, path+"/on_failure")
+		p.handled = outer
+		switch o {
+		case pending:
+			return pending
+		case failed:
+			e.Handler = p.err
+		case stopped:
+			return stopped
+		}
+	}
+	if s.ContinueOnError {
+		return done
+	}
+	p.err = &e
+	return failed
+}

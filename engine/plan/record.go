@@ -1,0 +1,75 @@
+// Package plan decides what may happen next in a run: which steps are due,
+// what is waited for, or how the run ended. It is pure: the same workflow,
+// records and moment give the same answer, so that recovery after a crash, dry
+// runs, tests and backtests all ask it. It must not know clocks, disks,
+// networks, stores or actions.
+package plan
+
+import (
+	"time"
+)
+
+// Status is the state of one attempt of a step.
+type Status string
+
+// The states of design.md section 5.
+const (
+	Running   Status = "running"
+	Waiting   Status = "waiting"
+	Succeeded Status = "succeeded"
+	Failed    Status = "failed"
+	Skipped   Status = "skipped"
+	// Unknown is an attempt that a crash or a lost answer cut: the effect may
+	// have happened.
+	Unknown Status = "unknown"
+)
+
+// Record is what is on record about one attempt of one step. Steps that act
+// nowhere outside have one record with attempt 1.
+type Record struct {
+	// Path is the step's address: id or index, with those of the groups around it,
+	// such as ship, 2/paid/refund or on_failure/0.
+	Path    string
+	Attempt int
+	Action  string
+	Status  Status
+	// StartedAt and FinishedAt are UTC; FinishedAt is zero while it runs.
+	StartedAt, FinishedAt time.Time
+	// Input is what the action got, secrets masked; Output what the step gave.
+	Input, Output any
+	Error         *Error
+}
+
+// Error is why a step, or a run, failed.
+type Error struct {
+	Message string `json:"message"`
+	// Code is a word such as timeout, http_status, network, expression, fail.
+	Code string `json:"code"`
+	// Status is the HTTP status that came back, 0 when none did.
+	Status int `json:"status,omitempty"`
+	// Step is the path of the step that failed first.
+	Step     string `json:"step,omitempty"`
+	Attempts int    `json:"attempts,omitempty"`
+	// Retryable tells that another try may help.
+	Retryable bool `json:"retryable"`
+	Details   any  `json:"details,omitempty"`
+	// RetryAfter is how long the other side asked to wait, 0 for not at all.
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
+	// Handler is what went wrong in on_failure, beside the failure itself.
+	Handler *Error `json:"handler,omitempty"`
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Message }
+
+// names gives the error as expressions see it.
+func (e *Error) names() map[string]any {
+	if e == nil {
+		return nil
+	}
+	var status any
+	if e.Status != 0 {
+		status = e.Status
+	}
+	return map[string]any{"message": e.Message, "code": e.Code, "status": status, "step": e.Step, "attempts": e.Attempts, "retryable": e.Retryable, "details": e.Details}
+}

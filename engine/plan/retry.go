@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// retry tells whether a failed step is tried again, and after which pause from
+// the end of its last attempt.
+//
+// Attempts cut by a crash are not counted: they failed through no fault of the
+// other side.
+func (p *planner) retry(s *workflows.Step, path string, list []*Record) (bool, time.Duration) {
+	last := list[len(list)-1]
+	r := s.Retry
+	implicit := r == nil
+	if implicit {
+		if !repeatable(s) && last.Status != Unknown {
+			return false, 0
+		}
+		r = workflows.DefaultRetry()
+	}
+	spent := 0
+	for _, x := range list {
+		if x.Status == Failed || x.Status == Unknown && x.Error != nil {
+			spent++
+		}
+	}
+	if spent > r.Max || last.Error == nil {
+		return false, 0
+	}
+	if !p.worthIt(s, path, r, implicit, last, spent) {
+		return false, 0
+	}
+	pause := Pause(r, spent, fmt.Sprintf("%s/%s/%d", p.st.RunID, path, last.Attempt))
+	if wait := min(last.Error.RetryAfter, r.MaxDelay); wait > pause {
+		pause = wait
+	}
+	return true, pause
+}
+
+// worthIt asks the file's condition, else whether another try can help.
+func (p *planner) worthIt(s *workflows.Step, path string, r *workflows.Retry, implicit bool, last *Record, spent int) bool {
+	if r.When == nil || implicit {
+		return last.Error.Retryable || last.Status == Unknown
+	}
+	env := p.env(last.FinishedAt, path)
+	e := *last.Error
+	e.Attempts, e.Step = spent, path
+	env.Names["error"] = e.names()
+	ok, err := r.When.Condition(env)
+	return err == nil && ok
+}
+
+// repeatable tells whether repeating the step is safe by HTTP's own rules
+// (RFC 9110, 9.2.2): GET, HEAD, PUT, DELETE.
+func repeatable(s *workflows.Step) bool {
+	if s.Spec.Safe {
+		return true
+	}
+	if !s.Spec.SafeMethods {
+		return false
+	}
+	method := "GET"
+	if v, constant := s.With.Field("method").IsConstant(); constant && v != nil {
+		method = strings.ToUpper(fmt.Sprint(v))
+	} else if !constant {
+		return false
+	}
+	switch method {
+	case "GET", "HEAD", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// Pause is the waiting time after the n-th failure, n from 1: delay times
+// factor^(n-1), at most max_delay, and with jitter a point between half of that
+// and all of it. The point comes from the attempt's address, so that asking
+// again gives the same moment and thousands of runs spread out.
+//
+// With the defaults (1s, 2, 5m) the pauses before jitter are 1s, 2s, 4s, 8s,
+// 16s, 32s, 64s, 128s, 256s, then 300s.
+func Pause(r *workflows.Retry, n int, address string) time.Duration {
+	full := float64(r.Delay) * math.Pow(r.Factor, float64(n-1))
+	if full > float64(r.MaxDelay) || math.IsInf(full, 0) {
+		full = float64(r.MaxDelay)
+	}
+	if !r.Jitter {
+		return time.Duration(full)
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(address)) // a hash never fails to write
+	part := float64(h.Sum64()>>11) / float64(1<<53)
+	return time.Duration(full/2 + part*full/2)
+}

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// RunStatus is the state of a run.
+type RunStatus string
+
+// The states of design.md section 5.
+const (
+	Queued    RunStatus = "queued"
+	Running   RunStatus = "running"
+	Waiting   RunStatus = "waiting"
+	Succeeded RunStatus = "succeeded"
+	Failed    RunStatus = "failed"
+	Cancelled RunStatus = "cancelled"
+	TimedOut  RunStatus = "timed_out"
+)
+
+// Ended tells that a run will not change any more.
+func (s RunStatus) Ended() bool {
+	return s == Succeeded || s == Failed || s == Cancelled || s == TimedOut
+}
+
+// transitions are the legal changes of a run; the store refuses all others.
+var transitions = map[RunStatus][]RunStatus{
+	Queued:  {Running, Cancelled},
+	Running: {Running, Waiting, Queued, Succeeded, Failed, TimedOut, Cancelled},
+	Waiting: {Running, Cancelled},
+}
+
+// MayBecome tells whether a run may go from one state to another.
+func (s RunStatus) MayBecome(next RunStatus) bool {
+	for _, t := range transitions[s] {
+		if t == next {
+			return true
+		}
+	}
+	return false
+}
+
+// Outcome is what a workflow decided about an event.
+type Outcome string
+
+// Matched starts a run; the others say why there is none.
+const (
+	Matched    Outcome = "matched"
+	Filtered   Outcome = "filtered"
+	Skipped    Outcome = "skipped"
+	RuleFailed Outcome = "rule_failed"
+)
+
+// Decision is what one workflow's rule gave for one event.
+type Decision struct {
+	Workflow, Version string
+	Outcome           Outcome
+	// Conditions are those of when:, in order, as far as they were asked.
+	Conditions []Condition
+	// Run is set when Outcome is matched.
+	Run RunID
+	// Reason says in words why there is no run.
+	Reason string
+}
+
+// Condition is one part of a rule with the values it saw.
+type Condition struct {
+	Expr   string         `json:"expr"`
+	Result *bool          `json:"result"`
+	Error  string         `json:"error,omitempty"`
+	Values map[string]any `json:"values,omitempty"`
+}
+
+// Run is one workflow carried out for one event.
+type Run struct {
+	ID                RunID
+	Event             EventID
+	Workflow, Version string
+	Status            RunStatus
+	// Repeats is the run that this one replays, 0 for none.
+	Repeats                          RunID
+	CreatedAt, StartedAt, FinishedAt time.Time
+	// DueAt is when a queued or waiting run goes on.
+	DueAt time.Time
+	// Active is the working time so far, pauses not counted.
+	Active time.Duration
+	Output any
+	Error  *plan.Error
+	// Text is what stop said.
+	Text string
+	// Boots counts how often a start of the process found the run at work: a run
+	// that brings the process down is put aside.
+	Boots int
+}
+
+// idempotencyKey is the same for every attempt of one step of one run, and for
+// no other: derived from the installation, the run and the step's path.
+func idempotencyKey(instance string, run RunID, path string) string {
+	sum := sha256.Sum256([]byte(instance + "|" + run.String() + "|" + path))
+	return "hl_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:20]))
+}

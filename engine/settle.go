@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// drive carries a run on: make what is due, ask the plan, store; until the run
+// has ended or waits.
+func (e *Engine) drive(dr *driver) {
+	for {
+		dr.perform()
+		s := dr.settle()
+		err := e.store(func() error { return e.o.Store.Settle(context.WithoutCancel(e.work), s) })
+		if err != nil {
+			if !errors.Is(err, ErrStale) {
+				e.o.Log.Error("a run cannot be recorded", "run", dr.run.ID, "error", err)
+			}
+			e.release(dr)
+			return
+		}
+		e.observe(dr.event, dr.run, s.Records)
+		if len(dr.due) == 0 {
+			ended := dr.run.Status.Ended()
+			e.release(dr)
+			if ended {
+				e.logEnd(dr.run)
+			} else {
+				e.dueAt(dr.run.DueAt)
+			}
+			return
+		}
+	}
+}
+
+func (e *Engine) logEnd(r *Run) {
+	if r.Error != nil {
+		e.o.Log.Warn("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event, "step", r.Error.Step, "error", e.o.Redactor.Text(r.Error.Message))
+		return
+	}
+	e.o.Log.Debug("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event)
+}
+
+// settle is stop 5: the plan says what is due now, what waits, or how the run
+// ended. The result is one transaction: what was finished, what begins.
+func (dr *driver) settle() Settlement {
+	for _, r := range dr.unsaved {
+		dr.state.AddRecord(r)
+	}
+	for {
+		dr.state.Now = time.Now().UTC()
+		dr.state.TimedOut = dr.timedOut()
+		if dr.cut() {
+			return dr.settlement(Cancelled, time.Time{})
+		}
+		d := plan.Next(dr.state)
+		dr.unsaved = append(dr.unsaved, d.Finished...)
+		if d.End != nil {
+			dr.run.Output, dr.run.Error, dr.run.Text = d.End.Output, d.End.Error, d.End.Text
+			return dr.settlement(RunStatus(d.End.Status), time.Time{})
+		}
+		ready, next := dr.ready(d.Due)
+		if len(ready) == 0 {
+			return dr.settlement(Waiting, next)
+		}
+		if dr.inline(ready) {
+			continue
+		}
+		if dr.e.isStopping() {
+			// Nothing new begins; the next start goes on here.
+			return dr.settlement(Queued, dr.state.Now)
+		}
+		dr.open(ready)
+		return dr.settlement(Running, time.Time{})
+	}
+}
+
+// cut tells that a person cancelled the run, as opposed to the whole stopping.
+func (dr *driver) cut() bool { return dr.ctx.Err() != nil && dr.e.work.Err() == nil }
+
+func (e *Engine) isStopping() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopping
+}
+
+// ready picks the attempts whose time has come; next is when the first of the
+// others is due.
+func (dr *driver) ready(due []plan.Due) (ready []plan.Due, next time.Time) {
+	for _, d := range due {
+		if d.NotBefore.After(dr.state.Now) {
+			if next.IsZero() || d.NotBefore.Before(next) {
+				next = d.NotBefore
+			}
+			continue
+		}
+		ready = append(ready, d)
+	}
+	return ready, next
+}
+
+// inline carries out actions that leave nothing outside, such as log: they need
+// no intent on record. It tells whether there was one.
+func (dr *driver) inline(ready []plan.Due) bool {
+	found := false
+	for _, d := range ready {
+		if d.Step.Spec != nil && !d.Step.Spec.Leaves {
+			r := dr.attempt(d)
+			dr.state.AddRecord(r)
+			dr.unsaved = append(dr.unsaved, r)
+			found = true
+		}
+	}
+	return found
+}
+
+// open puts attempts on record before they are made: after a crash each of them
+// is known to have possibly happened.
+func (dr *driver) open(ready []plan.Due) {
+	for _, d := range ready {
+		r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Running, StartedAt: dr.state.Now, Input: d.Shown}
+		dr.state.AddRecord(r)
+		dr.unsaved = append(dr.unsaved, r)
+	}
+	dr.due = ready
+}
+
+func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
+	now := dr.state.Now
+	dr.run.Active += now.Sub(dr.since)
+	dr.since = now
+	dr.run.Status, dr.run.DueAt = status, due
+	if status.Ended() {
+		dr.run.FinishedAt = now
+	}
+	s := Settlement{Run: dr.run, Records: dr.unsaved}
+	dr.unsaved = nil
+	return s
+}
+
+func (dr *driver) timedOut() bool {
+	return dr.run.Active+dr.state.Now.Sub(dr.since) > dr.state.Workflow.Timeout
+}
+
+// maxBoots is how often a run may be found at work when the process starts. A
+// run that kills the process each time is put aside, or nothing else would run.
+const maxBoots = 3
+
+// resume takes a run up from the store.
+func (e *Engine) resume(id RunID) {
+	ctx, cancel := context.WithCancel(e.work)
+	if !e.takeSlot(id, cancel) {
+		cancel()
+		return
+	}
+	e.drivers.Add(1)
+	go func() {
+		defer e.drivers.Done()
+		dr := &driver{e: e, run: &Run{ID: id}, ctx: ctx, cancel: cancel, slot: true}
+		if err := e.load(dr); err != nil {
+			if !errors.Is(err, ErrStale) {
+				e.o.Log.Error("a run cannot go on", "run", id, "error", err)
+			}
+			e.release(dr)
+			return
+		}
+		e.drive(dr)
+	}()
+}
+
+// load fills a driver from the store. A run whose workflow or event cannot be
+// read any more ends as failed, with the reason.
+func (e *Engine) load(dr *driver) error {
+	var t *Taken
+	err := e.store(func() (err error) {
+		t, err = e.o.Store.Take(dr.ctx, dr.run.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	dr.run, dr.event, dr.since = t.Run, t.Event, time.Now().UTC()
+	if dr.run.StartedAt.IsZero() {
+		dr.run.StartedAt = dr.since
+	}
+	w, err := e.version(dr.ctx, dr.run)
+	if err == nil && dr.run.Boots > maxBoots {
+		err = fmt.Errorf("the process ended %d times while this run was at work", dr.run.Boots)
+	}
+	names, nameErr := dr.event.names()
+	if err == nil {
+		err = nameErr
+	}
+	if err != nil {
+		return e.giveUp(dr, err)
+	}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: dr.event.Inputs, RunID: dr.run.ID.String(), StartedAt: dr.run.StartedAt, Secrets: e.secretsOf(w)}
+	for _, r := range t.Records {
+		dr.state.AddRecord(r)
+	}
+	dr.describeRun(dr.run.StartedAt)
+	return nil
+}
+
+func (e *Engine) giveUp(dr *driver, cause error) error {
+	now := time.Now().UTC()
+	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
+	dr.run.Error = &plan.Error{Message: cause.Error(), Code: "cannot_run"}
+	if err := e.store(func() error { return e.o.Store.Settle(e.work, Settlement{Run: dr.run}) }); err != nil {
+		return err
+	}
+	return cause
+}
+
+// version gives the workflow that a run is pinned to, compiled.
+func (e *Engine) version(ctx context.Context, r *Run) (*workflows.Workflow, error) {
+	if w, ok := e.pinned.Load(r.Version); ok && w.(*workflows.Workflow).ID == r.Workflow {
+		return w.(*workflows.Workflow), nil
+	}
+	text, err := e.o.Store.Version(ctx, r.Version)
+	if err != nil {
+		return nil, fmt.Errorf("version %s of workflow %s: %w", r.Version, r.Workflow, err)
+	}
+	w, mistakes := e.project.Load().Compile(r.Workflow, []byte(text))
+	if mistakes.Errors() > 0 {
+		return nil, fmt.Errorf("version %s of workflow %s can no longer be compiled: %w", r.Version, r.Workflow, mistakes)
+	}
+	e.pinned.Store(r.Version, w)
+	return w, nil
+}
+
+// Replay makes a new run of an old one: of the same event, from the start or
+// with the steps that had succeeded, on the pinned or the current version.
+func (e *Engine) Replay(ctx context.Context, of RunID, from, version, by string) (RunID, error) {
+	r, err := e.o.Store.Run(ctx, of)
+	if err != nil {
+		return 0, fmt.Errorf("run %s: %w", of, err)
+	}
+	if !r.Status.Ended() {
+		return 0, fmt.Errorf("run %s is %s: only a run that has ended can be replayed", of, r.Status)
+	}
+	use := r.Version
+	if version == "current" {
+		w := e.project.Load().Workflows[r.Workflow]
+		if w == nil {
+			return 0, fmt.Errorf("workflow %s: %w", r.Workflow, ErrNotFound)
+		}
+		use = w.Version
+	}
+	now := time.Now().UTC()
+	id := RunID(e.ids.Next())
+	if err := e.o.Store.Replay(ctx, Replay{New: id, Of: of, From: from, Version: use, At: now, By: by}); err != nil {
+		return 0, err
+	}
+	e.dueAt(now)
+	return id, nil
+}

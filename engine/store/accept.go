@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql/driver"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// keyHash is the unique name of a trigger's key.
+func keyHash(trigger, key string) []byte {
+	sum := sha256.Sum256([]byte(trigger + "\x00" + key))
+	return sum[:16]
+}
+
+// checksum covers what an event is made of, so that a flipped bit is seen:
+// SQLite's own integrity check looks at structure, not at content.
+func checksum(trigger, key, kind string, body []byte) int64 {
+	c := crc32.Update(0, castagnoli, []byte(trigger+"\x00"+key+"\x00"+kind+"\x00"))
+	return int64(crc32.Update(c, castagnoli, body))
+}
+
+const (
+	claimKey = `INSERT INTO keys (hash, event_id, seen_at) VALUES (?, ?, ?)
+		ON CONFLICT (hash) DO UPDATE SET event_id = excluded.event_id, seen_at = excluded.seen_at WHERE keys.seen_at < ?`
+	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertInbox    = `INSERT INTO inbox (event_id) VALUES (?)`
+	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
+)
+
+// Accept implements engine.Store. The key is claimed in the transaction that
+// stores the event: a write that fails burns no delivery.
+func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Delivery) (engine.Receipt, error) {
+	if d.Key == "" {
+		d.Key = id.String() // a manual start is an event of its own
+	}
+	headers, err := s.json(anyValues(d.Headers))
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	query, err := s.json(anyValues(d.Query))
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	var inputs driver.Value
+	if d.Inputs != nil {
+		if inputs, err = s.json(d.Inputs); err != nil {
+			return engine.Receipt{}, err
+		}
+	}
+	hash, sum := keyHash(d.Trigger, d.Key), checksum(d.Trigger, d.Key, d.Type, d.Raw)
+	now := d.ReceivedAt.UnixMilli()
+	var body driver.Value
+	if d.Raw != nil {
+		body = d.Raw
+	}
+	var r engine.Receipt
+	err = s.w.do(ctx, false, func(t *tx) error {
+		r = engine.Receipt{Event: id}
+		if d.Dedupe > 0 {
+			if err := t.exec(claimKey, hash, int64(id), now, now-d.Dedupe.Milliseconds()); err != nil {
+				return err
+			}
+			if t.changes == 0 {
+				return t.seenAgain(&r, hash, sum, now, d.Inlet)
+			}
+			if d.BodyToo {
+				known, err := t.bodyKnown(&r, d, id, hash, sum, now)
+				if known || err != nil {
+					return err
+				}
+			}
+		}
+		if err := t.exec(insertEvent, int64(id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), now, d.Method, d.Path, headers, query,
+			d.DataExpr, inputs, d.Only, body, sum); err != nil {
+			return err
+		}
+		return t.exec(insertInbox, int64(id))
+	})
+	return r, err
+}
+
+// bodyKnown claims the body as a second key. When another event has it, the
+// first key points there too: a replay under a new id is that event again.
+func (t *tx) bodyKnown(r *engine.Receipt, d *engine.Delivery, id engine.EventID, hash []byte, sum, now int64) (bool, error) {
+	body := keyHash(d.Trigger, "body\x00"+string(d.Raw))
+	if err := t.exec(claimKey, body, int64(id), now, now-d.Dedupe.Milliseconds()); err != nil || t.changes == 1 {
+		return false, err
+	}
+	if err := t.exec(`UPDATE keys SET event_id = (SELECT k.event_id FROM keys k WHERE k.hash = ?) WHERE hash = ?`, body, hash); err != nil {
+		return false, err
+	}
+	return true, t.seenAgain(r, body, sum, now, d.Inlet)
+}
+
+// seenAgain records a sighting of the event that has the key. It waits for the
+// same commit as a first delivery would, so that its answer is as durable.
+func (t *tx) seenAgain(r *engine.Receipt, hash []byte, sum, now int64, inlet string) error {
+	dest := make([]driver.Value, 2)
+	found, err := t.row(`SELECT k.event_id, e.crc FROM keys k LEFT JOIN events e ON e.id = k.event_id WHERE k.hash = ?`, dest, hash)
+	if err != nil || !found {
+		return fmt.Errorf("finding the first delivery: %w", err)
+	}
+	first, _ := dest[0].(int64)
+	same := int64(0)
+	if crc, ok := dest[1].(int64); ok && crc == sum {
+		same = 1
+	}
+	r.Event, r.Duplicate = engine.EventID(first), true
+	return t.exec(insertSighting, first, now, inlet, same)
+}
+
+// Refuse implements engine.Store.
+func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
+	headers, err := s.json(anyValues(r.Headers))
+	if err != nil {
+		return err
+	}
+	body := s.o.Redactor.Bytes(r.Body)
+	return s.w.do(ctx, false, func(t *tx) error {
+		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, remote, method, path, headers, size, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.At.UnixMilli(), r.Trigger, r.Reason, r.Detail, r.RemoteIP, r.Method, r.Path, headers, int64(r.Size), body); err != nil {
+			return err
+		}
+		return t.exec(`DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?`, int64(s.o.MaxQuarantine))
+	})
+}
+
+// json encodes plain data for a row, secrets masked. nil is SQL's NULL.
+func (s *Store) json(v any) (driver.Value, error) {
+	if v == nil {
+		return nil, nil
+	}
+	b, err := workflows.EncodeJSON(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding for the log: %w", err)
+	}
+	return string(s.o.Redactor.Bytes(b)), nil
+}
+
+func anyValues(m map[string]string) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+func millis(t time.Time) driver.Value {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}

@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file loads what the engine works on; lists for people are in read.go.
+
+const eventColumns = `id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc`
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scanEvent(row scanner) (*engine.Event, error) {
+	var ev engine.Event
+	var id, at, received, crc int64
+	var headers, query string
+	var inputs sql.NullString
+	err := row.Scan(&id, &ev.Trigger, &ev.Inlet, &ev.Key, &ev.Flag, &ev.Type, &at, &received, &ev.Method, &ev.Path, &headers, &query, &ev.DataExpr, &inputs, &ev.Only, &ev.Raw, &crc)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, engine.ErrNotFound
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	ev.ID, ev.Time, ev.ReceivedAt = engine.EventID(id), fromMillis(at), fromMillis(received)
+	if crc != checksum(ev.Trigger, ev.Key, ev.Type, ev.Raw) {
+		return nil, fmt.Errorf("event %s: its checksum is wrong: the database is damaged; restore a backup", ev.ID)
+	}
+	if err := json.Unmarshal([]byte(headers), &ev.Headers); err != nil {
+		return nil, fmt.Errorf("headers of event %s: %w", ev.ID, err)
+	}
+	if err := json.Unmarshal([]byte(query), &ev.Query); err != nil {
+		return nil, fmt.Errorf("query of event %s: %w", ev.ID, err)
+	}
+	if inputs.Valid {
+		v, err := workflows.DecodeJSON([]byte(inputs.String))
+		if err != nil {
+			return nil, fmt.Errorf("inputs of event %s: %w", ev.ID, err)
+		}
+		ev.Inputs, _ = v.(map[string]any)
+	}
+	return &ev, nil
+}
+
+func fromMillis(n int64) time.Time { return time.UnixMilli(n).UTC() }
+
+// Event implements engine.Store.
+func (s *Store) Event(ctx context.Context, id engine.EventID) (*engine.Event, error) {
+	return scanEvent(s.readers.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
+}
+
+// Inbox implements engine.Store.
+func (s *Store) Inbox(ctx context.Context, after engine.EventID, limit int) ([]*engine.Event, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id IN (SELECT event_id FROM inbox WHERE event_id > ? ORDER BY event_id LIMIT ?) ORDER BY id`, int64(after), limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var out []*engine.Event
+	for rows.Next() {
+		ev, err := scanEvent(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ev)
+	}
+	return out, rows.Err()
+}
+
+// Due implements engine.Store.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT ?`, limit+1)
+	if err != nil {
+		return nil, time.Time{}, classify(err)
+	}
+	defer rows.Close()
+	var ids []engine.RunID
+	for rows.Next() {
+		var id, due int64
+		if err := rows.Scan(&id, &due); err != nil {
+			return nil, time.Time{}, classify(err)
+		}
+		if due > now.UnixMilli() || len(ids) == limit {
+			return ids, fromMillis(due), rows.Err()
+		}
+		ids = append(ids, engine.RunID(id))
+	}
+	return ids, time.Time{}, rows.Err()
+}
+
+// Run implements engine.Store.
+func (s *Store) Run(ctx context.Context, id engine.RunID) (*engine.Run, error) {
+	var r engine.Run
+	var event, created, active int64
+	var status string
+	var started, finished, due, repeats sql.NullInt64
+	var output, failure sql.NullString
+	err := s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, created_at, started_at, finished_at, due_at, active_ms, boots, output, error, text FROM runs WHERE id = ?`, int64(id)).
+		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &created, &started, &finished, &due, &active, &r.Boots, &output, &failure, &r.Text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, engine.ErrNotFound
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	r.ID, r.Event, r.Status, r.Repeats = id, engine.EventID(event), engine.RunStatus(status), engine.RunID(repeats.Int64)
+	r.CreatedAt, r.StartedAt, r.FinishedAt, r.DueAt = fromMillis(created), nullTime(started), nullTime(finished), nullTime(due)
+	r.Active = time.Duration(active) * time.Millisecond
+	if r.Output, err = decodeColumn(output); err != nil {
+		return nil, fmt.Errorf("output of run %s: %w", id, err)
+	}
+	r.Error, err = decodeError(failure)
+	return &r, err
+}
+
+func nullTime(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return fromMillis(n.Int64)
+}
+
+func decodeColumn(c sql.NullString) (any, error) {
+	if !c.Valid {
+		return nil, nil
+	}
+	return workflows.DecodeJSON([]byte(c.String))
+}
+
+func decodeError(c sql.NullString) (*plan.Error, error) {
+	v, err := decodeColumn(c)
+	m, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return errorFrom(m), nil
+}
+
+func errorFrom(m map[string]any) *plan.Error {
+	e := &plan.Error{Details: m["details"]}
+	e.Message, _ = m["message"].(string)
+	e.Code, _ = m["code"].(string)
+	e.Step, _ = m["step"].(string)
+	e.Status, _ = m["status"].(int)
+	e.Attempts, _ = m["attempts"].(int)
+	e.Retryable, _ = m["retryable"].(bool)
+	if ms, ok := m["retry_after_ms"].(int); ok {
+		e.RetryAfter = time.Duration(ms) * time.Millisecond
+	}
+	if h, ok := m["handler"].(map[string]any); ok {
+		e.Handler = errorFrom(h)
+	}
+	return e
+}
+
+// records loads the attempts of a run, oldest first.
+func (s *Store) records(ctx context.Context, id engine.RunID) ([]*plan.Record, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, action, status, started_at, finished_at, output, error FROM steps WHERE run_id = ? ORDER BY path, attempt`, int64(id))
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var out []*plan.Record
+	for rows.Next() {
+		r := &plan.Record{}
+		var started int64
+		var finished sql.NullInt64
+		var output, failure sql.NullString
+		if err := rows.Scan(&r.Path, &r.Attempt, &r.Action, &r.Status, &started, &finished, &output, &failure); err != nil {
+			return nil, classify(err)
+		}
+		r.StartedAt, r.FinishedAt = fromMillis(started), nullTime(finished)
+		if r.Output, err = decodeColumn(output); err != nil {
+			return nil, fmt.Errorf("output of %s in run %s: %w", r.Path, id, err)
+		}
+		if r.Error, err = decodeError(failure); err != nil {
+			return nil, fmt.Errorf("error of %s in run %s: %w", r.Path, id, err)
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// Version implements engine.Store.
+func (s *Store) Version(ctx context.Context, version string) (string, error) {
+	var text string
+	err := s.readers.QueryRowContext(ctx, `SELECT text FROM versions WHERE version = ?`, version).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", engine.ErrNotFound
+	}
+	return text, classify(err)
+}

@@ -1,0 +1,389 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// History reads lists and details. It needs no lock, so the command line can
+// look while a server works.
+type History struct{ db *sql.DB }
+
+// OpenHistory opens an existing database for reading only.
+func OpenHistory(path string) (*History, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("no database at %s: hookloom serve makes it, --db names another", path)
+	}
+	db, err := OpenReaders(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	return &History{db}, nil
+}
+
+// History gives the reading side of an open store.
+func (s *Store) History() *History { return &History{s.readers} }
+
+// Close releases the connections.
+func (h *History) Close() error { return h.db.Close() }
+
+// where gathers conditions with their parameters; texts never enter the SQL.
+type where struct {
+	parts []string
+	args  []any
+}
+
+func (w *where) add(cond string, args ...any) {
+	w.parts = append(w.parts, cond)
+	w.args = append(w.args, args...)
+}
+
+func (w *where) String() string {
+	if len(w.parts) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(w.parts, " AND ")
+}
+
+// page adds the cursor and gives the order and limit.
+func (w *where) page(q engine.Query, prefix, column string) (string, error) {
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	order := "DESC"
+	if q.Ascending {
+		order = "ASC"
+	}
+	if q.After != "" {
+		n, err := parseAfter(q.After, prefix)
+		if err != nil {
+			return "", err
+		}
+		if q.Ascending {
+			w.add(column+" > ?", n)
+		} else {
+			w.add(column+" < ?", n)
+		}
+	}
+	return fmt.Sprintf(" ORDER BY %s %s LIMIT %d", column, order, min(limit, 1000)), nil
+}
+
+func parseAfter(s, prefix string) (int64, error) {
+	switch prefix {
+	case "evt_":
+		id, err := engine.ParseEventID(s)
+		return int64(id), err
+	case "run_":
+		id, err := engine.ParseRunID(s)
+		return int64(id), err
+	}
+	return strconv.ParseInt(strings.TrimPrefix(s, prefix), 10, 64)
+}
+
+// like turns a text into a pattern for LIKE that finds it anywhere.
+func like(s string) string {
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
+}
+
+const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.received_at, (SELECT count(*) FROM sightings s WHERE s.event_id = e.id),
+	CASE WHEN EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) THEN 'pending'
+	     ELSE coalesce((SELECT d.outcome FROM decisions d WHERE d.event_id = e.id
+	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'dropped' THEN 2 WHEN 'skipped' THEN 3 ELSE 4 END LIMIT 1), 'unmatched') END,
+	(SELECT count(*) FROM runs r WHERE r.event_id = e.id) FROM events e`
+
+func scanEventItem(row scanner) (engine.EventItem, error) {
+	var it engine.EventItem
+	var id, at int64
+	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &at, &it.Duplicates, &it.Outcome, &it.Runs)
+	it.ID, it.ReceivedAt = engine.EventID(id).String(), fromMillis(at)
+	return it, err
+}
+
+// Events lists events, the newest first.
+func (h *History) Events(ctx context.Context, q engine.Query) ([]engine.EventItem, error) {
+	var w where
+	if q.Trigger != "" {
+		w.add("e.trigger = ?", q.Trigger)
+	}
+	if q.Type != "" {
+		w.add("e.type = ?", q.Type)
+	}
+	if !q.Since.IsZero() {
+		w.add("e.id >= ?", engine.FirstID(q.Since))
+	}
+	if q.Workflow != "" {
+		w.add("EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.workflow = ?)", q.Workflow)
+	}
+	if q.Status != "" {
+		w.add("EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = ?)", q.Status)
+	}
+	if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`(e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR CAST(e.body AS TEXT) LIKE ? ESCAPE '\')`, p, p, p)
+	}
+	tail, err := w.page(q, "evt_", "e.id")
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, h.db, eventItem+w.String()+tail, w.args, scanEventItem)
+}
+
+func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, scan func(scanner) (T, error)) ([]T, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	out := []T{}
+	for rows.Next() {
+		item, err := scan(rows)
+		if err != nil {
+			return nil, classify(err)
+		}
+		out = append(out, item)
+	}
+	return out, classify(rows.Err())
+}
+
+const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by, coalesce(json_extract(r.error, '$.message'), '') FROM runs r`
+
+func scanRunItem(row scanner) (engine.RunItem, error) {
+	var it engine.RunItem
+	var id, event, created int64
+	var started, finished, due, repeats sql.NullInt64
+	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, &started, &finished, &due, &repeats, &it.ReplayedBy, &it.Error)
+	it.ID, it.Event, it.CreatedAt = engine.RunID(id).String(), engine.EventID(event).String(), fromMillis(created)
+	it.StartedAt, it.FinishedAt, it.DueAt = timePointer(started), timePointer(finished), timePointer(due)
+	if repeats.Valid {
+		it.Repeats = engine.RunID(repeats.Int64).String()
+	}
+	return it, err
+}
+
+func timePointer(n sql.NullInt64) *time.Time {
+	if !n.Valid {
+		return nil
+	}
+	t := fromMillis(n.Int64)
+	return &t
+}
+
+// Runs lists runs, the newest first.
+func (h *History) Runs(ctx context.Context, q engine.Query) ([]engine.RunItem, error) {
+	var w where
+	if q.Workflow != "" {
+		w.add("r.workflow = ?", q.Workflow)
+	}
+	if q.Status != "" {
+		w.add("r.status = ?", q.Status)
+	}
+	if q.DeadOnly {
+		w.add("r.status IN ('failed', 'timed_out')")
+	}
+	if q.Event != "" {
+		id, err := engine.ParseEventID(q.Event)
+		if err != nil {
+			return nil, err
+		}
+		w.add("r.event_id = ?", int64(id))
+	}
+	if q.Trigger != "" {
+		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.trigger = ?)", q.Trigger)
+	}
+	if q.Type != "" {
+		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.type = ?)", q.Type)
+	}
+	if !q.Since.IsZero() {
+		w.add("r.id >= ?", engine.FirstID(q.Since))
+	}
+	if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`(r.workflow LIKE ? ESCAPE '\' OR r.error LIKE ? ESCAPE '\' OR r.output LIKE ? ESCAPE '\')`, p, p, p)
+	}
+	tail, err := w.page(q, "run_", "r.id")
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, h.db, runItem+w.String()+tail, w.args, scanRunItem)
+}
+
+// EventDetail gives one event whole.
+func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.EventDetail, error) {
+	item, err := scanEventItem(h.db.QueryRowContext(ctx, eventItem+` WHERE e.id = ?`, int64(id)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, engine.ErrNotFound
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	ev, err := scanEvent(h.db.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
+	if err != nil {
+		return nil, err
+	}
+	d := &engine.EventDetail{EventItem: item, Time: ev.Time, Flag: ev.Flag, Method: ev.Method, Path: ev.Path, Headers: ev.Headers, Query: ev.Query, Body: rawBody(ev.Raw)}
+	if ev.Inputs != nil {
+		if d.Inputs, err = json.Marshal(ev.Inputs); err != nil {
+			return nil, err
+		}
+	}
+	if d.Decisions, err = h.decisions(ctx, `d.event_id = ?`, int64(id)); err != nil {
+		return nil, err
+	}
+	d.Sightings, err = collect(ctx, h.db, `SELECT at, inlet, same FROM sightings WHERE event_id = ? ORDER BY at LIMIT 1000`, []any{int64(id)}, func(s scanner) (engine.Sighting, error) {
+		var x engine.Sighting
+		var at int64
+		err := s.Scan(&at, &x.Inlet, &x.SameBody)
+		x.At = fromMillis(at)
+		return x, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.RunItems, err = h.Runs(ctx, engine.Query{Event: id.String(), Limit: 1000})
+	return d, err
+}
+
+// rawBody shows a body as JSON: itself when it is JSON, else as text.
+func rawBody(raw []byte) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("null")
+	}
+	if json.Valid(raw) {
+		return raw
+	}
+	if !utf8.Valid(raw) {
+		return json.RawMessage(fmt.Sprintf(`"%d bytes that are no text"`, len(raw)))
+	}
+	b, err := json.Marshal(string(raw))
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	return b
+}
+
+func (h *History) decisions(ctx context.Context, cond string, args ...any) ([]engine.DecisionItem, error) {
+	return collect(ctx, h.db, `SELECT workflow, version, outcome, reason, trace, run_id, at FROM decisions d WHERE `+cond+` ORDER BY workflow`, args, func(s scanner) (engine.DecisionItem, error) {
+		var d engine.DecisionItem
+		var trace string
+		var run sql.NullInt64
+		var at int64
+		err := s.Scan(&d.Workflow, &d.Version, &d.Outcome, &d.Reason, &trace, &run, &at)
+		d.Conditions, d.At = json.RawMessage(trace), fromMillis(at)
+		if run.Valid {
+			d.Run = engine.RunID(run.Int64).String()
+		}
+		return d, err
+	})
+}
+
+// RunDetail gives one run whole.
+func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDetail, error) {
+	item, err := scanRunItem(h.db.QueryRowContext(ctx, runItem+` WHERE r.id = ?`, int64(id)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, engine.ErrNotFound
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	d := &engine.RunDetail{RunItem: item}
+	var output, failure sql.NullString
+	var event int64
+	if err := h.db.QueryRowContext(ctx, `SELECT event_id, output, error, text FROM runs WHERE id = ?`, int64(id)).Scan(&event, &output, &failure, &d.Text); err != nil {
+		return nil, classify(err)
+	}
+	d.Output, d.ErrorFull = rawColumn(output), rawColumn(failure)
+	d.EventItem, err = scanEventItem(h.db.QueryRowContext(ctx, eventItem+` WHERE e.id = ?`, event))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, classify(err)
+	}
+	decisions, err := h.decisions(ctx, `d.event_id = ? AND d.workflow = ?`, event, item.Workflow)
+	if err != nil {
+		return nil, err
+	}
+	if len(decisions) > 0 {
+		d.Decision = &decisions[0]
+	}
+	d.Steps, err = h.Steps(ctx, id)
+	return d, err
+}
+
+// Steps lists the attempts of a run in the order they were made.
+func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem, error) {
+	return collect(ctx, h.db, `SELECT path, action, attempt, status, started_at, finished_at, input, output, error FROM steps WHERE run_id = ? ORDER BY rowid`, []any{int64(id)}, func(s scanner) (engine.StepItem, error) {
+		var x engine.StepItem
+		var started int64
+		var finished sql.NullInt64
+		var input, output, failure sql.NullString
+		err := s.Scan(&x.Path, &x.Action, &x.Attempt, &x.Status, &started, &finished, &input, &output, &failure)
+		x.StartedAt, x.FinishedAt = fromMillis(started), timePointer(finished)
+		x.Input, x.Output, x.Error = rawColumn(input), rawColumn(output), rawColumn(failure)
+		return x, err
+	})
+}
+
+func rawColumn(c sql.NullString) json.RawMessage {
+	if !c.Valid {
+		return json.RawMessage("null")
+	}
+	return json.RawMessage(c.String)
+}
+
+// Quarantine lists refused deliveries, the newest first.
+func (h *History) Quarantine(ctx context.Context, q engine.Query) ([]engine.RefusalItem, error) {
+	var w where
+	if q.Trigger != "" {
+		w.add("trigger = ?", q.Trigger)
+	}
+	if q.Status != "" {
+		w.add("reason = ?", q.Status)
+	}
+	if !q.Since.IsZero() {
+		w.add("at >= ?", q.Since.UnixMilli())
+	}
+	if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`(reason LIKE ? ESCAPE '\' OR detail LIKE ? ESCAPE '\' OR path LIKE ? ESCAPE '\' OR CAST(body AS TEXT) LIKE ? ESCAPE '\')`, p, p, p, p)
+	}
+	tail, err := w.page(q, "ref_", "id")
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, h.db, `SELECT id, at, trigger, reason, detail, remote, method, path, headers, size, body FROM quarantine`+w.String()+tail, w.args, func(s scanner) (engine.RefusalItem, error) {
+		var x engine.RefusalItem
+		var id, at int64
+		var headers string
+		var body []byte
+		err := s.Scan(&id, &at, &x.Trigger, &x.Reason, &x.Detail, &x.Remote, &x.Method, &x.Path, &headers, &x.Size, &body)
+		x.ID, x.At = fmt.Sprintf("ref_%d", id), fromMillis(at)
+		if utf8.Valid(body) {
+			x.Body = string(body)
+		}
+		if err == nil {
+			err = json.Unmarshal([]byte(headers), &x.Headers)
+		}
+		return x, err
+	})
+}
+
+// Counts are what metrics show of the whole database.
+type Counts struct {
+	Open, Inbox int
+}
+
+// Counts tells how much is open, by partial indexes only.
+func (h *History) Counts(ctx context.Context) (Counts, error) {
+	var c Counts
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs WHERE due_at IS NOT NULL) + (SELECT count(*) FROM runs WHERE status = 'running'), (SELECT count(*) FROM inbox)`).Scan(&c.Open, &c.Inbox)
+	return c, classify(err)
+}

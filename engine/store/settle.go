@@ -1,0 +1,281 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+const (
+	insertDecision = `INSERT INTO decisions (event_id, workflow, version, outcome, reason, trace, run_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	insertRun      = `INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at, due_at, active_ms, output, error, text)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updateRun = `UPDATE runs SET status = ?, started_at = ?, finished_at = ?, due_at = ?, active_ms = ?, output = ?, error = ?, text = ? WHERE id = ? AND status = 'running'`
+	// An attempt that was opened is closed in place; its input stays as it was sent.
+	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error
+		WHERE steps.status = 'running'`
+)
+
+// rows is a settlement encoded, outside of the writer's one goroutine.
+type rows struct {
+	insert bool
+	run    []driver.Value
+	steps  [][]driver.Value
+}
+
+func (s *Store) encode(st engine.Settlement) (rows, error) {
+	r := st.Run
+	output, err := s.json(r.Output)
+	if err != nil {
+		return rows{}, err
+	}
+	failure, err := s.errorJSON(r.Error)
+	if err != nil {
+		return rows{}, err
+	}
+	text := s.o.Redactor.Text(r.Text)
+	out := rows{insert: st.New}
+	if st.New {
+		out.run = []driver.Value{int64(r.ID), int64(r.Event), r.Workflow, r.Version, string(r.Status), r.CreatedAt.UnixMilli(), millis(r.StartedAt), millis(r.FinishedAt),
+			millis(r.DueAt), r.Active.Milliseconds(), output, failure, text}
+	} else {
+		out.run = []driver.Value{string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt), r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
+	}
+	for _, rec := range st.Records {
+		row, err := s.encodeStep(r.ID, rec)
+		if err != nil {
+			return rows{}, err
+		}
+		out.steps = append(out.steps, row)
+	}
+	return out, nil
+}
+
+func (s *Store) encodeStep(run engine.RunID, r *plan.Record) ([]driver.Value, error) {
+	input, err := s.json(r.Input)
+	if err != nil {
+		return nil, err
+	}
+	output, err := s.json(r.Output)
+	if err != nil {
+		return nil, err
+	}
+	failure, err := s.errorJSON(r.Error)
+	if err != nil {
+		return nil, err
+	}
+	return []driver.Value{int64(run), r.Path, int64(r.Attempt), r.Action, string(r.Status), r.StartedAt.UnixMilli(), millis(r.FinishedAt), input, output, failure}, nil
+}
+
+func (s *Store) errorJSON(e *plan.Error) (driver.Value, error) {
+	if e == nil {
+		return nil, nil
+	}
+	return s.json(errorData(e))
+}
+
+func errorData(e *plan.Error) map[string]any {
+	m := map[string]any{"message": e.Message, "code": e.Code, "retryable": e.Retryable}
+	if e.Status != 0 {
+		m["status"] = e.Status
+	}
+	if e.Step != "" {
+		m["step"] = e.Step
+	}
+	if e.Attempts != 0 {
+		m["attempts"] = e.Attempts
+	}
+	if e.Details != nil {
+		m["details"] = e.Details
+	}
+	if e.RetryAfter != 0 {
+		m["retry_after_ms"] = int(e.RetryAfter.Milliseconds())
+	}
+	if e.Handler != nil {
+		m["handler"] = errorData(e.Handler)
+	}
+	return m
+}
+
+func (r rows) write(t *tx) error {
+	query := updateRun
+	if r.insert {
+		query = insertRun
+	}
+	if err := t.exec(query, r.run...); err != nil {
+		return err
+	}
+	if t.changes == 0 {
+		return engine.ErrStale
+	}
+	for _, s := range r.steps {
+		if err := t.exec(upsertStep, s...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Match implements engine.Store.
+func (s *Store) Match(ctx context.Context, m engine.Match) error {
+	var starts []rows
+	for _, st := range m.Starts {
+		r, err := s.encode(st)
+		if err != nil {
+			return err
+		}
+		starts = append(starts, r)
+	}
+	var decisions [][]driver.Value
+	for _, d := range m.Decisions {
+		trace, err := s.trace(d.Conditions)
+		if err != nil {
+			return err
+		}
+		var run driver.Value
+		if d.Run != 0 {
+			run = int64(d.Run)
+		}
+		decisions = append(decisions, []driver.Value{int64(m.Event), d.Workflow, d.Version, string(d.Outcome), s.o.Redactor.Text(d.Reason), trace, run, m.At.UnixMilli()})
+	}
+	return s.w.do(ctx, true, func(t *tx) error {
+		if err := t.exec(`DELETE FROM inbox WHERE event_id = ?`, int64(m.Event)); err != nil {
+			return err
+		}
+		if t.changes == 0 {
+			return engine.ErrStale // matched already
+		}
+		for _, d := range decisions {
+			if err := t.exec(insertDecision, d...); err != nil {
+				return err
+			}
+		}
+		for _, r := range starts {
+			if err := r.write(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) trace(conditions []engine.Condition) (driver.Value, error) {
+	list := make([]any, len(conditions))
+	for i, c := range conditions {
+		m := map[string]any{"expr": c.Expr, "result": nil}
+		if c.Result != nil {
+			m["result"] = *c.Result
+		}
+		if c.Error != "" {
+			m["error"] = c.Error
+		}
+		if c.Values != nil {
+			m["values"] = c.Values
+		}
+		list[i] = m
+	}
+	return s.json(list)
+}
+
+// Settle implements engine.Store.
+func (s *Store) Settle(ctx context.Context, st engine.Settlement) error {
+	r, err := s.encode(st)
+	if err != nil {
+		return err
+	}
+	return s.w.do(ctx, true, r.write)
+}
+
+// Take implements engine.Store.
+func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.Taken, error) {
+	err := s.w.do(ctx, true, func(t *tx) error {
+		if err := t.exec(`UPDATE runs SET status = 'running', due_at = NULL WHERE id = ? AND status IN ('queued', 'waiting')`, int64(id)); err != nil {
+			return err
+		}
+		if t.changes == 0 {
+			return engine.ErrStale
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.Run(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	ev, err := s.Event(ctx, run.Event)
+	if err != nil {
+		return nil, fmt.Errorf("event of run %s: %w", id, err)
+	}
+	records, err := s.records(ctx, id)
+	return &engine.Taken{Run: run, Event: ev, Records: records}, err
+}
+
+// Recover implements engine.Store. No lease has to run out: the file belongs to
+// this process alone, so whatever was at work belongs to one that is gone.
+func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
+	var n int64
+	err := s.w.do(ctx, true, func(t *tx) error {
+		if err := t.exec(`UPDATE steps SET status = 'unknown', finished_at = ? WHERE status = 'running' AND run_id IN (SELECT id FROM runs WHERE status = 'running')`, now.UnixMilli()); err != nil {
+			return err
+		}
+		err := t.exec(`UPDATE runs SET status = 'queued', due_at = ?, boots = boots + 1 WHERE status = 'running'`, now.UnixMilli())
+		n = t.changes
+		return err
+	})
+	return int(n), err
+}
+
+// SaveVersion implements engine.Store.
+func (s *Store) SaveVersion(ctx context.Context, w *workflows.Workflow) error {
+	return s.w.do(ctx, true, func(t *tx) error {
+		return t.exec(`INSERT INTO versions (version, workflow, text, first_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, w.Version, w.ID, string(w.Text), time.Now().UnixMilli())
+	})
+}
+
+// Cancel implements engine.Store.
+func (s *Store) Cancel(ctx context.Context, id engine.RunID, now time.Time) error {
+	return s.w.do(ctx, true, func(t *tx) error {
+		if err := t.exec(`UPDATE runs SET status = 'cancelled', finished_at = ?, due_at = NULL WHERE id = ? AND status IN ('queued', 'waiting')`, now.UnixMilli(), int64(id)); err != nil {
+			return err
+		}
+		if t.changes == 1 {
+			return nil
+		}
+		found, err := t.row(`SELECT status FROM runs WHERE id = ?`, make([]driver.Value, 1), int64(id))
+		if err == nil && !found {
+			return engine.ErrNotFound
+		}
+		return errors.Join(engine.ErrStale, err)
+	})
+}
+
+// Replay implements engine.Store. From failed, the attempts that had succeeded
+// are copied, so that their steps are not repeated.
+func (s *Store) Replay(ctx context.Context, r engine.Replay) error {
+	return s.w.do(ctx, true, func(t *tx) error {
+		err := t.exec(`INSERT INTO runs (id, event_id, workflow, version, status, repeats, replayed_by, created_at, due_at)
+			SELECT ?, event_id, workflow, ?, 'queued', id, ?, ?, ? FROM runs WHERE id = ? AND finished_at IS NOT NULL`,
+			int64(r.New), r.Version, r.By, r.At.UnixMilli(), r.At.UnixMilli(), int64(r.Of))
+		if err != nil {
+			return err
+		}
+		if t.changes == 0 {
+			return engine.ErrStale
+		}
+		if r.From != "failed" {
+			return nil
+		}
+		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error)
+			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error FROM steps
+			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%'`, int64(r.New), int64(r.Of))
+	})
+}

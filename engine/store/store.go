@@ -1,0 +1,297 @@
+// Package store keeps Hookloom's events, runs and attempts in SQLite. One
+// goroutine writes, and gathers what is waiting into one synced commit; each
+// caller returns after its own. Readers have connections of their own.
+//
+// The package knows SQL and the engine's nouns. It must not know HTTP, YAML,
+// providers or actions, nor decide anything: each method is one transaction
+// that the engine asks for.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/mattn/go-sqlite3"
+)
+
+//go:embed migrations/sqlite/*.sql
+var migrations embed.FS
+
+// Options tune a store; zero values are right for production.
+type Options struct {
+	// Redactor masks secrets in whatever is written.
+	Redactor *engine.Redactor
+	// Synchronous is FULL unless a test of the power-cut rig asks for less.
+	Synchronous string
+	// Fault is called before each write of a batch with its number, counted from
+	// 1; its error takes the write's place. For tests of crashes.
+	Fault func(n int) error
+	// MaxQueued is how many writes may wait; 8192 by default.
+	MaxQueued int
+	// MaxQuarantine is how many refused deliveries are kept; 10,000 by default.
+	MaxQuarantine int
+}
+
+// Store is an open database. It implements engine.Store.
+type Store struct {
+	path     string
+	o        Options
+	lock     *os.File
+	w        *writer
+	readers  *sql.DB
+	instance string
+	lastID   int64
+}
+
+var _ engine.Store = (*Store)(nil)
+
+// InUseError says that another process has the database.
+type InUseError struct{ Path, Holder string }
+
+// Error implements error.
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("%s is in use by another hookloom process (%s): stop it first, or give this one another --db", e.Path, e.Holder)
+}
+
+// Open opens or makes the database at path, alone: a second process gets
+// *InUseError.
+func Open(ctx context.Context, path string, o Options) (*Store, error) {
+	if strings.Contains(path, "://") {
+		return nil, fmt.Errorf("database %s: this version stores in SQLite only; give a file path", strings.SplitN(path, "://", 2)[0])
+	}
+	if o.Synchronous == "" {
+		o.Synchronous = "FULL"
+	}
+	if o.MaxQueued == 0 {
+		o.MaxQueued = 8192
+	}
+	if o.MaxQuarantine == 0 {
+		o.MaxQuarantine = 10_000
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("database path: %w", err)
+	}
+	s := &Store{path: abs, o: o}
+	if s.lock, err = takeLock(abs); err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, classify(err)), s.lock.Close())
+	}
+	return s, nil
+}
+
+// takeLock holds a side file for the life of the process. It is an open file
+// description lock: unlike SQLite's own it tells two handles of one process
+// apart, and the kernel drops it at kill -9.
+func takeLock(path string) (*os.File, error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database's lock: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder := make([]byte, 64)
+		n, _ := f.ReadAt(holder, 0) // an empty name is fine
+		_ = f.Close()
+		return nil, &InUseError{Path: path, Holder: strings.TrimSpace("process " + string(holder[:n]))}
+	}
+	if err := f.Truncate(0); err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("writing the database's lock: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+// minVersion is the first SQLite without the WAL-reset bug (sqlite.org, release
+// notes of 3.51.3).
+const minVersion = 3051003
+
+func (s *Store) open(ctx context.Context) error {
+	if _, v, _ := sqlite3.Version(); v < minVersion {
+		return fmt.Errorf("SQLite %d is older than %d", v, minVersion)
+	}
+	_, statErr := os.Stat(s.path)
+	fresh := os.IsNotExist(statErr)
+	conn, err := openConn(s.path, "rwc", s.o.Synchronous)
+	if err != nil {
+		return err
+	}
+	s.w = newWriter(conn, s.o)
+	if err := s.prepareFile(conn, fresh); err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	if s.readers, err = OpenReaders(s.path); err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	err = s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0))`).Scan(&s.lastID)
+	if err == nil {
+		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
+	}
+	if err != nil {
+		return errors.Join(err, conn.Close(), s.readers.Close())
+	}
+	s.w.start()
+	return nil
+}
+
+func (s *Store) prepareFile(conn *sqlite3.SQLiteConn, fresh bool) error {
+	level := map[string]string{"OFF": "0", "NORMAL": "1", "FULL": "2", "EXTRA": "3"}[s.o.Synchronous]
+	if err := checkPragmas(conn, map[string]string{"journal_mode": "wal", "synchronous": level, "foreign_keys": "0"}); err != nil {
+		return err
+	}
+	if err := migrate(conn); err != nil {
+		return err
+	}
+	if !fresh {
+		return nil
+	}
+	// The file's name is durable only when its folder is synced.
+	d, err := os.Open(filepath.Dir(s.path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// dsn states every setting: the driver's own default is synchronous=NORMAL,
+// which loses acknowledged events at a power cut.
+func dsn(path, mode, synchronous string) string {
+	v := "file:" + (&escaper{}).path(path) + "?mode=" + mode + "&_busy_timeout=5000&_trusted_schema=0&_cell_size_check=1"
+	if mode != "ro" {
+		v += "&_journal_mode=WAL&_synchronous=" + synchronous + "&_txlock=immediate&_auto_vacuum=incremental"
+	} else {
+		v += "&_query_only=1"
+	}
+	return v
+}
+
+type escaper struct{}
+
+func (*escaper) path(p string) string {
+	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(p)
+}
+
+func openConn(path, mode, synchronous string) (*sqlite3.SQLiteConn, error) {
+	c, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, mode, synchronous))
+	if err != nil {
+		return nil, err
+	}
+	conn := c.(*sqlite3.SQLiteConn)
+	for _, p := range []string{"PRAGMA wal_autocheckpoint = 0", "PRAGMA journal_size_limit = 67108864", "PRAGMA temp_store = MEMORY", "PRAGMA cache_size = -65536"} {
+		if _, err := conn.Exec(p, nil); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", p, err), conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// OpenReaders opens a pool that can only read, for lists and details. The file
+// must exist.
+func OpenReaders(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite3", dsn(path, "ro", ""))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(4)
+	db.SetConnMaxIdleTime(time.Minute)
+	return db, nil
+}
+
+func checkPragmas(conn *sqlite3.SQLiteConn, want map[string]string) error {
+	for name, value := range want {
+		got, err := queryText(conn, "PRAGMA "+name)
+		if err != nil {
+			return err
+		}
+		if got != value {
+			return fmt.Errorf("PRAGMA %s is %s, not %s: this disk cannot keep what is promised", name, got, value)
+		}
+	}
+	return nil
+}
+
+// migrate brings the schema up to date, each numbered file in a transaction. A
+// database of a newer program is refused.
+func migrate(conn *sqlite3.SQLiteConn) error {
+	files, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+	if err != nil {
+		return err
+	}
+	sort.Strings(files)
+	text, err := queryText(conn, "PRAGMA user_version")
+	if err != nil {
+		return err
+	}
+	have, err := strconv.Atoi(text)
+	if err != nil {
+		return err
+	}
+	if have > len(files) {
+		return fmt.Errorf("it was made by a newer hookloom (schema %d, this one knows %d)", have, len(files))
+	}
+	for i := have; i < len(files); i++ {
+		if err := applyMigration(conn, files[i], i+1); err != nil {
+			return fmt.Errorf("migration %s: %w", filepath.Base(files[i]), err)
+		}
+	}
+	return nil
+}
+
+func applyMigration(conn *sqlite3.SQLiteConn, file string, number int) error {
+	text, err := migrations.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var random [16]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return err
+	}
+	// user_version takes no parameter; number is ours.
+	batch := "BEGIN IMMEDIATE;\n" + string(text) + fmt.Sprintf("\nINSERT INTO meta (name, value) VALUES ('instance', '%s') ON CONFLICT DO NOTHING;\nPRAGMA user_version = %d;\nCOMMIT;", hex.EncodeToString(random[:]), number)
+	if _, err := conn.Exec(batch, nil); err != nil {
+		_, back := conn.Exec("ROLLBACK", nil)
+		return errors.Join(err, back)
+	}
+	return nil
+}
+
+// Instance implements engine.Store.
+func (s *Store) Instance() string { return s.instance }
+
+// LastID implements engine.Store.
+func (s *Store) LastID() int64 { return s.lastID }
+
+// Readers gives the pool for lists and details.
+func (s *Store) Readers() *sql.DB { return s.readers }
+
+// Failed is closed when writing became impossible; Err says why then.
+func (s *Store) Failed() <-chan struct{} { return s.w.broken }
+
+// Err is the error that made writing impossible.
+func (s *Store) Err() error { return s.w.err() }
+
+// Close writes what is waiting, shrinks the WAL and gives the file free.
+func (s *Store) Close() error {
+	werr := s.w.close()
+	return errors.Join(werr, s.readers.Close(), s.lock.Close())
+}

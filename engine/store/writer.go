@@ -1,0 +1,338 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/mattn/go-sqlite3"
+)
+
+// maxBatch is how many writes share a commit.
+const maxBatch = 512
+
+// command is one transaction of the story. It may run more than once: when
+// another one of its batch fails, each is tried again alone.
+type command struct {
+	apply func(*tx) error
+	done  chan error
+}
+
+// writer owns the one connection that writes.
+type writer struct {
+	conn    *sqlite3.SQLiteConn
+	fault   func(int) error
+	queue   chan *command
+	broken  chan struct{}
+	cause   atomic.Pointer[error]
+	once    sync.Once
+	stop    chan struct{}
+	ended   chan struct{}
+	closing sync.RWMutex
+	closed  bool
+	stmts   map[string]*sqlite3.SQLiteStmt
+	writes  int
+	// frames since the last checkpoint, estimated by commits.
+	commits    int
+	checkpoint time.Time
+	dones      sync.Pool
+}
+
+func newWriter(conn *sqlite3.SQLiteConn, o Options) *writer {
+	w := &writer{conn: conn, fault: o.Fault, queue: make(chan *command, o.MaxQueued), broken: make(chan struct{}), stop: make(chan struct{}),
+		ended: make(chan struct{}), stmts: map[string]*sqlite3.SQLiteStmt{}, checkpoint: time.Now()}
+	w.dones.New = func() any { return &command{done: make(chan error, 1)} }
+	return w
+}
+
+func (w *writer) start() { go w.run() }
+
+// do queues a transaction and waits for its commit. With block it waits for
+// room, else a full queue is ErrBusy.
+func (w *writer) do(ctx context.Context, block bool, apply func(*tx) error) error {
+	c := w.dones.Get().(*command)
+	c.apply = apply
+	if err := w.enqueue(ctx, block, c); err != nil {
+		return err
+	}
+	// Once queued, it will be decided: giving up here would leave the caller
+	// not knowing whether its event is stored.
+	err := <-c.done
+	c.apply = nil
+	w.dones.Put(c)
+	return err
+}
+
+func (w *writer) enqueue(ctx context.Context, block bool, c *command) error {
+	w.closing.RLock()
+	defer w.closing.RUnlock()
+	if w.closed {
+		return engine.ErrClosed
+	}
+	if err := w.err(); err != nil {
+		return err
+	}
+	if !block {
+		// Accepting may fill three quarters; the rest is for runs at work, so that
+		// a flood cannot stop what would drain it.
+		if len(w.queue) > cap(w.queue)*3/4 {
+			return engine.ErrBusy
+		}
+	}
+	select {
+	case w.queue <- c:
+		return nil
+	case <-w.broken:
+		return w.err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *writer) err() error {
+	if p := w.cause.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// fatal stops all writing: after a failed sync SQLite would go on as if nothing
+// had happened, and what was acknowledged could be gone.
+func (w *writer) fatal(err error) {
+	w.once.Do(func() {
+		w.cause.Store(&err)
+		close(w.broken)
+	})
+}
+
+// run gathers what is waiting and commits it, until the store is closed.
+func (w *writer) run() {
+	defer close(w.ended)
+	batch := make([]*command, 0, maxBatch)
+	for {
+		select {
+		case c := <-w.queue:
+			batch = w.gather(append(batch[:0], c))
+			w.commit(batch)
+		case <-w.stop:
+			for len(w.queue) > 0 {
+				batch = w.gather(batch[:0])
+				w.commit(batch)
+			}
+			return
+		}
+		w.maybeCheckpoint()
+	}
+}
+
+func (w *writer) gather(batch []*command) []*command {
+	for len(batch) < maxBatch {
+		select {
+		case c := <-w.queue:
+			batch = append(batch, c)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit carries out a batch in one transaction and tells every caller.
+func (w *writer) commit(batch []*command) {
+	if err := w.err(); err != nil {
+		answer(batch, err)
+		return
+	}
+	err := w.transaction(batch)
+	if err != nil && len(batch) > 1 && w.err() == nil {
+		// Somebody's command failed: each alone, so that it fails for its own.
+		for _, c := range batch {
+			c.done <- w.transaction([]*command{c})
+		}
+		return
+	}
+	answer(batch, err)
+}
+
+func answer(batch []*command, err error) {
+	for _, c := range batch {
+		c.done <- err
+	}
+}
+
+func (w *writer) transaction(batch []*command) error {
+	t := &tx{w: w}
+	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
+		return w.judge(err)
+	}
+	for _, c := range batch {
+		if err := c.apply(t); err != nil {
+			return w.rollback(err)
+		}
+	}
+	if err := w.faulty(); err != nil {
+		return w.rollback(err)
+	}
+	if err := t.exec("COMMIT"); err != nil {
+		return w.rollback(err)
+	}
+	w.commits += len(batch)
+	return nil
+}
+
+func (w *writer) rollback(cause error) error {
+	if !w.conn.AutoCommit() {
+		if _, err := w.conn.Exec("ROLLBACK", nil); err != nil && !w.conn.AutoCommit() {
+			w.fatal(fmt.Errorf("rolling back: %w", err))
+		}
+	}
+	return w.judge(cause)
+}
+
+// judge tells errors that pass from those after which nothing may be written.
+func (w *writer) judge(err error) error {
+	err = classify(err)
+	var se sqlite3.Error
+	if errors.As(err, &se) {
+		switch se.Code {
+		case sqlite3.ErrIoErr, sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
+			err = fmt.Errorf("the database cannot be written any more: %w", err)
+			w.fatal(err)
+		}
+	}
+	return err
+}
+
+// classify names SQLite's errors in the engine's words.
+func classify(err error) error {
+	var se sqlite3.Error
+	if !errors.As(err, &se) {
+		return err
+	}
+	switch se.Code {
+	case sqlite3.ErrFull:
+		return fmt.Errorf("%w: %w", engine.ErrFull, err)
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
+	}
+	return err
+}
+
+// faulty lets a test fail the n-th commit.
+func (w *writer) faulty() error {
+	if w.fault == nil {
+		return nil
+	}
+	w.writes++
+	return w.fault(w.writes)
+}
+
+// maybeCheckpoint moves the WAL into the file when some thousand writes are in
+// it, or a minute has passed. PASSIVE never waits for readers.
+func (w *writer) maybeCheckpoint() {
+	if w.commits < 2000 && (w.commits == 0 || time.Since(w.checkpoint) < time.Minute) || w.err() != nil {
+		return
+	}
+	w.commits, w.checkpoint = 0, time.Now()
+	if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		// A checkpoint that fails loses nothing; its error returns with the next
+		// commit if it matters.
+		_ = w.judge(err)
+	}
+}
+
+func (w *writer) close() error {
+	w.closing.Lock()
+	already := w.closed
+	w.closed = true
+	w.closing.Unlock()
+	if already {
+		return nil
+	}
+	close(w.stop)
+	<-w.ended
+	var err error
+	if w.err() == nil {
+		_, err = queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
+	}
+	for _, s := range w.stmts {
+		err = errors.Join(err, s.Close())
+	}
+	return errors.Join(err, w.conn.Close())
+}
+
+// tx is the running transaction.
+type tx struct {
+	w       *writer
+	changes int64
+}
+
+// exec runs a statement, prepared once. The statement's text is its name.
+func (t *tx) exec(query string, args ...driver.Value) error {
+	s, err := t.w.prepare(query)
+	if err != nil {
+		return err
+	}
+	r, err := s.Exec(args)
+	if err != nil {
+		return err
+	}
+	t.changes, err = r.RowsAffected()
+	return err
+}
+
+func (w *writer) prepare(query string) (*sqlite3.SQLiteStmt, error) {
+	if s := w.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := w.conn.Prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	st := s.(*sqlite3.SQLiteStmt)
+	w.stmts[query] = st
+	return st, nil
+}
+
+// row reads the first row of a query; found is false when there is none.
+func (t *tx) row(query string, dest []driver.Value, args ...driver.Value) (found bool, err error) {
+	s, err := t.w.prepare(query)
+	if err != nil {
+		return false, err
+	}
+	rows, err := s.Query(args)
+	if err != nil {
+		return false, err
+	}
+	err = rows.Next(dest)
+	if cerr := rows.Close(); err == nil {
+		err = cerr
+	}
+	if errors.Is(err, io.EOF) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func queryText(conn *sqlite3.SQLiteConn, query string) (string, error) {
+	rows, err := conn.Query(query, nil)
+	if err != nil {
+		return "", err
+	}
+	dest := make([]driver.Value, len(rows.Columns()))
+	err = rows.Next(dest)
+	for err == nil {
+		// Row-returning pragmas do their work step by step and must be drained.
+		err = rows.Next(make([]driver.Value, len(dest)))
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", errors.Join(err, rows.Close())
+	}
+	return fmt.Sprint(dest[0]), rows.Close()
+}

@@ -1,0 +1,128 @@
+package workflows
+
+import "time"
+
+// Catalog is everything a workflow may name that others offer: actions,
+// provider presets, schedules. The checker asks it and so imports nobody.
+type Catalog struct {
+	// Actions by name, such as http/request. Connector files of the project are
+	// added while it is loaded.
+	Actions map[string]*ActionSpec
+	// Presets by provider name.
+	Presets map[string]*Preset
+	// CheckCron says what is wrong with a cron text, in the user's words; nil
+	// accepts all.
+	CheckCron func(cron string) error
+}
+
+// ActionSpec is what one action accepts, said once: the checker, did-you-mean,
+// the schema, help and redaction all read it.
+type ActionSpec struct {
+	Name   string
+	Help   string
+	Inputs []ActionInput
+	// Leaves tells that it acts outside of this process: it gets an attempt on
+	// record before it acts, and is mocked in tests.
+	Leaves bool
+	// SafeMethods tells that the input "method" decides whether it can be
+	// repeated without harm; Safe that it always can.
+	SafeMethods, Safe bool
+	// Example is the output a test gets when it mocks nothing.
+	Example any
+	// Retry and Timeout are a connector's defaults; nil and 0 leave the language's.
+	Retry   *Retry
+	Timeout time.Duration
+	// Request and the rest are a connector's action as data; nil for built-in ones.
+	Connector *Connector
+	Action    *ConnectorAction
+}
+
+// Input finds an input by name.
+func (s *ActionSpec) Input(name string) *ActionInput {
+	for i := range s.Inputs {
+		if s.Inputs[i].Name == name {
+			return &s.Inputs[i]
+		}
+	}
+	return nil
+}
+
+// ActionInput is one key of a step's with.
+type ActionInput struct {
+	Name string
+	// Type is string, integer, number, boolean, list, object, duration, size or any.
+	Type     string
+	Required bool
+	Help     string
+	Words    []string
+	// Fill says how ${{ }} inside is inserted; FillURL also for request paths.
+	Fill Fill
+	// Default is used when the key is absent.
+	Default any
+}
+
+// Connector is one service described as data (language.md 2.11).
+type Connector struct {
+	Name, Description string
+	BaseURL           *Value
+	Fields            []ConnectionField
+	Auth              *Auth
+	Retry             *Retry
+	Timeout           time.Duration
+	Actions           []*ConnectorAction
+}
+
+// ConnectionField is one credential or setting a connector needs.
+type ConnectionField struct {
+	Name, Type, Description string
+	Secret, Required        bool
+	Default                 any
+}
+
+// ConnectorAction is one action of a connector.
+type ConnectorAction struct {
+	Name, Description string
+	Inputs            []Input
+	Method            string
+	Path              *Value
+	Query, Headers    *Value
+	Body, Form        *Value
+	Output            *Value
+	Fail              []FailRule
+	Example           any
+}
+
+// FailRule turns an answer into a failure with a code of its own.
+type FailRule struct {
+	When      *Expr
+	Code      string
+	Message   *Value
+	Retryable bool
+}
+
+// Preset is what Hookloom knows of one provider's webhooks.
+type Preset struct {
+	Name, Title, Docs, Confidence string
+	Aliases                       []string
+	// SecretName is what the provider's dashboard calls the secret.
+	SecretName string
+	Verify     []*Verify
+	Key        []*Expr
+	// IDSigned is false when a replay could change the id without breaking the
+	// signature; deliveries are then known by their body too.
+	IDSigned   bool
+	EventType  *Expr
+	Data, Time *Expr
+	Events     []string
+	Sample     *Sample
+	Notes      []string
+}
+
+// Sample is a realistic delivery of a provider, for hookloom send.
+type Sample struct {
+	Headers             map[string]string
+	TypeHeader, IDField string
+	TypeJSON, IDHeader  string
+	ContentType         string
+	Body                any
+}

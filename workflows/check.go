@@ -1,0 +1,435 @@
+package workflows
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/expr-lang/expr/types"
+	"gopkg.in/yaml.v3"
+)
+
+// checker holds what all files of a project know of each other.
+type checker struct {
+	p       *Project
+	catalog *Catalog
+	secrets func(name string) bool
+}
+
+// workflow checks everything that needs more than one key of a file.
+func (c *checker) workflow(w *Workflow) {
+	c.starts(w)
+	base := c.baseScope(w)
+	rule := base.in("a rule")
+	rule.drop("run", "vars", "steps", "secrets")
+	for _, e := range w.When {
+		e.check(rule, reflect.Bool)
+	}
+	body := base.in("a step")
+	body.names["vars"] = types.Map{}
+	body.names["steps"] = types.Map{}
+	for _, v := range w.Vars {
+		own := body.in("vars")
+		own.drop("steps", "run")
+		v.Value.check(own)
+		body.addVar(v.Name, v.pos, w.src)
+	}
+	s := stepChecker{c: c, w: w}
+	s.sequence(w.Steps, body)
+	handler := body.in("on_failure")
+	handler.names["error"] = errorType()
+	for id := range handler.steps() {
+		handler.maybe[id] = true
+	}
+	s.sequence(w.OnFailed, handler)
+	out := body.in("output")
+	w.Output.check(out)
+	for _, l := range w.later {
+		w.src.add(l.pos, "not-yet", fmt.Sprintf("%s is part of the language, but this version cannot run it yet", l.what), "hookloom version tells which version this is")
+	}
+	c.secretList(w)
+	w.SecretNames()
+}
+
+// baseScope is what every expression of a workflow may see.
+func (c *checker) baseScope(w *Workflow) *scope {
+	inputs := types.Map{}
+	for _, in := range w.Inputs {
+		inputs[in.Name] = inputType(in.Type)
+	}
+	sc := &scope{names: types.Map{"event": eventType(types.Any), "inputs": inputs, "run": runType()}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	if data := c.sampleOf(w); data != nil {
+		sc.sampled = types.Map{}
+		for k, v := range sc.names {
+			sc.sampled[k] = v
+		}
+		sc.sampled["event"] = eventType(data)
+	}
+	return sc
+}
+
+// sampleOf types event.data when every trigger of the workflow has a sample.
+func (c *checker) sampleOf(w *Workflow) types.Type {
+	if len(w.Starts) != 1 || w.Starts[0].Kind != "trigger" {
+		return nil
+	}
+	t := c.p.Triggers[w.Starts[0].Trigger]
+	if t == nil || t.Webhook == nil || t.Webhook.Sample == "" {
+		return nil
+	}
+	v, err := c.p.readJSON(t.Webhook.Sample)
+	if err != nil {
+		return nil
+	}
+	return sampleType(v)
+}
+
+// in copies a scope for another place.
+func (sc *scope) in(where string) *scope {
+	out := &scope{where: where, names: types.Map{}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	for k, v := range sc.names {
+		out.names[k] = v
+	}
+	for _, k := range []string{"steps", "vars"} {
+		if m, ok := sc.names[k].(types.Map); ok {
+			out.names[k] = copyMap(m)
+		}
+	}
+	for k, v := range sc.hiddenSteps {
+		out.hiddenSteps[k] = v
+	}
+	for k, v := range sc.maybe {
+		out.maybe[k] = v
+	}
+	if sc.sampled != nil {
+		out.sampled = copyMap(sc.sampled)
+	}
+	out.sync()
+	return out
+}
+
+func copyMap(m types.Map) types.Map {
+	out := types.Map{}
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// sync brings the names that grew into the sampled scope too.
+func (sc *scope) sync() {
+	if sc.sampled == nil {
+		return
+	}
+	for k, v := range sc.names {
+		if k != "event" {
+			sc.sampled[k] = v
+		}
+	}
+	for k := range sc.sampled {
+		if _, ok := sc.names[k]; !ok {
+			delete(sc.sampled, k)
+		}
+	}
+}
+
+func (sc *scope) drop(names ...string) {
+	for _, n := range names {
+		delete(sc.names, n)
+	}
+	sc.sync()
+}
+
+func (sc *scope) with(name string, t types.Type) *scope {
+	out := sc.in(sc.where)
+	out.names[name] = t
+	out.sync()
+	return out
+}
+
+func (sc *scope) addVar(name string, at Pos, src *source) {
+	if m, ok := sc.names["vars"].(types.Map); ok {
+		m[name] = types.Any
+	}
+}
+
+func (sc *scope) steps() types.Map {
+	m, ok := sc.names["steps"].(types.Map)
+	if !ok {
+		return types.Map{}
+	}
+	return m
+}
+
+// anySecret lets secrets.NAME be named; which names exist is checked apart.
+var anySecret = types.Map{types.Extra: types.String}
+
+// starts checks what a workflow listens to.
+func (c *checker) starts(w *Workflow) {
+	for _, s := range w.Starts {
+		switch s.Kind {
+		case "trigger":
+			c.startTrigger(w, s)
+		case "workflow_run":
+			for _, id := range s.Workflows {
+				if id == w.ID {
+					w.src.add(s.pos, "unknown-workflow", "a workflow cannot listen to itself", "")
+				} else if c.p.Workflows[id] == nil {
+					w.src.add(s.pos, "unknown-workflow", fmt.Sprintf("no workflow %q", id), suggest(id, sortedStrings(c.p.Workflows)))
+				}
+			}
+		}
+	}
+	if w.Trigger != nil {
+		c.trigger(w.Trigger)
+	}
+}
+
+func (c *checker) startTrigger(w *Workflow, s Start) {
+	t := c.p.Triggers[s.Trigger]
+	if t == nil {
+		hint := suggest(s.Trigger, append(sortedStrings(c.p.Triggers), "manual", "call"))
+		if hint == "" {
+			hint = "declare it under triggers: in hookloom.yaml"
+		}
+		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), hint)
+		return
+	}
+	if t.Webhook != nil {
+		c.eventNames(w.src, s.pos, t.Webhook, s.Events)
+	}
+}
+
+// eventNames warns of types that the provider is not known to send.
+func (c *checker) eventNames(src *source, at Pos, wh *Webhook, events []string) {
+	p := c.catalog.Presets[wh.Provider]
+	if p == nil || len(p.Events) == 0 {
+		return
+	}
+	for _, e := range events {
+		if !contains(p.Events, e) && !strings.HasSuffix(e, "*") {
+			if s := DidYouMean(e, p.Events); s != "" {
+				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
+			} else if s := suffixMatch(e, p.Events); s != "" {
+				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
+			}
+		}
+	}
+}
+
+// suffixMatch finds payment_intent.succeeded for payment_succeeded: the event
+// that shares the most words.
+func suffixMatch(e string, events []string) string {
+	words := strings.FieldsFunc(e, func(r rune) bool { return r == '.' || r == '_' || r == '/' })
+	best, bestScore := "", 1
+	for _, x := range events {
+		score := 0
+		for _, w := range words {
+			if strings.Contains(x, w) {
+				score++
+			}
+		}
+		if score > bestScore {
+			best, bestScore = x, score
+		}
+	}
+	return best
+}
+
+// trigger checks one trigger's inlets.
+func (c *checker) trigger(t *Trigger) {
+	if t.Poll != nil {
+		t.src.add(t.Pos, "not-yet", "poll: is part of the language, but this version cannot run it yet", "")
+	}
+	for _, s := range t.Schedules {
+		if s.Cron != "" && c.catalog.CheckCron != nil {
+			if err := c.catalog.CheckCron(s.Cron); err != nil {
+				t.src.add(t.Pos, "bad-cron", err.Error(), "minute hour day month weekday, such as 0 7 * * 1-5")
+			}
+		}
+		t.src.add(t.Pos, "not-yet", "schedule: is part of the language, but this version cannot run it yet", "")
+	}
+	w := t.Webhook
+	if w == nil {
+		return
+	}
+	if w.Provider != "" {
+		preset := c.catalog.Presets[w.Provider]
+		if preset == nil {
+			t.src.add(w.pos, "unknown-provider", fmt.Sprintf("no provider %q", w.Provider), suggest(w.Provider, sortedStrings(c.catalog.Presets)))
+		} else if w.Variant != "" && preset.variant(w.Variant) == nil {
+			t.src.add(w.pos, "unknown-provider", fmt.Sprintf("provider %s has no variant %q", w.Provider, w.Variant), "")
+		}
+		c.eventNames(t.src, w.pos, w, w.Events)
+	}
+	for _, reserved := range []string{"/api", "/console", "/healthz", "/readyz", "/metrics"} {
+		if w.Path == reserved || strings.HasPrefix(w.Path, reserved+"/") {
+			t.src.add(w.pathPos, "reserved-path", fmt.Sprintf("path %s is reserved", reserved), "")
+		}
+	}
+	c.triggerExprs(w)
+	if w.Sample != "" {
+		if _, err := c.p.readJSON(w.Sample); err != nil {
+			t.src.add(w.pos, "missing-file", fmt.Sprintf("sample: %v", err), "")
+		}
+	}
+	if w.Respond != nil && w.Respond.Sync {
+		t.src.add(w.pos, "not-yet", "respond: sync is part of the language, but this version cannot run it yet", "")
+	}
+	if w.Split != nil {
+		t.src.add(w.pos, "not-yet", "split: is part of the language, but this version cannot run it yet", "")
+	}
+}
+
+// variant finds a preset's scheme by name; "" is the first.
+func (p *Preset) variant(name string) *Verify {
+	for _, v := range p.Verify {
+		if v.Variant == name || name == "" {
+			return v
+		}
+	}
+	return nil
+}
+
+// webhookNames are what a webhook inlet's own keys may read.
+func webhookNames() types.Map {
+	return types.Map{"body": types.Any, "headers": anyMap, "query": anyMap, "raw": types.String, "method": types.String, "url": types.String, "path": types.String}
+}
+
+func (c *checker) triggerExprs(w *Webhook) {
+	sc := &scope{where: "a trigger", names: webhookNames(), hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	if w.Split != nil {
+		w.Split.check(sc, reflect.Invalid)
+		sc.names["item"] = types.Any
+	}
+	for _, e := range w.Key {
+		e.check(sc, reflect.Invalid)
+	}
+	for _, e := range []*Expr{w.Data, w.EventType} {
+		if e != nil {
+			e.check(sc, reflect.Invalid)
+		}
+	}
+	secret := &scope{where: "a trigger's secret", names: types.Map{"secrets": anySecret}}
+	for _, v := range append(append([]*Value{w.Params}, w.Secrets...), w.Auth.values()...) {
+		v.check(secret)
+	}
+	if w.Respond != nil {
+		out := &scope{where: "respond", names: types.Map{"event": eventType(types.Any), "output": types.Any, "run": runType()}}
+		w.Respond.Body.check(out)
+		w.Respond.Headers.check(out)
+	}
+}
+
+// secretList checks secrets: and the secrets that are not set anywhere.
+func (c *checker) secretList(w *Workflow) {
+	w.eachExpr(func(e *Expr) {
+		for _, name := range e.secretNames() {
+			at := strings.Index(e.Text, "secrets."+name) + len("secrets.")
+			from := len([]rune(e.Text[:at]))
+			if w.secrets != nil && !contains(w.secrets, name) {
+				e.report("secret-not-listed", false, from, from+len(name), fmt.Sprintf("secret %s is not in this file's list", name), "add it to secrets:")
+			}
+			c.secretSet(e, name, from)
+		}
+	})
+}
+
+func (c *checker) secretSet(e *Expr, name string, from int) {
+	if c.secrets != nil && !c.secrets(name) {
+		e.report("secret-not-set", true, from, from+len(name), fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets")
+	}
+}
+
+// eachExpr visits every expression of a workflow, its own trigger included.
+func (w *Workflow) eachExpr(visit func(*Expr)) {
+	for _, v := range w.Vars {
+		v.Value.exprs(visit)
+	}
+	w.Output.exprs(visit)
+	eachStep(w.Steps, func(s *Step) { s.exprs(visit) })
+	eachStep(w.OnFailed, func(s *Step) { s.exprs(visit) })
+	if w.Trigger != nil {
+		w.Trigger.exprs(visit)
+	}
+}
+
+func (t *Trigger) exprs(visit func(*Expr)) {
+	if t.Webhook == nil {
+		return
+	}
+	for _, v := range append(append([]*Value{t.Webhook.Params}, t.Webhook.Secrets...), t.Webhook.Auth.values()...) {
+		v.exprs(visit)
+	}
+}
+
+func (s *Step) exprs(visit func(*Expr)) {
+	s.With.exprs(visit)
+	s.Output.exprs(visit)
+	s.Text.exprs(visit)
+	for _, v := range s.Set {
+		v.Value.exprs(visit)
+	}
+}
+
+func eachStep(list []*Step, visit func(*Step)) {
+	for _, s := range list {
+		visit(s)
+		eachStep(s.Steps, visit)
+		eachStep(s.Else, visit)
+		eachStep(s.Default, visit)
+		eachStep(s.OnFailure, visit)
+		for _, c := range s.Cases {
+			eachStep(c.Steps, visit)
+		}
+	}
+}
+
+// EachStep visits all steps, those inside groups and handlers included.
+func (w *Workflow) EachStep(visit func(*Step)) {
+	eachStep(w.Steps, visit)
+	eachStep(w.OnFailed, visit)
+}
+
+// checkTests checks the shape of tests; hookloom test runs them.
+func (b *builder) checkTests(o *objectNode) {
+	n := o.vals["tests"]
+	if n == nil {
+		return
+	}
+	for _, t := range n.Content {
+		x := b.object(t, "test")
+		if x == nil {
+			continue
+		}
+		x.object("event")
+		expect := x.object("expect")
+		ids := map[string]bool{}
+		b.w.EachStep(func(s *Step) { ids[s.ID] = true })
+		b.testSteps(x.vals["mock"], "mock", ids)
+		if expect == nil {
+			continue
+		}
+		for _, k := range []string{"steps", "calls", "attempts"} {
+			b.testSteps(expect.vals[k], "expect."+k, ids)
+		}
+		if expect.text("rule", "") == "skipped" && len(expect.keys) > 1 {
+			b.add(expect.pos(), "exclusive-keys", "a skipped rule starts no run, so nothing else can be expected", "")
+		}
+	}
+}
+
+func (b *builder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
+	if n == nil {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		b.wrongKind(n, where, "a map")
+		return
+	}
+	b.pairs(n, func(k, v *yaml.Node) {
+		if !ids[k.Value] {
+			b.add(b.pos(k), "unknown-step", fmt.Sprintf("%s: no step has the id %q", where, k.Value), suggest(k.Value, sortedStrings(ids)))
+		}
+	})
+}

@@ -1,0 +1,318 @@
+package workflows
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/expr-lang/expr/types"
+)
+
+// stepChecker walks the steps in the order they run, so that a name is visible
+// exactly where it exists.
+type stepChecker struct {
+	c *checker
+	w *Workflow
+}
+
+// sequence checks steps one after another; each sees those before it.
+func (s *stepChecker) sequence(list []*Step, sc *scope) {
+	s.hideLater(list, sc)
+	for _, st := range list {
+		s.step(st, sc)
+	}
+}
+
+// hideLater gives steps that have not run yet a reason of their own.
+func (s *stepChecker) hideLater(list []*Step, sc *scope) {
+	eachStep(list, func(st *Step) {
+		if st.ID != "" && sc.steps()[st.ID] == nil {
+			sc.hiddenSteps[st.ID] = fmt.Sprintf("it runs later, on line %d", st.Pos.Line)
+		}
+	})
+}
+
+func (s *stepChecker) step(st *Step, sc *scope) {
+	if st.If != nil {
+		own := sc.in("a step's if")
+		st.If.check(own, reflect.Bool)
+	}
+	switch st.Body {
+	case "uses":
+		s.uses(st, sc)
+	case "switch":
+		s.switches(st, sc)
+	case "steps":
+		s.group(st, sc)
+	case "set":
+		for _, v := range st.Set {
+			v.Value.check(sc.in("set"))
+			sc.addVar(v.Name, v.pos, s.w.src)
+		}
+	case "stop", "fail":
+		st.Text.check(sc.in(st.Body))
+	}
+	if st.Retry != nil && st.Retry.When != nil {
+		st.Retry.When.check(sc.in("retry.when").with("error", errorType()), reflect.Bool)
+	}
+	if len(st.OnFailure) > 0 {
+		s.sequence(st.OnFailure, sc.in("on_failure").with("error", errorType()))
+	}
+	if st.Output != nil {
+		out := sc.in("a step's output").with("result", types.Any)
+		st.Output.check(out)
+	}
+	if st.ID != "" {
+		sc.steps()[st.ID] = stepType()
+		delete(sc.hiddenSteps, st.ID)
+		sc.maybe[st.ID] = st.If != nil && st.Body != "stop" && st.Body != "fail"
+		sc.sync()
+	}
+}
+
+// group checks a group; what ran inside is visible after it.
+func (s *stepChecker) group(st *Step, sc *scope) {
+	before := copyMap(sc.steps())
+	inner := sc.in(sc.where)
+	s.sequence(st.Steps, inner)
+	s.merge(inner, sc, before, st.If != nil)
+	other := sc.in(sc.where)
+	for id := range inner.steps() {
+		if before[id] == nil {
+			delete(other.steps(), id)
+			other.hiddenSteps[id] = "it is in the other branch"
+		}
+	}
+	s.sequence(st.Else, other)
+	s.merge(other, sc, before, true)
+}
+
+func (s *stepChecker) switches(st *Step, sc *scope) {
+	if st.Switch != nil {
+		st.Switch.check(sc.in("switch"), reflect.Invalid)
+	}
+	before := copyMap(sc.steps())
+	branches := [][]*Step{st.Default}
+	for _, c := range st.Cases {
+		branches = append(branches, c.Steps)
+	}
+	for _, b := range branches {
+		inner := sc.in(sc.where)
+		for id := range inner.steps() {
+			if before[id] == nil {
+				delete(inner.steps(), id)
+				inner.hiddenSteps[id] = "it is in another branch"
+			}
+		}
+		s.sequence(b, inner)
+		s.merge(inner, sc, before, true)
+	}
+}
+
+// merge makes the steps and vars of a branch visible after it.
+func (s *stepChecker) merge(from, to *scope, before types.Map, maybe bool) {
+	for id, t := range from.steps() {
+		if before[id] == nil {
+			to.steps()[id] = t
+			delete(to.hiddenSteps, id)
+			to.maybe[id] = maybe || from.maybe[id]
+		}
+	}
+	if vars, ok := from.names["vars"].(types.Map); ok {
+		for name := range vars {
+			to.addVar(name, Pos{}, s.w.src)
+		}
+	}
+	to.sync()
+}
+
+// uses checks an action's name and inputs against its spec.
+func (s *stepChecker) uses(st *Step, sc *scope) {
+	src := s.w.src
+	st.Spec = s.c.catalog.Actions[st.Uses]
+	own := sc.in("with").with("secrets", anySecret)
+	st.With.check(own)
+	at := st.usesPos(src)
+	if st.Spec == nil {
+		hint := suggest(st.Uses, sortedStrings(s.c.catalog.Actions))
+		if hint == "" {
+			hint = s.actionsLike(st.Uses)
+		}
+		src.add(at, "unknown-action", fmt.Sprintf("there is no action %q", st.Uses), hint)
+		return
+	}
+	if st.With != nil && st.With.kind != mapValue && st.With.kind != constantValue {
+		src.add(st.With.pos, "wrong-kind", "with is a map of inputs", "")
+		return
+	}
+	s.with(st, at)
+	if st.Retry == nil && st.Spec.Retry != nil {
+		st.Retry = st.Spec.Retry
+	}
+	if st.Timeout == 0 {
+		st.Timeout = st.Spec.Timeout
+	}
+	if st.Timeout == 0 {
+		st.Timeout = DefaultActionTimeout
+	}
+}
+
+// actionsLike lists a connector's actions when only the last part is wrong.
+func (s *stepChecker) actionsLike(name string) string {
+	head, _, found := strings.Cut(name, "/")
+	if !found {
+		return "actions are named connector/action, such as http/post"
+	}
+	var have []string
+	for _, n := range sortedStrings(s.c.catalog.Actions) {
+		if strings.HasPrefix(n, head+"/") {
+			have = append(have, n)
+		}
+	}
+	if len(have) == 0 {
+		return "hookloom help actions lists them"
+	}
+	return "it has " + strings.Join(have, ", ")
+}
+
+func (st *Step) usesPos(src *source) Pos {
+	for n := st.Pos.Line; n < st.Pos.Line+40; n++ {
+		if i := strings.Index(src.line(n), st.Uses); i >= 0 && strings.Contains(src.line(n), "uses") {
+			return Pos{n, len([]rune(src.line(n)[:i])) + 1, len([]rune(st.Uses))}
+		}
+	}
+	return st.Pos
+}
+
+func (s *stepChecker) with(st *Step, at Pos) {
+	src := s.w.src
+	var names []string
+	for _, in := range st.Spec.Inputs {
+		names = append(names, in.Name)
+	}
+	names = append(names, "connection")
+	given := st.With.fields()
+	for _, f := range given {
+		in := st.Spec.Input(f.name)
+		if in == nil {
+			if f.name == "connection" && st.Spec.Connector != nil {
+				continue
+			}
+			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Uses, f.name), suggest(f.name, names))
+			continue
+		}
+		if v, constant := f.value.IsConstant(); constant {
+			s.constantInput(st, in, f.value, v)
+		}
+	}
+	for _, in := range st.Spec.Inputs {
+		if in.Required && !hasField(given, in.Name) {
+			src.add(at, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Uses, in.Name), in.Help)
+		}
+	}
+	s.urlSecrets(st)
+}
+
+func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any) {
+	src := s.w.src
+	if v == nil {
+		return
+	}
+	if in.Type == "string" {
+		// Plain numbers and booleans become text here, as inside a text.
+		switch v.(type) {
+		case map[string]any, []any:
+			src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be text", in.Name), "")
+		}
+		if t, ok := v.(string); ok && len(in.Words) > 0 && !contains(in.Words, t) {
+			src.add(at.pos, "unknown-word", fmt.Sprintf("%s %q is not known", in.Name, t), suggestOr(t, in.Words))
+		}
+		return
+	}
+	if p := checkType(in.Type, v); p != "" {
+		src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be %s %s: %s", in.Name, article(in.Type), in.Type, p), "")
+	}
+}
+
+func article(word string) string {
+	if strings.ContainsAny(word[:1], "aeiou") {
+		return "an"
+	}
+	return "a"
+}
+
+func suggestOr(word string, words []string) string {
+	if s := suggest(word, words); s != "" {
+		return s
+	}
+	return "one of " + strings.Join(words, ", ")
+}
+
+// urlSecrets warns of a secret in a URL: proxies and targets write URLs down.
+func (s *stepChecker) urlSecrets(st *Step) {
+	if u := st.With.Field("url"); u != nil && u.secrets {
+		s.w.src.warn(u.pos, "secret-in-url", "a secret in a URL ends in the logs of others", "send it in a header, or use auth:")
+	}
+}
+
+type namedValue struct {
+	name  string
+	value *Value
+}
+
+// fields lists a map value's entries, also when it is all constant.
+func (v *Value) fields() []namedValue {
+	if v == nil {
+		return nil
+	}
+	var out []namedValue
+	for i, k := range v.keys {
+		out = append(out, namedValue{k, v.values[i]})
+	}
+	if m, ok := v.constant.(map[string]any); ok && v.kind == constantValue {
+		for _, k := range sortedKeys(m, nil) {
+			out = append(out, namedValue{k, &Value{constant: m[k], pos: v.pos}})
+		}
+	}
+	return out
+}
+
+func hasField(list []namedValue, name string) bool {
+	for _, f := range list {
+		if f.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// keyPos finds the key before a value, on its line or the few above.
+func (v *Value) keyPos(src *source, key string) Pos {
+	for n := v.pos.Line; n > 0 && n > v.pos.Line-3; n-- {
+		if i := strings.Index(src.line(n), key+":"); i >= 0 {
+			return Pos{n, len([]rune(src.line(n)[:i])) + 1, len([]rune(key))}
+		}
+	}
+	return v.pos
+}
+
+// secretNames lists the secrets an expression names.
+func (e *Expr) secretNames() []string {
+	var out []string
+	rest := e.Text
+	for e.secrets {
+		i := strings.Index(rest, "secrets.")
+		if i < 0 {
+			break
+		}
+		rest = rest[i+len("secrets."):]
+		n := 0
+		for n < len(rest) && (rest[n] == '_' || rest[n] >= '0' && rest[n] <= '9' || rest[n] >= 'A' && rest[n] <= 'Z' || rest[n] >= 'a' && rest[n] <= 'z') {
+			n++
+		}
+		if n > 0 {
+			out = append(out, rest[:n])
+		}
+	}
+	return out
+}

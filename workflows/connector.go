@@ -1,0 +1,169 @@
+package workflows
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/expr-lang/expr/types"
+	"gopkg.in/yaml.v3"
+)
+
+type typesType = types.Type
+
+// ParseConnector reads a connector file, such as those embedded in actions.
+func ParseConnector(name string, text []byte) (*Connector, error) {
+	src := newSource(name, text)
+	c := parseConnector(src)
+	if len(src.mistakes) > 0 {
+		return nil, src.mistakes.sorted()
+	}
+	return c, nil
+}
+
+func parseConnector(src *source) *Connector {
+	d := &decoder{src}
+	root := d.parse()
+	if root == nil {
+		return nil
+	}
+	o := d.object(root, "connector")
+	if o == nil {
+		return nil
+	}
+	c := &Connector{Name: o.text("connector", ""), Description: o.text("description", ""), BaseURL: d.value(o.vals["base_url"])}
+	fields := types.Map{}
+	if v := o.vals["connection"]; v != nil {
+		d.pairs(v, func(k, n *yaml.Node) {
+			if f := d.object(n, "connection_field"); f != nil {
+				cf := ConnectionField{Name: k.Value, Type: f.text("type", "string"), Description: f.text("description", ""), Secret: f.boolean("secret", false), Required: f.boolean("required", false)}
+				if def := f.vals["default"]; def != nil {
+					cf.Default = d.literal(def)
+				}
+				c.Fields = append(c.Fields, cf)
+				fields[k.Value] = types.Any
+			}
+		})
+	}
+	conn := &scope{where: "a connector", names: types.Map{"connection": fields}}
+	c.BaseURL.check(conn)
+	if a := o.object("auth"); a != nil {
+		c.Auth = d.auth(a)
+		for _, v := range c.Auth.values() {
+			v.check(conn)
+		}
+	}
+	if def := o.object("defaults"); def != nil {
+		c.Retry, c.Timeout = d.retry(def, "retry"), def.duration("timeout", 0)
+		if c.Retry != nil && c.Retry.When != nil {
+			c.Retry.When.check(&scope{where: "retry.when", names: types.Map{"error": errorType(), "event": eventType(types.Any), "inputs": anyMap, "vars": anyMap, "steps": anyMap, "run": runType()}}, reflect.Bool)
+		}
+	}
+	if v := o.vals["actions"]; v != nil {
+		d.pairs(v, func(k, n *yaml.Node) {
+			if a := d.object(n, "action"); a != nil {
+				c.Actions = append(c.Actions, d.action(k.Value, a, fields))
+			}
+		})
+	}
+	return c
+}
+
+func (d *decoder) action(name string, o *objectNode, fields types.Map) *ConnectorAction {
+	a := &ConnectorAction{Name: name, Description: o.text("description", ""), Inputs: d.inputList(o.vals["inputs"])}
+	inputs := types.Map{}
+	for _, in := range a.Inputs {
+		inputs[in.Name] = types.Any
+	}
+	request := &scope{where: "a connector's request", names: types.Map{"inputs": inputs, "connection": fields}}
+	response := &scope{where: "a connector's output", names: types.Map{"inputs": inputs, "response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}}}
+	if r := o.object("request"); r != nil {
+		a.Method, a.Path = r.text("method", "GET"), d.value(r.vals["path"])
+		a.Query, a.Headers, a.Body, a.Form = d.value(r.vals["query"]), d.value(r.vals["headers"]), d.value(r.vals["body"]), d.value(r.vals["form"])
+		for _, v := range []*Value{a.Path, a.Query, a.Headers, a.Body, a.Form} {
+			v.check(request)
+		}
+	}
+	a.Output = d.value(o.vals["output"])
+	a.Output.check(response)
+	if v := o.vals["fail"]; v != nil {
+		for _, n := range v.Content {
+			f := d.object(n, "action_fail")
+			if f == nil {
+				continue
+			}
+			rule := FailRule{Code: f.text("code", ""), Message: d.value(f.vals["message"]), Retryable: f.boolean("retryable", false)}
+			if w := f.vals["when"]; w != nil {
+				if rule.When = d.expression(w); rule.When != nil {
+					rule.When.check(response, reflect.Bool)
+				}
+			}
+			rule.Message.check(response)
+			a.Fail = append(a.Fail, rule)
+		}
+	}
+	if v := o.vals["example"]; v != nil {
+		a.Example = d.literal(v)
+	}
+	return a
+}
+
+// Specs are the connector's actions as the catalog lists them.
+func (c *Connector) Specs() []*ActionSpec {
+	var out []*ActionSpec
+	for _, a := range c.Actions {
+		s := &ActionSpec{Name: fmt.Sprintf("%s/%s", c.Name, a.Name), Help: a.Description, Leaves: true, Example: a.Example,
+			Safe: a.Method != "POST" && a.Method != "PATCH", Retry: c.Retry, Timeout: c.Timeout, Connector: c, Action: a}
+		for _, in := range a.Inputs {
+			s.Inputs = append(s.Inputs, ActionInput{Name: in.Name, Type: in.Type, Required: in.Required, Help: in.Description, Default: in.Default})
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// ParsePreset reads a provider file, such as those embedded in triggers.
+func ParsePreset(name string, text []byte) (*Preset, error) {
+	src := newSource(name, text)
+	d := &decoder{src}
+	var p *Preset
+	if root := d.parse(); root != nil {
+		if o := d.object(root, "preset"); o != nil {
+			p = d.preset(o)
+		}
+	}
+	if len(src.mistakes) > 0 {
+		return nil, src.mistakes.sorted()
+	}
+	return p, nil
+}
+
+func (d *decoder) preset(o *objectNode) *Preset {
+	p := &Preset{Name: o.text("provider", ""), Title: o.text("title", ""), Docs: o.text("docs", ""), Confidence: o.text("confidence", ""),
+		SecretName: o.text("secret", ""), Events: o.texts("events"), Notes: o.texts("notes"), Key: d.expressions(o.vals["key"]), Aliases: o.texts("aliases"), IDSigned: o.boolean("id_signed", true)}
+	if v := o.vals["verify"]; v != nil {
+		for _, n := range v.Content {
+			if x := d.object(n, "verify"); x != nil {
+				p.Verify = append(p.Verify, d.verify(x))
+			}
+		}
+	}
+	sc := &scope{where: "a preset", names: webhookNames()}
+	for name, to := range map[string]**Expr{"event_type": &p.EventType, "data": &p.Data, "time": &p.Time} {
+		if v := o.vals[name]; v != nil {
+			if *to = d.expression(v); *to != nil {
+				(*to).check(sc, reflect.Invalid)
+			}
+		}
+	}
+	for _, e := range p.Key {
+		e.check(sc, reflect.Invalid)
+	}
+	if s := o.object("sample"); s != nil {
+		p.Sample = &Sample{Headers: d.textMap(s.vals["headers"]), TypeHeader: s.text("type_header", ""), TypeJSON: s.text("type_json", ""),
+			IDHeader: s.text("id_header", ""), IDField: s.text("id_json", ""), ContentType: s.text("content_type", "application/json")}
+		if b := s.vals["body"]; b != nil {
+			p.Sample.Body = d.literal(b)
+		}
+	}
+	return p
+}

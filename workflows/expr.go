@@ -1,0 +1,302 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/types"
+	"github.com/expr-lang/expr/vm"
+)
+
+// Budgets of one evaluation. expr has no time limit and its memory budget
+// counts elements, not bytes (expr-lang/expr#260 and #975), so loops and every
+// function that can grow text report to a meter, which stops them.
+const (
+	maxExprText  = 32 << 10 // bytes of source
+	maxExprNodes = 10_000
+	maxLoops     = 3 // predicates inside one another
+	maxTicks     = 1_000_000
+	maxExprTime  = 200 * time.Millisecond
+	maxExprBytes = 16 << 20
+)
+
+// Expr is one compiled expression of a workflow, trigger or connector.
+type Expr struct {
+	// Text is the source without ${{ }}.
+	Text  string
+	place place
+	prog  *vm.Program
+	// paths are the parts of the event it reads, for the decision's record.
+	paths []exprPath
+	// secrets tells that it names a secret.
+	secrets bool
+}
+
+// exprPath is a chain of constant names such as event.data.amount.
+type exprPath struct {
+	text string
+	keys []string
+}
+
+// Names are the values an expression sees, by name of scope (language.md 2.3).
+type Names map[string]any
+
+// Env is all that one evaluation may depend on: the names, the moment now()
+// gives, and the seed from which uuid() counts. Two evaluations with equal
+// Envs give equal results.
+type Env struct {
+	Names Names
+	Now   time.Time
+	Seed  string
+}
+
+// EvalError is an expression that failed while it ran.
+type EvalError struct {
+	// Expr is the source; Line and Column count from 1 inside of it.
+	Expr         string
+	Line, Column int
+	Problem      string
+}
+
+// Error implements error.
+func (e *EvalError) Error() string {
+	return fmt.Sprintf("%s (in %s)", e.Problem, clip(e.Expr, 120))
+}
+
+// meter holds one running evaluation's machine, names and budgets. The
+// functions in names are bound to it once, so it is pooled.
+type meter struct {
+	vm       vm.VM
+	names    map[string]any
+	now      time.Time
+	seed     string
+	uuids    int
+	ticks    int
+	bytes    int
+	deadline time.Time
+}
+
+var meters = sync.Pool{New: func() any {
+	m := &meter{names: make(map[string]any, 48)}
+	m.names["__tick"] = func(...any) any { return m.tick() }
+	m.names["__add"] = func(a ...any) any { return m.add(a[0], a[1]) }
+	m.names["__div"] = func(a ...any) any { return divide(a[0], a[1]) }
+	m.names["__match"] = func(a ...any) any { return m.matches(a[0], a[1]) }
+	for _, f := range functions {
+		run := f.run
+		m.names[f.name] = func(a ...any) any { return run(m, a) }
+	}
+	return m
+}}
+
+func (m *meter) tick() any {
+	m.ticks++
+	if m.ticks > maxTicks {
+		panic(errors.New("the expression does too much: more than a million steps"))
+	}
+	if m.ticks&15 == 0 && time.Now().After(m.deadline) {
+		panic(fmt.Errorf("the expression takes longer than %v", maxExprTime))
+	}
+	return true
+}
+
+// charge counts bytes that a function is about to make.
+func (m *meter) charge(n int) {
+	m.bytes += n
+	if m.bytes > maxExprBytes || n < 0 {
+		panic(fmt.Errorf("the expression makes more than %d MiB of data", maxExprBytes>>20))
+	}
+}
+
+// Eval runs the expression. The result is plain data (see Normalize), or a
+// time.Time. Errors are of type *EvalError.
+func (e *Expr) Eval(env *Env) (any, error) {
+	m := meters.Get().(*meter)
+	for k, v := range env.Names {
+		m.names[k] = v
+	}
+	m.now, m.seed, m.uuids, m.ticks, m.bytes = env.Now, env.Seed, 0, 0, 0
+	m.deadline = time.Now().Add(maxExprTime)
+	v, err := m.vm.Run(e.prog, m.names)
+	for k := range env.Names {
+		delete(m.names, k)
+	}
+	meters.Put(m)
+	if err != nil {
+		return nil, e.runtimeError(err)
+	}
+	if t, ok := v.(time.Time); ok {
+		return t, nil
+	}
+	n, err := Normalize(v)
+	if err != nil {
+		return nil, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: err.Error()}
+	}
+	return n, nil
+}
+
+// Condition runs an expression that must be true or false; nil counts as false.
+func (e *Expr) Condition(env *Env) (bool, error) {
+	v, err := e.Eval(env)
+	if err != nil {
+		return false, err
+	}
+	switch b := v.(type) {
+	case bool:
+		return b, nil
+	case nil:
+		return false, nil
+	}
+	return false, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "a condition must be true or false, this is " + describe(v)}
+}
+
+// Values looks up the parts of the event that the expression reads, for the
+// record of a decision. Texts are cut at 200 letters.
+func (e *Expr) Values(names Names) map[string]any {
+	if len(e.paths) == 0 {
+		return nil
+	}
+	out := make(map[string]any, len(e.paths))
+	for _, p := range e.paths {
+		var v any = map[string]any(names)
+		for _, k := range p.keys {
+			m, ok := v.(map[string]any)
+			if !ok {
+				v = nil
+				break
+			}
+			v = m[k]
+		}
+		switch x := v.(type) {
+		case string:
+			v = clip(x, 200)
+		case []any:
+			v = fmt.Sprintf("list of %d", len(x))
+		case map[string]any:
+			v = fmt.Sprintf("object of %d", len(x))
+		}
+		out[p.text] = v
+	}
+	return out
+}
+
+var (
+	chainTail   = regexp.MustCompile(`[\w.?\[\]"']+$`)
+	fetchFrom   = regexp.MustCompile(`^cannot fetch (.+) from (.+)$`)
+	goTypeNames = strings.NewReplacer("interface {}", "any", "map[string]any", "an object", "map[string]interface {}", "an object",
+		"[]interface {}", "a list", "[]any", "a list", "<nil>", "nil", "string", "text", "float64", "a number", "bool", "true/false", "int", "a number")
+)
+
+// runtimeError rewords what expr says of a failed evaluation.
+func (e *Expr) runtimeError(err error) error {
+	out := &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: err.Error()}
+	var at *file.Error
+	if !errors.As(err, &at) {
+		return out
+	}
+	out.Line, out.Column, out.Problem = at.Line, at.Column+1, at.Message
+	if at.Prev != nil {
+		out.Problem = at.Prev.Error()
+	}
+	runes := []rune(e.Text)
+	if m := fetchFrom.FindStringSubmatch(out.Problem); m != nil {
+		before := strings.TrimRight(string(runes[:min(at.From, len(runes))]), ".?[ ")
+		name := chainTail.FindString(before)
+		if name == "" {
+			name = "the part before it"
+		}
+		if m[2] == "<nil>" {
+			out.Problem = fmt.Sprintf("cannot read %s: %s is nil; write %s?.%s if it may be missing", m[1], name, name, m[1])
+		} else {
+			out.Problem = fmt.Sprintf("cannot read %s: %s is %s", m[1], name, goTypeNames.Replace(m[2]))
+		}
+		return out
+	}
+	if strings.Contains(out.Problem, "interface conversion") {
+		what := ""
+		if strings.Contains(out.Problem, "is nil") {
+			what = ": a part of it is nil"
+		}
+		out.Problem = "wrong type of value" + what + " (" + goTypeNames.Replace(strings.TrimPrefix(out.Problem, "interface conversion: ")) + ")"
+		return out
+	}
+	if strings.HasPrefix(out.Problem, "invalid operation") || strings.Contains(out.Problem, "memory budget") {
+		out.Problem = goTypeNames.Replace(out.Problem)
+	}
+	return out
+}
+
+// guard rewrites a running program so that its loops and growth are metered.
+type guard struct{}
+
+// Visit implements ast.Visitor.
+func (guard) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.PredicateNode:
+		if s, ok := n.Node.(*ast.SequenceNode); ok && len(s.Nodes) == 2 && isCall(s.Nodes[0], "__tick") {
+			return
+		}
+		n.Node = &ast.SequenceNode{Nodes: []ast.Node{call("__tick"), n.Node}}
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "+":
+			ast.Patch(node, call("__add", n.Left, n.Right))
+		case "/":
+			ast.Patch(node, call("__div", n.Left, n.Right))
+		case "matches":
+			ast.Patch(node, call("__match", n.Left, n.Right))
+		}
+	}
+}
+
+func call(name string, args ...ast.Node) ast.Node {
+	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: name}, Arguments: args}
+}
+
+func isCall(n ast.Node, name string) bool {
+	c, ok := n.(*ast.CallNode)
+	if !ok {
+		return false
+	}
+	id, ok := c.Callee.(*ast.IdentifierNode)
+	return ok && id.Value == name
+}
+
+// looseEnv types nothing but our own functions: what runs must take whatever a
+// payload brings, or expr's typed instructions fail on it (language.md 2.3).
+func looseEnv(names []string) types.Map {
+	fn := types.TypeOf(func(...any) any { return nil })
+	env := types.Map{"__tick": fn, "__add": fn, "__div": fn, "__match": fn}
+	for _, f := range functions {
+		env[f.name] = fn
+	}
+	for _, n := range names {
+		env[n] = types.Any
+	}
+	return env
+}
+
+// compileLoose makes the program that runs.
+func compileLoose(text string, names []string) (*vm.Program, error) {
+	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes), expr.Patch(guard{}), expr.Optimize(true))
+}
+
+// CompileExpr compiles an expression outside of any file, over the given names,
+// for triggers' stored data expressions and for tests.
+func CompileExpr(text string, names ...string) (*Expr, error) {
+	if len(text) > maxExprText {
+		return nil, fmt.Errorf("the expression is longer than %d KiB", maxExprText>>10)
+	}
+	prog, err := compileLoose(text, names)
+	if err != nil {
+		return nil, fmt.Errorf("compiling %s: %w", clip(text, 80), err)
+	}
+	return &Expr{Text: text, prog: prog}, nil
+}

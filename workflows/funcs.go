@@ -1,0 +1,461 @@
+package workflows
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"regexp"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+)
+
+// function is one name that expressions may call beside expr's own. Those that
+// replace one of expr's do so because the original grows without bound, changes
+// order from call to call, or writes numbers with exponents (language.md 2.3
+// and part 6).
+type function struct {
+	name    string
+	help    string
+	example string // an expression that must be true; a test runs it
+	// typ is the Go type by which calls are checked at load; nil keeps expr's own.
+	typ any
+	run func(m *meter, a []any) any
+}
+
+var functions = []function{
+	{"now", "the moment the step began", `now().Year() > 2000`, nil, func(m *meter, a []any) any { return m.now }},
+	{"uuid", "a random-looking id, the same again on a replay", `len(uuid()) == 36`, new(func() string), (*meter).uuid},
+	{"sha256", "hex digest of a text", `sha256("a") startsWith "ca978112"`, new(func(string) string), func(m *meter, a []any) any {
+		sum := sha256.Sum256([]byte(textArg("sha256", a, 0)))
+		return hex.EncodeToString(sum[:])
+	}},
+	{"hmacSHA256", "hex HMAC of a text under a key", `len(hmacSHA256("k", "t")) == 64`, new(func(string, string) string), func(m *meter, a []any) any {
+		h := hmac.New(sha256.New, []byte(textArg("hmacSHA256", a, 0)))
+		h.Write([]byte(textArg("hmacSHA256", a, 1)))
+		return hex.EncodeToString(h.Sum(nil))
+	}},
+	{"urlEncode", "percent-encodes a text", `urlEncode("a b/c") == "a%20b%2Fc"`, new(func(string) string), func(m *meter, a []any) any {
+		return url.PathEscape(textArg("urlEncode", a, 0))
+	}},
+	{"match", "the groups of a regular expression, or nil", `match("a1", "([a-z])([0-9])")[2] == "1"`, new(func(string, string) any), (*meter).match},
+	{"merge", "two maps as one; the second wins", `merge({a: 1}, {a: 2}).a == 2`, new(func(any, any) map[string]any), mergeMaps},
+	{"pick", "a map with only these keys", `len(pick({a: 1, b: 2}, ["a"])) == 1`, new(func(any, any) map[string]any), func(m *meter, a []any) any { return chooseKeys("pick", a, true) }},
+	{"omit", "a map without these keys", `len(omit({a: 1, b: 2}, ["a"])) == 1`, new(func(any, any) map[string]any), func(m *meter, a []any) any { return chooseKeys("omit", a, false) }},
+	{"isoTime", "a time as RFC 3339 text in UTC", `isoTime(date(0)) == "1970-01-01T00:00:00.000Z"`, new(func(any) string), func(m *meter, a []any) any {
+		t, err := asTime(arg("isoTime", a, 0))
+		must(err)
+		return t.UTC().Format(TimeFormat)
+	}},
+	{"truncate", "the first n letters", `truncate("abc", 2) == "ab"`, new(func(string, int) string), func(m *meter, a []any) any {
+		r := []rune(textArg("truncate", a, 0))
+		return string(r[:max(0, min(len(r), intArg("truncate", a, 1)))])
+	}},
+	{"string", "a value as text, never with an exponent", `string(1700000000.0) == "1700000000"`, nil, func(m *meter, a []any) any {
+		v := arg("string", a, 0)
+		if v == nil {
+			panic(errors.New("string(nil): the value is nil; write ?? \"\" before it"))
+		}
+		s, err := Text(v)
+		must(err)
+		m.charge(len(s))
+		return s
+	}},
+	{"toJSON", "compact JSON", `toJSON({b: 1, a: [2]}) == "{\"a\":[2],\"b\":1}"`, nil, func(m *meter, a []any) any {
+		n, err := Normalize(arg("toJSON", a, 0))
+		must(err)
+		b, err := EncodeJSON(n)
+		must(err)
+		m.charge(len(b))
+		return string(b)
+	}},
+	{"fromJSON", "reads JSON; large integers keep their digits", `fromJSON("{\"a\": 12345678901234567}").a == 12345678901234567`, nil, func(m *meter, a []any) any {
+		s := textArg("fromJSON", a, 0)
+		m.charge(8 * len(s))
+		v, err := DecodeJSON([]byte(s))
+		must(err)
+		return v
+	}},
+	{"keys", "a map's keys, sorted", `keys({b: 1, a: 2}) == ["a", "b"]`, nil, func(m *meter, a []any) any {
+		return each("keys", a, func(k string, v any) any { return k })
+	}},
+	{"values", "a map's values, in the order of its keys", `values({b: 1, a: 2}) == [2, 1]`, nil, func(m *meter, a []any) any {
+		return each("values", a, func(k string, v any) any { return v })
+	}},
+	{"toPairs", "a map as a sorted list of [key, value]", `toPairs({a: 1})[0][0] == "a"`, nil, func(m *meter, a []any) any {
+		return each("toPairs", a, func(k string, v any) any { return []any{k, v} })
+	}},
+	{"date", "a time from RFC 3339 text or Unix seconds", `date(1700000000).Year() == 2023`, new(func(...any) time.Time), func(m *meter, a []any) any {
+		t, err := asTime(arg("date", a, 0))
+		if s, ok := a[0].(string); ok && len(a) > 1 {
+			t, err = time.Parse(textArg("date", a, 1), s)
+		}
+		must(err)
+		return t
+	}},
+	{"repeat", "a text n times", `repeat("ab", 2) == "abab"`, nil, func(m *meter, a []any) any {
+		s, n := textArg("repeat", a, 0), intArg("repeat", a, 1)
+		if n < 0 || len(s) > 0 && n > maxExprBytes/len(s) {
+			panic(fmt.Errorf("repeat(…, %d) is out of bounds", n))
+		}
+		m.charge(len(s) * n)
+		return strings.Repeat(s, n)
+	}},
+	{"replace", "every old text by a new one", `replace("aXbX", "X", "-") == "a-b-"`, nil, func(m *meter, a []any) any {
+		s, from, to := textArg("replace", a, 0), textArg("replace", a, 1), textArg("replace", a, 2)
+		m.charge(len(s) + strings.Count(s, from)*len(to))
+		return strings.ReplaceAll(s, from, to)
+	}},
+	{"join", "texts joined by a separator", `join(["a", "b"], "-") == "a-b"`, nil, joinTexts},
+	{"split", "a text cut at a separator", `split("a,b", ",") == ["a", "b"]`, nil, func(m *meter, a []any) any {
+		s, sep := textArg("split", a, 0), textArg("split", a, 1)
+		m.charge(16 * (strings.Count(s, sep) + 1))
+		var out []any
+		n := -1
+		if len(a) > 2 {
+			n = intArg("split", a, 2)
+		}
+		for _, p := range strings.SplitN(s, sep, n) {
+			out = append(out, p)
+		}
+		return out
+	}},
+	{"concat", "lists one after another", `concat([1], [2]) == [1, 2]`, nil, func(m *meter, a []any) any {
+		out := []any{}
+		for i := range a {
+			l := listArg("concat", a, i)
+			m.charge(16 * len(l))
+			out = append(out, l...)
+		}
+		return out
+	}},
+	{"flatten", "a list of lists as one list", `flatten([[1], [2, [3]]]) == [1, 2, 3]`, nil, func(m *meter, a []any) any {
+		return m.flatten(listArg("flatten", a, 0), []any{}, 0)
+	}},
+	{"uniq", "a list without repeats", `uniq([1, 1, 2]) == [1, 2]`, nil, uniq},
+}
+
+// functionNames lists ours, for messages and completion.
+func functionNames() []string {
+	var out []string
+	for _, f := range functions {
+		out = append(out, f.name)
+	}
+	return out
+}
+
+// must ends the evaluation; expr turns the panic into an error with a position.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func arg(name string, a []any, i int) any {
+	if i >= len(a) {
+		panic(fmt.Errorf("%s needs %d arguments, got %d", name, i+1, len(a)))
+	}
+	return a[i]
+}
+
+func textArg(name string, a []any, i int) string {
+	s, ok := arg(name, a, i).(string)
+	if !ok {
+		panic(fmt.Errorf("%s: argument %d must be text, got %s", name, i+1, describe(a[i])))
+	}
+	return s
+}
+
+func intArg(name string, a []any, i int) int {
+	n, ok := arg(name, a, i).(int)
+	if !ok {
+		panic(fmt.Errorf("%s: argument %d must be a whole number, got %s", name, i+1, describe(a[i])))
+	}
+	return n
+}
+
+func listArg(name string, a []any, i int) []any {
+	n, err := Normalize(arg(name, a, i))
+	must(err)
+	l, ok := n.([]any)
+	if !ok {
+		panic(fmt.Errorf("%s: argument %d must be a list, got %s", name, i+1, describe(a[i])))
+	}
+	return l
+}
+
+func mapArg(name string, a []any, i int) map[string]any {
+	n, err := Normalize(arg(name, a, i))
+	must(err)
+	l, ok := n.(map[string]any)
+	if !ok {
+		panic(fmt.Errorf("%s: argument %d must be an object, got %s", name, i+1, describe(a[i])))
+	}
+	return l
+}
+
+func each(name string, a []any, f func(k string, v any) any) any {
+	m := mapArg(name, a, 0)
+	out := make([]any, 0, len(m))
+	for _, k := range sortedKeys(m, nil) {
+		out = append(out, f(k, m[k]))
+	}
+	return out
+}
+
+// uuid is version 8 (RFC 9562): a hash of the step's seed and a count, so that
+// a step that runs again after a crash sends the same id.
+func (m *meter) uuid(a []any) any {
+	m.uuids++
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%s#%d", m.seed, m.uuids)))
+	b := sum[:16]
+	b[6] = b[6]&0x0f | 0x80
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func asTime(v any) (time.Time, error) {
+	switch x := v.(type) {
+	case time.Time:
+		return x, nil
+	case int:
+		return time.Unix(int64(x), 0).UTC(), nil
+	case float64:
+		sec, frac := math.Modf(x)
+		return time.Unix(int64(sec), int64(frac*1e9)).UTC(), nil
+	case string:
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02", "2006-01-02 15:04:05", "2006-01-02T15:04:05"} {
+			if t, err := time.Parse(layout, x); err == nil {
+				return t, nil
+			}
+		}
+		return time.Time{}, fmt.Errorf("%q is no time; RFC 3339 text or Unix seconds are", clip(x, 40))
+	}
+	return time.Time{}, fmt.Errorf("%s is no time", describe(v))
+}
+
+// regexps keeps compiled patterns. Only patterns of workflow files come here in
+// practice; the bound keeps a computed one from filling memory.
+var regexps struct {
+	sync.Mutex
+	m map[string]*regexp.Regexp
+}
+
+func compiled(pattern string) *regexp.Regexp {
+	regexps.Lock()
+	defer regexps.Unlock()
+	if r := regexps.m[pattern]; r != nil {
+		return r
+	}
+	if len(pattern) > 1000 {
+		panic(errors.New("the regular expression is longer than 1000 letters"))
+	}
+	r, err := regexp.Compile(pattern)
+	if err != nil {
+		panic(fmt.Errorf("regular expression: %w", err))
+	}
+	if regexps.m == nil || len(regexps.m) > 500 {
+		regexps.m = map[string]*regexp.Regexp{}
+	}
+	regexps.m[pattern] = r
+	return r
+}
+
+// checkMatch bounds the work of one match: Go's engine needs pattern times
+// text, and (a?){500}b over a megabyte runs for minutes.
+func checkMatch(text, pattern string) *regexp.Regexp {
+	if len(text) > 64<<10 {
+		panic(errors.New("text longer than 64 KiB cannot be matched"))
+	}
+	r := compiled(pattern)
+	size := len(pattern)
+	for _, m := range repetition.FindAllStringSubmatch(pattern, -1) {
+		n := 0
+		fmt.Sscan(m[1], &n)
+		size += n * 8
+	}
+	if len(text)*size > 20_000_000 {
+		panic(errors.New("this regular expression is too costly for a text of this length"))
+	}
+	return r
+}
+
+var repetition = regexp.MustCompile(`\{(?:\d*,)?(\d+)`)
+
+func (m *meter) matches(text, pattern any) any {
+	s, ok := text.(string)
+	p, ok2 := pattern.(string)
+	if !ok || !ok2 {
+		panic(fmt.Errorf("matches needs two texts, got %s and %s", describe(text), describe(pattern)))
+	}
+	return checkMatch(s, p).MatchString(s)
+}
+
+func (m *meter) match(a []any) any {
+	s := textArg("match", a, 0)
+	groups := checkMatch(s, textArg("match", a, 1)).FindStringSubmatch(s)
+	if groups == nil {
+		return nil
+	}
+	out := make([]any, len(groups))
+	for i, g := range groups {
+		out[i] = g
+	}
+	return out
+}
+
+func mergeMaps(m *meter, a []any) any {
+	x, y := mapArg("merge", a, 0), mapArg("merge", a, 1)
+	m.charge(48 * (len(x) + len(y)))
+	out := make(map[string]any, len(x)+len(y))
+	for k, v := range x {
+		out[k] = v
+	}
+	for k, v := range y {
+		out[k] = v
+	}
+	return out
+}
+
+func chooseKeys(name string, a []any, keep bool) any {
+	from, list := mapArg(name, a, 0), listArg(name, a, 1)
+	named := map[string]bool{}
+	for _, k := range list {
+		s, err := Text(k)
+		must(err)
+		named[s] = true
+	}
+	out := map[string]any{}
+	for k, v := range from {
+		if named[k] == keep {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func joinTexts(m *meter, a []any) any {
+	list, sep := listArg("join", a, 0), ""
+	if len(a) > 1 {
+		sep = textArg("join", a, 1)
+	}
+	parts := make([]string, len(list))
+	for i, v := range list {
+		s, err := Text(v)
+		must(err)
+		m.charge(len(s) + len(sep))
+		parts[i] = s
+	}
+	return strings.Join(parts, sep)
+}
+
+func (m *meter) flatten(list, out []any, depth int) []any {
+	if depth > MaxJSONDepth {
+		panic(errors.New("flatten: nested too deep"))
+	}
+	m.charge(16 * len(list))
+	for _, v := range list {
+		if inner, ok := v.([]any); ok {
+			out = m.flatten(inner, out, depth+1)
+			continue
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// uniq compares by JSON text: expr's own compares each with each, which on a
+// payload of 500,000 numbers takes hours.
+func uniq(m *meter, a []any) any {
+	seen := map[string]bool{}
+	out := []any{}
+	for _, v := range listArg("uniq", a, 0) {
+		b, err := EncodeJSON(v)
+		must(err)
+		m.charge(len(b))
+		if !seen[string(b)] {
+			seen[string(b)] = true
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// add is + with growth charged and with integers that never wrap around.
+func (m *meter) add(a, b any) any {
+	switch x := a.(type) {
+	case string:
+		if y, ok := b.(string); ok {
+			m.charge(len(x) + len(y))
+			return x + y
+		}
+	case int:
+		switch y := b.(type) {
+		case int:
+			sum := x + y
+			if (sum > x) != (y > 0) && y != 0 {
+				panic(errors.New("the sum does not fit into 64 bits"))
+			}
+			return sum
+		case float64:
+			return float64(x) + y
+		}
+	case float64:
+		switch y := b.(type) {
+		case int:
+			return x + float64(y)
+		case float64:
+			return x + y
+		}
+	case time.Time:
+		if d, ok := b.(time.Duration); ok {
+			return x.Add(d)
+		}
+	case time.Duration:
+		switch y := b.(type) {
+		case time.Duration:
+			return x + y
+		case time.Time:
+			return y.Add(x)
+		}
+	}
+	if _, ok := a.(json.Number); ok {
+		panic(errors.New("the number is larger than 64 bits; it can be passed on, not computed with"))
+	}
+	panic(fmt.Errorf("+ cannot add %s and %s; use string(…) or ${{ }} in text", describe(a), describe(b)))
+}
+
+func divide(a, b any) any {
+	x, ok := asFloat(a)
+	y, ok2 := asFloat(b)
+	if !ok || !ok2 {
+		panic(fmt.Errorf("/ cannot divide %s by %s", describe(a), describe(b)))
+	}
+	if y == 0 {
+		panic(errors.New("division by zero"))
+	}
+	return x / y
+}
+
+func asFloat(v any) (float64, bool) {
+	switch x := v.(type) {
+	case int:
+		return float64(x), true
+	case float64:
+		return x, true
+	}
+	return 0, false
+}
+
+// sortedWords returns a copy in order.
+func sortedWords(s []string) []string {
+	out := append([]string(nil), s...)
+	sort.Strings(out)
+	return out
+}

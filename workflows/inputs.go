@@ -1,0 +1,162 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"time"
+)
+
+var zeroTime time.Time
+
+func checkPattern(p string) error {
+	_, err := regexp.Compile(p)
+	return err
+}
+
+// check says what is wrong with a value for this input, or "".
+func (in Input) check(v any) string {
+	if v == nil {
+		return ""
+	}
+	if problem := checkType(in.Type, v); problem != "" {
+		return problem
+	}
+	if len(in.Options) > 0 && !oneOf(in.Options, v) {
+		return fmt.Sprintf("%v is not one of the options", v)
+	}
+	if n, ok := asFloat(v); ok {
+		if lo, ok := asFloat(in.Min); ok && n < lo {
+			return fmt.Sprintf("%v is less than %v", v, in.Min)
+		}
+		if hi, ok := asFloat(in.Max); ok && n > hi {
+			return fmt.Sprintf("%v is more than %v", v, in.Max)
+		}
+	}
+	if s, ok := v.(string); ok && in.Pattern != "" {
+		if matched, err := regexp.MatchString(in.Pattern, s); err != nil || !matched {
+			return fmt.Sprintf("%q does not match %s", clip(s, 40), in.Pattern)
+		}
+	}
+	return ""
+}
+
+func oneOf(options []any, v any) bool {
+	want, err := Text(v)
+	if err != nil {
+		return false
+	}
+	for _, o := range options {
+		if s, err := Text(o); err == nil && s == want {
+			return true
+		}
+	}
+	return false
+}
+
+// checkType says why v is not of a type of language.md part 3, or "".
+func checkType(t string, v any) string {
+	ok := true
+	switch t {
+	case "string":
+		_, ok = v.(string)
+	case "integer":
+		f, isFloat := v.(float64)
+		_, isInt := v.(int)
+		_, isBig := v.(json.Number)
+		ok = isInt || isBig || isFloat && f == math.Trunc(f)
+	case "number":
+		_, ok = asFloat(v)
+	case "boolean":
+		_, ok = v.(bool)
+	case "list":
+		_, ok = v.([]any)
+	case "object":
+		_, ok = v.(map[string]any)
+	case "date":
+		_, err := asTime(v)
+		ok = err == nil
+	case "duration":
+		s, isText := v.(string)
+		_, err := parseDuration(s)
+		ok = isText && err == nil
+	case "size":
+		s, isText := v.(string)
+		_, err := parseSize(s)
+		ok = isText && err == nil
+	}
+	if ok {
+		return ""
+	}
+	shown, err := EncodeJSON(v)
+	if err != nil {
+		shown = []byte(describe(v))
+	}
+	article := "a"
+	if t == "integer" || t == "object" {
+		article = "an"
+	}
+	return fmt.Sprintf("%s is not %s %s", clip(string(shown), 40), article, t)
+}
+
+// CheckInputs lays given values over the declared inputs: defaults filled in,
+// types checked. The problems name each input.
+func CheckInputs(declared []Input, given map[string]any) (map[string]any, []string) {
+	out := make(map[string]any, len(declared))
+	var problems []string
+	names := make([]string, 0, len(declared))
+	for _, in := range declared {
+		names = append(names, in.Name)
+		v, has := given[in.Name]
+		if !has || v == nil {
+			if in.Required {
+				problems = append(problems, fmt.Sprintf("input %s is missing", in.Name))
+			}
+			v = in.Default
+		}
+		if p := in.check(v); p != "" {
+			problems = append(problems, fmt.Sprintf("input %s: %s", in.Name, p))
+		}
+		out[in.Name] = v
+	}
+	for k := range given {
+		if !contains(names, k) {
+			problem := fmt.Sprintf("no input is named %q", k)
+			if s := suggest(k, names); s != "" {
+				problem += ": " + s
+			}
+			problems = append(problems, problem)
+		}
+	}
+	return out, sortedWords(problems)
+}
+
+// ParseDuration reads 500ms, 30s, 1h30m or 7d.
+func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }
+
+// ParseSize reads 64KiB or 1MiB and gives bytes.
+func ParseSize(s string) (int64, error) { return parseSize(s) }
+
+// Accept checks a rendered input against its type and gives it as the action
+// takes it: numbers and booleans become text where text is wanted.
+func (in *ActionInput) Accept(v any) (any, error) {
+	if v == nil {
+		if in.Required {
+			return nil, fmt.Errorf("%s is nil", in.Name)
+		}
+		return nil, nil
+	}
+	if in.Type == "string" {
+		switch v.(type) {
+		case map[string]any, []any:
+			return nil, fmt.Errorf("%s must be text, got %s", in.Name, describe(v))
+		}
+		s, err := Text(v)
+		return s, err
+	}
+	if p := checkType(in.Type, v); p != "" {
+		return nil, fmt.Errorf("%s must be %s %s: %s", in.Name, article(in.Type), in.Type, p)
+	}
+	return v, nil
+}

@@ -1,0 +1,508 @@
+package workflows
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Limits of the JSON reader. A payload beyond them is refused before any of it
+// is used: encoding/json allows a depth of 10,000, doubles keys silently and
+// replaces bad UTF-8, each of which lets two readers see two documents.
+const (
+	// MaxJSONDepth is how deep arrays and objects may nest.
+	MaxJSONDepth = 64
+	// MaxJSONNodes is how many values one document may hold.
+	MaxJSONNodes = 200_000
+	// maxNumberLength bounds a number's text, in bytes.
+	maxNumberLength = 64
+)
+
+// JSONError says where a document stops being JSON that Hookloom accepts.
+type JSONError struct {
+	// Offset is the position in bytes from the start of the document.
+	Offset int
+	// Problem is the reason, without position.
+	Problem string
+}
+
+// Error implements error.
+func (e *JSONError) Error() string {
+	return fmt.Sprintf("JSON, byte %d: %s", e.Offset, e.Problem)
+}
+
+// DecodeJSON reads one JSON document strictly into plain data: nil, bool,
+// string, int (64 bits), float64, json.Number (integers beyond 64 bits, whose
+// digits are kept), []any and map[string]any. Duplicate keys, invalid UTF-8,
+// trailing text, a depth beyond MaxJSONDepth and more than MaxJSONNodes values
+// are errors of type *JSONError.
+func DecodeJSON(b []byte) (any, error) {
+	d := jsonReader{b: b}
+	d.space()
+	v, err := d.value(0)
+	if err != nil {
+		return nil, err
+	}
+	d.space()
+	if d.i != len(d.b) {
+		return nil, d.fail("text after the end of the document")
+	}
+	return v, nil
+}
+
+type jsonReader struct {
+	b     []byte
+	i     int
+	nodes int
+}
+
+func (d *jsonReader) fail(problem string) error {
+	return &JSONError{Offset: d.i, Problem: problem}
+}
+
+func (d *jsonReader) space() {
+	for d.i < len(d.b) {
+		switch d.b[d.i] {
+		case ' ', '\t', '\n', '\r':
+			d.i++
+		default:
+			return
+		}
+	}
+}
+
+func (d *jsonReader) value(depth int) (any, error) {
+	if depth > MaxJSONDepth {
+		return nil, d.fail(fmt.Sprintf("nested deeper than %d", MaxJSONDepth))
+	}
+	if d.nodes++; d.nodes > MaxJSONNodes {
+		return nil, d.fail(fmt.Sprintf("more than %d values", MaxJSONNodes))
+	}
+	if d.i >= len(d.b) {
+		return nil, d.fail("the document ends early")
+	}
+	switch c := d.b[d.i]; {
+	case c == '{':
+		return d.object(depth)
+	case c == '[':
+		return d.array(depth)
+	case c == '"':
+		return d.text()
+	case c == 't':
+		return true, d.word("true")
+	case c == 'f':
+		return false, d.word("false")
+	case c == 'n':
+		return nil, d.word("null")
+	case c == '-' || c >= '0' && c <= '9':
+		return d.number()
+	}
+	return nil, d.fail(fmt.Sprintf("unexpected %q", d.b[d.i]))
+}
+
+func (d *jsonReader) word(w string) error {
+	if !bytes.HasPrefix(d.b[d.i:], []byte(w)) {
+		return d.fail("expected " + w)
+	}
+	d.i += len(w)
+	return nil
+}
+
+func (d *jsonReader) object(depth int) (any, error) {
+	d.i++
+	m := make(map[string]any, 8)
+	d.space()
+	if d.i < len(d.b) && d.b[d.i] == '}' {
+		d.i++
+		return m, nil
+	}
+	for {
+		d.space()
+		if d.i >= len(d.b) || d.b[d.i] != '"' {
+			return nil, d.fail("expected a key in quotes")
+		}
+		at := d.i
+		k, err := d.text()
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := m[k]; twice {
+			d.i = at
+			return nil, d.fail(fmt.Sprintf("key %q is there twice", clip(k, 40)))
+		}
+		d.space()
+		if d.i >= len(d.b) || d.b[d.i] != ':' {
+			return nil, d.fail("expected a colon")
+		}
+		d.i++
+		d.space()
+		if m[k], err = d.value(depth + 1); err != nil {
+			return nil, err
+		}
+		if end, err := d.next('}'); err != nil {
+			return nil, err
+		} else if end {
+			return m, nil
+		}
+	}
+}
+
+func (d *jsonReader) array(depth int) (any, error) {
+	d.i++
+	list := []any{}
+	d.space()
+	if d.i < len(d.b) && d.b[d.i] == ']' {
+		d.i++
+		return list, nil
+	}
+	for {
+		d.space()
+		v, err := d.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+		if end, err := d.next(']'); err != nil {
+			return nil, err
+		} else if end {
+			return list, nil
+		}
+	}
+}
+
+// next reads a comma, or the closing bracket, which ends the container.
+func (d *jsonReader) next(closing byte) (end bool, err error) {
+	d.space()
+	if d.i >= len(d.b) {
+		return false, d.fail("the document ends early")
+	}
+	switch d.b[d.i] {
+	case ',':
+		d.i++
+		return false, nil
+	case closing:
+		d.i++
+		return true, nil
+	}
+	return false, d.fail(fmt.Sprintf("expected a comma or %q", closing))
+}
+
+func (d *jsonReader) text() (string, error) {
+	d.i++
+	start := d.i
+	for d.i < len(d.b) {
+		switch c := d.b[d.i]; {
+		case c == '"':
+			s := d.b[start:d.i]
+			if !utf8.Valid(s) {
+				return "", d.fail("text is not UTF-8")
+			}
+			d.i++
+			return string(s), nil
+		case c == '\\':
+			return d.escaped(start)
+		case c < 0x20:
+			return "", d.fail("control character in text")
+		}
+		d.i++
+	}
+	return "", d.fail("text is not closed")
+}
+
+// escaped goes on reading a text at its first escape.
+func (d *jsonReader) escaped(start int) (string, error) {
+	out := append(make([]byte, 0, d.i-start+32), d.b[start:d.i]...)
+	for d.i < len(d.b) {
+		c := d.b[d.i]
+		switch {
+		case c == '"':
+			d.i++
+			if !utf8.Valid(out) {
+				return "", d.fail("text is not UTF-8")
+			}
+			return string(out), nil
+		case c < 0x20:
+			return "", d.fail("control character in text")
+		case c != '\\':
+			out = append(out, c)
+			d.i++
+			continue
+		}
+		d.i++
+		if d.i >= len(d.b) {
+			break
+		}
+		e := d.b[d.i]
+		d.i++
+		if e == 'u' {
+			r, err := d.unicode()
+			if err != nil {
+				return "", err
+			}
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		plain := strings.IndexByte(`"\/bfnrt`, e)
+		if plain < 0 {
+			return "", d.fail(fmt.Sprintf("unknown escape \\%c", e))
+		}
+		out = append(out, "\"\\/\b\f\n\r\t"[plain])
+	}
+	return "", d.fail("text is not closed")
+}
+
+func (d *jsonReader) unicode() (rune, error) {
+	r, err := d.hex4()
+	if err != nil {
+		return 0, err
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, nil
+	}
+	// A lone half of a pair has no UTF-8 form; encoding/json would write U+FFFD
+	// and so change what the sender signed.
+	if d.i+1 < len(d.b) && d.b[d.i] == '\\' && d.b[d.i+1] == 'u' {
+		d.i += 2
+		low, err := d.hex4()
+		if err != nil {
+			return 0, err
+		}
+		if full := utf16.DecodeRune(r, low); full != utf8.RuneError {
+			return full, nil
+		}
+	}
+	return 0, d.fail("half of a surrogate pair")
+}
+
+func (d *jsonReader) hex4() (rune, error) {
+	if d.i+4 > len(d.b) {
+		return 0, d.fail("\\u needs four hex digits")
+	}
+	n, err := strconv.ParseUint(string(d.b[d.i:d.i+4]), 16, 32)
+	if err != nil {
+		return 0, d.fail("\\u needs four hex digits")
+	}
+	d.i += 4
+	return rune(n), nil
+}
+
+func (d *jsonReader) number() (any, error) {
+	start := d.i
+	float := false
+	for d.i < len(d.b) {
+		c := d.b[d.i]
+		if c == '.' || c == 'e' || c == 'E' {
+			float = true
+		} else if c != '-' && c != '+' && (c < '0' || c > '9') {
+			break
+		}
+		d.i++
+	}
+	s := d.b[start:d.i]
+	if len(s) > maxNumberLength {
+		return nil, d.fail(fmt.Sprintf("number longer than %d characters", maxNumberLength))
+	}
+	if !validNumber(s) {
+		d.i = start
+		return nil, d.fail("malformed number")
+	}
+	if !float {
+		n, err := strconv.ParseInt(string(s), 10, 64)
+		if err == nil {
+			return int(n), nil
+		}
+		return json.Number(s), nil
+	}
+	f, err := strconv.ParseFloat(string(s), 64)
+	if err != nil || math.IsInf(f, 0) {
+		return nil, d.fail("number out of range")
+	}
+	return f, nil
+}
+
+// validNumber checks the grammar of RFC 8259, section 6.
+func validNumber(s []byte) bool {
+	s = bytes.TrimPrefix(s, []byte("-"))
+	digits := func() bool {
+		n := 0
+		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+			n++
+		}
+		ok := n > 0
+		s = s[n:]
+		return ok
+	}
+	if len(s) > 1 && s[0] == '0' && s[1] >= '0' && s[1] <= '9' {
+		return false
+	}
+	if !digits() {
+		return false
+	}
+	if len(s) > 0 && s[0] == '.' {
+		if s = s[1:]; !digits() {
+			return false
+		}
+	}
+	if len(s) > 0 && (s[0] == 'e' || s[0] == 'E') {
+		s = s[1:]
+		if len(s) > 0 && (s[0] == '+' || s[0] == '-') {
+			s = s[1:]
+		}
+		if !digits() {
+			return false
+		}
+	}
+	return len(s) == 0
+}
+
+// ErrTooLarge is returned by AppendJSON when the text would pass its limit.
+var ErrTooLarge = errors.New("value is too large")
+
+// MaxValueSize bounds the JSON text of one value that an expression or an
+// answer may produce, in bytes.
+const MaxValueSize = 4 << 20
+
+// AppendJSON appends v as compact JSON: keys sorted, numbers in full without an
+// exponent where they fit, no HTML escaping. v must be plain data as DecodeJSON
+// and Normalize give it. Text beyond limit bytes gives ErrTooLarge.
+func AppendJSON(b []byte, v any, limit int) ([]byte, error) {
+	if len(b) > limit {
+		return b, ErrTooLarge
+	}
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case string:
+		return appendJSONText(b, v), nil
+	case int:
+		return strconv.AppendInt(b, int64(v), 10), nil
+	case int64:
+		return strconv.AppendInt(b, v, 10), nil
+	case float64:
+		if math.IsInf(v, 0) || math.IsNaN(v) {
+			return b, fmt.Errorf("%v is not a number that JSON can carry", v)
+		}
+		return appendFloat(b, v), nil
+	case json.Number:
+		return append(b, v...), nil
+	case []any:
+		return appendJSONList(b, v, limit)
+	case map[string]any:
+		return appendJSONMap(b, v, limit)
+	}
+	n, err := Normalize(v)
+	if err != nil {
+		return b, err
+	}
+	return AppendJSON(b, n, limit)
+}
+
+func appendJSONList(b []byte, list []any, limit int) ([]byte, error) {
+	var err error
+	b = append(b, '[')
+	for i, x := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = AppendJSON(b, x, limit); err != nil {
+			return b, err
+		}
+	}
+	return append(b, ']'), nil
+}
+
+func appendJSONMap(b []byte, m map[string]any, limit int) ([]byte, error) {
+	var buf [16]string
+	var err error
+	b = append(b, '{')
+	for i, k := range sortedKeys(m, buf[:0]) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendJSONText(b, k), ':')
+		if b, err = AppendJSON(b, m[k], limit); err != nil {
+			return b, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+func sortedKeys(m map[string]any, keys []string) []string {
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// appendFloat writes the shortest digits that read back as f, without an
+// exponent below 1e21, as language.md 2.3 rule 5 asks.
+func appendFloat(b []byte, f float64) []byte {
+	if a := math.Abs(f); a != 0 && (a >= 1e21 || a < 1e-9) {
+		return strconv.AppendFloat(b, f, 'g', -1, 64)
+	}
+	return strconv.AppendFloat(b, f, 'f', -1, 64)
+}
+
+const hexDigits = "0123456789abcdef"
+
+func appendJSONText(b []byte, s string) []byte {
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				b = append(append(b, s[start:i]...), `\ufffd`...)
+				i++
+				start = i
+				continue
+			}
+			i += size
+			continue
+		}
+		if c >= 0x20 && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		b = append(b, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		i++
+		start = i
+	}
+	return append(append(b, s[start:]...), '"')
+}
+
+// EncodeJSON is AppendJSON into a new slice, bounded by MaxValueSize.
+func EncodeJSON(v any) ([]byte, error) {
+	return AppendJSON(nil, v, MaxValueSize)
+}
+
+func clip(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n]) + "…"
+}

@@ -1,0 +1,201 @@
+package workflows
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Mistake is one thing wrong in a file, at its place. Its text is what a
+// person reads: file:line:column, the line, a caret, and the likely fix.
+type Mistake struct {
+	// File is the path as the user gave it, or relative to the project folder.
+	File string `json:"file"`
+	// Line and Column count from 1; Column counts letters, not bytes.
+	Line   int `json:"line"`
+	Column int `json:"column"`
+	// Width is how many letters the carets mark, at least 1.
+	Width int `json:"width"`
+	// Code names the kind of mistake, such as unknown-key.
+	Code string `json:"code"`
+	// Warning is true for what does not stop the file from being used.
+	Warning bool `json:"warning"`
+	// Problem says what is wrong; Hint what to do, and may be empty.
+	Problem string `json:"problem"`
+	Hint    string `json:"hint,omitempty"`
+	// Source is the line of the file that the carets stand under.
+	Source string `json:"source,omitempty"`
+}
+
+// String renders the mistake as the command line prints it.
+func (m Mistake) String() string {
+	var b strings.Builder
+	kind := "error"
+	if m.Warning {
+		kind = "warning"
+	}
+	fmt.Fprintf(&b, "%s:%d:%d: %s[%s]: %s\n", m.File, m.Line, m.Column, kind, m.Code, m.Problem)
+	if m.Source == "" && m.Hint == "" {
+		return b.String()
+	}
+	// A tab is one letter to the reader of the file but many columns on a
+	// screen; as a single space it keeps the caret true.
+	line := strings.ReplaceAll(m.Source, "\t", " ")
+	start := max(m.Column-1, 0)
+	shown, cut := clipAround(line, start)
+	fmt.Fprintf(&b, "%5d | %s\n", m.Line, shown)
+	caret := strings.Repeat(" ", start-cut) + strings.Repeat("^", max(1, m.Width))
+	b.WriteString("      | " + strings.TrimRight(caret+" "+m.Hint, " ") + "\n")
+	return b.String()
+}
+
+// clipAround keeps very long lines readable: at most 160 letters around start.
+func clipAround(line string, start int) (shown string, cut int) {
+	r := []rune(line)
+	if len(r) <= 160 {
+		return line, 0
+	}
+	from := max(0, start-80)
+	to := min(len(r), from+160)
+	return string(r[from:to]), from
+}
+
+// Mistakes are all that is wrong in a set of files.
+type Mistakes []Mistake
+
+// Errors tells how many of them are no mere warnings.
+func (ms Mistakes) Errors() int {
+	n := 0
+	for _, m := range ms {
+		if !m.Warning {
+			n++
+		}
+	}
+	return n
+}
+
+// Error implements error; the text holds every mistake.
+func (ms Mistakes) Error() string {
+	var b strings.Builder
+	for _, m := range ms {
+		b.WriteString(m.String())
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func (ms Mistakes) sorted() Mistakes {
+	sort.SliceStable(ms, func(i, j int) bool {
+		a, b := ms[i], ms[j]
+		if a.File != b.File {
+			return a.File < b.File
+		}
+		if a.Line != b.Line {
+			return a.Line < b.Line
+		}
+		return a.Column < b.Column
+	})
+	out := ms[:0]
+	for i, m := range ms {
+		if i > 0 && m == ms[i-1] {
+			continue
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// Pos is a place in a file. Its zero value means the whole file.
+type Pos struct {
+	Line, Column, Width int
+}
+
+// source is one file being read: its text by lines, and what was found wrong.
+type source struct {
+	name     string
+	text     []byte
+	lines    []string
+	mistakes Mistakes
+}
+
+func newSource(name string, text []byte) *source {
+	return &source{name: name, text: text, lines: strings.Split(string(text), "\n")}
+}
+
+func (s *source) line(n int) string {
+	if n < 1 || n > len(s.lines) {
+		return ""
+	}
+	return strings.TrimRight(s.lines[n-1], "\r")
+}
+
+func (s *source) add(p Pos, code, problem, hint string) {
+	s.report(p, code, false, problem, hint)
+}
+
+func (s *source) warn(p Pos, code, problem, hint string) {
+	s.report(p, code, true, problem, hint)
+}
+
+func (s *source) report(p Pos, code string, warning bool, problem, hint string) {
+	if p.Line == 0 {
+		p = Pos{1, 1, 1}
+	}
+	s.mistakes = append(s.mistakes, Mistake{
+		File: s.name, Line: p.Line, Column: max(p.Column, 1), Width: max(p.Width, 1), Code: code,
+		Warning: warning, Problem: problem, Hint: hint, Source: s.line(p.Line),
+	})
+}
+
+// DidYouMean picks the candidate that a person most likely meant by word: edit
+// distance with transpositions, at most 2 (1 for words of three letters or
+// fewer), dashes read as underscores. It returns "" when none is near.
+func DidYouMean(word string, candidates []string) string {
+	limit := 2
+	if utf8.RuneCountInString(word) <= 3 {
+		limit = 1
+	}
+	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "_")) }
+	best, bestDistance := "", limit+1
+	for _, c := range candidates {
+		if d := distance(plain(word), plain(c), bestDistance); d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// distance is the optimal string alignment distance, cut off at limit.
+func distance(a, b string, limit int) int {
+	x, y := []rune(a), []rune(b)
+	if len(x)-len(y) >= limit || len(y)-len(x) >= limit {
+		return limit
+	}
+	before, prev := make([]int, len(y)+1), make([]int, len(y)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		row := make([]int, len(y)+1)
+		row[0] = i
+		for j := 1; j <= len(y); j++ {
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, prev = prev, row
+	}
+	return prev[len(y)]
+}
+
+func suggest(word string, candidates []string) string {
+	if m := DidYouMean(word, candidates); m != "" {
+		return fmt.Sprintf("did you mean %q?", m)
+	}
+	return ""
+}

@@ -1,0 +1,216 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"time"
+)
+
+// TimeFormat is how times look in texts, rows and JSON: RFC 3339, UTC,
+// milliseconds.
+const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
+
+// Normalize turns what an expression gave into plain data: maps get text keys,
+// times become RFC 3339 text, integers int, and what JSON cannot carry (NaN,
+// infinity, functions) is an error.
+func Normalize(v any) (any, error) {
+	switch x := v.(type) {
+	case nil, bool, string, int, json.Number:
+		return v, nil
+	case int64:
+		return int(x), nil
+	case float64:
+		if math.IsInf(x, 0) || math.IsNaN(x) {
+			return nil, fmt.Errorf("the result is %v, which is no number (a division by zero?)", x)
+		}
+		return x, nil
+	case time.Time:
+		return x.UTC().Format(TimeFormat), nil
+	case time.Duration:
+		return x.String(), nil
+	case []any:
+		return normalizeList(x)
+	case map[string]any:
+		return normalizeMap(x)
+	}
+	return normalizeOther(v)
+}
+
+func normalizeList(list []any) (any, error) {
+	for i, e := range list {
+		n, err := Normalize(e)
+		if err != nil {
+			return nil, err
+		}
+		if !same(n, e) {
+			// Copy on the first change only: payloads are shared between runs.
+			out := append([]any(nil), list...)
+			out[i] = n
+			for j := i + 1; j < len(list); j++ {
+				if out[j], err = Normalize(list[j]); err != nil {
+					return nil, err
+				}
+			}
+			return out, nil
+		}
+	}
+	return list, nil
+}
+
+func normalizeMap(m map[string]any) (any, error) {
+	var out map[string]any
+	for k, e := range m {
+		n, err := Normalize(e)
+		if err != nil {
+			return nil, err
+		}
+		if same(n, e) {
+			continue
+		}
+		if out == nil {
+			out = make(map[string]any, len(m))
+			for k2, e2 := range m {
+				out[k2] = e2
+			}
+		}
+		out[k] = n
+	}
+	if out != nil {
+		return out, nil
+	}
+	return m, nil
+}
+
+// same tells whether Normalize changed nothing, without comparing contents.
+func same(a, b any) bool {
+	switch x := a.(type) {
+	case []any:
+		y, ok := b.([]any)
+		return ok && len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0])
+	case map[string]any:
+		y, ok := b.(map[string]any)
+		return ok && reflect.ValueOf(x).Pointer() == reflect.ValueOf(y).Pointer()
+	case nil:
+		return b == nil
+	}
+	return reflect.TypeOf(a) == reflect.TypeOf(b)
+}
+
+func normalizeOther(v any) (any, error) {
+	r := reflect.ValueOf(v)
+	switch r.Kind() {
+	case reflect.Slice, reflect.Array:
+		if b, ok := v.([]byte); ok {
+			return string(b), nil
+		}
+		out := make([]any, r.Len())
+		for i := range out {
+			n, err := Normalize(r.Index(i).Interface())
+			if err != nil {
+				return nil, err
+			}
+			out[i] = n
+		}
+		return out, nil
+	case reflect.Map:
+		out := make(map[string]any, r.Len())
+		for it := r.MapRange(); it.Next(); {
+			k, err := Text(it.Key().Interface())
+			if err != nil {
+				return nil, err
+			}
+			if out[k], err = Normalize(it.Value().Interface()); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int:
+		return int(r.Int()), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		if r.Uint() > math.MaxInt64 {
+			return json.Number(strconv.FormatUint(r.Uint(), 10)), nil
+		}
+		return int(r.Uint()), nil
+	case reflect.Float32:
+		return Normalize(r.Float())
+	case reflect.Bool:
+		return r.Bool(), nil
+	case reflect.String:
+		return r.String(), nil
+	case reflect.Pointer, reflect.Interface:
+		if r.IsNil() {
+			return nil, nil
+		}
+		return Normalize(r.Elem().Interface())
+	}
+	return nil, fmt.Errorf("the result is %s, which is not data", describe(v))
+}
+
+// Text writes a value as it stands inside a larger text (language.md 2.3 rule
+// 5): integers as digits, floats shortest without an exponent, times RFC 3339
+// UTC, lists and maps compact JSON, nil as nothing.
+func Text(v any) (string, error) {
+	switch x := v.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return x, nil
+	case bool:
+		return strconv.FormatBool(x), nil
+	case int:
+		return strconv.Itoa(x), nil
+	case json.Number:
+		return string(x), nil
+	case float64:
+		if math.IsInf(x, 0) || math.IsNaN(x) {
+			return "", fmt.Errorf("%v is no number", x)
+		}
+		return string(appendFloat(nil, x)), nil
+	case time.Time:
+		return x.UTC().Format(TimeFormat), nil
+	}
+	n, err := Normalize(v)
+	if err != nil {
+		return "", err
+	}
+	switch n.(type) {
+	case []any, map[string]any:
+		b, err := EncodeJSON(n)
+		return string(b), err
+	}
+	return Text(n)
+}
+
+// describe names a value's kind in the language's words.
+func describe(v any) string {
+	switch v.(type) {
+	case nil:
+		return "nil"
+	case bool:
+		return "true or false"
+	case string:
+		return "text"
+	case int, int64, float64, json.Number:
+		return "a number"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	case time.Time:
+		return "a time"
+	case time.Duration:
+		return "a duration"
+	}
+	switch reflect.ValueOf(v).Kind() {
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Map:
+		return "an object"
+	case reflect.Func:
+		return "a function"
+	}
+	return "something that is not data"
+}

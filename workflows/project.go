@@ -1,0 +1,471 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Project is a folder of hookloom.yaml, workflows/, connectors/ and fixtures/,
+// read and checked as a whole.
+type Project struct {
+	Dir         string
+	Server      Server
+	Database    string
+	Timezone    *time.Location
+	Triggers    map[string]*Trigger
+	Connections map[string]*Connection
+	Egress      Egress
+	History     History
+	Workflows   map[string]*Workflow
+	// Actions are those of the catalog and of connectors/.
+	Actions map[string]*ActionSpec
+	Presets map[string]*Preset
+	sources []*source
+}
+
+// Server is how the process can be reached.
+type Server struct {
+	Addr, AdminAddr, PublicURL string
+	TrustedProxies             []netip.Prefix
+	Token                      *Value
+}
+
+// Egress lists what outbound requests may reach beyond public addresses.
+type Egress struct {
+	// Allow holds addresses, CIDR blocks and host names as written.
+	Allow []string
+}
+
+// History is how long records are kept; zero values keep everything.
+type History struct {
+	Keep, Bodies time.Duration
+	MaxSize      int64
+}
+
+// Connection is a named credential and base URL.
+type Connection struct {
+	Name, Connector string
+	BaseURL         *Value
+	Auth            *Auth
+	Headers         *Value
+	// Fields are a connector's own, such as token.
+	Fields map[string]*Value
+	pos    Pos
+	src    *source
+}
+
+// Load reads and checks the project in dir. The mistakes of all files come
+// together, sorted; the project is nil when hookloom.yaml cannot be read at all.
+// isSet tells whether a secret has a value; nil skips that check.
+func Load(dir string, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
+	l := &loader{p: newProject(dir, catalog), catalog: catalog, isSet: isSet}
+	l.connectors()
+	l.root()
+	l.workflows()
+	return l.finish()
+}
+
+func newProject(dir string, catalog Catalog) *Project {
+	p := &Project{Dir: dir, Server: Server{Addr: ":8080", AdminAddr: "127.0.0.1:8081"}, Timezone: time.UTC, Triggers: map[string]*Trigger{},
+		Connections: map[string]*Connection{}, Workflows: map[string]*Workflow{}, Actions: map[string]*ActionSpec{}, Presets: catalog.Presets}
+	for k, v := range catalog.Actions {
+		p.Actions[k] = v
+	}
+	return p
+}
+
+type loader struct {
+	p       *Project
+	catalog Catalog
+	isSet   func(string) bool
+}
+
+func (l *loader) open(rel string) (*source, bool) {
+	text, err := os.ReadFile(filepath.Join(l.p.Dir, rel))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false
+	}
+	src := newSource(filepath.ToSlash(rel), text)
+	l.p.sources = append(l.p.sources, src)
+	if err != nil {
+		src.add(Pos{}, "file", fmt.Sprintf("cannot be read: %v", err), "")
+		return nil, false
+	}
+	return src, true
+}
+
+// files lists the YAML files below a folder of the project, sorted.
+func (l *loader) files(folder string) []string {
+	var out []string
+	root := filepath.Join(l.p.Dir, folder)
+	// A folder that is not there holds no files; any other trouble shows when
+	// its files are opened.
+	_ = filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return nil
+		}
+		if ext := filepath.Ext(name); !e.IsDir() && (ext == ".yaml" || ext == ".yml") {
+			if rel, err := filepath.Rel(l.p.Dir, name); err == nil {
+				out = append(out, rel)
+			}
+		}
+		return nil
+	})
+	sort.Strings(out)
+	return out
+}
+
+func (l *loader) connectors() {
+	for _, rel := range l.files("connectors") {
+		src, ok := l.open(rel)
+		if !ok {
+			continue
+		}
+		if c := parseConnector(src); c != nil {
+			for name := range l.p.Actions {
+				if strings.HasPrefix(name, c.Name+"/") {
+					delete(l.p.Actions, name)
+				}
+			}
+			for _, s := range c.Specs() {
+				l.p.Actions[s.Name] = s
+			}
+		}
+	}
+}
+
+func (l *loader) root() {
+	src, ok := l.open("hookloom.yaml")
+	if !ok || strings.TrimSpace(string(src.text)) == "" {
+		return
+	}
+	d := &decoder{src}
+	n := d.parse()
+	if n == nil {
+		return
+	}
+	o := d.object(n, "project")
+	if o == nil {
+		return
+	}
+	l.p.Database = o.text("database", "")
+	d.timezone(o, "timezone")
+	if tz, err := time.LoadLocation(o.text("timezone", "UTC")); err == nil {
+		l.p.Timezone = tz
+	}
+	if s := o.object("server"); s != nil {
+		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
+			TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"])}
+		l.p.Server.Token.check(&scope{where: "server", names: secretsOnly()})
+	}
+	if e := o.object("egress"); e != nil {
+		l.p.Egress.Allow = e.texts("allow")
+	}
+	if h := o.object("history"); h != nil {
+		l.p.History = History{Keep: h.duration("keep", 0), Bodies: h.duration("bodies", 0), MaxSize: h.size("max_size", 0)}
+	}
+	l.triggers(d, o)
+	l.connections(d, o)
+}
+
+// reservedTriggers are the kinds of language.md 2.4.
+var reservedTriggers = []string{"webhook", "poll", "schedule", "manual", "call", "workflow_run"}
+
+func (l *loader) triggers(d *decoder, o *objectNode) {
+	n := o.vals["triggers"]
+	if n == nil {
+		return
+	}
+	d.pairs(n, func(k, v *yaml.Node) {
+		if contains(reservedTriggers, k.Value) {
+			d.add(d.pos(k), "reserved-name", fmt.Sprintf("trigger %q is the name of a kind", k.Value), "choose another name")
+			return
+		}
+		if !d.fitsName(k, "trigger") {
+			return
+		}
+		if t := d.object(v, "trigger"); t != nil {
+			l.p.Triggers[k.Value] = d.trigger(k.Value, d.pos(k), t)
+		}
+	})
+}
+
+func (l *loader) connections(d *decoder, o *objectNode) {
+	n := o.vals["connections"]
+	if n == nil {
+		return
+	}
+	d.pairs(n, func(k, v *yaml.Node) {
+		c := d.connection(k, v, l.p)
+		if c != nil {
+			l.p.Connections[k.Value] = c
+		}
+	})
+}
+
+func secretsOnly() map[string]typesType { return map[string]typesType{"secrets": anySecret} }
+
+// connection reads one connection: the common keys, and the fields that its
+// connector declares.
+func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
+	if v.Kind != yaml.MappingNode {
+		d.wrongKind(v, "a connection", "a map")
+		return nil
+	}
+	c := &Connection{Name: k.Value, Connector: k.Value, Fields: map[string]*Value{}, pos: d.pos(k), src: d.source}
+	own := &yaml.Node{Kind: yaml.MappingNode, Line: v.Line, Column: v.Column}
+	common := shapes["connection"]
+	d.pairs(v, func(key, val *yaml.Node) {
+		if common.field(key.Value) != nil {
+			own.Content = append(own.Content, key, val)
+			return
+		}
+		c.Fields[key.Value] = d.value(val)
+		if s, ok := c.Fields[key.Value].constant.(string); ok && looksSecret(key.Value) && s != "" {
+			d.add(d.pos(val), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
+		}
+	})
+	if o := d.object(own, "connection"); o != nil {
+		c.Connector = o.text("connector", k.Value)
+		c.BaseURL, c.Headers = d.value(o.vals["base_url"]), d.value(o.vals["headers"])
+		if a := o.object("auth"); a != nil {
+			c.Auth = d.auth(a)
+		}
+	}
+	sc := &scope{where: "a connection", names: secretsOnly()}
+	for _, x := range append(c.Auth.values(), c.BaseURL, c.Headers) {
+		x.check(sc)
+	}
+	for _, x := range c.Fields {
+		x.check(sc)
+	}
+	d.connectorFields(c, p)
+	return c
+}
+
+func (d *decoder) connectorFields(c *Connection, p *Project) {
+	var known *Connector
+	var connectors []string
+	for _, a := range p.Actions {
+		if a.Connector != nil {
+			connectors = append(connectors, a.Connector.Name)
+			if a.Connector.Name == c.Connector {
+				known = a.Connector
+			}
+		}
+	}
+	if known == nil {
+		if c.Connector != "http" && c.Connector != c.Name {
+			d.add(c.pos, "unknown-connector", fmt.Sprintf("there is no connector %q", c.Connector), suggest(c.Connector, append(connectors, "http")))
+		}
+		return
+	}
+	var names []string
+	for _, f := range known.Fields {
+		names = append(names, f.Name)
+		if f.Required && c.Fields[f.Name] == nil {
+			d.add(c.pos, "missing-key", fmt.Sprintf("connection %s needs %s:", c.Name, f.Name), f.Description)
+		}
+	}
+	for _, k := range sortedStrings(c.Fields) {
+		if !contains(names, k) {
+			d.add(c.pos, "unknown-key", fmt.Sprintf("connector %s has no field %q", known.Name, k), suggest(k, names))
+		}
+	}
+}
+
+func looksSecret(key string) bool {
+	key = strings.ToLower(key)
+	for _, w := range []string{"token", "secret", "password", "key"} {
+		if strings.Contains(key, w) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *loader) workflows() {
+	for _, rel := range l.files("workflows") {
+		src, ok := l.open(rel)
+		if !ok {
+			continue
+		}
+		id := workflowID(strings.TrimPrefix(filepath.ToSlash(rel), "workflows/"))
+		if other := l.p.Workflows[id]; other != nil {
+			src.add(Pos{}, "duplicate-id", fmt.Sprintf("%s has the same id %q", other.File, id), "rename one")
+			continue
+		}
+		if w := parseWorkflow(src, id); w != nil {
+			l.p.Workflows[id] = w
+		}
+	}
+}
+
+// finish checks what needs the whole set.
+func (l *loader) finish() (*Project, Mistakes) {
+	catalog := l.catalog
+	catalog.Actions = l.p.Actions
+	c := &checker{p: l.p, catalog: &catalog, secrets: l.isSet}
+	for _, id := range sortedStrings(l.p.Workflows) {
+		if w := l.p.Workflows[id]; w.Trigger != nil {
+			l.p.Triggers[id] = w.Trigger
+		}
+	}
+	for _, name := range sortedStrings(l.p.Triggers) {
+		t := l.p.Triggers[name]
+		if w := l.p.Workflows[name]; w == nil || w.Trigger != t {
+			c.trigger(t)
+			t.exprs(func(e *Expr) {
+				for _, s := range e.secretNames() {
+					c.secretSet(e, s, strings.Index(e.Text, s))
+				}
+			})
+		}
+	}
+	for _, id := range sortedStrings(l.p.Workflows) {
+		c.workflow(l.p.Workflows[id])
+	}
+	l.connectionSecrets(c)
+	l.paths()
+	l.calls(c)
+	var all Mistakes
+	for _, s := range l.p.sources {
+		all = append(all, s.mistakes...)
+	}
+	return l.p, all.sorted()
+}
+
+func (l *loader) connectionSecrets(c *checker) {
+	for _, name := range sortedStrings(l.p.Connections) {
+		conn := l.p.Connections[name]
+		visit := func(e *Expr) {
+			for _, s := range e.secretNames() {
+				c.secretSet(e, s, strings.Index(e.Text, s))
+			}
+		}
+		for _, v := range append(conn.Auth.values(), conn.BaseURL, conn.Headers) {
+			v.exprs(visit)
+		}
+		for _, k := range sortedStrings(conn.Fields) {
+			conn.Fields[k].exprs(visit)
+		}
+	}
+}
+
+// paths refuses two triggers on one path and method.
+func (l *loader) paths() {
+	taken := map[string]*Trigger{}
+	for _, name := range sortedStrings(l.p.Triggers) {
+		t := l.p.Triggers[name]
+		if t.Webhook == nil {
+			continue
+		}
+		for _, m := range t.Webhook.Methods {
+			k := m + " " + t.Webhook.Path
+			if o := taken[k]; o != nil {
+				t.src.add(t.Webhook.pathPos, "duplicate-path", fmt.Sprintf("path %s is also used by %s:%d", t.Webhook.Path, o.File, o.Webhook.pathPos.Line), "give one another path")
+				continue
+			}
+			taken[k] = t
+		}
+	}
+}
+
+// calls checks connections that steps name; sub-workflows come with call:.
+func (l *loader) calls(c *checker) {
+	for _, id := range sortedStrings(l.p.Workflows) {
+		w := l.p.Workflows[id]
+		w.EachStep(func(s *Step) {
+			v := s.With.Field("connection")
+			name, _ := v.constantText()
+			if name == "" || l.p.Connections[name] != nil {
+				return
+			}
+			w.src.add(v.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), suggest(name, sortedStrings(l.p.Connections)))
+		})
+	}
+}
+
+func (v *Value) constantText() (string, bool) {
+	if v == nil || v.kind != constantValue {
+		return "", false
+	}
+	s, ok := v.constant.(string)
+	return s, ok
+}
+
+// readJSON reads a fixture of the project. The path stays inside the folder.
+func (p *Project) readJSON(rel string) (any, error) {
+	root, err := os.OpenRoot(p.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", p.Dir, err)
+	}
+	defer root.Close()
+	b, err := root.ReadFile(path.Clean(rel))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not there", rel)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", rel, err)
+	}
+	return DecodeJSON(b)
+}
+
+// Inputs of a file that a person may write, for messages of the command line.
+func (p *Project) Files() []string {
+	var out []string
+	for _, s := range p.sources {
+		out = append(out, s.name)
+	}
+	return out
+}
+
+// Compile reads a workflow's text, such as a run's pinned version, against the
+// actions and connections of this project.
+func (p *Project) Compile(id string, text []byte) (*Workflow, Mistakes) {
+	src := newSource("workflows/"+id+".yaml", text)
+	w := parseWorkflow(src, id)
+	if w != nil {
+		q := *p
+		q.Triggers = map[string]*Trigger{}
+		for k, v := range p.Triggers {
+			q.Triggers[k] = v
+		}
+		if w.Trigger != nil {
+			q.Triggers[id] = w.Trigger
+		}
+		for _, s := range w.Starts {
+			// A trigger may be gone since; its runs go on all the same.
+			if s.Kind == "trigger" && q.Triggers[s.Trigger] == nil {
+				q.Triggers[s.Trigger] = &Trigger{Name: s.Trigger, src: src}
+			}
+		}
+		c := &checker{p: &q, catalog: &Catalog{Actions: p.Actions, Presets: p.Presets}}
+		c.workflow(w)
+	}
+	return w, src.mistakes.sorted()
+}
+
+// SecretNames lists the secrets that a workflow's own expressions name.
+func (w *Workflow) SecretNames() []string {
+	if w.secretNames == nil {
+		set := map[string]bool{}
+		w.eachExpr(func(e *Expr) {
+			for _, n := range e.secretNames() {
+				set[n] = true
+			}
+		})
+		w.secretNames = append([]string{}, sortedStrings(set)...)
+	}
+	return w.secretNames
+}

@@ -1,0 +1,149 @@
+package workflows
+
+import (
+	"sort"
+)
+
+// Schema gives the JSON Schema (draft 2020-12) of workflow files or, for
+// "project", of hookloom.yaml. It is made from the same shapes that the checker
+// reads. Expressions are beyond it and stay the checker's work.
+func Schema(of string, catalog *Catalog) map[string]any {
+	defs := map[string]any{}
+	g := &schemaMaker{defs: defs, catalog: catalog}
+	root := g.shape(of)
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["title"] = "Hookloom " + shapes[of].title
+	root["$defs"] = defs
+	return root
+}
+
+type schemaMaker struct {
+	defs    map[string]any
+	catalog *Catalog
+}
+
+func (g *schemaMaker) shape(ref string) map[string]any {
+	s := shapes[ref]
+	props := map[string]any{}
+	var required []any
+	for _, f := range s.fields {
+		t := g.typ(f.typ)
+		if ref == "workflow" && f.name == "on" {
+			t = g.on()
+		}
+		if ref == "step" && f.name == "uses" {
+			t = g.actionNames()
+		}
+		if f.help != "" {
+			t["description"] = f.help
+		}
+		props[f.name] = t
+		if f.required {
+			required = append(required, f.name)
+		}
+	}
+	out := map[string]any{"type": "object", "properties": props, "additionalProperties": false}
+	if s.xKeys {
+		out["patternProperties"] = map[string]any{"^x-": true}
+	}
+	if required != nil {
+		out["required"] = required
+	}
+	if ref == "step" {
+		var oneOf []any
+		for _, b := range bodies {
+			oneOf = append(oneOf, map[string]any{"required": []any{b}})
+		}
+		out["oneOf"] = oneOf
+	}
+	return out
+}
+
+// on accepts a word, a list of words, or a map of triggers and kinds.
+func (g *schemaMaker) on() map[string]any {
+	kinds := g.ref("on")
+	filter := map[string]any{"anyOf": []any{map[string]any{"type": "null"}, g.ref("filter")}}
+	named := map[string]any{"type": "object", "properties": g.defs["on"].(map[string]any)["properties"], "additionalProperties": filter}
+	_ = kinds
+	return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}, named}}
+}
+
+func (g *schemaMaker) actionNames() map[string]any {
+	out := map[string]any{"type": "string"}
+	if g.catalog == nil {
+		return out
+	}
+	var names []any
+	for _, n := range sortedStrings(g.catalog.Actions) {
+		names = append(names, n)
+	}
+	// Connector files of a project add names, so these are offered, not enforced.
+	return map[string]any{"anyOf": []any{map[string]any{"enum": names}, map[string]any{"type": "string", "pattern": "^[a-z_][a-z0-9_]*/[a-z_][a-z0-9_.]*$|^log$"}}}
+}
+
+func (g *schemaMaker) ref(ref string) map[string]any {
+	if _, ok := g.defs[ref]; !ok {
+		g.defs[ref] = true // stops the recursion of steps in steps
+		g.defs[ref] = g.shape(ref)
+	}
+	return map[string]any{"$ref": "#/$defs/" + ref}
+}
+
+func (g *schemaMaker) typ(t valueType) map[string]any {
+	text := func(pattern string) map[string]any { return map[string]any{"type": "string", "pattern": pattern} }
+	switch t.kind {
+	case kindText:
+		return map[string]any{"type": "string"}
+	case kindBool:
+		return map[string]any{"type": "boolean"}
+	case kindInt:
+		m := map[string]any{"type": "integer"}
+		if t.max > 0 {
+			m["minimum"], m["maximum"] = t.min, t.max
+		}
+		return m
+	case kindDuration:
+		return text(`^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$`)
+	case kindSize:
+		return text(sizePattern.String())
+	case kindRate:
+		return text(ratePattern.String())
+	case kindName:
+		return text(namePattern.String())
+	case kindWord:
+		words := append([]string{}, t.words...)
+		sort.Strings(words)
+		var enum []any
+		for _, w := range words {
+			enum = append(enum, w)
+		}
+		return map[string]any{"enum": enum}
+	case kindExpr:
+		return map[string]any{"type": []any{"string", "boolean", "number"}}
+	case kindExprs:
+		one := map[string]any{"type": []any{"string", "boolean", "number"}}
+		return map[string]any{"anyOf": []any{one, map[string]any{"type": "array", "items": one}}}
+	case kindTexts:
+		return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}}
+	case kindObject:
+		return g.ref(t.ref)
+	case kindMap:
+		return map[string]any{"type": "object", "additionalProperties": g.typ(*t.of)}
+	case kindList:
+		m := map[string]any{"type": "array", "items": g.typ(*t.of)}
+		if t.min > 0 {
+			m["minItems"] = t.min
+		}
+		if t.max > 0 {
+			m["maxItems"] = t.max
+		}
+		return m
+	case kindEither:
+		var options []any
+		for _, e := range t.either {
+			options = append(options, g.typ(e))
+		}
+		return map[string]any{"anyOf": options}
+	}
+	return map[string]any{}
+}

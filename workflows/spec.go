@@ -1,0 +1,503 @@
+package workflows
+
+// This file is the grammar of language.md part 3, written once. The decoder
+// reads it to check a document, the schema is generated from it, and help texts
+// come from it; no other list of keys exists.
+
+type kind int
+
+const (
+	kindAny      kind = iota // checked by the code that reads it
+	kindText                 // text as it stands, no expressions
+	kindBool                 // true or false
+	kindInt                  // a plain decimal
+	kindDuration             // 30s, 1h30m, 7d
+	kindSize                 // 64KiB
+	kindRate                 // 30/m
+	kindName                 // [a-z_][a-z0-9_]*
+	kindWord                 // one of Words
+	kindExpr                 // a bare expression
+	kindExprs                // a bare expression, or a list of them
+	kindValue                // any YAML, in which ${{ }} inserts
+	kindObject               // a mapping of the shape Ref
+	kindList                 // a list of Of
+	kindTexts                // one text, or a list of texts
+	kindMap                  // a mapping of free names to Of
+	kindEither               // one of Either, told apart by YAML kind
+)
+
+// valueType says what may stand at one place.
+type valueType struct {
+	kind     kind
+	words    []string
+	ref      string
+	of       *valueType
+	either   []valueType
+	min, max int // bounds of kindInt, of a list's length
+}
+
+type field struct {
+	name     string
+	typ      valueType
+	required bool
+	help     string
+}
+
+// shape is one kind of mapping.
+type shape struct {
+	// title names it in messages: unknown key "x" in <title>.
+	title  string
+	fields []field
+	// xKeys allows keys that begin with x-.
+	xKeys bool
+}
+
+func (s *shape) field(name string) *field {
+	for i := range s.fields {
+		if s.fields[i].name == name {
+			return &s.fields[i]
+		}
+	}
+	return nil
+}
+
+func (s *shape) names() []string {
+	var out []string
+	for _, f := range s.fields {
+		out = append(out, f.name)
+	}
+	return out
+}
+
+func is(k kind) valueType              { return valueType{kind: k} }
+func word(words ...string) valueType   { return valueType{kind: kindWord, words: words} }
+func object(ref string) valueType      { return valueType{kind: kindObject, ref: ref} }
+func list(of valueType) valueType      { return valueType{kind: kindList, of: &of} }
+func mapOf(of valueType) valueType     { return valueType{kind: kindMap, of: &of} }
+func either(ts ...valueType) valueType { return valueType{kind: kindEither, either: ts} }
+func between(min, max int) valueType   { return valueType{kind: kindInt, min: min, max: max} }
+func steps(min int) valueType          { return valueType{kind: kindList, of: &stepRef, min: min, max: 500} }
+
+var stepRef = valueType{kind: kindObject, ref: "step"}
+
+// runStatuses are the ends of a run that workflow_run can listen to.
+var runStatuses = []string{"succeeded", "failed", "cancelled", "timed_out"}
+
+var (
+	methods    = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+	inputTypes = []string{"string", "integer", "number", "boolean", "list", "object", "date"}
+)
+
+// Bodies are the keys of which a step has exactly one.
+var bodies = []string{"uses", "steps", "parallel", "switch", "set", "sleep", "wait", "call", "stop", "fail"}
+
+var inletFields = []field{
+	{"key", is(kindExprs), false, "what makes two deliveries one event"},
+	{"data", is(kindExpr), false, "what event.data is; the body or item by default"},
+	{"dedupe", either(is(kindDuration), word("off")), false, "how long keys are remembered; 30d by default"},
+	{"sample", is(kindText), false, "a JSON file that shows what event.data looks like"},
+	{"start", is(kindBool), false, "false: only feeds steps that wait for it"},
+}
+
+var requestFields = []field{
+	{"url", is(kindValue), true, "where to"},
+	{"method", word(methods...), false, "GET by default"},
+	{"query", mapOf(is(kindValue)), false, ""},
+	{"headers", mapOf(is(kindValue)), false, ""},
+	{"body", is(kindValue), false, "sent as JSON"},
+	{"form", mapOf(is(kindValue)), false, "sent as a form"},
+	{"text", is(kindValue), false, "sent as text"},
+	{"auth", object("auth"), false, ""},
+	{"connection", is(kindText), false, "a connection of hookloom.yaml"},
+	{"accept", is(kindAny), false, "statuses that count as success"},
+	{"parse", word("auto", "json", "text", "base64"), false, ""},
+	{"max_response", is(kindSize), false, ""},
+}
+
+// shapes is the grammar by name of mapping.
+var shapes = map[string]*shape{
+	"workflow": {title: "a workflow", xKeys: true, fields: []field{
+		{"version", between(1, 1000), false, "of the language; 1 by default"},
+		{"name", is(kindText), false, "a label; the id is the file's name"},
+		{"description", is(kindText), false, ""},
+		{"enabled", is(kindBool), false, "true by default"},
+		{"on", is(kindAny), true, "what may start a run"},
+		{"inputs", mapOf(object("input")), false, "what a manual start or a call hands over"},
+		{"when", is(kindExprs), false, "the rule: a condition, or a list that must all hold"},
+		{"vars", mapOf(is(kindValue)), false, "values computed once, in order"},
+		{"secrets", list(is(kindText)), false, "the only secrets this file may use"},
+		{"concurrency", either(between(1, 1_000_000), object("concurrency")), false, "how many runs at a time"},
+		{"rate", either(is(kindRate), object("rate")), false, "how many starts per time"},
+		{"timeout", is(kindDuration), false, "of a run's working time; 1h by default"},
+		{"defaults", object("defaults"), false, "for every step with an action"},
+		{"steps", steps(1), true, "what is done, in order"},
+		{"on_failure", steps(0), false, "steps run once after the first failure"},
+		{"output", is(kindValue), false, "what a caller gets"},
+		{"tests", list(object("test")), false, "examples that hookloom test runs"},
+	}},
+	"input": {title: "an input", fields: []field{
+		{"type", word(inputTypes...), true, ""},
+		{"required", is(kindBool), false, ""},
+		{"default", is(kindAny), false, ""},
+		{"options", list(is(kindAny)), false, ""},
+		{"min", is(kindAny), false, ""},
+		{"max", is(kindAny), false, ""},
+		{"pattern", is(kindText), false, ""},
+		{"description", is(kindText), false, ""},
+		{"secret", is(kindBool), false, ""},
+	}},
+	"concurrency": {title: "concurrency", fields: []field{
+		{"group", is(kindValue), false, ""},
+		{"limit", between(1, 1_000_000), false, "1 by default"},
+		{"on_full", word("queue", "drop", "replace"), false, "queue by default"},
+		{"max_queue", between(1, 10_000_000), false, "1000 by default"},
+		{"stale", is(kindExpr), false, "drop what is older than the last one applied in its group"},
+	}},
+	"rate": {title: "rate", fields: []field{
+		{"limit", between(1, 1_000_000), true, ""},
+		{"per", is(kindDuration), true, ""},
+		{"group", is(kindValue), false, ""},
+		{"on_full", word("queue", "drop"), false, "queue by default"},
+	}},
+	"defaults": {title: "defaults", fields: []field{
+		{"retry", either(between(0, 50), object("retry")), false, ""},
+		{"timeout", is(kindDuration), false, ""},
+	}},
+	"retry": {title: "retry", fields: []field{
+		{"max", between(0, 50), true, "tries after the first"},
+		{"delay", is(kindDuration), false, "1s by default"},
+		{"factor", is(kindAny), false, "2 by default"},
+		{"max_delay", is(kindDuration), false, "5m by default"},
+		{"jitter", is(kindBool), false, "true by default"},
+		{"when", is(kindExpr), false, "retry only when this holds"},
+	}},
+	"on": {title: "on", fields: []field{
+		{"webhook", object("webhook"), false, ""},
+		{"poll", object("poll"), false, ""},
+		{"schedule", either(object("schedule"), list(object("schedule"))), false, ""},
+		{"manual", is(kindAny), false, ""},
+		{"call", is(kindAny), false, ""},
+		{"workflow_run", object("workflow_run"), false, ""},
+	}},
+	"filter": {title: "a trigger's filter", fields: []field{
+		{"events", list(is(kindText)), false, "types to take; * at the end allowed"},
+	}},
+	"trigger": {title: "a trigger", fields: []field{
+		{"webhook", object("webhook"), false, ""},
+		{"poll", object("poll"), false, ""},
+		{"schedule", either(object("schedule"), list(object("schedule"))), false, ""},
+	}},
+	"webhook": {title: "webhook", fields: append([]field{
+		{"provider", is(kindText), false, "a preset: hookloom providers lists them"},
+		{"variant", is(kindText), false, "which of the provider's schemes"},
+		{"params", mapOf(is(kindValue)), false, "further values that the preset asks for"},
+		{"callback_url", is(kindText), false, "the URL exactly as registered at the provider"},
+		{"verify", object("verify"), false, "a signature in the terms of a preset"},
+		{"auth", either(word("none"), object("auth")), false, "a shared token instead of a signature"},
+		{"secret", either(is(kindValue), list(is(kindValue))), false, "or a list while rotating"},
+		{"events", list(is(kindText)), false, "types to take; * at the end allowed"},
+		{"event_type", is(kindExpr), false, "where the type is, without a preset"},
+		{"split", is(kindExpr), false, "a list in the delivery: one event of each element"},
+		{"path", is(kindText), false, "/hooks/<trigger> by default"},
+		{"method", is(kindTexts), false, "POST by default"},
+		{"allow_ips", list(is(kindText)), false, "addresses or CIDR blocks"},
+		{"max_body", is(kindSize), false, "1MiB by default, at most 32MiB"},
+		{"respond", either(word("async", "sync"), object("respond")), false, ""},
+	}, inletFields...)},
+	"respond": {title: "respond", fields: []field{
+		{"mode", word("async", "sync"), false, ""},
+		{"timeout", is(kindDuration), false, "10s by default"},
+		{"status", between(200, 599), false, ""},
+		{"headers", mapOf(is(kindValue)), false, ""},
+		{"body", is(kindValue), false, ""},
+	}},
+	"auth": {title: "auth", fields: []field{
+		{"bearer", is(kindValue), false, ""},
+		{"basic", object("basic"), false, ""},
+		{"header", object("auth_header"), false, ""},
+		{"query", object("auth_header"), false, ""},
+	}},
+	"basic": {title: "basic", fields: []field{
+		{"user", is(kindValue), true, ""},
+		{"password", is(kindValue), false, ""},
+	}},
+	"auth_header": {title: "header", fields: []field{
+		{"name", is(kindText), true, ""},
+		{"value", is(kindValue), true, ""},
+	}},
+	"verify": {title: "verify", fields: []field{
+		{"variant", is(kindText), false, ""},
+		{"when", object("detect"), false, "the variant applies only when this holds"},
+		{"algorithm", word(Algorithms...), true, ""},
+		{"key_encoding", word(KeyEncodings...), false, "utf8 by default"},
+		{"signature", object("signature"), true, "where the signature stands"},
+		{"timestamp", object("timestamp"), false, "where the sender's time stands"},
+		{"signed_content", is(kindText), false, "what was signed; {body} by default"},
+		{"handshake", list(object("handshake")), false, ""},
+	}},
+	"from": {title: "from", fields: []field{
+		{"header", is(kindText), false, ""},
+		{"query", is(kindText), false, ""},
+		{"form", is(kindText), false, ""},
+		{"json", is(kindText), false, "a dot path into the body"},
+		{"signature_field", is(kindText), false, "a field of the signature header"},
+	}},
+	"signature": {title: "signature", fields: []field{
+		{"from", object("from"), true, ""},
+		{"prefix", is(kindText), false, "a literal that must be there and is cut"},
+		{"encoding", word(SignatureEncodings...), true, ""},
+		{"parse", object("parse"), false, "how several values share one header"},
+	}},
+	"parse": {title: "parse", fields: []field{
+		{"format", word("kv_list", "space_list", "comma_list"), true, ""},
+		{"separator", is(kindText), false, ""},
+		{"signature_key", is(kindText), false, ""},
+		{"timestamp_key", is(kindText), false, ""},
+		{"item", is(kindText), false, "<version>,<signature>"},
+		{"accept_versions", list(is(kindText)), false, ""},
+		{"match", word("any"), false, ""},
+	}},
+	"timestamp": {title: "timestamp", fields: []field{
+		{"from", object("from"), true, ""},
+		{"unit", word("unix_s", "unix_ms", "rfc3339", "http_date"), true, ""},
+		{"tolerance", is(kindDuration), false, "5m by default"},
+	}},
+	"handshake": {title: "handshake", fields: []field{
+		{"detect", object("detect"), true, ""},
+		{"verify_first", is(kindBool), false, "true by default"},
+		{"respond", object("handshake_respond"), true, ""},
+	}},
+	"detect": {title: "detect", fields: []field{
+		{"method", word(methods...), false, ""},
+		{"header", mapOf(is(kindText)), false, "header name to value"},
+		{"query", mapOf(is(kindText)), false, "parameter to value"},
+		{"json", mapOf(is(kindText)), false, "dot path to value"},
+	}},
+	"handshake_respond": {title: "respond", fields: []field{
+		{"status", between(200, 599), false, ""},
+		{"content_type", is(kindText), false, ""},
+		{"headers", mapOf(is(kindText)), false, ""},
+		{"body", is(kindText), false, "a template as in signed_content"},
+	}},
+	"poll": {title: "poll", fields: append([]field{
+		{"provider", is(kindText), false, ""},
+		{"every", is(kindDuration), false, "at least 5s"},
+		{"cron", is(kindText), false, ""},
+		{"timezone", is(kindText), false, ""},
+		{"request", object("request"), false, ""},
+		{"pages", object("pages"), false, ""},
+		{"items", is(kindExpr), false, "response.body by default"},
+		{"cursor", is(kindExpr), false, ""},
+		{"backfill", is(kindBool), false, ""},
+		{"max_items", between(1, 1_000_000), false, "500 by default"},
+		{"compare", is(kindBool), false, ""},
+		{"overlap", is(kindDuration), false, ""},
+		{"event_type", is(kindExpr), false, ""},
+	}, inletFields...)},
+	"request": {title: "request", fields: requestFields},
+	"pages": {title: "pages", fields: []field{
+		{"next", is(kindExpr), true, "an expression, or: header link"},
+		{"max", between(1, 100_000), false, "10 by default"},
+	}},
+	"schedule": {title: "schedule", fields: append([]field{
+		{"id", is(kindName), false, ""},
+		{"cron", is(kindText), false, ""},
+		{"every", is(kindDuration), false, ""},
+		{"timezone", is(kindText), false, ""},
+		{"missed", word("skip", "once", "all"), false, "skip by default"},
+		{"jitter", is(kindDuration), false, ""},
+	}, inletFields...)},
+	"workflow_run": {title: "workflow_run", fields: []field{
+		{"workflows", list(is(kindText)), true, ""},
+		{"status", list(word(runStatuses...)), false, ""},
+	}},
+	"step": {title: "a step", fields: []field{
+		{"id", is(kindName), false, "a name, for steps.<id>"},
+		{"name", is(kindText), false, ""},
+		{"if", is(kindExpr), false, "run the step or not"},
+		{"foreach", is(kindExpr), false, "a list or a map"},
+		{"as", is(kindName), false, "renames item"},
+		{"max_parallel", between(1, 1000), false, "1 by default"},
+		{"fail_fast", is(kindBool), false, "true by default"},
+		{"uses", is(kindText), false, "an action"},
+		{"steps", steps(1), false, "a group"},
+		{"parallel", steps(1), false, "steps run at once"},
+		{"switch", is(kindExpr), false, ""},
+		{"set", mapOf(is(kindValue)), false, ""},
+		{"sleep", is(kindAny), false, ""},
+		{"wait", object("wait"), false, ""},
+		{"call", is(kindText), false, "a workflow's id"},
+		{"stop", is(kindValue), false, "end the run as succeeded"},
+		{"fail", is(kindValue), false, "fail the run"},
+		{"with", mapOf(is(kindValue)), false, "the action's inputs"},
+		{"else", steps(1), false, ""},
+		{"cases", is(kindAny), false, ""},
+		{"default", steps(0), false, ""},
+		{"detach", is(kindBool), false, ""},
+		{"retry", either(between(0, 50), object("retry")), false, ""},
+		{"timeout", is(kindDuration), false, "per attempt; 30s by default"},
+		{"continue_on_error", is(kindBool), false, ""},
+		{"on_unknown", word("retry", "fail", "review"), false, "retry by default"},
+		{"on_failure", steps(0), false, ""},
+		{"output", is(kindValue), false, "replaces the body's output"},
+	}},
+	"wait": {title: "wait", fields: []field{
+		{"approval", is(kindValue), false, ""},
+		{"by", list(is(kindText)), false, ""},
+		{"event", is(kindText), false, "a trigger"},
+		{"key", is(kindValue), false, ""},
+	}},
+	"sleep": {title: "sleep", fields: []field{
+		{"until", is(kindValue), true, ""},
+	}},
+	"test": {title: "a test", fields: []field{
+		{"name", is(kindText), true, ""},
+		{"event", object("test_event"), false, ""},
+		{"inputs", is(kindAny), false, ""},
+		{"now", is(kindText), false, ""},
+		{"mock", is(kindAny), false, ""},
+		{"expect", object("expect"), true, ""},
+	}},
+	"test_event": {title: "a test's event", fields: []field{
+		{"trigger", is(kindText), false, ""},
+		{"inlet", word("webhook", "poll", "schedule", "manual", "call", "workflow_run"), false, ""},
+		{"fixture", is(kindText), false, "a JSON file"},
+		{"data", is(kindAny), false, ""},
+		{"body", is(kindAny), false, ""},
+		{"headers", is(kindAny), false, ""},
+		{"type", is(kindText), false, ""},
+		{"key", is(kindText), false, ""},
+	}},
+	"expect": {title: "expect", fields: []field{
+		{"rule", word("matched", "skipped"), false, ""},
+		{"status", word("queued", "running", "waiting", "succeeded", "failed", "cancelled", "timed_out"), false, ""},
+		{"steps", is(kindAny), false, ""},
+		{"calls", is(kindAny), false, ""},
+		{"attempts", is(kindAny), false, ""},
+		{"output", is(kindAny), false, ""},
+		{"error", is(kindAny), false, ""},
+		{"assert", list(is(kindExpr)), false, ""},
+	}},
+	"project": {title: "hookloom.yaml", xKeys: true, fields: []field{
+		{"version", between(1, 1000), false, ""},
+		{"server", object("server"), false, ""},
+		{"database", is(kindText), false, "hookloom.db by default"},
+		{"timezone", is(kindText), false, ""},
+		{"triggers", mapOf(object("trigger")), false, ""},
+		{"connections", mapOf(is(kindAny)), false, ""},
+		{"egress", object("egress"), false, ""},
+		{"history", object("history"), false, ""},
+	}},
+	"server": {title: "server", fields: []field{
+		{"addr", is(kindText), false, ":8080 by default"},
+		{"admin_addr", is(kindText), false, "127.0.0.1:8081 by default"},
+		{"public_url", is(kindText), false, "how providers see the hooks address"},
+		{"trusted_proxies", list(is(kindText)), false, ""},
+		{"token", is(kindValue), false, "of the admin address"},
+	}},
+	"egress": {title: "egress", fields: []field{
+		{"allow", list(is(kindText)), false, "private addresses, blocks or hosts that steps may reach"},
+	}},
+	"history": {title: "history", fields: []field{
+		{"keep", is(kindDuration), false, ""},
+		{"max_size", is(kindSize), false, ""},
+		{"bodies", is(kindDuration), false, ""},
+	}},
+	"connection": {title: "a connection", xKeys: false, fields: []field{
+		{"connector", is(kindText), false, "the connection's own name by default"},
+		{"base_url", is(kindValue), false, ""},
+		{"auth", object("auth"), false, ""},
+		{"headers", mapOf(is(kindValue)), false, ""},
+	}},
+	"preset": {title: "a provider preset", fields: []field{
+		{"provider", is(kindText), true, "the name that workflows write"},
+		{"aliases", list(is(kindText)), false, "other names for it"},
+		{"title", is(kindText), true, ""},
+		{"docs", is(kindText), false, "where the provider documents its scheme"},
+		{"confidence", word("verified", "corroborated", "memory"), true, "of the facts in this file"},
+		{"secret", is(kindText), false, "what the provider calls the secret"},
+		{"verify", list(object("verify")), true, "its schemes; the first is the default"},
+		{"key", is(kindExprs), true, "the event's id"},
+		{"id_signed", is(kindBool), false, "false: the id is not covered by the signature"},
+		{"event_type", is(kindExpr), true, ""},
+		{"data", is(kindExpr), false, "the object inside the body"},
+		{"time", is(kindExpr), false, "when it happened, by the sender's clock"},
+		{"events", list(is(kindText)), false, "known types, for did-you-mean"},
+		{"sample", object("preset_sample"), true, "a realistic delivery"},
+		{"notes", list(is(kindText)), false, "known traps"},
+	}},
+	"preset_sample": {title: "sample", fields: []field{
+		{"headers", mapOf(is(kindText)), false, ""},
+		{"type_header", is(kindText), false, "the header that carries the event's type"},
+		{"type_json", is(kindText), false, "the dot path that carries it"},
+		{"id_header", is(kindText), false, "the header that carries the delivery's id"},
+		{"id_json", is(kindText), false, "the dot path that carries it"},
+		{"content_type", is(kindText), false, ""},
+		{"body", is(kindAny), true, ""},
+	}},
+	"connector": {title: "a connector", fields: []field{
+		{"connector", is(kindText), true, ""},
+		{"version", between(1, 1000), false, ""},
+		{"description", is(kindText), false, ""},
+		{"base_url", is(kindValue), true, ""},
+		{"connection", mapOf(object("connection_field")), false, ""},
+		{"auth", object("auth"), false, ""},
+		{"defaults", object("connector_defaults"), false, ""},
+		{"actions", mapOf(object("action")), true, ""},
+	}},
+	"connection_field": {title: "a connection's field", fields: []field{
+		{"type", word(inputTypes...), true, ""},
+		{"secret", is(kindBool), false, ""},
+		{"required", is(kindBool), false, ""},
+		{"default", is(kindAny), false, ""},
+		{"description", is(kindText), false, ""},
+	}},
+	"connector_defaults": {title: "defaults", fields: []field{
+		{"timeout", is(kindDuration), false, ""},
+		{"retry", either(between(0, 50), object("retry")), false, ""},
+		{"rate", is(kindRate), false, ""},
+	}},
+	"action": {title: "an action", fields: []field{
+		{"description", is(kindText), false, ""},
+		{"inputs", mapOf(object("input")), false, ""},
+		{"request", object("action_request"), true, ""},
+		{"output", is(kindValue), false, ""},
+		{"fail", list(object("action_fail")), false, ""},
+		{"example", is(kindAny), false, ""},
+	}},
+	"action_request": {title: "request", fields: []field{
+		{"method", word(methods...), false, ""},
+		{"path", is(kindValue), true, ""},
+		{"query", mapOf(is(kindValue)), false, ""},
+		{"headers", mapOf(is(kindValue)), false, ""},
+		{"body", is(kindValue), false, ""},
+		{"form", mapOf(is(kindValue)), false, ""},
+	}},
+	"action_fail": {title: "fail", fields: []field{
+		{"when", is(kindExpr), true, ""},
+		{"code", is(kindText), true, ""},
+		{"message", is(kindValue), true, ""},
+		{"retryable", is(kindBool), false, ""},
+	}},
+}
+
+// Algorithms, KeyEncodings and SignatureEncodings are the words that verify:
+// accepts, those of the signature package.
+var (
+	Algorithms         = []string{"hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512", "sha256", "sha512", "ed25519", "static-token"}
+	KeyEncodings       = []string{"utf8", "base64", "hex", "whsec_base64", "hex_public_key", "base64_public_key", "whpk_base64"}
+	SignatureEncodings = []string{"hex", "base64", "base64url_nopad", "raw"}
+)
+
+// foreignWords are keys of other tools and what stands for them here.
+var foreignWords = map[string]string{
+	"continue-on-error": "continue_on_error", "runs-on": "nothing: steps run in the server", "env": "vars",
+	"jobs": "steps (one list; parallel: for width)", "workflow_dispatch": "on: manual", "workflow_call": "on: call",
+	"timeout-minutes": "timeout: 5m", "matrix": "foreach", "strategy": "foreach", "max-parallel": "max_parallel",
+	"fail-fast": "fail_fast", "outputs": "output", "tasks": "steps", "triggers": "on", "trigger": "on",
+	"actions": "steps", "action": "uses", "condition": "when, or if in a step", "conditions": "when",
+	"sequence": "steps", "type": "uses", "run": "uses: log or an http action (no shell here)", "needs": "nothing: steps run in order",
+	"retries": "retry", "errors": "on_failure", "finally": "on_failure", "variables": "vars", "cron": "on: schedule",
+	"service": "uses", "choose": "switch", "repeat": "foreach", "delay": "sleep", "wait_for_trigger": "wait",
+	"params": "with", "inputs": "with", "then": "steps", "each": "foreach", "for_each": "foreach", "loop": "foreach",
+}

@@ -1,0 +1,258 @@
+package workflows
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	maxSteps     = 500
+	maxStepDepth = 8
+)
+
+// modifiers says which modifiers fit which bodies; those not listed fit all.
+var modifiers = map[string][]string{
+	"with":         {"uses", "call"},
+	"retry":        {"uses", "call"},
+	"on_unknown":   {"uses"},
+	"else":         {"steps"},
+	"cases":        {"switch"},
+	"default":      {"switch"},
+	"detach":       {"call"},
+	"as":           nil, // needs foreach, checked apart
+	"timeout":      {"uses", "steps", "parallel", "switch", "wait", "call"},
+	"foreach":      {"uses", "steps", "parallel", "switch", "call", "wait"},
+	"output":       {"uses", "steps", "parallel", "switch", "wait", "call"},
+	"on_failure":   {"uses", "steps", "parallel", "switch", "wait", "call"},
+	"max_parallel": nil,
+	"fail_fast":    nil,
+}
+
+func (b *builder) steps(n *yaml.Node, depth int, prefix string) []*Step {
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		b.wrongKind(n, "steps", "a list")
+		return nil
+	}
+	if depth > maxStepDepth {
+		b.add(b.pos(n), "too-large", fmt.Sprintf("steps are nested deeper than %d", maxStepDepth), "call another workflow")
+		return nil
+	}
+	var out []*Step
+	ended := false
+	for i, c := range n.Content {
+		o := b.object(c, "step")
+		if o == nil {
+			continue
+		}
+		if b.count++; b.count == maxSteps+1 {
+			b.add(b.pos(c), "too-large", fmt.Sprintf("a workflow has at most %d steps", maxSteps), "call another workflow")
+		}
+		if ended {
+			b.add(o.pos(), "unreachable", "this step is never reached", "the step before it ends the run")
+			ended = false
+		}
+		s := b.step(o, depth, prefix)
+		s.Key = s.ID
+		if s.Key == "" {
+			s.Key = strconv.Itoa(i)
+		}
+		ended = (s.Body == "stop" || s.Body == "fail") && !o.has("if")
+		out = append(out, s)
+	}
+	return out
+}
+
+func (b *builder) step(o *objectNode, depth int, prefix string) *Step {
+	s := &Step{ID: o.text("id", ""), Pos: o.pos(), Uses: o.text("uses", ""), ContinueOnError: o.boolean("continue_on_error", false),
+		OnUnknown: o.text("on_unknown", "retry"), Output: b.value(o.vals["output"]), With: b.with(o.vals["with"])}
+	s.Pos.Width = 1
+	s.Body = b.body(o)
+	s.Name = o.text("name", s.ID)
+	if s.Name == "" {
+		s.Name = s.Uses
+	}
+	b.stepID(o, s)
+	if v := o.vals["if"]; v != nil {
+		s.If = b.expression(v)
+	}
+	b.retryAndTimeout(o, s)
+	b.checkModifiers(o, s)
+	b.branches(o, s, depth, prefix)
+	b.notYet(o, s, prefix)
+	return s
+}
+
+// body finds the one body of a step.
+func (b *builder) body(o *objectNode) string {
+	var have []string
+	for _, name := range bodies {
+		if o.has(name) {
+			have = append(have, name)
+		}
+	}
+	switch len(have) {
+	case 1:
+		return have[0]
+	case 0:
+		b.add(o.pos(), "no-body", "a step needs exactly one of "+strings.Join(bodies, ", "), "what should it do?")
+	default:
+		b.add(o.keyAt(have[1]), "two-bodies", fmt.Sprintf("a step needs exactly one body; this one has %s", strings.Join(have, " and ")), "make two steps")
+	}
+	return ""
+}
+
+func (b *builder) stepID(o *objectNode, s *Step) {
+	if s.ID == "" {
+		return
+	}
+	if line, twice := b.ids[s.ID]; twice {
+		b.add(o.at("id"), "duplicate-id", fmt.Sprintf("step id %q is used twice, first on line %d", s.ID, line), "")
+		s.ID = ""
+		return
+	}
+	b.ids[s.ID] = o.at("id").Line
+}
+
+func (b *builder) retryAndTimeout(o *objectNode, s *Step) {
+	s.Retry = b.retry(o, "retry")
+	if s.Retry == nil && s.Body == "uses" {
+		s.Retry = b.defaultRetry
+	}
+	s.Timeout = o.duration("timeout", 0)
+	if s.Timeout == 0 && s.Body == "uses" {
+		s.Timeout = b.defaultTimeout
+	}
+}
+
+func (b *builder) checkModifiers(o *objectNode, s *Step) {
+	for _, f := range o.shape.fields {
+		fits, restricted := modifiers[f.name]
+		if !restricted || fits == nil || !o.has(f.name) || s.Body == "" || contains(fits, s.Body) {
+			continue
+		}
+		hint := "it goes with " + strings.Join(fits, ", ")
+		problem := fmt.Sprintf("%s does not fit %s", f.name, s.Body)
+		switch f.name {
+		case "else":
+			problem = "else needs if and steps"
+		case "detach":
+			problem = "detach needs call"
+		case "retry":
+			hint = "retry the action, not the group"
+		}
+		b.add(o.keyAt(f.name), "misplaced-key", problem, hint)
+	}
+	for _, k := range []string{"as", "max_parallel", "fail_fast"} {
+		if o.has(k) && !o.has("foreach") {
+			b.add(o.keyAt(k), "needs-key", k+" without foreach", "")
+		}
+	}
+	if o.has("else") && !o.has("if") && s.Body == "steps" {
+		b.add(o.keyAt("else"), "needs-key", "else needs if and steps", "")
+	}
+	if s.Body == "switch" && !o.has("cases") {
+		b.add(o.keyAt("switch"), "needs-key", "switch without cases", "cases: {paid: [...]}")
+	}
+}
+
+// branches reads what lies inside a step.
+func (b *builder) branches(o *objectNode, s *Step, depth int, prefix string) {
+	s.Steps = b.steps(o.vals["steps"], depth+1, prefix)
+	s.Else = b.steps(o.vals["else"], depth+1, prefix)
+	s.Default = b.steps(o.vals["default"], depth+1, prefix)
+	s.OnFailure = b.steps(o.vals["on_failure"], depth+1, "on_failure")
+	if v := o.vals["switch"]; v != nil {
+		s.Switch = b.expression(v)
+	}
+	if v := o.vals["cases"]; v != nil {
+		s.Cases = b.cases(v, depth, prefix)
+	}
+	s.Set = b.vars(o.vals["set"])
+	for _, k := range []string{"stop", "fail"} {
+		if v := o.vals[k]; v != nil {
+			s.Text = b.value(v)
+		}
+	}
+}
+
+func (b *builder) cases(v *yaml.Node, depth int, prefix string) []Case {
+	if v.Kind != yaml.MappingNode {
+		b.wrongKind(v, "cases", "a map")
+		return nil
+	}
+	var out []Case
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(v.Content); i += 2 {
+		k := v.Content[i]
+		if seen[k.Value] {
+			b.add(b.pos(k), "duplicate-key", fmt.Sprintf("case %q is there twice", k.Value), "remove one")
+			continue
+		}
+		seen[k.Value] = true
+		// Cases compare as text: 404 and "404" are one case.
+		out = append(out, Case{Value: k.Value, Steps: b.steps(v.Content[i+1], depth+1, prefix)})
+	}
+	return out
+}
+
+// notYet notes what is part of the language but not of this engine. It is
+// refused by name, never ignored.
+func (b *builder) notYet(o *objectNode, s *Step, prefix string) {
+	for _, k := range []string{"foreach", "parallel", "sleep", "wait", "call"} {
+		if o.has(k) {
+			b.later(o.keyAt(k), k+":")
+		}
+	}
+	if v := o.vals["foreach"]; v != nil {
+		b.expression(v)
+	}
+	if v := o.vals["parallel"]; v != nil {
+		b.steps(v, 2, prefix)
+	}
+	if s.OnUnknown == "review" {
+		b.later(o.at("on_unknown"), "on_unknown: review")
+	}
+	if w := o.object("wait"); w != nil {
+		if prefix == "on_failure" {
+			b.add(o.keyAt("wait"), "misplaced-key", "wait is not allowed in on_failure", "")
+		}
+		if w.has("approval") == w.has("event") {
+			b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "")
+		}
+	}
+	if v := o.vals["sleep"]; v != nil {
+		b.sleep(v)
+	}
+}
+
+func (b *builder) sleep(v *yaml.Node) {
+	if v.Kind == yaml.MappingNode {
+		b.object(v, "sleep")
+		return
+	}
+	if !strings.Contains(v.Value, "${{") {
+		if _, err := parseDuration(v.Value); err != nil {
+			b.add(b.pos(v), "unit", "sleep: "+err.Error(), durationHint(v.Value))
+		}
+	}
+}
+
+// with reads an action's inputs; unlike other maps it stays open, so that each
+// input keeps its place.
+func (b *builder) with(n *yaml.Node) *Value {
+	if n == nil {
+		return nil
+	}
+	v := &Value{pos: b.pos(n), kind: mapValue}
+	b.pairs(n, func(k, x *yaml.Node) {
+		v.keys = append(v.keys, k.Value)
+		v.values = append(v.values, b.value(x))
+	})
+	return v
+}

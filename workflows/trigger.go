@@ -1,0 +1,510 @@
+package workflows
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Trigger is a named stream of events with its inlets.
+type Trigger struct {
+	Name    string
+	File    string
+	Pos     Pos
+	Webhook *Webhook
+	// Poll and Schedules are checked, and refused until the engine runs them.
+	Poll      *Poll
+	Schedules []*Schedule
+	src       *source
+}
+
+// InletCommon holds the keys that every inlet has.
+type InletCommon struct {
+	Key  []*Expr
+	Data *Expr
+	// Dedupe is how long keys are remembered; 0 means never (off).
+	Dedupe time.Duration
+	Sample string
+	Start  bool
+}
+
+// DefaultDedupe is how long a trigger remembers keys: longer than any provider
+// repeats (Stripe and GitHub up to 3 days).
+const DefaultDedupe = 30 * 24 * time.Hour
+
+// Defaults of a webhook inlet, in bytes.
+const (
+	DefaultMaxBody = 1 << 20
+	LargestMaxBody = 32 << 20
+)
+
+// Webhook is the inlet that providers call.
+type Webhook struct {
+	InletCommon
+	Provider, Variant string
+	CallbackURL       string
+	Params            *Value
+	Secrets           []*Value
+	Auth              *Auth
+	// AuthNone is true when the file says auth: none.
+	AuthNone  bool
+	Verify    *Verify
+	Events    []string
+	EventType *Expr
+	Split     *Expr
+	Path      string
+	Methods   []string
+	AllowIPs  []netip.Prefix
+	// MaxBody is in bytes.
+	MaxBody int64
+	Respond *Respond
+	pos     Pos
+	pathPos Pos
+}
+
+// Respond is how the sender is answered.
+type Respond struct {
+	Sync    bool
+	Timeout time.Duration
+	Status  int
+	Headers *Value
+	Body    *Value
+}
+
+// Auth is a shared token in place of a signature, and how requests prove
+// themselves to others.
+type Auth struct {
+	Bearer        *Value
+	BasicUser     *Value
+	BasicPassword *Value
+	HeaderName    string
+	HeaderValue   *Value
+	QueryName     string
+	QueryValue    *Value
+}
+
+// Verify is a signature scheme as written: the terms of providers.yaml.
+type Verify struct {
+	Variant     string
+	When        *Detect
+	Algorithm   string
+	KeyEncoding string
+	Signature   SignatureFrom
+	Timestamp   *TimestampFrom
+	// SignedContent is a template of the signed bytes; empty for tokens.
+	SignedContent string
+	Handshakes    []Handshake
+}
+
+// From names a place in a request; exactly one field is set.
+type From struct {
+	Header, Query, Form, JSON, SignatureField string
+}
+
+// SignatureFrom says where signatures stand and how to read them.
+type SignatureFrom struct {
+	From     From
+	Prefix   string
+	Encoding string
+	// Format is empty for a single value, else kv_list, space_list or comma_list.
+	Format                                string
+	Separator, SignatureKey, TimestampKey string
+	AcceptVersions                        []string
+}
+
+// TimestampFrom says where the sender's clock stands.
+type TimestampFrom struct {
+	From      From
+	Unit      string
+	Tolerance time.Duration
+}
+
+// Handshake is a special request that a provider sends to prove that the URL is
+// ours, answered without making an event.
+type Handshake struct {
+	Detect      Detect
+	VerifyFirst bool
+	Status      int
+	ContentType string
+	Headers     map[string]string
+	Body        string
+}
+
+// Detect recognises a request by what it carries; all must hold.
+type Detect struct {
+	Method              string
+	Header, Query, JSON map[string]string
+}
+
+// Poll and Schedule are kept as checked nodes until their inlets exist.
+type Poll struct {
+	InletCommon
+	Every time.Duration
+	Cron  string
+}
+
+// Schedule is one time table of a trigger.
+type Schedule struct {
+	InletCommon
+	ID, Cron, Timezone, Missed string
+	Every, Jitter              time.Duration
+}
+
+// trigger reads the inlets of a trigger from a map with webhook, poll, schedule.
+func (d *decoder) trigger(name string, at Pos, o *objectNode) *Trigger {
+	t := &Trigger{Name: name, File: d.name, Pos: at, src: d.source}
+	if w := o.object("webhook"); w != nil {
+		t.Webhook = d.webhook(name, w)
+	}
+	if p := o.object("poll"); p != nil {
+		t.Poll = d.poll(p)
+	}
+	if v := o.vals["schedule"]; v != nil {
+		nodes := []*yaml.Node{v}
+		if v.Kind == yaml.SequenceNode {
+			nodes = v.Content
+		}
+		for _, n := range nodes {
+			if s := d.object(n, "schedule"); s != nil {
+				t.Schedules = append(t.Schedules, d.schedule(s))
+			}
+		}
+	}
+	return t
+}
+
+func (d *decoder) common(o *objectNode) InletCommon {
+	c := InletCommon{Key: d.expressions(o.vals["key"]), Dedupe: DefaultDedupe, Sample: o.text("sample", ""), Start: o.boolean("start", true)}
+	if v := o.vals["data"]; v != nil {
+		c.Data = d.expression(v)
+	}
+	if v := o.vals["dedupe"]; v != nil {
+		c.Dedupe = 0
+		if v.Value != "off" {
+			c.Dedupe = o.duration("dedupe", DefaultDedupe)
+		}
+	}
+	return c
+}
+
+func (d *decoder) webhook(name string, o *objectNode) *Webhook {
+	w := &Webhook{InletCommon: d.common(o), Provider: o.text("provider", ""), Variant: o.text("variant", ""), CallbackURL: o.text("callback_url", ""),
+		Params: d.value(o.vals["params"]), Events: o.texts("events"), Path: o.text("path", "/hooks/"+name), Methods: o.texts("method"),
+		MaxBody: o.size("max_body", DefaultMaxBody), pos: o.pos(), pathPos: o.at("path")}
+	if v := o.vals["secret"]; v != nil {
+		w.Secrets = d.secretValues(v)
+	}
+	if v := o.vals["event_type"]; v != nil {
+		w.EventType = d.expression(v)
+	}
+	if v := o.vals["split"]; v != nil {
+		w.Split = d.expression(v)
+	}
+	if v := o.object("verify"); v != nil {
+		w.Verify = d.verify(v)
+	}
+	if v := o.vals["auth"]; v != nil {
+		w.AuthNone = v.Value == "none"
+		if a := o.object("auth"); a != nil {
+			w.Auth = d.auth(a)
+		}
+	}
+	if len(w.Methods) == 0 {
+		w.Methods = []string{"POST"}
+	}
+	for _, m := range w.Methods {
+		if DidYouMean(m, methods) != m && !contains(methods, m) {
+			d.add(o.at("method"), "unknown-word", fmt.Sprintf("method %q is not known", m), suggest(m, methods))
+		}
+	}
+	if w.MaxBody > LargestMaxBody {
+		d.add(o.at("max_body"), "out-of-range", "max_body is at most 32MiB", "")
+	}
+	w.AllowIPs = d.prefixes(o, "allow_ips")
+	w.Respond = d.respond(o)
+	d.webhookProof(o, w)
+	if !strings.HasPrefix(w.Path, "/") {
+		d.add(o.at("path"), "bad-path", fmt.Sprintf("path %q does not begin with /", w.Path), "")
+	}
+	return w
+}
+
+func (d *decoder) secretValues(v *yaml.Node) []*Value {
+	nodes := []*yaml.Node{v}
+	if v.Kind == yaml.SequenceNode {
+		nodes = v.Content
+	}
+	var out []*Value
+	for _, n := range nodes {
+		x := d.value(n)
+		if s, ok := x.constant.(string); ok && x.kind == constantValue && s != "" {
+			d.add(d.pos(n), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// webhookProof insists that a sender proves itself: a missing secret must be a
+// load error, never a check that is skipped (CVE-2026-54308 in n8n).
+func (d *decoder) webhookProof(o *objectNode, w *Webhook) {
+	n := 0
+	for _, k := range []string{"provider", "verify", "auth"} {
+		if o.has(k) {
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		d.add(o.pos(), "no-proof", "say how the sender proves itself: provider, verify or auth", "auth: none to take anything")
+	case n > 1:
+		d.add(o.pos(), "exclusive-keys", "provider, verify and auth exclude each other", "keep one")
+	case (w.Provider != "" || w.Verify != nil) && len(w.Secrets) == 0 && !o.has("secret"):
+		what := "verify"
+		if w.Provider != "" {
+			what = "provider " + w.Provider
+		}
+		d.add(o.pos(), "missing-key", what+" needs secret:", "secret: ${{ secrets.NAME }}")
+	}
+}
+
+func (d *decoder) prefixes(o *objectNode, name string) []netip.Prefix {
+	var out []netip.Prefix
+	v := o.vals[name]
+	if v == nil {
+		return nil
+	}
+	for _, n := range v.Content {
+		p, err := parsePrefix(n.Value)
+		if err != nil {
+			d.add(d.pos(n), "bad-address", fmt.Sprintf("%q is not an address or CIDR block", n.Value), "write 203.0.113.7 or 203.0.113.0/24")
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		return netip.ParsePrefix(s)
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+func (d *decoder) respond(o *objectNode) *Respond {
+	v := o.vals["respond"]
+	if v == nil {
+		return nil
+	}
+	if v.Kind == yaml.ScalarNode {
+		return &Respond{Sync: v.Value == "sync", Timeout: 10 * time.Second, Status: 200}
+	}
+	r := o.object("respond")
+	if r == nil {
+		return nil
+	}
+	out := &Respond{Sync: r.text("mode", "async") == "sync", Timeout: r.duration("timeout", 10*time.Second), Status: r.integer("status", 200),
+		Headers: d.value(r.vals["headers"]), Body: d.value(r.vals["body"])}
+	if out.Body != nil && out.Body.kind != constantValue && !out.Sync {
+		d.add(r.at("body"), "needs-key", "body with an expression needs mode: sync", "")
+	}
+	return out
+}
+
+func (d *decoder) auth(o *objectNode) *Auth {
+	a := &Auth{Bearer: d.value(o.vals["bearer"])}
+	n := 0
+	for _, f := range o.shape.fields {
+		if o.has(f.name) {
+			n++
+		}
+	}
+	if n != 1 {
+		d.add(o.pos(), "exclusive-keys", "auth takes exactly one of bearer, basic, header, query", "")
+	}
+	if b := o.object("basic"); b != nil {
+		a.BasicUser, a.BasicPassword = d.value(b.vals["user"]), d.value(b.vals["password"])
+	}
+	if h := o.object("header"); h != nil {
+		a.HeaderName, a.HeaderValue = h.text("name", ""), d.value(h.vals["value"])
+	}
+	if q := o.object("query"); q != nil {
+		a.QueryName, a.QueryValue = q.text("name", ""), d.value(q.vals["value"])
+	}
+	return a
+}
+
+// values visits the parts of an auth that hold expressions.
+func (a *Auth) values() []*Value {
+	if a == nil {
+		return nil
+	}
+	return []*Value{a.Bearer, a.BasicUser, a.BasicPassword, a.HeaderValue, a.QueryValue}
+}
+
+func (d *decoder) verify(o *objectNode) *Verify {
+	v := &Verify{Variant: o.text("variant", "default"), Algorithm: o.text("algorithm", ""), KeyEncoding: o.text("key_encoding", "utf8"),
+		SignedContent: o.text("signed_content", "{body}")}
+	if w := o.object("when"); w != nil {
+		det := d.detect(w)
+		v.When = &det
+	}
+	if s := o.object("signature"); s != nil {
+		v.Signature = SignatureFrom{Prefix: s.text("prefix", ""), Encoding: s.text("encoding", "")}
+		if f := s.object("from"); f != nil {
+			v.Signature.From = d.from(f)
+		}
+		if p := s.object("parse"); p != nil {
+			v.Signature.Format, v.Signature.Separator = p.text("format", ""), p.text("separator", ",")
+			v.Signature.SignatureKey, v.Signature.TimestampKey = p.text("signature_key", ""), p.text("timestamp_key", "")
+			v.Signature.AcceptVersions = p.texts("accept_versions")
+		}
+	}
+	if t := o.object("timestamp"); t != nil {
+		v.Timestamp = &TimestampFrom{Unit: t.text("unit", ""), Tolerance: t.duration("tolerance", 5*time.Minute)}
+		if f := t.object("from"); f != nil {
+			v.Timestamp.From = d.from(f)
+		}
+	}
+	if h := o.vals["handshake"]; h != nil {
+		for _, n := range h.Content {
+			if x := d.object(n, "handshake"); x != nil {
+				v.Handshakes = append(v.Handshakes, d.handshake(x))
+			}
+		}
+	}
+	d.checkSignedContent(o, v)
+	return v
+}
+
+// templateNames are the variables of a signed_content; those with a colon take
+// a name after it.
+var templateNames = []string{"body", "timestamp", "method", "public_url", "callback_url", "secret", "header:", "query:", "form:", "json:", "param:", "form_sorted:"}
+
+func (d *decoder) checkSignedContent(o *objectNode, v *Verify) {
+	rest := v.SignedContent
+	for {
+		i := strings.IndexByte(rest, '{')
+		if i < 0 {
+			return
+		}
+		rest = rest[i+1:]
+		j := strings.IndexByte(rest, '}')
+		if j < 0 {
+			d.add(o.at("signed_content"), "unclosed", "a { in signed_content is not closed", "")
+			return
+		}
+		name, _, _ := strings.Cut(rest[:j], "|")
+		head := name
+		if k := strings.IndexByte(name, ':'); k >= 0 {
+			head = name[:k+1]
+		}
+		if !contains(templateNames, head) {
+			d.add(o.at("signed_content"), "unknown-word", fmt.Sprintf("signed_content has no variable {%s}", name), suggest(head, templateNames))
+		}
+		if name == "timestamp" && v.Timestamp == nil {
+			d.add(o.at("signed_content"), "needs-key", "{timestamp} needs timestamp:", "")
+		}
+		rest = rest[j+1:]
+	}
+}
+
+func (d *decoder) from(o *objectNode) From {
+	f := From{Header: o.text("header", ""), Query: o.text("query", ""), Form: o.text("form", ""), JSON: o.text("json", ""), SignatureField: o.text("signature_field", "")}
+	if len(o.vals) != 1 {
+		d.add(o.pos(), "exclusive-keys", "from names exactly one place", "header, query, form, json or signature_field")
+	}
+	return f
+}
+
+func (d *decoder) handshake(o *objectNode) Handshake {
+	h := Handshake{VerifyFirst: o.boolean("verify_first", true), Status: 200}
+	if det := o.object("detect"); det != nil {
+		h.Detect = d.detect(det)
+	}
+	if r := o.object("respond"); r != nil {
+		h.Status, h.ContentType, h.Body = r.integer("status", 200), r.text("content_type", "text/plain; charset=utf-8"), r.text("body", "")
+		h.Headers = d.textMap(r.vals["headers"])
+	}
+	return h
+}
+
+func (d *decoder) detect(o *objectNode) Detect {
+	return Detect{Method: o.text("method", ""), Header: d.textMap(o.vals["header"]), Query: d.textMap(o.vals["query"]), JSON: d.textMap(o.vals["json"])}
+}
+
+func (d *decoder) textMap(n *yaml.Node) map[string]string {
+	if n == nil {
+		return nil
+	}
+	out := map[string]string{}
+	d.pairs(n, func(k, v *yaml.Node) {
+		if d.scalar(v, k.Value) {
+			out[k.Value] = v.Value
+		}
+	})
+	return out
+}
+
+func (d *decoder) poll(o *objectNode) *Poll {
+	p := &Poll{InletCommon: d.common(o), Every: o.duration("every", 0), Cron: o.text("cron", "")}
+	preset := o.has("provider")
+	if !preset && !o.has("request") {
+		d.add(o.pos(), "missing-key", "poll needs request:", "where to ask")
+	}
+	if o.has("every") == o.has("cron") {
+		d.add(o.pos(), "exclusive-keys", "poll needs every or cron, not both", "every: 5m")
+	}
+	if o.has("every") && p.Every < 5*time.Second && o.vals["every"] != nil {
+		d.add(o.at("every"), "out-of-range", "every is at least 5s", "")
+	}
+	if !preset && !o.has("key") && !o.has("cursor") {
+		d.add(o.pos(), "poll-without-key", "without key: every poll would start runs for everything", "key: item.id")
+	}
+	if o.has("overlap") && !o.has("cursor") {
+		d.add(o.keyAt("overlap"), "needs-key", "overlap needs cursor", "")
+	}
+	return p
+}
+
+func (d *decoder) schedule(o *objectNode) *Schedule {
+	s := &Schedule{InletCommon: d.common(o), ID: o.text("id", ""), Cron: o.text("cron", ""), Every: o.duration("every", 0), Timezone: o.text("timezone", ""),
+		Missed: o.text("missed", "skip"), Jitter: o.duration("jitter", 0)}
+	if o.has("every") == o.has("cron") {
+		d.add(o.pos(), "exclusive-keys", "a schedule needs every or cron, not both", "")
+	}
+	d.timezone(o, "timezone")
+	return s
+}
+
+// zones are the names people try most, for did-you-mean.
+var zones = []string{"UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Paris", "Europe/Madrid", "Europe/Rome", "Europe/Istanbul", "Europe/Amsterdam",
+	"Europe/Zurich", "Europe/Vienna", "Europe/Warsaw", "Europe/Moscow", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
+	"America/Sao_Paulo", "America/Toronto", "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Asia/Kolkata", "Asia/Dubai", "Australia/Sydney"}
+
+func (d *decoder) timezone(o *objectNode, name string) {
+	tz := o.text(name, "")
+	if tz == "" {
+		return
+	}
+	if _, err := time.LoadLocation(tz); err != nil {
+		d.add(o.at(name), "unknown-word", fmt.Sprintf("no time zone %q", tz), suggest(tz, zones))
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,392 @@
+package workflows
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Workflow is one file: what starts it, its rule and its steps.
+type Workflow struct {
+	// ID is the file's path under workflows/ without its ending.
+	ID, Name, Description string
+	File                  string
+	// Version is the first 16 hex digits of the SHA-256 of Text.
+	Version string
+	Text    []byte
+	Enabled bool
+	Starts  []Start
+	Inputs  []Input
+	When    []*Expr
+	// Vars are computed in file order.
+	Vars     []Var
+	Timeout  time.Duration
+	Steps    []*Step
+	OnFailed []*Step
+	Output   *Value
+	// Trigger is the trigger declared in place, if there is one.
+	Trigger     *Trigger
+	src         *source
+	secrets     []string // the list the file allows; nil for no list
+	secretNames []string
+	later       []laterUse
+	tests       *yaml.Node
+}
+
+// laterUse is a part of the language that is understood and not run yet.
+type laterUse struct {
+	pos  Pos
+	what string
+}
+
+// Start is one way a run may begin.
+type Start struct {
+	// Kind is trigger, manual, call or workflow_run.
+	Kind string
+	// Trigger is the trigger's name when Kind is trigger.
+	Trigger string
+	// Events are the types to take; empty takes all.
+	Events    []string
+	Workflows []string
+	pos       Pos
+}
+
+// MatchType tells whether a type is in a list whose entries may end in *; an
+// empty list takes all.
+func MatchType(patterns []string, eventType string) bool {
+	for _, p := range patterns {
+		if p == eventType || strings.HasSuffix(p, "*") && strings.HasPrefix(eventType, strings.TrimSuffix(p, "*")) {
+			return true
+		}
+	}
+	return len(patterns) == 0
+}
+
+// Var is one computed value.
+type Var struct {
+	Name  string
+	Value *Value
+	pos   Pos
+}
+
+// Input is one declared input of a workflow, or of a connector's action.
+type Input struct {
+	Name, Type, Description string
+	Required, Secret        bool
+	Default                 any
+	Options                 []any
+	Min, Max                any
+	Pattern                 string
+}
+
+// Retry is how often and when a failed attempt is repeated.
+type Retry struct {
+	// Max is how many tries follow the first.
+	Max    int
+	Delay  time.Duration
+	Factor float64
+	// MaxDelay bounds a pause, and a Retry-After that is obeyed.
+	MaxDelay time.Duration
+	Jitter   bool
+	When     *Expr
+	// Implicit marks the default of safe methods, which asks for no retry: in the file.
+	Implicit bool
+}
+
+// Defaults of language.md 2.8.
+const (
+	DefaultRunTimeout    = time.Hour
+	DefaultActionTimeout = 30 * time.Second
+	defaultRetryDelay    = time.Second
+	defaultMaxDelay      = 5 * time.Minute
+)
+
+// DefaultRetry is what safe methods get when a file says nothing: two more tries.
+func DefaultRetry() *Retry {
+	return &Retry{Max: 2, Delay: defaultRetryDelay, Factor: 2, MaxDelay: defaultMaxDelay, Jitter: true, Implicit: true}
+}
+
+// Step is one node of a workflow: some modifiers and exactly one body.
+type Step struct {
+	ID, Name string
+	// Key is its address among its neighbours: the id, else the index from 0.
+	Key string
+	Pos Pos
+	If  *Expr
+	// Body is the key of the body: uses, steps, switch, set, stop, fail.
+	Body string
+
+	Uses string
+	Spec *ActionSpec
+	With *Value
+
+	Steps, Else []*Step
+	Switch      *Expr
+	Cases       []Case
+	Default     []*Step
+	Set         []Var
+	Text        *Value // of stop and fail
+
+	Retry           *Retry
+	Timeout         time.Duration
+	ContinueOnError bool
+	// OnUnknown is retry, fail or review.
+	OnUnknown string
+	OnFailure []*Step
+	Output    *Value
+}
+
+// Case is one branch of a switch; its value is compared as text.
+type Case struct {
+	Value string
+	Steps []*Step
+}
+
+// ParseWorkflow reads one workflow file. What is wrong goes to src; the result
+// can be nil.
+func parseWorkflow(src *source, id string) *Workflow {
+	d := &decoder{src}
+	root := d.parse()
+	if root == nil {
+		return nil
+	}
+	o := d.object(root, "workflow")
+	if o == nil {
+		return nil
+	}
+	sum := sha256.Sum256(src.text)
+	w := &Workflow{ID: id, Name: o.text("name", id), Description: o.text("description", ""), File: src.name, Version: hex.EncodeToString(sum[:8]),
+		Text: src.text, Enabled: o.boolean("enabled", true), Timeout: o.duration("timeout", DefaultRunTimeout), Output: d.value(o.vals["output"]), src: src}
+	if v := o.integer("version", 1); v > 1 {
+		d.add(o.at("version"), "out-of-range", fmt.Sprintf("version %d is newer than this program (1)", v), "")
+	}
+	b := &builder{decoder: d, w: w, ids: map[string]int{}}
+	if dn := o.object("defaults"); dn != nil {
+		b.defaultRetry, b.defaultTimeout = d.retry(dn, "retry"), dn.duration("timeout", 0)
+	}
+	b.on(o.vals["on"])
+	b.inputs(o)
+	w.When = d.expressions(o.vals["when"])
+	w.Vars = b.vars(o.vals["vars"])
+	if v := o.vals["secrets"]; v != nil {
+		w.secrets = append([]string{}, o.texts("secrets")...)
+	}
+	for _, k := range []string{"concurrency", "rate"} {
+		if o.vals[k] != nil {
+			b.flow(o, k)
+		}
+	}
+	w.Steps = b.steps(o.vals["steps"], 1, "")
+	w.OnFailed = b.steps(o.vals["on_failure"], 1, "on_failure")
+	w.tests = o.vals["tests"]
+	b.checkTests(o)
+	return w
+}
+
+func (b *builder) flow(o *objectNode, key string) {
+	if f := o.object(key); f != nil {
+		b.value(f.vals["group"])
+	}
+	b.later(o.keyAt(key), key+":")
+}
+
+// builder reads one workflow; ids are those given so far, with their lines.
+type builder struct {
+	*decoder
+	w              *Workflow
+	ids            map[string]int
+	count          int
+	defaultRetry   *Retry
+	defaultTimeout time.Duration
+}
+
+func (b *builder) later(p Pos, what string) {
+	b.w.later = append(b.w.later, laterUse{p, what})
+}
+
+func (b *builder) on(n *yaml.Node) {
+	if n == nil {
+		return
+	}
+	switch n.Kind {
+	case yaml.ScalarNode:
+		b.startWord(n)
+	case yaml.SequenceNode:
+		for _, c := range n.Content {
+			if b.scalar(c, "on") {
+				b.startWord(c)
+			}
+		}
+	case yaml.MappingNode:
+		b.startMap(n)
+	}
+	if len(b.w.Starts) == 0 && b.w.Trigger == nil {
+		b.add(b.pos(n), "missing-key", "nothing starts this workflow", "name a trigger, or manual")
+	}
+}
+
+func (b *builder) startWord(n *yaml.Node) {
+	switch n.Value {
+	case "manual":
+		b.start(Start{Kind: "manual", pos: b.pos(n)})
+	case "call":
+		b.start(Start{Kind: "call", pos: b.pos(n)})
+	case "webhook", "poll", "schedule", "workflow_run":
+		b.add(b.pos(n), "wrong-kind", fmt.Sprintf("%s needs its settings", n.Value), fmt.Sprintf("write on: {%s: {…}}", n.Value))
+	default:
+		b.start(Start{Kind: "trigger", Trigger: n.Value, pos: b.pos(n)})
+	}
+}
+
+func (b *builder) start(s Start) { b.w.Starts = append(b.w.Starts, s) }
+
+func (b *builder) startMap(n *yaml.Node) {
+	inlets := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
+	b.pairs(n, func(k, v *yaml.Node) {
+		switch k.Value {
+		case "webhook", "poll", "schedule":
+			inlets.Content = append(inlets.Content, k, v)
+		case "manual", "call":
+			b.start(Start{Kind: k.Value, pos: b.pos(k)})
+		case "workflow_run":
+			if o := b.object(v, "workflow_run"); o != nil {
+				b.start(Start{Kind: "workflow_run", Workflows: o.texts("workflows"), pos: o.at("workflows")})
+				b.later(b.pos(k), "on: workflow_run")
+			}
+		default:
+			s := Start{Kind: "trigger", Trigger: k.Value, pos: b.pos(k)}
+			if v.Kind == yaml.MappingNode {
+				if o := b.object(v, "filter"); o != nil {
+					s.Events = o.texts("events")
+				}
+			} else if v.Tag != "!!null" {
+				b.wrongKind(v, k.Value, "a map")
+			}
+			b.start(s)
+		}
+	})
+	if len(inlets.Content) == 0 {
+		return
+	}
+	o := b.object(inlets, "trigger")
+	if o == nil {
+		return
+	}
+	b.w.Trigger = b.trigger(b.w.ID, b.pos(n), o)
+	s := Start{Kind: "trigger", Trigger: b.w.ID, pos: b.pos(n)}
+	b.start(s)
+}
+
+func (b *builder) inputs(o *objectNode) {
+	v := o.vals["inputs"]
+	if v == nil {
+		return
+	}
+	startable := false
+	for _, s := range b.w.Starts {
+		startable = startable || s.Kind == "manual" || s.Kind == "call"
+	}
+	if !startable {
+		b.add(o.keyAt("inputs"), "needs-key", "inputs need on: manual or on: call", "")
+	}
+	b.w.Inputs = b.inputList(v)
+}
+
+func (d *decoder) inputList(v *yaml.Node) []Input {
+	var out []Input
+	if v == nil {
+		return nil
+	}
+	d.pairs(v, func(k, n *yaml.Node) {
+		if !d.fitsName(k, "input") {
+			return
+		}
+		if o := d.object(n, "input"); o != nil {
+			out = append(out, d.input(k.Value, o))
+		}
+	})
+	return out
+}
+
+func (d *decoder) input(name string, o *objectNode) Input {
+	in := Input{Name: name, Type: o.text("type", ""), Description: o.text("description", ""), Required: o.boolean("required", false),
+		Secret: o.boolean("secret", false), Pattern: o.text("pattern", "")}
+	if v := o.vals["default"]; v != nil {
+		in.Default = d.literal(v)
+		if in.Required {
+			d.add(o.keyAt("default"), "exclusive-keys", "required and default exclude each other", "")
+		} else if problem := in.check(in.Default); problem != "" {
+			d.add(o.at("default"), "wrong-type", "default: "+problem, "")
+		}
+	}
+	if v := o.vals["options"]; v != nil {
+		in.Options, _ = d.literal(v).([]any)
+	}
+	if v := o.vals["min"]; v != nil {
+		in.Min = d.literal(v)
+	}
+	if v := o.vals["max"]; v != nil {
+		in.Max = d.literal(v)
+	}
+	if in.Pattern != "" {
+		if err := checkPattern(in.Pattern); err != nil {
+			d.add(o.at("pattern"), "bad-regexp", "pattern is not a valid expression: "+err.Error(), "")
+		}
+	}
+	return in
+}
+
+func (b *builder) vars(n *yaml.Node) []Var {
+	var out []Var
+	if n == nil {
+		return nil
+	}
+	b.pairs(n, func(k, v *yaml.Node) {
+		if b.fitsName(k, "var") {
+			out = append(out, Var{Name: k.Value, Value: b.value(v), pos: b.pos(k)})
+		}
+	})
+	return out
+}
+
+// retry reads retry: as a number or as a map; nil when it is absent.
+func (d *decoder) retry(o *objectNode, key string) *Retry {
+	v := o.vals[key]
+	if v == nil {
+		return nil
+	}
+	r := DefaultRetry()
+	r.Implicit = false
+	if v.Kind == yaml.ScalarNode {
+		r.Max = o.integer(key, 0)
+		return r
+	}
+	m := o.object(key)
+	if m == nil {
+		return nil
+	}
+	r.Max, r.Delay, r.MaxDelay, r.Jitter = m.integer("max", 0), m.duration("delay", r.Delay), m.duration("max_delay", r.MaxDelay), m.boolean("jitter", true)
+	if f := m.vals["factor"]; f != nil {
+		n, err := numberOf(f)
+		x, ok := asFloat(n)
+		if err != nil || !ok || x < 1 || x > 100 {
+			d.add(d.pos(f), "out-of-range", "factor is a number from 1 to 100", "")
+		} else {
+			r.Factor = x
+		}
+	}
+	if w := m.vals["when"]; w != nil {
+		r.When = d.expression(w)
+	}
+	return r
+}
+
+// workflowID is the path under workflows/ without its ending.
+func workflowID(rel string) string {
+	return strings.TrimSuffix(rel, path.Ext(rel))
+}
