@@ -27,10 +27,10 @@ import (
 )
 
 type benchOptions struct {
-	connections, rounds int
-	duration            time.Duration
-	rate                int
-	dir, profile        string
+	connections, rounds     int
+	duration                time.Duration
+	rate                    int
+	dir, profile, profileOf string
 }
 
 func (a *app) benchCmd() *cobra.Command {
@@ -53,7 +53,8 @@ figures. Nothing is asserted; a slow machine gives small figures.`,
 	f.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
 	f.IntVar(&o.rate, "rate", 0, "deliveries a second, evenly spaced; 0 for as many as go")
 	f.StringVar(&o.dir, "dir", "", "folder for the databases (default: a temporary one)")
-	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the whole path")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of one server")
+	f.StringVar(&o.profileOf, "cpuprofile-of", "whole", "accept or whole")
 	return c
 }
 
@@ -74,6 +75,7 @@ type benchResult struct {
 const benchSecret = "bench-secret-0123456789abcdef"
 
 func (a *app) bench(ctx context.Context, o benchOptions) (err error) {
+	tuneMemory()
 	dir := o.dir
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "hookloom-bench-"); err != nil {
@@ -198,7 +200,7 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 	runCtx, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- s.run(runCtx) }()
-	if o.profile != "" && name == "whole" {
+	if o.profile != "" && name == o.profileOf {
 		f, err := os.Create(o.profile)
 		if err != nil {
 			stop()
@@ -234,7 +236,7 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 }
 
 func benchProject(dir, name, sink string) (*loaded, error) {
-	config := "triggers:\n  bench:\n    webhook: {provider: generic, secret: \"${{ secrets.BENCH_SECRET }}\"}\negress: {allow: [127.0.0.1]}\n"
+	config := "triggers:\n  bench:\n    webhook: {provider: generic, secret: \"${{ secrets.BENCH_SECRET }}\", key: body.id}\negress: {allow: [127.0.0.1]}\n"
 	if err := errors.Join(writeFile(filepath.Join(dir, "hookloom.yaml"), config), writeFile(filepath.Join(dir, ".env"), "BENCH_SECRET="+benchSecret+"\n")); err != nil {
 		return nil, err
 	}

@@ -10,11 +10,13 @@ import (
 // known. When it returns without an error the sender may be answered.
 func (e *Engine) Accept(ctx context.Context, d *Delivery) (Receipt, error) {
 	id := EventID(e.ids.Next())
+	p := e.project.Load()
+	d.Unheard = p != nil && len(p.listeners(d)) == 0
 	r, err := e.o.Store.Accept(ctx, id, d)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("storing the event: %w", err)
 	}
-	if !r.Duplicate {
+	if !r.Duplicate && !d.Unheard {
 		e.arrived(&Event{ID: r.Event, Delivery: *d})
 	}
 	return r, nil

@@ -13,20 +13,32 @@ import (
 // DecodeBody reads a body by its declared type: JSON, a form as a map of texts,
 // else text. A body without a type that is JSON is read as JSON.
 func DecodeBody(contentType string, raw []byte) (any, error) {
+	return decodeBody(contentType, raw, workflows.DecodeJSON)
+}
+
+// DecodeBodyPart is DecodeBody that keeps only the wanted parts of JSON.
+func DecodeBodyPart(contentType string, raw []byte, want *workflows.Wanted) (any, error) {
+	return decodeBody(contentType, raw, func(b []byte) (any, error) { return workflows.DecodeJSONPart(b, want) })
+}
+
+func decodeBody(contentType string, raw []byte, decode func([]byte) (any, error)) (any, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
-	kind, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		kind = strings.ToLower(strings.TrimSpace(contentType))
+	kind := contentType
+	if kind != "application/json" {
+		var err error
+		if kind, _, err = mime.ParseMediaType(contentType); err != nil {
+			kind = strings.ToLower(strings.TrimSpace(contentType))
+		}
 	}
 	switch {
 	case kind == "application/x-www-form-urlencoded":
 		return decodeForm(raw)
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
-		return workflows.DecodeJSON(raw)
+		return decode(raw)
 	}
-	if v, err := workflows.DecodeJSON(raw); err == nil {
+	if v, err := decode(raw); err == nil {
 		return v, nil
 	}
 	if !utf8.Valid(raw) {

@@ -99,6 +99,8 @@ type Delivery struct {
 	BodyToo bool
 	// Inputs are those of a manual start.
 	Inputs map[string]any
+	// Unheard tells that no workflow listens, so that nothing has to be matched.
+	Unheard bool
 	// Only names the one workflow that a manual start is for; empty for all.
 	Only string
 }

@@ -18,7 +18,7 @@ func (e *Engine) match(ev *Event) {
 	p := e.project.Load()
 	var live []*driver
 	names, err := ev.names()
-	for _, l := range p.listeners(ev) {
+	for _, l := range p.listeners(&ev.Delivery) {
 		d := decide(l, ev, names, err)
 		if d.Outcome == Matched {
 			d.Run = RunID(e.ids.Next())
@@ -67,7 +67,7 @@ func (e *Engine) follow(dr *driver) {
 }
 
 // listeners are the workflows that an event goes to.
-func (l *loaded) listeners(ev *Event) []listener {
+func (l *loaded) listeners(ev *Delivery) []listener {
 	if ev.Only == "" && ev.Inlet != "manual" {
 		return l.byTrigger[ev.Trigger]
 	}

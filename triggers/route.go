@@ -40,6 +40,8 @@ type route struct {
 	allow    string // for 405
 	hide     map[string]bool
 	public   string
+	// want is what is read of a body before it is stored.
+	want workflows.Wanted
 }
 
 // token is auth: a shared secret instead of a signature.
@@ -75,10 +77,41 @@ func newRoute(p *workflows.Project, t *workflows.Trigger, secret func(string) (s
 		err = r.useAuth(env)
 	}
 	r.allow = strings.Join(w.Methods, ", ")
+	r.wanted()
 	if err != nil {
 		return nil, fmt.Errorf("trigger %s: %w", t.Name, err)
 	}
 	return r, nil
+}
+
+// wanted gathers the parts of a body that keys, types and schemes read.
+func (r *route) wanted() {
+	for _, e := range append([]*workflows.Expr{r.kind, r.clock}, r.key...) {
+		r.want.WantExpr(e)
+	}
+	if r.variant == nil {
+		return
+	}
+	for _, p := range []string{r.variant.Signature.From.JSON, timestampJSON(r.variant)} {
+		if p != "" {
+			r.want.WantPath(p)
+		}
+	}
+	for rest := r.variant.SignedContent; ; {
+		_, after, found := strings.Cut(rest, "{json:")
+		path, tail, closed := strings.Cut(after, "}")
+		if !found || !closed {
+			break
+		}
+		path, _, _ = strings.Cut(path, "|")
+		r.want.WantPath(path)
+		rest = tail
+	}
+	for _, h := range r.variant.Handshakes {
+		for p := range h.Detect.JSON {
+			r.want.WantPath(p)
+		}
+	}
 }
 
 func (r *route) usePreset(p *workflows.Preset) {
@@ -203,18 +236,27 @@ type inbound struct {
 	publicURL    string
 	body         []byte
 	at           time.Time
+	want         *workflows.Wanted
 
 	decoded   any
 	decodeErr error
 	isDecoded bool
 }
 
+// value reads the wanted parts of the body, once.
 func (in *inbound) value() (any, error) {
 	if !in.isDecoded {
-		in.decoded, in.decodeErr = engine.DecodeBody(in.header.Get("Content-Type"), in.body)
+		in.decoded, in.decodeErr = engine.DecodeBodyPart(in.header.Get("Content-Type"), in.body, in.want)
 		in.isDecoded = true
 	}
 	return in.decoded, in.decodeErr
+}
+
+func timestampJSON(v *workflows.Verify) string {
+	if v.Timestamp == nil {
+		return ""
+	}
+	return v.Timestamp.From.JSON
 }
 
 // json reads a scalar at a dot path, for schemes that look into the body.
@@ -413,7 +455,7 @@ func (r *route) delivery(in *inbound) (*engine.Delivery, error) {
 		return nil, err
 	}
 	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: "webhook", Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method, Path: in.path,
-		Headers: r.keepHeaders(in.header), Query: keepQuery(in.query), Raw: in.body, Body: body, Decoded: true, DataExpr: r.data, Dedupe: r.webhook.Dedupe}
+		Headers: r.keepHeaders(in.header), Query: keepQuery(in.query), Raw: in.body, DataExpr: r.data, Dedupe: r.webhook.Dedupe}
 	headers, query := make(map[string]any, len(d.Headers)), make(map[string]any, len(d.Query))
 	for k, v := range d.Headers {
 		headers[k] = v
@@ -463,7 +505,10 @@ func (r *route) eventKey(env *workflows.Env, body []byte) (key, flag string) {
 		parts = append(parts, s)
 	}
 	if flag == "" && len(parts) > 0 {
-		return clip(strings.Join(parts, "/"), 500), ""
+		if key := strings.Join(parts, "/"); len(key) <= 300 {
+			return key, ""
+		}
+		body = []byte(strings.Join(parts, "/")) // too long to keep; its hash tells it as well
 	}
 	sum := sha256.Sum256(body)
 	return "sha256:" + hex.EncodeToString(sum[:]), clip(flag, 300)

@@ -180,7 +180,7 @@ func (s *SampleRequest) sign(r *route, o SampleOrder) error {
 		}
 	}
 	req := &signature.Request{Method: s.Method, Header: s.Header, Query: s.Query, PublicURL: r.public + s.Path, CallbackURL: r.webhook.CallbackURL, Body: s.Body, Params: r.params,
-		JSON: (&inbound{header: s.Header, body: s.Body}).json, Form: func() (url.Values, error) { return url.ParseQuery(string(s.Body)) }}
+		JSON: (&inbound{header: s.Header, body: s.Body, want: &r.want}).json, Form: func() (url.Values, error) { return url.ParseQuery(string(s.Body)) }}
 	if err := r.verifier.Sign(req, key, now); err != nil {
 		return err
 	}

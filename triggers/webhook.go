@@ -3,7 +3,6 @@ package triggers
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -95,7 +94,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer h.flight.Add(-int64(len(body)))
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: r.publicURL(req), body: body, at: time.Now().UTC()}
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: r.publicURL(req), body: body, at: time.Now().UTC(), want: &r.want}
 	h.finish(w, req, r, in, ip)
 }
 
@@ -206,11 +205,15 @@ func answer(w http.ResponseWriter, status int, body map[string]string) {
 	hd.Set("Content-Type", "application/json")
 	hd.Set("X-Content-Type-Options", "nosniff")
 	hd.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	b, err := json.Marshal(body)
-	if err != nil {
-		b = []byte("{}")
+	b := make([]byte, 0, 128)
+	for _, k := range []string{"status", "event", "error"} {
+		if v, ok := body[k]; ok {
+			b = append(b, ",\""+k+"\":"...)
+			b = workflows.AppendText(b, v)
+		}
 	}
-	b = append(b, '\n')
+	b = append(b, "}\n"...)
+	b[0] = '{'
 	hd.Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // the sender is gone if this fails
@@ -284,5 +287,5 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*inbou
 	if publicURL == "" {
 		publicURL = r.publicURL(req)
 	}
-	return &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: publicURL, body: body, at: now}, nil
+	return &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: publicURL, body: body, at: now, want: &r.want}, nil
 }

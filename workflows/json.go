@@ -506,3 +506,25 @@ func clip(s string, n int) string {
 	}
 	return string(r[:n]) + "…"
 }
+
+// AppendText appends s as a JSON text.
+func AppendText(b []byte, s string) []byte { return appendJSONText(b, s) }
+
+// AppendTexts appends a map of texts as a JSON object, keys sorted.
+func AppendTexts(b []byte, m map[string]string) []byte {
+	var buf [32]string
+	keys := buf[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendJSONText(b, k), ':')
+		b = appendJSONText(b, m[k])
+	}
+	return append(b, '}')
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql/driver"
+	"encoding/hex"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -14,10 +15,10 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// keyHash is the unique name of a trigger's key.
-func keyHash(trigger, key string) []byte {
-	sum := sha256.Sum256([]byte(trigger + "\x00" + key))
-	return sum[:16]
+// bodyKey is the second key of a delivery whose id is not signed.
+func bodyKey(body []byte) string {
+	sum := sha256.Sum256(body)
+	return "body:" + hex.EncodeToString(sum[:16])
 }
 
 // checksum covers what an event is made of, so that a flipped bit is seen:
@@ -28,8 +29,8 @@ func checksum(trigger, key, kind string, body []byte) int64 {
 }
 
 const (
-	claimKey = `INSERT INTO keys (hash, event_id, seen_at) VALUES (?, ?, ?)
-		ON CONFLICT (hash) DO UPDATE SET event_id = excluded.event_id, seen_at = excluded.seen_at WHERE keys.seen_at < ?`
+	claimKey = `INSERT INTO keys (trigger, key, event_id, seen_at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (trigger, key) DO UPDATE SET event_id = excluded.event_id, seen_at = excluded.seen_at WHERE keys.seen_at < ?`
 	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertInbox    = `INSERT INTO inbox (event_id) VALUES (?)`
@@ -42,21 +43,19 @@ func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Deliver
 	if d.Key == "" {
 		d.Key = id.String() // a manual start is an event of its own
 	}
-	headers, err := s.json(anyValues(d.Headers))
-	if err != nil {
-		return engine.Receipt{}, err
-	}
-	query, err := s.json(anyValues(d.Query))
-	if err != nil {
-		return engine.Receipt{}, err
-	}
+	headers, query := s.texts(d.Headers), s.texts(d.Query)
+	var err error
 	var inputs driver.Value
 	if d.Inputs != nil {
 		if inputs, err = s.json(d.Inputs); err != nil {
 			return engine.Receipt{}, err
 		}
 	}
-	hash, sum := keyHash(d.Trigger, d.Key), checksum(d.Trigger, d.Key, d.Type, d.Raw)
+	sum := checksum(d.Trigger, d.Key, d.Type, d.Raw)
+	second := ""
+	if d.BodyToo {
+		second = bodyKey(d.Raw)
+	}
 	now := d.ReceivedAt.UnixMilli()
 	var body driver.Value
 	if d.Raw != nil {
@@ -66,14 +65,14 @@ func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Deliver
 	err = s.w.do(ctx, false, func(t *tx) error {
 		r = engine.Receipt{Event: id}
 		if d.Dedupe > 0 {
-			if err := t.exec(claimKey, hash, int64(id), now, now-d.Dedupe.Milliseconds()); err != nil {
+			if err := t.exec(claimKey, d.Trigger, d.Key, int64(id), now, now-d.Dedupe.Milliseconds()); err != nil {
 				return err
 			}
 			if t.changes == 0 {
-				return t.seenAgain(&r, hash, sum, now, d.Inlet)
+				return t.seenAgain(&r, d, d.Key, sum, now)
 			}
-			if d.BodyToo {
-				known, err := t.bodyKnown(&r, d, id, hash, sum, now)
+			if second != "" {
+				known, err := t.bodyKnown(&r, d, id, second, sum, now)
 				if known || err != nil {
 					return err
 				}
@@ -83,6 +82,9 @@ func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Deliver
 			d.DataExpr, inputs, d.Only, body, sum); err != nil {
 			return err
 		}
+		if d.Unheard {
+			return nil
+		}
 		return t.exec(insertInbox, int64(id))
 	})
 	return r, err
@@ -90,22 +92,21 @@ func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Deliver
 
 // bodyKnown claims the body as a second key. When another event has it, the
 // first key points there too: a replay under a new id is that event again.
-func (t *tx) bodyKnown(r *engine.Receipt, d *engine.Delivery, id engine.EventID, hash []byte, sum, now int64) (bool, error) {
-	body := keyHash(d.Trigger, "body\x00"+string(d.Raw))
-	if err := t.exec(claimKey, body, int64(id), now, now-d.Dedupe.Milliseconds()); err != nil || t.changes == 1 {
+func (t *tx) bodyKnown(r *engine.Receipt, d *engine.Delivery, id engine.EventID, second string, sum, now int64) (bool, error) {
+	if err := t.exec(claimKey, d.Trigger, second, int64(id), now, now-d.Dedupe.Milliseconds()); err != nil || t.changes == 1 {
 		return false, err
 	}
-	if err := t.exec(`UPDATE keys SET event_id = (SELECT k.event_id FROM keys k WHERE k.hash = ?) WHERE hash = ?`, body, hash); err != nil {
+	if err := t.exec(`UPDATE keys SET event_id = (SELECT k.event_id FROM keys k WHERE k.trigger = ?1 AND k.key = ?2) WHERE trigger = ?1 AND key = ?3`, d.Trigger, second, d.Key); err != nil {
 		return false, err
 	}
-	return true, t.seenAgain(r, body, sum, now, d.Inlet)
+	return true, t.seenAgain(r, d, second, sum, now)
 }
 
 // seenAgain records a sighting of the event that has the key. It waits for the
 // same commit as a first delivery would, so that its answer is as durable.
-func (t *tx) seenAgain(r *engine.Receipt, hash []byte, sum, now int64, inlet string) error {
+func (t *tx) seenAgain(r *engine.Receipt, d *engine.Delivery, key string, sum, now int64) error {
 	dest := make([]driver.Value, 2)
-	found, err := t.row(`SELECT k.event_id, e.crc FROM keys k LEFT JOIN events e ON e.id = k.event_id WHERE k.hash = ?`, dest, hash)
+	found, err := t.row(`SELECT k.event_id, e.crc FROM keys k LEFT JOIN events e ON e.id = k.event_id WHERE k.trigger = ? AND k.key = ?`, dest, d.Trigger, key)
 	if err != nil || !found {
 		return fmt.Errorf("finding the first delivery: %w", err)
 	}
@@ -115,15 +116,12 @@ func (t *tx) seenAgain(r *engine.Receipt, hash []byte, sum, now int64, inlet str
 		same = 1
 	}
 	r.Event, r.Duplicate = engine.EventID(first), true
-	return t.exec(insertSighting, first, now, inlet, same)
+	return t.exec(insertSighting, first, now, d.Inlet, same)
 }
 
 // Refuse implements engine.Store.
 func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
-	headers, err := s.json(anyValues(r.Headers))
-	if err != nil {
-		return err
-	}
+	headers := s.texts(r.Headers)
 	body := s.o.Redactor.Bytes(r.Body)
 	return s.w.do(ctx, false, func(t *tx) error {
 		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, remote, method, path, headers, size, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -146,12 +144,9 @@ func (s *Store) json(v any) (driver.Value, error) {
 	return string(s.o.Redactor.Bytes(b)), nil
 }
 
-func anyValues(m map[string]string) map[string]any {
-	out := make(map[string]any, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
+// texts encodes headers or a query for a row, secrets masked.
+func (s *Store) texts(m map[string]string) string {
+	return string(s.o.Redactor.Bytes(workflows.AppendTexts(nil, m)))
 }
 
 func millis(t time.Time) driver.Value {

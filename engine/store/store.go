@@ -136,19 +136,23 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.w = newWriter(conn, s.o)
 	if err := s.prepareFile(conn, fresh); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	if s.readers, err = OpenReaders(s.path); err != nil {
+	checkpointer, err := openConn(s.path, "rw", s.o.Synchronous)
+	if err != nil {
 		return errors.Join(err, conn.Close())
+	}
+	s.w = newWriter(conn, checkpointer, s.path+"-wal", s.o)
+	if s.readers, err = OpenReaders(s.path); err != nil {
+		return errors.Join(err, conn.Close(), checkpointer.Close())
 	}
 	err = s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0))`).Scan(&s.lastID)
 	if err == nil {
 		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
 	}
 	if err != nil {
-		return errors.Join(err, conn.Close(), s.readers.Close())
+		return errors.Join(err, conn.Close(), checkpointer.Close(), s.readers.Close())
 	}
 	s.w.start()
 	return nil

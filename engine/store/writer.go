@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,17 +43,24 @@ type writer struct {
 	// frames since the last checkpoint, estimated by commits.
 	commits    int
 	checkpoint time.Time
-	dones      sync.Pool
+	// checkpointer is the connection that moves the WAL into the file.
+	checkpointer *sqlite3.SQLiteConn
+	wal          string
+	moves, moved chan struct{}
+	dones        sync.Pool
 }
 
-func newWriter(conn *sqlite3.SQLiteConn, o Options) *writer {
-	w := &writer{conn: conn, fault: o.Fault, queue: make(chan *command, o.MaxQueued), broken: make(chan struct{}), stop: make(chan struct{}),
+func newWriter(conn, checkpointer *sqlite3.SQLiteConn, wal string, o Options) *writer {
+	w := &writer{conn: conn, checkpointer: checkpointer, wal: wal, moves: make(chan struct{}, 1), moved: make(chan struct{}), fault: o.Fault, queue: make(chan *command, o.MaxQueued), broken: make(chan struct{}), stop: make(chan struct{}),
 		ended: make(chan struct{}), stmts: map[string]*sqlite3.SQLiteStmt{}, checkpoint: time.Now()}
 	w.dones.New = func() any { return &command{done: make(chan error, 1)} }
 	return w
 }
 
-func (w *writer) start() { go w.run() }
+func (w *writer) start() {
+	go w.run()
+	go w.checkpoints()
+}
 
 // do queues a transaction and waits for its commit. With block it waits for
 // room, else a full queue is ErrBusy.
@@ -131,7 +140,17 @@ func (w *writer) run() {
 	}
 }
 
+// gather takes what is waiting. It first lets the callers that are just about
+// to queue get there: a commit costs the same for one write as for fifty.
 func (w *writer) gather(batch []*command) []*command {
+	for quiet, before := 0, 0; quiet < 2 && len(w.queue) < maxBatch; {
+		runtime.Gosched()
+		if now := len(w.queue); now > before {
+			quiet, before = 0, now
+		} else {
+			quiet++
+		}
+	}
 	for len(batch) < maxBatch {
 		select {
 		case c := <-w.queue:
@@ -233,17 +252,40 @@ func (w *writer) faulty() error {
 	return w.fault(w.writes)
 }
 
-// maybeCheckpoint moves the WAL into the file when some thousand writes are in
-// it, or a minute has passed. PASSIVE never waits for readers.
+// maybeCheckpoint asks for a checkpoint when some thousand writes are in the
+// WAL, or a minute has passed. It is made beside the commits; only a WAL that
+// has outgrown maxWAL is emptied here, since that needs the writers to stand.
 func (w *writer) maybeCheckpoint() {
 	if w.commits < 2000 && (w.commits == 0 || time.Since(w.checkpoint) < time.Minute) || w.err() != nil {
 		return
 	}
 	w.commits, w.checkpoint = 0, time.Now()
-	if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
-		// A checkpoint that fails loses nothing; its error returns with the next
-		// commit if it matters.
-		_ = w.judge(err)
+	if info, err := os.Stat(w.wal); err == nil && info.Size() > maxWAL {
+		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+			// A checkpoint that fails loses nothing; its error returns with the next
+			// commit if it matters.
+			_ = w.judge(err)
+		}
+		return
+	}
+	select {
+	case w.moves <- struct{}{}:
+	default:
+	}
+}
+
+// maxWAL is the size in bytes from which the WAL is emptied at the cost of a
+// pause of some milliseconds.
+const maxWAL = 64 << 20
+
+// checkpoints moves the WAL into the file on a connection of its own. PASSIVE
+// waits for nobody and nobody waits for it.
+func (w *writer) checkpoints() {
+	defer close(w.moved)
+	for range w.moves {
+		if _, err := queryText(w.checkpointer, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+			_ = w.judge(err)
+		}
 	}
 }
 
@@ -257,9 +299,12 @@ func (w *writer) close() error {
 	}
 	close(w.stop)
 	<-w.ended
-	var err error
+	close(w.moves)
+	<-w.moved
+	err := w.checkpointer.Close()
 	if w.err() == nil {
-		_, err = queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
+		_, cerr := queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
+		err = errors.Join(err, cerr)
 	}
 	for _, s := range w.stmts {
 		err = errors.Join(err, s.Close())
