@@ -18,8 +18,18 @@ type (
 	RunID   int64
 )
 
-func (id EventID) String() string { return fmt.Sprintf("evt_%016x", int64(id)) }
-func (id RunID) String() string   { return fmt.Sprintf("run_%016x", int64(id)) }
+func (id EventID) String() string { return idText("evt_", int64(id)) }
+func (id RunID) String() string   { return idText("run_", int64(id)) }
+
+func idText(prefix string, n int64) string {
+	var b [20]byte
+	copy(b[:], prefix)
+	for i := 19; i > 3; i-- {
+		b[i] = "0123456789abcdef"[n&15]
+		n >>= 4
+	}
+	return string(b[:])
+}
 
 // ParseEventID and ParseRunID read the texts back.
 func ParseEventID(s string) (EventID, error) {

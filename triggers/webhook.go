@@ -198,13 +198,18 @@ func (h *Hooks) refuse(r *route, req *http.Request, ip netip.Addr, body []byte, 
 		Path: req.URL.Path, Headers: r.keepHeaders(req.Header), Body: body, Size: size})
 }
 
+var (
+	typeJSON = []string{"application/json"}
+	noSniff  = []string{"nosniff"}
+	noPage   = []string{"default-src 'none'; sandbox"}
+)
+
 // answer writes one of the fixed answers of design.md section 5. The
 // Content-Security-Policy keeps a browser from making a page of it.
 func answer(w http.ResponseWriter, status int, body map[string]string) {
+	// The names are canonical and the values shared: this runs for every delivery.
 	hd := w.Header()
-	hd.Set("Content-Type", "application/json")
-	hd.Set("X-Content-Type-Options", "nosniff")
-	hd.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	hd["Content-Type"], hd["X-Content-Type-Options"], hd["Content-Security-Policy"] = typeJSON, noSniff, noPage
 	b := make([]byte, 0, 128)
 	for _, k := range []string{"status", "event", "error"} {
 		if v, ok := body[k]; ok {
@@ -214,7 +219,7 @@ func answer(w http.ResponseWriter, status int, body map[string]string) {
 	}
 	b = append(b, "}\n"...)
 	b[0] = '{'
-	hd.Set("Content-Length", strconv.Itoa(len(b)))
+	hd["Content-Length"] = []string{strconv.Itoa(len(b))}
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // the sender is gone if this fails
 }
