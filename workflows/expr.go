@@ -37,6 +37,8 @@ type Expr struct {
 	paths []exprPath
 	// secrets tells that it names a secret.
 	secrets bool
+	// quick are the paths of an expression that is nothing else.
+	quick [][]string
 }
 
 // exprPath is a chain of constant names such as event.data.amount.
@@ -118,6 +120,11 @@ func (m *meter) charge(n int) {
 // Eval runs the expression. The result is plain data (see Normalize), or a
 // time.Time. Errors are of type *EvalError.
 func (e *Expr) Eval(env *Env) (any, error) {
+	if e.quick != nil {
+		if v, ok := e.quickEval(env.Names); ok {
+			return e.plain(v)
+		}
+	}
 	m := meters.Get().(*meter)
 	for k, v := range env.Names {
 		m.names[k] = v
@@ -132,6 +139,11 @@ func (e *Expr) Eval(env *Env) (any, error) {
 	if err != nil {
 		return nil, e.runtimeError(err)
 	}
+	return e.plain(v)
+}
+
+// plain makes a result data; times stay times.
+func (e *Expr) plain(v any) (any, error) {
 	if t, ok := v.(time.Time); ok {
 		return t, nil
 	}
@@ -298,5 +310,5 @@ func CompileExpr(text string, names ...string) (*Expr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling %s: %w", clip(text, 80), err)
 	}
-	return &Expr{Text: text, prog: prog}, nil
+	return &Expr{Text: text, prog: prog, quick: quickPaths(text)}, nil
 }

@@ -102,7 +102,7 @@ func (e *Expr) check(sc *scope, want reflect.Kind) {
 		e.typeError(err, false)
 		return
 	}
-	e.paths = lint.paths()
+	e.paths, e.quick = lint.paths(), quickPaths(e.Text)
 }
 
 func rootsOf(m types.Map) []string {

@@ -47,6 +47,7 @@ type writer struct {
 	checkpointer *sqlite3.SQLiteConn
 	wal          string
 	moves, moved chan struct{}
+	caughtUp     atomic.Bool
 	dones        sync.Pool
 }
 
@@ -252,30 +253,37 @@ func (w *writer) faulty() error {
 	return w.fault(w.writes)
 }
 
-// maybeCheckpoint asks for a checkpoint when some thousand writes are in the
-// WAL, or a minute has passed. It is made beside the commits; only a WAL that
-// has outgrown maxWAL is emptied here, since that needs the writers to stand.
+// maybeCheckpoint keeps the WAL short, so that commits overwrite it in place: a
+// file that grows costs its file system a journal entry more at each sync. The
+// bulk is moved beside the commits; the few frames that came meanwhile are moved
+// here, after which SQLite begins the WAL anew.
 func (w *writer) maybeCheckpoint() {
-	if w.commits < 2000 && (w.commits == 0 || time.Since(w.checkpoint) < time.Minute) || w.err() != nil {
+	if w.err() != nil {
 		return
 	}
-	w.commits, w.checkpoint = 0, time.Now()
-	if info, err := os.Stat(w.wal); err == nil && info.Size() > maxWAL {
-		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+	if w.caughtUp.CompareAndSwap(true, false) {
+		mode := "PASSIVE"
+		if info, err := os.Stat(w.wal); err == nil && info.Size() > maxWAL {
+			mode = "TRUNCATE" // readers held it open for long
+		}
+		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint("+mode+")"); err != nil {
 			// A checkpoint that fails loses nothing; its error returns with the next
 			// commit if it matters.
 			_ = w.judge(err)
 		}
 		return
 	}
+	if w.commits < 2000 && (w.commits == 0 || time.Since(w.checkpoint) < time.Minute) {
+		return
+	}
+	w.commits, w.checkpoint = 0, time.Now()
 	select {
 	case w.moves <- struct{}{}:
 	default:
 	}
 }
 
-// maxWAL is the size in bytes from which the WAL is emptied at the cost of a
-// pause of some milliseconds.
+// maxWAL is the size in bytes from which the WAL is cut off at a checkpoint.
 const maxWAL = 64 << 20
 
 // checkpoints moves the WAL into the file on a connection of its own. PASSIVE
@@ -286,6 +294,7 @@ func (w *writer) checkpoints() {
 		if _, err := queryText(w.checkpointer, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
 			_ = w.judge(err)
 		}
+		w.caughtUp.Store(true)
 	}
 }
 
