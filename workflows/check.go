@@ -31,6 +31,7 @@ func (c *checker) workflow(w *Workflow) {
 	for _, v := range w.Vars {
 		own := body.in("vars")
 		own.drop("steps", "run")
+		own.laterVars = laterVars(w.Vars, body)
 		v.Value.check(own)
 		body.addVar(v.Name, v.pos, w.src)
 	}
@@ -49,6 +50,17 @@ func (c *checker) workflow(w *Workflow) {
 	}
 	c.secretList(w)
 	w.SecretNames()
+}
+
+func laterVars(all []Var, sc *scope) map[string]int {
+	set, _ := sc.names["vars"].(types.Map)
+	out := map[string]int{}
+	for _, v := range all {
+		if set[v.Name] == nil {
+			out[v.Name] = v.pos.Line
+		}
+	}
+	return out
 }
 
 // baseScope is what every expression of a workflow may see.
@@ -244,7 +256,7 @@ func (c *checker) trigger(t *Trigger) {
 	for _, s := range t.Schedules {
 		if s.Cron != "" && c.catalog.CheckCron != nil {
 			if err := c.catalog.CheckCron(s.Cron); err != nil {
-				t.src.add(t.Pos, "bad-cron", err.Error(), "minute hour day month weekday, such as 0 7 * * 1-5")
+				t.src.add(s.cronPos, "bad-cron", err.Error(), "minute hour day month weekday, such as 0 7 * * 1-5")
 			}
 		}
 		t.src.add(t.Pos, "not-yet", "schedule: is part of the language, but this version cannot run it yet", "")
@@ -256,11 +268,11 @@ func (c *checker) trigger(t *Trigger) {
 	if w.Provider != "" {
 		preset := c.catalog.Presets[w.Provider]
 		if preset == nil {
-			t.src.add(w.pos, "unknown-provider", fmt.Sprintf("no provider %q", w.Provider), suggest(w.Provider, sortedStrings(c.catalog.Presets)))
+			t.src.add(w.providerPos, "unknown-provider", fmt.Sprintf("no provider %q", w.Provider), suggest(w.Provider, sortedStrings(c.catalog.Presets)))
 		} else if w.Variant != "" && preset.variant(w.Variant) == nil {
 			t.src.add(w.pos, "unknown-provider", fmt.Sprintf("provider %s has no variant %q", w.Provider, w.Variant), "")
 		}
-		c.eventNames(t.src, w.pos, w, w.Events)
+		c.eventNames(t.src, w.eventsPos, w, w.Events)
 	}
 	for _, reserved := range []string{"/api", "/console", "/healthz", "/readyz", "/metrics"} {
 		if w.Path == reserved || strings.HasPrefix(w.Path, reserved+"/") {

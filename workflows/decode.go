@@ -2,7 +2,9 @@ package workflows
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"regexp"
 	"strconv"
@@ -56,14 +58,17 @@ func (d *decoder) parse() *yaml.Node {
 	}
 	dec := yaml.NewDecoder(strings.NewReader(string(d.text)))
 	var doc, second yaml.Node
-	if err := dec.Decode(&doc); err != nil {
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		d.add(Pos{}, "file", "the file holds only comments", "hookloom init writes a starter project")
+		return nil
+	} else if err != nil {
 		d.syntax(err)
 		return nil
 	}
 	if err := dec.Decode(&second); err == nil {
 		d.add(Pos{second.Line, 1, 3}, "second-document", "a second document begins here", "one file holds one document: remove ---, or use two files")
 		return nil
-	} else if err.Error() != "EOF" {
+	} else if !errors.Is(err, io.EOF) {
 		d.syntax(err)
 		return nil
 	}
@@ -110,6 +115,10 @@ func (d *decoder) syntax(err error) {
 			}
 		}
 	}
+	if p, ok := d.oddIndent(); ok {
+		d.add(p, "yaml", "this line is indented like no line above it", "give it the indentation of its neighbours")
+		return
+	}
 	line := min(max(at, 1), len(d.lines))
 	for line > 1 && strings.TrimSpace(d.line(line)) == "" {
 		line--
@@ -117,6 +126,36 @@ func (d *decoder) syntax(err error) {
 	l := d.line(line)
 	indent := len(l) - len(strings.TrimLeft(l, " \t"))
 	d.add(Pos{line, indent + 1, max(1, len(strings.TrimSpace(l)))}, "yaml", "this is not YAML: "+text, "look at the indentation here and on the line above")
+}
+
+// oddIndent finds the first line that goes back to an indentation which none of
+// the lines around it began with.
+func (d *decoder) oddIndent() (Pos, bool) {
+	open := []int{0}
+	for i := range d.lines {
+		l := d.line(i + 1)
+		body := strings.TrimLeft(l, " ")
+		if body == "" || body[0] == '#' {
+			continue
+		}
+		indent := len(l) - len(body)
+		for len(open) > 1 && open[len(open)-1] > indent {
+			open = open[:len(open)-1]
+			if open[len(open)-1] < indent {
+				return Pos{i + 1, indent + 1, utf8.RuneCountInString(body)}, true
+			}
+		}
+		if indent > open[len(open)-1] {
+			open = append(open, indent)
+		}
+		for strings.HasPrefix(body, "- ") {
+			rest := strings.TrimLeft(body[2:], " ")
+			indent += len(body) - len(rest)
+			body = rest
+			open = append(open, indent)
+		}
+	}
+	return Pos{}, false
 }
 
 // rescan looks for the usual causes near line at, then everywhere.
@@ -229,6 +268,8 @@ func (x *expander) expand(n *yaml.Node, depth int, open []*yaml.Node) *yaml.Node
 		hint := "remove the tag"
 		if t := strings.TrimPrefix(n.Tag, "!"); n.Kind == yaml.ScalarNode && namePattern.MatchString(strings.ToLower(t)) {
 			hint = fmt.Sprintf("for a condition write not %s; else put it in quotes", t)
+		} else if strings.ContainsAny(t, ".") {
+			hint = "for a condition write not " + t
 		}
 		return x.fail(n, "tag", fmt.Sprintf("%s is a YAML tag, which has no meaning here", n.Tag), hint)
 	}
@@ -315,6 +356,8 @@ type objectNode struct {
 	node  *yaml.Node
 	keys  map[string]*yaml.Node
 	vals  map[string]*yaml.Node
+	// unknown tells that a key was misspelt, so that what it meant is not missed too.
+	unknown bool
 }
 
 // object checks a mapping against the shape named ref. It returns nil, with a
@@ -333,6 +376,7 @@ func (d *decoder) object(n *yaml.Node, ref string) *objectNode {
 		f := s.field(k.Value)
 		if f == nil {
 			d.unknownKey(k, s)
+			o.unknown = true
 			return
 		}
 		o.keys[k.Value] = k

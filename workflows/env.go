@@ -54,6 +54,18 @@ func sampleType(v any) types.Type {
 	return types.Any
 }
 
+// sampleFields lists every field name of a sample, for suggestions.
+func sampleFields(t types.Type, out []string) []string {
+	if m, ok := t.(types.Map); ok {
+		for k, e := range m {
+			if k != types.Extra {
+				out = sampleFields(e, append(out, k))
+			}
+		}
+	}
+	return out
+}
+
 func inputType(t string) types.Type {
 	switch t {
 	case "string", "date":

@@ -23,6 +23,8 @@ type scope struct {
 	names types.Map
 	// steps says why a step's id cannot be read here, for ids outside of names.
 	hiddenSteps map[string]string
+	// laterVars are vars that are set further down, with their lines.
+	laterVars map[string]int
 	// maybe are steps whose output is nil when they were skipped.
 	maybe map[string]bool
 	// sampled is names with event.data typed by a sample; nil without one.
@@ -87,19 +89,19 @@ func (e *Expr) check(sc *scope, want reflect.Kind) {
 	}
 	prog, err := compileStrict(e.Text, sc.names)
 	if err != nil {
-		e.typeError(err, false)
+		e.typeError(err, false, nil)
 		return
 	}
 	if sc.sampled != nil {
 		if _, err := compileStrict(e.Text, sc.sampled); err != nil {
-			e.typeError(err, true)
+			e.typeError(err, true, sc.sampled)
 		}
 	}
 	if want == reflect.Bool && !e.booleanResult(prog.Node()) {
 		return
 	}
 	if e.prog, err = compileLoose(e.Text, rootsOf(sc.names)); err != nil {
-		e.typeError(err, false)
+		e.typeError(err, false, nil)
 		return
 	}
 	e.paths, e.quick = lint.paths(), quickPaths(e.Text)
@@ -185,6 +187,9 @@ func (e *Expr) syntaxError(err error) {
 	if m := unexpectedToken.FindStringSubmatch(problem); m != nil {
 		tok := strings.Trim(m[2], `"`)
 		problem = fmt.Sprintf("%s is not expected here", tok)
+		if word, foreign := githubWords[tok]; foreign {
+			problem, hint, code = fmt.Sprintf("there is no function %s", tok), word, "unknown-function"
+		}
 		switch {
 		case m[1] == "EOF":
 			problem, from, to = "the expression ends too early", max(total-1, 0), total
@@ -271,7 +276,7 @@ func typeWord(t string) string {
 }
 
 // typeError rewords what expr's checker says.
-func (e *Expr) typeError(err error, warning bool) {
+func (e *Expr) typeError(err error, warning bool, sample types.Map) {
 	var at *file.Error
 	if !errors.As(err, &at) {
 		e.report("bad-expression", warning, 0, 1, err.Error(), "")
@@ -289,7 +294,7 @@ func (e *Expr) typeError(err error, warning bool) {
 	case m != nil:
 		code, problem = "type-mismatch", fmt.Sprintf("%s does not fit %s", m[1], typeWord(m[2]))
 	case strings.HasPrefix(problem, "unknown field "):
-		code, hint = "unknown-field", e.fieldHint(strings.TrimPrefix(problem, "unknown field "), at)
+		code, hint = "unknown-field", e.fieldHint(strings.TrimPrefix(problem, "unknown field "), sample)
 	case strings.Contains(problem, "matches") && strings.Contains(problem, "regexp"), strings.Contains(problem, "error parsing regexp"):
 		code = "bad-regexp"
 	case strings.HasPrefix(problem, "unknown name "):
@@ -314,7 +319,10 @@ func typeNames(s string) string {
 }
 
 // fieldHint guesses the field that was meant, from all names of the envelope.
-func (e *Expr) fieldHint(field string, at *file.Error) string {
+func (e *Expr) fieldHint(field string, sample types.Map) string {
+	if s := suggest(field, sampleFields(sample["event"], nil)); s != "" {
+		return s
+	}
 	return suggest(field, append(append([]string{}, eventFields...), "output", "status", "error", "attempts", "message", "code", "step", "retryable",
 		"details", "id", "url", "attempt", "started_at", "finished_at", "workflow", "test"))
 }
@@ -496,6 +504,10 @@ func (l *linter) known(id *ast.IdentifierNode, key string, at ast.Node) bool {
 	}
 	if why := l.sc.hiddenSteps[key]; why != "" && id.Value == "steps" {
 		l.fail("step-not-visible", at, len([]rune(key)), fmt.Sprintf("step %q cannot be read here", key), why)
+		return false
+	}
+	if line := l.sc.laterVars[key]; line > 0 && id.Value == "vars" {
+		l.fail("unknown-var", at, len([]rune(key)), fmt.Sprintf("vars.%s is used before it is set (line %d)", key, line), "vars are computed in the order of the file")
 		return false
 	}
 	what := map[string]string{"steps": "no step has the id", "vars": "no var is named", "inputs": "no input is named"}[id.Value]

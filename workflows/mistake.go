@@ -162,6 +162,14 @@ func DidYouMean(word string, candidates []string) string {
 			best, bestDistance = c, d
 		}
 	}
+	if best == "" {
+		// "dealid" for "id": the word with something put before or after it.
+		for _, c := range candidates {
+			if len(c) >= 2 && len(c) > len(best) && (strings.HasSuffix(plain(word), plain(c)) || strings.HasPrefix(plain(word), plain(c)+"_")) {
+				best = c
+			}
+		}
+	}
 	return best
 }
 

@@ -100,6 +100,9 @@ func (b *builder) body(o *objectNode) string {
 	case 1:
 		return have[0]
 	case 0:
+		if o.unknown {
+			return ""
+		}
 		b.add(o.pos(), "no-body", "a step needs exactly one of "+strings.Join(bodies, ", "), "what should it do?")
 	default:
 		b.add(o.keyAt(have[1]), "two-bodies", fmt.Sprintf("a step needs exactly one body; this one has %s", strings.Join(have, " and ")), "make two steps")

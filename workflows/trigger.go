@@ -63,6 +63,8 @@ type Webhook struct {
 	Respond *Respond
 	pos     Pos
 	pathPos Pos
+	// providerPos and eventsPos are where those values stand.
+	providerPos, eventsPos Pos
 }
 
 // Respond is how the sender is answered.
@@ -151,6 +153,7 @@ type Schedule struct {
 	InletCommon
 	ID, Cron, Timezone, Missed string
 	Every, Jitter              time.Duration
+	cronPos                    Pos
 }
 
 // trigger reads the inlets of a trigger from a map with webhook, poll, schedule.
@@ -193,7 +196,7 @@ func (d *decoder) common(o *objectNode) InletCommon {
 func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	w := &Webhook{InletCommon: d.common(o), Provider: o.text("provider", ""), Variant: o.text("variant", ""), CallbackURL: o.text("callback_url", ""),
 		Params: d.value(o.vals["params"]), Events: o.texts("events"), Path: o.text("path", "/hooks/"+name), Methods: o.texts("method"),
-		MaxBody: o.size("max_body", DefaultMaxBody), pos: o.pos(), pathPos: o.at("path")}
+		MaxBody: o.size("max_body", DefaultMaxBody), pos: o.pos(), pathPos: o.at("path"), providerPos: o.at("provider"), eventsPos: o.at("events")}
 	if v := o.vals["secret"]; v != nil {
 		w.Secrets = d.secretValues(v)
 	}
@@ -477,7 +480,7 @@ func (d *decoder) poll(o *objectNode) *Poll {
 
 func (d *decoder) schedule(o *objectNode) *Schedule {
 	s := &Schedule{InletCommon: d.common(o), ID: o.text("id", ""), Cron: o.text("cron", ""), Every: o.duration("every", 0), Timezone: o.text("timezone", ""),
-		Missed: o.text("missed", "skip"), Jitter: o.duration("jitter", 0)}
+		Missed: o.text("missed", "skip"), Jitter: o.duration("jitter", 0), cronPos: o.at("cron")}
 	if o.has("every") == o.has("cron") {
 		d.add(o.pos(), "exclusive-keys", "a schedule needs every or cron, not both", "")
 	}

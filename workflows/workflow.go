@@ -216,6 +216,7 @@ func (b *builder) on(n *yaml.Node) {
 	switch n.Kind {
 	case yaml.ScalarNode:
 		b.startWord(n)
+		return
 	case yaml.SequenceNode:
 		for _, c := range n.Content {
 			if b.scalar(c, "on") {

@@ -1,0 +1,91 @@
+package workflows_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows"
+	"golang.org/x/tools/txtar"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func catalog(t testing.TB) workflows.Catalog {
+	t.Helper()
+	presets, err := triggers.Presets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs, err := actions.Catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron}
+}
+
+// project writes the files of a case into a folder.
+func project(t testing.TB, a *txtar.Archive) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range a.Files {
+		if f.Name == "want" {
+			continue
+		}
+		name := filepath.Join(dir, f.Name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, f.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestEachMistakeIsAnsweredWithPlaceAndFix runs one golden file for each kind of
+// mistake: the files of a project, and what validate prints of them.
+func TestEachMistakeIsAnsweredWithPlaceAndFix(t *testing.T) {
+	files, err := filepath.Glob("testdata/mistakes/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := map[string]bool{}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			a, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, mistakes := workflows.Load(project(t, a), catalog(t), func(s string) bool { return s != "NOT_SET" })
+			var got strings.Builder
+			for _, m := range mistakes {
+				codes[m.Code] = true
+				got.WriteString(m.String())
+				if m.Line < 1 || m.Column < 1 {
+					t.Errorf("no place: %+v", m)
+				}
+			}
+			want := &a.Files[len(a.Files)-1]
+			if *update {
+				want.Data = []byte(got.String())
+				if err := os.WriteFile(file, txtar.Format(a), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got.Len() == 0 {
+				t.Error("the mistake was not seen")
+			}
+			if got.String() != string(want.Data) {
+				t.Errorf("got\n%s\nwant\n%s", got.String(), want.Data)
+			}
+		})
+	}
+	if len(codes) < 45 {
+		t.Errorf("only %d kinds of mistakes are covered", len(codes))
+	}
+}
