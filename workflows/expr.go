@@ -90,6 +90,7 @@ var meters = sync.Pool{New: func() any {
 	m.names["__tick"] = func(...any) any { return m.tick() }
 	m.names["__add"] = func(a ...any) any { return m.add(a[0], a[1]) }
 	m.names["__div"] = func(a ...any) any { return divide(a[0], a[1]) }
+	m.names["__slice"] = func(a ...any) any { return m.slice(a[0], a[1], a[2]) }
 	m.names["__match"] = func(a ...any) any { return m.matches(a[0], a[1]) }
 	for _, f := range functions {
 		run := f.run
@@ -256,6 +257,15 @@ func (guard) Visit(node *ast.Node) {
 			return
 		}
 		n.Node = &ast.SequenceNode{Nodes: []ast.Node{call("__tick"), n.Node}}
+	case *ast.SliceNode:
+		from, to := n.From, n.To
+		if from == nil {
+			from = &ast.NilNode{}
+		}
+		if to == nil {
+			to = &ast.NilNode{}
+		}
+		ast.Patch(node, call("__slice", n.Node, from, to))
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "+":
@@ -285,7 +295,7 @@ func isCall(n ast.Node, name string) bool {
 // payload brings, or expr's typed instructions fail on it (language.md 2.3).
 func looseEnv(names []string) types.Map {
 	fn := types.TypeOf(func(...any) any { return nil })
-	env := types.Map{"__tick": fn, "__add": fn, "__div": fn, "__match": fn}
+	env := types.Map{"__tick": fn, "__add": fn, "__div": fn, "__slice": fn, "__match": fn}
 	for _, f := range functions {
 		env[f.name] = fn
 	}

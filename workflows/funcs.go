@@ -459,3 +459,50 @@ func sortedWords(s []string) []string {
 	sort.Strings(out)
 	return out
 }
+
+// FunctionExamples gives an expression for each of our functions that must be
+// true, for help texts and tests.
+func FunctionExamples() map[string]string {
+	out := map[string]string{}
+	for _, f := range functions {
+		out[f.name] = f.example
+	}
+	return out
+}
+
+// slice is x[from:to] by letters for texts; expr's own cuts bytes, and so
+// letters in half.
+func (m *meter) slice(v, from, to any) any {
+	text, isText := v.(string)
+	var runes []rune
+	var list []any
+	length := 0
+	if isText {
+		m.charge(4 * len(text))
+		runes = []rune(text)
+		length = len(runes)
+	} else {
+		list = listArg("[:]", []any{v}, 0)
+		length = len(list)
+	}
+	bound := func(b any, def int) int {
+		n, ok := b.(int)
+		if b == nil {
+			n = def
+		} else if !ok {
+			panic(fmt.Errorf("[:] needs whole numbers, got %s", describe(b)))
+		}
+		if n < 0 {
+			n += length
+		}
+		return max(0, min(n, length))
+	}
+	i, j := bound(from, 0), bound(to, length)
+	if i > j {
+		i = j
+	}
+	if isText {
+		return string(runes[i:j])
+	}
+	return list[i:j]
+}
