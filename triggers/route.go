@@ -97,20 +97,29 @@ func (r *route) wanted() {
 			r.want.WantPath(p)
 		}
 	}
-	for rest := r.variant.SignedContent; ; {
-		_, after, found := strings.Cut(rest, "{json:")
-		path, tail, closed := strings.Cut(after, "}")
-		if !found || !closed {
-			break
-		}
-		path, _, _ = strings.Cut(path, "|")
-		r.want.WantPath(path)
-		rest = tail
-	}
+	r.wantTemplate(r.variant.SignedContent)
 	for _, h := range r.variant.Handshakes {
 		for p := range h.Detect.JSON {
 			r.want.WantPath(p)
 		}
+		r.wantTemplate(h.Body)
+		for _, v := range h.Headers {
+			r.wantTemplate(v)
+		}
+	}
+}
+
+// wantTemplate wants what {json:path} in a template reads.
+func (r *route) wantTemplate(rest string) {
+	for {
+		_, after, found := strings.Cut(rest, "{json:")
+		path, tail, closed := strings.Cut(after, "}")
+		if !found || !closed {
+			return
+		}
+		path, _, _ = strings.Cut(path, "|")
+		r.want.WantPath(path)
+		rest = tail
 	}
 }
 

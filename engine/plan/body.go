@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -52,7 +53,7 @@ func (p *planner) branch(s *workflows.Step, path string) outcome {
 	}
 	for _, c := range s.Cases {
 		if c.Value == choice.Output {
-			return p.inside(s, path, c.Steps, path+"/"+c.Value)
+			return p.inside(s, path, c.Steps, path+"/"+strings.ReplaceAll(c.Value, "/", "%2F"))
 		}
 	}
 	return p.inside(s, path, s.Default, path+"/default")

@@ -1,0 +1,274 @@
+package plan_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+	"pgregory.net/rapid"
+)
+
+// acts is the one action of these workflows; it is only ever planned.
+var acts = map[string]*workflows.ActionSpec{"test/act": {Name: "test/act", Leaves: true, Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}, {Name: "url", Type: "string", Fill: workflows.FillURL}}}}
+
+func flow(t testing.TB, text string) *workflows.Workflow {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "workflows"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "workflows", "w.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: acts}, nil)
+	if mistakes.Errors() > 0 {
+		t.Fatalf("%s\n%s", mistakes, text)
+	}
+	return p.Workflows["w"]
+}
+
+func state(w *workflows.Workflow, data map[string]any) *plan.State {
+	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	return &plan.State{Workflow: w, Event: map[string]any{"data": data, "type": "t", "key": "k", "id": "evt_1"}, Run: map[string]any{"id": "run_1"}, RunID: "run_1", StartedAt: at, Now: at}
+}
+
+// carry makes every due attempt with do until the run ends.
+func carry(t testing.TB, st *plan.State, do func(d plan.Due) *plan.Error) *plan.End {
+	t.Helper()
+	for range 1000 {
+		d := plan.Next(st)
+		if d.End != nil {
+			return d.End
+		}
+		if len(d.Due) == 0 {
+			t.Fatalf("nothing is due and the run has not ended: %+v", st.Records)
+		}
+		for _, x := range d.Due {
+			if x.NotBefore.After(st.Now) {
+				st.Now = x.NotBefore
+			}
+			r := &plan.Record{Path: x.Path, Attempt: x.Attempt, Action: x.Step.Uses, Status: plan.Succeeded, StartedAt: st.Now, FinishedAt: st.Now, Output: map[string]any{"n": x.With["n"]}}
+			if e := do(x); e != nil {
+				r.Status, r.Error, r.Output = plan.Failed, e, nil
+			}
+			st.AddRecord(r)
+		}
+	}
+	t.Fatal("the run does not end")
+	return nil
+}
+
+func TestRunsEndAsTheLanguageSays(t *testing.T) {
+	fail := map[string]*plan.Error{"bad": {Message: "503", Code: "http_status", Status: 503, Retryable: true}, "gone": {Message: "404", Code: "http_status", Status: 404}}
+	for _, c := range []struct {
+		name, text, status, errorStep string
+		did                           []string
+		output                        any
+	}{
+		{"steps in order", "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n  - {id: b, uses: test/act, with: {n: \"${{ steps.a.output.n + 1 }}\"}}\noutput: ${{ steps.b.output.n }}", "succeeded", "", []string{"a", "b"}, 2},
+		{"if false skips", "on: manual\nsteps:\n  - {id: a, if: event.data.no, uses: test/act}\n  - {id: b, uses: test/act}\noutput: ${{ steps.a.status }}", "succeeded", "", []string{"b"}, "skipped"},
+		{"else", "on: manual\nsteps:\n  - if: event.data.no\n    steps: [{id: a, uses: test/act}]\n    else: [{id: b, uses: test/act}]", "succeeded", "", []string{"0/else/b"}, nil},
+		{"switch by text of the value", "on: manual\nsteps:\n  - switch: 404\n    cases:\n      404: [{id: a, uses: test/act}]\n      b: [{id: b, uses: test/act}]", "succeeded", "", []string{"0/404/a"}, nil},
+		{"switch without a case", "on: manual\nsteps:\n  - switch: \"'x'\"\n    cases: {a: [{id: a, uses: test/act}]}\n    default: [{id: b, uses: test/act}]", "succeeded", "", []string{"0/default/b"}, nil},
+		{"set inside a branch is seen after it", "on: manual\nvars: {v: 1}\nsteps:\n  - switch: \"'a'\"\n    cases: {a: [{set: {v: 2}}]}\noutput: ${{ vars.v }}", "succeeded", "", nil, 2},
+		{"stop", "on: manual\nsteps:\n  - {id: a, uses: test/act}\n  - {if: true, stop: enough}\n  - {id: b, uses: test/act}\noutput: x", "succeeded", "", []string{"a"}, "x"},
+		{"fail runs on_failure", "on: manual\nsteps:\n  - {if: true, fail: \"no ${{ event.type }}\"}\non_failure:\n  - {id: h, uses: test/act, with: {n: \"${{ error.message }}\"}}", "failed", "0", []string{"on_failure/h"}, nil},
+		{"retries, then fails", "on: manual\nsteps:\n  - {id: bad, uses: test/act, retry: 2}", "failed", "bad", []string{"bad", "bad", "bad"}, nil},
+		{"no retry of what cannot help", "on: manual\nsteps:\n  - {id: gone, uses: test/act, retry: 5}", "failed", "gone", []string{"gone"}, nil},
+		{"retry.when decides", "on: manual\nsteps:\n  - {id: gone, uses: test/act, retry: {max: 1, when: error.status == 404}}", "failed", "gone", []string{"gone", "gone"}, nil},
+		{"no retry by default for what is not safe", "on: manual\nsteps:\n  - {id: bad, uses: test/act}", "failed", "bad", []string{"bad"}, nil},
+		{"continue_on_error", "on: manual\nsteps:\n  - {id: bad, uses: test/act, continue_on_error: true}\n  - {id: b, uses: test/act}\noutput: ${{ steps.bad.error.status }}", "succeeded", "", []string{"bad", "b"}, 503},
+		{"a step's on_failure, and the failure still counts", "on: manual\nsteps:\n  - id: bad\n    uses: test/act\n    on_failure: [{id: h, uses: test/act, with: {n: \"${{ error.status }}\"}}]\n  - {id: b, uses: test/act}", "failed", "bad", []string{"bad", "bad/on_failure/h"}, nil},
+		{"a failing handler stands beside the failure", "on: manual\nsteps:\n  - {id: gone, uses: test/act}\non_failure:\n  - {id: bad, uses: test/act}", "failed", "gone", []string{"gone", "on_failure/bad"}, nil},
+		{"a group forgives", "on: manual\nsteps:\n  - steps: [{id: bad, uses: test/act}]\n    continue_on_error: true\n  - {id: b, uses: test/act}", "succeeded", "", []string{"0/bad", "b"}, nil},
+		{"nil in a URL is an error", "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {url: \"https://x/${{ event.data.missing }}\"}}", "failed", "a", nil, nil},
+		{"an error in if is a failure", "on: manual\nsteps:\n  - {id: a, if: event.data.x.y == 1, uses: test/act}", "failed", "a", nil, nil},
+		{"a broken var fails the run", "on: manual\nvars: {v: \"${{ event.data.x.y }}\"}\nsteps:\n  - {id: a, uses: test/act}", "failed", "vars.v", nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var did []string
+			end := carry(t, state(flow(t, c.text), map[string]any{"no": false}), func(d plan.Due) *plan.Error {
+				did = append(did, d.Path)
+				return fail[d.Path[strings.LastIndex(d.Path, "/")+1:]]
+			})
+			step := ""
+			if end.Error != nil {
+				step = end.Error.Step
+			}
+			if end.Status != c.status || step != c.errorStep || !reflect.DeepEqual(did, c.did) || !reflect.DeepEqual(end.Output, c.output) {
+				t.Errorf("ended %s at %q with %v after %v (%+v)", end.Status, step, end.Output, did, end.Error)
+			}
+		})
+	}
+}
+
+func TestPausesFollowTheFormulaAndSpread(t *testing.T) {
+	r := workflows.DefaultRetry()
+	r.Jitter = false
+	want := []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}
+	for i, w := range want {
+		if got := plan.Pause(r, i+1, "x"); got != w*time.Second {
+			t.Errorf("pause %d is %v, want %vs", i+1, got, int(w))
+		}
+	}
+	r.Jitter = true
+	low, high := 0, 0
+	for i := range 1000 {
+		p := plan.Pause(r, 4, fmt.Sprintf("run_%d/a/4", i))
+		if p < 4*time.Second || p > 8*time.Second {
+			t.Fatalf("pause of 8s with jitter is %v", p)
+		}
+		if p < 6*time.Second {
+			low++
+		} else {
+			high++
+		}
+		if p != plan.Pause(r, 4, fmt.Sprintf("run_%d/a/4", i)) {
+			t.Fatal("the same attempt got two pauses")
+		}
+	}
+	if low < 400 || high < 400 {
+		t.Errorf("pauses do not spread: %d below the middle, %d above", low, high)
+	}
+}
+
+func TestRetryAfterIsObeyedUpToMaxDelay(t *testing.T) {
+	st := state(flow(t, "on: manual\nsteps:\n  - {id: a, uses: test/act, retry: {max: 1, max_delay: 20s}}"), nil)
+	for _, c := range []struct{ after, want time.Duration }{{15 * time.Second, 15 * time.Second}, {time.Hour, 20 * time.Second}} {
+		st.Records = nil
+		st.AddRecord(&plan.Record{Path: "a", Attempt: 1, Status: plan.Failed, StartedAt: st.Now, FinishedAt: st.Now, Error: &plan.Error{Retryable: true, RetryAfter: c.after}})
+		d := plan.Next(st)
+		if len(d.Due) != 1 || d.Due[0].NotBefore.Sub(st.Now) != c.want {
+			t.Errorf("Retry-After %v: %+v", c.after, d)
+		}
+	}
+}
+
+func TestACutAttemptIsSentAgainOrFailsAsTheStepSays(t *testing.T) {
+	for policy, want := range map[string]string{"retry": "again", "fail": "interrupted"} {
+		st := state(flow(t, "on: manual\nsteps:\n  - {id: a, uses: test/act, on_unknown: "+policy+", with: {n: \"${{ uuid() }} ${{ now() }}\"}}"), nil)
+		first := plan.Next(st).Due[0]
+		st.AddRecord(&plan.Record{Path: "a", Attempt: 1, Status: plan.Unknown, StartedAt: st.Now, FinishedAt: st.Now})
+		st.Now = st.Now.Add(time.Hour)
+		d := plan.Next(st)
+		if want == "again" {
+			if len(d.Due) != 1 || d.Due[0].Attempt != 2 || !reflect.DeepEqual(d.Due[0].With, first.With) {
+				t.Errorf("sent again as %+v, first as %+v", d.Due, first.With)
+			}
+		} else if d.End == nil || d.End.Error.Code != want {
+			t.Errorf("on_unknown fail: %+v", d)
+		}
+	}
+}
+
+func TestSecretsAreMaskedInWhatIsShown(t *testing.T) {
+	st := state(flow(t, "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {n: \"Bearer ${{ secrets.TOKEN }}\"}}"), nil)
+	st.Secrets = map[string]any{"TOKEN": "hunter2"}
+	d := plan.Next(st).Due[0]
+	if d.With["n"] != "Bearer hunter2" || d.Shown["n"] != "Bearer ***" {
+		t.Errorf("with %v, shown %v", d.With, d.Shown)
+	}
+}
+
+// TestAnyRunEndsAndNothingIsDoneTwice makes random workflows, outcomes and
+// crashes: every run ends, no finished step is due again, and asking twice gives
+// the same answer.
+func TestAnyRunEndsAndNothingIsDoneTwice(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		n := 0
+		text := "on: manual\nsteps:\n" + randomSteps(r, &n, 1, 0)
+		if rapid.Bool().Draw(r, "handler") {
+			text += "on_failure:\n" + randomSteps(r, &n, 1, 2)
+		}
+		st := state(flow(t, text), map[string]any{"yes": true, "no": false})
+		done := map[string]bool{}
+		for range 400 {
+			d := plan.Next(st)
+			again := plan.Next(st)
+			if !reflect.DeepEqual(paths(d), paths(again)) || (d.End == nil) != (again.End == nil) {
+				r.Fatalf("two answers: %v %+v, %v %+v", paths(d), d.End, paths(again), again.End)
+			}
+			if d.End != nil {
+				return
+			}
+			if len(d.Due) == 0 {
+				r.Fatalf("stuck\n%s", text)
+			}
+			for _, x := range d.Due {
+				if done[x.Path] {
+					r.Fatalf("%s is due again after it succeeded\n%s", x.Path, text)
+				}
+				if x.NotBefore.After(st.Now) {
+					st.Now = x.NotBefore
+				}
+				rec := &plan.Record{Path: x.Path, Attempt: x.Attempt, StartedAt: st.Now, FinishedAt: st.Now}
+				switch rapid.IntRange(0, 3).Draw(r, "outcome") {
+				case 0:
+					rec.Status, rec.Error = plan.Failed, &plan.Error{Message: "x", Retryable: rapid.Bool().Draw(r, "retryable")}
+				case 1:
+					rec.Status = plan.Unknown
+				default:
+					rec.Status, done[x.Path] = plan.Succeeded, true
+				}
+				st.AddRecord(rec)
+			}
+			if rapid.IntRange(0, 4).Draw(r, "restart") == 0 {
+				// A restart: a new state from the records alone.
+				fresh := state(st.Workflow, map[string]any{"yes": true, "no": false})
+				fresh.Now, fresh.Records = st.Now, st.Records
+				st = fresh
+			}
+		}
+		r.Fatalf("the run does not end\n%s", text)
+	})
+}
+
+func paths(d plan.Decision) []string {
+	var out []string
+	for _, x := range d.Due {
+		out = append(out, fmt.Sprintf("%s#%d", x.Path, x.Attempt))
+	}
+	return out
+}
+
+// randomSteps writes a list of steps of every body that needs no waiting.
+func randomSteps(r *rapid.T, n *int, depth, indent int) string {
+	pad := strings.Repeat(" ", indent+2)
+	out := ""
+	for range rapid.IntRange(1, 3).Draw(r, "steps") {
+		*n++
+		mods := ""
+		if rapid.IntRange(0, 3).Draw(r, "if") == 0 {
+			mods += pad + "  if: event.data." + rapid.SampledFrom([]string{"yes", "no", "no.deep"}).Draw(r, "cond") + "\n"
+		}
+		if rapid.IntRange(0, 3).Draw(r, "forgive") == 0 {
+			mods += pad + "  continue_on_error: true\n"
+		}
+		kind := rapid.IntRange(0, 6).Draw(r, "body")
+		if depth >= 3 && kind >= 4 {
+			kind = 0
+		}
+		switch kind {
+		case 0, 1, 2:
+			out += fmt.Sprintf("%s- id: s%d\n%s  uses: test/act\n%s  retry: %d\n%s", pad, *n, pad, pad, rapid.IntRange(0, 3).Draw(r, "retry"), mods)
+			if rapid.IntRange(0, 4).Draw(r, "on_failure") == 0 {
+				out += pad + "  on_failure:\n" + randomSteps(r, n, depth+1, indent+4)
+			}
+		case 3:
+			out += fmt.Sprintf("%s- set: {v%d: \"${{ event.type }}\"}\n", pad, *n)
+		case 4:
+			out += fmt.Sprintf("%s- steps:\n%s%s", pad, randomSteps(r, n, depth+1, indent+4), mods)
+		case 5:
+			out += fmt.Sprintf("%s- switch: event.type\n%s  cases:\n%s    t:\n%s%s    u:\n%s", pad, pad, pad, randomSteps(r, n, depth+1, indent+6), pad, randomSteps(r, n, depth+1, indent+6))
+		case 6:
+			out += fmt.Sprintf("%s- if: event.data.%s\n%s  %s: over\n", pad, rapid.SampledFrom([]string{"yes", "no"}).Draw(r, "ending"), pad, rapid.SampledFrom([]string{"stop", "fail"}).Draw(r, "what"))
+		}
+	}
+	return out
+}
