@@ -1,0 +1,598 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// target stands for the outside: it notes every request by idempotency key.
+type target struct {
+	mu   sync.Mutex
+	seen map[string][]string // key -> bodies
+	do   func(in engine.Input, nth int) (any, error)
+}
+
+func (g *target) Do(ctx context.Context, in engine.Input) (any, error) {
+	g.mu.Lock()
+	body, err := workflows.EncodeJSON(in.With)
+	if err != nil {
+		g.mu.Unlock()
+		return nil, err
+	}
+	g.seen[in.Key] = append(g.seen[in.Key], string(body))
+	n := len(g.seen[in.Key])
+	g.mu.Unlock()
+	if g.do != nil {
+		return g.do(in, n)
+	}
+	return map[string]any{"n": 1}, nil
+}
+
+func (g *target) calls() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for _, b := range g.seen {
+		n += len(b)
+	}
+	return n
+}
+
+var specs = map[string]*workflows.ActionSpec{
+	"test/act": {Name: "test/act", Leaves: true, Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}}},
+	"log":      {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
+}
+
+func project(t testing.TB, flows map[string]string) *workflows.Project {
+	t.Helper()
+	dir := t.TempDir()
+	config := "triggers:\n  hook: {webhook: {auth: none}}\n"
+	write := func(name, text string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("hookloom.yaml", config)
+	for id, text := range flows {
+		write("workflows/"+id+".yaml", text)
+	}
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: specs}, nil)
+	if mistakes.Errors() > 0 {
+		t.Fatal(mistakes)
+	}
+	return p
+}
+
+// world is one database with the target outside of it.
+type world struct {
+	t       testing.TB
+	path    string
+	project *workflows.Project
+	target  *target
+	options engine.Options
+}
+
+func newWorld(t testing.TB, flows map[string]string) *world {
+	return &world{t: t, path: filepath.Join(t.TempDir(), "x.db"), project: project(t, flows), target: &target{seen: map[string][]string{}}}
+}
+
+// start opens the store and runs the engine; stop ends both.
+func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, stop func() error) {
+	w.t.Helper()
+	s, err := store.Open(context.Background(), w.path, store.Options{Fault: fault})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o := w.options
+	o.Store, o.Client, o.Grace = s, &http.Client{}, 200*time.Millisecond
+	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Doers(slog.New(slog.DiscardHandler), func(s string) string { return s })["log"]}
+	o.Secrets = func(string) (string, bool) { return "", false }
+	e = engine.New(o)
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := e.Use(ctx, w.project); err != nil {
+		cancel()
+		return e, s, func() error { return errors.Join(err, s.Close()) }
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	return e, s, func() error {
+		cancel()
+		return errors.Join(<-ended, s.Close())
+	}
+}
+
+func delivery(key, body string) *engine.Delivery {
+	now := time.Now().UTC()
+	return &engine.Delivery{Trigger: "hook", Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(body), Headers: map[string]string{"content-type": "application/json"}, Dedupe: time.Hour}
+}
+
+// settled waits until no run is open and nothing waits to be matched.
+func settled(t testing.TB, s *store.Store, runs int) []engine.RunItem {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for time.Now().Before(deadline) {
+		counts, err := s.History().Counts(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		items, err := s.History().Runs(context.Background(), engine.Query{Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if counts.Open == 0 && counts.Inbox == 0 && len(items) >= runs {
+			return items
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("runs are still open")
+	return nil
+}
+
+const threeSteps = `on: hook
+when: event.data.ok
+steps:
+  - {id: a, uses: test/act, with: {n: "${{ event.key }} ${{ uuid() }} ${{ now() }}"}}
+  - {uses: log, with: {message: between}}
+  - switch: event.type
+    cases: {t: [{id: b, uses: test/act, with: {n: "${{ steps.a.output.n }}"}}]}
+  - {id: c, uses: test/act, retry: {max: 2, delay: 1ms}}
+output: done
+`
+
+var errCrash = errors.New("the power is gone")
+
+// TestACrashAtAnyWriteLosesNothing fails the n-th commit, and all after it, for
+// every n of a scenario; then opens the database again and checks what was
+// promised: acknowledged events have run, finished steps were not repeated, a
+// repeated call carried the same key and the same bytes.
+func TestACrashAtAnyWriteLosesNothing(t *testing.T) {
+	for n := 1; ; n++ {
+		w := newWorld(t, map[string]string{"w": threeSteps, "skips": "on: hook\nwhen: false\nsteps: [{stop: x}]"})
+		w.target.do = func(in engine.Input, nth int) (any, error) {
+			if in.Path == "c" && nth == 1 {
+				return nil, &plan.Error{Message: "busy", Code: "http_status", Status: 503, Retryable: true}
+			}
+			return map[string]any{"n": 1}, nil
+		}
+		crashed := false
+		var mu sync.Mutex
+		e, _, stop := w.start(func(i int) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if i >= n {
+				crashed = true
+				return errCrash
+			}
+			return nil
+		})
+		acked := map[string]bool{}
+		for i := range 4 {
+			key := fmt.Sprint("k", i)
+			if _, err := e.Accept(context.Background(), delivery(key, `{"ok":true}`)); err == nil {
+				acked[key] = true
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		time.Sleep(15 * time.Millisecond)
+		if err := stop(); err != nil && !errors.Is(err, errCrash) && !strings.Contains(err.Error(), "power") {
+			t.Fatalf("n=%d: %v", n, err)
+		}
+		before := w.target.snapshot()
+		_, s, stop2 := w.start(nil)
+		runs := settled(t, s, len(acked))
+		w.check(n, s, runs, acked, before)
+		if err := stop2(); err != nil {
+			t.Fatalf("n=%d: %v", n, err)
+		}
+		mu.Lock()
+		over := !crashed
+		mu.Unlock()
+		if over {
+			if n < 12 {
+				t.Errorf("only %d writes were tried", n)
+			}
+			return
+		}
+	}
+}
+
+func (g *target) snapshot() map[string]int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := map[string]int{}
+	for k, v := range g.seen {
+		out[k] = len(v)
+	}
+	return out
+}
+
+// check holds the invariants after a crash at the n-th write.
+func (w *world) check(n int, s *store.Store, runs []engine.RunItem, acked map[string]bool, before map[string]int) {
+	w.t.Helper()
+	stored := map[string]string{}
+	events, err := s.History().Events(context.Background(), engine.Query{Limit: 1000})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, ev := range events {
+		if stored[ev.Key] != "" {
+			w.t.Errorf("n=%d: %s is there twice", n, ev.Key)
+		}
+		stored[ev.Key] = ev.ID
+	}
+	byEvent := map[string]int{}
+	for _, r := range runs {
+		byEvent[r.Event]++
+		if r.Status != "succeeded" {
+			w.t.Errorf("n=%d: run %s %s: %s", n, r.ID, r.Status, r.Error)
+		}
+		id, err := engine.ParseRunID(r.ID)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		steps, err := s.History().Steps(context.Background(), id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		succeeded := map[string]int{}
+		for _, st := range steps {
+			if st.Status == "succeeded" {
+				succeeded[st.Path]++
+			}
+			if st.FinishedAt == nil {
+				w.t.Errorf("n=%d: %s is still %s", n, st.Path, st.Status)
+			}
+		}
+		for p, k := range succeeded {
+			if k != 1 {
+				w.t.Errorf("n=%d: step %s of %s succeeded %d times", n, p, r.ID, k)
+			}
+		}
+	}
+	for key := range acked {
+		if stored[key] == "" {
+			w.t.Errorf("n=%d: acknowledged %s is lost", n, key)
+		} else if byEvent[stored[key]] != 1 {
+			w.t.Errorf("n=%d: %s has %d runs", n, key, byEvent[stored[key]])
+		}
+	}
+	w.target.mu.Lock()
+	defer w.target.mu.Unlock()
+	for key, bodies := range w.target.seen {
+		for _, b := range bodies[1:] {
+			if b != bodies[0] {
+				w.t.Errorf("n=%d: %s came with two bodies: %s and %s", n, key, bodies[0], b)
+			}
+		}
+		// One request, one more for the busy first try of c, one more for the crash.
+		if len(bodies) > 3 {
+			w.t.Errorf("n=%d: %s came %d times", n, key, len(bodies))
+		}
+	}
+}
+
+func TestAFinishedStepIsNotRepeatedAfterARestart(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act}\n  - {id: b, uses: test/act, retry: {max: 5, delay: 300ms, jitter: false}}"})
+	w.target.do = func(in engine.Input, nth int) (any, error) {
+		if in.Path == "b" && nth == 1 {
+			return nil, &plan.Error{Message: "busy", Retryable: true}
+		}
+		return nil, nil
+	}
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	for w.target.calls() < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	_, s, stop = w.start(nil)
+	runs := settled(t, s, 1)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if runs[0].Status != "succeeded" || w.target.calls() != 3 || time.Since(began) > 5*time.Second {
+		t.Errorf("%+v after %d calls in %v", runs[0], w.target.calls(), time.Since(began))
+	}
+}
+
+func TestALostAnswerIsShownAsUnknownAndSentAgain(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, retry: {max: 2, delay: 1ms}, with: {n: \"${{ uuid() }}\"}}",
+		"strict": "on: hook\nsteps:\n  - {id: a, uses: test/act, on_unknown: fail}"})
+	w.target.do = func(in engine.Input, nth int) (any, error) {
+		if nth == 1 {
+			return nil, errors.Join(&plan.Error{Message: "no answer", Code: "network", Retryable: true}, engine.ErrUnanswered)
+		}
+		return nil, nil
+	}
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	runs := settled(t, s, 2)
+	for _, r := range runs {
+		id, _ := engine.ParseRunID(r.ID)
+		steps, err := s.History().Steps(context.Background(), id)
+		if err != nil || steps[0].Status != "unknown" {
+			t.Errorf("%s: %+v %v", r.Workflow, steps, err)
+		}
+		want := map[string]string{"w": "succeeded", "strict": "failed"}[r.Workflow]
+		if r.Status != want {
+			t.Errorf("%s %s: %s", r.Workflow, r.Status, r.Error)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTimeoutsEndAttemptsAndRuns(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		"step": "on: hook\nsteps:\n  - {id: a, uses: test/act, timeout: 20ms}",
+		"run":  "on: hook\ntimeout: 50ms\nsteps:\n  - {id: a, uses: test/act}\non_failure:\n  - {id: h, uses: test/act, with: {n: \"${{ error.code }}\"}}"})
+	w.target.do = nil
+	slow := &slowAction{}
+	_, _, stop := w.startWith(slow)
+	defer stop()
+	e := slow.engine
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range settled(t, slow.store, 2) {
+		want := map[string]string{"step": "failed", "run": "timed_out"}[r.Workflow]
+		if r.Status != want {
+			t.Errorf("%s: %s %s, want %s", r.Workflow, r.Status, r.Error, want)
+		}
+	}
+}
+
+// slowAction hangs until its time is over.
+type slowAction struct {
+	engine *engine.Engine
+	store  *store.Store
+}
+
+func (a *slowAction) Do(ctx context.Context, in engine.Input) (any, error) {
+	if strings.HasPrefix(in.Path, "on_failure") {
+		return nil, nil
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (w *world) startWith(a *slowAction) (*engine.Engine, *store.Store, func()) {
+	s, err := store.Open(context.Background(), w.path, store.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e := engine.New(engine.Options{Store: s, Client: &http.Client{}, Actions: map[string]engine.Action{"test/act": a}, Secrets: func(string) (string, bool) { return "", false }})
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := e.Use(ctx, w.project); err != nil {
+		w.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	a.engine, a.store = e, s
+	return e, s, func() {
+		cancel()
+		if err := errors.Join(<-ended, s.Close()); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+func TestEveryWorkflowOfATriggerDecidesWithValues(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		"runs":     "on: hook\nwhen: [event.data.amount > 10, event.data.paid]\nsteps: [{stop: x}]",
+		"skips":    "on: hook\nwhen: [event.data.amount > 1000, event.data.paid]\nsteps: [{stop: x}]",
+		"breaks":   "on: hook\nwhen: event.data.customer.name == 'x'\nsteps: [{stop: x}]",
+		"filtered": "on: {hook: {events: [other]}}\nsteps: [{stop: x}]",
+		"off":      "on: hook\nenabled: false\nsteps: [{stop: x}]",
+	})
+	e, s, stop := w.start(nil)
+	r, err := e.Accept(context.Background(), delivery("k", `{"amount":50,"paid":true,"customer":null}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled(t, s, 1)
+	d, err := s.History().EventDetail(context.Background(), r.Event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, x := range d.Decisions {
+		got[x.Workflow] = x.Outcome + " " + string(x.Conditions)
+	}
+	for workflow, want := range map[string]string{"runs": `matched [{"expr":"event.data.amount > 10","result":true,"values":{"event.data.amount":50}}`,
+		"skips": `skipped [{"expr":"event.data.amount > 1000","result":false,"values":{"event.data.amount":50}}]`, "breaks": `rule_failed`, "filtered": `filtered []`} {
+		if !strings.HasPrefix(got[workflow], want) {
+			t.Errorf("%s: %s, want %s", workflow, got[workflow], want)
+		}
+	}
+	if len(got) != 4 {
+		t.Errorf("%d decisions: %v", len(got), got)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestARunKeepsTheVersionItBeganWith(t *testing.T) {
+	flow := "on: hook\nsteps:\n  - {id: a, uses: test/act, retry: {max: 3, delay: 200ms}}\noutput: old"
+	w := newWorld(t, map[string]string{"w": flow})
+	w.target.do = func(in engine.Input, nth int) (any, error) {
+		if nth == 1 {
+			return nil, &plan.Error{Message: "busy", Retryable: true}
+		}
+		return nil, nil
+	}
+	e, _, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	for w.target.calls() < 1 {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(20 * time.Millisecond)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.project = project(t, map[string]string{"w": strings.Replace(flow, "output: old", "output: new", 1)})
+	e, s, stop := w.start(nil)
+	runs := settled(t, s, 1)
+	id, _ := engine.ParseRunID(runs[0].ID)
+	if d, err := s.History().RunDetail(context.Background(), id); err != nil || string(d.Output) != `"old"` {
+		t.Errorf("%s %v", d.Output, err)
+	}
+	again, err := e.Replay(context.Background(), id, "start", "current", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled(t, s, 2)
+	if d, err := s.History().RunDetail(context.Background(), again); err != nil || string(d.Output) != `"new"` || d.Repeats != runs[0].ID {
+		t.Errorf("%+v %v", d, err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReplayFromFailedKeepsWhatSucceeded(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act}\n  - {id: b, uses: test/act}"})
+	broken := true
+	w.target.do = func(in engine.Input, nth int) (any, error) {
+		if in.Path == "b" && broken {
+			return nil, &plan.Error{Message: "no"}
+		}
+		return nil, nil
+	}
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	runs := settled(t, s, 1)
+	w.target.mu.Lock()
+	broken = false
+	w.target.mu.Unlock()
+	id, _ := engine.ParseRunID(runs[0].ID)
+	if _, err := e.Replay(context.Background(), id, "failed", "pinned", "test"); err != nil {
+		t.Fatal(err)
+	}
+	runs = settled(t, s, 2)
+	if runs[0].Status != "succeeded" || w.target.calls() != 3 {
+		t.Errorf("%+v after %d calls", runs[0], w.target.calls())
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCancelEndsARunAtWorkAndOneThatWaits(t *testing.T) {
+	w := newWorld(t, map[string]string{"hangs": "on: hook\nsteps:\n  - {id: a, uses: test/act}", "waits": "on: hook\nsteps:\n  - {id: a, uses: test/act, retry: {max: 9, delay: 1h, max_delay: 1h}}"})
+	started := make(chan struct{}, 4)
+	release := make(chan struct{})
+	w.target.do = func(in engine.Input, nth int) (any, error) {
+		started <- struct{}{}
+		if in.With["n"] == nil && nth == 1 {
+			select {
+			case <-release:
+			case <-time.After(5 * time.Second):
+			}
+		}
+		return nil, &plan.Error{Message: "busy", Retryable: true}
+	}
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	<-started
+	runs, err := s.History().Runs(context.Background(), engine.Query{})
+	if err != nil || len(runs) != 2 {
+		t.Fatalf("%v %v", runs, err)
+	}
+	for _, r := range runs {
+		if r.Workflow == "hangs" {
+			id, _ := engine.ParseRunID(r.ID)
+			if err := e.Cancel(context.Background(), id); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	close(release)
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		waiting, err := s.History().Runs(context.Background(), engine.Query{Status: "waiting"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(waiting) == 1 {
+			id, _ := engine.ParseRunID(waiting[0].ID)
+			if err := e.Cancel(context.Background(), id); err != nil {
+				t.Error(err)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no run waits")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for _, r := range settled(t, s, 2) {
+		if r.Status != "cancelled" {
+			t.Errorf("%s is %s", r.Workflow, r.Status)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestABacklogLargerThanMemoryAllowsIsWorkedOff(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act}"})
+	w.options = engine.Options{MaxRuns: 4, MaxMatches: 4}
+	w.target.do = func(engine.Input, int) (any, error) { time.Sleep(time.Millisecond); return nil, nil }
+	e, s, stop := w.start(nil)
+	var wg sync.WaitGroup
+	for i := range 300 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if _, err := e.Accept(context.Background(), delivery(fmt.Sprint(i), `{}`)); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	wg.Wait()
+	if runs := settled(t, s, 300); len(runs) != 300 || w.target.calls() != 300 {
+		t.Errorf("%d runs, %d calls", len(runs), w.target.calls())
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
