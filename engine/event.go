@@ -18,8 +18,11 @@ type (
 	RunID   int64
 )
 
+// String gives evt_ and 16 hex digits.
 func (id EventID) String() string { return idText("evt_", int64(id)) }
-func (id RunID) String() string   { return idText("run_", int64(id)) }
+
+// String gives run_ and 16 hex digits.
+func (id RunID) String() string { return idText("run_", int64(id)) }
 
 func idText(prefix string, n int64) string {
 	var b [20]byte

@@ -292,5 +292,9 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*inbou
 	if publicURL == "" {
 		publicURL = r.publicURL(req)
 	}
+	// Editors and tools add a line feed at the end of a file; the length tells.
+	if n := req.ContentLength; n >= 0 && int64(len(body)) > n && req.Header.Get("Content-Length") != "" {
+		body = body[:n]
+	}
 	return &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: publicURL, body: body, at: now, want: &r.want}, nil
 }

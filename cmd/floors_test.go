@@ -1,0 +1,167 @@
+package cmd
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/hookloom/hookloom"
+
+// floors are the levels of the house: imports only point downward, and nothing
+// imports its own floor.
+var floors = map[string]int{
+	"": 5, "cmd": 4,
+	"triggers": 3, "actions": 3, "engine/store": 3, "engine/console": 3,
+	"engine": 2, "engine/plan": 1,
+	"workflows": 0, "engine/signature": 0, "engine/egress": 0, "examples": 0,
+}
+
+// owners are the packages that may import a foreign module, by its prefix.
+var owners = map[string][]string{
+	"gopkg.in/yaml.v3":             {"workflows"},
+	"github.com/expr-lang/expr":    {"workflows"},
+	"github.com/mattn/go-sqlite3":  {"engine/store", "cmd"}, // cmd prints its version
+	"github.com/robfig/cron/v3":    {"triggers"},
+	"github.com/spf13/cobra":       {"cmd"},
+	"github.com/fsnotify/fsnotify": {"cmd"},
+}
+
+// visit parses every non-test file of the module.
+func visit(t *testing.T, each func(pkg, file string, fset *token.FileSet, f *ast.File)) {
+	t.Helper()
+	root := ".."
+	err := filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() && (strings.HasPrefix(e.Name(), ".") && p != root || e.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, p, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(p))
+		if err != nil {
+			return err
+		}
+		if rel == "." {
+			rel = ""
+		}
+		each(filepath.ToSlash(rel), p, fset, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestImportsPointDownwardOnly(t *testing.T) {
+	visit(t, func(pkg, file string, _ *token.FileSet, f *ast.File) {
+		floor, known := floors[pkg]
+		if !known {
+			t.Errorf("%s: package %q is in no table", file, pkg)
+			return
+		}
+		for _, i := range f.Imports {
+			path, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if own, ok := strings.CutPrefix(path, module+"/"); ok {
+				if floors[own] >= floor {
+					t.Errorf("%s (floor %d) imports %s (floor %d)", file, floor, own, floors[own])
+				}
+				continue
+			}
+			if !strings.Contains(strings.SplitN(path, "/", 2)[0], ".") {
+				if pkg == "engine/plan" && (path == "os" || path == "net" || strings.HasPrefix(path, "net/") || strings.HasPrefix(path, "database/")) {
+					t.Errorf("%s: the planner is pure and may not import %s", file, path)
+				}
+				continue
+			}
+			permitted := false
+			for prefix, list := range owners {
+				if path == prefix || strings.HasPrefix(path, prefix+"/") {
+					for _, o := range list {
+						permitted = permitted || o == pkg
+					}
+				}
+			}
+			if !permitted {
+				t.Errorf("%s imports %s, which another package owns", file, path)
+			}
+		}
+	})
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	documented := map[string]bool{}
+	visit(t, func(pkg, file string, _ *token.FileSet, f *ast.File) {
+		if f.Doc != nil && len(f.Doc.Text()) > 60 {
+			documented[pkg] = true
+		}
+	})
+	for pkg := range floors {
+		if !documented[pkg] {
+			t.Errorf("package %q has no comment", pkg)
+		}
+	}
+}
+
+// TestFunctionsStayReadable holds the lengths of the best codebases studied.
+func TestFunctionsStayReadable(t *testing.T) {
+	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if n := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line; n > 75 {
+				t.Errorf("%s: %s has %d lines", file, fn.Name.Name, n)
+			}
+			if fn.Name.Name == "init" && fn.Recv == nil {
+				t.Errorf("%s: init() hides what happens", file)
+			}
+			if fn.Name.IsExported() && fn.Doc == nil && exportedReceiver(fn) {
+				t.Errorf("%s: %s has no comment", file, fn.Name.Name)
+			}
+		}
+	})
+}
+
+func exportedReceiver(fn *ast.FuncDecl) bool {
+	if fn.Recv == nil {
+		return true
+	}
+	e := fn.Recv.List[0].Type
+	if s, ok := e.(*ast.StarExpr); ok {
+		e = s.X
+	}
+	id, ok := e.(*ast.Ident)
+	return ok && id.IsExported() && fn.Name.Name != "Unwrap"
+}
+
+func TestTopLevelHoldsOnlyWhatTheCardNames(t *testing.T) {
+	allowed := map[string]bool{"engine": true, "triggers": true, "actions": true, "workflows": true, "examples": true, "cmd": true, "go.mod": true, "go.sum": true, "README.md": true, "main.go": true, "LICENSE": true}
+	entries, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !allowed[e.Name()] && !strings.HasPrefix(e.Name(), ".") {
+			t.Errorf("%s does not belong at the top level", e.Name())
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package cmd
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/store"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"hookloom": func() { os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr)) }})
+}
+
+// TestCommandLine runs the scripts: real processes, a real server, loopback.
+func TestCommandLine(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"up": waitUp, "idle": waitRuns}, Setup: func(e *testscript.Env) error {
+		for _, name := range []string{"HOOKS", "ADMIN"} {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			e.Setenv(name, l.Addr().String())
+			if err := l.Close(); err != nil {
+				return err
+			}
+		}
+		e.Setenv("HOOKLOOM_ADDR", e.Getenv("HOOKS"))
+		e.Setenv("HOOKLOOM_ADMIN_ADDR", e.Getenv("ADMIN"))
+		return nil
+	}})
+}
+
+// waitUp waits until a server answers: up ADDR.
+func waitUp(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		resp, err := http.Get("http://" + args[0] + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+			return
+		}
+	}
+	ts.Fatalf("no server at %s", args[0])
+}
+
+// waitRuns waits until no run of a project is open: idle DIR.
+func waitRuns(ts *testscript.TestScript, _ bool, args []string) {
+	h, err := store.OpenHistory(filepath.Join(ts.MkAbs(args[0]), "hookloom.db"))
+	ts.Check(err)
+	defer h.Close()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		c, err := h.Counts(context.Background())
+		ts.Check(err)
+		if c.Open == 0 && c.Inbox == 0 {
+			return
+		}
+	}
+	ts.Fatalf("runs of %s are still open", args[0])
+}
