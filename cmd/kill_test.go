@@ -182,7 +182,6 @@ func TestKillMinusNineLosesNothingAcknowledged(t *testing.T) {
 type ackList struct {
 	mu     sync.Mutex
 	events map[string]string // key -> event id
-	n      int
 }
 
 func (a *ackList) load(ctx context.Context, t *testing.T, l *loaded, addr, prefix string) {

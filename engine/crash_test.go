@@ -300,7 +300,7 @@ func TestAFinishedStepIsNotRepeatedAfterARestart(t *testing.T) {
 		}
 		return nil, nil
 	}
-	e, s, stop := w.start(nil)
+	e, _, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func TestAFinishedStepIsNotRepeatedAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	_, s, stop = w.start(nil)
+	_, s, stop := w.start(nil)
 	runs := settled(t, s, 1)
 	if err := stop(); err != nil {
 		t.Fatal(err)

@@ -334,7 +334,6 @@ type linter struct {
 	declared map[string]bool
 	failed   bool
 	chains   map[string]exprPath
-	loops    int
 }
 
 func (l *linter) fail(code string, n ast.Node, length int, problem, hint string) {

@@ -16,7 +16,6 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-
 // eval compiles and runs one expression over names.
 func eval(t testing.TB, text string, names workflows.Names) (any, error) {
 	t.Helper()
@@ -44,20 +43,20 @@ func TestExpressionsGiveWhatTheLanguageSays(t *testing.T) {
 	names := workflows.Names{"event": data(t, `{"data": {"big": 12345678901234567890123, "exact": 9007199254740993, "f": 1700000000.0, "none": null,
 		"lines": [{"sku": "K1", "quantity": 2}, {"sku": "K2", "quantity": 0}], "m": {"b": 1, "a": 2}, "text": "Ädäm"}}`)}
 	for expr, want := range map[string]string{
-		`event.data.exact + 1`:                            `9007199254740994`,
-		`event.data.big`:                                  `12345678901234567890123`,
-		`string(event.data.f)`:                            `"1700000000"`,
-		`event.data.none?.deep ?? "stand-in"`:             `"stand-in"`,
-		`filter(event.data.lines, .quantity > 0)`:         `[{"quantity":2,"sku":"K1"}]`,
-		`keys(event.data.m)`:                              `["a","b"]`,
-		`groupBy(event.data.lines, .quantity > 0)`:        `{"false":[{"quantity":0,"sku":"K2"}],"true":[{"quantity":2,"sku":"K1"}]}`,
-		`10 / 4`:                                          `2.5`,
-		`event.data.text[0:2]`:                            `"Äd"`,
+		`event.data.exact + 1`:                     `9007199254740994`,
+		`event.data.big`:                           `12345678901234567890123`,
+		`string(event.data.f)`:                     `"1700000000"`,
+		`event.data.none?.deep ?? "stand-in"`:      `"stand-in"`,
+		`filter(event.data.lines, .quantity > 0)`:  `[{"quantity":2,"sku":"K1"}]`,
+		`keys(event.data.m)`:                       `["a","b"]`,
+		`groupBy(event.data.lines, .quantity > 0)`: `{"false":[{"quantity":0,"sku":"K2"}],"true":[{"quantity":2,"sku":"K1"}]}`,
+		`10 / 4`:               `2.5`,
+		`event.data.text[0:2]`: `"Äd"`,
 		`map(event.data.lines, {let l = #; l.sku + "!"})`: `["K1!","K2!"]`,
-		`isoTime(now())`:                                  `"2026-05-01T10:00:00.000Z"`,
-		`uuid() == uuid()`:                                `false`,
-		`truncate("abcdef", 3)`:                           `"abc"`,
-		`"a" in ["a"]`:                                    `true`,
+		`isoTime(now())`:        `"2026-05-01T10:00:00.000Z"`,
+		`uuid() == uuid()`:      `false`,
+		`truncate("abcdef", 3)`: `"abc"`,
+		`"a" in ["a"]`:          `true`,
 	} {
 		v, err := eval(t, expr, names)
 		if err != nil {

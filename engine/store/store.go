@@ -113,7 +113,8 @@ func takeLock(path string) (*os.File, error) {
 		_ = f.Close()
 		return nil, &InUseError{Path: path, Holder: strings.TrimSpace("process " + string(holder[:n]))}
 	}
-	if err := f.Truncate(0); err == nil {
+	err = f.Truncate(0)
+	if err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
 	}
 	if err != nil {
