@@ -1,0 +1,205 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+const script = `"><script>alert(1)</script><img src=x onerror=alert(2)>'{{.}}`
+
+// operator notes what it is asked to do.
+type operator struct{ asked []string }
+
+func (o *operator) Fire(_ context.Context, w string, in map[string]any, who, why string) (engine.Receipt, error) {
+	o.asked = append(o.asked, fmt.Sprint("fire ", w, in, who, why))
+	if w == "none" {
+		return engine.Receipt{}, fmt.Errorf("workflow %q: %w", w, engine.ErrNotFound)
+	}
+	return engine.Receipt{Event: 7}, nil
+}
+
+func (o *operator) Replay(_ context.Context, of engine.RunID, from, version, by string) (engine.RunID, error) {
+	o.asked = append(o.asked, fmt.Sprint("replay ", of, from, version, by))
+	return 8, nil
+}
+
+func (o *operator) Cancel(_ context.Context, id engine.RunID) error {
+	o.asked = append(o.asked, "cancel "+id.String())
+	return engine.ErrStale
+}
+
+// made is a console over a real store, in which every field that a sender
+// controls holds a script.
+func made(t *testing.T, o console.Options) (*console.Console, *operator) {
+	t.Helper()
+	ctx := context.Background()
+	s, err := store.Open(ctx, filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	body, err := json.Marshal(map[string]string{script: script})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: script, Flag: script, Type: script, Time: at, ReceivedAt: at, Raw: body, Headers: map[string]string{script: script}, Dedupe: time.Hour}
+	if _, err := s.Accept(ctx, 1, d); err != nil {
+		t.Fatal(err)
+	}
+	run := &engine.Run{ID: 2, Event: 1, Workflow: script, Version: script, Status: engine.Failed, CreatedAt: at, StartedAt: at, FinishedAt: at, Output: script, Text: script, Error: &plan.Error{Message: script}}
+	rec := &plan.Record{Path: script, Attempt: 1, Action: script, Status: plan.Failed, StartedAt: at, FinishedAt: at, Input: script, Output: script, Error: run.Error}
+	yes := true
+	if err := s.Match(ctx, engine.Match{Event: 1, At: at, Decisions: []engine.Decision{{Workflow: script, Version: script, Outcome: engine.Matched, Reason: script, Run: 2,
+		Conditions: []engine.Condition{{Expr: script, Result: &yes, Values: map[string]any{script: script}}}}}, Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Refuse(ctx, engine.Refusal{At: at, Trigger: script, Reason: script, Detail: script, RemoteIP: script, Path: script, Body: []byte(script)}); err != nil {
+		t.Fatal(err)
+	}
+	op := &operator{}
+	p := &workflows.Project{Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop"}}, Workflows: map[string]*workflows.Workflow{"w": {ID: "w"}}}
+	o.Log, o.Operator, o.Project, o.Logger, o.Ready = s.History(), op, func() *workflows.Project { return p }, slog.New(slog.DiscardHandler), func() error { return nil }
+	c, err := console.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, op
+}
+
+func get(c http.Handler, method, path string, header map[string]string, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "127.0.0.1:8081"
+	for k, v := range header {
+		r.Header.Set(k, v)
+		if k == "Host" {
+			r.Host = v
+		}
+	}
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	return w
+}
+
+func TestPagesShowPayloadsAsTextOnly(t *testing.T) {
+	c, _ := made(t, console.Options{Loopback: true})
+	for _, path := range []string{"/runs", "/runs?status=failed&q=" + "%22%3E%3Cscript%3E", "/runs/run_0000000000000002", "/events", "/events/evt_0000000000000001", "/quarantine"} {
+		w := get(c, "GET", path, nil, "")
+		if w.Code != 200 {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		html := w.Body.String()
+		for _, bad := range []string{"<script", "<img", "onerror=alert(2)>"} {
+			if strings.Contains(html, bad) {
+				t.Errorf("%s holds %s", path, bad)
+			}
+		}
+		csp := w.Header().Get("Content-Security-Policy")
+		if !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: headers %v", path, w.Header())
+		}
+	}
+	if w := get(c, "GET", "/", nil, ""); w.Code != http.StatusSeeOther {
+		t.Errorf("/: %d", w.Code)
+	}
+	if w := get(c, "GET", "/static/console.css", nil, ""); w.Code != 200 {
+		t.Errorf("style: %d", w.Code)
+	}
+}
+
+func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
+	c, op := made(t, console.Options{Loopback: true})
+	for path, want := range map[string]string{
+		"/api/v1/events": `"next":""`, "/api/v1/events/evt_0000000000000001": `"decisions":[{`, "/api/v1/runs?status=failed": `"items":[{"id":"run_0000000000000002"`,
+		"/api/v1/runs/run_0000000000000002": `"steps":[{`, "/api/v1/deadletters": `run_0000000000000002`, "/api/v1/quarantine": `ref_1`, "/api/v1/triggers": `"shop"`,
+		"/api/v1/workflows": `"id":"w"`, "/api/v1/runs?limit=1": `"next":"run_0000000000000002"`, "/api/v1/runs?since=1h": `"items":[]`,
+	} {
+		w := get(c, "GET", path, nil, "")
+		if w.Code != 200 || !strings.Contains(w.Body.String(), want) || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	for path, want := range map[string]int{"/api/v1/runs/run_0000000000000009": 404, "/api/v1/runs/x": 400, "/api/v1/runs?limit=0": 400, "/api/v1/runs?since=soon": 400, "/api/v1/runs?after=x": 500, "/api/v1/none": 404, "/healthz": 200, "/readyz": 200} {
+		if w := get(c, "GET", path, nil, ""); w.Code != want && !(want == 500 && w.Code == 400) {
+			t.Errorf("%s: %d, want %d", path, w.Code, want)
+		}
+	}
+	for _, x := range []struct {
+		path, body string
+		status     int
+		asked      string
+	}{
+		{"/api/v1/runs/run_0000000000000002/replay", `{"from":"failed"}`, 202, "replay run_0000000000000002failedpinned"},
+		{"/api/v1/runs/run_0000000000000002/replay", ``, 202, "replay run_0000000000000002startpinned"},
+		{"/api/v1/runs/run_0000000000000002/replay", `{"from":"middle"}`, 400, ""},
+		{"/api/v1/runs/run_0000000000000002/replay", `{"form":"failed"}`, 400, ""},
+		{"/api/v1/events/evt_0000000000000001/replay", `{}`, 202, "replay run_0000000000000002startpinned"},
+		{"/api/v1/runs/run_0000000000000002/cancel", ``, 409, "cancel run_0000000000000002"},
+		{"/api/v1/workflows/billing/refund/fire", `{"inputs":{"n":12345678901234567},"by":"ada","why":"asked"}`, 202, "fire billing/refundmap[n:12345678901234567]adaasked"},
+		{"/api/v1/workflows/none/fire", `{}`, 404, "fire none"},
+		{"/api/v1/workflows/w/fire", `{"inputs":[]}`, 400, ""},
+	} {
+		op.asked = nil
+		w := get(c, "POST", x.path, nil, x.body)
+		if w.Code != x.status || x.asked != "" && (len(op.asked) != 1 || !strings.HasPrefix(op.asked[0], x.asked)) {
+			t.Errorf("%s %s: %d %s, asked %q", x.path, x.body, w.Code, w.Body, op.asked)
+		}
+		if x.asked == "" && len(op.asked) > 0 {
+			t.Errorf("%s %s was carried out", x.path, x.body)
+		}
+	}
+}
+
+func TestNobodyElseGetsIn(t *testing.T) {
+	if _, err := console.New(console.Options{}); err == nil {
+		t.Error("a public address without a token is served")
+	}
+	open, op := made(t, console.Options{Loopback: true})
+	for name, h := range map[string]map[string]string{
+		"a rebound name": {"Host": "evil.example.com:8081"}, "another site": {"Sec-Fetch-Site": "cross-site"}, "another origin": {"Origin": "https://evil.example.com"},
+	} {
+		if w := get(open, "POST", "/api/v1/runs/run_0000000000000002/cancel", h, ""); w.Code != http.StatusForbidden {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+	}
+	if len(op.asked) != 0 {
+		t.Errorf("carried out: %v", op.asked)
+	}
+	guarded, _ := made(t, console.Options{Token: "a-token"})
+	for _, path := range []string{"/runs", "/api/v1/runs", "/static/console.css", "/events/evt_0000000000000001", "/nothing"} {
+		for _, auth := range []string{"", "Bearer wrong", "Bearer ", "a-toke"} {
+			if w := get(guarded, "GET", path, map[string]string{"Authorization": auth}, ""); w.Code != http.StatusUnauthorized {
+				t.Errorf("%s with %q: %d", path, auth, w.Code)
+			}
+		}
+	}
+	if w := get(guarded, "GET", "/api/v1/runs", map[string]string{"Authorization": "Bearer a-token", "Host": "hooks.example.com"}, ""); w.Code != 200 {
+		t.Errorf("with the token: %d", w.Code)
+	}
+	if w := get(guarded, "GET", "/healthz", nil, ""); w.Code != 200 {
+		t.Errorf("health: %d", w.Code)
+	}
+}
+
+func TestReadinessSaysWhenNothingCanBeStored(t *testing.T) {
+	w := httptest.NewRecorder()
+	console.Health(w, httptest.NewRequest("GET", "/readyz", nil), func() error { return errors.New("disk") })
+	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "disk") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
