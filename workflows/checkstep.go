@@ -38,6 +38,8 @@ func (s *stepChecker) step(st *Step, sc *scope) {
 		st.If.check(own, reflect.Bool)
 	}
 	switch st.Body {
+	case "": // the body's key is misspelt; what is beside it can still be checked
+		st.With.check(sc.in("with").with("secrets", anySecret))
 	case "uses":
 		s.uses(st, sc)
 	case "switch":
