@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,11 +121,15 @@ func TestRequestsAreSentAsWritten(t *testing.T) {
 // TestHostileTargetsBecomeErrorsThatSayWhatToDo is the contract of all actions
 // that leave the process.
 func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
+	var mu sync.Mutex
 	status, header := 200, http.Header{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		for k, v := range header {
 			w.Header()[k] = v
 		}
+		status := status
+		mu.Unlock()
 		// Only a server that has read the body notices that the caller left.
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch status {
@@ -180,10 +185,12 @@ func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
 			{"a password in the URL", "http://u:p@127.0.0.1/", 0, "", "invalid_request", false, false, 0},
 			{"endless", server.URL, -1, "", "too_large", false, false, 0},
 		} {
+			mu.Lock()
 			status, header = c.status, http.Header{}
 			if c.retryAfter != "" {
 				header.Set("Retry-After", c.retryAfter)
 			}
+			mu.Unlock()
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			_, err := do(t, ctx, action, map[string]any{"url": c.url, "body": map[string]any{"a": 1}}, nil)
 			cancel()

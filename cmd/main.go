@@ -52,6 +52,9 @@ type app struct {
 func Main(args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first signal asks for an orderly end; a second one ends at once, which
+	// the next start makes good.
+	context.AfterFunc(ctx, stop)
 	a := &app{out: out, err: errOut}
 	root := a.root()
 	root.SetArgs(args)

@@ -596,3 +596,34 @@ func TestABacklogLargerThanMemoryAllowsIsWorkedOff(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestAThousandCopiesAtOnceMakeOneRun holds promise 3 through the whole engine.
+func TestAThousandCopiesAtOnceMakeOneRun(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act}"})
+	e, s, stop := w.start(nil)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	ids := map[engine.EventID]int{}
+	for range 1000 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r, err := e.Accept(context.Background(), delivery("the same", `{"a":1}`))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			ids[r.Event]++
+			mu.Unlock()
+		}()
+	}
+	wg.Wait()
+	runs := settled(t, s, 1)
+	if len(runs) != 1 || len(ids) != 1 || w.target.calls() != 1 {
+		t.Errorf("%d runs, %d ids, %d calls", len(runs), len(ids), w.target.calls())
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}

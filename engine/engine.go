@@ -152,6 +152,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	work, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
 	n, err := e.o.Store.Recover(ctx, time.Now())
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("recovering open runs: %w", err)
 	}

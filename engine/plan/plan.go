@@ -223,6 +223,9 @@ func (p *planner) sequence(list []*workflows.Step, prefix string) outcome {
 	return done
 }
 
+// conditionCode is the error code of a step whose if could not be evaluated.
+const conditionCode = "condition"
+
 // step walks one step: its condition, its body, and what follows a failure.
 func (p *planner) step(s *workflows.Step, path string) outcome {
 	last := p.last(path)
@@ -230,10 +233,15 @@ func (p *planner) step(s *workflows.Step, path string) outcome {
 		p.bind(s, last, 0)
 		return p.elseBranch(s, path)
 	}
+	if last != nil && last.Status == Failed && last.Error != nil && last.Error.Code == conditionCode {
+		return p.fails(s, path, last) // its body never began
+	}
 	if last == nil && s.If != nil {
 		ok, err := s.If.Condition(p.env(p.st.Now, path))
 		if err != nil {
-			return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
+			e := expressionError(err, path)
+			e.Code = conditionCode
+			return p.fails(s, path, p.put(s, path, Failed, nil, e))
 		}
 		if !ok {
 			p.bind(s, p.put(s, path, Skipped, nil, nil), 0)

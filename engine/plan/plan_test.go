@@ -257,7 +257,7 @@ func randomSteps(r *rapid.T, n *int, depth, indent int) string {
 		switch kind {
 		case 0, 1, 2:
 			out += fmt.Sprintf("%s- id: s%d\n%s  uses: test/act\n%s  retry: %d\n%s", pad, *n, pad, pad, rapid.IntRange(0, 3).Draw(r, "retry"), mods)
-			if rapid.IntRange(0, 4).Draw(r, "on_failure") == 0 {
+			if depth < 4 && rapid.IntRange(0, 4).Draw(r, "on_failure") == 0 {
 				out += pad + "  on_failure:\n" + randomSteps(r, n, depth+1, indent+4)
 			}
 		case 3:
