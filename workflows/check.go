@@ -35,6 +35,14 @@ func (c *checker) workflow(w *Workflow) {
 		v.Value.check(own)
 		body.addVar(v.Name, v.pos, w.src)
 	}
+	flow := body.in("concurrency and rate")
+	flow.drop("steps")
+	for _, v := range w.groups {
+		v.check(flow)
+	}
+	if w.stale != nil {
+		w.stale.check(flow, reflect.Invalid)
+	}
 	s := stepChecker{c: c, w: w}
 	s.sequence(w.Steps, body)
 	handler := body.in("on_failure")
@@ -251,9 +259,14 @@ func suffixMatch(e string, events []string) string {
 // trigger checks one trigger's inlets.
 func (c *checker) trigger(t *Trigger) {
 	if t.Poll != nil {
+		c.pollExprs(t.Poll)
 		t.src.add(t.Pos, "not-yet", "poll: is part of the language, but this version cannot run it yet", "")
 	}
 	for _, s := range t.Schedules {
+		sc := &scope{where: "a schedule", names: types.Map{"time": types.TypeOf(zeroTime)}}
+		if s.Data != nil {
+			s.Data.check(sc, reflect.Invalid)
+		}
 		if s.Cron != "" && c.catalog.CheckCron != nil {
 			if err := c.catalog.CheckCron(s.Cron); err != nil {
 				t.src.add(s.cronPos, "bad-cron", err.Error(), "minute hour day month weekday, such as 0 7 * * 1-5")
@@ -290,6 +303,27 @@ func (c *checker) trigger(t *Trigger) {
 	}
 	if w.Split != nil {
 		t.src.add(w.pos, "not-yet", "split: is part of the language, but this version cannot run it yet", "")
+	}
+}
+
+// pollExprs checks what a poll reads of its answers.
+func (c *checker) pollExprs(p *Poll) {
+	request := &scope{where: "a poll's request", names: types.Map{"cursor": types.Any, "secrets": anySecret}}
+	for _, v := range p.Request {
+		v.check(request)
+	}
+	response := types.Map{"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}, "cursor": types.Any}
+	whole := &scope{where: "a poll", names: response}
+	each := whole.in("a poll's item").with("item", types.Any).with("items", types.Any)
+	for _, e := range []*Expr{p.Items, p.Next} {
+		if e != nil {
+			e.check(whole, reflect.Invalid)
+		}
+	}
+	for _, e := range append([]*Expr{p.Cursor, p.Data, p.EventType}, p.Key...) {
+		if e != nil {
+			e.check(each, reflect.Invalid)
+		}
 	}
 }
 
@@ -379,6 +413,11 @@ func (s *Step) exprs(visit func(*Expr)) {
 	s.With.exprs(visit)
 	s.Output.exprs(visit)
 	s.Text.exprs(visit)
+	s.Sleep.exprs(visit)
+	if s.Wait != nil {
+		s.Wait.Approval.exprs(visit)
+		s.Wait.Key.exprs(visit)
+	}
 	for _, v := range s.Set {
 		v.Value.exprs(visit)
 	}
@@ -390,6 +429,7 @@ func eachStep(list []*Step, visit func(*Step)) {
 		eachStep(s.Steps, visit)
 		eachStep(s.Else, visit)
 		eachStep(s.Default, visit)
+		eachStep(s.Parallel, visit)
 		eachStep(s.OnFailure, visit)
 		for _, c := range s.Cases {
 			eachStep(c.Steps, visit)

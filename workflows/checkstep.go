@@ -37,6 +37,37 @@ func (s *stepChecker) step(st *Step, sc *scope) {
 		own := sc.in("a step's if")
 		st.If.check(own, reflect.Bool)
 	}
+	at, before := sc, copyMap(sc.steps())
+	if st.ForEach != nil {
+		at = s.loop(st, sc)
+	}
+	s.body(st, at)
+	if st.Retry != nil && st.Retry.When != nil {
+		st.Retry.When.check(at.in("retry.when").with("error", errorType()), reflect.Bool)
+	}
+	if len(st.OnFailure) > 0 {
+		s.sequence(st.OnFailure, at.in("on_failure").with("error", errorType()))
+	}
+	if st.Output != nil {
+		st.Output.check(at.in("a step's output").with("result", types.Any))
+	}
+	if st.ForEach != nil {
+		for id := range at.steps() {
+			if before[id] == nil {
+				sc.hiddenSteps[id] = "it is inside a loop: read the loop's own output"
+			}
+		}
+	}
+	if st.ID != "" {
+		sc.steps()[st.ID] = stepType()
+		delete(sc.hiddenSteps, st.ID)
+		sc.maybe[st.ID] = st.If != nil && st.Body != "stop" && st.Body != "fail"
+		sc.sync()
+	}
+}
+
+// body checks what a step does.
+func (s *stepChecker) body(st *Step, sc *scope) {
 	switch st.Body {
 	case "": // the body's key is misspelt; what is beside it can still be checked
 		st.With.check(sc.in("with").with("secrets", anySecret))
@@ -46,6 +77,14 @@ func (s *stepChecker) step(st *Step, sc *scope) {
 		s.switches(st, sc)
 	case "steps":
 		s.group(st, sc)
+	case "parallel":
+		s.parallel(st, sc)
+	case "call":
+		s.call(st, sc)
+	case "sleep":
+		st.Sleep.check(sc.in("sleep"))
+	case "wait":
+		s.wait(st, sc)
 	case "set":
 		for _, v := range st.Set {
 			v.Value.check(sc.in("set"))
@@ -54,23 +93,84 @@ func (s *stepChecker) step(st *Step, sc *scope) {
 	case "stop", "fail":
 		st.Text.check(sc.in(st.Body))
 	}
-	if st.Retry != nil && st.Retry.When != nil {
-		st.Retry.When.check(sc.in("retry.when").with("error", errorType()), reflect.Bool)
+}
+
+// loop gives the scope of one iteration.
+func (s *stepChecker) loop(st *Step, sc *scope) *scope {
+	st.ForEach.check(sc.in("foreach"), reflect.Invalid)
+	inner := sc.in(sc.where)
+	if _, taken := inner.names[st.As]; taken {
+		s.w.src.add(st.Pos, "needs-key", fmt.Sprintf("this loop is inside another whose item is named %s too", st.As), "the inner loop must name its item with as:")
 	}
-	if len(st.OnFailure) > 0 {
-		s.sequence(st.OnFailure, sc.in("on_failure").with("error", errorType()))
+	inner.names[st.As], inner.names["index"] = types.Any, types.Int
+	inner.sync()
+	return inner
+}
+
+// parallel checks branches that run at once: none sees the others.
+func (s *stepChecker) parallel(st *Step, sc *scope) {
+	before := copyMap(sc.steps())
+	var branches []*scope
+	for i, b := range st.Parallel {
+		inner := sc.in(sc.where)
+		for j, other := range st.Parallel {
+			if i != j {
+				eachStep([]*Step{other}, func(x *Step) { inner.hiddenSteps[x.ID] = "it runs at the same time, in another branch" })
+			}
+		}
+		s.step(b, inner)
+		branches = append(branches, inner)
 	}
-	if st.Output != nil {
-		out := sc.in("a step's output").with("result", types.Any)
-		st.Output.check(out)
-	}
-	if st.ID != "" {
-		sc.steps()[st.ID] = stepType()
-		delete(sc.hiddenSteps, st.ID)
-		sc.maybe[st.ID] = st.If != nil && st.Body != "stop" && st.Body != "fail"
-		sc.sync()
+	for _, inner := range branches {
+		// What a branch sets is seen there only, so that no race can be written.
+		inner.names["vars"] = types.Map{}
+		s.merge(inner, sc, before, true)
 	}
 }
+
+// call checks that another workflow can be called, and with what.
+func (s *stepChecker) call(st *Step, sc *scope) {
+	src := s.w.src
+	st.With.check(sc.in("with").with("secrets", anySecret))
+	callee := s.c.p.Workflows[st.Call]
+	if callee == nil {
+		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), suggest(st.Call, sortedStrings(s.c.p.Workflows)))
+		return
+	}
+	callable := false
+	for _, start := range callee.Starts {
+		callable = callable || start.Kind == "call"
+	}
+	if !callable {
+		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("workflow %s cannot be called: it has no on: call", st.Call), "")
+	}
+	var names []string
+	for _, in := range callee.Inputs {
+		names = append(names, in.Name)
+		if in.Required && !hasField(st.With.fields(), in.Name) {
+			src.add(st.Pos, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Call, in.Name), in.Description)
+		}
+	}
+	for _, f := range st.With.fields() {
+		if !contains(names, f.name) {
+			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Call, f.name), suggest(f.name, names))
+		}
+	}
+}
+
+func (s *stepChecker) wait(st *Step, sc *scope) {
+	if st.Wait == nil {
+		return
+	}
+	st.Wait.Approval.check(sc.in("wait"))
+	st.Wait.Key.check(sc.in("wait"))
+	if e := st.Wait.Event; e != "" && s.c.p.Triggers[e] == nil {
+		s.w.src.add(st.Wait.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", e), suggest(e, sortedStrings(s.c.p.Triggers)))
+	}
+}
+
+// laterActions are in the language and not carried out yet.
+var laterActions = []string{"email/send", "discord/post", "teams/post", "store/get", "store/set", "store/delete"}
 
 // group checks a group; what ran inside is visible after it.
 func (s *stepChecker) group(st *Step, sc *scope) {
@@ -135,6 +235,10 @@ func (s *stepChecker) uses(st *Step, sc *scope) {
 	own := sc.in("with").with("secrets", anySecret)
 	st.With.check(own)
 	at := st.usesPos(src)
+	if st.Spec == nil && contains(laterActions, st.Uses) {
+		src.add(at, "not-yet", fmt.Sprintf("%s is part of the language, but this version cannot run it yet", st.Uses), "hookloom actions lists those it can run")
+		return
+	}
 	if st.Spec == nil {
 		hint := suggest(st.Uses, sortedStrings(s.c.catalog.Actions))
 		if hint == "" {
@@ -172,7 +276,7 @@ func (s *stepChecker) actionsLike(name string) string {
 		}
 	}
 	if len(have) == 0 {
-		return "hookloom help actions lists them"
+		return "hookloom actions lists them"
 	}
 	return "it has " + strings.Join(have, ", ")
 }

@@ -193,7 +193,7 @@ func (d *decoder) rescanLine(n int) (Pos, string, string) {
 	col := utf8.RuneCountInString(l[:start]) + 1
 	switch c := value[0]; {
 	case c == '{' || c == '[':
-		if i := strings.Index(value, "${{"); i >= 0 {
+		if i := unquotedTemplate(value); i >= 0 {
 			return Pos{n, col + utf8.RuneCountInString(value[:i]), 3}, "${{ inside {…} or […] needs quotes", `write "${{ … }}"`
 		}
 	case c == '@' || c == '`' || c == '%':
@@ -211,6 +211,24 @@ func (d *decoder) rescanLine(n int) (Pos, string, string) {
 		}
 	}
 	return Pos{}, "", ""
+}
+
+// unquotedTemplate finds a ${{ outside of quotes, or -1.
+func unquotedTemplate(s string) int {
+	var quote byte
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case strings.HasPrefix(s[i:], "${{"):
+			return i
+		}
+	}
+	return -1
 }
 
 // cutKey splits `- key: value` into the part before the value, and the value.

@@ -379,3 +379,33 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 		t.Errorf("only %d mistakes were tried", seen)
 	}
 }
+
+// TestTheWholeGrammarIsReadAndChecked loads a file that uses every key once:
+// what the engine cannot run yet is refused by name, and nothing else is.
+func TestTheWholeGrammarIsReadAndChecked(t *testing.T) {
+	_, mistakes := workflows.Load("testdata/whole", catalog(t), func(string) bool { return true })
+	refused := map[string]bool{}
+	for _, m := range mistakes {
+		if m.Code != "not-yet" {
+			t.Errorf("%s", m)
+		}
+		refused[strings.Fields(m.Problem)[0]] = true
+	}
+	for _, want := range []string{"foreach:", "parallel:", "sleep:", "wait:", "call:", "concurrency:", "rate:", "poll:", "schedule:", "respond:", "split:", "on:"} {
+		if !refused[want] {
+			t.Errorf("%s is neither run nor refused: %v", want, refused)
+		}
+	}
+	flow, _ := schemas(t)
+	text, err := os.ReadFile("testdata/whole/workflows/everything.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, ok := asJSON(t, text)
+	if !ok {
+		t.Fatal("no YAML")
+	}
+	if err := flow.Validate(doc); err != nil {
+		t.Error(err)
+	}
+}

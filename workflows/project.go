@@ -335,6 +335,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 	for _, id := range sortedStrings(l.p.Workflows) {
 		c.workflow(l.p.Workflows[id])
 	}
+	l.circles()
 	l.connectionSecrets(c)
 	l.paths()
 	l.calls(c)
@@ -343,6 +344,31 @@ func (l *loader) finish() (*Project, Mistakes) {
 		all = append(all, s.mistakes...)
 	}
 	return l.p, all.sorted()
+}
+
+// circles finds workflows that call themselves, directly or by others.
+func (l *loader) circles() {
+	for _, id := range sortedStrings(l.p.Workflows) {
+		w := l.p.Workflows[id]
+		w.EachStep(func(s *Step) {
+			if s.Call != "" && l.reaches(s.Call, id, map[string]bool{}) {
+				w.src.add(s.Pos, "circle", fmt.Sprintf("calling %s leads back to %s", s.Call, id), "calls cannot go in a circle")
+			}
+		})
+	}
+}
+
+func (l *loader) reaches(from, to string, seen map[string]bool) bool {
+	if from == to {
+		return true
+	}
+	if seen[from] || l.p.Workflows[from] == nil {
+		return false
+	}
+	seen[from] = true
+	found := false
+	l.p.Workflows[from].EachStep(func(s *Step) { found = found || s.Call != "" && l.reaches(s.Call, to, seen) })
+	return found
 }
 
 func (l *loader) connectionSecrets(c *checker) {

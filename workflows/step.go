@@ -70,7 +70,8 @@ func (b *builder) steps(n *yaml.Node, depth int, prefix string) []*Step {
 
 func (b *builder) step(o *objectNode, depth int, prefix string) *Step {
 	s := &Step{ID: o.text("id", ""), Pos: o.pos(), Uses: o.text("uses", ""), ContinueOnError: o.boolean("continue_on_error", false),
-		OnUnknown: o.text("on_unknown", "retry"), Output: b.value(o.vals["output"]), With: b.with(o.vals["with"])}
+		OnUnknown: o.text("on_unknown", "retry"), As: o.text("as", "item"), MaxParallel: o.integer("max_parallel", 1), FailFast: o.boolean("fail_fast", true),
+		Call: o.text("call", ""), Detach: o.boolean("detach", false), Output: b.value(o.vals["output"]), With: b.with(o.vals["with"])}
 	s.Pos.Width = 1
 	s.Body = b.body(o)
 	s.Name = o.text("name", s.ID)
@@ -169,6 +170,16 @@ func (b *builder) branches(o *objectNode, s *Step, depth int, prefix string) {
 	s.Steps = b.steps(o.vals["steps"], depth+1, prefix)
 	s.Else = b.steps(o.vals["else"], depth+1, prefix)
 	s.Default = b.steps(o.vals["default"], depth+1, prefix)
+	s.Parallel = b.steps(o.vals["parallel"], depth+1, prefix)
+	if v := o.vals["foreach"]; v != nil {
+		s.ForEach = b.expression(v)
+	}
+	if v := o.vals["sleep"]; v != nil {
+		b.sleep(v, s)
+	}
+	if w := o.object("wait"); w != nil {
+		b.wait(o, w, s, prefix)
+	}
 	s.OnFailure = b.steps(o.vals["on_failure"], depth+1, "on_failure")
 	if v := o.vals["switch"]; v != nil {
 		s.Switch = b.expression(v)
@@ -212,33 +223,29 @@ func (b *builder) notYet(o *objectNode, s *Step, prefix string) {
 			b.later(o.keyAt(k), k+":")
 		}
 	}
-	if v := o.vals["foreach"]; v != nil {
-		b.expression(v)
-	}
-	if v := o.vals["parallel"]; v != nil {
-		b.steps(v, 2, prefix)
-	}
 	if s.OnUnknown == "review" {
 		b.later(o.at("on_unknown"), "on_unknown: review")
 	}
-	if w := o.object("wait"); w != nil {
-		if prefix == "on_failure" {
-			b.add(o.keyAt("wait"), "misplaced-key", "wait is not allowed in on_failure", "")
-		}
-		if w.has("approval") == w.has("event") {
-			b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "")
-		}
-	}
-	if v := o.vals["sleep"]; v != nil {
-		b.sleep(v)
-	}
 }
 
-func (b *builder) sleep(v *yaml.Node) {
+func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
+	if prefix == "on_failure" {
+		b.add(o.keyAt("wait"), "misplaced-key", "wait is not allowed in on_failure", "")
+	}
+	if w.has("approval") == w.has("event") {
+		b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "")
+	}
+	s.Wait = &Wait{Approval: b.value(w.vals["approval"]), Key: b.value(w.vals["key"]), By: w.texts("by"), Event: w.text("event", ""), pos: w.at("event")}
+}
+
+func (b *builder) sleep(v *yaml.Node, s *Step) {
 	if v.Kind == yaml.MappingNode {
-		b.object(v, "sleep")
+		if o := b.object(v, "sleep"); o != nil {
+			s.Sleep, s.SleepUntil = b.value(o.vals["until"]), true
+		}
 		return
 	}
+	s.Sleep = b.value(v)
 	if !strings.Contains(v.Value, "${{") {
 		if _, err := parseDuration(v.Value); err != nil {
 			b.add(b.pos(v), "unit", "sleep: "+err.Error(), durationHint(v.Value))

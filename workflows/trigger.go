@@ -141,11 +141,16 @@ type Detect struct {
 	Header, Query, JSON map[string]string
 }
 
-// Poll and Schedule are kept as checked nodes until their inlets exist.
+// Poll is the inlet that asks a service for what is new.
 type Poll struct {
 	InletCommon
-	Every time.Duration
-	Cron  string
+	Every     time.Duration
+	Cron      string
+	Request   []*Value
+	Items     *Expr
+	Cursor    *Expr
+	Next      *Expr
+	EventType *Expr
 }
 
 // Schedule is one time table of a trigger.
@@ -459,6 +464,23 @@ func (d *decoder) textMap(n *yaml.Node) map[string]string {
 
 func (d *decoder) poll(o *objectNode) *Poll {
 	p := &Poll{InletCommon: d.common(o), Every: o.duration("every", 0), Cron: o.text("cron", "")}
+	if r := o.object("request"); r != nil {
+		for _, k := range []string{"url", "query", "headers", "body", "form", "text"} {
+			p.Request = append(p.Request, d.value(r.vals[k]))
+		}
+		if a := r.object("auth"); a != nil {
+			p.Request = append(p.Request, d.auth(a).values()...)
+		}
+	}
+	if pg := o.object("pages"); pg != nil && pg.vals["next"] != nil && pg.text("next", "") != "header link" {
+		p.Next = d.expression(pg.vals["next"])
+	}
+	for name, to := range map[string]**Expr{"items": &p.Items, "cursor": &p.Cursor, "event_type": &p.EventType} {
+		if v := o.vals[name]; v != nil {
+			*to = d.expression(v)
+		}
+	}
+	d.timezone(o, "timezone")
 	preset := o.has("provider")
 	if !preset && !o.has("request") {
 		d.add(o.pos(), "missing-key", "poll needs request:", "where to ask")

@@ -35,7 +35,10 @@ type Workflow struct {
 	secrets     []string // the list the file allows; nil for no list
 	secretNames []string
 	later       []laterUse
-	tests       *yaml.Node
+	// groups and stale are the expressions of concurrency and rate.
+	groups []*Value
+	stale  *Expr
+	tests  *yaml.Node
 }
 
 // laterUse is a part of the language that is understood and not run yet.
@@ -125,6 +128,19 @@ type Step struct {
 	Spec *ActionSpec
 	With *Value
 
+	// ForEach repeats the body for each item; As names the item.
+	ForEach     *Expr
+	As          string
+	MaxParallel int
+	FailFast    bool
+	Parallel    []*Step
+	// Sleep is a duration, or with SleepUntil a time.
+	Sleep      *Value
+	SleepUntil bool
+	Wait       *Wait
+	Call       string
+	Detach     bool
+
 	Steps, Else []*Step
 	Switch      *Expr
 	Cases       []Case
@@ -139,6 +155,15 @@ type Step struct {
 	OnUnknown string
 	OnFailure []*Step
 	Output    *Value
+}
+
+// Wait is what a step waits for: a person's approval, or an event of a trigger
+// with a key.
+type Wait struct {
+	Approval, Key *Value
+	By            []string
+	Event         string
+	pos           Pos
 }
 
 // Case is one branch of a switch; its value is compared as text.
@@ -190,7 +215,10 @@ func parseWorkflow(src *source, id string) *Workflow {
 
 func (b *builder) flow(o *objectNode, key string) {
 	if f := o.object(key); f != nil {
-		b.value(f.vals["group"])
+		b.w.groups = append(b.w.groups, b.value(f.vals["group"]))
+		if v := f.vals["stale"]; v != nil {
+			b.w.stale = b.expression(v)
+		}
 	}
 	b.later(o.keyAt(key), key+":")
 }
