@@ -133,6 +133,16 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	_, statErr := os.Stat(s.path)
 	fresh := os.IsNotExist(statErr)
+	if fresh {
+		// Payloads are nobody else's business; SQLite gives the WAL the same mode.
+		f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
 	conn, err := openConn(s.path, "rwc", s.o.Synchronous)
 	if err != nil {
 		return err

@@ -256,6 +256,20 @@ func TestSecretsNeverReachARow(t *testing.T) {
 	}
 }
 
+func TestTheDatabaseIsForItsOwnerOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s := open(t, path, store.Options{})
+	if _, err := s.Accept(ctx, 1, delivery("a", "k")); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		info, err := os.Stat(path + suffix)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", suffix, info.Mode(), err)
+		}
+	}
+}
+
 func TestQuarantineIsBounded(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{MaxQuarantine: 10})
 	for range 30 {
