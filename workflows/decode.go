@@ -56,6 +56,11 @@ func (d *decoder) parse() *yaml.Node {
 		d.add(Pos{}, "file", "the file is empty", "hookloom init writes a starter project")
 		return nil
 	}
+	if i := loneReturn(d.text); i >= 0 {
+		// YAML would count it as a line, and every place below would be wrong.
+		d.add(d.posAt(i, 1), "yaml", "a carriage return stands without a line feed", "save the file with LF or CR LF line ends")
+		return nil
+	}
 	dec := yaml.NewDecoder(strings.NewReader(string(d.text)))
 	var doc, second yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
@@ -82,6 +87,16 @@ func (d *decoder) parse() *yaml.Node {
 		return nil
 	}
 	return root
+}
+
+// loneReturn finds a carriage return that no line feed follows, or -1.
+func loneReturn(b []byte) int {
+	for i, c := range b {
+		if c == '\r' && (i+1 == len(b) || b[i+1] != '\n') {
+			return i
+		}
+	}
+	return -1
 }
 
 func (d *decoder) badUTF8() Pos {

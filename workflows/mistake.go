@@ -141,6 +141,8 @@ func (s *source) report(p Pos, code string, warning bool, problem, hint string) 
 	if p.Line == 0 {
 		p = Pos{1, 1, 1}
 	}
+	// YAML also breaks lines at U+0085, U+2028 and U+2029, which no editor counts.
+	p.Line = min(p.Line, len(s.lines))
 	s.mistakes = append(s.mistakes, Mistake{
 		File: s.name, Line: p.Line, Column: max(p.Column, 1), Width: max(p.Width, 1), Code: code,
 		Warning: warning, Problem: problem, Hint: hint, Source: s.line(p.Line),
