@@ -447,6 +447,9 @@ func sortedKeys(m map[string]any, keys []string) []string {
 // appendFloat writes the shortest digits that read back as f, without an
 // exponent below 1e21, as language.md 2.3 rule 5 asks.
 func appendFloat(b []byte, f float64) []byte {
+	if f == 0 {
+		return append(b, '0') // -0 would be read back as another kind of number
+	}
 	if a := math.Abs(f); a != 0 && (a >= 1e21 || a < 1e-9) {
 		return strconv.AppendFloat(b, f, 'g', -1, 64)
 	}
