@@ -78,12 +78,20 @@ func (d *jsonReader) space() {
 	}
 }
 
-func (d *jsonReader) value(depth int) (any, error) {
+// count holds the document to its limits, one value more.
+func (d *jsonReader) count(depth int) error {
 	if depth > MaxJSONDepth {
-		return nil, d.fail(fmt.Sprintf("nested deeper than %d", MaxJSONDepth))
+		return d.fail(fmt.Sprintf("nested deeper than %d", MaxJSONDepth))
 	}
 	if d.nodes++; d.nodes > MaxJSONNodes {
-		return nil, d.fail(fmt.Sprintf("more than %d values", MaxJSONNodes))
+		return d.fail(fmt.Sprintf("more than %d values", MaxJSONNodes))
+	}
+	return nil
+}
+
+func (d *jsonReader) value(depth int) (any, error) {
+	if err := d.count(depth); err != nil {
+		return nil, err
 	}
 	if d.i >= len(d.b) {
 		return nil, d.fail("the document ends early")

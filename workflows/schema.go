@@ -61,10 +61,9 @@ func (g *schemaMaker) shape(ref string) map[string]any {
 
 // on accepts a word, a list of words, or a map of triggers and kinds.
 func (g *schemaMaker) on() map[string]any {
-	kinds := g.ref("on")
+	g.ref("on") // its properties are reused below
 	filter := map[string]any{"anyOf": []any{map[string]any{"type": "null"}, g.ref("filter")}}
 	named := map[string]any{"type": "object", "properties": g.defs["on"].(map[string]any)["properties"], "additionalProperties": filter}
-	_ = kinds
 	return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}, named}}
 }
 

@@ -179,11 +179,8 @@ func (d *jsonReader) part(depth int, want *Wanted) (any, error) {
 // eachKey walks an object. Keys are compared as written; one with an escape is
 // decoded first.
 func (d *jsonReader) eachKey(depth int, value func(key []byte) error) error {
-	if depth > MaxJSONDepth {
-		return d.fail(fmt.Sprintf("nested deeper than %d", MaxJSONDepth))
-	}
-	if d.nodes++; d.nodes > MaxJSONNodes {
-		return d.fail(fmt.Sprintf("more than %d values", MaxJSONNodes))
+	if err := d.count(depth); err != nil {
+		return err
 	}
 	d.i++
 	d.space()
@@ -283,11 +280,8 @@ func (d *jsonReader) skip(depth int) error {
 }
 
 func (d *jsonReader) skipArray(depth int) error {
-	if depth > MaxJSONDepth {
-		return d.fail(fmt.Sprintf("nested deeper than %d", MaxJSONDepth))
-	}
-	if d.nodes++; d.nodes > MaxJSONNodes {
-		return d.fail(fmt.Sprintf("more than %d values", MaxJSONNodes))
+	if err := d.count(depth); err != nil {
+		return err
 	}
 	d.i++
 	d.space()

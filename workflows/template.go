@@ -53,9 +53,6 @@ const (
 	FillURL
 )
 
-// Constant makes a value without expressions.
-func Constant(v any) *Value { return &Value{constant: v} }
-
 // IsConstant tells whether rendering needs no names, and gives the data.
 func (v *Value) IsConstant() (any, bool) {
 	if v == nil {
@@ -86,15 +83,6 @@ func (v *Value) Keys() []string {
 		return nil
 	}
 	return v.keys
-}
-
-// Map makes a map value of named values, in the given order.
-func Map(keys []string, values []*Value) *Value {
-	v := &Value{kind: mapValue, keys: keys, values: values}
-	for _, x := range values {
-		v.secrets = v.secrets || x.UsesSecrets()
-	}
-	return v
 }
 
 // Render gives the value as data. A value that is exactly one ${{ }} keeps its

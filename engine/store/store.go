@@ -191,7 +191,7 @@ func (s *Store) prepareFile(conn *sqlite3.SQLiteConn, fresh bool) error {
 // dsn states every setting: the driver's own default is synchronous=NORMAL,
 // which loses acknowledged events at a power cut.
 func dsn(path, mode, synchronous string) string {
-	v := "file:" + (&escaper{}).path(path) + "?mode=" + mode + "&_busy_timeout=5000&_trusted_schema=0&_cell_size_check=1"
+	v := "file:" + escapePath(path) + "?mode=" + mode + "&_busy_timeout=5000&_trusted_schema=0&_cell_size_check=1"
 	if mode != "ro" {
 		v += "&_journal_mode=WAL&_synchronous=" + synchronous + "&_txlock=immediate&_auto_vacuum=incremental"
 	} else {
@@ -200,9 +200,8 @@ func dsn(path, mode, synchronous string) string {
 	return v
 }
 
-type escaper struct{}
-
-func (*escaper) path(p string) string {
+// escapePath keeps a file's name from being read as parameters.
+func escapePath(p string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(p)
 }
 
