@@ -83,14 +83,14 @@ func sign(o *order, scheme string, secret any) error {
 	}
 	var key signature.Key
 	if s.KeyEncoding == "whsec_base64" {
-		key, err = signature.StandardKey(text(secret))
+		key, err = v.StandardKey(text(secret))
 	} else {
 		key, err = v.NewKey(text(secret))
 	}
 	if err != nil {
 		return permanent("no_credential", "secret: %v", err)
 	}
-	if err := v.Sign(&signature.Request{Method: o.method, Header: o.header, Body: o.body}, key, time.Now()); err != nil {
+	if _, err := v.Sign(&signature.Request{Method: o.method, Header: o.header, Body: o.body}, key, time.Now()); err != nil {
 		return permanent("invalid_request", "signing: %v", err)
 	}
 	return nil

@@ -30,6 +30,10 @@ var owners = map[string][]string{
 	"github.com/mattn/go-sqlite3":  {"engine/store", "cmd"}, // cmd prints its version
 	"github.com/robfig/cron/v3":    {"triggers"},
 	"github.com/spf13/cobra":       {"cmd"},
+	"github.com/golang-jwt/jwt/v5": {"engine/signature"},
+	"golang.org/x/text":            {"engine/signature"},
+	"golang.org/x/time":            {"triggers"},
+	"golang.org/x/crypto":          {"cmd"},
 	"github.com/fsnotify/fsnotify": {"cmd"},
 }
 

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
 
@@ -137,9 +139,17 @@ func (a *app) printRuns(items []engine.RunItem) error {
 
 func (a *app) quarantineCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "quarantine", Short: "List refused deliveries and why", Args: cobra.NoArgs, Example: "  hookloom quarantine --trigger stripe --since 1h",
-		RunE: func(c *cobra.Command, _ []string) error {
+	c := &cobra.Command{Use: "quarantine [ID]", Short: "List refused deliveries and why, or show one", Args: cobra.MaximumNArgs(1),
+		Long: `Refused deliveries are kept, bounded in number and size, and never run. Each
+comes with a diagnosis: what would have made it genuine, found by trying. Once
+the cause is mended, hookloom replay ID judges it again, as of the moment it
+came, and stores it when it is genuine.`,
+		Example: "  hookloom quarantine --trigger stripe --since 1h\n  hookloom quarantine ref_12\n  hookloom replay ref_12",
+		RunE: func(c *cobra.Command, args []string) error {
 			return f.reading(func(h *store.History) error {
+				if len(args) == 1 {
+					return a.oneRefusal(c.Context(), h, args[0])
+				}
 				items, err := h.Quarantine(c.Context(), f.q)
 				if err != nil {
 					return err
@@ -147,15 +157,115 @@ func (a *app) quarantineCmd() *cobra.Command {
 				if a.json() {
 					return a.printJSON(map[string]any{"items": items})
 				}
-				t := newTable("ID", "AT", "TRIGGER", "REASON", "DETAIL", "FROM", "BYTES")
+				t := newTable("ID", "AT", "TRIGGER", "REASON", "DIAGNOSIS", "FROM", "BYTES")
 				for _, i := range items {
-					t.row(i.ID, clock(i.At), i.Trigger, i.Reason, short(i.Detail, 60), i.Remote, fmt.Sprint(i.Size))
+					why := i.Diagnosis
+					if why == "" {
+						why = i.Detail
+					}
+					if i.Event != "" {
+						why = "admitted as " + i.Event
+					}
+					t.row(i.ID, clock(i.At), i.Trigger, i.Reason, short(why, 100), i.Remote, fmt.Sprint(i.Size))
 				}
 				return t.print(a.out)
 			})
 		}}
 	f.add(c)
 	return c
+}
+
+// oneRefusal shows a refused delivery whole.
+func (a *app) oneRefusal(ctx context.Context, h *store.History, id string) error {
+	x, _, err := h.Refusal(ctx, id)
+	if errors.Is(err, engine.ErrNotFound) {
+		return fmt.Errorf("no refused delivery %s in this database", id)
+	}
+	if err != nil {
+		return usageError("%v", err)
+	}
+	if a.json() {
+		return a.printJSON(x)
+	}
+	a.printf("%s  %s  %s\n", x.ID, x.Trigger, printable(x.Reason))
+	a.printf("  at         %s from %s\n  request    %s %s\n", clock(x.At), x.Remote, printable(x.Method), printable(x.URL))
+	if x.Detail != "" {
+		a.printf("  detail     %s\n", printable(x.Detail))
+	}
+	if x.Diagnosis != "" {
+		a.printf("  diagnosis  %s\n", printable(x.Diagnosis))
+	}
+	if x.Event != "" {
+		a.printf("  admitted   as %s\n", x.Event)
+	}
+	a.printf("\nHeaders\n")
+	for _, k := range sortedKeys(x.Headers) {
+		a.printf("  %s: %s\n", printable(k), printable(x.Headers[k]))
+	}
+	a.printf("\nBody (%d of %d bytes kept)\n%s\n", x.Kept, x.Size, indented(json.RawMessage(x.Body)))
+	return nil
+}
+
+// triggersCmd lists triggers with the use of their secrets.
+func (a *app) triggersCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "triggers", Short: "List triggers, their URLs, and when each secret was used last", Args: cobra.NoArgs,
+		Long: `Lists the project's triggers. While a secret is rotated, write both under secret:
+and watch here when the old one is quiet: it then says that it is safe to drop.
+Uses are noted every few seconds; a crash loses at most those.`,
+		Example: "  hookloom triggers\n  hookloom triggers --output json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			l, err := load(f.dir)
+			if err != nil {
+				return err
+			}
+			var uses []engine.SecretUse
+			if h, err := f.history(); err == nil {
+				uses, err = h.SecretUses(c.Context())
+				if err = errors.Join(err, h.Close()); err != nil {
+					return err
+				}
+			}
+			return a.printTriggers(l.project, uses)
+		}}
+	f.addPlace(c)
+	return c
+}
+
+func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse) error {
+	type item struct {
+		Name     string               `json:"name"`
+		URL      string               `json:"url,omitempty"`
+		Provider string               `json:"provider,omitempty"`
+		Secrets  []engine.SecretState `json:"secrets"`
+	}
+	base := strings.TrimRight(p.Server.PublicURL, "/")
+	if base == "" {
+		base = localURL(setting("", "HOOKLOOM_ADDR", p.Server.Addr))
+	}
+	items := []item{}
+	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "")
+	for _, name := range sortedKeys(p.Triggers) {
+		w := p.Triggers[name].Webhook
+		i := item{Name: name, Secrets: []engine.SecretState{}}
+		if w != nil {
+			i.URL, i.Provider, i.Secrets = base+w.Path, w.Provider, engine.SecretStates(name, w.SecretLabels(), uses, time.Now())
+		}
+		items = append(items, i)
+		if len(i.Secrets) == 0 {
+			t.row(name, i.URL, i.Provider, "", "", "", "")
+		}
+		for n, s := range i.Secrets {
+			if n > 0 {
+				name, i.URL, i.Provider = "", "", ""
+			}
+			t.row(name, i.URL, i.Provider, s.Secret, fmt.Sprint(s.Count), clockPointer(s.LastAt), s.Advice)
+		}
+	}
+	if a.json() {
+		return a.printJSON(map[string]any{"items": items})
+	}
+	return t.print(a.out)
 }
 
 func (a *app) eventCmd() *cobra.Command {

@@ -116,7 +116,7 @@ record.
 		a.demoCmd(), a.initCmd(), a.serveCmd(),
 		a.validateCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(),
 		a.sendCmd(), a.verifyCmd(),
-		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.tailCmd(),
+		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.triggersCmd(), a.tailCmd(),
 		a.replayCmd(), a.cancelCmd(),
 		a.benchCmd(), a.versionCmd(),
 	)

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -17,7 +18,9 @@ func (a *app) replayCmd() *cobra.Command {
 	c := &cobra.Command{Use: "replay [ID...]", Short: "Run again: runs or events by id, or all that the filters list",
 		Long: `Makes a new run of the same event, through the running server. --from failed
 keeps the steps that had succeeded; --version current takes the workflow as it is
-now. With filters in place of ids, --dry-run first tells how many there are.`,
+now. With filters in place of ids, --dry-run first tells how many there are.
+The id of a refused delivery (ref_...) has it judged again, as of the moment it
+came; when it is genuine now, it becomes an event.`,
 		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay --status failed --since 1h --dry-run\n  hookloom replay --status failed --since 1h --from failed",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 && f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" {
@@ -51,6 +54,12 @@ now. With filters in place of ids, --dry-run first tells how many there are.`,
 			}
 			made := []string{}
 			for _, id := range ids {
+				if strings.HasPrefix(id, "ref_") {
+					if err := a.admit(c.Context(), l, id); err != nil {
+						return err
+					}
+					continue
+				}
 				kind := "runs"
 				if strings.HasPrefix(id, "evt_") {
 					kind = "events"
@@ -77,6 +86,22 @@ now. With filters in place of ids, --dry-run first tells how many there are.`,
 	c.Flags().StringVar(&version, "version", "pinned", "pinned or current")
 	c.Flags().BoolVar(&dry, "dry-run", false, "only count")
 	return c
+}
+
+// admit has a refused delivery judged again.
+func (a *app) admit(ctx context.Context, l *loaded, id string) error {
+	var out struct {
+		Status string `json:"status"`
+		Event  string `json:"event"`
+	}
+	if err := adminCall(ctx, l, "POST", "/api/v1/quarantine/"+id+"/replay", map[string]string{}, &out); err != nil {
+		return fmt.Errorf("%s: %w", id, err)
+	}
+	if a.json() {
+		return a.printJSON(map[string]any{"id": id, "status": out.Status, "event": out.Event})
+	}
+	a.printf("%s %s as %s\n", id, out.Status, out.Event)
+	return nil
 }
 
 func (a *app) cancelCmd() *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
@@ -69,7 +72,11 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	if base == "" {
 		base = localURL(setting("", "HOOKLOOM_ADDR", l.project.Server.Addr))
 	}
+	order.Base = base
 	s, err := triggers.Sample(l.project, name, l.secrets.Lookup, order)
+	if errors.Is(err, signature.ErrNoPrivateKey) {
+		return usageError("%s: %v. To try it out, configure a private key of your own (PEM) as a second secret and send with --variant old-secret", name, err)
+	}
 	if err != nil {
 		return usageError("%v", err)
 	}
@@ -248,7 +255,11 @@ accepted or a handshake, 1 when it is refused.`,
 			if now != 0 {
 				at = time.Unix(now, 0)
 			}
-			v, err := triggers.Judge(l.project, args[0], l.secrets.Lookup, raw, publicURL, at)
+			guard, err := egress.NewGuard(l.project.Egress.Allow)
+			if err != nil {
+				return usageError("%v", err)
+			}
+			v, err := triggers.Judge(l.project, args[0], &triggers.Outside{Secret: l.secrets.Lookup, Fetch: fetcher(guard.Client())}, raw, publicURL, at)
 			if err != nil {
 				return usageError("%v", err)
 			}
@@ -275,6 +286,9 @@ func (a *app) printVerdict(v *triggers.Verdict) error {
 			a.printf("handshake: answered %d %s\n", v.Response.Status, printable(v.Response.Body))
 		default:
 			a.printf("refused: %s\n", printable(v.Reason))
+			if v.Diagnosis != "" {
+				a.printf("  %s\n", printable(v.Diagnosis))
+			}
 		}
 	}
 	if v.Result == "refused" {

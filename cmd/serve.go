@@ -44,6 +44,9 @@ type server struct {
 	guard  *egress.Guard
 
 	project         atomic.Pointer[workflows.Project]
+	certs           *certificates
+	env             *envFile
+	captured        chan struct{}
 	hooksListener   net.Listener
 	consoleListener net.Listener
 	console         *console.Console
@@ -54,7 +57,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if err := l.usable(); err != nil {
 		return nil, err
 	}
-	s := &server{o: o}
+	s := &server{o: o, env: &envFile{dir: o.dir}, captured: make(chan struct{}, 1)}
 	redactor := &engine.Redactor{}
 	if s.guard, err = egress.NewGuard(l.project.Egress.Allow); err != nil {
 		return nil, &exitError{exitUsage, err}
@@ -74,7 +77,12 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	base := "http://" + s.consoleListener.Addr().String()
 	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup, Redactor: redactor,
 		Log: o.log, Observe: o.observe, Grace: o.grace, RunURL: func(id engine.RunID) string { return base + "/runs/" + id.String() }})
-	s.hooks = triggers.NewHooks(s.engine, o.log)
+	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture}); err != nil {
+		return nil, err
+	}
+	if s.certs, err = newCertificates(o.dir, l.project.Server.TLS); err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
 	if err = s.use(ctx, l); err != nil {
 		return nil, err
 	}
@@ -86,12 +94,15 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, err
 	}
 	s.console, err = console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Token: token,
-		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: o.log})
+		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: o.log, Admit: s.admit})
 	return s, err
 }
 
 func (s *server) closeParts() error {
 	var err error
+	if s.hooks != nil {
+		s.hooks.Close()
+	}
 	for _, l := range []net.Listener{s.hooksListener, s.consoleListener} {
 		if l != nil {
 			err = errors.Join(err, l.Close())
@@ -137,6 +148,9 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
+	if err := s.certs.read(s.o.dir, l.project.Server.TLS); err != nil {
+		return &exitError{exitUsage, err}
+	}
 	if err := s.guard.Set(l.project.Egress.Allow); err != nil {
 		return &exitError{exitUsage, err}
 	}
@@ -148,6 +162,61 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	return nil
 }
 
+// capture keeps a secret that a provider's handshake brought, and has the
+// project loaded again with it.
+func (s *server) capture(trigger, secret, value string) error {
+	if err := s.env.add(secret, value); err != nil {
+		return err
+	}
+	s.o.log.Info("a secret was taken over", "trigger", trigger, "secret", secret, "file", filepath.Join(s.o.dir, ".env"))
+	select {
+	case s.captured <- struct{}{}:
+	default: // it will be loaded again anyway
+	}
+	return nil
+}
+
+// admit judges a quarantined delivery again.
+func (s *server) admit(ctx context.Context, id string) (engine.Receipt, error) {
+	item, body, err := s.store.History().Refusal(ctx, id)
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	if item.Event != "" {
+		return engine.Receipt{}, fmt.Errorf("%s was admitted already, as %s", id, item.Event)
+	}
+	receipt, err := s.hooks.Readmit(ctx, &engine.Refusal{At: item.At, Trigger: item.Trigger, Method: item.Method, Path: item.Path, URL: item.URL, Headers: item.Headers, Body: body, Size: item.Size})
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	n, err := store.ParseRefusalID(id)
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	return receipt, s.store.Admitted(ctx, n, receipt.Event)
+}
+
+// noteSecrets stores how often secrets were used, now and then until ctx ends,
+// and once more after.
+func (s *server) noteSecrets(ctx context.Context) {
+	ticker := time.NewTicker(5 * time.Second)
+	defer ticker.Stop()
+	for going := true; going; {
+		select {
+		case <-ctx.Done():
+			going = false
+		case <-ticker.C:
+		}
+		uses := s.hooks.SecretUses()
+		if len(uses) == 0 {
+			continue
+		}
+		if err := s.store.UseSecrets(context.WithoutCancel(ctx), uses); err != nil && !errors.Is(err, engine.ErrClosed) {
+			s.o.log.Warn("the use of secrets was not noted", "error", err)
+		}
+	}
+}
+
 func (s *server) ready() error {
 	if err := s.store.Err(); err != nil {
 		return err
@@ -156,7 +225,12 @@ func (s *server) ready() error {
 }
 
 // hooksURL and consoleURL are where the server can be reached.
-func (s *server) hooksURL() string   { return "http://" + localAddr(s.hooksListener.Addr()) }
+func (s *server) hooksURL() string {
+	if s.certs != nil {
+		return "https://" + localAddr(s.hooksListener.Addr())
+	}
+	return "http://" + localAddr(s.hooksListener.Addr())
+}
 func (s *server) consoleURL() string { return "http://" + localAddr(s.consoleListener.Addr()) }
 
 func localAddr(a net.Addr) string {
@@ -171,6 +245,9 @@ func localAddr(a net.Addr) string {
 // deliveries, then no new work, then open attempts end, then the store closes.
 func (s *server) run(ctx context.Context) error {
 	hooks := httpServer(s.withHealth(s.hooks))
+	if s.certs != nil {
+		hooks.TLSConfig = s.certs.config
+	}
 	admin := httpServer(s.console)
 	admin.WriteTimeout = 0 // the live stream stays open
 	ended := make(chan error, 3)
@@ -179,6 +256,9 @@ func (s *server) run(ctx context.Context) error {
 	go func() { ended <- s.engine.Run(engineCtx) }()
 	go func() { ended <- serveHTTP(hooks, s.hooksListener) }()
 	go func() { ended <- serveHTTP(admin, s.consoleListener) }()
+	noteCtx, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
+	noted := make(chan struct{})
+	go func() { defer close(noted); s.noteSecrets(noteCtx) }()
 	waiting := 3
 	var err error
 	select {
@@ -196,6 +276,9 @@ func (s *server) run(ctx context.Context) error {
 	for ; waiting > 1; waiting-- {
 		err = errors.Join(err, <-ended)
 	}
+	s.hooks.Close()
+	stopNoting()
+	<-noted
 	s.console.Close()
 	err = errors.Join(err, ignoreDeadline(admin.Shutdown(stopCtx)))
 	if cerr := s.store.Close(); cerr != nil {
@@ -215,7 +298,11 @@ func ignoreDeadline(err error) error {
 }
 
 func serveHTTP(h *http.Server, l net.Listener) error {
-	if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	serve := func() error { return h.Serve(l) }
+	if h.TLSConfig != nil {
+		serve = func() error { return h.ServeTLS(l, "", "") }
+	}
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving %s: %w", l.Addr(), err)
 	}
 	return nil
@@ -332,6 +419,8 @@ func (s *server) reloads(ctx context.Context, watch bool) error {
 		case <-ctx.Done():
 			return nil
 		case <-hup:
+			s.reload(ctx)
+		case <-s.captured:
 			s.reload(ctx)
 		case e := <-changes:
 			if ext := filepath.Ext(e.Name); ext == ".yaml" || ext == ".yml" || ext == ".json" || filepath.Base(e.Name) == ".env" {

@@ -50,7 +50,7 @@ func newStandins(secrets map[string]string) (*standins, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := signature.StandardKey(secrets["DEPLOY_SIGNING_SECRET"])
+	key, err := v.StandardKey(secrets["DEPLOY_SIGNING_SECRET"])
 	if err != nil {
 		return nil, fmt.Errorf("deploy service: %w", err)
 	}

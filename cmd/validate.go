@@ -165,60 +165,6 @@ with a YAML server completes and checks keys. Begin a file with
 		}}
 }
 
-func (a *app) providersCmd() *cobra.Command {
-	return &cobra.Command{Use: "providers [NAME]", Short: "List provider presets, or show one", Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cat, err := catalog()
-			if err != nil {
-				return err
-			}
-			return a.providers(cat.Presets, args)
-		}}
-}
-
-func (a *app) providers(presets map[string]*workflows.Preset, args []string) error {
-	if len(args) == 1 {
-		p := presets[args[0]]
-		if p == nil {
-			return usageError("no provider %q; hookloom providers lists them", args[0])
-		}
-		if a.json() {
-			return a.printJSON(providerItem(p))
-		}
-		a.printf("%s\n\n  on:\n    webhook:\n      provider: %s\n      secret: ${{ secrets.%s_SECRET }}\n\nSecret     %s\nDocs       %s\nConfidence %s\n", p.Title, p.Name,
-			strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")), p.SecretName, p.Docs, p.Confidence)
-		for _, v := range p.Verify {
-			a.printf("Scheme     %s: %s\n", v.Variant, v.Algorithm)
-		}
-		for _, n := range p.Notes {
-			a.printf("Note       %s\n", n)
-		}
-		return nil
-	}
-	var items []any
-	t := newTable("PROVIDER", "TITLE", "SCHEME", "CONFIDENCE")
-	for _, name := range sortedKeys(presets) {
-		p := presets[name]
-		if p.Name != name {
-			continue // an alias
-		}
-		items = append(items, providerItem(p))
-		t.row(p.Name, p.Title, p.Verify[0].Algorithm, p.Confidence)
-	}
-	if a.json() {
-		return a.printJSON(map[string]any{"items": items})
-	}
-	return t.print(a.out)
-}
-
-func providerItem(p *workflows.Preset) map[string]any {
-	var schemes []any
-	for _, v := range p.Verify {
-		schemes = append(schemes, map[string]any{"variant": v.Variant, "algorithm": v.Algorithm})
-	}
-	return map[string]any{"provider": p.Name, "aliases": p.Aliases, "title": p.Title, "docs": p.Docs, "confidence": p.Confidence, "secret": p.SecretName, "schemes": schemes, "events": p.Events, "notes": p.Notes}
-}
-
 func (a *app) actionsCmd() *cobra.Command {
 	return &cobra.Command{Use: "actions [NAME]", Short: "List actions, or show one with its inputs", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

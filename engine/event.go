@@ -136,12 +136,26 @@ type Refusal struct {
 	At              time.Time
 	Trigger, Reason string
 	Detail          string
-	RemoteIP        string
-	Method, Path    string
-	Headers         map[string]string
+	// Diagnosis is what would have made it genuine, found by trying.
+	Diagnosis    string
+	RemoteIP     string
+	Method, Path string
+	// URL is the public URL with its query, secrets masked.
+	URL     string
+	Headers map[string]string
 	// Body is bounded; Size is the whole length in bytes.
 	Body []byte
 	Size int
+}
+
+// SecretUse tells how often a trigger's secret has proved a delivery.
+type SecretUse struct {
+	Trigger string `json:"trigger"`
+	// Secret is the name of the secret, never its value.
+	Secret  string    `json:"secret"`
+	Count   int64     `json:"count"`
+	FirstAt time.Time `json:"first_at"`
+	LastAt  time.Time `json:"last_at"`
 }
 
 // names gives the event as expressions see it.

@@ -117,15 +117,22 @@ type StepItem struct {
 
 // RefusalItem is one refused delivery.
 type RefusalItem struct {
-	ID      string            `json:"id"`
-	At      time.Time         `json:"at"`
-	Trigger string            `json:"trigger"`
-	Reason  string            `json:"reason"`
-	Detail  string            `json:"detail,omitempty"`
-	Remote  string            `json:"remote,omitempty"`
-	Method  string            `json:"method"`
-	Path    string            `json:"path"`
-	Headers map[string]string `json:"headers"`
-	Size    int               `json:"size"`
-	Body    string            `json:"body,omitempty"`
+	ID      string    `json:"id"`
+	At      time.Time `json:"at"`
+	Trigger string    `json:"trigger"`
+	Reason  string    `json:"reason"`
+	Detail  string    `json:"detail,omitempty"`
+	// Diagnosis is what would have made it genuine, found by trying.
+	Diagnosis string            `json:"diagnosis,omitempty"`
+	Remote    string            `json:"remote,omitempty"`
+	Method    string            `json:"method"`
+	Path      string            `json:"path"`
+	URL       string            `json:"url,omitempty"`
+	Headers   map[string]string `json:"headers"`
+	// Size is the body's length in bytes, Kept how much of it is here.
+	Size int    `json:"size"`
+	Kept int    `json:"kept"`
+	Body string `json:"body,omitempty"`
+	// Event is the event that it became, when it was admitted later.
+	Event string `json:"event,omitempty"`
 }

@@ -1,133 +1,134 @@
 package triggers
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
+	"golang.org/x/time/rate"
 )
-
-// neverBefore is any moment, to ask whether a cron ever comes.
-var neverBefore = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // route is one webhook inlet made ready: everything a request needs is looked
 // up or compiled when the project is loaded.
 type route struct {
-	trigger  *workflows.Trigger
-	webhook  *workflows.Webhook
-	preset   *workflows.Preset
-	variant  *workflows.Verify
-	verifier *signature.Verifier
-	keys     []signature.Key
-	auth     *token
-	params   map[string]string
-	key      []*workflows.Expr
-	kind     *workflows.Expr
-	data     string
-	clock    *workflows.Expr
-	methods  map[string]bool
-	allow    string // for 405
-	hide     map[string]bool
-	public   string
+	trigger *workflows.Trigger
+	webhook *workflows.Webhook
+	preset  *workflows.Preset
+	// proofs are the schemes of which one must hold; none for auth: none.
+	proofs     []*proof
+	secrets    []*secretUse
+	handshakes []*handshake
+	answer     *answerTemplate
+	refusal    *answerTemplate
+	params     map[string]string
+	// deliver are the methods that deliveries come with; methods those that are
+	// answered, handshakes included.
+	deliver []string
+	key     []*workflows.Expr
+	kind    *workflows.Expr
+	data    string
+	clock   *workflows.Expr
+	methods map[string]bool
+	allow   string // for 405
+	// hide are headers that are never stored; hideSecret those that hold a token.
+	hide, hideSecret map[string]bool
+	public           string
+	dedupe           time.Duration
+	limiter          *rate.Limiter
+	// urlSecret tells that the last segment of the path may be the secret.
+	urlSecret bool
+	// pending tells that the secret is still to come, by the provider's handshake.
+	pending string
+	outside *Outside
 	// want is what is read of a body before it is stored.
 	want workflows.Wanted
 }
 
-// token is auth: a shared secret instead of a signature.
-type token struct{ header, want string }
+// proof is one scheme with the keys that belong to it.
+type proof struct {
+	written  *workflows.Verify
+	verifier *signature.Verifier
+	keys     []signature.Key
+	// secret is, for each key, its place in route.secrets; -1 for none.
+	secret []int
+	when   *detect
+}
 
-// newRoute prepares a trigger's webhook. secrets looks values up.
-func newRoute(p *workflows.Project, t *workflows.Trigger, secret func(string) (string, bool)) (*route, error) {
+// secretUse counts how often a secret has proved a delivery since the server
+// loaded it.
+type secretUse struct {
+	name  string
+	text  string
+	count atomic.Int64
+	last  atomic.Int64 // Unix milliseconds
+}
+
+// Outside is what triggers need of the process around them.
+type Outside struct {
+	// Secret looks a secret up.
+	Secret func(name string) (string, bool)
+	// Fetch sends a request through the egress guard and gives a bounded body; nil
+	// where there is no network.
+	Fetch Fetch
+	// Capture keeps a secret that a provider handed over; nil to keep none.
+	Capture func(trigger, secret, value string) error
+}
+
+// newRoute prepares a trigger's webhook.
+func newRoute(p *workflows.Project, t *workflows.Trigger, o *Outside) (*route, error) {
 	w := t.Webhook
-	r := &route{trigger: t, webhook: w, key: w.Key, kind: w.EventType, methods: map[string]bool{}, hide: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}, public: p.Server.PublicURL}
+	r := &route{trigger: t, webhook: w, key: w.Key, kind: w.EventType, methods: map[string]bool{}, public: strings.TrimRight(p.Server.PublicURL, "/"), dedupe: w.Dedupe, outside: o,
+		hide: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}, hideSecret: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}}
 	if w.Data != nil {
 		r.data = w.Data.Text
 	}
-	env := secretEnv(p, secret)
+	if w.RateLimit > 0 {
+		r.limiter = rate.NewLimiter(rate.Limit(float64(w.RateLimit)/w.RatePer.Seconds()), w.RateLimit)
+	}
+	env := secretEnv(p, o.Secret)
 	var err error
 	if r.params, err = texts(w.Params, env); err != nil {
 		return nil, fmt.Errorf("trigger %s: params: %w", t.Name, err)
 	}
-	r.variant = w.Verify
-	if w.Provider != "" {
-		r.usePreset(p.Presets[w.Provider])
-	}
-	for _, m := range w.Methods {
+	r.deliver = w.Methods
+	r.usePreset(p.Preset(w))
+	for _, m := range r.deliver {
 		r.methods[m] = true
 	}
-	if r.variant != nil {
-		for _, h := range r.variant.Handshakes {
-			if h.Detect.Method != "" {
-				r.methods[h.Detect.Method] = true
-			}
-		}
-		err = r.useScheme(env)
-	} else if w.Auth != nil {
-		err = r.useAuth(env)
-	}
-	r.allow = strings.Join(w.Methods, ", ")
-	r.wanted()
-	if err != nil {
+	if err = r.prepare(env); err != nil {
 		return nil, fmt.Errorf("trigger %s: %w", t.Name, err)
 	}
+	var allowed []string
+	for m := range r.methods {
+		allowed = append(allowed, m)
+	}
+	slices.Sort(allowed)
+	r.allow = strings.Join(allowed, ", ")
+	r.wanted()
 	return r, nil
 }
 
-// wanted gathers the parts of a body that keys, types and schemes read.
-func (r *route) wanted() {
-	for _, e := range append([]*workflows.Expr{r.kind, r.clock}, r.key...) {
-		r.want.WantExpr(e)
-	}
-	if r.variant == nil {
+func (r *route) usePreset(p *workflows.Preset) {
+	if p == nil {
 		return
 	}
-	for _, p := range []string{r.variant.Signature.From.JSON, timestampJSON(r.variant)} {
-		if p != "" {
-			r.want.WantPath(p)
-		}
-	}
-	r.wantTemplate(r.variant.SignedContent)
-	for _, h := range r.variant.Handshakes {
-		for p := range h.Detect.JSON {
-			r.want.WantPath(p)
-		}
-		r.wantTemplate(h.Body)
-		for _, v := range h.Headers {
-			r.wantTemplate(v)
-		}
-	}
-}
-
-// wantTemplate wants what {json:path} in a template reads.
-func (r *route) wantTemplate(rest string) {
-	for {
-		_, after, found := strings.Cut(rest, "{json:")
-		path, tail, closed := strings.Cut(after, "}")
-		if !found || !closed {
-			return
-		}
-		path, _, _ = strings.Cut(path, "|")
-		r.want.WantPath(path)
-		rest = tail
-	}
-}
-
-func (r *route) usePreset(p *workflows.Preset) {
 	r.preset = p
-	for _, v := range p.Verify {
-		if r.variant == nil && (r.webhook.Variant == "" || r.webhook.Variant == v.Variant) {
-			r.variant = v
+	if len(p.Methods) > 0 && !r.webhook.MethodsWritten {
+		r.deliver = p.Methods
+	}
+	for _, x := range p.Params {
+		if r.params[x.Name] == "" && x.Default != "" {
+			r.params[x.Name] = x.Default
 		}
 	}
 	if len(r.key) == 0 {
@@ -139,42 +140,186 @@ func (r *route) usePreset(p *workflows.Preset) {
 	if r.data == "" && p.Data != nil {
 		r.data = p.Data.Text
 	}
+	if p.Dedupe > 0 && r.dedupe == workflows.DefaultDedupe {
+		r.dedupe = p.Dedupe
+	}
 	r.clock = p.Time
 }
 
-func (r *route) useScheme(env *workflows.Env) error {
-	v, err := signature.Compile(scheme(r.variant))
-	if err != nil {
+// prepare compiles schemes, handshakes and answers.
+func (r *route) prepare(env *workflows.Env) error {
+	if err := r.readSecrets(env); err != nil {
 		return err
 	}
-	r.verifier = v
-	r.hide[strings.ToLower(v.From.Header)] = true
+	written := r.variants()
+	if a, err := r.authScheme(env); err != nil {
+		return err
+	} else if a != nil {
+		written = []*workflows.Verify{a}
+	}
+	for _, v := range written {
+		p, err := r.newProof(v, len(written) > 1)
+		if err != nil {
+			return err
+		}
+		if p != nil {
+			r.proofs = append(r.proofs, p)
+		}
+	}
+	if len(written) > 0 && len(r.proofs) == 0 && r.pending == "" {
+		return fmt.Errorf("the secret fits none of the provider's schemes: %w", r.whyNone(written))
+	}
+	for _, p := range r.proofs {
+		r.hideOf(p)
+	}
+	return r.prepareAnswers(written)
+}
+
+// whyNone says why the first secret fits no scheme.
+func (r *route) whyNone(written []*workflows.Verify) error {
+	if len(r.secrets) == 0 {
+		return signature.ErrEmptyKey
+	}
+	v, err := signature.Compile(scheme(written[0], r.params))
+	if err == nil {
+		_, err = v.NewKey(r.secrets[0].text)
+	}
+	if err == nil {
+		err = errors.New("its form is another one")
+	}
+	return err
+}
+
+// variants are the written schemes that may prove a delivery: the one asked for,
+// else all of the provider's that prove as much as its best.
+func (r *route) variants() []*workflows.Verify {
+	if r.webhook.Verify != nil {
+		return []*workflows.Verify{r.webhook.Verify}
+	}
+	if r.preset == nil {
+		return nil
+	}
+	var out []*workflows.Verify
+	for _, v := range r.preset.Verify {
+		if v.Variant == r.webhook.Variant || (r.webhook.Variant == "" || r.webhook.Variant == workflows.AnyVariant) && !v.Explicit {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (r *route) readSecrets(env *workflows.Env) error {
 	for i, s := range r.webhook.Secrets {
 		x, err := s.Render(env, workflows.FillPlain)
 		if err != nil {
 			return fmt.Errorf("secret %d: %w", i+1, err)
 		}
-		text, _ := x.(string)
-		if text == "" {
-			if i > 0 {
-				continue // an old secret that is gone: rotation is over
-			}
-			return fmt.Errorf("its secret is not set: %w", signature.ErrEmptyKey)
-		}
-		k, err := v.NewKey(text)
+		text, err := workflows.Text(x)
 		if err != nil {
 			return fmt.Errorf("secret %d: %w", i+1, err)
 		}
-		r.keys = append(r.keys, k)
-	}
-	if len(r.keys) == 0 {
-		return signature.ErrEmptyKey
+		name := s.SecretName()
+		if text == "" {
+			switch {
+			case i > 0:
+				continue // an old secret that is gone: rotation is over
+			case r.preset != nil && r.preset.Captures() && name != "":
+				r.pending = name
+				continue
+			case r.preset != nil && r.preset.SecretOptional:
+				continue
+			}
+			return fmt.Errorf("its secret is not set: %w", signature.ErrEmptyKey)
+		}
+		r.secrets = append(r.secrets, &secretUse{name: r.webhook.SecretLabels()[i], text: text})
 	}
 	return nil
 }
 
-func (r *route) useAuth(env *workflows.Env) error {
+// newProof compiles one scheme with its keys; nil when no secret is of its form
+// and others may take it.
+func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
+	s := scheme(v, r.params)
+	if s.Timestamp != nil && r.webhook.Tolerance > 0 {
+		s.Timestamp.Tolerance = r.webhook.Tolerance
+	}
+	if err := namesSet(v, r.params); err != nil {
+		return nil, err
+	}
+	compiled, err := signature.Compile(s)
+	if err != nil {
+		return nil, err
+	}
+	p := &proof{written: v, verifier: compiled}
+	if v.When != nil {
+		p.when = &detect{*v.When}
+	}
+	r.urlSecret = r.urlSecret || v.Signature.From.URL
+	add := func(text string, secret int) error {
+		k, err := compiled.NewKey(text)
+		if err != nil {
+			if choice {
+				return nil
+			}
+			return fmt.Errorf("secret %d: %w", secret+1, err)
+		}
+		p.keys, p.secret = append(p.keys, k), append(p.secret, secret)
+		return nil
+	}
+	if own := r.params[v.SecretParam]; v.SecretParam != "" && own != "" {
+		return p, add(own, -1)
+	}
+	for i, u := range r.secrets {
+		pinned := v.SecretPrefix != "" && strings.Contains(u.text, "-----BEGIN") && compiled.Asymmetric()
+		if v.SecretNth > 0 && i != v.SecretNth-1 || !hasForm(u.text, v.SecretPrefix) && !pinned {
+			continue
+		}
+		if err := add(u.text, i); err != nil {
+			return nil, err
+		}
+	}
+	if len(p.keys) == 0 && v.Key != nil && len(r.secrets) == 0 {
+		// The provider's own key, fetched when it is needed.
+		p.keys, p.secret = []signature.Key{{}}, []int{-1}
+	}
+	if len(p.keys) == 0 {
+		if choice || r.pending != "" {
+			return nil, nil
+		}
+		return nil, signature.ErrEmptyKey
+	}
+	return p, nil
+}
+
+// hasForm tells whether a secret begins as it must; a ! before the prefix turns
+// it round.
+func hasForm(text, prefix string) bool {
+	if not, ok := strings.CutPrefix(prefix, "!"); ok {
+		return !strings.HasPrefix(text, not)
+	}
+	return strings.HasPrefix(text, prefix)
+}
+
+// namesSet insists that parameters in header names have values: an empty name
+// would look nowhere.
+func namesSet(v *workflows.Verify, params map[string]string) error {
+	for _, n := range []string{v.Signature.From.Header, v.Signature.From.Query} {
+		if i := strings.Index(n, "{param:"); i >= 0 {
+			name, _, _ := strings.Cut(n[i+len("{param:"):], "}")
+			if params[name] == "" {
+				return fmt.Errorf("params: {%s: ...} is needed: the name of the header that carries the token", name)
+			}
+		}
+	}
+	return nil
+}
+
+// authScheme writes auth: as the scheme that it is.
+func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
 	a := r.webhook.Auth
+	if a == nil {
+		return nil, nil
+	}
 	render := func(v *workflows.Value) (string, error) {
 		x, err := v.Render(env, workflows.FillNonempty)
 		if err != nil {
@@ -186,28 +331,92 @@ func (r *route) useAuth(env *workflows.Env) error {
 		}
 		return s, err
 	}
+	v := &workflows.Verify{Variant: "auth", Algorithm: "static-token", Signature: workflows.SignatureFrom{From: workflows.From{Header: "Authorization"}, Encodings: []string{"raw"}}}
+	var value *workflows.Value
 	switch {
 	case a.Bearer != nil:
-		s, err := render(a.Bearer)
-		r.auth = &token{"Authorization", "Bearer " + s}
-		return err
+		v.Signature.Prefix, value = "Bearer ", a.Bearer
 	case a.BasicUser != nil:
 		user, err := render(a.BasicUser)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		password, err := render(a.BasicPassword)
-		req := &http.Request{Header: http.Header{}}
-		req.SetBasicAuth(user, password)
-		r.auth = &token{"Authorization", req.Header.Get("Authorization")}
-		return err
+		v.Algorithm, v.Signature.Prefix, v.Signature.Encodings, value = "basic-auth", "Basic ", []string{"base64"}, a.BasicPassword
+		r.params["user"] = user
 	case a.HeaderName != "":
-		s, err := render(a.HeaderValue)
-		r.auth = &token{a.HeaderName, s}
-		r.hide[strings.ToLower(a.HeaderName)] = true
-		return err
+		v.Signature.From.Header, value = a.HeaderName, a.HeaderValue
+	case a.QueryName != "":
+		v.Signature.From, value = workflows.From{Query: a.QueryName}, a.QueryValue
+	default:
+		return nil, errors.New("auth: a webhook takes bearer, basic, header or query")
 	}
-	return errors.New("auth: a webhook takes bearer, basic or header")
+	text, err := render(value)
+	if err != nil {
+		return nil, err
+	}
+	r.secrets = []*secretUse{{name: r.webhook.SecretLabels()[0], text: text}}
+	return v, nil
+}
+
+// hideOf notes which headers prove the sender: they are not stored.
+func (r *route) hideOf(p *proof) {
+	names := append([]string{p.verifier.From.Header}, p.verifier.From.Headers...)
+	for _, n := range names {
+		if n != "" {
+			r.hide[strings.ToLower(n)] = true
+			if p.verifier.Secret() {
+				r.hideSecret[strings.ToLower(n)] = true
+			}
+		}
+	}
+}
+
+// wanted gathers the parts of a body that keys, types and schemes read.
+func (r *route) wanted() {
+	for _, e := range append([]*workflows.Expr{r.kind, r.clock}, r.key...) {
+		r.want.WantExpr(e)
+	}
+	for _, p := range r.proofs {
+		v := p.written
+		for _, path := range []string{v.Signature.From.JSON, v.Each, timestampJSON(v)} {
+			if path != "" {
+				r.want.WantPath(path)
+			}
+		}
+		for _, text := range v.SignedContent {
+			r.wantTemplate(text)
+		}
+		eachPlace(&v.Require, func(f workflows.From, _ []string) { r.wantFrom(f) })
+		if v.When != nil {
+			eachPlace(&v.When.Places, func(f workflows.From, _ []string) { r.wantFrom(f) })
+		}
+		if v.Key != nil {
+			r.wantTemplate(v.Key.URL)
+		}
+	}
+	for _, h := range r.handshakes {
+		h.reads(r)
+	}
+}
+
+func (r *route) wantFrom(f workflows.From) {
+	if f.JSON != "" {
+		r.want.WantPath(f.JSON)
+	}
+}
+
+// wantTemplate wants what {json:path} in a template reads.
+func (r *route) wantTemplate(text string) {
+	if t, err := signature.ParseTemplate(text); err == nil {
+		t.Reads(r.want.WantPath)
+	}
+}
+
+func timestampJSON(v *workflows.Verify) string {
+	if v.Timestamp == nil {
+		return ""
+	}
+	return v.Timestamp.From.JSON
 }
 
 func secretEnv(p *workflows.Project, secret func(string) (string, bool)) *workflows.Env {
@@ -237,65 +446,6 @@ func texts(v *workflows.Value, env *workflows.Env) (map[string]string, error) {
 	return out, nil
 }
 
-// inbound is one request as received, whole.
-type inbound struct {
-	method, path string
-	header       http.Header
-	query        url.Values
-	publicURL    string
-	body         []byte
-	at           time.Time
-	want         *workflows.Wanted
-
-	decoded   any
-	decodeErr error
-	isDecoded bool
-}
-
-// value reads the wanted parts of the body, once.
-func (in *inbound) value() (any, error) {
-	if !in.isDecoded {
-		in.decoded, in.decodeErr = engine.DecodeBodyPart(in.header.Get("Content-Type"), in.body, in.want)
-		in.isDecoded = true
-	}
-	return in.decoded, in.decodeErr
-}
-
-func timestampJSON(v *workflows.Verify) string {
-	if v.Timestamp == nil {
-		return ""
-	}
-	return v.Timestamp.From.JSON
-}
-
-// json reads a scalar at a dot path, for schemes that look into the body.
-func (in *inbound) json(path string) (string, bool) {
-	v, err := in.value()
-	if err != nil {
-		return "", false
-	}
-	for _, k := range strings.Split(path, ".") {
-		switch x := v.(type) {
-		case map[string]any:
-			v = x[k]
-		case []any:
-			i, err := strconv.Atoi(k)
-			if err != nil || i < 0 || i >= len(x) {
-				return "", false
-			}
-			v = x[i]
-		default:
-			return "", false
-		}
-	}
-	switch v.(type) {
-	case nil, map[string]any, []any:
-		return "", false
-	}
-	s, err := workflows.Text(v)
-	return s, err == nil
-}
-
 // judgement is what becomes of a request.
 type judgement struct {
 	// delivery is set when it is genuine and an event.
@@ -305,174 +455,123 @@ type judgement struct {
 	// status and reason are set when it is refused; detail explains.
 	status         int
 	reason, detail string
-	// secret is the index of the secret that matched.
+	// secret is the place of the secret that matched; -1 for none.
 	secret int
-}
-
-// Answer is an HTTP answer as data.
-type Answer struct {
-	Status  int               `json:"status"`
-	Headers map[string]string `json:"headers"`
-	Body    string            `json:"body"`
+	// scheme is the variant that was looked at last, for a refusal.
+	scheme string
 }
 
 // judge proves a request and reads its event. Nothing of the body is used
 // before the sender is proved, except where a handshake needs no proof.
 func (r *route) judge(in *inbound) judgement {
-	req := &signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: r.webhook.CallbackURL, Body: in.body,
-		JSON: in.json, Form: func() (url.Values, error) { return url.ParseQuery(string(in.body)) }, Params: r.params}
-	if h := r.handshake(in, false); h != nil {
-		return judgement{handshake: h}
+	if j := r.shakeHands(in, false); j != nil {
+		return *j
 	}
-	secret, refused := r.prove(req, in.at)
+	verdict, secret, refused := r.prove(in)
 	if refused != nil {
 		return *refused
 	}
-	if h := r.handshake(in, true); h != nil {
-		return judgement{handshake: h}
+	in.claims = verdict.Claims
+	if j := r.shakeHands(in, true); j != nil {
+		j.secret = secret
+		return *j
 	}
-	if !r.webhookMethod(in.method) {
-		return judgement{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method + " is only for the provider's handshake"}
+	if !slices.Contains(r.deliver, in.method) {
+		return judgement{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method + " is only for the provider's handshake", secret: -1}
 	}
 	d, err := r.delivery(in)
 	if err != nil {
-		return judgement{status: http.StatusBadRequest, reason: "malformed body", detail: err.Error()}
+		return judgement{status: http.StatusBadRequest, reason: "malformed body", detail: err.Error(), secret: -1}
 	}
 	return judgement{delivery: d, secret: secret}
 }
 
-func (r *route) webhookMethod(m string) bool {
-	for _, x := range r.webhook.Methods {
-		if x == m {
-			return true
+// prove tries the schemes whose signature the request carries. A request that
+// carries none is judged by the first that could apply, to say what is missing.
+func (r *route) prove(in *inbound) (signature.Verdict, int, *judgement) {
+	if len(r.proofs) == 0 {
+		if r.webhook.AuthNone {
+			return signature.Verdict{}, -1, nil
 		}
+		return signature.Verdict{}, -1, &judgement{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1,
+			detail: "no secret is set yet: the provider's handshake has to come first"}
 	}
-	return false
-}
-
-func (r *route) prove(req *signature.Request, now time.Time) (int, *judgement) {
-	switch {
-	case r.verifier != nil:
-		v := r.verifier.Verify(req, r.keys, now)
-		if !v.OK() {
-			return -1, &judgement{status: http.StatusUnauthorized, reason: string(v.Reason), detail: v.Detail}
-		}
-		return v.Key, nil
-	case r.auth != nil:
-		got := sha256.Sum256([]byte(req.Header.Get(r.auth.header)))
-		want := sha256.Sum256([]byte(r.auth.want))
-		if len(req.Header.Values(r.auth.header)) == 0 {
-			return -1, &judgement{status: http.StatusUnauthorized, reason: string(signature.Missing), detail: "header " + r.auth.header + " is missing"}
-		}
-		if !constantTimeEqual(got, want) {
-			return -1, &judgement{status: http.StatusUnauthorized, reason: string(signature.Wrong), detail: "the token in " + r.auth.header + " is another one"}
-		}
-	}
-	return 0, nil
-}
-
-func constantTimeEqual(a, b [sha256.Size]byte) bool {
-	var diff byte
-	for i := range a {
-		diff |= a[i] ^ b[i]
-	}
-	return diff == 0
-}
-
-// handshake answers a request by which a provider checks that the URL is ours.
-// proved says whether the signature has been checked.
-func (r *route) handshake(in *inbound, proved bool) *Answer {
-	if r.variant == nil {
-		return nil
-	}
-	for _, h := range r.variant.Handshakes {
-		if h.VerifyFirst != proved || !in.carries(h.Detect) {
-			continue
-		}
-		body, ok := in.fill(h.Body)
-		if !ok {
-			continue
-		}
-		headers := map[string]string{"Content-Type": h.ContentType, "X-Content-Type-Options": "nosniff"}
-		for k, v := range h.Headers {
-			if headers[k], ok = in.fill(v); !ok {
-				return nil
+	var worst *judgement
+	tried := false
+	for _, carried := range []bool{true, false} {
+		for _, p := range r.proofs {
+			if p.when != nil && !p.when.holds(in) || tried && !carried || p.verifier.Applies(&in.request) != carried {
+				continue
+			}
+			tried = true
+			v := p.verifier.Verify(&in.request, p.keys, in.at)
+			if v.OK() {
+				return v, p.secretOf(v.Key), nil
+			}
+			j := &judgement{status: http.StatusUnauthorized, reason: string(v.Reason), detail: v.Detail, secret: -1, scheme: p.written.Variant}
+			if v.Reason == signature.Unavailable {
+				j.status = http.StatusServiceUnavailable
+			}
+			if worst == nil || closer(v.Reason, signature.Reason(worst.reason)) {
+				worst = j
 			}
 		}
-		return &Answer{Status: h.Status, Headers: headers, Body: body}
 	}
-	return nil
+	if worst == nil {
+		worst = &judgement{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1, detail: "the request is of no kind that this trigger verifies: " + r.whens()}
+	}
+	return signature.Verdict{}, -1, worst
 }
 
-func (in *inbound) carries(d workflows.Detect) bool {
-	if d.Method != "" && d.Method != in.method {
-		return false
+// whens names the conditions of the schemes, for a request that none takes.
+func (r *route) whens() string {
+	var out []string
+	for _, p := range r.proofs {
+		out = append(out, p.written.Variant)
 	}
-	for k, want := range d.Header {
-		if in.header.Get(k) != want {
-			return false
-		}
-	}
-	for k, want := range d.Query {
-		if in.query.Get(k) != want {
-			return false
-		}
-	}
-	for k, want := range d.JSON {
-		if got, ok := in.json(k); !ok || got != want {
-			return false
-		}
-	}
-	return true
+	return strings.Join(out, ", ")
 }
 
-// fill writes a handshake's answer: {json:path}, {query:name}, {header:name}.
-// Echoed text is bounded: a challenge is short.
-func (in *inbound) fill(template string) (string, bool) {
-	var b strings.Builder
-	for {
-		before, rest, found := strings.Cut(template, "{")
-		name, after, closed := strings.Cut(rest, "}")
-		kind, key, _ := strings.Cut(name, ":")
-		if !found || !closed || kind != "json" && kind != "query" && kind != "header" {
-			b.WriteString(template)
-			return b.String(), true
-		}
-		b.WriteString(before)
-		var v string
-		ok := true
-		switch kind {
-		case "json":
-			v, ok = in.json(key)
-		case "query":
-			v = in.query.Get(key)
-		case "header":
-			v = in.header.Get(key)
-		}
-		if !ok || v == "" || len(v) > 1024 || strings.ContainsAny(v, "\r\n") {
-			return "", false
-		}
-		b.WriteString(v)
-		template = after
+// closer tells whether a reason says more about a near miss than another.
+func closer(a, b signature.Reason) bool {
+	rank := map[signature.Reason]int{signature.Unavailable: 5, signature.Stale: 4, signature.Future: 4, signature.Unmet: 3, signature.NoClock: 2, signature.Wrong: 1}
+	return rank[a] > rank[b]
+}
+
+func (p *proof) secretOf(key int) int {
+	if key < 0 || key >= len(p.secret) {
+		return -1
+	}
+	return p.secret[key]
+}
+
+// used notes which secret proved a delivery.
+func (r *route) used(secret int, at time.Time) {
+	if secret >= 0 && secret < len(r.secrets) {
+		r.secrets[secret].count.Add(1)
+		r.secrets[secret].last.Store(at.UnixMilli())
 	}
 }
 
 // delivery reads key, type, time and body of a proved request.
 func (r *route) delivery(in *inbound) (*engine.Delivery, error) {
+	if r.preset != nil && r.preset.BodyFromToken {
+		in.becomeClaims()
+	}
 	body, err := in.value()
 	if err != nil {
 		return nil, err
 	}
-	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: "webhook", Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method, Path: in.path,
-		Headers: r.keepHeaders(in.header), Query: keepQuery(in.query), Raw: in.body, DataExpr: r.data, Dedupe: r.webhook.Dedupe}
-	headers, query := make(map[string]any, len(d.Headers)), make(map[string]any, len(d.Query))
-	for k, v := range d.Headers {
-		headers[k] = v
+	raw, err := in.plain()
+	if err != nil {
+		return nil, err
 	}
-	for k, v := range d.Query {
-		query[k] = v
+	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: "webhook", Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method, Path: r.keepPath(in.path),
+		Headers: keepHeaders(in.header, r.hide), Query: r.keepQuery(in.query), Raw: r.withoutTokens(raw), DataExpr: r.data, Dedupe: r.dedupe}
+	if in.claimed {
+		d.Headers["content-type"] = "application/json"
 	}
-	env := &workflows.Env{Names: workflows.Names{"body": body, "headers": headers, "query": query, "raw": string(in.body), "method": in.method, "url": in.publicURL, "path": in.path}, Now: in.at}
+	env := &workflows.Env{Names: in.names(d, body), Now: in.at}
 	if r.kind != nil {
 		if v, err := r.kind.Eval(env); err == nil {
 			if s, err := workflows.Text(v); err == nil && s != "" {
@@ -488,7 +587,7 @@ func (r *route) delivery(in *inbound) (*engine.Delivery, error) {
 		}
 	}
 	d.Key, d.Flag = r.eventKey(env, in.body)
-	d.BodyToo = r.preset != nil && !r.preset.IDSigned && len(r.webhook.Key) == 0 && d.Flag == ""
+	d.BodyToo = r.preset != nil && !r.preset.IDSigned && len(r.webhook.Key) == 0 && len(r.key) > 0 && d.Flag == ""
 	return d, nil
 }
 
@@ -540,11 +639,11 @@ func clip(s string, n int) string {
 
 // keepHeaders stores header names in lower case, values that come twice joined
 // by a comma, what proves the sender as ***.
-func (r *route) keepHeaders(h http.Header) map[string]string {
+func keepHeaders(h http.Header, hide map[string]bool) map[string]string {
 	out := make(map[string]string, len(h))
 	for k, v := range h {
 		name := strings.ToLower(k)
-		if r.hide[name] {
+		if hide[name] {
 			out[name] = "***"
 			continue
 		}
@@ -553,62 +652,38 @@ func (r *route) keepHeaders(h http.Header) map[string]string {
 	return out
 }
 
-func keepQuery(q url.Values) map[string]string {
+// keepQuery stores parameters as text, those that prove the sender as ***.
+func (r *route) keepQuery(q url.Values) map[string]string {
 	out := make(map[string]string, len(q))
 	for k, v := range q {
 		out[k] = strings.ToValidUTF8(strings.Join(v, ", "), "\ufffd")
+		for _, p := range r.proofs {
+			if k == p.verifier.From.Query || p.verifier.From.URL && slices.ContainsFunc(r.secrets, func(u *secretUse) bool { return slices.Contains(v, u.text) }) {
+				out[k] = "***"
+			}
+		}
 	}
 	return out
 }
 
-// remoteIP is the caller's address: the connection's, or behind trusted proxies
-// the last address of X-Forwarded-For that is none of them.
-func remoteIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
+// keepPath stores the path without a secret in its last segment.
+func (r *route) keepPath(path string) string {
+	if r.urlSecret && path != r.webhook.Path && strings.HasPrefix(path, r.webhook.Path+"/") {
+		return r.webhook.Path + "/***"
 	}
-	ip := ap.Addr().Unmap()
-	if !within(trusted, ip) {
-		return ip
-	}
-	chain := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(chain) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(strings.TrimSpace(chain[i]))
-		if err != nil {
-			break
-		}
-		ip = a.Unmap()
-		if !within(trusted, ip) {
-			break
-		}
-	}
-	return ip
+	return path
 }
 
-func within(list []netip.Prefix, a netip.Addr) bool {
-	for _, p := range list {
-		if p.Contains(a) {
-			return true
+// withoutTokens masks a token that stands in the body itself, such as Figma's
+// passcode: the body is stored, the token is not.
+func (r *route) withoutTokens(raw []byte) []byte {
+	for _, p := range r.proofs {
+		f := p.verifier.From
+		if p.verifier.Secret() && (f.JSON != "" || f.Form != "") {
+			for _, u := range r.secrets {
+				raw = masked(raw, u.text)
+			}
 		}
 	}
-	return false
-}
-
-// accept hands a delivery to the sink.
-func (r *route) accept(ctx context.Context, sink engine.Sink, d *engine.Delivery) (int, map[string]string, error) {
-	receipt, err := sink.Accept(ctx, d)
-	if err != nil {
-		return 0, nil, err
-	}
-	out := map[string]string{"status": "accepted", "event": receipt.Event.String()}
-	switch {
-	case receipt.Duplicate:
-		out["status"] = "duplicate"
-		return http.StatusOK, out, nil
-	case !workflows.MatchType(r.webhook.Events, d.Type):
-		out["status"] = "filtered"
-		return http.StatusOK, out, nil
-	}
-	return http.StatusAccepted, out, nil
+	return raw
 }

@@ -3,6 +3,7 @@ package triggers
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,49 +19,120 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
+// Fetch sends a request through the egress guard and gives a bounded body.
+type Fetch = func(ctx context.Context, r *http.Request) ([]byte, error)
+
 // Hooks is the HTTP handler of the hooks address. Make it with NewHooks, hand it
-// a project with Prepare; both are safe while it serves.
+// a project with Prepare, end it with Close; all are safe while it serves.
 type Hooks struct {
-	sink   engine.Sink
-	log    *slog.Logger
-	table  atomic.Pointer[table]
-	flight atomic.Int64
+	sink    engine.Sink
+	log     *slog.Logger
+	outside Outside
+	table   atomic.Pointer[table]
+	flight  atomic.Int64
+	refused *refusals
+	decoy   *route
 }
 
 // table is the routing of one project, swapped whole.
 type table struct {
 	byPath  map[string]*route
+	routes  []*route
 	trusted []netip.Prefix
+}
+
+// lookup finds the route of a path. The last segment may be a secret where the
+// trigger says so.
+func (t *table) lookup(path string) *route {
+	if r := t.byPath[path]; r != nil {
+		return r
+	}
+	if i := strings.LastIndexByte(path, '/'); i > 0 {
+		if r := t.byPath[path[:i]]; r != nil && r.urlSecret {
+			return r
+		}
+	}
+	return nil
 }
 
 // maxFlight bounds the bytes of bodies being read at once.
 const maxFlight = 128 << 20
 
-// quarantineBody is how much of a refused body is kept, in bytes.
+// quarantineBody is how much of a refused body is kept, in bytes. A longer one
+// cannot be admitted again.
 const quarantineBody = 64 << 10
 
-// NewHooks makes the handler.
-func NewHooks(sink engine.Sink, log *slog.Logger) *Hooks {
-	h := &Hooks{sink: sink, log: log}
+// NewHooks makes the handler. Secrets are looked up by Prepare; outside says how
+// keys are fetched and captured secrets kept.
+func NewHooks(sink engine.Sink, log *slog.Logger, outside Outside) (*Hooks, error) {
+	h := &Hooks{sink: sink, log: log, outside: outside}
 	h.table.Store(&table{byPath: map[string]*route{}})
-	return h
+	var err error
+	if h.decoy, err = newDecoy(); err != nil {
+		return nil, err
+	}
+	h.refused = newRefusals(h)
+	return h, nil
+}
+
+// newDecoy makes the route that judges requests to unknown paths: they take the
+// time that a wrong secret takes, so that paths cannot be found by the clock.
+func newDecoy() (*route, error) {
+	id, err := randomID()
+	if err != nil {
+		return nil, err
+	}
+	w := &workflows.Webhook{MaxBody: workflows.DefaultMaxBody, Timeout: workflows.DefaultTimeout, Methods: []string{http.MethodPost},
+		Verify: &workflows.Verify{Variant: "decoy", Algorithm: "hmac-sha256", SignedContent: []string{"{body}"},
+			Signature: workflows.SignatureFrom{From: workflows.From{Header: "X-Signature"}, Encodings: []string{"hex"}}}}
+	d := &route{trigger: &workflows.Trigger{}, webhook: w, params: map[string]string{}, outside: &Outside{}}
+	d.secrets = []*secretUse{{text: id}}
+	p, err := d.newProof(w.Verify, false)
+	if err != nil {
+		return nil, fmt.Errorf("making the decoy: %w", err)
+	}
+	d.proofs = []*proof{p}
+	return d, nil
 }
 
 // Prepare makes a project's webhooks ready, all or none. They are reachable from
 // the call of use on; until then those of the project before are.
 func (h *Hooks) Prepare(p *workflows.Project, secret func(string) (string, bool)) (use func(), err error) {
 	t := &table{byPath: map[string]*route{}, trusted: p.Server.TrustedProxies}
-	for _, tr := range p.Triggers {
+	outside := h.outside
+	outside.Secret = secret
+	for _, name := range sortedNames(p.Triggers) {
+		tr := p.Triggers[name]
 		if tr.Webhook == nil {
 			continue
 		}
-		r, err := newRoute(p, tr, secret)
+		r, err := newRoute(p, tr, &outside)
 		if err != nil {
 			return nil, err
 		}
 		t.byPath[tr.Webhook.Path] = r
+		t.routes = append(t.routes, r)
 	}
-	return func() { h.table.Store(t) }, nil
+	return func() { h.table.Swap(t) }, nil
+}
+
+// Close ends the keeping of refused deliveries after those at hand are kept.
+func (h *Hooks) Close() { h.refused.close() }
+
+// Flush waits until the refused deliveries at hand are kept.
+func (h *Hooks) Flush() { h.refused.flush() }
+
+// SecretUses gives, and begins anew, how often each secret has proved a delivery.
+func (h *Hooks) SecretUses() []engine.SecretUse {
+	var out []engine.SecretUse
+	for _, r := range h.table.Load().routes {
+		for _, u := range r.secrets {
+			if n := u.count.Swap(0); n > 0 {
+				out = append(out, engine.SecretUse{Trigger: r.trigger.Name, Secret: u.name, Count: n, LastAt: time.UnixMilli(u.last.Load()).UTC()})
+			}
+		}
+	}
+	return out
 }
 
 // refusedWords are what a sender hears, whatever was wrong with its signature.
@@ -68,9 +141,9 @@ const refusedWords = "signature verification failed"
 // ServeHTTP answers one delivery, after it is stored.
 func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	t := h.table.Load()
-	r := t.byPath[req.URL.Path]
+	r := t.lookup(req.URL.Path)
 	if r == nil {
-		answer(w, http.StatusNotFound, map[string]string{"error": "no such path"})
+		h.unknown(w, req)
 		return
 	}
 	if !r.methods[req.Method] {
@@ -78,15 +151,23 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		answer(w, http.StatusMethodNotAllowed, map[string]string{"error": "method not allowed"})
 		return
 	}
-	ip := remoteIP(req, t.trusted)
-	if len(r.webhook.AllowIPs) > 0 && !within(r.webhook.AllowIPs, ip) {
-		h.refuse(r, req, ip, nil, 0, "address not allowed", ip.String()+" is not in allow_ips")
-		answer(w, http.StatusForbidden, map[string]string{"error": "address not allowed"})
+	ip, proxied := remoteIP(req, t.trusted)
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: r.publicURL(req, proxied), at: time.Now().UTC()}
+	if reason, detail := r.keepsOut(req, ip); reason != "" {
+		h.refuse(t, r, in, ip, judgement{reason: reason, detail: detail}, 0)
+		answer(w, http.StatusForbidden, map[string]string{"error": reason})
+		return
+	}
+	if r.limiter != nil && !r.limiter.Allow() {
+		wait := r.limiter.Reserve()
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Delay().Seconds())+1))
+		wait.Cancel()
+		answer(w, http.StatusTooManyRequests, map[string]string{"error": "too many deliveries"})
 		return
 	}
 	body, status, problem := h.read(w, req, r)
 	if status != 0 {
-		h.refuse(r, req, ip, nil, int(max(req.ContentLength, 0)), problem, "")
+		h.refuse(t, r, in, ip, judgement{reason: problem}, int(max(req.ContentLength, 0)))
 		if status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
 		}
@@ -94,35 +175,155 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer h.flight.Add(-int64(len(body)))
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: r.publicURL(req), body: body, at: time.Now().UTC(), want: &r.want}
-	h.finish(w, req, r, in, ip)
+	in.body = body
+	in.prepare(r)
+	in.request.Context = req.Context()
+	h.finish(w, req, t, r, in, ip)
 }
 
-func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, r *route, in *inbound, ip netip.Addr) {
+// keepsOut refuses callers by address or client certificate.
+func (r *route) keepsOut(req *http.Request, ip netip.Addr) (reason, detail string) {
+	w := r.webhook
+	if len(w.AllowIPs) > 0 || w.AllowProvider {
+		if !within(w.AllowIPs, ip) && (!w.AllowProvider || r.preset == nil || !within(r.preset.IPs, ip)) {
+			return "address not allowed", ip.String() + " is not in allow_ips"
+		}
+	}
+	if !w.ClientCert {
+		return "", ""
+	}
+	if req.TLS == nil || len(req.TLS.VerifiedChains) == 0 {
+		return "client certificate needed", "no client certificate that server.tls.client_ca vouches for was shown"
+	}
+	if len(w.ClientNames) == 0 {
+		return "", ""
+	}
+	leaf := req.TLS.VerifiedChains[0][0]
+	names := append([]string{leaf.Subject.CommonName}, leaf.DNSNames...)
+	for _, want := range w.ClientNames {
+		for _, n := range names {
+			if n != "" && n == want {
+				return "", ""
+			}
+		}
+	}
+	return "client certificate not allowed", fmt.Sprintf("the certificate is for %.200q", strings.Join(names, ", "))
+}
+
+// unknown answers a path that nobody listens on, after the work that a wrong
+// secret would have made.
+func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request) {
+	body, status, _ := h.read(w, req, h.decoy)
+	if status == 0 {
+		in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), body: body, at: time.Now().UTC()}
+		in.prepare(h.decoy)
+		if len(in.header.Values("X-Signature")) == 0 {
+			in.header.Set("X-Signature", decoySignature)
+		}
+		h.decoy.prove(in)
+		h.flight.Add(-int64(len(body)))
+	}
+	answer(w, http.StatusNotFound, map[string]string{"error": "no such path"})
+}
+
+// decoySignature is of the form of one, so that the digest is computed.
+const decoySignature = "0000000000000000000000000000000000000000000000000000000000000000"
+
+func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *route, in *inbound, ip netip.Addr) {
 	j := r.judge(in)
 	switch {
 	case j.handshake != nil:
-		for k, v := range j.handshake.Headers {
-			w.Header().Set(k, v)
+		r.used(j.secret, in.at)
+		if err := r.confirm(req.Context(), j.handshake); err != nil {
+			h.log.Error("a handshake could not be followed", "trigger", r.trigger.Name, "error", err)
+			w.Header().Set("Retry-After", "10")
+			answer(w, http.StatusServiceUnavailable, map[string]string{"error": "cannot confirm now, try again"})
+			return
 		}
-		w.WriteHeader(j.handshake.Status)
-		_, _ = io.WriteString(w, j.handshake.Body) // the sender is gone if this fails
+		h.log.Info("handshake answered", "trigger", r.trigger.Name)
+		j.handshake.write(w)
 		return
 	case j.delivery == nil:
-		h.refuse(r, req, ip, in.body, len(in.body), j.reason, j.detail)
-		words := refusedWords
-		if j.status != http.StatusUnauthorized {
-			words = j.reason
-		}
-		answer(w, j.status, map[string]string{"error": words})
+		h.refuse(t, r, in, ip, j, len(in.body))
+		r.answerRefused(w, in, j)
 		return
 	}
+	r.used(j.secret, in.at)
 	status, out, err := r.accept(req.Context(), h.sink, j.delivery)
 	if err != nil {
 		h.unavailable(w, err)
 		return
 	}
+	r.answerStored(w, in, status, out)
+}
+
+// answerRefused says no, in the words that the provider must hear.
+func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j judgement) {
+	if j.status == http.StatusUnauthorized && r.refusal != nil {
+		if a, err := r.refusal.fill(&in.request, ""); err == nil {
+			a.write(w)
+			return
+		}
+	}
+	words := refusedWords
+	if j.status != http.StatusUnauthorized {
+		words = j.reason
+	}
+	if j.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "30")
+	}
+	answer(w, j.status, map[string]string{"error": words})
+}
+
+// answerStored says that the delivery is stored. Some providers want a status or
+// a text of their own, and count all else as a failure.
+func (r *route) answerStored(w http.ResponseWriter, in *inbound, status int, out map[string]string) {
+	if r.answer == nil {
+		answer(w, status, out)
+		return
+	}
+	if a, err := r.answer.fill(&in.request, ""); err == nil {
+		if a.Body != "" || r.answer.HasBody {
+			a.write(w)
+			return
+		}
+		for k, v := range a.Headers {
+			if k != "Content-Type" {
+				w.Header().Set(k, v)
+			}
+		}
+		status = a.Status
+	}
 	answer(w, status, out)
+}
+
+// write sends an answer that is data.
+func (a *Answer) write(w http.ResponseWriter) {
+	for k, v := range a.Headers {
+		w.Header().Set(k, v)
+	}
+	w.Header()["Content-Security-Policy"] = noPage
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.Body)))
+	w.WriteHeader(a.Status)
+	_, _ = io.WriteString(w, a.Body) // the sender is gone if this fails
+}
+
+// accept hands a delivery to the sink.
+func (r *route) accept(ctx context.Context, sink engine.Sink, d *engine.Delivery) (int, map[string]string, error) {
+	receipt, err := sink.Accept(ctx, d)
+	if err != nil {
+		return 0, nil, err
+	}
+	out := map[string]string{"status": "accepted", "event": receipt.Event.String()}
+	switch {
+	case receipt.Duplicate:
+		out["status"] = "duplicate"
+		return http.StatusOK, out, nil
+	case !workflows.MatchType(r.webhook.Events, d.Type):
+		out["status"] = "filtered"
+		return http.StatusOK, out, nil
+	}
+	return http.StatusAccepted, out, nil
 }
 
 // unavailable says that nothing was stored and when to come again.
@@ -140,11 +341,10 @@ func (h *Hooks) unavailable(w http.ResponseWriter, err error) {
 	answer(w, http.StatusServiceUnavailable, map[string]string{"error": "cannot store now, try again"})
 }
 
-// read takes the body, bounded. Compressed bodies are refused: what was signed
-// could not be told, and a small body could become a huge one.
+// read takes the body as it comes, bounded in size and time.
 func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route) (body []byte, status int, problem string) {
-	if e := req.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return nil, http.StatusBadRequest, "compressed bodies are not accepted"
+	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") && !strings.EqualFold(e, "gzip") {
+		return nil, http.StatusBadRequest, "this content encoding is not accepted; gzip is"
 	}
 	limit := r.webhook.MaxBody
 	if req.ContentLength > limit {
@@ -158,6 +358,9 @@ func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route) (body [
 		h.flight.Add(-expect)
 		return nil, http.StatusServiceUnavailable, "too many bodies at once"
 	}
+	// Not every ResponseWriter has deadlines; the server's own holds then.
+	deadline := http.NewResponseController(w).SetReadDeadline
+	limited := deadline(time.Now().Add(r.webhook.Timeout)) == nil
 	var err error
 	if req.ContentLength >= 0 {
 		body = make([]byte, req.ContentLength)
@@ -167,35 +370,21 @@ func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route) (body [
 	}
 	h.flight.Add(int64(len(body)) - expect)
 	if err == nil {
+		if limited {
+			_ = deadline(time.Time{}) // the connection is gone if this fails
+		}
 		return body, 0, ""
 	}
 	h.flight.Add(-int64(len(body)))
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &tooLarge):
 		return nil, http.StatusRequestEntityTooLarge, fmt.Sprintf("body larger than %d bytes", limit)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return nil, http.StatusRequestTimeout, "the body took too long"
 	}
 	return nil, http.StatusBadRequest, "the body did not arrive whole"
-}
-
-// publicURL is the request's address as the sender knows it.
-func (r *route) publicURL(req *http.Request) string {
-	if r.public != "" {
-		return r.public + req.URL.RequestURI()
-	}
-	scheme := "http"
-	if req.TLS != nil {
-		scheme = "https"
-	}
-	return scheme + "://" + req.Host + req.URL.RequestURI()
-}
-
-// refuse keeps a refused delivery, masked and bounded.
-func (h *Hooks) refuse(r *route, req *http.Request, ip netip.Addr, body []byte, size int, reason, detail string) {
-	if len(body) > quarantineBody {
-		body = body[:quarantineBody]
-	}
-	h.sink.Refuse(engine.Refusal{At: time.Now().UTC(), Trigger: r.trigger.Name, Reason: reason, Detail: detail, RemoteIP: ip.String(), Method: req.Method,
-		Path: req.URL.Path, Headers: r.keepHeaders(req.Header), Body: body, Size: size})
 }
 
 var (
@@ -227,10 +416,14 @@ func answer(w http.ResponseWriter, status int, body map[string]string) {
 // Verdict is what hookloom verify prints.
 type Verdict struct {
 	// Result is accepted, refused or handshake.
-	Result   string        `json:"result"`
-	Reason   string        `json:"reason,omitempty"`
-	Event    *VerdictEvent `json:"event,omitempty"`
-	Response *Answer       `json:"response,omitempty"`
+	Result string `json:"result"`
+	Reason string `json:"reason,omitempty"`
+	// Diagnosis is what would have made a refused request genuine.
+	Diagnosis string        `json:"diagnosis,omitempty"`
+	Event     *VerdictEvent `json:"event,omitempty"`
+	Response  *Answer       `json:"response,omitempty"`
+	// Secret names the secret that matched.
+	Secret string `json:"secret,omitempty"`
 }
 
 // VerdictEvent is the event that an accepted request would make.
@@ -242,12 +435,12 @@ type VerdictEvent struct {
 // Judge reads a captured raw HTTP request (request line, headers, blank line,
 // body bytes) and judges it as the server would at the given moment. publicURL
 // overrides the address that the sender used.
-func Judge(p *workflows.Project, trigger string, secret func(string) (string, bool), raw []byte, publicURL string, now time.Time) (*Verdict, error) {
+func Judge(p *workflows.Project, trigger string, outside *Outside, raw []byte, publicURL string, now time.Time) (*Verdict, error) {
 	t := p.Triggers[trigger]
 	if t == nil || t.Webhook == nil {
 		return nil, fmt.Errorf("no trigger %q with a webhook inlet", trigger)
 	}
-	r, err := newRoute(p, t, secret)
+	r, err := newRoute(p, t, outside)
 	if err != nil {
 		return nil, err
 	}
@@ -255,24 +448,46 @@ func Judge(p *workflows.Project, trigger string, secret func(string) (string, bo
 	if err != nil {
 		return nil, err
 	}
-	if !r.methods[in.method] {
-		return &Verdict{Result: "refused", Reason: "wrong method: " + in.method}, nil
+	return r.verdict(in, others(p, r, outside)), nil
+}
+
+// others prepares the other triggers' routes, to tell whose secret was used. A
+// trigger that cannot be prepared has no secret to compare with.
+func others(p *workflows.Project, r *route, outside *Outside) []*route {
+	var out []*route
+	for _, name := range sortedNames(p.Triggers) {
+		if t := p.Triggers[name]; t.Webhook != nil && name != r.trigger.Name {
+			if o, err := newRoute(p, t, outside); err == nil {
+				out = append(out, o)
+			}
+		}
 	}
-	if int64(len(in.body)) > t.Webhook.MaxBody {
-		return &Verdict{Result: "refused", Reason: "body too large"}, nil
+	return out
+}
+
+func (r *route) verdict(in *inbound, others []*route) *Verdict {
+	if !r.methods[in.method] {
+		return &Verdict{Result: "refused", Reason: "wrong method: " + in.method}
+	}
+	if int64(len(in.body)) > r.webhook.MaxBody {
+		return &Verdict{Result: "refused", Reason: "body too large"}
 	}
 	j := r.judge(in)
 	switch {
 	case j.handshake != nil:
-		return &Verdict{Result: "handshake", Response: j.handshake}, nil
+		return &Verdict{Result: "handshake", Response: j.handshake}
 	case j.delivery == nil:
 		reason := j.reason
 		if j.detail != "" {
 			reason += ": " + j.detail
 		}
-		return &Verdict{Result: "refused", Reason: reason}, nil
+		return &Verdict{Result: "refused", Reason: reason, Diagnosis: r.diagnose(in, j, others)}
 	}
-	return &Verdict{Result: "accepted", Event: &VerdictEvent{Key: j.delivery.Key, Type: j.delivery.Type}}, nil
+	v := &Verdict{Result: "accepted", Event: &VerdictEvent{Key: j.delivery.Key, Type: j.delivery.Type}}
+	if j.secret >= 0 && j.secret < len(r.secrets) {
+		v.Secret = r.secrets[j.secret].name
+	}
+	return v
 }
 
 // readCaptured parses the head with net/http and takes the body as the bytes
@@ -290,11 +505,13 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*inbou
 		return nil, fmt.Errorf("reading the request's head: %w", err)
 	}
 	if publicURL == "" {
-		publicURL = r.publicURL(req)
+		publicURL = r.publicURL(req, true)
 	}
 	// Editors and tools add a line feed at the end of a file; the length tells.
 	if n := req.ContentLength; n >= 0 && int64(len(body)) > n && req.Header.Get("Content-Length") != "" {
 		body = body[:n]
 	}
-	return &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: publicURL, body: body, at: now, want: &r.want}, nil
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: publicURL, body: body, at: now}
+	in.prepare(r)
+	return in, nil
 }

@@ -81,13 +81,33 @@ func load(t testing.TB, config string) *workflows.Project {
 
 func hooks(t testing.TB, p *workflows.Project, sink engine.Sink) *triggers.Hooks {
 	t.Helper()
-	h := triggers.NewHooks(sink, slog.New(slog.DiscardHandler))
+	return hooksWith(t, p, sink, lookup)
+}
+
+func hooksWith(t testing.TB, p *workflows.Project, sink engine.Sink, lookup func(string) (string, bool)) *triggers.Hooks {
+	t.Helper()
+	h := newHooks(t, sink)
 	use, err := h.Prepare(p, lookup)
 	if err != nil {
 		t.Fatal(err)
 	}
 	use()
 	return h
+}
+
+func newHooks(t testing.TB, sink engine.Sink) *triggers.Hooks {
+	t.Helper()
+	h, err := triggers.NewHooks(sink, slog.New(slog.DiscardHandler), triggers.Outside{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h
+}
+
+// outside looks secrets up and has no network.
+func outside(values map[string]string) *triggers.Outside {
+	return &triggers.Outside{Secret: func(n string) (string, bool) { s, ok := values[n]; return s, ok }}
 }
 
 func post(h http.Handler, method, target string, header http.Header, body []byte) *httptest.ResponseRecorder {
@@ -111,64 +131,6 @@ const eachPreset = `triggers:
   token: {webhook: {auth: {header: {name: X-Api-Key, value: "${{ secrets.T }}"}}, key: body.id}}
   some: {webhook: {provider: stripe, secret: "${{ secrets.S }}", events: ["invoice.*"]}}
 `
-
-// TestEveryPresetTakesTheGenuineAndRefusesTheRest holds promise 2 for each
-// preset: genuine, tampered, wrong secret, stale, repeated.
-func TestEveryPresetTakesTheGenuineAndRefusesTheRest(t *testing.T) {
-	p := load(t, eachPreset)
-	for _, name := range []string{"stripe", "github", "shopify", "slack", "standard", "generic", "stamped", "token"} {
-		t.Run(name, func(t *testing.T) {
-			sink := &memory{events: map[string]engine.EventID{}}
-			h := hooks(t, p, sink)
-			for _, variant := range []string{"valid", "tampered", "wrong-secret", "expired"} {
-				s, err := triggers.Sample(p, name, lookup, triggers.SampleOrder{Variant: variant})
-				if err != nil {
-					if variant == "expired" && strings.Contains(err.Error(), "no timestamp") {
-						continue
-					}
-					t.Fatal(err)
-				}
-				if name == "token" && (variant == "tampered" || variant == "expired") {
-					continue // a token proves the sender, not the body
-				}
-				w := post(h, s.Method, s.Path, s.Header, s.Body)
-				want := http.StatusUnauthorized
-				if variant == "valid" {
-					want = http.StatusAccepted
-				}
-				if w.Code != want {
-					t.Errorf("%s: %d %s, want %d; %+v", variant, w.Code, w.Body, want, sink.refusals)
-				}
-				if want == http.StatusUnauthorized && strings.TrimSpace(w.Body.String()) != `{"error":"signature verification failed"}` {
-					t.Errorf("%s: the words give the reason away: %s", variant, w.Body)
-				}
-				if variant == "valid" {
-					if again := post(h, s.Method, s.Path, s.Header, s.Body); again.Code != http.StatusOK || !strings.Contains(again.Body.String(), `"duplicate"`) {
-						t.Errorf("the same again: %d %s", again.Code, again.Body)
-					}
-				}
-			}
-			if len(sink.taken) != 1 {
-				t.Fatalf("%d events, want 1", len(sink.taken))
-			}
-			d := sink.taken[0]
-			if d.Type == "" || d.Key == "" || d.Flag != "" {
-				t.Errorf("key %q type %q flag %q", d.Key, d.Type, d.Flag)
-			}
-			for _, r := range sink.refusals {
-				all := fmt.Sprint(r)
-				for _, s := range secrets {
-					if strings.Contains(all, s) {
-						t.Errorf("a secret stands in the quarantine: %s", all)
-					}
-				}
-			}
-			if fmt.Sprint(d.Headers) != strings.ReplaceAll(fmt.Sprint(d.Headers), secrets["T"], "") {
-				t.Errorf("the token is stored: %v", d.Headers)
-			}
-		})
-	}
-}
 
 // genericRequest signs a body for the trigger generic.
 func generic(t testing.TB, p *workflows.Project, trigger, body string) *triggers.SampleRequest {
@@ -205,7 +167,7 @@ func TestAnswersFollowTheContract(t *testing.T) {
 		{"signature missing", "POST", "/hooks/stripe", nil, stripe.Body, 401, `"signature verification failed"`},
 		{"address not allowed", "POST", "/hooks/generic", nil, []byte("{}"), 403, `"error"`},
 		{"no JSON", "POST", "/hooks/stripe", twice.Header, twice.Body, 400, `"malformed body"`},
-		{"compressed", "POST", "/hooks/stripe", gzip.Header, gzip.Body, 400, `compressed`},
+		{"no gzip", "POST", "/hooks/stripe", gzip.Header, gzip.Body, 400, `malformed body`},
 	} {
 		if c.name == "address not allowed" {
 			r := httptest.NewRequest("POST", c.path, bytes.NewReader(c.body))
@@ -270,7 +232,7 @@ func TestBothSecretsOfARotationAreTaken(t *testing.T) {
 
 func TestAMissingSecretNeverOpensTheDoor(t *testing.T) {
 	p := load(t, `triggers: {a: {webhook: {provider: github, secret: "${{ secrets.NOT_SET }}"}}, b: {webhook: {auth: {bearer: "${{ secrets.NOT_SET }}"}}}}`)
-	h := triggers.NewHooks(&memory{}, slog.New(slog.DiscardHandler))
+	h := newHooks(t, &memory{})
 	if _, err := h.Prepare(p, lookup); err == nil {
 		t.Error("a trigger without a secret was made reachable")
 	}
@@ -321,7 +283,10 @@ func TestDocumentedExamplesAreJudgedAsDocumented(t *testing.T) {
 			Headers                                            map[string]string
 			BodyB64                                            string `json:"body_b64"`
 			Now                                                int64
-			Config                                             struct{ Secrets []string }
+			Config                                             struct {
+				Secrets            []string
+				Primary, Secondary string
+			}
 		}
 	}
 	if err := json.Unmarshal(b, &file); err != nil {
@@ -334,6 +299,12 @@ func TestDocumentedExamplesAreJudgedAsDocumented(t *testing.T) {
 		t.Run(v.ID, func(t *testing.T) {
 			var list []string
 			values := map[string]string{}
+			if v.Config.Primary != "" {
+				v.Config.Secrets = []string{v.Config.Primary, v.Config.Secondary}
+			}
+			if v.Config.Secrets[0] == "" {
+				t.Skip("an example without a secret") // a trigger without one is not loaded: TestAMissingSecretNeverOpensTheDoor
+			}
 			for i, s := range v.Config.Secrets {
 				name := fmt.Sprintf("V%d", i)
 				values[name] = s
@@ -356,8 +327,8 @@ func TestDocumentedExamplesAreJudgedAsDocumented(t *testing.T) {
 			for k, x := range v.Headers {
 				raw += k + ": " + x + "\r\n"
 			}
-			raw += "\r\n" + string(body)
-			got, err := triggers.Judge(p, "x", func(n string) (string, bool) { s, ok := values[n]; return s, ok }, []byte(raw), v.URL, time.Unix(v.Now, 0))
+			raw += fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body)) + string(body)
+			got, err := triggers.Judge(p, "x", outside(values), []byte(raw), v.URL, time.Unix(v.Now, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -376,7 +347,7 @@ func FuzzCapturedRequest(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.0\n\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, name := range []string{"stripe", "slack", "token"} {
-			v, err := triggers.Judge(p, name, lookup, raw, "", time.Unix(1, 0))
+			v, err := triggers.Judge(p, name, outside(secrets), raw, "", time.Unix(1, 0))
 			if err == nil && v.Result == "accepted" {
 				t.Fatalf("%s accepts %q", name, raw)
 			}

@@ -8,8 +8,8 @@ type Catalog struct {
 	// Actions by name, such as http/request. Connector files of the project are
 	// added while it is loaded.
 	Actions map[string]*ActionSpec
-	// Presets by provider name.
-	Presets map[string]*Preset
+	// Presets of providers; nil for none.
+	Presets Presets
 	// CheckCron says what is wrong with a cron text, in the user's words; nil
 	// accepts all.
 	CheckCron func(cron string) error
@@ -98,31 +98,4 @@ type FailRule struct {
 	Code      string
 	Message   *Value
 	Retryable bool
-}
-
-// Preset is what Hookloom knows of one provider's webhooks.
-type Preset struct {
-	Name, Title, Docs, Confidence string
-	Aliases                       []string
-	// SecretName is what the provider's dashboard calls the secret.
-	SecretName string
-	Verify     []*Verify
-	Key        []*Expr
-	// IDSigned is false when a replay could change the id without breaking the
-	// signature; deliveries are then known by their body too.
-	IDSigned   bool
-	EventType  *Expr
-	Data, Time *Expr
-	Events     []string
-	Sample     *Sample
-	Notes      []string
-}
-
-// Sample is a realistic delivery of a provider, for hookloom send.
-type Sample struct {
-	Headers             map[string]string
-	TypeHeader, IDField string
-	TypeJSON, IDHeader  string
-	ContentType         string
-	Body                any
 }

@@ -14,6 +14,8 @@ type checker struct {
 	p       *Project
 	catalog *Catalog
 	secrets func(name string) bool
+	// pending are secrets that a provider's handshake will bring.
+	pending map[string]bool
 }
 
 // workflow checks everything that needs more than one key of a file.
@@ -222,7 +224,7 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 
 // eventNames warns of types that the provider is not known to send.
 func (c *checker) eventNames(src *source, at Pos, wh *Webhook, events []string) {
-	p := c.catalog.Presets[wh.Provider]
+	p := presetOf(c.catalog.Presets, wh.Provider)
 	if p == nil || len(p.Events) == 0 {
 		return
 	}
@@ -279,13 +281,7 @@ func (c *checker) trigger(t *Trigger) {
 		return
 	}
 	if w.Provider != "" {
-		preset := c.catalog.Presets[w.Provider]
-		if preset == nil {
-			t.src.add(w.providerPos, "unknown-provider", fmt.Sprintf("no provider %q", w.Provider), suggest(w.Provider, sortedStrings(c.catalog.Presets)))
-		} else if w.Variant != "" && preset.variant(w.Variant) == nil {
-			t.src.add(w.pos, "unknown-provider", fmt.Sprintf("provider %s has no variant %q", w.Provider, w.Variant), "")
-		}
-		c.eventNames(t.src, w.eventsPos, w, w.Events)
+		c.checkPreset(t, w)
 	}
 	for _, reserved := range []string{"/api", "/console", "/healthz", "/readyz", "/metrics"} {
 		if w.Path == reserved || strings.HasPrefix(w.Path, reserved+"/") {
@@ -328,18 +324,10 @@ func (c *checker) pollExprs(p *Poll) {
 }
 
 // variant finds a preset's scheme by name; "" is the first.
-func (p *Preset) variant(name string) *Verify {
-	for _, v := range p.Verify {
-		if v.Variant == name || name == "" {
-			return v
-		}
-	}
-	return nil
-}
-
 // webhookNames are what a webhook inlet's own keys may read.
 func webhookNames() types.Map {
-	return types.Map{"body": types.Any, "headers": anyMap, "query": anyMap, "raw": types.String, "method": types.String, "url": types.String, "path": types.String}
+	return types.Map{"body": types.Any, "headers": anyMap, "query": anyMap, "raw": types.String, "method": types.String, "url": types.String, "path": types.String,
+		"claims": types.Any}
 }
 
 func (c *checker) triggerExprs(w *Webhook) {
@@ -382,6 +370,10 @@ func (c *checker) secretList(w *Workflow) {
 }
 
 func (c *checker) secretSet(e *Expr, name string, from int) {
+	if c.secrets != nil && !c.secrets(name) && c.pending[name] {
+		e.report("secret-pending", true, from, from+len(name), fmt.Sprintf("secret %s is not set yet", name), "it is taken over when the provider's handshake brings it")
+		return
+	}
 	if c.secrets != nil && !c.secrets(name) {
 		e.report("secret-not-set", true, from, from+len(name), fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets")
 	}

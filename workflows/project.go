@@ -29,7 +29,7 @@ type Project struct {
 	Workflows   map[string]*Workflow
 	// Actions are those of the catalog and of connectors/.
 	Actions map[string]*ActionSpec
-	Presets map[string]*Preset
+	Presets Presets
 	sources []*source
 }
 
@@ -38,6 +38,21 @@ type Server struct {
 	Addr, AdminAddr, PublicURL string
 	TrustedProxies             []netip.Prefix
 	Token                      *Value
+	// TLS is nil for plain http on the hooks address.
+	TLS *TLS
+}
+
+// TLS is https on the hooks address; file names are relative to the project.
+type TLS struct {
+	Cert, Key, ClientCA string
+	// ACME is nil when the certificate is a file.
+	ACME *ACME
+}
+
+// ACME is where certificates come from (RFC 8555).
+type ACME struct {
+	Hosts                   []string
+	Email, Directory, Cache string
 }
 
 // Egress lists what outbound requests may reach beyond public addresses.
@@ -165,7 +180,7 @@ func (l *loader) root() {
 	}
 	if s := o.object("server"); s != nil {
 		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
-			TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"])}
+			TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), TLS: d.tls(s)}
 		l.p.Server.Token.check(&scope{where: "server", names: secretsOnly()})
 	}
 	if e := o.object("egress"); e != nil {
@@ -176,6 +191,24 @@ func (l *loader) root() {
 	}
 	l.triggers(d, o)
 	l.connections(d, o)
+}
+
+func (d *decoder) tls(s *objectNode) *TLS {
+	o := s.object("tls")
+	if o == nil {
+		return nil
+	}
+	t := &TLS{Cert: o.text("cert", ""), Key: o.text("key", ""), ClientCA: o.text("client_ca", "")}
+	if a := o.object("acme"); a != nil {
+		t.ACME = &ACME{Hosts: a.texts("hosts"), Email: a.text("email", ""), Directory: a.text("directory", ""), Cache: a.text("cache", "acme")}
+	}
+	switch {
+	case o.has("cert") != o.has("key"):
+		d.add(o.pos(), "missing-key", "tls needs cert: and key:", "two PEM files")
+	case o.has("cert") == o.has("acme"):
+		d.add(o.pos(), "exclusive-keys", "tls needs cert and key, or acme, not both", "")
+	}
+	return t
 }
 
 // reservedTriggers are the kinds of language.md 2.4.
@@ -315,10 +348,17 @@ func (l *loader) workflows() {
 func (l *loader) finish() (*Project, Mistakes) {
 	catalog := l.catalog
 	catalog.Actions = l.p.Actions
-	c := &checker{p: l.p, catalog: &catalog, secrets: l.isSet}
+	c := &checker{p: l.p, catalog: &catalog, secrets: l.isSet, pending: map[string]bool{}}
 	for _, id := range sortedStrings(l.p.Workflows) {
 		if w := l.p.Workflows[id]; w.Trigger != nil {
 			l.p.Triggers[id] = w.Trigger
+		}
+	}
+	for _, t := range l.p.Triggers {
+		if w := t.Webhook; w != nil && len(w.Secrets) > 0 {
+			if p := presetOf(l.p.Presets, w.Provider); p != nil && p.Captures() {
+				c.pending[w.Secrets[0].SecretName()] = true
+			}
 		}
 	}
 	for _, name := range sortedStrings(l.p.Triggers) {

@@ -77,10 +77,26 @@ func (v *Value) Field(name string) *Value {
 	return nil
 }
 
-// Keys lists a map value's keys in file order.
+// SecretName is the one secret that a value consists of, as in
+// ${{ secrets.NAME }}; empty for anything else.
+func (v *Value) SecretName() string {
+	if v == nil || v.kind != exprValue {
+		return ""
+	}
+	name, ok := strings.CutPrefix(strings.TrimSpace(v.expr.Text), "secrets.")
+	if !ok || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return ""
+	}
+	return name
+}
+
+// Keys lists a map value's keys in file order, a constant map's sorted.
 func (v *Value) Keys() []string {
 	if v == nil {
 		return nil
+	}
+	if m, ok := v.constant.(map[string]any); ok && v.kind == constantValue {
+		return sortedStrings(m)
 	}
 	return v.keys
 }

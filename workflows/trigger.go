@@ -39,6 +39,8 @@ const DefaultDedupe = 30 * 24 * time.Hour
 const (
 	DefaultMaxBody = 1 << 20
 	LargestMaxBody = 32 << 20
+	// DefaultTimeout is how long a body may take to arrive.
+	DefaultTimeout = 10 * time.Second
 )
 
 // Webhook is the inlet that providers call.
@@ -58,13 +60,53 @@ type Webhook struct {
 	Path      string
 	Methods   []string
 	AllowIPs  []netip.Prefix
+	// AllowProvider adds the addresses that the provider publishes.
+	AllowProvider bool
 	// MaxBody is in bytes.
 	MaxBody int64
-	Respond *Respond
-	pos     Pos
-	pathPos Pos
+	// Tolerance replaces the preset's; 0 leaves it.
+	Tolerance time.Duration
+	// RateLimit deliveries are taken per RatePer; 0 for any number.
+	RateLimit int
+	RatePer   time.Duration
+	// Timeout is how long a body may take to arrive.
+	Timeout time.Duration
+	// ClientCert demands a client certificate; ClientNames, when there are any, one
+	// of those names.
+	ClientCert  bool
+	ClientNames []string
+	// MethodsWritten tells that method: is written; else a preset may have its own.
+	MethodsWritten bool
+	// hasSecret tells that secret: is written, be it with mistakes.
+	hasSecret bool
+	Respond   *Respond
+	pos       Pos
+	pathPos   Pos
 	// providerPos and eventsPos are where those values stand.
 	providerPos, eventsPos Pos
+}
+
+// SecretLabels names the secrets that prove a delivery, in their order: by the
+// name of the secret, else by position.
+func (w *Webhook) SecretLabels() []string {
+	var out []string
+	label := func(v *Value, position string) {
+		if n := v.SecretName(); n != "" {
+			position = n
+		}
+		out = append(out, position)
+	}
+	for i, s := range w.Secrets {
+		label(s, fmt.Sprintf("secret %d", i+1))
+	}
+	if a := w.Auth; a != nil {
+		for _, v := range []*Value{a.Bearer, a.BasicPassword, a.HeaderValue, a.QueryValue} {
+			if v != nil {
+				label(v, "auth")
+			}
+		}
+	}
+	return out
 }
 
 // Respond is how the sender is answered.
@@ -86,59 +128,6 @@ type Auth struct {
 	HeaderValue   *Value
 	QueryName     string
 	QueryValue    *Value
-}
-
-// Verify is a signature scheme as written: the terms of providers.yaml.
-type Verify struct {
-	Variant     string
-	When        *Detect
-	Algorithm   string
-	KeyEncoding string
-	Signature   SignatureFrom
-	Timestamp   *TimestampFrom
-	// SignedContent is a template of the signed bytes; empty for tokens.
-	SignedContent string
-	Handshakes    []Handshake
-}
-
-// From names a place in a request; exactly one field is set.
-type From struct {
-	Header, Query, Form, JSON, SignatureField string
-}
-
-// SignatureFrom says where signatures stand and how to read them.
-type SignatureFrom struct {
-	From     From
-	Prefix   string
-	Encoding string
-	// Format is empty for a single value, else kv_list, space_list or comma_list.
-	Format                                string
-	Separator, SignatureKey, TimestampKey string
-	AcceptVersions                        []string
-}
-
-// TimestampFrom says where the sender's clock stands.
-type TimestampFrom struct {
-	From      From
-	Unit      string
-	Tolerance time.Duration
-}
-
-// Handshake is a special request that a provider sends to prove that the URL is
-// ours, answered without making an event.
-type Handshake struct {
-	Detect      Detect
-	VerifyFirst bool
-	Status      int
-	ContentType string
-	Headers     map[string]string
-	Body        string
-}
-
-// Detect recognises a request by what it carries; all must hold.
-type Detect struct {
-	Method              string
-	Header, Query, JSON map[string]string
 }
 
 // Poll is the inlet that asks a service for what is new.
@@ -220,7 +209,7 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 			w.Auth = d.auth(a)
 		}
 	}
-	if len(w.Methods) == 0 {
+	if w.MethodsWritten = len(w.Methods) > 0; !w.MethodsWritten {
 		w.Methods = []string{"POST"}
 	}
 	for _, m := range w.Methods {
@@ -231,7 +220,7 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	if w.MaxBody > LargestMaxBody {
 		d.add(o.at("max_body"), "out-of-range", "max_body is at most 32MiB", "")
 	}
-	w.AllowIPs = d.prefixes(o, "allow_ips")
+	d.webhookControls(o, w)
 	w.Respond = d.respond(o)
 	d.webhookProof(o, w)
 	if !strings.HasPrefix(w.Path, "/") {
@@ -239,6 +228,36 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	}
 	return w
 }
+
+// webhookControls reads who may call, how often and how slowly.
+func (d *decoder) webhookControls(o *objectNode, w *Webhook) {
+	w.AllowIPs = d.prefixes(o, "allow_ips")
+	if v := o.vals["allow_ips"]; v != nil {
+		for _, n := range v.Content {
+			w.AllowProvider = w.AllowProvider || n.Value == allowProvider
+		}
+		if w.AllowProvider && w.Provider == "" {
+			d.add(o.at("allow_ips"), "needs-key", "allow_ips: [provider] needs provider:", "")
+		}
+	}
+	w.Tolerance, w.Timeout = o.duration("tolerance", 0), o.duration("timeout", DefaultTimeout)
+	if v := o.vals["rate"]; v != nil {
+		if n, per, err := parseRate(v.Value); err == nil {
+			w.RateLimit, w.RatePer = n, per
+		}
+	}
+	if v := o.vals["client_cert"]; v != nil {
+		w.ClientCert = v.Value == "true"
+		if v.Kind == yaml.SequenceNode {
+			w.ClientCert, w.ClientNames = true, o.texts("client_cert")
+		} else if v.Value != "true" && v.Value != "false" {
+			d.add(o.at("client_cert"), "wrong-type", "client_cert is true, or a list of names", "client_cert: [partner.example.com]")
+		}
+	}
+}
+
+// allowProvider stands for a provider's published addresses in allow_ips.
+const allowProvider = "provider"
 
 func (d *decoder) secretValues(v *yaml.Node) []*Value {
 	nodes := []*yaml.Node{v}
@@ -270,13 +289,10 @@ func (d *decoder) webhookProof(o *objectNode, w *Webhook) {
 		d.add(o.pos(), "no-proof", "say how the sender proves itself: provider, verify or auth", "auth: none to take anything")
 	case n > 1:
 		d.add(o.pos(), "exclusive-keys", "provider, verify and auth exclude each other", "keep one")
-	case (w.Provider != "" || w.Verify != nil) && len(w.Secrets) == 0 && !o.has("secret"):
-		what := "verify"
-		if w.Provider != "" {
-			what = "provider " + w.Provider
-		}
-		d.add(o.pos(), "missing-key", what+" needs secret:", "secret: ${{ secrets.NAME }}")
+	case w.Verify != nil && w.Verify.Key == nil && len(w.Secrets) == 0 && !o.has("secret"):
+		d.add(o.pos(), "missing-key", "verify needs secret:", "secret: ${{ secrets.NAME }}")
 	}
+	w.hasSecret = o.has("secret")
 }
 
 func (d *decoder) prefixes(o *objectNode, name string) []netip.Prefix {
@@ -286,6 +302,9 @@ func (d *decoder) prefixes(o *objectNode, name string) []netip.Prefix {
 		return nil
 	}
 	for _, n := range v.Content {
+		if name == "allow_ips" && n.Value == allowProvider {
+			continue
+		}
 		p, err := parsePrefix(n.Value)
 		if err != nil {
 			d.add(d.pos(n), "bad-address", fmt.Sprintf("%q is not an address or CIDR block", n.Value), "write 203.0.113.7 or 203.0.113.0/24")
@@ -356,97 +375,6 @@ func (a *Auth) values() []*Value {
 		return nil
 	}
 	return []*Value{a.Bearer, a.BasicUser, a.BasicPassword, a.HeaderValue, a.QueryValue}
-}
-
-func (d *decoder) verify(o *objectNode) *Verify {
-	v := &Verify{Variant: o.text("variant", "default"), Algorithm: o.text("algorithm", ""), KeyEncoding: o.text("key_encoding", "utf8"),
-		SignedContent: o.text("signed_content", "{body}")}
-	if w := o.object("when"); w != nil {
-		det := d.detect(w)
-		v.When = &det
-	}
-	if s := o.object("signature"); s != nil {
-		v.Signature = SignatureFrom{Prefix: s.text("prefix", ""), Encoding: s.text("encoding", "")}
-		if f := s.object("from"); f != nil {
-			v.Signature.From = d.from(f)
-		}
-		if p := s.object("parse"); p != nil {
-			v.Signature.Format, v.Signature.Separator = p.text("format", ""), p.text("separator", ",")
-			v.Signature.SignatureKey, v.Signature.TimestampKey = p.text("signature_key", ""), p.text("timestamp_key", "")
-			v.Signature.AcceptVersions = p.texts("accept_versions")
-		}
-	}
-	if t := o.object("timestamp"); t != nil {
-		v.Timestamp = &TimestampFrom{Unit: t.text("unit", ""), Tolerance: t.duration("tolerance", 5*time.Minute)}
-		if f := t.object("from"); f != nil {
-			v.Timestamp.From = d.from(f)
-		}
-	}
-	if h := o.vals["handshake"]; h != nil {
-		for _, n := range h.Content {
-			if x := d.object(n, "handshake"); x != nil {
-				v.Handshakes = append(v.Handshakes, d.handshake(x))
-			}
-		}
-	}
-	d.checkSignedContent(o, v)
-	return v
-}
-
-// templateNames are the variables of a signed_content; those with a colon take
-// a name after it.
-var templateNames = []string{"body", "timestamp", "method", "public_url", "callback_url", "secret", "header:", "query:", "form:", "json:", "param:", "form_sorted:"}
-
-func (d *decoder) checkSignedContent(o *objectNode, v *Verify) {
-	rest := v.SignedContent
-	for {
-		i := strings.IndexByte(rest, '{')
-		if i < 0 {
-			return
-		}
-		rest = rest[i+1:]
-		j := strings.IndexByte(rest, '}')
-		if j < 0 {
-			d.add(o.at("signed_content"), "unclosed", "a { in signed_content is not closed", "")
-			return
-		}
-		name, _, _ := strings.Cut(rest[:j], "|")
-		head := name
-		if k := strings.IndexByte(name, ':'); k >= 0 {
-			head = name[:k+1]
-		}
-		if !contains(templateNames, head) {
-			d.add(o.at("signed_content"), "unknown-word", fmt.Sprintf("signed_content has no variable {%s}", name), suggest(head, templateNames))
-		}
-		if name == "timestamp" && v.Timestamp == nil {
-			d.add(o.at("signed_content"), "needs-key", "{timestamp} needs timestamp:", "")
-		}
-		rest = rest[j+1:]
-	}
-}
-
-func (d *decoder) from(o *objectNode) From {
-	f := From{Header: o.text("header", ""), Query: o.text("query", ""), Form: o.text("form", ""), JSON: o.text("json", ""), SignatureField: o.text("signature_field", "")}
-	if len(o.vals) != 1 {
-		d.add(o.pos(), "exclusive-keys", "from names exactly one place", "header, query, form, json or signature_field")
-	}
-	return f
-}
-
-func (d *decoder) handshake(o *objectNode) Handshake {
-	h := Handshake{VerifyFirst: o.boolean("verify_first", true), Status: 200}
-	if det := o.object("detect"); det != nil {
-		h.Detect = d.detect(det)
-	}
-	if r := o.object("respond"); r != nil {
-		h.Status, h.ContentType, h.Body = r.integer("status", 200), r.text("content_type", "text/plain; charset=utf-8"), r.text("body", "")
-		h.Headers = d.textMap(r.vals["headers"])
-	}
-	return h
-}
-
-func (d *decoder) detect(o *objectNode) Detect {
-	return Detect{Method: o.text("method", ""), Header: d.textMap(o.vals["header"]), Query: d.textMap(o.vals["query"]), JSON: d.textMap(o.vals["json"])}
 }
 
 func (d *decoder) textMap(n *yaml.Node) map[string]string {

@@ -33,6 +33,8 @@ type Log interface {
 	Runs(context.Context, engine.Query) ([]engine.RunItem, error)
 	RunDetail(context.Context, engine.RunID) (*engine.RunDetail, error)
 	Quarantine(context.Context, engine.Query) ([]engine.RefusalItem, error)
+	Refusal(ctx context.Context, id string) (*engine.RefusalItem, []byte, error)
+	SecretUses(context.Context) ([]engine.SecretUse, error)
 }
 
 // Operator is what the console may do. The engine fits.
@@ -52,6 +54,8 @@ type Options struct {
 	Loopback bool
 	Ready    func() error
 	Logger   *slog.Logger
+	// Admit judges a refused delivery again and stores it when it is genuine now.
+	Admit func(ctx context.Context, id string) (engine.Receipt, error)
 }
 
 // Console is the handler of the admin address.
@@ -79,6 +83,8 @@ func New(o Options) (*Console, error) {
 	mux.HandleFunc("POST /api/v1/runs/{id}/cancel", c.cancelRun)
 	mux.HandleFunc("GET /api/v1/deadletters", c.listDead)
 	mux.HandleFunc("GET /api/v1/quarantine", c.listQuarantine)
+	mux.HandleFunc("GET /api/v1/quarantine/{id}", c.oneRefusal)
+	mux.HandleFunc("POST /api/v1/quarantine/{id}/replay", c.admit)
 	mux.HandleFunc("GET /api/v1/triggers", c.listTriggers)
 	mux.HandleFunc("GET /api/v1/workflows", c.listWorkflows)
 	mux.HandleFunc("POST /api/v1/workflows/{id...}", c.fire)
@@ -268,6 +274,29 @@ func (c *Console) listDead(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) listQuarantine(w http.ResponseWriter, r *http.Request) {
 	list(c, w, r, nil, c.o.Log.Quarantine, refusalID)
+}
+
+func (c *Console) oneRefusal(w http.ResponseWriter, r *http.Request) {
+	item, _, err := c.o.Log.Refusal(r.Context(), r.PathValue("id"))
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, item)
+}
+
+// admit judges a refused delivery again and stores it when it is genuine now.
+func (c *Console) admit(w http.ResponseWriter, r *http.Request) {
+	receipt, err := c.o.Admit(r.Context(), r.PathValue("id"))
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	status := "accepted"
+	if receipt.Duplicate {
+		status = "duplicate"
+	}
+	reply(w, http.StatusAccepted, map[string]string{"status": status, "event": receipt.Event.String()})
 }
 
 func (c *Console) oneEvent(w http.ResponseWriter, r *http.Request) {
@@ -465,14 +494,22 @@ func (c *Console) listTriggers(w http.ResponseWriter, r *http.Request) {
 		Path     string   `json:"path,omitempty"`
 		Provider string   `json:"provider,omitempty"`
 		Methods  []string `json:"methods,omitempty"`
+		// Secrets are named, with their use; their values are not here.
+		Secrets []engine.SecretState `json:"secrets,omitempty"`
 	}
 	p := page[item]{Items: []item{}}
+	uses, err := c.o.Log.SecretUses(r.Context())
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
 	project := c.o.Project()
 	for _, name := range sortedNames(project.Triggers) {
 		t := project.Triggers[name]
 		i := item{Name: name}
 		if t.Webhook != nil {
 			i.Path, i.Provider, i.Methods = t.Webhook.Path, t.Webhook.Provider, t.Webhook.Methods
+			i.Secrets = engine.SecretStates(name, t.Webhook.SecretLabels(), uses, time.Now())
 		}
 		p.Items = append(p.Items, i)
 	}

@@ -1,69 +1,293 @@
 package signature
 
 import (
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
-// Sign puts a signature into a request's headers or query, by the very data
-// that verifies it. What the scheme reads from the body must be there already.
-// For ed25519 the key holds the private key's 64 bytes.
-func (v *Verifier) Sign(req *Request, key Key, now time.Time) error {
+// ErrNoPrivateKey tells that a scheme signs with a private key, which only the
+// provider has. A private key of one's own in PEM, configured as a secret, makes
+// samples possible.
+var ErrNoPrivateKey = errors.New("only the provider can sign: its private key is not here")
+
+// BodyPart is a text that Sign could not put into headers or query: the caller
+// writes it into the body at the place, before it signs what binds the body.
+type BodyPart struct {
+	Place Place
+	Text  string
+}
+
+// Sign puts a signature into a request's headers or query, by the very data that
+// verifies it. What the scheme reads from the body must be there already; a
+// signature that belongs into the body comes back for the caller to put there.
+func (v *Verifier) Sign(req *Request, key Key, now time.Time) ([]BodyPart, error) {
 	clock := ""
 	if ts := v.Timestamp; ts != nil {
 		if ts.From.JSON != "" || ts.From.Form != "" {
-			clock, _ = req.read(ts.From)
+			clock, _ = req.read(&ts.From)
 		} else {
-			clock = formatClock(ts.Unit, now)
-			req.put(ts.From, clock)
+			clock = FormatClock(ts.Unit, now)
+			req.put(&ts.From, clock)
 		}
 	}
-	sig, err := v.signatureBytes(req, key, clock)
-	if err != nil {
-		return err
+	for i := range v.require {
+		r := &v.require[i]
+		if r.place.Header == "" && r.place.Query == "" {
+			continue
+		}
+		if b, err := r.want[0].render(nil, &scope{req: req, url: req.PublicURL}); err == nil {
+			if r.place.Query != "" {
+				req.addQuery(r.place.Query, string(b))
+				continue
+			}
+			req.put(&r.place, string(b))
+		}
 	}
-	text := v.Prefix + encodeSignature(v.Encoding, sig)
-	switch v.Format {
+	text, err := v.signatureText(req, key, clock, now)
+	if err != nil {
+		return nil, err
+	}
+	text = v.wrap(req, text, clock)
+	if v.From.JSON != "" || v.From.Form != "" || v.From.Body || v.From.XML != "" {
+		return []BodyPart{{v.From, text}}, nil
+	}
+	if v.From.URL {
+		req.addQuery("token", text)
+		return nil, nil
+	}
+	req.put(&v.From, text)
+	return nil, nil
+}
+
+// wrap writes the signature in the form that its place has.
+func (v *Verifier) wrap(req *Request, text, clock string) string {
+	text = v.Prefix + text
+	switch v.Parse.Format {
 	case "kv_list":
-		text = v.SignatureKey + "=" + text
+		text = v.Parse.SignatureKeys[0] + "=" + text
 		if v.Timestamp != nil && v.Timestamp.From.Field != "" {
-			text = v.Timestamp.From.Field + "=" + clock + v.Separator + text
+			text = v.Timestamp.From.Field + "=" + clock + v.Parse.Separator + text
+		}
+		for _, t := range v.contents {
+			for i := range t.pieces {
+				switch p := &t.pieces[i]; p.variable {
+				case "signature":
+					text += v.Parse.Separator + p.name + "=sample"
+				case "http_signature":
+					text += v.Parse.Separator + `headers="` + sampleSignedHeaders + `"`
+				}
+			}
 		}
 	case "space_list":
-		if len(v.Versions) == 0 {
-			return fmt.Errorf("signing: the scheme accepts no version")
+		text = v.Parse.Versions[0] + "," + text
+	case "positional":
+		text = clock + v.Parse.Separator + text
+	case "pair_list":
+		if ours, err := v.selectPair.render(nil, &scope{req: req}); err == nil {
+			text = string(ours) + "|" + text
 		}
-		text = v.Versions[0] + "," + text
+	case "json_base64":
+		b, err := json.Marshal(map[string]string{v.Parse.SignatureKeys[0]: text, v.Parse.KeyID: "sample", "alg": "ecdsa", "digest": "SHA1"})
+		if err == nil {
+			text = base64.StdEncoding.EncodeToString(b)
+		}
 	}
-	if v.From.JSON != "" || v.From.Form != "" {
-		return fmt.Errorf("signing: the signature stands in the body, at %s", v.From)
-	}
-	req.put(v.From, text)
-	return nil
+	return text
 }
 
-func (v *Verifier) signatureBytes(req *Request, key Key, clock string) ([]byte, error) {
-	switch v.Algorithm {
-	case "static-token":
-		return key.bytes, nil
-	case "ed25519":
-		if len(key.bytes) != ed25519.PrivateKeySize {
-			return nil, fmt.Errorf("signing: an Ed25519 private key has %d bytes", ed25519.PrivateKeySize)
+// sampleSignedHeaders are the headers that a sample of an HTTP signature covers.
+const sampleSignedHeaders = "(request-target) host date digest"
+
+// signatureText gives the encoded signature, or the token itself.
+func (v *Verifier) signatureText(req *Request, key Key, clock string, now time.Time) (string, error) {
+	switch {
+	case v.Algorithm == "static-token":
+		return string(key.bytes), nil
+	case v.Algorithm == "basic-auth":
+		text := key.Text
+		if user := req.Params["user"]; user != "" {
+			text = user + ":" + text
 		}
-		content, err := v.content(req, key.Text, clock)
-		return ed25519.Sign(key.bytes, content), err
+		return base64.StdEncoding.EncodeToString([]byte(text)), nil
+	case v.Algorithm == "jwt":
+		return v.signToken(req, key, now)
+	case v.Asymmetric() && key.private == nil:
+		return "", ErrNoPrivateKey
 	}
-	return v.sum(req, key.bytes, key.Text, clock)
+	v.prepareSample(req, now)
+	sc := &scope{req: req, secret: key.Text, timestamp: clock, url: req.PublicURL, parse: &v.Parse}
+	sc.signature = v.wrap(req, "", clock)
+	content, err := v.contents[0].render(nil, sc)
+	if err != nil {
+		return "", fmt.Errorf("signing: %w", err)
+	}
+	sig, err := v.signBytes(key, content)
+	return encodeSignature(v.Encodings[0], sig), err
 }
 
-func (r *Request) put(p Place, value string) {
+// prepareSample adds headers that a canonical form lists.
+func (v *Verifier) prepareSample(req *Request, now time.Time) {
+	for _, t := range v.contents {
+		for i := range t.pieces {
+			switch p := &t.pieces[i]; p.variable {
+			case "header_lines":
+				names := []string{p.name}
+				if v.Timestamp != nil {
+					names = append(names, v.Timestamp.From.Header)
+				}
+				req.Header.Set(p.name, strings.ToLower(strings.Join(names, ",")))
+			case "http_signature":
+				sum := sha256.Sum256(req.Body)
+				req.Header.Set("Digest", "SHA-256="+base64.StdEncoding.EncodeToString(sum[:]))
+				req.Header.Set("Date", now.UTC().Format(http.TimeFormat))
+			}
+		}
+	}
+}
+
+func (v *Verifier) signBytes(key Key, content []byte) ([]byte, error) {
+	if v.Asymmetric() {
+		return v.signPrivate(key.private, content)
+	}
+	h := newHash(v.Algorithm)()
+	if key.macs != nil {
+		mac := key.macs.New
+		if m, ok := mac().(interface {
+			Write([]byte) (int, error)
+			Sum([]byte) []byte
+		}); ok {
+			if _, err := m.Write(content); err != nil {
+				return nil, fmt.Errorf("signing: %w", err)
+			}
+			return m.Sum(nil), nil
+		}
+	}
+	h.Write(content)
+	return h.Sum(nil), nil
+}
+
+func (v *Verifier) signPrivate(k crypto.Signer, content []byte) ([]byte, error) {
+	if _, ok := k.(ed25519.PrivateKey); ok {
+		return k.Sign(rand.Reader, content, crypto.Hash(0))
+	}
+	d := newHash(v.Algorithm)()
+	d.Write(content)
+	return k.Sign(rand.Reader, d.Sum(nil), rsaHash(v.Algorithm))
+}
+
+// rsaHash names the hash for a PKCS 1 v1.5 signature.
+func rsaHash(algorithm string) crypto.Hash {
+	if strings.HasSuffix(algorithm, "sha1") {
+		return crypto.SHA1
+	}
+	return crypto.SHA256
+}
+
+// signToken makes a token with the claims that the scheme demands.
+func (v *Verifier) signToken(req *Request, key Key, now time.Time) (string, error) {
+	j := v.JWT
+	claims := jwt.MapClaims{"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "jti": hex.EncodeToString(newNonce())}
+	if v.From.Body {
+		claims = jwt.MapClaims{"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix()}
+		if err := json.Unmarshal(req.Body, &claims); err != nil {
+			return "", fmt.Errorf("signing: the body that the token carries is no JSON object: %w", err)
+		}
+	}
+	for _, c := range j.claims {
+		for _, t := range c.want {
+			if b, err := t.render(nil, &scope{req: req, url: req.PublicURL}); err == nil && len(b) > 0 {
+				claims[c.Name] = string(b)
+				break
+			}
+		}
+	}
+	for _, h := range j.hashes {
+		content := []byte(canonicalRequest(req.Method, req.PublicURL))
+		if h.of != nil {
+			var err error
+			if content, err = h.of.render(nil, &scope{req: req, url: req.PublicURL}); err != nil {
+				return "", fmt.Errorf("signing: %w", err)
+			}
+		}
+		sum := sha256.Sum256(content)
+		claims[h.Name] = encodeSignature(map[string]string{"hex": "hex", "base64": "base64"}[h.Encoding], sum[:])
+		if h.Encoding == "base64url" {
+			claims[h.Name] = base64.RawURLEncoding.EncodeToString(sum[:])
+		}
+	}
+	return v.signClaims(req, key, claims)
+}
+
+func newNonce() []byte {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // crypto/rand never fails; it ends the program first
+	return b
+}
+
+func (v *Verifier) signClaims(req *Request, key Key, claims jwt.MapClaims) (string, error) {
+	alg := v.JWT.Algorithms[0]
+	var with any = key.bytes
+	if !strings.HasPrefix(alg, "HS") {
+		if key.private == nil {
+			return "", ErrNoPrivateKey
+		}
+		with = key.private
+		switch key.private.(type) {
+		case *rsa.PrivateKey:
+			alg = "RS256"
+		case *ecdsa.PrivateKey:
+			alg = "ES256"
+		case ed25519.PrivateKey:
+			alg = "EdDSA"
+		}
+	}
+	method := jwt.GetSigningMethod(alg)
+	if v.JWT.Detached {
+		head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + alg + `","b64":false,"crit":["b64"]}`))
+		sig, err := method.Sign(head+"."+string(req.Body), with)
+		if err != nil {
+			return "", fmt.Errorf("signing: %w", err)
+		}
+		return head + ".." + base64.RawURLEncoding.EncodeToString(sig), nil
+	}
+	text, err := jwt.NewWithClaims(method, claims).SignedString(with)
+	if err != nil {
+		return "", fmt.Errorf("signing: %w", err)
+	}
+	return text, nil
+}
+
+func (r *Request) put(p *Place, value string) {
 	switch {
 	case p.Header != "":
 		r.Header.Set(p.Header, value)
+	case len(p.Headers) > 0:
+		r.Header.Set(p.Headers[0], value)
 	case p.Query != "":
-		r.Query.Set(p.Query, value)
+		r.addQuery(p.Query, value)
+	}
+}
+
+// addQuery sets a parameter, in the public URL too.
+func (r *Request) addQuery(name, value string) {
+	r.Query.Set(name, value)
+	base, _, _ := strings.Cut(r.PublicURL, "?")
+	if r.PublicURL != "" {
+		r.PublicURL = base + "?" + r.Query.Encode()
 	}
 }
 
@@ -71,32 +295,30 @@ func (r *Request) put(p Place, value string) {
 // webhook-signature), Hookloom's own for what it sends.
 // Source: standard-webhooks/standard-webhooks, spec/standard-webhooks.md.
 func Standard() Scheme {
-	return Scheme{Variant: "default", Algorithm: "hmac-sha256", KeyEncoding: "whsec_base64", From: Place{Header: "webhook-signature"}, Encoding: "base64",
-		Format: "space_list", Versions: []string{"v1"}, Content: "{header:webhook-id}.{timestamp}.{body}",
+	return Scheme{Variant: "default", Algorithm: "hmac-sha256", KeyEncoding: "whsec_base64", From: Place{Header: "webhook-signature"}, Encodings: []string{"base64"},
+		Parse: Parse{Format: "space_list", Versions: []string{"v1"}}, Content: "{header:webhook-id}.{timestamp}.{body}",
 		Timestamp: &Timestamp{From: Place{Header: "webhook-timestamp"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
 }
 
 // GitHub and Stripe are the two other schemes that webhook/send offers by name.
 func GitHub() Scheme {
-	return Scheme{Variant: "github", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "X-Hub-Signature-256"}, Prefix: "sha256=", Encoding: "hex", Content: "{body}"}
+	return Scheme{Variant: "github", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "X-Hub-Signature-256"}, Prefix: "sha256=", Encodings: []string{"hex"}, Content: "{body}"}
 }
 
 // Stripe is the scheme of Stripe-Signature.
 func Stripe() Scheme {
-	return Scheme{Variant: "stripe", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "Stripe-Signature"}, Encoding: "hex", Format: "kv_list",
-		Separator: ",", SignatureKey: "v1", TimestampKey: "t", Content: "{timestamp}.{body}",
+	return Scheme{Variant: "stripe", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "Stripe-Signature"}, Encodings: []string{"hex"},
+		Parse: Parse{Format: "kv_list", Separator: ",", SignatureKeys: []string{"v1"}, TimestampKey: "t"}, Content: "{timestamp}.{body}",
 		Timestamp: &Timestamp{From: Place{Field: "t"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
 }
 
 // StandardKey decodes a secret for sending by Standard Webhooks. A secret
 // without whsec_ that is no base64 is taken as text, as Polar and others do.
-func StandardKey(text string) (Key, error) {
-	if text == "" {
-		return Key{}, ErrEmptyKey
+func (v *Verifier) StandardKey(text string) (Key, error) {
+	if text != "" && !strings.HasPrefix(text, "whsec_") {
+		plain := *v
+		plain.KeyEncoding = "utf8"
+		return plain.NewKey(text)
 	}
-	if !strings.HasPrefix(text, "whsec_") {
-		return Key{Text: text, bytes: []byte(text)}, nil
-	}
-	b, err := DecodeKey("whsec_base64", text)
-	return Key{Text: text, bytes: b}, err
+	return v.NewKey(text)
 }

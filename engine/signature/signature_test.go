@@ -33,10 +33,10 @@ func key(t testing.TB, v *signature.Verifier, text string) signature.Key {
 func schemes() map[string]signature.Scheme {
 	return map[string]signature.Scheme{
 		"standard": signature.Standard(), "github": signature.GitHub(), "stripe": signature.Stripe(),
-		"url and method": {Algorithm: "hmac-sha512", From: signature.Place{Header: "X-S"}, Encoding: "base64", Content: "{method}{public_url}{body}"},
-		"token":          {Algorithm: "static-token", From: signature.Place{Header: "X-Token"}, Encoding: "raw"},
-		"in the query":   {Algorithm: "hmac-sha1", From: signature.Place{Query: "sig"}, Encoding: "base64url_nopad", Content: "{body}"},
-		"plain hash":     {Algorithm: "sha256", From: signature.Place{Header: "X-S"}, Encoding: "hex", Content: "{secret}{body}"},
+		"url and method": {Algorithm: "hmac-sha512", From: signature.Place{Header: "X-S"}, Encodings: []string{"base64"}, Content: "{method}{public_url}{body}"},
+		"token":          {Algorithm: "static-token", From: signature.Place{Header: "X-Token"}, Encodings: []string{"raw"}},
+		"in the query":   {Algorithm: "hmac-sha1", From: signature.Place{Query: "sig"}, Encodings: []string{"base64url_nopad"}, Content: "{body}"},
+		"plain hash":     {Algorithm: "sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"}, Content: "{secret}{body}"},
 	}
 }
 
@@ -54,7 +54,7 @@ func TestWhatIsSignedVerifiesAndNothingElseDoes(t *testing.T) {
 			v := verifier(t, s)
 			k, other := key(t, v, secret), key(t, v, "whsec_d3JvbmcgZm9yIHRoaXMgdGVzdA==")
 			req := request(`{"a":1}`)
-			if err := v.Sign(req, k, now); err != nil {
+			if _, err := v.Sign(req, k, now); err != nil {
 				t.Fatal(err)
 			}
 			if got := v.Verify(req, []signature.Key{other, k}, now); !got.OK() || got.Key != 1 {
@@ -112,7 +112,7 @@ func spoil(t *testing.T, v *signature.Verifier, k signature.Key, req *signature.
 	try("a shortened signature", good[:len(good)-2])
 	try("a lengthened signature", good+"00")
 	try("garbage", "Zm9v, %%%")
-	if v.Format != "space_list" {
+	if v.Parse.Format != "space_list" {
 		try("two different headers", good, "x")
 	}
 	if v.Prefix != "" {
@@ -121,7 +121,7 @@ func spoil(t *testing.T, v *signature.Verifier, k signature.Key, req *signature.
 	for i := range good {
 		b := []byte(good)
 		b[i] ^= 1
-		if changed := string(b); !strings.EqualFold(changed, good) && !sameBase64(v.Encoding, good, changed) {
+		if changed := string(b); !strings.EqualFold(changed, good) && !sameBase64(v.Encodings[0], good, changed) {
 			try("a flipped bit at "+string(rune('0'+i%10)), changed)
 		}
 	}
@@ -139,7 +139,7 @@ func TestSecretsThatCannotProveAreRefused(t *testing.T) {
 			t.Errorf("%q was taken as a secret", text)
 		}
 	}
-	if _, err := signature.StandardKey(""); err == nil {
+	if _, err := verifier(t, signature.Standard()).StandardKey(""); err == nil {
 		t.Error("an empty secret signs")
 	}
 }
@@ -182,7 +182,7 @@ func BenchmarkVerify(b *testing.B) {
 		v := verifier(b, schemes()[name])
 		k := key(b, v, secret)
 		req := request(strings.Repeat("x", 1200))
-		if err := v.Sign(req, k, now); err != nil {
+		if _, err := v.Sign(req, k, now); err != nil {
 			b.Fatal(err)
 		}
 		keys := []signature.Key{k}

@@ -124,11 +124,48 @@ func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
 	headers := s.texts(r.Headers)
 	body := s.o.Redactor.Bytes(r.Body)
 	return s.w.do(ctx, false, func(t *tx) error {
-		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, remote, method, path, headers, size, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			r.At.UnixMilli(), r.Trigger, r.Reason, r.Detail, r.RemoteIP, r.Method, r.Path, headers, int64(r.Size), body); err != nil {
+		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, diagnosis, remote, method, path, url, headers, size, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.At.UnixMilli(), r.Trigger, r.Reason, r.Detail, r.Diagnosis, r.RemoteIP, r.Method, r.Path, s.o.Redactor.Text(r.URL), headers, int64(r.Size), body); err != nil {
 			return err
 		}
-		return t.exec(`DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?`, int64(s.o.MaxQuarantine))
+		return t.boundQuarantine(int64(s.o.MaxQuarantine), s.o.MaxQuarantineBytes)
+	})
+}
+
+// boundQuarantine drops the oldest refusals beyond a number, and, looking now and
+// then, the oldest bodies beyond a size.
+func (t *tx) boundQuarantine(number, size int64) error {
+	if err := t.exec(`DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?`, number); err != nil {
+		return err
+	}
+	dest := make([]driver.Value, 1)
+	if _, err := t.row(`SELECT max(id) FROM quarantine`, dest); err != nil {
+		return err
+	}
+	if last, _ := dest[0].(int64); last%64 != 0 {
+		return nil
+	}
+	return t.exec(`UPDATE quarantine SET body = NULL WHERE body IS NOT NULL AND id <= (SELECT id FROM (SELECT id, sum(length(body)) OVER (ORDER BY id DESC) AS sum FROM quarantine WHERE body IS NOT NULL) WHERE sum > ? ORDER BY id DESC LIMIT 1)`, size)
+}
+
+// Admitted notes that a refused delivery became an event after all.
+func (s *Store) Admitted(ctx context.Context, refusal int64, event engine.EventID) error {
+	return s.w.do(ctx, false, func(t *tx) error {
+		return t.exec(`UPDATE quarantine SET event_id = ? WHERE id = ?`, int64(event), refusal)
+	})
+}
+
+// UseSecrets adds up how often each secret has proved a delivery.
+func (s *Store) UseSecrets(ctx context.Context, uses []engine.SecretUse) error {
+	return s.w.do(ctx, false, func(t *tx) error {
+		for _, u := range uses {
+			at := u.LastAt.UnixMilli()
+			if err := t.exec(`INSERT INTO secret_uses (trigger, secret, count, first_at, last_at) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT (trigger, secret) DO UPDATE SET count = count + excluded.count, last_at = max(last_at, excluded.last_at)`, u.Trigger, u.Secret, u.Count, at, at); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

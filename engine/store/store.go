@@ -44,6 +44,9 @@ type Options struct {
 	MaxQueued int
 	// MaxQuarantine is how many refused deliveries are kept; 10,000 by default.
 	MaxQuarantine int
+	// MaxQuarantineBytes bounds the bodies of refused deliveries, 64 MiB by
+	// default; those of the oldest are dropped first.
+	MaxQuarantineBytes int64
 }
 
 // Store is an open database. It implements engine.Store.
@@ -81,6 +84,9 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	if o.MaxQuarantine == 0 {
 		o.MaxQuarantine = 10_000
+	}
+	if o.MaxQuarantineBytes == 0 {
+		o.MaxQuarantineBytes = 64 << 20
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {

@@ -1,0 +1,133 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) providersCmd() *cobra.Command {
+	var category string
+	c := &cobra.Command{Use: "providers [NAME]", Short: "List provider presets, or show how to set one up", Args: cobra.MaximumNArgs(1),
+		Long: `Lists the providers whose webhooks are verified by writing provider: NAME and a
+secret. With a name it says how to set the provider up, how it retries, which
+parameters it takes and which traps are known. Presets marked experimental rest
+on memory of the documentation: try them against a live account first.`,
+		Example: "  hookloom providers\n  hookloom providers --category payments\n  hookloom providers stripe",
+		RunE: func(c *cobra.Command, args []string) error {
+			library, err := triggers.Presets()
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				return a.provider(library, args[0])
+			}
+			return a.providers(library, category)
+		}}
+	c.Flags().StringVar(&category, "category", "", "only of this category")
+	return c
+}
+
+func (a *app) providers(library *triggers.Library, category string) error {
+	items := []any{}
+	t := newTable("PROVIDER", "TITLE", "CATEGORY", "SCHEME", "FACTS")
+	for _, name := range library.Names() {
+		p, err := library.Read(name)
+		if err != nil {
+			return err
+		}
+		if category != "" && p.Category != category {
+			continue
+		}
+		items = append(items, providerItem(p))
+		t.row(p.Name, p.Title, p.Category, p.Verify[0].Algorithm, facts(p))
+	}
+	if a.json() {
+		return a.printJSON(map[string]any{"items": items})
+	}
+	return t.print(a.out)
+}
+
+// facts says how sure the preset's facts are.
+func facts(p *workflows.Preset) string {
+	if p.Experimental() {
+		return "experimental"
+	}
+	return p.Confidence
+}
+
+func (a *app) provider(library *triggers.Library, name string) error {
+	p, err := library.Read(name)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		hint := workflows.DidYouMean(name, library.Names())
+		if hint != "" {
+			hint = fmt.Sprintf("; did you mean %q?", hint)
+		}
+		return usageError("no provider %q%s (hookloom providers lists them)", name, hint)
+	}
+	if a.json() {
+		return a.printJSON(providerItem(p))
+	}
+	a.printf("%s (%s)\n\n  on:\n    webhook:\n      provider: %s\n", p.Title, facts(p), p.Name)
+	if !p.SecretOptional {
+		a.printf("      secret: ${{ secrets.%s_SECRET }}\n", strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")))
+	}
+	for _, x := range p.Params {
+		if x.Required {
+			a.printf("      params: {%s: ...}\n", x.Name)
+		}
+	}
+	a.printf("\nSet up\n")
+	for i, s := range p.Setup {
+		a.printf("  %d. %s\n", i+1, s)
+	}
+	a.printf("\n")
+	for _, row := range [][2]string{{"Secret", p.SecretName}, {"Docs", p.Docs}, {"Time limit", p.Delivery.Timeout}, {"Retries", p.Delivery.Retry}, {"Success", p.Delivery.Success}} {
+		if row[1] != "" {
+			a.printf("%-11s %s\n", row[0], row[1])
+		}
+	}
+	for _, v := range p.Verify {
+		only := ""
+		if v.Explicit {
+			only = fmt.Sprintf(" (only with variant: %s)", v.Variant)
+		}
+		a.printf("%-11s %s: %s%s\n", "Scheme", v.Variant, v.Algorithm, only)
+	}
+	for _, x := range p.Params {
+		more := ""
+		if x.Default != "" {
+			more = fmt.Sprintf(" (default %s)", x.Default)
+		}
+		a.printf("%-11s %s: %s%s\n", "Parameter", x.Name, x.Help, more)
+	}
+	if len(p.Handshakes) > 0 {
+		a.printf("%-11s answered by itself\n", "Handshake")
+	}
+	if len(p.IPs) > 0 {
+		a.printf("%-11s %d ranges as of %s, for allow_ips: [provider] (%s)\n", "Addresses", len(p.IPs), p.IPsAsOf, p.IPsSource)
+	}
+	for _, n := range p.Notes {
+		a.printf("%-11s %s\n", "Note", n)
+	}
+	return nil
+}
+
+func providerItem(p *workflows.Preset) map[string]any {
+	var schemes, params []any
+	for _, v := range p.Verify {
+		schemes = append(schemes, map[string]any{"variant": v.Variant, "algorithm": v.Algorithm, "explicit": v.Explicit})
+	}
+	for _, x := range p.Params {
+		params = append(params, map[string]any{"name": x.Name, "help": x.Help, "default": x.Default, "required": x.Required})
+	}
+	return map[string]any{"provider": p.Name, "aliases": p.Aliases, "title": p.Title, "category": p.Category, "docs": p.Docs, "confidence": p.Confidence, "experimental": p.Experimental(),
+		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0,
+		"delivery": map[string]any{"timeout": p.Delivery.Timeout, "retry": p.Delivery.Retry, "success": p.Delivery.Success}, "events": p.Events, "notes": p.Notes}
+}

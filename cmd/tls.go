@@ -1,0 +1,77 @@
+package cmd
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/hookloom/hookloom/workflows"
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
+)
+
+// certificates serves https on the hooks address. A certificate from a file is
+// read again when the project is.
+type certificates struct {
+	config *tls.Config
+	file   atomic.Pointer[tls.Certificate]
+}
+
+// newCertificates prepares https as server.tls says; nil without it.
+func newCertificates(dir string, t *workflows.TLS) (*certificates, error) {
+	if t == nil {
+		return nil, nil
+	}
+	c := &certificates{}
+	if t.ACME != nil {
+		m := &autocert.Manager{Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(t.ACME.Hosts...), Cache: autocert.DirCache(inside(dir, t.ACME.Cache)), Email: t.ACME.Email}
+		if t.ACME.Directory != "" {
+			m.Client = &acme.Client{DirectoryURL: t.ACME.Directory}
+		}
+		c.config = m.TLSConfig()
+	} else {
+		if err := c.read(dir, t); err != nil {
+			return nil, err
+		}
+		c.config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.file.Load(), nil }, NextProtos: []string{"h2", "http/1.1"}}
+	}
+	c.config.MinVersion = tls.VersionTLS12
+	if t.ClientCA == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(inside(dir, t.ClientCA))
+	if err != nil {
+		return nil, fmt.Errorf("server.tls.client_ca: %w", err)
+	}
+	c.config.ClientCAs = x509.NewCertPool()
+	if !c.config.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("server.tls.client_ca: %s holds no certificate", t.ClientCA)
+	}
+	// Asked for from everybody, demanded by the triggers that say client_cert.
+	c.config.ClientAuth = tls.VerifyClientCertIfGiven
+	return c, nil
+}
+
+// read loads the certificate's files; the one before stays when they are wrong.
+func (c *certificates) read(dir string, t *workflows.TLS) error {
+	if c == nil || t == nil || t.Cert == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(inside(dir, t.Cert), inside(dir, t.Key))
+	if err != nil {
+		return fmt.Errorf("server.tls: %w", err)
+	}
+	c.file.Store(&pair)
+	return nil
+}
+
+// inside makes a project's file name absolute or relative to its folder.
+func inside(dir, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(dir, name)
+}

@@ -1,0 +1,636 @@
+package signature
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net/http"
+	"net/url"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+)
+
+// Template is literal text with variables in braces, as in v0:{timestamp}:{body}.
+// A part in [ ] is left out when its variable has no value; {{ and }} are braces,
+// LF a line feed. It is safe for concurrent use.
+type Template struct {
+	// Text is what was written.
+	Text   string
+	pieces []piece
+}
+
+// piece is literal text or one variable.
+type piece struct {
+	literal  string
+	variable string
+	name     string
+	place    Place
+	filter   string
+	// group numbers the [ ] that the piece stands in; 0 for none.
+	group int
+}
+
+// variables of a template; those that end in a colon take a name after it.
+var variables = []string{"body", "timestamp", "method", "public_url", "public_url_decoded", "callback_url", "secret", "LF", "body_sha256_hex", "body_sha256_base64", "body_sha256_raw",
+	"body_crc32_decimal", "query_sorted", "path_query_encoded", "form_json", "computed", "kid",
+	"header:", "query:", "form:", "json:", "param:", "xml:", "form_sorted:", "form_serialized:", "json_lines:", "header_lines:", "url_params_sorted:", "signature:", "http_signature:"}
+
+// Variables lists what may stand in braces; a name follows those with a colon.
+func Variables() []string { return slices.Clone(variables) }
+
+// ParseTemplate reads a template. Its errors say which part is wrong.
+func ParseTemplate(text string) (*Template, error) {
+	t := &Template{Text: text}
+	rest, group, groups := text, 0, 0
+	for rest != "" {
+		i := strings.IndexAny(rest, "{}[]")
+		if i < 0 {
+			t.literal(rest, group)
+			break
+		}
+		t.literal(rest[:i], group)
+		switch {
+		case strings.HasPrefix(rest[i:], "{{"), strings.HasPrefix(rest[i:], "}}"), strings.HasPrefix(rest[i:], "[["), strings.HasPrefix(rest[i:], "]]"):
+			t.literal(rest[i:i+1], group)
+			rest = rest[i+2:]
+		case rest[i] == '[':
+			groups++
+			group = groups
+			rest = rest[i+1:]
+		case rest[i] == ']':
+			group = 0
+			rest = rest[i+1:]
+		case rest[i] == '}':
+			return nil, errors.New("a } without a {; write }} for a brace")
+		default:
+			end := strings.IndexByte(rest[i:], '}')
+			if end < 0 {
+				return nil, errors.New("a { is not closed")
+			}
+			p, err := parseVariable(rest[i+1 : i+end])
+			if err != nil {
+				return nil, err
+			}
+			p.group = group
+			t.pieces = append(t.pieces, p)
+			rest = rest[i+end+1:]
+		}
+	}
+	return t, nil
+}
+
+func (t *Template) literal(s string, group int) {
+	if s != "" {
+		t.pieces = append(t.pieces, piece{literal: s, group: group})
+	}
+}
+
+func parseVariable(text string) (piece, error) {
+	body, filter, _ := strings.Cut(text, "|")
+	variable, name, named := strings.Cut(body, ":")
+	p := piece{variable: variable, name: name, filter: filter}
+	key := variable
+	if named {
+		key += ":"
+	}
+	if !slices.Contains(variables, key) {
+		return p, fmt.Errorf("{%s} is not known", text)
+	}
+	if named && name == "" {
+		return p, fmt.Errorf("{%s:} needs a name", variable)
+	}
+	switch filter {
+	case "", "lower", "json", "base64", "sha256_hex":
+	default:
+		return p, fmt.Errorf("filter |%s is not known; lower, json and sha256_hex are", filter)
+	}
+	switch variable {
+	case "header":
+		p.place = Place{Header: http.CanonicalHeaderKey(name)}
+	case "query":
+		p.place = Place{Query: name}
+	case "form":
+		p.place = Place{Form: name}
+	case "json":
+		p.place = Place{JSON: name}
+	case "xml":
+		p.place = Place{XML: name}
+	}
+	return p, nil
+}
+
+// scope is what the variables of one template mean for one request.
+type scope struct {
+	req       *Request
+	secret    string
+	timestamp string
+	url       string
+	kid       string
+	// signature is the raw signature text, for its own fields.
+	signature string
+	parse     *Parse
+	computed  string
+	// strict refuses a missing body field, which otherwise counts as empty.
+	strict bool
+}
+
+// Reads visits the JSON paths that the template reads.
+func (t *Template) Reads(visit func(path string)) {
+	for _, p := range t.pieces {
+		switch p.variable {
+		case "json":
+			visit(p.name)
+		case "json_lines":
+			for _, n := range strings.Split(p.name, ",") {
+				visit(n)
+			}
+		}
+	}
+}
+
+// Fill writes the template as text. JSON tells that inserted values are escaped
+// for a JSON string. It fails when a variable outside of [ ] has no value.
+func (t *Template) Fill(req *Request, computed string, asJSON bool) (string, error) {
+	s := &scope{req: req, url: req.PublicURL, computed: computed, strict: true}
+	var b []byte
+	for i := range t.pieces {
+		p := t.pieces[i]
+		if asJSON && p.variable != "" && p.filter == "" {
+			p.filter = "json"
+		}
+		var err error
+		if b, err = t.append(b, &p, i, s); err != nil {
+			return "", err
+		}
+	}
+	return string(b), nil
+}
+
+// render appends the template's bytes.
+func (t *Template) render(b []byte, s *scope) ([]byte, error) {
+	var err error
+	for i := range t.pieces {
+		if b, err = t.append(b, &t.pieces[i], i, s); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+func (t *Template) append(b []byte, p *piece, i int, s *scope) ([]byte, error) {
+	if p.group != 0 && !t.present(p.group, s) {
+		return b, nil
+	}
+	if p.variable == "" {
+		return append(b, p.literal...), nil
+	}
+	if p.variable == "body" && p.filter == "" {
+		return append(b, s.req.Body...), nil
+	}
+	v, ok := s.value(p)
+	// A missing body field is signed as nothing by those who sign fields.
+	if !ok && p.group == 0 && (p.variable != "json" || s.strict) {
+		return b, fmt.Errorf("%s is missing", strings.TrimSpace(p.variable+" "+p.name))
+	}
+	switch p.filter {
+	case "lower":
+		v = strings.ToLower(v)
+	case "json":
+		return appendJSONText(b, v), nil
+	case "sha256_hex":
+		sum := sha256.Sum256([]byte(v))
+		return hex.AppendEncode(b, sum[:]), nil
+	}
+	return append(b, v...), nil
+}
+
+// present tells whether the variable of an optional part has a value.
+func (t *Template) present(group int, s *scope) bool {
+	for i := range t.pieces {
+		if p := &t.pieces[i]; p.group == group && p.variable != "" {
+			if v, ok := s.value(p); !ok || v == "" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (s *scope) value(p *piece) (string, bool) {
+	switch p.variable {
+	case "header", "query", "form", "xml", "json":
+		return s.req.read(&p.place)
+	case "body":
+		return string(s.req.Body), true
+	case "timestamp":
+		return s.timestamp, s.timestamp != ""
+	case "method":
+		return strings.ToUpper(s.req.Method), true
+	case "public_url":
+		return s.url, s.url != ""
+	case "public_url_decoded":
+		return decodeSomeEscapes.Replace(s.url), s.url != ""
+	case "callback_url":
+		return s.req.CallbackURL, s.req.CallbackURL != ""
+	case "secret":
+		return s.secret, true
+	case "param":
+		v, ok := s.req.Params[p.name]
+		return v, ok && v != ""
+	case "LF":
+		return "\n", true
+	case "computed":
+		return s.computed, true
+	case "kid":
+		return s.kid, s.kid != ""
+	case "signature":
+		return s.signatureField(p.name)
+	}
+	return s.canonicalForm(p)
+}
+
+// signatureField reads a further field of a kv_list signature.
+func (s *scope) signatureField(name string) (string, bool) {
+	if s.parse == nil {
+		return "", false
+	}
+	rest := s.signature
+	for rest != "" {
+		var item string
+		item, rest, _ = strings.Cut(rest, s.parse.Separator)
+		if k, v, ok := strings.Cut(strings.TrimSpace(item), "="); ok && k == name {
+			return strings.Trim(v, `"`), true
+		}
+	}
+	return "", false
+}
+
+// canonicalForm writes the forms that need more than a look-up. They are named
+// by what they do, and each is used by the schemes that say so in their data.
+func (s *scope) canonicalForm(p *piece) (string, bool) {
+	switch p.variable {
+	case "body_sha256_hex":
+		sum := sha256.Sum256(s.req.Body)
+		return hex.EncodeToString(sum[:]), true
+	case "body_sha256_base64":
+		sum := sha256.Sum256(s.req.Body)
+		return base64.StdEncoding.EncodeToString(sum[:]), true
+	case "body_sha256_raw":
+		sum := sha256.Sum256(s.req.Body)
+		return string(sum[:]), true
+	case "body_crc32_decimal":
+		return strconv.FormatUint(uint64(crc32.ChecksumIEEE(s.req.Body)), 10), true
+	case "form_sorted":
+		return sortedForm(s.req)
+	case "form_serialized":
+		return serializedForm(s.req, p.name)
+	case "form_json":
+		return jsonForm(s.req)
+	case "query_sorted":
+		return s.req.Query.Encode(), true
+	case "path_query_encoded":
+		return encodedPathQuery(s.url), true
+	case "json_lines":
+		return s.jsonLines(p.name)
+	case "header_lines":
+		return s.headerLines(p.name)
+	case "url_params_sorted":
+		return urlParamsSorted(s.req, s.url)
+	case "http_signature":
+		return s.httpSignatureLines()
+	}
+	return "", false
+}
+
+// decodeSomeEscapes undoes the escapes that HubSpot's v3 signature undoes: the
+// fixed set of its documentation, no others.
+var decodeSomeEscapes = strings.NewReplacer("%3A", ":", "%3a", ":", "%2F", "/", "%2f", "/", "%3F", "?", "%3f", "?", "%40", "@", "%21", "!", "%24", "$", "%27", "'",
+	"%28", "(", "%29", ")", "%2A", "*", "%2a", "*", "%2C", ",", "%2c", ",", "%3B", ";", "%3b", ";")
+
+// isForm tells whether the body is an encoded form.
+func isForm(r *Request) bool {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded")
+}
+
+// sortedForm writes the fields by name, each distinct value with its name before
+// it, nothing between. Source: twilio-node 6.2.0, webhooks; Mandrill's is equal.
+func sortedForm(req *Request) (string, bool) {
+	if req.Form == nil || !isForm(req) {
+		return "", true
+	}
+	form, err := req.Form()
+	if err != nil {
+		return "", false
+	}
+	var b strings.Builder
+	for _, n := range sortedKeys(form) {
+		values := slices.Clone(form[n])
+		sort.Strings(values)
+		for i, v := range values {
+			if i == 0 || v != values[i-1] {
+				b.WriteString(n + v)
+			}
+		}
+	}
+	return b.String(), true
+}
+
+func sortedKeys(v url.Values) []string {
+	names := make([]string, 0, len(v))
+	for n := range v {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// serializedForm writes the fields, but for the one named, sorted, in PHP's
+// serialize format of an array of strings.
+func serializedForm(req *Request, without string) (string, bool) {
+	if req.Form == nil {
+		return "", false
+	}
+	form, err := req.Form()
+	if err != nil {
+		return "", false
+	}
+	var b strings.Builder
+	n := 0
+	for _, k := range sortedKeys(form) {
+		if k != without {
+			v := form.Get(k)
+			fmt.Fprintf(&b, "s:%d:\"%s\";s:%d:\"%s\";", len(k), k, len(v), v)
+			n++
+		}
+	}
+	return fmt.Sprintf("a:%d:{%s}", n, b.String()), true
+}
+
+// jsonForm writes the fields in the order of the body as Python's json.dumps
+// does: ", " and ": " between, non-ASCII escaped.
+func jsonForm(req *Request) (string, bool) {
+	b := []byte("{")
+	for i, pair := range strings.Split(string(req.Body), "&") {
+		k, v, _ := strings.Cut(pair, "=")
+		key, err := url.QueryUnescape(k)
+		if err != nil {
+			return "", false
+		}
+		value, err := url.QueryUnescape(v)
+		if err != nil {
+			return "", false
+		}
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = appendASCIIJSON(append(b, '"'), key)
+		b = appendASCIIJSON(append(b, `": "`...), value)
+		b = append(b, '"')
+	}
+	return string(append(b, '}')), true
+}
+
+// appendJSONText escapes text for a JSON string as JSON.stringify does.
+func appendJSONText(b []byte, s string) []byte {
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r == '\b':
+			b = append(b, `\b`...)
+		case r == '\f':
+			b = append(b, `\f`...)
+		case r == '\n':
+			b = append(b, `\n`...)
+		case r == '\r':
+			b = append(b, `\r`...)
+		case r == '\t':
+			b = append(b, `\t`...)
+		case r < 0x20:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		default:
+			b = append(b, string(r)...)
+		}
+	}
+	return b
+}
+
+func appendASCIIJSON(b []byte, s string) []byte {
+	for _, r := range s {
+		switch {
+		case r < 0x7f:
+			b = appendJSONText(b, string(r))
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return b
+}
+
+// encodedPathQuery is the path, and the query escaped once more as a whole.
+// Source: @contentful/node-apps-toolkit 3.16.1, requests/utils.
+func encodedPathQuery(raw string) string {
+	if i := strings.Index(raw, "://"); i >= 0 {
+		raw = raw[i+3:]
+		j := strings.IndexByte(raw, '/')
+		if j < 0 {
+			return "/"
+		}
+		raw = raw[j:]
+	}
+	path, query, found := strings.Cut(raw, "?")
+	if found && query != "" {
+		path += "?" + escapeAgain(escapeRFC3986(query, "!'()*"))
+	}
+	return path
+}
+
+// escapeAgain is encodeURI over text that was escaped already.
+func escapeAgain(s string) string { return strings.ReplaceAll(s, "%", "%25") }
+
+// escapeRFC3986 percent-encodes all but unreserved characters and those kept.
+func escapeRFC3986(s, keep string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~"+keep, c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, "%%%02X", c)
+	}
+	return b.String()
+}
+
+// jsonLines writes name LF value LF for each named field that is there, in the
+// order given. Source: sns-validator 0.3.5.
+func (s *scope) jsonLines(names string) (string, bool) {
+	var b strings.Builder
+	for _, n := range strings.Split(names, ",") {
+		if v, ok := s.req.read(&Place{JSON: n}); ok {
+			b.WriteString(n + "\n" + v + "\n")
+		}
+	}
+	return b.String(), b.Len() > 0
+}
+
+// headerLines writes name:value joined by ; for the headers that a header lists,
+// lower case and sorted. The list itself must be among them, else a header could
+// be left out of what is signed unnoticed.
+func (s *scope) headerLines(list string) (string, bool) {
+	names, ok := s.req.read(&Place{Header: http.CanonicalHeaderKey(list)})
+	if !ok || len(names) > 4096 {
+		return "", false
+	}
+	var sorted []string
+	for _, n := range strings.Split(names, ",") {
+		sorted = append(sorted, strings.ToLower(strings.TrimSpace(n)))
+	}
+	sort.Strings(sorted)
+	if !slices.Contains(sorted, strings.ToLower(list)) {
+		return "", false
+	}
+	var out []string
+	for _, n := range sorted {
+		v, ok := s.req.read(&Place{Header: http.CanonicalHeaderKey(n)})
+		if !ok {
+			return "", false
+		}
+		out = append(out, n+":"+strings.TrimSpace(v))
+	}
+	return strings.Join(out, ";"), true
+}
+
+// urlParamsSorted is the URL with its query sorted, then the form's fields
+// sorted, names and values joined. Source: plivo-node 4.79.0, v3Security.
+func urlParamsSorted(req *Request, raw string) (string, bool) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", false
+	}
+	form := url.Values{}
+	if req.Form != nil && isForm(req) {
+		if form, err = req.Form(); err != nil {
+			return "", false
+		}
+	}
+	query := u.Query()
+	if req.Method == http.MethodGet {
+		for k, v := range form {
+			query[k] = append(query[k], v...)
+		}
+		form = url.Values{}
+	}
+	var pairs []string
+	for _, k := range sortedKeys(query) {
+		values := slices.Clone(query[k])
+		sort.Strings(values)
+		for _, v := range values {
+			pairs = append(pairs, k+"="+v)
+		}
+	}
+	out := u.Scheme + "://" + u.Host + u.EscapedPath()
+	if len(pairs) > 0 || len(form) > 0 {
+		out += "?" + strings.Join(pairs, "&")
+	}
+	if len(pairs) > 0 && len(form) > 0 {
+		out += "."
+	}
+	for _, k := range sortedKeys(form) {
+		values := slices.Clone(form[k])
+		sort.Strings(values)
+		for _, v := range values {
+			out += k + v
+		}
+	}
+	return out, true
+}
+
+// httpSignatureLines are the lines of draft-cavage-http-signatures-12, section
+// 2.3, for the headers that the signature names. The digest of the body must be
+// among them.
+func (s *scope) httpSignatureLines() (string, bool) {
+	names, ok := s.signatureField("headers")
+	if !ok || len(names) > 4096 {
+		return "", false
+	}
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return "", false
+	}
+	var lines []string
+	digested := false
+	for _, n := range strings.Fields(strings.ToLower(names)) {
+		switch n {
+		case "(request-target)":
+			lines = append(lines, n+": "+strings.ToLower(s.req.Method)+" "+u.RequestURI())
+			continue
+		case "host":
+			lines = append(lines, "host: "+u.Host)
+			continue
+		case "digest":
+			digested = true
+		}
+		v, ok := s.req.read(&Place{Header: http.CanonicalHeaderKey(n)})
+		if !ok {
+			return "", false
+		}
+		lines = append(lines, n+": "+strings.TrimSpace(v))
+	}
+	return strings.Join(lines, "\n"), digested
+}
+
+// canonicalRequest is METHOD&path&query of the Atlassian query string hash.
+// Source: atlassian-jwt 2.0.3.
+func canonicalRequest(method, raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	path := strings.ReplaceAll(u.EscapedPath(), "&", "%26")
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	if path == "" {
+		path = "/"
+	}
+	query := u.Query()
+	query.Del("jwt")
+	var pairs []string
+	for _, k := range sortedKeys(query) {
+		values := slices.Clone(query[k])
+		sort.Strings(values)
+		for i := range values {
+			values[i] = escapeRFC3986(values[i], "")
+		}
+		pairs = append(pairs, escapeRFC3986(k, "")+"="+strings.Join(values, ","))
+	}
+	return strings.ToUpper(method) + "&" + path + "&" + strings.Join(pairs, "&")
+}
+
+// EscapeNonASCII writes every letter beyond ASCII in JSON text as \uXXXX.
+func EscapeNonASCII(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for _, r := range string(b) {
+		switch {
+		case r < 0x80:
+			out = append(out, byte(r))
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}

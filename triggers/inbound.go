@@ -1,0 +1,340 @@
+package triggers
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/signature"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// inbound is one request as received, whole.
+type inbound struct {
+	method, path string
+	header       http.Header
+	query        url.Values
+	publicURL    string
+	// body holds the bytes as they came: that is what senders sign.
+	body []byte
+	at   time.Time
+	want *workflows.Wanted
+	// maxBody bounds what a compressed body may become.
+	maxBody int64
+	// claims are those of the token that proved the request; claimed tells that
+	// they have become the body.
+	claims  json.RawMessage
+	claimed bool
+
+	request signature.Request
+
+	unpacked   []byte
+	unpackErr  error
+	isUnpacked bool
+	decoded    any
+	decodeErr  error
+	isDecoded  bool
+	literal    any
+	isLiteral  bool
+	form       url.Values
+	formErr    error
+	isFormRead bool
+}
+
+// prepare makes the view that schemes have of the request.
+func (in *inbound) prepare(r *route) {
+	callback := r.webhook.CallbackURL
+	if callback == "" {
+		callback = in.publicURL
+	}
+	in.want, in.maxBody = &r.want, r.webhook.MaxBody
+	in.request = signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: callback, Body: in.body,
+		JSON: in.json, Form: in.formValues, Each: in.each, Params: r.params}
+	if r.outside != nil && r.outside.Fetch != nil {
+		in.request.Fetch = r.outside.Fetch
+	}
+}
+
+// plain gives the body without its content encoding. It is bounded: a small body
+// can become a huge one.
+func (in *inbound) plain() ([]byte, error) {
+	if in.claimed {
+		return in.claims, nil
+	}
+	if !strings.EqualFold(in.header.Get("Content-Encoding"), "gzip") {
+		return in.body, nil
+	}
+	if !in.isUnpacked {
+		in.isUnpacked = true
+		in.unpacked, in.unpackErr = gunzip(in.body, in.maxBody)
+	}
+	return in.unpacked, in.unpackErr
+}
+
+func gunzip(body []byte, limit int64) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, errors.New("the body is not gzip")
+	}
+	out, err := io.ReadAll(io.LimitReader(z, limit+1))
+	if err != nil {
+		return nil, errors.New("the body is not whole gzip")
+	}
+	if int64(len(out)) > limit {
+		return nil, fmt.Errorf("the unpacked body is larger than %d bytes", limit)
+	}
+	return out, nil
+}
+
+// becomeClaims makes the verified claims the body: some providers send nothing
+// but a token.
+func (in *inbound) becomeClaims() {
+	if in.claims != nil {
+		in.claimed, in.isDecoded = true, false
+	}
+}
+
+// value reads the wanted parts of the body, once.
+func (in *inbound) value() (any, error) {
+	if !in.isDecoded {
+		in.isDecoded = true
+		var raw []byte
+		if raw, in.decodeErr = in.plain(); in.decodeErr == nil {
+			kind := in.header.Get("Content-Type")
+			if in.claimed {
+				kind = "application/json"
+			}
+			in.decoded, in.decodeErr = engine.DecodeBodyPart(kind, raw, in.want)
+		}
+	}
+	return in.decoded, in.decodeErr
+}
+
+func (in *inbound) formValues() (url.Values, error) {
+	if !in.isFormRead {
+		in.isFormRead = true
+		raw, err := in.plain()
+		if in.formErr = err; err == nil {
+			in.form, in.formErr = url.ParseQuery(string(raw))
+		}
+	}
+	return in.form, in.formErr
+}
+
+// json reads a scalar at a dot path, as it is written in the body: what is
+// signed is the text, and 10.50 is not 10.5.
+func (in *inbound) json(path string) (string, bool) {
+	v, err := in.value()
+	if err != nil {
+		return "", false
+	}
+	found, ok := at(v, path)
+	if !ok {
+		return "", false
+	}
+	if _, fraction := found.(float64); fraction {
+		if found, ok = at(in.literalValue(), path); !ok {
+			return "", false
+		}
+	}
+	return scalar(found)
+}
+
+// literalValue decodes the body with its numbers as they are written.
+func (in *inbound) literalValue() any {
+	if !in.isLiteral {
+		in.isLiteral = true
+		if raw, err := in.plain(); err == nil {
+			d := json.NewDecoder(bytes.NewReader(raw))
+			d.UseNumber()
+			if d.Decode(&in.literal) != nil {
+				in.literal = nil
+			}
+		}
+	}
+	return in.literal
+}
+
+// each gives readers of the elements of a list; a path with a * in it goes
+// through the lists on the way. A dot alone reads the element itself.
+func (in *inbound) each(path string) []func(string) (string, bool) {
+	if _, err := in.value(); err != nil {
+		return nil
+	}
+	var out []func(string) (string, bool)
+	for _, e := range elements(in.literalValue(), strings.Split(path, ".")) {
+		out = append(out, func(p string) (string, bool) {
+			if p == "." {
+				return scalar(e)
+			}
+			v, ok := at(e, p)
+			if !ok {
+				return "", false
+			}
+			return scalar(v)
+		})
+	}
+	return out
+}
+
+// elements walks to a list and gives what is in it; * takes every element.
+func elements(v any, path []string) []any {
+	if len(path) == 0 {
+		if l, ok := v.([]any); ok {
+			return l
+		}
+		return []any{v}
+	}
+	if path[0] == "*" {
+		l, _ := v.([]any)
+		var out []any
+		for _, e := range l {
+			out = append(out, elements(e, path[1:])...)
+		}
+		return out
+	}
+	next, ok := at(v, path[0])
+	if !ok {
+		return nil
+	}
+	return elements(next, path[1:])
+}
+
+// at walks a dot path of keys and indexes.
+func at(v any, path string) (any, bool) {
+	for path != "" {
+		var k string
+		k, path, _ = strings.Cut(path, ".")
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[k]
+		case []any:
+			i, err := strconv.Atoi(k)
+			if err != nil || i < 0 || i >= len(x) {
+				return nil, false
+			}
+			v = x[i]
+		default:
+			return nil, false
+		}
+	}
+	return v, v != nil
+}
+
+// scalar writes a value that is neither list nor map.
+func scalar(v any) (string, bool) {
+	switch x := v.(type) {
+	case nil, map[string]any, []any:
+		return "", false
+	case json.Number:
+		return x.String(), true
+	}
+	s, err := workflows.Text(v)
+	return s, err == nil
+}
+
+// names is what key, type and time are computed from.
+func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
+	headers, query := make(map[string]any, len(d.Headers)), make(map[string]any, len(d.Query))
+	for k, v := range d.Headers {
+		headers[k] = v
+	}
+	for k, v := range d.Query {
+		query[k] = v
+	}
+	var claims any
+	if in.claims != nil && !in.claimed {
+		if v, err := workflows.DecodeJSON(in.claims); err == nil {
+			claims = v
+		}
+	}
+	return workflows.Names{"body": body, "headers": headers, "query": query, "raw": string(in.body), "method": in.method, "url": in.publicURL, "path": in.path, "claims": claims}
+}
+
+// masked replaces a secret in a body, as it is and as JSON writes it.
+func masked(raw []byte, secret string) []byte {
+	if len(secret) == 0 {
+		return raw
+	}
+	forms := []string{secret}
+	if quoted, err := workflows.EncodeJSON(secret); err == nil {
+		forms = append(forms, string(quoted[1:len(quoted)-1]))
+	}
+	forms = append(forms, url.QueryEscape(secret))
+	for _, f := range forms {
+		raw = bytes.ReplaceAll(raw, []byte(f), []byte("***"))
+	}
+	return raw
+}
+
+// remoteIP is the caller's address: the connection's, or behind trusted proxies
+// the last address of X-Forwarded-For that is none of them.
+func remoteIP(r *http.Request, trusted []netip.Prefix) (ip netip.Addr, proxied bool) {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	ip = ap.Addr().Unmap()
+	if !within(trusted, ip) {
+		return ip, false
+	}
+	chain := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(chain) - 1; i >= 0; i-- {
+		a, err := netip.ParseAddr(strings.TrimSpace(chain[i]))
+		if err != nil {
+			break
+		}
+		ip = a.Unmap()
+		if !within(trusted, ip) {
+			break
+		}
+	}
+	return ip, true
+}
+
+func within(list []netip.Prefix, a netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// publicURL is the request's address as the sender knows it: what is
+// configured, else what a trusted proxy says, else what the request says.
+func (r *route) publicURL(req *http.Request, proxied bool) string {
+	if r.public != "" {
+		return r.public + req.URL.RequestURI()
+	}
+	scheme, host := "http", req.Host
+	if req.TLS != nil {
+		scheme = "https"
+	}
+	if proxied {
+		if s := firstOf(req.Header.Get("X-Forwarded-Proto")); s == "http" || s == "https" {
+			scheme = s
+		}
+		if h := firstOf(req.Header.Get("X-Forwarded-Host")); h != "" {
+			host = h
+		}
+	}
+	return scheme + "://" + host + req.URL.RequestURI()
+}
+
+// firstOf gives the first of a list of values: the proxy nearest to the sender
+// wrote it.
+func firstOf(list string) string {
+	first, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(first)
+}

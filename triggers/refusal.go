@@ -1,0 +1,178 @@
+package triggers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// refusals keeps refused deliveries beside the answering: the sender cannot
+// tell by the clock what was wrong, and a flood of forged requests does not
+// hold up genuine ones. Its one goroutine ends with close.
+type refusals struct {
+	hooks *Hooks
+	queue chan refusal
+	ended chan struct{}
+	once  sync.Once
+	// open counts what is queued or being kept.
+	mu   sync.Mutex
+	idle *sync.Cond
+	open int
+	// bytes of bodies in the queue.
+	bytes int
+	lost  int
+}
+
+// refusal is one refused delivery with what is needed to find the cause.
+type refusal struct {
+	record engine.Refusal
+	route  *route
+	table  *table
+	in     *inbound
+	j      judgement
+}
+
+const (
+	// maxRefusals bounds how many wait to be kept; what comes on top is only
+	// counted.
+	maxRefusals = 256
+	// maxRefusalBytes bounds their bodies.
+	maxRefusalBytes = 16 << 20
+)
+
+func newRefusals(h *Hooks) *refusals {
+	r := &refusals{hooks: h, queue: make(chan refusal, maxRefusals), ended: make(chan struct{})}
+	r.idle = sync.NewCond(&r.mu)
+	go r.run()
+	return r
+}
+
+func (r *refusals) run() {
+	defer close(r.ended)
+	for x := range r.queue {
+		r.keep(x)
+		r.mu.Lock()
+		r.open--
+		r.bytes -= len(x.record.Body)
+		lost := r.lost
+		r.lost = 0
+		r.idle.Broadcast()
+		r.mu.Unlock()
+		if lost > 0 {
+			r.hooks.log.Warn("refused deliveries were not kept: too many at once", "count", lost)
+		}
+	}
+}
+
+func (r *refusals) keep(x refusal) {
+	if x.in != nil && x.in.body != nil {
+		x.record.Diagnosis = x.route.diagnose(x.in, x.j, x.table.routes)
+	}
+	if len(x.record.Body) > quarantineBody {
+		x.record.Body = x.record.Body[:quarantineBody]
+	}
+	r.hooks.sink.Refuse(x.record)
+}
+
+// add queues a refused delivery, or counts it as lost.
+func (r *refusals) add(x refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.ended:
+		return
+	default:
+	}
+	if r.open >= maxRefusals || r.bytes+len(x.record.Body) > maxRefusalBytes {
+		r.lost++
+		return
+	}
+	r.open++
+	r.bytes += len(x.record.Body)
+	r.queue <- x // never blocks: there is room for all that are open
+}
+
+func (r *refusals) flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.open > 0 {
+		r.idle.Wait()
+	}
+}
+
+func (r *refusals) close() {
+	r.once.Do(func() {
+		r.flush()
+		r.mu.Lock()
+		close(r.queue)
+		r.open = maxRefusals // nothing more is taken
+		r.mu.Unlock()
+	})
+	<-r.ended
+}
+
+// refuse keeps a refused delivery, masked and bounded. Its signature is kept, so
+// that it can be judged again when the cause is mended; a token is not.
+func (h *Hooks) refuse(t *table, r *route, in *inbound, ip netip.Addr, j judgement, size int) {
+	h.refused.add(refusal{route: r, table: t, in: in, j: j, record: engine.Refusal{At: in.at, Trigger: r.trigger.Name, Reason: j.reason, Detail: j.detail, RemoteIP: ip.String(),
+		Method: in.method, Path: r.keepPath(in.path), URL: r.keepURL(in), Headers: keepHeaders(in.header, r.hideSecret), Body: r.withoutTokens(in.body), Size: size}})
+}
+
+// keepURL is the public URL without what proves the sender.
+func (r *route) keepURL(in *inbound) string {
+	out := in.publicURL
+	for _, u := range r.secrets {
+		out = string(masked([]byte(out), u.text))
+	}
+	if r.urlSecret && r.keepPath(in.path) != in.path {
+		out = strings.Replace(out, in.path, r.keepPath(in.path), 1)
+	}
+	return out
+}
+
+// ErrNotAdmitted is wrapped when a quarantined delivery still is not genuine.
+var ErrNotAdmitted = errors.New("not admitted")
+
+// Readmit judges a quarantined delivery again, as of the moment it came, by the
+// configuration in force, and stores it when it is genuine now.
+func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt, error) {
+	t := h.table.Load()
+	var r *route
+	for _, x := range t.routes {
+		if x.trigger.Name == q.Trigger {
+			r = x
+		}
+	}
+	if r == nil {
+		return engine.Receipt{}, fmt.Errorf("%w: no trigger is named %q now", ErrNotAdmitted, q.Trigger)
+	}
+	if len(q.Body) < q.Size {
+		return engine.Receipt{}, fmt.Errorf("%w: only %d of its %d bytes were kept; let the provider send it again", ErrNotAdmitted, len(q.Body), q.Size)
+	}
+	in := &inbound{method: q.Method, path: q.Path, header: http.Header{}, query: url.Values{}, publicURL: q.URL, body: q.Body, at: q.At}
+	for k, v := range q.Headers {
+		in.header.Set(k, v)
+	}
+	if u, err := url.Parse(q.URL); err == nil {
+		in.query = u.Query()
+	}
+	in.prepare(r)
+	in.request.Context = ctx
+	j := r.judge(in)
+	if j.delivery == nil {
+		return engine.Receipt{}, fmt.Errorf("%w: %s", ErrNotAdmitted, strings.TrimSuffix(j.reason+": "+j.detail+"; "+r.diagnose(in, j, t.routes), "; "))
+	}
+	r.used(j.secret, in.at)
+	receipt, err := h.sink.Accept(ctx, j.delivery)
+	if err != nil {
+		return engine.Receipt{}, fmt.Errorf("storing the delivery: %w", err)
+	}
+	return receipt, nil
+}

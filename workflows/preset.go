@@ -1,0 +1,252 @@
+package workflows
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Preset is what Hookloom knows of one provider's webhooks.
+type Preset struct {
+	Name, Title, Category, Docs, Confidence string
+	Aliases, Sources                        []string
+	// SecretName is what the provider's dashboard calls the secret.
+	SecretName string
+	// SecretOptional tells that the provider's published key is fetched when no
+	// secret pins one.
+	SecretOptional bool
+	Params         []PresetParam
+	// Setup are the steps in the provider's dashboard; Delivery how it retries.
+	Setup    []string
+	Delivery Delivery
+	// IPs are the addresses that it publishes.
+	IPs       []netip.Prefix
+	IPsAsOf   string
+	IPsSource string
+	Verify    []*Verify
+	// Methods are those of deliveries; none for POST.
+	Methods    []string
+	Handshakes []*Handshake
+	// Answer is what the provider must hear for a stored delivery, Refusal for one
+	// that is not genuine; nil for the answers that all hear.
+	Answer, Refusal *Respondent
+	// BodyFromToken makes the claims of the token the event's body.
+	BodyFromToken bool
+	Key           []*Expr
+	// IDSigned is false when a replay could change the id without breaking the
+	// signature; deliveries are then known by their body too.
+	IDSigned bool
+	// Dedupe is how long keys are remembered by default; 0 for the language's 30d.
+	Dedupe     time.Duration
+	EventType  *Expr
+	Data, Time *Expr
+	Events     []string
+	Sample     *Sample
+	Notes      []string
+}
+
+// PresetParam is one further configuration value of a preset.
+type PresetParam struct {
+	Name, Default, Help string
+	Required            bool
+}
+
+// Delivery is how a provider delivers, in its own words.
+type Delivery struct{ Timeout, Retry, Success string }
+
+// Experimental tells that the facts are from memory and not checked.
+func (p *Preset) Experimental() bool { return p.Confidence == "memory" }
+
+// Captures tells whether the provider hands its secret over in a handshake, so
+// that it may be unset at first.
+func (p *Preset) Captures() bool {
+	for _, h := range p.Handshakes {
+		if h.Capture != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Param finds a parameter by name.
+func (p *Preset) Param(name string) *PresetParam {
+	for i := range p.Params {
+		if p.Params[i].Name == name {
+			return &p.Params[i]
+		}
+	}
+	return nil
+}
+
+// Sample is a realistic delivery of a provider, for hookloom send.
+type Sample struct {
+	Headers             map[string]string
+	Type                string
+	TypeHeader, IDField string
+	TypeJSON, IDHeader  string
+	ContentType         string
+	Body                any
+}
+
+// ParsePreset reads a provider file, such as those embedded in triggers.
+func ParsePreset(name string, text []byte) (*Preset, error) {
+	src := newSource(name, text)
+	d := &decoder{src}
+	var p *Preset
+	if root := d.parse(); root != nil {
+		if o := d.object(root, "preset"); o != nil {
+			p = d.preset(o)
+		}
+	}
+	if len(src.mistakes) > 0 {
+		return nil, src.mistakes.sorted()
+	}
+	return p, nil
+}
+
+func (d *decoder) preset(o *objectNode) *Preset {
+	p := &Preset{Name: o.text("provider", ""), Title: o.text("title", ""), Category: o.text("category", ""), Docs: o.text("docs", ""), Confidence: o.text("confidence", ""),
+		Sources: o.texts("sources"), SecretName: o.text("secret", ""), SecretOptional: o.boolean("secret_optional", false), Setup: o.texts("setup"), Methods: o.texts("methods"),
+		BodyFromToken: o.has("body_from"), Events: o.texts("events"), Notes: o.texts("notes"), Key: d.expressions(o.vals["key"]), Aliases: o.texts("aliases"),
+		IDSigned: o.boolean("id_signed", true), Dedupe: o.duration("dedupe", 0), Handshakes: d.handshakes(o)}
+	if v := o.vals["verify"]; v != nil {
+		for _, n := range v.Content {
+			if x := d.object(n, "verify"); x != nil {
+				p.Verify = append(p.Verify, d.verify(x))
+			}
+		}
+	}
+	if v := o.vals["params"]; v != nil {
+		d.pairs(v, func(k, n *yaml.Node) {
+			if x := d.object(n, "preset_param"); x != nil {
+				p.Params = append(p.Params, PresetParam{Name: k.Value, Default: x.text("default", ""), Help: x.text("help", ""), Required: x.boolean("required", false)})
+			}
+		})
+	}
+	if x := o.object("delivery"); x != nil {
+		p.Delivery = Delivery{x.text("timeout", ""), x.text("retry", ""), x.text("success", "")}
+	}
+	if x := o.object("ips"); x != nil {
+		p.IPs, p.IPsAsOf, p.IPsSource = d.prefixes(x, "ranges"), x.text("as_of", ""), x.text("source", "")
+	}
+	for name, to := range map[string]**Respondent{"answer": &p.Answer, "refusal": &p.Refusal} {
+		if x := o.object(name); x != nil {
+			r := d.respondent(x)
+			*to = &r
+		}
+	}
+	d.presetExprs(o, p)
+	if s := o.object("sample"); s != nil {
+		p.Sample = &Sample{Headers: d.textMap(s.vals["headers"]), Type: s.text("type", ""), TypeHeader: s.text("type_header", ""), TypeJSON: s.text("type_json", ""),
+			IDHeader: s.text("id_header", ""), IDField: s.text("id_json", ""), ContentType: s.text("content_type", "application/json")}
+		if b := s.vals["body"]; b != nil {
+			p.Sample.Body = d.literal(b)
+		}
+	}
+	return p
+}
+
+func (d *decoder) presetExprs(o *objectNode, p *Preset) {
+	sc := &scope{where: "a preset", names: webhookNames()}
+	for name, to := range map[string]**Expr{"event_type": &p.EventType, "data": &p.Data, "time": &p.Time} {
+		if v := o.vals[name]; v != nil {
+			if *to = d.expression(v); *to != nil {
+				(*to).check(sc, reflect.Invalid)
+			}
+		}
+	}
+	for _, e := range p.Key {
+		e.check(sc, reflect.Invalid)
+	}
+}
+
+// variant finds a scheme by name; any and no name stand for all of them.
+func (p *Preset) variant(name string) *Verify {
+	for _, v := range p.Verify {
+		if v.Variant == name || name == "" || name == AnyVariant {
+			return v
+		}
+	}
+	return nil
+}
+
+// AnyVariant is the variant that stands for all schemes of a provider that prove
+// as much as its best.
+const AnyVariant = "any"
+
+// Preset gives the preset of a webhook, nil when it names none.
+func (p *Project) Preset(w *Webhook) *Preset {
+	if w == nil || w.Provider == "" {
+		return nil
+	}
+	return p.Presets.Get(w.Provider)
+}
+
+// Presets gives provider presets by name. Only those that are asked for are
+// read: most projects use two or three of two hundred.
+type Presets interface {
+	// Get gives a preset by name or alias, nil when there is none.
+	Get(name string) *Preset
+	// Names lists all names, without aliases, sorted.
+	Names() []string
+}
+
+// presetOf looks a preset up; it stands where the catalog may have none.
+func presetOf(all Presets, name string) *Preset {
+	if all == nil || name == "" {
+		return nil
+	}
+	return all.Get(name)
+}
+
+// checkPreset checks what a webhook says of its provider.
+func (c *checker) checkPreset(t *Trigger, w *Webhook) {
+	p := presetOf(c.catalog.Presets, w.Provider)
+	if p == nil {
+		var names []string
+		if c.catalog.Presets != nil {
+			names = c.catalog.Presets.Names()
+		}
+		t.src.add(w.providerPos, "unknown-provider", fmt.Sprintf("no provider %q", w.Provider), suggest(w.Provider, names))
+		return
+	}
+	if w.Variant != "" && p.variant(w.Variant) == nil {
+		var names []string
+		for _, v := range p.Verify {
+			names = append(names, v.Variant)
+		}
+		t.src.add(w.pos, "unknown-provider", fmt.Sprintf("provider %s has no variant %q", w.Provider, w.Variant), suggest(w.Variant, names))
+	}
+	if len(w.Secrets) == 0 && !p.SecretOptional && !w.hasSecret {
+		t.src.add(w.pos, "missing-key", fmt.Sprintf("provider %s needs secret:", w.Provider), "secret: ${{ secrets.NAME }}")
+	}
+	var names []string
+	for _, x := range p.Params {
+		names = append(names, x.Name)
+		if x.Required && !contains(w.Params.Keys(), x.Name) {
+			t.src.add(w.pos, "missing-key", fmt.Sprintf("provider %s needs params: {%s: ...}", w.Provider, x.Name), x.Help)
+		}
+	}
+	for _, k := range w.Params.Keys() {
+		if !contains(names, k) && k != "user" && !p.takesParam(k) {
+			t.src.add(w.pos, "unknown-key", fmt.Sprintf("provider %s has no parameter %q", w.Provider, k), suggest(k, names))
+		}
+	}
+	if w.AllowProvider && len(p.IPs) == 0 {
+		t.src.add(w.pos, "bad-address", fmt.Sprintf("the addresses of provider %s are not known here", w.Provider), "list them in allow_ips, or leave it out")
+	}
+	c.eventNames(t.src, w.eventsPos, w, w.Events)
+}
+
+// takesParam tells whether a scheme names the parameter as its secret.
+func (p *Preset) takesParam(name string) bool {
+	for _, v := range p.Verify {
+		if v.SecretParam == name {
+			return true
+		}
+	}
+	return false
+}
