@@ -56,6 +56,10 @@ func (in *inbound) prepare(r *route) {
 	callback := r.webhook.CallbackURL
 	if callback == "" {
 		callback = in.publicURL
+		if in.method == http.MethodGet {
+			// A handshake adds its challenge to the URL that was registered.
+			callback, _, _ = strings.Cut(callback, "?")
+		}
 	}
 	in.want, in.maxBody = &r.want, r.webhook.MaxBody
 	in.request = signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: callback, Body: in.body,

@@ -32,11 +32,12 @@ type refusals struct {
 
 // refusal is one refused delivery with what is needed to find the cause.
 type refusal struct {
-	record engine.Refusal
-	route  *route
-	table  *table
-	in     *inbound
-	j      judgement
+	route *route
+	table *table
+	in    *inbound
+	ip    netip.Addr
+	j     judgement
+	size  int
 }
 
 const (
@@ -60,7 +61,7 @@ func (r *refusals) run() {
 		r.keep(x)
 		r.mu.Lock()
 		r.open--
-		r.bytes -= len(x.record.Body)
+		r.bytes -= len(x.in.body)
 		lost := r.lost
 		r.lost = 0
 		r.idle.Broadcast()
@@ -71,14 +72,25 @@ func (r *refusals) run() {
 	}
 }
 
+// keep finds the cause and hands the delivery on, masked and bounded. Its
+// signature is kept, so that it can be judged again when the cause is mended; a
+// token is not.
 func (r *refusals) keep(x refusal) {
-	if x.in != nil && x.in.body != nil {
-		x.record.Diagnosis = x.route.diagnose(x.in, x.j, x.table.routes)
+	in, route := x.in, x.route
+	if route == r.hooks.decoy {
+		return // queued for the time that it takes, see Hooks.unknown
 	}
-	if len(x.record.Body) > quarantineBody {
-		x.record.Body = x.record.Body[:quarantineBody]
+	record := engine.Refusal{At: in.at, Trigger: route.trigger.Name, Reason: x.j.reason, Detail: x.j.detail, RemoteIP: x.ip.String(), Method: in.method,
+		Path: route.keepPath(in.path), URL: route.keepURL(in), Headers: keepHeaders(in.header, route.hideSecret), Body: route.withoutTokens(in.body), Size: x.size}
+	if in.body != nil {
+		// The request has been answered: its context is over.
+		in.request.Context = context.Background()
+		record.Diagnosis = route.diagnose(in, x.j, x.table.routes)
 	}
-	r.hooks.sink.Refuse(x.record)
+	if len(record.Body) > quarantineBody {
+		record.Body = record.Body[:quarantineBody]
+	}
+	r.hooks.sink.Refuse(record)
 }
 
 // add queues a refused delivery, or counts it as lost.
@@ -90,12 +102,12 @@ func (r *refusals) add(x refusal) {
 		return
 	default:
 	}
-	if r.open >= maxRefusals || r.bytes+len(x.record.Body) > maxRefusalBytes {
+	if r.open >= maxRefusals || r.bytes+len(x.in.body) > maxRefusalBytes {
 		r.lost++
 		return
 	}
 	r.open++
-	r.bytes += len(x.record.Body)
+	r.bytes += len(x.in.body)
 	r.queue <- x // never blocks: there is room for all that are open
 }
 
@@ -118,11 +130,9 @@ func (r *refusals) close() {
 	<-r.ended
 }
 
-// refuse keeps a refused delivery, masked and bounded. Its signature is kept, so
-// that it can be judged again when the cause is mended; a token is not.
+// refuse has a refused delivery kept.
 func (h *Hooks) refuse(t *table, r *route, in *inbound, ip netip.Addr, j judgement, size int) {
-	h.refused.add(refusal{route: r, table: t, in: in, j: j, record: engine.Refusal{At: in.at, Trigger: r.trigger.Name, Reason: j.reason, Detail: j.detail, RemoteIP: ip.String(),
-		Method: in.method, Path: r.keepPath(in.path), URL: r.keepURL(in), Headers: keepHeaders(in.header, r.hideSecret), Body: r.withoutTokens(in.body), Size: size}})
+	h.refused.add(refusal{route: r, table: t, in: in, ip: ip, j: j, size: size})
 }
 
 // keepURL is the public URL without what proves the sender.

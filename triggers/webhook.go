@@ -220,7 +220,10 @@ func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request) {
 		if len(in.header.Values("X-Signature")) == 0 {
 			in.header.Set("X-Signature", decoySignature)
 		}
-		h.decoy.prove(in)
+		_, _, refused := h.decoy.prove(in)
+		if refused != nil {
+			h.refuse(h.table.Load(), h.decoy, in, netip.Addr{}, *refused, len(body))
+		}
 		h.flight.Add(-int64(len(body)))
 	}
 	answer(w, http.StatusNotFound, map[string]string{"error": "no such path"})

@@ -158,7 +158,7 @@ func (v *Verifier) fetchNow(req *Request, u *url.URL, kid string) ([]PublicKey, 
 	defer cancel()
 	body, err := fill(v.Key.Body, req, kid)
 	if err != nil {
-		return nil, fmt.Errorf("key.body: %w", err)
+		return nil, fmt.Errorf("%w: %v under params", ErrUnavailable, err)
 	}
 	method := v.Key.Method
 	if method == "" {
@@ -171,7 +171,7 @@ func (v *Verifier) fetchNow(req *Request, u *url.URL, kid string) ([]PublicKey, 
 	for name, text := range v.Key.Headers {
 		value, err := fill(text, req, kid)
 		if err != nil {
-			return nil, fmt.Errorf("key.headers: %w", err)
+			return nil, fmt.Errorf("%w: %v under params", ErrUnavailable, err)
 		}
 		r.Header.Set(name, value)
 	}
@@ -193,11 +193,11 @@ func (v *Verifier) fetchNow(req *Request, u *url.URL, kid string) ([]PublicKey, 
 func (t *TokenSource) get(ctx context.Context, req *Request) (string, error) {
 	id, err := fill(t.ID, req, "")
 	if err != nil {
-		return "", fmt.Errorf("key.token: %w", err)
+		return "", fmt.Errorf("%w: %v under params", ErrUnavailable, err)
 	}
 	secret, err := fill(t.Secret, req, "")
 	if err != nil {
-		return "", fmt.Errorf("key.token: %w", err)
+		return "", fmt.Errorf("%w: %v under params", ErrUnavailable, err)
 	}
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {t.Scope}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, t.URL, strings.NewReader(form.Encode()))

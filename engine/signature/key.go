@@ -172,7 +172,11 @@ func DecodeKey(encoding, text string) ([]byte, error) {
 	}
 	if err != nil {
 		// The decoder's own text would quote a letter of the secret.
-		return nil, fmt.Errorf("the secret is not valid %s", encoding)
+		hint := ""
+		if strings.TrimSpace(text) != text || strings.Trim(text, `"'`) != text {
+			hint = ": white space or quotes stand around it"
+		}
+		return nil, fmt.Errorf("the secret is not valid %s%s", encoding, hint)
 	}
 	if len(key) == 0 {
 		return nil, ErrEmptyKey

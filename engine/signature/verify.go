@@ -432,7 +432,7 @@ func (v *Verifier) split(req *Request, text string, s *scratch) {
 		}
 		v.keyValues(s, text)
 	case "space_list":
-		for _, item := range strings.Fields(text) {
+		for item := range strings.FieldsSeq(text) {
 			if version, sig, ok := strings.Cut(item, ","); ok && slices.Contains(v.Parse.Versions, version) {
 				v.add(s, sig, candidate{text: text})
 			}
