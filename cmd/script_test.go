@@ -2,10 +2,13 @@ package cmd
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +23,7 @@ func TestMain(m *testing.M) {
 
 // TestCommandLine runs the scripts: real processes, a real server, loopback.
 func TestCommandLine(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"up": waitUp, "idle": waitRuns}, Setup: func(e *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"up": waitUp, "idle": waitRuns, "request": request}, Setup: func(e *testscript.Env) error {
 		for _, name := range []string{"HOOKS", "ADMIN"} {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -35,6 +38,27 @@ func TestCommandLine(t *testing.T) {
 		e.Setenv("HOOKLOOM_ADMIN_ADDR", e.Getenv("ADMIN"))
 		return nil
 	}})
+}
+
+// request sends one and prints status, headers and body: request METHOD URL 'Header: value'.
+func request(ts *testscript.TestScript, _ bool, args []string) {
+	req, err := http.NewRequestWithContext(context.Background(), args[0], args[1], strings.NewReader("{}"))
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	for _, h := range args[2:] {
+		k, v, _ := strings.Cut(h, ": ")
+		req.Header.Set(k, v)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	fmt.Fprintln(ts.Stdout(), resp.StatusCode)
+	for k := range resp.Header {
+		fmt.Fprintf(ts.Stdout(), "%s: %s\n", k, resp.Header.Get(k))
+	}
+	fmt.Fprintf(ts.Stdout(), "%s\n", b)
 }
 
 // waitUp waits until a server answers: up ADDR.

@@ -64,11 +64,16 @@ type proof struct {
 	when   *detect
 }
 
-// secretUse counts how often a secret has proved a delivery since the server
-// loaded it.
+// secretUse is one secret of a route.
 type secretUse struct {
-	name  string
-	text  string
+	name string
+	text string
+	*useCount
+}
+
+// useCount counts how often a secret has proved a delivery and when last. It
+// outlives the loading of a project.
+type useCount struct {
 	count atomic.Int64
 	last  atomic.Int64 // Unix milliseconds
 }
@@ -231,7 +236,7 @@ func (r *route) readSecrets(env *workflows.Env) error {
 			}
 			return fmt.Errorf("its secret is not set: %w", signature.ErrEmptyKey)
 		}
-		r.secrets = append(r.secrets, &secretUse{name: r.webhook.SecretLabels()[i], text: text})
+		r.secrets = append(r.secrets, &secretUse{r.webhook.SecretLabels()[i], text, &useCount{}})
 	}
 	return nil
 }
@@ -354,7 +359,7 @@ func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.secrets = []*secretUse{{name: r.webhook.SecretLabels()[0], text: text}}
+	r.secrets = []*secretUse{{r.webhook.SecretLabels()[0], text, &useCount{}}}
 	return v, nil
 }
 

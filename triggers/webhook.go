@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,9 @@ type Hooks struct {
 	flight  atomic.Int64
 	refused *refusals
 	decoy   *route
+
+	mu   sync.Mutex
+	uses map[[2]string]*useCount // by trigger and secret
 }
 
 // table is the routing of one project, swapped whole.
@@ -65,7 +69,7 @@ const quarantineBody = 64 << 10
 // NewHooks makes the handler. Secrets are looked up by Prepare; outside says how
 // keys are fetched and captured secrets kept.
 func NewHooks(sink engine.Sink, log *slog.Logger, outside Outside) (*Hooks, error) {
-	h := &Hooks{sink: sink, log: log, outside: outside}
+	h := &Hooks{sink: sink, log: log, outside: outside, uses: map[[2]string]*useCount{}}
 	h.table.Store(&table{byPath: map[string]*route{}})
 	var err error
 	if h.decoy, err = newDecoy(); err != nil {
@@ -86,7 +90,7 @@ func newDecoy() (*route, error) {
 		Verify: &workflows.Verify{Variant: "decoy", Algorithm: "hmac-sha256", SignedContent: []string{"{body}"},
 			Signature: workflows.SignatureFrom{From: workflows.From{Header: "X-Signature"}, Encodings: []string{"hex"}}}}
 	d := &route{trigger: &workflows.Trigger{}, webhook: w, params: map[string]string{}, outside: &Outside{}}
-	d.secrets = []*secretUse{{text: id}}
+	d.secrets = []*secretUse{{"decoy", id, &useCount{}}}
 	p, err := d.newProof(w.Verify, false)
 	if err != nil {
 		return nil, fmt.Errorf("making the decoy: %w", err)
@@ -110,6 +114,9 @@ func (h *Hooks) Prepare(p *workflows.Project, secret func(string) (string, bool)
 		if err != nil {
 			return nil, err
 		}
+		for _, u := range r.secrets {
+			u.useCount = h.use(name, u.name)
+		}
 		t.byPath[tr.Webhook.Path] = r
 		t.routes = append(t.routes, r)
 	}
@@ -125,14 +132,25 @@ func (h *Hooks) Flush() { h.refused.flush() }
 // SecretUses gives, and begins anew, how often each secret has proved a delivery.
 func (h *Hooks) SecretUses() []engine.SecretUse {
 	var out []engine.SecretUse
-	for _, r := range h.table.Load().routes {
-		for _, u := range r.secrets {
-			if n := u.count.Swap(0); n > 0 {
-				out = append(out, engine.SecretUse{Trigger: r.trigger.Name, Secret: u.name, Count: n, LastAt: time.UnixMilli(u.last.Load()).UTC()})
-			}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, u := range h.uses {
+		if n := u.count.Swap(0); n > 0 {
+			out = append(out, engine.SecretUse{Trigger: k[0], Secret: k[1], Count: n, LastAt: time.UnixMilli(u.last.Load()).UTC()})
 		}
 	}
 	return out
+}
+
+// use gives the counter of a trigger's secret.
+func (h *Hooks) use(trigger, secret string) *useCount {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k := [2]string{trigger, secret}
+	if h.uses[k] == nil {
+		h.uses[k] = &useCount{}
+	}
+	return h.uses[k]
 }
 
 // refusedWords are what a sender hears, whatever was wrong with its signature.

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Has the official SDKs of npm sign against a running server. They are for this
+# check alone; nothing of the product needs them.
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+work="$(mktemp -d)"
+server=""
+finish() {
+  if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi
+  rm -rf "$work"
+}
+trap finish EXIT
+cp "$here/package.json" "$here/check.mjs" "$work/"
+if ! command -v npm >/dev/null || ! (cd "$work" && npm install --no-audit --no-fund --ignore-scripts --silent); then
+  echo "SKIPPED: npm's packages cannot be had here"
+  exit 0
+fi
+mkdir "$work/project"
+cat >"$work/project/.env" <<'ENV'
+TEXT=sdk-secret-0123456789abcdef
+WHSEC=whsec_c2RrLXNlY3JldC0wMTIzNDU2Nzg5YWJjZGVm
+LONG=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+HEX=44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056
+ENV
+{
+  echo 'server: {public_url: https://hooks.example.com}'
+  echo 'triggers:'
+  for p in stripe github standard-webhooks:WHSEC svix:WHSEC twilio hygraph contentful:LONG hubspot atlassian-connect braintree livekit sanity adyen:HEX workos retell; do
+    name="${p%%:*}" secret=TEXT
+    case "$p" in *:*) secret="${p##*:}" ;; esac
+    params='{}'
+    [ "$name" = braintree ] && params='{public_key: public}'
+    echo "  ${name//-/_}: {webhook: {provider: $name, path: /hooks/$name, params: $params, secret: \"\${{ secrets.$secret }}\"}}"
+  done
+} >"$work/project/hookloom.yaml"
+port=$((20000 + RANDOM % 20000))
+(cd "$here/../.." && go build -o "$work/hookloom" .)
+"$work/hookloom" serve "$work/project" --addr "127.0.0.1:$port" --admin-addr 127.0.0.1:0 --log-level warn &
+server=$!
+(cd "$work" && node check.mjs "http://127.0.0.1:$port")
