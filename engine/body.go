@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"mime"
+	"mime/multipart"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -26,13 +30,16 @@ func decodeBody(contentType string, raw []byte, decode func([]byte) (any, error)
 		return nil, nil
 	}
 	kind := contentType
+	var params map[string]string
 	if kind != "application/json" {
 		var err error
-		if kind, _, err = mime.ParseMediaType(contentType); err != nil {
+		if kind, params, err = mime.ParseMediaType(contentType); err != nil {
 			kind = strings.ToLower(strings.TrimSpace(contentType))
 		}
 	}
 	switch {
+	case kind == "multipart/form-data" && params["boundary"] != "":
+		return decodeMultipart(raw, params["boundary"])
 	case kind == "application/x-www-form-urlencoded":
 		return decodeForm(raw)
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
@@ -47,6 +54,42 @@ func decodeBody(contentType string, raw []byte, decode func([]byte) (any, error)
 	return string(raw), nil
 }
 
+// maxParts bounds the parts of a multipart body.
+const maxParts = 1000
+
+// decodeMultipart gives each field as text; of a file, what it is called and how
+// long it is: its bytes stay in the raw body.
+func decodeMultipart(raw []byte, boundary string) (any, error) {
+	form := url.Values{}
+	out := map[string]any{}
+	r := multipart.NewReader(bytes.NewReader(raw), boundary)
+	for n := 0; ; n++ {
+		p, err := r.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the form: %w", err)
+		}
+		if n == maxParts {
+			return nil, fmt.Errorf("reading the form: more than %d parts", maxParts)
+		}
+		b, err := io.ReadAll(p)
+		if err != nil {
+			return nil, fmt.Errorf("reading the form: %w", err)
+		}
+		if p.FileName() != "" || !utf8.Valid(b) {
+			out[p.FormName()] = map[string]any{"filename": p.FileName(), "content_type": p.Header.Get("Content-Type"), "size": len(b)}
+			continue
+		}
+		form.Add(p.FormName(), string(b))
+	}
+	for k, v := range formFields(form) {
+		out[k] = v
+	}
+	return out, nil
+}
+
 // decodeForm gives each field as text, a repeated one as a list. GitHub and
 // Slack put JSON into the field payload, which is read as such beside it.
 func decodeForm(raw []byte) (any, error) {
@@ -54,6 +97,10 @@ func decodeForm(raw []byte) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the form: %w", err)
 	}
+	return formFields(form), nil
+}
+
+func formFields(form url.Values) map[string]any {
 	out := make(map[string]any, len(form))
 	for k, values := range form {
 		if len(values) == 1 {
@@ -71,5 +118,5 @@ func decodeForm(raw []byte) (any, error) {
 			out["payload"] = v
 		}
 	}
-	return out, nil
+	return out
 }

@@ -282,6 +282,63 @@ func TestQuarantineIsBounded(t *testing.T) {
 	}
 }
 
+func TestBodiesOfTheQuarantineAreBounded(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{MaxQuarantineBytes: 10 << 10})
+	for range 128 {
+		if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x", Diagnosis: "d", URL: "https://x/", Body: make([]byte, 1024), Size: 1024}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	items, err := s.History().Quarantine(ctx, engine.Query{Limit: 1000})
+	if err != nil || len(items) != 128 {
+		t.Fatalf("%d kept, %v", len(items), err)
+	}
+	kept := 0
+	for i, x := range items {
+		kept += x.Kept
+		if i < 9 && x.Kept == 0 {
+			t.Errorf("the body of %s, one of the newest, is gone", x.ID)
+		}
+	}
+	if kept > 11<<10 {
+		t.Errorf("%d bytes of bodies are kept", kept)
+	}
+}
+
+func TestARefusalIsMarkedWhenItIsAdmitted(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x", Headers: map[string]string{"h": "v"}, Body: []byte{0xff, 1}, Size: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Admitted(ctx, 1, 7); err != nil {
+		t.Fatal(err)
+	}
+	x, body, err := s.History().Refusal(ctx, "ref_1")
+	if err != nil || x.Event != engine.EventID(7).String() || string(body) != "\xff\x01" || x.Headers["h"] != "v" {
+		t.Errorf("%+v %q %v", x, body, err)
+	}
+	if _, _, err := s.History().Refusal(ctx, "ref_2"); !errors.Is(err, engine.ErrNotFound) {
+		t.Error(err)
+	}
+	if _, _, err := s.History().Refusal(ctx, "ref_2 OR 1=1"); err == nil || errors.Is(err, engine.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func TestUsesOfSecretsAddUp(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	for i, n := range []int64{3, 4} {
+		if err := s.UseSecrets(ctx, []engine.SecretUse{{Trigger: "a", Secret: "S", Count: n, LastAt: at.Add(time.Duration(i) * time.Hour)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uses, err := s.History().SecretUses(ctx)
+	if err != nil || len(uses) != 1 || uses[0].Count != 7 || !uses[0].FirstAt.Equal(at) || !uses[0].LastAt.Equal(at.Add(time.Hour)) {
+		t.Errorf("%+v %v", uses, err)
+	}
+}
+
 func TestAFloodIsToldToComeAgain(t *testing.T) {
 	release := make(chan struct{})
 	var once sync.Once
