@@ -1,0 +1,7 @@
+//go:build race
+
+package signature_test
+
+// raceDetector tells that pools drop what they hold at random, so that
+// allocations cannot be counted.
+const raceDetector = true
