@@ -176,6 +176,7 @@ func (r *route) prepare(env *workflows.Env) error {
 	}
 	for _, p := range r.proofs {
 		r.hideOf(p)
+		r.urlSecret = r.urlSecret || p.verifier.From.URL
 	}
 	return r.prepareAnswers(written)
 }
@@ -242,7 +243,8 @@ func (r *route) readSecrets(env *workflows.Env) error {
 }
 
 // newProof compiles one scheme with its keys; nil when no secret is of its form
-// and others may take it.
+// and others may take it. It changes nothing of the route: a diagnosis asks it
+// while the route serves.
 func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
 	s := scheme(v, r.params)
 	if s.Timestamp != nil && r.webhook.Tolerance > 0 {
@@ -259,7 +261,6 @@ func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
 	if v.When != nil {
 		p.when = &detect{*v.When}
 	}
-	r.urlSecret = r.urlSecret || v.Signature.From.URL
 	add := func(text string, secret int) error {
 		k, err := compiled.NewKey(text)
 		if err != nil {

@@ -265,8 +265,9 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 		j.handshake.write(w)
 		return
 	case j.delivery == nil:
-		h.refuse(t, r, in, ip, j, len(in.body))
 		r.answerRefused(w, in, j)
+		// Last: from here on the request belongs to those who keep it.
+		h.refuse(t, r, in, ip, j, len(in.body))
 		return
 	}
 	r.used(j.secret, in.at)
