@@ -156,6 +156,11 @@ steps:
   - {uses: log, with: {message: between}}
   - switch: event.type
     cases: {t: [{id: b, uses: test/act, with: {n: "${{ steps.a.output.n }}"}}]}
+  - {foreach: "[1, 2]", max_parallel: 2, uses: test/act, with: {n: "${{ event.key }} ${{ item }} ${{ now() }}"}}
+  - sleep: 5ms
+  - parallel:
+      - {id: p, uses: test/act}
+      - steps: [{uses: test/act}, {uses: test/act}]
   - {id: c, uses: test/act, retry: {max: 2, delay: 1ms}}
 output: done
 `

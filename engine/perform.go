@@ -22,8 +22,13 @@ type driver struct {
 	slot   bool
 	// unsaved are records that the next settlement writes.
 	unsaved []*plan.Record
-	// due are attempts on record as running and not made yet.
-	due []plan.Due
+	// due are attempts on record as running and not made yet; inFlight counts those
+	// that are being made, and results brings them back.
+	due      []plan.Due
+	inFlight int
+	results  chan *plan.Record
+	// wake is when the plan must be asked again though no attempt came back.
+	wake time.Time
 	// since is when the present stretch of work began.
 	since time.Time
 }
@@ -65,31 +70,72 @@ func (dr *driver) begin(slot bool) Settlement {
 	return s
 }
 
-// perform is stop 4: the attempts that are on record are made, several at once,
-// and come back as records to be stored.
+// perform is stop 4: the attempts that are on record are made, several at once.
+// It comes back with the first that have ended, so that a slow one holds up no
+// branch but its own.
 func (dr *driver) perform() {
-	if len(dr.due) == 1 {
-		dr.unsaved = append(dr.unsaved, dr.attempt(dr.due[0]))
+	if len(dr.due) == 1 && dr.inFlight == 0 && dr.wake.IsZero() {
+		dr.unsaved = append(dr.unsaved, dr.attempt(dr.due[0], dr.allowed(dr.due[0])))
 		dr.due = nil
 		return
 	}
-	results := make(chan *plan.Record, len(dr.due))
-	for _, d := range dr.due {
-		go func() { results <- dr.attempt(d) }()
+	if dr.results == nil {
+		dr.results = make(chan *plan.Record)
 	}
-	for range dr.due {
-		dr.unsaved = append(dr.unsaved, <-results)
+	for _, d := range dr.due {
+		dr.inFlight++
+		allowed := dr.allowed(d)
+		go func() { dr.results <- dr.attempt(d, allowed) }()
 	}
 	dr.due = nil
+	if dr.inFlight == 0 {
+		return
+	}
+	var timer <-chan time.Time
+	if !dr.wake.IsZero() {
+		t := time.NewTimer(time.Until(dr.wake))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case r := <-dr.results:
+		dr.ended(r)
+	case <-timer:
+		return
+	}
+	// Those that have ended meanwhile share the settlement.
+	for dr.inFlight > 0 {
+		select {
+		case r := <-dr.results:
+			dr.ended(r)
+		default:
+			return
+		}
+	}
 }
 
-// attempt makes one try of one step.
-func (dr *driver) attempt(d plan.Due) *plan.Record {
+// abandon breaks off the attempts still under way, whose results can no longer
+// be recorded, and waits for them. On record they stay running, thus in doubt.
+func (dr *driver) abandon() {
+	dr.cancel()
+	for dr.inFlight > 0 {
+		dr.ended(<-dr.results)
+	}
+}
+
+func (dr *driver) ended(r *plan.Record) {
+	dr.inFlight--
+	dr.unsaved = append(dr.unsaved, r)
+}
+
+// attempt makes one try of one step. It may run beside others and reads nothing
+// of the driver that changes.
+func (dr *driver) attempt(d plan.Due, allowed time.Duration) *plan.Record {
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: time.Now().UTC()}
 	if !d.Step.Spec.Leaves {
 		r.Input = d.Shown // those that leave have it on record since they were opened
 	}
-	ctx, cancel := context.WithTimeout(dr.ctx, dr.allowed(d))
+	ctx, cancel := context.WithTimeout(dr.ctx, allowed)
 	defer cancel()
 	result, err := dr.do(ctx, d)
 	r.FinishedAt = time.Now().UTC()
@@ -100,7 +146,7 @@ func (dr *driver) attempt(d plan.Due) *plan.Record {
 		}
 		err = &plan.Error{Message: err.Error(), Code: "expression"}
 	}
-	r.Status, r.Error = plan.Failed, dr.explain(ctx, d, err)
+	r.Status, r.Error = plan.Failed, dr.explain(ctx, d, err, allowed)
 	r.Output = r.Error.Details
 	if errors.Is(err, ErrUnanswered) || dr.e.work.Err() != nil {
 		// The request may have arrived: say so, and let the step's policy settle it.
@@ -115,11 +161,14 @@ func (dr *driver) attempt(d plan.Due) *plan.Record {
 // allowed is how long an attempt may take: the step's timeout, or what is left
 // of the run's. Handlers of a run that timed out get their own time.
 func (dr *driver) allowed(d plan.Due) time.Duration {
-	left := dr.state.Workflow.Timeout - dr.run.Active - time.Since(dr.since)
-	if dr.state.TimedOut || left > d.Step.Timeout {
-		return d.Step.Timeout
+	allowed := d.Step.Timeout
+	if !d.Deadline.IsZero() {
+		allowed = min(allowed, time.Until(d.Deadline))
 	}
-	return max(left, time.Millisecond)
+	if left := dr.state.Workflow.Timeout - dr.run.Active - time.Since(dr.since); !dr.state.TimedOut {
+		allowed = min(allowed, left)
+	}
+	return max(allowed, time.Millisecond)
 }
 
 func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
@@ -148,7 +197,7 @@ func actionName(s *workflows.Step) string {
 }
 
 // explain turns an action's error into what is recorded.
-func (dr *driver) explain(ctx context.Context, d plan.Due, err error) *plan.Error {
+func (dr *driver) explain(ctx context.Context, d plan.Due, err error, took time.Duration) *plan.Error {
 	var known *plan.Error
 	out := &plan.Error{Message: err.Error(), Code: "failed", Retryable: true}
 	if errors.As(err, &known) {
@@ -157,7 +206,7 @@ func (dr *driver) explain(ctx context.Context, d plan.Due, err error) *plan.Erro
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		out.Code, out.Retryable = "timeout", true
-		out.Message = fmt.Sprintf("no answer within %s", d.Step.Timeout)
+		out.Message = fmt.Sprintf("no answer within %s", took.Round(time.Millisecond))
 	}
 	out.Step, out.Attempts = d.Path, d.Attempt
 	out.Message = dr.e.o.Redactor.Text(out.Message)

@@ -21,11 +21,12 @@ func (e *Engine) drive(dr *driver) {
 			if !errors.Is(err, ErrStale) {
 				e.o.Log.Error("a run cannot be recorded", "run", dr.run.ID, "error", err)
 			}
+			dr.abandon()
 			e.release(dr)
 			return
 		}
 		e.observe(dr.event, dr.run, s.Records)
-		if len(dr.due) == 0 {
+		if len(dr.due) == 0 && dr.inFlight == 0 {
 			ended := dr.run.Status.Ended()
 			e.release(dr)
 			if ended {
@@ -52,32 +53,48 @@ func (dr *driver) settle() Settlement {
 	for _, r := range dr.unsaved {
 		dr.state.AddRecord(r)
 	}
+	dr.wake = time.Time{}
 	for {
 		dr.state.Now = time.Now().UTC()
 		dr.state.TimedOut = dr.timedOut()
 		if dr.cut() {
-			return dr.settlement(Cancelled, time.Time{})
+			return dr.whenQuiet(Cancelled, time.Time{})
 		}
 		d := plan.Next(dr.state)
 		dr.unsaved = append(dr.unsaved, d.Finished...)
 		if d.End != nil {
-			dr.run.Output, dr.run.Error, dr.run.Text = d.End.Output, d.End.Error, d.End.Text
-			return dr.settlement(RunStatus(d.End.Status), time.Time{})
+			if dr.inFlight == 0 {
+				dr.run.Output, dr.run.Error, dr.run.Text = d.End.Output, d.End.Error, d.End.Text
+			}
+			return dr.whenQuiet(RunStatus(d.End.Status), time.Time{})
 		}
-		ready, next := dr.ready(d.Due)
+		ready, next := dr.ready(d)
 		if len(ready) == 0 {
-			return dr.settlement(Waiting, next)
+			return dr.whenQuiet(Waiting, next)
 		}
 		if dr.inline(ready) {
 			continue
 		}
 		if dr.e.isStopping() {
 			// Nothing new begins; the next start goes on here.
-			return dr.settlement(Queued, dr.state.Now)
+			return dr.whenQuiet(Queued, dr.state.Now)
 		}
 		dr.open(ready)
+		dr.wake = next
 		return dr.settlement(Running, time.Time{})
 	}
+}
+
+// whenQuiet settles a run, or, while attempts are open, what has changed so far:
+// a run is at work until the last of them has come back.
+func (dr *driver) whenQuiet(status RunStatus, due time.Time) Settlement {
+	if dr.inFlight == 0 {
+		return dr.settlement(status, due)
+	}
+	if status == Waiting {
+		dr.wake = due
+	}
+	return dr.settlement(Running, time.Time{})
 }
 
 // cut tells that a person cancelled the run, as opposed to the whole stopping.
@@ -89,10 +106,11 @@ func (e *Engine) isStopping() bool {
 	return e.stopping
 }
 
-// ready picks the attempts whose time has come; next is when the first of the
-// others is due.
-func (dr *driver) ready(due []plan.Due) (ready []plan.Due, next time.Time) {
-	for _, d := range due {
+// ready picks the attempts whose time has come; next is when the plan has to be
+// asked again.
+func (dr *driver) ready(decision plan.Decision) (ready []plan.Due, next time.Time) {
+	next = decision.Wake
+	for _, d := range decision.Due {
 		if d.NotBefore.After(dr.state.Now) {
 			if next.IsZero() || d.NotBefore.Before(next) {
 				next = d.NotBefore
@@ -110,7 +128,7 @@ func (dr *driver) inline(ready []plan.Due) bool {
 	found := false
 	for _, d := range ready {
 		if d.Step.Spec != nil && !d.Step.Spec.Leaves {
-			r := dr.attempt(d)
+			r := dr.attempt(d, dr.allowed(d))
 			dr.state.AddRecord(r)
 			dr.unsaved = append(dr.unsaved, r)
 			found = true

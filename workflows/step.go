@@ -218,7 +218,7 @@ func (b *builder) cases(v *yaml.Node, depth int, prefix string) []Case {
 // notYet notes what is part of the language but not of this engine. It is
 // refused by name, never ignored.
 func (b *builder) notYet(o *objectNode, s *Step, prefix string) {
-	for _, k := range []string{"foreach", "parallel", "sleep", "wait", "call"} {
+	for _, k := range []string{"wait", "call"} {
 		if o.has(k) {
 			b.later(o.keyAt(k), k+":")
 		}

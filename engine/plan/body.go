@@ -61,32 +61,48 @@ func (p *planner) branch(s *workflows.Step, path string) outcome {
 
 // inside walks the steps of a group, and closes the group when they are done.
 func (p *planner) inside(s *workflows.Step, path string, list []*workflows.Step, prefix string) outcome {
-	switch o := p.sequence(list, prefix); o {
-	case pending, stopped:
-		return o
-	case failed:
-		inner := p.err
-		r := p.last(path)
-		if r == nil {
-			r = p.put(s, path, Failed, nil, inner)
+	return p.within(s, path, func() outcome {
+		switch o := p.sequence(list, prefix); o {
+		case pending, stopped:
+			return o
+		case failed:
+			return p.groupFails(s, path, p.err, nil)
 		}
-		o := p.fails(s, path, r)
-		if o == failed {
-			// The run's error names the step that failed, not the group around it.
-			e := *inner
-			if p.err.Handler != nil {
-				e.Handler = p.err.Handler
-			}
-			p.err = &e
-		}
-		return o
-	}
-	outputs := map[string]any{}
+		return p.closeGroup(s, path, p.outputs(list))
+	})
+}
+
+// outputs are those of a list of steps, by id.
+func (p *planner) outputs(list []*workflows.Step) map[string]any {
+	out := map[string]any{}
 	for _, c := range list {
 		if x, ok := p.steps[c.ID].(map[string]any); ok && c.ID != "" {
-			outputs[c.ID] = x["output"]
+			out[c.ID] = x["output"]
 		}
 	}
+	return out
+}
+
+// groupFails closes a group whose inner step failed. The run's error names that
+// step, not the group around it.
+func (p *planner) groupFails(s *workflows.Step, path string, inner *Error, output any) outcome {
+	r := p.last(path)
+	if r == nil {
+		r = p.put(s, path, Failed, output, inner)
+	}
+	o := p.fails(s, path, r)
+	if o == failed {
+		e := *inner
+		if p.err.Handler != nil {
+			e.Handler = p.err.Handler
+		}
+		p.err = &e
+	}
+	return o
+}
+
+// closeGroup puts the outcome of a group on record and makes it visible.
+func (p *planner) closeGroup(s *workflows.Step, path string, outputs map[string]any) outcome {
 	r := p.last(path)
 	if r == nil {
 		var out any = outputs
@@ -177,7 +193,7 @@ func (p *planner) uses(s *workflows.Step, path string) outcome {
 // due renders the input of an attempt. now() is the moment the step first
 // began, so that a repeated attempt sends the same bytes.
 func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, began time.Time) outcome {
-	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, names: p.names(), now: began}
+	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, Deadline: p.deadline, names: p.names(), now: began}
 	if p.st.TimedOut && p.handled == nil {
 		p.out.Due = append(p.out.Due, d)
 		return pending

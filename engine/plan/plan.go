@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -36,6 +37,9 @@ type Decision struct {
 	Finished []*Record
 	// Due are attempts to make, each not before its time.
 	Due []Due
+	// Wake is when the plan must be asked again though nothing happens: a sleep is
+	// over, or a wait or a group has run out of time. Zero for never.
+	Wake time.Time
 	// End is set when the run is over.
 	End *End
 }
@@ -49,6 +53,8 @@ type Due struct {
 	With, Shown map[string]any
 	// NotBefore is zero for at once.
 	NotBefore time.Time
+	// Deadline is when a group around the step runs out of time; zero for never.
+	Deadline time.Time
 	// Env evaluates the step's output.
 	names workflows.Names
 	now   time.Time
@@ -92,12 +98,16 @@ const (
 // planner walks the steps once, over the records.
 type planner struct {
 	st   *State
-	out  Decision
+	out  *Decision
 	vars map[string]any
-	// steps are the results that expressions see.
-	steps map[string]any
-	err   *Error
-	text  string
+	// steps are the results that expressions see; locals are the item and index of
+	// the loops around.
+	steps  map[string]any
+	locals workflows.Names
+	// deadline is the earliest of the groups around; zero for none.
+	deadline time.Time
+	err      *Error
+	text     string
 	// handled is the error that an on_failure handler sees.
 	handled *Error
 }
@@ -105,16 +115,16 @@ type planner struct {
 // Next decides. It changes nothing but the records it returns, which it also
 // puts into the state, so that asking again gives the rest.
 func Next(st *State) Decision {
-	p := &planner{st: st, steps: map[string]any{}}
+	p := &planner{st: st, out: &Decision{}, steps: map[string]any{}}
 	if end := p.start(); end != nil {
 		return Decision{End: end}
 	}
 	switch p.sequence(st.Workflow.Steps, "") {
 	case pending:
 		if !st.TimedOut {
-			return p.out
+			return *p.out
 		}
-		p.out.Due = nil
+		p.out.Due, p.out.Wake = nil, time.Time{}
 		p.err = &Error{Message: fmt.Sprintf("the run took longer than %s", st.Workflow.Timeout), Code: "timeout", Step: p.firstOpen()}
 		return p.finish("timed_out")
 	case failed:
@@ -131,7 +141,7 @@ func Next(st *State) Decision {
 	}
 	end.Output = v
 	p.out.End = end
-	return p.out
+	return *p.out
 }
 
 // start computes vars, once for the life of the state.
@@ -166,14 +176,14 @@ func (p *planner) finish(status string) Decision {
 	p.handled = first
 	switch p.sequence(p.st.Workflow.OnFailed, "on_failure") {
 	case pending:
-		return p.out
+		return *p.out
 	case failed:
 		e := *first
 		e.Handler = p.err
 		first = &e
 	}
 	p.out.End = &End{Status: status, Error: first}
-	return p.out
+	return *p.out
 }
 
 func (p *planner) firstOpen() string {
@@ -191,10 +201,27 @@ func (p *planner) firstOpen() string {
 // names are what expressions see now.
 func (p *planner) names() workflows.Names {
 	n := workflows.Names{"event": p.st.Event, "inputs": p.st.Inputs, "run": p.st.Run, "vars": p.vars, "steps": p.steps}
+	for k, v := range p.locals {
+		n[k] = v
+	}
 	if p.handled != nil {
 		n["error"] = p.handled.names()
 	}
 	return n
+}
+
+// child walks a branch or an iteration: it sees what is there, and what it sets
+// is seen by nobody else.
+func (p *planner) child(locals workflows.Names) *planner {
+	c := &planner{st: p.st, out: p.out, vars: maps.Clone(p.vars), steps: maps.Clone(p.steps), locals: p.locals, deadline: p.deadline, handled: p.handled}
+	if locals != nil {
+		c.locals = maps.Clone(p.locals)
+		if c.locals == nil {
+			c.locals = workflows.Names{}
+		}
+		maps.Copy(c.locals, locals)
+	}
+	return c
 }
 
 func (p *planner) env(now time.Time, path string) *workflows.Env {
@@ -248,6 +275,9 @@ func (p *planner) step(s *workflows.Step, path string) outcome {
 			return p.elseBranch(s, path)
 		}
 	}
+	if s.ForEach != nil {
+		return p.loop(s, path)
+	}
 	return p.body(s, path)
 }
 
@@ -269,6 +299,10 @@ func (p *planner) body(s *workflows.Step, path string) outcome {
 		return p.branch(s, path)
 	case "steps":
 		return p.inside(s, path, s.Steps, path)
+	case "parallel":
+		return p.parallel(s, path)
+	case "sleep":
+		return p.sleep(s, path)
 	case "stop", "fail":
 		return p.ending(s, path)
 	}

@@ -47,13 +47,20 @@ func carry(t testing.TB, st *plan.State, do func(d plan.Due) *plan.Error) *plan.
 			return d.End
 		}
 		if len(d.Due) == 0 {
-			t.Fatalf("nothing is due and the run has not ended: %+v", st.Records)
+			if !d.Wake.After(st.Now) {
+				t.Fatalf("nothing is due and the run has not ended: %+v", st.Records)
+			}
+			st.Now = d.Wake
 		}
 		for _, x := range d.Due {
 			if x.NotBefore.After(st.Now) {
 				st.Now = x.NotBefore
 			}
 			r := &plan.Record{Path: x.Path, Attempt: x.Attempt, Action: x.Step.Uses, Status: plan.Succeeded, StartedAt: st.Now, FinishedAt: st.Now, Output: map[string]any{"n": x.With["n"]}}
+			var err error
+			if r.Output, err = x.Output(st.RunID, r.Output); err != nil {
+				t.Fatal(err)
+			}
 			if e := do(x); e != nil {
 				r.Status, r.Error, r.Output = plan.Failed, e, nil
 			}
@@ -87,6 +94,24 @@ func TestRunsEndAsTheLanguageSays(t *testing.T) {
 		{"a step's on_failure, and the failure still counts", "on: manual\nsteps:\n  - id: bad\n    uses: test/act\n    on_failure: [{id: h, uses: test/act, with: {n: \"${{ error.status }}\"}}]\n  - {id: b, uses: test/act}", "failed", "bad", []string{"bad", "bad/on_failure/h"}, nil},
 		{"a failing handler stands beside the failure", "on: manual\nsteps:\n  - {id: gone, uses: test/act}\non_failure:\n  - {id: bad, uses: test/act}", "failed", "gone", []string{"gone", "on_failure/bad"}, nil},
 		{"a group forgives", "on: manual\nsteps:\n  - steps: [{id: bad, uses: test/act}]\n    continue_on_error: true\n  - {id: b, uses: test/act}", "succeeded", "", []string{"0/bad", "b"}, nil},
+		{"foreach gives the outputs in order", "on: manual\nsteps:\n  - {id: l, foreach: \"[3, 1, 2]\", uses: test/act, with: {n: \"${{ item * 10 + index }}\"}, output: \"${{ result.n }}\"}\noutput: ${{ steps.l.output }}", "succeeded", "", []string{"l/0", "l/1", "l/2"}, []any{30, 11, 22}},
+		{"foreach over a map gives sorted pairs", "on: manual\nsteps:\n  - {id: l, foreach: \"{b: 2, a: 1}\", as: p, uses: test/act, with: {n: \"${{ p.key }}${{ p.value }}\"}, output: \"${{ result.n }}\"}\noutput: ${{ steps.l.output }}", "succeeded", "", []string{"l/0", "l/1"}, []any{"a1", "b2"}},
+		{"foreach over nothing", "on: manual\nsteps:\n  - {id: l, foreach: \"[]\", uses: test/act}\noutput: ${{ steps.l.output }}", "succeeded", "", nil, []any{}},
+		{"foreach over what is no list", "on: manual\nsteps:\n  - {id: l, foreach: event.type, uses: test/act}", "failed", "l", nil, nil},
+		{"foreach over a group, with a set of its own", "on: manual\nvars: {v: 0}\nsteps:\n  - id: l\n    foreach: \"[1, 2]\"\n    steps:\n      - set: {v: \"${{ item }}\"}\n      - {id: a, uses: test/act, with: {n: \"${{ vars.v }}\"}}\n    output: ${{ result.a.n }}\noutput: ${{ concat(steps.l.output, [vars.v]) }}", "succeeded", "", []string{"l/0/a", "l/1/a"}, []any{1, 2, 0}},
+		{"a loop fails at its first failure", "on: manual\nsteps:\n  - {id: l, foreach: \"[1, 2]\", steps: [{id: gone, uses: test/act}]}", "failed", "l/0/gone", []string{"l/0/gone"}, nil},
+		{"a loop that goes on fails at its end", "on: manual\nsteps:\n  - {id: l, foreach: \"[1, 2]\", fail_fast: false, steps: [{id: gone, uses: test/act}]}", "failed", "l/0/gone", []string{"l/0/gone", "l/1/gone"}, nil},
+		{"a loop that is forgiven gives what it has", "on: manual\nsteps:\n  - id: l\n    foreach: \"[1, 2, 3]\"\n    fail_fast: false\n    continue_on_error: true\n    steps:\n      - {id: a, if: item != 2, uses: test/act, with: {n: \"${{ item }}\"}}\n      - {if: item == 2, fail: \"no\"}\n    output: ${{ result.a.n }}\noutput: ${{ steps.l.output }}", "succeeded", "", []string{"l/0/a", "l/2/a"}, []any{1, nil, 3}},
+		{"stop inside a loop ends the run", "on: manual\nsteps:\n  - foreach: \"[1, 2]\"\n    steps: [{if: true, stop: enough}]\n  - {id: b, uses: test/act}", "succeeded", "", nil, nil},
+		{"parallel branches all run, and are visible after", "on: manual\nsteps:\n  - id: p\n    parallel:\n      - {id: a, uses: test/act, with: {n: 1}}\n      - steps: [{id: b, uses: test/act, with: {n: 2}}, {id: c, uses: test/act, with: {n: \"${{ steps.b.output.n + 1 }}\"}}]\noutput: ${{ [steps.a.output?.n, steps.c.output?.n, steps.p.output.a.n] }}", "succeeded", "", []string{"p/a", "p/1/b", "p/1/c"}, []any{1, 3, 1}},
+		{"a parallel branch that fails lets the others end", "on: manual\nsteps:\n  - parallel:\n      - {id: gone, uses: test/act}\n      - steps: [{id: b, uses: test/act}, {id: c, uses: test/act}]\n  - {id: d, uses: test/act}", "failed", "0/gone", []string{"0/gone", "0/1/b", "0/1/c"}, nil},
+		{"what a branch sets is seen there only", "on: manual\nvars: {v: 0}\nsteps:\n  - parallel:\n      - steps: [{set: {v: 1}}, {id: a, uses: test/act, with: {n: \"${{ vars.v }}\"}}]\n      - {id: b, uses: test/act, with: {n: \"${{ vars.v }}\"}}\noutput: ${{ [steps.a.output?.n, steps.b.output?.n, vars.v] }}", "succeeded", "", []string{"0/0/a", "0/b"}, []any{1, 0, 0}},
+		{"stop in a parallel branch ends the run", "on: manual\nsteps:\n  - parallel:\n      - {if: true, stop: enough}\n      - {id: b, uses: test/act}\n  - {id: c, uses: test/act}", "succeeded", "", nil, nil},
+		{"sleep passes", "on: manual\nsteps:\n  - {id: z, sleep: 365d}\n  - {id: a, uses: test/act, with: {n: \"${{ now().Year() > 0 }}\"}}\noutput: ${{ steps.z.status }}", "succeeded", "", []string{"a"}, "succeeded"},
+		{"sleep until", "on: manual\nsteps:\n  - sleep: {until: \"2027-01-01T00:00:00Z\"}\n  - {id: a, uses: test/act}", "succeeded", "", []string{"a"}, nil},
+		{"sleep until nonsense", "on: manual\nsteps:\n  - {id: z, sleep: {until: \"${{ event.type }}\"}}", "failed", "z", nil, nil},
+		{"a group runs out of time in its sleep", "on: manual\nsteps:\n  - {steps: [{id: a, uses: test/act}, {sleep: 2h}, {id: b, uses: test/act}], timeout: 1h}", "failed", "0", []string{"0/a"}, nil},
+		{"a loop in a parallel in a loop", "on: manual\nsteps:\n  - id: l\n    foreach: \"[[1, 2], [3]]\"\n    as: row\n    max_parallel: 2\n    steps:\n      - parallel:\n          - {id: m, foreach: row, uses: test/act, with: {n: \"${{ item }}\"}, output: \"${{ result.n }}\"}\n    output: ${{ result }}\noutput: ${{ len(steps.l.output) }}", "succeeded", "", []string{"l/0/0/m/0", "l/1/0/m/0", "l/0/0/m/1"}, 2},
 		{"nil in a URL is an error", "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {url: \"https://x/${{ event.data.missing }}\"}}", "failed", "a", nil, nil},
 		{"an error in if is a failure", "on: manual\nsteps:\n  - {id: a, if: event.data.x.y == 1, uses: test/act}", "failed", "a", nil, nil},
 		{"a broken var fails the run", "on: manual\nvars: {v: \"${{ event.data.x.y }}\"}\nsteps:\n  - {id: a, uses: test/act}", "failed", "vars.v", nil, nil},
@@ -197,12 +222,18 @@ func TestAnyRunEndsAndNothingIsDoneTwice(t *testing.T) {
 			if d.End != nil {
 				return
 			}
-			if len(d.Due) == 0 {
+			if len(d.Due) == 0 && !d.Wake.After(st.Now) {
 				r.Fatalf("stuck\n%s", text)
+			}
+			if len(d.Due) == 0 {
+				st.Now = d.Wake
 			}
 			for _, x := range d.Due {
 				if done[x.Path] {
 					r.Fatalf("%s is due again after it succeeded\n%s", x.Path, text)
+				}
+				if len(d.Due) > 1 && rapid.Bool().Draw(r, "later") {
+					continue // another branch is faster
 				}
 				if x.NotBefore.After(st.Now) {
 					st.Now = x.NotBefore
@@ -250,7 +281,7 @@ func randomSteps(r *rapid.T, n *int, depth, indent int) string {
 		if rapid.IntRange(0, 3).Draw(r, "forgive") == 0 {
 			mods += pad + "  continue_on_error: true\n"
 		}
-		kind := rapid.IntRange(0, 6).Draw(r, "body")
+		kind := rapid.IntRange(0, 9).Draw(r, "body")
 		if depth >= 3 && kind >= 4 {
 			kind = 0
 		}
@@ -266,6 +297,14 @@ func randomSteps(r *rapid.T, n *int, depth, indent int) string {
 			out += fmt.Sprintf("%s- steps:\n%s%s", pad, randomSteps(r, n, depth+1, indent+4), mods)
 		case 5:
 			out += fmt.Sprintf("%s- switch: event.type\n%s  cases:\n%s    t:\n%s%s    u:\n%s", pad, pad, pad, randomSteps(r, n, depth+1, indent+6), pad, randomSteps(r, n, depth+1, indent+6))
+		case 7:
+			out += fmt.Sprintf("%s- parallel:\n%s%s", pad, randomSteps(r, n, depth+1, indent+4), mods)
+		case 8:
+			// The name is the loop's own, so that loops can lie in each other.
+			name := *n
+			out += fmt.Sprintf("%s- foreach: \"[1, 2, 3]\"\n%s  as: i%d\n%s  max_parallel: %d\n%s  fail_fast: %v\n%s  steps:\n%s%s", pad, pad, name, pad, rapid.IntRange(1, 3).Draw(r, "width"), pad, rapid.Bool().Draw(r, "fast"), pad, randomSteps(r, n, depth+1, indent+4), mods)
+		case 9:
+			out += fmt.Sprintf("%s- sleep: %dm\n", pad, rapid.IntRange(1, 90).Draw(r, "minutes"))
 		case 6:
 			out += fmt.Sprintf("%s- if: event.data.%s\n%s  %s: over\n", pad, rapid.SampledFrom([]string{"yes", "no"}).Draw(r, "ending"), pad, rapid.SampledFrom([]string{"stop", "fail"}).Draw(r, "what"))
 		}

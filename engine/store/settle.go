@@ -20,7 +20,7 @@ const (
 	// An attempt that was opened is closed in place; its input stays as it was sent.
 	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error
-		WHERE steps.status = 'running'`
+		WHERE steps.status IN ('running', 'waiting')`
 )
 
 // rows is a settlement encoded, outside of the writer's one goroutine.

@@ -1,0 +1,354 @@
+package plan
+
+import (
+	"fmt"
+	"reflect"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// maxItems bounds the items of one loop: the list is walked at each decision.
+const maxItems = 10_000
+
+// within walks a group that may have a timeout of its own. When that has passed,
+// nothing of the group begins any more, and it fails once what is open has ended.
+func (p *planner) within(s *workflows.Step, path string, walk func() outcome) outcome {
+	if s.Timeout <= 0 || p.last(path) != nil {
+		return walk()
+	}
+	outer, due, wake := p.deadline, len(p.out.Due), p.out.Wake
+	began := p.began(path)
+	if end := began.Add(s.Timeout); p.deadline.IsZero() || end.Before(p.deadline) {
+		p.deadline = end
+	}
+	mine := began.Add(s.Timeout)
+	o := walk()
+	p.deadline = outer
+	if o != pending {
+		return o
+	}
+	if p.st.Now.Before(mine) {
+		p.wake(mine)
+		return pending
+	}
+	p.out.Due, p.out.Wake = p.out.Due[:due], wake
+	if p.running(path) {
+		return pending
+	}
+	return p.fails(s, path, p.put(s, path, Failed, nil, &Error{Message: fmt.Sprintf("the group took longer than %s", s.Timeout), Code: "timeout", Step: path}))
+}
+
+// wake asks to be asked again at a moment.
+func (p *planner) wake(t time.Time) {
+	if p.out.Wake.IsZero() || t.Before(p.out.Wake) {
+		p.out.Wake = t
+	}
+}
+
+// began is when the first record below a path was made; now when there is none.
+func (p *planner) began(path string) time.Time {
+	out := p.st.Now
+	for k, list := range p.st.Records {
+		if strings.HasPrefix(k, path+"/") && list[0].StartedAt.Before(out) {
+			out = list[0].StartedAt
+		}
+	}
+	return out
+}
+
+// running tells whether an attempt at or below a path is open.
+func (p *planner) running(path string) bool {
+	for k, list := range p.st.Records {
+		if (k == path || strings.HasPrefix(k, path+"/")) && list[len(list)-1].Status == Running {
+			return true
+		}
+	}
+	return false
+}
+
+// parallel walks branches that run at once. One that fails does not stop the
+// others; the group fails when all have ended.
+func (p *planner) parallel(s *workflows.Step, path string) outcome {
+	return p.within(s, path, func() outcome {
+		due, wake := len(p.out.Due), p.out.Wake
+		before := p.steps
+		merged := map[string]any{}
+		var failure *Error
+		open, stop := false, false
+		for _, b := range s.Parallel {
+			c := p.child(nil)
+			switch c.step(b, path+"/"+b.Key) {
+			case pending:
+				open = true
+			case failed:
+				if failure == nil {
+					failure = c.err
+				}
+			case stopped:
+				stop, p.text = true, c.text
+			}
+			for id, x := range c.steps {
+				if _, known := before[id]; !known {
+					merged[id] = x
+				}
+			}
+		}
+		for id, x := range merged {
+			p.steps[id] = x
+		}
+		switch {
+		case stop:
+			return p.stops(path, due, wake)
+		case open:
+			return pending
+		case failure != nil:
+			return p.groupFails(s, path, failure, nil)
+		}
+		return p.closeGroup(s, path, p.outputs(s.Parallel))
+	})
+}
+
+// stops ends the run from inside of something wide: nothing else begins, and
+// what is open ends first.
+func (p *planner) stops(path string, due int, wake time.Time) outcome {
+	p.out.Due, p.out.Wake = p.out.Due[:due], wake
+	if p.running(path) {
+		return pending
+	}
+	return stopped
+}
+
+// loop walks a step once for each item of a list, some of them at once.
+func (p *planner) loop(s *workflows.Step, path string) outcome {
+	return p.within(s, path, func() outcome {
+		if last := p.last(path); last != nil {
+			if last.Status == Failed {
+				return p.loopFails(s, path, last)
+			}
+			p.bind(s, last, 1)
+			return done
+		}
+		items, err := p.items(s, path)
+		if err != nil {
+			return p.fails(s, path, p.put(s, path, Failed, nil, err))
+		}
+		return p.iterations(s, path, items)
+	})
+}
+
+// items evaluates the list. The moment is put on record, so that now() in it
+// gives the same list when it is asked again.
+func (p *planner) items(s *workflows.Step, path string) ([]any, *Error) {
+	at := p.st.Now
+	head := p.last(path + "/foreach")
+	if head != nil {
+		at = head.StartedAt
+	}
+	v, err := s.ForEach.Eval(p.env(at, path))
+	if err != nil {
+		return nil, expressionError(err, path)
+	}
+	items, ok := listOf(v)
+	if !ok {
+		return nil, &Error{Message: fmt.Sprintf("foreach needs a list or a map, got %s", kindOf(v)), Code: "expression", Step: path}
+	}
+	if len(items) > maxItems {
+		return nil, &Error{Message: fmt.Sprintf("foreach has %d items, at most %d are walked", len(items), maxItems), Code: "too_large", Step: path}
+	}
+	if head == nil {
+		r := &Record{Path: path + "/foreach", Attempt: 1, Action: "foreach", Status: Succeeded, StartedAt: at, FinishedAt: at, Output: len(items)}
+		p.st.AddRecord(r)
+		p.out.Finished = append(p.out.Finished, r)
+	}
+	return items, nil
+}
+
+// listOf gives the items of a list, or the pairs of a map, sorted by key.
+func listOf(v any) ([]any, bool) {
+	switch x := v.(type) {
+	case []any:
+		return x, true
+	case map[string]any:
+		keys := make([]string, 0, len(x))
+		for k := range x {
+			keys = append(keys, k)
+		}
+		sort.Strings(keys)
+		out := make([]any, len(keys))
+		for i, k := range keys {
+			out[i] = map[string]any{"key": k, "value": x[k]}
+		}
+		return out, true
+	}
+	// Functions of the expression language give typed lists.
+	r := reflect.ValueOf(v)
+	if v == nil || r.Kind() != reflect.Slice {
+		return nil, false
+	}
+	out := make([]any, r.Len())
+	for i := range out {
+		out[i] = r.Index(i).Interface()
+	}
+	return out, true
+}
+
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "nil"
+	case string:
+		return "text"
+	case bool:
+		return "true or false"
+	}
+	return "a number"
+}
+
+func (p *planner) iterations(s *workflows.Step, path string, items []any) outcome {
+	once := *s
+	once.ID, once.If, once.ForEach, once.OnFailure, once.ContinueOnError, once.Timeout = "", nil, nil, nil, false, s.Timeout
+	if s.Body != "uses" {
+		once.Timeout = 0 // of the whole loop
+	}
+	due, wake := len(p.out.Due), p.out.Wake
+	outputs := make([]any, len(items))
+	var failure *Error
+	open := 0
+	for i, item := range items {
+		at := path + "/" + strconv.Itoa(i)
+		if r := p.last(at); r != nil && r.Status == Succeeded {
+			outputs[i] = r.Output
+			continue
+		}
+		if failure != nil && s.FailFast {
+			// Nothing begins after the first failure; what is open ends.
+			if p.running(at) {
+				open++
+			}
+			continue
+		}
+		if open >= s.MaxParallel {
+			break
+		}
+		c := p.child(workflows.Names{s.As: item, "index": i})
+		switch c.body(&once, at) {
+		case pending:
+			open++
+		case failed:
+			if failure == nil {
+				failure = c.err
+			}
+			if s.FailFast {
+				p.out.Due, p.out.Wake = p.out.Due[:due], wake
+				if p.running(path) {
+					return pending
+				}
+				open = 0 // what only waited for its next try does not get it
+			}
+		case stopped:
+			p.text = c.text
+			return p.stops(path, due, wake)
+		default:
+			if r := p.last(at); r != nil {
+				outputs[i] = r.Output
+			}
+		}
+	}
+	switch {
+	case open > 0:
+		return pending
+	case failure != nil:
+		return p.loopFails(s, path, p.put(s, path, Failed, outputs, failure))
+	}
+	p.bind(s, p.put(s, path, Succeeded, outputs, nil), 1)
+	return done
+}
+
+// loopFails closes a loop of which an iteration failed; its output holds what the
+// others gave.
+func (p *planner) loopFails(s *workflows.Step, path string, r *Record) outcome {
+	return p.groupFails(s, path, r.Error, r.Output)
+}
+
+// sleep waits without anybody waiting: the run is stored with the moment at
+// which it goes on.
+func (p *planner) sleep(s *workflows.Step, path string) outcome {
+	last := p.last(path)
+	if last == nil {
+		until, err := p.sleepUntil(s, path)
+		if err != nil {
+			return p.fails(s, path, p.put(s, path, Failed, nil, err))
+		}
+		last = p.waits(s, path, map[string]any{"until": until.UTC().Format(time.RFC3339Nano)})
+	}
+	switch last.Status {
+	case Failed:
+		return p.fails(s, path, last)
+	case Waiting:
+		until := waitsUntil(last)
+		if p.st.Now.Before(until) {
+			p.wake(until)
+			return pending
+		}
+		last = p.endWait(last, Succeeded, nil, nil)
+	}
+	p.bind(s, last, 1)
+	return done
+}
+
+// sleepUntil reads a duration, or a time.
+func (p *planner) sleepUntil(s *workflows.Step, path string) (time.Time, *Error) {
+	v, err := s.Sleep.Render(p.env(p.st.Now, path), workflows.FillPlain)
+	if err != nil {
+		return time.Time{}, expressionError(err, path)
+	}
+	if t, ok := v.(time.Time); ok && s.SleepUntil {
+		return t, nil
+	}
+	text, ok := v.(string)
+	if ok && s.SleepUntil {
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
+			if t, err := time.Parse(layout, text); err == nil {
+				return t, nil
+			}
+		}
+		return time.Time{}, &Error{Message: fmt.Sprintf("sleep.until %q is no time: write 2026-05-01T10:00:00Z", text), Code: "expression", Step: path}
+	}
+	if ok {
+		if d, err := workflows.ParseDuration(text); err == nil {
+			return p.st.Now.Add(d), nil
+		}
+	}
+	return time.Time{}, &Error{Message: fmt.Sprintf("sleep: %v is no duration: write 30s", v), Code: "expression", Step: path}
+}
+
+// waits puts a step on record that waits.
+func (p *planner) waits(s *workflows.Step, path string, what map[string]any) *Record {
+	r := &Record{Path: path, Attempt: 1, Action: s.Body, Status: Waiting, StartedAt: p.st.Now, Output: what}
+	p.st.AddRecord(r)
+	p.out.Finished = append(p.out.Finished, r)
+	return r
+}
+
+// endWait closes the record of a step that waited.
+func (p *planner) endWait(r *Record, status Status, output any, err *Error) *Record {
+	ended := &Record{Path: r.Path, Attempt: r.Attempt, Action: r.Action, Status: status, StartedAt: r.StartedAt, FinishedAt: p.st.Now, Output: output, Error: err}
+	p.st.AddRecord(ended)
+	p.out.Finished = append(p.out.Finished, ended)
+	return ended
+}
+
+// waitsUntil reads when a waiting record has waited long enough.
+func waitsUntil(r *Record) time.Time {
+	m, _ := r.Output.(map[string]any)
+	text, _ := m["until"].(string)
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return r.StartedAt
+	}
+	return t
+}
