@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -385,7 +386,11 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	a.printf("%s  %s  %s\n", d.ID, d.Workflow, d.Status)
 	a.printf("  event     %s  %s from %s\n  version   %s\n  started   %s\n  finished  %s\n", d.Event, printable(d.EventItem.Type), d.EventItem.Trigger, d.Version, clockPointer(d.StartedAt), clockPointer(d.FinishedAt))
 	if d.DueAt != nil {
-		a.printf("  goes on   %s\n", clock(*d.DueAt))
+		when := clock(*d.DueAt)
+		if time.Until(*d.DueAt) > 50*365*24*time.Hour {
+			when = "when it is answered"
+		}
+		a.printf("  goes on   %s\n", when)
 	}
 	if d.Repeats != "" {
 		a.printf("  replays   %s\n", d.Repeats)
@@ -415,6 +420,9 @@ func (a *app) printRun(d *engine.RunDetail) error {
 				a.printf("    %-6s  %s\n", part.name, printable(compacted(part.raw)))
 			}
 		}
+	}
+	for _, w := range d.Answers {
+		a.printf("  %-9s  %s  attempt %d  by %s  %s  %s\n", w.Verdict, printable(w.Path), w.Attempt, printable(cmp.Or(w.By, "?")), clock(w.At), printable(w.Comment))
 	}
 	a.printf("\nOutput\n%s\n", indented(d.Output))
 	return nil

@@ -117,7 +117,7 @@ record.
 		a.validateCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(),
 		a.sendCmd(), a.verifyCmd(),
 		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.triggersCmd(), a.tailCmd(),
-		a.replayCmd(), a.cancelCmd(),
+		a.replayCmd(), a.cancelCmd(), a.approveCmd(),
 		a.benchCmd(), a.versionCmd(),
 	)
 	return root

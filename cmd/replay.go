@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -123,5 +124,62 @@ func (a *app) cancelCmd() *cobra.Command {
 			return nil
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	return c
+}
+
+func (a *app) approveCmd() *cobra.Command {
+	var dir, step, by, comment, review, result string
+	var reject bool
+	c := &cobra.Command{Use: "approve RUN", Short: "Answer a run that waits for a person, through the running server", Args: cobra.ExactArgs(1),
+		Long: `Approves what a step with wait: {approval: ...} asks, or with --reject refuses it,
+which fails the step. A step with on_unknown: review whose attempt was cut waits
+too: --review resend makes the attempt again with the same idempotency key, done
+takes it as made (with --result, JSON that later steps see as its output), fail
+fails it. Each question is answered once.`,
+		Example: "  hookloom approve run_0d3c6f2a41e00000 --by ada\n  hookloom approve run_0d3c6f2a41e00000 --reject --comment 'wrong amount'\n  hookloom approve run_0d3c6f2a41e00000 --step 2/charge --review done --result '{\"id\": 7}'",
+		RunE: func(c *cobra.Command, args []string) error {
+			if _, err := engine.ParseRunID(args[0]); err != nil {
+				return usageError("%v", err)
+			}
+			verdict := "approve"
+			switch {
+			case reject && review != "":
+				return usageError("--reject answers an approval, --review an attempt in doubt: give one of them")
+			case reject:
+				verdict = "reject"
+			case review != "":
+				if review != "resend" && review != "done" && review != "fail" {
+					return usageError("--review %s: resend, done or fail", review)
+				}
+				verdict = review
+			}
+			order := map[string]any{"step": step, "verdict": verdict, "by": by, "comment": comment}
+			if result != "" {
+				if verdict != "done" || !json.Valid([]byte(result)) {
+					return usageError("--result goes with --review done, and is JSON")
+				}
+				order["result"] = json.RawMessage(result)
+			}
+			l, err := load(dir)
+			if err != nil {
+				return err
+			}
+			var out map[string]string
+			if err := adminCall(c.Context(), l, "POST", "/api/v1/runs/"+args[0]+"/approve", order, &out); err != nil {
+				return err
+			}
+			if a.json() {
+				return a.printJSON(out)
+			}
+			a.printf("%s  %s: %s\n  %s\n", args[0], out["step"], out["verdict"], printable(out["question"]))
+			return nil
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	c.Flags().StringVar(&step, "step", "", "the step, when several wait")
+	c.Flags().StringVar(&by, "by", os.Getenv("USER"), "who answers")
+	c.Flags().StringVar(&comment, "comment", "", "why")
+	c.Flags().BoolVar(&reject, "reject", false, "refuse instead")
+	c.Flags().StringVar(&review, "review", "", "resend, done or fail, for an attempt in doubt")
+	c.Flags().StringVar(&result, "result", "", "with --review done: what the attempt gave, as JSON")
 	return c
 }

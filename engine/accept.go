@@ -11,7 +11,8 @@ import (
 func (e *Engine) Accept(ctx context.Context, d *Delivery) (Receipt, error) {
 	id := EventID(e.ids.Next())
 	p := e.project.Load()
-	d.Unheard = p != nil && len(p.listeners(d)) == 0
+	_, awaited := e.awaited.Load(d.Trigger)
+	d.Unheard = p != nil && len(p.listeners(d)) == 0 && !awaited
 	r, err := e.o.Store.Accept(ctx, id, d)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("storing the event: %w", err)

@@ -78,18 +78,33 @@ type Store interface {
 	// Version gives the text of a workflow's version.
 	Version(ctx context.Context, version string) (string, error)
 	// Match records what every workflow decided about an event, with the runs that
-	// begin. The event leaves the inbox. Doing it twice changes nothing.
-	Match(ctx context.Context, m Match) error
+	// begin. The event leaves the inbox. Doing it twice changes nothing. It returns
+	// how many runs waited for the event; they are due now.
+	Match(ctx context.Context, m Match) (woken int, err error)
 	// Settle records a step of a run's way: attempts that ended, attempts that
-	// begin, and the run's own state.
+	// begin, and the run's own state. A run that begins to wait for what has come
+	// meanwhile is due at once: its DueAt says so when Settle returns.
 	Settle(ctx context.Context, s Settlement) error
+	// Peek loads a run with all it needs and changes nothing.
+	Peek(ctx context.Context, id RunID) (*Taken, error)
+	// Answer keeps a person's answer and makes a waiting run due. It returns
+	// ErrStale when the question has its answer already, or the run has ended.
+	Answer(ctx context.Context, a Answer) error
+	// Arrived finds the event of a trigger with a key that came after another, nil
+	// when there is none.
+	Arrived(ctx context.Context, w EventWait, after EventID) (*Event, error)
+	// Awaited lists the triggers whose events a run waits for.
+	Awaited(ctx context.Context) ([]string, error)
 	// Take marks a due run as running and loads it with all it needs.
 	Take(ctx context.Context, id RunID) (*Taken, error)
 	// Inbox lists acknowledged events that are not matched yet, oldest first.
 	Inbox(ctx context.Context, after EventID, limit int) ([]*Event, error)
 	// Due lists queued and waiting runs whose time has come, oldest first, and
-	// when the next one after them is due.
+	// when the next one after them is due. Suspects are not among them.
 	Due(ctx context.Context, now time.Time, limit int) (ids []RunID, next time.Time, err error)
+	// Suspects lists the queued runs that SuspectBoots starts or more have found at
+	// work, those found most often first.
+	Suspects(ctx context.Context) ([]RunID, error)
 	// Recover is called once at the start: runs that were at work are queued
 	// again, attempts without an end become unknown. It returns how many.
 	Recover(ctx context.Context, now time.Time) (int, error)
@@ -109,7 +124,9 @@ type Match struct {
 	Decisions []Decision
 	// Starts are the runs that begin, with what is on record of them so far.
 	Starts []Settlement
-	At     time.Time
+	// Wakes is set when runs may wait for this event.
+	Wakes *EventWait
+	At    time.Time
 }
 
 // Settlement is one change of a run, in one transaction.
@@ -119,6 +136,10 @@ type Settlement struct {
 	New bool
 	// Records are attempts to insert, or to replace when they were open.
 	Records []*plan.Record
+	// Answers is how many answers the run has seen, -1 when it can have none; Awaits
+	// are the events that it waits for.
+	Answers int
+	Awaits  []EventWait
 }
 
 // Taken is a run ready to go on.
@@ -126,7 +147,23 @@ type Taken struct {
 	Run     *Run
 	Event   *Event
 	Records []*plan.Record
+	// Answers are those that people gave, by path, the newest of each; Answered is
+	// how many there are with the older ones.
+	Answers  map[string]*plan.Answer
+	Answered int
 }
+
+// Answer is what a person said about a step of a run.
+type Answer struct {
+	Run  RunID
+	Path string
+	plan.Answer
+	By, Comment string
+	At          time.Time
+}
+
+// EventWait names an event that a run waits for.
+type EventWait struct{ Trigger, Key string }
 
 // Replay is an order to run an event's workflow again.
 type Replay struct {

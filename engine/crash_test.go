@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,7 +65,7 @@ var specs = map[string]*workflows.ActionSpec{
 func project(t testing.TB, flows map[string]string) *workflows.Project {
 	t.Helper()
 	dir := t.TempDir()
-	config := "triggers:\n  hook: {webhook: {auth: none}}\n"
+	config := "triggers:\n  hook: {webhook: {auth: none}}\n  back: {webhook: {auth: none}}\n"
 	write := func(name, text string) {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
 			t.Fatal(err)
@@ -91,6 +92,8 @@ type world struct {
 	project *workflows.Project
 	target  *target
 	options engine.Options
+	// store wraps the engine's store, when it is set.
+	store func(engine.Store) engine.Store
 }
 
 func newWorld(t testing.TB, flows map[string]string) *world {
@@ -106,6 +109,9 @@ func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, 
 	}
 	o := w.options
 	o.Store, o.Client, o.Grace = s, &http.Client{}, 200*time.Millisecond
+	if w.store != nil {
+		o.Store = w.store(s)
+	}
 	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Doers(slog.New(slog.DiscardHandler), func(s string) string { return s })["log"]}
 	o.Secrets = func(string) (string, bool) { return "", false }
 	e = engine.New(o)
@@ -631,4 +637,80 @@ func TestAThousandCopiesAtOnceMakeOneRun(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestTheRunThatEndsTheProcessIsToldFromThoseBesideIt: it is put aside with its
+// reason, and the others, which were at work each time too, succeed.
+func TestTheRunThatEndsTheProcessIsToldFromThoseBesideIt(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{uses: test/act, with: {n: \"${{ event.key }}\"}, timeout: 1h}]\noutput: ${{ event.key }}"})
+	for boot := 1; ; boot++ {
+		var begun atomic.Int32
+		var gone atomic.Bool
+		down := make(chan struct{})
+		w.target.do = func(in engine.Input, _ int) (any, error) {
+			switch {
+			case in.With["n"] == "k2":
+				for boot <= 2 && begun.Load() < 5 {
+					time.Sleep(time.Millisecond)
+				}
+				gone.Store(true)
+				close(down)
+			case boot <= 2:
+				begun.Add(1)
+				<-down
+			}
+			return nil, nil
+		}
+		e, s, stop := w.start(func(int) error {
+			if gone.Load() {
+				return errCrash
+			}
+			return nil
+		})
+		for i := range 6 {
+			if boot == 1 {
+				if _, err := e.Accept(context.Background(), delivery(fmt.Sprint("k", i), `{}`)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		open := 6
+		for deadline := time.Now().Add(20 * time.Second); open > 0 && !gone.Load() && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+			c, err := s.History().Counts(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			open = c.Open + c.Inbox
+		}
+		if gone.Load() && boot < 6 {
+			_ = stop() // the crash
+			continue
+		}
+		for _, r := range settled(t, s, 6) {
+			d, err := s.History().RunDetail(context.Background(), mustRun(t, r.ID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			poison := strings.Contains(d.Error, "the process ended 4 times while this run was at work")
+			if (d.Status == "succeeded") == poison || d.Status == "succeeded" && string(d.Output) == `"k2"` {
+				t.Errorf("%s %s %s", d.Status, d.Output, d.Error)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if boot != 5 {
+			t.Errorf("the process stayed up at start %d", boot)
+		}
+		return
+	}
+}
+
+func mustRun(t *testing.T, id string) engine.RunID {
+	t.Helper()
+	out, err := engine.ParseRunID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

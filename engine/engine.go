@@ -61,9 +61,10 @@ type Engine struct {
 
 	wake     chan struct{}
 	mu       sync.Mutex
-	atWork   map[RunID]context.CancelFunc
+	atWork   map[RunID]*driver
 	matching map[EventID]bool
-	behind   bool // the inbox holds events that nobody was free to match
+	awaited  sync.Map // triggers whose events a run may wait for
+	behind   bool     // the inbox holds events that nobody was free to match
 	nextDue  time.Time
 	stopping bool
 	drivers  sync.WaitGroup
@@ -107,7 +108,7 @@ func New(o Options) *Engine {
 	if o.Redactor == nil {
 		o.Redactor = &Redactor{}
 	}
-	e := &Engine{o: o, wake: make(chan struct{}, 1), atWork: map[RunID]context.CancelFunc{}, matching: map[EventID]bool{}, failed: make(chan error, 1)}
+	e := &Engine{o: o, wake: make(chan struct{}, 1), atWork: map[RunID]*driver{}, matching: map[EventID]bool{}, failed: make(chan error, 1)}
 	e.ids.Seen(o.Store.LastID())
 	return e
 }
@@ -121,6 +122,9 @@ func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
 			return fmt.Errorf("storing workflow %s: %w", w.ID, err)
 		}
 		e.pinned.Store(w.Version, w)
+		for _, name := range w.Waits() {
+			e.awaited.Store(name, true)
+		}
 		if !w.Enabled {
 			continue
 		}
@@ -128,6 +132,9 @@ func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
 			if s.Kind == "trigger" {
 				var types []string
 				if t := p.Triggers[s.Trigger]; t != nil && t.Webhook != nil {
+					if !t.Webhook.Start {
+						continue // its events only end waits
+					}
 					types = t.Webhook.Events
 				}
 				l.byTrigger[s.Trigger] = append(l.byTrigger[s.Trigger], listener{w, s, types})
@@ -161,10 +168,22 @@ func (e *Engine) Run(ctx context.Context) error {
 	if n > 0 {
 		e.o.Log.Info("open runs go on", "runs", n)
 	}
+	awaited, err := e.o.Store.Awaited(ctx)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("looking for what runs wait for: %w", err)
+	}
+	for _, name := range awaited {
+		e.awaited.Store(name, true)
+	}
 	e.mu.Lock()
 	e.work, e.kill = work, kill
 	e.behind, e.nextDue = true, time.Now()
 	e.mu.Unlock()
+	suspects, err := e.o.Store.Suspects(ctx)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("looking for runs that were often at work: %w", err)
+	}
+	e.resumeSuspects(suspects)
 	err = e.dispatch(ctx)
 	e.drain()
 	return err
@@ -196,20 +215,20 @@ func (e *Engine) fail(err error) {
 // Cancel ends a run, at work or not.
 func (e *Engine) Cancel(ctx context.Context, id RunID) error {
 	e.mu.Lock()
-	cut := e.atWork[id]
+	dr := e.atWork[id]
 	e.mu.Unlock()
-	if cut == nil {
+	if dr == nil {
 		err := e.o.Store.Cancel(ctx, id, time.Now())
 		if !errors.Is(err, ErrStale) {
 			return err
 		}
 		e.mu.Lock()
-		cut = e.atWork[id]
+		dr = e.atWork[id]
 		e.mu.Unlock()
-		if cut == nil {
+		if dr == nil {
 			return err
 		}
 	}
-	cut()
+	dr.cancel()
 	return nil
 }

@@ -98,8 +98,19 @@ type RunDetail struct {
 	ErrorFull json.RawMessage `json:"error_detail,omitempty"`
 	Text      string          `json:"text,omitempty"`
 	Steps     []StepItem      `json:"steps"`
+	Answers   []AnswerItem    `json:"answers,omitempty"`
 	EventItem EventItem       `json:"event_item"`
 	Decision  *DecisionItem   `json:"decision,omitempty"`
+}
+
+// AnswerItem is what a person said to a step that waited for it.
+type AnswerItem struct {
+	Path    string    `json:"path"`
+	Attempt int       `json:"attempt"`
+	Verdict string    `json:"verdict"`
+	By      string    `json:"by,omitempty"`
+	Comment string    `json:"comment,omitempty"`
+	At      time.Time `json:"at"`
 }
 
 // StepItem is one attempt of a step.

@@ -23,12 +23,19 @@ func (e *Engine) match(ev *Event) {
 		if d.Outcome == Matched {
 			d.Run = RunID(e.ids.Next())
 			dr := e.newDriver(ev, l.workflow, d.Run, names)
-			m.Starts = append(m.Starts, dr.begin(e.takeSlot(d.Run, dr.cancel)))
+			m.Starts = append(m.Starts, dr.begin(e.takeSlot(dr)))
 			live = append(live, dr)
 		}
 		m.Decisions = append(m.Decisions, d)
 	}
-	err = e.store(func() error { return e.o.Store.Match(e.work, m) })
+	if _, awaited := e.awaited.Load(ev.Trigger); awaited {
+		m.Wakes = &EventWait{Trigger: ev.Trigger, Key: ev.Key}
+	}
+	woken := 0
+	err = e.store(func() (err error) {
+		woken, err = e.o.Store.Match(e.work, m)
+		return err
+	})
 	e.mu.Lock()
 	delete(e.matching, ev.ID)
 	e.mu.Unlock()
@@ -38,6 +45,12 @@ func (e *Engine) match(ev *Event) {
 		}
 		e.wakeUp(true)
 		return
+	}
+	if woken > 0 {
+		e.dueAt(m.At)
+	}
+	if m.Wakes != nil {
+		e.tellWaiting(*m.Wakes)
 	}
 	e.observeMatch(ev, m)
 	for _, dr := range live {

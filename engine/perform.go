@@ -20,6 +20,8 @@ type driver struct {
 	// cancel cuts the run: a person cancelled it.
 	cancel context.CancelFunc
 	slot   bool
+	// suspect runs have a slot of their own.
+	suspect bool
 	// unsaved are records that the next settlement writes.
 	unsaved []*plan.Record
 	// due are attempts on record as running and not made yet; inFlight counts those
@@ -29,6 +31,12 @@ type driver struct {
 	results  chan *plan.Record
 	// wake is when the plan must be asked again though no attempt came back.
 	wake time.Time
+	// news tells that an answer or an event may have come; nil for workflows that
+	// never wait for one. answers is how many the run has seen, awaits what it waits
+	// for, written under the engine's lock.
+	news    chan struct{}
+	answers int
+	awaits  []EventWait
 	// since is when the present stretch of work began.
 	since time.Time
 }
@@ -39,6 +47,7 @@ func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map
 	dr.ctx, dr.cancel = context.WithCancel(e.work)
 	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.Inputs, RunID: id.String(), StartedAt: now, Secrets: e.secretsOf(w)}
 	dr.describeRun(now)
+	dr.listen(w)
 	return dr
 }
 
@@ -101,6 +110,9 @@ func (dr *driver) perform() {
 	case r := <-dr.results:
 		dr.ended(r)
 	case <-timer:
+		return
+	case <-dr.news:
+		dr.lookUp()
 		return
 	}
 	// Those that have ended meanwhile share the settlement.

@@ -93,9 +93,20 @@ type Run struct {
 	Error  *plan.Error
 	// Text is what stop said.
 	Text string
-	// Boots counts how often a start of the process found the run at work: a run
+	// Boots counts how often in a row, without having got on, a start of the
+	// process found the run at work: a run
 	// that brings the process down is put aside.
 	Boots int
+}
+
+// Since is the event after which one may be what the run waits for: the run's
+// own, or for a replay the moment it was made, when the answers to the first run
+// were there already. Ids of events and runs are in one order of time.
+func (r *Run) Since() EventID {
+	if r.Repeats != 0 {
+		return EventID(r.ID)
+	}
+	return r.Event
 }
 
 // idempotencyKey is the same for every attempt of one step of one run, and for

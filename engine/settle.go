@@ -68,6 +68,7 @@ func (dr *driver) settle() Settlement {
 			}
 			return dr.whenQuiet(RunStatus(d.End.Status), time.Time{})
 		}
+		dr.notice(d.Questions)
 		ready, next := dr.ready(d)
 		if len(ready) == 0 {
 			return dr.whenQuiet(Waiting, next)
@@ -155,31 +156,71 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	dr.run.Status, dr.run.DueAt = status, due
 	if status.Ended() {
 		dr.run.FinishedAt = now
+		dr.stopWaiting()
 	}
-	s := Settlement{Run: dr.run, Records: dr.unsaved}
+	if status == Waiting && due.IsZero() {
+		dr.run.DueAt = now.AddDate(100, 0, 0) // until somebody answers
+	}
+	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1}
+	if dr.news != nil {
+		s.Answers, s.Awaits = dr.answers, dr.awaits
+	}
 	dr.unsaved = nil
 	return s
+}
+
+// stopWaiting closes the steps of an ended run that still wait.
+func (dr *driver) stopWaiting() {
+	for _, list := range dr.state.Records {
+		if r := list[len(list)-1]; r.Status == plan.Waiting {
+			ended := *r
+			ended.Status, ended.FinishedAt, ended.Output = plan.Failed, dr.run.FinishedAt, nil
+			ended.Error = &plan.Error{Message: "the run ended", Code: "cancelled"}
+			dr.unsaved = append(dr.unsaved, &ended)
+		}
+	}
 }
 
 func (dr *driver) timedOut() bool {
 	return dr.run.Active+dr.state.Now.Sub(dr.since) > dr.state.Workflow.Timeout
 }
 
+// SuspectBoots is how often a run was found at work when it is suspected of
+// ending the process: from then on it works with no other suspect beside it, so
+// that the guilty one is told from those that were only there.
+const SuspectBoots = 2
+
 // maxBoots is how often a run may be found at work when the process starts. A
 // run that kills the process each time is put aside, or nothing else would run.
 const maxBoots = 3
 
-// resume takes a run up from the store.
-func (e *Engine) resume(id RunID) {
-	ctx, cancel := context.WithCancel(e.work)
-	if !e.takeSlot(id, cancel) {
-		cancel()
-		return
-	}
+// resumeSuspects works on suspects, one after another.
+func (e *Engine) resumeSuspects(ids []RunID) {
 	e.drivers.Add(1)
 	go func() {
 		defer e.drivers.Done()
-		dr := &driver{e: e, run: &Run{ID: id}, ctx: ctx, cancel: cancel, slot: true}
+		for _, id := range ids {
+			if done := e.resume(id, true); done != nil {
+				<-done
+			}
+		}
+	}()
+}
+
+// resume takes a run up from the store. The channel closes when the run has ended
+// or waits; it is nil when there was no slot.
+func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
+	dr := &driver{e: e, run: &Run{ID: id}, slot: true, suspect: suspect}
+	dr.ctx, dr.cancel = context.WithCancel(e.work)
+	if !e.takeSlot(dr) {
+		dr.cancel()
+		return nil
+	}
+	done := make(chan struct{})
+	e.drivers.Add(1)
+	go func() {
+		defer e.drivers.Done()
+		defer close(done)
 		if err := e.load(dr); err != nil {
 			if !errors.Is(err, ErrStale) {
 				e.o.Log.Error("a run cannot go on", "run", id, "error", err)
@@ -189,6 +230,7 @@ func (e *Engine) resume(id RunID) {
 		}
 		e.drive(dr)
 	}()
+	return done
 }
 
 // load fills a driver from the store. A run whose workflow or event cannot be
@@ -222,6 +264,13 @@ func (e *Engine) load(dr *driver) error {
 		dr.state.AddRecord(r)
 	}
 	dr.describeRun(dr.run.StartedAt)
+	e.mu.Lock()
+	dr.listen(w)
+	e.mu.Unlock()
+	if dr.news != nil {
+		dr.answersAre(t)
+		return dr.lookForEvents(t.Records)
+	}
 	return nil
 }
 

@@ -66,15 +66,20 @@ func (e *Engine) poke() {
 
 // dueAt tells the dispatcher of a run that waits in the store.
 func (e *Engine) dueAt(t time.Time) {
+	if e.noteDue(t) {
+		e.poke()
+	}
+}
+
+// noteDue keeps the earliest moment at which a run is due; zero is no moment.
+func (e *Engine) noteDue(t time.Time) bool {
 	e.mu.Lock()
-	earlier := e.nextDue.IsZero() || t.Before(e.nextDue)
+	defer e.mu.Unlock()
+	earlier := !t.IsZero() && (e.nextDue.IsZero() || t.Before(e.nextDue))
 	if earlier {
 		e.nextDue = t
 	}
-	e.mu.Unlock()
-	if earlier {
-		e.poke()
-	}
+	return earlier
 }
 
 // takeInbox matches events that were stored when nobody was free, among them
@@ -119,35 +124,41 @@ func (e *Engine) readError(ctx context.Context, err error) error {
 func (e *Engine) takeDue(ctx context.Context) error {
 	e.mu.Lock()
 	room := e.o.MaxRuns - len(e.atWork)
-	due := !e.nextDue.IsZero() && !time.Now().Before(e.nextDue)
+	due := room > 0 && !e.nextDue.IsZero() && !time.Now().Before(e.nextDue)
+	if due {
+		// Emptied before the store is read: what comes while it is read stays.
+		e.nextDue = time.Time{}
+	}
 	e.mu.Unlock()
-	if !due || room <= 0 {
+	if !due {
 		return nil
 	}
 	ids, next, err := e.o.Store.Due(ctx, time.Now(), min(room, 256))
 	if err != nil {
 		return e.readError(ctx, fmt.Errorf("looking for due runs: %w", err))
 	}
-	e.mu.Lock()
-	e.nextDue = next
 	if len(ids) == min(room, 256) {
-		e.nextDue = time.Now()
+		next = time.Now()
 	}
-	e.mu.Unlock()
+	e.noteDue(next)
 	for _, id := range ids {
-		e.resume(id)
+		e.resume(id, false)
 	}
 	return nil
 }
 
 // takeSlot claims the right to work on a run; false when all are in use.
-func (e *Engine) takeSlot(id RunID, cancel context.CancelFunc) bool {
+func (e *Engine) takeSlot(dr *driver) bool {
+	id := dr.run.ID
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.atWork) >= e.o.MaxRuns || e.stopping || e.atWork[id] != nil {
-		return false
+	if len(e.atWork) >= e.o.MaxRuns && !dr.suspect || e.stopping || e.atWork[id] != nil {
+		if e.atWork[id] == nil {
+			e.nextDue = time.Now() // looked for again when a slot is free
+		}
+		return false // who works on it says when it is due again
 	}
-	e.atWork[id] = cancel
+	e.atWork[id] = dr
 	return true
 }
 

@@ -166,6 +166,8 @@ func (s *stepChecker) wait(st *Step, sc *scope) {
 	st.Wait.Key.check(sc.in("wait"))
 	if e := st.Wait.Event; e != "" && s.c.p.Triggers[e] == nil {
 		s.w.src.add(st.Wait.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", e), suggest(e, sortedStrings(s.c.p.Triggers)))
+	} else if e != "" && s.c.p.Triggers[e].Webhook != nil && s.c.p.Triggers[e].Webhook.Dedupe == 0 {
+		s.w.src.add(st.Wait.pos, "trigger-without-keys", fmt.Sprintf("trigger %s remembers no keys (dedupe: off), so an event that comes early would be missed", e), "give the trigger a dedupe time")
 	}
 }
 

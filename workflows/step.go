@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -85,7 +86,7 @@ func (b *builder) step(o *objectNode, depth int, prefix string) *Step {
 	b.retryAndTimeout(o, s)
 	b.checkModifiers(o, s)
 	b.branches(o, s, depth, prefix)
-	b.notYet(o, s, prefix)
+	b.notYet(o)
 	return s
 }
 
@@ -131,6 +132,9 @@ func (b *builder) retryAndTimeout(o *objectNode, s *Step) {
 	s.Timeout = o.duration("timeout", 0)
 	if s.Timeout == 0 && s.Body == "uses" {
 		s.Timeout = b.defaultTimeout
+	}
+	if s.Timeout == 0 && s.Body == "wait" {
+		s.Timeout = 24 * time.Hour
 	}
 }
 
@@ -217,14 +221,9 @@ func (b *builder) cases(v *yaml.Node, depth int, prefix string) []Case {
 
 // notYet notes what is part of the language but not of this engine. It is
 // refused by name, never ignored.
-func (b *builder) notYet(o *objectNode, s *Step, prefix string) {
-	for _, k := range []string{"wait", "call"} {
-		if o.has(k) {
-			b.later(o.keyAt(k), k+":")
-		}
-	}
-	if s.OnUnknown == "review" {
-		b.later(o.at("on_unknown"), "on_unknown: review")
+func (b *builder) notYet(o *objectNode) {
+	if o.has("call") {
+		b.later(o.keyAt("call"), "call:")
 	}
 }
 
@@ -234,6 +233,12 @@ func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
 	}
 	if w.has("approval") == w.has("event") {
 		b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "")
+	}
+	if w.has("event") && !w.has("key") {
+		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant", "add key: ${{ ... }}, what the trigger's key gives for that event")
+	}
+	if w.has("event") && w.has("by") {
+		b.add(w.keyAt("by"), "misplaced-key", "by goes with approval", "")
 	}
 	s.Wait = &Wait{Approval: b.value(w.vals["approval"]), Key: b.value(w.vals["key"]), By: w.texts("by"), Event: w.text("event", ""), pos: w.at("event")}
 }

@@ -33,6 +33,7 @@ type Workflow struct {
 	Trigger     *Trigger
 	src         *source
 	secrets     []string // the list the file allows; nil for no list
+	asks        bool     // a step may wait for something from outside
 	secretNames []string
 	later       []laterUse
 	// groups and stale are the expressions of concurrency and rate.
@@ -157,6 +158,21 @@ type Step struct {
 	Output    *Value
 }
 
+// Asks tells whether a step of the workflow may wait for something from outside:
+// an approval, an event, or a person's word about an attempt in doubt.
+func (w *Workflow) Asks() bool { return w.asks }
+
+// Waits lists the triggers whose events the workflow's steps wait for.
+func (w *Workflow) Waits() []string {
+	var out []string
+	w.EachStep(func(s *Step) {
+		if s.Wait != nil && s.Wait.Event != "" {
+			out = append(out, s.Wait.Event)
+		}
+	})
+	return out
+}
+
 // Wait is what a step waits for: a person's approval, or an event of a trigger
 // with a key.
 type Wait struct {
@@ -208,6 +224,7 @@ func parseWorkflow(src *source, id string) *Workflow {
 	}
 	w.Steps = b.steps(o.vals["steps"], 1, "")
 	w.OnFailed = b.steps(o.vals["on_failure"], 1, "on_failure")
+	w.EachStep(func(s *Step) { w.asks = w.asks || s.Wait != nil || s.OnUnknown == "review" })
 	w.tests = o.vals["tests"]
 	b.checkTests(o)
 	return w

@@ -7,6 +7,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -42,6 +44,7 @@ type Operator interface {
 	Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (engine.Receipt, error)
 	Replay(ctx context.Context, of engine.RunID, from, version, by string) (engine.RunID, error)
 	Cancel(ctx context.Context, id engine.RunID) error
+	Answer(ctx context.Context, id engine.RunID, word engine.Word) (plan.Question, error)
 }
 
 // Options are the console's parts.
@@ -81,6 +84,7 @@ func New(o Options) (*Console, error) {
 	mux.HandleFunc("GET /api/v1/runs/{id}", c.oneRun)
 	mux.HandleFunc("POST /api/v1/runs/{id}/replay", c.replayRun)
 	mux.HandleFunc("POST /api/v1/runs/{id}/cancel", c.cancelRun)
+	mux.HandleFunc("POST /api/v1/runs/{id}/approve", c.answerRun)
 	mux.HandleFunc("GET /api/v1/deadletters", c.listDead)
 	mux.HandleFunc("GET /api/v1/quarantine", c.listQuarantine)
 	mux.HandleFunc("GET /api/v1/quarantine/{id}", c.oneRefusal)
@@ -452,6 +456,39 @@ func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusAccepted, map[string]string{"status": "cancelled"})
+}
+
+// answerRun gives a person's word to a run that waits for one.
+func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseRunID(r.PathValue("id"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	var o struct {
+		Step    string          `json:"step"`
+		Verdict string          `json:"verdict"`
+		By      string          `json:"by"`
+		Comment string          `json:"comment"`
+		Result  json.RawMessage `json:"result"`
+	}
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: o.By, Comment: o.Comment}
+	if len(o.Result) > 0 {
+		if word.Result, err = workflows.DecodeJSON(o.Result); err != nil {
+			problem(w, http.StatusBadRequest, "result: "+err.Error())
+			return
+		}
+	}
+	q, err := c.o.Operator.Answer(r.Context(), id, word)
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	reply(w, http.StatusAccepted, map[string]string{"run": id.String(), "step": q.Path, "question": q.Text, "verdict": word.Verdict})
 }
 
 // fire starts a workflow by hand: POST /api/v1/workflows/ID/fire.

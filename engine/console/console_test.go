@@ -43,6 +43,11 @@ func (o *operator) Cancel(_ context.Context, id engine.RunID) error {
 	return engine.ErrStale
 }
 
+func (o *operator) Answer(_ context.Context, id engine.RunID, word engine.Word) (plan.Question, error) {
+	o.asked = append(o.asked, fmt.Sprint("answer ", id, word))
+	return plan.Question{Path: "ok"}, nil
+}
+
 // made is a console over a real store, in which every field that a sender
 // controls holds a script.
 func made(t *testing.T, o console.Options) (*console.Console, *operator) {
@@ -65,7 +70,7 @@ func made(t *testing.T, o console.Options) (*console.Console, *operator) {
 	run := &engine.Run{ID: 2, Event: 1, Workflow: script, Version: script, Status: engine.Failed, CreatedAt: at, StartedAt: at, FinishedAt: at, Output: script, Text: script, Error: &plan.Error{Message: script}}
 	rec := &plan.Record{Path: script, Attempt: 1, Action: script, Status: plan.Failed, StartedAt: at, FinishedAt: at, Input: script, Output: script, Error: run.Error}
 	yes := true
-	if err := s.Match(ctx, engine.Match{Event: 1, At: at, Decisions: []engine.Decision{{Workflow: script, Version: script, Outcome: engine.Matched, Reason: script, Run: 2,
+	if _, err := s.Match(ctx, engine.Match{Event: 1, At: at, Decisions: []engine.Decision{{Workflow: script, Version: script, Outcome: engine.Matched, Reason: script, Run: 2,
 		Conditions: []engine.Condition{{Expr: script, Result: &yes, Values: map[string]any{script: script}}}}}, Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +155,8 @@ func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
 		{"/api/v1/runs/run_0000000000000002/replay", `{"form":"failed"}`, 400, ""},
 		{"/api/v1/events/evt_0000000000000001/replay", `{}`, 202, "replay run_0000000000000002startpinned"},
 		{"/api/v1/runs/run_0000000000000002/cancel", ``, 409, "cancel run_0000000000000002"},
+		{"/api/v1/runs/run_0000000000000002/approve", `{"by": "ada"}`, 202, "answer run_0000000000000002 { approve ada  <nil>}"},
+		{"/api/v1/runs/run_0000000000000002/approve", `{"step": "a", "verdict": "done", "result": {"n": 1}}`, 202, "answer run_0000000000000002 {a done   map[n:1]}"},
 		{"/api/v1/workflows/billing/refund/fire", `{"inputs":{"n":12345678901234567},"by":"ada","why":"asked"}`, 202, "fire billing/refundmap[n:12345678901234567]adaasked"},
 		{"/api/v1/workflows/none/fire", `{}`, 404, "fire none"},
 		{"/api/v1/workflows/w/fire", `{"inputs":[]}`, 400, ""},

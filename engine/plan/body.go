@@ -171,9 +171,11 @@ func (p *planner) uses(s *workflows.Step, path string) outcome {
 	case Running:
 		return pending
 	case Unknown:
-		if s.OnUnknown == "fail" {
-			e := &Error{Message: "the attempt was cut, and whether it took effect is not known", Code: "interrupted", Step: path}
-			return p.fails(s, path, &Record{Path: path, Attempt: last.Attempt, Status: Failed, Error: e, StartedAt: last.StartedAt, FinishedAt: last.FinishedAt})
+		switch s.OnUnknown {
+		case "fail":
+			return p.interrupted(s, path, last, "")
+		case "review":
+			return p.review(s, path, last)
 		}
 		if last.Error == nil {
 			// Cut by a crash: sent again at once, with the same key and input.

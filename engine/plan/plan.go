@@ -19,6 +19,8 @@ type State struct {
 	StartedAt time.Time
 	// Records holds the attempts of each path, oldest first.
 	Records map[string][]*Record
+	// Answers are those that came from outside, by path.
+	Answers map[string]*Answer
 	// Secrets are the values of the secrets that the workflow names.
 	Secrets map[string]any
 	// Now is the moment of the decision.
@@ -40,6 +42,8 @@ type Decision struct {
 	// Wake is when the plan must be asked again though nothing happens: a sleep is
 	// over, or a wait or a group has run out of time. Zero for never.
 	Wake time.Time
+	// Questions are what the run waits for from outside.
+	Questions []Question
 	// End is set when the run is over.
 	End *End
 }
@@ -303,6 +307,8 @@ func (p *planner) body(s *workflows.Step, path string) outcome {
 		return p.parallel(s, path)
 	case "sleep":
 		return p.sleep(s, path)
+	case "wait":
+		return p.wait(s, path)
 	case "stop", "fail":
 		return p.ending(s, path)
 	}

@@ -17,7 +17,8 @@ const maxItems = 10_000
 // within walks a group that may have a timeout of its own. When that has passed,
 // nothing of the group begins any more, and it fails once what is open has ended.
 func (p *planner) within(s *workflows.Step, path string, walk func() outcome) outcome {
-	if s.Timeout <= 0 || p.last(path) != nil {
+	ofTheStep := s.Body == "uses" || s.Body == "wait" // an attempt's, or a wait's
+	if s.Timeout <= 0 || ofTheStep || p.last(path) != nil {
 		return walk()
 	}
 	outer, due, wake := p.deadline, len(p.out.Due), p.out.Wake
@@ -49,13 +50,17 @@ func (p *planner) wake(t time.Time) {
 	}
 }
 
-// began is when the first record below a path was made; now when there is none.
+// began is when the first record below a path was made, though not before the
+// run: a replay has records of another. It is now when there is none.
 func (p *planner) began(path string) time.Time {
 	out := p.st.Now
 	for k, list := range p.st.Records {
 		if strings.HasPrefix(k, path+"/") && list[0].StartedAt.Before(out) {
 			out = list[0].StartedAt
 		}
+	}
+	if out.Before(p.st.StartedAt) {
+		return p.st.StartedAt
 	}
 	return out
 }
@@ -211,7 +216,7 @@ func kindOf(v any) string {
 func (p *planner) iterations(s *workflows.Step, path string, items []any) outcome {
 	once := *s
 	once.ID, once.If, once.ForEach, once.OnFailure, once.ContinueOnError, once.Timeout = "", nil, nil, nil, false, s.Timeout
-	if s.Body != "uses" {
+	if s.Body != "uses" && s.Body != "wait" {
 		once.Timeout = 0 // of the whole loop
 	}
 	due, wake := len(p.out.Due), p.out.Wake

@@ -78,7 +78,7 @@ func (s *Store) Inbox(ctx context.Context, after engine.EventID, limit int) ([]*
 
 // Due implements engine.Store.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT ?`, limit+1)
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs WHERE due_at IS NOT NULL AND boots < ? ORDER BY due_at LIMIT ?`, engine.SuspectBoots, limit+1)
 	if err != nil {
 		return nil, time.Time{}, classify(err)
 	}
@@ -95,6 +95,24 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Run
 		ids = append(ids, engine.RunID(id))
 	}
 	return ids, time.Time{}, rows.Err()
+}
+
+// Suspects implements engine.Store.
+func (s *Store) Suspects(ctx context.Context) ([]engine.RunID, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT id FROM runs WHERE due_at IS NOT NULL AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectBoots)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var ids []engine.RunID
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, classify(err)
+		}
+		ids = append(ids, engine.RunID(id))
+	}
+	return ids, rows.Err()
 }
 
 // Run implements engine.Store.

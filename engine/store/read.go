@@ -314,7 +314,16 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 	if len(decisions) > 0 {
 		d.Decision = &decisions[0]
 	}
-	d.Steps, err = h.Steps(ctx, id)
+	if d.Steps, err = h.Steps(ctx, id); err != nil {
+		return nil, err
+	}
+	d.Answers, err = collect(ctx, h.db, `SELECT path, attempt, verdict, said_by, comment, at FROM answers WHERE run_id = ? ORDER BY at`, []any{int64(id)}, func(s scanner) (engine.AnswerItem, error) {
+		var x engine.AnswerItem
+		var at int64
+		err := s.Scan(&x.Path, &x.Attempt, &x.Verdict, &x.By, &x.Comment, &at)
+		x.At = fromMillis(at)
+		return x, err
+	})
 	return d, err
 }
 

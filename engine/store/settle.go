@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -16,7 +18,8 @@ const (
 	insertDecision = `INSERT INTO decisions (event_id, workflow, version, outcome, reason, trace, run_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 	insertRun      = `INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at, due_at, active_ms, output, error, text)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	updateRun = `UPDATE runs SET status = ?, started_at = ?, finished_at = ?, due_at = ?, active_ms = ?, output = ?, error = ?, text = ? WHERE id = ? AND status = 'running'`
+	// A run that has got on since the start is not what ends the process.
+	updateRun = `UPDATE runs SET boots = CASE WHEN ? THEN 0 ELSE boots END, status = ?, started_at = ?, finished_at = ?, due_at = ?, active_ms = ?, output = ?, error = ?, text = ? WHERE id = ? AND status = 'running'`
 	// An attempt that was opened is closed in place; its input stays as it was sent.
 	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error
@@ -25,6 +28,7 @@ const (
 
 // rows is a settlement encoded, outside of the writer's one goroutine.
 type rows struct {
+	of     engine.Settlement
 	insert bool
 	run    []driver.Value
 	steps  [][]driver.Value
@@ -41,12 +45,12 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 		return rows{}, err
 	}
 	text := s.o.Redactor.Text(r.Text)
-	out := rows{insert: st.New}
+	out := rows{of: st, insert: st.New}
 	if st.New {
 		out.run = []driver.Value{int64(r.ID), int64(r.Event), r.Workflow, r.Version, string(r.Status), r.CreatedAt.UnixMilli(), millis(r.StartedAt), millis(r.FinishedAt),
 			millis(r.DueAt), r.Active.Milliseconds(), output, failure, text}
 	} else {
-		out.run = []driver.Value{string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt), r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
+		out.run = []driver.Value{gotOn(st), string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt), r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
 	}
 	for _, rec := range st.Records {
 		row, err := s.encodeStep(r.ID, rec)
@@ -56,6 +60,10 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 		out.steps = append(out.steps, row)
 	}
 	return out, nil
+}
+
+func gotOn(st engine.Settlement) bool {
+	return st.Run.Status == engine.Waiting || slices.ContainsFunc(st.Records, func(r *plan.Record) bool { return !r.FinishedAt.IsZero() })
 }
 
 func (s *Store) encodeStep(run engine.RunID, r *plan.Record) ([]driver.Value, error) {
@@ -120,16 +128,47 @@ func (r rows) write(t *tx) error {
 			return err
 		}
 	}
+	if r.of.Run.Status == engine.Waiting {
+		return r.cameMeanwhile(t)
+	}
 	return nil
 }
 
+// cameMeanwhile makes a run due at once that begins to wait for an answer or an
+// event which is here already. One goroutine writes, so that what it does not
+// find comes later, and then finds the run waiting.
+func (r rows) cameMeanwhile(t *tx) error {
+	run := r.of.Run
+	came := false
+	if r.of.Answers >= 0 {
+		n := make([]driver.Value, 1)
+		if _, err := t.row(`SELECT count(*) FROM answers WHERE run_id = ?`, n, int64(run.ID)); err != nil {
+			return err
+		}
+		count, _ := n[0].(int64)
+		came = int(count) > r.of.Answers
+	}
+	for _, w := range r.of.Awaits {
+		found, err := t.row(`SELECT event_id FROM keys WHERE trigger = ? AND key = ? AND event_id > ?`, make([]driver.Value, 1), w.Trigger, w.Key, int64(run.Since()))
+		if err != nil {
+			return err
+		}
+		came = came || found
+	}
+	if !came {
+		return nil
+	}
+	run.DueAt = time.Now().UTC()
+	return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'waiting'`, run.DueAt.UnixMilli(), int64(run.ID))
+}
+
 // Match implements engine.Store.
-func (s *Store) Match(ctx context.Context, m engine.Match) error {
+func (s *Store) Match(ctx context.Context, m engine.Match) (woken int, err error) {
 	var starts []rows
 	for _, st := range m.Starts {
 		r, err := s.encode(st)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		starts = append(starts, r)
 	}
@@ -137,7 +176,7 @@ func (s *Store) Match(ctx context.Context, m engine.Match) error {
 	for _, d := range m.Decisions {
 		trace, err := s.trace(d.Conditions)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		var run driver.Value
 		if d.Run != 0 {
@@ -145,7 +184,7 @@ func (s *Store) Match(ctx context.Context, m engine.Match) error {
 		}
 		decisions = append(decisions, []driver.Value{int64(m.Event), d.Workflow, d.Version, string(d.Outcome), s.o.Redactor.Text(d.Reason), trace, run, m.At.UnixMilli()})
 	}
-	return s.w.do(ctx, true, func(t *tx) error {
+	err = s.w.do(ctx, true, func(t *tx) error {
 		if err := t.exec(`DELETE FROM inbox WHERE event_id = ?`, int64(m.Event)); err != nil {
 			return err
 		}
@@ -162,8 +201,15 @@ func (s *Store) Match(ctx context.Context, m engine.Match) error {
 				return err
 			}
 		}
-		return nil
+		if m.Wakes == nil {
+			return nil
+		}
+		err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND CASE WHEN repeats IS NULL THEN event_id ELSE id END < ? AND id IN (SELECT run_id FROM steps
+			WHERE status = 'waiting' AND output ->> '$.event' = ? AND output ->> '$.key' = ?)`, m.At.UnixMilli(), int64(m.Event), m.Wakes.Trigger, m.Wakes.Key)
+		woken = int(t.changes)
+		return err
 	})
+	return woken, err
 }
 
 func (s *Store) trace(conditions []engine.Condition) (driver.Value, error) {
@@ -207,6 +253,11 @@ func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.Taken, error
 	if err != nil {
 		return nil, err
 	}
+	return s.Peek(ctx, id)
+}
+
+// Peek implements engine.Store.
+func (s *Store) Peek(ctx context.Context, id engine.RunID) (*engine.Taken, error) {
 	run, err := s.Run(ctx, id)
 	if err != nil {
 		return nil, err
@@ -216,7 +267,87 @@ func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.Taken, error
 		return nil, fmt.Errorf("event of run %s: %w", id, err)
 	}
 	records, err := s.records(ctx, id)
-	return &engine.Taken{Run: run, Event: ev, Records: records}, err
+	if err != nil {
+		return nil, err
+	}
+	taken := &engine.Taken{Run: run, Event: ev, Records: records}
+	taken.Answers, taken.Answered, err = s.answers(ctx, id)
+	return taken, err
+}
+
+// answers loads what people said, by path; a later attempt has a later answer.
+func (s *Store) answers(ctx context.Context, id engine.RunID) (out map[string]*plan.Answer, number int, err error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, verdict, output FROM answers WHERE run_id = ? ORDER BY path, attempt`, int64(id))
+	if err != nil {
+		return nil, 0, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		a, path := &plan.Answer{}, ""
+		var output sql.NullString
+		if err := rows.Scan(&path, &a.Attempt, &a.Verdict, &output); err != nil {
+			return nil, 0, classify(err)
+		}
+		if a.Output, err = decodeColumn(output); err != nil {
+			return nil, 0, fmt.Errorf("answer to %s in run %s: %w", path, id, err)
+		}
+		if out == nil {
+			out = map[string]*plan.Answer{}
+		}
+		out[path] = a
+		number++
+	}
+	return out, number, rows.Err()
+}
+
+// Answer implements engine.Store.
+func (s *Store) Answer(ctx context.Context, a engine.Answer) error {
+	output, err := s.json(a.Output)
+	if err != nil {
+		return err
+	}
+	return s.w.do(ctx, true, func(t *tx) error {
+		err := t.exec(`INSERT INTO answers (run_id, path, attempt, verdict, said_by, comment, output, at) SELECT id, ?, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ? AND finished_at IS NULL ON CONFLICT DO NOTHING`,
+			a.Path, int64(a.Attempt), a.Verdict, s.o.Redactor.Text(a.By), s.o.Redactor.Text(a.Comment), output, a.At.UnixMilli(), int64(a.Run))
+		if err != nil {
+			return err
+		}
+		if t.changes == 0 {
+			return engine.ErrStale
+		}
+		return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'waiting'`, a.At.UnixMilli(), int64(a.Run))
+	})
+}
+
+// Arrived implements engine.Store.
+func (s *Store) Arrived(ctx context.Context, w engine.EventWait, after engine.EventID) (*engine.Event, error) {
+	var id int64
+	err := s.readers.QueryRowContext(ctx, `SELECT event_id FROM keys WHERE trigger = ? AND key = ? AND event_id > ?`, w.Trigger, w.Key, int64(after)).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	return s.Event(ctx, engine.EventID(id))
+}
+
+// Awaited implements engine.Store.
+func (s *Store) Awaited(ctx context.Context) ([]string, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT DISTINCT output ->> '$.event' FROM steps WHERE status = 'waiting' AND output ->> '$.event' IS NOT NULL`)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, classify(err)
+		}
+		out = append(out, name)
+	}
+	return out, rows.Err()
 }
 
 // Recover implements engine.Store. No lease has to run out: the file belongs to
@@ -248,7 +379,9 @@ func (s *Store) Cancel(ctx context.Context, id engine.RunID, now time.Time) erro
 			return err
 		}
 		if t.changes == 1 {
-			return nil
+			// What it waited for is not waited for any more.
+			return t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
+				now.UnixMilli(), int64(id))
 		}
 		found, err := t.row(`SELECT status FROM runs WHERE id = ?`, make([]driver.Value, 1), int64(id))
 		if err == nil && !found {

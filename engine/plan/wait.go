@@ -1,0 +1,181 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Answer is what came for a step that waits for something from outside: a
+// person's word, or an event.
+type Answer struct {
+	// Attempt is the one that the answer is for.
+	Attempt int
+	// Verdict is approve or reject for an approval; resend, done or fail for an
+	// attempt under review; event for an event.
+	Verdict string
+	// Output is what the step gives: {approved, by, at, comment}, the event, or what
+	// a person says an attempt under review gave.
+	Output any
+}
+
+// Question is what a run waits for from outside.
+type Question struct {
+	Path    string
+	Attempt int
+	// Kind is approval, review or event.
+	Kind string
+	// Text is what is asked; By the names that may answer, none for anybody.
+	Text string
+	By   []string
+	// Trigger and Key are of the event that is waited for.
+	Trigger, Key string
+	// Until is when it is too late; zero for never.
+	Until time.Time
+}
+
+// wait ends when a person or an event answers, or when its time is over. A
+// rejected approval is a failure: what comes after the step was not approved.
+func (p *planner) wait(s *workflows.Step, path string) outcome {
+	last := p.last(path)
+	if last == nil {
+		what, err := p.question(s, path)
+		if err != nil {
+			return p.fails(s, path, p.put(s, path, Failed, nil, err))
+		}
+		last = p.waits(s, path, what)
+	}
+	if last.Status == Waiting {
+		until := waitsUntil(last)
+		switch a := p.answer(last); {
+		case a != nil:
+			last = p.answered(s, path, last, a)
+		case p.st.Now.Before(until):
+			p.wake(until)
+			p.out.Questions = append(p.out.Questions, questionOf(last, until))
+			return pending
+		default:
+			last = p.endWait(last, Failed, nil, &Error{Message: fmt.Sprintf("no answer within %s", s.Timeout), Code: "timeout", Step: path})
+		}
+	}
+	if last.Status == Failed {
+		return p.fails(s, path, last)
+	}
+	p.bind(s, last, 1)
+	return done
+}
+
+// answer is the one that came for an attempt.
+func (p *planner) answer(r *Record) *Answer {
+	if a := p.st.Answers[r.Path]; a != nil && a.Attempt == r.Attempt {
+		return a
+	}
+	return nil
+}
+
+func (p *planner) answered(s *workflows.Step, path string, r *Record, a *Answer) *Record {
+	if a.Verdict == "reject" {
+		message := "rejected"
+		if m, ok := a.Output.(map[string]any); ok {
+			if by, _ := m["by"].(string); by != "" {
+				message += " by " + by
+			}
+			if comment, _ := m["comment"].(string); comment != "" {
+				message += ": " + comment
+			}
+		}
+		return p.endWait(r, Failed, a.Output, &Error{Message: message, Code: "rejected", Step: path})
+	}
+	output := a.Output
+	if s.Output != nil {
+		env := p.env(p.st.Now, path)
+		env.Names["result"] = output
+		v, err := s.Output.Render(env, workflows.FillPlain)
+		if err != nil {
+			return p.endWait(r, Failed, nil, expressionError(err, path))
+		}
+		output = v
+	}
+	return p.endWait(r, Succeeded, output, nil)
+}
+
+// question renders what is waited for. It is put on record, so that it stays what
+// it was.
+func (p *planner) question(s *workflows.Step, path string) (map[string]any, *Error) {
+	what := map[string]any{"until": p.st.Now.Add(s.Timeout).UTC().Format(time.RFC3339Nano)}
+	value := s.Wait.Approval
+	if s.Wait.Event != "" {
+		value = s.Wait.Key
+	}
+	v, err := value.Render(p.env(p.st.Now, path), workflows.FillPlain)
+	if err != nil {
+		return nil, expressionError(err, path)
+	}
+	text, err := workflows.Text(v)
+	if err != nil {
+		return nil, expressionError(err, path)
+	}
+	if s.Wait.Event == "" {
+		what["approval"] = text
+		if len(s.Wait.By) > 0 {
+			by := make([]any, len(s.Wait.By))
+			for i, b := range s.Wait.By {
+				by[i] = b
+			}
+			what["by"] = by
+		}
+		return what, nil
+	}
+	if text == "" {
+		return nil, &Error{Message: "wait.key is empty: no event can be told by it", Code: "expression", Step: path}
+	}
+	what["event"], what["key"] = s.Wait.Event, text
+	return what, nil
+}
+
+// questionOf reads a waiting record.
+func questionOf(r *Record, until time.Time) Question {
+	m, _ := r.Output.(map[string]any)
+	q := Question{Path: r.Path, Attempt: r.Attempt, Kind: "approval", Until: until}
+	q.Trigger, _ = m["event"].(string)
+	q.Key, _ = m["key"].(string)
+	q.Text, _ = m["approval"].(string)
+	if q.Trigger != "" {
+		q.Kind, q.Text = "event", "an event of "+q.Trigger+" with the key "+strconv.Quote(q.Key)
+	}
+	by, _ := m["by"].([]any)
+	for _, b := range by {
+		if name, ok := b.(string); ok {
+			q.By = append(q.By, name)
+		}
+	}
+	return q
+}
+
+// review holds a step whose attempt is in doubt until a person says what to do.
+func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
+	switch a := p.answer(last); {
+	case a == nil:
+		p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Kind: "review",
+			Text: fmt.Sprintf("attempt %d of %s was cut, and whether it took effect is not known: resend, done or fail?", last.Attempt, s.Uses)})
+		return pending
+	case a.Verdict == "done":
+		r := &Record{Path: path, Attempt: last.Attempt + 1, Action: s.Uses, Status: Succeeded, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: a.Output}
+		p.st.AddRecord(r)
+		p.out.Finished = append(p.out.Finished, r)
+		p.bind(s, r, last.Attempt)
+		return done
+	case a.Verdict == "fail":
+		return p.interrupted(s, path, last, "a person said so")
+	}
+	return p.due(s, path, last.Attempt+1, time.Time{}, p.st.Records[path][0].StartedAt)
+}
+
+// interrupted fails a step whose attempt is in doubt.
+func (p *planner) interrupted(s *workflows.Step, path string, last *Record, why string) outcome {
+	e := &Error{Message: strings.TrimSuffix("the attempt was cut, and whether it took effect is not known; "+why, "; "), Code: "interrupted", Step: path}
+	return p.fails(s, path, &Record{Path: path, Attempt: last.Attempt, Status: Failed, Error: e, StartedAt: last.StartedAt, FinishedAt: last.FinishedAt})
+}

@@ -1,0 +1,231 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file is how a run that waits for something from outside goes on. A person's
+// answer is a row; an event is found by its key, the one its trigger claimed for
+// it. Either makes the run due, and the run itself looks for what has come: so
+// nothing is lost when it comes early, at the same moment, or over a restart.
+
+// listen readies a driver for news, if its workflow can wait for any.
+func (dr *driver) listen(w *workflows.Workflow) {
+	if w.Asks() {
+		dr.news = make(chan struct{}, 1)
+	}
+}
+
+// tell lets a run at work look for what has come.
+func (dr *driver) tell() {
+	select {
+	case dr.news <- struct{}{}:
+	default: // it has been told, or never waits
+	}
+}
+
+// tellWaiting tells the runs at work that wait for an event; those that are not
+// at work were made due.
+func (e *Engine) tellWaiting(w EventWait) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, dr := range e.atWork {
+		if slices.Contains(dr.awaits, w) {
+			dr.tell()
+		}
+	}
+}
+
+// notice keeps what the run waits for, so that the store can see whether it has
+// come meanwhile.
+func (dr *driver) notice(questions []plan.Question) {
+	if dr.news == nil {
+		return
+	}
+	var awaits []EventWait
+	for _, q := range questions {
+		if q.Kind == "event" {
+			awaits = append(awaits, EventWait{Trigger: q.Trigger, Key: q.Key})
+		}
+	}
+	dr.e.mu.Lock()
+	dr.awaits = awaits
+	dr.e.mu.Unlock()
+}
+
+func (dr *driver) answersAre(t *Taken) {
+	if dr.state.Answers == nil {
+		dr.state.Answers = map[string]*plan.Answer{}
+	}
+	maps.Copy(dr.state.Answers, t.Answers)
+	dr.answers = t.Answered
+}
+
+// lookUp loads what has come for a run at work. An error leaves it for the next
+// look: the run goes on without.
+func (dr *driver) lookUp() {
+	t, err := dr.e.o.Store.Peek(dr.ctx, dr.run.ID)
+	if err == nil {
+		dr.answersAre(t)
+		err = dr.lookForEvents(t.Records)
+	}
+	if err != nil && dr.ctx.Err() == nil {
+		dr.e.o.Log.Warn("what has come for a run cannot be read", "run", dr.run.ID, "error", err)
+	}
+}
+
+// lookForEvents finds the events that waiting steps wait for.
+func (dr *driver) lookForEvents(records []*plan.Record) error {
+	for _, r := range records {
+		w := awaits(r)
+		if w.Trigger == "" {
+			continue
+		}
+		var ev *Event
+		err := dr.e.store(func() (err error) {
+			ev, err = dr.e.o.Store.Arrived(dr.ctx, w, dr.run.Since())
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("looking for event %q of %s: %w", w.Key, w.Trigger, err)
+		}
+		if ev == nil {
+			continue
+		}
+		names, err := ev.names()
+		if err != nil {
+			return fmt.Errorf("reading event %s: %w", ev.ID, err)
+		}
+		dr.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "event", Output: names}
+	}
+	return nil
+}
+
+// awaits reads which event a record waits for.
+func awaits(r *plan.Record) EventWait {
+	m, _ := r.Output.(map[string]any)
+	if r.Status != plan.Waiting || m == nil {
+		return EventWait{}
+	}
+	var w EventWait
+	w.Trigger, _ = m["event"].(string)
+	w.Key, _ = m["key"].(string)
+	return w
+}
+
+// Word is what a person says to a run that waits for one.
+type Word struct {
+	// Path is the step; it may be empty when only one asks.
+	Path string
+	// Verdict is approve or reject for an approval; resend, done or fail for an
+	// attempt in doubt.
+	Verdict, By, Comment string
+	// Result is what an attempt that is done gave.
+	Result any
+}
+
+// verdicts are the words that fit a kind of question.
+var verdicts = map[string][]string{"approval": {"approve", "reject"}, "review": {"resend", "done", "fail"}}
+
+// Answer records a person's word for a waiting run, which then goes on. It
+// returns the question that was answered; ErrStale when it has its answer.
+func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question, error) {
+	questions, err := e.Questions(ctx, id)
+	if err != nil {
+		return plan.Question{}, err
+	}
+	q, err := choose(questions, word)
+	if err != nil {
+		return q, fmt.Errorf("run %s: %w", id, err)
+	}
+	now := time.Now().UTC()
+	a := Answer{Run: id, Path: q.Path, At: now, By: word.By, Comment: word.Comment, Answer: plan.Answer{Attempt: q.Attempt, Verdict: word.Verdict}}
+	if q.Kind == "approval" {
+		a.Output = map[string]any{"approved": word.Verdict == "approve", "by": word.By, "at": now.Format(time.RFC3339Nano), "comment": word.Comment}
+	} else if word.Verdict == "done" {
+		a.Output = word.Result
+	}
+	if err := e.o.Store.Answer(ctx, a); err != nil {
+		if errors.Is(err, ErrStale) {
+			return q, fmt.Errorf("run %s: step %s has its answer already: %w", id, q.Path, err)
+		}
+		return q, fmt.Errorf("storing the answer to %s: %w", q.Path, err)
+	}
+	e.o.Log.Info("a run was answered", "run", id, "step", q.Path, "verdict", word.Verdict, "by", word.By)
+	e.dueAt(now)
+	e.mu.Lock()
+	if dr := e.atWork[id]; dr != nil {
+		dr.tell()
+	}
+	e.mu.Unlock()
+	return q, nil
+}
+
+// choose finds the question that a word is for.
+func choose(questions []plan.Question, word Word) (plan.Question, error) {
+	var fit []plan.Question
+	var paths []string
+	for _, q := range questions {
+		if q.Kind == "event" {
+			continue
+		}
+		paths = append(paths, q.Path)
+		if word.Path == "" && slices.Contains(verdicts[q.Kind], word.Verdict) || q.Path == word.Path {
+			fit = append(fit, q)
+		}
+	}
+	switch {
+	case len(paths) == 0:
+		return plan.Question{}, errors.New("it does not wait for a person")
+	case len(fit) == 0 && word.Path != "":
+		return plan.Question{}, fmt.Errorf("step %s does not wait for a person; %s does", word.Path, strings.Join(paths, ", "))
+	case len(fit) == 0:
+		return plan.Question{}, fmt.Errorf("nothing can be answered by %s: %s waits for %s", word.Verdict, questions[0].Path, strings.Join(verdicts[questions[0].Kind], ", "))
+	case len(fit) > 1:
+		return plan.Question{}, fmt.Errorf("several steps wait for a person: say which of %s", strings.Join(paths, ", "))
+	}
+	q := fit[0]
+	if !slices.Contains(verdicts[q.Kind], word.Verdict) {
+		return q, fmt.Errorf("step %s is answered by %s, not by %q", q.Path, strings.Join(verdicts[q.Kind], ", "), word.Verdict)
+	}
+	if len(q.By) > 0 && !slices.Contains(q.By, word.By) {
+		return q, fmt.Errorf("step %s can be answered by %s only, not by %q", q.Path, strings.Join(q.By, ", "), word.By)
+	}
+	return q, nil
+}
+
+// Questions lists what a run waits for from outside, by asking the plan on what
+// is on record. It changes nothing.
+func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, error) {
+	t, err := e.o.Store.Peek(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", id, err)
+	}
+	if t.Run.Status.Ended() {
+		return nil, fmt.Errorf("run %s has ended as %s", id, t.Run.Status)
+	}
+	w, err := e.version(ctx, t.Run)
+	if err != nil {
+		return nil, err
+	}
+	names, err := t.Event.names()
+	if err != nil {
+		return nil, fmt.Errorf("reading event %s: %w", t.Event.ID, err)
+	}
+	dr := &driver{e: e, event: t.Event, run: t.Run}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: t.Event.Inputs, RunID: id.String(), StartedAt: t.Run.StartedAt, Now: time.Now().UTC(), Secrets: e.secretsOf(w), Answers: t.Answers}
+	for _, r := range t.Records {
+		dr.state.AddRecord(r)
+	}
+	dr.describeRun(t.Run.StartedAt)
+	return plan.Next(dr.state).Questions, nil
+}
