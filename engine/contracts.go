@@ -93,6 +93,8 @@ type Store interface {
 	// Arrived finds the event of a trigger with a key that came after another, nil
 	// when there is none.
 	Arrived(ctx context.Context, w EventWait, after EventID) (*Event, error)
+	// Called tells how the workflow stands that an event called.
+	Called(ctx context.Context, id EventID) (CallState, error)
 	// Awaited lists the triggers whose events a run waits for.
 	Awaited(ctx context.Context) ([]string, error)
 	// Take marks a due run as running and loads it with all it needs.
@@ -102,9 +104,9 @@ type Store interface {
 	// Due lists queued and waiting runs whose time has come, oldest first, and
 	// when the next one after them is due. Suspects are not among them.
 	Due(ctx context.Context, now time.Time, limit int) (ids []RunID, next time.Time, err error)
-	// Suspects lists the queued runs that SuspectBoots starts or more have found at
-	// work, those found most often first.
-	Suspects(ctx context.Context) ([]RunID, error)
+	// Suspects lists the queued runs that SuspectBoots starts have found at work, and
+	// apart from them those that more have.
+	Suspects(ctx context.Context) (few, alone []RunID, err error)
 	// Recover is called once at the start: runs that were at work are queued
 	// again, attempts without an end become unknown. It returns how many.
 	Recover(ctx context.Context, now time.Time) (int, error)
@@ -124,9 +126,11 @@ type Match struct {
 	Decisions []Decision
 	// Starts are the runs that begin, with what is on record of them so far.
 	Starts []Settlement
-	// Wakes is set when runs may wait for this event.
-	Wakes *EventWait
-	At    time.Time
+	// Wakes is set when runs may wait for this event; Called when it calls a
+	// workflow: its caller is due when no run begins, or has ended already.
+	Wakes  *EventWait
+	Called bool
+	At     time.Time
 }
 
 // Settlement is one change of a run, in one transaction.
@@ -140,6 +144,10 @@ type Settlement struct {
 	// are the events that it waits for.
 	Answers int
 	Awaits  []EventWait
+	// Calls are events that begin called runs, to store with the rest. Called tells
+	// that the run was itself called: its end makes the caller due.
+	Calls  []*Event
+	Called bool
 }
 
 // Taken is a run ready to go on.
@@ -162,8 +170,19 @@ type Answer struct {
 	At          time.Time
 }
 
-// EventWait names an event that a run waits for.
+// EventWait names an event that a run waits for. Without a trigger, Key is the
+// id of the event that began a called run, whose end is waited for.
 type EventWait struct{ Trigger, Key string }
+
+// CallState is how a called workflow stands.
+type CallState struct {
+	// Run is nil while, or when, there is none.
+	Run *Run
+	// Decided tells that the workflow has decided; Outcome and Reason say what.
+	Decided bool
+	Outcome Outcome
+	Reason  string
+}
 
 // Replay is an order to run an event's workflow again.
 type Replay struct {

@@ -7,6 +7,9 @@
 //	perform.go  4  one attempt: on record, done, on record
 //	settle.go   5  what is due next, or how the run ended
 //
+// What a run may wait for besides a moment: wait.go (a person, an event) and
+// call.go (another run).
+//
 // Between stop 1 and 2 lies the one asynchronous break, and it is a table: what
 // was acknowledged and not matched yet stands in the store's inbox.
 //
@@ -15,7 +18,7 @@
 //	                          v
 //	        run: queued -> running -> succeeded | failed | timed_out | cancelled
 //	                       ^     |
-//	                       +-- waiting (a retry's pause)
+//	                       +-- waiting (a pause, a sleep, a person, an event, a called run)
 //
 // The package knows the language (workflows) and the planner. It must not know
 // HTTP handlers, SQL, providers or any particular action: ways in, ways out and

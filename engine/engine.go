@@ -179,11 +179,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.work, e.kill = work, kill
 	e.behind, e.nextDue = true, time.Now()
 	e.mu.Unlock()
-	suspects, err := e.o.Store.Suspects(ctx)
+	few, alone, err := e.o.Store.Suspects(ctx)
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("looking for runs that were often at work: %w", err)
 	}
-	e.resumeSuspects(suspects)
+	e.resumeSuspects(ctx, few, alone)
 	err = e.dispatch(ctx)
 	e.drain()
 	return err
@@ -214,21 +214,35 @@ func (e *Engine) fail(err error) {
 
 // Cancel ends a run, at work or not.
 func (e *Engine) Cancel(ctx context.Context, id RunID) error {
-	e.mu.Lock()
-	dr := e.atWork[id]
-	e.mu.Unlock()
-	if dr == nil {
+	for {
+		e.mu.Lock()
+		dr := e.atWork[id]
+		if dr != nil {
+			dr.cancel() // while it cannot be released
+		}
+		e.mu.Unlock()
+		if dr != nil {
+			return nil
+		}
 		err := e.o.Store.Cancel(ctx, id, time.Now())
+		if err == nil {
+			e.dueAt(time.Now()) // the run that called it, if there is one
+		}
 		if !errors.Is(err, ErrStale) {
 			return err
 		}
-		e.mu.Lock()
-		dr = e.atWork[id]
-		e.mu.Unlock()
-		if dr == nil {
+		// It has ended, or was taken up just now, or put down.
+		r, readErr := e.o.Store.Run(ctx, id)
+		if readErr != nil {
+			return fmt.Errorf("run %s: %w", id, readErr)
+		}
+		if r.Status.Ended() {
 			return err
 		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
 	}
-	dr.cancel()
-	return nil
 }

@@ -28,6 +28,7 @@ func (e *Engine) match(ev *Event) {
 		}
 		m.Decisions = append(m.Decisions, d)
 	}
+	m.Called = ev.Inlet == "call"
 	if _, awaited := e.awaited.Load(ev.Trigger); awaited {
 		m.Wakes = &EventWait{Trigger: ev.Trigger, Key: ev.Key}
 	}
@@ -52,7 +53,13 @@ func (e *Engine) match(ev *Event) {
 	if m.Wakes != nil {
 		e.tellWaiting(*m.Wakes)
 	}
+	if m.Called {
+		e.tellWaiting(EventWait{Key: ev.ID.String()})
+	}
 	e.observeMatch(ev, m)
+	for _, s := range m.Starts {
+		e.began(s)
+	}
 	for _, dr := range live {
 		e.follow(dr)
 	}

@@ -37,6 +37,8 @@ type driver struct {
 	news    chan struct{}
 	answers int
 	awaits  []EventWait
+	// calls are events that the next settlement stores.
+	calls []*Event
 	// since is when the present stretch of work began.
 	since time.Time
 }

@@ -25,6 +25,7 @@ func (e *Engine) drive(dr *driver) {
 			e.release(dr)
 			return
 		}
+		e.began(s)
 		e.observe(dr.event, dr.run, s.Records)
 		if len(dr.due) == 0 && dr.inFlight == 0 {
 			ended := dr.run.Status.Ended()
@@ -67,6 +68,9 @@ func (dr *driver) settle() Settlement {
 				dr.run.Output, dr.run.Error, dr.run.Text = d.End.Output, d.End.Error, d.End.Text
 			}
 			return dr.whenQuiet(RunStatus(d.End.Status), time.Time{})
+		}
+		if dr.call(d.Calls) {
+			continue
 		}
 		dr.notice(d.Questions)
 		ready, next := dr.ready(d)
@@ -161,11 +165,11 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	if status == Waiting && due.IsZero() {
 		dr.run.DueAt = now.AddDate(100, 0, 0) // until somebody answers
 	}
-	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1}
+	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call"}
 	if dr.news != nil {
 		s.Answers, s.Awaits = dr.answers, dr.awaits
 	}
-	dr.unsaved = nil
+	dr.unsaved, dr.calls = nil, nil
 	return s
 }
 
@@ -186,7 +190,7 @@ func (dr *driver) timedOut() bool {
 }
 
 // SuspectBoots is how often a run was found at work when it is suspected of
-// ending the process: from then on it works with no other suspect beside it, so
+// ending the process: from then on it works beside a few others, then alone, so
 // that the guilty one is told from those that were only there.
 const SuspectBoots = 2
 
@@ -194,12 +198,42 @@ const SuspectBoots = 2
 // run that kills the process each time is put aside, or nothing else would run.
 const maxBoots = 3
 
-// resumeSuspects works on suspects, one after another.
-func (e *Engine) resumeSuspects(ids []RunID) {
-	e.drivers.Add(1)
+// suspectsAtOnce bounds those that are suspected for the first time, and
+// suspectPause is how long the process must have lived before one is tried alone:
+// who is killed again and again from outside proves nothing against his runs.
+const (
+	suspectsAtOnce = 32
+	suspectPause   = time.Second
+)
+
+// resumeSuspects works on suspects: the new ones a few at once, and those that
+// were found again among a few one after another.
+func (e *Engine) resumeSuspects(ctx context.Context, few, alone []RunID) {
+	e.drivers.Add(2)
 	go func() {
 		defer e.drivers.Done()
-		for _, id := range ids {
+		var atWork []<-chan struct{}
+		for _, id := range few {
+			if len(atWork) == suspectsAtOnce {
+				<-atWork[0]
+				atWork = atWork[1:]
+			}
+			if done := e.resume(id, true); done != nil {
+				atWork = append(atWork, done)
+			}
+		}
+	}()
+	go func() {
+		defer e.drivers.Done()
+		if len(alone) == 0 {
+			return
+		}
+		select {
+		case <-time.After(suspectPause):
+		case <-ctx.Done():
+			return
+		}
+		for _, id := range alone {
 			if done := e.resume(id, true); done != nil {
 				<-done
 			}
@@ -238,7 +272,7 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 func (e *Engine) load(dr *driver) error {
 	var t *Taken
 	err := e.store(func() (err error) {
-		t, err = e.o.Store.Take(dr.ctx, dr.run.ID)
+		t, err = e.o.Store.Take(e.work, dr.run.ID)
 		return err
 	})
 	if err != nil {
@@ -248,7 +282,7 @@ func (e *Engine) load(dr *driver) error {
 	if dr.run.StartedAt.IsZero() {
 		dr.run.StartedAt = dr.since
 	}
-	w, err := e.version(dr.ctx, dr.run)
+	w, err := e.version(e.work, dr.run)
 	if err == nil && dr.run.Boots > maxBoots {
 		err = fmt.Errorf("the process ended %d times while this run was at work", dr.run.Boots)
 	}
@@ -278,9 +312,11 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	now := time.Now().UTC()
 	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
 	dr.run.Error = &plan.Error{Message: cause.Error(), Code: "cannot_run"}
-	if err := e.store(func() error { return e.o.Store.Settle(e.work, Settlement{Run: dr.run}) }); err != nil {
+	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call"}
+	if err := e.store(func() error { return e.o.Store.Settle(e.work, s) }); err != nil {
 		return err
 	}
+	e.began(s)
 	return cause
 }
 

@@ -53,7 +53,7 @@ func (dr *driver) notice(questions []plan.Question) {
 	}
 	var awaits []EventWait
 	for _, q := range questions {
-		if q.Kind == "event" {
+		if q.Kind == "event" || q.Kind == "call" {
 			awaits = append(awaits, EventWait{Trigger: q.Trigger, Key: q.Key})
 		}
 	}
@@ -73,12 +73,12 @@ func (dr *driver) answersAre(t *Taken) {
 // lookUp loads what has come for a run at work. An error leaves it for the next
 // look: the run goes on without.
 func (dr *driver) lookUp() {
-	t, err := dr.e.o.Store.Peek(dr.ctx, dr.run.ID)
+	t, err := dr.e.o.Store.Peek(dr.e.work, dr.run.ID)
 	if err == nil {
 		dr.answersAre(t)
 		err = dr.lookForEvents(t.Records)
 	}
-	if err != nil && dr.ctx.Err() == nil {
+	if err != nil && dr.e.work.Err() == nil {
 		dr.e.o.Log.Warn("what has come for a run cannot be read", "run", dr.run.ID, "error", err)
 	}
 }
@@ -87,12 +87,18 @@ func (dr *driver) lookUp() {
 func (dr *driver) lookForEvents(records []*plan.Record) error {
 	for _, r := range records {
 		w := awaits(r)
+		if w.Key == "" {
+			continue
+		}
 		if w.Trigger == "" {
+			if err := dr.lookForCalled(r, w.Key); err != nil {
+				return err
+			}
 			continue
 		}
 		var ev *Event
 		err := dr.e.store(func() (err error) {
-			ev, err = dr.e.o.Store.Arrived(dr.ctx, w, dr.run.Since())
+			ev, err = dr.e.o.Store.Arrived(dr.e.work, w, dr.run.Since())
 			return err
 		})
 		if err != nil {
@@ -119,6 +125,9 @@ func awaits(r *plan.Record) EventWait {
 	var w EventWait
 	w.Trigger, _ = m["event"].(string)
 	w.Key, _ = m["key"].(string)
+	if id, ok := m["call"].(string); ok {
+		w.Key = id
+	}
 	return w
 }
 
@@ -175,7 +184,7 @@ func choose(questions []plan.Question, word Word) (plan.Question, error) {
 	var fit []plan.Question
 	var paths []string
 	for _, q := range questions {
-		if q.Kind == "event" {
+		if verdicts[q.Kind] == nil {
 			continue
 		}
 		paths = append(paths, q.Path)

@@ -164,14 +164,22 @@ func (e *Engine) takeSlot(dr *driver) bool {
 
 // release gives a run's slot back.
 func (e *Engine) release(dr *driver) {
-	dr.cancel()
 	if !dr.slot {
+		dr.cancel()
 		return
 	}
 	e.mu.Lock()
 	full := len(e.atWork) >= e.o.MaxRuns
 	delete(e.atWork, dr.run.ID)
+	cut := dr.cut()
 	e.mu.Unlock()
+	dr.cancel()
+	if cut && dr.run.Status == Waiting {
+		// Cancelled when its last word was on record already.
+		if err := e.store(func() error { return e.o.Store.Cancel(e.work, dr.run.ID, time.Now()) }); err == nil {
+			e.dueAt(time.Now())
+		}
+	}
 	if full {
 		e.poke()
 	}

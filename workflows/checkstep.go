@@ -131,7 +131,7 @@ func (s *stepChecker) parallel(st *Step, sc *scope) {
 // call checks that another workflow can be called, and with what.
 func (s *stepChecker) call(st *Step, sc *scope) {
 	src := s.w.src
-	st.With.check(sc.in("with").with("secrets", anySecret))
+	st.With.check(sc.in("a called workflow's inputs")) // they are stored, so without secrets
 	callee := s.c.p.Workflows[st.Call]
 	if callee == nil {
 		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), suggest(st.Call, sortedStrings(s.c.p.Workflows)))

@@ -86,7 +86,6 @@ func (b *builder) step(o *objectNode, depth int, prefix string) *Step {
 	b.retryAndTimeout(o, s)
 	b.checkModifiers(o, s)
 	b.branches(o, s, depth, prefix)
-	b.notYet(o)
 	return s
 }
 
@@ -217,14 +216,6 @@ func (b *builder) cases(v *yaml.Node, depth int, prefix string) []Case {
 		out = append(out, Case{Value: k.Value, Steps: b.steps(v.Content[i+1], depth+1, prefix)})
 	}
 	return out
-}
-
-// notYet notes what is part of the language but not of this engine. It is
-// refused by name, never ignored.
-func (b *builder) notYet(o *objectNode) {
-	if o.has("call") {
-		b.later(o.keyAt("call"), "call:")
-	}
 }
 
 func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {

@@ -159,7 +159,8 @@ type Step struct {
 }
 
 // Asks tells whether a step of the workflow may wait for something from outside:
-// an approval, an event, or a person's word about an attempt in doubt.
+// an approval, an event, the end of a called run, or a person's word about an attempt
+// in doubt.
 func (w *Workflow) Asks() bool { return w.asks }
 
 // Waits lists the triggers whose events the workflow's steps wait for.
@@ -224,7 +225,7 @@ func parseWorkflow(src *source, id string) *Workflow {
 	}
 	w.Steps = b.steps(o.vals["steps"], 1, "")
 	w.OnFailed = b.steps(o.vals["on_failure"], 1, "on_failure")
-	w.EachStep(func(s *Step) { w.asks = w.asks || s.Wait != nil || s.OnUnknown == "review" })
+	w.EachStep(func(s *Step) { w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review" })
 	w.tests = o.vals["tests"]
 	b.checkTests(o)
 	return w

@@ -42,6 +42,8 @@ type Decision struct {
 	// Wake is when the plan must be asked again though nothing happens: a sleep is
 	// over, or a wait or a group has run out of time. Zero for never.
 	Wake time.Time
+	// Calls are workflows to start; with their records made, ask again.
+	Calls []Call
 	// Questions are what the run waits for from outside.
 	Questions []Question
 	// End is set when the run is over.
@@ -128,7 +130,7 @@ func Next(st *State) Decision {
 		if !st.TimedOut {
 			return *p.out
 		}
-		p.out.Due, p.out.Wake = nil, time.Time{}
+		p.out.Due, p.out.Calls, p.out.Wake = nil, nil, time.Time{}
 		p.err = &Error{Message: fmt.Sprintf("the run took longer than %s", st.Workflow.Timeout), Code: "timeout", Step: p.firstOpen()}
 		return p.finish("timed_out")
 	case failed:
@@ -309,6 +311,8 @@ func (p *planner) body(s *workflows.Step, path string) outcome {
 		return p.sleep(s, path)
 	case "wait":
 		return p.wait(s, path)
+	case "call":
+		return p.call(s, path)
 	case "stop", "fail":
 		return p.ending(s, path)
 	}

@@ -15,23 +15,26 @@ type Answer struct {
 	// Attempt is the one that the answer is for.
 	Attempt int
 	// Verdict is approve or reject for an approval; resend, done or fail for an
-	// attempt under review; event for an event.
+	// attempt under review; event for an event, call for the end of a called run.
 	Verdict string
 	// Output is what the step gives: {approved, by, at, comment}, the event, or what
 	// a person says an attempt under review gave.
 	Output any
+	// Err is why a called run failed.
+	Err *Error
 }
 
 // Question is what a run waits for from outside.
 type Question struct {
 	Path    string
 	Attempt int
-	// Kind is approval, review or event.
+	// Kind is approval, review, event or call.
 	Kind string
 	// Text is what is asked; By the names that may answer, none for anybody.
 	Text string
 	By   []string
-	// Trigger and Key are of the event that is waited for.
+	// Trigger and Key are of the event that is waited for; of a call, Key is the id
+	// of the event that began it.
 	Trigger, Key string
 	// Until is when it is too late; zero for never.
 	Until time.Time

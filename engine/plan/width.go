@@ -17,11 +17,11 @@ const maxItems = 10_000
 // within walks a group that may have a timeout of its own. When that has passed,
 // nothing of the group begins any more, and it fails once what is open has ended.
 func (p *planner) within(s *workflows.Step, path string, walk func() outcome) outcome {
-	ofTheStep := s.Body == "uses" || s.Body == "wait" // an attempt's, or a wait's
+	ofTheStep := s.Body == "uses" || s.Body == "wait" || s.Body == "call" // an attempt's
 	if s.Timeout <= 0 || ofTheStep || p.last(path) != nil {
 		return walk()
 	}
-	outer, due, wake := p.deadline, len(p.out.Due), p.out.Wake
+	outer, before := p.deadline, p.mark()
 	began := p.began(path)
 	if end := began.Add(s.Timeout); p.deadline.IsZero() || end.Before(p.deadline) {
 		p.deadline = end
@@ -36,11 +36,24 @@ func (p *planner) within(s *workflows.Step, path string, walk func() outcome) ou
 		p.wake(mine)
 		return pending
 	}
-	p.out.Due, p.out.Wake = p.out.Due[:due], wake
+	p.rewind(before)
 	if p.running(path) {
 		return pending
 	}
 	return p.fails(s, path, p.put(s, path, Failed, nil, &Error{Message: fmt.Sprintf("the group took longer than %s", s.Timeout), Code: "timeout", Step: path}))
+}
+
+// mark is how far a decision has come.
+type mark struct {
+	due, calls int
+	wake       time.Time
+}
+
+func (p *planner) mark() mark { return mark{len(p.out.Due), len(p.out.Calls), p.out.Wake} }
+
+// rewind takes back what was to begin since the mark.
+func (p *planner) rewind(m mark) {
+	p.out.Due, p.out.Calls, p.out.Wake = p.out.Due[:m.due], p.out.Calls[:m.calls], m.wake
 }
 
 // wake asks to be asked again at a moment.
@@ -79,7 +92,7 @@ func (p *planner) running(path string) bool {
 // others; the group fails when all have ended.
 func (p *planner) parallel(s *workflows.Step, path string) outcome {
 	return p.within(s, path, func() outcome {
-		due, wake := len(p.out.Due), p.out.Wake
+		start := p.mark()
 		before := p.steps
 		merged := map[string]any{}
 		var failure *Error
@@ -107,7 +120,7 @@ func (p *planner) parallel(s *workflows.Step, path string) outcome {
 		}
 		switch {
 		case stop:
-			return p.stops(path, due, wake)
+			return p.stops(path, start)
 		case open:
 			return pending
 		case failure != nil:
@@ -119,8 +132,8 @@ func (p *planner) parallel(s *workflows.Step, path string) outcome {
 
 // stops ends the run from inside of something wide: nothing else begins, and
 // what is open ends first.
-func (p *planner) stops(path string, due int, wake time.Time) outcome {
-	p.out.Due, p.out.Wake = p.out.Due[:due], wake
+func (p *planner) stops(path string, start mark) outcome {
+	p.rewind(start)
 	if p.running(path) {
 		return pending
 	}
@@ -216,10 +229,10 @@ func kindOf(v any) string {
 func (p *planner) iterations(s *workflows.Step, path string, items []any) outcome {
 	once := *s
 	once.ID, once.If, once.ForEach, once.OnFailure, once.ContinueOnError, once.Timeout = "", nil, nil, nil, false, s.Timeout
-	if s.Body != "uses" && s.Body != "wait" {
+	if s.Body != "uses" && s.Body != "wait" && s.Body != "call" {
 		once.Timeout = 0 // of the whole loop
 	}
-	due, wake := len(p.out.Due), p.out.Wake
+	start := p.mark()
 	outputs := make([]any, len(items))
 	var failure *Error
 	open := 0
@@ -248,7 +261,7 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 				failure = c.err
 			}
 			if s.FailFast {
-				p.out.Due, p.out.Wake = p.out.Due[:due], wake
+				p.rewind(start)
 				if p.running(path) {
 					return pending
 				}
@@ -256,7 +269,7 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 			}
 		case stopped:
 			p.text = c.text
-			return p.stops(path, due, wake)
+			return p.stops(path, start)
 		default:
 			if r := p.last(at); r != nil {
 				outputs[i] = r.Output

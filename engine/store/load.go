@@ -98,21 +98,24 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Run
 }
 
 // Suspects implements engine.Store.
-func (s *Store) Suspects(ctx context.Context) ([]engine.RunID, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id FROM runs WHERE due_at IS NOT NULL AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectBoots)
+func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs WHERE due_at IS NOT NULL AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectBoots)
 	if err != nil {
-		return nil, classify(err)
+		return nil, nil, classify(err)
 	}
 	defer rows.Close()
-	var ids []engine.RunID
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, classify(err)
+		var id, boots int64
+		if err := rows.Scan(&id, &boots); err != nil {
+			return nil, nil, classify(err)
 		}
-		ids = append(ids, engine.RunID(id))
+		if boots > engine.SuspectBoots {
+			alone = append(alone, engine.RunID(id))
+		} else {
+			few = append(few, engine.RunID(id))
+		}
 	}
-	return ids, rows.Err()
+	return few, alone, rows.Err()
 }
 
 // Run implements engine.Store.

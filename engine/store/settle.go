@@ -29,6 +29,7 @@ const (
 // rows is a settlement encoded, outside of the writer's one goroutine.
 type rows struct {
 	of     engine.Settlement
+	calls  [][]driver.Value
 	insert bool
 	run    []driver.Value
 	steps  [][]driver.Value
@@ -51,6 +52,15 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 			millis(r.DueAt), r.Active.Milliseconds(), output, failure, text}
 	} else {
 		out.run = []driver.Value{gotOn(st), string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt), r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
+	}
+	for _, ev := range st.Calls {
+		inputs, err := s.json(ev.Inputs)
+		if err != nil {
+			return rows{}, err
+		}
+		at := ev.ReceivedAt.UnixMilli()
+		out.calls = append(out.calls, []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "", "", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
+			checksum(ev.Trigger, ev.Key, ev.Type, nil)})
 	}
 	for _, rec := range st.Records {
 		row, err := s.encodeStep(r.ID, rec)
@@ -128,10 +138,26 @@ func (r rows) write(t *tx) error {
 			return err
 		}
 	}
-	if r.of.Run.Status == engine.Waiting {
+	for _, c := range r.calls {
+		if err := t.exec(insertEvent, c...); err != nil {
+			return err
+		}
+		if err := t.exec(insertInbox, c[0]); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.of.Run.Status == engine.Waiting:
 		return r.cameMeanwhile(t)
+	case r.of.Called && r.of.Run.Status.Ended():
+		return t.wakeCaller(r.of.Run.Event, r.of.Run.FinishedAt)
 	}
 	return nil
+}
+
+// wakeCaller makes the run due that waits for what an event called.
+func (t *tx) wakeCaller(id engine.EventID, now time.Time) error {
+	return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.call' = ?)`, now.UnixMilli(), id.String())
 }
 
 // cameMeanwhile makes a run due at once that begins to wait for an answer or an
@@ -149,6 +175,18 @@ func (r rows) cameMeanwhile(t *tx) error {
 		came = int(count) > r.of.Answers
 	}
 	for _, w := range r.of.Awaits {
+		if w.Trigger == "" {
+			id, err := engine.ParseEventID(w.Key)
+			if err != nil {
+				return err
+			}
+			ended, err := t.row(`SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE event_id = ?1) AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`, make([]driver.Value, 1), int64(id))
+			if err != nil {
+				return err
+			}
+			came = came || ended
+			continue
+		}
 		found, err := t.row(`SELECT event_id FROM keys WHERE trigger = ? AND key = ? AND event_id > ?`, make([]driver.Value, 1), w.Trigger, w.Key, int64(run.Since()))
 		if err != nil {
 			return err
@@ -201,12 +239,18 @@ func (s *Store) Match(ctx context.Context, m engine.Match) (woken int, err error
 				return err
 			}
 		}
+		if m.Called && !slices.ContainsFunc(m.Starts, func(s engine.Settlement) bool { return !s.Run.Status.Ended() }) {
+			if err := t.wakeCaller(m.Event, m.At); err != nil {
+				return err
+			}
+			woken = int(t.changes)
+		}
 		if m.Wakes == nil {
 			return nil
 		}
 		err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND CASE WHEN repeats IS NULL THEN event_id ELSE id END < ? AND id IN (SELECT run_id FROM steps
 			WHERE status = 'waiting' AND output ->> '$.event' = ? AND output ->> '$.key' = ?)`, m.At.UnixMilli(), int64(m.Event), m.Wakes.Trigger, m.Wakes.Key)
-		woken = int(t.changes)
+		woken += int(t.changes)
 		return err
 	})
 	return woken, err
@@ -332,6 +376,23 @@ func (s *Store) Arrived(ctx context.Context, w engine.EventWait, after engine.Ev
 	return s.Event(ctx, engine.EventID(id))
 }
 
+// Called implements engine.Store.
+func (s *Store) Called(ctx context.Context, id engine.EventID) (engine.CallState, error) {
+	var c engine.CallState
+	var run sql.NullInt64
+	var outcome, reason sql.NullString
+	err := s.readers.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM inbox WHERE event_id = ?1), (SELECT min(id) FROM runs WHERE event_id = ?1 AND repeats IS NULL),
+		(SELECT outcome FROM decisions WHERE event_id = ?1 LIMIT 1), (SELECT reason FROM decisions WHERE event_id = ?1 LIMIT 1)`, int64(id)).Scan(&c.Decided, &run, &outcome, &reason)
+	if err != nil {
+		return c, classify(err)
+	}
+	c.Outcome, c.Reason = engine.Outcome(outcome.String), reason.String
+	if run.Valid {
+		c.Run, err = s.Run(ctx, engine.RunID(run.Int64))
+	}
+	return c, err
+}
+
 // Awaited implements engine.Store.
 func (s *Store) Awaited(ctx context.Context) ([]string, error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT DISTINCT output ->> '$.event' FROM steps WHERE status = 'waiting' AND output ->> '$.event' IS NOT NULL`)
@@ -379,6 +440,10 @@ func (s *Store) Cancel(ctx context.Context, id engine.RunID, now time.Time) erro
 			return err
 		}
 		if t.changes == 1 {
+			if err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting'
+				AND output ->> '$.call' = (SELECT printf('evt_%016x', event_id) FROM runs WHERE id = ?))`, now.UnixMilli(), int64(id)); err != nil {
+				return err
+			}
 			// What it waited for is not waited for any more.
 			return t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
 				now.UnixMilli(), int64(id))

@@ -14,3 +14,6 @@ CREATE TABLE answers (
 
 -- The steps that wait for an event, found by the event.
 CREATE INDEX steps_by_event ON steps (output ->> '$.event', output ->> '$.key') WHERE status = 'waiting';
+
+-- The steps that wait for a called run, found by the event that called it.
+CREATE INDEX steps_by_call ON steps (output ->> '$.call') WHERE status = 'waiting';

@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file is how a run calls another workflow: the event that begins the called
+// run is stored in the transaction that says the step waits for it, and the end
+// of that run makes the caller due.
+
+// call puts the steps on record that call; it tells whether there was one.
+func (dr *driver) call(calls []plan.Call) bool {
+	for _, c := range calls {
+		now := dr.state.Now
+		r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", StartedAt: now, Input: c.Inputs}
+		ev, err := dr.e.calling(dr.run, c, now)
+		switch {
+		case err != nil:
+			r.Status, r.FinishedAt, r.Error = plan.Failed, now, err
+		case c.Detach:
+			r.Status, r.FinishedAt = plan.Succeeded, now
+			output, err := c.Output(dr.run.ID.String(), map[string]any{"event": ev.ID.String()})
+			if err != nil {
+				r.Status, r.Error = plan.Failed, &plan.Error{Message: err.Error(), Code: "expression", Step: c.Path}
+			}
+			r.Output = output
+		default:
+			what := map[string]any{"call": ev.ID.String(), "workflow": c.Workflow}
+			if !c.Until.IsZero() {
+				what["until"] = c.Until.UTC().Format(time.RFC3339Nano)
+			}
+			r.Status, r.Output = plan.Waiting, what
+		}
+		if ev != nil {
+			dr.calls = append(dr.calls, ev)
+		}
+		dr.state.AddRecord(r)
+		dr.unsaved = append(dr.unsaved, r)
+	}
+	return len(calls) > 0
+}
+
+// calling makes the event that begins the called run.
+func (e *Engine) calling(by *Run, c plan.Call, now time.Time) (*Event, *plan.Error) {
+	refused := func(format string, args ...any) (*Event, *plan.Error) {
+		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
+	}
+	p := e.project.Load()
+	w := p.Workflows[c.Workflow]
+	if w == nil {
+		return refused("there is no workflow %s any more", c.Workflow)
+	}
+	if !w.Enabled {
+		return refused("workflow %s is not enabled", c.Workflow)
+	}
+	inputs, problems := workflows.CheckInputs(w.Inputs, c.Inputs)
+	if len(problems) > 0 {
+		return refused("%s: %s", c.Workflow, strings.Join(problems, "; "))
+	}
+	id := EventID(e.ids.Next())
+	return &Event{ID: id, Delivery: Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", by.ID, c.Path, c.Attempt), Type: "call", Time: now, ReceivedAt: now,
+		Inputs: inputs, Only: c.Workflow, Decoded: true, Headers: map[string]string{"x-called-by": by.ID.String()}, Query: map[string]string{}}}, nil
+}
+
+// began hands on what a settlement began or ended besides its own run.
+func (e *Engine) began(s Settlement) {
+	for _, ev := range s.Calls {
+		e.arrived(ev)
+	}
+	if s.Called && s.Run.Status.Ended() {
+		e.dueAt(s.Run.FinishedAt)
+		e.tellWaiting(EventWait{Key: s.Run.Event.String()})
+	}
+}
+
+// lookForCalled finds how the run ended that a step called, if it has.
+func (dr *driver) lookForCalled(r *plan.Record, event string) error {
+	id, err := ParseEventID(event)
+	if err != nil {
+		return fmt.Errorf("step %s waits for %q: %w", r.Path, event, err)
+	}
+	var c CallState
+	err = dr.e.store(func() (err error) {
+		c, err = dr.e.o.Store.Called(dr.e.work, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("looking for the run that %s called: %w", r.Path, err)
+	}
+	m, _ := r.Output.(map[string]any)
+	workflow, _ := m["workflow"].(string)
+	a := &plan.Answer{Attempt: r.Attempt, Verdict: "call"}
+	switch {
+	case c.Run != nil && !c.Run.Status.Ended(), !c.Decided:
+		return nil
+	case c.Run != nil && c.Run.Status == Succeeded:
+		a.Output = c.Run.Output
+	case c.Run != nil:
+		message := fmt.Sprintf("workflow %s %s", workflow, strings.ReplaceAll(string(c.Run.Status), "_", " "))
+		if c.Run.Error != nil {
+			message += ": " + c.Run.Error.Message
+		}
+		a.Err = &plan.Error{Message: message, Code: "call_" + string(c.Run.Status), Step: r.Path, Retryable: true, Details: map[string]any{"run": c.Run.ID.String()}}
+	case c.Outcome == Skipped || c.Outcome == Filtered:
+		// Its rule said no: there was nothing to do.
+	default:
+		reason := c.Reason
+		if reason == "" {
+			reason = "it is there no more"
+		}
+		a.Err = &plan.Error{Message: fmt.Sprintf("workflow %s did not run: %s", workflow, reason), Code: "call_failed", Step: r.Path}
+	}
+	dr.state.Answers[r.Path] = a
+	return nil
+}
