@@ -129,13 +129,16 @@ func (a *app) cancelCmd() *cobra.Command {
 
 func (a *app) approveCmd() *cobra.Command {
 	var dir, step, by, comment, review, result string
-	var reject bool
+	var reject, link bool
 	c := &cobra.Command{Use: "approve RUN", Short: "Answer a run that waits for a person, through the running server", Args: cobra.ExactArgs(1),
 		Long: `Approves what a step with wait: {approval: ...} asks, or with --reject refuses it,
 which fails the step. A step with on_unknown: review whose attempt was cut waits
 too: --review resend makes the attempt again with the same idempotency key, done
 takes it as made (with --result, JSON that later steps see as its output), fail
-fails it. Each question is answered once.`,
+fails it. Each question is answered once.
+
+--link answers nothing: it prints a signed link to hand to somebody else, good for
+this one question, once, in the name of --by. It leads to the hooks address.`,
 		Example: "  hookloom approve run_0d3c6f2a41e00000 --by ada\n  hookloom approve run_0d3c6f2a41e00000 --reject --comment 'wrong amount'\n  hookloom approve run_0d3c6f2a41e00000 --step 2/charge --review done --result '{\"id\": 7}'",
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, err := engine.ParseRunID(args[0]); err != nil {
@@ -154,6 +157,12 @@ fails it. Each question is answered once.`,
 				verdict = review
 			}
 			order := map[string]any{"step": step, "verdict": verdict, "by": by, "comment": comment}
+			if link {
+				if reject || review != "" || comment != "" || result != "" {
+					return usageError("--link goes with --step and --by only: who opens it says the rest")
+				}
+				order = map[string]any{"step": step, "by": by, "link": true}
+			}
 			if result != "" {
 				if verdict != "done" || !json.Valid([]byte(result)) {
 					return usageError("--result goes with --review done, and is JSON")
@@ -171,6 +180,14 @@ fails it. Each question is answered once.`,
 			if a.json() {
 				return a.printJSON(out)
 			}
+			if link {
+				url := out["link"]
+				if strings.HasPrefix(url, "/") { // server.public_url is not set
+					url = localURL(setting("", "HOOKLOOM_ADDR", l.project.Server.Addr)) + url
+				}
+				a.printf("%s\n", url)
+				return nil
+			}
 			a.printf("%s  %s: %s\n  %s\n", args[0], out["step"], out["verdict"], printable(out["question"]))
 			return nil
 		}}
@@ -178,6 +195,7 @@ fails it. Each question is answered once.`,
 	c.Flags().StringVar(&step, "step", "", "the step, when several wait")
 	c.Flags().StringVar(&by, "by", os.Getenv("USER"), "who answers")
 	c.Flags().StringVar(&comment, "comment", "", "why")
+	c.Flags().BoolVar(&link, "link", false, "print a link with which --by answers")
 	c.Flags().BoolVar(&reject, "reject", false, "refuse instead")
 	c.Flags().StringVar(&review, "review", "", "resend, done or fail, for an attempt in doubt")
 	c.Flags().StringVar(&result, "result", "", "with --review done: what the attempt gave, as JSON")

@@ -314,12 +314,15 @@ func httpServer(h http.Handler) *http.Server {
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 }
 
-// withHealth answers /healthz and /readyz beside the hooks.
+// withHealth answers /healthz, /readyz and the links of approvals beside the hooks.
 func (s *server) withHealth(h http.Handler) http.Handler {
+	approvals := console.Approvals(s.engine, s.o.log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz", "/readyz":
+		switch {
+		case r.URL.Path == "/healthz", r.URL.Path == "/readyz":
 			console.Health(w, r, s.ready)
+		case strings.HasPrefix(r.URL.Path, console.ApprovePath):
+			approvals.ServeHTTP(w, r)
 		default:
 			h.ServeHTTP(w, r)
 		}

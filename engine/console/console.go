@@ -45,6 +45,7 @@ type Operator interface {
 	Replay(ctx context.Context, of engine.RunID, from, version, by string) (engine.RunID, error)
 	Cancel(ctx context.Context, id engine.RunID) error
 	Answer(ctx context.Context, id engine.RunID, word engine.Word) (plan.Question, error)
+	Link(ctx context.Context, id engine.RunID, path, by string) (token string, q plan.Question, err error)
 }
 
 // Options are the console's parts.
@@ -471,9 +472,21 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 		By      string          `json:"by"`
 		Comment string          `json:"comment"`
 		Result  json.RawMessage `json:"result"`
+		// Link asks for a link with which somebody else answers.
+		Link bool `json:"link"`
 	}
 	if err := readOrder(r, &o); err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if o.Link {
+		token, q, err := c.o.Operator.Link(r.Context(), id, o.Step, o.By)
+		if err != nil {
+			c.conflict(w, err)
+			return
+		}
+		base := strings.TrimRight(c.o.Project().Server.PublicURL, "/")
+		reply(w, http.StatusOK, map[string]string{"run": id.String(), "step": q.Path, "question": q.Text, "link": base + ApprovePath + token})
 		return
 	}
 	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: o.By, Comment: o.Comment}

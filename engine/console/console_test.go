@@ -48,6 +48,11 @@ func (o *operator) Answer(_ context.Context, id engine.RunID, word engine.Word) 
 	return plan.Question{Path: "ok"}, nil
 }
 
+func (o *operator) Link(_ context.Context, id engine.RunID, path, by string) (string, plan.Question, error) {
+	o.asked = append(o.asked, fmt.Sprint("link ", id, path, by))
+	return "token", plan.Question{Path: "ok"}, nil
+}
+
 // made is a console over a real store, in which every field that a sender
 // controls holds a script.
 func made(t *testing.T, o console.Options) (*console.Console, *operator) {

@@ -55,6 +55,14 @@ func took(from time.Time, to *time.Time) string {
 	return to.Sub(from).Round(time.Millisecond).String()
 }
 
+func pageHeaders(h http.Header) {
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+}
+
 // policy lets a page load its own style sheet and nothing else.
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -74,12 +82,7 @@ func (c *Console) render(w http.ResponseWriter, name string, data map[string]any
 		c.fail(w, err)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
+	pageHeaders(w.Header())
 	_, _ = w.Write(b.Bytes()) // the reader is gone if this fails
 }
 

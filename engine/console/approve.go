@@ -1,0 +1,66 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// ApprovePath is where signed links lead to, on the hooks address: who gets one
+// may have no access to the console.
+const ApprovePath = "/approve/"
+
+// Linked answers questions by signed links. The engine fits.
+type Linked interface {
+	LinkQuestion(ctx context.Context, token string) (plan.Question, error)
+	AnswerLink(ctx context.Context, token, verdict, comment string) error
+}
+
+// Approvals serves the page of a signed link. A GET only shows the question,
+// since mail programs open links to look at them; a POST answers it.
+func Approvals(e Linked, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := strings.TrimPrefix(r.URL.Path, ApprovePath)
+		page := map[string]any{"Title": "Approval"}
+		status := http.StatusOK
+		q, err := e.LinkQuestion(r.Context(), token)
+		switch {
+		case err != nil:
+		case r.Method == http.MethodGet || r.Method == http.MethodHead:
+			page["Question"], page["Review"] = q.Text, q.Kind == "review"
+		case r.Method == http.MethodPost:
+			r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+			if err = r.ParseForm(); err == nil {
+				verdict := r.PostForm.Get("verdict")
+				if err = e.AnswerLink(r.Context(), token, verdict, r.PostForm.Get("comment")); err == nil {
+					page["Question"], page["Said"] = q.Text, verdict
+				}
+			}
+		default:
+			w.Header().Set("Allow", "GET, HEAD, POST")
+			status = http.StatusMethodNotAllowed
+		}
+		if err != nil {
+			page["Problem"] = engine.ErrLink.Error() + ": it was used, or its time is over."
+			status = http.StatusGone
+			if !errors.Is(err, engine.ErrLink) && !errors.Is(err, engine.ErrStale) {
+				log.Warn("an answer by link was not taken", "error", err)
+			}
+		}
+		var b bytes.Buffer
+		if err := templates.ExecuteTemplate(&b, "approve.html", page); err != nil {
+			log.Error("the page of a link cannot be made", "error", err)
+			http.Error(w, "internal error", http.StatusInternalServerError)
+			return
+		}
+		pageHeaders(w.Header())
+		w.WriteHeader(status)
+		_, _ = w.Write(b.Bytes()) // the reader is gone if this fails
+	})
+}

@@ -1,0 +1,58 @@
+package console_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+type linked struct{ said []string }
+
+func (l *linked) LinkQuestion(_ context.Context, token string) (plan.Question, error) {
+	if token != "good" {
+		return plan.Question{}, engine.ErrLink
+	}
+	return plan.Question{Text: "Pay <script>alert(1)</script>?", Kind: "approval"}, nil
+}
+
+func (l *linked) AnswerLink(_ context.Context, _, verdict, comment string) error {
+	l.said = append(l.said, verdict+" "+comment)
+	return nil
+}
+
+// TestALinkIsAnsweredByAPostOnly: mail programs open links, and nobody has
+// approved by that. What is asked is shown as text.
+func TestALinkIsAnsweredByAPostOnly(t *testing.T) {
+	l := &linked{}
+	h := console.Approvals(l, slog.New(slog.DiscardHandler))
+	ask := func(method, path string, form url.Values) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(w.Body.String(), "<script") || w.Header().Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s %s: %v %s", method, path, w.Header(), w.Body)
+		}
+		return w
+	}
+	if w := ask("GET", "/approve/good", nil); w.Code != http.StatusOK || len(l.said) != 0 || !strings.Contains(w.Body.String(), `value="reject"`) {
+		t.Errorf("%d %v %s", w.Code, l.said, w.Body)
+	}
+	if w := ask("GET", "/approve/bad", nil); w.Code != http.StatusGone {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := ask("PUT", "/approve/good", nil); w.Code != http.StatusMethodNotAllowed || len(l.said) != 0 {
+		t.Errorf("%d", w.Code)
+	}
+	if w := ask("POST", "/approve/good", url.Values{"verdict": {"approve"}, "comment": {"fine"}}); w.Code != http.StatusOK || len(l.said) != 1 || l.said[0] != "approve fine" {
+		t.Errorf("%d %v %s", w.Code, l.said, w.Body)
+	}
+}
