@@ -1,7 +1,11 @@
 package engine
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +22,7 @@ func (dr *driver) call(calls []plan.Call) bool {
 	for _, c := range calls {
 		now := dr.state.Now
 		r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", StartedAt: now, Input: c.Inputs}
-		ev, err := dr.e.calling(dr.run, c, now)
+		ev, err := dr.e.calling(dr.run, cmp.Or(dr.event.Headers[chainHeader], "0"), c, now)
 		switch {
 		case err != nil:
 			r.Status, r.FinishedAt, r.Error = plan.Failed, now, err
@@ -46,7 +50,7 @@ func (dr *driver) call(calls []plan.Call) bool {
 }
 
 // calling makes the event that begins the called run.
-func (e *Engine) calling(by *Run, c plan.Call, now time.Time) (*Event, *plan.Error) {
+func (e *Engine) calling(by *Run, chain string, c plan.Call, now time.Time) (*Event, *plan.Error) {
 	refused := func(format string, args ...any) (*Event, *plan.Error) {
 		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
 	}
@@ -64,7 +68,54 @@ func (e *Engine) calling(by *Run, c plan.Call, now time.Time) (*Event, *plan.Err
 	}
 	id := EventID(e.ids.Next())
 	return &Event{ID: id, Delivery: Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", by.ID, c.Path, c.Attempt), Type: "call", Time: now, ReceivedAt: now,
-		Inputs: inputs, Only: c.Workflow, Decoded: true, Headers: map[string]string{"x-called-by": by.ID.String()}, Query: map[string]string{}}}, nil
+		Inputs: inputs, Only: c.Workflow, Decoded: true, Headers: map[string]string{"x-called-by": by.ID.String(), chainHeader: chain}, Query: map[string]string{}}}, nil
+}
+
+// maxChain is how many runs deep runs may listen to the ends of others.
+const maxChain = 5
+
+// chainHeader of an event says how deep its run is in a chain.
+const chainHeader = "x-chain"
+
+// listening makes the events of the workflows that listen to the end of a run.
+func (e *Engine) listening(r *Run, of *Event) []*Event {
+	var out []*Event
+	for _, l := range e.project.Load().byRun[r.Workflow] {
+		if !slices.Contains(l.start.Statuses, string(r.Status)) {
+			continue
+		}
+		depth, _ := strconv.Atoi(of.Headers[chainHeader]) // none is 0
+		if depth++; depth > maxChain {
+			e.o.Log.Warn("a chain of runs is too deep", "run", r.ID, "workflow", r.Workflow, "not_started", l.workflow.ID, "limit", maxChain)
+			continue
+		}
+		facts := map[string]any{"run_id": r.ID.String(), "workflow": r.Workflow, "status": string(r.Status), "output": r.Output, "error": nil}
+		if r.Error != nil {
+			facts["error"] = map[string]any{"message": r.Error.Message, "code": r.Error.Code, "step": r.Error.Step}
+		}
+		out = append(out, &Event{ID: EventID(e.ids.Next()), Delivery: Delivery{Trigger: l.workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
+			Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Only: l.workflow.ID, Decoded: true, Headers: map[string]string{chainHeader: strconv.Itoa(depth)}, Query: map[string]string{}}})
+	}
+	return out
+}
+
+// cancelStored cancels a run that is not at work.
+func (e *Engine) cancelStored(ctx context.Context, id RunID) error {
+	r, err := e.o.Store.Run(ctx, id)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", id, err)
+	}
+	ev, err := e.o.Store.Event(ctx, r.Event)
+	if err != nil {
+		return fmt.Errorf("event of run %s: %w", id, err)
+	}
+	r.Status, r.FinishedAt, r.DueAt = Cancelled, time.Now().UTC(), time.Time{}
+	s := Settlement{Run: r, Called: ev.Inlet == "call", Calls: e.listening(r, ev)}
+	if err := e.o.Store.Cancel(ctx, r, s.Calls); err != nil {
+		return err
+	}
+	e.began(s)
+	return nil
 }
 
 // began hands on what a settlement began or ended besides its own run.

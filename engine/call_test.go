@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -132,6 +133,63 @@ func TestACancelledCallEndsTheWaitForIt(t *testing.T) {
 		if r.Workflow == "w" && !strings.Contains(r.Error, "workflow slow cancelled") {
 			t.Errorf("%+v", r)
 		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTheEndOfARunStartsThoseThatListen with the facts of that run, whether it
+// ended at work or was cancelled while it waited, and to the states asked for.
+func TestTheEndOfARunStartsThoseThatListen(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{fail: no luck}]", "held": "on: hook\nsteps: [{wait: {approval: ok}}]", "fine": "on: hook\nsteps: [{stop: x}]",
+		"alert": "on:\n  workflow_run: {workflows: [w, held, fine], status: [failed, cancelled]}\nsteps: [{uses: log, with: {message: x}}]\noutput: ${{ event.type }} ${{ event.data.workflow }} ${{ event.data.error?.message }}"})
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		items, err := s.History().Runs(context.Background(), engine.Query{Status: "waiting"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(items) == 1 {
+			if err := e.Cancel(context.Background(), mustRun(t, items[0].ID)); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	var got []string
+	for _, r := range settled(t, s, 5) {
+		if r.Workflow == "alert" {
+			got = append(got, output(t, s, mustRun(t, r.ID)))
+		}
+	}
+	slices.Sort(got)
+	want := []string{`succeeded "workflow_run.cancelled held " `, `succeeded "workflow_run.failed w no luck" `}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRunsThatListenToEachOtherStop after five, with a word in the log.
+func TestRunsThatListenToEachOtherStop(t *testing.T) {
+	listens := func(to string) string {
+		return "on:\n  workflow_run: {workflows: [" + to + "]}\nsteps: [{stop: x}]"
+	}
+	w := newWorld(t, map[string]string{"first": "on: hook\nsteps: [{stop: x}]", "ping": listens("first, pong"), "pong": listens("ping")})
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, s, 6)
+	time.Sleep(50 * time.Millisecond)
+	if runs := settled(t, s, 6); len(runs) != 6 {
+		t.Errorf("%d runs", len(runs))
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)

@@ -112,8 +112,9 @@ type Store interface {
 	Recover(ctx context.Context, now time.Time) (int, error)
 	// Replay makes a new run of an old one's event.
 	Replay(ctx context.Context, r Replay) error
-	// Cancel ends a run that is not at work. It returns ErrStale for others.
-	Cancel(ctx context.Context, id RunID, now time.Time) error
+	// Cancel ends a run that is not at work, as its new state says, and stores the
+	// events of those that listen. It returns ErrStale for others.
+	Cancel(ctx context.Context, r *Run, events []*Event) error
 	// Event loads one event.
 	Event(ctx context.Context, id EventID) (*Event, error)
 	// Run loads one run without its steps.
@@ -144,7 +145,8 @@ type Settlement struct {
 	// are the events that it waits for.
 	Answers int
 	Awaits  []EventWait
-	// Calls are events that begin called runs, to store with the rest. Called tells
+	// Calls are events that begin called runs, or those of workflows that listen to
+	// this one's end, to store with the rest. Called tells
 	// that the run was itself called: its end makes the caller due.
 	Calls  []*Event
 	Called bool

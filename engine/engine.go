@@ -78,6 +78,8 @@ type Engine struct {
 type loaded struct {
 	*workflows.Project
 	byTrigger map[string][]listener
+	// byRun are the workflows that listen to the ends of a workflow's runs.
+	byRun map[string][]listener
 }
 
 // listener is one workflow that a trigger's events go to.
@@ -116,7 +118,7 @@ func New(o Options) *Engine {
 // Use makes a project the current one, whole: events that come from now on see
 // it, runs that are open keep the version they began with.
 func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
-	l := &loaded{Project: p, byTrigger: map[string][]listener{}}
+	l := &loaded{Project: p, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}}
 	for _, w := range p.Workflows {
 		if err := e.o.Store.SaveVersion(ctx, w); err != nil {
 			return fmt.Errorf("storing workflow %s: %w", w.ID, err)
@@ -129,6 +131,9 @@ func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
 			continue
 		}
 		for _, s := range w.Starts {
+			for _, id := range s.Workflows {
+				l.byRun[id] = append(l.byRun[id], listener{workflow: w, start: s})
+			}
 			if s.Kind == "trigger" {
 				var types []string
 				if t := p.Triggers[s.Trigger]; t != nil && t.Webhook != nil {
@@ -224,10 +229,7 @@ func (e *Engine) Cancel(ctx context.Context, id RunID) error {
 		if dr != nil {
 			return nil
 		}
-		err := e.o.Store.Cancel(ctx, id, time.Now())
-		if err == nil {
-			e.dueAt(time.Now()) // the run that called it, if there is one
-		}
+		err := e.cancelStored(ctx, id)
 		if !errors.Is(err, ErrStale) {
 			return err
 		}

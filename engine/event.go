@@ -167,7 +167,8 @@ func (e *Event) names() (map[string]any, error) {
 	headers, query := anyMap(e.Headers), anyMap(e.Query)
 	out := map[string]any{"id": e.ID.String(), "trigger": e.Trigger, "inlet": e.Inlet, "type": e.Type, "key": e.Key, "body": body,
 		"headers": headers, "query": query, "raw": nil, "method": e.Method, "path": e.Path, "time": e.Time, "received_at": e.ReceivedAt}
-	if e.Inlet == "manual" {
+	switch e.Inlet {
+	case "manual", "call", "workflow_run":
 		out["data"] = e.Inputs
 		return out, nil
 	}
@@ -183,6 +184,15 @@ func (e *Event) names() (map[string]any, error) {
 		out["data"] = data
 	}
 	return out, nil
+}
+
+// inputs are those of a run that the event begins; an event about another run
+// keeps its facts in the same place.
+func (e *Event) inputs() map[string]any {
+	if e.Inlet == "workflow_run" {
+		return nil
+	}
+	return e.Inputs
 }
 
 // body decodes the stored bytes; what is no JSON stays text.

@@ -115,7 +115,7 @@ func decide(l listener, ev *Event, names map[string]any, err error) Decision {
 		d.Outcome, d.Reason = RuleFailed, err.Error()
 		return d
 	}
-	scope := workflows.Names{"event": names, "inputs": ev.Inputs}
+	scope := workflows.Names{"event": names, "inputs": ev.inputs()}
 	env := &workflows.Env{Names: scope, Now: ev.ReceivedAt, Seed: ev.ID.String()}
 	for _, c := range l.workflow.When {
 		ok, err := c.Condition(env)

@@ -47,7 +47,7 @@ func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map
 	now := time.Now().UTC()
 	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: now}
 	dr.ctx, dr.cancel = context.WithCancel(e.work)
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.Inputs, RunID: id.String(), StartedAt: now, Secrets: e.secretsOf(w)}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(), RunID: id.String(), StartedAt: now, Secrets: e.secretsOf(w)}
 	dr.describeRun(now)
 	dr.listen(w)
 	return dr

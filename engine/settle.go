@@ -161,6 +161,7 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	if status.Ended() {
 		dr.run.FinishedAt = now
 		dr.stopWaiting()
+		dr.calls = append(dr.calls, dr.e.listening(dr.run, dr.event)...)
 	}
 	if status == Waiting && due.IsZero() {
 		dr.run.DueAt = now.AddDate(100, 0, 0) // until somebody answers
@@ -293,7 +294,7 @@ func (e *Engine) load(dr *driver) error {
 	if err != nil {
 		return e.giveUp(dr, err)
 	}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: dr.event.Inputs, RunID: dr.run.ID.String(), StartedAt: dr.run.StartedAt, Secrets: e.secretsOf(w)}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: dr.event.inputs(), RunID: dr.run.ID.String(), StartedAt: dr.run.StartedAt, Secrets: e.secretsOf(w)}
 	for _, r := range t.Records {
 		dr.state.AddRecord(r)
 	}
@@ -312,7 +313,7 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	now := time.Now().UTC()
 	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
 	dr.run.Error = &plan.Error{Message: cause.Error(), Code: "cannot_run"}
-	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call"}
+	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event)}
 	if err := e.store(func() error { return e.o.Store.Settle(e.work, s) }); err != nil {
 		return err
 	}

@@ -176,8 +176,8 @@ func (e *Engine) release(dr *driver) {
 	dr.cancel()
 	if cut && dr.run.Status == Waiting {
 		// Cancelled when its last word was on record already.
-		if err := e.store(func() error { return e.o.Store.Cancel(e.work, dr.run.ID, time.Now()) }); err == nil {
-			e.dueAt(time.Now())
+		if err := e.store(func() error { return e.cancelStored(e.work, dr.run.ID) }); err != nil {
+			e.o.Log.Warn("a run was not cancelled", "run", dr.run.ID, "error", err)
 		}
 	}
 	if full {

@@ -393,7 +393,7 @@ func TestTheWholeGrammarIsReadAndChecked(t *testing.T) {
 		}
 		refused[strings.Fields(m.Problem)[0]] = true
 	}
-	for _, want := range []string{"concurrency:", "rate:", "poll:", "schedule:", "respond:", "split:", "on:"} {
+	for _, want := range []string{"concurrency:", "rate:", "poll:", "schedule:", "respond:", "split:"} {
 		if !refused[want] {
 			t.Errorf("%s is neither run nor refused: %v", want, refused)
 		}

@@ -57,7 +57,9 @@ type Start struct {
 	// Events are the types to take; empty takes all.
 	Events    []string
 	Workflows []string
-	pos       Pos
+	// Statuses are the ends of a run that workflow_run listens to.
+	Statuses []string
+	pos      Pos
 }
 
 // MatchType tells whether a type is in a list whose entries may end in *; an
@@ -302,8 +304,11 @@ func (b *builder) startMap(n *yaml.Node) {
 			b.start(Start{Kind: k.Value, pos: b.pos(k)})
 		case "workflow_run":
 			if o := b.object(v, "workflow_run"); o != nil {
-				b.start(Start{Kind: "workflow_run", Workflows: o.texts("workflows"), pos: o.at("workflows")})
-				b.later(b.pos(k), "on: workflow_run")
+				s := Start{Kind: "workflow_run", Workflows: o.texts("workflows"), Statuses: o.texts("status"), pos: o.at("workflows")}
+				if len(s.Statuses) == 0 {
+					s.Statuses = runStatuses
+				}
+				b.start(s)
 			}
 		default:
 			s := Start{Kind: "trigger", Trigger: k.Value, pos: b.pos(k)}

@@ -53,14 +53,8 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 	} else {
 		out.run = []driver.Value{gotOn(st), string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt), r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
 	}
-	for _, ev := range st.Calls {
-		inputs, err := s.json(ev.Inputs)
-		if err != nil {
-			return rows{}, err
-		}
-		at := ev.ReceivedAt.UnixMilli()
-		out.calls = append(out.calls, []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "", "", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
-			checksum(ev.Trigger, ev.Key, ev.Type, nil)})
+	if out.calls, err = s.encodeEvents(st.Calls); err != nil {
+		return rows{}, err
 	}
 	for _, rec := range st.Records {
 		row, err := s.encodeStep(r.ID, rec)
@@ -70,6 +64,34 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 		out.steps = append(out.steps, row)
 	}
 	return out, nil
+}
+
+// encodeEvents encodes events that the engine itself makes.
+func (s *Store) encodeEvents(events []*engine.Event) ([][]driver.Value, error) {
+	var out [][]driver.Value
+	for _, ev := range events {
+		inputs, err := s.json(ev.Inputs)
+		if err != nil {
+			return nil, err
+		}
+		at := ev.ReceivedAt.UnixMilli()
+		out = append(out, []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "", "", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
+			checksum(ev.Trigger, ev.Key, ev.Type, nil)})
+	}
+	return out, nil
+}
+
+// begin stores events that the engine itself makes.
+func (t *tx) begin(events [][]driver.Value) error {
+	for _, ev := range events {
+		if err := t.exec(insertEvent, ev...); err != nil {
+			return err
+		}
+		if err := t.exec(insertInbox, ev[0]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func gotOn(st engine.Settlement) bool {
@@ -138,13 +160,8 @@ func (r rows) write(t *tx) error {
 			return err
 		}
 	}
-	for _, c := range r.calls {
-		if err := t.exec(insertEvent, c...); err != nil {
-			return err
-		}
-		if err := t.exec(insertInbox, c[0]); err != nil {
-			return err
-		}
+	if err := t.begin(r.calls); err != nil {
+		return err
 	}
 	switch {
 	case r.of.Run.Status == engine.Waiting:
@@ -434,12 +451,20 @@ func (s *Store) SaveVersion(ctx context.Context, w *workflows.Workflow) error {
 }
 
 // Cancel implements engine.Store.
-func (s *Store) Cancel(ctx context.Context, id engine.RunID, now time.Time) error {
+func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Event) error {
+	id, now := r.ID, r.FinishedAt
+	calls, err := s.encodeEvents(events)
+	if err != nil {
+		return err
+	}
 	return s.w.do(ctx, true, func(t *tx) error {
 		if err := t.exec(`UPDATE runs SET status = 'cancelled', finished_at = ?, due_at = NULL WHERE id = ? AND status IN ('queued', 'waiting')`, now.UnixMilli(), int64(id)); err != nil {
 			return err
 		}
 		if t.changes == 1 {
+			if err := t.begin(calls); err != nil {
+				return err
+			}
 			if err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting'
 				AND output ->> '$.call' = (SELECT printf('evt_%016x', event_id) FROM runs WHERE id = ?))`, now.UnixMilli(), int64(id)); err != nil {
 				return err
