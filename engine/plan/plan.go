@@ -130,7 +130,7 @@ func Next(st *State) Decision {
 		if !st.TimedOut {
 			return *p.out
 		}
-		p.out.Due, p.out.Calls, p.out.Wake = nil, nil, time.Time{}
+		p.rewind(mark{})
 		p.err = &Error{Message: fmt.Sprintf("the run took longer than %s", st.Workflow.Timeout), Code: "timeout", Step: p.firstOpen()}
 		return p.finish("timed_out")
 	case failed:

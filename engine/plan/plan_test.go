@@ -26,6 +26,9 @@ func flow(t testing.TB, text string) *workflows.Workflow {
 	if err := os.WriteFile(filepath.Join(dir, "workflows", "w.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "workflows", "other.yaml"), []byte("on: call\nsteps: [{stop: x}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: acts}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatalf("%s\n%s", mistakes, text)
@@ -207,25 +210,53 @@ func TestSecretsAreMaskedInWhatIsShown(t *testing.T) {
 func TestAnyRunEndsAndNothingIsDoneTwice(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		n := 0
-		text := "on: manual\nsteps:\n" + randomSteps(r, &n, 1, 0)
+		text := "on: manual\nsteps:\n" + randomSteps(r, &n, 1, 0, false)
 		if rapid.Bool().Draw(r, "handler") {
-			text += "on_failure:\n" + randomSteps(r, &n, 1, 2)
+			text += "on_failure:\n" + randomSteps(r, &n, 1, 2, true)
 		}
 		st := state(flow(t, text), map[string]any{"yes": true, "no": false})
 		done := map[string]bool{}
 		for range 400 {
 			d := plan.Next(st)
 			again := plan.Next(st)
-			if !reflect.DeepEqual(paths(d), paths(again)) || (d.End == nil) != (again.End == nil) {
-				r.Fatalf("two answers: %v %+v, %v %+v", paths(d), d.End, paths(again), again.End)
+			if !reflect.DeepEqual(paths(d), paths(again)) || fmt.Sprint(d.Questions) != fmt.Sprint(again.Questions) || (d.End == nil) != (again.End == nil) {
+				r.Fatalf("two answers: %v %+v %+v, %v %+v %+v\n%s", paths(d), d.End, d.Questions, paths(again), again.End, again.Questions, text)
 			}
 			if d.End != nil {
 				return
 			}
-			if len(d.Due) == 0 && !d.Wake.After(st.Now) {
-				r.Fatalf("stuck\n%s", text)
+			for _, c := range d.Calls {
+				if done[c.Path] {
+					r.Fatalf("%s calls again after it succeeded\n%s", c.Path, text)
+				}
+				rec := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", Status: plan.Waiting, StartedAt: st.Now, Output: map[string]any{"call": "evt_1"}}
+				if c.Detach {
+					rec.Status, rec.FinishedAt, done[c.Path] = plan.Succeeded, st.Now, true
+				}
+				st.AddRecord(rec)
 			}
-			if len(d.Due) == 0 {
+			if len(d.Calls) > 0 {
+				continue
+			}
+			moves := len(d.Due) > 0
+			for _, q := range d.Questions {
+				if moves && rapid.Bool().Draw(r, "silent") || d.Wake.After(st.Now) && rapid.Bool().Draw(r, "late") {
+					continue
+				}
+				moves = true
+				a := &plan.Answer{Attempt: q.Attempt, Verdict: rapid.SampledFrom(map[string][]string{"approval": {"approve", "reject"}, "review": {"resend", "done", "fail"}, "call": {"call"}}[q.Kind]).Draw(r, "verdict")}
+				if q.Kind == "call" && rapid.Bool().Draw(r, "fails") {
+					a.Err = &plan.Error{Message: "x", Retryable: true}
+				}
+				if st.Answers == nil {
+					st.Answers = map[string]*plan.Answer{}
+				}
+				st.Answers[q.Path] = a
+			}
+			if !moves {
+				if !d.Wake.After(st.Now) {
+					r.Fatalf("stuck\n%s", text)
+				}
 				st.Now = d.Wake
 			}
 			for _, x := range d.Due {
@@ -252,7 +283,7 @@ func TestAnyRunEndsAndNothingIsDoneTwice(t *testing.T) {
 			if rapid.IntRange(0, 4).Draw(r, "restart") == 0 {
 				// A restart: a new state from the records alone.
 				fresh := state(st.Workflow, map[string]any{"yes": true, "no": false})
-				fresh.Now, fresh.Records = st.Now, st.Records
+				fresh.Now, fresh.Records, fresh.Answers = st.Now, st.Records, st.Answers
 				st = fresh
 			}
 		}
@@ -268,8 +299,8 @@ func paths(d plan.Decision) []string {
 	return out
 }
 
-// randomSteps writes a list of steps of every body that needs no waiting.
-func randomSteps(r *rapid.T, n *int, depth, indent int) string {
+// randomSteps writes a list of steps of every body; a handler cannot wait.
+func randomSteps(r *rapid.T, n *int, depth, indent int, handler bool) string {
 	pad := strings.Repeat(" ", indent+2)
 	out := ""
 	for range rapid.IntRange(1, 3).Draw(r, "steps") {
@@ -281,30 +312,34 @@ func randomSteps(r *rapid.T, n *int, depth, indent int) string {
 		if rapid.IntRange(0, 3).Draw(r, "forgive") == 0 {
 			mods += pad + "  continue_on_error: true\n"
 		}
-		kind := rapid.IntRange(0, 9).Draw(r, "body")
-		if depth >= 3 && kind >= 4 {
+		kind := rapid.IntRange(0, 11).Draw(r, "body")
+		if depth >= 3 && kind >= 4 || kind == 10 && handler {
 			kind = 0
 		}
 		switch kind {
 		case 0, 1, 2:
-			out += fmt.Sprintf("%s- id: s%d\n%s  uses: test/act\n%s  retry: %d\n%s", pad, *n, pad, pad, rapid.IntRange(0, 3).Draw(r, "retry"), mods)
+			out += fmt.Sprintf("%s- id: s%d\n%s  uses: test/act\n%s  on_unknown: %s\n%s  retry: %d\n%s", pad, *n, pad, pad, rapid.SampledFrom([]string{"retry", "fail", "review"}).Draw(r, "doubt"), pad, rapid.IntRange(0, 3).Draw(r, "retry"), mods)
 			if depth < 4 && rapid.IntRange(0, 4).Draw(r, "on_failure") == 0 {
-				out += pad + "  on_failure:\n" + randomSteps(r, n, depth+1, indent+4)
+				out += pad + "  on_failure:\n" + randomSteps(r, n, depth+1, indent+4, true)
 			}
 		case 3:
 			out += fmt.Sprintf("%s- set: {v%d: \"${{ event.type }}\"}\n", pad, *n)
 		case 4:
-			out += fmt.Sprintf("%s- steps:\n%s%s", pad, randomSteps(r, n, depth+1, indent+4), mods)
+			out += fmt.Sprintf("%s- steps:\n%s%s", pad, randomSteps(r, n, depth+1, indent+4, handler), mods)
 		case 5:
-			out += fmt.Sprintf("%s- switch: event.type\n%s  cases:\n%s    t:\n%s%s    u:\n%s", pad, pad, pad, randomSteps(r, n, depth+1, indent+6), pad, randomSteps(r, n, depth+1, indent+6))
+			out += fmt.Sprintf("%s- switch: event.type\n%s  cases:\n%s    t:\n%s%s    u:\n%s", pad, pad, pad, randomSteps(r, n, depth+1, indent+6, handler), pad, randomSteps(r, n, depth+1, indent+6, handler))
 		case 7:
-			out += fmt.Sprintf("%s- parallel:\n%s%s", pad, randomSteps(r, n, depth+1, indent+4), mods)
+			out += fmt.Sprintf("%s- parallel:\n%s%s", pad, randomSteps(r, n, depth+1, indent+4, handler), mods)
 		case 8:
 			// The name is the loop's own, so that loops can lie in each other.
 			name := *n
-			out += fmt.Sprintf("%s- foreach: \"[1, 2, 3]\"\n%s  as: i%d\n%s  max_parallel: %d\n%s  fail_fast: %v\n%s  steps:\n%s%s", pad, pad, name, pad, rapid.IntRange(1, 3).Draw(r, "width"), pad, rapid.Bool().Draw(r, "fast"), pad, randomSteps(r, n, depth+1, indent+4), mods)
+			out += fmt.Sprintf("%s- foreach: \"[1, 2, 3]\"\n%s  as: i%d\n%s  max_parallel: %d\n%s  fail_fast: %v\n%s  steps:\n%s%s", pad, pad, name, pad, rapid.IntRange(1, 3).Draw(r, "width"), pad, rapid.Bool().Draw(r, "fast"), pad, randomSteps(r, n, depth+1, indent+4, handler), mods)
 		case 9:
 			out += fmt.Sprintf("%s- sleep: %dm\n", pad, rapid.IntRange(1, 90).Draw(r, "minutes"))
+		case 10:
+			out += fmt.Sprintf("%s- wait: {approval: go on}\n%s  timeout: %dm\n%s", pad, pad, rapid.IntRange(1, 90).Draw(r, "minutes"), mods)
+		case 11:
+			out += fmt.Sprintf("%s- call: other\n%s  detach: %v\n%s  retry: %d\n%s", pad, pad, rapid.Bool().Draw(r, "detach"), pad, rapid.IntRange(0, 2).Draw(r, "retry"), mods)
 		case 6:
 			out += fmt.Sprintf("%s- if: event.data.%s\n%s  %s: over\n", pad, rapid.SampledFrom([]string{"yes", "no"}).Draw(r, "ending"), pad, rapid.SampledFrom([]string{"stop", "fail"}).Draw(r, "what"))
 		}

@@ -45,15 +45,17 @@ func (p *planner) within(s *workflows.Step, path string, walk func() outcome) ou
 
 // mark is how far a decision has come.
 type mark struct {
-	due, calls int
-	wake       time.Time
+	due, calls, questions int
+	wake                  time.Time
 }
 
-func (p *planner) mark() mark { return mark{len(p.out.Due), len(p.out.Calls), p.out.Wake} }
+func (p *planner) mark() mark {
+	return mark{len(p.out.Due), len(p.out.Calls), len(p.out.Questions), p.out.Wake}
+}
 
 // rewind takes back what was to begin since the mark.
 func (p *planner) rewind(m mark) {
-	p.out.Due, p.out.Calls, p.out.Wake = p.out.Due[:m.due], p.out.Calls[:m.calls], m.wake
+	p.out.Due, p.out.Calls, p.out.Questions, p.out.Wake = p.out.Due[:m.due], p.out.Calls[:m.calls], p.out.Questions[:m.questions], m.wake
 }
 
 // wake asks to be asked again at a moment.
