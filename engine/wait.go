@@ -107,11 +107,13 @@ func (dr *driver) lookForEvents(records []*plan.Record) error {
 		if ev == nil {
 			continue
 		}
-		names, err := ev.names()
-		if err != nil {
-			return fmt.Errorf("reading event %s: %w", ev.ID, err)
+		a := &plan.Answer{Attempt: r.Attempt, Verdict: "event"}
+		if names, err := ev.names(); err != nil {
+			a.Err = &plan.Error{Message: err.Error(), Code: "unreadable", Step: r.Path}
+		} else {
+			a.Output = names
 		}
-		dr.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "event", Output: names}
+		dr.state.Answers[r.Path] = a
 	}
 	return nil
 }

@@ -283,7 +283,7 @@ func (c *checker) trigger(t *Trigger) {
 	if w.Provider != "" {
 		c.checkPreset(t, w)
 	}
-	for _, reserved := range []string{"/api", "/console", "/healthz", "/readyz", "/metrics"} {
+	for _, reserved := range []string{"/api", "/approve", "/console", "/healthz", "/readyz", "/metrics"} {
 		if w.Path == reserved || strings.HasPrefix(w.Path, reserved+"/") {
 			t.src.add(w.pathPos, "reserved-path", fmt.Sprintf("path %s is reserved", reserved), "")
 		}

@@ -33,14 +33,11 @@ func (p *planner) call(s *workflows.Step, path string) outcome {
 	last := list[len(list)-1]
 	if last.Status == Waiting {
 		until := waitsUntil(last)
-		forever := until.Equal(last.StartedAt)
 		switch a := p.answer(last); {
-		case a != nil && a.Err != nil:
-			last = p.endWait(last, Failed, a.Output, a.Err)
 		case a != nil:
 			last = p.answered(s, path, last, a)
-		case forever || p.st.Now.Before(until):
-			if !forever {
+		case until.IsZero() || p.st.Now.Before(until):
+			if !until.IsZero() {
 				p.wake(until)
 			}
 			m, _ := last.Output.(map[string]any)

@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -20,7 +19,7 @@ type Answer struct {
 	// Output is what the step gives: {approved, by, at, comment}, the event, or what
 	// a person says an attempt under review gave.
 	Output any
-	// Err is why a called run failed.
+	// Err is why there is no output: a called run failed, or the event cannot be read.
 	Err *Error
 }
 
@@ -80,6 +79,9 @@ func (p *planner) answer(r *Record) *Answer {
 }
 
 func (p *planner) answered(s *workflows.Step, path string, r *Record, a *Answer) *Record {
+	if a.Err != nil {
+		return p.endWait(r, Failed, nil, a.Err)
+	}
 	if a.Verdict == "reject" {
 		message := "rejected"
 		if m, ok := a.Output.(map[string]any); ok {
@@ -172,13 +174,13 @@ func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
 		p.bind(s, r, last.Attempt)
 		return done
 	case a.Verdict == "fail":
-		return p.interrupted(s, path, last, "a person said so")
+		return p.interrupted(s, path, last, "; a person said so")
 	}
 	return p.due(s, path, last.Attempt+1, time.Time{}, p.st.Records[path][0].StartedAt)
 }
 
 // interrupted fails a step whose attempt is in doubt.
 func (p *planner) interrupted(s *workflows.Step, path string, last *Record, why string) outcome {
-	e := &Error{Message: strings.TrimSuffix("the attempt was cut, and whether it took effect is not known; "+why, "; "), Code: "interrupted", Step: path}
+	e := &Error{Message: "the attempt was cut, and whether it took effect is not known" + why, Code: "interrupted", Step: path}
 	return p.fails(s, path, &Record{Path: path, Attempt: last.Attempt, Status: Failed, Error: e, StartedAt: last.StartedAt, FinishedAt: last.FinishedAt})
 }

@@ -362,13 +362,13 @@ func (p *planner) endWait(r *Record, status Status, output any, err *Error) *Rec
 	return ended
 }
 
-// waitsUntil reads when a waiting record has waited long enough.
+// waitsUntil reads when a waiting record has waited long enough; zero for never.
 func waitsUntil(r *Record) time.Time {
 	m, _ := r.Output.(map[string]any)
 	text, _ := m["until"].(string)
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		return r.StartedAt
+		return time.Time{}
 	}
 	return t
 }

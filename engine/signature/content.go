@@ -427,14 +427,20 @@ func appendASCIIJSON(b []byte, s string) []byte {
 		switch {
 		case r < 0x7f:
 			b = appendJSONText(b, string(r))
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
 		default:
-			b = fmt.Appendf(b, `\u%04x`, r)
+			b = appendEscaped(b, r)
 		}
 	}
 	return b
+}
+
+// appendEscaped writes a letter as \uXXXX, those beyond 16 bits as a pair.
+func appendEscaped(b []byte, r rune) []byte {
+	if r > 0xffff {
+		high, low := utf16.EncodeRune(r)
+		return fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+	}
+	return fmt.Appendf(b, `\u%04x`, r)
 }
 
 // encodedPathQuery is the path, and the query escaped once more as a whole.
@@ -625,11 +631,8 @@ func EscapeNonASCII(b []byte) []byte {
 		switch {
 		case r < 0x80:
 			out = append(out, byte(r))
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
 		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
+			out = appendEscaped(out, r)
 		}
 	}
 	return out
