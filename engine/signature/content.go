@@ -92,6 +92,11 @@ func (t *Template) literal(s string, group int) {
 }
 
 func parseVariable(text string) (piece, error) {
+	// A brace in a name is a variable before it that was not closed: taken as a
+	// name it would leave out of the signed bytes what its author put in.
+	if strings.Contains(text, "{") {
+		return piece{}, fmt.Errorf("a { before {%s} is not closed", text[strings.LastIndexByte(text, '{')+1:])
+	}
 	body, filter, _ := strings.Cut(text, "|")
 	variable, name, named := strings.Cut(body, ":")
 	p := piece{variable: variable, name: name, filter: filter}

@@ -394,3 +394,16 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+// A template whose first variable lacks its closing brace would otherwise read
+// the next one as part of a name, and sign less than it shows.
+func TestATemplateWithAnUnclosedVariableIsRefused(t *testing.T) {
+	for _, text := range []string{"{header_lines:{body}", "{json:{body}", "{body", "{{body}"} {
+		if _, err := signature.ParseTemplate(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+	if _, err := signature.ParseTemplate("{json:a{b}"); err == nil || !strings.Contains(err.Error(), "is not closed") {
+		t.Errorf("the message does not say what is missing: %v", err)
+	}
+}
