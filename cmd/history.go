@@ -386,7 +386,7 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	a.printf("%s  %s  %s\n", d.ID, d.Workflow, d.Status)
 	a.printf("  event     %s  %s from %s\n  version   %s\n  started   %s\n  finished  %s\n", d.Event, printable(d.EventItem.Type), d.EventItem.Trigger, d.Version, clockPointer(d.StartedAt), clockPointer(d.FinishedAt))
 	if d.DueAt != nil {
-		a.printf("  goes on   %s\n", goesOn(d))
+		a.printf("  goes on   %s\n", printable(d.GoesOn()))
 	}
 	if d.Repeats != "" {
 		a.printf("  replays   %s\n", d.Repeats)
@@ -422,35 +422,6 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	}
 	a.printf("\nOutput\n%s\n", indented(d.Output))
 	return nil
-}
-
-// goesOn says what a run waits for, and how it is answered.
-func goesOn(d *engine.RunDetail) string {
-	for _, s := range d.Steps {
-		var what struct {
-			Approval, Event, Key, Workflow string
-			Until                          time.Time
-		}
-		if s.Status != "waiting" || json.Unmarshal(s.Output, &what) != nil {
-			continue
-		}
-		end := ""
-		if !what.Until.IsZero() {
-			end = ", else the step fails at " + clock(what.Until)
-		}
-		switch {
-		case what.Approval != "":
-			return "when it is answered: hookloom approve " + d.ID + " --step " + printable(s.Path) + end
-		case what.Event != "":
-			return "with the event of " + what.Event + " whose key is " + printable(what.Key) + end
-		case what.Workflow != "":
-			return "when the run of " + what.Workflow + " ends" + end
-		}
-	}
-	if time.Until(*d.DueAt) > 50*365*24*time.Hour {
-		return "when the attempt in doubt is answered: hookloom approve " + d.ID + " --review resend, done or fail"
-	}
-	return clock(*d.DueAt)
 }
 
 func compacted(raw json.RawMessage) string {

@@ -10,23 +10,55 @@ import (
 // known. When it returns without an error the sender may be answered.
 func (e *Engine) Accept(ctx context.Context, d *Delivery) (Receipt, error) {
 	id := EventID(e.ids.Next())
-	p := e.project.Load()
-	_, awaited := e.awaited.Load(d.Trigger)
-	d.Unheard = p != nil && len(p.listeners(d)) == 0 && !awaited
+	e.hear(d)
 	r, err := e.o.Store.Accept(ctx, id, d)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("storing the event: %w", err)
 	}
-	if !r.Duplicate && !d.Unheard {
-		e.arrived(&Event{ID: r.Event, Delivery: *d})
-	}
+	e.accepted(d, r)
 	return r, nil
+}
+
+// AcceptAll stores the events of one request, all or none.
+func (e *Engine) AcceptAll(ctx context.Context, ds []*Delivery) ([]Receipt, error) {
+	ids := make([]EventID, len(ds))
+	for i, d := range ds {
+		ids[i] = EventID(e.ids.Next())
+		e.hear(d)
+	}
+	out, err := e.o.Store.AcceptAll(ctx, ids, ds)
+	if err != nil {
+		return nil, fmt.Errorf("storing %d events: %w", len(ds), err)
+	}
+	for i, d := range ds {
+		e.accepted(d, out[i])
+	}
+	return out, nil
+}
+
+// hear notes whether anybody listens to a delivery.
+func (e *Engine) hear(d *Delivery) {
+	p := e.project.Load()
+	_, awaited := e.awaited.Load(d.Trigger)
+	d.Unheard = p != nil && len(p.listeners(d)) == 0 && !awaited
+}
+
+func (e *Engine) accepted(d *Delivery, r Receipt) {
+	if !r.Duplicate && !d.Unheard {
+		e.arrived(&Event{ID: r.Event, Delivery: *d}, false)
+	}
 }
 
 // arrived hands a stored event on while it is in memory. When nobody is free it
 // stays in the inbox, where the dispatcher finds it: the backlog costs rows.
-func (e *Engine) arrived(ev *Event) {
+func (e *Engine) arrived(ev *Event, fromInbox bool) {
+	p := e.project.Load()
 	e.mu.Lock()
+	if p.gated[ev.Trigger] && !e.stopping && e.work != nil {
+		e.joinLane(ev, fromInbox)
+		e.mu.Unlock()
+		return
+	}
 	if e.stopping || len(e.matching) >= e.o.MaxMatches || e.work == nil {
 		e.behind = true
 		e.mu.Unlock()

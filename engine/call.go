@@ -100,7 +100,7 @@ func (e *Engine) listening(r *Run, of *Event) []*Event {
 }
 
 // cancelStored cancels a run that is not at work.
-func (e *Engine) cancelStored(ctx context.Context, id RunID) error {
+func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) error {
 	r, err := e.o.Store.Run(ctx, id)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", id, err)
@@ -109,19 +109,24 @@ func (e *Engine) cancelStored(ctx context.Context, id RunID) error {
 	if err != nil {
 		return fmt.Errorf("event of run %s: %w", id, err)
 	}
-	r.Status, r.FinishedAt, r.DueAt = Cancelled, time.Now().UTC(), time.Time{}
+	r.Status, r.FinishedAt, r.DueAt, r.Error = Cancelled, time.Now().UTC(), time.Time{}, why
 	s := Settlement{Run: r, Called: ev.Inlet == "call", Calls: e.listening(r, ev)}
-	if err := e.o.Store.Cancel(ctx, r, s.Calls); err != nil {
+	next, err := e.o.Store.Cancel(ctx, r, s.Calls)
+	if err != nil {
 		return err
 	}
 	e.began(s)
+	e.dueAt(next)
 	return nil
 }
 
 // began hands on what a settlement began or ended besides its own run.
 func (e *Engine) began(s Settlement) {
 	for _, ev := range s.Calls {
-		e.arrived(ev)
+		e.arrived(ev, false)
+	}
+	if s.Run.Status.Ended() {
+		e.callers.tell(s.Run.Event)
 	}
 	if s.Called && s.Run.Status.Ended() {
 		e.dueAt(s.Run.FinishedAt)

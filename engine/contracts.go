@@ -16,6 +16,10 @@ type Sink interface {
 	// call at once and share one fsync. ErrBusy and ErrFull mean that nothing was
 	// stored and the sender should try again.
 	Accept(ctx context.Context, d *Delivery) (Receipt, error)
+	// AcceptAll stores the events of one request, all or none.
+	AcceptAll(ctx context.Context, ds []*Delivery) ([]Receipt, error)
+	// Await waits for the end of an event's run.
+	Await(ctx context.Context, id EventID) (*Ended, error)
 	// Refuse keeps a refused delivery for diagnosis. It is best effort.
 	Refuse(r Refusal)
 }
@@ -71,20 +75,25 @@ type Store interface {
 	// Accept stores a delivery as a new event under the given id, or finds the
 	// event that its key already has. Duplicates are counted as sightings.
 	Accept(ctx context.Context, id EventID, d *Delivery) (Receipt, error)
+	// AcceptAll does so with several, all or none.
+	AcceptAll(ctx context.Context, ids []EventID, ds []*Delivery) ([]Receipt, error)
 	// Refuse keeps a refused delivery, bounded in number and size.
 	Refuse(ctx context.Context, r Refusal) error
 	// SaveVersion keeps a workflow's text under its version.
 	SaveVersion(ctx context.Context, w *workflows.Workflow) error
 	// Version gives the text of a workflow's version.
 	Version(ctx context.Context, version string) (string, error)
-	// Match records what every workflow decided about an event, with the runs that
-	// begin. The event leaves the inbox. Doing it twice changes nothing. It returns
-	// how many runs waited for the event; they are due now.
-	Match(ctx context.Context, m Match) (woken int, err error)
+	// Match records, in order, what every workflow decided about events, with the
+	// runs that begin. The events leave the inbox. Doing it twice changes nothing.
+	Match(ctx context.Context, ms []Match) ([]MatchResult, error)
 	// Settle records a step of a run's way: attempts that ended, attempts that
 	// begin, and the run's own state. A run that begins to wait for what has come
-	// meanwhile is due at once: its DueAt says so when Settle returns.
-	Settle(ctx context.Context, s Settlement) error
+	// meanwhile is due at once: its DueAt says so when Settle returns. When the end
+	// of the run lets another begin, next is the moment.
+	Settle(ctx context.Context, s Settlement) (next time.Time, err error)
+	// Replaced lists the runs that newer ones are to take the place of, and that have
+	// not ended.
+	Replaced(ctx context.Context) ([]RunID, error)
 	// Peek loads a run with all it needs and changes nothing.
 	Peek(ctx context.Context, id RunID) (*Taken, error)
 	// Answer keeps a person's answer and makes a waiting run due. It returns
@@ -110,11 +119,13 @@ type Store interface {
 	// Recover is called once at the start: runs that were at work are queued
 	// again, attempts without an end become unknown. It returns how many.
 	Recover(ctx context.Context, now time.Time) (int, error)
-	// Replay makes a new run of an old one's event.
-	Replay(ctx context.Context, r Replay) error
+	// Replay makes a new run of an old one's event. It returns when the run may
+	// begin, zero when others have to end first; *DroppedError when it may not.
+	Replay(ctx context.Context, r Replay) (time.Time, error)
 	// Cancel ends a run that is not at work, as its new state says, and stores the
-	// events of those that listen. It returns ErrStale for others.
-	Cancel(ctx context.Context, r *Run, events []*Event) error
+	// events of those that listen. It returns ErrStale for others; next is as with
+	// Settle.
+	Cancel(ctx context.Context, r *Run, events []*Event) (next time.Time, err error)
 	// Event loads one event.
 	Event(ctx context.Context, id EventID) (*Event, error)
 	// Run loads one run without its steps.
@@ -134,11 +145,31 @@ type Match struct {
 	At     time.Time
 }
 
+// MatchResult is what the store made of a Match.
+type MatchResult struct {
+	// Known tells that the event was matched before; nothing was changed.
+	Known bool
+	// Woken is how many runs waited for the event; they are due now.
+	Woken int
+	// Dropped are the runs that may not begin, with the reason; their decisions are
+	// stored as dropped.
+	Dropped map[RunID]string
+	// Due is the earliest moment at which one of the runs may begin that have a
+	// place to take; zero for none.
+	Due time.Time
+	// Replaced are runs that a new one takes the place of: they are to be cancelled.
+	Replaced []RunID
+}
+
 // Settlement is one change of a run, in one transaction.
 type Settlement struct {
 	// Run carries the new state. New tells that its row must be made.
 	Run *Run
 	New bool
+	// Place is what a new run has to ask for before it begins; nil for nothing.
+	// Leaves tells that the end of the run gives a place up.
+	Place  *Place
+	Leaves bool
 	// Records are attempts to insert, or to replace when they were open.
 	Records []*plan.Record
 	// Answers is how many answers the run has seen, -1 when it can have none; Awaits
@@ -195,4 +226,6 @@ type Replay struct {
 	Version string
 	At      time.Time
 	By, Why string
+	// Place is as in Settlement.
+	Place *Place
 }

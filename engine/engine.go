@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -64,7 +67,9 @@ type Engine struct {
 	atWork   map[RunID]*driver
 	matching map[EventID]bool
 	awaited  sync.Map // triggers whose events a run may wait for
-	behind   bool     // the inbox holds events that nobody was free to match
+	lane     lane
+	callers  callers
+	behind   bool // the inbox holds events that nobody was free to match
 	nextDue  time.Time
 	stopping bool
 	drivers  sync.WaitGroup
@@ -80,6 +85,8 @@ type loaded struct {
 	byTrigger map[string][]listener
 	// byRun are the workflows that listen to the ends of a workflow's runs.
 	byRun map[string][]listener
+	// gated are the triggers, and the workflows, whose events the lane takes.
+	gated map[string]bool
 }
 
 // listener is one workflow that a trigger's events go to.
@@ -118,8 +125,9 @@ func New(o Options) *Engine {
 // Use makes a project the current one, whole: events that come from now on see
 // it, runs that are open keep the version they began with.
 func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
-	l := &loaded{Project: p, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}}
-	for _, w := range p.Workflows {
+	l := &loaded{Project: p, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}, gated: map[string]bool{}}
+	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
+		w := p.Workflows[id]
 		if err := e.o.Store.SaveVersion(ctx, w); err != nil {
 			return fmt.Errorf("storing workflow %s: %w", w.ID, err)
 		}
@@ -131,6 +139,10 @@ func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
 			continue
 		}
 		for _, s := range w.Starts {
+			if w.Gated() {
+				l.gated[w.ID] = true
+				l.gated[s.Trigger] = true
+			}
 			for _, id := range s.Workflows {
 				l.byRun[id] = append(l.byRun[id], listener{workflow: w, start: s})
 			}
@@ -183,7 +195,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	e.work, e.kill = work, kill
 	e.behind, e.nextDue = true, time.Now()
+	e.lane.behind = true // what the inbox holds is older than what comes
 	e.mu.Unlock()
+	if err := e.replaceLeft(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
 	few, alone, err := e.o.Store.Suspects(ctx)
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("looking for runs that were often at work: %w", err)
@@ -218,18 +234,22 @@ func (e *Engine) fail(err error) {
 }
 
 // Cancel ends a run, at work or not.
-func (e *Engine) Cancel(ctx context.Context, id RunID) error {
+func (e *Engine) Cancel(ctx context.Context, id RunID) error { return e.cancel(ctx, id, nil) }
+
+// cancel ends a run with a reason to record; nil for a person's wish.
+func (e *Engine) cancel(ctx context.Context, id RunID, why *plan.Error) error {
 	for {
 		e.mu.Lock()
 		dr := e.atWork[id]
 		if dr != nil {
+			dr.why = why
 			dr.cancel() // while it cannot be released
 		}
 		e.mu.Unlock()
 		if dr != nil {
 			return nil
 		}
-		err := e.cancelStored(ctx, id)
+		err := e.cancelStored(ctx, id, why)
 		if !errors.Is(err, ErrStale) {
 			return err
 		}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -101,7 +102,56 @@ type RunDetail struct {
 	Answers   []AnswerItem    `json:"answers,omitempty"`
 	EventItem EventItem       `json:"event_item"`
 	Decision  *DecisionItem   `json:"decision,omitempty"`
+	// Queue is set while the run waits for its turn.
+	Queue *QueueItem `json:"queue,omitempty"`
 }
+
+// QueueItem is where a run stands that waits for its turn in a group of
+// concurrency.
+type QueueItem struct {
+	Group string `json:"group"`
+	// AtWork runs of the group have begun; Ahead wait before this one.
+	AtWork int `json:"at_work"`
+	Ahead  int `json:"ahead"`
+}
+
+// GoesOn says in words when an open run goes on, and how it is answered if it
+// waits for a person.
+func (d *RunDetail) GoesOn() string {
+	if d.DueAt == nil {
+		return ""
+	}
+	if q := d.Queue; q != nil {
+		return fmt.Sprintf("when its turn comes%s: %d at work, %d ahead of it", inGroup(q.Group), q.AtWork, q.Ahead)
+	}
+	for _, s := range d.Steps {
+		var what struct {
+			Approval, Event, Key, Workflow string
+			Until                          time.Time
+		}
+		if s.Status != "waiting" || json.Unmarshal(s.Output, &what) != nil {
+			continue
+		}
+		end := ""
+		if !what.Until.IsZero() {
+			end = ", else the step fails at " + clock(what.Until)
+		}
+		switch {
+		case what.Approval != "":
+			return "when it is answered: hookloom approve " + d.ID + " --step " + s.Path + end
+		case what.Event != "":
+			return "with the event of " + what.Event + " whose key is " + what.Key + end
+		case what.Workflow != "":
+			return "when the run of " + what.Workflow + " ends" + end
+		}
+	}
+	if time.Until(*d.DueAt) > 50*365*24*time.Hour {
+		return "when the attempt in doubt is answered: hookloom approve " + d.ID + " --review resend, done or fail"
+	}
+	return clock(*d.DueAt)
+}
+
+func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }
 
 // AnswerItem is what a person said to a step that waited for it.
 type AnswerItem struct {

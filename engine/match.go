@@ -10,21 +10,61 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// match is stop 2: every enabled workflow of the event's trigger decides, and
+// match is stop 2: every enabled workflow of the events' triggers decides, and
 // the decisions and the runs they start are stored in one transaction. A run
 // that can work at once has its first attempts on record in the same one.
-func (e *Engine) match(ev *Event) {
-	m := Match{Event: ev.ID, At: time.Now().UTC()}
-	p := e.project.Load()
-	var live []*driver
+func (e *Engine) match(events ...*Event) {
+	ms := make([]Match, len(events))
+	live := make([][]*driver, len(events))
+	for i, ev := range events {
+		ms[i], live[i] = e.consider(ev)
+	}
+	var results []MatchResult
+	err := e.store(func() (err error) {
+		results, err = e.o.Store.Match(e.work, ms)
+		return err
+	})
+	e.mu.Lock()
+	for _, ev := range events {
+		delete(e.matching, ev.ID)
+	}
+	if err != nil {
+		e.lane.behind = true
+	}
+	e.mu.Unlock()
+	for i, ev := range events {
+		if err != nil || results[i].Known {
+			for _, dr := range live[i] {
+				e.release(dr)
+			}
+			continue
+		}
+		e.matched(ev, ms[i], results[i], live[i])
+	}
+	e.wakeUp(err != nil)
+}
+
+// consider asks the workflows that listen to an event.
+func (e *Engine) consider(ev *Event) (m Match, live []*driver) {
+	m = Match{Event: ev.ID, At: time.Now().UTC()}
 	names, err := ev.names()
-	for _, l := range p.listeners(&ev.Delivery) {
+	for _, l := range e.project.Load().listeners(&ev.Delivery) {
 		d := decide(l, ev, names, err)
 		if d.Outcome == Matched {
 			d.Run = RunID(e.ids.Next())
 			dr := e.newDriver(ev, l.workflow, d.Run, names)
-			m.Starts = append(m.Starts, dr.begin(e.takeSlot(dr)))
-			live = append(live, dr)
+			place, err := dr.place()
+			switch {
+			case err != nil:
+				dr.cancel()
+				d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)
+			case place != nil:
+				dr.cancel() // it is taken up from the store when it has its place
+				m.Starts = append(m.Starts, Settlement{Run: dr.run, New: true, Place: place})
+			default:
+				m.Starts = append(m.Starts, dr.begin(e.takeSlot(dr)))
+				live = append(live, dr)
+			}
 		}
 		m.Decisions = append(m.Decisions, d)
 	}
@@ -32,22 +72,12 @@ func (e *Engine) match(ev *Event) {
 	if _, awaited := e.awaited.Load(ev.Trigger); awaited {
 		m.Wakes = &EventWait{Trigger: ev.Trigger, Key: ev.Key}
 	}
-	woken := 0
-	err = e.store(func() (err error) {
-		woken, err = e.o.Store.Match(e.work, m)
-		return err
-	})
-	e.mu.Lock()
-	delete(e.matching, ev.ID)
-	e.mu.Unlock()
-	if err != nil {
-		for _, dr := range live {
-			e.release(dr)
-		}
-		e.wakeUp(true)
-		return
-	}
-	if woken > 0 {
+	return m, live
+}
+
+// matched goes on after the decisions about an event are on disk.
+func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver) {
+	if result.Woken > 0 {
 		e.dueAt(m.At)
 	}
 	if m.Wakes != nil {
@@ -56,14 +86,34 @@ func (e *Engine) match(ev *Event) {
 	if m.Called {
 		e.tellWaiting(EventWait{Key: ev.ID.String()})
 	}
+	starts := m.Starts[:0:0]
+	for _, s := range m.Starts {
+		if result.Dropped[s.Run.ID] == "" {
+			starts = append(starts, s)
+		}
+	}
+	for i := range m.Decisions {
+		if reason := result.Dropped[m.Decisions[i].Run]; reason != "" {
+			m.Decisions[i].Run, m.Decisions[i].Outcome, m.Decisions[i].Reason = 0, Dropped, reason
+		}
+	}
+	m.Starts = starts
 	e.observeMatch(ev, m)
+	e.callers.tell(ev.ID)
 	for _, s := range m.Starts {
 		e.began(s)
 	}
 	for _, dr := range live {
 		e.follow(dr)
 	}
-	e.wakeUp(false)
+	e.dueAt(result.Due)
+	if len(result.Replaced) > 0 {
+		e.drivers.Add(1)
+		go func() {
+			defer e.drivers.Done()
+			e.replace(result.Replaced)
+		}()
+	}
 }
 
 // follow goes on with a run that was just stored: at work if it has a slot,

@@ -17,8 +17,10 @@ type driver struct {
 	run   *Run
 	state *plan.State
 	ctx   context.Context
-	// cancel cuts the run: a person cancelled it.
+	// cancel cuts the run: a person cancelled it, or a newer run took its place, as
+	// why says, which is written under the engine's lock.
 	cancel context.CancelFunc
+	why    *plan.Error
 	slot   bool
 	// suspect runs have a slot of their own.
 	suspect bool

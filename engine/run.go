@@ -54,6 +54,9 @@ const (
 	Filtered   Outcome = "filtered"
 	Skipped    Outcome = "skipped"
 	RuleFailed Outcome = "rule_failed"
+	// Dropped is an event that concurrency or rate left no room for, or that was
+	// older than what was applied already.
+	Dropped Outcome = "dropped"
 )
 
 // Decision is what one workflow's rule gave for one event.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/plan"
@@ -16,7 +17,11 @@ func (e *Engine) drive(dr *driver) {
 	for {
 		dr.perform()
 		s := dr.settle()
-		err := e.store(func() error { return e.o.Store.Settle(context.WithoutCancel(e.work), s) })
+		var next time.Time
+		err := e.store(func() (err error) {
+			next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)
+			return err
+		})
 		if err != nil {
 			if !errors.Is(err, ErrStale) {
 				e.o.Log.Error("a run cannot be recorded", "run", dr.run.ID, "error", err)
@@ -26,6 +31,7 @@ func (e *Engine) drive(dr *driver) {
 			return
 		}
 		e.began(s)
+		e.dueAt(next)
 		e.observe(dr.event, dr.run, s.Records)
 		if len(dr.due) == 0 && dr.inFlight == 0 {
 			ended := dr.run.Status.Ended()
@@ -59,6 +65,9 @@ func (dr *driver) settle() Settlement {
 		dr.state.Now = time.Now().UTC()
 		dr.state.TimedOut = dr.timedOut()
 		if dr.cut() {
+			dr.e.mu.Lock()
+			dr.run.Error = dr.why
+			dr.e.mu.Unlock()
 			return dr.whenQuiet(Cancelled, time.Time{})
 		}
 		d := plan.Next(dr.state)
@@ -166,7 +175,7 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	if status == Waiting && due.IsZero() {
 		dr.run.DueAt = now.AddDate(100, 0, 0) // until somebody answers
 	}
-	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call"}
+	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call", Leaves: dr.state.Workflow.Gated()}
 	if dr.news != nil {
 		s.Answers, s.Awaits = dr.answers, dr.awaits
 	}
@@ -313,11 +322,17 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	now := time.Now().UTC()
 	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
 	dr.run.Error = &plan.Error{Message: cause.Error(), Code: "cannot_run"}
-	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event)}
-	if err := e.store(func() error { return e.o.Store.Settle(e.work, s) }); err != nil {
+	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true}
+	var next time.Time
+	err := e.store(func() (err error) {
+		next, err = e.o.Store.Settle(e.work, s)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	e.began(s)
+	e.dueAt(next)
 	return cause
 }
 
@@ -357,10 +372,42 @@ func (e *Engine) Replay(ctx context.Context, of RunID, from, version, by string)
 		use = w.Version
 	}
 	now := time.Now().UTC()
-	id := RunID(e.ids.Next())
-	if err := e.o.Store.Replay(ctx, Replay{New: id, Of: of, From: from, Version: use, At: now, By: by}); err != nil {
-		return 0, err
+	replay := Replay{New: RunID(e.ids.Next()), Of: of, From: from, Version: use, At: now, By: by}
+	if replay.Place, err = e.placeOf(ctx, r, replay); err != nil {
+		return 0, fmt.Errorf("run %s: %w", of, err)
 	}
-	e.dueAt(now)
-	return id, nil
+	due, err := e.o.Store.Replay(ctx, replay)
+	if err != nil {
+		return 0, fmt.Errorf("run %s was not replayed: %w", of, err)
+	}
+	e.dueAt(due)
+	return replay.New, nil
+}
+
+// placeOf is what a replay has to ask for before it begins. It never drops or
+// replaces what is there for being full: a person asked for it.
+func (e *Engine) placeOf(ctx context.Context, of *Run, r Replay) (*Place, error) {
+	w, err := e.version(ctx, &Run{Workflow: of.Workflow, Version: r.Version})
+	if err != nil {
+		return nil, err
+	}
+	if !w.Gated() {
+		return nil, nil
+	}
+	ev, err := e.o.Store.Event(ctx, of.Event)
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", of.Event, err)
+	}
+	names, err := ev.names()
+	if err != nil {
+		return nil, err
+	}
+	dr := &driver{e: e, event: ev, run: &Run{ID: r.New, Event: ev.ID, Workflow: w.ID, Version: w.Version}}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(), RunID: r.New.String(), StartedAt: r.At, Now: r.At, Secrets: e.secretsOf(w)}
+	dr.describeRun(r.At)
+	p, err := dr.place()
+	if p != nil {
+		p.OnFull, p.MaxQueue, p.RateDrop = "queue", math.MaxInt, false
+	}
+	return p, err
 }

@@ -294,6 +294,7 @@ func TestACancelledRunWaitsForNothing(t *testing.T) {
 	if err := e.Cancel(context.Background(), id); err != nil {
 		t.Fatal(err)
 	}
+	stands(t, s, engine.Cancelled) // one that is just being put down is cancelled a moment later
 	steps, err := s.History().Steps(context.Background(), id)
 	if err != nil {
 		t.Fatal(err)

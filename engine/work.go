@@ -91,12 +91,14 @@ func (e *Engine) takeInbox(ctx context.Context) error {
 	if look {
 		e.behind = false
 	}
+	missed := e.lane.missed
 	e.mu.Unlock()
 	if !look {
 		return nil
 	}
 	// Those in work are still in the table, so as many more are asked for.
-	events, err := e.o.Store.Inbox(ctx, 0, room+e.o.MaxMatches)
+	limit := room + e.o.MaxMatches
+	events, err := e.o.Store.Inbox(ctx, 0, limit)
 	if err != nil {
 		return e.readError(ctx, fmt.Errorf("reading the inbox: %w", err))
 	}
@@ -106,9 +108,16 @@ func (e *Engine) takeInbox(ctx context.Context) error {
 		known := e.matching[ev.ID]
 		e.mu.Unlock()
 		if !known {
-			e.arrived(ev)
+			e.arrived(ev, true)
 		}
 	}
+	e.mu.Lock()
+	if len(events) < limit {
+		e.lane.caughtUp(missed)
+	} else {
+		e.behind = true
+	}
+	e.mu.Unlock()
 	return nil
 }
 
@@ -176,7 +185,7 @@ func (e *Engine) release(dr *driver) {
 	dr.cancel()
 	if cut && dr.run.Status == Waiting {
 		// Cancelled when its last word was on record already.
-		if err := e.store(func() error { return e.cancelStored(e.work, dr.run.ID) }); err != nil {
+		if err := e.store(func() error { return e.cancelStored(e.work, dr.run.ID, dr.why) }); err != nil {
 			e.o.Log.Warn("a run was not cancelled", "run", dr.run.ID, "error", err)
 		}
 	}

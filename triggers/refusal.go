@@ -176,13 +176,16 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 	in.prepare(r)
 	in.request.Context = ctx
 	j := r.judge(in)
-	if j.delivery == nil {
+	if !j.genuine {
 		return engine.Receipt{}, fmt.Errorf("%w: %s", ErrNotAdmitted, strings.TrimSuffix(j.reason+": "+j.detail+"; "+r.diagnose(in, j, t.routes), "; "))
 	}
 	r.used(j.secret, in.at)
-	receipt, err := h.sink.Accept(ctx, j.delivery)
+	receipts, err := r.accept(ctx, h.sink, j.deliveries)
 	if err != nil {
 		return engine.Receipt{}, fmt.Errorf("storing the delivery: %w", err)
 	}
-	return receipt, nil
+	if len(receipts) == 0 {
+		return engine.Receipt{}, fmt.Errorf("%w: its list is empty", ErrNotAdmitted)
+	}
+	return receipts[0], nil
 }

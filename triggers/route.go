@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -379,8 +381,11 @@ func (r *route) hideOf(p *proof) {
 
 // wanted gathers the parts of a body that keys, types and schemes read.
 func (r *route) wanted() {
-	for _, e := range append([]*workflows.Expr{r.kind, r.clock}, r.key...) {
+	for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.webhook.Split}, r.key...) {
 		r.want.WantExpr(e)
+	}
+	if r.webhook.Split != nil && r.webhook.Data != nil {
+		r.want.WantExpr(r.webhook.Data)
 	}
 	for _, p := range r.proofs {
 		v := p.written
@@ -454,8 +459,10 @@ func texts(v *workflows.Value, env *workflows.Env) (map[string]string, error) {
 
 // judgement is what becomes of a request.
 type judgement struct {
-	// delivery is set when it is genuine and an event.
-	delivery *engine.Delivery
+	// genuine tells that it is what the provider sent; deliveries are its events, of
+	// which there is one unless split takes a list apart.
+	genuine    bool
+	deliveries []*engine.Delivery
 	// handshake is set when it is answered at once.
 	handshake *Answer
 	// status and reason are set when it is refused; detail explains.
@@ -485,11 +492,11 @@ func (r *route) judge(in *inbound) judgement {
 	if !slices.Contains(r.deliver, in.method) {
 		return judgement{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method + " is only for the provider's handshake", secret: -1}
 	}
-	d, err := r.delivery(in)
+	ds, err := r.eventsOf(in)
 	if err != nil {
 		return judgement{status: http.StatusBadRequest, reason: "malformed body", detail: err.Error(), secret: -1}
 	}
-	return judgement{delivery: d, secret: secret}
+	return judgement{genuine: true, deliveries: ds, secret: secret}
 }
 
 // prove tries the schemes whose signature the request carries. A request that
@@ -559,8 +566,12 @@ func (r *route) used(secret int, at time.Time) {
 	}
 }
 
-// delivery reads key, type, time and body of a proved request.
-func (r *route) delivery(in *inbound) (*engine.Delivery, error) {
+// maxSplit bounds the events that one request can become.
+const maxSplit = 10_000
+
+// eventsOf reads the events of a proved request: one, or with split one of each
+// element of a list.
+func (r *route) eventsOf(in *inbound) ([]*engine.Delivery, error) {
 	if r.preset != nil && r.preset.BodyFromToken {
 		in.becomeClaims()
 	}
@@ -578,6 +589,69 @@ func (r *route) delivery(in *inbound) (*engine.Delivery, error) {
 		d.Headers["content-type"] = "application/json"
 	}
 	env := &workflows.Env{Names: in.names(d, body), Now: in.at}
+	if r.webhook.Split == nil {
+		r.identify(d, env, in.body)
+		return []*engine.Delivery{d}, nil
+	}
+	v, err := r.webhook.Split.Eval(env)
+	if err != nil {
+		return nil, fmt.Errorf("split: %w", err)
+	}
+	items, ok := v.([]any)
+	if !ok && v != nil {
+		return nil, fmt.Errorf("split: %s gave no list", r.webhook.Split.Text)
+	}
+	if len(items) > maxSplit {
+		return nil, fmt.Errorf("split: %d elements; %d at most", len(items), maxSplit)
+	}
+	out := make([]*engine.Delivery, len(items))
+	for i, item := range items {
+		if out[i], err = r.element(*d, in, body, item, i); err != nil {
+			return nil, fmt.Errorf("split: element %d: %w", i, err)
+		}
+	}
+	return out, nil
+}
+
+// element makes the event of one element of a list. What is stored as its body is
+// its data, so that a list of a thousand is stored once and not a thousand times.
+func (r *route) element(d engine.Delivery, in *inbound, body, item any, i int) (*engine.Delivery, error) {
+	names := in.names(&d, body)
+	names["item"] = item
+	data := item
+	if e := r.webhook.Data; e != nil {
+		var err error
+		if data, err = e.Eval(&workflows.Env{Names: names, Now: in.at}); err != nil {
+			return nil, fmt.Errorf("data: %w", err)
+		}
+	}
+	raw, err := workflows.EncodeJSON(data)
+	if err != nil {
+		return nil, err
+	}
+	d.Raw, d.DataExpr = r.withoutTokens(raw), ""
+	d.Headers = maps.Clone(d.Headers)
+	d.Headers["content-type"] = "application/json"
+	list, wholeIsList := body.([]any)
+	written := len(r.webhook.Key) > 0
+	if !written && wholeIsList && len(list) > 0 {
+		// What a preset says of a list of one holds for each of its elements.
+		names["body"] = []any{item}
+	}
+	hashed := raw
+	if item, err := workflows.EncodeJSON(item); err == nil {
+		hashed = item
+	}
+	r.identify(&d, &workflows.Env{Names: names, Now: in.at}, hashed)
+	if !written && !wholeIsList && len(r.key) > 0 && d.Flag == "" {
+		d.Key += "/" + strconv.Itoa(i) // the provider's id is that of the whole list
+	}
+	d.BodyToo = false
+	return &d, nil
+}
+
+// identify reads type, time and key of an event.
+func (r *route) identify(d *engine.Delivery, env *workflows.Env, body []byte) {
 	if r.kind != nil {
 		if v, err := r.kind.Eval(env); err == nil {
 			if s, err := workflows.Text(v); err == nil && s != "" {
@@ -592,9 +666,8 @@ func (r *route) delivery(in *inbound) (*engine.Delivery, error) {
 			}
 		}
 	}
-	d.Key, d.Flag = r.eventKey(env, in.body)
+	d.Key, d.Flag = r.eventKey(env, body)
 	d.BodyToo = r.preset != nil && !r.preset.IDSigned && len(r.webhook.Key) == 0 && len(r.key) > 0 && d.Flag == ""
-	return d, nil
 }
 
 // eventKey evaluates the key. One that comes out empty falls back to the hash
@@ -607,16 +680,23 @@ func (r *route) eventKey(env *workflows.Env, body []byte) (key, flag string) {
 			flag = "key failed: " + err.Error()
 			break
 		}
-		s, err := scalarText(v)
-		if err != nil {
-			flag = "key failed: " + err.Error()
+		// One expression may give all parts: "[body.id, body.updated_at]".
+		list, ok := v.([]any)
+		if !ok {
+			list = []any{v}
+		}
+		for _, x := range list {
+			s, err := scalarText(x)
+			if err != nil {
+				flag = "key failed: " + err.Error()
+			} else if s == "" {
+				flag = "key is empty: " + e.Text
+			}
+			parts = append(parts, s)
+		}
+		if flag != "" {
 			break
 		}
-		if s == "" {
-			flag = "key is empty: " + e.Text
-			break
-		}
-		parts = append(parts, s)
 	}
 	if flag == "" && len(parts) > 0 {
 		if key := strings.Join(parts, "/"); len(key) <= 300 {

@@ -264,16 +264,20 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 		h.log.Info("handshake answered", "trigger", r.trigger.Name)
 		j.handshake.write(w)
 		return
-	case j.delivery == nil:
+	case !j.genuine:
 		r.answerRefused(w, in, j)
 		// Last: from here on the request belongs to those who keep it.
 		h.refuse(t, r, in, ip, j, len(in.body))
 		return
 	}
 	r.used(j.secret, in.at)
-	status, out, err := r.accept(req.Context(), h.sink, j.delivery)
+	receipts, err := r.accept(req.Context(), h.sink, j.deliveries)
 	if err != nil {
 		h.unavailable(w, err)
+		return
+	}
+	status, out := r.stored(j.deliveries, receipts)
+	if s := r.webhook.Respond; s != nil && s.Sync && len(receipts) > 0 && h.answerWithRun(w, req, r, receipts[0].Event) {
 		return
 	}
 	r.answerStored(w, in, status, out)
@@ -297,28 +301,6 @@ func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j judgement) {
 	answer(w, j.status, map[string]string{"error": words})
 }
 
-// answerStored says that the delivery is stored. Some providers want a status or
-// a text of their own, and count all else as a failure.
-func (r *route) answerStored(w http.ResponseWriter, in *inbound, status int, out map[string]string) {
-	if r.answer == nil {
-		answer(w, status, out)
-		return
-	}
-	if a, err := r.answer.fill(&in.request, ""); err == nil {
-		if a.Body != "" || r.answer.HasBody {
-			a.write(w)
-			return
-		}
-		for k, v := range a.Headers {
-			if k != "Content-Type" {
-				w.Header().Set(k, v)
-			}
-		}
-		status = a.Status
-	}
-	answer(w, status, out)
-}
-
 // write sends an answer that is data.
 func (a *Answer) write(w http.ResponseWriter) {
 	for k, v := range a.Headers {
@@ -328,24 +310,6 @@ func (a *Answer) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.Body)))
 	w.WriteHeader(a.Status)
 	_, _ = io.WriteString(w, a.Body) // the sender is gone if this fails
-}
-
-// accept hands a delivery to the sink.
-func (r *route) accept(ctx context.Context, sink engine.Sink, d *engine.Delivery) (int, map[string]string, error) {
-	receipt, err := sink.Accept(ctx, d)
-	if err != nil {
-		return 0, nil, err
-	}
-	out := map[string]string{"status": "accepted", "event": receipt.Event.String()}
-	switch {
-	case receipt.Duplicate:
-		out["status"] = "duplicate"
-		return http.StatusOK, out, nil
-	case !workflows.MatchType(r.webhook.Events, d.Type):
-		out["status"] = "filtered"
-		return http.StatusOK, out, nil
-	}
-	return http.StatusAccepted, out, nil
 }
 
 // unavailable says that nothing was stored and when to come again.
@@ -422,7 +386,7 @@ func answer(w http.ResponseWriter, status int, body map[string]string) {
 	hd := w.Header()
 	hd["Content-Type"], hd["X-Content-Type-Options"], hd["Content-Security-Policy"] = typeJSON, noSniff, noPage
 	b := make([]byte, 0, 128)
-	for _, k := range []string{"status", "event", "error"} {
+	for _, k := range []string{"status", "event", "run", "error"} {
 		if v, ok := body[k]; ok {
 			b = append(b, ",\""+k+"\":"...)
 			b = workflows.AppendText(b, v)
@@ -443,6 +407,8 @@ type Verdict struct {
 	// Diagnosis is what would have made a refused request genuine.
 	Diagnosis string        `json:"diagnosis,omitempty"`
 	Event     *VerdictEvent `json:"event,omitempty"`
+	// Events are those of a request that split takes apart.
+	Events   []VerdictEvent `json:"events,omitempty"`
 	Response  *Answer       `json:"response,omitempty"`
 	// Secret names the secret that matched.
 	Secret string `json:"secret,omitempty"`
@@ -498,14 +464,23 @@ func (r *route) verdict(in *inbound, others []*route) *Verdict {
 	switch {
 	case j.handshake != nil:
 		return &Verdict{Result: "handshake", Response: j.handshake}
-	case j.delivery == nil:
+	case !j.genuine:
 		reason := j.reason
 		if j.detail != "" {
 			reason += ": " + j.detail
 		}
 		return &Verdict{Result: "refused", Reason: reason, Diagnosis: r.diagnose(in, j, others)}
 	}
-	v := &Verdict{Result: "accepted", Event: &VerdictEvent{Key: j.delivery.Key, Type: j.delivery.Type}}
+	v := &Verdict{Result: "accepted"}
+	for i, d := range j.deliveries {
+		e := VerdictEvent{Key: d.Key, Type: d.Type}
+		if i == 0 {
+			v.Event = &e
+		}
+		if len(j.deliveries) > 1 {
+			v.Events = append(v.Events, e)
+		}
+	}
 	if j.secret >= 0 && j.secret < len(r.secrets) {
 		v.Secret = r.secrets[j.secret].name
 	}

@@ -30,6 +30,7 @@ type memory struct {
 	taken    []*engine.Delivery
 	refusals []engine.Refusal
 	err      error
+	await    func(context.Context, engine.EventID) (*engine.Ended, error)
 }
 
 func (m *memory) Accept(_ context.Context, d *engine.Delivery) (engine.Receipt, error) {
@@ -45,6 +46,25 @@ func (m *memory) Accept(_ context.Context, d *engine.Delivery) (engine.Receipt, 
 	m.events[d.Trigger+"/"+d.Key] = id
 	m.taken = append(m.taken, d)
 	return engine.Receipt{Event: id}, nil
+}
+
+func (m *memory) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engine.Receipt, error) {
+	var out []engine.Receipt
+	for _, d := range ds {
+		r, err := m.Accept(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (m *memory) Await(ctx context.Context, id engine.EventID) (*engine.Ended, error) {
+	if m.await == nil {
+		return &engine.Ended{}, nil
+	}
+	return m.await(ctx, id)
 }
 
 func (m *memory) Refuse(r engine.Refusal) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/expr-lang/expr/types"
 	"gopkg.in/yaml.v3"
@@ -37,14 +38,7 @@ func (c *checker) workflow(w *Workflow) {
 		v.Value.check(own)
 		body.addVar(v.Name, v.pos, w.src)
 	}
-	flow := body.in("concurrency and rate")
-	flow.drop("steps")
-	for _, v := range w.groups {
-		v.check(flow)
-	}
-	if w.stale != nil {
-		w.stale.check(flow, reflect.Invalid)
-	}
+	w.checkFlow(body)
 	s := stepChecker{c: c, w: w}
 	s.sequence(w.Steps, body)
 	handler := body.in("on_failure")
@@ -55,9 +49,6 @@ func (c *checker) workflow(w *Workflow) {
 	s.sequence(w.OnFailed, handler)
 	out := body.in("output")
 	w.Output.check(out)
-	for _, l := range w.later {
-		w.src.add(l.pos, "not-yet", fmt.Sprintf("%s is part of the language, but this version cannot run it yet", l.what), "hookloom version tells which version this is")
-	}
 	c.secretList(w)
 	w.SecretNames()
 }
@@ -220,6 +211,23 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 	if t.Webhook != nil {
 		c.eventNames(w.src, s.pos, t.Webhook, s.Events)
 	}
+	if t.Webhook != nil && t.Webhook.Respond != nil && t.Webhook.Respond.Sync {
+		c.syncSteps(w, t.Webhook.Respond.Timeout)
+	}
+}
+
+// syncSteps warns of steps that outlast the answer that a sender waits for.
+func (c *checker) syncSteps(w *Workflow, limit time.Duration) {
+	eachStep(w.Steps, func(s *Step) {
+		long := s.Body == "wait"
+		if text, ok := s.Sleep.constantText(); ok && !s.SleepUntil {
+			d, err := parseDuration(text)
+			long = long || err == nil && d >= limit
+		}
+		if long {
+			w.src.warn(s.Pos, "sync-wait", fmt.Sprintf("the sender waits at most %s for its answer (respond: sync), and this step can take longer", limit), "it is answered 202 then, and the run goes on")
+		}
+	})
 }
 
 // eventNames warns of types that the provider is not known to send.
@@ -294,12 +302,19 @@ func (c *checker) trigger(t *Trigger) {
 			t.src.add(w.pos, "missing-file", fmt.Sprintf("sample: %v", err), "")
 		}
 	}
-	if w.Respond != nil && w.Respond.Sync {
-		t.src.add(w.pos, "not-yet", "respond: sync is part of the language, but this version cannot run it yet", "")
+	if w.Split != nil && len(w.Key) > 0 && !anyReads(w.Key, "item") {
+		t.src.add(w.keyPos, "split-key", "with split, a key that does not read item makes one event of all elements", "write key: item.id, or drop key: for the element's hash")
 	}
-	if w.Split != nil {
-		t.src.add(w.pos, "not-yet", "split: is part of the language, but this version cannot run it yet", "")
+}
+
+// anyReads tells whether one of the expressions reads a name.
+func anyReads(list []*Expr, name string) bool {
+	for _, e := range list {
+		if e.reads(name) {
+			return true
+		}
 	}
+	return false
 }
 
 // pollExprs checks what a poll reads of its answers.

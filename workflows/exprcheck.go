@@ -592,3 +592,27 @@ func sortedStrings[V any](m map[string]V) []string {
 	}
 	return sortedWords(out)
 }
+
+// reads tells whether an expression reads a name.
+func (e *Expr) reads(name string) bool {
+	tree, err := parser.ParseWithConfig(e.Text, parseConfig)
+	if err != nil {
+		return false
+	}
+	f := &nameFinder{name: name}
+	ast.Walk(&tree.Node, f)
+	return f.found
+}
+
+// nameFinder looks for a name in an expression's tree.
+type nameFinder struct {
+	name  string
+	found bool
+}
+
+// Visit implements ast.Visitor.
+func (f *nameFinder) Visit(n *ast.Node) {
+	if id, ok := (*n).(*ast.IdentifierNode); ok && id.Value == f.name {
+		f.found = true
+	}
+}

@@ -35,6 +35,13 @@ type InletCommon struct {
 // repeats (Stripe and GitHub up to 3 days).
 const DefaultDedupe = 30 * 24 * time.Hour
 
+// DefaultRespondTimeout is how long a synchronous answer waits for its run, and
+// LongestRespond the most that a file may say.
+const (
+	DefaultRespondTimeout = 10 * time.Second
+	LongestRespond        = 5 * time.Minute
+)
+
 // Defaults of a webhook inlet, in bytes.
 const (
 	DefaultMaxBody = 1 << 20
@@ -82,6 +89,7 @@ type Webhook struct {
 	Respond   *Respond
 	pos       Pos
 	pathPos   Pos
+	keyPos    Pos
 	// providerPos and eventsPos are where those values stand.
 	providerPos, eventsPos Pos
 }
@@ -222,6 +230,7 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	}
 	d.webhookControls(o, w)
 	w.Respond = d.respond(o)
+	w.keyPos = o.at("key")
 	d.webhookProof(o, w)
 	if !strings.HasPrefix(w.Path, "/") {
 		d.add(o.at("path"), "bad-path", fmt.Sprintf("path %q does not begin with /", w.Path), "")
@@ -332,16 +341,29 @@ func (d *decoder) respond(o *objectNode) *Respond {
 		return nil
 	}
 	if v.Kind == yaml.ScalarNode {
-		return &Respond{Sync: v.Value == "sync", Timeout: 10 * time.Second, Status: 200}
+		return &Respond{Sync: v.Value == "sync", Timeout: DefaultRespondTimeout, Status: 200}
 	}
 	r := o.object("respond")
 	if r == nil {
 		return nil
 	}
-	out := &Respond{Sync: r.text("mode", "async") == "sync", Timeout: r.duration("timeout", 10*time.Second), Status: r.integer("status", 200),
+	out := &Respond{Sync: r.text("mode", "async") == "sync", Timeout: r.duration("timeout", DefaultRespondTimeout), Status: r.integer("status", 200),
 		Headers: d.value(r.vals["headers"]), Body: d.value(r.vals["body"])}
-	if out.Body != nil && out.Body.kind != constantValue && !out.Sync {
-		d.add(r.at("body"), "needs-key", "body with an expression needs mode: sync", "")
+	if out.Timeout > LongestRespond {
+		d.add(r.at("timeout"), "out-of-range", "timeout: at most 5m: senders give up, and send the event again", "leave mode: sync out, and let the run take its time")
+	}
+	if !out.Sync {
+		if !r.has("status") {
+			out.Status = 202
+		}
+		for k, v := range map[string]*Value{"body": out.Body, "headers": out.Headers} {
+			if v != nil && v.kind != constantValue {
+				d.add(r.at(k), "needs-key", k+" with an expression needs mode: sync", "an asynchronous answer is written before the run begins")
+			}
+		}
+		if r.has("timeout") {
+			d.add(r.keyAt("timeout"), "needs-key", "timeout needs mode: sync", "an asynchronous answer waits for nothing")
+		}
 	}
 	return out
 }

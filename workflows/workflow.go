@@ -35,17 +35,10 @@ type Workflow struct {
 	secrets     []string // the list the file allows; nil for no list
 	asks        bool     // a step may wait for something from outside
 	secretNames []string
-	later       []laterUse
-	// groups and stale are the expressions of concurrency and rate.
-	groups []*Value
-	stale  *Expr
-	tests  *yaml.Node
-}
-
-// laterUse is a part of the language that is understood and not run yet.
-type laterUse struct {
-	pos  Pos
-	what string
+	// Concurrency and Rate bound its runs; nil for no bound.
+	Concurrency *Concurrency
+	Rate        *Rate
+	tests       *yaml.Node
 }
 
 // Start is one way a run may begin.
@@ -220,27 +213,14 @@ func parseWorkflow(src *source, id string) *Workflow {
 	if v := o.vals["secrets"]; v != nil {
 		w.secrets = append([]string{}, o.texts("secrets")...)
 	}
-	for _, k := range []string{"concurrency", "rate"} {
-		if o.vals[k] != nil {
-			b.flow(o, k)
-		}
-	}
+	w.Concurrency, w.Rate = b.concurrency(o), b.rate(o)
 	w.Steps = b.steps(o.vals["steps"], 1, "")
 	w.OnFailed = b.steps(o.vals["on_failure"], 1, "on_failure")
 	w.EachStep(func(s *Step) { w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review" })
+	b.warnOfReplacing()
 	w.tests = o.vals["tests"]
 	b.checkTests(o)
 	return w
-}
-
-func (b *builder) flow(o *objectNode, key string) {
-	if f := o.object(key); f != nil {
-		b.w.groups = append(b.w.groups, b.value(f.vals["group"]))
-		if v := f.vals["stale"]; v != nil {
-			b.w.stale = b.expression(v)
-		}
-	}
-	b.later(o.keyAt(key), key+":")
 }
 
 // builder reads one workflow; ids are those given so far, with their lines.
@@ -251,10 +231,8 @@ type builder struct {
 	count          int
 	defaultRetry   *Retry
 	defaultTimeout time.Duration
-}
-
-func (b *builder) later(p Pos, what string) {
-	b.w.later = append(b.w.later, laterUse{p, what})
+	// replacing is where on_full: replace stands.
+	replacing Pos
 }
 
 func (b *builder) on(n *yaml.Node) {

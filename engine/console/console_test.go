@@ -75,8 +75,8 @@ func made(t *testing.T, o console.Options) (*console.Console, *operator) {
 	run := &engine.Run{ID: 2, Event: 1, Workflow: script, Version: script, Status: engine.Failed, CreatedAt: at, StartedAt: at, FinishedAt: at, Output: script, Text: script, Error: &plan.Error{Message: script}}
 	rec := &plan.Record{Path: script, Attempt: 1, Action: script, Status: plan.Failed, StartedAt: at, FinishedAt: at, Input: script, Output: script, Error: run.Error}
 	yes := true
-	if _, err := s.Match(ctx, engine.Match{Event: 1, At: at, Decisions: []engine.Decision{{Workflow: script, Version: script, Outcome: engine.Matched, Reason: script, Run: 2,
-		Conditions: []engine.Condition{{Expr: script, Result: &yes, Values: map[string]any{script: script}}}}}, Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}); err != nil {
+	if _, err := s.Match(ctx, []engine.Match{{Event: 1, At: at, Decisions: []engine.Decision{{Workflow: script, Version: script, Outcome: engine.Matched, Reason: script, Run: 2,
+		Conditions: []engine.Condition{{Expr: script, Result: &yes, Values: map[string]any{script: script}}}}}, Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Refuse(ctx, engine.Refusal{At: at, Trigger: script, Reason: script, Detail: script, RemoteIP: script, Path: script, Body: []byte(script)}); err != nil {

@@ -150,12 +150,11 @@ func Next(st *State) Decision {
 	return *p.out
 }
 
-// start computes vars, once for the life of the state.
-func (p *planner) start() *End {
-	st := p.st
+// Vars computes the workflow's vars, once for the life of the state.
+func (st *State) Vars() (map[string]any, *Error) {
 	if st.vars == nil {
 		st.vars = map[string]any{}
-		p.vars = st.vars
+		p := &planner{st: st, vars: st.vars, steps: map[string]any{}}
 		for _, v := range st.Workflow.Vars {
 			x, err := v.Value.Render(p.env(st.StartedAt, "vars."+v.Name), workflows.FillPlain)
 			if err != nil {
@@ -165,13 +164,15 @@ func (p *planner) start() *End {
 			st.vars[v.Name] = x
 		}
 	}
-	p.vars = map[string]any{}
-	for k, v := range st.vars {
-		p.vars[k] = v
+	return st.vars, st.varsErr
+}
+
+func (p *planner) start() *End {
+	vars, err := p.st.Vars()
+	if err != nil {
+		return &End{Status: "failed", Error: err}
 	}
-	if st.varsErr != nil {
-		return &End{Status: "failed", Error: st.varsErr}
-	}
+	p.vars = maps.Clone(vars)
 	return nil
 }
 

@@ -37,57 +37,96 @@ const (
 	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
 )
 
-// Accept implements engine.Store. The key is claimed in the transaction that
-// stores the event: a write that fails burns no delivery.
-func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Delivery) (engine.Receipt, error) {
+// arrival is a delivery encoded, outside of the writer's one goroutine.
+type arrival struct {
+	id             engine.EventID
+	d              *engine.Delivery
+	headers, query string
+	inputs, body   driver.Value
+	// second is the key that the body is, empty for none.
+	second   string
+	sum, now int64
+}
+
+func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err error) {
 	if d.Key == "" {
 		d.Key = id.String() // a manual start is an event of its own
 	}
-	headers, query := s.texts(d.Headers), s.texts(d.Query)
-	var err error
-	var inputs driver.Value
+	a = arrival{id: id, d: d, headers: s.texts(d.Headers), query: s.texts(d.Query), sum: checksum(d.Trigger, d.Key, d.Type, d.Raw), now: d.ReceivedAt.UnixMilli()}
 	if d.Inputs != nil {
-		if inputs, err = s.json(d.Inputs); err != nil {
-			return engine.Receipt{}, err
+		if a.inputs, err = s.json(d.Inputs); err != nil {
+			return a, err
 		}
 	}
-	sum := checksum(d.Trigger, d.Key, d.Type, d.Raw)
-	second := ""
 	if d.BodyToo {
-		second = bodyKey(d.Raw)
+		a.second = bodyKey(d.Raw)
 	}
-	now := d.ReceivedAt.UnixMilli()
-	var body driver.Value
 	if d.Raw != nil {
-		body = d.Raw
+		a.body = d.Raw
 	}
-	var r engine.Receipt
-	err = s.w.do(ctx, false, func(t *tx) error {
-		r = engine.Receipt{Event: id}
-		if d.Dedupe > 0 {
-			if err := t.exec(claimKey, d.Trigger, d.Key, int64(id), now, now-d.Dedupe.Milliseconds()); err != nil {
-				return err
-			}
-			if t.changes == 0 {
-				return t.seenAgain(&r, d, d.Key, sum, now)
-			}
-			if second != "" {
-				known, err := t.bodyKnown(&r, d, id, second, sum, now)
-				if known || err != nil {
-					return err
-				}
-			}
-		}
-		if err := t.exec(insertEvent, int64(id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), now, d.Method, d.Path, headers, query,
-			d.DataExpr, inputs, d.Only, body, sum); err != nil {
-			return err
-		}
-		if d.Unheard {
-			return nil
-		}
-		return t.exec(insertInbox, int64(id))
+	return a, nil
+}
+
+// Accept implements engine.Store. The key is claimed in the transaction that
+// stores the event: a write that fails burns no delivery.
+func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Delivery) (r engine.Receipt, err error) {
+	a, err := s.arrival(id, d)
+	if err != nil {
+		return r, err
+	}
+	err = s.w.do(ctx, false, func(t *tx) (err error) {
+		r, err = t.accept(&a)
+		return err
 	})
 	return r, err
+}
+
+// AcceptAll implements engine.Store.
+func (s *Store) AcceptAll(ctx context.Context, ids []engine.EventID, ds []*engine.Delivery) ([]engine.Receipt, error) {
+	list, out := make([]arrival, len(ds)), make([]engine.Receipt, len(ds))
+	for i, d := range ds {
+		var err error
+		if list[i], err = s.arrival(ids[i], d); err != nil {
+			return nil, err
+		}
+	}
+	err := s.w.do(ctx, false, func(t *tx) (err error) {
+		for i := range list {
+			if out[i], err = t.accept(&list[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
+	d := a.d
+	r = engine.Receipt{Event: a.id}
+	if d.Dedupe > 0 {
+		if err := t.exec(claimKey, d.Trigger, d.Key, int64(a.id), a.now, a.now-d.Dedupe.Milliseconds()); err != nil {
+			return r, err
+		}
+		if t.changes == 0 {
+			err := t.seenAgain(&r, d, d.Key, a.sum, a.now)
+			return r, err
+		}
+		if a.second != "" {
+			known, err := t.bodyKnown(&r, d, a.id, a.second, a.sum, a.now)
+			if known || err != nil {
+				return r, err
+			}
+		}
+	}
+	if err := t.exec(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
+		d.DataExpr, a.inputs, d.Only, a.body, a.sum); err != nil {
+		return r, err
+	}
+	if d.Unheard {
+		return r, nil
+	}
+	return r, t.exec(insertInbox, int64(a.id))
 }
 
 // bodyKnown claims the body as a second key. When another event has it, the

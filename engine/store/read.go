@@ -317,6 +317,11 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 	if d.Steps, err = h.Steps(ctx, id); err != nil {
 		return nil, err
 	}
+	if item.Status == string(engine.Queued) {
+		if d.Queue, err = h.queue(ctx, id); err != nil {
+			return nil, err
+		}
+	}
 	d.Answers, err = collect(ctx, h.db, `SELECT path, attempt, verdict, said_by, comment, at FROM answers WHERE run_id = ? ORDER BY at`, []any{int64(id)}, func(s scanner) (engine.AnswerItem, error) {
 		var x engine.AnswerItem
 		var at int64
@@ -325,6 +330,18 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 		return x, err
 	})
 	return d, err
+}
+
+// queue tells where a run stands that waits for its turn; nil for others.
+func (h *History) queue(ctx context.Context, id engine.RunID) (*engine.QueueItem, error) {
+	var q engine.QueueItem
+	err := h.db.QueryRowContext(ctx, `SELECT p.grp, (SELECT count(*) FROM places o WHERE o.workflow = p.workflow AND o.grp = p.grp AND o.state IN ('has', 'replaced')),
+		(SELECT count(*) FROM places o WHERE o.workflow = p.workflow AND o.grp = p.grp AND o.state = 'waits' AND o.run_id < p.run_id)
+		FROM places p WHERE p.run_id = ? AND p.state = 'waits' AND p.grp IS NOT NULL`, int64(id)).Scan(&q.Group, &q.AtWork, &q.Ahead)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return &q, classify(err)
 }
 
 // Steps lists the attempts of a run in the order they were made.

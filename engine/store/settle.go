@@ -144,32 +144,45 @@ func errorData(e *plan.Error) map[string]any {
 	return m
 }
 
-func (r rows) write(t *tx) error {
+// dueColumn is where insertRun has the moment at which a run is due.
+const dueColumn = 8
+
+// write stores a settlement. When the end of its run lets another begin, next is
+// the moment.
+func (r rows) write(t *tx) (next time.Time, err error) {
 	query := updateRun
 	if r.insert {
 		query = insertRun
 	}
 	if err := t.exec(query, r.run...); err != nil {
-		return err
+		return next, err
 	}
 	if t.changes == 0 {
-		return engine.ErrStale
+		return next, engine.ErrStale
 	}
 	for _, s := range r.steps {
 		if err := t.exec(upsertStep, s...); err != nil {
-			return err
+			return next, err
 		}
 	}
 	if err := t.begin(r.calls); err != nil {
-		return err
+		return next, err
 	}
-	switch {
-	case r.of.Run.Status == engine.Waiting:
-		return r.cameMeanwhile(t)
-	case r.of.Called && r.of.Run.Status.Ended():
-		return t.wakeCaller(r.of.Run.Event, r.of.Run.FinishedAt)
+	if r.of.Run.Status == engine.Waiting {
+		return next, r.cameMeanwhile(t)
 	}
-	return nil
+	if !r.of.Run.Status.Ended() {
+		return next, nil
+	}
+	if r.of.Called {
+		if err := t.wakeCaller(r.of.Run.Event, r.of.Run.FinishedAt); err != nil {
+			return next, err
+		}
+	}
+	if r.of.Leaves {
+		return t.leave(r.of.Run, r.of.Run.FinishedAt)
+	}
+	return next, nil
 }
 
 // wakeCaller makes the run due that waits for what an event called.
@@ -217,60 +230,125 @@ func (r rows) cameMeanwhile(t *tx) error {
 	return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'waiting'`, run.DueAt.UnixMilli(), int64(run.ID))
 }
 
+// matchRows is a Match encoded, outside of the writer's one goroutine.
+type matchRows struct {
+	of        engine.Match
+	starts    []rows
+	decisions [][]driver.Value
+}
+
 // Match implements engine.Store.
-func (s *Store) Match(ctx context.Context, m engine.Match) (woken int, err error) {
-	var starts []rows
+func (s *Store) Match(ctx context.Context, ms []engine.Match) ([]engine.MatchResult, error) {
+	encoded := make([]matchRows, len(ms))
+	for i, m := range ms {
+		var err error
+		if encoded[i], err = s.encodeMatch(m); err != nil {
+			return nil, err
+		}
+	}
+	results := make([]engine.MatchResult, len(ms))
+	err := s.w.do(ctx, true, func(t *tx) error {
+		for i, m := range encoded {
+			var err error
+			if results[i], err = m.write(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return results, err
+}
+
+func (s *Store) encodeMatch(m engine.Match) (matchRows, error) {
+	out := matchRows{of: m}
 	for _, st := range m.Starts {
 		r, err := s.encode(st)
 		if err != nil {
-			return 0, err
+			return out, err
 		}
-		starts = append(starts, r)
+		out.starts = append(out.starts, r)
 	}
-	var decisions [][]driver.Value
 	for _, d := range m.Decisions {
 		trace, err := s.trace(d.Conditions)
 		if err != nil {
-			return 0, err
+			return out, err
 		}
 		var run driver.Value
 		if d.Run != 0 {
 			run = int64(d.Run)
 		}
-		decisions = append(decisions, []driver.Value{int64(m.Event), d.Workflow, d.Version, string(d.Outcome), s.o.Redactor.Text(d.Reason), trace, run, m.At.UnixMilli()})
+		out.decisions = append(out.decisions, []driver.Value{int64(m.Event), d.Workflow, d.Version, string(d.Outcome), s.o.Redactor.Text(d.Reason), trace, run, m.At.UnixMilli()})
 	}
-	err = s.w.do(ctx, true, func(t *tx) error {
-		if err := t.exec(`DELETE FROM inbox WHERE event_id = ?`, int64(m.Event)); err != nil {
-			return err
+	return out, nil
+}
+
+// write stores the decisions about one event, and the runs that begin.
+func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
+	if err := t.exec(`DELETE FROM inbox WHERE event_id = ?`, int64(m.of.Event)); err != nil {
+		return out, err
+	}
+	if t.changes == 0 {
+		out.Known = true
+		return out, nil
+	}
+	open := false
+	for _, r := range m.starts {
+		dropped, err := m.start(t, r, &out)
+		if err != nil {
+			return out, err
 		}
-		if t.changes == 0 {
-			return engine.ErrStale // matched already
+		open = open || !dropped && !r.of.Run.Status.Ended()
+	}
+	for i, d := range m.decisions {
+		if reason := out.Dropped[m.of.Decisions[i].Run]; reason != "" {
+			d = slices.Clone(d)
+			d[3], d[4], d[6] = string(engine.Dropped), reason, nil
 		}
-		for _, d := range decisions {
-			if err := t.exec(insertDecision, d...); err != nil {
-				return err
-			}
+		if err := t.exec(insertDecision, d...); err != nil {
+			return out, err
 		}
-		for _, r := range starts {
-			if err := r.write(t); err != nil {
-				return err
-			}
+	}
+	if m.of.Called && !open {
+		if err := t.wakeCaller(m.of.Event, m.of.At); err != nil {
+			return out, err
 		}
-		if m.Called && !slices.ContainsFunc(m.Starts, func(s engine.Settlement) bool { return !s.Run.Status.Ended() }) {
-			if err := t.wakeCaller(m.Event, m.At); err != nil {
-				return err
-			}
-			woken = int(t.changes)
+		out.Woken = int(t.changes)
+	}
+	if m.of.Wakes == nil {
+		return out, nil
+	}
+	err = t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND CASE WHEN repeats IS NULL THEN event_id ELSE id END < ? AND id IN (SELECT run_id FROM steps
+		WHERE status = 'waiting' AND output ->> '$.event' = ? AND output ->> '$.key' = ?)`, m.of.At.UnixMilli(), int64(m.of.Event), m.of.Wakes.Trigger, m.of.Wakes.Key)
+	out.Woken += int(t.changes)
+	return out, err
+}
+
+// start stores a run that begins, or that has to wait for its place.
+func (m matchRows) start(t *tx, r rows, out *engine.MatchResult) (dropped bool, err error) {
+	p := r.of.Place
+	if p == nil {
+		_, err := r.write(t)
+		return false, err
+	}
+	due, replaced, reason, err := t.enter(r.of.Run.ID, p, m.of.At)
+	if err != nil {
+		return false, err
+	}
+	if reason != "" {
+		if out.Dropped == nil {
+			out.Dropped = map[engine.RunID]string{}
 		}
-		if m.Wakes == nil {
-			return nil
-		}
-		err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND CASE WHEN repeats IS NULL THEN event_id ELSE id END < ? AND id IN (SELECT run_id FROM steps
-			WHERE status = 'waiting' AND output ->> '$.event' = ? AND output ->> '$.key' = ?)`, m.At.UnixMilli(), int64(m.Event), m.Wakes.Trigger, m.Wakes.Key)
-		woken += int(t.changes)
-		return err
-	})
-	return woken, err
+		out.Dropped[r.of.Run.ID] = t.w.redactor.Text(reason)
+		return true, nil
+	}
+	out.Replaced = append(out.Replaced, replaced...)
+	if out.Due.IsZero() || due.Before(out.Due) {
+		out.Due = due
+	}
+	r.run = slices.Clone(r.run)
+	r.run[dueColumn] = due.UnixMilli()
+	_, err = r.write(t)
+	return false, err
 }
 
 func (s *Store) trace(conditions []engine.Condition) (driver.Value, error) {
@@ -292,12 +370,16 @@ func (s *Store) trace(conditions []engine.Condition) (driver.Value, error) {
 }
 
 // Settle implements engine.Store.
-func (s *Store) Settle(ctx context.Context, st engine.Settlement) error {
+func (s *Store) Settle(ctx context.Context, st engine.Settlement) (next time.Time, err error) {
 	r, err := s.encode(st)
 	if err != nil {
-		return err
+		return next, err
 	}
-	return s.w.do(ctx, true, r.write)
+	err = s.w.do(ctx, true, func(t *tx) (err error) {
+		next, err = r.write(t)
+		return err
+	})
+	return next, err
 }
 
 // Take implements engine.Store.
@@ -451,43 +533,65 @@ func (s *Store) SaveVersion(ctx context.Context, w *workflows.Workflow) error {
 }
 
 // Cancel implements engine.Store.
-func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Event) error {
+func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Event) (next time.Time, err error) {
 	id, now := r.ID, r.FinishedAt
 	calls, err := s.encodeEvents(events)
 	if err != nil {
-		return err
+		return next, err
 	}
-	return s.w.do(ctx, true, func(t *tx) error {
-		if err := t.exec(`UPDATE runs SET status = 'cancelled', finished_at = ?, due_at = NULL WHERE id = ? AND status IN ('queued', 'waiting')`, now.UnixMilli(), int64(id)); err != nil {
+	why, err := s.errorJSON(r.Error)
+	if err != nil {
+		return next, err
+	}
+	err = s.w.do(ctx, true, func(t *tx) error {
+		if err := t.exec(`UPDATE runs SET status = 'cancelled', finished_at = ?, due_at = NULL, error = ? WHERE id = ? AND status IN ('queued', 'waiting')`, now.UnixMilli(), why, int64(id)); err != nil {
 			return err
 		}
-		if t.changes == 1 {
-			if err := t.begin(calls); err != nil {
-				return err
+		if t.changes == 0 {
+			found, err := t.row(`SELECT status FROM runs WHERE id = ?`, make([]driver.Value, 1), int64(id))
+			if err == nil && !found {
+				return engine.ErrNotFound
 			}
-			if err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting'
-				AND output ->> '$.call' = (SELECT printf('evt_%016x', event_id) FROM runs WHERE id = ?))`, now.UnixMilli(), int64(id)); err != nil {
-				return err
-			}
-			// What it waited for is not waited for any more.
-			return t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
-				now.UnixMilli(), int64(id))
+			return errors.Join(engine.ErrStale, err)
 		}
-		found, err := t.row(`SELECT status FROM runs WHERE id = ?`, make([]driver.Value, 1), int64(id))
-		if err == nil && !found {
-			return engine.ErrNotFound
+		if err := t.begin(calls); err != nil {
+			return err
 		}
-		return errors.Join(engine.ErrStale, err)
+		if err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting'
+			AND output ->> '$.call' = (SELECT printf('evt_%016x', event_id) FROM runs WHERE id = ?))`, now.UnixMilli(), int64(id)); err != nil {
+			return err
+		}
+		// What it waited for is not waited for any more.
+		if err := t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
+			now.UnixMilli(), int64(id)); err != nil {
+			return err
+		}
+		var err error
+		next, err = t.leave(r, now)
+		return err
 	})
+	return next, err
 }
 
 // Replay implements engine.Store. From failed, the attempts that had succeeded
 // are copied, so that their steps are not repeated.
-func (s *Store) Replay(ctx context.Context, r engine.Replay) error {
-	return s.w.do(ctx, true, func(t *tx) error {
+func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, err error) {
+	err = s.w.do(ctx, true, func(t *tx) error {
+		due = r.At
+		if r.Place != nil {
+			var dropped string
+			var err error
+			due, _, dropped, err = t.enter(r.New, r.Place, r.At)
+			if err != nil {
+				return err
+			}
+			if dropped != "" {
+				return &engine.DroppedError{Reason: dropped}
+			}
+		}
 		err := t.exec(`INSERT INTO runs (id, event_id, workflow, version, status, repeats, replayed_by, created_at, due_at)
 			SELECT ?, event_id, workflow, ?, 'queued', id, ?, ?, ? FROM runs WHERE id = ? AND finished_at IS NOT NULL`,
-			int64(r.New), r.Version, r.By, r.At.UnixMilli(), r.At.UnixMilli(), int64(r.Of))
+			int64(r.New), r.Version, r.By, r.At.UnixMilli(), due.UnixMilli(), int64(r.Of))
 		if err != nil {
 			return err
 		}
@@ -501,4 +605,5 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) error {
 			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error FROM steps
 			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%'`, int64(r.New), int64(r.Of))
 	})
+	return due, err
 }

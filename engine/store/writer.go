@@ -49,10 +49,11 @@ type writer struct {
 	moves, moved chan struct{}
 	caughtUp     atomic.Bool
 	dones        sync.Pool
+	redactor     *engine.Redactor
 }
 
 func newWriter(conn, checkpointer *sqlite3.SQLiteConn, wal string, o Options) *writer {
-	w := &writer{conn: conn, checkpointer: checkpointer, wal: wal, moves: make(chan struct{}, 1), moved: make(chan struct{}), fault: o.Fault, queue: make(chan *command, o.MaxQueued), broken: make(chan struct{}), stop: make(chan struct{}),
+	w := &writer{conn: conn, checkpointer: checkpointer, wal: wal, moves: make(chan struct{}, 1), moved: make(chan struct{}), fault: o.Fault, redactor: o.Redactor, queue: make(chan *command, o.MaxQueued), broken: make(chan struct{}), stop: make(chan struct{}),
 		ended: make(chan struct{}), stmts: map[string]*sqlite3.SQLiteStmt{}, checkpoint: time.Now()}
 	w.dones.New = func() any { return &command{done: make(chan error, 1)} }
 	return w

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Ended is what became of an event whose sender waits for it.
+type Ended struct {
+	// Run is the event's first run; nil when it began none.
+	Run *Run
+	// Names are what a synchronous answer may read: event, output, run.
+	Names workflows.Names
+}
+
+// callers are those that wait for the end of an event's run.
+type callers struct {
+	mu      sync.Mutex
+	waiting map[EventID][]chan struct{}
+}
+
+func (c *callers) add(id EventID) (ch chan struct{}, remove func()) {
+	ch = make(chan struct{}, 1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting == nil {
+		c.waiting = map[EventID][]chan struct{}{}
+	}
+	c.waiting[id] = append(c.waiting[id], ch)
+	return ch, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		list := c.waiting[id]
+		for i, x := range list {
+			if x == ch {
+				list[i] = list[len(list)-1]
+				c.waiting[id] = list[:len(list)-1]
+			}
+		}
+		if len(c.waiting[id]) == 0 {
+			delete(c.waiting, id)
+		}
+	}
+}
+
+// tell lets those look that wait for an event.
+func (c *callers) tell(id EventID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ch := range c.waiting[id] {
+		select {
+		case ch <- struct{}{}:
+		default: // it has been told
+		}
+	}
+}
+
+// Await waits until the event's run has ended, or it is sure that there is none.
+// Of several runs it is the one of the workflow whose id comes first. When ctx
+// ends before, it returns its error, and the run that is still open, if any.
+func (e *Engine) Await(ctx context.Context, id EventID) (*Ended, error) {
+	told, remove := e.callers.add(id)
+	defer remove()
+	for {
+		c, err := e.o.Store.Called(context.WithoutCancel(ctx), id)
+		if err != nil {
+			return nil, fmt.Errorf("looking for the run of event %s: %w", id, err)
+		}
+		switch {
+		case c.Run != nil && c.Run.Status.Ended():
+			return e.ended(ctx, c.Run)
+		case c.Run == nil && c.Decided:
+			return &Ended{}, nil
+		}
+		select {
+		case <-told:
+		case <-ctx.Done():
+			return &Ended{Run: c.Run}, ctx.Err()
+		}
+	}
+}
+
+func (e *Engine) ended(ctx context.Context, r *Run) (*Ended, error) {
+	ev, err := e.o.Store.Event(ctx, r.Event)
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", r.Event, err)
+	}
+	names, err := ev.names()
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", r.Event, err)
+	}
+	dr := &driver{e: e, event: ev, run: r, state: &plan.State{}}
+	dr.describeRun(r.StartedAt)
+	return &Ended{Run: r, Names: workflows.Names{"event": names, "output": r.Output, "run": dr.state.Run}}, nil
+}

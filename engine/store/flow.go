@@ -1,0 +1,215 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file counts the places of runs whose workflow has concurrency or rate.
+// All of it runs inside of the writer's transactions, so that two events never
+// see the same free place.
+
+// parked is when a run is due that waits for its turn: in a hundred years.
+func parked(now time.Time) time.Time { return now.AddDate(100, 0, 0) }
+
+// enter lets a new run ask for its place. It gives when the run is due, and which
+// runs it takes the place of; dropped is not empty when it may not be made.
+func (t *tx) enter(run engine.RunID, p *engine.Place, now time.Time) (due time.Time, replaced []engine.RunID, dropped string, err error) {
+	c, err := t.crowd(p)
+	if err != nil {
+		return due, nil, "", err
+	}
+	a := p.Admit(c, now)
+	if a.Drop != "" {
+		return due, nil, a.Drop, nil
+	}
+	if a.Replace {
+		if replaced, err = t.replace(p); err != nil {
+			return due, nil, "", err
+		}
+	}
+	// A run without a group has nothing to wait for but its rate.
+	state, group, starts, rate := "waits", driver.Value(nil), driver.Value(nil), driver.Value(nil)
+	due = parked(now)
+	if a.Begins {
+		state, due, starts = "has", a.Start, a.Start.UnixMilli()
+	}
+	if p.Limit > 0 {
+		group = p.Group
+	} else {
+		state = "left"
+	}
+	if p.RateLimit > 0 {
+		rate = p.RateGroup
+		if err := t.exec(`DELETE FROM places WHERE workflow = ? AND rate_grp = ? AND state = 'left' AND starts_at < ?`, p.Workflow, p.RateGroup, now.Add(-p.RatePer).UnixMilli()); err != nil {
+			return due, nil, "", err
+		}
+	}
+	err = t.exec(`INSERT INTO places (run_id, workflow, grp, state, max_runs, stale, rate_grp, rate_limit, rate_per, starts_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		int64(run), p.Workflow, group, state, int64(p.Limit), p.Stale, rate, int64(p.RateLimit), p.RatePer.Milliseconds(), starts)
+	return due, replaced, "", err
+}
+
+// crowd counts who is in the groups of a place.
+func (t *tx) crowd(p *engine.Place) (c engine.Crowd, err error) {
+	if p.Limit > 0 {
+		if c.AtWork, err = t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state IN ('has', 'replaced')`, p.Workflow, p.Group); err != nil {
+			return c, err
+		}
+		if c.Queued, err = t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state = 'waits'`, p.Workflow, p.Group); err != nil {
+			return c, err
+		}
+	}
+	if p.Stale != nil {
+		v := make([]driver.Value, 1)
+		if _, err := t.row(`SELECT max(value) FROM (SELECT value FROM newest WHERE workflow = ?1 AND grp = ?2 UNION ALL SELECT stale FROM places WHERE workflow = ?1 AND grp = ?2 AND state <> 'replaced')`, v, p.Workflow, p.Group); err != nil {
+			return c, err
+		}
+		c.Newest = v[0]
+	}
+	c.NextStart, err = t.nextStart(p.Workflow, p.RateGroup, p.RateLimit, p.RatePer)
+	return c, err
+}
+
+func (t *tx) count(query string, args ...driver.Value) (int, error) {
+	v := make([]driver.Value, 1)
+	_, err := t.row(query, v, args...)
+	n, _ := v[0].(int64)
+	return int(n), err
+}
+
+// nextStart is the first moment that a rate allows: as long after the start that
+// lies limit starts back as the rate's stretch is, and not before the last one.
+func (t *tx) nextStart(workflow, group string, limit int, per time.Duration) (time.Time, error) {
+	if limit == 0 {
+		return time.Time{}, nil
+	}
+	v := make([]driver.Value, 1)
+	found, err := t.row(`SELECT starts_at FROM places WHERE workflow = ? AND rate_grp = ? AND starts_at IS NOT NULL ORDER BY starts_at DESC LIMIT 1`, v, workflow, group)
+	if err != nil || !found {
+		return time.Time{}, err
+	}
+	last, _ := v[0].(int64)
+	found, err = t.row(`SELECT starts_at FROM places WHERE workflow = ? AND rate_grp = ? AND starts_at IS NOT NULL ORDER BY starts_at DESC LIMIT 1 OFFSET ?`, v, workflow, group, int64(limit-1))
+	if err != nil {
+		return time.Time{}, err
+	}
+	if first, _ := v[0].(int64); found {
+		last = max(last, first+per.Milliseconds())
+	}
+	return fromMillis(last), nil
+}
+
+// replace marks those that a new run takes the place of: all that wait, and as
+// many of those at work, the oldest first, as leave one place.
+func (t *tx) replace(p *engine.Place) ([]engine.RunID, error) {
+	var out []engine.RunID
+	for _, q := range []struct {
+		query string
+		keep  int
+	}{
+		{`SELECT run_id FROM places WHERE workflow = ? AND grp = ? AND state = 'waits' ORDER BY run_id LIMIT 1`, 0},
+		{`SELECT run_id FROM places WHERE workflow = ? AND grp = ? AND state = 'has' ORDER BY run_id LIMIT 1`, p.Limit - 1},
+	} {
+		n, err := t.count(`SELECT count(*) FROM (`+q.query[:len(q.query)-len(" ORDER BY run_id LIMIT 1")]+`)`, p.Workflow, p.Group)
+		if err != nil {
+			return nil, err
+		}
+		for ; n > q.keep; n-- {
+			v := make([]driver.Value, 1)
+			if _, err := t.row(q.query, v, p.Workflow, p.Group); err != nil {
+				return nil, err
+			}
+			id, _ := v[0].(int64)
+			if err := t.exec(`UPDATE places SET state = 'replaced' WHERE run_id = ?`, id); err != nil {
+				return nil, err
+			}
+			out = append(out, engine.RunID(id))
+		}
+	}
+	return out, nil
+}
+
+// leave gives the place of an ended run up and lets those begin that wait for it.
+// It gives when the first of them is due, zero for none.
+func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
+	v := make([]driver.Value, 4)
+	found, err := t.row(`SELECT workflow, grp, stale, rate_grp FROM places WHERE run_id = ? AND state <> 'left'`, v, int64(r.ID))
+	if err != nil || !found {
+		return time.Time{}, err
+	}
+	workflow, _ := v[0].(string)
+	group, grouped := v[1].(string)
+	if v[2] != nil && r.Status == engine.Succeeded {
+		if err := t.exec(`INSERT INTO newest (workflow, grp, value, run_id) VALUES (?, ?, ?, ?)
+			ON CONFLICT (workflow, grp) DO UPDATE SET value = excluded.value, run_id = excluded.run_id WHERE excluded.value > newest.value`, workflow, group, v[2], int64(r.ID)); err != nil {
+			return time.Time{}, err
+		}
+	}
+	// The start still counts for the rate; what did not start counts for nothing.
+	if err := t.exec(`DELETE FROM places WHERE run_id = ? AND (rate_grp IS NULL OR starts_at IS NULL)`, int64(r.ID)); err != nil {
+		return time.Time{}, err
+	}
+	if err := t.exec(`UPDATE places SET state = 'left', grp = NULL WHERE run_id = ?`, int64(r.ID)); err != nil || !grouped {
+		return time.Time{}, err
+	}
+	for {
+		due, more, err := t.promote(workflow, group, now)
+		if err != nil || !more {
+			return next, err
+		}
+		if next.IsZero() || due.Before(next) {
+			next = due
+		}
+	}
+}
+
+// promote gives a free place of a group to the run that has waited longest.
+func (t *tx) promote(workflow, group string, now time.Time) (due time.Time, more bool, err error) {
+	v := make([]driver.Value, 5)
+	found, err := t.row(`SELECT run_id, max_runs, rate_grp, rate_limit, rate_per FROM places WHERE workflow = ? AND grp = ? AND state = 'waits' ORDER BY run_id LIMIT 1`, v, workflow, group)
+	if err != nil || !found {
+		return due, false, err
+	}
+	run, _ := v[0].(int64)
+	limit, _ := v[1].(int64)
+	atWork, err := t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state IN ('has', 'replaced')`, workflow, group)
+	if err != nil || int64(atWork) >= limit {
+		return due, false, err
+	}
+	rate, _ := v[2].(string)
+	rateLimit, _ := v[3].(int64)
+	per, _ := v[4].(int64)
+	due, err = t.nextStart(workflow, rate, int(rateLimit), time.Duration(per)*time.Millisecond)
+	if err != nil {
+		return due, false, err
+	}
+	if due.Before(now) {
+		due = now
+	}
+	if err := t.exec(`UPDATE places SET state = 'has', starts_at = ? WHERE run_id = ?`, due.UnixMilli(), run); err != nil {
+		return due, false, err
+	}
+	return due, true, t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'queued'`, due.UnixMilli(), run)
+}
+
+// Replaced implements engine.Store.
+func (s *Store) Replaced(ctx context.Context) ([]engine.RunID, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT run_id FROM places WHERE state = 'replaced'`)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var out []engine.RunID
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, classify(err)
+		}
+		out = append(out, engine.RunID(id))
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,27 @@
+-- The places of runs whose workflow has concurrency or rate. A row stands while
+-- the run has not ended, and longer where its start still counts for a rate.
+CREATE TABLE places (
+  run_id     INTEGER PRIMARY KEY,
+  workflow   TEXT NOT NULL,
+  -- The group of concurrency; NULL without one, and when the run has ended.
+  grp        TEXT,
+  state      TEXT NOT NULL CHECK (state IN ('waits', 'has', 'replaced', 'left')),
+  max_runs   INTEGER NOT NULL,
+  stale      NUMERIC,
+  rate_grp   TEXT,
+  rate_limit INTEGER NOT NULL,
+  rate_per   INTEGER NOT NULL,
+  -- When the run was, or is, to start.
+  starts_at  INTEGER
+);
+CREATE INDEX places_in_group ON places (workflow, grp, state) WHERE grp IS NOT NULL;
+CREATE INDEX places_by_rate ON places (workflow, rate_grp, starts_at) WHERE rate_grp IS NOT NULL;
+
+-- What was applied last in a group with stale, for good: one row a group.
+CREATE TABLE newest (
+  workflow TEXT NOT NULL,
+  grp      TEXT NOT NULL,
+  value    NUMERIC NOT NULL,
+  run_id   INTEGER NOT NULL,
+  PRIMARY KEY (workflow, grp)
+) WITHOUT ROWID;

@@ -1,0 +1,186 @@
+package triggers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file answers a delivery that is stored.
+
+// accept hands the deliveries of a request to the sink.
+func (r *route) accept(ctx context.Context, sink engine.Sink, ds []*engine.Delivery) (receipts []engine.Receipt, err error) {
+	if len(ds) == 1 {
+		receipt, err := sink.Accept(ctx, ds[0])
+		return []engine.Receipt{receipt}, err
+	}
+	if len(ds) == 0 {
+		return nil, nil // an empty list: nothing has happened
+	}
+	return sink.AcceptAll(ctx, ds)
+}
+
+// stored says in the words of design.md section 5 what became of deliveries: those
+// of a list are accepted when one of them is new.
+func (r *route) stored(ds []*engine.Delivery, receipts []engine.Receipt) (status int, out map[string]string) {
+	out = map[string]string{"status": "filtered"}
+	rank := map[string]int{"filtered": 0, "duplicate": 1, "accepted": 2}
+	for i, x := range receipts {
+		word := "accepted"
+		switch {
+		case x.Duplicate:
+			word = "duplicate"
+		case !workflows.MatchType(r.webhook.Events, ds[i].Type):
+			word = "filtered"
+		}
+		if out["event"] == "" || rank[word] > rank[out["status"]] {
+			out["status"], out["event"] = word, x.Event.String()
+		}
+	}
+	if out["status"] == "accepted" {
+		return http.StatusAccepted, out
+	}
+	return http.StatusOK, out
+}
+
+// answerStored says that the delivery is stored. Some providers want a status or
+// a text of their own, and count all else as a failure.
+func (r *route) answerStored(w http.ResponseWriter, in *inbound, status int, out map[string]string) {
+	if s := r.webhook.Respond; s != nil && !s.Sync {
+		if s.Body == nil && s.Headers == nil {
+			if status == http.StatusAccepted {
+				status = s.Status
+			}
+			answer(w, status, out)
+			return
+		}
+		r.render(w, s, nil, time.Time{})
+		return
+	}
+	if r.answer == nil {
+		answer(w, status, out)
+		return
+	}
+	if a, err := r.answer.fill(&in.request, ""); err == nil {
+		if a.Body != "" || r.answer.HasBody {
+			a.write(w)
+			return
+		}
+		for k, v := range a.Headers {
+			if k != "Content-Type" {
+				w.Header().Set(k, v)
+			}
+		}
+		status = a.Status
+	}
+	answer(w, status, out)
+}
+
+// answerWithRun waits for the run of an event and answers with its output. A
+// sender that asks again for the same event gets the same answer, and no second
+// run. It tells whether it has answered: not when there is no run.
+func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route, event engine.EventID) bool {
+	s := r.webhook.Respond
+	// The server's own deadline is meant for answers that wait for nothing.
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.Timeout + 10*time.Second)); err != nil {
+		h.log.Debug("the answer's deadline stays as it is", "trigger", r.trigger.Name, "error", err)
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), s.Timeout)
+	defer cancel()
+	ended, err := h.sink.Await(ctx, event)
+	switch {
+	case err != nil && (ended == nil || !errors.Is(err, context.DeadlineExceeded)):
+		if req.Context().Err() == nil {
+			h.log.Error("a sender's answer was not found", "trigger", r.trigger.Name, "event", event, "error", err)
+		}
+		return false
+	case ended.Run == nil:
+		return false
+	case err != nil:
+		// It goes on; the sender is told where to look.
+		answer(w, http.StatusAccepted, map[string]string{"status": "accepted", "event": event.String(), "run": ended.Run.ID.String()})
+		return true
+	case ended.Run.Status != engine.Succeeded:
+		code := string(ended.Run.Status)
+		if ended.Run.Error != nil {
+			code = ended.Run.Error.Code
+		}
+		// Never the message: it may hold what is not the sender's business.
+		writeJSON(w, http.StatusInternalServerError, map[string]any{"run": ended.Run.ID.String(), "error": map[string]any{"code": code}})
+		return true
+	}
+	r.render(w, s, ended.Names, ended.Run.FinishedAt)
+	return true
+}
+
+// render writes an answer of respond:.
+func (r *route) render(w http.ResponseWriter, s *workflows.Respond, names workflows.Names, now time.Time) {
+	env := &workflows.Env{Names: names, Now: now}
+	headers, err := s.Headers.Render(env, workflows.FillNonempty)
+	var body any
+	if err == nil {
+		if s.Body == nil {
+			body = names["output"]
+		} else {
+			body, err = s.Body.Render(env, workflows.FillPlain)
+		}
+	}
+	var raw []byte
+	kind := "application/json"
+	if err == nil {
+		switch x := body.(type) {
+		case string:
+			raw, kind = []byte(x), "text/plain; charset=utf-8"
+		case nil:
+		default:
+			raw, err = workflows.EncodeJSON(x)
+		}
+	}
+	if err != nil {
+		writeJSON(w, http.StatusInternalServerError, map[string]any{"error": map[string]any{"code": "respond"}})
+		return
+	}
+	hd := w.Header()
+	hd["X-Content-Type-Options"], hd["Content-Security-Policy"] = noSniff, noPage
+	if len(raw) > 0 {
+		hd.Set("Content-Type", kind)
+	}
+	list, _ := headers.(map[string]any)
+	for k, v := range list {
+		text, err := workflows.Text(v)
+		if err == nil && validHeader(text) {
+			hd.Set(k, text)
+		}
+	}
+	hd.Set("Content-Length", strconv.Itoa(len(raw)))
+	w.WriteHeader(s.Status)
+	_, _ = w.Write(raw) // the sender is gone if this fails
+}
+
+// validHeader tells whether a text may be a header's value (RFC 9110, 5.5).
+func validHeader(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 && s[i] != '\t' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	raw, err := workflows.EncodeJSON(v)
+	if err != nil {
+		raw = []byte(fmt.Sprintf("{%q:%q}", "error", "the answer cannot be written"))
+	}
+	hd := w.Header()
+	hd["Content-Type"], hd["X-Content-Type-Options"], hd["Content-Security-Policy"] = typeJSON, noSniff, noPage
+	hd.Set("Content-Length", strconv.Itoa(len(raw)))
+	w.WriteHeader(status)
+	_, _ = w.Write(raw) // the sender is gone if this fails
+}

@@ -1,0 +1,126 @@
+package workflows
+
+import (
+	"reflect"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Concurrency bounds how many runs of a workflow go on at once.
+type Concurrency struct {
+	// Group tells runs apart that may go on beside each other; nil for one group.
+	Group *Value
+	// Limit runs of a group have begun and not ended.
+	Limit int
+	// OnFull is queue, drop or replace; MaxQueue runs of a group may wait.
+	OnFull   string
+	MaxQueue int
+	// Stale is a time or a number: an event with a lower one than the last that
+	// was applied in its group is dropped. nil for no such guard.
+	Stale *Expr
+}
+
+// Rate bounds how many runs of a workflow start in a stretch of time.
+type Rate struct {
+	// Limit runs of a group start within any stretch as long as Per.
+	Limit int
+	Per   time.Duration
+	Group *Value
+	// OnFull is queue or drop.
+	OnFull string
+}
+
+// DefaultMaxQueue is how many runs of a group may wait for their turn.
+const DefaultMaxQueue = 1000
+
+// Gated tells that a run of the workflow may have to wait before it starts, so
+// that its events are taken one after another, in the order of their arrival.
+func (w *Workflow) Gated() bool { return w.Concurrency != nil || w.Rate != nil }
+
+func (b *builder) concurrency(o *objectNode) *Concurrency {
+	n := o.vals["concurrency"]
+	if n == nil {
+		return nil
+	}
+	if n.Kind == yaml.ScalarNode {
+		return &Concurrency{Limit: o.integer("concurrency", 1), OnFull: "queue", MaxQueue: DefaultMaxQueue}
+	}
+	f := o.object("concurrency")
+	if f == nil {
+		return nil
+	}
+	c := &Concurrency{Group: b.value(f.vals["group"]), Limit: f.integer("limit", 1), OnFull: f.text("on_full", "queue"), MaxQueue: f.integer("max_queue", DefaultMaxQueue)}
+	if v := f.vals["stale"]; v != nil {
+		c.Stale = b.expression(v)
+	}
+	if f.has("max_queue") && c.OnFull != "queue" {
+		b.add(f.keyAt("max_queue"), "exclusive-keys", "max_queue needs on_full: queue", "")
+	}
+	if c.OnFull == "replace" {
+		b.replacing = f.at("on_full")
+	}
+	return c
+}
+
+func (b *builder) rate(o *objectNode) *Rate {
+	n := o.vals["rate"]
+	if n == nil {
+		return nil
+	}
+	if n.Kind == yaml.ScalarNode {
+		limit, per, err := parseRate(n.Value)
+		if err != nil {
+			return nil // reported with the document's shape
+		}
+		return &Rate{Limit: limit, Per: per, OnFull: "queue"}
+	}
+	f := o.object("rate")
+	if f == nil {
+		return nil
+	}
+	r := &Rate{Limit: f.integer("limit", 1), Per: f.duration("per", time.Minute), Group: b.value(f.vals["group"]), OnFull: f.text("on_full", "queue")}
+	if r.Per < time.Millisecond {
+		b.add(f.at("per"), "out-of-range", "per is at least 1ms", "")
+	}
+	return r
+}
+
+// checkFlow checks the expressions of concurrency and rate.
+func (w *Workflow) checkFlow(sc *scope) {
+	flow := sc.in("concurrency and rate")
+	flow.drop("steps")
+	if w.Concurrency != nil {
+		w.Concurrency.Group.check(flow)
+		if w.Concurrency.Stale != nil {
+			w.Concurrency.Stale.check(flow, reflect.Invalid)
+		}
+	}
+	if w.Rate != nil {
+		w.Rate.Group.check(flow)
+	}
+}
+
+// warnOfReplacing warns of steps that a newer run may cut, and that are not safe
+// to be half done.
+func (b *builder) warnOfReplacing() {
+	if b.replacing.Line == 0 {
+		return
+	}
+	b.w.EachStep(func(s *Step) {
+		if b.replacing.Line != 0 && s.Body == "uses" && unsafeToCut(s.Uses) {
+			b.warn(b.replacing, "replace-unsafe", "on_full: replace cuts a running run, and step "+s.Key+" ("+s.Uses+") may have had its effect by then", "queue keeps each run whole")
+			b.replacing = Pos{}
+		}
+	})
+}
+
+// unsafeToCut tells that an action has an effect which doing again later does
+// not cover: reading and overwriting do.
+func unsafeToCut(uses string) bool {
+	switch uses {
+	case "http/get", "http/head", "http/put", "http/delete", "log", "store/get", "store/set", "store/delete":
+		return false
+	}
+	return true
+}
