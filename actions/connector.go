@@ -62,7 +62,7 @@ func ruled(a *workflows.ConnectorAction, r *reply, env *workflows.Env) error {
 		if err != nil {
 			m = f.Code
 		}
-		return &plan.Error{Message: text(m), Code: f.Code, Status: r.status, Retryable: f.Retryable || worthRetry(r.status), Details: r.names()}
+		return &plan.Error{Message: text(m), Code: f.Code, Status: r.status, Retryable: f.Retryable || plan.RetryableStatus(r.status), Details: r.names()}
 	}
 	return nil
 }

@@ -228,23 +228,12 @@ func judge(r *reply, accepted func(int) bool) error {
 	if accepted(r.status) {
 		return nil
 	}
-	e := &plan.Error{Message: fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status)), Code: "http_status", Status: r.status, Retryable: worthRetry(r.status),
+	e := &plan.Error{Message: fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status)), Code: "http_status", Status: r.status, Retryable: plan.RetryableStatus(r.status),
 		Details: r.names(), RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now())}
 	if r.status >= 300 && r.status < 400 {
 		e.Message += "; redirects are not followed unless redirects: says so"
 	}
 	return e
-}
-
-// worthRetry: the other side may answer differently soon.
-func worthRetry(status int) bool {
-	switch status {
-	case 408, 425, 429:
-		return true
-	case 501, 505:
-		return false
-	}
-	return status >= 500
 }
 
 func success(status int) bool { return status >= 200 && status < 300 }

@@ -136,6 +136,14 @@ func endedRun(t *testing.T, s *server) *engine.RunDetail {
 	return nil
 }
 
+// TestTheExamplesOwnTestsPass as hookloom test runs them.
+func TestTheExamplesOwnTestsPass(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := Main([]string{"test", "../examples/lead", "../examples/payment"}, &out, &errs); code != 0 || !strings.Contains(out.String(), "5 passed, 0 failed") {
+		t.Errorf("%d\n%s%s", code, out.String(), errs.String())
+	}
+}
+
 func TestTheDemoEndsWithEverythingAsExpected(t *testing.T) {
 	var out, errOut bytes.Buffer
 	if code := Main([]string{"demo", "--exit"}, &out, &errOut); code != 0 {

@@ -44,6 +44,16 @@ steps:
       message: Hello ${{ vars.company }}, ${{ event.data.email }}
 
 output: ${{ vars.company }}
+
+tests:                             # hookloom test runs them, without network
+  - name: a company is greeted
+    event: {data: {email: ada@example.com, company: Analytical Engines, employees: 3}}
+    expect:
+      calls: {greet: {message: "Hello Analytical Engines, ada@example.com"}}
+      output: Analytical Engines
+  - name: nobody works there
+    event: {data: {email: ada@example.com, employees: 0}}
+    expect: {rule: skipped}
 `,
 	".env":       "# Secrets, one NAME=value a line. Keep this file out of version control.\nHELLO_SECRET=change-me-to-a-long-random-text\n",
 	".gitignore": ".env\nhookloom.db*\n",
@@ -76,6 +86,6 @@ func (a *app) init(dir string) error {
 		}
 		a.printf("wrote %s\n", filepath.Join(dir, name))
 	}
-	a.printf("\nNext:\n  cd %s\n  hookloom serve               # in one terminal\n  hookloom send hello          # in another: a signed delivery\n  hookloom runs                # what came of it\n", dir)
+	a.printf("\nNext:\n  cd %s\n  hookloom test                # the workflow's own tests\n  hookloom serve               # in one terminal\n  hookloom send hello          # in another: a signed delivery\n  hookloom runs                # what came of it\n", dir)
 	return nil
 }

@@ -35,7 +35,8 @@ func (a *app) validate(args []string, format string) error {
 			return err
 		}
 		files += len(l.project.Files())
-		for _, m := range l.mistakes {
+		_, ofTests := l.project.LoadTests()
+		for _, m := range l.mistakes.With(ofTests) {
 			if len(only) == 0 || only[m.File] {
 				if dir != "." {
 					m.File = filepath.Join(dir, m.File)
@@ -78,7 +79,7 @@ func targets(args []string) map[string]map[string]bool {
 		}
 		dir := filepath.Dir(arg)
 		for d := dir; ; d = filepath.Dir(d) {
-			if filepath.Base(d) == "workflows" || filepath.Base(d) == "connectors" {
+			if filepath.Base(d) == "workflows" || filepath.Base(d) == "connectors" || filepath.Base(d) == "tests" {
 				dir = filepath.Dir(d)
 				break
 			}

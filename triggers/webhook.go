@@ -409,7 +409,7 @@ type Verdict struct {
 	Event     *VerdictEvent `json:"event,omitempty"`
 	// Events are those of a request that split takes apart.
 	Events   []VerdictEvent `json:"events,omitempty"`
-	Response  *Answer       `json:"response,omitempty"`
+	Response *Answer        `json:"response,omitempty"`
 	// Secret names the secret that matched.
 	Secret string `json:"secret,omitempty"`
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr/types"
-	"gopkg.in/yaml.v3"
 )
 
 // checker holds what all files of a project know of each other.
@@ -448,47 +447,4 @@ func eachStep(list []*Step, visit func(*Step)) {
 func (w *Workflow) EachStep(visit func(*Step)) {
 	eachStep(w.Steps, visit)
 	eachStep(w.OnFailed, visit)
-}
-
-// checkTests checks the shape of tests; hookloom test runs them.
-func (b *builder) checkTests(o *objectNode) {
-	n := o.vals["tests"]
-	if n == nil {
-		return
-	}
-	for _, t := range n.Content {
-		x := b.object(t, "test")
-		if x == nil {
-			continue
-		}
-		x.object("event")
-		expect := x.object("expect")
-		ids := map[string]bool{}
-		b.w.EachStep(func(s *Step) { ids[s.ID] = true })
-		b.testSteps(x.vals["mock"], "mock", ids)
-		if expect == nil {
-			continue
-		}
-		for _, k := range []string{"steps", "calls", "attempts"} {
-			b.testSteps(expect.vals[k], "expect."+k, ids)
-		}
-		if expect.text("rule", "") == "skipped" && len(expect.keys) > 1 {
-			b.add(expect.pos(), "exclusive-keys", "a skipped rule starts no run, so nothing else can be expected", "")
-		}
-	}
-}
-
-func (b *builder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
-	if n == nil {
-		return
-	}
-	if n.Kind != yaml.MappingNode {
-		b.wrongKind(n, where, "a map")
-		return
-	}
-	b.pairs(n, func(k, v *yaml.Node) {
-		if !ids[k.Value] {
-			b.add(b.pos(k), "unknown-step", fmt.Sprintf("%s: no step has the id %q", where, k.Value), suggest(k.Value, sortedStrings(ids)))
-		}
-	})
 }

@@ -240,6 +240,11 @@ func (e *Expr) runtimeError(err error) error {
 		out.Problem = "wrong type of value" + what + " (" + goTypeNames.Replace(strings.TrimPrefix(out.Problem, "interface conversion: ")) + ")"
 		return out
 	}
+	if out.Problem == "invalid operation: int(string)" {
+		// What expr says when a name is looked up in text or in a list.
+		out.Problem = "a field is read of something that is text or a list"
+		return out
+	}
 	if strings.HasPrefix(out.Problem, "invalid operation") || strings.Contains(out.Problem, "memory budget") {
 		out.Problem = goTypeNames.Replace(out.Problem)
 	}

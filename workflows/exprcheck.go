@@ -470,7 +470,7 @@ func (l *linter) member(x *ast.MemberNode, loops int) {
 					return
 				}
 			}
-			if len(keys) > 0 && (id.Value == "event" || id.Value == "inputs") {
+			if len(keys) > 0 && contains(shownRoots, id.Value) {
 				text := id.Value + "." + strings.Join(keys, ".")
 				l.chains[text] = exprPath{text: text, keys: append([]string{id.Value}, keys...)}
 			}
@@ -592,6 +592,9 @@ func sortedStrings[V any](m map[string]V) []string {
 	}
 	return sortedWords(out)
 }
+
+// shownRoots are those whose parts are shown beside a condition.
+var shownRoots = []string{"event", "inputs", "vars", "steps", "output", "error"}
 
 // reads tells whether an expression reads a name.
 func (e *Expr) reads(name string) bool {

@@ -61,7 +61,9 @@ func TestEachMistakeIsAnsweredWithPlaceAndFix(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, mistakes := workflows.Load(project(t, a), catalog(t), func(s string) bool { return s != "NOT_SET" })
+			p, mistakes := workflows.Load(project(t, a), catalog(t), func(s string) bool { return s != "NOT_SET" })
+			_, ofTests := p.LoadTests()
+			mistakes = mistakes.With(ofTests)
 			var got strings.Builder
 			for _, m := range mistakes {
 				codes[m.Code] = true

@@ -440,8 +440,21 @@ var shapes = map[string]*shape{
 		{"event", object("test_event"), false, ""},
 		{"inputs", is(kindAny), false, ""},
 		{"now", is(kindText), false, ""},
-		{"mock", is(kindAny), false, ""},
+		{"mock", mapOf(is(kindAny)), false, "step id to {output} or {error}, or a list of them, one a call"},
 		{"expect", object("expect"), true, ""},
+	}},
+	"test_file": {title: "a file of tests", xKeys: true, fields: []field{
+		{"workflow", is(kindText), false, "its id; the file's name without _test by default"},
+		{"tests", list(object("test")), true, ""},
+	}},
+	"mock": {title: "a mock", fields: []field{
+		{"output", is(kindAny), false, "what the step gives"},
+		{"error", object("mock_error"), false, "how it fails"},
+	}},
+	"mock_error": {title: "a mock's error", fields: []field{
+		{"status", between(0, 599), false, "the HTTP status that came back"},
+		{"code", is(kindText), false, ""},
+		{"message", is(kindText), false, ""},
 	}},
 	"test_event": {title: "a test's event", fields: []field{
 		{"trigger", is(kindText), false, ""},

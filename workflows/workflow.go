@@ -219,7 +219,6 @@ func parseWorkflow(src *source, id string) *Workflow {
 	w.EachStep(func(s *Step) { w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review" })
 	b.warnOfReplacing()
 	w.tests = o.vals["tests"]
-	b.checkTests(o)
 	return w
 }
 

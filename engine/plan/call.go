@@ -20,6 +20,9 @@ type Call struct {
 	due   Due
 }
 
+// Step is the one that calls.
+func (c Call) Step() *workflows.Step { return c.due.Step }
+
 // Output gives the step's output when the call is not waited for.
 func (c Call) Output(runID string, result any) (any, error) { return c.due.Output(runID, result) }
 
@@ -42,7 +45,7 @@ func (p *planner) call(s *workflows.Step, path string) outcome {
 			}
 			m, _ := last.Output.(map[string]any)
 			id, _ := m["call"].(string)
-			p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Kind: "call", Key: id, Text: "the run of workflow " + s.Call})
+			p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Step: s, Kind: "call", Key: id, Text: "the run of workflow " + s.Call})
 			return pending
 		default:
 			last = p.endWait(last, Failed, nil, &Error{Message: fmt.Sprintf("workflow %s has not ended within %s; its run goes on", s.Call, s.Timeout), Code: "timeout", Step: path, Retryable: true})

@@ -125,7 +125,8 @@ func Next(st *State) Decision {
 	if end := p.start(); end != nil {
 		return Decision{End: end}
 	}
-	switch p.sequence(st.Workflow.Steps, "") {
+	last := p.sequence(st.Workflow.Steps, "")
+	switch last {
 	case pending:
 		if !st.TimedOut {
 			return *p.out
@@ -141,6 +142,9 @@ func Next(st *State) Decision {
 	}
 	end := &End{Status: "succeeded", Text: p.text}
 	v, err := st.Workflow.Output.Render(p.env(st.Now, "output"), workflows.FillPlain)
+	if err != nil && last == stopped {
+		v, err = nil, nil // it reads steps that stop left out, and stop ends the run well
+	}
 	if err != nil {
 		p.err = expressionError(err, "output")
 		return p.finish("failed")
@@ -165,6 +169,16 @@ func (st *State) Vars() (map[string]any, *Error) {
 		}
 	}
 	return st.vars, st.varsErr
+}
+
+// Names are what expressions see at the end of a run: its event, inputs, vars and
+// the steps that can be seen from there.
+func Names(st *State) workflows.Names {
+	p := &planner{st: st, out: &Decision{}, steps: map[string]any{}}
+	if p.start() == nil {
+		p.sequence(st.Workflow.Steps, "")
+	}
+	return p.names()
 }
 
 func (p *planner) start() *End {

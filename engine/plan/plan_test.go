@@ -88,6 +88,7 @@ func TestRunsEndAsTheLanguageSays(t *testing.T) {
 		{"switch without a case", "on: manual\nsteps:\n  - switch: \"'x'\"\n    cases: {a: [{id: a, uses: test/act}]}\n    default: [{id: b, uses: test/act}]", "succeeded", "", []string{"0/default/b"}, nil},
 		{"set inside a branch is seen after it", "on: manual\nvars: {v: 1}\nsteps:\n  - switch: \"'a'\"\n    cases: {a: [{set: {v: 2}}]}\noutput: ${{ vars.v }}", "succeeded", "", nil, 2},
 		{"stop", "on: manual\nsteps:\n  - {id: a, uses: test/act}\n  - {if: true, stop: enough}\n  - {id: b, uses: test/act}\noutput: x", "succeeded", "", []string{"a"}, "x"},
+		{"stop leaves out what the output reads", "on: manual\nsteps:\n  - {if: true, stop: enough}\n  - {id: b, uses: test/act}\noutput: ${{ steps.b.output.n }}", "succeeded", "", nil, nil},
 		{"fail runs on_failure", "on: manual\nsteps:\n  - {if: true, fail: \"no ${{ event.type }}\"}\non_failure:\n  - {id: h, uses: test/act, with: {n: \"${{ error.message }}\"}}", "failed", "0", []string{"on_failure/h"}, nil},
 		{"retries, then fails", "on: manual\nsteps:\n  - {id: bad, uses: test/act, retry: 2}", "failed", "bad", []string{"bad", "bad", "bad"}, nil},
 		{"no retry of what cannot help", "on: manual\nsteps:\n  - {id: gone, uses: test/act, retry: 5}", "failed", "gone", []string{"gone"}, nil},

@@ -99,3 +99,15 @@ func Pause(r *workflows.Retry, n int, address string) time.Duration {
 	part := float64(h.Sum64()>>11) / float64(1<<53)
 	return time.Duration(full/2 + part*full/2)
 }
+
+// RetryableStatus tells whether the other side, after it answered with an HTTP
+// status, may answer differently soon (RFC 9110, 15; RFC 6585, 4).
+func RetryableStatus(status int) bool {
+	switch status {
+	case 408, 425, 429:
+		return true
+	case 501, 505:
+		return false
+	}
+	return status >= 500
+}

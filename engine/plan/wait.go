@@ -27,6 +27,7 @@ type Answer struct {
 type Question struct {
 	Path    string
 	Attempt int
+	Step    *workflows.Step
 	// Kind is approval, review, event or call.
 	Kind string
 	// Text is what is asked; By the names that may answer, none for anybody.
@@ -57,7 +58,9 @@ func (p *planner) wait(s *workflows.Step, path string) outcome {
 			last = p.answered(s, path, last, a)
 		case p.st.Now.Before(until):
 			p.wake(until)
-			p.out.Questions = append(p.out.Questions, questionOf(last, until))
+			q := questionOf(last, until)
+			q.Step = s
+			p.out.Questions = append(p.out.Questions, q)
 			return pending
 		default:
 			last = p.endWait(last, Failed, nil, &Error{Message: fmt.Sprintf("no answer within %s", s.Timeout), Code: "timeout", Step: path})
@@ -164,7 +167,7 @@ func questionOf(r *Record, until time.Time) Question {
 func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
 	switch a := p.answer(last); {
 	case a == nil:
-		p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Kind: "review",
+		p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Step: s, Kind: "review",
 			Text: fmt.Sprintf("attempt %d of %s was cut, and whether it took effect is not known: resend, done or fail?", last.Attempt, s.Uses)})
 		return pending
 	case a.Verdict == "done":

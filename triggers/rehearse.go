@@ -1,0 +1,45 @@
+package triggers
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Unproved reads the event of a body as a trigger's webhook would, without asking
+// who sent it: for tests and previews, which come from inside. Of a list that split
+// takes apart it is the first.
+func Unproved(p *workflows.Project, trigger string, body any, header map[string]string, now time.Time) (*engine.Delivery, error) {
+	t := p.Triggers[trigger]
+	if t == nil || t.Webhook == nil {
+		return nil, fmt.Errorf("trigger %q has no webhook inlet", trigger)
+	}
+	raw, err := workflows.EncodeJSON(body)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the body: %w", err)
+	}
+	r := &route{trigger: t, webhook: t.Webhook, key: t.Webhook.Key, kind: t.Webhook.EventType, params: map[string]string{}, methods: map[string]bool{}, hide: map[string]bool{},
+		hideSecret: map[string]bool{}, dedupe: t.Webhook.Dedupe, outside: &Outside{}}
+	if t.Webhook.Data != nil {
+		r.data = t.Webhook.Data.Text
+	}
+	r.deliver = t.Webhook.Methods
+	r.usePreset(p.Preset(t.Webhook))
+	r.wanted()
+	in := &inbound{method: http.MethodPost, path: t.Webhook.Path, header: http.Header{"Content-Type": {"application/json"}}, body: raw, at: now}
+	for k, v := range header {
+		in.header.Set(k, v)
+	}
+	in.prepare(r)
+	ds, err := r.eventsOf(in)
+	if err != nil {
+		return nil, fmt.Errorf("reading the body as trigger %s does: %w", trigger, err)
+	}
+	if len(ds) == 0 {
+		return nil, fmt.Errorf("trigger %s: split gave no element", trigger)
+	}
+	return ds[0], nil
+}

@@ -1,0 +1,384 @@
+package workflows
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/types"
+	"gopkg.in/yaml.v3"
+)
+
+// Test is one example of a workflow, with what is expected of it.
+type Test struct {
+	Name, File string
+	Pos        Pos
+	// Workflow is the id of the workflow that it is about.
+	Workflow string
+	// Trigger and Inlet are empty for the workflow's first.
+	Trigger, Inlet string
+	// Fixture is what its JSON file holds: the body, item or inputs.
+	Fixture any
+	// Body, Data and Headers are laid over it; nil leaves it as it is.
+	Body, Data, Headers any
+	Type, Key           string
+	Inputs              map[string]any
+	Now                 time.Time
+	// Mocks are the answers of steps, by id: one for every call, or a list, of which
+	// the last stays.
+	Mocks  map[string][]Mock
+	Expect Expect
+	src    *source
+}
+
+// Mock is what a step is answered in place of the world outside.
+type Mock struct {
+	Output any
+	// Failed tells that it fails, with Status (0 for no answer at all), Code and
+	// Message.
+	Failed        bool
+	Status        int
+	Code, Message string
+}
+
+// Expect is what a test wants. What is absent is not looked at, but that a run
+// without an expected error has to succeed.
+type Expect struct {
+	// Rule is matched or skipped.
+	Rule, Status string
+	Steps        map[string]string
+	// Calls hold a part of the input of a step, or a list of parts, one a call.
+	Calls    map[string]any
+	Attempts map[string]int
+	Output   any
+	// HasOutput tells that output is written, be it null.
+	HasOutput bool
+	Error     any
+	Assert    []*Expr
+	at        map[string]Pos
+}
+
+// Where gives the place of an expectation, such as steps.fulfil, as file:line:column.
+func (t *Test) Where(path string) string {
+	p, ok := t.Expect.at[path]
+	for !ok && path != "" {
+		path = path[:max(strings.LastIndexByte(path, '.'), 0)]
+		p, ok = t.Expect.at[path]
+	}
+	if !ok {
+		p = t.Pos
+	}
+	return fmt.Sprintf("%s:%d:%d", t.File, p.Line, p.Column)
+}
+
+// TestTime is the moment at which tests stand still, unless they say now:.
+var TestTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// LoadTests reads the tests of a project: those in the workflows' own files and
+// those of tests/*_test.yaml.
+func (p *Project) LoadTests() ([]*Test, Mistakes) {
+	l := &loader{p: &Project{Dir: p.Dir}}
+	var out []*Test
+	var all Mistakes
+	for _, id := range sortedStrings(p.Workflows) {
+		w := p.Workflows[id]
+		if w.tests == nil {
+			continue
+		}
+		src := newSource(w.File, w.Text)
+		out = append(out, p.tests(src, w, w.tests)...)
+		all = append(all, src.mistakes...)
+	}
+	for _, rel := range l.files("tests") {
+		name, ok := strings.CutSuffix(workflowID(strings.TrimPrefix(filepath.ToSlash(rel), "tests/")), "_test")
+		if !ok {
+			continue
+		}
+		src, ok := l.open(rel)
+		if ok {
+			out = append(out, p.testFile(src, name)...)
+		}
+	}
+	for _, s := range l.p.sources {
+		all = append(all, s.mistakes...)
+	}
+	return out, all.sorted()
+}
+
+// With gives the mistakes together with others, sorted.
+func (m Mistakes) With(others Mistakes) Mistakes {
+	return append(append(Mistakes{}, m...), others...).sorted()
+}
+
+// testFile reads a file that is a list of tests, or a map that holds them.
+func (p *Project) testFile(src *source, id string) []*Test {
+	d := &decoder{src}
+	root := d.parse()
+	if root == nil {
+		return nil
+	}
+	list := root
+	if root.Kind == yaml.MappingNode {
+		o := d.object(root, "test_file")
+		if o == nil {
+			return nil
+		}
+		id = o.text("workflow", id)
+		list = o.vals["tests"]
+	}
+	w := p.Workflows[id]
+	if w == nil {
+		d.add(d.pos(root), "unknown-workflow", fmt.Sprintf("there is no workflow %q to test", id), suggest(id, sortedStrings(p.Workflows)))
+		return nil
+	}
+	return p.tests(src, w, list)
+}
+
+func (p *Project) tests(src *source, w *Workflow, list *yaml.Node) []*Test {
+	d := &decoder{src}
+	if list == nil || list.Kind != yaml.SequenceNode {
+		if list != nil {
+			d.wrongKind(list, "tests", "a list")
+		}
+		return nil
+	}
+	var out []*Test
+	for _, n := range list.Content {
+		o := d.object(n, "test")
+		if o == nil {
+			continue
+		}
+		t := p.test(d, w, o)
+		t.src, t.Pos = src, d.pos(n)
+		out = append(out, t)
+	}
+	return out
+}
+
+func (p *Project) test(d *decoder, w *Workflow, o *objectNode) *Test {
+	t := &Test{Name: o.text("name", ""), File: d.name, Workflow: w.ID, Now: TestTime, Mocks: map[string][]Mock{}}
+	if v := o.vals["now"]; v != nil {
+		at, err := time.Parse(time.RFC3339, v.Value)
+		if err != nil {
+			d.add(d.pos(v), "bad-time", fmt.Sprintf("now: %q is no time", v.Value), "write 2026-05-01T10:00:00Z")
+		}
+		t.Now = at
+	}
+	if v := o.vals["inputs"]; v != nil {
+		m, ok := d.literal(v).(map[string]any)
+		if !ok {
+			d.wrongKind(v, "inputs", "a map")
+		}
+		t.Inputs = m
+	}
+	if e := o.object("event"); e != nil {
+		p.testEvent(d, t, e)
+	}
+	if v := o.vals["mock"]; v != nil && v.Kind == yaml.MappingNode {
+		d.pairs(v, func(k, n *yaml.Node) { t.Mocks[k.Value] = d.mocks(n) })
+	}
+	ids := map[string]bool{}
+	w.EachStep(func(s *Step) { ids[s.ID] = true })
+	d.testSteps(o.vals["mock"], "mock", ids)
+	if x := o.object("expect"); x != nil {
+		d.expect(t, w, x)
+		for _, k := range []string{"steps", "calls", "attempts"} {
+			d.testSteps(x.vals[k], "expect."+k, ids)
+		}
+		if t.Expect.Rule == "skipped" && len(x.keys) > 1 {
+			d.add(x.pos(), "exclusive-keys", "a skipped rule starts no run, so nothing else can be expected", "")
+		}
+	}
+	return t
+}
+
+// testSteps checks that a map names steps of the workflow.
+func (d *decoder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
+	if n == nil {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.wrongKind(n, where, "a map")
+		return
+	}
+	d.pairs(n, func(k, v *yaml.Node) {
+		if k.Value == "" || !ids[k.Value] {
+			d.add(d.pos(k), "unknown-step", fmt.Sprintf("%s: no step has the id %q", where, k.Value), suggest(k.Value, sortedStrings(ids)))
+		}
+	})
+}
+
+func (p *Project) testEvent(d *decoder, t *Test, e *objectNode) {
+	t.Trigger, t.Inlet, t.Type, t.Key = e.text("trigger", ""), e.text("inlet", ""), e.text("type", ""), e.text("key", "")
+	if t.Trigger != "" && p.Triggers[t.Trigger] == nil {
+		d.add(e.at("trigger"), "unknown-trigger", fmt.Sprintf("no trigger is named %q", t.Trigger), suggest(t.Trigger, sortedStrings(p.Triggers)))
+	}
+	if name := e.text("fixture", ""); name != "" {
+		v, err := p.readJSON(name)
+		if err != nil {
+			d.add(e.at("fixture"), "missing-file", fmt.Sprintf("fixture: %v", err), "paths begin at the project folder")
+		}
+		t.Fixture = v
+	}
+	for k, to := range map[string]*any{"data": &t.Data, "body": &t.Body, "headers": &t.Headers} {
+		if v := e.vals[k]; v != nil {
+			*to = d.literal(v)
+		}
+	}
+}
+
+// mocks reads one answer, or a list of them.
+func (d *decoder) mocks(n *yaml.Node) []Mock {
+	nodes := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		nodes = n.Content
+	}
+	var out []Mock
+	for _, x := range nodes {
+		o := d.object(x, "mock")
+		if o == nil {
+			continue
+		}
+		if o.has("output") == o.has("error") {
+			d.add(d.pos(x), "exclusive-keys", "a mock has output or error", "")
+			continue
+		}
+		m := Mock{}
+		if v := o.vals["output"]; v != nil {
+			m.Output = d.literal(v)
+		}
+		if e := o.object("error"); e != nil {
+			m.Failed, m.Status, m.Code, m.Message = true, e.integer("status", 0), e.text("code", ""), e.text("message", "")
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+func (d *decoder) expect(t *Test, w *Workflow, x *objectNode) {
+	e := Expect{Rule: x.text("rule", "matched"), Status: x.text("status", ""), Steps: map[string]string{}, Calls: map[string]any{}, Attempts: map[string]int{}, at: map[string]Pos{"": x.pos()}}
+	for _, k := range []string{"rule", "status", "steps", "calls", "attempts", "output", "error", "assert"} {
+		v := x.vals[k]
+		if v == nil {
+			continue
+		}
+		e.at[k] = d.pos(v)
+		if v.Kind == yaml.MappingNode && (k == "steps" || k == "calls" || k == "attempts") {
+			d.pairs(v, func(id, n *yaml.Node) {
+				e.at[k+"."+id.Value] = d.pos(n)
+				d.expectStep(&e, k, id.Value, n)
+			})
+		}
+	}
+	if v := x.vals["output"]; v != nil {
+		e.Output, e.HasOutput = d.literal(v), true
+	}
+	if v := x.vals["error"]; v != nil {
+		e.Error = d.literal(v)
+	}
+	sc := assertScope(w)
+	for i, a := range d.expressions(x.vals["assert"]) {
+		a.check(sc, reflect.Bool)
+		e.Assert = append(e.Assert, a)
+		e.at[fmt.Sprintf("assert.%d", i)] = a.place.mark(0, len([]rune(a.Text)))
+	}
+	t.Expect = e
+}
+
+func (d *decoder) expectStep(e *Expect, key, id string, n *yaml.Node) {
+	v := d.literal(n)
+	switch key {
+	case "steps":
+		s, _ := v.(string)
+		words := []string{"succeeded", "failed", "skipped", "waiting", "unknown", "not_reached"}
+		if !contains(words, s) {
+			d.add(d.pos(n), "unknown-word", fmt.Sprintf("step status %q is not known", n.Value), suggest(s, words))
+		}
+		e.Steps[id] = s
+	case "calls":
+		e.Calls[id] = v
+	case "attempts":
+		k, ok := v.(int)
+		if !ok || k < 0 {
+			d.add(d.pos(n), "wrong-type", "attempts is a number", "")
+		}
+		e.Attempts[id] = k
+	}
+}
+
+// assertScope is what an assertion may read.
+func assertScope(w *Workflow) *scope {
+	steps := types.Map{}
+	w.EachStep(func(s *Step) {
+		if s.ID != "" {
+			steps[s.ID] = stepType()
+		}
+	})
+	vars := types.Map{types.Extra: types.Any}
+	return &scope{where: "an assertion", hiddenSteps: map[string]string{}, maybe: map[string]bool{},
+		names: types.Map{"event": eventType(types.Any), "inputs": types.Map{types.Extra: types.Any}, "run": runType(), "vars": vars, "steps": steps, "output": types.Any, "error": types.Any}}
+}
+
+// Overlay lays a value over another: maps are merged, all else replaces.
+func Overlay(under, over any) any {
+	if over == nil {
+		return under
+	}
+	a, ok := under.(map[string]any)
+	b, too := over.(map[string]any)
+	if !ok || !too {
+		return over
+	}
+	out := make(map[string]any, len(a)+len(b))
+	for k, v := range a {
+		out[k] = v
+	}
+	for k, v := range b {
+		out[k] = Overlay(out[k], v)
+	}
+	return out
+}
+
+// WriteTest appends a test to tests/<workflow>_test.yaml and writes its fixture,
+// for a run that somebody wants to keep as an example. lines are those of the
+// test below its name, indented by nothing. It gives the names of both files.
+func (p *Project) WriteTest(workflow, name string, fixture any, lines []string) (test, fixtureFile string, err error) {
+	fixtureFile = "fixtures/" + strings.ReplaceAll(workflow, "/", "_") + "_" + name + ".json"
+	raw, err := EncodeJSON(fixture)
+	if err != nil {
+		return "", "", fmt.Errorf("encoding the fixture: %w", err)
+	}
+	test = "tests/" + workflow + "_test.yaml"
+	for _, f := range []string{fixtureFile, test} {
+		if err := os.MkdirAll(filepath.Join(p.Dir, filepath.Dir(f)), 0o755); err != nil {
+			return "", "", fmt.Errorf("making the folder of %s: %w", f, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(p.Dir, fixtureFile), append(raw, '\n'), 0o644); err != nil {
+		return "", "", fmt.Errorf("writing the fixture: %w", err)
+	}
+	old, err := os.ReadFile(filepath.Join(p.Dir, test))
+	if err != nil && !os.IsNotExist(err) {
+		return "", "", fmt.Errorf("reading %s: %w", test, err)
+	}
+	text := string(old)
+	indent := ""
+	switch {
+	case strings.TrimSpace(text) == "":
+		text = "tests:\n"
+		indent = "  "
+	case strings.Contains("\n"+text, "\ntests:"):
+		indent = "  "
+	}
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	text += indent + "- " + strings.Join(lines, "\n"+indent+"  ") + "\n"
+	if err := os.WriteFile(filepath.Join(p.Dir, test), []byte(text), 0o644); err != nil {
+		return "", "", fmt.Errorf("writing the test: %w", err)
+	}
+	return test, fixtureFile, nil
+}
