@@ -51,6 +51,27 @@ func (connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	return out, nil
 }
 
+// Destination implements engine.Destined.
+func (connectorAction) Destination(in engine.Input) string {
+	c := in.Spec.Connector
+	name := text(in.With["connection"])
+	if name == "" {
+		name = c.Name
+	}
+	fields, conn, err := credentials(c, in, name)
+	if err != nil {
+		return ""
+	}
+	if conn.base == "" {
+		base, err := c.BaseURL.Render(&workflows.Env{Names: workflows.Names{"connection": fields}}, workflows.FillPlain)
+		if err != nil {
+			return ""
+		}
+		conn.base = text(base)
+	}
+	return destination(conn.base, "/")
+}
+
 // ruled asks the connector's own rules for failures.
 func ruled(a *workflows.ConnectorAction, r *reply, env *workflows.Env) error {
 	for _, f := range a.Fail {

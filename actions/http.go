@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -58,6 +59,35 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		return nil, err
 	}
 	return map[string]any{"status": r.status, "headers": r.headers, "body": r.body, "url": r.url, "duration_ms": int(r.took.Milliseconds())}, nil
+}
+
+// Destination implements engine.Destined.
+func (a httpAction) Destination(in engine.Input) string {
+	conn, err := pick(in, text(in.With["connection"]))
+	if err != nil {
+		return ""
+	}
+	return destination(conn.base, text(in.With["url"]))
+}
+
+// destination is scheme://host:port of a URL, or of the base that a path is
+// resolved against; the port only where it is not the scheme's own.
+func destination(base, raw string) string {
+	if base != "" && strings.HasPrefix(raw, "/") {
+		raw = base
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	host := strings.ToLower(u.Hostname())
+	if port := u.Port(); port != "" && !(u.Scheme == "https" && port == "443") && !(u.Scheme == "http" && port == "80") {
+		return u.Scheme + "://" + net.JoinHostPort(host, port)
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return u.Scheme + "://" + host
 }
 
 func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {

@@ -28,6 +28,14 @@ type webhookAction struct{}
 // maxWebhookAnswer is how much of the receiver's answer is read, in bytes.
 const maxWebhookAnswer = 64 << 10
 
+// Destination implements engine.Destined.
+func (webhookAction) Destination(in engine.Input) string {
+	return destination("", text(in.With["url"]))
+}
+
+// Endpoint implements engine.Endpointed.
+func (webhookAction) Endpoint(in engine.Input) string { return text(in.With["url"]) }
+
 // Do implements engine.Action. Each attempt has the same id and body; timestamp
 // and signature are fresh, as Standard Webhooks asks.
 func (webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {

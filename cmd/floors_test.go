@@ -19,7 +19,7 @@ const module = "github.com/hookloom/hookloom"
 var floors = map[string]int{
 	"": 5, "cmd": 4,
 	"triggers": 3, "actions": 3, "engine/store": 3, "engine/console": 3,
-	"engine": 2, "engine/plan": 1,
+	"engine": 2, "engine/plan": 1, "engine/destination": 1,
 	"workflows": 0, "engine/signature": 0, "engine/egress": 0, "examples": 0,
 }
 
@@ -32,7 +32,8 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":       {"cmd"},
 	"github.com/golang-jwt/jwt/v5": {"engine/signature"},
 	"golang.org/x/text":            {"engine/signature"},
-	"golang.org/x/time":            {"triggers"},
+	"golang.org/x/time":            {"triggers", "engine/destination"},
+	"github.com/sony/gobreaker/v2": {"engine/destination"},
 	"golang.org/x/crypto":          {"cmd"},
 	"github.com/fsnotify/fsnotify": {"cmd"},
 }

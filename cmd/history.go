@@ -103,7 +103,7 @@ func (a *app) runsCmd() *cobra.Command {
 }
 
 func (a *app) deadlettersCmd() *cobra.Command {
-	return a.runList("deadletters", "List runs that gave up", true)
+	return a.runList("deadletters", "List runs that gave up and were not replayed", true)
 }
 
 func (a *app) runList(name, about string, dead bool) *cobra.Command {
@@ -390,6 +390,9 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	}
 	if d.Repeats != "" {
 		a.printf("  replays   %s\n", d.Repeats)
+	}
+	if len(d.ReplayedAs) > 0 {
+		a.printf("  replayed  as %s\n", strings.Join(d.ReplayedAs, ", "))
 	}
 	if d.Text != "" {
 		a.printf("  stopped   %s\n", printable(d.Text))

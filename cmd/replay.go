@@ -19,23 +19,24 @@ func (a *app) replayCmd() *cobra.Command {
 	c := &cobra.Command{Use: "replay [ID...]", Short: "Run again: runs or events by id, or all that the filters list",
 		Long: `Makes a new run of the same event, through the running server. --from failed
 keeps the steps that had succeeded; --version current takes the workflow as it is
-now. With filters in place of ids, --dry-run first tells how many there are.
+now. With filters in place of ids, --dry-run first tells how many there are; --dead
+takes those of the deadletters list. Many replays begin spread out, twenty a second,
+so that they do not overrun what they call; each is linked to the run it repeats.
 The id of a refused delivery (ref_...) has it judged again, as of the moment it
 came; when it is genuine now, it becomes an event.`,
-		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay --status failed --since 1h --dry-run\n  hookloom replay --status failed --since 1h --from failed",
+		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay --status failed --since 1h --dry-run\n  hookloom replay --dead --workflow paid --from failed --version current",
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 && f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" {
+			if len(args) == 0 && f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" && !f.q.DeadOnly {
 				return usageError("replay what? give ids, or filters such as --status failed --since 1h")
 			}
 			ids := args
 			if len(ids) == 0 {
-				err := f.reading(func(h *store.History) error {
-					runs, err := h.Runs(c.Context(), f.q)
-					for _, r := range runs {
-						if engine.RunStatus(r.Status).Ended() {
-							ids = append(ids, r.ID)
-						}
-					}
+				limit := 0
+				if c.Flags().Changed("limit") {
+					limit = f.q.Limit
+				}
+				err := f.reading(func(h *store.History) (err error) {
+					ids, err = endedRuns(c.Context(), h, f.q, limit)
 					return err
 				})
 				if err != nil {
@@ -43,11 +44,7 @@ came; when it is genuine now, it becomes an event.`,
 				}
 			}
 			if dry {
-				if a.json() {
-					return a.printJSON(map[string]any{"count": len(ids), "ids": ids})
-				}
-				a.printf("%d %s would be replayed\n", len(ids), plural(len(ids), "run"))
-				return nil
+				return a.printCount(ids)
 			}
 			l, err := load(f.dir)
 			if err != nil {
@@ -86,7 +83,38 @@ came; when it is genuine now, it becomes an event.`,
 	c.Flags().StringVar(&from, "from", "start", "start or failed")
 	c.Flags().StringVar(&version, "version", "pinned", "pinned or current")
 	c.Flags().BoolVar(&dry, "dry-run", false, "only count")
+	c.Flags().BoolVar(&f.q.DeadOnly, "dead", false, "the dead letters that the other filters leave")
 	return c
+}
+
+func (a *app) printCount(ids []string) error {
+	if a.json() {
+		return a.printJSON(map[string]any{"count": len(ids), "ids": ids})
+	}
+	a.printf("%d %s would be replayed\n", len(ids), plural(len(ids), "run"))
+	return nil
+}
+
+// endedRuns lists the runs that can be replayed, the oldest first, so that replays
+// come in the order in which the runs came. limit 0 is all of them.
+func endedRuns(ctx context.Context, h *store.History, q engine.Query, limit int) ([]string, error) {
+	var ids []string
+	q.Limit, q.Ascending = 1000, true
+	for {
+		runs, err := h.Runs(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range runs {
+			if engine.RunStatus(r.Status).Ended() && (limit == 0 || len(ids) < limit) {
+				ids = append(ids, r.ID)
+			}
+		}
+		if len(runs) < q.Limit || limit > 0 && len(ids) == limit {
+			return ids, nil
+		}
+		q.After = runs[len(runs)-1].ID
+	}
 }
 
 // admit has a refused delivery judged again.

@@ -119,6 +119,10 @@ type Store interface {
 	// Recover is called once at the start: runs that were at work are queued
 	// again, attempts without an end become unknown. It returns how many.
 	Recover(ctx context.Context, now time.Time) (int, error)
+	// Pause keeps that an endpoint gets nothing; Unpause ends it; Paused lists them.
+	Pause(ctx context.Context, p Pause) error
+	Unpause(ctx context.Context, key string) error
+	Paused(ctx context.Context) ([]Pause, error)
 	// Replay makes a new run of an old one's event. It returns when the run may
 	// begin, zero when others have to end first; *DroppedError when it may not.
 	Replay(ctx context.Context, r Replay) (time.Time, error)
@@ -226,6 +230,8 @@ type Replay struct {
 	Version string
 	At      time.Time
 	By, Why string
+	// NotBefore is when it may begin.
+	NotBefore time.Time
 	// Place is as in Settlement.
 	Place *Place
 }

@@ -92,6 +92,8 @@ type world struct {
 	project *workflows.Project
 	target  *target
 	options engine.Options
+	// act carries out test/act in place of the target.
+	act engine.Action
 	// store wraps the engine's store, when it is set.
 	store func(engine.Store) engine.Store
 }
@@ -113,6 +115,9 @@ func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, 
 		o.Store = w.store(s)
 	}
 	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Doers(slog.New(slog.DiscardHandler), func(s string) string { return s })["log"]}
+	if w.act != nil {
+		o.Actions["test/act"] = w.act
+	}
 	o.Secrets = func(string) (string, bool) { return "", false }
 	e = engine.New(o)
 	ctx, cancel := context.WithCancel(context.Background())

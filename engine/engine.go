@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -32,6 +33,10 @@ type Options struct {
 	MaxRuns int
 	// MaxMatches is how many events are matched at once; 256 by default.
 	MaxMatches int
+	// BreakerPause is how long a destination that does not answer is left alone before
+	// one attempt tries, 5 s by default; MaxHeld is how long an attempt waits for it
+	// until it counts as failed, 10 min by default.
+	BreakerPause, MaxHeld time.Duration
 	// Grace is how long open attempts may go on after the stop; 20 s by default.
 	Grace time.Duration
 	// Observe is called after each change of a run, for demo and tests; may be nil.
@@ -65,15 +70,22 @@ type Engine struct {
 	wake     chan struct{}
 	mu       sync.Mutex
 	atWork   map[RunID]*driver
+	working  atomic.Int64 // how many are at work
 	matching map[EventID]bool
 	awaited  sync.Map // triggers whose events a run may wait for
 	lane     lane
 	callers  callers
-	behind   bool // the inbox holds events that nobody was free to match
-	nextDue  time.Time
-	stopping bool
-	drivers  sync.WaitGroup
-	failed   chan error
+	// nextReplay is when the next replay may begin.
+	nextReplay time.Time
+	// destinations give permits to attempts; paused are the endpoints that asked for
+	// no more, by their key.
+	destinations *destination.Table
+	paused       sync.Map
+	behind       bool // the inbox holds events that nobody was free to match
+	nextDue      time.Time
+	stopping     bool
+	drivers      sync.WaitGroup
+	failed       chan error
 	// work is the context of attempts; it outlives the stop by the grace.
 	work context.Context
 	kill context.CancelFunc
@@ -105,6 +117,12 @@ func New(o Options) *Engine {
 	if o.MaxMatches == 0 {
 		o.MaxMatches = 256
 	}
+	if o.BreakerPause == 0 {
+		o.BreakerPause = 5 * time.Second
+	}
+	if o.MaxHeld == 0 {
+		o.MaxHeld = 10 * time.Minute
+	}
 	if o.Grace == 0 {
 		o.Grace = 20 * time.Second
 	}
@@ -119,6 +137,8 @@ func New(o Options) *Engine {
 	}
 	e := &Engine{o: o, wake: make(chan struct{}, 1), atWork: map[RunID]*driver{}, matching: map[EventID]bool{}, failed: make(chan error, 1)}
 	e.ids.Seen(o.Store.LastID())
+	e.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, AtWork: func() int { return int(e.working.Load()) }, Pause: o.BreakerPause, Log: o.Log,
+		Call: func(run int64) bool { return e.callRun(RunID(run)) }, Wake: e.poke})
 	return e
 }
 
@@ -165,6 +185,7 @@ func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
 		}
 	}
 	e.o.Redactor.Set(secrets)
+	e.destinations.Use(p.Destinations)
 	e.project.Store(l)
 	return nil
 }
@@ -184,6 +205,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	if n > 0 {
 		e.o.Log.Info("open runs go on", "runs", n)
+	}
+	if err := e.loadPaused(ctx); err != nil && ctx.Err() == nil {
+		return err
 	}
 	awaited, err := e.o.Store.Awaited(ctx)
 	if err != nil && ctx.Err() == nil {

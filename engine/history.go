@@ -22,7 +22,7 @@ type Query struct {
 	Event string
 	// Ascending lists from the oldest to the newest, for tail.
 	Ascending bool
-	// DeadOnly narrows runs to those that gave up.
+	// DeadOnly narrows runs to dead letters: those that gave up and were not replayed.
 	DeadOnly bool
 }
 
@@ -102,6 +102,8 @@ type RunDetail struct {
 	Answers   []AnswerItem    `json:"answers,omitempty"`
 	EventItem EventItem       `json:"event_item"`
 	Decision  *DecisionItem   `json:"decision,omitempty"`
+	// ReplayedAs are the runs that repeat this one.
+	ReplayedAs []string `json:"replayed_as,omitempty"`
 	// Queue is set while the run waits for its turn.
 	Queue *QueueItem `json:"queue,omitempty"`
 }
@@ -126,8 +128,8 @@ func (d *RunDetail) GoesOn() string {
 	}
 	for _, s := range d.Steps {
 		var what struct {
-			Approval, Event, Key, Workflow string
-			Until                          time.Time
+			Approval, Event, Key, Workflow, Destination string
+			Until                                       time.Time
 		}
 		if s.Status != "waiting" || json.Unmarshal(s.Output, &what) != nil {
 			continue
@@ -141,6 +143,8 @@ func (d *RunDetail) GoesOn() string {
 			return "when it is answered: hookloom approve " + d.ID + " --step " + s.Path + end
 		case what.Event != "":
 			return "with the event of " + what.Event + " whose key is " + what.Key + end
+		case what.Destination != "":
+			return "when its destination lets it: " + what.Destination
 		case what.Workflow != "":
 			return "when the run of " + what.Workflow + " ends" + end
 		}

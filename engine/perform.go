@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -39,6 +40,12 @@ type driver struct {
 	news    chan struct{}
 	answers int
 	awaits  []EventWait
+	// permits are those of attempts on record and not made yet, by path; held tells
+	// that one waited for its destination, turn that its turn may have come, written
+	// under the engine's lock.
+	permits map[string]*destination.Permit
+	held    bool
+	turn    chan struct{}
 	// calls are events that the next settlement stores.
 	calls []*Event
 	// since is when the present stretch of work began.
@@ -87,8 +94,9 @@ func (dr *driver) begin(slot bool) Settlement {
 // It comes back with the first that have ended, so that a slow one holds up no
 // branch but its own.
 func (dr *driver) perform() {
-	if len(dr.due) == 1 && dr.inFlight == 0 && dr.wake.IsZero() {
-		dr.unsaved = append(dr.unsaved, dr.attempt(dr.due[0], dr.allowed(dr.due[0])))
+	if len(dr.due) == 1 && dr.inFlight == 0 && dr.wake.IsZero() && dr.turn == nil {
+		d := dr.due[0]
+		dr.unsaved = append(dr.unsaved, dr.attempt(d, dr.allowed(d), dr.permitOf(d)))
 		dr.due = nil
 		return
 	}
@@ -97,8 +105,8 @@ func (dr *driver) perform() {
 	}
 	for _, d := range dr.due {
 		dr.inFlight++
-		allowed := dr.allowed(d)
-		go func() { dr.results <- dr.attempt(d, allowed) }()
+		allowed, permit := dr.allowed(d), dr.permitOf(d)
+		go func() { dr.results <- dr.attempt(d, allowed, permit) }()
 	}
 	dr.due = nil
 	if dr.inFlight == 0 {
@@ -117,6 +125,8 @@ func (dr *driver) perform() {
 		return
 	case <-dr.news:
 		dr.lookUp()
+		return
+	case <-dr.turn:
 		return
 	}
 	// Those that have ended meanwhile share the settlement.
@@ -146,7 +156,7 @@ func (dr *driver) ended(r *plan.Record) {
 
 // attempt makes one try of one step. It may run beside others and reads nothing
 // of the driver that changes.
-func (dr *driver) attempt(d plan.Due, allowed time.Duration) *plan.Record {
+func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination.Permit) *plan.Record {
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: time.Now().UTC()}
 	if !d.Step.Spec.Leaves {
 		r.Input = d.Shown // those that leave have it on record since they were opened
@@ -156,13 +166,15 @@ func (dr *driver) attempt(d plan.Due, allowed time.Duration) *plan.Record {
 	result, err := dr.do(ctx, d)
 	r.FinishedAt = time.Now().UTC()
 	if err == nil {
+		permit.Give(destination.Outcome{})
 		r.Output, err = d.Output(dr.run.ID.String(), result)
 		if err == nil {
 			return r
 		}
-		err = &plan.Error{Message: err.Error(), Code: "expression"}
+		err, permit = &plan.Error{Message: err.Error(), Code: "expression"}, nil
 	}
 	r.Status, r.Error = plan.Failed, dr.explain(ctx, d, err, allowed)
+	permit.Give(outcome(r.Error, dr.ctx.Err() != nil))
 	r.Output = r.Error.Details
 	if errors.Is(err, ErrUnanswered) || dr.e.work.Err() != nil {
 		// The request may have arrived: say so, and let the step's policy settle it.
@@ -198,9 +210,19 @@ func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
 	if a == nil {
 		return nil, &plan.Error{Message: fmt.Sprintf("there is no action %s", d.Step.Uses), Code: "unsupported"}
 	}
-	p := dr.e.project.Load()
-	return a.Do(ctx, Input{Spec: d.Step.Spec, With: d.With, Key: idempotencyKey(dr.e.o.Store.Instance(), dr.run.ID, d.Path), Run: dr.run.ID,
-		Path: d.Path, Attempt: d.Attempt, Connections: p.Connections, Secret: dr.e.o.Secrets, Client: dr.e.o.Client})
+	in := dr.input(d)
+	in.Key = idempotencyKey(dr.e.o.Store.Instance(), dr.run.ID, d.Path)
+	endpoint, err := dr.endpoint(a, in)
+	if err != nil {
+		return nil, err
+	}
+	result, err = a.Do(ctx, in)
+	return result, dr.gone(ctx, endpoint, d, err)
+}
+
+// input is the order of an attempt, without its idempotency key.
+func (dr *driver) input(d plan.Due) Input {
+	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: dr.e.project.Load().Connections, Secret: dr.e.o.Secrets, Client: dr.e.o.Client}
 }
 
 // actionName is the entry of the table that carries a step out: all actions of

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -16,7 +17,14 @@ import (
 func (e *Engine) drive(dr *driver) {
 	for {
 		dr.perform()
+		mark := uint64(0)
+		if dr.held {
+			mark = e.destinations.Mark()
+		}
 		s := dr.settle()
+		if dr.held {
+			e.destinations.Forget(int64(dr.run.ID), mark) // those that it did not take
+		}
 		var next time.Time
 		err := e.store(func() (err error) {
 			next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)
@@ -82,7 +90,10 @@ func (dr *driver) settle() Settlement {
 			continue
 		}
 		dr.notice(d.Questions)
-		ready, next := dr.ready(d)
+		ready, next, failed := dr.ready(d)
+		if failed {
+			continue
+		}
 		if len(ready) == 0 {
 			return dr.whenQuiet(Waiting, next)
 		}
@@ -120,20 +131,47 @@ func (e *Engine) isStopping() bool {
 	return e.stopping
 }
 
-// ready picks the attempts whose time has come; next is when the plan has to be
-// asked again.
-func (dr *driver) ready(decision plan.Decision) (ready []plan.Due, next time.Time) {
+// ready picks the attempts whose time has come, and that may go to their
+// destination; next is when the plan has to be asked again. It tells whether one
+// has failed because it waited for too long.
+func (dr *driver) ready(decision plan.Decision) (ready []plan.Due, next time.Time, failed bool) {
 	next = decision.Wake
+	later := func(t time.Time) {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
 	for _, d := range decision.Due {
 		if d.NotBefore.After(dr.state.Now) {
-			if next.IsZero() || d.NotBefore.Before(next) {
-				next = d.NotBefore
-			}
+			later(d.NotBefore)
 			continue
 		}
-		ready = append(ready, d)
+		h := dr.permit(d)
+		if h == nil {
+			ready = append(ready, d)
+			continue
+		}
+		until := dr.state.Now.Add(destination.LookAgain)
+		if h.Down {
+			since := dr.state.Now
+			if !d.HeldSince.IsZero() {
+				since = d.HeldSince
+			}
+			until = since.Add(dr.e.o.MaxHeld)
+		}
+		if !dr.state.Now.Before(until) {
+			dr.givesUp(d, h)
+			failed = true
+			continue
+		}
+		dr.hold(d, h)
+		later(until)
 	}
-	return ready, next
+	if failed {
+		// The plan is asked again; what has a permit keeps it until then.
+		return nil, next, true
+	}
+	return ready, next, false
 }
 
 // inline carries out actions that leave nothing outside, such as log: they need
@@ -142,7 +180,7 @@ func (dr *driver) inline(ready []plan.Due) bool {
 	found := false
 	for _, d := range ready {
 		if d.Step.Spec != nil && !d.Step.Spec.Leaves {
-			r := dr.attempt(d, dr.allowed(d))
+			r := dr.attempt(d, dr.allowed(d), nil)
 			dr.state.AddRecord(r)
 			dr.unsaved = append(dr.unsaved, r)
 			found = true
@@ -270,6 +308,7 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 				e.o.Log.Error("a run cannot go on", "run", id, "error", err)
 			}
 			e.release(dr)
+			e.destinations.Forget(int64(id), math.MaxUint64)
 			return
 		}
 		e.drive(dr)
@@ -308,6 +347,7 @@ func (e *Engine) load(dr *driver) error {
 		dr.state.AddRecord(r)
 	}
 	dr.describeRun(dr.run.StartedAt)
+	dr.held = e.destinations.HasTicket(int64(dr.run.ID))
 	e.mu.Lock()
 	dr.listen(w)
 	e.mu.Unlock()
@@ -376,12 +416,29 @@ func (e *Engine) Replay(ctx context.Context, of RunID, from, version, by string)
 	if replay.Place, err = e.placeOf(ctx, r, replay); err != nil {
 		return 0, fmt.Errorf("run %s: %w", of, err)
 	}
+	replay.NotBefore = e.replayAt(now)
 	due, err := e.o.Store.Replay(ctx, replay)
 	if err != nil {
 		return 0, fmt.Errorf("run %s was not replayed: %w", of, err)
 	}
 	e.dueAt(due)
 	return replay.New, nil
+}
+
+// replayPause lies between the starts of two replays: a thousand of them must not
+// overrun what they call.
+const replayPause = 50 * time.Millisecond
+
+// replayAt is when a replay may begin.
+func (e *Engine) replayAt(now time.Time) time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := now
+	if e.nextReplay.After(now) {
+		at = e.nextReplay
+	}
+	e.nextReplay = at.Add(replayPause)
+	return at
 }
 
 // placeOf is what a replay has to ask for before it begins. It never drops or

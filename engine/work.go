@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -17,7 +18,11 @@ func (e *Engine) dispatch(ctx context.Context) error {
 		if err := e.takeDue(ctx); err != nil {
 			return err
 		}
-		timer := time.NewTimer(e.pause())
+		pause := e.pause()
+		if at := e.destinations.Look(time.Now()); !at.IsZero() {
+			pause = max(min(pause, time.Until(at)), time.Millisecond)
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -168,6 +173,7 @@ func (e *Engine) takeSlot(dr *driver) bool {
 		return false // who works on it says when it is due again
 	}
 	e.atWork[id] = dr
+	e.working.Store(int64(len(e.atWork)))
 	return true
 }
 
@@ -180,9 +186,19 @@ func (e *Engine) release(dr *driver) {
 	e.mu.Lock()
 	full := len(e.atWork) >= e.o.MaxRuns
 	delete(e.atWork, dr.run.ID)
+	e.working.Store(int64(len(e.atWork)))
 	cut := dr.cut()
 	e.mu.Unlock()
 	dr.cancel()
+	dr.giveBack()
+	if dr.held && e.destinations.HasTicket(int64(dr.run.ID)) {
+		// It was called in the moment it was put down.
+		if dr.run.Status.Ended() {
+			e.destinations.Forget(int64(dr.run.ID), math.MaxUint64)
+		} else if e.resume(dr.run.ID, false) == nil {
+			e.destinations.PutBack(int64(dr.run.ID))
+		}
+	}
 	if cut && dr.run.Status == Waiting {
 		// Cancelled when its last word was on record already.
 		if err := e.store(func() error { return e.cancelStored(e.work, dr.run.ID, dr.why) }); err != nil {

@@ -69,7 +69,9 @@ type Connector struct {
 	Auth              *Auth
 	Retry             *Retry
 	Timeout           time.Duration
-	Actions           []*ConnectorAction
+	// Limit bounds what is sent to its service.
+	Limit   Limit
+	Actions []*ConnectorAction
 }
 
 // ConnectionField is one credential or setting a connector needs.

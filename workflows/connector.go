@@ -54,6 +54,11 @@ func parseConnector(src *source) *Connector {
 	}
 	if def := o.object("defaults"); def != nil {
 		c.Retry, c.Timeout = d.retry(def, "retry"), def.duration("timeout", 0)
+		if r := def.vals["rate"]; r != nil {
+			if n, per, err := parseRate(r.Value); err == nil {
+				c.Limit.Rate, c.Limit.Per = n, per
+			}
+		}
 		if c.Retry != nil && c.Retry.When != nil {
 			c.Retry.When.check(&scope{where: "retry.when", names: types.Map{"error": errorType(), "event": eventType(types.Any), "inputs": anyMap, "vars": anyMap, "steps": anyMap, "run": runType()}}, reflect.Bool)
 		}

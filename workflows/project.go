@@ -25,8 +25,10 @@ type Project struct {
 	Triggers    map[string]*Trigger
 	Connections map[string]*Connection
 	Egress      Egress
-	History     History
-	Workflows   map[string]*Workflow
+	// Destinations are bounds of what is sent to a host, by host or host:port.
+	Destinations map[string]Limit
+	History      History
+	Workflows    map[string]*Workflow
 	// Actions are those of the catalog and of connectors/.
 	Actions map[string]*ActionSpec
 	Presets Presets
@@ -53,6 +55,14 @@ type TLS struct {
 type ACME struct {
 	Hosts                   []string
 	Email, Directory, Cache string
+}
+
+// Limit bounds what is sent to one host; zero values leave the defaults.
+type Limit struct {
+	// Concurrency attempts are under way at once; Rate begin within Per.
+	Concurrency int
+	Rate        int
+	Per         time.Duration
 }
 
 // Egress lists what outbound requests may reach beyond public addresses.
@@ -185,6 +195,23 @@ func (l *loader) root() {
 	}
 	if e := o.object("egress"); e != nil {
 		l.p.Egress.Allow = e.texts("allow")
+	}
+	if v := o.vals["destinations"]; v != nil {
+		l.p.Destinations = map[string]Limit{}
+		d.pairs(v, func(k, n *yaml.Node) {
+			if strings.ContainsAny(k.Value, "/ ") || k.Value == "" {
+				d.add(d.pos(k), "bad-address", fmt.Sprintf("%q is no host", k.Value), "write api.example.com, or api.example.com:8443")
+			}
+			if x := d.object(n, "destination"); x != nil {
+				limit := Limit{Concurrency: x.integer("concurrency", 0)}
+				if r := x.vals["rate"]; r != nil {
+					if n, per, err := parseRate(r.Value); err == nil {
+						limit.Rate, limit.Per = n, per
+					}
+				}
+				l.p.Destinations[strings.ToLower(k.Value)] = limit
+			}
+		})
 	}
 	if h := o.object("history"); h != nil {
 		l.p.History = History{Keep: h.duration("keep", 0), Bodies: h.duration("bodies", 0), MaxSize: h.size("max_size", 0)}

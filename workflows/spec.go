@@ -484,6 +484,7 @@ var shapes = map[string]*shape{
 		{"triggers", mapOf(object("trigger")), false, ""},
 		{"connections", mapOf(is(kindAny)), false, ""},
 		{"egress", object("egress"), false, ""},
+		{"destinations", mapOf(object("destination")), false, "host to how much is sent to it at once"},
 		{"history", object("history"), false, ""},
 	}},
 	"server": {title: "server", fields: []field{
@@ -505,6 +506,10 @@ var shapes = map[string]*shape{
 		{"email", is(kindText), false, "where the authority may write to"},
 		{"directory", is(kindText), false, "the authority's directory; Let's Encrypt by default"},
 		{"cache", is(kindText), false, "the folder for keys and certificates; acme by default"},
+	}},
+	"destination": {title: "a destination", fields: []field{
+		{"concurrency", between(1, 10_000), false, "attempts at once; an eighth of the runs at work by default"},
+		{"rate", is(kindRate), false, "attempts per time, such as 10/s"},
 	}},
 	"egress": {title: "egress", fields: []field{
 		{"allow", list(is(kindText)), false, "private addresses, blocks or hosts that steps may reach"},

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -46,6 +47,9 @@ type Operator interface {
 	Cancel(ctx context.Context, id engine.RunID) error
 	Answer(ctx context.Context, id engine.RunID, word engine.Word) (plan.Question, error)
 	Link(ctx context.Context, id engine.RunID, path, by string) (token string, q plan.Question, err error)
+	Destinations() []destination.State
+	Paused() []engine.Pause
+	Unpause(ctx context.Context, endpoint string) (int, error)
 }
 
 // Options are the console's parts.
@@ -90,6 +94,8 @@ func New(o Options) (*Console, error) {
 	mux.HandleFunc("GET /api/v1/quarantine", c.listQuarantine)
 	mux.HandleFunc("GET /api/v1/quarantine/{id}", c.oneRefusal)
 	mux.HandleFunc("POST /api/v1/quarantine/{id}/replay", c.admit)
+	mux.HandleFunc("GET /api/v1/destinations", c.listDestinations)
+	mux.HandleFunc("POST /api/v1/destinations/resume", c.resumeEndpoint)
 	mux.HandleFunc("GET /api/v1/triggers", c.listTriggers)
 	mux.HandleFunc("GET /api/v1/workflows", c.listWorkflows)
 	mux.HandleFunc("POST /api/v1/workflows/{id...}", c.fire)
@@ -457,6 +463,31 @@ func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusAccepted, map[string]string{"status": "cancelled"})
+}
+
+// listDestinations tells how the hosts stand that steps go to.
+func (c *Console) listDestinations(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, map[string]any{"items": c.o.Operator.Destinations(), "paused": c.o.Operator.Paused()})
+}
+
+// resumeEndpoint lets an endpoint go on that answered 410.
+func (c *Console) resumeEndpoint(w http.ResponseWriter, r *http.Request) {
+	var o struct {
+		Endpoint string `json:"endpoint"`
+	}
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	n, err := c.o.Operator.Unpause(r.Context(), o.Endpoint)
+	switch {
+	case err != nil:
+		c.fail(w, err)
+	case n == 0:
+		problem(w, http.StatusNotFound, "no such endpoint is paused")
+	default:
+		reply(w, http.StatusOK, map[string]any{"resumed": n})
+	}
 }
 
 // answerRun gives a person's word to a run that waits for one.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
@@ -36,6 +37,12 @@ func (o *operator) Fire(_ context.Context, w string, in map[string]any, who, why
 func (o *operator) Replay(_ context.Context, of engine.RunID, from, version, by string) (engine.RunID, error) {
 	o.asked = append(o.asked, fmt.Sprint("replay ", of, from, version, by))
 	return 8, nil
+}
+
+func (o *operator) Destinations() []destination.State { return nil }
+func (o *operator) Paused() []engine.Pause            { return nil }
+func (o *operator) Unpause(context.Context, string) (int, error) {
+	return 0, nil
 }
 
 func (o *operator) Cancel(_ context.Context, id engine.RunID) error {

@@ -170,6 +170,13 @@ func (p *planner) uses(s *workflows.Step, path string) outcome {
 		return done
 	case Running:
 		return pending
+	case Waiting:
+		// It has been due since then, and could not be sent yet.
+		o := p.due(s, path, last.Attempt, time.Time{}, list[0].StartedAt)
+		if n := len(p.out.Due); o == pending && n > 0 && p.out.Due[n-1].Path == path {
+			p.out.Due[n-1].HeldSince = last.StartedAt
+		}
+		return o
 	case Unknown:
 		switch s.OnUnknown {
 		case "fail":

@@ -57,8 +57,9 @@ type Due struct {
 	Step    *workflows.Step
 	// With is the rendered input; Shown the same with secrets masked.
 	With, Shown map[string]any
-	// NotBefore is zero for at once.
-	NotBefore time.Time
+	// NotBefore is zero for at once; HeldSince is when an attempt was due first that
+	// waits for its destination, and zero for others.
+	NotBefore, HeldSince time.Time
 	// Deadline is when a group around the step runs out of time; zero for never.
 	Deadline time.Time
 	// Env evaluates the step's output.

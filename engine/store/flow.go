@@ -213,3 +213,26 @@ func (s *Store) Replaced(ctx context.Context) ([]engine.RunID, error) {
 	}
 	return out, rows.Err()
 }
+
+// Pause implements engine.Store.
+func (s *Store) Pause(ctx context.Context, p engine.Pause) error {
+	return s.w.do(ctx, true, func(t *tx) error {
+		return t.exec(`INSERT INTO paused (key, endpoint, run, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, p.Key, p.Endpoint, p.Run, p.At.UnixMilli())
+	})
+}
+
+// Unpause implements engine.Store.
+func (s *Store) Unpause(ctx context.Context, key string) error {
+	return s.w.do(ctx, true, func(t *tx) error { return t.exec(`DELETE FROM paused WHERE key = ?`, key) })
+}
+
+// Paused implements engine.Store.
+func (s *Store) Paused(ctx context.Context) ([]engine.Pause, error) {
+	return collect(ctx, s.readers, `SELECT key, endpoint, run, at FROM paused ORDER BY at`, nil, func(r scanner) (engine.Pause, error) {
+		var p engine.Pause
+		var at int64
+		err := r.Scan(&p.Key, &p.Endpoint, &p.Run, &at)
+		p.At = fromMillis(at)
+		return p, err
+	})
+}

@@ -189,7 +189,7 @@ func (h *History) Runs(ctx context.Context, q engine.Query) ([]engine.RunItem, e
 		w.add("r.status = ?", q.Status)
 	}
 	if q.DeadOnly {
-		w.add("r.status IN ('failed', 'timed_out')")
+		w.add("r.status IN ('failed', 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)")
 	}
 	if q.Event != "" {
 		id, err := engine.ParseEventID(q.Event)
@@ -321,6 +321,13 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 		if d.Queue, err = h.queue(ctx, id); err != nil {
 			return nil, err
 		}
+	}
+	d.ReplayedAs, err = collect(ctx, h.db, `SELECT printf('run_%016x', id) FROM runs WHERE repeats = ? ORDER BY id`, []any{int64(id)}, func(s scanner) (id string, err error) {
+		err = s.Scan(&id)
+		return id, err
+	})
+	if err != nil {
+		return nil, err
 	}
 	d.Answers, err = collect(ctx, h.db, `SELECT path, attempt, verdict, said_by, comment, at FROM answers WHERE run_id = ? ORDER BY at`, []any{int64(id)}, func(s scanner) (engine.AnswerItem, error) {
 		var x engine.AnswerItem

@@ -520,7 +520,11 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 		}
 		err := t.exec(`UPDATE runs SET status = 'queued', due_at = ?, boots = boots + 1 WHERE status = 'running'`, now.UnixMilli())
 		n = t.changes
-		return err
+		if err != nil {
+			return err
+		}
+		// Nobody calls those that wait for their destination: its queue was memory.
+		return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.destination' IS NOT NULL)`, now.UnixMilli())
 	})
 	return int(n), err
 }
@@ -588,6 +592,9 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, err
 			if dropped != "" {
 				return &engine.DroppedError{Reason: dropped}
 			}
+		}
+		if due.Before(r.NotBefore) {
+			due = r.NotBefore
 		}
 		err := t.exec(`INSERT INTO runs (id, event_id, workflow, version, status, repeats, replayed_by, created_at, due_at)
 			SELECT ?, event_id, workflow, ?, 'queued', id, ?, ?, ? FROM runs WHERE id = ? AND finished_at IS NOT NULL`,

@@ -25,3 +25,18 @@ CREATE TABLE newest (
   run_id   INTEGER NOT NULL,
   PRIMARY KEY (workflow, grp)
 ) WITHOUT ROWID;
+
+-- Endpoints that answered 410 Gone: nothing is sent to them until a person says so.
+-- key is a digest of the URL, which may hold a secret.
+CREATE TABLE paused (
+  key      TEXT PRIMARY KEY,
+  endpoint TEXT NOT NULL,
+  run      TEXT NOT NULL,
+  at       INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- The steps that wait for their destination, which a start lets go on at once.
+CREATE INDEX steps_by_destination ON steps (run_id) WHERE status = 'waiting' AND output ->> '$.destination' IS NOT NULL;
+
+-- The replays of a run: a dead letter that was replayed is none any more.
+CREATE INDEX runs_by_repeats ON runs (repeats) WHERE repeats IS NOT NULL;

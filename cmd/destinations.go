@@ -1,0 +1,69 @@
+package cmd
+
+import (
+	"fmt"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) destinationsCmd() *cobra.Command {
+	var dir, resume string
+	c := &cobra.Command{Use: "destinations", Short: "List the hosts that steps go to: circuit, attempts under way, runs that wait", Args: cobra.NoArgs,
+		Long: `Asks the running server. A host that fails again and again is left alone (its
+circuit is open) and tried every few seconds; attempts to it wait. Bounds of a host
+stand in hookloom.yaml: destinations: {api.example.com: {concurrency: 4, rate: 10/s}}.
+
+The receiver of an outbound webhook that answers 410 Gone gets no more until
+--resume URL; its runs fail until then, and can be replayed.`,
+		Example: "  hookloom destinations\n  hookloom destinations --resume https://partner.example.com/hooks",
+		RunE: func(c *cobra.Command, _ []string) error {
+			l, err := load(dir)
+			if err != nil {
+				return err
+			}
+			if resume != "" {
+				var out map[string]any
+				if err := adminCall(c.Context(), l, "POST", "/api/v1/destinations/resume", map[string]string{"endpoint": resume}, &out); err != nil {
+					return err
+				}
+				a.printf("%s is resumed\n", resume)
+				return nil
+			}
+			var out struct {
+				Items  []destination.State `json:"items"`
+				Paused []engine.Pause      `json:"paused"`
+			}
+			if err := adminCall(c.Context(), l, "GET", "/api/v1/destinations", nil, &out); err != nil {
+				return err
+			}
+			if a.json() {
+				return a.printJSON(out)
+			}
+			return a.printDestinations(out.Items, out.Paused)
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	c.Flags().StringVar(&resume, "resume", "", "let a paused endpoint go on")
+	return c
+}
+
+func (a *app) printDestinations(items []destination.State, paused []engine.Pause) error {
+	t := newTable("DESTINATION", "CIRCUIT", "UNDER WAY", "OF", "WAITING", "NEXT", "LAST FAILURE")
+	for _, d := range items {
+		next := "-"
+		if d.Until != nil {
+			next = clock(*d.Until)
+		}
+		t.row(d.Name, d.Circuit, fmt.Sprint(d.InUse), fmt.Sprint(d.Limit), fmt.Sprint(d.Waiting), next, short(d.Last, 80))
+	}
+	if err := t.print(a.out); err != nil || len(paused) == 0 {
+		return err
+	}
+	a.printf("\n")
+	t = newTable("PAUSED ENDPOINT", "SINCE", "RUN")
+	for _, p := range paused {
+		t.row(p.Endpoint, clock(p.At), p.Run)
+	}
+	return t.print(a.out)
+}

@@ -1,0 +1,459 @@
+// Package destination keeps one slow or dead host from holding up what does not
+// use it. An attempt needs a permit of its destination (scheme, host and port).
+// Where there is none, because enough attempts are under way, the host has stopped
+// answering or asks to wait, the run stands in the destination's queue. Who gives a
+// permit back hands it to the first in the queue.
+//
+// It holds what is true of hosts now, in memory. It must not know stores, plans,
+// actions or HTTP; runs are numbers to it.
+package destination
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/sony/gobreaker/v2"
+	"golang.org/x/time/rate"
+)
+
+// Bounds of destinations.
+const (
+	// share is which part of the runs at work may be at one destination when others
+	// need theirs; while half of all are free it may be half.
+	share = 8
+	// breakerWindow is the time over which failures are counted; breakerFailures of
+	// them, and half of the attempts, open the circuit.
+	breakerWindow   = 30 * time.Second
+	breakerFailures = 5
+	// maxAsked bounds the wait that a Retry-After imposes on all runs.
+	maxAsked = 5 * time.Minute
+	// LookAgain is when a run that waits for a busy host looks by itself, should
+	// nobody call it.
+	LookAgain = 10 * time.Minute
+	// forgetFrom is the number from which idle ones are forgotten.
+	forgetFrom = 4096
+)
+
+// Options are what a table needs of the engine around it.
+type Options struct {
+	// MaxRuns is how many runs are at work at once; AtWork how many are now.
+	MaxRuns int
+	AtWork  func() int
+	// Pause is how long an open circuit lets nobody through.
+	Pause time.Duration
+	Log   *slog.Logger
+	// Call is called, without a lock, for a run that has its turn; it tells whether the
+	// run can come. Wake is called when Look has something to look at.
+	Call func(run int64) bool
+	Wake func()
+}
+
+// Table holds the destinations that were used lately.
+type Table struct {
+	o      Options
+	mu     sync.Mutex
+	byName map[string]*destination
+	limits map[string]workflows.Limit
+	// granted numbers the tickets.
+	granted uint64
+}
+
+// destination is one host as seen from here.
+type destination struct {
+	name string
+	// max attempts may be under way at once; after an outage limit grows to it again.
+	// more of them where nobody else needs the room.
+	max, limit, inUse, more int
+	// queue are runs that wait, in order, each once; tickets are permits handed to
+	// runs that have not come for them yet, by number.
+	queue   []int64
+	queued  map[int64]bool
+	tickets map[int64]uint64
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	limiter *rate.Limiter
+	// closedUntil is when the circuit lets one through; asked when the host wants to
+	// be asked again.
+	closedUntil, asked time.Time
+	last               string // its last failure
+}
+
+// New makes an empty table.
+func New(o Options) *Table { return &Table{o: o, byName: map[string]*destination{}} }
+
+// Use takes the limits that the project sets, by host.
+func (ds *Table) Use(limits map[string]workflows.Limit) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	ds.limits = limits
+	for _, d := range ds.byName {
+		d.configure(ds.limits[hostOf(d.name)], ds.part())
+	}
+}
+
+// hostOf is the part of a destination that hookloom.yaml names.
+func hostOf(name string) string {
+	_, host, _ := strings.Cut(name, "://")
+	return host
+}
+
+func (ds *Table) get(name string, connector workflows.Limit) *destination {
+	d := ds.byName[name]
+	if d != nil {
+		return d
+	}
+	if len(ds.byName) >= forgetFrom {
+		for n, x := range ds.byName {
+			if x.inUse == 0 && len(x.queue) == 0 && len(x.tickets) == 0 {
+				delete(ds.byName, n)
+			}
+		}
+	}
+	d = &destination{name: name, queued: map[int64]bool{}, tickets: map[int64]uint64{}}
+	d.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{Name: name, Interval: breakerWindow, BucketPeriod: breakerWindow / 10, Timeout: ds.o.Pause,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.TotalFailures >= breakerFailures && 2*c.TotalFailures >= c.Requests
+		},
+		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) },
+		OnStateChange: func(_ string, from, to gobreaker.State) { ds.changed(d, from, to) }})
+	limit := ds.limits[hostOf(name)]
+	if limit.Rate == 0 {
+		limit.Rate, limit.Per = connector.Rate, connector.Per
+	}
+	d.configure(limit, ds.part())
+	d.limit = d.max
+	ds.byName[name] = d
+	return d
+}
+
+func (d *destination) configure(l workflows.Limit, part int) {
+	before := d.max
+	d.max, d.more = part, part*share/2
+	if l.Concurrency > 0 {
+		d.max, d.more = l.Concurrency, 0
+	}
+	if d.limit == before || d.limit > d.max {
+		d.limit = d.max
+	}
+	d.limiter = nil
+	if l.Rate > 0 {
+		d.limiter = rate.NewLimiter(rate.Limit(float64(l.Rate)/l.Per.Seconds()), max(1, l.Rate/10))
+	}
+}
+
+// changed is called by the breaker, with the lock held.
+func (ds *Table) changed(d *destination, from, to gobreaker.State) {
+	switch to {
+	case gobreaker.StateOpen:
+		d.closedUntil, d.limit = time.Now().Add(ds.o.Pause+10*time.Millisecond), 1
+		if from == gobreaker.StateClosed {
+			ds.o.Log.Warn("a destination does not answer: its attempts wait", "destination", d.name, "last", d.last, "tried_again", d.closedUntil)
+		}
+	case gobreaker.StateClosed:
+		d.closedUntil = time.Time{}
+		ds.o.Log.Info("a destination answers again", "destination", d.name)
+	}
+}
+
+// Permit lets one attempt go to a destination.
+type Permit struct {
+	ds   *Table
+	d    *destination
+	done func(error)
+}
+
+// Hold says why an attempt has to wait.
+type Hold struct {
+	Why string
+	// Down tells that the host does not answer, so that waiting has an end.
+	Down bool
+}
+
+// Take asks for a permit. Without one, the run is in the destination's queue.
+func (ds *Table) Take(name string, connector workflows.Limit, run int64) (*Permit, *Hold) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	d := ds.get(name, connector)
+	if d.tickets[run] != 0 {
+		delete(d.tickets, run)
+	} else {
+		h := ds.full(d, time.Now())
+		if h != nil {
+			ds.enqueue(d, run)
+			return nil, h
+		}
+		d.inUse++
+	}
+	done, err := d.breaker.Allow()
+	if err != nil {
+		d.inUse--
+		ds.enqueue(d, run)
+		return nil, d.down()
+	}
+	return &Permit{ds: ds, d: d, done: done}, nil
+}
+
+func (ds *Table) enqueue(d *destination, run int64) {
+	if d.queued[run] {
+		return
+	}
+	d.queued[run] = true
+	d.queue = append(d.queue, run)
+	if len(d.queue) == 1 {
+		ds.o.Wake()
+	}
+}
+
+func (d *destination) down() *Hold {
+	return &Hold{Why: fmt.Sprintf("%s does not answer (%s)", d.name, d.last), Down: true}
+}
+
+// full says why no permit can be had; nil when one can. A token of the rate is
+// taken then.
+func (ds *Table) full(d *destination, now time.Time) *Hold {
+	if len(d.queue) > 0 && d.breaker.State() == gobreaker.StateClosed {
+		return &Hold{Why: fmt.Sprintf("%d runs wait for %s before this one", len(d.queue), d.name)}
+	}
+	return ds.free(d, now)
+}
+
+// part is the share of one destination.
+func (ds *Table) part() int { return max(ds.o.MaxRuns/share, 1) }
+
+// roomy tells that half of the runs that may be at work are free.
+func (ds *Table) roomy() bool { return ds.o.AtWork() < ds.o.MaxRuns/2 }
+
+// crowded tells that no more attempts may be under way.
+func (ds *Table) crowded(d *destination) bool {
+	return d.inUse >= d.limit && (d.limit < d.max || d.inUse >= d.more || !ds.roomy())
+}
+
+// free is full without a look at the queue.
+func (ds *Table) free(d *destination, now time.Time) *Hold {
+	switch {
+	case ds.crowded(d):
+		if d.breaker.State() != gobreaker.StateClosed {
+			return d.down()
+		}
+		return &Hold{Why: fmt.Sprintf("%d attempts to %s are under way", d.inUse, d.name)}
+	case d.asked.After(now):
+		return &Hold{Why: fmt.Sprintf("%s asks to wait until %s", d.name, d.asked.UTC().Format(time.RFC3339))}
+	case d.breaker.State() == gobreaker.StateOpen:
+		return d.down()
+	case d.limiter != nil && !d.limiter.AllowN(now, 1):
+		return &Hold{Why: "the rate of " + d.name + " is used up"}
+	}
+	return nil
+}
+
+// errDown is what the breaker counts.
+var errDown = errors.New("failed")
+
+// Outcome is what became of an attempt.
+type Outcome struct {
+	// Cut tells that it was broken off from here, which says nothing of the host.
+	Cut bool
+	// Failed tells that the host did not answer; Status is the HTTP status of its
+	// answer, 0 for none.
+	Failed  bool
+	Status  int
+	Message string
+	// RetryAfter is how long it asks to be left alone.
+	RetryAfter time.Duration
+}
+
+// Give gives a permit back; nil gives nothing.
+func (p *Permit) Give(o Outcome) {
+	if p == nil {
+		return
+	}
+	ds, d := p.ds, p.d
+	ds.mu.Lock()
+	d.inUse--
+	var verdict error
+	switch {
+	case o.Cut:
+		verdict = context.Canceled
+	case o.Failed, o.Status >= 500:
+		verdict, d.last = errDown, o.Message
+	}
+	if o.RetryAfter > 0 {
+		d.asked = time.Now().Add(min(o.RetryAfter, maxAsked))
+	}
+	if verdict == nil {
+		d.limit = min(d.max, d.limit*2)
+	}
+	p.done(verdict)
+	ds.mu.Unlock()
+	ds.callNext(d)
+}
+
+// callNext hands free permits to the first in a destination's queue.
+func (ds *Table) callNext(d *destination) {
+	for {
+		ds.mu.Lock()
+		if len(d.queue) == 0 || ds.free(d, time.Now()) != nil {
+			if len(d.queue) > 0 {
+				ds.o.Wake() // the dispatcher looks when its time has come
+			}
+			ds.mu.Unlock()
+			return
+		}
+		run := d.queue[0]
+		d.queue = d.queue[1:]
+		if len(d.queue) == 0 {
+			d.queue = nil // gives the memory back
+		}
+		delete(d.queued, run)
+		ds.granted++
+		d.tickets[run] = ds.granted
+		d.inUse++
+		ds.mu.Unlock()
+		if !ds.o.Call(run) {
+			ds.PutBack(run)
+			return // no run can be taken up now; the dispatcher comes again
+		}
+	}
+}
+
+// PutBack makes a run the first in the queues whose permits it cannot use now.
+func (ds *Table) PutBack(run int64) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	for _, d := range ds.byName {
+		if d.tickets[run] != 0 {
+			delete(d.tickets, run)
+			d.inUse--
+			d.queued[run] = true
+			d.queue = slices.Insert(d.queue, 0, run)
+		}
+	}
+}
+
+// HasTicket tells whether a permit was handed to a run that has not come for it.
+func (ds *Table) HasTicket(run int64) bool {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	for _, d := range ds.byName {
+		if d.tickets[run] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Mark is the number of the newest ticket.
+func (ds *Table) Mark() uint64 {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	return ds.granted
+}
+
+// Forget takes back the permits, up to a mark, that a run does not come for: it
+// has ended, or needs them no more.
+func (ds *Table) Forget(run int64, mark uint64) {
+	ds.mu.Lock()
+	var freed []*destination
+	for _, d := range ds.byName {
+		if n := d.tickets[run]; n != 0 && n <= mark {
+			delete(d.tickets, run)
+			d.inUse--
+			freed = append(freed, d)
+		}
+	}
+	ds.mu.Unlock()
+	for _, d := range freed {
+		ds.callNext(d)
+	}
+}
+
+// Look calls those whose time has come and gives when to look again: zero when
+// nobody waits.
+func (ds *Table) Look(now time.Time) (next time.Time) {
+	var ready []*destination
+	ds.eachWaiting(func(d *destination) {
+		if !ds.opens(d, now).After(now) {
+			ready = append(ready, d)
+		}
+	})
+	for _, d := range ready {
+		ds.callNext(d)
+	}
+	ds.eachWaiting(func(d *destination) {
+		at := ds.opens(d, now)
+		if soon := now.Add(100 * time.Millisecond); at.Before(soon) {
+			at = soon // there was no slot for it
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	})
+	return next
+}
+
+func (ds *Table) eachWaiting(visit func(*destination)) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	for _, d := range ds.byName {
+		if len(d.queue) > 0 {
+			visit(d)
+		}
+	}
+}
+
+// opens is when a destination may give a permit again.
+func (ds *Table) opens(d *destination, now time.Time) time.Time {
+	at := now
+	if ds.crowded(d) {
+		return now.Add(LookAgain) // who gives one back calls
+	}
+	for _, t := range []time.Time{d.asked, d.closedUntil} {
+		if t.After(at) {
+			at = t
+		}
+	}
+	if d.limiter != nil && at.Equal(now) {
+		if missing := 1 - d.limiter.TokensAt(now); missing > 0 {
+			at = now.Add(time.Duration(missing / float64(d.limiter.Limit()) * float64(time.Second)))
+		}
+	}
+	return at
+}
+
+// State is how a destination stands, for people.
+type State struct {
+	Name string `json:"name"`
+	// Circuit is closed (it answers), open (it does not) or half-open (one attempt
+	// tries).
+	Circuit string `json:"circuit"`
+	InUse   int    `json:"in_use"`
+	Limit   int    `json:"limit"`
+	Waiting int    `json:"waiting"`
+	// Until is when the next attempt may go; nil for at once.
+	Until *time.Time `json:"until,omitempty"`
+	Last  string     `json:"last_failure,omitempty"`
+}
+
+// States lists the hosts that were used lately, by name.
+func (ds *Table) States() []State {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	out := []State{}
+	now := time.Now()
+	for _, d := range ds.byName {
+		s := State{Name: d.name, Circuit: d.breaker.State().String(), InUse: d.inUse, Limit: d.limit, Waiting: len(d.queue), Last: d.last}
+		if at := ds.opens(d, now); at.After(now) && !ds.crowded(d) {
+			at = at.UTC()
+			s.Until = &at
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b State) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}

@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file is how a run waits for the destination of its next attempt, and how an
+// endpoint that answered 410 Gone gets no more.
+
+// Destined is an Action that tells where an attempt would go. An attempt that has
+// no permit of its destination (package destination) waits on record: the run gives
+// its slot back, and the wait costs no attempt.
+type Destined interface {
+	// Destination gives scheme://host:port; empty when it cannot be told, and Do will
+	// say why.
+	Destination(in Input) string
+}
+
+// Endpointed is an Action whose receiver may say that it wants no more, by 410
+// (Standard Webhooks, "Operational webhooks").
+type Endpointed interface {
+	// Endpoint gives the receiver's URL.
+	Endpoint(in Input) string
+}
+
+// permit asks for the permit of an attempt, unless the driver has it.
+func (dr *driver) permit(d plan.Due) *destination.Hold {
+	if d.Step.Spec == nil || !d.Step.Spec.Leaves || dr.permits[d.Path] != nil {
+		return nil
+	}
+	a, ok := dr.e.o.Actions[actionName(d.Step)].(Destined)
+	if !ok {
+		return nil
+	}
+	name := a.Destination(dr.input(d))
+	if name == "" {
+		return nil
+	}
+	var limit workflows.Limit
+	if c := d.Step.Spec.Connector; c != nil {
+		limit = c.Limit
+	}
+	if dr.held {
+		// From here on it may be called, also while it is at work.
+		dr.mayBeCalled()
+	}
+	p, h := dr.e.destinations.Take(name, limit, int64(dr.run.ID))
+	if h != nil && !dr.held {
+		dr.held = true
+		dr.mayBeCalled()
+		p, h = dr.e.destinations.Take(name, limit, int64(dr.run.ID))
+	}
+	if h != nil {
+		return h
+	}
+	if dr.permits == nil {
+		dr.permits = map[string]*destination.Permit{}
+	}
+	dr.permits[d.Path] = p
+	return nil
+}
+
+// mayBeCalled makes the channel by which a run at work hears of its turn.
+func (dr *driver) mayBeCalled() {
+	dr.e.mu.Lock()
+	defer dr.e.mu.Unlock()
+	if dr.turn == nil {
+		dr.turn = make(chan struct{}, 1)
+	}
+}
+
+// permitOf hands an attempt its permit.
+func (dr *driver) permitOf(d plan.Due) *destination.Permit {
+	p := dr.permits[d.Path]
+	delete(dr.permits, d.Path)
+	return p
+}
+
+// giveBack returns the permits of attempts that are not made.
+func (dr *driver) giveBack() {
+	for path, p := range dr.permits {
+		delete(dr.permits, path)
+		p.Give(destination.Outcome{Cut: true})
+	}
+}
+
+// callRun lets a run come for the permit that it was handed.
+func (e *Engine) callRun(id RunID) bool {
+	e.mu.Lock()
+	dr := e.atWork[id]
+	if dr != nil && dr.turn != nil {
+		select {
+		case dr.turn <- struct{}{}:
+		default: // it has been called
+		}
+	}
+	e.mu.Unlock()
+	if dr != nil {
+		return true // it looks when it settles, or when it is put down
+	}
+	return e.resume(id, false) != nil
+}
+
+// hold puts on record that an attempt waits for its destination.
+func (dr *driver) hold(d plan.Due, h *destination.Hold) {
+	list := dr.state.Records[d.Path]
+	if n := len(list); n > 0 && list[n-1].Status == plan.Waiting {
+		return
+	}
+	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Waiting, StartedAt: dr.state.Now, Input: d.Shown,
+		Output: map[string]any{"destination": dr.e.o.Redactor.Text(h.Why)}}
+	dr.state.AddRecord(r)
+	dr.unsaved = append(dr.unsaved, r)
+}
+
+// givesUp ends an attempt whose host has not answered for too long. It counts, so
+// that a run does not wait for ever.
+func (dr *driver) givesUp(d plan.Due, h *destination.Hold) {
+	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Failed, StartedAt: dr.state.Now, FinishedAt: dr.state.Now, Input: d.Shown,
+		Error: &plan.Error{Message: dr.e.o.Redactor.Text(fmt.Sprintf("not sent: %s, for %s", h.Why, plain(dr.e.o.MaxHeld))), Code: "destination_down", Retryable: true, Step: d.Path, Attempts: d.Attempt}}
+	dr.state.AddRecord(r)
+	dr.unsaved = append(dr.unsaved, r)
+}
+
+// Pause is an endpoint that gets nothing until a person lets it go on.
+type Pause struct {
+	// Key is a digest of its URL, which may hold a secret; Endpoint is what may be
+	// shown of it.
+	Key      string    `json:"key"`
+	Endpoint string    `json:"endpoint"`
+	Run      string    `json:"run"`
+	At       time.Time `json:"at"`
+}
+
+// endpoint refuses an attempt to an endpoint that is paused.
+func (dr *driver) endpoint(a Action, in Input) (string, error) {
+	x, ok := a.(Endpointed)
+	if !ok {
+		return "", nil
+	}
+	raw := x.Endpoint(in)
+	if p, paused := dr.e.paused.Load(endpointKey(raw)); paused {
+		shown := p.(Pause).Endpoint
+		return "", &plan.Error{Message: fmt.Sprintf("not sent: %s answered 410 Gone before and is paused; hookloom destinations --resume %s lets it go on", shown, shown), Code: "endpoint_paused"}
+	}
+	return raw, nil
+}
+
+// gone pauses an endpoint that answered 410.
+func (dr *driver) gone(ctx context.Context, raw string, d plan.Due, err error) error {
+	var e *plan.Error
+	if raw == "" || !errors.As(err, &e) || e.Status != 410 {
+		return err
+	}
+	p := Pause{Key: endpointKey(raw), Endpoint: dr.e.showEndpoint(raw), Run: dr.run.ID.String(), At: time.Now().UTC()}
+	if serr := dr.e.o.Store.Pause(context.WithoutCancel(ctx), p); serr != nil {
+		dr.e.o.Log.Error("an endpoint that is gone was not paused", "endpoint", p.Endpoint, "error", serr)
+		return err
+	}
+	dr.e.paused.Store(p.Key, p)
+	dr.e.o.Log.Warn("an endpoint answered 410 Gone: it is paused", "endpoint", p.Endpoint, "run", p.Run, "resume", "hookloom destinations --resume "+p.Endpoint)
+	out := *e
+	out.Message += "; the endpoint is paused: hookloom destinations --resume " + p.Endpoint + " lets it go on"
+	return &out
+}
+
+func endpointKey(raw string) string {
+	sum := sha256.Sum256([]byte(raw))
+	return hex.EncodeToString(sum[:12])
+}
+
+// showEndpoint is a URL without its query, secrets masked.
+func (e *Engine) showEndpoint(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "***"
+	}
+	u.RawQuery, u.User, u.Fragment = "", nil, ""
+	return e.o.Redactor.Text(u.String())
+}
+
+func (e *Engine) loadPaused(ctx context.Context) error {
+	list, err := e.o.Store.Paused(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for paused endpoints: %w", err)
+	}
+	for _, p := range list {
+		e.paused.Store(p.Key, p)
+	}
+	return nil
+}
+
+// Paused lists the endpoints that get nothing.
+func (e *Engine) Paused() []Pause {
+	out := []Pause{}
+	e.paused.Range(func(_, v any) bool {
+		out = append(out, v.(Pause))
+		return true
+	})
+	return out
+}
+
+// Unpause lets endpoints go on, by key or by what is shown of them. It gives how
+// many there were.
+func (e *Engine) Unpause(ctx context.Context, endpoint string) (int, error) {
+	n := 0
+	for _, p := range e.Paused() {
+		if p.Key != endpoint && p.Endpoint != endpoint {
+			continue
+		}
+		if err := e.o.Store.Unpause(ctx, p.Key); err != nil {
+			return n, fmt.Errorf("endpoint %s: %w", p.Endpoint, err)
+		}
+		e.paused.Delete(p.Key)
+		n++
+	}
+	return n, nil
+}
+
+// Destinations lists the hosts that were used lately, by name.
+func (e *Engine) Destinations() []destination.State {
+	out := e.destinations.States()
+	for i := range out {
+		out[i].Last = e.o.Redactor.Text(out[i].Last)
+	}
+	return out
+}
+
+// outcome is what an attempt says of its host.
+func outcome(e *plan.Error, cut bool) destination.Outcome {
+	o := destination.Outcome{Cut: cut}
+	if e != nil {
+		o.Failed = e.Code == "network" || e.Code == "timeout"
+		o.Status, o.Message, o.RetryAfter = e.Status, e.Message, e.RetryAfter
+	}
+	return o
+}
