@@ -25,6 +25,9 @@ triggers:
       provider: generic            # hookloom providers lists the others
       secret: ${{ secrets.HELLO_SECRET }}
 
+# How long the history is kept. What is open is never removed.
+history: {keep: 30d, max_size: 2GB}
+
 # Steps may not reach private addresses unless they are listed here.
 # egress: {allow: [127.0.0.1, 10.1.2.0/24]}
 `,

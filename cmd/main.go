@@ -118,7 +118,7 @@ record.
 		a.sendCmd(), a.verifyCmd(), a.testCmd(),
 		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.triggersCmd(), a.tailCmd(),
 		a.replayCmd(), a.cancelCmd(), a.approveCmd(), a.destinationsCmd(),
-		a.benchCmd(), a.versionCmd(),
+		a.backupCmd(), a.checkCmd(), a.pruneCmd(), a.doctorCmd(), a.benchCmd(), a.versionCmd(),
 	)
 	return root
 }

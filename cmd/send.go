@@ -207,7 +207,11 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := (&http.Client{Timeout: 30 * time.Second}).Do(req)
+	timeout := 30 * time.Second
+	if path == "/api/v1/prune" {
+		timeout = time.Hour // it goes on until nothing is left
+	}
+	resp, err := (&http.Client{Timeout: timeout}).Do(req)
 	if err != nil {
 		return fmt.Errorf("no server at %s (hookloom serve starts it, HOOKLOOM_ADMIN_ADDR names another): %w", base, err)
 	}

@@ -62,7 +62,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.guard, err = egress.NewGuard(l.project.Egress.Allow); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	if s.store, err = store.Open(ctx, database(o.dir, o.db, l.project), store.Options{Redactor: redactor}); err != nil {
+	if s.store, err = store.Open(ctx, database(o.dir, o.db, l.project), store.Options{Redactor: redactor, Log: o.log}); err != nil {
 		return nil, err
 	}
 	defer func() {

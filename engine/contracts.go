@@ -119,6 +119,8 @@ type Store interface {
 	// Recover is called once at the start: runs that were at work are queued
 	// again, attempts without an end become unknown. It returns how many.
 	Recover(ctx context.Context, now time.Time) (int, error)
+	// Prune removes old history in small transactions, until there is none.
+	Prune(ctx context.Context, o PruneOrder) (Pruned, error)
 	// Pause keeps that an endpoint gets nothing; Unpause ends it; Paused lists them.
 	Pause(ctx context.Context, p Pause) error
 	Unpause(ctx context.Context, key string) error

@@ -194,6 +194,8 @@ func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
 // error means that nothing can be stored safely any more and the process must
 // end; what was acknowledged goes on at the next start.
 func (e *Engine) Run(ctx context.Context) error {
+	ctx, stopUpkeep := context.WithCancel(ctx)
+	defer stopUpkeep()
 	work, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
 	n, err := e.o.Store.Recover(ctx, time.Now())
@@ -229,7 +231,13 @@ func (e *Engine) Run(ctx context.Context) error {
 		return fmt.Errorf("looking for runs that were often at work: %w", err)
 	}
 	e.resumeSuspects(ctx, few, alone)
+	e.drivers.Add(1)
+	go func() {
+		defer e.drivers.Done()
+		e.prune(ctx)
+	}()
 	err = e.dispatch(ctx)
+	stopUpkeep()
 	e.drain()
 	return err
 }

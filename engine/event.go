@@ -122,6 +122,8 @@ type Delivery struct {
 type Event struct {
 	ID EventID
 	Delivery
+	// Stripped tells that its body, headers and inputs were pruned.
+	Stripped bool
 }
 
 // Receipt answers a delivery.

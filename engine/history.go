@@ -44,17 +44,19 @@ type EventItem struct {
 // EventDetail is one event whole.
 type EventDetail struct {
 	EventItem
-	Time      time.Time         `json:"time"`
-	Flag      string            `json:"flag,omitempty"`
-	Method    string            `json:"method,omitempty"`
-	Path      string            `json:"path,omitempty"`
-	Headers   map[string]string `json:"headers"`
-	Query     map[string]string `json:"query"`
-	Body      json.RawMessage   `json:"body"`
-	Inputs    json.RawMessage   `json:"inputs,omitempty"`
-	Decisions []DecisionItem    `json:"decisions"`
-	Sightings []Sighting        `json:"sightings"`
-	RunItems  []RunItem         `json:"run_items"`
+	Time    time.Time         `json:"time"`
+	Flag    string            `json:"flag,omitempty"`
+	Method  string            `json:"method,omitempty"`
+	Path    string            `json:"path,omitempty"`
+	Headers map[string]string `json:"headers"`
+	Query   map[string]string `json:"query"`
+	Body    json.RawMessage   `json:"body"`
+	// Pruned tells that body, headers and inputs were removed after their time.
+	Pruned    bool            `json:"pruned,omitempty"`
+	Inputs    json.RawMessage `json:"inputs,omitempty"`
+	Decisions []DecisionItem  `json:"decisions"`
+	Sightings []Sighting      `json:"sightings"`
+	RunItems  []RunItem       `json:"run_items"`
 }
 
 // DecisionItem is what one workflow decided.

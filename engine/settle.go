@@ -412,8 +412,15 @@ func (e *Engine) Replay(ctx context.Context, of RunID, from, version, by string)
 		use = w.Version
 	}
 	now := time.Now().UTC()
+	ev, err := e.o.Store.Event(ctx, r.Event)
+	if err != nil {
+		return 0, fmt.Errorf("event %s: %w", r.Event, err)
+	}
+	if ev.Stripped {
+		return 0, fmt.Errorf("run %s cannot be replayed: the body of its event was pruned (history: bodies)", of)
+	}
 	replay := Replay{New: RunID(e.ids.Next()), Of: of, From: from, Version: use, At: now, By: by}
-	if replay.Place, err = e.placeOf(ctx, r, replay); err != nil {
+	if replay.Place, err = e.placeOf(ctx, r, ev, replay); err != nil {
 		return 0, fmt.Errorf("run %s: %w", of, err)
 	}
 	replay.NotBefore = e.replayAt(now)
@@ -443,17 +450,13 @@ func (e *Engine) replayAt(now time.Time) time.Time {
 
 // placeOf is what a replay has to ask for before it begins. It never drops or
 // replaces what is there for being full: a person asked for it.
-func (e *Engine) placeOf(ctx context.Context, of *Run, r Replay) (*Place, error) {
+func (e *Engine) placeOf(ctx context.Context, of *Run, ev *Event, r Replay) (*Place, error) {
 	w, err := e.version(ctx, &Run{Workflow: of.Workflow, Version: r.Version})
 	if err != nil {
 		return nil, err
 	}
 	if !w.Gated() {
 		return nil, nil
-	}
-	ev, err := e.o.Store.Event(ctx, of.Event)
-	if err != nil {
-		return nil, fmt.Errorf("event %s: %w", of.Event, err)
 	}
 	names, err := ev.names()
 	if err != nil {

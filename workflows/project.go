@@ -77,6 +77,25 @@ type History struct {
 	MaxSize      int64
 }
 
+// With gives the setting with others in place; an empty text leaves one as it is.
+func (h History) With(keep, bodies, maxSize string) (History, error) {
+	var err error
+	for text, to := range map[*string]*time.Duration{&keep: &h.Keep, &bodies: &h.Bodies} {
+		if *text == "" {
+			continue
+		}
+		if *to, err = parseDuration(*text); err != nil {
+			return h, fmt.Errorf("%w; %s", err, durationHint(*text))
+		}
+	}
+	if maxSize != "" {
+		if h.MaxSize, err = parseSize(maxSize); err != nil {
+			return h, fmt.Errorf("%w; write 500MB or 2GB", err)
+		}
+	}
+	return h, nil
+}
+
 // Connection is a named credential and base URL.
 type Connection struct {
 	Name, Connector string

@@ -50,6 +50,7 @@ type Operator interface {
 	Destinations() []destination.State
 	Paused() []engine.Pause
 	Unpause(ctx context.Context, endpoint string) (int, error)
+	Prune(ctx context.Context, h workflows.History) (engine.Pruned, error)
 }
 
 // Options are the console's parts.
@@ -96,6 +97,7 @@ func New(o Options) (*Console, error) {
 	mux.HandleFunc("POST /api/v1/quarantine/{id}/replay", c.admit)
 	mux.HandleFunc("GET /api/v1/destinations", c.listDestinations)
 	mux.HandleFunc("POST /api/v1/destinations/resume", c.resumeEndpoint)
+	mux.HandleFunc("POST /api/v1/prune", c.prune)
 	mux.HandleFunc("GET /api/v1/triggers", c.listTriggers)
 	mux.HandleFunc("GET /api/v1/workflows", c.listWorkflows)
 	mux.HandleFunc("POST /api/v1/workflows/{id...}", c.fire)
@@ -468,6 +470,30 @@ func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
 // listDestinations tells how the hosts stand that steps go to.
 func (c *Console) listDestinations(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, map[string]any{"items": c.o.Operator.Destinations(), "paused": c.o.Operator.Paused()})
+}
+
+// prune removes old history; what is not given is as hookloom.yaml says.
+func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
+	var o struct {
+		Keep    string `json:"keep"`
+		Bodies  string `json:"bodies"`
+		MaxSize string `json:"max_size"`
+	}
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	h, err := c.o.Project().History.With(o.Keep, o.Bodies, o.MaxSize)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	n, err := c.o.Operator.Prune(r.Context(), h)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, n)
 }
 
 // resumeEndpoint lets an endpoint go on that answered 410.

@@ -45,6 +45,10 @@ func (o *operator) Unpause(context.Context, string) (int, error) {
 	return 0, nil
 }
 
+func (o *operator) Prune(context.Context, workflows.History) (engine.Pruned, error) {
+	return engine.Pruned{}, nil
+}
+
 func (o *operator) Cancel(_ context.Context, id engine.RunID) error {
 	o.asked = append(o.asked, "cancel "+id.String())
 	return engine.ErrStale

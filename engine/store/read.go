@@ -17,7 +17,10 @@ import (
 
 // History reads lists and details. It needs no lock, so the command line can
 // look while a server works.
-type History struct{ db *sql.DB }
+type History struct {
+	db   *sql.DB
+	path string
+}
 
 // OpenHistory opens an existing database for reading only.
 func OpenHistory(path string) (*History, error) {
@@ -28,11 +31,11 @@ func OpenHistory(path string) (*History, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	return &History{db}, nil
+	return &History{db, path}, nil
 }
 
 // History gives the reading side of an open store.
-func (s *Store) History() *History { return &History{s.readers} }
+func (s *Store) History() *History { return &History{s.readers, s.path} }
 
 // Close releases the connections.
 func (h *History) Close() error { return h.db.Close() }
@@ -231,7 +234,7 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 	if err != nil {
 		return nil, err
 	}
-	d := &engine.EventDetail{EventItem: item, Time: ev.Time, Flag: ev.Flag, Method: ev.Method, Path: ev.Path, Headers: ev.Headers, Query: ev.Query, Body: rawBody(ev.Raw)}
+	d := &engine.EventDetail{EventItem: item, Time: ev.Time, Flag: ev.Flag, Method: ev.Method, Path: ev.Path, Headers: ev.Headers, Query: ev.Query, Body: rawBody(ev.Raw), Pruned: ev.Stripped}
 	if ev.Inputs != nil {
 		if d.Inputs, err = json.Marshal(ev.Inputs); err != nil {
 			return nil, err

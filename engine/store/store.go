@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sort"
@@ -47,6 +48,7 @@ type Options struct {
 	// MaxQuarantineBytes bounds the bodies of refused deliveries, 64 MiB by
 	// default; those of the oldest are dropped first.
 	MaxQuarantineBytes int64
+	Log                *slog.Logger
 }
 
 // Store is an open database. It implements engine.Store.
@@ -78,6 +80,9 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	if o.Synchronous == "" {
 		o.Synchronous = "FULL"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.MaxQueued == 0 {
 		o.MaxQueued = 8192

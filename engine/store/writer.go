@@ -389,5 +389,8 @@ func queryText(conn *sqlite3.SQLiteConn, query string) (string, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", errors.Join(err, rows.Close())
 	}
+	if len(dest) == 0 {
+		return "", rows.Close()
+	}
 	return fmt.Sprint(dest[0]), rows.Close()
 }

@@ -1,0 +1,349 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/mattn/go-sqlite3"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) backupCmd() *cobra.Command {
+	var f listFlags
+	var force bool
+	c := &cobra.Command{Use: "backup FILE", Short: "Copy the database, beside a running server", Args: cobra.ExactArgs(1),
+		Long: `Writes a copy as of one moment, checks it, and syncs it to disk before it gets
+its name. Stop the server, put the copy in the database's place (and remove the
+files ending in -wal and -shm), and start again: what was open then goes on, and
+what the server did after that moment is done again with the same idempotency keys.`,
+		Example: "  hookloom backup /backups/hookloom-$(date +%F).db",
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.reading(func(h *store.History) error {
+				if _, err := h.Backup(c.Context(), args[0], force); err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+				info, err := os.Stat(args[0])
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.printJSON(map[string]any{"file": args[0], "bytes": info.Size()})
+				}
+				a.printf("%s: %s, checked and synced\n", args[0], bytesText(info.Size()))
+				return nil
+			})
+		}}
+	f.addPlace(c)
+	c.Flags().BoolVar(&force, "force", false, "replace FILE")
+	return c
+}
+
+func (a *app) checkCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "check", Short: "Check the database: structure, checksums, invariants", Args: cobra.NoArgs,
+		Long: `Reads the whole database beside a running server: SQLite's own integrity check,
+the checksum of every event, and what must hold of runs, steps and groups.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.reading(func(h *store.History) error {
+				found, err := h.Check(c.Context())
+				if err != nil {
+					return err
+				}
+				return a.printFindings(found)
+			})
+		}}
+	f.addPlace(c)
+	return c
+}
+
+func (a *app) printFindings(found []store.Finding) error {
+	wrong := 0
+	for _, x := range found {
+		wrong += len(x.Wrong)
+	}
+	if a.json() {
+		if err := a.printJSON(map[string]any{"ok": wrong == 0, "checks": found}); err != nil {
+			return err
+		}
+	} else {
+		for _, x := range found {
+			word, rows := "ok   ", ""
+			if len(x.Wrong) > 0 {
+				word = "WRONG"
+			}
+			if x.Rows > 0 {
+				rows = fmt.Sprintf(", %d rows", x.Rows)
+			}
+			a.printf("%s  %s%s\n", word, x.What, rows)
+			for _, w := range x.Wrong {
+				a.printf("         %s\n", printable(w))
+			}
+		}
+	}
+	if wrong > 0 {
+		return &exitError{exitFailure, errors.New("the database is damaged: stop the server, keep the file, and put a backup in its place")}
+	}
+	return nil
+}
+
+func (a *app) pruneCmd() *cobra.Command {
+	var f listFlags
+	order := map[string]string{}
+	var keep, bodies, size string
+	c := &cobra.Command{Use: "prune", Short: "Remove old history now", Args: cobra.NoArgs,
+		Long: `Removes what is older than history: in hookloom.yaml says, which a running server
+does every hour by itself; flags replace its settings. Open runs and what they need
+stay, and so do keys, as long as their trigger's dedupe. It works in small
+transactions beside a running server, and gives the room back to the file system.`,
+		Example: "  hookloom prune --keep 30d --bodies 7d --max-size 2GB",
+		RunE: func(c *cobra.Command, _ []string) error {
+			order["keep"], order["bodies"], order["max_size"] = keep, bodies, size
+			l, err := load(f.dir)
+			if err != nil {
+				return err
+			}
+			h, err := l.project.History.With(keep, bodies, size)
+			if err != nil {
+				return usageError("%v", err)
+			}
+			if h.Keep == 0 && h.Bodies == 0 && h.MaxSize == 0 {
+				return usageError("nothing says what may go: write history: {keep: 30d} into hookloom.yaml, or give --keep, --bodies or --max-size")
+			}
+			var n engine.Pruned
+			path := database(f.dir, f.db, l.project)
+			if _, err := os.Stat(path); err != nil {
+				return fmt.Errorf("no database at %s", path)
+			}
+			s, err := store.Open(c.Context(), path, store.Options{})
+			var inUse *store.InUseError
+			switch {
+			case errors.As(err, &inUse):
+				err = adminCall(c.Context(), l, "POST", "/api/v1/prune", order, &n)
+			case err == nil:
+				n, err = s.Prune(c.Context(), engine.PruneOrderOf(l.project, h, time.Now()))
+				err = errors.Join(err, s.Close())
+			}
+			if err != nil {
+				return err
+			}
+			if a.json() {
+				return a.printJSON(n)
+			}
+			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; gave %s back\n", n.Runs, n.Events, n.Bodies, n.Keys, n.Refusals, bytesText(n.Bytes))
+			return nil
+		}}
+	f.addPlace(c)
+	c.Flags().StringVar(&keep, "keep", "", "how long events and ended runs are kept, such as 30d")
+	c.Flags().StringVar(&bodies, "bodies", "", "how long bodies, inputs and outputs are kept, such as 7d")
+	c.Flags().StringVar(&size, "max-size", "", "how large the database may be, such as 2GB")
+	return c
+}
+
+// bytesText writes a number of bytes for people.
+func bytesText(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// diagnosis is one line of doctor.
+type diagnosis struct {
+	// Verdict is ok, warn or fail.
+	Verdict string `json:"verdict"`
+	What    string `json:"what"`
+	// Found is what is there, Do what to do about it.
+	Found string `json:"found"`
+	Do    string `json:"do,omitempty"`
+}
+
+func (a *app) doctorCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "doctor", Short: "Look for what keeps this project from running well", Args: cobra.NoArgs,
+		Long:    "Looks at the configuration, the disk, the database and the running server, and\nsays what to do about what is not well. Nothing is changed.",
+		Example: "  hookloom doctor\n  hookloom doctor --output json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			l, err := load(f.dir)
+			if err != nil {
+				return err
+			}
+			path := database(f.dir, f.db, l.project)
+			list := slices.Concat(configHealth(l), diskHealth(path), databaseHealth(c.Context(), path), serverHealth(c.Context(), l))
+			failed := slices.ContainsFunc(list, func(d diagnosis) bool { return d.Verdict == "fail" })
+			if a.json() {
+				if err := a.printJSON(map[string]any{"ok": !failed, "findings": list}); err != nil {
+					return err
+				}
+			} else {
+				for _, d := range list {
+					a.printf("%-4s  %s: %s\n", d.Verdict, d.What, printable(d.Found))
+					if d.Do != "" {
+						a.printf("      %s\n", d.Do)
+					}
+				}
+			}
+			if failed {
+				return &exitError{exitFailure, errors.New("")}
+			}
+			return nil
+		}}
+	f.addPlace(c)
+	return c
+}
+
+func configHealth(l *loaded) []diagnosis {
+	d := diagnosis{"ok", "configuration", fmt.Sprintf("%d files, %d workflows, %d triggers", len(l.project.Files()), len(l.project.Workflows), len(l.project.Triggers)), ""}
+	if n := l.mistakes.Errors(); n > 0 {
+		d = diagnosis{"fail", "configuration", fmt.Sprintf("%d %s", n, plural(n, "mistake")), "hookloom validate shows them"}
+	}
+	out := []diagnosis{d}
+	for _, m := range l.mistakes {
+		if m.Code == "secret-not-set" {
+			out = append(out, diagnosis{"fail", "secrets", fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Problem), m.Hint})
+		}
+	}
+	if l.project.Server.PublicURL == "" {
+		out = append(out, diagnosis{"warn", "server.public_url", "not set", "providers that sign the URL (Twilio, Square, HubSpot) need it, and links in messages are relative without it"})
+	}
+	if h := l.project.History; h.Keep == 0 && h.MaxSize == 0 {
+		out = append(out, diagnosis{"warn", "history", "nothing is ever pruned", "write history: {keep: 30d, max_size: 2GB} into hookloom.yaml"})
+	}
+	return out
+}
+
+// diskHealth measures what an acknowledgement waits for.
+func diskHealth(path string) []diagnosis {
+	var out []diagnosis
+	dir := filepath.Dir(path)
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return []diagnosis{{"fail", "disk", err.Error(), "the database's folder must be there"}}
+	}
+	free := int64(st.Bavail) * st.Bsize
+	d := diagnosis{"ok", "disk", bytesText(free) + " free", ""}
+	switch total := int64(st.Blocks) * st.Bsize; {
+	case free < 64<<20:
+		d.Verdict, d.Do = "fail", "deliveries are answered 503 when it is full: make room, or hookloom prune"
+	case free < 512<<20 || free < total/20:
+		d.Verdict, d.Do = "warn", "make room, or bound the history: history: {max_size: 2GB}"
+	}
+	out = append(out, d)
+	sync, err := syncTime(dir)
+	d = diagnosis{"ok", "disk flush", fmt.Sprintf("%s at the median of 20", sync.Round(10*time.Microsecond)), ""}
+	switch {
+	case err != nil:
+		d = diagnosis{"fail", "disk flush", err.Error(), "the database's folder must be writable"}
+	case sync > 20*time.Millisecond:
+		d.Verdict, d.Do = "warn", "an acknowledgement waits for one: a disk this slow makes for slow answers"
+	case sync < 20*time.Microsecond:
+		d.Verdict, d.Do = "warn", "a flush this fast reaches no disk (tmpfs, or a disk that lies): a power cut can lose what was acknowledged"
+	}
+	return append(out, d)
+}
+
+func syncTime(dir string) (median time.Duration, err error) {
+	f, err := os.CreateTemp(dir, ".hookloom-doctor-*")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	var took []time.Duration
+	for range 20 {
+		began := time.Now()
+		if _, err := f.Write(make([]byte, 4096)); err != nil {
+			return 0, err
+		}
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	return took[len(took)/2], nil
+}
+
+func databaseHealth(ctx context.Context, path string) []diagnosis {
+	lib, _, _ := sqlite3.Version()
+	out := []diagnosis{{"ok", "SQLite", lib, ""}}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return append(out, diagnosis{"ok", "database", path + " is not there yet", "hookloom serve makes it"})
+	}
+	if err != nil {
+		return append(out, diagnosis{"fail", "database", err.Error(), ""})
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		out = append(out, diagnosis{"warn", "database", fmt.Sprintf("%s can be read by others (%s)", path, info.Mode().Perm()), "chmod 600 " + path})
+	}
+	h, err := store.OpenHistory(path)
+	if err != nil {
+		return append(out, diagnosis{"fail", "database", err.Error(), ""})
+	}
+	defer h.Close() // it only reads
+	size, err := h.Size(ctx)
+	if err != nil {
+		return append(out, diagnosis{"fail", "database", err.Error(), "hookloom check tells more; a backup takes its place"})
+	}
+	out = append(out, diagnosis{"ok", "database", fmt.Sprintf("%s, %s of it free, log %s", bytesText(size.Bytes), bytesText(size.Free), bytesText(size.WAL)), ""})
+	if size.WAL > 256<<20 {
+		out = append(out, diagnosis{"warn", "database log", bytesText(size.WAL), "some reader holds a transaction open: look for a SQLite shell or a backup that hangs"})
+	}
+	counts, err := h.Counts(ctx)
+	if err != nil {
+		return append(out, diagnosis{"fail", "backlog", err.Error(), ""})
+	}
+	out = append(out, diagnosis{"ok", "backlog", fmt.Sprintf("%d open runs, %d events to match", counts.Open, counts.Inbox), ""})
+	dead, err := h.Runs(ctx, engine.Query{DeadOnly: true, Limit: 100})
+	if err == nil && len(dead) > 0 {
+		n := fmt.Sprint(len(dead))
+		if len(dead) == 100 {
+			n = "100 or more"
+		}
+		out = append(out, diagnosis{"warn", "dead letters", n, "hookloom deadletters lists them, hookloom replay --dead runs them again"})
+	}
+	return out
+}
+
+func serverHealth(ctx context.Context, l *loaded) []diagnosis {
+	base := localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
+	if err != nil {
+		return []diagnosis{{"fail", "server", err.Error(), ""}}
+	}
+	resp, err := (&http.Client{Timeout: 3 * time.Second}).Do(req)
+	if err == nil {
+		defer resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return []diagnosis{{"ok", "server", "runs, and is ready: " + base, ""}}
+		}
+		return []diagnosis{{"fail", "server", fmt.Sprintf("%s/readyz answers %d", base, resp.StatusCode), "its log says why"}}
+	}
+	out := []diagnosis{{"warn", "server", "does not run at " + base, "hookloom serve starts it"}}
+	for _, addr := range []string{setting("", "HOOKLOOM_ADDR", l.project.Server.Addr), setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)} {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			out = append(out, diagnosis{"fail", "address", err.Error(), "another program has it: stop that one, or set server.addr"})
+			continue
+		}
+		if err := ln.Close(); err != nil {
+			out = append(out, diagnosis{"warn", "address", err.Error(), ""})
+		}
+	}
+	return out
+}

@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// PruneOrder says what of the history may go.
+type PruneOrder struct {
+	Now time.Time
+	// Before removes events and ended runs older than that, Bodies only what events and
+	// steps carried; zero removes nothing.
+	Before, Bodies time.Time
+	// MaxSize is how many bytes the database may hold; 0 for any number.
+	MaxSize int64
+	// Dedupe is how long the keys of a trigger count, DefaultDedupe for others.
+	Dedupe        map[string]time.Duration
+	DefaultDedupe time.Duration
+}
+
+// Pruned counts what went.
+type Pruned struct {
+	Runs     int `json:"runs"`
+	Events   int `json:"events"`
+	Bodies   int `json:"bodies"`
+	Keys     int `json:"keys"`
+	Refusals int `json:"refusals"`
+	// Bytes were given back to the file system.
+	Bytes int64 `json:"bytes"`
+}
+
+// PruneOrderOf makes the order of a project's history: settings.
+func PruneOrderOf(p *workflows.Project, h workflows.History, now time.Time) PruneOrder {
+	o := PruneOrder{Now: now, MaxSize: h.MaxSize, Dedupe: map[string]time.Duration{}, DefaultDedupe: workflows.DefaultDedupe}
+	if h.Keep > 0 {
+		o.Before = now.Add(-h.Keep)
+	}
+	if h.Bodies > 0 {
+		o.Bodies = now.Add(-h.Bodies)
+	}
+	for name, t := range p.Triggers {
+		if t.Webhook != nil {
+			o.Dedupe[name] = t.Webhook.Dedupe
+		}
+	}
+	return o
+}
+
+// pruneEvery is how often the history is pruned, and pruneFirst when after a start.
+const (
+	pruneEvery = time.Hour
+	pruneFirst = time.Minute
+)
+
+// prune keeps the history as long as the project says, until ctx ends.
+func (e *Engine) prune(ctx context.Context) {
+	timer := time.NewTimer(pruneFirst)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if _, err := e.Prune(ctx, e.project.Load().History); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+			e.o.Log.Warn("the history was not pruned whole; it is tried again in an hour", "error", err)
+		}
+		timer.Reset(pruneEvery)
+	}
+}
+
+// Prune removes what is older than a history setting says.
+func (e *Engine) Prune(ctx context.Context, h workflows.History) (Pruned, error) {
+	n, err := e.o.Store.Prune(ctx, PruneOrderOf(e.project.Load().Project, h, time.Now()))
+	if n != (Pruned{}) {
+		e.o.Log.Info("the history was pruned", "runs", n.Runs, "events", n.Events, "bodies", n.Bodies, "keys", n.Keys, "refusals", n.Refusals, "bytes_given_back", n.Bytes)
+	}
+	return n, err
+}

@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// Finding is what one check of the database found.
+type Finding struct {
+	// What was checked, in words; Rows how many rows were looked at, 0 where that says
+	// nothing.
+	What string `json:"what"`
+	Rows int64  `json:"rows,omitempty"`
+	// Wrong are at most ten places where it does not hold.
+	Wrong []string `json:"wrong,omitempty"`
+}
+
+// invariants are what must hold of the rows, each as a query for those of which it
+// does not.
+var invariants = []struct{ what, query string }{
+	{"each run has its event", `SELECT printf('run_%016x', id) FROM runs r WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id)`},
+	{"each step has its run", `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id)`},
+	{"an attempt is open only in a run that is at work", `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'running' AND EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.status <> 'running')`},
+	{"no step of an ended run waits", `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'waiting' AND EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.finished_at IS NOT NULL)`},
+	{"no step has succeeded twice", `SELECT printf('run_%016x ', run_id) || path FROM steps WHERE status = 'succeeded' GROUP BY run_id, path HAVING count(*) > 1`},
+	{"an event has one run of a workflow, but for replays", `SELECT printf('evt_%016x ', event_id) || workflow FROM runs WHERE repeats IS NULL GROUP BY event_id, workflow HAVING count(*) > 1`},
+	{"what waits to be matched is there", `SELECT printf('evt_%016x', event_id) FROM inbox i WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = i.event_id)`},
+	{"only open runs have a place in a group", `SELECT printf('run_%016x', run_id) FROM places p WHERE state <> 'left' AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = p.run_id AND r.finished_at IS NULL)`},
+	{"no group has more runs than its limit", `SELECT workflow || ' ' || grp FROM places WHERE grp IS NOT NULL GROUP BY workflow, grp HAVING sum(state = 'has') > max(max_runs)`},
+}
+
+// Check looks at the whole database: its structure, the checksum of each event,
+// and what must hold of its rows. It reads beside a running server.
+func (h *History) Check(ctx context.Context) ([]Finding, error) {
+	structure, err := collect(ctx, h.db, `PRAGMA integrity_check(10)`, nil, func(r scanner) (text string, err error) {
+		err = r.Scan(&text)
+		return text, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("checking the structure: %w", err)
+	}
+	f := Finding{What: "the file's structure is sound (integrity_check)"}
+	if len(structure) != 1 || structure[0] != "ok" {
+		f.Wrong = structure
+	}
+	out := []Finding{f}
+	if f, err = h.checksums(ctx); err != nil {
+		return nil, err
+	}
+	out = append(out, f)
+	for _, x := range invariants {
+		f := Finding{What: x.what}
+		f.Wrong, err = collect(ctx, h.db, x.query+` LIMIT 10`, nil, func(r scanner) (text string, err error) {
+			err = r.Scan(&text)
+			return text, err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("checking that %s: %w", x.what, err)
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// checksums reads every event: a flipped bit is no matter of structure.
+func (h *History) checksums(ctx context.Context) (Finding, error) {
+	f := Finding{What: "each event is as it was stored (checksum)"}
+	rows, err := h.db.QueryContext(ctx, `SELECT id, trigger, key, type, body, crc FROM events WHERE stripped = 0`)
+	if err != nil {
+		return f, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, crc int64
+		var trigger, key, kind string
+		var body []byte
+		if err := rows.Scan(&id, &trigger, &key, &kind, &body, &crc); err != nil {
+			return f, classify(err)
+		}
+		f.Rows++
+		if crc != checksum(trigger, key, kind, body) && len(f.Wrong) < 10 {
+			f.Wrong = append(f.Wrong, engine.EventID(id).String())
+		}
+	}
+	return f, classify(rows.Err())
+}
+
+// Backup writes a copy of the database, as of one moment, beside a running server.
+// It is checked and on disk when Backup returns; a file that is there stays unless
+// replace is true.
+func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Finding, error) {
+	if _, err := os.Stat(file); err == nil && !replace {
+		return nil, fmt.Errorf("%s is there already", file)
+	}
+	temp := fmt.Sprintf("%s.%d.tmp", file, os.Getpid())
+	// SQLite writes into an empty file; made here, it is its owner's alone from the start.
+	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("making the copy: %w", err)
+	}
+	found, err := h.copyTo(ctx, f, temp)
+	if err == nil {
+		err = os.Rename(temp, file)
+	}
+	if err != nil {
+		return found, errors.Join(err, os.Remove(temp))
+	}
+	d, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return found, fmt.Errorf("syncing the folder: %w", err)
+	}
+	return found, errors.Join(d.Sync(), d.Close())
+}
+
+func (h *History) copyTo(ctx context.Context, f *os.File, temp string) ([]Finding, error) {
+	// The readers are held to queries, which VACUUM INTO is not; this connection
+	// cannot write the database either.
+	from, err := sql.Open("sqlite3", strings.Replace(dsn(h.path, "ro", ""), "&_query_only=1", "", 1))
+	if err == nil {
+		_, err = from.ExecContext(ctx, `VACUUM INTO ?`, temp)
+		err = errors.Join(err, from.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("copying: %w", classify(err)), f.Close())
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return nil, fmt.Errorf("syncing the copy: %w", err)
+	}
+	db, err := OpenReaders(temp)
+	if err != nil {
+		return nil, fmt.Errorf("opening the copy: %w", err)
+	}
+	found, err := (&History{db, temp}).Check(ctx)
+	if err = errors.Join(err, db.Close()); err != nil {
+		return nil, fmt.Errorf("checking the copy: %w", err)
+	}
+	for _, x := range found {
+		if len(x.Wrong) > 0 {
+			return found, fmt.Errorf("the copy is not sound: not true that %s: %s", x.What, x.Wrong[0])
+		}
+	}
+	return found, nil
+}
+
+// Size tells how large the database is.
+type Size struct {
+	// Bytes is the file's length, Free how many of them hold nothing, WAL the length
+	// of the log beside it.
+	Bytes, Free, WAL int64
+}
+
+// Size reads it.
+func (h *History) Size(ctx context.Context) (Size, error) {
+	var s Size
+	var pages, free, size int64
+	for query, to := range map[string]*int64{"page_count": &pages, "freelist_count": &free, "page_size": &size} {
+		if err := h.db.QueryRowContext(ctx, "PRAGMA "+query).Scan(to); err != nil {
+			return s, classify(err)
+		}
+	}
+	s.Bytes, s.Free = pages*size, free*size
+	if info, err := os.Stat(h.path + "-wal"); err == nil {
+		s.WAL = info.Size()
+	}
+	return s, nil
+}

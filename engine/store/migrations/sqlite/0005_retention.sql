@@ -1,0 +1,3 @@
+-- An event whose body, headers and inputs were pruned (history: bodies). What it
+-- was, and what came of it, stays.
+ALTER TABLE events ADD COLUMN stripped INTEGER NOT NULL DEFAULT 0;

@@ -1,0 +1,255 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// pruneStep is how many rows one transaction of pruning removes: few enough that
+// who waits to be acknowledged does not notice.
+const pruneStep = 200
+
+// vacuumStep is how many pages are given back to the file system at a time.
+const vacuumStep = 256
+
+// vacuumFrom is how many free pages are left for what comes next.
+const vacuumFrom = 64
+
+// Prune implements engine.Store. It goes on until nothing is left to remove,
+// pausing as long between its transactions as they take. What an open run needs
+// is never removed, nor a key before its time.
+func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, error) {
+	p := pruner{s: s, o: o}
+	phases := []func(context.Context) error{p.keys, p.quarantine}
+	if !o.Before.IsZero() {
+		phases = append(phases, func(ctx context.Context) error { return p.history(ctx, engine.FirstID(o.Before), o.Before) })
+	}
+	if !o.Bodies.IsZero() {
+		phases = append(phases, p.bodies)
+	}
+	if o.MaxSize > 0 {
+		phases = append(phases, p.size)
+	}
+	for _, phase := range append(phases, p.vacuum) {
+		if err := phase(ctx); err != nil {
+			return p.done, err
+		}
+	}
+	return p.done, nil
+}
+
+type pruner struct {
+	s    *Store
+	o    engine.PruneOrder
+	done engine.Pruned
+}
+
+// step carries out one transaction and rests as long as it took.
+func (p *pruner) step(ctx context.Context, apply func(*tx) error) error {
+	began := time.Now()
+	if err := p.s.w.do(ctx, true, apply); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(min(time.Since(began), time.Second)):
+		return nil
+	}
+}
+
+// ids lists what a query finds after an id.
+func (p *pruner) ids(ctx context.Context, query string, args ...any) ([]int64, error) {
+	return collect(ctx, p.s.readers, query, args, func(r scanner) (id int64, err error) {
+		err = r.Scan(&id)
+		return id, err
+	})
+}
+
+// history removes ended runs, then events that have none, below an id. Runs that
+// ended after a moment stay.
+func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time) error {
+	err := p.walk(ctx, `SELECT id FROM runs WHERE id > ? AND id < ? AND finished_at < ? ORDER BY id LIMIT ?`, []any{below, endedBefore.UnixMilli()}, &p.done.Runs,
+		`DELETE FROM steps WHERE run_id = ?`, `DELETE FROM answers WHERE run_id = ?`, `DELETE FROM runs WHERE id = ? AND finished_at IS NOT NULL`)
+	if err != nil {
+		return fmt.Errorf("pruning runs: %w", err)
+	}
+	err = p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)
+		ORDER BY id LIMIT ?`, []any{below}, &p.done.Events,
+		`DELETE FROM decisions WHERE event_id = ?`, `DELETE FROM sightings WHERE event_id = ?`, `DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = events.id)`)
+	if err != nil {
+		return fmt.Errorf("pruning events: %w", err)
+	}
+	return nil
+}
+
+// walk carries statements out for all ids that a query finds, some at a time. Its
+// first parameter is the id to go on after, its last how many.
+func (p *pruner) walk(ctx context.Context, query string, args []any, count *int, statements ...string) error {
+	after := int64(0)
+	for {
+		ids, err := p.ids(ctx, query, append(append([]any{after}, args...), pruneStep)...)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		err = p.step(ctx, func(t *tx) error {
+			for _, id := range ids {
+				for _, q := range statements {
+					if err := t.exec(q, id); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		*count += len(ids)
+		after = ids[len(ids)-1]
+	}
+}
+
+// bodies strips events, and the steps of their runs, of what they carried.
+func (p *pruner) bodies(ctx context.Context) error {
+	err := p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND stripped = 0 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id AND r.finished_at IS NULL)
+		AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) ORDER BY id LIMIT ?`, []any{engine.FirstID(p.o.Bodies)}, &p.done.Bodies,
+		`UPDATE events SET body = NULL, inputs = NULL, headers = '{}', query = '{}', stripped = 1 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`,
+		`UPDATE steps SET input = NULL, output = NULL WHERE run_id IN (SELECT id FROM runs WHERE event_id = ?1 AND finished_at IS NOT NULL) AND (input IS NOT NULL OR output IS NOT NULL)`,
+		`UPDATE runs SET output = NULL WHERE event_id = ?1 AND finished_at IS NOT NULL AND output IS NOT NULL`)
+	if err != nil {
+		return fmt.Errorf("pruning bodies: %w", err)
+	}
+	return nil
+}
+
+// keys removes those whose time is over. They outlive their events.
+func (p *pruner) keys(ctx context.Context) error {
+	type key struct {
+		trigger, key string
+		seen         int64
+	}
+	last := key{}
+	for {
+		list, err := collect(ctx, p.s.readers, `SELECT trigger, key, seen_at FROM keys WHERE (trigger, key) > (?, ?) ORDER BY trigger, key LIMIT 2000`, []any{last.trigger, last.key}, func(r scanner) (k key, err error) {
+			err = r.Scan(&k.trigger, &k.key, &k.seen)
+			return k, err
+		})
+		if err != nil {
+			return fmt.Errorf("pruning keys: %w", err)
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		last = list[len(list)-1]
+		var old []key
+		for _, k := range list {
+			dedupe, known := p.o.Dedupe[k.trigger]
+			if !known {
+				dedupe = p.o.DefaultDedupe
+			}
+			if k.seen < p.o.Now.Add(-dedupe).UnixMilli() {
+				old = append(old, k)
+			}
+		}
+		for len(old) > 0 {
+			some := old[:min(len(old), pruneStep)]
+			old = old[len(some):]
+			err := p.step(ctx, func(t *tx) error {
+				for _, k := range some {
+					if err := t.exec(`DELETE FROM keys WHERE trigger = ? AND key = ? AND seen_at = ?`, k.trigger, k.key, k.seen); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("pruning keys: %w", err)
+			}
+			p.done.Keys += len(some)
+		}
+	}
+}
+
+func (p *pruner) quarantine(ctx context.Context) error {
+	if p.o.Before.IsZero() {
+		return nil
+	}
+	if err := p.walk(ctx, `SELECT id FROM quarantine WHERE id > ? AND at < ? ORDER BY id LIMIT ?`, []any{p.o.Before.UnixMilli()}, &p.done.Refusals, `DELETE FROM quarantine WHERE id = ?`); err != nil {
+		return fmt.Errorf("pruning quarantine: %w", err)
+	}
+	return nil
+}
+
+// size removes the oldest of the history until the file holds no more than it may.
+func (p *pruner) size(ctx context.Context) error {
+	for {
+		used, err := p.used(ctx)
+		if err != nil || used <= p.o.MaxSize {
+			return err
+		}
+		before := p.done
+		var next int64
+		err = p.s.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM (SELECT id FROM events ORDER BY id LIMIT ?)`, 5*pruneStep).Scan(&next)
+		if err != nil {
+			return classify(err)
+		}
+		var run int64
+		if err := p.s.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM (SELECT id FROM runs ORDER BY id LIMIT ?)`, 5*pruneStep).Scan(&run); err != nil {
+			return classify(err)
+		}
+		if err := p.history(ctx, max(next, run)+1, p.o.Now); err != nil {
+			return err
+		}
+		if p.done == before {
+			p.s.o.Log.Warn("the history is larger than history.max_size and nothing more can be removed: what is left is open", "bytes", used, "max_size", p.o.MaxSize)
+			return nil
+		}
+	}
+}
+
+// used is how many bytes of the file hold something.
+func (p *pruner) used(ctx context.Context) (int64, error) {
+	pages, free, size, err := p.s.pages(ctx)
+	return (pages - free) * size, err
+}
+
+// pages tells of how many pages the file is, how many of them are free, and how
+// many bytes one has.
+func (s *Store) pages(ctx context.Context) (pages, free, size int64, err error) {
+	for query, to := range map[string]*int64{"page_count": &pages, "freelist_count": &free, "page_size": &size} {
+		if err := s.readers.QueryRowContext(ctx, "PRAGMA "+query).Scan(to); err != nil {
+			return 0, 0, 0, classify(err)
+		}
+	}
+	return pages, free, size, nil
+}
+
+// vacuum gives free pages back to the file system.
+func (p *pruner) vacuum(ctx context.Context) error {
+	for {
+		_, free, size, err := p.s.pages(ctx)
+		if err != nil {
+			return fmt.Errorf("shrinking the file: %w", err)
+		}
+		if free < vacuumFrom {
+			return nil
+		}
+		err = p.step(ctx, func(t *tx) error {
+			// It works page by page as its rows are read.
+			_, err := queryText(t.w.conn, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", vacuumStep))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("shrinking the file: %w", err)
+		}
+		_, after, _, err := p.s.pages(ctx)
+		if err != nil || after >= free {
+			return err // a file made without auto_vacuum cannot shrink
+		}
+		p.done.Bytes += (free - after) * size
+	}
+}
