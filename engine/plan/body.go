@@ -196,7 +196,11 @@ func (p *planner) uses(s *workflows.Step, path string) outcome {
 		}
 		return p.fails(s, path, last)
 	}
-	return p.due(s, path, last.Attempt+1, last.FinishedAt.Add(pause), list[0].StartedAt)
+	notBefore := last.FinishedAt.Add(pause)
+	if last.FinishedAt.After(p.st.Now) {
+		notBefore = time.Time{} // the clock was set back: the pause would be as long as that
+	}
+	return p.due(s, path, last.Attempt+1, notBefore, list[0].StartedAt)
 }
 
 // due renders the input of an attempt. now() is the moment the step first

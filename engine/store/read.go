@@ -191,6 +191,9 @@ func (h *History) Runs(ctx context.Context, q engine.Query) ([]engine.RunItem, e
 	if q.Status != "" {
 		w.add("r.status = ?", q.Status)
 	}
+	if q.Status == string(engine.Waiting) || q.Status == string(engine.Queued) {
+		w.add("r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)") // they have an index of their own
+	}
 	if q.DeadOnly {
 		w.add("r.status IN ('failed', 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)")
 	}

@@ -1,0 +1,19 @@
+module github.com/hookloom/hookloom/powercut
+
+go 1.26.8
+
+require (
+	github.com/hanwen/go-fuse/v2 v2.12.1
+	github.com/hookloom/hookloom v0.0.0
+)
+
+require (
+	github.com/expr-lang/expr v1.17.8 // indirect
+	github.com/mattn/go-sqlite3 v1.14.53 // indirect
+	github.com/sony/gobreaker/v2 v2.4.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+	gopkg.in/yaml.v3 v3.0.1 // indirect
+)
+
+replace github.com/hookloom/hookloom => ../..

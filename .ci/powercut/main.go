@@ -1,0 +1,483 @@
+// Command powercut proves that an acknowledged event outlives a power cut. It is a
+// module of its own, so that what it needs stays out of the product's.
+//
+// It serves a disk image through FUSE; a loop device on it carries ext4, and the
+// store's database lies there. The kernel turns the file system's barriers into
+// fsync of the image, so that the server sees every write and every flush, in
+// order. To cut the power at some point, it takes the image as it was at the start,
+// applies all writes up to the last flush that had completed, and of the later ones
+// a random part, torn at sectors of 512 bytes; then it mounts the result, opens the
+// database, checks it, and looks for every event that was acknowledged by then.
+//
+// Two controls tell that the rig can see a fault: synchronous=NORMAL must lose
+// events, and OFF must lose or damage. It trusts that the kernel sends its barriers, and
+// does not model a disk that lies about flushes.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+// imageSize is the disk's, in bytes; sector is what a write can be torn at.
+const (
+	imageSize = 96 << 20
+	sector    = 512
+	// maxEvents of each sender fit on the disk, however fast a mode is.
+	maxEvents = 800
+)
+
+func main() {
+	cuts := flag.Int("cuts", 20, "power cuts for each mode")
+	load := flag.Duration("load", 2*time.Second, "how long events are stored before")
+	writeTo := flag.String("write", "", "")
+	mode := flag.String("mode", "", "")
+	flag.Parse()
+	var err error
+	if *writeTo != "" {
+		err = write(*writeTo, *mode, *load)
+	} else {
+		err = prove(*cuts, *load)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// prove runs the three modes and prints a line of each.
+func prove(cuts int, load time.Duration) error {
+	if why := missing(); why != "" {
+		fmt.Printf("SKIPPED: the power-cut rig cannot run here: %s\n", why)
+		return nil
+	}
+	var wrong error
+	for _, mode := range []string{"FULL", "NORMAL", "OFF"} {
+		r, err := record(mode, load)
+		if errors.Is(err, errCannot) {
+			fmt.Printf("SKIPPED: the power-cut rig cannot run here: %v\n", err)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: recording: %w", mode, err)
+		}
+		s, err := r.cut(cuts)
+		if err != nil {
+			return fmt.Errorf("%s: %w", mode, err)
+		}
+		fmt.Printf("synchronous=%-6s  %d events acknowledged, %d writes, %d flushes; %d cuts: %d lost acknowledged events (%d of them), %d damaged the database\n",
+			mode, len(r.acks), r.disk.writes, r.disk.flushes, cuts, s.lossy, s.lost, s.damaged)
+		switch {
+		case mode == "FULL" && s.lossy+s.damaged > 0:
+			wrong = errors.Join(wrong, errors.New("an acknowledged event did not outlive a power cut"))
+		case mode != "FULL" && s.lossy+s.damaged == 0:
+			wrong = errors.Join(wrong, fmt.Errorf("the control %s lost nothing: this rig sees no fault", mode))
+		}
+	}
+	return wrong
+}
+
+// errCannot marks what the machine does not let the rig do.
+var errCannot = errors.New("this machine does not allow it")
+
+// missing says what the machine lacks.
+func missing() string {
+	if os.Getuid() != 0 {
+		return "it mounts file systems, which needs root"
+	}
+	for _, f := range []string{"/dev/fuse", "/dev/loop-control"} {
+		if _, err := os.Stat(f); err != nil {
+			return f + " is not there"
+		}
+	}
+	for _, p := range []string{"mkfs.ext4", "losetup", "mount", "umount"} {
+		if _, err := exec.LookPath(p); err != nil {
+			return p + " is not installed"
+		}
+	}
+	return ""
+}
+
+// entry is one write, or with nil data a completed flush.
+type entry struct {
+	at   int64
+	data []byte
+}
+
+// disk is the image and the journal of what was done to it.
+type disk struct {
+	fs.Inode
+	mu              sync.Mutex
+	data            []byte
+	log             []entry
+	writes, flushes int
+	recording       bool
+}
+
+var (
+	_ fs.NodeOpener    = (*disk)(nil)
+	_ fs.NodeReader    = (*disk)(nil)
+	_ fs.NodeWriter    = (*disk)(nil)
+	_ fs.NodeFsyncer   = (*disk)(nil)
+	_ fs.NodeGetattrer = (*disk)(nil)
+	_ fs.NodeSetattrer = (*disk)(nil)
+)
+
+func (d *disk) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	return nil, 0, 0
+}
+
+func (d *disk) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	out.Mode, out.Size = syscall.S_IFREG|0o600, imageSize
+	return 0
+}
+
+func (d *disk) Setattr(ctx context.Context, f fs.FileHandle, _ *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	return d.Getattr(ctx, f, out)
+}
+
+func (d *disk) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	end := min(off+int64(len(dest)), imageSize)
+	if off >= end {
+		return fuse.ReadResultData(nil), 0
+	}
+	return fuse.ReadResultData(bytes.Clone(d.data[off:end])), 0
+}
+
+func (d *disk) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if off+int64(len(data)) > imageSize {
+		return 0, syscall.ENOSPC
+	}
+	copy(d.data[off:], data)
+	if d.recording {
+		d.log = append(d.log, entry{off, bytes.Clone(data)})
+		d.writes++
+	}
+	return uint32(len(data)), 0
+}
+
+func (d *disk) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.recording {
+		d.log = append(d.log, entry{})
+		d.flushes++
+	}
+	return 0
+}
+
+// root holds the one file.
+type root struct {
+	fs.Inode
+	disk *disk
+}
+
+func (r *root) OnAdd(ctx context.Context) {
+	r.AddChild("disk", r.NewPersistentInode(ctx, r.disk, fs.StableAttr{Mode: syscall.S_IFREG}), false)
+}
+
+// recorded is one session of storing: the image at its start, the journal, and
+// which event was acknowledged when the journal had which length.
+type recorded struct {
+	disk  *disk
+	start []byte
+	acks  map[string]int
+}
+
+// record stores events on the served disk and notes when each is acknowledged.
+func record(mode string, load time.Duration) (r *recorded, err error) {
+	dir, err := os.MkdirTemp("", "powercut-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	image := filepath.Join(dir, "image")
+	if err := makeImage(image); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(image)
+	if err != nil {
+		return nil, err
+	}
+	d := &disk{data: data}
+	fuseDir, mounted := filepath.Join(dir, "fuse"), filepath.Join(dir, "mnt")
+	if err := errors.Join(os.Mkdir(fuseDir, 0o700), os.Mkdir(mounted, 0o700)); err != nil {
+		return nil, err
+	}
+	server, err := fs.Mount(fuseDir, &root{disk: d}, &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, MaxWrite: 1 << 20, FsName: "powercut"}})
+	if err != nil {
+		return nil, fmt.Errorf("serving the disk: %w: %w", errCannot, err)
+	}
+	defer func() { err = errors.Join(err, server.Unmount()) }()
+	device, err := attach(filepath.Join(fuseDir, "disk"), mounted)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCannot, err)
+	}
+	defer func() { err = errors.Join(err, detach(device, mounted)) }()
+	// The empty database is there, and on disk, before the journal begins.
+	if err := open(mounted, mode, func(*store.Store) error { return nil }); err != nil {
+		return nil, err
+	}
+	syscall.Sync()
+	d.mu.Lock()
+	r = &recorded{disk: d, start: bytes.Clone(d.data), acks: map[string]int{}}
+	d.recording = true
+	d.mu.Unlock()
+	err = r.drive(mounted, mode, load)
+	d.mu.Lock()
+	d.recording = false
+	d.mu.Unlock()
+	return r, err
+}
+
+// drive lets another process store events; one process must not wait for a disk
+// that it serves itself.
+func (r *recorded) drive(dir, mode string, load time.Duration) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, "-write", dir, "-mode", mode, "-load", load.String())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		r.disk.mu.Lock()
+		r.acks[lines.Text()] = len(r.disk.log)
+		r.disk.mu.Unlock()
+	}
+	return cmd.Wait()
+}
+
+// write stores events from several senders and names each when it is acknowledged.
+// Beside them the bodies of half of the events are pruned, so that checkpoints and
+// removals are under way too.
+func write(dir, mode string, load time.Duration) error {
+	return open(dir, mode, func(s *store.Store) error {
+		ctx := context.Background()
+		var ids engine.IDs
+		ids.Seen(s.LastID())
+		var wg sync.WaitGroup
+		var out sync.Mutex
+		errs := make(chan error, 8)
+		end := time.Now().Add(load)
+		for sender := range 8 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				for i := 0; i < maxEvents && time.Now().Before(end); i++ {
+					key := fmt.Sprintf("%d-%d", sender, i)
+					now := time.Now().UTC()
+					d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(`{"key":"` + key + `","pad":"` + strings.Repeat("x", 600) + `"}`), Dedupe: time.Hour, Unheard: i%2 == 0}
+					if _, err := s.Accept(ctx, engine.EventID(ids.Next()), d); err != nil {
+						errs <- err
+						return
+					}
+					out.Lock()
+					fmt.Println(key)
+					out.Unlock()
+				}
+			}()
+		}
+		pruned := 0
+		for time.Now().Before(end) {
+			n, err := s.Prune(ctx, engine.PruneOrder{Now: time.Now(), Bodies: time.Now(), DefaultDedupe: time.Hour})
+			if err != nil {
+				return err
+			}
+			pruned += n.Bodies
+			time.Sleep(100 * time.Millisecond)
+		}
+		wg.Wait()
+		if pruned == 0 {
+			return errors.New("nothing was pruned while events came")
+		}
+		select {
+		case err := <-errs:
+			return err
+		default:
+		}
+		// Not closed: a cut comes without a warning.
+		os.Exit(0)
+		return nil
+	})
+}
+
+func open(dir, mode string, use func(*store.Store) error) error {
+	s, err := store.Open(context.Background(), filepath.Join(dir, "hookloom.db"), store.Options{Synchronous: mode, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(s), s.Close())
+}
+
+// score counts what cuts did.
+type score struct{ lossy, lost, damaged int }
+
+// cut cuts the power at random points.
+func (r *recorded) cut(n int) (s score, err error) {
+	dir, err := os.MkdirTemp("", "powercut-*")
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	var acked []int
+	for _, at := range r.acks {
+		acked = append(acked, at)
+	}
+	for i := range n {
+		at := rand.IntN(len(r.disk.log) + 1)
+		if i%2 == 0 {
+			at = acked[rand.IntN(len(acked))] // just after somebody was told
+		}
+		image := filepath.Join(dir, "image")
+		if err := os.WriteFile(image, r.crashed(at), 0o600); err != nil {
+			return s, err
+		}
+		lost, damage, err := r.judge(image, filepath.Join(dir, "mnt"), at)
+		if err != nil {
+			return s, err
+		}
+		if damage != "" {
+			s.damaged++
+		}
+		if lost > 0 {
+			s.lossy++
+			s.lost += lost
+		}
+	}
+	return s, nil
+}
+
+// crashed is the image after a power cut when the journal had some length.
+func (r *recorded) crashed(at int) []byte {
+	image := bytes.Clone(r.start)
+	flushed := 0
+	for i := at - 1; i >= 0; i-- {
+		if r.disk.log[i].data == nil {
+			flushed = i
+			break
+		}
+	}
+	for _, e := range r.disk.log[:flushed] {
+		copy(image[e.at:], e.data)
+	}
+	share := []float64{0, 0.5, 0.9, 1}[rand.IntN(4)]
+	for _, e := range r.disk.log[flushed:at] {
+		for i := 0; i < len(e.data); i += sector {
+			if rand.Float64() < share {
+				copy(image[e.at+int64(i):], e.data[i:min(i+sector, len(e.data))])
+			}
+		}
+	}
+	return image
+}
+
+// judge mounts a crashed image and looks for what was acknowledged before.
+func (r *recorded) judge(image, mounted string, at int) (lost int, damage string, err error) {
+	if err := os.MkdirAll(mounted, 0o700); err != nil {
+		return 0, "", err
+	}
+	device, err := attach(image, mounted)
+	if err != nil {
+		return 0, "the file system does not mount: " + err.Error(), nil
+	}
+	defer func() { err = errors.Join(err, detach(device, mounted)) }()
+	present := map[string]bool{}
+	openErr := open(mounted, "FULL", func(s *store.Store) error {
+		found, err := s.History().Check(context.Background())
+		for _, f := range found {
+			if len(f.Wrong) > 0 {
+				damage = f.What + ": " + f.Wrong[0]
+			}
+		}
+		if err != nil {
+			return err
+		}
+		q := engine.Query{Limit: 1000}
+		for {
+			items, err := s.History().Events(context.Background(), q)
+			if err != nil {
+				return err
+			}
+			for _, e := range items {
+				present[e.Key] = true
+			}
+			if len(items) < q.Limit {
+				return nil
+			}
+			q.After = items[len(items)-1].ID
+		}
+	})
+	if openErr != nil {
+		return 0, openErr.Error(), nil
+	}
+	for key, when := range r.acks {
+		if when <= at && !present[key] {
+			lost++
+		}
+	}
+	return lost, damage, nil
+}
+
+func makeImage(file string) error {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Truncate(imageSize), f.Close()); err != nil {
+		return err
+	}
+	return run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", file)
+}
+
+// attach puts a loop device on a file and mounts it.
+func attach(file, mounted string) (device string, err error) {
+	out, err := exec.Command("losetup", "-f", "--show", file).Output()
+	if err != nil {
+		return "", fmt.Errorf("losetup: %w", err)
+	}
+	device = strings.TrimSpace(string(out))
+	if err := run("mount", "-t", "ext4", device, mounted); err != nil {
+		return "", errors.Join(err, run("losetup", "-d", device))
+	}
+	return device, nil
+}
+
+func detach(device, mounted string) error {
+	return errors.Join(run("umount", mounted), run("losetup", "-d", device))
+}
+
+func run(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+// Command proof tries to break each promise of the README at full size: the tests
+// that CI runs small, with their sizes turned up, one after another on a machine
+// that does nothing else. It takes about half an hour: go run ./.ci/proof
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// experiment is one test at its full size.
+type experiment struct {
+	promise string
+	dir     string
+	env     []string
+	args    []string
+}
+
+var experiments = []experiment{
+	{"kill -9, 200 times: nothing acknowledged is lost, no finished step is repeated", ".", []string{"HOOKLOOM_KILLS=200"}, []string{"go", "test", "./cmd", "-count=1", "-v", "-timeout", "30m", "-run", "TestKillMinusNine"}},
+	{"a power cut, 500 times, with controls that must lose", ".ci/powercut", nil, []string{"go", "run", ".", "-cuts", "500", "-load", "2s"}},
+	{"a failing write at each point of a scenario, and in random workflows", ".", []string{"GOFLAGS=-count=1"}, []string{"go", "test", "./engine", "-v", "-timeout", "30m", "-run", "TestACrashAtAnyWrite|TestACallOutlives|TestAnyWorkflowOutlives", "-rapid.checks=2000"}},
+	{"random plans, crashes and answers", ".", nil, []string{"go", "test", "./engine/plan", "-count=1", "-v", "-timeout", "30m", "-run", "TestAnyRunEnds", "-rapid.checks=20000"}},
+	{"a failed sync ends the process", ".", nil, []string{"go", "test", "./cmd", "-count=1", "-v", "-run", "TestAFailedSync"}},
+	{"a full disk: 503, and no restart", ".", nil, []string{"go", "test", "./cmd", "-count=1", "-v", "-run", "TestDiskFull"}},
+	{"SIGTERM, 100 times: what is open ends", ".", []string{"HOOKLOOM_STOPS=100"}, []string{"go", "test", "./cmd", "-count=1", "-v", "-timeout", "30m", "-run", "TestSIGTERM"}},
+	{"100,000 events wait: below 256 MiB", ".", []string{"HOOKLOOM_BACKLOG=100000"}, []string{"go", "test", "./cmd", "-count=1", "-v", "-timeout", "30m", "-run", "TestABacklogTakes"}},
+	{"a million runs of history", ".", []string{"HOOKLOOM_HISTORY=1000000"}, []string{"go", "test", "./engine/store", "-count=1", "-v", "-timeout", "30m", "-run", "TestALongHistory"}},
+	{"order, limits, destinations, clocks, under the race detector", ".", nil, []string{"go", "test", "-race", "./engine", "-count=3", "-timeout", "30m", "-run", "Group|Order|Rate|Replace|Older|Place|Host|Endpoint|Clock|Prun|Backup"}},
+}
+
+// figure is a line of a test that prints a number.
+var figure = regexp.MustCompile(`(?m)^(?:\s+\w+_test\.go:\d+: (.*)|(synchronous=.*|.*SKIPPED.*))$`)
+
+func main() {
+	only := flag.String("only", "", "only experiments whose promise has this text")
+	flag.Parse()
+	failed := 0
+	for _, e := range experiments {
+		if !strings.Contains(e.promise, *only) {
+			continue
+		}
+		began := time.Now()
+		cmd := exec.Command(e.args[0], e.args[1:]...)
+		cmd.Dir, cmd.Env = e.dir, append(os.Environ(), e.env...)
+		out, err := cmd.CombinedOutput()
+		verdict := "holds"
+		if err != nil {
+			verdict = "BROKEN"
+			failed++
+		}
+		fmt.Printf("%-6s  %s (%v)\n", verdict, e.promise, time.Since(began).Round(time.Second))
+		for _, m := range figure.FindAllStringSubmatch(string(out), -1) {
+			fmt.Printf("        %s\n", m[1]+m[2])
+		}
+		if err != nil {
+			fmt.Printf("%s\n%v\n", out, err)
+		}
+	}
+	if failed > 0 {
+		os.Exit(1)
+	}
+}
