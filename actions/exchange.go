@@ -41,6 +41,8 @@ type reply struct {
 	url     string
 	took    time.Duration
 	header  http.Header
+	// size is how many bytes of body came.
+	size int
 }
 
 // names gives a reply as response in connectors and as a step's output.
@@ -176,7 +178,7 @@ func read(resp *http.Response, o order, began time.Time) (*reply, error) {
 	if err != nil {
 		return nil, errors.Join(&plan.Error{Message: "the answer broke off: " + err.Error(), Code: "network", Status: resp.StatusCode, Retryable: true}, engine.ErrUnanswered)
 	}
-	r := &reply{status: resp.StatusCode, headers: map[string]any{}, url: resp.Request.URL.Redacted(), took: time.Since(began), header: resp.Header}
+	r := &reply{status: resp.StatusCode, headers: map[string]any{}, url: resp.Request.URL.Redacted(), took: time.Since(began), header: resp.Header, size: len(raw)}
 	for k, v := range resp.Header {
 		r.headers[strings.ToLower(k)] = strings.ToValidUTF8(strings.Join(v, ", "), "\ufffd")
 	}

@@ -137,7 +137,7 @@ func (a httpAction) headers(o *order, in engine.Input) error {
 	if k, ok := in.With["idempotency_key"].(string); ok {
 		key = k
 	}
-	if o.method != http.MethodGet && o.method != http.MethodHead && o.method != http.MethodOptions {
+	if o.method != http.MethodGet && o.method != http.MethodHead && o.method != http.MethodOptions && key != "" {
 		if err := setHeader(o.header, "Idempotency-Key", key); err != nil {
 			return err
 		}

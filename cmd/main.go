@@ -115,7 +115,7 @@ record.
 	root.AddCommand(
 		a.demoCmd(), a.initCmd(), a.serveCmd(),
 		a.validateCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(),
-		a.sendCmd(), a.verifyCmd(), a.testCmd(),
+		a.sendCmd(), a.verifyCmd(), a.testCmd(), a.pollCmd(), a.compareCmd(),
 		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.triggersCmd(), a.tailCmd(),
 		a.replayCmd(), a.cancelCmd(), a.approveCmd(), a.destinationsCmd(),
 		a.backupCmd(), a.checkCmd(), a.pruneCmd(), a.doctorCmd(), a.benchCmd(), a.versionCmd(),

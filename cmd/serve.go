@@ -41,6 +41,7 @@ type server struct {
 	store  *store.Store
 	engine *engine.Engine
 	hooks  *triggers.Hooks
+	inlets *triggers.Inlets
 	guard  *egress.Guard
 
 	project         atomic.Pointer[workflows.Project]
@@ -80,6 +81,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture}); err != nil {
 		return nil, err
 	}
+	s.inlets = triggers.NewInlets(s.engine, o.log)
 	if s.certs, err = newCertificates(o.dir, l.project.Server.TLS); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
@@ -94,7 +96,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, err
 	}
 	s.console, err = console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Token: token,
-		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: o.log, Admit: s.admit})
+		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: o.log, Admit: s.admit, Poll: s.poll})
 	return s, err
 }
 
@@ -157,6 +159,9 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	if err := s.engine.Use(ctx, l.project); err != nil {
 		return err
 	}
+	if err := s.inlets.Use(l.project, actions.Ask(l.project.Connections, l.secrets.Lookup, s.guard.Client()), l.secrets.Lookup); err != nil {
+		return err
+	}
 	reachable()
 	s.project.Store(l.project)
 	return nil
@@ -174,6 +179,11 @@ func (s *server) capture(trigger, secret, value string) error {
 	default: // it will be loaded again anyway
 	}
 	return nil
+}
+
+// poll asks for what is new, now.
+func (s *server) poll(ctx context.Context, trigger string) (any, error) {
+	return s.inlets.Poll(ctx, trigger)
 }
 
 // admit judges a quarantined delivery again.
@@ -256,6 +266,9 @@ func (s *server) run(ctx context.Context) error {
 	go func() { ended <- s.engine.Run(engineCtx) }()
 	go func() { ended <- serveHTTP(hooks, s.hooksListener) }()
 	go func() { ended <- serveHTTP(admin, s.consoleListener) }()
+	inletCtx, stopInlets := context.WithCancel(context.WithoutCancel(ctx))
+	inletsEnded := make(chan struct{})
+	go func() { defer close(inletsEnded); s.inlets.Run(inletCtx) }()
 	noteCtx, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
 	noted := make(chan struct{})
 	go func() { defer close(noted); s.noteSecrets(noteCtx) }()
@@ -272,6 +285,8 @@ func (s *server) run(ctx context.Context) error {
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err = errors.Join(err, ignoreDeadline(hooks.Shutdown(stopCtx)))
+	stopInlets()
+	<-inletsEnded
 	stopEngine()
 	for ; waiting > 1; waiting-- {
 		err = errors.Join(err, <-ended)

@@ -77,6 +77,13 @@ type Store interface {
 	Accept(ctx context.Context, id EventID, d *Delivery) (Receipt, error)
 	// AcceptAll does so with several, all or none.
 	AcceptAll(ctx context.Context, ids []EventID, ds []*Delivery) ([]Receipt, error)
+	// Poll stores what a poll found and how far it has come, in one transaction. The
+	// receipt of an item that made no event is empty.
+	Poll(ctx context.Context, ids []EventID, b *PollBatch) ([]Receipt, error)
+	// InletState gives how far a poll or a schedule has come.
+	InletState(ctx context.Context, trigger, inlet string) (InletState, error)
+	// Known tells which keys a poll would not take for new.
+	Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error)
 	// Refuse keeps a refused delivery, bounded in number and size.
 	Refuse(ctx context.Context, r Refusal) error
 	// SaveVersion keeps a workflow's text under its version.

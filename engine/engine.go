@@ -105,7 +105,7 @@ type loaded struct {
 type listener struct {
 	workflow *workflows.Workflow
 	start    workflows.Start
-	// types are those that the trigger itself takes; empty takes all.
+	// types are those that the trigger's webhook takes; empty takes all.
 	types []string
 }
 
@@ -167,11 +167,12 @@ func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
 				l.byRun[id] = append(l.byRun[id], listener{workflow: w, start: s})
 			}
 			if s.Kind == "trigger" {
+				t := p.Triggers[s.Trigger]
+				if t != nil && !t.Starts() {
+					continue // its events only end waits
+				}
 				var types []string
-				if t := p.Triggers[s.Trigger]; t != nil && t.Webhook != nil {
-					if !t.Webhook.Start {
-						continue // its events only end waits
-					}
+				if t != nil && t.Webhook != nil {
 					types = t.Webhook.Events
 				}
 				l.byTrigger[s.Trigger] = append(l.byTrigger[s.Trigger], listener{w, s, types})

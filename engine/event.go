@@ -114,6 +114,8 @@ type Delivery struct {
 	Inputs map[string]any
 	// Unheard tells that no workflow listens, so that nothing has to be matched.
 	Unheard bool
+	// Recovered tells that it was found by asking, because its webhook did not come.
+	Recovered bool
 	// Only names the one workflow that a manual start is for; empty for all.
 	Only string
 }
@@ -178,6 +180,10 @@ func (e *Event) names() (map[string]any, error) {
 		out["raw"] = string(e.Raw)
 	}
 	out["data"] = body
+	if e.Inlet == "poll" || e.Inlet == "schedule" {
+		// What is stored is the data; there was no request.
+		out["body"], out["headers"], out["query"], out["raw"], out["method"], out["path"] = nil, nil, nil, nil, nil, nil
+	}
 	if e.DataExpr != "" {
 		data, err := evalData(e.DataExpr, body, headers, query)
 		if err != nil {

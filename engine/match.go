@@ -155,7 +155,11 @@ func (l *loaded) listeners(ev *Delivery) []listener {
 // that shows.
 func decide(l listener, ev *Event, names map[string]any, err error) Decision {
 	d := Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: Matched}
-	for _, types := range [][]string{l.types, l.start.Events} {
+	taken := l.types
+	if ev.Inlet != "webhook" {
+		taken = nil // what was asked for has no types of the sender
+	}
+	for _, types := range [][]string{taken, l.start.Events} {
 		if !workflows.MatchType(types, ev.Type) {
 			d.Outcome, d.Reason = Filtered, fmt.Sprintf("type %s is not in events: %s", ev.Type, strings.Join(types, ", "))
 			return d

@@ -35,10 +35,7 @@ func CheckCron(text string) (err error) {
 			return fmt.Errorf("field %d: a comma at its end", i+1)
 		}
 	}
-	if len(fields) == 5 && fields[4] == "7" {
-		fields[4] = "0"
-	}
-	s, err := cron.ParseStandard(strings.Join(fields, " "))
+	s, err := parseCron(text)
 	if err != nil {
 		return fmt.Errorf("cron: %s", strings.TrimPrefix(err.Error(), "failed to parse "))
 	}
@@ -46,4 +43,31 @@ func CheckCron(text string) (err error) {
 		return fmt.Errorf("cron %q never happens", text)
 	}
 	return nil
+}
+
+// parseCron parses five fields, or a word such as @daily. 7 is Sunday too.
+func parseCron(text string) (cron.Schedule, error) {
+	fields := strings.Fields(text)
+	if len(fields) == 5 {
+		fields[4] = sundays(fields[4])
+	}
+	// Without a zone of its own: the parser would read the machine's.
+	return cron.ParseStandard("TZ=UTC " + strings.Join(fields, " "))
+}
+
+// sundays writes 0 for 7 in a field of weekdays; 5-7 is 5-6,0.
+func sundays(field string) string {
+	parts := strings.Split(field, ",")
+	for i, p := range parts {
+		from, to, isRange := strings.Cut(p, "-")
+		switch {
+		case p == "7":
+			parts[i] = "0"
+		case isRange && to == "7" && from == "7":
+			parts[i] = "0"
+		case isRange && to == "7":
+			parts[i] = from + "-6,0"
+		}
+	}
+	return strings.Join(parts, ",")
 }

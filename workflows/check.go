@@ -268,21 +268,21 @@ func suffixMatch(e string, events []string) string {
 // trigger checks one trigger's inlets.
 func (c *checker) trigger(t *Trigger) {
 	if t.Poll != nil {
-		c.pollExprs(t.Poll)
-		t.src.add(t.Pos, "not-yet", "poll: is part of the language, but this version cannot run it yet", "")
+		c.poll(t)
 	}
-	for _, s := range t.Schedules {
-		sc := &scope{where: "a schedule", names: types.Map{"time": types.TypeOf(zeroTime)}}
+	for i, s := range t.Schedules {
+		sc := &scope{where: "a schedule", names: types.Map{"time": types.TypeOf(zeroTime)}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
 		if s.Data != nil {
 			s.Data.check(sc, reflect.Invalid)
 		}
-		if s.Cron != "" && c.catalog.CheckCron != nil {
-			if err := c.catalog.CheckCron(s.Cron); err != nil {
-				t.src.add(s.cronPos, "bad-cron", err.Error(), "minute hour day month weekday, such as 0 7 * * 1-5")
+		c.cron(t, s.Cron, s.cronPos)
+		for _, o := range t.Schedules[:i] {
+			if o.ID == s.ID {
+				t.src.add(s.cronPos, "duplicate-id", fmt.Sprintf("two schedules of trigger %s have the id %q", t.Name, s.ID), "give each an id")
 			}
 		}
-		t.src.add(t.Pos, "not-yet", "schedule: is part of the language, but this version cannot run it yet", "")
 	}
+	c.sharedKey(t)
 	w := t.Webhook
 	if w == nil {
 		return
@@ -316,12 +316,39 @@ func anyReads(list []*Expr, name string) bool {
 	return false
 }
 
+func (c *checker) cron(t *Trigger, text string, at Pos) {
+	if text != "" && c.catalog.CheckCron != nil {
+		if err := c.catalog.CheckCron(text); err != nil {
+			t.src.add(at, "bad-cron", err.Error(), "minute hour day month weekday, such as 0 7 * * 1-5")
+		}
+	}
+}
+
+// poll checks a poll inlet.
+func (c *checker) poll(t *Trigger) {
+	p := t.Poll
+	c.pollExprs(p)
+	c.cron(t, p.Cron, p.cronPos)
+	if p.Provider != "" && p.Request == nil {
+		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list what it sent", p.Provider), "write request:, items: and key:")
+	}
+	if p.Compare && t.Webhook == nil {
+		t.src.add(p.pos, "needs-key", "compare needs another inlet with a key: there is nothing to compare with", "add webhook: to this trigger, or drop compare:")
+	}
+}
+
+// sharedKey warns when two inlets of a trigger have no key in common: the same
+// event would be two.
+func (c *checker) sharedKey(t *Trigger) {
+	if t.Webhook != nil && t.Poll != nil && len(t.Webhook.Key) == 0 && presetOf(c.catalog.Presets, t.Webhook.Provider) == nil {
+		t.src.warn(t.Webhook.pos, "no-shared-key", fmt.Sprintf("the webhook of trigger %s has no key:, so that what the poll finds too is another event", t.Name), "write the same key: into both inlets")
+	}
+}
+
 // pollExprs checks what a poll reads of its answers.
 func (c *checker) pollExprs(p *Poll) {
-	request := &scope{where: "a poll's request", names: types.Map{"cursor": types.Any, "secrets": anySecret}}
-	for _, v := range p.Request {
-		v.check(request)
-	}
+	request := &scope{where: "a poll's request", names: types.Map{"cursor": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	p.Request.check(request)
 	response := types.Map{"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}, "cursor": types.Any}
 	whole := &scope{where: "a poll", names: response}
 	each := whole.in("a poll's item").with("item", types.Any).with("items", types.Any)
@@ -407,6 +434,9 @@ func (w *Workflow) eachExpr(visit func(*Expr)) {
 }
 
 func (t *Trigger) exprs(visit func(*Expr)) {
+	if t.Poll != nil {
+		t.Poll.Request.exprs(visit)
+	}
 	if t.Webhook == nil {
 		return
 	}

@@ -382,20 +382,12 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 	}
 }
 
-// TestTheWholeGrammarIsReadAndChecked loads a file that uses every key once:
-// what the engine cannot run yet is refused by name, and nothing else is.
+// TestTheWholeGrammarIsReadAndChecked loads a file that uses every key once.
 func TestTheWholeGrammarIsReadAndChecked(t *testing.T) {
 	_, mistakes := workflows.Load("testdata/whole", catalog(t), func(string) bool { return true })
-	refused := map[string]bool{}
 	for _, m := range mistakes {
-		if m.Code != "not-yet" && m.Code != "sync-wait" {
+		if m.Code != "sync-wait" { // it waits for a person, which outlasts the answer
 			t.Errorf("%s", m)
-		}
-		refused[strings.Fields(m.Problem)[0]] = true
-	}
-	for _, want := range []string{"poll:", "schedule:"} {
-		if !refused[want] {
-			t.Errorf("%s is neither run nor refused: %v", want, refused)
 		}
 	}
 	flow, _ := schemas(t)

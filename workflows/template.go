@@ -66,7 +66,16 @@ func (v *Value) UsesSecrets() bool { return v != nil && v.secrets }
 
 // Field returns the value of a key of a map value, or nil.
 func (v *Value) Field(name string) *Value {
-	if v == nil || v.kind != mapValue {
+	if v == nil {
+		return nil
+	}
+	if m, ok := v.constant.(map[string]any); ok && v.kind == constantValue {
+		if x, there := m[name]; there {
+			return &Value{kind: constantValue, constant: x, pos: v.pos}
+		}
+		return nil
+	}
+	if v.kind != mapValue {
 		return nil
 	}
 	for i, k := range v.keys {

@@ -11,14 +11,27 @@ import (
 
 // Trigger is a named stream of events with its inlets.
 type Trigger struct {
-	Name    string
-	File    string
-	Pos     Pos
-	Webhook *Webhook
-	// Poll and Schedules are checked, and refused until the engine runs them.
+	Name      string
+	File      string
+	Pos       Pos
+	Webhook   *Webhook
 	Poll      *Poll
 	Schedules []*Schedule
 	src       *source
+}
+
+// Starts tells whether the trigger's events start runs; those of others only end
+// waits.
+func (t *Trigger) Starts() bool {
+	switch {
+	case t.Webhook != nil:
+		return t.Webhook.Start
+	case t.Poll != nil:
+		return t.Poll.Start
+	case len(t.Schedules) > 0:
+		return t.Schedules[0].Start
+	}
+	return true
 }
 
 // InletCommon holds the keys that every inlet has.
@@ -141,21 +154,50 @@ type Auth struct {
 // Poll is the inlet that asks a service for what is new.
 type Poll struct {
 	InletCommon
-	Every     time.Duration
-	Cron      string
-	Request   []*Value
-	Items     *Expr
-	Cursor    *Expr
-	Next      *Expr
+	Provider string
+	Every    time.Duration
+	// Cron, in Timezone, is in place of Every; nil Timezone is the project's.
+	Cron     string
+	Timezone *time.Location
+	// Request has the keys of http/request's with:.
+	Request *Value
+	Items   *Expr
+	// Cursor is what the next poll asks for; PerItem tells that it reads item, so that
+	// the greatest counts.
+	Cursor  *Expr
+	PerItem bool
+	// Next gives the next page's URL, or with LinkHeader a Link header does; MaxPages
+	// bounds them.
+	Next       *Expr
+	LinkHeader bool
+	MaxPages   int
+	// Backfill lets the first poll emit; Compare only records sightings.
+	Backfill, Compare bool
+	// MaxItems is how many events one poll makes; the rest come with the next.
+	MaxItems int
+	// Overlap is how far the request looks back behind the cursor.
+	Overlap   time.Duration
 	EventType *Expr
+	pos       Pos
+	cronPos   Pos
 }
+
+// Defaults of a poll inlet.
+const (
+	defaultMaxPages = 10
+	defaultMaxItems = 500
+)
 
 // Schedule is one time table of a trigger.
 type Schedule struct {
 	InletCommon
-	ID, Cron, Timezone, Missed string
-	Every, Jitter              time.Duration
-	cronPos                    Pos
+	ID, Cron string
+	// Timezone is nil for the project's.
+	Timezone *time.Location
+	// Missed is skip, once or all.
+	Missed        string
+	Every, Jitter time.Duration
+	cronPos       Pos
 }
 
 // trigger reads the inlets of a trigger from a map with webhook, poll, schedule.
@@ -413,24 +455,35 @@ func (d *decoder) textMap(n *yaml.Node) map[string]string {
 }
 
 func (d *decoder) poll(o *objectNode) *Poll {
-	p := &Poll{InletCommon: d.common(o), Every: o.duration("every", 0), Cron: o.text("cron", "")}
+	p := &Poll{InletCommon: d.common(o), Provider: o.text("provider", ""), Every: o.duration("every", 0), Cron: o.text("cron", ""), Backfill: o.boolean("backfill", false),
+		Compare: o.boolean("compare", false), MaxItems: o.integer("max_items", defaultMaxItems), Overlap: o.duration("overlap", 0), MaxPages: 1, pos: o.pos(), cronPos: o.at("cron")}
+	if p.Dedupe == 0 {
+		p.Dedupe = DefaultDedupe // else each poll would emit everything again
+	}
 	if r := o.object("request"); r != nil {
-		for _, k := range []string{"url", "query", "headers", "body", "form", "text"} {
-			p.Request = append(p.Request, d.value(r.vals[k]))
-		}
+		p.Request = d.value(o.vals["request"])
 		if a := r.object("auth"); a != nil {
-			p.Request = append(p.Request, d.auth(a).values()...)
+			d.auth(a) // checks its shape
 		}
 	}
-	if pg := o.object("pages"); pg != nil && pg.vals["next"] != nil && pg.text("next", "") != "header link" {
-		p.Next = d.expression(pg.vals["next"])
+	if pg := o.object("pages"); pg != nil {
+		p.MaxPages = pg.integer("max", defaultMaxPages)
+		if p.LinkHeader = pg.text("next", "") == "header link"; !p.LinkHeader && pg.vals["next"] != nil {
+			p.Next = d.expression(pg.vals["next"])
+		}
 	}
 	for name, to := range map[string]**Expr{"items": &p.Items, "cursor": &p.Cursor, "event_type": &p.EventType} {
 		if v := o.vals[name]; v != nil {
 			*to = d.expression(v)
 		}
 	}
-	d.timezone(o, "timezone")
+	p.PerItem = p.Cursor != nil && p.Cursor.reads("item")
+	p.Timezone = d.timezone(o, "timezone")
+	d.pollShape(o, p)
+	return p
+}
+
+func (d *decoder) pollShape(o *objectNode, p *Poll) {
 	preset := o.has("provider")
 	if !preset && !o.has("request") {
 		d.add(o.pos(), "missing-key", "poll needs request:", "where to ask")
@@ -444,19 +497,23 @@ func (d *decoder) poll(o *objectNode) *Poll {
 	if !preset && !o.has("key") && !o.has("cursor") {
 		d.add(o.pos(), "poll-without-key", "without key: every poll would start runs for everything", "key: item.id")
 	}
-	if o.has("overlap") && !o.has("cursor") {
+	if o.has("overlap") && !o.has("cursor") && !preset {
 		d.add(o.keyAt("overlap"), "needs-key", "overlap needs cursor", "")
 	}
-	return p
+	if o.has("timezone") && !o.has("cron") {
+		d.add(o.keyAt("timezone"), "needs-key", "timezone needs cron", "")
+	}
 }
 
 func (d *decoder) schedule(o *objectNode) *Schedule {
-	s := &Schedule{InletCommon: d.common(o), ID: o.text("id", ""), Cron: o.text("cron", ""), Every: o.duration("every", 0), Timezone: o.text("timezone", ""),
+	s := &Schedule{InletCommon: d.common(o), ID: o.text("id", ""), Cron: o.text("cron", ""), Every: o.duration("every", 0), Timezone: d.timezone(o, "timezone"),
 		Missed: o.text("missed", "skip"), Jitter: o.duration("jitter", 0), cronPos: o.at("cron")}
 	if o.has("every") == o.has("cron") {
 		d.add(o.pos(), "exclusive-keys", "a schedule needs every or cron, not both", "")
 	}
-	d.timezone(o, "timezone")
+	if o.has("every") && s.Every < time.Second && o.vals["every"] != nil {
+		d.add(o.at("every"), "out-of-range", "every is at least 1s", "")
+	}
 	return s
 }
 
@@ -465,14 +522,18 @@ var zones = []string{"UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "
 	"Europe/Zurich", "Europe/Vienna", "Europe/Warsaw", "Europe/Moscow", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
 	"America/Sao_Paulo", "America/Toronto", "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Asia/Kolkata", "Asia/Dubai", "Australia/Sydney"}
 
-func (d *decoder) timezone(o *objectNode, name string) {
+// timezone reads a time zone; nil when none is written.
+func (d *decoder) timezone(o *objectNode, name string) *time.Location {
 	tz := o.text(name, "")
 	if tz == "" {
-		return
+		return nil
 	}
-	if _, err := time.LoadLocation(tz); err != nil {
+	loc, err := time.LoadLocation(tz)
+	if err != nil {
 		d.add(o.at(name), "unknown-word", fmt.Sprintf("no time zone %q", tz), suggest(tz, zones))
+		return nil
 	}
+	return loc
 }
 
 func contains(list []string, s string) bool {

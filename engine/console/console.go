@@ -38,6 +38,8 @@ type Log interface {
 	Quarantine(context.Context, engine.Query) ([]engine.RefusalItem, error)
 	Refusal(ctx context.Context, id string) (*engine.RefusalItem, []byte, error)
 	SecretUses(context.Context) ([]engine.SecretUse, error)
+	Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error)
+	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
 }
 
 // Operator is what the console may do. The engine fits.
@@ -65,6 +67,8 @@ type Options struct {
 	Logger   *slog.Logger
 	// Admit judges a refused delivery again and stores it when it is genuine now.
 	Admit func(ctx context.Context, id string) (engine.Receipt, error)
+	// Poll polls a trigger now and tells how that went.
+	Poll func(ctx context.Context, trigger string) (any, error)
 }
 
 // Console is the handler of the admin address.
@@ -99,6 +103,8 @@ func New(o Options) (*Console, error) {
 	mux.HandleFunc("POST /api/v1/destinations/resume", c.resumeEndpoint)
 	mux.HandleFunc("POST /api/v1/prune", c.prune)
 	mux.HandleFunc("GET /api/v1/triggers", c.listTriggers)
+	mux.HandleFunc("POST /api/v1/triggers/{name}/poll", c.pollNow)
+	mux.HandleFunc("GET /api/v1/compare/{trigger...}", c.compare)
 	mux.HandleFunc("GET /api/v1/workflows", c.listWorkflows)
 	mux.HandleFunc("POST /api/v1/workflows/{id...}", c.fire)
 	c.pages(mux)
@@ -465,6 +471,43 @@ func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusAccepted, map[string]string{"status": "cancelled"})
+}
+
+// pollNow asks a trigger's service for what is new.
+func (c *Console) pollNow(w http.ResponseWriter, r *http.Request) {
+	report, err := c.o.Poll(r.Context(), r.PathValue("name"))
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		problem(w, http.StatusNotFound, err.Error())
+	case err != nil:
+		problem(w, http.StatusBadGateway, err.Error())
+	default:
+		reply(w, http.StatusOK, report)
+	}
+}
+
+// compare sets the webhook of a trigger against its poll.
+func (c *Console) compare(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("trigger")
+	if c.o.Project().Triggers[name] == nil {
+		problem(w, http.StatusNotFound, "no trigger is named "+name)
+		return
+	}
+	now := time.Now()
+	since := now.Add(-30 * 24 * time.Hour)
+	if text := r.URL.Query().Get("since"); text != "" {
+		var err error
+		if since, err = Since(text, now); err != nil {
+			problem(w, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	s, err := c.o.Log.Sightings(r.Context(), name, since)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, engine.Compare(name, since.UTC(), now, s))
 }
 
 // listDestinations tells how the hosts stand that steps go to.

@@ -1,0 +1,43 @@
+package actions
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// maxAsked is how much of an answer to a poll is read, in bytes.
+const maxAsked = 32 << 20
+
+// askTimeout is how long one request of a poll may take.
+const askTimeout = 60 * time.Second
+
+// Ask makes what polls ask with: a request with the keys of http/request's with:,
+// answered with its output and the bytes that came.
+func Ask(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client) func(context.Context, map[string]any) (map[string]any, error) {
+	return func(ctx context.Context, with map[string]any) (map[string]any, error) {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		a := httpAction{}
+		o, accepted, err := a.order(engine.Input{With: with, Connections: connections, Secret: secret, Client: client})
+		if err != nil {
+			return nil, err
+		}
+		if with["max_response"] == nil {
+			o.limit = maxAsked
+		}
+		r, err := send(ctx, client, o)
+		if err != nil {
+			return nil, err
+		}
+		if err := judge(r, accepted); err != nil {
+			return nil, err
+		}
+		out := r.names()
+		out["url"], out["bytes"] = r.url, r.size
+		return out, nil
+	}
+}

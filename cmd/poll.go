@@ -1,0 +1,212 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) pollCmd() *cobra.Command {
+	var f listFlags
+	var dry bool
+	c := &cobra.Command{Use: "poll TRIGGER", Short: "Ask a trigger's service for what is new, now", Args: cobra.ExactArgs(1),
+		Long: `Polls through the running server, after a poll that is under way. With --dry-run
+nothing is stored and no server is needed: it shows what the request finds, which
+items are new to the history, and the cursor that would be kept. So a changed
+request or key can be tried: what shows as new would run.`,
+		Example: "  hookloom poll orders\n  hookloom poll orders --dry-run",
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := load(f.dir)
+			if err != nil {
+				return err
+			}
+			if t := l.project.Triggers[args[0]]; t == nil || t.Poll == nil {
+				return usageError("no trigger %q with a poll inlet", args[0])
+			}
+			var r triggers.PollReport
+			if dry {
+				r, err = a.dryPoll(c.Context(), &f, l, args[0])
+			} else {
+				err = adminCall(c.Context(), l, "POST", "/api/v1/triggers/"+args[0]+"/poll", map[string]string{}, &r)
+			}
+			if err != nil {
+				return err
+			}
+			return a.printPoll(r, dry)
+		}}
+	f.addPlace(c)
+	c.Flags().BoolVar(&dry, "dry-run", false, "only show what would be found")
+	return c
+}
+
+// reading is the Inbox of a dry run: it knows the history, if there is one, and
+// takes nothing.
+type reading struct{ h *store.History }
+
+func (r reading) Poll(context.Context, *engine.PollBatch) (int, error) {
+	return 0, errors.New("a dry run stores nothing")
+}
+
+func (r reading) Fired(context.Context, string, string, time.Time, *engine.Delivery) error {
+	return errors.New("a dry run stores nothing")
+}
+
+func (r reading) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
+	if r.h == nil {
+		return engine.InletState{}, nil
+	}
+	return r.h.InletState(ctx, trigger, inlet)
+}
+
+func (r reading) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
+	if r.h == nil {
+		return nil, nil
+	}
+	return r.h.Known(ctx, trigger, keys)
+}
+
+func (a *app) dryPoll(ctx context.Context, f *listFlags, l *loaded, trigger string) (r triggers.PollReport, err error) {
+	if err := l.usable(); err != nil {
+		return r, err
+	}
+	guard, err := egress.NewGuard(l.project.Egress.Allow)
+	if err != nil {
+		return r, &exitError{exitUsage, err}
+	}
+	in := reading{}
+	if h, err := f.history(); err == nil { // without one, all is new
+		in.h = h
+		defer h.Close()
+	}
+	return triggers.DryPoll(ctx, l.project, trigger, actions.Ask(l.project.Connections, l.secrets.Lookup, guard.Client()), l.secrets.Lookup, in)
+}
+
+func (a *app) printPoll(r triggers.PollReport, dry bool) error {
+	if a.json() {
+		return a.printJSON(r)
+	}
+	if dry && len(r.Found) > 0 {
+		t := newTable("KEY", "TYPE", "NEW", "DATA")
+		for _, i := range r.Found {
+			fresh := "-"
+			if i.New {
+				fresh = "new"
+			}
+			t.row(short(i.Key, 40), i.Type, fresh, jsonText(i.Data))
+		}
+		if err := t.print(a.out); err != nil {
+			return err
+		}
+	}
+	a.printf("%d %s, %d bytes, %d items, %d new", r.Requests, plural(r.Requests, "request"), r.Bytes, r.Items, r.New)
+	switch {
+	case r.Unchanged:
+		a.printf("; nothing has changed (304)")
+	case r.First && dry:
+		a.printf("; the first poll remembers them and starts nothing (backfill: false)")
+	case r.First:
+		a.printf("; the first poll: they are remembered, and start nothing (backfill: false)")
+	}
+	if len(r.Cursor) > 0 {
+		a.printf("; cursor %s", printable(string(r.Cursor)))
+	}
+	a.printf("\n")
+	return nil
+}
+
+func (a *app) compareCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "compare TRIGGER", Short: "Webhook against polling: what each brought, when, and at what cost", Args: cobra.ExactArgs(1),
+		Long: `Sets the inlets of a trigger against each other, from what is on record: events
+that only one of them brought, how late each was, what polling spent, and what other
+intervals would have been like. A poll with compare: true measures without starting
+anything.`,
+		Example: "  hookloom compare orders --since 7d\n  hookloom compare orders --output json",
+		RunE: func(c *cobra.Command, args []string) error {
+			if l, err := load(f.dir); err == nil && l.project.Triggers[args[0]] == nil {
+				return usageError("no trigger is named %q", args[0])
+			}
+			now := time.Now()
+			since, err := console.Since(f.since, now)
+			if err != nil {
+				return usageError("%v", err)
+			}
+			return f.reading(func(h *store.History) error {
+				s, err := h.Sightings(c.Context(), args[0], since)
+				if err != nil {
+					return err
+				}
+				return a.printComparison(engine.Compare(args[0], since.UTC(), now, s))
+			})
+		}}
+	f.addPlace(c)
+	c.Flags().StringVar(&f.since, "since", "30d", "since 2h, 7d or 2026-01-31T10:00:00Z")
+	return c
+}
+
+func (a *app) printComparison(x engine.Comparison) error {
+	if a.json() {
+		return a.printJSON(x)
+	}
+	a.printf("%s  since %s\n\n", x.Trigger, clock(x.Since))
+	t := newTable("EVENTS", "BOTH", "WEBHOOK ONLY", "POLL ONLY", "RECOVERED", "CAME AGAIN")
+	t.row(fmt.Sprint(x.Events), fmt.Sprint(x.Both), fmt.Sprint(x.WebhookOnly), fmt.Sprint(x.PollOnly), fmt.Sprint(x.Recovered), fmt.Sprint(x.Repeats))
+	if err := t.print(a.out); err != nil {
+		return err
+	}
+	a.printf("\n")
+	t = newTable("DELAY", "EVENTS", "P50", "P95", "P99", "MAX")
+	for _, d := range []struct {
+		name string
+		d    *engine.Delays
+	}{{"webhook", x.WebhookDelay}, {"poll", x.PollDelay}, {"poll after webhook", x.Lag}} {
+		if d.d != nil {
+			t.row(d.name, fmt.Sprint(d.d.Count), secondsText(d.d.P50), secondsText(d.d.P95), secondsText(d.d.P99), secondsText(d.d.Max))
+		}
+	}
+	if err := t.print(a.out); err != nil {
+		return err
+	}
+	if x.Polls > 0 {
+		a.printf("\nPolling: %d polls, %d of them empty, %d failed; %d requests, %s", x.Polls, x.EmptyPolls, x.FailedPolls, x.Requests, bytesText(x.Bytes))
+		if x.RequestsPerFind > 0 {
+			a.printf("; %.1f requests a new event", x.RequestsPerFind)
+		}
+		if x.RequestsPerDay > 0 {
+			a.printf("; %.0f requests a day", x.RequestsPerDay)
+		}
+		if x.Quota != "" {
+			a.printf("; the provider's limit: %s left", printable(x.Quota))
+		}
+		a.printf("\n")
+	}
+	if len(x.Intervals) > 0 {
+		a.printf("\nPolling at another interval, over these events:\n")
+		t = newTable("INTERVAL", "MEAN DELAY", "P95", "REQUESTS A DAY", "EMPTY")
+		for _, i := range x.Intervals {
+			t.row(i.Interval, secondsText(i.Mean), secondsText(i.P95), fmt.Sprintf("%.0f", i.RequestsPerDay), fmt.Sprintf("%.0f %%", 100*i.Empty))
+		}
+		if err := t.print(a.out); err != nil {
+			return err
+		}
+	}
+	a.printf("\n%s\n", x.Verdict)
+	return nil
+}
+
+func secondsText(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	if d.Abs() < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}

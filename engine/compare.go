@@ -1,0 +1,236 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Sightings is what is on record of a trigger's events and polls.
+type Sightings struct {
+	Events []SeenEvent
+	Polls  []PollEntry
+}
+
+// SeenEvent is one event, and when each inlet saw it first.
+type SeenEvent struct {
+	Key string
+	// Time is the event's own, where the sender says it.
+	Time          time.Time
+	Webhook, Poll time.Time
+	// Repeats counts deliveries after the first.
+	Repeats   int
+	Recovered bool
+}
+
+// See notes that an inlet saw the event; the first time counts.
+func (e *SeenEvent) See(inlet string, at time.Time) {
+	to := &e.Webhook
+	if inlet == "poll" {
+		to = &e.Poll
+	}
+	if to.IsZero() || at.Before(*to) {
+		*to = at
+	}
+}
+
+// PollEntry is what one poll cost.
+type PollEntry struct {
+	At       time.Time
+	Requests int
+	Bytes    int64
+	Items    int
+	Fresh    int
+	Outcome  string
+	Took     time.Duration
+	Quota    string
+}
+
+// Comparison sets the webhook of a trigger against its poll.
+type Comparison struct {
+	Trigger string    `json:"trigger"`
+	Since   time.Time `json:"since"`
+	// Events by what saw them.
+	Events      int `json:"events"`
+	WebhookOnly int `json:"webhook_only"`
+	PollOnly    int `json:"poll_only"`
+	Both        int `json:"both"`
+	// Recovered are events whose webhook never came and that asking found; Repeats are
+	// deliveries that came again.
+	Recovered int `json:"recovered"`
+	Repeats   int `json:"repeats"`
+	// Delay from the event's own time to its arrival; Lag is how much later the poll
+	// saw what both saw (negative: earlier).
+	WebhookDelay *Delays `json:"webhook_delay,omitempty"`
+	PollDelay    *Delays `json:"poll_delay,omitempty"`
+	Lag          *Delays `json:"lag,omitempty"`
+	// What polling cost.
+	Polls           int     `json:"polls"`
+	EmptyPolls      int     `json:"empty_polls"`
+	FailedPolls     int     `json:"failed_polls"`
+	Requests        int     `json:"requests"`
+	Bytes           int64   `json:"bytes"`
+	RequestsPerFind float64 `json:"requests_per_new_event,omitempty"`
+	RequestsPerDay  float64 `json:"requests_per_day,omitempty"`
+	Quota           string  `json:"quota,omitempty"`
+	// Intervals is what other intervals would cost and bring.
+	Intervals []IntervalCost `json:"intervals,omitempty"`
+	// Verdict is which inlet suits the trigger, and why, in a sentence.
+	Verdict string `json:"verdict"`
+}
+
+// Delays are of many events, in seconds.
+type Delays struct {
+	Count int     `json:"count"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+	Max   float64 `json:"max"`
+}
+
+// IntervalCost is what polling at an interval would have been like, computed from
+// the recorded times of the events.
+type IntervalCost struct {
+	Interval string `json:"interval"`
+	// Mean and P95 delay in seconds; requests in a day; the share of polls that would
+	// have found nothing.
+	Mean           float64 `json:"mean_delay"`
+	P95            float64 `json:"p95_delay"`
+	RequestsPerDay float64 `json:"requests_per_day"`
+	Empty          float64 `json:"empty_share"`
+}
+
+// Compare computes a comparison from what is on record.
+func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
+	c := Comparison{Trigger: trigger, Since: since, Events: len(s.Events)}
+	var webhook, poll, lag []time.Duration
+	var times []time.Time
+	for _, e := range s.Events {
+		own := !e.Time.IsZero() && !e.Time.Equal(e.Webhook) && !e.Time.Equal(e.Poll)
+		switch {
+		case e.Poll.IsZero():
+			c.WebhookOnly++
+		case e.Webhook.IsZero():
+			c.PollOnly++
+		default:
+			c.Both++
+			lag = append(lag, e.Poll.Sub(e.Webhook))
+		}
+		if own && !e.Webhook.IsZero() {
+			webhook = append(webhook, e.Webhook.Sub(e.Time))
+		}
+		if own && !e.Poll.IsZero() {
+			poll = append(poll, e.Poll.Sub(e.Time))
+		}
+		if e.Recovered {
+			c.Recovered++
+		}
+		c.Repeats += e.Repeats
+		times = append(times, e.Time)
+	}
+	c.WebhookDelay, c.PollDelay, c.Lag = delays(webhook), delays(poll), delays(lag)
+	perPoll := c.costs(s.Polls, now)
+	c.intervals(times, since, now, perPoll)
+	c.Verdict = c.verdict(len(s.Polls) > 0)
+	return c
+}
+
+// costs adds up what polling cost; it gives the requests of one poll.
+func (c *Comparison) costs(polls []PollEntry, now time.Time) (perPoll float64) {
+	found := 0
+	for _, p := range polls {
+		c.Polls++
+		c.Requests += p.Requests
+		c.Bytes += p.Bytes
+		found += p.Fresh
+		switch {
+		case p.Outcome == "failed":
+			c.FailedPolls++
+		case p.Fresh == 0:
+			c.EmptyPolls++
+		}
+		if p.Quota != "" {
+			c.Quota = p.Quota
+		}
+	}
+	if c.Polls == 0 {
+		return 1
+	}
+	if found > 0 {
+		c.RequestsPerFind = float64(c.Requests) / float64(found)
+	}
+	if days := now.Sub(polls[0].At).Hours() / 24; days > 0 && c.Polls > 1 {
+		c.RequestsPerDay = float64(c.Requests) / days
+	}
+	return float64(c.Requests) / float64(c.Polls)
+}
+
+// comparedIntervals are those that compare computes.
+var comparedIntervals = []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, time.Hour}
+
+// intervals lays polls at each interval over the times at which the events happened.
+func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll float64) {
+	if len(times) == 0 {
+		return
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	begin := times[0]
+	if since.After(begin) {
+		begin = since
+	}
+	for _, every := range comparedIntervals {
+		var waits []time.Duration
+		busy := map[int64]bool{}
+		for _, t := range times {
+			n := int64(math.Ceil(float64(t.Sub(begin)) / float64(every)))
+			busy[n] = true
+			waits = append(waits, begin.Add(time.Duration(n)*every).Sub(t))
+		}
+		d := delays(waits)
+		sum := 0.0
+		for _, w := range waits {
+			sum += w.Seconds()
+		}
+		polls := max(float64(now.Sub(begin))/float64(every), 1)
+		c.Intervals = append(c.Intervals, IntervalCost{Interval: plain(every), Mean: sum / float64(len(waits)), P95: d.P95,
+			RequestsPerDay: perPoll * float64(24*time.Hour) / float64(every), Empty: max(0, 1-float64(len(busy))/polls)})
+	}
+}
+
+// delays sums up many; nil for none. Percentiles are by nearest rank.
+func delays(list []time.Duration) *Delays {
+	if len(list) == 0 {
+		return nil
+	}
+	slices.Sort(list)
+	at := func(p float64) float64 {
+		return list[max(0, int(math.Ceil(p*float64(len(list))))-1)].Seconds()
+	}
+	return &Delays{Count: len(list), P50: at(0.5), P95: at(0.95), P99: at(0.99), Max: list[len(list)-1].Seconds()}
+}
+
+// verdict says in a sentence which inlet suits the trigger.
+func (c *Comparison) verdict(polled bool) string {
+	seen := c.WebhookOnly + c.Both
+	switch {
+	case c.Events == 0:
+		return "No event is on record yet: there is nothing to compare."
+	case !polled:
+		return fmt.Sprintf("Only the webhook is on record (%d events): add a poll with compare: true to learn what it misses.", seen)
+	case seen == 0:
+		return fmt.Sprintf("The webhook brought none of the %d events that polling found: it is broken or not set up; polling is what works.", c.Events)
+	case c.PollOnly > 0:
+		return fmt.Sprintf("The webhook missed %d of %d events (%.1f %%) that polling found: keep both; the webhook is the fast way, the poll the safety net.", c.PollOnly, c.Events, 100*float64(c.PollOnly)/float64(c.Events))
+	case c.Both == 0:
+		return fmt.Sprintf("The poll saw none of the webhook's %d events: their keys do not agree, or the poll lists something else.", c.WebhookOnly)
+	}
+	s := fmt.Sprintf("The webhook brought all %d events", c.Events)
+	if c.Lag != nil && c.Lag.P50 > 0 {
+		s += fmt.Sprintf(", at the median %s before the poll", plain(time.Duration(c.Lag.P50*float64(time.Second)).Round(time.Second)))
+	}
+	if c.Requests > 0 {
+		s += fmt.Sprintf("; polling spent %d requests to find nothing that the webhook did not bring", c.Requests)
+	}
+	return s + ": the webhook suits this trigger, and a rare poll is enough as a check."
+}

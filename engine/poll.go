@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// InletState is how far a poll or a schedule has come.
+type InletState struct {
+	// Cursor is JSON, nil before the first poll.
+	Cursor         json.RawMessage
+	ETag, Modified string
+	// AskedAt is when it was asked last, or the last planned time of a schedule; zero
+	// when never. OKAt is when it last answered.
+	AskedAt, OKAt time.Time
+	// Failures counts those in a row since.
+	Failures int
+	Error    string
+	// RetryAt is when the service wants to be asked again; zero when it did not say.
+	RetryAt time.Time
+}
+
+// PollBatch is what one poll found, to be stored in one transaction with how far
+// it has come.
+type PollBatch struct {
+	Trigger, Inlet string
+	State          InletState
+	// Items are those found, new or not, in the order of the answer.
+	Items []*Delivery
+	// Remember makes them known without an event: the first poll of a trigger.
+	// Observe only notes them, to measure the webhook.
+	Remember, Observe bool
+	Cost              PollCost
+}
+
+// PollCost is what a poll cost.
+type PollCost struct {
+	Requests int
+	// Bytes were received.
+	Bytes int64
+	// Outcome is ok, unchanged or failed.
+	Outcome string
+	Took    time.Duration
+	// Quota is what the provider's headers say is left, such as 4870/5000.
+	Quota string
+}
+
+// Poll stores what a poll found. It gives how many events are new.
+func (e *Engine) Poll(ctx context.Context, b *PollBatch) (fresh int, err error) {
+	ids := make([]EventID, len(b.Items))
+	for i, d := range b.Items {
+		ids[i] = EventID(e.ids.Next())
+		e.hear(d)
+	}
+	receipts, err := e.o.Store.Poll(ctx, ids, b)
+	if err != nil {
+		return 0, fmt.Errorf("storing what the poll of %s found: %w", b.Trigger, err)
+	}
+	for i, r := range receipts {
+		if r.Event != 0 && !r.Duplicate {
+			fresh++
+			e.accepted(b.Items[i], r)
+			if b.Items[i].Recovered {
+				e.o.Log.Warn("a webhook was missed; its event was found by asking", "trigger", b.Trigger, "event", r.Event, "key", b.Items[i].Key)
+			}
+		}
+	}
+	return fresh, nil
+}
+
+// InletState gives how far a poll or a schedule has come.
+func (e *Engine) InletState(ctx context.Context, trigger, inlet string) (InletState, error) {
+	return e.o.Store.InletState(ctx, trigger, inlet)
+}
+
+// Known tells which keys of a trigger a poll would not take for new.
+func (e *Engine) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
+	return e.o.Store.Known(ctx, trigger, keys)
+}
+
+// Fired stores a planned time of a schedule as an event, once, and how far the
+// schedule has come. A nil delivery only notes that.
+func (e *Engine) Fired(ctx context.Context, trigger, inlet string, planned time.Time, d *Delivery) error {
+	b := &PollBatch{Trigger: trigger, Inlet: inlet, State: InletState{AskedAt: planned, OKAt: planned}}
+	if d != nil {
+		b.Items = []*Delivery{d}
+	}
+	_, err := e.Poll(ctx, b)
+	return err
+}

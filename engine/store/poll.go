@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// Poll implements engine.Store: what was found and how far the inlet has come are
+// one transaction, so that after a crash nothing is lost and nothing comes twice.
+func (s *Store) Poll(ctx context.Context, ids []engine.EventID, b *engine.PollBatch) ([]engine.Receipt, error) {
+	list, out := make([]arrival, len(b.Items)), make([]engine.Receipt, len(b.Items))
+	for i, d := range b.Items {
+		var err error
+		if list[i], err = s.arrival(ids[i], d); err != nil {
+			return nil, err
+		}
+	}
+	err := s.w.do(ctx, true, func(t *tx) error {
+		clear(out)
+		fresh := 0
+		for i := range list {
+			var err error
+			if out[i], err = t.found(b, &list[i]); err != nil {
+				return err
+			}
+			if out[i].Event != 0 && !out[i].Duplicate {
+				fresh++
+			}
+		}
+		return t.advance(b, fresh)
+	})
+	return out, err
+}
+
+// found takes one item of a poll. The receipt is empty when it made no event.
+func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
+	d, none := a.d, engine.Receipt{}
+	switch {
+	case b.Remember:
+		return none, t.exec(`INSERT INTO remembered (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
+	case b.Observe:
+		return none, t.exec(`INSERT INTO observed (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
+	}
+	if d.Inlet == "poll" {
+		if known, err := t.row(`SELECT 1 FROM remembered WHERE trigger = ? AND key = ?`, make([]driver.Value, 1), d.Trigger, d.Key); known || err != nil {
+			return none, err
+		}
+		// The same item comes with every poll; it is one sighting.
+		seen, err := t.row(`SELECT 1 FROM keys k WHERE k.trigger = ?1 AND k.key = ?2 AND k.seen_at >= ?3 AND (EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id AND e.inlet = 'poll')
+			OR EXISTS (SELECT 1 FROM sightings s WHERE s.event_id = k.event_id AND s.inlet = 'poll') OR NOT EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id))`,
+			make([]driver.Value, 1), d.Trigger, d.Key, a.now-d.Dedupe.Milliseconds())
+		if seen || err != nil {
+			return none, err
+		}
+	}
+	r, err := t.accept(a)
+	if err == nil && d.Recovered && !r.Duplicate {
+		err = t.exec(`UPDATE events SET recovered = 1 WHERE id = ?`, int64(r.Event))
+	}
+	return r, err
+}
+
+// advance notes how far the inlet has come, and what it cost.
+func (t *tx) advance(b *engine.PollBatch, fresh int) error {
+	st := b.State
+	var cursor driver.Value
+	if st.Cursor != nil {
+		cursor = string(st.Cursor)
+	}
+	err := t.exec(`INSERT INTO inlets (trigger, inlet, cursor, etag, modified, asked_at, ok_at, failures, error, retry_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (trigger, inlet) DO UPDATE SET cursor = excluded.cursor, etag = excluded.etag, modified = excluded.modified, asked_at = excluded.asked_at, ok_at = excluded.ok_at,
+		failures = excluded.failures, error = excluded.error, retry_at = excluded.retry_at`,
+		b.Trigger, b.Inlet, cursor, st.ETag, st.Modified, st.AskedAt.UnixMilli(), millis(st.OKAt), int64(st.Failures), t.w.redactor.Text(st.Error), millis(st.RetryAt))
+	if err != nil || b.Cost.Requests == 0 {
+		return err
+	}
+	return t.exec(`INSERT INTO poll_log (trigger, at, requests, bytes, items, fresh, outcome, took_ms, quota) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		b.Trigger, st.AskedAt.UnixMilli(), int64(b.Cost.Requests), b.Cost.Bytes, int64(len(b.Items)), int64(fresh), b.Cost.Outcome, b.Cost.Took.Milliseconds(), b.Cost.Quota)
+}
+
+// InletState implements engine.Store.
+func (s *Store) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
+	return (&History{db: s.readers}).InletState(ctx, trigger, inlet)
+}
+
+// InletState gives how far a poll or a schedule has come; zero when it never did.
+func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
+	var st engine.InletState
+	var cursor sql.NullString
+	var asked int64
+	var ok, retry sql.NullInt64
+	err := h.db.QueryRowContext(ctx, `SELECT cursor, etag, modified, asked_at, ok_at, failures, error, retry_at FROM inlets WHERE trigger = ? AND inlet = ?`, trigger, inlet).
+		Scan(&cursor, &st.ETag, &st.Modified, &asked, &ok, &st.Failures, &st.Error, &retry)
+	if errors.Is(err, sql.ErrNoRows) {
+		return st, nil
+	}
+	if err != nil {
+		return st, classify(err)
+	}
+	if cursor.Valid {
+		st.Cursor = []byte(cursor.String)
+	}
+	st.AskedAt, st.OKAt, st.RetryAt = fromMillis(asked), nullTime(ok), nullTime(retry)
+	return st, nil
+}
+
+// Known implements engine.Store.
+func (s *Store) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
+	return (&History{db: s.readers}).Known(ctx, trigger, keys)
+}
+
+// Known tells which keys a poll would not take for new.
+func (h *History) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, k := range keys {
+		var n int
+		if err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM keys WHERE trigger = ?1 AND key = ?2) OR EXISTS (SELECT 1 FROM remembered WHERE trigger = ?1 AND key = ?2)`, trigger, k).Scan(&n); err != nil {
+			return nil, classify(err)
+		}
+		out[k] = n == 1
+	}
+	return out, nil
+}
+
+// Sightings gives what compare needs of a trigger's events since a moment.
+func (h *History) Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error) {
+	var out engine.Sightings
+	rows, err := h.db.QueryContext(ctx, `SELECT e.key, e.inlet, e.time, e.received_at, e.recovered, s.inlet, s.at FROM events e LEFT JOIN sightings s ON s.event_id = e.id
+		WHERE e.trigger = ? AND e.id >= ? AND e.inlet IN ('webhook', 'poll') ORDER BY e.id, s.at`, trigger, engine.FirstID(since))
+	if err != nil {
+		return out, classify(err)
+	}
+	defer rows.Close()
+	last := ""
+	for rows.Next() {
+		var key, inlet string
+		var at, received, recovered int64
+		var again sql.NullString
+		var when sql.NullInt64
+		if err := rows.Scan(&key, &inlet, &at, &received, &recovered, &again, &when); err != nil {
+			return out, classify(err)
+		}
+		if key != last {
+			last = key
+			out.Events = append(out.Events, engine.SeenEvent{Key: key, Time: fromMillis(at), Recovered: recovered == 1})
+			out.Events[len(out.Events)-1].See(inlet, fromMillis(received))
+		}
+		if again.Valid {
+			e := &out.Events[len(out.Events)-1]
+			e.See(again.String, fromMillis(when.Int64))
+			if again.String == "webhook" {
+				e.Repeats++
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return out, classify(err)
+	}
+	if err := h.observed(ctx, trigger, since, &out); err != nil {
+		return out, err
+	}
+	out.Polls, err = collect(ctx, h.db, `SELECT at, requests, bytes, items, fresh, outcome, took_ms, quota FROM poll_log WHERE trigger = ? AND at >= ? ORDER BY at`, []any{trigger, since.UnixMilli()}, func(r scanner) (engine.PollEntry, error) {
+		var p engine.PollEntry
+		var at, took int64
+		err := r.Scan(&at, &p.Requests, &p.Bytes, &p.Items, &p.Fresh, &p.Outcome, &took, &p.Quota)
+		p.At, p.Took = fromMillis(at), time.Duration(took)*time.Millisecond
+		return p, err
+	})
+	return out, err
+}
+
+// observed adds what a poll that only measures has seen.
+func (h *History) observed(ctx context.Context, trigger string, since time.Time, out *engine.Sightings) error {
+	byKey := map[string]int{}
+	for i, e := range out.Events {
+		byKey[e.Key] = i
+	}
+	type seen struct {
+		key string
+		at  int64
+	}
+	list, err := collect(ctx, h.db, `SELECT key, at FROM observed WHERE trigger = ? AND at >= ?`, []any{trigger, since.UnixMilli()}, func(r scanner) (x seen, err error) {
+		err = r.Scan(&x.key, &x.at)
+		return x, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		i, known := byKey[x.key]
+		if !known {
+			out.Events = append(out.Events, engine.SeenEvent{Key: x.key, Time: fromMillis(x.at)})
+			i = len(out.Events) - 1
+		}
+		out.Events[i].See("poll", fromMillis(x.at))
+	}
+	return nil
+}

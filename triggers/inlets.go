@@ -1,0 +1,163 @@
+package triggers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Inlets runs the polls and schedules of a project. Make it with NewInlets, hand it
+// a project with Use, and Run it; Use may be called again at any time.
+type Inlets struct {
+	in  Inbox
+	log *slog.Logger
+
+	mu      sync.Mutex
+	ctx     context.Context // of Run; nil before
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	set     inletSet
+}
+
+// inletSet are those of one project.
+type inletSet struct {
+	pollers    map[string]*poller
+	schedulers []*scheduler
+}
+
+// NewInlets makes an empty set.
+func NewInlets(in Inbox, log *slog.Logger) *Inlets { return &Inlets{in: in, log: log} }
+
+// Use takes a project's polls and schedules in place of those before. A poll whose
+// request or key has changed keeps its cursor.
+func (n *Inlets) Use(p *workflows.Project, ask Ask, secret func(string) (string, bool)) error {
+	set := inletSet{pollers: map[string]*poller{}}
+	for _, name := range sortedNames(p.Triggers) {
+		t := p.Triggers[name]
+		if t.Poll != nil {
+			poller, err := newPoller(p, t, ask, secret, n.in, n.log)
+			if err != nil {
+				return err
+			}
+			set.pollers[name] = poller
+		}
+		for _, s := range t.Schedules {
+			zone := s.Timezone
+			if zone == nil {
+				zone = p.Timezone
+			}
+			table, err := newTimetable(s.Every, s.Cron, zone)
+			if err != nil {
+				return fmt.Errorf("trigger %s: %w", name, err)
+			}
+			set.schedulers = append(set.schedulers, &scheduler{trigger: t, schedule: s, table: table, in: n.in, log: n.log, now: time.Now})
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cancel != nil {
+		n.cancel()
+		n.running.Wait()
+		n.cancel = nil
+	}
+	n.set = set
+	if n.ctx != nil && n.ctx.Err() == nil {
+		n.start()
+	}
+	return nil
+}
+
+func newPoller(p *workflows.Project, t *workflows.Trigger, ask Ask, secret func(string) (string, bool), in Inbox, log *slog.Logger) (*poller, error) {
+	zone := t.Poll.Timezone
+	if zone == nil {
+		zone = p.Timezone
+	}
+	table, err := newTimetable(t.Poll.Every, t.Poll.Cron, zone)
+	if err != nil {
+		return nil, fmt.Errorf("trigger %s: %w", t.Name, err)
+	}
+	return &poller{trigger: t, poll: t.Poll, inlet: "poll", ask: ask, in: in, env: secretEnv(p, secret), log: log, table: table, now: time.Now}, nil
+}
+
+// start begins the work of the set. It is called with the lock held.
+func (n *Inlets) start() {
+	ctx, cancel := context.WithCancel(n.ctx)
+	n.cancel = cancel
+	for _, p := range n.set.pollers {
+		n.running.Add(1)
+		go func() { defer n.running.Done(); p.run(ctx) }()
+	}
+	for _, s := range n.set.schedulers {
+		n.running.Add(1)
+		go func() { defer n.running.Done(); s.run(ctx) }()
+	}
+}
+
+// Run works until ctx ends, and returns when all polls have.
+func (n *Inlets) Run(ctx context.Context) {
+	n.mu.Lock()
+	n.ctx = ctx
+	n.start()
+	n.mu.Unlock()
+	<-ctx.Done()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cancel != nil {
+		n.cancel()
+	}
+	n.running.Wait()
+}
+
+// Poll polls a trigger now, after the poll that is under way.
+func (n *Inlets) Poll(ctx context.Context, trigger string) (PollReport, error) {
+	n.mu.Lock()
+	p := n.set.pollers[trigger]
+	n.mu.Unlock()
+	if p == nil {
+		return PollReport{}, fmt.Errorf("trigger %q has no poll inlet: %w", trigger, engine.ErrNotFound)
+	}
+	return p.once(ctx)
+}
+
+// DryPoll asks as the poll of a trigger would and stores nothing: which items there
+// are, and which of them are new.
+func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask, secret func(string) (string, bool), in Inbox) (PollReport, error) {
+	t := p.Triggers[trigger]
+	if t == nil || t.Poll == nil {
+		return PollReport{}, fmt.Errorf("no trigger %q with a poll inlet", trigger)
+	}
+	poller, err := newPoller(p, t, ask, secret, in, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return PollReport{}, err
+	}
+	st, err := in.InletState(ctx, trigger, "poll")
+	if err != nil {
+		return PollReport{}, err
+	}
+	st.ETag, st.Modified = "", "" // what is there is wanted, changed or not
+	f, err := poller.fetch(ctx, st)
+	r := PollReport{Requests: f.requests, Bytes: f.bytes, Unchanged: f.unchanged, Items: len(f.items), First: poller.remembers(st), Cursor: f.cursor}
+	if err != nil {
+		return r, err
+	}
+	var keys []string
+	for _, d := range f.items {
+		keys = append(keys, d.Key)
+	}
+	known, err := in.Known(ctx, trigger, keys)
+	if err != nil {
+		return r, err
+	}
+	for i, d := range f.items {
+		r.Found = append(r.Found, PollItem{Key: d.Key, Type: d.Type, New: !known[d.Key], Data: f.data[i]})
+		if !known[d.Key] {
+			r.New++
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,371 @@
+package triggers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/triggers"
+)
+
+// shop is a service that lists its orders, as a handler says.
+type shop struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests []string
+	handle   http.HandlerFunc
+}
+
+func newShop(t *testing.T) *shop {
+	s := &shop{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.requests = append(s.requests, r.URL.RequestURI())
+		h := s.handle
+		s.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		h(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// says makes the shop answer with bodies, one a request, the last again and again.
+func (s *shop) says(bodies ...string) {
+	n := -1
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handle = func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		n = min(n+1, len(bodies)-1)
+		body := strings.ReplaceAll(bodies[n], "HOST", s.URL)
+		s.mu.Unlock()
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+// counter is a running engine over a database, with the polls of one trigger.
+type counter struct {
+	t      *testing.T
+	store  *store.Store
+	engine *engine.Engine
+	inlets *triggers.Inlets
+	close  func() error
+}
+
+func newCounter(t *testing.T, path, poll string, fault func(int) error) *counter {
+	t.Helper()
+	p := load(t, "triggers:\n  orders:\n    webhook: {auth: none, key: body.id}\n    poll: {every: 1h, "+poll+"}\n")
+	s, err := store.Open(context.Background(), path, store.Options{Fault: fault})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := engine.New(engine.Options{Store: s, Secrets: lookup, Grace: time.Second})
+	if err := e.Use(context.Background(), p); err != nil && fault == nil {
+		t.Fatal(err)
+	}
+	in := triggers.NewInlets(e, slog.New(slog.DiscardHandler))
+	if err := in.Use(p, actions.Ask(nil, lookup, &http.Client{}), lookup); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	c := &counter{t: t, store: s, engine: e, inlets: in}
+	c.close = sync.OnceValue(func() error {
+		cancel()
+		return errors.Join(<-ended, s.Close())
+	})
+	t.Cleanup(func() { _ = c.close() }) // its error is looked at where it matters
+	return c
+}
+
+func (c *counter) poll(want string) {
+	c.t.Helper()
+	r, err := c.inlets.Poll(context.Background(), "orders")
+	got := fmt.Sprintf("%d new of %d in %d", r.New, r.Items, r.Requests)
+	if err != nil {
+		got = err.Error()
+	}
+	if !strings.Contains(got, want) {
+		c.t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func (c *counter) keys() string {
+	c.t.Helper()
+	items, err := c.store.History().Events(context.Background(), engine.Query{Limit: 1000, Ascending: true})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var out []string
+	for _, e := range items {
+		out = append(out, e.Inlet[:1]+e.Key)
+	}
+	return strings.Join(out, " ")
+}
+
+func (c *counter) webhook(key string) engine.Receipt {
+	c.t.Helper()
+	now := time.Now().UTC()
+	r, err := c.engine.Accept(context.Background(), &engine.Delivery{Trigger: "orders", Inlet: "webhook", Key: key, Type: "orders", Time: now.Add(-2 * time.Second), ReceivedAt: now, Raw: []byte(`{"id":1}`), Dedupe: time.Hour})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return r
+}
+
+const asList = `key: item.id, cursor: item.at, items: response.body.orders, request: {url: "HOST/orders", query: {since: "${{ cursor ?? 0 }}"}}`
+
+// TestAPollEmitsWhatIsNewOnce: the first remembers, later ones emit what was not
+// there, whether the webhook or the poll saw it first it is one event, and what the
+// service has not changed costs a 304.
+func TestAPollEmitsWhatIsNewOnce(t *testing.T) {
+	s := newShop(t)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL), nil)
+	s.says(`{"orders":[{"id":"a","at":10},{"id":"b","at":11}]}`)
+	c.poll("0 new of 2 in 1")
+	s.says(`{"orders":[{"id":"b","at":11},{"id":"c","at":12}]}`)
+	c.poll("1 new of 2 in 1")
+	c.poll("0 new of 2 in 1")
+	if !c.webhook("c").Duplicate || c.webhook("d").Duplicate {
+		t.Error("the webhook's view of what the poll saw")
+	}
+	s.says(`{"orders":[{"id":"d","at":13},{"id":"e","at":14}]}`)
+	c.poll("1 new of 2 in 1")
+	c.poll("0 new of 2 in 1")
+	// What the first poll only remembered is no event: its webhook makes one.
+	if c.webhook("a").Duplicate {
+		t.Error("a webhook was taken for known because a poll had remembered its item")
+	}
+	if got := c.keys(); got != "pc wd pe wa" {
+		t.Errorf("events: %s", got)
+	}
+	if got := strings.Join(s.requests, " "); got != "/orders?since=0 /orders?since=11 /orders?since=12 /orders?since=12 /orders?since=14" {
+		t.Errorf("asked: %s", got)
+	}
+	h, err := c.store.History().Sightings(context.Background(), "orders", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := engine.Compare("orders", time.Now().Add(-time.Hour), time.Now(), h)
+	if x.Events != 4 || x.Both != 2 || x.WebhookOnly != 1 || x.PollOnly != 1 || x.Requests != 5 || x.EmptyPolls != 3 {
+		t.Errorf("%+v", x)
+	}
+	s.mu.Lock()
+	s.handle = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"v1"`)
+		if r.Header.Get("If-None-Match") == `"v1"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = w.Write([]byte(`{"orders":[{"id":"f","at":15}]}`))
+	}
+	s.mu.Unlock()
+	c.poll("1 new of 1 in 1")
+	if r, err := c.inlets.Poll(context.Background(), "orders"); err != nil || !r.Unchanged || r.New != 0 || string(r.Cursor) != "15" {
+		t.Errorf("304: %+v %v", r, err)
+	}
+}
+
+// TestPagesAreFollowedWithinBounds: by an expression, by a Link header, not in a
+// circle, and never to another host.
+func TestPagesAreFollowedWithinBounds(t *testing.T) {
+	for _, x := range []struct {
+		name, poll, want string
+		bodies           []string
+		link             string
+	}{
+		{name: "by an expression", poll: `pages: {next: response.body.next, max: 5}`, bodies: []string{`{"orders":[{"id":1,"at":1}],"next":"HOST/orders?page=2"}`, `{"orders":[{"id":2,"at":2}],"next":"/orders?page=3"}`, `{"orders":[{"id":3,"at":3}]}`}, want: "3 new of 3 in 3"},
+		{name: "at most so many", poll: `pages: {next: response.body.next, max: 2}`, bodies: []string{`{"orders":[{"id":1,"at":1}],"next":"HOST/orders?page=2"}`, `{"orders":[{"id":2,"at":2}],"next":"/orders?page=3"}`}, want: "2 new of 2 in 2"},
+		{name: "in a circle", poll: `pages: {next: response.body.next, max: 50}`, bodies: []string{`{"orders":[],"next":"HOST/orders?page=2"}`}, want: "its next page is one that was read already"},
+		{name: "to another host", poll: `pages: {next: response.body.next, max: 5}`, bodies: []string{`{"orders":[],"next":"http://169.254.169.254/latest"}`}, want: "on another host, 169.254.169.254"},
+		{name: "by a Link header", poll: `pages: {next: header link, max: 5}`, link: `<HOST/orders?page=9>; rel="last", <HOST/orders?page=2>; rel="next"`, bodies: []string{`{"orders":[{"id":1,"at":1}]}`}, want: "2 new of 2 in 2"},
+		{name: "half an answer", bodies: []string{`{"orders":[{"id":1,"at":1},`}, want: "items"},
+		{name: "no list", bodies: []string{`{"orders":{"id":1}}`}, want: "items gave no list"},
+		{name: "an item twice, out of order, and one without a key", bodies: []string{`{"orders":[{"id":2,"at":9},{"id":1,"at":1},{"id":2,"at":9},{"at":3}]}`}, want: "3 new of 3 in 1"},
+	} {
+		s := newShop(t)
+		poll := strings.ReplaceAll(asList, "HOST", s.URL) + ", backfill: true"
+		if x.poll != "" {
+			poll += ", " + x.poll
+		}
+		c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), poll, nil)
+		s.says(x.bodies...)
+		if x.link != "" {
+			n := 0
+			s.handle = func(w http.ResponseWriter, _ *http.Request) {
+				if n++; n == 1 {
+					w.Header().Set("Link", strings.ReplaceAll(x.link, "HOST", s.URL))
+				}
+				_, _ = fmt.Fprintf(w, `{"orders":[{"id":%d,"at":1}]}`, n)
+			}
+		}
+		t.Log(x.name)
+		c.poll(x.want)
+		if err := c.close(); err != nil {
+			t.Errorf("%s: %v", x.name, err)
+		}
+	}
+}
+
+// TestAFailedPollMovesNothing: not the cursor, and no item of its first pages; what
+// the service says about coming again is kept.
+func TestAFailedPollMovesNothing(t *testing.T) {
+	s := newShop(t)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL)+", backfill: true, pages: {next: response.body.next}", nil)
+	s.says(`{"orders":[{"id":1,"at":1}]}`)
+	c.poll("1 new")
+	fail := map[string]http.HandlerFunc{
+		"gone in the middle of the second page": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("page") == "" {
+				_, _ = w.Write([]byte(`{"orders":[{"id":7,"at":7}],"next":"/orders?page=2"}`))
+				return
+			}
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte(`{"orders":[{"id":8`))
+		},
+		"too many requests": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "1800")
+			w.WriteHeader(http.StatusTooManyRequests)
+		},
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		},
+	}
+	failures := 0
+	for name, h := range fail {
+		s.mu.Lock()
+		s.handle = h
+		s.mu.Unlock()
+		if _, err := c.inlets.Poll(context.Background(), "orders"); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		failures++
+		st, err := c.engine.InletState(context.Background(), "orders", "poll")
+		if err != nil || string(st.Cursor) != "1" || st.Failures != failures || st.Error == "" {
+			t.Errorf("%s: %+v %v", name, st, err)
+		}
+		if name == "too many requests" && time.Until(st.RetryAt) < 29*time.Minute {
+			t.Errorf("Retry-After is not kept: %s", st.RetryAt)
+		}
+	}
+	if got := c.keys(); got != "p1" {
+		t.Errorf("events: %s", got)
+	}
+	s.says(`{"orders":[{"id":7,"at":7}]}`)
+	c.poll("1 new")
+	if st, err := c.engine.InletState(context.Background(), "orders", "poll"); err != nil || st.Failures != 0 || !st.RetryAt.IsZero() || st.Error != "" {
+		t.Errorf("%+v %v", st, err)
+	}
+}
+
+// TestABigListComesInParts, none of which is passed over, the newest first or last,
+// and a page of ten thousand stays within bounds.
+func TestABigListComesInParts(t *testing.T) {
+	list := func(from, to int) string {
+		var b strings.Builder
+		step := 1
+		if from > to {
+			step = -1
+		}
+		for i := from; i != to+step; i += step {
+			fmt.Fprintf(&b, `,{"id":"k%05d","at":%d,"pad":%q}`, i, i, strings.Repeat("x", 300))
+		}
+		return `{"orders":[` + b.String()[1:] + `]}`
+	}
+	for _, poll := range []string{asList, strings.Replace(asList, "cursor: item.at, ", "", 1)} {
+		s := newShop(t)
+		c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(strings.Replace(poll, "${{ cursor ?? 0 }}", "x", 1), "HOST", s.URL)+", backfill: true, max_items: 4000", nil)
+		s.says(list(10_000, 1))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, want := range []string{"4000 new", "4000 new", "2000 new", "0 new"} {
+			c.poll(want)
+		}
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapInuse) - int64(before.HeapInuse); grown > 200<<20 {
+			t.Errorf("%d MiB more in use", grown>>20)
+		}
+	}
+}
+
+// TestACrashAtAnyWriteOfAPollLosesAndRepeatsNothing: polls go on over crashes at each
+// write; in the end every item is one event.
+func TestACrashAtAnyWriteOfAPollLosesAndRepeatsNothing(t *testing.T) {
+	crash := errors.New("the power is gone")
+	for n := 1; ; n++ {
+		s := newShop(t)
+		path := filepath.Join(t.TempDir(), "x.db")
+		poll := strings.ReplaceAll(asList, "HOST", s.URL) + ", backfill: true"
+		var gone atomic.Bool
+		c := newCounter(t, path, poll, func(i int) error {
+			if i >= n {
+				gone.Store(true)
+				return crash
+			}
+			return nil
+		})
+		for i := range 3 {
+			s.says(fmt.Sprintf(`{"orders":[{"id":"x%d","at":%d},{"id":"y%d","at":%d}]}`, i, 2*i, i, 2*i+1))
+			_, _ = c.inlets.Poll(context.Background(), "orders") // the crash shows in what is stored
+		}
+		_ = c.close() // as above
+		c = newCounter(t, path, poll, nil)
+		for i := range 3 {
+			s.says(fmt.Sprintf(`{"orders":[{"id":"x%d","at":%d},{"id":"y%d","at":%d}]}`, i, 2*i, i, 2*i+1))
+			if _, err := c.inlets.Poll(context.Background(), "orders"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := c.keys(); len(strings.Fields(got)) != 6 {
+			t.Errorf("n=%d: %s", n, got)
+		}
+		st, err := c.engine.InletState(context.Background(), "orders", "poll")
+		if err != nil || string(st.Cursor) != "5" {
+			t.Errorf("n=%d: %s %v", n, st.Cursor, err)
+		}
+		if err := c.close(); err != nil {
+			t.Fatal(err)
+		}
+		if !gone.Load() {
+			return
+		}
+	}
+}
+
+// TestAPollThatOnlyComparesStartsNothing and still shows what the webhook missed.
+func TestAPollThatOnlyComparesStartsNothing(t *testing.T) {
+	s := newShop(t)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL)+", compare: true", nil)
+	c.webhook("a")
+	s.says(`{"orders":[{"id":"a","at":1},{"id":"b","at":2}]}`)
+	c.poll("0 new of 2")
+	c.webhook("c")
+	if got := c.keys(); got != "wa wc" {
+		t.Errorf("events: %s", got)
+	}
+	h, err := c.store.History().Sightings(context.Background(), "orders", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := engine.Compare("orders", time.Now().Add(-time.Hour), time.Now(), h); x.Both != 1 || x.WebhookOnly != 1 || x.PollOnly != 1 || !strings.Contains(x.Verdict, "missed 1 of 3 events (33.3 %)") {
+		t.Errorf("%+v", x)
+	}
+	if c.webhook("b").Duplicate {
+		t.Error("what was only compared was taken for an event")
+	}
+}

@@ -1,0 +1,252 @@
+package triggers
+
+import (
+	"context"
+	"hash/fnv"
+	"log/slog"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/robfig/cron/v3"
+)
+
+// timetable says when something is due: at the times of a cron in a time zone, or
+// each time a stretch has passed.
+type timetable struct {
+	every time.Duration
+	cron  cron.Schedule
+	zone  *time.Location
+}
+
+// newTimetable makes one of an inlet's every: or cron:, which were checked.
+func newTimetable(every time.Duration, text string, zone *time.Location) (*timetable, error) {
+	t := &timetable{every: every, zone: zone}
+	if text == "" {
+		return t, nil
+	}
+	var err error
+	t.cron, err = parseCron(text)
+	return t, err
+}
+
+// next is the first time after a moment, zero when there is none.
+//
+// Only the wall clock's reading is asked of robfig/cron, as if there were no time
+// zone; where it lies in time is found here. A reading that the night of the clock
+// change leaves out is the first moment after the gap, one that comes twice is the
+// first of both (language.md 2.4; robfig/cron itself skips the first and repeats the
+// second, its issue 541).
+func (t *timetable) next(after time.Time) time.Time {
+	if t.cron == nil {
+		// Multiples since 1970, so that a restart changes nothing.
+		return after.Truncate(t.every).Add(t.every)
+	}
+	local := after.In(t.zone)
+	wall := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), time.UTC)
+	_, before := after.Add(-3 * time.Hour).In(t.zone).Zone()
+	if _, later := after.Add(3 * time.Hour).In(t.zone).Zone(); before != later {
+		// Near a change of the clocks readings before this one may still come.
+		wall = wall.Add(-3 * time.Hour)
+	}
+	for range 100_000 {
+		wall = t.cron.Next(wall)
+		if wall.IsZero() {
+			return wall
+		}
+		if at := inZone(wall, t.zone); at.After(after) {
+			return at.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// length is the stretch between two times, around a moment.
+func (t *timetable) length(now time.Time) time.Duration {
+	if t.cron == nil {
+		return t.every
+	}
+	first := t.next(now)
+	return max(t.next(first).Sub(first), time.Second)
+}
+
+// inZone is the moment at which a clock in a zone first shows a reading, or where
+// it never does, the first moment after the gap.
+func inZone(wall time.Time, zone *time.Location) time.Time {
+	at := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, zone)
+	shows := func(t time.Time) bool {
+		return t.Hour() == wall.Hour() && t.Minute() == wall.Minute() && t.Day() == wall.Day()
+	}
+	if shows(at) {
+		// The same reading may have come before, when the clocks went back.
+		_, offset := at.Zone()
+		for _, back := range []time.Duration{30 * time.Minute, time.Hour, 2 * time.Hour} {
+			earlier := at.Add(-back)
+			if _, o := earlier.Zone(); o != offset && shows(earlier) {
+				return earlier
+			}
+		}
+		return at
+	}
+	// In a gap: the change lies within a few hours of where Go puts the reading.
+	low, high := at.Add(-4*time.Hour), at.Add(4*time.Hour)
+	_, before := low.Zone()
+	for high.Sub(low) > time.Second {
+		middle := low.Add(high.Sub(low) / 2).Truncate(time.Second)
+		if _, o := middle.Zone(); o == before {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return high
+}
+
+// maxMissed bounds the times that missed: all makes good after a downtime.
+const maxMissed = 1000
+
+// scheduler fires one schedule of a trigger.
+type scheduler struct {
+	trigger  *workflows.Trigger
+	schedule *workflows.Schedule
+	table    *timetable
+	in       Inbox
+	log      *slog.Logger
+	now      func() time.Time
+}
+
+func (s *scheduler) inlet() string { return "schedule " + s.schedule.ID }
+
+// run fires until ctx ends.
+func (s *scheduler) run(ctx context.Context) {
+	for {
+		st, err := s.in.InletState(ctx, s.trigger.Name, s.inlet())
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Error("how far a schedule has come cannot be read", "trigger", s.trigger.Name, "error", err)
+			}
+			if !sleep(ctx, maxFirstPause) {
+				return
+			}
+			continue
+		}
+		wait, err := s.due(ctx, st)
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("a schedule could not be fired; it is tried again", "trigger", s.trigger.Name, "error", err)
+			wait = time.Second
+		}
+		if !sleep(ctx, min(wait, time.Minute)) { // wall clocks are set
+			return
+		}
+	}
+}
+
+// due fires what is due and gives how long until the next time.
+func (s *scheduler) due(ctx context.Context, st engine.InletState) (time.Duration, error) {
+	now := s.now()
+	if st.AskedAt.IsZero() || st.AskedAt.After(now.Add(24*time.Hour)) {
+		// The first start, or the clock was set back by days: from here on.
+		return time.Until(s.fires(s.table.next(now))), s.in.Fired(ctx, s.trigger.Name, s.inlet(), now, nil)
+	}
+	planned := s.missed(st.AskedAt, now)
+	for _, at := range planned {
+		if err := s.fire(ctx, at); err != nil {
+			return 0, err
+		}
+	}
+	last := st.AskedAt
+	if len(planned) > 0 {
+		last = planned[len(planned)-1]
+	} else if lastDue := s.lastBefore(st.AskedAt, now); lastDue.After(last) {
+		if err := s.in.Fired(ctx, s.trigger.Name, s.inlet(), lastDue, nil); err != nil {
+			return 0, err
+		}
+		last = lastDue
+	}
+	next := s.table.next(last)
+	if next.IsZero() {
+		return time.Hour, nil
+	}
+	return s.fires(next).Sub(now), nil
+}
+
+// onTime is how late a planned time may be fired and not count as missed.
+const onTime = 90 * time.Second
+
+// missed lists the planned times to fire now: the one whose time has just come, and
+// of those that passed while nobody was there, what missed: says.
+func (s *scheduler) missed(last, now time.Time) []time.Time {
+	var list []time.Time
+	last = s.recent(last, now)
+	for at := s.table.next(last); !at.IsZero() && !s.fires(at).After(now); at = s.table.next(at) {
+		list = append(list, at)
+		if len(list) > maxMissed {
+			list = list[1:]
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	switch newest := list[len(list)-1]; {
+	case s.schedule.Missed == "all":
+		return list
+	case s.schedule.Missed == "once", now.Sub(s.fires(newest)) <= onTime:
+		return list[len(list)-1:]
+	}
+	return nil
+}
+
+// lastBefore is the newest planned time that has passed.
+func (s *scheduler) lastBefore(last, now time.Time) time.Time {
+	last = s.recent(last, now)
+	for at := s.table.next(last); !at.IsZero() && !s.fires(at).After(now); at = s.table.next(at) {
+		last = at
+	}
+	return last
+}
+
+// recent leaves out what a long downtime missed beyond what is made good.
+func (s *scheduler) recent(last, now time.Time) time.Time {
+	if from := now.Add(-maxMissed * s.table.length(now)); from.After(last) {
+		return from
+	}
+	return last
+}
+
+// fires is when a planned time is carried out: later by its jitter, the same again
+// after a restart.
+func (s *scheduler) fires(planned time.Time) time.Time {
+	if s.schedule.Jitter <= 0 {
+		return planned
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(s.trigger.Name + s.schedule.ID + planned.UTC().Format(time.RFC3339))) // a hash takes all
+	return planned.Add(time.Duration(h.Sum64() % uint64(s.schedule.Jitter)))
+}
+
+// fire makes the event of a planned time. Its key is that time: it comes once.
+func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
+	now := s.now().UTC()
+	key := planned.UTC().Format(time.RFC3339)
+	if s.schedule.ID != "" {
+		key = s.schedule.ID + "/" + key
+	}
+	var data any = map[string]any{}
+	if s.schedule.Data != nil {
+		v, err := s.schedule.Data.Eval(&workflows.Env{Names: workflows.Names{"time": planned.UTC()}, Now: now})
+		if err != nil {
+			return err
+		}
+		data = v
+	}
+	raw, err := workflows.EncodeJSON(data)
+	if err != nil {
+		return err
+	}
+	dedupe := s.schedule.Dedupe
+	if dedupe == 0 {
+		dedupe = workflows.DefaultDedupe
+	}
+	return s.in.Fired(ctx, s.trigger.Name, s.inlet(), planned, &engine.Delivery{Trigger: s.trigger.Name, Inlet: "schedule", Key: key, Type: "schedule", Time: planned.UTC(), ReceivedAt: now,
+		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{}, Raw: raw, Dedupe: dedupe})
+}
