@@ -60,6 +60,10 @@ func (r reading) Fired(context.Context, string, string, time.Time, *engine.Deliv
 	return errors.New("a dry run stores nothing")
 }
 
+func (r reading) LastDelivery(context.Context, string) (time.Time, error) { return time.Time{}, nil }
+
+func (r reading) Alert(context.Context, engine.Alert) {}
+
 func (r reading) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
 	if r.h == nil {
 		return engine.InletState{}, nil

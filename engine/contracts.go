@@ -82,6 +82,8 @@ type Store interface {
 	Poll(ctx context.Context, ids []EventID, b *PollBatch) ([]Receipt, error)
 	// InletState gives how far a poll or a schedule has come.
 	InletState(ctx context.Context, trigger, inlet string) (InletState, error)
+	// LastDelivery is when a trigger's webhook brought its newest event; zero for never.
+	LastDelivery(ctx context.Context, trigger string) (time.Time, error)
 	// Known tells which keys a poll would not take for new.
 	Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error)
 	// Refuse keeps a refused delivery, bounded in number and size.

@@ -58,14 +58,19 @@ func (e *Engine) Poll(ctx context.Context, b *PollBatch) (fresh int, err error) 
 	if err != nil {
 		return 0, fmt.Errorf("storing what the poll of %s found: %w", b.Trigger, err)
 	}
+	var missed []any
 	for i, r := range receipts {
 		if r.Event != 0 && !r.Duplicate {
 			fresh++
 			e.accepted(b.Items[i], r)
 			if b.Items[i].Recovered {
-				e.o.Log.Warn("a webhook was missed; its event was found by asking", "trigger", b.Trigger, "event", r.Event, "key", b.Items[i].Key)
+				missed = append(missed, r.Event.String())
 			}
 		}
+	}
+	if len(missed) > 0 {
+		e.Alert(ctx, Alert{Kind: "webhook_missed", Trigger: b.Trigger, Message: fmt.Sprintf("the webhook of trigger %s missed %d events; they were found by asking, and run now", b.Trigger, len(missed)),
+			Data: map[string]any{"count": len(missed), "events": missed[:min(len(missed), 20)]}})
 	}
 	return fresh, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +27,22 @@ type Inlets struct {
 
 // inletSet are those of one project.
 type inletSet struct {
-	pollers    map[string]*poller
-	schedulers []*scheduler
+	// pollers are by trigger, for Poll; reconcilers those beside them.
+	pollers     map[string]*poller
+	reconcilers []*poller
+	schedulers  []*scheduler
+	watchers    []*watcher
+}
+
+// all are the polls and reconciliations, each once.
+func (s *inletSet) all() []*poller {
+	out := slices.Clone(s.reconcilers)
+	for _, p := range s.pollers {
+		if p.inlet == "poll" {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // NewInlets makes an empty set.
@@ -40,11 +55,24 @@ func (n *Inlets) Use(p *workflows.Project, ask Ask, secret func(string) (string,
 	for _, name := range sortedNames(p.Triggers) {
 		t := p.Triggers[name]
 		if t.Poll != nil {
-			poller, err := newPoller(p, t, ask, secret, n.in, n.log)
+			poller, err := newPoller(p, t, t.Poll, "poll", ask, secret, n.in, n.log)
 			if err != nil {
 				return err
 			}
 			set.pollers[name] = poller
+		}
+		if t.Webhook != nil && t.Webhook.Reconcile != nil {
+			poller, err := newPoller(p, t, t.Webhook.Reconcile, "reconcile", ask, secret, n.in, n.log)
+			if err != nil {
+				return err
+			}
+			set.reconcilers = append(set.reconcilers, poller)
+			if set.pollers[name] == nil {
+				set.pollers[name] = poller
+			}
+		}
+		if t.Webhook != nil && t.Webhook.Expect > 0 {
+			set.watchers = append(set.watchers, &watcher{trigger: name, within: t.Webhook.Expect, in: n.in, poller: set.pollers[name], now: time.Now, since: time.Now()})
 		}
 		for _, s := range t.Schedules {
 			zone := s.Timezone
@@ -72,25 +100,29 @@ func (n *Inlets) Use(p *workflows.Project, ask Ask, secret func(string) (string,
 	return nil
 }
 
-func newPoller(p *workflows.Project, t *workflows.Trigger, ask Ask, secret func(string) (string, bool), in Inbox, log *slog.Logger) (*poller, error) {
-	zone := t.Poll.Timezone
+func newPoller(p *workflows.Project, t *workflows.Trigger, poll *workflows.Poll, inlet string, ask Ask, secret func(string) (string, bool), in Inbox, log *slog.Logger) (*poller, error) {
+	zone := poll.Timezone
 	if zone == nil {
 		zone = p.Timezone
 	}
-	table, err := newTimetable(t.Poll.Every, t.Poll.Cron, zone)
+	table, err := newTimetable(poll.Every, poll.Cron, zone)
 	if err != nil {
 		return nil, fmt.Errorf("trigger %s: %w", t.Name, err)
 	}
-	return &poller{trigger: t, poll: t.Poll, inlet: "poll", ask: ask, in: in, env: secretEnv(p, secret), log: log, table: table, now: time.Now}, nil
+	return &poller{trigger: t, poll: poll, inlet: inlet, ask: ask, in: in, env: secretEnv(p, secret), log: log, table: table, now: time.Now}, nil
 }
 
 // start begins the work of the set. It is called with the lock held.
 func (n *Inlets) start() {
 	ctx, cancel := context.WithCancel(n.ctx)
 	n.cancel = cancel
-	for _, p := range n.set.pollers {
+	for _, p := range n.set.all() {
 		n.running.Add(1)
 		go func() { defer n.running.Done(); p.run(ctx) }()
+	}
+	for _, w := range n.set.watchers {
+		n.running.Add(1)
+		go func() { defer n.running.Done(); w.run(ctx) }()
 	}
 	for _, s := range n.set.schedulers {
 		n.running.Add(1)
@@ -131,7 +163,7 @@ func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask,
 	if t == nil || t.Poll == nil {
 		return PollReport{}, fmt.Errorf("no trigger %q with a poll inlet", trigger)
 	}
-	poller, err := newPoller(p, t, ask, secret, in, slog.New(slog.DiscardHandler))
+	poller, err := newPoller(p, t, t.Poll, "poll", ask, secret, in, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return PollReport{}, err
 	}

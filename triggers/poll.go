@@ -27,6 +27,8 @@ type Inbox interface {
 	Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err error)
 	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
 	Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error)
+	LastDelivery(ctx context.Context, trigger string) (time.Time, error)
+	Alert(ctx context.Context, a engine.Alert)
 	Fired(ctx context.Context, trigger, inlet string, planned time.Time, d *engine.Delivery) error
 }
 
@@ -39,6 +41,8 @@ const (
 	alertAfter = 3
 	// maxFirstPause spreads the first polls after a start.
 	maxFirstPause = 10 * time.Second
+	// onItsWay is how old an item must be to be missed by its webhook.
+	onItsWay = time.Minute
 	// maxPolled bounds the items that one poll looks at: its pages are in memory.
 	maxPolled = 50_000
 )
@@ -165,7 +169,7 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 		// What came before the failure is not taken: the cursor stands for all of it.
 		b.Cost.Outcome, b.State.Failures, b.State.Error = "failed", st.Failures+1, err.Error()
 		b.State.RetryAt = retryAt(began, err)
-		p.alert(st, began, err)
+		p.alert(ctx, st, began, err)
 		if _, serr := p.in.Poll(ctx, b); serr != nil {
 			err = errors.Join(err, serr)
 		}
@@ -194,17 +198,18 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 // remembers tells that a poll only notes what is there: the first one, unless the
 // file says backfill.
 func (p *poller) remembers(st engine.InletState) bool {
-	return st.OKAt.IsZero() && !p.poll.Backfill && !p.poll.Compare && p.inlet == "poll"
+	return st.OKAt.IsZero() && !p.poll.Backfill && !p.poll.Compare
 }
 
 // alert says loudly that a poll has had no answer for several intervals.
-func (p *poller) alert(st engine.InletState, now time.Time, err error) {
+func (p *poller) alert(ctx context.Context, st engine.InletState, now time.Time, err error) {
 	since := st.OKAt
 	if since.IsZero() {
 		return
 	}
 	if silent := now.Sub(since); silent > alertAfter*p.table.length(now) {
-		p.log.Error("a poll has had no answer for long", "trigger", p.trigger.Name, "since", since, "failures", st.Failures+1, "error", err)
+		p.in.Alert(ctx, engine.Alert{Kind: "poll_failing", Trigger: p.trigger.Name, Message: fmt.Sprintf("the poll of trigger %s has had no answer since %s: %v", p.trigger.Name, since.UTC().Format(time.RFC3339), err),
+			Data: map[string]any{"since": since.UTC().Format(time.RFC3339), "failures": st.Failures + 1}})
 	}
 }
 
@@ -270,7 +275,7 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 		if err := p.take(f, resp, cursor); err != nil {
 			return f, fmt.Errorf("page %d: %w", page+1, err)
 		}
-		next, err := p.next(resp, first)
+		next, err := p.next(resp, first, lookBack(cursor, p.poll.Overlap))
 		if err != nil {
 			return f, fmt.Errorf("page %d: %w", page+1, err)
 		}
@@ -431,14 +436,14 @@ func (p *poller) row(names workflows.Names, item any) (row, error) {
 
 // next gives the URL of the next page, empty for none. It must be on the same host:
 // the request's credentials go with it.
-func (p *poller) next(resp map[string]any, first string) (string, error) {
+func (p *poller) next(resp map[string]any, first string, cursor any) (string, error) {
 	raw := ""
 	switch {
 	case p.poll.LinkHeader:
 		headers, _ := resp["headers"].(map[string]any)
 		raw = linkNext(text(headers["link"]))
 	case p.poll.Next != nil:
-		v, err := p.poll.Next.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": nil}, Now: p.now()})
+		v, err := p.poll.Next.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": cursor}, Now: p.now()})
 		if err != nil {
 			return "", fmt.Errorf("pages.next: %w", err)
 		}
@@ -486,6 +491,10 @@ func linkNext(header string) string {
 // with the lowest cursors come first, so that the cursor passes none.
 func (p *poller) bound(ctx context.Context, f *found, st engine.InletState) error {
 	f.rows = distinct(f.rows)
+	if p.inlet == "reconcile" && !p.remembers(st) {
+		// The webhook of what has just happened may still be on its way.
+		f.rows = slices.DeleteFunc(f.rows, func(r row) bool { return p.now().Sub(r.delivery.Time) < onItsWay && r.cursor != nil })
+	}
 	if len(f.rows) <= p.poll.MaxItems || p.remembers(st) {
 		return nil
 	}

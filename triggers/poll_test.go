@@ -68,7 +68,12 @@ type counter struct {
 
 func newCounter(t *testing.T, path, poll string, fault func(int) error) *counter {
 	t.Helper()
-	p := load(t, "triggers:\n  orders:\n    webhook: {auth: none, key: body.id}\n    poll: {every: 1h, "+poll+"}\n")
+	return openCounter(t, path, "triggers:\n  orders:\n    webhook: {auth: none, key: body.id}\n    poll: {every: 1h, "+poll+"}\n", fault)
+}
+
+func openCounter(t *testing.T, path, config string, fault func(int) error) *counter {
+	t.Helper()
+	p := load(t, config)
 	s, err := store.Open(context.Background(), path, store.Options{Fault: fault})
 	if err != nil {
 		t.Fatal(err)
@@ -369,3 +374,60 @@ func TestAPollThatOnlyComparesStartsNothing(t *testing.T) {
 		t.Error("what was only compared was taken for an event")
 	}
 }
+
+// TestReconcilingFindsWhatTheWebhookMissed, runs it once, marks it and says so; what
+// has just happened is left to its webhook, and silence is judged by asking.
+func TestReconcilingFindsWhatTheWebhookMissed(t *testing.T) {
+	s := newShop(t)
+	list := strings.ReplaceAll(strings.Replace(asList, "key: item.id", "key: item.id, overlap: 10m", 1), "HOST", s.URL)
+	c := openCounter(t, filepath.Join(t.TempDir(), "x.db"), "triggers:\n  orders:\n    webhook: {auth: none, key: body.id, reconcile: {every: 1h, "+list+"}}\n", nil)
+	now := time.Now().Unix()
+	s.says(fmt.Sprintf(`{"orders":[{"id":"old","at":%d}]}`, now-4000))
+	c.poll("0 new of 1")
+	c.webhook("came")
+	s.says(fmt.Sprintf(`{"orders":[{"id":"came","at":%d},{"id":"missed","at":%d},{"id":"justnow","at":%d}]}`, now-300, now-200, now-5))
+	c.poll("1 new of 2")
+	c.poll("0 new of 2")
+	if c.webhook("justnow").Duplicate {
+		t.Error("what had just happened was taken from its webhook")
+	}
+	if got := c.keys(); got != "wcame pmissed wjustnow" {
+		t.Errorf("events: %s", got)
+	}
+	h, err := c.store.History().Sightings(context.Background(), "orders", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := engine.Compare("orders", time.Now().Add(-time.Hour), time.Now(), h); x.Recovered != 1 || x.PollOnly != 1 {
+		t.Errorf("%+v", x)
+	}
+	if st, err := c.engine.InletState(context.Background(), "orders", "reconcile"); err != nil || string(st.Cursor) != fmt.Sprint(now-200) {
+		t.Errorf("%s %v", st.Cursor, err)
+	}
+}
+
+// TestAPresetKnowsHowToList: for Stripe a poll needs nothing but its interval.
+func TestAPresetKnowsHowToList(t *testing.T) {
+	p := load(t, "connections: {stripe: {connector: http, auth: {bearer: \"${{ secrets.T }}\"}}}\ntriggers:\n  pay:\n    webhook: {provider: stripe, secret: \"${{ secrets.S }}\", reconcile: {every: 15m}}\n    poll: {provider: stripe, every: 5m}\n")
+	asked := []map[string]any{}
+	ask := func(_ context.Context, with map[string]any) (map[string]any, error) {
+		asked = append(asked, with)
+		return map[string]any{"status": 200, "headers": map[string]any{}, "url": "https://api.stripe.com/v1/events", "body": map[string]any{"has_more": false,
+			"data": []any{map[string]any{"id": "evt_9", "type": "charge.refunded", "created": 1767225600, "data": map[string]any{"object": map[string]any{"id": "ch_1"}}}}}}, nil
+	}
+	r, err := triggers.DryPoll(context.Background(), p, "pay", ask, lookup, noInbox{})
+	if err != nil || len(r.Found) != 1 || r.Found[0].Key != "evt_9" || r.Found[0].Type != "charge.refunded" || fmt.Sprint(r.Found[0].Data) != "map[id:ch_1]" || string(r.Cursor) != "1767225600" {
+		t.Errorf("%+v %v", r, err)
+	}
+	if asked[0]["connection"] != "stripe" || asked[0]["url"] != "https://api.stripe.com/v1/events" {
+		t.Errorf("%v", asked[0])
+	}
+}
+
+// noInbox knows nothing.
+type noInbox struct{ triggers.Inbox }
+
+func (noInbox) InletState(context.Context, string, string) (engine.InletState, error) {
+	return engine.InletState{}, nil
+}
+func (noInbox) Known(context.Context, string, []string) (map[string]bool, error) { return nil, nil }

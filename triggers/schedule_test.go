@@ -84,6 +84,10 @@ type diary struct {
 }
 
 func (d *diary) Poll(context.Context, *engine.PollBatch) (int, error) { return 0, nil }
+func (d *diary) Alert(_ context.Context, a engine.Alert)              { d.fired = append(d.fired, a.Message) }
+func (d *diary) LastDelivery(context.Context, string) (time.Time, error) {
+	return time.Time{}, nil
+}
 func (d *diary) Known(context.Context, string, []string) (map[string]bool, error) {
 	return nil, nil
 }

@@ -198,6 +198,9 @@ func (c *checker) starts(w *Workflow) {
 }
 
 func (c *checker) startTrigger(w *Workflow, s Start) {
+	if s.Trigger == AlertsTrigger {
+		return
+	}
 	t := c.p.Triggers[s.Trigger]
 	if t == nil {
 		hint := suggest(s.Trigger, append(sortedStrings(c.p.Triggers), "manual", "call"))
@@ -296,6 +299,9 @@ func (c *checker) trigger(t *Trigger) {
 		}
 	}
 	c.triggerExprs(w)
+	if w.Reconcile != nil {
+		c.listed(t, w.Reconcile)
+	}
 	if w.Sample != "" {
 		if _, err := c.p.readJSON(w.Sample); err != nil {
 			t.src.add(w.pos, "missing-file", fmt.Sprintf("sample: %v", err), "")
@@ -327,13 +333,34 @@ func (c *checker) cron(t *Trigger, text string, at Pos) {
 // poll checks a poll inlet.
 func (c *checker) poll(t *Trigger) {
 	p := t.Poll
-	c.pollExprs(p)
+	c.listed(t, p)
 	c.cron(t, p.Cron, p.cronPos)
-	if p.Provider != "" && p.Request == nil {
-		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list what it sent", p.Provider), "write request:, items: and key:")
-	}
 	if p.Compare && t.Webhook == nil {
 		t.src.add(p.pos, "needs-key", "compare needs another inlet with a key: there is nothing to compare with", "add webhook: to this trigger, or drop compare:")
+	}
+}
+
+// listed completes a listing from its preset and checks it.
+func (c *checker) listed(t *Trigger, p *Poll) {
+	pollExprs(p)
+	preset := presetOf(c.catalog.Presets, p.Provider)
+	if preset != nil {
+		p.UseListing(preset.List)
+	}
+	switch {
+	case p.Request == nil && p.Provider != "":
+		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list what it sent", p.Provider), "write request:, items: and key:")
+	case p.Request == nil:
+		t.src.add(p.pos, "missing-key", "it needs request:", "where to ask")
+	case len(p.Key) == 0 && p.Cursor == nil:
+		t.src.add(p.pos, "poll-without-key", "without key: every poll would start runs for everything", "key: item.id")
+	}
+	if name, ok := p.Request.Field("connection").constantText(); ok && c.p.Connections[name] == nil {
+		hint := suggest(name, sortedStrings(c.p.Connections))
+		if hint == "" {
+			hint = fmt.Sprintf("connections: {%s: {connector: http, auth: {bearer: \"${{ secrets.%s_API_KEY }}\"}}}", name, strings.ToUpper(name))
+		}
+		t.src.add(p.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), hint)
 	}
 }
 
@@ -346,7 +373,7 @@ func (c *checker) sharedKey(t *Trigger) {
 }
 
 // pollExprs checks what a poll reads of its answers.
-func (c *checker) pollExprs(p *Poll) {
+func pollExprs(p *Poll) {
 	request := &scope{where: "a poll's request", names: types.Map{"cursor": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
 	p.Request.check(request)
 	response := types.Map{"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}, "cursor": types.Any}
@@ -439,6 +466,9 @@ func (t *Trigger) exprs(visit func(*Expr)) {
 	}
 	if t.Webhook == nil {
 		return
+	}
+	if t.Webhook.Reconcile != nil {
+		t.Webhook.Reconcile.Request.exprs(visit)
 	}
 	for _, v := range append(append([]*Value{t.Webhook.Params}, t.Webhook.Secrets...), t.Webhook.Auth.values()...) {
 		v.exprs(visit)

@@ -44,8 +44,10 @@ type Preset struct {
 	EventType  *Expr
 	Data, Time *Expr
 	Events     []string
-	Sample     *Sample
-	Notes      []string
+	// List is how to ask the provider for what it sent; nil where it has no API for it.
+	List   *Poll
+	Sample *Sample
+	Notes  []string
 }
 
 // PresetParam is one further configuration value of a preset.
@@ -139,6 +141,14 @@ func (d *decoder) preset(o *objectNode) *Preset {
 		}
 	}
 	d.presetExprs(o, p)
+	if x := o.object("list"); x != nil {
+		p.List = &Poll{InletCommon: InletCommon{Key: d.expressions(x.vals["key"])}, MaxPages: 1, Overlap: x.duration("overlap", 0)}
+		if v := x.vals["data"]; v != nil {
+			p.List.Data = d.expression(v)
+		}
+		d.listing(x, p.List)
+		pollExprs(p.List)
+	}
 	if s := o.object("sample"); s != nil {
 		p.Sample = &Sample{Headers: d.textMap(s.vals["headers"]), Type: s.text("type", ""), TypeHeader: s.text("type_header", ""), TypeJSON: s.text("type_json", ""),
 			IDHeader: s.text("id_header", ""), IDField: s.text("id_json", ""), ContentType: s.text("content_type", "application/json")}

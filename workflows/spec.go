@@ -114,6 +114,19 @@ var requestFields = []field{
 	{"max_response", is(kindSize), false, ""},
 }
 
+// listingFields say how to ask a service for what happened.
+var listingFields = []field{
+	{"request", object("request"), false, "what to ask"},
+	{"pages", object("pages"), false, ""},
+	{"items", is(kindExpr), false, "response.body by default"},
+	{"key", is(kindExprs), false, "what makes an item new; the webhook's key of the same event"},
+	{"data", is(kindExpr), false, "what event.data is; the item by default"},
+	{"event_type", is(kindExpr), false, ""},
+	{"cursor", is(kindExpr), false, ""},
+	{"overlap", is(kindDuration), false, "how far to look back behind the cursor"},
+	{"max_items", between(1, 1_000_000), false, "500 by default"},
+}
+
 // shapes is the grammar by name of mapping.
 var shapes = map[string]*shape{
 	"workflow": {title: "a workflow", xKeys: true, fields: []field{
@@ -207,6 +220,8 @@ var shapes = map[string]*shape{
 		{"client_cert", is(kindAny), false, "true, or the names of client certificates that may call"},
 		{"max_body", is(kindSize), false, "1MiB by default, at most 32MiB"},
 		{"respond", either(word("async", "sync"), object("respond")), false, ""},
+		{"reconcile", object("reconcile"), false, "ask for what the webhook missed, now and then"},
+		{"expect", object("expectation"), false, "the rhythm of its deliveries: silence is an alert"},
 	}, inletFields...)},
 	"respond": {title: "respond", fields: []field{
 		{"mode", word("async", "sync"), false, ""},
@@ -364,8 +379,15 @@ var shapes = map[string]*shape{
 		{"headers", mapOf(is(kindText)), false, ""},
 		{"body", is(kindText), false, "a template as in signed_content"},
 	}},
+	"listing": {title: "list", fields: listingFields},
+	"reconcile": {title: "reconcile", fields: append([]field{
+		{"every", is(kindDuration), true, "how often to look for what the webhook missed"},
+	}, listingFields...)},
+	"expectation": {title: "expect", fields: []field{
+		{"within", is(kindDuration), true, "how long the trigger may be quiet before that is an alert"},
+	}},
 	"poll": {title: "poll", fields: append([]field{
-		{"provider", is(kindText), false, ""},
+		{"provider", is(kindText), false, "a preset that says how to list: request, items, key and cursor are its then"},
 		{"every", is(kindDuration), false, "at least 5s"},
 		{"cron", is(kindText), false, ""},
 		{"timezone", is(kindText), false, ""},
@@ -552,6 +574,7 @@ var shapes = map[string]*shape{
 		{"data", is(kindExpr), false, "the object inside the body"},
 		{"time", is(kindExpr), false, "when it happened, by the sender's clock"},
 		{"events", list(is(kindText)), false, "known types, for did-you-mean"},
+		{"list", object("listing"), false, "how to ask it for what it sent"},
 		{"sample", object("preset_sample"), true, "a realistic delivery"},
 		{"notes", list(is(kindText)), false, "known traps"},
 	}},

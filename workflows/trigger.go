@@ -100,9 +100,13 @@ type Webhook struct {
 	// hasSecret tells that secret: is written, be it with mistakes.
 	hasSecret bool
 	Respond   *Respond
-	pos       Pos
-	pathPos   Pos
-	keyPos    Pos
+	// Reconcile asks for what the webhook missed; nil for not at all.
+	Reconcile *Poll
+	// Expect is how long the trigger may be quiet; 0 for ever.
+	Expect  time.Duration
+	pos     Pos
+	pathPos Pos
+	keyPos  Pos
 	// providerPos and eventsPos are where those values stand.
 	providerPos, eventsPos Pos
 }
@@ -273,6 +277,10 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	d.webhookControls(o, w)
 	w.Respond = d.respond(o)
 	w.keyPos = o.at("key")
+	d.reconcile(o, w)
+	if x := o.object("expect"); x != nil {
+		w.Expect = x.duration("within", time.Hour)
+	}
 	d.webhookProof(o, w)
 	if !strings.HasPrefix(w.Path, "/") {
 		d.add(o.at("path"), "bad-path", fmt.Sprintf("path %q does not begin with /", w.Path), "")
@@ -460,6 +468,14 @@ func (d *decoder) poll(o *objectNode) *Poll {
 	if p.Dedupe == 0 {
 		p.Dedupe = DefaultDedupe // else each poll would emit everything again
 	}
+	d.listing(o, p)
+	p.Timezone = d.timezone(o, "timezone")
+	d.pollShape(o, p)
+	return p
+}
+
+// listing reads how a service is asked.
+func (d *decoder) listing(o *objectNode, p *Poll) {
 	if r := o.object("request"); r != nil {
 		p.Request = d.value(o.vals["request"])
 		if a := r.object("auth"); a != nil {
@@ -478,9 +494,45 @@ func (d *decoder) poll(o *objectNode) *Poll {
 		}
 	}
 	p.PerItem = p.Cursor != nil && p.Cursor.reads("item")
-	p.Timezone = d.timezone(o, "timezone")
-	d.pollShape(o, p)
-	return p
+}
+
+// reconcile reads the listing that finds what a webhook missed.
+func (d *decoder) reconcile(o *objectNode, w *Webhook) {
+	r := o.object("reconcile")
+	if r == nil {
+		return
+	}
+	p := &Poll{InletCommon: d.common(r), Every: r.duration("every", 15*time.Minute), MaxItems: r.integer("max_items", defaultMaxItems), Overlap: r.duration("overlap", 0), MaxPages: 1, pos: o.keyAt("reconcile")}
+	if p.Every < 5*time.Second {
+		d.add(r.at("every"), "out-of-range", "every is at least 5s", "")
+	}
+	d.listing(r, p)
+	p.Provider = w.Provider
+	p.Dedupe = max(w.Dedupe, DefaultDedupe)
+	w.Reconcile = p
+}
+
+// UseListing takes from a preset's listing what is not written.
+func (p *Poll) UseListing(list *Poll) {
+	if list == nil || p.Request != nil {
+		return
+	}
+	p.Request, p.Items, p.Next, p.LinkHeader, p.MaxPages = list.Request, list.Items, list.Next, list.LinkHeader, list.MaxPages
+	if p.Cursor == nil {
+		p.Cursor, p.PerItem = list.Cursor, list.PerItem
+	}
+	if len(p.Key) == 0 {
+		p.Key = list.Key
+	}
+	if p.Data == nil {
+		p.Data = list.Data
+	}
+	if p.EventType == nil {
+		p.EventType = list.EventType
+	}
+	if p.Overlap == 0 {
+		p.Overlap = list.Overlap
+	}
 }
 
 func (d *decoder) pollShape(o *objectNode, p *Poll) {

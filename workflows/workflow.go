@@ -55,6 +55,10 @@ type Start struct {
 	pos      Pos
 }
 
+// AlertsTrigger is the trigger of what Hookloom itself has to say: a trigger that
+// went quiet, a poll without an answer, a webhook that was missed.
+const AlertsTrigger = "hookloom.alerts"
+
 // MatchType tells whether a type is in a list whose entries may end in *; an
 // empty list takes all.
 func MatchType(patterns []string, eventType string) bool {

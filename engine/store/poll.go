@@ -109,6 +109,16 @@ func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine
 	return st, nil
 }
 
+// LastDelivery implements engine.Store.
+func (s *Store) LastDelivery(ctx context.Context, trigger string) (time.Time, error) {
+	var at int64
+	err := s.readers.QueryRowContext(ctx, `SELECT received_at FROM events WHERE trigger = ? AND inlet = 'webhook' ORDER BY id DESC LIMIT 1`, trigger).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return fromMillis(at), classify(err)
+}
+
 // Known implements engine.Store.
 func (s *Store) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
 	return (&History{db: s.readers}).Known(ctx, trigger, keys)
@@ -152,10 +162,10 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 		}
 		if again.Valid {
 			e := &out.Events[len(out.Events)-1]
-			e.See(again.String, fromMillis(when.Int64))
-			if again.String == "webhook" {
+			if again.String == "webhook" && !e.Webhook.IsZero() {
 				e.Repeats++
 			}
+			e.See(again.String, fromMillis(when.Int64))
 		}
 	}
 	if err := rows.Err(); err != nil {

@@ -1,0 +1,72 @@
+package triggers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// watcher notices when a trigger that is expected to be called is not. Where the
+// service can be asked, it tells a quiet world from a broken webhook.
+type watcher struct {
+	trigger string
+	within  time.Duration
+	in      Inbox
+	// poller asks; nil where nothing can be asked.
+	poller *poller
+	now    func() time.Time
+	// since is when watching began.
+	since time.Time
+}
+
+// run watches until ctx ends.
+func (w *watcher) run(ctx context.Context) {
+	told := time.Time{}
+	for {
+		last, err := w.in.LastDelivery(ctx, w.trigger)
+		if err != nil {
+			last = w.now() // asked again after a while
+		}
+		for _, t := range []time.Time{w.since, told} {
+			if t.After(last) {
+				last = t
+			}
+		}
+		if wait := last.Add(w.within).Sub(w.now()); wait > 0 {
+			if !sleep(ctx, min(wait, time.Hour)) {
+				return
+			}
+			continue
+		}
+		w.tell(ctx)
+		told = w.now()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// tell says that the trigger is quiet, and what that means, if it can be found out.
+func (w *watcher) tell(ctx context.Context) {
+	a := engine.Alert{Kind: "silence", Trigger: w.trigger, Data: map[string]any{"within": w.within.String(), "verdict": "unknown"}}
+	if w.poller == nil {
+		a.Message = fmt.Sprintf("trigger %s has had no delivery for %s, and there is no poll to ask whether anything happened", w.trigger, w.within)
+		w.in.Alert(ctx, a)
+		return
+	}
+	r, err := w.poller.once(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		a.Message = fmt.Sprintf("trigger %s has had no delivery for %s, and asking failed: %v", w.trigger, w.within, err)
+		w.in.Alert(ctx, a)
+	case r.New > 0:
+		a.Data["verdict"], a.Data["found"] = "broken webhook", r.New
+		a.Message = fmt.Sprintf("the webhook of trigger %s is broken: no delivery for %s, and asking found %d new events", w.trigger, w.within, r.New)
+		w.in.Alert(ctx, a)
+	default:
+		w.poller.log.Info("a trigger is quiet because nothing happens: asking found nothing new", "trigger", w.trigger, "within", w.within)
+	}
+}

@@ -1,0 +1,64 @@
+package triggers
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// finds is a diary whose polls find something.
+type finds struct {
+	*diary
+	fresh int
+}
+
+func (f finds) Poll(context.Context, *engine.PollBatch) (int, error) { return f.fresh, nil }
+
+// TestSilenceIsJudgedByAsking: a quiet world is no alert, a broken webhook is one,
+// and where nobody can be asked the alert says so.
+func TestSilenceIsJudgedByAsking(t *testing.T) {
+	for name, x := range map[string]struct {
+		fresh int
+		asks  bool
+		want  string
+	}{
+		"a quiet world":       {0, true, ""},
+		"a broken webhook":    {3, true, "the webhook of trigger t is broken: no delivery for 1h0m0s, and asking found 3 new events"},
+		"nobody can be asked": {0, false, "there is no poll to ask whether anything happened"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := finds{&diary{states: map[string]engine.InletState{}}, x.fresh}
+			w := &watcher{trigger: "t", within: time.Hour, in: d, now: time.Now, since: time.Now()}
+			if x.asks {
+				table, err := newTimetable(time.Hour, "", time.UTC)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.poller = &poller{trigger: &workflows.Trigger{Name: "t"}, poll: &workflows.Poll{MaxItems: 10}, inlet: "poll", in: d, env: &workflows.Env{}, log: slog.New(slog.DiscardHandler), table: table, now: time.Now,
+					ask: func(context.Context, map[string]any) (map[string]any, error) {
+						return map[string]any{"status": 200, "headers": map[string]any{}, "body": []any{}, "url": "https://x.example"}, nil
+					}}
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			go w.run(ctx)
+			time.Sleep(30 * time.Minute)
+			synctest.Wait()
+			if len(d.fired) > 0 {
+				t.Errorf("%s: told too early", name)
+			}
+			time.Sleep(40 * time.Minute)
+			synctest.Wait()
+			if got := strings.Join(d.fired, "|"); x.want == "" && got != "" || !strings.Contains(got, x.want) {
+				t.Errorf("%s: %q", name, got)
+			}
+			cancel()
+			synctest.Wait()
+		})
+	}
+}
