@@ -221,24 +221,33 @@ Uses are noted every few seconds; a crash loses at most those.`,
 				return err
 			}
 			var uses []engine.SecretUse
+			inlets := map[string][]engine.InletHealth{}
 			if h, err := f.history(); err == nil {
 				uses, err = h.SecretUses(c.Context())
+				for name, t := range l.project.Triggers {
+					for _, inlet := range t.Polled() {
+						st, serr := h.InletState(c.Context(), name, inlet)
+						inlets[name] = append(inlets[name], st.Health(inlet))
+						err = errors.Join(err, serr)
+					}
+				}
 				if err = errors.Join(err, h.Close()); err != nil {
 					return err
 				}
 			}
-			return a.printTriggers(l.project, uses)
+			return a.printTriggers(l.project, uses, inlets)
 		}}
 	f.addPlace(c)
 	return c
 }
 
-func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse) error {
+func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse, inlets map[string][]engine.InletHealth) error {
 	type item struct {
 		Name     string               `json:"name"`
 		URL      string               `json:"url,omitempty"`
 		Provider string               `json:"provider,omitempty"`
 		Secrets  []engine.SecretState `json:"secrets"`
+		Inlets   []engine.InletHealth `json:"inlets,omitempty"`
 	}
 	base := strings.TrimRight(p.Server.PublicURL, "/")
 	if base == "" {
@@ -248,7 +257,7 @@ func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse) error
 	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "")
 	for _, name := range sortedKeys(p.Triggers) {
 		w := p.Triggers[name].Webhook
-		i := item{Name: name, Secrets: []engine.SecretState{}}
+		i := item{Name: name, Secrets: []engine.SecretState{}, Inlets: inlets[name]}
 		if w != nil {
 			i.URL, i.Provider, i.Secrets = base+w.Path, w.Provider, engine.SecretStates(name, w.SecretLabels(), uses, time.Now())
 		}
@@ -265,6 +274,16 @@ func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse) error
 	}
 	if a.json() {
 		return a.printJSON(map[string]any{"items": items})
+	}
+	if err := t.print(a.out); err != nil || len(inlets) == 0 {
+		return err
+	}
+	a.printf("\n")
+	t = newTable("TRIGGER", "ASKS", "LAST", "ANSWERED", "FAILURES", "ERROR")
+	for _, name := range sortedKeys(inlets) {
+		for _, h := range inlets[name] {
+			t.row(name, h.Inlet, clockPointer(h.AskedAt), clockPointer(h.OKAt), fmt.Sprint(h.Failures), short(h.Error, 80))
+		}
 	}
 	return t.print(a.out)
 }
@@ -307,10 +326,13 @@ func (a *app) printEvent(d *engine.EventDetail) error {
 	}
 	for _, s := range d.Sightings {
 		same := ""
-		if !s.SameBody {
+		switch {
+		case s.Differences != nil:
+			same = ", with other data: " + printable(compacted(s.Differences))
+		case !s.SameBody:
 			same = ", with another body"
 		}
-		a.printf("\nSeen again %s by %s%s\n", clock(s.At), s.Inlet, same)
+		a.printf("\nSeen again %s by %s, %s later%s\n", clock(s.At), s.Inlet, secondsText(s.Delay), same)
 	}
 	a.printf("\nBody\n%s\n", indented(d.Body))
 	return nil

@@ -203,6 +203,9 @@ func (a *app) printComparison(x engine.Comparison) error {
 			return err
 		}
 	}
+	if b := x.BreakEven; b != nil {
+		a.printf("\nTo be as fast as the webhook, polling would have to ask every %s: %.0f requests a day.\n", b.Interval, b.RequestsPerDay)
+	}
 	a.printf("\n%s\n", x.Verdict)
 	return nil
 }

@@ -44,6 +44,20 @@ func (e *Engine) hear(d *Delivery) {
 }
 
 func (e *Engine) accepted(d *Delivery, r Receipt) {
+	if p := e.project.Load(); r.Duplicate && p != nil && p.polled[d.Trigger] {
+		e.mu.Lock()
+		going := !e.stopping && e.work != nil
+		if going {
+			e.drivers.Add(1)
+		}
+		e.mu.Unlock()
+		if going { // the sender is not kept waiting for it
+			go func() {
+				defer e.drivers.Done()
+				e.compareData(e.work, d, r)
+			}()
+		}
+	}
 	if !r.Duplicate && !d.Unheard {
 		e.arrived(&Event{ID: r.Event, Delivery: *d}, false)
 	}

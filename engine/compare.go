@@ -76,6 +76,8 @@ type Comparison struct {
 	Quota           string  `json:"quota,omitempty"`
 	// Intervals is what other intervals would cost and bring.
 	Intervals []IntervalCost `json:"intervals,omitempty"`
+	// BreakEven is the interval at which polling would be as fast as the webhook.
+	BreakEven *IntervalCost `json:"break_even,omitempty"`
 	// Verdict is which inlet suits the trigger, and why, in a sentence.
 	Verdict string `json:"verdict"`
 }
@@ -132,6 +134,11 @@ func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 	c.WebhookDelay, c.PollDelay, c.Lag = delays(webhook), delays(poll), delays(lag)
 	perPoll := c.costs(s.Polls, now)
 	c.intervals(times, since, now, perPoll)
+	if c.WebhookDelay != nil && c.WebhookDelay.P50 > 0 {
+		// On average an event waits half an interval.
+		every := time.Duration(2 * c.WebhookDelay.P50 * float64(time.Second))
+		c.BreakEven = &IntervalCost{Interval: every.Round(time.Millisecond).String(), Mean: c.WebhookDelay.P50, P95: 0.95 * every.Seconds(), RequestsPerDay: perPoll * float64(24*time.Hour) / float64(every)}
+	}
 	c.Verdict = c.verdict(len(s.Polls) > 0)
 	return c
 }

@@ -82,6 +82,9 @@ type Store interface {
 	Poll(ctx context.Context, ids []EventID, b *PollBatch) ([]Receipt, error)
 	// InletState gives how far a poll or a schedule has come.
 	InletState(ctx context.Context, trigger, inlet string) (InletState, error)
+	// Differ keeps how a later delivery of an event, by another inlet, differs from it;
+	// nil says that its data is the same.
+	Differ(ctx context.Context, id EventID, inlet string, diff map[string]any) error
 	// LastDelivery is when a trigger's webhook brought its newest event; zero for never.
 	LastDelivery(ctx context.Context, trigger string) (time.Time, error)
 	// Known tells which keys a poll would not take for new.

@@ -99,6 +99,8 @@ type loaded struct {
 	byRun map[string][]listener
 	// gated are the triggers, and the workflows, whose events the lane takes.
 	gated map[string]bool
+	// polled are the triggers with more than one inlet.
+	polled map[string]bool
 }
 
 // listener is one workflow that a trigger's events go to.
@@ -145,7 +147,7 @@ func New(o Options) *Engine {
 // Use makes a project the current one, whole: events that come from now on see
 // it, runs that are open keep the version they began with.
 func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
-	l := &loaded{Project: p, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}, gated: map[string]bool{}}
+	l := &loaded{Project: p, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}, gated: map[string]bool{}, polled: map[string]bool{}}
 	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
 		w := p.Workflows[id]
 		if err := e.o.Store.SaveVersion(ctx, w); err != nil {
@@ -178,6 +180,9 @@ func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
 				l.byTrigger[s.Trigger] = append(l.byTrigger[s.Trigger], listener{w, s, types})
 			}
 		}
+	}
+	for name, t := range p.Triggers {
+		l.polled[name] = t.Webhook != nil && (t.Poll != nil || t.Webhook.Reconcile != nil)
 	}
 	var secrets []string
 	for _, n := range p.SecretNames() {

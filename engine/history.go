@@ -75,7 +75,11 @@ type Sighting struct {
 	At    time.Time `json:"at"`
 	Inlet string    `json:"inlet"`
 	// SameBody tells that the bytes were those of the first delivery.
-	SameBody bool `json:"same_body"`
+	// Delay is how much later it came than the first, in seconds.
+	Delay float64 `json:"delay"`
+	// Differences are where its data is not the event's: path to both values.
+	Differences json.RawMessage `json:"differences,omitempty"`
+	SameBody    bool            `json:"same_body"`
 }
 
 // RunItem is one line of a list of runs.
@@ -202,4 +206,26 @@ type RefusalItem struct {
 	Body string `json:"body,omitempty"`
 	// Event is the event that it became, when it was admitted later.
 	Event string `json:"event,omitempty"`
+}
+
+// InletHealth is how a poll or reconciliation stands, for people.
+type InletHealth struct {
+	Inlet    string     `json:"inlet"`
+	AskedAt  *time.Time `json:"asked_at,omitempty"`
+	OKAt     *time.Time `json:"ok_at,omitempty"`
+	Failures int        `json:"failures"`
+	Error    string     `json:"error,omitempty"`
+	Cursor   string     `json:"cursor,omitempty"`
+}
+
+// Health puts a state in words.
+func (st InletState) Health(inlet string) InletHealth {
+	h := InletHealth{Inlet: inlet, Failures: st.Failures, Error: st.Error, Cursor: string(st.Cursor)}
+	if !st.AskedAt.IsZero() {
+		h.AskedAt = &st.AskedAt
+	}
+	if !st.OKAt.IsZero() {
+		h.OKAt = &st.OKAt
+	}
+	return h
 }

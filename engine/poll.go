@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,6 +64,7 @@ func (e *Engine) Poll(ctx context.Context, b *PollBatch) (fresh int, err error) 
 	}
 	var missed []any
 	for i, r := range receipts {
+		e.compareData(ctx, b.Items[i], r)
 		if r.Event != 0 && !r.Duplicate {
 			fresh++
 			e.accepted(b.Items[i], r)
@@ -94,4 +99,59 @@ func (e *Engine) Fired(ctx context.Context, trigger, inlet string, planned time.
 	}
 	_, err := e.Poll(ctx, b)
 	return err
+}
+
+// maxDifferences bounds what is kept of how two deliveries differ.
+const maxDifferences = 50
+
+// compareData keeps where the data of a later delivery by another inlet differs from
+// the event's: then rules would have seen another thing, had it come first.
+func (e *Engine) compareData(ctx context.Context, d *Delivery, r Receipt) {
+	if r.Event == 0 || !r.Duplicate {
+		return
+	}
+	first, err := e.o.Store.Event(ctx, r.Event)
+	if err != nil || first.Inlet == d.Inlet || first.Stripped {
+		return // pruned meanwhile, or the same inlet: nothing to compare
+	}
+	a, err := first.names()
+	if err != nil {
+		return
+	}
+	b, err := (&Event{ID: r.Event, Delivery: *d}).names()
+	if err != nil {
+		return
+	}
+	diff := map[string]any{}
+	differences("", a["data"], b["data"], diff)
+	if err := e.o.Store.Differ(ctx, r.Event, d.Inlet, diff); err != nil && ctx.Err() == nil {
+		e.o.Log.Warn("how two deliveries of an event differ was not kept", "event", r.Event, "error", err)
+	}
+}
+
+// differences collects the paths at which two values differ, with both.
+func differences(path string, a, b any, into map[string]any) {
+	if len(into) >= maxDifferences {
+		return
+	}
+	x, ok := a.(map[string]any)
+	y, too := b.(map[string]any)
+	if ok && too {
+		for _, k := range slices.Sorted(maps.Keys(x)) {
+			differences(strings.TrimPrefix(path+"."+k, "."), x[k], y[k], into)
+		}
+		for _, k := range slices.Sorted(maps.Keys(y)) {
+			if _, there := x[k]; !there {
+				differences(strings.TrimPrefix(path+"."+k, "."), nil, y[k], into)
+			}
+		}
+		return
+	}
+	if reflect.DeepEqual(a, b) {
+		return
+	}
+	if path == "" {
+		path = "data"
+	}
+	into[path] = []any{a, b}
 }

@@ -431,3 +431,30 @@ func (noInbox) InletState(context.Context, string, string) (engine.InletState, e
 	return engine.InletState{}, nil
 }
 func (noInbox) Known(context.Context, string, []string) (map[string]bool, error) { return nil, nil }
+
+// TestWhatTwoInletsSayDifferentlyIsKept, and what they say alike is the same event.
+func TestWhatTwoInletsSayDifferentlyIsKept(t *testing.T) {
+	s := newShop(t)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL), nil)
+	s.says(`{"orders":[]}`)
+	c.poll("0 new")
+	first := c.webhook("1") // its body is {"id":1}
+	s.says(`{"orders":[{"id":1,"at":9}]}`)
+	c.poll("0 new of 1")
+	d, err := c.store.History().EventDetail(context.Background(), first.Event)
+	if err != nil || len(d.Sightings) != 1 || string(d.Sightings[0].Differences) != `{"at":[null,9]}` || d.Sightings[0].Inlet != "poll" {
+		t.Errorf("%+v %v", d.Sightings, err)
+	}
+	s.says(`{"orders":[{"id":2,"at":10}]}`)
+	c.poll("1 new of 1")
+	again := c.webhook("2")
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		d, err = c.store.History().EventDetail(context.Background(), again.Event)
+		if err == nil && len(d.Sightings) == 1 && string(d.Sightings[0].Differences) == `{"at":[10,null],"id":[2,1]}` {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v %v", d.Sightings, err)
+		}
+	}
+}

@@ -34,6 +34,18 @@ func (t *Trigger) Starts() bool {
 	return true
 }
 
+// Polled names the trigger's inlets that ask: poll, reconcile.
+func (t *Trigger) Polled() []string {
+	var out []string
+	if t.Poll != nil {
+		out = append(out, "poll")
+	}
+	if t.Webhook != nil && t.Webhook.Reconcile != nil {
+		out = append(out, "reconcile")
+	}
+	return out
+}
+
 // InletCommon holds the keys that every inlet has.
 type InletCommon struct {
 	Key  []*Expr

@@ -646,6 +646,8 @@ func (c *Console) listTriggers(w http.ResponseWriter, r *http.Request) {
 		Methods  []string `json:"methods,omitempty"`
 		// Secrets are named, with their use; their values are not here.
 		Secrets []engine.SecretState `json:"secrets,omitempty"`
+		// Inlets are its polls, with how they stand.
+		Inlets []engine.InletHealth `json:"inlets,omitempty"`
 	}
 	p := page[item]{Items: []item{}}
 	uses, err := c.o.Log.SecretUses(r.Context())
@@ -660,6 +662,14 @@ func (c *Console) listTriggers(w http.ResponseWriter, r *http.Request) {
 		if t.Webhook != nil {
 			i.Path, i.Provider, i.Methods = t.Webhook.Path, t.Webhook.Provider, t.Webhook.Methods
 			i.Secrets = engine.SecretStates(name, t.Webhook.SecretLabels(), uses, time.Now())
+		}
+		for _, inlet := range t.Polled() {
+			st, err := c.o.Log.InletState(r.Context(), name, inlet)
+			if err != nil {
+				c.fail(w, err)
+				return
+			}
+			i.Inlets = append(i.Inlets, st.Health(inlet))
 		}
 		p.Items = append(p.Items, i)
 	}

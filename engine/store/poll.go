@@ -109,6 +109,22 @@ func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine
 	return st, nil
 }
 
+// Differ implements engine.Store.
+func (s *Store) Differ(ctx context.Context, id engine.EventID, inlet string, diff map[string]any) error {
+	var text driver.Value
+	same := int64(1)
+	if len(diff) > 0 {
+		var err error
+		if text, err = s.json(diff); err != nil {
+			return err
+		}
+		same = 0
+	}
+	return s.w.do(ctx, true, func(t *tx) error {
+		return t.exec(`UPDATE sightings SET diff = ?, same = ? WHERE rowid = (SELECT max(rowid) FROM sightings WHERE event_id = ? AND inlet = ?)`, text, same, int64(id), inlet)
+	})
+}
+
 // LastDelivery implements engine.Store.
 func (s *Store) LastDelivery(ctx context.Context, trigger string) (time.Time, error) {
 	var at int64

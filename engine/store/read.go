@@ -246,11 +246,16 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 	if d.Decisions, err = h.decisions(ctx, `d.event_id = ?`, int64(id)); err != nil {
 		return nil, err
 	}
-	d.Sightings, err = collect(ctx, h.db, `SELECT at, inlet, same FROM sightings WHERE event_id = ? ORDER BY at LIMIT 1000`, []any{int64(id)}, func(s scanner) (engine.Sighting, error) {
+	d.Sightings, err = collect(ctx, h.db, `SELECT at, inlet, same, diff FROM sightings WHERE event_id = ? ORDER BY at LIMIT 1000`, []any{int64(id)}, func(s scanner) (engine.Sighting, error) {
 		var x engine.Sighting
 		var at int64
-		err := s.Scan(&at, &x.Inlet, &x.SameBody)
+		var diff sql.NullString
+		err := s.Scan(&at, &x.Inlet, &x.SameBody, &diff)
 		x.At = fromMillis(at)
+		x.Delay = x.At.Sub(ev.ReceivedAt).Seconds()
+		if diff.Valid {
+			x.Differences = json.RawMessage(diff.String)
+		}
 		return x, err
 	})
 	if err != nil {

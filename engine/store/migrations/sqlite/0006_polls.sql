@@ -53,3 +53,7 @@ CREATE INDEX poll_log_by_trigger ON poll_log (trigger, at);
 CREATE INDEX events_by_trigger ON events (trigger, id);
 
 ALTER TABLE events ADD COLUMN recovered INTEGER NOT NULL DEFAULT 0;
+
+-- Where the data of a later delivery, by another inlet, differs from the event's: the
+-- paths, with both values, as JSON.
+ALTER TABLE sightings ADD COLUMN diff TEXT;
