@@ -125,7 +125,7 @@ func TestAHostThatFailsIsLeftAloneUntilItAnswers(t *testing.T) {
 		return nil, nil
 	}
 	w.act, w.options.MaxRuns, w.options.BreakerPause = hosts{w.target}, 32, 300*time.Millisecond
-	e, s, stop := w.start(nil)
+	e, _, stop := w.start(nil)
 	w.sendTo(t, e, "down.example", runs)
 	waitFor(t, func() bool {
 		d := e.Destinations()
@@ -139,7 +139,7 @@ func TestAHostThatFailsIsLeftAloneUntilItAnswers(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	e, s, stop = w.start(nil)
+	e, s, stop := w.start(nil)
 	waitFor(t, func() bool { return tries.Load() > before+5 })
 	down.Store(false)
 	for _, r := range settled(t, s, runs) {

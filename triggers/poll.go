@@ -233,7 +233,6 @@ type found struct {
 	unchanged, cut bool
 	quota          string
 	lastResponse   map[string]any
-	greatest       any
 	rows           []row
 }
 
