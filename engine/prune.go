@@ -45,6 +45,9 @@ func PruneOrderOf(p *workflows.Project, h workflows.History, now time.Time) Prun
 		if t.Webhook != nil {
 			o.Dedupe[name] = t.Webhook.Dedupe
 		}
+		if t.Poll != nil {
+			o.Dedupe[name] = max(o.Dedupe[name], t.Poll.Dedupe)
+		}
 	}
 	return o
 }

@@ -73,8 +73,11 @@ func (p *poller) run(ctx context.Context) {
 		} else if ctx.Err() == nil {
 			p.log.Error("how far a poll has come cannot be read", "trigger", p.trigger.Name, "error", err)
 		}
-		if !sleep(ctx, wait) {
+		if !sleep(ctx, min(wait, time.Hour)) {
 			return
+		}
+		if wait > time.Hour {
+			continue // it may be due at another moment by now: clocks are set
 		}
 		if _, err := p.once(ctx); err != nil && ctx.Err() == nil {
 			p.log.Warn("a poll failed", "trigger", p.trigger.Name, "error", err)
@@ -96,6 +99,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // wait is how long until the next poll. After a downtime there is one, soon, from
 // where the last came to; failures make the pauses grow.
 func (p *poller) wait(st engine.InletState, now time.Time) time.Duration {
+	if st.AskedAt.IsZero() && p.table.cron != nil {
+		return p.table.next(now).Sub(now)
+	}
 	if st.AskedAt.IsZero() {
 		return spread(min(p.table.length(now), maxFirstPause))
 	}
@@ -111,7 +117,7 @@ func (p *poller) wait(st engine.InletState, now time.Time) time.Duration {
 		next = st.RetryAt
 	}
 	if until := next.Sub(now); until > 0 {
-		return min(until, 25*time.Hour)
+		return until
 	}
 	return spread(min(p.table.length(now)/10, maxFirstPause))
 }

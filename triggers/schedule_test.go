@@ -3,7 +3,9 @@ package triggers
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,12 +81,26 @@ func TestATimetableOnlyRises(t *testing.T) {
 
 // diary is an Inbox that remembers.
 type diary struct {
+	mu     sync.Mutex
 	states map[string]engine.InletState
 	fired  []string
 }
 
 func (d *diary) Poll(context.Context, *engine.PollBatch) (int, error) { return 0, nil }
-func (d *diary) Alert(_ context.Context, a engine.Alert)              { d.fired = append(d.fired, a.Message) }
+func (d *diary) Alert(_ context.Context, a engine.Alert)              { d.note(a.Message) }
+
+func (d *diary) note(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fired = append(d.fired, text)
+}
+
+func (d *diary) told() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.fired)
+}
+
 func (d *diary) LastDelivery(context.Context, string) (time.Time, error) {
 	return time.Time{}, nil
 }
@@ -97,7 +113,7 @@ func (d *diary) InletState(_ context.Context, trigger, inlet string) (engine.Inl
 func (d *diary) Fired(_ context.Context, trigger, inlet string, planned time.Time, x *engine.Delivery) error {
 	d.states[trigger+inlet] = engine.InletState{AskedAt: planned, OKAt: planned}
 	if x != nil {
-		d.fired = append(d.fired, x.Key+" "+string(x.Raw))
+		d.note(x.Key + " " + string(x.Raw))
 	}
 	return nil
 }
@@ -128,7 +144,7 @@ func TestWhatADowntimeMissedComesAsTheFileSays(t *testing.T) {
 			}
 		}
 		var got []string
-		for _, k := range d.fired {
+		for _, k := range d.told() {
 			got = append(got, k[11:16])
 		}
 		if strings.Join(got, " ") != x.want {

@@ -49,12 +49,12 @@ func TestSilenceIsJudgedByAsking(t *testing.T) {
 			go w.run(ctx)
 			time.Sleep(30 * time.Minute)
 			synctest.Wait()
-			if len(d.fired) > 0 {
+			if len(d.told()) > 0 {
 				t.Errorf("%s: told too early", name)
 			}
 			time.Sleep(40 * time.Minute)
 			synctest.Wait()
-			if got := strings.Join(d.fired, "|"); x.want == "" && got != "" || !strings.Contains(got, x.want) {
+			if got := strings.Join(d.told(), "|"); x.want == "" && got != "" || !strings.Contains(got, x.want) {
 				t.Errorf("%s: %q", name, got)
 			}
 			cancel()

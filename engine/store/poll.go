@@ -47,7 +47,12 @@ func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 		return none, t.exec(`INSERT INTO observed (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
 	}
 	if d.Inlet == "poll" {
+		// What a list still holds stays known, however long ago it was new.
+		stale := a.now - d.Dedupe.Milliseconds()/2
 		if known, err := t.row(`SELECT 1 FROM remembered WHERE trigger = ? AND key = ?`, make([]driver.Value, 1), d.Trigger, d.Key); known || err != nil {
+			if known {
+				err = t.exec(`UPDATE remembered SET at = ? WHERE trigger = ? AND key = ? AND at < ?`, a.now, d.Trigger, d.Key, stale)
+			}
 			return none, err
 		}
 		// The same item comes with every poll; it is one sighting.
@@ -55,6 +60,9 @@ func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 			OR EXISTS (SELECT 1 FROM sightings s WHERE s.event_id = k.event_id AND s.inlet = 'poll') OR NOT EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id))`,
 			make([]driver.Value, 1), d.Trigger, d.Key, a.now-d.Dedupe.Milliseconds())
 		if seen || err != nil {
+			if seen {
+				err = t.exec(`UPDATE keys SET seen_at = ? WHERE trigger = ? AND key = ? AND seen_at < ?`, a.now, d.Trigger, d.Key, stale)
+			}
 			return none, err
 		}
 	}

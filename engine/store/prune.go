@@ -23,7 +23,7 @@ const vacuumFrom = 64
 // is never removed, nor a key before its time.
 func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, error) {
 	p := pruner{s: s, o: o}
-	phases := []func(context.Context) error{p.keys, p.quarantine}
+	phases := []func(context.Context) error{p.keys, p.quarantine, p.polls}
 	if !o.Before.IsZero() {
 		phases = append(phases, func(ctx context.Context) error { return p.history(ctx, engine.FirstID(o.Before), o.Before) })
 	}
@@ -180,6 +180,35 @@ func (p *pruner) quarantine(ctx context.Context) error {
 	}
 	if err := p.walk(ctx, `SELECT id FROM quarantine WHERE id > ? AND at < ? ORDER BY id LIMIT ?`, []any{p.o.Before.UnixMilli()}, &p.done.Refusals, `DELETE FROM quarantine WHERE id = ?`); err != nil {
 		return fmt.Errorf("pruning quarantine: %w", err)
+	}
+	return nil
+}
+
+// polls removes what polls cost and saw, and what they remember that is listed no
+// more: what still is has its time renewed.
+func (p *pruner) polls(ctx context.Context) error {
+	old := []struct {
+		query  string
+		before time.Time
+	}{{`DELETE FROM remembered WHERE (trigger, key) IN (SELECT trigger, key FROM remembered WHERE at < ? LIMIT ?)`, p.o.Now.Add(-p.o.DefaultDedupe)}}
+	if !p.o.Before.IsZero() {
+		old = append(old, []struct {
+			query  string
+			before time.Time
+		}{{`DELETE FROM poll_log WHERE rowid IN (SELECT rowid FROM poll_log WHERE at < ? LIMIT ?)`, p.o.Before},
+			{`DELETE FROM observed WHERE (trigger, key) IN (SELECT trigger, key FROM observed WHERE at < ? LIMIT ?)`, p.o.Before}}...)
+	}
+	for _, x := range old {
+		for more := true; more; {
+			err := p.step(ctx, func(t *tx) error {
+				err := t.exec(x.query, x.before.UnixMilli(), int64(pruneStep))
+				more = t.changes == pruneStep
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("pruning polls: %w", err)
+			}
+		}
 	}
 	return nil
 }
