@@ -101,7 +101,8 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int) error {
 				acked[key] = true
 			}
 		}
-		for range 2000 {
+		// Long enough for six runs one after another, of loops in loops of sleeps.
+		for range 4000 {
 			if gone.Load() {
 				break
 			}
@@ -113,7 +114,7 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int) error {
 			if c.Open == 0 && c.Inbox == 0 {
 				break
 			}
-			time.Sleep(time.Minute)
+			time.Sleep(30 * time.Minute)
 		}
 		if life == len(crashes) {
 			if err := modelHolds(s, acked, w.target); err != nil {
