@@ -463,13 +463,13 @@ func TestWhatTwoInletsSayDifferentlyIsKept(t *testing.T) {
 // what the first poll remembered too.
 func TestWhatIsStillListedStaysKnown(t *testing.T) {
 	s := newShop(t)
-	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(strings.Replace(strings.Replace(asList, "cursor: item.at, ", "dedupe: 300ms, ", 1), "${{ cursor ?? 0 }}", "x", 1), "HOST", s.URL), nil)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(strings.Replace(strings.Replace(asList, "cursor: item.at, ", "dedupe: 2s, ", 1), "${{ cursor ?? 0 }}", "x", 1), "HOST", s.URL), nil)
 	s.says(`{"orders":[{"id":"first"}]}`)
 	c.poll("0 new of 1")
 	s.says(`{"orders":[{"id":"first"},{"id":"second"}]}`)
 	c.poll("1 new of 2")
-	for range 8 {
-		time.Sleep(100 * time.Millisecond)
+	for range 10 {
+		time.Sleep(300 * time.Millisecond)
 		c.poll("0 new of 2")
 	}
 	if got := c.keys(); got != "psecond" {
