@@ -34,6 +34,8 @@ const (
 	breakerFailures = 5
 	// maxAsked bounds the wait that a Retry-After imposes on all runs.
 	maxAsked = 5 * time.Minute
+	// answersWithin is how long ago a host answered that is not slow.
+	answersWithin = time.Second
 	// LookAgain is when a run that waits for a busy host looks by itself, should
 	// nobody call it.
 	LookAgain = 10 * time.Minute
@@ -81,7 +83,9 @@ type destination struct {
 	// closedUntil is when the circuit lets one through; asked when the host wants to
 	// be asked again.
 	closedUntil, asked time.Time
-	last               string // its last failure
+	// answered is when it last did.
+	answered time.Time
+	last     string // its last failure
 }
 
 // New makes an empty table.
@@ -229,15 +233,25 @@ func (ds *Table) part() int { return max(ds.o.MaxRuns/share, 1) }
 // roomy tells that half of the runs that may be at work are free.
 func (ds *Table) roomy() bool { return ds.o.AtWork() < ds.o.MaxRuns/2 }
 
-// crowded tells that no more attempts may be under way.
-func (ds *Table) crowded(d *destination) bool {
-	return d.inUse >= d.limit && (d.limit < d.max || d.inUse >= d.more || !ds.roomy())
+// crowded tells that no more attempts may be under way. Beyond its share a host may
+// have more while there is room, and while it answers: then it gives back at once
+// what it takes, and holding its runs would only cost. One that stops answering
+// keeps at most three quarters of the runs at work from others.
+func (ds *Table) crowded(d *destination, now time.Time) bool {
+	if d.inUse < d.limit {
+		return false
+	}
+	if d.limit < d.max || d.more == 0 {
+		return true
+	}
+	answers := now.Sub(d.answered) < answersWithin && d.inUse < ds.o.MaxRuns*3/4
+	return !answers && (d.inUse >= d.more || !ds.roomy())
 }
 
 // free is full without a look at the queue.
 func (ds *Table) free(d *destination, now time.Time) *Hold {
 	switch {
-	case ds.crowded(d):
+	case ds.crowded(d, now):
 		if d.breaker.State() != gobreaker.StateClosed {
 			return d.down()
 		}
@@ -287,7 +301,7 @@ func (p *Permit) Give(o Outcome) {
 		d.asked = time.Now().Add(min(o.RetryAfter, maxAsked))
 	}
 	if verdict == nil {
-		d.limit = min(d.max, d.limit*2)
+		d.limit, d.answered = min(d.max, d.limit*2), time.Now()
 	}
 	p.done(verdict)
 	ds.mu.Unlock()
@@ -410,7 +424,7 @@ func (ds *Table) eachWaiting(visit func(*destination)) {
 // opens is when a destination may give a permit again.
 func (ds *Table) opens(d *destination, now time.Time) time.Time {
 	at := now
-	if ds.crowded(d) {
+	if ds.crowded(d, now) {
 		return now.Add(LookAgain) // who gives one back calls
 	}
 	for _, t := range []time.Time{d.asked, d.closedUntil} {
@@ -448,7 +462,7 @@ func (ds *Table) States() []State {
 	now := time.Now()
 	for _, d := range ds.byName {
 		s := State{Name: d.name, Circuit: d.breaker.State().String(), InUse: d.inUse, Limit: d.limit, Waiting: len(d.queue), Last: d.last}
-		if at := ds.opens(d, now); at.After(now) && !ds.crowded(d) {
+		if at := ds.opens(d, now); at.After(now) && !ds.crowded(d, now) {
 			at = at.UTC()
 			s.Until = &at
 		}
