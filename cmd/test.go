@@ -499,21 +499,9 @@ func equalValues(a, b any) bool {
 	if err == nil && err2 == nil && string(x) == string(y) {
 		return true
 	}
-	f, ok := toFloat(a)
-	g, ok2 := toFloat(b)
+	f, ok := workflows.Number(a)
+	g, ok2 := workflows.Number(b)
 	return ok && ok2 && f == g || reflect.DeepEqual(a, b)
-}
-
-func toFloat(v any) (float64, bool) {
-	switch x := v.(type) {
-	case int:
-		return float64(x), true
-	case int64:
-		return float64(x), true
-	case float64:
-		return x, true
-	}
-	return 0, false
 }
 
 func jsonText(v any) string {

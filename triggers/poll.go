@@ -584,8 +584,8 @@ func decodeCursor(raw json.RawMessage) (any, error) {
 // compareCursors orders two cursors: numbers by value, times by moment, all else as
 // text.
 func compareCursors(a, b any) int {
-	x, xok := asNumber(a)
-	y, yok := asNumber(b)
+	x, xok := workflows.Number(a)
+	y, yok := workflows.Number(b)
 	if xok && yok {
 		switch {
 		case x < y:
@@ -601,18 +601,6 @@ func compareCursors(a, b any) int {
 		return s.Compare(t)
 	}
 	return strings.Compare(text(a), text(b))
-}
-
-func asNumber(v any) (float64, bool) {
-	switch x := v.(type) {
-	case int:
-		return float64(x), true
-	case int64:
-		return float64(x), true
-	case float64:
-		return x, true
-	}
-	return 0, false
 }
 
 // asTime reads a time, a text that is one, or seconds since 1970 in the range of

@@ -48,6 +48,7 @@ func (c *checker) workflow(w *Workflow) {
 	s.sequence(w.OnFailed, handler)
 	out := body.in("output")
 	w.Output.check(out)
+	w.warnOfReplacing()
 	c.secretList(w)
 	w.SecretNames()
 }

@@ -18,7 +18,8 @@ type Concurrency struct {
 	MaxQueue int
 	// Stale is a time or a number: an event with a lower one than the last that
 	// was applied in its group is dropped. nil for no such guard.
-	Stale *Expr
+	Stale     *Expr
+	onFullPos Pos
 }
 
 // Rate bounds how many runs of a workflow start in a stretch of time.
@@ -57,9 +58,7 @@ func (b *builder) concurrency(o *objectNode) *Concurrency {
 	if f.has("max_queue") && c.OnFull != "queue" {
 		b.add(f.keyAt("max_queue"), "exclusive-keys", "max_queue needs on_full: queue", "")
 	}
-	if c.OnFull == "replace" {
-		b.replacing = f.at("on_full")
-	}
+	c.onFullPos = f.at("on_full")
 	return c
 }
 
@@ -101,26 +100,17 @@ func (w *Workflow) checkFlow(sc *scope) {
 	}
 }
 
-// warnOfReplacing warns of steps that a newer run may cut, and that are not safe
-// to be half done.
-func (b *builder) warnOfReplacing() {
-	if b.replacing.Line == 0 {
+// warnOfReplacing warns of a step that a newer run may cut when it has had its
+// effect: one that is not safe to do again.
+func (w *Workflow) warnOfReplacing() {
+	if w.Concurrency == nil || w.Concurrency.OnFull != "replace" {
 		return
 	}
-	b.w.EachStep(func(s *Step) {
-		if b.replacing.Line != 0 && s.Body == "uses" && unsafeToCut(s.Uses) {
-			b.warn(b.replacing, "replace-unsafe", "on_full: replace cuts a running run, and step "+s.Key+" ("+s.Uses+") may have had its effect by then", "queue keeps each run whole")
-			b.replacing = Pos{}
+	warned := false
+	w.EachStep(func(s *Step) {
+		if !warned && s.Spec != nil && s.Spec.Leaves && !s.Spec.Safe {
+			warned = true
+			w.src.warn(w.Concurrency.onFullPos, "replace-unsafe", "on_full: replace cuts a running run, and step "+s.Key+" ("+s.Uses+") may have had its effect by then", "queue keeps each run whole")
 		}
 	})
-}
-
-// unsafeToCut tells that an action has an effect which doing again later does
-// not cover: reading and overwriting do.
-func unsafeToCut(uses string) bool {
-	switch uses {
-	case "http/get", "http/head", "http/put", "http/delete", "log", "store/get", "store/set", "store/delete":
-		return false
-	}
-	return true
 }

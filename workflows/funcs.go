@@ -432,8 +432,8 @@ func (m *meter) add(a, b any) any {
 }
 
 func divide(a, b any) any {
-	x, ok := asFloat(a)
-	y, ok2 := asFloat(b)
+	x, ok := Number(a)
+	y, ok2 := Number(b)
 	if !ok || !ok2 {
 		panic(fmt.Errorf("/ cannot divide %s by %s", describe(a), describe(b)))
 	}
@@ -443,7 +443,8 @@ func divide(a, b any) any {
 	return x / y
 }
 
-func asFloat(v any) (float64, bool) {
+// Number gives a number of the language as a float; false for all that is none.
+func Number(v any) (float64, bool) {
 	switch x := v.(type) {
 	case int:
 		return float64(x), true

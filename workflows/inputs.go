@@ -26,11 +26,11 @@ func (in Input) check(v any) string {
 	if len(in.Options) > 0 && !oneOf(in.Options, v) {
 		return fmt.Sprintf("%v is not one of the options", v)
 	}
-	if n, ok := asFloat(v); ok {
-		if lo, ok := asFloat(in.Min); ok && n < lo {
+	if n, ok := Number(v); ok {
+		if lo, ok := Number(in.Min); ok && n < lo {
 			return fmt.Sprintf("%v is less than %v", v, in.Min)
 		}
-		if hi, ok := asFloat(in.Max); ok && n > hi {
+		if hi, ok := Number(in.Max); ok && n > hi {
 			return fmt.Sprintf("%v is more than %v", v, in.Max)
 		}
 	}
@@ -67,7 +67,7 @@ func checkType(t string, v any) string {
 		_, isBig := v.(json.Number)
 		ok = isInt || isBig || isFloat && f == math.Trunc(f)
 	case "number":
-		_, ok = asFloat(v)
+		_, ok = Number(v)
 	case "boolean":
 		_, ok = v.(bool)
 	case "list":

@@ -221,7 +221,6 @@ func parseWorkflow(src *source, id string) *Workflow {
 	w.Steps = b.steps(o.vals["steps"], 1, "")
 	w.OnFailed = b.steps(o.vals["on_failure"], 1, "on_failure")
 	w.EachStep(func(s *Step) { w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review" })
-	b.warnOfReplacing()
 	w.tests = o.vals["tests"]
 	return w
 }
@@ -234,8 +233,6 @@ type builder struct {
 	count          int
 	defaultRetry   *Retry
 	defaultTimeout time.Duration
-	// replacing is where on_full: replace stands.
-	replacing Pos
 }
 
 func (b *builder) on(n *yaml.Node) {
@@ -406,7 +403,7 @@ func (d *decoder) retry(o *objectNode, key string) *Retry {
 	r.Max, r.Delay, r.MaxDelay, r.Jitter = m.integer("max", 0), m.duration("delay", r.Delay), m.duration("max_delay", r.MaxDelay), m.boolean("jitter", true)
 	if f := m.vals["factor"]; f != nil {
 		n, err := numberOf(f)
-		x, ok := asFloat(n)
+		x, ok := Number(n)
 		if err != nil || !ok || x < 1 || x > 100 {
 			d.add(d.pos(f), "out-of-range", "factor is a number from 1 to 100", "")
 		} else {
