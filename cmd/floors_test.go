@@ -25,17 +25,18 @@ var floors = map[string]int{
 
 // owners are the packages that may import a foreign module, by its prefix.
 var owners = map[string][]string{
-	"gopkg.in/yaml.v3":             {"workflows"},
-	"github.com/expr-lang/expr":    {"workflows"},
-	"github.com/mattn/go-sqlite3":  {"engine/store", "cmd"}, // cmd prints its version
-	"github.com/robfig/cron/v3":    {"triggers"},
-	"github.com/spf13/cobra":       {"cmd"},
-	"github.com/golang-jwt/jwt/v5": {"engine/signature"},
-	"golang.org/x/text":            {"engine/signature"},
-	"golang.org/x/time":            {"triggers", "engine/destination"},
-	"github.com/sony/gobreaker/v2": {"engine/destination"},
-	"golang.org/x/crypto":          {"cmd"},
-	"github.com/fsnotify/fsnotify": {"cmd"},
+	"gopkg.in/yaml.v3":                {"workflows"},
+	"github.com/expr-lang/expr":       {"workflows"},
+	"github.com/mattn/go-sqlite3":     {"engine/store", "cmd"}, // cmd prints its version
+	"github.com/robfig/cron/v3":       {"triggers"},
+	"github.com/spf13/cobra":          {"cmd"},
+	"github.com/golang-jwt/jwt/v5":    {"engine/signature"},
+	"golang.org/x/text":               {"engine/signature"},
+	"github.com/rogpeppe/go-internal": {"engine/console"}, // its diff
+	"golang.org/x/time":               {"triggers", "engine/destination"},
+	"github.com/sony/gobreaker/v2":    {"engine/destination"},
+	"golang.org/x/crypto":             {"cmd"},
+	"github.com/fsnotify/fsnotify":    {"cmd"},
 }
 
 // visit parses every non-test file of the module.

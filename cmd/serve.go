@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type server struct {
 	guard  *egress.Guard
 
 	project         atomic.Pointer[workflows.Project]
+	secrets         atomic.Pointer[workflows.Secrets]
 	certs           *certificates
 	env             *envFile
 	captured        chan struct{}
@@ -91,13 +93,22 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.hooksListener, err = listen(setting(o.addr, "HOOKLOOM_ADDR", l.project.Server.Addr)); err != nil {
 		return nil, err
 	}
+	s.console, err = s.newConsole(l)
+	return s, err
+}
+
+// newConsole makes the handler of the admin address.
+func (s *server) newConsole(l *loaded) (*console.Console, error) {
 	token, err := adminToken(l)
 	if err != nil {
 		return nil, err
 	}
-	s.console, err = console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Token: token,
-		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: o.log, Admit: s.admit, Poll: s.poll})
-	return s, err
+	view, err := viewToken(l)
+	if err != nil {
+		return nil, err
+	}
+	return console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Token: token, ViewToken: view, HooksURL: s.hooksURL(),
+		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: s.o.log, Admit: s.admit, Poll: s.poll, Send: s.sample})
 }
 
 func (s *server) closeParts() error {
@@ -128,7 +139,16 @@ func isLoopback(a net.Addr) bool {
 
 // adminToken is HOOKLOOM_TOKEN, or server.token of the project.
 func adminToken(l *loaded) (string, error) {
-	if t := os.Getenv("HOOKLOOM_TOKEN"); t != "" {
+	return tokenOf(l, "HOOKLOOM_TOKEN", "server.token", l.project.Server.Token)
+}
+
+// viewToken is HOOKLOOM_VIEW_TOKEN, or server.view_token of the project.
+func viewToken(l *loaded) (string, error) {
+	return tokenOf(l, "HOOKLOOM_VIEW_TOKEN", "server.view_token", l.project.Server.ViewToken)
+}
+
+func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, error) {
+	if t := os.Getenv(env); t != "" {
 		return t, nil
 	}
 	values := map[string]any{}
@@ -137,9 +157,9 @@ func adminToken(l *loaded) (string, error) {
 			values[n] = v
 		}
 	}
-	v, err := l.project.Server.Token.Render(&workflows.Env{Names: workflows.Names{"secrets": values}}, workflows.FillPlain)
+	v, err := written.Render(&workflows.Env{Names: workflows.Names{"secrets": values}}, workflows.FillPlain)
 	if err != nil {
-		return "", fmt.Errorf("server.token: %w", err)
+		return "", fmt.Errorf("%s: %w", key, err)
 	}
 	return workflows.Text(v)
 }
@@ -164,6 +184,7 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	}
 	reachable()
 	s.project.Store(l.project)
+	s.secrets.Store(l.secrets)
 	return nil
 }
 
@@ -185,6 +206,47 @@ func (s *server) capture(trigger, secret, value string) error {
 func (s *server) poll(ctx context.Context, trigger string) (any, error) {
 	return s.inlets.Poll(ctx, trigger)
 }
+
+// sample makes a signed delivery of a trigger's provider and has it received, by
+// the very handler that its senders reach.
+func (s *server) sample(ctx context.Context, trigger, kind string) (int, string, error) {
+	t := s.project.Load().Triggers[trigger]
+	if t == nil || t.Webhook == nil {
+		return 0, "", fmt.Errorf("trigger %q with a webhook: %w", trigger, engine.ErrNotFound)
+	}
+	x, err := triggers.Sample(s.project.Load(), trigger, s.secrets.Load().Lookup, triggers.SampleOrder{Type: kind, Base: s.hooksURL()})
+	if err != nil {
+		return 0, "", err
+	}
+	url := s.hooksURL() + x.Path
+	if len(x.Query) > 0 {
+		url += "?" + x.Query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, x.Method, url, bytes.NewReader(x.Body))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header, req.RemoteAddr = x.Header.Clone(), "127.0.0.1:0"
+	w := &heldAnswer{status: http.StatusOK, header: http.Header{}}
+	s.hooks.ServeHTTP(w, req)
+	return w.status, w.body.String(), nil
+}
+
+// heldAnswer keeps what a handler answers.
+type heldAnswer struct {
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter, as do Write and WriteHeader.
+func (a *heldAnswer) Header() http.Header { return a.header }
+
+// Write keeps a part of the body.
+func (a *heldAnswer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+// WriteHeader keeps the status.
+func (a *heldAnswer) WriteHeader(status int) { a.status = status }
 
 // admit judges a quarantined delivery again.
 func (s *server) admit(ctx context.Context, id string) (engine.Receipt, error) {

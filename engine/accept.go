@@ -106,6 +106,9 @@ func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]an
 	if w == nil {
 		return Receipt{}, fmt.Errorf("workflow %q: %w", workflow, ErrNotFound)
 	}
+	if !p.enabled(w) {
+		return Receipt{}, fmt.Errorf("workflow %s is not enabled", w.ID)
+	}
 	checked, err := manualInputs(w, inputs)
 	if err != nil {
 		return Receipt{}, err

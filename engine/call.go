@@ -59,7 +59,7 @@ func (e *Engine) calling(by *Run, chain string, c plan.Call, now time.Time) (*Ev
 	if w == nil {
 		return refused("there is no workflow %s any more", c.Workflow)
 	}
-	if !w.Enabled {
+	if !p.enabled(w) {
 		return refused("workflow %s is not enabled", c.Workflow)
 	}
 	inputs, problems := workflows.CheckInputs(w.Inputs, c.Inputs)

@@ -131,7 +131,7 @@ func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 		c.Repeats += e.Repeats
 		times = append(times, e.Time)
 	}
-	c.WebhookDelay, c.PollDelay, c.Lag = delays(webhook), delays(poll), delays(lag)
+	c.WebhookDelay, c.PollDelay, c.Lag = DelaysOf(webhook), DelaysOf(poll), DelaysOf(lag)
 	perPoll := c.costs(s.Polls, now)
 	c.intervals(times, since, now, perPoll)
 	if c.WebhookDelay != nil && c.WebhookDelay.P50 > 0 {
@@ -194,7 +194,7 @@ func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll 
 			busy[n] = true
 			waits = append(waits, begin.Add(time.Duration(n)*every).Sub(t))
 		}
-		d := delays(waits)
+		d := DelaysOf(waits)
 		sum := 0.0
 		for _, w := range waits {
 			sum += w.Seconds()
@@ -205,8 +205,8 @@ func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll 
 	}
 }
 
-// delays sums up many; nil for none. Percentiles are by nearest rank.
-func delays(list []time.Duration) *Delays {
+// DelaysOf sums up many; nil for none. Percentiles are by nearest rank.
+func DelaysOf(list []time.Duration) *Delays {
 	if len(list) == 0 {
 		return nil
 	}

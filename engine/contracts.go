@@ -137,6 +137,12 @@ type Store interface {
 	Pause(ctx context.Context, p Pause) error
 	Unpause(ctx context.Context, key string) error
 	Paused(ctx context.Context) ([]Pause, error)
+	// Audit keeps what a person did, bounded in number.
+	Audit(ctx context.Context, a AuditEntry) error
+	// SetSwitch keeps that a workflow is switched off, or, with on, that it is not.
+	SetSwitch(ctx context.Context, x Switch, on bool) error
+	// Switches lists the workflows that are switched off.
+	Switches(ctx context.Context) ([]Switch, error)
 	// Replay makes a new run of an old one's event. It returns when the run may
 	// begin, zero when others have to end first; *DroppedError when it may not.
 	Replay(ctx context.Context, r Replay) (time.Time, error)

@@ -65,7 +65,8 @@ type Engine struct {
 	o       Options
 	ids     IDs
 	project atomic.Pointer[loaded]
-	pinned  sync.Map // version -> *workflows.Workflow, for runs of older texts
+	using   sync.Mutex // one project is made current at a time
+	pinned  sync.Map   // version -> *workflows.Workflow, for runs of older texts
 
 	wake     chan struct{}
 	mu       sync.Mutex
@@ -101,6 +102,14 @@ type loaded struct {
 	gated map[string]bool
 	// polled are the triggers with more than one inlet.
 	polled map[string]bool
+	// off are the workflows that a person has switched off.
+	off map[string]Switch
+}
+
+// enabled tells whether events may start a workflow.
+func (l *loaded) enabled(w *workflows.Workflow) bool {
+	_, off := l.off[w.ID]
+	return w.Enabled && !off
 }
 
 // listener is one workflow that a trigger's events go to.
@@ -147,7 +156,20 @@ func New(o Options) *Engine {
 // Use makes a project the current one, whole: events that come from now on see
 // it, runs that are open keep the version they began with.
 func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
-	l := &loaded{Project: p, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}, gated: map[string]bool{}, polled: map[string]bool{}}
+	e.using.Lock()
+	defer e.using.Unlock()
+	return e.use(ctx, p)
+}
+
+func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
+	switches, err := e.o.Store.Switches(ctx)
+	if err != nil {
+		return fmt.Errorf("reading which workflows are switched off: %w", err)
+	}
+	l := &loaded{Project: p, off: map[string]Switch{}, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}, gated: map[string]bool{}, polled: map[string]bool{}}
+	for _, x := range switches {
+		l.off[x.Workflow] = x
+	}
 	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
 		w := p.Workflows[id]
 		if err := e.o.Store.SaveVersion(ctx, w); err != nil {
@@ -157,7 +179,7 @@ func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
 		for _, name := range w.Waits() {
 			e.awaited.Store(name, true)
 		}
-		if !w.Enabled {
+		if !l.enabled(w) {
 			continue
 		}
 		for _, s := range w.Starts {

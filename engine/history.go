@@ -26,6 +26,16 @@ type Query struct {
 	DeadOnly bool
 }
 
+// Page is a part of a list.
+type Page[T any] struct {
+	Items []T `json:"items"`
+	// Next continues the list, as after; empty at its end.
+	Next string `json:"next"`
+	// SearchedTo is set when a filter that has no index looked at so many rows that
+	// the search paused there; Next goes on with it, though Items may be few.
+	SearchedTo *time.Time `json:"searched_to,omitempty"`
+}
+
 // EventItem is one line of a list of events.
 type EventItem struct {
 	ID         string    `json:"id"`
@@ -96,6 +106,9 @@ type RunItem struct {
 	Repeats    string     `json:"repeats,omitempty"`
 	ReplayedBy string     `json:"replayed_by,omitempty"`
 	Error      string     `json:"error,omitempty"`
+	// ErrorStep and ErrorCode say where and what kind.
+	ErrorStep string `json:"error_step,omitempty"`
+	ErrorCode string `json:"error_code,omitempty"`
 }
 
 // RunDetail is one run whole.

@@ -207,9 +207,6 @@ func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, 
 	if !startable {
 		return nil, fmt.Errorf("workflow %s cannot be started by hand: it has no on: manual", w.ID)
 	}
-	if !w.Enabled {
-		return nil, fmt.Errorf("workflow %s is not enabled", w.ID)
-	}
 	checked, problems := workflows.CheckInputs(w.Inputs, given)
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%s: %s", w.ID, strings.Join(problems, "; "))

@@ -39,7 +39,8 @@ type Project struct {
 type Server struct {
 	Addr, AdminAddr, PublicURL string
 	TrustedProxies             []netip.Prefix
-	Token                      *Value
+	// Token lets callers of the admin address act, ViewToken look.
+	Token, ViewToken *Value
 	// TLS is nil for plain http on the hooks address.
 	TLS *TLS
 }
@@ -209,8 +210,9 @@ func (l *loader) root() {
 	}
 	if s := o.object("server"); s != nil {
 		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
-			TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), TLS: d.tls(s)}
+			TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]), TLS: d.tls(s)}
 		l.p.Server.Token.check(&scope{where: "server", names: secretsOnly()})
+		l.p.Server.ViewToken.check(&scope{where: "server", names: secretsOnly()})
 	}
 	if e := o.object("egress"); e != nil {
 		l.p.Egress.Allow = e.texts("allow")

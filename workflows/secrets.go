@@ -105,6 +105,7 @@ func (p *Project) SecretNames() []string {
 		}
 	}
 	p.Server.Token.exprs(visit)
+	p.Server.ViewToken.exprs(visit)
 	return sortedStrings(set)
 }
 

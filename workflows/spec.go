@@ -515,7 +515,8 @@ var shapes = map[string]*shape{
 		{"public_url", is(kindText), false, "how providers see the hooks address"},
 		{"trusted_proxies", list(is(kindText)), false, "addresses whose forwarding headers are believed"},
 		{"tls", object("tls"), false, "https on the hooks address"},
-		{"token", is(kindValue), false, "of the admin address"},
+		{"token", is(kindValue), false, "of the admin address; who has it may act"},
+		{"view_token", is(kindValue), false, "of the admin address; who has it may look"},
 	}},
 	"tls": {title: "tls", fields: []field{
 		{"cert", is(kindText), false, "a PEM file with the certificate and its chain"},

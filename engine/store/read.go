@@ -113,17 +113,94 @@ func scanEventItem(row scanner) (engine.EventItem, error) {
 	return it, err
 }
 
-// Events lists events, the newest first.
+// maxScan is how many rows a search looks at in one go. What has no index is looked
+// for in steps, so that a page costs the same whatever the history's length.
+const maxScan = 20_000
+
+// span bounds a search to the maxScan rows that come next, by the filters that
+// have an index. It gives the last of their ids, 0 when the list ends before.
+func (h *History) span(ctx context.Context, table string, indexed where, q engine.Query, prefix string) (int64, error) {
+	q.Limit = 1
+	tail, err := indexed.page(q, prefix, "x.id")
+	if err != nil {
+		return 0, err
+	}
+	var last int64
+	err = h.db.QueryRowContext(ctx, `SELECT x.id FROM `+table+` x`+indexed.String()+tail+fmt.Sprintf(" OFFSET %d", maxScan-1), indexed.args...).Scan(&last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return last, classify(err)
+}
+
+// within bounds a query to a span.
+func (w *where) within(last int64, ascending bool, column string) {
+	switch {
+	case last == 0:
+	case ascending:
+		w.add(column+" <= ?", last)
+	default:
+		w.add(column+" >= ?", last)
+	}
+}
+
+// finish makes a page of what a query gave. last is where its search paused.
+func finish[T any](items []T, q engine.Query, last int64, id func(T) string, name func(int64) string) engine.Page[T] {
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	p := engine.Page[T]{Items: items}
+	switch {
+	case len(items) == min(limit, 1000):
+		p.Next = id(items[len(items)-1])
+	case last != 0:
+		at := engine.RunID(last).Time()
+		p.Next, p.SearchedTo = name(last), &at
+	}
+	return p
+}
+
+// all gathers the pages of a list up to the query's limit.
+func all[T any](ctx context.Context, q engine.Query, page func(context.Context, engine.Query) (engine.Page[T], error)) ([]T, error) {
+	out := []T{}
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	for {
+		q.Limit = limit - len(out)
+		p, err := page(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, p.Items...); len(out) >= limit || p.Next == "" || p.SearchedTo == nil {
+			return out, nil
+		}
+		q.After = p.Next
+	}
+}
+
+// Events lists events, the newest first, however far back they are.
 func (h *History) Events(ctx context.Context, q engine.Query) ([]engine.EventItem, error) {
-	var w where
+	return all(ctx, q, h.EventPage)
+}
+
+// EventPage lists events, the newest first, at a bounded cost.
+func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[engine.EventItem], error) {
+	none := engine.Page[engine.EventItem]{}
+	var w, x where
 	if q.Trigger != "" {
 		w.add("e.trigger = ?", q.Trigger)
-	}
-	if q.Type != "" {
-		w.add("e.type = ?", q.Type)
+		x.add("x.trigger = ?", q.Trigger)
 	}
 	if !q.Since.IsZero() {
 		w.add("e.id >= ?", engine.FirstID(q.Since))
+		x.add("x.id >= ?", engine.FirstID(q.Since))
+	}
+	indexed := len(w.parts)
+	if q.Type != "" {
+		w.add("e.type = ?", q.Type)
 	}
 	if q.Workflow != "" {
 		w.add("EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.workflow = ?)", q.Workflow)
@@ -135,11 +212,20 @@ func (h *History) Events(ctx context.Context, q engine.Query) ([]engine.EventIte
 		p := like(q.Grep)
 		w.add(`(e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR CAST(e.body AS TEXT) LIKE ? ESCAPE '\')`, p, p, p)
 	}
+	var last int64
+	var err error
+	if len(w.parts) > indexed {
+		if last, err = h.span(ctx, "events", x, q, "evt_"); err != nil {
+			return none, err
+		}
+		w.within(last, q.Ascending, "e.id")
+	}
 	tail, err := w.page(q, "evt_", "e.id")
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	return collect(ctx, h.db, eventItem+w.String()+tail, w.args, scanEventItem)
+	items, err := collect(ctx, h.db, eventItem+w.String()+tail, w.args, scanEventItem)
+	return finish(items, q, last, func(i engine.EventItem) string { return i.ID }, func(n int64) string { return engine.EventID(n).String() }), err
 }
 
 func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, scan func(scanner) (T, error)) ([]T, error) {
@@ -159,13 +245,13 @@ func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, s
 	return out, classify(rows.Err())
 }
 
-const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by, coalesce(json_extract(r.error, '$.message'), '') FROM runs r`
+const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by, coalesce(r.error ->> '$.message', ''), coalesce(r.error ->> '$.step', ''), coalesce(r.error ->> '$.code', '') FROM runs r`
 
 func scanRunItem(row scanner) (engine.RunItem, error) {
 	var it engine.RunItem
 	var id, event, created int64
 	var started, finished, due, repeats sql.NullInt64
-	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, &started, &finished, &due, &repeats, &it.ReplayedBy, &it.Error)
+	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, &started, &finished, &due, &repeats, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode)
 	it.ID, it.Event, it.CreatedAt = engine.RunID(id).String(), engine.EventID(event).String(), fromMillis(created)
 	it.StartedAt, it.FinishedAt, it.DueAt = timePointer(started), timePointer(finished), timePointer(due)
 	if repeats.Valid {
@@ -182,46 +268,77 @@ func timePointer(n sql.NullInt64) *time.Time {
 	return &t
 }
 
-// Runs lists runs, the newest first.
+// Runs lists runs, the newest first, however far back they are.
 func (h *History) Runs(ctx context.Context, q engine.Query) ([]engine.RunItem, error) {
-	var w where
+	return all(ctx, q, h.RunPage)
+}
+
+// RunPage lists runs, the newest first, at a bounded cost.
+func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engine.RunItem], error) {
+	none := engine.Page[engine.RunItem]{}
+	var w, x where
 	if q.Workflow != "" {
 		w.add("r.workflow = ?", q.Workflow)
+		x.add("x.workflow = ?", q.Workflow)
 	}
-	if q.Status != "" {
-		w.add("r.status = ?", q.Status)
-	}
-	if q.Status == string(engine.Waiting) || q.Status == string(engine.Queued) {
-		w.add("r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)") // they have an index of their own
-	}
-	if q.DeadOnly {
-		w.add("r.status IN ('failed', 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)")
+	if !q.Since.IsZero() {
+		w.add("r.id >= ?", engine.FirstID(q.Since))
+		x.add("x.id >= ?", engine.FirstID(q.Since))
 	}
 	if q.Event != "" {
 		id, err := engine.ParseEventID(q.Event)
 		if err != nil {
-			return nil, err
+			return none, err
 		}
 		w.add("r.event_id = ?", int64(id))
 	}
-	if q.Trigger != "" {
-		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.trigger = ?)", q.Trigger)
-	}
-	if q.Type != "" {
-		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.type = ?)", q.Type)
-	}
-	if !q.Since.IsZero() {
-		w.add("r.id >= ?", engine.FirstID(q.Since))
-	}
-	if q.Grep != "" {
-		p := like(q.Grep)
-		w.add(`(r.workflow LIKE ? ESCAPE '\' OR r.error LIKE ? ESCAPE '\' OR r.output LIKE ? ESCAPE '\')`, p, p, p)
+	costly := runConditions(&w, q) && q.Event == ""
+	var last int64
+	var err error
+	if costly {
+		if last, err = h.span(ctx, "runs", x, q, "run_"); err != nil {
+			return none, err
+		}
+		w.within(last, q.Ascending, "r.id")
 	}
 	tail, err := w.page(q, "run_", "r.id")
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	return collect(ctx, h.db, runItem+w.String()+tail, w.args, scanRunItem)
+	items, err := collect(ctx, h.db, runItem+w.String()+tail, w.args, scanRunItem)
+	return finish(items, q, last, func(i engine.RunItem) string { return i.ID }, func(n int64) string { return engine.RunID(n).String() }), err
+}
+
+// runConditions adds the filters that have no index over all runs, and tells
+// whether one of them needs a bound.
+func runConditions(w *where, q engine.Query) (costly bool) {
+	switch engine.RunStatus(q.Status) {
+	case "":
+	case engine.Waiting, engine.Queued:
+		w.add("r.status = ? AND r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)", q.Status) // they have an index of their own
+	case engine.Failed, engine.TimedOut, engine.Cancelled, engine.Running:
+		w.add("r.status = ?", q.Status)
+	default:
+		w.add("r.status = ?", q.Status)
+		costly = true
+	}
+	if q.DeadOnly {
+		w.add("r.status IN ('failed', 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)")
+	}
+	if q.Trigger != "" {
+		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.trigger = ?)", q.Trigger)
+		costly = true
+	}
+	if q.Type != "" {
+		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.type = ?)", q.Type)
+		costly = true
+	}
+	if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`(r.workflow LIKE ? ESCAPE '\' OR r.error LIKE ? ESCAPE '\' OR r.output LIKE ? ESCAPE '\' OR EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND (e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\')))`, p, p, p, p, p)
+		costly = true
+	}
+	return costly
 }
 
 // EventDetail gives one event whole.
@@ -383,7 +500,8 @@ func rawColumn(c sql.NullString) json.RawMessage {
 	return json.RawMessage(c.String)
 }
 
-// Quarantine lists refused deliveries, the newest first.
+// Quarantine lists refused deliveries, the newest first. There is a bounded number
+// of them.
 func (h *History) Quarantine(ctx context.Context, q engine.Query) ([]engine.RefusalItem, error) {
 	var w where
 	if q.Trigger != "" {
@@ -484,4 +602,13 @@ func (h *History) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs WHERE due_at IS NOT NULL) + (SELECT count(*) FROM runs WHERE status = 'running'), (SELECT count(*) FROM inbox)`).Scan(&c.Open, &c.Inbox)
 	return c, classify(err)
+}
+
+// RunOne gives one run without its steps.
+func (h *History) RunOne(ctx context.Context, id engine.RunID) (engine.RunItem, error) {
+	it, err := scanRunItem(h.db.QueryRowContext(ctx, runItem+` WHERE r.id = ?`, int64(id)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return it, engine.ErrNotFound
+	}
+	return it, classify(err)
 }

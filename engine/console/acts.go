@@ -1,0 +1,283 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file is what forms of the pages do. Each answers with a page: of what it
+// made, or of why it could not.
+
+// done leads to a page that says what was done.
+func done(w http.ResponseWriter, r *http.Request, path, what string) {
+	sep := "?"
+	if strings.Contains(path, "?") {
+		sep = "&"
+	}
+	http.Redirect(w, r, path+sep+"said="+what, http.StatusSeeOther)
+}
+
+// cannot shows why an order was not carried out.
+func (c *Console) cannot(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrClosed) {
+		c.trouble(w, r, err)
+		return
+	}
+	c.sorry(w, r, http.StatusConflict, err.Error())
+}
+
+func (c *Console) formOrder(r *http.Request) (replayOrder, error) {
+	o := replayOrder{From: r.PostForm.Get("from"), Version: r.PostForm.Get("version"), By: callerOf(r).Name}
+	return o, o.check()
+}
+
+func (c *Console) doReplay(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseRunID(r.PathValue("id"))
+	o, oerr := c.formOrder(r)
+	if err = cmp.Or(err, oerr); err != nil {
+		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		return
+	}
+	n, err := c.o.Operator.Replay(r.Context(), id, o.From, o.Version, o.By)
+	if err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	done(w, r, "/runs/"+n.String(), "replayed")
+}
+
+func (c *Console) doReplayEvent(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseEventID(r.PathValue("id"))
+	o, oerr := c.formOrder(r)
+	if err = cmp.Or(err, oerr); err != nil {
+		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		return
+	}
+	made, err := c.replayAll(r.Context(), id, o)
+	switch {
+	case err != nil:
+		c.cannot(w, r, err)
+	case len(made) == 0:
+		c.sorry(w, r, http.StatusConflict, "This event has no runs to replay.")
+	case len(made) == 1:
+		done(w, r, "/runs/"+made[0], "replayed")
+	default:
+		done(w, r, "/events/"+id.String(), "many")
+	}
+}
+
+func (c *Console) doCancel(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseRunID(r.PathValue("id"))
+	if err != nil {
+		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		return
+	}
+	if err := c.o.Operator.Cancel(r.Context(), id); err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	done(w, r, "/runs/"+id.String(), "cancelled")
+}
+
+func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseRunID(r.PathValue("id"))
+	if err != nil {
+		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		return
+	}
+	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"), By: callerOf(r).Name, Comment: r.PostForm.Get("comment")}
+	if _, err := c.o.Operator.Answer(r.Context(), id, word); err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	done(w, r, "/runs/"+id.String(), "answered")
+}
+
+func (c *Console) doAdmit(w http.ResponseWriter, r *http.Request) {
+	receipt, err := c.o.Admit(r.Context(), r.PathValue("id"))
+	if err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	done(w, r, "/events/"+receipt.Event.String(), "admitted")
+}
+
+func (c *Console) doSend(w http.ResponseWriter, r *http.Request) {
+	name := r.PostForm.Get("name")
+	aimAt(r, name, "")
+	status, answer, err := c.o.Send(r.Context(), name, r.PostForm.Get("kind"))
+	if err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	c.showTrigger(w, r, http.StatusOK, map[string]any{"Sent": fmt.Sprintf("%d %s", status, strings.TrimSpace(answer))})
+}
+
+func (c *Console) doPoll(w http.ResponseWriter, r *http.Request) {
+	name := r.PostForm.Get("name")
+	aimAt(r, name, "")
+	if _, err := c.o.Poll(r.Context(), name); err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	done(w, r, "/trigger?name="+url.QueryEscape(name), "polled")
+}
+
+func (c *Console) doFire(w http.ResponseWriter, r *http.Request) {
+	id := r.PostForm.Get("id")
+	aimAt(r, id, "")
+	flow := c.o.Project().Workflows[id]
+	if flow == nil {
+		c.trouble(w, r, engine.ErrNotFound)
+		return
+	}
+	receipt, err := c.o.Operator.Fire(r.Context(), id, formInputs(flow, r.PostForm), callerOf(r).Name, r.PostForm.Get("why"))
+	if err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	done(w, r, "/events/"+receipt.Event.String(), "fired")
+}
+
+// formInputs reads the fields of a form by the types that the workflow declares. A
+// field left empty is not given, so that its default stands.
+func formInputs(w *workflows.Workflow, form url.Values) map[string]any {
+	out := map[string]any{}
+	for _, in := range w.Inputs {
+		text := form.Get("input." + in.Name)
+		if text == "" {
+			continue
+		}
+		out[in.Name] = text
+		if in.Type != "string" && in.Type != "date" {
+			if v, err := workflows.DecodeJSON([]byte(text)); err == nil {
+				out[in.Name] = v
+			}
+		}
+	}
+	return out
+}
+
+func (c *Console) doSwitch(w http.ResponseWriter, r *http.Request) {
+	id := r.PostForm.Get("id")
+	aimAt(r, id, "")
+	on := strings.HasSuffix(r.URL.Path, "/enable")
+	if err := c.o.Operator.SetEnabled(r.Context(), id, on, callerOf(r).Name); err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	done(w, r, "/workflow?id="+url.QueryEscape(id), map[bool]string{true: "enabled", false: "disabled"}[on])
+}
+
+func (c *Console) doResume(w http.ResponseWriter, r *http.Request) {
+	endpoint := r.PostForm.Get("endpoint")
+	aimAt(r, endpoint, "")
+	n, err := c.o.Operator.Unpause(r.Context(), endpoint)
+	if err == nil && n == 0 {
+		err = engine.ErrNotFound
+	}
+	if err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	done(w, r, "/", "resumed")
+}
+
+const (
+	// deadShown is how many dead letters a page groups, deadAtOnce how many one order
+	// replays.
+	deadShown  = 500
+	deadAtOnce = 1000
+)
+
+// group is dead letters with one cause.
+type group struct {
+	Cause, Workflow, Step, Code string
+	Items                       []engine.RunItem
+}
+
+func groups(items []engine.RunItem) []*group {
+	by := map[string]*group{}
+	var out []*group
+	for _, i := range items {
+		g := &group{Cause: cause(i), Workflow: i.Workflow, Step: i.ErrorStep, Code: i.ErrorCode}
+		key := strings.Join([]string{g.Workflow, g.Step, g.Code, g.Cause}, "\x00")
+		if by[key] == nil {
+			by[key] = g
+			out = append(out, g)
+		}
+		by[key].Items = append(by[key].Items, i)
+	}
+	slices.SortStableFunc(out, func(a, b *group) int { return len(b.Items) - len(a.Items) })
+	return out
+}
+
+func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
+	l, ok := c.filters(w, r)
+	if !ok {
+		return
+	}
+	l.Q.DeadOnly, l.Q.Limit = true, deadShown
+	p, err := c.o.Log.RunPage(r.Context(), l.Q)
+	if err != nil {
+		c.trouble(w, r, err)
+		return
+	}
+	l.goesOn(r, p.Next, p.SearchedTo)
+	c.render(w, r, http.StatusOK, "deadletters", map[string]any{"Title": "Dead letters", "Groups": groups(p.Items), "Count": len(p.Items), "L": l, "Workflows": sortedNames(c.o.Project().Workflows)})
+}
+
+// deadReplay shows how many runs would be replayed, and with confirm replays them,
+// the oldest first.
+func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
+	ids := r.PostForm["run"]
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	o, err := c.formOrder(r)
+	if err == nil && len(ids) == 0 {
+		err = errors.New("choose at least one run")
+	}
+	if err == nil && len(ids) > deadAtOnce {
+		err = fmt.Errorf("at most %d at once; you chose %d", deadAtOnce, len(ids))
+	}
+	if err != nil {
+		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		return
+	}
+	if r.PostForm.Get("confirm") == "" {
+		c.render(w, r, http.StatusOK, "confirm", map[string]any{"Title": "Replay dead letters", "IDs": ids, "Order": o})
+		return
+	}
+	made, problems := c.replayMany(r.Context(), ids, o)
+	c.audit(r, callerOf(r), "run.replay", fmt.Sprintf("%d dead letters", len(made)), http.StatusOK)
+	c.render(w, r, http.StatusOK, "replayed", map[string]any{"Title": "Replayed", "Made": made, "Problems": problems})
+}
+
+// replayMany replays runs one after another; what cannot be replayed does not stop
+// the others.
+func (c *Console) replayMany(ctx context.Context, ids []string, o replayOrder) (made [][2]string, problems []string) {
+	for _, text := range ids {
+		id, err := engine.ParseRunID(text)
+		if err == nil {
+			var n engine.RunID
+			if n, err = c.o.Operator.Replay(ctx, id, o.From, o.Version, o.By); err == nil {
+				made = append(made, [2]string{text, n.String()})
+				continue
+			}
+		}
+		problems = append(problems, err.Error())
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return made, problems
+}

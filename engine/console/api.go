@@ -1,0 +1,559 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// list answers a page of a list.
+func list[T any](c *Console, w http.ResponseWriter, r *http.Request, get func(context.Context, engine.Query) (engine.Page[T], error)) {
+	q, err := query(r.URL.Query())
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	p, err := get(r.Context(), q)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, p)
+}
+
+func (c *Console) listEvents(w http.ResponseWriter, r *http.Request) {
+	list(c, w, r, c.o.Log.EventPage)
+}
+
+func (c *Console) listRuns(w http.ResponseWriter, r *http.Request) { list(c, w, r, c.o.Log.RunPage) }
+
+func (c *Console) listDead(w http.ResponseWriter, r *http.Request) {
+	list(c, w, r, func(ctx context.Context, q engine.Query) (engine.Page[engine.RunItem], error) {
+		q.DeadOnly = true
+		return c.o.Log.RunPage(ctx, q)
+	})
+}
+
+func (c *Console) listQuarantine(w http.ResponseWriter, r *http.Request) { list(c, w, r, c.refusals) }
+
+func (c *Console) listAudit(w http.ResponseWriter, r *http.Request) { list(c, w, r, c.o.Log.AuditPage) }
+
+// refusals lists refused deliveries as a page.
+func (c *Console) refusals(ctx context.Context, q engine.Query) (engine.Page[engine.RefusalItem], error) {
+	items, err := c.o.Log.Quarantine(ctx, q)
+	p := engine.Page[engine.RefusalItem]{Items: items}
+	if limit := cmp.Or(q.Limit, 50); len(items) == limit {
+		p.Next = items[len(items)-1].ID
+	}
+	return p, err
+}
+
+func (c *Console) oneRefusal(w http.ResponseWriter, r *http.Request) {
+	item, _, err := c.o.Log.Refusal(r.Context(), r.PathValue("id"))
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, item)
+}
+
+// admit judges a refused delivery again and stores it when it is genuine now.
+func (c *Console) admit(w http.ResponseWriter, r *http.Request) {
+	receipt, err := c.o.Admit(r.Context(), r.PathValue("id"))
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	reply(w, http.StatusAccepted, statusAnswer{stored(receipt), receipt.Event.String()})
+}
+
+func (c *Console) oneEvent(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseEventID(r.PathValue("id"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	d, err := c.o.Log.EventDetail(r.Context(), id)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, d)
+}
+
+func (c *Console) oneRun(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseRunID(r.PathValue("id"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	d, err := c.o.Log.RunDetail(r.Context(), id)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, d)
+}
+
+func readOrder(r *http.Request, into any) error {
+	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 1<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil && r.ContentLength != 0 {
+		return fmt.Errorf("the body is not what is expected: %w", err)
+	}
+	return nil
+}
+
+func (o *replayOrder) check() error {
+	if o.From == "" {
+		o.From = "start"
+	}
+	if o.Version == "" {
+		o.Version = "pinned"
+	}
+	if o.From != "start" && o.From != "failed" {
+		return errors.New("from is start or failed")
+	}
+	if o.Version != "pinned" && o.Version != "current" {
+		return errors.New("version is pinned or current")
+	}
+	return nil
+}
+
+func (c *Console) order(w http.ResponseWriter, r *http.Request) (replayOrder, bool) {
+	var o replayOrder
+	err := readOrder(r, &o)
+	if err == nil {
+		err = o.check()
+	}
+	o.By = signer(r, o.By)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return o, false
+	}
+	return o, true
+}
+
+func (c *Console) replayRun(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseRunID(r.PathValue("id"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	o, ok := c.order(w, r)
+	if !ok {
+		return
+	}
+	n, err := c.o.Operator.Replay(r.Context(), id, o.From, o.Version, o.By)
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	reply(w, http.StatusAccepted, runsAnswer{[]string{n.String()}})
+}
+
+// conflict answers an order that cannot be carried out as things stand.
+func (c *Console) conflict(w http.ResponseWriter, err error) {
+	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) {
+		c.fail(w, err)
+		return
+	}
+	problem(w, http.StatusConflict, err.Error())
+}
+
+// replayEvent repeats every run that an event has had, once a workflow.
+func (c *Console) replayEvent(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseEventID(r.PathValue("id"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	o, ok := c.order(w, r)
+	if !ok {
+		return
+	}
+	made, err := c.replayAll(r.Context(), id, o)
+	switch {
+	case err != nil:
+		c.conflict(w, err)
+	case len(made) == 0:
+		problem(w, http.StatusConflict, "this event has no runs to replay")
+	default:
+		reply(w, http.StatusAccepted, runsAnswer{made})
+	}
+}
+
+// replayAll repeats the newest run that each workflow had for an event.
+func (c *Console) replayAll(ctx context.Context, id engine.EventID, o replayOrder) ([]string, error) {
+	runs, err := c.o.Log.RunPage(ctx, engine.Query{Event: id.String(), Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	made, seen := []string{}, map[string]bool{}
+	for _, run := range runs.Items {
+		if seen[run.Workflow] {
+			continue
+		}
+		seen[run.Workflow] = true
+		of, err := engine.ParseRunID(run.ID)
+		if err != nil {
+			return nil, err
+		}
+		n, err := c.o.Operator.Replay(ctx, of, o.From, o.Version, o.By)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, n.String())
+	}
+	return made, nil
+}
+
+func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseRunID(r.PathValue("id"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if err := c.o.Operator.Cancel(r.Context(), id); err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusAccepted, statusAnswer{Status: "cancelled"})
+}
+
+// pollNow asks a trigger's service for what is new.
+func (c *Console) pollNow(w http.ResponseWriter, r *http.Request) {
+	report, err := c.o.Poll(r.Context(), r.PathValue("name"))
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		problem(w, http.StatusNotFound, err.Error())
+	case err != nil:
+		problem(w, http.StatusBadGateway, err.Error())
+	default:
+		reply(w, http.StatusOK, report)
+	}
+}
+
+// compare sets the webhook of a trigger against its poll.
+func (c *Console) compare(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("trigger")
+	if c.o.Project().Triggers[name] == nil {
+		problem(w, http.StatusNotFound, "no trigger is named "+name)
+		return
+	}
+	now := time.Now()
+	since := now.Add(-30 * 24 * time.Hour)
+	if text := r.URL.Query().Get("since"); text != "" {
+		var err error
+		if since, err = Since(text, now); err != nil {
+			problem(w, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	s, err := c.o.Log.Sightings(r.Context(), name, since)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, engine.Compare(name, since.UTC(), now, s))
+}
+
+// listDestinations tells how the hosts stand that steps go to.
+func (c *Console) listDestinations(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, destinationsAnswer{c.o.Operator.Destinations(), c.o.Operator.Paused()})
+}
+
+// prune removes old history; what is not given is as hookloom.yaml says.
+func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
+	var o pruneOrder
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	h, err := c.o.Project().History.With(o.Keep, o.Bodies, o.MaxSize)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	n, err := c.o.Operator.Prune(r.Context(), h)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, n)
+}
+
+// resumeEndpoint lets an endpoint go on that answered 410.
+func (c *Console) resumeEndpoint(w http.ResponseWriter, r *http.Request) {
+	var o resumeOrder
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	aimAt(r, o.Endpoint, "")
+	n, err := c.o.Operator.Unpause(r.Context(), o.Endpoint)
+	switch {
+	case err != nil:
+		c.fail(w, err)
+	case n == 0:
+		problem(w, http.StatusNotFound, "no such endpoint is paused")
+	default:
+		reply(w, http.StatusOK, resumedAnswer{n})
+	}
+}
+
+// answerRun gives a person's word to a run that waits for one.
+func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
+	id, err := engine.ParseRunID(r.PathValue("id"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	var o answerOrder
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	o.By = signer(r, o.By)
+	if o.Link {
+		token, q, err := c.o.Operator.Link(r.Context(), id, o.Step, o.By)
+		if err != nil {
+			c.conflict(w, err)
+			return
+		}
+		base := strings.TrimRight(c.o.Project().Server.PublicURL, "/")
+		reply(w, http.StatusOK, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Link: base + ApprovePath + token})
+		return
+	}
+	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: o.By, Comment: o.Comment}
+	if len(o.Result) > 0 {
+		if word.Result, err = workflows.DecodeJSON(o.Result); err != nil {
+			problem(w, http.StatusBadRequest, "result: "+err.Error())
+			return
+		}
+	}
+	q, err := c.o.Operator.Answer(r.Context(), id, word)
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	reply(w, http.StatusAccepted, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Verdict: word.Verdict})
+}
+
+// fire starts a workflow by hand.
+func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
+	var o fireOrder
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	inputs := map[string]any{}
+	if len(o.Inputs) > 0 {
+		v, err := workflows.DecodeJSON(o.Inputs)
+		m, isMap := v.(map[string]any)
+		if err != nil || !isMap {
+			problem(w, http.StatusBadRequest, "inputs is an object")
+			return
+		}
+		inputs = m
+	}
+	receipt, err := c.o.Operator.Fire(r.Context(), r.PathValue("id"), inputs, signer(r, o.By), o.Why)
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	reply(w, http.StatusAccepted, statusAnswer{"accepted", receipt.Event.String()})
+}
+
+// signer is who an order is by: a session's name stands, a caller with a token may
+// say.
+func signer(r *http.Request, said string) string {
+	by := callerOf(r)
+	if by.session != "" || said == "" {
+		return by.Name
+	}
+	aimAt(r, "", said)
+	return said
+}
+
+func (c *Console) enable(w http.ResponseWriter, r *http.Request)  { c.switched(w, r, true) }
+func (c *Console) disable(w http.ResponseWriter, r *http.Request) { c.switched(w, r, false) }
+
+func (c *Console) switched(w http.ResponseWriter, r *http.Request, on bool) {
+	var o byOrder
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if err := c.o.Operator.SetEnabled(r.Context(), r.PathValue("id"), on, signer(r, o.By)); err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, statusAnswer{Status: map[bool]string{true: "enabled", false: "disabled"}[on]})
+}
+
+// sendSample sends a signed sample delivery.
+func (c *Console) sendSample(w http.ResponseWriter, r *http.Request) {
+	var o sendOrder
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	status, answer, err := c.o.Send(r.Context(), r.PathValue("name"), o.Type)
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		problem(w, http.StatusNotFound, err.Error())
+	case err != nil:
+		problem(w, http.StatusConflict, err.Error())
+	default:
+		reply(w, http.StatusOK, sentAnswer{status, answer})
+	}
+}
+
+// overview tells how the whole stands, and what happened lately.
+func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	since, step, err := now.Add(-24*time.Hour), time.Hour, error(nil)
+	if text := r.URL.Query().Get("since"); text != "" {
+		since, err = Since(text, now)
+	}
+	if text := r.URL.Query().Get("step"); text != "" && err == nil {
+		step, err = workflows.ParseDuration(text)
+	}
+	if err == nil && (step < time.Second || now.Sub(since)/step > 1000) {
+		err = errors.New("step is at least a second, and there are at most 1000 of them")
+	}
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	standing, err := c.o.Log.Standing(r.Context())
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	buckets, err := c.activity.get(r.Context(), c.o.Log, now, step, int(now.Sub(since)/step)+1)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, overviewAnswer{standing, buckets})
+}
+
+// triggerItem is one line of the list of triggers.
+type triggerItem struct {
+	Name     string   `json:"name"`
+	Path     string   `json:"path,omitempty"`
+	Provider string   `json:"provider,omitempty"`
+	Methods  []string `json:"methods,omitempty"`
+	// Secrets are named, with their use; their values are not here.
+	Secrets []engine.SecretState `json:"secrets,omitempty"`
+	// Inlets are its polls, with how they stand.
+	Inlets []engine.InletHealth `json:"inlets,omitempty"`
+	engine.TriggerStats
+	webhook *workflows.Webhook
+}
+
+// triggers lists the project's triggers, with how they did since a moment.
+func (c *Console) triggers(ctx context.Context, since time.Time) ([]triggerItem, error) {
+	items := []triggerItem{}
+	uses, err := c.o.Log.SecretUses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := c.o.Project().Triggers
+	for _, name := range sortedNames(all) {
+		t := all[name]
+		i := triggerItem{Name: name, webhook: t.Webhook}
+		if t.Webhook != nil {
+			i.Path, i.Provider, i.Methods = t.Webhook.Path, t.Webhook.Provider, t.Webhook.Methods
+			i.Secrets = engine.SecretStates(name, t.Webhook.SecretLabels(), uses, time.Now())
+		}
+		for _, inlet := range t.Polled() {
+			st, err := c.o.Log.InletState(ctx, name, inlet)
+			if err != nil {
+				return nil, err
+			}
+			i.Inlets = append(i.Inlets, st.Health(inlet))
+		}
+		if i.TriggerStats, err = c.o.Log.TriggerStats(ctx, name, since); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	return items, nil
+}
+
+func (c *Console) listTriggers(w http.ResponseWriter, r *http.Request) {
+	items, err := c.triggers(r.Context(), time.Now().Add(-24*time.Hour))
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, engine.Page[triggerItem]{Items: items})
+}
+
+// workflowItem is one line of the list of workflows.
+type workflowItem struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	File        string `json:"file"`
+	Version     string `json:"version"`
+	Enabled     bool   `json:"enabled"`
+	// SwitchedOffBy names who switched it off here, whatever its file says.
+	SwitchedOffBy string `json:"switched_off_by,omitempty"`
+	engine.WorkflowStats
+}
+
+func (c *Console) workflows(ctx context.Context, since time.Time) ([]workflowItem, error) {
+	items := []workflowItem{}
+	all, off := c.o.Project().Workflows, c.o.Operator.SwitchedOff()
+	for _, id := range sortedNames(all) {
+		f := all[id]
+		x, isOff := off[id]
+		i := workflowItem{ID: f.ID, Name: f.Name, Description: f.Description, File: f.File, Version: f.Version, Enabled: f.Enabled && !isOff}
+		if isOff {
+			i.SwitchedOffBy = cmp.Or(x.By, "somebody")
+		}
+		var err error
+		if i.WorkflowStats, err = c.o.Log.WorkflowStats(ctx, id, since); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	return items, nil
+}
+
+func (c *Console) listWorkflows(w http.ResponseWriter, r *http.Request) {
+	since := time.Now().Add(-7 * 24 * time.Hour)
+	if text := r.URL.Query().Get("since"); text != "" {
+		var err error
+		if since, err = Since(text, time.Now()); err != nil {
+			problem(w, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	items, err := c.workflows(r.Context(), since)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, engine.Page[workflowItem]{Items: items})
+}
+
+// stored says what became of a delivery.
+func stored(r engine.Receipt) string {
+	if r.Duplicate {
+		return "duplicate"
+	}
+	return "accepted"
+}

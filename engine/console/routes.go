@@ -1,0 +1,180 @@
+package console
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
+)
+
+// route is one call of the API: what serves it, and what openapi.json says of it.
+type route struct {
+	method, path string
+	// id is the operation's name; about says what it does.
+	id, about string
+	// action is its name in the audit log; empty for calls that only look.
+	action string
+	// query are the parameters it takes, by name.
+	query []string
+	// body is a value of the type that it takes, answer of that which it gives.
+	body, answer any
+	status       int
+	handle       http.HandlerFunc
+}
+
+// lists are the parameters of design.md section 5.
+var lists = []string{"limit", "after", "status", "workflow", "trigger", "type", "since", "q"}
+
+// parameters are all query parameters with their meaning.
+var parameters = map[string]string{
+	"limit":    "How many items, 1 to 1000; 50 by default.",
+	"after":    "The next of the page before.",
+	"status":   "Only with this status, outcome or, of refused deliveries, reason.",
+	"workflow": "Only of this workflow.",
+	"trigger":  "Only of this trigger.",
+	"type":     "Only of this event type.",
+	"since":    "Only since then: 2h, 7d or 2026-01-31T10:00:00Z.",
+	"q":        "Only with this text.",
+	"event":    "Only of this event.",
+	"step":     "The length of a stretch, such as 1h.",
+	"kind":     "The event type of the sample.",
+}
+
+// The answers that are no items of the log.
+type (
+	// problemAnswer is what every failed call answers.
+	problemAnswer struct {
+		Error string `json:"error"`
+	}
+	// statusAnswer tells what became of an order.
+	statusAnswer struct {
+		Status string `json:"status"`
+		Event  string `json:"event,omitempty"`
+	}
+	// runsAnswer names the runs that replays made.
+	runsAnswer struct {
+		Runs []string `json:"runs"`
+	}
+	// answerAnswer repeats what was asked, and what was said; or gives a link.
+	answerAnswer struct {
+		Run      string `json:"run"`
+		Step     string `json:"step"`
+		Question string `json:"question"`
+		Verdict  string `json:"verdict,omitempty"`
+		Link     string `json:"link,omitempty"`
+	}
+	// destinationsAnswer lists hosts, and the endpoints that asked for no more.
+	destinationsAnswer struct {
+		Items  []destination.State `json:"items"`
+		Paused []engine.Pause      `json:"paused"`
+	}
+	resumedAnswer struct {
+		Resumed int `json:"resumed"`
+	}
+	// overviewAnswer is how the whole stands, and what happened lately.
+	overviewAnswer struct {
+		Standing engine.Standing `json:"standing"`
+		Buckets  []engine.Bucket `json:"buckets"`
+	}
+	// sentAnswer is what a sample delivery was answered.
+	sentAnswer struct {
+		Status int    `json:"status"`
+		Answer string `json:"answer"`
+	}
+)
+
+// The bodies of orders.
+type (
+	replayOrder struct {
+		From    string `json:"from,omitempty"`
+		Version string `json:"version,omitempty"`
+		By      string `json:"by,omitempty"`
+	}
+	answerOrder struct {
+		Step    string          `json:"step,omitempty"`
+		Verdict string          `json:"verdict,omitempty"`
+		By      string          `json:"by,omitempty"`
+		Comment string          `json:"comment,omitempty"`
+		Result  json.RawMessage `json:"result,omitempty"`
+		// Link asks for a link with which somebody else answers.
+		Link bool `json:"link,omitempty"`
+	}
+	fireOrder struct {
+		Inputs json.RawMessage `json:"inputs,omitempty"`
+		By     string          `json:"by,omitempty"`
+		Why    string          `json:"why,omitempty"`
+	}
+	resumeOrder struct {
+		Endpoint string `json:"endpoint"`
+	}
+	pruneOrder struct {
+		Keep    string `json:"keep,omitempty"`
+		Bodies  string `json:"bodies,omitempty"`
+		MaxSize string `json:"max_size,omitempty"`
+	}
+	sendOrder struct {
+		Type string `json:"type,omitempty"`
+	}
+	byOrder struct {
+		By string `json:"by,omitempty"`
+	}
+)
+
+// api lists the calls: the mux and openapi.json are both made of it.
+func (c *Console) api() []route {
+	get := func(path, id, about string, query []string, answer any, h http.HandlerFunc) route {
+		return route{"GET", "/api/v1/" + path, id, about, "", query, nil, answer, 200, h}
+	}
+	post := func(path, id, about, action string, status int, body, answer any, h http.HandlerFunc) route {
+		return route{"POST", "/api/v1/" + path, id, about, action, nil, body, answer, status, c.acting(action, h)}
+	}
+	return []route{
+		get("overview", "overview", "How the whole stands, and what happened lately.", []string{"since", "step"}, overviewAnswer{}, c.overview),
+		get("events", "listEvents", "Events, the newest first.", lists, engine.Page[engine.EventItem]{}, c.listEvents),
+		get("events/{id}", "getEvent", "One event whole: headers, body, decisions, sightings.", nil, engine.EventDetail{}, c.oneEvent),
+		post("events/{id}/replay", "replayEvent", "Repeats every run that the event has had, once a workflow.", "event.replay", 202, replayOrder{}, runsAnswer{}, c.replayEvent),
+		get("runs", "listRuns", "Runs, the newest first.", append([]string{"event"}, lists...), engine.Page[engine.RunItem]{}, c.listRuns),
+		get("runs/{id}", "getRun", "One run whole: each step, attempt, input and output.", nil, engine.RunDetail{}, c.oneRun),
+		post("runs/{id}/replay", "replayRun", "Makes a new run of the same event.", "run.replay", 202, replayOrder{}, runsAnswer{}, c.replayRun),
+		post("runs/{id}/cancel", "cancelRun", "Ends a run.", "run.cancel", 202, nil, statusAnswer{}, c.cancelRun),
+		post("runs/{id}/approve", "answerRun", "Answers a step that waits for a person.", "run.answer", 202, answerOrder{}, answerAnswer{}, c.answerRun),
+		get("deadletters", "listDeadLetters", "Runs that gave up and were not replayed.", lists, engine.Page[engine.RunItem]{}, c.listDead),
+		get("quarantine", "listQuarantine", "Refused deliveries, with a diagnosis.", lists, engine.Page[engine.RefusalItem]{}, c.listQuarantine),
+		get("quarantine/{id}", "getRefusal", "One refused delivery.", nil, engine.RefusalItem{}, c.oneRefusal),
+		post("quarantine/{id}/replay", "admitRefusal", "Judges a refused delivery again, as of the moment it came.", "refusal.admit", 202, nil, statusAnswer{}, c.admit),
+		get("destinations", "listDestinations", "The hosts that steps go to, and paused endpoints.", nil, destinationsAnswer{}, c.listDestinations),
+		post("destinations/resume", "resumeEndpoint", "Lets an endpoint go on that answered 410.", "endpoint.resume", 200, resumeOrder{}, resumedAnswer{}, c.resumeEndpoint),
+		post("prune", "prune", "Removes old history.", "history.prune", 200, pruneOrder{}, engine.Pruned{}, c.prune),
+		get("triggers", "listTriggers", "Triggers, with the use of their secrets and how their inlets stand.", nil, engine.Page[triggerItem]{}, c.listTriggers),
+		post("triggers/{name...}/poll", "pollTrigger", "Asks a trigger's service for what is new.", "trigger.poll", 200, nil, json.RawMessage(nil), c.pollNow),
+		post("triggers/{name...}/send", "sendSample", "Sends a signed sample delivery of the trigger's provider.", "trigger.send", 200, sendOrder{}, sentAnswer{}, c.sendSample),
+		get("compare/{trigger...}", "compareTrigger", "A trigger's webhook against its poll.", []string{"since"}, engine.Comparison{}, c.compare),
+		get("workflows", "listWorkflows", "Workflows, with how they did lately.", []string{"since"}, engine.Page[workflowItem]{}, c.listWorkflows),
+		post("workflows/{id...}/fire", "fireWorkflow", "Starts a workflow by hand.", "workflow.fire", 202, fireOrder{}, statusAnswer{}, c.fire),
+		post("workflows/{id...}/enable", "enableWorkflow", "Leaves a workflow to its file again.", "workflow.enable", 200, byOrder{}, statusAnswer{}, c.enable),
+		post("workflows/{id...}/disable", "disableWorkflow", "Switches a workflow off, over restarts.", "workflow.disable", 200, byOrder{}, statusAnswer{}, c.disable),
+		get("audit", "listAudit", "What people did here, the newest first.", []string{"limit", "after", "since", "q"}, engine.Page[engine.AuditEntry]{}, c.listAudit),
+		get("stream", "stream", "What happens, live, as server-sent events; Last-Event-ID resumes.", []string{"trigger", "workflow"}, nil, c.stream),
+		get("openapi.json", "openapi", "This document.", nil, map[string]any{}, c.openapi),
+	}
+}
+
+// serve adds the calls to a mux. A name that may hold slashes stands in the middle
+// of some paths, which the mux cannot say: those share a pattern.
+func (c *Console) serve(mux *http.ServeMux) {
+	byEnd := map[string]map[string]http.HandlerFunc{}
+	for _, r := range c.api() {
+		head, name, end, open := openEnded(r.path)
+		if !open || end == "" {
+			mux.HandleFunc(r.method+" "+r.path, r.handle)
+			continue
+		}
+		key := head + "{" + name + "...}"
+		if byEnd[key] == nil {
+			byEnd[key] = map[string]http.HandlerFunc{}
+			mux.HandleFunc(r.method+" "+key, c.byEnd(name, byEnd[key]))
+		}
+		byEnd[key][end] = r.handle
+	}
+}

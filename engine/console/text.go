@@ -1,0 +1,182 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html"
+	"html/template"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/rogpeppe/go-internal/diff"
+)
+
+// pretty indents JSON for reading; it stays text, whatever a payload holds.
+func pretty(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		return string(raw)
+	}
+	return b.String()
+}
+
+// bodyText shows a body: JSON indented, text as it is.
+func bodyText(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	return pretty(raw)
+}
+
+// yamlToken is a comment, an expression, a quoted text, or a key.
+var yamlToken = regexp.MustCompile(`(^\s*#.*$|\s#.*$)|(\$\{\{.*?\}\})|("(?:[^"\\]|\\.)*"|'[^']*')|(^\s*(?:- )*[\w.$/-]+:(?:\s|$))`)
+
+// highlight shows YAML with its parts marked and its lines numbered. What it cannot
+// tell apart stays plain: it is only colour.
+func highlight(text string) template.HTML {
+	var b strings.Builder
+	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		fmt.Fprintf(&b, `<span class="line" id="L%d">`, i+1)
+		for at := 0; at < len(line); {
+			m := yamlToken.FindStringSubmatchIndex(line[at:])
+			if m == nil || at > 0 && m[0] == 0 && m[8] >= 0 { // a key begins its line
+				b.WriteString(html.EscapeString(line[at:]))
+				break
+			}
+			class := "y-comment"
+			switch {
+			case m[4] >= 0:
+				class = "y-expr"
+			case m[6] >= 0:
+				class = "y-text"
+			case m[8] >= 0:
+				class = "y-key"
+			}
+			b.WriteString(html.EscapeString(line[at : at+m[0]]))
+			fmt.Fprintf(&b, `<span class="%s">%s</span>`, class, html.EscapeString(line[at+m[0]:at+m[1]]))
+			at += m[1]
+		}
+		b.WriteString("</span>\n")
+	}
+	return template.HTML(b.String()) // every text in it was escaped
+}
+
+// diffLine is a line of a comparison of two texts.
+type diffLine struct{ Class, Text string }
+
+// compareTexts gives the differences of two texts, nil when there are none.
+func compareTexts(oldName, before, newName, after string) []diffLine {
+	var out []diffLine
+	for _, line := range strings.Split(strings.TrimRight(string(diff.Diff(oldName, []byte(before), newName, []byte(after))), "\n"), "\n") {
+		if line == "" {
+			continue
+		}
+		class := ""
+		switch {
+		case strings.HasPrefix(line, "@@"), strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+			class = "d-head"
+		case line[0] == '+':
+			class = "d-new"
+		case line[0] == '-':
+			class = "d-old"
+		}
+		out = append(out, diffLine{class, line})
+	}
+	return out
+}
+
+// runText writes a run so that two of them can be compared: what it did, without
+// the times, which always differ.
+func runText(d *engine.RunDetail) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "workflow %s\nversion %s\nstatus %s\n", d.Workflow, d.Version, d.Status)
+	if d.Error != "" {
+		fmt.Fprintf(&b, "error %s\n", d.Error)
+	}
+	for _, s := range d.Steps {
+		fmt.Fprintf(&b, "\nstep %s attempt %d\naction %s\nstatus %s\n", s.Path, s.Attempt, s.Action, s.Status)
+		for _, part := range []struct {
+			name string
+			raw  json.RawMessage
+		}{{"input", s.Input}, {"output", s.Output}, {"error", s.Error}} {
+			if string(part.raw) != "null" {
+				fmt.Fprintf(&b, "%s %s\n", part.name, pretty(part.raw))
+			}
+		}
+	}
+	fmt.Fprintf(&b, "\noutput %s\n", pretty(d.Output))
+	return b.String()
+}
+
+var varying = regexp.MustCompile(`(?:run|evt)_[0-9a-f]{16}|hl_[a-z2-7]{32}|\d+(?:\.\d+)?|"[^"]*"|[0-9a-f]{12,}`)
+
+// cause is what dead letters have in common: the message without what varies from
+// one to the next.
+func cause(r engine.RunItem) string {
+	return varying.ReplaceAllString(r.Error, "…")
+}
+
+func when(v any) string {
+	switch t := v.(type) {
+	case time.Time:
+		if !t.IsZero() {
+			return t.Local().Format("2006-01-02 15:04:05.000")
+		}
+	case *time.Time:
+		if t != nil {
+			return t.Local().Format("2006-01-02 15:04:05.000")
+		}
+	}
+	return ""
+}
+
+// ago says roughly how long ago something was.
+func ago(v any) string {
+	t, ok := v.(time.Time)
+	if p, isPointer := v.(*time.Time); isPointer && p != nil {
+		t, ok = *p, true
+	}
+	if !ok || t.IsZero() {
+		return "never"
+	}
+	d := time.Since(t)
+	if d < 0 {
+		return "in " + shortTime(-d)
+	}
+	return shortTime(d) + " ago"
+}
+
+func took(from, to *time.Time) string {
+	if from == nil || to == nil {
+		return ""
+	}
+	return shortTime(to.Sub(*from))
+}
+
+func took1(from time.Time, to *time.Time) string { return took(&from, to) }
+
+// iso is a moment as scripts read it.
+func iso(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+func bytesText(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.0f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+func percent(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }

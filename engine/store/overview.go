@@ -1,0 +1,176 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// countMost bounds counts of what has no bound of its own.
+const countMost = 10_000
+
+// names lists the distinct values that begin an index, by skipping from one to the
+// next: the rows between are not read.
+func (h *History) names(ctx context.Context, table, column string) ([]string, error) {
+	return collect(ctx, h.db, `WITH RECURSIVE n(v) AS (SELECT min(`+column+`) FROM `+table+` UNION ALL SELECT (SELECT min(`+column+`) FROM `+table+` WHERE `+column+` > n.v) FROM n WHERE n.v IS NOT NULL)
+		SELECT v FROM n WHERE v IS NOT NULL`, nil, func(s scanner) (v string, err error) {
+		err = s.Scan(&v)
+		return v, err
+	})
+}
+
+// Activity counts what happened from a moment on, in n stretches of equal length.
+// It reads indexes only.
+func (h *History) Activity(ctx context.Context, from time.Time, step time.Duration, n int) ([]engine.Bucket, error) {
+	out := make([]engine.Bucket, n)
+	for i := range out {
+		out[i].At = from.Add(time.Duration(i) * step)
+	}
+	low, high := engine.FirstID(from), engine.FirstID(from.Add(time.Duration(n)*step))
+	// An id holds its moment, in milliseconds since 2020; quarantine has its own column.
+	count := func(query string, into func(*engine.Bucket) *int, args ...any) error {
+		begin := low >> 21
+		if strings.Contains(query, "quarantine") {
+			begin = from.UnixMilli()
+		}
+		rows, err := collect(ctx, h.db, query+` GROUP BY 1`, append([]any{begin, step.Milliseconds()}, args...), func(s scanner) ([2]int, error) {
+			var x [2]int
+			err := s.Scan(&x[0], &x[1])
+			return x, err
+		})
+		for _, x := range rows {
+			if x[0] >= 0 && x[0] < n {
+				*into(&out[x[0]]) += x[1]
+			}
+		}
+		return err
+	}
+	triggers, err := h.names(ctx, "events", "trigger")
+	for _, name := range triggers {
+		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM events WHERE trigger = ? AND id >= ? AND id < ?`, func(b *engine.Bucket) *int { return &b.Events }, name, low, high))
+	}
+	flows, nerr := h.names(ctx, "runs", "workflow")
+	err = errors.Join(err, nerr)
+	for _, name := range flows {
+		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM runs WHERE workflow = ? AND id >= ? AND id < ?`, func(b *engine.Bucket) *int { return &b.Runs }, name, low, high))
+	}
+	for _, status := range []engine.RunStatus{engine.Failed, engine.TimedOut, engine.Cancelled} {
+		into := func(b *engine.Bucket) *int { return &b.Failed }
+		if status == engine.Cancelled {
+			into = func(b *engine.Bucket) *int { return &b.Cancelled }
+		}
+		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM runs WHERE status = '`+string(status)+`' AND id >= ? AND id < ?`, into, low, high))
+	}
+	for _, cond := range []string{`due_at IS NOT NULL`, `status = 'running'`} {
+		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM runs WHERE `+cond+` AND id >= ? AND id < ?`, func(b *engine.Bucket) *int { return &b.Open }, low, high))
+	}
+	err = errors.Join(err, count(`SELECT (at - ?) / ?, count(*) FROM quarantine WHERE at >= ? AND at < ?`, func(b *engine.Bucket) *int { return &b.Refused }, from.UnixMilli(), from.Add(time.Duration(n)*step).UnixMilli()))
+	return out, err
+}
+
+// Standing tells how the whole stands now, by partial indexes.
+func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
+	var s engine.Standing
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM inbox),
+		(SELECT count(*) FROM runs WHERE due_at IS NOT NULL AND status = 'queued'), (SELECT count(*) FROM runs WHERE due_at IS NOT NULL AND status = 'waiting'),
+		(SELECT count(*) FROM runs WHERE status = 'running'),
+		(SELECT count(*) FROM (SELECT 1 FROM runs r WHERE r.status IN ('failed', 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id) LIMIT ?))`, countMost).
+		Scan(&s.Inbox, &s.Queued, &s.Waiting, &s.AtWork, &s.DeadLetters)
+	for path, into := range map[string]*int64{h.path: &s.DatabaseBytes, h.path + "-wal": &s.WALBytes} {
+		if info, serr := os.Stat(path); serr == nil {
+			*into = info.Size()
+		}
+	}
+	return s, classify(err)
+}
+
+// TriggerStats tells how a trigger did since a moment.
+func (h *History) TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error) {
+	var s engine.TriggerStats
+	var last sql.NullInt64
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM events WHERE trigger = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM events WHERE trigger = ?1),
+		(SELECT count(*) FROM quarantine WHERE trigger = ?1 AND at >= ?3)`, trigger, engine.FirstID(since), since.UnixMilli()).Scan(&s.Events, &last, &s.Refused)
+	if last.Valid {
+		at := engine.RunID(last.Int64).Time()
+		s.LastAt = &at
+	}
+	return s, classify(err)
+}
+
+// WorkflowStats tells how a workflow did since a moment.
+func (h *History) WorkflowStats(ctx context.Context, workflow string, since time.Time) (engine.WorkflowStats, error) {
+	var s engine.WorkflowStats
+	var last sql.NullInt64
+	low := engine.FirstID(since)
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM runs WHERE workflow = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM runs WHERE workflow = ?1),
+		(SELECT count(*) FROM runs WHERE status = 'failed' AND id >= ?2 AND workflow = ?1) + (SELECT count(*) FROM runs WHERE status = 'timed_out' AND id >= ?2 AND workflow = ?1),
+		(SELECT count(*) FROM runs WHERE due_at IS NOT NULL AND id >= ?2 AND workflow = ?1) + (SELECT count(*) FROM runs WHERE status = 'running' AND id >= ?2 AND workflow = ?1)`, workflow, low).
+		Scan(&s.Runs, &last, &s.Failed, &s.Open)
+	if err != nil {
+		return s, classify(err)
+	}
+	if last.Valid {
+		at := engine.RunID(last.Int64).Time()
+		s.LastAt = &at
+	}
+	took, err := collect(ctx, h.db, `SELECT finished_at - started_at FROM (SELECT started_at, finished_at FROM runs WHERE workflow = ? AND id >= ? ORDER BY id DESC LIMIT 200) WHERE finished_at IS NOT NULL AND started_at IS NOT NULL`,
+		[]any{workflow, low}, func(r scanner) (time.Duration, error) {
+			var ms int64
+			err := r.Scan(&ms)
+			return time.Duration(ms) * time.Millisecond, err
+		})
+	s.Took = engine.DelaysOf(took)
+	return s, err
+}
+
+// Versions lists the versions that a workflow had here, the newest first, without
+// their texts.
+func (h *History) Versions(ctx context.Context, workflow string) ([]engine.VersionItem, error) {
+	return collect(ctx, h.db, `SELECT version, first_at FROM versions WHERE workflow = ? ORDER BY first_at DESC, version LIMIT 1000`, []any{workflow}, func(s scanner) (engine.VersionItem, error) {
+		var v engine.VersionItem
+		var at int64
+		err := s.Scan(&v.Version, &at)
+		v.FirstAt = fromMillis(at)
+		return v, err
+	})
+}
+
+// VersionText gives the text of a version.
+func (h *History) VersionText(ctx context.Context, version string) (string, error) {
+	var text string
+	err := h.db.QueryRowContext(ctx, `SELECT text FROM versions WHERE version = ?`, version).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", engine.ErrNotFound
+	}
+	return text, classify(err)
+}
+
+// AuditPage lists what people did, the newest first.
+func (h *History) AuditPage(ctx context.Context, q engine.Query) (engine.Page[engine.AuditEntry], error) {
+	var w where
+	if !q.Since.IsZero() {
+		w.add("at >= ?", q.Since.UnixMilli())
+	}
+	if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`(who LIKE ? ESCAPE '\' OR action LIKE ? ESCAPE '\' OR target LIKE ? ESCAPE '\')`, p, p, p)
+	}
+	tail, err := w.page(q, "", "id")
+	if err != nil {
+		return engine.Page[engine.AuditEntry]{}, err
+	}
+	items, err := collect(ctx, h.db, `SELECT id, at, who, role, remote, action, target, status FROM audit`+w.String()+tail, w.args, func(s scanner) (engine.AuditEntry, error) {
+		var a engine.AuditEntry
+		var at int64
+		err := s.Scan(&a.ID, &at, &a.Who, &a.Role, &a.Remote, &a.Action, &a.Target, &a.Status)
+		a.At = fromMillis(at)
+		return a, err
+	})
+	return finish(items, q, 0, func(a engine.AuditEntry) string { return strconv.FormatInt(a.ID, 10) }, nil), err
+}
