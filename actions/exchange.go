@@ -139,6 +139,10 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "Hookloom")
 	}
+	if t := engine.Traceparent(ctx); t != "" && req.Header.Get("Traceparent") == "" {
+		req.Header = req.Header.Clone()
+		req.Header.Set("Traceparent", t)
+	}
 	if o.redirects > 0 {
 		c := *client
 		c.CheckRedirect = func(_ *http.Request, via []*http.Request) error {

@@ -18,25 +18,27 @@ const module = "github.com/hookloom/hookloom"
 // imports its own floor.
 var floors = map[string]int{
 	"": 5, "cmd": 4,
-	"triggers": 3, "actions": 3, "engine/store": 3, "engine/console": 3,
+	"triggers": 3, "actions": 3, "engine/store": 3, "engine/console": 3, "engine/telemetry": 3,
 	"engine": 2, "engine/plan": 1, "engine/destination": 1,
 	"workflows": 0, "engine/signature": 0, "engine/egress": 0, "examples": 0,
 }
 
 // owners are the packages that may import a foreign module, by its prefix.
 var owners = map[string][]string{
-	"gopkg.in/yaml.v3":                {"workflows"},
-	"github.com/expr-lang/expr":       {"workflows"},
-	"github.com/mattn/go-sqlite3":     {"engine/store", "cmd"}, // cmd prints its version
-	"github.com/robfig/cron/v3":       {"triggers"},
-	"github.com/spf13/cobra":          {"cmd"},
-	"github.com/golang-jwt/jwt/v5":    {"engine/signature"},
-	"golang.org/x/text":               {"engine/signature"},
-	"github.com/rogpeppe/go-internal": {"engine/console"}, // its diff
-	"golang.org/x/time":               {"triggers", "engine/destination"},
-	"github.com/sony/gobreaker/v2":    {"engine/destination"},
-	"golang.org/x/crypto":             {"cmd"},
-	"github.com/fsnotify/fsnotify":    {"cmd"},
+	"gopkg.in/yaml.v3":                    {"workflows"},
+	"github.com/expr-lang/expr":           {"workflows"},
+	"github.com/mattn/go-sqlite3":         {"engine/store", "cmd"}, // cmd prints its version
+	"github.com/robfig/cron/v3":           {"triggers"},
+	"github.com/spf13/cobra":              {"cmd"},
+	"github.com/golang-jwt/jwt/v5":        {"engine/signature"},
+	"golang.org/x/text":                   {"engine/signature"},
+	"github.com/rogpeppe/go-internal":     {"engine/console"}, // its diff
+	"github.com/prometheus/client_golang": {"engine/telemetry"},
+	"go.opentelemetry.io/otel":            {"engine/telemetry"},
+	"golang.org/x/time":                   {"triggers", "engine/destination"},
+	"github.com/sony/gobreaker/v2":        {"engine/destination"},
+	"golang.org/x/crypto":                 {"cmd"},
+	"github.com/fsnotify/fsnotify":        {"cmd"},
 }
 
 // visit parses every non-test file of the module.

@@ -21,8 +21,10 @@ import (
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/telemetry"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
@@ -44,6 +46,8 @@ type server struct {
 	hooks  *triggers.Hooks
 	inlets *triggers.Inlets
 	guard  *egress.Guard
+	// told makes metrics and traces of what happens.
+	told *telemetry.Telemetry
 
 	project         atomic.Pointer[workflows.Project]
 	secrets         atomic.Pointer[workflows.Secrets]
@@ -78,9 +82,12 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, err
 	}
 	base := "http://" + s.consoleListener.Addr().String()
+	if s.told, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }}); err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
 	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup, Redactor: redactor,
-		Log: o.log, Observe: o.observe, Grace: o.grace, RunURL: func(id engine.RunID) string { return base + "/runs/" + id.String() }})
-	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture}); err != nil {
+		Log: o.log, Observe: o.observe, Watch: s.told, Grace: o.grace, RunURL: func(id engine.RunID) string { return base + "/runs/" + id.String() }})
+	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture, Answered: s.told.Answered}); err != nil {
 		return nil, err
 	}
 	s.inlets = triggers.NewInlets(s.engine, o.log)
@@ -108,7 +115,7 @@ func (s *server) newConsole(l *loaded) (*console.Console, error) {
 		return nil, err
 	}
 	return console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Token: token, ViewToken: view, HooksURL: s.hooksURL(),
-		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: s.o.log, Admit: s.admit, Poll: s.poll, Send: s.sample})
+		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: s.o.log, Admit: s.admit, Poll: s.poll, Send: s.sample, Metrics: s.told.Handler(), Acks: s.told.Acks})
 }
 
 func (s *server) closeParts() error {
@@ -358,6 +365,9 @@ func (s *server) run(ctx context.Context) error {
 	<-noted
 	s.console.Close()
 	err = errors.Join(err, ignoreDeadline(admin.Shutdown(stopCtx)))
+	if terr := s.told.Close(stopCtx); terr != nil {
+		s.o.log.Warn("the last traces are lost", "error", terr)
+	}
 	if cerr := s.store.Close(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("closing the database: %w", cerr))
 	}

@@ -44,6 +44,9 @@ func (e *Engine) hear(d *Delivery) {
 }
 
 func (e *Engine) accepted(d *Delivery, r Receipt) {
+	if e.o.Watch != nil {
+		e.o.Watch.Stored(d, r)
+	}
 	if p := e.project.Load(); r.Duplicate && p != nil && p.polled[d.Trigger] {
 		e.mu.Lock()
 		going := !e.stopping && e.work != nil

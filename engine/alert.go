@@ -20,6 +20,9 @@ type Alert struct {
 // hookloom.alerts. The same alert of the same trigger comes once an hour.
 func (e *Engine) Alert(ctx context.Context, a Alert) {
 	now := time.Now().UTC()
+	if e.o.Watch != nil {
+		e.o.Watch.Alerted(a)
+	}
 	e.o.Log.Error("alert: "+a.Message, "kind", a.Kind, "trigger", a.Trigger)
 	if len(e.project.Load().byTrigger[workflows.AlertsTrigger]) == 0 {
 		return

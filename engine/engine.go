@@ -41,6 +41,8 @@ type Options struct {
 	Grace time.Duration
 	// Observe is called after each change of a run, for demo and tests; may be nil.
 	Observe func(Change)
+	// Watch is told what happens, for metrics and traces; may be nil.
+	Watch Watch
 }
 
 // Change tells an observer what just became durable.
@@ -56,7 +58,10 @@ type Change struct {
 type StepChange struct {
 	Path, Action, Status, Error string
 	Attempt                     int
+	StartedAt                   time.Time
 	Took                        time.Duration
+	// Destination is where it went; empty for attempts that go nowhere.
+	Destination string
 }
 
 // Engine runs workflows over a store. Make it with New, hand it a project with

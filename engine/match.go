@@ -215,11 +215,8 @@ func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, 
 }
 
 func (e *Engine) observeMatch(ev *Event, m Match) {
-	if e.o.Observe == nil {
-		return
-	}
 	for i := range m.Decisions {
-		e.o.Observe(Change{Event: ev, Decision: &m.Decisions[i]})
+		e.tell(Change{Event: ev, Decision: &m.Decisions[i]})
 	}
 	for _, s := range m.Starts {
 		e.observe(ev, s.Run, s.Records)
@@ -227,12 +224,12 @@ func (e *Engine) observeMatch(ev *Event, m Match) {
 }
 
 func (e *Engine) observe(ev *Event, r *Run, records []*plan.Record) {
-	if e.o.Observe == nil {
+	if e.o.Observe == nil && e.o.Watch == nil {
 		return
 	}
 	c := Change{Event: ev, Run: r}
 	for _, x := range records {
-		s := StepChange{Path: x.Path, Action: x.Action, Status: string(x.Status), Attempt: x.Attempt}
+		s := StepChange{Path: x.Path, Action: x.Action, Status: string(x.Status), Attempt: x.Attempt, StartedAt: x.StartedAt, Destination: x.Destination}
 		if x.Error != nil {
 			s.Error = e.o.Redactor.Text(x.Error.Message)
 		}
@@ -241,5 +238,14 @@ func (e *Engine) observe(ev *Event, r *Run, records []*plan.Record) {
 		}
 		c.Steps = append(c.Steps, s)
 	}
-	e.o.Observe(c)
+	e.tell(c)
+}
+
+func (e *Engine) tell(c Change) {
+	if e.o.Observe != nil {
+		e.o.Observe(c)
+	}
+	if e.o.Watch != nil {
+		e.o.Watch.Changed(c)
+	}
 }

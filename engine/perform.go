@@ -163,7 +163,8 @@ func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination
 	}
 	ctx, cancel := context.WithTimeout(dr.ctx, allowed)
 	defer cancel()
-	result, err := dr.do(ctx, d)
+	r.Destination = permit.Name()
+	result, err := dr.do(dr.traced(ctx, d.Path, d.Attempt), d)
 	r.FinishedAt = time.Now().UTC()
 	if err == nil {
 		permit.Give(destination.Outcome{})

@@ -89,6 +89,10 @@ type Outside struct {
 	Fetch Fetch
 	// Capture keeps a secret that a provider handed over; nil to keep none.
 	Capture func(trigger, secret, value string) error
+	// Answered is told how a delivery was answered, and in what time; nil for nobody.
+	// The outcome is accepted, duplicate, filtered, handshake, refused, limited or
+	// unavailable; the trigger is empty for unknown paths.
+	Answered func(trigger, outcome string, took time.Duration)
 }
 
 // newRoute prepares a trigger's webhook.

@@ -174,6 +174,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if reason, detail := r.keepsOut(req, ip); reason != "" {
 		h.refuse(t, r, in, ip, judgement{reason: reason, detail: detail}, 0)
 		answer(w, http.StatusForbidden, map[string]string{"error": reason})
+		h.answered(r, "refused", in.at)
 		return
 	}
 	if r.limiter != nil && !r.limiter.Allow() {
@@ -181,6 +182,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Delay().Seconds())+1))
 		wait.Cancel()
 		answer(w, http.StatusTooManyRequests, map[string]string{"error": "too many deliveries"})
+		h.answered(r, "limited", in.at)
 		return
 	}
 	body, status, problem := h.read(w, req, r)
@@ -190,6 +192,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Retry-After", "1")
 		}
 		answer(w, status, map[string]string{"error": problem})
+		h.answered(r, "refused", in.at)
 		return
 	}
 	defer h.flight.Add(-int64(len(body)))
@@ -231,6 +234,7 @@ func (r *route) keepsOut(req *http.Request, ip netip.Addr) (reason, detail strin
 // unknown answers a path that nobody listens on, after the work that a wrong
 // secret would have made.
 func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request) {
+	began := time.Now()
 	body, status, _ := h.read(w, req, h.decoy)
 	if status == 0 {
 		in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), body: body, at: time.Now().UTC()}
@@ -245,6 +249,7 @@ func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request) {
 		h.flight.Add(-int64(len(body)))
 	}
 	answer(w, http.StatusNotFound, map[string]string{"error": "no such path"})
+	h.answered(h.decoy, "unknown", began)
 }
 
 // decoySignature is of the form of one, so that the digest is computed.
@@ -263,9 +268,11 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 		}
 		h.log.Info("handshake answered", "trigger", r.trigger.Name)
 		j.handshake.write(w)
+		h.answered(r, "handshake", in.at)
 		return
 	case !j.genuine:
 		r.answerRefused(w, in, j)
+		h.answered(r, "refused", in.at)
 		// Last: from here on the request belongs to those who keep it.
 		h.refuse(t, r, in, ip, j, len(in.body))
 		return
@@ -274,13 +281,23 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 	receipts, err := r.accept(req.Context(), h.sink, j.deliveries)
 	if err != nil {
 		h.unavailable(w, err)
+		h.answered(r, "unavailable", in.at)
 		return
 	}
 	status, out := r.stored(j.deliveries, receipts)
 	if s := r.webhook.Respond; s != nil && s.Sync && len(receipts) > 0 && h.answerWithRun(w, req, r, receipts[0].Event) {
+		h.answered(r, out["status"], in.at)
 		return
 	}
 	r.answerStored(w, in, status, out)
+	h.answered(r, out["status"], in.at)
+}
+
+// answered tells how a delivery was answered, since it had arrived.
+func (h *Hooks) answered(r *route, outcome string, since time.Time) {
+	if h.outside.Answered != nil {
+		h.outside.Answered(r.trigger.Name, outcome, time.Since(since))
+	}
 }
 
 // answerRefused says no, in the words that the provider must hear.

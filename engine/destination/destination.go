@@ -172,6 +172,14 @@ type Permit struct {
 	done func(error)
 }
 
+// Name is the host that the permit is for; empty for none.
+func (p *Permit) Name() string {
+	if p == nil {
+		return ""
+	}
+	return p.d.name
+}
+
 // Hold says why an attempt has to wait.
 type Hold struct {
 	Why string

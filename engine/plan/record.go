@@ -38,6 +38,8 @@ type Record struct {
 	// Input is what the action got, secrets masked; Output what the step gave.
 	Input, Output any
 	Error         *Error
+	// Destination is the host that the attempt went to, for metrics; it is not kept.
+	Destination string
 }
 
 // Error is why a step, or a run, failed.

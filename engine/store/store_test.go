@@ -407,3 +407,91 @@ func TestListsPageByKeyAndFilter(t *testing.T) {
 		t.Error("a wrong cursor was taken")
 	}
 }
+
+// TestASearchLooksAtABoundedNumberOfRows: a page costs the same however long the
+// history is; what is further back is found by going on.
+func TestASearchLooksAtABoundedNumberOfRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s, err := store.Open(t.Context(), path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const runs = 50_000
+	fill(t, path, runs)
+	h := s.History()
+	for name, page := range map[string]func(q engine.Query) (found int, next string, paused bool, err error){
+		"events": func(q engine.Query) (int, string, bool, error) {
+			q.Grep = `"n":7,`
+			p, err := h.EventPage(t.Context(), q)
+			return len(p.Items), p.Next, p.SearchedTo != nil, err
+		},
+		"runs": func(q engine.Query) (int, string, bool, error) {
+			q.Status, q.Grep = "succeeded", "k7"
+			p, err := h.RunPage(t.Context(), q)
+			n := 0
+			for _, i := range p.Items {
+				if i.Event == engine.EventID(13).String() {
+					n++
+				}
+			}
+			return n, p.Next, p.SearchedTo != nil, err
+		},
+	} {
+		var q engine.Query
+		q.Limit = 1000
+		found, pages, pauses := 0, 0, 0
+		for {
+			n, next, paused, err := page(q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, pages = found+n, pages+1
+			if paused {
+				pauses++
+			}
+			if next == "" {
+				break
+			}
+			q.After = next
+		}
+		if found != 1 || pauses < 2 || name == "events" && pages != 3 {
+			t.Errorf("%s: found %d times on %d pages, %d of which paused", name, found, pages, pauses)
+		}
+	}
+	all, err := h.Events(t.Context(), engine.Query{Grep: `"n":7,`})
+	if err != nil || len(all) != 1 {
+		t.Errorf("without pages: %d %v", len(all), err)
+	}
+}
+
+// TestActivityCountsWhatIsThere compares the counts with the rows.
+func TestActivityCountsWhatIsThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s, err := store.Open(t.Context(), path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	fill(t, path, 1000)
+	epoch := engine.RunID(0).Time()
+	b, err := s.History().Activity(t.Context(), epoch, time.Hour, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := engine.Bucket{At: epoch, Events: 1000, Runs: 1000, Failed: 9, Open: 1}
+	if len(b) != 3 || b[0] != want || b[0].Succeeded() != 990 || b[1].Events != 0 {
+		t.Errorf("%+v, want %+v", b, want)
+	}
+	at := epoch.Add(90 * time.Minute)
+	if err := s.Refuse(t.Context(), engine.Refusal{At: at, Trigger: "shop", Reason: "r"}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = s.History().Activity(t.Context(), epoch, time.Hour, 3); err != nil || b[1].Refused != 1 || b[0].Refused != 0 {
+		t.Errorf("%+v %v", b, err)
+	}
+	w, err := s.History().WorkflowStats(t.Context(), "w2", epoch)
+	if err != nil || w.Runs != 143 || w.Failed != 2 || w.Took.P50 != 0.1 {
+		t.Errorf("%+v %v", w, err)
+	}
+}

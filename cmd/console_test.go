@@ -1,0 +1,422 @@
+package cmd
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// hostile is in every field that a sender controls.
+const hostile = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
+
+// lively is a server with something of everything: runs that ended well, failed, and
+// wait for a person, duplicates, and refused deliveries, all of them hostile.
+type lively struct {
+	*server
+	dir  string
+	l    *loaded
+	stop func()
+	sink *httptest.Server
+	mu   sync.Mutex
+	seen []http.Header
+}
+
+const livelyConfig = `triggers:
+  shop:
+    webhook: {provider: generic, secret: "${{ secrets.SHOP_SECRET }}", key: body.id, event_type: body.type, expect: {within: 1h}}
+    poll: {every: 24h, request: {url: "SINK/list"}, items: response.body.items, key: item.id}
+  quiet:
+    webhook: {provider: stripe, secret: "${{ secrets.STRIPE_SECRET }}"}
+egress: {allow: [127.0.0.1]}
+`
+
+var livelyFlows = map[string]string{
+	"pay.yaml": `name: Pay
+description: Books what was paid
+on: shop
+when:
+  - event.type == 'paid'
+  - event.data.amount > 10
+steps:
+  - id: book
+    uses: http/post
+    with: {url: "SINK/book", body: {id: "${{ event.key }}", note: "${{ event.data.note }}"}}
+  - id: pick
+    switch: event.data.amount > 100
+    cases:
+      true: [{id: tell, uses: log, with: {message: "large ${{ event.data.note }}"}}]
+      false: [{uses: log, with: {message: small}}]
+`,
+	"fail.yaml": `on: shop
+when: event.type == 'broken'
+steps:
+  - id: call
+    uses: http/post
+    with: {url: "SINK/fail", body: {note: "${{ event.data.note }}"}}
+on_failure:
+  - uses: log
+    with: {message: "${{ error.message }}"}
+`,
+	"ask.yaml": `on: shop
+when: event.type == 'large'
+steps:
+  - id: may
+    wait: {approval: "Pay ${{ event.data.note }}?"}
+  - id: after
+    uses: log
+    with: {message: approved}
+`,
+	"refund.yaml": "on: manual\ninputs:\n  order: {type: string, required: true}\nsteps:\n  - uses: log\n    with: {message: \"${{ inputs.order }}\"}\n",
+}
+
+func startLively(t *testing.T) *lively {
+	t.Helper()
+	x := &lively{dir: t.TempDir()}
+	x.sink = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x.mu.Lock()
+		x.seen = append(x.seen, r.Header.Clone())
+		x.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/fail":
+			w.WriteHeader(http.StatusBadRequest)
+		case "/list":
+			_, _ = io.WriteString(w, `{"items": []}`)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"said": hostile}) // the sink's own answer; a broken one shows in the test
+	}))
+	t.Cleanup(x.sink.Close)
+	files := map[string]string{"hookloom.yaml": livelyConfig, ".env": "SHOP_SECRET=shop-secret-0123456789\nSTRIPE_SECRET=whsec_0123456789abcdef\n"}
+	for name, text := range livelyFlows {
+		files["workflows/"+name] = text
+	}
+	for name, text := range files {
+		if err := writeFile(filepath.Join(x.dir, name), strings.ReplaceAll(text, "SINK", x.sink.URL)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.begin(t)
+	for i, kind := range []string{"paid", "paid", "broken", "broken", "broken", "large", "other"} {
+		x.send(t, fmt.Sprintf("%s-%d", kind, i), kind, "valid", nil)
+	}
+	x.send(t, "paid-0", "paid", "valid", nil)
+	x.send(t, "forged", "paid", "wrong-secret", nil)
+	x.settled(t)
+	return x
+}
+
+func (x *lively) begin(t *testing.T) {
+	t.Helper()
+	l, err := load(x.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.l = l
+	x.server, x.stop = startServer(t, x.dir)
+}
+
+// send delivers an event of a type, signed as the variant says.
+func (x *lively) send(t *testing.T, id, kind, variant string, header http.Header) int {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"id": id, "type": kind, "amount": 420, "note": hostile, hostile: hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := triggers.Sample(x.l.project, "shop", x.l.secrets.Lookup, triggers.SampleOrder{ID: id, Body: body, Variant: variant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Header.Set("X-Note", hostile)
+	for k, v := range header {
+		s.Header[k] = v
+	}
+	status, answer, err := deliver(t.Context(), x.hooksURL(), s)
+	if err != nil || (status >= 300) != (variant == "wrong-secret") {
+		t.Fatalf("%d %s %v", status, answer, err)
+	}
+	return status
+}
+
+// settled waits until nothing is at work.
+func (x *lively) settled(t *testing.T) {
+	t.Helper()
+	x.hooks.Flush()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		s, err := x.store.History().Standing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Inbox+s.Queued+s.AtWork == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still at work: %+v", s)
+		}
+	}
+}
+
+func (x *lively) call(t *testing.T, method, path, body string) (int, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, x.consoleURL()+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, b
+}
+
+// first gives the id of the newest item of a list.
+func (x *lively) first(t *testing.T, list string) string {
+	t.Helper()
+	_, b := x.call(t, "GET", "/api/v1/"+list, "")
+	var p struct{ Items []struct{ ID string } }
+	if err := json.Unmarshal(b, &p); err != nil || len(p.Items) == 0 {
+		t.Fatalf("%s: %s %v", list, b, err)
+	}
+	return p.Items[0].ID
+}
+
+// TestTheAPIIsAsItsDocumentSays calls every operation of openapi.json on a server
+// with something of everything, and holds each answer against its schema.
+func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
+	x := startLively(t)
+	defer x.stop()
+	status, raw := x.call(t, "GET", "/api/v1/openapi.json", "")
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil || status != 200 {
+		t.Fatal(status, err)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	if err := c.AddResource("openapi.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	dead := x.first(t, "deadletters")
+	orders := map[string][2]string{ // operation: path with its names filled in, body
+		"replayEvent": {"/api/v1/events/" + x.first(t, "events?type=paid") + "/replay", `{"from": "start", "by": "ada"}`}, "replayRun": {"/api/v1/runs/" + dead + "/replay", `{"from": "failed", "version": "current"}`},
+		"cancelRun": {"", ""}, "answerRun": {"/api/v1/runs/" + x.first(t, "runs?status=waiting") + "/approve", `{"by": "ada"}`}, "admitRefusal": {"/api/v1/quarantine/ref_1/replay", ""},
+		"resumeEndpoint": {"/api/v1/destinations/resume", `{"endpoint": "none"}`}, "prune": {"/api/v1/prune", `{"keep": "3650d"}`}, "pollTrigger": {"/api/v1/triggers/shop/poll", ""},
+		"sendSample": {"/api/v1/triggers/quiet/send", `{}`}, "fireWorkflow": {"/api/v1/workflows/refund/fire", `{"inputs": {"order": "A-1"}, "why": "asked"}`}, "enableWorkflow": {"/api/v1/workflows/pay/enable", `{}`}, "disableWorkflow": {"/api/v1/workflows/pay/disable", `{"by": "ada"}`},
+		"getEvent": {"/api/v1/events/" + x.first(t, "events?status=matched"), ""}, "getRun": {"/api/v1/runs/" + dead, ""}, "getRefusal": {"/api/v1/quarantine/ref_1", ""}, "compareTrigger": {"/api/v1/compare/shop", ""},
+	}
+	// An event whose run waits for good, to be cancelled.
+	x.send(t, "large-cancel", "large", "valid", nil)
+	x.settled(t)
+	orders["cancelRun"] = [2]string{"/api/v1/runs/" + x.first(t, "runs?status=waiting") + "/cancel", ""}
+	wanted := map[string]int{"admitRefusal": 409, "resumeEndpoint": 404} // still forged; nothing is paused
+	paths := doc.(map[string]any)["paths"].(map[string]any)
+	n := 0
+	for path, ops := range paths {
+		for method, op := range ops.(map[string]any) {
+			o := op.(map[string]any)
+			id := o["operationId"].(string)
+			n++
+			if id == "stream" {
+				continue // TestTheStreamGoesOnWhereItWasCut
+			}
+			call, named := orders[id]
+			if call[0] == "" {
+				if call[0] = path; named || strings.Contains(path, "{") {
+					t.Errorf("%s is not tried", id)
+				}
+			}
+			want := wanted[id]
+			for s := range o["responses"].(map[string]any) {
+				if want == 0 && s != "default" {
+					fmt.Sscan(s, &want)
+				}
+			}
+			status, body := x.call(t, strings.ToUpper(method), call[0], call[1])
+			if status != want {
+				t.Errorf("%s: %d %s, want %d", id, status, body, want)
+				continue
+			}
+			where := fmt.Sprintf("openapi.json#/paths/%s/%s/responses/", strings.ReplaceAll(strings.ReplaceAll(path, "/", "~1"), "{", "%7B"), method)
+			where = strings.ReplaceAll(where, "}", "%7D")
+			if wanted[id] != 0 {
+				where += "default"
+			} else {
+				where += fmt.Sprint(want)
+			}
+			schema, err := c.Compile(where + "/content/application~1json/schema")
+			if err != nil {
+				t.Errorf("%s: %v", id, err)
+				continue
+			}
+			v, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+			if err == nil {
+				err = schema.Validate(v)
+			}
+			if err != nil {
+				t.Errorf("%s answers what its schema does not say: %v", id, err)
+			}
+		}
+	}
+	if n < 25 {
+		t.Errorf("only %d operations", n)
+	}
+}
+
+// message is one of a stream.
+type message struct{ id, name, data string }
+
+// follow reads a stream until enough says so.
+func follow(t *testing.T, url, after string, enough func([]message) bool) []message {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", url+"/api/v1/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after != "" {
+		req.Header.Set("Last-Event-ID", after)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatal(resp.Status, resp.Header)
+	}
+	var out []message
+	var m message
+	r := bufio.NewScanner(resp.Body)
+	r.Buffer(nil, 1<<20)
+	for r.Scan() {
+		k, v, _ := strings.Cut(r.Text(), ": ")
+		switch k {
+		case "id":
+			m.id = v
+		case "event":
+			m.name = v
+		case "data":
+			m.data = v
+		case "":
+			if m.name != "" {
+				out = append(out, m)
+			}
+			if m = (message{}); enough(out) {
+				return out
+			}
+		}
+	}
+	t.Fatalf("the stream ended: %v, after %v", r.Err(), out)
+	return nil
+}
+
+// TestTheStreamGoesOnWhereItWasCut: a reader that was cut off, by a restart of the
+// server too, hears of everything once it is back.
+func TestTheStreamGoesOnWhereItWasCut(t *testing.T) {
+	x := startLively(t)
+	has := func(key, status string) func([]message) bool {
+		return func(list []message) bool {
+			event, run := false, status == ""
+			for _, m := range list {
+				event = event || m.name == "event" && strings.Contains(m.data, `"key":"`+key+`"`)
+				run = run || m.name == "run" && strings.Contains(m.data, `"status":"`+status+`"`)
+			}
+			return event && run
+		}
+	}
+	got := follow(t, x.consoleURL(), "evt_0000000000000000", has("other-6", ""))
+	last := ""
+	for _, m := range got {
+		if m.id != "" {
+			last = m.id
+		}
+	}
+	x.send(t, "missed", "paid", "valid", nil)
+	x.settled(t)
+	x.stop()
+	x.begin(t)
+	defer x.stop()
+	for _, m := range follow(t, x.consoleURL(), last, has("missed", "succeeded")) {
+		if m.name == "event" && !strings.Contains(m.data, `"missed"`) {
+			t.Errorf("told again: %v", m)
+		}
+	}
+	if status, _ := x.call(t, "GET", "/api/v1/stream?after=nonsense", ""); status != http.StatusBadRequest {
+		t.Errorf("%d", status)
+	}
+}
+
+// TestATraceIsPassedOn: the sender's trace reaches what its event's steps call.
+func TestATraceIsPassedOn(t *testing.T) {
+	x := startLively(t)
+	defer x.stop()
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	x.mu.Lock()
+	for _, h := range x.seen {
+		if h.Get("Traceparent") != "" {
+			t.Errorf("a trace that nobody asked for: %s", h)
+		}
+	}
+	x.seen = nil
+	x.mu.Unlock()
+	x.send(t, "traced", "paid", "valid", http.Header{"Traceparent": {"00-" + trace + "-b7ad6b7169203331-01"}})
+	x.settled(t)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.seen) != 1 || !regexp.MustCompile("^00-"+trace+"-[0-9a-f]{16}-01$").MatchString(x.seen[0].Get("Traceparent")) || strings.Contains(x.seen[0].Get("Traceparent"), "b7ad6b7169203331") {
+		t.Errorf("%v", x.seen)
+	}
+}
+
+// TestAWorkflowIsSwitchedOffOverRestarts: its events start nothing until a person
+// leaves it to its file again.
+func TestAWorkflowIsSwitchedOffOverRestarts(t *testing.T) {
+	x := startLively(t)
+	count := func() int {
+		runs, err := x.store.History().Runs(t.Context(), engine.Query{Workflow: "pay", Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(runs)
+	}
+	before := count()
+	if status, b := x.call(t, "POST", "/api/v1/workflows/pay/disable", `{"by": "ada"}`); status != 200 {
+		t.Fatal(status, string(b))
+	}
+	x.send(t, "off-1", "paid", "valid", nil)
+	x.settled(t)
+	x.stop()
+	x.begin(t)
+	defer x.stop()
+	x.send(t, "off-2", "paid", "valid", nil)
+	x.settled(t)
+	if n := count(); n != before {
+		t.Errorf("%d runs began while it was off", n-before)
+	}
+	if _, b := x.call(t, "GET", "/api/v1/workflows", ""); !strings.Contains(string(b), `"switched_off_by":"ada"`) {
+		t.Errorf("%s", b)
+	}
+	x.call(t, "POST", "/api/v1/workflows/pay/enable", `{}`)
+	x.send(t, "on", "paid", "valid", nil)
+	x.settled(t)
+	if n := count(); n != before+1 {
+		t.Errorf("%d runs after it was switched on", n-before)
+	}
+}

@@ -1,0 +1,148 @@
+package console_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/engine/console"
+)
+
+var csrfField = regexp.MustCompile(`name="csrf" value="([0-9a-f]+)"`)
+
+// login gives the session's cookie.
+func login(t *testing.T, c http.Handler, token, to string, header map[string]string) (*http.Cookie, *httptest.ResponseRecorder) {
+	t.Helper()
+	h := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+	for k, v := range header {
+		h[k] = v
+	}
+	w := get(c, "POST", "/login", h, url.Values{"name": {"ada"}, "token": {token}, "to": {to}}.Encode())
+	for _, k := range w.Result().Cookies() {
+		return k, w
+	}
+	return nil, w
+}
+
+func form(c http.Handler, path string, k *http.Cookie, values url.Values) *httptest.ResponseRecorder {
+	h := map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+	if k != nil {
+		h["Cookie"] = k.Name + "=" + k.Value
+	}
+	return get(c, "POST", path, h, values.Encode())
+}
+
+func csrfOf(t *testing.T, c http.Handler, path string, k *http.Cookie) string {
+	t.Helper()
+	h := map[string]string{"Accept": "text/html"}
+	if k != nil {
+		h["Cookie"] = k.Name + "=" + k.Value
+	}
+	m := csrfField.FindStringSubmatch(get(c, "GET", path, h, "").Body.String())
+	if m == nil {
+		t.Fatalf("%s has no form", path)
+	}
+	return m[1]
+}
+
+func TestALoginMakesASessionOfItsRole(t *testing.T) {
+	c, op := made(t, console.Options{Token: "a-token", ViewToken: "a-view-token"})
+	w := get(c, "GET", "/runs?status=failed", map[string]string{"Accept": "text/html"}, "")
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/login?to=%2Fruns%3Fstatus%3Dfailed" {
+		t.Errorf("without a session: %d %s", w.Code, w.Header())
+	}
+	if k, w := login(t, c, "wrong", "/", nil); k != nil || w.Code != http.StatusUnauthorized {
+		t.Errorf("a wrong token: %d %v", w.Code, k)
+	}
+	if k, _ := login(t, c, "", "/", nil); k != nil {
+		t.Error("an empty token logs in")
+	}
+	operate, w := login(t, c, "a-token", "/runs?status=failed", nil)
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/runs?status=failed" || !operate.HttpOnly || operate.SameSite != http.SameSiteStrictMode || operate.Path != "/" {
+		t.Errorf("%d %s %+v", w.Code, w.Header(), operate)
+	}
+	if k, _ := login(t, c, "a-token", "/", map[string]string{"X-Forwarded-Proto": "https"}); k.Name != "__Host-hookloom" || !k.Secure {
+		t.Errorf("over https: %+v", k)
+	}
+	for _, to := range []string{"//evil.example.com", "https://evil.example.com/", `/\evil.example.com`, "javascript:alert(1)"} {
+		if _, w := login(t, c, "a-token", to, nil); w.Header().Get("Location") != "/" {
+			t.Errorf("after the login, %q leads to %s", to, w.Header().Get("Location"))
+		}
+	}
+	run := "/runs/run_0000000000000002"
+	view, _ := login(t, c, "a-view-token", "/", nil)
+	if page := get(c, "GET", run, map[string]string{"Cookie": view.Name + "=" + view.Value}, "").Body.String(); strings.Contains(page, "/replay") {
+		t.Error("who may look only is shown how to act")
+	}
+	if w := form(c, run+"/replay", view, url.Values{"csrf": {csrfOf(t, c, "/runs", view)}}); w.Code != http.StatusForbidden {
+		t.Errorf("who may look only acts: %d", w.Code)
+	}
+	if w := get(c, "POST", "/api/v1"+run+"/replay", map[string]string{"Authorization": "Bearer a-view-token"}, "{}"); w.Code != http.StatusForbidden {
+		t.Errorf("by the API: %d", w.Code)
+	}
+	if len(op.asked) != 0 {
+		t.Errorf("carried out: %v", op.asked)
+	}
+	if w := form(c, run+"/replay", operate, url.Values{"csrf": {csrfOf(t, c, run, operate)}}); w.Code != http.StatusSeeOther || len(op.asked) != 1 || op.asked[0] != "replay run_0000000000000002startpinnedada" {
+		t.Errorf("who may act: %d %v", w.Code, op.asked)
+	}
+	form(c, "/logout", operate, url.Values{"csrf": {csrfOf(t, c, "/", operate)}})
+	if w := get(c, "GET", run, map[string]string{"Accept": "text/html", "Cookie": operate.Name + "=" + operate.Value}, ""); w.Code != http.StatusSeeOther {
+		t.Errorf("after the logout: %d", w.Code)
+	}
+}
+
+func TestAFormOfAnotherSiteIsRefused(t *testing.T) {
+	guarded, op := made(t, console.Options{Token: "a-token"})
+	k, _ := login(t, guarded, "a-token", "/", nil)
+	other, _ := login(t, guarded, "a-token", "/", nil)
+	run := "/runs/run_0000000000000002"
+	for name, csrf := range map[string]string{"none": "", "a guess": "00000000000000000000000000000000", "that of another session": csrfOf(t, guarded, run, other)} {
+		if w := form(guarded, run+"/cancel", k, url.Values{"csrf": {csrf}}); w.Code != http.StatusForbidden {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+	}
+	api := func(header map[string]string) int {
+		header["Cookie"] = k.Name + "=" + k.Value
+		return get(guarded, "POST", "/api/v1"+run+"/cancel", header, "{}").Code
+	}
+	if got := api(map[string]string{}); got != http.StatusForbidden {
+		t.Errorf("the API by cookie alone: %d", got)
+	}
+	if len(op.asked) != 0 {
+		t.Errorf("carried out: %v", op.asked)
+	}
+	if got := api(map[string]string{"X-CSRF-Token": csrfOf(t, guarded, run, k)}); got != http.StatusConflict || len(op.asked) != 1 {
+		t.Errorf("with its token: %d %v", got, op.asked)
+	}
+	open, op := made(t, console.Options{Loopback: true})
+	if w := form(open, run+"/cancel", nil, url.Values{}); w.Code != http.StatusForbidden || len(op.asked) != 0 {
+		t.Errorf("on loopback without a token: %d %v", w.Code, op.asked)
+	}
+}
+
+func TestEveryActionIsInTheAuditLog(t *testing.T) {
+	c, op := made(t, console.Options{Token: "a-token"})
+	k, _ := login(t, c, "a-token", "/", nil)
+	run := "/runs/run_0000000000000002"
+	form(c, run+"/cancel", k, url.Values{"csrf": {csrfOf(t, c, run, k)}})
+	form(c, "/workflow/disable", k, url.Values{"csrf": {csrfOf(t, c, run, k)}, "id": {"w"}})
+	get(c, "POST", "/api/v1"+run+"/replay", map[string]string{"Authorization": "Bearer a-token"}, `{"by": "grace"}`)
+	get(c, "POST", "/api/v1/workflows/billing/refund/fire", map[string]string{"Authorization": "Bearer a-token"}, `{}`)
+	login(t, c, "wrong", "/", nil)
+	var got []string
+	for _, a := range op.audited {
+		got = append(got, strings.Join([]string{a.Who, string(a.Role), a.Action, a.Target, http.StatusText(a.Status)}, " "))
+		if a.At.IsZero() || a.Remote != "192.0.2.1" {
+			t.Errorf("%+v", a)
+		}
+	}
+	want := []string{"ada operate login  See Other", "ada operate run.cancel run_0000000000000002 Conflict", "ada operate workflow.disable w See Other", "grace operate run.replay run_0000000000000002 Accepted",
+		"api operate workflow.fire billing/refund Accepted", "ada  login.refused  Unauthorized"}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}

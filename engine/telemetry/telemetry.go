@@ -1,0 +1,327 @@
+// Package telemetry turns what happens into metrics (Prometheus) and, when OTEL_*
+// asks for it, into traces (OpenTelemetry). It is told by the engine and the
+// triggers, and reads the log for what stands.
+//
+// It must not know SQL, HTTP routes of the console, triggers or actions; and no
+// label may come from a payload, or the number of series would be a stranger's to
+// choose.
+package telemetry
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Log is what gauges read. The store's History fits.
+type Log interface {
+	Standing(context.Context) (engine.Standing, error)
+	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
+	TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error)
+	Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error)
+}
+
+// Options are the parts that metrics tell of.
+type Options struct {
+	Version string
+	Log     Log
+	Logger  *slog.Logger
+	Project func() *workflows.Project
+	// Destinations are the hosts that steps go to.
+	Destinations func() []destination.State
+}
+
+// Telemetry implements engine.Watch.
+type Telemetry struct {
+	o       Options
+	handler http.Handler
+	tracer  *tracer
+
+	deliveries, events, duplicates *prometheus.CounterVec
+	decisions, runs, attempts      *prometheus.CounterVec
+	polls, pollRequests, pollBytes *prometheus.CounterVec
+	pollEvents, recovered, alerts  *prometheus.CounterVec
+	ack, run, step, destination    *prometheus.HistogramVec
+	acks                           acks
+}
+
+// buckets are seconds: answers take a millisecond, runs up to hours.
+var (
+	ackBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	runBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400}
+)
+
+// New makes the metrics, and the tracer when OTEL_* asks for one.
+func New(ctx context.Context, o Options) (*Telemetry, error) {
+	t := &Telemetry{o: o}
+	reg := prometheus.NewRegistry()
+	counter := func(into **prometheus.CounterVec, name, help string, labels ...string) {
+		*into = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookloom_" + name, Help: help}, labels)
+		reg.MustRegister(*into)
+	}
+	histogram := func(into **prometheus.HistogramVec, name, help string, buckets []float64, labels ...string) {
+		*into = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "hookloom_" + name, Help: help, Buckets: buckets}, labels)
+		reg.MustRegister(*into)
+	}
+	counter(&t.deliveries, "deliveries_total", "Webhook deliveries by how they were answered; unknown paths have no trigger.", "trigger", "outcome")
+	counter(&t.events, "events_total", "Events stored.", "trigger", "inlet")
+	counter(&t.duplicates, "duplicates_total", "Deliveries of events that were known.", "trigger", "inlet")
+	counter(&t.decisions, "decisions_total", "What workflows decided about events.", "workflow", "outcome")
+	counter(&t.runs, "runs_total", "Runs that ended.", "workflow", "status")
+	counter(&t.attempts, "attempts_total", "Attempts of steps that ended.", "workflow", "action", "status")
+	counter(&t.polls, "polls_total", "Polls by how they went.", "trigger", "inlet", "outcome")
+	counter(&t.pollRequests, "poll_requests_total", "Requests that polls spent.", "trigger", "inlet")
+	counter(&t.pollBytes, "poll_bytes_total", "Bytes that polls received.", "trigger", "inlet")
+	counter(&t.pollEvents, "poll_events_total", "New events that polls found.", "trigger", "inlet")
+	counter(&t.recovered, "recovered_total", "Events whose webhook never came and that asking found.", "trigger")
+	counter(&t.alerts, "alerts_total", "Alerts by kind.", "trigger", "kind")
+	histogram(&t.ack, "ack_seconds", "From a delivery's arrival to its answer.", ackBuckets, "trigger")
+	histogram(&t.run, "run_seconds", "From a run's beginning to its end.", runBuckets, "workflow")
+	histogram(&t.step, "step_seconds", "Duration of attempts of steps.", runBuckets, "workflow", "action")
+	histogram(&t.destination, "destination_seconds", "Duration of attempts by the host they went to.", runBuckets, "destination", "status")
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newStanding(o))
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "hookloom_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": o.Version}})
+	build.Set(1)
+	reg.MustRegister(build)
+	t.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second, ErrorHandling: promhttp.ContinueOnError})
+	var err error
+	t.tracer, err = newTracer(ctx, o.Version, o.Logger)
+	return t, err
+}
+
+// Handler answers /metrics.
+func (t *Telemetry) Handler() http.Handler { return t.handler }
+
+// Close sends the traces that are waiting.
+func (t *Telemetry) Close(ctx context.Context) error { return t.tracer.close(ctx) }
+
+// Traces implements engine.Watch.
+func (t *Telemetry) Traces() bool { return t.tracer != nil }
+
+// Answered tells how a delivery was answered.
+func (t *Telemetry) Answered(trigger, outcome string, took time.Duration) {
+	t.deliveries.WithLabelValues(trigger, outcome).Inc()
+	t.ack.WithLabelValues(trigger).Observe(took.Seconds())
+	if outcome == "accepted" || outcome == "duplicate" {
+		t.acks.add(took)
+	}
+}
+
+// Stored implements engine.Watch.
+func (t *Telemetry) Stored(d *engine.Delivery, r engine.Receipt) {
+	if r.Duplicate {
+		t.duplicates.WithLabelValues(d.Trigger, d.Inlet).Inc()
+	} else {
+		t.events.WithLabelValues(d.Trigger, d.Inlet).Inc()
+	}
+	if d.Recovered && !r.Duplicate {
+		t.recovered.WithLabelValues(d.Trigger).Inc()
+	}
+	t.tracer.stored(d, r)
+}
+
+// Changed implements engine.Watch.
+func (t *Telemetry) Changed(c engine.Change) {
+	if d := c.Decision; d != nil {
+		t.decisions.WithLabelValues(d.Workflow, string(d.Outcome)).Inc()
+		return
+	}
+	for _, s := range c.Steps {
+		if s.Status == "running" || s.Status == "waiting" {
+			continue
+		}
+		t.attempts.WithLabelValues(c.Run.Workflow, s.Action, s.Status).Inc()
+		t.step.WithLabelValues(c.Run.Workflow, s.Action).Observe(s.Took.Seconds())
+		if s.Destination != "" {
+			t.destination.WithLabelValues(s.Destination, s.Status).Observe(s.Took.Seconds())
+		}
+		t.tracer.attempt(c, s)
+	}
+	if c.Run.Status.Ended() {
+		t.runs.WithLabelValues(c.Run.Workflow, string(c.Run.Status)).Inc()
+		t.run.WithLabelValues(c.Run.Workflow).Observe(c.Run.FinishedAt.Sub(c.Run.CreatedAt).Seconds())
+		t.tracer.ended(c)
+	}
+}
+
+// Alerted implements engine.Watch.
+func (t *Telemetry) Alerted(a engine.Alert) { t.alerts.WithLabelValues(a.Trigger, a.Kind).Inc() }
+
+// Polled implements engine.Watch.
+func (t *Telemetry) Polled(b *engine.PollBatch, fresh int) {
+	t.polls.WithLabelValues(b.Trigger, b.Inlet, b.Cost.Outcome).Inc()
+	t.pollRequests.WithLabelValues(b.Trigger, b.Inlet).Add(float64(b.Cost.Requests))
+	t.pollBytes.WithLabelValues(b.Trigger, b.Inlet).Add(float64(b.Cost.Bytes))
+	t.pollEvents.WithLabelValues(b.Trigger, b.Inlet).Add(float64(fresh))
+}
+
+// Acks gives the times in which the last deliveries were answered; nil for none.
+func (t *Telemetry) Acks() *engine.Delays { return t.acks.get() }
+
+// acks are the last answering times.
+type acks struct {
+	next atomic.Uint64
+	last [4096]atomic.Int64
+}
+
+func (a *acks) add(d time.Duration) {
+	a.last[a.next.Add(1)%uint64(len(a.last))].Store(max(1, int64(d)))
+}
+
+func (a *acks) get() *engine.Delays {
+	var list []time.Duration
+	for i := range a.last {
+		if d := a.last[i].Load(); d > 0 {
+			list = append(list, time.Duration(d))
+		}
+	}
+	return engine.DelaysOf(list)
+}
+
+// standing collects, at each scrape, how things stand. Comparisons read much and
+// are computed once a minute.
+type standing struct {
+	o  Options
+	mu sync.Mutex
+	// compared are the last comparisons, by trigger.
+	compared map[string]engine.Comparison
+	at       time.Time
+}
+
+var (
+	backlogDesc     = desc("backlog", "What waits: events without a decision, runs queued, waiting, at work.", "kind")
+	deadDesc        = desc("dead_letters", "Runs that gave up and were not replayed, counted up to 10,000.")
+	bytesDesc       = desc("database_bytes", "Size of the database's files.", "file")
+	openDesc        = desc("destination_open", "1 while a host does not answer and is left alone.", "destination")
+	useDesc         = desc("destination_in_use", "Attempts under way.", "destination")
+	waitDesc        = desc("destination_waiting", "Attempts that wait for the host.", "destination")
+	failuresDesc    = desc("inlet_failures", "Polls in a row that failed.", "trigger", "inlet")
+	okDesc          = desc("inlet_last_success_timestamp_seconds", "When a poll last got an answer.", "trigger", "inlet")
+	lastDesc        = desc("trigger_last_event_timestamp_seconds", "When the last event came.", "trigger")
+	silentDesc      = desc("trigger_silent", "1 when a trigger is quiet for longer than its expect: says.", "trigger")
+	compareDesc     = desc("compare_events", "Events of the last day by the inlets that saw them.", "trigger", "seen")
+	delayDesc       = desc("compare_delay_seconds", "Delay of the last day's events from their own time.", "trigger", "inlet", "quantile")
+	perEventDesc    = desc("compare_requests_per_event", "Requests that polling spent for each new event.", "trigger")
+	compareInterval = time.Minute
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("hookloom_"+name, help, labels, nil)
+}
+
+func newStanding(o Options) *standing {
+	return &standing{o: o, compared: map[string]engine.Comparison{}}
+}
+
+// Describe implements prometheus.Collector; none makes it unchecked, since which
+// series there are depends on the project.
+func (s *standing) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (s *standing) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	if x, err := s.o.Log.Standing(ctx); err == nil {
+		for kind, n := range map[string]int{"inbox": x.Inbox, "queued": x.Queued, "waiting": x.Waiting, "at_work": x.AtWork} {
+			gauge(backlogDesc, float64(n), kind)
+		}
+		gauge(deadDesc, float64(x.DeadLetters))
+		gauge(bytesDesc, float64(x.DatabaseBytes), "database")
+		gauge(bytesDesc, float64(x.WALBytes), "wal")
+	}
+	for _, d := range s.o.Destinations() {
+		open := 0.0
+		if d.Circuit != "closed" {
+			open = 1
+		}
+		gauge(openDesc, open, d.Name)
+		gauge(useDesc, float64(d.InUse), d.Name)
+		gauge(waitDesc, float64(d.Waiting), d.Name)
+	}
+	p := s.o.Project()
+	if p == nil {
+		return
+	}
+	for name, t := range p.Triggers {
+		s.trigger(ctx, name, t, gauge)
+	}
+	s.comparisons(ctx, p, gauge)
+}
+
+func (s *standing) trigger(ctx context.Context, name string, t *workflows.Trigger, gauge func(*prometheus.Desc, float64, ...string)) {
+	now := time.Now()
+	if x, err := s.o.Log.TriggerStats(ctx, name, now); err == nil {
+		if x.LastAt != nil {
+			gauge(lastDesc, float64(x.LastAt.UnixMilli())/1000, name)
+		}
+		if t.Webhook != nil && t.Webhook.Expect > 0 {
+			silent := 0.0
+			if x.LastAt == nil || now.Sub(*x.LastAt) > t.Webhook.Expect {
+				silent = 1
+			}
+			gauge(silentDesc, silent, name)
+		}
+	}
+	for _, inlet := range t.Polled() {
+		if st, err := s.o.Log.InletState(ctx, name, inlet); err == nil {
+			gauge(failuresDesc, float64(st.Failures), name, inlet)
+			if !st.OKAt.IsZero() {
+				gauge(okDesc, float64(st.OKAt.UnixMilli())/1000, name, inlet)
+			}
+		}
+	}
+}
+
+// comparisons tells of triggers with more than one inlet.
+func (s *standing) comparisons(ctx context.Context, p *workflows.Project, gauge func(*prometheus.Desc, float64, ...string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if now.Sub(s.at) > compareInterval {
+		s.at, s.compared = now, map[string]engine.Comparison{}
+		since := now.Add(-24 * time.Hour)
+		for name, t := range p.Triggers {
+			if len(t.Polled()) == 0 {
+				continue
+			}
+			if seen, err := s.o.Log.Sightings(ctx, name, since); err == nil {
+				s.compared[name] = engine.Compare(name, since, now, seen)
+			}
+		}
+	}
+	names := make([]string, 0, len(s.compared))
+	for name := range s.compared {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		c := s.compared[name]
+		gauge(compareDesc, float64(c.WebhookOnly), name, "webhook_only")
+		gauge(compareDesc, float64(c.PollOnly), name, "poll_only")
+		gauge(compareDesc, float64(c.Both), name, "both")
+		gauge(perEventDesc, c.RequestsPerFind, name)
+		for inlet, d := range map[string]*engine.Delays{"webhook": c.WebhookDelay, "poll": c.PollDelay} {
+			if d == nil {
+				continue
+			}
+			for q, v := range map[float64]float64{0.5: d.P50, 0.95: d.P95, 0.99: d.P99} {
+				gauge(delayDesc, v, name, inlet, strconv.FormatFloat(q, 'g', -1, 64))
+			}
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+)
+
+func fresh(t *testing.T) *Telemetry {
+	t.Helper()
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	p := &workflows.Project{Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop", Webhook: &workflows.Webhook{Expect: time.Hour}, Poll: &workflows.Poll{}}}}
+	m, err := New(t.Context(), Options{Version: "v1", Log: s.History(), Logger: slog.New(slog.DiscardHandler), Project: func() *workflows.Project { return p },
+		Destinations: func() []destination.State {
+			return []destination.State{{Name: "https://crm", Circuit: "open", Waiting: 3}}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func ended(at time.Time) engine.Change {
+	return engine.Change{Event: &engine.Event{ID: 7, Delivery: engine.Delivery{Trigger: "shop"}},
+		Run: &engine.Run{ID: 8, Event: 7, Workflow: "pay", Status: engine.Failed, CreatedAt: at, FinishedAt: at.Add(2 * time.Second), Error: &plan.Error{Code: "http_status", Message: "secret stuff"}},
+		Steps: []engine.StepChange{{Path: "charge", Action: "http/post", Status: "failed", Attempt: 2, StartedAt: at, Took: time.Second, Destination: "https://crm", Error: "answered 500"},
+			{Path: "next", Action: "http/post", Status: "running"}}}
+}
+
+func TestMetricsTellWhatHappened(t *testing.T) {
+	m := fresh(t)
+	m.Answered("shop", "accepted", 3*time.Millisecond)
+	m.Answered("", "unknown", time.Millisecond)
+	m.Stored(&engine.Delivery{Trigger: "shop", Inlet: "poll", Recovered: true}, engine.Receipt{Event: 7})
+	m.Stored(&engine.Delivery{Trigger: "shop", Inlet: "webhook"}, engine.Receipt{Event: 7, Duplicate: true})
+	m.Changed(engine.Change{Decision: &engine.Decision{Workflow: "pay", Outcome: engine.Skipped}})
+	m.Changed(ended(time.Now()))
+	m.Alerted(engine.Alert{Kind: "silence", Trigger: "shop"})
+	m.Polled(&engine.PollBatch{Trigger: "shop", Inlet: "poll", Cost: engine.PollCost{Requests: 3, Bytes: 500, Outcome: "ok"}}, 2)
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text := w.Body.String()
+	for _, want := range []string{
+		`hookloom_deliveries_total{outcome="accepted",trigger="shop"} 1`, `hookloom_deliveries_total{outcome="unknown",trigger=""} 1`, `hookloom_ack_seconds_bucket{trigger="shop",le="0.005"} 1`,
+		`hookloom_events_total{inlet="poll",trigger="shop"} 1`, `hookloom_duplicates_total{inlet="webhook",trigger="shop"} 1`, `hookloom_recovered_total{trigger="shop"} 1`,
+		`hookloom_decisions_total{outcome="skipped",workflow="pay"} 1`, `hookloom_runs_total{status="failed",workflow="pay"} 1`, `hookloom_run_seconds_sum{workflow="pay"} 2`,
+		`hookloom_attempts_total{action="http/post",status="failed",workflow="pay"} 1`, `hookloom_destination_seconds_count{destination="https://crm",status="failed"} 1`,
+		`hookloom_alerts_total{kind="silence",trigger="shop"} 1`, `hookloom_poll_requests_total{inlet="poll",trigger="shop"} 3`, `hookloom_poll_bytes_total{inlet="poll",trigger="shop"} 500`, `hookloom_poll_events_total{inlet="poll",trigger="shop"} 2`,
+		`hookloom_destination_open{destination="https://crm"} 1`, `hookloom_backlog{kind="inbox"} 0`, `hookloom_trigger_silent{trigger="shop"} 1`, `hookloom_compare_events{seen="both",trigger="shop"} 0`,
+		`hookloom_inlet_failures{inlet="poll",trigger="shop"} 0`, `hookloom_database_bytes{file="database"}`, `hookloom_build_info{version="v1"} 1`, `go_goroutines `,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(text, "secret stuff") || w.Code != 200 {
+		t.Errorf("%d %s", w.Code, text)
+	}
+	if a := m.Acks(); a == nil || a.Count != 1 || a.Max != 0.003 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestOneTraceLeadsFromTheDeliveryToTheLastStep: the parts are told apart in time,
+// perhaps by different processes, and belong together all the same.
+func TestOneTraceLeadsFromTheDeliveryToTheLastStep(t *testing.T) {
+	const sender = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for name, headers := range map[string]map[string]string{"a sender with a trace": {"traceparent": sender}, "a sender without": {}, "a trace that cannot be read": {"traceparent": "00-zz"}} {
+		kept := tracetest.NewInMemoryExporter()
+		first := &Telemetry{tracer: made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{})))}
+		at := time.Now()
+		c := ended(at)
+		c.Event.Headers = headers
+		first.tracer.stored(&engine.Delivery{Trigger: "shop", Inlet: "webhook", Headers: headers, ReceivedAt: at}, engine.Receipt{Event: 7})
+		second := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{}))) // after a restart
+		second.attempt(c, c.Steps[0])
+		second.ended(c)
+		spans := kept.GetSpans()
+		if len(spans) != 3 {
+			t.Fatalf("%s: %d spans", name, len(spans))
+		}
+		delivery, attempt, run := spans[0], spans[1], spans[2]
+		for _, s := range spans {
+			if s.SpanContext.TraceID() != delivery.SpanContext.TraceID() {
+				t.Errorf("%s: %s is of another trace", name, s.Name)
+			}
+		}
+		if attempt.Parent.SpanID() != run.SpanContext.SpanID() || run.Parent.SpanID() != delivery.SpanContext.SpanID() {
+			t.Errorf("%s: %v is under %v, %v under %v", name, attempt.Name, attempt.Parent, run.Name, run.Parent)
+		}
+		if name == "a sender with a trace" && (delivery.SpanContext.TraceID().String() != sender[3:35] || delivery.Parent.SpanID().String() != sender[36:52]) {
+			t.Errorf("the sender's trace is not taken up: %v under %v", delivery.SpanContext, delivery.Parent)
+		}
+		span := attempt.SpanContext.SpanID()
+		if header := engine.TraceOf(7, headers).Header(engine.AttemptSpan(8, "charge", 2)); !strings.Contains(header, hex.EncodeToString(span[:])) || !strings.Contains(header, delivery.SpanContext.TraceID().String()) {
+			t.Errorf("%s: the attempt carries %s", name, header)
+		}
+		if attempt.StartTime.Sub(at) != 0 || attempt.EndTime.Sub(at) != time.Second {
+			t.Errorf("%s: an attempt from %v to %v", name, attempt.StartTime, attempt.EndTime)
+		}
+	}
+}
+
+func TestASenderThatIsNotSampledIsNotTraced(t *testing.T) {
+	kept := tracetest.NewInMemoryExporter()
+	m := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{})))
+	c := ended(time.Now())
+	c.Event.Headers = map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
+	m.attempt(c, c.Steps[0])
+	m.ended(c)
+	ratio := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{}), sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(0)))))
+	ratio.ended(ended(time.Now()))
+	if n := len(kept.GetSpans()); n != 0 {
+		t.Errorf("%d spans are sent", n)
+	}
+}
+
+func TestTracesAreSentWhereTheEnvironmentSays(t *testing.T) {
+	got := make(chan *http.Request, 1)
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case got <- r:
+		default:
+		}
+	}))
+	defer collector.Close()
+	if m := fresh(t); m.Traces() {
+		t.Error("traces are made though nobody asked")
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	m := fresh(t)
+	if !m.Traces() {
+		t.Fatal("no traces are made")
+	}
+	m.Changed(ended(time.Now()))
+	if err := m.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-got; r.URL.Path != "/v1/traces" || r.ContentLength == 0 {
+		t.Errorf("%s %d", r.URL, r.ContentLength)
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+	if _, err := newTracer(t.Context(), "v1", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "http/protobuf") {
+		t.Errorf("a protocol that is not spoken: %v", err)
+	}
+}

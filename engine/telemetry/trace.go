@@ -1,0 +1,154 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// tracer writes spans when what they tell of is over. Their ids are computed from
+// the ids of events, runs and attempts (engine.TraceOf), so that one trace leads
+// from the delivery to the last step, whatever restarts lie between. A nil tracer
+// does nothing.
+type tracer struct {
+	provider *sdk.TracerProvider
+	spans    trace.Tracer
+}
+
+// newTracer makes a tracer that sends by OTLP over HTTP, when the environment names
+// where (OpenTelemetry specification, "Environment Variable Specification"); else
+// nil. Sampling, headers, attributes and time-outs are the SDK's own OTEL_*.
+func newTracer(ctx context.Context, version string, log *slog.Logger) (*tracer, error) {
+	asked := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" || os.Getenv("OTEL_TRACES_EXPORTER") == "otlp"
+	if !asked || os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
+		return nil, nil
+	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+		if p := os.Getenv(name); p != "" && p != "http/protobuf" {
+			return nil, fmt.Errorf("%s is %s: this program speaks http/protobuf", name, p)
+		}
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces were not sent", "error", err) }))
+	exporter, err := otlptracehttp.New(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("sending traces: %w", err)
+	}
+	res, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "hookloom"), attribute.String("service.version", version)), resource.WithFromEnv(), resource.WithTelemetrySDK())
+	if err != nil {
+		return nil, fmt.Errorf("describing this process for traces: %w", err)
+	}
+	return made(sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(res), sdk.WithIDGenerator(ids{}))), nil
+}
+
+func made(p *sdk.TracerProvider) *tracer {
+	return &tracer{p, p.Tracer("github.com/hookloom/hookloom")}
+}
+
+func (t *tracer) close(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	if err := t.provider.Shutdown(ctx); err != nil {
+		return fmt.Errorf("sending the last traces: %w", err)
+	}
+	return nil
+}
+
+// ids gives the SDK the ids that were computed.
+type ids struct{}
+
+type idKey struct{}
+
+type idPair struct {
+	trace trace.TraceID
+	span  trace.SpanID
+}
+
+// NewIDs implements sdk.IDGenerator.
+func (ids) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
+	p, _ := ctx.Value(idKey{}).(idPair)
+	return p.trace, p.span
+}
+
+// NewSpanID implements sdk.IDGenerator.
+func (ids) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
+	p, _ := ctx.Value(idKey{}).(idPair)
+	return p.span
+}
+
+// span writes one span of an event's trace. A zero parent begins the trace.
+func (t *tracer) span(of engine.Trace, id, parent [8]byte, name string, kind trace.SpanKind, from, to time.Time, problem string, attrs ...attribute.KeyValue) {
+	ctx := context.WithValue(context.Background(), idKey{}, idPair{of.ID, id})
+	if parent != ([8]byte{}) {
+		flags := trace.TraceFlags(0)
+		if t.sampled(of) {
+			flags = trace.FlagsSampled
+		}
+		ctx = trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: of.ID, SpanID: parent, TraceFlags: flags, Remote: true}))
+	}
+	_, s := t.spans.Start(ctx, name, trace.WithTimestamp(from), trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
+	if problem != "" {
+		s.SetStatus(codes.Error, problem)
+	}
+	s.End(trace.WithTimestamp(to))
+}
+
+// sampled tells whether a trace is kept: as its sender wishes, else as the SDK's
+// sampler decides about one that begins here, which depends on its id alone.
+func (t *tracer) sampled(of engine.Trace) bool {
+	if of.Parent != ([8]byte{}) {
+		return of.Sampled
+	}
+	_, probe := t.spans.Start(context.WithValue(context.Background(), idKey{}, idPair{of.ID, [8]byte{1}}), "probe")
+	return probe.SpanContext().IsSampled() // never ended, so never sent
+}
+
+func (t *tracer) stored(d *engine.Delivery, r engine.Receipt) {
+	if t == nil || r.Event == 0 {
+		return
+	}
+	of := engine.TraceOf(r.Event, d.Headers)
+	id, name := engine.Span(r.Event.String()), "delivery "+d.Trigger
+	if r.Duplicate {
+		// One more delivery of an event: a span of its own, beside the first.
+		id = engine.Span(r.Event.String(), d.Inlet, d.ReceivedAt.String())
+	}
+	t.span(of, id, of.Parent, name, trace.SpanKindConsumer, d.ReceivedAt, time.Now(), "", attribute.String("hookloom.trigger", d.Trigger), attribute.String("hookloom.inlet", d.Inlet),
+		attribute.String("hookloom.event", r.Event.String()), attribute.String("hookloom.type", d.Type), attribute.Bool("hookloom.duplicate", r.Duplicate))
+}
+
+func (t *tracer) ended(c engine.Change) {
+	if t == nil {
+		return
+	}
+	problem := ""
+	if c.Run.Error != nil {
+		problem = c.Run.Error.Code
+	}
+	t.span(engine.TraceOf(c.Event.ID, c.Event.Headers), engine.Span(c.Run.ID.String()), engine.Span(c.Event.ID.String()), "run "+c.Run.Workflow, trace.SpanKindInternal, c.Run.CreatedAt, c.Run.FinishedAt, problem,
+		attribute.String("hookloom.run", c.Run.ID.String()), attribute.String("hookloom.workflow", c.Run.Workflow), attribute.String("hookloom.version", c.Run.Version), attribute.String("hookloom.status", string(c.Run.Status)))
+}
+
+func (t *tracer) attempt(c engine.Change, s engine.StepChange) {
+	if t == nil {
+		return
+	}
+	kind := trace.SpanKindInternal
+	if s.Destination != "" {
+		kind = trace.SpanKindClient
+	}
+	t.span(engine.TraceOf(c.Event.ID, c.Event.Headers), engine.AttemptSpan(c.Run.ID, s.Path, s.Attempt), engine.Span(c.Run.ID.String()), "step "+s.Path, kind, s.StartedAt, s.StartedAt.Add(s.Took), s.Error,
+		attribute.String("hookloom.run", c.Run.ID.String()), attribute.String("hookloom.step", s.Path), attribute.String("hookloom.action", s.Action), attribute.Int("hookloom.attempt", s.Attempt),
+		attribute.String("hookloom.status", s.Status), attribute.String("server.address", s.Destination))
+}

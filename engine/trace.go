@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// Watch is told what happens, for metrics and traces. It is called on the way of
+// events, by many goroutines at once, and must be quick.
+type Watch interface {
+	// Stored tells that a delivery is on disk: as an event, or as one more delivery of
+	// one that was known.
+	Stored(d *Delivery, r Receipt)
+	// Changed tells what became durable of a decision or a run.
+	Changed(Change)
+	// Alerted tells of an alert, each time.
+	Alerted(Alert)
+	// Polled tells what a poll cost and how many events were new.
+	Polled(b *PollBatch, fresh int)
+	// Traces tells whether attempts are to carry a traceparent of ours.
+	Traces() bool
+}
+
+// Trace is the trace that an event's whole way belongs to (W3C Trace Context). It is
+// computed from what is stored, never kept in memory, so that one trace spans a
+// crash, and a sleep of a year.
+type Trace struct {
+	ID [16]byte
+	// Parent is the sender's span; zero when the trace begins here.
+	Parent [8]byte
+	// Sampled is the sender's wish, true when the trace begins here.
+	Sampled bool
+}
+
+// TraceOf gives the trace of an event: the sender's, when its delivery had a
+// traceparent, else one of its own.
+func TraceOf(event EventID, headers map[string]string) Trace {
+	if t, ok := parseTraceparent(headers["traceparent"]); ok {
+		return t
+	}
+	t := Trace{Sampled: true}
+	sum := sha256.Sum256([]byte("hookloom trace " + event.String()))
+	copy(t.ID[:], sum[:])
+	return t
+}
+
+// Span names a part of an event's way: the delivery (no further names), a run, or an
+// attempt of a step.
+func Span(names ...string) (id [8]byte) {
+	sum := sha256.Sum256([]byte("hookloom span " + strings.Join(names, "|")))
+	copy(id[:], sum[:])
+	return id
+}
+
+// AttemptSpan is the span of one attempt.
+func AttemptSpan(run RunID, path string, attempt int) [8]byte {
+	return Span(run.String(), path, fmt.Sprint(attempt))
+}
+
+// Header writes the traceparent that an attempt carries.
+func (t Trace) Header(span [8]byte) string {
+	flags := "00"
+	if t.Sampled {
+		flags = "01"
+	}
+	return "00-" + hex.EncodeToString(t.ID[:]) + "-" + hex.EncodeToString(span[:]) + "-" + flags
+}
+
+// parseTraceparent reads version 00 of the header, and what later versions share
+// with it (W3C Trace Context, 3.2).
+func parseTraceparent(s string) (t Trace, ok bool) {
+	parts := strings.Split(s, "-")
+	if len(parts) < 4 || len(parts[0]) != 2 || parts[0] == "ff" || parts[0] == "00" && len(parts) != 4 || len(parts[1]) != 32 || len(parts[2]) != 16 || len(parts[3]) != 2 || strings.ToLower(s) != s {
+		return t, false
+	}
+	var flags [1]byte
+	for i, into := range [][]byte{t.ID[:], t.Parent[:], flags[:]} {
+		if _, err := hex.Decode(into, []byte(parts[i+1])); err != nil {
+			return Trace{}, false
+		}
+	}
+	t.Sampled = flags[0]&1 == 1
+	return t, t.ID != [16]byte{} && t.Parent != [8]byte{}
+}
+
+type traceparentKey struct{}
+
+// Traceparent is the header that a request made under ctx is to carry; empty for
+// none.
+func Traceparent(ctx context.Context) string {
+	s, _ := ctx.Value(traceparentKey{}).(string)
+	return s
+}
+
+// traced puts the traceparent of an attempt into its context.
+func (dr *driver) traced(ctx context.Context, path string, attempt int) context.Context {
+	_, sent := dr.event.Headers["traceparent"]
+	if !sent && (dr.e.o.Watch == nil || !dr.e.o.Watch.Traces()) {
+		return ctx
+	}
+	return context.WithValue(ctx, traceparentKey{}, TraceOf(dr.event.ID, dr.event.Headers).Header(AttemptSpan(dr.run.ID, path, attempt)))
+}
