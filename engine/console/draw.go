@@ -188,7 +188,7 @@ func timeline(d *engine.RunDetail) template.HTML {
 	}
 	var p svg
 	height := row*len(shown) + 26
-	p.put(`<svg class="waterfall" viewBox="0 0 %d %d" role="img" aria-label="%s">`, width, height, fmt.Sprintf("%d attempts in %s", len(d.Steps), shortTime(end.Sub(begin))))
+	p.put(`<svg class="waterfall" viewBox="0 0 %d %d" role="group" aria-label="%s">`, width, height, fmt.Sprintf("%d attempts in %s", len(d.Steps), shortTime(end.Sub(begin))))
 	for i := range 5 {
 		x := left + float64(i)/4*(width-left-60)
 		p.put(`<line class="grid" x1="%.1f" x2="%.1f" y1="0" y2="%d"/><text class="axis" x="%.1f" y="%d">%s</text>`, x, x, height-20, x, height-6, shortTime(time.Duration(float64(i)/4*span)))
@@ -242,8 +242,12 @@ func intervals(c engine.Comparison) template.HTML {
 		most = math.Max(most, c.WebhookDelay.P95)
 	}
 	var p svg
-	height := row*(len(c.Intervals)+1) + 6
-	p.put(`<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="Expected delay by polling interval, beside the webhook's">`, width, height)
+	first := 0 // the row of the first interval
+	if c.WebhookDelay != nil {
+		first = 1
+	}
+	height := row*(len(c.Intervals)+first) + 6
+	p.put(`<svg class="chart narrow" viewBox="0 0 %d %d" role="img" aria-label="Expected delay by polling interval, beside the webhook's">`, width, height)
 	line := func(n int, name string, mean, p95 float64, class, note string) {
 		// Delays span seconds to hours: the axis is logarithmic.
 		scale := func(v float64) float64 {
@@ -257,7 +261,7 @@ func intervals(c engine.Comparison) template.HTML {
 		line(0, "webhook", d.P50, d.P95, "c-good", fmt.Sprintf("p50 %s, p95 %s", seconds(d.P50), seconds(d.P95)))
 	}
 	for i, x := range c.Intervals {
-		line(i+1, "every "+x.Interval, x.Mean, x.P95, "c-events", fmt.Sprintf("mean %s, %.0f requests a day", seconds(x.Mean), x.RequestsPerDay))
+		line(i+first, "every "+x.Interval, x.Mean, x.P95, "c-events", fmt.Sprintf("mean %s, %.0f requests a day", seconds(x.Mean), x.RequestsPerDay))
 	}
 	p.put(`</svg>`)
 	return template.HTML(p.String()) // every text in it was escaped by put
@@ -291,7 +295,7 @@ func graph(w *workflows.Workflow, steps []engine.StepItem) template.HTML {
 		all = beside([]block{all, framed("on failure", stack(g.sequence(w.OnFailed, "on_failure")))})
 	}
 	var p svg
-	p.put(`<svg class="graph" viewBox="0 0 %.0f %.0f" width="%.0f" role="img" aria-label="%s">`, all.w+2, all.h+2, all.w+2, fmt.Sprintf("Graph of workflow %s with %d steps", w.ID, len(w.Steps)))
+	p.put(`<svg class="graph" viewBox="0 0 %.0f %.0f" width="%.0f" role="group" aria-label="%s">`, all.w+2, all.h+2, all.w+2, fmt.Sprintf("Graph of workflow %s with %d steps", w.ID, len(w.Steps)))
 	all.draw(&p, 1, 1)
 	p.put(`</svg>`)
 	return template.HTML(p.String()) // every text in it was escaped by put

@@ -112,7 +112,7 @@ func runText(d *engine.RunDetail) string {
 	return b.String()
 }
 
-var varying = regexp.MustCompile(`(?:run|evt)_[0-9a-f]{16}|hl_[a-z2-7]{32}|\d+(?:\.\d+)?|"[^"]*"|[0-9a-f]{12,}`)
+var varying = regexp.MustCompile(`(?:run|evt)_[0-9a-f]{16}|hl_[a-z2-7]{32}|\d{4,}|\d+\.\d+|"[^"]*"|[0-9a-f]{12,}`)
 
 // cause is what dead letters have in common: the message without what varies from
 // one to the next.

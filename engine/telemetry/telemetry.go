@@ -47,6 +47,7 @@ type Options struct {
 type Telemetry struct {
 	o       Options
 	handler http.Handler
+	gather  prometheus.Gatherer
 	tracer  *tracer
 
 	deliveries, events, duplicates *prometheus.CounterVec
@@ -95,6 +96,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "hookloom_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": o.Version}})
 	build.Set(1)
 	reg.MustRegister(build)
+	t.gather = reg
 	t.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second, ErrorHandling: promhttp.ContinueOnError})
 	var err error
 	t.tracer, err = newTracer(ctx, o.Version, o.Logger)

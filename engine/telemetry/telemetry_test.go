@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
@@ -162,5 +165,47 @@ func TestTracesAreSentWhereTheEnvironmentSays(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
 	if _, err := newTracer(t.Context(), "v1", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "http/protobuf") {
 		t.Errorf("a protocol that is not spoken: %v", err)
+	}
+}
+
+// TestTheDashboardAndAlertsAskForMetricsThatExist, and the metrics follow the
+// conventions that promlint checks.
+func TestTheDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
+	m := fresh(t)
+	m.Answered("shop", "accepted", time.Millisecond)
+	m.Stored(&engine.Delivery{Trigger: "shop", Inlet: "poll", Recovered: true}, engine.Receipt{Event: 7})
+	m.Changed(engine.Change{Decision: &engine.Decision{Workflow: "pay", Outcome: engine.Skipped}})
+	m.Changed(ended(time.Now()))
+	m.Alerted(engine.Alert{Kind: "silence", Trigger: "shop"})
+	m.Polled(&engine.PollBatch{Trigger: "shop", Inlet: "poll", Cost: engine.PollCost{Requests: 3, Outcome: "ok"}}, 2)
+	families, err := m.gather.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{"hookloom_compare_delay_seconds": true} // there is none before an event was seen by an inlet
+	for _, f := range families {
+		known[f.GetName()] = true
+	}
+	for _, file := range []string{"grafana.json", "alerts.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "examples", "monitoring", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := regexp.MustCompile(`\b(?:hookloom|process)_[a-z_]+`).FindAllString(string(text), -1)
+		for _, name := range asked {
+			if !known[strings.TrimSuffix(name, "_bucket")] {
+				t.Errorf("%s asks for %s, which there is not", file, name)
+			}
+		}
+		if len(asked) < 10 {
+			t.Errorf("%s asks for %d metrics", file, len(asked))
+		}
+	}
+	problems, err := testutil.GatherAndLint(m.gather)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 }
