@@ -60,6 +60,7 @@ func (r reading) Fired(context.Context, string, string, time.Time, *engine.Deliv
 	return errors.New("a dry run stores nothing")
 }
 
+func (r reading) Rhythm(context.Context, string) (time.Duration, error)   { return 0, nil }
 func (r reading) LastDelivery(context.Context, string) (time.Time, error) { return time.Time{}, nil }
 
 func (r reading) Alert(context.Context, engine.Alert) {}
@@ -189,7 +190,7 @@ func (a *app) printComparison(x engine.Comparison) error {
 			a.printf("; %.0f requests a day", x.RequestsPerDay)
 		}
 		if x.Quota != "" {
-			a.printf("; the provider's limit: %s left", printable(x.Quota))
+			a.printf("; the provider's limit: %s left, %.1f %% used", printable(x.Quota), 100*x.QuotaUsed)
 		}
 		a.printf("\n")
 	}

@@ -41,6 +41,12 @@ func (e *Engine) Alert(ctx context.Context, a Alert) {
 	}
 }
 
+// Rhythm is how long a trigger's webhook may be quiet, going by its history; zero when
+// there is too little of it.
+func (e *Engine) Rhythm(ctx context.Context, trigger string) (time.Duration, error) {
+	return e.o.Store.Rhythm(ctx, trigger)
+}
+
 // LastDelivery is when a trigger's webhook brought its newest event; zero for never.
 func (e *Engine) LastDelivery(ctx context.Context, trigger string) (time.Time, error) {
 	return e.o.Store.LastDelivery(ctx, trigger)

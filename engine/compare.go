@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -74,6 +76,9 @@ type Comparison struct {
 	RequestsPerFind float64 `json:"requests_per_new_event,omitempty"`
 	RequestsPerDay  float64 `json:"requests_per_day,omitempty"`
 	Quota           string  `json:"quota,omitempty"`
+	// QuotaUsed is the share of the provider's limit that was used at the last poll
+	// whose answer told, by everybody who shares its credential.
+	QuotaUsed float64 `json:"quota_used,omitempty"`
 	// Intervals is what other intervals would cost and bring.
 	Intervals []IntervalCost `json:"intervals,omitempty"`
 	// BreakEven is the interval at which polling would be as fast as the webhook.
@@ -143,6 +148,17 @@ func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 	return c
 }
 
+// quotaUsed reads left/limit.
+func quotaUsed(text string) float64 {
+	left, limit, ok := strings.Cut(text, "/")
+	l, lerr := strconv.ParseFloat(left, 64)
+	m, merr := strconv.ParseFloat(limit, 64)
+	if !ok || lerr != nil || merr != nil || m <= 0 || l < 0 || l > m {
+		return 0
+	}
+	return 1 - l/m
+}
+
 // costs adds up what polling cost; it gives the requests of one poll.
 func (c *Comparison) costs(polls []PollEntry, now time.Time) (perPoll float64) {
 	found := 0
@@ -158,7 +174,7 @@ func (c *Comparison) costs(polls []PollEntry, now time.Time) (perPoll float64) {
 			c.EmptyPolls++
 		}
 		if p.Quota != "" {
-			c.Quota = p.Quota
+			c.Quota, c.QuotaUsed = p.Quota, quotaUsed(p.Quota)
 		}
 	}
 	if c.Polls == 0 {

@@ -87,6 +87,9 @@ type Store interface {
 	Differ(ctx context.Context, id EventID, inlet string, diff map[string]any) error
 	// LastDelivery is when a trigger's webhook brought its newest event; zero for never.
 	LastDelivery(ctx context.Context, trigger string) (time.Time, error)
+	// Rhythm is how long a trigger's webhook may be quiet, going by its history; zero
+	// when there is too little of it.
+	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
 	// Known tells which keys a poll would not take for new.
 	Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error)
 	// Refuse keeps a refused delivery, bounded in number and size.

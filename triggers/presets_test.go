@@ -1,6 +1,7 @@
 package triggers_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -11,13 +12,19 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/signature"
+	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -80,7 +87,8 @@ func secretFor(v *workflows.Verify, old bool) string {
 }
 
 // presetProject is a project whose trigger hook uses one variant of a preset.
-func presetProject(t testing.TB, p *workflows.Preset, v *workflows.Verify) (*workflows.Project, func(string) (string, bool)) {
+// more is written beside the webhook, and after the triggers.
+func presetProject(t testing.TB, p *workflows.Preset, v *workflows.Verify, more ...string) (*workflows.Project, func(string) (string, bool)) {
 	t.Helper()
 	params := map[string]string{}
 	for _, x := range p.Params {
@@ -98,11 +106,12 @@ func presetProject(t testing.TB, p *workflows.Preset, v *workflows.Verify) (*wor
 	if err != nil {
 		t.Fatal(err)
 	}
+	more = append(more, "", "")
 	secret := `["${{ secrets.NEW }}", "${{ secrets.OLD }}"]`
 	if v.SecretNth == 2 {
 		secret = `["${{ secrets.OTHER }}", "${{ secrets.NEW }}"]`
 	}
-	project := load(t, fmt.Sprintf("server: {public_url: https://hooks.example.com}\ntriggers:\n  hook: {webhook: {provider: %s, variant: %s, params: %s, secret: %s}}\n", p.Name, v.Variant, b, secret))
+	project := load(t, fmt.Sprintf("server: {public_url: https://hooks.example.com}\ntriggers:\n  hook: {webhook: {provider: %s, variant: %s, params: %s, secret: %s}%s}\n%s", p.Name, v.Variant, b, secret, more[0], more[1]))
 	values := map[string]string{"NEW": secretFor(v, false), "OLD": secretFor(v, true), "OTHER": "another-secret-of-this-test"}
 	return project, func(n string) (string, bool) { s, ok := values[n]; return s, ok }
 }
@@ -254,4 +263,150 @@ func TestAliasesAreThoseThatTheFilesName(t *testing.T) {
 			t.Errorf("%s: secret, setup or sources are missing", name)
 		}
 	}
+}
+
+// listed says, for each preset with a list, how a service shows there what its
+// webhook carries as a body.
+var listed = map[string]func(body map[string]any) any{
+	"stripe": func(b map[string]any) any { return map[string]any{"data": []any{b}, "has_more": false} },
+	"paddle": func(b map[string]any) any { return map[string]any{"data": []any{b}} },
+	"chargebee": func(b map[string]any) any {
+		return map[string]any{"list": []any{map[string]any{"event": b}}}
+	},
+	"paypal": func(b map[string]any) any {
+		return map[string]any{"events": []any{b}, "links": []any{map[string]any{"rel": "self", "href": "https://x"}}}
+	},
+	"mailgun": func(b map[string]any) any {
+		return map[string]any{"items": []any{b["event-data"]}, "paging": map[string]any{"next": "/events/end"}}
+	},
+	"easypost":    func(b map[string]any) any { return map[string]any{"events": []any{b}, "has_more": false} },
+	"shopify":     func(b map[string]any) any { return map[string]any{"orders": []any{b}} },
+	"woocommerce": func(b map[string]any) any { return []any{b} },
+}
+
+// canned answers every request of a poll, whatever its host.
+type canned struct{ answers []string }
+
+func (c *canned) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := c.answers[0]
+	if len(c.answers) > 1 {
+		c.answers = c.answers[1:]
+	}
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+// TestAProvidersListAndItsWebhookMakeOneEvent: poll: {provider: X, every: 5m} beside
+// the webhook is enough. Whichever inlet sees an event first, it is one, of the same
+// key, type and data.
+func TestAProvidersListAndItsWebhookMakeOneEvent(t *testing.T) {
+	library, err := triggers.Presets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range library.Names() {
+		p, err := library.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.List == nil {
+			continue
+		}
+		found++
+		t.Run(name, func(t *testing.T) {
+			wrap := listed[name]
+			if wrap == nil {
+				t.Fatal("how its list shows an event is not said here")
+			}
+			base := "base_url: https://api.example.com, "
+			if name == "stripe" || name == "paddle" { // one host for all
+				base = ""
+			}
+			project, secret := presetProject(t, p, p.Verify[0], fmt.Sprintf(", poll: {provider: %s, every: 1h, backfill: true}", name), "connections:\n  "+name+": {connector: http, "+base+"auth: {bearer: x}}\n")
+			var seen []string
+			for _, first := range []string{"webhook", "poll"} {
+				seen = append(seen, bothWays(t, project, secret, first, wrap))
+			}
+			if seen[0] != seen[1] {
+				t.Errorf("by the webhook first %s, by the poll first %s", seen[0], seen[1])
+			}
+		})
+	}
+	if found != len(listed) {
+		t.Errorf("%d presets with a list, %d known here", found, len(listed))
+	}
+}
+
+// bothWays brings one event by both inlets and gives its key, type and data.
+func bothWays(t *testing.T, p *workflows.Project, secret func(string) (string, bool), first string, wrap func(map[string]any) any) string {
+	t.Helper()
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	e := engine.New(engine.Options{Store: s, Secrets: secret})
+	if err := e.Use(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	x, err := triggers.Sample(p, "hook", secret, triggers.SampleOrder{ID: "evt-both-ways"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := workflows.DecodeJSON(x.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := json.Marshal(wrap(body.(map[string]any)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := triggers.NewInlets(e, slog.New(slog.DiscardHandler))
+	client := &http.Client{Transport: &canned{[]string{string(answer), `{"items":[],"data":[]}`}}}
+	if err := in.Use(p, actions.Ask(p.Connections, secret, client), secret); err != nil {
+		t.Fatal(err)
+	}
+	h, err := triggers.NewHooks(e, slog.New(slog.DiscardHandler), triggers.Outside{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	use, err := h.Prepare(p, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use()
+	ways := map[string]func(){
+		"webhook": func() {
+			r := httptest.NewRequest(x.Method, x.Path, bytes.NewReader(x.Body))
+			r.Header = x.Header.Clone()
+			w := httptest.NewRecorder()
+			if h.ServeHTTP(w, r); w.Code >= 300 {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+		},
+		"poll": func() {
+			if r, err := in.Poll(t.Context(), "hook"); err != nil || r.Items != 1 {
+				t.Fatalf("%+v %v", r, err)
+			}
+		},
+	}
+	ways[first]()
+	delete(ways, first)
+	for _, way := range ways {
+		way()
+	}
+	items, err := s.History().Events(t.Context(), engine.Query{})
+	if err != nil || len(items) != 1 || items[0].Duplicates != 1 || items[0].Inlet != first {
+		t.Fatalf("%+v %v", items, err)
+	}
+	id, err := engine.ParseEventID(items[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := s.History().EventDetail(t.Context(), id)
+	if err != nil || first == "webhook" && string(d.Sightings[0].Differences) != "" && string(d.Sightings[0].Differences) != "{}" {
+		t.Errorf("both ways differ: %s %v", d.Sightings[0].Differences, err)
+	}
+	return items[0].Key + " " + items[0].Type
 }

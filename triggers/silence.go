@@ -6,14 +6,16 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // watcher notices when a trigger that is expected to be called is not. Where the
 // service can be asked, it tells a quiet world from a broken webhook.
 type watcher struct {
 	trigger string
-	within  time.Duration
-	in      Inbox
+	// within is how long it may be quiet, or workflows.Learned.
+	within time.Duration
+	in     Inbox
 	// poller asks; nil where nothing can be asked.
 	poller *poller
 	now    func() time.Time
@@ -24,7 +26,17 @@ type watcher struct {
 // run watches until ctx ends.
 func (w *watcher) run(ctx context.Context) {
 	told := time.Time{}
+	learns := w.within == workflows.Learned
 	for {
+		if learns {
+			var err error
+			if w.within, err = w.in.Rhythm(ctx, w.trigger); err != nil || w.within == 0 {
+				if !sleep(ctx, time.Hour) { // there is too little history yet
+					return
+				}
+				continue
+			}
+		}
 		last, err := w.in.LastDelivery(ctx, w.trigger)
 		if err != nil {
 			last = w.now() // asked again after a while

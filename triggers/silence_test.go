@@ -62,3 +62,29 @@ func TestSilenceIsJudgedByAsking(t *testing.T) {
 		})
 	}
 }
+
+// TestARhythmIsLearned: as long as there is too little history nothing is said; then
+// silence is longer than the trigger ever was quiet.
+func TestARhythmIsLearned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{states: map[string]engine.InletState{}}
+		w := &watcher{trigger: "t", within: workflows.Learned, in: d, now: time.Now, since: time.Now()}
+		ctx, cancel := context.WithCancel(context.Background())
+		go w.run(ctx)
+		time.Sleep(5*time.Hour - time.Minute)
+		synctest.Wait()
+		if got := d.told(); len(got) > 0 {
+			t.Errorf("told without a history: %v", got)
+		}
+		d.mu.Lock()
+		d.rhythm = 6 * time.Hour
+		d.mu.Unlock()
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if got := strings.Join(d.told(), "|"); !strings.Contains(got, "no delivery for 6h0m0s") {
+			t.Errorf("%q", got)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}

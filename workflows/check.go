@@ -346,6 +346,9 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 	pollExprs(p)
 	preset := presetOf(c.catalog.Presets, p.Provider)
 	if preset != nil {
+		if l, w := preset.List, t.Webhook; l != nil && p.Request == nil && len(p.Key) == 0 && w != nil && w.Provider == p.Provider && len(w.Key) == 0 {
+			w.Key = l.WebhookKey // one identity, whichever way an event comes
+		}
 		p.UseListing(preset.List)
 	}
 	switch {

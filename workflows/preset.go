@@ -147,6 +147,7 @@ func (d *decoder) preset(o *objectNode) *Preset {
 			p.List.Data = d.expression(v)
 		}
 		d.listing(x, p.List)
+		p.List.WebhookKey = d.expressions(x.vals["webhook_key"])
 		pollExprs(p.List)
 	}
 	if s := o.object("sample"); s != nil {

@@ -380,11 +380,14 @@ var shapes = map[string]*shape{
 		{"body", is(kindText), false, "a template as in signed_content"},
 	}},
 	"listing": {title: "list", fields: listingFields},
+	"preset_list": {title: "list", fields: append([]field{
+		{"webhook_key", is(kindExprs), false, "the key of the webhook's deliveries, where the list does not know the usual one"},
+	}, listingFields...)},
 	"reconcile": {title: "reconcile", fields: append([]field{
 		{"every", is(kindDuration), true, "how often to look for what the webhook missed"},
 	}, listingFields...)},
 	"expectation": {title: "expect", fields: []field{
-		{"within", is(kindDuration), true, "how long the trigger may be quiet before that is an alert"},
+		{"within", is(kindText), true, "how long the trigger may be quiet before that is an alert: a duration, or learned"},
 	}},
 	"poll": {title: "poll", fields: append([]field{
 		{"provider", is(kindText), false, "a preset that says how to list: request, items, key and cursor are its then"},
@@ -575,7 +578,7 @@ var shapes = map[string]*shape{
 		{"data", is(kindExpr), false, "the object inside the body"},
 		{"time", is(kindExpr), false, "when it happened, by the sender's clock"},
 		{"events", list(is(kindText)), false, "known types, for did-you-mean"},
-		{"list", object("listing"), false, "how to ask it for what it sent"},
+		{"list", object("preset_list"), false, "how to ask it for what it sent"},
 		{"sample", object("preset_sample"), true, "a realistic delivery"},
 		{"notes", list(is(kindText)), false, "known traps"},
 	}},

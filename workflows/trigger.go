@@ -114,7 +114,8 @@ type Webhook struct {
 	Respond   *Respond
 	// Reconcile asks for what the webhook missed; nil for not at all.
 	Reconcile *Poll
-	// Expect is how long the trigger may be quiet; 0 for ever.
+	// Expect is how long the trigger may be quiet; 0 for ever, Learned for as long as
+	// it has been.
 	Expect  time.Duration
 	pos     Pos
 	pathPos Pos
@@ -122,6 +123,9 @@ type Webhook struct {
 	// providerPos and eventsPos are where those values stand.
 	providerPos, eventsPos Pos
 }
+
+// Learned is the Expect of a trigger whose rhythm is learned from its history.
+const Learned = time.Duration(-1)
 
 // SecretLabels names the secrets that prove a delivery, in their order: by the
 // name of the secret, else by position.
@@ -192,10 +196,13 @@ type Poll struct {
 	// MaxItems is how many events one poll makes; the rest come with the next.
 	MaxItems int
 	// Overlap is how far the request looks back behind the cursor.
-	Overlap   time.Duration
-	EventType *Expr
-	pos       Pos
-	cronPos   Pos
+	Overlap time.Duration
+	// WebhookKey, in a preset's listing, is the key of the webhook's deliveries in a
+	// trigger that has both, where the list does not know the webhook's usual one.
+	WebhookKey []*Expr
+	EventType  *Expr
+	pos        Pos
+	cronPos    Pos
 }
 
 // Defaults of a poll inlet.
@@ -291,7 +298,9 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	w.keyPos = o.at("key")
 	d.reconcile(o, w)
 	if x := o.object("expect"); x != nil {
-		w.Expect = x.duration("within", time.Hour)
+		if w.Expect = Learned; x.text("within", "") != "learned" {
+			w.Expect = x.duration("within", time.Hour)
+		}
 	}
 	d.webhookProof(o, w)
 	if !strings.HasPrefix(w.Path, "/") {

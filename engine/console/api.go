@@ -459,7 +459,11 @@ type triggerItem struct {
 	// Inlets are its polls, with how they stand.
 	Inlets []engine.InletHealth `json:"inlets,omitempty"`
 	engine.TriggerStats
-	webhook *workflows.Webhook
+	// Expect is how long it may be quiet, in seconds; 0 for ever, or when that is not
+	// learned yet.
+	Expect float64 `json:"expect,omitempty"`
+	// Silent tells that it is quiet for longer.
+	Silent bool `json:"silent,omitempty"`
 }
 
 // triggers lists the project's triggers, with how they did since a moment.
@@ -472,7 +476,7 @@ func (c *Console) triggers(ctx context.Context, since time.Time) ([]triggerItem,
 	all := c.o.Project().Triggers
 	for _, name := range sortedNames(all) {
 		t := all[name]
-		i := triggerItem{Name: name, webhook: t.Webhook}
+		i := triggerItem{Name: name}
 		if t.Webhook != nil {
 			i.Path, i.Provider, i.Methods = t.Webhook.Path, t.Webhook.Provider, t.Webhook.Methods
 			i.Secrets = engine.SecretStates(name, t.Webhook.SecretLabels(), uses, time.Now())
@@ -486,6 +490,16 @@ func (c *Console) triggers(ctx context.Context, since time.Time) ([]triggerItem,
 		}
 		if i.TriggerStats, err = c.o.Log.TriggerStats(ctx, name, since); err != nil {
 			return nil, err
+		}
+		if t.Webhook != nil {
+			within := t.Webhook.Expect
+			if within == workflows.Learned {
+				if within, err = c.o.Log.Rhythm(ctx, name); err != nil {
+					return nil, err
+				}
+			}
+			i.Expect = within.Seconds()
+			i.Silent = within > 0 && (i.LastAt == nil || time.Since(*i.LastAt) > within)
 		}
 		items = append(items, i)
 	}

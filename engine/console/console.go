@@ -43,6 +43,7 @@ type Log interface {
 	Activity(ctx context.Context, from time.Time, step time.Duration, n int) ([]engine.Bucket, error)
 	Standing(context.Context) (engine.Standing, error)
 	TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error)
+	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
 	WorkflowStats(ctx context.Context, workflow string, since time.Time) (engine.WorkflowStats, error)
 	Versions(ctx context.Context, workflow string) ([]engine.VersionItem, error)
 	VersionText(ctx context.Context, version string) (string, error)

@@ -212,22 +212,11 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data := map[string]any{"Title": "Overview", "Standing": standing, "Sum": sum, "Range": pick.Name, "Ranges": ranges, "Triggers": triggers, "Workflows": flows,
-		"EventChart": bars("Events", buckets, eventSeries), "RunChart": bars("Runs", buckets, runSeries), "Destinations": c.o.Operator.Destinations(), "Paused": c.o.Operator.Paused(), "Silent": silent(triggers, now)}
+		"EventChart": bars("Events", buckets, eventSeries), "RunChart": bars("Runs", buckets, runSeries), "Destinations": c.o.Operator.Destinations(), "Paused": c.o.Operator.Paused()}
 	if c.o.Acks != nil {
 		data["Acks"] = c.o.Acks()
 	}
 	c.render(w, r, http.StatusOK, "overview", data)
-}
-
-// silent names the triggers that are quiet for longer than they should be.
-func silent(list []triggerItem, now time.Time) map[string]bool {
-	out := map[string]bool{}
-	for _, t := range list {
-		if t.webhook != nil && t.webhook.Expect > 0 && (t.LastAt == nil || now.Sub(*t.LastAt) > t.webhook.Expect) {
-			out[t.Name] = true
-		}
-	}
-	return out
 }
 
 func (c *Console) livePage(w http.ResponseWriter, r *http.Request) {
@@ -412,7 +401,7 @@ func (c *Console) triggersPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	c.render(w, r, http.StatusOK, "triggers", map[string]any{"Title": "Triggers", "Items": items, "HooksURL": c.hooksURL(), "Silent": silent(items, time.Now())})
+	c.render(w, r, http.StatusOK, "triggers", map[string]any{"Title": "Triggers", "Items": items, "HooksURL": c.hooksURL()})
 }
 
 // hooksURL is where senders reach the triggers.

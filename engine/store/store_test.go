@@ -495,3 +495,38 @@ func TestActivityCountsWhatIsThere(t *testing.T) {
 		t.Errorf("%+v %v", w, err)
 	}
 }
+
+// TestARhythmIsTheLongestSilenceAndHalfAgain, once there are days of history.
+func TestARhythmIsTheLongestSilenceAndHalfAgain(t *testing.T) {
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	at := time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC)
+	deliver := func(after time.Duration, inlet string) {
+		at = at.Add(after)
+		if _, err := s.Accept(t.Context(), engine.EventID(engine.FirstID(at)), &engine.Delivery{Trigger: "shop", Inlet: inlet, Key: at.String(), Time: at, ReceivedAt: at, Dedupe: time.Hour, Unheard: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(d time.Duration) {
+		t.Helper()
+		if got, err := s.History().Rhythm(t.Context(), "shop"); err != nil || got != d {
+			t.Errorf("%v %v, want %v", got, err, d)
+		}
+	}
+	want(0)
+	for range 60 {
+		deliver(time.Minute, "webhook")
+	}
+	want(0) // an hour tells nothing of the night
+	for range 4 {
+		deliver(14*time.Hour, "webhook")
+		for range 10 {
+			deliver(time.Hour, "webhook")
+			deliver(0+time.Second, "poll")
+		}
+	}
+	want(21*time.Hour + 1500*time.Millisecond)
+}

@@ -30,6 +30,7 @@ type Log interface {
 	Standing(context.Context) (engine.Standing, error)
 	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
 	TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error)
+	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
 	Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error)
 }
 
@@ -271,9 +272,9 @@ func (s *standing) trigger(ctx context.Context, name string, t *workflows.Trigge
 		if x.LastAt != nil {
 			gauge(lastDesc, float64(x.LastAt.UnixMilli())/1000, name)
 		}
-		if t.Webhook != nil && t.Webhook.Expect > 0 {
+		if within := s.within(ctx, name, t); within > 0 {
 			silent := 0.0
-			if x.LastAt == nil || now.Sub(*x.LastAt) > t.Webhook.Expect {
+			if x.LastAt == nil || now.Sub(*x.LastAt) > within {
 				silent = 1
 			}
 			gauge(silentDesc, silent, name)
@@ -287,6 +288,22 @@ func (s *standing) trigger(ctx context.Context, name string, t *workflows.Trigge
 			}
 		}
 	}
+}
+
+// within is how long a trigger may be quiet; zero for ever, or when that is not
+// learned yet.
+func (s *standing) within(ctx context.Context, name string, t *workflows.Trigger) time.Duration {
+	switch {
+	case t.Webhook == nil:
+		return 0
+	case t.Webhook.Expect == workflows.Learned:
+		d, err := s.o.Log.Rhythm(ctx, name)
+		if err != nil {
+			return 0
+		}
+		return d
+	}
+	return t.Webhook.Expect
 }
 
 // comparisons tells of triggers with more than one inlet.

@@ -1,0 +1,144 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+// growing is a service whose list grows, and that notes what it is told.
+type growing struct {
+	mu     sync.Mutex
+	items  []map[string]any
+	told   map[string]int
+	listed chan struct{}
+}
+
+func (g *growing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	if id, ok := strings.CutPrefix(r.URL.Path, "/told/"); ok {
+		g.told[id]++
+		_, _ = w.Write([]byte("{}")) // a killed server does not read it
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"items": g.items}) // as above
+	select {
+	case g.listed <- struct{}{}:
+	default:
+	}
+}
+
+// TestKillBetweenFetchAndCommitLosesNoItem: a real process is killed around the
+// moment at which what a poll found is stored, with its cursor. No item is lost, and
+// none runs twice.
+func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills processes")
+	}
+	g := &growing{told: map[string]int{}, listed: make(chan struct{}, 1)}
+	service := httptest.NewServer(g)
+	defer service.Close()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"hookloom.yaml":    "triggers:\n  things:\n    poll: {every: 24h, backfill: true, request: {url: \"" + service.URL + "/list\"}, items: response.body.items, key: item.id, cursor: item.at}\negress: {allow: [127.0.0.1]}\n",
+		"workflows/w.yaml": "on: things\nsteps:\n  - {uses: http/post, with: {url: \"" + service.URL + "/told/${{ event.data.id }}\"}, retry: 3}\n",
+	} {
+		if err := writeFile(filepath.Join(dir, name), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
+	ask := func() error {
+		resp, err := http.Post("http://"+admin+"/api/v1/triggers/things/poll", "application/json", nil)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		return err
+	}
+	const cycles, each = 15, 20
+	killed := 0
+	for c := range cycles {
+		g.mu.Lock()
+		for i := range each {
+			n := c*each + i
+			g.items = append(g.items, map[string]any{"id": fmt.Sprint("i-", n), "at": n})
+		}
+		g.mu.Unlock()
+		p := startProcess(t, bin, dir, addr, admin)
+		select {
+		case <-g.listed: // a poll of its own, at its start
+		default:
+		}
+		asked := make(chan error, 1)
+		go func() { asked <- ask() }()
+		<-g.listed
+		time.Sleep(time.Duration(rand.IntN(12000)) * time.Microsecond)
+		if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		_ = p.cmd.Wait() // it was killed
+		if <-asked != nil {
+			killed++
+		}
+	}
+	p := startProcess(t, bin, dir, addr, admin)
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	waitIdle(t, dir)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("SIGTERM: %v\n%s", err, p.log.String())
+	}
+	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	events, err := h.Events(t.Context(), engine.Query{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, err := h.Runs(t.Context(), engine.Query{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := map[string]int{}
+	for _, r := range runs {
+		began[r.Event]++
+		if r.Status != "succeeded" {
+			t.Errorf("%s is %s: %s", r.ID, r.Status, r.Error)
+		}
+	}
+	keys := map[string]int{}
+	for _, e := range events {
+		keys[e.Key]++
+		if began[e.ID] != 1 {
+			t.Errorf("%s ran %d times", e.Key, began[e.ID])
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range cycles * each {
+		id := fmt.Sprint("i-", i)
+		if keys[id] != 1 || g.told[id] == 0 {
+			t.Errorf("%s: %d events, told %d times", id, keys[id], g.told[id])
+		}
+	}
+	t.Logf("%d items in %d cycles, %d of them cut before the poll had answered", cycles*each, cycles, killed)
+}
