@@ -116,6 +116,9 @@ type Delivery struct {
 	Unheard bool
 	// Recovered tells that it was found by asking, because its webhook did not come.
 	Recovered bool
+	// Partial tells that its data was not asked for, since the event is known: it
+	// cannot be compared.
+	Partial bool
 	// Only names the one workflow that a manual start is for; empty for all.
 	Only string
 }

@@ -110,7 +110,7 @@ const maxDifferences = 50
 // compareData keeps where the data of a later delivery by another inlet differs from
 // the event's: then rules would have seen another thing, had it come first.
 func (e *Engine) compareData(ctx context.Context, d *Delivery, r Receipt) {
-	if r.Event == 0 || !r.Duplicate {
+	if r.Event == 0 || !r.Duplicate || d.Partial {
 		return
 	}
 	first, err := e.o.Store.Event(ctx, r.Event)

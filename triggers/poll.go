@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -246,6 +247,7 @@ type found struct {
 // row is one item with what is computed of it.
 type row struct {
 	delivery *engine.Delivery
+	item     any
 	data     any
 	cursor   any
 }
@@ -257,7 +259,7 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 	if err != nil {
 		return f, err
 	}
-	with, err := p.request(lookBack(cursor, p.poll.Overlap))
+	with, err := p.request(p.poll.Request, workflows.Names{"cursor": lookBack(cursor, p.poll.Overlap)})
 	if err != nil {
 		return f, err
 	}
@@ -299,6 +301,9 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 	if err := p.bound(ctx, f, st); err != nil {
 		return f, err
 	}
+	if err := p.details(ctx, f, st); err != nil {
+		return f, err
+	}
 	return f, p.finish(f, cursor)
 }
 
@@ -309,6 +314,12 @@ func (f *found) note(resp map[string]any, page int) {
 	if page == 0 {
 		f.etag, f.modified = text(headers["etag"]), text(headers["last-modified"])
 	}
+	f.quotaOf(resp)
+}
+
+// quotaOf adds up what an answer cost, and what is left.
+func (f *found) quotaOf(resp map[string]any) {
+	headers, _ := resp["headers"].(map[string]any)
 	if n, ok := resp["bytes"].(int); ok {
 		f.bytes += int64(n)
 	}
@@ -345,15 +356,68 @@ func unconditional(with map[string]any) {
 	}
 }
 
-// request renders the request for a cursor.
-func (p *poller) request(cursor any) (map[string]any, error) {
-	names := workflows.Names{"cursor": cursor}
+// details asks for what a list does not tell of its new items. An item that is gone
+// by then is taken as the list shows it.
+func (p *poller) details(ctx context.Context, f *found, st engine.InletState) error {
+	if p.poll.Detail == nil {
+		return nil
+	}
+	var keys []string
+	for _, r := range f.rows {
+		keys = append(keys, r.delivery.Key)
+	}
+	known, err := p.in.Known(ctx, p.trigger.Name, keys)
+	if err != nil {
+		return err
+	}
+	for _, r := range f.rows {
+		if r.delivery.Partial = true; known[r.delivery.Key] || p.remembers(st) || p.poll.Compare {
+			continue // nobody reads its data
+		}
+		with, err := p.request(p.poll.Detail, workflows.Names{"item": r.item})
+		if err != nil {
+			return fmt.Errorf("detail of %s: %w", clip(r.delivery.Key, 100), err)
+		}
+		f.requests++
+		resp, err := p.ask(ctx, with)
+		var e *plan.Error
+		if errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
+			r.delivery.Flag = clip(fmt.Sprintf("item without detail: answered %d", e.Status), 300)
+			continue
+		}
+		if err == nil {
+			f.quotaOf(resp)
+			err = p.complete(r, resp)
+		}
+		if err != nil {
+			return fmt.Errorf("detail of %s: %w", clip(r.delivery.Key, 100), err)
+		}
+	}
+	return nil
+}
+
+// complete gives an item its data from its detail.
+func (p *poller) complete(r row, detail map[string]any) error {
+	var data any = detail["body"]
+	if p.poll.Data != nil {
+		var err error
+		if data, err = p.poll.Data.Eval(&workflows.Env{Names: workflows.Names{"item": r.item, "detail": detail}, Now: p.now().UTC()}); err != nil {
+			return fmt.Errorf("data: %w", err)
+		}
+	}
+	raw, err := workflows.EncodeJSON(data)
+	r.delivery.Raw, r.delivery.Partial = raw, false
+	return err
+}
+
+// request renders a request.
+func (p *poller) request(of *workflows.Value, names workflows.Names) (map[string]any, error) {
 	for k, v := range p.env.Names {
 		names[k] = v
 	}
 	env := &workflows.Env{Names: names, Now: p.now()}
 	with := map[string]any{}
-	for _, k := range p.poll.Request.Keys() {
+	for _, k := range of.Keys() {
 		fill := workflows.FillPlain
 		switch k {
 		case "url":
@@ -361,7 +425,7 @@ func (p *poller) request(cursor any) (map[string]any, error) {
 		case "headers":
 			fill = workflows.FillNonempty
 		}
-		v, err := p.poll.Request.Field(k).Render(env, fill)
+		v, err := of.Field(k).Render(env, fill)
 		if err != nil {
 			return nil, fmt.Errorf("request.%s: %w", k, err)
 		}
@@ -405,9 +469,9 @@ func (p *poller) row(names workflows.Names, item any) (row, error) {
 		own[k] = v
 	}
 	env := &workflows.Env{Names: own, Now: now}
-	out := row{data: item}
+	out := row{data: item, item: item}
 	var err error
-	if p.poll.Data != nil {
+	if p.poll.Data != nil && p.poll.Detail == nil {
 		if out.data, err = p.poll.Data.Eval(env); err != nil {
 			return out, fmt.Errorf("data: %w", err)
 		}

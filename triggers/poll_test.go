@@ -476,3 +476,48 @@ func TestWhatIsStillListedStaysKnown(t *testing.T) {
 		t.Errorf("events: %s", got)
 	}
 }
+
+// TestADetailIsAskedForNewItemsOnly, once each, and is what the event's data is made
+// of; an item that is gone by then is taken as the list shows it.
+func TestADetailIsAskedForNewItemsOnly(t *testing.T) {
+	s := newShop(t)
+	list := `{"orders":[{"id":"a"},{"id":"gone"}]}`
+	s.handle = func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/orders/gone"):
+			w.WriteHeader(http.StatusNotFound)
+		case strings.HasPrefix(r.URL.Path, "/orders/"):
+			_, _ = w.Write([]byte(`{"whole":"` + strings.TrimPrefix(r.URL.Path, "/orders/") + `"}`))
+		default:
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			_, _ = w.Write([]byte(list))
+		}
+	}
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(`key: item.id, backfill: true, items: response.body.orders, request: {url: "HOST/orders"}, detail: {url: "HOST/orders/${{ item.id }}"}, data: detail.body`, "HOST", s.URL), nil)
+	c.poll("2 new of 2 in 3")
+	c.poll("0 new of 2 in 1")
+	s.mu.Lock()
+	list = `{"orders":[{"id":"a"},{"id":"b"}]}`
+	s.mu.Unlock()
+	c.poll("1 new of 2 in 2")
+	events, err := c.store.History().Events(context.Background(), engine.Query{Ascending: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range events {
+		id, err := engine.ParseEventID(e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := c.store.History().EventDetail(context.Background(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(d.Body)+d.Flag)
+	}
+	if want := `{"whole":"a"} {"id":"gone"}item without detail: answered 404 {"whole":"b"}`; strings.Join(got, " ") != want {
+		t.Errorf("%s, want %s", strings.Join(got, " "), want)
+	}
+}

@@ -267,7 +267,11 @@ func TestAliasesAreThoseThatTheFilesName(t *testing.T) {
 
 // listed says, for each preset with a list, how a service shows there what its
 // webhook carries as a body.
+// Where each new item is asked for, that answer is the second.
 var listed = map[string]func(body map[string]any) any{
+	"github": func(b map[string]any) any {
+		return []any{[]any{map[string]any{"id": 12345, "guid": "evt-both-ways", "event": "push", "delivered_at": "2026-01-01T10:00:00Z"}}, map[string]any{"request": map[string]any{"payload": b}}}
+	},
 	"stripe": func(b map[string]any) any { return map[string]any{"data": []any{b}, "has_more": false} },
 	"paddle": func(b map[string]any) any { return map[string]any{"data": []any{b}} },
 	"chargebee": func(b map[string]any) any {
@@ -357,12 +361,20 @@ func bothWays(t *testing.T, p *workflows.Project, secret func(string) (string, b
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := json.Marshal(wrap(body.(map[string]any)))
-	if err != nil {
-		t.Fatal(err)
+	answers := []any{wrap(body.(map[string]any)), map[string]any{}}
+	if p.Triggers["hook"].Poll.Detail != nil {
+		answers = answers[0].([]any)
+	}
+	var texts []string
+	for _, a := range answers {
+		b, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(b))
 	}
 	in := triggers.NewInlets(e, slog.New(slog.DiscardHandler))
-	client := &http.Client{Transport: &canned{[]string{string(answer), `{"items":[],"data":[]}`}}}
+	client := &http.Client{Transport: &canned{texts}}
 	if err := in.Use(p, actions.Ask(p.Connections, secret, client), secret); err != nil {
 		t.Fatal(err)
 	}

@@ -381,6 +381,8 @@ func pollExprs(p *Poll) {
 	request := &scope{where: "a poll's request", names: types.Map{"cursor": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
 	p.Request.check(request)
 	response := types.Map{"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}, "cursor": types.Any}
+	one := &scope{where: "a poll's detail", names: types.Map{"item": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	p.Detail.check(one)
 	whole := &scope{where: "a poll", names: response}
 	each := whole.in("a poll's item").with("item", types.Any).with("items", types.Any)
 	for _, e := range []*Expr{p.Items, p.Next} {
@@ -388,7 +390,14 @@ func pollExprs(p *Poll) {
 			e.check(whole, reflect.Invalid)
 		}
 	}
-	for _, e := range append([]*Expr{p.Cursor, p.Data, p.EventType}, p.Key...) {
+	data := each
+	if p.Detail != nil {
+		data = each.with("detail", types.Map{"status": types.Int, "headers": anyMap, "body": types.Any})
+	}
+	if p.Data != nil {
+		p.Data.check(data, reflect.Invalid)
+	}
+	for _, e := range append([]*Expr{p.Cursor, p.EventType}, p.Key...) {
 		if e != nil {
 			e.check(each, reflect.Invalid)
 		}
@@ -467,12 +476,14 @@ func (w *Workflow) eachExpr(visit func(*Expr)) {
 func (t *Trigger) exprs(visit func(*Expr)) {
 	if t.Poll != nil {
 		t.Poll.Request.exprs(visit)
+		t.Poll.Detail.exprs(visit)
 	}
 	if t.Webhook == nil {
 		return
 	}
 	if t.Webhook.Reconcile != nil {
 		t.Webhook.Reconcile.Request.exprs(visit)
+		t.Webhook.Reconcile.Detail.exprs(visit)
 	}
 	for _, v := range append(append([]*Value{t.Webhook.Params}, t.Webhook.Secrets...), t.Webhook.Auth.values()...) {
 		v.exprs(visit)

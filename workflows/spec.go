@@ -117,6 +117,7 @@ var requestFields = []field{
 // listingFields say how to ask a service for what happened.
 var listingFields = []field{
 	{"request", object("request"), false, "what to ask"},
+	{"detail", object("request"), false, "what to ask for each new item, where the list tells too little; data reads its answer as detail"},
 	{"pages", object("pages"), false, ""},
 	{"items", is(kindExpr), false, "response.body by default"},
 	{"key", is(kindExprs), false, "what makes an item new; the webhook's key of the same event"},
@@ -395,6 +396,7 @@ var shapes = map[string]*shape{
 		{"cron", is(kindText), false, ""},
 		{"timezone", is(kindText), false, ""},
 		{"request", object("request"), false, ""},
+		{"detail", object("request"), false, "what to ask for each new item, where the list tells too little; data reads its answer as detail"},
 		{"pages", object("pages"), false, ""},
 		{"items", is(kindExpr), false, "response.body by default"},
 		{"cursor", is(kindExpr), false, ""},

@@ -181,7 +181,10 @@ type Poll struct {
 	Timezone *time.Location
 	// Request has the keys of http/request's with:.
 	Request *Value
-	Items   *Expr
+	// Detail is asked for each new item, where the list tells too little; nil for
+	// nothing. Data reads its answer as detail.
+	Detail *Value
+	Items  *Expr
 	// Cursor is what the next poll asks for; PerItem tells that it reads item, so that
 	// the greatest counts.
 	Cursor  *Expr
@@ -503,6 +506,12 @@ func (d *decoder) listing(o *objectNode, p *Poll) {
 			d.auth(a) // checks its shape
 		}
 	}
+	if x := o.object("detail"); x != nil {
+		p.Detail = d.value(o.vals["detail"])
+		if a := x.object("auth"); a != nil {
+			d.auth(a)
+		}
+	}
 	if pg := o.object("pages"); pg != nil {
 		p.MaxPages = pg.integer("max", defaultMaxPages)
 		if p.LinkHeader = pg.text("next", "") == "header link"; !p.LinkHeader && pg.vals["next"] != nil {
@@ -538,7 +547,7 @@ func (p *Poll) UseListing(list *Poll) {
 	if list == nil || p.Request != nil {
 		return
 	}
-	p.Request, p.Items, p.Next, p.LinkHeader, p.MaxPages = list.Request, list.Items, list.Next, list.LinkHeader, list.MaxPages
+	p.Request, p.Detail, p.Items, p.Next, p.LinkHeader, p.MaxPages = list.Request, list.Detail, list.Items, list.Next, list.LinkHeader, list.MaxPages
 	if p.Cursor == nil {
 		p.Cursor, p.PerItem = list.Cursor, list.PerItem
 	}
