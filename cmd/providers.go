@@ -107,6 +107,9 @@ func (a *app) provider(library *triggers.Library, name string) error {
 		}
 		a.printf("%-11s %s: %s%s\n", "Parameter", x.Name, x.Help, more)
 	}
+	if p.List != nil {
+		a.printf("%-11s poll: {provider: %s, every: 5m}, with\n            %s\n", "Polling", p.Name, p.List.Setup)
+	}
 	if len(p.Handshakes) > 0 {
 		a.printf("%-11s answered by itself\n", "Handshake")
 	}
@@ -128,6 +131,6 @@ func providerItem(p *workflows.Preset) map[string]any {
 		params = append(params, map[string]any{"name": x.Name, "help": x.Help, "default": x.Default, "required": x.Required})
 	}
 	return map[string]any{"provider": p.Name, "aliases": p.Aliases, "title": p.Title, "category": p.Category, "docs": p.Docs, "confidence": p.Confidence, "experimental": p.Experimental(),
-		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0,
+		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0, "polling": p.List != nil,
 		"delivery": map[string]any{"timeout": p.Delivery.Timeout, "retry": p.Delivery.Retry, "success": p.Delivery.Success}, "events": p.Events, "notes": p.Notes}
 }

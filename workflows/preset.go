@@ -147,6 +147,9 @@ func (d *decoder) preset(o *objectNode) *Preset {
 			p.List.Data = d.expression(v)
 		}
 		d.listing(x, p.List)
+		if n := x.vals["setup"]; n != nil {
+			p.List.Setup = n.Value // shown, never evaluated
+		}
 		p.List.WebhookKey = d.expressions(x.vals["webhook_key"])
 		pollExprs(p.List)
 	}

@@ -382,6 +382,7 @@ var shapes = map[string]*shape{
 	}},
 	"listing": {title: "list", fields: listingFields},
 	"preset_list": {title: "list", fields: append([]field{
+		{"setup", is(kindAny), false, "the connection that it needs, as written in hookloom.yaml"},
 		{"webhook_key", is(kindExprs), false, "the key of the webhook's deliveries, where the list does not know the usual one"},
 	}, listingFields...)},
 	"reconcile": {title: "reconcile", fields: append([]field{

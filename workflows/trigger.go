@@ -200,6 +200,8 @@ type Poll struct {
 	MaxItems int
 	// Overlap is how far the request looks back behind the cursor.
 	Overlap time.Duration
+	// Setup, in a preset's listing, is the connection that it needs, as it is written.
+	Setup string
 	// WebhookKey, in a preset's listing, is the key of the webhook's deliveries in a
 	// trigger that has both, where the list does not know the webhook's usual one.
 	WebhookKey []*Expr
