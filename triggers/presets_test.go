@@ -322,11 +322,15 @@ func TestAProvidersListAndItsWebhookMakeOneEvent(t *testing.T) {
 			if wrap == nil {
 				t.Fatal("how its list shows an event is not said here")
 			}
-			base := "base_url: https://api.example.com, "
-			if name == "stripe" || name == "paddle" { // one host for all
-				base = ""
+			setup := strings.NewReplacer("SITE", "site", "SHOP", "shop", "DOMAIN", "domain", "OWNER/REPO/hooks/HOOK_ID", "o/r/hooks/1").Replace(p.List.Setup)
+			project, secret := presetProject(t, p, p.Verify[0], fmt.Sprintf(", poll: {provider: %s, every: 1h, backfill: true}", name), setup+"\n")
+			known := secret
+			secret = func(n string) (string, bool) {
+				if s, ok := known(n); ok {
+					return s, ok
+				}
+				return "a-credential", true
 			}
-			project, secret := presetProject(t, p, p.Verify[0], fmt.Sprintf(", poll: {provider: %s, every: 1h, backfill: true}", name), "connections:\n  "+name+": {connector: http, "+base+"auth: {bearer: x}}\n")
 			var seen []string
 			for _, first := range []string{"webhook", "poll"} {
 				seen = append(seen, bothWays(t, project, secret, first, wrap))
