@@ -170,7 +170,7 @@ func inScript(s string) string {
 func (x *lively) pagesOf(t *testing.T) []string {
 	t.Helper()
 	dead, waiting, event := x.first(t, "deadletters"), x.first(t, "runs?status=waiting"), x.first(t, "events?status=matched")
-	return []string{"/", "/?range=7d", "/live", "/events", "/events/" + event, "/runs", "/runs/" + dead, "/runs/" + waiting, "/runs/" + dead + "?with=" + waiting, "/deadletters", "/quarantine", "/quarantine/ref_1",
+	return []string{"/", "/?range=7d", "/live", "/events", "/events/" + event, "/runs", "/runs/" + dead, "/runs/" + waiting, "/runs/" + dead + "?with=" + waiting, "/runs/" + dead + "/replay?from=failed&version=current", "/deadletters", "/quarantine", "/quarantine/ref_1",
 		"/triggers", "/trigger?name=shop", "/trigger?name=quiet", "/workflows", "/workflow?id=pay", "/workflow?id=refund", "/audit", "/login"}
 }
 
@@ -288,6 +288,8 @@ func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 	// Replay it with one button, and compare.
 	dead := b.path()
 	b.click(`form[action$="/replay"] button`)
+	b.sees("These reached outside.")
+	b.click(`form[action$="/replay"] button`)
 	b.sees("Replayed. This is the new run.")
 	x.settled(t)
 	b.goTo(strings.Split(b.path(), "?")[0] + "?with=" + strings.TrimPrefix(dead, "/runs/"))
@@ -297,11 +299,13 @@ func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 	b.goTo("/runs/" + x.first(t, "runs?status=waiting"))
 	b.sees("It waits for you")
 	b.fill(`textarea[name=comment]`, "fine")
+	b.fill(`input[name=by]`, "grace")
 	b.click(`button[value=approve]`)
 	b.sees("Your answer is recorded.")
 	x.settled(t)
 	b.do(chromedp.Reload())
 	b.sees("succeeded")
+	b.sees("grace: approve may fine")
 
 	// Choose all dead letters of a cause; the count comes first.
 	b.goTo("/deadletters")

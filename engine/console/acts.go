@@ -94,7 +94,7 @@ func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
-	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"), By: callerOf(r).Name, Comment: r.PostForm.Get("comment")}
+	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"), By: signer(r, strings.TrimSpace(r.PostForm.Get("by"))), Comment: r.PostForm.Get("comment")}
 	if _, err := c.o.Operator.Answer(r.Context(), id, word); err != nil {
 		c.cannot(w, r, err)
 		return

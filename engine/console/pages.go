@@ -81,7 +81,7 @@ var said = map[string]string{
 
 func (c *Console) pages(mux *http.ServeMux) {
 	for path, h := range map[string]http.HandlerFunc{
-		"GET /{$}": c.overviewPage, "GET /live": c.livePage, "GET /events": c.eventsPage, "GET /events/{id}": c.eventPage, "GET /runs": c.runsPage, "GET /runs/{id}": c.runPage,
+		"GET /{$}": c.overviewPage, "GET /live": c.livePage, "GET /events": c.eventsPage, "GET /events/{id}": c.eventPage, "GET /runs": c.runsPage, "GET /runs/{id}": c.runPage, "GET /runs/{id}/replay": c.previewPage,
 		"GET /deadletters": c.deadPage, "GET /quarantine": c.quarantinePage, "GET /quarantine/{id}": c.refusalPage, "GET /triggers": c.triggersPage, "GET /trigger": c.triggerPage,
 		"GET /workflows": c.workflowsPage, "GET /workflow": c.workflowPage, "GET /audit": c.auditPage,
 		"POST /runs/{id}/replay": c.acting("run.replay", c.doReplay), "POST /runs/{id}/cancel": c.acting("run.cancel", c.doCancel), "POST /runs/{id}/answer": c.acting("run.answer", c.doAnswer),
@@ -290,6 +290,41 @@ func (c *Console) runPage(w http.ResponseWriter, r *http.Request) {
 	}
 	data["Others"] = same.Items
 	c.render(w, r, http.StatusOK, "run", data)
+}
+
+// previewPage shows what a replay would do again.
+func (c *Console) previewPage(w http.ResponseWriter, r *http.Request) {
+	d, ok := c.runOf(w, r, r.PathValue("id"))
+	if !ok {
+		return
+	}
+	o := replayOrder{From: r.URL.Query().Get("from"), Version: r.URL.Query().Get("version")}
+	if err := o.check(); err != nil {
+		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		return
+	}
+	data := map[string]any{"Title": "Replay this run?", "D": d, "Order": o, "Current": ""}
+	if flow := c.o.Project().Workflows[d.Workflow]; flow != nil {
+		data["Current"] = flow.Version
+		if text, err := c.o.Log.VersionText(r.Context(), d.Version); err == nil && o.Version == "current" {
+			data["Diff"] = compareTexts(d.Version, text, flow.Version, string(flow.Text))
+		}
+	}
+	newest := map[string]engine.StepItem{}
+	for _, s := range d.Steps {
+		newest[s.Path] = s
+	}
+	var kept, again []engine.StepItem
+	for _, path := range sortedNames(newest) {
+		switch s := newest[path]; {
+		case o.From == "failed" && s.Status == "succeeded" && !strings.HasPrefix(path, "on_failure/"):
+			kept = append(kept, s)
+		case strings.Contains(s.Action, "/"): // log, set and groups leave nothing outside
+			again = append(again, s)
+		}
+	}
+	data["Kept"], data["Again"] = kept, again
+	c.render(w, r, http.StatusOK, "preview", data)
 }
 
 // runOf loads a run, or shows why it cannot.
