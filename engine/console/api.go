@@ -528,8 +528,12 @@ type workflowItem struct {
 	engine.WorkflowStats
 }
 
-func (c *Console) workflows(ctx context.Context, since time.Time) ([]workflowItem, error) {
+func (c *Console) workflows(ctx context.Context, back time.Duration) ([]workflowItem, error) {
 	items := []workflowItem{}
+	by, err := c.stats.get(ctx, c.o.Log, time.Now(), back)
+	if err != nil {
+		return nil, err
+	}
 	all, off := c.o.Project().Workflows, c.o.Operator.SwitchedOff()
 	for _, id := range sortedNames(all) {
 		f := all[id]
@@ -538,25 +542,23 @@ func (c *Console) workflows(ctx context.Context, since time.Time) ([]workflowIte
 		if isOff {
 			i.SwitchedOffBy = cmp.Or(x.By, "somebody")
 		}
-		var err error
-		if i.WorkflowStats, err = c.o.Log.WorkflowStats(ctx, id, since); err != nil {
-			return nil, err
-		}
+		i.WorkflowStats = by[id]
 		items = append(items, i)
 	}
 	return items, nil
 }
 
 func (c *Console) listWorkflows(w http.ResponseWriter, r *http.Request) {
-	since := time.Now().Add(-7 * 24 * time.Hour)
+	now := time.Now()
+	since := now.Add(-7 * 24 * time.Hour)
 	if text := r.URL.Query().Get("since"); text != "" {
 		var err error
-		if since, err = Since(text, time.Now()); err != nil {
+		if since, err = Since(text, now); err != nil {
 			problem(w, http.StatusBadRequest, err.Error())
 			return
 		}
 	}
-	items, err := c.workflows(r.Context(), since)
+	items, err := c.workflows(r.Context(), now.Sub(since))
 	if err != nil {
 		c.fail(w, err)
 		return

@@ -44,7 +44,7 @@ type Log interface {
 	Standing(context.Context) (engine.Standing, error)
 	TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error)
 	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
-	WorkflowStats(ctx context.Context, workflow string, since time.Time) (engine.WorkflowStats, error)
+	WorkflowStats(ctx context.Context, since time.Time) (map[string]engine.WorkflowStats, error)
 	Versions(ctx context.Context, workflow string) ([]engine.VersionItem, error)
 	VersionText(ctx context.Context, version string) (string, error)
 	AuditPage(context.Context, engine.Query) (engine.Page[engine.AuditEntry], error)
@@ -101,6 +101,7 @@ type Console struct {
 	key      [32]byte
 	streams  atomic.Int32
 	activity activity
+	stats    stats
 	// done ends the live streams when the server stops.
 	done  chan struct{}
 	close sync.Once

@@ -87,6 +87,37 @@ func (a *activity) get(ctx context.Context, log Log, now time.Time, step time.Du
 	return a.buckets, nil
 }
 
+// stats keeps the figures of workflows for a moment, by how far back they reach.
+type stats struct {
+	mu   sync.Mutex
+	kept map[time.Duration]keptStats
+}
+
+type keptStats struct {
+	at time.Time
+	by map[string]engine.WorkflowStats
+}
+
+// statsFresh is how old figures of workflows may be.
+const statsFresh = 5 * time.Second
+
+func (s *stats) get(ctx context.Context, log Log, now time.Time, back time.Duration) (map[string]engine.WorkflowStats, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k, ok := s.kept[back]; ok && now.Sub(k.at) < statsFresh {
+		return k.by, nil
+	}
+	by, err := log.WorkflowStats(ctx, now.Add(-back))
+	if err != nil {
+		return nil, err
+	}
+	if s.kept == nil || len(s.kept) > 8 {
+		s.kept = map[time.Duration]keptStats{}
+	}
+	s.kept[back] = keptStats{now, by}
+	return by, nil
+}
+
 // series is one colour of a chart.
 type series struct {
 	class, name string

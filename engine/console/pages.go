@@ -206,7 +206,7 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	flows, err := c.workflows(r.Context(), now.Add(-24*time.Hour))
+	flows, err := c.workflows(r.Context(), 24*time.Hour)
 	if err != nil {
 		c.trouble(w, r, err)
 		return
@@ -491,7 +491,7 @@ func (c *Console) showTrigger(w http.ResponseWriter, r *http.Request, status int
 }
 
 func (c *Console) workflowsPage(w http.ResponseWriter, r *http.Request) {
-	items, err := c.workflows(r.Context(), time.Now().Add(-7*24*time.Hour))
+	items, err := c.workflows(r.Context(), 7*24*time.Hour)
 	if err != nil {
 		c.trouble(w, r, err)
 		return
@@ -533,7 +533,7 @@ func (c *Console) workflowPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	items, err := c.workflows(r.Context(), time.Now().Add(-7*24*time.Hour))
+	items, err := c.workflows(r.Context(), 7*24*time.Hour)
 	if err != nil {
 		c.trouble(w, r, err)
 		return

@@ -103,30 +103,60 @@ func (h *History) TriggerStats(ctx context.Context, trigger string, since time.T
 	return s, classify(err)
 }
 
-// WorkflowStats tells how a workflow did since a moment.
-func (h *History) WorkflowStats(ctx context.Context, workflow string, since time.Time) (engine.WorkflowStats, error) {
-	var s engine.WorkflowStats
-	var last sql.NullInt64
-	low := engine.FirstID(since)
-	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM runs WHERE workflow = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM runs WHERE workflow = ?1),
-		(SELECT count(*) FROM runs WHERE status = 'failed' AND id >= ?2 AND workflow = ?1) + (SELECT count(*) FROM runs WHERE status = 'timed_out' AND id >= ?2 AND workflow = ?1),
-		(SELECT count(*) FROM runs WHERE due_at IS NOT NULL AND id >= ?2 AND workflow = ?1) + (SELECT count(*) FROM runs WHERE status = 'running' AND id >= ?2 AND workflow = ?1)`, workflow, low).
-		Scan(&s.Runs, &last, &s.Failed, &s.Open)
+// WorkflowStats tells how each workflow that has run did since a moment.
+func (h *History) WorkflowStats(ctx context.Context, since time.Time) (map[string]engine.WorkflowStats, error) {
+	names, err := h.names(ctx, "runs", "workflow")
 	if err != nil {
-		return s, classify(err)
+		return nil, err
 	}
-	if last.Valid {
-		at := engine.RunID(last.Int64).Time()
-		s.LastAt = &at
+	low := engine.FirstID(since)
+	failed, open := map[string]int{}, map[string]int{}
+	for cond, into := range map[string]map[string]int{`status = 'failed'`: failed, `status = 'timed_out'`: failed, `due_at IS NOT NULL`: open, `status = 'running'`: open} {
+		if err := h.perWorkflow(ctx, cond, low, into); err != nil {
+			return nil, err
+		}
 	}
-	took, err := collect(ctx, h.db, `SELECT finished_at - started_at FROM (SELECT started_at, finished_at FROM runs WHERE workflow = ? AND id >= ? ORDER BY id DESC LIMIT 200) WHERE finished_at IS NOT NULL AND started_at IS NOT NULL`,
-		[]any{workflow, low}, func(r scanner) (time.Duration, error) {
-			var ms int64
-			err := r.Scan(&ms)
-			return time.Duration(ms) * time.Millisecond, err
-		})
-	s.Took = engine.DelaysOf(took)
-	return s, err
+	out := map[string]engine.WorkflowStats{}
+	for _, name := range names {
+		s := engine.WorkflowStats{Failed: failed[name], Open: open[name]}
+		var last sql.NullInt64
+		err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM runs WHERE workflow = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM runs WHERE workflow = ?1)`, name, low).Scan(&s.Runs, &last)
+		if err != nil {
+			return nil, classify(err)
+		}
+		if last.Valid {
+			at := engine.RunID(last.Int64).Time()
+			s.LastAt = &at
+		}
+		took, err := collect(ctx, h.db, `SELECT finished_at - started_at FROM (SELECT started_at, finished_at FROM runs WHERE workflow = ? AND id >= ? ORDER BY id DESC LIMIT 200) WHERE finished_at IS NOT NULL AND started_at IS NOT NULL`,
+			[]any{name, low}, func(r scanner) (time.Duration, error) {
+				var ms int64
+				err := r.Scan(&ms)
+				return time.Duration(ms) * time.Millisecond, err
+			})
+		if err != nil {
+			return nil, err
+		}
+		s.Took = engine.DelaysOf(took)
+		out[name] = s
+	}
+	return out, nil
+}
+
+// perWorkflow adds up the runs of a partial index by workflow.
+func (h *History) perWorkflow(ctx context.Context, cond string, low int64, into map[string]int) error {
+	type pair struct {
+		name string
+		n    int
+	}
+	rows, err := collect(ctx, h.db, `SELECT workflow, count(*) FROM runs WHERE `+cond+` AND id >= ? GROUP BY workflow`, []any{low}, func(r scanner) (p pair, err error) {
+		err = r.Scan(&p.name, &p.n)
+		return p, err
+	})
+	for _, p := range rows {
+		into[p.name] += p.n
+	}
+	return err
 }
 
 // Versions lists the versions that a workflow had here, the newest first, without
