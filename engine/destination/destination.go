@@ -57,6 +57,16 @@ type Options struct {
 	Wake func()
 }
 
+// After an outage a host is sent rampFirst attempts a second, twice as many every
+// rampEvery, and as many as go once that is more than rampLast.
+const (
+	rampFirst = 20
+	rampLast  = 1000
+	rampEvery = 10 * time.Second
+	// maxPause is the longest that a circuit stays open.
+	maxPause = 30 * time.Second
+)
+
 // Table holds the destinations that were used lately.
 type Table struct {
 	o      Options
@@ -80,9 +90,15 @@ type destination struct {
 	tickets map[int64]uint64
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	limiter *rate.Limiter
+	// ramp bounds the rate after an outage, and doubles at grows until it is gone: a
+	// host that has just come back is not sent all that waits for it.
+	ramp  *rate.Limiter
+	grows time.Time
 	// closedUntil is when the circuit lets one through; asked when the host wants to
 	// be asked again.
 	closedUntil, asked time.Time
+	// pause is how long the circuit stays open.
+	pause time.Duration
 	// answered is when it last did.
 	answered time.Time
 	last     string // its last failure
@@ -155,12 +171,17 @@ func (d *destination) configure(l workflows.Limit, part int) {
 func (ds *Table) changed(d *destination, from, to gobreaker.State) {
 	switch to {
 	case gobreaker.StateOpen:
-		d.closedUntil, d.limit = time.Now().Add(ds.o.Pause+10*time.Millisecond), 1
+		// Each attempt that finds it still down makes the next wait for longer.
+		if d.pause = min(2*d.pause, max(maxPause, ds.o.Pause)); from == gobreaker.StateClosed {
+			d.pause = ds.o.Pause
+		}
+		d.closedUntil, d.limit = time.Now().Add(d.pause+10*time.Millisecond), 1
 		if from == gobreaker.StateClosed {
 			ds.o.Log.Warn("a destination does not answer: its attempts wait", "destination", d.name, "last", d.last, "tried_again", d.closedUntil)
 		}
 	case gobreaker.StateClosed:
 		d.closedUntil = time.Time{}
+		d.ramp, d.grows = rate.NewLimiter(rampFirst, rampFirst/5), time.Now().Add(rampEvery)
 		ds.o.Log.Info("a destination answers again", "destination", d.name)
 	}
 }
@@ -249,7 +270,7 @@ func (ds *Table) crowded(d *destination, now time.Time) bool {
 	if d.inUse < d.limit {
 		return false
 	}
-	if d.limit < d.max || d.more == 0 {
+	if d.limit < d.max || d.more == 0 || d.answered.IsZero() {
 		return true
 	}
 	answers := now.Sub(d.answered) < answersWithin && d.inUse < ds.o.MaxRuns*3/4
@@ -266,12 +287,29 @@ func (ds *Table) free(d *destination, now time.Time) *Hold {
 		return &Hold{Why: fmt.Sprintf("%d attempts to %s are under way", d.inUse, d.name)}
 	case d.asked.After(now):
 		return &Hold{Why: fmt.Sprintf("%s asks to wait until %s", d.name, d.asked.UTC().Format(time.RFC3339))}
-	case d.breaker.State() == gobreaker.StateOpen:
+	case d.breaker.State() == gobreaker.StateOpen, d.closedUntil.After(now):
 		return d.down()
+	case !d.ramped(now):
+		return &Hold{Why: d.name + " has just come back, and is sent more little by little"}
 	case d.limiter != nil && !d.limiter.AllowN(now, 1):
 		return &Hold{Why: "the rate of " + d.name + " is used up"}
 	}
 	return nil
+}
+
+// ramped takes a token of the ramp, if there is one.
+func (d *destination) ramped(now time.Time) bool {
+	for d.ramp != nil && !now.Before(d.grows) {
+		d.grows = d.grows.Add(rampEvery)
+		next := 2 * d.ramp.Limit()
+		if next > rampLast {
+			d.ramp = nil
+			break
+		}
+		d.ramp.SetLimitAt(now, next)
+		d.ramp.SetBurstAt(now, int(next)/5) // the dispatcher looks ten times a second
+	}
+	return d.ramp == nil || d.ramp.AllowN(now, 1)
 }
 
 // errDown is what the breaker counts.
@@ -440,9 +478,12 @@ func (ds *Table) opens(d *destination, now time.Time) time.Time {
 			at = t
 		}
 	}
-	if d.limiter != nil && at.Equal(now) {
-		if missing := 1 - d.limiter.TokensAt(now); missing > 0 {
-			at = now.Add(time.Duration(missing / float64(d.limiter.Limit()) * float64(time.Second)))
+	for _, l := range []*rate.Limiter{d.limiter, d.ramp} {
+		if l == nil || at.After(now) {
+			continue
+		}
+		if missing := 1 - l.TokensAt(now); missing > 0 {
+			at = now.Add(time.Duration(missing / float64(l.Limit()) * float64(time.Second)))
 		}
 	}
 	return at

@@ -1,8 +1,9 @@
 package plan
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"strings"
 	"time"
@@ -94,9 +95,9 @@ func Pause(r *workflows.Retry, n int, address string) time.Duration {
 	if !r.Jitter {
 		return time.Duration(full)
 	}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(address)) // a hash never fails to write
-	part := float64(h.Sum64()>>11) / float64(1<<53)
+	// Addresses differ in their last letters, which quicker hashes do not spread.
+	sum := sha256.Sum256([]byte(address))
+	part := float64(binary.BigEndian.Uint64(sum[:])>>11) / float64(1<<53)
 	return time.Duration(full/2 + part*full/2)
 }
 

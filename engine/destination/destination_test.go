@@ -1,0 +1,154 @@
+package destination
+
+import (
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// crowd is runs that all want to go to one host, as the engine has them go: each asks
+// for a permit, waits when there is none, and comes when it is called.
+type crowd struct {
+	table *Table
+	mu    sync.Mutex
+	// down tells what the host answers; after is its Retry-After.
+	down  bool
+	after time.Duration
+	// tries are the moments of the attempts, done how many went well.
+	tries []time.Time
+	done  int
+	wake  chan struct{}
+}
+
+func newCrowd() *crowd {
+	c := &crowd{wake: make(chan struct{}, 1)}
+	c.table = New(Options{MaxRuns: 512, AtWork: func() int { return 0 }, Pause: 5 * time.Second, Log: slog.New(slog.DiscardHandler), Call: func(run int64) bool { go c.run(run); return true },
+		Wake: func() {
+			select {
+			case c.wake <- struct{}{}:
+			default:
+			}
+		}})
+	return c
+}
+
+// run makes one attempt of a run, and asks again when it failed.
+func (c *crowd) run(id int64) {
+	p, h := c.table.Take("https://api.example", workflows.Limit{}, id)
+	if h != nil {
+		return // it waits, and is called
+	}
+	c.mu.Lock()
+	c.tries = append(c.tries, time.Now())
+	down, after := c.down, c.after
+	c.mu.Unlock()
+	time.Sleep(20 * time.Millisecond)
+	if !down {
+		c.mu.Lock()
+		c.done++
+		c.mu.Unlock()
+		p.Give(Outcome{Status: 200})
+		return
+	}
+	p.Give(Outcome{Status: 503, Failed: true, RetryAfter: after})
+	time.Sleep(time.Second)
+	c.run(id)
+}
+
+// dispatch looks at the queues as the engine's dispatcher does, for a while.
+func (c *crowd) dispatch(d time.Duration) {
+	end := time.Now().Add(d)
+	for time.Now().Before(end) {
+		next := c.table.Look(time.Now())
+		wait := time.Until(end)
+		if !next.IsZero() {
+			wait = min(wait, time.Until(next))
+		}
+		select {
+		case <-c.wake:
+			time.Sleep(time.Millisecond)
+		case <-time.After(max(wait, time.Millisecond)):
+		}
+	}
+}
+
+// TestAnOutageIsNoStorm: 10,000 runs want to go to a host that is down for ten
+// minutes. It hears of few of them, and when it is back it is sent more little by
+// little: in no ten seconds more than twice as many as in the ten before.
+func TestAnOutageIsNoStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd()
+		c.down = true
+		for i := range 10_000 {
+			go c.run(int64(i + 1))
+		}
+		c.dispatch(10 * time.Minute)
+		c.mu.Lock()
+		during := len(c.tries)
+		c.down = false
+		c.mu.Unlock()
+		if during > 200 {
+			t.Errorf("%d attempts while it was down", during)
+		}
+		back := time.Now()
+		c.dispatch(2 * time.Minute)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.done != 10_000 {
+			t.Errorf("%d of 10,000 have gone through", c.done)
+		}
+		begin := back
+		for _, at := range c.tries[during:] {
+			if at.After(back) {
+				begin = at
+				break
+			}
+		}
+		var each [12]int
+		for _, at := range c.tries[during:] {
+			if i := int(at.Sub(begin) / rampEvery); i >= 0 && i < len(each) {
+				each[i]++
+			}
+		}
+		t.Logf("%d attempts in ten minutes of outage; then in each ten seconds %v", during, each)
+		for i := 1; i < len(each); i++ {
+			if each[i-1] > 0 && float64(each[i]) > 2.3*float64(each[i-1]) { // bursts count into one or the other
+				t.Errorf("from %d to %d", each[i-1], each[i])
+			}
+		}
+		if each[0] > 250 {
+			t.Errorf("%d at once when it is back", each[0])
+		}
+	})
+}
+
+// TestNobodyAsksBeforeRetryAfter: what one run hears holds for all.
+func TestNobodyAsksBeforeRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd()
+		c.down, c.after = true, 2*time.Minute
+		go c.run(1)
+		c.dispatch(time.Second)
+		for i := range 100 {
+			go c.run(int64(i + 2))
+		}
+		c.dispatch(time.Minute)
+		c.mu.Lock()
+		if len(c.tries) != 1 {
+			t.Errorf("%d attempts before it wants to be asked again", len(c.tries))
+		}
+		c.down = false
+		first := c.tries[0]
+		c.mu.Unlock()
+		c.dispatch(3 * time.Minute)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.done != 101 || c.tries[1].Sub(first) < 2*time.Minute {
+			t.Errorf("%d done, the second attempt after %v", c.done, c.tries[1].Sub(first))
+		}
+	})
+}
