@@ -60,7 +60,7 @@ func (t *table) lookup(path string) *route {
 }
 
 // maxFlight bounds the bytes of bodies being read at once.
-const maxFlight = 128 << 20
+const maxFlight = 64 << 20
 
 // quarantineBody is how much of a refused body is kept, in bytes. A longer one
 // cannot be admitted again.

@@ -1,0 +1,138 @@
+package cmd
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+// TestAFloodOfLargeBodiesIsHeldOff: many connections send a megabyte each to a real
+// process whose disk takes 20 ms a sync. Its memory stays bounded, who cannot be taken
+// is told when to come again, and what was acknowledged is there. HOOKLOOM_FLOOD sets
+// the number of connections.
+func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a real process")
+	}
+	connections := 500
+	if n := os.Getenv("HOOKLOOM_FLOOD"); n != "" {
+		if _, err := fmt.Sscan(n, &connections); err != nil {
+			t.Fatal(err)
+		}
+	}
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("SKIPPED: strace, which makes the disk slow, is not installed")
+	}
+	dir := t.TempDir()
+	if err := writeFile(filepath.Join(dir, "hookloom.yaml"), "triggers:\n  flood: {webhook: {auth: none, key: 'headers[\"x-id\"]', max_body: 2MiB}}\n"); err != nil {
+		t.Fatal(err)
+	}
+	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
+	// -D: the server is our child, the tracer is beside it.
+	p := &process{cmd: exec.Command(strace, "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_exit=20000",
+		bin, "serve", dir, "--addr", addr, "--admin-addr", admin, "--log-level", "error")}
+	p.cmd.Stderr = &p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := false
+	for began := time.Now(); !ready && time.Since(began) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
+		if resp, err := http.Get("http://" + addr + "/readyz"); err == nil {
+			resp.Body.Close()
+			ready = true
+		}
+	}
+	if !ready {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		t.Skipf("SKIPPED: the server cannot be traced here\n%s", p.log.String())
+	}
+	body := append(append([]byte(`{"pad":"`), bytes.Repeat([]byte("x"), 1<<20)...), `"}`...)
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	var acked, held, cut atomic.Int64
+	var wg sync.WaitGroup
+	for i := range connections {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			flood(t, client, "http://"+addr+"/hooks/flood", fmt.Sprint("flood-", i), body, &acked, &held, &cut)
+		}()
+	}
+	wg.Wait()
+	peak := peakMemory(t, p.cmd.Process.Pid)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("SIGTERM: %v\n%s", err, p.log.String())
+	}
+	if peak > 300<<10 {
+		t.Errorf("%d MiB at the peak", peak>>10)
+	}
+	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	n := 0
+	q := engine.Query{Limit: 1000}
+	for {
+		list, err := h.Events(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n += len(list); len(list) < q.Limit {
+			break
+		}
+		q.After = list[len(list)-1].ID
+	}
+	if int64(n) != acked.Load() || n != connections {
+		t.Errorf("%d acknowledged, %d stored, of %d", acked.Load(), n, connections)
+	}
+	t.Logf("%d connections of 1 MB, 20 ms a sync: %d MiB at the peak, %d times held off, %d cut while sending; all were stored in the end", connections, peak>>10, held.Load(), cut.Load())
+}
+
+// flood sends one delivery until it is taken.
+func flood(t *testing.T, client *http.Client, url, id string, body []byte, acked, held, cut *atomic.Int64) {
+	for {
+		req, err := http.NewRequest("POST", url, bytes.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		req.Header.Set("X-Id", id)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := client.Do(req)
+		if err != nil {
+			cut.Add(1) // the server answers, and closes, before it has read all
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		_, _ = io.Copy(io.Discard, resp.Body) // the status says it
+		resp.Body.Close()
+		switch {
+		case resp.StatusCode == http.StatusAccepted, resp.StatusCode == http.StatusOK:
+			acked.Add(1)
+			return
+		case (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests) && resp.Header.Get("Retry-After") != "":
+			held.Add(1)
+			time.Sleep(100 * time.Millisecond)
+		default:
+			t.Errorf("%d %v", resp.StatusCode, resp.Header)
+			return
+		}
+	}
+}
