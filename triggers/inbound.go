@@ -29,6 +29,8 @@ type inbound struct {
 	body []byte
 	at   time.Time
 	want *workflows.Wanted
+	// unread are the names that nothing reads before the delivery is stored.
+	unread map[string]bool
 	// maxBody bounds what a compressed body may become.
 	maxBody int64
 	// claims are those of the token that proved the request; claimed tells that
@@ -61,7 +63,7 @@ func (in *inbound) prepare(r *route) {
 			callback, _, _ = strings.Cut(callback, "?")
 		}
 	}
-	in.want, in.maxBody = &r.want, r.webhook.MaxBody
+	in.want, in.unread, in.maxBody = &r.want, r.unread, r.webhook.MaxBody
 	in.request = signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: callback, Body: in.body,
 		JSON: in.json, Form: in.formValues, Each: in.each, Params: r.params}
 	if r.outside != nil && r.outside.Fetch != nil {
@@ -249,12 +251,16 @@ func scalar(v any) (string, bool) {
 
 // names is what key, type and time are computed from.
 func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
-	headers, query := make(map[string]any, len(d.Headers)), make(map[string]any, len(d.Query))
-	for k, v := range d.Headers {
-		headers[k] = v
+	var headers, query map[string]any
+	if !in.unread["headers"] {
+		headers = asNames(d.Headers)
 	}
-	for k, v := range d.Query {
-		query[k] = v
+	if !in.unread["query"] {
+		query = asNames(d.Query)
+	}
+	var raw any
+	if !in.unread["raw"] {
+		raw = string(in.body)
 	}
 	var claims any
 	if in.claims != nil && !in.claimed {
@@ -262,7 +268,15 @@ func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
 			claims = v
 		}
 	}
-	return workflows.Names{"body": body, "headers": headers, "query": query, "raw": string(in.body), "method": in.method, "url": in.publicURL, "path": in.path, "claims": claims}
+	return workflows.Names{"body": body, "headers": headers, "query": query, "raw": raw, "method": in.method, "url": in.publicURL, "path": in.path, "claims": claims}
+}
+
+func asNames(m map[string]string) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
 }
 
 // masked replaces a secret in a body, as it is and as JSON writes it.

@@ -54,6 +54,9 @@ type route struct {
 	outside *Outside
 	// want is what is read of a body before it is stored.
 	want workflows.Wanted
+	// unread are names of a delivery that no key, type or other expression reads
+	// before it is stored: they need not be made.
+	unread map[string]bool
 }
 
 // proof is one scheme with the keys that belong to it.
@@ -385,6 +388,14 @@ func (r *route) hideOf(p *proof) {
 
 // wanted gathers the parts of a body that keys, types and schemes read.
 func (r *route) wanted() {
+	r.unread = map[string]bool{}
+	for _, name := range []string{"raw", "headers", "query"} {
+		read := r.webhook.Split != nil && r.webhook.Data.Reads(name)
+		for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.webhook.Split}, r.key...) {
+			read = read || e.Reads(name)
+		}
+		r.unread[name] = !read
+	}
 	for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.webhook.Split}, r.key...) {
 		r.want.WantExpr(e)
 	}
@@ -729,10 +740,24 @@ func clip(s string, n int) string {
 
 // keepHeaders stores header names in lower case, values that come twice joined
 // by a comma, what proves the sender as ***.
+// lowered are the names of headers that most deliveries have, which need not be made
+// again for each.
+var lowered = func() map[string]string {
+	out := map[string]string{}
+	for _, n := range []string{"Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Traceparent", "User-Agent", "X-Event-Id", "X-Event-Type", "X-Signature", "X-Forwarded-For", "X-Forwarded-Proto",
+		"X-Real-Ip", "X-Request-Id", "Stripe-Signature", "X-Github-Event", "X-Github-Delivery", "X-Hub-Signature-256", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
+		out[n] = strings.ToLower(n)
+	}
+	return out
+}()
+
 func keepHeaders(h http.Header, hide map[string]bool) map[string]string {
 	out := make(map[string]string, len(h))
 	for k, v := range h {
-		name := strings.ToLower(k)
+		name, common := lowered[k]
+		if !common {
+			name = strings.ToLower(k)
+		}
 		if hide[name] {
 			out[name] = "***"
 			continue

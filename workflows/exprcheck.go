@@ -597,7 +597,14 @@ func sortedStrings[V any](m map[string]V) []string {
 var shownRoots = []string{"event", "inputs", "vars", "steps", "output", "error"}
 
 // reads tells whether an expression reads a name.
-func (e *Expr) reads(name string) bool {
+func (e *Expr) reads(name string) bool { return e.Reads(name) }
+
+// Reads tells whether the expression reads a name.
+func (e *Expr) Reads(name string) bool {
+	if e == nil {
+		return false
+	}
+
 	tree, err := parser.ParseWithConfig(e.Text, parseConfig)
 	if err != nil {
 		return false

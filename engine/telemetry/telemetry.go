@@ -57,6 +57,7 @@ type Telemetry struct {
 	pollEvents, recovered, alerts  *prometheus.CounterVec
 	ack, run, step, destination    *prometheus.HistogramVec
 	acks                           acks
+	answered                       sync.Map
 }
 
 // buckets are seconds: answers take a millisecond, runs up to hours.
@@ -115,8 +116,19 @@ func (t *Telemetry) Traces() bool { return t.tracer != nil }
 
 // Answered tells how a delivery was answered.
 func (t *Telemetry) Answered(trigger, outcome string, took time.Duration) {
-	t.deliveries.WithLabelValues(trigger, outcome).Inc()
-	t.ack.WithLabelValues(trigger).Observe(took.Seconds())
+	// The series are looked up once: this runs for every delivery.
+	type key struct{ trigger, outcome string }
+	type found struct {
+		count prometheus.Counter
+		ack   prometheus.Observer
+	}
+	x, ok := t.answered.Load(key{trigger, outcome})
+	if !ok {
+		x, _ = t.answered.LoadOrStore(key{trigger, outcome}, found{t.deliveries.WithLabelValues(trigger, outcome), t.ack.WithLabelValues(trigger)})
+	}
+	f := x.(found)
+	f.count.Inc()
+	f.ack.Observe(took.Seconds())
 	if outcome == "accepted" || outcome == "duplicate" {
 		t.acks.add(took)
 	}
