@@ -182,7 +182,7 @@ func (a *app) printComparison(x engine.Comparison) error {
 		return err
 	}
 	if x.Polls > 0 {
-		a.printf("\nPolling: %d polls, %d of them empty, %d failed; %d requests, %s", x.Polls, x.EmptyPolls, x.FailedPolls, x.Requests, bytesText(x.Bytes))
+		a.printf("\nPolling: %d polls, %d of them empty, %d failed; %d requests, %s", x.Polls, x.EmptyPolls, x.FailedPolls, x.Requests, console.Bytes(x.Bytes))
 		if x.RequestsPerFind > 0 {
 			a.printf("; %.1f requests a new event", x.RequestsPerFind)
 		}

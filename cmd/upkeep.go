@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/mattn/go-sqlite3"
 	"github.com/spf13/cobra"
@@ -40,7 +41,7 @@ what the server did after that moment is done again with the same idempotency ke
 				if a.json() {
 					return a.printJSON(map[string]any{"file": args[0], "bytes": info.Size()})
 				}
-				a.printf("%s: %s, checked and synced\n", args[0], bytesText(info.Size()))
+				a.printf("%s: %s, checked and synced\n", args[0], console.Bytes(info.Size()))
 				return nil
 			})
 		}}
@@ -140,7 +141,7 @@ transactions beside a running server, and gives the room back to the file system
 			if a.json() {
 				return a.printJSON(n)
 			}
-			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; gave %s back\n", n.Runs, n.Events, n.Bodies, n.Keys, n.Refusals, bytesText(n.Bytes))
+			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; gave %s back\n", n.Runs, n.Events, n.Bodies, n.Keys, n.Refusals, console.Bytes(n.Bytes))
 			return nil
 		}}
 	f.addPlace(c)
@@ -148,19 +149,6 @@ transactions beside a running server, and gives the room back to the file system
 	c.Flags().StringVar(&bodies, "bodies", "", "how long bodies, inputs and outputs are kept, such as 7d")
 	c.Flags().StringVar(&size, "max-size", "", "how large the database may be, such as 2GB")
 	return c
-}
-
-// bytesText writes a number of bytes for people.
-func bytesText(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d bytes", n)
 }
 
 // diagnosis is one line of doctor.
@@ -236,7 +224,7 @@ func diskHealth(path string) []diagnosis {
 		return []diagnosis{{"fail", "disk", err.Error(), "the database's folder must be there"}}
 	}
 	free := int64(st.Bavail) * st.Bsize
-	d := diagnosis{"ok", "disk", bytesText(free) + " free", ""}
+	d := diagnosis{"ok", "disk", console.Bytes(free) + " free", ""}
 	switch total := int64(st.Blocks) * st.Bsize; {
 	case free < 64<<20:
 		d.Verdict, d.Do = "fail", "deliveries are answered 503 when it is full: make room, or hookloom prune"
@@ -300,9 +288,9 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 	if err != nil {
 		return append(out, diagnosis{"fail", "database", err.Error(), "hookloom check tells more; a backup takes its place"})
 	}
-	out = append(out, diagnosis{"ok", "database", fmt.Sprintf("%s, %s of it free, log %s", bytesText(size.Bytes), bytesText(size.Free), bytesText(size.WAL)), ""})
+	out = append(out, diagnosis{"ok", "database", fmt.Sprintf("%s, %s of it free, log %s", console.Bytes(size.Bytes), console.Bytes(size.Free), console.Bytes(size.WAL)), ""})
 	if size.WAL > 256<<20 {
-		out = append(out, diagnosis{"warn", "database log", bytesText(size.WAL), "some reader holds a transaction open: look for a SQLite shell or a backup that hangs"})
+		out = append(out, diagnosis{"warn", "database log", console.Bytes(size.WAL), "some reader holds a transaction open: look for a SQLite shell or a backup that hangs"})
 	}
 	counts, err := h.Counts(ctx)
 	if err != nil {

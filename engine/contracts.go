@@ -61,6 +61,8 @@ var (
 	ErrClosed = errors.New("the store is closed")
 	// ErrNotFound means that no row has the id.
 	ErrNotFound = errors.New("not found")
+	// ErrQuery means that a list was asked for in a way that has no answer.
+	ErrQuery = errors.New("the query cannot be answered")
 	// ErrStale means that a run is no longer in the state that a change leaves.
 	ErrStale = errors.New("the run has changed meanwhile")
 )

@@ -126,11 +126,11 @@ func causeOf(t *testing.T, h interface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range d.RunItems {
-		if r.Status == "succeeded" {
-			return "succeeded"
+	if len(d.RunItems) > 0 {
+		if r := d.RunItems[0]; r.Status != "succeeded" {
+			return "dead letter, " + r.ErrorCode
 		}
-		return "dead letter, " + r.ErrorCode
+		return "succeeded"
 	}
 	for _, x := range d.Decisions {
 		if x.Reason != "" {

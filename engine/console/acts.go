@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,9 +40,12 @@ func (c *Console) formOrder(r *http.Request) (replayOrder, error) {
 }
 
 func (c *Console) doReplay(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseRunID(r.PathValue("id"))
-	o, oerr := c.formOrder(r)
-	if err = cmp.Or(err, oerr); err != nil {
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
+		return
+	}
+	o, err := c.formOrder(r)
+	if err != nil {
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
@@ -56,9 +58,12 @@ func (c *Console) doReplay(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) doReplayEvent(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseEventID(r.PathValue("id"))
-	o, oerr := c.formOrder(r)
-	if err = cmp.Or(err, oerr); err != nil {
+	id, ok := named(c, w, r, engine.ParseEventID)
+	if !ok {
+		return
+	}
+	o, err := c.formOrder(r)
+	if err != nil {
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
@@ -76,9 +81,8 @@ func (c *Console) doReplayEvent(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) doCancel(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseRunID(r.PathValue("id"))
-	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
 		return
 	}
 	if err := c.o.Operator.Cancel(r.Context(), id); err != nil {
@@ -89,9 +93,8 @@ func (c *Console) doCancel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseRunID(r.PathValue("id"))
-	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
 		return
 	}
 	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"), By: signer(r, strings.TrimSpace(r.PostForm.Get("by"))), Comment: r.PostForm.Get("comment")}
@@ -103,7 +106,11 @@ func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) doAdmit(w http.ResponseWriter, r *http.Request) {
-	receipt, err := c.o.Admit(r.Context(), r.PathValue("id"))
+	id, ok := named(c, w, r, refusalID)
+	if !ok {
+		return
+	}
+	receipt, err := c.o.Admit(r.Context(), id)
 	if err != nil {
 		c.cannot(w, r, err)
 		return

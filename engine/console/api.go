@@ -7,12 +7,36 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 )
+
+// named reads the id in a path; what is no id is answered.
+func named[T any](c *Console, w http.ResponseWriter, r *http.Request, parse func(string) (T, error)) (id T, ok bool) {
+	id, err := parse(r.PathValue("id"))
+	switch {
+	case err == nil:
+		return id, true
+	case strings.HasPrefix(r.URL.Path, "/api/"):
+		problem(w, http.StatusBadRequest, err.Error())
+	default:
+		c.sorry(w, r, http.StatusBadRequest, err.Error())
+	}
+	return id, false
+}
+
+// refusalID checks the id of a refused delivery.
+func refusalID(s string) (string, error) {
+	n, err := strconv.ParseInt(strings.TrimPrefix(s, "ref_"), 10, 64)
+	if err != nil || n < 1 || !strings.HasPrefix(s, "ref_") {
+		return "", fmt.Errorf("%q is no id of a refused delivery: ref_ and a number are", s)
+	}
+	return s, nil
+}
 
 // list answers a page of a list.
 func list[T any](c *Console, w http.ResponseWriter, r *http.Request, get func(context.Context, engine.Query) (engine.Page[T], error)) {
@@ -57,7 +81,11 @@ func (c *Console) refusals(ctx context.Context, q engine.Query) (engine.Page[eng
 }
 
 func (c *Console) oneRefusal(w http.ResponseWriter, r *http.Request) {
-	item, _, err := c.o.Log.Refusal(r.Context(), r.PathValue("id"))
+	id, ok := named(c, w, r, refusalID)
+	if !ok {
+		return
+	}
+	item, _, err := c.o.Log.Refusal(r.Context(), id)
 	if err != nil {
 		c.fail(w, err)
 		return
@@ -67,7 +95,11 @@ func (c *Console) oneRefusal(w http.ResponseWriter, r *http.Request) {
 
 // admit judges a refused delivery again and stores it when it is genuine now.
 func (c *Console) admit(w http.ResponseWriter, r *http.Request) {
-	receipt, err := c.o.Admit(r.Context(), r.PathValue("id"))
+	id, ok := named(c, w, r, refusalID)
+	if !ok {
+		return
+	}
+	receipt, err := c.o.Admit(r.Context(), id)
 	if err != nil {
 		c.conflict(w, err)
 		return
@@ -76,9 +108,8 @@ func (c *Console) admit(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) oneEvent(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseEventID(r.PathValue("id"))
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+	id, ok := named(c, w, r, engine.ParseEventID)
+	if !ok {
 		return
 	}
 	d, err := c.o.Log.EventDetail(r.Context(), id)
@@ -90,9 +121,8 @@ func (c *Console) oneEvent(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) oneRun(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseRunID(r.PathValue("id"))
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
 		return
 	}
 	d, err := c.o.Log.RunDetail(r.Context(), id)
@@ -143,9 +173,8 @@ func (c *Console) order(w http.ResponseWriter, r *http.Request) (replayOrder, bo
 }
 
 func (c *Console) replayRun(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseRunID(r.PathValue("id"))
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
 		return
 	}
 	o, ok := c.order(w, r)
@@ -171,9 +200,8 @@ func (c *Console) conflict(w http.ResponseWriter, err error) {
 
 // replayEvent repeats every run that an event has had, once a workflow.
 func (c *Console) replayEvent(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseEventID(r.PathValue("id"))
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+	id, ok := named(c, w, r, engine.ParseEventID)
+	if !ok {
 		return
 	}
 	o, ok := c.order(w, r)
@@ -217,9 +245,8 @@ func (c *Console) replayAll(ctx context.Context, id engine.EventID, o replayOrde
 }
 
 func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseRunID(r.PathValue("id"))
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
 		return
 	}
 	if err := c.o.Operator.Cancel(r.Context(), id); err != nil {
@@ -312,9 +339,8 @@ func (c *Console) resumeEndpoint(w http.ResponseWriter, r *http.Request) {
 
 // answerRun gives a person's word to a run that waits for one.
 func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseRunID(r.PathValue("id"))
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
 		return
 	}
 	var o answerOrder
@@ -335,10 +361,12 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 	}
 	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: o.By, Comment: o.Comment}
 	if len(o.Result) > 0 {
-		if word.Result, err = workflows.DecodeJSON(o.Result); err != nil {
+		v, err := workflows.DecodeJSON(o.Result)
+		if err != nil {
 			problem(w, http.StatusBadRequest, "result: "+err.Error())
 			return
 		}
+		word.Result = v
 	}
 	q, err := c.o.Operator.Answer(r.Context(), id, word)
 	if err != nil {

@@ -182,6 +182,8 @@ func (c *Console) fail(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
 		problem(w, http.StatusNotFound, "not found")
+	case errors.Is(err, engine.ErrQuery):
+		problem(w, http.StatusBadRequest, err.Error())
 	case errors.Is(err, engine.ErrStale):
 		problem(w, http.StatusConflict, err.Error())
 	case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):

@@ -22,7 +22,7 @@ import (
 //go:embed pages/*.html static/*
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText, "when": when, "ago": ago, "took": took, "took1": took1, "iso": iso, "bytes": bytesText,
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText, "when": when, "ago": ago, "took": took, "took1": took1, "iso": iso, "bytes": Bytes,
 	"percent": percent, "seconds": seconds, "clip": clip, "facts": facts, "count": count, "json": jsonText, "escape": url.QueryEscape,
 	"at": func(step, url string) string { return strings.ReplaceAll(step, "https://YOUR-HOST/hooks/TRIGGER", url) }}).ParseFS(files, "pages/*.html"))
 
@@ -127,6 +127,8 @@ func (c *Console) trouble(w http.ResponseWriter, r *http.Request, err error) {
 		c.sorry(w, r, http.StatusNotFound, "It is not here: it never was, or it was pruned.")
 	case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
 		c.sorry(w, r, http.StatusServiceUnavailable, "Nothing can be stored now. Try again soon.")
+	case errors.Is(err, engine.ErrQuery):
+		c.sorry(w, r, http.StatusBadRequest, err.Error())
 	case errors.Is(err, context.Canceled):
 	default:
 		c.o.Logger.Error("a page failed", "path", r.URL.Path, "error", err)
@@ -150,9 +152,6 @@ func (c *Console) filters(w http.ResponseWriter, r *http.Request) (listing, bool
 	if err != nil {
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 		return listing{}, false
-	}
-	if q.After != "" && !strings.ContainsAny(q.After, "0123456789") {
-		q.After = ""
 	}
 	return listing{Q: q, Since: v.Get("since")}, true
 }
@@ -380,9 +379,8 @@ func (c *Console) eventsPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
-	id, err := engine.ParseEventID(r.PathValue("id"))
-	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+	id, ok := named(c, w, r, engine.ParseEventID)
+	if !ok {
 		return
 	}
 	d, err := c.o.Log.EventDetail(r.Context(), id)
@@ -408,9 +406,13 @@ func (c *Console) quarantinePage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) refusalPage(w http.ResponseWriter, r *http.Request) {
-	d, _, err := c.o.Log.Refusal(r.Context(), r.PathValue("id"))
+	id, ok := named(c, w, r, refusalID)
+	if !ok {
+		return
+	}
+	d, _, err := c.o.Log.Refusal(r.Context(), id)
 	if err != nil {
-		c.trouble(w, r, cmp.Or(errors.Unwrap(err), err))
+		c.trouble(w, r, err)
 		return
 	}
 	c.render(w, r, http.StatusOK, "refusal", map[string]any{"Title": "Refused: " + d.Reason, "D": d})

@@ -167,16 +167,17 @@ func iso(t *time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-func bytesText(n int64) string {
+// Bytes writes a number of bytes for people.
+func Bytes(n int64) string {
 	switch {
 	case n >= 1<<30:
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 	case n >= 1<<20:
 		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 	case n >= 1<<10:
-		return fmt.Sprintf("%.0f KiB", float64(n)/(1<<10))
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 	}
-	return fmt.Sprintf("%d B", n)
+	return fmt.Sprintf("%d bytes", n)
 }
 
 func percent(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }

@@ -71,7 +71,7 @@ func (w *where) page(q engine.Query, prefix, column string) (string, error) {
 	if q.After != "" {
 		n, err := parseAfter(q.After, prefix)
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("%w: after is the next of the page before: %w", engine.ErrQuery, err)
 		}
 		if q.Ascending {
 			w.add(column+" > ?", n)
@@ -288,7 +288,7 @@ func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engi
 	if q.Event != "" {
 		id, err := engine.ParseEventID(q.Event)
 		if err != nil {
-			return none, err
+			return none, fmt.Errorf("%w: event: %w", engine.ErrQuery, err)
 		}
 		w.add("r.event_id = ?", int64(id))
 	}
