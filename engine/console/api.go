@@ -446,6 +446,11 @@ func (c *Console) sendSample(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// stands tells how the whole stands, as of a few seconds ago at most.
+func (c *Console) stands(ctx context.Context) (engine.Standing, error) {
+	return c.standing.get(true, time.Now(), func() (engine.Standing, error) { return c.o.Log.Standing(ctx) })
+}
+
 // overview tells how the whole stands, and what happened lately.
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
@@ -463,7 +468,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	standing, err := c.o.Log.Standing(r.Context())
+	standing, err := c.stands(r.Context())
 	if err != nil {
 		c.fail(w, err)
 		return
@@ -558,7 +563,8 @@ type workflowItem struct {
 
 func (c *Console) workflows(ctx context.Context, back time.Duration) ([]workflowItem, error) {
 	items := []workflowItem{}
-	by, err := c.stats.get(ctx, c.o.Log, time.Now(), back)
+	now := time.Now()
+	by, err := c.stats.get(back, now, func() (map[string]engine.WorkflowStats, error) { return c.o.Log.WorkflowStats(ctx, now.Add(-back)) })
 	if err != nil {
 		return nil, err
 	}

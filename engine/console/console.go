@@ -101,7 +101,8 @@ type Console struct {
 	key      [32]byte
 	streams  atomic.Int32
 	activity activity
-	stats    stats
+	stats    kept[time.Duration, map[string]engine.WorkflowStats]
+	standing kept[bool, engine.Standing]
 	// done ends the live streams when the server stops.
 	done  chan struct{}
 	close sync.Once

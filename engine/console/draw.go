@@ -2,14 +2,12 @@ package console
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"html"
 	"html/template"
 	"math"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -38,84 +36,6 @@ func clip(text string, n int) string {
 		return text
 	}
 	return string([]rune(text)[:n-1]) + "…"
-}
-
-// activity keeps the stretches that are over, so that a page does not count a long
-// history again. A run that ends late changes an old stretch, so they are counted
-// anew now and then.
-type activity struct {
-	mu      sync.Mutex
-	step    time.Duration
-	buckets []engine.Bucket
-	at      time.Time
-	whole   time.Time
-}
-
-const (
-	activityFresh = 2 * time.Second
-	activityWhole = 5 * time.Minute
-	// activityOpen is how many of the last stretches may still change much.
-	activityOpen = 2
-)
-
-// get gives the n stretches up to now.
-func (a *activity) get(ctx context.Context, log Log, now time.Time, step time.Duration, n int) ([]engine.Bucket, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	from := now.UTC().Truncate(step).Add(-time.Duration(n-1) * step)
-	same := a.step == step && len(a.buckets) == n
-	if same && now.Sub(a.at) < activityFresh && a.buckets[0].At.Equal(from) {
-		return a.buckets, nil
-	}
-	kept := 0
-	if same && now.Sub(a.whole) < activityWhole {
-		if moved := int(from.Sub(a.buckets[0].At) / step); moved >= 0 && moved < n {
-			kept = max(0, n-moved-activityOpen)
-			a.buckets = a.buckets[moved:]
-		}
-	}
-	fresh, err := log.Activity(ctx, from.Add(time.Duration(kept)*step), step, n-kept)
-	if err != nil {
-		a.step = 0
-		return nil, err
-	}
-	a.buckets = append(append([]engine.Bucket{}, a.buckets[:kept]...), fresh...)
-	a.step, a.at = step, now
-	if kept == 0 {
-		a.whole = now
-	}
-	return a.buckets, nil
-}
-
-// stats keeps the figures of workflows for a moment, by how far back they reach.
-type stats struct {
-	mu   sync.Mutex
-	kept map[time.Duration]keptStats
-}
-
-type keptStats struct {
-	at time.Time
-	by map[string]engine.WorkflowStats
-}
-
-// statsFresh is how old figures of workflows may be.
-const statsFresh = 5 * time.Second
-
-func (s *stats) get(ctx context.Context, log Log, now time.Time, back time.Duration) (map[string]engine.WorkflowStats, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if k, ok := s.kept[back]; ok && now.Sub(k.at) < statsFresh {
-		return k.by, nil
-	}
-	by, err := log.WorkflowStats(ctx, now.Add(-back))
-	if err != nil {
-		return nil, err
-	}
-	if s.kept == nil || len(s.kept) > 8 {
-		s.kept = map[time.Duration]keptStats{}
-	}
-	s.kept[back] = keptStats{now, by}
-	return by, nil
 }
 
 // series is one colour of a chart.

@@ -186,7 +186,7 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	now := time.Now()
-	standing, err := c.o.Log.Standing(r.Context())
+	standing, err := c.stands(r.Context())
 	if err != nil {
 		c.trouble(w, r, err)
 		return

@@ -1,0 +1,87 @@
+package console
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// activity keeps the stretches that are over, so that a page does not count a long
+// history again. A run that ends late changes an old stretch, so they are counted
+// anew now and then.
+type activity struct {
+	mu      sync.Mutex
+	step    time.Duration
+	buckets []engine.Bucket
+	at      time.Time
+	whole   time.Time
+}
+
+const (
+	activityFresh = 2 * time.Second
+	activityWhole = 5 * time.Minute
+	// activityOpen is how many of the last stretches may still change much.
+	activityOpen = 2
+)
+
+// get gives the n stretches up to now.
+func (a *activity) get(ctx context.Context, log Log, now time.Time, step time.Duration, n int) ([]engine.Bucket, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	from := now.UTC().Truncate(step).Add(-time.Duration(n-1) * step)
+	same := a.step == step && len(a.buckets) == n
+	if same && now.Sub(a.at) < activityFresh && a.buckets[0].At.Equal(from) {
+		return a.buckets, nil
+	}
+	kept := 0
+	if same && now.Sub(a.whole) < activityWhole {
+		if moved := int(from.Sub(a.buckets[0].At) / step); moved >= 0 && moved < n {
+			kept = max(0, n-moved-activityOpen)
+			a.buckets = a.buckets[moved:]
+		}
+	}
+	fresh, err := log.Activity(ctx, from.Add(time.Duration(kept)*step), step, n-kept)
+	if err != nil {
+		a.step = 0
+		return nil, err
+	}
+	a.buckets = append(append([]engine.Bucket{}, a.buckets[:kept]...), fresh...)
+	a.step, a.at = step, now
+	if kept == 0 {
+		a.whole = now
+	}
+	return a.buckets, nil
+}
+
+// kept keeps what a page counts for a moment: many who look share the cost.
+type kept[K comparable, V any] struct {
+	mu sync.Mutex
+	by map[K]keptValue[V]
+}
+
+type keptValue[V any] struct {
+	at    time.Time
+	value V
+}
+
+// keptFor is how old a kept figure may be.
+const keptFor = 5 * time.Second
+
+func (k *kept[K, V]) get(key K, now time.Time, count func() (V, error)) (V, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if x, ok := k.by[key]; ok && now.Sub(x.at) < keptFor {
+		return x.value, nil
+	}
+	v, err := count()
+	if err != nil {
+		return v, err
+	}
+	if k.by == nil || len(k.by) > 8 {
+		k.by = map[K]keptValue[V]{}
+	}
+	k.by[key] = keptValue[V]{now, v}
+	return v, nil
+}
