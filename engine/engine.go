@@ -76,7 +76,6 @@ type Engine struct {
 	wake     chan struct{}
 	mu       sync.Mutex
 	atWork   map[RunID]*driver
-	working  atomic.Int64 // how many are at work
 	matching map[EventID]bool
 	awaited  sync.Map // triggers whose events a run may wait for
 	lane     lane
@@ -153,7 +152,7 @@ func New(o Options) *Engine {
 	}
 	e := &Engine{o: o, wake: make(chan struct{}, 1), atWork: map[RunID]*driver{}, matching: map[EventID]bool{}, failed: make(chan error, 1)}
 	e.ids.Seen(o.Store.LastID())
-	e.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, AtWork: func() int { return int(e.working.Load()) }, Pause: o.BreakerPause, Log: o.Log,
+	e.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
 		Call: func(run int64) bool { return e.callRun(RunID(run)) }, Wake: e.poke})
 	return e
 }

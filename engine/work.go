@@ -173,7 +173,6 @@ func (e *Engine) takeSlot(dr *driver) bool {
 		return false // who works on it says when it is due again
 	}
 	e.atWork[id] = dr
-	e.working.Store(int64(len(e.atWork)))
 	return true
 }
 
@@ -186,7 +185,6 @@ func (e *Engine) release(dr *driver) {
 	e.mu.Lock()
 	full := len(e.atWork) >= e.o.MaxRuns
 	delete(e.atWork, dr.run.ID)
-	e.working.Store(int64(len(e.atWork)))
 	cut := dr.cut()
 	e.mu.Unlock()
 	dr.cancel()

@@ -45,9 +45,8 @@ const (
 
 // Options are what a table needs of the engine around it.
 type Options struct {
-	// MaxRuns is how many runs are at work at once; AtWork how many are now.
+	// MaxRuns is how many runs are at work at once.
 	MaxRuns int
-	AtWork  func() int
 	// Pause is how long an open circuit lets nobody through.
 	Pause time.Duration
 	Log   *slog.Logger
@@ -81,8 +80,9 @@ type Table struct {
 type destination struct {
 	name string
 	// max attempts may be under way at once; after an outage limit grows to it again.
-	// more of them where nobody else needs the room.
-	max, limit, inUse, more int
+	// more lets it have more than that while it answers.
+	max, limit, inUse int
+	more              bool
 	// queue are runs that wait, in order, each once; tickets are permits handed to
 	// runs that have not come for them yet, by number.
 	queue   []int64
@@ -154,9 +154,9 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 
 func (d *destination) configure(l workflows.Limit, part int) {
 	before := d.max
-	d.max, d.more = part, part*share/2
+	d.max, d.more = part, true
 	if l.Concurrency > 0 {
-		d.max, d.more = l.Concurrency, 0
+		d.max, d.more = l.Concurrency, false
 	}
 	if d.limit == before || d.limit > d.max {
 		d.limit = d.max
@@ -259,22 +259,18 @@ func (ds *Table) full(d *destination, now time.Time) *Hold {
 // part is the share of one destination.
 func (ds *Table) part() int { return max(ds.o.MaxRuns/share, 1) }
 
-// roomy tells that half of the runs that may be at work are free.
-func (ds *Table) roomy() bool { return ds.o.AtWork() < ds.o.MaxRuns/2 }
-
 // crowded tells that no more attempts may be under way. Beyond its share a host may
-// have more while there is room, and while it answers: then it gives back at once
-// what it takes, and holding its runs would only cost. One that stops answering
-// keeps at most three quarters of the runs at work from others.
+// have more while it answers: then it gives back at once what it takes, and holding its
+// runs would only cost. One that does not answer keeps its share, and one that stops
+// answering at most three quarters of the runs at work.
 func (ds *Table) crowded(d *destination, now time.Time) bool {
 	if d.inUse < d.limit {
 		return false
 	}
-	if d.limit < d.max || d.more == 0 || d.answered.IsZero() {
+	if d.limit < d.max || !d.more {
 		return true
 	}
-	answers := now.Sub(d.answered) < answersWithin && d.inUse < ds.o.MaxRuns*3/4
-	return !answers && (d.inUse >= d.more || !ds.roomy())
+	return now.Sub(d.answered) >= answersWithin || d.inUse >= ds.o.MaxRuns*3/4
 }
 
 // free is full without a look at the queue.

@@ -26,7 +26,7 @@ type crowd struct {
 
 func newCrowd() *crowd {
 	c := &crowd{wake: make(chan struct{}, 1)}
-	c.table = New(Options{MaxRuns: 512, AtWork: func() int { return 0 }, Pause: 5 * time.Second, Log: slog.New(slog.DiscardHandler), Call: func(run int64) bool { go c.run(run); return true },
+	c.table = New(Options{MaxRuns: 512, Pause: 5 * time.Second, Log: slog.New(slog.DiscardHandler), Call: func(run int64) bool { go c.run(run); return true },
 		Wake: func() {
 			select {
 			case c.wake <- struct{}{}:
