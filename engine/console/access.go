@@ -246,7 +246,9 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		case <-time.After(500 * time.Millisecond):
 		case <-r.Context().Done():
 		}
-		c.audit(r, by, "login.refused", "", http.StatusUnauthorized)
+		// It goes to the log, not to the audit log: that is bounded, and who has no token
+		// must not be able to push out of it what others did.
+		c.o.Logger.Warn("a login was refused", "name", name, "remote", r.RemoteAddr)
 		c.render(w, r, http.StatusUnauthorized, "login", map[string]any{"Title": "Log in", "To": to, "Wrong": true})
 		return
 	}
