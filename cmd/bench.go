@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -63,10 +64,13 @@ Nothing is asserted; a slow machine gives small figures.`,
 type benchResult struct {
 	Name string `json:"name"`
 	// PerSecond counts answers, for the whole path ended runs.
-	PerSecond   float64 `json:"per_second"`
-	P50         float64 `json:"p50_ms"`
-	P99         float64 `json:"p99_ms"`
-	Failed      int     `json:"failed"`
+	PerSecond float64 `json:"per_second"`
+	P50       float64 `json:"p50_ms"`
+	P99       float64 `json:"p99_ms"`
+	Failed    int     `json:"failed"`
+	// CPU is what an answer cost of all cores, load and sink with it, in
+	// microseconds. It moves less from run to run than the rates do.
+	CPU         float64 `json:"cpu_us"`
 	BytesPerRun float64 `json:"bytes_per_run,omitempty"`
 	// SinkP50 and SinkP99 are from the delivery's arrival to the outbound call.
 	SinkP50 float64 `json:"sink_p50_ms,omitempty"`
@@ -111,14 +115,14 @@ func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
 	if a.json() {
 		return a.printJSON(map[string]any{"connections": o.connections, "rounds": o.rounds, "duration_s": o.duration.Seconds(), "results": mid, "accept_to_bare": ba, "whole_to_bare": ca})
 	}
-	t := newTable("", "PER SECOND", "P50 MS", "P99 MS", "FAILED", "BYTES/RUN", "TO SINK P50 MS", "P99 MS")
+	t := newTable("", "PER SECOND", "P50 MS", "P99 MS", "CPU US", "FAILED", "BYTES/RUN", "TO SINK P50 MS", "P99 MS")
 	for i, name := range []string{"bare", "accept", "whole"} {
 		r := mid[name]
 		bytes, s50, s99 := "", "", ""
 		if name == "whole" {
 			bytes, s50, s99 = fmt.Sprintf("%.0f", r.BytesPerRun), fmt.Sprintf("%.2f", r.SinkP50), fmt.Sprintf("%.2f", r.SinkP99)
 		}
-		t.row(string(rune('a'+i))+"  "+name, fmt.Sprintf("%.0f", r.PerSecond), fmt.Sprintf("%.2f", r.P50), fmt.Sprintf("%.2f", r.P99), strconv.Itoa(r.Failed), bytes, s50, s99)
+		t.row(string(rune('a'+i))+"  "+name, fmt.Sprintf("%.0f", r.PerSecond), fmt.Sprintf("%.2f", r.P50), fmt.Sprintf("%.2f", r.P99), fmt.Sprintf("%.0f", r.CPU), strconv.Itoa(r.Failed), bytes, s50, s99)
 	}
 	if err := t.print(a.out); err != nil {
 		return err
@@ -159,6 +163,7 @@ func newSink(began *sync.Map) (*sink, error) {
 
 // benchOne runs one round of one server.
 func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchResult, err error) {
+	before := cpuTime()
 	g := &generator{o: o, prefix: fmt.Sprintf("%d", time.Now().UnixNano()), began: &sync.Map{}, timed: name == "whole"}
 	if name == "bare" {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -168,7 +173,7 @@ func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchRes
 		srv := &http.Server{Handler: http.HandlerFunc(bareHandler), ReadHeaderTimeout: 5 * time.Second}
 		go func() { _ = srv.Serve(l) }() // ends with Close
 		r = g.load(ctx, l.Addr().String())
-		r.Name = name
+		r.Name, r.CPU = name, g.cpuSince(before)
 		return r, srv.Close()
 	}
 	snk, err := newSink(g.began)
@@ -176,7 +181,22 @@ func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchRes
 		return r, err
 	}
 	defer func() { err = errors.Join(err, snk.server.Close()) }()
-	return benchHookloom(ctx, name, dir, o, g, snk)
+	r, err = benchHookloom(ctx, name, dir, o, g, snk)
+	r.CPU = g.cpuSince(before)
+	return r, err
+}
+
+// cpuTime is what the process has used of all cores.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func (g *generator) cpuSince(before time.Duration) float64 {
+	return float64((cpuTime() - before).Nanoseconds()) / 1000 / float64(max(g.accepted.Load(), 1))
 }
 
 func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *generator, snk *sink) (r benchResult, err error) {

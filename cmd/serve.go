@@ -451,7 +451,7 @@ with mistakes is not loaded: the one before goes on.`,
 // in flight, which are short-lived. GOGC and GOMEMLIMIT still win.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
+		debug.SetGCPercent(800)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(160 << 20)

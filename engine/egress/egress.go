@@ -143,7 +143,7 @@ func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, er
 func (g *Guard) Client() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy: nil, DialContext: g.dial, ForceAttemptHTTP2: true, MaxIdleConns: 512, MaxIdleConnsPerHost: 128, IdleConnTimeout: 30 * time.Second,
+			Proxy: nil, DialContext: g.dial, ForceAttemptHTTP2: true, MaxIdleConns: 1024, MaxIdleConnsPerHost: 512, IdleConnTimeout: 30 * time.Second,
 			TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 0, ExpectContinueTimeout: time.Second, DisableCompression: true,
 			MaxResponseHeaderBytes: 64 << 10,
 		},

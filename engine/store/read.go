@@ -245,6 +245,10 @@ func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, s
 	return out, classify(rows.Err())
 }
 
+// deadLetters are the runs that failed and were not replayed. It repeats the
+// condition of the index runs_dead word by word, or SQLite would read all runs.
+const deadLetters = `(r.status = 'failed' OR r.status = 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)`
+
 const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by, coalesce(r.error ->> '$.message', ''), coalesce(r.error ->> '$.step', ''), coalesce(r.error ->> '$.code', '') FROM runs r`
 
 func scanRunItem(row scanner) (engine.RunItem, error) {
@@ -323,7 +327,7 @@ func runConditions(w *where, q engine.Query) (costly bool) {
 		costly = true
 	}
 	if q.DeadOnly {
-		w.add("r.status IN ('failed', 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)")
+		w.add(deadLetters)
 	}
 	if q.Trigger != "" {
 		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.trigger = ?)", q.Trigger)

@@ -153,6 +153,9 @@ func (s *Store) open(ctx context.Context) error {
 		if err := f.Close(); err != nil {
 			return err
 		}
+		if err := format(s.path); err != nil {
+			return err
+		}
 	}
 	conn, err := openConn(s.path, "rwc", s.o.Synchronous)
 	if err != nil {
@@ -180,6 +183,23 @@ func (s *Store) open(ctx context.Context) error {
 	return nil
 }
 
+// format lays out a new file, before anything is in it. Four events of usual size
+// go into a page of 8 KiB, and two into one of 4 KiB with a quarter wasted: a
+// fifth less is written and synced.
+func format(path string) error {
+	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + escapePath(path) + "?mode=rw")
+	if err != nil {
+		return err
+	}
+	conn := c.(*sqlite3.SQLiteConn)
+	for _, p := range []string{"PRAGMA page_size = 8192", "PRAGMA auto_vacuum = INCREMENTAL", "PRAGMA journal_mode = WAL"} {
+		if _, err := queryText(conn, p); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", p, err), conn.Close())
+		}
+	}
+	return conn.Close()
+}
+
 func (s *Store) prepareFile(conn *sqlite3.SQLiteConn, fresh bool) error {
 	level := map[string]string{"OFF": "0", "NORMAL": "1", "FULL": "2", "EXTRA": "3"}[s.o.Synchronous]
 	if err := checkPragmas(conn, map[string]string{"journal_mode": "wal", "synchronous": level, "foreign_keys": "0"}); err != nil {
@@ -204,7 +224,8 @@ func (s *Store) prepareFile(conn *sqlite3.SQLiteConn, fresh bool) error {
 func dsn(path, mode, synchronous string) string {
 	v := "file:" + escapePath(path) + "?mode=" + mode + "&_busy_timeout=5000&_trusted_schema=0&_cell_size_check=1"
 	if mode != "ro" {
-		v += "&_journal_mode=WAL&_synchronous=" + synchronous + "&_txlock=immediate&_auto_vacuum=incremental"
+		// One goroutine has the connection: SQLite need not lock it at each call.
+		v += "&_mutex=no&_journal_mode=WAL&_synchronous=" + synchronous + "&_txlock=immediate&_auto_vacuum=incremental"
 	} else {
 		v += "&_query_only=1"
 	}

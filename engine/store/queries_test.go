@@ -1,0 +1,96 @@
+package store
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// explain gives what SQLite does for a query: a column of an EXPLAIN's rows.
+func explain(t *testing.T, db *sql.DB, column string, query string) string {
+	t.Helper()
+	rows, err := db.Query(query, make([]any, strings.Count(query, "?"))...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for rows.Next() {
+		values, into := make([]any, len(names)), make([]any, len(names))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range names {
+			if text, ok := values[i].(string); ok && n == column {
+				out = append(out, text)
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if len(out) == 0 {
+		t.Fatalf("%s: SQLite explains nothing", query)
+	}
+	return strings.Join(out, "\n")
+}
+
+func explained(t *testing.T) *sql.DB {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "h.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.Readers()
+}
+
+// Pages over failed runs must stay fast over a history of a million good ones.
+func TestListsOfWhatFailedReadNoOtherRuns(t *testing.T) {
+	db := explained(t)
+	for query, index := range map[string]string{
+		runItem + ` WHERE r.status = 'failed' AND r.id < ? ORDER BY r.id DESC LIMIT 50`:   "runs_not_well",
+		runItem + ` WHERE r.status = 'cancelled' ORDER BY r.id DESC LIMIT 50`:             "runs_not_well",
+		runItem + ` WHERE ` + deadLetters + ` AND r.id < ? ORDER BY r.id DESC LIMIT 50`:   "runs_not_well (id<?",
+		runItem + ` WHERE ` + deadLetters + ` ORDER BY r.id DESC LIMIT 50`:                "USING INDEX runs_not_well",
+		`SELECT count(*) FROM (SELECT 1 FROM runs r WHERE ` + deadLetters + ` LIMIT 100)`: "COVERING INDEX runs_",
+	} {
+		plan := explain(t, db, "detail", "EXPLAIN QUERY PLAN "+query)
+		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE FOR ORDER BY") {
+			t.Errorf("%s\nwants %s, and its order from there:\n%s", query, index, plan)
+		}
+	}
+}
+
+// Figures name their index: SQLite refuses one that cannot serve.
+func TestFiguresOfPartsOfTheRunsHaveTheirIndexes(t *testing.T) {
+	db := explained(t)
+	for _, p := range append(openParts, failedPart("failed"), failedPart("timed_out"), failedPart("cancelled")) {
+		for _, query := range []string{p.perWorkflow(), p.perMoment() + ` GROUP BY 1`} {
+			if plan := explain(t, db, "detail", "EXPLAIN QUERY PLAN "+query); !strings.Contains(plan, p.index) {
+				t.Errorf("%s:\n%s", query, plan)
+			}
+		}
+	}
+}
+
+// A CHECK with an IN list of three makes one for each row that it looks at.
+func TestWhatIsWrittenOftenNeedsNoTemporaryTable(t *testing.T) {
+	db := explained(t)
+	for _, query := range []string{claimKey, insertEvent, insertInbox, insertSighting, insertDecision, insertRun, updateRun, upsertStep} {
+		if ops := explain(t, db, "opcode", "EXPLAIN "+query); strings.Contains(ops, "OpenEphemeral") {
+			t.Errorf("%s makes a temporary table", query)
+		}
+	}
+}
