@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -37,20 +38,22 @@ type benchOptions struct {
 func (a *app) benchCmd() *cobra.Command {
 	var o benchOptions
 	c := &cobra.Command{Use: "bench", Short: "Measure this engine on this machine, beside a bare handler", Args: cobra.NoArgs,
-		Long: `Loads three servers in turn with signed deliveries over loopback, round by round
+		Long: `Loads four servers in turn with signed deliveries over loopback, round by round
 in one process, and prints throughput, latency, and ratios:
 
   a  bare      a net/http handler that reads, verifies the HMAC and answers
   b  accept    Hookloom: verify, drop duplicates, store durably, answer
   c  whole     Hookloom: a rule and two steps more, one of them an HTTP call to a
                local sink, every attempt on record
+  d  commit    the bare handler, and one row for each delivery in SQLite, many of
+               them in one synced commit: the least that keeps what it answers for
 
 Load, server and sink share the machine's cores, so the ratios say more than the
 figures. Event ids rise, as those of most senders do; random ones cost more.
 Nothing is asserted; a slow machine gives small figures.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.bench(c.Context(), o) }}
 	f := c.Flags()
-	f.IntVar(&o.connections, "connections", 64, "connections of the load")
+	f.IntVar(&o.connections, "connections", 128, "connections of the load")
 	f.DurationVar(&o.duration, "duration", 3*time.Second, "of the load in each round")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
 	f.IntVar(&o.rate, "rate", 0, "deliveries a second, evenly spaced; 0 for as many as go")
@@ -77,6 +80,9 @@ type benchResult struct {
 	SinkP99 float64 `json:"sink_p99_ms,omitempty"`
 }
 
+// benchServers are measured in this order in each round.
+var benchServers = []string{"bare", "accept", "whole", "commit"}
+
 const benchSecret = "bench-secret-0123456789abcdef"
 
 func (a *app) bench(ctx context.Context, o benchOptions) (err error) {
@@ -90,7 +96,7 @@ func (a *app) bench(ctx context.Context, o benchOptions) (err error) {
 	}
 	all := map[string][]benchResult{}
 	for round := range o.rounds {
-		for _, name := range []string{"bare", "accept", "whole"} {
+		for _, name := range benchServers {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -111,12 +117,12 @@ func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
 		slices.SortFunc(list, func(x, y benchResult) int { return int(x.PerSecond - y.PerSecond) })
 		mid[name] = list[len(list)/2]
 	}
-	ba, ca := mid["accept"].PerSecond/mid["bare"].PerSecond, mid["whole"].PerSecond/mid["bare"].PerSecond
+	ba, ca, bd := mid["accept"].PerSecond/mid["bare"].PerSecond, mid["whole"].PerSecond/mid["bare"].PerSecond, mid["accept"].PerSecond/mid["commit"].PerSecond
 	if a.json() {
-		return a.printJSON(map[string]any{"connections": o.connections, "rounds": o.rounds, "duration_s": o.duration.Seconds(), "results": mid, "accept_to_bare": ba, "whole_to_bare": ca})
+		return a.printJSON(map[string]any{"connections": o.connections, "rounds": o.rounds, "duration_s": o.duration.Seconds(), "results": mid, "accept_to_bare": ba, "whole_to_bare": ca, "accept_to_commit": bd})
 	}
 	t := newTable("", "PER SECOND", "P50 MS", "P99 MS", "CPU US", "FAILED", "BYTES/RUN", "TO SINK P50 MS", "P99 MS")
-	for i, name := range []string{"bare", "accept", "whole"} {
+	for i, name := range benchServers {
 		r := mid[name]
 		bytes, s50, s99 := "", "", ""
 		if name == "whole" {
@@ -127,7 +133,7 @@ func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
 	if err := t.print(a.out); err != nil {
 		return err
 	}
-	a.printf("\nb/a  %.3f   accepted durably, of what a bare handler answers\nc/a  %.3f   the whole path\n\n%d connections, median of %d rounds of %s\n", ba, ca, o.connections, o.rounds, o.duration)
+	a.printf("\nb/a  %.3f   accepted durably, of what a bare handler answers\nc/a  %.3f   the whole path\nb/d  %.3f   accepted durably, of what a handler with one row and one commit does\n\n%d connections, median of %d rounds of %s\n", ba, ca, bd, o.connections, o.rounds, o.duration)
 	return nil
 }
 
@@ -165,16 +171,19 @@ func newSink(began *sync.Map) (*sink, error) {
 func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchResult, err error) {
 	before := cpuTime()
 	g := &generator{o: o, prefix: fmt.Sprintf("%d", time.Now().UnixNano()), began: &sync.Map{}, timed: name == "whole"}
-	if name == "bare" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	switch name {
+	case "bare":
+		r, err = benchHandler(ctx, g, func([]byte, string) error { return nil })
+		r.Name, r.CPU = name, g.cpuSince(before)
+		return r, err
+	case "commit":
+		rows, err := newRowLog(dir)
 		if err != nil {
 			return r, err
 		}
-		srv := &http.Server{Handler: http.HandlerFunc(bareHandler), ReadHeaderTimeout: 5 * time.Second}
-		go func() { _ = srv.Serve(l) }() // ends with Close
-		r = g.load(ctx, l.Addr().String())
+		r, err = benchHandler(ctx, g, rows.keep)
 		r.Name, r.CPU = name, g.cpuSince(before)
-		return r, srv.Close()
+		return r, errors.Join(err, rows.close())
 	}
 	snk, err := newSink(g.began)
 	if err != nil {
@@ -279,23 +288,118 @@ steps:
 	return load(dir)
 }
 
-// bareHandler is the least that a genuine receiver does.
-func bareHandler(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+// benchHandler measures the least that a genuine receiver does, and keep.
+func benchHandler(ctx context.Context, g *generator, keep func(body []byte, id string) error) (benchResult, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
+		return benchResult{}, err
 	}
-	got, err := hex.DecodeString(strings.TrimPrefix(r.Header.Get("X-Signature"), "sha256="))
-	m := hmac.New(sha256.New, []byte(benchSecret))
-	m.Write(body)
-	if err != nil || !hmac.Equal(got, m.Sum(nil)) {
-		w.WriteHeader(http.StatusUnauthorized)
-		return
+	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		got, err := hex.DecodeString(strings.TrimPrefix(r.Header.Get("X-Signature"), "sha256="))
+		m := hmac.New(sha256.New, []byte(benchSecret))
+		m.Write(body)
+		if err != nil || !hmac.Equal(got, m.Sum(nil)) {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if keep(body, r.Header.Get("X-Event-Id")) != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = io.WriteString(w, `{"status":"accepted"}`) // the load counts what it gets
+	})}
+	go func() { _ = srv.Serve(l) }() // ends with Close
+	return g.load(ctx, l.Addr().String()), srv.Close()
+}
+
+// rowLog is the plain way to keep deliveries, for comparison: a table with a
+// unique id, and one goroutine that commits together what is waiting.
+type rowLog struct {
+	db    *sql.DB
+	queue chan *row
+	ended chan struct{}
+}
+
+type row struct {
+	body []byte
+	id   string
+	done chan error
+}
+
+func newRowLog(dir string) (*rowLog, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusAccepted)
-	_, _ = io.WriteString(w, `{"status":"accepted"}`) // the load counts what it gets
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(dir, "rows.db")+"?_journal_mode=WAL&_synchronous=FULL&_txlock=immediate&_mutex=no")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(`CREATE TABLE deliveries (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)`); err != nil {
+		return nil, errors.Join(fmt.Errorf("making a table in %s: %w", dir, err), db.Close())
+	}
+	l := &rowLog{db: db, queue: make(chan *row, 8192), ended: make(chan struct{})}
+	go l.write()
+	return l, nil
+}
+
+// keep returns when the delivery is on disk.
+func (l *rowLog) keep(body []byte, id string) error {
+	r := &row{body: body, id: id, done: make(chan error, 1)}
+	l.queue <- r
+	return <-r.done
+}
+
+func (l *rowLog) write() {
+	defer close(l.ended)
+	for first := range l.queue {
+		batch := []*row{first}
+		for waiting := true; waiting && len(batch) < 512; {
+			select {
+			case r, open := <-l.queue:
+				if waiting = open; open {
+					batch = append(batch, r)
+				}
+			default:
+				waiting = false
+			}
+		}
+		err := l.commit(batch)
+		for _, r := range batch {
+			r.done <- err
+		}
+	}
+}
+
+func (l *rowLog) commit(batch []*row) error {
+	tx, err := l.db.Begin()
+	if err != nil {
+		return err
+	}
+	insert, err := tx.Prepare(`INSERT INTO deliveries (id, body) VALUES (?, ?)`)
+	for _, r := range batch {
+		if err == nil {
+			_, err = insert.Exec(r.id, r.body)
+		}
+	}
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// close is for when nobody keeps any more.
+func (l *rowLog) close() error {
+	close(l.queue)
+	<-l.ended
+	return l.db.Close()
 }
 
 // generator is the load: connections that send as fast as they are answered, or

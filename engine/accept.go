@@ -86,7 +86,10 @@ func (e *Engine) arrived(ev *Event, fromInbox bool) {
 	e.mu.Unlock()
 	go func() {
 		defer e.drivers.Done()
-		e.match(ev)
+		if going := e.match(ev); len(going) > 0 {
+			e.driveBeside(going[1:])
+			e.drive(going[0]) // this goroutine's stack has grown to what work needs
+		}
 	}()
 }
 

@@ -283,7 +283,7 @@ func (e *Engine) moveLane() {
 		batch := append([]*Event(nil), e.lane.queue[:n]...)
 		e.lane.queue = e.lane.queue[n:]
 		e.mu.Unlock()
-		e.match(batch...)
+		e.driveBeside(e.match(batch...))
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 
 // match is stop 2: every enabled workflow of the events' triggers decides, and
 // the decisions and the runs they start are stored in one transaction. A run
-// that can work at once has its first attempts on record in the same one.
-func (e *Engine) match(events ...*Event) {
+// that can work at once has its first attempts on record in the same one, and is given back
+// to be driven.
+func (e *Engine) match(events ...*Event) (going []*driver) {
 	ms := make([]Match, len(events))
 	live := make([][]*driver, len(events))
 	for i, ev := range events {
@@ -39,9 +40,10 @@ func (e *Engine) match(events ...*Event) {
 			}
 			continue
 		}
-		e.matched(ev, ms[i], results[i], live[i])
+		going = append(going, e.matched(ev, ms[i], results[i], live[i])...)
 	}
 	e.wakeUp(err != nil)
+	return going
 }
 
 // consider asks the workflows that listen to an event.
@@ -76,7 +78,7 @@ func (e *Engine) consider(ev *Event) (m Match, live []*driver) {
 }
 
 // matched goes on after the decisions about an event are on disk.
-func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver) {
+func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver) (going []*driver) {
 	if result.Woken > 0 {
 		e.dueAt(m.At)
 	}
@@ -104,7 +106,9 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver)
 		e.began(s)
 	}
 	for _, dr := range live {
-		e.follow(dr)
+		if e.follow(dr) {
+			going = append(going, dr)
+		}
 	}
 	e.dueAt(result.Due)
 	if len(result.Replaced) > 0 {
@@ -114,11 +118,12 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver)
 			e.replace(result.Replaced)
 		}()
 	}
+	return going
 }
 
-// follow goes on with a run that was just stored: at work if it has a slot,
-// else when the dispatcher finds it.
-func (e *Engine) follow(dr *driver) {
+// follow tells whether a run that was just stored goes on at once; else it has
+// ended, or the dispatcher finds it when it is due.
+func (e *Engine) follow(dr *driver) bool {
 	switch {
 	case dr.run.Status.Ended():
 		e.release(dr)
@@ -128,6 +133,14 @@ func (e *Engine) follow(dr *driver) {
 		e.release(dr)
 		e.dueAt(dr.run.DueAt)
 	default:
+		return true
+	}
+	return false
+}
+
+// driveBeside works on runs, each on a goroutine of its own.
+func (e *Engine) driveBeside(going []*driver) {
+	for _, dr := range going {
 		e.drivers.Add(1)
 		go func() {
 			defer e.drivers.Done()

@@ -28,22 +28,25 @@ func (r *route) accept(ctx context.Context, sink engine.Sink, ds []*engine.Deliv
 
 // stored says in the words of design.md section 5 what became of deliveries: those
 // of a list are accepted when one of them is new.
-func (r *route) stored(ds []*engine.Delivery, receipts []engine.Receipt) (status int, out map[string]string) {
-	out = map[string]string{"status": "filtered"}
-	rank := map[string]int{"filtered": 0, "duplicate": 1, "accepted": 2}
+func (r *route) stored(ds []*engine.Delivery, receipts []engine.Receipt) (status int, out reply) {
+	best := -1
 	for i, x := range receipts {
-		word := "accepted"
+		rank := 2
 		switch {
 		case x.Duplicate:
-			word = "duplicate"
+			rank = 1
 		case !workflows.MatchType(r.webhook.Events, ds[i].Type):
-			word = "filtered"
+			rank = 0
 		}
-		if out["event"] == "" || rank[word] > rank[out["status"]] {
-			out["status"], out["event"] = word, x.Event.String()
+		if rank > best {
+			best = rank
+			out = reply{Status: [...]string{"filtered", "duplicate", "accepted"}[rank], Event: x.Event.String()}
 		}
 	}
-	if out["status"] == "accepted" {
+	switch best {
+	case -1:
+		return http.StatusOK, reply{Status: "filtered"}
+	case 2:
 		return http.StatusAccepted, out
 	}
 	return http.StatusOK, out
@@ -51,7 +54,7 @@ func (r *route) stored(ds []*engine.Delivery, receipts []engine.Receipt) (status
 
 // answerStored says that the delivery is stored. Some providers want a status or
 // a text of their own, and count all else as a failure.
-func (r *route) answerStored(w http.ResponseWriter, in *inbound, status int, out map[string]string) {
+func (r *route) answerStored(w http.ResponseWriter, in *inbound, status int, out reply) {
 	if s := r.webhook.Respond; s != nil && !s.Sync {
 		if s.Body == nil && s.Headers == nil {
 			if status == http.StatusAccepted {
@@ -104,7 +107,7 @@ func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route
 		return false
 	case err != nil:
 		// It goes on; the sender is told where to look.
-		answer(w, http.StatusAccepted, map[string]string{"status": "accepted", "event": event.String(), "run": ended.Run.ID.String()})
+		answer(w, http.StatusAccepted, reply{Status: "accepted", Event: event.String(), Run: ended.Run.ID.String()})
 		return true
 	case ended.Run.Status != engine.Succeeded:
 		code := string(ended.Run.Status)

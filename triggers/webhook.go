@@ -166,14 +166,14 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	if !r.methods[req.Method] {
 		w.Header().Set("Allow", r.allow)
-		answer(w, http.StatusMethodNotAllowed, map[string]string{"error": "method not allowed"})
+		answer(w, http.StatusMethodNotAllowed, reply{Error: "method not allowed"})
 		return
 	}
 	ip, proxied := remoteIP(req, t.trusted)
 	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: r.publicURL(req, proxied), at: time.Now().UTC()}
 	if reason, detail := r.keepsOut(req, ip); reason != "" {
 		h.refuse(t, r, in, ip, judgement{reason: reason, detail: detail}, 0)
-		answer(w, http.StatusForbidden, map[string]string{"error": reason})
+		answer(w, http.StatusForbidden, reply{Error: reason})
 		h.answered(r, "refused", in.at)
 		return
 	}
@@ -181,7 +181,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		wait := r.limiter.Reserve()
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Delay().Seconds())+1))
 		wait.Cancel()
-		answer(w, http.StatusTooManyRequests, map[string]string{"error": "too many deliveries"})
+		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries"})
 		h.answered(r, "limited", in.at)
 		return
 	}
@@ -191,7 +191,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
 		}
-		answer(w, status, map[string]string{"error": problem})
+		answer(w, status, reply{Error: problem})
 		h.answered(r, "refused", in.at)
 		return
 	}
@@ -248,7 +248,7 @@ func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request) {
 		}
 		h.flight.Add(-int64(len(body)))
 	}
-	answer(w, http.StatusNotFound, map[string]string{"error": "no such path"})
+	answer(w, http.StatusNotFound, reply{Error: "no such path"})
 	h.answered(h.decoy, "unknown", began)
 }
 
@@ -263,7 +263,7 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 		if err := r.confirm(req.Context(), j.handshake); err != nil {
 			h.log.Error("a handshake could not be followed", "trigger", r.trigger.Name, "error", err)
 			w.Header().Set("Retry-After", "10")
-			answer(w, http.StatusServiceUnavailable, map[string]string{"error": "cannot confirm now, try again"})
+			answer(w, http.StatusServiceUnavailable, reply{Error: "cannot confirm now, try again"})
 			return
 		}
 		h.log.Info("handshake answered", "trigger", r.trigger.Name)
@@ -286,11 +286,11 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 	}
 	status, out := r.stored(j.deliveries, receipts)
 	if s := r.webhook.Respond; s != nil && s.Sync && len(receipts) > 0 && h.answerWithRun(w, req, r, receipts[0].Event) {
-		h.answered(r, out["status"], in.at)
+		h.answered(r, out.Status, in.at)
 		return
 	}
 	r.answerStored(w, in, status, out)
-	h.answered(r, out["status"], in.at)
+	h.answered(r, out.Status, in.at)
 }
 
 // answered tells how a delivery was answered, since it had arrived.
@@ -315,7 +315,7 @@ func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j judgement) {
 	if j.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "30")
 	}
-	answer(w, j.status, map[string]string{"error": words})
+	answer(w, j.status, reply{Error: words})
 }
 
 // write sends an answer that is data.
@@ -341,7 +341,7 @@ func (h *Hooks) unavailable(w http.ResponseWriter, err error) {
 		h.log.Error("a delivery was not stored", "error", err)
 	}
 	w.Header().Set("Retry-After", wait)
-	answer(w, http.StatusServiceUnavailable, map[string]string{"error": "cannot store now, try again"})
+	answer(w, http.StatusServiceUnavailable, reply{Error: "cannot store now, try again"})
 }
 
 // read takes the body as it comes, bounded in size and time.
@@ -396,18 +396,23 @@ var (
 	noPage   = []string{"default-src 'none'; sandbox"}
 )
 
+// reply is the JSON object of an answer; what is empty is left out.
+type reply struct{ Status, Event, Run, Error string }
+
 // answer writes one of the fixed answers of design.md section 5. The
 // Content-Security-Policy keeps a browser from making a page of it.
-func answer(w http.ResponseWriter, status int, body map[string]string) {
+func answer(w http.ResponseWriter, status int, body reply) {
 	// The names are canonical and the values shared: this runs for every delivery.
 	hd := w.Header()
 	hd["Content-Type"], hd["X-Content-Type-Options"], hd["Content-Security-Policy"] = typeJSON, noSniff, noPage
 	b := make([]byte, 0, 128)
-	for _, k := range []string{"status", "event", "run", "error"} {
-		if v, ok := body[k]; ok {
-			b = append(b, ",\""+k+"\":"...)
-			b = workflows.AppendText(b, v)
+	for _, x := range [...][2]string{{",\"status\":", body.Status}, {",\"event\":", body.Event}, {",\"run\":", body.Run}, {",\"error\":", body.Error}} {
+		if x[1] != "" {
+			b = workflows.AppendText(append(b, x[0]...), x[1])
 		}
+	}
+	if len(b) == 0 {
+		b = append(b, ',')
 	}
 	b = append(b, "}\n"...)
 	b[0] = '{'
