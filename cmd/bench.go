@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -317,89 +316,6 @@ func benchHandler(ctx context.Context, g *generator, keep func(body []byte, id s
 	})}
 	go func() { _ = srv.Serve(l) }() // ends with Close
 	return g.load(ctx, l.Addr().String()), srv.Close()
-}
-
-// rowLog is the plain way to keep deliveries, for comparison: a table with a
-// unique id, and one goroutine that commits together what is waiting.
-type rowLog struct {
-	db    *sql.DB
-	queue chan *row
-	ended chan struct{}
-}
-
-type row struct {
-	body []byte
-	id   string
-	done chan error
-}
-
-func newRowLog(dir string) (*rowLog, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	db, err := sql.Open("sqlite3", "file:"+filepath.Join(dir, "rows.db")+"?_journal_mode=WAL&_synchronous=FULL&_txlock=immediate&_mutex=no")
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec(`CREATE TABLE deliveries (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)`); err != nil {
-		return nil, errors.Join(fmt.Errorf("making a table in %s: %w", dir, err), db.Close())
-	}
-	l := &rowLog{db: db, queue: make(chan *row, 8192), ended: make(chan struct{})}
-	go l.write()
-	return l, nil
-}
-
-// keep returns when the delivery is on disk.
-func (l *rowLog) keep(body []byte, id string) error {
-	r := &row{body: body, id: id, done: make(chan error, 1)}
-	l.queue <- r
-	return <-r.done
-}
-
-func (l *rowLog) write() {
-	defer close(l.ended)
-	for first := range l.queue {
-		batch := []*row{first}
-		for waiting := true; waiting && len(batch) < 512; {
-			select {
-			case r, open := <-l.queue:
-				if waiting = open; open {
-					batch = append(batch, r)
-				}
-			default:
-				waiting = false
-			}
-		}
-		err := l.commit(batch)
-		for _, r := range batch {
-			r.done <- err
-		}
-	}
-}
-
-func (l *rowLog) commit(batch []*row) error {
-	tx, err := l.db.Begin()
-	if err != nil {
-		return err
-	}
-	insert, err := tx.Prepare(`INSERT INTO deliveries (id, body) VALUES (?, ?)`)
-	for _, r := range batch {
-		if err == nil {
-			_, err = insert.Exec(r.id, r.body)
-		}
-	}
-	if err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
-}
-
-// close is for when nobody keeps any more.
-func (l *rowLog) close() error {
-	close(l.queue)
-	<-l.ended
-	return l.db.Close()
 }
 
 // generator is the load: connections that send as fast as they are answered, or

@@ -3,7 +3,6 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/base32"
-	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/plan"
@@ -116,5 +115,7 @@ func (r *Run) Since() EventID {
 // no other: derived from the installation, the run and the step's path.
 func idempotencyKey(instance string, run RunID, path string) string {
 	sum := sha256.Sum256([]byte(instance + "|" + run.String() + "|" + path))
-	return "hl_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:20]))
+	return "hl_" + lowerBase32.EncodeToString(sum[:20])
 }
+
+var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
