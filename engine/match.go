@@ -12,8 +12,8 @@ import (
 
 // match is stop 2: every enabled workflow of the events' triggers decides, and
 // the decisions and the runs they start are stored in one transaction. A run
-// that can work at once has its first attempts on record in the same one, and is given back
-// to be driven.
+// that can work at once has its first attempts on record in the same one, and is
+// given back to be driven.
 func (e *Engine) match(events ...*Event) (going []*driver) {
 	ms := make([]Match, len(events))
 	live := make([][]*driver, len(events))

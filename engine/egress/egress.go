@@ -140,6 +140,9 @@ func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, er
 
 // Client is the outbound HTTP client: no proxy from the environment, no
 // cookies, no redirects followed, no transparent decompression.
+//
+// Idle connections are kept as many as runs may be at work (512), or those beyond
+// would be dialled anew for each call.
 func (g *Guard) Client() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{

@@ -2,6 +2,8 @@ package store
 
 import (
 	"database/sql"
+	"database/sql/driver"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,5 +94,47 @@ func TestWhatIsWrittenOftenNeedsNoTemporaryTable(t *testing.T) {
 		if ops := explain(t, db, "opcode", "EXPLAIN "+query); strings.Contains(ops, "OpenEphemeral") {
 			t.Errorf("%s makes a temporary table", query)
 		}
+	}
+}
+
+// The texts of the tables are replaced in place (migration 0008): rows that are
+// there must stay, and what was refused must stay refused.
+func TestADatabaseOfTheLastSchemaKeepsItsRowsAndItsRules(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	conn, err := openConn(path, "rwc", "FULL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, file := range files[:7] {
+		if err := applyMigration(conn, file, i+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const row = `INSERT INTO runs (id, event_id, workflow, version, status, created_at, finished_at) VALUES (?, 1, 'w', 'v', ?, 1, 2)`
+	if _, err := conn.Exec(row, []driver.Value{int64(1), "failed"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var dead, sound string
+	if err := s.Readers().QueryRow(`SELECT (SELECT group_concat(r.id) FROM runs r WHERE `+deadLetters+`), (SELECT integrity_check FROM pragma_integrity_check)`).Scan(&dead, &sound); err != nil {
+		t.Fatal(err)
+	}
+	if dead != "1" || sound != "ok" {
+		t.Errorf("dead letters %s, integrity %s", dead, sound)
+	}
+	err = s.w.do(t.Context(), true, func(t *tx) error { return t.exec(row, int64(2), "odd") })
+	if err == nil || !strings.Contains(err.Error(), "CHECK constraint failed") {
+		t.Errorf("a status that does not exist: %v", err)
 	}
 }

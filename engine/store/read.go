@@ -245,8 +245,9 @@ func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, s
 	return out, classify(rows.Err())
 }
 
-// deadLetters are the runs that failed and were not replayed. It repeats the
-// condition of the index runs_dead word by word, or SQLite would read all runs.
+// deadLetters are the runs that failed and were not replayed. Its first half is a
+// part, word by word, of the condition of the index runs_not_well, or SQLite would
+// read all runs.
 const deadLetters = `(r.status = 'failed' OR r.status = 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)`
 
 const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by, coalesce(r.error ->> '$.message', ''), coalesce(r.error ->> '$.step', ''), coalesce(r.error ->> '$.code', '') FROM runs r`

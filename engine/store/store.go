@@ -153,9 +153,6 @@ func (s *Store) open(ctx context.Context) error {
 		if err := f.Close(); err != nil {
 			return err
 		}
-		if err := format(s.path); err != nil {
-			return err
-		}
 	}
 	conn, err := openConn(s.path, "rwc", s.o.Synchronous)
 	if err != nil {
@@ -181,23 +178,6 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.w.start()
 	return nil
-}
-
-// format lays out a new file, before anything is in it. Four events of usual size
-// go into a page of 8 KiB, and two into one of 4 KiB with a quarter wasted: a
-// fifth less is written and synced.
-func format(path string) error {
-	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + escapePath(path) + "?mode=rw")
-	if err != nil {
-		return err
-	}
-	conn := c.(*sqlite3.SQLiteConn)
-	for _, p := range []string{"PRAGMA page_size = 8192", "PRAGMA auto_vacuum = INCREMENTAL", "PRAGMA journal_mode = WAL"} {
-		if _, err := queryText(conn, p); err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", p, err), conn.Close())
-		}
-	}
-	return conn.Close()
 }
 
 func (s *Store) prepareFile(conn *sqlite3.SQLiteConn, fresh bool) error {
