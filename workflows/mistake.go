@@ -45,7 +45,7 @@ func (m Mistake) String() string {
 	start := max(m.Column-1, 0)
 	shown, cut := clipAround(line, start)
 	fmt.Fprintf(&b, "%5d | %s\n", m.Line, shown)
-	caret := strings.Repeat(" ", start-cut) + strings.Repeat("^", max(1, m.Width))
+	caret := strings.Repeat(" ", start-cut) + strings.Repeat("^", max(1, min(m.Width, len([]rune(shown))-(start-cut))))
 	b.WriteString("      | " + strings.TrimRight(caret+" "+m.Hint, " ") + "\n")
 	return b.String()
 }
