@@ -11,6 +11,15 @@ import (
 func (e *Engine) Accept(ctx context.Context, d *Delivery) (Receipt, error) {
 	id := EventID(e.ids.Next())
 	e.hear(d)
+	if d.Key == "" {
+		d.Key = id.String() // a manual start is an event of its own
+	}
+	if r, ok := e.acceptDecided(ctx, id, d); ok {
+		if r.Duplicate {
+			e.accepted(d, r)
+		}
+		return r, nil
+	}
 	r, err := e.o.Store.Accept(ctx, id, d)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("storing the event: %w", err)
@@ -66,8 +75,9 @@ func (e *Engine) accepted(d *Delivery, r Receipt) {
 	}
 }
 
-// arrived hands a stored event on while it is in memory. When nobody is free it
-// stays in the inbox, where the dispatcher finds it: the backlog costs rows.
+// arrived hands a stored event on while it is in memory. When nobody is free to match
+// it, or to work on what it would begin, it stays in the inbox, where the dispatcher
+// finds it: the backlog costs rows.
 func (e *Engine) arrived(ev *Event, fromInbox bool) {
 	p := e.project.Load()
 	e.mu.Lock()
@@ -76,7 +86,7 @@ func (e *Engine) arrived(ev *Event, fromInbox bool) {
 		e.mu.Unlock()
 		return
 	}
-	if e.stopping || len(e.matching) >= e.o.MaxMatches || e.work == nil {
+	if e.stopping || e.room() == 0 || e.work == nil {
 		e.behind = true
 		e.mu.Unlock()
 		return

@@ -77,6 +77,10 @@ type Store interface {
 	// Accept stores a delivery as a new event under the given id, or finds the
 	// event that its key already has. Duplicates are counted as sightings.
 	Accept(ctx context.Context, id EventID, d *Delivery) (Receipt, error)
+	// AcceptDecided does so with what every workflow decided about the event, and the
+	// runs that begin, all in one transaction: the event is never in the inbox. Of a
+	// duplicate only the sighting is kept.
+	AcceptDecided(ctx context.Context, id EventID, d *Delivery, m Match) (Receipt, MatchResult, error)
 	// AcceptAll does so with several, all or none.
 	AcceptAll(ctx context.Context, ids []EventID, ds []*Delivery) ([]Receipt, error)
 	// Poll stores what a poll found and how far it has come, in one transaction. The

@@ -96,6 +96,8 @@ type world struct {
 	act engine.Action
 	// store wraps the engine's store, when it is set.
 	store func(engine.Store) engine.Store
+	// log is where the action log writes; nowhere when it is nil.
+	log *slog.Logger
 }
 
 func newWorld(t testing.TB, flows map[string]string) *world {
@@ -114,7 +116,10 @@ func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, 
 	if w.store != nil {
 		o.Store = w.store(s)
 	}
-	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Doers(slog.New(slog.DiscardHandler), func(s string) string { return s })["log"]}
+	if w.log == nil {
+		w.log = slog.New(slog.DiscardHandler)
+	}
+	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Doers(w.log, func(s string) string { return s })["log"]}
 	if w.act != nil {
 		o.Actions["test/act"] = w.act
 	}
@@ -183,8 +188,14 @@ var errCrash = errors.New("the power is gone")
 // promised: acknowledged events have run, finished steps were not repeated, a
 // repeated call carried the same key and the same bytes.
 func TestACrashAtAnyWriteLosesNothing(t *testing.T) {
+	t.Run("short way", func(t *testing.T) { crashAtAnyWrite(t, nil) })
+	t.Run("long way", func(t *testing.T) { crashAtAnyWrite(t, viaInbox) })
+}
+
+func crashAtAnyWrite(t *testing.T, way func(engine.Store) engine.Store) {
 	for n := 1; ; n++ {
 		w := newWorld(t, map[string]string{"w": threeSteps, "skips": "on: hook\nwhen: false\nsteps: [{stop: x}]"})
+		w.store = way
 		w.target.do = func(in engine.Input, nth int) (any, error) {
 			if in.Path == "c" && nth == 1 {
 				return nil, &plan.Error{Message: "busy", Code: "http_status", Status: 503, Retryable: true}

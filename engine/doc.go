@@ -3,6 +3,7 @@
 //
 //	accept.go   1  a delivery is stored, or found to be known, then answered
 //	match.go    2  every workflow of its trigger decides; runs begin
+//	early.go       both at once, in one transaction, when nothing is in the way
 //	work.go     3  runs are taken up, as many at a time as allowed
 //	perform.go  4  one attempt: on record, done, on record
 //	settle.go   5  what is due next, or how the run ended
@@ -11,7 +12,9 @@
 // call.go (another run).
 //
 // Between stop 1 and 2 lies the one asynchronous break, and it is a table: what
-// was acknowledged and not matched yet stands in the store's inbox.
+// was acknowledged and not matched yet stands in the store's inbox. Events come there
+// when they cannot be decided at once: many at a time, in an order to keep, or with
+// nobody free.
 //
 //	delivery --> event --> decision: filtered | skipped | rule_failed
 //	                          |

@@ -77,6 +77,7 @@ type Engine struct {
 	mu       sync.Mutex
 	atWork   map[RunID]*driver
 	matching map[EventID]bool
+	early    early
 	awaited  sync.Map // triggers whose events a run may wait for
 	lane     lane
 	callers  callers
@@ -86,7 +87,9 @@ type Engine struct {
 	// no more, by their key.
 	destinations *destination.Table
 	paused       sync.Map
-	behind       bool // the inbox holds events that nobody was free to match
+	behind       bool      // the inbox holds events that nobody was free to match
+	looked       time.Time // when the inbox was looked at
+	dozing       bool      // the dispatcher sleeps until it is woken
 	nextDue      time.Time
 	stopping     bool
 	drivers      sync.WaitGroup

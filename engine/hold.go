@@ -50,6 +50,15 @@ func (dr *driver) permit(d plan.Due) *destination.Hold {
 	if c := d.Step.Spec.Connector; c != nil {
 		limit = c.Limit
 	}
+	if dr.early {
+		p := dr.e.destinations.TakeFree(name, limit)
+		if p == nil {
+			dr.declined = true
+			return &destination.Hold{}
+		}
+		dr.keep(d.Path, p)
+		return nil
+	}
 	if dr.held {
 		// From here on it may be called, also while it is at work.
 		dr.mayBeCalled()
@@ -63,11 +72,15 @@ func (dr *driver) permit(d plan.Due) *destination.Hold {
 	if h != nil {
 		return h
 	}
+	dr.keep(d.Path, p)
+	return nil
+}
+
+func (dr *driver) keep(path string, p *destination.Permit) {
 	if dr.permits == nil {
 		dr.permits = map[string]*destination.Permit{}
 	}
-	dr.permits[d.Path] = p
-	return nil
+	dr.permits[path] = p
 }
 
 // mayBeCalled makes the channel by which a run at work hears of its turn.

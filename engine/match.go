@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ func (e *Engine) match(events ...*Event) (going []*driver) {
 	ms := make([]Match, len(events))
 	live := make([][]*driver, len(events))
 	for i, ev := range events {
-		ms[i], live[i] = e.consider(ev)
+		ms[i], live[i] = e.consider(ev, time.Time{})
 	}
 	var results []MatchResult
 	err := e.store(func() (err error) {
@@ -46,35 +47,62 @@ func (e *Engine) match(events ...*Event) (going []*driver) {
 	return going
 }
 
-// consider asks the workflows that listen to an event.
-func (e *Engine) consider(ev *Event) (m Match, live []*driver) {
+// consider asks the workflows that listen to an event. On the short way, where until
+// is set, it does nothing that could not be taken back, and what it gives is void
+// when it comes later than that.
+func (e *Engine) consider(ev *Event, until time.Time) (m Match, live []*driver) {
 	m = Match{Event: ev.ID, At: time.Now().UTC()}
 	names, err := ev.names()
 	for _, l := range e.project.Load().listeners(&ev.Delivery) {
-		d := decide(l, ev, names, err)
-		if d.Outcome == Matched {
-			d.Run = RunID(e.ids.Next())
-			dr := e.newDriver(ev, l.workflow, d.Run, names)
-			place, err := dr.place()
-			switch {
-			case err != nil:
-				dr.cancel()
-				d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)
-			case place != nil:
-				dr.cancel() // it is taken up from the store when it has its place
-				m.Starts = append(m.Starts, Settlement{Run: dr.run, New: true, Place: place})
-			default:
-				m.Starts = append(m.Starts, dr.begin(e.takeSlot(dr)))
-				live = append(live, dr)
-			}
-		}
+		d, start, dr := e.weigh(l, ev, names, err, until)
 		m.Decisions = append(m.Decisions, d)
+		if start != nil {
+			m.Starts = append(m.Starts, *start)
+		}
+		if dr != nil {
+			live = append(live, dr)
+		}
 	}
 	m.Called = ev.Inlet == "call"
 	if _, awaited := e.awaited.Load(ev.Trigger); awaited {
 		m.Wakes = &EventWait{Trigger: ev.Trigger, Key: ev.Key}
 	}
 	return m, live
+}
+
+// weigh asks one workflow. start is the run that begins, if one does, and dr who
+// works on it, if it need not wait for its place.
+func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable error, until time.Time) (d Decision, start *Settlement, dr *driver) {
+	defer func() {
+		// A bug that one event brings out must not end the process at each start anew.
+		if p := recover(); p != nil {
+			e.o.Log.Error("a decision panicked", "event", ev.ID, "workflow", l.workflow.ID, "panic", p, "stack", string(debug.Stack()))
+			if dr != nil {
+				e.release(dr)
+			}
+			d = Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: RuleFailed, Reason: fmt.Sprintf("deciding panicked, which is a bug of Hookloom: %v", p)}
+			start, dr = nil, nil
+		}
+	}()
+	d = decide(l, ev, names, unreadable, until)
+	if d.Outcome != Matched {
+		return d, nil, nil
+	}
+	d.Run = RunID(e.ids.Next())
+	dr = e.newDriver(ev, l.workflow, d.Run, names)
+	place, err := dr.place()
+	switch {
+	case err != nil:
+		dr.cancel()
+		d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)
+		return d, nil, nil
+	case place != nil:
+		dr.cancel() // it is taken up from the store when it has its place
+		return d, &Settlement{Run: dr.run, New: true, Place: place}, nil
+	}
+	dr.early, dr.state.Until = !until.IsZero(), until
+	s := dr.begin(e.takeSlot(dr))
+	return d, &s, dr
 }
 
 // matched goes on after the decisions about an event are on disk.
@@ -166,7 +194,7 @@ func (l *loaded) listeners(ev *Delivery) []listener {
 
 // decide asks one workflow. An error in a rule is not false: it is a failure
 // that shows.
-func decide(l listener, ev *Event, names map[string]any, err error) Decision {
+func decide(l listener, ev *Event, names map[string]any, err error, until time.Time) Decision {
 	d := Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: Matched}
 	taken := l.types
 	if ev.Inlet != "webhook" {
@@ -183,7 +211,7 @@ func decide(l listener, ev *Event, names map[string]any, err error) Decision {
 		return d
 	}
 	scope := workflows.Names{"event": names, "inputs": ev.inputs()}
-	env := &workflows.Env{Names: scope, Now: ev.ReceivedAt, Seed: ev.ID.String()}
+	env := &workflows.Env{Names: scope, Now: ev.ReceivedAt, Seed: ev.ID.String(), Until: until}
 	for _, c := range l.workflow.When {
 		ok, err := c.Condition(env)
 		cond := Condition{Expr: c.Text, Values: c.Values(scope)}

@@ -68,16 +68,20 @@ func TestAnyWorkflowOutlivesAnyCrash(t *testing.T) {
 		flow := randomFlow(r)
 		crashes := rapid.SliceOfN(rapid.IntRange(1, 40), 0, 2).Draw(r, "crashes")
 		flaky := rapid.IntRange(0, 5).Draw(r, "flaky")
+		inbox := rapid.Bool().Draw(r, "inbox")
 		var trouble error
-		synctest.Test(t, func(t *testing.T) { trouble = modelWorld(t, flow, crashes, flaky) })
+		synctest.Test(t, func(t *testing.T) { trouble = modelWorld(t, flow, crashes, flaky, inbox) })
 		if trouble != nil {
 			r.Fatalf("%v\n%s", trouble, flow)
 		}
 	})
 }
 
-func modelWorld(t *testing.T, flow string, crashes []int, flaky int) error {
+func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool) error {
 	w := newWorld(t, map[string]string{"w": flow, "other": "on: call\nsteps: [{uses: test/act, with: {n: x}}, {sleep: 3m}]\noutput: 1"})
+	if inbox {
+		w.store = viaInbox
+	}
 	calls := atomic.Int64{}
 	w.target.do = func(engine.Input, int) (any, error) {
 		if flaky > 0 && calls.Add(1)%int64(flaky+1) == 0 {

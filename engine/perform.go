@@ -23,6 +23,9 @@ type driver struct {
 	cancel context.CancelFunc
 	why    *plan.Error
 	slot   bool
+	// early tells that the run's event is not known to be new yet: the driver must not
+	// act, nor stand in a queue. declined tells that it would have had to.
+	early, declined bool
 	// suspect runs have a slot of their own.
 	suspect bool
 	// unsaved are records that the next settlement writes.
@@ -82,6 +85,7 @@ func (e *Engine) secretsOf(w *workflows.Workflow) map[string]any {
 func (dr *driver) begin(slot bool) Settlement {
 	dr.slot = slot
 	if !slot {
+		dr.declined = dr.early // it would be read back; in the inbox it costs less
 		return Settlement{Run: dr.run, New: true}
 	}
 	dr.run.StartedAt = dr.run.CreatedAt

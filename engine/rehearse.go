@@ -64,7 +64,7 @@ const maxRehearsed = 100_000
 // the workflow, cannot be rehearsed at all.
 func Rehearse(r Rehearsal) (*Rehearsed, error) {
 	names, err := r.names()
-	d := decide(r.listener(), r.Event, names, err)
+	d := decide(r.listener(), r.Event, names, err, time.Time{})
 	out := &Rehearsed{Decision: d}
 	if d.Outcome != Matched {
 		return out, nil

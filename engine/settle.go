@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/destination"
@@ -97,6 +98,10 @@ func (dr *driver) settle() Settlement {
 		if len(ready) == 0 {
 			return dr.whenQuiet(Waiting, next)
 		}
+		if dr.early && slices.ContainsFunc(ready, inside) {
+			dr.declined = true
+			return dr.settlement(Waiting, dr.state.Now)
+		}
 		if dr.inline(ready) {
 			continue
 		}
@@ -179,7 +184,7 @@ func (dr *driver) ready(decision plan.Decision) (ready []plan.Due, next time.Tim
 func (dr *driver) inline(ready []plan.Due) bool {
 	found := false
 	for _, d := range ready {
-		if d.Step.Spec != nil && !d.Step.Spec.Leaves {
+		if inside(d) {
 			r := dr.attempt(d, dr.allowed(d), nil)
 			dr.state.AddRecord(r)
 			dr.unsaved = append(dr.unsaved, r)
@@ -188,6 +193,9 @@ func (dr *driver) inline(ready []plan.Due) bool {
 	}
 	return found
 }
+
+// inside tells that an attempt leaves nothing outside.
+func inside(d plan.Due) bool { return d.Step.Spec != nil && !d.Step.Spec.Leaves }
 
 // open puts attempts on record before they are made: after a crash each of them
 // is known to have possibly happened.

@@ -42,8 +42,8 @@ func (e *Engine) dispatch(ctx context.Context) error {
 func (e *Engine) pause() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.behind && len(e.matching) < e.o.MaxMatches/2 {
-		return 10 * time.Millisecond
+	if e.dozing = !e.behind || e.room() == 0; !e.dozing {
+		return lookAgain
 	}
 	if e.nextDue.IsZero() || len(e.atWork) >= e.o.MaxRuns {
 		return time.Minute
@@ -55,11 +55,39 @@ func (e *Engine) pause() time.Duration {
 func (e *Engine) wakeUp(behind bool) {
 	e.mu.Lock()
 	e.behind = e.behind || behind
-	look := e.behind && len(e.matching) < e.o.MaxMatches/2
+	look := e.canLook()
 	e.mu.Unlock()
 	if look {
 		e.poke()
 	}
+}
+
+// The inbox is looked at when manyAtOnce events can be taken up, or half of what can
+// be at all; when fewer can, every lookAgain: each look costs a query.
+const (
+	manyAtOnce = 64
+	lookAgain  = 10 * time.Millisecond
+)
+
+// room is how many events may be taken up now. What would wait for a run's slot is
+// better left in the inbox: as a queued run it would be read back one by one. Runs that
+// go on find slots that no event takes. It is called with the lock held.
+func (e *Engine) room() int {
+	return max(0, min(e.o.MaxMatches-len(e.matching)-e.early.deciding, e.forEvents()-len(e.atWork)))
+}
+
+func (e *Engine) forEvents() int { return e.o.MaxRuns - e.o.MaxRuns*3/8 }
+
+// many tells that a look at the inbox is worth its query.
+func (e *Engine) many(room int) bool {
+	return room >= min(manyAtOnce, (e.o.MaxMatches+1)/2, (e.forEvents()+1)/2)
+}
+
+// canLook tells that the dispatcher is to be woken for the inbox. It is called with
+// the lock held.
+func (e *Engine) canLook() bool {
+	room := e.room()
+	return e.behind && room > 0 && (e.dozing || e.many(room))
 }
 
 func (e *Engine) poke() {
@@ -91,18 +119,19 @@ func (e *Engine) noteDue(t time.Time) bool {
 // those of the time before a crash.
 func (e *Engine) takeInbox(ctx context.Context) error {
 	e.mu.Lock()
-	room := e.o.MaxMatches - len(e.matching)
-	look := e.behind && room >= e.o.MaxMatches/2
+	room := e.room()
+	look := e.behind && (e.many(room) || room > 0 && time.Since(e.looked) >= lookAgain)
 	if look {
-		e.behind = false
+		e.behind, e.looked = false, time.Now()
 	}
+	known := len(e.matching)
 	missed := e.lane.missed
 	e.mu.Unlock()
 	if !look {
 		return nil
 	}
 	// Those in work are still in the table, so as many more are asked for.
-	limit := room + e.o.MaxMatches
+	limit := room + known
 	events, err := e.o.Store.Inbox(ctx, 0, limit)
 	if err != nil {
 		return e.readError(ctx, fmt.Errorf("reading the inbox: %w", err))
@@ -185,6 +214,7 @@ func (e *Engine) release(dr *driver) {
 	e.mu.Lock()
 	full := len(e.atWork) >= e.o.MaxRuns
 	delete(e.atWork, dr.run.ID)
+	look := full || e.canLook()
 	cut := dr.cut()
 	e.mu.Unlock()
 	dr.cancel()
@@ -203,7 +233,7 @@ func (e *Engine) release(dr *driver) {
 			e.o.Log.Warn("a run was not cancelled", "run", dr.run.ID, "error", err)
 		}
 	}
-	if full {
+	if look {
 		e.poke()
 	}
 }

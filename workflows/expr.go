@@ -57,6 +57,9 @@ type Env struct {
 	Names Names
 	Now   time.Time
 	Seed  string
+	// Until is when an evaluation fails that has not ended; zero leaves it the time
+	// that each has.
+	Until time.Time
 }
 
 // EvalError is an expression that failed while it ran.
@@ -126,12 +129,19 @@ func (e *Expr) Eval(env *Env) (any, error) {
 			return e.plain(v)
 		}
 	}
+	now := time.Now()
+	deadline := now.Add(maxExprTime)
+	if !env.Until.IsZero() && env.Until.Before(deadline) {
+		if deadline = env.Until; !now.Before(deadline) {
+			return nil, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "no time was left for the expression"}
+		}
+	}
 	m := meters.Get().(*meter)
 	for k, v := range env.Names {
 		m.names[k] = v
 	}
 	m.now, m.seed, m.uuids, m.ticks, m.bytes = env.Now, env.Seed, 0, 0, 0
-	m.deadline = time.Now().Add(maxExprTime)
+	m.deadline = deadline
 	v, err := m.vm.Run(e.prog, m.names)
 	for k := range env.Names {
 		delete(m.names, k)

@@ -232,6 +232,23 @@ func (ds *Table) Take(name string, connector workflows.Limit, run int64) (*Permi
 	return &Permit{ds: ds, d: d, done: done}, nil
 }
 
+// TakeFree gives a permit of a destination that nothing holds back and no rate
+// bounds, nil of any other. It may be given back as if it had never been taken.
+func (ds *Table) TakeFree(name string, connector workflows.Limit) *Permit {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	d, now := ds.get(name, connector), time.Now()
+	if d.limiter != nil || d.ramp != nil || len(d.queue) > 0 || d.breaker.State() != gobreaker.StateClosed || d.asked.After(now) || ds.crowded(d, now) {
+		return nil
+	}
+	done, err := d.breaker.Allow()
+	if err != nil {
+		return nil
+	}
+	d.inUse++
+	return &Permit{ds: ds, d: d, done: done}
+}
+
 func (ds *Table) enqueue(d *destination, run int64) {
 	if d.queued[run] {
 		return

@@ -152,3 +152,43 @@ func TestNobodyAsksBeforeRetryAfter(t *testing.T) {
 		}
 	})
 }
+
+// TestAPermitTakenFreelyLeavesNoTrace: it is given only where nothing has to be waited
+// for or counted, and giving it back unused changes nothing.
+func TestAPermitTakenFreelyLeavesNoTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd()
+		ds, none := c.table, workflows.Limit{}
+		for range 1000 {
+			p := ds.TakeFree("https://api.example", none)
+			if p == nil {
+				t.Fatal("an idle host gave none")
+			}
+			p.Give(Outcome{Cut: true})
+		}
+		if p := ds.TakeFree("https://rated.example", workflows.Limit{Rate: 10, Per: time.Second}); p != nil {
+			t.Error("a token of a rate was taken")
+		}
+		var held []*Permit
+		for range ds.part() {
+			held = append(held, ds.TakeFree("https://full.example", none))
+		}
+		if p := ds.TakeFree("https://full.example", none); p != nil {
+			t.Error("a full host gave one more")
+		}
+		held[0].Give(Outcome{Status: 429, RetryAfter: time.Minute})
+		if p := ds.TakeFree("https://full.example", none); p != nil {
+			t.Error("a host that asks to wait gave one")
+		}
+		for _, p := range held[1:] {
+			p.Give(Outcome{Failed: true})
+		}
+		time.Sleep(2 * time.Minute)
+		if p := ds.TakeFree("https://full.example", none); p != nil {
+			t.Error("a host that does not answer gave one: the attempt that tries it may be no duplicate's")
+		}
+		if _, h := ds.Take("https://full.example", none, 1); h != nil {
+			t.Errorf("the attempt that tries the host has to wait: %s", h.Why)
+		}
+	})
+}

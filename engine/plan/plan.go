@@ -27,6 +27,8 @@ type State struct {
 	Now time.Time
 	// TimedOut tells that the run's working time is used up.
 	TimedOut bool
+	// Until is when expressions end that take too long; zero for their usual bounds.
+	Until time.Time
 	// vars are computed once.
 	vars    map[string]any
 	varsErr *Error
@@ -247,7 +249,7 @@ func (p *planner) child(locals workflows.Names) *planner {
 }
 
 func (p *planner) env(now time.Time, path string) *workflows.Env {
-	return &workflows.Env{Names: p.names(), Now: now, Seed: p.st.RunID + "/" + path}
+	return &workflows.Env{Names: p.names(), Now: now, Seed: p.st.RunID + "/" + path, Until: p.st.Until}
 }
 
 func expressionError(err error, step string) *Error {

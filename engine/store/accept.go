@@ -46,6 +46,8 @@ type arrival struct {
 	// second is the key that the body is, empty for none.
 	second   string
 	sum, now int64
+	// decided tells that what the workflows say to it is stored with it.
+	decided bool
 }
 
 func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err error) {
@@ -79,6 +81,27 @@ func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Deliver
 		return err
 	})
 	return r, err
+}
+
+// AcceptDecided implements engine.Store.
+func (s *Store) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (r engine.Receipt, result engine.MatchResult, err error) {
+	a, err := s.arrival(id, d)
+	if err != nil {
+		return r, result, err
+	}
+	a.decided = true
+	rows, err := s.encodeMatch(m)
+	if err != nil {
+		return r, result, err
+	}
+	err = s.w.do(ctx, false, func(t *tx) (err error) {
+		if r, err = t.accept(&a); err != nil || r.Duplicate {
+			return err
+		}
+		result, err = rows.write(t)
+		return err
+	})
+	return r, result, err
 }
 
 // AcceptAll implements engine.Store.
@@ -123,7 +146,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 		d.DataExpr, a.inputs, d.Only, a.body, a.sum); err != nil {
 		return r, err
 	}
-	if d.Unheard {
+	if d.Unheard || a.decided {
 		return r, nil
 	}
 	return r, t.exec(insertInbox, int64(a.id))

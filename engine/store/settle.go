@@ -250,6 +250,13 @@ func (s *Store) Match(ctx context.Context, ms []engine.Match) ([]engine.MatchRes
 	err := s.w.do(ctx, true, func(t *tx) error {
 		for i, m := range encoded {
 			var err error
+			if err = t.exec(`DELETE FROM inbox WHERE event_id = ?`, int64(m.of.Event)); err != nil {
+				return err
+			}
+			if t.changes == 0 {
+				results[i].Known = true
+				continue
+			}
 			if results[i], err = m.write(t); err != nil {
 				return err
 			}
@@ -284,13 +291,6 @@ func (s *Store) encodeMatch(m engine.Match) (matchRows, error) {
 
 // write stores the decisions about one event, and the runs that begin.
 func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
-	if err := t.exec(`DELETE FROM inbox WHERE event_id = ?`, int64(m.of.Event)); err != nil {
-		return out, err
-	}
-	if t.changes == 0 {
-		out.Known = true
-		return out, nil
-	}
 	open := false
 	for _, r := range m.starts {
 		dropped, err := m.start(t, r, &out)
