@@ -136,7 +136,8 @@ func TestAFailedSyncEndsTheProcess(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "{}") }))
 	defer target.Close()
 	bin := buildBinary(t)
-	for _, when := range []int{20, 37} {
+	// A start needs about twenty syncs: one for each migration, and the checkpoints.
+	for _, when := range []int{32, 49} {
 		dir, l := slowProject(t, target.URL)
 		addr, admin := freeAddr(t), freeAddr(t)
 		p := &process{cmd: exec.Command(strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", fmt.Sprintf("inject=fdatasync,fsync:error=EIO:when=%d+", when),

@@ -87,8 +87,12 @@ func (e *Engine) arrived(ev *Event, fromInbox bool) {
 		return
 	}
 	if e.stopping || e.room() == 0 || e.work == nil {
+		first := !e.behind
 		e.behind = true
 		e.mu.Unlock()
+		if first {
+			e.poke() // from now on the dispatcher looks whether there is room
+		}
 		return
 	}
 	e.matching[ev.ID] = true

@@ -205,3 +205,32 @@ func TestADecisionThatPanicsIsOnRecord(t *testing.T) {
 		})
 	}
 }
+
+// TestSlowRunsKeepNoEventWaiting: runs that take long leave the slots that are free to
+// the events that come, which do not wait until the slow ones have ended.
+func TestSlowRunsKeepNoEventWaiting(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act, with: {n: \"${{ event.key }}\"}, timeout: 1h}]"})
+	w.options = engine.Options{MaxRuns: 16} // of which events take ten, when they are quick
+	hold := make(chan struct{})
+	w.target.do = func(in engine.Input, _ int) (any, error) {
+		if strings.HasPrefix(fmt.Sprint(in.With["n"]), "slow") {
+			<-hold
+		}
+		return nil, nil
+	}
+	e, s, _, stop := w.warm(t)
+	for i := range 15 {
+		if _, err := e.Accept(context.Background(), delivery(fmt.Sprint("slow", i), `{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		if _, err := e.Accept(context.Background(), delivery(fmt.Sprint("quick", i), `{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, func() bool { return ended(t, s.History(), "succeeded") == 21 })
+	close(hold)
+	settled(t, s, 36)
+	stop()
+}

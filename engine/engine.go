@@ -89,7 +89,9 @@ type Engine struct {
 	paused       sync.Map
 	behind       bool      // the inbox holds events that nobody was free to match
 	looked       time.Time // when the inbox was looked at
-	dozing       bool      // the dispatcher sleeps until it is woken
+	slowRuns     int       // at work for long, when they were counted
+	counted      time.Time
+	dozing       bool // the dispatcher sleeps until it is woken
 	nextDue      time.Time
 	stopping     bool
 	drivers      sync.WaitGroup

@@ -23,6 +23,8 @@ type driver struct {
 	cancel context.CancelFunc
 	why    *plan.Error
 	slot   bool
+	// taken is when it took its slot, written under the engine's lock.
+	taken time.Time
 	// early tells that the run's event is not known to be new yet: the driver must not
 	// act, nor stand in a queue. declined tells that it would have had to.
 	early, declined bool

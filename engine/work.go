@@ -45,10 +45,14 @@ func (e *Engine) pause() time.Duration {
 	if e.dozing = !e.behind || e.room() == 0; !e.dozing {
 		return lookAgain
 	}
-	if e.nextDue.IsZero() || len(e.atWork) >= e.o.MaxRuns {
-		return time.Minute
+	longest := time.Minute
+	if e.behind {
+		longest = countAgain // until then runs may turn out to be slow
 	}
-	return min(max(time.Until(e.nextDue), time.Millisecond), time.Minute)
+	if e.nextDue.IsZero() || len(e.atWork) >= e.o.MaxRuns {
+		return longest
+	}
+	return min(max(time.Until(e.nextDue), time.Millisecond), longest)
 }
 
 // wakeUp lets the dispatcher look again.
@@ -69,14 +73,41 @@ const (
 	lookAgain  = 10 * time.Millisecond
 )
 
-// room is how many events may be taken up now. What would wait for a run's slot is
-// better left in the inbox: as a queued run it would be read back one by one. Runs that
-// go on find slots that no event takes. It is called with the lock held.
+// room is how many events may be taken up now. What would only wait for a run's slot,
+// or for its turn at a destination that is kept busy, is better left in the inbox: as a
+// run it would be written and read back. But slow runs hold back no event as long as
+// there are slots: those that have been at work for slowFrom do not count. It is called
+// with the lock held.
 func (e *Engine) room() int {
-	return max(0, min(e.o.MaxMatches-len(e.matching)-e.early.deciding, e.forEvents()-len(e.atWork)))
+	n := len(e.atWork)
+	free := e.o.MaxRuns - n
+	if n >= e.forEvents() {
+		n -= e.slow()
+	}
+	return max(0, min(e.o.MaxMatches-len(e.matching)-e.early.deciding, e.forEvents()-n, free))
 }
 
+// forEvents is how many quick runs are at work when no more events are taken up: less
+// than a destination may have (package destination), so that none waits for it.
 func (e *Engine) forEvents() int { return e.o.MaxRuns - e.o.MaxRuns*3/8 }
+
+const (
+	slowFrom   = 250 * time.Millisecond
+	countAgain = 50 * time.Millisecond
+)
+
+// slow counts, every countAgain, the runs that have been at work for slowFrom.
+func (e *Engine) slow() int {
+	if now := time.Now(); now.Sub(e.counted) >= countAgain {
+		e.counted, e.slowRuns = now, 0
+		for _, dr := range e.atWork {
+			if now.Sub(dr.taken) >= slowFrom {
+				e.slowRuns++
+			}
+		}
+	}
+	return min(e.slowRuns, len(e.atWork))
+}
 
 // many tells that a look at the inbox is worth its query.
 func (e *Engine) many(room int) bool {
@@ -201,7 +232,7 @@ func (e *Engine) takeSlot(dr *driver) bool {
 		}
 		return false // who works on it says when it is due again
 	}
-	e.atWork[id] = dr
+	e.atWork[id], dr.taken = dr, time.Now()
 	return true
 }
 
