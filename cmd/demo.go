@@ -114,7 +114,7 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 	if err != nil {
 		return err
 	}
-	seen := &observer{a: a, began: time.Now(), ended: map[string]int{}, events: map[string]bool{}}
+	seen := &observer{a: a, began: time.Now(), ended: map[string]int{}}
 	o := serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", log: slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError})), observe: seen.observe, grace: 2 * time.Second}
 	s, err := newServer(ctx, o, l)
 	if err != nil {
@@ -169,21 +169,53 @@ func (a *app) demoEnd(dir string, s *server, good bool) {
 
 // observer prints runs as they happen and remembers how they ended.
 type observer struct {
-	a      *app
-	began  time.Time
-	mu     sync.Mutex
-	ended  map[string]int
-	events map[string]bool
+	a     *app
+	began time.Time
+	mu    sync.Mutex
+	ended map[string]int
+	// sending tells that a delivery waits for its answer; kept is what happened meanwhile.
+	sending bool
+	kept    []string
 }
 
 func (o *observer) stamp() string { return fmt.Sprintf("%7.3fs", time.Since(o.began).Seconds()) }
+
+// printf prints, or keeps what happens before a delivery's answer has come. It is
+// called with the lock held.
+func (o *observer) printf(format string, args ...any) {
+	if o.sending {
+		o.kept = append(o.kept, fmt.Sprintf(format, args...))
+		return
+	}
+	o.a.printf(format, args...)
+}
+
+// send keeps what happens until answered, so that it is printed below the answer: the
+// event is decided before its sender is answered.
+func (o *observer) send() (answered func(line string)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sending = true
+	return func(line string) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.sending = false
+		if line != "" {
+			o.printf("%s  %s\n", o.stamp(), line)
+		}
+		for _, k := range o.kept {
+			o.printf("%s", k)
+		}
+		o.kept = nil
+	}
+}
 
 func (o *observer) observe(c engine.Change) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if c.Decision != nil {
 		if c.Decision.Outcome != engine.Matched {
-			o.a.printf("%s    %-14s %s: %s\n", o.stamp(), c.Decision.Outcome, c.Decision.Workflow, printable(c.Decision.Reason))
+			o.printf("%s    %-14s %s: %s\n", o.stamp(), c.Decision.Outcome, c.Decision.Workflow, printable(c.Decision.Reason))
 			o.ended[string(c.Decision.Outcome)]++
 		}
 		return
@@ -196,10 +228,10 @@ func (o *observer) observe(c engine.Change) {
 		if s.Error != "" {
 			note = "  " + s.Error
 		}
-		o.a.printf("%s      %-9s    %s  %s%s\n", o.stamp(), s.Status, s.Path, s.Action, attemptNote(s)+printable(note))
+		o.printf("%s      %-9s    %s  %s%s\n", o.stamp(), s.Status, s.Path, s.Action, attemptNote(s)+printable(note))
 	}
 	if c.Run.Status.Ended() {
-		o.a.printf("%s    run %-10s %s (%s) in %s\n", o.stamp(), c.Run.Status, c.Run.Workflow, c.Run.ID, c.Run.FinishedAt.Sub(c.Run.StartedAt).Round(time.Millisecond))
+		o.printf("%s    run %-10s %s (%s) in %s\n", o.stamp(), c.Run.Status, c.Run.Workflow, c.Run.ID, c.Run.FinishedAt.Sub(c.Run.StartedAt).Round(time.Millisecond))
 		o.ended[string(c.Run.Status)]++
 	}
 }
@@ -240,14 +272,14 @@ func (d *scenario) deliver(ctx context.Context, title, trigger string, want int,
 		d.expect(false, "%s: %v", title, err)
 		return ""
 	}
+	answered := d.seen.send()
 	status, body, err := deliver(ctx, d.s.hooksURL(), s)
 	if err != nil {
+		answered("")
 		d.expect(false, "%s: %v", title, err)
 		return ""
 	}
-	d.seen.mu.Lock()
-	d.a.printf("%s  %s  ->  %d %s\n", d.seen.stamp(), title, status, strings.TrimSpace(body))
-	d.seen.mu.Unlock()
+	answered(fmt.Sprintf("%s  ->  %d %s", title, status, strings.TrimSpace(body)))
 	d.expect(status == want, "%s: answered %d, not %d", title, status, want)
 	return body
 }
