@@ -93,6 +93,11 @@ func (a *app) provider(library *triggers.Library, name string) error {
 			a.printf("%-11s %s\n", row[0], row[1])
 		}
 	}
+	if p.MaxBody > 0 {
+		a.printf("%-11s up to %s (max_body of its triggers by default)\n", "Bodies", formatSize(p.MaxBody))
+	} else {
+		a.printf("%-11s up to 1MiB by default: no documented largest size is known here; max_body: sets another\n", "Bodies")
+	}
 	for _, v := range p.Verify {
 		only := ""
 		if v.Explicit {
@@ -131,6 +136,27 @@ func providerItem(p *workflows.Preset) map[string]any {
 		params = append(params, map[string]any{"name": x.Name, "help": x.Help, "default": x.Default, "required": x.Required})
 	}
 	return map[string]any{"provider": p.Name, "aliases": p.Aliases, "title": p.Title, "category": p.Category, "docs": p.Docs, "confidence": p.Confidence, "experimental": p.Experimental(),
-		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0, "polling": p.List != nil,
+		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0, "polling": p.List != nil, "max_body": maxBody(p),
 		"delivery": map[string]any{"timeout": p.Delivery.Timeout, "retry": p.Delivery.Retry, "success": p.Delivery.Success}, "events": p.Events, "notes": p.Notes}
+}
+
+// maxBody is the documented largest body of a provider in bytes, nil for none.
+func maxBody(p *workflows.Preset) any {
+	if p.MaxBody == 0 {
+		return nil
+	}
+	return p.MaxBody
+}
+
+// formatSize writes bytes as presets do: 25MB, 1MiB.
+func formatSize(n int64) string {
+	for _, u := range []struct {
+		name string
+		of   int64
+	}{{"MiB", 1 << 20}, {"MB", 1_000_000}, {"KiB", 1 << 10}, {"KB", 1000}} {
+		if n%u.of == 0 {
+			return fmt.Sprintf("%d%s", n/u.of, u.name)
+		}
+	}
+	return fmt.Sprintf("%dB", n)
 }

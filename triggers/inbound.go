@@ -63,7 +63,7 @@ func (in *inbound) prepare(r *route) {
 			callback, _, _ = strings.Cut(callback, "?")
 		}
 	}
-	in.want, in.unread, in.maxBody = &r.want, r.unread, r.webhook.MaxBody
+	in.want, in.unread, in.maxBody = &r.want, r.unread, r.maxBody
 	in.request = signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: callback, Body: in.body,
 		JSON: in.json, Form: in.formValues, Each: in.each, Params: r.params}
 	if r.outside != nil && r.outside.Fetch != nil {

@@ -22,7 +22,7 @@ func Unproved(p *workflows.Project, trigger string, body any, header map[string]
 		return nil, fmt.Errorf("encoding the body: %w", err)
 	}
 	r := &route{trigger: t, webhook: t.Webhook, key: t.Webhook.Key, kind: t.Webhook.EventType, params: map[string]string{}, methods: map[string]bool{}, hide: map[string]bool{},
-		hideSecret: map[string]bool{}, dedupe: t.Webhook.Dedupe, outside: &Outside{}}
+		hideSecret: map[string]bool{}, dedupe: t.Webhook.Dedupe, maxBody: p.MaxBody(t.Webhook), outside: &Outside{}}
 	if t.Webhook.Data != nil {
 		r.data = t.Webhook.Data.Text
 	}

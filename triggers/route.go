@@ -46,7 +46,9 @@ type route struct {
 	hide, hideSecret map[string]bool
 	public           string
 	dedupe           time.Duration
-	limiter          *rate.Limiter
+	// maxBody is the largest body that is taken, in bytes.
+	maxBody int64
+	limiter *rate.Limiter
 	// urlSecret tells that the last segment of the path may be the secret.
 	urlSecret bool
 	// pending tells that the secret is still to come, by the provider's handshake.
@@ -101,7 +103,7 @@ type Outside struct {
 // newRoute prepares a trigger's webhook.
 func newRoute(p *workflows.Project, t *workflows.Trigger, o *Outside) (*route, error) {
 	w := t.Webhook
-	r := &route{trigger: t, webhook: w, key: w.Key, kind: w.EventType, methods: map[string]bool{}, public: strings.TrimRight(p.Server.PublicURL, "/"), dedupe: w.Dedupe, outside: o,
+	r := &route{trigger: t, webhook: w, key: w.Key, kind: w.EventType, methods: map[string]bool{}, public: strings.TrimRight(p.Server.PublicURL, "/"), dedupe: w.Dedupe, maxBody: p.MaxBody(w), outside: o,
 		hide: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}, hideSecret: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}}
 	if w.Data != nil {
 		r.data = w.Data.Text

@@ -86,10 +86,10 @@ func newDecoy() (*route, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &workflows.Webhook{MaxBody: workflows.DefaultMaxBody, Timeout: workflows.DefaultTimeout, Methods: []string{http.MethodPost},
+	w := &workflows.Webhook{Timeout: workflows.DefaultTimeout, Methods: []string{http.MethodPost},
 		Verify: &workflows.Verify{Variant: "decoy", Algorithm: "hmac-sha256", SignedContent: []string{"{body}"},
 			Signature: workflows.SignatureFrom{From: workflows.From{Header: "X-Signature"}, Encodings: []string{"hex"}}}}
-	d := &route{trigger: &workflows.Trigger{}, webhook: w, params: map[string]string{}, outside: &Outside{}}
+	d := &route{trigger: &workflows.Trigger{}, webhook: w, params: map[string]string{}, maxBody: workflows.DefaultMaxBody, outside: &Outside{}}
 	d.secrets = []*secretUse{{"decoy", id, &useCount{}}}
 	p, err := d.newProof(w.Verify, false)
 	if err != nil {
@@ -349,7 +349,7 @@ func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route) (body [
 	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") && !strings.EqualFold(e, "gzip") {
 		return nil, http.StatusBadRequest, "this content encoding is not accepted; gzip is"
 	}
-	limit := r.webhook.MaxBody
+	limit := r.maxBody
 	if req.ContentLength > limit {
 		return nil, http.StatusRequestEntityTooLarge, fmt.Sprintf("body larger than %d bytes", limit)
 	}
@@ -479,7 +479,7 @@ func (r *route) verdict(in *inbound, others []*route) *Verdict {
 	if !r.methods[in.method] {
 		return &Verdict{Result: "refused", Reason: "wrong method: " + in.method}
 	}
-	if int64(len(in.body)) > r.webhook.MaxBody {
+	if int64(len(in.body)) > r.maxBody {
 		return &Verdict{Result: "refused", Reason: "body too large"}
 	}
 	j := r.judge(in)

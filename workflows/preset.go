@@ -40,7 +40,10 @@ type Preset struct {
 	// signature; deliveries are then known by their body too.
 	IDSigned bool
 	// Dedupe is how long keys are remembered by default; 0 for the language's 30d.
-	Dedupe     time.Duration
+	Dedupe time.Duration
+	// MaxBody is the provider's largest body in bytes, the default of a trigger's
+	// max_body; 0 where it documents none.
+	MaxBody    int64
 	EventType  *Expr
 	Data, Time *Expr
 	Events     []string
@@ -140,6 +143,9 @@ func (d *decoder) preset(o *objectNode) *Preset {
 			*to = &r
 		}
 	}
+	if p.MaxBody = o.size("max_body", 0); p.MaxBody > LargestMaxBody {
+		d.add(o.at("max_body"), "out-of-range", "max_body is at most 32MiB", "")
+	}
 	d.presetExprs(o, p)
 	if x := o.object("list"); x != nil {
 		p.List = &Poll{InletCommon: InletCommon{Key: d.expressions(x.vals["key"])}, MaxPages: 1, Overlap: x.duration("overlap", 0)}
@@ -197,6 +203,18 @@ func (p *Project) Preset(w *Webhook) *Preset {
 		return nil
 	}
 	return p.Presets.Get(w.Provider)
+}
+
+// MaxBody is the largest body that a webhook takes, in bytes: what is written,
+// else the largest that its provider sends, else DefaultMaxBody.
+func (p *Project) MaxBody(w *Webhook) int64 {
+	if w.MaxBody > 0 {
+		return w.MaxBody
+	}
+	if x := p.Preset(w); x != nil {
+		return max(x.MaxBody, DefaultMaxBody)
+	}
+	return DefaultMaxBody
 }
 
 // Presets gives provider presets by name. Only those that are asked for are

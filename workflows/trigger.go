@@ -69,7 +69,7 @@ const (
 
 // Defaults of a webhook inlet, in bytes.
 const (
-	DefaultMaxBody = 1 << 20
+	DefaultMaxBody = 1 << 20 // where neither trigger nor preset says more
 	LargestMaxBody = 32 << 20
 	// DefaultTimeout is how long a body may take to arrive.
 	DefaultTimeout = 10 * time.Second
@@ -94,7 +94,7 @@ type Webhook struct {
 	AllowIPs  []netip.Prefix
 	// AllowProvider adds the addresses that the provider publishes.
 	AllowProvider bool
-	// MaxBody is in bytes.
+	// MaxBody is in bytes; 0 for the default, see Project.MaxBody.
 	MaxBody int64
 	// Tolerance replaces the preset's; 0 leaves it.
 	Tolerance time.Duration
@@ -268,7 +268,7 @@ func (d *decoder) common(o *objectNode) InletCommon {
 func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	w := &Webhook{InletCommon: d.common(o), Provider: o.text("provider", ""), Variant: o.text("variant", ""), CallbackURL: o.text("callback_url", ""),
 		Params: d.value(o.vals["params"]), Events: o.texts("events"), Path: o.text("path", "/hooks/"+name), Methods: o.texts("method"),
-		MaxBody: o.size("max_body", DefaultMaxBody), pos: o.pos(), pathPos: o.at("path"), providerPos: o.at("provider"), eventsPos: o.at("events")}
+		MaxBody: o.size("max_body", 0), pos: o.pos(), pathPos: o.at("path"), providerPos: o.at("provider"), eventsPos: o.at("events")}
 	if v := o.vals["secret"]; v != nil {
 		w.Secrets = d.secretValues(v)
 	}
