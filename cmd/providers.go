@@ -105,6 +105,9 @@ func (a *app) provider(library *triggers.Library, name string) error {
 		}
 		a.printf("%-11s %s: %s%s\n", "Scheme", v.Variant, v.Algorithm, only)
 	}
+	if len(p.MediaTypes) > 0 {
+		a.printf("%-11s %s\n", "Bodies", strings.Join(p.MediaTypes, ", "))
+	}
 	for _, x := range p.Params {
 		more := ""
 		if x.Default != "" {
@@ -136,7 +139,7 @@ func providerItem(p *workflows.Preset) map[string]any {
 		params = append(params, map[string]any{"name": x.Name, "help": x.Help, "default": x.Default, "required": x.Required})
 	}
 	return map[string]any{"provider": p.Name, "aliases": p.Aliases, "title": p.Title, "category": p.Category, "docs": p.Docs, "confidence": p.Confidence, "experimental": p.Experimental(),
-		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0, "polling": p.List != nil, "max_body": maxBody(p),
+		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0, "polling": p.List != nil, "max_body": maxBody(p), "media_types": p.MediaTypes,
 		"delivery": map[string]any{"timeout": p.Delivery.Timeout, "retry": p.Delivery.Retry, "success": p.Delivery.Success}, "events": p.Events, "notes": p.Notes}
 }
 

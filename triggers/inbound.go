@@ -33,6 +33,10 @@ type inbound struct {
 	unread map[string]bool
 	// maxBody bounds what a compressed body may become.
 	maxBody int64
+	// mediaTypes are those that the sender is known to send; readAs is the one that
+	// was chosen, see contentType.
+	mediaTypes []string
+	readAs     string
 	// claims are those of the token that proved the request; claimed tells that
 	// they have become the body.
 	claims  json.RawMessage
@@ -63,9 +67,12 @@ func (in *inbound) prepare(r *route) {
 			callback, _, _ = strings.Cut(callback, "?")
 		}
 	}
-	in.want, in.unread, in.maxBody = &r.want, r.unread, r.maxBody
+	in.want, in.unread, in.maxBody, in.mediaTypes = &r.want, r.unread, r.maxBody, r.mediaTypes()
 	in.request = signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: callback, Body: in.body,
 		JSON: in.json, Form: in.formValues, Each: in.each, Params: r.params}
+	if len(in.mediaTypes) > 0 {
+		in.request.MediaType = in.contentType()
+	}
 	if r.outside != nil && r.outside.Fetch != nil {
 		in.request.Fetch = r.outside.Fetch
 	}
@@ -116,11 +123,7 @@ func (in *inbound) value() (any, error) {
 		in.isDecoded = true
 		var raw []byte
 		if raw, in.decodeErr = in.plain(); in.decodeErr == nil {
-			kind := in.header.Get("Content-Type")
-			if in.claimed {
-				kind = "application/json"
-			}
-			in.decoded, in.decodeErr = engine.DecodeBodyPart(kind, raw, in.want)
+			in.decoded, in.decodeErr = engine.DecodeBodyPart(in.contentType(), raw, in.want)
 		}
 	}
 	return in.decoded, in.decodeErr

@@ -2,8 +2,10 @@ package workflows
 
 import (
 	"fmt"
+	"mime"
 	"net/netip"
 	"reflect"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -28,7 +30,10 @@ type Preset struct {
 	IPsSource string
 	Verify    []*Verify
 	// Methods are those of deliveries; none for POST.
-	Methods    []string
+	Methods []string
+	// MediaTypes are those that it sends. A body that is declared as another is read
+	// as the first; none where what it sends is not known.
+	MediaTypes []string
 	Handshakes []*Handshake
 	// Answer is what the provider must hear for a stored delivery, Refusal for one
 	// that is not genuine; nil for the answers that all hear.
@@ -116,7 +121,8 @@ func (d *decoder) preset(o *objectNode) *Preset {
 	p := &Preset{Name: o.text("provider", ""), Title: o.text("title", ""), Category: o.text("category", ""), Docs: o.text("docs", ""), Confidence: o.text("confidence", ""),
 		Sources: o.texts("sources"), SecretName: o.text("secret", ""), SecretOptional: o.boolean("secret_optional", false), Setup: o.texts("setup"), Methods: o.texts("methods"),
 		BodyFromToken: o.has("body_from"), Events: o.texts("events"), Notes: o.texts("notes"), Key: d.expressions(o.vals["key"]), Aliases: o.texts("aliases"),
-		IDSigned: o.boolean("id_signed", true), Dedupe: o.duration("dedupe", 0), Handshakes: d.handshakes(o)}
+		IDSigned: o.boolean("id_signed", true), Dedupe: o.duration("dedupe", 0), Handshakes: d.handshakes(o),
+		MediaTypes: d.mediaTypes(o)}
 	if v := o.vals["verify"]; v != nil {
 		for _, n := range v.Content {
 			if x := d.object(n, "verify"); x != nil {
@@ -167,6 +173,18 @@ func (d *decoder) preset(o *objectNode) *Preset {
 		}
 	}
 	return p
+}
+
+// mediaTypes reads a list of types without parameters.
+func (d *decoder) mediaTypes(o *objectNode) []string {
+	list := o.texts("media_types")
+	for _, t := range list {
+		kind, params, err := mime.ParseMediaType(t)
+		if err != nil || kind != t || len(params) > 0 || !strings.Contains(t, "/") {
+			d.add(o.at("media_types"), "wrong-type", fmt.Sprintf("%q is no media type, in lower case and without parameters", t), "media_types: [application/json]")
+		}
+	}
+	return list
 }
 
 func (d *decoder) presetExprs(o *objectNode, p *Preset) {

@@ -109,6 +109,9 @@ type Webhook struct {
 	ClientNames []string
 	// MethodsWritten tells that method: is written; else a preset may have its own.
 	MethodsWritten bool
+	// MediaTypes replaces the preset's; none to leave it, or to read a body as it is
+	// declared.
+	MediaTypes []string
 	// hasSecret tells that secret: is written, be it with mistakes.
 	hasSecret bool
 	Respond   *Respond
@@ -287,6 +290,7 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 			w.Auth = d.auth(a)
 		}
 	}
+	w.MediaTypes = d.mediaTypes(o)
 	if w.MethodsWritten = len(w.Methods) > 0; !w.MethodsWritten {
 		w.Methods = []string{"POST"}
 	}

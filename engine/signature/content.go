@@ -320,7 +320,11 @@ var decodeSomeEscapes = strings.NewReplacer("%3A", ":", "%3a", ":", "%2F", "/", 
 
 // isForm tells whether the body is an encoded form.
 func isForm(r *Request) bool {
-	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	kind := r.MediaType
+	if kind == "" {
+		kind = r.Header.Get("Content-Type")
+	}
+	kind, _, _ = strings.Cut(kind, ";")
 	return strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded")
 }
 

@@ -25,6 +25,8 @@ type Request struct {
 	JSON func(path string) (string, bool)
 	Form func() (url.Values, error)
 	Each func(path string) []func(path string) (string, bool)
+	// MediaType is the Content-Type that the body is read as; the header's when empty.
+	MediaType string
 	// Params are further configuration values.
 	Params map[string]string
 	// Fetch gets a document that holds public keys; nil where there is no network.

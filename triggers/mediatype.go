@@ -1,0 +1,125 @@
+package triggers
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"slices"
+	"strings"
+)
+
+// The Content-Type of a request stands outside of nearly every signature, yet it
+// decides how the signed bytes are read: the same bytes are one thing as JSON and
+// another as a form. So a body is read as what its provider is known to send, and
+// what the request declares chooses only among those types.
+
+// mediaTypes are those that the trigger's sender sends; none where it is not known.
+func (r *route) mediaTypes() []string {
+	if len(r.webhook.MediaTypes) > 0 {
+		return r.webhook.MediaTypes
+	}
+	if r.preset != nil {
+		return r.preset.MediaTypes
+	}
+	return nil
+}
+
+// contentType is the Content-Type by which the body is read and stored.
+func (in *inbound) contentType() string {
+	declared := in.header.Get("Content-Type")
+	if in.claimed {
+		return "application/json"
+	}
+	if len(in.mediaTypes) == 0 || len(in.mediaTypes) == 1 && declared == in.mediaTypes[0] {
+		return declared
+	}
+	if in.readAs == "" {
+		in.readAs = chooseType(in.mediaTypes, declared, in.firstBytes)
+	}
+	return in.readAs
+}
+
+// firstBytes is how the body begins, without its content coding. A packed body is
+// unpacked no further: its sender may not be proved yet.
+func (in *inbound) firstBytes() []byte {
+	if in.isUnpacked || !strings.EqualFold(in.header.Get("Content-Encoding"), "gzip") {
+		b, _ := in.plain() // empty when it cannot be read
+		return b
+	}
+	z, err := gzip.NewReader(bytes.NewReader(in.body))
+	if err != nil {
+		return nil
+	}
+	b := make([]byte, 64)
+	n, _ := io.ReadFull(z, b) // a short body is whole
+	return b[:n]
+}
+
+// chooseType gives the declared type where it is among those that are sent, else the
+// first of them. Where several are sent, the bytes overrule the declaration when
+// only one of the types can begin as they do: no form begins with a { or a <.
+func chooseType(sent []string, declared string, body func() []byte) string {
+	chosen := sent[0]
+	kind := mediaType(declared)
+	if slices.Contains(sent, kind) {
+		chosen = declared
+	}
+	if len(sent) == 1 {
+		return chosen
+	}
+	family := familyOfBytes(body())
+	if own := familyOfType(mediaType(chosen)); family == "" || own == "" || own == family {
+		return chosen
+	}
+	for _, t := range sent {
+		if familyOfType(t) == family {
+			if t == kind {
+				return declared
+			}
+			return t
+		}
+	}
+	return chosen
+}
+
+// mediaType is the type and subtype of a Content-Type, in lower case.
+func mediaType(contentType string) string {
+	kind, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(kind))
+}
+
+// familyOfType groups the types that are read in one way; empty for those that may
+// hold any text.
+func familyOfType(kind string) string {
+	switch {
+	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
+		return "json"
+	case kind == "application/x-www-form-urlencoded":
+		return "form"
+	case kind == "application/xml" || kind == "text/xml" || strings.HasSuffix(kind, "+xml"):
+		return "xml"
+	case strings.HasPrefix(kind, "multipart/"):
+		return "multipart"
+	}
+	return ""
+}
+
+// familyOfBytes tells what a body is by how it begins. A serializer of forms escapes
+// all of { [ < and " (WHATWG URL, 5.2), so that these begin no form.
+func familyOfBytes(body []byte) string {
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+	if bytes.HasPrefix(body, []byte("--")) {
+		return "multipart"
+	}
+	body = bytes.TrimLeft(body, " \t\r\n")
+	if len(body) == 0 {
+		return ""
+	}
+	switch body[0] {
+	case '{', '[', '"':
+		return "json"
+	case '<':
+		return "xml"
+	}
+	return "form"
+}
