@@ -44,8 +44,11 @@ type Preset struct {
 	// IDSigned is false when a replay could change the id without breaking the
 	// signature; deliveries are then known by their body too.
 	IDSigned bool
-	// Dedupe is how long keys are remembered by default; 0 for the language's 30d.
+	// Dedupe is how long keys are remembered by default; 0 for the language's 30d. What
+	// has no key is remembered by its content as long; 0 for the language's 1m.
 	Dedupe time.Duration
+	// Retries is how the provider repeats a delivery.
+	Retries Retries
 	// MaxBody is the provider's largest body in bytes, the default of a trigger's
 	// max_body; 0 where it documents none.
 	MaxBody    int64
@@ -121,7 +124,7 @@ func (d *decoder) preset(o *objectNode) *Preset {
 	p := &Preset{Name: o.text("provider", ""), Title: o.text("title", ""), Category: o.text("category", ""), Docs: o.text("docs", ""), Confidence: o.text("confidence", ""),
 		Sources: o.texts("sources"), SecretName: o.text("secret", ""), SecretOptional: o.boolean("secret_optional", false), Setup: o.texts("setup"), Methods: o.texts("methods"),
 		BodyFromToken: o.has("body_from"), Events: o.texts("events"), Notes: o.texts("notes"), Key: d.expressions(o.vals["key"]), Aliases: o.texts("aliases"),
-		IDSigned: o.boolean("id_signed", true), Dedupe: o.duration("dedupe", 0), Handshakes: d.handshakes(o),
+		IDSigned: o.boolean("id_signed", true), Dedupe: o.duration("dedupe", 0), Retries: d.retries(o), Handshakes: d.handshakes(o),
 		MediaTypes: d.mediaTypes(o)}
 	if v := o.vals["verify"]; v != nil {
 		for _, n := range v.Content {

@@ -261,6 +261,7 @@ var shapes = map[string]*shape{
 		{"require", object("places"), false, "texts that must be equal besides"},
 		{"each", is(kindText), false, "the dot path of a list of which every element is verified"},
 		{"jwt", object("jwt"), false, "what a token must claim"},
+		{"single_use", is(kindBool), false, "whether the same signed content, or token, again is the same delivery; by default where more than the body is signed"},
 		{"handshake", list(object("handshake")), false, ""},
 	}},
 	"secret_pick": {title: "secret", fields: []field{
@@ -578,7 +579,8 @@ var shapes = map[string]*shape{
 		{"body_from", word("token"), false, "the event's body is what the token claims"},
 		{"key", is(kindExprs), false, "the event's id; the hash of the body without it"},
 		{"id_signed", is(kindBool), false, "false: the id is not covered by the signature"},
-		{"dedupe", is(kindDuration), false, "how long keys are remembered, where 30d would be too long"},
+		{"dedupe", is(kindDuration), false, "how long keys are remembered, where 30d would be too long; for deliveries without a key, how long their content is, where 1m is too short"},
+		{"retries", object("preset_retries"), false, "how it repeats a delivery"},
 		{"max_body", is(kindSize), false, "the provider's documented largest body: the default of a trigger's max_body"},
 		{"event_type", is(kindExpr), false, ""},
 		{"data", is(kindExpr), false, "the object inside the body"},
@@ -597,6 +599,11 @@ var shapes = map[string]*shape{
 		{"timeout", is(kindText), false, "within which it wants an answer"},
 		{"retry", is(kindText), false, ""},
 		{"success", is(kindText), false, "the answers that count as success"},
+	}},
+	"preset_retries": {title: "retries", fields: []field{
+		{"signed", word(retryKinds...), true, "first: repeats carry the first signature; anew: each is signed anew; unsigned: no time is signed"},
+		{"window", is(kindDuration), false, "how long after the first delivery the last repeat may come"},
+		{"source", is(kindText), false, "the page that says so"},
 	}},
 	"preset_ips": {title: "ips", fields: []field{
 		{"ranges", list(is(kindText)), true, "addresses and CIDR blocks"},

@@ -34,7 +34,10 @@ type Verify struct {
 	Require       Places
 	Each          string
 	JWT           *JWT
-	Handshakes    []*Handshake
+	// SingleUse, when it is written, says whether the same signed content is the same
+	// delivery; else SignsMoment computes it.
+	SingleUse  *bool
+	Handshakes []*Handshake
 }
 
 // From names a place in a request; exactly one field is set.
@@ -177,6 +180,7 @@ func (d *decoder) verify(o *objectNode) *Verify {
 	if j := o.object("jwt"); j != nil {
 		v.JWT = d.jwt(j)
 	}
+	v.SingleUse = d.singleUse(o)
 	v.Handshakes = d.handshakes(o)
 	if v.Algorithm == "jwt" && v.JWT == nil {
 		d.add(o.pos(), "needs-key", "algorithm jwt needs jwt:", "jwt: {algorithms: [HS256]}")

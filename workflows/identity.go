@@ -1,0 +1,129 @@
+package workflows
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file says what names an event: which of a provider's facts make two
+// deliveries one event.
+
+// DefaultContentDedupe is how long a delivery that nothing names is remembered by
+// its content. It is short: two events may well be equal byte for byte.
+const DefaultContentDedupe = time.Minute
+
+// Retries is how a provider repeats a delivery that it could not hand over.
+type Retries struct {
+	// Signed is first when a repeat carries the signature of the first delivery, anew
+	// when each is signed with a time of its own, unsigned when no time is signed;
+	// empty when it is not known.
+	Signed string
+	// Window is how long after the first delivery the last repeat may come; 0 when it
+	// is not known.
+	Window time.Duration
+	// Source is the page that says so.
+	Source string
+}
+
+// retryKinds are the words of retries.signed.
+var retryKinds = []string{"first", "anew", "unsigned"}
+
+func (d *decoder) retries(o *objectNode) Retries {
+	x := o.object("retries")
+	if x == nil {
+		return Retries{}
+	}
+	return Retries{Signed: x.text("signed", ""), Window: x.duration("window", 0), Source: x.text("source", "")}
+}
+
+// singleUse reads single_use: nil when it is not written.
+func (d *decoder) singleUse(o *objectNode) *bool {
+	if o.vals["single_use"] == nil {
+		return nil
+	}
+	use := o.boolean("single_use", false)
+	return &use
+}
+
+// SignsMoment tells whether what the scheme signs is of one delivery alone: a time,
+// a nonce or an id beside the body. The same signed content a second time is then
+// the same delivery. A token counts where it vouches for the body. single_use: says
+// otherwise, for senders that use a token again.
+func (v *Verify) SignsMoment(bodyFromToken bool) bool {
+	switch {
+	case v.SingleUse != nil:
+		return *v.SingleUse
+	case v.Algorithm == "static-token" || v.Algorithm == "basic-auth":
+		return false
+	case v.Algorithm == "jwt":
+		return v.JWT != nil && (len(v.JWT.Hashes) > 0 || v.JWT.Detached || bodyFromToken)
+	case v.Timestamp != nil:
+		return true
+	}
+	return slices.ContainsFunc(v.SignedContent, namesMoment)
+}
+
+// wholeRequest are the variables of signed_content that stand for the body as a
+// whole, for the address, or for what is the same in every delivery.
+var wholeRequest = []string{"body", "method", "public_url", "public_url_decoded", "callback_url", "secret", "LF", "body_sha256_hex", "body_sha256_base64", "body_sha256_raw", "body_crc32_decimal",
+	"query_sorted", "path_query_encoded", "form_json", "kid", "param:", "form_sorted:", "form_serialized:", "url_params_sorted:", "form:payload", "form:bt_payload"}
+
+// namesMoment tells whether a template of signed content names more than the body,
+// the address and the method.
+func namesMoment(template string) bool {
+	for _, name := range templateVariables(template) {
+		head, _, named := strings.Cut(name, ":")
+		if !slices.Contains(wholeRequest, name) && !(named && slices.Contains(wholeRequest, head+":")) {
+			return true
+		}
+	}
+	return false
+}
+
+// templateVariables lists the variables of a template, without their filters.
+func templateVariables(template string) []string {
+	var out []string
+	rest := strings.NewReplacer("{{", "", "}}", "").Replace(template)
+	for {
+		_, after, found := strings.Cut(rest, "{")
+		name, next, closed := strings.Cut(after, "}")
+		if !found || !closed {
+			return out
+		}
+		name, _, _ = strings.Cut(name, "|")
+		out = append(out, name)
+		rest = next
+	}
+}
+
+// SignedHeaders are the headers that every form of the signed content names, in
+// lower case.
+func (v *Verify) SignedHeaders() []string {
+	var out []string
+	for i, t := range v.SignedContent {
+		var here []string
+		for _, name := range templateVariables(t) {
+			if h, ok := strings.CutPrefix(name, "header:"); ok {
+				here = append(here, strings.ToLower(h))
+			}
+		}
+		if i == 0 {
+			out = here
+			continue
+		}
+		out = slices.DeleteFunc(out, func(h string) bool { return !slices.Contains(here, h) })
+	}
+	return out
+}
+
+// SignsBody tells whether every form of the signed content holds the whole body.
+func (v *Verify) SignsBody() bool {
+	whole := []string{"body", "body_sha256_hex", "body_sha256_base64", "body_sha256_raw"}
+	for _, t := range v.SignedContent {
+		if !slices.ContainsFunc(templateVariables(t), func(n string) bool { return slices.Contains(whole, n) }) {
+			return false
+		}
+	}
+	return len(v.SignedContent) > 0
+}
