@@ -100,6 +100,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.hooksListener, err = listen(setting(o.addr, "HOOKLOOM_ADDR", l.project.Server.Addr)); err != nil {
 		return nil, err
 	}
+	s.guard.SetOwn(s.hooksListener.Addr(), s.consoleListener.Addr())
 	s.console, err = s.newConsole(l)
 	return s, err
 }

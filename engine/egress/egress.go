@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -21,27 +22,40 @@ import (
 // Its text does not tell what a name resolved to.
 var ErrRefused = errors.New("address not allowed")
 
-// Guard decides which addresses may be dialled.
+// errOwn refuses the listeners of this process.
+var errOwn = fmt.Errorf("%w: it is this server's own; no request reaches it, whatever egress.allow says", ErrRefused)
+
+// Guard decides which addresses may be dialled. All its methods are safe for
+// concurrent use.
 type Guard struct {
 	rules atomic.Pointer[rules]
+	// own are the addresses on which this process listens.
+	own atomic.Pointer[[]netip.AddrPort]
+	// transport keeps the connections made under the rules in force.
+	transport atomic.Pointer[http.Transport]
 }
 
 // rules are the exceptions in force.
 type rules struct {
+	// allow is the list as written.
+	allow    []string
 	prefixes []netip.Prefix
 	hosts    map[string]bool
 }
 
-// NewGuard makes a guard with the given exceptions.
+// NewGuard makes a guard with the given exceptions, in the form that Set takes.
 func NewGuard(allow []string) (*Guard, error) {
 	g := &Guard{}
+	g.own.Store(&[]netip.AddrPort{})
 	return g, g.Set(allow)
 }
 
 // Set replaces the exceptions by the entries of egress.allow: addresses, CIDR
-// blocks, host names. A host name allows whatever it resolves to.
+// blocks, host names. A host name allows whatever it resolves to. When the list
+// changes, no request uses a connection made under the list before: requests in
+// flight end on theirs.
 func (gd *Guard) Set(allow []string) error {
-	g := &rules{hosts: map[string]bool{}}
+	g := &rules{allow: slices.Clone(allow), hosts: map[string]bool{}}
 	for _, a := range allow {
 		if p, err := netip.ParsePrefix(a); err == nil {
 			g.prefixes = append(g.prefixes, p.Masked())
@@ -53,103 +67,123 @@ func (gd *Guard) Set(allow []string) error {
 			g.hosts[canonicalHost(a)] = true
 		}
 	}
-	gd.rules.Store(g)
+	before := gd.rules.Swap(g)
+	if before != nil && slices.Equal(before.allow, g.allow) {
+		return nil
+	}
+	if old := gd.transport.Swap(gd.newTransport()); old != nil {
+		old.CloseIdleConnections()
+	}
 	return nil
+}
+
+// SetOwn names the addresses on which this process listens. They are never
+// dialled, whatever egress.allow says: a payload's URL must not operate the
+// console, nor send an event to itself.
+func (gd *Guard) SetOwn(listeners ...net.Addr) {
+	var own []netip.AddrPort
+	for _, l := range listeners {
+		if t, ok := l.(*net.TCPAddr); ok {
+			own = append(own, t.AddrPort())
+		}
+	}
+	gd.own.Store(&own)
+}
+
+// isOwn tells whether a dialled address reaches a listener of this process. A
+// local address with the listener's port counts, on whatever interface: an
+// unspecified address dials loopback, and one listener may serve all interfaces.
+func (gd *Guard) isOwn(to netip.AddrPort) bool {
+	for _, l := range *gd.own.Load() {
+		if l.Port() == to.Port() && isLocal(to.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// isLocal tells whether an address is one of this machine's. When the interfaces
+// cannot be listed, it is taken for one.
+func isLocal(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if a.IsLoopback() || a.IsUnspecified() {
+		return true
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return true
+	}
+	for _, x := range addrs {
+		if n, ok := x.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok && ip.Unmap() == a {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func canonicalHost(h string) string { return strings.ToLower(strings.TrimSuffix(h, ".")) }
 
-// special are the blocks of the IANA special-purpose registries that are not
-// public, with the metadata addresses of the large clouds.
-// Source: RFC 6890 and its updates; iana-ipv4-special-registry,
-// iana-ipv6-special-registry, read 2026-11.
-var special = mustPrefixes(
-	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24",
-	"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32",
-	"::/128", "::1/128", "::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8")
-
-func mustPrefixes(texts ...string) []netip.Prefix {
-	var out []netip.Prefix
-	for _, t := range texts {
-		out = append(out, netip.MustParsePrefix(t))
-	}
-	return out
-}
-
-// embedded gives the IPv4 address inside a transition address: the network
-// would deliver there.
-func embedded(a netip.Addr) (netip.Addr, bool) {
-	b := a.As16()
-	switch {
-	case a.Is4In6():
-		return a.Unmap(), true
-	case netip.MustParsePrefix("64:ff9b::/96").Contains(a):
-		return netip.AddrFrom4([4]byte(b[12:16])), true
-	case netip.MustParsePrefix("2002::/16").Contains(a):
-		return netip.AddrFrom4([4]byte(b[2:6])), true
-	case (b[8] == 0 || b[8] == 2) && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe: // ISATAP, RFC 5214
-		return netip.AddrFrom4([4]byte(b[12:16])), true
-	}
-	return netip.Addr{}, false
-}
-
-// Allowed judges one address.
-func (g *Guard) Allowed(a netip.Addr) bool {
-	a = a.WithZone("")
-	if v4, ok := embedded(a); ok {
-		return g.Allowed(v4)
-	}
-	for _, p := range g.rules.Load().prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	if !a.IsValid() || !a.IsGlobalUnicast() {
-		return false
-	}
-	for _, p := range special {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	return true
-}
-
 // dial resolves and connects; every address is judged as the kernel gets it.
-func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (gd *Guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("dialling: %w", err)
 	}
-	if !g.rules.Load().hosts[canonicalHost(host)] {
-		d.Control = func(network, address string, _ syscall.RawConn) error {
-			ap, err := netip.ParseAddrPort(address)
-			if err != nil || !g.Allowed(ap.Addr()) {
-				return ErrRefused
-			}
-			return nil
+	anyAddress := gd.rules.Load().hosts[canonicalHost(host)]
+	d.Control = func(network, address string, _ syscall.RawConn) error {
+		ap, err := netip.ParseAddrPort(address)
+		switch {
+		case err != nil:
+			return ErrRefused
+		case gd.isOwn(ap):
+			return errOwn
+		case !anyAddress && !gd.Allowed(ap.Addr()):
+			return ErrRefused
 		}
+		return nil
 	}
 	c, err := d.DialContext(ctx, network, address)
-	if errors.Is(err, ErrRefused) {
+	switch {
+	case errors.Is(err, errOwn):
+		return nil, fmt.Errorf("%s: %w", address, errOwn)
+	case errors.Is(err, ErrRefused):
 		return nil, fmt.Errorf("%s: %w (egress.allow in hookloom.yaml lists exceptions)", host, ErrRefused)
 	}
 	return c, err
 }
 
 // Client is the outbound HTTP client: no proxy from the environment, no
-// cookies, no redirects followed, no transparent decompression.
-//
-// Idle connections are kept as many as runs may be at work (512), or those beyond
-// would be dialled anew for each call.
-func (g *Guard) Client() *http.Client {
+// cookies, no redirects followed, no transparent decompression. All clients of a
+// guard share its connections.
+func (gd *Guard) Client() *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy: nil, DialContext: g.dial, ForceAttemptHTTP2: true, MaxIdleConns: 1024, MaxIdleConnsPerHost: 512, IdleConnTimeout: 30 * time.Second,
-			TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 0, ExpectContinueTimeout: time.Second, DisableCompression: true,
-			MaxResponseHeaderBytes: 64 << 10,
-		},
+		Transport:     transport{gd},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+// newTransport makes an empty pool of connections.
+//
+// Idle connections are kept as many as runs may be at work (512), or those beyond
+// would be dialled anew for each call.
+func (gd *Guard) newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy: nil, DialContext: gd.dial, ForceAttemptHTTP2: true, MaxIdleConns: 1024, MaxIdleConnsPerHost: 512,
+		IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 0,
+		ExpectContinueTimeout: time.Second, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// transport sends each request over the connections of the rules in force.
+type transport struct{ guard *Guard }
+
+// RoundTrip implements http.RoundTripper.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.guard.transport.Load().RoundTrip(r)
+}
+
+// CloseIdleConnections serves http.Client.CloseIdleConnections.
+func (t transport) CloseIdleConnections() { t.guard.transport.Load().CloseIdleConnections() }

@@ -2,6 +2,7 @@ package egress_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -95,5 +96,119 @@ func TestWhatTheFileAllowsIsReached(t *testing.T) {
 	}
 	if _, err := egress.NewGuard([]string{"10.0.0.0/99"}); err == nil {
 		t.Error("a wrong block was taken")
+	}
+}
+
+// TestBothHalvesOfATransitionAddressMustPass: an exception for one half opens
+// nothing by itself.
+func TestBothHalvesOfATransitionAddressMustPass(t *testing.T) {
+	for _, c := range []struct {
+		allow []string
+		addr  string
+		want  bool
+	}{
+		{nil, "fd12:3456:789a:1:0:5efe:808:808", false}, // ISATAP: a private prefix around a public address
+		{nil, "fe80::5efe:808:808", false},
+		{nil, "fec0::200:5efe:808:808", false},
+		{[]string{"fd00::/8"}, "fd12:3456:789a:1:0:5efe:808:808", true},
+		{[]string{"fd00::/8"}, "fd12:3456:789a:1:0:5efe:a00:1", false},
+		{[]string{"fd00::/8", "10.0.0.0/8"}, "fd12:3456:789a:1:0:5efe:a00:1", true},
+		{[]string{"10.0.0.1"}, "64:ff9b::a00:1", true},
+		{[]string{"10.0.0.1"}, "64:ff9b:1::a00:1", false}, // local-use NAT64 is private itself
+		{[]string{"64:ff9b:1::/48"}, "64:ff9b:1::a00:1", false},
+		{nil, "::ffff:0:808:808", false}, // IPv4-translated
+		{[]string{"::ffff:0:0:0/96"}, "::ffff:0:a00:1", false},
+		{[]string{"2001::/32"}, "2001:0:808:808::f5ff:fffe", false}, // Teredo, client 10.0.0.1
+		{[]string{"2001::/32"}, "2001:0:a00:1::f7f7:f7f7", false},   // Teredo, server 10.0.0.1
+		{[]string{"2001::/32"}, "2001:0:808:808::f7f7:f7f7", true},
+		{[]string{"2002::/16"}, "2002:a00:1::", false},
+		{[]string{"127.0.0.1"}, "::ffff:127.0.0.1", true},
+		{[]string{"127.0.0.1"}, "::127.0.0.1", false},
+		{nil, "4000::1", false}, // not allocated
+	} {
+		g, err := egress.NewGuard(c.allow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := g.Allowed(netip.MustParseAddr(c.addr)); got != c.want {
+			t.Errorf("%s with %v: %v", c.addr, c.allow, got)
+		}
+	}
+}
+
+// TestOwnListenersAreNeverDialled, whatever egress.allow says and however the
+// address is written.
+func TestOwnListenersAreNeverDialled(t *testing.T) {
+	came := 0
+	own := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { came++ }))
+	defer own.Close()
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer other.Close()
+	g, err := egress.NewGuard([]string{"127.0.0.0/8", "::/0", "0.0.0.0", "localhost"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.SetOwn(own.Listener.Addr())
+	port := own.URL[strings.LastIndex(own.URL, ":"):]
+	for _, host := range []string{"127.0.0.1", "localhost", "0.0.0.0", "[::ffff:127.0.0.1]", "[::]"} {
+		resp, err := g.Client().Get("http://" + host + port)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if !errors.Is(err, egress.ErrRefused) || !strings.Contains(err.Error(), "own") {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	if came > 0 {
+		t.Errorf("%d requests arrived", came)
+	}
+	resp, err := g.Client().Get(other.URL)
+	if err != nil {
+		t.Fatalf("another server on this machine: %v", err)
+	}
+	resp.Body.Close()
+}
+
+// TestAWithdrawnExceptionHoldsAtOnce also for connections that were kept, and for
+// those that are in use when it is withdrawn.
+func TestAWithdrawnExceptionHoldsAtOnce(t *testing.T) {
+	hold := make(chan struct{})
+	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-hold
+		}
+	}))
+	defer target.Close()
+	g, err := egress.NewGuard([]string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := g.Client()
+	get := func(path string) error {
+		resp, err := c.Get(target.URL + path)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body)
+		return err
+	}
+	if err := get("/"); err != nil {
+		t.Fatal(err)
+	}
+	inFlight := make(chan error)
+	go func() { inFlight <- get("/slow") }()
+	if err := g.Set(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := get("/"); !errors.Is(err, egress.ErrRefused) {
+		t.Errorf("over a kept connection: %v", err)
+	}
+	close(hold)
+	if err := <-inFlight; err != nil && !errors.Is(err, egress.ErrRefused) {
+		t.Errorf("the request in flight: %v", err)
+	}
+	if err := get("/"); !errors.Is(err, egress.ErrRefused) {
+		t.Errorf("over the connection that was in use: %v", err)
 	}
 }
