@@ -26,7 +26,10 @@ type order struct {
 	method, url string
 	header      http.Header
 	body        []byte
+	// redirects is how many are followed; mayRedirect tells that the action has an
+	// input that says so.
 	redirects   int
+	mayRedirect bool
 	// limit is how many bytes of the answer are kept.
 	limit int64
 	// parse is auto, json, text or base64.
@@ -43,6 +46,8 @@ type reply struct {
 	header  http.Header
 	// size is how many bytes of body came.
 	size int
+	// notFollowed says why a redirect was not followed.
+	notFollowed string
 }
 
 // names gives a reply as response in connectors and as a step's output.
@@ -143,14 +148,10 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 		req.Header = req.Header.Clone()
 		req.Header.Set("Traceparent", t)
 	}
+	follow := &follower{most: o.redirects}
 	if o.redirects > 0 {
 		c := *client
-		c.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
-			if len(via) > o.redirects {
-				return http.ErrUseLastResponse
-			}
-			return nil
-		}
+		c.CheckRedirect = follow.check
 		client = &c
 	}
 	began := time.Now()
@@ -159,7 +160,16 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 		return nil, networkError(err, sent)
 	}
 	defer resp.Body.Close()
-	return read(resp, o, began)
+	r, err := read(resp, o, began)
+	if r != nil && r.status >= 300 && r.status < 400 {
+		switch {
+		case follow.stopped != "":
+			r.notFollowed = follow.stopped
+		case o.mayRedirect && o.redirects == 0:
+			r.notFollowed = "redirects are not followed unless redirects: says so"
+		}
+	}
+	return r, err
 }
 
 func networkError(err error, sent bool) error {
@@ -236,8 +246,8 @@ func judge(r *reply, accepted func(int) bool) error {
 	}
 	e := &plan.Error{Message: fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status)), Code: "http_status", Status: r.status, Retryable: plan.RetryableStatus(r.status),
 		Details: r.names(), RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now())}
-	if r.status >= 300 && r.status < 400 {
-		e.Message += "; redirects are not followed unless redirects: says so"
+	if r.notFollowed != "" {
+		e.Message += "; " + r.notFollowed
 	}
 	return e
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -80,14 +79,7 @@ func destination(base, raw string) string {
 	if err != nil || u.Host == "" {
 		return ""
 	}
-	host := strings.ToLower(u.Hostname())
-	if port := u.Port(); port != "" && !(u.Scheme == "https" && port == "443") && !(u.Scheme == "http" && port == "80") {
-		return u.Scheme + "://" + net.JoinHostPort(host, port)
-	}
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	return u.Scheme + "://" + host
+	return origin(u)
 }
 
 func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
@@ -101,6 +93,7 @@ func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
 	if p, ok := in.With["parse"].(string); ok {
 		o.parse = p
 	}
+	o.mayRedirect = true
 	if n, ok := in.With["redirects"].(int); ok {
 		o.redirects = max(0, min(n, 10))
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
 	"regexp"
 	"sort"
 	"strings"
@@ -41,8 +40,8 @@ var functions = []function{
 		h.Write([]byte(textArg("hmacSHA256", a, 1)))
 		return hex.EncodeToString(h.Sum(nil))
 	}},
-	{"urlEncode", "percent-encodes a text", `urlEncode("a b/c") == "a%20b%2Fc"`, new(func(string) string), func(m *meter, a []any) any {
-		return url.PathEscape(textArg("urlEncode", a, 0))
+	{"urlEncode", "percent-encodes a text as encodeURIComponent does", `urlEncode("a b/c&d=e+f") == "a%20b%2Fc%26d%3De%2Bf"`, new(func(string) string), func(m *meter, a []any) any {
+		return urlEncode(textArg("urlEncode", a, 0))
 	}},
 	{"match", "the groups of a regular expression, or nil", `match("a1", "([a-z])([0-9])")[2] == "1"`, new(func(string, string) any), (*meter).match},
 	{"merge", "two maps as one; the second wins", `merge({a: 1}, {a: 2}).a == 2`, new(func(any, any) map[string]any), mergeMaps},

@@ -163,6 +163,7 @@ func emptyPiece(e *Expr) error {
 
 func (v *Value) text(env *Env, fill Fill) (string, error) {
 	var b strings.Builder
+	var inserted []span // in the path of a URL
 	for _, p := range v.parts {
 		if p.expr == nil {
 			b.WriteString(p.text)
@@ -180,26 +181,22 @@ func (v *Value) text(env *Env, fill Fill) (string, error) {
 			return "", emptyPiece(p.expr)
 		}
 		if fill == FillURL {
-			s = encodePiece(s, strings.Contains(b.String(), "?"))
+			if query := strings.ContainsAny(b.String(), "?#"); query {
+				s = urlEncode(s)
+			} else {
+				s = url.PathEscape(s)
+				inserted = append(inserted, span{b.Len(), b.Len() + len(s), p.expr})
+			}
 		}
 		if b.Len()+len(s) > MaxValueSize {
 			return "", ErrTooLarge
 		}
 		b.WriteString(s)
 	}
+	if e := climbs(b.String(), inserted); e != nil {
+		return "", &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "the value makes a path segment . or .., which is not allowed in a URL"}
+	}
 	return b.String(), nil
-}
-
-// encodePiece keeps data inside its place of a URL: a payload cannot add a
-// path segment, a parameter or a host. Dots alone would climb a path.
-func encodePiece(s string, query bool) string {
-	if query {
-		return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
-	}
-	if s == "." || s == ".." {
-		return strings.ReplaceAll(s, ".", "%2E")
-	}
-	return url.PathEscape(s)
 }
 
 // exprs visits every expression inside.

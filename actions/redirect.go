@@ -1,0 +1,72 @@
+package actions
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// follower decides which redirects of one request are followed. What belongs to
+// the first origin stays there: a redirect is the answering server's choice, and
+// it must not choose who else gets a credential, a header or a body.
+type follower struct {
+	// most is how many redirects are followed.
+	most int
+	// stopped says why the last redirect was not followed, empty when it was.
+	stopped string
+}
+
+// check implements http.Client.CheckRedirect. It changes the request that
+// net/http is about to send.
+func (f *follower) check(next *http.Request, via []*http.Request) error {
+	stop := func(why string) error {
+		f.stopped = why
+		return http.ErrUseLastResponse
+	}
+	if len(via) > f.most {
+		return stop("more redirects came than redirects: allows")
+	}
+	// net/http fills this in with the URL before, whose query may hold a credential.
+	next.Header.Del("Referer")
+	// A user name in the Location would become an Authorization header.
+	next.URL.User = nil
+	if next.URL.Scheme != "http" && next.URL.Scheme != "https" {
+		return stop("a redirect to a URL that is neither http nor https is not followed")
+	}
+	first := via[0]
+	if first.URL.Scheme == "https" && next.URL.Scheme != "https" {
+		return stop("a redirect from https to http is not followed")
+	}
+	foreign := false
+	for _, r := range append(via[1:len(via):len(via)], next) {
+		foreign = foreign || origin(r.URL) != origin(first.URL)
+	}
+	if !foreign {
+		return nil
+	}
+	if next.Method != http.MethodGet && next.Method != http.MethodHead {
+		return stop("a redirect of a " + next.Method + " to another origin is not followed: its body would leave with it")
+	}
+	kept := http.Header{}
+	for _, name := range []string{"User-Agent", "Accept", "Accept-Language", "Range"} {
+		if v := next.Header.Values(name); len(v) > 0 {
+			kept[name] = v
+		}
+	}
+	next.Header = kept
+	return nil
+}
+
+// origin is scheme, host and port of a URL; the port only where it is not the
+// scheme's own.
+func origin(u *url.URL) string {
+	host := strings.ToLower(u.Hostname())
+	if port := u.Port(); port != "" && !(u.Scheme == "https" && port == "443") && !(u.Scheme == "http" && port == "80") {
+		return u.Scheme + "://" + net.JoinHostPort(host, port)
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return u.Scheme + "://" + host
+}

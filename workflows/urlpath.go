@@ -1,0 +1,91 @@
+package workflows
+
+import (
+	"net/url"
+	"strings"
+)
+
+// span is where an inserted value stands in a text, in bytes.
+type span struct {
+	from, to int
+	expr     *Expr
+}
+
+// climbs finds the expression whose value, with the text around it, makes a
+// segment of a URL's path that is . or .. in any encoding; nil when there is none.
+// Percent-encoding does not defuse dots: %2E%2E is a parent directory to every
+// parser that follows the WHATWG URL standard, and proxies decode what is encoded
+// twice.
+func climbs(text string, inserted []span) *Expr {
+	for _, in := range inserted {
+		path, _, _ := strings.Cut(text, "?")
+		path, _, _ = strings.Cut(path, "#")
+		if in.to > len(path) {
+			continue
+		}
+		from := strings.LastIndexByte(path[:in.from], '/') + 1
+		to := len(path)
+		if i := strings.IndexByte(path[in.to:], '/'); i >= 0 {
+			to = in.to + i
+		}
+		if HasDotSegment(path[from:to]) {
+			return in.expr
+		}
+	}
+	return nil
+}
+
+// HasDotSegment tells whether a path has a segment that is . or .., encoded or
+// not. A backslash separates as a slash does (WHATWG URL, special schemes), and
+// what follows a semicolon is a parameter of the segment (RFC 3986, 3.3), which
+// servers cut off.
+func HasDotSegment(path string) bool {
+	for {
+		for _, segment := range strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+			name, _, _ := strings.Cut(segment, ";")
+			if name == "." || name == ".." {
+				return true
+			}
+		}
+		decoded := unescape(path)
+		if decoded == path {
+			return false
+		}
+		path = decoded
+	}
+}
+
+// unescape decodes what is percent-encoded and keeps what is not, as browsers do.
+func unescape(s string) string {
+	if plain, err := url.PathUnescape(s); err == nil {
+		return plain
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+3 <= len(s) {
+			if c, err := url.PathUnescape(s[i : i+3]); err == nil {
+				b.WriteString(c)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// urlEncode is encodeURIComponent of ECMAScript (ECMA-262, 19.2.6.4): what is
+// neither a letter, a digit nor one of -_.!~*'() is percent-encoded as UTF-8.
+func urlEncode(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.!~*'()", c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+	}
+	return b.String()
+}
