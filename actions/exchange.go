@@ -214,29 +214,31 @@ func read(resp *http.Response, o order, began time.Time) (*reply, error) {
 }
 
 func decode(contentType, parse string, raw []byte) (any, error) {
-	switch parse {
-	case "base64":
+	if parse == "base64" {
 		return base64.StdEncoding.EncodeToString(raw), nil
+	}
+	text := engine.DecodeText(contentType, raw)
+	switch parse {
 	case "text":
-		return strings.ToValidUTF8(string(raw), "\ufffd"), nil
+		return strings.ToValidUTF8(string(text), "\ufffd"), nil
 	case "json":
-		if len(bytes.TrimSpace(raw)) == 0 {
+		if len(bytes.TrimSpace(text)) == 0 {
 			return nil, nil
 		}
-		return workflows.DecodeJSON(raw)
+		return workflows.DecodeJSON(text)
 	}
 	if len(raw) == 0 {
 		return nil, nil
 	}
 	if strings.Contains(contentType, "json") || contentType == "" {
-		if v, err := workflows.DecodeJSON(raw); err == nil {
+		if v, err := workflows.DecodeJSON(text); err == nil {
 			return v, nil
 		}
 	}
-	if !utf8.Valid(raw) {
+	if !utf8.Valid(text) {
 		return base64.StdEncoding.EncodeToString(raw), nil
 	}
-	return string(raw), nil
+	return string(text), nil
 }
 
 // judge turns a status outside of what is accepted into an error.

@@ -31,7 +31,7 @@ var owners = map[string][]string{
 	"github.com/robfig/cron/v3":           {"triggers"},
 	"github.com/spf13/cobra":              {"cmd"},
 	"github.com/golang-jwt/jwt/v5":        {"engine/signature"},
-	"golang.org/x/text":                   {"engine/signature"},
+	"golang.org/x/text":                   {"engine/signature", "engine"},
 	"github.com/rogpeppe/go-internal":     {"engine/console"}, // its diff
 	"github.com/prometheus/client_golang": {"engine/telemetry"},
 	"go.opentelemetry.io/otel":            {"engine/telemetry"},

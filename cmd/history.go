@@ -69,7 +69,7 @@ func (f *listFlags) reading(read func(*store.History) error) error {
 
 func (a *app) eventsCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "events", Short: "List events", Args: cobra.NoArgs, Example: "  hookloom events --trigger stripe --since 1d\n  hookloom events --status rule_failed",
+	c := &cobra.Command{Use: "events", Short: "List events", Args: cobra.NoArgs, Example: "  hookloom events --trigger stripe --since 1d\n  hookloom events --status rule_failed\n  hookloom events --status unreadable",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
 				items, err := h.Events(c.Context(), f.q)
@@ -81,13 +81,21 @@ func (a *app) eventsCmd() *cobra.Command {
 				}
 				t := newTable("EVENT", "RECEIVED", "TRIGGER", "TYPE", "KEY", "OUTCOME", "RUNS", "DUPLICATES")
 				for _, i := range items {
-					t.row(i.ID, clock(i.ReceivedAt), i.Trigger, i.Type, short(i.Key, 40), i.Outcome, fmt.Sprint(i.Runs), fmt.Sprint(i.Duplicates))
+					t.row(i.ID, clock(i.ReceivedAt), i.Trigger, i.Type, short(i.Key, 40), outcomeOf(&i), fmt.Sprint(i.Runs), fmt.Sprint(i.Duplicates))
 				}
 				return t.print(a.out)
 			})
 		}}
 	f.add(c)
 	return c
+}
+
+// outcomeOf marks an event whose body cannot be read.
+func outcomeOf(i *engine.EventItem) string {
+	if i.Unreadable() {
+		return i.Outcome + " (unreadable)"
+	}
+	return i.Outcome
 }
 
 func short(s string, n int) string {

@@ -286,6 +286,9 @@ func (a *app) printVerdict(v *triggers.Verdict) error {
 		switch v.Result {
 		case "accepted":
 			a.printf("accepted: event %s of type %s\n", printable(v.Event.Key), printable(v.Event.Type))
+			if v.Event.Flag != "" {
+				a.printf("  note: %s\n", printable(v.Event.Flag))
+			}
 		case "handshake":
 			a.printf("handshake: answered %d %s\n", v.Response.Status, printable(v.Response.Body))
 		default:

@@ -3,19 +3,19 @@ package engine
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"mime"
-	"mime/multipart"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/workflows"
 )
 
+// This file is the one reader of bodies: what keys, rules, steps, replays, lists and
+// answers see of one.
+
 // DecodeBody reads a body by its declared type: JSON, a form as a map of texts,
-// else text. A body without a type that is JSON is read as JSON.
+// else text. A body without a type that is JSON is read as JSON. It fails on a body
+// that is not what its type says.
 func DecodeBody(contentType string, raw []byte) (any, error) {
 	return decodeBody(contentType, raw, workflows.DecodeJSON)
 }
@@ -25,98 +25,100 @@ func DecodeBodyPart(contentType string, raw []byte, want *workflows.Wanted) (any
 	return decodeBody(contentType, raw, func(b []byte) (any, error) { return workflows.DecodeJSONPart(b, want) })
 }
 
+// DecodeBodyLiteral is DecodeBodyPart with numbers in the digits of the body.
+func DecodeBodyLiteral(contentType string, raw []byte, want *workflows.Wanted) (any, error) {
+	return decodeBody(contentType, raw, func(b []byte) (any, error) { return workflows.DecodeLiteralPart(b, want) })
+}
+
+// DecodeText gives a body as text, by its byte order mark and its declared charset.
+func DecodeText(contentType string, raw []byte) []byte {
+	_, params := mediaType(contentType)
+	return toUTF8(raw, params["charset"])
+}
+
 func decodeBody(contentType string, raw []byte, decode func([]byte) (any, error)) (any, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
-	kind := contentType
-	var params map[string]string
-	if kind != "application/json" {
-		var err error
-		if kind, params, err = mime.ParseMediaType(contentType); err != nil {
-			kind = strings.ToLower(strings.TrimSpace(contentType))
-		}
+	kind, params := mediaType(contentType)
+	if IsGzip(raw) && readable(kind) {
+		return nil, errors.New("it is compressed, and cannot be unpacked")
 	}
 	switch {
 	case kind == "multipart/form-data" && params["boundary"] != "":
 		return decodeMultipart(raw, params["boundary"])
-	case kind == "application/x-www-form-urlencoded":
-		return decodeForm(raw)
-	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
-		return decode(raw)
+	case kind == formType:
+		return decodeForm(raw, params["charset"])
 	}
-	if v, err := decode(raw); err == nil {
+	text := raw
+	if params["charset"] != "" || marked(raw) {
+		text = toUTF8(raw, params["charset"])
+	}
+	if isJSON(kind) {
+		if blank(text) {
+			return nil, nil
+		}
+		return decode(text)
+	}
+	if v, err := decode(text); err == nil {
 		return v, nil
 	}
-	if !utf8.Valid(raw) {
-		return nil, nil
+	if utf8.Valid(text) {
+		return string(text), nil
 	}
-	return string(raw), nil
+	if isText(kind) {
+		return nil, errors.New("it is not UTF-8, and no other charset is declared")
+	}
+	return nil, nil // bytes of their own kind, which event.raw holds
 }
 
-// maxParts bounds the parts of a multipart body.
-const maxParts = 1000
+const (
+	jsonType = "application/json"
+	formType = "application/x-www-form-urlencoded"
+)
 
-// decodeMultipart gives each field as text; of a file, what it is called and how
-// long it is: its bytes stay in the raw body.
-func decodeMultipart(raw []byte, boundary string) (any, error) {
-	form := url.Values{}
-	out := map[string]any{}
-	r := multipart.NewReader(bytes.NewReader(raw), boundary)
-	for n := 0; ; n++ {
-		p, err := r.NextRawPart()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the form: %w", err)
-		}
-		if n == maxParts {
-			return nil, fmt.Errorf("reading the form: more than %d parts", maxParts)
-		}
-		b, err := io.ReadAll(p)
-		if err != nil {
-			return nil, fmt.Errorf("reading the form: %w", err)
-		}
-		if p.FileName() != "" || !utf8.Valid(b) {
-			out[p.FormName()] = map[string]any{"filename": p.FileName(), "content_type": p.Header.Get("Content-Type"), "size": len(b)}
-			continue
-		}
-		form.Add(p.FormName(), string(b))
+// mediaType parses a content type. A parameter that is malformed does not hide the
+// type before it.
+func mediaType(contentType string) (kind string, params map[string]string) {
+	if contentType == "" || contentType == jsonType || contentType == formType {
+		return contentType, nil
 	}
-	for k, v := range formFields(form) {
-		out[k] = v
-	}
-	return out, nil
-}
-
-// decodeForm gives each field as text, a repeated one as a list. GitHub and
-// Slack put JSON into the field payload, which is read as such beside it.
-func decodeForm(raw []byte) (any, error) {
-	form, err := url.ParseQuery(string(raw))
+	kind, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return nil, fmt.Errorf("reading the form: %w", err)
+		kind, _, _ = strings.Cut(contentType, ";")
+		return strings.ToLower(strings.TrimSpace(kind)), nil
 	}
-	return formFields(form), nil
+	return kind, params
 }
 
-func formFields(form url.Values) map[string]any {
-	out := make(map[string]any, len(form))
-	for k, values := range form {
-		if len(values) == 1 {
-			out[k] = values[0]
-			continue
-		}
-		list := make([]any, len(values))
-		for i, v := range values {
-			list[i] = v
-		}
-		out[k] = list
+func isJSON(kind string) bool { return kind == jsonType || strings.HasSuffix(kind, "+json") }
+
+// isText tells the types whose bodies are text.
+func isText(kind string) bool {
+	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "/xml") || strings.HasSuffix(kind, "+xml") || isJSON(kind) || kind == formType
+}
+
+// readable tells the types whose bodies hold data, and those of no type.
+func readable(kind string) bool {
+	return kind == "" || isText(kind) || strings.HasPrefix(kind, "multipart/")
+}
+
+// MayBeUnpacked tells that a body which begins as gzip does is a compressed one whose
+// sender did not say so, and not a file that is gzip by its type.
+func MayBeUnpacked(contentType string, raw []byte) bool {
+	if !IsGzip(raw) {
+		return false
 	}
-	if p, ok := out["payload"].(string); ok && strings.HasPrefix(strings.TrimSpace(p), "{") {
-		if v, err := workflows.DecodeJSON([]byte(p)); err == nil {
-			out["payload"] = v
-		}
-	}
-	return out
+	kind, _ := mediaType(contentType)
+	return readable(kind)
+}
+
+// IsGzip tells that bytes begin as gzip does (RFC 1952, section 2.3.1: the two bytes
+// of its name, and deflate, the one method there is). No text begins like this.
+func IsGzip(raw []byte) bool {
+	return len(raw) > 2 && raw[0] == 0x1f && raw[1] == 0x8b && raw[2] == 8
+}
+
+func blank(raw []byte) bool {
+	return len(raw) == 0 || raw[0] <= ' ' && len(bytes.TrimSpace(raw)) == 0
 }

@@ -44,7 +44,7 @@ Content-Type: application/pdf
 			t.Errorf("%s: %s %v, want %s", c.kind, got, err, c.want)
 		}
 	}
-	for _, c := range [][2]string{{"application/json", `{"a":1,"a":2}`}, {"application/json", "{"}, {"application/x-www-form-urlencoded", "a=%zz"}, {"multipart/form-data; boundary=b", "--b\r\nx"}} {
+	for _, c := range [][2]string{{"application/json", `{"a":1,"a":2}`}, {"application/json", "{"}, {"multipart/form-data; boundary=b", "--b\r\nx"}} {
 		if _, err := engine.DecodeBody(c[0], []byte(c[1])); err == nil {
 			t.Errorf("%s %q is read", c[0], c[1])
 		}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -129,6 +130,8 @@ type Event struct {
 	Delivery
 	// Stripped tells that its body, headers and inputs were pruned.
 	Stripped bool
+	// unreadable says why its body cannot be decoded, once that was tried.
+	unreadable error
 }
 
 // Receipt answers a delivery.
@@ -167,10 +170,7 @@ type SecretUse struct {
 
 // names gives the event as expressions see it.
 func (e *Event) names() (map[string]any, error) {
-	body, err := e.body()
-	if err != nil {
-		return nil, err
-	}
+	body, unreadable := e.body()
 	headers, query := anyMap(e.Headers), anyMap(e.Query)
 	out := map[string]any{"id": e.ID.String(), "trigger": e.Trigger, "inlet": e.Inlet, "type": e.Type, "key": e.Key, "body": body,
 		"headers": headers, "query": query, "raw": nil, "method": e.Method, "path": e.Path, "time": e.Time, "received_at": e.ReceivedAt}
@@ -187,7 +187,7 @@ func (e *Event) names() (map[string]any, error) {
 		// What is stored is the data; there was no request.
 		out["body"], out["headers"], out["query"], out["raw"], out["method"], out["path"] = nil, nil, nil, nil, nil, nil
 	}
-	if e.DataExpr != "" {
+	if e.DataExpr != "" && unreadable == nil {
 		data, err := evalData(e.DataExpr, body, headers, query)
 		if err != nil {
 			return nil, fmt.Errorf("data of event %s: %w", e.ID, err)
@@ -206,14 +206,20 @@ func (e *Event) inputs() map[string]any {
 	return e.Inputs
 }
 
-// body decodes the stored bytes; what is no JSON stays text.
+// body decodes the stored bytes; what is no JSON stays text. The error says why there
+// is nothing to see: such an event has its raw bytes, and data that is nil.
 func (e *Event) body() (any, error) {
-	if e.Decoded || len(e.Raw) == 0 {
-		return e.Body, nil
+	if e.unreadable != nil || e.Decoded || len(e.Raw) == 0 {
+		return e.Body, e.unreadable
+	}
+	if reason, ok := strings.CutPrefix(e.Flag, UnreadableFlag+": "); ok {
+		e.unreadable = errors.New(reason)
+		return nil, e.unreadable
 	}
 	v, err := DecodeBody(e.Headers["content-type"], e.Raw)
 	if err != nil {
-		return nil, fmt.Errorf("body of event %s: %w", e.ID, err)
+		e.unreadable = err
+		return nil, err
 	}
 	e.Body, e.Decoded = v, true
 	return v, nil

@@ -49,13 +49,14 @@ type EventItem struct {
 	Outcome string `json:"outcome"`
 	// Runs is how many runs the event has.
 	Runs int `json:"runs"`
+	// Flag says what is wrong with its key or body.
+	Flag string `json:"flag,omitempty"`
 }
 
 // EventDetail is one event whole.
 type EventDetail struct {
 	EventItem
 	Time    time.Time         `json:"time"`
-	Flag    string            `json:"flag,omitempty"`
 	Method  string            `json:"method,omitempty"`
 	Path    string            `json:"path,omitempty"`
 	Headers map[string]string `json:"headers"`

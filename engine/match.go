@@ -202,6 +202,10 @@ func decide(l listener, ev *Event, names map[string]any, err error, until time.T
 	}
 	for _, types := range [][]string{taken, l.start.Events} {
 		if !workflows.MatchType(types, ev.Type) {
+			if ev.unreadable != nil && ev.Type == ev.Trigger {
+				d.Outcome, d.Reason = RuleFailed, fmt.Sprintf("its type is not known, and events: asks for %s: %v", strings.Join(types, ", "), ev.notReadable())
+				return d
+			}
 			d.Outcome, d.Reason = Filtered, fmt.Sprintf("type %s is not in events: %s", ev.Type, strings.Join(types, ", "))
 			return d
 		}
@@ -213,7 +217,10 @@ func decide(l listener, ev *Event, names map[string]any, err error, until time.T
 	scope := workflows.Names{"event": names, "inputs": ev.inputs()}
 	env := &workflows.Env{Names: scope, Now: ev.ReceivedAt, Seed: ev.ID.String(), Until: until}
 	for _, c := range l.workflow.When {
-		ok, err := c.Condition(env)
+		ok, err := false, ev.needsData(c)
+		if err == nil {
+			ok, err = c.Condition(env)
+		}
 		cond := Condition{Expr: c.Text, Values: c.Values(scope)}
 		if err != nil {
 			cond.Error = err.Error()

@@ -52,7 +52,7 @@ type inbound struct {
 	isDecoded  bool
 	literal    any
 	isLiteral  bool
-	form       url.Values
+	form       []engine.FormField
 	formErr    error
 	isFormRead bool
 }
@@ -69,7 +69,7 @@ func (in *inbound) prepare(r *route) {
 	}
 	in.want, in.unread, in.maxBody, in.mediaTypes = &r.want, r.unread, r.maxBody, r.mediaTypes()
 	in.request = signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: callback, Body: in.body,
-		JSON: in.json, Form: in.formValues, Each: in.each, Params: r.params}
+		JSON: in.json, Form: in.formValues, Pairs: in.formPairs, Each: in.each, Params: r.params}
 	if len(in.mediaTypes) > 0 {
 		in.request.MediaType = in.contentType()
 	}
@@ -84,7 +84,7 @@ func (in *inbound) plain() ([]byte, error) {
 	if in.claimed {
 		return in.claims, nil
 	}
-	if !strings.EqualFold(in.header.Get("Content-Encoding"), "gzip") {
+	if !in.packed() {
 		return in.body, nil
 	}
 	if !in.isUnpacked {
@@ -92,6 +92,18 @@ func (in *inbound) plain() ([]byte, error) {
 		in.unpacked, in.unpackErr = gunzip(in.body, in.maxBody)
 	}
 	return in.unpacked, in.unpackErr
+}
+
+// packed tells that the body is compressed. Some senders compress without saying so,
+// and some proxies unpack without saying so; the first bytes tell.
+func (in *inbound) packed() bool {
+	switch strings.ToLower(in.header.Get("Content-Encoding")) {
+	case "gzip", "x-gzip":
+		return engine.IsGzip(in.body)
+	case "", "identity":
+		return engine.MayBeUnpacked(in.header.Get("Content-Type"), in.body)
+	}
+	return false
 }
 
 func gunzip(body []byte, limit int64) ([]byte, error) {
@@ -113,7 +125,7 @@ func gunzip(body []byte, limit int64) ([]byte, error) {
 // but a token.
 func (in *inbound) becomeClaims() {
 	if in.claims != nil {
-		in.claimed, in.isDecoded = true, false
+		in.claimed, in.isDecoded, in.isLiteral = true, false, false
 	}
 }
 
@@ -129,15 +141,49 @@ func (in *inbound) value() (any, error) {
 	return in.decoded, in.decodeErr
 }
 
-func (in *inbound) formValues() (url.Values, error) {
+// content gives the body decoded, and as it is stored: without its content encoding.
+// One that cannot be read is stored as it came, with the reason.
+func (in *inbound) content() (body any, raw []byte, unreadable error) {
+	raw, err := in.plain()
+	if err != nil {
+		return nil, in.body, err
+	}
+	body, err = in.value()
+	return body, raw, err
+}
+
+// fields reads a form, once.
+func (in *inbound) fields() ([]engine.FormField, error) {
 	if !in.isFormRead {
 		in.isFormRead = true
 		raw, err := in.plain()
 		if in.formErr = err; err == nil {
-			in.form, in.formErr = url.ParseQuery(string(raw))
+			in.form, in.formErr = engine.FormFields(in.contentType(), raw)
 		}
 	}
 	return in.form, in.formErr
+}
+
+func (in *inbound) formValues() (url.Values, error) {
+	fields, err := in.fields()
+	if err != nil {
+		return nil, err
+	}
+	out := make(url.Values, min(len(fields), 64))
+	for _, f := range fields {
+		out.Add(f.Name, f.Value)
+	}
+	return out, nil
+}
+
+// formPairs gives the fields of a form in the order of the body.
+func (in *inbound) formPairs() ([][2]string, error) {
+	fields, err := in.fields()
+	out := make([][2]string, len(fields))
+	for i, f := range fields {
+		out[i] = [2]string{f.Name, f.Value}
+	}
+	return out, err
 }
 
 // json reads a scalar at a dot path, as it is written in the body: what is
@@ -159,16 +205,12 @@ func (in *inbound) json(path string) (string, bool) {
 	return scalar(found)
 }
 
-// literalValue decodes the body with its numbers as they are written.
+// literalValue is value with numbers as they are written.
 func (in *inbound) literalValue() any {
 	if !in.isLiteral {
 		in.isLiteral = true
 		if raw, err := in.plain(); err == nil {
-			d := json.NewDecoder(bytes.NewReader(raw))
-			d.UseNumber()
-			if d.Decode(&in.literal) != nil {
-				in.literal = nil
-			}
+			in.literal, _ = engine.DecodeBodyLiteral(in.contentType(), raw, in.want) // value has said what is wrong
 		}
 	}
 	return in.literal

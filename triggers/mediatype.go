@@ -42,7 +42,7 @@ func (in *inbound) contentType() string {
 // firstBytes is how the body begins, without its content coding. A packed body is
 // unpacked no further: its sender may not be proved yet.
 func (in *inbound) firstBytes() []byte {
-	if in.isUnpacked || !strings.EqualFold(in.header.Get("Content-Encoding"), "gzip") {
+	if in.isUnpacked || !in.packed() {
 		b, _ := in.plain() // empty when it cannot be read
 		return b
 	}

@@ -335,8 +335,12 @@ func TestACompressedBodyIsProvedAsItCameAndReadUnpacked(t *testing.T) {
 	if d := sink.taken[0]; d.Key != "m-1" || d.Type != "message.created" || string(d.Raw) != `{"id":"m-1","type":"message.created"}` {
 		t.Errorf("key %q type %q body %s", d.Key, d.Type, d.Raw)
 	}
-	if got := send(pack(`{"id":"` + strings.Repeat("x", 1<<20) + `"}`)); got != 400 {
-		t.Errorf("a small body that becomes a huge one: %d", got)
+	bomb := pack(`{"id":"` + strings.Repeat("x", 1<<20) + `"}`)
+	if got := send(bomb); got/100 != 2 {
+		t.Fatalf("a small body that becomes a huge one: %d", got)
+	}
+	if d := sink.taken[1]; !bytes.Equal(d.Raw, bomb) || !strings.HasPrefix(d.Flag, "body not readable: the unpacked body is larger than 4096 bytes") {
+		t.Errorf("a small body that becomes a huge one: %d bytes are kept, flag %q", len(d.Raw), d.Flag)
 	}
 }
 

@@ -3,6 +3,7 @@ package triggers
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -34,12 +35,12 @@ func Unproved(p *workflows.Project, trigger string, body any, header map[string]
 		in.header.Set(k, v)
 	}
 	in.prepare(r)
-	ds, err := r.eventsOf(in)
-	if err != nil {
-		return nil, fmt.Errorf("reading the body as trigger %s does: %w", trigger, err)
-	}
+	ds := r.eventsOf(in)
 	if len(ds) == 0 {
 		return nil, fmt.Errorf("trigger %s: split gave no element", trigger)
+	}
+	if flag := ds[0].Flag; strings.HasPrefix(flag, engine.UnreadableFlag) {
+		return nil, fmt.Errorf("trigger %s: %s", trigger, flag)
 	}
 	return ds[0], nil
 }

@@ -509,11 +509,7 @@ func (r *route) judge(in *inbound) judgement {
 	if !slices.Contains(r.deliver, in.method) {
 		return judgement{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method + " is only for the provider's handshake", secret: -1}
 	}
-	ds, err := r.eventsOf(in)
-	if err != nil {
-		return judgement{status: http.StatusBadRequest, reason: "malformed body", detail: err.Error(), secret: -1}
-	}
-	return judgement{genuine: true, deliveries: ds, secret: secret}
+	return judgement{genuine: true, deliveries: r.eventsOf(in), secret: secret}
 }
 
 // prove tries the schemes whose signature the request carries. A request that
@@ -587,29 +583,33 @@ func (r *route) used(secret int, at time.Time) {
 const maxSplit = 10_000
 
 // eventsOf reads the events of a proved request: one, or with split one of each
-// element of a list.
-func (r *route) eventsOf(in *inbound) ([]*engine.Delivery, error) {
+// element of a list. It never fails: what cannot be read, or not be taken apart, is
+// one event that says so.
+func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 	if r.preset != nil && r.preset.BodyFromToken {
 		in.becomeClaims()
 	}
-	body, err := in.value()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := in.plain()
-	if err != nil {
-		return nil, err
-	}
+	body, raw, unreadable := in.content()
 	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: "webhook", Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method, Path: r.keepPath(in.path),
 		Headers: keepHeaders(in.header, r.hide), Query: r.keepQuery(in.query), Raw: r.withoutTokens(raw), DataExpr: r.data, Dedupe: r.dedupe}
 	if kind := in.contentType(); kind != "" || d.Headers["content-type"] != "" {
 		d.Headers["content-type"] = kind // the event is read again as it was read here
 	}
 	env := &workflows.Env{Names: in.names(d, body), Now: in.at}
-	if r.webhook.Split == nil {
-		r.identify(d, env, in.body)
-		return []*engine.Delivery{d}, nil
+	if r.webhook.Split != nil && unreadable == nil {
+		ds, err := r.split(d, in, body, env)
+		if err == nil {
+			return ds
+		}
+		unreadable = err
 	}
+	r.identify(d, env, in.body)
+	d.NotReadable(unreadable)
+	return []*engine.Delivery{d}
+}
+
+// split makes an event of each element of a list.
+func (r *route) split(d *engine.Delivery, in *inbound, body any, env *workflows.Env) ([]*engine.Delivery, error) {
 	v, err := r.webhook.Split.Eval(env)
 	if err != nil {
 		return nil, fmt.Errorf("split: %w", err)

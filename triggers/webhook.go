@@ -440,6 +440,8 @@ type Verdict struct {
 type VerdictEvent struct {
 	Key  string `json:"key"`
 	Type string `json:"type"`
+	// Flag says what is wrong with its key or body.
+	Flag string `json:"flag,omitempty"`
 }
 
 // Judge reads a captured raw HTTP request (request line, headers, blank line,
@@ -495,7 +497,7 @@ func (r *route) verdict(in *inbound, others []*route) *Verdict {
 	}
 	v := &Verdict{Result: "accepted"}
 	for i, d := range j.deliveries {
-		e := VerdictEvent{Key: d.Key, Type: d.Type}
+		e := VerdictEvent{Key: d.Key, Type: d.Type, Flag: d.Flag}
 		if i == 0 {
 			v.Event = &e
 		}

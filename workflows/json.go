@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of the JSON reader. A payload beyond them is refused before any of it
-// is used: encoding/json allows a depth of 10,000, doubles keys silently and
+// Limits of the JSON reader. No part of a document beyond them is used:
+// encoding/json allows a depth of 10,000, takes the last of equal keys silently and
 // replaces bad UTF-8, each of which lets two readers see two documents.
 const (
 	// MaxJSONDepth is how deep arrays and objects may nest.
@@ -42,9 +42,11 @@ func (e *JSONError) Error() string {
 // string, int (64 bits), float64, json.Number (integers beyond 64 bits, whose
 // digits are kept), []any and map[string]any. Duplicate keys, invalid UTF-8,
 // trailing text, a depth beyond MaxJSONDepth and more than MaxJSONNodes values
-// are errors of type *JSONError.
+// are errors of type *JSONError. A byte order mark before the document is skipped
+// (RFC 8259, section 8.1), and half of a surrogate pair is U+FFFD.
 func DecodeJSON(b []byte) (any, error) {
 	d := jsonReader{b: b}
+	d.mark()
 	d.space()
 	v, err := d.value(0)
 	if err != nil {
@@ -61,6 +63,15 @@ type jsonReader struct {
 	b     []byte
 	i     int
 	nodes int
+	// literal keeps numbers as they are written.
+	literal bool
+}
+
+// mark skips a byte order mark.
+func (d *jsonReader) mark() {
+	if len(d.b) > 2 && d.b[0] == 0xef && d.b[1] == 0xbb && d.b[2] == 0xbf {
+		d.i = 3
+	}
 }
 
 func (d *jsonReader) fail(problem string) error {
@@ -125,7 +136,7 @@ func (d *jsonReader) word(w string) error {
 
 func (d *jsonReader) object(depth int) (any, error) {
 	d.i++
-	m := make(map[string]any, 8)
+	m := map[string]any{} // without room: a list of empty objects would take 50 times its text
 	d.space()
 	if d.i < len(d.b) && d.b[d.i] == '}' {
 		d.i++
@@ -274,9 +285,10 @@ func (d *jsonReader) unicode() (rune, error) {
 	if !utf16.IsSurrogate(r) {
 		return r, nil
 	}
-	// A lone half of a pair has no UTF-8 form; encoding/json would write U+FFFD
-	// and so change what the sender signed.
-	if d.i+1 < len(d.b) && d.b[d.i] == '\\' && d.b[d.i+1] == 'u' {
+	// A lone half of a pair has no UTF-8 form. JavaScript senders that cut a text
+	// write one; each half becomes U+FFFD, as in encoding/json.
+	if r < 0xdc00 && d.i+1 < len(d.b) && d.b[d.i] == '\\' && d.b[d.i+1] == 'u' {
+		next := d.i
 		d.i += 2
 		low, err := d.hex4()
 		if err != nil {
@@ -285,8 +297,9 @@ func (d *jsonReader) unicode() (rune, error) {
 		if full := utf16.DecodeRune(r, low); full != utf8.RuneError {
 			return full, nil
 		}
+		d.i = next // it is read by itself
 	}
-	return 0, d.fail("half of a surrogate pair")
+	return utf8.RuneError, nil
 }
 
 func (d *jsonReader) hex4() (rune, error) {
@@ -320,6 +333,9 @@ func (d *jsonReader) number() (any, error) {
 	if !validNumber(s) {
 		d.i = start
 		return nil, d.fail("malformed number")
+	}
+	if d.literal {
+		return json.Number(s), nil
 	}
 	if !float {
 		n, err := strconv.ParseInt(string(s), 10, 64)

@@ -3,6 +3,7 @@ package workflows
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -84,6 +85,49 @@ func (f *bodyFinder) visit(n ast.Node) {
 	}
 }
 
+// ReadsKey tells whether the expression reads one of the keys of a name, or the name
+// as a whole.
+func (e *Expr) ReadsKey(name string, keys ...string) bool {
+	if e == nil {
+		return false
+	}
+	tree, err := parser.ParseWithConfig(e.Text, parseConfig)
+	if err != nil {
+		return true
+	}
+	f := &keyFinder{name: name, keys: keys}
+	f.visit(tree.Node)
+	return f.found
+}
+
+// keyFinder looks for name.key, and for the name by itself.
+type keyFinder struct {
+	name  string
+	keys  []string
+	found bool
+}
+
+func (f *keyFinder) visit(n ast.Node) {
+	switch x := n.(type) {
+	case *ast.IdentifierNode:
+		f.found = f.found || x.Value == f.name
+	case *ast.MemberNode:
+		root, chain := constantChain(x)
+		if id, ok := root.(*ast.IdentifierNode); ok && id.Value == f.name && len(chain) > 0 {
+			f.found = f.found || slices.Contains(f.keys, chain[0])
+			return
+		}
+		f.visit(x.Node)
+		f.visit(x.Property)
+	default:
+		c := &children{}
+		c.of(n)
+		for _, k := range c.list {
+			f.visit(k)
+		}
+	}
+}
+
 // constantChain follows a.b?.c down to its root and gives the keys from the
 // root up to the first part that is not constant.
 func constantChain(n *ast.MemberNode) (ast.Node, []string) {
@@ -144,7 +188,17 @@ func (c *children) of(n ast.Node) {
 // what is wanted: objects hold the wanted keys, lists are kept whole or not at
 // all.
 func DecodeJSONPart(b []byte, want *Wanted) (any, error) {
-	d := jsonReader{b: b}
+	return decodePart(jsonReader{b: b}, want)
+}
+
+// DecodeLiteralPart is DecodeJSONPart with every number as a json.Number, in the
+// digits of the document: what senders sign is the text, and 10.50 is not 10.5.
+func DecodeLiteralPart(b []byte, want *Wanted) (any, error) {
+	return decodePart(jsonReader{b: b, literal: true}, want)
+}
+
+func decodePart(d jsonReader, want *Wanted) (any, error) {
+	d.mark()
 	d.space()
 	v, err := d.part(0, want)
 	if err != nil {
@@ -164,7 +218,7 @@ func (d *jsonReader) part(depth int, want *Wanted) (any, error) {
 	if want.all || d.i >= len(d.b) || d.b[d.i] != '{' {
 		return d.value(depth)
 	}
-	m := make(map[string]any, len(want.keys))
+	m := make(map[string]any, min(len(want.keys), 8))
 	err := d.eachKey(depth, func(key []byte) (err error) {
 		child := want.keys[string(key)]
 		if child == nil {

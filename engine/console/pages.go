@@ -375,7 +375,7 @@ func (c *Console) eventsPage(w http.ResponseWriter, r *http.Request) {
 	}
 	l.goesOn(r, p.Next, p.SearchedTo)
 	c.render(w, r, http.StatusOK, "events", map[string]any{"Title": "Events", "Items": p.Items, "L": l,
-		"Statuses": []string{"matched", "filtered", "skipped", "rule_failed", "dropped"}, "Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
+		"Statuses": []string{"matched", "filtered", "skipped", "rule_failed", "dropped", engine.Unreadable}, "Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
 }
 
 func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {

@@ -385,22 +385,20 @@ func serializedForm(req *Request, without string) (string, bool) {
 // jsonForm writes the fields in the order of the body as Python's json.dumps
 // does: ", " and ": " between, non-ASCII escaped.
 func jsonForm(req *Request) (string, bool) {
+	if req.Pairs == nil {
+		return "", false
+	}
+	pairs, err := req.Pairs()
+	if err != nil {
+		return "", false
+	}
 	b := []byte("{")
-	for i, pair := range strings.Split(string(req.Body), "&") {
-		k, v, _ := strings.Cut(pair, "=")
-		key, err := url.QueryUnescape(k)
-		if err != nil {
-			return "", false
-		}
-		value, err := url.QueryUnescape(v)
-		if err != nil {
-			return "", false
-		}
+	for i, p := range pairs {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		b = appendASCIIJSON(append(b, '"'), key)
-		b = appendASCIIJSON(append(b, `": "`...), value)
+		b = appendASCIIJSON(append(b, '"'), p[0])
+		b = appendASCIIJSON(append(b, `": "`...), p[1])
 		b = append(b, '"')
 	}
 	return string(append(b, '}')), true

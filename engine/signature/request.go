@@ -20,11 +20,12 @@ type Request struct {
 	// Body holds the bytes as received, before any content decoding.
 	Body []byte
 	// JSON reads a scalar of the body at a dot path, as it is written there; Form a
-	// form body; Each the elements of a list in the body, as readers like JSON.
-	// Any of them may be nil.
-	JSON func(path string) (string, bool)
-	Form func() (url.Values, error)
-	Each func(path string) []func(path string) (string, bool)
+	// form body, Pairs its fields in the order of the body; Each the elements of a list
+	// in the body, as readers like JSON. Any of them may be nil.
+	JSON  func(path string) (string, bool)
+	Form  func() (url.Values, error)
+	Pairs func() ([][2]string, error)
+	Each  func(path string) []func(path string) (string, bool)
 	// MediaType is the Content-Type that the body is read as; the header's when empty.
 	MediaType string
 	// Params are further configuration values.

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // History reads lists and details. It needs no lock, so the command line can
@@ -99,7 +100,7 @@ func like(s string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
 }
 
-const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.received_at, (SELECT count(*) FROM sightings s WHERE s.event_id = e.id),
+const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.flag, e.received_at, (SELECT count(*) FROM sightings s WHERE s.event_id = e.id),
 	CASE WHEN EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) THEN 'pending'
 	     ELSE coalesce((SELECT d.outcome FROM decisions d WHERE d.event_id = e.id
 	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'dropped' THEN 2 WHEN 'skipped' THEN 3 ELSE 4 END LIMIT 1), 'unmatched') END,
@@ -108,7 +109,7 @@ const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.received_at
 func scanEventItem(row scanner) (engine.EventItem, error) {
 	var it engine.EventItem
 	var id, at int64
-	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &at, &it.Duplicates, &it.Outcome, &it.Runs)
+	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs)
 	it.ID, it.ReceivedAt = engine.EventID(id).String(), fromMillis(at)
 	return it, err
 }
@@ -181,6 +182,10 @@ func all[T any](ctx context.Context, q engine.Query, page func(context.Context, 
 	}
 }
 
+// unreadable finds the events whose body cannot be read, in the words of the index
+// events_unreadable.
+const unreadable = `substr(e.flag, 1, 17) = '` + engine.UnreadableFlag + `'`
+
 // Events lists events, the newest first, however far back they are.
 func (h *History) Events(ctx context.Context, q engine.Query) ([]engine.EventItem, error) {
 	return all(ctx, q, h.EventPage)
@@ -205,7 +210,12 @@ func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[en
 	if q.Workflow != "" {
 		w.add("EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.workflow = ?)", q.Workflow)
 	}
-	if q.Status != "" {
+	switch q.Status {
+	case "":
+	case engine.Unreadable:
+		w.add(unreadable) // it has an index of its own
+		indexed++
+	default:
 		w.add("EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = ?)", q.Status)
 	}
 	if q.Grep != "" {
@@ -359,7 +369,7 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 	if err != nil {
 		return nil, err
 	}
-	d := &engine.EventDetail{EventItem: item, Time: ev.Time, Flag: ev.Flag, Method: ev.Method, Path: ev.Path, Headers: ev.Headers, Query: ev.Query, Body: rawBody(ev.Raw), Pruned: ev.Stripped}
+	d := &engine.EventDetail{EventItem: item, Time: ev.Time, Method: ev.Method, Path: ev.Path, Headers: ev.Headers, Query: ev.Query, Body: bodyText(ev), Pruned: ev.Stripped}
 	if ev.Inputs != nil {
 		if d.Inputs, err = json.Marshal(ev.Inputs); err != nil {
 			return nil, err
@@ -387,22 +397,25 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 	return d, err
 }
 
-// rawBody shows a body as JSON: itself when it is JSON, else as text.
-func rawBody(raw []byte) json.RawMessage {
-	if len(raw) == 0 {
+// bodyText shows a body as JSON: itself when it is JSON, else as text. A body in
+// another charset is shown as it was read.
+func bodyText(ev *engine.Event) json.RawMessage {
+	if len(ev.Raw) == 0 {
 		return json.RawMessage("null")
 	}
+	raw := engine.DecodeText(ev.Headers["content-type"], ev.Raw)
 	if json.Valid(raw) {
 		return raw
 	}
 	if !utf8.Valid(raw) {
-		return json.RawMessage(fmt.Sprintf(`"%d bytes that are no text"`, len(raw)))
+		if v, err := engine.DecodeBody(ev.Headers["content-type"], ev.Raw); err == nil && v != nil {
+			if b, err := workflows.EncodeJSON(v); err == nil {
+				return b
+			}
+		}
+		return json.RawMessage(fmt.Sprintf(`"%d bytes that are no text"`, len(ev.Raw)))
 	}
-	b, err := json.Marshal(string(raw))
-	if err != nil {
-		return json.RawMessage("null")
-	}
-	return b
+	return workflows.AppendText(nil, string(raw))
 }
 
 func (h *History) decisions(ctx context.Context, cond string, args ...any) ([]engine.DecisionItem, error) {
