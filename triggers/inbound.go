@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -28,7 +27,9 @@ type inbound struct {
 	// body holds the bytes as they came: that is what senders sign.
 	body []byte
 	at   time.Time
-	want *workflows.Wanted
+	// undiagnosed tells that the body is cut.
+	undiagnosed bool
+	want        *workflows.Wanted
 	// unread are the names that nothing reads before the delivery is stored.
 	unread map[string]bool
 	// maxBody bounds what a compressed body may become.
@@ -338,66 +339,4 @@ func masked(raw []byte, secret string) []byte {
 		raw = bytes.ReplaceAll(raw, []byte(f), []byte("***"))
 	}
 	return raw
-}
-
-// remoteIP is the caller's address: the connection's, or behind trusted proxies
-// the last address of X-Forwarded-For that is none of them.
-func remoteIP(r *http.Request, trusted []netip.Prefix) (ip netip.Addr, proxied bool) {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	ip = ap.Addr().Unmap()
-	if !within(trusted, ip) {
-		return ip, false
-	}
-	chain := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(chain) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(strings.TrimSpace(chain[i]))
-		if err != nil {
-			break
-		}
-		ip = a.Unmap()
-		if !within(trusted, ip) {
-			break
-		}
-	}
-	return ip, true
-}
-
-func within(list []netip.Prefix, a netip.Addr) bool {
-	for _, p := range list {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
-// publicURL is the request's address as the sender knows it: what is
-// configured, else what a trusted proxy says, else what the request says.
-func (r *route) publicURL(req *http.Request, proxied bool) string {
-	if r.public != "" {
-		return r.public + req.URL.RequestURI()
-	}
-	scheme, host := "http", req.Host
-	if req.TLS != nil {
-		scheme = "https"
-	}
-	if proxied {
-		if s := firstOf(req.Header.Get("X-Forwarded-Proto")); s == "http" || s == "https" {
-			scheme = s
-		}
-		if h := firstOf(req.Header.Get("X-Forwarded-Host")); h != "" {
-			host = h
-		}
-	}
-	return scheme + "://" + host + req.URL.RequestURI()
-}
-
-// firstOf gives the first of a list of values: the proxy nearest to the sender
-// wrote it.
-func firstOf(list string) string {
-	first, _, _ := strings.Cut(list, ",")
-	return strings.TrimSpace(first)
 }

@@ -7,10 +7,13 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"golang.org/x/time/rate"
 )
 
 // refusals keeps refused deliveries beside the answering: the sender cannot
@@ -28,7 +31,47 @@ type refusals struct {
 	// bytes of bodies in the queue.
 	bytes int
 	lost  int
+	// shares are what each trigger has in the queue, and may have kept.
+	shares map[string]*refusalShare
+	// budget is the time that diagnoses may take.
+	budget diagnosisBudget
 }
+
+// refusalShare is one trigger's part: a flood at one trigger takes nothing from the
+// evidence of another, and little of the disk.
+type refusalShare struct {
+	open, bytes int
+	kept        *rate.Limiter
+}
+
+// diagnosisBudget bounds the time that diagnoses take, over all triggers. It is used
+// by one goroutine.
+type diagnosisBudget struct {
+	left time.Duration
+	at   time.Time
+}
+
+const (
+	// diagnosisPerSecond of each second may go to diagnoses, diagnosisMost at once.
+	diagnosisPerSecond = 100 * time.Millisecond
+	diagnosisMost      = time.Second
+	// notDiagnosed stands where the budget was spent.
+	notDiagnosed = "not looked into: too many deliveries are refused at once"
+)
+
+// grant tells whether there is time for a diagnosis.
+func (b *diagnosisBudget) grant(now time.Time) bool {
+	if b.at.IsZero() {
+		b.left = diagnosisMost
+	} else {
+		b.left = min(diagnosisMost, b.left+time.Duration(float64(diagnosisPerSecond)*now.Sub(b.at).Seconds()))
+	}
+	b.at = now
+	return b.left > 0
+}
+
+// spend takes the time of one diagnosis.
+func (b *diagnosisBudget) spend(d time.Duration) { b.left -= d }
 
 // refusal is one refused delivery with what is needed to find the cause.
 type refusal struct {
@@ -38,6 +81,7 @@ type refusal struct {
 	ip    netip.Addr
 	j     judgement
 	size  int
+	share *refusalShare
 }
 
 const (
@@ -46,10 +90,16 @@ const (
 	maxRefusals = 256
 	// maxRefusalBytes bounds their bodies.
 	maxRefusalBytes = 16 << 20
+	// triggerRefusals and triggerRefusalBytes bound those of one trigger.
+	triggerRefusals     = maxRefusals / 4
+	triggerRefusalBytes = maxRefusalBytes / 4
+	// keptPerSecond and keptBurst bound how many of a trigger are stored.
+	keptPerSecond = 5
+	keptBurst     = 500
 )
 
 func newRefusals(h *Hooks) *refusals {
-	r := &refusals{hooks: h, queue: make(chan refusal, maxRefusals), ended: make(chan struct{})}
+	r := &refusals{hooks: h, queue: make(chan refusal, maxRefusals), ended: make(chan struct{}), shares: map[string]*refusalShare{}}
 	r.idle = sync.NewCond(&r.mu)
 	go r.run()
 	return r
@@ -62,6 +112,8 @@ func (r *refusals) run() {
 		r.mu.Lock()
 		r.open--
 		r.bytes -= len(x.in.body)
+		x.share.open--
+		x.share.bytes -= len(x.in.body)
 		lost := r.lost
 		r.lost = 0
 		r.idle.Broadcast()
@@ -77,15 +129,20 @@ func (r *refusals) run() {
 // token is not.
 func (r *refusals) keep(x refusal) {
 	in, route := x.in, x.route
-	if route == r.hooks.decoy {
-		return // queued for the time that it takes, see Hooks.unknown
+	if route == nil {
+		r.hooks.sink.Refuse(x.table.strayed(x))
+		return
 	}
 	record := engine.Refusal{At: in.at, Trigger: route.trigger.Name, Reason: x.j.reason, Detail: x.j.detail, RemoteIP: x.ip.String(), Method: in.method,
 		Path: route.keepPath(in.path), URL: route.keepURL(in), Headers: keepHeaders(in.header, route.hideSecret), Body: route.withoutTokens(in.body), Size: x.size}
-	if in.body != nil {
+	if in.body != nil && !in.undiagnosed {
 		// The request has been answered: its context is over.
 		in.request.Context = context.Background()
-		record.Diagnosis = route.diagnose(in, x.j, x.table.routes)
+		record.Diagnosis = notDiagnosed
+		if began := time.Now(); r.budget.grant(began) {
+			record.Diagnosis = route.diagnose(in, x.j, x.table.routes)
+			r.budget.spend(time.Since(began))
+		}
 	}
 	if len(record.Body) > quarantineBody {
 		record.Body = record.Body[:quarantineBody]
@@ -102,12 +159,25 @@ func (r *refusals) add(x refusal) {
 		return
 	default:
 	}
-	if r.open >= maxRefusals || r.bytes+len(x.in.body) > maxRefusalBytes {
+	name := ""
+	if x.route != nil {
+		name = x.route.trigger.Name
+	}
+	s := r.shares[name]
+	if s == nil {
+		s = &refusalShare{kept: rate.NewLimiter(keptPerSecond, keptBurst)}
+		r.shares[name] = s
+	}
+	size := len(x.in.body)
+	if r.open >= maxRefusals || s.open >= triggerRefusals || r.bytes+size > maxRefusalBytes || s.bytes+size > triggerRefusalBytes || !s.kept.Allow() {
 		r.lost++
 		return
 	}
+	x.share = s
+	s.open++
+	s.bytes += size
 	r.open++
-	r.bytes += len(x.in.body)
+	r.bytes += size
 	r.queue <- x // never blocks: there is room for all that are open
 }
 
@@ -130,8 +200,20 @@ func (r *refusals) close() {
 	<-r.ended
 }
 
+// largestDiagnosed is the largest body that is looked into, in bytes.
+const (
+	largestDiagnosed = 2 << 20
+	largeBody        = " (the body is too large to look into)"
+)
+
 // refuse has a refused delivery kept.
 func (h *Hooks) refuse(t *table, r *route, in *inbound, ip netip.Addr, j judgement, size int) {
+	if len(in.body) > largestDiagnosed {
+		// What is kept is copied: the rest need not stay in memory.
+		in = &inbound{method: in.method, path: in.path, header: in.header, query: in.query, publicURL: in.publicURL, at: in.at,
+			body: slices.Clone(in.body[:quarantineBody]), undiagnosed: true}
+		j.detail += largeBody
+	}
 	h.refused.add(refusal{route: r, table: t, in: in, ip: ip, j: j, size: size})
 }
 
@@ -159,6 +241,9 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 		if x.trigger.Name == q.Trigger {
 			r = x
 		}
+	}
+	if r == nil && q.Trigger == "" {
+		return engine.Receipt{}, fmt.Errorf("%w: no trigger has the path %.200q; give the sender the right one", ErrNotAdmitted, q.Path)
 	}
 	if r == nil {
 		return engine.Receipt{}, fmt.Errorf("%w: no trigger is named %q now", ErrNotAdmitted, q.Trigger)

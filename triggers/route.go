@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -46,6 +47,13 @@ type route struct {
 	hide, hideSecret map[string]bool
 	public           string
 	dedupe           time.Duration
+	// trusted are the proxies whose headers count.
+	trusted []netip.Prefix
+	// guarded tells that callers are known by address or certificate before anything
+	// of a body is read.
+	guarded bool
+	// cors answers browsers; nil for not at all.
+	cors *cors
 	// maxBody is the largest body that is taken, in bytes.
 	maxBody int64
 	limiter *rate.Limiter
@@ -103,7 +111,8 @@ type Outside struct {
 // newRoute prepares a trigger's webhook.
 func newRoute(p *workflows.Project, t *workflows.Trigger, o *Outside) (*route, error) {
 	w := t.Webhook
-	r := &route{trigger: t, webhook: w, key: w.Key, kind: w.EventType, methods: map[string]bool{}, public: strings.TrimRight(p.Server.PublicURL, "/"), dedupe: w.Dedupe, maxBody: p.MaxBody(w), outside: o,
+	r := &route{trigger: t, webhook: w, key: w.Key, kind: w.EventType, methods: map[string]bool{}, public: strings.TrimRight(p.Server.PublicURL, "/"), dedupe: w.Dedupe, maxBody: p.MaxBody(w), trusted: p.Server.TrustedProxies,
+		guarded: len(w.AllowIPs) > 0 || w.AllowProvider || w.ClientCert, outside: o,
 		hide: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}, hideSecret: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}}
 	if w.Data != nil {
 		r.data = w.Data.Text
@@ -130,6 +139,7 @@ func newRoute(p *workflows.Project, t *workflows.Trigger, o *Outside) (*route, e
 	}
 	slices.Sort(allowed)
 	r.allow = strings.Join(allowed, ", ")
+	r.cors = newCORS(w.Origins, r.deliver)
 	r.wanted()
 	return r, nil
 }
@@ -785,8 +795,9 @@ func (r *route) keepQuery(q url.Values) map[string]string {
 
 // keepPath stores the path without a secret in its last segment.
 func (r *route) keepPath(path string) string {
-	if r.urlSecret && path != r.webhook.Path && strings.HasPrefix(path, r.webhook.Path+"/") {
-		return r.webhook.Path + "/***"
+	base, form := plainPath(r.webhook.Path), plainPath(path)
+	if r.urlSecret && form != base && strings.HasPrefix(form, base+"/") {
+		return base + "/***"
 	}
 	return path
 }

@@ -30,37 +30,15 @@ type Hooks struct {
 	log     *slog.Logger
 	outside Outside
 	table   atomic.Pointer[table]
-	flight  atomic.Int64
 	refused *refusals
-	decoy   *route
+	// admission accounts for bodies in memory; discards bounds how many unwanted
+	// bodies are read at once.
+	admission *admission
+	discards  chan struct{}
 
 	mu   sync.Mutex
 	uses map[[2]string]*useCount // by trigger and secret
 }
-
-// table is the routing of one project, swapped whole.
-type table struct {
-	byPath  map[string]*route
-	routes  []*route
-	trusted []netip.Prefix
-}
-
-// lookup finds the route of a path. The last segment may be a secret where the
-// trigger says so.
-func (t *table) lookup(path string) *route {
-	if r := t.byPath[path]; r != nil {
-		return r
-	}
-	if i := strings.LastIndexByte(path, '/'); i > 0 {
-		if r := t.byPath[path[:i]]; r != nil && r.urlSecret {
-			return r
-		}
-	}
-	return nil
-}
-
-// maxFlight bounds the bytes of bodies being read at once.
-const maxFlight = 64 << 20
 
 // quarantineBody is how much of a refused body is kept, in bytes. A longer one
 // cannot be admitted again.
@@ -69,40 +47,16 @@ const quarantineBody = 64 << 10
 // NewHooks makes the handler. Secrets are looked up by Prepare; outside says how
 // keys are fetched and captured secrets kept.
 func NewHooks(sink engine.Sink, log *slog.Logger, outside Outside) (*Hooks, error) {
-	h := &Hooks{sink: sink, log: log, outside: outside, uses: map[[2]string]*useCount{}}
-	h.table.Store(&table{byPath: map[string]*route{}})
-	var err error
-	if h.decoy, err = newDecoy(); err != nil {
-		return nil, err
-	}
+	h := &Hooks{sink: sink, log: log, outside: outside, uses: map[[2]string]*useCount{}, admission: newAdmission(), discards: make(chan struct{}, maxDiscards)}
+	h.table.Store(newTable(nil))
 	h.refused = newRefusals(h)
 	return h, nil
-}
-
-// newDecoy makes the route that judges requests to unknown paths: they take the
-// time that a wrong secret takes, so that paths cannot be found by the clock.
-func newDecoy() (*route, error) {
-	id, err := randomID()
-	if err != nil {
-		return nil, err
-	}
-	w := &workflows.Webhook{Timeout: workflows.DefaultTimeout, Methods: []string{http.MethodPost},
-		Verify: &workflows.Verify{Variant: "decoy", Algorithm: "hmac-sha256", SignedContent: []string{"{body}"},
-			Signature: workflows.SignatureFrom{From: workflows.From{Header: "X-Signature"}, Encodings: []string{"hex"}}}}
-	d := &route{trigger: &workflows.Trigger{}, webhook: w, params: map[string]string{}, maxBody: workflows.DefaultMaxBody, outside: &Outside{}}
-	d.secrets = []*secretUse{{"decoy", id, &useCount{}}}
-	p, err := d.newProof(w.Verify, false)
-	if err != nil {
-		return nil, fmt.Errorf("making the decoy: %w", err)
-	}
-	d.proofs = []*proof{p}
-	return d, nil
 }
 
 // Prepare makes a project's webhooks ready, all or none. They are reachable from
 // the call of use on; until then those of the project before are.
 func (h *Hooks) Prepare(p *workflows.Project, secret func(string) (string, bool)) (use func(), err error) {
-	t := &table{byPath: map[string]*route{}, trusted: p.Server.TrustedProxies}
+	t := newTable(p.Server.TrustedProxies)
 	outside := h.outside
 	outside.Secret = secret
 	for _, name := range sortedNames(p.Triggers) {
@@ -117,8 +71,7 @@ func (h *Hooks) Prepare(p *workflows.Project, secret func(string) (string, bool)
 		for _, u := range r.secrets {
 			u.useCount = h.use(name, u.name)
 		}
-		t.byPath[tr.Webhook.Path] = r
-		t.routes = append(t.routes, r)
+		t.add(r)
 	}
 	return func() { h.table.Swap(t) }, nil
 }
@@ -159,55 +112,56 @@ const refusedWords = "signature verification failed"
 // ServeHTTP answers one delivery, after it is stored.
 func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	t := h.table.Load()
+	from := t.sender(req)
+	now := time.Now().UTC()
 	r := t.lookup(req.URL.Path)
 	if r == nil {
-		h.unknown(w, req)
+		h.unknown(w, req, t, from, now)
+		return
+	}
+	if r.cors != nil && r.cors.serve(w, req) {
+		h.answered(r, "preflight", now)
 		return
 	}
 	if !r.methods[req.Method] {
 		w.Header().Set("Allow", r.allow)
-		answer(w, http.StatusMethodNotAllowed, reply{Error: "method not allowed"})
+		h.decline(w, req, http.StatusMethodNotAllowed, reply{Error: "method not allowed"})
 		return
 	}
-	ip, proxied := remoteIP(req, t.trusted)
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: r.publicURL(req, proxied), at: time.Now().UTC()}
-	if reason, detail := r.keepsOut(req, ip); reason != "" {
-		h.refuse(t, r, in, ip, judgement{reason: reason, detail: detail}, 0)
-		answer(w, http.StatusForbidden, reply{Error: reason})
-		h.answered(r, "refused", in.at)
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: r.publicURL(req, from), at: now}
+	if reason, detail := r.keepsOut(req, from); reason != "" {
+		h.refuse(t, r, in, from.ip, judgement{reason: reason, detail: detail}, int(max(req.ContentLength, 0)))
+		h.answered(r, "refused", now)
+		h.decline(w, req, http.StatusForbidden, reply{Error: reason})
 		return
 	}
-	if r.limiter != nil && !r.limiter.Allow() {
-		wait := r.limiter.Reserve()
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Delay().Seconds())+1))
-		wait.Cancel()
-		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries"})
-		h.answered(r, "limited", in.at)
-		return
-	}
-	body, status, problem := h.read(w, req, r)
+	c := h.admission.caller(from.ip, now)
+	body, held, status, problem := h.read(w, req, r, c, c.proves(now) || r.guarded)
 	if status != 0 {
-		h.refuse(t, r, in, ip, judgement{reason: problem}, int(max(req.ContentLength, 0)))
+		h.refuse(t, r, in, from.ip, judgement{reason: problem}, int(max(req.ContentLength, 0)))
 		if status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
 		}
-		answer(w, status, reply{Error: problem})
-		h.answered(r, "refused", in.at)
+		h.answered(r, "refused", now)
+		h.decline(w, req, status, reply{Error: problem})
 		return
 	}
-	defer h.flight.Add(-int64(len(body)))
+	defer h.admission.release(held)
 	in.body = body
 	in.prepare(r)
 	in.request.Context = req.Context()
-	h.finish(w, req, t, r, in, ip)
+	h.finish(w, req, t, r, in, from.ip, c)
 }
 
 // keepsOut refuses callers by address or client certificate.
-func (r *route) keepsOut(req *http.Request, ip netip.Addr) (reason, detail string) {
+func (r *route) keepsOut(req *http.Request, from sender) (reason, detail string) {
 	w := r.webhook
 	if len(w.AllowIPs) > 0 || w.AllowProvider {
-		if !within(w.AllowIPs, ip) && (!w.AllowProvider || r.preset == nil || !within(r.preset.IPs, ip)) {
-			return "address not allowed", ip.String() + " is not in allow_ips"
+		if !from.ip.IsValid() {
+			return "address not allowed", "the sender's address cannot be read: " + from.problem
+		}
+		if !within(w.AllowIPs, from.ip) && (!w.AllowProvider || r.preset == nil || !within(r.preset.IPs, from.ip)) {
+			return "address not allowed", from.ip.String() + " is not in allow_ips"
 		}
 	}
 	if !w.ClientCert {
@@ -231,33 +185,14 @@ func (r *route) keepsOut(req *http.Request, ip netip.Addr) (reason, detail strin
 	return "client certificate not allowed", fmt.Sprintf("the certificate is for %.200q", strings.Join(names, ", "))
 }
 
-// unknown answers a path that nobody listens on, after the work that a wrong
-// secret would have made.
-func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request) {
-	began := time.Now()
-	body, status, _ := h.read(w, req, h.decoy)
-	if status == 0 {
-		in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), body: body, at: time.Now().UTC()}
-		in.prepare(h.decoy)
-		if len(in.header.Values("X-Signature")) == 0 {
-			in.header.Set("X-Signature", decoySignature)
-		}
-		_, _, refused := h.decoy.prove(in)
-		if refused != nil {
-			h.refuse(h.table.Load(), h.decoy, in, netip.Addr{}, *refused, len(body))
-		}
-		h.flight.Add(-int64(len(body)))
-	}
-	answer(w, http.StatusNotFound, reply{Error: "no such path"})
-	h.answered(h.decoy, "unknown", began)
-}
-
-// decoySignature is of the form of one, so that the digest is computed.
-const decoySignature = "0000000000000000000000000000000000000000000000000000000000000000"
-
-func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *route, in *inbound, ip netip.Addr) {
-	j := r.judge(in)
+func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *route, in *inbound, ip netip.Addr, c *caller) {
+	j, judged := h.judge(req.Context(), r, in, c)
 	switch {
+	case !judged:
+		w.Header().Set("Retry-After", "1")
+		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries that prove nothing"})
+		h.answered(r, "limited", in.at)
+		return
 	case j.handshake != nil:
 		r.used(j.secret, in.at)
 		if err := r.confirm(req.Context(), j.handshake); err != nil {
@@ -278,6 +213,14 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 		return
 	}
 	r.used(j.secret, in.at)
+	if r.limiter != nil && !r.limiter.Allow() {
+		wait := r.limiter.Reserve()
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Delay().Seconds())+1))
+		wait.Cancel()
+		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries"})
+		h.answered(r, "limited", in.at)
+		return
+	}
 	receipts, err := r.accept(req.Context(), h.sink, j.deliveries)
 	if err != nil {
 		h.unavailable(w, err)
@@ -295,9 +238,14 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 
 // answered tells how a delivery was answered, since it had arrived.
 func (h *Hooks) answered(r *route, outcome string, since time.Time) {
-	if h.outside.Answered != nil {
-		h.outside.Answered(r.trigger.Name, outcome, time.Since(since))
+	if h.outside.Answered == nil {
+		return
 	}
+	trigger := ""
+	if r != nil {
+		trigger = r.trigger.Name
+	}
+	h.outside.Answered(trigger, outcome, time.Since(since))
 }
 
 // answerRefused says no, in the words that the provider must hear.
@@ -342,52 +290,6 @@ func (h *Hooks) unavailable(w http.ResponseWriter, err error) {
 	}
 	w.Header().Set("Retry-After", wait)
 	answer(w, http.StatusServiceUnavailable, reply{Error: "cannot store now, try again"})
-}
-
-// read takes the body as it comes, bounded in size and time.
-func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route) (body []byte, status int, problem string) {
-	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") && !strings.EqualFold(e, "gzip") {
-		return nil, http.StatusBadRequest, "this content encoding is not accepted; gzip is"
-	}
-	limit := r.maxBody
-	if req.ContentLength > limit {
-		return nil, http.StatusRequestEntityTooLarge, fmt.Sprintf("body larger than %d bytes", limit)
-	}
-	expect := req.ContentLength
-	if expect < 0 {
-		expect = limit
-	}
-	if h.flight.Add(expect) > maxFlight {
-		h.flight.Add(-expect)
-		return nil, http.StatusServiceUnavailable, "too many bodies at once"
-	}
-	// Not every ResponseWriter has deadlines; the server's own holds then.
-	deadline := http.NewResponseController(w).SetReadDeadline
-	limited := deadline(time.Now().Add(r.webhook.Timeout)) == nil
-	var err error
-	if req.ContentLength >= 0 {
-		body = make([]byte, req.ContentLength)
-		_, err = io.ReadFull(req.Body, body)
-	} else {
-		body, err = io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
-	}
-	h.flight.Add(int64(len(body)) - expect)
-	if err == nil {
-		if limited {
-			_ = deadline(time.Time{}) // the connection is gone if this fails
-		}
-		return body, 0, ""
-	}
-	h.flight.Add(-int64(len(body)))
-	var tooLarge *http.MaxBytesError
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, http.StatusRequestEntityTooLarge, fmt.Sprintf("body larger than %d bytes", limit)
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return nil, http.StatusRequestTimeout, "the body took too long"
-	}
-	return nil, http.StatusBadRequest, "the body did not arrive whole"
 }
 
 var (
@@ -526,7 +428,7 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*inbou
 		return nil, fmt.Errorf("reading the request's head: %w", err)
 	}
 	if publicURL == "" {
-		publicURL = r.publicURL(req, true)
+		publicURL = r.publicURL(req, behind(r.trusted, netip.Addr{}, req.Header))
 	}
 	// Editors and tools add a line feed at the end of a file; the length tells.
 	if n := req.ContentLength; n >= 0 && int64(len(body)) > n && req.Header.Get("Content-Length") != "" {

@@ -219,12 +219,16 @@ var shapes = map[string]*shape{
 		{"allow_ips", list(is(kindText)), false, "addresses, CIDR blocks, or the word provider"},
 		{"rate", is(kindRate), false, "how many deliveries are taken per time, such as 100/s"},
 		{"timeout", is(kindDuration), false, "how long a body may take to arrive; 10s by default"},
+		{"cors", object("cors"), false, "which web pages may post to it from a browser; none by default"},
 		{"client_cert", is(kindAny), false, "true, or the names of client certificates that may call"},
 		{"max_body", is(kindSize), false, "the provider's largest body by default, 1MiB where none is known; at most 32MiB"},
 		{"respond", either(word("async", "sync"), object("respond")), false, ""},
 		{"reconcile", object("reconcile"), false, "ask for what the webhook missed, now and then"},
 		{"expect", object("expectation"), false, "the rhythm of its deliveries: silence is an alert"},
 	}, inletFields...)},
+	"cors": {title: "cors", fields: []field{
+		{"origins", list(is(kindText)), true, "such as https://www.example.com; \"*\" for any page"},
+	}},
 	"respond": {title: "respond", fields: []field{
 		{"mode", word("async", "sync"), false, ""},
 		{"timeout", is(kindDuration), false, "10s by default"},

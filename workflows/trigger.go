@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 
@@ -103,6 +104,8 @@ type Webhook struct {
 	RatePer   time.Duration
 	// Timeout is how long a body may take to arrive.
 	Timeout time.Duration
+	// Origins are those of web pages that may post from a browser; * is any.
+	Origins []string
 	// ClientCert demands a client certificate; ClientNames, when there are any, one
 	// of those names.
 	ClientCert  bool
@@ -335,6 +338,14 @@ func (d *decoder) webhookControls(o *objectNode, w *Webhook) {
 			w.RateLimit, w.RatePer = n, per
 		}
 	}
+	if x := o.object("cors"); x != nil {
+		w.Origins = x.texts("origins")
+		for i, origin := range w.Origins {
+			if w.Origins[i] = strings.ToLower(strings.TrimSpace(origin)); !origins.MatchString(w.Origins[i]) {
+				d.add(x.at("origins"), "bad-address", fmt.Sprintf("%q is no origin", origin), "write scheme and host alone, such as https://www.example.com")
+			}
+		}
+	}
 	if v := o.vals["client_cert"]; v != nil {
 		w.ClientCert = v.Value == "true"
 		if v.Kind == yaml.SequenceNode {
@@ -344,6 +355,9 @@ func (d *decoder) webhookControls(o *objectNode, w *Webhook) {
 		}
 	}
 }
+
+// origins are those that browsers send (RFC 6454, section 6.2), and *.
+var origins = regexp.MustCompile(`^(?:\*|[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+)$`)
 
 // allowProvider stands for a provider's published addresses in allow_ips.
 const allowProvider = "provider"

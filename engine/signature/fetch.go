@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -51,26 +50,6 @@ type KeySource struct {
 type TokenSource struct {
 	URL, ID, Secret, Scope string
 }
-
-// keyCache remembers fetched keys by address. A failed look-up is remembered
-// too, so that forged requests cannot make us call out at will.
-type keyCache struct {
-	mu      sync.Mutex
-	entries map[string]cached
-}
-
-type cached struct {
-	keys  []PublicKey
-	err   error
-	until time.Time
-}
-
-const (
-	// maxCached bounds the addresses that are remembered.
-	maxCached = 256
-	// retryFetch is how long a failure is remembered.
-	retryFetch = 30 * time.Second
-)
 
 // ErrUnavailable is wrapped when a key cannot be fetched now: the sender should
 // come again.
@@ -119,22 +98,17 @@ func (v *Verifier) fetched(req *Request, kid string, now time.Time) ([]PublicKey
 	if !ok {
 		return nil, fmt.Errorf("the key's address is not on a pinned https host: %.200q", text)
 	}
-	k.cache.mu.Lock()
-	defer k.cache.mu.Unlock()
-	key := u.String() + " " + kid
-	if c, ok := k.cache.entries[key]; ok && now.Before(c.until) {
-		return c.keys, c.err
-	}
-	keys, err := v.fetchNow(req, u, kid)
-	if len(k.cache.entries) >= maxCached || k.cache.entries == nil {
-		k.cache.entries = map[string]cached{}
-	}
-	c := cached{keys: keys, err: err, until: now.Add(max(k.Cache, time.Minute))}
+	body, err := fill(k.Body, req, kid)
 	if err != nil {
-		c.until = now.Add(retryFetch)
+		return nil, fmt.Errorf("%w: %v under params", ErrUnavailable, err)
 	}
-	k.cache.entries[key] = c
-	return keys, err
+	ctx := req.Context
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return k.cache.get(ctx, u.String()+"\n"+body, kid, now, max(k.Cache, time.Minute), func(ctx context.Context) ([]PublicKey, error) {
+		return v.fetchNow(ctx, req, u, body, kid)
+	})
 }
 
 func fill(text string, req *Request, kid string) (string, error) {
@@ -146,19 +120,9 @@ func fill(text string, req *Request, kid string) (string, error) {
 	return string(b), err
 }
 
-func (v *Verifier) fetchNow(req *Request, u *url.URL, kid string) ([]PublicKey, error) {
+func (v *Verifier) fetchNow(ctx context.Context, req *Request, u *url.URL, body, kid string) ([]PublicKey, error) {
 	if req.Fetch == nil {
 		return nil, fmt.Errorf("%w: there is no network here", ErrUnavailable)
-	}
-	ctx := req.Context
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	body, err := fill(v.Key.Body, req, kid)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v under params", ErrUnavailable, err)
 	}
 	method := v.Key.Method
 	if method == "" {

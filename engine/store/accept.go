@@ -181,35 +181,6 @@ func (t *tx) seenAgain(r *engine.Receipt, d *engine.Delivery, key string, sum, n
 	return t.exec(insertSighting, first, now, d.Inlet, same)
 }
 
-// Refuse implements engine.Store.
-func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
-	headers := s.texts(r.Headers)
-	body := s.o.Redactor.Bytes(r.Body)
-	return s.w.do(ctx, false, func(t *tx) error {
-		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, diagnosis, remote, method, path, url, headers, size, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			r.At.UnixMilli(), r.Trigger, r.Reason, r.Detail, r.Diagnosis, r.RemoteIP, r.Method, r.Path, s.o.Redactor.Text(r.URL), headers, int64(r.Size), body); err != nil {
-			return err
-		}
-		return t.boundQuarantine(int64(s.o.MaxQuarantine), s.o.MaxQuarantineBytes)
-	})
-}
-
-// boundQuarantine drops the oldest refusals beyond a number, and, looking now and
-// then, the oldest bodies beyond a size.
-func (t *tx) boundQuarantine(number, size int64) error {
-	if err := t.exec(`DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?`, number); err != nil {
-		return err
-	}
-	dest := make([]driver.Value, 1)
-	if _, err := t.row(`SELECT max(id) FROM quarantine`, dest); err != nil {
-		return err
-	}
-	if last, _ := dest[0].(int64); last%64 != 0 {
-		return nil
-	}
-	return t.exec(`UPDATE quarantine SET body = NULL WHERE body IS NOT NULL AND id <= (SELECT id FROM (SELECT id, sum(length(body)) OVER (ORDER BY id DESC) AS sum FROM quarantine WHERE body IS NOT NULL) WHERE sum > ? ORDER BY id DESC LIMIT 1)`, size)
-}
-
 // Admitted notes that a refused delivery became an event after all.
 func (s *Store) Admitted(ctx context.Context, refusal int64, event engine.EventID) error {
 	return s.w.do(ctx, false, func(t *tx) error {

@@ -181,6 +181,7 @@ func (p *pruner) quarantine(ctx context.Context) error {
 	if err := p.walk(ctx, `SELECT id FROM quarantine WHERE id > ? AND at < ? ORDER BY id LIMIT ?`, []any{p.o.Before.UnixMilli()}, &p.done.Refusals, `DELETE FROM quarantine WHERE id = ?`); err != nil {
 		return fmt.Errorf("pruning quarantine: %w", err)
 	}
+	p.s.quarantine.stale.Store(true)
 	return nil
 }
 

@@ -45,8 +45,8 @@ type Options struct {
 	MaxQueued int
 	// MaxQuarantine is how many refused deliveries are kept; 10,000 by default.
 	MaxQuarantine int
-	// MaxQuarantineBytes bounds the bodies of refused deliveries, 64 MiB by
-	// default; those of the oldest are dropped first.
+	// MaxQuarantineBytes bounds the bodies, headers and texts of refused deliveries,
+	// 64 MiB by default; the oldest bodies are dropped first.
 	MaxQuarantineBytes int64
 	Log                *slog.Logger
 }
@@ -60,6 +60,8 @@ type Store struct {
 	readers  *sql.DB
 	instance string
 	lastID   int64
+	// quarantine accounts for refused deliveries.
+	quarantine quarantine
 }
 
 var _ engine.Store = (*Store)(nil)

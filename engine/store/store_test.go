@@ -296,7 +296,7 @@ func TestBodiesOfTheQuarantineAreBounded(t *testing.T) {
 	kept := 0
 	for i, x := range items {
 		kept += x.Kept
-		if i < 9 && x.Kept == 0 {
+		if i < 8 && x.Kept == 0 {
 			t.Errorf("the body of %s, one of the newest, is gone", x.ID)
 		}
 	}
@@ -530,4 +530,57 @@ func TestARhythmIsTheLongestSilenceAndHalfAgain(t *testing.T) {
 		}
 	}
 	want(21*time.Hour + 1500*time.Millisecond)
+}
+
+// A flood at one trigger takes nothing from what is kept of another, and headers count
+// as bodies do.
+func TestTheQuarantineKeepsAShareForEachTrigger(t *testing.T) {
+	for name, c := range map[string]struct {
+		options store.Options
+		flood   engine.Refusal
+	}{
+		"by number":  {store.Options{MaxQuarantine: 100}, engine.Refusal{Trigger: "flooded", Reason: "x"}},
+		"by bodies":  {store.Options{MaxQuarantineBytes: 64 << 10}, engine.Refusal{Trigger: "flooded", Body: make([]byte, 4<<10), Size: 4 << 10}},
+		"by headers": {store.Options{MaxQuarantineBytes: 64 << 10}, engine.Refusal{Trigger: "flooded", Headers: map[string]string{"x": strings.Repeat("h", 4<<10)}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.db")
+			s := open(t, path, c.options)
+			other := engine.Refusal{At: time.Now(), Trigger: "other", Reason: "evidence", Body: []byte("body"), Size: 4}
+			for range 5 {
+				if err := s.Refuse(ctx, other); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.flood.At = time.Now()
+			for range 300 {
+				if err := s.Refuse(ctx, c.flood); err != nil {
+					t.Fatal(err)
+				}
+			}
+			items, err := s.History().Quarantine(ctx, engine.Query{Limit: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept, bytes := 0, 0
+			for _, x := range items {
+				if x.Trigger == "other" && x.Kept == 4 {
+					kept++
+				}
+				bytes += x.Kept
+				for _, v := range x.Headers {
+					bytes += len(v)
+				}
+			}
+			if kept != 5 {
+				t.Errorf("%d of 5 refusals of the other trigger are kept whole", kept)
+			}
+			if c.options.MaxQuarantineBytes > 0 && int64(bytes) > c.options.MaxQuarantineBytes {
+				t.Errorf("%d bytes are kept; %d at most", bytes, c.options.MaxQuarantineBytes)
+			}
+			if len(items) < 15 {
+				t.Errorf("only %d are kept: the flooded trigger has its share too", len(items))
+			}
+		})
+	}
 }

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"sync/atomic"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// quarantine accounts for the refused deliveries that are kept, by trigger. When
+// there are too many, the trigger with the most gives up its oldest: a flood at one
+// trigger takes nothing from the evidence of another. Only the writer uses it; stale
+// may be set by anybody.
+type quarantine struct {
+	shares map[string]*quarantineShare
+	// added counts since the accounts were read: a transaction that is done twice
+	// counts twice, so they are read again now and then.
+	added int
+	stale atomic.Bool
+}
+
+// quarantineShare is what one trigger has.
+type quarantineShare struct {
+	number, bytes int64
+	// bodiless is the id up to which no bodies are left.
+	bodiless int64
+}
+
+// recountQuarantine is after how many additions the accounts are read again.
+const recountQuarantine = 1000
+
+// refusalBytes is what a row takes, but for numbers.
+const refusalBytes = `octet_length(headers) + octet_length(url) + octet_length(path) + octet_length(detail) + octet_length(diagnosis)`
+
+// Refuse implements engine.Store.
+func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
+	headers, url := s.texts(r.Headers), s.o.Redactor.Text(r.URL)
+	body := s.o.Redactor.Bytes(r.Body)
+	return s.w.do(ctx, false, func(t *tx) error {
+		q := &s.quarantine
+		if q.shares == nil || q.added >= recountQuarantine || q.stale.Load() {
+			if err := q.count(t); err != nil {
+				return err
+			}
+		}
+		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, diagnosis, remote, method, path, url, headers, size, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.At.UnixMilli(), r.Trigger, r.Reason, r.Detail, r.Diagnosis, r.RemoteIP, r.Method, r.Path, url, headers, int64(r.Size), body); err != nil {
+			return err
+		}
+		q.added++
+		x := q.share(r.Trigger)
+		x.number++
+		x.bytes += int64(len(headers) + len(url) + len(r.Path) + len(r.Detail) + len(r.Diagnosis) + len(body))
+		return q.bound(t, int64(s.o.MaxQuarantine), s.o.MaxQuarantineBytes)
+	})
+}
+
+func (q *quarantine) share(trigger string) *quarantineShare {
+	if q.shares[trigger] == nil {
+		q.shares[trigger] = &quarantineShare{}
+	}
+	return q.shares[trigger]
+}
+
+// count reads the accounts.
+func (q *quarantine) count(t *tx) error {
+	q.stale.Store(false)
+	q.shares, q.added = map[string]*quarantineShare{}, 0
+	last := ""
+	for first := true; ; first = false {
+		dest := make([]driver.Value, 3)
+		found, err := t.row(`SELECT trigger, count(*), sum(`+refusalBytes+` + coalesce(octet_length(body), 0)) FROM quarantine
+			WHERE trigger = (SELECT min(trigger) FROM quarantine WHERE trigger > ? OR ?) GROUP BY trigger`, dest, last, first)
+		if err != nil {
+			q.shares = nil
+			return err
+		}
+		name, ok := textOf(dest[0])
+		if !found || !ok {
+			return nil
+		}
+		number, _ := dest[1].(int64)
+		bytes, _ := dest[2].(int64)
+		q.shares[name] = &quarantineShare{number: number, bytes: bytes}
+		last = name
+	}
+}
+
+// textOf reads a column that the driver gives as text or as bytes.
+func textOf(v driver.Value) (string, bool) {
+	switch x := v.(type) {
+	case string:
+		return x, true
+	case []byte:
+		return string(x), true
+	}
+	return "", false
+}
+
+// bound drops the oldest refusals of whoever has the most beyond a number, and the
+// oldest bodies beyond a size; where there are none left, whole refusals.
+func (q *quarantine) bound(t *tx, number, size int64) error {
+	for {
+		var kept, bytes int64
+		var most, largest string
+		for name, x := range q.shares {
+			kept, bytes = kept+x.number, bytes+x.bytes
+			if m := q.shares[most]; m == nil || x.number > m.number || x.number == m.number && name < most {
+				most = name
+			}
+			if m := q.shares[largest]; m == nil || x.bytes > m.bytes || x.bytes == m.bytes && name < largest {
+				largest = name
+			}
+		}
+		var err error
+		switch {
+		case kept > number:
+			err = q.drop(t, most)
+		case bytes > size:
+			err = q.shorten(t, largest)
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// drop removes the oldest refusal of a trigger.
+func (q *quarantine) drop(t *tx, trigger string) error {
+	dest := make([]driver.Value, 2)
+	found, err := t.row(`SELECT id, `+refusalBytes+` + coalesce(octet_length(body), 0) FROM quarantine WHERE trigger = ? ORDER BY id LIMIT 1`, dest, trigger)
+	if err != nil {
+		return err
+	}
+	if !found {
+		delete(q.shares, trigger) // the accounts were wrong
+		return nil
+	}
+	bytes, _ := dest[1].(int64)
+	x := q.shares[trigger]
+	x.number--
+	x.bytes = max(0, x.bytes-bytes)
+	return t.exec(`DELETE FROM quarantine WHERE id = ?`, dest[0])
+}
+
+// shorten drops the oldest body of a trigger, or where there is none its oldest
+// refusal.
+func (q *quarantine) shorten(t *tx, trigger string) error {
+	x := q.shares[trigger]
+	dest := make([]driver.Value, 2)
+	found, err := t.row(`SELECT id, octet_length(body) FROM quarantine WHERE trigger = ? AND id > ? AND length(body) > 0 ORDER BY id LIMIT 1`, dest, trigger, x.bodiless)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return q.drop(t, trigger)
+	}
+	id, _ := dest[0].(int64)
+	bytes, _ := dest[1].(int64)
+	x.bodiless, x.bytes = id, max(0, x.bytes-bytes)
+	return t.exec(`UPDATE quarantine SET body = NULL WHERE id = ?`, id)
+}

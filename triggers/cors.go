@@ -1,0 +1,64 @@
+package triggers
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// cors answers browsers that ask whether a page may post to a trigger
+// (https://fetch.spec.whatwg.org/#http-cors-protocol).
+type cors struct {
+	any     bool
+	origins map[string]bool
+	methods string
+}
+
+// newCORS compiles the origins of a trigger; nil where it has none.
+func newCORS(origins, methods []string) *cors {
+	if len(origins) == 0 {
+		return nil
+	}
+	c := &cors{any: slices.Contains(origins, "*"), origins: map[string]bool{}, methods: strings.Join(methods, ", ")}
+	for _, o := range origins {
+		c.origins[o] = true
+	}
+	return c
+}
+
+// headerNames are what a browser may ask to send.
+var headerNames = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~, -]{1,1000}$`)
+
+// serve adds what the browser needs to see the answer, and answers a preflight. It
+// tells whether the request is answered.
+func (c *cors) serve(w http.ResponseWriter, req *http.Request) bool {
+	origin := req.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	allowed := c.any || c.origins[strings.ToLower(origin)]
+	hd := w.Header()
+	hd.Add("Vary", "Origin")
+	if allowed {
+		hd.Set("Access-Control-Allow-Origin", origin)
+		if c.any {
+			hd.Set("Access-Control-Allow-Origin", "*")
+		}
+	}
+	if req.Method != http.MethodOptions || req.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	if !allowed {
+		answer(w, http.StatusForbidden, reply{Error: "origin not allowed"})
+		return true
+	}
+	hd.Set("Access-Control-Allow-Methods", c.methods)
+	if names := req.Header.Get("Access-Control-Request-Headers"); headerNames.MatchString(names) {
+		hd.Set("Access-Control-Allow-Headers", names)
+		hd.Add("Vary", "Access-Control-Request-Headers")
+	}
+	hd.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}

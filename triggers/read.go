@@ -1,0 +1,157 @@
+package triggers
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// How a body arrives.
+const (
+	// firstPiece is taken for a body before any of it has come. It is small, since a
+	// silent connection costs as much, and is not charged.
+	firstPiece = 512
+	// arrivalGrace is how long the first bytes may take; after it a body must come at
+	// arrivalFloor bytes a second.
+	arrivalGrace = 5 * time.Second
+	arrivalFloor = 8 << 10
+	// discardBytes and discardTime bound what is read and thrown away of a body that
+	// is not wanted. nginx with its defaults sends a body whole before it reads the
+	// answer, and reports 502 when the connection is reset meanwhile (RFC 9112,
+	// section 9.6, describes the reset).
+	discardBytes = 8 << 20
+	discardTime  = 5 * time.Second
+	// maxDiscards bounds how many are discarded at once.
+	maxDiscards = 64
+)
+
+// errNoRoom is why a body is given up that cannot be held.
+var errNoRoom = errors.New("too many bodies at once")
+
+// acceptedCodings are the content codings that are read.
+const acceptedCodings = "gzip, identity"
+
+// read takes the body as it comes, bounded in size, pace and time. What it gives is
+// to be released when the delivery is answered.
+func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *caller, proved bool) (body []byte, x *arriving, status int, problem string) {
+	if e := req.Header.Get("Content-Encoding"); e != "" && !knownCoding(e) {
+		w.Header().Set("Accept-Encoding", acceptedCodings) // RFC 9110, section 15.5.16
+		return nil, nil, http.StatusUnsupportedMediaType, "this content encoding is not accepted; gzip is"
+	}
+	limit := r.maxBody
+	if req.ContentLength > limit {
+		return nil, nil, http.StatusRequestEntityTooLarge, fmt.Sprintf("body larger than %d bytes", limit)
+	}
+	if req.ContentLength == 0 {
+		return []byte{}, nil, 0, ""
+	}
+	x = &arriving{caller: c, proved: proved, began: time.Now(), control: http.NewResponseController(w)}
+	h.admission.begin(x)
+	body, err := h.fill(req, x, limit, r.webhook.Timeout)
+	ended := h.admission.arrived(x)
+	if err == nil && !ended {
+		_ = x.control.SetReadDeadline(time.Time{}) // the connection is gone if this fails
+		return body, x, 0, ""
+	}
+	h.admission.release(x)
+	var tooLarge *http.MaxBytesError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, nil, http.StatusRequestEntityTooLarge, fmt.Sprintf("body larger than %d bytes", limit)
+	case ended, errors.Is(err, errNoRoom):
+		return nil, nil, http.StatusServiceUnavailable, errNoRoom.Error()
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return nil, nil, http.StatusRequestTimeout, "the body took too long"
+	}
+	return nil, nil, http.StatusBadRequest, "the body did not arrive whole"
+}
+
+// knownCoding tells whether bodies of a content coding are read.
+func knownCoding(name string) bool {
+	return strings.EqualFold(name, "identity") || strings.EqualFold(name, "gzip") || strings.EqualFold(name, "x-gzip")
+}
+
+// fill reads a body into a buffer that grows with what has come, never with what a
+// header declares.
+func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.Duration) ([]byte, error) {
+	declared, want := req.ContentLength, req.ContentLength
+	if declared < 0 {
+		want = limit + 1 // one more than is taken, to see that there is more
+	}
+	body := make([]byte, 0, min(want, firstPiece))
+	due := x.began.Add(min(arrivalGrace, timeout))
+	// Not every ResponseWriter has deadlines; the server's own holds then.
+	limited := x.control.SetReadDeadline(due) == nil
+	for {
+		n, err := req.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			return nil, &http.MaxBytesError{Limit: limit}
+		case int64(len(body)) == declared, errors.Is(err, io.EOF) && declared < 0:
+			return body, nil
+		case errors.Is(err, io.EOF):
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		}
+		if n > 0 {
+			x.got.Store(int64(len(body)))
+			x.moved.Store(time.Now().UnixNano())
+		}
+		if len(body) < cap(body) {
+			continue
+		}
+		size := grown(int64(cap(body)), want)
+		if !h.admission.take(x, size) {
+			return nil, errNoRoom
+		}
+		bigger := make([]byte, len(body), size)
+		copy(bigger, body)
+		body = bigger
+		if later := x.began.Add(min(timeout, arrivalGrace+time.Duration(size)*time.Second/arrivalFloor)); limited && later.After(due) {
+			due = later
+			_ = x.control.SetReadDeadline(due) // the read fails if this does
+		}
+	}
+}
+
+// grown is the next size of a buffer that is full: small ones grow fast, so that
+// what most senders send is copied once.
+func grown(full, want int64) int64 {
+	if full < smallBody/2 {
+		return min(want, full*8)
+	}
+	return min(want, full*4)
+}
+
+// decline answers a request whose body is not wanted, at once. Some of what still
+// comes is thrown away, so that the sender can read the answer.
+func (h *Hooks) decline(w http.ResponseWriter, req *http.Request, status int, body reply) {
+	if req.ContentLength == 0 || req.ProtoMajor > 1 || w.Header().Get("Connection") != "" {
+		answer(w, status, body)
+		return
+	}
+	// Else net/http would wait for the body before it writes the answer.
+	w.Header().Set("Connection", "close")
+	answer(w, status, body)
+	control := http.NewResponseController(w)
+	if control.Flush() != nil || req.Header.Get("Expect") != "" {
+		return // who waits for leave to send the body does not send it
+	}
+	select {
+	case h.discards <- struct{}{}:
+		defer func() { <-h.discards }()
+	default:
+		_ = control.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // the connection is gone if this fails
+		return
+	}
+	if control.SetReadDeadline(time.Now().Add(discardTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, req.Body, discardBytes) // nobody waits for it
+}

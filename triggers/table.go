@@ -1,0 +1,156 @@
+package triggers
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// table is the routing of one project, swapped whole.
+type table struct {
+	// byPath are the routes by the path that is written, byForm by its plain form.
+	byPath, byForm map[string]*route
+	routes         []*route
+	trusted        []netip.Prefix
+}
+
+func newTable(trusted []netip.Prefix) *table {
+	return &table{byPath: map[string]*route{}, byForm: map[string]*route{}, trusted: trusted}
+}
+
+func (t *table) add(r *route) {
+	t.byPath[r.webhook.Path] = r
+	if form := plainPath(r.webhook.Path); t.byForm[form] == nil {
+		t.byForm[form] = r
+	}
+	t.routes = append(t.routes, r)
+}
+
+// lookup finds the route of a path. Slashes that are doubled, missing at its end or
+// too many there make no difference, unless another trigger has that very path. The
+// last segment may be a secret where the trigger says so.
+func (t *table) lookup(path string) *route {
+	if r := t.byPath[path]; r != nil {
+		return r
+	}
+	form := plainPath(path)
+	if r := t.byForm[form]; r != nil {
+		return r
+	}
+	if i := strings.LastIndexByte(form, '/'); i > 0 {
+		if r := t.byForm[form[:i]]; r != nil && r.urlSecret {
+			return r
+		}
+	}
+	return nil
+}
+
+// plainPath writes a path without empty segments and without a slash at its end.
+func plainPath(path string) string {
+	if len(path) <= 1 {
+		return path
+	}
+	if !strings.Contains(path, "//") && path[len(path)-1] != '/' {
+		return path
+	}
+	var b strings.Builder
+	for _, s := range strings.Split(path, "/") {
+		if s != "" {
+			b.WriteByte('/')
+			b.WriteString(s)
+		}
+	}
+	if b.Len() == 0 {
+		return "/"
+	}
+	return b.String()
+}
+
+// unknown answers a path that nobody listens on, without reading the body. One that
+// a provider may have been given by mistake leaves a trace.
+func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request, t *table, from sender, now time.Time) {
+	if nearest := t.nearest(req.URL.Path); nearest != nil {
+		in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, at: now}
+		h.refuse(t, nil, in, from.ip, judgement{reason: noSuchPath, detail: "nearest is " + nearest.webhook.Path + ", trigger " + nearest.trigger.Name}, int(max(req.ContentLength, 0)))
+	}
+	h.answered(nil, "unknown", now)
+	h.decline(w, req, http.StatusNotFound, reply{Error: noSuchPath})
+}
+
+// noSuchPath is what a sender hears who calls a path of no trigger, and the reason
+// in the quarantine.
+const noSuchPath = "no such path"
+
+// nearest finds the trigger that the sender of an unknown path may mean: of all, for
+// a path under /hooks/; else one whose path is nearly the same.
+func (t *table) nearest(path string) *route {
+	form := plainPath(path)
+	if len(t.routes) == 0 || len(form) > 300 {
+		return nil
+	}
+	paths := make([]string, len(t.routes))
+	for i, r := range t.routes {
+		paths[i] = r.webhook.Path
+		if plainPath(r.webhook.Path) != "/" && strings.EqualFold(plainPath(r.webhook.Path), form) {
+			return r
+		}
+	}
+	if i := index(paths, workflows.DidYouMean(form, paths)); i >= 0 {
+		return t.routes[i]
+	}
+	if !strings.HasPrefix(form, "/hooks/") {
+		return nil
+	}
+	best, most := t.routes[0], -1
+	for i, r := range t.routes {
+		if n := common(paths[i], form); n > most {
+			best, most = r, n
+		}
+	}
+	return best
+}
+
+func index(list []string, s string) int {
+	for i, x := range list {
+		if x == s {
+			return i
+		}
+	}
+	return -1
+}
+
+// common counts the bytes that two texts begin with alike.
+func common(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// strayed is what is kept of a request to a path of no trigger. Any secret may stand
+// in it, of any trigger.
+func (t *table) strayed(x refusal) engine.Refusal {
+	hide := map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}
+	path := x.in.path
+	for _, r := range t.routes {
+		for name := range r.hideSecret {
+			hide[name] = true
+		}
+		for _, u := range r.secrets {
+			path = string(masked([]byte(path), u.text))
+		}
+	}
+	for name := range x.in.header {
+		if looksSigned.MatchString(name) {
+			hide[strings.ToLower(name)] = true
+		}
+	}
+	path = clip(strings.ToValidUTF8(path, "\ufffd"), 500)
+	return engine.Refusal{At: x.in.at, Reason: x.j.reason, Detail: x.j.detail, RemoteIP: x.ip.String(), Method: x.in.method, Path: path, Headers: keepHeaders(x.in.header, hide), Size: x.size,
+		Diagnosis: "the sender calls another path than the one it was to be given: compare it with hookloom triggers"}
+}
