@@ -28,6 +28,8 @@ type loaded struct {
 	project  *workflows.Project
 	secrets  *workflows.Secrets
 	mistakes workflows.Mistakes
+	// files are the texts that the project was made of.
+	files workflows.Files
 }
 
 // load reads the project in dir; what is wrong with it comes back as mistakes.
@@ -43,26 +45,36 @@ func load(dir string) (*loaded, error) {
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	p, mistakes := workflows.Load(dir, c, secrets.IsSet)
-	return &loaded{p, secrets, mistakes}, nil
+	files, unreadable := workflows.ReadFiles(dir)
+	p, mistakes := workflows.LoadFiles(dir, files, c, secrets.IsSet)
+	mistakes = unreadable.With(mistakes)
+	if len(serious(mistakes)) == 0 {
+		mistakes = mistakes.With(triggers.Check(p, secrets.Lookup))
+	}
+	return &loaded{p, secrets, mistakes, files}, nil
 }
 
 // usable refuses a project with mistakes. A secret that is not set is only a
 // warning to validate, but nothing can run without it.
 func (l *loaded) usable() error {
-	var bad workflows.Mistakes
-	for _, m := range l.mistakes {
-		if m.Code == "secret-not-set" {
-			m.Warning = false
-		}
-		if !m.Warning {
-			bad = append(bad, m)
-		}
-	}
-	if len(bad) > 0 {
+	if bad := serious(l.mistakes); len(bad) > 0 {
 		return bad
 	}
 	return nil
+}
+
+// serious are the mistakes with which a project does not run, as errors.
+func serious(ms workflows.Mistakes) workflows.Mistakes {
+	var out workflows.Mistakes
+	for _, m := range ms {
+		if m.Code == workflows.SecretNotSet {
+			m.Warning = false
+		}
+		if !m.Warning {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // database gives the file of a project's history.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 
 // TestCommandLine runs the scripts: real processes, a real server, loopback.
 func TestCommandLine(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"up": waitUp, "idle": waitRuns, "request": request}, Setup: func(e *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"up": waitUp, "idle": waitRuns, "request": request, "await": await}, Setup: func(e *testscript.Env) error {
 		for _, name := range []string{"HOOKS", "ADMIN", "SHOP", "SHOP_ADMIN"} {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -71,6 +72,24 @@ func waitUp(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("no server at %s", args[0])
+}
+
+// await asks a URL until its answer has a match: await URL REGEXP.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[1])
+	var last []byte
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		resp, err := http.Get(args[0])
+		if err != nil {
+			continue
+		}
+		last, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err == nil && want.Match(last) {
+			return
+		}
+	}
+	ts.Fatalf("%s never answered %s; last: %s", args[0], args[1], last)
 }
 
 // waitRuns waits until no run of a project is open: idle DIR.

@@ -6,18 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
@@ -49,7 +48,13 @@ type server struct {
 	// told makes metrics and traces of what happens.
 	told *telemetry.Telemetry
 
-	project         atomic.Pointer[workflows.Project]
+	project atomic.Pointer[workflows.Project]
+	// state tells which of the project's files are in force; files are their texts,
+	// owned by whoever loads; began is the project of the start.
+	state atomic.Pointer[engine.ProjectState]
+	files workflows.Files
+	began *workflows.Project
+
 	secrets         atomic.Pointer[workflows.Secrets]
 	certs           *certificates
 	env             *envFile
@@ -61,28 +66,31 @@ type server struct {
 
 // newServer opens and connects everything, and listens; nothing is served yet.
 func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err error) {
-	if err := l.usable(); err != nil {
-		return nil, err
-	}
 	s := &server{o: o, env: &envFile{dir: o.dir}, captured: make(chan struct{}, 1)}
 	redactor := &engine.Redactor{}
-	if s.guard, err = egress.NewGuard(l.project.Egress.Allow); err != nil {
-		return nil, &exitError{exitUsage, err}
-	}
-	if s.store, err = store.Open(ctx, database(o.dir, o.db, l.project), store.Options{Redactor: redactor, Log: o.log}); err != nil {
-		return nil, err
-	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeParts())
 		}
 	}()
+	l, state, err := s.begin(ctx, l, func() (err error) {
+		s.store, err = store.Open(ctx, database(o.dir, o.db, l.project), store.Options{Redactor: redactor, Log: o.log})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.began = l.project
+	s.state.Store(state)
+	if s.guard, err = egress.NewGuard(l.project.Egress.Allow); err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
 	admin := setting(o.adminAddr, "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)
 	if s.consoleListener, err = listen(admin); err != nil {
 		return nil, err
 	}
 	base := "http://" + s.consoleListener.Addr().String()
-	if s.told, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }}); err != nil {
+	if s.told, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }, State: s.state.Load}); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup, Redactor: redactor,
@@ -97,6 +105,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if err = s.use(ctx, l); err != nil {
 		return nil, err
 	}
+	s.keep(ctx, l)
 	if s.hooksListener, err = listen(setting(o.addr, "HOOKLOOM_ADDR", l.project.Server.Addr)); err != nil {
 		return nil, err
 	}
@@ -116,7 +125,7 @@ func (s *server) newConsole(l *loaded) (*console.Console, error) {
 		return nil, err
 	}
 	return console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Token: token, ViewToken: view, HooksURL: s.hooksURL(),
-		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, Logger: s.o.log, Admit: s.admit, Poll: s.poll, Send: s.sample, Metrics: s.told.Handler(), Acks: s.told.Acks})
+		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, State: s.state.Load, Logger: s.o.log, Admit: s.admit, Poll: s.poll, Send: s.sample, Metrics: s.told.Handler(), Acks: s.told.Acks})
 }
 
 func (s *server) closeParts() error {
@@ -129,7 +138,10 @@ func (s *server) closeParts() error {
 			err = errors.Join(err, l.Close())
 		}
 	}
-	return errors.Join(err, s.store.Close())
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
+	}
+	return err
 }
 
 func listen(addr string) (net.Listener, error) {
@@ -297,11 +309,13 @@ func (s *server) noteSecrets(ctx context.Context) {
 	}
 }
 
-func (s *server) ready() error {
-	if err := s.store.Err(); err != nil {
-		return err
+// ready tells whether deliveries can be stored, and what needs a person.
+func (s *server) ready() console.Readiness {
+	x := console.Readiness{Err: s.store.Err()}
+	if s.state.Load().Broken() {
+		x.Warnings = append(x.Warnings, "the last reload failed: not all files of the project are in force")
 	}
-	return nil
+	return x
 }
 
 // hooksURL and consoleURL are where the server can be reached.
@@ -424,8 +438,9 @@ func (a *app) serveCmd() *cobra.Command {
 	c := &cobra.Command{Use: "serve [DIR]", Short: "Run a project", Args: cobra.MaximumNArgs(1),
 		Long: `Serves the project in DIR (the present folder by default): hooks on --addr,
 console, API and metrics on --admin-addr. SIGTERM stops it after open steps have
-ended; SIGHUP, or --watch on every change, loads the project again. A project
-with mistakes is not loaded: the one before goes on.`,
+ended; SIGHUP, or --watch on every change, loads the project again. A file with
+mistakes keeps its last good version, also over a restart; everything else is
+loaded.`,
 		Example: "  hookloom serve\n  hookloom serve shop --addr :9000 --watch",
 		RunE: func(c *cobra.Command, args []string) error {
 			o.dir = "."
@@ -469,14 +484,17 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range l.mistakes {
-		o.log.Warn(m.Problem, "at", fmt.Sprintf("%s:%d:%d", m.File, m.Line, m.Column), "hint", m.Hint)
+	l.warn(o.log)
+	if state := s.state.Load(); state.Broken() {
+		o.log.Error("broken files keep their last good version", "kept", state.Kept, "left_out", state.Left)
+		s.tellState(ctx, state)
 	}
 	o.log.Info("hooks", "url", s.hooksURL())
 	o.log.Info("console", "url", s.consoleURL())
-	for name, t := range l.project.Triggers {
-		if t.Webhook != nil {
-			o.log.Info("trigger", "name", name, "post", s.hooksURL()+t.Webhook.Path)
+	running := s.project.Load().Triggers
+	for _, name := range slices.Sorted(maps.Keys(running)) {
+		if w := running[name].Webhook; w != nil {
+			o.log.Info("trigger", "name", name, "post", s.hooksURL()+w.Path)
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -486,75 +504,4 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	err = s.run(ctx)
 	cancel()
 	return errors.Join(err, <-reloads)
-}
-
-// reloads loads the project again at SIGHUP and, with watch, after changes.
-func (s *server) reloads(ctx context.Context, watch bool) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	var changes chan fsnotify.Event
-	if watch {
-		w, err := watchFolders(s.o.dir)
-		if err != nil {
-			return fmt.Errorf("watching %s: %w", s.o.dir, err)
-		}
-		defer w.Close()
-		changes = w.Events
-	}
-	// Editors write a file in several steps; the project is read when it is quiet.
-	quiet := time.NewTimer(time.Hour)
-	quiet.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-			s.reload(ctx)
-		case <-s.captured:
-			s.reload(ctx)
-		case e := <-changes:
-			if ext := filepath.Ext(e.Name); ext == ".yaml" || ext == ".yml" || ext == ".json" || filepath.Base(e.Name) == ".env" {
-				quiet.Reset(200 * time.Millisecond)
-			}
-		case <-quiet.C:
-			s.reload(ctx)
-		}
-	}
-}
-
-func watchFolders(dir string) (*fsnotify.Watcher, error) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
-	for _, sub := range []string{"", "workflows", "connectors", "fixtures"} {
-		root := filepath.Join(dir, sub)
-		err := filepath.WalkDir(root, func(p string, e os.DirEntry, err error) error {
-			if err != nil || !e.IsDir() || sub == "" && p != root {
-				return nil
-			}
-			return w.Add(p)
-		})
-		if err != nil {
-			return nil, errors.Join(err, w.Close())
-		}
-	}
-	return w, nil
-}
-
-// reload swaps the project, or keeps the one that runs and says what is wrong.
-func (s *server) reload(ctx context.Context) {
-	l, err := load(s.o.dir)
-	if err == nil {
-		err = l.usable()
-	}
-	if err == nil {
-		err = s.use(ctx, l)
-	}
-	if err != nil {
-		s.o.log.Error("not loaded again, the project before goes on", "mistakes", strings.TrimSpace(err.Error()))
-		return
-	}
-	s.o.log.Info("loaded again", "workflows", len(l.project.Workflows), "triggers", len(l.project.Triggers))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/mattn/go-sqlite3"
 	"github.com/spf13/cobra"
 )
@@ -202,7 +203,7 @@ func configHealth(l *loaded) []diagnosis {
 	}
 	out := []diagnosis{d}
 	for _, m := range l.mistakes {
-		if m.Code == "secret-not-set" {
+		if m.Code == workflows.SecretNotSet {
 			out = append(out, diagnosis{"fail", "secrets", fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Problem), m.Hint})
 		}
 	}

@@ -456,7 +456,7 @@ func (c *checker) secretSet(e *Expr, name string, from int) {
 		return
 	}
 	if c.secrets != nil && !c.secrets(name) {
-		e.report("secret-not-set", true, from, from+len(name), fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets")
+		e.report(SecretNotSet, true, from, from+len(name), fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets")
 	}
 }
 

@@ -28,6 +28,10 @@ type Mistake struct {
 	Source string `json:"source,omitempty"`
 }
 
+// SecretNotSet is the code of the warning that a secret has no value. A server
+// does not run without it.
+const SecretNotSet = "secret-not-set"
+
 // String renders the mistake as the command line prints it.
 func (m Mistake) String() string {
 	var b strings.Builder
@@ -103,6 +107,21 @@ func (ms Mistakes) sorted() Mistakes {
 		out = append(out, m)
 	}
 	return out
+}
+
+// Mistake makes one about the trigger's webhook, found by those who know more of
+// it than its file says. It stands at the secret where there is one.
+func (t *Trigger) Mistake(code, problem, hint string) Mistake {
+	at := t.Pos
+	if w := t.Webhook; w != nil {
+		at = w.pos
+		if len(w.Secrets) > 0 {
+			at = w.Secrets[0].pos
+		}
+	}
+	src := &source{name: t.src.name, text: t.src.text, lines: t.src.lines}
+	src.add(at, code, problem, hint)
+	return src.mistakes[0]
 }
 
 // Pos is a place in a file. Its zero value means the whole file.

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path"
-	"path/filepath"
-	"sort"
 	"strings"
 	"time"
 
@@ -33,6 +31,9 @@ type Project struct {
 	Actions map[string]*ActionSpec
 	Presets Presets
 	sources []*source
+	// settingsBroken tells that server: has a mistake, or that the file cannot be
+	// read at all; literalSecret that the file holds a secret.
+	settingsBroken, literalSecret bool
 }
 
 // Server is how the process can be reached.
@@ -110,10 +111,16 @@ type Connection struct {
 }
 
 // Load reads and checks the project in dir. The mistakes of all files come
-// together, sorted; the project is nil when hookloom.yaml cannot be read at all.
-// isSet tells whether a secret has a value; nil skips that check.
+// together, sorted. isSet tells whether a secret has a value; nil skips that check.
 func Load(dir string, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
-	l := &loader{p: newProject(dir, catalog), catalog: catalog, isSet: isSet}
+	files, unreadable := ReadFiles(dir)
+	p, mistakes := LoadFiles(dir, files, catalog, isSet)
+	return p, unreadable.With(mistakes)
+}
+
+// LoadFiles is Load with the texts of the YAML files at hand.
+func LoadFiles(dir string, files Files, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
+	l := &loader{p: newProject(dir, catalog), files: files, catalog: catalog, isSet: isSet}
 	l.connectors()
 	l.root()
 	l.workflows()
@@ -131,47 +138,24 @@ func newProject(dir string, catalog Catalog) *Project {
 
 type loader struct {
 	p       *Project
+	files   Files
 	catalog Catalog
 	isSet   func(string) bool
 }
 
-func (l *loader) open(rel string) (*source, bool) {
-	text, err := os.ReadFile(filepath.Join(l.p.Dir, rel))
-	if errors.Is(err, fs.ErrNotExist) {
+// open gives a file of the project, and keeps it among the project's sources.
+func (l *loader) open(name string) (*source, bool) {
+	text, there := l.files[name]
+	if !there {
 		return nil, false
 	}
-	src := newSource(filepath.ToSlash(rel), text)
+	src := newSource(name, text)
 	l.p.sources = append(l.p.sources, src)
-	if err != nil {
-		src.add(Pos{}, "file", fmt.Sprintf("cannot be read: %v", err), "")
-		return nil, false
-	}
 	return src, true
 }
 
-// files lists the YAML files below a folder of the project, sorted.
-func (l *loader) files(folder string) []string {
-	var out []string
-	root := filepath.Join(l.p.Dir, folder)
-	// A folder that is not there holds no files; any other trouble shows when
-	// its files are opened.
-	_ = filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return nil
-		}
-		if ext := filepath.Ext(name); !e.IsDir() && (ext == ".yaml" || ext == ".yml") {
-			if rel, err := filepath.Rel(l.p.Dir, name); err == nil {
-				out = append(out, rel)
-			}
-		}
-		return nil
-	})
-	sort.Strings(out)
-	return out
-}
-
 func (l *loader) connectors() {
-	for _, rel := range l.files("connectors") {
+	for _, rel := range l.files.below("connectors") {
 		src, ok := l.open(rel)
 		if !ok {
 			continue
@@ -190,17 +174,19 @@ func (l *loader) connectors() {
 }
 
 func (l *loader) root() {
-	src, ok := l.open("hookloom.yaml")
+	src, ok := l.open(ProjectFile)
 	if !ok || strings.TrimSpace(string(src.text)) == "" {
 		return
 	}
 	d := &decoder{src}
 	n := d.parse()
 	if n == nil {
+		l.p.settingsBroken = true
 		return
 	}
 	o := d.object(n, "project")
 	if o == nil {
+		l.p.settingsBroken = true
 		return
 	}
 	l.p.Database = o.text("database", "")
@@ -208,12 +194,18 @@ func (l *loader) root() {
 	if tz, err := time.LoadLocation(o.text("timezone", "UTC")); err == nil {
 		l.p.Timezone = tz
 	}
+	before := len(src.mistakes)
 	if s := o.object("server"); s != nil {
 		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
 			TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]), TLS: d.tls(s)}
 		l.p.Server.Token.check(&scope{where: "server", names: secretsOnly()})
 		l.p.Server.ViewToken.check(&scope{where: "server", names: secretsOnly()})
+		for _, token := range []*Value{l.p.Server.Token, l.p.Server.ViewToken} {
+			text, literal := token.constantText()
+			l.p.literalSecret = l.p.literalSecret || literal && text != ""
+		}
 	}
+	l.p.settingsBroken = len(src.mistakes) > before
 	if e := o.object("egress"); e != nil {
 		l.p.Egress.Allow = e.texts("allow")
 	}
@@ -376,12 +368,12 @@ func looksSecret(key string) bool {
 }
 
 func (l *loader) workflows() {
-	for _, rel := range l.files("workflows") {
+	for _, rel := range l.files.below("workflows") {
 		src, ok := l.open(rel)
 		if !ok {
 			continue
 		}
-		id := workflowID(strings.TrimPrefix(filepath.ToSlash(rel), "workflows/"))
+		id := workflowID(strings.TrimPrefix(rel, "workflows/"))
 		if other := l.p.Workflows[id]; other != nil {
 			src.add(Pos{}, "duplicate-id", fmt.Sprintf("%s has the same id %q", other.File, id), "rename one")
 			continue

@@ -125,3 +125,22 @@ func (c *Connection) SecretNames() []string {
 	}
 	return sortedStrings(set)
 }
+
+// SecretNames lists the secrets that the trigger's own expressions name.
+func (t *Trigger) SecretNames() []string {
+	set := map[string]bool{}
+	t.exprs(func(e *Expr) {
+		for _, n := range e.secretNames() {
+			set[n] = true
+		}
+	})
+	return sortedStrings(set)
+}
+
+// HoldsSecret tells that the project's own settings hold a secret in clear text,
+// so that the file must not be copied.
+func (p *Project) HoldsSecret() bool { return p.literalSecret }
+
+// SettingsBroken tells that the server's own settings cannot be read: hookloom.yaml
+// is no YAML, or its server: part has a mistake.
+func (p *Project) SettingsBroken() bool { return p.settingsBroken }

@@ -80,7 +80,6 @@ var TestTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 // LoadTests reads the tests of a project: those in the workflows' own files and
 // those of tests/*_test.yaml.
 func (p *Project) LoadTests() ([]*Test, Mistakes) {
-	l := &loader{p: &Project{Dir: p.Dir}}
 	var out []*Test
 	var all Mistakes
 	for _, id := range sortedStrings(p.Workflows) {
@@ -92,18 +91,18 @@ func (p *Project) LoadTests() ([]*Test, Mistakes) {
 		out = append(out, p.tests(src, w, w.tests)...)
 		all = append(all, src.mistakes...)
 	}
-	for _, rel := range l.files("tests") {
-		name, ok := strings.CutSuffix(workflowID(strings.TrimPrefix(filepath.ToSlash(rel), "tests/")), "_test")
+	for _, rel := range yamlFiles(p.Dir, "tests") {
+		name, ok := strings.CutSuffix(workflowID(strings.TrimPrefix(rel, "tests/")), "_test")
 		if !ok {
 			continue
 		}
-		src, ok := l.open(rel)
+		src, ok := openFile(p.Dir, rel)
 		if ok {
 			out = append(out, p.testFile(src, name)...)
 		}
-	}
-	for _, s := range l.p.sources {
-		all = append(all, s.mistakes...)
+		if src != nil {
+			all = append(all, src.mistakes...)
+		}
 	}
 	return out, all.sorted()
 }

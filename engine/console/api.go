@@ -478,7 +478,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, err)
 		return
 	}
-	reply(w, http.StatusOK, overviewAnswer{standing, buckets})
+	reply(w, http.StatusOK, overviewAnswer{standing, buckets, c.o.State()})
 }
 
 // triggerItem is one line of the list of triggers.

@@ -74,8 +74,10 @@ type Options struct {
 	// Token lets callers act, ViewToken look. Both may be empty on loopback only.
 	Token, ViewToken string
 	Loopback         bool
-	Ready            func() error
-	Logger           *slog.Logger
+	Ready            func() Readiness
+	// State tells which of the project's files are in force; nil for all.
+	State  func() *engine.ProjectState
+	Logger *slog.Logger
 	// HooksURL is where triggers are reached, without a slash at its end.
 	HooksURL string
 	// Admit judges a refused delivery again and stores it when it is genuine now.
@@ -113,6 +115,9 @@ func New(o Options) (*Console, error) {
 	if !o.Loopback && o.Token == "" {
 		return nil, errors.New("an admin address other than loopback needs a token: set HOOKLOOM_TOKEN, or server.token in hookloom.yaml")
 	}
+	if o.State == nil {
+		o.State = func() *engine.ProjectState { return nil }
+	}
 	c := &Console{o: o, done: make(chan struct{}), sessions: sessions{byID: map[[32]byte]session{}}}
 	_, _ = rand.Read(c.key[:]) // never fails (crypto/rand)
 	mux := http.NewServeMux()
@@ -146,20 +151,6 @@ func (c *Console) Close() { c.close.Do(func() { close(c.done) }) }
 
 // ServeHTTP implements http.Handler.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
-
-// Health answers /healthz, which holds while the process turns, and /readyz,
-// which holds while it can store.
-func Health(w http.ResponseWriter, r *http.Request, ready func() error) {
-	w.Header().Set("Content-Type", "application/json")
-	if r.URL.Path == "/readyz" {
-		if err := ready(); err != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			fmt.Fprintln(w, `{"status":"not ready"}`)
-			return
-		}
-	}
-	fmt.Fprintln(w, `{"status":"ok"}`)
-}
 
 func problem(w http.ResponseWriter, status int, text string) {
 	reply(w, status, map[string]string{"error": text})

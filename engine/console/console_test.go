@@ -110,7 +110,7 @@ func made(t *testing.T, o console.Options) (*console.Console, *operator) {
 	}
 	op := &operator{}
 	p := &workflows.Project{Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop"}}, Workflows: map[string]*workflows.Workflow{"w": {ID: "w"}}}
-	o.Log, o.Operator, o.Project, o.Logger, o.Ready = s.History(), op, func() *workflows.Project { return p }, slog.New(slog.DiscardHandler), func() error { return nil }
+	o.Log, o.Operator, o.Project, o.Logger, o.Ready = s.History(), op, func() *workflows.Project { return p }, slog.New(slog.DiscardHandler), func() console.Readiness { return console.Readiness{} }
 	c, err := console.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func TestNobodyElseGetsIn(t *testing.T) {
 
 func TestReadinessSaysWhenNothingCanBeStored(t *testing.T) {
 	w := httptest.NewRecorder()
-	console.Health(w, httptest.NewRequest("GET", "/readyz", nil), func() error { return errors.New("disk") })
+	console.Health(w, httptest.NewRequest("GET", "/readyz", nil), func() console.Readiness { return console.Readiness{Err: errors.New("disk")} })
 	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "disk") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

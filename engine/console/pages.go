@@ -104,6 +104,9 @@ func (c *Console) pages(mux *http.ServeMux) {
 func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, name string, data map[string]any) {
 	by := callerOf(r)
 	data["By"], data["Operates"], data["CSRF"], data["Path"] = by, by.operates(), c.csrf(by), r.URL.Path
+	if state := c.o.State(); state.Broken() && by.Role != "" {
+		data["Broken"] = state
+	}
 	data["Said"], data["LoggedIn"] = said[r.URL.Query().Get("said")], by.session != ""
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, name, data); err != nil {

@@ -76,6 +76,8 @@ type (
 	overviewAnswer struct {
 		Standing engine.Standing `json:"standing"`
 		Buckets  []engine.Bucket `json:"buckets"`
+		// Project tells which of the project's files are in force.
+		Project *engine.ProjectState `json:"project,omitempty"`
 	}
 	// sentAnswer is what a sample delivery was answered.
 	sentAnswer struct {

@@ -42,6 +42,8 @@ type Options struct {
 	Project func() *workflows.Project
 	// Destinations are the hosts that steps go to.
 	Destinations func() []destination.State
+	// State tells which of the project's files are in force; nil for all.
+	State func() *engine.ProjectState
 }
 
 // Telemetry implements engine.Watch.
@@ -55,6 +57,7 @@ type Telemetry struct {
 	decisions, runs, attempts      *prometheus.CounterVec
 	polls, pollRequests, pollBytes *prometheus.CounterVec
 	pollEvents, recovered, alerts  *prometheus.CounterVec
+	reloads                        *prometheus.CounterVec
 	ack, run, step, destination    *prometheus.HistogramVec
 	acks                           acks
 	answered                       sync.Map
@@ -90,6 +93,10 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	counter(&t.pollEvents, "poll_events_total", "New events that polls found.", "trigger", "inlet")
 	counter(&t.recovered, "recovered_total", "Events whose webhook never came and that asking found.", "trigger")
 	counter(&t.alerts, "alerts_total", "Alerts by kind.", "trigger", "kind")
+	counter(&t.reloads, "reloads_total", "Reloads of the project by how they went: ok, or failed when not all files are in force.", "result")
+	for _, result := range []string{"ok", "failed"} {
+		t.reloads.WithLabelValues(result)
+	}
 	histogram(&t.ack, "ack_seconds", "From a delivery's arrival to its answer.", ackBuckets, "trigger")
 	histogram(&t.run, "run_seconds", "From a run's beginning to its end.", runBuckets, "workflow")
 	histogram(&t.step, "step_seconds", "Duration of attempts of steps.", runBuckets, "workflow", "action")
@@ -174,6 +181,9 @@ func (t *Telemetry) Changed(c engine.Change) {
 // Alerted implements engine.Watch.
 func (t *Telemetry) Alerted(a engine.Alert) { t.alerts.WithLabelValues(a.Trigger, a.Kind).Inc() }
 
+// Reloaded tells how a reload went: ok or failed.
+func (t *Telemetry) Reloaded(result string) { t.reloads.WithLabelValues(result).Inc() }
+
 // Polled implements engine.Watch.
 func (t *Telemetry) Polled(b *engine.PollBatch, fresh int) {
 	t.polls.WithLabelValues(b.Trigger, b.Inlet, b.Cost.Outcome).Inc()
@@ -218,6 +228,7 @@ type standing struct {
 var (
 	backlogDesc     = desc("backlog", "What waits: events without a decision, runs queued, waiting, at work.", "kind")
 	deadDesc        = desc("dead_letters", "Runs that gave up and were not replayed, counted up to 10,000.")
+	brokenFilesDesc = desc("project_broken_files", "Files of the project that are not in force as they are now, because of a mistake.")
 	bytesDesc       = desc("database_bytes", "Size of the database's files.", "file")
 	openDesc        = desc("destination_open", "1 while a host does not answer and is left alone.", "destination")
 	useDesc         = desc("destination_in_use", "Attempts under way.", "destination")
@@ -267,6 +278,9 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 		gauge(openDesc, open, d.Name)
 		gauge(useDesc, float64(d.InUse), d.Name)
 		gauge(waitDesc, float64(d.Waiting), d.Name)
+	}
+	if s.o.State != nil {
+		gauge(brokenFilesDesc, float64(s.o.State().BrokenFiles()))
 	}
 	p := s.o.Project()
 	if p == nil {

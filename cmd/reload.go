@@ -1,0 +1,243 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// errNothingRuns is the answer to a project of which no part can be used.
+var errNothingRuns = errors.New("no workflow can run: mend the mistakes above")
+
+// choose replaces a project that has mistakes by one in which each broken file has
+// its text in good, the files that were in force before. What is broken is in the state.
+// The error holds the mistakes when nothing can run: the server's settings are broken, or no
+// workflow is left.
+func (l *loaded) choose(dir string, good workflows.Files) (*loaded, *engine.ProjectState, error) {
+	now := time.Now().UTC()
+	c, err := catalog()
+	if err != nil {
+		return nil, nil, err
+	}
+	check := func(p *workflows.Project) workflows.Mistakes { return triggers.Check(p, l.secrets.Lookup) }
+	x := workflows.LoadKeeping(dir, c, l.secrets.IsSet, check, good)
+	state := &engine.ProjectState{LoadedAt: now, Kept: x.Kept, Left: x.Left}
+	bad := serious(x.Mistakes)
+	if len(bad) > 0 {
+		state.FailedAt, state.Mistakes = &now, bad.Error()
+	}
+	switch {
+	case x.Project == nil:
+		return nil, state, bad
+	case len(bad) > 0 && len(x.Project.Workflows) == 0:
+		return nil, state, fmt.Errorf("%w\n%w", bad, errNothingRuns)
+	}
+	return &loaded{project: x.Project, secrets: l.secrets, mistakes: x.Mistakes, files: x.Files}, state, nil
+}
+
+// begin picks what a server starts with, where the project has mistakes. It opens the
+// database only when there may be something to run.
+func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*loaded, *engine.ProjectState, error) {
+	if l.usable() == nil {
+		state := &engine.ProjectState{LoadedAt: time.Now().UTC()}
+		return l, state, open()
+	}
+	if l.project.SettingsBroken() {
+		return nil, nil, l.usable()
+	}
+	if _, err := os.Stat(database(s.o.dir, s.o.db, l.project)); err != nil {
+		// No earlier start has left files to go on with.
+		if _, _, err := l.choose(s.o.dir, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := open(); err != nil {
+		return nil, nil, err
+	}
+	good, err := s.store.ProjectFiles(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.choose(s.o.dir, good)
+}
+
+// storable are the files in force as they may be kept in the database: not those
+// that hold a secret in clear text.
+func (l *loaded) storable() workflows.Files {
+	out := maps.Clone(l.files)
+	if l.project.HoldsSecret() {
+		delete(out, workflows.ProjectFile)
+	}
+	return out
+}
+
+// reload puts the project's files in force as they are now. A broken file keeps
+// its last good version; when the whole cannot be loaded, what runs goes on.
+func (s *server) reload(ctx context.Context) {
+	before := s.state.Load()
+	state, err := s.tryReload(ctx)
+	if err != nil {
+		now := time.Now().UTC()
+		state = &engine.ProjectState{LoadedAt: before.LoadedAt, FailedAt: &now, Mistakes: strings.TrimSpace(err.Error()), Restart: before.Restart}
+	}
+	s.state.Store(state)
+	p := s.project.Load()
+	switch {
+	case err != nil:
+		s.o.log.Error("reload failed, still running the previous version", "mistakes", state.Mistakes)
+	case state.Broken():
+		s.o.log.Error("reloaded; broken files keep their last good version", "kept", state.Kept, "left_out", state.Left, "mistakes", state.Mistakes)
+	default:
+		s.o.log.Info("reloaded", "workflows", len(p.Workflows), "triggers", len(p.Triggers))
+	}
+	if len(state.Restart) > 0 {
+		s.o.log.Warn("these settings take effect at the next start", "settings", state.Restart)
+	}
+	s.tellState(ctx, state)
+}
+
+// tryReload loads the files and makes the project current. An error leaves all as
+// it was.
+func (s *server) tryReload(ctx context.Context) (*engine.ProjectState, error) {
+	l, err := load(s.o.dir)
+	if err != nil {
+		return nil, err
+	}
+	chosen, state, err := l.choose(s.o.dir, s.files)
+	if err != nil {
+		return nil, err
+	}
+	state.Restart = s.restartNeeded(chosen.project)
+	if err := s.use(ctx, chosen); err != nil {
+		return nil, err
+	}
+	s.keep(ctx, chosen)
+	return state, nil
+}
+
+// keep notes the files in force, in memory and for the next start.
+func (s *server) keep(ctx context.Context, l *loaded) {
+	s.files = l.files
+	if err := s.store.SaveProjectFiles(ctx, l.storable()); err != nil {
+		s.o.log.Warn("the project's files were not kept for the next start", "error", err)
+	}
+}
+
+// restartNeeded names what differs from the settings that the server began with
+// and cannot change while it runs.
+func (s *server) restartNeeded(p *workflows.Project) []string {
+	var out []string
+	began, now := s.began.Server, p.Server
+	if s.o.addr == "" && os.Getenv("HOOKLOOM_ADDR") == "" && began.Addr != now.Addr {
+		out = append(out, "server.addr")
+	}
+	if s.o.adminAddr == "" && os.Getenv("HOOKLOOM_ADMIN_ADDR") == "" && began.AdminAddr != now.AdminAddr {
+		out = append(out, "server.admin_addr")
+	}
+	if (began.TLS == nil) != (now.TLS == nil) {
+		out = append(out, "server.tls")
+	}
+	if s.o.db == "" && os.Getenv("HOOKLOOM_DB") == "" && s.began.Database != p.Database {
+		out = append(out, "database")
+	}
+	return out
+}
+
+// tellState has a project that is not whole heard of beyond the log.
+func (s *server) tellState(ctx context.Context, state *engine.ProjectState) {
+	result := "ok"
+	if state.Broken() {
+		result = "failed"
+		first, _, _ := strings.Cut(state.Mistakes, "\n")
+		s.engine.Alert(ctx, engine.Alert{Kind: "reload_failed", Message: "not all files of the project are in force: " + first,
+			Data: map[string]any{"mistakes": state.Mistakes, "kept": anyList(state.Kept), "left_out": anyList(state.Left)}})
+	}
+	s.told.Reloaded(result)
+}
+
+func anyList(names []string) []any {
+	out := make([]any, len(names))
+	for i, n := range names {
+		out[i] = n
+	}
+	return out
+}
+
+// reloads loads the project again at SIGHUP and, with watch, after changes.
+func (s *server) reloads(ctx context.Context, watch bool) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	var changes chan fsnotify.Event
+	if watch {
+		w, err := watchFolders(s.o.dir)
+		if err != nil {
+			return fmt.Errorf("watching %s: %w", s.o.dir, err)
+		}
+		defer w.Close()
+		changes = w.Events
+	}
+	// Editors write a file in several steps; the project is read when it is quiet.
+	quiet := time.NewTimer(time.Hour)
+	quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			s.reload(ctx)
+		case <-s.captured:
+			s.reload(ctx)
+		case e := <-changes:
+			if ext := filepath.Ext(e.Name); ext == ".yaml" || ext == ".yml" || ext == ".json" || filepath.Base(e.Name) == ".env" {
+				quiet.Reset(200 * time.Millisecond)
+			}
+		case <-quiet.C:
+			s.reload(ctx)
+		}
+	}
+}
+
+func watchFolders(dir string) (*fsnotify.Watcher, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range []string{"", "workflows", "connectors", "fixtures"} {
+		root := filepath.Join(dir, sub)
+		err := filepath.WalkDir(root, func(p string, e os.DirEntry, err error) error {
+			if err != nil || !e.IsDir() || sub == "" && p != root {
+				return nil
+			}
+			return w.Add(p)
+		})
+		if err != nil {
+			return nil, errors.Join(err, w.Close())
+		}
+	}
+	return w, nil
+}
+
+// warn writes what is wrong with a project that runs all the same.
+func (l *loaded) warn(log *slog.Logger) {
+	for _, m := range l.mistakes {
+		level := slog.LevelWarn
+		if len(serious(workflows.Mistakes{m})) > 0 {
+			level = slog.LevelError
+		}
+		log.Log(context.Background(), level, m.Problem, "at", fmt.Sprintf("%s:%d:%d", m.File, m.Line, m.Column), "hint", m.Hint)
+	}
+}

@@ -1,0 +1,41 @@
+package console
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// Readiness is what /readyz answers.
+type Readiness struct {
+	// Err keeps traffic away: deliveries cannot be stored.
+	Err error
+	// Warnings are said beside a ready answer, in words that anybody may read: the
+	// hooks address answers too.
+	Warnings []string
+}
+
+// Health answers /healthz, which is 200 while the process runs, and /readyz,
+// which is 200 while it can store: {"status":"ok"}, with "warnings" when something
+// needs a person.
+func Health(w http.ResponseWriter, r *http.Request, ready func() Readiness) {
+	answer := struct {
+		Status   string   `json:"status"`
+		Warnings []string `json:"warnings,omitempty"`
+	}{Status: "ok"}
+	status := http.StatusOK
+	if r.URL.Path == "/readyz" {
+		x := ready()
+		answer.Warnings = x.Warnings
+		if x.Err != nil {
+			answer.Status, status = "not ready", http.StatusServiceUnavailable
+		}
+	}
+	b, err := json.Marshal(answer)
+	if err != nil {
+		status, b = http.StatusInternalServerError, nil
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // the caller is gone if this fails
+}

@@ -1,0 +1,148 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Files are the YAML files of a project by their path relative to its folder,
+// with slashes: hookloom.yaml, workflows/**, connectors/*.
+type Files map[string][]byte
+
+// ProjectFile is the file of the project's own settings.
+const ProjectFile = "hookloom.yaml"
+
+// ReadFiles reads the YAML files of the project in dir. What cannot be read is a
+// mistake. No file outside of dir is read: links that lead out of it, devices and
+// pipes are refused, and a file's size is looked at before its content.
+func ReadFiles(dir string) (Files, Mistakes) {
+	files := Files{}
+	var mistakes Mistakes
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		src := newSource(ProjectFile, nil)
+		src.add(Pos{}, "file", fmt.Sprintf("the folder cannot be opened: %v", err), "")
+		return files, src.mistakes
+	}
+	defer root.Close()
+	names := append(yamlFiles(dir, "connectors"), yamlFiles(dir, "workflows")...)
+	for _, name := range append(names, ProjectFile) {
+		text, problem, hint := readFile(root, name)
+		switch {
+		case problem != "":
+			src := newSource(name, nil)
+			src.add(Pos{}, "file", problem, hint)
+			mistakes = append(mistakes, src.mistakes...)
+		case text != nil:
+			files[name] = text
+		}
+	}
+	return files, mistakes
+}
+
+// readFile reads a file below a folder, nil when it is not there. A file that
+// cannot be used has a problem, and a hint at what to do.
+func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
+	info, err := root.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, lerr := root.Lstat(name); lerr == nil {
+			return nil, "the link leads nowhere", "remove it, or let it point to a file of the project"
+		}
+		return nil, "", ""
+	case err != nil:
+		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), "a link may only lead to a file of the project folder, by a relative path"
+	case !info.Mode().IsRegular():
+		return nil, "it is not a regular file", "only files of the project folder are read"
+	case info.Size() > MaxFileSize:
+		return nil, fmt.Sprintf("the file is larger than %d KiB", MaxFileSize>>10), "split it"
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), ""
+	}
+	defer f.Close()
+	text, err = io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+	if err != nil {
+		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), ""
+	}
+	return text, "", ""
+}
+
+// pathless takes the path out of an error: the mistake names it already.
+func pathless(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// yamlFiles lists the YAML files below a folder of the project, sorted. Folders
+// whose names begin with two dots are left out: a mounted Kubernetes ConfigMap keeps its
+// versions there, and links to the one in force.
+func yamlFiles(dir, folder string) []string {
+	var out []string
+	// A folder that is not there holds no files; any other trouble shows when its
+	// files are opened.
+	_ = filepath.WalkDir(filepath.Join(dir, folder), func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return nil
+		case e.IsDir():
+			if strings.HasPrefix(e.Name(), "..") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" {
+			if rel, err := filepath.Rel(dir, name); err == nil {
+				out = append(out, filepath.ToSlash(rel))
+			}
+		}
+		return nil
+	})
+	slices.Sort(out)
+	return out
+}
+
+// below lists the files of a folder, sorted.
+func (f Files) below(folder string) []string {
+	var out []string
+	for name := range f {
+		if strings.HasPrefix(name, folder+"/") {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Equal tells whether two sets hold the same texts.
+func (f Files) Equal(other Files) bool {
+	return maps.EqualFunc(f, other, func(a, b []byte) bool { return string(a) == string(b) })
+}
+
+// openFile reads one file of a folder with its mistakes, for what is not part of
+// the project's own set, such as tests.
+func openFile(dir, name string) (*source, bool) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, false
+	}
+	defer root.Close()
+	text, problem, hint := readFile(root, path.Clean(name))
+	src := newSource(name, text)
+	if problem != "" {
+		src.add(Pos{}, "file", problem, hint)
+	}
+	return src, problem == ""
+}
