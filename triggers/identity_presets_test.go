@@ -39,7 +39,8 @@ type identityCase struct {
 
 // patch is a small change of a delivery.
 type patch struct {
-	Type   string            `yaml:"type"`
+	Type string `yaml:"type"`
+	// Header sets headers; one that is empty is left out.
 	Header map[string]string `yaml:"header"`
 	// Set gives values to dot paths of the body, or to fields of a form. Drop removes them.
 	Set  map[string]any `yaml:"set"`
@@ -298,7 +299,9 @@ func (p *patch) apply(t *testing.T, s *workflows.Sample) {
 		s.Body = copyJSON(t, p.Body)
 	}
 	for k, v := range p.Header {
-		s.Headers[k] = v
+		if s.Headers[k] = v; v == "" {
+			delete(s.Headers, k)
+		}
 	}
 	for path, v := range p.Set {
 		s.Body = setPath(t, s.Body, strings.Split(path, "."), copyJSON(t, v))

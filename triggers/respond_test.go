@@ -84,7 +84,7 @@ func TestAListBecomesAnEventOfEachElement(t *testing.T) {
 			`{"account":"x","list":[{"id":1,"kind":"made"},{"id":2,"kind":"gone"}]}`, `x/1 made {"id":1,"of":"x"}|x/2 gone {"id":2,"of":"x"}`},
 		{"by the preset's key, for each element as for a list of one", "{provider: hubspot, secret: \"${{ secrets.T }}\", split: body}",
 			`[{"subscriptionId":1,"eventId":2,"occurredAt":3,"subscriptionType":"deal.creation"},{"subscriptionId":1,"eventId":4,"occurredAt":3,"subscriptionType":"deal.deletion"}]`,
-			`1-2-3 deal.creation {"eventId":2,"occurredAt":3,"subscriptionId":1,"subscriptionType":"deal.creation"}|1-4-3 deal.deletion {"eventId":4,"occurredAt":3,"subscriptionId":1,"subscriptionType":"deal.deletion"}`},
+			`1-2--3 deal.creation {"eventId":2,"occurredAt":3,"subscriptionId":1,"subscriptionType":"deal.creation"}|1-4--3 deal.deletion {"eventId":4,"occurredAt":3,"subscriptionId":1,"subscriptionType":"deal.deletion"}`},
 		{"none of an empty one", "{auth: none, split: body}", `[]`, ``},
 		{"none where there is no list", "{auth: none, split: body.list}", `{}`, ``},
 	} {
