@@ -109,7 +109,7 @@ func scheme(v *workflows.Verify, params map[string]string) signature.Scheme {
 	place := func(f workflows.From) signature.Place { return placeOf(f, params) }
 	p := v.Signature.Parse
 	s := signature.Scheme{Variant: v.Variant, Algorithm: v.Algorithm, KeyEncoding: v.KeyEncoding, From: place(v.Signature.From), Prefix: v.Signature.Prefix,
-		PrefixOptional: v.Signature.PrefixOptional, Encodings: v.Signature.Encodings, Each: v.Each,
+		PrefixOptional: v.Signature.PrefixOptional, Encodings: v.Signature.Encodings, Each: v.Each, JSONBody: v.JSONBody,
 		Parse: signature.Parse{Format: p.Format, Separator: p.Separator, SignatureKeys: p.SignatureKeys, TimestampKey: p.TimestampKey, Versions: p.AcceptVersions,
 			Groups: p.Groups, Select: p.Select, KeyID: p.KeyID}}
 	if len(v.SignedContent) > 0 {

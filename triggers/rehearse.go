@@ -35,6 +35,7 @@ func Unproved(p *workflows.Project, trigger string, body any, header map[string]
 		in.header.Set(k, v)
 	}
 	in.prepare(r)
+	in.mediaTypes = nil // the body is JSON here, whatever its provider sends
 	ds := r.eventsOf(in)
 	if len(ds) == 0 {
 		return nil, fmt.Errorf("trigger %s: split gave no element", trigger)

@@ -262,6 +262,7 @@ var shapes = map[string]*shape{
 		{"signature", object("signature"), true, "where the signature stands"},
 		{"timestamp", object("timestamp"), false, "where the sender's time stands"},
 		{"signed_content", is(kindTexts), false, "what was signed, or forms of which one must fit; {body} by default"},
+		{"body", word("json"), false, "json: the body must be one JSON object or list and nothing else"},
 		{"require", object("places"), false, "texts that must be equal besides"},
 		{"each", is(kindText), false, "the dot path of a list of which every element is verified"},
 		{"jwt", object("jwt"), false, "what a token must claim"},

@@ -31,9 +31,11 @@ type Verify struct {
 	// SignedContent are templates of the signed bytes, of which one must fit;
 	// empty for tokens.
 	SignedContent []string
-	Require       Places
-	Each          string
-	JWT           *JWT
+	// JSONBody demands a body that is one JSON object or list.
+	JSONBody bool
+	Require  Places
+	Each     string
+	JWT      *JWT
 	// SingleUse, when it is written, says whether the same signed content is the same
 	// delivery; else SignsMoment computes it.
 	SingleUse  *bool
@@ -150,7 +152,7 @@ type Respondent struct {
 
 func (d *decoder) verify(o *objectNode) *Verify {
 	v := &Verify{Variant: o.text("variant", "default"), Explicit: o.boolean("explicit", false), SecretPrefix: o.text("secret_prefix", ""),
-		Algorithm: o.text("algorithm", ""), KeyEncoding: o.text("key_encoding", "utf8"), SignedContent: o.texts("signed_content"), Each: o.text("each", "")}
+		JSONBody: o.has("body"), Algorithm: o.text("algorithm", ""), KeyEncoding: o.text("key_encoding", "utf8"), SignedContent: o.texts("signed_content"), Each: o.text("each", "")}
 	token := v.Algorithm == "static-token" || v.Algorithm == "basic-auth" || v.Algorithm == "jwt"
 	if len(v.SignedContent) == 0 && !token {
 		v.SignedContent = []string{"{body}"}

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -111,9 +112,9 @@ func parseVariable(text string) (piece, error) {
 		return p, fmt.Errorf("{%s:} needs a name", variable)
 	}
 	switch filter {
-	case "", "lower", "json", "base64", "sha256_hex":
+	case "", "lower", "json", "base64", "sha256_hex", freeFilter:
 	default:
-		return p, fmt.Errorf("filter |%s is not known; lower, json and sha256_hex are", filter)
+		return p, fmt.Errorf("filter |%s is not known; lower, json, sha256_hex and any are", filter)
 	}
 	switch variable {
 	case "header":
@@ -332,7 +333,8 @@ func isForm(r *Request) bool {
 // it, nothing between. Source: twilio-node 6.2.0, webhooks; Mandrill's is equal.
 func sortedForm(req *Request) (string, bool) {
 	if req.Form == nil || !isForm(req) {
-		return "", true
+		// A body that is no form would stand outside of what is signed.
+		return "", len(req.Body) == 0
 	}
 	form, err := req.Form()
 	if err != nil {
@@ -486,16 +488,26 @@ func escapeRFC3986(s, keep string) string {
 }
 
 // jsonLines writes name LF value LF for each named field that is there, in the
-// order given. Source: sns-validator 0.3.5.
+// order given. Source: sns-validator 0.3.5. Only the first may hold a line feed, and
+// the second must be there, so that the lines can be read in one way: else whoever
+// chooses the message, in a topic of his own, could write the topic that is asked for
+// into it and hide the true one in a later field.
 func (s *scope) jsonLines(names string) (string, bool) {
 	var b strings.Builder
-	for _, n := range strings.Split(names, ",") {
-		if v, ok := s.req.read(&Place{JSON: n}); ok {
+	for i, n := range strings.Split(names, ",") {
+		v, ok := s.req.read(&Place{JSON: n})
+		if !ok && i == 1 || ok && i > 0 && strings.Contains(v, "\n") {
+			return "", false
+		}
+		if ok {
 			b.WriteString(n + "\n" + v + "\n")
 		}
 	}
 	return b.String(), b.Len() > 0
 }
+
+// nextHeader is what would look like the next header in a list of them.
+var nextHeader = regexp.MustCompile(`;[a-zA-Z0-9-]+:`)
 
 // headerLines writes name:value joined by ; for the headers that a header lists,
 // lower case and sorted. The list itself must be among them, else a header could
@@ -516,7 +528,7 @@ func (s *scope) headerLines(list string) (string, bool) {
 	var out []string
 	for _, n := range sorted {
 		v, ok := s.req.read(&Place{Header: http.CanonicalHeaderKey(n)})
-		if !ok {
+		if !ok || nextHeader.MatchString(v) {
 			return "", false
 		}
 		out = append(out, n+":"+strings.TrimSpace(v))
@@ -536,6 +548,8 @@ func urlParamsSorted(req *Request, raw string) (string, bool) {
 		if form, err = req.Form(); err != nil {
 			return "", false
 		}
+	} else if len(req.Body) > 0 {
+		return "", false // it would stand outside of what is signed
 	}
 	query := u.Query()
 	if req.Method == http.MethodGet {

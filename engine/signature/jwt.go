@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -131,6 +132,9 @@ func (v *Verifier) verifyToken(req *Request, token string, keys []Key, now time.
 }
 
 func (v *Verifier) parseToken(req *Request, token string, k *Key, now time.Time) (jwt.MapClaims, Reason, string) {
+	if why := misshapen(token); why != "" {
+		return nil, Malformed, why
+	}
 	claims := jwt.MapClaims{}
 	var unavailable error
 	options := []jwt.ParserOption{jwt.WithValidMethods(v.JWT.Algorithms), jwt.WithLeeway(v.JWT.Leeway), jwt.WithTimeFunc(func() time.Time { return now }), jwt.WithJSONNumber(), jwt.WithIssuedAt()}
@@ -314,6 +318,12 @@ func (v *Verifier) verifyDetached(req *Request, token string, keys []Key, now ti
 	if !ok || middle != "" || err != nil || err2 != nil || json.Unmarshal(raw, &header) != nil {
 		return nil, -1, Malformed, "it is no detached token"
 	}
+	if namesTwice(raw) {
+		return nil, -1, Malformed, "the token's header names a member twice"
+	}
+	if why := critical(header, "b64"); why != "" {
+		return nil, -1, Malformed, why
+	}
 	alg, _ := header["alg"].(string)
 	if !slices.Contains(v.JWT.Algorithms, alg) {
 		return nil, -1, Wrong, "the token's algorithm is not one of " + strings.Join(v.JWT.Algorithms, ", ")
@@ -344,4 +354,88 @@ func (v *Verifier) verifyDetached(req *Request, token string, keys []Key, now ti
 		}
 	}
 	return nil, -1, Wrong, "the token's signature does not match"
+}
+
+// misshapen says why a token is refused whoever signed it. A name that comes twice
+// may mean one thing here and another to its sender (RFC 7515, 4; RFC 7519, 4), and
+// a header that calls an extension critical must not be passed over (RFC 7515,
+// 4.1.11). None of the extensions is known for tokens that carry their payload.
+func misshapen(token string) string {
+	head, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		return "it is no token"
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return "it is no token"
+	}
+	var header map[string]any
+	switch {
+	case json.Unmarshal(raw, &header) != nil:
+		return "it is no token"
+	case namesTwice(raw):
+		return "the token's header names a member twice"
+	case namesTwice(claims):
+		return "the token names a claim twice"
+	}
+	return critical(header)
+}
+
+// critical tells that a header demands an extension that is not among the known.
+func critical(header map[string]any, known ...string) string {
+	crit, there := header["crit"]
+	if !there {
+		return ""
+	}
+	list, _ := crit.([]any)
+	for _, x := range list {
+		if name, _ := x.(string); !slices.Contains(known, name) {
+			return fmt.Sprintf("the token calls %.80q critical, which is not known here", name)
+		}
+	}
+	if len(list) == 0 {
+		return "the token's crit is no list of names"
+	}
+	return ""
+}
+
+// namesTwice tells whether an object of JSON text has two members of one name.
+// Text that is no JSON is left to its reader.
+func namesTwice(text []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(text))
+	type level struct {
+		names map[string]bool
+		key   bool // the next text is a name
+	}
+	var open []level
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return false
+		}
+		top := len(open) - 1
+		if name, ok := t.(string); ok && top >= 0 && open[top].names != nil && open[top].key {
+			if open[top].names[name] {
+				return true
+			}
+			open[top].names[name], open[top].key = true, false
+			continue
+		}
+		switch t {
+		case json.Delim('{'):
+			open = append(open, level{names: map[string]bool{}, key: true})
+			continue
+		case json.Delim('['):
+			open = append(open, level{})
+			continue
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:top]
+			top--
+		}
+		if top >= 0 && open[top].names != nil {
+			open[top].key = true
+		}
+	}
 }

@@ -44,6 +44,9 @@ type Scheme struct {
 	// Require are texts that must be equal, beside the signature: a version
 	// header, a body hash in the query, an expected topic.
 	Require []Requirement
+	// JSONBody demands that the body is one JSON object or list and nothing else:
+	// where a handshake signs what it is given, no body can be what it signed.
+	JSONBody bool
 	// Each is the dot path of a list: the scheme is applied to every element, and
 	// an empty list proves nothing.
 	Each string
@@ -120,7 +123,11 @@ var (
 // Verifier is a scheme made ready. It is safe for concurrent use.
 type Verifier struct {
 	Scheme
-	contents   []*Template
+	contents []*Template
+	// cuts say, for each of contents, how its parts are told apart.
+	cuts []cut
+	// extendable tells that the hash can be continued by one who has no secret.
+	extendable bool
 	require    []requirement
 	selectPair *Template
 	// usesURL tells that the public URL is signed, so that it is tried with and
@@ -189,7 +196,9 @@ func (v *Verifier) compileContents() error {
 			}
 			v.contents = append(v.contents, t)
 			v.usesURL = v.usesURL || strings.Contains(text, "{public_url")
+			v.cuts = append(v.cuts, v.plan(t))
 		}
+		v.extendable = v.canBeExtended()
 	}
 	if v.Parse.Select != "" {
 		var err error

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"hash"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,8 @@ const (
 	Future      Reason = "timestamp in the future"
 	Unmet       Reason = "requirement not met"
 	Wrong       Reason = "signature does not match"
+	Ambiguous   Reason = "signed text can be read in two ways"
+	Unsigned    Reason = "body is not signed"
 	Unavailable Reason = "key not available"
 )
 
@@ -138,6 +141,9 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 	if detail := v.unmet(req); detail != "" {
 		return refused(Unmet, detail)
 	}
+	if v.JSONBody && !wholeJSON(req.Body) {
+		return refused(Unmet, "the body is not one JSON object or list")
+	}
 	if v.Algorithm == "jwt" {
 		return v.judgeToken(req, s, keys, now)
 	}
@@ -149,11 +155,20 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 		if v.Timestamp != nil && clock == "" {
 			return refused(NoClock, "no timestamp")
 		}
+		if v.signsForm() && len(req.Body) > 0 && !isForm(req) {
+			return refused(Unsigned, "the body is no form, and the scheme signs nothing else of it")
+		}
 		return refused(Wrong, v.wrongWords(len(keys)))
 	}
 	// The clock is judged after the signature: it means something only when it
 	// was signed.
-	return v.judgeClock(out, clock, now)
+	verdict := v.judgeClock(out, clock, now)
+	if verdict.OK() {
+		if why := v.misread(req, s.sigs[0].text, clock); why != "" {
+			return refused(Ambiguous, why)
+		}
+	}
+	return verdict
 }
 
 func (v *Verifier) wrongWords(keys int) string {
@@ -575,37 +590,49 @@ func encodeSignature(encoding string, sig []byte) string {
 }
 
 // parseClock reads the sender's time. It takes only what the unit says: a clock
-// that is read in another way than it was meant could be years off.
+// that is read in another way than it was meant could be years off. And it takes
+// each moment in one form only, of a length that tells where it ends: times often
+// stand beside other text in what is signed.
 func parseClock(unit, text string) (time.Time, error) {
-	text = strings.TrimSpace(text)
 	if text == "" {
 		return time.Time{}, errors.New("no timestamp")
 	}
 	switch unit {
 	case "unix_s", "unix_ms", "unix_auto":
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n < 0 || n > 1<<52 {
-			return time.Time{}, fmt.Errorf("timestamp is no %s", unit)
-		}
-		if unit == "unix_ms" || unit == "unix_auto" && n >= 1e11 {
+		n, ok := plainDigits(text)
+		switch {
+		case ok && len(text) == 13 && unit != "unix_s":
 			return time.UnixMilli(n), nil
+		case ok && len(text) == 10 && unit != "unix_ms":
+			return time.Unix(n, 0), nil
 		}
-		if n > 1<<40 {
-			return time.Time{}, fmt.Errorf("timestamp is no %s", unit)
-		}
-		return time.Unix(n, 0), nil
+		return time.Time{}, fmt.Errorf("timestamp is no %s", unit)
 	case "http_date":
-		t, err := http.ParseTime(text)
-		if err != nil {
+		t, err := time.Parse(http.TimeFormat, text)
+		if err != nil || t.Format(http.TimeFormat) != text {
 			return time.Time{}, errors.New("timestamp is no HTTP date")
 		}
 		return t, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
+	if err != nil || !rfc3339Form.MatchString(text) {
 		return time.Time{}, errors.New("timestamp is not RFC 3339")
 	}
 	return t, nil
+}
+
+// rfc3339Form is stricter than time.Parse, which takes hours of one digit and commas.
+var rfc3339Form = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`)
+
+// plainDigits reads a number without sign, blanks or leading zeros.
+func plainDigits(text string) (int64, bool) {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil && text[0] != '0'
 }
 
 // FormatClock writes a time in a scheme's unit.
