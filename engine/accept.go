@@ -98,13 +98,39 @@ func (e *Engine) arrived(ev *Event, fromInbox bool) {
 	e.matching[ev.ID] = true
 	e.drivers.Add(1)
 	e.mu.Unlock()
-	go func() {
-		defer e.drivers.Done()
-		if going := e.match(ev); len(going) > 0 {
-			e.driveBeside(going[1:])
-			e.drive(going[0]) // this goroutine's stack has grown to what work needs
-		}
-	}()
+	if !e.tryShare(ev) {
+		ev = ev.withoutBody()
+	}
+	go e.matchAndDrive(ev)
+}
+
+// matchAndDrive matches an event, as soon as there is memory for it, and works on a run
+// of it.
+func (e *Engine) matchAndDrive(ev *Event) {
+	defer e.drivers.Done()
+	id := ev.ID
+	ev, err := e.awaitShare(e.work, ev)
+	if err != nil {
+		e.putBack(id, err)
+		return
+	}
+	going := e.match(ev)
+	ev.share.letGo()
+	if len(going) > 0 {
+		e.driveBeside(going[1:])
+		e.drive(going[0]) // this goroutine's stack has grown to what work needs
+	}
+}
+
+// putBack leaves an event in the inbox that could not be loaded again.
+func (e *Engine) putBack(id EventID, err error) {
+	if e.work.Err() == nil {
+		e.o.Log.Warn("an event stays in the inbox", "event", id, "error", err)
+	}
+	e.mu.Lock()
+	delete(e.matching, id)
+	e.behind = true
+	e.mu.Unlock()
 }
 
 // Refuse keeps a refused delivery. It never fails the caller.

@@ -129,8 +129,10 @@ type Store interface {
 	Awaited(ctx context.Context) ([]string, error)
 	// Take marks a due run as running and loads it with all it needs.
 	Take(ctx context.Context, id RunID) (*Taken, error)
-	// Inbox lists acknowledged events that are not matched yet, oldest first.
-	Inbox(ctx context.Context, after EventID, limit int) ([]*Event, error)
+	// Inbox lists acknowledged events that are not matched yet, oldest first: of the
+	// first limit of them those that are not known. It stops early when their bodies
+	// are large; whole tells that nothing else is in the inbox.
+	Inbox(ctx context.Context, limit int, known func(EventID) bool) (events []*Event, whole bool, err error)
 	// Due lists queued and waiting runs whose time has come, oldest first, and
 	// when the next one after them is due. Suspects are not among them.
 	Due(ctx context.Context, now time.Time, limit int) (ids []RunID, next time.Time, err error)

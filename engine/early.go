@@ -41,6 +41,10 @@ func (e *Engine) acceptDecided(ctx context.Context, id EventID, d *Delivery) (r 
 	defer e.leaveEarly()
 	until := time.Now().Add(patience)
 	ev := &Event{ID: id, Delivery: *d}
+	if !e.tryShare(ev) {
+		return r, false
+	}
+	defer ev.share.letGo()
 	m, live := e.consider(ev, until)
 	defer func() {
 		if !ok || r.Duplicate {

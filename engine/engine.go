@@ -81,6 +81,8 @@ type Engine struct {
 	awaited  sync.Map // triggers whose events a run may wait for
 	lane     lane
 	callers  callers
+	// decoded is the memory that events and runs at work may take.
+	decoded *Budget
 	// nextReplay is when the next replay may begin.
 	nextReplay time.Time
 	// destinations give permits to attempts; paused are the endpoints that asked for
@@ -157,6 +159,7 @@ func New(o Options) *Engine {
 	}
 	e := &Engine{o: o, wake: make(chan struct{}, 1), atWork: map[RunID]*driver{}, matching: map[EventID]bool{}, failed: make(chan error, 1)}
 	e.ids.Seen(o.Store.LastID())
+	e.decoded = NewBudget(maxDecoded)
 	e.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
 		Call: func(run int64) bool { return e.callRun(RunID(run)) }, Wake: e.poke})
 	return e

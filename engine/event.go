@@ -130,6 +130,10 @@ type Event struct {
 	Delivery
 	// Stripped tells that its body, headers and inputs were pruned.
 	Stripped bool
+	// share is what it has of the budget of memory. absent is the size of an event
+	// that was put down without its body, see withoutBody.
+	share  *share
+	absent int64
 	// unreadable says why its body cannot be decoded, once that was tried.
 	unreadable error
 }

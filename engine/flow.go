@@ -258,7 +258,7 @@ func (e *Engine) joinLane(ev *Event, fromInbox bool) {
 		return
 	}
 	e.matching[ev.ID] = true
-	l.queue = append(l.queue, ev)
+	l.queue = append(l.queue, ev.withoutBody())
 	if !l.moving {
 		l.moving = true
 		e.drivers.Add(1)
@@ -273,18 +273,49 @@ func (e *Engine) moveLane() {
 		e.mu.Lock()
 		n := min(len(e.lane.queue), laneBatch)
 		if n == 0 || e.stopping {
-			for _, ev := range e.lane.queue {
-				delete(e.matching, ev.ID)
-			}
-			e.lane.queue, e.lane.moving = nil, false
+			e.leaveLane()
 			e.mu.Unlock()
 			return
 		}
 		batch := append([]*Event(nil), e.lane.queue[:n]...)
-		e.lane.queue = e.lane.queue[n:]
 		e.mu.Unlock()
-		e.driveBeside(e.match(batch...))
+		// The first may wait for memory, since the lane has none yet; a later one that
+		// needs it is the first of the next batch.
+		first, err := e.awaitShare(e.work, batch[0])
+		if err != nil {
+			e.mu.Lock()
+			e.leaveLane()
+			e.lane.behind, e.behind = true, true
+			e.lane.missed++
+			e.mu.Unlock()
+			e.putBack(batch[0].ID, err)
+			return
+		}
+		batch[0] = first
+		for i, ev := range batch {
+			if !e.tryShare(ev) {
+				batch = batch[:i]
+				break
+			}
+		}
+		e.mu.Lock()
+		e.lane.queue = e.lane.queue[len(batch):]
+		e.mu.Unlock()
+		going := e.match(batch...)
+		for _, ev := range batch {
+			ev.share.letGo()
+		}
+		e.driveBeside(going)
 	}
+}
+
+// leaveLane puts down what is in the lane: it is in the inbox. It is called with the
+// lock held.
+func (e *Engine) leaveLane() {
+	for _, ev := range e.lane.queue {
+		delete(e.matching, ev.ID)
+	}
+	e.lane.queue, e.lane.moving = nil, false
 }
 
 // caughtUp tells that the whole inbox was read when missed events had been

@@ -94,10 +94,12 @@ func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable e
 	switch {
 	case err != nil:
 		dr.cancel()
+		dr.putDown()
 		d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)
 		return d, nil, nil
 	case place != nil:
 		dr.cancel() // it is taken up from the store when it has its place
+		dr.putDown()
 		return d, &Settlement{Run: dr.run, New: true, Place: place}, nil
 	}
 	dr.early, dr.state.Until = !until.IsZero(), until
@@ -156,6 +158,7 @@ func (e *Engine) follow(dr *driver) bool {
 	case dr.run.Status.Ended():
 		e.release(dr)
 	case !dr.slot:
+		dr.putDown()
 		e.dueAt(dr.run.DueAt)
 	case dr.run.Status != Running:
 		e.release(dr)

@@ -53,13 +53,15 @@ type driver struct {
 	turn    chan struct{}
 	// calls are events that the next settlement stores.
 	calls []*Event
+	// share is what the run has of its event's share of memory.
+	share *share
 	// since is when the present stretch of work began.
 	since time.Time
 }
 
 func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map[string]any) *driver {
 	now := time.Now().UTC()
-	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: now}
+	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: now, share: ev.share.hold()}
 	dr.ctx, dr.cancel = context.WithCancel(e.work)
 	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(), RunID: id.String(), StartedAt: now, Secrets: e.secretsOf(w)}
 	dr.describeRun(now)
@@ -144,6 +146,13 @@ func (dr *driver) perform() {
 			return
 		}
 	}
+}
+
+// putDown gives back the memory of a run that is at work no more. The driver must not
+// be used after it.
+func (dr *driver) putDown() {
+	dr.share.letGo()
+	dr.share = nil
 }
 
 // abandon breaks off the attempts still under way, whose results can no longer

@@ -117,11 +117,18 @@ func (e *Engine) compareData(ctx context.Context, d *Delivery, r Receipt) {
 	if err != nil || first.Inlet == d.Inlet || first.Stripped {
 		return // pruned meanwhile, or the same inlet: nothing to compare
 	}
+	later := &Event{ID: r.Event, Delivery: *d}
+	if n := first.size() + later.size(); n > 0 {
+		if e.decoded.Take(ctx, n) != nil {
+			return // the server stops
+		}
+		defer e.decoded.Give(n)
+	}
 	a, err := first.names()
 	if err != nil {
 		return
 	}
-	b, err := (&Event{ID: r.Event, Delivery: *d}).names()
+	b, err := later.names()
 	if err != nil {
 		return
 	}

@@ -312,7 +312,7 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 		defer e.drivers.Done()
 		defer close(done)
 		if err := e.load(dr); err != nil {
-			if !errors.Is(err, ErrStale) {
+			if !errors.Is(err, ErrStale) && e.work.Err() == nil {
 				e.o.Log.Error("a run cannot go on", "run", id, "error", err)
 			}
 			e.release(dr)
@@ -335,7 +335,16 @@ func (e *Engine) load(dr *driver) error {
 	if err != nil {
 		return err
 	}
-	dr.run, dr.event, dr.since = t.Run, t.Event, time.Now().UTC()
+	dr.run, dr.since = t.Run, time.Now().UTC()
+	ev := t.Event
+	t.Event = nil // so that a large body is not held while it waits
+	if !e.tryShare(ev) {
+		ev = ev.withoutBody()
+	}
+	if dr.event, err = e.awaitShare(e.work, ev); err != nil {
+		return err
+	}
+	dr.share = dr.event.share
 	if dr.run.StartedAt.IsZero() {
 		dr.run.StartedAt = dr.since
 	}

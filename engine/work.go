@@ -163,11 +163,16 @@ func (e *Engine) takeInbox(ctx context.Context) error {
 	}
 	// Those in work are still in the table, so as many more are asked for.
 	limit := room + known
-	events, err := e.o.Store.Inbox(ctx, 0, limit)
+	events, whole, err := e.o.Store.Inbox(ctx, limit, func(id EventID) bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.matching[id]
+	})
 	if err != nil {
 		return e.readError(ctx, fmt.Errorf("reading the inbox: %w", err))
 	}
-	for _, ev := range events {
+	for i, ev := range events {
+		events[i] = nil // arrived lets go of a large body
 		e.ids.Seen(int64(ev.ID))
 		e.mu.Lock()
 		known := e.matching[ev.ID]
@@ -177,7 +182,7 @@ func (e *Engine) takeInbox(ctx context.Context) error {
 		}
 	}
 	e.mu.Lock()
-	if len(events) < limit {
+	if whole {
 		e.lane.caughtUp(missed)
 	} else {
 		e.behind = true
@@ -238,6 +243,7 @@ func (e *Engine) takeSlot(dr *driver) bool {
 
 // release gives a run's slot back.
 func (e *Engine) release(dr *driver) {
+	dr.putDown()
 	if !dr.slot {
 		dr.cancel()
 		return

@@ -45,6 +45,12 @@ type inbound struct {
 
 	request signature.Request
 
+	// memory lends what the decoded body takes, of which reserved is lent now; gone
+	// says why it was not. See memory.go.
+	memory   *engine.Budget
+	reserved int64
+	gone     error
+
 	unpacked   []byte
 	unpackErr  error
 	isUnpacked bool
@@ -136,6 +142,9 @@ func (in *inbound) value() (any, error) {
 		in.isDecoded = true
 		var raw []byte
 		if raw, in.decodeErr = in.plain(); in.decodeErr == nil {
+			in.decodeErr = in.reserve(raw)
+		}
+		if in.decodeErr == nil {
 			in.decoded, in.decodeErr = engine.DecodeBodyPart(in.contentType(), raw, in.want)
 		}
 	}
@@ -158,6 +167,9 @@ func (in *inbound) fields() ([]engine.FormField, error) {
 	if !in.isFormRead {
 		in.isFormRead = true
 		raw, err := in.plain()
+		if err == nil {
+			err = in.reserve(raw)
+		}
 		if in.formErr = err; err == nil {
 			in.form, in.formErr = engine.FormFields(in.contentType(), raw)
 		}
@@ -210,7 +222,7 @@ func (in *inbound) json(path string) (string, bool) {
 func (in *inbound) literalValue() any {
 	if !in.isLiteral {
 		in.isLiteral = true
-		if raw, err := in.plain(); err == nil {
+		if raw, err := in.plain(); err == nil && in.reserve(raw) == nil {
 			in.literal, _ = engine.DecodeBodyLiteral(in.contentType(), raw, in.want) // value has said what is wrong
 		}
 	}

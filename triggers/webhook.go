@@ -35,6 +35,8 @@ type Hooks struct {
 	// bodies are read at once.
 	admission *admission
 	discards  chan struct{}
+	// decoding is the memory for bodies that are decoded before they are answered.
+	decoding *engine.Budget
 
 	mu   sync.Mutex
 	uses map[[2]string]*useCount // by trigger and secret
@@ -47,7 +49,8 @@ const quarantineBody = 64 << 10
 // NewHooks makes the handler. Secrets are looked up by Prepare; outside says how
 // keys are fetched and captured secrets kept.
 func NewHooks(sink engine.Sink, log *slog.Logger, outside Outside) (*Hooks, error) {
-	h := &Hooks{sink: sink, log: log, outside: outside, uses: map[[2]string]*useCount{}, admission: newAdmission(), discards: make(chan struct{}, maxDiscards)}
+	h := &Hooks{sink: sink, log: log, outside: outside, uses: map[[2]string]*useCount{}, admission: newAdmission(), discards: make(chan struct{}, maxDiscards),
+		decoding: engine.NewBudget(maxDecoding)}
 	h.table.Store(newTable(nil))
 	h.refused = newRefusals(h)
 	return h, nil
@@ -186,8 +189,15 @@ func (r *route) keepsOut(req *http.Request, from sender) (reason, detail string)
 }
 
 func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *route, in *inbound, ip netip.Addr, c *caller) {
+	in.memory = h.decoding
+	defer in.letGo()
 	j, judged := h.judge(req.Context(), r, in, c)
+	in.letGo()
 	switch {
+	case in.gone != nil:
+		h.unavailable(w, engine.ErrBusy)
+		h.answered(r, "unavailable", in.at)
+		return
 	case !judged:
 		w.Header().Set("Retry-After", "1")
 		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries that prove nothing"})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -58,22 +59,53 @@ func (s *Store) Event(ctx context.Context, id engine.EventID) (*engine.Event, er
 	return scanEvent(s.readers.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
 }
 
+// inboxBytes bounds the bodies that one look at the inbox loads.
+const inboxBytes = 16 << 20
+
 // Inbox implements engine.Store.
-func (s *Store) Inbox(ctx context.Context, after engine.EventID, limit int) ([]*engine.Event, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id IN (SELECT event_id FROM inbox WHERE event_id > ? ORDER BY event_id LIMIT ?) ORDER BY id`, int64(after), limit)
+func (s *Store) Inbox(ctx context.Context, limit int, known func(engine.EventID) bool) (events []*engine.Event, whole bool, err error) {
+	seen, size := 0, 0
+	var ids []byte
+	rows, err := s.readers.QueryContext(ctx, `SELECT event_id FROM inbox ORDER BY event_id LIMIT ?`, limit)
 	if err != nil {
-		return nil, classify(err)
+		return nil, false, classify(err)
 	}
 	defer rows.Close()
-	var out []*engine.Event
 	for rows.Next() {
-		ev, err := scanEvent(rows)
-		if err != nil {
-			return nil, err
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, false, classify(err)
 		}
-		out = append(out, ev)
+		if seen++; known(engine.EventID(id)) {
+			continue
+		}
+		if len(ids) > 0 {
+			ids = append(ids, ',')
+		}
+		ids = strconv.AppendInt(ids, id, 10)
 	}
-	return out, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, false, classify(err)
+	}
+	if len(ids) == 0 {
+		return nil, seen < limit, nil
+	}
+	found, err := s.readers.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id IN (`+string(ids)+`) ORDER BY id`)
+	if err != nil {
+		return nil, false, classify(err)
+	}
+	defer found.Close()
+	for found.Next() {
+		ev, err := scanEvent(found)
+		if err != nil {
+			return nil, false, err
+		}
+		events = append(events, ev)
+		if size += len(ev.Raw); size > inboxBytes {
+			return events, false, nil
+		}
+	}
+	return events, seen < limit, found.Err()
 }
 
 // Due implements engine.Store.
