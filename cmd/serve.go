@@ -338,7 +338,9 @@ func localAddr(a net.Addr) string {
 // run serves until ctx ends. The shutdown goes the path backwards: no new
 // deliveries, then no new work, then open attempts end, then the store closes.
 func (s *server) run(ctx context.Context) error {
-	hooks := httpServer(s.withHealth(s.hooks))
+	open := newConnections(s.hooksListener, s.hooks.EndSlow)
+	hooks := httpServer(handled(s.withHealth(s.hooks)))
+	hooks.ConnState, hooks.ConnContext = open.changed, open.context
 	if s.certs != nil {
 		hooks.TLSConfig = s.certs.config
 	}
@@ -348,7 +350,7 @@ func (s *server) run(ctx context.Context) error {
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 	go func() { ended <- s.engine.Run(engineCtx) }()
-	go func() { ended <- serveHTTP(hooks, s.hooksListener) }()
+	go func() { ended <- serveHTTP(hooks, open) }()
 	go func() { ended <- serveHTTP(admin, s.consoleListener) }()
 	inletCtx, stopInlets := context.WithCancel(context.WithoutCancel(ctx))
 	inletsEnded := make(chan struct{})

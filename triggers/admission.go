@@ -274,6 +274,10 @@ func (a *admission) makeRoom(x *arriving, pool int, size int64) bool {
 	return false
 }
 
+// EndSlow ends up to n requests whose bodies lag behind, the oldest first, and gives
+// their number.
+func (h *Hooks) EndSlow(n int) int { return h.admission.endSlow(n) }
+
 // endSlow ends up to n bodies that lag behind, the oldest first, so that their
 // connections become free. It gives the number.
 func (a *admission) endSlow(n int) int {

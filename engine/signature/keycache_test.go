@@ -1,0 +1,132 @@
+package signature
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fetcher answers every fetch after a while, and counts.
+type fetcher struct {
+	takes         time.Duration
+	asked, atOnce atomic.Int64
+	most          atomic.Int64
+	err           error
+	mu            sync.Mutex
+	keys          []PublicKey
+}
+
+func (f *fetcher) fetch(ctx context.Context) ([]PublicKey, error) {
+	f.asked.Add(1)
+	if n := f.atOnce.Add(1); n > f.most.Load() {
+		f.most.Store(n)
+	}
+	defer f.atOnce.Add(-1)
+	select {
+	case <-time.After(f.takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.keys, f.err
+}
+
+// A key that is known answers at once, whatever keys others ask for meanwhile.
+func TestAKnownKeyIsNotDelayedByUnknownOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fetcher{takes: 300 * time.Millisecond, keys: []PublicKey{{ID: "k"}}}
+		c := &keyCache{}
+		ask := func(kid string) ([]PublicKey, error) {
+			return c.get(t.Context(), "https://p/jwks", kid, time.Now(), time.Hour, f.fetch)
+		}
+		if _, err := ask("k"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		var wg sync.WaitGroup
+		for i := range 10 {
+			wg.Go(func() { _, _ = ask(fmt.Sprint("forged-", i)) })
+		}
+		synctest.Wait()
+		began := time.Now()
+		if keys, err := ask("k"); err != nil || len(keys) != 1 || time.Since(began) != 0 {
+			t.Errorf("%v %v after %v", keys, err, time.Since(began))
+		}
+		wg.Wait()
+		if n := f.asked.Load(); n != 2 {
+			t.Errorf("%d fetches; want 2: the first, and one for all the unknown", n)
+		}
+	})
+}
+
+// Addresses that callers make up cost one fetch at a time, and so many a minute.
+func TestMadeUpAddressesCostLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fetcher{takes: 100 * time.Millisecond, err: errors.New("404")}
+		c := &keyCache{}
+		var wg sync.WaitGroup
+		for i := range 500 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * 20 * time.Millisecond)
+				_, _ = c.get(t.Context(), fmt.Sprint("https://p/", i), "", time.Now(), time.Hour, f.fetch)
+			})
+		}
+		wg.Wait()
+		if f.most.Load() != 1 || f.asked.Load() > fetchesPerMinute {
+			t.Errorf("%d fetches, %d at once", f.asked.Load(), f.most.Load())
+		}
+	})
+}
+
+// Keys that are fetched stay known while addresses are made up, and while the
+// provider cannot be reached.
+func TestFetchedKeysOutliveFloodsAndOutages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good := &fetcher{keys: []PublicKey{{ID: "k"}}}
+		bad := &fetcher{err: errors.New("down")}
+		c := &keyCache{}
+		if _, err := c.get(t.Context(), "https://p/good", "k", time.Now(), time.Hour, good.fetch); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			_, _ = c.get(t.Context(), fmt.Sprint("https://p/", i), "", time.Now(), time.Hour, bad.fetch)
+			time.Sleep(3 * time.Second)
+		}
+		time.Sleep(20 * time.Minute)
+		if keys, err := c.get(t.Context(), "https://p/good", "k", time.Now(), time.Hour, bad.fetch); err != nil || len(keys) != 1 {
+			t.Errorf("an hour later, with the provider down: %v %v", keys, err)
+		}
+		if good.asked.Load() != 1 {
+			t.Errorf("%d fetches", good.asked.Load())
+		}
+	})
+}
+
+// A rotated key is found, at most half a minute after the last look.
+func TestARotatedKeyIsFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fetcher{keys: []PublicKey{{ID: "old"}}}
+		c := &keyCache{}
+		ask := func(kid string) bool {
+			keys, err := c.get(t.Context(), "https://p/jwks", kid, time.Now(), time.Hour, f.fetch)
+			return err == nil && holds(keys, kid)
+		}
+		if !ask("old") {
+			t.Fatal("the first key is not there")
+		}
+		f.keys = []PublicKey{{ID: "new"}}
+		if ask("new") {
+			t.Error("asked again at once")
+		}
+		time.Sleep(retryFetch)
+		if !ask("new") {
+			t.Error("the new key is not found")
+		}
+	})
+}
