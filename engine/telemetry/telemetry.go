@@ -59,6 +59,8 @@ type Telemetry struct {
 	pollEvents, recovered, alerts  *prometheus.CounterVec
 	reloads                        *prometheus.CounterVec
 	ack, run, step, destination    *prometheus.HistogramVec
+	hosts                          *hosts
+	standing                       *standing
 	acks                           acks
 	answered                       sync.Map
 }
@@ -100,8 +102,10 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	histogram(&t.ack, "ack_seconds", "From a delivery's arrival to its answer.", ackBuckets, "trigger")
 	histogram(&t.run, "run_seconds", "From a run's beginning to its end.", runBuckets, "workflow")
 	histogram(&t.step, "step_seconds", "Duration of attempts of steps.", runBuckets, "workflow", "action")
-	histogram(&t.destination, "destination_seconds", "Duration of attempts by the host they went to.", runBuckets, "destination", "status")
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newStanding(o))
+	histogram(&t.destination, "destination_seconds", "Duration of attempts by the host they went to: those of the project's files, the busiest 100 of others, the rest as other.", runBuckets, "destination", "status")
+	t.hosts = newHosts(o.Project, func(d string) { t.destination.DeletePartialMatch(prometheus.Labels{"destination": d}) })
+	t.standing = newStanding(o, t.hosts)
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), t.standing)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "hookloom_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": o.Version}})
 	build.Set(1)
 	reg.MustRegister(build)
@@ -167,7 +171,7 @@ func (t *Telemetry) Changed(c engine.Change) {
 		t.attempts.WithLabelValues(c.Run.Workflow, s.Action, s.Status).Inc()
 		t.step.WithLabelValues(c.Run.Workflow, s.Action).Observe(s.Took.Seconds())
 		if s.Destination != "" {
-			t.destination.WithLabelValues(s.Destination, s.Status).Observe(s.Took.Seconds())
+			t.destination.WithLabelValues(t.hosts.used(s.Destination), s.Status).Observe(s.Took.Seconds())
 		}
 		t.tracer.attempt(c, s)
 	}
@@ -218,8 +222,9 @@ func (a *acks) get() *engine.Delays {
 // standing collects, at each scrape, how things stand. Comparisons read much and
 // are computed once a minute.
 type standing struct {
-	o  Options
-	mu sync.Mutex
+	o     Options
+	hosts *hosts
+	mu    sync.Mutex
 	// compared are the last comparisons, by trigger.
 	compared map[string]engine.Comparison
 	at       time.Time
@@ -247,8 +252,8 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("hookloom_"+name, help, labels, nil)
 }
 
-func newStanding(o Options) *standing {
-	return &standing{o: o, compared: map[string]engine.Comparison{}}
+func newStanding(o Options, h *hosts) *standing {
+	return &standing{o: o, hosts: h, compared: map[string]engine.Comparison{}}
 }
 
 // Describe implements prometheus.Collector; none makes it unchecked, since which
@@ -270,15 +275,7 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 		gauge(bytesDesc, float64(x.DatabaseBytes), "database")
 		gauge(bytesDesc, float64(x.WALBytes), "wal")
 	}
-	for _, d := range s.o.Destinations() {
-		open := 0.0
-		if d.Circuit != "closed" {
-			open = 1
-		}
-		gauge(openDesc, open, d.Name)
-		gauge(useDesc, float64(d.InUse), d.Name)
-		gauge(waitDesc, float64(d.Waiting), d.Name)
-	}
+	s.destinations(gauge)
 	if s.o.State != nil {
 		gauge(brokenFilesDesc, float64(s.o.State().BrokenFiles()))
 	}
@@ -290,6 +287,33 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 		s.trigger(ctx, name, t, gauge)
 	}
 	s.comparisons(ctx, p, gauge)
+}
+
+// destinations tells of the hosts that steps go to; those without a label of their own
+// are added up.
+func (s *standing) destinations(gauge func(*prometheus.Desc, float64, ...string)) {
+	var other struct{ open, use, wait float64 }
+	others := false
+	for _, d := range s.o.Destinations() {
+		open := 0.0
+		if d.Circuit != "closed" {
+			open = 1
+		}
+		label := s.hosts.label(d.Name)
+		if label == otherHosts {
+			others = true
+			other.open, other.use, other.wait = max(other.open, open), other.use+float64(d.InUse), other.wait+float64(d.Waiting)
+			continue
+		}
+		gauge(openDesc, open, label)
+		gauge(useDesc, float64(d.InUse), label)
+		gauge(waitDesc, float64(d.Waiting), label)
+	}
+	if others {
+		gauge(openDesc, other.open, otherHosts)
+		gauge(useDesc, other.use, otherHosts)
+		gauge(waitDesc, other.wait, otherHosts)
+	}
 }
 
 func (s *standing) trigger(ctx context.Context, name string, t *workflows.Trigger, gauge func(*prometheus.Desc, float64, ...string)) {

@@ -1,0 +1,55 @@
+package telemetry
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Where a payload chooses the host of a step, it does not choose how many series
+// there are; hosts of the project's files always have their own.
+func TestAPayloadChoosesNoSeries(t *testing.T) {
+	m := fresh(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("destinations: {crm.example.com: {concurrency: 2}}\nconnections: {a: {connector: http, base_url: \"https://API.example.com:8443/v1\"}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := workflows.Load(dir, workflows.Catalog{}, nil)
+	var states []destination.State
+	m.hosts.project = func() *workflows.Project { return p }
+	attempt := func(host string) {
+		states = append(states, destination.State{Name: "https://" + host, Circuit: "open", Waiting: 1})
+		m.Changed(engine.Change{Run: &engine.Run{Workflow: "w", Status: engine.Running}, Steps: []engine.StepChange{{Action: "http/get", Status: "failed", Destination: "https://" + host}}})
+	}
+	for i := range 1500 {
+		attempt(fmt.Sprintf("h%d.evil.example", i))
+	}
+	attempt("crm.example.com")
+	attempt("api.example.com:8443")
+	for range 50 {
+		attempt("busy.example.com")
+	}
+	m.standing.o.Destinations = func() []destination.State { return states }
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text := w.Body.String()
+	for _, want := range []string{"https://crm.example.com", "https://api.example.com:8443", "https://busy.example.com", "other"} {
+		for _, metric := range []string{"hookloom_destination_seconds_count", "hookloom_destination_open"} {
+			if !strings.Contains(text, metric+`{destination="`+want+`"`) {
+				t.Errorf("%s of %s is not there", metric, want)
+			}
+		}
+	}
+	for _, metric := range []string{"hookloom_destination_seconds_count{", "hookloom_destination_open{"} {
+		if n := strings.Count(text, metric); n > maxHosts+4 {
+			t.Errorf("%d series of %s", n, metric)
+		}
+	}
+}
