@@ -341,6 +341,7 @@ func (s *server) run(ctx context.Context) error {
 	open := newConnections(s.hooksListener, s.hooks.EndSlow)
 	hooks := httpServer(handled(s.withHealth(s.hooks)))
 	hooks.ConnState, hooks.ConnContext = open.changed, open.context
+	hooks.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100}
 	if s.certs != nil {
 		hooks.TLSConfig = s.certs.config
 	}

@@ -31,6 +31,9 @@ const (
 	// judged one at a time.
 	failuresPerSecond = 50
 	failuresBurst     = 200
+	// maxArriving bounds the bodies that arrive at once: beyond it the oldest that lag
+	// behind give way. A connection of HTTP/2 can have a hundred of them.
+	maxArriving = 20_000
 	// stallsAfter is when a body that stands still gives way to others; slowPace is
 	// the pace, in bytes per second, below which it does from its second second on.
 	stallsAfter = 250 * time.Millisecond
@@ -43,6 +46,7 @@ type admission struct {
 	mu sync.Mutex
 	// oldest and newest are the ends of the list of bodies that still arrive.
 	oldest, newest *arriving
+	count          int
 	// held and unproved are the bytes of each pool, and those of unproved callers.
 	held, unproved [2]int64
 	callers        map[netip.Addr]*caller
@@ -174,6 +178,10 @@ func (a *admission) floods(c *caller, now time.Time) bool {
 func (a *admission) begin(x *arriving) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.count >= maxArriving && a.oldest.lags(x.began) {
+		a.end(a.oldest)
+	}
+	a.count++
 	x.listed, x.older = true, a.newest
 	if a.newest != nil {
 		a.newest.newer = x
@@ -207,6 +215,7 @@ func (a *admission) unlist(x *arriving) {
 		a.newest = x.older
 	}
 	x.listed, x.older, x.newer = false, nil, nil
+	a.count--
 }
 
 // release gives back what a body was charged.

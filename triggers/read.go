@@ -13,10 +13,12 @@ import (
 const (
 	// firstPiece is taken for a body before any of it has come. It is small, since a
 	// silent connection costs as much, and is not charged.
-	firstPiece = 512
+	firstPiece = 1024
 	// arrivalGrace is how long the first bytes may take; after it a body must come at
 	// arrivalFloor bytes a second.
 	arrivalGrace = 5 * time.Second
+	// unhurried is what may take the grace and no longer, in bytes.
+	unhurried    = 8 << 10
 	arrivalFloor = 8 << 10
 	// discardBytes and discardTime bound what is read and thrown away of a body that
 	// is not wanted. nginx with its defaults sends a body whole before it reads the
@@ -113,6 +115,9 @@ func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.D
 		bigger := make([]byte, len(body), size)
 		copy(bigger, body)
 		body = bigger
+		if size <= unhurried {
+			continue // what is due by now is enough
+		}
 		if later := x.began.Add(min(timeout, arrivalGrace+time.Duration(size)*time.Second/arrivalFloor)); limited && later.After(due) {
 			due = later
 			_ = x.control.SetReadDeadline(due) // the read fails if this does
