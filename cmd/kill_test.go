@@ -75,8 +75,9 @@ func freeAddr(t *testing.T) string {
 
 // process is a real server process.
 type process struct {
-	cmd *exec.Cmd
-	log bytes.Buffer
+	cmd  *exec.Cmd
+	addr string
+	log  bytes.Buffer
 }
 
 func startProcess(t *testing.T, bin, dir, addr, admin string) *process {
