@@ -40,7 +40,7 @@ var crowdKinds = []struct {
 	{name: "silent, without a head", head: "POST /hooks/hub HT"},
 	{name: "slow, a byte at a time", head: "POST /hooks/hub HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", drip: "x"},
 	{name: "chunked, a byte at a time", head: "POST /hooks/hub HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", drip: "1\r\nx\r\n"},
-	{name: "stalled after 60 KB", head: "POST /hooks/hub HTTP/1.1\r\nHost: x\r\nContent-Length: 61000\r\n\r\n" + strings.Repeat("x", 60000)},
+	{name: "stalled after 9 KB", head: "POST /hooks/hub HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + strings.Repeat("x", 9000)},
 	{name: "open HTTP/2 streams, a hundred to a connection", streams: true},
 	{name: "forged, one after the other on 32 connections", forged: true},
 }
@@ -220,10 +220,10 @@ func (g *genuineSender) send(client *http.Client, id string) (int, error) {
 	return resp.StatusCode, nil
 }
 
-// hang keeps a connection open, and opens another a second after it is ended.
+// hang keeps a connection open, and opens another five seconds after it is ended.
 func hang(ctx context.Context, there *atomic.Int64, addr, head, drip string, after time.Duration) {
 	dialer := &net.Dialer{}
-	for wait := after; ; wait = time.Second {
+	for wait := after; ; wait = 5 * time.Second {
 		select {
 		case <-ctx.Done():
 			return
@@ -260,6 +260,9 @@ func linger(ctx context.Context, c net.Conn, head, drip string) {
 func openStreams(ctx context.Context, members *sync.WaitGroup, url string, n int) {
 	for first := 0; first < n; first += 100 {
 		client := trusting(true)
+		if resp, err := client.Get(strings.TrimSuffix(url, "/hooks/hub") + "/healthz"); err == nil {
+			resp.Body.Close() // all streams share this connection
+		}
 		for range min(100, n-first) {
 			members.Add(1)
 			go func() {
@@ -276,7 +279,7 @@ func openStreams(ctx context.Context, members *sync.WaitGroup, url string, n int
 					_ = w.Close()
 					select {
 					case <-ctx.Done():
-					case <-time.After(time.Second):
+					case <-time.After(5 * time.Second):
 					}
 				}
 			}()
