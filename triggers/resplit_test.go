@@ -159,7 +159,10 @@ func trySplits(t *testing.T, p *workflows.Preset, written *workflows.Verify) (tr
 		t.Fatalf("%s: %v", p.Name, err)
 	}
 	if why := v.Ambiguous(); why != "" {
-		if !written.SignsMoment(p.BodyFromToken) {
+		// Midtrans signs order, status code and amount alone: a settlement and its refunds
+		// are signed alike, and each is an event. To cut that text otherwise takes a
+		// notification that was seen on its way.
+		if !written.SignsMoment(p.BodyFromToken) && p.Name != "midtrans" {
 			t.Errorf("%s/%s: %s, and the content counts more than once", p.Name, v.Variant, why)
 		}
 		return 1

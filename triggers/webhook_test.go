@@ -281,7 +281,7 @@ func TestTypesAndKeysOfProvidersAreFound(t *testing.T) {
 		r.Header, r.RemoteAddr = s.Header, "192.0.2.1:1"
 		w := httptest.NewRecorder()
 		hooks(t, p, sink).ServeHTTP(w, r)
-		if w.Code != 202 {
+		if w.Code/100 != 2 { // Slack's is 200
 			t.Errorf("%s: %d %s", c.trigger, w.Code, w.Body)
 			continue
 		}
