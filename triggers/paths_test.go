@@ -60,7 +60,7 @@ func TestAWrongPathLeavesATrace(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if len(got) != 4 || !strings.Contains(got["/hooks/tokk"].Detail, "trigger tok") || !strings.Contains(got["/HOOKS/TOK"].Detail, "trigger tok") {
+	if len(got) != 4 || !strings.Contains(got["/hooks/tokk"].Diagnosis, "trigger tok") || !strings.Contains(got["/HOOKS/TOK"].Detail, "trigger tok") {
 		t.Errorf("%d kept: %+v", len(got), got)
 	}
 	if _, ok := got["/hooks/hub/***"]; !ok {

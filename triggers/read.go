@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -77,6 +78,9 @@ func knownCoding(name string) bool {
 	return strings.EqualFold(name, "identity") || strings.EqualFold(name, "gzip") || strings.EqualFold(name, "x-gzip")
 }
 
+// firstPieces are where bodies begin.
+var firstPieces = sync.Pool{New: func() any { return new([firstPiece]byte) }}
+
 // fill reads a body into a buffer that grows with what has come, never with what a
 // header declares.
 func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.Duration) ([]byte, error) {
@@ -84,7 +88,9 @@ func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.D
 	if declared < 0 {
 		want = limit + 1 // one more than is taken, to see that there is more
 	}
-	body := make([]byte, 0, min(want, firstPiece))
+	first := firstPieces.Get().(*[firstPiece]byte)
+	defer firstPieces.Put(first)
+	body, own := first[:0:min(want, firstPiece)], false
 	due := x.began.Add(min(arrivalGrace, timeout))
 	// Not every ResponseWriter has deadlines; the server's own holds then.
 	limited := x.control.SetReadDeadline(due) == nil
@@ -95,6 +101,9 @@ func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.D
 		case int64(len(body)) > limit:
 			return nil, &http.MaxBytesError{Limit: limit}
 		case int64(len(body)) == declared, errors.Is(err, io.EOF) && declared < 0:
+			if !own {
+				body = append(make([]byte, 0, len(body)), body...)
+			}
 			return body, nil
 		case errors.Is(err, io.EOF):
 			return nil, io.ErrUnexpectedEOF
@@ -114,7 +123,7 @@ func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.D
 		}
 		bigger := make([]byte, len(body), size)
 		copy(bigger, body)
-		body = bigger
+		body, own = bigger, true
 		if size <= unhurried {
 			continue // what is due by now is enough
 		}
