@@ -226,7 +226,24 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	x.send(t, "large-cancel", "large", "valid", nil)
 	x.settled(t)
 	orders["cancelRun"] = [2]string{"/api/v1/runs/" + x.first(t, "runs?status=waiting") + "/cancel", ""}
-	wanted := map[string]int{"admitRefusal": 409, "resumeEndpoint": 404} // still forged; nothing is paused
+	var batch struct{ ID string }
+	if _, b := x.call(t, "POST", "/api/v1/replays", `{"trigger": "shop", "status": "dropped", "since": "1s"}`); json.Unmarshal(b, &batch) != nil || batch.ID == "" {
+		t.Fatalf("%s", b)
+	}
+	for state := ""; state != "done"; {
+		var now struct{ State string }
+		if _, b := x.call(t, "GET", "/api/v1/batches/"+batch.ID, ""); json.Unmarshal(b, &now) != nil {
+			t.Fatalf("%s", b)
+		}
+		state = now.State
+	}
+	for op, end := range map[string]string{"getBatch": "", "pauseBatch": "/pause", "resumeBatch": "/resume", "cancelBatch": "/cancel"} {
+		orders[op] = [2]string{"/api/v1/batches/" + batch.ID + end, ""}
+	}
+	orders["cancelRuns"] = [2]string{"/api/v1/runs/cancel", `{"workflow": "pay", "status": "queued,waiting"}`}
+	orders["startReplays"] = [2]string{"/api/v1/replays", `{"trigger": "shop", "since": "1d", "status": ["skipped"], "rate": 5}`}
+	// Still forged; nothing is paused; the batch is done.
+	wanted := map[string]int{"admitRefusal": 409, "resumeEndpoint": 404, "pauseBatch": 409, "resumeBatch": 409, "cancelBatch": 409}
 	paths := doc.(map[string]any)["paths"].(map[string]any)
 	n := 0
 	for path, ops := range paths {

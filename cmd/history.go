@@ -33,6 +33,7 @@ func (f *listFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.since, "since", "", "only since 2h, 7d or 2026-01-31T10:00:00Z")
 	fl.StringVar(&f.q.Grep, "grep", "", "only with this text")
 	fl.IntVar(&f.q.Limit, "limit", 50, "at most so many")
+	fl.StringVar(&f.q.After, "after", "", "go on after this id, the last of the list before")
 }
 
 func (f *listFlags) addPlace(c *cobra.Command) {
@@ -72,18 +73,18 @@ func (a *app) eventsCmd() *cobra.Command {
 	c := &cobra.Command{Use: "events", Short: "List events", Args: cobra.NoArgs, Example: "  hookloom events --trigger stripe --since 1d\n  hookloom events --status rule_failed\n  hookloom events --status unreadable",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
-				items, err := h.Events(c.Context(), f.q)
+				items, next, err := listed(c.Context(), h, &f, h.Events, func(i engine.EventItem) string { return i.ID })
 				if err != nil {
 					return err
 				}
 				if a.json() {
-					return a.printJSON(map[string]any{"items": items})
+					return a.printJSON(map[string]any{"items": items, "next": next})
 				}
 				t := newTable("EVENT", "RECEIVED", "TRIGGER", "TYPE", "KEY", "OUTCOME", "RUNS", "DUPLICATES")
 				for _, i := range items {
 					t.row(i.ID, clock(i.ReceivedAt), i.Trigger, i.Type, short(i.Key, 40), outcomeOf(&i), fmt.Sprint(i.Runs), fmt.Sprint(i.Duplicates))
 				}
-				return t.print(a.out)
+				return a.printList(t, next)
 			})
 		}}
 	f.add(c)
@@ -93,9 +94,9 @@ func (a *app) eventsCmd() *cobra.Command {
 // outcomeOf marks an event whose body cannot be read.
 func outcomeOf(i *engine.EventItem) string {
 	if i.Unreadable() {
-		return i.Outcome + " (unreadable)"
+		return i.Shown() + " (unreadable)"
 	}
-	return i.Outcome
+	return i.Shown()
 }
 
 func short(s string, n int) string {
@@ -107,43 +108,26 @@ func short(s string, n int) string {
 }
 
 func (a *app) runsCmd() *cobra.Command {
-	return a.runList("runs", "List runs", false)
-}
-
-func (a *app) deadlettersCmd() *cobra.Command {
-	return a.runList("deadletters", "List runs that gave up and were not replayed", true)
-}
-
-func (a *app) runList(name, about string, dead bool) *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: name, Short: about, Args: cobra.NoArgs, Example: "  hookloom " + name + " --workflow fulfil_order --since 2h",
+	c := &cobra.Command{Use: "runs", Short: "List runs", Args: cobra.NoArgs, Example: "  hookloom runs --workflow fulfil_order --since 2h\n  hookloom runs --status queued,waiting",
 		RunE: func(c *cobra.Command, _ []string) error {
-			f.q.DeadOnly = dead
 			return f.reading(func(h *store.History) error {
-				items, err := h.Runs(c.Context(), f.q)
+				items, next, err := listed(c.Context(), h, &f, h.Runs, func(i engine.RunItem) string { return i.ID })
 				if err != nil {
 					return err
 				}
 				if a.json() {
-					return a.printJSON(map[string]any{"items": items})
+					return a.printJSON(map[string]any{"items": items, "next": next})
 				}
-				return a.printRuns(items)
+				t := newTable("RUN", "STARTED", "WORKFLOW", "STATUS", "TOOK", "ERROR")
+				for _, i := range items {
+					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, i.Status, tookText(i), short(i.Error, 80))
+				}
+				return a.printList(t, next)
 			})
 		}}
 	f.add(c)
 	return c
-}
-
-func (a *app) printRuns(items []engine.RunItem) error {
-	t := newTable("RUN", "STARTED", "WORKFLOW", "STATUS", "TOOK", "ERROR")
-	for _, i := range items {
-		took := "-"
-		if i.StartedAt != nil && i.FinishedAt != nil {
-			took = i.FinishedAt.Sub(*i.StartedAt).Round(time.Millisecond).String()
-		}
-		t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, i.Status, took, short(i.Error, 80))
-	}
-	return t.print(a.out)
 }
 
 func (a *app) quarantineCmd() *cobra.Command {
@@ -159,12 +143,12 @@ came, and stores it when it is genuine.`,
 				if len(args) == 1 {
 					return a.oneRefusal(c.Context(), h, args[0])
 				}
-				items, err := h.Quarantine(c.Context(), f.q)
+				items, next, err := listed(c.Context(), h, &f, h.Quarantine, func(i engine.RefusalItem) string { return i.ID })
 				if err != nil {
 					return err
 				}
 				if a.json() {
-					return a.printJSON(map[string]any{"items": items})
+					return a.printJSON(map[string]any{"items": items, "next": next})
 				}
 				t := newTable("ID", "AT", "TRIGGER", "REASON", "DIAGNOSIS", "FROM", "BYTES")
 				for _, i := range items {
@@ -177,7 +161,7 @@ came, and stores it when it is genuine.`,
 					}
 					t.row(i.ID, clock(i.At), i.Trigger, i.Reason, short(why, 100), i.Remote, fmt.Sprint(i.Size))
 				}
-				return t.print(a.out)
+				return a.printList(t, next)
 			})
 		}}
 	f.add(c)
@@ -323,13 +307,23 @@ func (a *app) eventCmd() *cobra.Command {
 }
 
 func (a *app) printEvent(d *engine.EventDetail) error {
-	a.printf("%s  %s  %s\n", d.ID, printable(d.Type), d.Outcome)
+	a.printf("%s  %s  %s\n", d.ID, printable(d.Type), d.Shown())
 	a.printf("  trigger   %s by %s\n  key       %s\n  received  %s\n  happened  %s\n", d.Trigger, d.Inlet, printable(d.Key), clock(d.ReceivedAt), clock(d.Time))
 	if d.Flag != "" {
 		a.printf("  note      %s\n", printable(d.Flag))
 	}
 	a.printf("\nDecisions\n")
 	for _, x := range d.Decisions {
+		a.printDecision(x)
+	}
+	for _, x := range d.EndedWaits {
+		a.printf("  ended a wait: step %s of %s (%s)\n", printable(x.Step), x.Run, x.Workflow)
+	}
+	if len(d.Earlier) > 0 {
+		a.printf("\nEarlier decisions\n")
+	}
+	for _, x := range d.Earlier {
+		a.printf("  %s\n", clock(x.At))
 		a.printDecision(x)
 	}
 	for _, s := range d.Sightings {
@@ -523,7 +517,7 @@ func (a *app) tailEvent(ctx context.Context, h *store.History, e engine.EventIte
 			return err
 		}
 	} else {
-		a.printf("%s  %s  %s  %s  %s\n", clock(e.ReceivedAt), e.ID, e.Trigger, printable(e.Type), e.Outcome)
+		a.printf("%s  %s  %s  %s  %s\n", clock(e.ReceivedAt), e.ID, e.Trigger, printable(e.Type), e.Shown())
 	}
 	runs, err := h.Runs(ctx, engine.Query{Event: e.ID, Limit: 1000})
 	for _, r := range runs {

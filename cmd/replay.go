@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
@@ -12,86 +13,335 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// replayFlags are those of replay besides the filters of the lists.
+type replayFlags struct {
+	listFlags
+	from, version, until string
+	rate                 int
+	dry, again           bool
+}
+
 func (a *app) replayCmd() *cobra.Command {
-	var f listFlags
-	var from, version string
-	var dry bool
-	c := &cobra.Command{Use: "replay [ID...]", Short: "Run again: runs or events by id, or all that the filters list",
-		Long: `Makes a new run of the same event, through the running server. --from failed
-keeps the steps that had succeeded; --version current takes the workflow as it is
-now. With filters in place of ids, --dry-run first tells how many there are; --dead
-takes those of the deadletters list. Many replays begin spread out, twenty a second,
-so that they do not overrun what they call; each is linked to the run it repeats.
-The id of a refused delivery (ref_...) has it judged again, as of the moment it
-came; when it is genuine now, it becomes an event.`,
-		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay --status failed --since 1h --dry-run\n  hookloom replay --dead --workflow paid --from failed --version current",
+	var f replayFlags
+	c := &cobra.Command{Use: "replay [ID...]", Short: "Run again: runs, events, or all that the filters find",
+		Long: `Runs again what is stored, through the running server.
+
+A run (run_...) is made again of the same event, once: who asks again gets the run
+that was made, unless --again. --from failed keeps the steps that had succeeded,
+--version current takes the workflow as it is now. With --status failed and the like
+in place of ids, or --dead for the deadletters list, many runs are replayed.
+
+An event (evt_...) has its runs made again; with --workflow it is decided again by
+that workflow with today's rule. An event that had no run is decided by all workflows
+that listen to its trigger today. What would run is named first; --dry-run stops there.
+
+--trigger T --since 30d, with --workflow and --status skipped, filtered, rule_failed,
+dropped, unmatched or disabled as wanted, decides many events again: it prints how
+many would run and what they would call, then starts a batch (hookloom batches), in
+which each workflow runs once for an event, however often that is asked for.
+
+A refused delivery (ref_...) is judged again, as of the moment it came; when it is
+genuine now, it becomes an event.`,
+		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay evt_0d3c6f2a41c00000 --workflow fulfil\n  hookloom replay --trigger shop --workflow fulfil --since 30d --dry-run\n" +
+			"  hookloom replay --status failed --since 1h --dry-run\n  hookloom replay --dead --workflow paid --from failed --version current",
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 && f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" && !f.q.DeadOnly {
-				return usageError("replay what? give ids, or filters such as --status failed --since 1h")
+			switch {
+			case len(args) > 0:
+				return a.replayIDs(c.Context(), &f, args)
+			case f.decides(c):
+				return a.replayEvents(c, &f)
+			case f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" && !f.q.DeadOnly:
+				return usageError("replay what? give ids, or filters such as --status failed --since 1h, or --trigger T --since 30d")
 			}
-			ids := args
-			if len(ids) == 0 {
-				limit := 0
-				if c.Flags().Changed("limit") {
-					limit = f.q.Limit
-				}
-				err := f.reading(func(h *store.History) (err error) {
-					ids, err = endedRuns(c.Context(), h, f.q, limit)
-					return err
-				})
-				if err != nil {
-					return err
-				}
+			if f.until != "" || c.Flags().Changed("rate") {
+				return usageError("--until and --rate go with --trigger, or with --status skipped, rule_failed and the like: they are about events that are decided again")
 			}
-			if dry {
-				return a.printCount(ids)
-			}
-			l, err := load(f.dir)
-			if err != nil {
-				return err
-			}
-			made := []string{}
-			for _, id := range ids {
-				if strings.HasPrefix(id, "ref_") {
-					if err := a.admit(c.Context(), l, id); err != nil {
-						return err
-					}
-					continue
-				}
-				kind := "runs"
-				if strings.HasPrefix(id, "evt_") {
-					kind = "events"
-				}
-				var out struct {
-					Runs []string `json:"runs"`
-				}
-				body := map[string]string{"from": from, "version": version, "by": os.Getenv("USER")}
-				if err := adminCall(c.Context(), l, "POST", "/api/v1/"+kind+"/"+id+"/replay", body, &out); err != nil {
-					return fmt.Errorf("%s: %w", id, err)
-				}
-				made = append(made, out.Runs...)
-				if !a.json() {
-					a.printf("%s replayed as %s\n", id, strings.Join(out.Runs, ", "))
-				}
-			}
-			if a.json() {
-				return a.printJSON(map[string]any{"runs": made})
-			}
-			return nil
+			return a.replayFound(c, &f)
 		}}
 	f.add(c)
-	c.Flags().StringVar(&from, "from", "start", "start or failed")
-	c.Flags().StringVar(&version, "version", "pinned", "pinned or current")
-	c.Flags().BoolVar(&dry, "dry-run", false, "only count")
+	c.Flags().StringVar(&f.from, "from", "start", "start or failed")
+	c.Flags().StringVar(&f.version, "version", "pinned", "pinned or current")
+	c.Flags().StringVar(&f.until, "until", "", "events until 1h ago or 2026-01-31T10:00:00Z")
+	c.Flags().IntVar(&f.rate, "rate", engine.DefaultRate, "at most so many runs of a batch begin in a second")
+	c.Flags().BoolVar(&f.again, "again", false, "also what was run again already")
+	c.Flags().BoolVar(&f.dry, "dry-run", false, "only tell what would run")
 	c.Flags().BoolVar(&f.q.DeadOnly, "dead", false, "the dead letters that the other filters leave")
 	return c
+}
+
+// decides tells that the filters are about events to decide again, not about runs.
+func (f *replayFlags) decides(c *cobra.Command) bool {
+	if f.q.DeadOnly || c.Flags().Changed("from") || c.Flags().Changed("version") {
+		return false
+	}
+	if f.q.Status == "" {
+		return f.q.Trigger != ""
+	}
+	for _, s := range strings.Split(f.q.Status, ",") {
+		if !slices.Contains(engine.RunStatuses, strings.TrimSpace(s)) {
+			return true
+		}
+	}
+	return false
+}
+
+// replayEvents has many events decided again.
+func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
+	if f.q.Type != "" || f.q.Grep != "" || f.q.After != "" || c.Flags().Changed("limit") {
+		return usageError("events to decide again are chosen by --trigger, --workflow, --status, --since and --until")
+	}
+	if f.since == "" {
+		return usageError("since when? --since 30d, for example")
+	}
+	l, err := load(f.dir)
+	if err != nil {
+		return err
+	}
+	type answer struct {
+		engine.Batch
+		Plan *engine.Forecast `json:"plan,omitempty"`
+	}
+	order := map[string]any{"trigger": f.q.Trigger, "workflow": f.q.Workflow, "status": f.q.Status, "since": f.since, "until": f.until, "again": f.again, "rate": f.rate,
+		"by": os.Getenv("USER"), "dry_run": true}
+	var planned, started answer
+	if err := adminCall(c.Context(), l, "POST", "/api/v1/replays", order, &planned); err != nil {
+		return err
+	}
+	if !a.json() {
+		a.printForecast(planned.Plan)
+	}
+	if f.dry {
+		if a.json() {
+			return a.printJSON(map[string]any{"dry_run": true, "plan": planned.Plan})
+		}
+		return nil
+	}
+	order["dry_run"] = false
+	if err := adminCall(c.Context(), l, "POST", "/api/v1/replays", order, &started); err != nil {
+		return err
+	}
+	started.Plan = planned.Plan
+	if a.json() {
+		return a.printJSON(started)
+	}
+	a.printf("batch %s is under way, %d runs a second at most: hookloom batches show %s\n", started.ID, started.Rate, started.ID)
+	return nil
+}
+
+func (a *app) printForecast(f *engine.Forecast) {
+	least := ""
+	if f.Looked < f.Events {
+		least = fmt.Sprintf(" at least: %s were looked at, there was no time for more", counted(f.Looked, "event"))
+	}
+	a.printf("%s, of %s%s\n", counted(f.Runs, "run")+" would begin", counted(f.Events, "event"), least)
+	for _, w := range f.Workflows {
+		a.printf("  %s (version %s): %s", w.Workflow, w.Version, counted(w.Runs, "run"))
+		for _, x := range []struct {
+			n    int
+			text string
+		}{{w.NotMatched, "the rule says no to %d"}, {w.RuleFailed, "the rule fails for %d"}, {w.Known, "%d have a run already"}, {w.Unreadable, "%d cannot be read any more"}} {
+			if x.n > 0 {
+				a.printf("; "+x.text, x.n)
+			}
+		}
+		a.printf("\n")
+		if w.Reason != "" {
+			a.printf("    the rule fails: %s\n", printable(w.Reason))
+		}
+		for _, c := range w.Calls {
+			host := ""
+			if c.Host != "" {
+				host = " at " + printable(c.Host)
+			}
+			a.printf("    calls %s%s, %d times in %s\n", c.Action, host, c.Count, counted(w.Rehearsed, "rehearsed run"))
+		}
+		if w.Rehearsed > 0 && len(w.Calls) == 0 {
+			a.printf("    calls nothing outside\n")
+		}
+		if w.Problem != "" {
+			a.printf("    its calls cannot be told: %s\n", printable(w.Problem))
+		}
+	}
+}
+
+// replayFound replays the runs, or the dead letters, that the filters find.
+func (a *app) replayFound(c *cobra.Command, f *replayFlags) error {
+	limit := 0
+	if c.Flags().Changed("limit") {
+		limit = f.q.Limit
+	}
+	var ids []string
+	err := f.reading(func(h *store.History) error {
+		err := f.checkNames(c.Context(), h)
+		if err == nil && !f.q.DeadOnly {
+			ids, err = endedRuns(c.Context(), h, f.q, limit)
+			return err
+		}
+		var dead []engine.DeadLetter
+		if err == nil {
+			dead, err = deadLetters(c.Context(), h, f.q, limit)
+		}
+		for _, d := range dead {
+			if d.Kind == "rule_failed" {
+				d.ID += " " + d.Workflow
+			}
+			ids = append(ids, d.ID)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if f.dry {
+		return a.printCount(ids)
+	}
+	return a.replayIDs(c.Context(), f, ids)
+}
+
+// replayIDs replays what is named; evt_... may be followed by a workflow.
+func (a *app) replayIDs(ctx context.Context, f *replayFlags, ids []string) error {
+	l, err := load(f.dir)
+	if err != nil {
+		return err
+	}
+	if f.q.Workflow != "" && !slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "evt_") }) {
+		if f.q.Status == "" && !f.q.DeadOnly && f.since == "" {
+			return usageError("--workflow goes with an event, evt_..., which it decides again")
+		}
+	}
+	if f.dry && slices.ContainsFunc(ids, func(id string) bool { return !strings.HasPrefix(id, "evt_") }) {
+		return a.printCount(ids)
+	}
+	out := replayedList{Runs: []string{}, Items: []replayedAgain{}}
+	for _, id := range ids {
+		switch {
+		case strings.HasPrefix(id, "ref_"):
+			err = a.admit(ctx, l, id)
+		case strings.HasPrefix(id, "evt_"):
+			err = a.replayEvent(ctx, l, f, id, &out)
+		default:
+			err = a.replayRun(ctx, l, f, id, &out)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+	}
+	if a.json() && (len(ids) == 0 || !strings.HasPrefix(ids[0], "ref_")) {
+		return a.printJSON(out)
+	}
+	return nil
+}
+
+// replayedList is what replays answer.
+type replayedList struct {
+	Runs            []string        `json:"runs"`
+	AlreadyReplayed bool            `json:"already_replayed,omitempty"`
+	Items           []replayedAgain `json:"items"`
+}
+
+// replayedAgain is what became of an event for one workflow.
+type replayedAgain struct {
+	How string `json:"how"`
+	engine.Again
+}
+
+func (a *app) replayRun(ctx context.Context, l *loaded, f *replayFlags, id string, all *replayedList) error {
+	var out replayedList
+	order := map[string]any{"from": f.from, "version": f.version, "by": os.Getenv("USER"), "again": f.again}
+	if err := adminCall(ctx, l, "POST", "/api/v1/runs/"+id+"/replay", order, &out); err != nil {
+		return err
+	}
+	all.Runs = append(all.Runs, out.Runs...)
+	if a.json() {
+		for _, run := range out.Runs {
+			all.Items = append(all.Items, replayedAgain{"repeat", engine.Again{Run: run, Repeats: id, Outcome: "matched", AlreadyReplayed: out.AlreadyReplayed}})
+		}
+		return nil
+	}
+	if out.AlreadyReplayed {
+		a.printf("%s was replayed already, as %s; --again makes another run\n", id, strings.Join(out.Runs, ", "))
+		return nil
+	}
+	a.printf("%s replayed as %s\n", id, strings.Join(out.Runs, ", "))
+	return nil
+}
+
+// replayEvent names what will run for an event, then runs it.
+func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id string, all *replayedList) error {
+	id, workflow, _ := strings.Cut(id, " ")
+	if workflow == "" {
+		workflow = f.q.Workflow
+	}
+	path := "/api/v1/events/" + id + "/replay"
+	order := map[string]any{"from": f.from, "version": f.version, "by": os.Getenv("USER"), "again": f.again, "workflow": workflow, "dry_run": true}
+	var plan, out replayedList
+	if err := adminCall(ctx, l, "POST", path, order, &plan); err != nil {
+		return err
+	}
+	if !a.json() {
+		for _, x := range plan.Items {
+			if x.How == "repeat" {
+				a.printf("%s  %s: its run %s, again\n", id, x.Workflow, x.Repeats)
+			} else {
+				a.printf("%s  %s: decided again, with today's rule\n", id, x.Workflow)
+			}
+		}
+	}
+	if f.dry {
+		all.Items = append(all.Items, plan.Items...)
+		return nil
+	}
+	order["dry_run"] = false
+	if err := adminCall(ctx, l, "POST", path, order, &out); err != nil {
+		return err
+	}
+	all.Runs, all.Items = append(all.Runs, out.Runs...), append(all.Items, out.Items...)
+	if !a.json() {
+		for _, x := range out.Items {
+			a.printAgain(id, x.Again)
+		}
+	}
+	return nil
+}
+
+func (a *app) printAgain(id string, x engine.Again) {
+	switch {
+	case x.AlreadyReplayed:
+		a.printf("%s  %s was replayed already, as %s; --again makes another run\n", id, x.Workflow, x.Run)
+	case x.Run != "":
+		a.printf("%s  %s replayed as %s\n", id, x.Workflow, x.Run)
+	default:
+		a.printf("%s  %s does not run: %s: %s\n", id, x.Workflow, x.Outcome, printable(x.Reason))
+	}
+	for _, c := range x.Rule {
+		result := "error"
+		if c.Result != nil {
+			result = fmt.Sprint(*c.Result)
+		}
+		a.printf("      %-5s  %s\n", result, printable(c.Expr))
+		for _, k := range sortedKeys(c.Values) {
+			if v, err := json.Marshal(c.Values[k]); err == nil {
+				a.printf("             %s = %s\n", k, printable(string(v)))
+			}
+		}
+	}
 }
 
 func (a *app) printCount(ids []string) error {
 	if a.json() {
 		return a.printJSON(map[string]any{"count": len(ids), "ids": ids})
 	}
-	a.printf("%d %s would be replayed\n", len(ids), plural(len(ids), "run"))
+	events := 0
+	for _, id := range ids {
+		if strings.HasPrefix(id, "evt_") {
+			events++
+		}
+	}
+	text := ""
+	if events > 0 {
+		text = fmt.Sprintf(", and %s decided again", counted(events, "event"))
+	}
+	a.printf("%s would be replayed%s\n", counted(len(ids)-events, "run"), text)
 	return nil
 }
 
@@ -131,28 +381,6 @@ func (a *app) admit(ctx context.Context, l *loaded, id string) error {
 	}
 	a.printf("%s %s as %s\n", id, out.Status, out.Event)
 	return nil
-}
-
-func (a *app) cancelCmd() *cobra.Command {
-	var dir string
-	c := &cobra.Command{Use: "cancel RUN", Short: "End a run, through the running server", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := engine.ParseRunID(args[0]); err != nil {
-				return usageError("%v", err)
-			}
-			l, err := load(dir)
-			if err != nil {
-				return err
-			}
-			var out map[string]string
-			if err := adminCall(c.Context(), l, "POST", "/api/v1/runs/"+args[0]+"/cancel", map[string]string{}, &out); err != nil {
-				return err
-			}
-			a.printf("%s cancelled\n", args[0])
-			return nil
-		}}
-	c.Flags().StringVar(&dir, "dir", ".", "project folder")
-	return c
 }
 
 func (a *app) approveCmd() *cobra.Command {

@@ -298,10 +298,10 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 		return append(out, diagnosis{"fail", "backlog", err.Error(), ""})
 	}
 	out = append(out, diagnosis{"ok", "backlog", fmt.Sprintf("%d open runs, %d events to match", counts.Open, counts.Inbox), ""})
-	dead, err := h.Runs(ctx, engine.Query{DeadOnly: true, Limit: 100})
-	if err == nil && len(dead) > 0 {
-		n := fmt.Sprint(len(dead))
-		if len(dead) == 100 {
+	dead, err := h.DeadLetters(ctx, engine.Query{Limit: 100})
+	if err == nil && len(dead.Items) > 0 {
+		n := fmt.Sprint(len(dead.Items))
+		if len(dead.Items) >= 100 {
 			n = "100 or more"
 		}
 		out = append(out, diagnosis{"warn", "dead letters", n, "hookloom deadletters lists them, hookloom replay --dead runs them again"})

@@ -150,12 +150,44 @@ type Store interface {
 	Paused(ctx context.Context) ([]Pause, error)
 	// Audit keeps what a person did, bounded in number.
 	Audit(ctx context.Context, a AuditEntry) error
-	// SetSwitch keeps that a workflow is switched off, or, with on, that it is not.
+	// SetSwitch keeps how a workflow is switched off, or, with on, that it is not.
 	SetSwitch(ctx context.Context, x Switch, on bool) error
 	// Switches lists the workflows that are switched off.
 	Switches(ctx context.Context) ([]Switch, error)
+	// Missed counts what a workflow missed while it was off, and what is held for it.
+	Missed(ctx context.Context, workflow string) (Switched, error)
+	// HeldEvents lists the oldest events that are held for a workflow.
+	HeldEvents(ctx context.Context, workflow string, limit int) ([]EventID, error)
+	// Park puts a queued run that has not begun aside; Unpark makes those of workflows
+	// due again, and gives how many; Parked lists the workflows that have some.
+	Park(ctx context.Context, id RunID) error
+	Unpark(ctx context.Context, workflows []string, now time.Time) (int, error)
+	Parked(ctx context.Context) ([]string, error)
+	// Redecide stores new decisions, keeps the earlier ones, and the progress of a batch,
+	// all or none. It returns ErrStale when the batch is not running, ErrPending for an
+	// event without a first decision.
+	Redecide(ctx context.Context, rs []Redecision, step *BatchStep) ([]Redecided, error)
+	// Decided gives what is on record of an event's decisions; Undone does so for events
+	// of triggers, after one and before another, the oldest first; CountEvents counts
+	// those.
+	Decided(ctx context.Context, id EventID) (DecidedState, error)
+	Undone(ctx context.Context, triggers []string, after, end EventID, limit int) ([]DecidedState, error)
+	CountEvents(ctx context.Context, triggers []string, after, end EventID) (int, error)
+	// AddBatch stores a batch; Batch gives one, Batches those of a state, empty for all,
+	// the newest first.
+	AddBatch(ctx context.Context, b *Batch) error
+	Batch(ctx context.Context, id BatchID) (*Batch, error)
+	Batches(ctx context.Context, state string) ([]Batch, error)
+	// ChangeBatch gives a batch another state, if it is in one of some; it tells whether
+	// it was.
+	ChangeBatch(ctx context.Context, id BatchID, from []string, to, reason string, now time.Time) (bool, error)
+	// BeginOrder claims a key, bounded in number and time, or finds the order that has it;
+	// EndOrder keeps its answer, or with status 0 gives the key back.
+	BeginOrder(ctx context.Context, key string, digest []byte, now time.Time) (Order, error)
+	EndOrder(ctx context.Context, key string, o Order) error
 	// Replay makes a new run of an old one's event. It returns when the run may
-	// begin, zero when others have to end first; *DroppedError when it may not.
+	// begin, zero when others have to end first; *DroppedError when it may not, and
+	// *ReplayedError when there is one already.
 	Replay(ctx context.Context, r Replay) (time.Time, error)
 	// Cancel ends a run that is not at work, as its new state says, and stores the
 	// events of those that listen. It returns ErrStale for others; next is as with
@@ -211,6 +243,8 @@ type Settlement struct {
 	// are the events that it waits for.
 	Answers int
 	Awaits  []EventWait
+	// Came are the events that released steps which waited for them.
+	Came []CameEvent
 	// Calls are events that begin called runs, or those of workflows that listen to
 	// this one's end, to store with the rest. Called tells
 	// that the run was itself called: its end makes the caller due.
@@ -242,6 +276,12 @@ type Answer struct {
 // id of the event that began a called run, whose end is waited for.
 type EventWait struct{ Trigger, Key string }
 
+// CameEvent is an event that a step waited for.
+type CameEvent struct {
+	Path  string
+	Event EventID
+}
+
 // CallState is how a called workflow stands.
 type CallState struct {
 	// Run is nil while, or when, there is none.
@@ -261,6 +301,8 @@ type Replay struct {
 	Version string
 	At      time.Time
 	By, Why string
+	// Again makes a run also where the old one was replayed already.
+	Again bool
 	// NotBefore is when it may begin.
 	NotBefore time.Time
 	// Place is as in Settlement.

@@ -456,12 +456,12 @@ func TestEveryWorkflowOfATriggerDecidesWithValues(t *testing.T) {
 		got[x.Workflow] = x.Outcome + " " + string(x.Conditions)
 	}
 	for workflow, want := range map[string]string{"runs": `matched [{"expr":"event.data.amount > 10","result":true,"values":{"event.data.amount":50}}`,
-		"skips": `skipped [{"expr":"event.data.amount > 1000","result":false,"values":{"event.data.amount":50}}]`, "breaks": `rule_failed`, "filtered": `filtered []`} {
+		"skips": `skipped [{"expr":"event.data.amount > 1000","result":false,"values":{"event.data.amount":50}}]`, "breaks": `rule_failed`, "filtered": `filtered []`, "off": `disabled []`} {
 		if !strings.HasPrefix(got[workflow], want) {
 			t.Errorf("%s: %s, want %s", workflow, got[workflow], want)
 		}
 	}
-	if len(got) != 4 {
+	if len(got) != 5 {
 		t.Errorf("%d decisions: %v", len(got), got)
 	}
 	if err := stop(); err != nil {

@@ -45,7 +45,9 @@ func (e *Engine) acceptDecided(ctx context.Context, id EventID, d *Delivery) (r 
 		return r, false
 	}
 	defer ev.share.letGo()
-	m, live := e.consider(ev, until)
+	p, decided := e.deciding()
+	defer decided()
+	m, live := e.consider(p, ev, until)
 	defer func() {
 		if !ok || r.Duplicate {
 			for _, dr := range live {

@@ -71,20 +71,27 @@ type Engine struct {
 	ids     IDs
 	project atomic.Pointer[loaded]
 	using   sync.Mutex // one project is made current at a time
-	pinned  sync.Map   // version -> *workflows.Workflow, for runs of older texts
+	// turning is held for reading by decisions while something is held back, and for
+	// writing when that ends.
+	turning sync.RWMutex
+	pinned  sync.Map // version -> *workflows.Workflow, for runs of older texts
 
-	wake     chan struct{}
-	mu       sync.Mutex
-	atWork   map[RunID]*driver
-	matching map[EventID]bool
-	early    early
-	awaited  sync.Map // triggers whose events a run may wait for
-	lane     lane
-	callers  callers
+	wake chan struct{}
+	// wakeBatches lets the batches look again.
+	wakeBatches chan struct{}
+	mu          sync.Mutex
+	atWork      map[RunID]*driver
+	matching    map[EventID]bool
+	early       early
+	awaited     sync.Map // triggers whose events a run may wait for
+	lane        lane
+	callers     callers
 	// decoded is the memory that events and runs at work may take.
 	decoded *Budget
 	// nextReplay is when the next replay may begin.
 	nextReplay time.Time
+	// ruleAlerts is when each workflow's failing rule was last alerted of.
+	ruleAlerts map[string]time.Time
 	// destinations give permits to attempts; paused are the endpoints that asked for
 	// no more, by their key.
 	destinations *destination.Table
@@ -113,15 +120,16 @@ type loaded struct {
 	gated map[string]bool
 	// polled are the triggers with more than one inlet.
 	polled map[string]bool
+	// resting are the workflows that are off, by a person or by their file: their queued
+	// runs do not begin. holding tells that events of one are held.
+	resting map[string]bool
+	holding bool
 	// off are the workflows that a person has switched off.
 	off map[string]Switch
 }
 
-// enabled tells whether events may start a workflow.
-func (l *loaded) enabled(w *workflows.Workflow) bool {
-	_, off := l.off[w.ID]
-	return w.Enabled && !off
-}
+// enabled tells whether a workflow may be started.
+func (l *loaded) enabled(w *workflows.Workflow) bool { return !l.resting[w.ID] }
 
 // listener is one workflow that a trigger's events go to.
 type listener struct {
@@ -129,6 +137,9 @@ type listener struct {
 	start    workflows.Start
 	// types are those that the trigger's webhook takes; empty takes all.
 	types []string
+	// off is what an event is on record as while the workflow is off; empty while it is
+	// on.
+	off Outcome
 }
 
 // New makes an engine. Its ids come after those that the store knows.
@@ -157,7 +168,7 @@ func New(o Options) *Engine {
 	if o.Redactor == nil {
 		o.Redactor = &Redactor{}
 	}
-	e := &Engine{o: o, wake: make(chan struct{}, 1), atWork: map[RunID]*driver{}, matching: map[EventID]bool{}, failed: make(chan error, 1)}
+	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), atWork: map[RunID]*driver{}, ruleAlerts: map[string]time.Time{}, matching: map[EventID]bool{}, failed: make(chan error, 1)}
 	e.ids.Seen(o.Store.LastID())
 	e.decoded = NewBudget(maxDecoded)
 	e.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
@@ -178,7 +189,8 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 	if err != nil {
 		return fmt.Errorf("reading which workflows are switched off: %w", err)
 	}
-	l := &loaded{Project: p, off: map[string]Switch{}, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}, gated: map[string]bool{}, polled: map[string]bool{}}
+	l := &loaded{Project: p, off: map[string]Switch{}, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}, gated: map[string]bool{},
+		polled: map[string]bool{}, resting: map[string]bool{}}
 	for _, x := range switches {
 		l.off[x.Workflow] = x
 	}
@@ -191,11 +203,14 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 		for _, name := range w.Waits() {
 			e.awaited.Store(name, true)
 		}
-		if !l.enabled(w) {
-			continue
+		off := l.offOutcome(w.ID, w.Enabled)
+		if off != "" && l.off[w.ID].State != SwitchDraining {
+			l.resting[w.ID] = true
 		}
+		l.holding = l.holding || off == Held
 		for _, s := range w.Starts {
-			if w.Gated() {
+			// What is held is decided in the order in which it came.
+			if w.Gated() && off != Disabled || off == Held {
 				l.gated[w.ID] = true
 				l.gated[s.Trigger] = true
 			}
@@ -211,7 +226,7 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 				if t != nil && t.Webhook != nil {
 					types = t.Webhook.Events
 				}
-				l.byTrigger[s.Trigger] = append(l.byTrigger[s.Trigger], listener{w, s, types})
+				l.byTrigger[s.Trigger] = append(l.byTrigger[s.Trigger], listener{w, s, types, off})
 			}
 		}
 	}
@@ -227,7 +242,7 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 	e.o.Redactor.Set(secrets)
 	e.destinations.Use(p.Destinations)
 	e.project.Store(l)
-	return nil
+	return e.unparkAll(ctx, l)
 }
 
 // Run works until ctx ends, then lets open attempts finish within the grace. An
@@ -271,10 +286,14 @@ func (e *Engine) Run(ctx context.Context) error {
 		return fmt.Errorf("looking for runs that were often at work: %w", err)
 	}
 	e.resumeSuspects(ctx, few, alone)
-	e.drivers.Add(1)
+	e.drivers.Add(2)
 	go func() {
 		defer e.drivers.Done()
 		e.prune(ctx)
+	}()
+	go func() {
+		defer e.drivers.Done()
+		e.runBatches(ctx)
 	}()
 	err = e.dispatch(ctx)
 	stopUpkeep()

@@ -339,7 +339,7 @@ steps:
 		}
 		settled(t, s, runs+2)
 		var dropped *engine.DroppedError
-		if _, err := e.Replay(context.Background(), id, "start", "pinned", "ada"); !errors.As(err, &dropped) || !strings.HasPrefix(dropped.Reason, "stale: ") {
+		if _, err := e.ReplayRun(context.Background(), id, engine.ReplayOrder{From: "start", Version: "pinned", By: "ada", Again: true}); !errors.As(err, &dropped) || !strings.HasPrefix(dropped.Reason, "stale: ") {
 			t.Errorf("an overtaken one: %v", err)
 		}
 	}

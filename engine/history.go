@@ -51,6 +51,17 @@ type EventItem struct {
 	Runs int `json:"runs"`
 	// Flag says what is wrong with its key or body.
 	Flag string `json:"flag,omitempty"`
+	// RuleFailures is how many workflows could not decide about it.
+	RuleFailures int `json:"rule_failures,omitempty"`
+}
+
+// Shown is the outcome as lists show it: a rule that failed is not hidden by a workflow
+// that ran.
+func (e EventItem) Shown() string {
+	if e.RuleFailures == 0 || e.Outcome == string(RuleFailed) {
+		return e.Outcome
+	}
+	return fmt.Sprintf("%s (%d rule failed)", e.Outcome, e.RuleFailures)
 }
 
 // EventDetail is one event whole.
@@ -66,8 +77,28 @@ type EventDetail struct {
 	Pruned    bool            `json:"pruned,omitempty"`
 	Inputs    json.RawMessage `json:"inputs,omitempty"`
 	Decisions []DecisionItem  `json:"decisions"`
-	Sightings []Sighting      `json:"sightings"`
-	RunItems  []RunItem       `json:"run_items"`
+	// Earlier are decisions that newer ones have taken the place of, the oldest first.
+	Earlier []DecisionItem `json:"earlier_decisions,omitempty"`
+	// EndedWaits are the steps that waited for the event.
+	EndedWaits []EndedWait `json:"ended_waits,omitempty"`
+	Sightings  []Sighting  `json:"sightings"`
+	RunItems   []RunItem   `json:"run_items"`
+}
+
+// EndedWait is a step of a run that waited for an event.
+type EndedWait struct {
+	Run      string `json:"run"`
+	Step     string `json:"step"`
+	Workflow string `json:"workflow"`
+}
+
+// DeadLetter is a run that gave up and was not replayed, or, of kind rule_failed, an
+// event about which a workflow's rule could not decide: its id is that of the event.
+type DeadLetter struct {
+	Kind string `json:"kind"`
+	RunItem
+	Trigger string `json:"trigger,omitempty"`
+	Type    string `json:"type,omitempty"`
 }
 
 // DecisionItem is what one workflow decided.
@@ -126,6 +157,8 @@ type RunDetail struct {
 	ReplayedAs []string `json:"replayed_as,omitempty"`
 	// Queue is set while the run waits for its turn.
 	Queue *QueueItem `json:"queue,omitempty"`
+	// Held tells that the run begins when its workflow is switched on.
+	Held bool `json:"held,omitempty"`
 }
 
 // QueueItem is where a run stands that waits for its turn in a group of
@@ -142,6 +175,9 @@ type QueueItem struct {
 func (d *RunDetail) GoesOn() string {
 	if d.DueAt == nil {
 		return ""
+	}
+	if d.Held {
+		return "when its workflow is switched on: hookloom enable " + d.Workflow
 	}
 	if q := d.Queue; q != nil {
 		return fmt.Sprintf("when its turn comes%s: %d at work, %d ahead of it", inGroup(q.Group), q.AtWork, q.Ahead)

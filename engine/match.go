@@ -18,14 +18,16 @@ import (
 func (e *Engine) match(events ...*Event) (going []*driver) {
 	ms := make([]Match, len(events))
 	live := make([][]*driver, len(events))
+	p, decided := e.deciding()
 	for i, ev := range events {
-		ms[i], live[i] = e.consider(ev, time.Time{})
+		ms[i], live[i] = e.consider(p, ev, time.Time{})
 	}
 	var results []MatchResult
 	err := e.store(func() (err error) {
 		results, err = e.o.Store.Match(e.work, ms)
 		return err
 	})
+	decided()
 	e.mu.Lock()
 	for _, ev := range events {
 		delete(e.matching, ev.ID)
@@ -50,10 +52,10 @@ func (e *Engine) match(events ...*Event) (going []*driver) {
 // consider asks the workflows that listen to an event. On the short way, where until
 // is set, it does nothing that could not be taken back, and what it gives is void
 // when it comes later than that.
-func (e *Engine) consider(ev *Event, until time.Time) (m Match, live []*driver) {
+func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live []*driver) {
 	m = Match{Event: ev.ID, At: time.Now().UTC()}
 	names, err := ev.names()
-	for _, l := range e.project.Load().listeners(&ev.Delivery) {
+	for _, l := range p.listeners(&ev.Delivery) {
 		d, start, dr := e.weigh(l, ev, names, err, until)
 		m.Decisions = append(m.Decisions, d)
 		if start != nil {
@@ -76,14 +78,15 @@ func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable e
 	defer func() {
 		// A bug that one event brings out must not end the process at each start anew.
 		if p := recover(); p != nil {
-			e.o.Log.Error("a decision panicked", "event", ev.ID, "workflow", l.workflow.ID, "panic", p, "stack", string(debug.Stack()))
 			if dr != nil {
 				e.release(dr)
 			}
-			d = Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: RuleFailed, Reason: fmt.Sprintf("deciding panicked, which is a bug of Hookloom: %v", p)}
-			start, dr = nil, nil
+			d, start, dr = e.panicked(l, ev, p), nil, nil
 		}
 	}()
+	if l.off == Held {
+		return l.away(), nil, nil
+	}
 	d = decide(l, ev, names, unreadable, until)
 	if d.Outcome != Matched {
 		return d, nil, nil
@@ -105,6 +108,12 @@ func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable e
 	dr.early, dr.state.Until = !until.IsZero(), until
 	s := dr.begin(e.takeSlot(dr))
 	return d, &s, dr
+}
+
+// panicked is the decision about an event whose rule made the program panic.
+func (e *Engine) panicked(l listener, ev *Event, p any) Decision {
+	e.o.Log.Error("a decision panicked", "event", ev.ID, "workflow", l.workflow.ID, "panic", p, "stack", string(debug.Stack()))
+	return Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: RuleFailed, Reason: fmt.Sprintf("deciding panicked, which is a bug of Hookloom: %v", p)}
 }
 
 // matched goes on after the decisions about an event are on disk.
@@ -190,7 +199,11 @@ func (l *loaded) listeners(ev *Delivery) []listener {
 		name = ev.Trigger
 	}
 	if w := l.Workflows[name]; w != nil {
-		return []listener{{workflow: w, start: workflows.Start{Kind: "manual"}}}
+		only := listener{workflow: w, start: workflows.Start{Kind: "manual"}}
+		if ev.Inlet == "workflow_run" { // those who start or call it were told that it is off
+			only.off = l.offOutcome(name, w.Enabled)
+		}
+		return []listener{only}
 	}
 	return nil
 }
@@ -212,6 +225,9 @@ func decide(l listener, ev *Event, names map[string]any, err error, until time.T
 			d.Outcome, d.Reason = Filtered, fmt.Sprintf("type %s is not in events: %s", ev.Type, strings.Join(types, ", "))
 			return d
 		}
+	}
+	if l.off == Disabled {
+		return l.away()
 	}
 	if err != nil {
 		d.Outcome, d.Reason = RuleFailed, err.Error()
@@ -268,6 +284,9 @@ func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, 
 func (e *Engine) observeMatch(ev *Event, m Match) {
 	for i := range m.Decisions {
 		e.tell(Change{Event: ev, Decision: &m.Decisions[i]})
+		if m.Decisions[i].Outcome == RuleFailed {
+			e.ruleFailed(ev, &m.Decisions[i])
+		}
 	}
 	for _, s := range m.Starts {
 		e.observe(ev, s.Run, s.Records)

@@ -27,6 +27,7 @@ type Switch struct {
 	Workflow string
 	By       string
 	At       time.Time
+	State    SwitchState
 }
 
 // Audit keeps what a person did.
@@ -36,29 +37,4 @@ func (e *Engine) Audit(ctx context.Context, a AuditEntry) error {
 		return fmt.Errorf("keeping the audit log: %w", err)
 	}
 	return nil
-}
-
-// SetEnabled switches a workflow off, over restarts and whatever its file says, or
-// leaves it to its file again. Open runs go on; events that come meanwhile start
-// none.
-func (e *Engine) SetEnabled(ctx context.Context, workflow string, on bool, by string) error {
-	e.using.Lock()
-	defer e.using.Unlock()
-	p := e.project.Load()
-	if p == nil || p.Workflows[workflow] == nil {
-		return fmt.Errorf("workflow %q: %w", workflow, ErrNotFound)
-	}
-	if err := e.o.Store.SetSwitch(ctx, Switch{Workflow: workflow, By: by, At: time.Now().UTC()}, on); err != nil {
-		return fmt.Errorf("switching workflow %s: %w", workflow, err)
-	}
-	return e.use(ctx, p.Project)
-}
-
-// SwitchedOff tells which workflows a person has switched off.
-func (e *Engine) SwitchedOff() map[string]Switch {
-	p := e.project.Load()
-	if p == nil {
-		return nil
-	}
-	return p.off
 }

@@ -57,6 +57,8 @@ type driver struct {
 	share *share
 	// since is when the present stretch of work began.
 	since time.Time
+	// releasedBy are the events that came for waiting steps, by path.
+	releasedBy map[string]EventID
 }
 
 func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map[string]any) *driver {

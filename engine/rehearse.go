@@ -36,6 +36,8 @@ type RehearsedCall struct {
 	ID string
 	// With is the rendered input; for a wait what it waits for.
 	With map[string]any
+	// Due is the attempt of an action, nil for waits and called workflows.
+	Due *plan.Due
 }
 
 // Reply is what an attempt is answered in a rehearsal: an output or an error.
@@ -202,7 +204,7 @@ func idOf(s *workflows.Step) string {
 
 func (p *performer) attempt(d plan.Due) {
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: p.r.Now, FinishedAt: p.r.Now, Input: d.With}
-	reply := p.reply(RehearsedCall{Path: d.Path, ID: idOf(d.Step), With: d.With})
+	reply := p.reply(RehearsedCall{Path: d.Path, ID: idOf(d.Step), With: d.With, Due: &d})
 	switch {
 	case reply != nil && reply.Err != nil:
 		p.fail(r, reply.Err)

@@ -22,6 +22,9 @@ const (
 	TimedOut  RunStatus = "timed_out"
 )
 
+// RunStatuses are all of them, as lists can be narrowed by.
+var RunStatuses = []string{"queued", "running", "waiting", "succeeded", "failed", "cancelled", "timed_out"}
+
 // Ended tells that a run will not change any more.
 func (s RunStatus) Ended() bool {
 	return s == Succeeded || s == Failed || s == Cancelled || s == TimedOut
@@ -56,6 +59,10 @@ const (
 	// Dropped is an event that concurrency or rate left no room for, or that was
 	// older than what was applied already.
 	Dropped Outcome = "dropped"
+	// Disabled is an event that came while the workflow was switched off; Held one that
+	// runs when it is switched on.
+	Disabled Outcome = "disabled"
+	Held     Outcome = "held"
 )
 
 // Decision is what one workflow's rule gave for one event.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -223,7 +224,7 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	}
 	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call", Leaves: dr.state.Workflow.Gated()}
 	if dr.news != nil {
-		s.Answers, s.Awaits = dr.answers, dr.awaits
+		s.Answers, s.Awaits, s.Came = dr.answers, dr.awaits, dr.came(dr.unsaved)
 	}
 	dr.unsaved, dr.calls = nil, nil
 	return s
@@ -327,6 +328,9 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 // load fills a driver from the store. A run whose workflow or event cannot be
 // read any more ends as failed, with the reason.
 func (e *Engine) load(dr *driver) error {
+	if aside, err := e.parked(e.work, dr.run.ID); aside || err != nil {
+		return cmp.Or(err, ErrStale)
+	}
 	var t *Taken
 	err := e.store(func() (err error) {
 		t, err = e.o.Store.Take(e.work, dr.run.ID)
@@ -408,45 +412,6 @@ func (e *Engine) version(ctx context.Context, r *Run) (*workflows.Workflow, erro
 	}
 	e.pinned.Store(r.Version, w)
 	return w, nil
-}
-
-// Replay makes a new run of an old one: of the same event, from the start or
-// with the steps that had succeeded, on the pinned or the current version.
-func (e *Engine) Replay(ctx context.Context, of RunID, from, version, by string) (RunID, error) {
-	r, err := e.o.Store.Run(ctx, of)
-	if err != nil {
-		return 0, fmt.Errorf("run %s: %w", of, err)
-	}
-	if !r.Status.Ended() {
-		return 0, fmt.Errorf("run %s is %s: only a run that has ended can be replayed", of, r.Status)
-	}
-	use := r.Version
-	if version == "current" {
-		w := e.project.Load().Workflows[r.Workflow]
-		if w == nil {
-			return 0, fmt.Errorf("workflow %s: %w", r.Workflow, ErrNotFound)
-		}
-		use = w.Version
-	}
-	now := time.Now().UTC()
-	ev, err := e.o.Store.Event(ctx, r.Event)
-	if err != nil {
-		return 0, fmt.Errorf("event %s: %w", r.Event, err)
-	}
-	if ev.Stripped {
-		return 0, fmt.Errorf("run %s cannot be replayed: the body of its event was pruned (history: bodies)", of)
-	}
-	replay := Replay{New: RunID(e.ids.Next()), Of: of, From: from, Version: use, At: now, By: by}
-	if replay.Place, err = e.placeOf(ctx, r, ev, replay); err != nil {
-		return 0, fmt.Errorf("run %s: %w", of, err)
-	}
-	replay.NotBefore = e.replayAt(now)
-	due, err := e.o.Store.Replay(ctx, replay)
-	if err != nil {
-		return 0, fmt.Errorf("run %s was not replayed: %w", of, err)
-	}
-	e.dueAt(due)
-	return replay.New, nil
 }
 
 // replayPause lies between the starts of two replays: a thousand of them must not

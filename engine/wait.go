@@ -107,6 +107,10 @@ func (dr *driver) lookForEvents(records []*plan.Record) error {
 		if ev == nil {
 			continue
 		}
+		if dr.releasedBy == nil {
+			dr.releasedBy = map[string]EventID{}
+		}
+		dr.releasedBy[r.Path] = ev.ID
 		a := &plan.Answer{Attempt: r.Attempt, Verdict: "event"}
 		if names, err := ev.names(); err != nil {
 			a.Err = &plan.Error{Message: err.Error(), Code: "unreadable", Step: r.Path}
@@ -116,6 +120,17 @@ func (dr *driver) lookForEvents(records []*plan.Record) error {
 		dr.state.Answers[r.Path] = a
 	}
 	return nil
+}
+
+// came tells which of the records that are stored now were released by events.
+func (dr *driver) came(records []*plan.Record) []CameEvent {
+	var out []CameEvent
+	for _, r := range records {
+		if id, ok := dr.releasedBy[r.Path]; ok && r.Status == plan.Succeeded {
+			out = append(out, CameEvent{Path: r.Path, Event: id})
+		}
+	}
+	return out
 }
 
 // awaits reads which event a record waits for.

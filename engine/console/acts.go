@@ -35,7 +35,7 @@ func (c *Console) cannot(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (c *Console) formOrder(r *http.Request) (replayOrder, error) {
-	o := replayOrder{From: r.PostForm.Get("from"), Version: r.PostForm.Get("version"), By: callerOf(r).Name}
+	o := replayOrder{From: r.PostForm.Get("from"), Version: r.PostForm.Get("version"), By: callerOf(r).Name, Again: r.PostForm.Get("again") != ""}
 	return o, o.check()
 }
 
@@ -49,12 +49,12 @@ func (c *Console) doReplay(w http.ResponseWriter, r *http.Request) {
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
-	n, err := c.o.Operator.Replay(r.Context(), id, o.From, o.Version, o.By)
+	n, err := c.o.Operator.ReplayRun(r.Context(), id, o.order())
 	if err != nil {
 		c.cannot(w, r, err)
 		return
 	}
-	done(w, r, "/runs/"+n.String(), "replayed")
+	done(w, r, "/runs/"+n.Run.String(), map[bool]string{false: "replayed", true: "already"}[n.Already])
 }
 
 func (c *Console) doReplayEvent(w http.ResponseWriter, r *http.Request) {
@@ -67,14 +67,14 @@ func (c *Console) doReplayEvent(w http.ResponseWriter, r *http.Request) {
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
-	made, err := c.replayAll(r.Context(), id, o)
+	items, err := c.runAgain(r.Context(), id, replayEventOrder{replayOrder: o, Workflow: r.PostForm.Get("workflow")})
 	switch {
 	case err != nil:
 		c.cannot(w, r, err)
-	case len(made) == 0:
-		c.sorry(w, r, http.StatusConflict, "This event has no runs to replay.")
-	case len(made) == 1:
-		done(w, r, "/runs/"+made[0], "replayed")
+	case len(items) == 1 && items[0].Run != "":
+		done(w, r, "/runs/"+items[0].Run, map[bool]string{false: "replayed", true: "already"}[items[0].AlreadyReplayed])
+	case len(items) == 1:
+		done(w, r, "/events/"+id.String(), "decided")
 	default:
 		done(w, r, "/events/"+id.String(), "many")
 	}
@@ -126,7 +126,7 @@ func (c *Console) doSend(w http.ResponseWriter, r *http.Request) {
 		c.cannot(w, r, err)
 		return
 	}
-	c.showTrigger(w, r, http.StatusOK, map[string]any{"Sent": fmt.Sprintf("%d %s", status, strings.TrimSpace(answer))})
+	c.keep(w, r, "/trigger?name="+url.QueryEscape(name), map[string]any{"Sent": fmt.Sprintf("%d %s", status, strings.TrimSpace(answer))})
 }
 
 func (c *Console) doPoll(w http.ResponseWriter, r *http.Request) {
@@ -147,12 +147,15 @@ func (c *Console) doFire(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, engine.ErrNotFound)
 		return
 	}
-	receipt, err := c.o.Operator.Fire(r.Context(), id, formInputs(flow, r.PostForm), callerOf(r).Name, r.PostForm.Get("why"))
+	event, err := c.forms.once(r.PostForm.Get("once"), func() (string, error) {
+		receipt, err := c.o.Operator.Fire(r.Context(), id, formInputs(flow, r.PostForm), callerOf(r).Name, r.PostForm.Get("why"))
+		return receipt.Event.String(), err
+	})
 	if err != nil {
 		c.cannot(w, r, err)
 		return
 	}
-	done(w, r, "/events/"+receipt.Event.String(), "fired")
+	done(w, r, "/events/"+event, "fired")
 }
 
 // formInputs reads the fields of a form by the types that the workflow declares. A
@@ -178,11 +181,19 @@ func (c *Console) doSwitch(w http.ResponseWriter, r *http.Request) {
 	id := r.PostForm.Get("id")
 	aimAt(r, id, "")
 	on := strings.HasSuffix(r.URL.Path, "/enable")
-	if err := c.o.Operator.SetEnabled(r.Context(), id, on, callerOf(r).Name); err != nil {
+	o := engine.SwitchOrder{Workflow: id, On: on, Hold: !on && r.PostForm.Get("hold") != "", By: callerOf(r).Name}
+	x, err := c.o.Operator.Switch(r.Context(), o)
+	if err != nil {
 		c.cannot(w, r, err)
 		return
 	}
-	done(w, r, "/workflow?id="+url.QueryEscape(id), map[bool]string{true: "enabled", false: "disabled"}[on])
+	what := map[bool]string{true: "enabled", false: "disabled"}[on]
+	if on && x.Held > 0 {
+		what = "draining"
+	} else if o.Hold {
+		what = "holding"
+	}
+	done(w, r, "/workflow?id="+url.QueryEscape(id), what)
 }
 
 func (c *Console) doResume(w http.ResponseWriter, r *http.Request) {
@@ -209,14 +220,14 @@ const (
 // group is dead letters with one cause.
 type group struct {
 	Cause, Workflow, Step, Code string
-	Items                       []engine.RunItem
+	Items                       []engine.DeadLetter
 }
 
-func groups(items []engine.RunItem) []*group {
+func groups(items []engine.DeadLetter) []*group {
 	by := map[string]*group{}
 	var out []*group
 	for _, i := range items {
-		g := &group{Cause: cause(i), Workflow: i.Workflow, Step: i.ErrorStep, Code: i.ErrorCode}
+		g := &group{Cause: cause(i.RunItem), Workflow: i.Workflow, Step: i.ErrorStep, Code: i.ErrorCode}
 		key := strings.Join([]string{g.Workflow, g.Step, g.Code, g.Cause}, "\x00")
 		if by[key] == nil {
 			by[key] = g
@@ -234,7 +245,7 @@ func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l.Q.DeadOnly, l.Q.Limit = true, deadShown
-	p, err := c.o.Log.RunPage(r.Context(), l.Q)
+	p, err := c.o.Log.DeadLetters(r.Context(), l.Q)
 	if err != nil {
 		c.trouble(w, r, err)
 		return
@@ -266,25 +277,53 @@ func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 	}
 	made, problems := c.replayMany(r.Context(), ids, o)
 	c.audit(r, callerOf(r), "run.replay", fmt.Sprintf("%d dead letters", len(made)), http.StatusOK)
-	c.render(w, r, http.StatusOK, "replayed", map[string]any{"Title": "Replayed", "Made": made, "Problems": problems})
+	c.shown(w, r, "replayed", map[string]any{"Title": "Replayed", "Made": made, "Problems": problems})
 }
 
-// replayMany replays runs one after another; what cannot be replayed does not stop
-// the others.
-func (c *Console) replayMany(ctx context.Context, ids []string, o replayOrder) (made [][2]string, problems []string) {
+// madeRun is a dead letter and the run that was made of it.
+type madeRun struct {
+	Of, Run string
+	Already bool
+}
+
+// replayMany replays dead letters one after another; what cannot be replayed does not
+// stop the others. A rule that failed is asked again: evt_... and its workflow name it.
+func (c *Console) replayMany(ctx context.Context, ids []string, o replayOrder) (made []madeRun, problems []string) {
+	made = []madeRun{}
 	for _, text := range ids {
-		id, err := engine.ParseRunID(text)
-		if err == nil {
-			var n engine.RunID
-			if n, err = c.o.Operator.Replay(ctx, id, o.From, o.Version, o.By); err == nil {
-				made = append(made, [2]string{text, n.String()})
-				continue
-			}
+		m, err := c.replayDead(ctx, text, o)
+		if err != nil {
+			problems = append(problems, err.Error())
+		} else {
+			made = append(made, m)
 		}
-		problems = append(problems, err.Error())
 		if ctx.Err() != nil {
 			break
 		}
 	}
 	return made, problems
+}
+
+func (c *Console) replayDead(ctx context.Context, text string, o replayOrder) (madeRun, error) {
+	m := madeRun{Of: text}
+	if event, workflow, ok := strings.Cut(text, " "); ok {
+		id, err := engine.ParseEventID(event)
+		if err != nil {
+			return m, err
+		}
+		m.Of = event
+		x, err := c.o.Operator.DecideAgain(ctx, id, workflow, false, o.By)
+		if err == nil && x.Run == "" {
+			err = fmt.Errorf("%s: today's rule of %s says %s: %s", event, workflow, x.Outcome, x.Reason)
+		}
+		m.Run, m.Already = x.Run, x.AlreadyReplayed
+		return m, err
+	}
+	id, err := engine.ParseRunID(text)
+	if err != nil {
+		return m, err
+	}
+	x, err := c.o.Operator.ReplayRun(ctx, id, o.order())
+	m.Run, m.Already = x.Run.String(), x.Already
+	return m, err
 }

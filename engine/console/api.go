@@ -45,6 +45,10 @@ func list[T any](c *Console, w http.ResponseWriter, r *http.Request, get func(co
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	if err := c.names(r.Context(), q); err != nil {
+		c.fail(w, err)
+		return
+	}
 	p, err := get(r.Context(), q)
 	if err != nil {
 		c.fail(w, err)
@@ -58,13 +62,6 @@ func (c *Console) listEvents(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) listRuns(w http.ResponseWriter, r *http.Request) { list(c, w, r, c.o.Log.RunPage) }
-
-func (c *Console) listDead(w http.ResponseWriter, r *http.Request) {
-	list(c, w, r, func(ctx context.Context, q engine.Query) (engine.Page[engine.RunItem], error) {
-		q.DeadOnly = true
-		return c.o.Log.RunPage(ctx, q)
-	})
-}
 
 func (c *Console) listQuarantine(w http.ResponseWriter, r *http.Request) { list(c, w, r, c.refusals) }
 
@@ -158,90 +155,13 @@ func (o *replayOrder) check() error {
 	return nil
 }
 
-func (c *Console) order(w http.ResponseWriter, r *http.Request) (replayOrder, bool) {
-	var o replayOrder
-	err := readOrder(r, &o)
-	if err == nil {
-		err = o.check()
-	}
-	o.By = signer(r, o.By)
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
-		return o, false
-	}
-	return o, true
-}
-
-func (c *Console) replayRun(w http.ResponseWriter, r *http.Request) {
-	id, ok := named(c, w, r, engine.ParseRunID)
-	if !ok {
-		return
-	}
-	o, ok := c.order(w, r)
-	if !ok {
-		return
-	}
-	n, err := c.o.Operator.Replay(r.Context(), id, o.From, o.Version, o.By)
-	if err != nil {
-		c.conflict(w, err)
-		return
-	}
-	reply(w, http.StatusAccepted, runsAnswer{[]string{n.String()}})
-}
-
 // conflict answers an order that cannot be carried out as things stand.
 func (c *Console) conflict(w http.ResponseWriter, err error) {
-	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) {
+	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrQuery) {
 		c.fail(w, err)
 		return
 	}
 	problem(w, http.StatusConflict, err.Error())
-}
-
-// replayEvent repeats every run that an event has had, once a workflow.
-func (c *Console) replayEvent(w http.ResponseWriter, r *http.Request) {
-	id, ok := named(c, w, r, engine.ParseEventID)
-	if !ok {
-		return
-	}
-	o, ok := c.order(w, r)
-	if !ok {
-		return
-	}
-	made, err := c.replayAll(r.Context(), id, o)
-	switch {
-	case err != nil:
-		c.conflict(w, err)
-	case len(made) == 0:
-		problem(w, http.StatusConflict, "this event has no runs to replay")
-	default:
-		reply(w, http.StatusAccepted, runsAnswer{made})
-	}
-}
-
-// replayAll repeats the newest run that each workflow had for an event.
-func (c *Console) replayAll(ctx context.Context, id engine.EventID, o replayOrder) ([]string, error) {
-	runs, err := c.o.Log.RunPage(ctx, engine.Query{Event: id.String(), Limit: 1000})
-	if err != nil {
-		return nil, err
-	}
-	made, seen := []string{}, map[string]bool{}
-	for _, run := range runs.Items {
-		if seen[run.Workflow] {
-			continue
-		}
-		seen[run.Workflow] = true
-		of, err := engine.ParseRunID(run.ID)
-		if err != nil {
-			return nil, err
-		}
-		n, err := c.o.Operator.Replay(ctx, of, o.From, o.Version, o.By)
-		if err != nil {
-			return nil, err
-		}
-		made = append(made, n.String())
-	}
-	return made, nil
 }
 
 func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
@@ -412,22 +332,6 @@ func signer(r *http.Request, said string) string {
 	return said
 }
 
-func (c *Console) enable(w http.ResponseWriter, r *http.Request)  { c.switched(w, r, true) }
-func (c *Console) disable(w http.ResponseWriter, r *http.Request) { c.switched(w, r, false) }
-
-func (c *Console) switched(w http.ResponseWriter, r *http.Request, on bool) {
-	var o byOrder
-	if err := readOrder(r, &o); err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	if err := c.o.Operator.SetEnabled(r.Context(), r.PathValue("id"), on, signer(r, o.By)); err != nil {
-		c.fail(w, err)
-		return
-	}
-	reply(w, http.StatusOK, statusAnswer{Status: map[bool]string{true: "enabled", false: "disabled"}[on]})
-}
-
 // sendSample sends a signed sample delivery.
 func (c *Console) sendSample(w http.ResponseWriter, r *http.Request) {
 	var o sendOrder
@@ -558,6 +462,10 @@ type workflowItem struct {
 	Enabled     bool   `json:"enabled"`
 	// SwitchedOffBy names who switched it off here, whatever its file says.
 	SwitchedOffBy string `json:"switched_off_by,omitempty"`
+	// Holds tells that events are held for it; Draining that it is switched on, and what
+	// was held is being decided.
+	Holds    bool `json:"holds,omitempty"`
+	Draining bool `json:"draining,omitempty"`
 	engine.WorkflowStats
 }
 
@@ -575,6 +483,7 @@ func (c *Console) workflows(ctx context.Context, back time.Duration) ([]workflow
 		i := workflowItem{ID: f.ID, Name: f.Name, Description: f.Description, File: f.File, Version: f.Version, Enabled: f.Enabled && !isOff}
 		if isOff {
 			i.SwitchedOffBy = cmp.Or(x.By, "somebody")
+			i.Holds, i.Draining = x.State == engine.SwitchHold, x.State == engine.SwitchDraining
 		}
 		i.WorkflowStats = by[id]
 		items = append(items, i)

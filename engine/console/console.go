@@ -33,6 +33,9 @@ type Log interface {
 	EventPage(context.Context, engine.Query) (engine.Page[engine.EventItem], error)
 	EventDetail(context.Context, engine.EventID) (*engine.EventDetail, error)
 	RunPage(context.Context, engine.Query) (engine.Page[engine.RunItem], error)
+	DeadLetters(context.Context, engine.Query) (engine.Page[engine.DeadLetter], error)
+	Missed(ctx context.Context, workflow string) (engine.Switched, error)
+	HasName(ctx context.Context, workflow, trigger string) (bool, error)
 	RunOne(context.Context, engine.RunID) (engine.RunItem, error)
 	RunDetail(context.Context, engine.RunID) (*engine.RunDetail, error)
 	Quarantine(context.Context, engine.Query) ([]engine.RefusalItem, error)
@@ -53,7 +56,16 @@ type Log interface {
 // Operator is what the console may do. The engine fits.
 type Operator interface {
 	Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (engine.Receipt, error)
-	Replay(ctx context.Context, of engine.RunID, from, version, by string) (engine.RunID, error)
+	ReplayRun(ctx context.Context, of engine.RunID, o engine.ReplayOrder) (engine.Replayed, error)
+	DecideAgain(ctx context.Context, id engine.EventID, workflow string, again bool, by string) (engine.Again, error)
+	Undecided(ctx context.Context, id engine.EventID) ([]string, error)
+	Forecast(ctx context.Context, s engine.Selection) (*engine.Forecast, error)
+	StartBatch(ctx context.Context, s engine.Selection, rate int, by string) (*engine.Batch, error)
+	ChangeBatch(ctx context.Context, id engine.BatchID, to string) (*engine.Batch, error)
+	Batches(ctx context.Context) ([]engine.Batch, error)
+	Batch(ctx context.Context, id engine.BatchID) (*engine.Batch, error)
+	BeginOrder(ctx context.Context, key string, digest []byte) (engine.Order, error)
+	EndOrder(ctx context.Context, key string, o engine.Order) error
 	Cancel(ctx context.Context, id engine.RunID) error
 	Answer(ctx context.Context, id engine.RunID, word engine.Word) (plan.Question, error)
 	Link(ctx context.Context, id engine.RunID, path, by string) (token string, q plan.Question, err error)
@@ -61,7 +73,7 @@ type Operator interface {
 	Paused() []engine.Pause
 	Unpause(ctx context.Context, endpoint string) (int, error)
 	Prune(ctx context.Context, h workflows.History) (engine.Pruned, error)
-	SetEnabled(ctx context.Context, workflow string, on bool, by string) error
+	Switch(ctx context.Context, o engine.SwitchOrder) (engine.Switched, error)
 	SwitchedOff() map[string]engine.Switch
 	Audit(ctx context.Context, a engine.AuditEntry) error
 }
@@ -103,6 +115,7 @@ type Console struct {
 	key      [32]byte
 	streams  atomic.Int32
 	activity activity
+	forms    forms
 	stats    kept[time.Duration, map[string]engine.WorkflowStats]
 	standing kept[bool, engine.Standing]
 	// done ends the live streams when the server stops.

@@ -27,6 +27,8 @@ const script = `"><script>alert(1)</script><img src=x onerror=alert(2)>'{{.}}`
 type operator struct {
 	asked   []string
 	audited []engine.AuditEntry
+	orders  map[string]*engine.Order
+	digests map[string][]byte
 }
 
 func (o *operator) Fire(_ context.Context, w string, in map[string]any, who, why string) (engine.Receipt, error) {

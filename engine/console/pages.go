@@ -77,6 +77,9 @@ var said = map[string]string{
 	"replayed": "Replayed. This is the new run.", "cancelled": "The run is being cancelled.", "answered": "Your answer is recorded.", "admitted": "It is genuine now: this is its event.",
 	"enabled": "The workflow is left to its file again.", "disabled": "The workflow is switched off.", "fired": "Started by hand: this is its event.", "resumed": "The endpoint gets webhooks again.",
 	"polled": "Polled.", "many": "Replays are under way, twenty a second.",
+	"already": "It was replayed already: this is the run that was made.", "decided": "It was decided again: today's rule starts no run. See the decision below.",
+	"draining": "The workflow is switched on: what was held for it runs now, in order.", "holding": "The workflow is switched off: what comes is held.",
+	"started": "The batch is under way.", "batch": "Done.",
 }
 
 func (c *Console) pages(mux *http.ServeMux) {
@@ -92,6 +95,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 	} {
 		mux.HandleFunc(path, h)
 	}
+	c.againPages(mux)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/api/") {
 			problem(w, http.StatusNotFound, "not found")
@@ -174,8 +178,6 @@ func (l *listing) goesOn(r *http.Request, next string, to *time.Time) {
 	l.Next, l.SearchedTo = "?"+keep.Encode(), to
 }
 
-var runStatuses = []string{"queued", "running", "waiting", "succeeded", "failed", "cancelled", "timed_out"}
-
 func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 	ranges := []struct {
 		Name string
@@ -237,7 +239,7 @@ func (c *Console) runsPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l.goesOn(r, p.Next, p.SearchedTo)
-	c.render(w, r, http.StatusOK, "runs", map[string]any{"Title": "Runs", "Items": p.Items, "L": l, "Statuses": runStatuses,
+	c.render(w, r, http.StatusOK, "runs", map[string]any{"Title": "Runs", "Items": p.Items, "L": l, "Statuses": engine.RunStatuses,
 		"Workflows": sortedNames(c.o.Project().Workflows), "Triggers": sortedNames(c.o.Project().Triggers)})
 }
 
@@ -378,7 +380,7 @@ func (c *Console) eventsPage(w http.ResponseWriter, r *http.Request) {
 	}
 	l.goesOn(r, p.Next, p.SearchedTo)
 	c.render(w, r, http.StatusOK, "events", map[string]any{"Title": "Events", "Items": p.Items, "L": l,
-		"Statuses": []string{"matched", "filtered", "skipped", "rule_failed", "dropped", engine.Unreadable}, "Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
+		"Statuses": append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable), "Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
 }
 
 func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
@@ -391,7 +393,7 @@ func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d})
+	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d, "Workflows": sortedNames(c.o.Project().Workflows)})
 }
 
 func (c *Console) quarantinePage(w http.ResponseWriter, r *http.Request) {
@@ -450,7 +452,7 @@ func (c *Console) hooksURL() string {
 }
 
 func (c *Console) triggerPage(w http.ResponseWriter, r *http.Request) {
-	c.showTrigger(w, r, http.StatusOK, map[string]any{})
+	c.showTrigger(w, r, http.StatusOK, c.kept(r))
 }
 
 func (c *Console) showTrigger(w http.ResponseWriter, r *http.Request, status int, data map[string]any) {
@@ -515,7 +517,7 @@ func (c *Console) workflowPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	data := map[string]any{"Title": id, "ID": id, "Versions": versions, "Flow": flow, "Shown": version}
+	data := map[string]any{"Title": id, "ID": id, "Versions": versions, "Flow": flow, "Shown": version, "Once": nonce()}
 	text := ""
 	switch {
 	case version != "":
@@ -545,6 +547,10 @@ func (c *Console) workflowPage(w http.ResponseWriter, r *http.Request) {
 	}
 	if i := slices.IndexFunc(items, func(i workflowItem) bool { return i.ID == id }); i >= 0 {
 		data["Stats"] = items[i]
+	}
+	if data["Missed"], err = c.o.Log.Missed(r.Context(), id); err != nil {
+		c.trouble(w, r, err)
+		return
 	}
 	data["Text"] = highlight(text)
 	c.render(w, r, http.StatusOK, "workflow", data)

@@ -52,10 +52,6 @@ type (
 		Status string `json:"status"`
 		Event  string `json:"event,omitempty"`
 	}
-	// runsAnswer names the runs that replays made.
-	runsAnswer struct {
-		Runs []string `json:"runs"`
-	}
 	// answerAnswer repeats what was asked, and what was said; or gives a link.
 	answerAnswer struct {
 		Run      string `json:"run"`
@@ -92,6 +88,8 @@ type (
 		From    string `json:"from,omitempty"`
 		Version string `json:"version,omitempty"`
 		By      string `json:"by,omitempty"`
+		// Again replays what was replayed already.
+		Again bool `json:"again,omitempty"`
 	}
 	answerOrder struct {
 		Step    string          `json:"step,omitempty"`
@@ -118,9 +116,6 @@ type (
 	sendOrder struct {
 		Type string `json:"type,omitempty"`
 	}
-	byOrder struct {
-		By string `json:"by,omitempty"`
-	}
 )
 
 // api lists the calls: the mux and openapi.json are both made of it.
@@ -129,19 +124,16 @@ func (c *Console) api() []route {
 		return route{"GET", "/api/v1/" + path, id, about, "", query, nil, answer, 200, h}
 	}
 	post := func(path, id, about, action string, status int, body, answer any, h http.HandlerFunc) route {
-		return route{"POST", "/api/v1/" + path, id, about, action, nil, body, answer, status, c.acting(action, h)}
+		return route{"POST", "/api/v1/" + path, id, about, action, nil, body, answer, status, c.acting(action, c.onceOnly(h))}
 	}
-	return []route{
+	return append(c.againAPI(get, post), []route{
 		get("overview", "overview", "How the whole stands, and what happened lately.", []string{"since", "step"}, overviewAnswer{}, c.overview),
 		get("events", "listEvents", "Events, the newest first.", lists, engine.Page[engine.EventItem]{}, c.listEvents),
 		get("events/{id}", "getEvent", "One event whole: headers, body, decisions, sightings.", nil, engine.EventDetail{}, c.oneEvent),
-		post("events/{id}/replay", "replayEvent", "Repeats every run that the event has had, once a workflow.", "event.replay", 202, replayOrder{}, runsAnswer{}, c.replayEvent),
 		get("runs", "listRuns", "Runs, the newest first.", append([]string{"event"}, lists...), engine.Page[engine.RunItem]{}, c.listRuns),
 		get("runs/{id}", "getRun", "One run whole: each step, attempt, input and output.", nil, engine.RunDetail{}, c.oneRun),
-		post("runs/{id}/replay", "replayRun", "Makes a new run of the same event.", "run.replay", 202, replayOrder{}, runsAnswer{}, c.replayRun),
 		post("runs/{id}/cancel", "cancelRun", "Ends a run.", "run.cancel", 202, nil, statusAnswer{}, c.cancelRun),
 		post("runs/{id}/approve", "answerRun", "Answers a step that waits for a person.", "run.answer", 202, answerOrder{}, answerAnswer{}, c.answerRun),
-		get("deadletters", "listDeadLetters", "Runs that gave up and were not replayed.", lists, engine.Page[engine.RunItem]{}, c.listDead),
 		get("quarantine", "listQuarantine", "Refused deliveries, with a diagnosis.", lists, engine.Page[engine.RefusalItem]{}, c.listQuarantine),
 		get("quarantine/{id}", "getRefusal", "One refused delivery.", nil, engine.RefusalItem{}, c.oneRefusal),
 		post("quarantine/{id}/replay", "admitRefusal", "Judges a refused delivery again, as of the moment it came.", "refusal.admit", 202, nil, statusAnswer{}, c.admit),
@@ -154,12 +146,10 @@ func (c *Console) api() []route {
 		get("compare/{trigger...}", "compareTrigger", "A trigger's webhook against its poll.", []string{"since"}, engine.Comparison{}, c.compare),
 		get("workflows", "listWorkflows", "Workflows, with how they did lately.", []string{"since"}, engine.Page[workflowItem]{}, c.listWorkflows),
 		post("workflows/{id...}/fire", "fireWorkflow", "Starts a workflow by hand.", "workflow.fire", 202, fireOrder{}, statusAnswer{}, c.fire),
-		post("workflows/{id...}/enable", "enableWorkflow", "Leaves a workflow to its file again.", "workflow.enable", 200, byOrder{}, statusAnswer{}, c.enable),
-		post("workflows/{id...}/disable", "disableWorkflow", "Switches a workflow off, over restarts.", "workflow.disable", 200, byOrder{}, statusAnswer{}, c.disable),
 		get("audit", "listAudit", "What people did here, the newest first.", []string{"limit", "after", "since", "q"}, engine.Page[engine.AuditEntry]{}, c.listAudit),
 		get("stream", "stream", "What happens, live, as server-sent events; Last-Event-ID resumes.", []string{"trigger", "workflow"}, nil, c.stream),
 		get("openapi.json", "openapi", "This document.", nil, map[string]any{}, c.openapi),
-	}
+	}...)
 }
 
 // serve adds the calls to a mux. A name that may hold slashes stands in the middle

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,13 +104,14 @@ func like(s string) string {
 const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.flag, e.received_at, (SELECT count(*) FROM sightings s WHERE s.event_id = e.id),
 	CASE WHEN EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) THEN 'pending'
 	     ELSE coalesce((SELECT d.outcome FROM decisions d WHERE d.event_id = e.id
-	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'dropped' THEN 2 WHEN 'skipped' THEN 3 ELSE 4 END LIMIT 1), 'unmatched') END,
-	(SELECT count(*) FROM runs r WHERE r.event_id = e.id) FROM events e`
+	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'held' THEN 2 WHEN 'disabled' THEN 3 WHEN 'dropped' THEN 4 WHEN 'skipped' THEN 5 ELSE 6 END LIMIT 1),
+	       CASE WHEN EXISTS (SELECT 1 FROM ended_waits x WHERE x.event_id = e.id) THEN 'ended_wait' ELSE 'unmatched' END) END,
+	(SELECT count(*) FROM runs r WHERE r.event_id = e.id), (SELECT count(*) FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'rule_failed') FROM events e`
 
 func scanEventItem(row scanner) (engine.EventItem, error) {
 	var it engine.EventItem
 	var id, at int64
-	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs)
+	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs, &it.RuleFailures)
 	it.ID, it.ReceivedAt = engine.EventID(id).String(), fromMillis(at)
 	return it, err
 }
@@ -216,7 +218,9 @@ func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[en
 		w.add(unreadable) // it has an index of its own
 		indexed++
 	default:
-		w.add("EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = ?)", q.Status)
+		if err := eventStatus(&w, q.Status); err != nil {
+			return none, err
+		}
 	}
 	if q.Grep != "" {
 		p := like(q.Grep)
@@ -292,6 +296,11 @@ func (h *History) Runs(ctx context.Context, q engine.Query) ([]engine.RunItem, e
 func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engine.RunItem], error) {
 	none := engine.Page[engine.RunItem]{}
 	var w, x where
+	if q.Status != "" {
+		if _, err := statuses(q.Status, engine.RunStatuses); err != nil {
+			return none, err
+		}
+	}
 	if q.Workflow != "" {
 		w.add("r.workflow = ?", q.Workflow)
 		x.add("x.workflow = ?", q.Workflow)
@@ -324,18 +333,38 @@ func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engi
 	return finish(items, q, last, func(i engine.RunItem) string { return i.ID }, func(n int64) string { return engine.RunID(n).String() }), err
 }
 
+// runStatus narrows runs to those of some statuses. Those that have an index are found
+// by it.
+func runStatus(w *where, list []string) (costly bool) {
+	var either []string
+	var args []any
+	open := true
+	for _, s := range list {
+		either, args = append(either, "r.status = ?"), append(args, strings.TrimSpace(s))
+		switch engine.RunStatus(strings.TrimSpace(s)) {
+		case engine.Waiting, engine.Queued:
+		case engine.Running:
+			open = false
+		default:
+			open, costly = false, true
+		}
+	}
+	cond := "(" + strings.Join(either, " OR ") + ")"
+	if open {
+		cond += " AND r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)"
+	}
+	w.add(cond, args...)
+	if len(list) == 1 && slices.Contains([]engine.RunStatus{engine.Failed, engine.TimedOut, engine.Cancelled}, engine.RunStatus(list[0])) {
+		return false
+	}
+	return costly || len(list) > 1 && !open
+}
+
 // runConditions adds the filters that have no index over all runs, and tells
 // whether one of them needs a bound.
 func runConditions(w *where, q engine.Query) (costly bool) {
-	switch engine.RunStatus(q.Status) {
-	case "":
-	case engine.Waiting, engine.Queued:
-		w.add("r.status = ? AND r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)", q.Status) // they have an index of their own
-	case engine.Failed, engine.TimedOut, engine.Cancelled, engine.Running:
-		w.add("r.status = ?", q.Status)
-	default:
-		w.add("r.status = ?", q.Status)
-		costly = true
+	if q.Status != "" {
+		costly = runStatus(w, strings.Split(q.Status, ","))
 	}
 	if q.DeadOnly {
 		w.add(deadLetters)
@@ -376,6 +405,12 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 		}
 	}
 	if d.Decisions, err = h.decisions(ctx, `d.event_id = ?`, int64(id)); err != nil {
+		return nil, err
+	}
+	if d.Earlier, err = h.earlier(ctx, id); err != nil {
+		return nil, err
+	}
+	if d.EndedWaits, err = h.endedWaits(ctx, id); err != nil {
 		return nil, err
 	}
 	d.Sightings, err = collect(ctx, h.db, `SELECT at, inlet, same, diff FROM sightings WHERE event_id = ? ORDER BY at LIMIT 1000`, []any{int64(id)}, func(s scanner) (engine.Sighting, error) {
@@ -419,18 +454,7 @@ func bodyText(ev *engine.Event) json.RawMessage {
 }
 
 func (h *History) decisions(ctx context.Context, cond string, args ...any) ([]engine.DecisionItem, error) {
-	return collect(ctx, h.db, `SELECT workflow, version, outcome, reason, trace, run_id, at FROM decisions d WHERE `+cond+` ORDER BY workflow`, args, func(s scanner) (engine.DecisionItem, error) {
-		var d engine.DecisionItem
-		var trace string
-		var run sql.NullInt64
-		var at int64
-		err := s.Scan(&d.Workflow, &d.Version, &d.Outcome, &d.Reason, &trace, &run, &at)
-		d.Conditions, d.At = json.RawMessage(trace), fromMillis(at)
-		if run.Valid {
-			d.Run = engine.RunID(run.Int64).String()
-		}
-		return d, err
-	})
+	return collect(ctx, h.db, `SELECT workflow, version, outcome, reason, trace, run_id, at FROM decisions d WHERE `+cond+` ORDER BY workflow`, args, scanDecision)
 }
 
 // RunDetail gives one run whole.
@@ -464,6 +488,9 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 		return nil, err
 	}
 	if item.Status == string(engine.Queued) {
+		if err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM held_runs WHERE run_id = ?)`, int64(id)).Scan(&d.Held); err != nil {
+			return nil, classify(err)
+		}
 		if d.Queue, err = h.queue(ctx, id); err != nil {
 			return nil, err
 		}

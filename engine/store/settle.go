@@ -165,6 +165,11 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 			return next, err
 		}
 	}
+	for _, c := range r.of.Came {
+		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, int64(c.Event), int64(r.of.Run.ID), c.Path); err != nil {
+			return next, err
+		}
+	}
 	if err := t.begin(r.calls); err != nil {
 		return next, err
 	}
@@ -525,7 +530,8 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 		}
 		// A run that was put down as ready is ready, also when the clock was set back
 		// meanwhile; those that wait for their turn, or are spread out, keep their time.
-		if err := t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'queued' AND due_at > ?1 AND repeats IS NULL AND NOT EXISTS (SELECT 1 FROM places p WHERE p.run_id = runs.id)`, now.UnixMilli()); err != nil {
+		if err := t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'queued' AND due_at > ?1 AND repeats IS NULL AND NOT EXISTS (SELECT 1 FROM places p WHERE p.run_id = runs.id)
+			AND NOT EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = runs.id)`, now.UnixMilli()); err != nil {
 			return err
 		}
 		if err := t.clockSetBack(now); err != nil {
@@ -604,6 +610,12 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, err error) {
 	err = s.w.do(ctx, true, func(t *tx) error {
 		due = r.At
+		v := make([]driver.Value, 1)
+		if found, err := t.row(`SELECT id FROM runs WHERE repeats = ? ORDER BY id LIMIT 1`, v, int64(r.Of)); err != nil {
+			return err
+		} else if as, _ := v[0].(int64); found && !r.Again {
+			return &engine.ReplayedError{As: engine.RunID(as)}
+		}
 		if r.Place != nil {
 			var dropped string
 			var err error

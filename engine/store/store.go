@@ -171,7 +171,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.readers, err = OpenReaders(s.path); err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close())
 	}
-	err = s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0))`).Scan(&s.lastID)
+	err = s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0), coalesce((SELECT max(id) FROM batches), 0))`).Scan(&s.lastID)
 	if err == nil {
 		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
 	}

@@ -1,0 +1,86 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/spf13/cobra"
+)
+
+// batchesCmd lists the batches of hookloom replay, and stops or resumes them.
+func (a *app) batchesCmd() *cobra.Command {
+	var dir string
+	c := &cobra.Command{Use: "batches", Short: "List batches of events that are decided again; show, pause, resume or cancel one", Args: cobra.NoArgs,
+		Long: `Lists the batches that hookloom replay has started. They are stored: after a
+restart each goes on where it was. What a batch made goes on also when it is
+cancelled; hookloom cancel ends runs.`,
+		Example: "  hookloom batches\n  hookloom batches show bat_0d3c6f2a41e00000\n  hookloom batches pause bat_0d3c6f2a41e00000",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.listBatches(c.Context(), dir) }}
+	c.PersistentFlags().StringVar(&dir, "dir", ".", "project folder")
+	c.AddCommand(&cobra.Command{Use: "list", Short: "List batches", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return a.listBatches(c.Context(), dir) }})
+	for _, x := range []struct{ verb, about, method, path string }{
+		{"show", "Show a batch, and how far it has come", "GET", ""},
+		{"pause", "Stop a batch until it is resumed", "POST", "/pause"},
+		{"resume", "Let a paused batch go on", "POST", "/resume"},
+		{"cancel", "End a batch; the runs that it made go on", "POST", "/cancel"},
+	} {
+		c.AddCommand(&cobra.Command{Use: x.verb + " ID", Short: x.about, Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			if _, err := engine.ParseBatchID(args[0]); err != nil {
+				return usageError("%v", err)
+			}
+			l, err := load(dir)
+			if err != nil {
+				return err
+			}
+			var b engine.Batch
+			if err := adminCall(c.Context(), l, x.method, "/api/v1/batches/"+args[0]+x.path, map[string]any{}, &b); err != nil {
+				return err
+			}
+			return a.printBatch(b)
+		}})
+	}
+	return c
+}
+
+func (a *app) listBatches(ctx context.Context, dir string) error {
+	l, err := load(dir)
+	if err != nil {
+		return err
+	}
+	var p engine.Page[engine.Batch]
+	if err := adminCall(ctx, l, "GET", "/api/v1/batches", map[string]any{}, &p); err != nil {
+		return err
+	}
+	if a.json() {
+		return a.printJSON(p)
+	}
+	t := newTable("BATCH", "ORDERED", "STATE", "TRIGGER", "WORKFLOW", "STATUS", "LOOKED AT", "RUNS")
+	for _, b := range p.Items {
+		t.row(b.ID, clock(b.At), b.State, b.Trigger, b.Workflow, strings.Join(b.Statuses, ","), fmt.Sprintf("%d of %d", b.Looked, b.Total), fmt.Sprint(b.Runs))
+	}
+	return t.print(a.out)
+}
+
+func (a *app) printBatch(b engine.Batch) error {
+	if a.json() {
+		return a.printJSON(b)
+	}
+	a.printf("%s  %s\n", b.ID, b.State)
+	if b.Reason != "" {
+		a.printf("  why       %s\n", printable(b.Reason))
+	}
+	a.printf("  ordered   %s by %s\n", clock(b.At), printable(b.By))
+	for _, x := range [][2]string{{"trigger", b.Trigger}, {"workflow", b.Workflow}, {"status", strings.Join(b.Statuses, ", ")}} {
+		if x[1] != "" {
+			a.printf("  %-8s  %s\n", x[0], printable(x[1]))
+		}
+	}
+	a.printf("  events    %s to %s\n  progress  %d of %d events, at most %d runs a second\n", clock(b.Since), clock(b.Until), b.Looked, b.Total, b.Rate)
+	a.printf("  runs      %d; the rule says no to %d, fails for %d; %d had a run\n", b.Runs, b.NotMatched, b.Failed, b.Known)
+	if b.FinishedAt != nil {
+		a.printf("  finished  %s\n", clock(*b.FinishedAt))
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package cmd
+
+import (
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/spf13/cobra"
+)
+
+// switchedAnswer is what enable and disable answer.
+type switchedAnswer struct {
+	Status string `json:"status"`
+	engine.Switched
+	Command string `json:"command,omitempty"`
+}
+
+func (a *app) enableCmd() *cobra.Command {
+	var dir string
+	c := &cobra.Command{Use: "enable WORKFLOW", Short: "Switch a workflow on again, through the running server", Args: cobra.ExactArgs(1),
+		Long: `Switches a workflow on that hookloom disable, or the console, has switched off.
+What was held runs now, in the order in which it came; queued runs begin. What it
+missed without --hold is counted, with the command that runs it.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			out, err := a.switchCall(c, dir, args[0], "enable", map[string]any{"by": os.Getenv("USER")})
+			if err != nil || a.json() {
+				return err
+			}
+			a.printf("%s is enabled\n", args[0])
+			if out.Held > 0 {
+				a.printf("%s came while it was off and %s held: they run now, in order\n", counted(out.Held, "event"), isWere(out.Held))
+			}
+			if out.Missed > 0 {
+				a.printf("%s came while it was off. To run what it missed:\n  %s\n", counted(out.Missed, "event"), out.Command)
+			}
+			return nil
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	return c
+}
+
+func (a *app) disableCmd() *cobra.Command {
+	var dir string
+	var hold bool
+	c := &cobra.Command{Use: "disable WORKFLOW", Short: "Switch a workflow off, through the running server", Args: cobra.ExactArgs(1),
+		Long: `Switches a workflow off, over restarts. Runs that have begun go on; queued ones wait
+until it is enabled. Events that come meanwhile are on record as disabled; with
+--hold they are held, and run, in order, when it is enabled.`,
+		Example: "  hookloom disable fulfil_order --hold",
+		RunE: func(c *cobra.Command, args []string) error {
+			_, err := a.switchCall(c, dir, args[0], "disable", map[string]any{"by": os.Getenv("USER"), "hold": hold})
+			if err != nil || a.json() {
+				return err
+			}
+			what := "events that come are on record as disabled"
+			if hold {
+				what = "events that come are held"
+			}
+			a.printf("%s is disabled; %s: hookloom enable %s switches it on\n", args[0], what, args[0])
+			return nil
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	c.Flags().BoolVar(&hold, "hold", false, "keep what comes, and run it when the workflow is enabled")
+	return c
+}
+
+func (a *app) switchCall(c *cobra.Command, dir, workflow, verb string, order map[string]any) (switchedAnswer, error) {
+	var out switchedAnswer
+	l, err := load(dir)
+	if err != nil {
+		return out, err
+	}
+	if l.project.Workflows[workflow] == nil {
+		return out, usageError("there is no workflow %q; there are %s", workflow, strings.Join(sortedKeys(l.project.Workflows), ", "))
+	}
+	if err := adminCall(c.Context(), l, "POST", "/api/v1/workflows/"+url.PathEscape(workflow)+"/"+verb, order, &out); err != nil {
+		return out, err
+	}
+	if a.json() {
+		return out, a.printJSON(out)
+	}
+	return out, nil
+}
+
+func isWere(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}
+
+// cancelCmd ends one run, or those that filters find.
+func (a *app) cancelCmd() *cobra.Command {
+	var dir string
+	var dry bool
+	order := map[string]*string{"workflow": new(string), "trigger": new(string), "type": new(string), "status": new(string), "since": new(string)}
+	c := &cobra.Command{Use: "cancel [RUN]", Short: "End a run, or the open runs that filters find, through the running server", Args: cobra.MaximumNArgs(1),
+		Example: "  hookloom cancel run_0d3c6f2a41e00000\n  hookloom cancel --workflow mails --status queued,waiting --dry-run",
+		RunE: func(c *cobra.Command, args []string) error {
+			filtered := false
+			for _, v := range order {
+				filtered = filtered || *v != ""
+			}
+			switch {
+			case len(args) == 0 && !filtered:
+				return usageError("cancel what? give a run, or filters such as --workflow W --status queued,waiting")
+			case len(args) == 1 && (filtered || dry):
+				return usageError("give a run, or filters, not both")
+			case len(args) == 0:
+				return a.cancelFound(c, dir, order, dry)
+			}
+			if _, err := engine.ParseRunID(args[0]); err != nil {
+				return usageError("%v", err)
+			}
+			l, err := load(dir)
+			if err != nil {
+				return err
+			}
+			var out map[string]string
+			if err := adminCall(c.Context(), l, "POST", "/api/v1/runs/"+args[0]+"/cancel", map[string]string{}, &out); err != nil {
+				return err
+			}
+			a.printf("%s cancelled\n", args[0])
+			return nil
+		}}
+	fl := c.Flags()
+	fl.StringVar(&dir, "dir", ".", "project folder")
+	fl.StringVar(order["workflow"], "workflow", "", "only of this workflow")
+	fl.StringVar(order["trigger"], "trigger", "", "only of this trigger")
+	fl.StringVar(order["type"], "type", "", "only of this event type")
+	fl.StringVar(order["status"], "status", "", "queued, waiting or running, several divided by commas; all of them by default")
+	fl.StringVar(order["since"], "since", "", "only since 2h, 7d or 2026-01-31T10:00:00Z")
+	fl.BoolVar(&dry, "dry-run", false, "only count")
+	return c
+}
+
+// cancelFound ends the runs that filters find, a thousand at a time.
+func (a *app) cancelFound(c *cobra.Command, dir string, order map[string]*string, dry bool) error {
+	l, err := load(dir)
+	if err != nil {
+		return err
+	}
+	body := map[string]any{"dry_run": dry}
+	for k, v := range order {
+		if *v != "" {
+			body[k] = *v
+		}
+	}
+	ids, more, beyond := []string{}, true, ""
+	for more {
+		var out struct {
+			Count int      `json:"count"`
+			Runs  []string `json:"runs"`
+			More  bool     `json:"more"`
+		}
+		if err := adminCall(c.Context(), l, "POST", "/api/v1/runs/cancel", body, &out); err != nil {
+			return err
+		}
+		ids = append(ids, out.Runs...)
+		more = out.More && !dry && out.Count > 0
+		if out.More && dry {
+			beyond = "more than "
+		}
+	}
+	if a.json() {
+		return a.printJSON(map[string]any{"dry_run": dry, "count": len(ids), "runs": ids})
+	}
+	if dry {
+		a.printf("%s%s would be cancelled\n", beyond, counted(len(ids), "run"))
+		return nil
+	}
+	a.printf("%s cancelled\n", counted(len(ids), "run"))
+	return nil
+}

@@ -1,0 +1,257 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// This file decides stored events again, with today's rule. Each (event, workflow)
+// has one current decision; the earlier ones are kept beside it.
+
+// Onceness says what becomes of an (event, workflow) that has a run already.
+type Onceness int
+
+const (
+	// OnceEver makes no run where there is one.
+	OnceEver Onceness = iota
+	// OnceAsked makes one run besides that of the event's arrival, however often it is
+	// asked for.
+	OnceAsked
+	// EachTime makes a run each time, as long as none is open.
+	EachTime
+	// OnlyHeld takes only what is held.
+	OnlyHeld
+)
+
+// Redecision is a new decision about a stored event.
+type Redecision struct {
+	Event    EventID
+	Decision Decision
+	// Start is the run that begins, nil for none.
+	Start *Settlement
+	Once  Onceness
+	At    time.Time
+	By    string
+	// of is the event; nil when it cannot be read.
+	of *Event
+}
+
+// Redecided is what the store made of a Redecision.
+type Redecided struct {
+	// Known tells that nothing was changed: Run is the run that is there, 0 when the
+	// decision is not of the kind that was asked for.
+	Known bool
+	// Open tells that the known run has not ended.
+	Open bool
+	// Run is the new run, or the known one; Repeats the run that the new one repeats.
+	Run, Repeats RunID
+	Outcome      Outcome
+	Reason       string
+	// Due is when the new run may begin.
+	Due time.Time
+}
+
+// ErrPending means that an event has not been decided for the first time yet.
+var ErrPending = errors.New("the event is not decided yet; it will be soon")
+
+// Again is the answer to an order to decide an event again, for one workflow.
+type Again struct {
+	Workflow string      `json:"workflow"`
+	Version  string      `json:"version"`
+	Outcome  string      `json:"outcome"`
+	Reason   string      `json:"reason,omitempty"`
+	Run      string      `json:"run,omitempty"`
+	Repeats  string      `json:"repeats,omitempty"`
+	Rule     []Condition `json:"conditions,omitempty"`
+	// AlreadyReplayed tells that Run was there: an earlier order made it.
+	AlreadyReplayed bool `json:"already_replayed,omitempty"`
+}
+
+// DecideAgain decides an event again for one workflow, with today's rule, and runs it
+// when the rule matches.
+func (e *Engine) DecideAgain(ctx context.Context, id EventID, workflow string, again bool, by string) (Again, error) {
+	ev, err := e.replayable(ctx, id)
+	if err != nil {
+		return Again{}, err
+	}
+	l, err := e.listenerOf(ev, workflow)
+	if err != nil {
+		return Again{}, err
+	}
+	once := OnceAsked
+	if again {
+		once = EachTime
+	}
+	now := time.Now().UTC()
+	r := e.redecision(l, ev, once, e.replayAt(now), by)
+	out, err := e.redecide(ctx, nil, r)
+	if err != nil {
+		return Again{}, err
+	}
+	x := out[0]
+	if x.Known && x.Open {
+		return Again{}, fmt.Errorf("event %s has an open run of %s, %s: wait for its end, or cancel it", id, workflow, x.Run)
+	}
+	a := Again{Workflow: workflow, Version: r.Decision.Version, Outcome: string(x.Outcome), Reason: x.Reason, Rule: r.Decision.Conditions, AlreadyReplayed: x.Known}
+	if x.Run != 0 {
+		a.Run = x.Run.String()
+	}
+	if x.Repeats != 0 {
+		a.Repeats = x.Repeats.String()
+	}
+	if x.Known {
+		a.Rule = nil
+	}
+	return a, nil
+}
+
+// Undecided lists the workflows that listen to an event today, are switched on, and
+// have had no run for it.
+func (e *Engine) Undecided(ctx context.Context, id EventID) ([]string, error) {
+	ev, err := e.replayable(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	at, err := e.o.Store.Decided(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", id, err)
+	}
+	if at.Pending {
+		return nil, fmt.Errorf("event %s: %w", id, ErrPending)
+	}
+	var out []string
+	p := e.project.Load()
+	for _, l := range p.listeners(&ev.Delivery) {
+		if p.enabled(l.workflow) && !slices.Contains(at.Ran, l.workflow.ID) && !slices.Contains(out, l.workflow.ID) {
+			out = append(out, l.workflow.ID)
+		}
+	}
+	return out, nil
+}
+
+// replayable loads an event that can be decided again.
+func (e *Engine) replayable(ctx context.Context, id EventID) (*Event, error) {
+	ev, err := e.o.Store.Event(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", id, err)
+	}
+	if err := ev.canReplay(); err != nil {
+		return nil, err
+	}
+	return ev, nil
+}
+
+func (e *Event) canReplay() error {
+	switch {
+	case e.Stripped:
+		return fmt.Errorf("event %s cannot be replayed: its body was pruned (history: bodies)", e.ID)
+	case e.Inlet == "call":
+		return fmt.Errorf("event %s is the call of run %s: replay that run", e.ID, e.Headers["x-called-by"])
+	}
+	return nil
+}
+
+// OffError says that a workflow is switched off.
+type OffError struct{ Workflow string }
+
+// Error implements error.
+func (e *OffError) Error() string {
+	return fmt.Sprintf("workflow %s is switched off: hookloom enable %s", e.Workflow, e.Workflow)
+}
+
+// listenerOf is how a workflow listens to an event today.
+func (e *Engine) listenerOf(ev *Event, workflow string) (listener, error) {
+	p := e.project.Load()
+	w := p.Workflows[workflow]
+	if w == nil {
+		return listener{}, fmt.Errorf("workflow %q: %w", workflow, ErrNotFound)
+	}
+	for _, l := range p.listeners(&ev.Delivery) {
+		if l.workflow.ID != workflow {
+			continue
+		}
+		if p.off[workflow].State == SwitchDraining {
+			return l, nil
+		}
+		if !p.enabled(w) {
+			return listener{}, e.offError(p, workflow)
+		}
+		return l, nil
+	}
+	return listener{}, fmt.Errorf("workflow %s does not listen to trigger %s, where event %s came from", workflow, ev.Trigger, ev.ID)
+}
+
+func (e *Engine) offError(p *loaded, workflow string) error {
+	if _, off := p.off[workflow]; off {
+		return &OffError{workflow}
+	}
+	return fmt.Errorf("workflow %s has enabled: false in %s", workflow, p.Workflows[workflow].File)
+}
+
+// redecision asks today's rule about an event. A run that begins is queued for a moment.
+func (e *Engine) redecision(l listener, ev *Event, once Onceness, notBefore time.Time, by string) Redecision {
+	r := Redecision{Event: ev.ID, Once: once, At: time.Now().UTC(), By: cmp.Or(by, "somebody"), of: ev}
+	names, err := ev.names()
+	l.off = ""
+	r.Decision, r.Start = e.weighQueued(l, ev, names, err)
+	if r.Start != nil {
+		r.Start.Run.DueAt = notBefore
+	}
+	return r
+}
+
+// weighQueued asks one workflow as weigh does, for a run that waits in the store.
+func (e *Engine) weighQueued(l listener, ev *Event, names map[string]any, unreadable error) (d Decision, start *Settlement) {
+	defer func() {
+		if p := recover(); p != nil {
+			d, start = e.panicked(l, ev, p), nil
+		}
+	}()
+	d = decide(l, ev, names, unreadable, time.Time{})
+	if d.Outcome != Matched {
+		return d, nil
+	}
+	d.Run = RunID(e.ids.Next())
+	dr := e.newDriver(ev, l.workflow, d.Run, names)
+	dr.cancel() // it is taken up from the store
+	place, err := dr.place()
+	if err != nil {
+		d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)
+		return d, nil
+	}
+	if place != nil {
+		// A person asked for it: what is full makes it wait.
+		place.OnFull, place.MaxQueue, place.RateDrop = "queue", math.MaxInt, false
+	}
+	return d, &Settlement{Run: dr.run, New: true, Place: place, Answers: -1}
+}
+
+// redecide stores new decisions in one transaction, with the progress of the batch
+// that makes them, and lets their runs begin.
+func (e *Engine) redecide(ctx context.Context, step *BatchStep, rs ...Redecision) ([]Redecided, error) {
+	out, err := e.o.Store.Redecide(ctx, rs, step)
+	if err != nil {
+		return nil, fmt.Errorf("deciding again: %w", err)
+	}
+	for i, x := range out {
+		if x.Known {
+			continue
+		}
+		d := rs[i].Decision
+		d.Outcome, d.Reason, d.Run = x.Outcome, x.Reason, x.Run
+		ev := cmp.Or(rs[i].of, &Event{ID: rs[i].Event})
+		e.tell(Change{Event: ev, Decision: &d})
+		if d.Outcome == RuleFailed {
+			e.ruleFailed(ev, &d)
+		}
+		if x.Run != 0 {
+			e.dueAt(x.Due)
+		}
+	}
+	return out, nil
+}

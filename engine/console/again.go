@@ -1,0 +1,488 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file is the part of the API that runs again what is stored, and that switches
+// workflows off and on.
+
+type (
+	// replayEventOrder is how an event is run again.
+	replayEventOrder struct {
+		replayOrder
+		// Workflow has the event decided again by this workflow.
+		Workflow string `json:"workflow,omitempty"`
+		// DryRun only tells what would be done.
+		DryRun bool `json:"dry_run,omitempty"`
+	}
+	// replaysOrder is how many events are decided again.
+	replaysOrder struct {
+		Trigger  string `json:"trigger,omitempty"`
+		Workflow string `json:"workflow,omitempty"`
+		Status   words  `json:"status,omitempty"`
+		// Since and Until are such as 30d or 2026-01-31T10:00:00Z.
+		Since string `json:"since"`
+		Until string `json:"until,omitempty"`
+		Again bool   `json:"again,omitempty"`
+		// Rate is how many runs begin in a second.
+		Rate   int    `json:"rate,omitempty"`
+		DryRun bool   `json:"dry_run,omitempty"`
+		By     string `json:"by,omitempty"`
+	}
+	// cancelOrder names the runs to end by the filters of the lists.
+	cancelOrder struct {
+		Workflow string `json:"workflow,omitempty"`
+		Trigger  string `json:"trigger,omitempty"`
+		Type     string `json:"type,omitempty"`
+		Status   words  `json:"status,omitempty"`
+		Since    string `json:"since,omitempty"`
+		DryRun   bool   `json:"dry_run,omitempty"`
+	}
+	switchOrder struct {
+		By string `json:"by,omitempty"`
+		// Hold keeps what comes while it is off, and runs it when it is switched on.
+		Hold bool `json:"hold,omitempty"`
+	}
+
+	// replayedAnswer names the runs that replays made.
+	replayedAnswer struct {
+		Runs []string `json:"runs"`
+		// AlreadyReplayed tells that an earlier order made all of them.
+		AlreadyReplayed bool           `json:"already_replayed,omitempty"`
+		Items           []replayedItem `json:"items,omitempty"`
+	}
+	replayedItem struct {
+		// How is repeat, for a run that is made again, or decide, for a rule that is
+		// asked again.
+		How string `json:"how"`
+		engine.Again
+	}
+	// batchAnswer is a batch, or, for a dry run, the plan alone.
+	batchAnswer struct {
+		engine.Batch
+		Plan *engine.Forecast `json:"plan,omitempty"`
+	}
+	cancelledAnswer struct {
+		Count int      `json:"count"`
+		Runs  []string `json:"runs"`
+		// More tells that there are others still.
+		More bool `json:"more,omitempty"`
+	}
+	switchedAnswer struct {
+		Status string `json:"status"`
+		engine.Switched
+		// Command runs what it missed.
+		Command string `json:"command,omitempty"`
+	}
+)
+
+// words is a list of texts, also as one text divided by commas.
+type words []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (w *words) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*w = nil
+		for _, x := range strings.Split(one, ",") {
+			if x = strings.TrimSpace(x); x != "" {
+				*w = append(*w, x)
+			}
+		}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(w))
+}
+
+type (
+	getRoute  func(path, id, about string, query []string, answer any, h http.HandlerFunc) route
+	postRoute func(path, id, about, action string, status int, body, answer any, h http.HandlerFunc) route
+)
+
+// againAPI lists its calls.
+func (c *Console) againAPI(get getRoute, post postRoute) []route {
+	return []route{
+		post("events/{id}/replay", "replayEvent", "Repeats every run that the event has had, once a workflow; one without runs, or with a workflow named, is decided again.", "event.replay", 202, replayEventOrder{}, replayedAnswer{}, c.replayEvent),
+		post("runs/{id}/replay", "replayRun", "Makes a new run of the same event, once.", "run.replay", 202, replayOrder{}, replayedAnswer{}, c.replayRun),
+		post("runs/cancel", "cancelRuns", "Ends the open runs that the filters find, 1000 at most at once.", "run.cancel", 202, cancelOrder{}, cancelledAnswer{}, c.cancelRuns),
+		get("deadletters", "listDeadLetters", "What gave up and was not replayed: runs, and rules that failed.", lists, engine.Page[engine.DeadLetter]{}, c.listDead),
+		post("replays", "startReplays", "Has stored events decided again, with today's rules; dry_run only tells what would be done.", "batch.start", 202, replaysOrder{}, batchAnswer{}, c.startReplays),
+		get("batches", "listBatches", "Batches of events that are decided again, the newest first.", nil, engine.Page[engine.Batch]{}, c.listBatches),
+		get("batches/{id}", "getBatch", "One batch, and how far it has come.", nil, engine.Batch{}, c.oneBatch),
+		post("batches/{id}/pause", "pauseBatch", "Stops a batch until it is resumed.", "batch.pause", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchPaused)),
+		post("batches/{id}/resume", "resumeBatch", "Lets a paused batch go on.", "batch.resume", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchRunning)),
+		post("batches/{id}/cancel", "cancelBatch", "Ends a batch; the runs that it made go on.", "batch.cancel", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchCancelled)),
+		post("workflows/{id...}/enable", "enableWorkflow", "Leaves a workflow to its file again, and tells what it missed.", "workflow.enable", 200, switchOrder{}, switchedAnswer{}, c.enable),
+		post("workflows/{id...}/disable", "disableWorkflow", "Switches a workflow off, over restarts; with hold it runs later what comes.", "workflow.disable", 200, switchOrder{}, switchedAnswer{}, c.disable),
+	}
+}
+
+// names refuses filters by workflows and triggers that there never were.
+func (c *Console) names(ctx context.Context, q engine.Query) error {
+	p := c.o.Project()
+	for kind, name := range map[string]string{"workflow": q.Workflow, "trigger": q.Trigger} {
+		if name == "" || kind == "workflow" && p.Workflows[name] != nil || kind == "trigger" && (p.Triggers[name] != nil || p.Workflows[name] != nil) {
+			continue
+		}
+		workflow, trigger := name, ""
+		if kind == "trigger" {
+			workflow, trigger = "", name
+		}
+		known, err := c.o.Log.HasName(ctx, workflow, trigger)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return fmt.Errorf("%w: there is no %s %q, in the project or in the history", engine.ErrQuery, kind, name)
+		}
+	}
+	return nil
+}
+
+func (c *Console) listDead(w http.ResponseWriter, r *http.Request) {
+	list(c, w, r, c.o.Log.DeadLetters)
+}
+
+// orderOf reads the body of an order into o, and who gives it.
+func orderOf[T any](w http.ResponseWriter, r *http.Request, o *T, by *string, check func() error) bool {
+	err := readOrder(r, o)
+	if err == nil && check != nil {
+		err = check()
+	}
+	*by = signer(r, *by)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+	}
+	return err == nil
+}
+
+func (c *Console) replayRun(w http.ResponseWriter, r *http.Request) {
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
+		return
+	}
+	var o replayOrder
+	if !orderOf(w, r, &o, &o.By, o.check) {
+		return
+	}
+	x, err := c.o.Operator.ReplayRun(r.Context(), id, o.order())
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	replyReplayed(w, replayedAnswer{Runs: []string{x.Run.String()}, AlreadyReplayed: x.Already})
+}
+
+func (o replayOrder) order() engine.ReplayOrder {
+	return engine.ReplayOrder{From: o.From, Version: o.Version, By: o.By, Again: o.Again}
+}
+
+// replyReplayed answers 202 when something was begun, 200 when an earlier order did.
+func replyReplayed(w http.ResponseWriter, a replayedAnswer) {
+	status := http.StatusAccepted
+	if a.AlreadyReplayed {
+		status = http.StatusOK
+	}
+	reply(w, status, a)
+}
+
+func (c *Console) replayEvent(w http.ResponseWriter, r *http.Request) {
+	id, ok := named(c, w, r, engine.ParseEventID)
+	if !ok {
+		return
+	}
+	var o replayEventOrder
+	if !orderOf(w, r, &o, &o.By, o.check) {
+		return
+	}
+	items, err := c.runAgain(r.Context(), id, o)
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	a := replayedAnswer{Runs: []string{}, Items: items, AlreadyReplayed: true}
+	for _, x := range items {
+		if x.Run != "" && !o.DryRun {
+			a.Runs = append(a.Runs, x.Run)
+		}
+		a.AlreadyReplayed = a.AlreadyReplayed && x.AlreadyReplayed
+	}
+	if o.DryRun {
+		reply(w, http.StatusOK, a)
+		return
+	}
+	replyReplayed(w, a)
+}
+
+// runAgain runs an event again: by the workflow that is named; else its runs, once a
+// workflow; else by all workflows that listen to it today. A dry run only names them.
+func (c *Console) runAgain(ctx context.Context, id engine.EventID, o replayEventOrder) ([]replayedItem, error) {
+	plan, err := c.runsOf(ctx, id, o)
+	if err != nil || o.DryRun {
+		return plan, err
+	}
+	for i, x := range plan {
+		if x.How == "repeat" {
+			of, err := engine.ParseRunID(x.Repeats)
+			if err != nil {
+				return nil, err
+			}
+			n, err := c.o.Operator.ReplayRun(ctx, of, o.order())
+			if err != nil {
+				return nil, err
+			}
+			plan[i].Run, plan[i].Outcome, plan[i].AlreadyReplayed = n.Run.String(), "matched", n.Already
+			continue
+		}
+		if plan[i].Again, err = c.o.Operator.DecideAgain(ctx, id, x.Workflow, o.Again, o.By); err != nil {
+			return nil, err
+		}
+	}
+	return plan, nil
+}
+
+// runsOf names the workflows that an order is for.
+func (c *Console) runsOf(ctx context.Context, id engine.EventID, o replayEventOrder) ([]replayedItem, error) {
+	if o.Workflow != "" {
+		return []replayedItem{{How: "decide", Again: engine.Again{Workflow: o.Workflow}}}, nil
+	}
+	runs, err := c.o.Log.RunPage(ctx, engine.Query{Event: id.String(), Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	var plan []replayedItem
+	// The run to repeat is the newest; or, unless it is to be repeated again, the one that
+	// it repeats, so that an order that comes twice finds what it has made.
+	newest := map[string]engine.RunItem{}
+	for _, run := range runs.Items {
+		if had, known := newest[run.Workflow]; !known || had.Repeats == run.ID && !o.Again {
+			newest[run.Workflow] = run
+		}
+	}
+	for _, name := range sortedNames(newest) {
+		run := newest[name]
+		if run.Repeats == "" && run.ReplayedBy != "" && !o.Again {
+			plan = append(plan, replayedItem{How: "decide", Again: engine.Again{Workflow: name}}) // an order made it
+			continue
+		}
+		plan = append(plan, replayedItem{How: "repeat", Again: engine.Again{Workflow: name, Version: run.Version, Repeats: run.ID}})
+	}
+	if len(plan) > 0 {
+		return plan, nil
+	}
+	names, err := c.o.Operator.Undecided(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return nil, errors.New("no workflow that is switched on listens to this event today")
+	}
+	for _, name := range names {
+		plan = append(plan, replayedItem{How: "decide", Again: engine.Again{Workflow: name}})
+	}
+	return plan, nil
+}
+
+// selection reads which events an order is for.
+func (o replaysOrder) selection(now time.Time) (s engine.Selection, err error) {
+	s = engine.Selection{Trigger: o.Trigger, Workflow: o.Workflow, Statuses: o.Status, Again: o.Again}
+	if o.Since != "" {
+		if s.Since, err = Since(o.Since, now); err != nil {
+			return s, err
+		}
+	}
+	if o.Until != "" {
+		if s.Until, err = Since(o.Until, now); err != nil {
+			return s, errors.New(strings.Replace(err.Error(), "since", "until", 1))
+		}
+	}
+	s.Since, s.Until = s.Since.UTC(), s.Until.UTC()
+	if o.Since == "" {
+		s.Since = time.Time{}
+	}
+	if o.Until == "" {
+		s.Until = time.Time{}
+	}
+	return s, nil
+}
+
+func (c *Console) startReplays(w http.ResponseWriter, r *http.Request) {
+	var o replaysOrder
+	if !orderOf(w, r, &o, &o.By, nil) {
+		return
+	}
+	s, err := o.selection(time.Now())
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if o.DryRun {
+		plan, err := c.o.Operator.Forecast(r.Context(), s)
+		if err != nil {
+			c.conflict(w, err)
+			return
+		}
+		reply(w, http.StatusOK, batchAnswer{Batch: engine.Batch{Selection: s, Total: plan.Events, Rate: cmp.Or(o.Rate, engine.DefaultRate)}, Plan: plan})
+		return
+	}
+	b, err := c.o.Operator.StartBatch(r.Context(), s, o.Rate, o.By)
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	aimAt(r, b.ID, "")
+	reply(w, http.StatusAccepted, batchAnswer{Batch: *b})
+}
+
+func (c *Console) listBatches(w http.ResponseWriter, r *http.Request) {
+	items, err := c.o.Operator.Batches(r.Context())
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, engine.Page[engine.Batch]{Items: items})
+}
+
+func (c *Console) oneBatch(w http.ResponseWriter, r *http.Request) {
+	id, ok := named(c, w, r, engine.ParseBatchID)
+	if !ok {
+		return
+	}
+	b, err := c.o.Operator.Batch(r.Context(), id)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, b)
+}
+
+func (c *Console) changeBatch(to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id, ok := named(c, w, r, engine.ParseBatchID)
+		if !ok {
+			return
+		}
+		b, err := c.o.Operator.ChangeBatch(r.Context(), id, to)
+		if err != nil {
+			c.conflict(w, err)
+			return
+		}
+		reply(w, http.StatusOK, b)
+	}
+}
+
+// cancelAtOnce is how many runs one order ends.
+const cancelAtOnce = 1000
+
+// cancelRuns ends the runs that filters find.
+func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
+	var o cancelOrder
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if len(o.Status) == 0 {
+		o.Status = words{"queued", "waiting", "running"}
+	}
+	q := engine.Query{Workflow: o.Workflow, Trigger: o.Trigger, Type: o.Type, Status: strings.Join(o.Status, ","), Limit: cancelAtOnce, Ascending: true}
+	open := []string{"queued", "waiting", "running"}
+	for _, s := range o.Status {
+		if !slices.Contains(open, s) {
+			problem(w, http.StatusBadRequest, fmt.Sprintf("status %q: only open runs are cancelled: %s", s, strings.Join(open, ", ")))
+			return
+		}
+	}
+	if o.Workflow == "" && o.Trigger == "" && o.Type == "" && o.Since == "" {
+		problem(w, http.StatusBadRequest, "cancel what? Give a workflow, a trigger, a type or since")
+		return
+	}
+	if o.Since != "" {
+		var err error
+		if q.Since, err = Since(o.Since, time.Now()); err != nil {
+			problem(w, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	if err := c.names(r.Context(), q); err != nil {
+		c.fail(w, err)
+		return
+	}
+	a, err := c.cancelAll(r.Context(), q, o.DryRun)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	aimAt(r, fmt.Sprintf("%d runs", a.Count), "")
+	status := http.StatusAccepted
+	if o.DryRun {
+		status = http.StatusOK
+	}
+	reply(w, status, a)
+}
+
+// cancelAll ends what a query finds. A run that has ended meanwhile is no error.
+func (c *Console) cancelAll(ctx context.Context, q engine.Query, dry bool) (cancelledAnswer, error) {
+	a := cancelledAnswer{Runs: []string{}}
+	for {
+		p, err := c.o.Log.RunPage(ctx, q)
+		if err != nil {
+			return a, err
+		}
+		for _, run := range p.Items {
+			id, err := engine.ParseRunID(run.ID)
+			if err == nil && !dry {
+				err = c.o.Operator.Cancel(ctx, id)
+			}
+			switch {
+			case errors.Is(err, engine.ErrStale), errors.Is(err, engine.ErrNotFound):
+			case err != nil:
+				return a, err
+			default:
+				a.Runs = append(a.Runs, run.ID)
+			}
+		}
+		a.Count = len(a.Runs)
+		if p.Next == "" || a.Count >= cancelAtOnce {
+			a.More = p.Next != ""
+			return a, nil
+		}
+		q.After = p.Next
+	}
+}
+
+func (c *Console) enable(w http.ResponseWriter, r *http.Request)  { c.switched(w, r, true) }
+func (c *Console) disable(w http.ResponseWriter, r *http.Request) { c.switched(w, r, false) }
+
+func (c *Console) switched(w http.ResponseWriter, r *http.Request, on bool) {
+	var o switchOrder
+	if !orderOf(w, r, &o, &o.By, nil) {
+		return
+	}
+	id := r.PathValue("id")
+	x, err := c.o.Operator.Switch(r.Context(), engine.SwitchOrder{Workflow: id, On: on, Hold: o.Hold && !on, By: o.By})
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	a := switchedAnswer{Status: map[bool]string{true: "enabled", false: "disabled"}[on], Switched: x}
+	if on && x.Missed > 0 {
+		a.Command = missedCommand(id, x)
+	}
+	reply(w, http.StatusOK, a)
+}
+
+// missedCommand is what runs the events that a workflow missed.
+func missedCommand(id string, x engine.Switched) string {
+	return fmt.Sprintf("hookloom replay --workflow %s --status disabled --since %s", id, x.Since.UTC().Format("2006-01-02T15:04:05.000Z"))
+}

@@ -1,0 +1,252 @@
+package console
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file is the pages that run again what is stored, and what keeps a form from
+// acting twice: each form that acts answers with a redirect (RFC 9110, 15.4.4), so that
+// loading the page again does nothing.
+
+func (c *Console) againPages(mux *http.ServeMux) {
+	for path, h := range map[string]http.HandlerFunc{
+		"GET /batches": c.batchesPage, "GET /batches/{id}": c.batchPage, "GET /replays": c.replaysPage, "GET /shown/{key}": c.shownPage,
+		"POST /replays":             c.acting("batch.start", c.doReplays),
+		"POST /batches/{id}/pause":  c.acting("batch.pause", c.doChangeBatch(engine.BatchPaused)),
+		"POST /batches/{id}/resume": c.acting("batch.resume", c.doChangeBatch(engine.BatchRunning)),
+		"POST /batches/{id}/cancel": c.acting("batch.cancel", c.doChangeBatch(engine.BatchCancelled)),
+	} {
+		mux.HandleFunc(path, h)
+	}
+}
+
+func (c *Console) batchesPage(w http.ResponseWriter, r *http.Request) {
+	items, err := c.o.Operator.Batches(r.Context())
+	if err != nil {
+		c.trouble(w, r, err)
+		return
+	}
+	c.render(w, r, http.StatusOK, "batches", map[string]any{"Title": "Batches", "Items": items[:min(len(items), 200)]})
+}
+
+func (c *Console) batchPage(w http.ResponseWriter, r *http.Request) {
+	id, ok := named(c, w, r, engine.ParseBatchID)
+	if !ok {
+		return
+	}
+	b, err := c.o.Operator.Batch(r.Context(), id)
+	if err != nil {
+		c.trouble(w, r, err)
+		return
+	}
+	c.render(w, r, http.StatusOK, "batch", map[string]any{"Title": "Batch", "B": b})
+}
+
+// replaysForm reads the form of a batch.
+func replaysForm(v url.Values, by string) (replaysOrder, error) {
+	o := replaysOrder{Trigger: v.Get("trigger"), Workflow: v.Get("workflow"), Since: strings.TrimSpace(v.Get("since")), Until: strings.TrimSpace(v.Get("until")), Again: v.Get("again") != "", By: by, Rate: engine.DefaultRate}
+	if s := v.Get("status"); s != "" {
+		o.Status = strings.Split(s, ",")
+	}
+	if s := v.Get("rate"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return o, errors.New("runs a second is a number from 1")
+		}
+		o.Rate = n
+	}
+	return o, nil
+}
+
+// replaysPage shows what a batch would do.
+func (c *Console) replaysPage(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	o, err := replaysForm(v, "")
+	p := c.o.Project()
+	data := map[string]any{"Title": "Decide events again", "O": o, "Status": strings.Join(o.Status, ","), "Triggers": sortedNames(p.Triggers), "Workflows": sortedNames(p.Workflows),
+		"Statuses": slices.Clone(engine.Outcomes[1:]), "Once": nonce()}
+	if len(o.Status) > 1 {
+		data["Statuses"] = append(data["Statuses"].([]string), strings.Join(o.Status, ","))
+	}
+	if err == nil && (o.Since != "" || o.Trigger != "" || o.Workflow != "") {
+		var s engine.Selection
+		if s, err = o.selection(time.Now()); err == nil {
+			data["Plan"], err = c.o.Operator.Forecast(r.Context(), s)
+		}
+	}
+	status := http.StatusOK
+	if err != nil {
+		delete(data, "Plan")
+		data["Problem"], status = err.Error(), http.StatusBadRequest
+	}
+	c.render(w, r, status, "replays", data)
+}
+
+// doReplays starts a batch, once for each time the form was shown.
+func (c *Console) doReplays(w http.ResponseWriter, r *http.Request) {
+	o, err := replaysForm(r.PostForm, callerOf(r).Name)
+	var s engine.Selection
+	if err == nil {
+		s, err = o.selection(time.Now())
+	}
+	if err != nil {
+		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		return
+	}
+	id, err := c.forms.once(r.PostForm.Get("once"), func() (string, error) {
+		b, err := c.o.Operator.StartBatch(r.Context(), s, o.Rate, o.By)
+		if err != nil {
+			return "", err
+		}
+		return b.ID, nil
+	})
+	if err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	aimAt(r, id, "")
+	done(w, r, "/batches/"+id, "started")
+}
+
+func (c *Console) doChangeBatch(to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id, ok := named(c, w, r, engine.ParseBatchID)
+		if !ok {
+			return
+		}
+		if _, err := c.o.Operator.ChangeBatch(r.Context(), id, to); err != nil {
+			c.cannot(w, r, err)
+			return
+		}
+		done(w, r, "/batches/"+id.String(), "batch")
+	}
+}
+
+func nonce() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// maxForms is how many forms, and how many answers, are remembered.
+const maxForms = 1000
+
+// forms remembers what forms made, by the word that each form was shown with, and what
+// the page says that a form leads to.
+type forms struct {
+	mu    sync.Mutex
+	made  map[string]string
+	pages map[string]shownPage
+	order []string
+}
+
+type shownPage struct {
+	name string
+	data []byte
+}
+
+// once carries a form out, or gives what it made before. A form without a word acts
+// each time.
+func (f *forms) once(word string, do func() (string, error)) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if made, known := f.made[word]; known && word != "" {
+		return made, nil
+	}
+	made, err := do()
+	if err == nil && word != "" {
+		f.remember(word)
+		f.made[word] = made
+	}
+	return made, err
+}
+
+// remember makes room for a word; it is called with the lock held.
+func (f *forms) remember(word string) {
+	if f.made == nil {
+		f.made, f.pages = map[string]string{}, map[string]shownPage{}
+	}
+	f.order = append(f.order, word)
+	if len(f.order) > maxForms {
+		delete(f.made, f.order[0])
+		delete(f.pages, f.order[0])
+		f.order = f.order[1:]
+	}
+}
+
+// put keeps what a page is to show.
+func (f *forms) put(name string, data map[string]any) (key string, err error) {
+	b, err := json.Marshal(data)
+	if err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key = nonce()
+	f.remember(key)
+	f.pages[key] = shownPage{name, b}
+	return key, nil
+}
+
+func (f *forms) get(key string) (shownPage, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p, ok := f.pages[key]
+	return p, ok
+}
+
+// shown leads to a page that says what was done.
+func (c *Console) shown(w http.ResponseWriter, r *http.Request, name string, data map[string]any) {
+	key, err := c.forms.put(name, data)
+	if err != nil {
+		c.trouble(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/shown/"+key, http.StatusSeeOther)
+}
+
+// keep leads to a page that shows data besides its own.
+func (c *Console) keep(w http.ResponseWriter, r *http.Request, path string, data map[string]any) {
+	key, err := c.forms.put("", data)
+	if err != nil {
+		c.trouble(w, r, err)
+		return
+	}
+	http.Redirect(w, r, path+"&shown="+key, http.StatusSeeOther)
+}
+
+// kept is the data that a form left for the page it led to.
+func (c *Console) kept(r *http.Request) map[string]any {
+	data := map[string]any{}
+	if p, ok := c.forms.get(r.URL.Query().Get("shown")); ok && p.name == "" {
+		_ = json.Unmarshal(p.data, &data) // it was encoded here
+	}
+	return data
+}
+
+func (c *Console) shownPage(w http.ResponseWriter, r *http.Request) {
+	p, ok := c.forms.get(r.PathValue("key"))
+	if !ok || cmp.Or(p.name, "-") == "-" {
+		c.sorry(w, r, http.StatusNotFound, "What was done is not remembered any more; the audit log says it.")
+		return
+	}
+	data := map[string]any{}
+	if err := json.Unmarshal(p.data, &data); err != nil {
+		c.trouble(w, r, err)
+		return
+	}
+	c.render(w, r, http.StatusOK, p.name, data)
+}

@@ -1,0 +1,93 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file carries out an order of the API once, however often it comes, when its
+// caller names it by an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07):
+// the same order again gets the first answer, another order under the same key 422, and
+// one that is still being carried out 409.
+
+// maxKey bounds an Idempotency-Key, in bytes; maxAnswer is how much of an answer is
+// kept.
+const (
+	maxKey    = 255
+	maxAnswer = 1 << 20
+)
+
+// onceOnly wraps what carries an order out.
+func (c *Console) onceOnly(do http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		key := r.Header.Get("Idempotency-Key")
+		if key == "" {
+			do(w, r)
+			return
+		}
+		if len(key) > maxKey {
+			problem(w, http.StatusBadRequest, fmt.Sprintf("Idempotency-Key has %d bytes; at most %d are taken", len(key), maxKey))
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<20))
+		if err != nil {
+			problem(w, http.StatusRequestEntityTooLarge, "the body cannot be read: "+err.Error())
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		sum := sha256.Sum256(append([]byte(r.Method+" "+r.URL.RequestURI()+"\n"), body...))
+		o, err := c.o.Operator.BeginOrder(r.Context(), key, sum[:])
+		switch {
+		case err != nil:
+			c.fail(w, err)
+		case !o.Known:
+			c.carryOut(w, r, key, do)
+		case !o.Same:
+			problem(w, http.StatusUnprocessableEntity, "this Idempotency-Key was used for another order")
+		case o.Status == 0:
+			problem(w, http.StatusConflict, "the order with this Idempotency-Key, of "+o.At.Format("2006-01-02T15:04:05Z")+", is being carried out, or was cut off by a restart; the audit log says whether it was carried out")
+		default:
+			h := w.Header()
+			h.Set("Content-Type", "application/json")
+			h.Set("X-Content-Type-Options", "nosniff")
+			h.Set("Cache-Control", "no-store")
+			h.Set("Idempotent-Replayed", "true")
+			w.WriteHeader(o.Status)
+			_, _ = w.Write(o.Answer) // the caller is gone if this fails
+		}
+	}
+}
+
+// carryOut does the order and keeps its answer; one that failed may be tried again.
+func (c *Console) carryOut(w http.ResponseWriter, r *http.Request, key string, do http.HandlerFunc) {
+	seen := &answerWriter{statusWriter: statusWriter{ResponseWriter: w, status: http.StatusOK}}
+	defer func() {
+		var o engine.Order // the key is given back
+		if seen.status < http.StatusBadRequest && seen.body.Len() > 0 {
+			o.Status, o.Answer = seen.status, seen.body.Bytes()
+		}
+		if err := c.o.Operator.EndOrder(context.WithoutCancel(r.Context()), key, o); err != nil {
+			c.o.Logger.Error("the answer to an order was not kept", "path", r.URL.Path, "error", err)
+		}
+	}()
+	do(seen, r)
+}
+
+// answerWriter keeps what is written.
+type answerWriter struct {
+	statusWriter
+	body bytes.Buffer
+}
+
+func (w *answerWriter) Write(b []byte) (int, error) {
+	if w.body.Len()+len(b) <= maxAnswer {
+		w.body.Write(b)
+	}
+	return w.ResponseWriter.Write(b)
+}

@@ -1,0 +1,196 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file stores new decisions about stored events. The earlier decision goes to
+// decision_history.
+
+// redecision is a Redecision encoded, outside of the writer's one goroutine.
+type redecision struct {
+	of       engine.Redecision
+	decision []driver.Value
+	start    *rows
+}
+
+// Redecide implements engine.Store.
+func (s *Store) Redecide(ctx context.Context, rs []engine.Redecision, step *engine.BatchStep) ([]engine.Redecided, error) {
+	encoded := make([]redecision, len(rs))
+	for i, r := range rs {
+		m := engine.Match{Event: r.Event, Decisions: []engine.Decision{r.Decision}, At: r.At}
+		if r.Start != nil {
+			m.Starts = []engine.Settlement{*r.Start}
+		}
+		e, err := s.encodeMatch(m)
+		if err != nil {
+			return nil, err
+		}
+		encoded[i] = redecision{of: r, decision: e.decisions[0]}
+		if r.Start != nil {
+			encoded[i].start = &e.starts[0]
+		}
+	}
+	out := make([]engine.Redecided, len(rs))
+	err := s.w.do(ctx, true, func(t *tx) (err error) {
+		for i, r := range encoded {
+			if out[i], err = t.redecide(r); err != nil {
+				return err
+			}
+		}
+		return t.advanceBatch(step, out)
+	})
+	return out, err
+}
+
+// known finds the run that keeps a new decision from being made.
+func (t *tx) known(r engine.Redecision) (out engine.Redecided, err error) {
+	if pending, err := t.row(`SELECT 1 FROM inbox WHERE event_id = ?`, make([]driver.Value, 1), int64(r.Event)); err != nil || pending {
+		if err == nil {
+			err = engine.ErrPending
+		}
+		return out, err
+	}
+	v := make([]driver.Value, 3)
+	found, err := t.row(`SELECT id, replayed_by <> '', finished_at IS NULL FROM runs WHERE event_id = ? AND workflow = ? ORDER BY id DESC LIMIT 1`, v, int64(r.Event), r.Decision.Workflow)
+	if err != nil || !found {
+		return out, err
+	}
+	id, _ := v[0].(int64)
+	ordered, _ := v[1].(int64)
+	open, _ := v[2].(int64)
+	out.Run = engine.RunID(id)
+	out.Known = r.Once == engine.OnceEver || r.Once == engine.OnlyHeld || ordered == 1 && r.Once == engine.OnceAsked || open == 1
+	out.Open = open == 1 && (ordered == 0 || r.Once == engine.EachTime)
+	out.Outcome = engine.Matched
+	return out, nil
+}
+
+func (t *tx) redecide(r redecision) (out engine.Redecided, err error) {
+	event, workflow := int64(r.of.Event), r.of.Decision.Workflow
+	if out, err = t.known(r.of); err != nil || out.Known {
+		return out, err
+	}
+	before := make([]driver.Value, 3)
+	found, err := t.row(`SELECT version, outcome, reason FROM decisions WHERE event_id = ? AND workflow = ?`, before, event, workflow)
+	if err != nil {
+		return out, err
+	}
+	if r.of.Once == engine.OnlyHeld && (!found || before[1] != string(engine.Held)) {
+		return engine.Redecided{Known: true}, nil
+	}
+	repeats := out.Run
+	out = engine.Redecided{Outcome: r.of.Decision.Outcome, Reason: r.of.Decision.Reason}
+	if r.start != nil {
+		if err := t.startAgain(r, repeats, &out); err != nil {
+			return out, err
+		}
+	}
+	d := append([]driver.Value(nil), r.decision...)
+	if out.Run == 0 {
+		d[3], d[4], d[6] = string(out.Outcome), t.w.redactor.Text(out.Reason), nil
+	}
+	// The same answer of the same version tells nothing new.
+	if found && (before[0] != d[2] || before[1] != d[3] || before[2] != d[4] || out.Run != 0) {
+		if err := t.exec(`INSERT INTO decision_history SELECT event_id, workflow, version, outcome, reason, trace, run_id, at FROM decisions WHERE event_id = ? AND workflow = ?`, event, workflow); err != nil {
+			return out, err
+		}
+	}
+	if err := t.exec(`DELETE FROM decisions WHERE event_id = ? AND workflow = ?`, event, workflow); err != nil {
+		return out, err
+	}
+	return out, t.exec(insertDecision, d...)
+}
+
+// startAgain stores the run that a new decision begins.
+func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecided) error {
+	var m engine.MatchResult
+	dropped, err := matchRows{of: engine.Match{At: r.of.At}}.start(t, *r.start, &m)
+	if err != nil {
+		return err
+	}
+	run := r.start.of.Run
+	if dropped {
+		out.Outcome, out.Reason = engine.Dropped, m.Dropped[run.ID]
+		return nil
+	}
+	out.Run, out.Repeats, out.Due = run.ID, repeats, run.DueAt
+	if r.start.of.Place != nil {
+		out.Due = m.Due
+		if out.Due.Before(run.DueAt) { // it is spread out as others are
+			out.Due = run.DueAt
+			if err := t.exec(`UPDATE runs SET due_at = ? WHERE id = ?`, out.Due.UnixMilli(), int64(run.ID)); err != nil {
+				return err
+			}
+		}
+	}
+	if r.of.Once == engine.OnlyHeld {
+		return nil // it is the run of the event's arrival, only later
+	}
+	var of driver.Value
+	if repeats != 0 {
+		of = int64(repeats)
+	}
+	return t.exec(`UPDATE runs SET repeats = ?, replayed_by = ? WHERE id = ?`, of, t.w.redactor.Text(r.of.By), int64(run.ID))
+}
+
+// decidedColumns are those of DecidedState.
+const decidedColumns = `e.id, EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id), (SELECT json_group_object(d.workflow, d.outcome) FROM decisions d WHERE d.event_id = e.id),
+	(SELECT json_group_array(DISTINCT r.workflow) FROM runs r WHERE r.event_id = e.id) FROM events e`
+
+func scanDecided(r scanner) (engine.DecidedState, error) {
+	var x engine.DecidedState
+	var outcomes, ran string
+	err := r.Scan(&x.Event, &x.Pending, &outcomes, &ran)
+	if err == nil {
+		err = json.Unmarshal([]byte(outcomes), &x.Outcomes)
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(ran), &x.Ran)
+	}
+	return x, err
+}
+
+// Decided implements engine.Store.
+func (s *Store) Decided(ctx context.Context, id engine.EventID) (engine.DecidedState, error) {
+	list, err := collect(ctx, s.readers, `SELECT `+decidedColumns+` WHERE e.id = ?`, []any{int64(id)}, scanDecided)
+	if err == nil && len(list) == 0 {
+		return engine.DecidedState{}, engine.ErrNotFound
+	}
+	if err != nil {
+		return engine.DecidedState{}, err
+	}
+	return list[0], nil
+}
+
+// ofTriggers narrows to events of triggers between two ids. Of one trigger they are
+// found by its index in their order; of several, all in between are looked at.
+func ofTriggers(triggers []string, after, end engine.EventID) (cond string, args []any) {
+	args = []any{int64(after), int64(end)}
+	if len(triggers) == 1 {
+		return ` WHERE e.id > ? AND e.id < ? AND e.trigger = ?`, append(args, triggers[0])
+	}
+	for _, name := range triggers {
+		args = append(args, name)
+	}
+	return fmt.Sprintf(` WHERE e.id > ? AND e.id < ? AND +e.trigger IN (%s)`, strings.TrimSuffix(strings.Repeat("?, ", len(triggers)), ", ")), args
+}
+
+// Undone implements engine.Store.
+func (s *Store) Undone(ctx context.Context, triggers []string, after, end engine.EventID, limit int) ([]engine.DecidedState, error) {
+	cond, args := ofTriggers(triggers, after, end)
+	return collect(ctx, s.readers, `SELECT `+decidedColumns+cond+` ORDER BY e.id LIMIT ?`, append(args, limit), scanDecided)
+}
+
+// CountEvents implements engine.Store.
+func (s *Store) CountEvents(ctx context.Context, triggers []string, after, end engine.EventID) (n int, err error) {
+	cond, args := ofTriggers(triggers, after, end)
+	err = s.readers.QueryRowContext(ctx, `SELECT count(*) FROM events e`+cond, args...).Scan(&n)
+	return n, classify(err)
+}

@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file lists what is to be looked after, and reads what filters of lists mean.
+
+// eventStatuses are what events can be listed by.
+var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable)
+
+// statuses reads a filter of one or more statuses, divided by commas.
+func statuses(text string, known []string) ([]string, error) {
+	list := strings.Split(text, ",")
+	for i, s := range list {
+		list[i] = strings.TrimSpace(s)
+		if !slices.Contains(known, list[i]) {
+			return nil, fmt.Errorf("%w: status %q: there are %s", engine.ErrQuery, list[i], strings.Join(known, ", "))
+		}
+	}
+	return list, nil
+}
+
+const (
+	noDecision = `NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id)`
+	inInbox    = `EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)`
+	endedWait  = `EXISTS (SELECT 1 FROM ended_waits x WHERE x.event_id = e.id)`
+)
+
+// eventStatus narrows events to those of a status. It tells the status by what a list
+// shows, so that each event of the answer has it.
+func eventStatus(w *where, text string) error {
+	list, err := statuses(text, eventStatuses)
+	if err != nil {
+		return err
+	}
+	var either []string
+	var args []any
+	for _, s := range list {
+		switch s {
+		case "pending":
+			either = append(either, inInbox)
+		case "unmatched":
+			either = append(either, "("+noDecision+" AND NOT "+inInbox+" AND NOT "+endedWait+")")
+		case engine.Unreadable:
+			either = append(either, unreadable)
+		case "ended_wait":
+			either = append(either, endedWait)
+		default:
+			either = append(either, "EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = ?)")
+			args = append(args, s)
+		}
+	}
+	w.add("("+strings.Join(either, " OR ")+")", args...)
+	return nil
+}
+
+// endedWaits lists the steps that an event released.
+func (h *History) endedWaits(ctx context.Context, id engine.EventID) ([]engine.EndedWait, error) {
+	return collect(ctx, h.db, `SELECT printf('run_%016x', x.run_id), x.path, coalesce(r.workflow, '') FROM ended_waits x LEFT JOIN runs r ON r.id = x.run_id WHERE x.event_id = ? ORDER BY x.run_id, x.path`, []any{int64(id)},
+		func(s scanner) (x engine.EndedWait, err error) {
+			err = s.Scan(&x.Run, &x.Step, &x.Workflow)
+			return x, err
+		})
+}
+
+// earlier lists the decisions about an event that newer ones have taken the place of.
+func (h *History) earlier(ctx context.Context, id engine.EventID) ([]engine.DecisionItem, error) {
+	return collect(ctx, h.db, `SELECT workflow, version, outcome, reason, trace, run_id, at FROM decision_history WHERE event_id = ? ORDER BY rowid`, []any{int64(id)}, scanDecision)
+}
+
+const (
+	failedRules = `SELECT printf('evt_%016x', d.event_id), d.workflow, d.version, d.reason, d.at, e.trigger, e.type, d.event_id FROM decisions d JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
+	countFailed = `SELECT count(*) FROM (SELECT 1 FROM decisions WHERE outcome = 'rule_failed' LIMIT 10000)`
+)
+
+// DeadLetters lists, the newest first, what gave up and was not replayed: runs, and
+// events about which a workflow's rule could not decide. Ids of runs and events are in
+// one order of time, and each may continue the list.
+func (h *History) DeadLetters(ctx context.Context, q engine.Query) (engine.Page[engine.DeadLetter], error) {
+	out := engine.Page[engine.DeadLetter]{Items: []engine.DeadLetter{}}
+	if q.Limit <= 0 {
+		q.Limit = 50
+	}
+	q.Limit, q.DeadOnly = min(q.Limit, 1000), true
+	after := q.After
+	if strings.HasPrefix(after, "evt_") {
+		q.After = "run_" + strings.TrimPrefix(after, "evt_")
+	}
+	if q.Status == "rule_failed" {
+		q.Status = ""
+	} else {
+		runs, err := h.RunPage(ctx, q)
+		if err != nil {
+			return out, err
+		}
+		for _, r := range runs.Items {
+			out.Items = append(out.Items, engine.DeadLetter{Kind: "run", RunItem: r})
+		}
+		out.Next, out.SearchedTo = runs.Next, runs.SearchedTo
+		if q.Status != "" {
+			return out, nil
+		}
+	}
+	failed, err := h.failedRules(ctx, q)
+	if err != nil {
+		return out, err
+	}
+	return mergeDead(out, failed, q.Limit), nil
+}
+
+// failedRules lists the decisions of rules that failed.
+func (h *History) failedRules(ctx context.Context, q engine.Query) ([]engine.DeadLetter, error) {
+	var w where
+	if q.Workflow != "" {
+		w.add("d.workflow = ?", q.Workflow)
+	}
+	if q.Trigger != "" {
+		w.add("e.trigger = ?", q.Trigger)
+	}
+	if q.Type != "" {
+		w.add("e.type = ?", q.Type)
+	}
+	if !q.Since.IsZero() {
+		w.add("d.event_id >= ?", engine.FirstID(q.Since))
+	}
+	if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`(d.workflow LIKE ? ESCAPE '\' OR d.reason LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR e.key LIKE ? ESCAPE '\')`, p, p, p, p)
+	}
+	tail, err := w.page(q, "run_", "d.event_id")
+	if err != nil {
+		return nil, err
+	}
+	query := failedRules
+	if len(w.parts) > 0 {
+		query += " AND " + strings.Join(w.parts, " AND ")
+	}
+	return collect(ctx, h.db, query+tail, w.args, func(s scanner) (engine.DeadLetter, error) {
+		var x engine.DeadLetter
+		var at, id int64
+		err := s.Scan(&x.ID, &x.Workflow, &x.Version, &x.Error, &at, &x.Trigger, &x.Type, &id)
+		x.Kind, x.Event, x.Status, x.CreatedAt, x.ErrorCode = "rule_failed", x.ID, "rule_failed", fromMillis(at), "rule_failed"
+		finished := x.CreatedAt
+		x.FinishedAt = &finished
+		return x, err
+	})
+}
+
+// mergeDead puts failed rules between dead runs, in the order of their ids. Where the
+// page of runs goes on, what is older waits for the next page.
+func mergeDead(p engine.Page[engine.DeadLetter], failed []engine.DeadLetter, limit int) engine.Page[engine.DeadLetter] {
+	number := func(x engine.DeadLetter) string { return x.ID[len("run_"):] }
+	if p.Next != "" {
+		failed = slices.DeleteFunc(failed, func(x engine.DeadLetter) bool { return number(x) < p.Next[len("run_"):] })
+	}
+	full := len(failed) == limit
+	p.Items = append(p.Items, failed...)
+	slices.SortStableFunc(p.Items, func(a, b engine.DeadLetter) int { return strings.Compare(number(b), number(a)) })
+	if len(p.Items) > limit {
+		// Rules that failed for one event stay together: its id continues the list.
+		for limit < len(p.Items) && p.Items[limit].ID == p.Items[limit-1].ID {
+			limit++
+		}
+		p.Items, full = p.Items[:limit], true
+	}
+	if full && len(p.Items) > 0 {
+		p.Next, p.SearchedTo = p.Items[len(p.Items)-1].ID, nil
+	}
+	return p
+}
+
+func scanDecision(s scanner) (engine.DecisionItem, error) {
+	var d engine.DecisionItem
+	var trace string
+	var run *int64
+	var at int64
+	err := s.Scan(&d.Workflow, &d.Version, &d.Outcome, &d.Reason, &trace, &run, &at)
+	d.Conditions, d.At = json.RawMessage(trace), fromMillis(at)
+	if run != nil {
+		d.Run = engine.RunID(*run).String()
+	}
+	return d, err
+}
+
+// HasName tells whether the history has anything of a workflow, or of a trigger.
+func (h *History) HasName(ctx context.Context, workflow, trigger string) (bool, error) {
+	var found bool
+	err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM versions WHERE workflow = ?1 AND ?1 <> '') OR EXISTS (SELECT 1 FROM events WHERE trigger = ?2 AND ?2 <> '')`, workflow, trigger).Scan(&found)
+	return found, classify(err)
+}
