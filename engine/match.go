@@ -218,7 +218,7 @@ func decide(l listener, ev *Event, names map[string]any, err error, until time.T
 	}
 	for _, types := range [][]string{taken, l.start.Events} {
 		if !workflows.MatchType(types, ev.Type) {
-			if ev.unreadable != nil && ev.Type == ev.Trigger {
+			if ev.unreadable != nil && ev.Type == ev.Trigger && l.off == "" {
 				d.Outcome, d.Reason = RuleFailed, fmt.Sprintf("its type is not known, and events: asks for %s: %v", strings.Join(types, ", "), ev.notReadable())
 				return d
 			}
