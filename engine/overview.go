@@ -27,6 +27,8 @@ type Standing struct {
 	Waiting     int `json:"waiting"`
 	AtWork      int `json:"at_work"`
 	DeadLetters int `json:"dead_letters"`
+	// RuleFailures are those of the dead letters whose rule could not decide.
+	RuleFailures int `json:"rule_failures"`
 	// DatabaseBytes and WALBytes are the files' sizes.
 	DatabaseBytes int64 `json:"database_bytes"`
 	WALBytes      int64 `json:"wal_bytes"`

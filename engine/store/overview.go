@@ -80,8 +80,9 @@ func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM inbox),
 		(SELECT count(*) FROM runs WHERE due_at IS NOT NULL AND status = 'queued'), (SELECT count(*) FROM runs WHERE due_at IS NOT NULL AND status = 'waiting'),
 		(SELECT count(*) FROM runs WHERE status = 'running'),
-		(SELECT count(*) FROM (SELECT 1 FROM runs r WHERE `+deadLetters+` LIMIT ?))`, countMost).
-		Scan(&s.Inbox, &s.Queued, &s.Waiting, &s.AtWork, &s.DeadLetters)
+		(SELECT count(*) FROM (SELECT 1 FROM runs r WHERE `+deadLetters+` LIMIT ?)), (`+countFailed+`)`, countMost).
+		Scan(&s.Inbox, &s.Queued, &s.Waiting, &s.AtWork, &s.DeadLetters, &s.RuleFailures)
+	s.DeadLetters += s.RuleFailures
 	for path, into := range map[string]*int64{h.path: &s.DatabaseBytes, h.path + "-wal": &s.WALBytes} {
 		if info, serr := os.Stat(path); serr == nil {
 			*into = info.Size()

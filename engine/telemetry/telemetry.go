@@ -232,7 +232,8 @@ type standing struct {
 
 var (
 	backlogDesc     = desc("backlog", "What waits: events without a decision, runs queued, waiting, at work.", "kind")
-	deadDesc        = desc("dead_letters", "Runs that gave up and were not replayed, counted up to 10,000.")
+	deadDesc        = desc("dead_letters", "Runs that gave up and rules that failed, and were not replayed; each counted up to 10,000.")
+	ruleFailedDesc  = desc("rule_failures", "Events about which a workflow's rule could not decide, and that were not decided again; counted up to 10,000.")
 	brokenFilesDesc = desc("project_broken_files", "Files of the project that are not in force as they are now, because of a mistake.")
 	bytesDesc       = desc("database_bytes", "Size of the database's files.", "file")
 	openDesc        = desc("destination_open", "1 while a host does not answer and is left alone.", "destination")
@@ -272,6 +273,7 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 			gauge(backlogDesc, float64(n), kind)
 		}
 		gauge(deadDesc, float64(x.DeadLetters))
+		gauge(ruleFailedDesc, float64(x.RuleFailures))
 		gauge(bytesDesc, float64(x.DatabaseBytes), "database")
 		gauge(bytesDesc, float64(x.WALBytes), "wal")
 	}
