@@ -83,6 +83,10 @@ func (e *Engine) DecideAgain(ctx context.Context, id EventID, workflow string, a
 	if err != nil {
 		return Again{}, err
 	}
+	if ev, err = e.awaitShare(ctx, ev); err != nil {
+		return Again{}, err
+	}
+	defer ev.share.letGo()
 	once := OnceAsked
 	if again {
 		once = EachTime
@@ -193,7 +197,8 @@ func (e *Engine) offError(p *loaded, workflow string) error {
 	return fmt.Errorf("workflow %s has enabled: false in %s", workflow, p.Workflows[workflow].File)
 }
 
-// redecision asks today's rule about an event. A run that begins is queued for a moment.
+// redecision asks today's rule about an event. Batches and holds ask about one event at
+// a time, which therefore needs no share of the memory. A run that begins is queued for a moment.
 func (e *Engine) redecision(l listener, ev *Event, once Onceness, notBefore time.Time, by string) Redecision {
 	r := Redecision{Event: ev.ID, Once: once, At: time.Now().UTC(), By: cmp.Or(by, "somebody"), of: ev}
 	names, err := ev.names()
@@ -219,6 +224,7 @@ func (e *Engine) weighQueued(l listener, ev *Event, names map[string]any, unread
 	d.Run = RunID(e.ids.Next())
 	dr := e.newDriver(ev, l.workflow, d.Run, names)
 	dr.cancel() // it is taken up from the store
+	defer dr.putDown()
 	place, err := dr.place()
 	if err != nil {
 		d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)

@@ -124,6 +124,10 @@ func (e *Engine) foresee(ctx context.Context, s Selection, at DecidedState, by m
 		}
 		return nil
 	}
+	if ev, err = e.awaitShare(ctx, ev); err != nil {
+		return err
+	}
+	defer ev.share.letGo()
 	take, _ := p.takes(s, ev, at)
 	for _, l := range p.listeners(&ev.Delivery) {
 		if (s.Workflow == "" || s.Workflow == l.workflow.ID) && (at.Outcomes[l.workflow.ID] == Matched || slices.Contains(at.Ran, l.workflow.ID)) && !s.Again {

@@ -160,6 +160,10 @@ func (c *Console) filters(w http.ResponseWriter, r *http.Request) (listing, bool
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 		return listing{}, false
 	}
+	if err := c.names(r.Context(), q); err != nil {
+		c.trouble(w, r, err)
+		return listing{}, false
+	}
 	return listing{Q: q, Since: v.Get("since")}, true
 }
 
