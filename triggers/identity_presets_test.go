@@ -35,6 +35,9 @@ type identityCase struct {
 	Others []patch `yaml:"others"`
 	// Unnamed says why nothing names the provider's events. They are known by content.
 	Unnamed string `yaml:"unnamed"`
+	// ByHeader tells that the preset has no key of its own, and a standard id header
+	// names the events.
+	ByHeader bool `yaml:"by_header"`
 }
 
 // patch is a small change of a delivery.
@@ -109,7 +112,7 @@ func TestARetryIsTheSameEventAndAnotherStateIsAnother(t *testing.T) {
 }
 
 func tryIdentity(t *testing.T, p *workflows.Preset, c identityCase) {
-	if named := len(p.Key) > 0; named == (c.Unnamed != "") {
+	if named := len(p.Key) > 0 || c.ByHeader; named == (c.Unnamed != "") {
 		t.Fatalf("the preset has a key: %v; the case says that nothing names its events: %q", named, c.Unnamed)
 	}
 	if len(c.Others) == 0 {
@@ -135,6 +138,51 @@ func tryIdentity(t *testing.T, p *workflows.Preset, c identityCase) {
 			t.Errorf("other event %d is taken for an earlier one: keys %q", i+1, x.keys)
 		}
 		seen = append(seen, r.Event)
+	}
+}
+
+// TestRetriesUnderTheFirstSignatureAreProved: where a provider repeats a delivery
+// with its first signature, the last repetition is within the tolerance.
+func TestRetriesUnderTheFirstSignatureAreProved(t *testing.T) {
+	library, err := triggers.Presets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range library.Names() {
+		p, err := library.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Retries.Signed != "first" {
+			continue
+		}
+		for _, v := range p.Verify {
+			if v.Timestamp == nil {
+				continue
+			}
+			found++
+			project, secret := presetProject(t, p, v)
+			sent := time.Now().Truncate(time.Second)
+			s, err := triggers.Sample(project, "hook", secret, triggers.SampleOrder{Now: sent})
+			if err != nil {
+				t.Fatalf("%s/%s: %v", name, v.Variant, err)
+			}
+			var raw bytes.Buffer
+			fmt.Fprintf(&raw, "%s %s?%s HTTP/1.1\r\nHost: hooks.example.com\r\n", s.Method, s.Path, s.Query.Encode())
+			if err := s.Header.Write(&raw); err != nil {
+				t.Fatal(err)
+			}
+			raw.WriteString("\r\n")
+			raw.Write(s.Body)
+			verdict, err := triggers.Judge(project, "hook", &triggers.Outside{Secret: secret}, raw.Bytes(), "", sent.Add(p.Retries.Window))
+			if err != nil || verdict.Result != "accepted" {
+				t.Errorf("%s/%s: the repetition after %s: %+v %v", name, v.Variant, p.Retries.Window, verdict, err)
+			}
+		}
+	}
+	if found < 3 {
+		t.Errorf("only %d schemes repeat under the first signature", found)
 	}
 }
 
