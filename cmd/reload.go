@@ -162,8 +162,11 @@ func (s *server) tellState(ctx context.Context, state *engine.ProjectState) {
 	if state.Broken() {
 		result = "failed"
 		first, _, _ := strings.Cut(state.Mistakes, "\n")
-		s.engine.Alert(ctx, engine.Alert{Kind: "reload_failed", Message: "not all files of the project are in force: " + first,
+		s.engine.Alert(ctx, engine.Alert{Kind: engine.AlertReloadFailed, Message: "not all files of the project are in force: " + first,
 			Data: map[string]any{"mistakes": state.Mistakes, "kept": anyList(state.Kept), "left_out": anyList(state.Left)}})
+	}
+	if !state.Broken() {
+		s.engine.AlertOver(engine.AlertReloadFailed, "")
 	}
 	s.told.Reloaded(result)
 }

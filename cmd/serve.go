@@ -54,6 +54,8 @@ type server struct {
 	state atomic.Pointer[engine.ProjectState]
 	files workflows.Files
 	began *workflows.Project
+	// db is the database's file.
+	db string
 
 	secrets         atomic.Pointer[workflows.Secrets]
 	certs           *certificates
@@ -74,7 +76,8 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		}
 	}()
 	l, state, err := s.begin(ctx, l, func() (err error) {
-		s.store, err = store.Open(ctx, database(o.dir, o.db, l.project), store.Options{Redactor: redactor, Log: o.log})
+		s.db = database(o.dir, o.db, l.project)
+		s.store, err = store.Open(ctx, s.db, store.Options{Redactor: redactor, Log: o.log})
 		return err
 	})
 	if err != nil {
@@ -89,12 +92,11 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.consoleListener, err = listen(admin); err != nil {
 		return nil, err
 	}
-	base := "http://" + s.consoleListener.Addr().String()
-	if s.told, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }, State: s.state.Load}); err != nil {
+	if s.told, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }, State: s.state.Load, Alerts: func() []engine.OpenAlert { return s.engine.OpenAlerts() }}); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup, Redactor: redactor,
-		Log: o.log, Observe: o.observe, Watch: s.told, Grace: o.grace, RunURL: func(id engine.RunID) string { return base + "/runs/" + id.String() }})
+		Log: o.log, Observe: o.observe, Watch: s.told, Grace: o.grace, RunURL: s.runURL, Disk: s.disk})
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture, Answered: s.told.Answered}); err != nil {
 		return nil, err
 	}
@@ -204,6 +206,7 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	}
 	reachable()
 	s.project.Store(l.project)
+	s.told.Use(l.project)
 	s.secrets.Store(l.secrets)
 	return nil
 }
@@ -315,7 +318,29 @@ func (s *server) ready() console.Readiness {
 	if s.state.Load().Broken() {
 		x.Warnings = append(x.Warnings, "the last reload failed: not all files of the project are in force")
 	}
+	if free, total, err := s.disk(); err == nil && engine.DiskLow(free, total) {
+		x.Warnings = append(x.Warnings, "the disk is nearly full")
+	}
+	for _, a := range s.engine.OpenAlerts() {
+		if a.Kind == engine.AlertBacklogOld {
+			x.Warnings = append(x.Warnings, "the backlog is old: "+a.Message)
+		}
+	}
 	return x
+}
+
+// runURL is the address of a run's page as people reach it.
+func (s *server) runURL(id engine.RunID) string {
+	base := "http://" + s.consoleListener.Addr().String()
+	if p := s.project.Load(); p != nil && p.Server.AdminURL != "" {
+		base = p.Server.AdminURL
+	}
+	return base + "/runs/" + id.String()
+}
+
+// disk gives the free and all bytes of the database's disk.
+func (s *server) disk() (free, total int64, err error) {
+	return diskSpace(filepath.Dir(s.db))
 }
 
 // hooksURL and consoleURL are where the server can be reached.

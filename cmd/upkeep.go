@@ -216,20 +216,28 @@ func configHealth(l *loaded) []diagnosis {
 	return out
 }
 
+// diskSpace gives the free and all bytes of a folder's disk.
+func diskSpace(dir string) (free, total int64, err error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, 0, err
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+}
+
 // diskHealth measures what an acknowledgement waits for.
 func diskHealth(path string) []diagnosis {
 	var out []diagnosis
 	dir := filepath.Dir(path)
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
+	free, total, err := diskSpace(dir)
+	if err != nil {
 		return []diagnosis{{"fail", "disk", err.Error(), "the database's folder must be there"}}
 	}
-	free := int64(st.Bavail) * st.Bsize
 	d := diagnosis{"ok", "disk", console.Bytes(free) + " free", ""}
-	switch total := int64(st.Blocks) * st.Bsize; {
+	switch {
 	case free < 64<<20:
 		d.Verdict, d.Do = "fail", "deliveries are answered 503 when it is full: make room, or hookloom prune"
-	case free < 512<<20 || free < total/20:
+	case engine.DiskLow(free, total):
 		d.Verdict, d.Do = "warn", "make room, or bound the history: history: {max_size: 2GB}"
 	}
 	out = append(out, d)

@@ -53,6 +53,9 @@ func (e *Engine) hear(d *Delivery) {
 }
 
 func (e *Engine) accepted(d *Delivery, r Receipt) {
+	if d.Inlet == "webhook" {
+		e.AlertOver(AlertSilence, d.Trigger)
+	}
 	if e.o.Watch != nil {
 		e.o.Watch.Stored(d, r)
 	}
@@ -137,6 +140,7 @@ func (e *Engine) putBack(id EventID, err error) {
 func (e *Engine) Refuse(r Refusal) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	e.noteRefusal(r)
 	if err := e.o.Store.Refuse(ctx, r); err != nil {
 		e.o.Log.Warn("a refused delivery was not kept", "trigger", r.Trigger, "reason", r.Reason, "error", err)
 	}

@@ -80,7 +80,7 @@ const chainHeader = "x-chain"
 // listening makes the events of the workflows that listen to the end of a run.
 func (e *Engine) listening(r *Run, of *Event) []*Event {
 	var out []*Event
-	for _, l := range e.project.Load().byRun[r.Workflow] {
+	for _, l := range e.project.Load().endListeners(r.Workflow) {
 		if !slices.Contains(l.start.Statuses, string(r.Status)) {
 			continue
 		}
@@ -95,6 +95,22 @@ func (e *Engine) listening(r *Run, of *Event) []*Event {
 		}
 		out = append(out, &Event{ID: EventID(e.ids.Next()), Delivery: Delivery{Trigger: l.workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
 			Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Only: l.workflow.ID, Decoded: true, Headers: map[string]string{chainHeader: strconv.Itoa(depth)}, Query: map[string]string{}}})
+	}
+	return out
+}
+
+// endListeners are the workflows that hear of the ends of a workflow's runs, each
+// once. Those that listen to all do not hear of each other: it would never end.
+func (l *loaded) endListeners(workflow string) []listener {
+	out := l.byRun[workflow]
+	all := l.byRun[workflows.AnyWorkflow]
+	if slices.ContainsFunc(all, func(x listener) bool { return x.workflow.ID == workflow }) {
+		return out
+	}
+	for _, x := range all {
+		if !slices.ContainsFunc(out, func(y listener) bool { return y.workflow.ID == x.workflow.ID }) {
+			out = append(out[:len(out):len(out)], x)
+		}
 	}
 	return out
 }

@@ -148,6 +148,13 @@ type Store interface {
 	Pause(ctx context.Context, p Pause) error
 	Unpause(ctx context.Context, key string) error
 	Paused(ctx context.Context) ([]Pause, error)
+	// SaveAlert keeps that an alert is open, DropAlert that it is over; OpenAlerts lists
+	// those that are.
+	SaveAlert(ctx context.Context, a OpenAlert) error
+	DropAlert(ctx context.Context, kind, subject string) error
+	OpenAlerts(ctx context.Context) ([]OpenAlert, error)
+	// Backlog tells how old the oldest of what waits for its turn is.
+	Backlog(ctx context.Context, now time.Time) (Backlog, error)
 	// Audit keeps what a person did, bounded in number.
 	Audit(ctx context.Context, a AuditEntry) error
 	// SetSwitch keeps how a workflow is switched off, or, with on, that it is not.

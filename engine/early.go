@@ -71,6 +71,7 @@ func (e *Engine) acceptDecided(ctx context.Context, id EventID, d *Delivery) (r 
 		return r, false // the long way says what is wrong
 	}
 	if !r.Duplicate {
+		e.AlertOver(AlertSilence, d.Trigger)
 		if e.o.Watch != nil {
 			e.o.Watch.Stored(d, r)
 		}

@@ -26,6 +26,10 @@ type Options struct {
 	// Redactor masks secrets; the store masks with it too.
 	Redactor *Redactor
 	Log      *slog.Logger
+	// ConditionsEvery is how often conditions for alerts are looked at; 15 s by default.
+	ConditionsEvery time.Duration
+	// Disk gives the free and all bytes of the database's disk; nil where unknown.
+	Disk func() (free, total int64, err error)
 	// RunURL gives the address of a run's page, for run.url.
 	RunURL func(RunID) string
 	// MaxRuns is how many runs work at once; 512 by default. What is beyond stays
@@ -87,11 +91,11 @@ type Engine struct {
 	lane        lane
 	callers     callers
 	// decoded is the memory that events and runs at work may take.
-	decoded *Budget
+	decoded  *Budget
+	alerts   alerts
+	refusals refusalRates
 	// nextReplay is when the next replay may begin.
 	nextReplay time.Time
-	// ruleAlerts is when each workflow's failing rule was last alerted of.
-	ruleAlerts map[string]time.Time
 	// destinations give permits to attempts; paused are the endpoints that asked for
 	// no more, by their key.
 	destinations *destination.Table
@@ -153,6 +157,9 @@ func New(o Options) *Engine {
 	if o.BreakerPause == 0 {
 		o.BreakerPause = 5 * time.Second
 	}
+	if o.ConditionsEvery == 0 {
+		o.ConditionsEvery = conditionsEvery
+	}
 	if o.MaxHeld == 0 {
 		o.MaxHeld = 10 * time.Minute
 	}
@@ -168,7 +175,9 @@ func New(o Options) *Engine {
 	if o.Redactor == nil {
 		o.Redactor = &Redactor{}
 	}
-	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), atWork: map[RunID]*driver{}, ruleAlerts: map[string]time.Time{}, matching: map[EventID]bool{}, failed: make(chan error, 1)}
+	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), atWork: map[RunID]*driver{}, matching: map[EventID]bool{},
+		failed: make(chan error, 1),
+		alerts: alerts{open: map[alertKey]OpenAlert{}, pending: map[alertKey]*Alert{}, wake: make(chan struct{}, 1)}}
 	e.ids.Seen(o.Store.LastID())
 	e.decoded = NewBudget(maxDecoded)
 	e.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
@@ -286,15 +295,16 @@ func (e *Engine) Run(ctx context.Context) error {
 		return fmt.Errorf("looking for runs that were often at work: %w", err)
 	}
 	e.resumeSuspects(ctx, few, alone)
-	e.drivers.Add(2)
-	go func() {
-		defer e.drivers.Done()
-		e.prune(ctx)
-	}()
-	go func() {
-		defer e.drivers.Done()
-		e.runBatches(ctx)
-	}()
+	if err := e.loadAlerts(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	for _, upkeep := range []func(context.Context){e.prune, e.runBatches, e.tellAlerts, e.watchConditions} {
+		e.drivers.Add(1)
+		go func() {
+			defer e.drivers.Done()
+			upkeep(ctx)
+		}()
+	}
 	err = e.dispatch(ctx)
 	stopUpkeep()
 	e.drain()

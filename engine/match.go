@@ -147,6 +147,8 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver)
 	for _, dr := range live {
 		if e.follow(dr) {
 			going = append(going, dr)
+		} else if dr.run.Status == Waiting && result.Dropped[dr.run.ID] == "" {
+			e.noteQuestions(dr.run, dr.questions)
 		}
 	}
 	e.dueAt(result.Due)
@@ -295,6 +297,7 @@ func (e *Engine) observeMatch(ev *Event, m Match) {
 
 func (e *Engine) observe(ev *Event, r *Run, records []*plan.Record) {
 	if e.o.Observe == nil && e.o.Watch == nil {
+		e.noteChange(Change{Event: ev, Run: r})
 		return
 	}
 	c := Change{Event: ev, Run: r}
@@ -312,6 +315,7 @@ func (e *Engine) observe(ev *Event, r *Run, records []*plan.Record) {
 }
 
 func (e *Engine) tell(c Change) {
+	e.noteChange(c)
 	if e.o.Observe != nil {
 		e.o.Observe(c)
 	}

@@ -30,6 +30,8 @@ type driver struct {
 	early, declined bool
 	// suspect runs have a slot of their own.
 	suspect bool
+	// questions are those that the run waits for, as the plan last said.
+	questions []plan.Question
 	// unsaved are records that the next settlement writes.
 	unsaved []*plan.Record
 	// due are attempts on record as running and not made yet; inFlight counts those

@@ -76,8 +76,14 @@ func (e *Engine) Poll(ctx context.Context, b *PollBatch) (fresh int, err error) 
 	if e.o.Watch != nil && b.Cost.Outcome != "" {
 		e.o.Watch.Polled(b, fresh)
 	}
+	if o := b.Cost.Outcome; o == "ok" || o == "unchanged" {
+		e.AlertOver(AlertPollFailing, b.Trigger)
+		if len(missed) == 0 {
+			e.AlertOver(AlertWebhookMissed, b.Trigger)
+		}
+	}
 	if len(missed) > 0 {
-		e.Alert(ctx, Alert{Kind: "webhook_missed", Trigger: b.Trigger, Message: fmt.Sprintf("the webhook of trigger %s missed %d events; they were found by asking, and run now", b.Trigger, len(missed)),
+		e.Alert(ctx, Alert{Kind: AlertWebhookMissed, Trigger: b.Trigger, Message: fmt.Sprintf("the webhook of trigger %s missed %d events; they were found by asking, and run now", b.Trigger, len(missed)),
 			Data: map[string]any{"count": len(missed), "events": missed[:min(len(missed), 20)]}})
 	}
 	return fresh, nil

@@ -45,6 +45,9 @@ func (e *Engine) drive(dr *driver) {
 		e.observe(dr.event, dr.run, s.Records)
 		if len(dr.due) == 0 && dr.inFlight == 0 {
 			ended := dr.run.Status.Ended()
+			if !ended {
+				e.noteQuestions(dr.run, dr.questions)
+			}
 			e.release(dr)
 			if ended {
 				e.logEnd(dr.run)
@@ -92,6 +95,7 @@ func (dr *driver) settle() Settlement {
 			continue
 		}
 		dr.notice(d.Questions)
+		dr.questions = d.Questions
 		ready, next, failed := dr.ready(d)
 		if failed {
 			continue

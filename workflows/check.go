@@ -185,6 +185,9 @@ func (c *checker) starts(w *Workflow) {
 			c.startTrigger(w, s)
 		case "workflow_run":
 			for _, id := range s.Workflows {
+				if id == AnyWorkflow {
+					continue
+				}
 				if id == w.ID {
 					w.src.add(s.pos, "unknown-workflow", "a workflow cannot listen to itself", "")
 				} else if c.p.Workflows[id] == nil {

@@ -39,7 +39,10 @@ type Project struct {
 // Server is how the process can be reached.
 type Server struct {
 	Addr, AdminAddr, PublicURL string
-	TrustedProxies             []netip.Prefix
+	// AdminURL is how people reach the console, without a slash at its end; empty for
+	// the listener's own address.
+	AdminURL       string
+	TrustedProxies []netip.Prefix
 	// Token lets callers of the admin address act, ViewToken look.
 	Token, ViewToken *Value
 	// TLS is nil for plain http on the hooks address.
@@ -196,7 +199,7 @@ func (l *loader) root() {
 	}
 	before := len(src.mistakes)
 	if s := o.object("server"); s != nil {
-		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
+		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""), AdminURL: d.adminURL(s),
 			TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]), TLS: d.tls(s)}
 		l.p.Server.Token.check(&scope{where: "server", names: secretsOnly()})
 		l.p.Server.ViewToken.check(&scope{where: "server", names: secretsOnly()})
@@ -419,6 +422,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 	l.connectionSecrets(c)
 	l.paths()
 	l.calls(c)
+	l.runLinks()
 	var all Mistakes
 	for _, s := range l.p.sources {
 		all = append(all, s.mistakes...)

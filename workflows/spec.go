@@ -526,6 +526,7 @@ var shapes = map[string]*shape{
 		{"addr", is(kindText), false, ":8080 by default"},
 		{"admin_addr", is(kindText), false, "127.0.0.1:8081 by default"},
 		{"public_url", is(kindText), false, "how providers see the hooks address"},
+		{"admin_url", is(kindText), false, "how people reach the console: the address in run.url and in alerts"},
 		{"trusted_proxies", list(is(kindText)), false, "addresses whose forwarding headers are believed"},
 		{"tls", object("tls"), false, "https on the hooks address"},
 		{"token", is(kindValue), false, "of the admin address; who has it may act"},

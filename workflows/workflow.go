@@ -55,6 +55,9 @@ type Start struct {
 	pos      Pos
 }
 
+// AnyWorkflow in workflow_run stands for all workflows but the one that says it.
+const AnyWorkflow = "*"
+
 // AlertsTrigger is the trigger of what Hookloom itself has to say: a trigger that
 // went quiet, a poll without an answer, a webhook that was missed.
 const AlertsTrigger = "hookloom.alerts"

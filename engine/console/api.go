@@ -275,8 +275,7 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 			c.conflict(w, err)
 			return
 		}
-		base := strings.TrimRight(c.o.Project().Server.PublicURL, "/")
-		reply(w, http.StatusOK, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Link: base + ApprovePath + token})
+		reply(w, http.StatusOK, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Link: c.hooksURL() + ApprovePath + token})
 		return
 	}
 	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: o.By, Comment: o.Comment}
@@ -383,6 +382,11 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, overviewAnswer{standing, buckets, c.o.State()})
+}
+
+// listAlerts lists the alerts whose condition holds.
+func (c *Console) listAlerts(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, engine.Page[engine.OpenAlert]{Items: c.o.Operator.OpenAlerts()})
 }
 
 // triggerItem is one line of the list of triggers.

@@ -70,6 +70,7 @@ type Operator interface {
 	Answer(ctx context.Context, id engine.RunID, word engine.Word) (plan.Question, error)
 	Link(ctx context.Context, id engine.RunID, path, by string) (token string, q plan.Question, err error)
 	Destinations() []destination.State
+	OpenAlerts() []engine.OpenAlert
 	Paused() []engine.Pause
 	Unpause(ctx context.Context, endpoint string) (int, error)
 	Prune(ctx context.Context, h workflows.History) (engine.Pruned, error)

@@ -66,6 +66,10 @@ func (o *operator) Prune(context.Context, workflows.History) (engine.Pruned, err
 	return engine.Pruned{}, nil
 }
 
+func (o *operator) OpenAlerts() []engine.OpenAlert {
+	return []engine.OpenAlert{{Kind: engine.AlertRunFailed, Subject: script, Trigger: script, Message: script}}
+}
+
 func (o *operator) Cancel(_ context.Context, id engine.RunID) error {
 	o.asked = append(o.asked, "cancel "+id.String())
 	return engine.ErrStale

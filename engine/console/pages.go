@@ -220,7 +220,8 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data := map[string]any{"Title": "Overview", "Standing": standing, "Sum": sum, "Range": pick.Name, "Ranges": ranges, "Triggers": triggers, "Workflows": flows,
-		"EventChart": bars("Events", buckets, eventSeries), "RunChart": bars("Runs", buckets, runSeries), "Destinations": c.o.Operator.Destinations(), "Paused": c.o.Operator.Paused()}
+		"EventChart": bars("Events", buckets, eventSeries), "RunChart": bars("Runs", buckets, runSeries), "Destinations": c.o.Operator.Destinations(), "Paused": c.o.Operator.Paused(),
+		"Alerts": firstN(c.o.Operator.OpenAlerts(), 50)}
 	if c.o.Acks != nil {
 		data["Acks"] = c.o.Acks()
 	}
@@ -559,3 +560,6 @@ func (c *Console) workflowPage(w http.ResponseWriter, r *http.Request) {
 	data["Text"] = highlight(text)
 	c.render(w, r, http.StatusOK, "workflow", data)
 }
+
+// firstN gives at most n of a list.
+func firstN[T any](list []T, n int) []T { return list[:min(len(list), n)] }

@@ -128,6 +128,7 @@ func (c *Console) api() []route {
 	}
 	return append(c.againAPI(get, post), []route{
 		get("overview", "overview", "How the whole stands, and what happened lately.", []string{"since", "step"}, overviewAnswer{}, c.overview),
+		get("alerts", "listAlerts", "Alerts whose condition holds, the newest first.", nil, engine.Page[engine.OpenAlert]{}, c.listAlerts),
 		get("events", "listEvents", "Events, the newest first.", lists, engine.Page[engine.EventItem]{}, c.listEvents),
 		get("events/{id}", "getEvent", "One event whole: headers, body, decisions, sightings.", nil, engine.EventDetail{}, c.oneEvent),
 		get("runs", "listRuns", "Runs, the newest first.", append([]string{"event"}, lists...), engine.Page[engine.RunItem]{}, c.listRuns),

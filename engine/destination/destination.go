@@ -516,6 +516,12 @@ type State struct {
 	Last  string     `json:"last_failure,omitempty"`
 }
 
+// Down tells that the host does not answer and that this holds something up. A
+// circuit is half-open until the next attempt, which may never come.
+func (s State) Down() bool {
+	return s.Circuit == "open" || s.Circuit == "half-open" && s.Waiting > 0
+}
+
 // States lists the hosts that were used lately, by name.
 func (ds *Table) States() []State {
 	ds.mu.Lock()

@@ -8,6 +8,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -44,6 +45,10 @@ type Options struct {
 	Destinations func() []destination.State
 	// State tells which of the project's files are in force; nil for all.
 	State func() *engine.ProjectState
+	// Alerts are those whose condition holds; nil for none.
+	Alerts func() []engine.OpenAlert
+	// Began is when deliveries could first come; now by default.
+	Began time.Time
 }
 
 // Telemetry implements engine.Watch.
@@ -185,6 +190,26 @@ func (t *Telemetry) Changed(c engine.Change) {
 // Alerted implements engine.Watch.
 func (t *Telemetry) Alerted(a engine.Alert) { t.alerts.WithLabelValues(a.Trigger, a.Kind).Inc() }
 
+// Use makes the series of a project's workflows and triggers that tell of trouble,
+// at zero: a rule that asks for an increase does not see the first failure of a
+// series that begins with it.
+func (t *Telemetry) Use(p *workflows.Project) {
+	for id := range p.Workflows {
+		for _, status := range []engine.RunStatus{engine.Succeeded, engine.Failed, engine.TimedOut} {
+			t.runs.WithLabelValues(id, string(status))
+		}
+		t.decisions.WithLabelValues(id, string(engine.RuleFailed))
+	}
+	for name, trigger := range p.Triggers {
+		t.recovered.WithLabelValues(name)
+		if trigger.Webhook != nil {
+			for _, outcome := range []string{"accepted", "refused", "unavailable"} {
+				t.deliveries.WithLabelValues(name, outcome)
+			}
+		}
+	}
+}
+
 // Reloaded tells how a reload went: ok or failed.
 func (t *Telemetry) Reloaded(result string) { t.reloads.WithLabelValues(result).Inc() }
 
@@ -228,15 +253,18 @@ type standing struct {
 	// compared are the last comparisons, by trigger.
 	compared map[string]engine.Comparison
 	at       time.Time
+	// began is when the process began to listen: before that nothing could come.
+	began time.Time
 }
 
 var (
 	backlogDesc     = desc("backlog", "What waits: events without a decision, runs queued, waiting, at work.", "kind")
 	deadDesc        = desc("dead_letters", "Runs that gave up and rules that failed, and were not replayed; each counted up to 10,000.")
 	ruleFailedDesc  = desc("rule_failures", "Events about which a workflow's rule could not decide, and that were not decided again; counted up to 10,000.")
+	alertsDesc      = desc("alerts_open", "Alerts whose condition holds.", "kind")
 	brokenFilesDesc = desc("project_broken_files", "Files of the project that are not in force as they are now, because of a mistake.")
 	bytesDesc       = desc("database_bytes", "Size of the database's files.", "file")
-	openDesc        = desc("destination_open", "1 while a host does not answer and is left alone.", "destination")
+	openDesc        = desc("destination_open", "1 while a host does not answer and attempts to it are held.", "destination")
 	useDesc         = desc("destination_in_use", "Attempts under way.", "destination")
 	waitDesc        = desc("destination_waiting", "Attempts that wait for the host.", "destination")
 	failuresDesc    = desc("inlet_failures", "Polls in a row that failed.", "trigger", "inlet")
@@ -254,7 +282,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 func newStanding(o Options, h *hosts) *standing {
-	return &standing{o: o, hosts: h, compared: map[string]engine.Comparison{}}
+	return &standing{o: o, hosts: h, compared: map[string]engine.Comparison{}, began: cmp.Or(o.Began, time.Now())}
 }
 
 // Describe implements prometheus.Collector; none makes it unchecked, since which
@@ -278,6 +306,18 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 		gauge(bytesDesc, float64(x.WALBytes), "wal")
 	}
 	s.destinations(gauge)
+	if s.o.Alerts != nil {
+		open := map[string]int{}
+		for _, kind := range engine.AlertKinds {
+			open[kind] = 0
+		}
+		for _, a := range s.o.Alerts() {
+			open[a.Kind]++
+		}
+		for kind, n := range open {
+			gauge(alertsDesc, float64(n), kind)
+		}
+	}
 	if s.o.State != nil {
 		gauge(brokenFilesDesc, float64(s.o.State().BrokenFiles()))
 	}
@@ -298,7 +338,7 @@ func (s *standing) destinations(gauge func(*prometheus.Desc, float64, ...string)
 	others := false
 	for _, d := range s.o.Destinations() {
 		open := 0.0
-		if d.Circuit != "closed" {
+		if d.Down() {
 			open = 1
 		}
 		label := s.hosts.label(d.Name)
@@ -325,8 +365,11 @@ func (s *standing) trigger(ctx context.Context, name string, t *workflows.Trigge
 			gauge(lastDesc, float64(x.LastAt.UnixMilli())/1000, name)
 		}
 		if within := s.within(ctx, name, t); within > 0 {
-			silent := 0.0
-			if x.LastAt == nil || now.Sub(*x.LastAt) > within {
+			silent, since := 0.0, s.began
+			if x.LastAt != nil && x.LastAt.After(since) {
+				since = *x.LastAt
+			}
+			if now.Sub(since) > within {
 				silent = 1
 			}
 			gauge(silentDesc, silent, name)

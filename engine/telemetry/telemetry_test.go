@@ -19,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -35,7 +36,10 @@ func fresh(t *testing.T) *Telemetry {
 	m, err := New(t.Context(), Options{Version: "v1", Log: s.History(), Logger: slog.New(slog.DiscardHandler), Project: func() *workflows.Project { return p },
 		Destinations: func() []destination.State {
 			return []destination.State{{Name: "https://crm", Circuit: "open", Waiting: 3}}
-		}})
+		},
+		State:  func() *engine.ProjectState { return nil },
+		Alerts: func() []engine.OpenAlert { return []engine.OpenAlert{{Kind: engine.AlertDiskLow}} },
+		Began:  time.Now().Add(-2 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +72,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		`hookloom_decisions_total{outcome="skipped",workflow="pay"} 1`, `hookloom_runs_total{status="failed",workflow="pay"} 1`, `hookloom_run_seconds_sum{workflow="pay"} 2`,
 		`hookloom_attempts_total{action="http/post",status="failed",workflow="pay"} 1`, `hookloom_destination_seconds_count{destination="https://crm",status="failed"} 1`,
 		`hookloom_alerts_total{kind="silence",trigger="shop"} 1`, `hookloom_poll_requests_total{inlet="poll",trigger="shop"} 3`, `hookloom_poll_bytes_total{inlet="poll",trigger="shop"} 500`, `hookloom_poll_events_total{inlet="poll",trigger="shop"} 2`,
-		`hookloom_destination_open{destination="https://crm"} 1`, `hookloom_backlog{kind="inbox"} 0`, `hookloom_trigger_silent{trigger="shop"} 1`, `hookloom_compare_events{seen="both",trigger="shop"} 0`,
+		`hookloom_destination_open{destination="https://crm"} 1`, `hookloom_backlog{kind="inbox"} 0`, `hookloom_trigger_silent{trigger="shop"} 1`, `hookloom_alerts_open{kind="disk_low"} 1`, `hookloom_alerts_open{kind="silence"} 0`, `hookloom_project_broken_files 0`, `hookloom_compare_events{seen="both",trigger="shop"} 0`,
 		`hookloom_inlet_failures{inlet="poll",trigger="shop"} 0`, `hookloom_database_bytes{file="database"}`, `hookloom_build_info{version="v1"} 1`, `go_goroutines `,
 	} {
 		if !strings.Contains(text, want) {
@@ -207,5 +211,37 @@ func TestTheDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// TestSeriesOfTroubleBeginAtZero: an alert on an increase would miss the first
+// failure of a series that begins with it.
+func TestSeriesOfTroubleBeginAtZero(t *testing.T) {
+	m := fresh(t)
+	m.Use(&workflows.Project{Workflows: map[string]*workflows.Workflow{"pay": {ID: "pay"}}, Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop", Webhook: &workflows.Webhook{}}}})
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{`hookloom_runs_total{status="failed",workflow="pay"} 0`, `hookloom_runs_total{status="timed_out",workflow="pay"} 0`, `hookloom_decisions_total{outcome="rule_failed",workflow="pay"} 0`,
+		`hookloom_recovered_total{trigger="shop"} 0`, `hookloom_deliveries_total{outcome="unavailable",trigger="shop"} 0`, `hookloom_deliveries_total{outcome="refused",trigger="shop"} 0`,
+		`hookloom_reloads_total{result="failed"} 0`} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
+// TestATriggerIsNotSilentBeforeItCouldBe: a server that began ten seconds ago has
+// not been quiet for an hour.
+func TestATriggerIsNotSilentBeforeItCouldBe(t *testing.T) {
+	s := fresh(t).standing
+	s.began = time.Now()
+	got := -1.0
+	s.trigger(t.Context(), "shop", s.o.Project().Triggers["shop"], func(d *prometheus.Desc, v float64, _ ...string) {
+		if d == silentDesc {
+			got = v
+		}
+	})
+	if got != 0 {
+		t.Errorf("silent is %v", got)
 	}
 }
