@@ -34,6 +34,8 @@ const (
 	// maxArriving bounds the bodies that arrive at once: beyond it the oldest that lag
 	// behind give way. A connection of HTTP/2 can have a hundred of them.
 	maxArriving = 20_000
+	// manyArriving are so many that honest senders are slow because of each other.
+	manyArriving = 250
 	// stallsAfter is when a body that stands still gives way to others; slowPace is
 	// the pace, in bytes per second, below which it does from its second second on.
 	stallsAfter = 250 * time.Millisecond
@@ -189,6 +191,13 @@ func (a *admission) begin(x *arriving) {
 		a.oldest = x
 	}
 	a.newest = x
+}
+
+// crowded tells whether so many bodies arrive at once that honest ones are slow, too.
+func (a *admission) crowded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.count > manyArriving
 }
 
 // arrived takes a body off the list, whole or given up. It tells whether it had to

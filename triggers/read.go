@@ -67,6 +67,9 @@ func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *call
 		return nil, nil, http.StatusRequestEntityTooLarge, fmt.Sprintf("body larger than %d bytes", limit)
 	case ended, errors.Is(err, errNoRoom):
 		return nil, nil, http.StatusServiceUnavailable, errNoRoom.Error()
+	case errors.As(err, &timeout) && timeout.Timeout() && h.admission.crowded():
+		// It may be our fault; the sender should come again.
+		return nil, nil, http.StatusServiceUnavailable, errNoRoom.Error()
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return nil, nil, http.StatusRequestTimeout, "the body took too long"
 	}
@@ -134,13 +137,13 @@ func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.D
 	}
 }
 
-// grown is the next size of a buffer that is full: small ones grow fast, so that
-// what most senders send is copied once.
+// grown is the next size of a buffer that is full: it grows fast, so that bodies are
+// copied seldom, and that a large one for which there is no room is told so early.
 func grown(full, want int64) int64 {
-	if full < smallBody/2 {
+	if full < smallBody {
 		return min(want, full*8)
 	}
-	return min(want, full*4)
+	return min(want, full*16)
 }
 
 // decline answers a request whose body is not wanted, at once. Some of what still
