@@ -300,3 +300,13 @@ func TestTwiliosFormIsReadAsItsLibraryReadsIt(t *testing.T) {
 		t.Errorf("event.data is %s", data)
 	}
 }
+
+// TestAQueryIsReadAsAFormIs: net/url drops a parameter that holds a semicolon.
+func TestAQueryIsReadAsAFormIs(t *testing.T) {
+	x := startReadable(t)
+	_, id := x.deliverRaw(t, "any?a=1;2&pct=100%&b=x+y", map[string]string{"Content-Type": "application/json", "X-Token": "token-0123456789abcdef"}, []byte(`{}`))
+	_, _, d := x.seenOf(t, id)
+	if d.Query["a"] != "1;2" || d.Query["pct"] != "100%" || d.Query["b"] != "x y" {
+		t.Errorf("the query is %v", d.Query)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 
@@ -81,6 +82,20 @@ func urlEncoded(raw []byte, charset string) ([]FormField, error) {
 		out[i] = FormField{validText(decoded(enc, []byte(f.Name))), validText(decoded(enc, []byte(f.Value)))}
 	}
 	return out, nil
+}
+
+// ParseQuery reads the query of a URL as browsers read it, which is how they read a
+// form: net/url drops a pair in which a semicolon or a bare % stands. The values are
+// the bytes that were sent, which senders sign.
+func ParseQuery(query string) url.Values {
+	out := url.Values{}
+	for pair := range strings.SplitSeq(query, "&") {
+		if pair != "" {
+			k, v, _ := strings.Cut(pair, "=")
+			out.Add(unescapeForm([]byte(k)), unescapeForm([]byte(v)))
+		}
+	}
+	return out
 }
 
 // unescapeForm undoes the percent-encoding of a name or value.

@@ -131,7 +131,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.decline(w, req, http.StatusMethodNotAllowed, reply{Error: "method not allowed"})
 		return
 	}
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: r.publicURL(req, from), at: now}
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery), publicURL: r.publicURL(req, from), at: now}
 	if reason, detail := r.keepsOut(req, from); reason != "" {
 		h.refuse(t, r, in, from.ip, judgement{reason: reason, detail: detail}, int(max(req.ContentLength, 0)))
 		h.answered(r, "refused", now)
@@ -444,7 +444,7 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*inbou
 	if n := req.ContentLength; n >= 0 && int64(len(body)) > n && req.Header.Get("Content-Length") != "" {
 		body = body[:n]
 	}
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: req.URL.Query(), publicURL: publicURL, body: body, at: now}
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery), publicURL: publicURL, body: body, at: now}
 	in.prepare(r)
 	return in, nil
 }
