@@ -80,14 +80,15 @@ func (a *app) eventsCmd() *cobra.Command {
 				if a.json() {
 					return a.printJSON(map[string]any{"items": items, "next": next})
 				}
-				t := newTable("EVENT", "RECEIVED", "TRIGGER", "TYPE", "KEY", "OUTCOME", "RUNS", "DUPLICATES")
+				t := newTable("EVENT", "RECEIVED", "TRIGGER", "TYPE", "KEY", "OUTCOME", "RUNS", "DUPLICATES", "")
 				for _, i := range items {
-					t.row(i.ID, clock(i.ReceivedAt), i.Trigger, i.Type, short(i.Key, 40), outcomeOf(&i), fmt.Sprint(i.Runs), fmt.Sprint(i.Duplicates))
+					t.row(i.ID, clock(i.ReceivedAt), i.Trigger, i.Type, short(i.Key, 40), outcomeOf(&i), fmt.Sprint(i.Runs), fmt.Sprint(i.Duplicates), strings.Join(i.Marks(), ", "))
 				}
 				return a.printList(t, next)
 			})
 		}}
 	f.add(c)
+	c.Flags().Lookup("status").Usage = "only with this outcome, or by-content, repeated-body, conflicting"
 	return c
 }
 

@@ -98,6 +98,10 @@ type Store interface {
 	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
 	// Known tells which keys a poll would not take for new.
 	Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error)
+	// Conflict loads a conflicting delivery by its id, ConflictAdmitted notes the event
+	// that it became.
+	Conflict(ctx context.Context, id string) (*Conflict, error)
+	ConflictAdmitted(ctx context.Context, id string, event EventID) error
 	// Refuse keeps a refused delivery, bounded in number and size.
 	Refuse(ctx context.Context, r Refusal) error
 	// SaveVersion keeps a workflow's text under its version.

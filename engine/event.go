@@ -108,9 +108,17 @@ type Delivery struct {
 	DataExpr string
 	// Dedupe is how long the key is remembered; 0 for not at all.
 	Dedupe time.Duration
-	// BodyToo makes an equal body of the same trigger the same event, for senders
-	// whose id is not covered by their signature.
-	BodyToo bool
+	// Identity is what names the event.
+	Identity Identity
+	// Claim is a digest that names the event besides its key, or in place of it where
+	// it is identified by content: of what the sender signed for this one delivery.
+	// nil for none.
+	Claim []byte
+	// SameBody says what an equal body under another key means.
+	SameBody SameBody
+	// ContentSum is a digest of the body without what its signature put there; 0 where
+	// the signature stands elsewhere. Bodies of equal sums say the same.
+	ContentSum int64
 	// Inputs are those of a manual start.
 	Inputs map[string]any
 	// Unheard tells that no workflow listens, so that nothing has to be matched.
@@ -136,6 +144,8 @@ type Event struct {
 	absent int64
 	// unreadable says why its body cannot be decoded, once that was tried.
 	unreadable error
+	// RepeatsBodyOf is the earlier event with the same body; 0 for none.
+	RepeatsBodyOf EventID
 }
 
 // Receipt answers a delivery.
@@ -143,6 +153,10 @@ type Receipt struct {
 	Event EventID
 	// Duplicate tells that the event was known; Event is the first one's id.
 	Duplicate bool
+	// Conflict tells that a known event came with another body or type, which is kept.
+	Conflict bool
+	// RepeatsBodyOf is the earlier event whose body this new one has; 0 for none.
+	RepeatsBodyOf EventID
 }
 
 // Refusal is a delivery that was not accepted.

@@ -45,6 +45,13 @@ type EventItem struct {
 	Key        string    `json:"key"`
 	ReceivedAt time.Time `json:"received_at"`
 	Duplicates int       `json:"duplicates"`
+	// Identity is what names it: key (of the trigger), provider, header or content; empty
+	// where nothing had to.
+	Identity string `json:"identity,omitempty"`
+	// RepeatsBodyOf is the earlier event whose body it has, under another id.
+	RepeatsBodyOf string `json:"same_body_as,omitempty"`
+	// Conflicts is how many later deliveries had another body or type.
+	Conflicts int `json:"conflicts"`
 	// Outcome is matched, or why there is no run; pending until it is decided.
 	Outcome string `json:"outcome"`
 	// Runs is how many runs the event has.
@@ -82,7 +89,9 @@ type EventDetail struct {
 	// EndedWaits are the steps that waited for the event.
 	EndedWaits []EndedWait `json:"ended_waits,omitempty"`
 	Sightings  []Sighting  `json:"sightings"`
-	RunItems   []RunItem   `json:"run_items"`
+	// Conflicting are the later deliveries whose body or type differs, the first 20.
+	Conflicting []Conflict `json:"conflicting,omitempty"`
+	RunItems    []RunItem  `json:"run_items"`
 }
 
 // EndedWait is a step of a run that waited for an event.

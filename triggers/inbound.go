@@ -44,6 +44,9 @@ type inbound struct {
 	claimed bool
 
 	request signature.Request
+	// proof is the scheme that held, with what it found; nil where none had to.
+	proof   *proof
+	verdict signature.Verdict
 
 	// memory lends what the decoded body takes, of which reserved is lent now; gone
 	// says why it was not. See memory.go.

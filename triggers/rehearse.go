@@ -24,9 +24,7 @@ func Unproved(p *workflows.Project, trigger string, body any, header map[string]
 	}
 	r := &route{trigger: t, webhook: t.Webhook, key: t.Webhook.Key, kind: t.Webhook.EventType, params: map[string]string{}, methods: map[string]bool{}, hide: map[string]bool{},
 		hideSecret: map[string]bool{}, dedupe: t.Webhook.Dedupe, maxBody: p.MaxBody(t.Webhook), outside: &Outside{}}
-	if t.Webhook.Data != nil {
-		r.data = t.Webhook.Data.Text
-	}
+	r.useIdentity()
 	r.deliver = t.Webhook.Methods
 	r.usePreset(p.Preset(t.Webhook))
 	r.wanted()

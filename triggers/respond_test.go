@@ -79,7 +79,7 @@ func TestAnAnswersHeaderCannotBeSplit(t *testing.T) {
 // stored or none.
 func TestAListBecomesAnEventOfEachElement(t *testing.T) {
 	for _, x := range []struct{ name, webhook, body, want string }{
-		{"by the element's hash", "{auth: none, split: body}", `[{"a":1},{"a":2},{"a":1}]`, `sha256:015a t {"a":1}|sha256:7e80 t {"a":2}`},
+		{"by the element's hash", "{auth: none, split: body}", `[{"a":1},{"a":2},{"a":1}]`, `sha256:fb5c t {"a":1}|sha256:aa2f t {"a":2}|sha256:0a47 t {"a":1}`},
 		{"by a key and a type of its own", "{auth: none, split: body.list, key: \"[body.account, item.id]\", event_type: item.kind, data: \"{id: item.id, of: body.account}\"}",
 			`{"account":"x","list":[{"id":1,"kind":"made"},{"id":2,"kind":"gone"}]}`, `x/1 made {"id":1,"of":"x"}|x/2 gone {"id":2,"of":"x"}`},
 		{"by the preset's key, for each element as for a list of one", "{provider: hubspot, secret: \"${{ secrets.T }}\", split: body}",

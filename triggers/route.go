@@ -2,7 +2,6 @@ package triggers
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,7 +44,17 @@ type route struct {
 	// hide are headers that are never stored; hideSecret those that hold a token.
 	hide, hideSecret map[string]bool
 	public           string
-	dedupe           time.Duration
+	// dedupe is how long keys are remembered, contentDedupe how long the content of what
+	// has none.
+	dedupe, contentDedupe time.Duration
+	// list is what split takes apart; nil for none. keyOfItem tells that the key reads its
+	// elements.
+	list      *workflows.Expr
+	keyOfItem bool
+	dataExpr  *workflows.Expr
+	// commonIDs tells that a common id header names events. keyOutside tells that the
+	// trigger's key reads more than the body.
+	commonIDs, keyOutside bool
 	// trusted are the proxies whose headers count.
 	trusted []netip.Prefix
 	// guarded tells that callers are known by address or certificate before anything
@@ -77,6 +85,11 @@ type proof struct {
 	// secret is, for each key, its place in route.secrets; -1 for none.
 	secret []int
 	when   *detect
+	// signs tells that it is no mere token; signsBody that it signs the whole body;
+	// moment that what it signs is of one delivery.
+	signs, signsBody, moment bool
+	// inBody are the places in the body that the scheme itself writes.
+	inBody [][]string
 }
 
 // secretUse is one secret of a route.
@@ -114,9 +127,7 @@ func newRoute(p *workflows.Project, t *workflows.Trigger, o *Outside) (*route, e
 	r := &route{trigger: t, webhook: w, key: w.Key, kind: w.EventType, methods: map[string]bool{}, public: strings.TrimRight(p.Server.PublicURL, "/"), dedupe: w.Dedupe, maxBody: p.MaxBody(w), trusted: p.Server.TrustedProxies,
 		guarded: len(w.AllowIPs) > 0 || w.AllowProvider || w.ClientCert, outside: o,
 		hide: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}, hideSecret: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}}
-	if w.Data != nil {
-		r.data = w.Data.Text
-	}
+	r.useIdentity()
 	if w.RateLimit > 0 {
 		r.limiter = rate.NewLimiter(rate.Limit(float64(w.RateLimit)/w.RatePer.Seconds()), w.RateLimit)
 	}
@@ -164,11 +175,16 @@ func (r *route) usePreset(p *workflows.Preset) {
 		r.kind = p.EventType
 	}
 	if r.data == "" && p.Data != nil {
-		r.data = p.Data.Text
+		r.data, r.dataExpr = p.Data.Text, p.Data
 	}
-	if p.Dedupe > 0 && r.dedupe == workflows.DefaultDedupe {
-		r.dedupe = p.Dedupe
+	if p.Dedupe > 0 && !r.webhook.DedupeWritten {
+		r.dedupe, r.contentDedupe = p.Dedupe, p.Dedupe
 	}
+	if r.list == nil {
+		r.list = p.Split
+	}
+	r.commonIDs = len(p.Key) == 0 && p.CommonIDs && len(r.webhook.Key) == 0
+	r.keyOfItem = readsAny(r.key, "item")
 	r.clock = p.Time
 }
 
@@ -278,7 +294,7 @@ func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &proof{written: v, verifier: compiled}
+	p := r.proofOf(v, compiled)
 	if v.When != nil {
 		p.when = &detect{*v.When}
 	}
@@ -402,16 +418,16 @@ func (r *route) hideOf(p *proof) {
 func (r *route) wanted() {
 	r.unread = map[string]bool{}
 	for _, name := range []string{"raw", "headers", "query"} {
-		read := r.webhook.Split != nil && r.webhook.Data.Reads(name)
-		for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.webhook.Split}, r.key...) {
+		read := r.list != nil && r.webhook.Data.Reads(name) || r.dataExpr.Reads(name)
+		for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.list}, r.key...) {
 			read = read || e.Reads(name)
 		}
 		r.unread[name] = !read
 	}
-	for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.webhook.Split}, r.key...) {
+	for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.list}, r.key...) {
 		r.want.WantExpr(e)
 	}
-	if r.webhook.Split != nil && r.webhook.Data != nil {
+	if r.list != nil && r.webhook.Data != nil {
 		r.want.WantExpr(r.webhook.Data)
 	}
 	for _, p := range r.proofs {
@@ -542,6 +558,7 @@ func (r *route) prove(in *inbound) (signature.Verdict, int, *judgement) {
 			tried = true
 			v := p.verifier.Verify(&in.request, p.keys, in.at)
 			if v.OK() {
+				in.proof, in.verdict = p, v
 				return v, p.secretOf(v.Key), nil
 			}
 			j := &judgement{status: http.StatusUnauthorized, reason: string(v.Reason), detail: v.Detail, secret: -1, scheme: p.written.Variant}
@@ -606,34 +623,36 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 		d.Headers["content-type"] = kind // the event is read again as it was read here
 	}
 	env := &workflows.Env{Names: in.names(d, body), Now: in.at}
-	if r.webhook.Split != nil && unreadable == nil {
+	if r.list != nil && unreadable == nil {
 		ds, err := r.split(d, in, body, env)
 		if err == nil {
 			return ds
 		}
 		unreadable = err
 	}
-	r.identify(d, env, in.body)
+	r.identify(d, env, in, raw, "")
+	d.ContentSum = r.contentSum(in, env)
 	d.NotReadable(unreadable)
 	return []*engine.Delivery{d}
 }
 
 // split makes an event of each element of a list.
 func (r *route) split(d *engine.Delivery, in *inbound, body any, env *workflows.Env) ([]*engine.Delivery, error) {
-	v, err := r.webhook.Split.Eval(env)
+	v, err := r.list.Eval(env)
 	if err != nil {
 		return nil, fmt.Errorf("split: %w", err)
 	}
 	items, ok := v.([]any)
 	if !ok && v != nil {
-		return nil, fmt.Errorf("split: %s gave no list", r.webhook.Split.Text)
+		return nil, fmt.Errorf("split: %s gave no list", r.list.Text)
 	}
 	if len(items) > maxSplit {
 		return nil, fmt.Errorf("split: %d elements; %d at most", len(items), maxSplit)
 	}
 	out := make([]*engine.Delivery, len(items))
+	equal := map[string]int{}
 	for i, item := range items {
-		if out[i], err = r.element(*d, in, body, item, i); err != nil {
+		if out[i], err = r.element(*d, in, body, item, equal); err != nil {
 			return nil, fmt.Errorf("split: element %d: %w", i, err)
 		}
 	}
@@ -641,8 +660,10 @@ func (r *route) split(d *engine.Delivery, in *inbound, body any, env *workflows.
 }
 
 // element makes the event of one element of a list. What is stored as its body is
-// its data, so that a list of a thousand is stored once and not a thousand times.
-func (r *route) element(d engine.Delivery, in *inbound, body, item any, i int) (*engine.Delivery, error) {
+// its data, so that a list of a thousand is stored once and not a thousand times. Its
+// key is its own: of what a preset or key: reads of it, else of the list's id and its
+// content. equal counts the elements of equal content.
+func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal map[string]int) (*engine.Delivery, error) {
 	names := in.names(&d, body)
 	names["item"] = item
 	data := item
@@ -665,82 +686,17 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, i int) (
 		// What a preset says of a list of one holds for each of its elements.
 		names["body"] = []any{item}
 	}
-	hashed := raw
+	content := raw
 	if item, err := workflows.EncodeJSON(item); err == nil {
-		hashed = item
+		content = item
 	}
-	r.identify(&d, &workflows.Env{Names: names, Now: in.at}, hashed)
-	if !written && !wholeIsList && len(r.key) > 0 && d.Flag == "" {
-		d.Key += "/" + strconv.Itoa(i) // the provider's id is that of the whole list
+	nth := equal[string(content)]
+	equal[string(content)]++
+	r.identify(&d, &workflows.Env{Names: names, Now: in.at}, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
+	if d.Identity == engine.ByProvider && !wholeIsList && !r.keyOfItem {
+		d.Key = splitKey(d.Key, content, nth) // the provider's id is that of the whole list
 	}
-	d.BodyToo = false
 	return &d, nil
-}
-
-// identify reads type, time and key of an event.
-func (r *route) identify(d *engine.Delivery, env *workflows.Env, body []byte) {
-	if r.kind != nil {
-		if v, err := r.kind.Eval(env); err == nil {
-			if s, err := workflows.Text(v); err == nil && s != "" {
-				d.Type = clip(s, 200)
-			}
-		}
-	}
-	if r.clock != nil {
-		if v, err := r.clock.Eval(env); err == nil {
-			if t, ok := v.(time.Time); ok && t.Year() > 1970 && t.Year() < 2200 {
-				d.Time = t.UTC()
-			}
-		}
-	}
-	d.Key, d.Flag = r.eventKey(env, body)
-	d.BodyToo = r.preset != nil && !r.preset.IDSigned && len(r.webhook.Key) == 0 && len(r.key) > 0 && d.Flag == ""
-}
-
-// eventKey evaluates the key. One that comes out empty falls back to the hash
-// of the body, and says so.
-func (r *route) eventKey(env *workflows.Env, body []byte) (key, flag string) {
-	var parts []string
-	for _, e := range r.key {
-		v, err := e.Eval(env)
-		if err != nil {
-			flag = "key failed: " + err.Error()
-			break
-		}
-		// One expression may give all parts: "[body.id, body.updated_at]".
-		list, ok := v.([]any)
-		if !ok {
-			list = []any{v}
-		}
-		for _, x := range list {
-			s, err := scalarText(x)
-			if err != nil {
-				flag = "key failed: " + err.Error()
-			} else if s == "" {
-				flag = "key is empty: " + e.Text
-			}
-			parts = append(parts, s)
-		}
-		if flag != "" {
-			break
-		}
-	}
-	if flag == "" && len(parts) > 0 {
-		if key := strings.Join(parts, "/"); len(key) <= 300 {
-			return key, ""
-		}
-		body = []byte(strings.Join(parts, "/")) // too long to keep; its hash tells it as well
-	}
-	sum := sha256.Sum256(body)
-	return "sha256:" + hex.EncodeToString(sum[:]), clip(flag, 300)
-}
-
-func scalarText(v any) (string, error) {
-	switch v.(type) {
-	case map[string]any, []any:
-		return "", errors.New("a key must be text, number or boolean")
-	}
-	return workflows.Text(v)
 }
 
 func clip(s string, n int) string {

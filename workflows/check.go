@@ -311,7 +311,11 @@ func (c *checker) trigger(t *Trigger) {
 			t.src.add(w.pos, "missing-file", fmt.Sprintf("sample: %v", err), "")
 		}
 	}
-	if w.Split != nil && len(w.Key) > 0 && !anyReads(w.Key, "item") {
+	split := w.Split != nil
+	if p := presetOf(c.catalog.Presets, w.Provider); p != nil {
+		split = split || p.Split != nil
+	}
+	if split && len(w.Key) > 0 && !anyReads(w.Key, "item") {
 		t.src.add(w.keyPos, "split-key", "with split, a key that does not read item makes one event of all elements", "write key: item.id, or drop key: for the element's hash")
 	}
 }

@@ -127,3 +127,19 @@ func (v *Verify) SignsBody() bool {
 	}
 	return len(v.SignedContent) > 0
 }
+
+// SignedFields are the fields of the body that the signed content names.
+func (v *Verify) SignedFields() []From {
+	var out []From
+	for _, t := range v.SignedContent {
+		for _, name := range templateVariables(t) {
+			if f, ok := strings.CutPrefix(name, "json:"); ok {
+				out = append(out, From{JSON: f})
+			}
+			if f, ok := strings.CutPrefix(name, "form:"); ok {
+				out = append(out, From{Form: f})
+			}
+		}
+	}
+	return out
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/expr-lang/expr/types"
 	"gopkg.in/yaml.v3"
 )
 
@@ -41,6 +42,11 @@ type Preset struct {
 	// BodyFromToken makes the claims of the token the event's body.
 	BodyFromToken bool
 	Key           []*Expr
+	// Split is the list that the provider's deliveries are, each element an event; nil
+	// for one event a delivery.
+	Split *Expr
+	// CommonIDs tells that senders name events by a common id header.
+	CommonIDs bool
 	// IDSigned is false when a replay could change the id without breaking the
 	// signature; deliveries are then known by their body too.
 	IDSigned bool
@@ -125,7 +131,7 @@ func (d *decoder) preset(o *objectNode) *Preset {
 		Sources: o.texts("sources"), SecretName: o.text("secret", ""), SecretOptional: o.boolean("secret_optional", false), Setup: o.texts("setup"), Methods: o.texts("methods"),
 		BodyFromToken: o.has("body_from"), Events: o.texts("events"), Notes: o.texts("notes"), Key: d.expressions(o.vals["key"]), Aliases: o.texts("aliases"),
 		IDSigned: o.boolean("id_signed", true), Dedupe: o.duration("dedupe", 0), Retries: d.retries(o), Handshakes: d.handshakes(o),
-		MediaTypes: d.mediaTypes(o)}
+		MediaTypes: d.mediaTypes(o), CommonIDs: o.boolean("common_ids", false)}
 	if v := o.vals["verify"]; v != nil {
 		for _, n := range v.Content {
 			if x := d.object(n, "verify"); x != nil {
@@ -192,6 +198,12 @@ func (d *decoder) mediaTypes(o *objectNode) []string {
 
 func (d *decoder) presetExprs(o *objectNode, p *Preset) {
 	sc := &scope{where: "a preset", names: webhookNames()}
+	if v := o.vals["split"]; v != nil {
+		if p.Split = d.expression(v); p.Split != nil {
+			p.Split.check(sc, reflect.Invalid)
+			sc.names["item"] = types.Any
+		}
+	}
 	for name, to := range map[string]**Expr{"event_type": &p.EventType, "data": &p.Data, "time": &p.Time} {
 		if v := o.vals[name]; v != nil {
 			if *to = d.expression(v); *to != nil {

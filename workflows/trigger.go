@@ -51,10 +51,12 @@ func (t *Trigger) Polled() []string {
 type InletCommon struct {
 	Key  []*Expr
 	Data *Expr
-	// Dedupe is how long keys are remembered; 0 means never (off).
-	Dedupe time.Duration
-	Sample string
-	Start  bool
+	// Dedupe is how long keys are remembered; 0 means never (off). DedupeWritten tells
+	// that the file says so.
+	Dedupe        time.Duration
+	DedupeWritten bool
+	Sample        string
+	Start         bool
 }
 
 // DefaultDedupe is how long a trigger remembers keys: longer than any provider
@@ -122,10 +124,13 @@ type Webhook struct {
 	Reconcile *Poll
 	// Expect is how long the trigger may be quiet; 0 for ever, Learned for as long as
 	// it has been.
-	Expect  time.Duration
-	pos     Pos
-	pathPos Pos
-	keyPos  Pos
+	Expect time.Duration
+	// ReplaysBody makes an equal type and body within Dedupe the same event (replays:
+	// body).
+	ReplaysBody bool
+	pos         Pos
+	pathPos     Pos
+	keyPos      Pos
 	// providerPos and eventsPos are where those values stand.
 	providerPos, eventsPos Pos
 }
@@ -263,7 +268,7 @@ func (d *decoder) common(o *objectNode) InletCommon {
 		c.Data = d.expression(v)
 	}
 	if v := o.vals["dedupe"]; v != nil {
-		c.Dedupe = 0
+		c.Dedupe, c.DedupeWritten = 0, true
 		if v.Value != "off" {
 			c.Dedupe = o.duration("dedupe", DefaultDedupe)
 		}
@@ -281,6 +286,7 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	if v := o.vals["event_type"]; v != nil {
 		w.EventType = d.expression(v)
 	}
+	w.ReplaysBody = o.text("replays", "") == "body"
 	if v := o.vals["split"]; v != nil {
 		w.Split = d.expression(v)
 	}

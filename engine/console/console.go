@@ -77,6 +77,7 @@ type Operator interface {
 	Switch(ctx context.Context, o engine.SwitchOrder) (engine.Switched, error)
 	SwitchedOff() map[string]engine.Switch
 	Audit(ctx context.Context, a engine.AuditEntry) error
+	AdmitConflict(ctx context.Context, id, who string) (engine.Receipt, error)
 }
 
 // Options are the console's parts.

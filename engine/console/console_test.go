@@ -51,6 +51,13 @@ func (o *operator) SetEnabled(_ context.Context, w string, on bool, by string) e
 
 func (o *operator) SwitchedOff() map[string]engine.Switch { return nil }
 
+func (o *operator) AdmitConflict(_ context.Context, id, who string) (engine.Receipt, error) {
+	if id != "cfl_1" {
+		return engine.Receipt{}, engine.ErrNotFound
+	}
+	return engine.Receipt{Event: 9}, nil
+}
+
 func (o *operator) Audit(_ context.Context, a engine.AuditEntry) error {
 	o.audited = append(o.audited, a)
 	return nil

@@ -53,6 +53,9 @@ type Verdict struct {
 	Time time.Time
 	// Claims are those of a token that proved the request, as JSON.
 	Claims json.RawMessage
+	// signed is how it was proved; more are the further elements of a list.
+	signed signedBy
+	more   []signedBy
 }
 
 // OK tells whether the request is genuine.
@@ -127,8 +130,11 @@ func (v *Verifier) verifyEach(req *Request, keys []Key, now time.Time) Verdict {
 			got.Detail = fmt.Sprintf("element %d of %s: %s", i, v.Each, got.Detail)
 			return got
 		}
+		got.signed.read = read
+		got.more = append(out.more, got.signed)
 		out = got
 	}
+	out.signed, out.more = out.more[0], out.more[1:]
 	return out
 }
 
@@ -147,7 +153,8 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 	if v.Algorithm == "jwt" {
 		return v.judgeToken(req, s, keys, now)
 	}
-	out, clock, unavailable := v.match(req, s, keys, now)
+	var by signedBy
+	out, clock, unavailable := v.match(req, s, keys, now, &by)
 	if out < 0 {
 		if unavailable != nil {
 			return refused(Unavailable, unavailable.Error())
@@ -168,6 +175,7 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 			return refused(Ambiguous, why)
 		}
 	}
+	verdict.signed = by
 	return verdict
 }
 
@@ -182,7 +190,7 @@ func (v *Verifier) wrongWords(keys int) string {
 }
 
 // match tries every key with every signature and gives the first key that fits.
-func (v *Verifier) match(req *Request, s *scratch, keys []Key, now time.Time) (key int, clock string, unavailable error) {
+func (v *Verifier) match(req *Request, s *scratch, keys []Key, now time.Time, by *signedBy) (key int, clock string, unavailable error) {
 	key = -1
 	single := ""
 	if v.Timestamp != nil && v.Timestamp.From.Field == "" {
@@ -200,7 +208,7 @@ func (v *Verifier) match(req *Request, s *scratch, keys []Key, now time.Time) (k
 			if v.Timestamp != nil && v.Timestamp.From.Field != "" {
 				at = c.clock
 			}
-			ok, err := v.fitsAny(req, s, &keys[i], c, at, urls, now)
+			ok, err := v.fitsAny(req, s, &keys[i], c, at, urls, now, by)
 			if err != nil {
 				unavailable = err
 			}
@@ -215,8 +223,8 @@ func (v *Verifier) match(req *Request, s *scratch, keys []Key, now time.Time) (k
 }
 
 // fitsAny tries the forms of the signed content, and of the URL where it is part
-// of it.
-func (v *Verifier) fitsAny(req *Request, s *scratch, k *Key, c *candidate, clock string, urls []string, now time.Time) (bool, error) {
+// of it. The first that fits is noted.
+func (v *Verifier) fitsAny(req *Request, s *scratch, k *Key, c *candidate, clock string, urls []string, now time.Time, by *signedBy) (bool, error) {
 	if v.token() {
 		return v.sameToken(req, s, k, c), nil
 	}
@@ -237,6 +245,9 @@ func (v *Verifier) fitsAny(req *Request, s *scratch, k *Key, c *candidate, clock
 			}
 			if err != nil {
 				return matched, err
+			}
+			if ok && by.content == nil {
+				*by = signedBy{content: t, url: sc.url, clock: clock, kid: c.kid, signature: c.text}
 			}
 			matched = matched || ok
 		}
@@ -365,7 +376,7 @@ func (v *Verifier) judgeToken(req *Request, s *scratch, keys []Key, now time.Tim
 	out := refused(Malformed, "no token")
 	for _, c := range s.sigs {
 		claims, key, reason, detail := v.verifyToken(req, c.text, keys, now)
-		out = Verdict{Reason: reason, Detail: detail, Key: key, Claims: claims}
+		out = Verdict{Reason: reason, Detail: detail, Key: key, Claims: claims, signed: signedBy{token: c.text}}
 		if reason == Accepted {
 			return out
 		}

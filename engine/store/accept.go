@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql/driver"
-	"encoding/hex"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -14,12 +12,6 @@ import (
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// bodyKey is the second key of a delivery whose id is not signed.
-func bodyKey(body []byte) string {
-	sum := sha256.Sum256(body)
-	return "body:" + hex.EncodeToString(sum[:16])
-}
 
 // checksum covers what an event is made of, so that a flipped bit is seen:
 // SQLite's own integrity check looks at structure, not at content.
@@ -31,8 +23,8 @@ func checksum(trigger, key, kind string, body []byte) int64 {
 const (
 	claimKey = `INSERT INTO keys (trigger, key, event_id, seen_at) VALUES (?, ?, ?, ?)
 		ON CONFLICT (trigger, key) DO UPDATE SET event_id = excluded.event_id, seen_at = excluded.seen_at WHERE keys.seen_at < ?`
-	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc, identity, same_body, content_sum)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertInbox    = `INSERT INTO inbox (event_id) VALUES (?)`
 	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
 )
@@ -43,9 +35,9 @@ type arrival struct {
 	d              *engine.Delivery
 	headers, query string
 	inputs, body   driver.Value
-	// second is the key that the body is, empty for none.
-	second   string
-	sum, now int64
+	// bodyDigest is of type and body, where an equal body means something; nil elsewhere.
+	bodyDigest []byte
+	sum, now   int64
 	// decided tells that what the workflows say to it is stored with it.
 	decided bool
 }
@@ -60,8 +52,11 @@ func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err e
 			return a, err
 		}
 	}
-	if d.BodyToo {
-		a.second = bodyKey(d.Raw)
+	switch d.SameBody {
+	case engine.BodyMarked:
+		a.bodyDigest = digestOf([]byte("body"), d.Raw)
+	case engine.BodyDuplicate:
+		a.bodyDigest = digestOf([]byte("type and body"), []byte(d.Type), d.Raw)
 	}
 	if d.Raw != nil {
 		a.body = d.Raw
@@ -127,58 +122,30 @@ func (s *Store) AcceptAll(ctx context.Context, ids []engine.EventID, ds []*engin
 func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 	d := a.d
 	r = engine.Receipt{Event: a.id}
+	var contentSum, sameBody driver.Value
 	if d.Dedupe > 0 {
-		if err := t.exec(claimKey, d.Trigger, d.Key, int64(a.id), a.now, a.now-d.Dedupe.Milliseconds()); err != nil {
+		first, err := t.identify(&r, a)
+		if err != nil {
 			return r, err
 		}
-		if t.changes == 0 {
-			err := t.seenAgain(&r, d, d.Key, a.sum, a.now)
-			return r, err
-		}
-		if a.second != "" {
-			known, err := t.bodyKnown(&r, d, a.id, a.second, a.sum, a.now)
-			if known || err != nil {
-				return r, err
-			}
+		if first != 0 {
+			return r, t.seenAgain(&r, a, first)
 		}
 	}
+	if d.ContentSum != 0 {
+		contentSum = d.ContentSum
+	}
+	if r.RepeatsBodyOf != 0 {
+		sameBody = int64(r.RepeatsBodyOf)
+	}
 	if err := t.exec(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
-		d.DataExpr, a.inputs, d.Only, a.body, a.sum); err != nil {
+		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum); err != nil {
 		return r, err
 	}
 	if d.Unheard || a.decided {
 		return r, nil
 	}
 	return r, t.exec(insertInbox, int64(a.id))
-}
-
-// bodyKnown claims the body as a second key. When another event has it, the
-// first key points there too: a replay under a new id is that event again.
-func (t *tx) bodyKnown(r *engine.Receipt, d *engine.Delivery, id engine.EventID, second string, sum, now int64) (bool, error) {
-	if err := t.exec(claimKey, d.Trigger, second, int64(id), now, now-d.Dedupe.Milliseconds()); err != nil || t.changes == 1 {
-		return false, err
-	}
-	if err := t.exec(`UPDATE keys SET event_id = (SELECT k.event_id FROM keys k WHERE k.trigger = ?1 AND k.key = ?2) WHERE trigger = ?1 AND key = ?3`, d.Trigger, second, d.Key); err != nil {
-		return false, err
-	}
-	return true, t.seenAgain(r, d, second, sum, now)
-}
-
-// seenAgain records a sighting of the event that has the key. It waits for the
-// same commit as a first delivery would, so that its answer is as durable.
-func (t *tx) seenAgain(r *engine.Receipt, d *engine.Delivery, key string, sum, now int64) error {
-	dest := make([]driver.Value, 2)
-	found, err := t.row(`SELECT k.event_id, e.crc FROM keys k LEFT JOIN events e ON e.id = k.event_id WHERE k.trigger = ? AND k.key = ?`, dest, d.Trigger, key)
-	if err != nil || !found {
-		return fmt.Errorf("finding the first delivery: %w", err)
-	}
-	first, _ := dest[0].(int64)
-	same := int64(0)
-	if crc, ok := dest[1].(int64); ok && crc == sum {
-		same = 1
-	}
-	r.Event, r.Duplicate = engine.EventID(first), true
-	return t.exec(insertSighting, first, now, d.Inlet, same)
 }
 
 // Admitted notes that a refused delivery became an event after all.

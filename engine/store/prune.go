@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -23,7 +24,7 @@ const vacuumFrom = 64
 // is never removed, nor a key before its time.
 func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, error) {
 	p := pruner{s: s, o: o}
-	phases := []func(context.Context) error{p.keys, p.quarantine, p.polls}
+	phases := []func(context.Context) error{p.keys, p.claims, p.quarantine, p.polls}
 	if !o.Before.IsZero() {
 		phases = append(phases, func(ctx context.Context) error { return p.history(ctx, engine.FirstID(o.Before), o.Before) })
 	}
@@ -79,7 +80,8 @@ func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time
 	}
 	err = p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)
 		AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held') ORDER BY id LIMIT ?`, []any{below}, &p.done.Events,
-		`DELETE FROM decisions WHERE event_id = ?`, `DELETE FROM decision_history WHERE event_id = ?`, `DELETE FROM ended_waits WHERE event_id = ?`, `DELETE FROM sightings WHERE event_id = ?`, `DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = events.id)`)
+		`DELETE FROM decisions WHERE event_id = ?`, `DELETE FROM decision_history WHERE event_id = ?`, `DELETE FROM ended_waits WHERE event_id = ?`, `DELETE FROM sightings WHERE event_id = ?`, `DELETE FROM conflicts WHERE event_id = ?`,
+		`DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = events.id)`)
 	if err != nil {
 		return fmt.Errorf("pruning events: %w", err)
 	}
@@ -117,6 +119,7 @@ func (p *pruner) walk(ctx context.Context, query string, args []any, count *int,
 func (p *pruner) bodies(ctx context.Context) error {
 	err := p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND stripped = 0 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id AND r.finished_at IS NULL)
 		AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held') ORDER BY id LIMIT ?`, []any{engine.FirstID(p.o.Bodies)}, &p.done.Bodies,
+		`UPDATE conflicts SET body = NULL, headers = '{}', query = '{}' WHERE event_id = ?`,
 		`UPDATE events SET body = NULL, inputs = NULL, headers = '{}', query = '{}', stripped = 1 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`,
 		`UPDATE steps SET input = NULL, output = NULL WHERE run_id IN (SELECT id FROM runs WHERE event_id = ?1 AND finished_at IS NOT NULL) AND (input IS NOT NULL OR output IS NOT NULL)`,
 		`UPDATE runs SET output = NULL WHERE event_id = ?1 AND finished_at IS NOT NULL AND output IS NOT NULL`)
@@ -172,6 +175,48 @@ func (p *pruner) keys(ctx context.Context) error {
 			p.done.Keys += len(some)
 		}
 	}
+}
+
+// claims removes those whose time is over.
+func (p *pruner) claims(ctx context.Context) error {
+	trigger, digest := "", []byte{}
+	for {
+		list, err := collect(ctx, p.s.readers, `SELECT trigger, digest, expires_at FROM claims WHERE (trigger, digest) > (?, ?) ORDER BY trigger, digest LIMIT 2000`, []any{trigger, digest}, scanClaim)
+		if err != nil {
+			return fmt.Errorf("pruning claims: %w", err)
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		trigger, digest = list[len(list)-1].trigger, list[len(list)-1].digest
+		now := p.o.Now.UnixMilli()
+		old := slices.DeleteFunc(list, func(c claimRow) bool { return c.expires > now })
+		for some := range slices.Chunk(old, pruneStep) {
+			err := p.step(ctx, func(t *tx) error {
+				for _, c := range some {
+					if err := t.exec(`DELETE FROM claims WHERE trigger = ? AND digest = ? AND expires_at = ?`, c.trigger, c.digest, c.expires); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("pruning claims: %w", err)
+			}
+			p.done.Keys += len(some)
+		}
+	}
+}
+
+type claimRow struct {
+	trigger string
+	digest  []byte
+	expires int64
+}
+
+func scanClaim(r scanner) (c claimRow, err error) {
+	err = r.Scan(&c.trigger, &c.digest, &c.expires)
+	return c, err
 }
 
 func (p *pruner) quarantine(ctx context.Context) error {

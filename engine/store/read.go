@@ -106,12 +106,18 @@ const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.flag, e.rec
 	     ELSE coalesce((SELECT d.outcome FROM decisions d WHERE d.event_id = e.id
 	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'held' THEN 2 WHEN 'disabled' THEN 3 WHEN 'dropped' THEN 4 WHEN 'skipped' THEN 5 ELSE 6 END LIMIT 1),
 	       CASE WHEN EXISTS (SELECT 1 FROM ended_waits x WHERE x.event_id = e.id) THEN 'ended_wait' ELSE 'unmatched' END) END,
-	(SELECT count(*) FROM runs r WHERE r.event_id = e.id), (SELECT count(*) FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'rule_failed') FROM events e`
+	(SELECT count(*) FROM runs r WHERE r.event_id = e.id), (SELECT count(*) FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'rule_failed'),
+	e.identity, coalesce(e.same_body, 0), (SELECT count(*) FROM conflicts c WHERE c.event_id = e.id) FROM events e`
 
 func scanEventItem(row scanner) (engine.EventItem, error) {
 	var it engine.EventItem
-	var id, at int64
-	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs, &it.RuleFailures)
+	var id, at, same int64
+	var named engine.Identity
+	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs, &it.RuleFailures, &named, &same, &it.Conflicts)
+	it.Identity = named.String()
+	if same != 0 {
+		it.RepeatsBodyOf = engine.EventID(same).String()
+	}
 	it.ID, it.ReceivedAt = engine.EventID(id).String(), fromMillis(at)
 	return it, err
 }
@@ -205,6 +211,10 @@ func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[en
 		w.add("e.id >= ?", engine.FirstID(q.Since))
 		x.add("x.id >= ?", engine.FirstID(q.Since))
 	}
+	identity := identityFilters[q.Status]
+	if identity != "" {
+		w.add(identity)
+	}
 	indexed := len(w.parts)
 	if q.Type != "" {
 		w.add("e.type = ?", q.Type)
@@ -212,9 +222,9 @@ func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[en
 	if q.Workflow != "" {
 		w.add("EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.workflow = ?)", q.Workflow)
 	}
-	switch q.Status {
-	case "":
-	case engine.Unreadable:
+	switch {
+	case q.Status == "", identity != "":
+	case q.Status == engine.Unreadable:
 		w.add(unreadable) // it has an index of its own
 		indexed++
 	default:
@@ -426,6 +436,9 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 		return x, err
 	})
 	if err != nil {
+		return nil, err
+	}
+	if d.Conflicting, err = h.conflicts(ctx, ev); err != nil {
 		return nil, err
 	}
 	d.RunItems, err = h.Runs(ctx, engine.Query{Event: id.String(), Limit: 1000})

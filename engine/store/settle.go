@@ -76,7 +76,7 @@ func (s *Store) encodeEvents(events []*engine.Event) ([][]driver.Value, error) {
 		}
 		at := ev.ReceivedAt.UnixMilli()
 		out = append(out, []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "", "", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
-			checksum(ev.Trigger, ev.Key, ev.Type, nil)})
+			checksum(ev.Trigger, ev.Key, ev.Type, nil), int64(engine.Unnamed), nil, nil})
 	}
 	return out, nil
 }

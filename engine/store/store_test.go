@@ -78,22 +78,6 @@ func TestAKeyIsForgottenAfterItsTime(t *testing.T) {
 	}
 }
 
-func TestAReplayUnderANewUnsignedIDIsTheSameEvent(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
-	d := delivery("a", "id-1")
-	d.BodyToo = true
-	if _, err := s.Accept(ctx, 1, d); err != nil {
-		t.Fatal(err)
-	}
-	for i, key := range []string{"id-2", "id-2", "id-1"} {
-		again := delivery("a", key)
-		again.BodyToo = true
-		if r, err := s.Accept(ctx, engine.EventID(2+i), again); err != nil || !r.Duplicate || r.Event != 1 {
-			t.Errorf("%s: %+v %v", key, r, err)
-		}
-	}
-}
-
 // TestAThousandCopiesAtOnceAreOneEvent holds promise 3 at its worst moment.
 func TestAThousandCopiesAtOnceAreOneEvent(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})

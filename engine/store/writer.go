@@ -50,10 +50,13 @@ type writer struct {
 	caughtUp     atomic.Bool
 	dones        sync.Pool
 	redactor     *engine.Redactor
+	// maxConflicts and maxConflictBytes bound the conflicting deliveries that are kept.
+	maxConflicts     int
+	maxConflictBytes int64
 }
 
 func newWriter(conn, checkpointer *sqlite3.SQLiteConn, wal string, o Options) *writer {
-	w := &writer{conn: conn, checkpointer: checkpointer, wal: wal, moves: make(chan struct{}, 1), moved: make(chan struct{}), fault: o.Fault, redactor: o.Redactor, queue: make(chan *command, o.MaxQueued), broken: make(chan struct{}), stop: make(chan struct{}),
+	w := &writer{conn: conn, checkpointer: checkpointer, wal: wal, moves: make(chan struct{}, 1), moved: make(chan struct{}), fault: o.Fault, redactor: o.Redactor, maxConflicts: o.MaxQuarantine, maxConflictBytes: o.MaxQuarantineBytes, queue: make(chan *command, o.MaxQueued), broken: make(chan struct{}), stop: make(chan struct{}),
 		ended: make(chan struct{}), stmts: map[string]*sqlite3.SQLiteStmt{}, checkpoint: time.Now()}
 	w.dones.New = func() any { return &command{done: make(chan error, 1)} }
 	return w

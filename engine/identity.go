@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Identity is what names an event: what makes two deliveries one event.
+type Identity int
+
+// The ways in which an event comes by its key. Their numbers are stored.
+const (
+	// Unnamed are events of older builds, of schedules and of people.
+	Unnamed Identity = iota
+	// ByKey is the key: of the trigger.
+	ByKey
+	// ByProvider is the key of the provider's preset.
+	ByProvider
+	// ByHeader is an id header that senders without a preset commonly send.
+	ByHeader
+	// ByContent is everything that was sent: nothing names the event.
+	ByContent
+)
+
+// identityWords are the words of the API and of lists.
+var identityWords = [...]string{"", "key", "provider", "header", "content"}
+
+// String gives key, provider, header or content; empty for events that need none.
+func (i Identity) String() string {
+	if i < 0 || int(i) >= len(identityWords) {
+		return ""
+	}
+	return identityWords[i]
+}
+
+// SameBody says what an equal body under another key means.
+type SameBody int
+
+// The meanings of an equal body.
+const (
+	// BodyIgnored is for senders whose key cannot be changed by who repeats them.
+	BodyIgnored SameBody = iota
+	// BodyMarked makes another event, marked with the one that it equals: the key is
+	// not signed, so that it may be a replay.
+	BodyMarked
+	// BodyDuplicate makes it a delivery of the same event (replays: body).
+	BodyDuplicate
+)
+
+// Conflict is a later delivery of an event whose body or type differs.
+type Conflict struct {
+	ID    string  `json:"id"`
+	Event EventID `json:"-"`
+	// At is when it came first, Count how often.
+	At    time.Time `json:"at"`
+	Count int       `json:"count"`
+	Type  string    `json:"type"`
+	// Key is its own, which differs from the event's where the signature was the same.
+	Key  string `json:"key"`
+	Size int    `json:"size"`
+	// Differences are the paths at which its data is not the event's, with both values.
+	Differences map[string]any `json:"differences,omitempty"`
+	// Admitted is the event that it became; empty while it is none.
+	Admitted string `json:"admitted,omitempty"`
+	// Delivery is what came.
+	Delivery *Delivery `json:"-"`
+}
+
+// Compare fills in where the data of a conflicting delivery differs from its event's.
+func (c *Conflict) Compare(first *Event) {
+	c.Differences = map[string]any{}
+	if c.Type != first.Type {
+		c.Differences["type"] = []any{first.Type, c.Type}
+	}
+	if first.Stripped || c.Delivery == nil || len(c.Delivery.Raw)+len(first.Raw) > maxCompared {
+		return
+	}
+	a, err := first.names()
+	if err != nil {
+		return
+	}
+	b, err := (&Event{ID: first.ID, Delivery: *c.Delivery}).names()
+	if err != nil {
+		return
+	}
+	differences("", a["data"], b["data"], c.Differences)
+}
+
+// maxCompared is the size in bytes of two bodies up to which they are compared.
+const maxCompared = 4 << 20
+
+// AdmitConflict makes a conflicting delivery an event of its own and runs it, once
+// however often it is asked. who is kept with the event.
+func (e *Engine) AdmitConflict(ctx context.Context, id, who string) (Receipt, error) {
+	c, err := e.o.Store.Conflict(ctx, id)
+	if err != nil {
+		return Receipt{}, err
+	}
+	d := c.Delivery
+	if c.Size > 0 && len(d.Raw) == 0 {
+		return Receipt{}, fmt.Errorf("the body of %s was not kept: it was too large, or its time is over (history: bodies)", id)
+	}
+	_, n, _ := strings.Cut(c.ID, "_")
+	d.Key, d.Dedupe = c.Key+"#conflict-"+n, workflows.DefaultDedupe
+	d.Flag = "admitted by " + who + ": a later delivery of " + c.Event.String() + " with other content"
+	r, err := e.Accept(ctx, d)
+	if err != nil {
+		return r, err
+	}
+	if err := e.o.Store.ConflictAdmitted(ctx, id, r.Event); err != nil {
+		return r, fmt.Errorf("noting that %s is admitted: %w", id, err)
+	}
+	return r, nil
+}
+
+// Marks says in a few words what is unusual about how the event was named.
+func (i *EventItem) Marks() []string {
+	var out []string
+	if i.Identity == ByContent.String() {
+		out = append(out, "by content")
+	}
+	if i.RepeatsBodyOf != "" {
+		out = append(out, "same body as "+i.RepeatsBodyOf)
+	}
+	if i.Conflicts > 0 {
+		out = append(out, fmt.Sprintf("%d conflicting", i.Conflicts))
+	}
+	return out
+}

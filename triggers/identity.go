@@ -1,0 +1,362 @@
+package triggers
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/signature"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file names events: it finds the key of a delivery, and what else makes two
+// deliveries one event.
+
+// identify reads type, time and key of an event, and what names it besides. content
+// is what the event is identified by when nothing names it: its body, or the element
+// of a list with its place among equal ones.
+func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, content []byte, element string) {
+	r.typeAndTime(d, env)
+	key, flag := r.eventKey(env)
+	signed, moment := in.signedContent()
+	header := ""
+	switch {
+	case key != "" && len(r.webhook.Key) > 0:
+		d.Identity = engine.ByKey
+	case key != "":
+		d.Identity = engine.ByProvider
+	case r.commonIDs && flag == "" && element == "":
+		if key, header = commonID(d.Headers); key != "" {
+			d.Identity = engine.ByHeader
+		}
+	}
+	if d.Dedupe == 0 {
+		// Nothing is remembered; a key is still shown.
+		d.Key, d.Flag = key, flag
+		if key == "" {
+			d.Key, d.Identity = contentKey(r.contentDigest(d, content, signed, moment, element)), engine.ByContent
+		}
+		return
+	}
+	if r.webhook.ReplaysBody {
+		d.SameBody = engine.BodyDuplicate
+	}
+	d.Key, d.Flag = key, clip(flag, 300)
+	if key == "" {
+		digest := r.contentDigest(d, content, signed, moment, element)
+		d.Key, d.Identity, d.Dedupe, d.Claim = contentKey(digest), engine.ByContent, r.contentDedupe, digest[:16]
+		return
+	}
+	if r.keySigned(in, d.Identity, header) {
+		return
+	}
+	if moment {
+		d.Claim = claimOf(signed, element)
+	} else if d.SameBody == engine.BodyIgnored && element == "" && in.proof != nil && in.proof.signs {
+		d.SameBody = engine.BodyMarked
+	}
+}
+
+// identifyItem names what a poll found, always by its key or its whole text.
+func (r *route) identifyItem(d *engine.Delivery, env *workflows.Env, whole []byte) {
+	r.typeAndTime(d, env)
+	if d.Key, d.Flag = r.eventKey(env); d.Key != "" {
+		d.Identity = engine.ByKey
+		return
+	}
+	sum := sha256.Sum256(whole)
+	d.Key, d.Flag = contentKey(sum), clip(d.Flag, 300)
+}
+
+func (r *route) typeAndTime(d *engine.Delivery, env *workflows.Env) {
+	if r.kind != nil {
+		if v, err := r.kind.Eval(env); err == nil {
+			if s, err := workflows.Text(v); err == nil && s != "" {
+				d.Type = clip(s, 200)
+			}
+		}
+	}
+	if r.clock != nil {
+		if v, err := r.clock.Eval(env); err == nil {
+			if t, ok := v.(time.Time); ok && t.Year() > 1970 && t.Year() < 2200 {
+				d.Time = t.UTC()
+			}
+		}
+	}
+}
+
+// eventKey evaluates the key. One that comes out empty says so; no key is empty
+// without a word.
+func (r *route) eventKey(env *workflows.Env) (key, flag string) {
+	var parts []string
+	for _, e := range r.key {
+		v, err := e.Eval(env)
+		if err != nil {
+			return "", "key failed: " + err.Error()
+		}
+		// One expression may give all parts: "[body.id, body.updated_at]".
+		list, ok := v.([]any)
+		if !ok {
+			list = []any{v}
+		}
+		for _, x := range list {
+			s, err := scalarText(x)
+			if err != nil {
+				return "", "key failed: " + err.Error()
+			}
+			if s == "" {
+				return "", "key is empty: " + e.Text
+			}
+			parts = append(parts, s)
+		}
+		if len(list) == 0 {
+			return "", "key is empty: " + e.Text
+		}
+	}
+	key = strings.Join(parts, "/")
+	if len(key) > maxKey {
+		key = contentKey(sha256.Sum256([]byte(key))) // its hash tells it as well
+	}
+	return key, ""
+}
+
+// maxKey is the length in bytes up to which a key is kept as it is.
+const maxKey = 300
+
+func scalarText(v any) (string, error) {
+	switch v.(type) {
+	case map[string]any, []any:
+		return "", errors.New("a key must be text, number or boolean")
+	}
+	return workflows.Text(v)
+}
+
+// commonIDs are the headers in which senders without a preset name an event, the
+// first that is there: Standard Webhooks (standard-webhooks specification, "Webhook
+// Headers"), the IETF draft idempotency-key-header, and X-Event-Id.
+var commonIDs = []string{"webhook-id", "idempotency-key", "x-event-id"}
+
+// commonID reads an id header of a sender without a preset. A CloudEvent is named by
+// its id together with its source (CloudEvents 1.0.2, "id").
+func commonID(headers map[string]string) (key, header string) {
+	for _, name := range commonIDs {
+		if v := strings.TrimSpace(headers[name]); v != "" && v != "***" {
+			return shortKey(v), name
+		}
+	}
+	id, source := strings.TrimSpace(headers["ce-id"]), strings.TrimSpace(headers["ce-source"])
+	if id != "" && source != "" && id != "***" {
+		return shortKey(source + "/" + id), "ce-id"
+	}
+	return "", ""
+}
+
+func shortKey(key string) string {
+	if len(key) > maxKey {
+		return contentKey(sha256.Sum256([]byte(key)))
+	}
+	return key
+}
+
+func contentKey(sum [32]byte) string { return "sha256:" + hex.EncodeToString(sum[:]) }
+
+// keySigned tells whether what was signed holds the key, so that nobody but the
+// sender can give a delivery another one.
+func (r *route) keySigned(in *inbound, how engine.Identity, header string) bool {
+	p := in.proof
+	if p == nil {
+		return false
+	}
+	switch how {
+	case engine.ByProvider:
+		return r.preset.IDSigned && p.signsBody
+	case engine.ByHeader:
+		return p.signsBody && slices.Contains(p.written.SignedHeaders(), header)
+	}
+	return p.signsBody && !r.keyOutside
+}
+
+// contentDigest is what identifies an event that nothing names. Where a moment is
+// signed it is that: other content under the same signature is not the sender's.
+func (r *route) contentDigest(d *engine.Delivery, content, signed []byte, moment bool, element string) (sum [32]byte) {
+	h := sha256.New()
+	if moment {
+		writeParts(h, []byte("signed"), signed, []byte(element))
+		if element != "" {
+			writeParts(h, content)
+		}
+		h.Sum(sum[:0])
+		return sum
+	}
+	writeParts(h, []byte("content"), []byte(d.Method), []byte(d.Path))
+	for _, name := range sortedNames(d.Query) {
+		writeParts(h, []byte(name), []byte(d.Query[name]))
+	}
+	writeParts(h, []byte("body"), []byte(d.Type), content, []byte(element))
+	h.Sum(sum[:0])
+	return sum
+}
+
+// claimOf is the digest of what was signed for one delivery, or for one element of
+// it.
+func claimOf(signed []byte, element string) []byte {
+	h := sha256.New()
+	writeParts(h, []byte("signed"), signed, []byte(element))
+	return h.Sum(nil)[:16]
+}
+
+// writeParts writes parts with their lengths, so that none runs into the next.
+func writeParts(h hash.Hash, parts ...[]byte) {
+	var n [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		h.Write(n[:])
+		h.Write(p)
+	}
+}
+
+// signedContent gives the digest of what the sender signed, and whether that is of
+// this one delivery.
+func (in *inbound) signedContent() (signed []byte, moment bool) {
+	p := in.proof
+	if p == nil || !p.moment {
+		return nil, false
+	}
+	sum, moment, ok := p.verifier.Signed(&in.request, &in.verdict)
+	if !ok {
+		return nil, false
+	}
+	// A token without any time or id is the same for every equal body.
+	return sum[:], moment || p.written.SingleUse != nil
+}
+
+// contentSum is the digest of a body without what its signature scheme put there; 0
+// where that stands elsewhere. A repeat that is signed anew says the same.
+func (r *route) contentSum(in *inbound, env *workflows.Env) int64 {
+	p := in.proof
+	if p == nil || len(p.inBody) == 0 || len(in.body) > maxContentSum {
+		return 0
+	}
+	raw, err := in.plain()
+	if err != nil {
+		return 0
+	}
+	body, err := engine.DecodeBody(in.contentType(), raw)
+	if err != nil {
+		return 0
+	}
+	for _, path := range p.inBody {
+		remove(body, path)
+	}
+	if e := r.dataExpr; e != nil {
+		names := workflows.Names{}
+		for k, v := range env.Names {
+			names[k] = v
+		}
+		names["body"] = body
+		if v, err := e.Eval(&workflows.Env{Names: names, Now: env.Now}); err == nil {
+			body = v
+		}
+	}
+	text, err := workflows.EncodeJSON(body)
+	if err != nil {
+		return 0
+	}
+	sum := sha256.Sum256(text)
+	return int64(binary.BigEndian.Uint64(sum[:8]) | 1)
+}
+
+// maxContentSum is the size in bytes of a body up to which it is looked into.
+const maxContentSum = 1 << 20
+
+// remove takes a field out of a decoded body.
+func remove(body any, path []string) {
+	m, ok := body.(map[string]any)
+	if !ok {
+		return
+	}
+	if len(path) == 1 {
+		delete(m, path[0])
+		return
+	}
+	remove(m[path[0]], path[1:])
+}
+
+// inBody lists the places in the body at which a scheme puts its signature, its time,
+// and, where it signs those alone, what it signs with them.
+func inBody(v *workflows.Verify) [][]string {
+	var out [][]string
+	add := func(f workflows.From) {
+		switch {
+		case f.JSON != "":
+			out = append(out, strings.Split(f.JSON, "."))
+		case f.Form != "":
+			out = append(out, []string{f.Form})
+		}
+	}
+	if v.Each != "" {
+		return nil
+	}
+	add(v.Signature.From)
+	if v.Timestamp == nil {
+		return out
+	}
+	add(v.Timestamp.From)
+	if !v.SignsBody() {
+		for _, f := range v.SignedFields() {
+			add(f)
+		}
+	}
+	return out
+}
+
+// splitKey names an element of a list by the list's id and its own content.
+func splitKey(list string, content []byte, nth int) string {
+	sum := sha256.Sum256(content)
+	key := list + "/" + hex.EncodeToString(sum[:8])
+	if nth > 0 {
+		key += fmt.Sprintf("#%d", nth+1)
+	}
+	return shortKey(key)
+}
+
+// useIdentity takes what the trigger itself says of its events' names.
+func (r *route) useIdentity() {
+	w := r.webhook
+	if w.Data != nil {
+		r.data, r.dataExpr = w.Data.Text, w.Data
+	}
+	r.list, r.contentDedupe = w.Split, r.dedupe
+	if !w.DedupeWritten {
+		r.contentDedupe = workflows.DefaultContentDedupe
+	}
+	r.commonIDs = len(w.Key) == 0 && w.Provider == ""
+	for _, name := range []string{"headers", "query", "path", "url", "method"} {
+		r.keyOutside = r.keyOutside || readsAny(w.Key, name)
+	}
+	r.keyOfItem = readsAny(w.Key, "item")
+}
+
+func readsAny(list []*workflows.Expr, name string) bool {
+	return slices.ContainsFunc(list, func(e *workflows.Expr) bool { return e.Reads(name) })
+}
+
+// proofOf prepares what is known of a scheme before any request.
+func (r *route) proofOf(v *workflows.Verify, compiled *signature.Verifier) *proof {
+	token := v.Algorithm == "static-token" || v.Algorithm == "basic-auth"
+	fromToken := r.preset != nil && r.preset.BodyFromToken
+	p := &proof{written: v, verifier: compiled, signs: !token, moment: v.SignsMoment(fromToken), inBody: inBody(v)}
+	p.signsBody = v.SignsBody()
+	if v.JWT != nil {
+		p.signsBody = fromToken || v.JWT.Detached || len(v.JWT.Hashes) > 0
+		p.signs = p.signsBody // a bearer token vouches for no body
+	}
+	return p
+}
