@@ -313,6 +313,7 @@ func (a *app) printEvent(d *engine.EventDetail) error {
 	if d.Flag != "" {
 		a.printf("  note      %s\n", printable(d.Flag))
 	}
+	a.printIdentity(&d.EventItem)
 	a.printf("\nDecisions\n")
 	for _, x := range d.Decisions {
 		a.printDecision(x)
@@ -337,6 +338,7 @@ func (a *app) printEvent(d *engine.EventDetail) error {
 		}
 		a.printf("\nSeen again %s by %s, %s later%s\n", clock(s.At), s.Inlet, secondsText(s.Delay), same)
 	}
+	a.printConflicts(d.Conflicting)
 	a.printf("\nBody\n%s\n", indented(d.Body))
 	return nil
 }

@@ -116,7 +116,7 @@ record.
 		a.demoCmd(), a.initCmd(), a.serveCmd(),
 		a.validateCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(),
 		a.sendCmd(), a.verifyCmd(), a.testCmd(), a.pollCmd(), a.compareCmd(),
-		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.triggersCmd(), a.tailCmd(),
+		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.admitCmd(), a.triggersCmd(), a.tailCmd(),
 		a.replayCmd(), a.batchesCmd(), a.cancelCmd(), a.enableCmd(), a.disableCmd(), a.approveCmd(), a.destinationsCmd(),
 		a.backupCmd(), a.checkCmd(), a.pruneCmd(), a.doctorCmd(), a.benchCmd(), a.versionCmd(),
 	)

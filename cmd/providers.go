@@ -88,7 +88,8 @@ func (a *app) provider(library *triggers.Library, name string) error {
 		a.printf("  %d. %s\n", i+1, s)
 	}
 	a.printf("\n")
-	for _, row := range [][2]string{{"Secret", p.SecretName}, {"Docs", p.Docs}, {"Time limit", p.Delivery.Timeout}, {"Retries", p.Delivery.Retry}, {"Success", p.Delivery.Success}} {
+	a.printf("%-11s %s\n", "Identity", p.IdentityWords())
+	for _, row := range [][2]string{{"Secret", p.SecretName}, {"Docs", p.Docs}, {"Time limit", p.Delivery.Timeout}, {"Retries", p.Delivery.Retry}, {"Success", p.Delivery.Success}, {"Repeats", p.RetryWords()}} {
 		if row[1] != "" {
 			a.printf("%-11s %s\n", row[0], row[1])
 		}
@@ -140,7 +141,8 @@ func providerItem(p *workflows.Preset) map[string]any {
 	}
 	return map[string]any{"provider": p.Name, "aliases": p.Aliases, "title": p.Title, "category": p.Category, "docs": p.Docs, "confidence": p.Confidence, "experimental": p.Experimental(),
 		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0, "polling": p.List != nil, "max_body": maxBody(p), "media_types": p.MediaTypes,
-		"delivery": map[string]any{"timeout": p.Delivery.Timeout, "retry": p.Delivery.Retry, "success": p.Delivery.Success}, "events": p.Events, "notes": p.Notes}
+		"delivery": map[string]any{"timeout": p.Delivery.Timeout, "retry": p.Delivery.Retry, "success": p.Delivery.Success,
+			"signed": p.Retries.Signed, "window_seconds": p.Retries.Window.Seconds(), "source": p.Retries.Source}, "identity": p.IdentityWords(), "events": p.Events, "notes": p.Notes}
 }
 
 // maxBody is the documented largest body of a provider in bytes, nil for none.

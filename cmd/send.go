@@ -285,7 +285,7 @@ func (a *app) printVerdict(v *triggers.Verdict) error {
 	} else {
 		switch v.Result {
 		case "accepted":
-			a.printf("accepted: event %s of type %s\n", printable(v.Event.Key), printable(v.Event.Type))
+			a.printf("accepted: event %s of type %s\n  identified by %s, for %s\n", printable(v.Event.Key), printable(v.Event.Type), identityPhrase(v.Event.Identity), v.Event.Dedupe)
 			if v.Event.Flag != "" {
 				a.printf("  note: %s\n", printable(v.Event.Flag))
 			}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -118,7 +119,7 @@ func (e *Engine) AdmitConflict(ctx context.Context, id, who string) (Receipt, er
 }
 
 // Marks says in a few words what is unusual about how the event was named.
-func (i *EventItem) Marks() []string {
+func (i EventItem) Marks() []string {
 	var out []string
 	if i.Identity == ByContent.String() {
 		out = append(out, "by content")
@@ -130,4 +131,19 @@ func (i *EventItem) Marks() []string {
 		out = append(out, fmt.Sprintf("%d conflicting", i.Conflicts))
 	}
 	return out
+}
+
+const conflictPrefix = "cfl_"
+
+// ConflictID names a conflicting delivery: cfl_ and a number.
+func ConflictID(n int64) string { return conflictPrefix + strconv.FormatInt(n, 10) }
+
+// ParseConflictID reads cfl_ and a number.
+func ParseConflictID(s string) (int64, error) {
+	text, ok := strings.CutPrefix(s, conflictPrefix)
+	n, err := strconv.ParseInt(text, 10, 64)
+	if !ok || err != nil || n < 1 {
+		return 0, fmt.Errorf("%q is no id of a conflicting delivery: cfl_ and a number are", s)
+	}
+	return n, nil
 }

@@ -124,6 +124,8 @@ func (s *SampleRequest) fill(r *route, o SampleOrder) error {
 	}
 	if sample.IDHeader != "" {
 		s.Header.Set(sample.IDHeader, o.ID)
+	} else if r.commonIDs {
+		s.Header.Set("X-Event-Id", o.ID)
 	}
 	if sample.IDField != "" {
 		set(body, sample.IDField, o.ID)

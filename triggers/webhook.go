@@ -352,6 +352,10 @@ type Verdict struct {
 type VerdictEvent struct {
 	Key  string `json:"key"`
 	Type string `json:"type"`
+	// Identity is what named it: key (of the trigger), provider, header or content;
+	// Dedupe how long that is remembered.
+	Identity string `json:"identity"`
+	Dedupe   string `json:"dedupe"`
 	// Flag says what is wrong with its key or body.
 	Flag string `json:"flag,omitempty"`
 }
@@ -409,7 +413,10 @@ func (r *route) verdict(in *inbound, others []*route) *Verdict {
 	}
 	v := &Verdict{Result: "accepted"}
 	for i, d := range j.deliveries {
-		e := VerdictEvent{Key: d.Key, Type: d.Type, Flag: d.Flag}
+		e := VerdictEvent{Key: d.Key, Type: d.Type, Identity: d.Identity.String(), Dedupe: "off", Flag: d.Flag}
+		if d.Dedupe > 0 {
+			e.Dedupe = workflows.DurationText(d.Dedupe)
+		}
 		if i == 0 {
 			v.Event = &e
 		}

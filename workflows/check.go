@@ -294,6 +294,7 @@ func (c *checker) trigger(t *Trigger) {
 	if w == nil {
 		return
 	}
+	c.checkIdentity(t, w)
 	if w.Provider != "" {
 		c.checkPreset(t, w)
 	}

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -142,4 +143,121 @@ func (v *Verify) SignedFields() []From {
 		}
 	}
 	return out
+}
+
+// IdentityWords says in one or two sentences what names the provider's events, and
+// what its signature keeps of that.
+func (p *Preset) IdentityWords() string {
+	window := DefaultContentDedupe
+	if p.Dedupe > 0 {
+		window = p.Dedupe
+	}
+	var out string
+	switch {
+	case len(p.Key) > 0:
+		var parts []string
+		for _, e := range p.Key {
+			parts = append(parts, e.Text)
+		}
+		out = "Events are named by " + strings.Join(parts, " / ") + "."
+	case p.CommonIDs:
+		out = "Events are named by an id header (webhook-id, Idempotency-Key, X-Event-Id, or ce-source with ce-id), else by their content for " + DurationText(window) + "."
+	default:
+		out = "Nothing names an event: it is identified by its content for " + DurationText(window) + "."
+	}
+	v := p.usual()
+	switch {
+	case v == nil || v.Algorithm == "static-token" || v.Algorithm == "basic-auth":
+		return out + " Nothing of a delivery is signed: who knows the secret can send anything."
+	case v.SignsMoment(p.BodyFromToken):
+		return out + " What is signed is of one delivery alone: the same signed content again is the same delivery, under any id."
+	case v.Algorithm == "jwt" && !p.BodyFromToken && (v.JWT == nil || len(v.JWT.Hashes) == 0 && !v.JWT.Detached):
+		return out + " The token proves the sender, not the body: it is good for any body until it expires."
+	case len(p.Key) > 0 && p.IDSigned:
+		return out + " The signature covers that, so that a replay cannot change it."
+	case len(p.Key) > 0 || p.CommonIDs:
+		return out + " The signature does not cover the id: an equal body under another id is a new event, marked as a repeated body; replays: body on the trigger makes it a duplicate."
+	}
+	return out + " Only the body is signed, so that a replay after that time is a new event; write key: where the body names the event."
+}
+
+// usual is the scheme that a trigger has when it names no variant.
+func (p *Preset) usual() *Verify {
+	for _, v := range p.Verify {
+		if !v.Explicit {
+			return v
+		}
+	}
+	return nil
+}
+
+// RetryWords says how the provider repeats a delivery; empty where that is not known.
+func (p *Preset) RetryWords() string {
+	words := map[string]string{"first": "repeats carry the first signature", "anew": "each repeat is signed anew", "unsigned": "no time is signed, so that a repeat is as good as the first"}
+	out := words[p.Retries.Signed]
+	if out != "" && p.Retries.Window > 0 {
+		out += ", for up to " + DurationText(p.Retries.Window)
+	}
+	if out != "" && p.Retries.Source != "" {
+		out += " (" + p.Retries.Source + ")"
+	}
+	return out
+}
+
+// DurationText writes a duration as files do: 1m, 8h, 3d.
+func DurationText(d time.Duration) string {
+	if day := 24 * time.Hour; d >= day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	text := d.String()
+	for _, end := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, end) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+// IdentityWords says what names the events of a webhook.
+func (p *Project) IdentityWords(w *Webhook) string {
+	preset := p.Preset(w)
+	window := DefaultContentDedupe
+	switch {
+	case w.Dedupe == 0:
+		return "every delivery is an event of its own (dedupe: off)"
+	case w.DedupeWritten:
+		window = w.Dedupe
+	case preset != nil && preset.Dedupe > 0:
+		window = preset.Dedupe
+	}
+	content := "by content for " + DurationText(window)
+	switch {
+	case len(w.Key) > 0:
+		return "by key:; " + content + " where it comes out empty"
+	case preset != nil && len(preset.Key) > 0:
+		return "by the provider's key; " + content + " where it comes out empty"
+	case preset == nil || preset.CommonIDs:
+		return "by an id header (webhook-id, Idempotency-Key, X-Event-Id, ce-source with ce-id); " + content + " without one"
+	}
+	return content
+}
+
+// checkIdentity warns of a webhook whose deliveries nothing names.
+func (c *checker) checkIdentity(t *Trigger, w *Webhook) {
+	p := presetOf(c.catalog.Presets, w.Provider)
+	if w.Dedupe == 0 || len(w.Key) > 0 || p == nil && w.Provider != "" || p != nil && (len(p.Key) > 0 || p.CommonIDs) {
+		return
+	}
+	window, unless := DefaultContentDedupe, " unless the sender names them in a header (webhook-id, Idempotency-Key, X-Event-Id, or ce-id with ce-source)"
+	if p != nil {
+		unless = ""
+		if p.Dedupe > 0 {
+			window = p.Dedupe
+		}
+	}
+	if w.DedupeWritten {
+		window = w.Dedupe
+	}
+	t.src.warn(w.pos, "by-content", "deliveries of trigger "+t.Name+" are identified by content for "+DurationText(window)+unless+": equal ones within that time are one event",
+		"write key: with what names the event, such as key: body.id, or dedupe: off")
 }

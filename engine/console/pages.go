@@ -88,7 +88,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 		"GET /deadletters": c.deadPage, "GET /quarantine": c.quarantinePage, "GET /quarantine/{id}": c.refusalPage, "GET /triggers": c.triggersPage, "GET /trigger": c.triggerPage,
 		"GET /workflows": c.workflowsPage, "GET /workflow": c.workflowPage, "GET /audit": c.auditPage,
 		"POST /runs/{id}/replay": c.acting("run.replay", c.doReplay), "POST /runs/{id}/cancel": c.acting("run.cancel", c.doCancel), "POST /runs/{id}/answer": c.acting("run.answer", c.doAnswer),
-		"POST /events/{id}/replay": c.acting("event.replay", c.doReplayEvent), "POST /deadletters/replay": c.deadReplay, "POST /quarantine/{id}/admit": c.acting("refusal.admit", c.doAdmit),
+		"POST /events/{id}/replay": c.acting("event.replay", c.doReplayEvent), "POST /deadletters/replay": c.deadReplay, "POST /conflicts/{id}/admit": c.acting("conflict.admit", c.doAdmitConflict), "POST /quarantine/{id}/admit": c.acting("refusal.admit", c.doAdmit),
 		"POST /trigger/send": c.acting("trigger.send", c.doSend), "POST /trigger/poll": c.acting("trigger.poll", c.doPoll),
 		"POST /workflow/fire": c.acting("workflow.fire", c.doFire), "POST /workflow/enable": c.acting("workflow.enable", c.doSwitch), "POST /workflow/disable": c.acting("workflow.disable", c.doSwitch),
 		"POST /destinations/resume": c.acting("endpoint.resume", c.doResume), "POST /logout": c.acting("logout", c.logout),
@@ -385,7 +385,7 @@ func (c *Console) eventsPage(w http.ResponseWriter, r *http.Request) {
 	}
 	l.goesOn(r, p.Next, p.SearchedTo)
 	c.render(w, r, http.StatusOK, "events", map[string]any{"Title": "Events", "Items": p.Items, "L": l,
-		"Statuses": append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable), "Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
+		"Statuses": append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable, "by-content", "repeated-body", "conflicting"), "Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
 }
 
 func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {

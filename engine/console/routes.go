@@ -138,6 +138,7 @@ func (c *Console) api() []route {
 		get("quarantine", "listQuarantine", "Refused deliveries, with a diagnosis.", lists, engine.Page[engine.RefusalItem]{}, c.listQuarantine),
 		get("quarantine/{id}", "getRefusal", "One refused delivery.", nil, engine.RefusalItem{}, c.oneRefusal),
 		post("quarantine/{id}/replay", "admitRefusal", "Judges a refused delivery again, as of the moment it came.", "refusal.admit", 202, nil, statusAnswer{}, c.admit),
+		post("conflicts/{id}/admit", "admitConflict", "Makes a conflicting delivery an event of its own and runs it.", "conflict.admit", 202, byOrder{}, statusAnswer{}, c.admitConflict),
 		get("destinations", "listDestinations", "The hosts that steps go to, and paused endpoints.", nil, destinationsAnswer{}, c.listDestinations),
 		post("destinations/resume", "resumeEndpoint", "Lets an endpoint go on that answered 410.", "endpoint.resume", 200, resumeOrder{}, resumedAnswer{}, c.resumeEndpoint),
 		post("prune", "prune", "Removes old history.", "history.prune", 200, pruneOrder{}, engine.Pruned{}, c.prune),

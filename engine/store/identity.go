@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/hookloom/hookloom/engine"
 )
@@ -183,18 +181,6 @@ var identityFilters = map[string]string{
 	"conflicting":   "e.id IN (SELECT event_id FROM conflicts)",
 }
 
-const conflictPrefix = "cfl_"
-
-// ParseConflictID reads cfl_ and a number.
-func ParseConflictID(s string) (int64, error) {
-	text, ok := strings.CutPrefix(s, conflictPrefix)
-	n, err := strconv.ParseInt(text, 10, 64)
-	if !ok || err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is no id of a conflicting delivery: cfl_ and a number are", s)
-	}
-	return n, nil
-}
-
 const selectConflict = `SELECT id, event_id, at, count, trigger, key, type, time, method, path, headers, query, data_expr, size, body, admitted FROM conflicts`
 
 func scanConflict(row scanner) (engine.Conflict, error) {
@@ -207,7 +193,7 @@ func scanConflict(row scanner) (engine.Conflict, error) {
 	if err != nil {
 		return c, err
 	}
-	c.ID, c.Event, c.At = fmt.Sprintf("%s%d", conflictPrefix, id), engine.EventID(event), fromMillis(at)
+	c.ID, c.Event, c.At = engine.ConflictID(id), engine.EventID(event), fromMillis(at)
 	d.Key, d.Type, d.Time, d.ReceivedAt = c.Key, c.Type, fromMillis(when), c.At
 	if admitted.Valid {
 		c.Admitted = engine.EventID(admitted.Int64).String()
@@ -237,7 +223,7 @@ func (s *Store) Conflict(ctx context.Context, id string) (*engine.Conflict, erro
 
 // Conflict loads one conflicting delivery.
 func (h *History) Conflict(ctx context.Context, id string) (*engine.Conflict, error) {
-	n, err := ParseConflictID(id)
+	n, err := engine.ParseConflictID(id)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrQuery, err)
 	}
@@ -253,7 +239,7 @@ func (h *History) Conflict(ctx context.Context, id string) (*engine.Conflict, er
 
 // ConflictAdmitted implements engine.Store.
 func (s *Store) ConflictAdmitted(ctx context.Context, id string, event engine.EventID) error {
-	n, err := ParseConflictID(id)
+	n, err := engine.ParseConflictID(id)
 	if err != nil {
 		return err
 	}

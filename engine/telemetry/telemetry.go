@@ -68,6 +68,8 @@ type Telemetry struct {
 	standing                       *standing
 	acks                           acks
 	answered                       sync.Map
+	// What is unusual about how events were named.
+	byContent, repeatedBody, conflicting *prometheus.CounterVec
 }
 
 // buckets are seconds: answers take a millisecond, runs up to hours.
@@ -91,6 +93,9 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	counter(&t.deliveries, "deliveries_total", "Webhook deliveries by how they were answered; unknown paths have no trigger.", "trigger", "outcome")
 	counter(&t.events, "events_total", "Events stored.", "trigger", "inlet")
 	counter(&t.duplicates, "duplicates_total", "Deliveries of events that were known.", "trigger", "inlet")
+	counter(&t.byContent, "events_by_content_total", "Events that nothing named, identified by their content.", "trigger")
+	counter(&t.repeatedBody, "repeated_body_total", "Events whose body is that of an earlier one under another, unsigned id.", "trigger")
+	counter(&t.conflicting, "conflicting_deliveries_total", "Deliveries of known events with another body or type.", "trigger")
 	counter(&t.decisions, "decisions_total", "What workflows decided about events.", "workflow", "outcome")
 	counter(&t.runs, "runs_total", "Runs that ended.", "workflow", "status")
 	counter(&t.attempts, "attempts_total", "Attempts of steps that ended.", "workflow", "action", "status")
@@ -156,6 +161,14 @@ func (t *Telemetry) Stored(d *engine.Delivery, r engine.Receipt) {
 		t.duplicates.WithLabelValues(d.Trigger, d.Inlet).Inc()
 	} else {
 		t.events.WithLabelValues(d.Trigger, d.Inlet).Inc()
+	}
+	switch {
+	case r.Conflict:
+		t.conflicting.WithLabelValues(d.Trigger).Inc()
+	case r.RepeatsBodyOf != 0:
+		t.repeatedBody.WithLabelValues(d.Trigger).Inc()
+	case !r.Duplicate && d.Identity == engine.ByContent:
+		t.byContent.WithLabelValues(d.Trigger).Inc()
 	}
 	if d.Recovered && !r.Duplicate {
 		t.recovered.WithLabelValues(d.Trigger).Inc()

@@ -1,0 +1,91 @@
+package cmd
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) admitCmd() *cobra.Command {
+	var dir, by string
+	c := &cobra.Command{Use: "admit ID", Short: "Make a conflicting delivery an event of its own and run it, through the running server", Args: cobra.ExactArgs(1),
+		Long: `A later delivery of a known event whose body or type differs is kept, and shown by
+hookloom event. admit takes its id (cfl_...), stores it as an event under the key
+KEY#conflict-N, and runs the workflows that listen. Doing it again changes nothing.
+The id of a refused delivery (ref_...) has it judged again, as hookloom replay does.`,
+		Example: "  hookloom events --status conflicting\n  hookloom event evt_0d3c6f2a41e00000\n  hookloom admit cfl_3",
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := load(dir)
+			if err != nil {
+				return err
+			}
+			if len(args[0]) > 4 && args[0][:4] == "ref_" {
+				return a.admit(c.Context(), l, args[0])
+			}
+			if _, err := engine.ParseConflictID(args[0]); err != nil {
+				return usageError("%v", err)
+			}
+			var out struct {
+				Status string `json:"status"`
+				Event  string `json:"event"`
+			}
+			if err := adminCall(c.Context(), l, "POST", "/api/v1/conflicts/"+args[0]+"/admit", map[string]string{"by": by}, &out); err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			if a.json() {
+				return a.printJSON(map[string]any{"id": args[0], "status": out.Status, "event": out.Event})
+			}
+			a.printf("%s %s as %s\n", args[0], out.Status, out.Event)
+			return nil
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	c.Flags().StringVar(&by, "by", os.Getenv("USER"), "who admits it; kept with the event")
+	return c
+}
+
+// printIdentity says how an event was named, where that is not plain.
+func (a *app) printIdentity(i *engine.EventItem) {
+	switch i.Identity {
+	case engine.ByContent.String():
+		a.printf("  identity  by content: nothing names it\n")
+	case engine.ByHeader.String():
+		a.printf("  identity  by an id header of the request\n")
+	}
+	if i.RepeatsBodyOf != "" {
+		a.printf("  body      same body as %s, under another id\n", i.RepeatsBodyOf)
+	}
+}
+
+// printConflicts shows the deliveries of an event that differ from it.
+func (a *app) printConflicts(list []engine.Conflict) {
+	for _, c := range list {
+		a.printf("\nConflicting delivery %s, %s, %d bytes, came %d %s\n", c.ID, clock(c.At), c.Size, c.Count, plural(c.Count, "time"))
+		for _, path := range sortedKeys(c.Differences) {
+			pair, err := workflows.EncodeJSON(c.Differences[path])
+			if err == nil {
+				a.printf("  %s: %s\n", printable(path), printable(string(pair)))
+			}
+		}
+		if c.Admitted != "" {
+			a.printf("  admitted as %s\n", c.Admitted)
+		} else {
+			a.printf("  hookloom admit %s makes it an event of its own\n", c.ID)
+		}
+	}
+}
+
+// identityPhrase says what named an event.
+func identityPhrase(word string) string {
+	switch word {
+	case engine.ByKey.String():
+		return "the trigger's key"
+	case engine.ByProvider.String():
+		return "the provider's key"
+	case engine.ByHeader.String():
+		return "an id header"
+	}
+	return "its content"
+}
