@@ -239,6 +239,7 @@ func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse, inlet
 		Name     string               `json:"name"`
 		URL      string               `json:"url,omitempty"`
 		Provider string               `json:"provider,omitempty"`
+		Identity string               `json:"identity,omitempty"`
 		Secrets  []engine.SecretState `json:"secrets"`
 		Inlets   []engine.InletHealth `json:"inlets,omitempty"`
 	}
@@ -247,22 +248,23 @@ func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse, inlet
 		base = localURL(setting("", "HOOKLOOM_ADDR", p.Server.Addr))
 	}
 	items := []item{}
-	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "")
+	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "", "EVENTS ARE NAMED")
 	for _, name := range sortedKeys(p.Triggers) {
 		w := p.Triggers[name].Webhook
 		i := item{Name: name, Secrets: []engine.SecretState{}, Inlets: inlets[name]}
 		if w != nil {
+			i.Identity = p.IdentityWords(w)
 			i.URL, i.Provider, i.Secrets = base+w.Path, w.Provider, engine.SecretStates(name, w.SecretLabels(), uses, time.Now())
 		}
 		items = append(items, i)
 		if len(i.Secrets) == 0 {
-			t.row(name, i.URL, i.Provider, "", "", "", "")
+			t.row(name, i.URL, i.Provider, "", "", "", "", i.Identity)
 		}
 		for n, s := range i.Secrets {
 			if n > 0 {
-				name, i.URL, i.Provider = "", "", ""
+				name, i.URL, i.Provider, i.Identity = "", "", "", ""
 			}
-			t.row(name, i.URL, i.Provider, s.Secret, fmt.Sprint(s.Count), clockPointer(s.LastAt), s.Advice)
+			t.row(name, i.URL, i.Provider, s.Secret, fmt.Sprint(s.Count), clockPointer(s.LastAt), s.Advice, i.Identity)
 		}
 	}
 	if a.json() {

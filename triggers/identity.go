@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -174,13 +176,17 @@ func (r *route) keySigned(in *inbound, how engine.Identity, header string) bool 
 	if p == nil {
 		return false
 	}
-	switch how {
-	case engine.ByProvider:
-		return r.preset.IDSigned && p.signsBody
-	case engine.ByHeader:
-		return p.signsBody && slices.Contains(p.written.SignedHeaders(), header)
+	if !p.signsBody {
+		return false
 	}
-	return p.signsBody && !r.keyOutside
+	if how == engine.ByHeader {
+		return slices.Contains(p.written.SignedHeaders(), header)
+	}
+	if r.keyOutside || how == engine.ByProvider && !r.preset.IDSigned {
+		return false
+	}
+	// A header that is not signed may stand before one that is.
+	return !slices.ContainsFunc(p.unsignedKey, func(name string) bool { return len(in.header[name]) > 0 })
 }
 
 // contentDigest is what identifies an event that nothing names. Where a moment is
@@ -338,9 +344,6 @@ func (r *route) useIdentity() {
 		r.contentDedupe = workflows.DefaultContentDedupe
 	}
 	r.commonIDs = len(w.Key) == 0 && w.Provider == ""
-	for _, name := range []string{"headers", "query", "path", "url", "method"} {
-		r.keyOutside = r.keyOutside || readsAny(w.Key, name)
-	}
 	r.keyOfItem = readsAny(w.Key, "item")
 }
 
@@ -354,9 +357,32 @@ func (r *route) proofOf(v *workflows.Verify, compiled *signature.Verifier) *proo
 	fromToken := r.preset != nil && r.preset.BodyFromToken
 	p := &proof{written: v, verifier: compiled, signs: !token, moment: v.SignsMoment(fromToken), inBody: inBody(v)}
 	p.signsBody = v.SignsBody()
+	signed := v.SignedHeaders()
+	for _, name := range r.keyHeaders {
+		if !slices.Contains(signed, name) {
+			p.unsignedKey = append(p.unsignedKey, http.CanonicalHeaderKey(name))
+		}
+	}
 	if v.JWT != nil {
 		p.signsBody = fromToken || v.JWT.Detached || len(v.JWT.Hashes) > 0
 		p.signs = p.signsBody // a bearer token vouches for no body
 	}
 	return p
+}
+
+// headerRead is how an expression reads one header by its name.
+var headerRead = regexp.MustCompile(`\bheaders(?:\?\.)?(?:\[["']([^"']+)["']\]|\.([A-Za-z][A-Za-z0-9_]*)\b)`)
+
+// readKey notes what the key reads besides the body.
+func (r *route) readKey() {
+	for _, name := range []string{"query", "path", "url", "method"} {
+		r.keyOutside = r.keyOutside || readsAny(r.key, name)
+	}
+	for _, e := range r.key {
+		found := headerRead.FindAllStringSubmatch(e.Text, -1)
+		r.keyOutside = r.keyOutside || e.Reads("headers") && len(found) < strings.Count(e.Text, "headers")
+		for _, m := range found {
+			r.keyHeaders = append(r.keyHeaders, strings.ToLower(m[1]+m[2]))
+		}
+	}
 }

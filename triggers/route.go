@@ -52,9 +52,10 @@ type route struct {
 	list      *workflows.Expr
 	keyOfItem bool
 	dataExpr  *workflows.Expr
-	// commonIDs tells that a common id header names events. keyOutside tells that the
-	// trigger's key reads more than the body.
+	// commonIDs tells that a common id header names events. keyHeaders are the headers
+	// that the key reads; keyOutside tells that it reads more than those and the body.
 	commonIDs, keyOutside bool
+	keyHeaders            []string
 	// trusted are the proxies whose headers count.
 	trusted []netip.Prefix
 	// guarded tells that callers are known by address or certificate before anything
@@ -90,6 +91,8 @@ type proof struct {
 	signs, signsBody, moment bool
 	// inBody are the places in the body that the scheme itself writes.
 	inBody [][]string
+	// unsignedKey are the headers that the key reads and the scheme does not sign.
+	unsignedKey []string
 }
 
 // secretUse is one secret of a route.
@@ -138,6 +141,7 @@ func newRoute(p *workflows.Project, t *workflows.Trigger, o *Outside) (*route, e
 	}
 	r.deliver = w.Methods
 	r.usePreset(p.Preset(w))
+	r.readKey()
 	for _, m := range r.deliver {
 		r.methods[m] = true
 	}

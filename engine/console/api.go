@@ -395,6 +395,8 @@ type triggerItem struct {
 	Path     string   `json:"path,omitempty"`
 	Provider string   `json:"provider,omitempty"`
 	Methods  []string `json:"methods,omitempty"`
+	// Identity says what names the webhook's events.
+	Identity string `json:"identity,omitempty"`
 	// Secrets are named, with their use; their values are not here.
 	Secrets []engine.SecretState `json:"secrets,omitempty"`
 	// Inlets are its polls, with how they stand.
@@ -420,6 +422,7 @@ func (c *Console) triggers(ctx context.Context, since time.Time) ([]triggerItem,
 		i := triggerItem{Name: name}
 		if t.Webhook != nil {
 			i.Path, i.Provider, i.Methods = t.Webhook.Path, t.Webhook.Provider, t.Webhook.Methods
+			i.Identity = c.o.Project().IdentityWords(t.Webhook)
 			i.Secrets = engine.SecretStates(name, t.Webhook.SecretLabels(), uses, time.Now())
 		}
 		for _, inlet := range t.Polled() {
