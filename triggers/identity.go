@@ -27,14 +27,13 @@ import (
 func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, content []byte, element string) {
 	r.typeAndTime(d, env)
 	key, flag := r.eventKey(env)
-	signed, moment := in.signedContent()
 	header := ""
 	switch {
 	case key != "" && len(r.webhook.Key) > 0:
 		d.Identity = engine.ByKey
 	case key != "":
 		d.Identity = engine.ByProvider
-	case r.commonIDs && flag == "" && element == "":
+	case r.commonIDs && flag == "":
 		if key, header = commonID(d.Headers); key != "" {
 			d.Identity = engine.ByHeader
 		}
@@ -43,6 +42,7 @@ func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, co
 		// Nothing is remembered; a key is still shown.
 		d.Key, d.Flag = key, flag
 		if key == "" {
+			signed, moment := in.signedContent()
 			d.Key, d.Identity = contentKey(r.contentDigest(d, content, signed, moment, element)), engine.ByContent
 		}
 		return
@@ -51,12 +51,13 @@ func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, co
 		d.SameBody = engine.BodyDuplicate
 	}
 	d.Key, d.Flag = key, clip(flag, 300)
+	if key != "" && r.keySigned(in, d.Identity, header) {
+		return // the common case: nothing more is needed
+	}
+	signed, moment := in.signedContent()
 	if key == "" {
 		digest := r.contentDigest(d, content, signed, moment, element)
 		d.Key, d.Identity, d.Dedupe, d.Claim = contentKey(digest), engine.ByContent, r.contentDedupe, digest[:16]
-		return
-	}
-	if r.keySigned(in, d.Identity, header) {
 		return
 	}
 	if moment {
@@ -180,7 +181,7 @@ func (r *route) keySigned(in *inbound, how engine.Identity, header string) bool 
 		return false
 	}
 	if how == engine.ByHeader {
-		return slices.Contains(p.written.SignedHeaders(), header)
+		return slices.Contains(p.signedHeaders, header)
 	}
 	if r.keyOutside || how == engine.ByProvider && !r.preset.IDSigned {
 		return false
@@ -357,9 +358,9 @@ func (r *route) proofOf(v *workflows.Verify, compiled *signature.Verifier) *proo
 	fromToken := r.preset != nil && r.preset.BodyFromToken
 	p := &proof{written: v, verifier: compiled, signs: !token, moment: v.SignsMoment(fromToken), inBody: inBody(v)}
 	p.signsBody = v.SignsBody()
-	signed := v.SignedHeaders()
+	p.signedHeaders = v.SignedHeaders()
 	for _, name := range r.keyHeaders {
-		if !slices.Contains(signed, name) {
+		if !slices.Contains(p.signedHeaders, name) {
 			p.unsignedKey = append(p.unsignedKey, http.CanonicalHeaderKey(name))
 		}
 	}

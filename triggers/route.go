@@ -91,8 +91,9 @@ type proof struct {
 	signs, signsBody, moment bool
 	// inBody are the places in the body that the scheme itself writes.
 	inBody [][]string
-	// unsignedKey are the headers that the key reads and the scheme does not sign.
-	unsignedKey []string
+	// signedHeaders are those that the scheme signs, in lower case; unsignedKey those
+	// that the key reads and the scheme does not sign.
+	signedHeaders, unsignedKey []string
 }
 
 // secretUse is one secret of a route.
@@ -697,7 +698,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	nth := equal[string(content)]
 	equal[string(content)]++
 	r.identify(&d, &workflows.Env{Names: names, Now: in.at}, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
-	if d.Identity == engine.ByProvider && !wholeIsList && !r.keyOfItem {
+	if d.Identity == engine.ByHeader || d.Identity == engine.ByProvider && !wholeIsList && !r.keyOfItem {
 		d.Key = splitKey(d.Key, content, nth) // the provider's id is that of the whole list
 	}
 	return &d, nil
