@@ -113,6 +113,9 @@ type (
 		Bodies  string `json:"bodies,omitempty"`
 		MaxSize string `json:"max_size,omitempty"`
 	}
+	byOrder struct {
+		By string `json:"by,omitempty"`
+	}
 	sendOrder struct {
 		Type string `json:"type,omitempty"`
 	}
