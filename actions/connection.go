@@ -93,7 +93,7 @@ func applyAuth(o *order, a *workflows.Auth, env *workflows.Env, name string) err
 	fill := func(v *workflows.Value) (string, error) {
 		x, err := v.Render(env, workflows.FillNonempty)
 		if err != nil || x == nil || text(x) == "" {
-			return "", permanent("no_credential", "connection %s: its credential is not set", name)
+			return "", permanent("no_credential", "connection %s: its credential is not set%s", name, because(err))
 		}
 		return text(x), nil
 	}
@@ -134,4 +134,12 @@ func applyAuth(o *order, a *workflows.Auth, env *workflows.Env, name string) err
 		o.header = http.Header{}
 	}
 	return authHeaders(o, m)
+}
+
+// because adds the reason of an error, if there is one.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
 }

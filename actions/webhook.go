@@ -14,7 +14,7 @@ var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound 
 	Example: map[string]any{"id": "hl_example", "status": 200, "duration_ms": 0},
 	Inputs: []workflows.ActionInput{
 		{Name: "url", Type: "string", Required: true, Help: "where to", Fill: workflows.FillURL},
-		{Name: "secret", Type: "string", Help: "signs the webhook; whsec_ and base64, or any text", Fill: workflows.FillNonempty},
+		{Name: "secret", Type: "string", Help: "signs the webhook; whsec_ and base64, or any text", Fill: workflows.FillNonempty, Secret: true},
 		{Name: "type", Type: "string", Help: "the event's type; the payload becomes {type, timestamp, data}"},
 		{Name: "body", Type: "any", Required: true, Help: "the data"},
 		{Name: "id", Type: "string", Help: "webhook-id; the same for every attempt by default", Fill: workflows.FillNonempty},

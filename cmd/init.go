@@ -59,7 +59,7 @@ tests:                             # hookloom test runs them, without network
     expect: {rule: skipped}
 `,
 	".env":       "# Secrets, one NAME=value a line. Keep this file out of version control.\nHELLO_SECRET=change-me-to-a-long-random-text\n",
-	".gitignore": ".env\nhookloom.db*\n",
+	".gitignore": ".env\n.hookloom-key\nhookloom.db*\n",
 }
 
 func (a *app) initCmd() *cobra.Command {

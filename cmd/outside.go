@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // maxDocument is the largest answer that triggers read, in bytes: a key set, a
@@ -46,30 +46,25 @@ type envFile struct {
 func (e *envFile) add(name, value string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	quote := `"`
-	if strings.Contains(value, quote) {
-		quote = "'"
-	}
-	if strings.Contains(value, quote) || strings.ContainsAny(value, "\r\n\x00") {
-		return fmt.Errorf("secret %s has letters that .env cannot hold", name)
-	}
-	path := filepath.Join(e.dir, ".env")
+	path := filepath.Join(e.dir, workflows.EnvFileName)
 	old, err := os.ReadFile(path)
 	if err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("reading .env: %w", err)
 	}
-	for _, line := range strings.Split(string(old), "\n") {
-		if n, v, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "="); ok && strings.TrimSpace(n) == name && strings.Trim(strings.TrimSpace(v), `"'`) != "" {
-			return nil
-		}
+	values, err := workflows.ReadEnv(old)
+	if err != nil {
+		return err
 	}
-	text := string(old)
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += "\n"
+	if values[name] != "" {
+		return nil
+	}
+	text, err := workflows.AddEnv(old, name, value)
+	if err != nil {
+		return err
 	}
 	// Written beside and renamed, so that a crash leaves the old file whole.
 	temp := path + ".new"
-	if err := os.WriteFile(temp, []byte(text+name+"="+quote+value+quote+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(temp, text, 0o600); err != nil {
 		return fmt.Errorf("writing .env: %w", err)
 	}
 	if err := os.Rename(temp, path); err != nil {

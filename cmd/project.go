@@ -51,6 +51,9 @@ func load(dir string) (*loaded, error) {
 	if len(serious(mistakes)) == 0 {
 		mistakes = mistakes.With(triggers.Check(p, secrets.Lookup))
 	}
+	if p != nil {
+		mistakes = mistakes.With(p.Warnings(secrets))
+	}
 	return &loaded{p, secrets, mistakes, files}, nil
 }
 

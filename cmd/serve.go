@@ -22,6 +22,7 @@ import (
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/telemetry"
 	"github.com/hookloom/hookloom/triggers"
@@ -69,7 +70,7 @@ type server struct {
 // newServer opens and connects everything, and listens; nothing is served yet.
 func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err error) {
 	s := &server{o: o, env: &envFile{dir: o.dir}, captured: make(chan struct{}, 1)}
-	redactor := &engine.Redactor{}
+	redactor, keys := &engine.Redactor{}, seal.New(o.dir)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeParts())
@@ -77,7 +78,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	}()
 	l, state, err := s.begin(ctx, l, func() (err error) {
 		s.db = database(o.dir, o.db, l.project)
-		s.store, err = store.Open(ctx, s.db, store.Options{Redactor: redactor, Log: o.log})
+		s.store, err = store.Open(ctx, s.db, store.Options{Redactor: redactor, Sealer: keys, Log: o.log})
 		return err
 	})
 	if err != nil {
@@ -95,8 +96,8 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.told, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }, State: s.state.Load, Alerts: func() []engine.OpenAlert { return s.engine.OpenAlerts() }}); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup, Redactor: redactor,
-		Log: o.log, Observe: o.observe, Watch: s.told, Grace: o.grace, RunURL: s.runURL, Disk: s.disk})
+	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup,
+		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.told, Grace: o.grace, RunURL: s.runURL, Disk: s.disk})
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture, Answered: s.told.Answered}); err != nil {
 		return nil, err
 	}
@@ -198,6 +199,7 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	if err := s.guard.Set(l.project.Egress.Allow); err != nil {
 		return &exitError{exitUsage, err}
 	}
+	s.engine.UseSecrets(l.secrets.Lookup)
 	if err := s.engine.Use(ctx, l.project); err != nil {
 		return err
 	}

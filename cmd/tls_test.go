@@ -157,7 +157,7 @@ func TestHandedOverSecretsAreKeptOnce(t *testing.T) {
 	for _, c := range []struct {
 		name, value string
 		good        bool
-	}{{"A", "2", true}, {"PENDING", `with "quotes" # and a hash`, true}, {"PENDING", "later", true}, {"BAD", "two\nlines", false}, {"BAD", `both " and '`, false}} {
+	}{{"A", "2", true}, {"PENDING", `with "quotes" # and a hash`, true}, {"PENDING", "later", true}, {"LINES", "two\nlines", true}, {"QUOTES", `both " and '`, true}, {"BAD", "a zero\x00", false}} {
 		if err := e.add(c.name, c.value); (err == nil) != c.good {
 			t.Errorf("%s=%q: %v", c.name, c.value, err)
 		}
@@ -166,15 +166,17 @@ func TestHandedOverSecretsAreKeptOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "A=1\nPENDING=\n# a comment\nPENDING='with \"quotes\" # and a hash'\n"; string(b) != want {
+	if want := "A=1\nPENDING=\n# a comment\nPENDING='with \"quotes\" # and a hash'\nLINES=\"two\nlines\"\nQUOTES=\"both \\\" and '\"\n"; string(b) != want {
 		t.Errorf(".env is\n%s", b)
 	}
 	l, err := load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, _ := l.secrets.Lookup("PENDING"); v != `with "quotes" # and a hash` {
-		t.Errorf("read back as %q", v)
+	for name, want := range map[string]string{"PENDING": `with "quotes" # and a hash`, "LINES": "two\nlines", "QUOTES": `both " and '`} {
+		if v, _ := l.secrets.Lookup(name); v != want {
+			t.Errorf("%s was read back as %q", name, v)
+		}
 	}
 	if info, err := os.Stat(filepath.Join(dir, ".env")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)

@@ -207,6 +207,14 @@ func configHealth(l *loaded) []diagnosis {
 			out = append(out, diagnosis{"fail", "secrets", fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Problem), m.Hint})
 		}
 	}
+	if mode, ok := l.secrets.EnvFileMode(); ok && mode&0o077 != 0 {
+		out = append(out, diagnosis{"warn", ".env", fmt.Sprintf("others than its owner may read it (mode %04o)", mode), "chmod 600 .env"})
+	}
+	for _, m := range l.mistakes {
+		if m.Code == "short-secret" || m.Code == "env-variable" {
+			out = append(out, diagnosis{"warn", "secrets", fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Problem), m.Hint})
+		}
+	}
 	if l.project.Server.PublicURL == "" {
 		out = append(out, diagnosis{"warn", "server.public_url", "not set", "providers that sign the URL (Twilio, Square, HubSpot) need it, and links in messages are relative without it"})
 	}

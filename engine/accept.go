@@ -11,6 +11,7 @@ import (
 func (e *Engine) Accept(ctx context.Context, d *Delivery) (Receipt, error) {
 	id := EventID(e.ids.Next())
 	e.hear(d)
+	e.maskEvent(d)
 	if d.Key == "" {
 		d.Key = id.String() // a manual start is an event of its own
 	}
@@ -34,6 +35,7 @@ func (e *Engine) AcceptAll(ctx context.Context, ds []*Delivery) ([]Receipt, erro
 	for i, d := range ds {
 		ids[i] = EventID(e.ids.Next())
 		e.hear(d)
+		e.maskEvent(d)
 	}
 	out, err := e.o.Store.AcceptAll(ctx, ids, ds)
 	if err != nil {
@@ -164,7 +166,8 @@ func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]an
 		return Receipt{}, err
 	}
 	now := time.Now().UTC()
-	d := &Delivery{Trigger: workflow, Inlet: "manual", Type: "manual", Time: now, ReceivedAt: now, Inputs: checked, Only: workflow,
+	d := &Delivery{Trigger: workflow, Inlet: "manual", Type: "manual", Time: now, ReceivedAt: now, Inputs: checked, Only: workflow, SecretInputs: w.SecretInputs(),
 		Headers: map[string]string{"x-fired-by": who, "x-fired-why": why}}
+	d.Hidden = hiddenInputs(d.SecretInputs, checked, nil)
 	return e.Accept(ctx, d)
 }

@@ -22,7 +22,7 @@ func (dr *driver) call(calls []plan.Call) bool {
 	for _, c := range calls {
 		now := dr.state.Now
 		r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", StartedAt: now, Input: c.Inputs}
-		ev, err := dr.e.calling(dr.run, cmp.Or(dr.event.Headers[chainHeader], "0"), c, now)
+		ev, err := dr.e.calling(dr.run, cmp.Or(dr.event.Headers[chainHeader], "0"), dr.hidden, c, now)
 		switch {
 		case err != nil:
 			r.Status, r.FinishedAt, r.Error = plan.Failed, now, err
@@ -50,7 +50,7 @@ func (dr *driver) call(calls []plan.Call) bool {
 }
 
 // calling makes the event that begins the called run.
-func (e *Engine) calling(by *Run, chain string, c plan.Call, now time.Time) (*Event, *plan.Error) {
+func (e *Engine) calling(by *Run, chain string, hidden []string, c plan.Call, now time.Time) (*Event, *plan.Error) {
 	refused := func(format string, args ...any) (*Event, *plan.Error) {
 		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
 	}
@@ -68,7 +68,7 @@ func (e *Engine) calling(by *Run, chain string, c plan.Call, now time.Time) (*Ev
 	}
 	id := EventID(e.ids.Next())
 	return &Event{ID: id, Delivery: Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", by.ID, c.Path, c.Attempt), Type: "call", Time: now, ReceivedAt: now,
-		Inputs: inputs, Only: c.Workflow, Decoded: true, Headers: map[string]string{"x-called-by": by.ID.String(), chainHeader: chain}, Query: map[string]string{}}}, nil
+		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, hidden), Only: c.Workflow, Decoded: true, Headers: map[string]string{"x-called-by": by.ID.String(), chainHeader: chain}, Query: map[string]string{}}}, nil
 }
 
 // maxChain is how many runs deep runs may listen to the ends of others.
@@ -94,7 +94,7 @@ func (e *Engine) listening(r *Run, of *Event) []*Event {
 			facts["error"] = map[string]any{"message": r.Error.Message, "code": r.Error.Code, "step": r.Error.Step}
 		}
 		out = append(out, &Event{ID: EventID(e.ids.Next()), Delivery: Delivery{Trigger: l.workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
-			Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Only: l.workflow.ID, Decoded: true, Headers: map[string]string{chainHeader: strconv.Itoa(depth)}, Query: map[string]string{}}})
+			Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.workflow.ID, Decoded: true, Headers: map[string]string{chainHeader: strconv.Itoa(depth)}, Query: map[string]string{}}})
 	}
 	return out
 }

@@ -221,6 +221,8 @@ type Match struct {
 	Wakes  *EventWait
 	Called bool
 	At     time.Time
+	// Mask masks what is stored of it; nil is the store's own redactor.
+	Mask *Masker
 }
 
 // MatchResult is what the store made of a Match.
@@ -261,6 +263,8 @@ type Settlement struct {
 	// that the run was itself called: its end makes the caller due.
 	Calls  []*Event
 	Called bool
+	// Mask masks what is stored of it; nil is the store's own redactor.
+	Mask *Masker
 }
 
 // Taken is a run ready to go on.

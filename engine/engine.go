@@ -22,10 +22,14 @@ type Options struct {
 	Store   Store
 	Actions map[string]Action
 	Client  *http.Client
+	// Secrets gives the value of a secret, until UseSecrets swaps it.
 	Secrets func(name string) (string, bool)
 	// Redactor masks secrets; the store masks with it too.
 	Redactor *Redactor
-	Log      *slog.Logger
+	// Mark gives digits by which equal texts can be told that are masked; nil gives
+	// none.
+	Mark func(text string) (string, error)
+	Log  *slog.Logger
 	// ConditionsEvery is how often conditions for alerts are looked at; 15 s by default.
 	ConditionsEvery time.Duration
 	// Disk gives the free and all bytes of the database's disk; nil where unknown.
@@ -74,7 +78,11 @@ type Engine struct {
 	o       Options
 	ids     IDs
 	project atomic.Pointer[loaded]
-	using   sync.Mutex // one project is made current at a time
+	// everyRun masks what is masked in every run.
+	everyRun *Masker
+	// lookup gives the value of a secret, see UseSecrets.
+	lookup atomic.Pointer[func(name string) (string, bool)]
+	using  sync.Mutex // one project is made current at a time
 	// turning is held for reading by decisions while something is held back, and for
 	// writing when that ends.
 	turning sync.RWMutex
@@ -130,6 +138,8 @@ type loaded struct {
 	holding bool
 	// off are the workflows that a person has switched off.
 	off map[string]Switch
+	// fields masks what history.redact names; nil for nothing.
+	fields *fieldRedactor
 }
 
 // enabled tells whether a workflow may be started.
@@ -180,6 +190,11 @@ func New(o Options) *Engine {
 		alerts: alerts{open: map[alertKey]OpenAlert{}, pending: map[alertKey]*Alert{}, wake: make(chan struct{}, 1)}}
 	e.ids.Seen(o.Store.LastID())
 	e.decoded = NewBudget(maxDecoded)
+	if o.Secrets == nil {
+		o.Secrets = func(string) (string, bool) { return "", false }
+	}
+	e.lookup.Store(&o.Secrets)
+	e.everyRun = o.Redactor.With(nil)
 	e.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
 		Call: func(run int64) bool { return e.callRun(RunID(run)) }, Wake: e.poke})
 	return e
@@ -200,6 +215,9 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 	}
 	l := &loaded{Project: p, off: map[string]Switch{}, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}, gated: map[string]bool{},
 		polled: map[string]bool{}, resting: map[string]bool{}}
+	if paths := p.History.Redact; len(paths) > 0 {
+		l.fields = &fieldRedactor{paths: paths, mark: e.o.Mark}
+	}
 	for _, x := range switches {
 		l.off[x.Workflow] = x
 	}
@@ -242,13 +260,7 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 	for name, t := range p.Triggers {
 		l.polled[name] = t.Webhook != nil && (t.Poll != nil || t.Webhook.Reconcile != nil)
 	}
-	var secrets []string
-	for _, n := range p.SecretNames() {
-		if v, ok := e.o.Secrets(n); ok {
-			secrets = append(secrets, v)
-		}
-	}
-	e.o.Redactor.Set(secrets)
+	e.refreshRedactor(p)
 	e.destinations.Use(p.Destinations)
 	e.project.Store(l)
 	return e.unparkAll(ctx, l)

@@ -121,6 +121,9 @@ type Delivery struct {
 	ContentSum int64
 	// Inputs are those of a manual start.
 	Inputs map[string]any
+	// SecretInputs are the names of those that are kept as ***, and Hidden the values
+	// that are masked wherever they stand. Both survive a restart.
+	SecretInputs, Hidden []string
 	// Unheard tells that no workflow listens, so that nothing has to be matched.
 	Unheard bool
 	// Recovered tells that it was found by asking, because its webhook did not come.
@@ -146,6 +149,9 @@ type Event struct {
 	unreadable error
 	// RepeatsBodyOf is the earlier event with the same body; 0 for none.
 	RepeatsBodyOf EventID
+	// Locked says why its secret inputs cannot be read, nil for events that have
+	// theirs or have none. Then they are ***, and its runs cannot go on.
+	Locked error
 }
 
 // Receipt answers a delivery.
@@ -188,6 +194,9 @@ type SecretUse struct {
 
 // names gives the event as expressions see it.
 func (e *Event) names() (map[string]any, error) {
+	if e.Locked != nil {
+		return nil, fmt.Errorf("event %s: %w", e.ID, e.Locked)
+	}
 	body, unreadable := e.body()
 	headers, query := anyMap(e.Headers), anyMap(e.Query)
 	out := map[string]any{"id": e.ID.String(), "trigger": e.Trigger, "inlet": e.Inlet, "type": e.Type, "key": e.Key, "body": body,

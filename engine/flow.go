@@ -193,13 +193,13 @@ func (dr *driver) place() (*Place, error) {
 			}
 		}
 	}
-	p.Group = dr.e.o.Redactor.Text(p.Group) // it is stored
+	p.Group = dr.masker().Text(p.Group) // it is stored
 	if r := w.Rate; r != nil {
 		p.RateLimit, p.RatePer, p.RateDrop = r.Limit, r.Per, r.OnFull == "drop"
 		if p.RateGroup, err = group(r.Group, env); err != nil {
 			return nil, fmt.Errorf("rate.group: %w", err)
 		}
-		p.RateGroup = dr.e.o.Redactor.Text(p.RateGroup)
+		p.RateGroup = dr.masker().Text(p.RateGroup)
 	}
 	return p, nil
 }

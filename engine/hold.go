@@ -131,7 +131,7 @@ func (dr *driver) hold(d plan.Due, h *destination.Hold) {
 		return
 	}
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Waiting, StartedAt: dr.state.Now, Input: d.Shown,
-		Output: map[string]any{"destination": dr.e.o.Redactor.Text(h.Why)}}
+		Output: map[string]any{"destination": dr.masker().Text(h.Why)}}
 	dr.state.AddRecord(r)
 	dr.unsaved = append(dr.unsaved, r)
 }
@@ -140,7 +140,7 @@ func (dr *driver) hold(d plan.Due, h *destination.Hold) {
 // that a run does not wait for ever.
 func (dr *driver) givesUp(d plan.Due, h *destination.Hold) {
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Failed, StartedAt: dr.state.Now, FinishedAt: dr.state.Now, Input: d.Shown,
-		Error: &plan.Error{Message: dr.e.o.Redactor.Text(fmt.Sprintf("not sent: %s, for %s", h.Why, plain(dr.e.o.MaxHeld))), Code: "destination_down", Retryable: true, Step: d.Path, Attempts: d.Attempt}}
+		Error: &plan.Error{Message: dr.masker().Text(fmt.Sprintf("not sent: %s, for %s", h.Why, plain(dr.e.o.MaxHeld))), Code: "destination_down", Retryable: true, Step: d.Path, Attempts: d.Attempt}}
 	dr.state.AddRecord(r)
 	dr.unsaved = append(dr.unsaved, r)
 }

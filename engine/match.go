@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -54,6 +53,9 @@ func (e *Engine) match(events ...*Event) (going []*driver) {
 // when it comes later than that.
 func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live []*driver) {
 	m = Match{Event: ev.ID, At: time.Now().UTC()}
+	if len(ev.Hidden) > 0 {
+		m.Mask = e.o.Redactor.With(ev.Hidden)
+	}
 	names, err := ev.names()
 	for _, l := range p.listeners(&ev.Delivery) {
 		d, start, dr := e.weigh(l, ev, names, err, until)
@@ -291,20 +293,24 @@ func (e *Engine) observeMatch(ev *Event, m Match) {
 		}
 	}
 	for _, s := range m.Starts {
-		e.observe(ev, s.Run, s.Records)
+		e.observe(ev, s)
 	}
 }
 
-func (e *Engine) observe(ev *Event, r *Run, records []*plan.Record) {
+func (e *Engine) observe(ev *Event, s Settlement) {
 	if e.o.Observe == nil && e.o.Watch == nil {
-		e.noteChange(Change{Event: ev, Run: r})
+		e.noteChange(Change{Event: ev, Run: s.Run})
 		return
 	}
-	c := Change{Event: ev, Run: r}
-	for _, x := range records {
+	c := Change{Event: ev, Run: s.Run}
+	m := s.Mask
+	if m == nil {
+		m = e.everyRun
+	}
+	for _, x := range s.Records {
 		s := StepChange{Path: x.Path, Action: x.Action, Status: string(x.Status), Attempt: x.Attempt, StartedAt: x.StartedAt, Destination: x.Destination}
 		if x.Error != nil {
-			s.Error = e.o.Redactor.Text(x.Error.Message)
+			s.Error = m.Text(x.Error.Message)
 		}
 		if !x.FinishedAt.IsZero() {
 			s.Took = x.FinishedAt.Sub(x.StartedAt)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/destination"
@@ -61,13 +63,39 @@ type driver struct {
 	since time.Time
 	// releasedBy are the events that came for waiting steps, by path.
 	releasedBy map[string]EventID
+	// hidden are values that are masked in this run only, with those of the project;
+	// mask does it.
+	hidden []string
+	mask   atomic.Pointer[Masker]
+}
+
+// hide masks further values from now on.
+func (dr *driver) hide(values []string) {
+	added := false
+	for _, v := range values {
+		if v != "" && !slices.Contains(dr.hidden, v) {
+			dr.hidden, added = append(dr.hidden, v), true
+		}
+	}
+	if added {
+		dr.mask.Store(dr.e.o.Redactor.With(dr.hidden))
+	}
+}
+
+// masker masks what is kept or shown of the run.
+func (dr *driver) masker() *Masker {
+	if m := dr.mask.Load(); m != nil {
+		return m
+	}
+	return dr.e.everyRun
 }
 
 func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map[string]any) *driver {
 	now := time.Now().UTC()
 	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: now, share: ev.share.hold()}
 	dr.ctx, dr.cancel = context.WithCancel(e.work)
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(), RunID: id.String(), StartedAt: now, Secrets: e.secretsOf(w)}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(), RunID: id.String(), StartedAt: now, Secrets: e.secretsOf(w), Hidden: ev.Hidden}
+	dr.hide(ev.Hidden)
 	dr.describeRun(now)
 	dr.listen(w)
 	return dr
@@ -82,7 +110,7 @@ func (dr *driver) describeRun(started time.Time) {
 func (e *Engine) secretsOf(w *workflows.Workflow) map[string]any {
 	out := map[string]any{}
 	for _, n := range w.SecretNames() {
-		if v, ok := e.o.Secrets(n); ok {
+		if v, ok := e.secret(n); ok {
 			out[n] = v
 		}
 	}
@@ -231,6 +259,9 @@ func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
 		return nil, &plan.Error{Message: fmt.Sprintf("there is no action %s", d.Step.Uses), Code: "unsupported"}
 	}
 	in := dr.input(d)
+	if !d.Step.Spec.Leaves {
+		in.With = d.Shown // what it does with them is to show them
+	}
 	in.Key = idempotencyKey(dr.e.o.Store.Instance(), dr.run.ID, d.Path)
 	endpoint, err := dr.endpoint(a, in)
 	if err != nil {
@@ -242,7 +273,7 @@ func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
 
 // input is the order of an attempt, without its idempotency key.
 func (dr *driver) input(d plan.Due) Input {
-	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: dr.e.project.Load().Connections, Secret: dr.e.o.Secrets, Client: dr.e.o.Client}
+	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: dr.e.project.Load().Connections, Secret: dr.e.secret, Client: dr.e.o.Client}
 }
 
 // actionName is the entry of the table that carries a step out: all actions of
@@ -267,6 +298,6 @@ func (dr *driver) explain(ctx context.Context, d plan.Due, err error, took time.
 		out.Message = fmt.Sprintf("no answer within %s", took.Round(time.Millisecond))
 	}
 	out.Step, out.Attempts = d.Path, d.Attempt
-	out.Message = dr.e.o.Redactor.Text(out.Message)
+	out.Message = dr.masker().Text(out.Message)
 	return out
 }

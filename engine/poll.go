@@ -57,6 +57,7 @@ func (e *Engine) Poll(ctx context.Context, b *PollBatch) (fresh int, err error) 
 	for i, d := range b.Items {
 		ids[i] = EventID(e.ids.Next())
 		e.hear(d)
+		e.maskEvent(d)
 	}
 	receipts, err := e.o.Store.Poll(ctx, ids, b)
 	if err != nil {

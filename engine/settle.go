@@ -42,7 +42,7 @@ func (e *Engine) drive(dr *driver) {
 		}
 		e.began(s)
 		e.dueAt(next)
-		e.observe(dr.event, dr.run, s.Records)
+		e.observe(dr.event, s)
 		if len(dr.due) == 0 && dr.inFlight == 0 {
 			ended := dr.run.Status.Ended()
 			if !ended {
@@ -50,7 +50,7 @@ func (e *Engine) drive(dr *driver) {
 			}
 			e.release(dr)
 			if ended {
-				e.logEnd(dr.run)
+				e.logEnd(dr.run, dr.masker())
 			} else {
 				e.dueAt(dr.run.DueAt)
 			}
@@ -59,9 +59,9 @@ func (e *Engine) drive(dr *driver) {
 	}
 }
 
-func (e *Engine) logEnd(r *Run) {
+func (e *Engine) logEnd(r *Run, m *Masker) {
 	if r.Error != nil {
-		e.o.Log.Warn("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event, "step", r.Error.Step, "error", e.o.Redactor.Text(r.Error.Message))
+		e.o.Log.Warn("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event, "step", r.Error.Step, "error", m.Text(r.Error.Message))
 		return
 	}
 	e.o.Log.Debug("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event)
@@ -190,6 +190,7 @@ func (dr *driver) inline(ready []plan.Due) bool {
 	found := false
 	for _, d := range ready {
 		if inside(d) {
+			dr.hide(d.Derived)
 			r := dr.attempt(d, dr.allowed(d), nil)
 			dr.state.AddRecord(r)
 			dr.unsaved = append(dr.unsaved, r)
@@ -206,6 +207,7 @@ func inside(d plan.Due) bool { return d.Step.Spec != nil && !d.Step.Spec.Leaves 
 // is known to have possibly happened.
 func (dr *driver) open(ready []plan.Due) {
 	for _, d := range ready {
+		dr.hide(d.Derived)
 		r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Running, StartedAt: dr.state.Now, Input: d.Shown}
 		dr.state.AddRecord(r)
 		dr.unsaved = append(dr.unsaved, r)
@@ -226,7 +228,7 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	if status == Waiting && due.IsZero() {
 		dr.run.DueAt = now.AddDate(100, 0, 0) // until somebody answers
 	}
-	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call", Leaves: dr.state.Workflow.Gated()}
+	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call", Leaves: dr.state.Workflow.Gated(), Mask: dr.masker()}
 	if dr.news != nil {
 		s.Answers, s.Awaits, s.Came = dr.answers, dr.awaits, dr.came(dr.unsaved)
 	}
@@ -367,7 +369,9 @@ func (e *Engine) load(dr *driver) error {
 	if err != nil {
 		return e.giveUp(dr, err)
 	}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: dr.event.inputs(), RunID: dr.run.ID.String(), StartedAt: dr.run.StartedAt, Secrets: e.secretsOf(w)}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: dr.event.inputs(), RunID: dr.run.ID.String(), StartedAt: dr.run.StartedAt,
+		Secrets: e.secretsOf(w), Hidden: dr.event.Hidden}
+	dr.hide(dr.event.Hidden)
 	for _, r := range t.Records {
 		dr.state.AddRecord(r)
 	}
@@ -387,7 +391,7 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	now := time.Now().UTC()
 	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
 	dr.run.Error = &plan.Error{Message: cause.Error(), Code: "cannot_run"}
-	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true}
+	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true, Mask: dr.masker()}
 	var next time.Time
 	err := e.store(func() (err error) {
 		next, err = e.o.Store.Settle(e.work, s)
@@ -449,7 +453,8 @@ func (e *Engine) placeOf(ctx context.Context, of *Run, ev *Event, r Replay) (*Pl
 		return nil, err
 	}
 	dr := &driver{e: e, event: ev, run: &Run{ID: r.New, Event: ev.ID, Workflow: w.ID, Version: w.Version}}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(), RunID: r.New.String(), StartedAt: r.At, Now: r.At, Secrets: e.secretsOf(w)}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(), RunID: r.New.String(), StartedAt: r.At, Now: r.At, Secrets: e.secretsOf(w), Hidden: ev.Hidden}
+	dr.hide(ev.Hidden)
 	dr.describeRun(r.At)
 	p, err := dr.place()
 	if p != nil {

@@ -248,7 +248,8 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 		return nil, fmt.Errorf("reading event %s: %w", t.Event.ID, err)
 	}
 	dr := &driver{e: e, event: t.Event, run: t.Run}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: t.Event.inputs(), RunID: id.String(), StartedAt: t.Run.StartedAt, Now: time.Now().UTC(), Secrets: e.secretsOf(w), Answers: t.Answers}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: t.Event.inputs(), RunID: id.String(), StartedAt: t.Run.StartedAt, Now: time.Now().UTC(), Secrets: e.secretsOf(w),
+		Hidden: t.Event.Hidden, Answers: t.Answers}
 	for _, r := range t.Records {
 		dr.state.AddRecord(r)
 	}

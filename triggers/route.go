@@ -41,7 +41,9 @@ type route struct {
 	clock   *workflows.Expr
 	methods map[string]bool
 	allow   string // for 405
-	// hide are headers that are never stored; hideSecret those that hold a token.
+	// hide are headers that are never stored; hideSecret those that hold a token, and
+	// with false those that hold a signature: with it a refused delivery can be judged
+	// again. Others are hidden by their names, see workflows.SensitiveHeader.
 	hide, hideSecret map[string]bool
 	public           string
 	// dedupe is how long keys are remembered, contentDedupe how long the content of what
@@ -412,8 +414,10 @@ func (r *route) hideOf(p *proof) {
 	for _, n := range names {
 		if n != "" {
 			r.hide[strings.ToLower(n)] = true
-			if p.verifier.Secret() {
-				r.hideSecret[strings.ToLower(n)] = true
+			if name := strings.ToLower(n); p.verifier.Secret() || r.hideSecret[name] {
+				r.hideSecret[name] = true
+			} else {
+				r.hideSecret[name] = false // a signature, whatever its header is called
 			}
 		}
 	}
@@ -478,6 +482,20 @@ func timestampJSON(v *workflows.Verify) string {
 	return v.Timestamp.From.JSON
 }
 
+// setSecrets gives the secrets that are set: an expression that names another one
+// fails.
+func setSecrets(p *workflows.Project, secret func(string) (string, bool)) *workflows.Env {
+	values := map[string]any{}
+	for _, n := range p.SecretNames() {
+		if v, ok := secret(n); ok {
+			values[n] = v
+		}
+	}
+	return &workflows.Env{Names: workflows.Names{"secrets": values}}
+}
+
+// secretEnv gives all secrets, "" for one that is not set: a trigger may go on
+// without an old one, and says itself when it cannot.
 func secretEnv(p *workflows.Project, secret func(string) (string, bool)) *workflows.Env {
 	values := map[string]any{}
 	for _, n := range p.SecretNames() {
@@ -731,7 +749,7 @@ func keepHeaders(h http.Header, hide map[string]bool) map[string]string {
 		if !common {
 			name = strings.ToLower(k)
 		}
-		if hide[name] {
+		if hidden, said := hide[name]; hidden || !common && !said && workflows.SensitiveHeader(name) {
 			out[name] = "***"
 			continue
 		}

@@ -59,6 +59,8 @@ type ActionInput struct {
 	Fill Fill
 	// Default is used when the key is absent.
 	Default any
+	// Secret values are kept as *** on record.
+	Secret bool
 }
 
 // Connector is one service described as data (language.md 2.11).

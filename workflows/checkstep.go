@@ -405,22 +405,16 @@ func (v *Value) keyPos(src *source, key string) Pos {
 }
 
 // secretNames lists the secrets an expression names.
-func (e *Expr) secretNames() []string {
-	var out []string
-	rest := e.Text
-	for e.secrets {
-		i := strings.Index(rest, "secrets.")
-		if i < 0 {
-			break
-		}
-		rest = rest[i+len("secrets."):]
-		n := 0
-		for n < len(rest) && (rest[n] == '_' || rest[n] >= '0' && rest[n] <= '9' || rest[n] >= 'A' && rest[n] <= 'Z' || rest[n] >= 'a' && rest[n] <= 'z') {
-			n++
-		}
-		if n > 0 {
-			out = append(out, rest[:n])
+func (e *Expr) secretNames() []string { return e.named }
+
+// secretsSet refuses to run without a secret that the expression names: nil in its
+// place would be sent as null, or as nothing.
+func (e *Expr) secretsSet(names Names) error {
+	secrets, _ := names["secrets"].(map[string]any)
+	for _, n := range e.named {
+		if secrets[n] == nil {
+			return &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: fmt.Sprintf("secret %s is not set: set it in the environment, in .env or in /run/secrets, and load the project again", n)}
 		}
 	}
-	return out
+	return nil
 }

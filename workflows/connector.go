@@ -119,7 +119,7 @@ func (c *Connector) Specs() []*ActionSpec {
 		s := &ActionSpec{Name: fmt.Sprintf("%s/%s", c.Name, a.Name), Help: a.Description, Leaves: true, Example: a.Example,
 			Safe: a.Method != "POST" && a.Method != "PATCH", Retry: c.Retry, Timeout: c.Timeout, Connector: c, Action: a}
 		for _, in := range a.Inputs {
-			s.Inputs = append(s.Inputs, ActionInput{Name: in.Name, Type: in.Type, Required: in.Required, Help: in.Description, Default: in.Default})
+			s.Inputs = append(s.Inputs, ActionInput{Name: in.Name, Type: in.Type, Required: in.Required, Help: in.Description, Default: in.Default, Secret: in.Secret})
 		}
 		out = append(out, s)
 	}

@@ -35,8 +35,9 @@ type Expr struct {
 	prog  *vm.Program
 	// paths are the parts of the event it reads, for the decision's record.
 	paths []exprPath
-	// secrets tells that it names a secret.
+	// secrets tells that it names a secret; named are those.
 	secrets bool
+	named   []string
 	// quick are the paths of an expression that is nothing else.
 	quick [][]string
 }
@@ -124,6 +125,11 @@ func (m *meter) charge(n int) {
 // Eval runs the expression. The result is plain data (see Normalize), or a
 // time.Time. Errors are of type *EvalError.
 func (e *Expr) Eval(env *Env) (any, error) {
+	if e.secrets {
+		if err := e.secretsSet(env.Names); err != nil {
+			return nil, err
+		}
+	}
 	if e.quick != nil {
 		if v, ok := e.quickEval(env.Names); ok {
 			return e.plain(v)

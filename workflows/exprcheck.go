@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr"
@@ -484,6 +485,9 @@ func (l *linter) member(x *ast.MemberNode, loops int) {
 
 func (l *linter) secret(x *ast.MemberNode, id *ast.IdentifierNode, keys []string) {
 	l.e.secrets = true
+	if len(keys) > 0 && !slices.Contains(l.e.named, keys[0]) {
+		l.e.named = append(l.e.named, keys[0])
+	}
 	if len(keys) == 0 {
 		l.fail("computed-secret", id, 0, "secrets are read by name: secrets.NAME", "names must be known when the file is loaded")
 	}

@@ -160,3 +160,14 @@ func (in *ActionInput) Accept(v any) (any, error) {
 	}
 	return v, nil
 }
+
+// SecretInputs are the names of the inputs that are declared secret.
+func (w *Workflow) SecretInputs() []string {
+	var out []string
+	for _, in := range w.Inputs {
+		if in.Secret {
+			out = append(out, in.Name)
+		}
+	}
+	return out
+}

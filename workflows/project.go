@@ -80,6 +80,8 @@ type Egress struct {
 type History struct {
 	Keep, Bodies time.Duration
 	MaxSize      int64
+	// Redact are fields of events that are masked before they are stored.
+	Redact []RedactPath
 }
 
 // With gives the setting with others in place; an empty text leaves one as it is.
@@ -230,7 +232,7 @@ func (l *loader) root() {
 		})
 	}
 	if h := o.object("history"); h != nil {
-		l.p.History = History{Keep: h.duration("keep", 0), Bodies: h.duration("bodies", 0), MaxSize: h.size("max_size", 0)}
+		l.p.History = History{Keep: h.duration("keep", 0), Bodies: h.duration("bodies", 0), MaxSize: h.size("max_size", 0), Redact: d.redactPaths(h.vals["redact"])}
 	}
 	l.triggers(d, o)
 	l.connections(d, o)
@@ -307,7 +309,7 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 			return
 		}
 		c.Fields[key.Value] = d.value(val)
-		if s, ok := c.Fields[key.Value].constant.(string); ok && looksSecret(key.Value) && s != "" {
+		if s, ok := c.Fields[key.Value].constant.(string); ok && LooksSecret(key.Value) && s != "" {
 			d.add(d.pos(val), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
 		}
 	})
@@ -360,7 +362,8 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 	}
 }
 
-func looksSecret(key string) bool {
+// LooksSecret tells whether a field of this name holds a secret, by its words.
+func LooksSecret(key string) bool {
 	key = strings.ToLower(key)
 	for _, w := range []string{"token", "secret", "password", "key"} {
 		if strings.Contains(key, w) {

@@ -1,11 +1,11 @@
 package workflows
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -13,48 +13,14 @@ import (
 // project folder, then in /run/secrets/NAME.
 type Secrets struct {
 	file map[string]string
+	// mode are the permissions of .env, 0 when it is not there; expanded the names
+	// whose value there holds a $ that was taken for a variable.
+	mode     fs.FileMode
+	expanded []string
 }
 
 // maxSecret is the largest secret file, in bytes.
 const maxSecret = 64 << 10
-
-// LoadSecrets reads .env of dir, if it is there: lines of NAME=value, with
-// optional export, quotes and # comments.
-func LoadSecrets(dir string) (*Secrets, error) {
-	s := &Secrets{file: map[string]string{}}
-	b, err := os.ReadFile(filepath.Join(dir, ".env"))
-	if os.IsNotExist(err) {
-		return s, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading secrets: %w", err)
-	}
-	sc := bufio.NewScanner(bytes.NewReader(b))
-	for n := 1; sc.Scan(); n++ {
-		line := strings.TrimSpace(sc.Text())
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok || name == "" {
-			// The line is not shown: it may be half of a secret.
-			return nil, fmt.Errorf(".env:%d: expected NAME=value", n)
-		}
-		s.file[name] = unquote(value)
-	}
-	return s, sc.Err()
-}
-
-func unquote(v string) string {
-	if len(v) >= 2 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
-		return v[1 : len(v)-1]
-	}
-	if i := strings.Index(v, " #"); i >= 0 {
-		v = strings.TrimSpace(v[:i])
-	}
-	return v
-}
 
 // Lookup gives a secret's value; an empty one counts as not set, so that a
 // verification can never run with an empty key.
@@ -85,27 +51,7 @@ func (s *Secrets) IsSet(name string) bool {
 // SecretNames lists every secret that the project's files name, sorted.
 func (p *Project) SecretNames() []string {
 	set := map[string]bool{}
-	visit := func(e *Expr) {
-		for _, n := range e.secretNames() {
-			set[n] = true
-		}
-	}
-	for _, w := range p.Workflows {
-		w.eachExpr(visit)
-	}
-	for _, t := range p.Triggers {
-		t.exprs(visit)
-	}
-	for _, c := range p.Connections {
-		for _, v := range append(c.Auth.values(), c.BaseURL, c.Headers) {
-			v.exprs(visit)
-		}
-		for _, v := range c.Fields {
-			v.exprs(visit)
-		}
-	}
-	p.Server.Token.exprs(visit)
-	p.Server.ViewToken.exprs(visit)
+	p.eachSecret(func(_ *Expr, name string) { set[name] = true })
 	return sortedStrings(set)
 }
 
@@ -144,3 +90,61 @@ func (p *Project) HoldsSecret() bool { return p.literalSecret }
 // SettingsBroken tells that the server's own settings cannot be read: hookloom.yaml
 // is no YAML, or its server: part has a mistake.
 func (p *Project) SettingsBroken() bool { return p.settingsBroken }
+
+// Warnings says what is doubtful about the values of the secrets that the project
+// names: too short to be found in what is stored, or changed by a $ in .env.
+func (p *Project) Warnings(s *Secrets) Mistakes {
+	seen := map[string]bool{}
+	var out Mistakes
+	p.eachSecret(func(e *Expr, name string) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		v, _ := s.Lookup(name)
+		if v != "" && len(v) < ShortestSecret {
+			out = append(out, e.mistake(name, "short-secret", fmt.Sprintf("secret %s has fewer than %d bytes: where an answer repeats it, it is stored and shown in the clear", name, ShortestSecret),
+				"use a longer one, such as what `openssl rand -hex 24` gives"))
+		}
+		if os.Getenv(name) == "" && slices.Contains(s.expanded, name) {
+			out = append(out, e.mistake(name, "env-variable", fmt.Sprintf("the value of %s in .env holds a $ that was taken for a variable, as docker compose does", name),
+				"put the value in single quotes, which keep $ as it is"))
+		}
+	})
+	return out.sorted()
+}
+
+// mistake is a warning at a secret's name in an expression.
+func (e *Expr) mistake(name, code, problem, hint string) Mistake {
+	from := max(0, strings.Index(e.Text, name))
+	src := source{name: e.place.src.name, text: e.place.src.text, lines: e.place.src.lines}
+	src.report(e.place.mark(from, from+len(name)), code, true, problem, hint)
+	return src.mistakes[0]
+}
+
+// eachSecret visits every secret that the project's files name, in the order of their
+// names.
+func (p *Project) eachSecret(visit func(e *Expr, name string)) {
+	each := func(e *Expr) {
+		for _, n := range e.secretNames() {
+			visit(e, n)
+		}
+	}
+	for _, id := range sortedStrings(p.Workflows) {
+		p.Workflows[id].eachExpr(each)
+	}
+	for _, name := range sortedStrings(p.Triggers) {
+		p.Triggers[name].exprs(each)
+	}
+	for _, name := range sortedStrings(p.Connections) {
+		c := p.Connections[name]
+		for _, v := range append(c.Auth.values(), c.BaseURL, c.Headers) {
+			v.exprs(each)
+		}
+		for _, k := range sortedStrings(c.Fields) {
+			c.Fields[k].exprs(each)
+		}
+	}
+	p.Server.Token.exprs(each)
+	p.Server.ViewToken.exprs(each)
+}

@@ -556,6 +556,7 @@ var shapes = map[string]*shape{
 		{"keep", is(kindDuration), false, ""},
 		{"max_size", is(kindSize), false, ""},
 		{"bodies", is(kindDuration), false, ""},
+		{"redact", list(is(kindText)), false, "fields of events that are masked before they are stored: event.data.card.number, $..iban"},
 	}},
 	"connection": {title: "a connection", xKeys: false, fields: []field{
 		{"connector", is(kindText), false, "the connection's own name by default"},

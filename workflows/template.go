@@ -92,12 +92,19 @@ func (v *Value) SecretName() string {
 	if v == nil || v.kind != exprValue {
 		return ""
 	}
-	name, ok := strings.CutPrefix(strings.TrimSpace(v.expr.Text), "secrets.")
+	return v.expr.secretName()
+}
+
+// secretName is the one secret that an expression consists of; empty for others.
+func (e *Expr) secretName() string {
+	name, ok := strings.CutPrefix(strings.TrimSpace(e.Text), "secrets.")
 	if !ok || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 		return ""
 	}
 	return name
 }
+
+func (e *Expr) isSecret() bool { return e.secrets && e.secretName() != "" }
 
 // Keys lists a map value's keys in file order, a constant map's sorted.
 func (v *Value) Keys() []string {
@@ -161,12 +168,19 @@ func emptyPiece(e *Expr) error {
 	return &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "the value is nil or empty, which is not allowed here"}
 }
 
-func (v *Value) text(env *Env, fill Fill) (string, error) {
+func (v *Value) text(env *Env, fill Fill) (string, error) { return v.insert(env, fill, nil) }
+
+// insert fills a text. seen, when it is set, is told of each part: a literal, or an
+// expression with what it gave and the piece that is inserted.
+func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece string)) (string, error) {
 	var b strings.Builder
 	var inserted []span // in the path of a URL
 	for _, p := range v.parts {
 		if p.expr == nil {
 			b.WriteString(p.text)
+			if seen != nil {
+				seen(p, nil, p.text)
+			}
 			continue
 		}
 		r, err := p.expr.Eval(env)
@@ -192,6 +206,9 @@ func (v *Value) text(env *Env, fill Fill) (string, error) {
 			return "", ErrTooLarge
 		}
 		b.WriteString(s)
+		if seen != nil {
+			seen(p, r, s)
+		}
 	}
 	if e := climbs(b.String(), inserted); e != nil {
 		return "", &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "the value makes a path segment . or .., which is not allowed in a URL"}

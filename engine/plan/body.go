@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -211,52 +212,90 @@ func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, be
 		p.out.Due = append(p.out.Due, d)
 		return pending
 	}
-	env := p.env(began, path)
-	var err error
-	if d.With, err = p.render(s, env, p.st.Secrets); err == nil {
-		d.Shown = d.With
-		if s.With.UsesSecrets() {
-			masked := map[string]any{}
-			for k := range p.st.Secrets {
-				masked[k] = "***"
-			}
-			d.Shown, err = p.render(s, p.env(began, path), masked)
-		}
-	}
-	if err != nil {
+	if err := p.render(s, &d, p.env(began, path)); err != nil {
 		return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
 	}
 	p.out.Due = append(p.out.Due, d)
 	return pending
 }
 
-// render fills an action's inputs, each the way its kind asks for.
-func (p *planner) render(s *workflows.Step, env *workflows.Env, secrets map[string]any) (map[string]any, error) {
-	env.Names["secrets"] = secrets
-	out := make(map[string]any, len(s.Spec.Inputs))
+// render fills an action's inputs, each the way its kind asks for, and at once what
+// may be shown of them.
+func (p *planner) render(s *workflows.Step, d *Due, env *workflows.Env) error {
+	env.Names["secrets"] = p.st.Secrets
+	d.With = make(map[string]any, len(s.Spec.Inputs))
+	shown := &workflows.Shown{Hidden: p.st.Hidden}
+	var masks map[string]any
 	for _, k := range s.With.Keys() {
 		fill := workflows.FillPlain
 		in := s.Spec.Input(k)
 		if in != nil {
 			fill = in.Fill
 		}
-		v, err := s.With.Field(k).Render(env, fill)
+		field := s.With.Field(k)
+		v, safe, err := shown.Render(field, env, fill)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", k, err)
+			return fmt.Errorf("%s: %w", k, err)
 		}
 		if in != nil {
 			if v, err = in.Accept(v); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		out[k] = v
-	}
-	for _, in := range s.Spec.Inputs {
-		if _, given := out[in.Name]; !given && in.Default != nil {
-			out[in.Name] = in.Default
+		d.With[k] = v
+		if field.UsesSecrets() || len(p.st.Hidden) > 0 {
+			if masks == nil {
+				masks = map[string]any{}
+			}
+			masks[k] = safe
 		}
 	}
-	return out, nil
+	for _, in := range s.Spec.Inputs {
+		if _, given := d.With[in.Name]; !given && in.Default != nil {
+			d.With[in.Name] = in.Default
+		}
+	}
+	d.hide(s, masks)
+	d.Derived = append(d.Derived, shown.Derived...)
+	return nil
+}
+
+// hide makes what may be shown: masks are inputs in which secrets were masked; what
+// stands under auth:, sensitive headers and secret inputs are hidden always.
+func (d *Due) hide(s *workflows.Step, masks map[string]any) {
+	put := func(k string, v any) {
+		if masks == nil {
+			masks = map[string]any{}
+		}
+		masks[k] = v
+	}
+	current := func(k string) any {
+		if v, ok := masks[k]; ok {
+			return v
+		}
+		return d.With[k]
+	}
+	if v := current("auth"); v != nil {
+		put("auth", workflows.HideAuth(v))
+	}
+	if headers, ok := current("headers").(map[string]any); ok {
+		if h, hidden := workflows.HideNames(headers); hidden {
+			put("headers", h)
+		}
+	}
+	for _, in := range s.Spec.Inputs {
+		if v := d.With[in.Name]; in.Secret && v != nil {
+			put(in.Name, workflows.Mask)
+			if t, err := workflows.Text(v); err == nil {
+				d.Derived = append(d.Derived, t)
+			}
+		}
+	}
+	d.Shown = d.With
+	if masks != nil {
+		d.Shown = maps.Clone(d.With)
+		maps.Copy(d.Shown, masks)
+	}
 }
 
 // Output gives a step's output from its action's result.

@@ -23,6 +23,8 @@ type State struct {
 	Answers map[string]*Answer
 	// Secrets are the values of the secrets that the workflow names.
 	Secrets map[string]any
+	// Hidden are the values of the run's secret inputs, as text.
+	Hidden []string
 	// Now is the moment of the decision.
 	Now time.Time
 	// TimedOut tells that the run's working time is used up.
@@ -57,8 +59,12 @@ type Due struct {
 	Path    string
 	Attempt int
 	Step    *workflows.Step
-	// With is the rendered input; Shown the same with secrets masked.
+	// With is the rendered input; Shown the same as it may be kept on record: of what
+	// is left in the clear, values of secrets are still masked.
 	With, Shown map[string]any
+	// Derived are parts of secrets that its expressions cut out, and secret inputs of
+	// its action: they are masked from now on.
+	Derived []string
 	// NotBefore is zero for at once; HeldSince is when an attempt was due first that
 	// waits for its destination, and zero for others.
 	NotBefore, HeldSince time.Time

@@ -347,3 +347,72 @@ func randomSteps(r *rapid.T, n *int, depth, indent int, handler bool) string {
 	}
 	return out
 }
+
+// TestWhatIsSentIsWhatIsOnRecord: expressions run once, with the true secrets, and
+// the record differs only where a secret stands.
+func TestWhatIsSentIsWhatIsOnRecord(t *testing.T) {
+	for _, c := range []struct{ name, n, with, shown string }{
+		{"whole", "${{ secrets.TOKEN }}", "whsec_abcdef0123", "***"},
+		{"in a text", "a ${{ secrets.TOKEN }} b", "a whsec_abcdef0123 b", "a *** b"},
+		{"short", "pin ${{ secrets.PIN }}!", "pin 12!", "pin ***!"},
+		{"cut", "${{ secrets.TOKEN[0:8] }}", "whsec_ab", "***"},
+		{"upper", "${{ upper(secrets.TOKEN) }}", "WHSEC_ABCDEF0123", "***"},
+		{"compared", `mode ${{ secrets.TOKEN == "whsec_abcdef0123" ? "live" : "test" }}`, "mode live", "mode live"},
+		{"parsed", `${{ fromJSON(secrets.ACCOUNT).private_key }}`, "k-0123456789", "***"},
+		{"a part beside", `${{ fromJSON(secrets.ACCOUNT).project }}x`, "px", "***x"},
+		{"made longer", `${{ "id-" + secrets.PIN }}`, "id-12", "***"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			st := state(flow(t, fmt.Sprintf("on: manual\nsteps:\n  - {id: a, uses: test/act, with: {n: %q}}", c.n)), nil)
+			st.Secrets = map[string]any{"TOKEN": "whsec_abcdef0123", "PIN": "12", "ACCOUNT": `{"private_key":"k-0123456789","project":"p"}`}
+			d := plan.Next(st).Due
+			if len(d) != 1 || d[0].With["n"] != c.with || d[0].Shown["n"] != c.shown {
+				t.Errorf("%+v", d)
+			}
+		})
+	}
+}
+
+func TestExpressionsAreEvaluatedOnce(t *testing.T) {
+	st := state(flow(t, "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ secrets.TOKEN }} ${{ uuid() }}\"}}"), nil)
+	st.Secrets = map[string]any{"TOKEN": "whsec_abcdef0123"}
+	d := plan.Next(st).Due[0]
+	with, _ := d.With["n"].(string)
+	if shown, _ := d.Shown["n"].(string); len(shown) < 40 || shown != "***"+strings.TrimPrefix(with, "whsec_abcdef0123") {
+		t.Errorf("sent %q, on record %q", with, shown)
+	}
+}
+
+func TestASecretThatIsNotSetIsAnError(t *testing.T) {
+	for _, n := range []string{"${{ secrets.GONE }}", "key=${{ secrets.GONE }}", "${{ secrets.GONE ?? 'x' }}", "${{ upper(secrets.GONE) }}"} {
+		st := state(flow(t, fmt.Sprintf("on: manual\nsteps:\n  - {id: a, uses: test/act, with: {n: {a: %q}}}", n)), nil)
+		d := plan.Next(st)
+		if d.End == nil || d.End.Error == nil || !strings.Contains(d.End.Error.Message, "secret GONE is not set") {
+			t.Errorf("%s: %+v", n, d)
+		}
+	}
+}
+
+func TestCredentialsAreNeverOnRecord(t *testing.T) {
+	acts["test/http"] = &workflows.ActionSpec{Name: "test/http", Leaves: true, Inputs: []workflows.ActionInput{
+		{Name: "auth", Type: "object"}, {Name: "headers", Type: "object"}, {Name: "pin", Type: "string", Secret: true}}}
+	defer delete(acts, "test/http")
+	st := state(flow(t, `on: manual
+steps:
+  - id: a
+    uses: test/http
+    with:
+      pin: ${{ event.data.pin }}
+      auth: {header: {name: X-Team, value: "${{ event.data.token }}"}}
+      headers: {AUTHORIZATION: "Bearer ${{ event.data.token }}", X-Api-Key: k, X_Foo_Token: t, Cookie: c, X-Trace: "7", Idempotency-Key: i}
+`), map[string]any{"token": "eyJ0", "pin": "77"})
+	d := plan.Next(st).Due[0]
+	want := map[string]any{"pin": "***", "auth": map[string]any{"header": map[string]any{"name": "X-Team", "value": "***"}},
+		"headers": map[string]any{"AUTHORIZATION": "***", "X-Api-Key": "***", "X_Foo_Token": "***", "Cookie": "***", "X-Trace": "7", "Idempotency-Key": "i"}}
+	if !reflect.DeepEqual(d.Shown, want) {
+		t.Errorf("on record %v", d.Shown)
+	}
+	if h, _ := d.With["headers"].(map[string]any); h["AUTHORIZATION"] != "Bearer eyJ0" || d.With["pin"] != "77" {
+		t.Errorf("sent %v", d.With)
+	}
+}

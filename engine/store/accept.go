@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql/driver"
-	"fmt"
 	"hash/crc32"
 	"time"
 
@@ -25,6 +24,7 @@ const (
 		ON CONFLICT (trigger, key) DO UPDATE SET event_id = excluded.event_id, seen_at = excluded.seen_at WHERE keys.seen_at < ?`
 	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc, identity, same_body, content_sum)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	sealInputs     = `UPDATE events SET sealed = ? WHERE id = ?`
 	insertInbox    = `INSERT INTO inbox (event_id) VALUES (?)`
 	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
 )
@@ -35,6 +35,8 @@ type arrival struct {
 	d              *engine.Delivery
 	headers, query string
 	inputs, body   driver.Value
+	// sealed are the inputs, encrypted, when some are masked.
+	sealed driver.Value
 	// bodyDigest is of type and body, where an equal body means something; nil elsewhere.
 	bodyDigest []byte
 	sum, now   int64
@@ -48,9 +50,11 @@ func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err e
 	}
 	a = arrival{id: id, d: d, headers: s.texts(d.Headers), query: s.texts(d.Query), sum: checksum(d.Trigger, d.Key, d.Type, d.Raw), now: d.ReceivedAt.UnixMilli()}
 	if d.Inputs != nil {
-		if a.inputs, err = s.json(d.Inputs); err != nil {
+		in, err := s.encodeInputs(d)
+		if err != nil {
 			return a, err
 		}
+		a.inputs, a.sealed = in.shown, in.sealed
 	}
 	switch d.SameBody {
 	case engine.BodyMarked:
@@ -142,6 +146,11 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum); err != nil {
 		return r, err
 	}
+	if a.sealed != nil {
+		if err := t.exec(sealInputs, a.sealed, int64(a.id)); err != nil {
+			return r, err
+		}
+	}
 	if d.Unheard || a.decided {
 		return r, nil
 	}
@@ -170,20 +179,22 @@ func (s *Store) UseSecrets(ctx context.Context, uses []engine.SecretUse) error {
 }
 
 // json encodes plain data for a row, secrets masked. nil is SQL's NULL.
-func (s *Store) json(v any) (driver.Value, error) {
+func (s *Store) json(v any, m *engine.Masker) (driver.Value, error) {
 	if v == nil {
 		return nil, nil
 	}
-	b, err := workflows.EncodeJSON(v)
+	b, err := encodeJSON(v)
 	if err != nil {
-		return nil, fmt.Errorf("encoding for the log: %w", err)
+		return nil, err
 	}
-	return string(s.o.Redactor.Bytes(b)), nil
+	b, _ = s.maskJSON(b, m)
+	return string(b), nil
 }
 
 // texts encodes headers or a query for a row, secrets masked.
 func (s *Store) texts(m map[string]string) string {
-	return string(s.o.Redactor.Bytes(workflows.AppendTexts(nil, m)))
+	b, _ := s.o.Redactor.JSON(workflows.AppendTexts(nil, m))
+	return string(b)
 }
 
 func millis(t time.Time) driver.Value {

@@ -56,7 +56,11 @@ func fromMillis(n int64) time.Time { return time.UnixMilli(n).UTC() }
 
 // Event implements engine.Store.
 func (s *Store) Event(ctx context.Context, id engine.EventID) (*engine.Event, error) {
-	return scanEvent(s.readers.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
+	ev, err := scanEvent(s.readers.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
+	if err != nil {
+		return nil, err
+	}
+	return ev, s.unseal(ctx, ev)
 }
 
 // inboxBytes bounds the bodies that one look at the inbox loads.
@@ -102,10 +106,19 @@ func (s *Store) Inbox(ctx context.Context, limit int, known func(engine.EventID)
 		}
 		events = append(events, ev)
 		if size += len(ev.Raw); size > inboxBytes {
-			return events, false, nil
+			break
 		}
 	}
-	return events, seen < limit, found.Err()
+	// What is sealed is read after the rows are closed: each look takes one connection.
+	if err := errors.Join(found.Err(), found.Close()); err != nil {
+		return nil, false, classify(err)
+	}
+	for _, ev := range events {
+		if err := s.unseal(ctx, ev); err != nil {
+			return nil, false, err
+		}
+	}
+	return events, size <= inboxBytes && seen < limit, nil
 }
 
 // Due implements engine.Store.
@@ -215,32 +228,37 @@ func errorFrom(m map[string]any) *plan.Error {
 	return e
 }
 
-// records loads the attempts of a run, oldest first.
-func (s *Store) records(ctx context.Context, id engine.RunID) ([]*plan.Record, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, action, status, started_at, finished_at, output, error FROM steps WHERE run_id = ? ORDER BY path, attempt`, int64(id))
+// records loads the attempts of a run, oldest first. unreadable says why an output
+// that is sealed cannot be opened.
+func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Record, unreadable, err error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, action, status, started_at, finished_at, output, error, sealed FROM steps WHERE run_id = ? ORDER BY path, attempt`, int64(id))
 	if err != nil {
-		return nil, classify(err)
+		return nil, nil, classify(err)
 	}
 	defer rows.Close()
-	var out []*plan.Record
 	for rows.Next() {
 		r := &plan.Record{}
 		var started int64
 		var finished sql.NullInt64
 		var output, failure sql.NullString
-		if err := rows.Scan(&r.Path, &r.Attempt, &r.Action, &r.Status, &started, &finished, &output, &failure); err != nil {
-			return nil, classify(err)
+		var sealed []byte
+		if err := rows.Scan(&r.Path, &r.Attempt, &r.Action, &r.Status, &started, &finished, &output, &failure, &sealed); err != nil {
+			return nil, nil, classify(err)
 		}
 		r.StartedAt, r.FinishedAt = fromMillis(started), nullTime(finished)
-		if r.Output, err = decodeColumn(output); err != nil {
-			return nil, fmt.Errorf("output of %s in run %s: %w", r.Path, id, err)
+		if sealed != nil {
+			if r.Output, err = s.opened(sealed, sealedOutput); err != nil {
+				unreadable = fmt.Errorf("step %s: %w", r.Path, err)
+			}
+		} else if r.Output, err = decodeColumn(output); err != nil {
+			return nil, nil, fmt.Errorf("output of %s in run %s: %w", r.Path, id, err)
 		}
 		if r.Error, err = decodeError(failure); err != nil {
-			return nil, fmt.Errorf("error of %s in run %s: %w", r.Path, id, err)
+			return nil, nil, fmt.Errorf("error of %s in run %s: %w", r.Path, id, err)
 		}
 		out = append(out, r)
 	}
-	return out, rows.Err()
+	return out, unreadable, rows.Err()
 }
 
 // Version implements engine.Store.

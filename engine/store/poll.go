@@ -123,7 +123,7 @@ func (s *Store) Differ(ctx context.Context, id engine.EventID, inlet string, dif
 	same := int64(1)
 	if len(diff) > 0 {
 		var err error
-		if text, err = s.json(diff); err != nil {
+		if text, err = s.json(diff, nil); err != nil {
 			return err
 		}
 		same = 0

@@ -120,9 +120,9 @@ func (p *pruner) bodies(ctx context.Context) error {
 	err := p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND stripped = 0 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id AND r.finished_at IS NULL)
 		AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held') ORDER BY id LIMIT ?`, []any{engine.FirstID(p.o.Bodies)}, &p.done.Bodies,
 		`UPDATE conflicts SET body = NULL, headers = '{}', query = '{}' WHERE event_id = ?`,
-		`UPDATE events SET body = NULL, inputs = NULL, headers = '{}', query = '{}', stripped = 1 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`,
-		`UPDATE steps SET input = NULL, output = NULL WHERE run_id IN (SELECT id FROM runs WHERE event_id = ?1 AND finished_at IS NOT NULL) AND (input IS NOT NULL OR output IS NOT NULL)`,
-		`UPDATE runs SET output = NULL WHERE event_id = ?1 AND finished_at IS NOT NULL AND output IS NOT NULL`)
+		`UPDATE events SET body = NULL, inputs = NULL, sealed = NULL, headers = '{}', query = '{}', stripped = 1 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`,
+		`UPDATE steps SET input = NULL, output = NULL, sealed = NULL WHERE run_id IN (SELECT id FROM runs WHERE event_id = ?1 AND finished_at IS NOT NULL) AND (input IS NOT NULL OR output IS NOT NULL)`,
+		`UPDATE runs SET output = NULL, sealed = NULL WHERE event_id = ?1 AND finished_at IS NOT NULL AND output IS NOT NULL`)
 	if err != nil {
 		return fmt.Errorf("pruning bodies: %w", err)
 	}

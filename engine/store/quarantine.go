@@ -36,6 +36,7 @@ const refusalBytes = `octet_length(headers) + octet_length(url) + octet_length(p
 // Refuse implements engine.Store.
 func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
 	headers, url := s.texts(r.Headers), s.o.Redactor.Text(r.URL)
+	r.Detail, r.Diagnosis, r.Path = s.o.Redactor.Text(r.Detail), s.o.Redactor.Text(r.Diagnosis), s.o.Redactor.Text(r.Path)
 	body := s.o.Redactor.Bytes(r.Body)
 	return s.w.do(ctx, false, func(t *tx) error {
 		q := &s.quarantine

@@ -22,31 +22,37 @@ const (
 	updateRun = `UPDATE runs SET boots = CASE WHEN ? THEN 0 ELSE boots END, status = ?, started_at = ?, finished_at = ?, due_at = ?, active_ms = ?, output = ?, error = ?, text = ? WHERE id = ? AND status = 'running'`
 	// An attempt that was opened is closed in place; its input stays as it was sent.
 	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error
+		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error, sealed = NULL
 		WHERE steps.status IN ('running', 'waiting')`
 )
 
 // rows is a settlement encoded, outside of the writer's one goroutine.
 type rows struct {
 	of     engine.Settlement
-	calls  [][]driver.Value
+	calls  []madeEvent
 	insert bool
+	// sealed are updates with what was masked, encrypted; mostly there are none.
+	sealed []sealing
 	run    []driver.Value
 	steps  [][]driver.Value
 }
 
 func (s *Store) encode(st engine.Settlement) (rows, error) {
 	r := st.Run
-	output, err := s.json(r.Output)
+	result, err := s.encodeMasked(r.Output, st.Mask, sealedResult)
 	if err != nil {
 		return rows{}, err
 	}
-	failure, err := s.errorJSON(r.Error)
+	output := result.shown
+	failure, err := s.errorJSON(r.Error, st.Mask)
 	if err != nil {
 		return rows{}, err
 	}
-	text := s.o.Redactor.Text(r.Text)
+	text := s.maskText(r.Text, st.Mask)
 	out := rows{of: st, insert: st.New}
+	if result.sealed != nil {
+		out.sealed = append(out.sealed, sealing{`UPDATE runs SET sealed = ? WHERE id = ?`, []driver.Value{result.sealed, int64(r.ID)}})
+	}
 	if st.New {
 		out.run = []driver.Value{int64(r.ID), int64(r.Event), r.Workflow, r.Version, string(r.Status), r.CreatedAt.UnixMilli(), millis(r.StartedAt), millis(r.FinishedAt),
 			millis(r.DueAt), r.Active.Milliseconds(), output, failure, text}
@@ -57,37 +63,59 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 		return rows{}, err
 	}
 	for _, rec := range st.Records {
-		row, err := s.encodeStep(r.ID, rec)
+		row, sealed, err := s.encodeStep(r.ID, rec, st.Mask)
 		if err != nil {
 			return rows{}, err
 		}
 		out.steps = append(out.steps, row)
+		if sealed != nil {
+			out.sealed = append(out.sealed, sealing{sealStep, []driver.Value{sealed, int64(r.ID), rec.Path, int64(rec.Attempt)}})
+		}
 	}
 	return out, nil
 }
 
+// sealing is an update that adds what was masked.
+type sealing struct {
+	query string
+	args  []driver.Value
+}
+
+const sealStep = `UPDATE steps SET sealed = ? WHERE run_id = ? AND path = ? AND attempt = ?`
+
+// madeEvent is an event that the engine itself makes, encoded.
+type madeEvent struct {
+	row    []driver.Value
+	sealed driver.Value
+}
+
 // encodeEvents encodes events that the engine itself makes.
-func (s *Store) encodeEvents(events []*engine.Event) ([][]driver.Value, error) {
-	var out [][]driver.Value
+func (s *Store) encodeEvents(events []*engine.Event) ([]madeEvent, error) {
+	var out []madeEvent
 	for _, ev := range events {
-		inputs, err := s.json(ev.Inputs)
+		in, err := s.encodeInputs(&ev.Delivery)
 		if err != nil {
 			return nil, err
 		}
-		at := ev.ReceivedAt.UnixMilli()
-		out = append(out, []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "", "", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
-			checksum(ev.Trigger, ev.Key, ev.Type, nil), int64(engine.Unnamed), nil, nil})
+		inputs, at := in.shown, ev.ReceivedAt.UnixMilli()
+		out = append(out, madeEvent{sealed: in.sealed, row: []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "", "", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
+			checksum(ev.Trigger, ev.Key, ev.Type, nil), int64(engine.Unnamed), nil, nil}})
 	}
 	return out, nil
 }
 
 // begin stores events that the engine itself makes.
-func (t *tx) begin(events [][]driver.Value) error {
+func (t *tx) begin(events []madeEvent) error {
 	for _, ev := range events {
-		if err := t.exec(insertEvent, ev...); err != nil {
+		if err := t.exec(insertEvent, ev.row...); err != nil {
 			return err
 		}
-		if err := t.exec(insertInbox, ev[0]); err != nil {
+		if ev.sealed != nil {
+			if err := t.exec(sealInputs, ev.sealed, ev.row[0]); err != nil {
+				return err
+			}
+		}
+		if err := t.exec(insertInbox, ev.row[0]); err != nil {
 			return err
 		}
 	}
@@ -98,27 +126,29 @@ func gotOn(st engine.Settlement) bool {
 	return st.Run.Status == engine.Waiting || slices.ContainsFunc(st.Records, func(r *plan.Record) bool { return !r.FinishedAt.IsZero() })
 }
 
-func (s *Store) encodeStep(run engine.RunID, r *plan.Record) ([]driver.Value, error) {
-	input, err := s.json(r.Input)
+func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *engine.Masker) (row []driver.Value, sealed driver.Value, err error) {
+	input, err := s.json(r.Input, m)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	output, err := s.json(r.Output)
+	out, err := s.encodeMasked(r.Output, m, sealedOutput)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	failure, err := s.errorJSON(r.Error)
+	output := out.shown
+	failure, err := s.errorJSON(r.Error, m)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return []driver.Value{int64(run), r.Path, int64(r.Attempt), r.Action, string(r.Status), r.StartedAt.UnixMilli(), millis(r.FinishedAt), input, output, failure}, nil
+	return []driver.Value{int64(run), r.Path, int64(r.Attempt), r.Action, string(r.Status), r.StartedAt.UnixMilli(), millis(r.FinishedAt), input, output, failure}, out.sealed, nil
 }
 
-func (s *Store) errorJSON(e *plan.Error) (driver.Value, error) {
+func (s *Store) errorJSON(e *plan.Error, m *engine.Masker) (driver.Value, error) {
 	if e == nil {
 		return nil, nil
 	}
-	return s.json(errorData(e))
+	data, _ := workflows.HideHeaders(errorData(e))
+	return s.json(data, m)
 }
 
 func errorData(e *plan.Error) map[string]any {
@@ -162,6 +192,11 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 	}
 	for _, s := range r.steps {
 		if err := t.exec(upsertStep, s...); err != nil {
+			return next, err
+		}
+	}
+	for _, s := range r.sealed {
+		if err := t.exec(s.query, s.args...); err != nil {
 			return next, err
 		}
 	}
@@ -281,7 +316,7 @@ func (s *Store) encodeMatch(m engine.Match) (matchRows, error) {
 		out.starts = append(out.starts, r)
 	}
 	for _, d := range m.Decisions {
-		trace, err := s.trace(d.Conditions)
+		trace, err := s.trace(d.Conditions, m.Mask)
 		if err != nil {
 			return out, err
 		}
@@ -289,7 +324,7 @@ func (s *Store) encodeMatch(m engine.Match) (matchRows, error) {
 		if d.Run != 0 {
 			run = int64(d.Run)
 		}
-		out.decisions = append(out.decisions, []driver.Value{int64(m.Event), d.Workflow, d.Version, string(d.Outcome), s.o.Redactor.Text(d.Reason), trace, run, m.At.UnixMilli()})
+		out.decisions = append(out.decisions, []driver.Value{int64(m.Event), d.Workflow, d.Version, string(d.Outcome), s.maskText(d.Reason, m.Mask), trace, run, m.At.UnixMilli()})
 	}
 	return out, nil
 }
@@ -356,7 +391,7 @@ func (m matchRows) start(t *tx, r rows, out *engine.MatchResult) (dropped bool, 
 	return false, err
 }
 
-func (s *Store) trace(conditions []engine.Condition) (driver.Value, error) {
+func (s *Store) trace(conditions []engine.Condition, mask *engine.Masker) (driver.Value, error) {
 	list := make([]any, len(conditions))
 	for i, c := range conditions {
 		m := map[string]any{"expr": c.Expr, "result": nil}
@@ -371,7 +406,7 @@ func (s *Store) trace(conditions []engine.Condition) (driver.Value, error) {
 		}
 		list[i] = m
 	}
-	return s.json(list)
+	return s.json(list, mask)
 }
 
 // Settle implements engine.Store.
@@ -414,9 +449,12 @@ func (s *Store) Peek(ctx context.Context, id engine.RunID) (*engine.Taken, error
 	if err != nil {
 		return nil, fmt.Errorf("event of run %s: %w", id, err)
 	}
-	records, err := s.records(ctx, id)
+	records, unreadable, err := s.records(ctx, id)
 	if err != nil {
 		return nil, err
+	}
+	if ev.Locked == nil {
+		ev.Locked = unreadable
 	}
 	taken := &engine.Taken{Run: run, Event: ev, Records: records}
 	taken.Answers, taken.Answered, err = s.answers(ctx, id)
@@ -450,7 +488,7 @@ func (s *Store) answers(ctx context.Context, id engine.RunID) (out map[string]*p
 
 // Answer implements engine.Store.
 func (s *Store) Answer(ctx context.Context, a engine.Answer) error {
-	output, err := s.json(a.Output)
+	output, err := s.json(a.Output, nil)
 	if err != nil {
 		return err
 	}
@@ -493,6 +531,9 @@ func (s *Store) Called(ctx context.Context, id engine.EventID) (engine.CallState
 	c.Outcome, c.Reason = engine.Outcome(outcome.String), reason.String
 	if run.Valid {
 		c.Run, err = s.Run(ctx, engine.RunID(run.Int64))
+	}
+	if err == nil && c.Run != nil && c.Run.Output != nil {
+		err = s.unsealResult(ctx, c.Run)
 	}
 	return c, err
 }
@@ -571,7 +612,7 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 	if err != nil {
 		return next, err
 	}
-	why, err := s.errorJSON(r.Error)
+	why, err := s.errorJSON(r.Error, nil)
 	if err != nil {
 		return next, err
 	}
@@ -594,7 +635,7 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 			return err
 		}
 		// What it waited for is not waited for any more.
-		if err := t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
+		if err := t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
 			now.UnixMilli(), int64(id)); err != nil {
 			return err
 		}
@@ -642,8 +683,8 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, err
 		if r.From != "failed" {
 			return nil
 		}
-		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error)
-			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error FROM steps
+		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, sealed)
+			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error, sealed FROM steps
 			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%'`, int64(r.New), int64(r.Of))
 	})
 	return due, err

@@ -36,6 +36,8 @@ var migrations embed.FS
 type Options struct {
 	// Redactor masks secrets in whatever is written.
 	Redactor *engine.Redactor
+	// Sealer keeps what is masked for the runs that still need it; nil keeps nothing.
+	Sealer Sealer
 	// Synchronous is FULL unless a test of the power-cut rig asks for less.
 	Synchronous string
 	// Fault is called before each write of a batch with its number, counted from

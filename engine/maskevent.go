@@ -1,0 +1,40 @@
+package engine
+
+import "bytes"
+
+// maskEvent masks in a delivery what may not be stored: secrets that the project
+// knows, and the fields of history.redact. It is done before anything is decided, so
+// that rules see what is on record, and after the key was computed.
+func (e *Engine) maskEvent(d *Delivery) {
+	if len(d.Raw) == 0 {
+		return
+	}
+	raw, changed := d.Raw, false
+	if looksJSON(d.Headers["content-type"], raw) {
+		raw, changed = e.o.Redactor.JSON(raw)
+	} else if b := e.o.Redactor.Bytes(raw); len(b) != len(raw) || &b[0] != &raw[0] {
+		raw, changed = b, true
+	}
+	if p := e.project.Load(); p != nil && p.fields != nil {
+		if out, kind := p.fields.body(d.Headers["content-type"], raw, d.DataExpr); len(out) != len(raw) || len(out) > 0 && &out[0] != &raw[0] {
+			raw, changed = out, true
+			if kind != d.Headers["content-type"] {
+				d.Headers["content-type"] = kind
+			}
+		}
+	}
+	if changed {
+		d.Raw, d.Body, d.Decoded = raw, nil, false
+	}
+}
+
+// looksJSON tells that a body is JSON by its type, or, where it has none, by its
+// first letter.
+func looksJSON(contentType string, raw []byte) bool {
+	kind, _ := mediaType(contentType)
+	if isJSON(kind) {
+		return true
+	}
+	first := bytes.TrimLeft(raw[:min(len(raw), 16)], " \t\r\n\ufeff")
+	return kind == "" && len(first) > 0 && bytes.IndexByte([]byte(`{["`), first[0]) >= 0
+}

@@ -1,0 +1,193 @@
+// Package seal keeps what must survive a restart and must not be readable in the
+// database: the values of secret inputs, and what was masked in outputs that later
+// steps still read. The key lies outside of the database, in a file beside it or in
+// the environment, so that a copy of the database opens nothing. It must not know
+// events, runs or stores.
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+const (
+	// FileName is the key file in the project's folder, EnvName the variable that is
+	// used in its place.
+	FileName = ".hookloom-key"
+	EnvName  = "HOOKLOOM_KEY"
+	keySize  = 32
+	idSize   = 4
+	// minText is the least length in bytes of a key that a person chose.
+	minText = 16
+)
+
+// ErrNoKey is wrapped when there is no key, or not the one that sealed.
+var ErrNoKey = errors.New("the key that opens it is not here: restore " + FileName + ", or " + EnvName)
+
+// Ring holds the key of a project. It is safe for concurrent use, and reads or
+// makes the key when it is first needed.
+type Ring struct {
+	dir string
+
+	mu   sync.Mutex
+	keys *keys
+}
+
+// keys are derived from the one that is kept, one a purpose.
+type keys struct {
+	id   []byte
+	aead cipher.AEAD
+	mark []byte
+}
+
+// New gives the ring of a project's folder.
+func New(dir string) *Ring { return &Ring{dir: dir} }
+
+// Seal encrypts. context says what it is, and must be the same to open it.
+func (r *Ring) Seal(plain []byte, context string) ([]byte, error) {
+	k, err := r.get(true)
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, k.aead.NonceSize())
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, fmt.Errorf("reading random bytes: %w", err)
+	}
+	out := append(append([]byte{}, k.id...), nonce...)
+	return k.aead.Seal(out, nonce, plain, []byte(context)), nil
+}
+
+// Open decrypts what Seal gave. ErrNoKey is wrapped when the key is another one.
+func (r *Ring) Open(sealed []byte, context string) ([]byte, error) {
+	k, err := r.get(false)
+	if err != nil {
+		return nil, err
+	}
+	n := k.aead.NonceSize()
+	if len(sealed) < idSize+n {
+		return nil, errors.New("a sealed value is damaged")
+	}
+	if string(sealed[:idSize]) != string(k.id) {
+		return nil, fmt.Errorf("a value was sealed with another key; %w", ErrNoKey)
+	}
+	out, err := k.aead.Open(nil, sealed[idSize:idSize+n], sealed[idSize+n:], []byte(context))
+	if err != nil {
+		return nil, errors.New("a sealed value is damaged")
+	}
+	return out, nil
+}
+
+// Mark gives eight digits that are the same for equal texts and tell nothing of
+// them to whoever has not the key.
+func (r *Ring) Mark(text string) (string, error) {
+	k, err := r.get(true)
+	if err != nil {
+		return "", err
+	}
+	m := hmac.New(sha256.New, k.mark)
+	m.Write([]byte(text))
+	return hex.EncodeToString(m.Sum(nil)[:4]), nil
+}
+
+// get reads the key, and with make makes one where there is none.
+func (r *Ring) get(create bool) (*keys, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keys != nil {
+		return r.keys, nil
+	}
+	master, err := r.read(create)
+	if err != nil {
+		return nil, err
+	}
+	r.keys, err = derive(master)
+	return r.keys, err
+}
+
+func (r *Ring) read(create bool) ([]byte, error) {
+	if text := os.Getenv(EnvName); text != "" {
+		return parse(text, EnvName)
+	}
+	path := filepath.Join(r.dir, FileName)
+	b, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		return parse(string(b), path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("reading the key: %w", err)
+	case !create:
+		return nil, ErrNoKey
+	}
+	master := make([]byte, keySize)
+	if _, err := rand.Read(master); err != nil {
+		return nil, fmt.Errorf("reading random bytes: %w", err)
+	}
+	err = write(path, base64.StdEncoding.EncodeToString(master)+"\n")
+	if errors.Is(err, fs.ErrExist) {
+		return r.read(false) // another process was quicker
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making the key %s (set %s to have none made): %w", path, EnvName, err)
+	}
+	return master, nil
+}
+
+// write makes the file whole or not at all, and never over another one.
+func write(path, text string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), FileName+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	_, err = f.WriteString(text) // CreateTemp makes it 0600
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), path)
+}
+
+// parse reads a key: base64 of 32 bytes, or any text of at least 16 bytes.
+func parse(text, from string) ([]byte, error) {
+	text = strings.TrimSpace(text)
+	if b, err := base64.StdEncoding.DecodeString(text); err == nil && len(b) == keySize {
+		return b, nil
+	}
+	if len(text) < minText {
+		return nil, fmt.Errorf("the key in %s is too short: write at least %d letters, such as what `openssl rand -base64 32` gives", from, minText)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return sum[:], nil
+}
+
+func derive(master []byte) (*keys, error) {
+	var parts [3][]byte
+	for i, use := range []string{"hookloom seal", "hookloom mark", "hookloom key id"} {
+		b, err := hkdf.Key(sha256.New, master, nil, use, keySize)
+		if err != nil {
+			return nil, fmt.Errorf("deriving keys: %w", err)
+		}
+		parts[i] = b
+	}
+	block, err := aes.NewCipher(parts[0])
+	if err != nil {
+		return nil, fmt.Errorf("the key: %w", err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fmt.Errorf("the key: %w", err)
+	}
+	return &keys{id: parts[2][:idSize], aead: aead, mark: parts[1]}, nil
+}

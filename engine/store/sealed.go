@@ -1,0 +1,196 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Sealer encrypts what a run still needs and nobody may read in the database.
+type Sealer interface {
+	// Seal encrypts; context says what it is, and Open needs the same.
+	Seal(plain []byte, context string) ([]byte, error)
+	Open(sealed []byte, context string) ([]byte, error)
+}
+
+// What is sealed, as its context.
+const (
+	sealedInputs = "inputs of an event"
+	sealedOutput = "output of a step"
+	sealedResult = "output of a run"
+)
+
+// masked is a value encoded for a row: what may be shown, and the whole sealed when
+// that is less.
+type masked struct{ shown, sealed driver.Value }
+
+// encodeMasked encodes plain data, secrets and sensitive headers masked.
+func (s *Store) encodeMasked(v any, m *engine.Masker, context string) (out masked, err error) {
+	if v == nil {
+		return out, nil
+	}
+	safe, hidden := workflows.HideHeaders(v)
+	b, err := encodeJSON(safe)
+	if err != nil {
+		return out, err
+	}
+	text, found := s.maskJSON(b, m)
+	out.shown = string(text)
+	if hidden || found {
+		// Without a key it is as it was: a run that goes on after a restart sees ***.
+		out.sealed, err = s.sealed(v, context)
+		if err != nil {
+			s.o.Log.Warn("a masked value was not kept for the run: after a restart its steps see ***", "what", context, "error", err)
+			err = nil
+		}
+	}
+	return out, err
+}
+
+func encodeJSON(v any) ([]byte, error) {
+	b, err := workflows.EncodeJSON(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding for the log: %w", err)
+	}
+	return b, nil
+}
+
+func (s *Store) maskJSON(b []byte, m *engine.Masker) ([]byte, bool) {
+	if m != nil {
+		return m.JSON(b)
+	}
+	return s.o.Redactor.JSON(b)
+}
+
+// maskText masks a text by a run's masker, or by the redactor where there is none.
+func (s *Store) maskText(t string, m *engine.Masker) string {
+	if m != nil {
+		return m.Text(t)
+	}
+	return s.o.Redactor.Text(t)
+}
+
+func (s *Store) sealed(v any, context string) (driver.Value, error) {
+	if s.o.Sealer == nil {
+		return nil, nil
+	}
+	b, err := encodeJSON(v)
+	if err != nil {
+		return nil, err
+	}
+	return s.o.Sealer.Seal(b, context)
+}
+
+// opened gives what was sealed.
+func (s *Store) opened(sealed []byte, context string) (any, error) {
+	if s.o.Sealer == nil {
+		return nil, errors.New("what was sealed cannot be opened here")
+	}
+	b, err := s.o.Sealer.Open(sealed, context)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", context, err)
+	}
+	return workflows.DecodeJSON(b)
+}
+
+// encodeInputs encodes the inputs of an event. Secret ones are *** and sealed; one
+// that cannot be sealed is not taken, since its run could not go on.
+func (s *Store) encodeInputs(d *engine.Delivery) (out masked, err error) {
+	if d.Inputs == nil {
+		return out, nil
+	}
+	shown := d.Inputs
+	if len(d.SecretInputs) > 0 {
+		shown = make(map[string]any, len(d.Inputs))
+		for k, v := range d.Inputs {
+			if shown[k] = v; v != nil && slices.Contains(d.SecretInputs, k) {
+				shown[k] = workflows.Mask
+			}
+		}
+	}
+	var m *engine.Masker
+	if len(d.Hidden) > 0 {
+		m = s.o.Redactor.With(d.Hidden)
+	}
+	b, err := encodeJSON(shown)
+	if err != nil {
+		return out, err
+	}
+	text, found := s.maskJSON(b, m)
+	out.shown = string(text)
+	if !found && len(d.Hidden) == 0 {
+		return out, nil
+	}
+	out.sealed, err = s.sealed(map[string]any{"inputs": d.Inputs, "secret": list(d.SecretInputs), "hidden": list(d.Hidden)}, sealedInputs)
+	if err != nil && len(d.Hidden) > 0 {
+		return out, fmt.Errorf("secret inputs of %s cannot be kept: %w", d.Trigger, err)
+	}
+	return out, nil
+}
+
+func list(texts []string) []any {
+	out := make([]any, len(texts))
+	for i, t := range texts {
+		out[i] = t
+	}
+	return out
+}
+
+func texts(v any) []string {
+	l, _ := v.([]any)
+	var out []string
+	for _, e := range l {
+		if t, ok := e.(string); ok {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// unseal gives an event its secret inputs back.
+func (s *Store) unseal(ctx context.Context, ev *engine.Event) error {
+	if ev == nil || ev.Inputs == nil {
+		return nil
+	}
+	var sealed []byte
+	if err := s.readers.QueryRowContext(ctx, `SELECT sealed FROM events WHERE id = ?`, int64(ev.ID)).Scan(&sealed); err != nil {
+		return classify(err)
+	}
+	if sealed == nil {
+		return nil
+	}
+	v, err := s.opened(sealed, sealedInputs)
+	if err != nil {
+		// The event is readable; its runs say why they cannot go on.
+		ev.Locked = err
+		return nil
+	}
+	m, _ := v.(map[string]any)
+	ev.Inputs, _ = m["inputs"].(map[string]any)
+	ev.SecretInputs, ev.Hidden = texts(m["secret"]), texts(m["hidden"])
+	return nil
+}
+
+// unsealResult gives an ended run its whole output, for the run that called it. When
+// the key is gone the masked one has to do.
+func (s *Store) unsealResult(ctx context.Context, r *engine.Run) error {
+	var sealed []byte
+	if err := s.readers.QueryRowContext(ctx, `SELECT sealed FROM runs WHERE id = ?`, int64(r.ID)).Scan(&sealed); err != nil {
+		return classify(err)
+	}
+	if sealed == nil {
+		return nil
+	}
+	v, err := s.opened(sealed, sealedResult)
+	if err != nil {
+		s.o.Log.Warn("the run that called another sees *** in its output", "run", r.ID, "error", err)
+		return nil
+	}
+	r.Output = v
+	return nil
+}

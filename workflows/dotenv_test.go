@@ -1,0 +1,105 @@
+package workflows
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestEnvIsReadAsDockerComposeDoes(t *testing.T) {
+	got, err := ReadEnv([]byte("\ufeff# a comment\r\nPLAIN=abc # why\r\nexport EXPORTED = x y \nHASH=a#b\nSINGLE='a $HOME \\n b'\nDOUBLE=\"a\\nb\"\n" +
+		"KEY=\"-----BEGIN-----\nMIIE\n-----END-----\n\"\nEMPTY=\nREF=${PLAIN}d\nKEEP='$2b$10$x'\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"PLAIN": "abc", "EXPORTED": "x y", "HASH": "a#b", "SINGLE": `a $HOME \n b`, "DOUBLE": "a\nb",
+		"KEY": "-----BEGIN-----\nMIIE\n-----END-----\n", "EMPTY": "", "REF": "abcd", "KEEP": "$2b$10$x"}
+	for k, v := range want {
+		if got[k] != v {
+			t.Errorf("%s is %q, wanted %q", k, got[k], v)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestMistakesInEnvNameTheLineAndShowNothing(t *testing.T) {
+	for text, place := range map[string]string{
+		"A=1\nB C D secret-canary\n":           ".env:2:",
+		"A=1\nB=\"secret-canary\nC=2\n":        ".env:2:",
+		"A=1\nsecret-canary":                   ".env:2:",
+		"A=\"x\ny\"\nB='secret-canary\n":       ".env:3:",
+		"=secret-canary\n":                     ".env:1:",
+		"A=1\n\n# x\nB-C=secret-canary\nD=2\n": ".env:4:",
+		"-----BEGIN secret-canary-----\nA=1\n": ".env:1:",
+	} {
+		_, err := ReadEnv([]byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), place) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v, wanted %s", text, err, place)
+		}
+	}
+}
+
+func TestWhatIsAddedToEnvIsReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune("a'\"\\$ #\n=n`!")))).Draw(t, "value")
+		before := rapid.SampledFrom([]string{"", "A=1\n", "A='x'\nexport B=\"y\nz\"", "# only a comment"}).Draw(t, "before")
+		out, err := AddEnv([]byte(before), "NEW_SECRET", value)
+		if err != nil {
+			return // it says so, and nothing is written
+		}
+		got, err := ReadEnv(out)
+		if err != nil || got["NEW_SECRET"] != value {
+			t.Fatalf("%q was read back as %q (%v) from %q", value, got["NEW_SECRET"], err, out)
+		}
+	})
+	for _, value := range []string{"whsec_abc+/=", `a"b`, `a'b`, "two\nlines", `back\slash`, "pa$$word", "a b # c", "-----BEGIN-----\nx\n-----END-----\n"} {
+		if _, err := AddEnv(nil, "S", value); err != nil {
+			t.Errorf("%q cannot be kept: %v", value, err)
+		}
+	}
+	if _, err := AddEnv(nil, "A B", "x"); err == nil {
+		t.Error("a name with a blank is taken")
+	}
+}
+
+func TestDoubtfulSecretsAreWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"hookloom.yaml":    "triggers:\n  t: {webhook: {provider: generic, secret: \"${{ secrets.LONG_ENOUGH }}\"}}\nconnections:\n  c: {base_url: https://example.com, auth: {bearer: \"${{ secrets.TINY }}\"}}\n",
+		"workflows/w.yaml": "on: t\nsteps: [{uses: http/post, with: {url: https://example.com, connection: c, body: \"${{ secrets.DOLLAR }}\"}}]\n",
+		".env":             "TINY=abc12\nLONG_ENOUGH=0123456789abcdef\nDOLLAR=pa$WORD-and-more\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := LoadSecrets(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := Load(dir, Catalog{}, s.IsSet)
+	var got []string
+	for _, m := range p.Warnings(s) {
+		if !m.Warning {
+			t.Errorf("%s is no warning", m.Code)
+		}
+		if strings.Contains(m.String(), "abc12") || strings.Contains(m.String(), "and-more") {
+			t.Errorf("it shows the value: %s", m)
+		}
+		got = append(got, m.Code+" "+m.File)
+	}
+	if strings.Join(got, ", ") != "short-secret hookloom.yaml, env-variable workflows/w.yaml" {
+		t.Errorf("%q", got)
+	}
+	if mode, ok := s.EnvFileMode(); !ok || mode != 0o600 {
+		t.Errorf("%v, %v", mode, ok)
+	}
+}

@@ -1,0 +1,171 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// RedactPath names fields of events whose values are not stored, as in
+// history.redact: event.data.card.number, event.body.items[*].iban, $..iban.
+type RedactPath struct {
+	// Text is the path as it is written.
+	Text string
+	// Data tells that it begins at event.data, else at the body.
+	Data bool
+	// Steps lead from there to the field.
+	Steps []RedactStep
+}
+
+// RedactStep is one step of a path.
+type RedactStep struct {
+	// Name of a field; Any takes every field and element.
+	Name string
+	Any  bool
+	// Index is the element of a list, -1 for none.
+	Index int
+	// Deep looks at every depth.
+	Deep bool
+}
+
+// Takes tells whether the step leads to a field; one of a list has a name of "".
+func (s RedactStep) Takes(name string, index int) bool {
+	if s.Any {
+		return true
+	}
+	if index >= 0 {
+		return s.Index == index
+	}
+	return s.Index < 0 && s.Name == name
+}
+
+var errRedactPath = errors.New("is no path to a field")
+
+// ParseRedactPath reads a path.
+func ParseRedactPath(text string) (RedactPath, error) {
+	p := RedactPath{Text: text}
+	rest := ""
+	switch {
+	case strings.HasPrefix(text, "event.data"):
+		p.Data, rest = true, text[len("event.data"):]
+	case strings.HasPrefix(text, "event.body"):
+		rest = text[len("event.body"):]
+	case strings.HasPrefix(text, "$"):
+		rest = text[1:]
+	default:
+		return p, fmt.Errorf("%q %w", text, errRedactPath)
+	}
+	for rest != "" {
+		var s RedactStep
+		var err error
+		if s, rest, err = redactStep(rest); err != nil {
+			return p, fmt.Errorf("%q %w", text, err)
+		}
+		p.Steps = append(p.Steps, s)
+	}
+	if len(p.Steps) == 0 {
+		return p, fmt.Errorf("%q names no field", text)
+	}
+	return p, nil
+}
+
+// redactStep reads .name, ..name, .*, [0], [*] or ["a name"].
+func redactStep(text string) (s RedactStep, rest string, err error) {
+	s.Index = -1
+	if strings.HasPrefix(text, "..") {
+		s.Deep, text = true, text[1:]
+	}
+	switch {
+	case strings.HasPrefix(text, ".["):
+		text = text[1:]
+		fallthrough
+	case strings.HasPrefix(text, "["):
+		end := strings.IndexByte(text, ']')
+		if end < 0 {
+			return s, "", errors.New("lacks a ]")
+		}
+		inner := text[1:end]
+		if q := strings.Trim(inner, `"'`); len(inner) >= 3 && (inner[0] == '"' || inner[0] == '\'') && len(q) == len(inner)-2 {
+			s.Name = q
+			return s, text[end+1:], nil
+		}
+		if inner == "*" {
+			s.Any = true
+			return s, text[end+1:], nil
+		}
+		if s.Index, err = strconv.Atoi(inner); err != nil || s.Index < 0 {
+			return s, "", fmt.Errorf("has [%s], which is no element: write [0], [*] or [\"name\"]", inner)
+		}
+		return s, text[end+1:], nil
+	case strings.HasPrefix(text, "."):
+		end := 1
+		for end < len(text) && text[end] != '.' && text[end] != '[' {
+			end++
+		}
+		name := text[1:end]
+		switch {
+		case name == "":
+			return s, "", errors.New("has a step without a name")
+		case name == "*":
+			s.Any = true
+		case strings.ContainsAny(name, " \t\"'?(){}*$@,:"):
+			return s, "", fmt.Errorf("has the step %q: write [%q] for a name with such letters", name, name)
+		default:
+			s.Name = name
+		}
+		return s, text[end:], nil
+	}
+	return s, "", errRedactPath
+}
+
+// redactPaths reads a list of them.
+func (d *decoder) redactPaths(n *yaml.Node) []RedactPath {
+	if n == nil {
+		return nil
+	}
+	nodes := n.Content
+	if n.Kind == yaml.ScalarNode {
+		nodes = []*yaml.Node{n}
+	}
+	var out []RedactPath
+	for _, c := range nodes {
+		if c.Kind != yaml.ScalarNode {
+			continue // the shape says so
+		}
+		p, err := ParseRedactPath(strings.TrimSpace(c.Value))
+		if err != nil {
+			last := c.Value[strings.LastIndexAny(c.Value, ".]")+1:]
+			d.add(d.pos(c), "bad-path", err.Error(), redactHint(c.Value, last))
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func redactHint(written, last string) string {
+	const hint = `write event.data.card.number, event.data.items[*].iban, or "$..iban" for any depth`
+	plain := strings.Trim(strings.ReplaceAll(written, "_", ""), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.") == ""
+	if !plain || written == "" || strings.HasPrefix(written, ".") || strings.HasSuffix(written, ".") || strings.Contains(written, "..") || strings.HasPrefix(written, "event.") {
+		return hint
+	}
+	return fmt.Sprintf("write event.data.%s, or %q for any depth", written, "$.."+last)
+}
+
+// DataPrefixes are the paths in the body at which an expression for event.data may
+// find it; ok is false when the expression is more than such paths.
+func DataPrefixes(expr string) (prefixes [][]string, ok bool) {
+	if expr == "" || expr == "body" {
+		return [][]string{{}}, true
+	}
+	for _, p := range quickPaths(expr) {
+		if p[0] != "body" {
+			return nil, false
+		}
+		prefixes = append(prefixes, p[1:])
+	}
+	return prefixes, len(prefixes) > 0
+}

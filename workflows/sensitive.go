@@ -1,0 +1,134 @@
+package workflows
+
+import "strings"
+
+// ShortestSecret is the length in bytes under which a secret is not searched for in
+// what is stored or shown: it would blank out ordinary text.
+const ShortestSecret = 6
+
+// sensitiveHeaders are headers whose value is a credential whoever sends it; it is
+// never kept on record. Names that end in one of sensitiveEndings are as well.
+var sensitiveHeaders = map[string]bool{
+	"authorization": true, "proxy-authorization": true, "cookie": true, "set-cookie": true, "cookie2": true, "set-cookie2": true,
+	"api-key": true, "apikey": true, "x-api-key": true, "x-apikey": true, "x-auth": true, "x-auth-key": true, "x-access-key": true,
+	"token": true, "x-token": true, "secret": true, "x-secret": true, "password": true, "x-password": true, "passcode": true,
+	"x-amz-security-token": true, "x-goog-iam-authorization-token": true, "x-functions-key": true, "ocp-apim-subscription-key": true,
+	"x-ms-authorization-auxiliary": true, "authentication": true, "x-authorization": true,
+}
+
+var sensitiveEndings = []string{"-token", "-secret", "-api-key", "-apikey", "-password", "-authorization", "-access-key", "-secret-key", "-private-key", "-passwd", "-credential", "-credentials"}
+
+// notSensitive are names that end so and carry no credential.
+var notSensitive = map[string]bool{"x-goog-channel-token": true, "x-next-page-token": true, "next-page-token": true, "x-continuation-token": true}
+
+// SensitiveHeader tells whether a header, by its name in any case, carries a
+// credential. - and _ are the same here.
+func SensitiveHeader(name string) bool {
+	// Most names are lower case and have neither ending: they cost no memory.
+	n := name
+	if strings.ContainsAny(n, "_ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		n = strings.ToLower(strings.ReplaceAll(n, "_", "-"))
+	}
+	if sensitiveHeaders[n] {
+		return true
+	}
+	for _, e := range sensitiveEndings {
+		if strings.HasSuffix(n, e) {
+			return !notSensitive[n] && !strings.Contains(n, "idempotency")
+		}
+	}
+	return false
+}
+
+// HideHeaders gives v with *** for the values of sensitive headers, in every map
+// that stands under the name headers. hidden tells whether there was one; v itself
+// is never changed.
+func HideHeaders(v any) (out any, hidden bool) {
+	switch x := v.(type) {
+	case []any:
+		var list []any
+		for i, e := range x {
+			n, h := HideHeaders(e)
+			if h && list == nil {
+				list = append([]any(nil), x...)
+			}
+			if h {
+				list[i] = n
+			}
+		}
+		if list != nil {
+			return list, true
+		}
+	case map[string]any:
+		var m map[string]any
+		for k, e := range x {
+			n, h := HideHeaders(e)
+			if headers, ok := n.(map[string]any); ok && strings.EqualFold(k, "headers") {
+				if masked, any := HideNames(headers); any {
+					n, h = masked, true
+				}
+			}
+			if !h {
+				continue
+			}
+			if m == nil {
+				m = make(map[string]any, len(x))
+				for k2, e2 := range x {
+					m[k2] = e2
+				}
+			}
+			m[k] = n
+		}
+		if m != nil {
+			return m, true
+		}
+	}
+	return v, false
+}
+
+// HideNames gives headers with *** for those that are sensitive.
+func HideNames(headers map[string]any) (map[string]any, bool) {
+	var out map[string]any
+	for k, v := range headers {
+		if v == nil || v == Mask || !SensitiveHeader(k) {
+			continue
+		}
+		if out == nil {
+			out = make(map[string]any, len(headers))
+			for k2, v2 := range headers {
+				out[k2] = v2
+			}
+		}
+		out[k] = Mask
+	}
+	return out, out != nil
+}
+
+// Mask is what stands in place of a secret.
+const Mask = "***"
+
+// HideAuth gives what is written under auth: with *** for all of it but the names
+// of headers and parameters.
+func HideAuth(v any) any {
+	switch x := v.(type) {
+	case nil:
+		return nil
+	case map[string]any:
+		out := make(map[string]any, len(x))
+		for k, e := range x {
+			if s, ok := e.(string); ok && k == "name" {
+				out[k] = s
+				continue
+			}
+			out[k] = HideAuth(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(x))
+		for i, e := range x {
+			out[i] = HideAuth(e)
+		}
+		return out
+	}
+	return Mask
+}

@@ -1,0 +1,139 @@
+package workflows
+
+import (
+	"strings"
+)
+
+// Shown renders values for the wire and for the record at once: each expression is
+// evaluated once, with the true secrets, and where it inserts a secret the record
+// has ***. What is derived from a secret otherwise is masked by value when it is
+// stored.
+type Shown struct {
+	// Hidden are values, as text, that are masked where an expression gives just
+	// one of them: secret inputs, however short.
+	Hidden []string
+	// Derived collects parts of secrets that expressions have cut out.
+	Derived []string
+}
+
+// Render gives a value as Value.Render does, and as it may be kept on record.
+func (s *Shown) Render(v *Value, env *Env, fill Fill) (value, shown any, err error) {
+	if v == nil || !v.secrets && len(s.Hidden) == 0 {
+		value, err = v.Render(env, fill)
+		return value, value, err
+	}
+	switch v.kind {
+	case exprValue:
+		if value, err = v.whole(env, fill); err != nil {
+			return nil, nil, err
+		}
+		return value, s.show(v.expr, env, value), nil
+	case textValue:
+		return s.text(v, env, fill)
+	case listValue:
+		list, masked := make([]any, len(v.list)), make([]any, len(v.list))
+		for i, x := range v.list {
+			if list[i], masked[i], err = s.Render(x, env, fill); err != nil {
+				return nil, nil, err
+			}
+		}
+		return list, masked, nil
+	case mapValue:
+		m, masked := make(map[string]any, len(v.keys)), make(map[string]any, len(v.keys))
+		for i, x := range v.values {
+			k := v.keys[i]
+			if m[k], masked[k], err = s.Render(x, env, fill); err != nil {
+				return nil, nil, err
+			}
+		}
+		return m, masked, nil
+	}
+	return v.constant, v.constant, nil
+}
+
+// text renders a text with insertions in both ways.
+func (s *Shown) text(v *Value, env *Env, fill Fill) (value, shown any, err error) {
+	var masked strings.Builder
+	whole, err := v.insert(env, fill, func(p part, result any, piece string) {
+		if p.expr == nil {
+			masked.WriteString(piece)
+			return
+		}
+		if x := s.show(p.expr, env, result); x == Mask {
+			piece = Mask
+		} else if t, err := Text(x); err == nil && x != result && fill != FillURL {
+			piece = t
+		}
+		masked.WriteString(piece)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return whole, masked.String(), nil
+}
+
+// show is what an expression gave, as it may be kept.
+func (s *Shown) show(e *Expr, env *Env, v any) any {
+	if e.isSecret() {
+		return Mask
+	}
+	var values []string
+	if e.secrets {
+		secrets, _ := env.Names["secrets"].(map[string]any)
+		for _, n := range e.secretNames() {
+			if t, ok := secrets[n].(string); ok && t != "" {
+				values = append(values, t)
+			}
+		}
+	}
+	if len(values) == 0 && len(s.Hidden) == 0 {
+		return v
+	}
+	return s.maskLeaves(v, values)
+}
+
+func (s *Shown) maskLeaves(v any, secrets []string) any {
+	switch x := v.(type) {
+	case nil, bool:
+		return v
+	case []any:
+		out := make([]any, len(x))
+		for i, e := range x {
+			out[i] = s.maskLeaves(e, secrets)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(x))
+		for k, e := range x {
+			out[k] = s.maskLeaves(e, secrets)
+		}
+		return out
+	}
+	t, err := Text(v)
+	if err != nil || t == "" {
+		return v
+	}
+	for _, h := range s.Hidden {
+		if t == h {
+			return Mask
+		}
+	}
+	for _, secret := range secrets {
+		if s.partOf(t, secret) || len(secret) < ShortestSecret && strings.Contains(t, secret) {
+			return Mask
+		}
+	}
+	return v
+}
+
+// partOf tells that a text was cut out of a secret, in whatever case, and keeps it
+// in mind when it is long enough to be searched for.
+func (s *Shown) partOf(t, secret string) bool {
+	if len(t) > len(secret) || !strings.Contains(strings.ToLower(secret), strings.ToLower(t)) {
+		return false
+	}
+	if len(t) >= ShortestSecret {
+		s.Derived = append(s.Derived, t)
+	}
+	return true
+}
