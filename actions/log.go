@@ -23,6 +23,10 @@ type logAction struct {
 
 // Do implements engine.Action.
 func (a logAction) Do(ctx context.Context, in engine.Input) (any, error) {
+	redact := a.redact
+	if in.Redact != nil {
+		redact = in.Redact
+	}
 	level := slog.LevelInfo
 	if s, ok := in.With["level"].(string); ok {
 		if err := level.UnmarshalText([]byte(s)); err != nil {
@@ -35,8 +39,8 @@ func (a logAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		if err != nil {
 			return nil, permanent("invalid_input", "fields: %v", err)
 		}
-		attrs = append(attrs, slog.String("fields", a.redact(string(b))))
+		attrs = append(attrs, slog.String("fields", redact(string(b))))
 	}
-	a.log.LogAttrs(ctx, level, a.redact(text(in.With["message"])), attrs...)
+	a.log.LogAttrs(ctx, level, redact(text(in.With["message"])), attrs...)
 	return nil, nil
 }

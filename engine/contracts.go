@@ -48,7 +48,9 @@ type Input struct {
 	// Connections are the project's; the action picks its own.
 	Connections map[string]*workflows.Connection
 	Secret      func(name string) (string, bool)
-	Client      *http.Client
+	// Redact masks what an action shows: the project's secrets and those of the run.
+	Redact func(string) string
+	Client *http.Client
 }
 
 // The store's refusals, which callers tell apart.

@@ -82,6 +82,13 @@ func (dr *driver) hide(values []string) {
 	}
 }
 
+// hideCredentials masks from now on what came back as a credential: cookies, tokens.
+func (dr *driver) hideCredentials(r *plan.Record) {
+	if found := workflows.Credentials(r.Output, nil); len(found) > 0 {
+		dr.hide(found)
+	}
+}
+
 // masker masks what is kept or shown of the run.
 func (dr *driver) masker() *Masker {
 	if m := dr.mask.Load(); m != nil {
@@ -136,7 +143,9 @@ func (dr *driver) begin(slot bool) Settlement {
 func (dr *driver) perform() {
 	if len(dr.due) == 1 && dr.inFlight == 0 && dr.wake.IsZero() && dr.turn == nil {
 		d := dr.due[0]
-		dr.unsaved = append(dr.unsaved, dr.attempt(d, dr.allowed(d), dr.permitOf(d)))
+		r := dr.attempt(d, dr.allowed(d), dr.permitOf(d))
+		dr.hideCredentials(r)
+		dr.unsaved = append(dr.unsaved, r)
 		dr.due = nil
 		return
 	}
@@ -198,6 +207,7 @@ func (dr *driver) abandon() {
 
 func (dr *driver) ended(r *plan.Record) {
 	dr.inFlight--
+	dr.hideCredentials(r)
 	dr.unsaved = append(dr.unsaved, r)
 }
 
@@ -273,7 +283,7 @@ func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
 
 // input is the order of an attempt, without its idempotency key.
 func (dr *driver) input(d plan.Due) Input {
-	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: dr.e.project.Load().Connections, Secret: dr.e.secret, Client: dr.e.o.Client}
+	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: dr.e.project.Load().Connections, Secret: dr.e.secret, Redact: dr.masker().Text, Client: dr.e.o.Client}
 }
 
 // actionName is the entry of the table that carries a step out: all actions of

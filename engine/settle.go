@@ -374,6 +374,7 @@ func (e *Engine) load(dr *driver) error {
 	dr.hide(dr.event.Hidden)
 	for _, r := range t.Records {
 		dr.state.AddRecord(r)
+		dr.hideCredentials(r)
 	}
 	dr.describeRun(dr.run.StartedAt)
 	dr.held = e.destinations.HasTicket(int64(dr.run.ID))

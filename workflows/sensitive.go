@@ -40,9 +40,13 @@ func SensitiveHeader(name string) bool {
 	return false
 }
 
+// credentialFields are what answers of token endpoints hold (RFC 6749, section 5.1,
+// and OpenID Connect Core, section 3.1.3.3).
+var credentialFields = map[string]bool{"access_token": true, "refresh_token": true, "id_token": true, "client_secret": true}
+
 // HideHeaders gives v with *** for the values of sensitive headers, in every map
-// that stands under the name headers. hidden tells whether there was one; v itself
-// is never changed.
+// that stands under the name headers, and for the tokens of a token endpoint's answer.
+// hidden tells whether there was one; v itself is never changed.
 func HideHeaders(v any) (out any, hidden bool) {
 	switch x := v.(type) {
 	case []any:
@@ -63,6 +67,9 @@ func HideHeaders(v any) (out any, hidden bool) {
 		var m map[string]any
 		for k, e := range x {
 			n, h := HideHeaders(e)
+			if s, ok := n.(string); ok && credentialFields[k] && s != "" && s != Mask {
+				n, h = Mask, true
+			}
 			if headers, ok := n.(map[string]any); ok && strings.EqualFold(k, "headers") {
 				if masked, any := HideNames(headers); any {
 					n, h = masked, true
@@ -132,3 +139,48 @@ func HideAuth(v any) any {
 	}
 	return Mask
 }
+
+// Credentials are the values that HideHeaders hides, and their parts: a cookie's value,
+// what follows Bearer.
+func Credentials(v any, out []string) []string {
+	switch x := v.(type) {
+	case []any:
+		for _, e := range x {
+			out = Credentials(e, out)
+		}
+	case map[string]any:
+		for k, e := range x {
+			if s, ok := e.(string); ok && credentialFields[k] {
+				out = credential(s, out)
+			}
+			if headers, ok := e.(map[string]any); ok && strings.EqualFold(k, "headers") {
+				for name, h := range headers {
+					if s, ok := h.(string); ok && SensitiveHeader(name) {
+						out = credential(s, out)
+					}
+				}
+			}
+			out = Credentials(e, out)
+		}
+	}
+	return out
+}
+
+// credential adds a header's value and the parts of it that are secret themselves.
+func credential(s string, out []string) []string {
+	if s == Mask || len(s) < ShortestSecret {
+		return out
+	}
+	out = append(out, s)
+	first, _, _ := strings.Cut(s, ";")
+	if _, value, ok := strings.Cut(first, "="); ok && len(value) >= shortestToken {
+		out = append(out, value)
+	}
+	if _, token, ok := strings.Cut(s, " "); ok && !strings.Contains(token, " ") && len(token) >= shortestToken {
+		out = append(out, token)
+	}
+	return out
+}
+
+// shortestToken keeps words such as true or en-GB of cookies from being masked.
+const shortestToken = 12

@@ -277,10 +277,12 @@ func (d *Due) hide(s *workflows.Step, masks map[string]any) {
 	}
 	if v := current("auth"); v != nil {
 		put("auth", workflows.HideAuth(v))
+		d.Derived = authValues(d.With["auth"], d.Derived)
 	}
 	if headers, ok := current("headers").(map[string]any); ok {
 		if h, hidden := workflows.HideNames(headers); hidden {
 			put("headers", h)
+			d.Derived = workflows.Credentials(map[string]any{"headers": d.With["headers"]}, d.Derived)
 		}
 	}
 	for _, in := range s.Spec.Inputs {
@@ -296,6 +298,24 @@ func (d *Due) hide(s *workflows.Step, masks map[string]any) {
 		d.Shown = maps.Clone(d.With)
 		maps.Copy(d.Shown, masks)
 	}
+}
+
+// authValues are the credentials under auth:, which are masked wherever an answer
+// repeats them; users and the names of headers are not.
+func authValues(v any, out []string) []string {
+	switch x := v.(type) {
+	case string:
+		if len(x) >= workflows.ShortestSecret {
+			out = append(out, x)
+		}
+	case map[string]any:
+		for k, e := range x {
+			if k != "name" && k != "user" {
+				out = authValues(e, out)
+			}
+		}
+	}
+	return out
 }
 
 // Output gives a step's output from its action's result.
