@@ -69,11 +69,15 @@ type driver struct {
 	mask   atomic.Pointer[Masker]
 }
 
+// maxHidden bounds the values that a run adds to those of its inputs: a loop whose
+// answers all bring another cookie would make the search for them ever longer.
+const maxHidden = 64
+
 // hide masks further values from now on.
 func (dr *driver) hide(values []string) {
 	added := false
 	for _, v := range values {
-		if v != "" && !slices.Contains(dr.hidden, v) {
+		if v != "" && len(dr.hidden) < len(dr.event.Hidden)+maxHidden && !slices.Contains(dr.hidden, v) {
 			dr.hidden, added = append(dr.hidden, v), true
 		}
 	}
