@@ -6,16 +6,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
+
+// generatedSecret stands for a secret that init makes: each project has its own.
+const generatedSecret = "GENERATED"
 
 // starter is the project that init writes, by file.
 var starter = map[string]string{
 	"hookloom.yaml": `# Hookloom's project file. All of it is optional.
 
 server:
-  addr: ":8080"                    # providers call http(s)://HOST:8080/hooks/TRIGGER
+  addr: 127.0.0.1:8080             # providers call http(s)://HOST:8080/hooks/TRIGGER; ":8080" for all of the machine's addresses
   admin_addr: 127.0.0.1:8081       # console, API and metrics
   # public_url: https://hooks.example.com
 
@@ -58,7 +63,7 @@ tests:                             # hookloom test runs them, without network
     event: {data: {email: ada@example.com, employees: 0}}
     expect: {rule: skipped}
 `,
-	".env":       "# Secrets, one NAME=value a line. Keep this file out of version control.\nHELLO_SECRET=change-me-to-a-long-random-text\n",
+	".env":       "# Secrets, one NAME=value a line. Keep this file out of version control.\nHELLO_SECRET=" + generatedSecret + "\n",
 	".gitignore": ".env\n.hookloom-key\nhookloom.db*\n",
 }
 
@@ -84,7 +89,7 @@ func (a *app) init(dir string) error {
 		}
 	}
 	for _, name := range sortedKeys(starter) {
-		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), starter[name]); err != nil {
+		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), strings.Replace(starter[name], generatedSecret, workflows.GenerateSecret(), 1)); err != nil {
 			return fmt.Errorf("writing the starter project: %w", err)
 		}
 		a.printf("wrote %s\n", filepath.Join(dir, name))

@@ -18,7 +18,7 @@ const (
 	// shortestSecret is the length in bytes under which a value is not searched for:
 	// it would blank out ordinary text. Where a template inserts it, it is masked all
 	// the same.
-	shortestSecret = workflows.ShortestSecret
+	shortestSecret = workflows.ShortestMasked
 	// shortestLine is the same for a line of a value that has several.
 	shortestLine = 12
 	// longestSecret bounds the values that are searched for in every encoding.

@@ -2,6 +2,8 @@ package triggers
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -16,8 +18,25 @@ func Check(p *workflows.Project, secret func(name string) (string, bool)) workfl
 		if t.Webhook == nil || !allSet(t, secret) {
 			continue
 		}
-		if _, err := newRoute(p, t, &Outside{Secret: secret}); err != nil {
-			out = append(out, t.Mistake("unusable-trigger", inner(err).Error(), "hookloom providers "+t.Webhook.Provider+" says what it needs"))
+		r, err := newRoute(p, t, &Outside{Secret: secret})
+		if err == nil {
+			if err = r.refuseWeak(); err != nil {
+				err = fmt.Errorf("trigger %s: %w", name, err)
+			}
+		}
+		if err != nil {
+			code, hint := "unusable-trigger", "hookloom providers "+t.Webhook.Provider+" says what it needs"
+			if errors.Is(err, errWeak) {
+				code, hint = "weak-secret", "put the value into .env, the environment or /run/secrets"
+			}
+			out = append(out, t.Mistake(code, strings.TrimSuffix(inner(err).Error(), ": "+errWeak.Error()), hint))
+		}
+		for _, n := range t.SecretNames() {
+			if v, _ := secret(n); v != strings.TrimSpace(v) && !strings.Contains(v, "-----BEGIN") {
+				m := t.Mistake("secret-blanks", fmt.Sprintf("blanks or a line break stand around secret %s", n), "they are left out; write the value without them (printf, not echo)")
+				m.Warning = true
+				out = append(out, m)
+			}
 		}
 	}
 	return out

@@ -58,7 +58,6 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 		{name: "line feed cut", trigger: "github", body: []byte("{}\n"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{}") }, want: "a line feed at its end is gone"},
 		{name: "line feed added", trigger: "github", body: []byte("{}"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{}\r\n") }, want: "white space at its end"},
 		{name: "line ends", trigger: "github", body: []byte("{\r\n}"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{\n}") }, want: "line ends were changed"},
-		{name: "white space around the secret", trigger: "github", secret: good + " ", want: "surrounding white space"},
 		{name: "quotes around the secret", trigger: "github", secret: `"` + good + `"`, want: "quotes around it"},
 		{name: "decoded as base64 by the sender", trigger: "stripe", secret: good, change: func(s *triggers.SampleRequest) {
 			// Signed by Standard Webhooks' reading of the key under Stripe's layout.

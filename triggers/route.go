@@ -268,6 +268,9 @@ func (r *route) readSecrets(env *workflows.Env) error {
 		if err != nil {
 			return fmt.Errorf("secret %d: %w", i+1, err)
 		}
+		if text, err = trimmed(text); err != nil {
+			return fmt.Errorf("secret %s: %w", r.webhook.SecretLabels()[i], err)
+		}
 		name := s.SecretName()
 		if text == "" {
 			switch {
@@ -301,12 +304,15 @@ func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := looseContent(v, compiled); err != nil {
+		return nil, err
+	}
 	p := r.proofOf(v, compiled)
 	if v.When != nil {
 		p.when = &detect{*v.When}
 	}
 	add := func(text string, secret int) error {
-		k, err := compiled.NewKey(text)
+		k, err := compiled.NewKey(schemeWordOff(v, text))
 		if err != nil {
 			if choice {
 				return nil
@@ -401,6 +407,9 @@ func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
 		return nil, errors.New("auth: a webhook takes bearer, basic, header or query")
 	}
 	text, err := render(value)
+	if err == nil {
+		text, err = trimmed(text)
+	}
 	if err != nil {
 		return nil, err
 	}

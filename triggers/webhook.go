@@ -71,6 +71,9 @@ func (h *Hooks) Prepare(p *workflows.Project, secret func(string) (string, bool)
 		if err != nil {
 			return nil, err
 		}
+		if err := r.refuseWeak(); err != nil {
+			return nil, fmt.Errorf("trigger %s: %w", name, err)
+		}
 		for _, u := range r.secrets {
 			u.useCount = h.use(name, u.name)
 		}

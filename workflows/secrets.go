@@ -102,8 +102,8 @@ func (p *Project) Warnings(s *Secrets) Mistakes {
 		}
 		seen[name] = true
 		v, _ := s.Lookup(name)
-		if v != "" && len(v) < ShortestSecret {
-			out = append(out, e.mistake(name, "short-secret", fmt.Sprintf("secret %s has fewer than %d bytes: where an answer repeats it, it is stored and shown in the clear", name, ShortestSecret),
+		if v != "" && len(v) < ShortestMasked {
+			out = append(out, e.mistake(name, "short-secret", fmt.Sprintf("secret %s has fewer than %d bytes: where an answer repeats it, it is stored and shown in the clear", name, ShortestMasked),
 				"use a longer one, such as what `openssl rand -hex 24` gives"))
 		}
 		if os.Getenv(name) == "" && slices.Contains(s.expanded, name) {

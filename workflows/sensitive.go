@@ -2,9 +2,9 @@ package workflows
 
 import "strings"
 
-// ShortestSecret is the length in bytes under which a secret is not searched for in
+// ShortestMasked is the length in bytes under which a secret is not searched for in
 // what is stored or shown: it would blank out ordinary text.
-const ShortestSecret = 6
+const ShortestMasked = 6
 
 // sensitiveHeaders are headers whose value is a credential whoever sends it; it is
 // never kept on record. Names that end in one of sensitiveEndings are as well.
@@ -168,7 +168,7 @@ func Credentials(v any, out []string) []string {
 
 // credential adds a header's value and the parts of it that are secret themselves.
 func credential(s string, out []string) []string {
-	if s == Mask || len(s) < ShortestSecret {
+	if s == Mask || len(s) < ShortestMasked {
 		return out
 	}
 	out = append(out, s)

@@ -119,7 +119,7 @@ func (s *Shown) maskLeaves(v any, secrets []string) any {
 		}
 	}
 	for _, secret := range secrets {
-		if s.partOf(t, secret) || len(secret) < ShortestSecret && strings.Contains(t, secret) {
+		if s.partOf(t, secret) || len(secret) < ShortestMasked && strings.Contains(t, secret) {
 			return Mask
 		}
 	}
@@ -132,7 +132,7 @@ func (s *Shown) partOf(t, secret string) bool {
 	if len(t) > len(secret) || !strings.Contains(strings.ToLower(secret), strings.ToLower(t)) {
 		return false
 	}
-	if len(t) >= ShortestSecret {
+	if len(t) >= ShortestMasked {
 		s.Derived = append(s.Derived, t)
 	}
 	return true

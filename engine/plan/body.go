@@ -305,7 +305,7 @@ func (d *Due) hide(s *workflows.Step, masks map[string]any) {
 func authValues(v any, out []string) []string {
 	switch x := v.(type) {
 	case string:
-		if len(x) >= workflows.ShortestSecret {
+		if len(x) >= workflows.ShortestMasked {
 			out = append(out, x)
 		}
 	case map[string]any:

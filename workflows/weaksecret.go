@@ -1,0 +1,74 @@
+package workflows
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// ShortestSecret is how long a secret that proves a sender or a person must be, in
+// bytes. Providers' own secrets have 16 and more.
+const ShortestSecret = 8
+
+// WeakSecret says why a text proves nobody: empty, blank, too short, of one
+// letter, or one that everybody tries first. It is empty for one that can
+// be used. The text itself is not in the answer. Triggers and admin tokens are held
+// to it; public keys need not be.
+func WeakSecret(text string) string {
+	plain := strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return "is empty"
+	case plain == "":
+		return "is blank"
+	case wellKnown(plain):
+		return "is a placeholder or a word that everybody tries first"
+	case len(plain) < ShortestSecret:
+		return fmt.Sprintf("has only %d bytes; %d is the least", len(plain), ShortestSecret)
+	case strings.Trim(plain, plain[:1]) == "":
+		return "is one letter, again and again"
+	}
+	return ""
+}
+
+// GenerateSecret makes a secret of 32 random bytes, in hex.
+func GenerateSecret() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // crypto/rand never fails; it ends the program first
+	return hex.EncodeToString(b)
+}
+
+// knownSecrets are words that stand for a secret in examples, and those that head
+// the lists of common passwords. Letters and digits alone are compared, in lower
+// case: Change-Me! is changeme.
+var knownSecrets = func() map[string]bool {
+	out := map[string]bool{}
+	for _, w := range strings.Fields(`changeme changeit changethis replaceme replacethis fixme todo none null nil undefined secret secrets mysecret yoursecret thesecret topsecret
+		supersecret verysecret notasecret secretkey mysecretkey yoursecretkey yoursecrethere mysecrettoken yoursecrettoken secrettoken webhooksecret mywebhooksecret yourwebhooksecret signingsecret hooksecret
+		password passwd pass passw0rd password1 password12 password123 password1234 mypassword yourpassword token mytoken yourtoken tokentoken authtoken apikey yourapikey key test testing test123 test1234 testtest testsecret
+		testtoken testkey example examplesecret sample default admin administrator root user guest demo hookloom webhook webhooks hook hello helloworld letmein welcome qwerty qwertyuiop
+		abc abcd abc123 abcdef abcdefgh abcd1234 12345678 123456789 1234567890 0123456789 87654321 11111111 00000000 deadbeef foobar foobarbaz xxxxxxxx iloveyou correcthorsebatterystaple`) {
+		out[w] = true
+	}
+	return out
+}()
+
+// wellKnown tells a placeholder: a known word, or what begins as one.
+func wellKnown(text string) bool {
+	word := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(text))
+	if knownSecrets[word] || knownSecrets[strings.TrimPrefix(word, "whsec")] && strings.HasPrefix(word, "whsec") {
+		return true
+	}
+	for _, start := range []string{"changeme", "changethis", "replaceme", "replacewith", "putyour", "insertyour", "enteryour"} {
+		if strings.HasPrefix(word, start) {
+			return true
+		}
+	}
+	return strings.HasPrefix(text, "<") && strings.HasSuffix(text, ">")
+}
