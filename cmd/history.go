@@ -203,15 +203,22 @@ func (a *app) oneRefusal(ctx context.Context, h *store.History, id string) error
 // triggersCmd lists triggers with the use of their secrets.
 func (a *app) triggersCmd() *cobra.Command {
 	var f listFlags
+	var await string
 	c := &cobra.Command{Use: "triggers", Short: "List triggers, their URLs, and when each secret was used last", Args: cobra.NoArgs,
 		Long: `Lists the project's triggers. While a secret is rotated, write both under secret:
 and watch here when the old one is quiet: it then says that it is safe to drop.
-Uses are noted every few seconds; a crash loses at most those.`,
-		Example: "  hookloom triggers\n  hookloom triggers --output json",
+Uses are noted every few seconds; a crash loses at most those.
+
+--await-secret is for providers that hand over their secret in a handshake (Asana,
+Notion): the running server takes it only in the 15 minutes after, and once.`,
+		Example: "  hookloom triggers\n  hookloom triggers --await-secret asana\n  hookloom triggers --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			l, err := load(f.dir)
 			if err != nil {
 				return err
+			}
+			if await != "" {
+				return a.awaitSecret(c.Context(), l, await)
 			}
 			var uses []engine.SecretUse
 			inlets := map[string][]engine.InletHealth{}
@@ -230,6 +237,7 @@ Uses are noted every few seconds; a crash loses at most those.`,
 			}
 			return a.printTriggers(l.project, uses, inlets)
 		}}
+	c.Flags().StringVar(&await, "await-secret", "", "the trigger that takes the secret of its provider's next handshake")
 	f.addPlace(c)
 	return c
 }

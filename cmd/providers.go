@@ -106,6 +106,9 @@ func (a *app) provider(library *triggers.Library, name string) error {
 		}
 		a.printf("%-11s %s: %s%s\n", "Scheme", v.Variant, v.Algorithm, only)
 	}
+	if p.ProvesProvider {
+		a.printf("%-11s only that %s sent it, for whichever of its customers\n", "Proves", p.Title)
+	}
 	if len(p.MediaTypes) > 0 {
 		a.printf("%-11s %s\n", "Bodies", strings.Join(p.MediaTypes, ", "))
 	}
@@ -140,7 +143,7 @@ func providerItem(p *workflows.Preset) map[string]any {
 		params = append(params, map[string]any{"name": x.Name, "help": x.Help, "default": x.Default, "required": x.Required})
 	}
 	return map[string]any{"provider": p.Name, "aliases": p.Aliases, "title": p.Title, "category": p.Category, "docs": p.Docs, "confidence": p.Confidence, "experimental": p.Experimental(),
-		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0, "polling": p.List != nil, "max_body": maxBody(p), "media_types": p.MediaTypes,
+		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0, "polling": p.List != nil, "max_body": maxBody(p), "proves_provider": p.ProvesProvider, "media_types": p.MediaTypes,
 		"delivery": map[string]any{"timeout": p.Delivery.Timeout, "retry": p.Delivery.Retry, "success": p.Delivery.Success,
 			"signed": p.Retries.Signed, "window_seconds": p.Retries.Window.Seconds(), "source": p.Retries.Source}, "identity": p.IdentityWords(), "events": p.Events, "notes": p.Notes}
 }

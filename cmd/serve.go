@@ -128,7 +128,7 @@ func (s *server) newConsole(l *loaded) (*console.Console, error) {
 		return nil, err
 	}
 	return console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Token: token, ViewToken: view, HooksURL: s.hooksURL(),
-		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, State: s.state.Load, Logger: s.o.log, Admit: s.admit, Poll: s.poll, Send: s.sample, Metrics: s.told.Handler(), Acks: s.told.Acks})
+		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, State: s.state.Load, Logger: s.o.log, Admit: s.admit, Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Metrics: s.told.Handler(), Acks: s.told.Acks})
 }
 
 func (s *server) closeParts() error {

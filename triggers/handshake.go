@@ -271,8 +271,8 @@ func (r *route) prepareCompute(h *handshake) error {
 	if h.message, err = signature.ParseTemplate(c.Message); err != nil {
 		return fmt.Errorf("compute.message: %w", err)
 	}
-	if c.Matches != "" {
-		if h.matches, err = regexp.Compile(`^(?:` + c.Matches + `)$`); err != nil {
+	if form := challengeForm(c); form != "" {
+		if h.matches, err = regexp.Compile(`\A(?:` + form + `)\z`); err != nil {
 			return fmt.Errorf("compute.matches: %w", err)
 		}
 	}
@@ -307,7 +307,12 @@ func (r *route) shakeHands(in *inbound, proved bool) *judgement {
 			continue
 		}
 		if detail := h.refuses(in); detail != "" {
-			return &judgement{status: http.StatusForbidden, reason: "handshake refused", detail: detail, secret: -1}
+			return &judgement{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
+		}
+		if h.capture != nil {
+			if detail := r.unawaited(in.at); detail != "" {
+				return &judgement{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
+			}
 		}
 		computed, err := h.compute(in)
 		if err != nil {
@@ -321,7 +326,7 @@ func (r *route) shakeHands(in *inbound, proved bool) *judgement {
 			return &judgement{status: http.StatusBadRequest, reason: "malformed handshake", detail: err.Error(), secret: -1}
 		}
 		if detail := h.follow(in, a); detail != "" {
-			return &judgement{status: http.StatusForbidden, reason: "handshake refused", detail: detail, secret: -1}
+			return &judgement{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
 		}
 		return &judgement{handshake: a, secret: -1}
 	}
@@ -415,6 +420,9 @@ func (h *handshake) follow(in *inbound, a *Answer) string {
 // if none is set, and visits the address that confirms it.
 func (r *route) confirm(ctx context.Context, a *Answer) error {
 	if a.capture != "" && r.pending != "" {
+		if r.outside.taken != nil && !r.outside.taken(r.trigger.Name, time.Now()) {
+			return fmt.Errorf("the secret of trigger %s has been taken over just now", r.trigger.Name)
+		}
 		if r.outside.Capture == nil {
 			return fmt.Errorf("the secret that trigger %s was given cannot be kept here", r.trigger.Name)
 		}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -51,7 +52,7 @@ func TestHandshakesAreAnsweredAsProvidersAsk(t *testing.T) {
 		{provider: "onfleet", method: "GET", target: "?check=abc", status: 200, want: "abc"},
 		{provider: "adobe-commerce", params: "client_id: c", method: "GET", target: "?challenge=abc", status: 200, want: "abc"},
 		{provider: "websub", params: "topic: https://feed.example.com/a", method: "GET", target: "?hub.mode=subscribe&hub.topic=https://feed.example.com/a&hub.challenge=xyz", status: 200, want: "xyz"},
-		{provider: "websub", params: "topic: https://feed.example.com/a", method: "GET", target: "?hub.mode=subscribe&hub.topic=https://feed.example.com/other&hub.challenge=xyz", status: 403},
+		{provider: "websub", params: "topic: https://feed.example.com/a", method: "GET", target: "?hub.mode=subscribe&hub.topic=https://feed.example.com/other&hub.challenge=xyz", status: 404},
 		{provider: "microsoft-graph", method: "POST", target: "?validationToken=Validation%3A+a%2Bb%20c", status: 200, want: "Validation: a+b c", wantHeader: [2]string{"Content-Type", "text/plain; charset=utf-8"}},
 		{provider: "x", method: "GET", target: "?crc_token=abc", status: 200, want: `{"response_token":"sha256=` + base64.StdEncoding.EncodeToString(mac256("abc")) + `"}`},
 		{provider: "x", method: "GET", target: "?crc_token=" + strings.Repeat("a", 300), status: 400},
@@ -148,8 +149,8 @@ func handshakeHooks(t *testing.T, provider, params, body string, signed bool, mo
 	return hooksWith(t, p, sink, lookup), sink, header
 }
 
-// TestASecretThatAProviderHandsOverIsTakenOnce: while none is set the first is
-// kept; later ones are answered, and change nothing.
+// TestASecretThatAProviderHandsOverIsTakenOnce: only while an operator awaits it; other
+// handshakes are refused, and change nothing.
 func TestASecretThatAProviderHandsOverIsTakenOnce(t *testing.T) {
 	for _, c := range []struct{ provider, header, body, secret, echo string }{
 		{"asana", "X-Hook-Secret: b537207f20cbfa02357cf448134da559", "{}", "b537207f20cbfa02357cf448134da559", "X-Hook-Secret"},
@@ -181,6 +182,12 @@ func TestASecretThatAProviderHandsOverIsTakenOnce(t *testing.T) {
 			if k, v, ok := strings.Cut(c.header, ": "); ok {
 				header.Set(k, v)
 			}
+			if w := post(h, "POST", "/hooks/hook", header, []byte(c.body)); w.Code != 403 || len(kept) > 0 || w.Header().Get("X-Hook-Secret") != "" {
+				t.Fatalf("a handshake that nobody awaits is answered %d, kept %d", w.Code, len(kept))
+			}
+			if _, err := h.AwaitSecret("hook"); err != nil {
+				t.Fatal(err)
+			}
 			w := post(h, "POST", "/hooks/hook", header, []byte(c.body))
 			if w.Code != 200 || kept["LATER"] != c.secret {
 				t.Fatalf("%d, kept %q", w.Code, kept["LATER"])
@@ -193,7 +200,12 @@ func TestASecretThatAProviderHandsOverIsTakenOnce(t *testing.T) {
 			if header.Get("X-Hook-Secret") != "" {
 				header.Set("X-Hook-Secret", "another-secret-of-an-attacker")
 			}
-			post(h, "POST", "/hooks/hook", header, []byte(again))
+			if w := post(h, "POST", "/hooks/hook", header, []byte(again)); w.Code != 403 && w.Code != 401 {
+				t.Errorf("a later handshake is answered %d", w.Code)
+			}
+			if _, err := h.AwaitSecret("hook"); !errors.Is(err, triggers.ErrNoSecretAwaited) {
+				t.Errorf("a secret that is set can be awaited: %v", err)
+			}
 			if kept["LATER"] != c.secret {
 				t.Errorf("an active hook was given another key: %q", kept["LATER"])
 			}

@@ -109,7 +109,7 @@ func scheme(v *workflows.Verify, params map[string]string) signature.Scheme {
 	place := func(f workflows.From) signature.Place { return placeOf(f, params) }
 	p := v.Signature.Parse
 	s := signature.Scheme{Variant: v.Variant, Algorithm: v.Algorithm, KeyEncoding: v.KeyEncoding, From: place(v.Signature.From), Prefix: v.Signature.Prefix,
-		PrefixOptional: v.Signature.PrefixOptional, Encodings: v.Signature.Encodings, Each: v.Each, JSONBody: v.JSONBody,
+		PrefixOptional: v.Signature.PrefixOptional, Encodings: v.Signature.Encodings, Each: v.Each, Body: v.Body,
 		Parse: signature.Parse{Format: p.Format, Separator: p.Separator, SignatureKeys: p.SignatureKeys, TimestampKey: p.TimestampKey, Versions: p.AcceptVersions,
 			Groups: p.Groups, Select: p.Select, KeyID: p.KeyID}}
 	if len(v.SignedContent) > 0 {
@@ -121,9 +121,12 @@ func scheme(v *workflows.Verify, params map[string]string) signature.Scheme {
 	eachPlace(&v.Require, func(f workflows.From, want []string) {
 		s.Require = append(s.Require, signature.Requirement{Place: place(f), Want: want})
 	})
+	eachPlace(&v.RequireIfSet, func(f workflows.From, want []string) {
+		s.Require = append(s.Require, signature.Requirement{Place: place(f), Want: want, IfSet: true})
+	})
 	if k := v.Key; k != nil {
 		s.Key = &signature.KeySource{Method: k.Method, URL: k.URL, Body: jsonBraces(k.Body), KID: k.KID, Headers: k.Headers, Hosts: k.Hosts, Suffix: k.Suffix, Format: k.Format, At: k.At,
-			Chain: k.Chain, Root: k.Root, Cache: k.Cache}
+			Chain: k.Chain, Root: k.Root, Purposes: k.Purposes, Cache: k.Cache}
 		if t := k.Token; t != nil {
 			s.Key.Token = &signature.TokenSource{URL: t.URL, ID: t.ID, Secret: t.Secret, Scope: t.Scope}
 		}

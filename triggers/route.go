@@ -121,6 +121,9 @@ type Outside struct {
 	Fetch Fetch
 	// Capture keeps a secret that a provider handed over; nil to keep none.
 	Capture func(trigger, secret, value string) error
+	// awaited tells whether an operator waits for a trigger's secret, and taken that
+	// it has come; nil where no server waits.
+	awaited, taken func(trigger string, at time.Time) bool
 	// Answered is told how a delivery was answered, and in what time; nil for nobody.
 	// The outcome is accepted, duplicate, filtered, handshake, refused, limited or
 	// unavailable; the trigger is empty for unknown paths.
@@ -274,11 +277,11 @@ func (r *route) readSecrets(env *workflows.Env) error {
 		name := s.SecretName()
 		if text == "" {
 			switch {
-			case i > 0:
-				continue // an old secret that is gone: rotation is over
-			case r.preset != nil && r.preset.Captures() && name != "":
+			case r.preset != nil && r.preset.Captures() && name != "" && r.pending == "":
 				r.pending = name
 				continue
+			case i > 0:
+				continue // an old secret that is gone: rotation is over
 			case r.preset != nil && r.preset.SecretOptional:
 				continue
 			}
@@ -304,8 +307,10 @@ func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := looseContent(v, compiled); err != nil {
-		return nil, err
+	if v == r.webhook.Verify {
+		if err := looseContent(v, compiled); err != nil {
+			return nil, err
+		}
 	}
 	p := r.proofOf(v, compiled)
 	if v.When != nil {
@@ -459,6 +464,7 @@ func (r *route) wanted() {
 			r.wantTemplate(text)
 		}
 		eachPlace(&v.Require, func(f workflows.From, _ []string) { r.wantFrom(f) })
+		eachPlace(&v.RequireIfSet, func(f workflows.From, _ []string) { r.wantFrom(f) })
 		if v.When != nil {
 			eachPlace(&v.When.Places, func(f workflows.From, _ []string) { r.wantFrom(f) })
 		}
@@ -590,8 +596,12 @@ func (r *route) prove(in *inbound) (signature.Verdict, int, *judgement) {
 			tried = true
 			v := p.verifier.Verify(&in.request, p.keys, in.at)
 			if v.OK() {
-				in.proof, in.verdict = p, v
-				return v, p.secretOf(v.Key), nil
+				if why := r.answerable(p, in); why != "" {
+					v = signature.Verdict{Reason: signature.Unmet, Detail: why, Key: -1}
+				} else {
+					in.proof, in.verdict = p, v
+					return v, p.secretOf(v.Key), nil
+				}
 			}
 			j := &judgement{status: http.StatusUnauthorized, reason: string(v.Reason), detail: v.Detail, secret: -1, scheme: p.written.Variant}
 			if v.Reason == signature.Unavailable {

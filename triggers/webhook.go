@@ -29,6 +29,8 @@ type Hooks struct {
 	sink    engine.Sink
 	log     *slog.Logger
 	outside Outside
+	// windows are open while an operator waits for a provider's secret.
+	windows *windows
 	table   atomic.Pointer[table]
 	refused *refusals
 	// admission accounts for bodies in memory; discards bounds how many unwanted
@@ -49,8 +51,9 @@ const quarantineBody = 64 << 10
 // NewHooks makes the handler. Secrets are looked up by Prepare; outside says how
 // keys are fetched and captured secrets kept.
 func NewHooks(sink engine.Sink, log *slog.Logger, outside Outside) (*Hooks, error) {
-	h := &Hooks{sink: sink, log: log, outside: outside, uses: map[[2]string]*useCount{}, admission: newAdmission(), discards: make(chan struct{}, maxDiscards),
+	h := &Hooks{sink: sink, log: log, outside: outside, windows: newWindows(), uses: map[[2]string]*useCount{}, admission: newAdmission(), discards: make(chan struct{}, maxDiscards),
 		decoding: engine.NewBudget(maxDecoding)}
+	h.outside.awaited, h.outside.taken = h.windows.awaited, h.windows.take
 	h.table.Store(newTable(nil))
 	h.refused = newRefusals(h)
 	return h, nil

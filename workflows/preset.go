@@ -30,6 +30,9 @@ type Preset struct {
 	IPsAsOf   string
 	IPsSource string
 	Verify    []*Verify
+	// ProvesProvider tells that the proof says no more than that the provider sent it:
+	// all of its customers can have it send to any address.
+	ProvesProvider bool
 	// Methods are those of deliveries; none for POST.
 	Methods []string
 	// MediaTypes are those that it sends. A body that is declared as another is read
@@ -71,6 +74,8 @@ type Preset struct {
 type PresetParam struct {
 	Name, Default, Help string
 	Required            bool
+	// Customer tells this customer's deliveries from those of others.
+	Customer bool
 }
 
 // Delivery is how a provider delivers, in its own words.
@@ -131,7 +136,7 @@ func (d *decoder) preset(o *objectNode) *Preset {
 		Sources: o.texts("sources"), SecretName: o.text("secret", ""), SecretOptional: o.boolean("secret_optional", false), Setup: o.texts("setup"), Methods: o.texts("methods"),
 		BodyFromToken: o.has("body_from"), Events: o.texts("events"), Notes: o.texts("notes"), Key: d.expressions(o.vals["key"]), Aliases: o.texts("aliases"),
 		IDSigned: o.boolean("id_signed", true), Dedupe: o.duration("dedupe", 0), Retries: d.retries(o), Handshakes: d.handshakes(o),
-		MediaTypes: d.mediaTypes(o), CommonIDs: o.boolean("common_ids", false)}
+		ProvesProvider: o.has("proves"), MediaTypes: d.mediaTypes(o), CommonIDs: o.boolean("common_ids", false)}
 	if v := o.vals["verify"]; v != nil {
 		for _, n := range v.Content {
 			if x := d.object(n, "verify"); x != nil {
@@ -142,7 +147,7 @@ func (d *decoder) preset(o *objectNode) *Preset {
 	if v := o.vals["params"]; v != nil {
 		d.pairs(v, func(k, n *yaml.Node) {
 			if x := d.object(n, "preset_param"); x != nil {
-				p.Params = append(p.Params, PresetParam{Name: k.Value, Default: x.text("default", ""), Help: x.text("help", ""), Required: x.boolean("required", false)})
+				p.Params = append(p.Params, PresetParam{Name: k.Value, Default: x.text("default", ""), Help: x.text("help", ""), Required: x.boolean("required", false), Customer: x.boolean("customer", false)})
 			}
 		})
 	}
@@ -300,10 +305,29 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 			t.src.add(w.pos, "unknown-key", fmt.Sprintf("provider %s has no parameter %q", w.Provider, k), suggest(k, names))
 		}
 	}
+	c.warnOfOthers(t, w, p)
 	if w.AllowProvider && len(p.IPs) == 0 {
 		t.src.add(w.pos, "bad-address", fmt.Sprintf("the addresses of provider %s are not known here", w.Provider), "list them in allow_ips, or leave it out")
 	}
 	c.eventNames(t.src, w.eventsPos, w, w.Events)
+}
+
+// warnOfOthers says that a proof does not tell the customers of a provider apart.
+func (c *checker) warnOfOthers(t *Trigger, w *Webhook, p *Preset) {
+	if !p.ProvesProvider || w.Variant != "" && w.Variant != AnyVariant && p.variant(w.Variant) != nil && p.variant(w.Variant).Explicit {
+		return
+	}
+	hint := "ask in each rule for what is yours: an account, a project, an id that you gave"
+	for _, x := range p.Params {
+		if !x.Customer {
+			continue
+		}
+		if contains(w.Params.Keys(), x.Name) {
+			return
+		}
+		hint = fmt.Sprintf("set params: {%s: ...}: %s", x.Name, x.Help)
+	}
+	t.src.warn(w.pos, "proves-provider", fmt.Sprintf("provider %s signs alike for all of its customers: any of them can have it send events to this trigger", p.Name), hint)
 }
 
 // takesParam tells whether a scheme names the parameter as its secret.

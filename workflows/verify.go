@@ -31,11 +31,13 @@ type Verify struct {
 	// SignedContent are templates of the signed bytes, of which one must fit;
 	// empty for tokens.
 	SignedContent []string
-	// JSONBody demands a body that is one JSON object or list.
-	JSONBody bool
-	Require  Places
-	Each     string
-	JWT      *JWT
+	// Body is the form that what is signed must have: json or base64_xml; empty for any.
+	Body    string
+	Require Places
+	// RequireIfSet is Require for what a parameter says that may be left out.
+	RequireIfSet Places
+	Each         string
+	JWT          *JWT
 	// SingleUse, when it is written, says whether the same signed content is the same
 	// delivery; else SignsMoment computes it.
 	SingleUse  *bool
@@ -76,7 +78,7 @@ type TimestampFrom struct {
 type KeySource struct {
 	URL, Method, Body, Suffix, Format, At, Root, KID string
 	Headers                                          map[string]string
-	Hosts                                            []string
+	Hosts, Purposes                                  []string
 	Chain                                            bool
 	Cache                                            time.Duration
 	Token                                            *KeyToken
@@ -129,6 +131,8 @@ type Handshake struct {
 	// Capture is a template of the secret that the provider hands over.
 	Capture string
 	Visit   *Visit
+	// Refuse is the status for one whose check fails.
+	Refuse  int
 	Respond Respondent
 }
 
@@ -152,7 +156,7 @@ type Respondent struct {
 
 func (d *decoder) verify(o *objectNode) *Verify {
 	v := &Verify{Variant: o.text("variant", "default"), Explicit: o.boolean("explicit", false), SecretPrefix: o.text("secret_prefix", ""),
-		JSONBody: o.has("body"), Algorithm: o.text("algorithm", ""), KeyEncoding: o.text("key_encoding", "utf8"), SignedContent: o.texts("signed_content"), Each: o.text("each", "")}
+		Body: o.text("body", ""), Algorithm: o.text("algorithm", ""), KeyEncoding: o.text("key_encoding", "utf8"), SignedContent: o.texts("signed_content"), Each: o.text("each", "")}
 	token := v.Algorithm == "static-token" || v.Algorithm == "basic-auth" || v.Algorithm == "jwt"
 	if len(v.SignedContent) == 0 && !token {
 		v.SignedContent = []string{"{body}"}
@@ -178,6 +182,9 @@ func (d *decoder) verify(o *objectNode) *Verify {
 	}
 	if r := o.object("require"); r != nil {
 		v.Require = d.places(r)
+	}
+	if r := o.object("require_if_set"); r != nil {
+		v.RequireIfSet = d.places(r)
 	}
 	if j := o.object("jwt"); j != nil {
 		v.JWT = d.jwt(j)
@@ -222,7 +229,7 @@ func (d *decoder) checkParse(o *objectNode, p *Parse) {
 
 func (d *decoder) keySource(k *objectNode) *KeySource {
 	out := &KeySource{URL: k.text("url", ""), Method: k.text("method", "GET"), Body: k.text("body", ""), Headers: d.textMap(k.vals["headers"]), Hosts: k.texts("hosts"),
-		Suffix: k.text("suffix", ""), Format: k.text("format", ""), At: k.text("at", ""), KID: k.text("kid", ""), Chain: k.boolean("chain", false), Root: k.text("root", ""), Cache: k.duration("cache", time.Hour)}
+		Suffix: k.text("suffix", ""), Format: k.text("format", ""), At: k.text("at", ""), KID: k.text("kid", ""), Chain: k.boolean("chain", false), Root: k.text("root", ""), Purposes: k.texts("purposes"), Cache: k.duration("cache", time.Hour)}
 	if t := k.object("token"); t != nil {
 		out.Token = &KeyToken{URL: t.text("url", ""), ID: t.text("id", ""), Secret: t.text("secret", ""), Scope: t.text("scope", "")}
 	}
@@ -323,6 +330,7 @@ func (d *decoder) handshake(o *objectNode) *Handshake {
 	if c := o.object("compute"); c != nil {
 		h.Compute = &Compute{Algorithm: c.text("algorithm", ""), KeyEncoding: c.text("key_encoding", "utf8"), Message: c.text("message", ""), Matches: c.text("matches", ""), Encoding: c.text("encoding", "")}
 	}
+	h.Refuse = o.integer("refuse", 403)
 	if v := o.object("visit"); v != nil {
 		h.Visit = &Visit{URL: v.text("url", ""), Hosts: v.texts("hosts")}
 	}

@@ -96,6 +96,9 @@ type Options struct {
 	HooksURL string
 	// Admit judges a refused delivery again and stores it when it is genuine now.
 	Admit func(ctx context.Context, id string) (engine.Receipt, error)
+	// AwaitSecret has a trigger take the secret that its provider's next handshake
+	// brings, until the moment that it gives.
+	AwaitSecret func(trigger string) (time.Time, error)
 	// Poll polls a trigger now and tells how that went.
 	Poll func(ctx context.Context, trigger string) (any, error)
 	// Send makes a signed sample delivery of a trigger's provider and has it

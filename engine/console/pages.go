@@ -80,6 +80,7 @@ var said = map[string]string{
 	"already": "It was replayed already: this is the run that was made.", "decided": "It was decided again: today's rule starts no run. See the decision below.",
 	"draining": "The workflow is switched on: what was held for it runs now, in order.", "holding": "The workflow is switched off: what comes is held.",
 	"started": "The batch is under way.", "batch": "Done.",
+	"awaiting": "The secret of the provider's next handshake is taken, for 15 minutes.",
 }
 
 func (c *Console) pages(mux *http.ServeMux) {
@@ -89,7 +90,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 		"GET /workflows": c.workflowsPage, "GET /workflow": c.workflowPage, "GET /audit": c.auditPage,
 		"POST /runs/{id}/replay": c.acting("run.replay", c.doReplay), "POST /runs/{id}/cancel": c.acting("run.cancel", c.doCancel), "POST /runs/{id}/answer": c.acting("run.answer", c.doAnswer),
 		"POST /events/{id}/replay": c.acting("event.replay", c.doReplayEvent), "POST /deadletters/replay": c.deadReplay, "POST /conflicts/{id}/admit": c.acting("conflict.admit", c.doAdmitConflict), "POST /quarantine/{id}/admit": c.acting("refusal.admit", c.doAdmit),
-		"POST /trigger/send": c.acting("trigger.send", c.doSend), "POST /trigger/poll": c.acting("trigger.poll", c.doPoll),
+		"POST /trigger/send": c.acting("trigger.send", c.doSend), "POST /trigger/poll": c.acting("trigger.poll", c.doPoll), "POST /trigger/await-secret": c.acting("trigger.await_secret", c.doAwaitSecret),
 		"POST /workflow/fire": c.acting("workflow.fire", c.doFire), "POST /workflow/enable": c.acting("workflow.enable", c.doSwitch), "POST /workflow/disable": c.acting("workflow.disable", c.doSwitch),
 		"POST /destinations/resume": c.acting("endpoint.resume", c.doResume), "POST /logout": c.acting("logout", c.logout),
 	} {

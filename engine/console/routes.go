@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/destination"
@@ -74,6 +75,11 @@ type (
 		Buckets  []engine.Bucket `json:"buckets"`
 		// Project tells which of the project's files are in force.
 		Project *engine.ProjectState `json:"project,omitempty"`
+	}
+	// awaitAnswer is how long a trigger waits for its secret.
+	awaitAnswer struct {
+		Trigger string    `json:"trigger"`
+		Until   time.Time `json:"until"`
 	}
 	// sentAnswer is what a sample delivery was answered.
 	sentAnswer struct {
@@ -147,6 +153,7 @@ func (c *Console) api() []route {
 		post("prune", "prune", "Removes old history.", "history.prune", 200, pruneOrder{}, engine.Pruned{}, c.prune),
 		get("triggers", "listTriggers", "Triggers, with the use of their secrets and how their inlets stand.", nil, engine.Page[triggerItem]{}, c.listTriggers),
 		post("triggers/{name...}/poll", "pollTrigger", "Asks a trigger's service for what is new.", "trigger.poll", 200, nil, json.RawMessage(nil), c.pollNow),
+		post("triggers/{name...}/await-secret", "awaitSecret", "Has a trigger take the secret that its provider's handshake brings, for 15 minutes.", "trigger.await_secret", 200, nil, awaitAnswer{}, c.awaitSecret),
 		post("triggers/{name...}/send", "sendSample", "Sends a signed sample delivery of the trigger's provider.", "trigger.send", 200, sendOrder{}, sentAnswer{}, c.sendSample),
 		get("compare/{trigger...}", "compareTrigger", "A trigger's webhook against its poll.", []string{"since"}, engine.Comparison{}, c.compare),
 		get("workflows", "listWorkflows", "Workflows, with how they did lately.", []string{"since"}, engine.Page[workflowItem]{}, c.listWorkflows),

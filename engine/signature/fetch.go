@@ -38,6 +38,9 @@ type KeySource struct {
 	Chain bool
 	// Root is the SHA-256 fingerprint, in hex, of the root of an x5c chain.
 	Root string
+	// Purposes are the object identifiers of extensions that the certificates of an
+	// x5c chain must have, the first certificate's first.
+	Purposes []string
 	// Cache is how long an answer is kept.
 	Cache time.Duration
 	// Token gets an access token first, by client credentials.

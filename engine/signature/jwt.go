@@ -3,6 +3,8 @@ package signature
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -37,8 +39,9 @@ type JWT struct {
 	hashes []hashOf
 }
 
-// Claim is one claim and the templates of which it must equal one. A claim that
-// is Optional may be missing; Either names a second claim that may hold it.
+// Claim is one claim, by name or dot path, and the templates of which it must equal one. A
+// claim that is Optional may be missing; Either names others, separated by blanks, that
+// may hold it.
 type Claim struct {
 	Name, Either string
 	Want         []string
@@ -181,7 +184,7 @@ func (v *Verifier) tokenKeys(req *Request, header map[string]any, k *Key, now ti
 	case v.Key == nil:
 		return nil, errors.New("no key is configured")
 	case v.Key.Format == "x5c":
-		p, err := headerChain(header, v.Key.Root, now)
+		p, err := headerChain(header, v.Key.Root, v.Key.Purposes, now)
 		if err != nil {
 			return nil, err
 		}
@@ -204,7 +207,7 @@ func (v *Verifier) tokenKeys(req *Request, header map[string]any, k *Key, now ti
 	return set, nil
 }
 
-func headerChain(header map[string]any, root string, now time.Time) (PublicKey, error) {
+func headerChain(header map[string]any, root string, purposes []string, now time.Time) (PublicKey, error) {
 	list, _ := header["x5c"].([]any)
 	var der [][]byte
 	for _, x := range list {
@@ -215,7 +218,26 @@ func headerChain(header map[string]any, root string, now time.Time) (PublicKey, 
 		}
 		der = append(der, b)
 	}
-	return chainKey(der, root, now)
+	key, err := chainKey(der, root, now)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	for i, want := range purposes {
+		if i >= len(der) || !hasExtension(der[i], want) {
+			return PublicKey{}, fmt.Errorf("x5c: certificate %d is not for this purpose (%s)", i+1, want)
+		}
+	}
+	return key, nil
+}
+
+// hasExtension tells whether a certificate carries an extension: by one of its own an
+// authority says what a certificate is for, among all those that lead to its root.
+func hasExtension(der []byte, id string) bool {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.String() == id })
 }
 
 func (v *Verifier) checkClaims(req *Request, claims jwt.MapClaims, now time.Time) (Reason, string) {
@@ -247,9 +269,11 @@ func (v *Verifier) checkClaims(req *Request, claims jwt.MapClaims, now time.Time
 }
 
 func (c *requirementOf) holds(req *Request, claims jwt.MapClaims) bool {
-	got := claimTexts(claims[c.Name])
-	if len(got) == 0 && c.Either != "" {
-		got = claimTexts(claims[c.Either])
+	got := claimTexts(claimAt(claims, c.Name))
+	for _, other := range strings.Fields(c.Either) {
+		if len(got) == 0 {
+			got = claimTexts(claimAt(claims, other))
+		}
 	}
 	wanted := false
 	for _, t := range c.want {
@@ -264,6 +288,36 @@ func (c *requirementOf) holds(req *Request, claims jwt.MapClaims) bool {
 		}
 	}
 	return !wanted && c.Optional
+}
+
+// claimAt reads a claim by its name, else by a dot path.
+func claimAt(claims map[string]any, path string) any {
+	if v, ok := claims[path]; ok {
+		return v
+	}
+	var v any = claims
+	for _, name := range strings.Split(path, ".") {
+		m, _ := v.(map[string]any)
+		v = m[name]
+	}
+	return v
+}
+
+// setClaim writes a claim where claimAt finds it.
+func setClaim(claims map[string]any, path, value string) {
+	names := strings.Split(path, ".")
+	if strings.Contains(path, "://") {
+		names = []string{path} // a name that is a URL is no path
+	}
+	for _, name := range names[:len(names)-1] {
+		next, ok := claims[name].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			claims[name] = next
+		}
+		claims = next
+	}
+	claims[names[len(names)-1]] = value
 }
 
 func claimTexts(v any) []string {

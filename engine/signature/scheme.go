@@ -44,9 +44,10 @@ type Scheme struct {
 	// Require are texts that must be equal, beside the signature: a version
 	// header, a body hash in the query, an expected topic.
 	Require []Requirement
-	// JSONBody demands that the body is one JSON object or list and nothing else:
-	// where a handshake signs what it is given, no body can be what it signed.
-	JSONBody bool
+	// Body demands a form of what is signed: json, for a body that is one JSON object
+	// or list and nothing else, or base64_xml, for a text that holds XML in base64.
+	// Where a handshake signs what it is given, none can be what it signed.
+	Body string
 	// Each is the dot path of a list: the scheme is applied to every element, and
 	// an empty list proves nothing.
 	Each string
@@ -107,6 +108,9 @@ type Requirement struct {
 	Place Place
 	// Want is a template; several are alternatives.
 	Want []string
+	// IfSet leaves the requirement out while no template has a value: a parameter that
+	// may be configured.
+	IfSet bool
 }
 
 // The words of the scheme's vocabulary.
@@ -138,6 +142,7 @@ type Verifier struct {
 
 type requirement struct {
 	place Place
+	ifSet bool
 	want  []*Template
 }
 
@@ -171,7 +176,7 @@ func Compile(s Scheme) (*Verifier, error) {
 		return nil, fmt.Errorf("algorithm jwt needs jwt: with algorithms")
 	}
 	for _, r := range s.Require {
-		c := requirement{place: canonical(r.Place)}
+		c := requirement{place: canonical(r.Place), ifSet: r.IfSet}
 		for _, w := range r.Want {
 			t, err := ParseTemplate(w)
 			if err != nil {

@@ -210,7 +210,7 @@ func (v *Verifier) signToken(req *Request, key Key, now time.Time) (string, erro
 	for _, c := range j.claims {
 		for _, t := range c.want {
 			if b, err := t.render(nil, &scope{req: req, url: req.PublicURL}); err == nil && len(b) > 0 {
-				claims[c.Name] = string(b)
+				setClaim(claims, c.Name, string(b))
 				break
 			}
 		}

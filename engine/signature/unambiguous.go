@@ -2,7 +2,11 @@ package signature
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -305,4 +309,64 @@ func (v *Verifier) signsForm() bool {
 		}
 	}
 	return false
+}
+
+// SignedTexts gives the texts that a signature of the request may be over, but for
+// those that are longer than a limit or sign a time.
+func (v *Verifier) SignedTexts(req *Request, limit int) [][]byte {
+	if v.Timestamp != nil || len(req.Body) > limit {
+		return nil
+	}
+	var out [][]byte
+	for _, t := range v.contents {
+		if b, err := t.render(nil, &scope{req: req, url: req.PublicURL, parse: &v.Parse}); err == nil && len(b) <= limit {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// wholeXML tells whether a text is base64 of one XML document, as Braintree's
+// payload is: no challenge and no other text is.
+func wholeXML(text []byte) bool {
+	packed := bytes.Map(func(r rune) rune {
+		if r == '\n' || r == '\r' {
+			return -1
+		}
+		return r
+	}, text)
+	raw, err := base64.StdEncoding.DecodeString(string(packed))
+	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("<")) {
+		return false
+	}
+	d := xml.NewDecoder(bytes.NewReader(raw))
+	elements := 0
+	for {
+		t, err := d.Token()
+		switch t.(type) {
+		case xml.StartElement:
+			elements++
+		case xml.Directive:
+			return false
+		}
+		if err != nil {
+			return errors.Is(err, io.EOF) && elements > 0
+		}
+	}
+}
+
+// bodyFits says what is wrong with a body that the scheme holds to a form.
+func (v *Verifier) bodyFits(req *Request) string {
+	switch v.Body {
+	case "json":
+		if !wholeJSON(req.Body) {
+			return "the body is not one JSON object or list"
+		}
+	case "base64_xml":
+		b, err := v.contents[0].render(nil, &scope{req: req, url: req.PublicURL})
+		if err != nil || !wholeXML(b) {
+			return "what is signed is not base64 of XML"
+		}
+	}
+	return ""
 }

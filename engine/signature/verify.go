@@ -147,8 +147,8 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 	if detail := v.unmet(req); detail != "" {
 		return refused(Unmet, detail)
 	}
-	if v.JSONBody && !wholeJSON(req.Body) {
-		return refused(Unmet, "the body is not one JSON object or list")
+	if why := v.bodyFits(req); why != "" {
+		return refused(Unmet, why)
 	}
 	if v.Algorithm == "jwt" {
 		return v.judgeToken(req, s, keys, now)
@@ -356,14 +356,15 @@ func (v *Verifier) unmet(req *Request) string {
 	for i := range v.require {
 		r := &v.require[i]
 		got, ok := req.read(&r.place)
-		held := false
+		held, wanted := false, false
 		for _, w := range r.want {
 			b, err := w.render(nil, &scope{req: req, url: req.PublicURL})
+			wanted = wanted || err == nil && len(b) > 0
 			if err == nil && len(b) > 0 && subtle.ConstantTimeCompare(b, []byte(got)) == 1 {
 				held = true
 			}
 		}
-		if !ok || !held {
+		if (!ok || !held) && (wanted || !r.ifSet) {
 			return r.place.String() + " is not what it must be"
 		}
 	}

@@ -1,0 +1,25 @@
+package cmd
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// awaitSecret has the running server take the secret that a trigger's provider hands
+// over in its next handshake.
+func (a *app) awaitSecret(ctx context.Context, l *loaded, trigger string) error {
+	var out struct {
+		Trigger string    `json:"trigger"`
+		Until   time.Time `json:"until"`
+	}
+	if err := adminCall(ctx, l, http.MethodPost, "/api/v1/triggers/"+url.PathEscape(trigger)+"/await-secret", map[string]any{}, &out); err != nil {
+		return err
+	}
+	if a.json() {
+		return a.printJSON(out)
+	}
+	a.printf("trigger %s takes the secret of its provider's next handshake until %s\n", out.Trigger, out.Until.Local().Format("15:04:05"))
+	return nil
+}

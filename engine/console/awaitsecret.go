@@ -1,0 +1,42 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// awaitSecret opens the window in which a trigger takes its provider's secret.
+func (c *Console) awaitSecret(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if c.o.AwaitSecret == nil {
+		problem(w, http.StatusNotFound, "this server takes no secrets")
+		return
+	}
+	until, err := c.o.AwaitSecret(name)
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		problem(w, http.StatusNotFound, err.Error())
+	case err != nil:
+		problem(w, http.StatusConflict, err.Error())
+	default:
+		reply(w, http.StatusOK, awaitAnswer{name, until.UTC()})
+	}
+}
+
+// doAwaitSecret is the button of a trigger's page.
+func (c *Console) doAwaitSecret(w http.ResponseWriter, r *http.Request) {
+	name := r.PostForm.Get("name")
+	aimAt(r, name, "")
+	if c.o.AwaitSecret == nil {
+		c.cannot(w, r, engine.ErrNotFound)
+		return
+	}
+	if _, err := c.o.AwaitSecret(name); err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	done(w, r, "/trigger?name="+url.QueryEscape(name), "awaiting")
+}

@@ -1,0 +1,81 @@
+package triggers
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// SecretWindow is how long a trigger waits for the secret that its provider's
+// handshake brings, once an operator has asked for it.
+const SecretWindow = 15 * time.Minute
+
+// ErrNoSecretAwaited tells that a trigger takes no secret from a handshake.
+var ErrNoSecretAwaited = errors.New("no secret is awaited")
+
+// windows are the triggers that wait for a secret, until when. Whoever sends the
+// first handshake chooses the secret, and is the provider from then on: so it is
+// taken only while somebody who knows that it comes has asked for it. A window is
+// used once. It does not outlive the server.
+type windows struct {
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+func newWindows() *windows { return &windows{until: map[string]time.Time{}} }
+
+func (w *windows) open(trigger string, now time.Time) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.until[trigger] = now.Add(SecretWindow)
+	return w.until[trigger]
+}
+
+// awaited tells whether a trigger's window is open.
+func (w *windows) awaited(trigger string, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return now.Before(w.until[trigger])
+}
+
+// take closes a window that is open and tells that it was.
+func (w *windows) take(trigger string, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	open := now.Before(w.until[trigger])
+	delete(w.until, trigger)
+	return open
+}
+
+// AwaitSecret opens the window of a trigger and gives the moment at which it closes.
+func (h *Hooks) AwaitSecret(trigger string) (time.Time, error) {
+	for _, r := range h.table.Load().routes {
+		if r.trigger.Name != trigger {
+			continue
+		}
+		switch {
+		case r.preset == nil || !r.preset.Captures():
+			return time.Time{}, fmt.Errorf("%w: the provider of trigger %s hands over none", ErrNoSecretAwaited, trigger)
+		case r.pending == "":
+			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set; take it out of .env, or add one more under secret:", ErrNoSecretAwaited, trigger)
+		}
+		until := h.windows.open(trigger, time.Now())
+		h.log.Info("a secret is awaited", "trigger", trigger, "secret", r.pending, "until", until.UTC())
+		return until, nil
+	}
+	return time.Time{}, fmt.Errorf("trigger %q with a webhook: %w", trigger, engine.ErrNotFound)
+}
+
+// unawaited says why a handshake may not hand over a secret now; empty when it may.
+func (r *route) unawaited(at time.Time) string {
+	switch {
+	case r.pending == "":
+		return "the secret that it brings is not taken: one is set already"
+	case r.outside.awaited != nil && !r.outside.awaited(r.trigger.Name, at):
+		return "the secret that it brings is not taken: nobody has asked for it. Run hookloom triggers --await-secret " + r.trigger.Name + ", and have the provider send the handshake again"
+	}
+	return ""
+}
