@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,6 +100,9 @@ func TestARetryIsTheSameEventAndAnotherStateIsAnother(t *testing.T) {
 	for _, name := range library.Names() {
 		c, ok := cases[name]
 		if !ok {
+			if name < "l" {
+				t.Errorf("%s has no case in testdata/identity", name)
+			}
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -183,6 +187,71 @@ func TestRetriesUnderTheFirstSignatureAreProved(t *testing.T) {
 	}
 	if found < 3 {
 		t.Errorf("only %d schemes repeat under the first signature", found)
+	}
+}
+
+// TestAnElementOfAListIsNamedByItself: a provider may group what it repeats anew.
+// Of two requests that share an element, each element is one event.
+func TestAnElementOfAListIsNamedByItself(t *testing.T) {
+	for _, x := range []struct{ provider, split, first, second string }{
+		{"fastspring", "", `{"events":[{"id":"E1","type":"a"},{"id":"E2","type":"b"}]}`, `{"events":[{"id":"E2","type":"b"},{"id":"E3","type":"c"}]}`},
+		{"gocardless", "split: body.events,", `{"events":[{"id":"E1","resource_type":"x","action":"a"},{"id":"E2","resource_type":"x","action":"b"}],"meta":{"webhook_id":"WB1"}}`,
+			`{"events":[{"id":"E2","resource_type":"x","action":"b"},{"id":"E3","resource_type":"x","action":"c"}],"meta":{"webhook_id":"WB2"}}`},
+		{"klaviyo", "split: body.data,", `{"data":[{"topic":"a","external_id":"1"},{"topic":"b","external_id":"1"}]}`,
+			`{"data":[{"topic":"b","external_id":"1"},{"topic":"c","external_id":"1"}]}`},
+		{"asana", "split: body.events,", `{"events":[{"action":"a","created_at":"t","resource":{"gid":"1"}},{"action":"b","created_at":"t","resource":{"gid":"1"}}]}`,
+			`{"events":[{"action":"b","created_at":"t","resource":{"gid":"1"}},{"action":"c","created_at":"t","resource":{"gid":"1"}}]}`},
+		{"hubspot", "split: body,", `[{"eventId":1,"objectId":1,"subscriptionType":"a"},{"eventId":2,"objectId":1,"subscriptionType":"b"}]`,
+			`[{"eventId":2,"objectId":1,"subscriptionType":"b"},{"eventId":3,"objectId":1,"subscriptionType":"c"}]`},
+		{"auth0", "split: body,", `[{"log_id":"1","data":{"type":"a"}},{"log_id":"2","data":{"type":"b"}}]`,
+			`[{"log_id":"2","data":{"type":"b"}},{"log_id":"3","data":{"type":"c"}}]`},
+	} {
+		p := load(t, fmt.Sprintf("triggers:\n  t: {webhook: {provider: %s, %s secret: \"${{ secrets.T }}\"}}\n", x.provider, x.split))
+		m := &memory{events: map[string]engine.EventID{}}
+		h := hooks(t, p, m)
+		for _, body := range []string{x.first, x.second} {
+			s, err := triggers.Sample(p, "t", lookup, triggers.SampleOrder{Body: []byte(body), Base: "http://example.com"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w := post(h, s.Method, s.Path, s.Header, s.Body); w.Code/100 != 2 {
+				t.Errorf("%s: %d %s", x.provider, w.Code, w.Body)
+			}
+		}
+		var kinds []string
+		for _, d := range m.taken {
+			kinds = append(kinds, d.Type[strings.LastIndex(d.Type, ".")+1:])
+		}
+		if got := strings.Join(kinds, " "); got != "a b c" {
+			t.Errorf("%s: events %s: %v", x.provider, got, m.events)
+		}
+	}
+}
+
+// headerInKey finds the headers that a key reads.
+var headerInKey = regexp.MustCompile(`headers\["([^"]+)"\]`)
+
+// TestAKeyOutsideOfWhatIsSignedSaysSo: where a key reads a header that some scheme
+// does not sign, somebody else can give a captured delivery another key.
+func TestAKeyOutsideOfWhatIsSignedSaysSo(t *testing.T) {
+	library, err := triggers.Presets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range library.Names() {
+		p, err := library.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range p.Key {
+			for _, m := range headerInKey.FindAllStringSubmatch(key.Text, -1) {
+				for _, v := range p.Verify {
+					if p.IDSigned && v.SignsBody() && !slices.Contains(v.SignedHeaders(), m[1]) {
+						t.Errorf("%s/%s: the key reads %s, which is not signed: id_signed: false is missing", name, v.Variant, m[1])
+					}
+				}
+			}
+		}
 	}
 }
 

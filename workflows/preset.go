@@ -206,9 +206,10 @@ func (d *decoder) presetExprs(o *objectNode, p *Preset) {
 	if v := o.vals["split"]; v != nil {
 		if p.Split = d.expression(v); p.Split != nil {
 			p.Split.check(sc, reflect.Invalid)
-			sc.names["item"] = types.Any
 		}
 	}
+	// Nil where a delivery is one event; a trigger may split what its preset does not.
+	sc.names["item"] = types.Any
 	for name, to := range map[string]**Expr{"event_type": &p.EventType, "data": &p.Data, "time": &p.Time} {
 		if v := o.vals[name]; v != nil {
 			if *to = d.expression(v); *to != nil {
