@@ -219,7 +219,7 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	orders := map[string][2]string{ // operation: path with its names filled in, body
 		"replayEvent": {"/api/v1/events/" + x.first(t, "events?type=paid") + "/replay", `{"from": "start", "by": "ada"}`}, "replayRun": {"/api/v1/runs/" + dead + "/replay", `{"from": "failed", "version": "current"}`},
 		"cancelRun": {"", ""}, "answerRun": {"/api/v1/runs/" + x.first(t, "runs?status=waiting") + "/approve", `{"by": "ada"}`}, "admitRefusal": {"/api/v1/quarantine/ref_1/replay", ""},
-		"admitConflict":  {"/api/v1/conflicts/cfl_1/admit", `{"by": "ada"}`}, "awaitSecret": {"/api/v1/triggers/quiet/await-secret", ""},
+		"admitConflict": {"/api/v1/conflicts/cfl_1/admit", `{"by": "ada"}`}, "awaitSecret": {"/api/v1/triggers/quiet/await-secret", ""},
 		"resumeEndpoint": {"/api/v1/destinations/resume", `{"endpoint": "none"}`}, "prune": {"/api/v1/prune", `{"keep": "3650d"}`}, "pollTrigger": {"/api/v1/triggers/shop/poll", ""},
 		"sendSample": {"/api/v1/triggers/quiet/send", `{}`}, "fireWorkflow": {"/api/v1/workflows/refund/fire", `{"inputs": {"order": "A-1"}, "why": "asked"}`}, "enableWorkflow": {"/api/v1/workflows/pay/enable", `{}`}, "disableWorkflow": {"/api/v1/workflows/pay/disable", `{"by": "ada"}`},
 		"getEvent": {"/api/v1/events/" + x.first(t, "events?status=matched"), ""}, "getRun": {"/api/v1/runs/" + dead, ""}, "getRefusal": {"/api/v1/quarantine/ref_1", ""}, "compareTrigger": {"/api/v1/compare/shop", ""},

@@ -251,9 +251,10 @@ func (e *Engine) redecide(ctx context.Context, step *BatchStep, rs ...Redecision
 		d := rs[i].Decision
 		d.Outcome, d.Reason, d.Run = x.Outcome, x.Reason, x.Run
 		ev := cmp.Or(rs[i].of, &Event{ID: rs[i].Event})
-		e.tell(Change{Event: ev, Decision: &d})
+		mask := e.maskOf(ev)
+		e.tell(Change{Event: ev, Decision: &d, mask: mask})
 		if d.Outcome == RuleFailed {
-			e.ruleFailed(ev, &d)
+			e.ruleFailed(ev, &d, mask)
 		}
 		if x.Run != 0 {
 			e.dueAt(x.Due)

@@ -110,20 +110,23 @@ func (e *Engine) noteRefusal(r Refusal) {
 // noteChange follows what became durable: runs that fail, rules that cannot be
 // evaluated, and their end.
 func (e *Engine) noteChange(c Change) {
+	if c.mask == nil {
+		c.mask = e.everyRun
+	}
 	switch {
 	case c.Decision != nil && c.Decision.Outcome == RuleFailed:
-		d := c.Decision
+		d, reason := c.Decision, c.mask.Text(c.Decision.Reason)
 		e.Alert(context.Background(), Alert{Kind: AlertRuleFailed, Trigger: c.Event.Trigger, Subject: d.Workflow,
-			Message: fmt.Sprintf("the rule of workflow %s could not be evaluated for %s: %s; mend it, then hookloom replay %s --workflow %s", d.Workflow, c.Event.ID, d.Reason, c.Event.ID, d.Workflow),
-			Data:    map[string]any{"workflow": d.Workflow, "event": c.Event.ID.String(), "error": d.Reason}})
+			Message: fmt.Sprintf("the rule of workflow %s could not be evaluated for %s: %s; mend it, then hookloom replay %s --workflow %s", d.Workflow, c.Event.ID, reason, c.Event.ID, d.Workflow),
+			Data:    map[string]any{"workflow": d.Workflow, "event": c.Event.ID.String(), "error": reason}})
 	case c.Decision != nil:
 		e.AlertOver(AlertRuleFailed, c.Decision.Workflow)
 	case c.Run != nil && c.Run.Status.Ended():
-		e.noteEnd(c.Run)
+		e.noteEnd(c.Run, c.mask)
 	}
 }
 
-func (e *Engine) noteEnd(r *Run) {
+func (e *Engine) noteEnd(r *Run, mask *Masker) {
 	e.AlertOver(AlertApprovalWaiting, r.ID.String())
 	switch r.Status {
 	case Succeeded:
@@ -134,7 +137,7 @@ func (e *Engine) noteEnd(r *Run) {
 			why = *r.Error
 		}
 		e.Alert(context.Background(), Alert{Kind: AlertRunFailed, Subject: r.Workflow,
-			Message: fmt.Sprintf("a run of workflow %s has %s: %s", r.Workflow, ended(r.Status), e.o.Redactor.Text(why.Message)),
+			Message: fmt.Sprintf("a run of workflow %s has %s: %s", r.Workflow, ended(r.Status), mask.Text(why.Message)),
 			Data: map[string]any{"workflow": r.Workflow, "run": r.ID.String(), "run_url": e.o.RunURL(r.ID), "status": string(r.Status),
 				"step": why.Step, "code": why.Code}})
 	}
@@ -148,11 +151,12 @@ func ended(s RunStatus) string {
 }
 
 // noteQuestions follows a run that waits for a person.
-func (e *Engine) noteQuestions(r *Run, questions []plan.Question) {
-	for _, q := range questions {
+func (e *Engine) noteQuestions(dr *driver) {
+	r := dr.run
+	for _, q := range dr.questions {
 		if q.Kind == "approval" || q.Kind == "review" {
 			e.Alert(context.Background(), Alert{Kind: AlertApprovalWaiting, Subject: r.ID.String(),
-				Message: fmt.Sprintf("run %s of workflow %s waits for a person: %s", r.ID, r.Workflow, q.Text),
+				Message: fmt.Sprintf("run %s of workflow %s waits for a person: %s", r.ID, r.Workflow, dr.masker().Text(q.Text)),
 				Data:    map[string]any{"workflow": r.Workflow, "run": r.ID.String(), "run_url": e.o.RunURL(r.ID), "step": q.Path, "question": q.Kind}})
 			return
 		}

@@ -55,6 +55,8 @@ type Options struct {
 
 // Change tells an observer what just became durable.
 type Change struct {
+	// mask masks what is told of it; nil for what is masked in every run.
+	mask  *Masker
 	Event *Event
 	// Decision is set when a workflow decided; Run when a run changed.
 	Decision *Decision

@@ -150,7 +150,7 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver)
 		if e.follow(dr) {
 			going = append(going, dr)
 		} else if dr.run.Status == Waiting && result.Dropped[dr.run.ID] == "" {
-			e.noteQuestions(dr.run, dr.questions)
+			e.noteQuestions(dr)
 		}
 	}
 	e.dueAt(result.Due)
@@ -287,9 +287,9 @@ func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, 
 
 func (e *Engine) observeMatch(ev *Event, m Match) {
 	for i := range m.Decisions {
-		e.tell(Change{Event: ev, Decision: &m.Decisions[i]})
+		e.tell(Change{Event: ev, Decision: &m.Decisions[i], mask: m.Mask})
 		if m.Decisions[i].Outcome == RuleFailed {
-			e.ruleFailed(ev, &m.Decisions[i])
+			e.ruleFailed(ev, &m.Decisions[i], e.maskOf(ev))
 		}
 	}
 	for _, s := range m.Starts {
@@ -298,14 +298,14 @@ func (e *Engine) observeMatch(ev *Event, m Match) {
 }
 
 func (e *Engine) observe(ev *Event, s Settlement) {
-	if e.o.Observe == nil && e.o.Watch == nil {
-		e.noteChange(Change{Event: ev, Run: s.Run})
-		return
-	}
-	c := Change{Event: ev, Run: s.Run}
 	m := s.Mask
 	if m == nil {
 		m = e.everyRun
+	}
+	c := Change{Event: ev, Run: s.Run, mask: m}
+	if e.o.Observe == nil && e.o.Watch == nil {
+		e.noteChange(c)
+		return
 	}
 	for _, x := range s.Records {
 		s := StepChange{Path: x.Path, Action: x.Action, Status: string(x.Status), Attempt: x.Attempt, StartedAt: x.StartedAt, Destination: x.Destination}

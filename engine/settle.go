@@ -46,7 +46,7 @@ func (e *Engine) drive(dr *driver) {
 		if len(dr.due) == 0 && dr.inFlight == 0 {
 			ended := dr.run.Status.Ended()
 			if !ended {
-				e.noteQuestions(dr.run, dr.questions)
+				e.noteQuestions(dr)
 			}
 			e.release(dr)
 			if ended {
