@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -177,6 +178,7 @@ func (x *lively) call(t *testing.T, method, path, body string) (int, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set(console.ClientHeader, "1")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -150,6 +150,9 @@ func (s *server) restartNeeded(p *workflows.Project) []string {
 	if (began.TLS == nil) != (now.TLS == nil) {
 		out = append(out, "server.tls")
 	}
+	if (began.AdminTLS == nil) != (now.AdminTLS == nil) {
+		out = append(out, "server.admin_tls")
+	}
 	if s.o.db == "" && os.Getenv("HOOKLOOM_DB") == "" && s.began.Database != p.Database {
 		out = append(out, "database")
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 
 // TestCommandLine runs the scripts: real processes, a real server, loopback.
 func TestCommandLine(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"up": waitUp, "idle": waitRuns, "request": request, "await": await}, Setup: func(e *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"up": waitUp, "idle": waitRuns, "request": request, "await": await, "waitfor": awaitStatus}, Setup: func(e *testscript.Env) error {
 		for _, name := range []string{"HOOKS", "ADMIN", "SHOP", "SHOP_ADMIN"} {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -90,6 +91,24 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s never answered %s; last: %s", args[0], args[1], last)
+}
+
+// awaitStatus asks a URL with a header until it answers a status: waitfor URL 'Name: value' STATUS.
+func awaitStatus(ts *testscript.TestScript, _ bool, args []string) {
+	name, value, _ := strings.Cut(args[1], ": ")
+	status := 0
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, args[0], nil)
+		ts.Check(err)
+		req.Header.Set(name, value)
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			if status = resp.StatusCode; strconv.Itoa(status) == args[2] {
+				return
+			}
+		}
+	}
+	ts.Fatalf("%s never answered %s; last: %d", args[0], args[2], status)
 }
 
 // waitRuns waits until no run of a project is open: idle DIR.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/triggers"
@@ -190,7 +191,11 @@ func inputValue(w *workflows.Workflow, name, text string) any {
 
 // adminCall asks the running server of a project.
 func adminCall(ctx context.Context, l *loaded, method, path string, body, into any) error {
-	base := localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr))
+	client, scheme, err := adminClient(l.project.Dir, l.project.Server.AdminTLS)
+	if err != nil {
+		return err
+	}
+	base := scheme + strings.TrimPrefix(localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)), "http")
 	b, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -204,6 +209,7 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 	if err != nil {
 		return err
 	}
+	req.Header.Set(console.ClientHeader, "cli")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -211,7 +217,8 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 	if path == "/api/v1/prune" {
 		timeout = time.Hour // it goes on until nothing is left
 	}
-	resp, err := (&http.Client{Timeout: timeout}).Do(req)
+	client.Timeout = timeout
+	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("no server at %s (hookloom serve starts it, HOOKLOOM_ADMIN_ADDR names another): %w", base, err)
 	}

@@ -58,19 +58,24 @@ type server struct {
 	// db is the database's file.
 	db string
 
-	secrets         atomic.Pointer[workflows.Secrets]
-	certs           *certificates
-	env             *envFile
-	captured        chan struct{}
-	hooksListener   net.Listener
-	consoleListener net.Listener
-	console         *console.Console
+	secrets atomic.Pointer[workflows.Secrets]
+	// keys are derived from the key file; tokens are those of the admin address.
+	keys   *seal.Ring
+	tokens atomic.Pointer[console.Tokens]
+
+	certs, adminCerts *certificates
+	env               *envFile
+	captured          chan struct{}
+	hooksListener     net.Listener
+	consoleListener   net.Listener
+	console           *console.Console
 }
 
 // newServer opens and connects everything, and listens; nothing is served yet.
 func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err error) {
 	s := &server{o: o, env: &envFile{dir: o.dir}, captured: make(chan struct{}, 1)}
 	redactor, keys := &engine.Redactor{}, seal.New(o.dir)
+	s.keys = keys
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeParts())
@@ -97,12 +102,16 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, &exitError{exitUsage, err}
 	}
 	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup,
-		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.told, Grace: o.grace, RunURL: s.runURL, Disk: s.disk})
+		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.told, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
+		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }})
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture, Answered: s.told.Answered}); err != nil {
 		return nil, err
 	}
 	s.inlets = triggers.NewInlets(s.engine, o.log)
-	if s.certs, err = newCertificates(o.dir, l.project.Server.TLS); err != nil {
+	if s.certs, err = newCertificates(o.dir, "server.tls", l.project.Server.TLS); err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	if s.adminCerts, err = newCertificates(o.dir, "server.admin_tls", l.project.Server.AdminTLS); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	if err = s.use(ctx, l); err != nil {
@@ -113,22 +122,8 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, err
 	}
 	s.guard.SetOwn(s.hooksListener.Addr(), s.consoleListener.Addr())
-	s.console, err = s.newConsole(l)
+	s.console, err = s.newConsole()
 	return s, err
-}
-
-// newConsole makes the handler of the admin address.
-func (s *server) newConsole(l *loaded) (*console.Console, error) {
-	token, err := adminToken(l)
-	if err != nil {
-		return nil, err
-	}
-	view, err := viewToken(l)
-	if err != nil {
-		return nil, err
-	}
-	return console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Token: token, ViewToken: view, HooksURL: s.hooksURL(),
-		Loopback: isLoopback(s.consoleListener.Addr()), Ready: s.ready, State: s.state.Load, Logger: s.o.log, Admit: s.admit, Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Metrics: s.told.Handler(), Acks: s.told.Acks})
 }
 
 func (s *server) closeParts() error {
@@ -160,33 +155,6 @@ func isLoopback(a net.Addr) bool {
 	return ok && t.IP.IsLoopback()
 }
 
-// adminToken is HOOKLOOM_TOKEN, or server.token of the project.
-func adminToken(l *loaded) (string, error) {
-	return tokenOf(l, "HOOKLOOM_TOKEN", "server.token", l.project.Server.Token)
-}
-
-// viewToken is HOOKLOOM_VIEW_TOKEN, or server.view_token of the project.
-func viewToken(l *loaded) (string, error) {
-	return tokenOf(l, "HOOKLOOM_VIEW_TOKEN", "server.view_token", l.project.Server.ViewToken)
-}
-
-func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, error) {
-	if t := os.Getenv(env); t != "" {
-		return t, nil
-	}
-	values := map[string]any{}
-	for _, n := range l.project.SecretNames() {
-		if v, ok := l.secrets.Lookup(n); ok {
-			values[n] = v
-		}
-	}
-	v, err := written.Render(&workflows.Env{Names: workflows.Names{"secrets": values}}, workflows.FillPlain)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", key, err)
-	}
-	return workflows.Text(v)
-}
-
 // use swaps a checked project in, whole; before that nothing has changed.
 func (s *server) use(ctx context.Context, l *loaded) error {
 	reachable, err := s.hooks.Prepare(l.project, l.secrets.Lookup)
@@ -194,6 +162,13 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 		return &exitError{exitUsage, err}
 	}
 	if err := s.certs.read(s.o.dir, l.project.Server.TLS); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	if err := s.adminCerts.read(s.o.dir, l.project.Server.AdminTLS); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	tokens, err := s.tokensOf(l)
+	if err != nil {
 		return &exitError{exitUsage, err}
 	}
 	if err := s.guard.Set(l.project.Egress.Allow); err != nil {
@@ -207,6 +182,7 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 		return err
 	}
 	reachable()
+	s.tokens.Store(&tokens)
 	s.project.Store(l.project)
 	s.told.Use(l.project)
 	s.secrets.Store(l.secrets)
@@ -333,7 +309,7 @@ func (s *server) ready() console.Readiness {
 
 // runURL is the address of a run's page as people reach it.
 func (s *server) runURL(id engine.RunID) string {
-	base := "http://" + s.consoleListener.Addr().String()
+	base := s.consoleURL()
 	if p := s.project.Load(); p != nil && p.Server.AdminURL != "" {
 		base = p.Server.AdminURL
 	}
@@ -352,7 +328,6 @@ func (s *server) hooksURL() string {
 	}
 	return "http://" + localAddr(s.hooksListener.Addr())
 }
-func (s *server) consoleURL() string { return "http://" + localAddr(s.consoleListener.Addr()) }
 
 func localAddr(a net.Addr) string {
 	t, ok := a.(*net.TCPAddr)
@@ -373,6 +348,9 @@ func (s *server) run(ctx context.Context) error {
 		hooks.TLSConfig = s.certs.config
 	}
 	admin := httpServer(s.console)
+	if s.adminCerts != nil {
+		admin.TLSConfig = s.adminCerts.config
+	}
 	admin.WriteTimeout = 0 // the live stream stays open
 	ended := make(chan error, 3)
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))

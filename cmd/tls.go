@@ -13,19 +13,21 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 )
 
-// certificates serves https on the hooks address. A certificate from a file is
+// certificates serves https on an address. A certificate from a file is
 // read again when the project is.
 type certificates struct {
+	// key is server.tls or server.admin_tls, for messages.
+	key    string
 	config *tls.Config
 	file   atomic.Pointer[tls.Certificate]
 }
 
-// newCertificates prepares https as server.tls says; nil without it.
-func newCertificates(dir string, t *workflows.TLS) (*certificates, error) {
+// newCertificates prepares https as server.tls or server.admin_tls says; nil without it.
+func newCertificates(dir, key string, t *workflows.TLS) (*certificates, error) {
 	if t == nil {
 		return nil, nil
 	}
-	c := &certificates{}
+	c := &certificates{key: key}
 	if t.ACME != nil {
 		m := &autocert.Manager{Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(t.ACME.Hosts...), Cache: autocert.DirCache(inside(dir, t.ACME.Cache)), Email: t.ACME.Email}
 		if t.ACME.Directory != "" {
@@ -44,11 +46,11 @@ func newCertificates(dir string, t *workflows.TLS) (*certificates, error) {
 	}
 	pem, err := os.ReadFile(inside(dir, t.ClientCA))
 	if err != nil {
-		return nil, fmt.Errorf("server.tls.client_ca: %w", err)
+		return nil, fmt.Errorf("%s.client_ca: %w", key, err)
 	}
 	c.config.ClientCAs = x509.NewCertPool()
 	if !c.config.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("server.tls.client_ca: %s holds no certificate", t.ClientCA)
+		return nil, fmt.Errorf("%s.client_ca: %s holds no certificate", key, t.ClientCA)
 	}
 	// Asked for from everybody, demanded by the triggers that say client_cert.
 	c.config.ClientAuth = tls.VerifyClientCertIfGiven
@@ -62,7 +64,7 @@ func (c *certificates) read(dir string, t *workflows.TLS) error {
 	}
 	pair, err := tls.LoadX509KeyPair(inside(dir, t.Cert), inside(dir, t.Key))
 	if err != nil {
-		return fmt.Errorf("server.tls: %w", err)
+		return fmt.Errorf("%s: %w", c.key, err)
 	}
 	c.file.Store(&pair)
 	return nil

@@ -123,6 +123,7 @@ func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, 
 	if w.act != nil {
 		o.Actions["test/act"] = w.act
 	}
+	o.LinkKey = func() ([]byte, error) { return []byte("a key that is not in the database"), nil }
 	o.Secrets = func(string) (string, bool) { return "", false }
 	e = engine.New(o)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -34,6 +34,9 @@ type Options struct {
 	ConditionsEvery time.Duration
 	// Disk gives the free and all bytes of the database's disk; nil where unknown.
 	Disk func() (free, total int64, err error)
+	// LinkKey signs the links of approvals. It must not be in the database: whoever
+	// reads a backup could sign. nil has none signed.
+	LinkKey func() ([]byte, error)
 	// RunURL gives the address of a run's page, for run.url.
 	RunURL func(RunID) string
 	// MaxRuns is how many runs work at once; 512 by default. What is beyond stays

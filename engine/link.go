@@ -55,20 +55,35 @@ func (e *Engine) Link(ctx context.Context, id RunID, path, by string) (token str
 		return "", q, fmt.Errorf("making a link for run %s: %w", id, err)
 	}
 	text := base64.RawURLEncoding.EncodeToString(b)
-	return text + "." + base64.RawURLEncoding.EncodeToString(e.linkMAC(text)), q, nil
+	mac, err := e.linkMAC(text)
+	if err != nil {
+		return "", q, fmt.Errorf("signing a link for run %s: %w", id, err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac), q, nil
 }
 
-func (e *Engine) linkMAC(text string) []byte {
-	m := hmac.New(sha256.New, []byte("approval link "+e.o.Store.Instance()))
-	m.Write([]byte(text))
-	return m.Sum(nil)
+// linkMAC binds a link to this installation too: a key may serve several.
+func (e *Engine) linkMAC(text string) ([]byte, error) {
+	if e.o.LinkKey == nil {
+		return nil, errors.New("there is no key to sign links with")
+	}
+	key, err := e.o.LinkKey()
+	if err != nil {
+		return nil, err
+	}
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte("approval link " + e.o.Store.Instance() + " " + text))
+	return m.Sum(nil), nil
 }
 
 // openLink proves a token before it looks at what it says.
 func (e *Engine) openLink(token string) (id RunID, l link, err error) {
 	text, mac, _ := strings.Cut(token, ".")
 	given, err := base64.RawURLEncoding.Strict().DecodeString(mac)
-	if err != nil || !hmac.Equal(given, e.linkMAC(text)) {
+	if err != nil {
+		return 0, l, ErrLink
+	}
+	if want, err := e.linkMAC(text); err != nil || !hmac.Equal(given, want) {
 		return 0, l, ErrLink
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
@@ -99,15 +114,16 @@ func (e *Engine) LinkQuestion(ctx context.Context, token string) (plan.Question,
 	return plan.Question{}, ErrLink
 }
 
-// AnswerLink answers the question that a link is for.
-func (e *Engine) AnswerLink(ctx context.Context, token, verdict, comment string) error {
+// AnswerLink answers the question that a link is for. It gives who answered which
+// step of which run, also when the answer was not taken.
+func (e *Engine) AnswerLink(ctx context.Context, token, verdict, comment string) (Answer, error) {
 	if _, err := e.LinkQuestion(ctx, token); err != nil {
-		return err
+		return Answer{}, err
 	}
 	id, l, err := e.openLink(token)
 	if err != nil {
-		return err
+		return Answer{}, err
 	}
 	_, err = e.Answer(ctx, id, Word{Path: l.Path, Verdict: verdict, By: l.By, Comment: comment})
-	return err
+	return Answer{Run: id, Path: l.Path, By: l.By, Comment: comment}, err
 }

@@ -33,7 +33,7 @@ func TestALinkAnswersItsOwnQuestionOnce(t *testing.T) {
 			t.Errorf("changed at %d: %v", i, err)
 		}
 	}
-	if err := e.AnswerLink(ctx, token, "approve", ""); err != nil {
+	if _, err := e.AnswerLink(ctx, token, "approve", ""); err != nil {
 		t.Fatal(err)
 	}
 	// The second question is open, and the first link does not fit it.
@@ -43,10 +43,10 @@ func TestALinkAnswersItsOwnQuestionOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := e.AnswerLink(ctx, token, "approve", ""); !errors.Is(err, engine.ErrLink) {
+	if _, err := e.AnswerLink(ctx, token, "approve", ""); !errors.Is(err, engine.ErrLink) {
 		t.Errorf("the first link again: %v", err)
 	}
-	if err := e.AnswerLink(ctx, second, "approve", ""); err != nil {
+	if _, err := e.AnswerLink(ctx, second, "approve", ""); err != nil {
 		t.Error(err)
 	}
 	stands(t, s, engine.Succeeded)

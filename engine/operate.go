@@ -13,7 +13,10 @@ type AuditEntry struct {
 	// Who is the name that was given; with a shared token it is a word, not a proof.
 	Who string `json:"who"`
 	// Role is view or operate; Remote the caller's address.
-	Role   string `json:"role"`
+	Role string `json:"role"`
+	// Proof is what the caller showed: token, session, link (signed, for the name in
+	// Who), or none on loopback without tokens.
+	Proof  string `json:"proof,omitempty"`
 	Remote string `json:"remote"`
 	// Action is such as run.replay; Target the id or name that it was about.
 	Action string `json:"action"`

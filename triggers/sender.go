@@ -183,3 +183,9 @@ func firstOf(list string) string {
 	first, _, _ := strings.Cut(list, ",")
 	return strings.TrimSpace(first)
 }
+
+// Sender is a request's own address, or what a trusted proxy says of it; not valid
+// when a trusted proxy says nothing that can be read.
+func Sender(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	return (&table{trusted: trusted}).sender(r).ip
+}

@@ -47,6 +47,8 @@ type Server struct {
 	Token, ViewToken *Value
 	// TLS is nil for plain http on the hooks address.
 	TLS *TLS
+	// AdminTLS is the same for the admin address.
+	AdminTLS *TLS
 }
 
 // TLS is https on the hooks address; file names are relative to the project.
@@ -201,8 +203,9 @@ func (l *loader) root() {
 	}
 	before := len(src.mistakes)
 	if s := o.object("server"); s != nil {
-		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""), AdminURL: d.adminURL(s),
-			TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]), TLS: d.tls(s)}
+		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
+			AdminURL: d.adminURL(s), TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]),
+			TLS: d.tls(s, "tls"), AdminTLS: d.tls(s, "admin_tls")}
 		l.p.Server.Token.check(&scope{where: "server", names: secretsOnly()})
 		l.p.Server.ViewToken.check(&scope{where: "server", names: secretsOnly()})
 		for _, token := range []*Value{l.p.Server.Token, l.p.Server.ViewToken} {
@@ -238,8 +241,8 @@ func (l *loader) root() {
 	l.connections(d, o)
 }
 
-func (d *decoder) tls(s *objectNode) *TLS {
-	o := s.object("tls")
+func (d *decoder) tls(s *objectNode, key string) *TLS {
+	o := s.object(key)
 	if o == nil {
 		return nil
 	}
@@ -249,9 +252,9 @@ func (d *decoder) tls(s *objectNode) *TLS {
 	}
 	switch {
 	case o.has("cert") != o.has("key"):
-		d.add(o.pos(), "missing-key", "tls needs cert: and key:", "two PEM files")
+		d.add(o.pos(), "missing-key", key+" needs cert: and key:", "two PEM files")
 	case o.has("cert") == o.has("acme"):
-		d.add(o.pos(), "exclusive-keys", "tls needs cert and key, or acme, not both", "")
+		d.add(o.pos(), "exclusive-keys", key+" needs cert and key, or acme, not both", "")
 	}
 	return t
 }

@@ -533,6 +533,7 @@ var shapes = map[string]*shape{
 		{"admin_url", is(kindText), false, "how people reach the console: the address in run.url and in alerts"},
 		{"trusted_proxies", list(is(kindText)), false, "addresses whose forwarding headers are believed"},
 		{"tls", object("tls"), false, "https on the hooks address"},
+		{"admin_tls", object("tls"), false, "https on the admin address, written as tls"},
 		{"token", is(kindValue), false, "of the admin address; who has it may act"},
 		{"view_token", is(kindValue), false, "of the admin address; who has it may look"},
 	}},

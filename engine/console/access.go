@@ -3,15 +3,15 @@ package console
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -32,8 +32,9 @@ type caller struct {
 	Name string
 	Role Role
 	// session is empty for a token in the request's own header, and on loopback
-	// without tokens.
+	// without tokens; until is when it ends.
 	session string
+	until   time.Time
 	// byHeader tells that the request carries its token itself, which no other site
 	// can make a browser do.
 	byHeader bool
@@ -41,55 +42,15 @@ type caller struct {
 
 func (c caller) operates() bool { return c.Role == Operate }
 
-// session is one login. It lives in memory: a restart asks for the token again.
-type session struct {
-	caller
-	ends time.Time
-}
-
-const (
-	sessionTime = 12 * time.Hour
-	maxSessions = 1000
-	cookieName  = "hookloom"
-	// secureCookie is for https: the prefix keeps other hosts of the domain from
-	// setting it (RFC 6265bis, 4.1.3.2).
-	secureCookie = "__Host-hookloom"
-)
-
-// sessions are the logins.
-type sessions struct {
-	mu   sync.Mutex
-	byID map[[32]byte]session
-}
-
-// begin makes a session and gives the cookie's value.
-func (s *sessions) begin(c caller, now time.Time) string {
-	var id [32]byte
-	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
-	value := hex.EncodeToString(id[:])
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for k, x := range s.byID {
-		if now.After(x.ends) || len(s.byID) >= maxSessions {
-			delete(s.byID, k)
-		}
+// proof is what the caller showed, for the audit log.
+func (c caller) proof() string {
+	switch {
+	case c.session != "":
+		return "session"
+	case c.byHeader:
+		return "token"
 	}
-	c.session = value
-	s.byID[sha256.Sum256([]byte(value))] = session{c, now.Add(sessionTime)}
-	return value
-}
-
-func (s *sessions) get(value string, now time.Time) (caller, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x, ok := s.byID[sha256.Sum256([]byte(value))]
-	return x.caller, ok && now.Before(x.ends)
-}
-
-func (s *sessions) end(value string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.byID, sha256.Sum256([]byte(value)))
+	return "none"
 }
 
 // roleOf tells what a token allows; empty for nothing. It takes the same time for
@@ -97,7 +58,8 @@ func (s *sessions) end(value string) {
 func (c *Console) roleOf(token string) Role {
 	got := sha256.Sum256([]byte(token))
 	role := Role("")
-	for r, want := range map[Role]string{View: c.o.ViewToken, Operate: c.o.Token} {
+	tokens := c.tokens()
+	for r, want := range map[Role]string{View: tokens.View, Operate: tokens.Operate} {
 		sum := sha256.Sum256([]byte(want))
 		if subtle.ConstantTimeCompare(got[:], sum[:]) == 1 && want != "" && role != Operate {
 			role = r
@@ -111,10 +73,12 @@ func secured(r *http.Request) bool {
 	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
-// who finds out who calls.
-func (c *Console) who(r *http.Request) caller {
-	if c.o.Token == "" && c.o.ViewToken == "" {
-		return caller{Name: "local", Role: Operate}
+// who finds out who calls. wait is not zero when the address has to wait before
+// another token of it is looked at.
+func (c *Console) who(r *http.Request) (by caller, wait time.Duration) {
+	tokens := c.tokens()
+	if tokens.none() {
+		return caller{Name: "local", Role: Operate}, 0
 	}
 	token, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	name := "api"
@@ -125,25 +89,52 @@ func (c *Console) who(r *http.Request) caller {
 		}
 	}
 	if given {
-		return caller{Name: name, Role: c.roleOf(token), byHeader: true}
+		role, wait := c.try(r, token)
+		return caller{Name: name, Role: role, byHeader: true}, wait
 	}
 	for _, n := range []string{secureCookie, cookieName} {
 		if k, err := r.Cookie(n); err == nil {
-			if x, ok := c.sessions.get(k.Value, time.Now()); ok {
-				return x
+			if x, ok := c.sessions.get(k.Value, tokens, time.Now()); ok {
+				return x, 0
 			}
 		}
 	}
-	return caller{}
+	return caller{}, 0
 }
 
-// csrf is the token that forms and scripts of our own pages send along: a page of
-// another site cannot know it.
-func (c *Console) csrf(by caller) string {
-	m := hmac.New(sha256.New, c.key[:])
-	m.Write([]byte(by.session))
-	return hex.EncodeToString(m.Sum(nil)[:16])
+// try looks at a token that a caller gives. An address that gave wrong ones waits.
+func (c *Console) try(r *http.Request, token string) (Role, time.Duration) {
+	now, ip := time.Now(), c.address(r)
+	if wait := c.guesses.wait(ip, now); wait > 0 {
+		return "", wait
+	}
+	role := c.roleOf(token)
+	if role != "" {
+		c.guesses.right(ip)
+		return role, 0
+	}
+	if c.guesses.wrong(ip, now) {
+		// It goes to the log, not to the audit log: that is bounded, and who has no token
+		// must not be able to push out of it what others did.
+		c.o.Logger.Warn("a wrong token was given", "remote", ip.String(), "path", r.URL.Path)
+	}
+	return "", 0
 }
+
+// address is the caller's, or what a trusted proxy says of it.
+func (c *Console) address(r *http.Request) netip.Addr {
+	if c.o.Address != nil {
+		return c.o.Address(r)
+	}
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
+
+// csrf is the token that forms and scripts of our own pages send along.
+func (c *Console) csrf(by caller) string { return c.sessions.csrf(by) }
 
 type callerKey struct{}
 
@@ -157,12 +148,20 @@ func callerOf(r *http.Request) caller {
 // own name here (DNS rebinding) sends that name.
 func (c *Console) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c.o.Token == "" && c.o.ViewToken == "" && !loopbackHost(r.Host) {
+		if c.tokens().none() && !loopbackHost(r.Host) {
 			problem(w, http.StatusForbidden, "this host name is not served here")
 			return
 		}
-		by := c.who(r)
+		if !c.private(r) {
+			problem(w, http.StatusForbidden, "this address speaks http only to the proxies in server.trusted_proxies; write server.admin_tls for https")
+			return
+		}
+		by, wait := c.who(r)
 		api := strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/metrics"
+		if wait > 0 {
+			tooMany(w, wait)
+			return
+		}
 		if by.Role == "" {
 			c.turnAway(w, r, api)
 			return
@@ -173,7 +172,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 				return
 			}
 			if !c.genuine(w, r, by, api) {
-				c.refuse(w, r, api, http.StatusForbidden, "this form is not one of ours, or too old: load the page again")
+				c.refuse(w, r, api, http.StatusForbidden, ungenuine(api))
 				return
 			}
 		}
@@ -186,10 +185,42 @@ func (c *Console) guard(next http.Handler) http.Handler {
 func (c *Console) genuine(w http.ResponseWriter, r *http.Request, by caller, api bool) bool {
 	want := c.csrf(by)
 	if api {
-		return by.byHeader || by.session == "" || hmac.Equal([]byte(r.Header.Get("X-CSRF-Token")), []byte(want))
+		// Without tokens the caller proves nothing. What a step's URL or a page of another
+		// site can make someone send has no header of ours.
+		return by.byHeader || by.session == "" && r.Header.Get(ClientHeader) != "" || want != "" && hmac.Equal([]byte(r.Header.Get("X-CSRF-Token")), []byte(want))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<20)
-	return r.ParseForm() == nil && hmac.Equal([]byte(r.PostForm.Get("csrf")), []byte(want))
+	return r.ParseForm() == nil && want != "" && hmac.Equal([]byte(r.PostForm.Get("csrf")), []byte(want))
+}
+
+// ClientHeader is what a caller of the API sends, with any value, when the server
+// has no tokens: that it means to act here.
+const ClientHeader = "X-Hookloom"
+
+func ungenuine(api bool) string {
+	if api {
+		return "this call acts, and proves nothing: send a token (Authorization: Bearer ...), or, where the server has none, the header " + ClientHeader + ": 1"
+	}
+	return "this form is not one of ours, or too old: load the page again"
+}
+
+// private tells that what a caller sends cannot be read on its way: loopback, https,
+// or a proxy that is trusted with it.
+func (c *Console) private(r *http.Request) bool {
+	if c.o.Loopback || r.TLS != nil {
+		return true
+	}
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	ip := ap.Addr().Unmap()
+	return ip.IsLoopback() || slices.ContainsFunc(c.o.Project().Server.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+func tooMany(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
+	problem(w, http.StatusTooManyRequests, "too many wrong tokens from this address; wait, then try again")
 }
 
 // turnAway asks for a login.
@@ -199,7 +230,11 @@ func (c *Console) turnAway(w http.ResponseWriter, r *http.Request, api bool) {
 		c.open.ServeHTTP(w, r)
 	case api || r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), "text/html"):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="hookloom"`)
-		problem(w, http.StatusUnauthorized, "a token is needed")
+		text := "a token is needed"
+		if r.Header.Get("Authorization") != "" {
+			text = "the token is not known"
+		}
+		problem(w, http.StatusUnauthorized, text)
 	default:
 		http.Redirect(w, r, "/login?to="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 	}
@@ -238,31 +273,37 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	if len(name) > 100 {
 		name = name[:100]
 	}
-	by := caller{Name: name, Role: c.roleOf(r.PostForm.Get("token"))}
+	token := r.PostForm.Get("token")
+	role, wait := c.try(r, token)
+	by := caller{Name: name, Role: role}
 	to := backTo(r.PostForm.Get("to"))
+	if wait > 0 {
+		tooMany(w, wait)
+		return
+	}
 	if by.Role == "" {
-		// A guess costs its time; nothing else is held up by it.
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-r.Context().Done():
-		}
-		// It goes to the log, not to the audit log: that is bounded, and who has no token
-		// must not be able to push out of it what others did.
-		c.o.Logger.Warn("a login was refused", "name", name, "remote", r.RemoteAddr)
 		c.render(w, r, http.StatusUnauthorized, "login", map[string]any{"Title": "Log in", "To": to, "Wrong": true})
 		return
 	}
-	k := &http.Cookie{Name: cookieName, Value: c.sessions.begin(by, time.Now()), Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(sessionTime.Seconds())}
+	value, err := c.sessions.begin(by, token, time.Now())
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	k := &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(sessionTime.Seconds())}
 	if secured(r) {
 		k.Name, k.Secure = secureCookie, true
 	}
 	http.SetCookie(w, k)
+	by.session = "new"
 	c.audit(r, by, "login", "", http.StatusSeeOther)
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 func (c *Console) logout(w http.ResponseWriter, r *http.Request) {
-	c.sessions.end(callerOf(r).session)
+	if err := c.sessions.end(r.Context(), callerOf(r)); err != nil {
+		c.o.Logger.Error("an ended session was not noted for the next start", "error", err)
+	}
 	for _, n := range []string{cookieName, secureCookie} {
 		http.SetCookie(w, &http.Cookie{Name: n, Path: "/", MaxAge: -1, HttpOnly: true, Secure: n == secureCookie, SameSite: http.SameSiteStrictMode})
 	}
@@ -283,11 +324,11 @@ func backTo(path string) string {
 func (c *Console) audit(r *http.Request, by caller, action, target string, status int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
 	defer cancel()
-	remote, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		remote = r.RemoteAddr
+	remote := r.RemoteAddr
+	if ip := c.address(r); ip.IsValid() {
+		remote = ip.String()
 	}
-	a := engine.AuditEntry{At: time.Now().UTC(), Who: by.Name, Role: string(by.Role), Remote: remote, Action: action, Target: target, Status: status}
+	a := engine.AuditEntry{At: time.Now().UTC(), Who: by.Name, Role: string(by.Role), Proof: by.proof(), Remote: remote, Action: action, Target: target, Status: status}
 	if err := c.o.Operator.Audit(ctx, a); err != nil {
 		c.o.Logger.Error("an action is missing in the audit log", "action", action, "target", target, "error", err)
 	}

@@ -1,12 +1,17 @@
 package console_test
 
 import (
+	"context"
+	"crypto/tls"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hookloom/hookloom/engine/console"
 )
@@ -48,8 +53,13 @@ func csrfOf(t *testing.T, c http.Handler, path string, k *http.Cookie) string {
 	return m[1]
 }
 
+// tokens are the options of a console with these.
+func tokens(operate, view string) console.Options {
+	return console.Options{Loopback: true, Tokens: func() console.Tokens { return console.Tokens{Operate: operate, View: view} }}
+}
+
 func TestALoginMakesASessionOfItsRole(t *testing.T) {
-	c, op := made(t, console.Options{Token: "a-token", ViewToken: "a-view-token"})
+	c, op := made(t, tokens("a-token", "a-view-token"))
 	w := get(c, "GET", "/runs?status=failed", map[string]string{"Accept": "text/html"}, "")
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/login?to=%2Fruns%3Fstatus%3Dfailed" {
 		t.Errorf("without a session: %d %s", w.Code, w.Header())
@@ -96,7 +106,7 @@ func TestALoginMakesASessionOfItsRole(t *testing.T) {
 }
 
 func TestAFormOfAnotherSiteIsRefused(t *testing.T) {
-	guarded, op := made(t, console.Options{Token: "a-token"})
+	guarded, op := made(t, tokens("a-token", ""))
 	k, _ := login(t, guarded, "a-token", "/", nil)
 	other, _ := login(t, guarded, "a-token", "/", nil)
 	run := "/runs/run_0000000000000002"
@@ -125,7 +135,7 @@ func TestAFormOfAnotherSiteIsRefused(t *testing.T) {
 }
 
 func TestEveryActionIsInTheAuditLog(t *testing.T) {
-	c, op := made(t, console.Options{Token: "a-token"})
+	c, op := made(t, tokens("a-token", ""))
 	k, _ := login(t, c, "a-token", "/", nil)
 	run := "/runs/run_0000000000000002"
 	form(c, run+"/cancel", k, url.Values{"csrf": {csrfOf(t, c, run, k)}})
@@ -144,5 +154,136 @@ func TestEveryActionIsInTheAuditLog(t *testing.T) {
 		"api operate workflow.fire billing/refund Accepted"} // and not the refused login: strangers must not fill the log
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestSessionsSurviveARestartAndEndWithTheirToken: a cookie is proved by the key
+// that is kept, until its token is changed or it is logged out, also by the process before.
+func TestSessionsSurviveARestartAndEndWithTheirToken(t *testing.T) {
+	key := func() ([]byte, error) { return []byte("the key of this project, kept beside"), nil }
+	ended := &endedSessions{}
+	start := func(token string) *console.Console {
+		o := tokens(token, "")
+		o.SessionKey, o.Sessions = key, ended
+		c, _ := made(t, o)
+		return c
+	}
+	shows := func(c *console.Console, k *http.Cookie) bool {
+		return get(c, "GET", "/runs", map[string]string{"Accept": "text/html", "Cookie": k.Name + "=" + k.Value}, "").Code == http.StatusOK
+	}
+	first := start("a-token")
+	one, _ := login(t, first, "a-token", "/", nil)
+	two, _ := login(t, first, "a-token", "/", nil)
+	second := start("a-token")
+	if !shows(second, one) {
+		t.Error("a session does not survive a restart")
+	}
+	form(second, "/logout", one, url.Values{"csrf": {csrfOf(t, second, "/", one)}})
+	if third := start("a-token"); shows(second, one) || shows(third, one) || !shows(third, two) {
+		t.Error("a session that was logged out goes on, or another one ended with it")
+	}
+	if shows(start("another-token"), two) {
+		t.Error("a session outlives its token")
+	}
+	forged := *two
+	forged.Value = strings.Replace(forged.Value, forged.Value[10:12], "AA", 1)
+	if shows(start("a-token"), &forged) {
+		t.Error("a changed cookie is taken")
+	}
+}
+
+// endedSessions keeps them as the store does.
+type endedSessions struct{ ids map[string]time.Time }
+
+func (e *endedSessions) EndSession(_ context.Context, id string, until time.Time) error {
+	e.ids = map[string]time.Time{id: until}
+	return nil
+}
+
+func (e *endedSessions) EndedSessions(context.Context) (map[string]time.Time, error) {
+	return maps.Clone(e.ids), nil
+}
+
+// TestGuessesAreSlowedByAddress: five wrong tokens cost nothing, then an address
+// waits, with a header or by the form; another address does not, nor does a session.
+func TestGuessesAreSlowedByAddress(t *testing.T) {
+	o := tokens("a-token", "")
+	from := netip.MustParseAddr("192.0.2.1")
+	o.Address = func(*http.Request) netip.Addr { return from }
+	c, _ := made(t, o)
+	k, _ := login(t, c, "a-token", "/", nil)
+	ask := func(token string) *httptest.ResponseRecorder {
+		return get(c, "GET", "/api/v1/runs", map[string]string{"Authorization": "Bearer " + token}, "")
+	}
+	for range 5 {
+		if w := ask("wrong"); w.Code != http.StatusUnauthorized {
+			t.Fatalf("%d", w.Code)
+		}
+	}
+	if w := ask("a-token"); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
+		t.Errorf("after five guesses: %d %v", w.Code, w.Header())
+	}
+	if _, w := login(t, c, "a-token", "/", nil); w.Code != http.StatusTooManyRequests {
+		t.Errorf("by the form: %d", w.Code)
+	}
+	if w := get(c, "GET", "/runs", map[string]string{"Accept": "text/html", "Cookie": k.Name + "=" + k.Value}, ""); w.Code != http.StatusOK {
+		t.Errorf("a session waits for another's guesses: %d", w.Code)
+	}
+	from = netip.MustParseAddr("192.0.2.2")
+	if w := ask("a-token"); w.Code != http.StatusOK {
+		t.Errorf("another address waits too: %d", w.Code)
+	}
+}
+
+// TestNothingActsWithoutAProof: on loopback without tokens a call of the API needs a
+// header that no form of another site and no URL of a step brings along.
+func TestNothingActsWithoutAProof(t *testing.T) {
+	c, op := made(t, console.Options{Loopback: true})
+	path := "/api/v1/runs/run_0000000000000002/cancel"
+	if w := get(c, "POST", path, map[string]string{"Content-Type": "application/json"}, "{}"); w.Code != http.StatusForbidden || len(op.asked) != 0 || !strings.Contains(w.Body.String(), "X-Hookloom: 1") {
+		t.Errorf("%d %s %v", w.Code, w.Body, op.asked)
+	}
+	if w := get(c, "POST", path, map[string]string{"X-Hookloom": "1"}, "{}"); w.Code != http.StatusConflict || len(op.asked) != 1 {
+		t.Errorf("with the header: %d %v", w.Code, op.asked)
+	}
+}
+
+// TestAnOpenAddressNeedsAWayThatCannotBeRead and a token for each role.
+func TestAnOpenAddressNeedsAWayThatCannotBeRead(t *testing.T) {
+	for _, c := range []struct {
+		loopback, https, proxied bool
+		operate, view            string
+		want                     string
+	}{
+		{true, false, false, "", "", ""},
+		{true, false, false, "same-token", "same-token", "are the same"},
+		{false, true, false, "", "", "needs a token"},
+		{false, false, false, "a-token", "", "needs https"},
+		{false, true, false, "a-token", "a-view-token", ""},
+		{false, false, true, "a-token", "", ""},
+	} {
+		err := console.Reachable(c.loopback, c.https, c.proxied, console.Tokens{Operate: c.operate, View: c.view})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// TestOnlyTrustedProxiesSpeakHTTPToAnOpenAddress.
+func TestOnlyTrustedProxiesSpeakHTTPToAnOpenAddress(t *testing.T) {
+	o := tokens("a-token", "")
+	o.Loopback, o.TLS = false, true
+	c, _ := made(t, o)
+	r := httptest.NewRequest("GET", "http://admin.example/api/v1/runs", nil) // from 192.0.2.1
+	r.Header.Set("Authorization", "Bearer a-token")
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	if w.Code != http.StatusForbidden {
+		t.Errorf("by http from a stranger: %d", w.Code)
+	}
+	r.TLS = &tls.ConnectionState{}
+	w = httptest.NewRecorder()
+	if c.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Errorf("by https: %d %s", w.Code, w.Body)
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
@@ -19,7 +21,8 @@ const ApprovePath = "/approve/"
 // Linked answers questions by signed links. The engine fits.
 type Linked interface {
 	LinkQuestion(ctx context.Context, token string) (plan.Question, error)
-	AnswerLink(ctx context.Context, token, verdict, comment string) error
+	AnswerLink(ctx context.Context, token, verdict, comment string) (engine.Answer, error)
+	Audit(ctx context.Context, a engine.AuditEntry) error
 }
 
 // Approvals serves the page of a signed link. A GET only shows the question,
@@ -38,8 +41,10 @@ func Approvals(e Linked, log *slog.Logger) http.Handler {
 			r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 			if err = r.ParseForm(); err == nil {
 				verdict := r.PostForm.Get("verdict")
-				if err = e.AnswerLink(r.Context(), token, verdict, r.PostForm.Get("comment")); err == nil {
+				var a engine.Answer
+				if a, err = e.AnswerLink(r.Context(), token, verdict, r.PostForm.Get("comment")); err == nil {
 					page["Question"], page["Said"] = q.Text, verdict
+					auditLink(r, e, log, a, verdict)
 				}
 			}
 		default:
@@ -63,4 +68,18 @@ func Approvals(e Linked, log *slog.Logger) http.Handler {
 		w.WriteHeader(status)
 		_, _ = w.Write(b.Bytes()) // the reader is gone if this fails
 	})
+}
+
+// auditLink keeps that a question was answered by a link: the link proves who.
+func auditLink(r *http.Request, e Linked, log *slog.Logger, a engine.Answer, verdict string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
+	defer cancel()
+	remote := r.RemoteAddr
+	if ap, err := netip.ParseAddrPort(remote); err == nil {
+		remote = ap.Addr().Unmap().String()
+	}
+	entry := engine.AuditEntry{At: time.Now().UTC(), Who: a.By, Proof: "link", Remote: remote, Action: "run.answer", Target: a.Run.String() + " " + a.Path + " " + verdict, Status: http.StatusOK}
+	if err := e.Audit(ctx, entry); err != nil {
+		log.Error("an answer by link is missing in the audit log", "run", a.Run, "error", err)
+	}
 }

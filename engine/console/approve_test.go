@@ -14,7 +14,10 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-type linked struct{ said []string }
+type linked struct {
+	said    []string
+	audited []engine.AuditEntry
+}
 
 func (l *linked) LinkQuestion(_ context.Context, token string) (plan.Question, error) {
 	if token != "good" {
@@ -23,8 +26,13 @@ func (l *linked) LinkQuestion(_ context.Context, token string) (plan.Question, e
 	return plan.Question{Text: "Pay <script>alert(1)</script>?", Kind: "approval"}, nil
 }
 
-func (l *linked) AnswerLink(_ context.Context, _, verdict, comment string) error {
+func (l *linked) AnswerLink(_ context.Context, _, verdict, comment string) (engine.Answer, error) {
 	l.said = append(l.said, verdict+" "+comment)
+	return engine.Answer{Run: 7, Path: "ok", By: "ada"}, nil
+}
+
+func (l *linked) Audit(_ context.Context, a engine.AuditEntry) error {
+	l.audited = append(l.audited, a)
 	return nil
 }
 
@@ -54,5 +62,8 @@ func TestALinkIsAnsweredByAPostOnly(t *testing.T) {
 	}
 	if w := ask("POST", "/approve/good", url.Values{"verdict": {"approve"}, "comment": {"fine"}}); w.Code != http.StatusOK || len(l.said) != 1 || l.said[0] != "approve fine" {
 		t.Errorf("%d %v %s", w.Code, l.said, w.Body)
+	}
+	if len(l.audited) != 1 || l.audited[0].Who != "ada" || l.audited[0].Proof != "link" || l.audited[0].Target != "run_0000000000000007 ok approve" {
+		t.Errorf("in the audit log: %+v", l.audited)
 	}
 }

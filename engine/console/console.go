@@ -9,12 +9,12 @@ package console
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"sync"
@@ -85,10 +85,18 @@ type Options struct {
 	Log      Log
 	Operator Operator
 	Project  func() *workflows.Project
-	// Token lets callers act, ViewToken look. Both may be empty on loopback only.
-	Token, ViewToken string
-	Loopback         bool
-	Ready            func() Readiness
+	// Tokens gives those in force; both may be empty on loopback only.
+	Tokens func() Tokens
+	// SessionKey signs sessions, nil for a key that ends with the process; Sessions
+	// keeps which were ended, nil to forget them.
+	SessionKey func() ([]byte, error)
+	Sessions   SessionLog
+	// Address tells a caller's address, also behind a trusted proxy; nil for the
+	// connection's.
+	Address func(*http.Request) netip.Addr
+	// Loopback tells that only this machine reaches the address; TLS that it speaks https.
+	Loopback, TLS bool
+	Ready         func() Readiness
 	// State tells which of the project's files are in force; nil for all.
 	State  func() *engine.ProjectState
 	Logger *slog.Logger
@@ -110,14 +118,19 @@ type Options struct {
 	Acks    func() *engine.Delays
 }
 
+// Tokens are what callers show: Operate lets them act, View look.
+type Tokens struct{ Operate, View string }
+
+func (t Tokens) none() bool { return t.Operate == "" && t.View == "" }
+
 // Console is the handler of the admin address.
 type Console struct {
 	o       Options
 	handler http.Handler
 	// open is what callers without a role get.
 	open     http.Handler
-	sessions sessions
-	key      [32]byte
+	sessions *sessions
+	guesses  guesses
 	streams  atomic.Int32
 	activity activity
 	forms    forms
@@ -128,16 +141,23 @@ type Console struct {
 	close sync.Once
 }
 
-// New makes the handler. An address that others can reach needs a token.
+// New makes the handler. An address that others can reach needs a token, and a way
+// on which it cannot be read.
 func New(o Options) (*Console, error) {
-	if !o.Loopback && o.Token == "" {
-		return nil, errors.New("an admin address other than loopback needs a token: set HOOKLOOM_TOKEN, or server.token in hookloom.yaml")
+	if o.Tokens == nil {
+		o.Tokens = func() Tokens { return Tokens{} }
+	}
+	if err := Reachable(o.Loopback, o.TLS, len(o.Project().Server.TrustedProxies) > 0, o.Tokens()); err != nil {
+		return nil, err
 	}
 	if o.State == nil {
 		o.State = func() *engine.ProjectState { return nil }
 	}
-	c := &Console{o: o, done: make(chan struct{}), sessions: sessions{byID: map[[32]byte]session{}}}
-	_, _ = rand.Read(c.key[:]) // never fails (crypto/rand)
+	logins, err := newSessions(o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Console{o: o, done: make(chan struct{}), sessions: logins}
 	mux := http.NewServeMux()
 	c.serve(mux)
 	c.pages(mux)
@@ -162,6 +182,25 @@ func New(o Options) (*Console, error) {
 		}
 	})
 	return c, nil
+}
+
+// tokens are those in force.
+func (c *Console) tokens() Tokens { return c.o.Tokens() }
+
+// Reachable tells whether the admin address may be served with these tokens.
+func Reachable(loopback, https, proxied bool, t Tokens) error {
+	switch {
+	case t.Operate != "" && t.Operate == t.View:
+		return errors.New("server.token and server.view_token are the same: whoever may look could act; use two")
+	case loopback:
+		return nil
+	case t.Operate == "":
+		return errors.New("an admin address other than loopback needs a token: set HOOKLOOM_TOKEN, or server.token in hookloom.yaml")
+	case !https && !proxied:
+		return errors.New("an admin address other than loopback needs https, or its token could be read on the way: " +
+			"write server: {admin_tls: {cert: ..., key: ...}}, or name the proxy in front of it in server.trusted_proxies")
+	}
+	return nil
 }
 
 // Close ends what would keep connections open.

@@ -204,7 +204,7 @@ func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
 		{"/api/v1/workflows/w/fire", `{"inputs":[]}`, 400, ""},
 	} {
 		op.asked = nil
-		w := get(c, "POST", x.path, nil, x.body)
+		w := get(c, "POST", x.path, map[string]string{"X-Hookloom": "1"}, x.body)
 		if w.Code != x.status || x.asked != "" && (len(op.asked) != 1 || !strings.HasPrefix(op.asked[0], x.asked)) {
 			t.Errorf("%s %s: %d %s, asked %q", x.path, x.body, w.Code, w.Body, op.asked)
 		}
@@ -215,12 +215,12 @@ func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
 }
 
 func TestNobodyElseGetsIn(t *testing.T) {
-	if _, err := console.New(console.Options{}); err == nil {
+	if _, err := console.New(console.Options{Project: func() *workflows.Project { return &workflows.Project{} }}); err == nil {
 		t.Error("a public address without a token is served")
 	}
 	open, op := made(t, console.Options{Loopback: true})
 	for name, h := range map[string]map[string]string{
-		"a rebound name": {"Host": "evil.example.com:8081"}, "another site": {"Sec-Fetch-Site": "cross-site"}, "another origin": {"Origin": "https://evil.example.com"},
+		"a rebound name": {"Host": "evil.example.com:8081", "X-Hookloom": "1"}, "another site": {"Sec-Fetch-Site": "cross-site", "X-Hookloom": "1"}, "another origin": {"Origin": "https://evil.example.com", "X-Hookloom": "1"},
 	} {
 		if w := get(open, "POST", "/api/v1/runs/run_0000000000000002/cancel", h, ""); w.Code != http.StatusForbidden {
 			t.Errorf("%s: %d", name, w.Code)
@@ -229,12 +229,17 @@ func TestNobodyElseGetsIn(t *testing.T) {
 	if len(op.asked) != 0 {
 		t.Errorf("carried out: %v", op.asked)
 	}
-	guarded, _ := made(t, console.Options{Token: "a-token"})
+	guarded, _ := made(t, tokens("a-token", ""))
 	for _, path := range []string{"/runs", "/", "/api/v1/runs", "/api/v1/stream", "/metrics", "/events/evt_0000000000000001", "/nothing"} {
-		for _, auth := range []string{"", "Bearer wrong", "Bearer ", "a-toke"} {
+		for _, auth := range []string{"", "a-toke"} {
 			if w := get(guarded, "GET", path, map[string]string{"Authorization": auth}, ""); w.Code != http.StatusUnauthorized {
 				t.Errorf("%s with %q: %d", path, auth, w.Code)
 			}
+		}
+	}
+	for _, auth := range []string{"Bearer wrong", "Bearer "} {
+		if w := get(guarded, "GET", "/metrics", map[string]string{"Authorization": auth}, ""); w.Code != http.StatusUnauthorized {
+			t.Errorf("with %q: %d", auth, w.Code)
 		}
 	}
 	if w := get(guarded, "GET", "/api/v1/runs", map[string]string{"Authorization": "Bearer a-token", "Host": "hooks.example.com"}, ""); w.Code != 200 {

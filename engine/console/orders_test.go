@@ -76,6 +76,7 @@ func TestAnOrderWithAKeyIsCarriedOutOnce(t *testing.T) {
 		r := httptest.NewRequest("POST", "http://127.0.0.1"+path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Idempotency-Key", key)
+		r.Header.Set(console.ClientHeader, "1")
 		w := httptest.NewRecorder()
 		c.ServeHTTP(w, r)
 		return w

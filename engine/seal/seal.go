@@ -51,6 +51,8 @@ type keys struct {
 	id   []byte
 	aead cipher.AEAD
 	mark []byte
+	// master is the one that is kept, for Key.
+	master []byte
 }
 
 // New gives the ring of a project's folder.
@@ -100,6 +102,19 @@ func (r *Ring) Mark(text string) (string, error) {
 	m := hmac.New(sha256.New, k.mark)
 	m.Write([]byte(text))
 	return hex.EncodeToString(m.Sum(nil)[:4]), nil
+}
+
+// Key derives a key of 32 bytes for a purpose, always the same one.
+func (r *Ring) Key(purpose string) ([]byte, error) {
+	k, err := r.get(true)
+	if err != nil {
+		return nil, err
+	}
+	b, err := hkdf.Key(sha256.New, k.master, nil, "hookloom key for "+purpose, keySize)
+	if err != nil {
+		return nil, fmt.Errorf("deriving a key: %w", err)
+	}
+	return b, nil
 }
 
 // get reads the key, and with make makes one where there is none.
@@ -189,5 +204,5 @@ func derive(master []byte) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the key: %w", err)
 	}
-	return &keys{id: parts[2][:idSize], aead: aead, mark: parts[1]}, nil
+	return &keys{id: parts[2][:idSize], aead: aead, mark: parts[1], master: master}, nil
 }

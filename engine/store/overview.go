@@ -220,10 +220,10 @@ func (h *History) AuditPage(ctx context.Context, q engine.Query) (engine.Page[en
 	if err != nil {
 		return engine.Page[engine.AuditEntry]{}, err
 	}
-	items, err := collect(ctx, h.db, `SELECT id, at, who, role, remote, action, target, status FROM audit`+w.String()+tail, w.args, func(s scanner) (engine.AuditEntry, error) {
+	items, err := collect(ctx, h.db, `SELECT id, at, who, role, proof, remote, action, target, status FROM audit`+w.String()+tail, w.args, func(s scanner) (engine.AuditEntry, error) {
 		var a engine.AuditEntry
 		var at int64
-		err := s.Scan(&a.ID, &at, &a.Who, &a.Role, &a.Remote, &a.Action, &a.Target, &a.Status)
+		err := s.Scan(&a.ID, &at, &a.Who, &a.Role, &a.Proof, &a.Remote, &a.Action, &a.Target, &a.Status)
 		a.At = fromMillis(at)
 		return a, err
 	})

@@ -1,0 +1,126 @@
+package cmd
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// adminToken is HOOKLOOM_TOKEN, or server.token of the project.
+func adminToken(l *loaded) (string, error) {
+	return tokenOf(l, "HOOKLOOM_TOKEN", "server.token", l.project.Server.Token)
+}
+
+// viewToken is HOOKLOOM_VIEW_TOKEN, or server.view_token of the project.
+func viewToken(l *loaded) (string, error) {
+	return tokenOf(l, "HOOKLOOM_VIEW_TOKEN", "server.view_token", l.project.Server.ViewToken)
+}
+
+// tokenOf reads a token. One that is configured and comes out empty is an error: to
+// go on without it would open the door.
+func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, error) {
+	from, t := env, os.Getenv(env)
+	if t == "" {
+		if written == nil {
+			return "", nil
+		}
+		values := map[string]any{}
+		for _, n := range l.project.SecretNames() {
+			if v, ok := l.secrets.Lookup(n); ok {
+				values[n] = v
+			}
+		}
+		v, err := written.Render(&workflows.Env{Names: workflows.Names{"secrets": values}}, workflows.FillPlain)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", key, err)
+		}
+		if t, err = workflows.Text(v); err != nil {
+			return "", fmt.Errorf("%s: %w", key, err)
+		}
+		if t == "" {
+			return "", fmt.Errorf("%s is written in hookloom.yaml, and its secret is not set: set it, or remove %s", key, key)
+		}
+		from = key
+	}
+	if why := workflows.WeakSecret(t); why != "" {
+		return "", fmt.Errorf("%s %s: whoever guesses it may act; use a random one, such as %s", from, why, workflows.GenerateSecret())
+	}
+	return t, nil
+}
+
+// tokensOf reads both tokens of a project and refuses what the address must not be
+// served with.
+func (s *server) tokensOf(l *loaded) (t console.Tokens, err error) {
+	if t.Operate, err = adminToken(l); err != nil {
+		return t, err
+	}
+	if t.View, err = viewToken(l); err != nil {
+		return t, err
+	}
+	https := l.project.Server.AdminTLS != nil
+	return t, console.Reachable(isLoopback(s.consoleListener.Addr()), https, len(l.project.Server.TrustedProxies) > 0, t)
+}
+
+// newConsole makes the handler of the admin address.
+func (s *server) newConsole() (*console.Console, error) {
+	return console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Tokens: func() console.Tokens { return *s.tokens.Load() },
+		SessionKey: func() ([]byte, error) { return s.keys.Key("console sessions") }, Sessions: s.store,
+		Address: func(r *http.Request) netip.Addr { return triggers.Sender(r, s.project.Load().Server.TrustedProxies) }, HooksURL: s.hooksURL(),
+		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log, Admit: s.admit,
+		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Metrics: s.told.Handler(), Acks: s.told.Acks})
+}
+
+// consoleURL is where the console can be reached from this machine.
+func (s *server) consoleURL() string {
+	if s.adminCerts != nil {
+		return "https://" + localAddr(s.consoleListener.Addr())
+	}
+	return "http://" + localAddr(s.consoleListener.Addr())
+}
+
+// adminClient speaks to the admin address of a project on this machine, and gives
+// the scheme. The certificate is the one that the project names, whatever the address
+// is called.
+func adminClient(dir string, t *workflows.TLS) (client *http.Client, scheme string, err error) {
+	if t == nil {
+		return &http.Client{}, "http", nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.ACME != nil {
+		if len(t.ACME.Hosts) > 0 {
+			config.ServerName = t.ACME.Hosts[0]
+		}
+		return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, "https", nil
+	}
+	text, err := os.ReadFile(inside(dir, t.Cert))
+	if err != nil {
+		return nil, "", fmt.Errorf("server.admin_tls: %w", err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, "", errors.New("server.admin_tls: cert: holds no certificate")
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, "", fmt.Errorf("server.admin_tls: %w", err)
+	}
+	config.RootCAs = x509.NewCertPool()
+	config.RootCAs.AppendCertsFromPEM(text)
+	config.RootCAs.AddCert(leaf)
+	switch {
+	case len(leaf.DNSNames) > 0:
+		config.ServerName = leaf.DNSNames[0]
+	case len(leaf.IPAddresses) > 0:
+		config.ServerName = leaf.IPAddresses[0].String()
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, "https", nil
+}

@@ -1,0 +1,169 @@
+package console
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+)
+
+// SessionLog keeps which sessions were ended before their time. The store fits.
+type SessionLog interface {
+	EndSession(ctx context.Context, id string, until time.Time) error
+	EndedSessions(ctx context.Context) (map[string]time.Time, error)
+}
+
+// session is one login, as its cookie says it: it is signed, so that nothing has to
+// be kept of it and it survives a restart.
+type session struct {
+	ID    string `json:"i"`
+	Name  string `json:"n"`
+	Role  Role   `json:"r"`
+	Until int64  `json:"u"` // Unix seconds
+	// Token is a mark of the token that it was opened with: a session ends with it.
+	Token string `json:"t"`
+}
+
+const (
+	sessionTime = 12 * time.Hour
+	cookieName  = "hookloom"
+	// secureCookie is for https: the prefix keeps other hosts of the domain from
+	// setting it (RFC 6265bis, 4.1.3.2).
+	secureCookie = "__Host-hookloom"
+)
+
+// sessions makes and proves them.
+type sessions struct {
+	// key signs; it is read when it is first needed.
+	key func() ([]byte, error)
+	log SessionLog
+
+	mu    sync.Mutex
+	ended map[string]time.Time // until when they would have lasted; guarded by mu
+}
+
+// newSessions reads which sessions were ended. Without a key one is made that
+// lasts as long as the process.
+func newSessions(o Options) (*sessions, error) {
+	s := &sessions{key: o.SessionKey, log: o.Sessions, ended: map[string]time.Time{}}
+	if s.key == nil {
+		var random [32]byte
+		_, _ = rand.Read(random[:]) // never fails (crypto/rand)
+		s.key = func() ([]byte, error) { return random[:], nil }
+	}
+	if s.log != nil {
+		ended, err := s.log.EndedSessions(context.Background())
+		if err != nil {
+			return nil, fmt.Errorf("reading the ended sessions: %w", err)
+		}
+		maps.Copy(s.ended, ended)
+	}
+	return s, nil
+}
+
+func (s *sessions) mac(parts ...string) ([]byte, error) {
+	key, err := s.key()
+	if err != nil {
+		return nil, err
+	}
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte(strings.Join(parts, "\x00")))
+	return m.Sum(nil), nil
+}
+
+// begin makes a session and gives the cookie's value.
+func (s *sessions) begin(by caller, token string, now time.Time) (string, error) {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	mark, err := s.mark(token)
+	if err != nil {
+		return "", err
+	}
+	b, err := json.Marshal(session{ID: hex.EncodeToString(id[:]), Name: by.Name, Role: by.Role, Until: now.Add(sessionTime).Unix(), Token: mark})
+	if err != nil {
+		return "", err
+	}
+	text := base64.RawURLEncoding.EncodeToString(b)
+	mac, err := s.mac("session", text)
+	if err != nil {
+		return "", err
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac), nil
+}
+
+// mark tells whether a session's token is still in force, and tells nothing of it.
+func (s *sessions) mark(token string) (string, error) {
+	m, err := s.mac("token", token)
+	if err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(m[:8]), nil
+}
+
+// get proves a cookie. The tokens in force are those of which one opened it.
+func (s *sessions) get(value string, tokens Tokens, now time.Time) (caller, bool) {
+	text, given, _ := strings.Cut(value, ".")
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(given)
+	if err != nil {
+		return caller{}, false
+	}
+	want, err := s.mac("session", text)
+	if err != nil || !hmac.Equal(mac, want) {
+		return caller{}, false
+	}
+	var x session
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(b, &x) != nil || now.Unix() >= x.Until {
+		return caller{}, false
+	}
+	token := tokens.View
+	if x.Role == Operate {
+		token = tokens.Operate
+	}
+	mark, err := s.mark(token)
+	if err != nil || token == "" || mark != x.Token {
+		return caller{}, false // the token was changed
+	}
+	s.mu.Lock()
+	_, ended := s.ended[x.ID]
+	s.mu.Unlock()
+	return caller{Name: x.Name, Role: x.Role, session: x.ID, until: time.Unix(x.Until, 0)}, !ended
+}
+
+// end ends a session before its time, also for the next process.
+func (s *sessions) end(ctx context.Context, by caller) error {
+	if by.session == "" {
+		return nil
+	}
+	now := time.Now()
+	s.mu.Lock()
+	for id, until := range s.ended {
+		if now.After(until) {
+			delete(s.ended, id)
+		}
+	}
+	s.ended[by.session] = by.until
+	s.mu.Unlock()
+	if s.log == nil {
+		return nil
+	}
+	return s.log.EndSession(ctx, by.session, by.until)
+}
+
+// csrf is the token that forms and scripts of our own pages send along: a page of
+// another site cannot know it. It is empty when there is no key.
+func (s *sessions) csrf(by caller) string {
+	m, err := s.mac("csrf", by.session)
+	if err != nil {
+		return ""
+	}
+	return hex.EncodeToString(m[:16])
+}
