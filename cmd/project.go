@@ -35,7 +35,10 @@ type loaded struct {
 // load reads the project in dir; what is wrong with it comes back as mistakes.
 func load(dir string) (*loaded, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, usageError("%s is no folder; hookloom init makes a project", dir)
+		if err == nil {
+			return nil, usageError("%s is a file, and a project is a folder", dir)
+		}
+		return nil, usageError("%s: no such folder; hookloom init makes a project", dir)
 	}
 	c, err := catalog()
 	if err != nil {

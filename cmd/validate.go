@@ -1,7 +1,7 @@
 package cmd
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,31 +12,51 @@ import (
 
 func (a *app) validateCmd() *cobra.Command {
 	var format string
+	var strict bool
 	c := &cobra.Command{Use: "validate [DIR or FILE...]", Short: "Check a project, all mistakes at once",
 		Long: `Checks every file of a project. Each mistake comes with file:line:column, the
-line, a caret, and the likely fix. With files, only their mistakes are shown.`,
-		Example: "  hookloom validate\n  hookloom validate shop\n  hookloom validate shop/workflows/paid.yaml --format github",
+line, a caret, and the likely fix. With files, only their mistakes are shown.
+
+Exit status: 0 without errors, 2 with errors, with nothing to check, or, with
+--strict, with warnings.`,
+		Example: "  hookloom validate\n  hookloom validate shop --strict\n  hookloom validate shop/workflows/paid.yaml --format github",
 		RunE: func(c *cobra.Command, args []string) error {
 			if a.json() {
 				format = "json"
 			}
-			return a.validate(args, format)
+			return a.validate(args, format, strict)
 		}}
 	c.Flags().StringVar(&format, "format", "text", "text, json, github or sarif")
+	c.Flags().BoolVar(&strict, "strict", false, "let warnings fail too")
 	return c
 }
 
-func (a *app) validate(args []string, format string) error {
+func (a *app) validate(args []string, format string, strict bool) error {
 	var all workflows.Mistakes
 	files := 0
-	for dir, only := range targets(args) {
+	wanted := targets(args)
+	for _, dir := range sortedKeys(wanted) {
+		only := wanted[dir]
+		for name := range only {
+			if err := aFile(dir, name); err != nil {
+				return err
+			}
+		}
 		l, err := load(dir)
 		if err != nil {
 			return err
 		}
-		files += len(l.project.Files())
 		_, ofTests := l.project.LoadTests()
-		for _, m := range l.mistakes.With(ofTests) {
+		found := l.mistakes.With(ofTests)
+		n := len(l.project.Files())
+		if n == 0 && len(found) == 0 {
+			return usageError("%s holds no project: there is no hookloom.yaml and no workflows/*.yaml; hookloom init makes one", dir)
+		}
+		if len(only) > 0 {
+			n = len(only)
+		}
+		files += n
+		for _, m := range found {
 			if len(only) == 0 || only[m.File] {
 				if dir != "." {
 					m.File = filepath.Join(dir, m.File)
@@ -48,13 +68,26 @@ func (a *app) validate(args []string, format string) error {
 	if err := a.printMistakes(all, format); err != nil {
 		return err
 	}
-	if n := all.Errors(); n > 0 {
-		return &exitError{exitUsage, fmt.Errorf("%d %s in %d files", n, plural(n, "mistake"), files)}
+	if all.Errors() > 0 || strict && len(all) > 0 {
+		return &exitError{exitUsage, errors.New(verdict(files, all))}
 	}
 	if format == "text" {
-		a.printf("%d files, no mistakes\n", files)
+		a.printf("%s\n", verdict(files, all))
 	}
 	return nil
+}
+
+// aFile refuses a file that is not there, or that the project does not read.
+func aFile(dir, name string) error {
+	full := filepath.Join(dir, name)
+	if _, err := os.Stat(full); err != nil {
+		return usageError("%s: no such file or folder", full)
+	}
+	top, _, below := strings.Cut(name, "/")
+	if name == workflows.ProjectFile || below && (top == "workflows" || top == "connectors" || top == "tests") {
+		return nil
+	}
+	return usageError("%s is no file of a project: those are hookloom.yaml and the YAML files of workflows/, connectors/ and tests/", full)
 }
 
 func plural(n int, word string) string {
@@ -73,7 +106,7 @@ func targets(args []string) map[string]map[string]bool {
 	}
 	for _, arg := range args {
 		info, err := os.Stat(arg)
-		if err != nil || info.IsDir() {
+		if yaml := filepath.Ext(arg) == ".yaml" || filepath.Ext(arg) == ".yml"; err == nil && info.IsDir() || err != nil && !yaml {
 			out[arg] = nil
 			continue
 		}
@@ -97,51 +130,6 @@ func targets(args []string) map[string]map[string]bool {
 		out[dir][filepath.ToSlash(rel)] = true
 	}
 	return out
-}
-
-func (a *app) printMistakes(all workflows.Mistakes, format string) error {
-	switch format {
-	case "text":
-		for _, m := range all {
-			a.printf("%s", m)
-		}
-	case "json":
-		if all == nil {
-			all = workflows.Mistakes{}
-		}
-		return a.printJSON(map[string]any{"ok": all.Errors() == 0, "mistakes": all})
-	case "github":
-		// Source: docs.github.com, workflow commands; values are percent-encoded.
-		esc := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
-		for _, m := range all {
-			level := "error"
-			if m.Warning {
-				level = "warning"
-			}
-			a.printf("::%s file=%s,line=%d,col=%d,title=%s::%s\n", level, m.File, m.Line, m.Column, m.Code, esc.Replace(strings.TrimSpace(m.Problem+" "+m.Hint)))
-		}
-	case "sarif":
-		return a.printJSON(sarif(all))
-	default:
-		return usageError("--format is text, json, github or sarif, not %q", format)
-	}
-	return nil
-}
-
-// sarif is the static analysis format 2.1.0 of OASIS, as code hosts read it.
-func sarif(all workflows.Mistakes) map[string]any {
-	results := []any{}
-	for _, m := range all {
-		level := "error"
-		if m.Warning {
-			level = "warning"
-		}
-		results = append(results, map[string]any{"ruleId": m.Code, "level": level, "message": map[string]any{"text": strings.TrimSpace(m.Problem + ". " + m.Hint)},
-			"locations": []any{map[string]any{"physicalLocation": map[string]any{"artifactLocation": map[string]any{"uri": filepath.ToSlash(m.File)},
-				"region": map[string]any{"startLine": m.Line, "startColumn": m.Column, "endColumn": m.Column + m.Width}}}}})
-	}
-	return map[string]any{"version": "2.1.0", "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-		"runs": []any{map[string]any{"tool": map[string]any{"driver": map[string]any{"name": "hookloom", "version": version()}}, "results": results}}}
 }
 
 func (a *app) schemaCmd() *cobra.Command {

@@ -14,6 +14,9 @@ type checker struct {
 	p       *Project
 	catalog *Catalog
 	secrets func(name string) bool
+	// stored tells that the text of an earlier version is read, which may hold what is
+	// a mistake by now.
+	stored bool
 	// pending are secrets that a provider's handshake will bring.
 	pending map[string]bool
 }
@@ -70,7 +73,7 @@ func (c *checker) baseScope(w *Workflow) *scope {
 	for _, in := range w.Inputs {
 		inputs[in.Name] = inputType(in.Type)
 	}
-	sc := &scope{names: types.Map{"event": eventType(types.Any), "inputs": inputs, "run": runType()}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	sc := &scope{names: types.Map{"event": eventType(types.Any), "inputs": inputs, "run": runType()}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}, lenient: c.stored, known: c.knownData(w)}
 	if data := c.sampleOf(w); data != nil {
 		sc.sampled = types.Map{}
 		for k, v := range sc.names {
@@ -99,7 +102,7 @@ func (c *checker) sampleOf(w *Workflow) types.Type {
 
 // in copies a scope for another place.
 func (sc *scope) in(where string) *scope {
-	out := &scope{where: where, names: types.Map{}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	out := &scope{where: where, names: types.Map{}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}, lenient: sc.lenient, known: sc.known}
 	for k, v := range sc.names {
 		out.names[k] = v
 	}
@@ -201,6 +204,12 @@ func (c *checker) starts(w *Workflow) {
 	}
 }
 
+// foreignStarts are words of other tools for what starts a run.
+var foreignStarts = map[string]string{
+	"cron": `write schedule: {cron: "0 7 * * *"}`, "interval": "write schedule: {every: 5m}", "timer": "write schedule: {every: 5m}", "http": "write webhook: {...}",
+	"workflow_dispatch": "write manual", "workflow_call": "write call", "event": "write webhook: {...}, or the name of a trigger",
+}
+
 func (c *checker) startTrigger(w *Workflow, s Start) {
 	if s.Trigger == AlertsTrigger {
 		return
@@ -208,6 +217,9 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 	t := c.p.Triggers[s.Trigger]
 	if t == nil {
 		hint := suggest(s.Trigger, append(sortedStrings(c.p.Triggers), "manual", "call"))
+		if other, foreign := foreignStarts[s.Trigger]; foreign {
+			hint = other
+		}
 		if hint == "" {
 			hint = "declare it under triggers: in hookloom.yaml"
 		}

@@ -59,7 +59,7 @@ func (s *stepChecker) step(st *Step, sc *scope) {
 		}
 	}
 	if st.ID != "" {
-		sc.steps()[st.ID] = stepType()
+		sc.steps()[st.ID] = s.typeOf(st)
 		delete(sc.hiddenSteps, st.ID)
 		sc.maybe[st.ID] = st.If != nil && st.Body != "stop" && st.Body != "fail"
 		sc.sync()
@@ -155,6 +155,11 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 		if !contains(names, f.name) {
 			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Call, f.name), suggest(f.name, names))
 		}
+		for _, in := range callee.Inputs {
+			if v, constant := f.value.IsConstant(); constant && v == nil && in.Name == f.name {
+				s.nothingGiven(st.Call, in.Name, in.Required, f.value)
+			}
+		}
 	}
 }
 
@@ -242,8 +247,10 @@ func (s *stepChecker) uses(st *Step, sc *scope) {
 		return
 	}
 	if st.Spec == nil {
-		hint := suggest(st.Uses, sortedStrings(s.c.catalog.Actions))
-		if hint == "" {
+		hint := suggest(st.Uses, namedActions(s.c.catalog.Actions))
+		if file, ok := strings.CutPrefix(st.Uses, "./"); ok {
+			hint = "to run another workflow write call: " + workflowID(strings.TrimPrefix(file, "workflows/"))
+		} else if hint == "" {
 			hint = s.actionsLike(st.Uses)
 		}
 		src.add(at, "unknown-action", fmt.Sprintf("there is no action %q", st.Uses), hint)
@@ -263,6 +270,17 @@ func (s *stepChecker) uses(st *Step, sc *scope) {
 	if st.Timeout == 0 {
 		st.Timeout = DefaultActionTimeout
 	}
+}
+
+// namedActions are the names of actions whose connector has a name too.
+func namedActions(all map[string]*ActionSpec) []string {
+	var out []string
+	for _, n := range sortedStrings(all) {
+		if !strings.HasPrefix(n, "/") {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // actionsLike lists a connector's actions when only the last part is wrong.
@@ -306,7 +324,14 @@ func (s *stepChecker) with(st *Step, at Pos) {
 			if f.name == "connection" && st.Spec.Connector != nil {
 				continue
 			}
-			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Uses, f.name), suggest(f.name, names))
+			hint := suggest(f.name, names)
+			if other, ok := foreignInputs[f.name]; ok && st.Spec.Connector == nil && strings.HasPrefix(st.Uses, "http/") {
+				hint = other
+			}
+			if hint == "" {
+				hint = "known are " + strings.Join(names, ", ")
+			}
+			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Uses, f.name), hint)
 			continue
 		}
 		if v, constant := f.value.IsConstant(); constant {
@@ -319,11 +344,13 @@ func (s *stepChecker) with(st *Step, at Pos) {
 		}
 	}
 	s.urlSecrets(st)
+	s.httpInputs(st)
 }
 
 func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any) {
 	src := s.w.src
 	if v == nil {
+		s.nothingGiven(st.Uses, in.Name, in.Required, at)
 		return
 	}
 	if in.Type == "string" {
@@ -339,6 +366,30 @@ func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any)
 	}
 	if p := checkType(in.Type, v); p != "" {
 		src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be %s %s: %s", in.Name, article(in.Type), in.Type, p), "")
+	}
+}
+
+// nothingGiven refuses null for an input that must have a value. It is mostly a name
+// that YAML takes for a comment: channel: #sales.
+func (s *stepChecker) nothingGiven(of, name string, required bool, at *Value) {
+	if at.broken {
+		return
+	}
+	src := s.w.src
+	key := at.keyPos(src, name)
+	line := src.line(key.Line)
+	runes := []rune(line)
+	rest := strings.TrimSpace(string(runes[min(key.Column-1+len([]rune(name)), len(runes)):]))
+	comment := strings.TrimSpace(strings.TrimPrefix(rest, ":"))
+	if strings.HasPrefix(comment, "#") && len(comment) > 1 && comment[1] != ' ' {
+		d := decoder{src}
+		from := strings.LastIndex(line, comment)
+		p := d.posAt(src.offset(key.Line, 1)+from, len([]rune(comment)))
+		src.report(p, "yaml-comment", !required || s.c.stored, "YAML reads this as a comment, and "+name+" as nothing", "put it in quotes: "+quoted(strings.TrimRight(comment, " ")))
+		return
+	}
+	if required && !s.c.stored {
+		src.add(key, "missing-input", fmt.Sprintf("%s: input %s is null, and it must have a value", of, name), "")
 	}
 }
 

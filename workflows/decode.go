@@ -27,7 +27,7 @@ var (
 	namePattern   = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 	yamlLine      = regexp.MustCompile(`line (\d+)`)
 	plainDecimal  = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
-	plainFloat    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)\.[0-9]+$`)
+	roundFloat    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)\.0$`) // 1.0 is read as a number by people too
 	durationParts = regexp.MustCompile(`^(\d+(?:\.\d+)?(?:ms|s|m|h|d))+$`)
 	durationPart  = regexp.MustCompile(`(\d+(?:\.\d+)?)(ms|s|m|h|d)`)
 	sizePattern   = regexp.MustCompile(`^(\d+)(B|KiB|MiB|GiB|KB|MB|GB)$`)
@@ -464,6 +464,9 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	if want == "a list" && n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		hint = fmt.Sprintf("add \"- \" before %s", n.Content[0].Value)
 	}
+	if _, err := parseDuration(n.Value); what == "wait" && n.Kind == yaml.ScalarNode && err == nil {
+		hint = "to pause write sleep: " + n.Value
+	}
 	d.add(d.pos(n), "wrong-kind", fmt.Sprintf("%s is %s, got %s", what, want, nodeKind(n)), hint)
 }
 
@@ -773,7 +776,7 @@ func (d *decoder) number(n *yaml.Node) any {
 		d.add(d.pos(n), "out-of-range", fmt.Sprintf("%s does not fit into 64 bits", n.Value), "quote it to pass the digits on")
 		return nil
 	}
-	if plain || plainFloat.MatchString(n.Value) {
+	if plain || roundFloat.MatchString(n.Value) {
 		return v
 	}
 	if t, err := Text(v); err == nil && t != n.Value {

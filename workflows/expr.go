@@ -328,7 +328,7 @@ func looseEnv(names []string) types.Map {
 
 // compileLoose makes the program that runs.
 func compileLoose(text string, names []string) (*vm.Program, error) {
-	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes), expr.Patch(guard{}), expr.Optimize(true))
+	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes), expr.Patch(headerNames{contains(names, "headers")}), expr.Patch(guard{}), expr.Optimize(true))
 }
 
 // CompileExpr compiles an expression outside of any file, over the given names,

@@ -30,6 +30,11 @@ type scope struct {
 	maybe map[string]bool
 	// sampled is names with event.data typed by a sample; nil without one.
 	sampled types.Map
+	// lenient leaves out what earlier versions accepted: a stored version of a workflow
+	// goes on as it began.
+	lenient bool
+	// known holds what samples say of event.data; nil where nothing is known.
+	known *knownData
 }
 
 // allNames are the roots of language.md 2.3. A root outside of its place gets a
@@ -57,7 +62,9 @@ var githubWords = map[string]string{
 	"failure": "use on_failure:", "always": "use continue_on_error:", "cancelled": "a cancelled run runs no steps",
 	"format": "write text with ${{ }}", "github": "github.event is event here", "env": "use vars", "matrix": "use item",
 	"needs": "use steps.<id>.output", "payload": "use event.data", "json": "use fromJSON or toJSON", "hashFiles": "there are no files",
-	"trigger": "use event", "data": "use event.data", "states": "use steps or event", "$env": "name one value: event, vars, steps.<id>",
+	"trigger": "use event", "data": "use event.data", "null": "write nil", "undefined": "write nil", "None": "write nil", "NULL": "write nil", "$json": "use event.data",
+	"JSON": "use toJSON(value) or fromJSON(text)", "process": "use secrets.NAME in with:, or vars", "Math": "use round, floor, ceil, abs, min or max",
+	"Date": "use now(), or date(value)", "Object": "use keys, values or toPairs", "this": "use event.data", "True": "write true", "False": "write false", "states": "use steps or event", "$env": "name one value: event, vars, steps.<id>",
 }
 
 var (
@@ -83,7 +90,9 @@ func (e *Expr) check(sc *scope, want reflect.Kind) {
 		e.syntaxError(err)
 		return
 	}
-	lint := &linter{e: e, sc: sc, declared: map[string]bool{}}
+	_, bare := sc.names["headers"]
+	ast.Walk(&tree.Node, headerNames{bare})
+	lint := &linter{e: e, sc: sc, declared: map[string]bool{}, doubted: map[int]bool{}}
 	lint.run(tree.Node)
 	if lint.failed {
 		return
@@ -198,8 +207,10 @@ func (e *Expr) syntaxError(err error) {
 				problem = fmt.Sprintf("%c is not closed", []rune(e.Text)[open])
 				code, from, to = "unclosed", open, open+1
 			}
-		case tok == "=":
-			hint = "compare with =="
+		case tok == "=" || foreignSyntax(e.Text) != "":
+			if hint = foreignSyntax(e.Text); hint == "" {
+				hint = "compare with =="
+			}
 		case tok == "&" || tok == "|":
 			hint = "write and, or"
 		}
@@ -289,7 +300,10 @@ func (e *Expr) typeError(err error, warning bool, sample types.Map) {
 	case m != nil && m[3] != "":
 		code = "type-mismatch"
 		problem = fmt.Sprintf("%s does not fit %s and %s", m[1], typeWord(m[2]), typeWord(m[3]))
-		if strings.Contains(m[2]+m[3], "string") {
+		switch {
+		case m[1] == "||" || m[1] == "or":
+			hint = "for a default write a ?? b; || is for conditions"
+		case strings.Contains(m[2]+m[3], "string"):
 			hint = "convert one: int(…), float(…) or string(…)"
 		}
 	case m != nil:
@@ -335,6 +349,8 @@ type linter struct {
 	declared map[string]bool
 	failed   bool
 	chains   map[string]exprPath
+	// doubted are the places of fields of event.data that were reported.
+	doubted map[int]bool
 }
 
 func (l *linter) fail(code string, n ast.Node, length int, problem, hint string) {
@@ -363,7 +379,7 @@ func (l *linter) walk(n ast.Node, loops int) {
 	case *ast.CallNode:
 		if id, ok := x.Callee.(*ast.IdentifierNode); ok {
 			l.function(id)
-		} else {
+		} else if !l.method(x) {
 			l.walk(x.Callee, loops)
 		}
 		for _, a := range x.Arguments {
@@ -437,7 +453,12 @@ func (l *linter) name(id *ast.IdentifierNode) {
 			return
 		}
 	}
-	l.fail("unknown-name", id, 0, "unknown name "+id.Value, suggest(id.Value, rootsOf(l.sc.names)))
+	known := sortedWords(rootsOf(l.sc.names))
+	hint := suggest(id.Value, known)
+	if hint == "" && len(known) > 0 {
+		hint = "known here are " + strings.Join(known, ", ")
+	}
+	l.fail("unknown-name", id, 0, "unknown name "+id.Value, hint)
 }
 
 func (l *linter) function(id *ast.IdentifierNode) {
@@ -448,9 +469,22 @@ func (l *linter) function(id *ast.IdentifierNode) {
 	}
 	hint, foreign := githubWords[id.Value]
 	if !foreign {
+		hint, foreign = foreignFunctions[id.Value]
+	}
+	if !foreign {
 		hint = suggest(id.Value, append(functionNames(), builtinNames...))
 	}
 	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no function %s", id.Value), hint)
+}
+
+// foreignFunctions are functions of other tools, and what does their work.
+var foreignFunctions = map[string]string{
+	"formatDate": `write date(value).Format("2006-01-02")`, "strftime": `write date(value).Format("2006-01-02")`, "dateFormat": `write date(value).Format("2006-01-02")`,
+	"printf": "write text with ${{ }} between", "sprintf": "write text with ${{ }} between", "parseInt": "write int(value)", "parseFloat": "write float(value)",
+	"Number": "write float(value)", "String": "write string(value)", "isEmpty": "write len(value) == 0", "length": "write len(value)", "size": "write len(value)",
+	"toUpperCase": "write upper(value)", "toLowerCase": "write lower(value)", "coalesce": "write a ?? b", "default": "write a ?? b", "nvl": "write a ?? b",
+	"stringify": "write toJSON(value)", "parse": "write fromJSON(text)", "str": "write string(value)", "regexMatch": `write text matches "pattern"`, "not": "not is an operator: not a",
+	"defined": "write value != nil", "exists": "write value != nil", "empty": "write len(value) == 0",
 }
 
 // builtinNames are expr's functions that people reach for, for suggestions.
@@ -467,15 +501,20 @@ func (l *linter) member(x *ast.MemberNode, loops int) {
 				l.secret(x, id, keys)
 				return
 			case len(keys) > 0 && (id.Value == "steps" || id.Value == "vars" || id.Value == "inputs"):
-				if !l.known(id, keys[0], at[0]) {
+				if !l.known(id, keys[0], at[0]) || id.Value == "steps" && !l.stepField(keys, at) {
 					return
 				}
+			case id.Value == "event":
+				l.dataField(keys, at)
 			}
 			if len(keys) > 0 && contains(shownRoots, id.Value) {
 				text := id.Value + "." + strings.Join(keys, ".")
 				l.chains[text] = exprPath{text: text, keys: append([]string{id.Value}, keys...)}
 			}
 		}
+	}
+	if id, ok := root.(*ast.IdentifierNode); ok && contains(shownRoots, id.Value) {
+		l.lengthField(x, keys)
 	}
 	l.walk(x.Node, loops)
 	if _, constant := x.Property.(*ast.StringNode); !constant {

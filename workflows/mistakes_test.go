@@ -33,7 +33,7 @@ func project(t testing.TB, a *txtar.Archive) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, f := range a.Files {
-		if f.Name == "want" {
+		if f.Name == "want" || strings.HasPrefix(f.Name, "fixed/") {
 			continue
 		}
 		name := filepath.Join(dir, f.Name)
@@ -89,5 +89,47 @@ func TestEachMistakeIsAnsweredWithPlaceAndFix(t *testing.T) {
 	}
 	if len(codes) < 45 {
 		t.Errorf("only %d kinds of mistakes are covered", len(codes))
+	}
+}
+
+// TestAHintThatIsFollowedMendsTheMistake lays the files below fixed/ of a case over its
+// project, as a person does who follows the hints, and wants nothing said any more.
+func TestAHintThatIsFollowedMendsTheMistake(t *testing.T) {
+	files, err := filepath.Glob("testdata/mistakes/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fixed := map[string][]byte{}
+		for _, f := range a.Files {
+			if name, ok := strings.CutPrefix(f.Name, "fixed/"); ok {
+				fixed[name] = f.Data
+			}
+		}
+		if len(fixed) == 0 {
+			continue
+		}
+		tried++
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			dir := project(t, a)
+			for name, text := range fixed {
+				if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p, mistakes := workflows.Load(dir, catalog(t), func(string) bool { return true })
+			_, ofTests := p.LoadTests()
+			if all := mistakes.With(ofTests); len(all) > 0 {
+				t.Errorf("after the hint was followed:\n%v", all)
+			}
+		})
+	}
+	if tried < 30 {
+		t.Errorf("only %d hints are tried", tried)
 	}
 }

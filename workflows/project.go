@@ -113,8 +113,10 @@ type Connection struct {
 	Headers         *Value
 	// Fields are a connector's own, such as token.
 	Fields map[string]*Value
-	pos    Pos
-	src    *source
+	// fieldPos is where their keys stand.
+	fieldPos map[string]Pos
+	pos      Pos
+	src      *source
 }
 
 // Load reads and checks the project in dir. The mistakes of all files come
@@ -303,7 +305,7 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 		d.wrongKind(v, "a connection", "a map")
 		return nil
 	}
-	c := &Connection{Name: k.Value, Connector: k.Value, Fields: map[string]*Value{}, pos: d.pos(k), src: d.source}
+	c := &Connection{Name: k.Value, Connector: k.Value, Fields: map[string]*Value{}, fieldPos: map[string]Pos{}, pos: d.pos(k), src: d.source}
 	own := &yaml.Node{Kind: yaml.MappingNode, Line: v.Line, Column: v.Column}
 	common := shapes["connection"]
 	d.pairs(v, func(key, val *yaml.Node) {
@@ -311,7 +313,7 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 			own.Content = append(own.Content, key, val)
 			return
 		}
-		c.Fields[key.Value] = d.value(val)
+		c.Fields[key.Value], c.fieldPos[key.Value] = d.value(val), d.pos(key)
 		if s, ok := c.Fields[key.Value].constant.(string); ok && LooksSecret(key.Value) && s != "" {
 			d.add(d.pos(val), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
 		}
@@ -349,6 +351,11 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 		if c.Connector != "http" && c.Connector != c.Name {
 			d.add(c.pos, "unknown-connector", fmt.Sprintf("there is no connector %q", c.Connector), suggest(c.Connector, append(connectors, "http")))
 		}
+		if c.Connector == "http" {
+			for _, k := range sortedStrings(c.Fields) {
+				d.connectionKeys(c, k, c.fieldPos[k])
+			}
+		}
 		return
 	}
 	var names []string
@@ -360,7 +367,11 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 	}
 	for _, k := range sortedStrings(c.Fields) {
 		if !contains(names, k) {
-			d.add(c.pos, "unknown-key", fmt.Sprintf("connector %s has no field %q", known.Name, k), suggest(k, names))
+			hint := suggest(k, names)
+			if hint == "" {
+				hint = "known are " + strings.Join(append(names, shapes["connection"].names()...), ", ")
+			}
+			d.add(c.fieldPos[k], "unknown-key", fmt.Sprintf("connector %s has no field %q", known.Name, k), hint)
 		}
 	}
 }
@@ -427,7 +438,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 	l.circles()
 	l.connectionSecrets(c)
 	l.paths()
-	l.calls(c)
+	l.stepConnections()
 	l.runLinks()
 	var all Mistakes
 	for _, s := range l.p.sources {
@@ -497,21 +508,6 @@ func (l *loader) paths() {
 	}
 }
 
-// calls checks connections that steps name; sub-workflows come with call:.
-func (l *loader) calls(c *checker) {
-	for _, id := range sortedStrings(l.p.Workflows) {
-		w := l.p.Workflows[id]
-		w.EachStep(func(s *Step) {
-			v := s.With.Field("connection")
-			name, _ := v.constantText()
-			if name == "" || l.p.Connections[name] != nil {
-				return
-			}
-			w.src.add(v.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), suggest(name, sortedStrings(l.p.Connections)))
-		})
-	}
-}
-
 func (v *Value) constantText() (string, bool) {
 	if v == nil || v.kind != constantValue {
 		return "", false
@@ -566,7 +562,7 @@ func (p *Project) Compile(id string, text []byte) (*Workflow, Mistakes) {
 				q.Triggers[s.Trigger] = &Trigger{Name: s.Trigger, src: src}
 			}
 		}
-		c := &checker{p: &q, catalog: &Catalog{Actions: p.Actions, Presets: p.Presets}}
+		c := &checker{stored: true, p: &q, catalog: &Catalog{Actions: p.Actions, Presets: p.Presets}}
 		c.workflow(w)
 	}
 	return w, src.mistakes.sorted()

@@ -17,6 +17,7 @@ func quickPaths(text string) [][]string {
 	if err != nil {
 		return nil
 	}
+	ast.Walk(&tree.Node, headerNames{bare: true})
 	var out [][]string
 	if !addPaths(tree.Node, &out) {
 		return nil

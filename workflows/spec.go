@@ -705,4 +705,6 @@ var foreignWords = map[string]string{
 	"retries": "retry", "errors": "on_failure", "finally": "on_failure", "variables": "vars", "cron": "on: schedule",
 	"service": "uses", "choose": "switch", "repeat": "foreach", "delay": "sleep", "wait_for_trigger": "wait",
 	"params": "with", "inputs": "with", "then": "steps", "each": "foreach", "for_each": "foreach", "loop": "foreach",
+	"log": "uses: log", "http": "uses: http/request", "filter": "when, or if in a step", "paginate": "pages: in a poll", "cancel-in-progress": "concurrency: {limit: 1, on_full: replace}",
+	"on_error": "on_failure", "catch": "on_failure", "schedule": "on: {schedule: ...}", "webhook": "on: {webhook: ...}", "parallelism": "max_parallel",
 }

@@ -222,8 +222,11 @@ func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
 	if prefix == "on_failure" {
 		b.add(o.keyAt("wait"), "misplaced-key", "wait is not allowed in on_failure", "")
 	}
-	if w.has("approval") == w.has("event") {
+	switch {
+	case w.has("approval") && w.has("event"):
 		b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "")
+	case !w.has("approval") && !w.has("event"):
+		b.add(w.pos(), "missing-key", "wait needs approval: or event:", "to pause for a time write sleep: 5m")
 	}
 	if w.has("event") && !w.has("key") {
 		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant", "add key: ${{ ... }}, what the trigger's key gives for that event")

@@ -23,6 +23,8 @@ type Value struct {
 	kind     valueKind
 	// secrets tells that some expression inside names a secret.
 	secrets bool
+	// broken tells that it was refused, and stands for nothing.
+	broken bool
 }
 
 type valueKind int
@@ -298,12 +300,15 @@ func allConstant(v *Value) bool {
 }
 
 func (d *decoder) textTemplate(n *yaml.Node, v *Value) {
+	d.foreignText(n)
+	d.lostToComment(n)
 	if !strings.Contains(n.Value, "${{") {
 		v.constant = d.scalarValue(n)
 		return
 	}
 	parts, bad := d.split(n)
 	if bad {
+		v.broken = true
 		return
 	}
 	trimmed := parts

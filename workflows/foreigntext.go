@@ -1,0 +1,169 @@
+package workflows
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// This file finds texts that were written in the way of another tool. They are valid
+// here, and are sent letter for letter, which nobody means: each is a warning.
+
+// languageRoots begin most expressions that people write.
+const languageRoots = `(?:event|inputs|vars|steps|secrets|item|index|run|error|result|output)\b`
+
+var (
+	dollarPrice  = regexp.MustCompile(`\$(\$\{\{\s*` + languageRoots + `[^}]*\}\})`)
+	mustache     = regexp.MustCompile(`\{\{-?\s*((?:\$?json\b|\$node\b|\.)?[\w.\[\]"'$]*[^{}]*?)\s*-?\}\}`)
+	shellBraces  = regexp.MustCompile(`\$\{\s*([A-Za-z_$][\w.$\[\]"']*)\s*\}`)
+	foreignRoot  = regexp.MustCompile(`^(?:\$json|\$node|\.|body|data|payload|trigger|json|this)\b\.?`)
+	pathLike     = regexp.MustCompile(`^[A-Za-z_][\w.]*$`)
+	jsonLike     = regexp.MustCompile(`^\s*[\[{]\s*["{\[\]}]`)
+	formJSONKeys = regexp.MustCompile(`"([A-Za-z_]\w*)"\s*:\s*"?(\$\{\{[^}]*\}\})`)
+)
+
+// foreignText warns of text that looks like an expression and is none.
+func (d *decoder) foreignText(n *yaml.Node) {
+	text := n.Value
+	switch {
+	case !strings.Contains(text, "{"):
+	case dollarPrice.MatchString(text):
+		m := dollarPrice.FindStringSubmatch(text)
+		d.warn(d.posOf(n, m[0]), "escaped-expression", "$${{ is not evaluated: it stands for the text ${{",
+			fmt.Sprintf("for a dollar sign before a value write ${{ %s }}%s", dollarText(n), m[1]))
+	case strings.HasPrefix(text, "={{") || mustacheOf(text) != "":
+		found := mustacheOf(text)
+		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", clip(found, 60)), "did you mean "+insertion(strings.Trim(found, "={}- "))+"?")
+	case shellOf(text) != "":
+		found := shellOf(text)
+		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", clip(found, 60)), "did you mean "+insertion(strings.Trim(found, "${} "))+"?")
+	}
+}
+
+func dollarText(n *yaml.Node) string {
+	if n.Style&yaml.SingleQuotedStyle != 0 {
+		return `"$"`
+	}
+	return "'$'"
+}
+
+// mustacheOf finds {{ name }} outside of ${{ }}, or "". Only a path counts: braces of
+// other texts, such as LaTeX or JSON, are none.
+func mustacheOf(text string) string {
+	for _, at := range mustache.FindAllStringSubmatchIndex(text, -1) {
+		if at[0] > 0 && text[at[0]-1] == '$' {
+			continue
+		}
+		inside := strings.TrimSpace(text[at[2]:at[3]])
+		name, _, _ := strings.Cut(inside, "|")
+		if !pathLike.MatchString(foreignRoot.ReplaceAllString(strings.TrimSpace(name), "x")) {
+			continue
+		}
+		if at[0] > 0 && text[at[0]-1] == '=' {
+			return text[at[0]-1 : at[1]]
+		}
+		return text[at[0]:at[1]]
+	}
+	return ""
+}
+
+// shellOf finds ${ name } outside of ${{ }}, or "": a template string of JavaScript.
+// A variable in capitals is more likely a shell's, which may be meant.
+func shellOf(text string) string {
+	for _, m := range shellBraces.FindAllStringSubmatch(text, -1) {
+		if strings.ToUpper(m[1]) != m[1] {
+			return m[0]
+		}
+	}
+	return ""
+}
+
+// insertion writes a foreign path as it is written here.
+func insertion(path string) string {
+	path, _, _ = strings.Cut(path, "|")
+	path = strings.TrimSpace(path)
+	if !regexp.MustCompile(`^` + languageRoots).MatchString(path) {
+		path = foreignRoot.ReplaceAllString(path, "")
+		if path = strings.TrimPrefix(path, "body."); path == "" {
+			path = "event.data"
+		} else {
+			path = "event.data." + path
+		}
+	}
+	return "${{ " + path + " }}"
+}
+
+// posOf marks a piece of a scalar, or its beginning where the piece was folded.
+func (d *decoder) posOf(n *yaml.Node, piece string) Pos {
+	at := d.contentStart(n)
+	if i := strings.Index(string(d.text[min(at, len(d.text)):]), piece); i >= 0 && piece != "" {
+		return d.posAt(at+i, len([]rune(piece)))
+	}
+	return d.pos(n)
+}
+
+// lostToComment warns of a value that a YAML comment cut short although the comment
+// holds an expression: Order #${{ event.data.id }}.
+func (d *decoder) lostToComment(n *yaml.Node) {
+	p, comment, ok := d.commentAfter(n)
+	if !ok || !strings.Contains(comment, "${{") && n.Tag != "!!null" {
+		return
+	}
+	if n.Tag == "!!null" {
+		return // reported where nothing may not stand
+	}
+	d.warn(p, "yaml-comment", "YAML cuts the value here: ` #` begins a comment", fmt.Sprintf("put the whole value in quotes: %s", quoted(n.Value+" "+comment)))
+}
+
+// commentAfter gives the comment behind a plain scalar, on its line.
+func (d *decoder) commentAfter(n *yaml.Node) (Pos, string, bool) {
+	if n.Kind != yaml.ScalarNode || n.Style != 0 {
+		return Pos{}, "", false
+	}
+	line := d.line(n.Line)
+	from := min(d.byteColumn(n)+len(n.Value), len(line))
+	rest := strings.TrimLeft(line[from:], " \t")
+	if !strings.HasPrefix(rest, "#") {
+		return Pos{}, "", false
+	}
+	from = len(line) - len(rest)
+	return Pos{n.Line, len([]rune(line[:from])) + 1, len([]rune(rest))}, strings.TrimRight(rest, " "), true
+}
+
+// quoted writes a text in quotes that its own letters leave whole.
+func quoted(s string) string {
+	if strings.ContainsAny(s, `"\`) {
+		return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	}
+	return `"` + s + `"`
+}
+
+// jsonText warns of a JSON text with expressions inside as a body: what is inserted is
+// not escaped, so that a quote in the data breaks it.
+func (s *stepChecker) jsonText(st *Step) {
+	body := st.With.Field("body")
+	if body == nil {
+		return
+	}
+	text, constant := body.constantText()
+	if body.kind == textValue {
+		for _, p := range body.parts {
+			if p.expr != nil {
+				text += "${{ " + p.expr.Text + " }}"
+			}
+			text += p.text
+		}
+	} else if !constant {
+		return
+	}
+	if !jsonLike.MatchString(text) {
+		return
+	}
+	hint := "write a map: body: {name: value}"
+	if m := formJSONKeys.FindStringSubmatch(text); m != nil {
+		hint = fmt.Sprintf(`write a map: body: {%s: "%s"}`, m[1], m[2])
+	}
+	s.w.src.warn(body.pos, "json-text", "body is a JSON text: what is inserted into it is not escaped", hint)
+}

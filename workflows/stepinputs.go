@@ -1,0 +1,245 @@
+package workflows
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// This file checks the inputs of HTTP steps as far as they are written out: what would
+// fail or go astray when the step runs is said when the file is loaded.
+
+// httpInputs checks a step with an action of http/.
+func (s *stepChecker) httpInputs(st *Step) {
+	if s.c.stored || st.Spec == nil || st.Spec.Connector != nil || !strings.HasPrefix(st.Uses, "http/") {
+		return
+	}
+	s.stepURL(st)
+	s.oneContent(st)
+	s.formType(st)
+	s.jsonText(st)
+	s.stepAuth(st.With.Field("auth"))
+}
+
+// foreignInputs are inputs of other tools, and what stands for them in http steps.
+var foreignInputs = map[string]string{
+	"json": "use body: it is sent as JSON", "data": "use body: (JSON) or form:", "payload": "use body:", "params": "use query:", "qs": "use query:", "parameters": "use query:",
+	"authentication": "use auth:", "token": "use auth: {bearer: ...}", "uri": "use url:", "endpoint": "use url:", "address": "use url:", "header": "use headers:",
+	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages: in a poll", "pagination": "use pages: in a poll", "timeout": "timeout: stands beside with:, not in it",
+	"retry": "retry: stands beside with:, not in it", "credentials": "use connection: or auth:",
+}
+
+// stepURL checks the beginning of a URL.
+func (s *stepChecker) stepURL(st *Step) {
+	v := st.With.Field("url")
+	if v == nil {
+		return
+	}
+	_, connected := findField(st.With, "connection")
+	text, constant := v.constantText()
+	if v.kind == textValue {
+		if v.parts[0].expr != nil {
+			s.urlOfExpression(st, v, connected)
+			return
+		}
+		text = v.parts[0].text
+	} else if !constant {
+		return
+	}
+	problem, hint := urlProblem(text, connected, constant)
+	if problem != "" {
+		s.w.src.add(v.pos, "bad-address", problem, hint)
+	}
+}
+
+// urlOfExpression refuses a URL that begins with an expression and goes on: what is
+// inserted into a URL is encoded, so that http:// becomes http:%2F%2F.
+func (s *stepChecker) urlOfExpression(st *Step, v *Value, connected bool) {
+	if len(v.parts) < 2 || strings.HasPrefix(v.parts[1].text, "://") {
+		return
+	}
+	rest := ""
+	for _, p := range v.parts[1:] {
+		if p.expr != nil {
+			rest += "${{ " + p.expr.Text + " }}"
+		}
+		rest += p.text
+	}
+	hint := "give a connection in hookloom.yaml the base_url, and write connection: NAME and url: " + rest
+	if connected {
+		hint = "the connection's base_url stands before: write url: " + rest
+	}
+	if !strings.HasPrefix(rest, "/") {
+		hint = "begin with the address as it is: url: https://api.example.com/..."
+	}
+	s.w.src.add(v.pos, "url-expression", "a URL cannot begin with an expression: what is inserted is encoded, and http:// becomes http:%2F%2F", hint)
+}
+
+// urlProblem says what is wrong with a URL, or with its beginning when more of it comes
+// from expressions.
+func urlProblem(text string, connected, whole bool) (problem, hint string) {
+	switch {
+	case strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//"):
+		if connected {
+			return "", ""
+		}
+		return fmt.Sprintf("the URL %s has no host", clip(text, 60)), "write the whole URL, or connection: NAME of hookloom.yaml, whose base_url stands before it"
+	case strings.HasPrefix(text, "//"):
+		return fmt.Sprintf("the URL %s has no scheme", clip(text, 60)), "write https:" + text
+	}
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found || strings.ContainsAny(scheme, "/.?#") {
+		if connected {
+			return fmt.Sprintf("the URL %s is no path", clip(text, 60)), "write /" + strings.TrimLeft(text, "/")
+		}
+		return fmt.Sprintf("the URL %s has no scheme", clip(text, 60)), "write " + schemeFor(text) + text
+	}
+	if s := strings.ToLower(scheme); s != "http" && s != "https" {
+		return fmt.Sprintf("%s is not an http URL", clip(text, 60)), "write https://..."
+	}
+	if !whole {
+		return "", ""
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Hostname() == "" {
+		return fmt.Sprintf("the URL %s cannot be read", clip(text, 60)), "write https://host/path"
+	}
+	_ = rest
+	return "", ""
+}
+
+// schemeFor guesses http for this machine's addresses, https for others.
+func schemeFor(host string) string {
+	name, _, _ := strings.Cut(host, "/")
+	name, _, _ = strings.Cut(name, ":")
+	if loopbackHost(name) {
+		return "http://"
+	}
+	return "https://"
+}
+
+// oneContent refuses two bodies of one request.
+func (s *stepChecker) oneContent(st *Step) {
+	var have []string
+	for _, f := range st.With.fields() {
+		if contains([]string{"body", "form", "text", "raw"}, f.name) {
+			if v, constant := f.value.IsConstant(); !constant || v != nil {
+				have = append(have, f.name)
+			}
+		}
+	}
+	if len(have) > 1 {
+		v := st.With.Field(have[1])
+		s.w.src.add(v.keyPos(s.w.src, have[1]), "exclusive-keys", fmt.Sprintf("%s exclude each other: a request has one body", strings.Join(have, " and ")), "keep one of them")
+	}
+}
+
+// formType refuses a map that is sent as JSON under the type of a form.
+func (s *stepChecker) formType(st *Step) {
+	if st.With.Field("body") == nil {
+		return
+	}
+	for _, f := range st.With.Field("headers").fields() {
+		text, _ := f.value.constantText()
+		kind, _, _ := strings.Cut(text, ";")
+		if !strings.EqualFold(f.name, "content-type") {
+			continue
+		}
+		if k := strings.ToLower(strings.TrimSpace(kind)); k == "application/x-www-form-urlencoded" {
+			v := st.With.Field("body")
+			s.w.src.add(v.keyPos(s.w.src, "body"), "form-body", "body is sent as JSON, and the header says it is a form", "write form: in its place, and drop the header")
+		}
+	}
+}
+
+func findField(v *Value, name string) (*Value, bool) {
+	for _, f := range v.fields() {
+		if f.name == name {
+			return f.value, true
+		}
+	}
+	return nil, false
+}
+
+// authForms is how each auth is written.
+var authForms = map[string]string{
+	"bearer": "auth: {bearer: TOKEN}", "basic": "auth: {basic: {user: NAME, password: PASSWORD}}",
+	"header": "auth: {header: {name: X-Api-Key, value: KEY}}", "query": "auth: {query: {name: key, value: KEY}}",
+}
+
+// foreignAuth are words of other tools in auth:.
+var foreignAuth = map[string]string{
+	"username": "basic", "user": "basic", "password": "basic", "token": "bearer", "api_key": "header", "apikey": "header", "oauth2": "bearer", "digest": "basic", "key": "header",
+}
+
+// stepAuth checks auth: of a step as that of connections and triggers is.
+func (s *stepChecker) stepAuth(auth *Value) {
+	if auth == nil {
+		return
+	}
+	src := s.w.src
+	if auth.kind != mapValue && auth.kind != constantValue {
+		return // an expression gives it
+	}
+	fields := auth.fields()
+	kinds := sortedStrings(authForms)
+	if len(fields) == 0 {
+		src.add(auth.pos, "wrong-kind", "auth is a map", authForms["bearer"])
+		return
+	}
+	for _, f := range fields {
+		if !contains(kinds, f.name) && f.name != "api_key" {
+			hint := suggest(f.name, kinds)
+			if form, ok := foreignAuth[f.name]; ok {
+				hint = "write " + authForms[form]
+			} else if word, _ := f.value.constantText(); f.name == "type" && authForms[word] != "" {
+				hint = "write " + authForms[word]
+			} else if hint == "" {
+				hint = "known are " + strings.Join(kinds, ", ")
+			}
+			src.add(f.value.keyPos(src, f.name), "unknown-key", fmt.Sprintf("unknown key %q in auth", f.name), hint)
+			return
+		}
+	}
+	if len(fields) > 1 {
+		src.add(auth.pos, "exclusive-keys", "auth takes exactly one of "+strings.Join(kinds, ", "), "")
+		return
+	}
+	s.authParts(fields[0])
+}
+
+// authParts checks what stands under one kind of auth.
+func (s *stepChecker) authParts(f namedValue) {
+	src := s.w.src
+	form := "write " + authForms[f.name]
+	if f.name == "api_key" {
+		form = "write " + authForms["header"]
+	}
+	v, constant := f.value.IsConstant()
+	if f.name == "bearer" {
+		if _, isText := v.(string); constant && !isText || f.value.kind == mapValue {
+			src.add(f.value.pos, "wrong-type", "bearer is the token's text", form)
+		}
+		return
+	}
+	if f.value.kind == exprValue || f.value.kind == textValue {
+		return
+	}
+	parts := f.value.fields()
+	known := []string{"name", "value"}
+	if f.name == "basic" {
+		known = []string{"user", "password"}
+	}
+	for _, p := range parts {
+		if !contains(known, p.name) {
+			src.add(p.value.keyPos(src, p.name), "unknown-key", fmt.Sprintf("unknown key %q in %s", p.name, f.name), form)
+			return
+		}
+	}
+	for _, name := range known {
+		if !hasField(parts, name) && name != "password" {
+			src.add(f.value.pos, "missing-key", fmt.Sprintf("%s needs %s:", f.name, name), form)
+			return
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/types"
+)
+
+// typeOf is what may be read of a step that ran: its record, with the output as far as
+// it is known before it runs.
+func (s *stepChecker) typeOf(st *Step) types.Map {
+	t := stepType()
+	if !s.c.stored {
+		t["output"] = outputType(st)
+	}
+	return t
+}
+
+// outputType names the fields of a step's output; any where they are not known. What
+// is in the fields is any: only the names are certain.
+func outputType(st *Step) types.Type {
+	switch {
+	case st.ForEach != nil:
+		return types.Any // a list, of whatever each turn gives
+	case st.Output != nil:
+		return valueNames(st.Output)
+	case st.Spec == nil:
+		return types.Any
+	case st.Spec.Action != nil && st.Spec.Action.Output != nil:
+		return valueNames(st.Spec.Action.Output)
+	case st.Spec.Action != nil:
+		return namesOnly("status", "headers", "body")
+	case strings.HasPrefix(st.Spec.Name, "http/"):
+		example, _ := st.Spec.Example.(map[string]any)
+		return namesOnly(sortedStrings(example)...)
+	}
+	return types.Any
+}
+
+// valueNames are the keys of a written map.
+func valueNames(v *Value) types.Type {
+	if v.kind == mapValue {
+		return namesOnly(v.keys...)
+	}
+	return types.Any
+}
+
+func namesOnly(names ...string) types.Type {
+	if len(names) == 0 {
+		return types.Any
+	}
+	m := types.Map{}
+	for _, n := range names {
+		m[n] = types.Any
+	}
+	return m
+}
+
+// stepField checks what is read of a step after its id: steps.ID.output.body.
+func (l *linter) stepField(keys []string, at []ast.Node) bool {
+	steps, _ := l.sc.names["steps"].(types.Map)
+	record, ok := steps[keys[0]].(types.Map)
+	if !ok || len(keys) < 2 || l.sc.lenient {
+		return true
+	}
+	output, typed := record["output"].(types.Map)
+	path := "steps." + keys[0]
+	if _, there := record[keys[1]]; !there {
+		hint := "known are " + strings.Join(sortedStrings(record), ", ")
+		switch _, inOutput := output[keys[1]]; {
+		case inOutput:
+			hint = fmt.Sprintf("write %s.output.%s", path, keys[1])
+		case contains([]string{"failed", "succeeded", "skipped", "success", "failure", "conclusion", "outcome", "result", "ok"}, keys[1]):
+			hint = fmt.Sprintf(`write %s.status == "succeeded"`, path)
+		case contains([]string{"outputs", "data", "response", "json"}, keys[1]):
+			hint = fmt.Sprintf("write %s.output", path)
+		case suggest(keys[1], sortedStrings(record)) != "":
+			hint = suggest(keys[1], sortedStrings(record))
+		}
+		l.fail("unknown-field", at[1], len([]rune(keys[1])), fmt.Sprintf("a step has no field %s", keys[1]), hint)
+		return false
+	}
+	if keys[1] != "output" || !typed || len(keys) < 3 {
+		return true
+	}
+	if _, there := output[keys[2]]; !there {
+		known := sortedStrings(output)
+		hint := suggest(keys[2], known)
+		if hint == "" {
+			hint = "known are " + strings.Join(known, ", ")
+			if contains(known, "body") {
+				hint = fmt.Sprintf("what was answered is in body: write %s.output.body.%s", path, keys[2])
+			}
+		}
+		l.fail("unknown-field", at[2], len([]rune(keys[2])), fmt.Sprintf("the output of step %s has no field %s", keys[0], keys[2]), hint)
+		return false
+	}
+	if keys[2] == "headers" && len(keys) > 3 && strings.ToLower(keys[3]) != keys[3] && contains(sortedStrings(output), "body") {
+		l.fail("header-case", at[3], len([]rune(keys[3])), "names of headers are in lower case", fmt.Sprintf("write [%q]", strings.ToLower(keys[3])))
+		return false
+	}
+	return true
+}
