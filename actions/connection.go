@@ -69,7 +69,7 @@ func (c *connection) resolve(raw string, query any) (string, error) {
 			return "", permanent("invalid_request", "connection %s is for %s, and its credential is not sent elsewhere", c.name, base.Host)
 		}
 		if path, _, _ := strings.Cut(raw, "?"); workflows.HasDotSegment(path) {
-			return "", permanent("invalid_request", "the path must not contain . or .. segments: connection %s is for what lies below %s", c.name, c.base)
+			return "", permanent("invalid_request", "the path must not contain . or .. segments: connection %s is limited to %s", c.name, c.base)
 		}
 	}
 	return addQuery(raw, query)

@@ -166,7 +166,7 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 		case follow.stopped != "":
 			r.notFollowed = follow.stopped
 		case o.mayRedirect && o.redirects == 0:
-			r.notFollowed = "redirects are not followed unless redirects: says so"
+			r.notFollowed = "redirects are not followed unless the step sets redirects:"
 		}
 	}
 	return r, err

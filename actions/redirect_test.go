@@ -118,8 +118,8 @@ func TestARedirectThatIsNotFollowedSaysWhy(t *testing.T) {
 		redirects     int
 		want          string
 	}{
-		{"http/get", "", 0, "redirects are not followed unless redirects: says so"},
-		{"http/get", "", 2, "more redirects came than redirects: allows"},
+		{"http/get", "", 0, "redirects are not followed unless the step sets redirects:"},
+		{"http/get", "", 2, "there were more redirects than redirects: allows"},
 		{"http/get", "?l=ftp://127.0.0.1/x", 2, "neither http nor https"},
 		{"webhook/send", "", -1, "answered 302 Found"},
 	} {

@@ -47,12 +47,12 @@ func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, erro
 			return "", fmt.Errorf("%s: %w", key, err)
 		}
 		if t == "" {
-			return "", fmt.Errorf("%s is written in hookloom.yaml, and its secret is not set: set it, or remove %s", key, key)
+			return "", fmt.Errorf("%s is set in hookloom.yaml, but its secret is not: set the secret, or remove %s", key, key)
 		}
 		from = key
 	}
 	if why := workflows.WeakSecret(t); why != "" {
-		return "", fmt.Errorf("%s %s: whoever guesses it may act; use a random one, such as %s", from, why, workflows.GenerateSecret())
+		return "", fmt.Errorf("%s %s: anybody can guess it; use a random one, such as %s", from, why, workflows.GenerateSecret())
 	}
 	return t, nil
 }
@@ -107,7 +107,7 @@ func adminClient(dir string, t *workflows.TLS) (client *http.Client, scheme stri
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, "", errors.New("server.admin_tls: cert: holds no certificate")
+		return nil, "", errors.New("server.admin_tls: cert: there is no certificate in it")
 	}
 	leaf, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {

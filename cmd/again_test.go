@@ -90,7 +90,7 @@ func TestFormsThatActTwiceActOnce(t *testing.T) {
 	if first != second || !strings.HasPrefix(first, "/batches/bat_") {
 		t.Errorf("two batches: %s and %s", first, second)
 	}
-	x.page(t, first, "Rule says no")
+	x.page(t, first, "Do not match")
 	x.page(t, "/batches", strings.TrimSuffix(strings.TrimPrefix(first, "/batches/"), "?said=started"))
 	if sent := x.form(t, "/trigger/send", page, url.Values{"name": {"shop"}}); !strings.HasPrefix(sent, "/trigger?name=shop&shown=") {
 		t.Errorf("a sample leads to %s", sent)
@@ -105,7 +105,7 @@ func TestFormsThatActTwiceActOnce(t *testing.T) {
 func TestTheConsoleRunsWhatAWorkflowMissed(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
-	page := x.page(t, "/workflow?id=pay", "Switch it off", "hold what comes")
+	page := x.page(t, "/workflow?id=pay", "Switch it off", "hold new events")
 	x.form(t, "/workflow/disable", page, url.Values{"id": {"pay"}})
 	x.send(t, "missed", "paid", "valid", nil)
 	x.settled(t)
@@ -118,7 +118,7 @@ func TestTheConsoleRunsWhatAWorkflowMissed(t *testing.T) {
 	if err := json.Unmarshal(b, &on); err != nil || status != 200 || on.Missed != 1 || !strings.Contains(on.Command, "replay --workflow pay --status disabled --since ") {
 		t.Fatalf("%d %s %v", status, b, err)
 	}
-	link := regexp.MustCompile(`href="(/replays\?workflow=pay[^"]+)"`).FindStringSubmatch(x.page(t, "/workflow?id=pay", "1 events came while it was off"))
+	link := regexp.MustCompile(`href="(/replays\?workflow=pay[^"]+)"`).FindStringSubmatch(x.page(t, "/workflow?id=pay", "1 event came while it was off"))
 	if link == nil {
 		t.Fatal("no link to run what it missed")
 	}

@@ -20,6 +20,6 @@ func (a *app) awaitSecret(ctx context.Context, l *loaded, trigger string) error 
 	if a.json() {
 		return a.printJSON(out)
 	}
-	a.printf("trigger %s takes the secret of its provider's next handshake until %s\n", out.Trigger, out.Until.Local().Format("15:04:05"))
+	a.printf("trigger %s accepts the secret from its provider's next handshake until %s\n", out.Trigger, out.Until.Local().Format("15:04:05"))
 	return nil
 }

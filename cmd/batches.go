@@ -12,7 +12,7 @@ import (
 // batchesCmd lists the batches of hookloom replay, and stops or resumes them.
 func (a *app) batchesCmd() *cobra.Command {
 	var dir string
-	c := &cobra.Command{Use: "batches", Short: "List batches of events that are decided again; show, pause, resume or cancel one", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "batches", Short: "List batches of events decided again; show, pause, resume or cancel one", Args: cobra.NoArgs,
 		Long: `Lists the batches that hookloom replay has started. They are stored: after a
 restart each goes on where it was. What a batch made goes on also when it is
 cancelled; hookloom cancel ends runs.`,
@@ -21,10 +21,10 @@ cancelled; hookloom cancel ends runs.`,
 	c.PersistentFlags().StringVar(&dir, "dir", ".", "project folder")
 	c.AddCommand(&cobra.Command{Use: "list", Short: "List batches", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return a.listBatches(c.Context(), dir) }})
 	for _, x := range []struct{ verb, about, method, path string }{
-		{"show", "Show a batch, and how far it has come", "GET", ""},
-		{"pause", "Stop a batch until it is resumed", "POST", "/pause"},
-		{"resume", "Let a paused batch go on", "POST", "/resume"},
-		{"cancel", "End a batch; the runs that it made go on", "POST", "/cancel"},
+		{"show", "Show a batch and its progress", "GET", ""},
+		{"pause", "Pause a batch", "POST", "/pause"},
+		{"resume", "Resume a paused batch", "POST", "/resume"},
+		{"cancel", "Cancel a batch; the runs it has started continue", "POST", "/cancel"},
 	} {
 		c.AddCommand(&cobra.Command{Use: x.verb + " ID", Short: x.about, Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			if _, err := engine.ParseBatchID(args[0]); err != nil {
@@ -78,7 +78,7 @@ func (a *app) printBatch(b engine.Batch) error {
 		}
 	}
 	a.printf("  events    %s to %s\n  progress  %d of %d events, at most %d runs a second\n", clock(b.Since), clock(b.Until), b.Looked, b.Total, b.Rate)
-	a.printf("  runs      %d; the rule says no to %d, fails for %d; %d had a run\n", b.Runs, b.NotMatched, b.Failed, b.Known)
+	a.printf("  runs      %d; %d do not match the rule, it fails for %d, %d have a run already\n", b.Runs, b.NotMatched, b.Failed, b.Known)
 	if b.FinishedAt != nil {
 		a.printf("  finished  %s\n", clock(*b.FinishedAt))
 	}

@@ -23,7 +23,10 @@ The id of a refused delivery (ref_...) has it judged again, as hookloom replay d
 				return err
 			}
 			if len(args[0]) > 4 && args[0][:4] == "ref_" {
-				return a.admit(c.Context(), l, args[0])
+				if err := a.admit(c.Context(), l, args[0]); err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+				return nil
 			}
 			if _, err := engine.ParseConflictID(args[0]); err != nil {
 				return usageError("%v", err)
@@ -38,7 +41,11 @@ The id of a refused delivery (ref_...) has it judged again, as hookloom replay d
 			if a.json() {
 				return a.printJSON(map[string]any{"id": args[0], "status": out.Status, "event": out.Event})
 			}
-			a.printf("%s %s as %s\n", args[0], out.Status, out.Event)
+			if out.Status == "duplicate" {
+				a.printf("%s was already admitted as %s\n", args[0], out.Event)
+				return nil
+			}
+			a.printf("%s admitted as %s\n", args[0], out.Event)
 			return nil
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
@@ -50,7 +57,7 @@ The id of a refused delivery (ref_...) has it judged again, as hookloom replay d
 func (a *app) printIdentity(i *engine.EventItem) {
 	switch i.Identity {
 	case engine.ByContent.String():
-		a.printf("  identity  by content: nothing names it\n")
+		a.printf("  identity  by content: it has no event id\n")
 	case engine.ByHeader.String():
 		a.printf("  identity  by an id header of the request\n")
 	}

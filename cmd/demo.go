@@ -136,22 +136,23 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 	if ctx.Err() != nil {
 		return nil
 	}
-	a.demoEnd(dir, s, len(problems) == 0)
+	if len(problems) == 0 {
+		a.printf("\nAll went as expected: every genuine delivery ran once, every forged or stale one was refused.\n")
+	}
 	if exit {
 		if len(problems) > 0 {
 			return fmt.Errorf("%d things were not as expected", len(problems))
 		}
 		return nil
 	}
+	a.demoEnd(dir, s)
 	a.printf("\nCtrl-C ends the demo and removes its files.\n")
 	<-ctx.Done()
 	return nil
 }
 
-func (a *app) demoEnd(dir string, s *server, good bool) {
-	if good {
-		a.printf("\nAll went as expected: every genuine delivery ran once, every forged or stale one was refused.\n")
-	}
+// demoEnd prints how to look around while the demo keeps running.
+func (a *app) demoEnd(dir string, s *server) {
 	self := "hookloom"
 	if exe, err := os.Executable(); err == nil {
 		self = exe

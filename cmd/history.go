@@ -33,7 +33,7 @@ func (f *listFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.since, "since", "", "only since 2h, 7d or 2026-01-31T10:00:00Z")
 	fl.StringVar(&f.q.Grep, "grep", "", "only with this text")
 	fl.IntVar(&f.q.Limit, "limit", 50, "at most so many")
-	fl.StringVar(&f.q.After, "after", "", "go on after this id, the last of the list before")
+	fl.StringVar(&f.q.After, "after", "", "continue after this id (the last one of the previous list)")
 }
 
 func (f *listFlags) addPlace(c *cobra.Command) {
@@ -182,7 +182,7 @@ func (a *app) oneRefusal(ctx context.Context, h *store.History, id string) error
 		return a.printJSON(x)
 	}
 	a.printf("%s  %s  %s\n", x.ID, x.Trigger, printable(x.Reason))
-	a.printf("  at         %s from %s\n  request    %s %s\n", clock(x.At), x.Remote, printable(x.Method), printable(x.URL))
+	a.printf("  at         %s from %s\n  request    %s %s\n", clock(x.At), x.Remote, printable(x.Method), printable(cmp.Or(x.URL, x.Path)))
 	if x.Detail != "" {
 		a.printf("  detail     %s\n", printable(x.Detail))
 	}
@@ -210,7 +210,7 @@ and watch here when the old one is quiet: it then says that it is safe to drop.
 Uses are noted every few seconds; a crash loses at most those.
 
 --await-secret is for providers that hand over their secret in a handshake (Asana,
-Notion): the running server takes it only in the 15 minutes after, and once.`,
+Notion): the running server accepts it only in the next 15 minutes, and only once.`,
 		Example: "  hookloom triggers\n  hookloom triggers --await-secret asana\n  hookloom triggers --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			l, err := load(f.dir)
@@ -237,7 +237,7 @@ Notion): the running server takes it only in the 15 minutes after, and once.`,
 			}
 			return a.printTriggers(l.project, uses, inlets)
 		}}
-	c.Flags().StringVar(&await, "await-secret", "", "the trigger that takes the secret of its provider's next handshake")
+	c.Flags().StringVar(&await, "await-secret", "", "accept the secret from the next handshake of this trigger's provider")
 	f.addPlace(c)
 	return c
 }
@@ -256,7 +256,7 @@ func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse, inlet
 		base = localURL(setting("", "HOOKLOOM_ADDR", p.Server.Addr))
 	}
 	items := []item{}
-	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "", "EVENTS ARE NAMED")
+	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "", "EVENTS IDENTIFIED")
 	for _, name := range sortedKeys(p.Triggers) {
 		w := p.Triggers[name].Webhook
 		i := item{Name: name, Secrets: []engine.SecretState{}, Inlets: inlets[name]}

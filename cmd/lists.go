@@ -20,7 +20,7 @@ func listed[T any](ctx context.Context, h *store.History, f *listFlags, read fun
 	}
 	q := f.q
 	if q.Limit < 1 || q.Limit > 100_000 {
-		return nil, "", usageError("--limit is a number from 1 to 100000")
+		return nil, "", usageError("--limit must be a number from 1 to 100000")
 	}
 	q.Limit++
 	for len(items) < q.Limit {
@@ -51,7 +51,7 @@ func (a *app) printList(t *table, next string) error {
 		return err
 	}
 	if next != "" {
-		a.printf("there are more: --after %s goes on, --limit shows more at once\n", next)
+		a.printf("there are more: continue with --after %s, or raise --limit\n", next)
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func tookText(i engine.RunItem) string {
 
 func (a *app) deadlettersCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "deadletters", Short: "List what gave up and was not replayed: runs, and rules that failed", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "deadletters", Short: "List failed runs and failed rules that were not replayed", Args: cobra.NoArgs,
 		Long: `Lists runs that gave up, and events about which a workflow could not decide since
 its rule failed (rule_failed), until they are replayed. hookloom replay --dead
 replays them: runs run again, rules are asked again as they are today.`,

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/triggers"
@@ -64,6 +66,18 @@ func load(dir string) (*loaded, error) {
 // warning to validate, but nothing can run without it.
 func (l *loaded) usable() error {
 	if bad := serious(l.mistakes); len(bad) > 0 {
+		return bad
+	}
+	return nil
+}
+
+// usableTriggers refuses a project whose triggers cannot be used. A mistake in the
+// file of a workflow is none of theirs: the server goes on without that file too.
+func (l *loaded) usableTriggers() error {
+	bad := slices.DeleteFunc(serious(l.mistakes), func(m workflows.Mistake) bool {
+		return strings.HasPrefix(filepath.ToSlash(m.File), "workflows/")
+	})
+	if len(bad) > 0 {
 		return bad
 	}
 	return nil

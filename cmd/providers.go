@@ -107,7 +107,7 @@ func (a *app) provider(library *triggers.Library, name string) error {
 		a.printf("%-11s %s: %s%s\n", "Scheme", v.Variant, v.Algorithm, only)
 	}
 	if p.ProvesProvider {
-		a.printf("%-11s only that %s sent it, for whichever of its customers\n", "Proves", p.Title)
+		a.printf("%-11s only that %s sent it, not for which customer\n", "Proves", p.Title)
 	}
 	if len(p.MediaTypes) > 0 {
 		a.printf("%-11s %s\n", "Bodies", strings.Join(p.MediaTypes, ", "))

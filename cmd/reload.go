@@ -20,7 +20,7 @@ import (
 )
 
 // errNothingRuns is the answer to a project of which no part can be used.
-var errNothingRuns = errors.New("no workflow can run: mend the mistakes above")
+var errNothingRuns = errors.New("no workflow can run: fix the mistakes above")
 
 // choose replaces a project that has mistakes by one in which each broken file has
 // its text in good, the files that were in force before. What is broken is in the state.
@@ -97,14 +97,14 @@ func (s *server) reload(ctx context.Context) {
 	p := s.project.Load()
 	switch {
 	case err != nil:
-		s.o.log.Error("reload failed, still running the previous version", "mistakes", state.Mistakes)
+		s.o.log.Error("reload failed; the previous version stays in effect", "mistakes", state.Mistakes)
 	case state.Broken():
 		s.o.log.Error("reloaded; broken files keep their last good version", "kept", state.Kept, "left_out", state.Left, "mistakes", state.Mistakes)
 	default:
 		s.o.log.Info("reloaded", "workflows", len(p.Workflows), "triggers", len(p.Triggers))
 	}
 	if len(state.Restart) > 0 {
-		s.o.log.Warn("these settings take effect at the next start", "settings", state.Restart)
+		s.o.log.Warn("these settings take effect after a restart", "settings", state.Restart)
 	}
 	s.tellState(ctx, state)
 }
@@ -132,7 +132,7 @@ func (s *server) tryReload(ctx context.Context) (*engine.ProjectState, error) {
 func (s *server) keep(ctx context.Context, l *loaded) {
 	s.files = l.files
 	if err := s.store.SaveProjectFiles(ctx, l.storable()); err != nil {
-		s.o.log.Warn("the project's files were not kept for the next start", "error", err)
+		s.o.log.Warn("the project's files were not saved for the next start", "error", err)
 	}
 }
 
@@ -165,7 +165,7 @@ func (s *server) tellState(ctx context.Context, state *engine.ProjectState) {
 	if state.Broken() {
 		result = "failed"
 		first, _, _ := strings.Cut(state.Mistakes, "\n")
-		s.engine.Alert(ctx, engine.Alert{Kind: engine.AlertReloadFailed, Message: "not all files of the project are in force: " + first,
+		s.engine.Alert(ctx, engine.Alert{Kind: engine.AlertReloadFailed, Message: "not all project files are in effect: " + first,
 			Data: map[string]any{"mistakes": state.Mistakes, "kept": anyList(state.Kept), "left_out": anyList(state.Left)}})
 	}
 	if !state.Broken() {

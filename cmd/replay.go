@@ -51,10 +51,10 @@ genuine now, it becomes an event.`,
 			case f.decides(c):
 				return a.replayEvents(c, &f)
 			case f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" && !f.q.DeadOnly:
-				return usageError("replay what? give ids, or filters such as --status failed --since 1h, or --trigger T --since 30d")
+				return usageError("nothing to replay: give ids, or filters such as --status failed --since 1h, or --trigger T --since 30d")
 			}
 			if f.until != "" || c.Flags().Changed("rate") {
-				return usageError("--until and --rate go with --trigger, or with --status skipped, rule_failed and the like: they are about events that are decided again")
+				return usageError("--until and --rate are for deciding events again: use them with --trigger, or with --status skipped, rule_failed or another outcome")
 			}
 			return a.replayFound(c, &f)
 		}}
@@ -63,8 +63,8 @@ genuine now, it becomes an event.`,
 	c.Flags().StringVar(&f.version, "version", "pinned", "pinned or current")
 	c.Flags().StringVar(&f.until, "until", "", "events until 1h ago or 2026-01-31T10:00:00Z")
 	c.Flags().IntVar(&f.rate, "rate", engine.DefaultRate, "at most so many runs of a batch begin in a second")
-	c.Flags().BoolVar(&f.again, "again", false, "also what was run again already")
-	c.Flags().BoolVar(&f.dry, "dry-run", false, "only tell what would run")
+	c.Flags().BoolVar(&f.again, "again", false, "run again even what was already replayed")
+	c.Flags().BoolVar(&f.dry, "dry-run", false, "show what would run, and stop")
 	c.Flags().BoolVar(&f.q.DeadOnly, "dead", false, "the dead letters that the other filters leave")
 	return c
 }
@@ -88,10 +88,10 @@ func (f *replayFlags) decides(c *cobra.Command) bool {
 // replayEvents has many events decided again.
 func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 	if f.q.Type != "" || f.q.Grep != "" || f.q.After != "" || c.Flags().Changed("limit") {
-		return usageError("events to decide again are chosen by --trigger, --workflow, --status, --since and --until")
+		return usageError("select events to decide again with --trigger, --workflow, --status, --since and --until")
 	}
 	if f.since == "" {
-		return usageError("since when? --since 30d, for example")
+		return usageError("give --since, for example --since 30d")
 	}
 	l, err := load(f.dir)
 	if err != nil {
@@ -124,14 +124,14 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 	if a.json() {
 		return a.printJSON(started)
 	}
-	a.printf("batch %s is under way, %d runs a second at most: hookloom batches show %s\n", started.ID, started.Rate, started.ID)
+	a.printf("batch %s has started, at most %d runs a second; progress: hookloom batches show %s\n", started.ID, started.Rate, started.ID)
 	return nil
 }
 
 func (a *app) printForecast(f *engine.Forecast) {
 	least := ""
 	if f.Looked < f.Events {
-		least = fmt.Sprintf(" at least: %s were looked at, there was no time for more", counted(f.Looked, "event"))
+		least = fmt.Sprintf(" at least: %s were looked at before the time ran out", counted(f.Looked, "event"))
 	}
 	a.printf("%s, of %s%s\n", counted(f.Runs, "run")+" would begin", counted(f.Events, "event"), least)
 	for _, w := range f.Workflows {
@@ -139,7 +139,7 @@ func (a *app) printForecast(f *engine.Forecast) {
 		for _, x := range []struct {
 			n    int
 			text string
-		}{{w.NotMatched, "the rule says no to %d"}, {w.RuleFailed, "the rule fails for %d"}, {w.Known, "%d have a run already"}, {w.Unreadable, "%d cannot be read any more"}} {
+		}{{w.NotMatched, "no match for %d"}, {w.RuleFailed, "the rule fails for %d"}, {w.Known, "%d have a run already"}, {w.Unreadable, "%d cannot be read any more"}} {
 			if x.n > 0 {
 				a.printf("; "+x.text, x.n)
 			}
@@ -156,10 +156,10 @@ func (a *app) printForecast(f *engine.Forecast) {
 			a.printf("    calls %s%s, %d times in %s\n", c.Action, host, c.Count, counted(w.Rehearsed, "rehearsed run"))
 		}
 		if w.Rehearsed > 0 && len(w.Calls) == 0 {
-			a.printf("    calls nothing outside\n")
+			a.printf("    makes no outside calls\n")
 		}
 		if w.Problem != "" {
-			a.printf("    its calls cannot be told: %s\n", printable(w.Problem))
+			a.printf("    its calls cannot be determined: %s\n", printable(w.Problem))
 		}
 	}
 }
@@ -206,7 +206,7 @@ func (a *app) replayIDs(ctx context.Context, f *replayFlags, ids []string) error
 	}
 	if f.q.Workflow != "" && !slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "evt_") }) {
 		if f.q.Status == "" && !f.q.DeadOnly && f.since == "" {
-			return usageError("--workflow goes with an event, evt_..., which it decides again")
+			return usageError("--workflow needs an event (evt_...), which it decides again")
 		}
 	}
 	if f.dry && slices.ContainsFunc(ids, func(id string) bool { return !strings.HasPrefix(id, "evt_") }) {
@@ -259,7 +259,7 @@ func (a *app) replayRun(ctx context.Context, l *loaded, f *replayFlags, id strin
 		return nil
 	}
 	if out.AlreadyReplayed {
-		a.printf("%s was replayed already, as %s; --again makes another run\n", id, strings.Join(out.Runs, ", "))
+		a.printf("%s was already replayed as %s; --again makes another run\n", id, strings.Join(out.Runs, ", "))
 		return nil
 	}
 	a.printf("%s replayed as %s\n", id, strings.Join(out.Runs, ", "))
@@ -281,9 +281,9 @@ func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id str
 	if !a.json() {
 		for _, x := range plan.Items {
 			if x.How == "repeat" {
-				a.printf("%s  %s: its run %s, again\n", id, x.Workflow, x.Repeats)
+				a.printf("%s  %s: repeats its run %s\n", id, x.Workflow, x.Repeats)
 			} else {
-				a.printf("%s  %s: decided again, with today's rule\n", id, x.Workflow)
+				a.printf("%s  %s: decided again with today's rule\n", id, x.Workflow)
 			}
 		}
 	}
@@ -307,7 +307,7 @@ func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id str
 func (a *app) printAgain(id string, x engine.Again) {
 	switch {
 	case x.AlreadyReplayed:
-		a.printf("%s  %s was replayed already, as %s; --again makes another run\n", id, x.Workflow, x.Run)
+		a.printf("%s  %s was already replayed as %s; --again makes another run\n", id, x.Workflow, x.Run)
 	case x.Run != "":
 		a.printf("%s  %s replayed as %s\n", id, x.Workflow, x.Run)
 	default:
@@ -374,7 +374,7 @@ func (a *app) admit(ctx context.Context, l *loaded, id string) error {
 		Event  string `json:"event"`
 	}
 	if err := adminCall(ctx, l, "POST", "/api/v1/quarantine/"+id+"/replay", map[string]string{}, &out); err != nil {
-		return fmt.Errorf("%s: %w", id, err)
+		return err
 	}
 	if a.json() {
 		return a.printJSON(map[string]any{"id": id, "status": out.Status, "event": out.Event})

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,7 +53,7 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := l.usable(); err != nil {
+	if err := l.usableTriggers(); err != nil {
 		return err
 	}
 	if l.project.Triggers[name] == nil {
@@ -220,7 +221,11 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 	client.Timeout = timeout
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("no server at %s (hookloom serve starts it, HOOKLOOM_ADMIN_ADDR names another): %w", base, err)
+		unread := ""
+		if slices.ContainsFunc(l.mistakes, func(m workflows.Mistake) bool { return !m.Warning && m.File == workflows.ProjectFile }) {
+			unread = "; hookloom.yaml has mistakes, so its admin_addr may not have been read"
+		}
+		return fmt.Errorf("no server at %s (hookloom serve starts it, HOOKLOOM_ADMIN_ADDR names another%s): %w", base, unread, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
@@ -233,6 +238,9 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 		}
 		if json.Unmarshal(answer, &e) != nil || e.Error == "" {
 			e.Error = strconv.Itoa(resp.StatusCode)
+		}
+		if resp.StatusCode == http.StatusUnauthorized {
+			e.Error += " (set HOOKLOOM_TOKEN to the server's token)"
 		}
 		return fmt.Errorf("the server answered: %s", e.Error)
 	}
@@ -252,7 +260,7 @@ accepted or a handshake, 1 when it is refused.`,
 			if err != nil {
 				return err
 			}
-			if err := l.usable(); err != nil {
+			if err := l.usableTriggers(); err != nil {
 				return err
 			}
 			raw, err := readBody(file)

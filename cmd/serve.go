@@ -294,7 +294,7 @@ func (s *server) noteSecrets(ctx context.Context) {
 func (s *server) ready() console.Readiness {
 	x := console.Readiness{Err: s.store.Err()}
 	if s.state.Load().Broken() {
-		x.Warnings = append(x.Warnings, "the last reload failed: not all files of the project are in force")
+		x.Warnings = append(x.Warnings, "the last reload failed: not all project files are in effect")
 	}
 	if free, total, err := s.disk(); err == nil && engine.DiskLow(free, total) {
 		x.Warnings = append(x.Warnings, "the disk is nearly full")

@@ -53,15 +53,15 @@ until it is enabled. Events that come meanwhile are on record as disabled; with
 			if err != nil || a.json() {
 				return err
 			}
-			what := "events that come are on record as disabled"
+			what := "new events get the decision disabled"
 			if hold {
-				what = "events that come are held"
+				what = "new events are held"
 			}
 			a.printf("%s is disabled; %s: hookloom enable %s switches it on\n", args[0], what, args[0])
 			return nil
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
-	c.Flags().BoolVar(&hold, "hold", false, "keep what comes, and run it when the workflow is enabled")
+	c.Flags().BoolVar(&hold, "hold", false, "hold new events, and run them when the workflow is enabled")
 	return c
 }
 
@@ -95,7 +95,7 @@ func (a *app) cancelCmd() *cobra.Command {
 	var dir string
 	var dry bool
 	order := map[string]*string{"workflow": new(string), "trigger": new(string), "type": new(string), "status": new(string), "since": new(string)}
-	c := &cobra.Command{Use: "cancel [RUN]", Short: "End a run, or the open runs that filters find, through the running server", Args: cobra.MaximumNArgs(1),
+	c := &cobra.Command{Use: "cancel [RUN]", Short: "Cancel a run, or all open runs that filters find, through the running server", Args: cobra.MaximumNArgs(1),
 		Example: "  hookloom cancel run_0d3c6f2a41e00000\n  hookloom cancel --workflow mails --status queued,waiting --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {
 			filtered := false
@@ -104,7 +104,7 @@ func (a *app) cancelCmd() *cobra.Command {
 			}
 			switch {
 			case len(args) == 0 && !filtered:
-				return usageError("cancel what? give a run, or filters such as --workflow W --status queued,waiting")
+				return usageError("nothing to cancel: give a run, or filters such as --workflow W --status queued,waiting")
 			case len(args) == 1 && (filtered || dry):
 				return usageError("give a run, or filters, not both")
 			case len(args) == 0:
@@ -129,7 +129,7 @@ func (a *app) cancelCmd() *cobra.Command {
 	fl.StringVar(order["workflow"], "workflow", "", "only of this workflow")
 	fl.StringVar(order["trigger"], "trigger", "", "only of this trigger")
 	fl.StringVar(order["type"], "type", "", "only of this event type")
-	fl.StringVar(order["status"], "status", "", "queued, waiting or running, several divided by commas; all of them by default")
+	fl.StringVar(order["status"], "status", "", "queued, waiting or running, separated by commas; all three by default")
 	fl.StringVar(order["since"], "since", "", "only since 2h, 7d or 2026-01-31T10:00:00Z")
 	fl.BoolVar(&dry, "dry-run", false, "only count")
 	return c

@@ -2,8 +2,10 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -208,7 +210,7 @@ func configHealth(l *loaded) []diagnosis {
 		}
 	}
 	if mode, ok := l.secrets.EnvFileMode(); ok && mode&0o077 != 0 {
-		out = append(out, diagnosis{"warn", ".env", fmt.Sprintf("others than its owner may read it (mode %04o)", mode), "chmod 600 .env"})
+		out = append(out, diagnosis{"warn", ".env", fmt.Sprintf("other users may read it (mode %04o)", mode), "chmod 600 .env"})
 	}
 	for _, m := range l.mistakes {
 		if m.Code == "short-secret" || m.Code == "env-variable" {
@@ -216,7 +218,7 @@ func configHealth(l *loaded) []diagnosis {
 		}
 	}
 	if l.project.Server.PublicURL == "" {
-		out = append(out, diagnosis{"warn", "server.public_url", "not set", "providers that sign the URL (Twilio, Square, HubSpot) need it, and links in messages are relative without it"})
+		out = append(out, diagnosis{"warn", "server.public_url", "not set", "providers that sign the URL (Twilio, Square, HubSpot) need it"})
 	}
 	if h := l.project.History; h.Keep == 0 && h.MaxSize == 0 {
 		out = append(out, diagnosis{"warn", "history", "nothing is ever pruned", "write history: {keep: 30d, max_size: 2GB} into hookloom.yaml"})
@@ -325,6 +327,19 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 	return out
 }
 
+// readyWarnings are what a server that is ready warns of.
+func readyWarnings(body io.Reader) []diagnosis {
+	var x console.Readiness
+	if err := json.NewDecoder(io.LimitReader(body, 1<<20)).Decode(&x); err != nil {
+		return nil
+	}
+	var out []diagnosis
+	for _, w := range x.Warnings {
+		out = append(out, diagnosis{"warn", "server", w, "the overview page of the console shows more"})
+	}
+	return out
+}
+
 func serverHealth(ctx context.Context, l *loaded) []diagnosis {
 	base := localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
@@ -335,7 +350,7 @@ func serverHealth(ctx context.Context, l *loaded) []diagnosis {
 	if err == nil {
 		defer resp.Body.Close()
 		if resp.StatusCode == http.StatusOK {
-			return []diagnosis{{"ok", "server", "runs, and is ready: " + base, ""}}
+			return append([]diagnosis{{"ok", "server", "runs, and is ready: " + base, ""}}, readyWarnings(resp.Body)...)
 		}
 		return []diagnosis{{"fail", "server", fmt.Sprintf("%s/readyz answers %d", base, resp.StatusCode), "its log says why"}}
 	}

@@ -57,7 +57,7 @@ type Redecided struct {
 }
 
 // ErrPending means that an event has not been decided for the first time yet.
-var ErrPending = errors.New("the event is not decided yet; it will be soon")
+var ErrPending = errors.New("the event is not decided yet; try again in a moment")
 
 // Again is the answer to an order to decide an event again, for one workflow.
 type Again struct {
@@ -99,7 +99,7 @@ func (e *Engine) DecideAgain(ctx context.Context, id EventID, workflow string, a
 	}
 	x := out[0]
 	if x.Known && x.Open {
-		return Again{}, fmt.Errorf("event %s has an open run of %s, %s: wait for its end, or cancel it", id, workflow, x.Run)
+		return Again{}, fmt.Errorf("event %s has an open run of %s, %s: wait until it ends, or cancel it", id, workflow, x.Run)
 	}
 	a := Again{Workflow: workflow, Version: r.Decision.Version, Outcome: string(x.Outcome), Reason: x.Reason, Rule: r.Decision.Conditions, AlreadyReplayed: x.Known}
 	if x.Run != 0 {

@@ -21,7 +21,7 @@ const (
 	AlertRunFailed       = "run_failed"       // workflow: its last run failed or timed out
 	AlertRuleFailed      = "rule_failed"      // workflow: its rule could not be evaluated for the last event
 	AlertRefusals        = "refusals"         // trigger: more deliveries are refused than it is used to
-	AlertReloadFailed    = "reload_failed"    // the project: not all files are in force
+	AlertReloadFailed    = "reload_failed"    // the project: not all files are in effect
 	AlertDiskLow         = "disk_low"         // the database's disk
 	AlertBacklogOld      = "backlog_old"      // events or runs wait for their turn for too long
 	AlertCircuitOpen     = "circuit_open"     // host: it does not answer, and attempts wait
@@ -193,7 +193,7 @@ func (e *Engine) tellPending(ctx context.Context) bool {
 		if err != nil {
 			all = false
 			if ctx.Err() == nil {
-				e.o.Log.Error("an alert was not handed to workflows; it will be", "kind", k.kind, "subject", k.subject, "error", err)
+				e.o.Log.Error("an alert was not passed to workflows; it will be tried again", "kind", k.kind, "subject", k.subject, "error", err)
 			}
 			continue
 		}
@@ -241,7 +241,7 @@ func (e *Engine) closeAlert(ctx context.Context, k alertKey) error {
 	e.alerts.mu.Lock()
 	delete(e.alerts.open, k)
 	e.alerts.mu.Unlock()
-	e.o.Log.Info("alert over: "+o.Message, "kind", o.Kind, "subject", o.Subject, "trigger", o.Trigger)
+	e.o.Log.Info("alert closed: "+o.Message, "kind", o.Kind, "subject", o.Subject, "trigger", o.Trigger)
 	return nil
 }
 

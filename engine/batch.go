@@ -111,13 +111,13 @@ func (e *Engine) normalize(s *Selection, now time.Time) error {
 		}
 	}
 	if s.Since.IsZero() {
-		return fmt.Errorf("%w: since when? Give since, such as 30d", ErrQuery)
+		return fmt.Errorf("%w: since is missing: give one, such as 30d", ErrQuery)
 	}
 	if s.Until.IsZero() || s.Until.After(now) {
 		s.Until = now
 	}
 	if !s.Since.Before(s.Until) {
-		return fmt.Errorf("%w: since is not before until", ErrQuery)
+		return fmt.Errorf("%w: since must be before until", ErrQuery)
 	}
 	w := p.Workflows[s.Workflow]
 	switch {
@@ -191,7 +191,7 @@ func (e *Engine) StartBatch(ctx context.Context, s Selection, rate int, by strin
 		rate = DefaultRate
 	}
 	if rate < 0 || rate > MaxRate {
-		return nil, fmt.Errorf("%w: rate is 1 to %d runs a second", ErrQuery, MaxRate)
+		return nil, fmt.Errorf("%w: rate must be from 1 to %d runs a second", ErrQuery, MaxRate)
 	}
 	b := &Batch{ID: BatchID(e.ids.Next()).String(), At: now, By: e.o.Redactor.Text(cmp.Or(by, "somebody")), State: BatchRunning, Selection: s, Rate: rate}
 	b.Cursor, b.End = EventID(FirstID(s.Since)-1), EventID(FirstID(s.Until))
@@ -207,7 +207,7 @@ func (e *Engine) StartBatch(ctx context.Context, s Selection, rate int, by strin
 }
 
 // ErrBatchState means that a batch is not in a state in which the order makes sense.
-var ErrBatchState = errors.New("the batch has another state")
+var ErrBatchState = errors.New("that is not possible in this state")
 
 // ChangeBatch pauses, resumes or cancels a batch: to is its new state. An order that
 // changes nothing is no error.

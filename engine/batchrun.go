@@ -32,7 +32,7 @@ func (e *Engine) runBatches(ctx context.Context) {
 	for ctx.Err() == nil {
 		at, err := e.batchRound(ctx, next)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-			e.o.Log.Warn("a batch, or what was held, cannot go on yet", "error", e.o.Redactor.Text(err.Error()))
+			e.o.Log.Warn("a batch, or held events, cannot continue yet", "error", e.o.Redactor.Text(err.Error()))
 			at = time.Now().Add(batchRetry)
 		}
 		pause := time.Hour
@@ -108,7 +108,7 @@ func (e *Engine) batchStep(ctx context.Context, b *Batch) (made int, err error) 
 	}
 	p := e.project.Load()
 	if p.resting[b.Workflow] || b.Workflow != "" && p.Workflows[b.Workflow] == nil {
-		reason := "workflow " + b.Workflow + " is switched off, or not there any more"
+		reason := "workflow " + b.Workflow + " is switched off or no longer exists"
 		_, err := e.o.Store.ChangeBatch(ctx, id, []string{BatchRunning}, BatchPaused, reason, time.Now().UTC())
 		return 0, err
 	}

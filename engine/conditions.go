@@ -117,7 +117,7 @@ func (e *Engine) noteChange(c Change) {
 	case c.Decision != nil && c.Decision.Outcome == RuleFailed:
 		d, reason := c.Decision, c.mask.Text(c.Decision.Reason)
 		e.Alert(context.Background(), Alert{Kind: AlertRuleFailed, Trigger: c.Event.Trigger, Subject: d.Workflow,
-			Message: fmt.Sprintf("the rule of workflow %s could not be evaluated for %s: %s; mend it, then hookloom replay %s --workflow %s", d.Workflow, c.Event.ID, reason, c.Event.ID, d.Workflow),
+			Message: fmt.Sprintf("the rule of workflow %s could not be evaluated for %s: %s; fix it, then run hookloom replay %s --workflow %s", d.Workflow, c.Event.ID, reason, c.Event.ID, d.Workflow),
 			Data:    map[string]any{"workflow": d.Workflow, "event": c.Event.ID.String(), "error": reason}})
 	case c.Decision != nil:
 		e.AlertOver(AlertRuleFailed, c.Decision.Workflow)

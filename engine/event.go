@@ -51,7 +51,7 @@ func parseID(s, prefix string) (int64, error) {
 	hex, ok := strings.CutPrefix(s, prefix)
 	n, err := strconv.ParseInt(hex, 16, 64)
 	if !ok || err != nil || len(hex) != 16 || n < 0 {
-		return 0, fmt.Errorf("%q is no id: %s and 16 hex digits are", s, prefix)
+		return 0, fmt.Errorf("%q is not an id: %s and 16 hex digits", s, prefix)
 	}
 	return n, nil
 }

@@ -103,11 +103,11 @@ func (e *Engine) AdmitConflict(ctx context.Context, id, who string) (Receipt, er
 	}
 	d := c.Delivery
 	if c.Size > 0 && len(d.Raw) == 0 {
-		return Receipt{}, fmt.Errorf("the body of %s was not kept: it was too large, or its time is over (history: bodies)", id)
+		return Receipt{}, fmt.Errorf("the body of %s was not kept: it was too large, or is older than history.bodies", id)
 	}
 	_, n, _ := strings.Cut(c.ID, "_")
 	d.Key, d.Dedupe = c.Key+"#conflict-"+n, workflows.DefaultDedupe
-	d.Flag = "admitted by " + who + ": a later delivery of " + c.Event.String() + " with other content"
+	d.Flag = "admitted by " + who + ": a later delivery of " + c.Event.String() + " with different content"
 	r, err := e.Accept(ctx, d)
 	if err != nil {
 		return r, err
@@ -143,7 +143,7 @@ func ParseConflictID(s string) (int64, error) {
 	text, ok := strings.CutPrefix(s, conflictPrefix)
 	n, err := strconv.ParseInt(text, 10, 64)
 	if !ok || err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is no id of a conflicting delivery: cfl_ and a number are", s)
+		return 0, fmt.Errorf("%q is not the id of a conflicting delivery: cfl_ and a number", s)
 	}
 	return n, nil
 }

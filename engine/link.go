@@ -65,7 +65,7 @@ func (e *Engine) Link(ctx context.Context, id RunID, path, by string) (token str
 // linkMAC binds a link to this installation too: a key may serve several.
 func (e *Engine) linkMAC(text string) ([]byte, error) {
 	if e.o.LinkKey == nil {
-		return nil, errors.New("there is no key to sign links with")
+		return nil, errors.New("there is no key to sign links")
 	}
 	key, err := e.o.LinkKey()
 	if err != nil {

@@ -84,7 +84,7 @@ func (e *Engine) Poll(ctx context.Context, b *PollBatch) (fresh int, err error) 
 		}
 	}
 	if len(missed) > 0 {
-		e.Alert(ctx, Alert{Kind: AlertWebhookMissed, Trigger: b.Trigger, Message: fmt.Sprintf("the webhook of trigger %s missed %d events; they were found by asking, and run now", b.Trigger, len(missed)),
+		e.Alert(ctx, Alert{Kind: AlertWebhookMissed, Trigger: b.Trigger, Message: fmt.Sprintf("the webhook of trigger %s missed %d events; polling found them, and they run now", b.Trigger, len(missed)),
 			Data: map[string]any{"count": len(missed), "events": missed[:min(len(missed), 20)]}})
 	}
 	return fresh, nil

@@ -30,7 +30,7 @@ type Replayed struct {
 type ReplayedError struct{ As RunID }
 
 // Error implements error.
-func (e *ReplayedError) Error() string { return "it was replayed already, as " + e.As.String() }
+func (e *ReplayedError) Error() string { return "it was already replayed as " + e.As.String() }
 
 // Replay makes a new run of an old one as ReplayRun does.
 func (e *Engine) Replay(ctx context.Context, of RunID, from, version, by string) (RunID, error) {

@@ -12,7 +12,7 @@ import (
 // This file is how a workflow is switched off and on. While it is off, events are on
 // record as disabled, or, with hold, as held; its queued runs do not begin. What is
 // held is decided, in the order in which it came, when the workflow is switched on:
-// until the last of it is, events that come are held behind it.
+// until the last of it is, new events are held behind it.
 
 // SwitchState is how a workflow is switched off.
 type SwitchState int
@@ -59,7 +59,7 @@ func (e *Engine) Switch(ctx context.Context, o SwitchOrder) (Switched, error) {
 		x.State = SwitchHold
 	}
 	if w := p.Workflows[o.Workflow]; o.On && !w.Enabled {
-		return Switched{}, fmt.Errorf("workflow %s has enabled: false in %s: change it there", w.ID, w.File)
+		return Switched{}, fmt.Errorf("workflow %s has enabled: false in %s: change the file", w.ID, w.File)
 	}
 	s, err := e.o.Store.Missed(ctx, o.Workflow)
 	if err != nil {
@@ -122,7 +122,7 @@ func (l listener) away() Decision {
 	case l.workflow.Enabled:
 		d.Reason = "the workflow is switched off"
 	default:
-		d.Reason = "the file has enabled: false"
+		d.Reason = "enabled: false in its file"
 	}
 	return d
 }

@@ -27,13 +27,13 @@ func Check(p *workflows.Project, secret func(name string) (string, bool)) workfl
 		if err != nil {
 			code, hint := "unusable-trigger", "hookloom providers "+t.Webhook.Provider+" says what it needs"
 			if errors.Is(err, errWeak) {
-				code, hint = "weak-secret", "put the value into .env, the environment or /run/secrets"
+				code, hint = "weak-secret", "set it in .env, the environment or /run/secrets"
 			}
 			out = append(out, t.Mistake(code, strings.TrimSuffix(inner(err).Error(), ": "+errWeak.Error()), hint))
 		}
 		for _, n := range t.SecretNames() {
 			if v, _ := secret(n); v != strings.TrimSpace(v) && !strings.Contains(v, "-----BEGIN") {
-				m := t.Mistake("secret-blanks", fmt.Sprintf("blanks or a line break stand around secret %s", n), "they are left out; write the value without them (printf, not echo)")
+				m := t.Mistake("secret-blanks", fmt.Sprintf("secret %s has blanks or a line break around it", n), "they are ignored; write the value without them (printf, not echo)")
 				m.Warning = true
 				out = append(out, m)
 			}

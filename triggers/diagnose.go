@@ -36,7 +36,7 @@ func (r *route) diagnose(in *inbound, j judgement, all []*route) string {
 	if r.onlyTokens() {
 		return "the token is another one"
 	}
-	return "the secret is another one, or the request is forged: no re-encoding of the body, no other form of the secret, and no secret of another trigger explains it"
+	return "the secret is wrong, or the request is forged: no re-encoding of the body, no other form of the secret, and no secret of another trigger explains it"
 }
 
 func (r *route) onlyTokens() bool {

@@ -421,7 +421,7 @@ func (h *handshake) follow(in *inbound, a *Answer) string {
 func (r *route) confirm(ctx context.Context, a *Answer) error {
 	if a.capture != "" && r.pending != "" {
 		if r.outside.taken != nil && !r.outside.taken(r.trigger.Name, time.Now()) {
-			return fmt.Errorf("the secret of trigger %s has been taken over just now", r.trigger.Name)
+			return fmt.Errorf("the secret of trigger %s was set a moment ago", r.trigger.Name)
 		}
 		if r.outside.Capture == nil {
 			return fmt.Errorf("the secret that trigger %s was given cannot be kept here", r.trigger.Name)

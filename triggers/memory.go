@@ -27,7 +27,7 @@ func (in *inbound) reserve(raw []byte) error {
 		return nil
 	}
 	if err := in.memory.Take(in.request.Context, n); err != nil {
-		in.gone = fmt.Errorf("the sender has gone: %w", err)
+		in.gone = fmt.Errorf("the sender closed the connection: %w", err)
 		return in.gone
 	}
 	in.reserved = n

@@ -448,7 +448,7 @@ func (p *poller) take(f *found, resp map[string]any, cursor any) error {
 	}
 	items, ok := list.([]any)
 	if !ok && list != nil {
-		return errors.New("items gave no list; name the list inside the answer, such as response.body.data")
+		return errors.New("items did not give a list; name the list inside the answer, such as response.body.data")
 	}
 	names["items"] = items
 	for i, item := range items {

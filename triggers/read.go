@@ -42,7 +42,7 @@ const acceptedCodings = "gzip, identity"
 func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *caller, proved bool) (body []byte, x *arriving, status int, problem string) {
 	if e := req.Header.Get("Content-Encoding"); e != "" && !knownCoding(e) {
 		w.Header().Set("Accept-Encoding", acceptedCodings) // RFC 9110, section 15.5.16
-		return nil, nil, http.StatusUnsupportedMediaType, "this content encoding is not accepted; gzip is"
+		return nil, nil, http.StatusUnsupportedMediaType, "this content encoding is not accepted: send gzip or none"
 	}
 	limit := r.maxBody
 	if req.ContentLength > limit {
@@ -73,7 +73,7 @@ func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *call
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return nil, nil, http.StatusRequestTimeout, "the body took too long"
 	}
-	return nil, nil, http.StatusBadRequest, "the body did not arrive whole"
+	return nil, nil, http.StatusBadRequest, "the body did not arrive completely"
 }
 
 // knownCoding tells whether bodies of a content coding are read.

@@ -56,7 +56,7 @@ const (
 	diagnosisPerSecond = 100 * time.Millisecond
 	diagnosisMost      = time.Second
 	// notDiagnosed stands where the budget was spent.
-	notDiagnosed = "not looked into: too many deliveries are refused at once"
+	notDiagnosed = "not diagnosed: too many deliveries are refused at once"
 )
 
 // grant tells whether there is time for a diagnosis.
@@ -203,7 +203,7 @@ func (r *refusals) close() {
 // largestDiagnosed is the largest body that is looked into, in bytes.
 const (
 	largestDiagnosed = 2 << 20
-	largeBody        = " (the body is too large to look into)"
+	largeBody        = " (the body is too large to diagnose)"
 )
 
 // refuse has a refused delivery kept.
@@ -243,7 +243,7 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 		}
 	}
 	if r == nil && q.Trigger == "" {
-		return engine.Receipt{}, fmt.Errorf("%w: no trigger has the path %.200q; give the sender the right one", ErrNotAdmitted, q.Path)
+		return engine.Receipt{}, fmt.Errorf("%w: no trigger has the path %.200q; correct the URL at the sender", ErrNotAdmitted, q.Path)
 	}
 	if r == nil {
 		return engine.Receipt{}, fmt.Errorf("%w: no trigger is named %q now", ErrNotAdmitted, q.Trigger)

@@ -44,7 +44,7 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 		change        func(*triggers.SampleRequest)
 		want          string
 	}{
-		{name: "wrong secret", trigger: "github", order: triggers.SampleOrder{Variant: "wrong-secret"}, want: "the secret is another one"},
+		{name: "wrong secret", trigger: "github", order: triggers.SampleOrder{Variant: "wrong-secret"}, want: "the secret is wrong"},
 		{name: "pretty-printed on the way", trigger: "github", body: body, change: func(s *triggers.SampleRequest) {
 			s.Body = []byte("{\n  \"id\": \"1\",\n  \"text\": \"Grüße & <b>/\",\n  \"n\": [\n    1,\n    2.50\n  ]\n}")
 		}, want: "the sender's is compact"},

@@ -686,7 +686,7 @@ func (r *route) split(d *engine.Delivery, in *inbound, body any, env *workflows.
 	}
 	items, ok := v.([]any)
 	if !ok && v != nil {
-		return nil, fmt.Errorf("split: %s gave no list", r.list.Text)
+		return nil, fmt.Errorf("split: %s did not give a list", r.list.Text)
 	}
 	if len(items) > maxSplit {
 		return nil, fmt.Errorf("split: %d elements; %d at most", len(items), maxSplit)

@@ -206,7 +206,7 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 		return
 	case !judged:
 		w.Header().Set("Retry-After", "1")
-		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries that prove nothing"})
+		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries without proof"})
 		h.answered(r, "limited", in.at)
 		return
 	case j.handshake != nil:

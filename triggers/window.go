@@ -58,9 +58,9 @@ func (h *Hooks) AwaitSecret(trigger string) (time.Time, error) {
 		}
 		switch {
 		case r.preset == nil || !r.preset.Captures():
-			return time.Time{}, fmt.Errorf("%w: the provider of trigger %s hands over none", ErrNoSecretAwaited, trigger)
+			return time.Time{}, fmt.Errorf("%w: the provider of trigger %s does not send its secret in a handshake", ErrNoSecretAwaited, trigger)
 		case r.pending == "":
-			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set; take it out of .env, or add one more under secret:", ErrNoSecretAwaited, trigger)
+			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set already; remove it from .env, or add another name under secret:", ErrNoSecretAwaited, trigger)
 		}
 		until := h.windows.open(trigger, time.Now())
 		h.log.Info("a secret is awaited", "trigger", trigger, "secret", r.pending, "until", until.UTC())
@@ -73,9 +73,9 @@ func (h *Hooks) AwaitSecret(trigger string) (time.Time, error) {
 func (r *route) unawaited(at time.Time) string {
 	switch {
 	case r.pending == "":
-		return "the secret that it brings is not taken: one is set already"
+		return "its secret is not accepted: one is set already"
 	case r.outside.awaited != nil && !r.outside.awaited(r.trigger.Name, at):
-		return "the secret that it brings is not taken: nobody has asked for it. Run hookloom triggers --await-secret " + r.trigger.Name + ", and have the provider send the handshake again"
+		return "its secret is not accepted: nobody has asked for it. Run hookloom triggers --await-secret " + r.trigger.Name + ", and have the provider send the handshake again"
 	}
 	return ""
 }

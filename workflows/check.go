@@ -472,7 +472,7 @@ func (c *checker) secretList(w *Workflow) {
 
 func (c *checker) secretSet(e *Expr, name string, from int) {
 	if c.secrets != nil && !c.secrets(name) && c.pending[name] {
-		e.report("secret-pending", true, from, from+len(name), fmt.Sprintf("secret %s is not set yet", name), "it is taken over when the provider's handshake brings it")
+		e.report("secret-pending", true, from, from+len(name), fmt.Sprintf("secret %s is not set yet", name), "run hookloom serve, then hookloom triggers --await-secret TRIGGER, and have the provider send its handshake within 15 minutes")
 		return
 	}
 	if c.secrets != nil && !c.secrets(name) {

@@ -17,7 +17,7 @@ func TestOriginsAreCheckedAtLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, mistakes := workflows.Load(dir, workflows.Catalog{}, nil)
-		if got := !strings.Contains(mistakes.Error(), "is no origin"); got != ok {
+		if got := !strings.Contains(mistakes.Error(), "is not an origin"); got != ok {
 			t.Errorf("%s: %v", origin, mistakes)
 		}
 	}

@@ -78,13 +78,13 @@ func expanded(text []byte, values map[string]string) []string {
 // it back.
 func AddEnv(text []byte, name, value string) ([]byte, error) {
 	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-		return nil, fmt.Errorf("%q is no name for a variable", clip(name, 40))
+		return nil, fmt.Errorf("%q is not a valid variable name", clip(name, 40))
 	}
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		text = append(slices.Clip(text), '\n')
 	}
 	if strings.ContainsRune(value, 0) {
-		return nil, fmt.Errorf("secret %s holds a zero byte, which no variable can", name)
+		return nil, fmt.Errorf("secret %s holds a zero byte, which a variable cannot", name)
 	}
 	before, err := ReadEnv(text)
 	if err != nil {
@@ -98,7 +98,7 @@ func AddEnv(text []byte, name, value string) ([]byte, error) {
 			return out, nil
 		}
 	}
-	return nil, fmt.Errorf("secret %s has letters that .env cannot hold", name)
+	return nil, fmt.Errorf("secret %s has characters that .env cannot hold", name)
 }
 
 func sameBut(a, b map[string]string, name string) bool {
@@ -122,7 +122,7 @@ func LoadSecrets(dir string) (*Secrets, error) {
 		return nil, fmt.Errorf("reading secrets: %w", err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxEnvFile {
-		return nil, fmt.Errorf("reading secrets: %s is no file, or larger than 1 MiB", EnvFileName)
+		return nil, fmt.Errorf("reading secrets: %s is not a file, or is larger than 1 MiB", EnvFileName)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {

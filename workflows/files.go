@@ -55,11 +55,11 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, lerr := root.Lstat(name); lerr == nil {
-			return nil, "the link leads nowhere", "remove it, or let it point to a file of the project"
+			return nil, "the link has no target", "remove it, or point it at a file of the project"
 		}
 		return nil, "", ""
 	case err != nil:
-		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), "a link may only lead to a file of the project folder, by a relative path"
+		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), "a link may only point to a file in the project folder, by a relative path"
 	case !info.Mode().IsRegular():
 		return nil, "it is not a regular file", "only files of the project folder are read"
 	case info.Size() > MaxFileSize:

@@ -159,22 +159,22 @@ func (p *Preset) IdentityWords() string {
 		for _, e := range p.Key {
 			parts = append(parts, e.Text)
 		}
-		out = "Events are named by " + strings.Join(parts, " / ") + "."
+		out = "Events are identified by " + strings.Join(parts, " / ") + "."
 	case p.CommonIDs:
-		out = "Events are named by an id header (webhook-id, Idempotency-Key, X-Event-Id, or ce-source with ce-id), else by their content for " + DurationText(window) + "."
+		out = "Events are identified by an id header (webhook-id, Idempotency-Key, X-Event-Id, or ce-source with ce-id), else by their content for " + DurationText(window) + "."
 	default:
-		out = "Nothing names an event: it is identified by its content for " + DurationText(window) + "."
+		out = "Events have no id: they are identified by their content for " + DurationText(window) + "."
 	}
 	v := p.usual()
 	switch {
 	case v == nil || v.Algorithm == "static-token" || v.Algorithm == "basic-auth":
-		return out + " Nothing of a delivery is signed: who knows the secret can send anything."
+		return out + " Nothing in a delivery is signed: anybody who knows the secret can send anything."
 	case v.SignsMoment(p.BodyFromToken):
-		return out + " What is signed is of one delivery alone: the same signed content again is the same delivery, under any id."
+		return out + " The signed content is unique to one delivery: the same signed content again is the same delivery, under any id."
 	case v.Algorithm == "jwt" && !p.BodyFromToken && (v.JWT == nil || len(v.JWT.Hashes) == 0 && !v.JWT.Detached):
 		return out + " The token proves the sender, not the body: it is good for any body until it expires."
 	case len(p.Key) > 0 && p.IDSigned:
-		return out + " The signature covers that, so that a replay cannot change it."
+		return out + " The signature covers the id, so a replay cannot change it."
 	case len(p.Key) > 0 || p.CommonIDs:
 		return out + " The signature does not cover the id: an equal body under another id is a new event, marked as a repeated body; replays: body on the trigger makes it a duplicate."
 	}
@@ -193,7 +193,7 @@ func (p *Preset) usual() *Verify {
 
 // RetryWords says how the provider repeats a delivery; empty where that is not known.
 func (p *Preset) RetryWords() string {
-	words := map[string]string{"first": "repeats carry the first signature", "anew": "each repeat is signed anew", "unsigned": "no time is signed, so that a repeat is as good as the first"}
+	words := map[string]string{"first": "repeats carry the first signature", "anew": "each repeat is signed anew", "unsigned": "no time is signed, so a repeat is valid as the first one was"}
 	out := words[p.Retries.Signed]
 	if out != "" && p.Retries.Window > 0 {
 		out += ", for up to " + DurationText(p.Retries.Window)
@@ -233,9 +233,9 @@ func (p *Project) IdentityWords(w *Webhook) string {
 	content := "by content for " + DurationText(window)
 	switch {
 	case len(w.Key) > 0:
-		return "by key:; " + content + " where it comes out empty"
+		return "by the trigger's key:; " + content + " where that is empty"
 	case preset != nil && len(preset.Key) > 0:
-		return "by the provider's key; " + content + " where it comes out empty"
+		return "by the provider's key; " + content + " where that is empty"
 	case preset == nil || preset.CommonIDs:
 		return "by an id header (webhook-id, Idempotency-Key, X-Event-Id, ce-source with ce-id); " + content + " without one"
 	}

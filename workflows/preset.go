@@ -195,7 +195,7 @@ func (d *decoder) mediaTypes(o *objectNode) []string {
 	for _, t := range list {
 		kind, params, err := mime.ParseMediaType(t)
 		if err != nil || kind != t || len(params) > 0 || !strings.Contains(t, "/") {
-			d.add(o.at("media_types"), "wrong-type", fmt.Sprintf("%q is no media type, in lower case and without parameters", t), "media_types: [application/json]")
+			d.add(o.at("media_types"), "wrong-type", fmt.Sprintf("%q is not a media type: write it in lower case and without parameters", t), "media_types: [application/json]")
 		}
 	}
 	return list
@@ -318,7 +318,7 @@ func (c *checker) warnOfOthers(t *Trigger, w *Webhook, p *Preset) {
 	if !p.ProvesProvider || w.Variant != "" && w.Variant != AnyVariant && p.variant(w.Variant) != nil && p.variant(w.Variant).Explicit {
 		return
 	}
-	hint := "ask in each rule for what is yours: an account, a project, an id that you gave"
+	hint := "check in each rule that the event is yours: by account, project or an id that you chose"
 	for _, x := range p.Params {
 		if !x.Customer {
 			continue
@@ -328,7 +328,7 @@ func (c *checker) warnOfOthers(t *Trigger, w *Webhook, p *Preset) {
 		}
 		hint = fmt.Sprintf("set params: {%s: ...}: %s", x.Name, x.Help)
 	}
-	t.src.warn(w.pos, "proves-provider", fmt.Sprintf("provider %s signs alike for all of its customers: any of them can have it send events to this trigger", p.Name), hint)
+	t.src.warn(w.pos, "proves-provider", fmt.Sprintf("provider %s signs with the same key for all of its customers: any of them can have it send events to this trigger", p.Name), hint)
 }
 
 // takesParam tells whether a scheme names the parameter as its secret.

@@ -42,7 +42,7 @@ func (s RedactStep) Takes(name string, index int) bool {
 	return s.Index < 0 && s.Name == name
 }
 
-var errRedactPath = errors.New("is no path to a field")
+var errRedactPath = errors.New("is not a path to a field")
 
 // ParseRedactPath reads a path.
 func ParseRedactPath(text string) (RedactPath, error) {
@@ -97,7 +97,7 @@ func redactStep(text string) (s RedactStep, rest string, err error) {
 			return s, text[end+1:], nil
 		}
 		if s.Index, err = strconv.Atoi(inner); err != nil || s.Index < 0 {
-			return s, "", fmt.Errorf("has [%s], which is no element: write [0], [*] or [\"name\"]", inner)
+			return s, "", fmt.Errorf("has [%s], which is not an element: write [0], [*] or [\"name\"]", inner)
 		}
 		return s, text[end+1:], nil
 	case strings.HasPrefix(text, "."):

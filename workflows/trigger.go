@@ -348,7 +348,7 @@ func (d *decoder) webhookControls(o *objectNode, w *Webhook) {
 		w.Origins = x.texts("origins")
 		for i, origin := range w.Origins {
 			if w.Origins[i] = strings.ToLower(strings.TrimSpace(origin)); !origins.MatchString(w.Origins[i]) {
-				d.add(x.at("origins"), "bad-address", fmt.Sprintf("%q is no origin", origin), "write scheme and host alone, such as https://www.example.com")
+				d.add(x.at("origins"), "bad-address", fmt.Sprintf("%q is not an origin", origin), "write scheme and host alone, such as https://www.example.com")
 			}
 		}
 	}

@@ -23,11 +23,11 @@ func WeakSecret(text string) string {
 	case plain == "":
 		return "is blank"
 	case wellKnown(plain):
-		return "is a placeholder or a word that everybody tries first"
+		return "is a placeholder or a well-known secret"
 	case len(plain) < ShortestSecret:
-		return fmt.Sprintf("has only %d bytes; %d is the least", len(plain), ShortestSecret)
+		return fmt.Sprintf("has only %d bytes; at least %d are needed", len(plain), ShortestSecret)
 	case strings.Trim(plain, plain[:1]) == "":
-		return "is one letter, again and again"
+		return "is one letter repeated"
 	}
 	return ""
 }

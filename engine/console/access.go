@@ -199,9 +199,9 @@ const ClientHeader = "X-Hookloom"
 
 func ungenuine(api bool) string {
 	if api {
-		return "this call acts, and proves nothing: send a token (Authorization: Bearer ...), or, where the server has none, the header " + ClientHeader + ": 1"
+		return "this call changes something and needs proof: send a token (Authorization: Bearer ...) or, where the server has none, the header " + ClientHeader + ": 1"
 	}
-	return "this form is not one of ours, or too old: load the page again"
+	return "this form has expired or came from another site: load the page again"
 }
 
 // private tells that what a caller sends cannot be read on its way: loopback, https,
@@ -230,7 +230,7 @@ func (c *Console) turnAway(w http.ResponseWriter, r *http.Request, api bool) {
 		c.open.ServeHTTP(w, r)
 	case api || r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), "text/html"):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="hookloom"`)
-		text := "a token is needed"
+		text := "this call needs a token"
 		if r.Header.Get("Authorization") != "" {
 			text = "the token is not known"
 		}

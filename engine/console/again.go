@@ -113,18 +113,18 @@ type (
 // againAPI lists its calls.
 func (c *Console) againAPI(get getRoute, post postRoute) []route {
 	return []route{
-		post("events/{id}/replay", "replayEvent", "Repeats every run that the event has had, once a workflow; one without runs, or with a workflow named, is decided again.", "event.replay", 202, replayEventOrder{}, replayedAnswer{}, c.replayEvent),
+		post("events/{id}/replay", "replayEvent", "Repeats the event's runs, once per workflow; an event without runs, or a named workflow, is decided again.", "event.replay", 202, replayEventOrder{}, replayedAnswer{}, c.replayEvent),
 		post("runs/{id}/replay", "replayRun", "Makes a new run of the same event, once.", "run.replay", 202, replayOrder{}, replayedAnswer{}, c.replayRun),
-		post("runs/cancel", "cancelRuns", "Ends the open runs that the filters find, 1000 at most at once.", "run.cancel", 202, cancelOrder{}, cancelledAnswer{}, c.cancelRuns),
-		get("deadletters", "listDeadLetters", "What gave up and was not replayed: runs, and rules that failed.", lists, engine.Page[engine.DeadLetter]{}, c.listDead),
-		post("replays", "startReplays", "Has stored events decided again, with today's rules; dry_run only tells what would be done.", "batch.start", 202, replaysOrder{}, batchAnswer{}, c.startReplays),
-		get("batches", "listBatches", "Batches of events that are decided again, the newest first.", nil, engine.Page[engine.Batch]{}, c.listBatches),
-		get("batches/{id}", "getBatch", "One batch, and how far it has come.", nil, engine.Batch{}, c.oneBatch),
-		post("batches/{id}/pause", "pauseBatch", "Stops a batch until it is resumed.", "batch.pause", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchPaused)),
-		post("batches/{id}/resume", "resumeBatch", "Lets a paused batch go on.", "batch.resume", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchRunning)),
-		post("batches/{id}/cancel", "cancelBatch", "Ends a batch; the runs that it made go on.", "batch.cancel", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchCancelled)),
-		post("workflows/{id...}/enable", "enableWorkflow", "Leaves a workflow to its file again, and tells what it missed.", "workflow.enable", 200, switchOrder{}, switchedAnswer{}, c.enable),
-		post("workflows/{id...}/disable", "disableWorkflow", "Switches a workflow off, over restarts; with hold it runs later what comes.", "workflow.disable", 200, switchOrder{}, switchedAnswer{}, c.disable),
+		post("runs/cancel", "cancelRuns", "Cancels the open runs that the filters find, at most 1000 at once.", "run.cancel", 202, cancelOrder{}, cancelledAnswer{}, c.cancelRuns),
+		get("deadletters", "listDeadLetters", "Failed runs and failed rules that were not replayed.", lists, engine.Page[engine.DeadLetter]{}, c.listDead),
+		post("replays", "startReplays", "Decides stored events again with today's rules; with dry_run it only shows what would be done.", "batch.start", 202, replaysOrder{}, batchAnswer{}, c.startReplays),
+		get("batches", "listBatches", "Batches of events decided again, the newest first.", nil, engine.Page[engine.Batch]{}, c.listBatches),
+		get("batches/{id}", "getBatch", "One batch and its progress.", nil, engine.Batch{}, c.oneBatch),
+		post("batches/{id}/pause", "pauseBatch", "Pauses a batch.", "batch.pause", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchPaused)),
+		post("batches/{id}/resume", "resumeBatch", "Resumes a paused batch.", "batch.resume", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchRunning)),
+		post("batches/{id}/cancel", "cancelBatch", "Cancels a batch; the runs it has started continue.", "batch.cancel", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchCancelled)),
+		post("workflows/{id...}/enable", "enableWorkflow", "Switches a workflow on again, and says what it missed.", "workflow.enable", 200, switchOrder{}, switchedAnswer{}, c.enable),
+		post("workflows/{id...}/disable", "disableWorkflow", "Switches a workflow off, also after a restart; with hold, events are kept and run later.", "workflow.disable", 200, switchOrder{}, switchedAnswer{}, c.disable),
 	}
 }
 
@@ -286,7 +286,7 @@ func (c *Console) runsOf(ctx context.Context, id engine.EventID, o replayEventOr
 		return nil, err
 	}
 	if len(names) == 0 {
-		return nil, errors.New("no workflow that is switched on listens to this event today")
+		return nil, errors.New("no enabled workflow listens to this event today")
 	}
 	for _, name := range names {
 		plan = append(plan, replayedItem{How: "decide", Again: engine.Again{Workflow: name}})
@@ -404,7 +404,7 @@ func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if o.Workflow == "" && o.Trigger == "" && o.Type == "" && o.Since == "" {
-		problem(w, http.StatusBadRequest, "cancel what? Give a workflow, a trigger, a type or since")
+		problem(w, http.StatusBadRequest, "nothing to cancel: give a workflow, a trigger, a type or since")
 		return
 	}
 	if o.Since != "" {

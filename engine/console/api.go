@@ -33,7 +33,7 @@ func named[T any](c *Console, w http.ResponseWriter, r *http.Request, parse func
 func refusalID(s string) (string, error) {
 	n, err := strconv.ParseInt(strings.TrimPrefix(s, "ref_"), 10, 64)
 	if err != nil || n < 1 || !strings.HasPrefix(s, "ref_") {
-		return "", fmt.Errorf("%q is no id of a refused delivery: ref_ and a number are", s)
+		return "", fmt.Errorf("%q is not the id of a refused delivery: ref_ and a number", s)
 	}
 	return s, nil
 }

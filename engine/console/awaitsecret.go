@@ -12,7 +12,7 @@ import (
 func (c *Console) awaitSecret(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	if c.o.AwaitSecret == nil {
-		problem(w, http.StatusNotFound, "this server takes no secrets")
+		problem(w, http.StatusNotFound, "this server does not accept secrets from handshakes")
 		return
 	}
 	until, err := c.o.AwaitSecret(name)

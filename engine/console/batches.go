@@ -64,7 +64,7 @@ func replaysForm(v url.Values, by string) (replaysOrder, error) {
 	if s := v.Get("rate"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			return o, errors.New("runs a second is a number from 1")
+			return o, errors.New("runs a second must be at least 1")
 		}
 		o.Rate = n
 	}
@@ -240,7 +240,7 @@ func (c *Console) kept(r *http.Request) map[string]any {
 func (c *Console) shownPage(w http.ResponseWriter, r *http.Request) {
 	p, ok := c.forms.get(r.PathValue("key"))
 	if !ok || cmp.Or(p.name, "-") == "-" {
-		c.sorry(w, r, http.StatusNotFound, "What was done is not remembered any more; the audit log says it.")
+		c.sorry(w, r, http.StatusNotFound, "This result is no longer available; the audit log has it.")
 		return
 	}
 	data := map[string]any{}

@@ -191,13 +191,13 @@ func (c *Console) tokens() Tokens { return c.o.Tokens() }
 func Reachable(loopback, https, proxied bool, t Tokens) error {
 	switch {
 	case t.Operate != "" && t.Operate == t.View:
-		return errors.New("server.token and server.view_token are the same: whoever may look could act; use two")
+		return errors.New("server.token and server.view_token are the same, so viewers could act: use two different tokens")
 	case loopback:
 		return nil
 	case t.Operate == "":
 		return errors.New("an admin address other than loopback needs a token: set HOOKLOOM_TOKEN, or server.token in hookloom.yaml")
 	case !https && !proxied:
-		return errors.New("an admin address other than loopback needs https, or its token could be read on the way: " +
+		return errors.New("an admin address other than loopback needs https, because the token could be read in transit: " +
 			"write server: {admin_tls: {cert: ..., key: ...}}, or name the proxy in front of it in server.trusted_proxies")
 	}
 	return nil
@@ -230,7 +230,7 @@ func reply(w http.ResponseWriter, status int, v any) {
 func (c *Console) fail(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
-		problem(w, http.StatusNotFound, "not found")
+		problem(w, http.StatusNotFound, err.Error())
 	case errors.Is(err, engine.ErrQuery):
 		problem(w, http.StatusBadRequest, err.Error())
 	case errors.Is(err, engine.ErrStale):

@@ -32,7 +32,7 @@ func (c *Console) onceOnly(do http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		if len(key) > maxKey {
-			problem(w, http.StatusBadRequest, fmt.Sprintf("Idempotency-Key has %d bytes; at most %d are taken", len(key), maxKey))
+			problem(w, http.StatusBadRequest, fmt.Sprintf("Idempotency-Key has %d bytes; at most %d are allowed", len(key), maxKey))
 			return
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<20))
@@ -49,9 +49,9 @@ func (c *Console) onceOnly(do http.HandlerFunc) http.HandlerFunc {
 		case !o.Known:
 			c.carryOut(w, r, key, do)
 		case !o.Same:
-			problem(w, http.StatusUnprocessableEntity, "this Idempotency-Key was used for another order")
+			problem(w, http.StatusUnprocessableEntity, "this Idempotency-Key was used for another request")
 		case o.Status == 0:
-			problem(w, http.StatusConflict, "the order with this Idempotency-Key, of "+o.At.Format("2006-01-02T15:04:05Z")+", is being carried out, or was cut off by a restart; the audit log says whether it was carried out")
+			problem(w, http.StatusConflict, "the request with this Idempotency-Key, of "+o.At.Format("2006-01-02T15:04:05Z")+", is still at work, or was interrupted by a restart; the audit log says whether it was carried out")
 		default:
 			h := w.Header()
 			h.Set("Content-Type", "application/json")

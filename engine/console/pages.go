@@ -77,10 +77,10 @@ var said = map[string]string{
 	"replayed": "Replayed. This is the new run.", "cancelled": "The run is being cancelled.", "answered": "Your answer is recorded.", "admitted": "It is genuine now: this is its event.",
 	"enabled": "The workflow is left to its file again.", "disabled": "The workflow is switched off.", "fired": "Started by hand: this is its event.", "resumed": "The endpoint gets webhooks again.",
 	"polled": "Polled.", "many": "Replays are under way, twenty a second.",
-	"already": "It was replayed already: this is the run that was made.", "decided": "It was decided again: today's rule starts no run. See the decision below.",
-	"draining": "The workflow is switched on: what was held for it runs now, in order.", "holding": "The workflow is switched off: what comes is held.",
+	"already": "It was already replayed: this is that run.", "decided": "It was decided again, but today's rule does not match. See the decision below.",
+	"draining": "The workflow is switched on: the held events run now, in order.", "holding": "The workflow is switched off: new events are held.",
 	"started": "The batch is under way.", "batch": "Done.",
-	"awaiting": "The secret of the provider's next handshake is taken, for 15 minutes.",
+	"awaiting": "For 15 minutes, the secret in the provider's next handshake is accepted.",
 }
 
 func (c *Console) pages(mux *http.ServeMux) {
@@ -399,7 +399,14 @@ func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d, "Workflows": sortedNames(c.o.Project().Workflows)})
+	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d, "Workflows": listening(c.o.Project(), d.Trigger)})
+}
+
+// listening are the workflows that listen to a trigger today.
+func listening(p *workflows.Project, trigger string) []string {
+	return slices.DeleteFunc(sortedNames(p.Workflows), func(name string) bool {
+		return !slices.ContainsFunc(p.Workflows[name].Starts, func(s workflows.Start) bool { return s.Trigger == trigger })
+	})
 }
 
 func (c *Console) quarantinePage(w http.ResponseWriter, r *http.Request) {

@@ -137,7 +137,7 @@ func (c *Console) api() []route {
 	}
 	return append(c.againAPI(get, post), []route{
 		get("overview", "overview", "How the whole stands, and what happened lately.", []string{"since", "step"}, overviewAnswer{}, c.overview),
-		get("alerts", "listAlerts", "Alerts whose condition holds, the newest first.", nil, engine.Page[engine.OpenAlert]{}, c.listAlerts),
+		get("alerts", "listAlerts", "Open alerts, the newest first.", nil, engine.Page[engine.OpenAlert]{}, c.listAlerts),
 		get("events", "listEvents", "Events, the newest first.", lists, engine.Page[engine.EventItem]{}, c.listEvents),
 		get("events/{id}", "getEvent", "One event whole: headers, body, decisions, sightings.", nil, engine.EventDetail{}, c.oneEvent),
 		get("runs", "listRuns", "Runs, the newest first.", append([]string{"event"}, lists...), engine.Page[engine.RunItem]{}, c.listRuns),
@@ -153,7 +153,7 @@ func (c *Console) api() []route {
 		post("prune", "prune", "Removes old history.", "history.prune", 200, pruneOrder{}, engine.Pruned{}, c.prune),
 		get("triggers", "listTriggers", "Triggers, with the use of their secrets and how their inlets stand.", nil, engine.Page[triggerItem]{}, c.listTriggers),
 		post("triggers/{name...}/poll", "pollTrigger", "Asks a trigger's service for what is new.", "trigger.poll", 200, nil, json.RawMessage(nil), c.pollNow),
-		post("triggers/{name...}/await-secret", "awaitSecret", "Has a trigger take the secret that its provider's handshake brings, for 15 minutes.", "trigger.await_secret", 200, nil, awaitAnswer{}, c.awaitSecret),
+		post("triggers/{name...}/await-secret", "awaitSecret", "Accepts the secret from the next handshake of a trigger's provider, for 15 minutes.", "trigger.await_secret", 200, nil, awaitAnswer{}, c.awaitSecret),
 		post("triggers/{name...}/send", "sendSample", "Sends a signed sample delivery of the trigger's provider.", "trigger.send", 200, sendOrder{}, sentAnswer{}, c.sendSample),
 		get("compare/{trigger...}", "compareTrigger", "A trigger's webhook against its poll.", []string{"since"}, engine.Comparison{}, c.compare),
 		get("workflows", "listWorkflows", "Workflows, with how they did lately.", []string{"since"}, engine.Page[workflowItem]{}, c.listWorkflows),

@@ -23,7 +23,7 @@ import (
 var ErrRefused = errors.New("address not allowed")
 
 // errOwn refuses the listeners of this process.
-var errOwn = fmt.Errorf("%w: it is this server's own; no request reaches it, whatever egress.allow says", ErrRefused)
+var errOwn = fmt.Errorf("%w: it is this server's own address, which steps may never call, whatever egress.allow says", ErrRefused)
 
 // Guard decides which addresses may be dialled. All its methods are safe for
 // concurrent use.

@@ -35,7 +35,7 @@ const (
 )
 
 // ErrNoKey is wrapped when there is no key, or not the one that sealed.
-var ErrNoKey = errors.New("the key that opens it is not here: restore " + FileName + ", or " + EnvName)
+var ErrNoKey = errors.New("the key for it is missing: restore " + FileName + ", or " + EnvName)
 
 // Ring holds the key of a project. It is safe for concurrent use, and reads or
 // makes the key when it is first needed.
@@ -181,7 +181,7 @@ func parse(text, from string) ([]byte, error) {
 		return b, nil
 	}
 	if len(text) < minText {
-		return nil, fmt.Errorf("the key in %s is too short: write at least %d letters, such as what `openssl rand -base64 32` gives", from, minText)
+		return nil, fmt.Errorf("the key in %s is too short: use at least %d characters, such as the output of `openssl rand -base64 32`", from, minText)
 	}
 	sum := sha256.Sum256([]byte(text))
 	return sum[:], nil

@@ -161,7 +161,7 @@ func (v *Verifier) parseToken(req *Request, token string, k *Key, now time.Time)
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
 		return nil, Future, "the token is not valid yet: a clock is off"
 	case errors.Is(err, jwt.ErrTokenMalformed):
-		return nil, Malformed, "it is no token"
+		return nil, Malformed, "it is not a token"
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
 		return nil, NoClock, "the token has no exp"
 	case strings.Contains(err.Error(), "signing method"):
@@ -419,16 +419,16 @@ func misshapen(token string) string {
 	payload, _, _ := strings.Cut(rest, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(head)
 	if err != nil {
-		return "it is no token"
+		return "it is not a token"
 	}
 	claims, err := base64.RawURLEncoding.DecodeString(payload)
 	if err != nil {
-		return "it is no token"
+		return "it is not a token"
 	}
 	var header map[string]any
 	switch {
 	case json.Unmarshal(raw, &header) != nil:
-		return "it is no token"
+		return "it is not a token"
 	case namesTwice(raw):
 		return "the token's header names a member twice"
 	case namesTwice(claims):
@@ -446,11 +446,11 @@ func critical(header map[string]any, known ...string) string {
 	list, _ := crit.([]any)
 	for _, x := range list {
 		if name, _ := x.(string); !slices.Contains(known, name) {
-			return fmt.Sprintf("the token calls %.80q critical, which is not known here", name)
+			return fmt.Sprintf("the token's crit names %.80q, which is not supported", name)
 		}
 	}
 	if len(list) == 0 {
-		return "the token's crit is no list of names"
+		return "the token's crit is not a list of names"
 	}
 	return ""
 }

@@ -255,7 +255,7 @@ func besideURL(t *Template, s *scope, n int) string {
 		}
 	case wholeJSON(body):
 	case strings.Contains(address, "?"), body[0] == '?', body[0] == '/', bytes.Contains(body, []byte("://")):
-		return "the body is no JSON object, and where the address ends is not signed"
+		return "the body is not a JSON object, and the signature does not show where the address ends"
 	}
 	return ""
 }
@@ -272,14 +272,14 @@ func wholeJSON(body []byte) bool {
 func extended(req *Request) string {
 	for _, b := range req.Body {
 		if b < ' ' && b != '\t' && b != '\r' && b != '\n' {
-			return "the body holds control bytes, and this scheme's hash can be continued"
+			return "the body holds control bytes, and this scheme's hash is open to length extension"
 		}
 	}
 	if !utf8.Valid(req.Body) {
-		return "the body is no UTF-8, and this scheme's hash can be continued"
+		return "the body is not UTF-8, and this scheme's hash is open to length extension"
 	}
 	if strings.HasPrefix(strings.ToLower(req.MediaType), "application/json") && !json.Valid(req.Body) {
-		return "the body is no JSON, and this scheme's hash can be continued"
+		return "the body is not JSON, and this scheme's hash is open to length extension"
 	}
 	return ""
 }

@@ -163,7 +163,7 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 			return refused(NoClock, "no timestamp")
 		}
 		if v.signsForm() && len(req.Body) > 0 && !isForm(req) {
-			return refused(Unsigned, "the body is no form, and the scheme signs nothing else of it")
+			return refused(Unsigned, "the body is not a form, and the scheme signs nothing else of it")
 		}
 		return refused(Wrong, v.wrongWords(len(keys)))
 	}
@@ -618,7 +618,7 @@ func parseClock(unit, text string) (time.Time, error) {
 		case ok && len(text) == 10 && unit != "unix_ms":
 			return time.Unix(n, 0), nil
 		}
-		return time.Time{}, fmt.Errorf("timestamp is no %s", unit)
+		return time.Time{}, fmt.Errorf("timestamp is not of the form %s", unit)
 	case "http_date":
 		t, err := time.Parse(http.TimeFormat, text)
 		if err != nil || t.Format(http.TimeFormat) != text {

@@ -461,7 +461,7 @@ func bodyText(ev *engine.Event) json.RawMessage {
 				return b
 			}
 		}
-		return json.RawMessage(fmt.Sprintf(`"%d bytes that are no text"`, len(ev.Raw)))
+		return json.RawMessage(fmt.Sprintf(`"%d bytes that are not text"`, len(ev.Raw)))
 	}
 	return workflows.AppendText(nil, string(raw))
 }
@@ -615,7 +615,7 @@ func ParseRefusalID(s string) (int64, error) {
 	text, ok := strings.CutPrefix(s, refusalPrefix)
 	n, err := strconv.ParseInt(text, 10, 64)
 	if !ok || err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is no id of a refused delivery: ref_ and a number are", s)
+		return 0, fmt.Errorf("%q is not the id of a refused delivery: ref_ and a number", s)
 	}
 	return n, nil
 }

@@ -105,7 +105,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	counter(&t.pollEvents, "poll_events_total", "New events that polls found.", "trigger", "inlet")
 	counter(&t.recovered, "recovered_total", "Events whose webhook never came and that asking found.", "trigger")
 	counter(&t.alerts, "alerts_total", "Alerts by kind.", "trigger", "kind")
-	counter(&t.reloads, "reloads_total", "Reloads of the project by how they went: ok, or failed when not all files are in force.", "result")
+	counter(&t.reloads, "reloads_total", "Reloads of the project by result: ok, or failed when not all files are in effect.", "result")
 	for _, result := range []string{"ok", "failed"} {
 		t.reloads.WithLabelValues(result)
 	}
@@ -274,8 +274,8 @@ var (
 	backlogDesc     = desc("backlog", "What waits: events without a decision, runs queued, waiting, at work.", "kind")
 	deadDesc        = desc("dead_letters", "Runs that gave up and rules that failed, and were not replayed; each counted up to 10,000.")
 	ruleFailedDesc  = desc("rule_failures", "Events about which a workflow's rule could not decide, and that were not decided again; counted up to 10,000.")
-	alertsDesc      = desc("alerts_open", "Alerts whose condition holds.", "kind")
-	brokenFilesDesc = desc("project_broken_files", "Files of the project that are not in force as they are now, because of a mistake.")
+	alertsDesc      = desc("alerts_open", "Open alerts.", "kind")
+	brokenFilesDesc = desc("project_broken_files", "Project files whose present version is not in effect because of a mistake.")
 	bytesDesc       = desc("database_bytes", "Size of the database's files.", "file")
 	openDesc        = desc("destination_open", "1 while a host does not answer and attempts to it are held.", "destination")
 	useDesc         = desc("destination_in_use", "Attempts under way.", "destination")
