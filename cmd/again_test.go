@@ -122,7 +122,7 @@ func TestTheConsoleRunsWhatAWorkflowMissed(t *testing.T) {
 	if link == nil {
 		t.Fatal("no link to run what it missed")
 	}
-	preview := x.page(t, strings.ReplaceAll(link[1], "&amp;", "&"), "1 runs would begin", "http/post at http://127.0.0.1:")
+	preview := x.page(t, strings.ReplaceAll(link[1], "&amp;", "&"), "1 run would begin", "http/post at http://127.0.0.1:")
 	fields := url.Values{}
 	for _, m := range regexp.MustCompile(`type="hidden" name="(\w+)" value="([^"]*)"`).FindAllStringSubmatch(preview, -1) {
 		fields.Set(m[1], m[2])

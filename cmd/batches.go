@@ -13,9 +13,9 @@ import (
 func (a *app) batchesCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{Use: "batches", Short: "List batches of events decided again; show, pause, resume or cancel one", Args: cobra.NoArgs,
-		Long: `Lists the batches that hookloom replay has started. They are stored: after a
-restart each goes on where it was. What a batch made goes on also when it is
-cancelled; hookloom cancel ends runs.`,
+		Long: `Lists the batches that hookloom replay has started. After a restart a batch
+continues where it stopped. Cancelling a batch does not cancel the runs that it
+has started; hookloom cancel does that.`,
 		Example: "  hookloom batches\n  hookloom batches show bat_0d3c6f2a41e00000\n  hookloom batches pause bat_0d3c6f2a41e00000",
 		RunE:    func(c *cobra.Command, _ []string) error { return a.listBatches(c.Context(), dir) }}
 	c.PersistentFlags().StringVar(&dir, "dir", ".", "project folder")
@@ -78,7 +78,7 @@ func (a *app) printBatch(b engine.Batch) error {
 		}
 	}
 	a.printf("  events    %s to %s\n  progress  %d of %d events, at most %d runs a second\n", clock(b.Since), clock(b.Until), b.Looked, b.Total, b.Rate)
-	a.printf("  runs      %d; %d do not match the rule, it fails for %d, %d have a run already\n", b.Runs, b.NotMatched, b.Failed, b.Known)
+	a.printf("  runs      %d; no match for %d; the rule fails for %d; %d have a run already\n", b.Runs, b.NotMatched, b.Failed, b.Known)
 	if b.FinishedAt != nil {
 		a.printf("  finished  %s\n", clock(*b.FinishedAt))
 	}

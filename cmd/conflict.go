@@ -12,10 +12,10 @@ import (
 func (a *app) admitCmd() *cobra.Command {
 	var dir, by string
 	c := &cobra.Command{Use: "admit ID", Short: "Make a conflicting delivery an event of its own and run it, through the running server", Args: cobra.ExactArgs(1),
-		Long: `A later delivery of a known event whose body or type differs is kept, and shown by
-hookloom event. admit takes its id (cfl_...), stores it as an event under the key
-KEY#conflict-N, and runs the workflows that listen. Doing it again changes nothing.
-The id of a refused delivery (ref_...) has it judged again, as hookloom replay does.`,
+		Long: `A later delivery of a known event with a different body or type is kept, and
+hookloom event shows it. admit takes its id (cfl_...), stores it as an event with the
+key KEY#conflict-N, and runs the workflows that listen. Repeating it changes nothing.
+For the id of a refused delivery (ref_...) it does what hookloom replay does.`,
 		Example: "  hookloom events --status conflicting\n  hookloom event evt_0d3c6f2a41e00000\n  hookloom admit cfl_3",
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := load(dir)

@@ -88,7 +88,7 @@ func (a *app) eventsCmd() *cobra.Command {
 			})
 		}}
 	f.add(c)
-	c.Flags().Lookup("status").Usage = "only with this outcome, or by-content, repeated-body, conflicting"
+	c.Flags().Lookup("status").Usage = "only with this outcome, or unreadable, by-content, repeated-body or conflicting"
 	return c
 }
 
@@ -136,8 +136,9 @@ func (a *app) quarantineCmd() *cobra.Command {
 	c := &cobra.Command{Use: "quarantine [ID]", Short: "List refused deliveries and why, or show one", Args: cobra.MaximumNArgs(1),
 		Long: `Refused deliveries are kept, bounded in number and size, and never run. Each
 comes with a diagnosis: what would have made it genuine, found by trying. Once
-the cause is mended, hookloom replay ID judges it again, as of the moment it
-came, and stores it when it is genuine.`,
+the cause is fixed, hookloom replay ID verifies it again, as of the time it arrived,
+and stores it if it is genuine. Calls of unknown paths under /hooks/ are listed too,
+with the nearest trigger.`,
 		Example: "  hookloom quarantine --trigger stripe --since 1h\n  hookloom quarantine ref_12\n  hookloom replay ref_12",
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.reading(func(h *store.History) error {

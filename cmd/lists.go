@@ -92,9 +92,9 @@ func tookText(i engine.RunItem) string {
 func (a *app) deadlettersCmd() *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{Use: "deadletters", Short: "List failed runs and failed rules that were not replayed", Args: cobra.NoArgs,
-		Long: `Lists runs that gave up, and events about which a workflow could not decide since
-its rule failed (rule_failed), until they are replayed. hookloom replay --dead
-replays them: runs run again, rules are asked again as they are today.`,
+		Long: `Lists runs that failed for good, and events for which a workflow's rule could not be
+evaluated (rule_failed), until they are replayed. hookloom replay --dead replays
+them: runs are repeated, events are decided again with today's rule.`,
 		Example: "  hookloom deadletters --workflow fulfil_order --since 2h\n  hookloom deadletters --status rule_failed",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {

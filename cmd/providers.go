@@ -95,9 +95,9 @@ func (a *app) provider(library *triggers.Library, name string) error {
 		}
 	}
 	if p.MaxBody > 0 {
-		a.printf("%-11s up to %s (max_body of its triggers by default)\n", "Bodies", formatSize(p.MaxBody))
+		a.printf("%-11s up to %s (the default of max_body)\n", "Body size", formatSize(p.MaxBody))
 	} else {
-		a.printf("%-11s up to 1MiB by default: no documented largest size is known here; max_body: sets another\n", "Bodies")
+		a.printf("%-11s up to 1MiB (the default of max_body; no documented limit is known)\n", "Body size")
 	}
 	for _, v := range p.Verify {
 		only := ""
@@ -110,7 +110,7 @@ func (a *app) provider(library *triggers.Library, name string) error {
 		a.printf("%-11s only that %s sent it, not for which customer\n", "Proves", p.Title)
 	}
 	if len(p.MediaTypes) > 0 {
-		a.printf("%-11s %s\n", "Bodies", strings.Join(p.MediaTypes, ", "))
+		a.printf("%-11s %s\n", "Media types", strings.Join(p.MediaTypes, ", "))
 	}
 	for _, x := range p.Params {
 		more := ""

@@ -23,24 +23,24 @@ type replayFlags struct {
 
 func (a *app) replayCmd() *cobra.Command {
 	var f replayFlags
-	c := &cobra.Command{Use: "replay [ID...]", Short: "Run again: runs, events, or all that the filters find",
-		Long: `Runs again what is stored, through the running server.
+	c := &cobra.Command{Use: "replay [ID...]", Short: "Replay runs or events, by id or by filters",
+		Long: `Runs stored runs and events again, through the running server.
 
-A run (run_...) is made again of the same event, once: who asks again gets the run
-that was made, unless --again. --from failed keeps the steps that had succeeded,
---version current takes the workflow as it is now. With --status failed and the like
-in place of ids, or --dead for the deadletters list, many runs are replayed.
+A run (run_...) is repeated for the same event, once: a second replay gives the run
+that the first one made, unless --again is given. --from failed keeps the steps that
+had succeeded, --version current uses the workflow as it is now. With a filter such as
+--status failed in place of ids, or --dead for all dead letters, many runs are replayed.
 
-An event (evt_...) has its runs made again; with --workflow it is decided again by
-that workflow with today's rule. An event that had no run is decided by all workflows
-that listen to its trigger today. What would run is named first; --dry-run stops there.
+For an event (evt_...) its runs are repeated; with --workflow that workflow decides it
+again with today's rule. An event without runs is decided by all workflows that listen
+to its trigger today. What would run is printed first; --dry-run stops there.
 
---trigger T --since 30d, with --workflow and --status skipped, filtered, rule_failed,
-dropped, unmatched or disabled as wanted, decides many events again: it prints how
-many would run and what they would call, then starts a batch (hookloom batches), in
-which each workflow runs once for an event, however often that is asked for.
+--trigger T --since 30d decides many events again, narrowed by --workflow and --status
+(skipped, filtered, rule_failed, dropped, unmatched, disabled). It prints how many would
+run and what they would call, then starts a batch (hookloom batches). Each workflow runs
+at most once per event, however often you ask; --again lifts that.
 
-A refused delivery (ref_...) is judged again, as of the moment it came; when it is
+A refused delivery (ref_...) is verified again, as of the time it arrived; if it is
 genuine now, it becomes an event.`,
 		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay evt_0d3c6f2a41c00000 --workflow fulfil\n  hookloom replay --trigger shop --workflow fulfil --since 30d --dry-run\n" +
 			"  hookloom replay --status failed --since 1h --dry-run\n  hookloom replay --dead --workflow paid --from failed --version current",

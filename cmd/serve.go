@@ -444,11 +444,11 @@ func (a *app) serveCmd() *cobra.Command {
 	var watch bool
 	var level string
 	c := &cobra.Command{Use: "serve [DIR]", Short: "Run a project", Args: cobra.MaximumNArgs(1),
-		Long: `Serves the project in DIR (the present folder by default): hooks on --addr,
+		Long: `Serves the project in DIR (the current folder by default): hooks on --addr,
 console, API and metrics on --admin-addr. SIGTERM stops it after open steps have
-ended; SIGHUP, or --watch on every change, loads the project again. A file with
-mistakes keeps its last good version, also over a restart; everything else is
-loaded.`,
+ended; SIGHUP, or --watch on every change, loads the project again. For a file with
+mistakes the last good version stays in effect, also after a restart; everything else
+is loaded.`,
 		Example: "  hookloom serve\n  hookloom serve shop --addr :9000 --watch",
 		RunE: func(c *cobra.Command, args []string) error {
 			o.dir = "."

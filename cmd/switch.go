@@ -19,9 +19,9 @@ type switchedAnswer struct {
 func (a *app) enableCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{Use: "enable WORKFLOW", Short: "Switch a workflow on again, through the running server", Args: cobra.ExactArgs(1),
-		Long: `Switches a workflow on that hookloom disable, or the console, has switched off.
-What was held runs now, in the order in which it came; queued runs begin. What it
-missed without --hold is counted, with the command that runs it.`,
+		Long: `Switches on a workflow that hookloom disable or the console has switched off. Held
+events run now, in the order of arrival, and queued runs begin. Events that it missed
+without --hold are counted, and the command that runs them is printed.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			out, err := a.switchCall(c, dir, args[0], "enable", map[string]any{"by": os.Getenv("USER")})
 			if err != nil || a.json() {
@@ -44,9 +44,9 @@ func (a *app) disableCmd() *cobra.Command {
 	var dir string
 	var hold bool
 	c := &cobra.Command{Use: "disable WORKFLOW", Short: "Switch a workflow off, through the running server", Args: cobra.ExactArgs(1),
-		Long: `Switches a workflow off, over restarts. Runs that have begun go on; queued ones wait
-until it is enabled. Events that come meanwhile are on record as disabled; with
---hold they are held, and run, in order, when it is enabled.`,
+		Long: `Switches a workflow off; it stays off after a restart. Runs that have begun continue;
+queued ones wait until it is enabled. Meanwhile events get the decision disabled;
+with --hold they are held, and run in order when the workflow is enabled.`,
 		Example: "  hookloom disable fulfil_order --hold",
 		RunE: func(c *cobra.Command, args []string) error {
 			_, err := a.switchCall(c, dir, args[0], "disable", map[string]any{"by": os.Getenv("USER"), "hold": hold})

@@ -107,7 +107,7 @@ func (e *Engine) normalize(s *Selection, now time.Time) error {
 	p := e.project.Load()
 	for _, status := range s.Statuses {
 		if !slices.Contains(Outcomes, status) || status == "matched" && !s.Again {
-			return fmt.Errorf("%w: status %q: %s", ErrQuery, status, strings.Join(Outcomes[1:], ", "))
+			return fmt.Errorf("%w: unknown status %q; use one of %s", ErrQuery, status, strings.Join(Outcomes[1:], ", "))
 		}
 	}
 	if s.Since.IsZero() {

@@ -185,7 +185,7 @@ func (e *Engine) lookAtConditions(ctx context.Context, now time.Time) {
 	}
 	if e.o.Disk != nil {
 		if free, total, err := e.o.Disk(); err == nil && DiskLow(free, total) {
-			e.Alert(ctx, Alert{Kind: AlertDiskLow, Message: fmt.Sprintf("%d MB are free on the database's disk; deliveries are answered 503 when it is full: make room, or hookloom prune", free>>20),
+			e.Alert(ctx, Alert{Kind: AlertDiskLow, Message: fmt.Sprintf("%d MB are free on the database's disk; when it is full, deliveries are answered with 503: free some space, or run hookloom prune", free>>20),
 				Data: map[string]any{"free_bytes": free, "total_bytes": total}})
 		} else if err == nil {
 			e.AlertOver(AlertDiskLow, "")
@@ -207,7 +207,7 @@ func (e *Engine) lookAtBacklog(ctx context.Context, now time.Time) {
 		return // it is asked again
 	}
 	oldest, what := time.Duration(0), ""
-	for x, at := range map[string]time.Time{"an event waits to be decided": b.OldestEvent, "a run that is due waits to begin": b.OldestRun} {
+	for x, at := range map[string]time.Time{"an event has waited to be decided": b.OldestEvent, "a run that is due has waited to begin": b.OldestRun} {
 		if age := now.Sub(at); !at.IsZero() && age > oldest {
 			oldest, what = age, x
 		}
@@ -216,7 +216,7 @@ func (e *Engine) lookAtBacklog(ctx context.Context, now time.Time) {
 		e.AlertOver(AlertBacklogOld, "")
 		return
 	}
-	e.Alert(ctx, Alert{Kind: AlertBacklogOld, Message: fmt.Sprintf("%s since %s", what, oldest.Round(time.Second)), Data: map[string]any{"seconds": int(oldest.Seconds())}})
+	e.Alert(ctx, Alert{Kind: AlertBacklogOld, Message: fmt.Sprintf("%s for %s", what, oldest.Round(time.Second)), Data: map[string]any{"seconds": int(oldest.Seconds())}})
 }
 
 func (e *Engine) lookAtHosts(ctx context.Context) {

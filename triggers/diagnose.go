@@ -34,7 +34,7 @@ func (r *route) diagnose(in *inbound, j judgement, all []*route) string {
 		}
 	}
 	if r.onlyTokens() {
-		return "the token is another one"
+		return "the token is wrong"
 	}
 	return "the secret is wrong, or the request is forged: no re-encoding of the body, no other form of the secret, and no secret of another trigger explains it"
 }
@@ -96,12 +96,12 @@ func (r *route) diagnoseMissing(in *inbound, j judgement) string {
 	}
 	slices.Sort(seen)
 	if signature.Reason(j.reason) == signature.Malformed {
-		return "the signature is there, but not in a form or version that counts"
+		return "there is a signature, but not in a supported form or version"
 	}
 	if len(seen) == 0 {
-		return "the request carries no signature at all: no secret may be set at the sender"
+		return "the request carries no signature: perhaps no secret is set at the sender"
 	}
-	return "the request carries other headers that look like a proof: " + strings.Join(seen, ", ") + ". Is it another provider, or another variant?"
+	return "the request carries other headers that look like a signature: " + strings.Join(seen, ", ") + ". Is it another provider, or another variant?"
 }
 
 // secretForms are what a configured secret may have been meant as.
@@ -131,9 +131,9 @@ func (r *route) trySecretForms(in *inbound, _ []*route) string {
 				}
 				if k, err := p.verifier.NewKey(text); err == nil && fits(p.verifier, in, []signature.Key{k}) {
 					if len(text) > len(u.text) {
-						return fmt.Sprintf("the sender's secret has %s, that of %s has not", f.what, u.name)
+						return fmt.Sprintf("the sender's secret has %s, but %s does not", f.what, u.name)
 					}
-					return fmt.Sprintf("%s is the right secret, but for %s", u.name, f.what)
+					return fmt.Sprintf("%s is the right secret except for %s", u.name, f.what)
 				}
 			}
 			for _, encoding := range []string{"utf8", "base64", "hex", "whsec_base64"} {
@@ -166,15 +166,15 @@ var bodyForms = []struct {
 	{"its line ends were changed", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) }},
 	{"its line ends were changed", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) }},
 	{"a byte order mark was put before it", func(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) }},
-	{"its JSON was written anew (the sender's is compact)", func(b []byte) []byte { return compact(b, false, false) }},
-	{"its JSON was written anew (the sender escapes <, > and &)", func(b []byte) []byte { return compact(b, true, false) }},
-	{"its JSON was written anew (the sender escapes non-ASCII letters)", func(b []byte) []byte { return asciiOnly(compact(b, false, false)) }},
-	{"its JSON was written anew (the sender escapes /)", func(b []byte) []byte { return bytes.ReplaceAll(compact(b, false, false), []byte("/"), []byte(`\/`)) }},
-	{"its JSON was written anew (the sender puts a blank after : and ,)", func(b []byte) []byte { return spaced(b) }},
-	{"its JSON was written anew (the sender puts blanks and escapes non-ASCII letters)", func(b []byte) []byte { return asciiOnly(spaced(b)) }},
-	{"its JSON was written anew (the sender indents by two)", func(b []byte) []byte { return indent(b, "  ") }},
-	{"its JSON was written anew (the sender indents by four)", func(b []byte) []byte { return indent(b, "    ") }},
-	{"its JSON was written anew, with its keys sorted", func(b []byte) []byte { return compact(b, false, true) }},
+	{"its JSON was re-encoded (the sender's is compact)", func(b []byte) []byte { return compact(b, false, false) }},
+	{"its JSON was re-encoded (the sender escapes <, > and &)", func(b []byte) []byte { return compact(b, true, false) }},
+	{"its JSON was re-encoded (the sender escapes non-ASCII letters)", func(b []byte) []byte { return asciiOnly(compact(b, false, false)) }},
+	{"its JSON was re-encoded (the sender escapes /)", func(b []byte) []byte { return bytes.ReplaceAll(compact(b, false, false), []byte("/"), []byte(`\/`)) }},
+	{"its JSON was re-encoded (the sender puts a blank after : and ,)", func(b []byte) []byte { return spaced(b) }},
+	{"its JSON was re-encoded (the sender puts blanks and escapes non-ASCII letters)", func(b []byte) []byte { return asciiOnly(spaced(b)) }},
+	{"its JSON was re-encoded (the sender indents by two)", func(b []byte) []byte { return indent(b, "  ") }},
+	{"its JSON was re-encoded (the sender indents by four)", func(b []byte) []byte { return indent(b, "    ") }},
+	{"its JSON was re-encoded, with its keys sorted", func(b []byte) []byte { return compact(b, false, true) }},
 	{"its non-ASCII letters were escaped or unescaped", unescaped},
 }
 
@@ -188,7 +188,7 @@ func (r *route) tryBodies(in *inbound, _ []*route) string {
 		}
 		tried[string(b)] = true
 		if r.anyFits(in.with(r, b, in.publicURL)) {
-			return "the secret is right, but the body was changed on its way: " + f.what + ". Let the proxy before Hookloom pass bodies through as they are"
+			return "the secret is right, but the body was changed on the way: " + f.what + ". Configure the proxy in front of Hookloom to pass bodies through unchanged"
 		}
 	}
 	return ""
@@ -304,7 +304,7 @@ func (r *route) tryVariants(in *inbound, _ []*route) string {
 			continue
 		}
 		if fits(p.verifier, in, p.keys) {
-			return fmt.Sprintf("only the scheme %s of this provider holds, which proves less: let it sign by the better one, or write variant: %s", w.Variant, w.Variant)
+			return fmt.Sprintf("only this provider's scheme %s matches, which proves less: have it sign with the better one, or write variant: %s", w.Variant, w.Variant)
 		}
 	}
 	return ""

@@ -65,7 +65,7 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 		}, want: "its key is read as utf8 here"},
 		{name: "the secret without its prefix", trigger: "stripe", secret: good, change: func(s *triggers.SampleRequest) {
 			s.Header.Set("Stripe-Signature", stripeHeaderText("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", s.Body))
-		}, want: "but for its prefix"},
+		}, want: "except for its prefix"},
 		{name: "another trigger's secret", trigger: "stripe", change: func(s *triggers.SampleRequest) {
 			s.Header.Set("Stripe-Signature", stripeHeaderText("the-secret-of-the-other-trigger", s.Body))
 		}, want: "signed with the secret of trigger other"},
@@ -75,8 +75,8 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 			s.Header.Del("X-Hub-Signature-256")
 			s.Header.Set("X-Hub-Signature", "sha1="+hexHMACSHA1(good, s.Body))
 		}, want: "legacy-sha1"},
-		{name: "an unknown version only", trigger: "standard", change: func(s *triggers.SampleRequest) { s.Header.Set("webhook-signature", "v9,AAAA") }, want: "not in a form or version that counts"},
-		{name: "nothing signed", trigger: "github", change: func(s *triggers.SampleRequest) { s.Header = http.Header{} }, want: "no signature at all"},
+		{name: "an unknown version only", trigger: "standard", change: func(s *triggers.SampleRequest) { s.Header.Set("webhook-signature", "v9,AAAA") }, want: "not in a supported form or version"},
+		{name: "nothing signed", trigger: "github", change: func(s *triggers.SampleRequest) { s.Header = http.Header{} }, want: "carries no signature"},
 		{name: "another provider", trigger: "github", change: func(s *triggers.SampleRequest) { s.Header = http.Header{"X-Gitlab-Token": {"x"}} }, want: "x-gitlab-token"},
 		{name: "another URL", trigger: "square", order: triggers.SampleOrder{}, change: func(s *triggers.SampleRequest) {
 			s.Header.Set("x-square-hmacsha256-signature", base64HMAC256(good, "http://hooks.example.com/hooks/square"+string(s.Body)))

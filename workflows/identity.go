@@ -178,7 +178,7 @@ func (p *Preset) IdentityWords() string {
 	case len(p.Key) > 0 || p.CommonIDs:
 		return out + " The signature does not cover the id: an equal body under another id is a new event, marked as a repeated body; replays: body on the trigger makes it a duplicate."
 	}
-	return out + " Only the body is signed, so that a replay after that time is a new event; write key: where the body names the event."
+	return out + " Only the body is signed, so a replay after that time is a new event; write key: if the body has an event id."
 }
 
 // usual is the scheme that a trigger has when it names no variant.
@@ -193,7 +193,7 @@ func (p *Preset) usual() *Verify {
 
 // RetryWords says how the provider repeats a delivery; empty where that is not known.
 func (p *Preset) RetryWords() string {
-	words := map[string]string{"first": "repeats carry the first signature", "anew": "each repeat is signed anew", "unsigned": "no time is signed, so a repeat is valid as the first one was"}
+	words := map[string]string{"first": "repeats carry the first signature", "anew": "each repeat is signed anew", "unsigned": "no time is signed, so a repeat is as valid as the first"}
 	out := words[p.Retries.Signed]
 	if out != "" && p.Retries.Window > 0 {
 		out += ", for up to " + DurationText(p.Retries.Window)
@@ -248,7 +248,7 @@ func (c *checker) checkIdentity(t *Trigger, w *Webhook) {
 	if w.Dedupe == 0 || len(w.Key) > 0 || p == nil && w.Provider != "" || p != nil && (len(p.Key) > 0 || p.CommonIDs) {
 		return
 	}
-	window, unless := DefaultContentDedupe, " unless the sender names them in a header (webhook-id, Idempotency-Key, X-Event-Id, or ce-id with ce-source)"
+	window, unless := DefaultContentDedupe, " unless the sender sends an id header (webhook-id, Idempotency-Key, X-Event-Id, or ce-id with ce-source)"
 	if p != nil {
 		unless = ""
 		if p.Dedupe > 0 {
@@ -259,5 +259,5 @@ func (c *checker) checkIdentity(t *Trigger, w *Webhook) {
 		window = w.Dedupe
 	}
 	t.src.warn(w.pos, "by-content", "deliveries of trigger "+t.Name+" are identified by content for "+DurationText(window)+unless+": equal ones within that time are one event",
-		"write key: with what names the event, such as key: body.id, or dedupe: off")
+		"write key: with the event's id, such as key: body.id, or dedupe: off to keep every delivery as an event")
 }

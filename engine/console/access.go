@@ -153,7 +153,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 			return
 		}
 		if !c.private(r) {
-			problem(w, http.StatusForbidden, "this address speaks http only to the proxies in server.trusted_proxies; write server.admin_tls for https")
+			problem(w, http.StatusForbidden, "this address accepts plain http only from the proxies in server.trusted_proxies; set server.admin_tls for https")
 			return
 		}
 		by, wait := c.who(r)

@@ -188,7 +188,7 @@ func (s *Store) unsealResult(ctx context.Context, r *engine.Run) error {
 	}
 	v, err := s.opened(sealed, sealedResult)
 	if err != nil {
-		s.o.Log.Warn("the run that called another sees *** in its output", "run", r.ID, "error", err)
+		s.o.Log.Warn("the calling run sees *** in the output of the called run", "run", r.ID, "error", err)
 		return nil
 	}
 	r.Output = v

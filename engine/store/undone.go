@@ -21,7 +21,7 @@ func statuses(text string, known []string) ([]string, error) {
 	for i, s := range list {
 		list[i] = strings.TrimSpace(s)
 		if !slices.Contains(known, list[i]) {
-			return nil, fmt.Errorf("%w: status %q: there are %s", engine.ErrQuery, list[i], strings.Join(known, ", "))
+			return nil, fmt.Errorf("%w: unknown status %q; use one of %s", engine.ErrQuery, list[i], strings.Join(known, ", "))
 		}
 	}
 	return list, nil
