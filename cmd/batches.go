@@ -56,7 +56,7 @@ func (a *app) listBatches(ctx context.Context, dir string) error {
 	if a.json() {
 		return a.printJSON(p)
 	}
-	t := newTable("BATCH", "ORDERED", "STATE", "TRIGGER", "WORKFLOW", "STATUS", "LOOKED AT", "RUNS")
+	t := newTable("BATCH", "STARTED", "STATE", "TRIGGER", "WORKFLOW", "STATUS", "LOOKED AT", "RUNS")
 	for _, b := range p.Items {
 		t.row(b.ID, clock(b.At), b.State, b.Trigger, b.Workflow, strings.Join(b.Statuses, ","), fmt.Sprintf("%d of %d", b.Looked, b.Total), fmt.Sprint(b.Runs))
 	}
@@ -71,7 +71,7 @@ func (a *app) printBatch(b engine.Batch) error {
 	if b.Reason != "" {
 		a.printf("  why       %s\n", printable(b.Reason))
 	}
-	a.printf("  ordered   %s by %s\n", clock(b.At), printable(b.By))
+	a.printf("  started   %s by %s\n", clock(b.At), printable(b.By))
 	for _, x := range [][2]string{{"trigger", b.Trigger}, {"workflow", b.Workflow}, {"status", strings.Join(b.Statuses, ", ")}} {
 		if x[1] != "" {
 			a.printf("  %-8s  %s\n", x[0], printable(x[1]))

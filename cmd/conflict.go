@@ -69,7 +69,7 @@ func (a *app) printIdentity(i *engine.EventItem) {
 // printConflicts shows the deliveries of an event that differ from it.
 func (a *app) printConflicts(list []engine.Conflict) {
 	for _, c := range list {
-		a.printf("\nConflicting delivery %s, %s, %d bytes, came %d %s\n", c.ID, clock(c.At), c.Size, c.Count, plural(c.Count, "time"))
+		a.printf("\nConflicting delivery %s, %s, %d bytes, received %d %s\n", c.ID, clock(c.At), c.Size, c.Count, plural(c.Count, "time"))
 		for _, path := range sortedKeys(c.Differences) {
 			pair, err := workflows.EncodeJSON(c.Differences[path])
 			if err == nil {

@@ -463,7 +463,7 @@ is loaded.`,
 			return a.serve(c.Context(), o, watch)
 		}}
 	c.Flags().StringVar(&o.addr, "addr", "", "hooks address (default :8080)")
-	c.Flags().StringVar(&o.adminAddr, "admin-addr", "", "console, API and metrics (default 127.0.0.1:8081; others need a token)")
+	c.Flags().StringVar(&o.adminAddr, "admin-addr", "", "console, API and metrics (default 127.0.0.1:8081; addresses other than loopback need a token and https)")
 	c.Flags().StringVar(&o.db, "db", "", "database file (default DIR/hookloom.db)")
 	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long open steps may take to end at the stop")
 	c.Flags().BoolVar(&watch, "watch", false, "load the project again when a file changes")

@@ -609,7 +609,7 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 		if a.json() {
 			return a.printJSON(map[string]string{"test": test, "fixture": file})
 		}
-		a.printf("%s: a test that run %s goes as it went\n%s: its event\n", filepath.Join(dir, test), run, filepath.Join(dir, file))
+		a.printf("%s: a test that expects what run %s did\n%s: its event\n", filepath.Join(dir, test), run, filepath.Join(dir, file))
 		return nil
 	})
 }

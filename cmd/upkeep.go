@@ -30,7 +30,8 @@ func (a *app) backupCmd() *cobra.Command {
 		Long: `Writes a copy as of one moment, checks it, and syncs it to disk before it gets
 its name. Stop the server, put the copy in the database's place (and remove the
 files ending in -wal and -shm), and start again: what was open then goes on, and
-what the server did after that moment is done again with the same idempotency keys.`,
+what the server did after that moment is done again with the same idempotency keys.
+Back up DIR/.hookloom-key too, in another place: open runs with masked data need it.`,
 		Example: "  hookloom backup /backups/hookloom-$(date +%F).db",
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.reading(func(h *store.History) error {

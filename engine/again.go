@@ -165,7 +165,7 @@ type OffError struct{ Workflow string }
 
 // Error implements error.
 func (e *OffError) Error() string {
-	return fmt.Sprintf("workflow %s is switched off: hookloom enable %s", e.Workflow, e.Workflow)
+	return fmt.Sprintf("workflow %s is switched off; hookloom enable %s switches it on", e.Workflow, e.Workflow)
 }
 
 // listenerOf is how a workflow listens to an event today.
