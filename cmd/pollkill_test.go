@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
 )
 
@@ -62,11 +64,19 @@ func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
 	}
 	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
 	ask := func() error {
-		resp, err := http.Post("http://"+admin+"/api/v1/triggers/things/poll", "application/json", nil)
-		if err == nil {
-			err = resp.Body.Close()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+admin+"/api/v1/triggers/things/poll", nil)
+		if err != nil {
+			return err
 		}
-		return err
+		req.Header.Set(console.ClientHeader, "1")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		if resp.StatusCode/100 != 2 {
+			err = fmt.Errorf("the poll was answered %d", resp.StatusCode)
+		}
+		return errors.Join(err, resp.Body.Close())
 	}
 	const cycles, each = 15, 20
 	killed := 0
@@ -84,7 +94,14 @@ func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
 		}
 		asked := make(chan error, 1)
 		go func() { asked <- ask() }()
-		<-g.listed
+		select {
+		case <-g.listed:
+		case err := <-asked:
+			if err != nil {
+				t.Fatalf("the poll ended before the service was asked: %v", err)
+			}
+			asked <- nil
+		}
 		time.Sleep(time.Duration(rand.IntN(12000)) * time.Microsecond)
 		if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
