@@ -46,7 +46,7 @@ const sdks = {
   },
   contentful: async (body) => {
     const { signRequest } = require('@contentful/node-apps-toolkit')
-    const key = 'a'.repeat(64)
+    const key = '0123456789abcdef'.repeat(4)
     const signed = signRequest(key, { method: 'POST', path: '/hooks/contentful', headers: { 'X-Contentful-Topic': 'ContentManagement.Entry.publish' }, body }, Date.now())
     return { headers: { ...json, 'X-Contentful-Topic': 'ContentManagement.Entry.publish', ...signed }, body }
   },

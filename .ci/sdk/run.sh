@@ -19,7 +19,7 @@ mkdir "$work/project"
 cat >"$work/project/.env" <<'ENV'
 TEXT=sdk-secret-0123456789abcdef
 WHSEC=whsec_c2RrLXNlY3JldC0wMTIzNDU2Nzg5YWJjZGVm
-LONG=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+LONG=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 HEX=44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056
 ENV
 {
