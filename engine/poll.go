@@ -14,7 +14,10 @@ import (
 // InletState is how far a poll or a schedule has come.
 type InletState struct {
 	// Cursor is JSON, nil before the first poll.
-	Cursor         json.RawMessage
+	Cursor json.RawMessage
+	// Rest is what a poll remembers beside it, as JSON: where it stopped in a list that
+	// goes on. Nil when there is nothing.
+	Rest           json.RawMessage
 	ETag, Modified string
 	// AskedAt is when it was asked last, or the last planned time of a schedule; zero
 	// when never. OKAt is when it last answered.
@@ -36,7 +39,10 @@ type PollBatch struct {
 	// Remember makes them known without an event: the first poll of a trigger.
 	// Observe only notes them, to measure the webhook.
 	Remember, Observe bool
-	Cost              PollCost
+	// New are the keys of items that came while the first poll was under way: they are
+	// events though Remember is set.
+	New  map[string]bool
+	Cost PollCost
 }
 
 // PollCost is what a poll cost.

@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -171,10 +172,11 @@ func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask,
 	if err != nil {
 		return PollReport{}, err
 	}
-	st.ETag, st.Modified = "", "" // what is there is wanted, changed or not
+	first := poller.remembers(st)
+	st.ETag, st.Modified, st.Rest = "", "", nil // what is there is wanted, changed or not
 	f, err := poller.fetch(ctx, st)
-	r := PollReport{Requests: f.requests, Bytes: f.bytes, Unchanged: f.unchanged, Items: len(f.items), First: poller.remembers(st), Cursor: f.cursor}
-	if err != nil {
+	r := PollReport{Requests: f.requests, Bytes: f.bytes, Unchanged: f.unchanged, Items: len(f.items), First: first, Cursor: f.cursor, More: f.more}
+	if err = errors.Join(err, f.lost); err != nil {
 		return r, err
 	}
 	var keys []string

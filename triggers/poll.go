@@ -7,10 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +57,8 @@ type poller struct {
 	log   *slog.Logger
 	table *timetable
 	now   func() time.Time
+	// below is the path of the connection's base_url, once an answer has shown it.
+	below string
 	// one lets one poll be under way at a time.
 	one sync.Mutex
 }
@@ -142,7 +140,9 @@ type PollReport struct {
 	// Unchanged tells that the service answered 304.
 	Unchanged bool `json:"unchanged,omitempty"`
 	// First tells that this poll only remembers what is there.
-	First  bool            `json:"first,omitempty"`
+	First bool `json:"first,omitempty"`
+	// More tells that the list goes on: the next poll reads what follows.
+	More   bool            `json:"more,omitempty"`
 	Cursor json.RawMessage `json:"cursor,omitempty"`
 	// Found are the items, for a dry run.
 	Found []PollItem `json:"found,omitempty"`
@@ -190,23 +190,34 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 	if found.unchanged {
 		b.Cost.Outcome = "unchanged"
 	} else {
-		b.Items, b.State.Cursor = found.items, found.cursor
+		b.Items, b.State.Cursor, b.State.Rest = found.items, found.cursor, found.rest
 		b.State.ETag, b.State.Modified = found.etag, found.modified
-		if found.cut {
-			b.State.ETag, b.State.Modified = "", "" // the rest is still to come
-		}
 	}
-	b.Remember = p.remembers(st)
+	if found.lost != nil {
+		// Asked on as usual: what is new now still comes. OKAt stays, so that the alert
+		// comes too.
+		b.Cost.Outcome = "failed"
+		b.State.OKAt, b.State.Failures, b.State.Error = st.OKAt, 1, found.lost.Error()
+		p.alert(ctx, st, began, found.lost)
+	}
+	b.Remember, b.New = p.remembers(st), found.since
 	b.Observe = p.poll.Compare && p.inlet == "poll"
-	r.Items, r.First, r.Cursor = len(b.Items), b.Remember, b.State.Cursor
+	r.Items, r.First, r.Cursor, r.More = len(b.Items), b.Remember, b.State.Cursor, found.more
 	r.New, err = p.in.Poll(ctx, b)
-	return r, err
+	return r, errors.Join(found.lost, err)
 }
 
-// remembers tells that a poll only notes what is there: the first one, unless the
-// file says backfill.
+// remembers tells that a poll only notes what is there: those of the first walk,
+// unless the file says backfill.
 func (p *poller) remembers(st engine.InletState) bool {
-	return st.OKAt.IsZero() && !p.poll.Backfill && !p.poll.Compare
+	if p.poll.Backfill || p.poll.Compare {
+		return false
+	}
+	if st.OKAt.IsZero() {
+		return true
+	}
+	var pr progress
+	return len(st.Rest) > 0 && p.unseal(st.Rest, &pr) == nil && pr.Walk != nil && pr.Walk.First
 }
 
 // alert says loudly that a poll has had no answer for several intervals.
@@ -228,488 +239,6 @@ func retryAt(now time.Time, err error) time.Time {
 		return now.Add(min(e.RetryAfter, 24*time.Hour))
 	}
 	return time.Time{}
-}
-
-// found is what the pages of one poll gave.
-type found struct {
-	items          []*engine.Delivery
-	data           []any
-	cursor         json.RawMessage
-	etag, modified string
-	requests       int
-	bytes          int64
-	unchanged, cut bool
-	quota          string
-	lastResponse   map[string]any
-	rows           []row
-}
-
-// row is one item with what is computed of it.
-type row struct {
-	delivery *engine.Delivery
-	item     any
-	data     any
-	cursor   any
-}
-
-// fetch asks page by page.
-func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error) {
-	f := &found{}
-	cursor, err := decodeCursor(st.Cursor)
-	if err != nil {
-		return f, err
-	}
-	with, err := p.request(p.poll.Request, workflows.Names{"cursor": lookBack(cursor, p.poll.Overlap)})
-	if err != nil {
-		return f, err
-	}
-	first := text(with["url"])
-	seen := map[string]bool{}
-	for page := range max(p.poll.MaxPages, 1) {
-		if page == 0 {
-			conditional(with, st)
-		}
-		f.requests++
-		resp, err := p.ask(ctx, with)
-		if err != nil {
-			return f, fmt.Errorf("page %d: %w", page+1, err)
-		}
-		f.note(resp, page)
-		if status, _ := resp["status"].(int); status == 304 && page == 0 {
-			f.unchanged = true
-			f.cursor = st.Cursor
-			return f, nil
-		}
-		if err := p.take(f, resp, cursor); err != nil {
-			return f, fmt.Errorf("page %d: %w", page+1, err)
-		}
-		next, err := p.next(resp, first, lookBack(cursor, p.poll.Overlap))
-		if err != nil {
-			return f, fmt.Errorf("page %d: %w", page+1, err)
-		}
-		if next == "" || len(f.rows) >= maxPolled {
-			break
-		}
-		if seen[next] {
-			return f, fmt.Errorf("page %d: its next page is one that was read already: %s", page+1, next)
-		}
-		seen[next] = true
-		delete(with, "query") // the next page's URL has it
-		with["url"] = next
-		unconditional(with)
-	}
-	if err := p.bound(ctx, f, st); err != nil {
-		return f, err
-	}
-	if err := p.details(ctx, f, st); err != nil {
-		return f, err
-	}
-	return f, p.finish(f, cursor)
-}
-
-// note reads what an answer says about itself.
-func (f *found) note(resp map[string]any, page int) {
-	f.lastResponse = resp
-	headers, _ := resp["headers"].(map[string]any)
-	if page == 0 {
-		f.etag, f.modified = text(headers["etag"]), text(headers["last-modified"])
-	}
-	f.quotaOf(resp)
-}
-
-// quotaOf adds up what an answer cost, and what is left.
-func (f *found) quotaOf(resp map[string]any) {
-	headers, _ := resp["headers"].(map[string]any)
-	if n, ok := resp["bytes"].(int); ok {
-		f.bytes += int64(n)
-	}
-	for _, name := range []string{"x-ratelimit", "ratelimit"} {
-		if left, limit := text(headers[name+"-remaining"]), text(headers[name+"-limit"]); left != "" {
-			f.quota = strings.Trim(left+"/"+limit, "/")
-		}
-	}
-	if v := text(headers["x-shopify-shop-api-call-limit"]); v != "" {
-		f.quota = v
-	}
-}
-
-func conditional(with map[string]any, st engine.InletState) {
-	h, _ := with["headers"].(map[string]any)
-	if h == nil {
-		h = map[string]any{}
-	}
-	if st.ETag != "" {
-		h["If-None-Match"] = st.ETag
-	}
-	if st.Modified != "" {
-		h["If-Modified-Since"] = st.Modified
-	}
-	if len(h) > 0 {
-		with["headers"] = h
-	}
-}
-
-func unconditional(with map[string]any) {
-	if h, ok := with["headers"].(map[string]any); ok {
-		delete(h, "If-None-Match")
-		delete(h, "If-Modified-Since")
-	}
-}
-
-// details asks for what a list does not tell of its new items. An item that is gone
-// by then is taken as the list shows it.
-func (p *poller) details(ctx context.Context, f *found, st engine.InletState) error {
-	if p.poll.Detail == nil {
-		return nil
-	}
-	var keys []string
-	for _, r := range f.rows {
-		keys = append(keys, r.delivery.Key)
-	}
-	known, err := p.in.Known(ctx, p.trigger.Name, keys)
-	if err != nil {
-		return err
-	}
-	for _, r := range f.rows {
-		if r.delivery.Partial = true; known[r.delivery.Key] || p.remembers(st) || p.poll.Compare {
-			continue // nobody reads its data
-		}
-		with, err := p.request(p.poll.Detail, workflows.Names{"item": r.item})
-		if err != nil {
-			return fmt.Errorf("detail of %s: %w", clip(r.delivery.Key, 100), err)
-		}
-		f.requests++
-		resp, err := p.ask(ctx, with)
-		var e *plan.Error
-		if errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
-			r.delivery.Flag = clip(fmt.Sprintf("item without detail: answered %d", e.Status), 300)
-			continue
-		}
-		if err == nil {
-			f.quotaOf(resp)
-			err = p.complete(r, resp)
-		}
-		if err != nil {
-			return fmt.Errorf("detail of %s: %w", clip(r.delivery.Key, 100), err)
-		}
-	}
-	return nil
-}
-
-// complete gives an item its data from its detail.
-func (p *poller) complete(r row, detail map[string]any) error {
-	var data any = detail["body"]
-	if p.poll.Data != nil {
-		var err error
-		if data, err = p.poll.Data.Eval(&workflows.Env{Names: workflows.Names{"item": r.item, "detail": detail}, Now: p.now().UTC()}); err != nil {
-			return fmt.Errorf("data: %w", err)
-		}
-	}
-	raw, err := workflows.EncodeJSON(data)
-	r.delivery.Raw, r.delivery.Partial = raw, false
-	return err
-}
-
-// request renders a request.
-func (p *poller) request(of *workflows.Value, names workflows.Names) (map[string]any, error) {
-	for k, v := range p.env.Names {
-		names[k] = v
-	}
-	env := &workflows.Env{Names: names, Now: p.now()}
-	with := map[string]any{}
-	for _, k := range of.Keys() {
-		fill := workflows.FillPlain
-		switch k {
-		case "url":
-			fill = workflows.FillURL
-		case "headers":
-			fill = workflows.FillNonempty
-		}
-		v, err := of.Field(k).Render(env, fill)
-		if err != nil {
-			return nil, fmt.Errorf("request.%s: %w", k, err)
-		}
-		with[k] = v
-	}
-	with["accept"] = []any{"200-299", 304}
-	return with, nil
-}
-
-// take reads the items of a page.
-func (p *poller) take(f *found, resp map[string]any, cursor any) error {
-	names := workflows.Names{"response": resp, "cursor": cursor}
-	env := &workflows.Env{Names: names, Now: p.now()}
-	var list any = resp["body"]
-	if p.poll.Items != nil {
-		var err error
-		if list, err = p.poll.Items.Eval(env); err != nil {
-			return fmt.Errorf("items: %w", err)
-		}
-	}
-	items, ok := list.([]any)
-	if !ok && list != nil {
-		return errors.New("items did not give a list; name the list inside the answer, such as response.body.data")
-	}
-	names["items"] = items
-	for i, item := range items {
-		r, err := p.row(names, item)
-		if err != nil {
-			return fmt.Errorf("item %d: %w", i, err)
-		}
-		f.rows = append(f.rows, r)
-	}
-	return nil
-}
-
-// row computes key, data, type and cursor of an item.
-func (p *poller) row(names workflows.Names, item any) (row, error) {
-	now := p.now().UTC()
-	own := workflows.Names{"item": item}
-	for k, v := range names {
-		own[k] = v
-	}
-	env := &workflows.Env{Names: own, Now: now}
-	out := row{data: item, item: item}
-	var err error
-	if p.poll.Data != nil && p.poll.Detail == nil {
-		if out.data, err = p.poll.Data.Eval(env); err != nil {
-			return out, fmt.Errorf("data: %w", err)
-		}
-	}
-	raw, err := workflows.EncodeJSON(out.data)
-	if err != nil {
-		return out, err
-	}
-	whole, err := workflows.EncodeJSON(item)
-	if err != nil {
-		return out, err
-	}
-	d := &engine.Delivery{Trigger: p.trigger.Name, Inlet: "poll", Type: p.trigger.Name, Time: now, ReceivedAt: now, Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{},
-		Raw: raw, Dedupe: p.poll.Dedupe, Recovered: p.inlet == "reconcile"}
-	r := &route{key: p.poll.Key, kind: p.poll.EventType, webhook: &workflows.Webhook{}}
-	r.identifyItem(d, env, whole)
-	if d.Flag != "" {
-		d.Flag = clip("item without a key: "+d.Flag, 300)
-	}
-	if p.poll.PerItem {
-		if out.cursor, err = p.poll.Cursor.Eval(env); err != nil {
-			return out, fmt.Errorf("cursor: %w", err)
-		}
-		if t, ok := asTime(out.cursor); ok && t.Before(now) {
-			d.Time = t.UTC() // what the service says is nearer to the fact than the poll
-		}
-	}
-	out.delivery = d
-	return out, nil
-}
-
-// next gives the URL of the next page, empty for none. It must be on the same host:
-// the request's credentials go with it.
-func (p *poller) next(resp map[string]any, first string, cursor any) (string, error) {
-	raw := ""
-	switch {
-	case p.poll.LinkHeader:
-		headers, _ := resp["headers"].(map[string]any)
-		raw = linkNext(text(headers["link"]))
-	case p.poll.Next != nil:
-		v, err := p.poll.Next.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": cursor}, Now: p.now()})
-		if err != nil {
-			return "", fmt.Errorf("pages.next: %w", err)
-		}
-		raw = text(v)
-	}
-	if raw == "" {
-		return "", nil
-	}
-	base, err := url.Parse(text(resp["url"]))
-	if err != nil {
-		return "", fmt.Errorf("pages.next: %w", err)
-	}
-	u, err := base.Parse(raw)
-	if err != nil {
-		return "", fmt.Errorf("pages.next: %w", err)
-	}
-	if u.Host != base.Host || u.Scheme != base.Scheme {
-		return "", fmt.Errorf("pages.next is on another host, %s: the credentials of %s are not sent there", u.Host, base.Host)
-	}
-	if strings.HasPrefix(first, "/") {
-		return u.RequestURI(), nil // a connection's path
-	}
-	return u.String(), nil
-}
-
-// linkNext reads rel="next" of a Link header (RFC 8288).
-func linkNext(header string) string {
-	for _, part := range strings.Split(header, ",") {
-		target, params, ok := strings.Cut(part, ";")
-		target = strings.TrimSpace(target)
-		if !ok || !strings.HasPrefix(target, "<") || !strings.HasSuffix(target, ">") {
-			continue
-		}
-		for _, param := range strings.Split(params, ";") {
-			k, v, _ := strings.Cut(strings.TrimSpace(param), "=")
-			if strings.EqualFold(k, "rel") && slices.Contains(strings.Fields(strings.ToLower(strings.Trim(v, `"`))), "next") {
-				return target[1 : len(target)-1]
-			}
-		}
-	}
-	return ""
-}
-
-// bound leaves items for the next poll when more are new than one may take: those
-// with the lowest cursors come first, so that the cursor passes none.
-func (p *poller) bound(ctx context.Context, f *found, st engine.InletState) error {
-	f.rows = distinct(f.rows)
-	if p.inlet == "reconcile" && !p.remembers(st) {
-		// The webhook of what has just happened may still be on its way.
-		f.rows = slices.DeleteFunc(f.rows, func(r row) bool { return p.now().Sub(r.delivery.Time) < onItsWay && r.cursor != nil })
-	}
-	if len(f.rows) <= p.poll.MaxItems || p.remembers(st) {
-		return nil
-	}
-	if p.poll.PerItem {
-		slices.SortStableFunc(f.rows, func(a, b row) int { return compareCursors(a.cursor, b.cursor) })
-	}
-	var keys []string
-	for _, r := range f.rows {
-		keys = append(keys, r.delivery.Key)
-	}
-	known, err := p.in.Known(ctx, p.trigger.Name, keys)
-	if err != nil {
-		return err
-	}
-	fresh := 0
-	for i, r := range f.rows {
-		if known[r.delivery.Key] {
-			continue
-		}
-		if fresh++; fresh > p.poll.MaxItems {
-			f.rows, f.cut = f.rows[:i], true
-			return nil
-		}
-	}
-	return nil
-}
-
-// finish finds how far the poll has come.
-func (p *poller) finish(f *found, cursor any) error {
-	greatest := cursor
-	for _, r := range f.rows {
-		f.items = append(f.items, r.delivery)
-		f.data = append(f.data, r.data)
-		if p.poll.PerItem && r.cursor != nil && (greatest == nil || compareCursors(r.cursor, greatest) > 0) {
-			greatest = r.cursor // one that goes backwards moves nothing
-		}
-	}
-	if p.poll.Cursor != nil && !p.poll.PerItem {
-		v, err := p.poll.Cursor.Eval(&workflows.Env{Names: workflows.Names{"response": f.lastResponse, "cursor": cursor}, Now: p.now()})
-		if err != nil {
-			return fmt.Errorf("cursor: %w", err)
-		}
-		if v != nil {
-			greatest = v
-		}
-	}
-	if greatest == nil {
-		return nil
-	}
-	if t, ok := greatest.(time.Time); ok {
-		greatest = t.UTC().Format(time.RFC3339Nano)
-	}
-	var err error
-	f.cursor, err = workflows.EncodeJSON(greatest)
-	return err
-}
-
-// distinct keeps the first of the items with a key.
-func distinct(rows []row) []row {
-	seen := map[string]bool{}
-	out := rows[:0:0]
-	for _, r := range rows {
-		if !seen[r.delivery.Key] {
-			seen[r.delivery.Key] = true
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-func decodeCursor(raw json.RawMessage) (any, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	v, err := workflows.DecodeJSON(raw)
-	if err != nil {
-		return nil, fmt.Errorf("the stored cursor: %w", err)
-	}
-	return v, nil
-}
-
-// compareCursors orders two cursors: numbers by value, times by moment, all else as
-// text.
-func compareCursors(a, b any) int {
-	x, xok := workflows.Number(a)
-	y, yok := workflows.Number(b)
-	if xok && yok {
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	}
-	s, sok := asTime(a)
-	t, tok := asTime(b)
-	if sok && tok {
-		return s.Compare(t)
-	}
-	return strings.Compare(text(a), text(b))
-}
-
-// asTime reads a time, a text that is one, or seconds since 1970 in the range of
-// our days.
-func asTime(v any) (time.Time, bool) {
-	switch x := v.(type) {
-	case time.Time:
-		return x, true
-	case string:
-		for _, layout := range cursorLayouts {
-			if t, err := time.Parse(layout, x); err == nil {
-				return t, true
-			}
-		}
-	case int:
-		if x > 1_000_000_000 && x < 10_000_000_000 {
-			return time.Unix(int64(x), 0), true
-		}
-	}
-	return time.Time{}, false
-}
-
-var cursorLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"}
-
-// lookBack moves a cursor back by the overlap: lists lag behind.
-func lookBack(cursor any, overlap time.Duration) any {
-	if overlap == 0 {
-		return cursor
-	}
-	switch x := cursor.(type) {
-	case string:
-		for _, layout := range cursorLayouts {
-			if t, err := time.Parse(layout, x); err == nil {
-				return t.Add(-overlap).Format(layout)
-			}
-		}
-	case int:
-		switch {
-		case x > 1_000_000_000_000:
-			return x - int(overlap.Milliseconds())
-		case x > 1_000_000_000:
-			return x - int(overlap.Seconds())
-		}
-	}
-	return cursor
 }
 
 func text(v any) string {

@@ -102,7 +102,7 @@ func (c *checker) sampleOf(w *Workflow) types.Type {
 
 // in copies a scope for another place.
 func (sc *scope) in(where string) *scope {
-	out := &scope{where: where, names: types.Map{}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}, lenient: sc.lenient, known: sc.known}
+	out := &scope{where: where, names: types.Map{}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}, lenient: sc.lenient, known: sc.known, hint: sc.hint}
 	for k, v := range sc.names {
 		out.names[k] = v
 	}
@@ -400,16 +400,20 @@ func (c *checker) sharedKey(t *Trigger) {
 func pollExprs(p *Poll) {
 	request := &scope{where: "a poll's request", names: types.Map{"cursor": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
 	p.Request.check(request)
-	response := types.Map{"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}, "cursor": types.Any}
+	response := types.Map{"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any, "url": types.String}, "cursor": types.Any}
 	one := &scope{where: "a poll's detail", names: types.Map{"item": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
 	p.Detail.check(one)
-	whole := &scope{where: "a poll", names: response}
+	whole := &scope{where: "a poll", names: response, hint: answerHint}
 	each := whole.in("a poll's item").with("item", types.Any).with("items", types.Any)
-	for _, e := range []*Expr{p.Items, p.Next} {
+	for _, e := range []*Expr{p.Items, p.Pages.Next, p.Pages.Token} {
 		if e != nil {
 			e.check(whole, reflect.Invalid)
 		}
 	}
+	if p.Pages.Until != nil {
+		p.Pages.Until.check(whole.with("items", types.Any), reflect.Bool)
+	}
+	each.hint = itemHint
 	data := each
 	if p.Detail != nil {
 		data = each.with("detail", types.Map{"status": types.Int, "headers": anyMap, "body": types.Any})

@@ -35,6 +35,8 @@ type scope struct {
 	lenient bool
 	// known holds what samples say of event.data; nil where nothing is known.
 	known *knownData
+	// hint says how a name that cannot be read here is read; nil for what fits anywhere.
+	hint func(name string) string
 }
 
 // allNames are the roots of language.md 2.3. A root outside of its place gets a
@@ -442,6 +444,12 @@ func (l *linter) name(id *ast.IdentifierNode) {
 			l.fail("computed-secret", id, 0, "secrets are read by name: secrets.NAME", "a computed name could print them all")
 		}
 		return
+	}
+	if l.sc.hint != nil {
+		if hint := l.sc.hint(id.Value); hint != "" {
+			l.fail("unknown-name", id, 0, fmt.Sprintf("%s cannot be read in %s", id.Value, l.sc.where), hint)
+			return
+		}
 	}
 	if hint, ok := githubWords[id.Value]; ok {
 		l.fail("foreign-name", id, 0, "unknown name "+id.Value, hint)

@@ -420,8 +420,30 @@ var shapes = map[string]*shape{
 	}, inletFields...)},
 	"request": {title: "request", fields: requestFields},
 	"pages": {title: "pages", fields: []field{
-		{"next", is(kindExpr), true, "an expression, or: header link"},
-		{"max", between(1, 100_000), false, "10 by default"},
+		{"next", is(kindExpr), false, "the next page's URL: an expression, or: header link"},
+		{"page", object("page_number"), false, "the pages have numbers"},
+		{"offset", object("page_offset"), false, "a page begins behind so many items"},
+		{"token", is(kindExpr), false, "what the answer says names the next page; sent as query:"},
+		{"query", is(kindText), false, "the query parameter of the token"},
+		{"body", is(kindText), false, "in place of query: the key of the request's body that has the token"},
+		{"size", either(between(1, 1_000_000), object("page_size")), false, "how many items a full page has; fewer are the last page"},
+		{"until", is(kindExpr), false, "true on the last page; with page and offset an empty page is the last too"},
+		{"max", between(1, 100_000), false, "pages of one poll, 10 by default; the next poll goes on behind them"},
+	}},
+	"page_number": {title: "page", fields: []field{
+		{"query", is(kindText), false, "the query parameter that has the number"},
+		{"body", is(kindText), false, "in place of query: the key of the request's body that has it"},
+		{"from", between(0, 1), false, "the first page's number; 1 by default"},
+	}},
+	"page_offset": {title: "offset", fields: []field{
+		{"query", is(kindText), false, "the query parameter that has the offset"},
+		{"body", is(kindText), false, "in place of query: the key of the request's body that has it"},
+		{"from", between(0, 1), false, "the first item's offset; 0 by default"},
+	}},
+	"page_size": {title: "size", fields: []field{
+		{"query", is(kindText), false, "the query parameter that has the size"},
+		{"body", is(kindText), false, "in place of query: the key of the request's body that has it"},
+		{"value", between(1, 1_000_000), true, "how many items to ask for"},
 	}},
 	"schedule": {title: "schedule", fields: append([]field{
 		{"id", is(kindName), false, ""},

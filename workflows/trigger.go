@@ -200,11 +200,10 @@ type Poll struct {
 	// the greatest counts.
 	Cursor  *Expr
 	PerItem bool
-	// Next gives the next page's URL, or with LinkHeader a Link header does; MaxPages
-	// bounds them.
-	Next       *Expr
-	LinkHeader bool
-	MaxPages   int
+	// Pages is how the next page is found. MaxPages bounds those of one poll; the next
+	// poll goes on behind them.
+	Pages    Paging
+	MaxPages int
 	// Backfill lets the first poll emit; Compare only records sightings.
 	Backfill, Compare bool
 	// MaxItems is how many events one poll makes; the rest come with the next.
@@ -540,9 +539,7 @@ func (d *decoder) listing(o *objectNode, p *Poll) {
 	}
 	if pg := o.object("pages"); pg != nil {
 		p.MaxPages = pg.integer("max", defaultMaxPages)
-		if p.LinkHeader = pg.text("next", "") == "header link"; !p.LinkHeader && pg.vals["next"] != nil {
-			p.Next = d.expression(pg.vals["next"])
-		}
+		p.Pages = d.paging(pg)
 	}
 	for name, to := range map[string]**Expr{"items": &p.Items, "cursor": &p.Cursor, "event_type": &p.EventType} {
 		if v := o.vals[name]; v != nil {
@@ -573,7 +570,7 @@ func (p *Poll) UseListing(list *Poll) {
 	if list == nil || p.Request != nil {
 		return
 	}
-	p.Request, p.Detail, p.Items, p.Next, p.LinkHeader, p.MaxPages = list.Request, list.Detail, list.Items, list.Next, list.LinkHeader, list.MaxPages
+	p.Request, p.Detail, p.Items, p.Pages, p.MaxPages = list.Request, list.Detail, list.Items, list.Pages, list.MaxPages
 	if p.Cursor == nil {
 		p.Cursor, p.PerItem = list.Cursor, list.PerItem
 	}

@@ -41,7 +41,7 @@ func (s *Store) Poll(ctx context.Context, ids []engine.EventID, b *engine.PollBa
 func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 	d, none := a.d, engine.Receipt{}
 	switch {
-	case b.Remember:
+	case b.Remember && !b.New[d.Key]:
 		return none, t.exec(`INSERT INTO remembered (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
 	case b.Observe:
 		return none, t.exec(`INSERT INTO observed (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
@@ -80,10 +80,14 @@ func (t *tx) advance(b *engine.PollBatch, fresh int) error {
 	if st.Cursor != nil {
 		cursor = string(st.Cursor)
 	}
-	err := t.exec(`INSERT INTO inlets (trigger, inlet, cursor, etag, modified, asked_at, ok_at, failures, error, retry_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (trigger, inlet) DO UPDATE SET cursor = excluded.cursor, etag = excluded.etag, modified = excluded.modified, asked_at = excluded.asked_at, ok_at = excluded.ok_at,
+	var rest driver.Value
+	if st.Rest != nil {
+		rest = string(st.Rest)
+	}
+	err := t.exec(`INSERT INTO inlets (trigger, inlet, cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (trigger, inlet) DO UPDATE SET cursor = excluded.cursor, rest = excluded.rest, etag = excluded.etag, modified = excluded.modified, asked_at = excluded.asked_at, ok_at = excluded.ok_at,
 		failures = excluded.failures, error = excluded.error, retry_at = excluded.retry_at`,
-		b.Trigger, b.Inlet, cursor, st.ETag, st.Modified, st.AskedAt.UnixMilli(), millis(st.OKAt), int64(st.Failures), t.w.redactor.Text(st.Error), millis(st.RetryAt))
+		b.Trigger, b.Inlet, cursor, rest, st.ETag, st.Modified, st.AskedAt.UnixMilli(), millis(st.OKAt), int64(st.Failures), t.w.redactor.Text(st.Error), millis(st.RetryAt))
 	if err != nil || b.Cost.Requests == 0 {
 		return err
 	}
@@ -99,11 +103,11 @@ func (s *Store) InletState(ctx context.Context, trigger, inlet string) (engine.I
 // InletState gives how far a poll or a schedule has come; zero when it never did.
 func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
 	var st engine.InletState
-	var cursor sql.NullString
+	var cursor, rest sql.NullString
 	var asked int64
 	var ok, retry sql.NullInt64
-	err := h.db.QueryRowContext(ctx, `SELECT cursor, etag, modified, asked_at, ok_at, failures, error, retry_at FROM inlets WHERE trigger = ? AND inlet = ?`, trigger, inlet).
-		Scan(&cursor, &st.ETag, &st.Modified, &asked, &ok, &st.Failures, &st.Error, &retry)
+	err := h.db.QueryRowContext(ctx, `SELECT cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at FROM inlets WHERE trigger = ? AND inlet = ?`, trigger, inlet).
+		Scan(&cursor, &rest, &st.ETag, &st.Modified, &asked, &ok, &st.Failures, &st.Error, &retry)
 	if errors.Is(err, sql.ErrNoRows) {
 		return st, nil
 	}
@@ -112,6 +116,9 @@ func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine
 	}
 	if cursor.Valid {
 		st.Cursor = []byte(cursor.String)
+	}
+	if rest.Valid {
+		st.Rest = []byte(rest.String)
 	}
 	st.AskedAt, st.OKAt, st.RetryAt = fromMillis(asked), nullTime(ok), nullTime(retry)
 	return st, nil

@@ -1,0 +1,248 @@
+package triggers
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+func decodeCursor(raw json.RawMessage) (any, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	v, err := workflows.DecodeJSON(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the stored cursor: %w", err)
+	}
+	return v, nil
+}
+
+// encodeCursor writes a cursor as JSON; nil for none.
+func encodeCursor(v any) (json.RawMessage, error) {
+	switch t := v.(type) {
+	case nil:
+		return nil, nil
+	case time.Time:
+		v = t.UTC().Format(time.RFC3339Nano)
+	}
+	return workflows.EncodeJSON(v)
+}
+
+// compareCursors orders two cursors: numbers by value, also those written as text,
+// times by moment, all else as text.
+func compareCursors(a, b any) int {
+	if x, y := asInt(a), asInt(b); x != nil && y != nil {
+		return compareInts(*x, *y)
+	}
+	if x, y := asNumber(a), asNumber(b); x != nil && y != nil {
+		return x.Cmp(y)
+	}
+	s, sok := asTime(a)
+	t, tok := asTime(b)
+	if sok && tok {
+		return s.Compare(t)
+	}
+	return strings.Compare(text(a), text(b))
+}
+
+func compareInts(x, y int) int {
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	}
+	return 0
+}
+
+func asInt(v any) *int {
+	if x, ok := v.(int); ok {
+		return &x
+	}
+	return nil
+}
+
+// maxDigits bounds the numbers that are compared by value: a text of a million
+// digits is no number that somebody counts with.
+const maxDigits = 100
+
+// asNumber reads a number, or a text that is one in decimal; nil for anything else.
+func asNumber(v any) *big.Rat {
+	switch x := v.(type) {
+	case int:
+		return new(big.Rat).SetInt64(int64(x))
+	case float64:
+		return new(big.Rat).SetFloat64(x) // nil for what is not finite
+	case string:
+		if !decimal(x) {
+			return nil
+		}
+		if r, ok := new(big.Rat).SetString(x); ok {
+			return r
+		}
+	}
+	return nil
+}
+
+// decimal tells whether a text is digits with at most one point and a sign.
+func decimal(s string) bool {
+	digits := strings.TrimPrefix(s, "-")
+	whole, part, point := strings.Cut(digits, ".")
+	return len(s) <= maxDigits && onlyDigits(whole) && (!point || onlyDigits(part))
+}
+
+func onlyDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Seconds and milliseconds since 1970 in the range of our days, 2001 to 2286.
+const (
+	firstSecond, lastSecond = 1_000_000_000, 10_000_000_000
+	firstMilli, lastMilli   = 1_000_000_000_000, 10_000_000_000_000
+)
+
+// asTime reads a time, a text that is one, or seconds or milliseconds since 1970 in
+// the range of our days.
+func asTime(v any) (time.Time, bool) {
+	switch x := v.(type) {
+	case time.Time:
+		return x, true
+	case string:
+		for _, layout := range cursorLayouts {
+			if t, err := time.Parse(layout, x); err == nil {
+				return t, true
+			}
+		}
+		if decimal(x) {
+			if f, err := strconv.ParseFloat(x, 64); err == nil {
+				return epoch(f)
+			}
+		}
+	case int:
+		return epoch(float64(x))
+	case float64:
+		return epoch(x)
+	}
+	return time.Time{}, false
+}
+
+func epoch(f float64) (time.Time, bool) {
+	switch {
+	case f > firstSecond && f < lastSecond:
+		whole, part := math.Modf(f)
+		return time.Unix(int64(whole), int64(part*1e9)), true
+	case f > firstMilli && f < lastMilli:
+		return time.UnixMilli(int64(f)), true
+	}
+	return time.Time{}, false
+}
+
+var cursorLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z07:00",
+	"2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05", "2006-01-02", time.RFC1123, time.RFC1123Z}
+
+// lookBack moves a cursor back by the overlap: lists lag behind.
+func lookBack(cursor any, overlap time.Duration) any {
+	if overlap == 0 {
+		return cursor
+	}
+	switch x := cursor.(type) {
+	case time.Time:
+		return x.Add(-overlap)
+	case string:
+		for _, layout := range cursorLayouts {
+			if t, err := time.Parse(layout, x); err == nil {
+				return t.Add(-overlap).Format(layout)
+			}
+		}
+		if n, err := strconv.Atoi(x); err == nil {
+			return fmt.Sprint(lookBack(n, overlap))
+		}
+		if f, err := strconv.ParseFloat(x, 64); err == nil && decimal(x) {
+			return strconv.FormatFloat(earlier(f, overlap), 'f', -1, 64)
+		}
+	case int:
+		return int(earlier(float64(x), overlap))
+	case float64:
+		return earlier(x, overlap)
+	}
+	return cursor
+}
+
+// tick is the resolution of a cursor that is a time.
+func tick(cursor any) time.Duration {
+	if t, ok := asTime(cursor); ok && t.Nanosecond() != 0 {
+		return time.Millisecond
+	}
+	return time.Second
+}
+
+// earlier moves what is seconds or milliseconds since 1970, and nothing else.
+func earlier(f float64, overlap time.Duration) float64 {
+	switch {
+	case f > firstMilli && f < lastMilli:
+		return f - float64(overlap.Milliseconds())
+	case f > firstSecond && f < lastSecond:
+		return f - overlap.Seconds()
+	}
+	return f
+}
+
+// timeNames are parts of the names that fields with a time have. A number in the
+// range of our days is a time under such a name only: elsewhere it may be an id.
+var timeNames = []string{"at", "time", "date", "created", "updated", "modified", "occurred", "timestamp", "ts", "when", "since", "on", "gmt", "ms", "epoch"}
+
+// namesTime tells whether the last name of an expression is one of a time.
+func namesTime(expression string) bool {
+	name := expression[strings.LastIndexAny(expression, ".?[")+1:]
+	var words []string
+	for _, w := range strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("_-'\"[]() ", r) }) {
+		words = append(words, strings.ToLower(w))
+		if i := strings.LastIndexAny(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"); i > 0 {
+			words = append(words, strings.ToLower(w[i:])) // the last word of updatedAt
+		}
+	}
+	for _, w := range words {
+		if slices.Contains(timeNames, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// after tells whether a cursor is a time behind a moment.
+func (p *poller) after(cursor any, moment time.Time) bool {
+	switch x := cursor.(type) {
+	case int, float64:
+		if !namesTime(p.poll.Cursor.Text) {
+			return false
+		}
+	case string:
+		if decimal(x) && !namesTime(p.poll.Cursor.Text) {
+			return false
+		}
+	}
+	t, ok := asTime(cursor)
+	return ok && t.After(moment)
+}
+
+// capped gives a cursor that is not behind a moment: one from a time in which an
+// item dated 2099 could silence a poll for good.
+func (p *poller) capped(cursor any, moment time.Time) any {
+	if cursor == nil || !p.poll.PerItem || !p.after(cursor, moment) {
+		return cursor
+	}
+	t, _ := asTime(cursor)
+	return lookBack(cursor, t.Sub(moment))
+}

@@ -1,0 +1,463 @@
+package triggers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// found is what the pages of one poll gave.
+type found struct {
+	items          []*engine.Delivery
+	data           []any
+	cursor         json.RawMessage
+	rest           json.RawMessage
+	etag, modified string
+	requests       int
+	bytes          int64
+	unchanged      bool
+	quota          string
+	lastResponse   map[string]any
+	rows           []row
+	// seen are the keys of rows; fresh those that were not known.
+	seen, fresh map[string]bool
+	// since are the keys of those that came after the first walk began.
+	since map[string]bool
+	// more tells that the walk goes on with the next poll.
+	more bool
+	// lost says why the list cannot be read to where the last poll came to. The items are
+	// taken, the cursor stays, and the poll has failed.
+	lost error
+}
+
+// row is one item with what is computed of it.
+type row struct {
+	delivery *engine.Delivery
+	item     any
+	data     any
+	cursor   any
+}
+
+// fetch asks page by page, from where the last poll stopped.
+func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error) {
+	f := &found{seen: map[string]bool{}, fresh: map[string]bool{}, cursor: st.Cursor, rest: st.Rest}
+	pr, err := p.resume(st, p.now())
+	if err != nil {
+		return f, err
+	}
+	budget := max(p.poll.MaxPages, 1)
+	for n, restarted := 0, false; ; n++ {
+		ended, err := p.page(ctx, f, pr, st)
+		if err != nil && n == 0 && !restarted && !pr.Walk.atStart() && isGone(err) {
+			// The service has forgotten the page: begin anew, and go as far as before and on.
+			restarted, budget, n = true, budget+pr.Walk.Pages, -1
+			pr.Walk = pr.Walk.restart()
+			continue
+		}
+		if err != nil {
+			return f, fmt.Errorf("page %d: %w", f.requests, err)
+		}
+		if f.unchanged {
+			return f, nil
+		}
+		if f.more = !ended; ended || f.full(p, pr.Walk.First) || n+1 >= budget {
+			break
+		}
+	}
+	if err := p.details(ctx, f, pr.Walk.First); err != nil {
+		return f, err
+	}
+	return f, p.finish(f, pr)
+}
+
+// full tells that a poll has enough: the rest is for the next one.
+func (f *found) full(p *poller, first bool) bool {
+	return len(f.rows) >= maxPolled || p.bounded(first) && len(f.fresh) >= p.poll.MaxItems
+}
+
+// bounded tells that what is new makes events, of which one poll may make so many.
+func (p *poller) bounded(first bool) bool { return !first && !p.poll.Compare }
+
+// page reads one page and turns the walk to the next. It tells that the walk has
+// ended.
+func (p *poller) page(ctx context.Context, f *found, pr *progress, st engine.InletState) (ended bool, err error) {
+	w := pr.Walk
+	with, err := p.pageRequest(w)
+	if err != nil {
+		return false, err
+	}
+	first := pr.fresh && f.requests == 0
+	if first {
+		conditional(with, st)
+	}
+	f.requests++
+	resp, err := p.ask(ctx, with)
+	if err != nil {
+		return false, err
+	}
+	f.note(resp, first)
+	if status, _ := resp["status"].(int); status == 304 && first {
+		f.unchanged = true
+		return true, nil
+	}
+	rows, items, err := p.take(resp, p.asked(w))
+	if err != nil {
+		return false, err
+	}
+	known, err := p.in.Known(ctx, p.trigger.Name, keysOf(rows))
+	if err != nil {
+		return false, err
+	}
+	taken, all := p.admit(f, rows, known, w.First)
+	p.arrived(f, w, taken, first)
+	if !all {
+		w.Fresh += len(f.fresh)
+		return false, nil // the page is asked again: the rest of it is still to come
+	}
+	p.see(w, taken, f.fresh)
+	w.Pages++
+	if ended, err = p.turn(pr, resp, items, rows); err != nil {
+		return false, err
+	}
+	pr.Full = max(pr.Full, items)
+	if !p.poll.Pages.Any() {
+		return p.onlyPage(f, w, rows, known), nil
+	}
+	return ended || p.pastAll(w, rows), nil
+}
+
+// arrived notes what has come since the first walk began, when that takes several
+// polls: it was not there already.
+func (p *poller) arrived(f *found, w *walk, rows []row, firstPage bool) {
+	if !w.First || firstPage || !p.poll.PerItem {
+		return
+	}
+	for _, r := range rows {
+		if p.after(r.cursor, w.Began) {
+			if f.since == nil {
+				f.since = map[string]bool{}
+			}
+			f.since[r.delivery.Key] = true
+		}
+	}
+}
+
+func keysOf(rows []row) []string {
+	keys := make([]string, len(rows))
+	for i, r := range rows {
+		keys[i] = r.delivery.Key
+	}
+	return keys
+}
+
+// admit takes the rows of a page, those that are new only as far as one poll may
+// make events; all tells that none is left.
+func (p *poller) admit(f *found, rows []row, known map[string]bool, first bool) (taken []row, all bool) {
+	if p.inlet == "reconcile" && !first {
+		// The webhook of what has just happened may still be on its way.
+		rows = slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return p.now().Sub(r.delivery.Time) < onItsWay && r.cursor != nil })
+	}
+	taken = rows[:0:0]
+	for _, r := range rows {
+		key := r.delivery.Key
+		if f.seen[key] {
+			continue
+		}
+		if !known[key] {
+			if p.bounded(first) && len(f.fresh) >= p.poll.MaxItems {
+				f.rows = append(f.rows, taken...)
+				return taken, false
+			}
+			f.fresh[key] = true
+		}
+		f.seen[key] = true
+		taken = append(taken, r)
+	}
+	f.rows = append(f.rows, taken...)
+	return taken, true
+}
+
+// onlyPage tells whether a list without pages was read to its end, as far as that can
+// be told. An answer that a limit has cut is continued behind its greatest cursor, or
+// the poll says that it cannot go on.
+func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) (ended bool) {
+	if !p.poll.PerItem || len(rows) == 0 {
+		return true
+	}
+	cut, old := p.cut(rows), true
+	for _, r := range rows {
+		old = old && known[r.delivery.Key]
+	}
+	newestFirst := w.Falls > 0 && !w.Rises
+	switch {
+	case cut && !w.First && !slices.ContainsFunc(rows, func(r row) bool { return !p.after(r.cursor, p.now().Add(p.poll.Overlap)) }):
+		f.lost = fmt.Errorf("all %d items of the answer are dated in the future: write pages: so that the rest is read", len(rows))
+		return true
+	case newestFirst && cut && !w.First && (w.Base == nil || p.poll.AsksFrom() || compareCursors(w.Lowest, p.asked(w)) > 0):
+		f.lost = fmt.Errorf("the answer of %d items does not reach back to what was read last%s: write pages: so that the rest is read, or drop cursor: if an answer always has everything", len(rows), cursorNamed(w.Base))
+		return true
+	case newestFirst || !p.poll.AsksFrom():
+		return true
+	case w.Greatest != nil && (w.From == nil || compareCursors(w.Greatest, w.From) > 0) && (old && p.poll.Overlap > 0 || w.From != nil || cut):
+		w.From = w.Greatest
+		return false
+	case cut && old && !w.First && w.Greatest != nil && (w.From != nil || p.poll.Overlap == 0 && compareCursors(rows[0].cursor, w.Greatest) == 0):
+		f.lost = fmt.Errorf("the same %d items come again and again: more items have the cursor %s than an answer holds; write pages: so that the rest is read", len(rows), clip(text(w.Greatest), 60))
+	}
+	return true
+}
+
+// cursorNamed names a cursor in a message; nothing for none.
+func cursorNamed(cursor any) string {
+	if cursor == nil {
+		return ""
+	}
+	return ", " + clip(text(cursor), 60)
+}
+
+// limitNames are query parameters and keys of bodies that say how many items an
+// answer has at most.
+var limitNames = []string{"limit", "per_page", "perpage", "page_size", "pagesize", "page[size]", "size", "count", "first", "top", "$top", "rows", "take", "max", "max_results", "maxresults"}
+
+// cut tells that an answer has as many items as the request allows: there may be
+// more.
+func (p *poller) cut(rows []row) bool {
+	with, err := p.request(p.poll.Request, workflows.Names{"cursor": nil})
+	if err != nil {
+		return false
+	}
+	for _, place := range []string{"query", "body"} {
+		m, _ := with[place].(map[string]any)
+		for name, v := range m {
+			n, ok := workflows.Number(v)
+			if s, isText := v.(string); isText && decimal(s) {
+				_, err := fmt.Sscan(s, &n)
+				ok = err == nil
+			}
+			if ok && slices.Contains(limitNames, strings.ToLower(name)) {
+				return len(rows) >= int(n)
+			}
+		}
+	}
+	return false
+}
+
+// note reads what an answer says about itself.
+func (f *found) note(resp map[string]any, first bool) {
+	f.lastResponse = resp
+	headers, _ := resp["headers"].(map[string]any)
+	if first {
+		f.etag, f.modified = text(headers["etag"]), text(headers["last-modified"])
+	}
+	f.quotaOf(resp)
+}
+
+// quotaOf adds up what an answer cost, and what is left.
+func (f *found) quotaOf(resp map[string]any) {
+	headers, _ := resp["headers"].(map[string]any)
+	if n, ok := resp["bytes"].(int); ok {
+		f.bytes += int64(n)
+	}
+	for _, name := range []string{"x-ratelimit", "ratelimit"} {
+		if left, limit := text(headers[name+"-remaining"]), text(headers[name+"-limit"]); left != "" {
+			f.quota = strings.Trim(left+"/"+limit, "/")
+		}
+	}
+	if v := text(headers["x-shopify-shop-api-call-limit"]); v != "" {
+		f.quota = v
+	}
+}
+
+func conditional(with map[string]any, st engine.InletState) {
+	h, _ := with["headers"].(map[string]any)
+	if h == nil {
+		h = map[string]any{}
+	}
+	if st.ETag != "" {
+		h["If-None-Match"] = st.ETag
+	}
+	if st.Modified != "" {
+		h["If-Modified-Since"] = st.Modified
+	}
+	if len(h) > 0 {
+		with["headers"] = h
+	}
+}
+
+func unconditional(with map[string]any) {
+	if h, ok := with["headers"].(map[string]any); ok {
+		delete(h, "If-None-Match")
+		delete(h, "If-Modified-Since")
+	}
+}
+
+// details asks for what a list does not tell of its new items. An item that is gone
+// by then is taken as the list shows it.
+func (p *poller) details(ctx context.Context, f *found, first bool) error {
+	if p.poll.Detail == nil {
+		return nil
+	}
+	for _, r := range f.rows {
+		if r.delivery.Partial = true; !f.fresh[r.delivery.Key] || first && !f.since[r.delivery.Key] || p.poll.Compare {
+			continue // nobody reads its data
+		}
+		with, err := p.request(p.poll.Detail, workflows.Names{"item": r.item})
+		if err != nil {
+			return fmt.Errorf("detail of %s: %w", clip(r.delivery.Key, 100), err)
+		}
+		f.requests++
+		resp, err := p.ask(ctx, with)
+		var e *plan.Error
+		if errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
+			r.delivery.Flag = clip(fmt.Sprintf("item without detail: answered %d", e.Status), 300)
+			continue
+		}
+		if err == nil {
+			f.quotaOf(resp)
+			err = p.complete(r, resp)
+		}
+		if err != nil {
+			return fmt.Errorf("detail of %s: %w", clip(r.delivery.Key, 100), err)
+		}
+	}
+	return nil
+}
+
+// complete gives an item its data from its detail.
+func (p *poller) complete(r row, detail map[string]any) error {
+	var data any = detail["body"]
+	if p.poll.Data != nil {
+		var err error
+		if data, err = p.poll.Data.Eval(&workflows.Env{Names: workflows.Names{"item": r.item, "detail": detail}, Now: p.now().UTC()}); err != nil {
+			return fmt.Errorf("data: %w", err)
+		}
+	}
+	raw, err := workflows.EncodeJSON(data)
+	r.delivery.Raw, r.delivery.Partial = raw, false
+	return err
+}
+
+// request renders a request.
+func (p *poller) request(of *workflows.Value, names workflows.Names) (map[string]any, error) {
+	for k, v := range p.env.Names {
+		names[k] = v
+	}
+	env := &workflows.Env{Names: names, Now: p.now()}
+	with := map[string]any{}
+	for _, k := range of.Keys() {
+		fill := workflows.FillPlain
+		switch k {
+		case "url":
+			fill = workflows.FillURL
+		case "headers":
+			fill = workflows.FillNonempty
+		}
+		v, err := of.Field(k).Render(env, fill)
+		if err != nil {
+			return nil, fmt.Errorf("request.%s: %w", k, err)
+		}
+		with[k] = v
+	}
+	with["accept"] = []any{"200-299", 304}
+	return with, nil
+}
+
+// row computes key, data, type and cursor of an item.
+func (p *poller) row(names workflows.Names, item any) (row, error) {
+	now := p.now().UTC()
+	own := workflows.Names{"item": item}
+	for k, v := range names {
+		own[k] = v
+	}
+	env := &workflows.Env{Names: own, Now: now}
+	out := row{data: item, item: item}
+	var err error
+	if p.poll.Data != nil && p.poll.Detail == nil {
+		if out.data, err = p.poll.Data.Eval(env); err != nil {
+			return out, fmt.Errorf("data: %w", err)
+		}
+	}
+	raw, err := workflows.EncodeJSON(out.data)
+	if err != nil {
+		return out, err
+	}
+	whole, err := workflows.EncodeJSON(item)
+	if err != nil {
+		return out, err
+	}
+	d := &engine.Delivery{Trigger: p.trigger.Name, Inlet: "poll", Type: p.trigger.Name, Time: now, ReceivedAt: now, Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{},
+		Raw: raw, Dedupe: p.poll.Dedupe, Recovered: p.inlet == "reconcile"}
+	r := &route{key: p.poll.Key, kind: p.poll.EventType, webhook: &workflows.Webhook{}}
+	r.identifyItem(d, env, whole)
+	if d.Flag != "" {
+		d.Flag = clip("item without a key: "+d.Flag, 300)
+	}
+	if p.poll.PerItem {
+		if out.cursor, err = p.poll.Cursor.Eval(env); err != nil {
+			return out, fmt.Errorf("cursor: %w", err)
+		}
+		if t, ok := asTime(out.cursor); ok && t.Before(now) {
+			d.Time = t.UTC() // what the service says is nearer to the fact than the poll
+		}
+	}
+	out.delivery = d
+	return out, nil
+}
+
+// finish finds how far the poll has come, and what is left.
+func (p *poller) finish(f *found, pr *progress) error {
+	for _, r := range f.rows {
+		f.items = append(f.items, r.delivery)
+		f.data = append(f.data, r.data)
+	}
+	w := pr.Walk
+	if !p.tagged(w) || f.more || f.lost != nil {
+		f.etag, f.modified = "", ""
+	}
+	if f.more || f.lost != nil {
+		if f.lost != nil {
+			pr.Walk = nil
+		}
+		return p.leave(f, pr)
+	}
+	reached := w.reached()
+	switch {
+	case p.poll.PerItem && !p.poll.Compare && !w.confirmed():
+		pr.Walk, f.more = w.confirm(), true
+		return p.leave(f, pr)
+	case p.poll.Cursor != nil && !p.poll.PerItem:
+		v, err := p.poll.Cursor.Eval(&workflows.Env{Names: workflows.Names{"response": f.lastResponse, "cursor": w.Base}, Now: p.now()})
+		if err != nil {
+			return fmt.Errorf("cursor: %w", err)
+		}
+		if v != nil {
+			reached = v
+		}
+	}
+	pr.Walk = nil
+	var err error
+	if f.cursor, err = encodeCursor(reached); err != nil {
+		return err
+	}
+	return p.leave(f, pr)
+}
+
+// tagged tells that the first page changes whenever there is something new: then its
+// ETag stands for the list. What is added behind a full page does not change it.
+func (p *poller) tagged(w *walk) bool {
+	return w.Falls > 0 && !w.Rises || !p.poll.Pages.Any() && (p.poll.Overlap == 0 || !p.poll.AsksFrom())
+}
+
+// leave notes where the next poll goes on.
+func (p *poller) leave(f *found, pr *progress) (err error) {
+	f.rest, err = p.seal(pr)
+	return err
+}

@@ -1,0 +1,305 @@
+package triggers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// maxSame is how often in a row a page may be the one before: more is a service that
+// does not read the number that is sent. Less may be new items that moved the old
+// ones on.
+const maxSame = 8
+
+// pageRequest renders the request of the walk's next page.
+func (p *poller) pageRequest(w *walk) (map[string]any, error) {
+	with, err := p.request(p.poll.Request, workflows.Names{"cursor": p.asked(w)})
+	if err != nil {
+		return nil, err
+	}
+	if w.Next != "" {
+		delete(with, "query") // the next page's URL has it
+		with["url"] = w.Next
+		return with, nil
+	}
+	pages := &p.poll.Pages
+	if pages.SizeAt.Name != "" {
+		setParameter(with, pages.SizeAt, pages.Size)
+	}
+	if c := pages.Counter(); c != nil {
+		n := c.From
+		if w.Count != nil {
+			n = *w.Count
+		}
+		setParameter(with, c.PageParameter, n)
+	}
+	if w.Token != nil {
+		setParameter(with, pages.TokenAt, w.Token)
+	}
+	return with, nil
+}
+
+// setParameter puts what picks a page into a request.
+func setParameter(with map[string]any, at workflows.PageParameter, v any) {
+	place := "query"
+	if at.Body {
+		place = "body"
+	}
+	m := map[string]any{}
+	if old, ok := with[place].(map[string]any); ok {
+		for k, x := range old {
+			m[k] = x
+		}
+	}
+	m[at.Name] = v
+	with[place] = m
+}
+
+// turn moves the walk on to the page behind the one that was read, and tells that
+// there is none. items is how many the page had, unlike the rows also those that are
+// left to the webhook.
+func (p *poller) turn(pr *progress, resp map[string]any, items int, rows []row) (ended bool, err error) {
+	w, pages := pr.Walk, &p.poll.Pages
+	if !pages.Any() {
+		return true, nil
+	}
+	if pages.Until != nil {
+		list := make([]any, len(rows))
+		for i, r := range rows {
+			list[i] = r.item
+		}
+		last, err := pages.Until.Condition(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w), "items": list}, Now: p.now()})
+		if err != nil {
+			return false, fmt.Errorf("pages.until: %w", err)
+		}
+		if last {
+			return true, nil
+		}
+	}
+	switch c := pages.Counter(); {
+	case c != nil:
+		return p.count(pr, c, items, rows)
+	case pages.Token != nil:
+		return p.token(w, resp)
+	}
+	return p.follow(w, resp)
+}
+
+// count turns to the next number.
+func (p *poller) count(pr *progress, c *workflows.PageCount, items int, rows []row) (bool, error) {
+	w, size := pr.Walk, p.poll.Pages.Size
+	// A short page is the last one only where the service honours the size: it may have
+	// a limit of its own.
+	if items == 0 || size > 0 && items < size && pr.Full >= size {
+		return true, nil
+	}
+	if last := digestOf(rows); last != w.Last {
+		w.Last, w.Same = last, 0
+	} else if w.Same++; w.Same >= maxSame {
+		return false, fmt.Errorf("%d pages in a row have the same items: the service does not read %s", w.Same+1, c.Name)
+	}
+	n := c.From
+	if w.Count != nil {
+		n = *w.Count
+	}
+	if p.poll.Pages.Offset != nil {
+		n += items
+	} else {
+		n++
+	}
+	w.Count, w.Counted = &n, true
+	return false, nil
+}
+
+func digestOf(rows []row) string {
+	h := sha256.New()
+	for _, r := range rows {
+		fmt.Fprintf(h, "%d:%s", len(r.delivery.Key), r.delivery.Key)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// token turns to the page that the answer names.
+func (p *poller) token(w *walk, resp map[string]any) (bool, error) {
+	v, err := p.poll.Pages.Token.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
+	if err != nil {
+		return false, fmt.Errorf("pages.token: %w", err)
+	}
+	switch v.(type) {
+	case map[string]any, []any:
+		return false, errors.New("pages.token gave a map or a list, not one value")
+	}
+	if v == nil || v == false || text(v) == "" {
+		return true, nil
+	}
+	if w.Token != nil && text(v) == text(w.Token) || text(v) == w.Second {
+		return false, fmt.Errorf("its next page is one that was read already: the token %s", clip(text(v), 100))
+	}
+	if w.Second == "" {
+		w.Second = text(v)
+	}
+	w.Token = v
+	return false, nil
+}
+
+// follow turns to the URL that the answer gives. It must be on the same host: the
+// request's credentials go with it.
+func (p *poller) follow(w *walk, resp map[string]any) (bool, error) {
+	raw := ""
+	if p.poll.Pages.LinkHeader {
+		headers, _ := resp["headers"].(map[string]any)
+		raw = linkNext(text(headers["link"]))
+	} else {
+		v, err := p.poll.Pages.Next.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
+		if err != nil {
+			return false, fmt.Errorf("pages.next: %w", err)
+		}
+		if raw, err = reference(v); err != nil {
+			return false, err
+		}
+	}
+	if raw == "" {
+		return true, nil
+	}
+	next, err := p.nextURL(raw, text(resp["url"]))
+	if err != nil {
+		return false, err
+	}
+	if next == w.Next || next == w.Second || next == text(resp["url"]) {
+		return false, fmt.Errorf("its next page is one that was read already: %s", next)
+	}
+	if w.Second == "" {
+		w.Second = next
+	}
+	w.Counted = w.Counted || counts(text(resp["url"]), next)
+	w.Next = next
+	return false, nil
+}
+
+// reference takes what pages.next gave for a URL; empty for none.
+func reference(v any) (string, error) {
+	s, isText := v.(string)
+	switch {
+	case v == nil || v == false || s == "" && isText:
+		return "", nil
+	case isText && strings.ContainsAny(s, "/?"):
+		return s, nil
+	case isText:
+		return "", fmt.Errorf("pages.next must be a URL, got the text %q; a token is written as pages: {token: ..., query: NAME}", clip(s, 100))
+	}
+	if n := asNumber(v); n != nil {
+		return "", fmt.Errorf("pages.next must be a URL, got the number %s; pages with numbers are written as pages: {page: {query: page}}", text(v))
+	}
+	return "", fmt.Errorf("pages.next must be a URL, got %s", clip(text(v), 100))
+}
+
+// nextURL resolves what an answer calls its next page against the URL of the answer.
+func (p *poller) nextURL(raw, at string) (string, error) {
+	base, err := url.Parse(at)
+	if err != nil {
+		return "", fmt.Errorf("pages.next: %w", err)
+	}
+	u, err := base.Parse(raw)
+	if err != nil {
+		return "", fmt.Errorf("pages.next: %w", err)
+	}
+	if u.Host != base.Host || u.Scheme != base.Scheme {
+		return "", fmt.Errorf("pages.next is on another host, %s: the credentials of %s are not sent there", u.Host, base.Host)
+	}
+	if strings.HasPrefix(raw, "/") {
+		// Where the connection's base_url has a path, an answer may count from the host, as
+		// RFC 3986 has it, or from the base_url, as the request is written.
+		if below := p.basePath(base.Path); below != "" && u.Path != below && !strings.HasPrefix(u.Path, below+"/") {
+			u.Path, u.RawPath = below+u.Path, ""
+		}
+	}
+	return u.String(), nil
+}
+
+// basePath is the path of the connection's base_url: what comes before the path that
+// the request asks for.
+func (p *poller) basePath(asked string) string {
+	with, err := p.request(p.poll.Request, workflows.Names{"cursor": nil})
+	if err != nil {
+		return ""
+	}
+	written, _, _ := strings.Cut(text(with["url"]), "?")
+	if !strings.HasPrefix(written, "/") {
+		return ""
+	}
+	if own, ok := strings.CutSuffix(asked, written); ok {
+		p.below = strings.TrimRight(own, "/")
+	}
+	return p.below
+}
+
+// counts tells that a page's URL differs from that of the one before by a small
+// number: a page's or an offset.
+func counts(before, next string) bool {
+	b, berr := url.Parse(before)
+	n, nerr := url.Parse(next)
+	if berr != nil || nerr != nil {
+		return false
+	}
+	old := b.Query()
+	for name, values := range n.Query() {
+		x, err := strconv.Atoi(values[len(values)-1])
+		if err == nil && x >= 0 && x < firstSecond && old.Get(name) != values[len(values)-1] {
+			return true
+		}
+	}
+	return false
+}
+
+// linkNext reads rel="next" of a Link header (RFC 8288).
+func linkNext(header string) string {
+	for _, part := range splitLinks(header) {
+		target, params, ok := strings.Cut(part, ">")
+		target, open := strings.CutPrefix(strings.TrimSpace(target), "<")
+		if !ok || !open {
+			continue
+		}
+		for _, param := range strings.Split(params, ";") {
+			k, v, _ := strings.Cut(strings.TrimSpace(param), "=")
+			if strings.EqualFold(k, "rel") && slices.Contains(strings.Fields(strings.ToLower(strings.Trim(v, `"`))), "next") {
+				return target
+			}
+		}
+	}
+	return ""
+}
+
+// splitLinks splits a Link header at the commas outside of <> and quotes.
+func splitLinks(header string) []string {
+	var out []string
+	from, inside, quoted := 0, false, false
+	for i := range len(header) {
+		switch c := header[i]; {
+		case c == '"' && !inside:
+			quoted = !quoted
+		case c == '<' && !quoted:
+			inside = true
+		case c == '>' && !quoted:
+			inside = false
+		case c == ',' && !quoted && !inside:
+			out, from = append(out, header[from:i]), i+1
+		}
+	}
+	return append(out, header[from:])
+}
+
+// isGone tells that the service does not know the page any more: a token or a URL
+// that it has forgotten.
+func isGone(err error) bool {
+	var e *plan.Error
+	return errors.As(err, &e) && slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity, http.StatusPreconditionFailed}, e.Status)
+}

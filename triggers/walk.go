@@ -1,0 +1,271 @@
+package triggers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// progress is what an inlet remembers beside its cursor, as JSON.
+type progress struct {
+	// Full is the most items that a page had.
+	Full int `json:"full,omitempty"`
+	// Request is the digest of what the list is asked with: another list has other
+	// pages.
+	Request string `json:"request,omitempty"`
+	// Walk is under way: the next poll goes on with it. Nil when the list was read to
+	// its end.
+	Walk *walk `json:"walk,omitempty"`
+	// fresh tells that the walk begins now.
+	fresh bool
+}
+
+// walk is one reading of a list from its beginning to its end. It may take several
+// polls. The cursor moves when it has ended, never past what was not read.
+type walk struct {
+	// Began is when its first page was asked.
+	Began time.Time `json:"began"`
+	// First is the walk that remembers what is there and starts nothing.
+	First bool `json:"first,omitempty"`
+	// Base is the cursor from which the request looks back. From, when it is not nil, is
+	// asked in its place, without a look back: behind a page of a list that has no
+	// pages: but ends somewhere.
+	Base any `json:"base,omitempty"`
+	From any `json:"from,omitempty"`
+	// Next, Token or Count is the page to be read next; nothing of them is the first.
+	Next  string `json:"next,omitempty"`
+	Token any    `json:"token,omitempty"`
+	Count *int   `json:"count,omitempty"`
+	// Pages were read.
+	Pages int `json:"pages,omitempty"`
+	// Second names the second page: a list that comes back to it goes in a circle. Last
+	// is the digest of the last page, Same how often in a row it came again.
+	Second string `json:"second,omitempty"`
+	Last   string `json:"last,omitempty"`
+	Same   int    `json:"same,omitempty"`
+	// Greatest is how far the items came. Head is the first cursor, Lowest the least so
+	// far, Falls how often they fell below it, and Rises tells that they rose.
+	Greatest any  `json:"greatest,omitempty"`
+	Head     any  `json:"head,omitempty"`
+	Lowest   any  `json:"lowest,omitempty"`
+	Falls    int  `json:"falls,omitempty"`
+	Rises    bool `json:"rises,omitempty"`
+	// Counted tells that pages are found by counting: what is deleted on a page that was
+	// read moves an item of the next one to it, and nobody sees it. So such a walk is
+	// made again until it shows nothing more up to Bar, the greatest of the walk before,
+	// and no less than the Before items of that one; Tries counts those. Fresh and
+	// UpToBar count its items up to Bar.
+	Counted bool `json:"counted,omitempty"`
+	Tries   int  `json:"tries,omitempty"`
+	Bar     any  `json:"bar,omitempty"`
+	Before  int  `json:"before,omitempty"`
+	Fresh   int  `json:"fresh,omitempty"`
+	UpToBar int  `json:"up_to_bar,omitempty"`
+}
+
+// maxTries bounds how often a list is read again because items vanish from it.
+const maxTries = 3
+
+// atStart tells that the next page is the first.
+func (w *walk) atStart() bool {
+	return w.Next == "" && w.Token == nil && w.Count == nil && w.From == nil
+}
+
+// confirm gives the walk that is to show the same again.
+func (w *walk) confirm() *walk {
+	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries + 1, Bar: w.Greatest, Before: w.UpToBar}
+}
+
+// restart gives the walk from its beginning on.
+func (w *walk) restart() *walk {
+	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries, Bar: w.Bar, Before: w.Before}
+}
+
+// confirmed tells that nothing was passed over between the pages.
+func (w *walk) confirmed() bool {
+	if !w.Counted || w.Pages < 2 {
+		return true
+	}
+	return w.Fresh == 0 && (w.UpToBar >= w.Before || w.Tries >= maxTries)
+}
+
+// reached is the cursor that the walk proves.
+func (w *walk) reached() any {
+	if w.Bar != nil && w.Counted && w.Pages > 1 {
+		return w.Bar
+	}
+	return w.Greatest
+}
+
+// resume reads how far the inlet has come: the walk that is under way, or a new one.
+func (p *poller) resume(st engine.InletState, now time.Time) (*progress, error) {
+	cursor, err := decodeCursor(st.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	pr := &progress{}
+	if len(st.Rest) > 0 {
+		if err := p.unseal(st.Rest, pr); err != nil {
+			return nil, fmt.Errorf("where the last poll stopped: %w", err)
+		}
+	}
+	if request := p.digest(); pr.Request != request {
+		first := pr.Walk != nil && pr.Walk.First
+		*pr = progress{Request: request}
+		if first {
+			pr.Walk = &walk{Began: now, First: true}
+		}
+	}
+	if pr.Walk == nil {
+		pr.fresh = true
+		pr.Walk = &walk{Began: now, First: p.remembers(st), Base: p.capped(cursor, now.Add(p.poll.Overlap))}
+		pr.Walk.Greatest = pr.Walk.Base
+	}
+	return pr, nil
+}
+
+// digest names the list that is asked.
+func (p *poller) digest() string {
+	sum := sha256.Sum256([]byte(p.poll.Outline()))
+	return hex.EncodeToString(sum[:8])
+}
+
+// asked is the cursor that the walk's request reads.
+func (p *poller) asked(w *walk) any {
+	if w.From != nil && p.poll.Overlap > 0 {
+		return lookBack(w.From, tick(w.From)) // others may have the same moment
+	}
+	if w.From != nil {
+		return w.From
+	}
+	return lookBack(w.Base, p.poll.Overlap)
+}
+
+// see notes the rows of a page: how far they come, and in which order.
+func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
+	// A walk over several polls may have passed the place of an item that became visible
+	// behind it; the next one looks back from when this began.
+	limit := w.Began
+	if p.now().Sub(w.Began) < p.poll.Overlap || w.Pages == 0 {
+		limit = w.Began.Add(p.poll.Overlap)
+	}
+	for _, r := range rows {
+		if !p.poll.PerItem || r.cursor == nil {
+			continue
+		}
+		if w.Lowest != nil {
+			// Lists that lag behind are out of order by their overlap.
+			w.Rises = w.Rises || compareCursors(lookBack(r.cursor, p.poll.Overlap), w.Lowest) > 0
+		}
+		switch {
+		case w.Lowest == nil:
+			w.Head, w.Lowest = r.cursor, r.cursor
+		case compareCursors(r.cursor, w.Lowest) < 0:
+			w.Falls++
+			w.Lowest = r.cursor
+		}
+		if p.after(r.cursor, limit) {
+			continue
+		}
+		if w.Bar == nil || compareCursors(r.cursor, w.Bar) <= 0 {
+			w.UpToBar++
+			if fresh[r.delivery.Key] {
+				w.Fresh++
+			}
+		}
+		if w.Greatest == nil || compareCursors(r.cursor, w.Greatest) > 0 {
+			w.Greatest = r.cursor // one that goes backwards moves nothing
+		}
+	}
+}
+
+// certainFalls is how many items, each older than the one before, show that a list
+// begins with the newest.
+const certainFalls = 8
+
+// pastAll tells that a list that begins with the newest has come to what is older
+// than the cursor: what follows was read before.
+func (p *poller) pastAll(w *walk, rows []row) bool {
+	floor := w.Base
+	if w.First {
+		floor = w.Greatest
+	}
+	if !p.poll.PerItem || w.Rises || floor == nil || len(rows) == 0 || w.Falls < certainFalls && (w.Falls == 0 || compareCursors(w.Head, floor) < 0) {
+		return false
+	}
+	floor = lookBack(floor, 2*p.poll.Overlap)
+	for _, r := range rows {
+		if r.cursor == nil || compareCursors(r.cursor, floor) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// seal writes what is remembered as JSON. A next page's URL may repeat a credential
+// of ours; the name of the secret takes its place.
+func (p *poller) seal(pr *progress) (json.RawMessage, error) {
+	if pr == nil {
+		return nil, nil
+	}
+	out := *pr
+	if pr.Walk != nil {
+		w := *pr.Walk
+		w.Next = p.swapSecrets(w.Next, true)
+		if s, ok := w.Token.(string); ok {
+			w.Token = p.swapSecrets(s, true)
+		}
+		out.Walk = &w
+	}
+	raw, err := json.Marshal(out)
+	return raw, err
+}
+
+func (p *poller) unseal(raw json.RawMessage, pr *progress) error {
+	v, err := workflows.DecodeJSON(raw)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, pr); err != nil {
+		return err
+	}
+	m, _ := v.(map[string]any)
+	if w, _ := m["walk"].(map[string]any); w != nil && pr.Walk != nil {
+		// encoding/json makes every number a float; ids need all their digits.
+		x := pr.Walk
+		x.Base, x.From, x.Token, x.Greatest = w["base"], w["from"], w["token"], w["greatest"]
+		x.Head, x.Lowest, x.Bar = w["head"], w["lowest"], w["bar"]
+		x.Next = p.swapSecrets(x.Next, false)
+		if s, ok := x.Token.(string); ok {
+			x.Token = p.swapSecrets(s, false)
+		}
+	}
+	return nil
+}
+
+// swapSecrets puts names in the place of secrets, or secrets in that of names.
+func (p *poller) swapSecrets(s string, hide bool) string {
+	secrets, _ := p.env.Names["secrets"].(map[string]any)
+	for name, v := range secrets {
+		value := text(v)
+		if value == "" || s == "" {
+			continue
+		}
+		for kind, form := range map[string]string{"plain": value, "query": url.QueryEscape(value)} {
+			mark := "\x00" + kind + ":" + name + "\x00"
+			if hide {
+				s = strings.ReplaceAll(s, form, mark)
+			} else {
+				s = strings.ReplaceAll(s, mark, form)
+			}
+		}
+	}
+	return s
+}

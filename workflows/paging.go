@@ -1,0 +1,176 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Paging is how a poll finds the next page of a list: by the URL that the answer
+// gives (Next, LinkHeader), by counting (Page, Offset), or by a token. Without any a
+// list has one page.
+type Paging struct {
+	// Next gives the next page's URL; with LinkHeader a Link header does.
+	Next       *Expr
+	LinkHeader bool
+	// Page counts pages, Offset items; nil when they are not counted.
+	Page, Offset *PageCount
+	// Token gives what names the next page, sent as TokenAt.
+	Token   *Expr
+	TokenAt PageParameter
+	// Size is how many items a full page has, 0 when that is not known. SizeAt is where
+	// it is sent; its Name is empty when it is not sent.
+	Size   int
+	SizeAt PageParameter
+	// Until is true on the last page; nil when nothing says so.
+	Until *Expr
+}
+
+// Any tells whether the list has pages.
+func (p *Paging) Any() bool {
+	return p.Next != nil || p.LinkHeader || p.Page != nil || p.Offset != nil || p.Token != nil
+}
+
+// PageCount is a number that grows from page to page.
+type PageCount struct {
+	PageParameter
+	From int
+}
+
+// PageParameter names the query parameter, or with Body the key of the request's
+// body, that picks a page.
+type PageParameter struct {
+	Name string
+	Body bool
+}
+
+// AsksFrom tells whether the request reads the cursor: then the service leaves out
+// what is older.
+func (p *Poll) AsksFrom() bool {
+	reads := false
+	p.Request.exprs(func(e *Expr) { reads = reads || e.Reads("cursor") })
+	return reads
+}
+
+// paging reads pages:.
+func (d *decoder) paging(o *objectNode) Paging {
+	var p Paging
+	ways := 0
+	for _, way := range []string{"next", "page", "offset", "token"} {
+		if o.has(way) {
+			ways++
+		}
+	}
+	if ways != 1 {
+		d.add(o.pos(), "exclusive-keys", "pages needs exactly one of next, page, offset and token", "page: {query: page}")
+	}
+	if p.LinkHeader = o.text("next", "") == "header link"; !p.LinkHeader && o.vals["next"] != nil {
+		p.Next = d.expression(o.vals["next"])
+	}
+	p.Page, p.Offset = d.pageCount(o, "page", 1), d.pageCount(o, "offset", 0)
+	if v := o.vals["token"]; v != nil {
+		p.Token, p.TokenAt = d.expression(v), d.pageParameter(o)
+	} else if o.has("query") || o.has("body") {
+		d.add(o.pos(), "needs-key", "query and body of pages need token", "page: {query: page}")
+	}
+	if s := o.object("size"); s != nil {
+		p.Size, p.SizeAt = s.integer("value", 0), d.pageParameter(s)
+	} else {
+		p.Size = o.integer("size", 0)
+	}
+	if v := o.vals["until"]; v != nil {
+		p.Until = d.expression(v)
+	}
+	return p
+}
+
+// pageCount reads a counter; nil when it is not written.
+func (d *decoder) pageCount(o *objectNode, name string, from int) *PageCount {
+	x := o.object(name)
+	if x == nil {
+		return nil
+	}
+	return &PageCount{PageParameter: d.pageParameter(x), From: x.integer("from", from)}
+}
+
+// pageParameter reads where a number or token is sent.
+func (d *decoder) pageParameter(o *objectNode) PageParameter {
+	if o.has("query") == o.has("body") {
+		d.add(o.pos(), "exclusive-keys", "it needs query or body, not both: the name under which it is sent", "query: page")
+	}
+	if o.has("body") {
+		return PageParameter{Name: o.text("body", ""), Body: true}
+	}
+	return PageParameter{Name: o.text("query", "")}
+}
+
+// foreignRoots are names that other places have and other tools use; in a poll they
+// are fields of the answer or of an item.
+var foreignRoots = []string{"body", "data", "event", "payload", "json", "items", "id", "headers", "status", "url", "key", "type", "results", "records", "rows", "list", "next"}
+
+// answerHint says how a part of a poll's answer is named.
+func answerHint(name string) string {
+	switch name {
+	case "headers", "status", "url", "body":
+		return "response." + name + " is the answer's"
+	case "event", "payload", "json":
+		return "the answer is response.body"
+	case "item":
+		return "item exists in key, cursor, data and event_type; the answer is response.body"
+	}
+	if contains(foreignRoots, name) {
+		return "response.body." + name
+	}
+	return ""
+}
+
+// itemHint says how a part of an item is named.
+func itemHint(name string) string {
+	switch name {
+	case "body", "headers", "status", "url", "event", "payload", "json", "data":
+		return "the item is item, such as item.id; the whole answer is response.body"
+	}
+	if contains(foreignRoots, name) {
+		return "item." + name
+	}
+	return ""
+}
+
+// Outline writes what the request is made of: two that are written alike have the
+// same outline.
+func (p *Poll) Outline() string {
+	var b strings.Builder
+	p.Request.outline(&b)
+	return b.String()
+}
+
+func (v *Value) outline(b *strings.Builder) {
+	if v == nil {
+		return
+	}
+	switch v.kind {
+	case constantValue:
+		fmt.Fprintf(b, "%v;", v.constant)
+	case exprValue:
+		fmt.Fprintf(b, "${%s};", v.expr.Text)
+	}
+	for _, x := range v.parts {
+		if b.WriteString(x.text); x.expr != nil {
+			fmt.Fprintf(b, "${%s}", x.expr.Text)
+		}
+	}
+	for _, x := range v.list {
+		x.outline(b)
+	}
+	for i, x := range v.values {
+		fmt.Fprintf(b, "%s=", v.keys[i])
+		x.outline(b)
+	}
+}
+
+// Counter is what counts the pages or their items; nil when they are not counted.
+func (p *Paging) Counter() *PageCount {
+	if p.Page != nil {
+		return p.Page
+	}
+	return p.Offset
+}
