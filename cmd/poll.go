@@ -113,6 +113,9 @@ func (a *app) printPoll(r triggers.PollReport, dry bool) error {
 		}
 	}
 	a.printf("%d %s, %d bytes, %d items, %d new", r.Requests, plural(r.Requests, "request"), r.Bytes, r.Items, r.New)
+	if r.More {
+		a.printf("; the list goes on, and the next poll reads what follows")
+	}
 	switch {
 	case r.Unchanged:
 		a.printf("; nothing has changed (304)")

@@ -202,15 +202,18 @@ func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) 
 		f.lost = fmt.Errorf("all %d items of the answer are dated in the future: write pages: so that the rest is read", len(rows))
 		return true
 	case newestFirst && cut && !w.First && (w.Base == nil || p.poll.AsksFrom() || compareCursors(w.Lowest, p.asked(w)) > 0):
-		f.lost = fmt.Errorf("the answer of %d items does not reach back to what was read last%s: write pages: so that the rest is read, or drop cursor: if an answer always has everything", len(rows), cursorNamed(w.Base))
+		f.lost = fmt.Errorf("the answer of %d items does not reach back to what was read last%s: write pages: so that the rest is read, "+
+			"or drop cursor: if an answer always has everything", len(rows), cursorNamed(w.Base))
 		return true
 	case newestFirst || !p.poll.AsksFrom():
 		return true
-	case w.Greatest != nil && (w.From == nil || compareCursors(w.Greatest, w.From) > 0) && (old && p.poll.Overlap > 0 || w.From != nil || cut):
+	case w.Greatest != nil && (w.From == nil || compareCursors(w.Greatest, w.From) > 0) &&
+		(old && p.poll.Overlap > 0 || w.From != nil || cut):
 		w.From = w.Greatest
 		return false
 	case cut && old && !w.First && w.Greatest != nil && (w.From != nil || p.poll.Overlap == 0 && compareCursors(rows[0].cursor, w.Greatest) == 0):
-		f.lost = fmt.Errorf("the same %d items come again and again: more items have the cursor %s than an answer holds; write pages: so that the rest is read", len(rows), clip(text(w.Greatest), 60))
+		f.lost = fmt.Errorf("the same %d items come again and again: more items have the cursor %s than an answer holds; "+
+			"write pages: so that the rest is read", len(rows), clip(text(w.Greatest), 60))
 	}
 	return true
 }
@@ -222,10 +225,6 @@ func cursorNamed(cursor any) string {
 	}
 	return ", " + clip(text(cursor), 60)
 }
-
-// limitNames are query parameters and keys of bodies that say how many items an
-// answer has at most.
-var limitNames = []string{"limit", "per_page", "perpage", "page_size", "pagesize", "page[size]", "size", "count", "first", "top", "$top", "rows", "take", "max", "max_results", "maxresults"}
 
 // cut tells that an answer has as many items as the request allows: there may be
 // more.
@@ -242,7 +241,7 @@ func (p *poller) cut(rows []row) bool {
 				_, err := fmt.Sscan(s, &n)
 				ok = err == nil
 			}
-			if ok && slices.Contains(limitNames, strings.ToLower(name)) {
+			if ok && slices.Contains(workflows.LimitNames, strings.ToLower(name)) {
 				return len(rows) >= int(n)
 			}
 		}

@@ -216,10 +216,12 @@ func TestHintsOfAPollAreRight(t *testing.T) {
 		{`key: item.id, items: body.data`, "response.body is the answer's"},
 		{`key: item.id, items: data`, "response.body.data"},
 		{`key: id`, "item.id"},
+		{`key: item.id`, "limit cuts the list, and without cursor: an old item"},
+		{`key: item.id, pages: {token: response.body.t}`, "query: page"},
 		{`key: item.id, pages: {page: {query: p}, offset: {query: o}}`, "page: {query: page}"},
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("triggers:\n  orders:\n    poll: {every: 1h, request: {url: 'https://shop.test/'}, "+x.poll+"}\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("triggers:\n  orders:\n    poll: {every: 1h, request: {url: 'https://shop.test/', query: {limit: 50}}, "+x.poll+"}\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, m := workflows.Load(dir, workflows.Catalog{Presets: presets, CheckCron: triggers.CheckCron}, nil)

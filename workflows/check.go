@@ -379,6 +379,9 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 	case len(p.Key) == 0 && p.Cursor == nil:
 		t.src.add(p.pos, "poll-without-key", "without key: every poll would start runs for everything", "key: item.id")
 	}
+	if name := p.limited(); name != "" && p.Cursor == nil && !p.Pages.Any() {
+		t.src.warn(p.pos, "old-items", fmt.Sprintf("%s cuts the list, and without cursor: an old item that moves up into it is taken for new", name), "cursor: item.created_at, or pages: so that the first poll remembers all")
+	}
 	if name, ok := p.Request.Field("connection").constantText(); ok && c.p.Connections[name] == nil {
 		hint := suggest(name, sortedStrings(c.p.Connections))
 		if hint == "" {

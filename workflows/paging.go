@@ -174,3 +174,20 @@ func (p *Paging) Counter() *PageCount {
 	}
 	return p.Offset
 }
+
+// LimitNames are query parameters and keys of bodies that say how many items an
+// answer has at most.
+var LimitNames = []string{"limit", "per_page", "perpage", "page_size", "pagesize", "page[size]", "size", "count", "first", "top", "$top", "rows", "take",
+	"max", "max_results", "maxresults"}
+
+// limited names the parameter that cuts the list; empty when none does.
+func (p *Poll) limited() string {
+	for _, place := range []string{"query", "body"} {
+		for _, name := range p.Request.Field(place).Keys() {
+			if contains(LimitNames, strings.ToLower(name)) {
+				return name
+			}
+		}
+	}
+	return ""
+}
