@@ -26,7 +26,13 @@ import (
 // of a list with its place among equal ones.
 func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, content []byte, element string) {
 	r.typeAndTime(d, env)
-	key, flag := r.eventKey(env)
+	key, err := r.eventKey(env)
+	flag := ""
+	// A preset whose key comes out empty says that nothing names this event; a key that
+	// a person wrote was meant to name each.
+	if err != nil && (len(r.webhook.Key) > 0 || !errors.As(err, new(emptyKey))) {
+		flag = err.Error()
+	}
 	header := ""
 	switch {
 	case key != "" && len(r.webhook.Key) > 0:
@@ -70,12 +76,15 @@ func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, co
 // identifyItem names what a poll found, always by its key or its whole text.
 func (r *route) identifyItem(d *engine.Delivery, env *workflows.Env, whole []byte) {
 	r.typeAndTime(d, env)
-	if d.Key, d.Flag = r.eventKey(env); d.Key != "" {
-		d.Identity = engine.ByKey
+	key, err := r.eventKey(env)
+	if key != "" {
+		d.Key, d.Identity = key, engine.ByKey
 		return
 	}
-	sum := sha256.Sum256(whole)
-	d.Key, d.Flag = contentKey(sum), clip(d.Flag, 300)
+	d.Key = contentKey(sha256.Sum256(whole))
+	if err != nil {
+		d.Flag = clip(err.Error(), 300)
+	}
 }
 
 func (r *route) typeAndTime(d *engine.Delivery, env *workflows.Env) {
@@ -95,14 +104,19 @@ func (r *route) typeAndTime(d *engine.Delivery, env *workflows.Env) {
 	}
 }
 
-// eventKey evaluates the key. One that comes out empty says so; no key is empty
-// without a word.
-func (r *route) eventKey(env *workflows.Env) (key, flag string) {
+// emptyKey is the error of a key that names nothing.
+type emptyKey struct{ text string }
+
+func (e emptyKey) Error() string { return "key is empty: " + e.text }
+
+// eventKey evaluates the key. One that comes out empty is an error; without a key
+// expression the key is "".
+func (r *route) eventKey(env *workflows.Env) (string, error) {
 	var parts []string
 	for _, e := range r.key {
 		v, err := e.Eval(env)
 		if err != nil {
-			return "", "key failed: " + err.Error()
+			return "", fmt.Errorf("key failed: %w", err)
 		}
 		// One expression may give all parts: "[body.id, body.updated_at]".
 		list, ok := v.([]any)
@@ -112,23 +126,33 @@ func (r *route) eventKey(env *workflows.Env) (key, flag string) {
 		for _, x := range list {
 			s, err := scalarText(x)
 			if err != nil {
-				return "", "key failed: " + err.Error()
+				return "", fmt.Errorf("key failed: %w", err)
 			}
 			if s == "" {
-				return "", "key is empty: " + e.Text
+				return "", emptyKey{e.Text}
 			}
 			parts = append(parts, s)
 		}
 		if len(list) == 0 {
-			return "", "key is empty: " + e.Text
+			return "", emptyKey{e.Text}
 		}
 	}
-	key = strings.Join(parts, "/")
-	if len(key) > maxKey {
-		key = contentKey(sha256.Sum256([]byte(key))) // its hash tells it as well
-	}
-	return key, ""
+	return shortKey(joinKey(parts)), nil
 }
+
+// joinKey makes one key of its parts. A slash inside of a part is escaped, so that
+// ["a/b", "c"] and ["a", "b/c"] are two keys. A key of one part is kept as it is.
+func joinKey(parts []string) string {
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	for i, p := range parts {
+		parts[i] = keyPart.Replace(p)
+	}
+	return strings.Join(parts, "/")
+}
+
+var keyPart = strings.NewReplacer("%", "%25", "/", "%2F")
 
 // maxKey is the length in bytes up to which a key is kept as it is.
 const maxKey = 300
@@ -156,7 +180,8 @@ func commonID(headers map[string]string) (key, header string) {
 	}
 	id, source := strings.TrimSpace(headers["ce-id"]), strings.TrimSpace(headers["ce-source"])
 	if id != "" && source != "" && id != "***" {
-		return shortKey(source + "/" + id), "ce-id"
+		// The source is a URI reference and keeps its slashes; the id follows the last.
+		return shortKey(source + "/" + keyPart.Replace(id)), "ce-id"
 	}
 	return "", ""
 }
