@@ -134,6 +134,9 @@ func (a *app) printJSON(v any) error {
 // json tells whether data is to be printed for machines.
 func (a *app) json() bool { return a.output == "json" }
 
+// warnf tells a person what is not the answer itself.
+func (a *app) warnf(format string, args ...any) { fmt.Fprintf(a.err, format, args...) }
+
 func (a *app) printf(format string, args ...any) {
 	fmt.Fprintf(a.out, format, args...)
 }

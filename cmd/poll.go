@@ -80,7 +80,7 @@ func (r reading) Known(ctx context.Context, trigger string, keys []string) (map[
 }
 
 func (a *app) dryPoll(ctx context.Context, f *listFlags, l *loaded, trigger string) (r triggers.PollReport, err error) {
-	if err := l.usable(); err != nil {
+	if l, err = l.inForce(ctx, f.dir, a.warnf); err != nil {
 		return r, err
 	}
 	guard, err := egress.NewGuard(l.project.Egress.Allow)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -72,6 +73,32 @@ func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*load
 		return nil, nil, err
 	}
 	return l.choose(s.o.dir, good)
+}
+
+// inForce is a project as a server would have it for its triggers: a file with mistakes
+// is there as it was when it was in force last, or left out. warn hears which.
+func (l *loaded) inForce(ctx context.Context, dir string, warn func(format string, args ...any)) (*loaded, error) {
+	bad := l.usableTriggers()
+	if bad == nil {
+		return l, nil // a server goes on without the workflow files that are broken
+	}
+	if l.project.SettingsBroken() {
+		return nil, bad
+	}
+	var good workflows.Files
+	if h, err := store.OpenHistory(database(dir, "", l.project)); err == nil {
+		good, err = h.ProjectFiles(ctx)
+		h.Close()
+		if err != nil {
+			good = nil // a database of an older build has no such table
+		}
+	}
+	chosen, state, err := l.choose(dir, good)
+	if err != nil {
+		return nil, bad
+	}
+	warn("%s: there are mistakes, so that what was in force before counts; hookloom validate shows them\n", strings.Join(append(state.Kept, state.Left...), ", "))
+	return chosen, nil
 }
 
 // storable are the files in force as they may be kept in the database: not those

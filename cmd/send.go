@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -53,7 +54,7 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := l.usableTriggers(); err != nil {
+	if l, err = l.inForce(ctx, o.dir, a.warnf); err != nil {
 		return err
 	}
 	if l.project.Triggers[name] == nil {
@@ -248,48 +249,64 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 }
 
 func (a *app) verifyCmd() *cobra.Command {
-	var dir, file, publicURL string
-	var now int64
+	var o verifyOptions
 	c := &cobra.Command{Use: "verify TRIGGER --request FILE", Short: "Judge a captured raw HTTP request as the server would", Args: cobra.ExactArgs(1),
 		Long: `Reads a raw HTTP request (request line, headers, blank line, body bytes) and says
 whether the server would accept it, and why not. Exit status 0 when it is
-accepted or a handshake, 1 when it is refused.`,
-		Example: "  hookloom verify stripe --request captured.http --now 1767225600",
-		RunE: func(c *cobra.Command, args []string) error {
-			l, err := load(dir)
-			if err != nil {
-				return err
-			}
-			if err := l.usableTriggers(); err != nil {
-				return err
-			}
-			raw, err := readBody(file)
-			if err != nil {
-				return err
-			}
-			if raw == nil {
-				return usageError("--request FILE is needed")
-			}
-			at := time.Now()
-			if now != 0 {
-				at = time.Unix(now, 0)
-			}
-			guard, err := egress.NewGuard(l.project.Egress.Allow)
-			if err != nil {
-				return usageError("%v", err)
-			}
-			v, err := triggers.Judge(l.project, args[0], &triggers.Outside{Secret: l.secrets.Lookup, Fetch: fetcher(guard.Client())}, raw, publicURL, at)
-			if err != nil {
-				return usageError("%v", err)
-			}
-			return a.printVerdict(v)
-		}}
+accepted or a handshake, 1 when it is refused.
+
+A request does not hold the address that it came from: --from gives it, for triggers
+with allow_ips and servers behind trusted proxies.`,
+		Example: "  hookloom verify stripe --request captured.http --now 1767225600\n  hookloom verify stripe --request captured.http --from 203.0.113.5",
+		RunE:    func(c *cobra.Command, args []string) error { return a.verify(c.Context(), args[0], o) }}
 	f := c.Flags()
-	f.StringVar(&dir, "dir", ".", "project folder")
-	f.StringVar(&file, "request", "", "the captured request, - for standard input")
-	f.StringVar(&publicURL, "url", "", "the URL as the sender knows it")
-	f.Int64Var(&now, "now", 0, "judge at this moment, Unix seconds")
+	f.StringVar(&o.dir, "dir", ".", "project folder")
+	f.StringVar(&o.file, "request", "", "the captured request, - for standard input")
+	f.StringVar(&o.url, "url", "", "the URL as the sender knows it")
+	f.StringVar(&o.from, "from", "", "the address that the request came from")
+	f.Int64Var(&o.now, "now", 0, "judge at this moment, Unix seconds")
 	return c
+}
+
+type verifyOptions struct {
+	dir, file, url, from string
+	now                  int64
+}
+
+func (a *app) verify(ctx context.Context, trigger string, o verifyOptions) error {
+	l, err := load(o.dir)
+	if err != nil {
+		return err
+	}
+	if l, err = l.inForce(ctx, o.dir, a.warnf); err != nil {
+		return err
+	}
+	raw, err := readBody(o.file)
+	if err != nil {
+		return err
+	}
+	if raw == nil {
+		return usageError("--request FILE is needed")
+	}
+	at := time.Now()
+	if o.now != 0 {
+		at = time.Unix(o.now, 0)
+	}
+	guard, err := egress.NewGuard(l.project.Egress.Allow)
+	if err != nil {
+		return usageError("%v", err)
+	}
+	outside := &triggers.Outside{Secret: l.secrets.Lookup, Fetch: fetcher(guard.Client())}
+	if o.from != "" {
+		if outside.From, err = netip.ParseAddr(o.from); err != nil {
+			return usageError("--from %q is no address: write 203.0.113.5 or 2001:db8::1", o.from)
+		}
+	}
+	v, err := triggers.Judge(l.project, trigger, outside, raw, o.url, at)
+	if err != nil {
+		return usageError("%v", err)
+	}
+	return a.printVerdict(v)
 }
 
 func (a *app) printVerdict(v *triggers.Verdict) error {
@@ -305,12 +322,15 @@ func (a *app) printVerdict(v *triggers.Verdict) error {
 				a.printf("  note: %s\n", printable(v.Event.Flag))
 			}
 		case "handshake":
-			a.printf("handshake: answered %d %s\n", v.Response.Status, printable(v.Response.Body))
+			a.printf("handshake: answered %s\n", strings.TrimSpace(strconv.Itoa(v.Response.Status)+" "+printable(v.Response.Body)))
 		default:
 			a.printf("refused: %s\n", printable(v.Reason))
 			if v.Diagnosis != "" {
 				a.printf("  %s\n", printable(v.Diagnosis))
 			}
+		}
+		for _, n := range v.Notes {
+			a.printf("  note: %s\n", printable(n))
 		}
 	}
 	if v.Result == "refused" {

@@ -107,21 +107,61 @@ func replaced[T string | []byte](m *matcher, s T) (out []byte, changed bool) {
 }
 
 func replacedBy[T string | []byte](m *matcher, s T, by string) (out []byte, changed bool) {
+	return replacedSpans(spans(m, s), s, by)
+}
+
+// replacedByAny masks what either of two matchers finds. Both look at the text as it
+// came: were one to mask first, what is left of a longer secret of the other would
+// not be found any more.
+func replacedByAny[T string | []byte](a, b *matcher, s T) (out []byte, changed bool) {
+	list := spans(a, s)
+	if more := spans(b, s); len(list) == 0 {
+		list = more
+	} else if len(more) > 0 {
+		list = united(append(list, more...))
+	}
+	return replacedSpans(list, s, workflows.Mask)
+}
+
+// spans gives where texts stand, in order; those that overlap are one.
+func spans[T string | []byte](m *matcher, s T) (list []span) {
 	if m == nil {
-		return nil, false
+		return nil
 	}
 	sp, ok := find(m, s, 0)
-	if !ok {
-		return nil, false
-	}
-	done := 0
 	for ok {
 		next, more := find(m, s, sp.from+1)
 		for at := 0; more && next.from < sp.to; next, more = find(m, s, at) {
 			sp.to, at = max(sp.to, next.to), next.from+1
 		}
+		list = append(list, sp)
+		sp, ok = next, more
+	}
+	return list
+}
+
+// united makes one of spans that overlap.
+func united(list []span) []span {
+	slices.SortFunc(list, func(x, y span) int { return x.from - y.from })
+	out := list[:1]
+	for _, sp := range list[1:] {
+		if last := &out[len(out)-1]; sp.from < last.to {
+			last.to = max(last.to, sp.to)
+		} else {
+			out = append(out, sp)
+		}
+	}
+	return out
+}
+
+func replacedSpans[T string | []byte](list []span, s T, by string) (out []byte, changed bool) {
+	if len(list) == 0 {
+		return nil, false
+	}
+	done := 0
+	for _, sp := range list {
 		out = append(append(out, s[done:sp.from]...), by...)
-		done, sp, ok = sp.to, next, more
+		done = sp.to
 	}
 	return append(out, s[done:]...), true
 }

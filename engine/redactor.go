@@ -216,14 +216,13 @@ func (m *Masker) JSON(b []byte) (out []byte, changed bool) {
 	if x, found := replacedBy(m.whole, b, `"`+workflows.Mask+`"`); found {
 		out, changed = x, true
 	}
-	if x, found := replaced(m.own, out); found {
+	if x, found := replacedByAny(m.own, m.base.matcher(), out); found {
 		if !json.Valid(x) {
 			x = maskValues(out, m.Text)
 		}
 		out, changed = x, true
 	}
-	x, found := m.base.JSON(out)
-	return x, changed || found
+	return out, changed
 }
 
 // Text masks secrets in s.
@@ -231,10 +230,10 @@ func (m *Masker) Text(s string) string {
 	if m == nil {
 		return s
 	}
-	if out, changed := replaced(m.own, s); changed {
-		s = string(out)
+	if out, changed := replacedByAny(m.own, m.base.matcher(), s); changed {
+		return string(out)
 	}
-	return m.base.Text(s)
+	return s
 }
 
 // maskValues masks the names, texts and numbers of a JSON text one by one.

@@ -30,6 +30,17 @@ func newCORS(origins, methods []string) *cors {
 // headerNames are what a browser may ask to send.
 var headerNames = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~, -]{1,1000}$`)
 
+// preflight tells whether a request asks what a page may send, and whether its origin
+// may. A nil one knows no such request.
+func (c *cors) preflight(req *http.Request) (is, allowed bool) {
+	origin := req.Header.Get("Origin")
+	if c == nil || origin == "" {
+		return false, false
+	}
+	is = req.Method == http.MethodOptions && req.Header.Get("Access-Control-Request-Method") != ""
+	return is, c.any || c.origins[strings.ToLower(origin)]
+}
+
 // serve adds what the browser needs to see the answer, and answers a preflight. It
 // tells whether the request is answered.
 func (c *cors) serve(w http.ResponseWriter, req *http.Request) bool {
@@ -37,7 +48,7 @@ func (c *cors) serve(w http.ResponseWriter, req *http.Request) bool {
 	if origin == "" {
 		return false
 	}
-	allowed := c.any || c.origins[strings.ToLower(origin)]
+	is, allowed := c.preflight(req)
 	hd := w.Header()
 	hd.Add("Vary", "Origin")
 	if allowed {
@@ -46,7 +57,7 @@ func (c *cors) serve(w http.ResponseWriter, req *http.Request) bool {
 			hd.Set("Access-Control-Allow-Origin", "*")
 		}
 	}
-	if req.Method != http.MethodOptions || req.Header.Get("Access-Control-Request-Method") == "" {
+	if !is {
 		return false
 	}
 	if !allowed {

@@ -35,14 +35,17 @@ const (
 var errNoRoom = errors.New("too many bodies at once")
 
 // acceptedCodings are the content codings that are read.
-const acceptedCodings = "gzip, identity"
+const (
+	acceptedCodings = "gzip, identity"
+	wrongCoding     = "this content encoding is not accepted: send gzip or none"
+)
 
 // read takes the body as it comes, bounded in size, pace and time. What it gives is
 // to be released when the delivery is answered.
 func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *caller, proved bool) (body []byte, x *arriving, status int, problem string) {
 	if e := req.Header.Get("Content-Encoding"); e != "" && !knownCoding(e) {
 		w.Header().Set("Accept-Encoding", acceptedCodings) // RFC 9110, section 15.5.16
-		return nil, nil, http.StatusUnsupportedMediaType, "this content encoding is not accepted: send gzip or none"
+		return nil, nil, http.StatusUnsupportedMediaType, wrongCoding
 	}
 	limit := r.maxBody
 	if req.ContentLength > limit {

@@ -119,6 +119,8 @@ type Outside struct {
 	// Fetch sends a request through the egress guard and gives a bounded body; nil
 	// where there is no network.
 	Fetch Fetch
+	// From is the address that a captured request came from, where Judge shall know it.
+	From netip.Addr
 	// Capture keeps a secret that a provider handed over; nil to keep none.
 	Capture func(trigger, secret, value string) error
 	// awaited tells whether an operator waits for a trigger's secret, and taken that

@@ -1,8 +1,6 @@
 package triggers
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -165,16 +163,8 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // keepsOut refuses callers by address or client certificate.
 func (r *route) keepsOut(req *http.Request, from sender) (reason, detail string) {
 	w := r.webhook
-	if len(w.AllowIPs) > 0 || w.AllowProvider {
-		if !from.ip.IsValid() {
-			return "address not allowed", "the sender's address cannot be read: " + from.problem
-		}
-		if !within(w.AllowIPs, from.ip) && (!w.AllowProvider || r.preset == nil || !within(r.preset.IPs, from.ip)) {
-			return "address not allowed", from.ip.String() + " is not in allow_ips"
-		}
-	}
-	if !w.ClientCert {
-		return "", ""
+	if reason, detail = r.keepsOutAddress(from); reason != "" || !w.ClientCert {
+		return reason, detail
 	}
 	if req.TLS == nil || len(req.TLS.VerifiedChains) == 0 {
 		return "client certificate needed", "no client certificate that server.tls.client_ca vouches for was shown"
@@ -192,6 +182,21 @@ func (r *route) keepsOut(req *http.Request, from sender) (reason, detail string)
 		}
 	}
 	return "client certificate not allowed", fmt.Sprintf("the certificate is for %.200q", strings.Join(names, ", "))
+}
+
+// keepsOutAddress refuses callers by their address alone.
+func (r *route) keepsOutAddress(from sender) (reason, detail string) {
+	w := r.webhook
+	if len(w.AllowIPs) == 0 && !w.AllowProvider {
+		return "", ""
+	}
+	if !from.ip.IsValid() {
+		return "address not allowed", "the sender's address cannot be read: " + from.problem
+	}
+	if !within(w.AllowIPs, from.ip) && (!w.AllowProvider || r.preset == nil || !within(r.preset.IPs, from.ip)) {
+		return "address not allowed", from.ip.String() + " is not in allow_ips"
+	}
+	return "", ""
 }
 
 func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *route, in *inbound, ip netip.Addr, c *caller) {
@@ -337,127 +342,4 @@ func answer(w http.ResponseWriter, status int, body reply) {
 	hd["Content-Length"] = []string{strconv.Itoa(len(b))}
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // the sender is gone if this fails
-}
-
-// Verdict is what hookloom verify prints.
-type Verdict struct {
-	// Result is accepted, refused or handshake.
-	Result string `json:"result"`
-	Reason string `json:"reason,omitempty"`
-	// Diagnosis is what would have made a refused request genuine.
-	Diagnosis string        `json:"diagnosis,omitempty"`
-	Event     *VerdictEvent `json:"event,omitempty"`
-	// Events are those of a request that split takes apart.
-	Events   []VerdictEvent `json:"events,omitempty"`
-	Response *Answer        `json:"response,omitempty"`
-	// Secret names the secret that matched.
-	Secret string `json:"secret,omitempty"`
-}
-
-// VerdictEvent is the event that an accepted request would make.
-type VerdictEvent struct {
-	Key  string `json:"key"`
-	Type string `json:"type"`
-	// Identity is what named it: key (of the trigger), provider, header or content;
-	// Dedupe how long that is remembered.
-	Identity string `json:"identity"`
-	Dedupe   string `json:"dedupe"`
-	// Flag says what is wrong with its key or body.
-	Flag string `json:"flag,omitempty"`
-}
-
-// Judge reads a captured raw HTTP request (request line, headers, blank line,
-// body bytes) and judges it as the server would at the given moment. publicURL
-// overrides the address that the sender used.
-func Judge(p *workflows.Project, trigger string, outside *Outside, raw []byte, publicURL string, now time.Time) (*Verdict, error) {
-	t := p.Triggers[trigger]
-	if t == nil || t.Webhook == nil {
-		return nil, fmt.Errorf("no trigger %q with a webhook inlet", trigger)
-	}
-	r, err := newRoute(p, t, outside)
-	if err != nil {
-		return nil, err
-	}
-	in, err := readCaptured(raw, r, publicURL, now)
-	if err != nil {
-		return nil, err
-	}
-	return r.verdict(in, others(p, r, outside)), nil
-}
-
-// others prepares the other triggers' routes, to tell whose secret was used. A
-// trigger that cannot be prepared has no secret to compare with.
-func others(p *workflows.Project, r *route, outside *Outside) []*route {
-	var out []*route
-	for _, name := range sortedNames(p.Triggers) {
-		if t := p.Triggers[name]; t.Webhook != nil && name != r.trigger.Name {
-			if o, err := newRoute(p, t, outside); err == nil {
-				out = append(out, o)
-			}
-		}
-	}
-	return out
-}
-
-func (r *route) verdict(in *inbound, others []*route) *Verdict {
-	if !r.methods[in.method] {
-		return &Verdict{Result: "refused", Reason: "wrong method: " + in.method}
-	}
-	if int64(len(in.body)) > r.maxBody {
-		return &Verdict{Result: "refused", Reason: "body too large"}
-	}
-	j := r.judge(in)
-	switch {
-	case j.handshake != nil:
-		return &Verdict{Result: "handshake", Response: j.handshake}
-	case !j.genuine:
-		reason := j.reason
-		if j.detail != "" {
-			reason += ": " + j.detail
-		}
-		return &Verdict{Result: "refused", Reason: reason, Diagnosis: r.diagnose(in, j, others)}
-	}
-	v := &Verdict{Result: "accepted"}
-	for i, d := range j.deliveries {
-		e := VerdictEvent{Key: d.Key, Type: d.Type, Identity: d.Identity.String(), Dedupe: "off", Flag: d.Flag}
-		if d.Dedupe > 0 {
-			e.Dedupe = workflows.DurationText(d.Dedupe)
-		}
-		if i == 0 {
-			v.Event = &e
-		}
-		if len(j.deliveries) > 1 {
-			v.Events = append(v.Events, e)
-		}
-	}
-	if j.secret >= 0 && j.secret < len(r.secrets) {
-		v.Secret = r.secrets[j.secret].name
-	}
-	return v
-}
-
-// readCaptured parses the head with net/http and takes the body as the bytes
-// that follow, since captures often lack a true Content-Length.
-func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*inbound, error) {
-	head, body, found := bytes.Cut(raw, []byte("\r\n\r\n"))
-	if lf, lfBody, ok := bytes.Cut(raw, []byte("\n\n")); ok && (!found || len(lf) < len(head)) {
-		head, body, found = lf, lfBody, true
-	}
-	if !found {
-		head = bytes.TrimRight(raw, "\r\n")
-	}
-	req, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(head), bytes.NewReader([]byte("\r\n\r\n")))))
-	if err != nil {
-		return nil, fmt.Errorf("reading the request's head: %w", err)
-	}
-	if publicURL == "" {
-		publicURL = r.publicURL(req, behind(r.trusted, netip.Addr{}, req.Header))
-	}
-	// Editors and tools add a line feed at the end of a file; the length tells.
-	if n := req.ContentLength; n >= 0 && int64(len(body)) > n && req.Header.Get("Content-Length") != "" {
-		body = body[:n]
-	}
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery), publicURL: publicURL, body: body, at: now}
-	in.prepare(r)
-	return in, nil
 }

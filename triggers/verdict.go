@@ -1,0 +1,190 @@
+package triggers
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Verdict is what hookloom verify prints.
+type Verdict struct {
+	// Result is accepted, refused or handshake.
+	Result string `json:"result"`
+	Reason string `json:"reason,omitempty"`
+	// Diagnosis is what would have made a refused request genuine.
+	Diagnosis string        `json:"diagnosis,omitempty"`
+	Event     *VerdictEvent `json:"event,omitempty"`
+	// Events are those of a request that split takes apart.
+	Events   []VerdictEvent `json:"events,omitempty"`
+	Response *Answer        `json:"response,omitempty"`
+	// Secret names the secret that matched.
+	Secret string `json:"secret,omitempty"`
+	// Notes say what the server looks at and a captured request does not hold.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// VerdictEvent is the event that an accepted request would make.
+type VerdictEvent struct {
+	Key  string `json:"key"`
+	Type string `json:"type"`
+	// Identity is what named it: key (of the trigger), provider, header or content;
+	// Dedupe how long that is remembered.
+	Identity string `json:"identity"`
+	Dedupe   string `json:"dedupe"`
+	// Flag says what is wrong with its key or body.
+	Flag string `json:"flag,omitempty"`
+}
+
+// Judge reads a captured raw HTTP request (request line, headers, blank line,
+// body bytes) and judges it as the server would at the given moment. publicURL
+// overrides the address that the sender used.
+func Judge(p *workflows.Project, trigger string, outside *Outside, raw []byte, publicURL string, now time.Time) (*Verdict, error) {
+	t := p.Triggers[trigger]
+	if t == nil || t.Webhook == nil {
+		return nil, fmt.Errorf("no trigger %q with a webhook inlet", trigger)
+	}
+	r, err := newRoute(p, t, outside)
+	if err != nil {
+		return nil, err
+	}
+	req, in, err := readCaptured(raw, r, publicURL, now)
+	if err != nil {
+		return nil, err
+	}
+	notes, v := r.judgeHead(req, in)
+	if v == nil {
+		v = r.verdict(in, others(p, r, outside))
+	}
+	v.Notes = notes
+	return v, nil
+}
+
+// judgeHead looks at what the server looks at before it reads a body. It gives the
+// verdict where that is enough, and what could not be judged.
+func (r *route) judgeHead(req *http.Request, in *inbound) (notes []string, v *Verdict) {
+	own := newTable(r.trusted)
+	if own.add(r); own.lookup(in.path) != r {
+		notes = append(notes, "its path "+clip(in.path, 100)+" is not that of the trigger, "+r.webhook.Path)
+	}
+	if is, allowed := r.cors.preflight(req); is && !allowed {
+		return notes, &Verdict{Result: "refused", Reason: "origin not allowed"}
+	} else if is {
+		return notes, &Verdict{Result: "handshake", Response: &Answer{Status: http.StatusNoContent}}
+	}
+	if !r.methods[in.method] {
+		return notes, &Verdict{Result: "refused", Reason: "wrong method: " + in.method}
+	}
+	switch from, known := r.sentFrom(req); {
+	case known:
+		if reason, detail := r.keepsOutAddress(from); reason != "" {
+			return notes, &Verdict{Result: "refused", Reason: reason + ": " + detail}
+		}
+	case len(r.webhook.AllowIPs) > 0 || r.webhook.AllowProvider:
+		notes = append(notes, "allow_ips is not judged: --from gives the address that it came from")
+	}
+	if r.webhook.ClientCert {
+		notes = append(notes, "the client certificate is not judged")
+	}
+	if e := req.Header.Get("Content-Encoding"); e != "" && !knownCoding(e) {
+		return notes, &Verdict{Result: "refused", Reason: wrongCoding}
+	}
+	return notes, nil
+}
+
+// sentFrom tells whose address counts for a captured request: the one that is given,
+// or, where it went through a trusted proxy, what that wrote.
+func (r *route) sentFrom(req *http.Request) (from sender, known bool) {
+	given := r.outside.From.Unmap().WithZone("")
+	switch {
+	case given.IsValid() && !within(r.trusted, given):
+		return sender{ip: given}, true
+	case given.IsValid() || len(r.trusted) > 0 && len(forwardedFor(req.Header)) > 0:
+		return behind(r.trusted, given, req.Header), true
+	}
+	return sender{}, false
+}
+
+// others prepares the other triggers' routes, to tell whose secret was used. A
+// trigger that cannot be prepared has no secret to compare with.
+func others(p *workflows.Project, r *route, outside *Outside) []*route {
+	var out []*route
+	for _, name := range sortedNames(p.Triggers) {
+		if t := p.Triggers[name]; t.Webhook != nil && name != r.trigger.Name {
+			if o, err := newRoute(p, t, outside); err == nil {
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+func (r *route) verdict(in *inbound, others []*route) *Verdict {
+	if int64(len(in.body)) > r.maxBody {
+		return &Verdict{Result: "refused", Reason: "body too large"}
+	}
+	j := r.judge(in)
+	switch {
+	case j.handshake != nil:
+		return &Verdict{Result: "handshake", Response: j.handshake}
+	case !j.genuine:
+		reason := j.reason
+		if j.detail != "" {
+			reason += ": " + j.detail
+		}
+		return &Verdict{Result: "refused", Reason: reason, Diagnosis: r.diagnose(in, j, others)}
+	}
+	v := &Verdict{Result: "accepted"}
+	for i, d := range j.deliveries {
+		e := VerdictEvent{Key: d.Key, Type: d.Type, Identity: d.Identity.String(), Dedupe: "off", Flag: d.Flag}
+		if d.Dedupe > 0 {
+			e.Dedupe = workflows.DurationText(d.Dedupe)
+		}
+		if i == 0 {
+			v.Event = &e
+		}
+		if len(j.deliveries) > 1 {
+			v.Events = append(v.Events, e)
+		}
+	}
+	if j.secret >= 0 && j.secret < len(r.secrets) {
+		v.Secret = r.secrets[j.secret].name
+	}
+	return v
+}
+
+// readCaptured parses the head with net/http and takes the body as the bytes
+// that follow, since captures often lack a true Content-Length.
+func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*http.Request, *inbound, error) {
+	head, body, found := bytes.Cut(raw, []byte("\r\n\r\n"))
+	if lf, lfBody, ok := bytes.Cut(raw, []byte("\n\n")); ok && (!found || len(lf) < len(head)) {
+		head, body, found = lf, lfBody, true
+	}
+	if !found {
+		head = bytes.TrimRight(raw, "\r\n")
+	}
+	req, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(head), bytes.NewReader([]byte("\r\n\r\n")))))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the request's head: %w", err)
+	}
+	if publicURL == "" {
+		from, known := r.sentFrom(req)
+		if !known {
+			from = behind(r.trusted, netip.Addr{}, req.Header)
+		}
+		publicURL = r.publicURL(req, from)
+	}
+	// Editors and tools add a line feed at the end of a file; the length tells.
+	if n := req.ContentLength; n >= 0 && int64(len(body)) > n && req.Header.Get("Content-Length") != "" {
+		body = body[:n]
+	}
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery), publicURL: publicURL, body: body, at: now}
+	in.prepare(r)
+	return req, in, nil
+}
