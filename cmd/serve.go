@@ -251,12 +251,16 @@ func (a *heldAnswer) WriteHeader(status int) { a.status = status }
 
 // admit judges a quarantined delivery again.
 func (s *server) admit(ctx context.Context, id string) (engine.Receipt, error) {
-	item, body, err := s.store.History().Refusal(ctx, id)
+	item, _, err := s.store.History().Refusal(ctx, id)
 	if err != nil {
 		return engine.Receipt{}, err
 	}
 	if item.Event != "" {
 		return engine.Receipt{}, fmt.Errorf("%s was admitted already, as %s", id, item.Event)
+	}
+	body, err := s.store.RefusedBody(ctx, id)
+	if err != nil {
+		return engine.Receipt{}, err
 	}
 	receipt, err := s.hooks.Readmit(ctx, &engine.Refusal{At: item.At, Trigger: item.Trigger, Method: item.Method, Path: item.Path, URL: item.URL, Headers: item.Headers, Body: body, Size: item.Size})
 	if err != nil {

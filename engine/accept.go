@@ -143,6 +143,7 @@ func (e *Engine) Refuse(r Refusal) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	e.noteRefusal(r)
+	e.maskRefusal(&r)
 	if err := e.o.Store.Refuse(ctx, r); err != nil {
 		e.o.Log.Warn("a refused delivery was not kept", "trigger", r.Trigger, "reason", r.Reason, "error", err)
 	}

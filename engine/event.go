@@ -180,6 +180,9 @@ type Refusal struct {
 	// Body is bounded; Size is the whole length in bytes.
 	Body []byte
 	Size int
+	// Whole is the body as it came where history.redact masks some of Body; nil where
+	// Body is that. It is stored encrypted.
+	Whole []byte
 }
 
 // SecretUse tells how often a trigger's secret has proved a delivery.

@@ -28,6 +28,19 @@ func (e *Engine) maskEvent(d *Delivery) {
 	}
 }
 
+// maskRefusal masks the fields of history.redact in a refused body. Its signature
+// covers the whole, which is kept to judge it again.
+func (e *Engine) maskRefusal(r *Refusal) {
+	p := e.project.Load()
+	if p == nil || p.fields == nil || len(r.Body) == 0 {
+		return
+	}
+	safe := p.fields.refused(r.Headers["content-type"], r.Body)
+	if len(safe) != len(r.Body) || &safe[0] != &r.Body[0] {
+		r.Body, r.Whole = safe, r.Body
+	}
+}
+
 // looksJSON tells that a body is JSON by its type, or, where it has none, by its
 // first letter.
 func looksJSON(contentType string, raw []byte) bool {

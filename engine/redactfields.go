@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -20,6 +21,9 @@ import (
 type fieldRedactor struct {
 	paths []workflows.RedactPath
 	mark  func(text string) (string, error)
+	// byName finds the fields in bodies that cannot be read.
+	once   sync.Once
+	byName []looseName
 }
 
 // pathState is where a path stands while a body is walked.
@@ -99,7 +103,8 @@ func (f *fieldRedactor) masked(value string) string {
 	return workflows.Mask
 }
 
-// body rewrites a body. What is no JSON and no form has no fields, and stays.
+// body rewrites a body. What is no JSON and no form has no fields, and stays; in one
+// that breaks off or is wrong they are looked for by their names.
 func (f *fieldRedactor) body(contentType string, raw []byte, dataExpr string) (out []byte, kind string) {
 	states := f.states(dataExpr)
 	media, params := mediaType(contentType)
@@ -115,7 +120,7 @@ func (f *fieldRedactor) body(contentType string, raw []byte, dataExpr string) (o
 	// JSON in another charset, or with what only our own reader takes.
 	v, err := DecodeBody(contentType, raw)
 	if err != nil {
-		return raw, contentType
+		return f.loose(raw), contentType
 	}
 	if _, text := v.(string); text || v == nil {
 		return raw, contentType
@@ -323,11 +328,11 @@ func (f *fieldRedactor) multipart(raw []byte, boundary string, states []pathStat
 			return out.Bytes()
 		}
 		if err != nil {
-			return raw
+			return f.loose(raw)
 		}
 		b, err := io.ReadAll(p)
 		if err != nil {
-			return raw
+			return f.loose(raw)
 		}
 		if p.FileName() == "" {
 			if safe, ok := f.field(p.FormName(), string(b), states); ok {

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
+	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/hookloom/hookloom/engine"
@@ -33,11 +36,24 @@ const recountQuarantine = 1000
 // refusalBytes is what a row takes, but for numbers.
 const refusalBytes = `octet_length(headers) + octet_length(url) + octet_length(path) + octet_length(detail) + octet_length(diagnosis)`
 
+// bodyBytes is what the body takes, masked and sealed.
+const bodyBytes = `coalesce(octet_length(body), 0) + coalesce(octet_length(sealed), 0)`
+
 // Refuse implements engine.Store.
 func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
 	headers, url := s.texts(r.Headers), s.o.Redactor.Text(r.URL)
 	r.Detail, r.Diagnosis, r.Path = s.o.Redactor.Text(r.Detail), s.o.Redactor.Text(r.Diagnosis), s.o.Redactor.Text(r.Path)
 	body := s.o.Redactor.Bytes(r.Body)
+	var sealed driver.Value
+	whole := 0
+	if r.Whole != nil && s.o.Sealer != nil {
+		b, err := s.o.Sealer.Seal(r.Whole, sealedRefusal)
+		if err != nil {
+			s.o.Log.Warn("a refused body is kept as it may be shown only: it cannot be judged again", "trigger", r.Trigger, "error", err)
+		} else {
+			sealed, whole = b, len(b)
+		}
+	}
 	return s.w.do(ctx, false, func(t *tx) error {
 		q := &s.quarantine
 		if q.shares == nil || q.added >= recountQuarantine || q.stale.Load() {
@@ -45,14 +61,14 @@ func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
 				return err
 			}
 		}
-		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, diagnosis, remote, method, path, url, headers, size, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			r.At.UnixMilli(), r.Trigger, r.Reason, r.Detail, r.Diagnosis, r.RemoteIP, r.Method, r.Path, url, headers, int64(r.Size), body); err != nil {
+		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, diagnosis, remote, method, path, url, headers, size, body, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.At.UnixMilli(), r.Trigger, r.Reason, r.Detail, r.Diagnosis, r.RemoteIP, r.Method, r.Path, url, headers, int64(r.Size), body, sealed); err != nil {
 			return err
 		}
 		q.added++
 		x := q.share(r.Trigger)
 		x.number++
-		x.bytes += int64(len(headers) + len(url) + len(r.Path) + len(r.Detail) + len(r.Diagnosis) + len(body))
+		x.bytes += int64(len(headers) + len(url) + len(r.Path) + len(r.Detail) + len(r.Diagnosis) + len(body) + whole)
 		return q.bound(t, int64(s.o.MaxQuarantine), s.o.MaxQuarantineBytes)
 	})
 }
@@ -71,7 +87,7 @@ func (q *quarantine) count(t *tx) error {
 	last := ""
 	for first := true; ; first = false {
 		dest := make([]driver.Value, 3)
-		found, err := t.row(`SELECT trigger, count(*), sum(`+refusalBytes+` + coalesce(octet_length(body), 0)) FROM quarantine
+		found, err := t.row(`SELECT trigger, count(*), sum(`+refusalBytes+` + `+bodyBytes+`) FROM quarantine
 			WHERE trigger = (SELECT min(trigger) FROM quarantine WHERE trigger > ? OR ?) GROUP BY trigger`, dest, last, first)
 		if err != nil {
 			q.shares = nil
@@ -132,7 +148,7 @@ func (q *quarantine) bound(t *tx, number, size int64) error {
 // drop removes the oldest refusal of a trigger.
 func (q *quarantine) drop(t *tx, trigger string) error {
 	dest := make([]driver.Value, 2)
-	found, err := t.row(`SELECT id, `+refusalBytes+` + coalesce(octet_length(body), 0) FROM quarantine WHERE trigger = ? ORDER BY id LIMIT 1`, dest, trigger)
+	found, err := t.row(`SELECT id, `+refusalBytes+` + `+bodyBytes+` FROM quarantine WHERE trigger = ? ORDER BY id LIMIT 1`, dest, trigger)
 	if err != nil {
 		return err
 	}
@@ -152,7 +168,7 @@ func (q *quarantine) drop(t *tx, trigger string) error {
 func (q *quarantine) shorten(t *tx, trigger string) error {
 	x := q.shares[trigger]
 	dest := make([]driver.Value, 2)
-	found, err := t.row(`SELECT id, octet_length(body) FROM quarantine WHERE trigger = ? AND id > ? AND length(body) > 0 ORDER BY id LIMIT 1`, dest, trigger, x.bodiless)
+	found, err := t.row(`SELECT id, `+bodyBytes+` FROM quarantine WHERE trigger = ? AND id > ? AND length(body) > 0 ORDER BY id LIMIT 1`, dest, trigger, x.bodiless)
 	if err != nil {
 		return err
 	}
@@ -162,5 +178,32 @@ func (q *quarantine) shorten(t *tx, trigger string) error {
 	id, _ := dest[0].(int64)
 	bytes, _ := dest[1].(int64)
 	x.bodiless, x.bytes = id, max(0, x.bytes-bytes)
-	return t.exec(`UPDATE quarantine SET body = NULL WHERE id = ?`, id)
+	return t.exec(`UPDATE quarantine SET body = NULL, sealed = NULL WHERE id = ?`, id)
+}
+
+// RefusedBody gives the bytes of a refused delivery as they came, as far as they were
+// kept: to judge it again, not to show them.
+func (s *Store) RefusedBody(ctx context.Context, id string) ([]byte, error) {
+	n, err := ParseRefusalID(id)
+	if err != nil {
+		return nil, err
+	}
+	var body, sealed []byte
+	err = s.readers.QueryRowContext(ctx, `SELECT body, sealed FROM quarantine WHERE id = ?`, n).Scan(&body, &sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("refused delivery %s: %w", id, engine.ErrNotFound)
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	if sealed == nil {
+		return body, nil
+	}
+	if s.o.Sealer == nil {
+		return nil, fmt.Errorf("refused delivery %s: its body is sealed, and there is no key", id)
+	}
+	if body, err = s.o.Sealer.Open(sealed, sealedRefusal); err != nil {
+		return nil, fmt.Errorf("refused delivery %s: its body is sealed: %w", id, err)
+	}
+	return body, nil
 }

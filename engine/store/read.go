@@ -597,7 +597,7 @@ func scanRefusal(s scanner) (engine.RefusalItem, []byte, error) {
 	var event sql.NullInt64
 	var body []byte
 	err := s.Scan(&id, &at, &x.Trigger, &x.Reason, &x.Detail, &x.Diagnosis, &x.Remote, &x.Method, &x.Path, &x.URL, &headers, &x.Size, &event, &body)
-	x.ID, x.At, x.Kept = fmt.Sprintf("%s%d", refusalPrefix, id), fromMillis(at), len(body)
+	x.ID, x.At, x.Kept = fmt.Sprintf("%s%d", refusalPrefix, id), fromMillis(at), min(len(body), x.Size) // masked fields may be longer than what came
 	if event.Valid {
 		x.Event = engine.EventID(event.Int64).String()
 	}

@@ -23,6 +23,9 @@ const (
 	sealedInputs = "inputs of an event"
 	sealedOutput = "output of a step"
 	sealedResult = "output of a run"
+	// sealedRefusal is a refused body of which fields are masked: its signature covers
+	// the whole.
+	sealedRefusal = "body of a refused delivery"
 )
 
 // masked is a value encoded for a row: what may be shown, and the whole sealed when

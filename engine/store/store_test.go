@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/engine/store"
 	"go.uber.org/goleak"
 )
@@ -306,6 +308,31 @@ func TestARefusalIsMarkedWhenItIsAdmitted(t *testing.T) {
 	}
 	if _, _, err := s.History().Refusal(ctx, "ref_2 OR 1=1"); err == nil || errors.Is(err, engine.ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+func TestARefusedBodyIsShownMaskedAndJudgedWhole(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, filepath.Join(dir, "x.db"), store.Options{Sealer: seal.New(dir)})
+	whole := `{"iban":"DE89 canary"}`
+	for _, r := range []engine.Refusal{{Body: []byte(`{"iban":"***"}`), Whole: []byte(whole)}, {Body: []byte("plain")}} {
+		r.At, r.Trigger, r.Size = time.Now(), "a", 22
+		if err := s.Refuse(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, shown, err := s.History().Refusal(ctx, "ref_1"); err != nil || string(shown) != `{"iban":"***"}` {
+		t.Errorf("shown is %s %v", shown, err)
+	}
+	for id, want := range map[string]string{"ref_1": whole, "ref_2": "plain"} {
+		if b, err := s.RefusedBody(ctx, id); err != nil || string(b) != want {
+			t.Errorf("%s is judged by %s %v", id, b, err)
+		}
+	}
+	for _, name := range []string{"x.db", "x.db-wal"} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || bytes.Contains(b, []byte("canary")) {
+			t.Errorf("%s holds the field, or cannot be read: %v", name, err)
+		}
 	}
 }
 
