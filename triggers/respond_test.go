@@ -86,7 +86,8 @@ func TestAListBecomesAnEventOfEachElement(t *testing.T) {
 			`[{"subscriptionId":1,"eventId":2,"occurredAt":3,"subscriptionType":"deal.creation"},{"subscriptionId":1,"eventId":4,"occurredAt":3,"subscriptionType":"deal.deletion"}]`,
 			`1-2--3 deal.creation {"eventId":2,"occurredAt":3,"subscriptionId":1,"subscriptionType":"deal.creation"}|1-4--3 deal.deletion {"eventId":4,"occurredAt":3,"subscriptionId":1,"subscriptionType":"deal.deletion"}`},
 		{"none of an empty one", "{auth: none, split: body}", `[]`, ``},
-		{"none where there is no list", "{auth: none, split: body.list}", `{}`, ``},
+		{"itself where there is no list", "{auth: none, split: body.list}", `{}`, `sha256:71a5 t {}`},
+		{"none where the list is empty", "{auth: none, split: body.list}", `{"list":[]}`, ``},
 	} {
 		p := load(t, "triggers:\n  t: {webhook: "+x.webhook+"}\n")
 		m := &memory{events: map[string]engine.EventID{}}

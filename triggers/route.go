@@ -687,7 +687,7 @@ func (r *route) split(d *engine.Delivery, in *inbound, body any, env *workflows.
 		return nil, fmt.Errorf("split: %w", err)
 	}
 	items, ok := v.([]any)
-	if !ok && v != nil {
+	if !ok { // also where it is not there: what is proved is kept
 		return nil, fmt.Errorf("split: %s did not give a list", r.list.Text)
 	}
 	if len(items) > maxSplit {

@@ -255,6 +255,9 @@ func (c *Console) runAgain(ctx context.Context, id engine.EventID, o replayEvent
 // runsOf names the workflows that an order is for.
 func (c *Console) runsOf(ctx context.Context, id engine.EventID, o replayEventOrder) ([]replayedItem, error) {
 	if o.Workflow != "" {
+		if c.o.Project().Workflows[o.Workflow] == nil {
+			return nil, fmt.Errorf("workflow %q: %w", o.Workflow, engine.ErrNotFound)
+		}
 		return []replayedItem{{How: "decide", Again: engine.Again{Workflow: o.Workflow}}}, nil
 	}
 	runs, err := c.o.Log.RunPage(ctx, engine.Query{Event: id.String(), Limit: 1000})

@@ -157,7 +157,11 @@ func (o *replayOrder) check() error {
 
 // conflict answers an order that cannot be carried out as things stand.
 func (c *Console) conflict(w http.ResponseWriter, err error) {
-	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrQuery) {
+	if errors.Is(err, engine.ErrNotFound) {
+		problem(w, http.StatusNotFound, err.Error()) // an order names several things
+		return
+	}
+	if errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrQuery) {
 		c.fail(w, err)
 		return
 	}

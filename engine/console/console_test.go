@@ -196,6 +196,7 @@ func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
 		{"/api/v1/runs/run_0000000000000002/replay", `{"from":"middle"}`, 400, ""},
 		{"/api/v1/runs/run_0000000000000002/replay", `{"form":"failed"}`, 400, ""},
 		{"/api/v1/events/evt_0000000000000001/replay", `{}`, 202, "replay run_0000000000000002startpinned"},
+		{"/api/v1/events/evt_0000000000000001/replay", `{"workflow":"nope","dry_run":true}`, 404, ""},
 		{"/api/v1/runs/run_0000000000000002/cancel", ``, 409, "cancel run_0000000000000002"},
 		{"/api/v1/runs/run_0000000000000002/approve", `{"by": "ada"}`, 202, "answer run_0000000000000002 { approve ada  <nil>}"},
 		{"/api/v1/runs/run_0000000000000002/approve", `{"step": "a", "verdict": "done", "result": {"n": 1}}`, 202, "answer run_0000000000000002 {a done local  map[n:1]}"},
