@@ -500,6 +500,8 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	if state := s.state.Load(); state.Broken() {
 		o.log.Error("broken files keep their last good version", "kept", state.Kept, "left_out", state.Left)
 		s.tellState(ctx, state)
+	} else {
+		s.engine.AlertOver(engine.AlertReloadFailed, "") // mended while no server ran
 	}
 	o.log.Info("hooks", "url", s.hooksURL())
 	o.log.Info("console", "url", s.consoleURL())

@@ -67,6 +67,9 @@ type alerts struct {
 	// condition: nil says that it is over. Guarded by mu.
 	open    map[alertKey]OpenAlert
 	pending map[alertKey]*Alert
+	// loaded tells that open holds what was open when the last process ended. Until
+	// then, what is reported is only noted. Guarded by mu.
+	loaded bool
 	// some counts both, so that a condition's end costs nothing where none is open.
 	some atomic.Int64
 	wake chan struct{}
@@ -83,7 +86,7 @@ func (e *Engine) Alert(_ context.Context, a Alert) {
 
 // AlertOver reports that a condition is over. It costs nothing where none is open.
 func (e *Engine) AlertOver(kind, subject string) {
-	if e.alerts.some.Load() > 0 {
+	if e.alerts.some.Load() > 0 || kind == AlertReloadFailed {
 		e.alerts.report(alertKey{kind, subject}, nil)
 	}
 }
@@ -91,6 +94,10 @@ func (e *Engine) AlertOver(kind, subject string) {
 func (x *alerts) report(k alertKey, a *Alert) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if !x.loaded {
+		x.pending[k] = a
+		return
+	}
 	_, open := x.open[k]
 	before, waits := x.pending[k]
 	holds := open
@@ -133,15 +140,22 @@ func (e *Engine) OpenAlerts() []OpenAlert {
 func (e *Engine) loadAlerts(ctx context.Context) error {
 	list, err := e.o.Store.OpenAlerts(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the open alerts: %w", err)
+		err = fmt.Errorf("reading the open alerts: %w", err)
 	}
 	e.alerts.mu.Lock()
 	defer e.alerts.mu.Unlock()
 	for _, a := range list {
 		e.alerts.open[alertKey{a.Kind, a.Subject}] = a
 	}
+	for k, a := range e.alerts.pending {
+		if _, open := e.alerts.open[k]; open == (a != nil) {
+			delete(e.alerts.pending, k) // it is as it was
+		}
+	}
+	e.alerts.loaded = true
+	e.alerts.poke()
 	e.alerts.some.Store(int64(len(e.alerts.open) + len(e.alerts.pending)))
-	return nil
+	return err
 }
 
 // tellAlerts tells what was reported until ctx ends, and then what is left. What

@@ -79,6 +79,49 @@ func TestAFailedRunIsToldOnceUntilOneSucceeds(t *testing.T) {
 }
 
 // TestARuleThatCannotBeEvaluatedIsTold until it can be.
+// What is reported before the alerts of the last process are known opens none twice, and
+// closes one that was mended while no process ran.
+func TestAConditionIsToldOnceOverARestart(t *testing.T) {
+	w := newWorld(t, map[string]string{"alerts": listens})
+	report := func(e *engine.Engine) {
+		e.Alert(context.Background(), engine.Alert{Kind: engine.AlertReloadFailed, Message: "one file is broken"})
+	}
+	for n, before := range []func(*engine.Engine){report, report, func(e *engine.Engine) { e.AlertOver(engine.AlertReloadFailed, "") }} {
+		w.before = before
+		e, s, stop := w.start(nil)
+		open := 1 - n/2
+		eventually(t, "the alert is not as it should be", func() bool { return len(e.OpenAlerts()) == open })
+		want := []string{"alert.reload_failed  open", "alert.reload_failed.closed  closed"}[:1+n/2]
+		if got := heard(t, s, len(want)); !slices.Equal(got, want) {
+			t.Errorf("start %d: heard %q, want %q", n, got, want)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// An alert about a workflow that is gone would stay open for ever.
+func TestAlertsOfWhatIsGoneAreOver(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{fail: no luck}]", "alerts": listens})
+	w.options.ConditionsEvery = 10 * time.Millisecond
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("1", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	heard(t, s, 1)
+	if err := e.Use(context.Background(), newWorld(t, map[string]string{"alerts": listens}).project); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"alert.run_failed w open", "alert.run_failed.closed w closed"}
+	if got := heard(t, s, 2); !slices.Equal(got, want) {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestARuleThatCannotBeEvaluatedIsTold(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.data.a.b == 1\nsteps: [{stop: x}]", "alerts": listens})
 	e, s, stop := w.start(nil)

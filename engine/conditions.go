@@ -94,6 +94,13 @@ func (x *refusalRates) over(now time.Time) []string {
 	return out
 }
 
+// counts tells whether a trigger's refusals are counted in this process.
+func (x *refusalRates) counts(trigger string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.byTrigger[trigger] != nil
+}
+
 // noteRefusal follows refused deliveries of a trigger.
 func (e *Engine) noteRefusal(r Refusal) {
 	if r.Trigger == "" {
@@ -193,6 +200,30 @@ func (e *Engine) lookAtConditions(ctx context.Context, now time.Time) {
 	}
 	e.lookAtBacklog(ctx, now)
 	e.lookAtHosts(ctx)
+	e.closeLeftOver()
+}
+
+// closeLeftOver closes the alerts that nothing reports on any more: those of workflows
+// and triggers that are gone, and of refusals that the last process counted.
+func (e *Engine) closeLeftOver() {
+	p := e.project.Load()
+	if p == nil {
+		return
+	}
+	for _, a := range e.OpenAlerts() {
+		over := false
+		switch a.Kind {
+		case AlertRunFailed, AlertRuleFailed:
+			over = p.Workflows[a.Subject] == nil
+		case AlertRefusals:
+			over = !e.refusals.counts(a.Subject)
+		case AlertSilence, AlertPollFailing, AlertWebhookMissed:
+			over = p.Triggers[a.Subject] == nil
+		}
+		if over {
+			e.AlertOver(a.Kind, a.Subject)
+		}
+	}
 }
 
 // DiskLow tells whether a disk is nearly full: less than 512 MB, or less than a

@@ -87,6 +87,8 @@ func project(t testing.TB, flows map[string]string) *workflows.Project {
 
 // world is one database with the target outside of it.
 type world struct {
+	// before is done once the project is in use and nothing runs yet.
+	before  func(*engine.Engine)
 	t       testing.TB
 	path    string
 	project *workflows.Project
@@ -130,6 +132,9 @@ func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, 
 	if err := e.Use(ctx, w.project); err != nil {
 		cancel()
 		return e, s, func() error { return errors.Join(err, s.Close()) }
+	}
+	if w.before != nil {
+		w.before(e)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
