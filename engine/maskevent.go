@@ -1,6 +1,9 @@
 package engine
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // maskEvent masks in a delivery what may not be stored: secrets that the project
 // knows, and the fields of history.redact. It is done before anything is decided, so
@@ -16,7 +19,12 @@ func (e *Engine) maskEvent(d *Delivery) {
 		raw, changed = b, true
 	}
 	if p := e.project.Load(); p != nil && p.fields != nil {
-		if out, kind := p.fields.body(d.Headers["content-type"], raw, d.DataExpr); len(out) != len(raw) || len(out) > 0 && &out[0] != &raw[0] {
+		out, kind := p.fields.body(d.Headers["content-type"], raw, d.DataExpr)
+		if strings.HasPrefix(d.Flag, UnreadableFlag) {
+			// Where its data would stand is not known.
+			out, kind = p.fields.refused(d.Headers["content-type"], raw), d.Headers["content-type"]
+		}
+		if len(out) != len(raw) || len(out) > 0 && &out[0] != &raw[0] {
 			raw, changed = out, true
 			if kind != d.Headers["content-type"] {
 				d.Headers["content-type"] = kind

@@ -62,6 +62,9 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), "a link may only point to a file in the project folder, by a relative path"
 	case !info.Mode().IsRegular():
 		return nil, "it is not a regular file", "only files of the project folder are read"
+	case !leadsToYAML(root, name):
+		// A mistake shows the line where it is: of .env it would show a secret.
+		return nil, "the link leads to a file that is no YAML", "let it point to a .yaml file of the project"
 	case info.Size() > MaxFileSize:
 		return nil, fmt.Sprintf("the file is larger than %d KiB", MaxFileSize>>10), "split it"
 	}
@@ -75,6 +78,16 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), ""
 	}
 	return text, "", ""
+}
+
+// leadsToYAML tells that a file is no link, or one whose end has the name of a YAML
+// file.
+func leadsToYAML(root *os.Root, name string) bool {
+	if info, err := root.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink == 0 {
+		return true
+	}
+	end, err := filepath.EvalSymlinks(filepath.Join(root.Name(), name))
+	return err == nil && (filepath.Ext(end) == ".yaml" || filepath.Ext(end) == ".yml")
 }
 
 // pathless takes the path out of an error: the mistake names it already.

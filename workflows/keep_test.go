@@ -88,7 +88,8 @@ func TestNoFileOutsideOfTheProjectIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := writeFiles(t, map[string]string{"workflows/fine.yaml": "on: manual\nsteps: [{stop: x}]", "shared/linked.yaml": "on: manual\nsteps: [{stop: y}]",
-		"workflows/large.yaml": strings.Repeat("#", workflows.MaxFileSize+1), "workflows/..2026/old.yaml": "x"})
+		"workflows/large.yaml": strings.Repeat("#", workflows.MaxFileSize+1), "workflows/..2026/old.yaml": "x",
+		".env": "TOKEN=hunter2"})
 	link := func(to, name string) {
 		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
@@ -98,12 +99,13 @@ func TestNoFileOutsideOfTheProjectIsRead(t *testing.T) {
 	link("../../"+filepath.Base(filepath.Dir(outside))+"/secret.yaml", "workflows/relative.yaml")
 	link("/proc/self/environ", "workflows/environ.yaml")
 	link("/dev/zero", "workflows/device.yaml")
+	link("../.env", "workflows/env.yaml")
 	link("../shared/linked.yaml", "workflows/inside.yaml")
 	if err := syscall.Mkfifo(filepath.Join(dir, "workflows/pipe.yaml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	files, mistakes := workflows.ReadFiles(dir)
-	for _, name := range []string{"absolute", "relative", "environ", "device", "pipe", "large"} {
+	for _, name := range []string{"absolute", "relative", "environ", "device", "pipe", "large", "env"} {
 		if _, read := files["workflows/"+name+".yaml"]; read {
 			t.Errorf("%s was read", name)
 		}
