@@ -114,6 +114,8 @@ type Delivery struct {
 	// it is identified by content: of what the sender signed for this one delivery.
 	// nil for none.
 	Claim []byte
+	// ClaimFor is how long the claim counts at least: while its signature is genuine.
+	ClaimFor time.Duration
 	// SameBody says what an equal body under another key means.
 	SameBody SameBody
 	// ContentSum is a digest of the body without what its signature put there; 0 where

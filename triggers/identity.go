@@ -64,10 +64,13 @@ func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, co
 	if key == "" {
 		digest := r.contentDigest(d, content, signed, moment, element)
 		d.Key, d.Identity, d.Dedupe, d.Claim = contentKey(digest), engine.ByContent, r.contentDedupe, digest[:16]
+		if moment {
+			d.ClaimFor = in.genuineFor()
+		}
 		return
 	}
 	if moment {
-		d.Claim = claimOf(signed, element)
+		d.Claim, d.ClaimFor = claimOf(signed, element), in.genuineFor()
 	} else if d.SameBody == engine.BodyIgnored && element == "" && in.proof != nil && in.proof.signs {
 		d.SameBody = engine.BodyMarked
 	}
@@ -267,6 +270,16 @@ func (in *inbound) signedContent() (signed []byte, moment bool) {
 	}
 	// A token without any time or id is the same for every equal body.
 	return sum[:], moment || p.written.SingleUse != nil
+}
+
+// genuineFor is how long the request could be sent again and be genuine still; 0 where
+// nothing that is signed says so.
+func (in *inbound) genuineFor() time.Duration {
+	until := in.proof.verifier.Expires(&in.verdict)
+	if until.IsZero() {
+		return 0
+	}
+	return min(max(until.Sub(in.at)+time.Second, 0), workflows.DefaultDedupe)
 }
 
 // contentSum is the digest of a body without what its signature scheme put there; 0

@@ -231,6 +231,30 @@ func TestOneCapturedMailgunSignatureAdmitsNothingElse(t *testing.T) {
 	}
 }
 
+// TestASignatureIsSpentLongerThanADedupeThatIsShorterThanItsTolerance captures whole
+// deliveries and sends them again when their content is no longer remembered.
+func TestASignatureIsSpentLongerThanADedupeThatIsShorterThanItsTolerance(t *testing.T) {
+	verify := `{verify: {algorithm: hmac-sha256, signature: {from: {header: X-Signature}, encoding: hex}, timestamp: {from: {header: X-Time}, unit: unix_s, tolerance: 10m},
+    signed_content: "{timestamp}.{body}"}`
+	for _, c := range []struct{ name, webhook string }{
+		{"a scheme of one's own, by content", verify + withSecret},
+		{"an id that is not signed, dedupe: 1m", "{provider: mailgun, dedupe: 1m" + withSecret},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newInlet(t, c.webhook)
+			first, s := x.signed(triggers.SampleOrder{ID: "event-1"})
+			x.ledger.late = 4 * time.Minute
+			forged := bytes.ReplaceAll(s.Body, []byte(`"id":"event-1"`), []byte(`"id":"event-2"`))
+			if strings.Contains(c.webhook, "verify") {
+				forged = s.Body
+			}
+			if r := x.plain(s.Method, s.Path, s.Header, forged); !r.Duplicate || r.Event != first.Event {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
 // TestARepeatThatIsSignedAnewInItsBodyIsNoConflict compares what Mailgun says, not how
 // it signed.
 func TestARepeatThatIsSignedAnewInItsBodyIsNoConflict(t *testing.T) {

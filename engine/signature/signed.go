@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strings"
+	"time"
 )
 
 // This file gives the bytes that a genuine request was signed over, so that the same
@@ -81,4 +82,29 @@ func (v *Verifier) tokenContent(write func([]byte) (int, error), req *Request, t
 		}
 	}
 	return false
+}
+
+// Expires gives the moment from which on a request that Verify found genuine would be
+// stale; zero when its scheme has no time.
+func (v *Verifier) Expires(got *Verdict) time.Time {
+	if v.Timestamp != nil && !got.Time.IsZero() {
+		return got.Time.Add(v.Timestamp.Tolerance)
+	}
+	if v.JWT == nil {
+		return time.Time{}
+	}
+	var times struct{ Exp, Iat float64 }
+	if json.Unmarshal(got.Claims, &times) != nil {
+		return time.Time{}
+	}
+	var until time.Time
+	if times.Exp > 0 {
+		until = time.Unix(int64(min(times.Exp, 1<<40)), 0).Add(v.JWT.Leeway)
+	}
+	if v.JWT.MaxAge > 0 && times.Iat > 0 {
+		if old := time.Unix(int64(min(times.Iat, 1<<40)), 0).Add(v.JWT.MaxAge + v.JWT.Leeway); until.IsZero() || old.Before(until) {
+			until = old
+		}
+	}
+	return until
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -45,12 +46,17 @@ func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 			return 0, err
 		}
 		if t.changes == 0 {
-			return t.holder(`SELECT event_id FROM keys WHERE trigger = ? AND key = ?`, d.Trigger, d.Key)
+			return t.keyHolder(a)
 		}
 	}
 	if d.Claim != nil {
 		if first, err = t.claim(a, d.Claim); err != nil {
 			return 0, err
+		}
+		if first != 0 && d.Identity != engine.ByContent {
+			// Whoever repeats a signature chooses the id that it comes with, if the key is not
+			// signed: such an id is not taken, since the sender may use it yet.
+			return first, t.exec(`DELETE FROM keys WHERE trigger = ? AND key = ? AND event_id = ?`, d.Trigger, d.Key, int64(a.id))
 		}
 	}
 	if first == 0 && a.bodyDigest != nil {
@@ -71,12 +77,33 @@ func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 	return 0, nil
 }
 
+// keyHolder gives the event that has an arrival's key. A delivery that is signed anew each
+// time it is repeated spends its signature too: else whoever has that one could send
+// something else under it.
+func (t *tx) keyHolder(a *arrival) (first int64, err error) {
+	d := a.d
+	if first, err = t.holder(`SELECT event_id FROM keys WHERE trigger = ? AND key = ?`, d.Trigger, d.Key); err != nil || first == 0 || d.Claim == nil {
+		return first, err
+	}
+	return first, t.exec(claimDigest, d.Trigger, d.Claim, first, a.claimEnds(d.Claim), a.now)
+}
+
 // claim takes a digest for an arrival; it gives the event that has it, 0 for none.
 func (t *tx) claim(a *arrival, digest []byte) (int64, error) {
-	if err := t.exec(claimDigest, a.d.Trigger, digest, int64(a.id), a.now+a.d.Dedupe.Milliseconds(), a.now); err != nil || t.changes == 1 {
+	if err := t.exec(claimDigest, a.d.Trigger, digest, int64(a.id), a.claimEnds(digest), a.now); err != nil || t.changes == 1 {
 		return 0, err
 	}
 	return t.holder(`SELECT event_id FROM claims WHERE trigger = ? AND digest = ?`, a.d.Trigger, digest)
+}
+
+// claimEnds is until when a digest counts: of what was signed, at least as long as the
+// signature would be taken for a new one.
+func (a *arrival) claimEnds(digest []byte) int64 {
+	window := a.d.Dedupe
+	if bytes.Equal(digest, a.d.Claim) {
+		window = max(window, a.d.ClaimFor)
+	}
+	return a.now + window.Milliseconds()
 }
 
 func (t *tx) holder(query string, args ...driver.Value) (int64, error) {

@@ -78,14 +78,55 @@ func TestTheSameClaimIsTheSameEventWhateverItsID(t *testing.T) {
 	if r := accept(t, s, 2, signed("id-2", "token-1", `{"a":1}`)); !r.Duplicate || r.Event != 1 || r.Conflict {
 		t.Errorf("under another id: %+v", r)
 	}
-	if r := accept(t, s, 3, signed("id-2", "token-3", `{"a":1}`)); !r.Duplicate || r.Event != 1 {
-		t.Errorf("an id that a replay has used stands for its event: %+v", r)
+	if r := accept(t, s, 3, signed("id-2", "token-3", `{"b":1}`)); r.Duplicate {
+		t.Errorf("an id that only a replay has used is the sender's still: %+v", r)
 	}
 	if r := accept(t, s, 4, signed("id-4", "token-1", `{"forged":1}`)); !r.Duplicate || !r.Conflict || r.Event != 1 {
 		t.Errorf("with another body: %+v", r)
 	}
 	if r := accept(t, s, 5, signed("id-5", "token-5", `{"a":1}`)); r.Duplicate || r.RepeatsBodyOf != 0 {
 		t.Errorf("another signed content: %+v", r)
+	}
+}
+
+// TestEachSignatureOfAKnownEventIsSpent holds the signature of a repeat, which is signed
+// anew, against other content.
+func TestEachSignatureOfAKnownEventIsSpent(t *testing.T) {
+	s := fresh(t)
+	signed := func(key, claim, body string) *engine.Delivery {
+		d := delivery("a", key)
+		d.Claim, d.Raw = []byte(claim), []byte(body)
+		return d
+	}
+	accept(t, s, 1, signed("id-1", "token-1", `{"a":1}`))
+	if r := accept(t, s, 2, signed("id-1", "token-2", `{"a":1}`)); !r.Duplicate || r.Event != 1 {
+		t.Errorf("the repeat: %+v", r)
+	}
+	if r := accept(t, s, 3, signed("id-3", "token-2", `{"forged":1}`)); !r.Duplicate || r.Event != 1 || !r.Conflict {
+		t.Errorf("the signature of the repeat under another id: %+v", r)
+	}
+}
+
+func TestASignatureIsSpentAsLongAsItIsGenuine(t *testing.T) {
+	s := fresh(t)
+	for _, c := range []struct {
+		name     string
+		identity engine.Identity
+	}{{"by content", engine.ByContent}, {"by an id that is not signed", engine.ByHeader}} {
+		signed := func(id string, later time.Duration) *engine.Delivery {
+			d := delivery("a", c.name+id)
+			d.Claim, d.Dedupe, d.ClaimFor, d.Identity = []byte(c.name), time.Minute, 5*time.Minute, c.identity
+			d.ReceivedAt = d.ReceivedAt.Add(later)
+			return d
+		}
+		first := engine.EventID(100 * (1 + int(c.identity)))
+		accept(t, s, first, signed("1", 0))
+		if r := accept(t, s, first+1, signed("2", 4*time.Minute)); !r.Duplicate || r.Event != first {
+			t.Errorf("%s, after dedupe: %+v", c.name, r)
+		}
+		if r := accept(t, s, first+2, signed("3", 6*time.Minute)); r.Duplicate {
+			t.Errorf("%s, when the signature is stale: %+v", c.name, r)
+		}
 	}
 }
 
