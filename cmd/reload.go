@@ -7,10 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -210,10 +208,7 @@ func anyList(names []string) []any {
 }
 
 // reloads loads the project again at SIGHUP and, with watch, after changes.
-func (s *server) reloads(ctx context.Context, watch bool) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) error {
 	var changes chan fsnotify.Event
 	if watch {
 		w, err := watchFolders(s.o.dir)

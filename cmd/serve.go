@@ -10,11 +10,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/actions"
@@ -487,6 +489,11 @@ func tuneMemory() {
 }
 
 func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
+	// From here to the end, since SIGHUP ends a process that does not ask for it: it may
+	// come while a large database is opened, or while open steps end.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	tuneMemory()
 	l, err := load(o.dir)
 	if err != nil {
@@ -514,7 +521,7 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reloads := make(chan error, 1)
-	go func() { reloads <- s.reloads(ctx, watch) }()
+	go func() { reloads <- s.reloads(ctx, hup, watch) }()
 	err = s.run(ctx)
 	cancel()
 	return errors.Join(err, <-reloads)

@@ -89,6 +89,11 @@ func TestSIGTERMLetsWhatIsOpenFinish(t *testing.T) {
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
+		// By itself SIGHUP ends a process, also one that stops in an orderly way.
+		time.Sleep(20 * time.Millisecond)
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
 		if err := p.cmd.Wait(); err != nil {
 			t.Errorf("exit: %v\n%s", err, p.log.String())
 		}
