@@ -134,8 +134,9 @@ func TestNoSecretIsFoundAnywhere(t *testing.T) {
 	found.server(s)
 	stop()
 	s, stop = startLogged(t, dir, log)
-	if _, err := s.engine.Answer(t.Context(), id, engine.Word{Verdict: "approve", By: "ada"}); err != nil {
-		t.Fatal(err)
+	found.link(s, id)
+	if q, err := s.engine.Answer(t.Context(), id, engine.Word{Verdict: "approve", By: "ada"}); err != nil || q.Text != "charge ***?" {
+		t.Fatal(q, err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		r, err := s.store.Run(t.Context(), id)
@@ -163,6 +164,46 @@ func TestNoSecretIsFoundAnywhere(t *testing.T) {
 	}
 	if !strings.Contains(strings.Join(target.seen, "\n"), `"key":"canary-key`) {
 		t.Error("the secret was not sent")
+	}
+}
+
+// link has a link made for a question, as an order that is kept by its key, and looks
+// at what is said of the question.
+func (f *finder) link(s *server, id engine.RunID) {
+	f.t.Helper()
+	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, s.consoleURL()+"/api/v1/runs/"+id.String()+"/approve", strings.NewReader(`{"by":"ada","link":true}`))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	req.Header = http.Header{"Content-Type": {"application/json"}, "X-Hookloom": {"1"}, "Idempotency-Key": {"link"}}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var out struct{ Question, Link string }
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || out.Question != "charge ***?" || out.Link == "" {
+		f.t.Fatalf("%d %+v %v", resp.StatusCode, out, err)
+	}
+	page, err := http.Get(out.Link)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer page.Body.Close()
+	text, err := io.ReadAll(page.Body)
+	if err != nil || page.StatusCode != http.StatusOK {
+		f.t.Fatal(page.StatusCode, err)
+	}
+	f.in("the page of a link", text)
+	_, mac, _ := strings.Cut(out.Link[strings.LastIndexByte(out.Link, '/'):], ".")
+	for _, file := range []string{"hookloom.db", "hookloom.db-wal"} {
+		b, err := os.ReadFile(filepath.Join(s.o.dir, file))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if bytes.Contains(b, []byte(mac)) {
+			f.t.Errorf("%s holds a link with which anybody can answer", file)
+		}
 	}
 }
 

@@ -254,5 +254,14 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 		dr.state.AddRecord(r)
 	}
 	dr.describeRun(t.Run.StartedAt)
-	return plan.Next(dr.state).Questions, nil
+	dr.hide(t.Event.Hidden)
+	for _, r := range t.Records {
+		dr.hideCredentials(r)
+	}
+	questions := plan.Next(dr.state).Questions
+	for i := range questions {
+		// They are shown to whoever answers, also by a link.
+		questions[i].Text = dr.masker().Text(questions[i].Text)
+	}
+	return questions, nil
 }

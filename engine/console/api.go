@@ -279,6 +279,7 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 			c.conflict(w, err)
 			return
 		}
+		notKept(w) // whoever has the link may answer
 		reply(w, http.StatusOK, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Link: c.hooksURL() + ApprovePath + token})
 		return
 	}

@@ -69,7 +69,7 @@ func (c *Console) carryOut(w http.ResponseWriter, r *http.Request, key string, d
 	seen := &answerWriter{statusWriter: statusWriter{ResponseWriter: w, status: http.StatusOK}}
 	defer func() {
 		var o engine.Order // the key is given back
-		if seen.status < http.StatusBadRequest && seen.body.Len() > 0 {
+		if seen.status < http.StatusBadRequest && seen.body.Len() > 0 && !seen.secret {
 			o.Status, o.Answer = seen.status, seen.body.Bytes()
 		}
 		if err := c.o.Operator.EndOrder(context.WithoutCancel(r.Context()), key, o); err != nil {
@@ -83,6 +83,15 @@ func (c *Console) carryOut(w http.ResponseWriter, r *http.Request, key string, d
 type answerWriter struct {
 	statusWriter
 	body bytes.Buffer
+	// secret answers are not kept: their order may be given again.
+	secret bool
+}
+
+// notKept says that an answer holds what must not be in the database.
+func notKept(w http.ResponseWriter) {
+	if a, ok := w.(*answerWriter); ok {
+		a.secret = true
+	}
 }
 
 func (w *answerWriter) Write(b []byte) (int, error) {
