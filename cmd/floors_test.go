@@ -28,6 +28,7 @@ var owners = map[string][]string{
 	"gopkg.in/yaml.v3":                    {"workflows"},
 	"github.com/expr-lang/expr":           {"workflows"},
 	"github.com/mattn/go-sqlite3":         {"engine/store", "cmd"}, // cmd prints its version
+	"github.com/cockroachdb/apd/v3":       {"workflows"},
 	"github.com/robfig/cron/v3":           {"triggers"},
 	"github.com/spf13/cobra":              {"cmd"},
 	"github.com/golang-jwt/jwt/v5":        {"engine/signature"},

@@ -90,12 +90,12 @@ type meter struct {
 }
 
 var meters = sync.Pool{New: func() any {
-	m := &meter{names: make(map[string]any, 48)}
+	m := &meter{names: make(map[string]any, 96)}
 	m.names["__tick"] = func(...any) any { return m.tick() }
-	m.names["__add"] = func(a ...any) any { return m.add(a[0], a[1]) }
-	m.names["__div"] = func(a ...any) any { return divide(a[0], a[1]) }
-	m.names["__slice"] = func(a ...any) any { return m.slice(a[0], a[1], a[2]) }
-	m.names["__match"] = func(a ...any) any { return m.matches(a[0], a[1]) }
+	for _, f := range hidden {
+		run := f.run
+		m.names[f.name] = func(a ...any) any { return run(m, a) }
+	}
 	for _, f := range functions {
 		run := f.run
 		m.names[f.name] = func(a ...any) any { return run(m, a) }
@@ -267,38 +267,6 @@ func (e *Expr) runtimeError(err error) error {
 	return out
 }
 
-// guard rewrites a running program so that its loops and growth are metered.
-type guard struct{}
-
-// Visit implements ast.Visitor.
-func (guard) Visit(node *ast.Node) {
-	switch n := (*node).(type) {
-	case *ast.PredicateNode:
-		if s, ok := n.Node.(*ast.SequenceNode); ok && len(s.Nodes) == 2 && isCall(s.Nodes[0], "__tick") {
-			return
-		}
-		n.Node = &ast.SequenceNode{Nodes: []ast.Node{call("__tick"), n.Node}}
-	case *ast.SliceNode:
-		from, to := n.From, n.To
-		if from == nil {
-			from = &ast.NilNode{}
-		}
-		if to == nil {
-			to = &ast.NilNode{}
-		}
-		ast.Patch(node, call("__slice", n.Node, from, to))
-	case *ast.BinaryNode:
-		switch n.Operator {
-		case "+":
-			ast.Patch(node, call("__add", n.Left, n.Right))
-		case "/":
-			ast.Patch(node, call("__div", n.Left, n.Right))
-		case "matches":
-			ast.Patch(node, call("__match", n.Left, n.Right))
-		}
-	}
-}
-
 func call(name string, args ...ast.Node) ast.Node {
 	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: name}, Arguments: args}
 }
@@ -316,7 +284,10 @@ func isCall(n ast.Node, name string) bool {
 // payload brings, or expr's typed instructions fail on it (language.md 2.3).
 func looseEnv(names []string) types.Map {
 	fn := types.TypeOf(func(...any) any { return nil })
-	env := types.Map{"__tick": fn, "__add": fn, "__div": fn, "__slice": fn, "__match": fn}
+	env := types.Map{"__tick": fn}
+	for _, f := range hidden {
+		env[f.name] = fn
+	}
 	for _, f := range functions {
 		env[f.name] = fn
 	}
@@ -328,7 +299,8 @@ func looseEnv(names []string) types.Map {
 
 // compileLoose makes the program that runs.
 func compileLoose(text string, names []string) (*vm.Program, error) {
-	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes), expr.Patch(headerNames{contains(names, "headers")}), expr.Patch(guard{}), expr.Optimize(true))
+	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes), expr.Patch(headerNames{contains(names, "headers")}),
+		expr.Patch(guard{decimals: strings.Contains(text, "decimal")}), expr.Optimize(true))
 }
 
 // CompileExpr compiles an expression outside of any file, over the given names,

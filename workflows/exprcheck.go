@@ -405,6 +405,9 @@ func (l *linter) walk(n ast.Node, loops int) {
 	case *ast.BinaryNode:
 		l.regexp(x)
 		l.idComparison(x)
+		if _, err := constantNumber(x); err != nil {
+			l.fail("number-too-large", x, 0, err.Error(), "")
+		}
 		l.walk(x.Left, loops)
 		l.walk(x.Right, loops)
 	case *ast.ChainNode:

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -98,6 +97,18 @@ var functions = []function{
 		must(err)
 		return t
 	}},
+	{"decimal", "an exact decimal number of a number or its text; + - * are exact, / has 34 digits", `decimal("19.99") * 100 == 1999`, new(func(any) any), func(m *meter, a []any) any {
+		d, err := toDecimal(arg("decimal", a, 0))
+		must(err)
+		m.charge(64)
+		return d
+	}},
+	{"money", "an amount in minor units (cents) written as an amount of its currency (ISO 4217)", `money(1990, "EUR") == "19.90" and money(1990, "jpy") == "1990"`,
+		new(func(any, string) string), func(m *meter, a []any) any { return money(a) }},
+	{"fixed", "a number written with exactly n digits after the point, half rounded away from zero", `fixed(2.5, 2) == "2.50"`,
+		new(func(any, int) string), func(m *meter, a []any) any { return fixed(a) }},
+	{"round", "a number rounded to whole numbers, or to n digits after the point; half away from zero", `round(2.675, 2) == 2.68 and round(-2.5) == -3`,
+		new(func(any, ...int) any), func(m *meter, a []any) any { return round(a) }},
 	{"repeat", "a text n times", `repeat("ab", 2) == "abab"`, nil, func(m *meter, a []any) any {
 		s, n := textArg("repeat", a, 0), intArg("repeat", a, 1)
 		if n < 0 || len(s) > 0 && n > maxExprBytes/len(s) {
@@ -384,62 +395,6 @@ func uniq(m *meter, a []any) any {
 		}
 	}
 	return out
-}
-
-// add is + with growth charged and with integers that never wrap around.
-func (m *meter) add(a, b any) any {
-	switch x := a.(type) {
-	case string:
-		if y, ok := b.(string); ok {
-			m.charge(len(x) + len(y))
-			return x + y
-		}
-	case int:
-		switch y := b.(type) {
-		case int:
-			sum := x + y
-			if (sum > x) != (y > 0) && y != 0 {
-				panic(errors.New("the sum does not fit into 64 bits"))
-			}
-			return sum
-		case float64:
-			return float64(x) + y
-		}
-	case float64:
-		switch y := b.(type) {
-		case int:
-			return x + float64(y)
-		case float64:
-			return x + y
-		}
-	case time.Time:
-		if d, ok := b.(time.Duration); ok {
-			return x.Add(d)
-		}
-	case time.Duration:
-		switch y := b.(type) {
-		case time.Duration:
-			return x + y
-		case time.Time:
-			return y.Add(x)
-		}
-	}
-	if _, ok := a.(json.Number); ok {
-		panic(errors.New("the number is larger than 64 bits; it can be passed on, not computed with"))
-	}
-	panic(fmt.Errorf("+ cannot add %s and %s; use string(…) or ${{ }} in text", describe(a), describe(b)))
-}
-
-func divide(a, b any) any {
-	x, ok := Number(a)
-	y, ok2 := Number(b)
-	if !ok || !ok2 {
-		panic(fmt.Errorf("/ cannot divide %s by %s", describe(a), describe(b)))
-	}
-	if y == 0 {
-		panic(errors.New("division by zero"))
-	}
-	return x / y
 }
 
 // Number gives a number of the language as a float; false for all that is none.

@@ -27,6 +27,8 @@ func Normalize(v any) (any, error) {
 			return nil, fmt.Errorf("the result is %v, which is no number (a division by zero?)", x)
 		}
 		return x, nil
+	case Decimal:
+		return x.plain()
 	case time.Time:
 		return x.UTC().Format(TimeFormat), nil
 	case time.Duration:
@@ -169,6 +171,8 @@ func Text(v any) (string, error) {
 			return "", fmt.Errorf("%v is no number", x)
 		}
 		return string(appendFloat(nil, x)), nil
+	case Decimal:
+		return x.String(), nil
 	case time.Time:
 		return x.UTC().Format(TimeFormat), nil
 	}
@@ -193,7 +197,7 @@ func describe(v any) string {
 		return "true or false"
 	case string:
 		return "text"
-	case int, int64, float64, json.Number:
+	case int, int64, float64, json.Number, Decimal:
 		return "a number"
 	case []any:
 		return "a list"
