@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -156,8 +157,8 @@ func (s *standins) release(w http.ResponseWriter, r *http.Request, _ []byte, bod
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "the warehouse is busy"})
 		return
 	}
-	if _, ok := body["amount"].(float64); !ok {
-		s.fault("fulfilment: amount is no number: %v", body["amount"])
+	if amount, ok := body["amount"].(string); !ok || !decimalAmount.MatchString(amount) {
+		s.fault("fulfilment: amount is no decimal text: %v", body["amount"])
 	}
 	writeJSON(w, http.StatusCreated, map[string]string{"shipment_id": "S-" + id})
 }
@@ -208,3 +209,6 @@ func (s *standins) lead(w http.ResponseWriter, r *http.Request, _ []byte, body m
 	}
 	writeJSON(w, http.StatusCreated, map[string]string{"id": "lead-" + r.PathValue("email")})
 }
+
+// decimalAmount is an amount as services that count exactly take it.
+var decimalAmount = regexp.MustCompile(`^\d+\.\d\d$`)
