@@ -56,7 +56,7 @@ func (r reading) Poll(context.Context, *engine.PollBatch) (int, error) {
 	return 0, errors.New("a dry run stores nothing")
 }
 
-func (r reading) Fired(context.Context, string, string, time.Time, *engine.Delivery) error {
+func (r reading) Fired(context.Context, engine.Firing) error {
 	return errors.New("a dry run stores nothing")
 }
 

@@ -106,12 +106,22 @@ func (e *Engine) Known(ctx context.Context, trigger string, keys []string) (map[
 	return e.o.Store.Known(ctx, trigger, keys)
 }
 
+// Firing is one planned time of a schedule.
+type Firing struct {
+	Trigger, Inlet string
+	Planned        time.Time
+	// Timetable is the text of the schedule's times as JSON; an edit changes it.
+	Timetable json.RawMessage
+	// Delivery is the event of that time; nil only notes how far the schedule has come.
+	Delivery *Delivery
+}
+
 // Fired stores a planned time of a schedule as an event, once, and how far the
-// schedule has come. A nil delivery only notes that.
-func (e *Engine) Fired(ctx context.Context, trigger, inlet string, planned time.Time, d *Delivery) error {
-	b := &PollBatch{Trigger: trigger, Inlet: inlet, State: InletState{AskedAt: planned, OKAt: planned}}
-	if d != nil {
-		b.Items = []*Delivery{d}
+// schedule has come.
+func (e *Engine) Fired(ctx context.Context, f Firing) error {
+	b := &PollBatch{Trigger: f.Trigger, Inlet: f.Inlet, State: InletState{Cursor: f.Timetable, AskedAt: f.Planned, OKAt: f.Planned}}
+	if f.Delivery != nil {
+		b.Items = []*Delivery{f.Delivery}
 	}
 	_, err := e.Poll(ctx, b)
 	return err

@@ -35,9 +35,20 @@ func CheckCron(text string) (err error) {
 			return fmt.Errorf("field %d: a comma at its end", i+1)
 		}
 	}
+	if strings.HasPrefix(text, "@") {
+		if err := checkWord(text); err != nil {
+			return fmt.Errorf("cron: %w", err)
+		}
+	} else {
+		for i, f := range fields {
+			if err := cronFields[i].check(f); err != nil {
+				return fmt.Errorf("cron: %w", err)
+			}
+		}
+	}
 	s, err := parseCron(text)
 	if err != nil {
-		return fmt.Errorf("cron: %s", strings.TrimPrefix(err.Error(), "failed to parse "))
+		return fmt.Errorf("cron %q cannot be read", text)
 	}
 	if s.Next(neverBefore).IsZero() {
 		return fmt.Errorf("cron %q never happens", text)

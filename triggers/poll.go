@@ -27,7 +27,7 @@ type Inbox interface {
 	LastDelivery(ctx context.Context, trigger string) (time.Time, error)
 	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
 	Alert(ctx context.Context, a engine.Alert)
-	Fired(ctx context.Context, trigger, inlet string, planned time.Time, d *engine.Delivery) error
+	Fired(ctx context.Context, f engine.Firing) error
 }
 
 // Bounds of polls.

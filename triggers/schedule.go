@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"bytes"
 	"context"
 	"hash/fnv"
 	"log/slog"
@@ -17,15 +18,20 @@ type timetable struct {
 	every time.Duration
 	cron  cron.Schedule
 	zone  *time.Location
+	// wall is whether it goes by the wall clock when the clocks go back.
+	wall bool
+	// text is what was written, to see an edit by.
+	text string
 }
 
 // newTimetable makes one of an inlet's every: or cron:, which were checked.
 func newTimetable(every time.Duration, text string, zone *time.Location) (*timetable, error) {
-	t := &timetable{every: every, zone: zone}
+	t := &timetable{every: every, zone: zone, text: "every " + every.String()}
 	if text == "" {
 		return t, nil
 	}
 	var err error
+	t.wall, t.text = byWallClock(text), text+" "+zone.String()
 	t.cron, err = parseCron(text)
 	return t, err
 }
@@ -42,6 +48,9 @@ func (t *timetable) next(after time.Time) time.Time {
 		// Multiples since 1970, so that a restart changes nothing.
 		return after.Truncate(t.every).Add(t.every)
 	}
+	if t.wall {
+		return t.nextByWall(after)
+	}
 	local := after.In(t.zone)
 	wall := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), time.UTC)
 	_, before := after.Add(-3 * time.Hour).In(t.zone).Zone()
@@ -57,6 +66,34 @@ func (t *timetable) next(after time.Time) time.Time {
 		if at := inZone(wall, t.zone); at.After(after) {
 			return at.UTC()
 		}
+	}
+	return time.Time{}
+}
+
+// nextByWall asks for each reading of the clock as often as the clock shows it. Between
+// two changes of the clocks readings and moments run alike; after a change the reading
+// begins anew.
+func (t *timetable) nextByWall(after time.Time) time.Time {
+	local := after.In(t.zone)
+	_, offset := local.Zone()
+	wall := time.Unix(0, after.UnixNano()).UTC().Add(time.Duration(offset) * time.Second)
+	for range 10_000 {
+		due := t.cron.Next(wall)
+		if due.IsZero() {
+			return due
+		}
+		at := due.Add(-time.Duration(offset) * time.Second)
+		_, change := local.ZoneBounds()
+		if change.IsZero() || at.Before(change) {
+			return at.UTC()
+		}
+		local = change.In(t.zone)
+		_, offset = local.Zone()
+		reading := change.UTC().Add(time.Duration(offset) * time.Second)
+		if due.Before(reading) {
+			return change.UTC() // a reading that the clock leaves out
+		}
+		wall = reading.Add(-time.Second)
 	}
 	return time.Time{}
 }
@@ -146,7 +183,11 @@ func (s *scheduler) due(ctx context.Context, st engine.InletState) (time.Duratio
 	now := s.now()
 	if st.AskedAt.IsZero() || st.AskedAt.After(now.Add(24*time.Hour)) {
 		// The first start, or the clock was set back by days: from here on.
-		return time.Until(s.fires(s.table.next(now))), s.in.Fired(ctx, s.trigger.Name, s.inlet(), now, nil)
+		return time.Until(s.fires(s.table.next(now))), s.fired(ctx, now, nil)
+	}
+	if st.Cursor != nil && !bytes.Equal(st.Cursor, s.table.stamp()) {
+		// The times were edited: they count from now, nothing is late.
+		return time.Until(s.fires(s.table.next(now))), s.fired(ctx, now, nil)
 	}
 	planned := s.missed(st.AskedAt, now)
 	for _, at := range planned {
@@ -158,7 +199,7 @@ func (s *scheduler) due(ctx context.Context, st engine.InletState) (time.Duratio
 	if len(planned) > 0 {
 		last = planned[len(planned)-1]
 	} else if lastDue := s.lastBefore(st.AskedAt, now); lastDue.After(last) {
-		if err := s.in.Fired(ctx, s.trigger.Name, s.inlet(), lastDue, nil); err != nil {
+		if err := s.fired(ctx, lastDue, nil); err != nil {
 			return 0, err
 		}
 		last = lastDue
@@ -224,6 +265,14 @@ func (s *scheduler) fires(planned time.Time) time.Time {
 	return planned.Add(time.Duration(h.Sum64() % uint64(s.schedule.Jitter)))
 }
 
+// fired notes a planned time, with the timetable that it is of.
+func (s *scheduler) fired(ctx context.Context, planned time.Time, d *engine.Delivery) error {
+	return s.in.Fired(ctx, engine.Firing{Trigger: s.trigger.Name, Inlet: s.inlet(), Planned: planned, Timetable: s.table.stamp(), Delivery: d})
+}
+
+// stamp is the text of the timetable as JSON, as it stands in an inlet's row.
+func (t *timetable) stamp() []byte { return workflows.AppendText(nil, t.text) }
+
 // fire makes the event of a planned time. Its key is that time: it comes once.
 func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
 	now := s.now().UTC()
@@ -247,6 +296,6 @@ func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
 	if dedupe == 0 {
 		dedupe = workflows.DefaultDedupe
 	}
-	return s.in.Fired(ctx, s.trigger.Name, s.inlet(), planned, &engine.Delivery{Trigger: s.trigger.Name, Inlet: "schedule", Key: key, Type: "schedule", Time: planned.UTC(), ReceivedAt: now,
+	return s.fired(ctx, planned, &engine.Delivery{Trigger: s.trigger.Name, Inlet: "schedule", Key: key, Type: "schedule", Time: planned.UTC(), ReceivedAt: now,
 		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{}, Raw: raw, Dedupe: dedupe})
 }

@@ -22,7 +22,13 @@ func TestTheNightsOfTheClockChange(t *testing.T) {
 		{"half past one in New York in autumn", "America/New_York", "30 1 * * *", "2026-10-31T12:00:00Z", "2026-11-01T05:30 2026-11-02T06:30"},
 		{"midnight in Havana in spring, which begins at one", "America/Havana", "0 0 * * *", "2026-03-07T12:00:00Z", "2026-03-08T05:00 2026-03-09T04:00"},
 		{"each quarter of the hour that is left out", "Europe/Berlin", "*/15 2 * * *", "2026-03-29T00:00:00Z", "2026-03-29T01:00 2026-03-30T00:00 2026-03-30T00:15"},
-		{"each half hour through the hour that comes twice", "Europe/Berlin", "*/30 * * * *", "2026-10-24T23:45:00Z", "2026-10-25T00:00 2026-10-25T00:30 2026-10-25T02:00 2026-10-25T02:30"},
+		{"each half hour through the hour that comes twice", "Europe/Berlin", "*/30 * * * *", "2026-10-24T23:45:00Z", "2026-10-25T00:00 2026-10-25T00:30 2026-10-25T01:00 2026-10-25T01:30 2026-10-25T02:00"},
+		{"each hour through the hour that comes twice", "America/New_York", "0 * * * *", "2026-11-01T04:30:00Z", "2026-11-01T05:00 2026-11-01T06:00 2026-11-01T07:00"},
+		{"hourly by its word", "Europe/Berlin", "@hourly", "2026-10-25T00:00:00Z", "2026-10-25T01:00 2026-10-25T02:00"},
+		{"each quarter of the hour that comes twice", "Europe/Berlin", "*/15 2 * * *", "2026-10-25T00:30:00Z", "2026-10-25T00:45 2026-10-25T01:00 2026-10-25T01:15 2026-10-25T01:30 2026-10-25T01:45 2026-10-26T01:00"},
+		{"each hour at a fixed minute through the hour that is left out", "Europe/Berlin", "30 * * * *", "2026-03-29T00:00:00Z", "2026-03-29T00:30 2026-03-29T01:00 2026-03-29T01:30"},
+		{"a list of hours runs once", "Europe/Berlin", "0 1,2,3 * * *", "2026-10-24T23:30:00Z", "2026-10-25T00:00 2026-10-25T02:00"},
+		{"each half hour through a change of half an hour", "Australia/Lord_Howe", "*/30 * * * *", "2026-04-04T14:00:00Z", "2026-04-04T14:30 2026-04-04T15:00 2026-04-04T15:30 2026-04-04T16:00"},
 		{"a change of half an hour", "Australia/Lord_Howe", "15 2 * * *", "2026-10-03T00:00:00Z", "2026-10-03T15:30 2026-10-04T15:15"},
 		{"the leap day", "UTC", "0 0 29 2 *", "2026-01-01T00:00:00Z", "2028-02-29T00:00 2032-02-29T00:00"},
 		{"sunday is 7 too", "UTC", "0 0 * * 7", "2026-11-24T00:00:00Z", "2026-11-29T00:00 2026-12-06T00:00"},
@@ -117,9 +123,9 @@ func (d *diary) Known(context.Context, string, []string) (map[string]bool, error
 func (d *diary) InletState(_ context.Context, trigger, inlet string) (engine.InletState, error) {
 	return d.states[trigger+inlet], nil
 }
-func (d *diary) Fired(_ context.Context, trigger, inlet string, planned time.Time, x *engine.Delivery) error {
-	d.states[trigger+inlet] = engine.InletState{AskedAt: planned, OKAt: planned}
-	if x != nil {
+func (d *diary) Fired(_ context.Context, f engine.Firing) error {
+	d.states[f.Trigger+f.Inlet] = engine.InletState{Cursor: f.Timetable, AskedAt: f.Planned, OKAt: f.Planned}
+	if x := f.Delivery; x != nil {
 		d.note(x.Key + " " + string(x.Raw))
 	}
 	return nil
@@ -156,6 +162,85 @@ func TestWhatADowntimeMissedComesAsTheFileSays(t *testing.T) {
 		}
 		if strings.Join(got, " ") != x.want {
 			t.Errorf("missed: %s: %v", x.missed, got)
+		}
+	}
+}
+
+// TestEachMinuteComesEachMinute through a year of odd clocks: none is left out or doubled.
+func TestEachMinuteComesEachMinute(t *testing.T) {
+	for _, name := range []string{"Europe/Berlin", "America/New_York", "Africa/Casablanca", "Asia/Kolkata"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := newTimetable(0, "*/5 * * * *", zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		for at.Year() == 2026 {
+			next := table.next(at)
+			if next.Sub(at) != 5*time.Minute {
+				t.Fatalf("%s: %s is followed by %s", name, at, next)
+			}
+			at = next
+		}
+	}
+}
+
+// TestAnEditOfTheTimesFiresNothing: a new cron, whose time lay a moment ago, counts from
+// the edit, whatever missed: says; the same cron after a restart goes on.
+func TestAnEditOfTheTimesFiresNothing(t *testing.T) {
+	now := time.Date(2026, 5, 1, 19, 57, 0, 0, time.UTC)
+	d := &diary{states: map[string]engine.InletState{}}
+	due := func(cron string, zone *time.Location) {
+		t.Helper()
+		table, err := newTimetable(0, cron, zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &scheduler{trigger: &workflows.Trigger{Name: "t"}, schedule: &workflows.Schedule{Missed: "once"}, table: table, in: d, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+		if _, err := s.due(context.Background(), d.states["t"+s.inlet()]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	due("57 18 * * *", time.UTC)
+	now = now.Add(time.Minute)
+	due("57 19 * * *", time.UTC) // the edit
+	now = now.Add(time.Minute)
+	due("57 19 * * *", time.UTC)
+	due("58 19 * * *", time.FixedZone("elsewhere", -3600))
+	if got := d.told(); len(got) != 0 {
+		t.Errorf("an edit fired %v", got)
+	}
+	now = now.Add(24 * time.Hour)
+	due("58 19 * * *", time.FixedZone("elsewhere", -3600))
+	if got := d.told(); len(got) != 1 {
+		t.Errorf("a day later %v", got)
+	}
+}
+
+// TestCronsSayWhatIsWrongInOurWords.
+func TestCronsSayWhatIsWrongInOurWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"0 0 L * *": "last one of the month", "0 0 LW * *": "last one", "0 0 * * 5L": "last one", "0 0 * * 1#2": "n-th weekday", "H * * * *": "jitter:", "0 0 15W * *": "working day",
+		"0 0 * * 5-1": "write 5-6,0-1", "0 22-2 * * *": "write 22-23,0-2", "60 * * * *": "minute: 60 is not from 0 to 59", "0 0 * foo *": "one of jan", "0 x * * *": "hour: \"x\" is no number",
+		"*/90 * * * *": "every:", "*/0 * * * *": "must be 1 or more", "1,,2 * * * *": "comma", "@every 0s": "every: 1s", "@every soon": "span of time", "@fortnightly": "@weekly", "0 0 0 * *": "day: 0 is not from 1 to 31",
+		"-5 * * * *": "minute", "1-2-3 * * * *": "minute", "*/x * * * *": "step",
+	} {
+		if err := CheckCron(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"*/7 * * * *": "*/7 as minute begins again at 0 with the hour: 56 is followed by 0, after 4", "0 */5 * * *": "20 is followed by 0, after 4", "0 0 13 * 5": "either of them",
+		"*/5 * * * *": "", "0 0 * * 5": "", "0 0 13 * *": "", "@daily": "", "*/40 * * * *": "40 is followed by 0, after 20",
+	} {
+		if err := CheckCron(text); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if got := strings.Join(ExplainCron(text), "; "); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 }
