@@ -40,6 +40,8 @@ type Expr struct {
 	named   []string
 	// quick are the paths of an expression that is nothing else.
 	quick [][]string
+	// zone is the project's, for now(); nil for UTC.
+	zone *time.Location
 }
 
 // exprPath is a chain of constant names such as event.data.amount.
@@ -147,6 +149,9 @@ func (e *Expr) Eval(env *Env) (any, error) {
 		m.names[k] = v
 	}
 	m.now, m.seed, m.uuids, m.ticks, m.bytes = env.Now, env.Seed, 0, 0, 0
+	if e.zone != nil {
+		m.now = m.now.In(e.zone)
+	}
 	m.deadline = deadline
 	v, err := m.vm.Run(e.prog, m.names)
 	for k := range env.Names {

@@ -116,7 +116,7 @@ func (e *Expr) check(sc *scope, want reflect.Kind) {
 		e.typeError(err, false, nil)
 		return
 	}
-	e.paths, e.quick = lint.paths(), quickPaths(e.Text)
+	e.paths, e.quick, e.zone = lint.paths(), quickPaths(e.Text), e.place.src.zone
 }
 
 func rootsOf(m types.Map) []string {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"sort"
 	"strings"
@@ -28,7 +27,7 @@ type function struct {
 }
 
 var functions = []function{
-	{"now", "the moment the step began", `now().Year() > 2000`, nil, func(m *meter, a []any) any { return m.now }},
+	{"now", "the moment the step began, in the project's timezone (times of events are UTC); now(timezone(z)) is it elsewhere", `now().Year() > 2000`, nil, (*meter).nowIn},
 	{"uuid", "a random-looking id, the same again on a replay", `len(uuid()) == 36`, new(func() string), (*meter).uuid},
 	{"sha256", "hex digest of a text", `sha256("a") startsWith "ca978112"`, new(func(string) string), func(m *meter, a []any) any {
 		sum := sha256.Sum256([]byte(textArg("sha256", a, 0)))
@@ -89,14 +88,9 @@ var functions = []function{
 	{"toPairs", "a map as a sorted list of [key, value]", `toPairs({a: 1})[0][0] == "a"`, nil, func(m *meter, a []any) any {
 		return each("toPairs", a, func(k string, v any) any { return []any{k, v} })
 	}},
-	{"date", "a time from RFC 3339 text or Unix seconds", `date(1700000000).Year() == 2023`, new(func(...any) time.Time), func(m *meter, a []any) any {
-		t, err := asTime(arg("date", a, 0))
-		if s, ok := a[0].(string); ok && len(a) > 1 {
-			t, err = time.Parse(textArg("date", a, 1), s)
-		}
-		must(err)
-		return t
-	}},
+	{"date", "a time from text (RFC 3339, 1123, 822, 850, 2026-01-31 10:00, in UTC unless it says) or Unix seconds; date(text, layout, zone) and date(timezone(zone), text) read local time",
+		`date(1700000000).Year() == 2023 and date("01.07.2026 10:00", "02.01.2006 15:04", "America/New_York") == date("2026-07-01T14:00:00Z")`,
+		new(func(...any) time.Time), func(m *meter, a []any) any { return date(a) }},
 	{"decimal", "an exact decimal number of a number or its text; + - * are exact, / has 34 digits", `decimal("19.99") * 100 == 1999`, new(func(any) any), func(m *meter, a []any) any {
 		d, err := toDecimal(arg("decimal", a, 0))
 		must(err)
@@ -228,26 +222,6 @@ func (m *meter) uuid(a []any) any {
 	b[6] = b[6]&0x0f | 0x80
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-func asTime(v any) (time.Time, error) {
-	switch x := v.(type) {
-	case time.Time:
-		return x, nil
-	case int:
-		return time.Unix(int64(x), 0).UTC(), nil
-	case float64:
-		sec, frac := math.Modf(x)
-		return time.Unix(int64(sec), int64(frac*1e9)).UTC(), nil
-	case string:
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02", "2006-01-02 15:04:05", "2006-01-02T15:04:05"} {
-			if t, err := time.Parse(layout, x); err == nil {
-				return t, nil
-			}
-		}
-		return time.Time{}, fmt.Errorf("%q is no time; RFC 3339 text or Unix seconds are", clip(x, 40))
-	}
-	return time.Time{}, fmt.Errorf("%s is no time", describe(v))
 }
 
 // regexps keeps compiled patterns. Only patterns of workflow files come here in

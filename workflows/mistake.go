@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -119,7 +120,7 @@ func (t *Trigger) Mistake(code, problem, hint string) Mistake {
 			at = w.Secrets[0].pos
 		}
 	}
-	src := &source{name: t.src.name, text: t.src.text, lines: t.src.lines}
+	src := &source{name: t.src.name, text: t.src.text, lines: t.src.lines, zone: t.src.zone}
 	src.add(at, code, problem, hint)
 	return src.mistakes[0]
 }
@@ -135,6 +136,8 @@ type source struct {
 	text     []byte
 	lines    []string
 	mistakes Mistakes
+	// zone is the project's, for now() in its expressions; nil for UTC.
+	zone *time.Location
 }
 
 func newSource(name string, text []byte) *source {

@@ -408,6 +408,9 @@ func (l *loader) workflows() {
 func (l *loader) finish() (*Project, Mistakes) {
 	catalog := l.catalog
 	catalog.Actions = l.p.Actions
+	for _, s := range l.p.sources {
+		s.zone = l.p.Timezone
+	}
 	c := &checker{p: l.p, catalog: &catalog, secrets: l.isSet, pending: map[string]bool{}}
 	for _, id := range sortedStrings(l.p.Workflows) {
 		if w := l.p.Workflows[id]; w.Trigger != nil {
@@ -546,6 +549,7 @@ func (p *Project) Files() []string {
 // actions and connections of this project.
 func (p *Project) Compile(id string, text []byte) (*Workflow, Mistakes) {
 	src := newSource("workflows/"+id+".yaml", text)
+	src.zone = p.Timezone
 	w := parseWorkflow(src, id)
 	if w != nil {
 		q := *p

@@ -269,10 +269,8 @@ func Since(s string, now time.Time) (time.Time, error) {
 	if d, err := workflows.ParseDuration(s); err == nil {
 		return now.Add(-d), nil
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
+	if t, err := workflows.ParseTime(s, time.UTC); err == nil {
+		return t, nil
 	}
 	return time.Time{}, fmt.Errorf("since %q: write 2h, 7d or 2026-01-31T10:00:00Z", s)
 }
