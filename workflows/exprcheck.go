@@ -483,7 +483,7 @@ func (l *linter) function(id *ast.IdentifierNode) {
 		hint, foreign = foreignFunctions[id.Value]
 	}
 	if !foreign {
-		hint = suggest(id.Value, append(functionNames(), builtinNames...))
+		hint = suggest(id.Value, functionNames())
 	}
 	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no function %s", id.Value), hint)
 }
@@ -495,13 +495,8 @@ var foreignFunctions = map[string]string{
 	"Number": "write float(value)", "String": "write string(value)", "isEmpty": "write len(value) == 0", "length": "write len(value)", "size": "write len(value)",
 	"toUpperCase": "write upper(value)", "toLowerCase": "write lower(value)", "coalesce": "write a ?? b", "default": "write a ?? b", "nvl": "write a ?? b",
 	"stringify": "write toJSON(value)", "parse": "write fromJSON(text)", "str": "write string(value)", "regexMatch": `write text matches "pattern"`, "not": "not is an operator: not a",
-	"defined": "write value != nil", "exists": "write value != nil", "empty": "write len(value) == 0",
+	"defined": "write value != nil", "toFixed": "write fixed(value, 2)", "formatNumber": "write fixed(value, 2)", "formatCurrency": `write money(cents, "EUR")`, "exists": "write value != nil", "empty": "write len(value) == 0",
 }
-
-// builtinNames are expr's functions that people reach for, for suggestions.
-var builtinNames = []string{"all", "any", "none", "one", "filter", "map", "find", "count", "sum", "groupBy", "sortBy", "reduce", "len", "type",
-	"abs", "ceil", "floor", "round", "int", "float", "trim", "trimPrefix", "trimSuffix", "upper", "lower", "indexOf", "hasPrefix", "hasSuffix", "max", "min", "mean",
-	"median", "toBase64", "fromBase64", "duration", "first", "last", "get", "take", "fromPairs", "reverse", "sort"}
 
 func (l *linter) member(x *ast.MemberNode, loops int) {
 	root, keys, at := chain(x)

@@ -70,7 +70,7 @@ func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) str
 func (l *linter) source(n ast.Node) string { return clip(n.String(), 80) }
 
 func (l *linter) hasFunction(name string) bool {
-	return slices.Contains(functionNames(), name) || slices.Contains(builtinNames, name)
+	return slices.Contains(functionNames(), name)
 }
 
 // lengthField warns of .length of data: it reads a field of that name. A field that is

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -26,16 +27,14 @@ type function struct {
 	run func(m *meter, a []any) any
 }
 
-var functions = []function{
+var functions = slices.Concat(coreFunctions, textFunctions, listFunctions)
+
+var coreFunctions = []function{
 	{"now", "the moment the step began, in the project's timezone (times of events are UTC); now(timezone(z)) is it elsewhere", `now().Year() > 2000`, nil, (*meter).nowIn},
 	{"uuid", "a random-looking id, the same again on a replay", `len(uuid()) == 36`, new(func() string), (*meter).uuid},
-	{"sha256", "hex digest of a text", `sha256("a") startsWith "ca978112"`, new(func(string) string), func(m *meter, a []any) any {
-		sum := sha256.Sum256([]byte(textArg("sha256", a, 0)))
-		return hex.EncodeToString(sum[:])
-	}},
-	{"hmacSHA256", "hex HMAC of a text under a key", `len(hmacSHA256("k", "t")) == 64`, new(func(string, string) string), func(m *meter, a []any) any {
-		h := hmac.New(sha256.New, []byte(textArg("hmacSHA256", a, 0)))
-		h.Write([]byte(textArg("hmacSHA256", a, 1)))
+	{"hmacSHA256", "hex HMAC of a text under a key", `len(hmacSHA256("k", "t")) == 64`, new(func(any, any) string), func(m *meter, a []any) any {
+		h := hmac.New(sha256.New, bytesArg("hmacSHA256", a, 0))
+		h.Write(bytesArg("hmacSHA256", a, 1))
 		return hex.EncodeToString(h.Sum(nil))
 	}},
 	{"urlEncode", "percent-encodes a text as encodeURIComponent does", `urlEncode("a b/c&d=e+f") == "a%20b%2Fc%26d%3De%2Bf"`, new(func(string) string), func(m *meter, a []any) any {
@@ -145,11 +144,11 @@ var functions = []function{
 	{"uniq", "a list without repeats", `uniq([1, 1, 2]) == [1, 2]`, nil, uniq},
 }
 
-// functionNames lists ours, for messages and completion.
+// functionNames lists all functions, for suggestions.
 func functionNames() []string {
 	var out []string
-	for _, f := range functions {
-		out = append(out, f.name)
+	for _, f := range Functions() {
+		out = append(out, f.Name)
 	}
 	return out
 }
@@ -386,16 +385,6 @@ func Number(v any) (float64, bool) {
 func sortedWords(s []string) []string {
 	out := append([]string(nil), s...)
 	sort.Strings(out)
-	return out
-}
-
-// FunctionExamples gives an expression for each of our functions that must be
-// true, for help texts and tests.
-func FunctionExamples() map[string]string {
-	out := map[string]string{}
-	for _, f := range functions {
-		out[f.name] = f.example
-	}
 	return out
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/expr-lang/expr/builtin"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/tools/txtar"
@@ -143,10 +144,17 @@ func TestHostileExpressionsAreStopped(t *testing.T) {
 }
 
 func TestEachFunctionsExampleHolds(t *testing.T) {
-	for name, example := range workflows.FunctionExamples() {
-		v, err := eval(t, example, workflows.Names{})
+	known := map[string]bool{}
+	for _, f := range workflows.Functions() {
+		known[f.Name] = true
+		v, err := eval(t, f.Example, workflows.Names{})
 		if err != nil || v != true {
-			t.Errorf("%s: %s gives %v, %v", name, example, v, err)
+			t.Errorf("%s: %s gives %v, %v", f.Name, f.Example, v, err)
+		}
+	}
+	for _, name := range builtin.Names {
+		if !known[name] {
+			t.Errorf("%s of expr is not listed", name)
 		}
 	}
 }

@@ -29,6 +29,8 @@ func Normalize(v any) (any, error) {
 		return x, nil
 	case Decimal:
 		return x.plain()
+	case Bytes:
+		return nil, errBytes
 	case time.Time:
 		return x.UTC().Format(TimeFormat), nil
 	case time.Duration:
@@ -173,6 +175,8 @@ func Text(v any) (string, error) {
 		return string(appendFloat(nil, x)), nil
 	case Decimal:
 		return x.String(), nil
+	case Bytes:
+		return "", errBytes
 	case time.Time:
 		return x.UTC().Format(TimeFormat), nil
 	}
@@ -203,6 +207,8 @@ func describe(v any) string {
 		return "a list"
 	case map[string]any:
 		return "an object"
+	case Bytes:
+		return "bytes"
 	case time.Time:
 		return "a time"
 	case time.Duration:

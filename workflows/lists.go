@@ -1,0 +1,131 @@
+package workflows
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxParts is how many columns, or lists side by side, there may be.
+const maxParts = 1000
+
+var listFunctions = []function{
+	{"chunk", "a list cut into lists of n", `chunk([1, 2, 3], 2) == [[1, 2], [3]]`, new(func(any, int) []any), func(m *meter, a []any) any {
+		list, n := listArg("chunk", a, 0), intArg("chunk", a, 1)
+		if n < 1 {
+			panic(fmt.Errorf("chunk: from 1, got %d", n))
+		}
+		m.charge(40 * (len(list)/n + 1))
+		out := []any{}
+		for part := range slices.Chunk(list, n) {
+			out = append(out, []any(part))
+		}
+		return out
+	}},
+	{"zip", "lists side by side: [first of each], [second of each] …, as long as the shortest", `zip([1, 2], ["a", "b"]) == [[1, "a"], [2, "b"]]`,
+		new(func(...any) []any), zipLists},
+	{"toCSV", "rows (lists, or objects with their keys as header) as CSV; the columns may be named", `toCSV([{id: 1, name: "a,b"}], ["id", "name"]) == "id,name\n1,\"a,b\"\n"`,
+		new(func(any, ...any) string), toCSV},
+}
+
+func zipLists(m *meter, a []any) any {
+	if len(a) == 0 || len(a) > maxParts {
+		panic(fmt.Errorf("zip takes 1 to %d lists, got %d", maxParts, len(a)))
+	}
+	lists := make([][]any, len(a))
+	shortest := -1
+	for i := range a {
+		lists[i] = listArg("zip", a, i)
+		if n := len(lists[i]); shortest < 0 || n < shortest {
+			shortest = n
+		}
+	}
+	m.charge((40 + 16*len(lists)) * shortest)
+	out := make([]any, shortest)
+	for i := range out {
+		m.tick()
+		row := make([]any, len(lists))
+		for j, l := range lists {
+			row[j] = l[i]
+		}
+		out[i] = row
+	}
+	return out
+}
+
+// toCSV writes RFC 4180 with line feeds, as most readers take them.
+func toCSV(m *meter, a []any) any {
+	rows := listArg("toCSV", a, 0)
+	var columns []string
+	if len(a) > 1 {
+		for i, c := range listArg("toCSV", a, 1) {
+			name, ok := c.(string)
+			if !ok {
+				panic(fmt.Errorf("toCSV: column %d must be a name, got %s", i, describe(c)))
+			}
+			columns = append(columns, name)
+		}
+	} else {
+		columns = m.columns(rows)
+	}
+	if len(columns) > maxParts {
+		panic(fmt.Errorf("toCSV: more than %d columns", maxParts))
+	}
+	var out strings.Builder
+	w := csv.NewWriter(&out)
+	if columns != nil {
+		must(w.Write(columns))
+	}
+	for i, row := range rows {
+		m.tick()
+		must(w.Write(m.cells(i, row, columns)))
+	}
+	w.Flush()
+	m.charge(out.Len())
+	return out.String()
+}
+
+// columns are the keys of all rows that are objects, sorted; nil for lists.
+func (m *meter) columns(rows []any) []string {
+	seen := map[string]bool{}
+	objects := false
+	for _, r := range rows {
+		o, ok := r.(map[string]any)
+		objects = objects || ok
+		for k := range o {
+			m.tick()
+			seen[k] = true
+		}
+	}
+	if !objects {
+		return nil
+	}
+	return sortedStrings(seen)
+}
+
+func (m *meter) cells(i int, row any, columns []string) []string {
+	var values []any
+	switch x := row.(type) {
+	case []any:
+		values = x
+	case map[string]any:
+		for _, c := range columns {
+			values = append(values, x[c])
+		}
+	default:
+		panic(fmt.Errorf("toCSV: row %d must be a list or an object, got %s", i, describe(row)))
+	}
+	if len(values) > maxParts {
+		panic(errors.New("toCSV: a row has too many columns"))
+	}
+	out := make([]string, len(values))
+	for j, v := range values {
+		s, err := Text(v)
+		must(err)
+		m.charge(len(s) + 3)
+		out[j] = s
+	}
+	return out
+}
