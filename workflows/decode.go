@@ -117,6 +117,10 @@ func (d *decoder) syntax(err error) {
 		at, _ = strconv.Atoi(m[1])
 		text = strings.TrimPrefix(text, m[0]+": ")
 	}
+	if p, problem, hint := d.yamlTrap(text, at); problem != "" {
+		d.add(p, "yaml", problem, hint)
+		return
+	}
 	if p, problem, hint := d.rescan(at); problem != "" {
 		d.add(p, "yaml", problem, hint)
 		return

@@ -454,6 +454,10 @@ func (l *linter) name(id *ast.IdentifierNode) {
 			return
 		}
 	}
+	if hint := l.insteadOf(id.Value); hint != "" {
+		l.fail("not-here", id, 0, fmt.Sprintf("%s cannot be read in %s", id.Value, l.sc.where), hint)
+		return
+	}
 	if hint, ok := githubWords[id.Value]; ok {
 		l.fail("foreign-name", id, 0, "unknown name "+id.Value, hint)
 		return
@@ -470,6 +474,39 @@ func (l *linter) name(id *ast.IdentifierNode) {
 		hint = "known here are " + strings.Join(known, ", ")
 	}
 	l.fail("unknown-name", id, 0, "unknown name "+id.Value, hint)
+}
+
+// insteadOf names the same thing as it is called where no event is yet: in polls,
+// connectors and triggers.
+func (l *linter) insteadOf(name string) string {
+	has := func(root string) bool { _, ok := l.sc.names[root]; return ok }
+	switch {
+	case has("event"):
+		return ""
+	case has("response"):
+		switch {
+		case name == "body" || name == "headers" || name == "status":
+			return "write response." + name
+		case name == "event" && has("item"):
+			return "write item for the element, response for the answer"
+		case name == "event":
+			return "write response.body"
+		case name == "data" || name == "items" || name == "results" || name == "payload":
+			return "write response.body." + name
+		case has("item") && !contains(allNames, name) && suggest(name, rootsOf(l.sc.names)) == "" && githubWords[name] == "":
+			return "write item." + name
+		}
+	case has("body"):
+		switch {
+		case name == "event":
+			return "write body, headers or query: nothing is an event yet"
+		case name == "data" || name == "payload":
+			return "write body, or body." + name
+		case !contains(allNames, name) && suggest(name, rootsOf(l.sc.names)) == "" && githubWords[name] == "":
+			return "write body." + name
+		}
+	}
+	return ""
 }
 
 func (l *linter) function(id *ast.IdentifierNode) {

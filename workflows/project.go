@@ -208,6 +208,10 @@ func (l *loader) root() {
 		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
 			AdminURL: d.adminURL(s), TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]),
 			TLS: d.tls(s, "tls"), AdminTLS: d.tls(s, "admin_tls")}
+		for _, key := range []string{"addr", "admin_addr"} {
+			d.listenAddress(s, key)
+		}
+		d.webAddress(s, "public_url")
 		l.p.Server.Token.check(&scope{where: "server", names: secretsOnly()})
 		l.p.Server.ViewToken.check(&scope{where: "server", names: secretsOnly()})
 		for _, token := range []*Value{l.p.Server.Token, l.p.Server.ViewToken} {
@@ -321,6 +325,7 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 	if o := d.object(own, "connection"); o != nil {
 		c.Connector = o.text("connector", k.Value)
 		c.BaseURL, c.Headers = d.value(o.vals["base_url"]), d.value(o.vals["headers"])
+		d.baseURL(c.BaseURL)
 		if a := o.object("auth"); a != nil {
 			c.Auth = d.auth(a)
 		}

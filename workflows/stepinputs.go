@@ -87,7 +87,7 @@ func urlProblem(text string, connected, whole bool) (problem, hint string) {
 	case strings.HasPrefix(text, "//"):
 		return fmt.Sprintf("the URL %s has no scheme", clip(text, 60)), "write https:" + text
 	}
-	scheme, rest, found := strings.Cut(text, "://")
+	scheme, _, found := strings.Cut(text, "://")
 	if !found || strings.ContainsAny(scheme, "/.?#") {
 		if connected {
 			return fmt.Sprintf("the URL %s is no path", clip(text, 60)), "write /" + strings.TrimLeft(text, "/")
@@ -104,7 +104,6 @@ func urlProblem(text string, connected, whole bool) (problem, hint string) {
 	if err != nil || u.Host == "" || u.Hostname() == "" {
 		return fmt.Sprintf("the URL %s cannot be read", clip(text, 60)), "write https://host/path"
 	}
-	_ = rest
 	return "", ""
 }
 

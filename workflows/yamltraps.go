@@ -1,0 +1,83 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// This file explains what the YAML reader says without telling why, or at the wrong line.
+
+// yamlTrap finds the cause of a message of the reader about line at; problem is empty
+// when it is none of those known here.
+func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string) {
+	switch {
+	case strings.Contains(message, "unknown escape character"):
+		for n := max(at, 1); n <= min(at+20, len(d.lines)); n++ {
+			if p, letter, ok := badEscape(d.line(n), n); ok {
+				return p, fmt.Sprintf(`\%s means nothing inside double quotes`, letter), fmt.Sprintf(`write \\%s for a backslash, only %s without one, or put the value in single quotes`, letter, letter)
+			}
+		}
+	case strings.Contains(message, "did not find expected ',' or"):
+		for _, n := range []int{at, at + 1, at - 1, at + 2} {
+			if n < 1 || n > len(d.lines) {
+				continue
+			}
+			if p, value, ok := flowQuestion(d.line(n), n); ok {
+				return p, "? inside {…} or […] needs quotes", "put the value in quotes: " + quoted(value)
+			}
+		}
+	}
+	return Pos{}, "", ""
+}
+
+// badEscape finds a backslash before a letter that YAML does not know, in double quotes.
+// Source: yaml.org, specification 1.2.2, section 5.7.
+func badEscape(line string, n int) (Pos, string, bool) {
+	var quote byte
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quote == '"' && c == '\\' && i+1 < len(line):
+			letter, size := utf8.DecodeRuneInString(line[i+1:])
+			if !strings.ContainsRune("0abt\tnvfre \"/\\N_LPxuU", letter) {
+				return Pos{n, utf8.RuneCountInString(line[:i]) + 1, 2}, string(letter), true
+			}
+			i += size
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		}
+	}
+	return Pos{}, "", false
+}
+
+// flowQuestion finds a ? outside of quotes inside {…} or […], and the value around it.
+func flowQuestion(line string, n int) (Pos, string, bool) {
+	var quote byte
+	depth, start := 0, 0
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case (c == '"' || c == '\'') && strings.TrimSpace(line[start:i]) == "":
+			quote = c
+		case c == '{' || c == '[':
+			depth++
+			start = i + 1
+		case c == '}' || c == ']':
+			depth--
+		case c == ',' || c == ':' && i+1 < len(line) && line[i+1] == ' ':
+			start = i + 1
+		case c == '?' && depth > 0:
+			end := i
+			for end < len(line) && line[end] != ',' && line[end] != '}' {
+				end++
+			}
+			return Pos{n, utf8.RuneCountInString(line[:i]) + 1, 1}, strings.TrimSpace(line[start:end]), true
+		}
+	}
+	return Pos{}, "", false
+}
