@@ -201,5 +201,14 @@ func (a *app) oneAction(s *workflows.ActionSpec, name string) error {
 		}
 		t.row(in.Name, in.Type, needed, help)
 	}
-	return t.print(a.out)
+	if err := t.print(a.out); err != nil {
+		return err
+	}
+	if names := s.OutputNames(); len(names) > 0 {
+		a.printf("\nOutput: %s\n", strings.Join(names, ", "))
+	}
+	if s.Connector != nil {
+		a.printf("\nNeeds in hookloom.yaml:\n  %s\n", s.Connector.ConnectionExample())
+	}
+	return nil
 }

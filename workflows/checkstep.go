@@ -316,7 +316,9 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	for _, in := range st.Spec.Inputs {
 		names = append(names, in.Name)
 	}
-	names = append(names, "connection")
+	if st.Spec.Connector != nil {
+		names = append(names, "connection")
+	}
 	given := st.With.fields()
 	for _, f := range given {
 		in := st.Spec.Input(f.name)
@@ -363,6 +365,9 @@ func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any)
 			src.add(at.pos, "unknown-word", fmt.Sprintf("%s %q is not known", in.Name, t), suggestOr(t, in.Words))
 		}
 		return
+	}
+	if in.Name == "auth" && st.Spec.Connector == nil && !s.c.stored {
+		return // stepAuth says more
 	}
 	if p := checkType(in.Type, v); p != "" {
 		src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be %s %s: %s", in.Name, article(in.Type), in.Type, p), "")

@@ -61,27 +61,36 @@ func (l *loader) neededConnection(w *Workflow, s *Step) {
 
 // connectionBlock is what to add to hookloom.yaml for a connection; k is nil for http.
 func (l *loader) connectionBlock(name string, k *Connector) string {
-	secret := strings.ToUpper(name)
-	block := fmt.Sprintf(`{connector: http, auth: {bearer: "${{ secrets.%s_TOKEN }}"}}`, secret)
+	block := fmt.Sprintf(`{connector: http, auth: {bearer: "${{ secrets.%s_TOKEN }}"}}`, strings.ToUpper(name))
 	if k != nil {
-		var parts []string
-		if k.Name != name {
-			parts = append(parts, "connector: "+k.Name)
-		}
-		for _, f := range k.Fields {
-			switch {
-			case f.Required && (f.Secret || LooksSecret(f.Name)):
-				parts = append(parts, fmt.Sprintf(`%s: "${{ secrets.%s_%s }}"`, f.Name, secret, strings.ToUpper(f.Name)))
-			case f.Required:
-				parts = append(parts, f.Name+`: "..."`)
-			}
-		}
-		block = "{" + strings.Join(parts, ", ") + "}"
+		block = k.connectionOf(name)
 	}
 	if len(l.p.Connections) > 0 {
 		return fmt.Sprintf("add to connections: of hookloom.yaml: %s: %s", name, block)
 	}
 	return fmt.Sprintf("add to hookloom.yaml: connections: {%s: %s}", name, block)
+}
+
+// ConnectionExample is the connection that the connector's actions need, as it is
+// written in hookloom.yaml.
+func (k *Connector) ConnectionExample() string {
+	return fmt.Sprintf("connections: {%s: %s}", k.Name, k.connectionOf(k.Name))
+}
+
+func (k *Connector) connectionOf(name string) string {
+	var parts []string
+	if k.Name != name {
+		parts = append(parts, "connector: "+k.Name)
+	}
+	for _, f := range k.Fields {
+		switch {
+		case f.Required && (f.Secret || LooksSecret(f.Name)):
+			parts = append(parts, fmt.Sprintf(`%s: "${{ secrets.%s_%s }}"`, f.Name, strings.ToUpper(name), strings.ToUpper(f.Name)))
+		case f.Required:
+			parts = append(parts, f.Name+`: "..."`)
+		}
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 func freeName(name string, taken map[string]*Connection) string {

@@ -235,6 +235,9 @@ func (e *Expr) syntaxError(err error) {
 	case strings.Contains(problem, "maximum allowed nodes"):
 		code, problem = "too-large", fmt.Sprintf("the expression has more than %d parts", maxExprNodes)
 	}
+	if hint == "" {
+		hint = foreignSyntax(e.Text)
+	}
 	if from >= total {
 		from = max(total-1, 0)
 	}
@@ -547,7 +550,10 @@ func (l *linter) member(x *ast.MemberNode, loops int) {
 				if !l.known(id, keys[0], at[0]) || id.Value == "steps" && !l.stepField(keys, at) {
 					return
 				}
-			case id.Value == "event":
+			case id.Value == "event" && len(keys) > 0:
+				if !l.eventField(keys, at) {
+					return
+				}
 				l.dataField(keys, at)
 			}
 			if len(keys) > 0 && contains(shownRoots, id.Value) {
@@ -596,7 +602,11 @@ func (l *linter) known(id *ast.IdentifierNode, key string, at ast.Node) bool {
 		return false
 	}
 	what := map[string]string{"steps": "no step has the id", "vars": "no var is named", "inputs": "no input is named"}[id.Value]
-	l.fail("unknown-"+strings.TrimSuffix(id.Value, "s"), at, len([]rune(key)), fmt.Sprintf("%s %q", what, key), suggest(key, rootsOf(m)))
+	hint := suggest(key, sortedStrings(m))
+	if hint == "" {
+		hint = declare(id.Value, key, sortedStrings(m))
+	}
+	l.fail("unknown-"+strings.TrimSuffix(id.Value, "s"), at, len([]rune(key)), fmt.Sprintf("%s %q", what, key), hint)
 	return false
 }
 

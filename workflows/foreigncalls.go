@@ -2,11 +2,13 @@ package workflows
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/types"
 )
 
 // foreignMethods are methods of JavaScript, Python and Ruby, and how the same is
@@ -34,6 +36,9 @@ func (l *linter) method(x *ast.CallNode) bool {
 	if !ok || p.Value == "" || unicode.IsUpper(rune(p.Value[0])) {
 		return false
 	}
+	if id, ok := m.Node.(*ast.IdentifierNode); ok && l.namespace(id, p.Value, x.Arguments) {
+		return true
+	}
 	l.fail("method", p, len([]rune(p.Value)), fmt.Sprintf("data has no methods such as %s()", p.Value), l.inOurWords(m, p.Value, x.Arguments))
 	return true
 }
@@ -41,7 +46,10 @@ func (l *linter) method(x *ast.CallNode) bool {
 // inOurWords writes the call as it goes here, "" where nothing stands for it.
 func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) string {
 	receiver := l.source(m.Node)
-	if name == "toFixed" && len(args) == 1 && l.hasFunction("fixed") {
+	if name == "toFixed" && !l.hasFunction("fixed") {
+		return ""
+	}
+	if name == "toFixed" && len(args) == 1 {
 		return fmt.Sprintf("write fixed(%s, %s)", receiver, l.source(args[0]))
 	}
 	how, known := foreignMethods[name]
@@ -64,6 +72,59 @@ func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) str
 		return "write " + strings.NewReplacer("%r", receiver, "%1", arg(0, ""), "%2", arg(1, "")).Replace(how)
 	}
 	return "write " + strings.NewReplacer("%r", receiver, "%1", arg(0, `"..."`), "%2", arg(1, `"..."`)).Replace(how)
+}
+
+// namespaceCalls are functions of objects that JavaScript has and data has not.
+var namespaceCalls = map[string]string{
+	"JSON.stringify": "toJSON", "JSON.parse": "fromJSON", "Object.keys": "keys", "Object.values": "values", "Object.entries": "toPairs", "Date.now": "now", "Date.parse": "date",
+	"Math.round": "round", "Math.floor": "floor", "Math.ceil": "ceil", "Math.abs": "abs", "Math.min": "min", "Math.max": "max", "Number.parseInt": "int", "Number.parseFloat": "float",
+}
+
+// namespace refuses JSON.stringify(x) and its like, with the function that does it.
+func (l *linter) namespace(id *ast.IdentifierNode, name string, args []ast.Node) bool {
+	f := namespaceCalls[id.Value+"."+name]
+	if _, visible := l.sc.names[id.Value]; f == "" || visible || l.declared[id.Value] {
+		return false
+	}
+	var texts []string
+	for _, a := range args {
+		texts = append(texts, l.source(a))
+	}
+	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name), fmt.Sprintf("write %s(%s)", f, strings.Join(texts, ", ")))
+	return true
+}
+
+// eventField checks the first name after event.
+func (l *linter) eventField(keys []string, at []ast.Node) bool {
+	record, ok := l.sc.names["event"].(types.Map)
+	if _, there := record[keys[0]]; !ok || there || l.sc.lenient {
+		return true
+	}
+	hint := fmt.Sprintf("what was sent is in event.data: event.data.%s", keys[0])
+	for _, f := range eventFields {
+		if distance(keys[0], f, 2) < 2 {
+			hint = fmt.Sprintf("did you mean %q?", f)
+			break
+		}
+	}
+	if contains([]string{"payload", "json", "content", "message", "params", "event"}, keys[0]) {
+		hint = "what was sent is in event.data"
+	}
+	l.fail("unknown-field", at[0], len([]rune(keys[0])), "unknown field "+keys[0], hint)
+	return false
+}
+
+// declare says how to have a step, var or input of this name.
+func declare(root, name string, known []string) string {
+	switch {
+	case len(known) > 0 && len(known) <= 12:
+		return "known are " + strings.Join(known, ", ")
+	case root == "steps":
+		return "give the step above that is meant id: " + name
+	case root == "vars":
+		return fmt.Sprintf("set it: vars: {%s: ...}", name)
+	}
+	return fmt.Sprintf("declare it: inputs: {%s: {type: string}}", name)
 }
 
 // source writes a node as an expression.
@@ -89,10 +150,23 @@ func (l *linter) lengthField(x *ast.MemberNode, keys []string) {
 	l.e.report("method", true, at, at+len("length"), "length is read as a field of the data", fmt.Sprintf(`write len(%s); a field of this name is %s["length"]`, receiver, receiver))
 }
 
+var (
+	barePipe     = regexp.MustCompile(`[^|]\|\s*([A-Za-z]\w*)\s*(?:$|[|)])`)
+	predicateMap = regexp.MustCompile(`map\([^{]*,\s*\{\s*['"\w]+\s*:`)
+)
+
 // foreignSyntax gives a hint for an expression that another language can read and
 // this one cannot.
 func foreignSyntax(text string) string {
 	switch {
+	case barePipe.MatchString(text):
+		name := barePipe.FindStringSubmatch(text)[1]
+		if other, _, ok := strings.Cut(foreignMethods[name], "("); ok {
+			name = other
+		}
+		return fmt.Sprintf("what follows a pipe is a call: | %s()", name)
+	case predicateMap.MatchString(text):
+		return "a map for each element stands in two pairs of braces: map(list, {{'name': #}})"
 	case strings.Contains(text, "=>"):
 		return "write map(list, #.field) or filter(list, #.field == ...): # is the element"
 	case strings.Contains(text, "=~"):

@@ -148,6 +148,9 @@ func (b *builder) checkModifiers(o *objectNode, s *Step) {
 		switch f.name {
 		case "else":
 			problem = "else needs if and steps"
+			if s.Body == "switch" {
+				hint = "the rest of a switch is default:"
+			}
 		case "detach":
 			problem = "detach needs call"
 		case "retry":
@@ -226,7 +229,13 @@ func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
 	case w.has("approval") && w.has("event"):
 		b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "")
 	case !w.has("approval") && !w.has("event"):
-		b.add(w.pos(), "missing-key", "wait needs approval: or event:", "to pause for a time write sleep: 5m")
+		hint := "to pause for a time write sleep: 5m"
+		for _, k := range w.node.Content {
+			if k.Value == "until" {
+				hint = "to pause until a time write sleep: {until: ...}"
+			}
+		}
+		b.add(w.pos(), "missing-key", "wait needs approval: or event:", hint)
 	}
 	if w.has("event") && !w.has("key") {
 		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant", "add key: ${{ ... }}, what the trigger's key gives for that event")

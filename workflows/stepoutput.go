@@ -39,6 +39,14 @@ func outputType(st *Step) types.Type {
 	return types.Any
 }
 
+// OutputNames are the fields of the action's output, none where they are not known.
+func (s *ActionSpec) OutputNames() []string {
+	if m, ok := outputType(&Step{Spec: s}).(types.Map); ok {
+		return sortedStrings(m)
+	}
+	return nil
+}
+
 // valueNames are the keys of a written map.
 func valueNames(v *Value) types.Type {
 	if v.kind == mapValue {
