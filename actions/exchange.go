@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -131,8 +132,8 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 	if _, err := target(o.url); err != nil {
 		return nil, err
 	}
-	sent := false
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent = true }}
+	var sent atomic.Bool // set by another goroutine
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), o.method, o.url, bytes.NewReader(o.body))
 	if err != nil {
 		return nil, permanent("invalid_request", "the request cannot be made: %v", err)
@@ -157,7 +158,7 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 	began := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, networkError(err, sent)
+		return nil, networkError(err, sent.Load())
 	}
 	defer resp.Body.Close()
 	r, err := read(resp, o, began)

@@ -135,7 +135,7 @@ func deliver(ctx context.Context, base string, s *triggers.SampleRequest) (int, 
 		return 0, "", usageError("%v", err)
 	}
 	req.Header = s.Header.Clone()
-	client := &http.Client{Timeout: 30 * time.Second}
+	client := &http.Client{Timeout: 30 * time.Second, Transport: egress.Once(http.DefaultTransport)}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", fmt.Errorf("no server at %s (hookloom serve starts it): %w", base, err)

@@ -152,12 +152,16 @@ func (gd *Guard) dial(ctx context.Context, network, address string) (net.Conn, e
 	case errors.Is(err, ErrRefused):
 		return nil, fmt.Errorf("%s: %w (egress.allow in hookloom.yaml lists exceptions)", host, ErrRefused)
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return &countedConn{Conn: c}, nil
 }
 
 // Client is the outbound HTTP client: no proxy from the environment, no
-// cookies, no redirects followed, no transparent decompression. All clients of a
-// guard share its connections.
+// cookies, no redirects followed, no transparent decompression, and no second
+// request for one that has an effect (see Once). All clients of a guard share its
+// connections.
 func (gd *Guard) Client() *http.Client {
 	return &http.Client{
 		Transport:     transport{gd},
@@ -182,7 +186,7 @@ type transport struct{ guard *Guard }
 
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	return t.guard.transport.Load().RoundTrip(r)
+	return sendOnce(t.guard.transport.Load(), r)
 }
 
 // CloseIdleConnections serves http.Client.CloseIdleConnections.
