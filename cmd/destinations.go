@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/hookloom/hookloom/engine"
@@ -16,8 +17,10 @@ circuit is open) and tried every few seconds; attempts to it wait. Bounds of a h
 stand in hookloom.yaml: destinations: {api.example.com: {concurrency: 4, rate: 10/s}}.
 
 The receiver of an outbound webhook that answers 410 Gone gets no more until
---resume URL; its runs fail until then, and can be replayed.`,
-		Example: "  hookloom destinations\n  hookloom destinations --resume https://partner.example.com/hooks",
+--resume URL; its runs fail until then, and can be replayed. --resume with a name of
+the list, or a host, ends what holds it: an open circuit, or the time for which it
+asked to be left alone (Retry-After).`,
+		Example: "  hookloom destinations\n  hookloom destinations --resume https://partner.example.com/hooks\n  hookloom destinations --resume https://api.example.com",
 		RunE: func(c *cobra.Command, _ []string) error {
 			l, err := load(dir)
 			if err != nil {
@@ -44,18 +47,18 @@ The receiver of an outbound webhook that answers 410 Gone gets no more until
 			return a.printDestinations(out.Items, out.Paused)
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
-	c.Flags().StringVar(&resume, "resume", "", "let a paused endpoint go on")
+	c.Flags().StringVar(&resume, "resume", "", "let a paused endpoint, or a destination that is held, go on")
 	return c
 }
 
 func (a *app) printDestinations(items []destination.State, paused []engine.Pause) error {
-	t := newTable("DESTINATION", "CIRCUIT", "UNDER WAY", "OF", "WAITING", "NEXT", "LAST FAILURE")
+	t := newTable("DESTINATION", "CIRCUIT", "UNDER WAY", "OF", "WAITING", "NEXT", "WHY", "LAST FAILURE")
 	for _, d := range items {
 		next := "-"
 		if d.Until != nil {
 			next = clock(*d.Until)
 		}
-		t.row(d.Name, d.Circuit, fmt.Sprint(d.InUse), fmt.Sprint(d.Limit), fmt.Sprint(d.Waiting), next, short(d.Last, 80))
+		t.row(d.Name, d.Circuit, fmt.Sprint(d.InUse), fmt.Sprint(d.Limit), fmt.Sprint(d.Waiting), next, cmp.Or(d.Why, "-"), short(d.Last, 80))
 	}
 	if err := t.print(a.out); err != nil || len(paused) == 0 {
 		return err

@@ -33,6 +33,10 @@ type Endpointed interface {
 	Endpoint(in Input) string
 }
 
+// DestinationOf gives the name of the destination of a URL, by its scheme, host and port
+// and its path.
+func DestinationOf(origin, path string) string { return destination.Scope(origin, path) }
+
 // permit asks for the permit of an attempt, unless the driver has it.
 func (dr *driver) permit(d plan.Due) *destination.Hold {
 	if d.Step.Spec == nil || !d.Step.Spec.Leaves || dr.permits[d.Path] != nil {
@@ -223,8 +227,8 @@ func (e *Engine) Paused() []Pause {
 	return out
 }
 
-// Unpause lets endpoints go on, by key or by what is shown of them. It gives how
-// many there were.
+// Unpause lets endpoints go on, by key or by what is shown of them, and ends what holds
+// back a destination of that name. It gives how many there were.
 func (e *Engine) Unpause(ctx context.Context, endpoint string) (int, error) {
 	n := 0
 	for _, p := range e.Paused() {
@@ -237,7 +241,7 @@ func (e *Engine) Unpause(ctx context.Context, endpoint string) (int, error) {
 		e.paused.Delete(p.Key)
 		n++
 	}
-	return n, nil
+	return n + e.destinations.Lift(endpoint), nil
 }
 
 // Destinations lists the hosts that were used lately, by name.
@@ -249,12 +253,17 @@ func (e *Engine) Destinations() []destination.State {
 	return out
 }
 
-// outcome is what an attempt says of its host.
-func outcome(e *plan.Error, cut bool) destination.Outcome {
+// outcome is what an attempt says of its host. How long the host asks to be left alone
+// counts up to the step's own max_delay.
+func outcome(s *workflows.Step, e *plan.Error, cut bool) destination.Outcome {
 	o := destination.Outcome{Cut: cut}
 	if e != nil {
 		o.Failed = e.Code == "network" || e.Code == "timeout"
-		o.Status, o.Message, o.RetryAfter = e.Status, e.Message, e.RetryAfter
+		most := workflows.DefaultRetry().MaxDelay
+		if s.Retry != nil {
+			most = s.Retry.MaxDelay
+		}
+		o.Status, o.Message, o.RetryAfter = e.Status, e.Message, min(e.RetryAfter, most)
 	}
 	return o
 }

@@ -236,7 +236,7 @@ func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination
 		err, permit = &plan.Error{Message: err.Error(), Code: "expression"}, nil
 	}
 	r.Status, r.Error = plan.Failed, dr.explain(ctx, d, err, allowed)
-	permit.Give(outcome(r.Error, dr.ctx.Err() != nil))
+	permit.Give(outcome(d.Step, r.Error, dr.ctx.Err() != nil))
 	r.Output = r.Error.Details
 	if errors.Is(err, ErrUnanswered) || dr.e.work.Err() != nil {
 		// The request may have arrived: say so, and let the step's policy settle it.

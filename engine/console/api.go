@@ -242,7 +242,7 @@ func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, n)
 }
 
-// resumeEndpoint lets an endpoint go on that answered 410.
+// resumeEndpoint lets an endpoint go on that answered 410, or a destination that is held.
 func (c *Console) resumeEndpoint(w http.ResponseWriter, r *http.Request) {
 	var o resumeOrder
 	if err := readOrder(r, &o); err != nil {
@@ -255,7 +255,7 @@ func (c *Console) resumeEndpoint(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		c.fail(w, err)
 	case n == 0:
-		problem(w, http.StatusNotFound, "no such endpoint is paused")
+		problem(w, http.StatusNotFound, "no such endpoint is paused, and nothing holds a destination of that name")
 	default:
 		reply(w, http.StatusOK, resumedAnswer{n})
 	}

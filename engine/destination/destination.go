@@ -119,11 +119,12 @@ func (ds *Table) Use(limits map[string]workflows.Limit) {
 
 // hostOf is the part of a destination that hookloom.yaml names.
 func hostOf(name string) string {
-	_, host, _ := strings.Cut(name, "://")
+	_, host, _ := strings.Cut(originOf(name), "://")
 	return host
 }
 
 func (ds *Table) get(name string, connector workflows.Limit) *destination {
+	name = ds.nameOf(name)
 	d := ds.byName[name]
 	if d != nil {
 		return d
@@ -136,12 +137,7 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 		}
 	}
 	d = &destination{name: name, queued: map[int64]bool{}, tickets: map[int64]uint64{}}
-	d.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{Name: name, Interval: breakerWindow, BucketPeriod: breakerWindow / 10, Timeout: ds.o.Pause,
-		ReadyToTrip: func(c gobreaker.Counts) bool {
-			return c.TotalFailures >= breakerFailures && 2*c.TotalFailures >= c.Requests
-		},
-		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) },
-		OnStateChange: func(_ string, from, to gobreaker.State) { ds.changed(d, from, to) }})
+	d.breaker = ds.newBreaker(d)
 	limit := ds.limits[hostOf(name)]
 	if limit.Rate == 0 {
 		limit.Rate, limit.Per = connector.Rate, connector.Per
@@ -150,6 +146,15 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 	d.limit = d.max
 	ds.byName[name] = d
 	return d
+}
+
+func (ds *Table) newBreaker(d *destination) *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{Name: d.name, Interval: breakerWindow, BucketPeriod: breakerWindow / 10, Timeout: ds.o.Pause,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.TotalFailures >= breakerFailures && 2*c.TotalFailures >= c.Requests
+		},
+		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) },
+		OnStateChange: func(_ string, from, to gobreaker.State) { ds.changed(d, from, to) }})
 }
 
 func (d *destination) configure(l workflows.Limit, part int) {
@@ -198,7 +203,7 @@ func (p *Permit) Name() string {
 	if p == nil {
 		return ""
 	}
-	return p.d.name
+	return originOf(p.d.name)
 }
 
 // Hold says why an attempt has to wait.
@@ -513,13 +518,28 @@ type State struct {
 	Waiting int    `json:"waiting"`
 	// Until is when the next attempt may go; nil for at once.
 	Until *time.Time `json:"until,omitempty"`
-	Last  string     `json:"last_failure,omitempty"`
+	// Why says what holds it until then.
+	Why  string `json:"why,omitempty"`
+	Last string `json:"last_failure,omitempty"`
 }
 
 // Down tells that the host does not answer and that this holds something up. A
 // circuit is half-open until the next attempt, which may never come.
 func (s State) Down() bool {
 	return s.Circuit == "open" || s.Circuit == "half-open" && s.Waiting > 0
+}
+
+// why says what holds the next attempt.
+func (d *destination) why(now time.Time) string {
+	switch {
+	case d.asked.After(now):
+		return "it asked to be left alone (Retry-After)"
+	case d.closedUntil.After(now):
+		return "it does not answer"
+	case d.ramp != nil:
+		return "it has just come back, and is sent more little by little"
+	}
+	return "its rate is used up"
 }
 
 // States lists the hosts that were used lately, by name.
@@ -532,7 +552,7 @@ func (ds *Table) States() []State {
 		s := State{Name: d.name, Circuit: d.breaker.State().String(), InUse: d.inUse, Limit: d.limit, Waiting: len(d.queue), Last: d.last}
 		if at := ds.opens(d, now); at.After(now) && !ds.crowded(d, now) {
 			at = at.UTC()
-			s.Until = &at
+			s.Until, s.Why = &at, d.why(now)
 		}
 		out = append(out, s)
 	}

@@ -1,0 +1,89 @@
+package destination
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// shared are hosts at which each receiver has an address of its own, and how many
+// segments of the path name one. What one of them asks for is not for the others. The
+// segments do not reach the token that is part of such addresses.
+//
+// Sources: discord.com/developers/docs/resources/webhook (/api/webhooks/ID/TOKEN),
+// api.slack.com/messaging/webhooks (/services/T/B/TOKEN), help.zapier.com "Trigger Zap
+// workflows from webhooks" (/hooks/catch/ACCOUNT/HOOK).
+var shared = map[string]int{
+	"discord.com": 3, "discordapp.com": 3, "canary.discord.com": 3, "ptb.discord.com": 3,
+	"hooks.slack.com": 3, "hooks.zapier.com": 3, "maker.ifttt.com": 2,
+}
+
+// Scope gives the name of the destination of a URL whose scheme, host and port are
+// given as origin: origin itself, and at a host that many receivers share the first
+// segments of the path as well.
+func Scope(origin, rawPath string) string {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return origin
+	}
+	n := shared[strings.ToLower(u.Hostname())]
+	parts := strings.Split(strings.TrimPrefix(rawPath, "/"), "/")
+	if n == 0 || len(parts) <= n {
+		return origin
+	}
+	for _, p := range parts[:n] {
+		if len(p) > 64 || strings.Trim(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+			return origin
+		}
+	}
+	return origin + "/" + strings.Join(parts[:n], "/")
+}
+
+// originOf is a destination's name without the path of its scope.
+func originOf(name string) string {
+	scheme, rest, ok := strings.Cut(name, "://")
+	if !ok {
+		return name
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host
+}
+
+// nameOf is the name under which a destination is kept: a host that has bounds of the
+// project's own is one, whoever shares it.
+func (ds *Table) nameOf(name string) string {
+	if _, bounded := ds.limits[hostOf(name)]; bounded {
+		return originOf(name)
+	}
+	return name
+}
+
+// held tells that something else than its bounds holds attempts back.
+func (d *destination) held(now time.Time) bool {
+	return d.asked.After(now) || d.closedUntil.After(now) || d.ramp != nil || d.breaker.State() != gobreaker.StateClosed
+}
+
+// Lift ends what holds a destination back: an open circuit, the time that it asked to be
+// left alone, and the slow start after an outage. A host's name means all of its
+// destinations. It gives how many were held.
+func (ds *Table) Lift(name string) int {
+	name = strings.TrimRight(name, "/")
+	ds.mu.Lock()
+	var lifted []*destination
+	now := time.Now()
+	for _, d := range ds.byName {
+		if d.name != name && originOf(d.name) != name && hostOf(d.name) != name || !d.held(now) {
+			continue
+		}
+		d.asked, d.closedUntil, d.ramp, d.limit = time.Time{}, time.Time{}, nil, d.max
+		d.breaker = ds.newBreaker(d)
+		lifted = append(lifted, d)
+	}
+	ds.mu.Unlock()
+	for _, d := range lifted {
+		ds.callNext(d)
+	}
+	return len(lifted)
+}

@@ -1,0 +1,96 @@
+package destination
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// TestReceiversOfASharedHostAreApart, and no name holds the token of an address.
+func TestReceiversOfASharedHostAreApart(t *testing.T) {
+	for _, c := range []struct{ origin, path, want string }{
+		{"https://discord.com", "/api/webhooks/123/token", "https://discord.com/api/webhooks/123"},
+		{"https://hooks.slack.com", "/services/T1/B2/secret", "https://hooks.slack.com/services/T1/B2"},
+		{"https://hooks.zapier.com", "/hooks/catch/77/abc/", "https://hooks.zapier.com/hooks/catch/77"},
+		{"https://hooks.slack.com", "/services/T1/B2", "https://hooks.slack.com"},
+		{"https://discord.com", "/api/web%20hooks/1/x", "https://discord.com"},
+		{"https://api.example", "/a/b/c/d", "https://api.example"},
+	} {
+		if got := Scope(c.origin, c.path); got != c.want {
+			t.Errorf("%s%s: %s", c.origin, c.path, got)
+		}
+	}
+}
+
+// take tells whether a permit can be had, and gives it back.
+func take(table *Table, name string, run int64) bool {
+	p, h := table.Take(name, workflows.Limit{}, run)
+	p.Give(Outcome{Status: 200})
+	return h == nil
+}
+
+// TestOneReceiverHoldsNoOther of a host that they share; a host with bounds of its own
+// is one.
+func TestOneReceiverHoldsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, other := "https://hooks.slack.com/services/T/1", "https://hooks.slack.com/services/T/2"
+		for _, limits := range []map[string]workflows.Limit{nil, {"hooks.slack.com": {Concurrency: 10}}} {
+			table := newCrowd().table
+			table.Use(limits)
+			p, h := table.Take(one, workflows.Limit{}, 1)
+			if h != nil {
+				t.Fatal(h)
+			}
+			if p.Name() != "https://hooks.slack.com" {
+				t.Errorf("named %s in metrics", p.Name())
+			}
+			p.Give(Outcome{Status: 429, RetryAfter: time.Minute})
+			if take(table, one, 2) || take(table, other, 3) != (limits == nil) {
+				t.Errorf("limits %v: the wrong one is held", limits)
+			}
+		}
+	})
+}
+
+// TestAHoldCanBeLifted, and is shown until then.
+func TestAHoldCanBeLifted(t *testing.T) {
+	for _, by := range []string{"https://api.example", "api.example", "https://api.example/"} {
+		synctest.Test(t, func(t *testing.T) {
+			table := newCrowd().table
+			p, _ := table.Take("https://api.example", workflows.Limit{}, 1)
+			p.Give(Outcome{Status: 429, RetryAfter: time.Minute})
+			s := table.States()[0]
+			if s.Until == nil || s.Until.Sub(time.Now()) != time.Minute || s.Why == "" || table.Lift("other.example") != 0 {
+				t.Errorf("held: %+v", s)
+			}
+			if n := table.Lift(by); n != 1 || !take(table, "https://api.example", 2) || table.States()[0].Until != nil || table.Lift(by) != 0 {
+				t.Errorf("%s lifted %d: %+v", by, n, table.States()[0])
+			}
+		})
+	}
+}
+
+// TestAnOpenCircuitCanBeClosed by a person who knows that the host is back.
+func TestAnOpenCircuitCanBeClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd()
+		table := c.table
+		for range breakerFailures {
+			p, h := table.Take("https://api.example", workflows.Limit{}, 1)
+			if h != nil {
+				t.Fatal(h)
+			}
+			p.Give(Outcome{Failed: true, Message: "no answer"})
+		}
+		if s := table.States()[0]; s.Circuit != "open" || s.Why != "it does not answer" || take(table, "https://api.example", 2) {
+			t.Errorf("%+v", s)
+		}
+		lifted := table.Lift("api.example")
+		time.Sleep(time.Second) // the run that waited makes its attempt
+		if lifted != 1 || c.done != 1 || table.States()[0].Circuit != "closed" {
+			t.Errorf("lifted %d, %d done: %+v", lifted, c.done, table.States()[0])
+		}
+	})
+}
