@@ -26,7 +26,8 @@ func Ask(connections map[string]*workflows.Connection, secret func(string) (stri
 		if err != nil {
 			return nil, err
 		}
-		if with["max_response"] == nil {
+		o.most = maxAsked
+		if o.limit = min(o.limit, maxAsked); with["max_response"] == nil {
 			o.limit = maxAsked
 		}
 		r, err := send(ctx, client, o)

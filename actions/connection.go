@@ -52,10 +52,11 @@ func secretsEnv(in engine.Input) *workflows.Env {
 	return &workflows.Env{Names: workflows.Names{"secrets": values}}
 }
 
-// resolve joins a path to the base, and adds query parameters. A full URL is
-// taken with a connection only when it goes to the connection's own host: its
-// credential must not leave for another one.
-func (c *connection) resolve(raw string, query any) (string, error) {
+// resolve joins a path to the base, and adds query parameters. A full URL is taken as
+// it is, and with a connection only when it goes to the connection's own host: its
+// credential must not leave for another one. So whoever follows a link gives the full
+// URL: a path is always below base_url, also one that begins like it.
+func (c *connection) resolve(raw string, query any, style string) (string, error) {
 	if c.base != "" {
 		base, err := target(c.base)
 		if err != nil {
@@ -65,14 +66,14 @@ func (c *connection) resolve(raw string, query any) (string, error) {
 			raw = strings.TrimRight(base.String(), "/") + raw
 		} else if u, err := target(raw); err != nil {
 			return "", err
-		} else if u.Host != base.Host || u.Scheme != base.Scheme {
+		} else if origin(u) != origin(base) {
 			return "", permanent("invalid_request", "connection %s is for %s, and its credential is not sent elsewhere", c.name, base.Host)
 		}
 		if path, _, _ := strings.Cut(raw, "?"); workflows.HasDotSegment(path) {
 			return "", permanent("invalid_request", "the path must not contain . or .. segments: connection %s is limited to %s", c.name, c.base)
 		}
 	}
-	return addQuery(raw, query)
+	return addQuery(raw, query, style)
 }
 
 // apply sets the connection's headers and credential.

@@ -26,6 +26,15 @@ func (connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if _, problems := workflows.CheckInputs(a.Inputs, inputs); len(problems) > 0 {
 		return nil, permanent("invalid_input", "%s: %s", in.Spec.Name, problems[0])
 	}
+	accepted, tolerated := success, func(int) bool { return false }
+	if v := in.With["accept"]; v != nil && in.Spec.Common("accept") {
+		var err error
+		if accepted, err = acceptance(v); err != nil {
+			return nil, err
+		}
+		// A status that only the step accepts has no answer that the connector knows.
+		tolerated = func(status int) bool { return accepted(status) && !success(status) }
+	}
 	o, err := connectorOrder(c, a, in, inputs)
 	if err != nil {
 		return nil, err
@@ -35,13 +44,16 @@ func (connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		return nil, err
 	}
 	env := &workflows.Env{Names: workflows.Names{"inputs": inputs, "response": r.names()}}
-	if err := ruled(a, r, env); err != nil {
+	if out, ok, err := already(a, r, env); ok {
+		return out, err
+	}
+	if err := ruled(a, r, env); err != nil && !tolerated(r.status) {
 		return nil, err
 	}
-	if err := judge(r, success); err != nil {
+	if err := judge(r, accepted); err != nil {
 		return nil, err
 	}
-	if a.Output == nil {
+	if a.Output == nil || tolerated(r.status) {
 		return r.names(), nil
 	}
 	out, err := a.Output.Render(env, workflows.FillPlain)
@@ -70,6 +82,26 @@ func (connectorAction) Destination(in engine.Input) string {
 		conn.base = text(base)
 	}
 	return destination(conn.base, "/")
+}
+
+// already asks the connector's rules for answers that mean that what was to be made is
+// there, which is a success.
+func already(a *workflows.ConnectorAction, r *reply, env *workflows.Env) (any, bool, error) {
+	for _, rule := range a.Already {
+		ok, err := rule.When.Condition(env)
+		if err != nil || !ok {
+			continue // a rule that cannot be asked does not hold
+		}
+		if rule.Output == nil {
+			return r.names(), true, nil
+		}
+		out, err := rule.Output.Render(env, workflows.FillPlain)
+		if err != nil {
+			return nil, true, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer", Status: r.status, Details: r.names()}
+		}
+		return out, true, nil
+	}
+	return nil, false, nil
 }
 
 // ruled asks the connector's own rules for failures.
@@ -114,7 +146,7 @@ func connectorOrder(c *workflows.Connector, a *workflows.ConnectorAction, in eng
 	if err != nil {
 		return o, permanent("invalid_input", "%s: query: %v", in.Spec.Name, err)
 	}
-	if o.url, err = conn.resolve(text(path), query); err != nil {
+	if o.url, err = conn.resolve(text(path), query, a.FormStyle); err != nil {
 		return o, err
 	}
 	if conn.auth == nil {
@@ -132,7 +164,13 @@ func connectorContent(o *order, a *workflows.ConnectorAction, in engine.Input, e
 		return permanent("invalid_input", "%s: headers: %v", in.Spec.Name, err)
 	}
 	if o.method != http.MethodGet && o.method != http.MethodHead {
-		o.header.Set("Idempotency-Key", in.Key)
+		key := in.Key
+		if k, ok := in.With["idempotency_key"].(string); ok && in.Spec.Common("idempotency_key") {
+			key = k
+		}
+		if err := setHeader(o.header, "Idempotency-Key", key); err != nil {
+			return err
+		}
 	}
 	headers, _ := h.(map[string]any)
 	for k, v := range headers {
@@ -144,7 +182,7 @@ func connectorContent(o *order, a *workflows.ConnectorAction, in engine.Input, e
 		v, err := a.Form.Render(env, workflows.FillPlain)
 		form := url.Values{}
 		if err == nil {
-			err = addValues(form, v)
+			err = addValues(form, v, a.FormStyle)
 		}
 		if err != nil {
 			return permanent("invalid_input", "%s: form: %v", in.Spec.Name, err)
@@ -156,33 +194,11 @@ func connectorContent(o *order, a *workflows.ConnectorAction, in engine.Input, e
 	if a.Body == nil {
 		return nil
 	}
-	v, err := a.Body.Render(env, workflows.FillPlain)
+	v, err := a.Body.RenderGiven(env, workflows.FillPlain)
 	if err != nil {
 		return permanent("invalid_input", "%s: body: %v", in.Spec.Name, err)
 	}
-	return jsonBody(o, withoutNil(v))
-}
-
-// withoutNil leaves out inputs that were not given: an API reads null as
-// "delete this", which absence does not mean.
-func withoutNil(v any) any {
-	switch x := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(x))
-		for k, e := range x {
-			if e != nil {
-				out[k] = withoutNil(e)
-			}
-		}
-		return out
-	case []any:
-		out := make([]any, len(x))
-		for i, e := range x {
-			out[i] = withoutNil(e)
-		}
-		return out
-	}
-	return v
+	return jsonBody(o, v)
 }
 
 // credentials fills the connector's own fields from the project's connection.

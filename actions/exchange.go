@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -31,8 +30,11 @@ type order struct {
 	// input that says so.
 	redirects   int
 	mayRedirect bool
-	// limit is how many bytes of the answer are kept.
-	limit int64
+	// mayAskMore tells that the action has an input that says how large an answer may be.
+	mayAskMore bool
+	// limit is how many bytes of the answer are kept; most is the largest limit that can
+	// be asked for, workflows.MaxValueSize when 0.
+	limit, most int64
 	// parse is auto, json, text or base64.
 	parse string
 }
@@ -203,11 +205,11 @@ func read(resp *http.Response, o order, began time.Time) (*reply, error) {
 			r.body = strings.ToValidUTF8(string(raw), "\ufffd")
 			return r, nil
 		}
-		return nil, permanent("too_large", "the answer is larger than %d bytes; max_response allows more", o.limit)
+		return nil, tooLarge(o)
 	}
 	if r.body, err = decode(resp.Header.Get("Content-Type"), o.parse, raw); err != nil {
 		if resp.StatusCode < 300 {
-			return nil, permanent("bad_answer", "the answer is no JSON: %v", err)
+			return nil, &plan.Error{Message: fmt.Sprintf("the answer cannot be read as JSON: %v (parse: text takes it as it is)", err), Code: "bad_answer", Status: resp.StatusCode}
 		}
 		r.body = strings.ToValidUTF8(string(raw), "\ufffd")
 	}
@@ -231,15 +233,46 @@ func decode(contentType, parse string, raw []byte) (any, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
-	if strings.Contains(contentType, "json") || contentType == "" {
-		if v, err := workflows.DecodeJSON(text); err == nil {
-			return v, nil
+	said := saysJSON(contentType)
+	if said && len(bytes.TrimSpace(text)) == 0 {
+		return nil, nil
+	}
+	if said || contentType == "" {
+		v, err := workflows.DecodeJSON(text)
+		if err == nil || said {
+			return v, err
 		}
 	}
 	if !utf8.Valid(text) {
 		return base64.StdEncoding.EncodeToString(raw), nil
 	}
 	return string(text), nil
+}
+
+// saysJSON tells that a media type is one JSON document (RFC 8259; RFC 6839, 3.1 for
+// +json). Streams of documents, such as application/x-ndjson, are text.
+func saysJSON(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	switch media {
+	case "application/json", "text/json", "application/x-json", "text/x-json":
+		return true
+	case "application/stream+json":
+		return false
+	}
+	return strings.HasSuffix(media, "+json")
+}
+
+// tooLarge says what can be done about an answer that is larger than is kept.
+func tooLarge(o order) error {
+	most := o.most
+	if most == 0 {
+		most = workflows.MaxValueSize
+	}
+	if o.limit >= most || !o.mayAskMore {
+		return permanent("too_large", "the answer is larger than %d bytes, which is the most that can be kept of one; ask for less", o.limit)
+	}
+	return permanent("too_large", "the answer is larger than %d bytes; max_response: allows up to %dMiB", o.limit, most>>20)
 }
 
 // judge turns a status outside of what is accepted into an error.
@@ -256,24 +289,3 @@ func judge(r *reply, accepted func(int) bool) error {
 }
 
 func success(status int) bool { return status >= 200 && status < 300 }
-
-// retryAfter reads seconds or an HTTP date (RFC 9110, 10.2.3), within a second
-// and a day; what cannot be read counts as absent.
-func retryAfter(text string, now time.Time) time.Duration {
-	if text == "" {
-		return 0
-	}
-	d := time.Duration(0)
-	if n, err := strconv.Atoi(strings.TrimSpace(text)); err == nil {
-		if n > 86400 {
-			n = 86400
-		}
-		d = time.Duration(n) * time.Second
-	} else if t, err := http.ParseTime(text); err == nil {
-		d = t.Sub(now)
-	}
-	if d <= 0 {
-		return 0
-	}
-	return min(max(d, time.Second), 24*time.Hour)
-}

@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,16 +24,18 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "url", Type: "string", Required: true, Help: "where to; a path when connection: has a base_url", Fill: workflows.FillURL},
 		{Name: "query", Type: "object", Help: "parameters added to the URL"},
 		{Name: "headers", Type: "object", Fill: workflows.FillNonempty},
-		{Name: "body", Type: "any", Help: "sent as JSON"},
+		{Name: "body", Type: "any", Help: "sent as JSON; a text that is a JSON object or list is sent as it is"},
 		{Name: "form", Type: "object", Help: "sent as a form"},
+		{Name: "form_style", Type: "string", Words: formStyles, Help: "how form and query write lists and maps: a=1&a=2 and a[b]=1; a[]=1 and a[b]=1; JSON"},
+		{Name: "multipart", Type: "object", Help: "sent as multipart/form-data: names to texts, or to parts {text, raw or body; filename, type}"},
 		{Name: "text", Type: "string", Help: "sent as plain text"},
 		{Name: "raw", Type: "string", Help: "base64 of the bytes to send"},
-		{Name: "auth", Type: "object", Help: "bearer, basic or header"},
+		{Name: "auth", Type: "object", Help: "bearer, basic, header or query"},
 		{Name: "connection", Type: "string", Help: "a connection of hookloom.yaml"},
 		{Name: "idempotency_key", Type: "string", Help: "Idempotency-Key; the run's own by default", Fill: workflows.FillNonempty},
 		{Name: "accept", Type: "any", Help: "statuses that count as success, such as [200, 404] or 200-299"},
 		{Name: "parse", Type: "string", Words: []string{"auto", "json", "text", "base64"}},
-		{Name: "max_response", Type: "size", Help: "1MiB by default"},
+		{Name: "max_response", Type: "size", Help: "1MiB by default, at most 4MiB"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 	}
 	if method == "" {
@@ -50,6 +53,7 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.limit = min(o.limit, workflows.MaxValueSize)
 	r, err := send(ctx, in.Client, o)
 	if err != nil {
 		return nil, err
@@ -70,16 +74,17 @@ func (a httpAction) Destination(in engine.Input) string {
 }
 
 // destination is scheme://host:port of a URL, or of the base that a path is
-// resolved against; the port only where it is not the scheme's own.
+// resolved against; the port only where it is not the scheme's own. At a host that
+// many receivers share, the beginning of the path belongs to it.
 func destination(base, raw string) string {
 	if base != "" && strings.HasPrefix(raw, "/") {
-		raw = base
+		raw = strings.TrimRight(base, "/") + raw
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
 		return ""
 	}
-	return origin(u)
+	return engine.DestinationOf(origin(u), u.EscapedPath())
 }
 
 func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
@@ -93,7 +98,7 @@ func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
 	if p, ok := in.With["parse"].(string); ok {
 		o.parse = p
 	}
-	o.mayRedirect = true
+	o.mayRedirect, o.mayAskMore = true, true
 	if n, ok := in.With["redirects"].(int); ok {
 		o.redirects = max(0, min(n, 10))
 	}
@@ -102,7 +107,7 @@ func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
 		if err != nil {
 			return o, nil, permanent("invalid_request", "max_response: %v", err)
 		}
-		o.limit = min(n, workflows.MaxValueSize)
+		o.limit = n
 	}
 	accepted, err := acceptance(in.With["accept"])
 	if err != nil {
@@ -112,13 +117,13 @@ func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
 	if err != nil {
 		return o, nil, err
 	}
-	if o.url, err = conn.resolve(text(in.With["url"]), in.With["query"]); err != nil {
+	if o.url, err = conn.resolve(text(in.With["url"]), in.With["query"], text(in.With["form_style"])); err != nil {
 		return o, nil, err
 	}
 	if err := conn.apply(&o); err != nil {
 		return o, nil, err
 	}
-	if err := a.content(&o, in.With); err != nil {
+	if err := a.content(&o, in.With, in.Key); err != nil {
 		return o, nil, err
 	}
 	return o, accepted, a.headers(&o, in)
@@ -163,7 +168,7 @@ func authHeaders(o *order, m map[string]any) error {
 		case "query":
 			q, _ := v.(map[string]any)
 			var err error
-			o.url, err = addQuery(o.url, map[string]any{text(q["name"]): q["value"]})
+			o.url, err = addQuery(o.url, map[string]any{text(q["name"]): q["value"]}, "")
 			return err
 		default:
 			return permanent("invalid_request", "auth %q is not known: bearer, basic, header or query", kind)
@@ -173,24 +178,26 @@ func authHeaders(o *order, m map[string]any) error {
 }
 
 // content encodes the one body that is given.
-func (a httpAction) content(o *order, with map[string]any) error {
+func (a httpAction) content(o *order, with map[string]any, key string) error {
 	n := 0
-	for _, k := range []string{"body", "form", "text", "raw"} {
+	for _, k := range []string{"body", "form", "multipart", "text", "raw"} {
 		if with[k] != nil {
 			n++
 		}
 	}
 	if n > 1 {
-		return permanent("invalid_request", "body, form, text and raw exclude each other")
+		return permanent("invalid_request", "body, form, multipart, text and raw exclude each other")
 	}
 	var err error
 	switch {
 	case with["form"] != nil:
 		form := url.Values{}
-		if err = addValues(form, with["form"]); err == nil {
+		if err = addValues(form, with["form"], text(with["form_style"])); err == nil {
 			o.body = []byte(form.Encode())
 		}
 		o.header.Set("Content-Type", "application/x-www-form-urlencoded")
+	case with["multipart"] != nil:
+		err = multipartBody(o, with["multipart"], key)
 	case with["text"] != nil:
 		o.body = []byte(text(with["text"]))
 		o.header.Set("Content-Type", "text/plain; charset=utf-8")
@@ -200,9 +207,21 @@ func (a httpAction) content(o *order, with map[string]any) error {
 		}
 		o.header.Set("Content-Type", "application/octet-stream")
 	case with["body"] != nil:
+		if t, ok := with["body"].(string); ok && isJSONText(t) {
+			o.body = []byte(t)
+			o.header.Set("Content-Type", "application/json")
+			break
+		}
 		err = jsonBody(o, with["body"])
 	}
 	return err
+}
+
+// isJSONText tells that a text is a JSON object or list: encoded once more it would be a
+// text with a text in it, which no API takes.
+func isJSONText(t string) bool {
+	t = strings.TrimSpace(t)
+	return (strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[")) && json.Valid([]byte(t))
 }
 
 func jsonBody(o *order, v any) error {
@@ -213,43 +232,6 @@ func jsonBody(o *order, v any) error {
 	o.body = b
 	o.header.Set("Content-Type", "application/json")
 	return nil
-}
-
-func addValues(to url.Values, v any) error {
-	m, _ := v.(map[string]any)
-	for k, e := range m {
-		list, ok := e.([]any)
-		if !ok {
-			list = []any{e}
-		}
-		for _, x := range list {
-			if x == nil {
-				continue
-			}
-			s, err := workflows.Text(x)
-			if err != nil {
-				return permanent("invalid_request", "%s: %v", k, err)
-			}
-			to.Add(k, s)
-		}
-	}
-	return nil
-}
-
-func addQuery(raw string, query any) (string, error) {
-	if query == nil {
-		return raw, nil
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "", permanent("invalid_request", "the URL cannot be read")
-	}
-	q := u.Query()
-	if err := addValues(q, query); err != nil {
-		return "", err
-	}
-	u.RawQuery = q.Encode()
-	return u.String(), nil
 }
 
 // acceptance reads accept: 200, "200-299", or a list of them.

@@ -47,6 +47,27 @@ func (s *ActionSpec) Input(name string) *ActionInput {
 	return nil
 }
 
+// commonInputs are those that every action of a connector takes, unless it has an
+// input of its own by that name.
+var commonInputs = []ActionInput{
+	{Name: "accept", Type: "any", Help: "further statuses that count as success, such as [200, 409]; the output is then {status, headers, body}"},
+	{Name: "idempotency_key", Type: "string", Help: "Idempotency-Key; the run's own by default", Fill: FillNonempty},
+}
+
+// Common tells that an input of that name is the one that every action of a connector
+// takes.
+func (s *ActionSpec) Common(name string) bool {
+	if s.Action == nil {
+		return false
+	}
+	for _, in := range s.Action.Inputs {
+		if in.Name == name {
+			return false
+		}
+	}
+	return true
+}
+
 // ActionInput is one key of a step's with.
 type ActionInput struct {
 	Name string
@@ -93,7 +114,21 @@ type ConnectorAction struct {
 	Body, Form        *Value
 	Output            *Value
 	Fail              []FailRule
-	Example           any
+	// FormStyle is how form and query write lists and maps.
+	FormStyle string
+	// Already are the answers that mean that what was to be made is there.
+	Already []AlreadyRule
+	// Idempotency is what the service does with the same request again: natural (it
+	// changes nothing), key (it honours Idempotency-Key), none (it acts again), or empty
+	// when the file does not say.
+	Idempotency string
+	Example     any
+}
+
+// AlreadyRule turns an answer into a success.
+type AlreadyRule struct {
+	When   *Expr
+	Output *Value
 }
 
 // FailRule turns an answer into a failure with a code of its own.

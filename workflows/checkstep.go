@@ -347,6 +347,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	}
 	s.urlSecrets(st)
 	s.httpInputs(st)
+	s.answerSize(st)
 }
 
 func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any) {

@@ -82,14 +82,16 @@ func (d *decoder) action(name string, o *objectNode, fields types.Map) *Connecto
 	request := &scope{where: "a connector's request", names: types.Map{"inputs": inputs, "connection": fields}}
 	response := &scope{where: "a connector's output", names: types.Map{"inputs": inputs, "response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}}}
 	if r := o.object("request"); r != nil {
-		a.Method, a.Path = r.text("method", "GET"), d.value(r.vals["path"])
+		a.Method, a.Path, a.FormStyle = r.text("method", "GET"), d.value(r.vals["path"]), r.text("form_style", "")
 		a.Query, a.Headers, a.Body, a.Form = d.value(r.vals["query"]), d.value(r.vals["headers"]), d.value(r.vals["body"]), d.value(r.vals["form"])
 		for _, v := range []*Value{a.Path, a.Query, a.Headers, a.Body, a.Form} {
 			v.check(request)
 		}
 	}
+	a.Idempotency = o.text("idempotency", "")
 	a.Output = d.value(o.vals["output"])
 	a.Output.check(response)
+	a.Already = d.already(o.vals["already"], response)
 	if v := o.vals["fail"]; v != nil {
 		for _, n := range v.Content {
 			f := d.object(n, "action_fail")
@@ -112,14 +114,66 @@ func (d *decoder) action(name string, o *objectNode, fields types.Map) *Connecto
 	return a
 }
 
+// already reads the answers that count as success.
+func (d *decoder) already(n *yaml.Node, sc *scope) []AlreadyRule {
+	if n == nil {
+		return nil
+	}
+	var out []AlreadyRule
+	for _, e := range n.Content {
+		o := d.object(e, "action_already")
+		if o == nil || o.vals["when"] == nil {
+			continue
+		}
+		rule := AlreadyRule{When: d.expression(o.vals["when"]), Output: d.value(o.vals["output"])}
+		if rule.When == nil {
+			continue
+		}
+		rule.When.check(sc, reflect.Bool)
+		rule.Output.check(sc)
+		out = append(out, rule)
+	}
+	return out
+}
+
+// safe tells that the same request again does no harm at the service.
+func (a *ConnectorAction) safe() bool {
+	switch a.Idempotency {
+	case "natural", "key":
+		return true
+	case "none":
+		return false
+	}
+	return a.Method != "POST" && a.Method != "PATCH"
+}
+
+// retry is how a step without retry: repeats the action. One that acts again at its
+// service is repeated only when it cannot have been carried out.
+func (a *ConnectorAction) retry(byDefault *Retry) *Retry {
+	if a.Idempotency != "none" {
+		return byDefault
+	}
+	r := DefaultRetry()
+	if byDefault != nil {
+		*r = *byDefault
+	}
+	r.OnlyUndone = true
+	return r
+}
+
 // Specs are the connector's actions as the catalog lists them.
 func (c *Connector) Specs() []*ActionSpec {
 	var out []*ActionSpec
 	for _, a := range c.Actions {
 		s := &ActionSpec{Name: fmt.Sprintf("%s/%s", c.Name, a.Name), Help: a.Description, Leaves: true, Example: a.Example,
-			Safe: a.Method != "POST" && a.Method != "PATCH", Retry: c.Retry, Timeout: c.Timeout, Connector: c, Action: a}
+			Safe: a.safe(), Retry: a.retry(c.Retry), Timeout: c.Timeout, Connector: c, Action: a}
 		for _, in := range a.Inputs {
 			s.Inputs = append(s.Inputs, ActionInput{Name: in.Name, Type: in.Type, Required: in.Required, Help: in.Description, Default: in.Default, Secret: in.Secret})
+		}
+		for _, in := range commonInputs {
+			if s.Common(in.Name) {
+				s.Inputs = append(s.Inputs, in)
+			}
 		}
 		out = append(out, s)
 	}

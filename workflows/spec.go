@@ -106,6 +106,7 @@ var requestFields = []field{
 	{"headers", mapOf(is(kindValue)), false, ""},
 	{"body", is(kindValue), false, "sent as JSON"},
 	{"form", mapOf(is(kindValue)), false, "sent as a form"},
+	{"form_style", word("repeat", "brackets", "json"), false, "how form and query write lists and maps"},
 	{"text", is(kindValue), false, "sent as text"},
 	{"auth", object("auth"), false, ""},
 	{"connection", is(kindText), false, "a connection of hookloom.yaml"},
@@ -178,7 +179,8 @@ var shapes = map[string]*shape{
 		{"timeout", is(kindDuration), false, ""},
 	}},
 	"retry": {title: "retry", fields: []field{
-		{"max", between(0, 50), true, "tries after the first"},
+		{"max", between(0, 50), false, "tries after the first; 50 with for, else it must be given"},
+		{"for", is(kindDuration), false, "no try begins later than that after the first did"},
 		{"delay", is(kindDuration), false, "1s by default"},
 		{"factor", is(kindAny), false, "2 by default"},
 		{"max_delay", is(kindDuration), false, "5m by default"},
@@ -685,6 +687,8 @@ var shapes = map[string]*shape{
 		{"inputs", mapOf(object("input")), false, ""},
 		{"request", object("action_request"), true, ""},
 		{"output", is(kindValue), false, ""},
+		{"idempotency", word("natural", "key", "none"), false, "the same request again: natural, it changes nothing; key, the service honours Idempotency-Key; none, it acts again"},
+		{"already", list(object("action_already")), false, "answers that mean that what was to be made is there: success"},
 		{"fail", list(object("action_fail")), false, ""},
 		{"example", is(kindAny), false, ""},
 	}},
@@ -695,6 +699,11 @@ var shapes = map[string]*shape{
 		{"headers", mapOf(is(kindValue)), false, ""},
 		{"body", is(kindValue), false, ""},
 		{"form", mapOf(is(kindValue)), false, ""},
+		{"form_style", word("repeat", "brackets", "json"), false, "how form and query write lists and maps"},
+	}},
+	"action_already": {title: "already", fields: []field{
+		{"when", is(kindExpr), true, ""},
+		{"output", is(kindValue), false, "{status, headers, body} by default"},
 	}},
 	"action_fail": {title: "fail", fields: []field{
 		{"when", is(kindExpr), true, ""},

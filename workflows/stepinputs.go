@@ -121,7 +121,7 @@ func schemeFor(host string) string {
 func (s *stepChecker) oneContent(st *Step) {
 	var have []string
 	for _, f := range st.With.fields() {
-		if contains([]string{"body", "form", "text", "raw"}, f.name) {
+		if contains([]string{"body", "form", "multipart", "text", "raw"}, f.name) {
 			if v, constant := f.value.IsConstant(); !constant || v != nil {
 				have = append(have, f.name)
 			}
@@ -147,6 +147,9 @@ func (s *stepChecker) formType(st *Step) {
 		if k := strings.ToLower(strings.TrimSpace(kind)); k == "application/x-www-form-urlencoded" {
 			v := st.With.Field("body")
 			s.w.src.add(v.keyPos(s.w.src, "body"), "form-body", "body is sent as JSON, and the header says it is a form", "write form: in its place, and drop the header")
+		} else if k == "multipart/form-data" {
+			v := st.With.Field("body")
+			s.w.src.add(v.keyPos(s.w.src, "body"), "form-body", "body is sent as JSON, and the header says it has several parts", "write multipart: in its place, and drop the header")
 		}
 	}
 }

@@ -154,6 +154,37 @@ func (v *Value) Render(env *Env, fill Fill) (any, error) {
 	return v.constant, nil
 }
 
+// RenderGiven is Render, but for the keys of written maps whose expression gives nil:
+// they are left out. An API reads null as "delete this", which an input that was not
+// given does not mean. null inside what an expression gives stays.
+func (v *Value) RenderGiven(env *Env, fill Fill) (any, error) {
+	if v == nil || v.kind != mapValue && v.kind != listValue {
+		return v.Render(env, fill)
+	}
+	if v.kind == listValue {
+		out := make([]any, len(v.list))
+		for i, x := range v.list {
+			r, err := x.RenderGiven(env, fill)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = r
+		}
+		return out, nil
+	}
+	out := make(map[string]any, len(v.keys))
+	for i, x := range v.values {
+		r, err := x.RenderGiven(env, fill)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil || x.kind != exprValue {
+			out[v.keys[i]] = r
+		}
+	}
+	return out, nil
+}
+
 // whole renders a value that is exactly one expression.
 func (v *Value) whole(env *Env, fill Fill) (any, error) {
 	r, err := v.expr.Eval(env)

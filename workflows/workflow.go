@@ -100,9 +100,16 @@ type Retry struct {
 	MaxDelay time.Duration
 	Jitter   bool
 	When     *Expr
+	// For is how long after the first try began another may begin; 0 for ever.
+	For time.Duration
+	// OnlyUndone tells to repeat only what the service cannot have carried out.
+	OnlyUndone bool
 	// Implicit marks the default of safe methods, which asks for no retry: in the file.
 	Implicit bool
 }
+
+// mostRetries is how many tries may follow the first.
+const mostRetries = 50
 
 // Defaults of language.md 2.8.
 const (
@@ -388,6 +395,16 @@ func (b *builder) vars(n *yaml.Node) []Var {
 }
 
 // retry reads retry: as a number or as a map; nil when it is absent.
+// hasKey tells whether a map of the file has a key, whatever its value.
+func hasKey(n *yaml.Node, key string) bool {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return true
+		}
+	}
+	return false
+}
+
 func (d *decoder) retry(o *objectNode, key string) *Retry {
 	v := o.vals[key]
 	if v == nil {
@@ -403,7 +420,13 @@ func (d *decoder) retry(o *objectNode, key string) *Retry {
 	if m == nil {
 		return nil
 	}
-	r.Max, r.Delay, r.MaxDelay, r.Jitter = m.integer("max", 0), m.duration("delay", r.Delay), m.duration("max_delay", r.MaxDelay), m.boolean("jitter", true)
+	most := 0
+	if r.For = m.duration("for", 0); r.For > 0 {
+		most = mostRetries
+	} else if !hasKey(v, "max") {
+		d.add(m.pos(), "missing-key", "retry needs max: or for:", "max: 5 is five tries after the first, for: 1h bounds their time")
+	}
+	r.Max, r.Delay, r.MaxDelay, r.Jitter = m.integer("max", most), m.duration("delay", r.Delay), m.duration("max_delay", r.MaxDelay), m.boolean("jitter", true)
 	if f := m.vals["factor"]; f != nil {
 		n, err := numberOf(f)
 		x, ok := Number(n)

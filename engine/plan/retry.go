@@ -38,11 +38,23 @@ func (p *planner) retry(s *workflows.Step, path string, list []*Record) (bool, t
 	if !p.worthIt(s, path, r, implicit, last, spent) {
 		return false, 0
 	}
+	if r.OnlyUndone && !undone(last) {
+		return false, 0
+	}
 	pause := Pause(r, spent, fmt.Sprintf("%s/%s/%d", p.st.RunID, path, last.Attempt))
 	if wait := min(last.Error.RetryAfter, r.MaxDelay); wait > pause {
 		pause = wait
 	}
+	if r.For > 0 && last.FinishedAt.Add(pause).Sub(list[0].StartedAt) > r.For {
+		return false, 0
+	}
 	return true, pause
+}
+
+// undone tells that the other side cannot have carried an attempt out: nothing was
+// sent, or it refused to look at it now (RFC 6585, 4).
+func undone(r *Record) bool {
+	return r.Status == Failed && (r.Error.Status == 429 || r.Error.Status == 0 && (r.Error.Code == "network" || r.Error.Code == "destination_down"))
 }
 
 // worthIt asks the file's condition, else whether another try can help.

@@ -1,0 +1,137 @@
+package actions
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"mime"
+	"mime/multipart"
+	"net/textproto"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// multipartBody encodes multipart/form-data (RFC 7578): a map of names to a text, to a
+// part {text, raw or body; filename, type}, or to a list of those. The boundary comes
+// from key, so that each attempt of a step sends the same bytes.
+func multipartBody(o *order, v any, key string) error {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return permanent("invalid_request", "multipart is a map of names to texts or parts")
+	}
+	var out bytes.Buffer
+	w := multipart.NewWriter(&out)
+	sum := sha256.Sum256([]byte("multipart " + key))
+	if err := w.SetBoundary("hookloom" + hex.EncodeToString(sum[:16])); err != nil {
+		return fmt.Errorf("multipart: %w", err)
+	}
+	for _, name := range sortedKeys(m) {
+		list, ok := m[name].([]any)
+		if !ok {
+			list = []any{m[name]}
+		}
+		for _, e := range list {
+			if e == nil {
+				continue
+			}
+			if err := writePart(w, name, e); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("multipart: %w", err)
+	}
+	o.body = out.Bytes()
+	o.header.Set("Content-Type", w.FormDataContentType())
+	return nil
+}
+
+func writePart(w *multipart.Writer, name string, v any) error {
+	part, isPart := v.(map[string]any)
+	if !isPart {
+		part = map[string]any{"text": v}
+	}
+	content, media, err := partContent(name, part)
+	if err != nil {
+		return err
+	}
+	params := map[string]string{"name": name}
+	if f := part["filename"]; f != nil {
+		params["filename"] = text(f)
+	}
+	for _, p := range params {
+		if !validHeader("x", p) {
+			return permanent("invalid_request", "multipart %s: a name holds a line break or another character that headers cannot carry", clipName(name))
+		}
+	}
+	h := textproto.MIMEHeader{}
+	h.Set("Content-Disposition", multipartDisposition(params))
+	if t := part["type"]; t != nil {
+		media = text(t)
+		if _, _, err := mime.ParseMediaType(media); err != nil {
+			return permanent("invalid_request", "multipart %s: type %q is no media type", name, media)
+		}
+	}
+	if media != "" {
+		h.Set("Content-Type", media)
+	}
+	to, err := w.CreatePart(h)
+	if err == nil {
+		_, err = to.Write(content)
+	}
+	if err != nil {
+		return fmt.Errorf("multipart %s: %w", name, err)
+	}
+	return nil
+}
+
+// multipartDisposition writes names as browsers do (RFC 7578, 4.2; WHATWG, "multipart
+// form data"): in quotes, with the quote escaped.
+func multipartDisposition(params map[string]string) string {
+	out := `form-data; name="` + quoteName(params["name"]) + `"`
+	if f, ok := params["filename"]; ok {
+		out += `; filename="` + quoteName(f) + `"`
+	}
+	return out
+}
+
+func quoteName(s string) string {
+	return string(bytes.ReplaceAll([]byte(s), []byte(`"`), []byte("%22")))
+}
+
+// partContent gives a part's bytes, and its media type where the part does not say one.
+func partContent(name string, part map[string]any) (content []byte, media string, err error) {
+	n := 0
+	for k := range part {
+		switch k {
+		case "text", "raw", "body":
+			n++
+		case "filename", "type":
+		default:
+			return nil, "", permanent("invalid_request", "multipart %s: a part has no key %q; known are text, raw, body, filename, type", name, k)
+		}
+	}
+	if n != 1 {
+		return nil, "", permanent("invalid_request", "multipart %s: a part needs one of text, raw (base64) and body (sent as JSON)", name)
+	}
+	if b, ok := part["body"]; ok {
+		content, err = workflows.EncodeJSON(b)
+		if err != nil {
+			return nil, "", permanent("invalid_request", "multipart %s: body: %v", name, err)
+		}
+		return content, "application/json", nil
+	}
+	if raw, ok := part["raw"]; ok {
+		if content, err = base64.StdEncoding.DecodeString(text(raw)); err != nil {
+			return nil, "", permanent("invalid_request", "multipart %s: raw is no base64", name)
+		}
+		return content, "application/octet-stream", nil
+	}
+	if part["filename"] != nil {
+		media = "text/plain; charset=utf-8"
+	}
+	return []byte(text(part["text"])), media, nil
+}

@@ -1,0 +1,49 @@
+package actions
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// longestAsked bounds what a Retry-After is taken for.
+	longestAsked = 24 * time.Hour
+	// epochFrom is the number from which seconds can only be a moment since 1970: as a
+	// delay it would be longer than 30 years. Numbers from epochMillis on are in ms.
+	epochFrom, epochMillis = 1e9, 1e12
+)
+
+// retryAfter reads a delay in seconds, also with a fraction, or an HTTP date (RFC 9110,
+// 10.2.3). Some services send the moment as seconds since 1970; it is taken as that.
+// What cannot be read counts as absent.
+func retryAfter(header string, now time.Time) time.Duration {
+	header = strings.TrimSpace(header)
+	if header == "" {
+		return 0
+	}
+	d := time.Duration(0)
+	if strings.Trim(header, "0123456789.") == "" {
+		n, err := strconv.ParseFloat(header, 64)
+		switch {
+		case err != nil:
+			return 0
+		case n >= epochMillis:
+			d = untilEpoch(n/1000, now)
+		case n >= epochFrom:
+			d = untilEpoch(n, now)
+		default:
+			d = time.Duration(min(n, longestAsked.Seconds()) * float64(time.Second))
+		}
+	} else if t, err := http.ParseTime(header); err == nil {
+		d = t.Sub(now)
+	}
+	return min(max(d, 0), longestAsked)
+}
+
+// untilEpoch is how long it is until a moment in seconds since 1970.
+func untilEpoch(seconds float64, now time.Time) time.Duration {
+	left := seconds - float64(now.UnixMilli())/1000
+	return time.Duration(min(max(left, 0), longestAsked.Seconds()) * float64(time.Second))
+}
