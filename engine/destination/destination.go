@@ -510,6 +510,8 @@ func (ds *Table) opens(d *destination, now time.Time) time.Time {
 // State is how a destination stands, for people.
 type State struct {
 	Name string `json:"name"`
+	// Host is its scheme, host and port, which receivers may share.
+	Host string `json:"host"`
 	// Circuit is closed (it answers), open (it does not) or half-open (one attempt
 	// tries).
 	Circuit string `json:"circuit"`
@@ -549,7 +551,7 @@ func (ds *Table) States() []State {
 	out := []State{}
 	now := time.Now()
 	for _, d := range ds.byName {
-		s := State{Name: d.name, Circuit: d.breaker.State().String(), InUse: d.inUse, Limit: d.limit, Waiting: len(d.queue), Last: d.last}
+		s := State{Name: d.name, Host: originOf(d.name), Circuit: d.breaker.State().String(), InUse: d.inUse, Limit: d.limit, Waiting: len(d.queue), Last: d.last}
 		if at := ds.opens(d, now); at.After(now) && !ds.crowded(d, now) {
 			at = at.UTC()
 			s.Until, s.Why = &at, d.why(now)

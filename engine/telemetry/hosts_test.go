@@ -53,3 +53,24 @@ func TestAPayloadChoosesNoSeries(t *testing.T) {
 		}
 	}
 }
+
+// TestReceiversOfASharedHostAreOneSeries: the paths of their addresses are no labels.
+func TestReceiversOfASharedHostAreOneSeries(t *testing.T) {
+	m := fresh(t)
+	const host = "https://hooks.slack.com"
+	m.hosts.used(host)
+	m.standing.o.Destinations = func() []destination.State {
+		return []destination.State{{Name: host + "/services/T/1", Host: host, Circuit: "closed", Waiting: 2}, {Name: host + "/services/T/2", Host: host, Circuit: "open", Waiting: 3}}
+	}
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text := w.Body.String()
+	for _, want := range []string{`hookloom_destination_open{destination="` + host + `"} 1`, `hookloom_destination_waiting{destination="` + host + `"} 5`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not there", want)
+		}
+	}
+	if strings.Contains(text, "/services/") {
+		t.Error("a path is a label")
+	}
+}

@@ -344,30 +344,28 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 	s.comparisons(ctx, p, gauge)
 }
 
-// destinations tells of the hosts that steps go to; those without a label of their own
-// are added up.
+// destinations tells of the hosts that steps go to; the receivers of a host that they
+// share are added up, and so are the hosts without a label of their own.
 func (s *standing) destinations(gauge func(*prometheus.Desc, float64, ...string)) {
-	var other struct{ open, use, wait float64 }
-	others := false
+	type sums struct{ open, use, wait float64 }
+	byLabel := map[string]sums{}
 	for _, d := range s.o.Destinations() {
-		open := 0.0
+		host := d.Host
+		if host == "" {
+			host = d.Name
+		}
+		label := s.hosts.label(host)
+		x := byLabel[label]
 		if d.Down() {
-			open = 1
+			x.open = 1
 		}
-		label := s.hosts.label(d.Name)
-		if label == otherHosts {
-			others = true
-			other.open, other.use, other.wait = max(other.open, open), other.use+float64(d.InUse), other.wait+float64(d.Waiting)
-			continue
-		}
-		gauge(openDesc, open, label)
-		gauge(useDesc, float64(d.InUse), label)
-		gauge(waitDesc, float64(d.Waiting), label)
+		x.use, x.wait = x.use+float64(d.InUse), x.wait+float64(d.Waiting)
+		byLabel[label] = x
 	}
-	if others {
-		gauge(openDesc, other.open, otherHosts)
-		gauge(useDesc, other.use, otherHosts)
-		gauge(waitDesc, other.wait, otherHosts)
+	for label, x := range byLabel {
+		gauge(openDesc, x.open, label)
+		gauge(useDesc, x.use, label)
+		gauge(waitDesc, x.wait, label)
 	}
 }
 
