@@ -13,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
@@ -251,7 +252,9 @@ func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse, inlet
 		Identity string               `json:"identity,omitempty"`
 		Secrets  []engine.SecretState `json:"secrets"`
 		Inlets   []engine.InletHealth `json:"inlets,omitempty"`
+		Timings  []triggers.Timing    `json:"timings,omitempty"`
 	}
+	now := time.Now()
 	base := strings.TrimRight(p.Server.PublicURL, "/")
 	if base == "" {
 		base = localURL(setting("", "HOOKLOOM_ADDR", p.Server.Addr))
@@ -260,7 +263,7 @@ func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse, inlet
 	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "", "EVENTS IDENTIFIED")
 	for _, name := range sortedKeys(p.Triggers) {
 		w := p.Triggers[name].Webhook
-		i := item{Name: name, Secrets: []engine.SecretState{}, Inlets: inlets[name]}
+		i := item{Name: name, Secrets: []engine.SecretState{}, Inlets: inlets[name], Timings: triggers.Timings(p, p.Triggers[name], now, shownTimes)}
 		if w != nil {
 			i.Identity = p.IdentityWords(w)
 			i.URL, i.Provider, i.Secrets = base+w.Path, w.Provider, engine.SecretStates(name, w.SecretLabels(), uses, time.Now())
@@ -279,7 +282,7 @@ func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse, inlet
 	if a.json() {
 		return a.printJSON(map[string]any{"items": items})
 	}
-	if err := t.print(a.out); err != nil || len(inlets) == 0 {
+	if err := errors.Join(t.print(a.out), a.printTimings(now, p)); err != nil || len(inlets) == 0 {
 		return err
 	}
 	a.printf("\n")

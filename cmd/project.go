@@ -22,7 +22,7 @@ func catalog() (workflows.Catalog, error) {
 	if err != nil {
 		return workflows.Catalog{}, fmt.Errorf("reading the actions: %w", err)
 	}
-	return workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron}, nil
+	return workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}, nil
 }
 
 // loaded is a project with its secrets.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
@@ -12,7 +13,7 @@ import (
 
 func (a *app) validateCmd() *cobra.Command {
 	var format string
-	var strict bool
+	var strict, verbose bool
 	c := &cobra.Command{Use: "validate [DIR or FILE...]", Short: "Check a project, all mistakes at once",
 		Long: `Checks every file of a project. Each mistake comes with file:line:column, the
 line, a caret, and the likely fix. With files, only their mistakes are shown.
@@ -24,14 +25,16 @@ Exit status: 0 without errors, 2 with errors, with nothing to check, or, with
 			if a.json() {
 				format = "json"
 			}
-			return a.validate(args, format, strict)
+			return a.validate(args, format, strict, verbose)
 		}}
 	c.Flags().StringVar(&format, "format", "text", "text, json, github or sarif")
+	c.Flags().BoolVar(&verbose, "verbose", false, "show the next five times of each schedule and poll")
 	c.Flags().BoolVar(&strict, "strict", false, "let warnings fail too")
 	return c
 }
 
-func (a *app) validate(args []string, format string, strict bool) error {
+func (a *app) validate(args []string, format string, strict, verbose bool) error {
+	var projects []*workflows.Project
 	var all workflows.Mistakes
 	files := 0
 	wanted := targets(args)
@@ -48,6 +51,7 @@ func (a *app) validate(args []string, format string, strict bool) error {
 		}
 		_, ofTests := l.project.LoadTests()
 		found := l.mistakes.With(ofTests)
+		projects = append(projects, l.project)
 		n := len(l.project.Files())
 		if n == 0 && len(found) == 0 {
 			return usageError("%s holds no project: there is no hookloom.yaml and no workflows/*.yaml; hookloom init makes one", dir)
@@ -73,6 +77,9 @@ func (a *app) validate(args []string, format string, strict bool) error {
 	}
 	if format == "text" {
 		a.printf("%s\n", verdict(files, all))
+	}
+	if verbose && format == "text" {
+		return a.printTimings(time.Now(), projects...)
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ type Catalog struct {
 	// CheckCron says what is wrong with a cron text, in the user's words; nil
 	// accepts all.
 	CheckCron func(cron string) error
+	// ExplainCron says what surprises about a cron that is right; nil says nothing.
+	ExplainCron func(cron string) []string
 }
 
 // ActionSpec is what one action accepts, said once: the checker, did-you-mean,

@@ -347,6 +347,12 @@ func (c *checker) cron(t *Trigger, text string, at Pos) {
 	if text != "" && c.catalog.CheckCron != nil {
 		if err := c.catalog.CheckCron(text); err != nil {
 			t.src.add(at, "bad-cron", err.Error(), "minute hour day month weekday, such as 0 7 * * 1-5")
+			return
+		}
+	}
+	if text != "" && c.catalog.ExplainCron != nil {
+		for _, note := range c.catalog.ExplainCron(text) {
+			t.src.report(at, "cron-surprise", true, note, "hookloom validate --verbose shows its next times")
 		}
 	}
 }

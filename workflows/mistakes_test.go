@@ -25,7 +25,7 @@ func catalog(t testing.TB) workflows.Catalog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron}
+	return workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}
 }
 
 // project writes the files of a case into a folder.

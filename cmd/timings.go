@@ -1,0 +1,35 @@
+package cmd
+
+import (
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// shownTimes is how many of the next times of a schedule are shown.
+const shownTimes = 5
+
+// printTimings lists when schedules and polls come next, in their own time zones.
+func (a *app) printTimings(now time.Time, projects ...*workflows.Project) error {
+	t := newTable("TRIGGER", "INLET", "WHEN", "NEXT TIMES", "")
+	rows := 0
+	for _, p := range projects {
+		for _, name := range sortedKeys(p.Triggers) {
+			for _, x := range triggers.Timings(p, p.Triggers[name], now, shownTimes) {
+				var next []string
+				for _, at := range x.Next {
+					next = append(next, at.Format("2006-01-02 15:04:05 -07:00"))
+				}
+				t.row(name, x.Inlet, x.When+" ("+x.Timezone+")", strings.Join(next, ", "), strings.Join(x.Notes, "; "))
+				rows++
+			}
+		}
+	}
+	if rows == 0 {
+		return nil
+	}
+	a.printf("\n")
+	return t.print(a.out)
+}
