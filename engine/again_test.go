@@ -325,6 +325,47 @@ func TestWhatIsHeldRunsInOrderOverRestarts(t *testing.T) {
 	})
 }
 
+// TestAHoldThatIsTakenUpAgainLosesNothing switches a workflow on and off again while what
+// was held is being decided.
+func TestAHoldThatIsTakenUpAgainLosesNothing(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\n" + acts})
+	e, s, stop := w.start(nil)
+	ctx := context.Background()
+	order := func(on bool) {
+		if _, err := e.Switch(ctx, engine.SwitchOrder{Workflow: "w", On: on, Hold: !on, By: "ada"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	order(false)
+	const events = 400
+	for i := range events {
+		if _, err := e.Accept(ctx, delivery(fmt.Sprintf("k%03d", i), `{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all are held", func() bool { x, err := s.Missed(ctx, "w"); return err == nil && x.Held == events })
+	for left := events; left > 0; {
+		order(true)
+		order(false)
+		x, err := s.Missed(ctx, "w")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Held == left { // it had not begun
+			order(true)
+			eventually(t, "some are decided", func() bool { x, err = s.Missed(ctx, "w"); return err == nil && x.Held < left })
+			order(false)
+		}
+		left = x.Held
+	}
+	order(true)
+	eventually(t, "it is on", func() bool { return len(e.SwitchedOff()) == 0 })
+	if runs := settled(t, s, events); len(runs) != events {
+		t.Errorf("%d runs of %d events", len(runs), events)
+	}
+	mustStop(t, stop)
+}
+
 // TestQueuedRunsOfADisabledWorkflowWait: those that have begun go on, the others begin
 // when it is enabled, also after a restart.
 func TestQueuedRunsOfADisabledWorkflowWait(t *testing.T) {

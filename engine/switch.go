@@ -183,6 +183,10 @@ func (e *Engine) unparkAll(ctx context.Context, p *loaded) error {
 	return e.unpark(ctx, names...)
 }
 
+// errSwitched tells that a workflow was switched off again, or taken away, while what
+// was held for it is being decided. The rest is held still.
+var errSwitched = errors.New("the workflow was switched off again")
+
 // drainStep is how many held events are decided before other work is looked at.
 const drainStep = 64
 
@@ -190,6 +194,9 @@ const drainStep = 64
 // it is done, and the workflow is on.
 func (e *Engine) drainHeld(ctx context.Context, x Switch) (bool, error) {
 	n, err := e.decideHeld(ctx, x)
+	if errors.Is(err, errSwitched) {
+		return false, nil
+	}
 	if err != nil || n == drainStep {
 		return false, err
 	}
@@ -197,7 +204,10 @@ func (e *Engine) drainHeld(ctx context.Context, x Switch) (bool, error) {
 	e.turning.Lock()
 	defer e.turning.Unlock()
 	for n = drainStep; n == drainStep; {
-		if n, err = e.decideHeld(ctx, x); err != nil {
+		if n, err = e.decideHeld(ctx, x); errors.Is(err, errSwitched) {
+			return false, nil
+		}
+		if err != nil {
 			return false, err
 		}
 	}
@@ -222,9 +232,12 @@ func (e *Engine) decideHeld(ctx context.Context, x Switch) (int, error) {
 	}
 	for _, id := range ids {
 		if now, off := e.project.Load().off[x.Workflow]; !off || now.State != SwitchDraining {
-			return 0, nil
+			return 0, errSwitched
 		}
 		r, err := e.heldDecision(ctx, id, x)
+		if errors.Is(err, errSwitched) {
+			return 0, err
+		}
 		if err == nil {
 			_, err = e.redecide(ctx, nil, r)
 		}
@@ -249,6 +262,9 @@ func (e *Engine) heldDecision(ctx context.Context, id EventID, x Switch) (Redeci
 	}
 	if err == nil {
 		return e.redecision(l, ev, OnlyHeld, now, x.By), nil
+	}
+	if off := (*OffError)(nil); errors.As(err, &off) || e.project.Load().Workflows[x.Workflow] == nil {
+		return Redecision{}, errSwitched
 	}
 	d := Decision{Workflow: x.Workflow, Outcome: RuleFailed, Reason: err.Error()}
 	if w := e.project.Load().Workflows[x.Workflow]; w != nil {
