@@ -199,7 +199,7 @@ func TestPagesAreFollowedWithinBounds(t *testing.T) {
 		{name: "in a circle", poll: `pages: {next: response.body.next, max: 50}`, bodies: []string{`{"orders":[],"next":"HOST/orders?page=2"}`}, want: "its next page is one that was read already"},
 		{name: "to another host", poll: `pages: {next: response.body.next, max: 5}`, bodies: []string{`{"orders":[],"next":"http://169.254.169.254/latest"}`}, want: "on another host, 169.254.169.254"},
 		{name: "by a Link header", poll: `pages: {next: header link, max: 5}`, link: `<HOST/orders?page=9>; rel="last", <HOST/orders?page=2>; rel="next"`, bodies: []string{`{"orders":[{"id":1,"at":1}]}`}, want: "2 new of 2 in 2"},
-		{name: "half an answer", bodies: []string{`{"orders":[{"id":1,"at":1},`}, want: "items"},
+		{name: "half an answer", bodies: []string{`{"orders":[{"id":1,"at":1},`}, want: "cannot be read as JSON"},
 		{name: "no list", bodies: []string{`{"orders":{"id":1}}`}, want: "items did not give a list"},
 		{name: "an item twice, out of order, and one without a key", bodies: []string{`{"orders":[{"id":2,"at":9},{"id":1,"at":1},{"id":2,"at":9},{"at":3}]}`}, want: "3 new of 3 in 1"},
 	} {
