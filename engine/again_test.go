@@ -417,7 +417,7 @@ func TestQueuedRunsOfADisabledWorkflowWait(t *testing.T) {
 // TestABatchIsPausedResumedAndCancelled: and goes on after a restart where it was.
 func TestABatchIsPausedResumedAndCancelled(t *testing.T) {
 	w := newWorld(t, map[string]string{"x": "on: back\n" + acts})
-	e, s, stop := w.start(nil)
+	e, _, stop := w.start(nil)
 	ctx := context.Background()
 	before := time.Now().Add(-time.Second)
 	for i := range 30 {
@@ -439,6 +439,7 @@ func TestABatchIsPausedResumedAndCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustStop(t, stop)
+	var s *store.Store
 	e, s, stop = w.start(nil)
 	paused, err := e.Batch(ctx, id)
 	if err != nil || paused.Runs != b.Runs || paused.Runs >= 30 || paused.State != engine.BatchPaused {

@@ -103,13 +103,13 @@ func (f cronField) foreign(part string) error {
 	upper := strings.ToUpper(part)
 	switch {
 	case strings.Contains(part, "#"):
-		return fmt.Errorf("%s (the n-th weekday of the month) is not supported; run it on each such weekday, with a rule in when:", part)
+		return fmt.Errorf("%s (the n-th weekday of the month) is not supported; run it on each such weekday, with a condition in its when", part)
 	case upper == "L" || upper == "LW" || strings.HasSuffix(upper, "L") && len(upper) == 2 || strings.HasPrefix(upper, "L-"):
-		return fmt.Errorf("%s (the last one of the month) is not supported; take the first day of the next month, or run it on 28-31 with a rule in when:", part)
+		return fmt.Errorf("%s (the last one of the month) is not supported; take the first day of the next month, or run it on 28-31 with a condition in its when", part)
 	case strings.HasSuffix(upper, "W") && len(upper) <= 3 && upper[0] >= '0' && upper[0] <= '9':
-		return fmt.Errorf("%s (the nearest working day) is not supported; run it on 1-5 as weekday, with a rule in when:", part)
+		return fmt.Errorf("%s (the nearest working day) is not supported; run it on 1-5 as weekday, with a condition in its when", part)
 	case strings.HasPrefix(upper, "H"):
-		return fmt.Errorf("%s (a time spread by hash) is not supported; write a time and jitter:", part)
+		return fmt.Errorf("%s (a time spread by hash) is not supported; write a time, and jitter: 5m beside it", part)
 	}
 	return nil
 }

@@ -291,13 +291,6 @@ func conditional(with map[string]any, st engine.InletState) {
 	}
 }
 
-func unconditional(with map[string]any) {
-	if h, ok := with["headers"].(map[string]any); ok {
-		delete(h, "If-None-Match")
-		delete(h, "If-Modified-Since")
-	}
-}
-
 // details asks for what a list does not tell of its new items. An item that is gone
 // by then is taken as the list shows it.
 func (p *poller) details(ctx context.Context, f *found, first bool) error {

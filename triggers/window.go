@@ -60,7 +60,7 @@ func (h *Hooks) AwaitSecret(trigger string) (time.Time, error) {
 		case r.preset == nil || !r.preset.Captures():
 			return time.Time{}, fmt.Errorf("%w: the provider of trigger %s does not send its secret in a handshake", ErrNoSecretAwaited, trigger)
 		case r.pending == "":
-			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set already; remove it from .env, or add another name under secret:", ErrNoSecretAwaited, trigger)
+			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set already; remove it from .env, or add another name to the list under secret: of the trigger", ErrNoSecretAwaited, trigger)
 		}
 		until := h.windows.open(trigger, time.Now())
 		h.log.Info("a secret is awaited", "trigger", trigger, "secret", r.pending, "until", until.UTC())
