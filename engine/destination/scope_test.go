@@ -89,8 +89,11 @@ func TestAnOpenCircuitCanBeClosed(t *testing.T) {
 		}
 		lifted := table.Lift("api.example")
 		time.Sleep(time.Second) // the run that waited makes its attempt
-		if lifted != 1 || c.done != 1 || table.States()[0].Circuit != "closed" {
-			t.Errorf("lifted %d, %d done: %+v", lifted, c.done, table.States()[0])
+		c.mu.Lock()
+		done := c.done
+		c.mu.Unlock()
+		if lifted != 1 || done != 1 || table.States()[0].Circuit != "closed" {
+			t.Errorf("lifted %d, %d done: %+v", lifted, done, table.States()[0])
 		}
 	})
 }
