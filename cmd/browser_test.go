@@ -427,7 +427,7 @@ func TestALoginInABrowser(t *testing.T) {
 	b.fill(`form[action="/workflow/fire"] input[name=csrf]`, "00")
 	b.fill(`input[name="input.order"]`, "A-1")
 	b.click(`form[action="/workflow/fire"] button`)
-	b.sees("this form is not one of ours")
+	b.sees("this form has expired or came from another site")
 	resp, err := http.Get(x.consoleURL() + "/metrics")
 	if err != nil {
 		t.Fatal(err)

@@ -106,11 +106,8 @@ func (e *Engine) batchStep(ctx context.Context, b *Batch) (made int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	p := e.project.Load()
-	if p.resting[b.Workflow] || b.Workflow != "" && p.Workflows[b.Workflow] == nil {
-		reason := "workflow " + b.Workflow + " is switched off or no longer exists"
-		_, err := e.o.Store.ChangeBatch(ctx, id, []string{BatchRunning}, BatchPaused, reason, time.Now().UTC())
-		return 0, err
+	if e.project.Load().cannotRun(b.Workflow) {
+		return 0, e.pauseBatch(ctx, id, b)
 	}
 	list, err := e.o.Store.Undone(ctx, e.triggersOf(b.Selection), b.Cursor, b.End, batchLook)
 	if err != nil {
@@ -140,6 +137,22 @@ func (e *Engine) batchStep(ctx context.Context, b *Batch) (made int, err error) 
 	step.Done = len(list) < batchLook
 	_, err = e.storeStep(ctx, step, nil)
 	return made, err
+}
+
+// cannotRun tells that a batch for a workflow must wait: it is switched off, or gone.
+func (l *loaded) cannotRun(workflow string) bool {
+	return l.resting[workflow] || workflow != "" && l.Workflows[workflow] == nil
+}
+
+// pauseBatch pauses a batch whose workflow is off. When it was switched on meanwhile,
+// nobody would know that the batch is to be resumed, so it goes on.
+func (e *Engine) pauseBatch(ctx context.Context, id BatchID, b *Batch) error {
+	reason := "workflow " + b.Workflow + " is switched off or no longer exists"
+	_, err := e.o.Store.ChangeBatch(ctx, id, []string{BatchRunning}, BatchPaused, reason, time.Now().UTC())
+	if err == nil && !e.project.Load().cannotRun(b.Workflow) {
+		_, err = e.o.Store.ChangeBatch(ctx, id, []string{BatchPaused}, BatchRunning, "", time.Now().UTC())
+	}
+	return err
 }
 
 // batchDecisions decides about one event of a batch. What cannot be read is counted

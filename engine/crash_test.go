@@ -167,7 +167,15 @@ func settled(t testing.TB, s *store.Store, runs int) []engine.RunItem {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	t.Fatal("runs are still open")
+	counts, err := s.History().Counts(context.Background())
+	items, errItems := s.History().Runs(context.Background(), engine.Query{Limit: 1000})
+	var open []engine.RunItem
+	for _, r := range items {
+		if r.FinishedAt == nil {
+			open = append(open, r)
+		}
+	}
+	t.Fatalf("runs are still open, or there are too few: %+v, %d of %d runs, open: %+v (%v)", counts, len(items), runs, open, errors.Join(err, errItems))
 	return nil
 }
 

@@ -119,6 +119,7 @@ type Engine struct {
 	counted      time.Time
 	dozing       bool // the dispatcher sleeps until it is woken
 	nextDue      time.Time
+	lookedDue    time.Time // when due runs were last looked for
 	stopping     bool
 	drivers      sync.WaitGroup
 	failed       chan error

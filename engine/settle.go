@@ -324,6 +324,9 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 			}
 			e.release(dr)
 			e.destinations.Forget(int64(id), math.MaxUint64)
+			// The run was put aside, or has changed. If it became due again while this slot
+			// was held, the dispatcher passed it by.
+			e.dueAt(time.Now())
 			return
 		}
 		e.drive(dr)

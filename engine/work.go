@@ -37,15 +37,18 @@ func (e *Engine) dispatch(ctx context.Context) error {
 	}
 }
 
-// pause is the time until the next run is due, at most a minute: wall clocks
-// step, and a timer set by the old time would sleep through.
+// dueAgain is how often due runs are looked for when nobody has said that one is.
+const dueAgain = 5 * time.Second
+
+// pause is the time until the next run is due, at most dueAgain: wall clocks step, and
+// a timer set by the old time would sleep through.
 func (e *Engine) pause() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.dozing = !e.behind || e.room() == 0; !e.dozing {
 		return lookAgain
 	}
-	longest := time.Minute
+	longest := dueAgain
 	if e.behind {
 		longest = countAgain // until then runs may turn out to be slow
 	}
@@ -203,8 +206,10 @@ func (e *Engine) readError(ctx context.Context, err error) error {
 func (e *Engine) takeDue(ctx context.Context) error {
 	e.mu.Lock()
 	room := e.o.MaxRuns - len(e.atWork)
-	due := room > 0 && !e.nextDue.IsZero() && !time.Now().Before(e.nextDue)
+	now := time.Now()
+	due := room > 0 && (!e.nextDue.IsZero() && !now.Before(e.nextDue) || now.Sub(e.lookedDue) >= dueAgain)
 	if due {
+		e.lookedDue = now
 		// Emptied before the store is read: what comes while it is read stays.
 		e.nextDue = time.Time{}
 	}
