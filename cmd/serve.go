@@ -70,7 +70,9 @@ type server struct {
 	captured          chan struct{}
 	hooksListener     net.Listener
 	consoleListener   net.Listener
-	console           *console.Console
+	// consoleBase is consoleURL, which every run needs.
+	consoleBase string
+	console     *console.Console
 }
 
 // newServer opens and connects everything, and listens; nothing is served yet.
@@ -123,6 +125,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.hooksListener, err = listen(setting(o.addr, "HOOKLOOM_ADDR", l.project.Server.Addr)); err != nil {
 		return nil, err
 	}
+	s.consoleBase = s.consoleURL()
 	s.guard.SetOwn(s.hooksListener.Addr(), s.consoleListener.Addr())
 	s.console, err = s.newConsole()
 	return s, err
@@ -315,7 +318,7 @@ func (s *server) ready() console.Readiness {
 
 // runURL is the address of a run's page as people reach it.
 func (s *server) runURL(id engine.RunID) string {
-	base := s.consoleURL()
+	base := s.consoleBase
 	if p := s.project.Load(); p != nil && p.Server.AdminURL != "" {
 		base = p.Server.AdminURL
 	}

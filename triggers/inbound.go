@@ -329,7 +329,17 @@ func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
 			claims = v
 		}
 	}
-	return workflows.Names{"body": body, "headers": headers, "query": query, "raw": raw, "method": in.method, "url": in.publicURL, "path": in.path, "claims": claims}
+	names := workflows.Names{"body": body, "headers": headers, "query": query, "raw": raw, "claims": claims}
+	if !in.unread["method"] {
+		names["method"] = in.method
+	}
+	if !in.unread["url"] {
+		names["url"] = in.publicURL
+	}
+	if !in.unread["path"] {
+		names["path"] = in.path
+	}
+	return names
 }
 
 func asNames(m map[string]string) map[string]any {

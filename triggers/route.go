@@ -442,7 +442,7 @@ func (r *route) hideOf(p *proof) {
 // wanted gathers the parts of a body that keys, types and schemes read.
 func (r *route) wanted() {
 	r.unread = map[string]bool{}
-	for _, name := range []string{"raw", "headers", "query"} {
+	for _, name := range []string{"raw", "headers", "query", "method", "url", "path"} {
 		read := r.list != nil && r.webhook.Data.Reads(name) || r.dataExpr.Reads(name)
 		for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.list}, r.key...) {
 			read = read || e.Reads(name)

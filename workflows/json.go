@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -539,19 +540,24 @@ func AppendText(b []byte, s string) []byte { return appendJSONText(b, s) }
 
 // AppendTexts appends a map of texts as a JSON object, keys sorted.
 func AppendTexts(b []byte, m map[string]string) []byte {
-	var buf [32]string
-	keys := buf[:0]
-	for k := range m {
-		keys = append(keys, k)
+	type pair struct{ name, text string }
+	var buf [24]pair
+	pairs := buf[:0]
+	for k, v := range m {
+		pairs = append(pairs, pair{k, v})
 	}
-	sort.Strings(keys)
-	b = append(b, '{')
-	for i, k := range keys {
+	slices.SortFunc(pairs, func(a, b pair) int { return strings.Compare(a.name, b.name) })
+	size := 2
+	for i := range pairs {
+		size += len(pairs[i].name) + len(pairs[i].text) + 8
+	}
+	b = append(slices.Grow(b, size), '{')
+	for i := range pairs {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendJSONText(b, k), ':')
-		b = appendJSONText(b, m[k])
+		b = append(appendJSONText(b, pairs[i].name), ':')
+		b = appendJSONText(b, pairs[i].text)
 	}
 	return append(b, '}')
 }

@@ -300,14 +300,17 @@ func twice(seen [][]byte, many map[string]bool, key []byte) bool {
 // keyBytes gives a key without copying it, unless it holds an escape.
 func (d *jsonReader) keyBytes() ([]byte, error) {
 	start := d.i + 1
-	if end := bytes.IndexByte(d.b[start:], '"'); end >= 0 && bytes.IndexByte(d.b[start:start+end], '\\') < 0 {
-		if err := d.skipText(); err != nil {
-			return nil, err
+	for i := start; i < len(d.b); i++ {
+		switch c := d.b[i]; {
+		case c == '"':
+			d.i = i + 1
+			return d.b[start:i], nil
+		case c == '\\' || c < 0x20 || c >= 0x80:
+			s, err := d.text()
+			return []byte(s), err
 		}
-		return d.b[start : start+end], nil
 	}
-	s, err := d.text()
-	return []byte(s), err
+	return nil, d.fail("text is not closed")
 }
 
 // skip checks a value and drops it.
@@ -326,11 +329,39 @@ func (d *jsonReader) skip(depth int) error {
 	}
 	if c := d.b[d.i]; c == '-' || c >= '0' && c <= '9' {
 		d.nodes++
+		if d.skipInteger() {
+			return nil
+		}
 		_, err := d.number()
 		return err
 	}
 	_, err := d.value(depth)
 	return err
+}
+
+// skipInteger skips the commonest numbers, decimal integers that fit into 64 bits,
+// without making values of them. It leaves all others in place.
+func (d *jsonReader) skipInteger() bool {
+	i := d.i
+	if d.b[i] == '-' {
+		i++
+	}
+	first := i
+	for i < len(d.b) && d.b[i] >= '0' && d.b[i] <= '9' {
+		i++
+	}
+	digits := i - first
+	if digits == 0 || digits > 18 || digits > 1 && d.b[first] == '0' {
+		return false
+	}
+	if i < len(d.b) {
+		switch d.b[i] {
+		case '.', 'e', 'E', '+', '-':
+			return false
+		}
+	}
+	d.i = i
+	return true
 }
 
 func (d *jsonReader) skipArray(depth int) error {

@@ -1,7 +1,6 @@
 package destination
 
 import (
-	"net/url"
 	"strings"
 	"time"
 
@@ -24,13 +23,12 @@ var shared = map[string]int{
 // given as origin: origin itself, and at a host that many receivers share the first
 // segments of the path as well.
 func Scope(origin, rawPath string) string {
-	u, err := url.Parse(origin)
-	if err != nil {
+	n := shared[hostname(origin)]
+	if n == 0 {
 		return origin
 	}
-	n := shared[strings.ToLower(u.Hostname())]
 	parts := strings.Split(strings.TrimPrefix(rawPath, "/"), "/")
-	if n == 0 || len(parts) <= n {
+	if len(parts) <= n {
 		return origin
 	}
 	for _, p := range parts[:n] {
@@ -41,6 +39,17 @@ func Scope(origin, rawPath string) string {
 	return origin + "/" + strings.Join(parts[:n], "/")
 }
 
+// hostname is the host of an origin in lower case, without its port. It runs for every
+// attempt, so it does not parse the whole URL.
+func hostname(origin string) string {
+	_, host, _ := strings.Cut(origin, "://")
+	host, _, _ = strings.Cut(host, "/")
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	return strings.ToLower(host)
+}
+
 // originOf is a destination's name without the path of its scope.
 func originOf(name string) string {
 	scheme, rest, ok := strings.Cut(name, "://")
@@ -48,7 +57,7 @@ func originOf(name string) string {
 		return name
 	}
 	host, _, _ := strings.Cut(rest, "/")
-	return scheme + "://" + host
+	return name[:len(scheme)+len("://")+len(host)]
 }
 
 // nameOf is the name under which a destination is kept: a host that has bounds of the

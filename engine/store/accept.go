@@ -24,6 +24,10 @@ const (
 		ON CONFLICT (trigger, key) DO UPDATE SET event_id = excluded.event_id, seen_at = excluded.seen_at WHERE keys.seen_at < ?`
 	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc, identity, same_body, content_sum)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	// insertPlain stores the commonest events, for which the other columns have their
+	// defaults: binding a value costs more than a default.
+	insertPlain = `INSERT INTO events (id, trigger, inlet, key, type, time, received_at, method, path, headers, query, data_expr, body, crc, identity)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sealInputs     = `UPDATE events SET sealed = ? WHERE id = ?`
 	insertInbox    = `INSERT INTO inbox (event_id) VALUES (?)`
 	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
@@ -126,7 +130,6 @@ func (s *Store) AcceptAll(ctx context.Context, ids []engine.EventID, ds []*engin
 func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 	d := a.d
 	r = engine.Receipt{Event: a.id}
-	var contentSum, sameBody driver.Value
 	if d.Dedupe > 0 {
 		first, err := t.identify(&r, a)
 		if err != nil {
@@ -136,14 +139,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 			return r, t.seenAgain(&r, a, first)
 		}
 	}
-	if d.ContentSum != 0 {
-		contentSum = d.ContentSum
-	}
-	if r.RepeatsBodyOf != 0 {
-		sameBody = int64(r.RepeatsBodyOf)
-	}
-	if err := t.exec(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
-		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum); err != nil {
+	if err := t.insertEvent(a, r.RepeatsBodyOf); err != nil {
 		return r, err
 	}
 	if a.sealed != nil {
@@ -155,6 +151,23 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 		return r, nil
 	}
 	return r, t.exec(insertInbox, int64(a.id))
+}
+
+func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
+	d := a.d
+	if d.Flag == "" && d.Only == "" && a.inputs == nil && d.ContentSum == 0 && repeatsBodyOf == 0 {
+		return t.exec(insertPlain, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
+			d.DataExpr, a.body, a.sum, int64(d.Identity))
+	}
+	var contentSum, sameBody driver.Value
+	if d.ContentSum != 0 {
+		contentSum = d.ContentSum
+	}
+	if repeatsBodyOf != 0 {
+		sameBody = int64(repeatsBodyOf)
+	}
+	return t.exec(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
+		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum)
 }
 
 // Admitted notes that a refused delivery became an event after all.
