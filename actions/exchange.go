@@ -83,6 +83,14 @@ func setHeader(h http.Header, name string, v any) error {
 	return nil
 }
 
+// notEncoded tells why data cannot be sent as JSON.
+func notEncoded(what string, err error) error {
+	if errors.Is(err, workflows.ErrTooLarge) {
+		return permanent("too_large", "%s: %v: send less", what, err)
+	}
+	return permanent("invalid_request", "%s: %v", what, err)
+}
+
 func clipName(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 0x20 || r == 0x7f {
@@ -208,6 +216,9 @@ func read(resp *http.Response, o order, began time.Time) (*reply, error) {
 		return nil, tooLarge(o)
 	}
 	if r.body, err = decode(resp.Header.Get("Content-Type"), o.parse, raw); err != nil {
+		if resp.StatusCode < 300 && errors.Is(err, workflows.ErrTooLarge) {
+			return nil, permanent("too_large", "the answer cannot be read as JSON: %v; ask for less, or take it as text with parse: text", err)
+		}
 		if resp.StatusCode < 300 {
 			return nil, &plan.Error{Message: fmt.Sprintf("the answer cannot be read as JSON: %v (parse: text takes it as it is)", err), Code: "bad_answer", Status: resp.StatusCode}
 		}

@@ -227,7 +227,7 @@ func isJSONText(t string) bool {
 func jsonBody(o *order, v any) error {
 	b, err := workflows.EncodeJSON(v)
 	if err != nil {
-		return permanent("invalid_request", "body: %v", err)
+		return notEncoded("body", err)
 	}
 	o.body = b
 	o.header.Set("Content-Type", "application/json")

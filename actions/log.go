@@ -35,7 +35,7 @@ func (a logAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	attrs := []slog.Attr{slog.String("run", in.Run.String()), slog.String("step", in.Path)}
 	if f, ok := in.With["fields"].(map[string]any); ok {
-		b, err := workflows.EncodeJSON(f)
+		b, err := workflows.EncodeJSON(workflows.Cut(f))
 		if err != nil {
 			return nil, permanent("invalid_input", "fields: %v", err)
 		}

@@ -120,7 +120,7 @@ func partContent(name string, part map[string]any) (content []byte, media string
 	if b, ok := part["body"]; ok {
 		content, err = workflows.EncodeJSON(b)
 		if err != nil {
-			return nil, "", permanent("invalid_request", "multipart %s: body: %v", name, err)
+			return nil, "", notEncoded("multipart "+name+": body", err)
 		}
 		return content, "application/json", nil
 	}

@@ -90,7 +90,7 @@ func TestAnAnswerThatCannotBeReadIsNoText(t *testing.T) {
 		{"application/json", " \n", "<nil>"},
 		{"application/json", `{"a": 1, "a": 2}`, "bad_answer"},
 		{"application/json", `{"a": `, "bad_answer"},
-		{"application/json", "[" + strings.TrimSuffix(strings.Repeat("1,", 250_000), ",") + "]", "bad_answer"},
+		{"application/json", "[" + strings.TrimSuffix(strings.Repeat("1,", 250_000), ",") + "]", "too_large"},
 		{"application/x-ndjson", "{}\n{}\n", "{}\n{}\n"},
 		{"text/html", "{", "{"},
 	} {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // Accept is stop 1: the delivery becomes an event on disk, or is found to be
@@ -163,6 +165,11 @@ func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]an
 		return Receipt{}, fmt.Errorf("workflow %s is not enabled", w.ID)
 	}
 	checked, err := manualInputs(w, inputs)
+	if err == nil {
+		if _, err = workflows.Fit(checked); err != nil {
+			err = fmt.Errorf("%s: the inputs: %w: hand over less", w.ID, err)
+		}
+	}
 	if err != nil {
 		return Receipt{}, err
 	}

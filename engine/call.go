@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -30,7 +31,8 @@ func (dr *driver) call(calls []plan.Call) bool {
 			r.Status, r.FinishedAt = plan.Succeeded, now
 			output, err := c.Output(dr.run.ID.String(), map[string]any{"event": ev.ID.String()})
 			if err != nil {
-				r.Status, r.Error = plan.Failed, &plan.Error{Message: err.Error(), Code: "expression", Step: c.Path}
+				errors.As(err, &r.Error)
+				r.Status = plan.Failed
 			}
 			r.Output = output
 		default:
@@ -66,6 +68,9 @@ func (e *Engine) calling(by *Run, chain string, hidden []string, c plan.Call, no
 	if len(problems) > 0 {
 		return refused("%s: %s", c.Workflow, strings.Join(problems, "; "))
 	}
+	if _, err := workflows.Fit(inputs); err != nil {
+		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
+	}
 	id := EventID(e.ids.Next())
 	return &Event{ID: id, Delivery: Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", by.ID, c.Path, c.Attempt), Type: "call", Time: now, ReceivedAt: now,
 		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, hidden), Only: c.Workflow, Decoded: true, Headers: map[string]string{"x-called-by": by.ID.String(), chainHeader: chain}, Query: map[string]string{}}}, nil
@@ -91,7 +96,7 @@ func (e *Engine) listening(r *Run, of *Event) []*Event {
 		}
 		facts := map[string]any{"run_id": r.ID.String(), "workflow": r.Workflow, "status": string(r.Status), "output": r.Output, "error": nil}
 		if r.Error != nil {
-			facts["error"] = map[string]any{"message": r.Error.Message, "code": r.Error.Code, "step": r.Error.Step}
+			facts["error"] = map[string]any{"message": workflows.CutText(r.Error.Message, plan.MaxErrorText), "code": r.Error.Code, "step": r.Error.Step}
 		}
 		out = append(out, &Event{ID: EventID(e.ids.Next()), Delivery: Delivery{Trigger: l.workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
 			Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.workflow.ID, Decoded: true, Headers: map[string]string{chainHeader: strconv.Itoa(depth)}, Query: map[string]string{}}})
@@ -161,6 +166,10 @@ func (dr *driver) lookForCalled(r *plan.Record, event string) error {
 		c, err = dr.e.o.Store.Called(dr.e.work, id)
 		return err
 	})
+	if dr.e.rowsFault(err) {
+		dr.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "call", Err: &plan.Error{Message: "how the called run ended cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("looking for the run that %s called: %w", r.Path, err)
 	}
@@ -175,7 +184,7 @@ func (dr *driver) lookForCalled(r *plan.Record, event string) error {
 	case c.Run != nil:
 		message := fmt.Sprintf("workflow %s %s", workflow, strings.ReplaceAll(string(c.Run.Status), "_", " "))
 		if c.Run.Error != nil {
-			message += ": " + c.Run.Error.Message
+			message = workflows.CutText(message+": "+c.Run.Error.Message, plan.MaxErrorText)
 		}
 		a.Err = &plan.Error{Message: message, Code: "call_" + string(c.Run.Status), Step: r.Path, Retryable: true, Details: map[string]any{"run": c.Run.ID.String()}}
 	case c.Outcome == Skipped || c.Outcome == Filtered:

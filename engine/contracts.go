@@ -59,6 +59,9 @@ var (
 	ErrFull = errors.New("the disk is full")
 	// ErrBusy means that too much is waiting to be written.
 	ErrBusy = errors.New("too much is waiting to be stored")
+	// ErrDisk means that the database itself cannot be read or written: the process must
+	// end. An error of the store that is none of these is about single rows.
+	ErrDisk = errors.New("the database cannot be used")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("the store is closed")
 	// ErrNotFound means that no row has the id.
@@ -265,6 +268,8 @@ type Settlement struct {
 	// that the run was itself called: its end makes the caller due.
 	Calls  []*Event
 	Called bool
+	// CloseSteps ends the steps of an ended run that are open on record.
+	CloseSteps bool
 	// Mask masks what is stored of it; nil is the store's own redactor.
 	Mask *Masker
 }
@@ -278,6 +283,9 @@ type Taken struct {
 	// how many there are with the older ones.
 	Answers  map[string]*plan.Answer
 	Answered int
+	// Unreadable says which of the run's rows cannot be read; nil when all can. The rest
+	// is what could be read.
+	Unreadable error
 }
 
 // Answer is what a person said about a step of a run.

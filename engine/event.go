@@ -151,8 +151,8 @@ type Event struct {
 	unreadable error
 	// RepeatsBodyOf is the earlier event with the same body; 0 for none.
 	RepeatsBodyOf EventID
-	// Locked says why its secret inputs cannot be read, nil for events that have
-	// theirs or have none. Then they are ***, and its runs cannot go on.
+	// Locked says why its secret inputs, or its row, cannot be read; nil for events that
+	// can be. Then its runs cannot go on.
 	Locked error
 }
 

@@ -27,6 +27,9 @@ func (e *Engine) match(events ...*Event) (going []*driver) {
 		return err
 	})
 	decided()
+	if e.rowsFault(err) {
+		return e.matchAlone(p, events, live, err)
+	}
 	e.mu.Lock()
 	for _, ev := range events {
 		delete(e.matching, ev.ID)
@@ -46,6 +49,42 @@ func (e *Engine) match(events ...*Event) (going []*driver) {
 	}
 	e.wakeUp(err != nil)
 	return going
+}
+
+// matchAlone goes on after what was decided about events could not be recorded, for what
+// it is: each event alone, and of the one whose fault it is only that nobody can decide.
+func (e *Engine) matchAlone(p *loaded, events []*Event, live [][]*driver, cause error) (going []*driver) {
+	for _, list := range live {
+		for _, dr := range list {
+			e.release(dr)
+		}
+	}
+	if len(events) > 1 {
+		for _, ev := range events {
+			going = append(going, e.match(ev)...)
+		}
+		return going
+	}
+	ev := events[0]
+	m := Match{Event: ev.ID, At: time.Now().UTC(), Called: ev.Inlet == "call"}
+	for _, l := range p.listeners(&ev.Delivery) {
+		m.Decisions = append(m.Decisions, Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: RuleFailed, Reason: "the decision cannot be recorded: " + cause.Error()})
+	}
+	err := e.store(func() error {
+		_, err := e.o.Store.Match(e.work, []Match{m})
+		return err
+	})
+	e.mu.Lock()
+	delete(e.matching, ev.ID)
+	e.mu.Unlock()
+	if err != nil {
+		// It stays in the inbox for the next start, and is not taken up before.
+		e.o.Log.Error("an event cannot be decided", "event", ev.ID, "error", err, "cause", cause)
+		return nil
+	}
+	e.matched(ev, m, MatchResult{}, nil)
+	e.wakeUp(false)
+	return nil
 }
 
 // consider asks the workflows that listen to an event. On the short way, where until

@@ -233,9 +233,10 @@ func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination
 		if err == nil {
 			return r
 		}
-		err, permit = &plan.Error{Message: err.Error(), Code: "expression"}, nil
+		permit = nil
 	}
 	r.Status, r.Error = plan.Failed, dr.explain(ctx, d, err, allowed)
+	r.Error.Bound()
 	permit.Give(outcome(d.Step, r.Error, dr.ctx.Err() != nil))
 	r.Output = r.Error.Details
 	if errors.Is(err, ErrUnanswered) || dr.e.work.Err() != nil {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // InletState is how far a poll or a schedule has come.
@@ -186,5 +188,5 @@ func differences(path string, a, b any, into map[string]any) {
 	if path == "" {
 		path = "data"
 	}
-	into[path] = []any{a, b}
+	into[path] = []any{workflows.Cut(a), workflows.Cut(b)}
 }

@@ -33,11 +33,7 @@ func (e *Engine) drive(dr *driver) {
 			return err
 		})
 		if err != nil {
-			if !errors.Is(err, ErrStale) {
-				e.o.Log.Error("a run cannot be recorded", "run", dr.run.ID, "error", err)
-			}
-			dr.abandon()
-			e.release(dr)
+			e.unrecorded(dr, err)
 			return
 		}
 		e.began(s)
@@ -59,9 +55,12 @@ func (e *Engine) drive(dr *driver) {
 	}
 }
 
+// maxLogged is how many bytes of an error are logged.
+const maxLogged = 4 << 10
+
 func (e *Engine) logEnd(r *Run, m *Masker) {
 	if r.Error != nil {
-		e.o.Log.Warn("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event, "step", r.Error.Step, "error", m.Text(r.Error.Message))
+		e.o.Log.Warn("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event, "step", r.Error.Step, "error", m.Text(workflows.CutText(r.Error.Message, maxLogged)))
 		return
 	}
 	e.o.Log.Debug("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event)
@@ -319,7 +318,7 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 		defer e.drivers.Done()
 		defer close(done)
 		if err := e.load(dr); err != nil {
-			if !errors.Is(err, ErrStale) && e.work.Err() == nil {
+			if !errors.Is(err, ErrStale) && !errors.Is(err, errGaveUp) && e.work.Err() == nil {
 				e.o.Log.Error("a run cannot go on", "run", id, "error", err)
 			}
 			e.release(dr)
@@ -349,6 +348,10 @@ func (e *Engine) load(dr *driver) error {
 		return err
 	}
 	dr.run, dr.since = t.Run, time.Now().UTC()
+	if t.Unreadable != nil {
+		dr.event = t.Event
+		return e.giveUp(dr, fmt.Errorf("a row of this run cannot be read: %w (hookloom replay %s runs it again from its event)", t.Unreadable, dr.run.ID))
+	}
 	ev := t.Event
 	t.Event = nil // so that a large body is not held while it waits
 	if !e.tryShare(ev) {
@@ -386,27 +389,53 @@ func (e *Engine) load(dr *driver) error {
 	e.mu.Unlock()
 	if dr.news != nil {
 		dr.answersAre(t)
-		return dr.lookForEvents(t.Records)
+		if err := dr.lookForEvents(t.Records); e.rowsFault(err) {
+			return e.giveUp(dr, err)
+		} else if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// unrecorded ends the work on a run that cannot be recorded. When that is for what was
+// to be recorded, the run fails alone.
+func (e *Engine) unrecorded(dr *driver, err error) {
+	dr.abandon()
+	if !errors.Is(err, ErrStale) {
+		e.o.Log.Error("a run cannot be recorded", "run", dr.run.ID, "error", err)
+	}
+	if e.rowsFault(err) {
+		dr.run.Output, dr.run.Text = nil, ""
+		if gaveUp := e.giveUp(dr, fmt.Errorf("what this run did cannot be recorded: %w", err)); !errors.Is(gaveUp, errGaveUp) {
+			e.o.Log.Error("a run that failed cannot be recorded either", "run", dr.run.ID, "error", gaveUp)
+		}
+	}
+	e.release(dr)
+}
+
+// errGaveUp means that a run was ended as one that cannot go on.
+var errGaveUp = errors.New("the run has failed")
+
+// giveUp ends a run that cannot go on as a dead letter, with the reason.
 func (e *Engine) giveUp(dr *driver, cause error) error {
 	now := time.Now().UTC()
 	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
-	dr.run.Error = &plan.Error{Message: cause.Error(), Code: "cannot_run"}
-	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true, Mask: dr.masker()}
+	dr.run.Error = &plan.Error{Message: workflows.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
+	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true, CloseSteps: true, Mask: dr.masker()}
 	var next time.Time
 	err := e.store(func() (err error) {
-		next, err = e.o.Store.Settle(e.work, s)
+		next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)
 		return err
 	})
 	if err != nil {
-		return err
+		return errors.Join(cause, err)
 	}
 	e.began(s)
 	e.dueAt(next)
-	return cause
+	e.observe(dr.event, s)
+	e.logEnd(dr.run, dr.masker())
+	return errGaveUp
 }
 
 // version gives the workflow that a run is pinned to, compiled.

@@ -101,6 +101,10 @@ func (dr *driver) lookForEvents(records []*plan.Record) error {
 			ev, err = dr.e.o.Store.Arrived(dr.e.work, w, dr.run.Since())
 			return err
 		})
+		if dr.e.rowsFault(err) {
+			dr.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "event", Err: &plan.Error{Message: "the event that came cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("looking for event %q of %s: %w", w.Key, w.Trigger, err)
 		}
@@ -180,6 +184,9 @@ func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question
 	} else if word.Verdict == "done" {
 		a.Output = word.Result
 	}
+	if a.Output, err = workflows.Fit(a.Output); err != nil {
+		return q, fmt.Errorf("%w: the answer %s: %w", ErrQuery, "to "+q.Path, err)
+	}
 	if err := e.o.Store.Answer(ctx, a); err != nil {
 		if errors.Is(err, ErrStale) {
 			return q, fmt.Errorf("run %s: step %s has its answer already: %w", id, q.Path, err)
@@ -238,6 +245,9 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 	}
 	if t.Run.Status.Ended() {
 		return nil, fmt.Errorf("run %s has ended as %s", id, t.Run.Status)
+	}
+	if t.Unreadable != nil {
+		return nil, fmt.Errorf("run %s cannot be read: %w", id, t.Unreadable)
 	}
 	w, err := e.version(ctx, t.Run)
 	if err != nil {

@@ -194,9 +194,14 @@ func (e *Engine) takeInbox(ctx context.Context) error {
 	return nil
 }
 
-// readError passes an error on unless the engine is being stopped.
+// readError passes an error on that ends the process: not one of rows, which the next
+// look may get past, and none while the engine is being stopped.
 func (e *Engine) readError(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+		return nil
+	}
+	if !errors.Is(err, ErrDisk) {
+		e.o.Log.Error("rows cannot be read; hookloom check says which", "error", err)
 		return nil
 	}
 	return err
@@ -280,14 +285,17 @@ func (e *Engine) release(dr *driver) {
 	}
 }
 
-// store repeats a write until it is on disk. A full disk passes; other errors of
-// the store end the process.
+// store repeats a write until it is on disk. A full disk passes; one that cannot be
+// used ends the process. Other errors are about the rows, and the caller's.
 func (e *Engine) store(write func() error) error {
 	pause := 50 * time.Millisecond
 	for {
 		err := write()
 		switch {
 		case err == nil, errors.Is(err, ErrStale), errors.Is(err, ErrNotFound):
+			return err
+		case errors.Is(err, ErrDisk), errors.Is(err, ErrClosed):
+			e.fail(err)
 			return err
 		case errors.Is(err, ErrFull), errors.Is(err, ErrBusy):
 			e.o.Log.Warn("a run cannot be recorded yet", "error", err)
@@ -299,7 +307,17 @@ func (e *Engine) store(write func() error) error {
 				return err
 			}
 		}
-		e.fail(err)
 		return err
 	}
+}
+
+// rowsFault tells that an error of the store is about rows: about one run or one event,
+// which fails alone.
+func (e *Engine) rowsFault(err error) bool {
+	for _, other := range []error{ErrStale, ErrNotFound, ErrDisk, ErrClosed, ErrFull, ErrBusy} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return err != nil && e.work.Err() == nil
 }

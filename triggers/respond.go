@@ -146,7 +146,11 @@ func (r *route) render(w http.ResponseWriter, s *workflows.Respond, names workfl
 		}
 	}
 	if err != nil {
-		writeJSON(w, http.StatusInternalServerError, map[string]any{"error": map[string]any{"code": "respond"}})
+		code := "respond"
+		if errors.Is(err, workflows.ErrTooLarge) {
+			code = "too_large"
+		}
+		writeJSON(w, http.StatusInternalServerError, map[string]any{"error": map[string]any{"code": code}})
 		return
 	}
 	hd := w.Header()

@@ -71,7 +71,12 @@ type EvalError struct {
 	Expr         string
 	Line, Column int
 	Problem      string
+	// Cause is the error behind Problem, if there is one.
+	Cause error
 }
+
+// Unwrap gives the cause.
+func (e *EvalError) Unwrap() error { return e.Cause }
 
 // Error implements error.
 func (e *EvalError) Error() string {
@@ -237,7 +242,7 @@ func (e *Expr) runtimeError(err error) error {
 	}
 	out.Line, out.Column, out.Problem = at.Line, at.Column+1, at.Message
 	if at.Prev != nil {
-		out.Problem = at.Prev.Error()
+		out.Problem, out.Cause = at.Prev.Error(), at.Prev
 	}
 	runes := []rune(e.Text)
 	if m := fetchFrom.FindStringSubmatch(out.Problem); m != nil {

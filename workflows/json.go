@@ -3,7 +3,6 @@ package workflows
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -32,7 +31,12 @@ type JSONError struct {
 	Offset int
 	// Problem is the reason, without position.
 	Problem string
+	// limit tells that a limit of size is passed.
+	limit bool
 }
+
+// Is makes an error an ErrTooLarge that is about a limit of size.
+func (e *JSONError) Is(target error) bool { return e.limit && target == ErrTooLarge }
 
 // Error implements error.
 func (e *JSONError) Error() string {
@@ -66,6 +70,8 @@ type jsonReader struct {
 	nodes int
 	// literal keeps numbers as they are written.
 	literal bool
+	// stored is set for own rows, see DecodeStored.
+	stored bool
 }
 
 // mark skips a byte order mark.
@@ -77,6 +83,11 @@ func (d *jsonReader) mark() {
 
 func (d *jsonReader) fail(problem string) error {
 	return &JSONError{Offset: d.i, Problem: problem}
+}
+
+// passed is fail for a limit of size.
+func (d *jsonReader) passed(problem string) error {
+	return &JSONError{Offset: d.i, Problem: problem, limit: true}
 }
 
 func (d *jsonReader) space() {
@@ -92,11 +103,17 @@ func (d *jsonReader) space() {
 
 // count holds the document to its limits, one value more.
 func (d *jsonReader) count(depth int) error {
+	if d.stored {
+		if depth > maxStoredDepth {
+			return d.passed(fmt.Sprintf("nested deeper than %d", maxStoredDepth))
+		}
+		return nil
+	}
 	if depth > MaxJSONDepth {
-		return d.fail(fmt.Sprintf("nested deeper than %d", MaxJSONDepth))
+		return d.passed(fmt.Sprintf("nested deeper than %d", MaxJSONDepth))
 	}
 	if d.nodes++; d.nodes > MaxJSONNodes {
-		return d.fail(fmt.Sprintf("more than %d values", MaxJSONNodes))
+		return d.passed(fmt.Sprintf("more than %d values", MaxJSONNodes))
 	}
 	return nil
 }
@@ -153,7 +170,7 @@ func (d *jsonReader) object(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := m[k]; twice {
+		if _, twice := m[k]; twice && !d.stored {
 			d.i = at
 			return nil, d.fail(fmt.Sprintf("key %q is there twice", clip(k, 40)))
 		}
@@ -328,7 +345,7 @@ func (d *jsonReader) number() (any, error) {
 		d.i++
 	}
 	s := d.b[start:d.i]
-	if len(s) > maxNumberLength {
+	if len(s) > maxNumberLength && !d.stored {
 		return nil, d.fail(fmt.Sprintf("number longer than %d characters", maxNumberLength))
 	}
 	if !validNumber(s) {
@@ -347,6 +364,9 @@ func (d *jsonReader) number() (any, error) {
 	}
 	f, err := strconv.ParseFloat(string(s), 64)
 	if err != nil || math.IsInf(f, 0) {
+		if d.stored {
+			return json.Number(s), nil
+		}
 		return nil, d.fail("number out of range")
 	}
 	return f, nil
@@ -387,8 +407,8 @@ func validNumber(s []byte) bool {
 	return len(s) == 0
 }
 
-// ErrTooLarge is returned by AppendJSON when the text would pass its limit.
-var ErrTooLarge = errors.New("value is too large")
+// ErrTooLarge means that a value passes one of the limits, see Fit.
+var ErrTooLarge = fmt.Errorf("the value is too large: it would be more than %d MiB", MaxValueSize>>20)
 
 // MaxValueSize bounds the JSON text of one value that an expression or an
 // answer may produce, in bytes.

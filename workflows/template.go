@@ -222,7 +222,7 @@ func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece 
 		}
 		s, err := Text(r)
 		if err != nil {
-			return "", &EvalError{Expr: p.expr.Text, Line: 1, Column: 1, Problem: err.Error()}
+			return "", &EvalError{Expr: p.expr.Text, Line: 1, Column: 1, Problem: err.Error(), Cause: err}
 		}
 		if fill != FillPlain && s == "" {
 			return "", emptyPiece(p.expr)

@@ -311,7 +311,11 @@ func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
 	if len(o.Inputs) > 0 {
 		v, err := workflows.DecodeJSON(o.Inputs)
 		m, isMap := v.(map[string]any)
-		if err != nil || !isMap {
+		if err != nil {
+			problem(w, http.StatusBadRequest, "inputs: "+err.Error())
+			return
+		}
+		if !isMap {
 			problem(w, http.StatusBadRequest, "inputs is an object")
 			return
 		}

@@ -29,9 +29,17 @@ func (p *planner) set(s *workflows.Step, path string) outcome {
 		if err != nil {
 			return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
 		}
+		x, tooLarge := fit(x, "variable "+v.Name, "keep less in it", path)
+		if tooLarge != nil {
+			return p.fails(s, path, p.put(s, path, Failed, nil, tooLarge))
+		}
 		values[v.Name], p.vars[v.Name] = x, x
 	}
-	p.bind(s, p.put(s, path, Succeeded, values, nil), 1)
+	r := p.put(s, path, Succeeded, values, nil)
+	if r.Status == Failed {
+		return p.fails(s, path, r)
+	}
+	p.bind(s, r, 1)
 	return done
 }
 
@@ -45,8 +53,11 @@ func (p *planner) branch(s *workflows.Step, path string) outcome {
 		if err == nil {
 			text, err = workflows.Text(v)
 		}
+		if err == nil {
+			_, err = workflows.Fit(text)
+		}
 		if err != nil {
-			return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
+			return p.fails(s, path, p.put(s, path, Failed, nil, TooLarge(err, "the value of switch:", "compare less of it", path)))
 		}
 		choice = &Record{Path: path + "/switch", Attempt: 1, Action: "switch", Status: Succeeded, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: text}
 		p.st.AddRecord(choice)
@@ -152,10 +163,13 @@ func (p *planner) text1(s *workflows.Step, path string) (string, *Error) {
 	if err == nil {
 		var t string
 		if t, err = workflows.Text(v); err == nil {
+			_, err = workflows.Fit(t)
+		}
+		if err == nil {
 			return t, nil
 		}
 	}
-	return "", expressionError(err, path)
+	return "", TooLarge(err, "the text", "write less of the data into it", path)
 }
 
 // uses walks a step with an action: which attempt is due, and when.
@@ -318,10 +332,10 @@ func authValues(v any, out []string) []string {
 	return out
 }
 
-// Output gives a step's output from its action's result.
+// Output gives a step's output from its action's result. Its error is an *Error.
 func (d Due) Output(runID string, result any) (any, error) {
 	if d.Step.Output == nil {
-		return result, nil
+		return d.fit(result)
 	}
 	names := workflows.Names{"result": result}
 	for k, v := range d.names {
@@ -330,7 +344,15 @@ func (d Due) Output(runID string, result any) (any, error) {
 	env := &workflows.Env{Names: names, Now: d.now, Seed: runID + "/" + d.Path + "/output"}
 	v, err := d.Step.Output.Render(env, workflows.FillPlain)
 	if err != nil {
-		return nil, fmt.Errorf("output: %w", err)
+		return nil, TooLarge(fmt.Errorf("output: %w", err), "the output", keepLess, d.Path)
 	}
-	return v, nil
+	return d.fit(v)
+}
+
+func (d Due) fit(v any) (any, error) {
+	out, err := fit(v, "the output", keepLess, d.Path)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }

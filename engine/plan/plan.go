@@ -158,7 +158,9 @@ func Next(st *State) Decision {
 		p.err = expressionError(err, "output")
 		return p.finish("failed")
 	}
-	end.Output = v
+	if end.Output, p.err = fit(v, "the output of the run", "return less with output:", "output"); p.err != nil {
+		return p.finish("failed")
+	}
 	p.out.End = end
 	return *p.out
 }
@@ -172,6 +174,9 @@ func (st *State) Vars() (map[string]any, *Error) {
 			x, err := v.Value.Render(p.env(st.StartedAt, "vars."+v.Name), workflows.FillPlain)
 			if err != nil {
 				st.varsErr = expressionError(err, "vars."+v.Name)
+				break
+			}
+			if x, st.varsErr = fit(x, "variable "+v.Name, "keep less in it", "vars."+v.Name); st.varsErr != nil {
 				break
 			}
 			st.vars[v.Name] = x
@@ -352,7 +357,8 @@ func (p *planner) last(path string) *Record {
 	return list[len(list)-1]
 }
 
-// put makes the record of a step that needed no action.
+// put makes the record of a step that needed no action. One whose output passes a
+// limit has failed; of one that has failed anyway the output is left out.
 func (p *planner) put(s *workflows.Step, path string, status Status, output any, err *Error) *Record {
 	if last := p.last(path); last != nil && last.Status != Running {
 		return last
@@ -360,6 +366,11 @@ func (p *planner) put(s *workflows.Step, path string, status Status, output any,
 	action := s.Body
 	if s.Body == "uses" {
 		action = s.Uses
+	}
+	if fitting, tooLarge := fit(output, "the output", keepLess, path); tooLarge == nil {
+		output = fitting
+	} else if output = nil; status == Succeeded {
+		status, err = Failed, tooLarge
 	}
 	r := &Record{Path: path, Attempt: 1, Action: action, Status: status, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: output, Error: err}
 	p.st.AddRecord(r)

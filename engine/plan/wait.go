@@ -95,7 +95,7 @@ func (p *planner) answered(s *workflows.Step, path string, r *Record, a *Answer)
 				message += ": " + comment
 			}
 		}
-		return p.endWait(r, Failed, a.Output, &Error{Message: message, Code: "rejected", Step: path})
+		return p.endWait(r, Failed, a.Output, &Error{Message: workflows.CutText(message, MaxErrorText), Code: "rejected", Step: path})
 	}
 	output := a.Output
 	if s.Output != nil {
@@ -106,6 +106,14 @@ func (p *planner) answered(s *workflows.Step, path string, r *Record, a *Answer)
 			return p.endWait(r, Failed, nil, expressionError(err, path))
 		}
 		output = v
+	}
+	what := "the output"
+	if a.Verdict == "event" && s.Output == nil {
+		what = "the event, which is the output of the step,"
+	}
+	output, tooLarge := fit(output, what, keepLess+", such as output: ${{ result.data.id }}", path)
+	if tooLarge != nil {
+		return p.endWait(r, Failed, nil, tooLarge)
 	}
 	return p.endWait(r, Succeeded, output, nil)
 }
@@ -123,8 +131,15 @@ func (p *planner) question(s *workflows.Step, path string) (map[string]any, *Err
 		return nil, expressionError(err, path)
 	}
 	text, err := workflows.Text(v)
+	if err == nil {
+		_, err = workflows.Fit(text)
+	}
 	if err != nil {
-		return nil, expressionError(err, path)
+		what := "the text of the approval"
+		if s.Wait.Event != "" {
+			what = "wait.key"
+		}
+		return nil, TooLarge(err, what, "write less of the data into it", path)
 	}
 	if s.Wait.Event == "" {
 		what["approval"] = text

@@ -237,12 +237,17 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 	start := p.mark()
 	outputs := make([]any, len(items))
 	var failure *Error
+	var kept sizes
 	open := 0
 	for i, item := range items {
 		at := path + "/" + strconv.Itoa(i)
 		if r := p.last(at); r != nil && r.Status == Succeeded {
 			outputs[i] = r.Output
+			kept.add(r)
 			continue
+		}
+		if kept.full() {
+			return p.loopTooLarge(s, path, start, i, len(items))
 		}
 		if failure != nil && s.FailFast {
 			// Nothing begins after the first failure; what is open ends.
@@ -275,6 +280,7 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 		default:
 			if r := p.last(at); r != nil {
 				outputs[i] = r.Output
+				kept.add(r)
 			}
 		}
 	}
@@ -284,8 +290,25 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 	case failure != nil:
 		return p.loopFails(s, path, p.put(s, path, Failed, outputs, failure))
 	}
-	p.bind(s, p.put(s, path, Succeeded, outputs, nil), 1)
+	all, tooLarge := fit(outputs, "the output, a list of what each item gave,", keepLessEach, path)
+	if tooLarge != nil {
+		return p.loopFails(s, path, p.put(s, path, Failed, nil, tooLarge))
+	}
+	p.bind(s, p.put(s, path, Succeeded, all, nil), 1)
 	return done
+}
+
+// loopTooLarge ends a loop of which the outputs so far pass a limit together: it can
+// only fail, so nothing more of it begins.
+func (p *planner) loopTooLarge(s *workflows.Step, path string, start mark, n, of int) outcome {
+	p.rewind(start)
+	if p.running(path) {
+		return pending
+	}
+	what := fmt.Sprintf("the output, a list of what each item gave, is too large after %d of %d items (at most %d MiB as JSON and %d values)",
+		n, of, workflows.MaxValueSize>>20, workflows.MaxJSONNodes)
+	e := &Error{Message: what + ": " + keepLessEach, Code: "too_large", Step: path, Attempts: 1}
+	return p.loopFails(s, path, p.put(s, path, Failed, nil, e))
 }
 
 // loopFails closes a loop of which an iteration failed; its output holds what the

@@ -20,45 +20,86 @@ const eventColumns = `id, trigger, inlet, key, flag, type, time, received_at, me
 
 type scanner interface{ Scan(dest ...any) error }
 
-func scanEvent(row scanner) (*engine.Event, error) {
-	var ev engine.Event
+// scanEvent reads the row of an event. unreadable says what is wrong with the row; then
+// the event is what it is filed under, without its content.
+func scanEvent(row scanner) (ev *engine.Event, unreadable, err error) {
+	ev = &engine.Event{}
 	var id, at, received, crc int64
 	var headers, query string
 	var inputs sql.NullString
-	err := row.Scan(&id, &ev.Trigger, &ev.Inlet, &ev.Key, &ev.Flag, &ev.Type, &at, &received, &ev.Method, &ev.Path, &headers, &query, &ev.DataExpr, &inputs, &ev.Only, &ev.Raw, &crc, &ev.Stripped, &ev.RepeatsBodyOf)
+	err = row.Scan(&id, &ev.Trigger, &ev.Inlet, &ev.Key, &ev.Flag, &ev.Type, &at, &received, &ev.Method, &ev.Path, &headers, &query, &ev.DataExpr, &inputs, &ev.Only, &ev.Raw, &crc, &ev.Stripped, &ev.RepeatsBodyOf)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, engine.ErrNotFound
+		return nil, nil, engine.ErrNotFound
 	}
 	if err != nil {
-		return nil, classify(err)
+		return nil, nil, classify(err)
 	}
 	ev.ID, ev.Time, ev.ReceivedAt = engine.EventID(id), fromMillis(at), fromMillis(received)
+	if unreadable = readEvent(ev, crc, headers, query, inputs); unreadable != nil {
+		ev.Raw, ev.Headers, ev.Query, ev.Inputs = nil, map[string]string{}, map[string]string{}, nil
+	}
+	return ev, unreadable, nil
+}
+
+// readEvent reads what an event is made of out of its columns.
+func readEvent(ev *engine.Event, crc int64, headers, query string, inputs sql.NullString) error {
 	if !ev.Stripped && crc != checksum(ev.Trigger, ev.Key, ev.Type, ev.Raw) {
-		return nil, fmt.Errorf("event %s: its checksum is wrong: the database is damaged; restore a backup", ev.ID)
+		return errors.New("its checksum is wrong: the database is damaged; restore a backup")
 	}
 	if err := json.Unmarshal([]byte(headers), &ev.Headers); err != nil {
-		return nil, fmt.Errorf("headers of event %s: %w", ev.ID, err)
+		return fmt.Errorf("its headers: %w", err)
 	}
 	if err := json.Unmarshal([]byte(query), &ev.Query); err != nil {
-		return nil, fmt.Errorf("query of event %s: %w", ev.ID, err)
+		return fmt.Errorf("its query: %w", err)
 	}
-	if inputs.Valid {
-		v, err := workflows.DecodeJSON([]byte(inputs.String))
-		if err != nil {
-			return nil, fmt.Errorf("inputs of event %s: %w", ev.ID, err)
-		}
-		ev.Inputs, _ = v.(map[string]any)
+	if !inputs.Valid {
+		return nil
 	}
-	return &ev, nil
+	v, err := workflows.DecodeStored([]byte(inputs.String))
+	if err != nil {
+		return fmt.Errorf("its inputs: %w", err)
+	}
+	ev.Inputs, _ = v.(map[string]any)
+	return nil
+}
+
+// lost is an event of which nothing can be read.
+func lost(id engine.EventID, why error) *engine.Event {
+	return &engine.Event{ID: id, Locked: why, Delivery: engine.Delivery{Headers: map[string]string{}, Query: map[string]string{}}}
+}
+
+// rowsFault tells that an error is about a row, not about the database.
+func rowsFault(err error) bool {
+	return err != nil && !errors.Is(err, engine.ErrDisk) && !errors.Is(err, engine.ErrFull) && !errors.Is(err, engine.ErrBusy) && !errors.Is(err, engine.ErrNotFound) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 func fromMillis(n int64) time.Time { return time.UnixMilli(n).UTC() }
 
 // Event implements engine.Store.
 func (s *Store) Event(ctx context.Context, id engine.EventID) (*engine.Event, error) {
-	ev, err := scanEvent(s.readers.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
+	ev, unreadable, err := scanEvent(s.readers.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
+	if err == nil && unreadable != nil {
+		err = fmt.Errorf("event %s: %w", id, unreadable)
+	}
 	if err != nil {
 		return nil, err
+	}
+	return ev, s.unseal(ctx, ev)
+}
+
+// event is Event, but for one whose row cannot be read: it is locked.
+func (s *Store) event(ctx context.Context, id engine.EventID) (*engine.Event, error) {
+	ev, unreadable, err := scanEvent(s.readers.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
+	if rowsFault(err) && ctx.Err() == nil {
+		return lost(id, err), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if unreadable != nil {
+		ev.Locked = unreadable
+		return ev, nil
 	}
 	return ev, s.unseal(ctx, ev)
 }
@@ -70,6 +111,7 @@ const inboxBytes = 16 << 20
 func (s *Store) Inbox(ctx context.Context, limit int, known func(engine.EventID) bool) (events []*engine.Event, whole bool, err error) {
 	seen, size := 0, 0
 	var ids []byte
+	var wanted []engine.EventID
 	rows, err := s.readers.QueryContext(ctx, `SELECT event_id FROM inbox ORDER BY event_id LIMIT ?`, limit)
 	if err != nil {
 		return nil, false, classify(err)
@@ -87,6 +129,7 @@ func (s *Store) Inbox(ctx context.Context, limit int, known func(engine.EventID)
 			ids = append(ids, ',')
 		}
 		ids = strconv.AppendInt(ids, id, 10)
+		wanted = append(wanted, engine.EventID(id))
 	}
 	if err := rows.Err(); err != nil {
 		return nil, false, classify(err)
@@ -100,10 +143,14 @@ func (s *Store) Inbox(ctx context.Context, limit int, known func(engine.EventID)
 	}
 	defer found.Close()
 	for found.Next() {
-		ev, err := scanEvent(found)
+		ev, unreadable, err := scanEvent(found)
+		if rowsFault(err) && ctx.Err() == nil {
+			return s.inboxOneByOne(ctx, wanted)
+		}
 		if err != nil {
 			return nil, false, err
 		}
+		ev.Locked = unreadable
 		events = append(events, ev)
 		if size += len(ev.Raw); size > inboxBytes {
 			break
@@ -121,6 +168,22 @@ func (s *Store) Inbox(ctx context.Context, limit int, known func(engine.EventID)
 	return events, size <= inboxBytes && seen < limit, nil
 }
 
+// inboxOneByOne reads events of which one has a row that cannot be scanned.
+func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events []*engine.Event, whole bool, err error) {
+	size := 0
+	for i, id := range ids {
+		ev, err := s.event(ctx, id)
+		if err != nil {
+			return nil, false, err
+		}
+		events = append(events, ev)
+		if size += len(ev.Raw); size > inboxBytes && i+1 < len(ids) {
+			break
+		}
+	}
+	return events, false, nil
+}
+
 // Due implements engine.Store.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs WHERE due_at IS NOT NULL AND boots < ? ORDER BY due_at LIMIT ?`, engine.SuspectBoots, limit+1)
@@ -130,12 +193,13 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Run
 	defer rows.Close()
 	var ids []engine.RunID
 	for rows.Next() {
-		var id, due int64
+		var id int64
+		var due number
 		if err := rows.Scan(&id, &due); err != nil {
 			return nil, time.Time{}, classify(err)
 		}
-		if due > now.UnixMilli() || len(ids) == limit {
-			return ids, fromMillis(due), rows.Err()
+		if int64(due) > now.UnixMilli() || len(ids) == limit {
+			return ids, fromMillis(int64(due)), rows.Err()
 		}
 		ids = append(ids, engine.RunID(id))
 	}
@@ -165,27 +229,41 @@ func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err er
 
 // Run implements engine.Store.
 func (s *Store) Run(ctx context.Context, id engine.RunID) (*engine.Run, error) {
+	r, unreadable, err := s.run(ctx, id)
+	if err == nil && unreadable != nil {
+		err = fmt.Errorf("run %s: %w", id, unreadable)
+	}
+	return r, err
+}
+
+// run reads a run. unreadable says what is wrong with its row.
+func (s *Store) run(ctx context.Context, id engine.RunID) (_ *engine.Run, unreadable, err error) {
 	var r engine.Run
 	var event, created, active int64
 	var status string
 	var started, finished, due, repeats sql.NullInt64
 	var output, failure sql.NullString
-	err := s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, created_at, started_at, finished_at, due_at, active_ms, boots, output, error, text FROM runs WHERE id = ?`, int64(id)).
+	err = s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, created_at, started_at, finished_at, due_at, active_ms, boots, output, error, text FROM runs WHERE id = ?`, int64(id)).
 		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &created, &started, &finished, &due, &active, &r.Boots, &output, &failure, &r.Text)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, engine.ErrNotFound
+		return nil, nil, engine.ErrNotFound
+	}
+	if err = classify(err); rowsFault(err) && ctx.Err() == nil {
+		return &engine.Run{ID: id}, fmt.Errorf("its row: %w", err), nil
 	}
 	if err != nil {
-		return nil, classify(err)
+		return nil, nil, err
 	}
 	r.ID, r.Event, r.Status, r.Repeats = id, engine.EventID(event), engine.RunStatus(status), engine.RunID(repeats.Int64)
 	r.CreatedAt, r.StartedAt, r.FinishedAt, r.DueAt = fromMillis(created), nullTime(started), nullTime(finished), nullTime(due)
 	r.Active = time.Duration(active) * time.Millisecond
 	if r.Output, err = decodeColumn(output); err != nil {
-		return nil, fmt.Errorf("output of run %s: %w", id, err)
+		unreadable = fmt.Errorf("its output: %w", err)
 	}
-	r.Error, err = decodeError(failure)
-	return &r, err
+	if r.Error, err = decodeError(failure); err != nil {
+		unreadable = fmt.Errorf("its error: %w", err)
+	}
+	return &r, unreadable, nil
 }
 
 func nullTime(n sql.NullInt64) time.Time {
@@ -199,7 +277,7 @@ func decodeColumn(c sql.NullString) (any, error) {
 	if !c.Valid {
 		return nil, nil
 	}
-	return workflows.DecodeJSON([]byte(c.String))
+	return workflows.DecodeStored([]byte(c.String))
 }
 
 func decodeError(c sql.NullString) (*plan.Error, error) {
@@ -228,8 +306,18 @@ func errorFrom(m map[string]any) *plan.Error {
 	return e
 }
 
-// records loads the attempts of a run, oldest first. unreadable says why an output
-// that is sealed cannot be opened.
+// number reads a column that should hold a whole number; what is none is 0.
+type number int64
+
+// Scan implements sql.Scanner.
+func (n *number) Scan(v any) error {
+	i, _ := v.(int64)
+	*n = number(i)
+	return nil
+}
+
+// records loads the attempts of a run, oldest first. unreadable says what of them
+// cannot be read.
 func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Record, unreadable, err error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, action, status, started_at, finished_at, output, error, sealed FROM steps WHERE run_id = ? ORDER BY path, attempt`, int64(id))
 	if err != nil {
@@ -243,7 +331,8 @@ func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Recor
 		var output, failure sql.NullString
 		var sealed []byte
 		if err := rows.Scan(&r.Path, &r.Attempt, &r.Action, &r.Status, &started, &finished, &output, &failure, &sealed); err != nil {
-			return nil, nil, classify(err)
+			unreadable = fmt.Errorf("the row of step %q: %w", r.Path, err)
+			continue
 		}
 		r.StartedAt, r.FinishedAt = fromMillis(started), nullTime(finished)
 		if sealed != nil {
@@ -251,14 +340,14 @@ func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Recor
 				unreadable = fmt.Errorf("step %s: %w", r.Path, err)
 			}
 		} else if r.Output, err = decodeColumn(output); err != nil {
-			return nil, nil, fmt.Errorf("output of %s in run %s: %w", r.Path, id, err)
+			unreadable = fmt.Errorf("the output of step %s: %w", r.Path, err)
 		}
 		if r.Error, err = decodeError(failure); err != nil {
-			return nil, nil, fmt.Errorf("error of %s in run %s: %w", r.Path, id, err)
+			unreadable = fmt.Errorf("the error of step %s: %w", r.Path, err)
 		}
 		out = append(out, r)
 	}
-	return out, unreadable, rows.Err()
+	return out, unreadable, classify(rows.Err())
 }
 
 // Version implements engine.Store.

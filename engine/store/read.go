@@ -274,7 +274,8 @@ func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, s
 // read all runs.
 const deadLetters = `(r.status = 'failed' OR r.status = 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)`
 
-const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by, coalesce(r.error ->> '$.message', ''), coalesce(r.error ->> '$.step', ''), coalesce(r.error ->> '$.code', '') FROM runs r`
+const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by, CASE WHEN r.error IS NULL THEN '' WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.message', '') ELSE 'the error of this run cannot be read' END,
+	CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END, CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END FROM runs r`
 
 func scanRunItem(row scanner) (engine.RunItem, error) {
 	var it engine.RunItem
@@ -404,7 +405,10 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 	if err != nil {
 		return nil, classify(err)
 	}
-	ev, err := scanEvent(h.db.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
+	ev, unreadable, err := scanEvent(h.db.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
+	if err == nil && unreadable != nil {
+		err = fmt.Errorf("event %s: %w", id, unreadable)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -431,7 +435,7 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 		x.At = fromMillis(at)
 		x.Delay = x.At.Sub(ev.ReceivedAt).Seconds()
 		if diff.Valid {
-			x.Differences = json.RawMessage(diff.String)
+			x.Differences = rawColumn(diff)
 		}
 		return x, err
 	})
@@ -551,9 +555,13 @@ func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem
 	})
 }
 
+// rawColumn shows JSON as it is stored; what is none is shown as a text.
 func rawColumn(c sql.NullString) json.RawMessage {
 	if !c.Valid {
 		return json.RawMessage("null")
+	}
+	if !json.Valid([]byte(c.String)) {
+		return workflows.AppendText(nil, c.String)
 	}
 	return json.RawMessage(c.String)
 }

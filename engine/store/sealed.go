@@ -56,9 +56,9 @@ func (s *Store) encodeMasked(v any, m *engine.Masker, context string) (out maske
 }
 
 func encodeJSON(v any) ([]byte, error) {
-	b, err := workflows.EncodeJSON(v)
+	b, err := workflows.EncodeStored(v)
 	if err != nil {
-		return nil, fmt.Errorf("encoding for the log: %w", err)
+		return nil, fmt.Errorf("it cannot be recorded: %w", err)
 	}
 	return b, nil
 }
@@ -98,7 +98,7 @@ func (s *Store) opened(sealed []byte, context string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", context, err)
 	}
-	return workflows.DecodeJSON(b)
+	return workflows.DecodeStored(b)
 }
 
 // encodeInputs encodes the inputs of an event. Secret ones are *** and sealed; one

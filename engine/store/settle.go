@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -25,6 +26,10 @@ const (
 		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error, sealed = NULL
 		WHERE steps.status IN ('running', 'waiting')`
 )
+
+// closeSteps ends what is open of a run that ends without its records having been read.
+const closeSteps = `UPDATE steps SET finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}',
+	status = CASE status WHEN 'running' THEN 'unknown' ELSE 'failed' END WHERE run_id = ? AND status IN ('running', 'waiting')`
 
 // rows is a settlement encoded, outside of the writer's one goroutine.
 type rows struct {
@@ -127,7 +132,7 @@ func gotOn(st engine.Settlement) bool {
 }
 
 func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *engine.Masker) (row []driver.Value, sealed driver.Value, err error) {
-	input, err := s.json(r.Input, m)
+	input, err := s.json(forRecord(r.Input), m)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,6 +154,14 @@ func (s *Store) errorJSON(e *plan.Error, m *engine.Masker) (driver.Value, error)
 	}
 	data, _ := workflows.HideHeaders(errorData(e))
 	return s.json(data, m)
+}
+
+// forRecord cuts what is stored to be looked at only.
+func forRecord(v any) any {
+	if v == nil {
+		return nil
+	}
+	return workflows.Cut(v)
 }
 
 func errorData(e *plan.Error) map[string]any {
@@ -213,6 +226,11 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 	}
 	if !r.of.Run.Status.Ended() {
 		return next, nil
+	}
+	if r.of.CloseSteps {
+		if err := t.exec(closeSteps, r.of.Run.FinishedAt.UnixMilli(), int64(r.of.Run.ID)); err != nil {
+			return next, err
+		}
 	}
 	if r.of.Called {
 		if err := t.wakeCaller(r.of.Run.Event, r.of.Run.FinishedAt); err != nil {
@@ -441,41 +459,48 @@ func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.Taken, error
 
 // Peek implements engine.Store.
 func (s *Store) Peek(ctx context.Context, id engine.RunID) (*engine.Taken, error) {
-	run, err := s.Run(ctx, id)
+	run, unreadable, err := s.run(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	ev, err := s.Event(ctx, run.Event)
+	ev, err := s.event(ctx, run.Event)
+	if errors.Is(err, engine.ErrNotFound) {
+		ev, err = lost(run.Event, errors.New("it is not in the database")), nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("event of run %s: %w", id, err)
 	}
-	records, unreadable, err := s.records(ctx, id)
+	taken := &engine.Taken{Run: run, Event: ev}
+	records, badRecord, err := s.records(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if ev.Locked == nil {
-		ev.Locked = unreadable
+	answers, answered, badAnswer, err := s.answers(ctx, id)
+	if err != nil {
+		return nil, err
 	}
-	taken := &engine.Taken{Run: run, Event: ev, Records: records}
-	taken.Answers, taken.Answered, err = s.answers(ctx, id)
-	return taken, err
+	taken.Records, taken.Answers, taken.Answered = records, answers, answered
+	taken.Unreadable = cmp.Or(unreadable, badRecord, badAnswer)
+	return taken, nil
 }
 
 // answers loads what people said, by path; a later attempt has a later answer.
-func (s *Store) answers(ctx context.Context, id engine.RunID) (out map[string]*plan.Answer, number int, err error) {
+func (s *Store) answers(ctx context.Context, id engine.RunID) (out map[string]*plan.Answer, number int, unreadable, err error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, verdict, output FROM answers WHERE run_id = ? ORDER BY path, attempt`, int64(id))
 	if err != nil {
-		return nil, 0, classify(err)
+		return nil, 0, nil, classify(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		a, path := &plan.Answer{}, ""
 		var output sql.NullString
-		if err := rows.Scan(&path, &a.Attempt, &a.Verdict, &output); err != nil {
-			return nil, 0, classify(err)
+		err := rows.Scan(&path, &a.Attempt, &a.Verdict, &output)
+		if err == nil {
+			a.Output, err = decodeColumn(output)
 		}
-		if a.Output, err = decodeColumn(output); err != nil {
-			return nil, 0, fmt.Errorf("answer to %s in run %s: %w", path, id, err)
+		if err != nil {
+			unreadable = fmt.Errorf("the answer to step %s: %w", path, err)
+			continue
 		}
 		if out == nil {
 			out = map[string]*plan.Answer{}
@@ -483,7 +508,7 @@ func (s *Store) answers(ctx context.Context, id engine.RunID) (out map[string]*p
 		out[path] = a
 		number++
 	}
-	return out, number, rows.Err()
+	return out, number, unreadable, classify(rows.Err())
 }
 
 // Answer implements engine.Store.

@@ -213,7 +213,7 @@ func (w *writer) transaction(batch []*command) error {
 func (w *writer) rollback(cause error) error {
 	if !w.conn.AutoCommit() {
 		if _, err := w.conn.Exec("ROLLBACK", nil); err != nil && !w.conn.AutoCommit() {
-			w.fatal(fmt.Errorf("rolling back: %w", err))
+			w.fatal(fmt.Errorf("rolling back: %w", diskError{err}))
 		}
 	}
 	return w.judge(cause)
@@ -221,9 +221,8 @@ func (w *writer) rollback(cause error) error {
 
 // judge tells errors that pass from those after which nothing may be written.
 func (w *writer) judge(err error) error {
-	err = classify(err)
 	var se sqlite3.Error
-	if errors.As(err, &se) {
+	if err = classify(err); errors.As(err, &se) {
 		switch se.Code {
 		case sqlite3.ErrIoErr, sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
 			err = fmt.Errorf("the database cannot be written any more: %w", err)
@@ -244,17 +243,29 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", engine.ErrFull, err)
 	case sqlite3.ErrBusy, sqlite3.ErrLocked:
 		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
+	case sqlite3.ErrConstraint, sqlite3.ErrMismatch, sqlite3.ErrTooBig, sqlite3.ErrRange, sqlite3.ErrError, sqlite3.ErrInterrupt:
+		return err // of the rows that it is about, such as JSON that is malformed
 	}
-	return err
+	return diskError{err}
 }
 
-// faulty lets a test fail the n-th commit.
+// diskError is an engine.ErrDisk in the words of SQLite.
+type diskError struct{ error }
+
+func (e diskError) Unwrap() error        { return e.error }
+func (e diskError) Is(target error) bool { return target == engine.ErrDisk }
+
+// faulty lets a test fail the n-th commit, as a disk does.
 func (w *writer) faulty() error {
 	if w.fault == nil {
 		return nil
 	}
 	w.writes++
-	return w.fault(w.writes)
+	err := w.fault(w.writes)
+	if err != nil && !errors.Is(err, engine.ErrFull) && !errors.Is(err, engine.ErrBusy) {
+		return diskError{err}
+	}
+	return err
 }
 
 // maybeCheckpoint keeps the WAL short, so that commits overwrite it in place: a

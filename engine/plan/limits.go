@@ -1,0 +1,72 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file applies the limits of values (workflows.Fit) where a run makes one. A step
+// whose value passes a limit fails with the code too_large, so that everything that is
+// on record can be stored and read back.
+
+// MaxErrorText is how many bytes of what others say in an error are kept.
+const MaxErrorText = 64 << 10
+
+// What to do about a value that is too large.
+const (
+	keepLess     = "keep only what later steps need, with output: on the step"
+	keepLessEach = "keep less of each item with output: on the step; output: ${{ nil }} keeps nothing"
+)
+
+// TooLarge is the error of a step whose value passes a limit; what names the value,
+// and hint says how to stay under the limit. Other errors are those of an expression.
+func TooLarge(err error, what, hint, step string) *Error {
+	var limit *workflows.LimitError
+	switch {
+	case errors.As(err, &limit):
+		return &Error{Message: what + " " + limit.Problem + ": " + hint, Code: "too_large", Step: step, Attempts: 1}
+	case errors.Is(err, workflows.ErrTooLarge):
+		return &Error{Message: fmt.Sprintf("%s: %v: %s", what, err, hint), Code: "too_large", Step: step, Attempts: 1}
+	}
+	return expressionError(err, step)
+}
+
+// fit gives a value as it is put on record.
+func fit(v any, what, hint, step string) (any, *Error) {
+	v, err := workflows.Fit(v)
+	if err != nil {
+		return nil, TooLarge(err, what, hint, step)
+	}
+	return v, nil
+}
+
+// Bound cuts what an error repeats of what others said.
+func (e *Error) Bound() {
+	e.Message = workflows.CutText(e.Message, MaxErrorText)
+	if e.Details != nil {
+		e.Details = workflows.Cut(e.Details)
+	}
+	if e.Handler != nil {
+		h := *e.Handler
+		h.Bound()
+		e.Handler = &h
+	}
+}
+
+// sizes adds up what the outputs of a loop take.
+type sizes struct{ bytes, values int }
+
+func (s *sizes) add(r *Record) {
+	if r.values == 0 {
+		r.bytes, r.values = workflows.Size(r.Output)
+	}
+	s.bytes += r.bytes + 1
+	s.values += r.values
+}
+
+// full tells that the outputs together pass a limit whatever comes.
+func (s *sizes) full() bool {
+	return s.bytes > workflows.MaxValueSize || s.values > workflows.MaxJSONNodes
+}
