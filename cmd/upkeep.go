@@ -58,7 +58,8 @@ func (a *app) checkCmd() *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{Use: "check", Short: "Check the database: structure, checksums, invariants", Args: cobra.NoArgs,
 		Long: `Reads the whole database beside a running server: SQLite's own integrity check,
-the checksum of every event, and what must hold of runs, steps and groups.`,
+the checksum of every event, what must hold of runs, steps and groups, and whether
+each row can be read back. A row that cannot be read fails its own run only.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
 				found, err := h.Check(c.Context())
@@ -73,9 +74,12 @@ the checksum of every event, and what must hold of runs, steps and groups.`,
 }
 
 func (a *app) printFindings(found []store.Finding) error {
-	wrong := 0
+	wrong, alone := 0, 0
 	for _, x := range found {
 		wrong += len(x.Wrong)
+		if x.Alone {
+			alone += len(x.Wrong)
+		}
 	}
 	if a.json() {
 		if err := a.printJSON(map[string]any{"ok": wrong == 0, "checks": found}); err != nil {
@@ -95,6 +99,9 @@ func (a *app) printFindings(found []store.Finding) error {
 				a.printf("         %s\n", printable(w))
 			}
 		}
+	}
+	if wrong > 0 && wrong == alone {
+		return &exitError{exitFailure, errors.New("rows cannot be read: only the runs and events named are concerned, and the server goes on with all others")}
 	}
 	if wrong > 0 {
 		return &exitError{exitFailure, errors.New("the database is damaged: stop the server, keep the file, and put a backup in its place")}
@@ -317,6 +324,7 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 		return append(out, diagnosis{"fail", "backlog", err.Error(), ""})
 	}
 	out = append(out, diagnosis{"ok", "backlog", fmt.Sprintf("%d open runs, %d events to match", counts.Open, counts.Inbox), ""})
+	out = append(out, rowsHealth(ctx, h)...)
 	dead, err := h.DeadLetters(ctx, engine.Query{Limit: 100})
 	if err == nil && len(dead.Items) > 0 {
 		n := fmt.Sprint(len(dead.Items))
@@ -324,6 +332,29 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 			n = "100 or more"
 		}
 		out = append(out, diagnosis{"warn", "dead letters", n, "hookloom deadletters lists them, hookloom replay --dead runs them again"})
+	}
+	return out
+}
+
+// rowsHealth looks, for a while, for rows that cannot be read.
+func rowsHealth(ctx context.Context, h *store.History) []diagnosis {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	bad, looked, err := h.Unreadable(ctx)
+	if err != nil {
+		return []diagnosis{{"fail", "rows", err.Error(), "hookloom check tells more"}}
+	}
+	d := diagnosis{"ok", "rows", fmt.Sprintf("%d can be read", looked), ""}
+	if ctx.Err() != nil {
+		d.Found += "; there are more than 5 s show"
+		d.Do = "hookloom check reads all"
+	}
+	out := []diagnosis{d}
+	for _, b := range bad {
+		out = append(out, diagnosis{"fail", "rows", b.String(), ""})
+	}
+	if len(bad) > 0 {
+		out = out[1:]
 	}
 	return out
 }

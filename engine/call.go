@@ -123,13 +123,17 @@ func (l *loaded) endListeners(workflow string) []listener {
 // cancelStored cancels a run that is not at work.
 func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) error {
 	r, err := e.o.Store.Run(ctx, id)
-	if err != nil {
+	if err != nil && r == nil {
 		return fmt.Errorf("run %s: %w", id, err)
 	}
 	ev, err := e.o.Store.Event(ctx, r.Event)
-	if err != nil {
+	if err != nil && !e.rowsFault(err) && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("event of run %s: %w", id, err)
 	}
+	if err != nil { // it need not be readable to be cancelled
+		ev = &Event{ID: r.Event}
+	}
+	r.Output = nil
 	r.Status, r.FinishedAt, r.DueAt, r.Error = Cancelled, time.Now().UTC(), time.Time{}, why
 	s := Settlement{Run: r, Called: ev.Inlet == "call", Calls: e.listening(r, ev)}
 	next, err := e.o.Store.Cancel(ctx, r, s.Calls)

@@ -319,5 +319,5 @@ func (e *Engine) rowsFault(err error) bool {
 			return false
 		}
 	}
-	return err != nil && e.work.Err() == nil
+	return err != nil && (e.work == nil || e.work.Err() == nil)
 }

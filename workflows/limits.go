@@ -157,7 +157,7 @@ func textSize(s string) int {
 const (
 	cutBytes  = 256 << 10
 	cutValues = 10_000
-	cutName    = 1 << 10
+	cutName   = 1 << 10
 )
 
 // Cut gives a value as it is kept for the record only, such as the input of an attempt:

@@ -316,6 +316,15 @@ func (n *number) Scan(v any) error {
 	return nil
 }
 
+// maybe reads a column that holds a whole number or nothing; what is neither is nothing.
+type maybe struct{ *sql.NullInt64 }
+
+// Scan implements sql.Scanner.
+func (m maybe) Scan(v any) error {
+	m.Int64, m.Valid = v.(int64)
+	return nil
+}
+
 // records loads the attempts of a run, oldest first. unreadable says what of them
 // cannot be read.
 func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Record, unreadable, err error) {

@@ -111,14 +111,15 @@ const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.flag, e.rec
 
 func scanEventItem(row scanner) (engine.EventItem, error) {
 	var it engine.EventItem
-	var id, at, same int64
+	var id int64
+	var at, same number
 	var named engine.Identity
 	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs, &it.RuleFailures, &named, &same, &it.Conflicts)
 	it.Identity = named.String()
 	if same != 0 {
 		it.RepeatsBodyOf = engine.EventID(same).String()
 	}
-	it.ID, it.ReceivedAt = engine.EventID(id).String(), fromMillis(at)
+	it.ID, it.ReceivedAt = engine.EventID(id).String(), fromMillis(int64(at))
 	return it, err
 }
 
@@ -279,10 +280,11 @@ const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.cre
 
 func scanRunItem(row scanner) (engine.RunItem, error) {
 	var it engine.RunItem
-	var id, event, created int64
+	var id int64
+	var event, created number // a list shows rows that cannot be read, too
 	var started, finished, due, repeats sql.NullInt64
-	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, &started, &finished, &due, &repeats, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode)
-	it.ID, it.Event, it.CreatedAt = engine.RunID(id).String(), engine.EventID(event).String(), fromMillis(created)
+	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, maybe{&started}, maybe{&finished}, maybe{&due}, maybe{&repeats}, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode)
+	it.ID, it.Event, it.CreatedAt = engine.RunID(id).String(), engine.EventID(event).String(), fromMillis(int64(created))
 	it.StartedAt, it.FinishedAt, it.DueAt = timePointer(started), timePointer(finished), timePointer(due)
 	if repeats.Valid {
 		it.Repeats = engine.RunID(repeats.Int64).String()
@@ -545,11 +547,11 @@ func (h *History) queue(ctx context.Context, id engine.RunID) (*engine.QueueItem
 func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem, error) {
 	return collect(ctx, h.db, `SELECT path, action, attempt, status, started_at, finished_at, input, output, error FROM steps WHERE run_id = ? ORDER BY rowid`, []any{int64(id)}, func(s scanner) (engine.StepItem, error) {
 		var x engine.StepItem
-		var started int64
+		var started number
 		var finished sql.NullInt64
 		var input, output, failure sql.NullString
-		err := s.Scan(&x.Path, &x.Action, &x.Attempt, &x.Status, &started, &finished, &input, &output, &failure)
-		x.StartedAt, x.FinishedAt = fromMillis(started), timePointer(finished)
+		err := s.Scan(&x.Path, &x.Action, &x.Attempt, &x.Status, &started, maybe{&finished}, &input, &output, &failure)
+		x.StartedAt, x.FinishedAt = fromMillis(int64(started)), timePointer(finished)
 		x.Input, x.Output, x.Error = rawColumn(input), rawColumn(output), rawColumn(failure)
 		return x, err
 	})
