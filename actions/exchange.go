@@ -171,7 +171,7 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 		return nil, networkError(err, sent.Load())
 	}
 	defer resp.Body.Close()
-	r, err := read(resp, o, began)
+	r, err := read(ctx, resp, o, began)
 	if r != nil && r.status >= 300 && r.status < 400 {
 		switch {
 		case follow.stopped != "":
@@ -198,8 +198,32 @@ func networkError(err error, sent bool) error {
 	return e
 }
 
-func read(resp *http.Response, o order, began time.Time) (*reply, error) {
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, o.limit+1))
+// readBody reads what is kept of an answer, and one byte more where there is more. A
+// large one waits for the memory that it takes.
+func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, min(limit, engine.LargeAnswer)+1))
+	if err != nil || int64(len(raw)) <= min(limit, engine.LargeAnswer) || limit <= engine.LargeAnswer {
+		return raw, err
+	}
+	room, size := engine.RoomOf(ctx), limit+1
+	if n := resp.ContentLength; n > 0 && n < size {
+		size = n
+	}
+	if err := room.Raw(ctx, size); err != nil {
+		return nil, err
+	}
+	b := bytes.NewBuffer(raw)
+	if resp.ContentLength > 0 {
+		b.Grow(int(size) - len(raw) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1-int64(len(raw)))); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), room.Decoded(ctx, engine.DecodedSize(b.Bytes()))
+}
+
+func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*reply, error) {
+	raw, err := readBody(ctx, resp, o.limit)
 	if err != nil {
 		return nil, errors.Join(&plan.Error{Message: "the answer broke off: " + err.Error(), Code: "network", Status: resp.StatusCode, Retryable: true}, engine.ErrUnanswered)
 	}

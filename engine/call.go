@@ -133,6 +133,7 @@ func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) er
 	if err != nil { // it need not be readable to be cancelled
 		ev = &Event{ID: r.Event}
 	}
+	e.large.Delete(id)
 	r.Output = nil
 	r.Status, r.FinishedAt, r.DueAt, r.Error = Cancelled, time.Now().UTC(), time.Time{}, why
 	s := Settlement{Run: r, Called: ev.Inlet == "call", Calls: e.listening(r, ev)}

@@ -116,6 +116,9 @@ type Store interface {
 	// Match records, in order, what every workflow decided about events, with the
 	// runs that begin. The events leave the inbox. Doing it twice changes nothing.
 	Match(ctx context.Context, ms []Match) ([]MatchResult, error)
+	// Large gives the open runs whose outputs take more than so many bytes as they are
+	// stored, with how many that is.
+	Large(ctx context.Context, more int64) (map[RunID]int64, error)
 	// Settle records a step of a run's way: attempts that ended, attempts that
 	// begin, and the run's own state. A run that begins to wait for what has come
 	// meanwhile is due at once: its DueAt says so when Settle returns. When the end

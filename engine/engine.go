@@ -104,9 +104,13 @@ type Engine struct {
 	lane        lane
 	callers     callers
 	// decoded is the memory that events and runs at work may take.
-	decoded  *Budget
-	alerts   alerts
-	refusals refusalRates
+	decoded *Budget
+	// outputs, answers and parsed are that for the rest of runs at work; large is what
+	// runs take that were put down, where that is much.
+	outputs, answers, parsed *Budget
+	large                    sync.Map
+	alerts                   alerts
+	refusals                 refusalRates
 	// nextReplay is when the next replay may begin.
 	nextReplay time.Time
 	// destinations give permits to attempts; paused are the endpoints that asked for
@@ -195,7 +199,7 @@ func New(o Options) *Engine {
 		failed: make(chan error, 1),
 		alerts: alerts{open: map[alertKey]OpenAlert{}, pending: map[alertKey]*Alert{}, wake: make(chan struct{}, 1)}}
 	e.ids.Seen(o.Store.LastID())
-	e.decoded = NewBudget(maxDecoded)
+	e.decoded, e.outputs, e.answers, e.parsed = NewBudget(maxDecoded), NewBudget(maxOutputs), NewBudget(maxAnswers), NewBudget(maxParsed)
 	if o.Secrets == nil {
 		o.Secrets = func(string) (string, bool) { return "", false }
 	}
@@ -289,6 +293,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	if n > 0 {
 		e.o.Log.Info("open runs go on", "runs", n)
+	}
+	if err := e.findLarge(ctx); err != nil {
+		return err
 	}
 	if err := e.loadPaused(ctx); err != nil && ctx.Err() == nil {
 		return err

@@ -63,7 +63,7 @@ func made(wrap func(any) any, kind string, by int) any {
 		}
 		return strings.Repeat("x", workflows.MaxValueSize-len(empty)+by)
 	case "values":
-		_, n := workflows.Size(wrap([]any{}))
+		_, n, _ := workflows.Size(wrap([]any{}))
 		return slices.Repeat([]any{1}, workflows.MaxJSONNodes-n+by)
 	}
 	levels := workflows.MaxJSONDepth + by

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // This file bounds the memory of decoded bodies. JSON grows when it is decoded: a list
@@ -145,7 +147,12 @@ func (e *Event) size() int64 {
 	if e.absent > 0 {
 		return e.absent
 	}
-	if n := DecodedSize(e.Raw); n > smallDecoded {
+	n := DecodedSize(e.Raw)
+	if e.Inputs != nil {
+		_, _, memory := workflows.Size(e.Inputs)
+		n += int64(memory)
+	}
+	if n > smallDecoded {
 		return n
 	}
 	return 0

@@ -59,6 +59,13 @@ type driver struct {
 	calls []*Event
 	// share is what the run has of its event's share of memory.
 	share *share
+	// lent is what it has of the memory for outputs, and rooms are those of answers that
+	// are not on record yet; large tells that it is known as a large run. A crowded run
+	// found no memory and is put down when it is quiet; one that forgot has let go of
+	// outputs, so that its plan cannot be asked.
+	lent                   int64
+	rooms                  rooms
+	large, crowded, forgot bool
 	// since is when the present stretch of work began.
 	since time.Time
 	// releasedBy are the events that came for waiting steps, by path.
@@ -198,6 +205,12 @@ func (dr *driver) perform() {
 func (dr *driver) putDown() {
 	dr.share.letGo()
 	dr.share = nil
+	dr.rooms.all()
+	dr.noteSize()
+	if dr.lent > 0 {
+		dr.e.outputs.Give(dr.lent)
+		dr.lent = 0
+	}
 }
 
 // abandon breaks off the attempts still under way, whose results can no longer
@@ -225,6 +238,11 @@ func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination
 	ctx, cancel := context.WithTimeout(dr.ctx, allowed)
 	defer cancel()
 	r.Destination = permit.Name()
+	if d.Step.Spec.Leaves {
+		room := &Room{answers: dr.e.answers, parsed: dr.e.parsed}
+		ctx = context.WithValue(ctx, roomKey{}, room)
+		defer func() { dr.rooms.add(r, room) }()
+	}
 	result, err := dr.do(dr.traced(ctx, d.Path, d.Attempt), d)
 	r.FinishedAt = time.Now().UTC()
 	if err == nil {

@@ -39,6 +39,7 @@ func (e *Engine) drive(dr *driver) {
 		e.began(s)
 		e.dueAt(next)
 		e.observe(dr.event, s)
+		dr.stored(s.Records)
 		if len(dr.due) == 0 && dr.inFlight == 0 {
 			ended := dr.run.Status.Ended()
 			if !ended {
@@ -70,8 +71,10 @@ func (e *Engine) logEnd(r *Run, m *Masker) {
 // ended. The result is one transaction: what was finished, what begins.
 func (dr *driver) settle() Settlement {
 	for _, r := range dr.unsaved {
+		dr.state.Fit(r)
 		dr.state.AddRecord(r)
 	}
+	dr.grow()
 	dr.wake = time.Time{}
 	for {
 		dr.state.Now = time.Now().UTC()
@@ -81,6 +84,9 @@ func (dr *driver) settle() Settlement {
 			dr.run.Error = dr.why
 			dr.e.mu.Unlock()
 			return dr.whenQuiet(Cancelled, time.Time{})
+		}
+		if dr.forgot || dr.crowded && dr.inFlight > 0 {
+			return dr.whenQuiet(Queued, dr.state.Now)
 		}
 		d := plan.Next(dr.state)
 		dr.unsaved = append(dr.unsaved, d.Finished...)
@@ -109,8 +115,8 @@ func (dr *driver) settle() Settlement {
 		if dr.inline(ready) {
 			continue
 		}
-		if dr.e.isStopping() {
-			// Nothing new begins; the next start goes on here.
+		if dr.e.isStopping() || dr.crowded {
+			// Nothing new begins; the next start, or who is lent the memory, goes on here.
 			return dr.whenQuiet(Queued, dr.state.Now)
 		}
 		dr.open(ready)
@@ -321,6 +327,9 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 			if !errors.Is(err, ErrStale) && !errors.Is(err, errGaveUp) && e.work.Err() == nil {
 				e.o.Log.Error("a run cannot go on", "run", id, "error", err)
 			}
+			if errors.Is(err, ErrStale) {
+				e.large.Delete(id) // it has ended meanwhile
+			}
 			e.release(dr)
 			e.destinations.Forget(int64(id), math.MaxUint64)
 			// The run was put aside, or has changed. If it became due again while this slot
@@ -338,6 +347,9 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 func (e *Engine) load(dr *driver) error {
 	if aside, err := e.parked(e.work, dr.run.ID); aside || err != nil {
 		return cmp.Or(err, ErrStale)
+	}
+	if err := e.makeRoom(dr); err != nil {
+		return err
 	}
 	var t *Taken
 	err := e.store(func() (err error) {
@@ -382,6 +394,7 @@ func (e *Engine) load(dr *driver) error {
 		dr.state.AddRecord(r)
 		dr.hideCredentials(r)
 	}
+	dr.fitRoom()
 	dr.describeRun(dr.run.StartedAt)
 	dr.held = e.destinations.HasTicket(int64(dr.run.ID))
 	e.mu.Lock()

@@ -145,6 +145,9 @@ func (e *Engine) parked(ctx context.Context, id RunID) (bool, error) {
 		return false, nil
 	}
 	r, err := e.o.Store.Run(ctx, id)
+	if e.rowsFault(err) {
+		return false, nil // who takes it up says what is wrong with it
+	}
 	if err != nil || r.Status != Queued || !r.StartedAt.IsZero() || !p.resting[r.Workflow] {
 		return false, err
 	}

@@ -52,8 +52,8 @@ func Fit(v any) (any, error) {
 	return v, m.add(v, 0)
 }
 
-// measure counts what a value takes as JSON without writing it.
-type measure struct{ bytes, values int }
+// measure counts what a value takes as JSON without writing it, and in memory.
+type measure struct{ bytes, values, memory int }
 
 func (m *measure) add(v any, depth int) error {
 	if depth > MaxJSONDepth {
@@ -69,6 +69,7 @@ func (m *measure) add(v any, depth int) error {
 		m.bytes += 5 - btoi(x)
 	case string:
 		m.bytes += textSize(x)
+		m.memory += 16 + len(x)
 	case int:
 		m.bytes += intSize(int64(x))
 	case float64:
@@ -79,6 +80,7 @@ func (m *measure) add(v any, depth int) error {
 		m.bytes += len(appendFloat(buf[:0], x))
 	case json.Number:
 		m.bytes += len(x)
+		m.memory += 16 + len(x)
 	case []any:
 		return m.list(x, depth)
 	case map[string]any:
@@ -98,6 +100,7 @@ func (m *measure) full() error {
 
 func (m *measure) list(list []any, depth int) error {
 	m.bytes += 2 + max(0, len(list)-1)
+	m.memory += 24 + 24*len(list)
 	for _, x := range list {
 		if err := m.add(x, depth+1); err != nil {
 			return err
@@ -108,8 +111,13 @@ func (m *measure) list(list []any, depth int) error {
 
 func (m *measure) object(object map[string]any, depth int) error {
 	m.bytes += 2 + max(0, len(object)-1)
+	m.memory += 48 + 48*len(object)
+	if n := len(object); n > 0 && n < 8 {
+		m.memory += 48 * (8 - n) // a map that holds something has room for eight (runtime, Swiss maps)
+	}
 	for k, x := range object {
 		m.bytes += textSize(k) + 1
+		m.memory += len(k)
 		if err := m.add(x, depth+1); err != nil {
 			return err
 		}
@@ -275,11 +283,12 @@ func DecodeStored(b []byte) (any, error) {
 	return v, nil
 }
 
-// Size is what a value takes as JSON: its bytes and how many values it holds. Of one
-// that passes a limit it is what was counted until then.
-func Size(v any) (bytes, values int) {
+// Size is what a value takes as JSON, its bytes and how many values it holds, and about
+// how many bytes it takes in memory. Of one that passes a limit it is what was counted
+// until then.
+func Size(v any) (bytes, values, memory int) {
 	var m measure
 	// What is not plain data is counted as far as it is.
 	_ = m.add(v, 0)
-	return m.bytes, m.values
+	return m.bytes, m.values, m.memory
 }

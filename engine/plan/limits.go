@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -59,11 +60,33 @@ func (e *Error) Bound() {
 type sizes struct{ bytes, values int }
 
 func (s *sizes) add(r *Record) {
-	if r.values == 0 {
-		r.bytes, r.values = workflows.Size(r.Output)
-	}
+	r.count()
 	s.bytes += r.bytes + 1
 	s.values += r.values
+}
+
+// count counts the size of a record's output.
+func (r *Record) count() {
+	if r.values == 0 {
+		r.bytes, r.values, r.memory = workflows.Size(r.Output)
+	}
+}
+
+// MaxMemory is about how many bytes of memory the outputs of one run may take together.
+const MaxMemory = 256 << 20
+
+// Memory is about how many bytes the outputs of the run take.
+func (s *State) Memory() int64 { return s.memory }
+
+// Fit fails an attempt whose output does not fit into the run beside what is there.
+func (s *State) Fit(r *Record) {
+	if r.Status != Succeeded || r.Output == nil || slices.Contains(s.Records[r.Path], r) {
+		return
+	}
+	if r.count(); s.memory+int64(r.memory) > MaxMemory {
+		r.Status, r.Output, r.bytes, r.values, r.memory = Failed, nil, 0, 0, 0
+		r.Error = &Error{Message: fmt.Sprintf("the outputs of this run take more than %d MiB of memory together: %s", MaxMemory>>20, keepLess), Code: "too_large", Step: r.Path, Attempts: r.Attempt}
+	}
 }
 
 // full tells that the outputs together pass a limit whatever comes.

@@ -31,6 +31,8 @@ type State struct {
 	TimedOut bool
 	// Until is when expressions end that take too long; zero for their usual bounds.
 	Until time.Time
+	// memory is what the outputs of Records take.
+	memory int64
 	// vars are computed once.
 	vars    map[string]any
 	varsErr *Error
@@ -90,9 +92,14 @@ func (s *State) AddRecord(r *Record) {
 	if s.Records == nil {
 		s.Records = map[string][]*Record{}
 	}
+	if r.Output != nil {
+		r.count()
+		s.memory += int64(r.memory)
+	}
 	list := s.Records[r.Path]
 	for i, old := range list {
 		if old.Attempt == r.Attempt {
+			s.memory -= int64(old.memory) // also of r itself, which may be added twice
 			list[i] = r
 			return
 		}
@@ -373,6 +380,7 @@ func (p *planner) put(s *workflows.Step, path string, status Status, output any,
 		status, err = Failed, tooLarge
 	}
 	r := &Record{Path: path, Attempt: 1, Action: action, Status: status, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: output, Error: err}
+	p.st.Fit(r)
 	p.st.AddRecord(r)
 	p.out.Finished = append(p.out.Finished, r)
 	return r

@@ -40,8 +40,8 @@ type Record struct {
 	Error         *Error
 	// Destination is the host that the attempt went to, for metrics; it is not kept.
 	Destination string
-	// bytes and values are the size of Output, once it was counted.
-	bytes, values int
+	// bytes, values and memory are the size of Output, once it was counted.
+	bytes, values, memory int
 }
 
 // Error is why a step, or a run, failed.

@@ -206,6 +206,25 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Run
 	return ids, time.Time{}, rows.Err()
 }
 
+// Large implements engine.Store.
+func (s *Store) Large(ctx context.Context, more int64) (map[engine.RunID]int64, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT s.run_id, sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) AS n FROM runs r JOIN steps s ON s.run_id = r.id
+		WHERE r.due_at IS NOT NULL GROUP BY s.run_id HAVING n > ?`, more)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	out := map[engine.RunID]int64{}
+	for rows.Next() {
+		var id, n int64
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, classify(err)
+		}
+		out[engine.RunID(id)] = n
+	}
+	return out, classify(rows.Err())
+}
+
 // Suspects implements engine.Store.
 func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs WHERE due_at IS NOT NULL AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectBoots)

@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// This file bounds the memory of what runs at work hold besides their events: the outputs
+// of their steps, and answers that are being read. There are three budgets.
+//
+//	outputs  what the outputs of a run take, beyond smallDecoded
+//	answers  the bytes of large answers that are being read
+//	parsed   the same decoded, until they are on record
+//
+// A run whose outputs find no room is put down, with all that it has on record, and goes
+// on when it is lent what the whole of it takes. So nobody waits for outputs who holds
+// some. Who waits for parsed holds answers, and who holds parsed waits for nothing but
+// the disk; thus each wait ends.
+
+const (
+	maxOutputs = 64 << 20
+	maxAnswers = 32 << 20
+	maxParsed  = 64 << 20
+	// LargeAnswer is the size from which an answer needs room to be read.
+	LargeAnswer = 64 << 10
+	// storedGrowth is how many times its size in the database a value takes in memory,
+	// for runs that were not at work since the start.
+	storedGrowth = 6
+)
+
+// Room is what an attempt has of the memory for answers. A nil Room is unbounded.
+type Room struct {
+	answers, parsed      *Budget
+	lentRaw, lentDecoded int64
+}
+
+type roomKey struct{}
+
+// RoomOf is the room of the attempt that a context belongs to.
+func RoomOf(ctx context.Context) *Room {
+	r, _ := ctx.Value(roomKey{}).(*Room)
+	return r
+}
+
+// Raw waits until n bytes of an answer may be read. It is called once, before Decoded.
+func (r *Room) Raw(ctx context.Context, n int64) error {
+	if r == nil || r.lentRaw > 0 || r.lentDecoded > 0 {
+		return nil
+	}
+	if err := r.answers.Take(ctx, n); err != nil {
+		return fmt.Errorf("too many large answers are being read at once: %w", err)
+	}
+	r.lentRaw = n
+	return nil
+}
+
+// Decoded waits until an answer that takes n bytes may be decoded.
+func (r *Room) Decoded(ctx context.Context, n int64) error {
+	if r == nil || r.lentDecoded > 0 {
+		return nil
+	}
+	if err := r.parsed.Take(ctx, n); err != nil {
+		return fmt.Errorf("too many large answers are being decoded at once: %w", err)
+	}
+	r.lentDecoded = n
+	return nil
+}
+
+// read gives the room for bytes back: they are decoded.
+func (r *Room) read() {
+	if r.lentRaw > 0 {
+		r.answers.Give(r.lentRaw)
+		r.lentRaw = 0
+	}
+}
+
+// recorded gives the rest back: what was decoded is on record.
+func (r *Room) recorded() {
+	if r.lentDecoded > 0 {
+		r.parsed.Give(r.lentDecoded)
+		r.lentDecoded = 0
+	}
+}
+
+// rooms are those of attempts that have ended and are not on record yet.
+type rooms struct {
+	mu sync.Mutex
+	of map[*plan.Record]*Room
+}
+
+func (x *rooms) add(r *plan.Record, room *Room) {
+	room.read()
+	if room.lentDecoded == 0 {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.of == nil {
+		x.of = map[*plan.Record]*Room{}
+	}
+	x.of[r] = room
+}
+
+// recorded gives back the rooms of records that are stored.
+func (x *rooms) recorded(records []*plan.Record) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.of) == 0 {
+		return
+	}
+	for _, r := range records {
+		if room := x.of[r]; room != nil {
+			room.recorded()
+			delete(x.of, r)
+		}
+	}
+}
+
+func (x *rooms) all() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, room := range x.of {
+		room.recorded()
+	}
+	x.of = nil
+}
+
+// need is what a run needs of the budget for what its outputs take.
+func (b *Budget) need(memory int64) int64 {
+	if memory <= smallDecoded {
+		return 0
+	}
+	return b.whole(memory)
+}
+
+// Add takes n bytes also where they are not free: what is lent is there already.
+func (b *Budget) Add(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free -= n
+}
+
+// grow asks for the room that the run's outputs take. A run that finds none is crowded:
+// nothing more of it begins, and what still comes back is stored and let go.
+func (dr *driver) grow() {
+	n := dr.e.outputs.need(dr.state.Memory()) - dr.lent
+	if n <= 0 || dr.crowded {
+		return
+	}
+	if dr.crowded = !dr.e.outputs.Try(n); !dr.crowded {
+		dr.lent += n
+	}
+}
+
+// stored follows a settlement that is on disk. A crowded run lets go of outputs that are
+// stored while other attempts are still under way. From then on the plan cannot be
+// asked: it is when the run is loaded again.
+func (dr *driver) stored(records []*plan.Record) {
+	dr.rooms.recorded(records)
+	if !dr.crowded || dr.inFlight == 0 {
+		return
+	}
+	dr.forgot = true
+	for _, r := range records {
+		if !r.FinishedAt.IsZero() {
+			r.Output = nil
+		}
+	}
+}
+
+// noteSize keeps what a run takes that is put down, so that it is lent that much before
+// it is loaded again.
+func (dr *driver) noteSize() {
+	switch {
+	case dr.run.Status.Ended():
+		if dr.large {
+			dr.e.large.Delete(dr.run.ID)
+		}
+	case dr.state != nil && dr.state.Memory() > smallDecoded:
+		dr.e.large.Store(dr.run.ID, dr.state.Memory())
+	}
+}
+
+// makeRoom waits for what a large run takes, before it is loaded.
+func (e *Engine) makeRoom(dr *driver) error {
+	v, ok := e.large.Load(dr.run.ID)
+	if !ok {
+		return nil
+	}
+	dr.large = true
+	n := e.outputs.need(v.(int64))
+	if err := e.outputs.Take(e.work, n); err != nil {
+		return err
+	}
+	dr.lent = n
+	return nil
+}
+
+// fitRoom makes what a loaded run was lent what it takes.
+func (dr *driver) fitRoom() {
+	n := dr.e.outputs.need(dr.state.Memory())
+	switch {
+	case n > dr.lent:
+		dr.e.outputs.Add(n - dr.lent)
+	case n < dr.lent:
+		dr.e.outputs.Give(dr.lent - n)
+	}
+	dr.lent = n
+}
+
+// findLarge looks for the runs that are large, at the start.
+func (e *Engine) findLarge(ctx context.Context) error {
+	found, err := e.o.Store.Large(ctx, smallDecoded/storedGrowth)
+	for id, n := range found {
+		e.large.Store(id, n*storedGrowth)
+	}
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("looking for large runs: %w", err)
+	}
+	return nil
+}
