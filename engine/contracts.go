@@ -119,6 +119,9 @@ type Store interface {
 	// Large gives the open runs whose outputs take more than so many bytes as they are
 	// stored, with how many that is.
 	Large(ctx context.Context, more int64) (map[RunID]int64, error)
+	// SizeOf gives how many bytes what may have come for a waiting step takes as it is
+	// stored: an event, or the result of a called run; 0 while there is none.
+	SizeOf(ctx context.Context, w EventWait) (int64, error)
 	// Settle records a step of a run's way: attempts that ended, attempts that
 	// begin, and the run's own state. A run that begins to wait for what has come
 	// meanwhile is due at once: its DueAt says so when Settle returns. When the end

@@ -107,10 +107,10 @@ type Engine struct {
 	decoded *Budget
 	// outputs, answers and parsed are that for the rest of runs at work; large is what
 	// runs take that were put down, where that is much.
-	outputs, answers, parsed *Budget
-	large                    sync.Map
-	alerts                   alerts
-	refusals                 refusalRates
+	outputs, answers, parsed, lookups *Budget
+	large                             sync.Map
+	alerts                            alerts
+	refusals                          refusalRates
 	// nextReplay is when the next replay may begin.
 	nextReplay time.Time
 	// destinations give permits to attempts; paused are the endpoints that asked for
@@ -199,7 +199,7 @@ func New(o Options) *Engine {
 		failed: make(chan error, 1),
 		alerts: alerts{open: map[alertKey]OpenAlert{}, pending: map[alertKey]*Alert{}, wake: make(chan struct{}, 1)}}
 	e.ids.Seen(o.Store.LastID())
-	e.decoded, e.outputs, e.answers, e.parsed = NewBudget(maxDecoded), NewBudget(maxOutputs), NewBudget(maxAnswers), NewBudget(maxParsed)
+	e.decoded, e.outputs, e.answers, e.parsed, e.lookups = NewBudget(maxDecoded), NewBudget(maxOutputs), NewBudget(maxAnswers), NewBudget(maxParsed), NewBudget(maxLookups)
 	if o.Secrets == nil {
 		o.Secrets = func(string) (string, bool) { return "", false }
 	}

@@ -9,21 +9,23 @@ import (
 )
 
 // This file bounds the memory of what runs at work hold besides their events: the outputs
-// of their steps, and answers that are being read. There are three budgets.
+// of their steps, and answers that are being read. There are four budgets.
 //
 //	outputs  what the outputs of a run take, beyond smallDecoded
 //	answers  the bytes of large answers that are being read
 //	parsed   the same decoded, until they are on record
+//	lookups  what has come for waiting steps, events and results of called runs
 //
 // A run whose outputs find no room is put down, with all that it has on record, and goes
 // on when it is lent what the whole of it takes. So nobody waits for outputs who holds
 // some. Who waits for parsed holds answers, and who holds parsed waits for nothing but
-// the disk; thus each wait ends.
+// the disk, as does who holds lookups; thus each wait ends.
 
 const (
-	maxOutputs = 64 << 20
-	maxAnswers = 32 << 20
-	maxParsed  = 64 << 20
+	maxOutputs = 48 << 20
+	maxAnswers = 16 << 20
+	maxParsed  = 40 << 20
+	maxLookups = 32 << 20
 	// LargeAnswer is the size from which an answer needs room to be read.
 	LargeAnswer = 64 << 10
 	// storedGrowth is how many times its size in the database a value takes in memory,
@@ -136,11 +138,12 @@ func (b *Budget) need(memory int64) int64 {
 	return b.whole(memory)
 }
 
-// Add takes n bytes also where they are not free: what is lent is there already.
+// Add takes n bytes also where they are not free, and gives them back when n is negative.
 func (b *Budget) Add(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.free -= n
+	b.serve()
 }
 
 // grow asks for the room that the run's outputs take. A run that finds none is crowded:
@@ -160,6 +163,7 @@ func (dr *driver) grow() {
 // asked: it is when the run is loaded again.
 func (dr *driver) stored(records []*plan.Record) {
 	dr.rooms.recorded(records)
+	dr.lookedUp()
 	if !dr.crowded || dr.inFlight == 0 {
 		return
 	}
@@ -168,6 +172,35 @@ func (dr *driver) stored(records []*plan.Record) {
 		if !r.FinishedAt.IsZero() {
 			r.Output = nil
 		}
+	}
+}
+
+// roomFor waits for what an event or the result of a called run takes that may have
+// come for a waiting step, before it is loaded.
+func (dr *driver) roomFor(w EventWait) error {
+	var size int64
+	err := dr.e.store(func() (err error) {
+		size, err = dr.e.o.Store.SizeOf(dr.e.work, w)
+		return err
+	})
+	if err != nil || size <= LargeAnswer {
+		return err
+	}
+	n := dr.e.lookups.whole(size * storedGrowth)
+	if dr.looked > 0 {
+		dr.e.lookups.Add(n) // it has some, so it may not wait
+	} else if err := dr.e.lookups.Take(dr.e.work, n); err != nil {
+		return err
+	}
+	dr.looked += n
+	return nil
+}
+
+// lookedUp gives that room back: what came is on record, or is looked up again.
+func (dr *driver) lookedUp() {
+	if dr.looked > 0 {
+		dr.e.lookups.Add(-dr.looked)
+		dr.looked = 0
 	}
 }
 

@@ -59,11 +59,11 @@ type driver struct {
 	calls []*Event
 	// share is what the run has of its event's share of memory.
 	share *share
-	// lent is what it has of the memory for outputs, and rooms are those of answers that
+	// lent is what it has of the memory for outputs, looked of that for lookups, and rooms are those of answers that
 	// are not on record yet; large tells that it is known as a large run. A crowded run
 	// found no memory and is put down when it is quiet; one that forgot has let go of
 	// outputs, so that its plan cannot be asked.
-	lent                   int64
+	lent, looked           int64
 	rooms                  rooms
 	large, crowded, forgot bool
 	// since is when the present stretch of work began.
@@ -206,6 +206,7 @@ func (dr *driver) putDown() {
 	dr.share.letGo()
 	dr.share = nil
 	dr.rooms.all()
+	dr.lookedUp()
 	dr.noteSize()
 	if dr.lent > 0 {
 		dr.e.outputs.Give(dr.lent)

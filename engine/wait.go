@@ -90,6 +90,9 @@ func (dr *driver) lookForEvents(records []*plan.Record) error {
 		if w.Key == "" {
 			continue
 		}
+		if err := dr.roomFor(w); err != nil && !dr.e.rowsFault(err) {
+			return fmt.Errorf("looking for what step %s waits for: %w", r.Path, err)
+		}
 		if w.Trigger == "" {
 			if err := dr.lookForCalled(r, w.Key); err != nil {
 				return err

@@ -225,6 +225,20 @@ func (s *Store) Large(ctx context.Context, more int64) (map[engine.RunID]int64, 
 	return out, classify(rows.Err())
 }
 
+// SizeOf implements engine.Store.
+func (s *Store) SizeOf(ctx context.Context, w engine.EventWait) (n int64, err error) {
+	if w.Trigger != "" {
+		err = s.readers.QueryRowContext(ctx, `SELECT coalesce(octet_length(e.body), 0) + coalesce(octet_length(e.inputs), 0) FROM keys k JOIN events e ON e.id = k.event_id
+			WHERE k.trigger = ? AND k.key = ?`, w.Trigger, w.Key).Scan(&n)
+	} else if id, perr := engine.ParseEventID(w.Key); perr == nil {
+		err = s.readers.QueryRowContext(ctx, `SELECT coalesce(octet_length(output), 0) FROM runs WHERE event_id = ? AND repeats IS NULL ORDER BY id LIMIT 1`, int64(id)).Scan(&n)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return n, classify(err)
+}
+
 // Suspects implements engine.Store.
 func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs WHERE due_at IS NOT NULL AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectBoots)
