@@ -23,6 +23,10 @@
 //	                       ^     |
 //	                       +-- waiting (a pause, a sleep, a person, an event, a called run)
 //
+// Data never ends the process: values are held to limits when they are made (package
+// plan), rows are read back without limits, and a run or an event whose rows cannot be
+// read ends alone. memory.go and outputs.go bound what all of them take in memory.
+//
 // The package knows the language (workflows) and the planner. It must not know
 // HTTP handlers, SQL, providers or any particular action: ways in, ways out and
 // the store meet it through the contracts in inlet.go, action.go and store.go.
