@@ -86,7 +86,7 @@ func setHeader(h http.Header, name string, v any) error {
 // notEncoded tells why data cannot be sent as JSON.
 func notEncoded(what string, err error) error {
 	if errors.Is(err, workflows.ErrTooLarge) {
-		return permanent("too_large", "%s: %v: send less", what, err)
+		return permanent("too_large", "%s is too large to be sent as JSON: send less", what)
 	}
 	return permanent("invalid_request", "%s: %v", what, err)
 }

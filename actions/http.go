@@ -224,8 +224,12 @@ func isJSONText(t string) bool {
 	return (strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[")) && json.Valid([]byte(t))
 }
 
+// maxRequest bounds the JSON that is sent: a request is not kept, so it may be as large as
+// the largest event.
+const maxRequest = 32 << 20
+
 func jsonBody(o *order, v any) error {
-	b, err := workflows.EncodeJSON(v)
+	b, err := workflows.AppendJSON(nil, v, maxRequest)
 	if err != nil {
 		return notEncoded("body", err)
 	}

@@ -271,11 +271,10 @@ func (p *planner) env(now time.Time, path string) *workflows.Env {
 }
 
 func expressionError(err error, step string) *Error {
-	code := "expression"
 	if errors.Is(err, workflows.ErrTooLarge) {
-		code = "too_large"
+		return &Error{Message: err.Error() + ": write less of the data into it", Code: "too_large", Step: step, Attempts: 1}
 	}
-	return &Error{Message: err.Error(), Code: code, Step: step, Attempts: 1}
+	return &Error{Message: err.Error(), Code: "expression", Step: step, Attempts: 1}
 }
 
 // sequence walks steps in order; the first that is open or failed ends it.
