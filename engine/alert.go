@@ -246,7 +246,9 @@ func (e *Engine) closeAlert(ctx context.Context, k alertKey) error {
 	if !open {
 		return nil
 	}
-	if err := e.alertEvent(ctx, o, "closed", time.Now().UTC(), nil); err != nil {
+	now := time.Now().UTC()
+	o.Message = fmt.Sprintf("over after %s: %s", now.Sub(o.OpenedAt).Round(time.Second), o.Message)
+	if err := e.alertEvent(ctx, o, "closed", now, nil); err != nil {
 		return err
 	}
 	if err := e.o.Store.DropAlert(ctx, o.Kind, o.Subject); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -73,6 +74,26 @@ func TestAFailedRunIsToldOnceUntilOneSucceeds(t *testing.T) {
 		t.Errorf("heard %q, want %q", got, want)
 	}
 	eventually(t, "the alert is still open", func() bool { return len(e.OpenAlerts()) == 0 })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAClosedAlertSaysThatItIsOver: what a person reads is not the opening again.
+func TestAClosedAlertSaysThatItIsOver(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{if: event.data.bad == true, fail: no luck}]",
+		"alerts": "on: hookloom.alerts\noutput: \"${{ event.data.message }}\"\nsteps: [{set: {x: 1}}]"})
+	e, s, stop := w.start(nil)
+	for n, body := range []string{`{"bad": true}`, `{}`} {
+		if _, err := e.Accept(context.Background(), delivery(strconv.Itoa(n), body)); err != nil {
+			t.Fatal(err)
+		}
+		heard(t, s, n+1)
+	}
+	got := heard(t, s, 2)
+	if strings.HasPrefix(got[0], "over after") || !strings.HasPrefix(got[1], "over after 0s: ") || !strings.HasSuffix(got[1], got[0]) {
+		t.Errorf("heard %q", got)
+	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}

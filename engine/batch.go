@@ -60,10 +60,10 @@ const (
 
 // Batch is an order to decide many events again, and how far it has come.
 type Batch struct {
-	ID     string    `json:"id"`
-	At     time.Time `json:"at"`
+	ID     string    `json:"id,omitzero"`
+	At     time.Time `json:"at,omitzero"`
 	By     string    `json:"by,omitempty"`
-	State  string    `json:"state"`
+	State  string    `json:"state,omitzero"`
 	Reason string    `json:"reason,omitempty"`
 	Selection
 	// Rate is how many runs begin in a second.

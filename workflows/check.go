@@ -17,8 +17,8 @@ type checker struct {
 	// stored tells that the text of an earlier version is read, which may hold what is
 	// a mistake by now.
 	stored bool
-	// pending are secrets that a provider's handshake will bring.
-	pending map[string]bool
+	// pending are secrets that a provider's handshake will bring, with their triggers.
+	pending map[string]string
 }
 
 // workflow checks everything that needs more than one key of a file.
@@ -484,8 +484,8 @@ func (c *checker) secretList(w *Workflow) {
 }
 
 func (c *checker) secretSet(e *Expr, name string, from int) {
-	if c.secrets != nil && !c.secrets(name) && c.pending[name] {
-		e.report("secret-pending", true, from, from+len(name), fmt.Sprintf("secret %s is not set yet", name), "run hookloom serve, then hookloom triggers --await-secret TRIGGER, and have the provider send its handshake within 15 minutes")
+	if c.secrets != nil && !c.secrets(name) && c.pending[name] != "" {
+		e.report("secret-pending", true, from, from+len(name), fmt.Sprintf("secret %s is not set yet", name), fmt.Sprintf("run hookloom serve, then hookloom triggers --await-secret %s, and have the provider send its handshake within 15 minutes", c.pending[name]))
 		return
 	}
 	if c.secrets != nil && !c.secrets(name) {

@@ -416,7 +416,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 	for _, s := range l.p.sources {
 		s.zone = l.p.Timezone
 	}
-	c := &checker{p: l.p, catalog: &catalog, secrets: l.isSet, pending: map[string]bool{}}
+	c := &checker{p: l.p, catalog: &catalog, secrets: l.isSet, pending: map[string]string{}}
 	for _, id := range sortedStrings(l.p.Workflows) {
 		if w := l.p.Workflows[id]; w.Trigger != nil {
 			l.p.Triggers[id] = w.Trigger
@@ -425,7 +425,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 	for _, t := range l.p.Triggers {
 		if w := t.Webhook; w != nil && len(w.Secrets) > 0 {
 			if p := presetOf(l.p.Presets, w.Provider); p != nil && p.Captures() {
-				c.pending[w.Secrets[0].SecretName()] = true
+				c.pending[w.Secrets[0].SecretName()] = t.Name
 			}
 		}
 	}
