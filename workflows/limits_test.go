@@ -1,0 +1,129 @@
+package workflows_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// randomValue makes plain data, with all that a text and a number can be.
+func randomValue(r *rand.Rand, depth int) any {
+	texts := []string{"", "a", "\"\\\n\r\t", "\x00\x1f\x7f", "\u00e9\u4e16\U0001f600", "\xff\xfe", "\xe4\xb8", strings.Repeat("x", 100)}
+	switch n := r.IntN(10); {
+	case n < 2 && depth < 5:
+		list := []any{}
+		for range r.IntN(6) {
+			list = append(list, randomValue(r, depth+1))
+		}
+		return list
+	case n < 4 && depth < 5:
+		m := map[string]any{}
+		for i := range r.IntN(6) {
+			m[texts[r.IntN(len(texts))]+fmt.Sprint(i)] = randomValue(r, depth+1)
+		}
+		return m
+	case n == 4:
+		return r.Int() * (1 - 2*r.IntN(2)) >> r.IntN(63)
+	case n == 5:
+		return []any{0.0, 1.5, -1e300, 1e-12, 123456789.25, 1e21}[r.IntN(6)]
+	case n == 6:
+		return json.Number("123456789012345678901234567890")
+	case n == 7:
+		return []any{nil, true, false}[r.IntN(3)]
+	}
+	return texts[r.IntN(len(texts))] + texts[r.IntN(len(texts))]
+}
+
+// TestSizeIsThatOfTheTextThatIsStored: what is counted of a value without writing it is
+// what writing it takes, and it is read back as it was.
+func TestSizeIsThatOfTheTextThatIsStored(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 5))
+	for range 3000 {
+		v := randomValue(r, 0)
+		text, err := workflows.EncodeStored(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, _, _ := workflows.Size(v); n != len(text) {
+			t.Fatalf("%d bytes, not %d: %s", n, len(text), text)
+		}
+		back, err := workflows.DecodeStored(text)
+		again, err2 := workflows.EncodeStored(back)
+		twice, err3 := workflows.DecodeStored(again)
+		if err := errors.Join(err, err2, err3); err != nil || !reflect.DeepEqual(back, twice) {
+			t.Fatalf("%s came back as %s: %v", text, again, err)
+		}
+	}
+}
+
+func TestStoredRowsAreReadWithoutLimits(t *testing.T) {
+	deep := strings.Repeat("[", 5000) + strings.Repeat("]", 5000)
+	for name, text := range map[string]string{
+		"many values":           "[" + strings.TrimSuffix(strings.Repeat("1,", 1_000_000), ",") + "]",
+		"many levels":           deep,
+		"names masked to equal": `{"***":1,"***":2}`,
+		"a long number":         "1" + strings.Repeat("0", 500),
+		"a huge number":         "1e999",
+	} {
+		if _, err := workflows.DecodeStored([]byte(text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := workflows.DecodeJSON([]byte(text)); err == nil {
+			t.Errorf("%s: what comes from outside has limits", name)
+		}
+	}
+	for _, text := range []string{"", "{", `{"a":1}x`, strings.Repeat("[", 20_000)} {
+		if _, err := workflows.DecodeStored([]byte(text)); err == nil {
+			t.Errorf("%.20q was read", text)
+		}
+	}
+}
+
+// TestWhatIsCutFitsAndSaysSo: what fits stays; what does not is cut to what fits, says
+// where, and keeps its shape.
+func TestWhatIsCutFitsAndSaysSo(t *testing.T) {
+	small := map[string]any{"a": []any{1, "x"}}
+	if got := workflows.Cut(small); !reflect.DeepEqual(got, small) {
+		t.Errorf("%v", got)
+	}
+	deep := any(1)
+	for range 500 {
+		deep = []any{deep}
+	}
+	for name, v := range map[string]any{
+		"a text":     strings.Repeat("\u00e9", 5<<20),
+		"a list":     slices.Repeat([]any{"y"}, 300_000),
+		"levels":     deep,
+		"an object":  map[string]any{"body": strings.Repeat("z", 5<<20), "status": 500},
+		"long names": map[string]any{strings.Repeat("k", 5<<20): 1},
+		"no data":    func() {},
+	} {
+		cut := workflows.Cut(v)
+		fit, err := workflows.Fit([]any{cut})
+		text, _ := json.Marshal(fit)
+		if err != nil || !strings.Contains(string(text), "cut: ") && !strings.Contains(string(text), "cannot be shown") {
+			t.Errorf("%s: %v %.100s", name, err, text)
+		}
+	}
+	if m, _ := workflows.Cut(map[string]any{"body": strings.Repeat("z", 5<<20), "status": 500}).(map[string]any); m["status"] != 500 {
+		t.Error("what stands beside a long text is gone")
+	}
+}
+
+func TestALimitIsAnErrTooLarge(t *testing.T) {
+	for _, v := range []any{strings.Repeat("x", workflows.MaxValueSize-1), slices.Repeat([]any{1}, workflows.MaxJSONNodes)} {
+		if _, err := workflows.Fit(v); !errors.Is(err, workflows.ErrTooLarge) {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := workflows.Fit(strings.Repeat("x", workflows.MaxValueSize-2)); err != nil {
+		t.Error(err)
+	}
+}
