@@ -324,11 +324,15 @@ func (d *jsonReader) skip(depth int) error {
 	case '[':
 		return d.skipArray(depth)
 	case '"':
-		d.nodes++
+		if err := d.count(depth); err != nil {
+			return err
+		}
 		return d.skipText()
 	}
 	if c := d.b[d.i]; c == '-' || c >= '0' && c <= '9' {
-		d.nodes++
+		if err := d.count(depth); err != nil {
+			return err
+		}
 		if d.skipInteger() {
 			return nil
 		}

@@ -1,0 +1,126 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+// limitFlows are ways in which what a sender and a service give comes on record, each
+// with how its run ends: a word that stands in its status, code or error.
+var limitFlows = map[string]struct{ text, ends string }{
+	"loop":     {"on: go\nsteps:\n  - {id: a, foreach: \"1..2100\", max_parallel: 20, uses: http/get, with: {url: \"TARGET/2000\"}}\n", "too_large"},
+	"nodes":    {"on: go\nsteps:\n  - {id: a, foreach: \"1..8\", uses: http/get, with: {url: \"TARGET/list\"}}\n  - {sleep: 2s}\n", "200000 values"},
+	"group":    {"on: go\nsteps:\n  - id: g\n    steps:\n      - {id: x, uses: http/get, with: {url: \"TARGET/3900000\", max_response: 4MiB}}\n      - {id: y, uses: http/get, with: {url: \"TARGET/3900000\", max_response: 4MiB}}\n", "4 MiB"},
+	"result":   {"on: go\nsteps:\n  - {id: x, uses: http/get, with: {url: \"TARGET/3900000\", max_response: 4MiB}}\n  - {id: y, uses: http/get, with: {url: \"TARGET/3900000\", max_response: 4MiB}}\noutput: ${{ [steps.x.output, steps.y.output] }}\n", "4 MiB"},
+	"echo":     {"on: big\nsteps:\n  - {foreach: \"1..6\", uses: http/post, with: {url: \"TARGET/echo\", body: \"${{ event.data }}\"}}\n", "too_large"},
+	"approval": {"on: big\nsteps:\n  - {wait: {approval: \"${{ event.data.x }}${{ event.data.x }}${{ event.data.x }}${{ event.data.x }}${{ event.data.x }}\"}, timeout: 1s}\n", "too_large"},
+	"fails":    {"on: big\nsteps:\n  - {fail: \"${{ event.data.x }}\"}\n", "fail"},
+	"waits":    {"on: order\nsteps:\n  - {id: w, wait: {event: bank, key: \"${{ event.data.k }}\"}, timeout: 1h}\n  - {sleep: 2s}\n", "200000 values"},
+	"keeps":    {"on: order\nsteps:\n  - {id: w, wait: {event: bank, key: \"${{ event.data.k }}\"}, timeout: 1h, output: \"${{ len(result.data.rows) }}\"}\n  - {sleep: 2s}\n", "succeeded"},
+	"reads":    {"on: wide\nsteps:\n  - {sleep: 2s}\n  - {id: n, set: {n: \"${{ len(event.data.rows) }}\"}}\n", "succeeded"},
+}
+
+// TestNoSenderEndsTheProcess: with the default settings, bodies and answers below, at and
+// above the limits go through a real server that is killed between. It answers all the
+// time, each run ends as it should, and each row can be read.
+func TestNoSenderEndsTheProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a real process")
+	}
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		n := 0
+		switch _, err := fmt.Sscan(r.URL.Path[1:], &n); {
+		case r.URL.Path == "/echo":
+			_, _ = io.Copy(w, r.Body) // the server may be killed meanwhile
+		case err == nil:
+			_, _ = fmt.Fprintf(w, `{"x":%q}`, strings.Repeat("a", n))
+		default:
+			_, _ = io.WriteString(w, "["+strings.TrimSuffix(strings.Repeat("1,", 30_000), ",")+"]")
+		}
+	}))
+	t.Cleanup(target.Close)
+	dir := t.TempDir()
+	files := map[string]string{"hookloom.yaml": "egress: {allow: [127.0.0.1]}\ntriggers:\n  go: {webhook: {auth: none, dedupe: \"off\"}}\n  big: {webhook: {auth: none, dedupe: \"off\"}}\n" +
+		"  wide: {webhook: {auth: none, dedupe: \"off\"}}\n  order: {webhook: {auth: none, key: body.id}}\n  bank: {webhook: {auth: none, key: body.k}}\n"}
+	for name, f := range limitFlows {
+		files["workflows/"+name+".yaml"] = strings.ReplaceAll(f.text, "TARGET", target.URL)
+	}
+	for name, text := range files {
+		if err := writeFile(filepath.Join(dir, name), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("1,", n), ",") + "]" }
+	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
+	p := startProcess(t, bin, dir, addr, admin)
+	send := func(trigger, body string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := sendUntilTaken(ctx, http.DefaultClient, "http://"+addr+"/hooks/"+trigger, []byte(body)); err != nil {
+			t.Fatalf("%s: %v\n%s", trigger, err, p.log.String())
+		}
+	}
+	send("go", "{}")
+	send("big", `{"x":"`+strings.Repeat("y", 1_000_000)+`"}`)
+	send("order", `{"id":"o1","k":"A"}`)
+	for _, n := range []int{199_997, 199_998} { // with the object and its list 200,000 at most
+		send("wide", `{"rows":`+rows(n)+`}`)
+	}
+	time.Sleep(time.Second)
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.cmd.Wait() // it was killed
+	p = startProcess(t, bin, dir, addr, admin)
+	send("bank", `{"k":"A","rows":`+rows(110_000)+`}`)
+	send("wide", `{"rows":`+rows(199_999)+`}`)
+	waitIdle(t, dir)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("the server ended: %v\n%s", err, p.log.String())
+	}
+	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	runs, err := h.Runs(t.Context(), engine.Query{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := map[string]int{}
+	for _, r := range runs {
+		f := limitFlows[r.Workflow]
+		if how := r.Status + " " + r.ErrorCode + " " + r.Error; strings.Contains(how, f.ends) {
+			ended[r.Workflow]++
+		} else {
+			t.Logf("%s: %.200s", r.Workflow, how)
+		}
+	}
+	for name := range limitFlows {
+		if want := map[bool]int{true: 2, false: 1}[name == "reads"]; ended[name] != want {
+			t.Errorf("%s: %d runs ended with %q, not %d", name, ended[name], limitFlows[name].ends, want)
+		}
+	}
+	if unreadable, err := h.Events(t.Context(), engine.Query{Status: engine.Unreadable, Limit: 10}); err != nil || len(unreadable) != 1 {
+		t.Errorf("%d bodies of too many values are shown as not readable: %v", len(unreadable), err)
+	}
+	if bad, _, err := h.Unreadable(t.Context()); err != nil || len(bad) > 0 {
+		t.Errorf("%v %v", bad, err)
+	}
+}
