@@ -369,7 +369,10 @@ func (e *Engine) load(dr *driver) error {
 	if !e.tryShare(ev) {
 		ev = ev.withoutBody()
 	}
-	if dr.event, err = e.awaitShare(e.work, ev); err != nil {
+	if dr.event, err = e.awaitShare(e.work, ev); e.rowsFault(err) {
+		dr.event = &Event{ID: ev.ID, Delivery: Delivery{Trigger: ev.Trigger, Inlet: ev.Inlet}}
+		return e.giveUp(dr, err)
+	} else if err != nil {
 		return err
 	}
 	dr.share = dr.event.share
