@@ -429,6 +429,12 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	if d.DueAt != nil {
 		a.printf("  goes on   %s\n", printable(d.GoesOn()))
 	}
+	if d.CalledBy != "" {
+		a.printf("  called by %s\n", d.CalledBy)
+	}
+	for _, x := range d.Calls {
+		a.printf("  calls     %s of %s at step %s\n", cmp.Or(x.Run, x.Event), x.Workflow, printable(x.Step))
+	}
 	if d.Repeats != "" {
 		a.printf("  replays   %s\n", d.Repeats)
 	}
@@ -460,6 +466,9 @@ func (a *app) printRun(d *engine.RunDetail) error {
 				a.printf("    %-6s  %s\n", part.name, printable(compacted(part.raw)))
 			}
 		}
+	}
+	for _, x := range d.EndedBy {
+		a.printf("  event      %s  ended by %s, %s with key %s, received %s\n", printable(x.Step), x.Event, printable(x.Trigger), printable(x.Key), clock(x.ReceivedAt))
 	}
 	for _, w := range d.Answers {
 		a.printf("  %-9s  %s  attempt %d  by %s  %s  %s\n", w.Verdict, printable(w.Path), w.Attempt, printable(cmp.Or(w.By, "?")), clock(w.At), printable(w.Comment))

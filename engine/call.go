@@ -23,7 +23,7 @@ func (dr *driver) call(calls []plan.Call) bool {
 	for _, c := range calls {
 		now := dr.state.Now
 		r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", StartedAt: now, Input: c.Inputs}
-		ev, err := dr.e.calling(dr.run, cmp.Or(dr.event.Headers[chainHeader], "0"), dr.hidden, c, now)
+		ev, err := dr.calling(c, now)
 		switch {
 		case err != nil:
 			r.Status, r.FinishedAt, r.Error = plan.Failed, now, err
@@ -52,7 +52,8 @@ func (dr *driver) call(calls []plan.Call) bool {
 }
 
 // calling makes the event that begins the called run.
-func (e *Engine) calling(by *Run, chain string, hidden []string, c plan.Call, now time.Time) (*Event, *plan.Error) {
+func (dr *driver) calling(c plan.Call, now time.Time) (*Event, *plan.Error) {
+	e := dr.e
 	refused := func(format string, args ...any) (*Event, *plan.Error) {
 		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
 	}
@@ -71,9 +72,11 @@ func (e *Engine) calling(by *Run, chain string, hidden []string, c plan.Call, no
 	if _, err := workflows.Fit(inputs); err != nil {
 		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
 	}
-	id := EventID(e.ids.Next())
-	return &Event{ID: id, Delivery: Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", by.ID, c.Path, c.Attempt), Type: "call", Time: now, ReceivedAt: now,
-		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, hidden), Only: c.Workflow, Decoded: true, Headers: map[string]string{"x-called-by": by.ID.String(), chainHeader: chain}, Query: map[string]string{}}}, nil
+	headers := map[string]string{"x-called-by": dr.run.ID.String(), chainHeader: cmp.Or(dr.event.Headers[chainHeader], "0"),
+		keyHeader: idempotencyKey(e.o.Store.Instance(), dr.keyRoot(), c.Path)}
+	d := Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", dr.run.ID, c.Path, c.Attempt), Type: "call", Time: now, ReceivedAt: now,
+		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, dr.hidden), Only: c.Workflow, Decoded: true, Headers: headers, Query: map[string]string{}}
+	return &Event{ID: EventID(e.ids.Next()), Delivery: d}, nil
 }
 
 // maxChain is how many runs deep runs may listen to the ends of others.
@@ -137,9 +140,12 @@ func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) er
 	r.Output = nil
 	r.Status, r.FinishedAt, r.DueAt, r.Error = Cancelled, time.Now().UTC(), time.Time{}, why
 	s := Settlement{Run: r, Called: ev.Inlet == "call", Calls: e.listening(r, ev)}
-	next, err := e.o.Store.Cancel(ctx, r, s.Calls)
+	next, ends, err := e.o.Store.Cancel(ctx, r, s.Calls)
 	if err != nil {
 		return err
+	}
+	if ends {
+		e.endCalled()
 	}
 	e.began(s)
 	e.dueAt(next)
@@ -153,6 +159,9 @@ func (e *Engine) began(s Settlement) {
 	}
 	if s.Run.Status.Ended() {
 		e.callers.tell(s.Run.Event)
+	}
+	if len(s.Ends) > 0 {
+		e.endCalled()
 	}
 	if s.Called && s.Run.Status.Ended() {
 		e.dueAt(s.Run.FinishedAt)

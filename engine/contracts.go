@@ -135,9 +135,9 @@ type Store interface {
 	// Answer keeps a person's answer and makes a waiting run due. It returns
 	// ErrStale when the question has its answer already, or the run has ended.
 	Answer(ctx context.Context, a Answer) error
-	// Arrived finds the event of a trigger with a key that came after another, nil
-	// when there is none.
-	Arrived(ctx context.Context, w EventWait, after EventID) (*Event, error)
+	// Arrived finds the event that a run waits for, nil when there is none: one that
+	// counts, that the run was not begun by, and that has not ended an earlier wait of it.
+	Arrived(ctx context.Context, w EventWait, run *Run) (*Event, error)
 	// Called tells how the workflow stands that an event called.
 	Called(ctx context.Context, id EventID) (CallState, error)
 	// Awaited lists the triggers whose events a run waits for.
@@ -213,8 +213,11 @@ type Store interface {
 	Replay(ctx context.Context, r Replay) (time.Time, error)
 	// Cancel ends a run that is not at work, as its new state says, and stores the
 	// events of those that listen. It returns ErrStale for others; next is as with
-	// Settle.
-	Cancel(ctx context.Context, r *Run, events []*Event) (next time.Time, err error)
+	// Settle. ends tells that the run waits for called ones, which are to be ended now.
+	Cancel(ctx context.Context, r *Run, events []*Event) (next time.Time, ends bool, err error)
+	// EndCalls lists the orders to end called runs; EndedCall drops one that is carried out.
+	EndCalls(ctx context.Context) ([]EndCall, error)
+	EndedCall(ctx context.Context, id EventID) error
 	// Event loads one event.
 	Event(ctx context.Context, id EventID) (*Event, error)
 	// Run loads one run without its steps.
@@ -267,8 +270,12 @@ type Settlement struct {
 	// are the events that it waits for.
 	Answers int
 	Awaits  []EventWait
-	// Came are the events that released steps which waited for them.
-	Came []CameEvent
+	// Came are the events that released steps which waited for them. AnyWaits are events
+	// that steps begin to wait for several of; EndsAnyWaits tells that the run may have had
+	// such, and has ended.
+	Came         []CameEvent
+	AnyWaits     []AnyWait
+	EndsAnyWaits bool
 	// Calls are events that begin called runs, or those of workflows that listen to
 	// this one's end, to store with the rest. Called tells
 	// that the run was itself called: its end makes the caller due.
@@ -276,8 +283,17 @@ type Settlement struct {
 	Called bool
 	// CloseSteps ends the steps of an ended run that are open on record.
 	CloseSteps bool
+	// Ends are called runs that are to be ended, since nobody waits for them any more.
+	Ends []EndCall
 	// Mask masks what is stored of it; nil is the store's own redactor.
 	Mask *Masker
+}
+
+// EndCall is an order to end the run of an event that called a workflow. It stands in
+// the store until the run has ended.
+type EndCall struct {
+	Event EventID
+	Why   string
 }
 
 // Taken is a run ready to go on.
@@ -305,7 +321,19 @@ type Answer struct {
 
 // EventWait names an event that a run waits for. Without a trigger, Key is the
 // id of the event that began a called run, whose end is waited for.
-type EventWait struct{ Trigger, Key string }
+type EventWait struct {
+	Trigger, Key string
+	// From is when an event was received at the earliest that counts.
+	From time.Time
+}
+
+// names tells that two waits are for the same event.
+func (w EventWait) names(x EventWait) bool { return w.Trigger == x.Trigger && w.Key == x.Key }
+
+// AnyWait is one of several events that a step waits for.
+type AnyWait struct {
+	Path, Trigger, Key string
+}
 
 // CameEvent is an event that a step waited for.
 type CameEvent struct {

@@ -100,7 +100,9 @@ type Engine struct {
 	atWork      map[RunID]*driver
 	matching    map[EventID]bool
 	early       early
-	awaited     sync.Map // triggers whose events a run may wait for
+	awaited     sync.Map   // triggers whose events a run may wait for
+	toEnd       sync.Map   // events whose called runs are to be ended, with the reason
+	ends        sync.Mutex // one goroutine ends them
 	lane        lane
 	callers     callers
 	// decoded is the memory that events and runs at work may take.
@@ -312,6 +314,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.behind, e.nextDue = true, time.Now()
 	e.lane.behind = true // what the inbox holds is older than what comes
 	e.mu.Unlock()
+	if err := e.loadEnds(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
 	if err := e.replaceLeft(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}

@@ -229,13 +229,14 @@ func (e *Event) names() (map[string]any, error) {
 	return out, nil
 }
 
-// inputs are those of a run that the event begins; an event about another run
-// keeps its facts in the same place.
-func (e *Event) inputs() map[string]any {
+// inputs are those of a run of a workflow that the event begins, whichever way it came;
+// what was not given has its default. An event about another run keeps its facts in the
+// same place, which are no inputs.
+func (e *Event) inputs(w *workflows.Workflow) map[string]any {
 	if e.Inlet == "workflow_run" {
-		return nil
+		return w.WithDefaults(nil)
 	}
-	return e.Inputs
+	return w.WithDefaults(e.Inputs)
 }
 
 // body decodes the stored bytes; what is no JSON stays text. The error says why there

@@ -400,3 +400,30 @@ func TestAnEndedOrCancelledRunGivesItsPlaceOn(t *testing.T) {
 		t.Errorf("%d calls", w.target.calls())
 	}
 }
+
+// TestAQueuedRunSaysWhoHoldsItsPlace and what that run waits for itself.
+func TestAQueuedRunSaysWhoHoldsItsPlace(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {group: g, limit: 1}\nsteps: [{id: ok, wait: {approval: ok, by: [ada, bob]}}]"})
+	e, s, stop := w.start(nil)
+	for _, key := range []string{"a", "b"} {
+		if _, err := e.Accept(context.Background(), delivery(key, `{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holder := newest(t, s, "w", "waiting")
+	d, err := s.History().RunDetail(context.Background(), newest(t, s, "w", "queued"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := d.Queue; q == nil || len(q.Holders) != 1 || q.Holders[0].Run != holder.String() || q.Holders[0].Status != "waiting" {
+		t.Fatalf("%+v", d.Queue)
+	}
+	for _, want := range []string{`in group "g": 1 at work, 0 ahead of it; ` + holder.String() + " has the place for ", "when it is answered by ada or bob: hookloom approve " + holder.String() + " --step ok"} {
+		if !strings.Contains(d.GoesOn(), want) {
+			t.Errorf("%s: want %s", d.GoesOn(), want)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}

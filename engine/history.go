@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -101,6 +102,15 @@ type EndedWait struct {
 	Workflow string `json:"workflow"`
 }
 
+// EndingEvent is an event that ended a wait of a run.
+type EndingEvent struct {
+	Step       string    `json:"step"`
+	Event      string    `json:"event"`
+	Trigger    string    `json:"trigger"`
+	Key        string    `json:"key"`
+	ReceivedAt time.Time `json:"received_at"`
+}
+
 // DeadLetter is a run that gave up and was not replayed, or, of kind rule_failed, an
 // event about which a workflow's rule could not decide: its id is that of the event.
 type DeadLetter struct {
@@ -160,8 +170,13 @@ type RunDetail struct {
 	Text      string          `json:"text,omitempty"`
 	Steps     []StepItem      `json:"steps"`
 	Answers   []AnswerItem    `json:"answers,omitempty"`
-	EventItem EventItem       `json:"event_item"`
-	Decision  *DecisionItem   `json:"decision,omitempty"`
+	// CalledBy is the run that called this one; Calls are those that it waits for.
+	CalledBy string       `json:"called_by,omitempty"`
+	Calls    []CalledItem `json:"calls,omitempty"`
+	// EndedBy are the events that ended waits of the run.
+	EndedBy   []EndingEvent `json:"ended_by,omitempty"`
+	EventItem EventItem     `json:"event_item"`
+	Decision  *DecisionItem `json:"decision,omitempty"`
 	// ReplayedAs are the runs that repeat this one.
 	ReplayedAs []string `json:"replayed_as,omitempty"`
 	// Queue is set while the run waits for its turn.
@@ -177,6 +192,8 @@ type QueueItem struct {
 	// AtWork runs of the group have begun; Ahead wait before this one.
 	AtWork int `json:"at_work"`
 	Ahead  int `json:"ahead"`
+	// Holders are those that have begun, the oldest first, at most three.
+	Holders []PlaceHolder `json:"holders"`
 }
 
 // GoesOn says in words when an open run goes on, and how it is answered if it
@@ -189,11 +206,13 @@ func (d *RunDetail) GoesOn() string {
 		return "when its workflow is switched on: hookloom enable " + d.Workflow
 	}
 	if q := d.Queue; q != nil {
-		return fmt.Sprintf("when its turn comes%s: %d at work, %d ahead of it", inGroup(q.Group), q.AtWork, q.Ahead)
+		return q.goesOn()
 	}
 	for _, s := range d.Steps {
 		var what struct {
 			Approval, Event, Key, Workflow, Destination string
+			By                                          []string
+			Any                                         []struct{ Event, Key string }
 			Until                                       time.Time
 		}
 		if s.Status != "waiting" || json.Unmarshal(s.Output, &what) != nil {
@@ -203,15 +222,23 @@ func (d *RunDetail) GoesOn() string {
 		if !what.Until.IsZero() {
 			end = ", else the step fails at " + clock(what.Until)
 		}
+		var events []string
+		for _, x := range what.Any {
+			if x.Event != "" {
+				events = append(events, "with the event of "+x.Event+" whose key is "+x.Key)
+			}
+		}
 		switch {
 		case what.Approval != "":
-			return "when it is answered: hookloom approve " + d.ID + " --step " + s.Path + end
+			return strings.Join(append(events, "when it is answered"+byWhom(what.By)+": hookloom approve "+d.ID+" --step "+s.Path), ", or ") + end
+		case len(events) > 0:
+			return strings.Join(events, ", or ") + end
 		case what.Event != "":
 			return "with the event of " + what.Event + " whose key is " + what.Key + end
 		case what.Destination != "":
 			return "when its destination lets it: " + what.Destination
 		case what.Workflow != "":
-			return "when the run of " + what.Workflow + " ends" + end
+			return "when " + d.calledRun(s.Path, what.Workflow) + " ends" + end
 		}
 	}
 	if time.Until(*d.DueAt) > 50*365*24*time.Hour {

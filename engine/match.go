@@ -95,6 +95,12 @@ func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live 
 	if len(ev.Hidden) > 0 {
 		m.Mask = e.o.Redactor.With(ev.Hidden)
 	}
+	if ev.Inlet == "call" {
+		if why, is := e.isToEnd(ev.ID); is {
+			m.Called, m.Decisions = true, e.endedBefore(p, ev, why)
+			return m, nil
+		}
+	}
 	names, err := ev.names()
 	for _, l := range p.listeners(&ev.Delivery) {
 		d, start, dr := e.weigh(l, ev, names, err, until)
@@ -167,6 +173,9 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver)
 	}
 	if m.Called {
 		e.tellWaiting(EventWait{Key: ev.ID.String()})
+		if _, is := e.isToEnd(ev.ID); is {
+			e.endCalled()
+		}
 	}
 	starts := m.Starts[:0:0]
 	for _, s := range m.Starts {
@@ -276,7 +285,7 @@ func decide(l listener, ev *Event, names map[string]any, err error, until time.T
 		d.Outcome, d.Reason = RuleFailed, err.Error()
 		return d
 	}
-	scope := workflows.Names{"event": names, "inputs": ev.inputs()}
+	scope := workflows.Names{"event": names, "inputs": ev.inputs(l.workflow)}
 	env := &workflows.Env{Names: scope, Now: ev.ReceivedAt, Seed: ev.ID.String(), Until: until}
 	for _, c := range l.workflow.When {
 		ok, err := false, ev.needsData(c)

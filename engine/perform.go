@@ -68,6 +68,8 @@ type driver struct {
 	large, crowded, forgot bool
 	// since is when the present stretch of work began.
 	since time.Time
+	// ends are called runs that the next settlement orders to be ended.
+	ends []EndCall
 	// releasedBy are the events that came for waiting steps, by path.
 	releasedBy map[string]EventID
 	// hidden are values that are masked in this run only, with those of the project;
@@ -112,7 +114,7 @@ func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map
 	now := time.Now().UTC()
 	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: now, share: ev.share.hold()}
 	dr.ctx, dr.cancel = context.WithCancel(e.work)
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(), RunID: id.String(), StartedAt: now, Secrets: e.secretsOf(w), Hidden: ev.Hidden}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(w), RunID: dr.keyRoot(), StartedAt: now, Began: dr.run.began(ev), Secrets: e.secretsOf(w), Hidden: ev.Hidden}
 	dr.hide(ev.Hidden)
 	dr.describeRun(now)
 	dr.listen(w)
@@ -296,7 +298,7 @@ func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
 	if !d.Step.Spec.Leaves {
 		in.With = d.Shown // what it does with them is to show them
 	}
-	in.Key = idempotencyKey(dr.e.o.Store.Instance(), dr.run.ID, d.Path)
+	in.Key = idempotencyKey(dr.e.o.Store.Instance(), dr.keyRoot(), d.Path)
 	endpoint, err := dr.endpoint(a, in)
 	if err != nil {
 		return nil, err
@@ -329,7 +331,14 @@ func (dr *driver) explain(ctx context.Context, d plan.Due, err error, took time.
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		out.Code, out.Retryable = "timeout", true
-		out.Message = fmt.Sprintf("no answer within %s", took.Round(time.Millisecond))
+		switch {
+		case took >= d.Step.Timeout:
+			out.Message = fmt.Sprintf("no answer within %s", took.Round(time.Millisecond))
+		case !d.Deadline.IsZero() && !time.Now().Before(d.Deadline):
+			out.Message = fmt.Sprintf("cut after %s: %s", took.Round(time.Millisecond), d.CutByGroup())
+		default:
+			out.Message = fmt.Sprintf("cut after %s: the run took longer than its timeout of %s", took.Round(time.Millisecond), dr.state.Workflow.Timeout)
+		}
 	}
 	out.Step, out.Attempts = d.Path, d.Attempt
 	out.Message = dr.masker().Text(out.Message)

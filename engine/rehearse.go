@@ -86,7 +86,7 @@ func Rehearse(r Rehearsal) (*Rehearsed, error) {
 		secrets[n] = r.Secret(n)
 	}
 	const id = RunID(1)
-	st := &plan.State{Workflow: r.Workflow, Event: names, Inputs: r.Event.inputs(), RunID: id.String(), StartedAt: r.Now, Now: r.Now, Secrets: secrets, Answers: map[string]*plan.Answer{},
+	st := &plan.State{Workflow: r.Workflow, Event: names, Inputs: r.Event.inputs(r.Workflow), RunID: id.String(), StartedAt: r.Now, Now: r.Now, Secrets: secrets, Answers: map[string]*plan.Answer{},
 		Run: map[string]any{"id": id.String(), "url": "/runs/" + id.String(), "attempt": 1, "started_at": r.Now, "workflow": r.Workflow.ID, "trigger": r.Event.Trigger, "test": true}}
 	p := performer{r: r, st: st, out: out, calls: map[string]int{}}
 	for range maxRehearsed {
@@ -162,7 +162,9 @@ func (p *performer) perform(next plan.Decision) error {
 		moved = true
 	}
 	for _, q := range next.Questions {
-		p.answer(q)
+		if !q.Any || q.Index == 0 || p.st.Answers[q.Path] == nil {
+			p.answer(q, next.Questions)
+		}
 		moved = true
 	}
 	for _, path := range slices.Sorted(maps.Keys(p.st.Records)) {
@@ -233,10 +235,14 @@ func (p *performer) fail(r *plan.Record, e *plan.Error) {
 	r.Status, r.Error, r.Output = plan.Failed, &failure, failure.Details
 }
 
-// answer gives what a step waits for from outside.
-func (p *performer) answer(q plan.Question) {
-	a := &plan.Answer{Attempt: q.Attempt, Verdict: q.Kind}
+// answer gives what a step waits for from outside. Of several the first comes, or the
+// one whose index the reply names.
+func (p *performer) answer(q plan.Question, all []plan.Question) {
 	reply := p.reply(RehearsedCall{Path: q.Path, ID: idOf(q.Step), With: map[string]any{"approval": q.Text, "event": q.Trigger, "key": q.Key}})
+	if reply != nil && q.Any {
+		q = named(q, all, reply.Output)
+	}
+	a := &plan.Answer{Attempt: q.Attempt, Verdict: q.Kind, Index: q.Index}
 	if reply != nil {
 		a.Output, a.Err = reply.Output, reply.Err
 	}
@@ -257,6 +263,18 @@ func (p *performer) answer(q plan.Question) {
 		}
 	}
 	p.st.Answers[q.Path] = a
+}
+
+// named is the question of a step's several whose index an output names.
+func named(q plan.Question, all []plan.Question, output any) plan.Question {
+	m, _ := output.(map[string]any)
+	index, ok := workflows.Number(m["index"])
+	for _, x := range all {
+		if ok && x.Path == q.Path && x.Index == int(index) {
+			return x
+		}
+	}
+	return q
 }
 
 // call rehearses the called workflow, unless it is answered for.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"time"
@@ -108,20 +109,33 @@ type Run struct {
 	Boots int
 }
 
-// Since is the event after which one may be what the run waits for: the run's
-// own, or for a replay the moment it was made, when the answers to the first run
-// were there already. Ids of events and runs are in one order of time.
-func (r *Run) Since() EventID {
+// began is when what a run may wait for counts at the latest: when its event came, or
+// for a replay when it was made.
+func (r *Run) began(ev *Event) time.Time {
 	if r.Repeats != 0 {
-		return EventID(r.ID)
+		return r.CreatedAt
 	}
-	return r.Event
+	return ev.ReceivedAt
+}
+
+// keyHeader of an event that calls a workflow is the key of the step that calls: all of
+// its attempts carry the same one.
+const keyHeader = "x-idempotency-key"
+
+// keyRoot is what the idempotency keys of a run's steps, and uuid(), come from: the run;
+// for a called one the step that called it, so that the next attempt of the call sends
+// the same keys. A replay is a new beginning.
+func (dr *driver) keyRoot() string {
+	if dr.event != nil && dr.event.Inlet == "call" && dr.run.Repeats == 0 {
+		return cmp.Or(dr.event.Headers[keyHeader], dr.run.ID.String())
+	}
+	return dr.run.ID.String()
 }
 
 // idempotencyKey is the same for every attempt of one step of one run, and for
-// no other: derived from the installation, the run and the step's path.
-func idempotencyKey(instance string, run RunID, path string) string {
-	sum := sha256.Sum256([]byte(instance + "|" + run.String() + "|" + path))
+// no other: derived from the installation, the run's root and the step's path.
+func idempotencyKey(instance, root, path string) string {
+	sum := sha256.Sum256([]byte(instance + "|" + root + "|" + path))
 	return "hl_" + lowerBase32.EncodeToString(sum[:20])
 }
 

@@ -137,6 +137,14 @@ func (dr *driver) whenQuiet(status RunStatus, due time.Time) Settlement {
 	return dr.settlement(Running, time.Time{})
 }
 
+// cutBy cuts the run before it goes on.
+func (dr *driver) cutBy(why *plan.Error) {
+	dr.e.mu.Lock()
+	defer dr.e.mu.Unlock()
+	dr.why = why
+	dr.cancel()
+}
+
 // cut tells that a person cancelled the run, as opposed to the whole stopping.
 func (dr *driver) cut() bool { return dr.ctx.Err() != nil && dr.e.work.Err() == nil }
 
@@ -236,7 +244,10 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call", Leaves: dr.state.Workflow.Gated(), Mask: dr.masker()}
 	if dr.news != nil {
 		s.Answers, s.Awaits, s.Came = dr.answers, dr.awaits, dr.came(dr.unsaved)
+		s.AnyWaits, s.EndsAnyWaits = anyWaits(dr.unsaved), status.Ended() && dr.state.Workflow.WaitsForAny()
+		s.Ends = append(dr.ends, ending(dr.unsaved)...)
 	}
+	dr.ends = nil
 	dr.unsaved, dr.calls = nil, nil
 	return s
 }
@@ -245,6 +256,9 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 func (dr *driver) stopWaiting() {
 	for _, list := range dr.state.Records {
 		if r := list[len(list)-1]; r.Status == plan.Waiting {
+			if id, err := ParseEventID(plan.Called(r)); err == nil {
+				dr.ends = append(dr.ends, EndCall{id, dr.whyEnded()})
+			}
 			ended := *r
 			ended.Status, ended.FinishedAt, ended.Output = plan.Failed, dr.run.FinishedAt, nil
 			ended.Error = &plan.Error{Message: "the run ended", Code: "cancelled"}
@@ -364,6 +378,9 @@ func (e *Engine) load(dr *driver) error {
 		dr.event = t.Event
 		return e.giveUp(dr, fmt.Errorf("a row of this run cannot be read: %w (hookloom replay %s runs it again from its event)", t.Unreadable, dr.run.ID))
 	}
+	if why, is := e.isToEnd(t.Run.Event); is && t.Event.Inlet == "call" {
+		dr.cutBy(&plan.Error{Message: why, Code: "cancelled"})
+	}
 	ev := t.Event
 	t.Event = nil // so that a large body is not held while it waits
 	if !e.tryShare(ev) {
@@ -390,7 +407,7 @@ func (e *Engine) load(dr *driver) error {
 	if err != nil {
 		return e.giveUp(dr, err)
 	}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: dr.event.inputs(), RunID: dr.run.ID.String(), StartedAt: dr.run.StartedAt,
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: dr.event.inputs(w), RunID: dr.keyRoot(), StartedAt: dr.run.StartedAt, Began: dr.run.began(dr.event),
 		Secrets: e.secretsOf(w), Hidden: dr.event.Hidden}
 	dr.hide(dr.event.Hidden)
 	for _, r := range t.Records {
@@ -438,7 +455,7 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	now := time.Now().UTC()
 	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
 	dr.run.Error = &plan.Error{Message: workflows.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
-	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true, CloseSteps: true, Mask: dr.masker()}
+	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true, CloseSteps: true, EndsAnyWaits: true, Mask: dr.masker()}
 	var next time.Time
 	err := e.store(func() (err error) {
 		next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)
@@ -447,6 +464,7 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	if err != nil {
 		return errors.Join(cause, err)
 	}
+	e.endCalled() // it may have waited for runs that it called
 	e.began(s)
 	e.dueAt(next)
 	e.observe(dr.event, s)
@@ -502,7 +520,7 @@ func (e *Engine) placeOf(ctx context.Context, of *Run, ev *Event, r Replay) (*Pl
 		return nil, err
 	}
 	dr := &driver{e: e, event: ev, run: &Run{ID: r.New, Event: ev.ID, Workflow: w.ID, Version: w.Version}}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(), RunID: r.New.String(), StartedAt: r.At, Now: r.At, Secrets: e.secretsOf(w), Hidden: ev.Hidden}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(w), RunID: r.New.String(), StartedAt: r.At, Now: r.At, Secrets: e.secretsOf(w), Hidden: ev.Hidden}
 	dr.hide(ev.Hidden)
 	dr.describeRun(r.At)
 	p, err := dr.place()

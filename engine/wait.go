@@ -39,7 +39,7 @@ func (e *Engine) tellWaiting(w EventWait) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, dr := range e.atWork {
-		if slices.Contains(dr.awaits, w) {
+		if slices.ContainsFunc(dr.awaits, w.names) {
 			dr.tell()
 		}
 	}
@@ -54,7 +54,7 @@ func (dr *driver) notice(questions []plan.Question) {
 	var awaits []EventWait
 	for _, q := range questions {
 		if q.Kind == "event" || q.Kind == "call" {
-			awaits = append(awaits, EventWait{Trigger: q.Trigger, Key: q.Key})
+			awaits = append(awaits, EventWait{Trigger: q.Trigger, Key: q.Key, From: q.From})
 		}
 	}
 	dr.e.mu.Lock()
@@ -83,76 +83,96 @@ func (dr *driver) lookUp() {
 	}
 }
 
-// lookForEvents finds the events that waiting steps wait for.
+// lookForEvents finds the events that waiting steps wait for, and the ends of called
+// runs.
 func (dr *driver) lookForEvents(records []*plan.Record) error {
 	for _, r := range records {
-		w := awaits(r)
-		if w.Key == "" {
-			continue
-		}
-		if err := dr.roomFor(w); err != nil && !dr.e.rowsFault(err) {
-			return fmt.Errorf("looking for what step %s waits for: %w", r.Path, err)
-		}
-		if w.Trigger == "" {
-			if err := dr.lookForCalled(r, w.Key); err != nil {
+		if id := plan.Called(r); id != "" {
+			if err := dr.roomFor(EventWait{Key: id}); err != nil && !dr.e.rowsFault(err) {
+				return fmt.Errorf("looking for what step %s waits for: %w", r.Path, err)
+			}
+			if err := dr.lookForCalled(r, id); err != nil {
 				return err
 			}
 			continue
 		}
-		var ev *Event
-		err := dr.e.store(func() (err error) {
-			ev, err = dr.e.o.Store.Arrived(dr.e.work, w, dr.run.Since())
-			return err
-		})
-		if dr.e.rowsFault(err) {
-			dr.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "event", Err: &plan.Error{Message: "the event that came cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
-			continue
+		var first *Event
+		index := 0
+		for _, q := range plan.AwaitedEvents(r) {
+			ev, err := dr.lookForEvent(EventWait{Trigger: q.Trigger, Key: q.Key, From: q.From})
+			if dr.e.rowsFault(err) {
+				dr.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "event", Index: q.Index,
+					Err: &plan.Error{Message: "the event that came cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if ev != nil && (first == nil || ev.ReceivedAt.Before(first.ReceivedAt)) {
+				first, index = ev, q.Index
+			}
 		}
-		if err != nil {
-			return fmt.Errorf("looking for event %q of %s: %w", w.Key, w.Trigger, err)
+		if first != nil {
+			dr.releases(r, first, index)
 		}
-		if ev == nil {
-			continue
-		}
-		if dr.releasedBy == nil {
-			dr.releasedBy = map[string]EventID{}
-		}
-		dr.releasedBy[r.Path] = ev.ID
-		a := &plan.Answer{Attempt: r.Attempt, Verdict: "event"}
-		if names, err := ev.names(); err != nil {
-			a.Err = &plan.Error{Message: err.Error(), Code: "unreadable", Step: r.Path}
-		} else {
-			a.Output = names
-		}
-		dr.state.Answers[r.Path] = a
 	}
 	return nil
+}
+
+func (dr *driver) lookForEvent(w EventWait) (ev *Event, err error) {
+	if err := dr.roomFor(w); err != nil && !dr.e.rowsFault(err) {
+		return nil, fmt.Errorf("looking for what is waited for: %w", err)
+	}
+	err = dr.e.store(func() (err error) {
+		ev, err = dr.e.o.Store.Arrived(dr.e.work, w, dr.run)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for event %q of %s: %w", w.Key, w.Trigger, err)
+	}
+	return ev, nil
+}
+
+// releases makes an event the answer that a step waits for, unless a person's came
+// before it.
+func (dr *driver) releases(r *plan.Record, ev *Event, index int) {
+	if a := dr.state.Answers[r.Path]; a != nil && a.Attempt == r.Attempt && !a.At.IsZero() && a.At.Before(ev.ReceivedAt) {
+		return
+	}
+	if dr.releasedBy == nil {
+		dr.releasedBy = map[string]EventID{}
+	}
+	dr.releasedBy[r.Path] = ev.ID
+	a := &plan.Answer{Attempt: r.Attempt, Verdict: "event", Index: index}
+	if names, err := ev.names(); err != nil {
+		a.Err = &plan.Error{Message: err.Error(), Code: "unreadable", Step: r.Path}
+	} else {
+		a.Output = names
+	}
+	dr.state.Answers[r.Path] = a
 }
 
 // came tells which of the records that are stored now were released by events.
 func (dr *driver) came(records []*plan.Record) []CameEvent {
 	var out []CameEvent
 	for _, r := range records {
-		if id, ok := dr.releasedBy[r.Path]; ok && r.Status == plan.Succeeded {
+		if id, ok := dr.releasedBy[r.Path]; ok && !r.FinishedAt.IsZero() {
 			out = append(out, CameEvent{Path: r.Path, Event: id})
 		}
 	}
 	return out
 }
 
-// awaits reads which event a record waits for.
-func awaits(r *plan.Record) EventWait {
-	m, _ := r.Output.(map[string]any)
-	if r.Status != plan.Waiting || m == nil {
-		return EventWait{}
+// anyWaits lists the events that records begin to wait for several of.
+func anyWaits(records []*plan.Record) (out []AnyWait) {
+	for _, r := range records {
+		for _, q := range plan.AwaitedEvents(r) {
+			if q.Any {
+				out = append(out, AnyWait{Path: r.Path, Trigger: q.Trigger, Key: q.Key})
+			}
+		}
 	}
-	var w EventWait
-	w.Trigger, _ = m["event"].(string)
-	w.Key, _ = m["key"].(string)
-	if id, ok := m["call"].(string); ok {
-		w.Key = id
-	}
-	return w
+	return out
 }
 
 // Word is what a person says to a run that waits for one.
@@ -261,7 +281,7 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 		return nil, fmt.Errorf("reading event %s: %w", t.Event.ID, err)
 	}
 	dr := &driver{e: e, event: t.Event, run: t.Run}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: t.Event.inputs(), RunID: id.String(), StartedAt: t.Run.StartedAt, Now: time.Now().UTC(), Secrets: e.secretsOf(w),
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: t.Event.inputs(w), RunID: dr.keyRoot(), StartedAt: t.Run.StartedAt, Began: t.Run.began(t.Event), Now: time.Now().UTC(), Secrets: e.secretsOf(w),
 		Hidden: t.Event.Hidden, Answers: t.Answers}
 	for _, r := range t.Records {
 		dr.state.AddRecord(r)

@@ -132,7 +132,7 @@ func TestAnEventEndsTheWaitForIt(t *testing.T) {
 when: event.type == 't'
 steps:
   - {id: ask, uses: test/act}
-  - {id: got, wait: {event: back, key: "${{ event.key }}"}, timeout: 1h}
+  - {id: got, wait: {event: back, key: "${{ event.key }}", since: 1ms}, timeout: 1h}
 output: ${{ steps.got.output.data.n }}
 `
 	back := func(key, body string) *engine.Delivery {
@@ -153,7 +153,7 @@ output: ${{ steps.got.output.data.n }}
 			}
 			return nil, nil
 		}
-		// An older event with the key is not the one that is waited for.
+		// An event with the key that is older than since: is not the one that is waited for.
 		if _, err := e.Accept(ctx, back("k", `{"n": 1}`)); err != nil {
 			t.Fatal(err)
 		}

@@ -528,9 +528,9 @@ func (s *Step) exprs(visit func(*Expr)) {
 	s.Output.exprs(visit)
 	s.Text.exprs(visit)
 	s.Sleep.exprs(visit)
-	if s.Wait != nil {
-		s.Wait.Approval.exprs(visit)
-		s.Wait.Key.exprs(visit)
+	for _, one := range s.Wait.Choices() {
+		one.Approval.exprs(visit)
+		one.Key.exprs(visit)
 	}
 	for _, v := range s.Set {
 		v.Value.exprs(visit)

@@ -163,19 +163,6 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 	}
 }
 
-func (s *stepChecker) wait(st *Step, sc *scope) {
-	if st.Wait == nil {
-		return
-	}
-	st.Wait.Approval.check(sc.in("wait"))
-	st.Wait.Key.check(sc.in("wait"))
-	if e := st.Wait.Event; e != "" && s.c.p.Triggers[e] == nil {
-		s.w.src.add(st.Wait.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", e), suggest(e, sortedStrings(s.c.p.Triggers)))
-	} else if e != "" && s.c.p.Triggers[e].Webhook != nil && s.c.p.Triggers[e].Webhook.Dedupe == 0 {
-		s.w.src.add(st.Wait.pos, "trigger-without-keys", fmt.Sprintf("trigger %s remembers no keys (dedupe: off), so an event that comes early would be missed", e), "give the trigger a dedupe time")
-	}
-}
-
 // laterActions are in the language and not carried out yet.
 var laterActions = []string{"email/send", "discord/post", "teams/post", "store/get", "store/set", "store/delete"}
 

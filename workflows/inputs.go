@@ -3,6 +3,7 @@ package workflows
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"time"
@@ -130,6 +131,25 @@ func CheckInputs(declared []Input, given map[string]any) (map[string]any, []stri
 		}
 	}
 	return out, sortedWords(problems)
+}
+
+// WithDefaults gives inputs with the defaults of those that were not given. The map that
+// was given stays as it is.
+func (w *Workflow) WithDefaults(given map[string]any) map[string]any {
+	out, cloned := given, false
+	for _, in := range w.Inputs {
+		if v, has := given[in.Name]; has && (v != nil || in.Default == nil) {
+			continue
+		}
+		if !cloned {
+			out, cloned = maps.Clone(given), true
+			if out == nil {
+				out = make(map[string]any, len(w.Inputs))
+			}
+		}
+		out[in.Name] = in.Default
+	}
+	return out
 }
 
 // ParseDuration reads 500ms, 30s, 1h30m or 7d.

@@ -115,6 +115,15 @@ var requestFields = []field{
 	{"max_response", is(kindSize), false, ""},
 }
 
+// waitFields say what a step waits for.
+var waitFields = []field{
+	{"approval", is(kindValue), false, "what a person is asked"},
+	{"by", list(is(kindText)), false, "who may answer: names of server.tokens, or of signed links; anybody by default"},
+	{"event", is(kindText), false, "a trigger"},
+	{"key", is(kindValue), false, "the key of the trigger's event"},
+	{"since", is(kindDuration), false, "how old an event may be that came before the run did; 1h by default, at most the trigger's dedupe"},
+}
+
 // listingFields say how to ask a service for what happened.
 var listingFields = []field{
 	{"request", object("request"), false, "what to ask"},
@@ -489,12 +498,10 @@ var shapes = map[string]*shape{
 		{"on_failure", steps(0), false, ""},
 		{"output", is(kindValue), false, "replaces the body's output"},
 	}},
-	"wait": {title: "wait", fields: []field{
-		{"approval", is(kindValue), false, ""},
-		{"by", list(is(kindText)), false, ""},
-		{"event", is(kindText), false, "a trigger"},
-		{"key", is(kindValue), false, ""},
-	}},
+	"wait": {title: "wait", fields: append([]field{
+		{"any", list(object("wait_choice")), false, "several waits, of which the first that ends is the step's"},
+	}, waitFields...)},
+	"wait_choice": {title: "a wait of any", fields: waitFields},
 	"sleep": {title: "sleep", fields: []field{
 		{"until", is(kindValue), true, ""},
 	}},

@@ -221,31 +221,6 @@ func (b *builder) cases(v *yaml.Node, depth int, prefix string) []Case {
 	return out
 }
 
-func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
-	if prefix == "on_failure" {
-		b.add(o.keyAt("wait"), "misplaced-key", "wait is not allowed in on_failure", "")
-	}
-	switch {
-	case w.has("approval") && w.has("event"):
-		b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "")
-	case !w.has("approval") && !w.has("event"):
-		hint := "to pause for a time write sleep: 5m"
-		for _, k := range w.node.Content {
-			if k.Value == "until" {
-				hint = "to pause until a time write sleep: {until: ...}"
-			}
-		}
-		b.add(w.pos(), "missing-key", "wait needs approval: or event:", hint)
-	}
-	if w.has("event") && !w.has("key") {
-		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant", "add key: ${{ ... }}, what the trigger's key gives for that event")
-	}
-	if w.has("event") && w.has("by") {
-		b.add(w.keyAt("by"), "misplaced-key", "by goes with approval", "")
-	}
-	s.Wait = &Wait{Approval: b.value(w.vals["approval"]), Key: b.value(w.vals["key"]), By: w.texts("by"), Event: w.text("event", ""), pos: w.at("event")}
-}
-
 func (b *builder) sleep(v *yaml.Node, s *Step) {
 	if v.Kind == yaml.MappingNode {
 		if o := b.object(v, "sleep"); o != nil {

@@ -34,6 +34,7 @@ type Workflow struct {
 	src         *source
 	secrets     []string // the list the file allows; nil for no list
 	asks        bool     // a step may wait for something from outside
+	waitsForAny bool
 	secretNames []string
 	// Concurrency and Rate bound its runs; nil for no bound.
 	Concurrency *Concurrency
@@ -172,24 +173,20 @@ type Step struct {
 // in doubt.
 func (w *Workflow) Asks() bool { return w.asks }
 
+// WaitsForAny tells whether a step of the workflow waits for the first of several.
+func (w *Workflow) WaitsForAny() bool { return w.waitsForAny }
+
 // Waits lists the triggers whose events the workflow's steps wait for.
 func (w *Workflow) Waits() []string {
 	var out []string
 	w.EachStep(func(s *Step) {
-		if s.Wait != nil && s.Wait.Event != "" {
-			out = append(out, s.Wait.Event)
+		for _, one := range s.Wait.Choices() {
+			if one.Event != "" {
+				out = append(out, one.Event)
+			}
 		}
 	})
 	return out
-}
-
-// Wait is what a step waits for: a person's approval, or an event of a trigger
-// with a key.
-type Wait struct {
-	Approval, Key *Value
-	By            []string
-	Event         string
-	pos           Pos
 }
 
 // Case is one branch of a switch; its value is compared as text.
@@ -230,7 +227,10 @@ func parseWorkflow(src *source, id string) *Workflow {
 	w.Concurrency, w.Rate = b.concurrency(o), b.rate(o)
 	w.Steps = b.steps(o.vals["steps"], 1, "")
 	w.OnFailed = b.steps(o.vals["on_failure"], 1, "on_failure")
-	w.EachStep(func(s *Step) { w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review" })
+	w.EachStep(func(s *Step) {
+		w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review"
+		w.waitsForAny = w.waitsForAny || s.Wait != nil && len(s.Wait.Any) > 0
+	})
 	w.tests = o.vals["tests"]
 	return w
 }

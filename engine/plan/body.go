@@ -184,6 +184,7 @@ func (p *planner) uses(s *workflows.Step, path string) outcome {
 		p.bind(s, last, len(list))
 		return done
 	case Running:
+		p.out.open++
 		return pending
 	case Waiting:
 		// It has been due since then, and could not be sent yet.
@@ -221,7 +222,10 @@ func (p *planner) uses(s *workflows.Step, path string) outcome {
 // due renders the input of an attempt. now() is the moment the step first
 // began, so that a repeated attempt sends the same bytes.
 func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, began time.Time) outcome {
-	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, Deadline: p.deadline, names: p.names(), now: began}
+	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, Deadline: p.limit.at, Group: p.limit.path, GroupTimeout: p.limit.timeout, names: p.names(), now: began}
+	if !notBefore.After(p.st.Now) {
+		p.out.open++
+	}
 	if p.st.TimedOut && p.handled == nil {
 		p.out.Due = append(p.out.Due, d)
 		return pending

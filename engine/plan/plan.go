@@ -17,6 +17,8 @@ type State struct {
 	// RunID seeds uuid() and the spread of pauses.
 	RunID     string
 	StartedAt time.Time
+	// Began is when the run's event came; what is received later may end its waits.
+	Began time.Time
 	// Records holds the attempts of each path, oldest first.
 	Records map[string][]*Record
 	// Answers are those that came from outside, by path.
@@ -54,6 +56,8 @@ type Decision struct {
 	Questions []Question
 	// End is set when the run is over.
 	End *End
+	// open counts what is at work or waits, but not what pauses before its next try.
+	open int
 }
 
 // Due is one attempt to make.
@@ -70,8 +74,11 @@ type Due struct {
 	// NotBefore is zero for at once; HeldSince is when an attempt was due first that
 	// waits for its destination, and zero for others.
 	NotBefore, HeldSince time.Time
-	// Deadline is when a group around the step runs out of time; zero for never.
-	Deadline time.Time
+	// Deadline is when a group around the step runs out of time, zero for never; Group is
+	// its path and GroupTimeout what it may take.
+	Deadline     time.Time
+	Group        string
+	GroupTimeout time.Duration
 	// Env evaluates the step's output.
 	names workflows.Names
 	now   time.Time
@@ -126,10 +133,10 @@ type planner struct {
 	// the loops around.
 	steps  map[string]any
 	locals workflows.Names
-	// deadline is the earliest of the groups around; zero for none.
-	deadline time.Time
-	err      *Error
-	text     string
+	// limit is the one of the groups around that runs out of time first.
+	limit limit
+	err   *Error
+	text  string
 	// handled is the error that an on_failure handler sees.
 	handled *Error
 }
@@ -149,6 +156,9 @@ func Next(st *State) Decision {
 		}
 		p.rewind(mark{})
 		p.err = &Error{Message: fmt.Sprintf("the run took longer than %s", st.Workflow.Timeout), Code: "timeout", Step: p.firstOpen()}
+		if p.cut("", "the run took longer than its timeout of "+st.Workflow.Timeout.String(), "timeout") {
+			return *p.out // what it called ends first
+		}
 		return p.finish("timed_out")
 	case failed:
 		if st.TimedOut && p.err.Code == "timeout" {
@@ -255,7 +265,7 @@ func (p *planner) names() workflows.Names {
 // child walks a branch or an iteration: it sees what is there, and what it sets
 // is seen by nobody else.
 func (p *planner) child(locals workflows.Names) *planner {
-	c := &planner{st: p.st, out: p.out, vars: maps.Clone(p.vars), steps: maps.Clone(p.steps), locals: p.locals, deadline: p.deadline, handled: p.handled}
+	c := &planner{st: p.st, out: p.out, vars: maps.Clone(p.vars), steps: maps.Clone(p.steps), locals: p.locals, limit: p.limit, handled: p.handled}
 	if locals != nil {
 		c.locals = maps.Clone(p.locals)
 		if c.locals == nil {

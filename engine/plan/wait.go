@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -21,6 +22,10 @@ type Answer struct {
 	Output any
 	// Err is why there is no output: a called run failed, or the event cannot be read.
 	Err *Error
+	// At is when a person answered; zero for an event or a call. Index is the place of an
+	// event among several that a step waits for.
+	At    time.Time
+	Index int
 }
 
 // Question is what a run waits for from outside.
@@ -36,6 +41,11 @@ type Question struct {
 	// Trigger and Key are of the event that is waited for; of a call, Key is the id
 	// of the event that began it.
 	Trigger, Key string
+	// From is when an event was received at the earliest that counts.
+	From time.Time
+	// Any tells that the step waits for several things, and Index which of them it is.
+	Any   bool
+	Index int
 	// Until is when it is too late; zero for never.
 	Until time.Time
 }
@@ -58,9 +68,11 @@ func (p *planner) wait(s *workflows.Step, path string) outcome {
 			last = p.answered(s, path, last, a)
 		case p.st.Now.Before(until):
 			p.wake(until)
-			q := questionOf(last, until)
-			q.Step = s
-			p.out.Questions = append(p.out.Questions, q)
+			for _, q := range questionsOf(last, until) {
+				q.Step = s
+				p.out.Questions = append(p.out.Questions, q)
+			}
+			p.out.open++
 			return pending
 		default:
 			last = p.endWait(last, Failed, nil, &Error{Message: fmt.Sprintf("no answer within %s", s.Timeout), Code: "timeout", Step: path})
@@ -98,6 +110,9 @@ func (p *planner) answered(s *workflows.Step, path string, r *Record, a *Answer)
 		return p.endWait(r, Failed, a.Output, &Error{Message: workflows.CutText(message, MaxErrorText), Code: "rejected", Step: path})
 	}
 	output := a.Output
+	if s.Wait != nil && len(s.Wait.Any) > 0 {
+		output = chosen(r, a)
+	}
 	if s.Output != nil {
 		env := p.env(p.st.Now, path)
 		env.Names["result"] = output
@@ -118,13 +133,53 @@ func (p *planner) answered(s *workflows.Step, path string, r *Record, a *Answer)
 	return p.endWait(r, Succeeded, output, nil)
 }
 
+// chosen is the output of a step that waited for several things: that of the first to
+// come, with its place in the list and its kind.
+func chosen(r *Record, a *Answer) any {
+	m, isMap := a.Output.(map[string]any)
+	if !isMap {
+		return a.Output
+	}
+	out := maps.Clone(m)
+	out["index"], out["kind"] = a.Index, "event"
+	if a.Verdict != "event" {
+		out["kind"] = "approval"
+		for _, q := range questionsOf(r, time.Time{}) {
+			if q.Kind == "approval" {
+				out["index"] = q.Index
+			}
+		}
+	}
+	return out
+}
+
 // question renders what is waited for. It is put on record, so that it stays what
 // it was.
 func (p *planner) question(s *workflows.Step, path string) (map[string]any, *Error) {
 	what := map[string]any{"until": p.st.Now.Add(s.Timeout).UTC().Format(time.RFC3339Nano)}
-	value := s.Wait.Approval
-	if s.Wait.Event != "" {
-		value = s.Wait.Key
+	var list []any
+	for _, one := range s.Wait.Choices() {
+		m, err := p.choice(one, path)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.Wait.Any) == 0 || one.Event == "" {
+			maps.Copy(what, m)
+			m = map[string]any{} // of any the approval stands beside the list
+		}
+		list = append(list, m)
+	}
+	if len(s.Wait.Any) > 0 {
+		what["any"] = list
+	}
+	return what, nil
+}
+
+// choice renders one wait.
+func (p *planner) choice(one *workflows.Wait, path string) (map[string]any, *Error) {
+	value := one.Approval
+	if one.Event != "" {
+		value = one.Key
 	}
 	v, err := value.Render(p.env(p.st.Now, path), workflows.FillPlain)
 	if err != nil {
@@ -136,16 +191,16 @@ func (p *planner) question(s *workflows.Step, path string) (map[string]any, *Err
 	}
 	if err != nil {
 		what := "the text of the approval"
-		if s.Wait.Event != "" {
+		if one.Event != "" {
 			what = "wait.key"
 		}
 		return nil, TooLarge(err, what, "write less of the data into it", path)
 	}
-	if s.Wait.Event == "" {
-		what["approval"] = text
-		if len(s.Wait.By) > 0 {
-			by := make([]any, len(s.Wait.By))
-			for i, b := range s.Wait.By {
+	if one.Event == "" {
+		what := map[string]any{"approval": text}
+		if len(one.By) > 0 {
+			by := make([]any, len(one.By))
+			for i, b := range one.By {
 				by[i] = b
 			}
 			what["by"] = by
@@ -155,27 +210,70 @@ func (p *planner) question(s *workflows.Step, path string) (map[string]any, *Err
 	if text == "" {
 		return nil, &Error{Message: "wait.key is empty: no event can be told by it", Code: "expression", Step: path}
 	}
-	what["event"], what["key"] = s.Wait.Event, text
-	return what, nil
+	return map[string]any{"event": one.Event, "key": text, "from": p.eventsFrom(one).UTC().Format(time.RFC3339Nano)}, nil
 }
 
-// questionOf reads a waiting record.
-func questionOf(r *Record, until time.Time) Question {
-	m, _ := r.Output.(map[string]any)
-	q := Question{Path: r.Path, Attempt: r.Attempt, Kind: "approval", Until: until}
-	q.Trigger, _ = m["event"].(string)
-	q.Key, _ = m["key"].(string)
-	q.Text, _ = m["approval"].(string)
-	if q.Trigger != "" {
-		q.Kind, q.Text = "event", "an event of "+q.Trigger+" with the key "+strconv.Quote(q.Key)
+// eventsFrom is when an event was received at the earliest that ends a wait: since:
+// before now, or when the run's own event came, if that is earlier. What comes while a
+// run is on its way is never too old for it.
+func (p *planner) eventsFrom(one *workflows.Wait) time.Time {
+	from := p.st.Now.Add(-one.Since)
+	if b := p.st.Began; !b.IsZero() && b.Before(from) {
+		from = b
 	}
-	by, _ := m["by"].([]any)
-	for _, b := range by {
-		if name, ok := b.(string); ok {
-			q.By = append(q.By, name)
+	return from
+}
+
+// questionsOf reads a waiting record.
+func questionsOf(r *Record, until time.Time) []Question {
+	m, _ := r.Output.(map[string]any)
+	list, several := m["any"].([]any)
+	if !several {
+		list = []any{m}
+	}
+	out := make([]Question, 0, len(list))
+	for i, x := range list {
+		one, _ := x.(map[string]any)
+		if one["event"] == nil {
+			one = m
+		}
+		q := Question{Path: r.Path, Attempt: r.Attempt, Kind: "approval", Until: until, Any: several, Index: i}
+		q.Trigger, _ = one["event"].(string)
+		q.Key, _ = one["key"].(string)
+		q.Text, _ = one["approval"].(string)
+		if q.Trigger != "" {
+			q.Kind, q.Text = "event", "an event of "+q.Trigger+" with the key "+strconv.Quote(q.Key)
+			text, _ := one["from"].(string)
+			from, err := time.Parse(time.RFC3339Nano, text)
+			if err != nil { // a build before this one put it on record
+				from = r.StartedAt.Add(-workflows.DefaultSince)
+			}
+			q.From = from
+		}
+		by, _ := one["by"].([]any)
+		for _, b := range by {
+			if name, ok := b.(string); ok {
+				q.By = append(q.By, name)
+			}
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
+// AwaitedEvents are the events that a record waits for.
+func AwaitedEvents(r *Record) []Question {
+	m, _ := r.Output.(map[string]any)
+	if r.Status != Waiting || m["event"] == nil && m["any"] == nil {
+		return nil
+	}
+	var out []Question
+	for _, q := range questionsOf(r, time.Time{}) {
+		if q.Kind == "event" {
+			out = append(out, q)
 		}
 	}
-	return q
+	return out
 }
 
 // review holds a step whose attempt is in doubt until a person says what to do.
@@ -184,6 +282,7 @@ func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
 	case a == nil:
 		p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Step: s, Kind: "review",
 			Text: fmt.Sprintf("attempt %d of %s was cut, and whether it took effect is not known: resend, done or fail?", last.Attempt, s.Uses)})
+		p.out.open++
 		return pending
 	case a.Verdict == "done":
 		r := &Record{Path: path, Attempt: last.Attempt + 1, Action: s.Uses, Status: Succeeded, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: a.Output}

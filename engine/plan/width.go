@@ -21,41 +21,84 @@ func (p *planner) within(s *workflows.Step, path string, walk func() outcome) ou
 	if s.Timeout <= 0 || ofTheStep || p.last(path) != nil {
 		return walk()
 	}
-	outer, before := p.deadline, p.mark()
-	began := p.began(path)
-	if end := began.Add(s.Timeout); p.deadline.IsZero() || end.Before(p.deadline) {
-		p.deadline = end
+	outer, before := p.limit, p.mark()
+	mine := limit{p.began(path).Add(s.Timeout), path, s.Timeout}
+	if p.limit.at.IsZero() || mine.at.Before(p.limit.at) {
+		p.limit = mine
 	}
-	mine := began.Add(s.Timeout)
 	o := walk()
-	p.deadline = outer
+	p.limit = outer
 	if o != pending {
 		return o
 	}
-	if p.st.Now.Before(mine) {
-		p.wake(mine)
+	if p.st.Now.Before(mine.at) {
+		p.wake(mine.at)
 		return pending
 	}
 	p.rewind(before)
-	if p.running(path) {
+	if open := p.cut(path, mine.over(), "timeout"); open || p.running(path) {
 		return pending
 	}
 	return p.fails(s, path, p.put(s, path, Failed, nil, &Error{Message: fmt.Sprintf("the group took longer than %s", s.Timeout), Code: "timeout", Step: path}))
 }
 
+// limit is when a group has run out of time.
+type limit struct {
+	at      time.Time
+	path    string
+	timeout time.Duration
+}
+
+// over says what happened to a step that the limit has cut.
+func (l limit) over() string {
+	return fmt.Sprintf("its group %s took longer than its timeout of %s", l.path, l.timeout)
+}
+
+// CutByGroup says that an attempt was cut by the timeout of the group around it.
+func (d Due) CutByGroup() string {
+	return limit{d.Deadline, d.Group, d.GroupTimeout}.over()
+}
+
+// cut ends what waits at or below a path, with the reason on record. A called run is
+// ended first, which takes its time: cut tells that there is one still. It leaves the
+// handler of the workflow alone, and attempts that are open, which have their own end.
+func (p *planner) cut(path, why, code string) (open bool) {
+	var list []string
+	for k, records := range p.st.Records {
+		inside := path == "" && !strings.HasPrefix(k, "on_failure/") || k == path || strings.HasPrefix(k, path+"/") && path != ""
+		if inside && records[len(records)-1].Status == Waiting {
+			list = append(list, k)
+		}
+	}
+	sort.Strings(list)
+	for _, k := range list {
+		last := p.last(k)
+		e := &Error{Message: "cut: " + why, Code: code, Step: k}
+		if id := Called(last); id == "" {
+			p.endWait(last, Failed, nil, e)
+		} else if p.endCall(last, e).Status == Waiting {
+			p.out.Questions = append(p.out.Questions, Question{Path: k, Attempt: last.Attempt, Kind: "call", Key: id})
+			p.out.open++
+			open = true
+		}
+	}
+	return open
+}
+
 // mark is how far a decision has come.
 type mark struct {
-	due, calls, questions int
-	wake                  time.Time
+	due, calls, questions, open int
+	wake                        time.Time
 }
 
 func (p *planner) mark() mark {
-	return mark{len(p.out.Due), len(p.out.Calls), len(p.out.Questions), p.out.Wake}
+	return mark{len(p.out.Due), len(p.out.Calls), len(p.out.Questions), p.out.open, p.out.Wake}
 }
 
 // rewind takes back what was to begin since the mark.
 func (p *planner) rewind(m mark) {
 	p.out.Due, p.out.Calls, p.out.Questions, p.out.Wake = p.out.Due[:m.due], p.out.Calls[:m.calls], p.out.Questions[:m.questions], m.wake
+	p.out.open = m.open
 }
 
 // wake asks to be asked again at a moment.
@@ -136,7 +179,7 @@ func (p *planner) parallel(s *workflows.Step, path string) outcome {
 // what is open ends first.
 func (p *planner) stops(path string, start mark) outcome {
 	p.rewind(start)
-	if p.running(path) {
+	if open := p.cut(path, "the run was stopped", "cancelled"); open || p.running(path) {
 		return pending
 	}
 	return stopped
@@ -234,63 +277,21 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 	if s.Body != "uses" && s.Body != "wait" && s.Body != "call" {
 		once.Timeout = 0 // of the whole loop
 	}
-	start := p.mark()
-	outputs := make([]any, len(items))
-	var failure *Error
-	var kept sizes
-	open := 0
-	for i, item := range items {
-		at := path + "/" + strconv.Itoa(i)
-		if r := p.last(at); r != nil && r.Status == Succeeded {
-			outputs[i] = r.Output
-			kept.add(r)
-			continue
+	l := &iterating{s: s, once: &once, path: path, items: items, outputs: make([]any, len(items)), start: p.mark()}
+	for {
+		o, again := p.round(l)
+		if o != done {
+			return o
 		}
-		if kept.full() {
-			return p.loopTooLarge(s, path, start, i, len(items))
-		}
-		if failure != nil && s.FailFast {
-			// Nothing begins after the first failure; what is open ends.
-			if p.running(at) {
-				open++
-			}
-			continue
-		}
-		if open >= s.MaxParallel {
+		if !again {
 			break
 		}
-		c := p.child(workflows.Names{s.As: item, "index": i})
-		switch c.body(&once, at) {
-		case pending:
-			open++
-		case failed:
-			if failure == nil {
-				failure = c.err
-			}
-			if s.FailFast {
-				p.rewind(start)
-				if p.running(path) {
-					return pending
-				}
-				open = 0 // what only waited for its next try does not get it
-			}
-		case stopped:
-			p.text = c.text
-			return p.stops(path, start)
-		default:
-			if r := p.last(at); r != nil {
-				outputs[i] = r.Output
-				kept.add(r)
-			}
-		}
+		p.rewind(l.start)
 	}
-	switch {
-	case open > 0:
-		return pending
-	case failure != nil:
-		return p.loopFails(s, path, p.put(s, path, Failed, outputs, failure))
+	if l.failure != nil {
+		return p.loopFails(s, path, p.put(s, path, Failed, l.outputs, l.failure))
 	}
-	all, tooLarge := fit(outputs, "the output, a list of what each item gave,", keepLessEach, path)
+	all, tooLarge := fit(l.outputs, "the output, a list of what each item gave,", keepLessEach, path)
 	if tooLarge != nil {
 		return p.loopFails(s, path, p.put(s, path, Failed, nil, tooLarge))
 	}
@@ -298,17 +299,120 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 	return done
 }
 
+// iterating is a loop that is walked.
+type iterating struct {
+	s, once *workflows.Step
+	path    string
+	items   []any
+	outputs []any
+	failure *Error
+	start   mark
+}
+
+// round walks the iterations once. Those at work keep their slots; what pauses before
+// its next try has none, so that another iteration goes on meanwhile, unless they go
+// one after another. again asks for another round: a slot came free behind an
+// iteration that was passed by.
+func (p *planner) round(l *iterating) (o outcome, again bool) {
+	l.failure = nil
+	holders := p.holders(l.path)
+	free := l.s.MaxParallel - len(holders)
+	open, passed := false, false
+	var kept sizes
+	for i, item := range l.items {
+		at := l.path + "/" + strconv.Itoa(i)
+		if r := p.last(at); r != nil && r.Status == Succeeded {
+			l.outputs[i] = r.Output
+			kept.add(r)
+			continue
+		}
+		if kept.full() {
+			return p.loopTooLarge(l, i), false
+		}
+		if free <= 0 && !holders[i] {
+			passed = true
+			continue
+		}
+		opened := p.out.open
+		c := p.child(workflows.Names{l.s.As: item, "index": i})
+		o := c.body(l.once, at)
+		takes := o == pending && (p.out.open > opened || l.s.MaxParallel == 1)
+		switch {
+		case holders[i] && !takes:
+			free++
+		case !holders[i] && takes:
+			free--
+		}
+		switch o {
+		case pending:
+			open = true
+		case failed:
+			if l.failure == nil {
+				l.failure = c.err
+			}
+			if l.s.FailFast {
+				return p.failsFast(l), false
+			}
+		case stopped:
+			p.text = c.text
+			return p.stops(l.path, l.start), false
+		default:
+			if r := p.last(at); r != nil {
+				l.outputs[i] = r.Output
+				kept.add(r)
+			}
+		}
+	}
+	switch {
+	case passed && free > 0 && !(l.s.MaxParallel == 1 && open):
+		return done, true
+	case open:
+		return pending, false
+	}
+	return done, false
+}
+
+// failsFast ends a loop after its first failure: nothing begins any more, and what is
+// at work ends first. What only paused before its next try does not get it.
+func (p *planner) failsFast(l *iterating) outcome {
+	p.rewind(l.start)
+	if open := p.cut(l.path, "another iteration failed (fail_fast)", "cancelled"); open || p.running(l.path) {
+		return pending
+	}
+	return done
+}
+
 // loopTooLarge ends a loop of which the outputs so far pass a limit together: it can
 // only fail, so nothing more of it begins.
-func (p *planner) loopTooLarge(s *workflows.Step, path string, start mark, n, of int) outcome {
-	p.rewind(start)
-	if p.running(path) {
+func (p *planner) loopTooLarge(l *iterating, n int) outcome {
+	p.rewind(l.start)
+	if open := p.cut(l.path, "the outputs of its loop are too large together", "cancelled"); open || p.running(l.path) {
 		return pending
 	}
 	what := fmt.Sprintf("the output, a list of what each item gave, is too large after %d of %d items (at most %d MiB as JSON and %d values)",
-		n, of, workflows.MaxValueSize>>20, workflows.MaxJSONNodes)
-	e := &Error{Message: what + ": " + keepLessEach, Code: "too_large", Step: path, Attempts: 1}
-	return p.loopFails(s, path, p.put(s, path, Failed, nil, e))
+		n, len(l.items), workflows.MaxValueSize>>20, workflows.MaxJSONNodes)
+	e := &Error{Message: what + ": " + keepLessEach, Code: "too_large", Step: l.path, Attempts: 1}
+	return p.loopFails(l.s, l.path, p.put(l.s, l.path, Failed, nil, e))
+}
+
+// holders are the iterations of a loop that have a slot: something of them is at work
+// or waits.
+func (p *planner) holders(path string) map[int]bool {
+	var out map[int]bool
+	for k, list := range p.st.Records {
+		rest, below := strings.CutPrefix(k, path+"/")
+		if last := list[len(list)-1].Status; !below || last != Running && last != Waiting {
+			continue
+		}
+		number, _, _ := strings.Cut(rest, "/")
+		if i, err := strconv.Atoi(number); err == nil {
+			if out == nil {
+				out = map[int]bool{}
+			}
+			out[i] = true
+		}
+	}
+	return out
 }
 
 // loopFails closes a loop of which an iteration failed; its output holds what the
@@ -335,6 +439,7 @@ func (p *planner) sleep(s *workflows.Step, path string) outcome {
 		until := waitsUntil(last)
 		if p.st.Now.Before(until) {
 			p.wake(until)
+			p.out.open++
 			return pending
 		}
 		last = p.endWait(last, Succeeded, nil, nil)

@@ -528,6 +528,15 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 		x.At = fromMillis(at)
 		return x, err
 	})
+	if err == nil {
+		d.EndedBy, err = h.endedBy(ctx, id)
+	}
+	if err == nil {
+		err = h.calls(ctx, id, d)
+	}
+	if err == nil {
+		d.CalledBy, err = h.calledBy(ctx, event)
+	}
 	return d, err
 }
 
@@ -540,7 +549,11 @@ func (h *History) queue(ctx context.Context, id engine.RunID) (*engine.QueueItem
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
-	return &q, classify(err)
+	if err != nil {
+		return nil, classify(err)
+	}
+	q.Holders, err = h.holders(ctx, id)
+	return &q, err
 }
 
 // Steps lists the attempts of a run in the order they were made.

@@ -218,6 +218,12 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 			return next, err
 		}
 	}
+	if err := t.endCalls(r.of.Ends, r.of.Run.FinishedAt); err != nil {
+		return next, err
+	}
+	if err := r.anyWaits(t); err != nil {
+		return next, err
+	}
 	if err := t.begin(r.calls); err != nil {
 		return next, err
 	}
@@ -228,6 +234,9 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 		return next, nil
 	}
 	if r.of.CloseSteps {
+		if _, err := t.endCallsOf(r.of.Run); err != nil {
+			return next, err
+		}
 		if err := t.exec(closeSteps, r.of.Run.FinishedAt.UnixMilli(), int64(r.of.Run.ID)); err != nil {
 			return next, err
 		}
@@ -275,7 +284,7 @@ func (r rows) cameMeanwhile(t *tx) error {
 			came = came || ended
 			continue
 		}
-		found, err := t.row(`SELECT event_id FROM keys WHERE trigger = ? AND key = ? AND event_id > ?`, make([]driver.Value, 1), w.Trigger, w.Key, int64(run.Since()))
+		found, err := t.row(arrived, make([]driver.Value, 1), w.Trigger, w.Key, w.From.UnixMilli(), int64(run.Event), int64(run.ID))
 		if err != nil {
 			return err
 		}
@@ -375,8 +384,7 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 	if m.of.Wakes == nil {
 		return out, nil
 	}
-	err = t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND CASE WHEN repeats IS NULL THEN event_id ELSE id END < ? AND id IN (SELECT run_id FROM steps
-		WHERE status = 'waiting' AND output ->> '$.event' = ? AND output ->> '$.key' = ?)`, m.of.At.UnixMilli(), int64(m.of.Event), m.of.Wakes.Trigger, m.of.Wakes.Key)
+	err = t.exec(wakeWaiting, m.of.At.UnixMilli(), m.of.Wakes.Trigger, m.of.Wakes.Key)
 	out.Woken += int(t.changes)
 	return out, err
 }
@@ -486,7 +494,7 @@ func (s *Store) Peek(ctx context.Context, id engine.RunID) (*engine.Taken, error
 
 // answers loads what people said, by path; a later attempt has a later answer.
 func (s *Store) answers(ctx context.Context, id engine.RunID) (out map[string]*plan.Answer, number int, unreadable, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, verdict, output FROM answers WHERE run_id = ? ORDER BY path, attempt`, int64(id))
+	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, verdict, output, at FROM answers WHERE run_id = ? ORDER BY path, attempt`, int64(id))
 	if err != nil {
 		return nil, 0, nil, classify(err)
 	}
@@ -494,7 +502,9 @@ func (s *Store) answers(ctx context.Context, id engine.RunID) (out map[string]*p
 	for rows.Next() {
 		a, path := &plan.Answer{}, ""
 		var output sql.NullString
-		err := rows.Scan(&path, &a.Attempt, &a.Verdict, &output)
+		var at int64
+		err := rows.Scan(&path, &a.Attempt, &a.Verdict, &output, &at)
+		a.At = fromMillis(at)
 		if err == nil {
 			a.Output, err = decodeColumn(output)
 		}
@@ -530,19 +540,6 @@ func (s *Store) Answer(ctx context.Context, a engine.Answer) error {
 	})
 }
 
-// Arrived implements engine.Store.
-func (s *Store) Arrived(ctx context.Context, w engine.EventWait, after engine.EventID) (*engine.Event, error) {
-	var id int64
-	err := s.readers.QueryRowContext(ctx, `SELECT event_id FROM keys WHERE trigger = ? AND key = ? AND event_id > ?`, w.Trigger, w.Key, int64(after)).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, classify(err)
-	}
-	return s.Event(ctx, engine.EventID(id))
-}
-
 // Called implements engine.Store.
 func (s *Store) Called(ctx context.Context, id engine.EventID) (engine.CallState, error) {
 	var c engine.CallState
@@ -561,24 +558,6 @@ func (s *Store) Called(ctx context.Context, id engine.EventID) (engine.CallState
 		err = s.unsealResult(ctx, c.Run)
 	}
 	return c, err
-}
-
-// Awaited implements engine.Store.
-func (s *Store) Awaited(ctx context.Context) ([]string, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT DISTINCT output ->> '$.event' FROM steps WHERE status = 'waiting' AND output ->> '$.event' IS NOT NULL`)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var out []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, classify(err)
-		}
-		out = append(out, name)
-	}
-	return out, rows.Err()
 }
 
 // Recover implements engine.Store. No lease has to run out: the file belongs to
@@ -631,17 +610,17 @@ func (s *Store) SaveVersion(ctx context.Context, w *workflows.Workflow) error {
 }
 
 // Cancel implements engine.Store.
-func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Event) (next time.Time, err error) {
+func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Event) (next time.Time, ends bool, err error) {
 	id, now := r.ID, r.FinishedAt
 	calls, err := s.encodeEvents(events)
 	if err != nil {
-		return next, err
+		return next, ends, err
 	}
 	why, err := s.errorJSON(r.Error, nil)
 	if err != nil {
-		return next, err
+		return next, ends, err
 	}
-	err = s.w.do(ctx, true, func(t *tx) error {
+	err = s.w.do(ctx, true, func(t *tx) (err error) {
 		if err := t.exec(`UPDATE runs SET status = 'cancelled', finished_at = ?, due_at = NULL, error = ? WHERE id = ? AND status IN ('queued', 'waiting')`, now.UnixMilli(), why, int64(id)); err != nil {
 			return err
 		}
@@ -659,16 +638,21 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 			AND output ->> '$.call' = (SELECT printf('evt_%016x', event_id) FROM runs WHERE id = ?))`, now.UnixMilli(), int64(id)); err != nil {
 			return err
 		}
+		if ends, err = t.endCallsOf(r); err != nil {
+			return err
+		}
 		// What it waited for is not waited for any more.
 		if err := t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
 			now.UnixMilli(), int64(id)); err != nil {
 			return err
 		}
-		var err error
+		if err := t.exec(endAnyWaits, int64(id)); err != nil {
+			return err
+		}
 		next, err = t.leave(r, now)
 		return err
 	})
-	return next, err
+	return next, ends, err
 }
 
 // Replay implements engine.Store. From failed, the attempts that had succeeded
@@ -707,6 +691,10 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, err
 		}
 		if r.From != "failed" {
 			return nil
+		}
+		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) SELECT event_id, ?, path FROM ended_waits w WHERE run_id = ? AND EXISTS (SELECT 1 FROM steps s
+			WHERE s.run_id = w.run_id AND s.path = w.path AND s.status = 'succeeded')`, int64(r.New), int64(r.Of)); err != nil {
+			return err
 		}
 		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, sealed)
 			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error, sealed FROM steps

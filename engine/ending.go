@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// This file is how a called run ends with what called it. Whoever stops waiting for a
+// called run stores, in the same transaction, the order to end it; the order stands
+// until the run has ended, so that a crash between the two changes nothing: it is
+// carried out at the next start before any run goes on. A call that took too long is
+// on record as waiting until its run has ended, and only then tried again.
+
+// ending lists the called runs that records order to be ended.
+func ending(records []*plan.Record) (out []EndCall) {
+	for _, r := range records {
+		event, why := plan.Ending(r)
+		if id, err := ParseEventID(event); err == nil {
+			out = append(out, EndCall{id, why})
+		}
+	}
+	return out
+}
+
+// whyEnded says why a run that this one called is ended with it.
+func (dr *driver) whyEnded() string { return WhyEnded(dr.run) }
+
+// WhyEnded says why a run that another called is ended with it.
+func WhyEnded(r *Run) string {
+	return fmt.Sprintf("run %s, which called it, %s", r.ID, map[RunStatus]string{Cancelled: "was cancelled", TimedOut: "timed out", Failed: "failed", Succeeded: "ended"}[r.Status])
+}
+
+// endCalled carries the orders out that stand in the store, beside the caller.
+func (e *Engine) endCalled() {
+	e.mu.Lock()
+	going := !e.stopping && e.work != nil
+	if going {
+		e.drivers.Add(1)
+	}
+	e.mu.Unlock()
+	if !going {
+		return // the next start does
+	}
+	go func() {
+		defer e.drivers.Done()
+		if err := e.carryOutEnds(e.work); err != nil && e.work.Err() == nil {
+			e.o.Log.Error("called runs were not ended", "error", err)
+		}
+	}()
+}
+
+// loadEnds learns at a start what is to be ended, before any run goes on.
+func (e *Engine) loadEnds(ctx context.Context) error {
+	list, err := e.o.Store.EndCalls(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for called runs to end: %w", err)
+	}
+	for _, x := range list {
+		e.toEnd.Store(x.Event, x.Why)
+	}
+	if len(list) > 0 {
+		e.endCalled()
+	}
+	return nil
+}
+
+// carryOutEnds ends the called runs that are to be ended, until there is none left but
+// what is not decided yet.
+func (e *Engine) carryOutEnds(ctx context.Context) error {
+	e.ends.Lock()
+	defer e.ends.Unlock()
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		list, err := e.o.Store.EndCalls(ctx)
+		if err != nil {
+			return err
+		}
+		left := false
+		for _, x := range list {
+			// Before the store is asked: an event that is decided after that sees it.
+			e.toEnd.Store(x.Event, x.Why)
+			atWork, err := e.endCall(ctx, x)
+			if err != nil {
+				return err
+			}
+			left = left || atWork
+		}
+		if !left {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// endCall ends the run of one event. One that is not decided yet begins no run, see
+// consider; one at work ends when its attempts have been cut.
+func (e *Engine) endCall(ctx context.Context, x EndCall) (atWork bool, err error) {
+	c, err := e.o.Store.Called(ctx, x.Event)
+	switch {
+	case err != nil || !c.Decided:
+		return false, err
+	case c.Run == nil || c.Run.Status.Ended():
+		e.toEnd.Delete(x.Event)
+		return false, e.store(func() error { return e.o.Store.EndedCall(ctx, x.Event) })
+	}
+	err = e.store(func() error { return e.cancel(ctx, c.Run.ID, &plan.Error{Message: x.Why, Code: "cancelled"}) })
+	if errors.Is(err, ErrStale) || errors.Is(err, ErrNotFound) {
+		err = nil // it has ended meanwhile
+	}
+	return true, err
+}
+
+// isToEnd tells whether the run of an event is to be ended, and why.
+func (e *Engine) isToEnd(id EventID) (why string, is bool) {
+	v, is := e.toEnd.Load(id)
+	why, _ = v.(string)
+	return why, is
+}
+
+// endedBefore are the decisions about an event whose caller waits for it no more.
+func (e *Engine) endedBefore(p *loaded, ev *Event, why string) (out []Decision) {
+	for _, l := range p.listeners(&ev.Delivery) {
+		out = append(out, Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: Dropped, Reason: why})
+	}
+	return out
+}

@@ -1,0 +1,129 @@
+package plan_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// TestASlotIsFreeDuringARetryPause: the items that can go on do so while others wait for
+// their next try, and never more than max_parallel are at work. Without a width items go
+// one after another.
+func TestASlotIsFreeDuringARetryPause(t *testing.T) {
+	for width, want := range map[string]string{"max_parallel: 2, ": "0 1 2 3 4 5 0 1", "": "0 0 1 1 2 3 4 5"} {
+		st := state(flow(t, "on: manual\nsteps: [{id: a, foreach: 0..5, "+width+"uses: test/act, with: {n: \"${{ item }}\"}, retry: {max: 1, delay: 10s, jitter: false}}]"), nil)
+		var order []string
+		tried := map[string]bool{}
+		atWork := map[string]*plan.Record{}
+		end := func() *plan.End {
+			for range 100 {
+				d := plan.Next(st)
+				if d.End != nil {
+					return d.End
+				}
+				began := false
+				next := d.Wake
+				for _, x := range d.Due {
+					if x.NotBefore.After(st.Now) {
+						if next.IsZero() || x.NotBefore.Before(next) {
+							next = x.NotBefore
+						}
+						continue
+					}
+					r := &plan.Record{Path: x.Path, Attempt: x.Attempt, Action: "test/act", Status: plan.Running, StartedAt: st.Now}
+					st.AddRecord(r)
+					atWork[x.Path], began = r, true
+					order = append(order, strings.TrimPrefix(x.Path, "a/"))
+				}
+				if len(atWork) > 2 {
+					t.Fatalf("%d at work", len(atWork))
+				}
+				if began {
+					continue
+				}
+				for path, r := range atWork {
+					done := *r
+					done.Status, done.FinishedAt = plan.Succeeded, st.Now
+					if n := strings.TrimPrefix(path, "a/"); (n == "0" || n == "1") && !tried[n] {
+						tried[n] = true
+						done.Status, done.Error = plan.Failed, &plan.Error{Message: "503", Code: "http_status", Retryable: true}
+					}
+					st.AddRecord(&done)
+					delete(atWork, path)
+				}
+				if len(d.Due) > 0 && !slices.ContainsFunc(d.Due, func(x plan.Due) bool { return !x.NotBefore.After(st.Now) }) && len(plan.Next(st).Due) == len(d.Due) {
+					st.Now = next
+				}
+			}
+			t.Fatal("it does not end")
+			return nil
+		}()
+		if end.Status != "succeeded" {
+			t.Errorf("%q: %+v", width, end.Error)
+		}
+		if got := strings.Join(order, " "); width != "" && !sameStart(got, want) || width == "" && got != want {
+			t.Errorf("%q: the order is %s, want %s", width, got, want)
+		}
+	}
+}
+
+// sameStart tells that the same tries were made in the same rounds of two.
+func sameStart(got, want string) bool {
+	a, b := strings.Fields(got), strings.Fields(want)
+	if len(a) != len(b) {
+		return false
+	}
+	slices.Sort(a[6:])
+	return slices.Equal(a, b)
+}
+
+// TestAStepThatItsGroupsTimeoutCutsSaysSo: what waited has the reason on record, and the
+// run goes on to the group's handler.
+func TestAStepThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
+	for _, body := range []string{"{sleep: 1h}", "{wait: {approval: ok}}", "{id: s, foreach: 1..2, max_parallel: 2, wait: {approval: ok}}"} {
+		st := state(flow(t, "on: manual\nsteps: [{id: g, timeout: 5s, steps: ["+body+"], on_failure: [{id: h, uses: test/act}]}]"), nil)
+		plan.Next(st)
+		st.Now = st.Now.Add(6 * time.Second)
+		d := plan.Next(st)
+		if len(d.Due) != 1 || d.Due[0].Path != "g/on_failure/h" {
+			t.Errorf("%s: %+v", body, d)
+		}
+		cut := 0
+		for path, list := range st.Records {
+			r := list[len(list)-1]
+			if r.Status == plan.Waiting {
+				t.Errorf("%s: %s still waits", body, path)
+			}
+			if r.Error != nil && r.Error.Message == "cut: its group g took longer than its timeout of 5s" && r.Error.Code == "timeout" {
+				cut++
+			}
+		}
+		if cut == 0 {
+			t.Errorf("%s: no step says that it was cut", body)
+		}
+	}
+}
+
+// TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler runs, and so does fail_fast.
+func TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
+	st := state(flow(t, "on: manual\nsteps: [{id: g, timeout: 5s, steps: [{id: c, call: other}], on_failure: [{id: h, uses: test/act}]}]"), nil)
+	d := plan.Next(st)
+	if len(d.Calls) != 1 {
+		t.Fatalf("%+v", d)
+	}
+	st.AddRecord(&plan.Record{Path: "g/c", Attempt: 1, Action: "call", Status: plan.Waiting, StartedAt: st.Now, Output: map[string]any{"call": "evt_1", "workflow": "other"}})
+	st.Now = st.Now.Add(6 * time.Second)
+	d = plan.Next(st)
+	event, why := plan.Ending(st.Records["g/c"][0])
+	if len(d.Due) != 0 || event != "evt_1" || !strings.Contains(why, "its group g took longer than its timeout of 5s") || len(d.Questions) != 1 {
+		t.Fatalf("%q %q %+v", event, why, d)
+	}
+	st.Answers = map[string]*plan.Answer{"g/c": {Attempt: 1, Verdict: "call", Err: &plan.Error{Message: "cancelled", Code: "call_cancelled"}}}
+	d = plan.Next(st)
+	if r := st.Records["g/c"][0]; len(d.Due) != 1 || d.Due[0].Path != "g/on_failure/h" || r.Status != plan.Failed || r.Error.Code != "timeout" {
+		t.Errorf("%+v %+v", r, d)
+	}
+}

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file is how runs find the events that they wait for. An event counts by when it
+// was received, never by the order of ids: an id is given before the commit, so that
+// what is found later may have the smaller one.
+
+const (
+	// arrived finds the event of a trigger and a key that was received at a moment or
+	// later, and that a run has neither begun with nor used.
+	arrived = `SELECT k.event_id FROM keys k JOIN events e ON e.id = k.event_id WHERE k.trigger = ?1 AND k.key = ?2 AND e.received_at >= ?3 AND k.event_id <> ?4
+		AND NOT EXISTS (SELECT 1 FROM ended_waits w WHERE w.event_id = k.event_id AND w.run_id = ?5)`
+	// wakeWaiting makes the runs due that wait for an event. Each of them looks itself
+	// whether it counts.
+	wakeWaiting = `UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.event' = ?2 AND output ->> '$.key' = ?3
+		UNION ALL SELECT run_id FROM any_waits WHERE trigger = ?2 AND key = ?3)`
+	endAnyWaits = `DELETE FROM any_waits WHERE run_id = ?`
+)
+
+// anyWaits notes which events a run waits for several of, and forgets those of one that
+// has ended. Those of a step that goes on stay until then: they wake the run in vain.
+func (r rows) anyWaits(t *tx) error {
+	for _, w := range r.of.AnyWaits {
+		if err := t.exec(`INSERT INTO any_waits (trigger, key, run_id, path) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, w.Trigger, w.Key, int64(r.of.Run.ID), w.Path); err != nil {
+			return err
+		}
+	}
+	if r.of.EndsAnyWaits {
+		return t.exec(endAnyWaits, int64(r.of.Run.ID))
+	}
+	return nil
+}
+
+// Arrived implements engine.Store.
+func (s *Store) Arrived(ctx context.Context, w engine.EventWait, run *engine.Run) (*engine.Event, error) {
+	var id int64
+	err := s.readers.QueryRowContext(ctx, arrived, w.Trigger, w.Key, w.From.UnixMilli(), int64(run.Event), int64(run.ID)).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	return s.Event(ctx, engine.EventID(id))
+}
+
+// Awaited implements engine.Store.
+func (s *Store) Awaited(ctx context.Context) ([]string, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT DISTINCT output ->> '$.event' FROM steps WHERE status = 'waiting' AND output ->> '$.event' IS NOT NULL UNION SELECT DISTINCT trigger FROM any_waits`)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, classify(err)
+		}
+		out = append(out, name)
+	}
+	return out, rows.Err()
+}
+
+// endedBy lists the events that ended waits of a run.
+func (h *History) endedBy(ctx context.Context, id engine.RunID) ([]engine.EndingEvent, error) {
+	return collect(ctx, h.db, `SELECT w.path, printf('evt_%016x', w.event_id), coalesce(e.trigger, ''), coalesce(e.key, ''), coalesce(e.received_at, 0) FROM ended_waits w LEFT JOIN events e ON e.id = w.event_id
+		WHERE w.run_id = ? ORDER BY w.path, w.event_id`, []any{int64(id)}, func(r scanner) (x engine.EndingEvent, err error) {
+		var at int64
+		err = r.Scan(&x.Step, &x.Event, &x.Trigger, &x.Key, &at)
+		x.ReceivedAt = fromMillis(at)
+		return x, err
+	})
+}

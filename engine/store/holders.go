@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// shownHolders is how many runs are named that have the place another waits for.
+const shownHolders = 3
+
+// holders lists the runs that have the places of the group which a run waits in, the
+// oldest first.
+func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.PlaceHolder, error) {
+	type held struct {
+		run   engine.RunID
+		since int64
+	}
+	list, err := collect(ctx, h.db, `SELECT o.run_id, coalesce(o.starts_at, 0) FROM places p JOIN places o ON o.workflow = p.workflow AND o.grp = p.grp AND o.state IN ('has', 'replaced')
+		WHERE p.run_id = ? ORDER BY o.run_id LIMIT ?`, []any{int64(id), shownHolders}, func(r scanner) (x held, err error) {
+		err = r.Scan(&x.run, &x.since)
+		return x, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := []engine.PlaceHolder{}
+	for _, x := range list {
+		d, err := h.opened(ctx, x.run)
+		if err != nil {
+			return nil, err
+		}
+		p := engine.PlaceHolder{Run: x.run.String(), Status: d.Status, Since: fromMillis(x.since)}
+		if d.Status == string(engine.Waiting) {
+			p.GoesOn = d.GoesOn()
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// opened gives of an open run what says when it goes on.
+func (h *History) opened(ctx context.Context, id engine.RunID) (*engine.RunDetail, error) {
+	item, err := scanRunItem(h.db.QueryRowContext(ctx, runItem+` WHERE r.id = ?`, int64(id)))
+	if err != nil {
+		return nil, classify(err)
+	}
+	d := &engine.RunDetail{RunItem: item}
+	if d.Steps, err = h.Steps(ctx, id); err != nil {
+		return nil, err
+	}
+	return d, h.calls(ctx, id, d)
+}
+
+// calls adds the runs that a run has called and waits for, and the one that called it.
+func (h *History) calls(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
+	if d.FinishedAt == nil {
+		d.Calls, err = collect(ctx, h.db, `SELECT path, output ->> '$.call', coalesce(output ->> '$.workflow', '') FROM steps WHERE run_id = ? AND status = 'waiting' AND output ->> '$.call' IS NOT NULL ORDER BY path`,
+			[]any{int64(id)}, func(r scanner) (x engine.CalledItem, err error) {
+				err = r.Scan(&x.Step, &x.Event, &x.Workflow)
+				return x, err
+			})
+		if err != nil {
+			return err
+		}
+	}
+	for i := range d.Calls {
+		event, err := engine.ParseEventID(d.Calls[i].Event)
+		if err != nil {
+			continue
+		}
+		runs, err := collect(ctx, h.db, `SELECT printf('run_%016x', id), status FROM runs WHERE event_id = ? AND repeats IS NULL ORDER BY id LIMIT 1`, []any{int64(event)}, func(r scanner) (x [2]string, err error) {
+			err = r.Scan(&x[0], &x[1])
+			return x, err
+		})
+		if err != nil {
+			return err
+		}
+		if len(runs) > 0 {
+			d.Calls[i].Run, d.Calls[i].Status = runs[0][0], runs[0][1]
+		}
+	}
+	return nil
+}
+
+// calledBy gives the run that called another; empty for others.
+func (h *History) calledBy(ctx context.Context, event int64) (string, error) {
+	var by string
+	err := h.db.QueryRowContext(ctx, `SELECT coalesce((SELECT headers ->> '$.x-called-by' FROM events WHERE id = ? AND inlet = 'call'), '')`, event).Scan(&by)
+	return by, classify(err)
+}

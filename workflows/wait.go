@@ -1,0 +1,203 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+)
+
+// DefaultSince is how old an event may be that ends a wait and came before the run did.
+const DefaultSince = time.Hour
+
+// mostChoices bounds what one step waits for at a time.
+const mostChoices = 10
+
+// Wait is what a step waits for: a person's approval, an event of a trigger with a
+// key, or the first of several.
+type Wait struct {
+	Approval, Key *Value
+	// By are those who may answer an approval; empty for anybody.
+	By    []string
+	Event string
+	// Since is how old an event may be that came before the run did.
+	Since time.Duration
+	// Any holds waits of which the first that ends is the step's; empty for this one.
+	Any []*Wait
+	pos Pos
+	// sincePos is where since: stands; zero when it is not written.
+	sincePos Pos
+}
+
+// Choices are the waits of which the first that ends is the step's: those of any, or
+// the one. It is none for nil.
+func (w *Wait) Choices() []*Wait {
+	switch {
+	case w == nil:
+		return nil
+	case len(w.Any) > 0:
+		return w.Any
+	}
+	return []*Wait{w}
+}
+
+// wait reads wait: of a step.
+func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
+	if prefix == "on_failure" {
+		b.add(o.keyAt("wait"), "misplaced-key", "wait is not allowed in on_failure", "")
+	}
+	if !w.has("any") {
+		s.Wait = b.waitChoice(w)
+		return
+	}
+	s.Wait = &Wait{pos: w.keyAt("any")}
+	for _, f := range waitFields {
+		if w.has(f.name) {
+			b.add(w.keyAt(f.name), "exclusive-keys", fmt.Sprintf("wait has any: and %s: beside it", f.name), "write it into the list: any: [{event: ..., key: ...}, {approval: ...}]")
+			break
+		}
+	}
+	list := w.vals["any"]
+	if list == nil {
+		return
+	}
+	for _, n := range list.Content {
+		if one := b.object(n, "wait_choice"); one != nil {
+			s.Wait.Any = append(s.Wait.Any, b.waitChoice(one))
+		}
+	}
+	switch n := len(list.Content); {
+	case n < 2:
+		b.add(w.keyAt("any"), "out-of-range", fmt.Sprintf("any: needs two waits or more, this one has %d", n), "to wait for one thing write it without any:")
+	case n > mostChoices:
+		b.add(w.keyAt("any"), "out-of-range", fmt.Sprintf("any: has %d waits, at most %d are allowed", n, mostChoices), "")
+	}
+	approvals := 0
+	for _, one := range s.Wait.Any {
+		if one.Approval == nil {
+			continue
+		}
+		if approvals++; approvals == 2 {
+			b.add(one.pos, "exclusive-keys", "any: has two approvals", "one question is enough: list all who may answer it in by:")
+		}
+	}
+}
+
+// waitChoice reads one wait: an approval or an event.
+func (b *builder) waitChoice(w *objectNode) *Wait {
+	switch {
+	case w.has("approval") && w.has("event"):
+		b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "for whichever comes first write wait: {any: [{event: ...}, {approval: ...}]}")
+	case !w.has("approval") && !w.has("event"):
+		hint := "to pause for a time write sleep: 5m"
+		for _, k := range w.node.Content {
+			switch k.Value {
+			case "until":
+				hint = "to pause until a time write sleep: {until: ...}"
+			case "any":
+				hint = "write its waits into the outer any:"
+			}
+		}
+		b.add(w.pos(), "missing-key", "wait needs approval:, event: or any:", hint)
+	}
+	if w.has("event") && !w.has("key") {
+		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant", "add key: ${{ ... }}, what the trigger's key gives for that event")
+	}
+	if w.has("event") && w.has("by") {
+		b.add(w.keyAt("by"), "misplaced-key", "by goes with approval", "")
+	}
+	for _, k := range []string{"key", "since"} {
+		if w.has("approval") && !w.has("event") && w.has(k) {
+			b.add(w.keyAt(k), "misplaced-key", k+" goes with event", "")
+		}
+	}
+	out := &Wait{Approval: b.value(w.vals["approval"]), Key: b.value(w.vals["key"]), By: w.texts("by"), Event: w.text("event", ""),
+		Since: w.duration("since", DefaultSince), pos: w.at("event")}
+	if out.Event == "" {
+		out.pos = w.pos()
+	}
+	if v := w.vals["since"]; v != nil {
+		if _, err := parseDuration(v.Value); err == nil {
+			out.sincePos = w.at("since")
+		}
+	}
+	return out
+}
+
+// wait checks what a step waits for.
+func (s *stepChecker) wait(st *Step, sc *scope) {
+	type awaited struct{ trigger, key string }
+	seen := map[awaited]bool{}
+	for _, one := range st.Wait.Choices() {
+		one.Approval.check(sc.in("wait"))
+		one.Key.check(sc.in("wait"))
+		if one.Event == "" {
+			continue
+		}
+		s.waitTrigger(one)
+		if key, constant := one.Key.constantText(); constant {
+			if seen[awaited{one.Event, key}] {
+				s.w.src.add(one.pos, "exclusive-keys", fmt.Sprintf("any: waits for %s with the key %q twice", one.Event, key), "remove one")
+			}
+			seen[awaited{one.Event, key}] = true
+		}
+	}
+}
+
+// waitTrigger checks the trigger whose event is waited for.
+func (s *stepChecker) waitTrigger(one *Wait) {
+	t := s.c.p.Triggers[one.Event]
+	if t == nil {
+		s.w.src.add(one.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", one.Event), suggest(one.Event, sortedStrings(s.c.p.Triggers)))
+		return
+	}
+	dedupe, known := t.shortestDedupe()
+	if known && dedupe > 0 && one.sincePos == (Pos{}) || s.c.stored {
+		if known {
+			one.Since = min(one.Since, dedupe)
+		}
+		return
+	}
+	switch {
+	case known && dedupe == 0:
+		s.w.src.add(one.pos, "trigger-without-keys", fmt.Sprintf("trigger %s remembers no keys (dedupe: off), so that no event of it can be found by its key", one.Event), "give the trigger a dedupe time, such as dedupe: 1d")
+	case known && one.sincePos != (Pos{}) && one.Since > dedupe:
+		s.w.src.add(one.sincePos, "out-of-range", fmt.Sprintf("since: %s is more than trigger %s remembers its keys (dedupe: %s)", plainDuration(one.Since), one.Event, plainDuration(dedupe)),
+			fmt.Sprintf("write since: %s, or give the trigger a longer dedupe:", plainDuration(dedupe)))
+	}
+}
+
+// shortestDedupe is how long all inlets of a trigger remember their keys; known is
+// false for a trigger without inlets.
+func (t *Trigger) shortestDedupe() (shortest time.Duration, known bool) {
+	take := func(d time.Duration) {
+		if !known || d < shortest {
+			shortest, known = d, true
+		}
+	}
+	if t.Webhook != nil {
+		take(t.Webhook.Dedupe)
+	}
+	if t.Poll != nil {
+		take(t.Poll.Dedupe)
+	}
+	return shortest, known
+}
+
+// plainDuration writes a duration as a file does: 1h, 7d, 1h30m.
+func plainDuration(d time.Duration) string {
+	if d > 0 && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	}
+	out := ""
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}, {time.Millisecond, "ms"}} {
+		if n := d / u.unit; n > 0 {
+			out, d = out+fmt.Sprintf("%d%s", n, u.name), d-n*u.unit
+		}
+	}
+	if out == "" {
+		return "0s"
+	}
+	return out
+}
