@@ -28,7 +28,10 @@ func viewToken(l *loaded) (string, error) {
 // tokenOf reads a token. One that is configured and comes out empty is an error: to
 // go on without it would open the door.
 func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, error) {
-	from, t := env, os.Getenv(env)
+	from, t := env, ""
+	if env != "" {
+		t = os.Getenv(env)
+	}
 	if t == "" {
 		if written == nil {
 			return "", nil
@@ -65,6 +68,16 @@ func (s *server) tokensOf(l *loaded) (t console.Tokens, err error) {
 	}
 	if t.View, err = viewToken(l); err != nil {
 		return t, err
+	}
+	for name, value := range l.project.Server.Tokens {
+		token, err := tokenOf(l, "", "server.tokens."+name, value)
+		if err != nil {
+			return t, err
+		}
+		if t.Named == nil {
+			t.Named = map[string]string{}
+		}
+		t.Named[name] = token
 	}
 	https := l.project.Server.AdminTLS != nil
 	return t, console.Reachable(isLoopback(s.consoleListener.Addr()), https, len(l.project.Server.TrustedProxies) > 0, t)

@@ -471,10 +471,18 @@ func (a *app) printRun(d *engine.RunDetail) error {
 		a.printf("  event      %s  ended by %s, %s with key %s, received %s\n", printable(x.Step), x.Event, printable(x.Trigger), printable(x.Key), clock(x.ReceivedAt))
 	}
 	for _, w := range d.Answers {
-		a.printf("  %-9s  %s  attempt %d  by %s  %s  %s\n", w.Verdict, printable(w.Path), w.Attempt, printable(cmp.Or(w.By, "?")), clock(w.At), printable(w.Comment))
+		a.printf("  %-9s  %s  attempt %d  by %s  %s  %s\n", w.Verdict, printable(w.Path), w.Attempt, printable(cmp.Or(w.By, "?"))+proofText(w.Proof), clock(w.At), printable(w.Comment))
 	}
 	a.printf("\nOutput\n%s\n", indented(d.Output))
 	return nil
+}
+
+// proofText says what proved the name of who answered.
+func proofText(proof string) string {
+	if proof == "" {
+		return " (not proved)"
+	}
+	return " (proved by " + proof + ")"
 }
 
 func compacted(raw json.RawMessage) string {

@@ -393,9 +393,13 @@ too: --review resend makes the attempt again with the same idempotency key, done
 takes it as made (with --result, JSON that later steps see as its output), fail
 fails it. Each question is answered once.
 
+Where the step says by:, the name must be proved: by the token of that name
+(server: {tokens: {ada: ...}} in hookloom.yaml, given as HOOKLOOM_TOKEN), or by a
+signed link. Elsewhere --by is a word on record, not a proof.
+
 --link answers nothing: it prints a signed link to hand to somebody else, good for
 this one question, once, in the name of --by. It leads to the hooks address.`,
-		Example: "  hookloom approve run_0d3c6f2a41e00000 --by ada\n  hookloom approve run_0d3c6f2a41e00000 --reject --comment 'wrong amount'\n  hookloom approve run_0d3c6f2a41e00000 --step 2/charge --review done --result '{\"id\": 7}'",
+		Example: "  HOOKLOOM_TOKEN=$ADA_TOKEN hookloom approve run_0d3c6f2a41e00000\n  hookloom approve run_0d3c6f2a41e00000 --by ada --link\n  hookloom approve run_0d3c6f2a41e00000 --reject --comment 'wrong amount'\n  hookloom approve run_0d3c6f2a41e00000 --step 2/charge --review done --result '{\"id\": 7}'",
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, err := engine.ParseRunID(args[0]); err != nil {
 				return usageError("%v", err)

@@ -57,12 +57,11 @@ func (dr *driver) calling(c plan.Call, now time.Time) (*Event, *plan.Error) {
 	refused := func(format string, args ...any) (*Event, *plan.Error) {
 		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
 	}
-	p := e.project.Load()
-	w := p.Workflows[c.Workflow]
-	if w == nil {
-		return refused("there is no workflow %s any more", c.Workflow)
+	w, err := dr.callee(c.Workflow)
+	if err != nil {
+		return nil, &plan.Error{Message: err.Error(), Code: "gone", Step: c.Path}
 	}
-	if !p.enabled(w) {
+	if !e.project.Load().enabled(w) {
 		return refused("workflow %s is not enabled", c.Workflow)
 	}
 	inputs, problems := workflows.CheckInputs(w.Inputs, c.Inputs)
@@ -73,7 +72,7 @@ func (dr *driver) calling(c plan.Call, now time.Time) (*Event, *plan.Error) {
 		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
 	}
 	headers := map[string]string{"x-called-by": dr.run.ID.String(), chainHeader: cmp.Or(dr.event.Headers[chainHeader], "0"),
-		keyHeader: idempotencyKey(e.o.Store.Instance(), dr.keyRoot(), c.Path)}
+		keyHeader: idempotencyKey(e.o.Store.Instance(), dr.keyRoot(), c.Path), versionHeader: w.Version, asOfHeader: asOf(dr.run, dr.event).String()}
 	d := Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", dr.run.ID, c.Path, c.Attempt), Type: "call", Time: now, ReceivedAt: now,
 		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, dr.hidden), Only: c.Workflow, Decoded: true, Headers: headers, Query: map[string]string{}}
 	return &Event{ID: EventID(e.ids.Next()), Delivery: d}, nil

@@ -111,6 +111,14 @@ type Store interface {
 	Refuse(ctx context.Context, r Refusal) error
 	// SaveVersion keeps a workflow's text under its version.
 	SaveVersion(ctx context.Context, w *workflows.Workflow) error
+	// SaveFile keeps another file's text under its version; Version gives it too.
+	SaveFile(ctx context.Context, name, version string, text []byte) error
+	// SaveUses keeps what runs of a version use of other files, from a run on; AllUses
+	// lists all that is kept, the oldest of each version first.
+	SaveUses(ctx context.Context, u VersionUses) error
+	AllUses(ctx context.Context) ([]VersionUses, error)
+	// OpenVersions lists the versions of runs that have not ended.
+	OpenVersions(ctx context.Context) ([]Run, error)
 	// Version gives the text of a workflow's version.
 	Version(ctx context.Context, version string) (string, error)
 	// Match records, in order, what every workflow decided about events, with the
@@ -289,6 +297,13 @@ type Settlement struct {
 	Mask *Masker
 }
 
+// VersionUses are what runs of a workflow's version use, from a run on.
+type VersionUses struct {
+	Version string
+	From    RunID
+	Uses    workflows.Uses
+}
+
 // EndCall is an order to end the run of an event that called a workflow. It stands in
 // the store until the run has ended.
 type EndCall struct {
@@ -316,7 +331,9 @@ type Answer struct {
 	Path string
 	plan.Answer
 	By, Comment string
-	At          time.Time
+	// Proof is as in Word.
+	Proof string
+	At    time.Time
 }
 
 // EventWait names an event that a run waits for. Without a trigger, Key is the

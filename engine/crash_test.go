@@ -76,6 +76,10 @@ func project(t testing.TB, flows map[string]string) *workflows.Project {
 	}
 	write("hookloom.yaml", config)
 	for id, text := range flows {
+		if strings.HasSuffix(id, ".yaml") { // another file than a workflow's
+			write(id, text)
+			continue
+		}
 		write("workflows/"+id+".yaml", text)
 	}
 	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: specs}, nil)

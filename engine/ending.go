@@ -124,10 +124,7 @@ func (e *Engine) isToEnd(id EventID) (why string, is bool) {
 	return why, is
 }
 
-// endedBefore are the decisions about an event whose caller waits for it no more.
-func (e *Engine) endedBefore(p *loaded, ev *Event, why string) (out []Decision) {
-	for _, l := range p.listeners(&ev.Delivery) {
-		out = append(out, Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: Dropped, Reason: why})
-	}
-	return out
+// endedBefore is the decision about an event whose caller waits for it no more.
+func endedBefore(ev *Event, why string) []Decision {
+	return []Decision{{Workflow: ev.Only, Version: ev.Headers[versionHeader], Outcome: Dropped, Reason: why}}
 }

@@ -91,7 +91,7 @@ type Engine struct {
 	// turning is held for reading by decisions while something is held back, and for
 	// writing when that ends.
 	turning sync.RWMutex
-	pinned  sync.Map // version -> *workflows.Workflow, for runs of older texts
+	pins    pins
 
 	wake chan struct{}
 	// wakeBatches lets the batches look again.
@@ -238,9 +238,8 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 		if err := e.o.Store.SaveVersion(ctx, w); err != nil {
 			return fmt.Errorf("storing workflow %s: %w", w.ID, err)
 		}
-		e.pinned.Store(w.Version, w)
-		for _, name := range w.Waits() {
-			e.awaited.Store(name, true)
+		if err := e.pin(ctx, p, w); err != nil {
+			return err
 		}
 		off := l.offOutcome(w.ID, w.Enabled)
 		if off != "" && l.off[w.ID].State != SwitchDraining {
@@ -302,12 +301,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.loadPaused(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
-	awaited, err := e.o.Store.Awaited(ctx)
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("looking for what runs wait for: %w", err)
-	}
-	for _, name := range awaited {
-		e.awaited.Store(name, true)
+	if err := e.awaitOpen(ctx); err != nil && ctx.Err() == nil {
+		return err
 	}
 	e.mu.Lock()
 	e.work, e.kill = work, kill

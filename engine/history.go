@@ -251,12 +251,14 @@ func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.00
 
 // AnswerItem is what a person said to a step that waited for it.
 type AnswerItem struct {
-	Path    string    `json:"path"`
-	Attempt int       `json:"attempt"`
-	Verdict string    `json:"verdict"`
-	By      string    `json:"by,omitempty"`
-	Comment string    `json:"comment,omitempty"`
-	At      time.Time `json:"at"`
+	Path    string `json:"path"`
+	Attempt int    `json:"attempt"`
+	Verdict string `json:"verdict"`
+	By      string `json:"by,omitempty"`
+	Comment string `json:"comment,omitempty"`
+	// Proof is what proved the name: token or link; empty for one that was typed.
+	Proof string    `json:"proof,omitempty"`
+	At    time.Time `json:"at"`
 }
 
 // StepItem is one attempt of a step.

@@ -97,12 +97,16 @@ func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live 
 	}
 	if ev.Inlet == "call" {
 		if why, is := e.isToEnd(ev.ID); is {
-			m.Called, m.Decisions = true, e.endedBefore(p, ev, why)
+			m.Called, m.Decisions = true, endedBefore(ev, why)
 			return m, nil
 		}
 	}
 	names, err := ev.names()
-	for _, l := range p.listeners(&ev.Delivery) {
+	listeners, notRead := e.listenersTo(p, ev)
+	if notRead != nil {
+		m.Decisions = append(m.Decisions, unreadable(ev, notRead))
+	}
+	for _, l := range listeners {
 		d, start, dr := e.weigh(l, ev, names, err, until)
 		m.Decisions = append(m.Decisions, d)
 		if start != nil {

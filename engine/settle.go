@@ -11,7 +11,6 @@ import (
 
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/workflows"
 )
 
 // drive carries a run on: make what is due, ask the plan, store; until the run
@@ -79,6 +78,9 @@ func (dr *driver) settle() Settlement {
 	for {
 		dr.state.Now = time.Now().UTC()
 		dr.state.TimedOut = dr.timedOut()
+		if dr.news != nil {
+			dr.state.GoneTriggers = dr.e.goneTriggers(dr.state.Workflow)
+		}
 		if dr.cut() {
 			dr.e.mu.Lock()
 			dr.run.Error = dr.why
@@ -396,7 +398,7 @@ func (e *Engine) load(dr *driver) error {
 	if dr.run.StartedAt.IsZero() {
 		dr.run.StartedAt = dr.since
 	}
-	w, err := e.version(e.work, dr.run)
+	w, err := e.version(e.work, dr.run, asOf(dr.run, dr.event))
 	if err == nil && dr.run.Boots > maxBoots {
 		err = fmt.Errorf("the process ended %d times while this run was at work", dr.run.Boots)
 	}
@@ -472,23 +474,6 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	return errGaveUp
 }
 
-// version gives the workflow that a run is pinned to, compiled.
-func (e *Engine) version(ctx context.Context, r *Run) (*workflows.Workflow, error) {
-	if w, ok := e.pinned.Load(r.Version); ok && w.(*workflows.Workflow).ID == r.Workflow {
-		return w.(*workflows.Workflow), nil
-	}
-	text, err := e.o.Store.Version(ctx, r.Version)
-	if err != nil {
-		return nil, fmt.Errorf("version %s of workflow %s: %w", r.Version, r.Workflow, err)
-	}
-	w, mistakes := e.project.Load().Compile(r.Workflow, []byte(text))
-	if mistakes.Errors() > 0 {
-		return nil, fmt.Errorf("version %s of workflow %s can no longer be compiled: %w", r.Version, r.Workflow, mistakes)
-	}
-	e.pinned.Store(r.Version, w)
-	return w, nil
-}
-
 // replayPause lies between the starts of two replays: a thousand of them must not
 // overrun what they call.
 const replayPause = 50 * time.Millisecond
@@ -508,7 +493,7 @@ func (e *Engine) replayAt(now time.Time) time.Time {
 // placeOf is what a replay has to ask for before it begins. It never drops or
 // replaces what is there for being full: a person asked for it.
 func (e *Engine) placeOf(ctx context.Context, of *Run, ev *Event, r Replay) (*Place, error) {
-	w, err := e.version(ctx, &Run{Workflow: of.Workflow, Version: r.Version})
+	w, err := e.version(ctx, &Run{Workflow: of.Workflow, Version: r.Version}, r.New)
 	if err != nil {
 		return nil, err
 	}

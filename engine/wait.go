@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -182,6 +183,9 @@ type Word struct {
 	// Verdict is approve or reject for an approval; resend, done or fail for an
 	// attempt in doubt.
 	Verdict, By, Comment string
+	// Proof is what proves By: token for a token of that name, link for a signed link;
+	// empty for a name that was typed.
+	Proof string
 	// Result is what an attempt that is done gave.
 	Result any
 }
@@ -201,7 +205,7 @@ func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question
 		return q, fmt.Errorf("run %s: %w", id, err)
 	}
 	now := time.Now().UTC()
-	a := Answer{Run: id, Path: q.Path, At: now, By: word.By, Comment: word.Comment, Answer: plan.Answer{Attempt: q.Attempt, Verdict: word.Verdict}}
+	a := Answer{Run: id, Path: q.Path, At: now, By: word.By, Proof: word.Proof, Comment: word.Comment, Answer: plan.Answer{Attempt: q.Attempt, Verdict: word.Verdict}}
 	if q.Kind == "approval" {
 		a.Output = map[string]any{"approved": word.Verdict == "approve", "by": word.By, "at": now.Format(time.RFC3339Nano), "comment": word.Comment}
 	} else if word.Verdict == "done" {
@@ -256,6 +260,10 @@ func choose(questions []plan.Question, word Word) (plan.Question, error) {
 	if len(q.By) > 0 && !slices.Contains(q.By, word.By) {
 		return q, fmt.Errorf("step %s can be answered by %s only, not by %q", q.Path, strings.Join(q.By, ", "), word.By)
 	}
+	if len(q.By) > 0 && word.Proof == "" {
+		return q, fmt.Errorf("step %s can be answered by %s only, and a name that is typed proves nothing: call with the token of that name (server: {tokens: {%s: ...}} in hookloom.yaml), or hand out a signed link (hookloom approve RUN --step %s --by %s --link)",
+			q.Path, strings.Join(q.By, ", "), word.By, q.Path, word.By)
+	}
 	return q, nil
 }
 
@@ -272,15 +280,14 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 	if t.Unreadable != nil {
 		return nil, fmt.Errorf("run %s cannot be read: %w", id, t.Unreadable)
 	}
-	w, err := e.version(ctx, t.Run)
-	if err != nil {
-		return nil, err
-	}
-	names, err := t.Event.names()
-	if err != nil {
-		return nil, fmt.Errorf("reading event %s: %w", t.Event.ID, err)
-	}
 	dr := &driver{e: e, event: t.Event, run: t.Run}
+	w, err := e.version(ctx, t.Run, asOf(t.Run, t.Event))
+	names, unread := t.Event.names()
+	if err := cmp.Or(err, unread); err != nil {
+		// What the run does then is not known, but what it asks is on record.
+		dr.hide(t.Event.Hidden)
+		return dr.masked(plan.Asked(t.Records, t.Answers)), nil
+	}
 	dr.state = &plan.State{Workflow: w, Event: names, Inputs: t.Event.inputs(w), RunID: dr.keyRoot(), StartedAt: t.Run.StartedAt, Began: t.Run.began(t.Event), Now: time.Now().UTC(), Secrets: e.secretsOf(w),
 		Hidden: t.Event.Hidden, Answers: t.Answers}
 	for _, r := range t.Records {
@@ -291,10 +298,13 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 	for _, r := range t.Records {
 		dr.hideCredentials(r)
 	}
-	questions := plan.Next(dr.state).Questions
+	return dr.masked(plan.Next(dr.state).Questions), nil
+}
+
+// masked masks questions: they are shown to whoever answers, also by a link.
+func (dr *driver) masked(questions []plan.Question) []plan.Question {
 	for i := range questions {
-		// They are shown to whoever answers, also by a link.
 		questions[i].Text = dr.masker().Text(questions[i].Text)
 	}
-	return questions, nil
+	return questions
 }

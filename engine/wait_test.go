@@ -66,12 +66,13 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 	}
 	e, s, stop = w.start(nil)
 	stands(t, s, engine.Waiting)
-	for _, x := range []struct{ path, verdict, by, want string }{
-		{"", "approve", "eve", "ada, bob only"},
-		{"", "resend", "ada", "waits for approve, reject"},
-		{"pay", "approve", "ada", "step pay does not wait for a person; ok does"},
+	for _, x := range []struct{ path, verdict, by, proof, want string }{
+		{"", "approve", "eve", "token", "ada, bob only"},
+		{"", "approve", "ada", "", "a name that is typed proves nothing: call with the token of that name (server: {tokens: {ada: ...}} in hookloom.yaml)"},
+		{"", "resend", "ada", "token", "waits for approve, reject"},
+		{"pay", "approve", "ada", "token", "step pay does not wait for a person; ok does"},
 	} {
-		if _, err := e.Answer(ctx, id, engine.Word{Path: x.path, Verdict: x.verdict, By: x.by}); err == nil || !strings.Contains(err.Error(), x.want) {
+		if _, err := e.Answer(ctx, id, engine.Word{Path: x.path, Verdict: x.verdict, By: x.by, Proof: x.proof}); err == nil || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%+v: %v", x, err)
 		}
 	}
@@ -81,7 +82,7 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			_, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada"})
+			_, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada", Proof: "token"})
 			taken <- err
 		}()
 	}
@@ -96,7 +97,7 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 	if got := output(t, s, id); first != 1 || got != `succeeded "paid, said ada" ` {
 		t.Errorf("%d answers were taken, %s", first, got)
 	}
-	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada"}); err == nil || !strings.Contains(err.Error(), "has ended as succeeded") {
+	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err == nil || !strings.Contains(err.Error(), "has ended as succeeded") {
 		t.Errorf("after the end: %v", err)
 	}
 	if err := stop(); err != nil {
@@ -113,7 +114,7 @@ func TestWhatWasRejectedIsNotDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := stands(t, s, engine.Waiting)
-	if _, err := e.Answer(context.Background(), id, engine.Word{Verdict: "reject", By: "bob", Comment: "too much"}); err != nil {
+	if _, err := e.Answer(context.Background(), id, engine.Word{Verdict: "reject", By: "bob", Proof: "token", Comment: "too much"}); err != nil {
 		t.Fatal(err)
 	}
 	stands(t, s, engine.Failed)

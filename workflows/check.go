@@ -23,7 +23,9 @@ type checker struct {
 
 // workflow checks everything that needs more than one key of a file.
 func (c *checker) workflow(w *Workflow) {
-	c.starts(w)
+	if !c.stored { // what began its runs is of no more concern to them
+		c.starts(w)
+	}
 	base := c.baseScope(w)
 	rule := base.in("a rule")
 	rule.drop("run", "vars", "steps", "secrets")

@@ -41,7 +41,7 @@ func (s *stepChecker) step(st *Step, sc *scope) {
 	if st.ForEach != nil {
 		at = s.loop(st, sc)
 	}
-	s.body(st, at)
+	s.needs(st, at)
 	if st.Retry != nil && st.Retry.When != nil {
 		st.Retry.When.check(at.in("retry.when").with("error", errorType()), reflect.Bool)
 	}
@@ -64,6 +64,25 @@ func (s *stepChecker) step(st *Step, sc *scope) {
 		sc.maybe[st.ID] = st.If != nil && st.Body != "stop" && st.Body != "fail"
 		sc.sync()
 	}
+}
+
+// needs checks what a step does. In the text of a run that has begun, what a step needs
+// and what is gone since fails that step, if and when it comes to it, and nothing else.
+func (s *stepChecker) needs(st *Step, sc *scope) {
+	before := len(s.w.src.mistakes)
+	s.body(st, sc)
+	if !s.c.stored || st.Body != "uses" && st.Body != "call" && st.Body != "wait" {
+		return
+	}
+	kept := s.w.src.mistakes[:before]
+	for _, m := range s.w.src.mistakes[before:] {
+		if m.Warning {
+			kept = append(kept, m)
+		} else if st.Gone == "" {
+			st.Gone = m.Problem
+		}
+	}
+	s.w.src.mistakes = kept
 }
 
 // body checks what a step does.

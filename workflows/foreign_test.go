@@ -96,7 +96,7 @@ func TestAStoredVersionGoesOnAsItBegan(t *testing.T) {
 		"an URL without scheme":          "on: manual\nsteps:\n  - {uses: http/get, with: {url: x.example}}\n",
 		"null":                           "on: manual\nsteps:\n  - {uses: log, with: {message: null}}\n",
 	} {
-		if _, found := p.Compile("old", []byte(text)); found.Errors() > 0 && name != "a method" {
+		if _, found := p.Compile("old", []byte(text), workflows.Pins{}); found.Errors() > 0 && name != "a method" {
 			t.Errorf("%s: %v", name, found)
 		}
 	}

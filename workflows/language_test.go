@@ -251,7 +251,7 @@ func FuzzWorkflow(f *testing.F) {
 	c := catalog(f)
 	p, _ := workflows.Load(f.TempDir(), c, nil)
 	f.Fuzz(func(t *testing.T, text string) {
-		_, mistakes := p.Compile("fuzzed", []byte(text))
+		_, mistakes := p.Compile("fuzzed", []byte(text), workflows.Pins{})
 		for _, m := range mistakes {
 			if m.Line < 1 || m.Line > strings.Count(text, "\n")+1 {
 				t.Fatalf("placed outside of the file: %+v", m)

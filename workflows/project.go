@@ -30,7 +30,9 @@ type Project struct {
 	// Actions are those of the catalog and of connectors/.
 	Actions map[string]*ActionSpec
 	Presets Presets
-	sources []*source
+	// Connectors are the files of connectors/, by the connector's name.
+	Connectors map[string]ConnectorFile
+	sources    []*source
 	// settingsBroken tells that server: has a mistake, or that the file cannot be
 	// read at all; literalSecret that the file holds a secret.
 	settingsBroken, literalSecret bool
@@ -45,6 +47,8 @@ type Server struct {
 	TrustedProxies []netip.Prefix
 	// Token lets callers of the admin address act, ViewToken look.
 	Token, ViewToken *Value
+	// Tokens are those of single persons, by name: they prove who answers an approval.
+	Tokens map[string]*Value
 	// TLS is nil for plain http on the hooks address.
 	TLS *TLS
 	// AdminTLS is the same for the admin address.
@@ -138,7 +142,7 @@ func LoadFiles(dir string, files Files, catalog Catalog, isSet func(secret strin
 
 func newProject(dir string, catalog Catalog) *Project {
 	p := &Project{Dir: dir, Server: Server{Addr: ":8080", AdminAddr: "127.0.0.1:8081"}, Timezone: time.UTC, Triggers: map[string]*Trigger{},
-		Connections: map[string]*Connection{}, Workflows: map[string]*Workflow{}, Actions: map[string]*ActionSpec{}, Presets: catalog.Presets}
+		Connections: map[string]*Connection{}, Workflows: map[string]*Workflow{}, Actions: map[string]*ActionSpec{}, Presets: catalog.Presets, Connectors: map[string]ConnectorFile{}}
 	for k, v := range catalog.Actions {
 		p.Actions[k] = v
 	}
@@ -178,6 +182,7 @@ func (l *loader) connectors() {
 			for _, s := range c.Specs() {
 				l.p.Actions[s.Name] = s
 			}
+			l.p.Connectors[c.Name] = ConnectorFile{File: rel, Version: versionOf(src.text), Text: src.text}
 		}
 	}
 }
@@ -212,9 +217,13 @@ func (l *loader) root() {
 			d.listenAddress(s, key)
 		}
 		d.webAddress(s, "public_url")
-		l.p.Server.Token.check(&scope{where: "server", names: secretsOnly()})
-		l.p.Server.ViewToken.check(&scope{where: "server", names: secretsOnly()})
-		for _, token := range []*Value{l.p.Server.Token, l.p.Server.ViewToken} {
+		l.p.Server.Tokens = d.namedTokens(s)
+		tokens := []*Value{l.p.Server.Token, l.p.Server.ViewToken}
+		for _, name := range sortedStrings(l.p.Server.Tokens) {
+			tokens = append(tokens, l.p.Server.Tokens[name])
+		}
+		for _, token := range tokens {
+			token.check(&scope{where: "server", names: secretsOnly()})
 			text, literal := token.constantText()
 			l.p.literalSecret = l.p.literalSecret || literal && text != ""
 		}
@@ -245,6 +254,27 @@ func (l *loader) root() {
 	}
 	l.triggers(d, o)
 	l.connections(d, o)
+}
+
+// namedTokens reads server.tokens.
+func (d *decoder) namedTokens(s *objectNode) map[string]*Value {
+	n := s.vals["tokens"]
+	if n == nil {
+		return nil
+	}
+	out := map[string]*Value{}
+	d.pairs(n, func(k, v *yaml.Node) {
+		if name := strings.TrimSpace(k.Value); name == "" || name != k.Value || len(name) > 100 {
+			d.add(d.pos(k), "bad-name", fmt.Sprintf("server.tokens: %q is no name", clip(k.Value, 40)), "write tokens: {ada: \"${{ secrets.ADA_TOKEN }}\"}")
+			return
+		}
+		if v.Kind != yaml.ScalarNode {
+			d.wrongKind(v, "a token", "text")
+			return
+		}
+		out[k.Value] = d.value(v)
+	})
+	return out
 }
 
 func (d *decoder) tls(s *objectNode, key string) *TLS {
@@ -548,33 +578,6 @@ func (p *Project) Files() []string {
 		out = append(out, s.name)
 	}
 	return out
-}
-
-// Compile reads a workflow's text, such as a run's pinned version, against the
-// actions and connections of this project.
-func (p *Project) Compile(id string, text []byte) (*Workflow, Mistakes) {
-	src := newSource("workflows/"+id+".yaml", text)
-	src.zone = p.Timezone
-	w := parseWorkflow(src, id)
-	if w != nil {
-		q := *p
-		q.Triggers = map[string]*Trigger{}
-		for k, v := range p.Triggers {
-			q.Triggers[k] = v
-		}
-		if w.Trigger != nil {
-			q.Triggers[id] = w.Trigger
-		}
-		for _, s := range w.Starts {
-			// A trigger may be gone since; its runs go on all the same.
-			if s.Kind == "trigger" && q.Triggers[s.Trigger] == nil {
-				q.Triggers[s.Trigger] = &Trigger{Name: s.Trigger, src: src}
-			}
-		}
-		c := &checker{stored: true, p: &q, catalog: &Catalog{Actions: p.Actions, Presets: p.Presets}}
-		c.workflow(w)
-	}
-	return w, src.mistakes.sorted()
 }
 
 // SecretNames lists the secrets that a workflow's own expressions name.

@@ -147,4 +147,7 @@ func (p *Project) eachSecret(visit func(e *Expr, name string)) {
 	}
 	p.Server.Token.exprs(each)
 	p.Server.ViewToken.exprs(each)
+	for _, name := range sortedStrings(p.Server.Tokens) {
+		p.Server.Tokens[name].exprs(each)
+	}
 }

@@ -567,6 +567,7 @@ var shapes = map[string]*shape{
 		{"admin_tls", object("tls"), false, "https on the admin address, written as tls"},
 		{"token", is(kindValue), false, "of the admin address; who has it may act"},
 		{"view_token", is(kindValue), false, "of the admin address; who has it may look"},
+		{"tokens", mapOf(is(kindValue)), false, "name to a token of one person, who may act; it proves the name for by: of approvals"},
 	}},
 	"tls": {title: "tls", fields: []field{
 		{"cert", is(kindText), false, "a PEM file with the certificate and its chain"},

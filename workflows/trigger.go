@@ -19,6 +19,8 @@ type Trigger struct {
 	Poll      *Poll
 	Schedules []*Schedule
 	src       *source
+	// remembered is how long it remembered keys when a run began, where it is gone.
+	remembered time.Duration
 }
 
 // Starts tells whether the trigger's events start runs; those of others only end

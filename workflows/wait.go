@@ -179,6 +179,9 @@ func (t *Trigger) shortestDedupe() (shortest time.Duration, known bool) {
 	if t.Poll != nil {
 		take(t.Poll.Dedupe)
 	}
+	if t.remembered > 0 {
+		take(t.remembered)
+	}
 	return shortest, known
 }
 

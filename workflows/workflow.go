@@ -35,6 +35,7 @@ type Workflow struct {
 	secrets     []string // the list the file allows; nil for no list
 	asks        bool     // a step may wait for something from outside
 	waitsForAny bool
+	waits       []string // triggers whose events a step waits for
 	secretNames []string
 	// Concurrency and Rate bound its runs; nil for no bound.
 	Concurrency *Concurrency
@@ -159,6 +160,10 @@ type Step struct {
 	Set         []Var
 	Text        *Value // of stop and fail
 
+	// Gone says what the step needs and what is there no more; empty where all is there.
+	// It occurs only in the text of a run that has begun.
+	Gone string
+
 	Retry           *Retry
 	Timeout         time.Duration
 	ContinueOnError bool
@@ -177,17 +182,7 @@ func (w *Workflow) Asks() bool { return w.asks }
 func (w *Workflow) WaitsForAny() bool { return w.waitsForAny }
 
 // Waits lists the triggers whose events the workflow's steps wait for.
-func (w *Workflow) Waits() []string {
-	var out []string
-	w.EachStep(func(s *Step) {
-		for _, one := range s.Wait.Choices() {
-			if one.Event != "" {
-				out = append(out, one.Event)
-			}
-		}
-	})
-	return out
-}
+func (w *Workflow) Waits() []string { return w.waits }
 
 // Case is one branch of a switch; its value is compared as text.
 type Case struct {
@@ -207,8 +202,7 @@ func parseWorkflow(src *source, id string) *Workflow {
 	if o == nil {
 		return nil
 	}
-	sum := sha256.Sum256(src.text)
-	w := &Workflow{ID: id, Name: o.text("name", id), Description: o.text("description", ""), File: src.name, Version: hex.EncodeToString(sum[:8]),
+	w := &Workflow{ID: id, Name: o.text("name", id), Description: o.text("description", ""), File: src.name, Version: versionOf(src.text),
 		Text: src.text, Enabled: o.boolean("enabled", true), Timeout: o.duration("timeout", DefaultRunTimeout), Output: d.value(o.vals["output"]), src: src}
 	if v := o.integer("version", 1); v > 1 {
 		d.add(o.at("version"), "out-of-range", fmt.Sprintf("version %d is newer than this program (1)", v), "")
@@ -230,9 +224,20 @@ func parseWorkflow(src *source, id string) *Workflow {
 	w.EachStep(func(s *Step) {
 		w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review"
 		w.waitsForAny = w.waitsForAny || s.Wait != nil && len(s.Wait.Any) > 0
+		for _, one := range s.Wait.Choices() {
+			if one.Event != "" && !contains(w.waits, one.Event) {
+				w.waits = append(w.waits, one.Event)
+			}
+		}
 	})
 	w.tests = o.vals["tests"]
 	return w
+}
+
+// versionOf is the version of a file's text.
+func versionOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }
 
 // builder reads one workflow; ids are those given so far, with their lines.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -31,6 +32,8 @@ type caller struct {
 	// Name is what the caller says; with a shared token it is a word, not a proof.
 	Name string
 	Role Role
+	// proved tells that the token proves the name.
+	proved bool
 	// session is empty for a token in the request's own header, and on loopback
 	// without tokens; until is when it ends.
 	session string
@@ -53,19 +56,24 @@ func (c caller) proof() string {
 	return "none"
 }
 
-// roleOf tells what a token allows; empty for nothing. It takes the same time for
-// all wrong ones.
-func (c *Console) roleOf(token string) Role {
+// roleOf tells what a token allows, empty for nothing, and whose it is if it is one
+// person's. It takes the same time for all wrong ones.
+func (c *Console) roleOf(token string) (role Role, whose string) {
 	got := sha256.Sum256([]byte(token))
-	role := Role("")
 	tokens := c.tokens()
+	for name, want := range tokens.Named {
+		sum := sha256.Sum256([]byte(want))
+		if subtle.ConstantTimeCompare(got[:], sum[:]) == 1 && want != "" {
+			role, whose = Operate, name
+		}
+	}
 	for r, want := range map[Role]string{View: tokens.View, Operate: tokens.Operate} {
 		sum := sha256.Sum256([]byte(want))
 		if subtle.ConstantTimeCompare(got[:], sum[:]) == 1 && want != "" && role != Operate {
 			role = r
 		}
 	}
-	return role
+	return role, whose
 }
 
 // secured tells that the browser speaks https to us or to a proxy before us.
@@ -89,8 +97,9 @@ func (c *Console) who(r *http.Request) (by caller, wait time.Duration) {
 		}
 	}
 	if given {
-		role, wait := c.try(r, token)
-		return caller{Name: name, Role: role, byHeader: true}, wait
+		by, wait := c.try(r, token)
+		by.Name, by.byHeader = cmp.Or(by.Name, name), true
+		return by, wait
 	}
 	for _, n := range []string{secureCookie, cookieName} {
 		if k, err := r.Cookie(n); err == nil {
@@ -102,23 +111,24 @@ func (c *Console) who(r *http.Request) (by caller, wait time.Duration) {
 	return caller{}, 0
 }
 
-// try looks at a token that a caller gives. An address that gave wrong ones waits.
-func (c *Console) try(r *http.Request, token string) (Role, time.Duration) {
+// try looks at a token that a caller gives, and names whose it is if it is one person's.
+// An address that gave wrong ones waits.
+func (c *Console) try(r *http.Request, token string) (caller, time.Duration) {
 	now, ip := time.Now(), c.address(r)
 	if wait := c.guesses.wait(ip, now); wait > 0 {
-		return "", wait
+		return caller{}, wait
 	}
-	role := c.roleOf(token)
+	role, whose := c.roleOf(token)
 	if role != "" {
 		c.guesses.right(ip)
-		return role, 0
+		return caller{Name: whose, Role: role, proved: whose != ""}, 0
 	}
 	if c.guesses.wrong(ip, now) {
 		// It goes to the log, not to the audit log: that is bounded, and who has no token
 		// must not be able to push out of it what others did.
 		c.o.Logger.Warn("a wrong token was given", "remote", ip.String(), "path", r.URL.Path)
 	}
-	return "", 0
+	return caller{}, 0
 }
 
 // address is the caller's, or what a trusted proxy says of it.
@@ -274,8 +284,8 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		name = name[:100]
 	}
 	token := r.PostForm.Get("token")
-	role, wait := c.try(r, token)
-	by := caller{Name: name, Role: role}
+	by, wait := c.try(r, token)
+	by.Name = cmp.Or(by.Name, name)
 	to := backTo(r.PostForm.Get("to"))
 	if wait > 0 {
 		tooMany(w, wait)

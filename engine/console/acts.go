@@ -97,7 +97,7 @@ func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"), By: signer(r, strings.TrimSpace(r.PostForm.Get("by"))), Comment: r.PostForm.Get("comment")}
+	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"), By: signer(r, strings.TrimSpace(r.PostForm.Get("by"))), Proof: nameProof(r), Comment: r.PostForm.Get("comment")}
 	if _, err := c.o.Operator.Answer(r.Context(), id, word); err != nil {
 		c.cannot(w, r, err)
 		return

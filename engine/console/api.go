@@ -272,18 +272,23 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	o.By = signer(r, o.By)
 	if o.Link {
+		// Who hands it out is on record as the caller; who answers by it is o.By.
 		token, q, err := c.o.Operator.Link(r.Context(), id, o.Step, o.By)
 		if err != nil {
 			c.conflict(w, err)
 			return
 		}
+		aimAt(r, id.String()+" "+q.Path+" link for "+cmp.Or(o.By, "anybody"), "")
 		notKept(w) // whoever has the link may answer
 		reply(w, http.StatusOK, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Link: c.hooksURL() + ApprovePath + token})
 		return
 	}
-	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: o.By, Comment: o.Comment}
+	if by := callerOf(r); by.proved && o.By != "" && o.By != by.Name {
+		problem(w, http.StatusConflict, fmt.Sprintf("the token is that of %s and cannot answer as %s: leave by out, or use the token of %s", by.Name, o.By, o.By))
+		return
+	}
+	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: signer(r, o.By), Proof: nameProof(r), Comment: o.Comment}
 	if len(o.Result) > 0 {
 		v, err := workflows.DecodeJSON(o.Result)
 		if err != nil {
@@ -329,11 +334,19 @@ func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, statusAnswer{"accepted", receipt.Event.String()})
 }
 
-// signer is who an order is by: a session's name stands, a caller with a token may
-// say.
+// nameProof is what proves a caller's name: a token of his own, or nothing.
+func nameProof(r *http.Request) string {
+	if callerOf(r).proved {
+		return "token"
+	}
+	return ""
+}
+
+// signer is who an order is by: the name that a token proves stands, and that of a
+// session; a caller with a shared token may say.
 func signer(r *http.Request, said string) string {
 	by := callerOf(r)
-	if by.session != "" || said == "" {
+	if by.session != "" || by.proved || said == "" {
 		return by.Name
 	}
 	aimAt(r, "", said)

@@ -13,9 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -118,10 +120,32 @@ type Options struct {
 	Acks    func() *engine.Delays
 }
 
-// Tokens are what callers show: Operate lets them act, View look.
-type Tokens struct{ Operate, View string }
+// Tokens are what callers show: Operate lets them act, View look. Named are those of
+// single persons, by name, who may act too: they prove who a caller is.
+type Tokens struct {
+	Operate, View string
+	Named         map[string]string
+}
 
-func (t Tokens) none() bool { return t.Operate == "" && t.View == "" }
+func (t Tokens) none() bool { return t.Operate == "" && t.View == "" && len(t.Named) == 0 }
+
+// twice names two tokens that are the same; empty when all differ.
+func (t Tokens) twice() (a, b string) {
+	seen := map[string]string{}
+	if t.Operate != "" {
+		seen[t.Operate] = "server.token"
+	}
+	if t.View != "" {
+		seen[t.View] = "server.view_token"
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Named)) {
+		if other := seen[t.Named[name]]; other != "" {
+			return other, "server.tokens." + name
+		}
+		seen[t.Named[name]] = "server.tokens." + name
+	}
+	return "", ""
+}
 
 // Console is the handler of the admin address.
 type Console struct {
@@ -189,12 +213,15 @@ func (c *Console) tokens() Tokens { return c.o.Tokens() }
 
 // Reachable tells whether the admin address may be served with these tokens.
 func Reachable(loopback, https, proxied bool, t Tokens) error {
+	same, other := t.twice()
 	switch {
 	case t.Operate != "" && t.Operate == t.View:
 		return errors.New("server.token and server.view_token are the same, so viewers could act: use two different tokens")
+	case same != "":
+		return fmt.Errorf("%s and %s are the same, so that neither proves who a caller is: use different tokens", same, other)
 	case loopback:
 		return nil
-	case t.Operate == "":
+	case t.Operate == "" && len(t.Named) == 0:
 		return errors.New("an admin address other than loopback needs a token: set HOOKLOOM_TOKEN, or server.token in hookloom.yaml")
 	case !https && !proxied:
 		return errors.New("an admin address other than loopback needs https, because the token could be read in transit: " +

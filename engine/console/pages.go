@@ -253,6 +253,8 @@ func (c *Console) runsPage(w http.ResponseWriter, r *http.Request) {
 type question struct {
 	Path, Text string
 	Review     bool
+	// By are those who may answer; empty for anybody.
+	By []string
 }
 
 // questions finds what a run asks of people.
@@ -267,9 +269,12 @@ func questions(d *engine.RunDetail) []question {
 	}
 	for _, path := range sortedNames(newest) {
 		s := newest[path]
-		var what struct{ Approval string }
+		var what struct {
+			Approval string
+			By       []string
+		}
 		if s.Status == "waiting" && json.Unmarshal(s.Output, &what) == nil && what.Approval != "" {
-			out = append(out, question{Path: path, Text: what.Approval})
+			out = append(out, question{Path: path, Text: what.Approval, By: what.By})
 		}
 		if s.Status == "unknown" && d.DueAt != nil && time.Until(*d.DueAt) > 50*365*24*time.Hour {
 			out = append(out, question{Path: path, Text: "The attempt was sent and its answer was lost. Did it happen?", Review: true})
@@ -367,7 +372,7 @@ func (c *Console) flowOf(ctx context.Context, d *engine.RunDetail) *workflows.Wo
 }
 
 func (c *Console) compiled(p *workflows.Project, id, text string) *workflows.Workflow {
-	w, mistakes := p.Compile(id, []byte(text))
+	w, mistakes := p.Compile(id, []byte(text), workflows.Pins{})
 	if mistakes.Errors() > 0 {
 		return nil
 	}

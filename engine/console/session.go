@@ -30,6 +30,8 @@ type session struct {
 	Until int64  `json:"u"` // Unix seconds
 	// Token is a mark of the token that it was opened with: a session ends with it.
 	Token string `json:"t"`
+	// Proved tells that the token is the name's own.
+	Proved bool `json:"p,omitempty"`
 }
 
 const (
@@ -87,7 +89,7 @@ func (s *sessions) begin(by caller, token string, now time.Time) (string, error)
 	if err != nil {
 		return "", err
 	}
-	b, err := json.Marshal(session{ID: hex.EncodeToString(id[:]), Name: by.Name, Role: by.Role, Until: now.Add(sessionTime).Unix(), Token: mark})
+	b, err := json.Marshal(session{ID: hex.EncodeToString(id[:]), Name: by.Name, Role: by.Role, Until: now.Add(sessionTime).Unix(), Token: mark, Proved: by.proved})
 	if err != nil {
 		return "", err
 	}
@@ -128,6 +130,9 @@ func (s *sessions) get(value string, tokens Tokens, now time.Time) (caller, bool
 	if x.Role == Operate {
 		token = tokens.Operate
 	}
+	if x.Proved {
+		token = tokens.Named[x.Name]
+	}
 	mark, err := s.mark(token)
 	if err != nil || token == "" || mark != x.Token {
 		return caller{}, false // the token was changed
@@ -135,7 +140,7 @@ func (s *sessions) get(value string, tokens Tokens, now time.Time) (caller, bool
 	s.mu.Lock()
 	_, ended := s.ended[x.ID]
 	s.mu.Unlock()
-	return caller{Name: x.Name, Role: x.Role, session: x.ID, until: time.Unix(x.Until, 0)}, !ended
+	return caller{Name: x.Name, Role: x.Role, proved: x.Proved, session: x.ID, until: time.Unix(x.Until, 0)}, !ended
 }
 
 // end ends a session before its time, also for the next process.

@@ -175,6 +175,9 @@ func (p *planner) text1(s *workflows.Step, path string) (string, *Error) {
 // uses walks a step with an action: which attempt is due, and when.
 func (p *planner) uses(s *workflows.Step, path string) outcome {
 	list := p.st.Records[path]
+	if s.Gone != "" {
+		return p.gone(s, path)
+	}
 	if len(list) == 0 {
 		return p.due(s, path, 1, time.Time{}, p.st.Now)
 	}
@@ -217,6 +220,33 @@ func (p *planner) uses(s *workflows.Step, path string) outcome {
 		notBefore = time.Time{} // the clock was set back: the pause would be as long as that
 	}
 	return p.due(s, path, last.Attempt+1, notBefore, list[0].StartedAt)
+}
+
+// gone fails a step that needs what is there no more, unless it has ended.
+func (p *planner) gone(s *workflows.Step, path string) outcome {
+	last := p.last(path)
+	e := &Error{Message: s.Gone, Code: "gone", Step: path}
+	switch {
+	case last == nil:
+		last = p.put(s, path, Failed, nil, e)
+	case last.Status == Succeeded:
+		p.bind(s, last, len(p.st.Records[path]))
+		return done
+	case last.Status == Running:
+		p.out.open++
+		return pending
+	case last.Status == Waiting:
+		last = p.endWait(last, Failed, nil, e)
+	case last.Error == nil || last.Error.Code != "gone":
+		action := s.Uses
+		if s.Body == "call" {
+			action = "call"
+		}
+		last = &Record{Path: path, Attempt: last.Attempt + 1, Action: action, Status: Failed, StartedAt: p.st.Now, FinishedAt: p.st.Now, Error: e}
+		p.st.AddRecord(last)
+		p.out.Finished = append(p.out.Finished, last)
+	}
+	return p.fails(s, path, last)
 }
 
 // due renders the input of an attempt. now() is the moment the step first

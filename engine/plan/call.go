@@ -31,6 +31,9 @@ func (c Call) Output(runID string, result any) (any, error) { return c.due.Outpu
 // the end of that run makes this one due.
 func (p *planner) call(s *workflows.Step, path string) outcome {
 	list := p.st.Records[path]
+	if s.Gone != "" && (len(list) == 0 || list[len(list)-1].Status == Failed) {
+		return p.gone(s, path)
+	}
 	if len(list) == 0 {
 		return p.calls(s, path, 1)
 	}

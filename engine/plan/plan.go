@@ -27,6 +27,8 @@ type State struct {
 	Secrets map[string]any
 	// Hidden are the values of the run's secret inputs, as text.
 	Hidden []string
+	// GoneTriggers are those that the workflow waits for and that the project has no more.
+	GoneTriggers map[string]bool
 	// Now is the moment of the decision.
 	Now time.Time
 	// TimedOut tells that the run's working time is used up.

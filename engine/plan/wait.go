@@ -54,6 +54,9 @@ type Question struct {
 // rejected approval is a failure: what comes after the step was not approved.
 func (p *planner) wait(s *workflows.Step, path string) outcome {
 	last := p.last(path)
+	if last == nil && s.Gone != "" {
+		return p.gone(s, path)
+	}
 	if last == nil {
 		what, err := p.question(s, path)
 		if err != nil {
@@ -159,6 +162,9 @@ func (p *planner) question(s *workflows.Step, path string) (map[string]any, *Err
 	what := map[string]any{"until": p.st.Now.Add(s.Timeout).UTC().Format(time.RFC3339Nano)}
 	var list []any
 	for _, one := range s.Wait.Choices() {
+		if p.st.GoneTriggers[one.Event] {
+			return nil, &Error{Message: fmt.Sprintf("no trigger is named %q any more: no event of it can come", one.Event), Code: "gone", Step: path}
+		}
 		m, err := p.choice(one, path)
 		if err != nil {
 			return nil, err
@@ -271,6 +277,23 @@ func AwaitedEvents(r *Record) []Question {
 	for _, q := range questionsOf(r, time.Time{}) {
 		if q.Kind == "event" {
 			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// Asked are the questions of records, for runs whose text cannot be read any more.
+func Asked(records []*Record, answers map[string]*Answer) []Question {
+	var out []Question
+	for _, r := range records {
+		m, _ := r.Output.(map[string]any)
+		if a := answers[r.Path]; r.Status != Waiting || m["approval"] == nil || a != nil && a.Attempt == r.Attempt {
+			continue
+		}
+		for _, q := range questionsOf(r, waitsUntil(r)) {
+			if q.Kind == "approval" {
+				out = append(out, q)
+			}
 		}
 	}
 	return out

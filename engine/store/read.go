@@ -521,10 +521,10 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 	if err != nil {
 		return nil, err
 	}
-	d.Answers, err = collect(ctx, h.db, `SELECT path, attempt, verdict, said_by, comment, at FROM answers WHERE run_id = ? ORDER BY at`, []any{int64(id)}, func(s scanner) (engine.AnswerItem, error) {
+	d.Answers, err = collect(ctx, h.db, `SELECT path, attempt, verdict, said_by, comment, proof, at FROM answers WHERE run_id = ? ORDER BY at`, []any{int64(id)}, func(s scanner) (engine.AnswerItem, error) {
 		var x engine.AnswerItem
 		var at int64
-		err := s.Scan(&x.Path, &x.Attempt, &x.Verdict, &x.By, &x.Comment, &at)
+		err := s.Scan(&x.Path, &x.Attempt, &x.Verdict, &x.By, &x.Comment, &x.Proof, &at)
 		x.At = fromMillis(at)
 		return x, err
 	})

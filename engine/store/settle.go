@@ -528,8 +528,8 @@ func (s *Store) Answer(ctx context.Context, a engine.Answer) error {
 		return err
 	}
 	return s.w.do(ctx, true, func(t *tx) error {
-		err := t.exec(`INSERT INTO answers (run_id, path, attempt, verdict, said_by, comment, output, at) SELECT id, ?, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ? AND finished_at IS NULL ON CONFLICT DO NOTHING`,
-			a.Path, int64(a.Attempt), a.Verdict, s.o.Redactor.Text(a.By), s.o.Redactor.Text(a.Comment), output, a.At.UnixMilli(), int64(a.Run))
+		err := t.exec(`INSERT INTO answers (run_id, path, attempt, verdict, said_by, comment, output, at, proof) SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ? AND finished_at IS NULL ON CONFLICT DO NOTHING`,
+			a.Path, int64(a.Attempt), a.Verdict, s.o.Redactor.Text(a.By), s.o.Redactor.Text(a.Comment), output, a.At.UnixMilli(), a.Proof, int64(a.Run))
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,120 @@
+package workflows
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+)
+
+// This file is how a run keeps what its workflow names: the versions of other workflows,
+// of connectors and of triggers that were in force when it began.
+
+// ConnectorFile is one file of connectors/.
+type ConnectorFile struct {
+	File string
+	// Version is that of the text, as a workflow's.
+	Version string
+	Text    []byte
+}
+
+// Uses names what a workflow's steps use of the rest of the project, each with its
+// version.
+type Uses struct {
+	// Workflows are those that it calls, Connectors those of the project's own files.
+	Workflows  map[string]string `json:"workflows,omitempty"`
+	Connectors map[string]string `json:"connectors,omitempty"`
+	// Triggers are those whose events it waits for, with how long they remember keys, in
+	// seconds.
+	Triggers map[string]int64 `json:"triggers,omitempty"`
+}
+
+// None tells that the workflow uses nothing else.
+func (u Uses) None() bool {
+	return len(u.Workflows) == 0 && len(u.Connectors) == 0 && len(u.Triggers) == 0
+}
+
+// Uses tells what a workflow of the project uses of the rest.
+func (p *Project) Uses(w *Workflow) Uses {
+	u := Uses{Workflows: map[string]string{}, Connectors: map[string]string{}, Triggers: map[string]int64{}}
+	w.EachStep(func(s *Step) {
+		if c := p.Workflows[s.Call]; c != nil && s.Call != "" {
+			u.Workflows[s.Call] = c.Version
+		}
+		if s.Spec != nil && s.Spec.Connector != nil {
+			if f, own := p.Connectors[s.Spec.Connector.Name]; own {
+				u.Connectors[s.Spec.Connector.Name] = f.Version
+			}
+		}
+		for _, one := range s.Wait.Choices() {
+			if t := p.Triggers[one.Event]; t != nil {
+				dedupe, _ := t.shortestDedupe()
+				u.Triggers[one.Event] = int64(dedupe / time.Second)
+			}
+		}
+	})
+	return u
+}
+
+// Pins are what a workflow's text is read against in place of what the project has now.
+type Pins struct {
+	// Workflows and Connectors are texts, by name.
+	Workflows, Connectors map[string][]byte
+	// Triggers are as in Uses.
+	Triggers map[string]int64
+}
+
+// Compile reads a workflow's text, such as a run's pinned version, against what it was
+// pinned to and, for the rest, against this project. What is gone marks the steps that
+// need it.
+func (p *Project) Compile(id string, text []byte, pins Pins) (*Workflow, Mistakes) {
+	src := newSource("workflows/"+id+".yaml", text)
+	src.zone = p.Timezone
+	w := parseWorkflow(src, id)
+	if w == nil {
+		return nil, src.mistakes.sorted()
+	}
+	q := *p
+	q.Triggers, q.Workflows, q.Actions = maps.Clone(p.Triggers), maps.Clone(p.Workflows), maps.Clone(p.Actions)
+	if w.Trigger != nil {
+		q.Triggers[id] = w.Trigger
+	}
+	for name, seconds := range pins.Triggers {
+		if q.Triggers[name] == nil {
+			q.Triggers[name] = &Trigger{Name: name, src: src, remembered: time.Duration(seconds) * time.Second}
+		}
+	}
+	for _, s := range w.Starts {
+		// A trigger may be gone since; its runs go on all the same.
+		if s.Kind == "trigger" && q.Triggers[s.Trigger] == nil {
+			q.Triggers[s.Trigger] = &Trigger{Name: s.Trigger, src: src}
+		}
+	}
+	for name, text := range pins.Workflows {
+		if called := parseWorkflow(newSource("workflows/"+name+".yaml", text), name); called != nil {
+			q.Workflows[name] = called
+		}
+	}
+	for name, text := range pins.Connectors {
+		q.useConnector(name, text)
+	}
+	c := &checker{stored: true, p: &q, catalog: &Catalog{Actions: q.Actions, Presets: p.Presets}}
+	c.workflow(w)
+	return w, src.mistakes.sorted()
+}
+
+// useConnector puts the actions of a connector's text in place of those that there are.
+func (p *Project) useConnector(name string, text []byte) {
+	c := parseConnector(newSource(fmt.Sprintf("connectors/%s.yaml", name), text))
+	if c == nil {
+		return
+	}
+	for action := range p.Actions {
+		if strings.HasPrefix(action, name+"/") {
+			delete(p.Actions, action)
+		}
+	}
+	for _, s := range c.Specs() {
+		p.Actions[s.Name] = s
+	}
+}
