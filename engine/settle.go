@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // drive carries a run on: make what is due, ask the plan, store; until the run

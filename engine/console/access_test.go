@@ -287,3 +287,52 @@ func TestOnlyTrustedProxiesSpeakHTTPToAnOpenAddress(t *testing.T) {
 		t.Errorf("by https: %d %s", w.Code, w.Body)
 	}
 }
+
+// TestOnlyATokenOfItsOwnProvesAName: the name that is typed at the login, in the order
+// or as the user of basic authentication is passed on without a proof, and that of a
+// token cannot be changed by any of them.
+func TestOnlyATokenOfItsOwnProvesAName(t *testing.T) {
+	o := tokens("a-shared-token", "")
+	now := console.Tokens{Operate: "a-shared-token", Named: map[string]string{"bob": "the-token-of-bob"}}
+	o.Tokens = func() console.Tokens { return now }
+	c, op := made(t, o)
+	const path = "/runs/run_0000000000000001"
+	answered := func(token string) string {
+		t.Helper()
+		k, _ := login(t, c, token, "/", nil) // types ada as the name
+		if k == nil {
+			t.Fatalf("%s does not log in", token)
+		}
+		op.asked = nil
+		form(c, path+"/answer", k, url.Values{"csrf": {csrfOf(t, c, "/", k)}, "verdict": {"approve"}, "by": {"eve"}})
+		return strings.Join(op.asked, ",")
+	}
+	called := func(authorization, body string) string {
+		op.asked = nil
+		w := get(c, "POST", "/api/v1"+path+"/approve", map[string]string{"Authorization": authorization}, body)
+		return strings.Join(append(op.asked, http.StatusText(w.Code)), ",")
+	}
+	basic := func(user, token string) string {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.SetBasicAuth(user, token)
+		return r.Header.Get("Authorization")
+	}
+	for name, x := range map[string]struct{ got, want string }{
+		"a session of the shared token":   {answered("a-shared-token"), "answer run_0000000000000001 { approve ada   <nil>}"},
+		"a session of bob's":              {answered("the-token-of-bob"), "answer run_0000000000000001 { approve bob  token <nil>}"},
+		"the shared token":                {called("Bearer a-shared-token", `{"by": "bob"}`), "answer run_0000000000000001 { approve bob   <nil>},Accepted"},
+		"bob's":                           {called("Bearer the-token-of-bob", `{}`), "answer run_0000000000000001 { approve bob  token <nil>},Accepted"},
+		"bob's as another":                {called("Bearer the-token-of-bob", `{"by": "ada"}`), "Conflict"},
+		"bob's with the user of another":  {called(basic("ada", "the-token-of-bob"), `{}`), "answer run_0000000000000001 { approve bob  token <nil>},Accepted"},
+		"the shared one with bob as user": {called(basic("bob", "a-shared-token"), `{}`), "answer run_0000000000000001 { approve bob   <nil>},Accepted"},
+	} {
+		if x.got != x.want {
+			t.Errorf("%s: %s, want %s", name, x.got, x.want)
+		}
+	}
+	k, _ := login(t, c, "the-token-of-bob", "/", nil)
+	now = console.Tokens{Operate: "a-shared-token", Named: map[string]string{"bob": "another-token-of-bob"}}
+	if w := form(c, path+"/answer", k, url.Values{"verdict": {"approve"}}); w.Code == http.StatusSeeOther && !strings.HasPrefix(w.Header().Get("Location"), "/login") {
+		t.Errorf("a session outlives its token: %d", w.Code)
+	}
+}
