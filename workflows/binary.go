@@ -39,12 +39,19 @@ func bytesArg(name string, a []any, i int) []byte {
 	return []byte(textArg(name, a, i))
 }
 
+// hashed is an argument of a hash, with its work counted.
+func (m *meter) hashed(name string, a []any, i int) []byte {
+	b := bytesArg(name, a, i)
+	m.work(20 + len(b)/8)
+	return b
+}
+
 var hashes = map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New}
 
 func digest(name string) func(m *meter, a []any) any {
 	return func(m *meter, a []any) any {
 		h := hashes[name]()
-		h.Write(bytesArg(name, a, 0))
+		h.Write(m.hashed(name, a, 0))
 		return hex.EncodeToString(h.Sum(nil))
 	}
 }
@@ -55,8 +62,8 @@ func keyedHash(m *meter, a []any) any {
 	if hashes[name] == nil {
 		panic(fmt.Errorf("hmac: %q is not known: md5, sha1, sha256, sha384 or sha512", clip(name, 20)))
 	}
-	h := hmac.New(hashes[name], bytesArg("hmac", a, 1))
-	h.Write(bytesArg("hmac", a, 2))
+	h := hmac.New(hashes[name], m.hashed("hmac", a, 1))
+	h.Write(m.hashed("hmac", a, 2))
 	return encoded(h.Sum(nil), a)
 }
 
@@ -79,6 +86,7 @@ func encoded(sum []byte, a []any) any {
 
 // fromBase64 reads both alphabets, with or without = at the end.
 func (m *meter) fromBase64(name string, a []any) any {
+	m.read(a, 2)
 	text := strings.Map(func(r rune) rune {
 		switch r {
 		case '-':
@@ -99,30 +107,9 @@ func (m *meter) fromBase64(name string, a []any) any {
 }
 
 func (m *meter) toBase64(name string, e *base64.Encoding, a []any) any {
-	b := bytesArg(name, a, 0)
+	b := m.hashed(name, a, 0)
 	m.charge(e.EncodedLen(len(b)))
 	return e.EncodeToString(b)
-}
-
-// regexReplace replaces each match; $1 in the new text is the first group.
-func (m *meter) regexReplace(a []any) any {
-	const name = "regexReplace"
-	text, with := textArg(name, a, 0), textArg(name, a, 2)
-	r := checkMatch(text, textArg(name, a, 1))
-	inserted := strings.Count(with, "$")
-	size := len(text)
-	// A first pass with a look at the clock at each match: many matches that each look
-	// far ahead take the square of the text's length.
-	r.ReplaceAllStringFunc(text, func(match string) string {
-		m.ticks |= 15
-		m.tick()
-		if size += len(with) + inserted*len(match); size > maxExprBytes {
-			m.charge(size)
-		}
-		return ""
-	})
-	m.charge(size)
-	return r.ReplaceAllString(text, with)
 }
 
 var textFunctions = []function{
@@ -133,6 +120,7 @@ var textFunctions = []function{
 	{"sha256", "SHA-256 of a text or bytes, in hex", `sha256("a") startsWith "ca978112"`, new(func(string) string), digest("sha256")},
 	{"sha512", "SHA-512 of a text or bytes, in hex; for base64 write toBase64(fromHex(…))", `len(sha512("a")) == 128`, new(func(string) string), digest("sha512")},
 	{"fromHex", "the bytes of hex digits; text where they are text", `fromHex("6869") == "hi"`, new(func(string) any), func(m *meter, a []any) any {
+		m.read(a, 8)
 		b, err := hex.DecodeString(textArg("fromHex", a, 0))
 		if err != nil {
 			panic(errors.New("fromHex: the text is no hex"))
@@ -152,6 +140,7 @@ var textFunctions = []function{
 		return m.fromBase64("fromBase64URL", a)
 	}},
 	{"urlDecode", "a percent-encoded text as decodeURIComponent reads it (+ stays)", `urlDecode("a%20b%2Fc") == "a b/c"`, new(func(string) any), func(m *meter, a []any) any {
+		m.read(a, 4)
 		s, err := url.PathUnescape(textArg("urlDecode", a, 0))
 		if err != nil {
 			panic(errors.New("urlDecode: a % is not followed by two hex digits"))

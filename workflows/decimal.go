@@ -27,6 +27,8 @@ const (
 	maxDecimalText     = 600
 	// quotientDigits are those of IEEE 754's decimal128.
 	quotientDigits = 34
+	// decimalSteps is the work of one operation with decimals.
+	decimalSteps = 60
 )
 
 // exact computes without rounding or fails; rounding rounds half away from zero, as
@@ -168,10 +170,12 @@ func (m *meter) decimalArithmetic(op string, a, b any) any {
 	if !isNumeric(a) || !isNumeric(b) {
 		panic(misfit(op, a, b))
 	}
+	m.work(decimalSteps)
 	x, err := toDecimal(a)
 	must(err)
 	y, err := toDecimal(b)
 	must(err)
+	m.work(int(x.d.NumDigits()*y.d.NumDigits()) >> 8)
 	out := Decimal{new(apd.Decimal)}
 	switch op {
 	case "+":
@@ -265,20 +269,6 @@ func compareNumbers(a, b any) int {
 	return x.d.Cmp(y.d)
 }
 
-// among is "in" where decimals may stand.
-func (m *meter) among(a, b any) any {
-	if list, ok := b.([]any); ok {
-		for _, x := range list {
-			m.tick()
-			if comparison("==", a, x) == true {
-				return true
-			}
-		}
-		return false
-	}
-	return runtime.In(undecimal(a), b)
-}
-
 // undecimal makes a decimal the plain number it is; the rest stays.
 func undecimal(v any) any {
 	if x, ok := v.(Decimal); ok {
@@ -293,6 +283,7 @@ func undecimal(v any) any {
 func (m *meter) extreme(name string, want int, args []any) any {
 	var best any
 	for _, n := range m.numbers(name, args, nil, 0) {
+		m.work(decimalSteps)
 		if best == nil || compareNumbers(n, best) == want {
 			best = n
 		}
@@ -305,7 +296,8 @@ func (m *meter) numbers(name string, args, out []any, depth int) []any {
 		panic(fmt.Errorf("%s: nested too deep", name))
 	}
 	for _, v := range args {
-		m.tick()
+		m.work(3)
+		m.charge(32)
 		if v = operand(v); isNumeric(v) {
 			out = append(out, v)
 			continue
@@ -434,6 +426,7 @@ func (m *meter) median(args []any) any {
 	if len(list) == 0 {
 		return 0.0
 	}
+	m.work(decimalSteps * sortSteps(len(list)))
 	slices.SortFunc(list, compareNumbers)
 	half := len(list) / 2
 	if len(list)%2 == 1 {

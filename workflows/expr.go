@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/expr-lang/expr"
@@ -13,18 +12,6 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
-)
-
-// Budgets of one evaluation. expr has no time limit and its memory budget
-// counts elements, not bytes (expr-lang/expr#260 and #975), so loops and every
-// function that can grow text report to a meter, which stops them.
-const (
-	maxExprText  = 32 << 10 // bytes of source
-	maxExprNodes = 10_000
-	maxLoops     = 3 // predicates inside one another
-	maxTicks     = 1_000_000
-	maxExprTime  = 200 * time.Millisecond
-	maxExprBytes = 16 << 20
 )
 
 // Expr is one compiled expression of a workflow, trigger or connector.
@@ -65,7 +52,8 @@ type Env struct {
 	Until time.Time
 }
 
-// EvalError is an expression that failed while it ran.
+// EvalError is an expression that failed while it ran. One that is over a limit of work
+// or memory is an ErrTooLarge.
 type EvalError struct {
 	// Expr is the source; Line and Column count from 1 inside of it.
 	Expr         string
@@ -81,52 +69,6 @@ func (e *EvalError) Unwrap() error { return e.Cause }
 // Error implements error.
 func (e *EvalError) Error() string {
 	return fmt.Sprintf("%s (in %s)", e.Problem, clip(e.Expr, 120))
-}
-
-// meter holds one running evaluation's machine, names and budgets. The
-// functions in names are bound to it once, so it is pooled.
-type meter struct {
-	vm       vm.VM
-	names    map[string]any
-	now      time.Time
-	seed     string
-	uuids    int
-	ticks    int
-	bytes    int
-	deadline time.Time
-}
-
-var meters = sync.Pool{New: func() any {
-	m := &meter{names: make(map[string]any, 96)}
-	m.names["__tick"] = func(...any) any { return m.tick() }
-	for _, f := range hidden {
-		run := f.run
-		m.names[f.name] = func(a ...any) any { return run(m, a) }
-	}
-	for _, f := range functions {
-		run := f.run
-		m.names[f.name] = func(a ...any) any { return run(m, a) }
-	}
-	return m
-}}
-
-func (m *meter) tick() any {
-	m.ticks++
-	if m.ticks > maxTicks {
-		panic(errors.New("the expression does too much: more than a million steps"))
-	}
-	if m.ticks&15 == 0 && time.Now().After(m.deadline) {
-		panic(fmt.Errorf("the expression takes longer than %v", maxExprTime))
-	}
-	return true
-}
-
-// charge counts bytes that a function is about to make.
-func (m *meter) charge(n int) {
-	m.bytes += n
-	if m.bytes > maxExprBytes || n < 0 {
-		panic(fmt.Errorf("the expression makes more than %d MiB of data", maxExprBytes>>20))
-	}
 }
 
 // Eval runs the expression. The result is plain data (see Normalize), or a
@@ -150,23 +92,34 @@ func (e *Expr) Eval(env *Env) (any, error) {
 		}
 	}
 	m := meters.Get().(*meter)
-	for k, v := range env.Names {
-		m.names[k] = v
-	}
-	m.now, m.seed, m.uuids, m.ticks, m.bytes = env.Now, env.Seed, 0, 0, 0
-	if e.zone != nil {
-		m.now = m.now.In(e.zone)
-	}
-	m.deadline = deadline
-	v, err := m.vm.Run(e.prog, m.names)
-	for k := range env.Names {
-		delete(m.names, k)
-	}
-	meters.Put(m)
+	m.start(env, e.zone, deadline)
+	v, err := m.run(e.prog)
+	m.end(env)
 	if err != nil {
 		return nil, e.runtimeError(err)
 	}
-	return e.plain(v)
+	return v, nil
+}
+
+// run gives the result as data, which is work that counts: a list that the result
+// holds a thousand times is walked a thousand times.
+func (m *meter) run(prog *vm.Program) (v any, err error) {
+	if v, err = m.vm.Run(prog, m.names); err != nil {
+		return nil, err
+	}
+	switch v.(type) {
+	case nil, bool, int, string, time.Time:
+		return v, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			var ok bool
+			if err, ok = p.(error); !ok {
+				panic(p)
+			}
+		}
+	}()
+	return m.normalized(v), nil
 }
 
 // plain makes a result data; times stay times.
@@ -236,6 +189,10 @@ var (
 // runtimeError rewords what expr says of a failed evaluation.
 func (e *Expr) runtimeError(err error) error {
 	out := &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: err.Error()}
+	var over *limitError
+	if errors.As(err, &over) {
+		out.Cause = over
+	}
 	var at *file.Error
 	if !errors.As(err, &at) {
 		return out
@@ -271,7 +228,11 @@ func (e *Expr) runtimeError(err error) error {
 		out.Problem = "a field is read of something that is text or a list"
 		return out
 	}
-	if strings.HasPrefix(out.Problem, "invalid operation") || strings.Contains(out.Problem, "memory budget") {
+	if strings.Contains(out.Problem, "memory budget exceeded") { // expr's own, of elements
+		out.Problem, out.Cause = errElements.text, errElements
+		return out
+	}
+	if strings.HasPrefix(out.Problem, "invalid operation") {
 		out.Problem = goTypeNames.Replace(out.Problem)
 	}
 	return out
@@ -294,9 +255,11 @@ func isCall(n ast.Node, name string) bool {
 // payload brings, or expr's typed instructions fail on it (language.md 2.3).
 func looseEnv(names []string) types.Map {
 	fn := types.TypeOf(func(...any) any { return nil })
-	env := types.Map{"__tick": fn}
-	for _, f := range hidden {
-		env[f.name] = fn
+	env := types.Map{tickName: types.TypeOf(new(meter).iterate), keyName: types.TypeOf(new(meter).key)}
+	for _, list := range [][]hiddenFunction{hidden, meteredBuiltins} {
+		for _, f := range list {
+			env[f.name] = types.TypeOf(f.bound(nil))
+		}
 	}
 	for _, f := range functions {
 		env[f.name] = fn
@@ -310,7 +273,7 @@ func looseEnv(names []string) types.Map {
 // compileLoose makes the program that runs.
 func compileLoose(text string, names []string) (*vm.Program, error) {
 	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes), expr.Patch(headerNames{contains(names, "headers")}),
-		expr.Patch(guard{decimals: strings.Contains(text, "decimal")}), expr.Optimize(true))
+		expr.Patch(newGuard(text)), expr.Optimize(true))
 }
 
 // CompileExpr compiles an expression outside of any file, over the given names,

@@ -6,12 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
-	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // function is one name that expressions may call beside expr's own. Those that
@@ -33,75 +32,82 @@ var coreFunctions = []function{
 	{"now", "the moment the step began, in the project's timezone (times of events are UTC); now(timezone(z)) is it elsewhere", `now().Year() > 2000`, nil, (*meter).nowIn},
 	{"uuid", "a random-looking id, the same again on a replay", `len(uuid()) == 36`, new(func() string), (*meter).uuid},
 	{"hmacSHA256", "hex HMAC of a text under a key", `len(hmacSHA256("k", "t")) == 64`, new(func(any, any) string), func(m *meter, a []any) any {
-		h := hmac.New(sha256.New, bytesArg("hmacSHA256", a, 0))
-		h.Write(bytesArg("hmacSHA256", a, 1))
+		h := hmac.New(sha256.New, m.hashed("hmacSHA256", a, 0))
+		h.Write(m.hashed("hmacSHA256", a, 1))
 		return hex.EncodeToString(h.Sum(nil))
 	}},
 	{"urlEncode", "percent-encodes a text as encodeURIComponent does", `urlEncode("a b/c&d=e+f") == "a%20b%2Fc%26d%3De%2Bf"`, new(func(string) string), func(m *meter, a []any) any {
-		return urlEncode(textArg("urlEncode", a, 0))
+		s := textArg("urlEncode", a, 0)
+		m.charge(3 * len(s))
+		m.text(s, 4)
+		return urlEncode(s)
 	}},
 	{"match", "the groups of a regular expression, or nil", `match("a1", "([a-z])([0-9])")[2] == "1"`, new(func(string, string) any), (*meter).match},
 	{"merge", "two maps as one; the second wins", `merge({a: 1}, {a: 2}).a == 2`, new(func(any, any) map[string]any), mergeMaps},
-	{"pick", "a map with only these keys", `len(pick({a: 1, b: 2}, ["a"])) == 1`, new(func(any, any) map[string]any), func(m *meter, a []any) any { return chooseKeys("pick", a, true) }},
-	{"omit", "a map without these keys", `len(omit({a: 1, b: 2}, ["a"])) == 1`, new(func(any, any) map[string]any), func(m *meter, a []any) any { return chooseKeys("omit", a, false) }},
+	{"pick", "a map with only these keys", `len(pick({a: 1, b: 2}, ["a"])) == 1`, new(func(any, any) map[string]any), func(m *meter, a []any) any { return m.chooseKeys("pick", a, true) }},
+	{"omit", "a map without these keys", `len(omit({a: 1, b: 2}, ["a"])) == 1`, new(func(any, any) map[string]any), func(m *meter, a []any) any { return m.chooseKeys("omit", a, false) }},
 	{"isoTime", "a time as RFC 3339 text in UTC", `isoTime(date(0)) == "1970-01-01T00:00:00.000Z"`, new(func(any) string), func(m *meter, a []any) any {
+		m.read(a, 4)
+		m.work(timeSteps)
 		t, err := asTime(arg("isoTime", a, 0))
 		must(err)
 		return t.UTC().Format(TimeFormat)
 	}},
 	{"truncate", "the first n letters", `truncate("abc", 2) == "ab"`, new(func(string, int) string), func(m *meter, a []any) any {
-		r := []rune(textArg("truncate", a, 0))
-		return string(r[:max(0, min(len(r), intArg("truncate", a, 1)))])
+		s, n := textArg("truncate", a, 0), max(0, intArg("truncate", a, 1))
+		m.work(min(n, len(s)) / 6)
+		return s[:letters(s, n)]
 	}},
 	{"string", "a value as text, never with an exponent", `string(1700000000.0) == "1700000000"`, nil, func(m *meter, a []any) any {
 		v := arg("string", a, 0)
 		if v == nil {
 			panic(errors.New("string(nil): the value is nil; write ?? \"\" before it"))
 		}
-		s, err := Text(v)
-		must(err)
+		if s, ok := v.(string); ok {
+			return s
+		}
+		s := m.plainText(v)
 		m.charge(len(s))
 		return s
 	}},
 	{"toJSON", "compact JSON", `toJSON({b: 1, a: [2]}) == "{\"a\":[2],\"b\":1}"`, nil, func(m *meter, a []any) any {
-		n, err := Normalize(arg("toJSON", a, 0))
-		must(err)
-		b, err := EncodeJSON(n)
-		must(err)
+		b := m.encode(arg("toJSON", a, 0))
 		m.charge(len(b))
 		return string(b)
 	}},
 	{"fromJSON", "reads JSON; large integers keep their digits", `fromJSON("{\"a\": 12345678901234567}").a == 12345678901234567`, nil, func(m *meter, a []any) any {
 		s := textArg("fromJSON", a, 0)
 		m.charge(8 * len(s))
+		m.text(s, 2)
 		v, err := DecodeJSON([]byte(s))
 		must(err)
 		return v
 	}},
 	{"keys", "a map's keys, sorted", `keys({b: 1, a: 2}) == ["a", "b"]`, nil, func(m *meter, a []any) any {
-		return each("keys", a, func(k string, v any) any { return k })
+		return m.each("keys", a, func(k string, v any) any { return k })
 	}},
 	{"values", "a map's values, in the order of its keys", `values({b: 1, a: 2}) == [2, 1]`, nil, func(m *meter, a []any) any {
-		return each("values", a, func(k string, v any) any { return v })
+		return m.each("values", a, func(k string, v any) any { return v })
 	}},
 	{"toPairs", "a map as a sorted list of [key, value]", `toPairs({a: 1})[0][0] == "a"`, nil, func(m *meter, a []any) any {
-		return each("toPairs", a, func(k string, v any) any { return []any{k, v} })
+		return m.each("toPairs", a, func(k string, v any) any { return []any{k, v} })
 	}},
 	{"date", "a time from text (RFC 3339, 1123, 822, 850, 2026-01-31 10:00, in UTC unless it says) or Unix seconds; date(text, layout, zone) and date(timezone(zone), text) read local time",
 		`date(1700000000).Year() == 2023 and date("01.07.2026 10:00", "02.01.2006 15:04", "America/New_York") == date("2026-07-01T14:00:00Z")`,
-		new(func(...any) time.Time), func(m *meter, a []any) any { return date(a) }},
+		new(func(...any) time.Time), func(m *meter, a []any) any { return m.date(a) }},
 	{"decimal", "an exact decimal number of a number or its text; + - * are exact, / has 34 digits", `decimal("19.99") * 100 == 1999`, new(func(any) any), func(m *meter, a []any) any {
+		m.work(decimalSteps)
 		d, err := toDecimal(arg("decimal", a, 0))
 		must(err)
 		m.charge(64)
 		return d
 	}},
 	{"money", "an amount in minor units (cents) written as an amount of its currency (ISO 4217)", `money(1990, "EUR") == "19.90" and money(1990, "jpy") == "1990"`,
-		new(func(any, string) string), func(m *meter, a []any) any { return money(a) }},
+		new(func(any, string) string), func(m *meter, a []any) any { m.work(decimalSteps); return money(a) }},
 	{"fixed", "a number written with exactly n digits after the point, half rounded away from zero", `fixed(2.5, 2) == "2.50"`,
-		new(func(any, int) string), func(m *meter, a []any) any { return fixed(a) }},
+		new(func(any, int) string), func(m *meter, a []any) any { m.work(decimalSteps); return fixed(a) }},
 	{"round", "a number rounded to whole numbers, or to n digits after the point; half away from zero", `round(2.675, 2) == 2.68 and round(-2.5) == -3`,
-		new(func(any, ...int) any), func(m *meter, a []any) any { return round(a) }},
+		new(func(any, ...int) any), func(m *meter, a []any) any { m.work(decimalSteps); return round(a) }},
 	{"repeat", "a text n times", `repeat("ab", 2) == "abab"`, nil, func(m *meter, a []any) any {
 		s, n := textArg("repeat", a, 0), intArg("repeat", a, 1)
 		if n < 0 || len(s) > 0 && n > maxExprBytes/len(s) {
@@ -112,13 +118,15 @@ var coreFunctions = []function{
 	}},
 	{"replace", "every old text by a new one", `replace("aXbX", "X", "-") == "a-b-"`, nil, func(m *meter, a []any) any {
 		s, from, to := textArg("replace", a, 0), textArg("replace", a, 1), textArg("replace", a, 2)
+		m.read(a, 4)
 		m.charge(len(s) + strings.Count(s, from)*len(to))
 		return strings.ReplaceAll(s, from, to)
 	}},
 	{"join", "texts joined by a separator", `join(["a", "b"], "-") == "a-b"`, nil, joinTexts},
 	{"split", "a text cut at a separator", `split("a,b", ",") == ["a", "b"]`, nil, func(m *meter, a []any) any {
 		s, sep := textArg("split", a, 0), textArg("split", a, 1)
-		m.charge(16 * (strings.Count(s, sep) + 1))
+		m.read(a, 4)
+		m.charge(48 * pieces(s, sep))
 		var out []any
 		n := -1
 		if len(a) > 2 {
@@ -132,14 +140,14 @@ var coreFunctions = []function{
 	{"concat", "lists one after another", `concat([1], [2]) == [1, 2]`, nil, func(m *meter, a []any) any {
 		out := []any{}
 		for i := range a {
-			l := listArg("concat", a, i)
-			m.charge(16 * len(l))
+			l := m.list("concat", a, i)
+			m.charge(24 * len(l))
 			out = append(out, l...)
 		}
 		return out
 	}},
 	{"flatten", "a list of lists as one list", `flatten([[1], [2, [3]]]) == [1, 2, 3]`, nil, func(m *meter, a []any) any {
-		return m.flatten(listArg("flatten", a, 0), []any{}, 0)
+		return m.flatten(m.list("flatten", a, 0), []any{}, 0)
 	}},
 	{"uniq", "a list without repeats", `uniq([1, 1, 2]) == [1, 2]`, nil, uniq},
 }
@@ -183,31 +191,39 @@ func intArg(name string, a []any, i int) int {
 	return n
 }
 
-func listArg(name string, a []any, i int) []any {
-	n, err := Normalize(arg(name, a, i))
-	must(err)
-	l, ok := n.([]any)
+// list is an argument that is a list, with its elements as they are.
+func (m *meter) list(name string, a []any, i int) []any {
+	v := arg(name, a, i)
+	if l, ok := v.([]any); ok {
+		return l
+	}
+	l, ok := m.normalized(v).([]any)
 	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be a list, got %s", name, i+1, describe(a[i])))
+		panic(fmt.Errorf("%s: argument %d must be a list, got %s", name, i+1, describe(v)))
 	}
 	return l
 }
 
-func mapArg(name string, a []any, i int) map[string]any {
-	n, err := Normalize(arg(name, a, i))
-	must(err)
-	l, ok := n.(map[string]any)
-	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be an object, got %s", name, i+1, describe(a[i])))
+// object is an argument that is an object, with its fields as they are.
+func (m *meter) object(name string, a []any, i int) map[string]any {
+	v := arg(name, a, i)
+	if o, ok := v.(map[string]any); ok {
+		return o
 	}
-	return l
+	o, ok := m.normalized(v).(map[string]any)
+	if !ok {
+		panic(fmt.Errorf("%s: argument %d must be an object, got %s", name, i+1, describe(v)))
+	}
+	return o
 }
 
-func each(name string, a []any, f func(k string, v any) any) any {
-	m := mapArg(name, a, 0)
-	out := make([]any, 0, len(m))
-	for _, k := range sortedKeys(m, nil) {
-		out = append(out, f(k, m[k]))
+func (m *meter) each(name string, a []any, f func(k string, v any) any) any {
+	o := m.object(name, a, 0)
+	m.work(3 * mapSteps(len(o)))
+	m.charge(96 * len(o))
+	out := make([]any, 0, len(o))
+	for _, k := range sortedKeys(o, nil) {
+		out = append(out, f(k, o[k]))
 	}
 	return out
 }
@@ -215,6 +231,7 @@ func each(name string, a []any, f func(k string, v any) any) any {
 // uuid is version 8 (RFC 9562): a hash of the step's seed and a count, so that
 // a step that runs again after a crash sends the same id.
 func (m *meter) uuid(a []any) any {
+	m.work(60)
 	m.uuids++
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%s#%d", m.seed, m.uuids)))
 	b := sum[:16]
@@ -223,79 +240,10 @@ func (m *meter) uuid(a []any) any {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// regexps keeps compiled patterns. Only patterns of workflow files come here in
-// practice; the bound keeps a computed one from filling memory.
-var regexps struct {
-	sync.Mutex
-	m map[string]*regexp.Regexp
-}
-
-func compiled(pattern string) *regexp.Regexp {
-	regexps.Lock()
-	defer regexps.Unlock()
-	if r := regexps.m[pattern]; r != nil {
-		return r
-	}
-	if len(pattern) > 1000 {
-		panic(errors.New("the regular expression is longer than 1000 letters"))
-	}
-	r, err := regexp.Compile(pattern)
-	if err != nil {
-		panic(fmt.Errorf("regular expression: %w", err))
-	}
-	if regexps.m == nil || len(regexps.m) > 500 {
-		regexps.m = map[string]*regexp.Regexp{}
-	}
-	regexps.m[pattern] = r
-	return r
-}
-
-// checkMatch bounds the work of one match: Go's engine needs pattern times
-// text, and (a?){500}b over a megabyte runs for minutes.
-func checkMatch(text, pattern string) *regexp.Regexp {
-	if len(text) > 64<<10 {
-		panic(errors.New("text longer than 64 KiB cannot be matched"))
-	}
-	r := compiled(pattern)
-	size := len(pattern)
-	for _, m := range repetition.FindAllStringSubmatch(pattern, -1) {
-		n := 0
-		fmt.Sscan(m[1], &n)
-		size += n * 8
-	}
-	if len(text)*size > 20_000_000 {
-		panic(errors.New("this regular expression is too costly for a text of this length"))
-	}
-	return r
-}
-
-var repetition = regexp.MustCompile(`\{(?:\d*,)?(\d+)`)
-
-func (m *meter) matches(text, pattern any) any {
-	s, ok := text.(string)
-	p, ok2 := pattern.(string)
-	if !ok || !ok2 {
-		panic(fmt.Errorf("matches needs two texts, got %s and %s", describe(text), describe(pattern)))
-	}
-	return checkMatch(s, p).MatchString(s)
-}
-
-func (m *meter) match(a []any) any {
-	s := textArg("match", a, 0)
-	groups := checkMatch(s, textArg("match", a, 1)).FindStringSubmatch(s)
-	if groups == nil {
-		return nil
-	}
-	out := make([]any, len(groups))
-	for i, g := range groups {
-		out[i] = g
-	}
-	return out
-}
-
 func mergeMaps(m *meter, a []any) any {
-	x, y := mapArg("merge", a, 0), mapArg("merge", a, 1)
-	m.charge(48 * (len(x) + len(y)))
+	x, y := m.object("merge", a, 0), m.object("merge", a, 1)
+	m.charge(mapBytes(len(x) + len(y)))
+	m.work(4 * (len(x) + len(y)))
 	out := make(map[string]any, len(x)+len(y))
 	for k, v := range x {
 		out[k] = v
@@ -306,16 +254,17 @@ func mergeMaps(m *meter, a []any) any {
 	return out
 }
 
-func chooseKeys(name string, a []any, keep bool) any {
-	from, list := mapArg(name, a, 0), listArg(name, a, 1)
+func (m *meter) chooseKeys(name string, a []any, keep bool) any {
+	from, list := m.object(name, a, 0), m.list(name, a, 1)
+	m.work(4 * (len(from) + len(list)))
+	m.charge(mapBytes(len(from)) + mapBytes(len(list)))
 	named := map[string]bool{}
 	for _, k := range list {
-		s, err := Text(k)
-		must(err)
-		named[s] = true
+		named[m.plainText(m.key(k))] = true
 	}
 	out := map[string]any{}
 	for k, v := range from {
+		m.key(k)
 		if named[k] == keep {
 			out[k] = v
 		}
@@ -324,16 +273,16 @@ func chooseKeys(name string, a []any, keep bool) any {
 }
 
 func joinTexts(m *meter, a []any) any {
-	list, sep := listArg("join", a, 0), ""
+	list, sep := m.list("join", a, 0), ""
 	if len(a) > 1 {
 		sep = textArg("join", a, 1)
 	}
+	m.charge(16 * len(list))
 	parts := make([]string, len(list))
 	for i, v := range list {
-		s, err := Text(v)
-		must(err)
-		m.charge(len(s) + len(sep))
-		parts[i] = s
+		m.work(2)
+		parts[i] = m.plainText(v)
+		m.charge(len(parts[i]) + len(sep))
 	}
 	return strings.Join(parts, sep)
 }
@@ -342,10 +291,15 @@ func (m *meter) flatten(list, out []any, depth int) []any {
 	if depth > MaxJSONDepth {
 		panic(errors.New("flatten: nested too deep"))
 	}
-	m.charge(16 * len(list))
+	m.charge(40 * len(list)) // the result grows by doubling
 	for _, v := range list {
-		if inner, ok := v.([]any); ok {
+		m.work(2)
+		switch inner := v.(type) {
+		case []any:
 			out = m.flatten(inner, out, depth+1)
+			continue
+		case []int, []string:
+			out = m.flatten(m.list("flatten", []any{inner}, 0), out, depth+1)
 			continue
 		}
 		out = append(out, v)
@@ -358,10 +312,10 @@ func (m *meter) flatten(list, out []any, depth int) []any {
 func uniq(m *meter, a []any) any {
 	seen := map[string]bool{}
 	out := []any{}
-	for _, v := range listArg("uniq", a, 0) {
-		b, err := EncodeJSON(v)
-		must(err)
-		m.charge(len(b))
+	for _, v := range m.list("uniq", a, 0) {
+		m.charge(64)
+		m.work(10)
+		b := m.encode(v)
 		if !seen[string(b)] {
 			seen[string(b)] = true
 			out = append(out, v)
@@ -392,15 +346,13 @@ func sortedWords(s []string) []string {
 // letters in half.
 func (m *meter) slice(v, from, to any) any {
 	text, isText := v.(string)
-	var runes []rune
 	var list []any
 	length := 0
 	if isText {
-		m.charge(4 * len(text))
-		runes = []rune(text)
-		length = len(runes)
+		m.text(text, 16)
+		length = utf8.RuneCountInString(text)
 	} else {
-		list = listArg("[:]", []any{v}, 0)
+		list = m.list("[:]", []any{v}, 0)
 		length = len(list)
 	}
 	bound := func(b any, def int) int {
@@ -420,7 +372,22 @@ func (m *meter) slice(v, from, to any) any {
 		i = j
 	}
 	if isText {
-		return string(runes[i:j])
+		start := letters(text, i)
+		return text[start : start+letters(text[start:], j-i)]
 	}
 	return list[i:j]
+}
+
+// letters is how many bytes the first n letters of a text take.
+func letters(s string, n int) int {
+	if n >= len(s) {
+		return len(s)
+	}
+	for at := range s {
+		if n == 0 {
+			return at
+		}
+		n--
+	}
+	return len(s)
 }

@@ -548,11 +548,10 @@ func EncodeJSON(v any) ([]byte, error) {
 }
 
 func clip(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
+	if end := letters(s, n); end < len(s) {
+		return strings.ToValidUTF8(s[:end], "\ufffd") + "…"
 	}
-	return string(r[:n]) + "…"
+	return s
 }
 
 // AppendText appends s as a JSON text.

@@ -13,11 +13,12 @@ const maxParts = 1000
 
 var listFunctions = []function{
 	{"chunk", "a list cut into lists of n", `chunk([1, 2, 3], 2) == [[1, 2], [3]]`, new(func(any, int) []any), func(m *meter, a []any) any {
-		list, n := listArg("chunk", a, 0), intArg("chunk", a, 1)
+		list, n := m.list("chunk", a, 0), intArg("chunk", a, 1)
 		if n < 1 {
 			panic(fmt.Errorf("chunk: from 1, got %d", n))
 		}
-		m.charge(40 * (len(list)/n + 1))
+		m.charge(56 * (len(list)/n + 1))
+		m.work(3 * (len(list)/n + 1))
 		out := []any{}
 		for part := range slices.Chunk(list, n) {
 			out = append(out, []any(part))
@@ -37,15 +38,15 @@ func zipLists(m *meter, a []any) any {
 	lists := make([][]any, len(a))
 	shortest := -1
 	for i := range a {
-		lists[i] = listArg("zip", a, i)
+		lists[i] = m.list("zip", a, i)
 		if n := len(lists[i]); shortest < 0 || n < shortest {
 			shortest = n
 		}
 	}
-	m.charge((40 + 16*len(lists)) * shortest)
+	m.charge((56 + 16*len(lists)) * shortest)
+	m.work((3 + len(lists)) * shortest)
 	out := make([]any, shortest)
 	for i := range out {
-		m.tick()
 		row := make([]any, len(lists))
 		for j, l := range lists {
 			row[j] = l[i]
@@ -57,10 +58,10 @@ func zipLists(m *meter, a []any) any {
 
 // toCSV writes RFC 4180 with line feeds, as most readers take them.
 func toCSV(m *meter, a []any) any {
-	rows := listArg("toCSV", a, 0)
+	rows := m.list("toCSV", a, 0)
 	var columns []string
 	if len(a) > 1 {
-		for i, c := range listArg("toCSV", a, 1) {
+		for i, c := range m.list("toCSV", a, 1) {
 			name, ok := c.(string)
 			if !ok {
 				panic(fmt.Errorf("toCSV: column %d must be a name, got %s", i, describe(c)))
@@ -95,7 +96,8 @@ func (m *meter) columns(rows []any) []string {
 		o, ok := r.(map[string]any)
 		objects = objects || ok
 		for k := range o {
-			m.tick()
+			m.work(5)
+			m.key(k)
 			seen[k] = true
 		}
 	}
@@ -107,11 +109,18 @@ func (m *meter) columns(rows []any) []string {
 
 func (m *meter) cells(i int, row any, columns []string) []string {
 	var values []any
+	if _, isTable := row.(map[string]any); !isTable && lengthOf(row) == 0 {
+		row = m.normalized(row)
+	}
 	switch x := row.(type) {
 	case []any:
 		values = x
+	case []int, []string:
+		values = m.list("toCSV", []any{x}, 0)
 	case map[string]any:
 		for _, c := range columns {
+			m.work(3)
+			m.key(c)
 			values = append(values, x[c])
 		}
 	default:
@@ -122,10 +131,9 @@ func (m *meter) cells(i int, row any, columns []string) []string {
 	}
 	out := make([]string, len(values))
 	for j, v := range values {
-		s, err := Text(v)
-		must(err)
-		m.charge(len(s) + 3)
-		out[j] = s
+		out[j] = m.plainText(v)
+		m.charge(len(out[j]) + 3)
+		m.work(4 + len(out[j])/4)
 	}
 	return out
 }

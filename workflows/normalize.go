@@ -16,7 +16,11 @@ const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
 // Normalize turns what an expression gave into plain data: maps get text keys,
 // times become RFC 3339 text, integers int, and what JSON cannot carry (NaN,
 // infinity, functions) is an error.
-func Normalize(v any) (any, error) {
+func Normalize(v any) (any, error) { return normalize(v, nil, 0) }
+
+// normalize counts its work with m, unless that is nil: a value may hold one list many
+// times, and is walked as often.
+func normalize(v any, m *meter, depth int) (any, error) {
 	switch x := v.(type) {
 	case nil, bool, string, int, json.Number:
 		return v, nil
@@ -36,25 +40,34 @@ func Normalize(v any) (any, error) {
 	case time.Duration:
 		return x.String(), nil
 	case []any:
-		return normalizeList(x)
+		return normalizeList(x, m, depth+1)
 	case map[string]any:
-		return normalizeMap(x)
+		return normalizeMap(x, m, depth+1)
 	}
-	return normalizeOther(v)
+	return normalizeOther(v, m, depth+1)
 }
 
-func normalizeList(list []any) (any, error) {
+func normalizeList(list []any, m *meter, depth int) (any, error) {
+	if depth > maxExprDepth {
+		return nil, errDepth
+	}
+	if m != nil {
+		m.work(1 + len(list))
+	}
 	for i, e := range list {
-		n, err := Normalize(e)
+		n, err := normalize(e, m, depth)
 		if err != nil {
 			return nil, err
 		}
 		if !same(n, e) {
 			// Copy on the first change only: payloads are shared between runs.
+			if m != nil {
+				m.charge(16 * len(list))
+			}
 			out := append([]any(nil), list...)
 			out[i] = n
 			for j := i + 1; j < len(list); j++ {
-				if out[j], err = Normalize(list[j]); err != nil {
+				if out[j], err = normalize(list[j], m, depth); err != nil {
 					return nil, err
 				}
 			}
@@ -64,10 +77,16 @@ func normalizeList(list []any) (any, error) {
 	return list, nil
 }
 
-func normalizeMap(m map[string]any) (any, error) {
+func normalizeMap(fields map[string]any, m *meter, depth int) (any, error) {
+	if depth > maxExprDepth {
+		return nil, errDepth
+	}
+	if m != nil {
+		m.work(1 + mapSteps(len(fields)))
+	}
 	var out map[string]any
-	for k, e := range m {
-		n, err := Normalize(e)
+	for k, e := range fields {
+		n, err := normalize(e, m, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -75,8 +94,11 @@ func normalizeMap(m map[string]any) (any, error) {
 			continue
 		}
 		if out == nil {
-			out = make(map[string]any, len(m))
-			for k2, e2 := range m {
+			if m != nil {
+				m.charge(mapBytes(len(fields)))
+			}
+			out = make(map[string]any, len(fields))
+			for k2, e2 := range fields {
 				out[k2] = e2
 			}
 		}
@@ -85,7 +107,7 @@ func normalizeMap(m map[string]any) (any, error) {
 	if out != nil {
 		return out, nil
 	}
-	return m, nil
+	return fields, nil
 }
 
 // same tells whether Normalize changed nothing, without comparing contents.
@@ -103,16 +125,23 @@ func same(a, b any) bool {
 	return reflect.TypeOf(a) == reflect.TypeOf(b)
 }
 
-func normalizeOther(v any) (any, error) {
+func normalizeOther(v any, m *meter, depth int) (any, error) {
+	if depth > maxExprDepth {
+		return nil, errDepth
+	}
 	r := reflect.ValueOf(v)
 	switch r.Kind() {
 	case reflect.Slice, reflect.Array:
 		if b, ok := v.([]byte); ok {
 			return string(b), nil
 		}
+		if m != nil {
+			m.charge(24 * r.Len())
+			m.work(2 * r.Len())
+		}
 		out := make([]any, r.Len())
 		for i := range out {
-			n, err := Normalize(r.Index(i).Interface())
+			n, err := normalize(r.Index(i).Interface(), m, depth)
 			if err != nil {
 				return nil, err
 			}
@@ -120,13 +149,17 @@ func normalizeOther(v any) (any, error) {
 		}
 		return out, nil
 	case reflect.Map:
+		if m != nil {
+			m.charge(mapBytes(r.Len()))
+			m.work(5 * mapSteps(r.Len()))
+		}
 		out := make(map[string]any, r.Len())
 		for it := r.MapRange(); it.Next(); {
 			k, err := Text(it.Key().Interface())
 			if err != nil {
 				return nil, err
 			}
-			if out[k], err = Normalize(it.Value().Interface()); err != nil {
+			if out[k], err = normalize(it.Value().Interface(), m, depth); err != nil {
 				return nil, err
 			}
 		}
@@ -139,7 +172,7 @@ func normalizeOther(v any) (any, error) {
 		}
 		return int(r.Uint()), nil
 	case reflect.Float32:
-		return Normalize(r.Float())
+		return normalize(r.Float(), m, depth)
 	case reflect.Bool:
 		return r.Bool(), nil
 	case reflect.String:
@@ -148,7 +181,7 @@ func normalizeOther(v any) (any, error) {
 		if r.IsNil() {
 			return nil, nil
 		}
-		return Normalize(r.Elem().Interface())
+		return normalize(r.Elem().Interface(), m, depth)
 	}
 	return nil, fmt.Errorf("the result is %s, which is not data", describe(v))
 }

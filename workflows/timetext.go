@@ -101,7 +101,7 @@ func location(v any) (*time.Location, bool, error) {
 	case time.Location: // expr follows pointers of arguments
 		return &x, true, nil
 	case string:
-		zone, err := time.LoadLocation(x)
+		zone, err := loadZone(x)
 		if err != nil {
 			return nil, false, fmt.Errorf("%q is no time zone, such as Europe/Berlin", clip(x, 40))
 		}
@@ -110,9 +110,14 @@ func location(v any) (*time.Location, bool, error) {
 	return nil, false, nil
 }
 
+// timeSteps is the work of reading or writing a time, of which each form may be tried.
+const timeSteps = 100
+
 // date is date(x), date(text, layout), date(text, layout, zone), and each with
 // timezone(z) before it, as expr has them.
-func date(a []any) any {
+func (m *meter) date(a []any) any {
+	m.work(timeSteps)
+	m.read(a, 2)
 	zone, given := time.UTC, false
 	if _, isText := arg("date", a, 0).(string); !isText {
 		if z, ok, err := location(a[0]); ok {
