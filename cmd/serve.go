@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -301,7 +302,7 @@ func (s *server) noteSecrets(ctx context.Context) {
 
 // ready tells whether deliveries can be stored, and what needs a person.
 func (s *server) ready() console.Readiness {
-	x := console.Readiness{Err: s.store.Err()}
+	x := console.Readiness{Err: cmp.Or(s.store.Err(), s.store.Full())}
 	if s.state.Load().Broken() {
 		x.Warnings = append(x.Warnings, "the last reload failed: not all project files are in effect")
 	}
@@ -327,7 +328,7 @@ func (s *server) runURL(id engine.RunID) string {
 
 // disk gives the free and all bytes of the database's disk.
 func (s *server) disk() (free, total int64, err error) {
-	return diskSpace(filepath.Dir(s.db))
+	return store.DiskSpace(filepath.Dir(s.db))
 }
 
 // hooksURL and consoleURL are where the server can be reached.
@@ -502,8 +503,11 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	if err != nil {
 		return err
 	}
-	s, err := newServer(ctx, o, l)
+	s, err := newServerWhenRoom(ctx, o, l)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped while it waited for space
+		}
 		return err
 	}
 	l.warn(o.log)

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -234,20 +233,11 @@ func configHealth(l *loaded) []diagnosis {
 	return out
 }
 
-// diskSpace gives the free and all bytes of a folder's disk.
-func diskSpace(dir string) (free, total int64, err error) {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, 0, err
-	}
-	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
-}
-
 // diskHealth measures what an acknowledgement waits for.
 func diskHealth(path string) []diagnosis {
 	var out []diagnosis
 	dir := filepath.Dir(path)
-	free, total, err := diskSpace(dir)
+	free, total, err := store.DiskSpace(dir)
 	if err != nil {
 		return []diagnosis{{"fail", "disk", err.Error(), "the database's folder must be there"}}
 	}

@@ -300,17 +300,17 @@ func (a *Answer) write(w http.ResponseWriter) {
 
 // unavailable says that nothing was stored and when to come again.
 func (h *Hooks) unavailable(w http.ResponseWriter, err error) {
-	wait := "1"
+	wait, words := "1", "cannot store now, try again"
 	switch {
 	case errors.Is(err, engine.ErrFull):
-		wait = "10"
+		wait, words = "10", "cannot store now: the disk is full; try again later"
 		h.log.Error("a delivery was not stored: the disk is full")
 	case errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
 	default:
 		h.log.Error("a delivery was not stored", "error", err)
 	}
 	w.Header().Set("Retry-After", wait)
-	answer(w, http.StatusServiceUnavailable, reply{Error: "cannot store now, try again"})
+	answer(w, http.StatusServiceUnavailable, reply{Error: words})
 }
 
 var (

@@ -262,7 +262,10 @@ func (c *Console) fail(w http.ResponseWriter, err error) {
 		problem(w, http.StatusBadRequest, err.Error())
 	case errors.Is(err, engine.ErrStale):
 		problem(w, http.StatusConflict, err.Error())
-	case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
+	case errors.Is(err, engine.ErrFull):
+		w.Header().Set("Retry-After", "10")
+		problem(w, http.StatusServiceUnavailable, "the disk is full: free some space, or run hookloom prune")
+	case errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
 		w.Header().Set("Retry-After", "1")
 		problem(w, http.StatusServiceUnavailable, "cannot store now, try again")
 	default:

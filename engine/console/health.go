@@ -2,7 +2,10 @@ package console
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+
+	"github.com/hookloom/hookloom/engine"
 )
 
 // Readiness is what /readyz answers.
@@ -20,6 +23,7 @@ type Readiness struct {
 func Health(w http.ResponseWriter, r *http.Request, ready func() Readiness) {
 	answer := struct {
 		Status   string   `json:"status"`
+		Reason   string   `json:"reason,omitempty"`
 		Warnings []string `json:"warnings,omitempty"`
 	}{Status: "ok"}
 	status := http.StatusOK
@@ -28,6 +32,9 @@ func Health(w http.ResponseWriter, r *http.Request, ready func() Readiness) {
 		answer.Warnings = x.Warnings
 		if x.Err != nil {
 			answer.Status, status = "not ready", http.StatusServiceUnavailable
+			if errors.Is(x.Err, engine.ErrFull) { // other reasons name files
+				answer.Reason = "the disk is full: deliveries are answered 503 until there is space"
+			}
 		}
 	}
 	b, err := json.Marshal(answer)

@@ -12,7 +12,7 @@ const maxAudit = 100_000
 
 // Audit implements engine.Store.
 func (s *Store) Audit(ctx context.Context, a engine.AuditEntry) error {
-	return s.w.do(ctx, true, func(t *tx) error {
+	return s.doUpkeep(ctx, func(t *tx) error { // pruning is an action, too
 		if err := t.exec(`INSERT INTO audit (at, who, role, proof, remote, action, target, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 			a.At.UnixMilli(), a.Who, a.Role, a.Proof, a.Remote, a.Action, a.Target, int64(a.Status)); err != nil {
 			return err

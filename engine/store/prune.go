@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -51,7 +52,7 @@ type pruner struct {
 // step carries out one transaction and rests as long as it took.
 func (p *pruner) step(ctx context.Context, apply func(*tx) error) error {
 	began := time.Now()
-	if err := p.s.w.do(ctx, true, apply); err != nil {
+	if err := p.s.doUpkeep(ctx, apply); err != nil {
 		return err
 	}
 	select {
@@ -91,9 +92,9 @@ func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time
 // walk carries statements out for all ids that a query finds, some at a time. Its
 // first parameter is the id to go on after, its last how many.
 func (p *pruner) walk(ctx context.Context, query string, args []any, count *int, statements ...string) error {
-	after := int64(0)
+	after, step := int64(0), pruneStep
 	for {
-		ids, err := p.ids(ctx, query, append(append([]any{after}, args...), pruneStep)...)
+		ids, err := p.ids(ctx, query, append(append([]any{after}, args...), step)...)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -107,6 +108,10 @@ func (p *pruner) walk(ctx context.Context, query string, args []any, count *int,
 			}
 			return nil
 		})
+		if errors.Is(err, engine.ErrFull) && step > 1 {
+			step = max(1, step/8) // less fits into the room that is left
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -310,12 +315,16 @@ func (p *pruner) vacuum(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("shrinking the file: %w", err)
 		}
-		if free < vacuumFrom {
+		step, least := int64(vacuumStep), int64(vacuumFrom)
+		if p.s.Full() != nil {
+			step, least = vacuumStep/8, 1
+		}
+		if free < least {
 			return nil
 		}
 		err = p.step(ctx, func(t *tx) error {
 			// It works page by page as its rows are read.
-			_, err := queryText(t.w.conn, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", vacuumStep))
+			_, err := queryText(t.w.conn, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", step))
 			return err
 		})
 		if err != nil {

@@ -128,11 +128,12 @@ func takeLock(path string) (*os.File, error) {
 		_ = f.Close()
 		return nil, &InUseError{Path: path, Holder: strings.TrimSpace("process " + string(holder[:n]))}
 	}
-	err = f.Truncate(0)
-	if err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+	// Written over what is there, and cut then: a full disk has no room for a new block.
+	pid := []byte(strconv.Itoa(os.Getpid()))
+	if _, err = f.WriteAt(pid, 0); err == nil {
+		err = f.Truncate(int64(len(pid)))
 	}
-	if err != nil {
+	if err != nil && !noSpace(err) { // the lock holds without its holder's name
 		return nil, errors.Join(fmt.Errorf("writing the database's lock: %w", err), f.Close())
 	}
 	return f, nil
@@ -158,18 +159,26 @@ func (s *Store) open(ctx context.Context) error {
 			return err
 		}
 	}
-	conn, err := openConn(s.path, "rwc", s.o.Synchronous)
+	room := newSpace(s.path)
+	conn, err := s.openWriter(fresh)
+	if err != nil && errors.Is(classify(err), engine.ErrFull) && room.held() > 0 {
+		room.release() // for what SQLite puts beside the file, and for migrations
+		conn, err = s.openWriter(fresh)
+	}
 	if err != nil {
 		return err
-	}
-	if err := s.prepareFile(conn, fresh); err != nil {
-		return errors.Join(err, conn.Close())
 	}
 	checkpointer, err := openConn(s.path, "rw", s.o.Synchronous)
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	s.w = newWriter(conn, checkpointer, s.path+"-wal", s.o)
+	s.w.path, s.w.space, s.w.passAt, s.w.waitAt = s.path, room, room.limit, 2*room.limit
+	for _, c := range []*sqlite3.SQLiteConn{conn, checkpointer} {
+		if _, err := c.Exec(fmt.Sprintf("PRAGMA journal_size_limit = %d", room.limit), nil); err != nil {
+			return errors.Join(err, conn.Close(), checkpointer.Close())
+		}
+	}
 	if s.readers, err = OpenReaders(s.path); err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close())
 	}
@@ -180,8 +189,23 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close(), s.readers.Close())
 	}
+	if room.claim() != nil {
+		s.w.relieve()
+	}
 	s.w.start()
 	return nil
+}
+
+// openWriter opens the connection that writes, and brings the file up to date.
+func (s *Store) openWriter(fresh bool) (*sqlite3.SQLiteConn, error) {
+	conn, err := openConn(s.path, "rwc", s.o.Synchronous)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepareFile(conn, fresh); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 func (s *Store) prepareFile(conn *sqlite3.SQLiteConn, fresh bool) error {

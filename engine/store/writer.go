@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -24,6 +26,8 @@ const maxBatch = 512
 type command struct {
 	apply func(*tx) error
 	done  chan error
+	// upkeep makes room, and may write while the disk is full.
+	upkeep bool
 }
 
 // writer owns the one connection that writes.
@@ -40,9 +44,19 @@ type writer struct {
 	closed  bool
 	stmts   map[string]*sqlite3.SQLiteStmt
 	writes  int
-	// frames since the last checkpoint, estimated by commits.
-	commits    int
-	checkpoint time.Time
+	// commits since the last checkpoint, when it was, and the sizes of the WAL from which
+	// the next is due and is waited for.
+	commits        int
+	checkpoint     time.Time
+	passAt, waitAt int64
+	// space is the room on the disk; full is set while there is none, and roomy says that
+	// there may be some again. passing is held while the WAL is moved.
+	path    string
+	space   *space
+	full    atomic.Pointer[FullError]
+	roomy   chan struct{}
+	passing sync.Mutex
+	log     *slog.Logger
 	// checkpointer is the connection that moves the WAL into the file.
 	checkpointer *sqlite3.SQLiteConn
 	wal          string
@@ -57,7 +71,7 @@ type writer struct {
 
 func newWriter(conn, checkpointer *sqlite3.SQLiteConn, wal string, o Options) *writer {
 	w := &writer{conn: conn, checkpointer: checkpointer, wal: wal, moves: make(chan struct{}, 1), moved: make(chan struct{}), fault: o.Fault, redactor: o.Redactor, maxConflicts: o.MaxQuarantine, maxConflictBytes: o.MaxQuarantineBytes, queue: make(chan *command, o.MaxQueued), broken: make(chan struct{}), stop: make(chan struct{}),
-		ended: make(chan struct{}), stmts: map[string]*sqlite3.SQLiteStmt{}, checkpoint: time.Now()}
+		ended: make(chan struct{}), stmts: map[string]*sqlite3.SQLiteStmt{}, checkpoint: time.Now(), roomy: make(chan struct{}), log: o.Log}
 	w.dones.New = func() any { return &command{done: make(chan error, 1)} }
 	return w
 }
@@ -70,8 +84,12 @@ func (w *writer) start() {
 // do queues a transaction and waits for its commit. With block it waits for
 // room, else a full queue is ErrBusy.
 func (w *writer) do(ctx context.Context, block bool, apply func(*tx) error) error {
+	return w.queued(ctx, block, false, apply)
+}
+
+func (w *writer) queued(ctx context.Context, block, upkeep bool, apply func(*tx) error) error {
 	c := w.dones.Get().(*command)
-	c.apply = apply
+	c.apply, c.upkeep = apply, upkeep
 	if err := w.enqueue(ctx, block, c); err != nil {
 		return err
 	}
@@ -91,6 +109,9 @@ func (w *writer) enqueue(ctx context.Context, block bool, c *command) error {
 	}
 	if err := w.err(); err != nil {
 		return err
+	}
+	if full := w.full.Load(); full != nil && !c.upkeep {
+		return full
 	}
 	if !block {
 		// Accepting may fill three quarters; the rest is for runs at work, so that
@@ -134,6 +155,9 @@ func (w *writer) run() {
 		case c := <-w.queue:
 			batch = w.gather(append(batch[:0], c))
 			w.commit(batch)
+		case <-w.roomy:
+			w.recover()
+			continue
 		case <-w.stop:
 			for len(w.queue) > 0 {
 				batch = w.gather(batch[:0])
@@ -173,7 +197,20 @@ func (w *writer) commit(batch []*command) {
 		answer(batch, err)
 		return
 	}
+	if full := w.full.Load(); full != nil {
+		w.commitFull(batch, full)
+		return
+	}
 	err := w.transaction(batch)
+	if errors.Is(err, engine.ErrFull) {
+		if !w.relieve() {
+			w.commitFull(batch, w.full.Load())
+			return
+		}
+		if err = w.transaction(batch); errors.Is(err, engine.ErrFull) {
+			w.setFull() // what is wanted is larger than the room that is left
+		}
+	}
 	if err != nil && len(batch) > 1 && w.err() == nil {
 		// Somebody's command failed: each alone, so that it fails for its own.
 		for _, c := range batch {
@@ -222,7 +259,7 @@ func (w *writer) rollback(cause error) error {
 // judge tells errors that pass from those after which nothing may be written.
 func (w *writer) judge(err error) error {
 	var se sqlite3.Error
-	if err = classify(err); errors.As(err, &se) {
+	if err = classify(err); errors.As(err, &se) && !errors.Is(err, engine.ErrFull) {
 		switch se.Code {
 		case sqlite3.ErrIoErr, sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
 			err = fmt.Errorf("the database cannot be written any more: %w", err)
@@ -236,13 +273,20 @@ func (w *writer) judge(err error) error {
 func classify(err error) error {
 	var se sqlite3.Error
 	if !errors.As(err, &se) {
+		if noSpace(err) {
+			return fmt.Errorf("%w: %w", engine.ErrFull, err)
+		}
 		return err
 	}
-	switch se.Code {
-	case sqlite3.ErrFull:
+	switch {
+	case se.Code == sqlite3.ErrFull,
+		// A failed sync is worse: what was written before may be gone.
+		noSpace(se.SystemErrno) && se.ExtendedCode != sqlite3.ErrIoErrFsync && se.ExtendedCode != sqlite3.ErrIoErrDirFsync:
 		return fmt.Errorf("%w: %w", engine.ErrFull, err)
-	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+	case se.Code == sqlite3.ErrBusy, se.Code == sqlite3.ErrLocked:
 		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
+	}
+	switch se.Code {
 	case sqlite3.ErrConstraint, sqlite3.ErrMismatch, sqlite3.ErrTooBig, sqlite3.ErrRange, sqlite3.ErrError, sqlite3.ErrInterrupt:
 		return err // of the rows that it is about, such as JSON that is malformed
 	}
@@ -254,6 +298,11 @@ type diskError struct{ error }
 
 func (e diskError) Unwrap() error        { return e.error }
 func (e diskError) Is(target error) bool { return target == engine.ErrDisk }
+
+// noSpace tells the operating system's words for a full disk or a quota that is used up.
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
 
 // faulty lets a test fail the n-th commit, as a disk does.
 func (w *writer) faulty() error {
@@ -269,44 +318,65 @@ func (w *writer) faulty() error {
 }
 
 // maybeCheckpoint keeps the WAL short, so that commits overwrite it in place: a
-// file that grows costs its file system a journal entry more at each sync. The
-// bulk is moved beside the commits; the few frames that came meanwhile are moved
-// here, after which SQLite begins the WAL anew.
+// file that grows costs its file system a journal entry more at each sync, and a small
+// disk may be full of it. The bulk is moved beside the commits; the few frames that came
+// meanwhile are moved here, after which SQLite begins the WAL anew, and cuts it to
+// journal_size_limit. A file that is larger has grown since then.
 func (w *writer) maybeCheckpoint() {
 	if w.err() != nil {
 		return
 	}
 	if w.caughtUp.CompareAndSwap(true, false) {
-		mode := "PASSIVE"
-		if info, err := os.Stat(w.wal); err == nil && info.Size() > maxWAL {
-			mode = "TRUNCATE" // readers held it open for long
-		}
-		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint("+mode+")"); err != nil {
+		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
 			// A checkpoint that fails loses nothing; its error returns with the next
 			// commit if it matters.
 			_ = w.judge(err)
 		}
 		return
 	}
-	if w.commits < 2000 && (w.commits == 0 || time.Since(w.checkpoint) < time.Minute) {
+	size := int64(0)
+	if info, err := os.Stat(w.wal); err == nil {
+		size = info.Size()
+	}
+	if size <= w.space.limit {
+		w.passAt, w.waitAt = w.space.limit, 2*w.space.limit
+	}
+	if size <= w.passAt && (w.commits == 0 || time.Since(w.checkpoint) < time.Minute) {
 		return
 	}
-	w.commits, w.checkpoint = 0, time.Now()
+	if size > w.waitAt {
+		w.catchUp(size)
+		return
+	}
+	// A reader may hold it open for long: then the next pass is due when it has grown.
+	w.commits, w.checkpoint, w.passAt = 0, time.Now(), size+w.space.limit/2
 	select {
 	case w.moves <- struct{}{}:
 	default:
 	}
 }
 
-// maxWAL is the size in bytes from which the WAL is cut off at a checkpoint.
-const maxWAL = 64 << 20
+// catchUp waits until the WAL is moved: it is written faster than the pass beside the
+// commits gets on, and a disk that is nearly full would have no room for it later.
+func (w *writer) catchUp(size int64) {
+	w.commits, w.checkpoint, w.passAt, w.waitAt = 0, time.Now(), size+w.space.limit/2, size+w.space.limit
+	w.passing.Lock()
+	_, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)")
+	w.passing.Unlock()
+	if err != nil {
+		_ = w.judge(err)
+	}
+}
 
 // checkpoints moves the WAL into the file on a connection of its own. PASSIVE
 // waits for nobody and nobody waits for it.
 func (w *writer) checkpoints() {
 	defer close(w.moved)
 	for range w.moves {
-		if _, err := queryText(w.checkpointer, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		w.passing.Lock()
+		_, err := queryText(w.checkpointer, "PRAGMA wal_checkpoint(PASSIVE)")
+		w.passing.Unlock()
+		if err != nil {
 			_ = w.judge(err)
 		}
 		w.caughtUp.Store(true)
@@ -327,8 +397,10 @@ func (w *writer) close() error {
 	<-w.moved
 	err := w.checkpointer.Close()
 	if w.err() == nil {
-		_, cerr := queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
-		err = errors.Join(err, cerr)
+		// On a full disk what is in the WAL stays there, which loses nothing.
+		if _, cerr := queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)"); !errors.Is(classify(cerr), engine.ErrFull) {
+			err = errors.Join(err, cerr)
+		}
 	}
 	for _, s := range w.stmts {
 		err = errors.Join(err, s.Close())

@@ -1,0 +1,118 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// A server whose disk is full when it starts cannot open its database. To end then would
+// be worse than to wait: a service manager gives up after some starts, and senders that
+// get no answer at all stop sending. So both addresses are answered with 503 until there
+// is room.
+
+const (
+	// roomEvery is how often room is looked for, roomTry how often the start is tried
+	// even where the file system reports none.
+	roomEvery = 250 * time.Millisecond
+	roomTry   = 10 * time.Second
+)
+
+func diskFull(err error) bool {
+	return errors.Is(err, engine.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// newServerWhenRoom is newServer, which waits while the disk is full.
+func newServerWhenRoom(ctx context.Context, o serveOptions, l *loaded) (*server, error) {
+	s, err := newServer(ctx, o, l)
+	for err != nil && diskFull(err) {
+		o.log.Error("the disk is full: deliveries are answered 503, and the start goes on when there is space", "error", err)
+		if err := waitForRoom(ctx, o, l); err != nil || ctx.Err() != nil {
+			return nil, errors.Join(err, ctx.Err())
+		}
+		if l, err = load(o.dir); err != nil {
+			return nil, err
+		}
+		s, err = newServer(ctx, o, l)
+	}
+	return s, err
+}
+
+// waitForRoom answers 503 until the database may be opened, or ctx ends.
+func waitForRoom(ctx context.Context, o serveOptions, l *loaded) error {
+	p := l.project
+	path := database(o.dir, o.db, p)
+	full := func() console.Readiness { return console.Readiness{Err: engine.ErrFull} }
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			console.Health(w, r, full)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Retry-After", "10")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": fullWords}) // the sender is gone if this fails
+	})
+	for _, a := range []struct {
+		addr, key string
+		tls       *workflows.TLS
+	}{
+		{setting(o.adminAddr, "HOOKLOOM_ADMIN_ADDR", p.Server.AdminAddr), "server.admin_tls", p.Server.AdminTLS},
+		{setting(o.addr, "HOOKLOOM_ADDR", p.Server.Addr), "server.tls", p.Server.TLS},
+	} {
+		listener, err := listen(a.addr)
+		if err != nil {
+			return err
+		}
+		certs, err := newCertificates(o.dir, a.key, a.tls)
+		if err != nil {
+			return errors.Join(&exitError{exitUsage, err}, listener.Close())
+		}
+		h := httpServer(handler)
+		if certs != nil {
+			h.TLSConfig = certs.config
+		}
+		go serveUntilClosed(h, listener)
+		defer endStandIn(h)
+	}
+	return untilRoom(ctx, path)
+}
+
+const fullWords = "cannot store now: the disk is full; try again later"
+
+func serveUntilClosed(h *http.Server, l net.Listener) {
+	_ = serveHTTP(h, l) // who cannot be answered sends again
+}
+
+func endStandIn(h *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if h.Shutdown(ctx) != nil {
+		_ = h.Close()
+	}
+}
+
+// untilRoom waits until a database at path may find room.
+func untilRoom(ctx context.Context, path string) error {
+	ticker := time.NewTicker(roomEvery)
+	defer ticker.Stop()
+	for began := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if store.Fits(path) || time.Since(began) > roomTry {
+			return nil
+		}
+	}
+}
