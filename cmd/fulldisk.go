@@ -34,9 +34,9 @@ func diskFull(err error) bool {
 // newServerWhenRoom is newServer, which waits while the disk is full.
 func newServerWhenRoom(ctx context.Context, o serveOptions, l *loaded) (*server, error) {
 	s, err := newServer(ctx, o, l)
-	for err != nil && diskFull(err) {
+	for tries := 1; err != nil && diskFull(err); tries++ {
 		o.log.Error("the disk is full: deliveries are answered 503, and the start goes on when there is space", "error", err)
-		if err := waitForRoom(ctx, o, l); err != nil || ctx.Err() != nil {
+		if err := waitForRoom(ctx, o, l, min(time.Duration(tries)*roomEvery, roomTry)); err != nil || ctx.Err() != nil {
 			return nil, errors.Join(err, ctx.Err())
 		}
 		if l, err = load(o.dir); err != nil {
@@ -47,8 +47,9 @@ func newServerWhenRoom(ctx context.Context, o serveOptions, l *loaded) (*server,
 	return s, err
 }
 
-// waitForRoom answers 503 until the database may be opened, or ctx ends.
-func waitForRoom(ctx context.Context, o serveOptions, l *loaded) error {
+// waitForRoom answers 503 until the database may be opened, or ctx ends, and for a time
+// at least: a file system may report room that it does not give.
+func waitForRoom(ctx context.Context, o serveOptions, l *loaded, least time.Duration) error {
 	p := l.project
 	path := database(o.dir, o.db, p)
 	full := func() console.Readiness { return console.Readiness{Err: engine.ErrFull} }
@@ -84,7 +85,7 @@ func waitForRoom(ctx context.Context, o serveOptions, l *loaded) error {
 		go serveUntilClosed(h, listener)
 		defer endStandIn(h)
 	}
-	return untilRoom(ctx, path)
+	return untilRoom(ctx, path, least)
 }
 
 const fullWords = "cannot store now: the disk is full; try again later"
@@ -102,7 +103,7 @@ func endStandIn(h *http.Server) {
 }
 
 // untilRoom waits until a database at path may find room.
-func untilRoom(ctx context.Context, path string) error {
+func untilRoom(ctx context.Context, path string, least time.Duration) error {
 	ticker := time.NewTicker(roomEvery)
 	defer ticker.Stop()
 	for began := time.Now(); ; {
@@ -111,7 +112,7 @@ func untilRoom(ctx context.Context, path string) error {
 			return nil
 		case <-ticker.C:
 		}
-		if store.Fits(path) || time.Since(began) > roomTry {
+		if waited := time.Since(began); waited >= least && store.Fits(path) || waited > roomTry {
 			return nil
 		}
 	}
