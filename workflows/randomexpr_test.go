@@ -13,8 +13,7 @@ import (
 
 // generator makes random expressions, of which most run.
 type generator struct {
-	r     *rand.Rand
-	loops int
+	r *rand.Rand
 }
 
 func (g *generator) one(list ...string) string { return list[g.r.IntN(len(list))] }
