@@ -25,6 +25,7 @@ var modifiers = map[string][]string{
 	"detach":       {"call"},
 	"as":           nil, // needs foreach, checked apart
 	"timeout":      {"uses", "steps", "parallel", "switch", "wait", "call"},
+	"deadline":     {"uses", "steps", "parallel", "switch", "sleep", "wait", "call"},
 	"foreach":      {"uses", "steps", "parallel", "switch", "call", "wait"},
 	"output":       {"uses", "steps", "parallel", "switch", "wait", "call"},
 	"on_failure":   {"uses", "steps", "parallel", "switch", "wait", "call"},
@@ -86,6 +87,7 @@ func (b *builder) step(o *objectNode, depth int, prefix string) *Step {
 	b.retryAndTimeout(o, s)
 	b.checkModifiers(o, s)
 	b.branches(o, s, depth, prefix)
+	b.deadlineFits(o, s)
 	return s
 }
 
@@ -129,6 +131,7 @@ func (b *builder) retryAndTimeout(o *objectNode, s *Step) {
 		s.Retry = b.defaultRetry
 	}
 	s.Timeout = o.duration("timeout", 0)
+	s.Deadline = b.deadline(o)
 	if s.Timeout == 0 && s.Body == "uses" {
 		s.Timeout = b.defaultTimeout
 	}

@@ -24,8 +24,10 @@ type Workflow struct {
 	Inputs  []Input
 	When    []*Expr
 	// Vars are computed in file order.
-	Vars     []Var
-	Timeout  time.Duration
+	Vars    []Var
+	Timeout time.Duration
+	// Deadline bounds a run's whole time from its start, waiting included; 0 for none.
+	Deadline time.Duration
 	Steps    []*Step
 	OnFailed []*Step
 	Output   *Value
@@ -164,8 +166,10 @@ type Step struct {
 	// It occurs only in the text of a run that has begun.
 	Gone string
 
-	Retry           *Retry
-	Timeout         time.Duration
+	Retry   *Retry
+	Timeout time.Duration
+	// Deadline bounds the step's whole time: attempts, pauses and waits; 0 for none.
+	Deadline        time.Duration
 	ContinueOnError bool
 	// OnUnknown is retry, fail or review.
 	OnUnknown string
@@ -208,6 +212,7 @@ func parseWorkflow(src *source, id string) *Workflow {
 		d.add(o.at("version"), "out-of-range", fmt.Sprintf("version %d is newer than this program (1)", v), "")
 	}
 	b := &builder{decoder: d, w: w, ids: map[string]int{}}
+	w.Deadline = b.deadline(o)
 	if dn := o.object("defaults"); dn != nil {
 		b.defaultRetry, b.defaultTimeout = d.retry(dn, "retry"), dn.duration("timeout", 0)
 	}
@@ -221,6 +226,7 @@ func parseWorkflow(src *source, id string) *Workflow {
 	w.Concurrency, w.Rate = b.concurrency(o), b.rate(o)
 	w.Steps = b.steps(o.vals["steps"], 1, "")
 	w.OnFailed = b.steps(o.vals["on_failure"], 1, "on_failure")
+	b.checkDeadline(o)
 	w.EachStep(func(s *Step) {
 		w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review"
 		w.waitsForAny = w.waitsForAny || s.Wait != nil && len(s.Wait.Any) > 0

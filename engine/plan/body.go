@@ -252,7 +252,7 @@ func (p *planner) gone(s *workflows.Step, path string) outcome {
 // due renders the input of an attempt. now() is the moment the step first
 // began, so that a repeated attempt sends the same bytes.
 func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, began time.Time) outcome {
-	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, Deadline: p.limit.at, Group: p.limit.path, GroupTimeout: p.limit.timeout, names: p.names(), now: began}
+	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, Deadline: p.limit.at, Group: p.limit.path, GroupTimeout: p.limit.timeout, byDeadline: p.limit.deadline, names: p.names(), now: began}
 	if !notBefore.After(p.st.Now) {
 		p.out.open++
 	}

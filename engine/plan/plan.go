@@ -76,11 +76,13 @@ type Due struct {
 	// NotBefore is zero for at once; HeldSince is when an attempt was due first that
 	// waits for its destination, and zero for others.
 	NotBefore, HeldSince time.Time
-	// Deadline is when a group around the step runs out of time, zero for never; Group is
-	// its path and GroupTimeout what it may take.
+	// Deadline is when a group around the step runs out of time, or the deadline of a step
+	// or of the run passes, zero for never; Group is its path and GroupTimeout what it may
+	// take.
 	Deadline     time.Time
 	Group        string
 	GroupTimeout time.Duration
+	byDeadline   bool
 	// Env evaluates the step's output.
 	names workflows.Names
 	now   time.Time
@@ -135,10 +137,14 @@ type planner struct {
 	// the loops around.
 	steps  map[string]any
 	locals workflows.Names
-	// limit is the one of the groups around that runs out of time first.
+	// limit is the one around that runs out of time first: of a group, or a deadline.
 	limit limit
-	err   *Error
-	text  string
+	// bounded is the innermost step that is walked and has a deadline of its own, around
+	// the limit outside of it; handling is the last step whose on_failure is open.
+	bounded, handling string
+	around            limit
+	err               *Error
+	text              string
 	// handled is the error that an on_failure handler sees.
 	handled *Error
 }
@@ -150,10 +156,22 @@ func Next(st *State) Decision {
 	if end := p.start(); end != nil {
 		return Decision{End: end}
 	}
+	if mark := p.last(markOf("")); mark != nil {
+		return p.afterRunDeadline(mark)
+	}
+	if end := st.runDeadline(); !end.IsZero() {
+		p.limit = limit{at: end, timeout: st.Workflow.Deadline, deadline: true}
+	}
 	last := p.sequence(st.Workflow.Steps, "")
+	if p.overdue(last) {
+		return p.endOverdue()
+	}
 	switch last {
 	case pending:
 		if !st.TimedOut {
+			if !p.limit.at.IsZero() {
+				p.wake(p.limit.at)
+			}
 			return *p.out
 		}
 		p.rewind(mark{})
@@ -227,7 +245,7 @@ func (p *planner) start() *End {
 // failure inside it is put beside the first one, never in its place.
 func (p *planner) finish(status string) Decision {
 	first := p.err
-	p.handled = first
+	p.handled, p.limit = first, limit{}
 	switch p.sequence(p.st.Workflow.OnFailed, "on_failure") {
 	case pending:
 		return *p.out
@@ -328,10 +346,10 @@ func (p *planner) step(s *workflows.Step, path string) outcome {
 			return p.elseBranch(s, path)
 		}
 	}
-	if s.ForEach != nil {
-		return p.loop(s, path)
+	if s.Deadline > 0 {
+		return p.untilDeadline(s, path)
 	}
-	return p.body(s, path)
+	return p.walk(s, path)
 }
 
 // elseBranch walks the else of a group whose condition was false.
@@ -421,12 +439,16 @@ func (p *planner) fails(s *workflows.Step, path string, r *Record) outcome {
 	e.Attempts = max(attempts, 1)
 	p.bind(s, r, attempts)
 	if len(s.OnFailure) > 0 {
-		outer := p.handled
+		outer, within := p.handled, p.limit
 		p.handled = &e
+		if p.bounded == path {
+			p.limit = p.around // its own has ended with it
+		}
 		o := p.sequence(s.OnFailure, path+"/on_failure")
-		p.handled = outer
+		p.handled, p.limit = outer, within
 		switch o {
 		case pending:
+			p.handling = path
 			return pending
 		case failed:
 			e.Handler = p.err

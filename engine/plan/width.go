@@ -22,7 +22,7 @@ func (p *planner) within(s *workflows.Step, path string, walk func() outcome) ou
 		return walk()
 	}
 	outer, before := p.limit, p.mark()
-	mine := limit{p.began(path).Add(s.Timeout), path, s.Timeout}
+	mine := limit{at: p.began(path).Add(s.Timeout), path: path, timeout: s.Timeout}
 	if p.limit.at.IsZero() || mine.at.Before(p.limit.at) {
 		p.limit = mine
 	}
@@ -42,21 +42,29 @@ func (p *planner) within(s *workflows.Step, path string, walk func() outcome) ou
 	return p.fails(s, path, p.put(s, path, Failed, nil, &Error{Message: fmt.Sprintf("the group took longer than %s", s.Timeout), Code: "timeout", Step: path}))
 }
 
-// limit is when a group has run out of time.
+// limit is when a group has run out of time, or a deadline passes: of a step or, with no
+// path, of the run.
 type limit struct {
-	at      time.Time
-	path    string
-	timeout time.Duration
+	at       time.Time
+	path     string
+	timeout  time.Duration
+	deadline bool
 }
 
 // over says what happened to a step that the limit has cut.
 func (l limit) over() string {
+	switch {
+	case l.deadline && l.path == "":
+		return "the run took longer than its deadline of " + workflows.DurationText(l.timeout)
+	case l.deadline:
+		return fmt.Sprintf("step %s took longer than its deadline of %s", l.path, workflows.DurationText(l.timeout))
+	}
 	return fmt.Sprintf("its group %s took longer than its timeout of %s", l.path, l.timeout)
 }
 
 // CutByGroup says that an attempt was cut by the timeout of the group around it.
 func (d Due) CutByGroup() string {
-	return limit{d.Deadline, d.Group, d.GroupTimeout}.over()
+	return limit{d.Deadline, d.Group, d.GroupTimeout, d.byDeadline}.over()
 }
 
 // cut ends what waits at or below a path, with the reason on record. A called run is

@@ -1,0 +1,73 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// This file checks deadline: as far as it can be known when a file is loaded.
+
+// deadline reads the key; 0 for none.
+func (b *builder) deadline(o *objectNode) time.Duration {
+	d := o.duration("deadline", 0)
+	if o.has("deadline") && d == 0 {
+		if v := o.vals["deadline"]; v.Kind == yaml.ScalarNode {
+			if _, err := parseDuration(v.Value); err == nil {
+				b.add(o.at("deadline"), "out-of-range", "deadline must be longer than 0", "leave it out for none, or write deadline: 10m")
+			}
+		}
+	}
+	return d
+}
+
+// deadlineFits warns of what a step's deadline leaves no time for.
+func (b *builder) deadlineFits(o *objectNode, s *Step) {
+	if s.Deadline == 0 {
+		return
+	}
+	if o.has("timeout") && s.Timeout > s.Deadline {
+		b.warn(o.at("timeout"), "deadline", fmt.Sprintf("timeout %s can never pass: the step's deadline is %s", DurationText(s.Timeout), DurationText(s.Deadline)),
+			"deadline bounds the whole step, timeout one attempt: make the deadline longer")
+	}
+	if o.has("timeout") && s.Body != "uses" && s.Body != "wait" && s.Body != "call" && s.ForEach == nil && s.Timeout <= s.Deadline {
+		b.warn(o.at("deadline"), "deadline", fmt.Sprintf("deadline never passes: the group's timeout of %s bounds its whole time too", DurationText(s.Timeout)), "drop one of them")
+	}
+	if d, ok := s.sleepsFor(); ok && d >= s.Deadline {
+		b.warn(o.at("deadline"), "deadline", fmt.Sprintf("deadline %s ends before sleep: %s does, so the step always fails", DurationText(s.Deadline), DurationText(d)), "drop the deadline, or sleep less")
+	}
+}
+
+// sleepsFor is how long a step sleeps, where that is written out.
+func (s *Step) sleepsFor() (time.Duration, bool) {
+	if s.Body != "sleep" || s.SleepUntil || s.Sleep == nil {
+		return 0, false
+	}
+	text, constant := s.Sleep.constantText()
+	if !constant {
+		return 0, false
+	}
+	d, err := parseDuration(text)
+	return d, err == nil
+}
+
+// checkDeadline warns of a run's deadline that its own steps cannot keep.
+func (b *builder) checkDeadline(o *objectNode) {
+	if b.w.Deadline == 0 {
+		return
+	}
+	var slept time.Duration
+	for _, s := range b.w.Steps {
+		if d, ok := s.sleepsFor(); ok && s.If == nil {
+			slept += d
+		}
+		if s.If == nil && (s.Body == "stop" || s.Body == "fail") {
+			break
+		}
+	}
+	if slept >= b.w.Deadline {
+		b.warn(o.at("deadline"), "deadline", fmt.Sprintf("deadline %s ends before the workflow's sleeps do, which take %s: every run would end as timed_out", DurationText(b.w.Deadline), DurationText(slept)),
+			"make the deadline longer; timeout: bounds the working time alone")
+	}
+}
