@@ -54,16 +54,21 @@ func secretsEnv(in engine.Input) *workflows.Env {
 
 // resolve joins a path to the base, and adds query parameters. A full URL is taken as
 // it is, and with a connection only when it goes to the connection's own host: its
-// credential must not leave for another one. So whoever follows a link gives the full
-// URL: a path is always below base_url, also one that begins like it.
-func (c *connection) resolve(raw string, query any, style string) (string, error) {
+// credential must not leave for another one. A path that is written is always below
+// base_url, also one that begins like it; a link that an answer gave may count from the
+// host.
+func (c *connection) resolve(raw string, link bool, query any, style string) (string, error) {
 	if c.base != "" {
 		base, err := target(c.base)
 		if err != nil {
 			return "", permanent("invalid_connection", "connection %s: base_url is no http URL", c.name)
 		}
 		if strings.HasPrefix(raw, "/") && !strings.HasPrefix(raw, "//") {
-			raw = strings.TrimRight(base.String(), "/") + raw
+			if whole := strings.TrimRight(base.String(), "/"); link {
+				raw = below(whole, raw)
+			} else {
+				raw = whole + raw
+			}
 		} else if u, err := target(raw); err != nil {
 			return "", err
 		} else if origin(u) != origin(base) {

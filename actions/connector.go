@@ -146,7 +146,7 @@ func connectorOrder(c *workflows.Connector, a *workflows.ConnectorAction, in eng
 	if err != nil {
 		return o, permanent("invalid_input", "%s: query: %v", in.Spec.Name, err)
 	}
-	if o.url, err = conn.resolve(text(path), query, a.FormStyle); err != nil {
+	if o.url, err = conn.resolve(text(path), false, query, a.FormStyle); err != nil {
 		return o, err
 	}
 	if conn.auth == nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -26,12 +27,19 @@ type order struct {
 	method, url string
 	header      http.Header
 	body        []byte
+	// parts are the body in place of body, where files are in it.
+	parts []part
+	files *files.Store
+	// save puts the answer into a file; nil for a step's output.
+	save *saving
 	// redirects is how many are followed; mayRedirect tells that the action has an
 	// input that says so.
 	redirects   int
 	mayRedirect bool
 	// mayAskMore tells that the action has an input that says how large an answer may be.
 	mayAskMore bool
+	// maySave tells that it has one that puts the answer into a file.
+	maySave bool
 	// limit is how many bytes of the answer are kept; most is the largest limit that can
 	// be asked for, workflows.MaxValueSize when 0.
 	limit, most int64
@@ -47,6 +55,8 @@ type reply struct {
 	url     string
 	took    time.Duration
 	header  http.Header
+	// saved describes the file that the answer is in; nil for none.
+	saved map[string]any
 	// size is how many bytes of body came.
 	size int
 	// notFollowed says why a redirect was not followed.
@@ -144,12 +154,22 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 	}
 	var sent atomic.Bool // set by another goroutine
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), o.method, o.url, bytes.NewReader(o.body))
+	body, length, err := o.reader()
 	if err != nil {
-		return nil, permanent("invalid_request", "the request cannot be made: %v", err)
+		return nil, err
 	}
-	if len(o.body) == 0 {
-		req.Body, req.ContentLength = http.NoBody, 0
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), o.method, o.url, body)
+	if err != nil {
+		return nil, permanent("invalid_request", "the request cannot be made: %v", errors.Join(err, body.Close()))
+	}
+	req.ContentLength = length
+	req.GetBody = func() (io.ReadCloser, error) {
+		again, _, err := o.reader()
+		return again, err
+	}
+	if length == 0 {
+		_ = body.Close()
+		req.Body, req.GetBody = http.NoBody, func() (io.ReadCloser, error) { return http.NoBody, nil }
 	}
 	req.Header = o.header
 	if req.Header.Get("User-Agent") == "" {
@@ -223,13 +243,27 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, er
 }
 
 func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*reply, error) {
-	raw, err := readBody(ctx, resp, o.limit)
+	save := o.save != nil && o.save.accepted(resp.StatusCode)
+	if o.save != nil && !save {
+		o.limit = defaultMaxResponse // what was refused is told, not kept
+	}
+	var raw []byte
+	var saved map[string]any
+	var err error
+	if save {
+		saved, err = o.save.into(resp, o)
+	} else if raw, err = readBody(ctx, resp, o.limit); err != nil {
+		err = brokeOff(err, resp.StatusCode)
+	}
 	if err != nil {
-		return nil, errors.Join(&plan.Error{Message: "the answer broke off: " + err.Error(), Code: "network", Status: resp.StatusCode, Retryable: true}, engine.ErrUnanswered)
+		return nil, err
 	}
 	r := &reply{status: resp.StatusCode, headers: map[string]any{}, url: resp.Request.URL.Redacted(), took: time.Since(began), header: resp.Header, size: len(raw)}
 	for k, v := range resp.Header {
 		r.headers[strings.ToLower(k)] = strings.ToValidUTF8(strings.Join(v, ", "), "\ufffd")
+	}
+	if r.saved = saved; save {
+		return r, nil
 	}
 	if int64(len(raw)) > o.limit {
 		if resp.StatusCode >= 300 {
@@ -249,6 +283,12 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 		r.body = strings.ToValidUTF8(string(raw), "\ufffd")
 	}
 	return r, nil
+}
+
+// brokeOff is the error of an answer that ended too early: what was asked for may have
+// happened.
+func brokeOff(err error, status int) error {
+	return errors.Join(&plan.Error{Message: "the answer broke off: " + err.Error(), Code: "network", Status: status, Retryable: true}, engine.ErrUnanswered)
 }
 
 func decode(contentType, parse string, raw []byte) (any, error) {
@@ -304,10 +344,15 @@ func tooLarge(o order) error {
 	if most == 0 {
 		most = workflows.MaxValueSize
 	}
-	if o.limit >= most || !o.mayAskMore {
-		return permanent("too_large", "the answer is larger than %d bytes, which is the most that can be kept of one; ask for less", o.limit)
+	switch {
+	case o.limit >= most && o.maySave:
+		return permanent("too_large", "the answer is larger than %s, which is the most that a step's output can hold; save: true puts it into a file", workflows.SizeText(o.limit))
+	case o.limit >= most || !o.mayAskMore:
+		return permanent("too_large", "the answer is larger than %s, which is the most that can be kept of one; ask for less", workflows.SizeText(o.limit))
+	case o.maySave:
+		return permanent("too_large", "the answer is larger than %s; max_response: allows up to %s, and save: true puts larger ones into a file", workflows.SizeText(o.limit), workflows.SizeText(most))
 	}
-	return permanent("too_large", "the answer is larger than %d bytes; max_response: allows up to %dMiB", o.limit, most>>20)
+	return permanent("too_large", "the answer is larger than %s; max_response: allows up to %s", workflows.SizeText(o.limit), workflows.SizeText(most))
 }
 
 // judge turns a status outside of what is accepted into an error.

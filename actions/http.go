@@ -1,10 +1,12 @@
 package actions
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -27,15 +29,17 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "body", Type: "any", Help: "sent as JSON; a text that is a JSON object or list is sent as it is"},
 		{Name: "form", Type: "object", Help: "sent as a form"},
 		{Name: "form_style", Type: "string", Words: formStyles, Help: "how form and query write lists and maps: a=1&a=2 and a[b]=1; a[]=1 and a[b]=1; JSON"},
-		{Name: "multipart", Type: "object", Help: "sent as multipart/form-data: names to texts, or to parts {text, raw or body; filename, type}"},
+		{Name: "multipart", Type: "object", Help: "sent as multipart/form-data: names to texts, or to parts {text, raw, body or file; filename, type}"},
 		{Name: "text", Type: "string", Help: "sent as plain text"},
 		{Name: "raw", Type: "string", Help: "base64 of the bytes to send"},
+		{Name: "raw_file", Type: "any", Help: "a file to send: its path, as a step with save: true gives it"},
 		{Name: "auth", Type: "object", Help: "bearer, basic, header or query"},
 		{Name: "connection", Type: "string", Help: "a connection of hookloom.yaml"},
 		{Name: "idempotency_key", Type: "string", Help: "Idempotency-Key; the run's own by default", Fill: workflows.FillNonempty},
 		{Name: "accept", Type: "any", Help: "statuses that count as success, such as [200, 404] or 200-299"},
 		{Name: "parse", Type: "string", Words: []string{"auto", "json", "text", "base64"}},
-		{Name: "max_response", Type: "size", Help: "1MiB by default, at most 4MiB"},
+		{Name: "max_response", Type: "size", Help: "1MiB by default, at most 4MiB; with save: true, files.max_file of hookloom.yaml by default and at most"},
+		{Name: "save", Type: "boolean", Help: "true: the answer goes to a file, and the output has its path, size, sha256 and content_type in place of body"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 	}
 	if method == "" {
@@ -53,7 +57,12 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.limit = min(o.limit, workflows.MaxValueSize)
+	o.maySave, o.files = true, in.Files
+	if save, _ := in.With["save"].(bool); save {
+		saves(&o, in, accepted)
+	} else {
+		o.limit = min(o.limit, workflows.MaxValueSize)
+	}
 	r, err := send(ctx, in.Client, o)
 	if err != nil {
 		return nil, err
@@ -61,7 +70,13 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err := judge(r, accepted); err != nil {
 		return nil, err
 	}
-	return map[string]any{"status": r.status, "headers": r.headers, "body": r.body, "url": r.url, "duration_ms": int(r.took.Milliseconds())}, nil
+	out := map[string]any{"status": r.status, "headers": r.headers, "url": r.url, "duration_ms": int(r.took.Milliseconds())}
+	if r.saved == nil {
+		out["body"] = r.body
+		return out, nil
+	}
+	maps.Copy(out, r.saved)
+	return out, nil
 }
 
 // Destination implements engine.Destined.
@@ -85,6 +100,21 @@ func destination(base, raw string) string {
 		return ""
 	}
 	return engine.DestinationOf(origin(u), u.EscapedPath())
+}
+
+// below joins the path of a link to a base URL. A link that counts from the host, as
+// those in answers do (RFC 3986, 4.2, absolute-path reference), has the base's own path
+// already.
+func below(base, path string) string {
+	base = strings.TrimRight(base, "/")
+	_, rest, _ := strings.Cut(base, "://")
+	host, own, found := strings.Cut(rest, "/")
+	if own = "/" + own; found {
+		if after, ok := strings.CutPrefix(path, own); ok && (after == "" || strings.ContainsRune("/?", rune(after[0]))) {
+			return base[:len(base)-len(rest)] + host + path
+		}
+	}
+	return base + path
 }
 
 func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
@@ -117,13 +147,13 @@ func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
 	if err != nil {
 		return o, nil, err
 	}
-	if o.url, err = conn.resolve(text(in.With["url"]), in.With["query"], text(in.With["form_style"])); err != nil {
+	if o.url, err = conn.resolve(text(in.With["url"]), in.Link, in.With["query"], text(in.With["form_style"])); err != nil {
 		return o, nil, err
 	}
 	if err := conn.apply(&o); err != nil {
 		return o, nil, err
 	}
-	if err := a.content(&o, in.With, in.Key); err != nil {
+	if err := a.content(&o, in); err != nil {
 		return o, nil, err
 	}
 	return o, accepted, a.headers(&o, in)
@@ -178,15 +208,15 @@ func authHeaders(o *order, m map[string]any) error {
 }
 
 // content encodes the one body that is given.
-func (a httpAction) content(o *order, with map[string]any, key string) error {
-	n := 0
-	for _, k := range []string{"body", "form", "multipart", "text", "raw"} {
+func (a httpAction) content(o *order, in engine.Input) error {
+	with, n := in.With, 0
+	for _, k := range []string{"body", "form", "multipart", "text", "raw", "raw_file"} {
 		if with[k] != nil {
 			n++
 		}
 	}
 	if n > 1 {
-		return permanent("invalid_request", "body, form, multipart, text and raw exclude each other")
+		return permanent("invalid_request", "body, form, multipart, text, raw and raw_file exclude each other")
 	}
 	var err error
 	switch {
@@ -197,7 +227,7 @@ func (a httpAction) content(o *order, with map[string]any, key string) error {
 		}
 		o.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	case with["multipart"] != nil:
-		err = multipartBody(o, with["multipart"], key)
+		err = multipartBody(o, with["multipart"], in)
 	case with["text"] != nil:
 		o.body = []byte(text(with["text"]))
 		o.header.Set("Content-Type", "text/plain; charset=utf-8")
@@ -206,6 +236,13 @@ func (a httpAction) content(o *order, with map[string]any, key string) error {
 			err = permanent("invalid_request", "raw is no base64")
 		}
 		o.header.Set("Content-Type", "application/octet-stream")
+	case with["raw_file"] != nil:
+		var p part
+		media := ""
+		if p, media, err = filePart(in.Files, "raw_file", with["raw_file"]); err == nil {
+			o.parts = []part{p}
+			o.header.Set("Content-Type", cmp.Or(media, "application/octet-stream"))
+		}
 	case with["body"] != nil:
 		if t, ok := with["body"].(string); ok && isJSONText(t) {
 			o.body = []byte(t)

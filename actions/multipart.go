@@ -2,28 +2,33 @@ package actions
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/textproto"
+	"path"
 
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/workflows"
 )
 
 // multipartBody encodes multipart/form-data (RFC 7578): a map of names to a text, to a
-// part {text, raw or body; filename, type}, or to a list of those. The boundary comes
+// part {text, raw, body or file; filename, type}, or to a list of those. The boundary comes
 // from key, so that each attempt of a step sends the same bytes.
-func multipartBody(o *order, v any, key string) error {
+func multipartBody(o *order, v any, in engine.Input) error {
 	m, ok := v.(map[string]any)
 	if !ok {
 		return permanent("invalid_request", "multipart is a map of names to texts or parts")
 	}
-	var out bytes.Buffer
-	w := multipart.NewWriter(&out)
-	sum := sha256.Sum256([]byte("multipart " + key))
+	out := &pieces{files: in.Files}
+	w := multipart.NewWriter(&out.Buffer)
+	sum := sha256.Sum256([]byte("multipart " + in.Key))
 	if err := w.SetBoundary("hookloom" + hex.EncodeToString(sum[:16])); err != nil {
 		return fmt.Errorf("multipart: %w", err)
 	}
@@ -36,7 +41,7 @@ func multipartBody(o *order, v any, key string) error {
 			if e == nil {
 				continue
 			}
-			if err := writePart(w, name, e); err != nil {
+			if err := writePart(w, out, name, e); err != nil {
 				return err
 			}
 		}
@@ -44,12 +49,32 @@ func multipartBody(o *order, v any, key string) error {
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("multipart: %w", err)
 	}
-	o.body = out.Bytes()
+	if out.parts == nil {
+		o.body = out.Bytes()
+	} else {
+		out.cut()
+		o.parts = out.parts
+	}
 	o.header.Set("Content-Type", w.FormDataContentType())
 	return nil
 }
 
-func writePart(w *multipart.Writer, name string, v any) error {
+// pieces is a body being made: the bytes since the last file, and what came before.
+type pieces struct {
+	bytes.Buffer
+	files *files.Store
+	parts []part
+}
+
+// cut ends the piece of bytes.
+func (p *pieces) cut() {
+	if p.Len() > 0 {
+		p.parts = append(p.parts, part{bytes: bytes.Clone(p.Bytes()), size: int64(p.Len())})
+		p.Reset()
+	}
+}
+
+func writePart(w *multipart.Writer, out *pieces, name string, v any) error {
 	part, isPart := v.(map[string]any)
 	if !isPart {
 		part = map[string]any{"text": v}
@@ -57,6 +82,18 @@ func writePart(w *multipart.Writer, name string, v any) error {
 	content, media, err := partContent(name, part)
 	if err != nil {
 		return err
+	}
+	file, isFile := part["file"]
+	sent, known, err := sentFile(out.files, name, file, isFile)
+	if err != nil {
+		return err
+	}
+	if isFile {
+		media = cmp.Or(known, "application/octet-stream")
+		if part["filename"] == nil {
+			part = maps.Clone(part)
+			part["filename"] = path.Base(sent.path) // else it would be read as a text
+		}
 	}
 	params := map[string]string{"name": name}
 	if f := part["filename"]; f != nil {
@@ -85,7 +122,19 @@ func writePart(w *multipart.Writer, name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("multipart %s: %w", name, err)
 	}
+	if isFile {
+		out.cut()
+		out.parts = append(out.parts, sent)
+	}
 	return nil
+}
+
+// sentFile finds the file of a part that has one.
+func sentFile(kept *files.Store, name string, v any, isFile bool) (part, string, error) {
+	if !isFile {
+		return part{}, "", nil
+	}
+	return filePart(kept, "multipart "+clipName(name)+": file", v)
 }
 
 // multipartDisposition writes names as browsers do (RFC 7578, 4.2; WHATWG, "multipart
@@ -107,15 +156,18 @@ func partContent(name string, part map[string]any) (content []byte, media string
 	n := 0
 	for k := range part {
 		switch k {
-		case "text", "raw", "body":
+		case "text", "raw", "body", "file":
 			n++
 		case "filename", "type":
 		default:
-			return nil, "", permanent("invalid_request", "multipart %s: a part has no key %q; known are text, raw, body, filename, type", name, k)
+			return nil, "", permanent("invalid_request", "multipart %s: a part has no key %q; known are text, raw, body, file, filename, type", name, k)
 		}
 	}
 	if n != 1 {
-		return nil, "", permanent("invalid_request", "multipart %s: a part needs one of text, raw (base64) and body (sent as JSON)", name)
+		return nil, "", permanent("invalid_request", "multipart %s: a part needs one of text, raw (base64), body (sent as JSON) and file (a path)", name)
+	}
+	if _, ok := part["file"]; ok {
+		return nil, "", nil
 	}
 	if b, ok := part["body"]; ok {
 		content, err = workflows.EncodeJSON(b)

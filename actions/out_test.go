@@ -44,19 +44,26 @@ func newExchanged(t *testing.T) *exchanged {
 	return x
 }
 
-// TestAPathIsBelowItsBaseAndAURLIsTakenAsItIs: a link that is followed as a full URL
-// does not double the base path.
-func TestAPathIsBelowItsBaseAndAURLIsTakenAsItIs(t *testing.T) {
+// TestNoLinkDoublesTheBaseOfItsConnection: what is written is below the base; a link that
+// an answer gave is followed, whether it is a full URL or counts from the host.
+func TestNoLinkDoublesTheBaseOfItsConnection(t *testing.T) {
 	x := newExchanged(t)
 	api := connections(t, "connections: {api: {connector: http, base_url: \""+x.URL+"/api/v1/\"}}")
-	for url, want := range map[string]string{
-		"/items":                             "/api/v1/items",
-		"/api/v1/items":                      "/api/v1/api/v1/items",
-		x.URL + "/api/v1/items?page=3":       "/api/v1/items?page=3",
-		"HTTP" + x.URL[4:] + "/api/v1/items": "/api/v1/items",
+	for url, want := range map[string][2]string{
+		"/items":                             {"/api/v1/items", "/api/v1/items"},
+		"/api/v1/items":                      {"/api/v1/api/v1/items", "/api/v1/items"},
+		"/api/v1/items?page=2":               {"/api/v1/api/v1/items?page=2", "/api/v1/items?page=2"},
+		"/api/v1?page=2":                     {"/api/v1/api/v1?page=2", "/api/v1?page=2"},
+		"/api/v10/items":                     {"/api/v1/api/v10/items", "/api/v1/api/v10/items"},
+		x.URL + "/api/v1/items?page=3":       {"/api/v1/items?page=3", "/api/v1/items?page=3"},
+		"HTTP" + x.URL[4:] + "/api/v1/items": {"/api/v1/items", "/api/v1/items"},
 	} {
-		if _, err := do(t, t.Context(), "http/get", map[string]any{"connection": "api", "url": url}, api); err != nil || x.uri != want {
-			t.Errorf("%s: asked for %s, %v; want %s", url, x.uri, err, want)
+		for i, link := range []bool{false, true} {
+			a := actions.Doers(slog.New(slog.DiscardHandler), func(s string) string { return s })["http/get"]
+			_, err := a.Do(t.Context(), engine.Input{Spec: catalog(t)["http/get"], With: map[string]any{"connection": "api", "url": url}, Link: link, Connections: api, Client: client(t, "127.0.0.1"), Secret: func(string) (string, bool) { return "", false }})
+			if err != nil || x.uri != want[i] {
+				t.Errorf("%s, link %v: asked for %s, %v; want %s", url, link, x.uri, err, want[i])
+			}
 		}
 	}
 }
@@ -113,7 +120,7 @@ func TestAnAnswerThatCannotBeReadIsNoText(t *testing.T) {
 func TestAnAnswerThatIsTooLargeSaysWhatHelps(t *testing.T) {
 	x := newExchanged(t)
 	x.answer = strings.Repeat("x", 5<<20)
-	for most, want := range map[string]string{"2MiB": "max_response: allows up to 4MiB", "20MiB": "larger than 4194304 bytes, which is the most that can be kept of one"} {
+	for most, want := range map[string]string{"2MiB": "max_response: allows up to 4MiB", "20MiB": "larger than 4MiB, which is the most that a step's output can hold; save: true puts it into a file"} {
 		if _, err := do(t, t.Context(), "http/get", map[string]any{"url": x.URL, "max_response": most}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", most, err)
 		}

@@ -20,7 +20,7 @@ var floors = map[string]int{
 	"": 5, "cmd": 4,
 	"triggers": 3, "actions": 3, "engine/store": 3, "engine/console": 3, "engine/telemetry": 3,
 	"engine": 2, "engine/plan": 1, "engine/destination": 1,
-	"workflows": 0, "engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "examples": 0,
+	"workflows": 0, "engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "examples": 0,
 }
 
 // owners are the packages that may import a foreign module, by its prefix.

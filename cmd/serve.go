@@ -25,6 +25,7 @@ import (
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/telemetry"
@@ -108,7 +109,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	}
 	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup,
 		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.told, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
-		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }})
+		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }, Files: files.New(o.dir, l.project.FileBounds.MaxSize)})
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture, Answered: s.told.Answered}); err != nil {
 		return nil, err
 	}

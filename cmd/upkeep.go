@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/mattn/go-sqlite3"
@@ -143,6 +144,9 @@ transactions beside a running server, and gives the room back to the file system
 				err = adminCall(c.Context(), l, "POST", "/api/v1/prune", order, &n)
 			case err == nil:
 				n, err = s.Prune(c.Context(), engine.PruneOrderOf(l.project, h, time.Now()))
+				if err == nil {
+					n.Files, n.FileBytes, err = engine.SweepFiles(c.Context(), files.New(f.dir, l.project.FileBounds.MaxSize), s)
+				}
 				err = errors.Join(err, s.Close())
 			}
 			if err != nil {
@@ -152,6 +156,9 @@ transactions beside a running server, and gives the room back to the file system
 				return a.printJSON(n)
 			}
 			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; gave %s back\n", n.Runs, n.Events, n.Bodies, n.Keys, n.Refusals, console.Bytes(n.Bytes))
+			if n.Files > 0 {
+				a.printf("removed %s of runs that are gone, %s\n", counted(n.Files, "file"), console.Bytes(n.FileBytes))
+			}
 			return nil
 		}}
 	f.addPlace(c)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -51,6 +52,12 @@ type Input struct {
 	// Redact masks what an action shows: the project's secrets and those of the run.
 	Redact func(string) string
 	Client *http.Client
+	// Link tells that all of url is one expression: a link that an answer gave.
+	Link bool
+	// Files keeps the files of runs; nil keeps none. MaxFile is how many bytes one may
+	// have.
+	Files   *files.Store
+	MaxFile int64
 }
 
 // The store's refusals, which callers tell apart.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -30,6 +31,8 @@ type Options struct {
 	// none.
 	Mark func(text string) (string, error)
 	Log  *slog.Logger
+	// Files keeps the files of runs; nil keeps none.
+	Files *files.Store
 	// ConditionsEvery is how often conditions for alerts are looked at; 15 s by default.
 	ConditionsEvery time.Duration
 	// Disk gives the free and all bytes of the database's disk; nil where unknown.
@@ -272,6 +275,9 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 		l.polled[name] = t.Webhook != nil && (t.Poll != nil || t.Webhook.Reconcile != nil)
 	}
 	e.refreshRedactor(p)
+	if e.o.Files != nil {
+		e.o.Files.Bound(p.FileBounds.MaxSize)
+	}
 	e.destinations.Use(p.Destinations)
 	e.project.Store(l)
 	return e.unparkAll(ctx, l)
@@ -297,6 +303,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	if err := e.findLarge(ctx); err != nil {
 		return err
+	}
+	if e.o.Files != nil {
+		if err := e.o.Files.Clean(); err != nil {
+			e.o.Log.Warn("files that a crash left unfinished were not removed", "error", err)
+		}
 	}
 	if err := e.loadPaused(ctx); err != nil && ctx.Err() == nil {
 		return err

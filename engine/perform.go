@@ -309,7 +309,9 @@ func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
 
 // input is the order of an attempt, without its idempotency key.
 func (dr *driver) input(d plan.Due) Input {
-	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: dr.e.project.Load().Connections, Secret: dr.e.secret, Redact: dr.masker().Text, Client: dr.e.o.Client}
+	p := dr.e.project.Load()
+	return Input{Files: dr.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: d.With["connection"] != nil && d.Step.With.Field("url").IsExpression(), Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: p.Connections,
+		Secret: dr.e.secret, Redact: dr.masker().Text, Client: dr.e.o.Client}
 }
 
 // actionName is the entry of the table that carries a step out: all actions of

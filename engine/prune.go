@@ -3,8 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -28,7 +30,10 @@ type Pruned struct {
 	Bodies   int `json:"bodies"`
 	Keys     int `json:"keys"`
 	Refusals int `json:"refusals"`
-	// Bytes were given back to the file system.
+	// Files of runs that are gone were removed, with so many bytes.
+	Files     int   `json:"files"`
+	FileBytes int64 `json:"file_bytes"`
+	// Bytes were given back to the file system, of the database's file.
 	Bytes int64 `json:"bytes"`
 }
 
@@ -78,8 +83,33 @@ func (e *Engine) prune(ctx context.Context) {
 // Prune removes what is older than a history setting says.
 func (e *Engine) Prune(ctx context.Context, h workflows.History) (Pruned, error) {
 	n, err := e.o.Store.Prune(ctx, PruneOrderOf(e.project.Load().Project, h, time.Now()))
+	if err == nil {
+		n.Files, n.FileBytes, err = SweepFiles(ctx, e.o.Files, e.o.Store)
+	}
 	if n != (Pruned{}) {
-		e.o.Log.Info("the history was pruned", "runs", n.Runs, "events", n.Events, "bodies", n.Bodies, "keys", n.Keys, "refusals", n.Refusals, "bytes_given_back", n.Bytes)
+		e.o.Log.Info("the history was pruned", "runs", n.Runs, "events", n.Events, "bodies", n.Bodies, "keys", n.Keys, "refusals", n.Refusals, "files", n.Files, "file_bytes", n.FileBytes, "bytes_given_back", n.Bytes)
 	}
 	return n, err
+}
+
+// SweepFiles removes the files of runs that are no longer on record.
+func SweepFiles(ctx context.Context, kept *files.Store, s Store) (n int, bytes int64, err error) {
+	if kept == nil {
+		return 0, 0, nil
+	}
+	swept, err := kept.Sweep(func(run string) (bool, error) {
+		id, err := ParseRunID(run)
+		if err != nil {
+			return true, nil // a person's own folder
+		}
+		_, err = s.Run(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		return true, err
+	})
+	if err != nil {
+		return swept.Files, swept.Bytes, fmt.Errorf("removing files of runs that are gone: %w", err)
+	}
+	return swept.Files, swept.Bytes, nil
 }

@@ -215,7 +215,7 @@ func (p *performer) attempt(d plan.Due) {
 		if reply != nil {
 			result = reply.Output
 		} else if d.Step.Spec.Leaves {
-			if result = d.Step.Spec.Example; result == nil {
+			if result = d.Step.ExampleOutput(); result == nil {
 				result = map[string]any{}
 			}
 		}

@@ -1,6 +1,9 @@
 package workflows
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // answerSize refuses to keep more of an answer than can be kept.
 func (s *stepChecker) answerSize(st *Step) {
@@ -12,7 +15,94 @@ func (s *stepChecker) answerSize(st *Step) {
 	if !ok {
 		return
 	}
-	if n, err := parseSize(text); err == nil && n > MaxValueSize {
+	n, err := parseSize(text)
+	saved, canSave := st.saves(), st.Spec.Input("save") != nil
+	switch most := s.c.p.FileBounds.MaxFile; {
+	case err != nil || canSave && saved == maybe:
+	case canSave && saved == yes:
+		if n > most {
+			s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: one file has at most %s", text, SizeText(most)), "raise files: {max_file: "+text+"} in hookloom.yaml, or ask for less")
+		}
+	case n > MaxValueSize && canSave:
+		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: a step's output holds at most %dMiB of an answer", text, MaxValueSize>>20), "add save: true to put the answer into a file, or ask for less at a time")
+	case n > MaxValueSize:
 		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: at most %dMiB of an answer can be kept", text, MaxValueSize>>20), "ask for less at a time")
+	}
+}
+
+// certainty is what is known of a value before it is computed.
+type certainty int
+
+const (
+	no certainty = iota
+	maybe
+	yes
+)
+
+// saves tells whether the answer of a step goes to a file.
+func (st *Step) saves() certainty {
+	v := st.With.Field("save")
+	if v == nil {
+		return no
+	}
+	x, constant := v.IsConstant()
+	switch {
+	case !constant:
+		return maybe
+	case x == true:
+		return yes
+	}
+	return no
+}
+
+// savedNames are the output of a step whose answer goes to a file.
+var savedNames = []string{"status", "headers", "url", "duration_ms", "path", "size", "sha256", "content_type"}
+
+// ExampleOutput is what a test takes for the step's output when nothing is mocked.
+func (st *Step) ExampleOutput() any {
+	if st.Spec == nil || st.saves() != yes || st.Spec.Input("save") == nil {
+		return st.Spec.Example
+	}
+	return map[string]any{"status": 200, "headers": map[string]any{}, "url": "", "duration_ms": 0,
+		"path": "files/run_example/" + st.Key, "size": 0, "sha256": strings.Repeat("0", 64), "content_type": "application/octet-stream"}
+}
+
+// savedAnswer checks what goes with save: true.
+func (s *stepChecker) savedAnswer(st *Step) {
+	if st.saves() == no || st.Spec.Input("save") == nil {
+		return
+	}
+	src := s.w.src
+	if p := st.With.Field("parse"); p != nil {
+		src.add(p.keyPos(src, "parse"), "exclusive-keys", "save: true keeps the answer as it came, and parse has nothing to read", "drop parse, or drop save")
+	}
+	method, constant := st.With.Field("method").IsConstant()
+	if st.Uses == "http/head" || constant && method == "HEAD" {
+		src.add(st.With.Field("save").keyPos(src, "save"), "exclusive-keys", "an answer to HEAD has no body to save", "use http/get, or drop save")
+	}
+}
+
+// sentFile checks the path of a file that a step sends.
+func (s *stepChecker) sentFile(st *Step) {
+	if v := st.With.Field("raw_file"); v != nil {
+		s.filePath("raw_file", v)
+	}
+	for _, f := range st.With.Field("multipart").fields() {
+		for _, p := range f.value.fields() {
+			if p.name == "file" {
+				s.filePath("file", p.value)
+			}
+		}
+	}
+}
+
+func (s *stepChecker) filePath(key string, v *Value) {
+	text, constant := v.constantText()
+	if !constant {
+		return
+	}
+	if !strings.HasPrefix(text, "files/") || strings.Contains(text+"/", "/../") || strings.Contains(text, "//") {
+		s.w.src.add(v.pos, "bad-path", fmt.Sprintf("%s %s is not below files/ of the project", key, clip(text, 60)),
+			"put the file into the folder files/ and write "+key+": files/"+text[strings.LastIndex(text, "/")+1:]+", or take the path of a step with save: true: ${{ steps.report.output.path }}")
 	}
 }

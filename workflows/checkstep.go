@@ -354,6 +354,8 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	s.urlSecrets(st)
 	s.httpInputs(st)
 	s.answerSize(st)
+	s.savedAnswer(st)
+	s.sentFile(st)
 }
 
 func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any) {

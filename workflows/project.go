@@ -26,6 +26,7 @@ type Project struct {
 	// Destinations are bounds of what is sent to a host, by host or host:port.
 	Destinations map[string]Limit
 	History      History
+	FileBounds   FileBounds
 	Workflows    map[string]*Workflow
 	// Actions are those of the catalog and of connectors/.
 	Actions map[string]*ActionSpec
@@ -141,7 +142,7 @@ func LoadFiles(dir string, files Files, catalog Catalog, isSet func(secret strin
 }
 
 func newProject(dir string, catalog Catalog) *Project {
-	p := &Project{Dir: dir, Server: Server{Addr: ":8080", AdminAddr: "127.0.0.1:8081"}, Timezone: time.UTC, Triggers: map[string]*Trigger{},
+	p := &Project{Dir: dir, FileBounds: DefaultFileBounds(), Server: Server{Addr: ":8080", AdminAddr: "127.0.0.1:8081"}, Timezone: time.UTC, Triggers: map[string]*Trigger{},
 		Connections: map[string]*Connection{}, Workflows: map[string]*Workflow{}, Actions: map[string]*ActionSpec{}, Presets: catalog.Presets, Connectors: map[string]ConnectorFile{}}
 	for k, v := range catalog.Actions {
 		p.Actions[k] = v
@@ -252,6 +253,7 @@ func (l *loader) root() {
 	if h := o.object("history"); h != nil {
 		l.p.History = History{Keep: h.duration("keep", 0), Bodies: h.duration("bodies", 0), MaxSize: h.size("max_size", 0), Redact: d.redactPaths(h.vals["redact"])}
 	}
+	l.p.FileBounds = d.fileBounds(o)
 	l.triggers(d, o)
 	l.connections(d, o)
 }

@@ -558,6 +558,11 @@ var shapes = map[string]*shape{
 		{"egress", object("egress"), false, ""},
 		{"destinations", mapOf(object("destination")), false, "host to how much is sent to it at once"},
 		{"history", object("history"), false, ""},
+		{"files", object("files"), false, "how large the files of runs may be: what http actions keep with save: true"},
+	}},
+	"files": {title: "files", fields: []field{
+		{"max_file", is(kindSize), false, "one file; 256MiB by default"},
+		{"max_size", is(kindSize), false, "all files together; 2GiB by default"},
 	}},
 	"server": {title: "server", fields: []field{
 		{"addr", is(kindText), false, ":8080 by default"},

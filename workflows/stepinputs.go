@@ -26,7 +26,8 @@ var foreignInputs = map[string]string{
 	"json": "use body: it is sent as JSON", "data": "use body: (JSON) or form:", "payload": "use body:", "params": "use query:", "qs": "use query:", "parameters": "use query:",
 	"authentication": "use auth:", "token": "use auth: {bearer: ...}", "uri": "use url:", "endpoint": "use url:", "address": "use url:", "header": "use headers:",
 	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages: in a poll", "pagination": "use pages: in a poll", "timeout": "timeout: stands beside with:, not in it",
-	"retry": "retry: stands beside with:, not in it", "credentials": "use connection: or auth:",
+	"retry": "retry: stands beside with:, not in it", "credentials": "use connection: or auth:", "file": "use raw_file: (the path of a file) or multipart:", "files": "use multipart: {NAME: {file: PATH}}",
+	"output_file": "use save: true", "save_as": "use save: true", "download": "use save: true", "stream": "use save: true",
 }
 
 // stepURL checks the beginning of a URL.
@@ -121,7 +122,7 @@ func schemeFor(host string) string {
 func (s *stepChecker) oneContent(st *Step) {
 	var have []string
 	for _, f := range st.With.fields() {
-		if contains([]string{"body", "form", "multipart", "text", "raw"}, f.name) {
+		if contains([]string{"body", "form", "multipart", "text", "raw", "raw_file"}, f.name) {
 			if v, constant := f.value.IsConstant(); !constant || v != nil {
 				have = append(have, f.name)
 			}

@@ -32,6 +32,10 @@ func outputType(st *Step) types.Type {
 		return valueNames(st.Spec.Action.Output)
 	case st.Spec.Action != nil:
 		return namesOnly("status", "headers", "body")
+	case strings.HasPrefix(st.Spec.Name, "http/") && st.saves() == maybe:
+		return types.Any
+	case strings.HasPrefix(st.Spec.Name, "http/") && st.saves() == yes:
+		return namesOnly(savedNames...)
 	case strings.HasPrefix(st.Spec.Name, "http/"):
 		example, _ := st.Spec.Example.(map[string]any)
 		return namesOnly(sortedStrings(example)...)
@@ -98,6 +102,9 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 		hint := suggest(keys[2], known)
 		if hint == "" {
 			hint = "known are " + strings.Join(known, ", ")
+			if keys[2] == "body" && contains(known, "sha256") {
+				hint = fmt.Sprintf("save: true puts the body into a file: write %s.output.path", path)
+			}
 			if contains(known, "body") {
 				hint = fmt.Sprintf("what was answered is in body: write %s.output.body.%s", path, keys[2])
 			}

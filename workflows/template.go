@@ -63,6 +63,9 @@ func (v *Value) IsConstant() (any, bool) {
 	return v.constant, v.kind == constantValue
 }
 
+// IsExpression tells that the whole value is one expression.
+func (v *Value) IsExpression() bool { return v != nil && v.kind == exprValue }
+
 // UsesSecrets tells whether a secret is named inside.
 func (v *Value) UsesSecrets() bool { return v != nil && v.secrets }
 

@@ -1,0 +1,178 @@
+package actions
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file is save: true, which puts an answer into a file, and raw_file and file:,
+// which send one.
+
+// saving is where the answer of an order goes instead of a step's output.
+type saving struct {
+	files     *files.Store
+	run, name string
+	// accepted tells which answers are saved; others are read as usual.
+	accepted func(status int) bool
+	// asked tells that the step itself says how large the answer may be.
+	asked bool
+}
+
+// saves gives an order the file that its answer goes to.
+func saves(o *order, in engine.Input, accepted func(int) bool) {
+	o.save = &saving{files: in.Files, run: in.Run.String(), name: fileName(in.Path, in.Key), accepted: accepted, asked: in.With["max_response"] != nil}
+	if !o.save.asked {
+		o.limit = in.MaxFile
+	}
+	o.limit, o.most = min(o.limit, in.MaxFile), in.MaxFile
+}
+
+// fileName names the file of a step: readable, and the same for each of its attempts.
+func fileName(path, key string) string {
+	sum := sha256.Sum256([]byte("file " + key))
+	readable := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '-'
+	}, path)
+	return readable[:min(len(readable), 60)] + "-" + hex.EncodeToString(sum[:8])
+}
+
+// endings are those of common media types.
+var endings = map[string]string{"application/pdf": ".pdf", "text/csv": ".csv", "application/json": ".json", "image/png": ".png", "image/jpeg": ".jpg", "application/zip": ".zip",
+	"text/plain": ".txt", "application/xml": ".xml", "text/xml": ".xml", "text/html": ".html", "application/gzip": ".gz"}
+
+// into reads an answer into its file.
+func (s *saving) into(resp *http.Response, o order) (map[string]any, error) {
+	contentType := resp.Header.Get("Content-Type")
+	media, _, _ := strings.Cut(contentType, ";")
+	w, err := s.files.Create(s.run, s.name+endings[strings.ToLower(strings.TrimSpace(media))], o.limit)
+	if err != nil {
+		return nil, s.cannot(err, o, resp.StatusCode)
+	}
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		w.Abort()
+		if w.Err() == nil { // reading failed
+			return nil, brokeOff(err, resp.StatusCode)
+		}
+		return nil, s.cannot(w.Err(), o, resp.StatusCode)
+	}
+	info, err := w.Commit()
+	if err != nil {
+		return nil, s.cannot(err, o, resp.StatusCode)
+	}
+	return map[string]any{"path": info.Path, "size": int(info.Size), "sha256": info.SHA256, "content_type": strings.ToValidUTF8(contentType, "\ufffd")}, nil
+}
+
+// cannot explains why there is no file.
+func (s *saving) cannot(err error, o order, status int) error {
+	switch {
+	case errors.Is(err, files.ErrTooLarge) && o.limit < o.most:
+		return permanent("too_large", "the answer is larger than max_response, %s; files.max_file of hookloom.yaml allows up to %s", workflows.SizeText(o.limit), workflows.SizeText(o.most))
+	case errors.Is(err, files.ErrTooLarge):
+		return permanent("too_large", "the answer is larger than %s, the most that one file may have; raise files: {max_file: ...} in hookloom.yaml", workflows.SizeText(o.limit))
+	case errors.Is(err, files.ErrFull):
+		return permanent("files_full", "the answer cannot be saved: %v; files go with their runs: prune the history, or raise files: {max_size: ...} in hookloom.yaml", err)
+	}
+	return &plan.Error{Message: "the answer cannot be saved: " + err.Error(), Code: "files", Status: status, Retryable: true}
+}
+
+// part is a piece of a body: bytes, or a file.
+type part struct {
+	bytes []byte
+	path  string
+	size  int64
+}
+
+// reader gives an order's body and its length; the caller closes it.
+func (o *order) reader() (io.ReadCloser, int64, error) {
+	if o.parts == nil {
+		return io.NopCloser(bytes.NewReader(o.body)), int64(len(o.body)), nil
+	}
+	out := &joined{}
+	var readers []io.Reader
+	length := int64(0)
+	for _, p := range o.parts {
+		length += p.size
+		if p.path == "" {
+			readers = append(readers, bytes.NewReader(p.bytes))
+			continue
+		}
+		f, size, err := o.files.Open(p.path)
+		if err == nil && size != p.size {
+			err = errors.Join(f.Close(), fmt.Errorf("it had %d bytes and now has %d", p.size, size))
+		}
+		if err != nil {
+			_ = out.Close()
+			return nil, 0, noFile("body", p.path, err)
+		}
+		out.open = append(out.open, f)
+		readers = append(readers, io.LimitReader(f, size))
+	}
+	out.Reader = io.MultiReader(readers...)
+	return out, length, nil
+}
+
+// joined reads several pieces as one.
+type joined struct {
+	io.Reader
+	open []io.Closer
+}
+
+// Close implements io.Closer.
+func (j *joined) Close() error {
+	var err error
+	for _, c := range j.open {
+		err = errors.Join(err, c.Close())
+	}
+	j.open = nil
+	return err
+}
+
+// filePart finds a file that a step sends: its path, or the output of the step that
+// saved it. media is its type where that is known.
+func filePart(in *files.Store, what string, v any) (p part, media string, err error) {
+	path, ok := v.(string)
+	if m, isMap := v.(map[string]any); isMap {
+		path, ok = m["path"].(string)
+		media, _ = m["content_type"].(string)
+	}
+	if !ok {
+		return p, "", permanent("invalid_request", "%s is the path of a file, such as ${{ steps.report.output.path }} of a step with save: true", what)
+	}
+	f, size, err := in.Open(path)
+	if err != nil {
+		return p, "", noFile(what, path, err)
+	}
+	return part{path: path, size: size}, media, f.Close()
+}
+
+// noFile explains why a file cannot be sent.
+func noFile(what, path string, err error) error {
+	switch {
+	case errors.Is(err, files.ErrOutside):
+		return permanent("invalid_request", "%s %q is not below files/ of the project: only what save: true has kept, and what lies there, can be sent", what, clip(path, 100))
+	case errors.Is(err, files.ErrMissing):
+		return permanent("no_file", "%s %q: %v", what, clip(path, 100), files.ErrMissing)
+	}
+	return &plan.Error{Message: fmt.Sprintf("%s %q cannot be read: %v", what, clip(path, 100), err), Code: "files", Retryable: true}
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "") + "..."
+	}
+	return s
+}

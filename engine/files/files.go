@@ -1,0 +1,330 @@
+// Package files keeps the files of runs: answers too large for a step's output. They
+// lie under files/ in the project's folder, one folder for each run, bounded in size,
+// and go when their run does. A file has its name only once it is whole and on disk.
+//
+// It must not know runs, steps or what is in a file.
+package files
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Folder is where the files lie, below the project's folder.
+const Folder = "files"
+
+// partial ends the names of files that are not whole.
+const partial = ".part"
+
+// The errors that callers tell apart.
+var (
+	// ErrFull means that the files of all runs together are as large as they may be.
+	ErrFull = errors.New("the files of runs take up all the room they have")
+	// ErrTooLarge means that one file would be larger than it may be.
+	ErrTooLarge = errors.New("the file is too large")
+	// ErrOutside means that a path is not below the folder.
+	ErrOutside = errors.New("the path is not one of the project's files/")
+	// ErrMissing means that there is no such file, or no more.
+	ErrMissing = errors.New("there is no such file; files are removed with their run")
+)
+
+// Info describes a file as steps see it.
+type Info struct {
+	// Path is relative to the project's folder, such as files/run_x/report-1f0c.pdf.
+	Path string
+	Size int64
+	// SHA256 is of the content, in hex.
+	SHA256 string
+}
+
+// Store keeps the files of one project. The zero Store has no folder and keeps none.
+type Store struct {
+	dir string
+
+	mu sync.Mutex
+	// most is how many bytes the files may have together; used how many they have, -1
+	// until it was counted.
+	most, used int64
+}
+
+// New gives the files below a project's folder. Nothing is made there before there is a
+// file to keep.
+func New(project string, most int64) *Store {
+	return &Store{dir: filepath.Join(project, Folder), most: most, used: -1}
+}
+
+// Bound sets how many bytes the files may have together.
+func (s *Store) Bound(most int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most = most
+}
+
+// reserve makes room for n bytes more, or gives -n back.
+func (s *Store) reserve(n int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used < 0 && n <= 0 {
+		return nil // what is gone is not counted later
+	}
+	if s.used < 0 {
+		used, err := s.size()
+		if err != nil {
+			return err
+		}
+		s.used = used
+	}
+	if n > 0 && s.used+n > s.most {
+		return fmt.Errorf("%w: %d of %d bytes", ErrFull, s.used, s.most)
+	}
+	s.used += n
+	return nil
+}
+
+// size adds up what is there.
+func (s *Store) size() (n int64, err error) {
+	err = filepath.WalkDir(s.dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return ignoreMissing(err)
+		}
+		info, err := e.Info()
+		if err == nil {
+			n += info.Size()
+		}
+		return ignoreMissing(err)
+	})
+	return n, err
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Writer takes the content of a new file. It ends with Commit or Abort.
+type Writer struct {
+	s          *Store
+	f          *os.File
+	path, name string
+	limit      int64
+	n          int64
+	sum        hash.Hash
+	err        error
+}
+
+// Create begins a file of a run, of at most limit bytes. One with the same name is
+// replaced when the new one is whole.
+func (s *Store) Create(run, name string, limit int64) (*Writer, error) {
+	if s == nil || s.dir == "" {
+		return nil, errors.New("no files are kept here")
+	}
+	if !plainName(run) || !plainName(name) {
+		return nil, ErrOutside
+	}
+	dir := filepath.Join(s.dir, run)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, name)
+	f, err := os.OpenFile(path+partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &Writer{s: s, f: f, path: path, name: Folder + "/" + run + "/" + name, limit: limit, sum: sha256.New()}, nil
+}
+
+// plainName tells that a name is one part of a path.
+func plainName(s string) bool {
+	return s != "" && s != "." && s != ".." && !strings.ContainsAny(s, "/\\\x00") && len(s) <= 200
+}
+
+// Write implements io.Writer.
+func (w *Writer) Write(b []byte) (int, error) {
+	switch {
+	case w.err != nil:
+	case w.n+int64(len(b)) > w.limit:
+		w.err = ErrTooLarge
+	default:
+		w.err = w.s.reserve(int64(len(b)))
+	}
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.f.Write(b)
+	w.n += int64(len(b)) // as reserved
+	w.sum.Write(b[:n])
+	w.err = err
+	return n, err
+}
+
+// Err is why the file cannot be written; nil as long as it can.
+func (w *Writer) Err() error { return w.err }
+
+// Abort removes what was written.
+func (w *Writer) Abort() {
+	_ = w.f.Close()
+	_ = os.Remove(w.path + partial)
+	_ = w.s.reserve(-w.n)
+}
+
+// Commit syncs the file to disk and gives it its name.
+func (w *Writer) Commit() (Info, error) {
+	err := w.err
+	if err == nil {
+		err = w.f.Sync()
+	}
+	if closed := w.f.Close(); err == nil {
+		err = closed
+	}
+	var old int64
+	if info, statErr := os.Stat(w.path); statErr == nil {
+		old = info.Size()
+	}
+	if err == nil {
+		err = os.Rename(w.path+partial, w.path)
+	}
+	if err != nil {
+		_ = os.Remove(w.path + partial)
+		_ = w.s.reserve(-w.n)
+		return Info{}, err
+	}
+	if err := w.s.reserve(-old); err != nil {
+		return Info{}, err
+	}
+	for _, dir := range []string{filepath.Dir(w.path), w.s.dir, filepath.Dir(w.s.dir)} {
+		if err := syncFolder(dir); err != nil {
+			return Info{}, err
+		}
+	}
+	return Info{Path: w.name, Size: w.n, SHA256: hex.EncodeToString(w.sum.Sum(nil))}, nil
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Open opens a file by its path below the project's folder. Whatever the path, and
+// whatever links lie there, no file outside of files/ is opened.
+func (s *Store) Open(path string) (*os.File, int64, error) {
+	rest, ok := strings.CutPrefix(path, Folder+"/")
+	if s == nil || s.dir == "" || !ok || !filepath.IsLocal(rest) || strings.HasSuffix(rest, partial) {
+		return nil, 0, ErrOutside
+	}
+	root, err := os.OpenRoot(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, ErrMissing
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	defer root.Close()
+	// A pipe would wait for its other end.
+	info, err := root.Stat(rest)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, 0, ErrMissing
+	case err != nil:
+		return nil, 0, fmt.Errorf("%w: %w", ErrOutside, err)
+	case !info.Mode().IsRegular():
+		return nil, 0, ErrOutside
+	}
+	f, err := root.Open(rest)
+	if err != nil {
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+// Swept counts what a sweep removed.
+type Swept struct {
+	Files int
+	Bytes int64
+}
+
+// Sweep removes the folders of runs that are there no more. Other files in files/ are a
+// person's own and stay.
+func (s *Store) Sweep(alive func(run string) (bool, error)) (Swept, error) {
+	var out Swept
+	if s == nil || s.dir == "" {
+		return out, nil
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return out, ignoreMissing(err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), "run_") {
+			continue
+		}
+		lives, err := alive(e.Name())
+		if err != nil {
+			return out, err
+		}
+		if lives {
+			continue
+		}
+		if err := s.remove(filepath.Join(s.dir, e.Name()), &out, func(string) bool { return true }); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// Clean removes what a crash left unfinished. Nothing may be being written.
+func (s *Store) Clean() error {
+	if s == nil || s.dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	var out Swept
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), "run_") {
+			if err := s.remove(filepath.Join(s.dir, e.Name()), &out, func(name string) bool { return strings.HasSuffix(name, partial) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// remove removes files of a run's folder, and the folder when it is empty.
+func (s *Store) remove(dir string, out *Swept, which func(name string) bool) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || e.IsDir() || !which(e.Name()) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return ignoreMissing(err)
+		}
+		out.Files++
+		out.Bytes += info.Size()
+		if err := s.reserve(-info.Size()); err != nil {
+			return err
+		}
+	}
+	_ = os.Remove(dir) // it stays where something is left in it
+	return nil
+}
