@@ -27,7 +27,7 @@ type action struct {
 
 // table lists every built-in action. Connectors are added from their files.
 func table(log *slog.Logger, redact func(string) string) []action {
-	return []action{
+	return append([]action{
 		{httpSpec("http/request", "an HTTP request", ""), httpAction{}},
 		{httpSpec("http/get", "an HTTP GET", "GET"), httpAction{"GET"}},
 		{httpSpec("http/post", "an HTTP POST", "POST"), httpAction{"POST"}},
@@ -37,7 +37,7 @@ func table(log *slog.Logger, redact func(string) string) []action {
 		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD"}},
 		{webhookSpec, webhookAction{}},
 		{logSpec, logAction{log, redact}},
-	}
+	}, valueSpecs()...)
 }
 
 // Catalog gives what workflows may name.

@@ -38,7 +38,7 @@ as expected.`,
 // demoSecrets makes fresh secrets; nothing of the demo is the same twice.
 func demoSecrets() (map[string]string, error) {
 	out := map[string]string{}
-	for _, n := range []string{"STRIPE_WEBHOOK_SECRET", "GITHUB_WEBHOOK_SECRET", "SHOPIFY_SECRET", "FULFILMENT_TOKEN", "HUBSPOT_TOKEN", "SLACK_TOKEN", "FORM_SECRET", "CRM_TOKEN", "DEPLOY_SIGNING_SECRET"} {
+	for _, n := range []string{"STRIPE_WEBHOOK_SECRET", "GITHUB_WEBHOOK_SECRET", "SHOPIFY_SECRET", "FULFILMENT_TOKEN", "HUBSPOT_TOKEN", "SLACK_TOKEN", "FORM_SECRET", "CRM_TOKEN", "DOCUMENTS_TOKEN", "DEPLOY_SIGNING_SECRET"} {
 		var b [24]byte
 		if _, err := rand.Read(b[:]); err != nil {
 			return nil, fmt.Errorf("making secrets: %w", err)

@@ -332,6 +332,9 @@ func (a *app) printEvent(d *engine.EventDetail) error {
 	for _, x := range d.Decisions {
 		a.printDecision(x)
 	}
+	if x := d.EmittedBy; x != nil {
+		a.printf("  emitted by step %s of %s (%s)\n", printable(x.Step), x.Run, x.Workflow)
+	}
 	for _, x := range d.EndedWaits {
 		a.printf("  ended a wait: step %s of %s (%s)\n", printable(x.Step), x.Run, x.Workflow)
 	}
@@ -437,6 +440,9 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	}
 	if d.Repeats != "" {
 		a.printf("  replays   %s\n", d.Repeats)
+	}
+	for _, x := range d.Emitted {
+		a.printf("  emitted   %s into %s by step %s\n", x.Event, x.Trigger, printable(x.Step))
 	}
 	if len(d.ReplayedAs) > 0 {
 		a.printf("  replayed  as %s\n", strings.Join(d.ReplayedAs, ", "))

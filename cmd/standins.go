@@ -43,7 +43,7 @@ type call struct {
 
 // standinURLs are the addresses in the example projects, by service.
 var standinURLs = map[string]string{"https://fulfilment.example.com": "fulfilment", "https://api.hubapi.com": "crm", "https://slack.com/api": "chat",
-	"https://deploy.example.com": "deploy", "https://crm.example.com": "leads"}
+	"https://deploy.example.com": "deploy", "https://crm.example.com": "leads", "https://documents.example.com": "documents"}
 
 // newStandins starts the services; secrets are the tokens that they expect.
 func newStandins(secrets map[string]string) (*standins, error) {
@@ -62,6 +62,7 @@ func newStandins(secrets map[string]string) (*standins, error) {
 	mux.HandleFunc("POST /chat/chat.postMessage", s.guarded("chat", "Authorization", "Bearer "+secrets["SLACK_TOKEN"], s.chat))
 	mux.HandleFunc("POST /deploy/hooks/source", s.guarded("deploy", "", "", s.deploy))
 	mux.HandleFunc("PUT /leads/leads/{email}", s.guarded("leads", "X-Api-Key", secrets["CRM_TOKEN"], s.lead))
+	mux.HandleFunc("/documents/v1/", s.documents)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the stand-ins: %w", err)
@@ -212,3 +213,27 @@ func (s *standins) lead(w http.ResponseWriter, r *http.Request, _ []byte, body m
 
 // decimalAmount is an amount as services that count exactly take it.
 var decimalAmount = regexp.MustCompile(`^\d+\.\d\d$`)
+
+// document is what the documents service makes of each invoice.
+const document = "%PDF-1.4 an invoice"
+
+// documents makes PDFs and files them. Its archive takes only what it made.
+func (s *standins) documents(w http.ResponseWriter, r *http.Request) {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		s.fault("documents: body: %v", err)
+	}
+	if r.Header.Get("Authorization") != "Bearer "+s.secrets["DOCUMENTS_TOKEN"] {
+		s.fault("documents: wrong credential")
+	}
+	s.mu.Lock()
+	s.calls = append(s.calls, call{Service: "documents", Method: r.Method, Path: strings.TrimPrefix(r.URL.Path, "/documents"), Key: r.Header.Get("Idempotency-Key")})
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", "application/pdf")
+	switch {
+	case r.Method == http.MethodPost:
+		_, _ = io.WriteString(w, document) // the caller is gone if this fails
+	case string(raw) != document || r.Header.Get("Content-Type") != "application/octet-stream":
+		s.fault("documents: %d bytes of %s are to be filed", len(raw), r.Header.Get("Content-Type"))
+	}
+}

@@ -267,6 +267,8 @@ func firstInlet(t *workflows.Trigger) string {
 		return "webhook"
 	case t.Poll != nil:
 		return "poll"
+	case len(t.Schedules) == 0 && t.Name != "":
+		return "emit"
 	}
 	return "schedule"
 }
@@ -284,7 +286,7 @@ func typeOf(s *workflows.Start, t *workflows.Trigger, inlet string) string {
 		}
 	}
 	switch {
-	case inlet == "webhook" || inlet == "poll":
+	case inlet == "webhook" || inlet == "poll" || inlet == "emit":
 		return t.Name
 	case inlet == "workflow_run" && len(s.Statuses) > 0:
 		return "workflow_run." + s.Statuses[0]

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -91,8 +90,8 @@ func (e *Engine) listening(r *Run, of *Event) []*Event {
 		if !slices.Contains(l.start.Statuses, string(r.Status)) {
 			continue
 		}
-		depth, _ := strconv.Atoi(of.Headers[chainHeader]) // none is 0
-		if depth++; depth > maxChain {
+		c := chainOf(of.Headers).with(r.Workflow, 1, 0)
+		if c.runs > maxChain {
 			e.o.Log.Warn("a chain of runs is too deep", "run", r.ID, "workflow", r.Workflow, "not_started", l.workflow.ID, "limit", maxChain)
 			continue
 		}
@@ -101,7 +100,7 @@ func (e *Engine) listening(r *Run, of *Event) []*Event {
 			facts["error"] = map[string]any{"message": workflows.CutText(r.Error.Message, plan.MaxErrorText), "code": r.Error.Code, "step": r.Error.Step}
 		}
 		out = append(out, &Event{ID: EventID(e.ids.Next()), Delivery: Delivery{Trigger: l.workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
-			Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.workflow.ID, Decoded: true, Headers: map[string]string{chainHeader: strconv.Itoa(depth)}, Query: map[string]string{}}})
+			Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.workflow.ID, Decoded: true, Headers: map[string]string{chainHeader: c.String()}, Query: map[string]string{}}})
 	}
 	return out
 }

@@ -58,6 +58,8 @@ type Input struct {
 	// have.
 	Files   *files.Store
 	MaxFile int64
+	// Inside is what actions may do in the engine; nil where there is none.
+	Inside Inside
 }
 
 // The store's refusals, which callers tell apart.
@@ -233,6 +235,13 @@ type Store interface {
 	// EndCalls lists the orders to end called runs; EndedCall drops one that is carried out.
 	EndCalls(ctx context.Context) ([]EndCall, error)
 	EndedCall(ctx context.Context, id EventID) error
+	// Value gives a kept value, ErrNotFound for none; ChangeValue writes one, once for each
+	// Op.
+	Value(ctx context.Context, ref ValueRef, now time.Time) (ValueItem, error)
+	ChangeValue(ctx context.Context, c ValueChange) (ValueNext, error)
+	// Emit stores the event of a step as Accept does, once for each Op; again tells that it
+	// was stored by an earlier attempt.
+	Emit(ctx context.Context, id EventID, d *Delivery, o Emission) (r Receipt, again bool, err error)
 	// Event loads one event.
 	Event(ctx context.Context, id EventID) (*Event, error)
 	// Run loads one run without its steps.
@@ -300,6 +309,9 @@ type Settlement struct {
 	CloseSteps bool
 	// Ends are called runs that are to be ended, since nobody waits for them any more.
 	Ends []EndCall
+	// Wrote tells that the run has written kept values: when it succeeds nothing of it is
+	// repeated, and the notes of its writes go.
+	Wrote bool
 	// Mask masks what is stored of it; nil is the store's own redactor.
 	Mask *Masker
 }

@@ -64,8 +64,14 @@ var specs = map[string]*workflows.ActionSpec{
 
 func project(t testing.TB, flows map[string]string) *workflows.Project {
 	t.Helper()
+	return projectWith(t, "", flows, specs)
+}
+
+// projectWith has more triggers, as lines of triggers:, and other actions.
+func projectWith(t testing.TB, triggers string, flows map[string]string, catalog map[string]*workflows.ActionSpec) *workflows.Project {
+	t.Helper()
 	dir := t.TempDir()
-	config := "triggers:\n  hook: {webhook: {auth: none}}\n  back: {webhook: {auth: none}}\n"
+	config := "triggers:\n  hook: {webhook: {auth: none}}\n  back: {webhook: {auth: none}}\n" + triggers
 	write := func(name, text string) {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
 			t.Fatal(err)
@@ -82,7 +88,7 @@ func project(t testing.TB, flows map[string]string) *workflows.Project {
 		}
 		write("workflows/"+id+".yaml", text)
 	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: specs}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: catalog}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}
@@ -100,6 +106,8 @@ type world struct {
 	options engine.Options
 	// act carries out test/act in place of the target.
 	act engine.Action
+	// actions are there besides.
+	actions map[string]engine.Action
 	// store wraps the engine's store, when it is set.
 	store func(engine.Store) engine.Store
 	// log is where the action log writes; nowhere when it is nil.
@@ -126,6 +134,11 @@ func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, 
 		w.log = slog.New(slog.DiscardHandler)
 	}
 	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Doers(w.log, func(s string) string { return s })["log"]}
+	for name, a := range w.actions {
+		if o.Actions[name] == nil {
+			o.Actions[name] = a
+		}
+	}
 	if w.act != nil {
 		o.Actions["test/act"] = w.act
 	}

@@ -89,7 +89,9 @@ type EventDetail struct {
 	Earlier []DecisionItem `json:"earlier_decisions,omitempty"`
 	// EndedWaits are the steps that waited for the event.
 	EndedWaits []EndedWait `json:"ended_waits,omitempty"`
-	Sightings  []Sighting  `json:"sightings"`
+	// EmittedBy is the step that made the event; nil for events that came from outside.
+	EmittedBy *Emitted   `json:"emitted_by,omitempty"`
+	Sightings []Sighting `json:"sightings"`
 	// Conflicting are the later deliveries whose body or type differs, the first 20.
 	Conflicting []Conflict `json:"conflicting,omitempty"`
 	RunItems    []RunItem  `json:"run_items"`
@@ -177,6 +179,8 @@ type RunDetail struct {
 	EndedBy   []EndingEvent `json:"ended_by,omitempty"`
 	EventItem EventItem     `json:"event_item"`
 	Decision  *DecisionItem `json:"decision,omitempty"`
+	// Emitted are the events that its steps put into triggers, the first 1000.
+	Emitted []EmittedEvent `json:"emitted,omitempty"`
 	// ReplayedAs are the runs that repeat this one.
 	ReplayedAs []string `json:"replayed_as,omitempty"`
 	// Queue is set while the run waits for its turn.

@@ -76,6 +76,8 @@ type driver struct {
 	// mask does it.
 	hidden []string
 	mask   atomic.Pointer[Masker]
+	// wrote tells that the run has written kept values.
+	wrote atomic.Bool
 }
 
 // maxHidden bounds the values that a run adds to those of its inputs: a loop whose
@@ -310,7 +312,10 @@ func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
 // input is the order of an attempt, without its idempotency key.
 func (dr *driver) input(d plan.Due) Input {
 	p := dr.e.project.Load()
-	return Input{Files: dr.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: d.With["connection"] != nil && d.Step.With.Field("url").IsExpression(), Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: p.Connections,
+	// A url: that is one expression is a link that an answer gave.
+	link := d.With["connection"] != nil && d.Step.With.Field("url").IsExpression()
+	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: p.Connections,
+		Inside: dr, Files: dr.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
 		Secret: dr.e.secret, Redact: dr.masker().Text, Client: dr.e.o.Client}
 }
 

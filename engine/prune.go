@@ -30,6 +30,8 @@ type Pruned struct {
 	Bodies   int `json:"bodies"`
 	Keys     int `json:"keys"`
 	Refusals int `json:"refusals"`
+	// Values are kept values whose time was over.
+	Values int `json:"values"`
 	// Files of runs that are gone were removed, with so many bytes.
 	Files     int   `json:"files"`
 	FileBytes int64 `json:"file_bytes"`
@@ -87,7 +89,7 @@ func (e *Engine) Prune(ctx context.Context, h workflows.History) (Pruned, error)
 		n.Files, n.FileBytes, err = SweepFiles(ctx, e.o.Files, e.o.Store)
 	}
 	if n != (Pruned{}) {
-		e.o.Log.Info("the history was pruned", "runs", n.Runs, "events", n.Events, "bodies", n.Bodies, "keys", n.Keys, "refusals", n.Refusals, "files", n.Files, "file_bytes", n.FileBytes, "bytes_given_back", n.Bytes)
+		e.o.Log.Info("the history was pruned", "runs", n.Runs, "events", n.Events, "bodies", n.Bodies, "keys", n.Keys, "refusals", n.Refusals, "values", n.Values, "files", n.Files, "file_bytes", n.FileBytes, "bytes_given_back", n.Bytes)
 	}
 	return n, err
 }

@@ -25,6 +25,8 @@ type Rehearsal struct {
 	// calls another workflow; nil leaves it to the default: an action's example, an
 	// approval given, the called workflow rehearsed.
 	Answer func(c RehearsedCall, n int) *Reply
+	// kept are the values that steps keep; called workflows see those of the caller's.
+	kept values
 	// Secret gives the values of secrets.
 	Secret func(name string) string
 }
@@ -65,6 +67,9 @@ const maxRehearsed = 100_000
 // Rehearse decides and carries a run through. Its error says that the event, or
 // the workflow, cannot be rehearsed at all.
 func Rehearse(r Rehearsal) (*Rehearsed, error) {
+	if r.kept == nil {
+		r.kept = values{}
+	}
 	names, err := r.names()
 	d := decide(r.listener(), r.Event, names, err, time.Time{})
 	out := &Rehearsed{Decision: d}
@@ -207,26 +212,32 @@ func idOf(s *workflows.Step) string {
 func (p *performer) attempt(d plan.Due) {
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: p.r.Now, FinishedAt: p.r.Now, Input: d.With}
 	reply := p.reply(RehearsedCall{Path: d.Path, ID: idOf(d.Step), With: d.With, Due: &d})
-	switch {
-	case reply != nil && reply.Err != nil:
-		p.fail(r, reply.Err)
-	default:
-		var result any
-		if reply != nil {
-			result = reply.Output
-		} else if d.Step.Spec.Leaves {
-			if result = d.Step.ExampleOutput(); result == nil {
-				result = map[string]any{}
-			}
-		}
-		output, err := d.Output(p.st.RunID, result)
-		if err != nil {
-			p.fail(r, &plan.Error{Message: err.Error(), Code: "expression"})
-		} else {
-			r.Output = output
-		}
+	if result, failed := p.result(d, reply); failed != nil {
+		p.fail(r, failed)
+	} else if output, err := d.Output(p.st.RunID, result); err != nil {
+		p.fail(r, &plan.Error{Message: err.Error(), Code: "expression"})
+	} else {
+		r.Output = output
 	}
 	p.add(r)
+}
+
+// result is what an attempt gives: what it is answered, what the store does, or the
+// action's example.
+func (p *performer) result(d plan.Due, reply *Reply) (any, *plan.Error) {
+	if reply != nil {
+		return reply.Output, reply.Err
+	}
+	if result, failed, inside := p.r.kept.perform(p.r.Workflow.ID, d, p.st); inside {
+		return result, failed
+	}
+	if !d.Step.Spec.Leaves {
+		return nil, nil
+	}
+	if example := d.Step.ExampleOutput(); example != nil {
+		return example, nil
+	}
+	return map[string]any{}, nil
 }
 
 func (p *performer) fail(r *plan.Record, e *plan.Error) {

@@ -244,7 +244,7 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	if status == Waiting && due.IsZero() {
 		dr.run.DueAt = now.AddDate(100, 0, 0) // until somebody answers
 	}
-	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call", Leaves: dr.state.Workflow.Gated(), Mask: dr.masker()}
+	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call", Leaves: dr.state.Workflow.Gated(), Wrote: dr.wrote.Load(), Mask: dr.masker()}
 	if dr.news != nil {
 		s.Answers, s.Awaits, s.Came = dr.answers, dr.awaits, dr.came(dr.unsaved)
 		s.AnyWaits, s.EndsAnyWaits = anyWaits(dr.unsaved), status.Ended() && dr.state.Workflow.WaitsForAny()

@@ -84,6 +84,8 @@ type ActionInput struct {
 	Default any
 	// Secret values are kept as *** on record.
 	Secret bool
+	// Kept values are stored in the clear, so that no secret may be in them.
+	Kept bool
 }
 
 // Connector is one service described as data (language.md 2.11).

@@ -183,7 +183,7 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 }
 
 // laterActions are in the language and not carried out yet.
-var laterActions = []string{"email/send", "discord/post", "teams/post", "store/get", "store/set", "store/delete"}
+var laterActions = []string{"email/send", "discord/post", "teams/post"}
 
 // group checks a group; what ran inside is visible after it.
 func (s *stepChecker) group(st *Step, sc *scope) {
@@ -354,6 +354,8 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	s.urlSecrets(st)
 	s.httpInputs(st)
 	s.answerSize(st)
+	s.keptInputs(st)
+	s.emits(st)
 	s.savedAnswer(st)
 	s.sentFile(st)
 }

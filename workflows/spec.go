@@ -530,7 +530,7 @@ var shapes = map[string]*shape{
 	}},
 	"test_event": {title: "a test's event", fields: []field{
 		{"trigger", is(kindText), false, ""},
-		{"inlet", word("webhook", "poll", "schedule", "manual", "call", "workflow_run"), false, ""},
+		{"inlet", word("webhook", "poll", "schedule", "manual", "call", "workflow_run", "emit"), false, ""},
 		{"fixture", is(kindText), false, "a JSON file"},
 		{"data", is(kindAny), false, ""},
 		{"body", is(kindAny), false, ""},

@@ -37,6 +37,17 @@ func (t *Trigger) Starts() bool {
 	return true
 }
 
+// Dedupe is how long the trigger remembers keys; 0 means never.
+func (t *Trigger) Dedupe() time.Duration {
+	switch {
+	case t.Webhook != nil:
+		return t.Webhook.Dedupe
+	case t.Poll != nil:
+		return t.Poll.Dedupe
+	}
+	return DefaultDedupe
+}
+
 // Polled names the trigger's inlets that ask: poll, reconcile.
 func (t *Trigger) Polled() []string {
 	var out []string

@@ -53,6 +53,8 @@ type Log interface {
 	Versions(ctx context.Context, workflow string) ([]engine.VersionItem, error)
 	VersionText(ctx context.Context, version string) (string, error)
 	AuditPage(context.Context, engine.Query) (engine.Page[engine.AuditEntry], error)
+	Values(context.Context, engine.ValueQuery) ([]engine.ValueItem, error)
+	Value(ctx context.Context, ref engine.ValueRef, now time.Time) (engine.ValueItem, error)
 }
 
 // Operator is what the console may do. The engine fits.
@@ -80,6 +82,8 @@ type Operator interface {
 	SwitchedOff() map[string]engine.Switch
 	Audit(ctx context.Context, a engine.AuditEntry) error
 	AdmitConflict(ctx context.Context, id, who string) (engine.Receipt, error)
+	SetValue(ctx context.Context, c engine.ValueChange) (engine.ValueItem, error)
+	DeleteValue(ctx context.Context, c engine.ValueChange) error
 }
 
 // Options are the console's parts.

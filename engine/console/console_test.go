@@ -51,6 +51,12 @@ func (o *operator) SetEnabled(_ context.Context, w string, on bool, by string) e
 
 func (o *operator) SwitchedOff() map[string]engine.Switch { return nil }
 
+func (o *operator) SetValue(context.Context, engine.ValueChange) (engine.ValueItem, error) {
+	return engine.ValueItem{}, nil
+}
+
+func (o *operator) DeleteValue(context.Context, engine.ValueChange) error { return nil }
+
 func (o *operator) AdmitConflict(_ context.Context, id, who string) (engine.Receipt, error) {
 	if id != "cfl_1" {
 		return engine.Receipt{}, engine.ErrNotFound

@@ -80,6 +80,7 @@ var said = map[string]string{
 	"already": "It was already replayed: this is that run.", "decided": "It was decided again, but today's rule does not match. See the decision below.",
 	"draining": "The workflow is switched on: the held events run now, in order.", "holding": "The workflow is switched off: new events are held.",
 	"started": "The batch is under way.", "batch": "Done.",
+	"kept": "The value is kept.", "removed": "The key is deleted.",
 	"awaiting": "For 15 minutes, the secret in the provider's next handshake is accepted.",
 }
 
@@ -97,6 +98,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 		mux.HandleFunc(path, h)
 	}
 	c.againPages(mux)
+	c.valuesPages(mux)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/api/") {
 			problem(w, http.StatusNotFound, "not found")

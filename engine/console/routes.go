@@ -40,6 +40,8 @@ var parameters = map[string]string{
 	"event":    "Only of this event.",
 	"step":     "The length of a stretch, such as 1h.",
 	"kind":     "The event type of the sample.",
+	"scope":    "project: only values of the project.",
+	"key":      "The key of the value.",
 }
 
 // The answers that are no items of the log.
@@ -135,7 +137,7 @@ func (c *Console) api() []route {
 	post := func(path, id, about, action string, status int, body, answer any, h http.HandlerFunc) route {
 		return route{"POST", "/api/v1/" + path, id, about, action, nil, body, answer, status, c.acting(action, c.onceOnly(h))}
 	}
-	return append(c.againAPI(get, post), []route{
+	return append(append(c.againAPI(get, post), c.valuesAPI(get, post)...), []route{
 		get("overview", "overview", "How the whole stands, and what happened lately.", []string{"since", "step"}, overviewAnswer{}, c.overview),
 		get("alerts", "listAlerts", "Open alerts, the newest first.", nil, engine.Page[engine.OpenAlert]{}, c.listAlerts),
 		get("events", "listEvents", "Events, the newest first.", lists, engine.Page[engine.EventItem]{}, c.listEvents),

@@ -25,7 +25,7 @@ const vacuumFrom = 64
 // is never removed, nor a key before its time.
 func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, error) {
 	p := pruner{s: s, o: o}
-	phases := []func(context.Context) error{p.keys, p.claims, p.quarantine, p.polls}
+	phases := []func(context.Context) error{p.keys, p.claims, p.quarantine, p.polls, p.values}
 	if !o.Before.IsZero() {
 		phases = append(phases, func(ctx context.Context) error { return p.history(ctx, engine.FirstID(o.Before), o.Before) })
 	}
@@ -81,7 +81,7 @@ func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time
 	}
 	err = p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)
 		AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held') ORDER BY id LIMIT ?`, []any{below}, &p.done.Events,
-		`DELETE FROM decisions WHERE event_id = ?`, `DELETE FROM decision_history WHERE event_id = ?`, `DELETE FROM ended_waits WHERE event_id = ?`, `DELETE FROM sightings WHERE event_id = ?`, `DELETE FROM conflicts WHERE event_id = ?`,
+		`DELETE FROM decisions WHERE event_id = ?`, `DELETE FROM decision_history WHERE event_id = ?`, `DELETE FROM ended_waits WHERE event_id = ?`, `DELETE FROM emitted WHERE event_id = ?`, `DELETE FROM sightings WHERE event_id = ?`, `DELETE FROM conflicts WHERE event_id = ?`,
 		`DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = events.id)`)
 	if err != nil {
 		return fmt.Errorf("pruning events: %w", err)

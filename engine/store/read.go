@@ -429,6 +429,11 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 	if d.EndedWaits, err = h.endedWaits(ctx, id); err != nil {
 		return nil, err
 	}
+	if ev.Inlet == "emit" {
+		if d.EmittedBy, err = h.emittedBy(ctx, id); err != nil {
+			return nil, err
+		}
+	}
 	d.Sightings, err = collect(ctx, h.db, `SELECT at, inlet, same, diff FROM sightings WHERE event_id = ? ORDER BY at LIMIT 1000`, []any{int64(id)}, func(s scanner) (engine.Sighting, error) {
 		var x engine.Sighting
 		var at int64
@@ -504,6 +509,9 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 		d.Decision = &decisions[0]
 	}
 	if d.Steps, err = h.Steps(ctx, id); err != nil {
+		return nil, err
+	}
+	if d.Emitted, err = h.emitted(ctx, id, d.Steps); err != nil {
 		return nil, err
 	}
 	if item.Status == string(engine.Queued) {

@@ -241,6 +241,11 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 			return next, err
 		}
 	}
+	if r.of.Wrote && r.of.Run.Status == engine.Succeeded {
+		if err := t.exec(`DELETE FROM kept_writes WHERE run_id = ?`, int64(r.of.Run.ID)); err != nil {
+			return next, err
+		}
+	}
 	if r.of.Called {
 		if err := t.wakeCaller(r.of.Run.Event, r.of.Run.FinishedAt); err != nil {
 			return next, err

@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file is hookloom/emit: a step puts an event into a trigger of the project. The
+// event is stored in one transaction with the idempotency key of the step, so that a
+// repeated attempt is the same event.
+
+// Emission is an event that a step makes.
+type Emission struct {
+	Trigger, Key, Type string
+	Data               any
+	// Op, Run and Path are the step's: its idempotency key, its run, its address.
+	Op   string
+	Run  RunID
+	Path string
+}
+
+// Emitted tells at an event which step made it.
+type Emitted struct {
+	Run      string `json:"run"`
+	Workflow string `json:"workflow"`
+	Step     string `json:"step"`
+}
+
+// EmittedEvent tells at a run which event a step made.
+type EmittedEvent struct {
+	Event   string `json:"event"`
+	Trigger string `json:"trigger"`
+	Step    string `json:"step"`
+	// Duplicate tells that the trigger had an event with the key already.
+	Duplicate bool `json:"duplicate"`
+}
+
+// maxEmits is how deep runs and the events that they emit may follow from each other.
+const maxEmits = 10
+
+// maxEmittedData is how large the data of an emitted event may be, in bytes of JSON.
+const maxEmittedData = 1 << 20
+
+// chain is how a run came about, as chainHeader has it: runs;emits;names.
+type chain struct {
+	// runs is how deep it is in ends of runs that others listen to, emits in events that
+	// steps made.
+	runs, emits int
+	// names are the workflows that led to it.
+	names string
+}
+
+// chainOf reads it; none is all zero.
+func chainOf(headers map[string]string) (c chain) {
+	parts := strings.SplitN(headers[chainHeader], ";", 3)
+	c.runs, _ = strconv.Atoi(parts[0])
+	if len(parts) == 3 {
+		c.emits, _ = strconv.Atoi(parts[1])
+		c.names = parts[2]
+	}
+	return c
+}
+
+// with adds a workflow at its end.
+func (c chain) with(workflow string, runs, emits int) chain {
+	if c.names != "" {
+		c.names += " -> "
+	}
+	return chain{c.runs + runs, c.emits + emits, c.names + workflow}
+}
+
+func (c chain) String() string { return fmt.Sprintf("%d;%d;%s", c.runs, c.emits, c.names) }
+
+// Emit implements Inside.
+func (dr *driver) Emit(_ context.Context, in Input, o Emission) (any, error) {
+	c := chainOf(dr.event.Headers).with(dr.run.Workflow, 0, 1)
+	if c.emits > maxEmits {
+		return nil, &plan.Error{Code: "chain_too_deep", Message: fmt.Sprintf("trigger %s gets no event: a chain of events is at most %d deep, and this one is %s; end it with a when: or if: that stops holding", o.Trigger, maxEmits, c.names)}
+	}
+	o.Op, o.Run, o.Path = in.Key, dr.run.ID, in.Path
+	d, err := dr.e.emission(o, in.Redact)
+	if err != nil {
+		return nil, err
+	}
+	d.Headers = map[string]string{"content-type": "application/json", "x-emitted-by": dr.run.ID.String(), chainHeader: c.String()}
+	dr.e.hear(d)
+	dr.e.maskEvent(d)
+	id := EventID(dr.e.ids.Next())
+	d.Key = cmp.Or(d.Key, o.Op)
+	var r Receipt
+	var again bool
+	err = dr.e.store(func() (err error) {
+		// Whether it is stored must be known, also when the attempt's time is over.
+		r, again, err = dr.e.o.Store.Emit(context.WithoutCancel(dr.e.work), id, d, o)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, ErrUnanswered)
+	}
+	if !again {
+		dr.e.accepted(d, r)
+	}
+	return map[string]any{"event": r.Event.String(), "trigger": o.Trigger, "key": d.Key, "duplicate": r.Duplicate}, nil
+}
+
+// emission makes the delivery of an event.
+func (e *Engine) emission(o Emission, redact func(string) string) (*Delivery, error) {
+	p := e.project.Load()
+	t := p.Triggers[o.Trigger]
+	if t == nil {
+		return nil, &plan.Error{Code: "unknown_trigger", Message: fmt.Sprintf("no trigger is named %q", o.Trigger)}
+	}
+	raw, err := workflows.EncodeJSON(o.Data)
+	switch {
+	case err != nil:
+		return nil, &plan.Error{Code: "invalid_input", Message: "data: " + err.Error()}
+	case len(raw) > maxEmittedData:
+		return nil, &plan.Error{Code: "too_large", Message: fmt.Sprintf("data has %d bytes, at most %s are emitted; emit less of it, or the path of a file: save: true", len(raw), workflows.SizeText(maxEmittedData))}
+	case len(o.Key) > maxEventKey:
+		return nil, &plan.Error{Code: "too_large", Message: fmt.Sprintf("key has %d bytes, at most %d are kept; use sha256(...) of what is long", len(o.Key), maxEventKey)}
+	case redact != nil && (redact(string(raw)) != string(raw) || redact(o.Key+"\n"+o.Type) != o.Key+"\n"+o.Type):
+		return nil, &plan.Error{Code: "secret", Message: "the event holds a secret or a credential, and events keep none: use ${{ secrets.NAME }} where it is needed"}
+	}
+	if _, err := workflows.DecodeJSON(raw); err != nil {
+		return nil, &plan.Error{Code: "too_large", Message: "data: " + err.Error()}
+	}
+	now := time.Now().UTC()
+	d := &Delivery{Trigger: o.Trigger, Inlet: "emit", Key: o.Key, Type: cmp.Or(o.Type, o.Trigger), Time: now, ReceivedAt: now, Raw: raw, Query: map[string]string{}, Dedupe: t.Dedupe()}
+	if o.Key != "" {
+		d.Identity = ByKey
+	}
+	return d, nil
+}
+
+// maxEventKey is how long the key of an emitted event may be, in bytes.
+const maxEventKey = 1024

@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// values are the kept values of a rehearsal: they begin empty and end with it.
+type values map[ValueRef]string
+
+// perform carries an action of the store out; it tells whether it is one.
+func (v values) perform(workflow string, d plan.Due, st *plan.State) (result any, failed *plan.Error, is bool) {
+	kind, is := strings.CutPrefix(d.Step.Uses, "store/")
+	if !is {
+		return nil, nil, false
+	}
+	c, err := ReadValueChange(kind, d.With)
+	if err == nil {
+		err = c.Check(nil)
+	}
+	if err != nil && kind != "get" {
+		return nil, asPlanError(err), true
+	}
+	if c.Workflow = workflow; d.With["scope"] == "project" {
+		c.Workflow = ""
+	}
+	c.Now = st.Now
+	current, found := v[c.ValueRef]
+	if kind == "get" {
+		if !found {
+			return d.With["default"], nil, true
+		}
+		result, err = workflows.DecodeJSON([]byte(current))
+		return result, asPlanError(err), true
+	}
+	next := c.Apply(current, found)
+	if next.Refused != nil {
+		return nil, next.Refused, true
+	}
+	if next.Gone {
+		delete(v, c.ValueRef)
+	} else {
+		v[c.ValueRef] = next.Value
+	}
+	result, err = workflows.DecodeJSON([]byte(next.Result))
+	return result, asPlanError(err), true
+}
+
+func asPlanError(err error) *plan.Error {
+	if err == nil {
+		return nil
+	}
+	var known *plan.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return &plan.Error{Message: err.Error(), Code: "failed"}
+}

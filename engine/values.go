@@ -1,0 +1,333 @@
+package engine
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file is what steps keep between runs: store/get, store/set, store/delete and
+// store/increment. A write is kept in one transaction with the idempotency key of its
+// step, so that an attempt that is repeated after a crash gets the result of the first.
+
+// The bounds of what is kept.
+const (
+	// MaxValueKey is how long a key may be, in bytes.
+	MaxValueKey = 256
+	// MaxKeptValue is how large one value may be, as JSON, in bytes.
+	MaxKeptValue = 64 << 10
+	// MaxKeptKeys and MaxKeptBytes bound all values of a project, with their keys.
+	MaxKeptKeys  = 100_000
+	MaxKeptBytes = 64 << 20
+)
+
+// ValueRef names a kept value: of a workflow or, with an empty Workflow, of the project.
+type ValueRef struct{ Workflow, Key string }
+
+// The ways to change a kept value.
+const (
+	ValueSet       = "set"
+	ValueDelete    = "delete"
+	ValueIncrement = "increment"
+)
+
+// ValueChange is one write.
+type ValueChange struct {
+	ValueRef
+	// Op is the idempotency key: the same again changes nothing and gives the first
+	// result. Empty for what a person does.
+	Op  string
+	Run RunID
+	// By is who writes: a run's id, or a person's name.
+	By   string
+	Kind string
+	// Value is JSON, of ValueSet; Add is what ValueIncrement adds.
+	Value string
+	Add   int64
+	// TTL is how long the value is kept; 0 for as long as nobody deletes it.
+	TTL time.Duration
+	// Expect is the JSON that must be there, "null" for nothing; empty expects nothing.
+	Expect string
+	Now    time.Time
+	// MaxKeys and MaxBytes bound all values.
+	MaxKeys, MaxBytes int64
+}
+
+// ValueNext is what a write makes of a value.
+type ValueNext struct {
+	// Value is the new one; with Gone there is none.
+	Value string
+	Gone  bool
+	// Expires replaces the old end, zero for never; with KeepEnd it stays.
+	Expires time.Time
+	KeepEnd bool
+	// Result is what the step gives.
+	Result string
+	// Refused is why nothing was changed.
+	Refused *plan.Error
+}
+
+// Apply works a write out; current is what is there, of which there is none without
+// found.
+func (c ValueChange) Apply(current string, found bool) ValueNext {
+	if !found {
+		current = "null"
+	}
+	if c.Expect != "" && c.Expect != current {
+		return ValueNext{Refused: &plan.Error{Code: "conflict", Message: fmt.Sprintf("%s: expected %s, found %s", c.named(), orNothing(c.Expect), orNothing(current)), Details: map[string]any{"value": decodedJSON(current)}}}
+	}
+	var end time.Time
+	if c.TTL > 0 {
+		end = c.Now.Add(c.TTL)
+	}
+	switch c.Kind {
+	case ValueDelete:
+		return ValueNext{Gone: true, Result: current}
+	case ValueIncrement:
+		if !found {
+			current = "0"
+		}
+		old, whole := new(big.Int).SetString(current, 10)
+		if !whole {
+			return ValueNext{Refused: &plan.Error{Code: "not_a_number", Message: fmt.Sprintf("%s is %s, and only whole numbers can be incremented", c.named(), clipped(current))}}
+		}
+		sum := old.Add(old, big.NewInt(c.Add))
+		if !sum.IsInt64() {
+			return ValueNext{Refused: &plan.Error{Code: "too_large", Message: fmt.Sprintf("%s: the sum does not fit into 64 bits", c.named())}}
+		}
+		return ValueNext{Value: sum.String(), Result: sum.String(), Expires: end, KeepEnd: found}
+	}
+	return ValueNext{Value: c.Value, Result: c.Value, Expires: end}
+}
+
+func (c ValueChange) named() string {
+	if c.Workflow == "" {
+		return fmt.Sprintf("the project's key %q", c.Key)
+	}
+	return fmt.Sprintf("key %q", c.Key)
+}
+
+func orNothing(s string) string {
+	if s == "null" {
+		return "nothing"
+	}
+	return clipped(s)
+}
+
+func clipped(s string) string {
+	if len(s) > 100 {
+		return strings.ToValidUTF8(s[:100], "") + "..."
+	}
+	return s
+}
+
+func decodedJSON(s string) any {
+	v, err := workflows.DecodeJSON([]byte(s))
+	if err != nil {
+		return s
+	}
+	return v
+}
+
+// ReadValueChange reads the inputs of an action of the store.
+func ReadValueChange(kind string, with map[string]any) (ValueChange, error) {
+	c := ValueChange{Kind: kind, Add: 1}
+	refused := func(format string, args ...any) (ValueChange, error) {
+		return c, &plan.Error{Code: "invalid_input", Message: fmt.Sprintf(format, args...)}
+	}
+	var err error
+	if c.Key, err = workflows.Text(with["key"]); err != nil {
+		return refused("key: %v", err)
+	}
+	for name, to := range map[string]*string{"value": &c.Value, "expect": &c.Expect} {
+		v, given := with[name]
+		if !given && (name == "expect" || kind != ValueSet) {
+			continue
+		}
+		b, err := workflows.EncodeJSON(v)
+		if err != nil {
+			return refused("%s: %v", name, err)
+		}
+		*to = string(b)
+	}
+	switch by := with["by"].(type) {
+	case nil:
+	case int:
+		c.Add = int64(by)
+	default:
+		return refused("by must be a whole number")
+	}
+	if t := with["ttl"]; t != nil {
+		text, err := workflows.Text(t)
+		if err == nil {
+			c.TTL, err = workflows.ParseDuration(text)
+		}
+		if err != nil || c.TTL <= 0 {
+			return refused("ttl %v is no duration longer than 0: write 30s, 1h or 7d", t)
+		}
+	}
+	return c, nil
+}
+
+// Check refuses keys and values beyond their bounds, and those that hold a secret as
+// redact finds it.
+func (c ValueChange) Check(redact func(string) string) error {
+	switch {
+	case c.Key == "":
+		return &plan.Error{Code: "invalid_input", Message: "key is empty"}
+	case len(c.Key) > MaxValueKey:
+		return &plan.Error{Code: "too_large", Message: fmt.Sprintf("key has %d bytes, at most %d are kept; use sha256(...) of what is long", len(c.Key), MaxValueKey)}
+	case len(c.Value) > MaxKeptValue:
+		return &plan.Error{Code: "too_large", Message: fmt.Sprintf("the value has %d bytes, at most %s of one are kept; keep less of it, or a file: save: true", len(c.Value), workflows.SizeText(MaxKeptValue))}
+	case c.Kind == ValueSet && c.Value == "null":
+		return &plan.Error{Code: "invalid_input", Message: "value is nothing (null); store/delete removes a key"}
+	case redact != nil && (redact(c.Key) != c.Key || redact(c.Value) != c.Value):
+		return &plan.Error{Code: "secret", Message: "key or value holds a secret or a credential, and the store keeps none: use ${{ secrets.NAME }} where it is needed"}
+	}
+	return nil
+}
+
+// ValueItem is a kept value as people see it.
+type ValueItem struct {
+	// Workflow is empty for values of the project.
+	Workflow  string          `json:"workflow,omitempty"`
+	Key       string          `json:"key"`
+	Value     json.RawMessage `json:"value"`
+	ExpiresAt *time.Time      `json:"expires_at,omitempty"`
+	UpdatedAt time.Time       `json:"updated_at"`
+	// UpdatedBy is a run's id or a person's name.
+	UpdatedBy string `json:"updated_by"`
+}
+
+// ValueQuery asks for a list of kept values, by workflow and key.
+type ValueQuery struct {
+	// Workflow narrows it to one, Project to those of the project; Q to keys with a text.
+	Workflow string
+	Project  bool
+	Q        string
+	After    ValueRef
+	Limit    int
+	Now      time.Time
+}
+
+// Inside is what steps may do in the engine itself.
+type Inside interface {
+	// Value reads a kept value of the run's workflow, or of the project.
+	Value(ctx context.Context, project bool, key string) (v any, found bool, err error)
+	// ChangeValue writes one, once for the attempts of a step.
+	ChangeValue(ctx context.Context, in Input, project bool, c ValueChange) (any, error)
+	// Emit puts an event into a trigger, once for the attempts of a step.
+	Emit(ctx context.Context, in Input, o Emission) (any, error)
+}
+
+// Value implements Inside.
+func (dr *driver) Value(ctx context.Context, project bool, key string) (any, bool, error) {
+	item, err := dr.e.o.Store.Value(ctx, dr.valueRef(project, key), time.Now())
+	if errors.Is(err, ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	v, err := workflows.DecodeJSON(item.Value)
+	return v, err == nil, err
+}
+
+func (dr *driver) valueRef(project bool, key string) ValueRef {
+	if project {
+		return ValueRef{Key: key}
+	}
+	return ValueRef{Workflow: dr.run.Workflow, Key: key}
+}
+
+// ChangeValue implements Inside.
+func (dr *driver) ChangeValue(_ context.Context, in Input, project bool, c ValueChange) (any, error) {
+	c.ValueRef = dr.valueRef(project, c.Key)
+	c.Op, c.Run, c.By = in.Key, dr.run.ID, dr.run.ID.String()
+	dr.wrote.Store(true)
+	return dr.e.changeValue(c, in.Redact)
+}
+
+// changeValue writes as soon as the store can.
+func (e *Engine) changeValue(c ValueChange, redact func(string) string) (any, error) {
+	if err := c.Check(redact); err != nil {
+		return nil, err
+	}
+	c.MaxKeys, c.MaxBytes = MaxKeptKeys, MaxKeptBytes
+	var next ValueNext
+	err := e.store(func() (err error) {
+		c.Now = time.Now()
+		// Whether it is written must be known, also when the attempt's time is over.
+		next, err = e.o.Store.ChangeValue(context.WithoutCancel(e.work), c)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, ErrUnanswered)
+	}
+	if next.Refused != nil {
+		return nil, next.Refused
+	}
+	return workflows.DecodeJSON([]byte(next.Result))
+}
+
+// SetValue and DeleteValue are what people do.
+func (e *Engine) SetValue(ctx context.Context, c ValueChange) (ValueItem, error) {
+	if p := e.project.Load(); c.Workflow != "" && p.Workflows[c.Workflow] == nil {
+		return ValueItem{}, fmt.Errorf("workflow %q: %w", c.Workflow, ErrNotFound)
+	}
+	c.Kind = ValueSet
+	if _, err := e.changeByHand(ctx, c); err != nil {
+		return ValueItem{}, err
+	}
+	return e.o.Store.Value(ctx, c.ValueRef, time.Now())
+}
+
+// DeleteValue removes a value; it returns ErrNotFound when there is none.
+func (e *Engine) DeleteValue(ctx context.Context, c ValueChange) error {
+	if _, err := e.o.Store.Value(ctx, c.ValueRef, time.Now()); err != nil {
+		return fmt.Errorf("key %q: %w", c.Key, err)
+	}
+	c.Kind = ValueDelete
+	_, err := e.changeByHand(ctx, c)
+	return err
+}
+
+func (e *Engine) changeByHand(ctx context.Context, c ValueChange) (ValueNext, error) {
+	return ChangeValueIn(ctx, e.o.Store, c, e.everyRun.Text)
+}
+
+// ChangeValueIn carries out what a person says about a value.
+func ChangeValueIn(ctx context.Context, s Store, c ValueChange, redact func(string) string) (ValueNext, error) {
+	if err := c.Check(redact); err != nil {
+		return ValueNext{}, err
+	}
+	c.Now, c.MaxKeys, c.MaxBytes = time.Now(), MaxKeptKeys, MaxKeptBytes
+	next, err := s.ChangeValue(ctx, c)
+	if err == nil && next.Refused != nil {
+		err = next.Refused
+	}
+	return next, err
+}
+
+// Token names the place of a value in lists: where the next page goes on.
+func (r ValueRef) Token() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(r.Workflow + "\x00" + r.Key))
+}
+
+// ParseValueToken reads it; empty is the beginning.
+func ParseValueToken(s string) (ValueRef, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	workflow, key, found := strings.Cut(string(b), "\x00")
+	if s != "" && (err != nil || !found) {
+		return ValueRef{}, fmt.Errorf("%w: after is the next of the page before", ErrQuery)
+	}
+	return ValueRef{workflow, key}, nil
+}
