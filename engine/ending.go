@@ -31,7 +31,16 @@ func (dr *driver) whyEnded() string { return WhyEnded(dr.run) }
 
 // WhyEnded says why a run that another called is ended with it.
 func WhyEnded(r *Run) string {
-	return fmt.Sprintf("run %s, which called it, %s", r.ID, map[RunStatus]string{Cancelled: "was cancelled", TimedOut: "timed out", Failed: "failed", Succeeded: "ended"}[r.Status])
+	how := "ended"
+	switch r.Status {
+	case Cancelled:
+		how = "was cancelled"
+	case TimedOut:
+		how = "timed out"
+	case Failed:
+		how = "failed"
+	}
+	return fmt.Sprintf("run %s, which called it, %s", r.ID, how)
 }
 
 // endCalled carries the orders out that stand in the store, beside the caller.

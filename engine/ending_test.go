@@ -195,3 +195,67 @@ func checkAfterCrash(t *testing.T, w *world, cancels bool, n int) {
 		t.Fatal(err)
 	}
 }
+
+// TestARunThatTimesOutEndsWhatItCalledBeforeItsHandler, and its cut attempt says that the
+// run's time was over.
+func TestARunThatTimesOutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		"w":     "on: hook\ntimeout: 100ms\nsteps: [{parallel: [{call: child}, {id: slow, uses: test/act}]}]\non_failure: [{id: h, uses: test/act}]",
+		"child": "on: call\nsteps: [{sleep: 1h}]"})
+	var s *store.Store
+	w.act = acting(func(ctx context.Context, in engine.Input) (any, error) {
+		if in.Path == "on_failure/h" {
+			if got := statuses(t, s)["child"]; len(got) != 1 || !strings.HasPrefix(got[0], "cancelled") {
+				t.Errorf("the handler runs beside the called run: %q", got)
+			}
+			return nil, nil
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	var e *engine.Engine
+	var stop func() error
+	e, s, stop = w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	id := newest(t, s, "w", "timed_out")
+	steps, err := s.History().Steps(context.Background(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := map[string]string{}
+	for _, st := range steps {
+		messages[st.Path] = string(st.Error)
+	}
+	for path, want := range map[string]string{"0/slow": "the run took longer than its timeout of 100ms", "0/0": "cut: the run took longer than its timeout of 100ms"} {
+		if !strings.Contains(messages[path], want) {
+			t.Errorf("%s: %s, want %s", path, messages[path], want)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAnAttemptThatItsGroupsTimeoutCutsSaysSo, and not that its own was over.
+func TestAnAttemptThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: g, timeout: 50ms, steps: [{id: a, uses: test/act, timeout: 1h}]}]"})
+	w.act = acting(func(ctx context.Context, _ engine.Input) (any, error) { <-ctx.Done(); return nil, ctx.Err() })
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	steps, err := s.History().Steps(context.Background(), newest(t, s, "w", "failed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, st := range steps {
+		if st.Path == "g/a" && !strings.Contains(string(st.Error), "its group g took longer than its timeout of 50ms") {
+			t.Errorf("%s", st.Error)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -33,13 +33,15 @@ type CalledItem struct {
 func (q *QueueItem) goesOn() string {
 	out := fmt.Sprintf("when its turn comes%s: %d at work, %d ahead of it", inGroup(q.Group), q.AtWork, q.Ahead)
 	for i, h := range q.Holders {
-		out += fmt.Sprintf("; %s has %s for %s", h.Run, map[bool]string{true: "the place", false: "a place"}[q.AtWork == 1], time.Since(h.Since).Round(time.Second))
-		switch {
-		case h.GoesOn != "":
-			out += fmt.Sprintf(" (%s, goes on %s)", h.Status, h.GoesOn)
-		default:
-			out += " (" + h.Status + ")"
+		place := "a place"
+		if q.AtWork == 1 {
+			place = "the place"
 		}
+		out += fmt.Sprintf("; %s has %s for %s (%s", h.Run, place, time.Since(h.Since).Round(time.Second), h.Status)
+		if h.GoesOn != "" {
+			out += ", goes on " + h.GoesOn
+		}
+		out += ")"
 		if i == len(q.Holders)-1 && q.AtWork > len(q.Holders) {
 			out += fmt.Sprintf("; and %d more", q.AtWork-len(q.Holders))
 		}

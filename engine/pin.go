@@ -234,7 +234,10 @@ func (dr *driver) callee(name string) (*workflows.Workflow, error) {
 // listenersTo are the workflows that an event goes to. A called one is of the version
 // that the caller began with.
 func (e *Engine) listenersTo(p *loaded, ev *Event) ([]listener, error) {
-	if version := ev.Headers[versionHeader]; ev.Inlet == "call" && version != "" {
+	if ev.Inlet != "call" {
+		return p.listeners(&ev.Delivery), nil
+	}
+	if version := ev.Headers[versionHeader]; version != "" {
 		as, err := ParseRunID(ev.Headers[asOfHeader])
 		if err != nil {
 			return nil, fmt.Errorf("event %s: %w", ev.ID, err)

@@ -124,3 +124,39 @@ func TestWhatAnOldBuildDidNotPinFailsItsStepOnly(t *testing.T) {
 		}
 	}
 }
+
+// lostText is a store that has lost the texts of workflows.
+type lostText struct{ engine.Store }
+
+func (lostText) Version(context.Context, string) (string, error) { return "steps: {", nil }
+
+// TestAnApprovalCanBeAnsweredAlsoWhenTheTextCannotBeRead: what is asked is on record. The
+// run then fails with the reason.
+func TestAnApprovalCanBeAnsweredAlsoWhenTheTextCannotBeRead(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t, map[string]string{"w": approval})
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(ctx, delivery("k", `{"n": 5}`)); err != nil {
+		t.Fatal(err)
+	}
+	id := newest(t, s, "w", "waiting")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.project = project(t, map[string]string{"w": "on: manual\nsteps: [{stop: x}]"})
+	w.store = func(s engine.Store) engine.Store { return lostText{s} }
+	e, s, stop = w.start(nil)
+	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "eve", Proof: "token"}); err == nil || !strings.Contains(err.Error(), "ada, bob only") {
+		t.Errorf("somebody else: %v", err)
+	}
+	if q, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err != nil || q.Text != "Pay 5?" {
+		t.Fatal(q, err)
+	}
+	newest(t, s, "w", "failed")
+	if got := output(t, s, id); !strings.Contains(got, "can no longer be compiled") {
+		t.Error(got)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -205,7 +205,8 @@ func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question
 		return q, fmt.Errorf("run %s: %w", id, err)
 	}
 	now := time.Now().UTC()
-	a := Answer{Run: id, Path: q.Path, At: now, By: word.By, Proof: word.Proof, Comment: word.Comment, Answer: plan.Answer{Attempt: q.Attempt, Verdict: word.Verdict}}
+	a := Answer{Run: id, Path: q.Path, At: now, By: word.By, Proof: word.Proof, Comment: word.Comment,
+		Answer: plan.Answer{Attempt: q.Attempt, Verdict: word.Verdict}}
 	if q.Kind == "approval" {
 		a.Output = map[string]any{"approved": word.Verdict == "approve", "by": word.By, "at": now.Format(time.RFC3339Nano), "comment": word.Comment}
 	} else if word.Verdict == "done" {
@@ -261,8 +262,9 @@ func choose(questions []plan.Question, word Word) (plan.Question, error) {
 		return q, fmt.Errorf("step %s can be answered by %s only, not by %q", q.Path, strings.Join(q.By, ", "), word.By)
 	}
 	if len(q.By) > 0 && word.Proof == "" {
-		return q, fmt.Errorf("step %s can be answered by %s only, and a name that is typed proves nothing: call with the token of that name (server: {tokens: {%s: ...}} in hookloom.yaml), or hand out a signed link (hookloom approve RUN --step %s --by %s --link)",
-			q.Path, strings.Join(q.By, ", "), word.By, q.Path, word.By)
+		return q, fmt.Errorf("step %s can be answered by %s only, and a name that is typed proves nothing: "+
+			"call with the token of that name (server: {tokens: {%s: ...}} in hookloom.yaml), "+
+			"or hand out a signed link (hookloom approve RUN --step %s --by %s --link)", q.Path, strings.Join(q.By, ", "), word.By, q.Path, word.By)
 	}
 	return q, nil
 }
@@ -288,7 +290,8 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 		dr.hide(t.Event.Hidden)
 		return dr.masked(plan.Asked(t.Records, t.Answers)), nil
 	}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: t.Event.inputs(w), RunID: dr.keyRoot(), StartedAt: t.Run.StartedAt, Began: t.Run.began(t.Event), Now: time.Now().UTC(), Secrets: e.secretsOf(w),
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: t.Event.inputs(w), RunID: dr.keyRoot(), StartedAt: t.Run.StartedAt,
+		Began: t.Run.began(t.Event), Now: time.Now().UTC(), Secrets: e.secretsOf(w),
 		Hidden: t.Event.Hidden, Answers: t.Answers}
 	for _, r := range t.Records {
 		dr.state.AddRecord(r)

@@ -348,10 +348,12 @@ func (g *grapher) step(s *workflows.Step, path string) block {
 	switch {
 	case s.Call != "":
 		what = "call " + s.Call
-	case s.Wait != nil && s.Wait.Event != "":
-		what = "wait for " + s.Wait.Event
 	case s.Wait != nil:
-		what = "wait for approval"
+		var list []string
+		for _, one := range s.Wait.Choices() {
+			list = append(list, cmp.Or(one.Event, "approval"))
+		}
+		what = "wait for " + strings.Join(list, " or ")
 	}
 	if s.If != nil {
 		what += " · if " + s.If.Text

@@ -40,7 +40,8 @@ func (p *planner) call(s *workflows.Step, path string) outcome {
 	last := list[len(list)-1]
 	if last.Status == Waiting {
 		if last = p.called(s, path, last); last.Status == Waiting {
-			p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Step: s, Kind: "call", Key: Called(last), Text: "the run of workflow " + s.Call})
+			p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Step: s, Kind: "call", Key: Called(last),
+				Text: "the run of workflow " + s.Call})
 			p.out.open++
 			return pending
 		}
@@ -99,7 +100,8 @@ func (p *planner) called(s *workflows.Step, path string, last *Record) *Record {
 			return last
 		}
 	}
-	return p.endCall(last, &Error{Message: fmt.Sprintf("workflow %s has not ended within %s; its run was ended", s.Call, s.Timeout), Code: "timeout", Step: path, Retryable: true})
+	message := fmt.Sprintf("workflow %s has not ended within %s; its run was ended", s.Call, s.Timeout)
+	return p.endCall(last, &Error{Message: message, Code: "timeout", Step: path, Retryable: true})
 }
 
 // endCall has the run ended that a record waits for, for a reason. When that has come

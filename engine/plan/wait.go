@@ -282,7 +282,8 @@ func AwaitedEvents(r *Record) []Question {
 	return out
 }
 
-// Asked are the questions of records, for runs whose text cannot be read any more.
+// Asked are the approvals that records ask for, of runs whose text cannot be read any
+// more.
 func Asked(records []*Record, answers map[string]*Answer) []Question {
 	var out []Question
 	for _, r := range records {
