@@ -96,6 +96,7 @@ func (a *app) cancelCmd() *cobra.Command {
 	var dry bool
 	order := map[string]*string{"workflow": new(string), "trigger": new(string), "type": new(string), "status": new(string), "since": new(string)}
 	c := &cobra.Command{Use: "cancel [RUN]", Short: "Cancel a run, or all open runs that filters find, through the running server", Args: cobra.MaximumNArgs(1),
+		Long:    "Cancels a run that has not ended, and with it the runs that it called, but for those called with detach: true.",
 		Example: "  hookloom cancel run_0d3c6f2a41e00000\n  hookloom cancel --workflow mails --status queued,waiting --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {
 			filtered := false

@@ -9,7 +9,8 @@
 //	settle.go   5  what is due next, or how the run ended
 //
 // What a run may wait for besides a moment: wait.go (a person, an event) and
-// call.go (another run).
+// call.go (another run, which ending.go ends with its caller). pin.go keeps what a run
+// began with.
 //
 // Between stop 1 and 2 lies the one asynchronous break, and it is a table: what
 // was acknowledged and not matched yet stands in the store's inbox. Events come there

@@ -79,7 +79,7 @@ func (s *stepChecker) needs(st *Step, sc *scope) {
 		if m.Warning {
 			kept = append(kept, m)
 		} else if st.Gone == "" {
-			st.Gone = m.Problem
+			st.Gone = "the project has changed since the run began: " + m.Problem
 		}
 	}
 	s.w.src.mistakes = kept

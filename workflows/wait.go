@@ -130,6 +130,7 @@ func (s *stepChecker) wait(st *Step, sc *scope) {
 		one.Approval.check(sc.in("wait"))
 		one.Key.check(sc.in("wait"))
 		if one.Event == "" {
+			s.approvers(one)
 			continue
 		}
 		s.waitTrigger(one)
@@ -138,6 +139,16 @@ func (s *stepChecker) wait(st *Step, sc *scope) {
 				s.w.src.add(one.pos, "exclusive-keys", fmt.Sprintf("any: waits for %s with the key %q twice", one.Event, key), "remove one")
 			}
 			seen[awaited{one.Event, key}] = true
+		}
+	}
+}
+
+// approvers warns of a name in by: that looks like a misspelt name of server.tokens.
+func (s *stepChecker) approvers(one *Wait) {
+	known := s.c.p.Server.Tokens
+	for _, name := range one.By {
+		if hint := suggest(name, sortedStrings(known)); known[name] == nil && hint != "" {
+			s.w.src.warn(one.pos, "unknown-name", fmt.Sprintf("server.tokens has no %q, so that only a signed link can answer in that name", name), hint)
 		}
 	}
 }

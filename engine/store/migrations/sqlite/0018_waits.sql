@@ -19,3 +19,7 @@ CREATE TABLE end_calls (
   why   TEXT NOT NULL,
   at    INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Runs that wait look once more: an event may have come before them, which builds before
+-- this one did not see.
+UPDATE runs SET due_at = created_at WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.event' IS NOT NULL);
