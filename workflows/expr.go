@@ -189,7 +189,7 @@ var (
 // runtimeError rewords what expr says of a failed evaluation.
 func (e *Expr) runtimeError(err error) error {
 	out := &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: err.Error()}
-	var over *limitError
+	var over *ExprLimitError
 	if errors.As(err, &over) {
 		out.Cause = over
 	}

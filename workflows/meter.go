@@ -35,24 +35,25 @@ const (
 	lookEvery = 1 << 16
 )
 
-// limitError says which limit an expression is over, and how to stay under it.
-type limitError struct{ text string }
+// ExprLimitError says which limit an expression is over, and how to stay under it.
+type ExprLimitError struct{ text string }
 
-func (e *limitError) Error() string { return e.text }
+// Error implements error.
+func (e *ExprLimitError) Error() string { return e.text }
 
 // Is makes it an ErrTooLarge, which fails a step as too_large.
-func (e *limitError) Is(target error) bool { return target == ErrTooLarge }
+func (e *ExprLimitError) Is(target error) bool { return target == ErrTooLarge }
 
 var (
-	errSteps = &limitError{fmt.Sprintf("the expression does more than %d million steps of work "+
+	errSteps = &ExprLimitError{fmt.Sprintf("the expression does more than %d million steps of work "+
 		"(one is about an operator, an element or some bytes of text): give it less, such as list[0:1000], filter before you map, or divide the work with foreach:", maxWork/1_000_000)}
-	errMemory = &limitError{fmt.Sprintf("the expression makes more than %d MiB of data: give it less, such as list[0:1000] or text[0:1000], "+
+	errMemory = &ExprLimitError{fmt.Sprintf("the expression makes more than %d MiB of data: give it less, such as list[0:1000] or text[0:1000], "+
 		"keep only the fields that are needed, or divide the work with foreach:", maxExprBytes>>20)}
-	errElements = &limitError{"the expression makes more than a million elements: use a shorter range or list, such as list[0:1000], " +
+	errElements = &ExprLimitError{"the expression makes more than a million elements: use a shorter range or list, such as list[0:1000], " +
 		"or divide the work with foreach:"}
-	errDepth = &limitError{fmt.Sprintf("the expression nests lists or objects deeper than %d: "+
+	errDepth = &ExprLimitError{fmt.Sprintf("the expression nests lists or objects deeper than %d: "+
 		"add to a list with concat(…), not with [list, …]", maxExprDepth)}
-	errTime = &limitError{fmt.Sprintf("the expression ran for more than %v: give it less, or use a simpler regular expression", maxExprTime)}
+	errTime = &ExprLimitError{fmt.Sprintf("the expression ran for more than %v: give it less, or use a simpler regular expression", maxExprTime)}
 )
 
 // meter holds one running evaluation's machine, names and budgets. The functions in

@@ -65,7 +65,7 @@ func compilePattern(text string) *pattern {
 	}
 	p := &pattern{size: len(prog.Inst)}
 	if p.size > maxPatternSize {
-		panic(&limitError{fmt.Sprintf("the regular expression is too large: its repetitions make %d parts, at most %d are run; "+
+		panic(&ExprLimitError{fmt.Sprintf("the regular expression is too large: its repetitions make %d parts, at most %d are run; "+
 			"write smaller numbers in { }", p.size, maxPatternSize)})
 	}
 	for _, i := range prog.Inst {

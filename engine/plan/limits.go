@@ -25,7 +25,10 @@ const (
 // and hint says how to stay under the limit. Other errors are those of an expression.
 func TooLarge(err error, what, hint, step string) *Error {
 	var limit *workflows.LimitError
+	var work *workflows.ExprLimitError
 	switch {
+	case errors.As(err, &work):
+		return expressionError(err, step)
 	case errors.As(err, &limit):
 		return &Error{Message: what + " " + limit.Problem + ": " + hint, Code: "too_large", Step: step, Attempts: 1}
 	case errors.Is(err, workflows.ErrTooLarge):

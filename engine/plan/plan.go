@@ -301,6 +301,10 @@ func (p *planner) env(now time.Time, path string) *workflows.Env {
 }
 
 func expressionError(err error, step string) *Error {
+	var limit *workflows.ExprLimitError
+	if errors.As(err, &limit) { // it says what to do
+		return &Error{Message: err.Error(), Code: "too_large", Step: step, Attempts: 1}
+	}
 	if errors.Is(err, workflows.ErrTooLarge) {
 		return &Error{Message: err.Error() + ": write less of the data into it", Code: "too_large", Step: step, Attempts: 1}
 	}
