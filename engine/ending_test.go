@@ -259,3 +259,25 @@ func TestAnAttemptThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestALoopThatFailsFastEndsWhatItsOtherItemsCalled before the run goes on.
+func TestALoopThatFailsFastEndsWhatItsOtherItemsCalled(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		"w":     "on: hook\nsteps: [{id: l, foreach: 1..3, max_parallel: 3, call: child, with: {n: \"${{ item }}\"}, continue_on_error: true}]\noutput: ${{ steps.l.error.message }}",
+		"child": "on: call\ninputs: {n: {type: integer}}\nsteps: [{if: inputs.n < 3, sleep: 1h}, {sleep: 50ms}, {fail: no luck}]"})
+	got := w.run(t, 4)
+	if want := `succeeded "workflow child failed: no luck" `; got != want {
+		t.Errorf("got %s", got)
+	}
+	_, s, stop := w.start(nil)
+	list := statuses(t, s)["child"]
+	slices.Sort(list)
+	for i, want := range []string{"cancelled cut: another iteration failed", "cancelled cut: another iteration failed", "failed no luck"} {
+		if !strings.HasPrefix(list[i], want) {
+			t.Errorf("%q", list)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}

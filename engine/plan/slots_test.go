@@ -127,3 +127,25 @@ func TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
 		t.Errorf("%+v %+v", r, d)
 	}
 }
+
+// TestALoopWhoseItemsAllFailTriesABoundedNumberOfThem before the first pause is over.
+func TestALoopWhoseItemsAllFailTriesABoundedNumberOfThem(t *testing.T) {
+	st := state(flow(t, "on: manual\nsteps: [{id: a, foreach: 1..1000, max_parallel: 4, fail_fast: false, uses: test/act, retry: {max: 1, delay: 1h}}]"), nil)
+	tried := 0
+	for range 1000 {
+		began := false
+		for _, x := range plan.Next(st).Due {
+			if !x.NotBefore.After(st.Now) {
+				tried, began = tried+1, true
+				st.AddRecord(&plan.Record{Path: x.Path, Attempt: x.Attempt, Action: "test/act", Status: plan.Failed, StartedAt: st.Now, FinishedAt: st.Now,
+					Error: &plan.Error{Message: "503", Code: "http_status", Retryable: true}})
+			}
+		}
+		if !began {
+			break
+		}
+	}
+	if tried < 100 || tried > 108 {
+		t.Errorf("%d items were tried", tried)
+	}
+}

@@ -307,6 +307,10 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 	return done
 }
 
+// mostPaused is how many iterations of a loop pause without a slot: each is looked at
+// whenever the loop is walked, and a target that is down is not tried with all items.
+const mostPaused = 100
+
 // iterating is a loop that is walked.
 type iterating struct {
 	s, once *workflows.Step
@@ -325,7 +329,7 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 	l.failure = nil
 	holders := p.holders(l.path)
 	free := l.s.MaxParallel - len(holders)
-	open, passed := false, false
+	open, passed, paused := false, false, 0
 	var kept sizes
 	for i, item := range l.items {
 		at := l.path + "/" + strconv.Itoa(i)
@@ -345,6 +349,10 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 		c := p.child(workflows.Names{l.s.As: item, "index": i})
 		o := c.body(l.once, at)
 		takes := o == pending && (p.out.open > opened || l.s.MaxParallel == 1)
+		if o == pending && !takes {
+			paused++
+			takes = paused > mostPaused
+		}
 		switch {
 		case holders[i] && !takes:
 			free++
