@@ -11,15 +11,15 @@ import (
 
 // batchesCmd lists the batches of hookloom replay, and stops or resumes them.
 func (a *app) batchesCmd() *cobra.Command {
-	var dir string
+	var at place
 	c := &cobra.Command{Use: "batches", Short: "List batches of events decided again; show, pause, resume or cancel one", Args: cobra.NoArgs,
 		Long: `Lists the batches that hookloom replay has started. After a restart a batch
 continues where it stopped. Cancelling a batch does not cancel the runs that it
 has started; hookloom cancel does that.`,
 		Example: "  hookloom batches\n  hookloom batches show bat_0d3c6f2a41e00000\n  hookloom batches pause bat_0d3c6f2a41e00000",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.listBatches(c.Context(), dir) }}
-	c.PersistentFlags().StringVar(&dir, "dir", ".", "project folder")
-	c.AddCommand(&cobra.Command{Use: "list", Short: "List batches", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return a.listBatches(c.Context(), dir) }})
+		RunE:    func(c *cobra.Command, _ []string) error { return a.listBatches(c.Context(), &at) }}
+	at.flags(c.PersistentFlags())
+	c.AddCommand(&cobra.Command{Use: "list", Short: "List batches", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return a.listBatches(c.Context(), &at) }})
 	for _, x := range []struct{ verb, about, method, path string }{
 		{"show", "Show a batch and its progress", "GET", ""},
 		{"pause", "Pause a batch", "POST", "/pause"},
@@ -30,7 +30,7 @@ has started; hookloom cancel does that.`,
 			if _, err := engine.ParseBatchID(args[0]); err != nil {
 				return usageError("%v", err)
 			}
-			l, err := load(dir)
+			l, err := at.load()
 			if err != nil {
 				return err
 			}
@@ -44,8 +44,8 @@ has started; hookloom cancel does that.`,
 	return c
 }
 
-func (a *app) listBatches(ctx context.Context, dir string) error {
-	l, err := load(dir)
+func (a *app) listBatches(ctx context.Context, at *place) error {
+	l, err := at.load()
 	if err != nil {
 		return err
 	}

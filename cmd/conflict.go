@@ -10,7 +10,8 @@ import (
 )
 
 func (a *app) admitCmd() *cobra.Command {
-	var dir, by string
+	var at place
+	var by string
 	c := &cobra.Command{Use: "admit ID", Short: "Make a conflicting delivery an event of its own and run it, through the running server", Args: cobra.ExactArgs(1),
 		Long: `A later delivery of a known event with a different body or type is kept, and
 hookloom event shows it. admit takes its id (cfl_...), stores it as an event with the
@@ -18,7 +19,7 @@ key KEY#conflict-N, and runs the workflows that listen. Repeating it changes not
 For the id of a refused delivery (ref_...) it does what hookloom replay does.`,
 		Example: "  hookloom events --status conflicting\n  hookloom event evt_0d3c6f2a41e00000\n  hookloom admit cfl_3",
 		RunE: func(c *cobra.Command, args []string) error {
-			l, err := load(dir)
+			l, err := at.load()
 			if err != nil {
 				return err
 			}
@@ -48,7 +49,7 @@ For the id of a refused delivery (ref_...) it does what hookloom replay does.`,
 			a.printf("%s admitted as %s\n", args[0], out.Event)
 			return nil
 		}}
-	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	at.flags(c.Flags())
 	c.Flags().StringVar(&by, "by", os.Getenv("USER"), "who admits it; kept with the event")
 	return c
 }

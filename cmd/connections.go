@@ -17,6 +17,9 @@ import (
 type connections struct {
 	net.Listener
 	limit int
+	// tight listeners accept no more than the limit: what is beyond waits in the kernel.
+	tight  bool
+	closed atomic.Bool
 	// endSlow ends up to n requests whose bodies lag behind, and gives their number.
 	endSlow func(n int) int
 
@@ -42,6 +45,8 @@ const (
 	// silentFor is how long a connection may be without a whole head while others
 	// need its place.
 	silentFor = time.Second
+	// silentTight is the same where there are very few places.
+	silentTight = 50 * time.Millisecond
 )
 
 // newConnections wraps the listener of the hooks address.
@@ -57,6 +62,7 @@ func newConnections(l net.Listener, endSlow func(int) int) *connections {
 // Accept implements net.Listener.
 func (l *connections) Accept() (net.Conn, error) {
 	for {
+		l.awaitRoom()
 		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
@@ -72,6 +78,25 @@ func (l *connections) Accept() (net.Conn, error) {
 		}
 		_ = x.Close() // there is no room for it, and no descriptor to spare
 	}
+}
+
+// awaitRoom waits, where places are few, until one is free.
+func (l *connections) awaitRoom() {
+	for l.tight && !l.closed.Load() {
+		l.mu.Lock()
+		n := len(l.open)
+		l.mu.Unlock()
+		if n < l.limit || l.makeRoom() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// Close implements net.Listener.
+func (l *connections) Close() error {
+	l.closed.Store(true)
+	return l.Listener.Close()
 }
 
 // Close implements net.Conn.
@@ -120,7 +145,10 @@ func handled(h http.Handler) http.Handler {
 // makeRoom ends a sixteenth of the connections: those without a whole head, then
 // those whose bodies lag behind, then idle ones. It tells whether it ended any.
 func (l *connections) makeRoom() bool {
-	want := max(1, l.limit/16)
+	want, patience := max(1, l.limit/16), silentFor
+	if l.tight {
+		patience = silentTight
+	}
 	now := time.Now()
 	var silent, idle []*connection
 	l.mu.Lock()
@@ -129,7 +157,7 @@ func (l *connections) makeRoom() bool {
 		case x.requests.Load() > 0:
 		case state == http.StateIdle:
 			idle = append(idle, x)
-		case now.UnixNano()-x.since.Load() > int64(silentFor):
+		case now.UnixNano()-x.since.Load() > int64(patience):
 			silent = append(silent, x)
 		}
 	}

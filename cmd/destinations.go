@@ -10,7 +10,8 @@ import (
 )
 
 func (a *app) destinationsCmd() *cobra.Command {
-	var dir, resume string
+	var at place
+	var resume string
 	c := &cobra.Command{Use: "destinations", Short: "List the hosts that steps go to: circuit, attempts under way, runs that wait", Args: cobra.NoArgs,
 		Long: `Asks the running server. A host that fails again and again is left alone (its
 circuit is open) and tried every few seconds; attempts to it wait. Bounds of a host
@@ -22,7 +23,7 @@ the list, or a host, ends what holds it: an open circuit, or the time for which 
 asked to be left alone (Retry-After).`,
 		Example: "  hookloom destinations\n  hookloom destinations --resume https://partner.example.com/hooks\n  hookloom destinations --resume https://api.example.com",
 		RunE: func(c *cobra.Command, _ []string) error {
-			l, err := load(dir)
+			l, err := at.load()
 			if err != nil {
 				return err
 			}
@@ -46,7 +47,7 @@ asked to be left alone (Retry-After).`,
 			}
 			return a.printDestinations(out.Items, out.Paused)
 		}}
-	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	at.flags(c.Flags())
 	c.Flags().StringVar(&resume, "resume", "", "let a paused endpoint, or a destination that is held, go on")
 	return c
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
-	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
 
 // listFlags are the filters that all lists share.
 type listFlags struct {
-	dir, db, since string
-	q              engine.Query
+	place
+	since string
+	q     engine.Query
 }
 
 func (f *listFlags) add(c *cobra.Command) {
@@ -37,10 +37,7 @@ func (f *listFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.q.After, "after", "", "continue after this id (the last one of the previous list)")
 }
 
-func (f *listFlags) addPlace(c *cobra.Command) {
-	c.Flags().StringVar(&f.dir, "dir", ".", "project folder")
-	c.Flags().StringVar(&f.db, "db", "", "database file (default DIR/hookloom.db)")
-}
+func (f *listFlags) addPlace(c *cobra.Command) { f.flags(c.Flags()) }
 
 // history opens the project's database for reading, beside a running server.
 func (f *listFlags) history() (*store.History, error) {
@@ -215,7 +212,7 @@ Uses are noted every few seconds; a crash loses at most those.
 Notion): the running server accepts it only in the next 15 minutes, and only once.`,
 		Example: "  hookloom triggers\n  hookloom triggers --await-secret asana\n  hookloom triggers --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			l, err := load(f.dir)
+			l, err := f.load()
 			if err != nil {
 				return err
 			}
@@ -237,14 +234,14 @@ Notion): the running server accepts it only in the next 15 minutes, and only onc
 					return err
 				}
 			}
-			return a.printTriggers(l.project, uses, inlets)
+			return a.printTriggers(l, uses, inlets)
 		}}
 	c.Flags().StringVar(&await, "await-secret", "", "accept the secret from the next handshake of this trigger's provider")
 	f.addPlace(c)
 	return c
 }
 
-func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse, inlets map[string][]engine.InletHealth) error {
+func (a *app) printTriggers(l *loaded, uses []engine.SecretUse, inlets map[string][]engine.InletHealth) error {
 	type item struct {
 		Name     string               `json:"name"`
 		URL      string               `json:"url,omitempty"`
@@ -254,10 +251,10 @@ func (a *app) printTriggers(p *workflows.Project, uses []engine.SecretUse, inlet
 		Inlets   []engine.InletHealth `json:"inlets,omitempty"`
 		Timings  []triggers.Timing    `json:"timings,omitempty"`
 	}
-	now := time.Now()
+	p, now := l.project, time.Now()
 	base := strings.TrimRight(p.Server.PublicURL, "/")
 	if base == "" {
-		base = localURL(setting("", "HOOKLOOM_ADDR", p.Server.Addr))
+		base = l.hooksURL()
 	}
 	items := []item{}
 	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "", "EVENTS IDENTIFIED")

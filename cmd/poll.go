@@ -25,7 +25,7 @@ items are new to the history, and the cursor that would be kept. So a changed
 request or key can be tried: what shows as new would run.`,
 		Example: "  hookloom poll orders\n  hookloom poll orders --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {
-			l, err := load(f.dir)
+			l, err := f.load()
 			if err != nil {
 				return err
 			}

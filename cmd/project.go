@@ -32,6 +32,8 @@ type loaded struct {
 	mistakes workflows.Mistakes
 	// files are the texts that the project was made of.
 	files workflows.Files
+	// db is the database that a flag names; empty for the project's own.
+	db string
 }
 
 // load reads the project in dir; what is wrong with it comes back as mistakes.
@@ -59,7 +61,7 @@ func load(dir string) (*loaded, error) {
 	if p != nil {
 		mistakes = mistakes.With(p.Warnings(secrets))
 	}
-	return &loaded{p, secrets, mistakes, files}, nil
+	return &loaded{project: p, secrets: secrets, mistakes: mistakes, files: files}, nil
 }
 
 // usable refuses a project with mistakes. A secret that is not set is only a

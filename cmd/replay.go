@@ -28,7 +28,8 @@ func (a *app) replayCmd() *cobra.Command {
 
 A run (run_...) is repeated for the same event, once: a second replay gives the run
 that the first one made, unless --again is given. --from failed keeps the steps that
-had succeeded, --version current uses the workflow as it is now. With a filter such as
+had succeeded, and makes a call in doubt (cut before its answer came) again with the
+same idempotency key; --version current uses the workflow as it is now. With a filter such as
 --status failed in place of ids, or --dead for all dead letters, many runs are replayed.
 
 For an event (evt_...) its runs are repeated; with --workflow that workflow decides it
@@ -93,7 +94,7 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 	if f.since == "" {
 		return usageError("give --since, for example --since 30d")
 	}
-	l, err := load(f.dir)
+	l, err := f.load()
 	if err != nil {
 		return err
 	}
@@ -171,10 +172,13 @@ func (a *app) replayFound(c *cobra.Command, f *replayFlags) error {
 		limit = f.q.Limit
 	}
 	var ids []string
+	doubts := 0
 	err := f.reading(func(h *store.History) error {
 		err := f.checkNames(c.Context(), h)
 		if err == nil && !f.q.DeadOnly {
-			ids, err = endedRuns(c.Context(), h, f.q, limit)
+			if ids, err = endedRuns(c.Context(), h, f.q, limit); err == nil {
+				doubts, err = h.InDoubt(c.Context(), ids)
+			}
 			return err
 		}
 		var dead []engine.DeadLetter
@@ -187,20 +191,26 @@ func (a *app) replayFound(c *cobra.Command, f *replayFlags) error {
 			}
 			ids = append(ids, d.ID)
 		}
+		if err == nil {
+			doubts, err = h.InDoubt(c.Context(), ids)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	if f.dry {
-		return a.printCount(ids)
+		return a.printCount(ids, doubts, f.from)
+	}
+	if doubts > 0 {
+		a.warnf("%s\n", doubtText(doubts, f.from))
 	}
 	return a.replayIDs(c.Context(), f, ids)
 }
 
 // replayIDs replays what is named; evt_... may be followed by a workflow.
 func (a *app) replayIDs(ctx context.Context, f *replayFlags, ids []string) error {
-	l, err := load(f.dir)
+	l, err := f.load()
 	if err != nil {
 		return err
 	}
@@ -210,7 +220,15 @@ func (a *app) replayIDs(ctx context.Context, f *replayFlags, ids []string) error
 		}
 	}
 	if f.dry && slices.ContainsFunc(ids, func(id string) bool { return !strings.HasPrefix(id, "evt_") }) {
-		return a.printCount(ids)
+		doubts := 0
+		err := f.reading(func(h *store.History) (err error) {
+			doubts, err = h.InDoubt(ctx, ids)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return a.printCount(ids, doubts, f.from)
 	}
 	out := replayedList{Runs: []string{}, Items: []replayedAgain{}}
 	for _, id := range ids {
@@ -236,6 +254,7 @@ func (a *app) replayIDs(ctx context.Context, f *replayFlags, ids []string) error
 type replayedList struct {
 	Runs            []string        `json:"runs"`
 	AlreadyReplayed bool            `json:"already_replayed,omitempty"`
+	InDoubt         int             `json:"in_doubt,omitempty"`
 	Items           []replayedAgain `json:"items"`
 }
 
@@ -251,10 +270,10 @@ func (a *app) replayRun(ctx context.Context, l *loaded, f *replayFlags, id strin
 	if err := adminCall(ctx, l, "POST", "/api/v1/runs/"+id+"/replay", order, &out); err != nil {
 		return err
 	}
-	all.Runs = append(all.Runs, out.Runs...)
+	all.Runs, all.InDoubt = append(all.Runs, out.Runs...), all.InDoubt+out.InDoubt
 	if a.json() {
 		for _, run := range out.Runs {
-			all.Items = append(all.Items, replayedAgain{"repeat", engine.Again{Run: run, Repeats: id, Outcome: "matched", AlreadyReplayed: out.AlreadyReplayed}})
+			all.Items = append(all.Items, replayedAgain{"repeat", engine.Again{Run: run, Repeats: id, Outcome: "matched", AlreadyReplayed: out.AlreadyReplayed, InDoubt: out.InDoubt}})
 		}
 		return nil
 	}
@@ -262,8 +281,19 @@ func (a *app) replayRun(ctx context.Context, l *loaded, f *replayFlags, id strin
 		a.printf("%s was already replayed as %s; --again makes another run\n", id, strings.Join(out.Runs, ", "))
 		return nil
 	}
-	a.printf("%s replayed as %s\n", id, strings.Join(out.Runs, ", "))
+	a.printf("%s replayed as %s%s\n", id, strings.Join(out.Runs, ", "), callsInDoubt(out.InDoubt, f.from))
 	return nil
+}
+
+// callsInDoubt says how many calls of a replayed run may have taken effect.
+func callsInDoubt(n int, from string) string {
+	switch {
+	case n == 0:
+		return ""
+	case from == "failed":
+		return fmt.Sprintf("; %s in doubt: made again with the same idempotency key", counted(n, "call"))
+	}
+	return fmt.Sprintf("; %s in doubt: made again with a new idempotency key", counted(n, "call"))
 }
 
 // replayEvent names what will run for an event, then runs it.
@@ -296,20 +326,21 @@ func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id str
 		return err
 	}
 	all.Runs, all.Items = append(all.Runs, out.Runs...), append(all.Items, out.Items...)
+	all.InDoubt += out.InDoubt
 	if !a.json() {
 		for _, x := range out.Items {
-			a.printAgain(id, x.Again)
+			a.printAgain(id, x.Again, f.from)
 		}
 	}
 	return nil
 }
 
-func (a *app) printAgain(id string, x engine.Again) {
+func (a *app) printAgain(id string, x engine.Again, from string) {
 	switch {
 	case x.AlreadyReplayed:
 		a.printf("%s  %s was already replayed as %s; --again makes another run\n", id, x.Workflow, x.Run)
 	case x.Run != "":
-		a.printf("%s  %s replayed as %s\n", id, x.Workflow, x.Run)
+		a.printf("%s  %s replayed as %s%s\n", id, x.Workflow, x.Run, callsInDoubt(x.InDoubt, from))
 	default:
 		a.printf("%s  %s does not run: %s: %s\n", id, x.Workflow, x.Outcome, printable(x.Reason))
 	}
@@ -327,9 +358,22 @@ func (a *app) printAgain(id string, x engine.Again) {
 	}
 }
 
-func (a *app) printCount(ids []string) error {
+// doubtText says what becomes of runs with calls in doubt.
+func doubtText(runs int, from string) string {
+	has := "have calls"
+	if runs == 1 {
+		has = "has a call"
+	}
+	text := fmt.Sprintf("%s %s in doubt, which may have taken effect: ", counted(runs, "run"), has)
+	if from == "failed" {
+		return text + "these calls are made again with the same idempotency key"
+	}
+	return text + "from the start they are made again with a new idempotency key; --from failed keeps the key"
+}
+
+func (a *app) printCount(ids []string, doubts int, from string) error {
 	if a.json() {
-		return a.printJSON(map[string]any{"count": len(ids), "ids": ids})
+		return a.printJSON(map[string]any{"count": len(ids), "ids": ids, "in_doubt": doubts})
 	}
 	events := 0
 	for _, id := range ids {
@@ -342,6 +386,9 @@ func (a *app) printCount(ids []string) error {
 		text = fmt.Sprintf(", and %s decided again", counted(events, "event"))
 	}
 	a.printf("%s would be replayed%s\n", counted(len(ids)-events, "run"), text)
+	if doubts > 0 {
+		a.printf("%s\n", doubtText(doubts, from))
+	}
 	return nil
 }
 
@@ -384,7 +431,8 @@ func (a *app) admit(ctx context.Context, l *loaded, id string) error {
 }
 
 func (a *app) approveCmd() *cobra.Command {
-	var dir, step, by, comment, review, result string
+	var at place
+	var step, by, comment, review, result string
 	var reject, link bool
 	c := &cobra.Command{Use: "approve RUN", Short: "Answer a run that waits for a person, through the running server", Args: cobra.ExactArgs(1),
 		Long: `Approves what a step with wait: {approval: ...} asks, or with --reject refuses it,
@@ -429,7 +477,7 @@ this one question, once, in the name of --by. It leads to the hooks address.`,
 				}
 				order["result"] = json.RawMessage(result)
 			}
-			l, err := load(dir)
+			l, err := at.load()
 			if err != nil {
 				return err
 			}
@@ -443,7 +491,7 @@ this one question, once, in the name of --by. It leads to the hooks address.`,
 			if link {
 				url := out["link"]
 				if strings.HasPrefix(url, "/") { // server.public_url is not set
-					url = localURL(setting("", "HOOKLOOM_ADDR", l.project.Server.Addr)) + url
+					url = l.hooksURL() + url
 				}
 				a.printf("%s\n", url)
 				return nil
@@ -451,7 +499,7 @@ this one question, once, in the name of --by. It leads to the hooks address.`,
 			a.printf("%s  %s: %s\n  %s\n", args[0], out["step"], out["verdict"], printable(out["question"]))
 			return nil
 		}}
-	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	at.flags(c.Flags())
 	c.Flags().StringVar(&step, "step", "", "the step, when several wait")
 	c.Flags().StringVar(&by, "by", os.Getenv("USER"), "who answers")
 	c.Flags().StringVar(&comment, "comment", "", "why")

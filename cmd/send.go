@@ -24,9 +24,10 @@ import (
 )
 
 type sendOptions struct {
-	dir, to, kind, body, variant, id string
-	inputs                           []string
-	why                              string
+	place
+	to, kind, body, variant, id string
+	inputs                      []string
+	why                         string
 }
 
 func (a *app) sendCmd() *cobra.Command {
@@ -38,7 +39,7 @@ the admin address, with --input NAME=VALUE.`,
 		Example: "  hookloom send stripe --type payment_intent.succeeded\n  hookloom send github --variant tampered\n  hookloom send refund --input order_id=A-1001 --input amount=12.5 --why 'asked by phone'",
 		RunE:    func(c *cobra.Command, args []string) error { return a.send(c.Context(), args[0], o) }}
 	f := c.Flags()
-	f.StringVar(&o.dir, "dir", ".", "project folder")
+	o.flags(f)
 	f.StringVar(&o.to, "to", "", "hooks address of the server (default: the project's own)")
 	f.StringVar(&o.kind, "type", "", "event type")
 	f.StringVar(&o.body, "body", "", "file with the body, - for standard input")
@@ -50,13 +51,14 @@ the admin address, with --input NAME=VALUE.`,
 }
 
 func (a *app) send(ctx context.Context, name string, o sendOptions) error {
-	l, err := load(o.dir)
+	l, err := o.load()
 	if err != nil {
 		return err
 	}
 	if l, err = l.inForce(ctx, o.dir, a.warnf); err != nil {
 		return err
 	}
+	l.db = o.db
 	if l.project.Triggers[name] == nil {
 		return a.sendManual(ctx, l, name, o)
 	}
@@ -73,7 +75,7 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	}
 	base := o.to
 	if base == "" {
-		base = localURL(setting("", "HOOKLOOM_ADDR", l.project.Server.Addr))
+		base = l.hooksURL()
 	}
 	order.Base = base
 	s, err := triggers.Sample(l.project, name, l.secrets.Lookup, order)
@@ -197,7 +199,10 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 	if err != nil {
 		return err
 	}
-	base := scheme + strings.TrimPrefix(localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)), "http")
+	base, err := l.adminURL(scheme)
+	if err != nil {
+		return err
+	}
 	b, err := json.Marshal(body)
 	if err != nil {
 		return err

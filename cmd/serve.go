@@ -129,8 +129,10 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	}
 	s.consoleBase = s.consoleURL()
 	s.guard.SetOwn(s.hooksListener.Addr(), s.consoleListener.Addr())
-	s.console, err = s.newConsole()
-	return s, err
+	if s.console, err = s.newConsole(); err != nil {
+		return nil, err
+	}
+	return s, s.store.Announce(s.hooksURL(), s.consoleURL())
 }
 
 func (s *server) closeParts() error {
@@ -351,24 +353,13 @@ func localAddr(a net.Addr) string {
 // run serves until ctx ends. The shutdown goes the path backwards: no new
 // deliveries, then no new work, then open attempts end, then the store closes.
 func (s *server) run(ctx context.Context) error {
-	open := newConnections(s.hooksListener, s.hooks.EndSlow)
-	hooks := httpServer(handled(s.withHealth(s.hooks)))
-	hooks.ConnState, hooks.ConnContext = open.changed, open.context
-	hooks.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100}
-	if s.certs != nil {
-		hooks.TLSConfig = s.certs.config
-	}
-	admin := httpServer(s.console)
-	if s.adminCerts != nil {
-		admin.TLSConfig = s.adminCerts.config
-	}
-	admin.WriteTimeout = 0 // the live stream stays open
+	hooks, open, admin, adminOpen := s.servers()
 	ended := make(chan error, 3)
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 	go func() { ended <- s.engine.Run(engineCtx) }()
 	go func() { ended <- serveHTTP(hooks, open) }()
-	go func() { ended <- serveHTTP(admin, s.consoleListener) }()
+	go func() { ended <- serveHTTP(admin, adminOpen) }()
 	inletCtx, stopInlets := context.WithCancel(context.WithoutCancel(ctx))
 	inletsEnded := make(chan struct{})
 	go func() { defer close(inletsEnded); s.inlets.Run(inletCtx) }()
@@ -409,30 +400,6 @@ func (s *server) run(ctx context.Context) error {
 		return &exitError{exitIO, err}
 	}
 	return err
-}
-
-func ignoreDeadline(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil // what was still open is cut with the process
-	}
-	return err
-}
-
-func serveHTTP(h *http.Server, l net.Listener) error {
-	serve := func() error { return h.Serve(l) }
-	if h.TLSConfig != nil {
-		serve = func() error { return h.ServeTLS(l, "", "") }
-	}
-	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving %s: %w", l.Addr(), err)
-	}
-	return nil
-}
-
-// httpServer bounds what a slow or hostile caller can hold.
-func httpServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 60 * time.Second,
-		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 }
 
 // withHealth answers /healthz, /readyz and the links of approvals beside the hooks.

@@ -17,13 +17,13 @@ type switchedAnswer struct {
 }
 
 func (a *app) enableCmd() *cobra.Command {
-	var dir string
+	var at place
 	c := &cobra.Command{Use: "enable WORKFLOW", Short: "Switch a workflow on again, through the running server", Args: cobra.ExactArgs(1),
 		Long: `Switches on a workflow that hookloom disable or the console has switched off. Held
 events run now, in the order of arrival, and queued runs begin. Events that it missed
 without --hold are counted, and the command that runs them is printed.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			out, err := a.switchCall(c, dir, args[0], "enable", map[string]any{"by": os.Getenv("USER")})
+			out, err := a.switchCall(c, &at, args[0], "enable", map[string]any{"by": os.Getenv("USER")})
 			if err != nil || a.json() {
 				return err
 			}
@@ -36,12 +36,12 @@ without --hold are counted, and the command that runs them is printed.`,
 			}
 			return nil
 		}}
-	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	at.flags(c.Flags())
 	return c
 }
 
 func (a *app) disableCmd() *cobra.Command {
-	var dir string
+	var at place
 	var hold bool
 	c := &cobra.Command{Use: "disable WORKFLOW", Short: "Switch a workflow off, through the running server", Args: cobra.ExactArgs(1),
 		Long: `Switches a workflow off; it stays off after a restart. Runs that have begun continue;
@@ -49,7 +49,7 @@ queued ones wait until it is enabled. Meanwhile events get the decision disabled
 with --hold they are held, and run in order when the workflow is enabled.`,
 		Example: "  hookloom disable fulfil_order --hold",
 		RunE: func(c *cobra.Command, args []string) error {
-			_, err := a.switchCall(c, dir, args[0], "disable", map[string]any{"by": os.Getenv("USER"), "hold": hold})
+			_, err := a.switchCall(c, &at, args[0], "disable", map[string]any{"by": os.Getenv("USER"), "hold": hold})
 			if err != nil || a.json() {
 				return err
 			}
@@ -60,14 +60,14 @@ with --hold they are held, and run in order when the workflow is enabled.`,
 			a.printf("%s is disabled; %s: hookloom enable %s switches it on\n", args[0], what, args[0])
 			return nil
 		}}
-	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	at.flags(c.Flags())
 	c.Flags().BoolVar(&hold, "hold", false, "hold new events, and run them when the workflow is enabled")
 	return c
 }
 
-func (a *app) switchCall(c *cobra.Command, dir, workflow, verb string, order map[string]any) (switchedAnswer, error) {
+func (a *app) switchCall(c *cobra.Command, at *place, workflow, verb string, order map[string]any) (switchedAnswer, error) {
 	var out switchedAnswer
-	l, err := load(dir)
+	l, err := at.load()
 	if err != nil {
 		return out, err
 	}
@@ -92,7 +92,7 @@ func isWere(n int) string {
 
 // cancelCmd ends one run, or those that filters find.
 func (a *app) cancelCmd() *cobra.Command {
-	var dir string
+	var at place
 	var dry bool
 	order := map[string]*string{"workflow": new(string), "trigger": new(string), "type": new(string), "status": new(string), "since": new(string)}
 	c := &cobra.Command{Use: "cancel [RUN]", Short: "Cancel a run, or all open runs that filters find, through the running server", Args: cobra.MaximumNArgs(1),
@@ -109,12 +109,12 @@ func (a *app) cancelCmd() *cobra.Command {
 			case len(args) == 1 && (filtered || dry):
 				return usageError("give a run, or filters, not both")
 			case len(args) == 0:
-				return a.cancelFound(c, dir, order, dry)
+				return a.cancelFound(c, &at, order, dry)
 			}
 			if _, err := engine.ParseRunID(args[0]); err != nil {
 				return usageError("%v", err)
 			}
-			l, err := load(dir)
+			l, err := at.load()
 			if err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func (a *app) cancelCmd() *cobra.Command {
 			return nil
 		}}
 	fl := c.Flags()
-	fl.StringVar(&dir, "dir", ".", "project folder")
+	at.flags(fl)
 	fl.StringVar(order["workflow"], "workflow", "", "only of this workflow")
 	fl.StringVar(order["trigger"], "trigger", "", "only of this trigger")
 	fl.StringVar(order["type"], "type", "", "only of this event type")
@@ -137,8 +137,8 @@ func (a *app) cancelCmd() *cobra.Command {
 }
 
 // cancelFound ends the runs that filters find, a thousand at a time.
-func (a *app) cancelFound(c *cobra.Command, dir string, order map[string]*string, dry bool) error {
-	l, err := load(dir)
+func (a *app) cancelFound(c *cobra.Command, at *place, order map[string]*string, dry bool) error {
+	l, err := at.load()
 	if err != nil {
 		return err
 	}

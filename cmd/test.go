@@ -577,7 +577,7 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 	if err != nil {
 		return err
 	}
-	f := listFlags{dir: dir, db: db}
+	f := listFlags{place: place{dir, db}}
 	return f.reading(func(h *store.History) error {
 		d, err := h.RunDetail(c.Context(), id)
 		if errors.Is(err, engine.ErrNotFound) {

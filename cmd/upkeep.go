@@ -12,11 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
-	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/mattn/go-sqlite3"
@@ -109,65 +109,6 @@ func (a *app) printFindings(found []store.Finding) error {
 	return nil
 }
 
-func (a *app) pruneCmd() *cobra.Command {
-	var f listFlags
-	order := map[string]string{}
-	var keep, bodies, size string
-	c := &cobra.Command{Use: "prune", Short: "Remove old history now", Args: cobra.NoArgs,
-		Long: `Removes what is older than history: in hookloom.yaml says, which a running server
-does every hour by itself; flags replace its settings. Open runs and what they need
-stay, and so do keys, as long as their trigger's dedupe. It works in small
-transactions beside a running server, and gives the room back to the file system.`,
-		Example: "  hookloom prune --keep 30d --bodies 7d --max-size 2GB",
-		RunE: func(c *cobra.Command, _ []string) error {
-			order["keep"], order["bodies"], order["max_size"] = keep, bodies, size
-			l, err := load(f.dir)
-			if err != nil {
-				return err
-			}
-			h, err := l.project.History.With(keep, bodies, size)
-			if err != nil {
-				return usageError("%v", err)
-			}
-			if h.Keep == 0 && h.Bodies == 0 && h.MaxSize == 0 {
-				return usageError("nothing says what may go: write history: {keep: 30d} into hookloom.yaml, or give --keep, --bodies or --max-size")
-			}
-			var n engine.Pruned
-			path := database(f.dir, f.db, l.project)
-			if _, err := os.Stat(path); err != nil {
-				return fmt.Errorf("no database at %s", path)
-			}
-			s, err := store.Open(c.Context(), path, store.Options{})
-			var inUse *store.InUseError
-			switch {
-			case errors.As(err, &inUse):
-				err = adminCall(c.Context(), l, "POST", "/api/v1/prune", order, &n)
-			case err == nil:
-				n, err = s.Prune(c.Context(), engine.PruneOrderOf(l.project, h, time.Now()))
-				if err == nil {
-					n.Files, n.FileBytes, err = engine.SweepFiles(c.Context(), files.New(f.dir, l.project.FileBounds.MaxSize), s)
-				}
-				err = errors.Join(err, s.Close())
-			}
-			if err != nil {
-				return err
-			}
-			if a.json() {
-				return a.printJSON(n)
-			}
-			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; gave %s back\n", n.Runs, n.Events, n.Bodies, n.Keys, n.Refusals, console.Bytes(n.Bytes))
-			if n.Files > 0 {
-				a.printf("removed %s of runs that are gone, %s\n", counted(n.Files, "file"), console.Bytes(n.FileBytes))
-			}
-			return nil
-		}}
-	f.addPlace(c)
-	c.Flags().StringVar(&keep, "keep", "", "how long events and ended runs are kept, such as 30d")
-	c.Flags().StringVar(&bodies, "bodies", "", "how long bodies, inputs and outputs are kept, such as 7d")
-	c.Flags().StringVar(&size, "max-size", "", "how large the database may be, such as 2GB")
-	return c
-}
-
 // diagnosis is one line of doctor.
 type diagnosis struct {
 	// Verdict is ok, warn or fail.
@@ -184,11 +125,11 @@ func (a *app) doctorCmd() *cobra.Command {
 		Long:    "Looks at the configuration, the disk, the database and the running server, and\nsays what to do about what is not well. Nothing is changed.",
 		Example: "  hookloom doctor\n  hookloom doctor --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			l, err := load(f.dir)
+			l, err := f.load()
 			if err != nil {
 				return err
 			}
-			path := database(f.dir, f.db, l.project)
+			path := l.database()
 			list := slices.Concat(configHealth(l), diskHealth(path), databaseHealth(c.Context(), path), serverHealth(c.Context(), l))
 			failed := slices.ContainsFunc(list, func(d diagnosis) bool { return d.Verdict == "fail" })
 			if a.json() {
@@ -316,6 +257,10 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 	if size.WAL > 256<<20 {
 		out = append(out, diagnosis{"warn", "database log", console.Bytes(size.WAL), "some reader holds a transaction open: look for a SQLite shell or a backup that hangs"})
 	}
+	if step, err := h.ClockStep(ctx); err == nil && step != nil && time.Since(step.At) < 7*24*time.Hour {
+		out = append(out, diagnosis{"warn", "clock", fmt.Sprintf("it was set back by %s on %s; sleeps, waits, schedules and rates went on from the new time", (time.Duration(step.Milliseconds) * time.Millisecond).Round(time.Second), clock(step.At)),
+			"have the clock synchronised, in small steps (chrony, systemd-timesyncd)"})
+	}
 	counts, err := h.Counts(ctx)
 	if err != nil {
 		return append(out, diagnosis{"fail", "backlog", err.Error(), ""})
@@ -371,11 +316,23 @@ func readyWarnings(body io.Reader) []diagnosis {
 
 func serverHealth(ctx context.Context, l *loaded) []diagnosis {
 	base := localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr))
+	client := &http.Client{}
+	if h := l.server(); h != nil && h.Admin != "" {
+		base = h.Admin
+		if strings.HasPrefix(base, "https:") {
+			c, _, err := adminClient(l.project.Dir, l.project.Server.AdminTLS)
+			if err != nil {
+				return []diagnosis{{"fail", "server", err.Error(), ""}}
+			}
+			client = c
+		}
+	}
+	client.Timeout = 3 * time.Second
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
 	if err != nil {
 		return []diagnosis{{"fail", "server", err.Error(), ""}}
 	}
-	resp, err := (&http.Client{Timeout: 3 * time.Second}).Do(req)
+	resp, err := client.Do(req)
 	if err == nil {
 		defer resp.Body.Close()
 		if resp.StatusCode == http.StatusOK {

@@ -70,6 +70,8 @@ type Again struct {
 	Rule     []Condition `json:"conditions,omitempty"`
 	// AlreadyReplayed tells that Run was there: an earlier order made it.
 	AlreadyReplayed bool `json:"already_replayed,omitempty"`
+	// InDoubt is how many calls of the run that Run repeats may have taken effect.
+	InDoubt int `json:"in_doubt,omitempty"`
 }
 
 // DecideAgain decides an event again for one workflow, with today's rule, and runs it

@@ -138,15 +138,17 @@ func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) er
 	r.Output = nil
 	r.Status, r.FinishedAt, r.DueAt, r.Error = Cancelled, time.Now().UTC(), time.Time{}, why
 	s := Settlement{Run: r, Called: ev.Inlet == "call", Calls: e.listening(r, ev)}
-	next, ends, err := e.o.Store.Cancel(ctx, r, s.Calls)
+	cut, next, ends, err := e.o.Store.Cancel(ctx, r, s.Calls)
 	if err != nil {
 		return err
 	}
 	if ends {
 		e.endCalled()
 	}
+	s.Records = cut
 	e.began(s)
 	e.dueAt(next)
+	e.observe(ev, s)
 	return nil
 }
 

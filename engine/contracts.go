@@ -174,6 +174,9 @@ type Store interface {
 	// Recover is called once at the start: runs that were at work are queued
 	// again, attempts without an end become unknown. It returns how many.
 	Recover(ctx context.Context, now time.Time) (int, error)
+	// ClockSetBack moves the ends of sleeps and waits, the moments at which runs are due, and
+	// what rates count, to the time of a clock that was set back.
+	ClockSetBack(ctx context.Context, by time.Duration) error
 	// Prune removes old history in small transactions, until there is none.
 	Prune(ctx context.Context, o PruneOrder) (Pruned, error)
 	// Pause keeps that an endpoint gets nothing; Unpause ends it; Paused lists them.
@@ -225,13 +228,14 @@ type Store interface {
 	BeginOrder(ctx context.Context, key string, digest []byte, now time.Time) (Order, error)
 	EndOrder(ctx context.Context, key string, o Order) error
 	// Replay makes a new run of an old one's event. It returns when the run may
-	// begin, zero when others have to end first; *DroppedError when it may not, and
+	// begin, zero when others have to end first, and how many calls of the old run are in
+	// doubt; *DroppedError when it may not, and
 	// *ReplayedError when there is one already.
-	Replay(ctx context.Context, r Replay) (time.Time, error)
+	Replay(ctx context.Context, r Replay) (due time.Time, doubts int, err error)
 	// Cancel ends a run that is not at work, as its new state says, and stores the
-	// events of those that listen. It returns ErrStale for others; next is as with
-	// Settle. ends tells that the run waits for called ones, which are to be ended now.
-	Cancel(ctx context.Context, r *Run, events []*Event) (next time.Time, ends bool, err error)
+	// events of those that listen. It returns ErrStale for others; cut are the steps that
+	// waited, as they ended, next is as with Settle. ends tells that the run waits for called ones, which are to be ended now.
+	Cancel(ctx context.Context, r *Run, events []*Event) (cut []*plan.Record, next time.Time, ends bool, err error)
 	// EndCalls lists the orders to end called runs; EndedCall drops one that is carried out.
 	EndCalls(ctx context.Context) ([]EndCall, error)
 	EndedCall(ctx context.Context, id EventID) error
@@ -342,6 +346,20 @@ type Taken struct {
 	// Unreadable says which of the run's rows cannot be read; nil when all can. The rest
 	// is what could be read.
 	Unreadable error
+	// Of a replay from the failed step, FirstStarted is when the first run of its chain
+	// began, and Kept are the calls in doubt, by path.
+	FirstStarted time.Time
+	FirstReplays bool
+	Kept         map[string]KeptKey
+}
+
+// KeptKey is a call in doubt: it has the idempotency key that it had in Run, where its
+// first attempt began at Began.
+type KeptKey struct {
+	Run   RunID
+	Began time.Time
+	// Replays tells that Run is itself a replay.
+	Replays bool
 }
 
 // Answer is what a person said about a step of a run.

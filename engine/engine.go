@@ -334,7 +334,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.loadAlerts(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
-	for _, upkeep := range []func(context.Context){e.prune, e.runBatches, e.tellAlerts, e.watchConditions} {
+	for _, upkeep := range []func(context.Context){e.prune, e.runBatches, e.tellAlerts, e.watchConditions, e.watchClock} {
 		e.drivers.Add(1)
 		go func() {
 			defer e.drivers.Done()

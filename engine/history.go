@@ -181,6 +181,9 @@ type RunDetail struct {
 	Decision  *DecisionItem `json:"decision,omitempty"`
 	// Emitted are the events that its steps put into triggers, the first 1000.
 	Emitted []EmittedEvent `json:"emitted,omitempty"`
+	// KeptKeys are the steps that have the idempotency key of the run that this one goes on
+	// with: their call was in doubt.
+	KeptKeys []string `json:"kept_keys,omitempty"`
 	// ReplayedAs are the runs that repeat this one.
 	ReplayedAs []string `json:"replayed_as,omitempty"`
 	// Queue is set while the run waits for its turn.

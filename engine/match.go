@@ -360,7 +360,7 @@ func (e *Engine) observe(ev *Event, s Settlement) {
 		return
 	}
 	for _, x := range s.Records {
-		s := StepChange{Path: x.Path, Action: x.Action, Status: string(x.Status), Attempt: x.Attempt, StartedAt: x.StartedAt, Destination: x.Destination}
+		s := StepChange{Path: x.Path, Action: x.Action, Status: x.Shown(), Attempt: x.Attempt, StartedAt: x.StartedAt, Destination: x.Destination}
 		if x.Error != nil {
 			s.Error = m.Text(x.Error.Message)
 		}

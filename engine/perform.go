@@ -66,12 +66,16 @@ type driver struct {
 	lent, looked           int64
 	rooms                  rooms
 	large, crowded, forgot bool
-	// since is when the present stretch of work began.
-	since time.Time
 	// ends are called runs that the next settlement orders to be ended.
 	ends []EndCall
+	// since is when the present stretch of work began, by the monotonic clock; setBack is
+	// by how much the clock was set back meanwhile, in nanoseconds.
+	since   time.Time
+	setBack atomic.Int64
 	// releasedBy are the events that came for waiting steps, by path.
 	releasedBy map[string]EventID
+	// kept are the calls in doubt of the runs that this one continues, by path.
+	kept map[string]KeptKey
 	// hidden are values that are masked in this run only, with those of the project;
 	// mask does it.
 	hidden []string
@@ -114,7 +118,7 @@ func (dr *driver) masker() *Masker {
 
 func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map[string]any) *driver {
 	now := time.Now().UTC()
-	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: now, share: ev.share.hold()}
+	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: time.Now(), share: ev.share.hold()}
 	dr.ctx, dr.cancel = context.WithCancel(e.work)
 	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(w), RunID: dr.keyRoot(), StartedAt: now, Began: dr.run.began(ev), Secrets: e.secretsOf(w), Hidden: ev.Hidden}
 	dr.hide(ev.Hidden)
@@ -123,8 +127,11 @@ func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map
 	return dr
 }
 
-func (dr *driver) describeRun(started time.Time) {
-	dr.state.Run = map[string]any{"id": dr.run.ID.String(), "url": dr.e.o.RunURL(dr.run.ID), "attempt": 1, "started_at": started,
+func (dr *driver) describeRun(started time.Time) { dr.state.Run = dr.described(dr.run.ID, started) }
+
+// described is what expressions see of a run.
+func (dr *driver) described(id RunID, started time.Time) map[string]any {
+	return map[string]any{"id": id.String(), "url": dr.e.o.RunURL(id), "attempt": 1, "started_at": started,
 		"workflow": dr.run.Workflow, "trigger": dr.event.Trigger, "test": false}
 }
 
@@ -300,7 +307,7 @@ func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
 	if !d.Step.Spec.Leaves {
 		in.With = d.Shown // what it does with them is to show them
 	}
-	in.Key = idempotencyKey(dr.e.o.Store.Instance(), dr.keyRoot(), d.Path)
+	in.Key = idempotencyKey(dr.e.o.Store.Instance(), dr.keyRun(d.Path), d.Path)
 	endpoint, err := dr.endpoint(a, in)
 	if err != nil {
 		return nil, err

@@ -114,6 +114,8 @@ type Firing struct {
 	Planned        time.Time
 	// Timetable is the text of the schedule's times as JSON; an edit changes it.
 	Timetable json.RawMessage
+	// SetBack is what the schedule remembers of a clock that was set back, as JSON.
+	SetBack json.RawMessage
 	// Delivery is the event of that time; nil only notes how far the schedule has come.
 	Delivery *Delivery
 }
@@ -121,7 +123,7 @@ type Firing struct {
 // Fired stores a planned time of a schedule as an event, once, and how far the
 // schedule has come.
 func (e *Engine) Fired(ctx context.Context, f Firing) error {
-	b := &PollBatch{Trigger: f.Trigger, Inlet: f.Inlet, State: InletState{Cursor: f.Timetable, AskedAt: f.Planned, OKAt: f.Planned}}
+	b := &PollBatch{Trigger: f.Trigger, Inlet: f.Inlet, State: InletState{Cursor: f.Timetable, Rest: f.SetBack, AskedAt: f.Planned, OKAt: f.Planned}}
 	if f.Delivery != nil {
 		b.Items = []*Delivery{f.Delivery}
 	}

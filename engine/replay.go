@@ -24,6 +24,9 @@ type Replayed struct {
 	Run RunID
 	// Already tells that an earlier order made it.
 	Already bool
+	// InDoubt is how many calls of the old run may have taken effect. From the failed step
+	// they are made again with the same idempotency key, from the start with a new one.
+	InDoubt int
 }
 
 // ReplayedError says that a run was repeated already.
@@ -70,7 +73,7 @@ func (e *Engine) ReplayRun(ctx context.Context, of RunID, o ReplayOrder) (Replay
 		return Replayed{}, fmt.Errorf("run %s: %w", of, err)
 	}
 	replay.NotBefore = e.replayAt(now)
-	due, err := e.o.Store.Replay(ctx, replay)
+	due, doubts, err := e.o.Store.Replay(ctx, replay)
 	var already *ReplayedError
 	if errors.As(err, &already) {
 		return Replayed{Run: already.As, Already: true}, nil
@@ -79,5 +82,5 @@ func (e *Engine) ReplayRun(ctx context.Context, of RunID, o ReplayOrder) (Replay
 		return Replayed{}, fmt.Errorf("run %s was not replayed: %w", of, err)
 	}
 	e.dueAt(due)
-	return Replayed{Run: replay.New}, nil
+	return Replayed{Run: replay.New, InDoubt: doubts}, nil
 }

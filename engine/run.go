@@ -93,7 +93,10 @@ type Run struct {
 	Workflow, Version string
 	Status            RunStatus
 	// Repeats is the run that this one replays, 0 for none.
-	Repeats                          RunID
+	Repeats RunID
+	// Continues is the first run of the chain that this one goes on with, as a replay
+	// from the failed step; 0 for none.
+	Continues                        RunID
 	CreatedAt, StartedAt, FinishedAt time.Time
 	// DueAt is when a queued or waiting run goes on.
 	DueAt time.Time
@@ -125,11 +128,14 @@ const keyHeader = "x-idempotency-key"
 // keyRoot is what the idempotency keys of a run's steps, and uuid(), come from: the run;
 // for a called one the step that called it, so that the next attempt of the call sends
 // the same keys. A replay is a new beginning.
-func (dr *driver) keyRoot() string {
-	if dr.event != nil && dr.event.Inlet == "call" && dr.run.Repeats == 0 {
-		return cmp.Or(dr.event.Headers[keyHeader], dr.run.ID.String())
+func (dr *driver) keyRoot() string { return dr.rootOf(dr.run.ID, dr.run.Repeats != 0) }
+
+// rootOf is the same for any run of the event.
+func (dr *driver) rootOf(run RunID, replay bool) string {
+	if dr.event != nil && dr.event.Inlet == "call" && !replay {
+		return cmp.Or(dr.event.Headers[keyHeader], run.String())
 	}
-	return dr.run.ID.String()
+	return run.String()
 }
 
 // idempotencyKey is the same for every attempt of one step of one run, and for

@@ -76,6 +76,7 @@ func (dr *driver) settle() Settlement {
 	}
 	dr.grow()
 	dr.wake = time.Time{}
+	dr.followClock()
 	for {
 		dr.state.Now = time.Now().UTC()
 		dr.state.TimedOut = dr.timedOut()
@@ -233,8 +234,9 @@ func (dr *driver) open(ready []plan.Due) {
 
 func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	now := dr.state.Now
-	dr.run.Active += now.Sub(dr.since)
-	dr.since = now
+	worked := time.Now() // state.Now has no monotonic reading
+	dr.run.Active += worked.Sub(dr.since)
+	dr.since = worked
 	dr.run.Status, dr.run.DueAt = status, due
 	if status.Ended() {
 		dr.run.FinishedAt = now
@@ -264,14 +266,14 @@ func (dr *driver) stopWaiting() {
 			}
 			ended := *r
 			ended.Status, ended.FinishedAt, ended.Output = plan.Failed, dr.run.FinishedAt, nil
-			ended.Error = &plan.Error{Message: "the run ended", Code: "cancelled"}
+			ended.Error = &plan.Error{Message: "the run ended", Code: plan.CutCode}
 			dr.unsaved = append(dr.unsaved, &ended)
 		}
 	}
 }
 
 func (dr *driver) timedOut() bool {
-	return dr.run.Active+dr.state.Now.Sub(dr.since) > dr.state.Workflow.Timeout
+	return dr.run.Active+time.Since(dr.since) > dr.state.Workflow.Timeout
 }
 
 // resume takes a run up from the store. The channel closes when the run has ended
@@ -324,7 +326,7 @@ func (e *Engine) load(dr *driver) error {
 	if err != nil {
 		return err
 	}
-	dr.run, dr.since = t.Run, time.Now().UTC()
+	dr.run, dr.since = t.Run, time.Now()
 	if t.Unreadable != nil {
 		dr.event = t.Event
 		return e.giveUp(dr, fmt.Errorf("a row of this run cannot be read: %w (hookloom replay %s runs it again from its event)", t.Unreadable, dr.run.ID))
@@ -345,7 +347,7 @@ func (e *Engine) load(dr *driver) error {
 	}
 	dr.share = dr.event.share
 	if dr.run.StartedAt.IsZero() {
-		dr.run.StartedAt = dr.since
+		dr.run.StartedAt = dr.since.UTC()
 	}
 	w, err := e.version(e.work, dr.run, asOf(dr.run, dr.event))
 	if err == nil && dr.run.Boots > maxBoots {
@@ -367,6 +369,7 @@ func (e *Engine) load(dr *driver) error {
 	}
 	dr.fitRoom()
 	dr.describeRun(dr.run.StartedAt)
+	dr.carryOn(t)
 	dr.held = e.destinations.HasTicket(int64(dr.run.ID))
 	e.mu.Lock()
 	dr.listen(w)

@@ -297,6 +297,7 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 		dr.state.AddRecord(r)
 	}
 	dr.describeRun(t.Run.StartedAt)
+	dr.carryOn(t)
 	dr.hide(t.Event.Hidden)
 	for _, r := range t.Records {
 		dr.hideCredentials(r)

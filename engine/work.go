@@ -200,6 +200,13 @@ func (e *Engine) readError(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
 		return nil
 	}
+	if errors.Is(err, ErrBusy) {
+		e.o.Log.Warn("what is due cannot be read now; it is tried again", "error", err)
+		e.mu.Lock()
+		e.behind, e.nextDue = true, time.Now().Add(100*time.Millisecond)
+		e.mu.Unlock()
+		return nil
+	}
 	if !errors.Is(err, ErrDisk) {
 		e.o.Log.Error("rows cannot be read; hookloom check says which", "error", err)
 		return nil

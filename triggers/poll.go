@@ -105,6 +105,10 @@ func (p *poller) wait(st engine.InletState, now time.Time) time.Duration {
 	if st.AskedAt.IsZero() {
 		return spread(min(p.table.length(now), maxFirstPause))
 	}
+	if ahead := st.AskedAt.Sub(now); ahead > jitterOfClocks {
+		// The clock was set back: from the new time on.
+		st.AskedAt, st.RetryAt = now, st.RetryAt.Add(-ahead)
+	}
 	next := p.table.next(st.AskedAt)
 	if st.Failures > 0 {
 		pause := p.table.length(now)

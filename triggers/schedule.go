@@ -150,6 +150,8 @@ type scheduler struct {
 	in       Inbox
 	log      *slog.Logger
 	now      func() time.Time
+	// set is what the schedule remembers of a clock that was set back.
+	set setBack
 }
 
 func (s *scheduler) inlet() string { return "schedule " + s.schedule.ID }
@@ -181,8 +183,15 @@ func (s *scheduler) run(ctx context.Context) {
 // due fires what is due and gives how long until the next time.
 func (s *scheduler) due(ctx context.Context, st engine.InletState) (time.Duration, error) {
 	now := s.now()
-	if st.AskedAt.IsZero() || st.AskedAt.After(now.Add(24*time.Hour)) {
-		// The first start, or the clock was set back by days: from here on.
+	s.set = readSetBack(st.Rest)
+	if s.clockSetBack(st.AskedAt, now) {
+		if err := s.fired(ctx, now, nil); err != nil {
+			return 0, err
+		}
+		return s.fires(s.table.next(now)).Sub(now), nil
+	}
+	if st.AskedAt.IsZero() {
+		// The first start: from here on.
 		return time.Until(s.fires(s.table.next(now))), s.fired(ctx, now, nil)
 	}
 	if st.Cursor != nil && !bytes.Equal(st.Cursor, s.table.stamp()) {
@@ -267,7 +276,7 @@ func (s *scheduler) fires(planned time.Time) time.Time {
 
 // fired notes a planned time, with the timetable that it is of.
 func (s *scheduler) fired(ctx context.Context, planned time.Time, d *engine.Delivery) error {
-	return s.in.Fired(ctx, engine.Firing{Trigger: s.trigger.Name, Inlet: s.inlet(), Planned: planned, Timetable: s.table.stamp(), Delivery: d})
+	return s.in.Fired(ctx, engine.Firing{Trigger: s.trigger.Name, Inlet: s.inlet(), Planned: planned, Timetable: s.table.stamp(), SetBack: s.set.encode(), Delivery: d})
 }
 
 // stamp is the text of the timetable as JSON, as it stands in an inlet's row.
@@ -276,7 +285,7 @@ func (t *timetable) stamp() []byte { return workflows.AppendText(nil, t.text) }
 // fire makes the event of a planned time. Its key is that time: it comes once.
 func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
 	now := s.now().UTC()
-	key := planned.UTC().Format(time.RFC3339)
+	key := planned.UTC().Format(time.RFC3339) + s.set.suffix(planned)
 	if s.schedule.ID != "" {
 		key = s.schedule.ID + "/" + key
 	}

@@ -124,7 +124,7 @@ func (d *diary) InletState(_ context.Context, trigger, inlet string) (engine.Inl
 	return d.states[trigger+inlet], nil
 }
 func (d *diary) Fired(_ context.Context, f engine.Firing) error {
-	d.states[f.Trigger+f.Inlet] = engine.InletState{Cursor: f.Timetable, AskedAt: f.Planned, OKAt: f.Planned}
+	d.states[f.Trigger+f.Inlet] = engine.InletState{Cursor: f.Timetable, Rest: f.SetBack, AskedAt: f.Planned, OKAt: f.Planned}
 	if x := f.Delivery; x != nil {
 		d.note(x.Key + " " + string(x.Raw))
 	}

@@ -272,7 +272,12 @@ func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.PostForm.Get("confirm") == "" {
-		c.render(w, r, http.StatusOK, "confirm", map[string]any{"Title": "Replay dead letters", "IDs": ids, "Order": o})
+		doubts, err := c.o.Log.InDoubt(r.Context(), ids)
+		if err != nil {
+			c.trouble(w, r, err)
+			return
+		}
+		c.render(w, r, http.StatusOK, "confirm", map[string]any{"Title": "Replay dead letters", "IDs": ids, "Order": o, "InDoubt": doubts})
 		return
 	}
 	made, problems := c.replayMany(r.Context(), ids, o)

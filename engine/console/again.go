@@ -59,8 +59,10 @@ type (
 	replayedAnswer struct {
 		Runs []string `json:"runs"`
 		// AlreadyReplayed tells that an earlier order made all of them.
-		AlreadyReplayed bool           `json:"already_replayed,omitempty"`
-		Items           []replayedItem `json:"items,omitempty"`
+		AlreadyReplayed bool `json:"already_replayed,omitempty"`
+		// InDoubt is how many calls of the old runs may have taken effect.
+		InDoubt int            `json:"in_doubt,omitempty"`
+		Items   []replayedItem `json:"items,omitempty"`
 	}
 	replayedItem struct {
 		// How is repeat, for a run that is made again, or decide, for a rule that is
@@ -181,7 +183,7 @@ func (c *Console) replayRun(w http.ResponseWriter, r *http.Request) {
 		c.conflict(w, err)
 		return
 	}
-	replyReplayed(w, replayedAnswer{Runs: []string{x.Run.String()}, AlreadyReplayed: x.Already})
+	replyReplayed(w, replayedAnswer{Runs: []string{x.Run.String()}, AlreadyReplayed: x.Already, InDoubt: x.InDoubt})
 }
 
 func (o replayOrder) order() engine.ReplayOrder {
@@ -216,7 +218,7 @@ func (c *Console) replayEvent(w http.ResponseWriter, r *http.Request) {
 		if x.Run != "" && !o.DryRun {
 			a.Runs = append(a.Runs, x.Run)
 		}
-		a.AlreadyReplayed = a.AlreadyReplayed && x.AlreadyReplayed
+		a.AlreadyReplayed, a.InDoubt = a.AlreadyReplayed && x.AlreadyReplayed, a.InDoubt+x.InDoubt
 	}
 	if o.DryRun {
 		reply(w, http.StatusOK, a)
@@ -242,7 +244,7 @@ func (c *Console) runAgain(ctx context.Context, id engine.EventID, o replayEvent
 			if err != nil {
 				return nil, err
 			}
-			plan[i].Run, plan[i].Outcome, plan[i].AlreadyReplayed = n.Run.String(), "matched", n.Already
+			plan[i].Run, plan[i].Outcome, plan[i].AlreadyReplayed, plan[i].InDoubt = n.Run.String(), "matched", n.Already, n.InDoubt
 			continue
 		}
 		if plan[i].Again, err = c.o.Operator.DecideAgain(ctx, id, x.Workflow, o.Again, o.By); err != nil {

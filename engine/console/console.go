@@ -38,6 +38,7 @@ type Log interface {
 	DeadLetters(context.Context, engine.Query) (engine.Page[engine.DeadLetter], error)
 	Missed(ctx context.Context, workflow string) (engine.Switched, error)
 	HasName(ctx context.Context, workflow, trigger string) (bool, error)
+	InDoubt(ctx context.Context, runs []string) (int, error)
 	RunOne(context.Context, engine.RunID) (engine.RunItem, error)
 	RunDetail(context.Context, engine.RunID) (*engine.RunDetail, error)
 	Quarantine(context.Context, engine.Query) ([]engine.RefusalItem, error)

@@ -340,7 +340,7 @@ func (c *Console) previewPage(w http.ResponseWriter, r *http.Request) {
 			again = append(again, s)
 		}
 	}
-	data["Kept"], data["Again"] = kept, again
+	data["Kept"], data["Again"], data["InDoubt"] = kept, again, d.InDoubt()
 	c.render(w, r, http.StatusOK, "preview", data)
 }
 

@@ -74,6 +74,8 @@ type Table struct {
 	limits map[string]workflows.Limit
 	// granted numbers the tickets.
 	granted uint64
+	// began is when the process did.
+	began time.Time
 }
 
 // destination is one host as seen from here.
@@ -89,7 +91,8 @@ type destination struct {
 	queued  map[int64]bool
 	tickets map[int64]uint64
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	limiter *rate.Limiter
+	// pace keeps the host's rate; nil without one.
+	pace *pace
 	// ramp bounds the rate after an outage, and doubles at grows until it is gone: a
 	// host that has just come back is not sent all that waits for it.
 	ramp  *rate.Limiter
@@ -105,7 +108,7 @@ type destination struct {
 }
 
 // New makes an empty table.
-func New(o Options) *Table { return &Table{o: o, byName: map[string]*destination{}} }
+func New(o Options) *Table { return &Table{o: o, byName: map[string]*destination{}, began: time.Now()} }
 
 // Use takes the limits that the project sets, by host.
 func (ds *Table) Use(limits map[string]workflows.Limit) {
@@ -113,7 +116,7 @@ func (ds *Table) Use(limits map[string]workflows.Limit) {
 	defer ds.mu.Unlock()
 	ds.limits = limits
 	for _, d := range ds.byName {
-		d.configure(ds.limits[hostOf(d.name)], ds.part())
+		d.configure(ds.limits[hostOf(d.name)], ds.part(), ds.began)
 	}
 }
 
@@ -142,7 +145,7 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 	if limit.Rate == 0 {
 		limit.Rate, limit.Per = connector.Rate, connector.Per
 	}
-	d.configure(limit, ds.part())
+	d.configure(limit, ds.part(), ds.began)
 	d.limit = d.max
 	ds.byName[name] = d
 	return d
@@ -157,7 +160,7 @@ func (ds *Table) newBreaker(d *destination) *gobreaker.TwoStepCircuitBreaker[str
 		OnStateChange: func(_ string, from, to gobreaker.State) { ds.changed(d, from, to) }})
 }
 
-func (d *destination) configure(l workflows.Limit, part int) {
+func (d *destination) configure(l workflows.Limit, part int, began time.Time) {
 	before := d.max
 	d.max, d.more = part, true
 	if l.Concurrency > 0 {
@@ -166,9 +169,11 @@ func (d *destination) configure(l workflows.Limit, part int) {
 	if d.limit == before || d.limit > d.max {
 		d.limit = d.max
 	}
-	d.limiter = nil
-	if l.Rate > 0 {
-		d.limiter = rate.NewLimiter(rate.Limit(float64(l.Rate)/l.Per.Seconds()), max(1, l.Rate/10))
+	switch now := time.Now(); {
+	case l.Rate == 0:
+		d.pace = nil
+	case d.pace == nil || d.pace.limit.Rate != l.Rate || d.pace.limit.Per != l.Per:
+		d.pace = newPace(l, now, d.pace != nil || now.Sub(began) < l.Per)
 	}
 }
 
@@ -243,7 +248,7 @@ func (ds *Table) TakeFree(name string, connector workflows.Limit) *Permit {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	d, now := ds.get(name, connector), time.Now()
-	if d.limiter != nil || d.ramp != nil || len(d.queue) > 0 || d.breaker.State() != gobreaker.StateClosed || d.asked.After(now) || ds.crowded(d, now) {
+	if d.pace != nil || d.ramp != nil || len(d.queue) > 0 || d.breaker.State() != gobreaker.StateClosed || d.asked.After(now) || ds.crowded(d, now) {
 		return nil
 	}
 	done, err := d.breaker.Allow()
@@ -309,7 +314,7 @@ func (ds *Table) free(d *destination, now time.Time) *Hold {
 		return d.down()
 	case !d.ramped(now):
 		return &Hold{Why: d.name + " has just come back, and is sent more little by little"}
-	case d.limiter != nil && !d.limiter.AllowN(now, 1):
+	case d.pace != nil && !d.pace.allow(now):
 		return &Hold{Why: "the rate of " + d.name + " is used up"}
 	}
 	return nil
@@ -496,12 +501,15 @@ func (ds *Table) opens(d *destination, now time.Time) time.Time {
 			at = t
 		}
 	}
-	for _, l := range []*rate.Limiter{d.limiter, d.ramp} {
-		if l == nil || at.After(now) {
-			continue
-		}
-		if missing := 1 - l.TokensAt(now); missing > 0 {
-			at = now.Add(time.Duration(missing / float64(l.Limit()) * float64(time.Second)))
+	if at.After(now) {
+		return at
+	}
+	if d.pace != nil {
+		at = d.pace.opens(now)
+	}
+	if d.ramp != nil && !at.After(now) {
+		if missing := 1 - d.ramp.TokensAt(now); missing > 0 {
+			at = now.Add(time.Duration(missing / float64(d.ramp.Limit()) * float64(time.Second)))
 		}
 	}
 	return at

@@ -192,3 +192,35 @@ func TestAPermitTakenFreelyLeavesNoTrace(t *testing.T) {
 		}
 	})
 }
+
+// TestARateHoldsInEachWindow, also after a pause, after a reload, and over the end of the
+// process, whose successor knows nothing of what was sent.
+func TestARateHoldsInEachWindow(t *testing.T) {
+	for _, limit := range []workflows.Limit{{Rate: 5, Per: 5 * time.Second}, {Rate: 100, Per: time.Minute}, {Rate: 200, Per: time.Second}, {Rate: 1, Per: time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			var grants []time.Time
+			run := int64(0)
+			ask := func(p *pace, d time.Duration) {
+				for until := time.Now().Add(d); time.Now().Before(until); time.Sleep(time.Millisecond) {
+					for p.allow(time.Now()) {
+						grants = append(grants, time.Now())
+						run++
+					}
+				}
+			}
+			p := newPace(limit, time.Now(), true)
+			ask(p, 2*limit.Per)
+			if n := len(grants); float64(n) < 1.5*float64(limit.Rate)-2 {
+				t.Errorf("%v: only %d attempts in twice its time", limit, n)
+			}
+			time.Sleep(3 * limit.Per) // SIGSTOP, or nothing to do
+			ask(p, limit.Per+limit.Per/2)
+			ask(newPace(limit, time.Now(), true), limit.Per) // killed in the middle of a stretch, and started again
+			for i := limit.Rate; i < len(grants); i++ {
+				if gap := grants[i].Sub(grants[i-limit.Rate]); gap < limit.Per {
+					t.Fatalf("%v: %d attempts within %v", limit, limit.Rate+1, gap)
+				}
+			}
+		})
+	}
+}

@@ -33,6 +33,8 @@ type Guard struct {
 	own atomic.Pointer[[]netip.AddrPort]
 	// transport keeps the connections made under the rules in force.
 	transport atomic.Pointer[http.Transport]
+	// places bound the connections.
+	places places
 }
 
 // rules are the exceptions in force.
@@ -145,7 +147,14 @@ func (gd *Guard) dial(ctx context.Context, network, address string) (net.Conn, e
 		}
 		return nil
 	}
+	release, err := gd.places.take(ctx, gd.closeIdle)
+	if err != nil {
+		return nil, err
+	}
 	c, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		release()
+	}
 	switch {
 	case errors.Is(err, errOwn):
 		return nil, fmt.Errorf("%s: %w", address, errOwn)
@@ -155,7 +164,7 @@ func (gd *Guard) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	return &countedConn{Conn: c}, nil
+	return &countedConn{Conn: c, release: release}, nil
 }
 
 // Client is the outbound HTTP client: no proxy from the environment, no

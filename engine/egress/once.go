@@ -132,6 +132,17 @@ func (w *wire) untouched() bool {
 type countedConn struct {
 	net.Conn
 	written atomic.Int64
+	// release gives the connection's place back; nil for one that has none.
+	release func()
+}
+
+// Close implements net.Conn.
+func (c *countedConn) Close() error {
+	err := c.Conn.Close()
+	if c.release != nil {
+		c.release()
+	}
+	return err
 }
 
 // Write implements net.Conn. Bytes count before they are written: whoever sees no

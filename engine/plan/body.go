@@ -260,7 +260,11 @@ func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, be
 		p.out.Due = append(p.out.Due, d)
 		return pending
 	}
-	if err := p.render(s, &d, p.env(began, path)); err != nil {
+	env := p.env(began, path)
+	if k := p.st.Kept[path]; k != nil {
+		env.Names["run"], env.Now = k.Run, k.Began
+	}
+	if err := p.render(s, &d, env); err != nil {
 		return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
 	}
 	p.out.Due = append(p.out.Due, d)

@@ -21,6 +21,8 @@ type State struct {
 	Began time.Time
 	// Records holds the attempts of each path, oldest first.
 	Records map[string][]*Record
+	// Kept are the calls in doubt that the run goes on with, by path.
+	Kept map[string]*Kept
 	// Answers are those that came from outside, by path.
 	Answers map[string]*Answer
 	// Secrets are the values of the secrets that the workflow names.
@@ -40,6 +42,13 @@ type State struct {
 	// vars are computed once.
 	vars    map[string]any
 	varsErr *Error
+}
+
+// Kept is a call of an earlier run that may have taken effect. It is made again as it
+// was: with the names that its first attempt saw as run, at the moment Began.
+type Kept struct {
+	Run   map[string]any
+	Began time.Time
 }
 
 // Decision is what may happen next.

@@ -77,3 +77,15 @@ func (e *Error) names() map[string]any {
 	}
 	return map[string]any{"message": e.Message, "code": e.Code, "status": status, "step": e.Step, "attempts": e.Attempts, "retryable": e.Retryable, "details": e.Details}
 }
+
+// CutCode is the error code of a step that waited when its run ended.
+const CutCode = "cancelled"
+
+// Shown is the status as people and metrics see it: a step that waited when its run ended
+// did not fail.
+func (r *Record) Shown() string {
+	if r.Status == Failed && r.Error != nil && r.Error.Code == CutCode {
+		return "cancelled"
+	}
+	return string(r.Status)
+}

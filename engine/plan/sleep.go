@@ -16,7 +16,11 @@ func (p *planner) sleep(s *workflows.Step, path string) outcome {
 		if err != nil {
 			return p.fails(s, path, p.put(s, path, Failed, nil, err))
 		}
-		last = p.waits(s, path, map[string]any{"until": until.UTC().Format(time.RFC3339Nano)})
+		what := map[string]any{"until": until.UTC().Format(time.RFC3339Nano)}
+		if s.SleepUntil {
+			what["fixed"] = true // a moment, whatever happens to the clock
+		}
+		last = p.waits(s, path, what)
 	}
 	switch last.Status {
 	case Failed:

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"sort"
 	"strconv"
@@ -462,4 +463,19 @@ func waitsUntil(r *Record) time.Time {
 		return time.Time{}
 	}
 	return t
+}
+
+// SetBack gives a waiting record whose end is moved with a clock that was set back; nil
+// for one that does not wait for a stretch of time.
+func SetBack(r *Record, by time.Duration) *Record {
+	m, _ := r.Output.(map[string]any)
+	until := waitsUntil(r)
+	if r.Status != Waiting || until.IsZero() || m["fixed"] != nil {
+		return nil
+	}
+	moved := *r
+	output := maps.Clone(m)
+	output["until"] = until.Add(-by).UTC().Format(time.RFC3339Nano)
+	moved.Output = output
+	return &moved
 }

@@ -44,7 +44,7 @@ func (t *tx) enter(run engine.RunID, p *engine.Place, now time.Time) (due time.T
 	}
 	if p.RateLimit > 0 {
 		rate = p.RateGroup
-		if err := t.exec(`DELETE FROM places WHERE workflow = ? AND rate_grp = ? AND state = 'left' AND starts_at < ?`, p.Workflow, p.RateGroup, now.Add(-p.RatePer).UnixMilli()); err != nil {
+		if err := t.exec(`DELETE FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 1 AND state = 'left' AND starts_at < ?`, p.Workflow, p.RateGroup, now.Add(-p.RatePer).UnixMilli()); err != nil {
 			return due, nil, "", err
 		}
 	}
@@ -136,6 +136,10 @@ func (t *tx) replace(p *engine.Place) ([]engine.RunID, error) {
 // leave gives the place of an ended run up and lets those begin that wait for it.
 // It gives when the first of them is due, zero for none.
 func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
+	// What did not start counts for no rate.
+	if err := t.exec(`DELETE FROM places WHERE run_id = ? AND state = 'left' AND started = 0`, int64(r.ID)); err != nil || t.changes > 0 {
+		return time.Time{}, err
+	}
 	v := make([]driver.Value, 4)
 	found, err := t.row(`SELECT workflow, grp, stale, rate_grp FROM places WHERE run_id = ? AND state <> 'left'`, v, int64(r.ID))
 	if err != nil || !found {
@@ -150,7 +154,7 @@ func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 		}
 	}
 	// The start still counts for the rate; what did not start counts for nothing.
-	if err := t.exec(`DELETE FROM places WHERE run_id = ? AND (rate_grp IS NULL OR starts_at IS NULL)`, int64(r.ID)); err != nil {
+	if err := t.exec(`DELETE FROM places WHERE run_id = ? AND (rate_grp IS NULL OR started = 0)`, int64(r.ID)); err != nil {
 		return time.Time{}, err
 	}
 	if err := t.exec(`UPDATE places SET state = 'left', grp = NULL WHERE run_id = ?`, int64(r.ID)); err != nil || !grouped {

@@ -274,10 +274,10 @@ func (s *Store) run(ctx context.Context, id engine.RunID) (_ *engine.Run, unread
 	var r engine.Run
 	var event, created, active int64
 	var status string
-	var started, finished, due, repeats sql.NullInt64
+	var started, finished, due, repeats, continues sql.NullInt64
 	var output, failure sql.NullString
-	err = s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, created_at, started_at, finished_at, due_at, active_ms, boots, output, error, text FROM runs WHERE id = ?`, int64(id)).
-		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &created, &started, &finished, &due, &active, &r.Boots, &output, &failure, &r.Text)
+	err = s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, continues, created_at, started_at, finished_at, due_at, active_ms, boots, output, error, text FROM runs WHERE id = ?`, int64(id)).
+		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &continues, &created, &started, &finished, &due, &active, &r.Boots, &output, &failure, &r.Text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, engine.ErrNotFound
 	}
@@ -288,6 +288,7 @@ func (s *Store) run(ctx context.Context, id engine.RunID) (_ *engine.Run, unread
 		return nil, nil, err
 	}
 	r.ID, r.Event, r.Status, r.Repeats = id, engine.EventID(event), engine.RunStatus(status), engine.RunID(repeats.Int64)
+	r.Continues = engine.RunID(continues.Int64)
 	r.CreatedAt, r.StartedAt, r.FinishedAt, r.DueAt = fromMillis(created), nullTime(started), nullTime(finished), nullTime(due)
 	r.Active = time.Duration(active) * time.Millisecond
 	if r.Output, err = decodeColumn(output); err != nil {

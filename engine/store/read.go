@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -522,6 +523,9 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 			return nil, err
 		}
 	}
+	if d.KeptKeys, err = h.keptKeys(ctx, id); err != nil {
+		return nil, err
+	}
 	d.ReplayedAs, err = collect(ctx, h.db, `SELECT printf('run_%016x', id) FROM runs WHERE repeats = ? ORDER BY id`, []any{int64(id)}, func(s scanner) (id string, err error) {
 		err = s.Scan(&id)
 		return id, err
@@ -566,7 +570,7 @@ func (h *History) queue(ctx context.Context, id engine.RunID) (*engine.QueueItem
 
 // Steps lists the attempts of a run in the order they were made.
 func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem, error) {
-	return collect(ctx, h.db, `SELECT path, action, attempt, status, started_at, finished_at, input, output, error FROM steps WHERE run_id = ? ORDER BY rowid`, []any{int64(id)}, func(s scanner) (engine.StepItem, error) {
+	return collect(ctx, h.db, `SELECT path, action, attempt, CASE WHEN status = 'failed' AND error ->> '$.code' = '`+plan.CutCode+`' THEN 'cancelled' ELSE status END, started_at, finished_at, input, output, error FROM steps WHERE run_id = ? ORDER BY rowid`, []any{int64(id)}, func(s scanner) (engine.StepItem, error) {
 		var x engine.StepItem
 		var started number
 		var finished sql.NullInt64

@@ -455,15 +455,14 @@ func (s *Store) Settle(ctx context.Context, st engine.Settlement) (next time.Tim
 
 // Take implements engine.Store.
 func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.Taken, error) {
-	err := s.w.do(ctx, true, func(t *tx) error {
-		if err := t.exec(`UPDATE runs SET status = 'running', due_at = NULL WHERE id = ? AND status IN ('queued', 'waiting')`, int64(id)); err != nil {
-			return err
-		}
-		if t.changes == 0 {
-			return engine.ErrStale
-		}
-		return nil
+	taken := false
+	err := s.w.do(ctx, true, func(t *tx) (err error) {
+		taken, err = t.take(int64(id), time.Now())
+		return err
 	})
+	if err == nil && !taken {
+		err = engine.ErrStale
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -494,7 +493,7 @@ func (s *Store) Peek(ctx context.Context, id engine.RunID) (*engine.Taken, error
 	}
 	taken.Records, taken.Answers, taken.Answered = records, answers, answered
 	taken.Unreadable = cmp.Or(unreadable, badRecord, badAnswer)
-	return taken, nil
+	return taken, s.continued(ctx, taken)
 }
 
 // answers loads what people said, by path; a later attempt has a later answer.
@@ -569,7 +568,11 @@ func (s *Store) Called(ctx context.Context, id engine.EventID) (engine.CallState
 // this process alone, so whatever was at work belongs to one that is gone.
 func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 	var n int64
+	var setBack time.Duration
 	err := s.w.do(ctx, true, func(t *tx) error {
+		if err := t.retakeStarts(); err != nil {
+			return err
+		}
 		if err := t.exec(`UPDATE steps SET status = 'unknown', finished_at = ? WHERE status = 'running' AND run_id IN (SELECT id FROM runs WHERE status = 'running')`, now.UnixMilli()); err != nil {
 			return err
 		}
@@ -584,12 +587,18 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 			AND NOT EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = runs.id)`, now.UnixMilli()); err != nil {
 			return err
 		}
+		if setBack, err = t.clockWasSetBack(now); err != nil {
+			return err
+		}
 		if err := t.clockSetBack(now); err != nil {
 			return err
 		}
 		// Nobody calls those that wait for their destination: its queue was memory.
 		return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.destination' IS NOT NULL)`, now.UnixMilli())
 	})
+	if err == nil && setBack > 0 {
+		s.o.Log.Warn("the clock was set back while no server ran: sleeps, time limits of waits, schedules and rates go on from the new time", "by_at_least", setBack)
+	}
 	return int(n), err
 }
 
@@ -615,15 +624,15 @@ func (s *Store) SaveVersion(ctx context.Context, w *workflows.Workflow) error {
 }
 
 // Cancel implements engine.Store.
-func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Event) (next time.Time, ends bool, err error) {
+func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Event) (cut []*plan.Record, next time.Time, ends bool, err error) {
 	id, now := r.ID, r.FinishedAt
 	calls, err := s.encodeEvents(events)
 	if err != nil {
-		return next, ends, err
+		return nil, next, ends, err
 	}
 	why, err := s.errorJSON(r.Error, nil)
 	if err != nil {
-		return next, ends, err
+		return nil, next, ends, err
 	}
 	err = s.w.do(ctx, true, func(t *tx) (err error) {
 		if err := t.exec(`UPDATE runs SET status = 'cancelled', finished_at = ?, due_at = NULL, error = ? WHERE id = ? AND status IN ('queued', 'waiting')`, now.UnixMilli(), why, int64(id)); err != nil {
@@ -647,8 +656,7 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 			return err
 		}
 		// What it waited for is not waited for any more.
-		if err := t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
-			now.UnixMilli(), int64(id)); err != nil {
+		if cut, err = t.cutWaiting(id, now); err != nil {
 			return err
 		}
 		if err := t.exec(endAnyWaits, int64(id)); err != nil {
@@ -657,12 +665,30 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 		next, err = t.leave(r, now)
 		return err
 	})
-	return next, ends, err
+	return cut, next, ends, err
+}
+
+// cutWaiting ends the steps of a run that wait, and gives them as they ended.
+func (t *tx) cutWaiting(id engine.RunID, now time.Time) (cut []*plan.Record, err error) {
+	err = t.each(`SELECT path, attempt, action, started_at FROM steps WHERE run_id = ? AND status = 'waiting' ORDER BY rowid`, 4, func(v []driver.Value) {
+		r := &plan.Record{Status: plan.Failed, FinishedAt: now, Error: &plan.Error{Message: "the run ended", Code: plan.CutCode}}
+		r.Path, _ = v[0].(string)
+		attempt, _ := v[1].(int64)
+		r.Action, _ = v[2].(string)
+		started, _ := v[3].(int64)
+		r.Attempt, r.StartedAt = int(attempt), fromMillis(started)
+		cut = append(cut, r)
+	}, int64(id))
+	if err != nil || len(cut) == 0 {
+		return cut, err
+	}
+	return cut, t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
+		now.UnixMilli(), int64(id))
 }
 
 // Replay implements engine.Store. From failed, the attempts that had succeeded
 // are copied, so that their steps are not repeated.
-func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, err error) {
+func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, doubts int, err error) {
 	err = s.w.do(ctx, true, func(t *tx) error {
 		due = r.At
 		v := make([]driver.Value, 1)
@@ -695,7 +721,11 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, err
 			return engine.ErrStale
 		}
 		if r.From != "failed" {
-			return nil
+			doubts, err = t.callsInDoubt(r.Of)
+			return err
+		}
+		if doubts, err = t.keepKeys(r); err != nil {
+			return err
 		}
 		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) SELECT event_id, ?, path FROM ended_waits w WHERE run_id = ? AND EXISTS (SELECT 1 FROM steps s
 			WHERE s.run_id = w.run_id AND s.path = w.path AND s.status = 'succeeded')`, int64(r.New), int64(r.Of)); err != nil {
@@ -705,5 +735,5 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, err
 			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error, sealed FROM steps
 			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%'`, int64(r.New), int64(r.Of))
 	})
-	return due, err
+	return due, doubts, err
 }

@@ -50,7 +50,10 @@ type Options struct {
 	// MaxQuarantineBytes bounds the bodies, headers and texts of refused deliveries,
 	// 64 MiB by default; the oldest bodies are dropped first.
 	MaxQuarantineBytes int64
-	Log                *slog.Logger
+	// Verb is what the process does with the database, "serve" by default. A start
+	// waits for the end of any other.
+	Verb string
+	Log  *slog.Logger
 }
 
 // Store is an open database. It implements engine.Store.
@@ -85,6 +88,9 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if o.Synchronous == "" {
 		o.Synchronous = "FULL"
 	}
+	if o.Verb == "" {
+		o.Verb = "serve"
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -102,41 +108,13 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("database path: %w", err)
 	}
 	s := &Store{path: abs, o: o}
-	if s.lock, err = takeLock(abs); err != nil {
+	if s.lock, err = takeLock(ctx, abs, o.Verb); err != nil {
 		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, classify(err)), s.lock.Close())
 	}
 	return s, nil
-}
-
-// takeLock holds a side file for the life of the process. It is an open file
-// description lock: unlike SQLite's own it tells two handles of one process
-// apart, and the kernel drops it at kill -9.
-func takeLock(path string) (*os.File, error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("opening the database's lock: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		holder := make([]byte, 64)
-		n, _ := f.ReadAt(holder, 0) // an empty name is fine
-		_ = f.Close()
-		return nil, &InUseError{Path: path, Holder: strings.TrimSpace("process " + string(holder[:n]))}
-	}
-	// Written over what is there, and cut then: a full disk has no room for a new block.
-	pid := []byte(strconv.Itoa(os.Getpid()))
-	if _, err = f.WriteAt(pid, 0); err == nil {
-		err = f.Truncate(int64(len(pid)))
-	}
-	if err != nil && !noSpace(err) { // the lock holds without its holder's name
-		return nil, errors.Join(fmt.Errorf("writing the database's lock: %w", err), f.Close())
-	}
-	return f, nil
 }
 
 // minVersion is the first SQLite without the WAL-reset bug (sqlite.org, release
@@ -172,14 +150,14 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	s.w = newWriter(conn, checkpointer, s.path+"-wal", s.o)
+	s.w = newWriter(conn, checkpointer, realPath(s.path)+"-wal", s.o)
 	s.w.path, s.w.space, s.w.passAt, s.w.waitAt = s.path, room, room.limit, 2*room.limit
 	for _, c := range []*sqlite3.SQLiteConn{conn, checkpointer} {
 		if _, err := c.Exec(fmt.Sprintf("PRAGMA journal_size_limit = %d", room.limit), nil); err != nil {
 			return errors.Join(err, conn.Close(), checkpointer.Close())
 		}
 	}
-	if s.readers, err = OpenReaders(s.path); err != nil {
+	if s.readers, err = openAllReaders(ctx, s.path); err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close())
 	}
 	err = s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0), coalesce((SELECT max(id) FROM batches), 0))`).Scan(&s.lastID)
@@ -187,6 +165,9 @@ func (s *Store) open(ctx context.Context) error {
 		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
 	}
 	if err != nil {
+		return errors.Join(err, conn.Close(), checkpointer.Close(), s.readers.Close())
+	}
+	if s.w.files, err = watchFiles(s.path, s.lock); err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close(), s.readers.Close())
 	}
 	if room.claim() != nil {
@@ -268,6 +249,35 @@ func OpenReaders(path string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(4)
 	db.SetConnMaxIdleTime(time.Minute)
+	return db, nil
+}
+
+// openAllReaders opens the pool of a server whole, and keeps it: later there may be no
+// file descriptor left.
+func openAllReaders(ctx context.Context, path string) (*sql.DB, error) {
+	db, err := OpenReaders(path)
+	if err != nil {
+		return nil, err
+	}
+	n := 4
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil && limit.Cur < 64 {
+		n = 2
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	db.SetConnMaxIdleTime(0)
+	for range n {
+		conn, err := db.Conn(ctx)
+		if err == nil {
+			defer conn.Close() // gives it back to the pool
+			var name string
+			err = conn.QueryRowContext(ctx, `SELECT name FROM meta LIMIT 1`).Scan(&name) // opens its files
+		}
+		if err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
 	return db, nil
 }
 

@@ -60,6 +60,9 @@ type writer struct {
 	// checkpointer is the connection that moves the WAL into the file.
 	checkpointer *sqlite3.SQLiteConn
 	wal          string
+	// files are those that are open, by the names that they must keep.
+	files        openFiles
+	watched      chan struct{}
 	moves, moved chan struct{}
 	caughtUp     atomic.Bool
 	dones        sync.Pool
@@ -77,8 +80,10 @@ func newWriter(conn, checkpointer *sqlite3.SQLiteConn, wal string, o Options) *w
 }
 
 func (w *writer) start() {
+	w.watched = make(chan struct{})
 	go w.run()
 	go w.checkpoints()
+	go func() { defer close(w.watched); w.watch() }()
 }
 
 // do queues a transaction and waits for its commit. With block it waits for
@@ -243,6 +248,10 @@ func (w *writer) transaction(batch []*command) error {
 	if err := t.exec("COMMIT"); err != nil {
 		return w.rollback(err)
 	}
+	if err := w.files.moved(); err != nil {
+		w.fatal(err)
+		return err // what was committed is in a file that a restart does not find
+	}
 	w.commits += len(batch)
 	return nil
 }
@@ -283,6 +292,8 @@ func classify(err error) error {
 		// A failed sync is worse: what was written before may be gone.
 		noSpace(se.SystemErrno) && se.ExtendedCode != sqlite3.ErrIoErrFsync && se.ExtendedCode != sqlite3.ErrIoErrDirFsync:
 		return fmt.Errorf("%w: %w", engine.ErrFull, err)
+	case se.Code == sqlite3.ErrCantOpen && (se.SystemErrno == syscall.EMFILE || se.SystemErrno == syscall.ENFILE):
+		return fmt.Errorf("%w (no file descriptor is free): %w", engine.ErrBusy, err)
 	case se.Code == sqlite3.ErrBusy, se.Code == sqlite3.ErrLocked:
 		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
 	}
@@ -393,11 +404,14 @@ func (w *writer) close() error {
 	}
 	close(w.stop)
 	<-w.ended
+	<-w.watched
 	close(w.moves)
 	<-w.moved
 	err := w.checkpointer.Close()
-	if w.err() == nil {
-		// On a full disk what is in the WAL stays there, which loses nothing.
+	var moved *MovedError
+	if w.err() == nil || errors.As(w.err(), &moved) && moved.Path == w.wal {
+		// The open log has what its name no longer leads to. On a full disk what is in the
+		// WAL stays there, which loses nothing.
 		if _, cerr := queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)"); !errors.Is(classify(cerr), engine.ErrFull) {
 			err = errors.Join(err, cerr)
 		}
@@ -459,6 +473,26 @@ func (t *tx) row(query string, dest []driver.Value, args ...driver.Value) (found
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// each reads all rows of a query.
+func (t *tx) each(query string, columns int, visit func(v []driver.Value), args ...driver.Value) error {
+	s, err := t.w.prepare(query)
+	if err != nil {
+		return err
+	}
+	rows, err := s.Query(args)
+	if err != nil {
+		return err
+	}
+	v := make([]driver.Value, columns)
+	for err = rows.Next(v); err == nil; err = rows.Next(v) {
+		visit(v)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return errors.Join(err, rows.Close())
 }
 
 func queryText(conn *sqlite3.SQLiteConn, query string) (string, error) {

@@ -1,0 +1,329 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/triggers"
+)
+
+// This file has faults around a real server: its file is moved, it is stopped for a while,
+// killed as it starts or ends, has few descriptors.
+
+// faultProject is a project of one trigger and the given workflows.
+func faultProject(t *testing.T, flows map[string]string) (dir string, l *loaded) {
+	t.Helper()
+	dir = t.TempDir()
+	files := map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {provider: standard, secret: \"${{ secrets.IN }}\"}}}\negress: {allow: [127.0.0.1]}\n", ".env": "IN=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"}
+	for name, text := range flows {
+		files["workflows/"+name+".yaml"] = text
+	}
+	for name, text := range files {
+		if err := writeFile(filepath.Join(dir, name), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := load(dir)
+	if err == nil {
+		err = l.usable()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, l
+}
+
+// sendOne delivers one event and gives the status, 0 when there was no answer.
+func sendOne(t *testing.T, l *loaded, addr, key string) int {
+	t.Helper()
+	s, err := triggers.Sample(l.project, "hook", l.secrets.Lookup, triggers.SampleOrder{ID: key, Body: fmt.Appendf(nil, `{"type":"n","data":{"key":%q}}`, key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, _, err := deliver(t.Context(), "http://"+addr, s)
+	if err != nil {
+		return 0
+	}
+	return status
+}
+
+// end waits for the end of a process and gives its exit status.
+func (p *process) end(t *testing.T, within time.Duration) int {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return exit.ExitCode()
+		}
+		return 0
+	case <-time.After(within):
+		_ = p.cmd.Process.Kill()
+		<-ended
+		t.Fatalf("the process goes on\n%s", p.log.String())
+		return -1
+	}
+}
+
+// stopped ends a process by SIGTERM, which must go well.
+func (p *process) stopped(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t, 30*time.Second); code != exitOK {
+		t.Errorf("exit status %d\n%s", code, p.log.String())
+	}
+}
+
+// TestAServerWhoseFilesAreMovedEnds: within a second, with status 74 and words, and
+// nothing is acknowledged after the move.
+func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs real processes")
+	}
+	bin := buildBinary(t)
+	for _, c := range []struct {
+		name string
+		move func(db string) error
+		busy bool
+	}{
+		{"removed, idle", func(db string) error { return errors.Join(os.Remove(db), os.Remove(db+"-wal"), os.Remove(db+"-shm")) }, false},
+		{"removed under load", func(db string) error { return errors.Join(os.Remove(db), os.Remove(db+"-wal"), os.Remove(db+"-shm")) }, true},
+		{"moved", func(db string) error { return os.Rename(db, db+".old") }, true},
+		{"replaced", func(db string) error {
+			return errors.Join(os.WriteFile(db+".new", nil, 0o600), os.Rename(db+".new", db))
+		}, true},
+		{"log removed", func(db string) error { return os.Remove(db + "-wal") }, true},
+		{"lock removed", func(db string) error { return os.Remove(db + ".lock") }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, l := faultProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})
+			addr := freeAddr(t)
+			p := startProcess(t, bin, dir, addr, freeAddr(t))
+			if status := sendOne(t, l, addr, "before"); status != http.StatusAccepted {
+				t.Fatalf("answered %d", status)
+			}
+			if err := c.move(filepath.Join(dir, "hookloom.db")); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			for i := 0; c.busy && time.Since(began) < 3*time.Second; i++ {
+				status := sendOne(t, l, addr, fmt.Sprint("after", i))
+				if status == http.StatusAccepted || status == http.StatusOK {
+					t.Errorf("acknowledged after %v", time.Since(began))
+				}
+				if status == 0 {
+					break
+				}
+			}
+			if code := p.end(t, 10*time.Second); code != exitIO {
+				t.Errorf("exit status %d", code)
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if !strings.Contains(p.log.String(), "nothing more is acknowledged") {
+				t.Errorf("log: %s", p.log.String())
+			}
+		})
+	}
+}
+
+// stamps is a target that notes when each request came.
+type stamps struct {
+	mu   sync.Mutex
+	came []time.Time
+}
+
+func (s *stamps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	s.mu.Lock()
+	s.came = append(s.came, time.Now())
+	s.mu.Unlock()
+	_, _ = io.WriteString(w, "{}")
+}
+
+func (s *stamps) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.came)
+}
+
+// most is the largest number of requests within a stretch of time.
+func (s *stamps) most(within time.Duration) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := 0
+	for i, at := range s.came {
+		for at.Sub(s.came[first]) >= within {
+			first++
+		}
+		n = max(n, i-first+1)
+	}
+	return n
+}
+
+// TestARateHoldsOverStopsOfTheProcess: SIGSTOP, kill -9 and SIGTERM, for runs and for
+// destinations.
+func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs real processes")
+	}
+	bin := buildBinary(t)
+	pause := time.Duration(sized(t, "HOOKLOOM_PAUSE", 4)) * time.Second
+	for _, c := range []struct{ name, flow, project string }{
+		{"runs", "rate: {limit: 5, per: 1s}\n", ""},
+		{"destination", "", "destinations: {127.0.0.1:PORT: {rate: 5/s}}\n"},
+	} {
+		for _, how := range []string{"SIGSTOP", "SIGKILL", "SIGTERM"} {
+			t.Run(c.name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				target := &stamps{}
+				server := httptest.NewServer(target)
+				defer server.Close()
+				dir, l := faultProject(t, map[string]string{"w": "on: hook\n" + c.flow + "steps:\n  - {uses: http/post, retry: 0, with: {url: " + server.URL + ", body: x}}\n"})
+				if c.project != "" {
+					_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+					text := "triggers: {hook: {webhook: {provider: standard, secret: \"${{ secrets.IN }}\"}}}\negress: {allow: [127.0.0.1]}\n" + strings.Replace(c.project, "PORT", port, 1)
+					if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				addr, admin := freeAddr(t), freeAddr(t)
+				p := startProcess(t, bin, dir, addr, admin)
+				const events = 40
+				for i := range events {
+					if status := sendOne(t, l, addr, fmt.Sprint("k", i)); status != http.StatusAccepted {
+						t.Fatalf("answered %d", status)
+					}
+				}
+				for target.count() < 7 {
+					time.Sleep(10 * time.Millisecond)
+				}
+				switch how {
+				case "SIGSTOP":
+					_ = p.cmd.Process.Signal(syscall.SIGSTOP)
+					time.Sleep(pause)
+					_ = p.cmd.Process.Signal(syscall.SIGCONT)
+				case "SIGKILL":
+					_ = p.cmd.Process.Kill()
+					p.end(t, 5*time.Second)
+					time.Sleep(pause)
+					p = startProcess(t, bin, dir, addr, admin)
+				case "SIGTERM":
+					p.stopped(t)
+					time.Sleep(pause)
+					p = startProcess(t, bin, dir, addr, admin)
+				}
+				for deadline := time.Now().Add(60 * time.Second); target.count() < events && time.Now().Before(deadline); {
+					time.Sleep(20 * time.Millisecond)
+				}
+				p.stopped(t)
+				if n := target.count(); n < events {
+					t.Errorf("%d requests", n)
+				}
+				// Between a start and its request lie some milliseconds.
+				if n := target.most(950 * time.Millisecond); n > 5 {
+					t.Errorf("%d requests within 0.95 s, at most 5 are allowed", n)
+				}
+			})
+		}
+	}
+}
+
+// TestFewDescriptorsAreEnough: with 34 files that may be open, thirty senders and hundreds
+// of idle connections a server lives, and takes deliveries.
+func TestFewDescriptorsAreEnough(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs real processes")
+	}
+	bin := buildBinary(t)
+	target := &stamps{}
+	server := httptest.NewServer(target)
+	defer server.Close()
+	dir, l := faultProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {uses: http/post, with: {url: " + server.URL + ", body: x}}\n"})
+	addr, admin := freeAddr(t), freeAddr(t)
+	p := &process{cmd: exec.Command("/bin/sh", "-c", `ulimit -n 34; exec "$0" "$@"`, bin, "serve", dir, "--addr", addr, "--admin-addr", admin, "--log-level", "warn")}
+	p.cmd.Stderr = &p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			c.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not come up\n%s", p.log.String())
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	acked := &ackList{events: map[string]string{}}
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for n := 0; ctx.Err() == nil; n++ {
+				acked.load(ctx, t, l, addr, fmt.Sprintf("%d-%d", i, n)) // until an error, then anew
+			}
+		}()
+	}
+	time.Sleep(time.Duration(sized(t, "HOOKLOOM_SENDERS", 5)) * time.Second)
+	cancel()
+	wg.Wait()
+	busy := len(acked.events)
+	if busy < 100 {
+		t.Errorf("%d deliveries were taken", busy)
+	}
+	for _, idle := range []int{60, 100, 400} {
+		var open []net.Conn
+		for range idle {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			open = append(open, c)
+		}
+		began := time.Now()
+		for i := range 5 {
+			if status := sendOne(t, l, addr, fmt.Sprintf("idle%d-%d", idle, i)); status != http.StatusAccepted {
+				t.Errorf("with %d idle connections: answered %d", idle, status)
+			}
+		}
+		t.Logf("five deliveries beside %d idle connections: %v", idle, time.Since(began).Round(time.Millisecond))
+		for _, c := range open {
+			c.Close()
+		}
+	}
+	waitIdle(t, dir)
+	p.stopped(t)
+	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	failed, err := h.Runs(t.Context(), engine.Query{Status: "failed", Limit: 10})
+	if err != nil || len(failed) > 0 {
+		t.Errorf("%d runs failed: %+v %v", len(failed), failed, err)
+	}
+	t.Logf("%d deliveries from thirty senders, %d calls", busy, target.count())
+}

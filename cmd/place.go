@@ -1,0 +1,67 @@
+package cmd
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+// place names a project, and its database when that is not the project's own.
+type place struct{ dir, db string }
+
+func (p *place) flags(f interface {
+	StringVar(to *string, name, standard, usage string)
+}) {
+	f.StringVar(&p.dir, "dir", ".", "project folder")
+	f.StringVar(&p.db, "db", "", "database file (default DIR/hookloom.db); the server that has it is asked")
+}
+
+// load reads the project.
+func (p *place) load() (*loaded, error) {
+	l, err := load(p.dir)
+	if err == nil {
+		l.db = p.db
+	}
+	return l, err
+}
+
+// database is the file of the project's history.
+func (l *loaded) database() string { return database(l.project.Dir, l.db, l.project) }
+
+// server finds the process that has the project's database; nil when none has, or
+// when that cannot be told.
+func (l *loaded) server() *store.Holder {
+	h, err := store.HolderOf(l.database())
+	if err != nil {
+		return nil
+	}
+	return h
+}
+
+// adminURL is where the server of the project's database is reached. The server says
+// so itself, in the database's lock; the configured address is for servers that do not
+// share this disk.
+func (l *loaded) adminURL(scheme string) (string, error) {
+	h := l.server()
+	switch {
+	case h != nil && h.Admin != "":
+		return h.Admin, nil
+	case h != nil && h.Verb != "serve":
+		return "", fmt.Errorf("no server has the database %s now: %s has it; try again when it has ended", l.database(), h)
+	case h == nil && os.Getenv("HOOKLOOM_ADMIN_ADDR") == "":
+		if _, err := os.Stat(l.database()); err == nil {
+			return "", fmt.Errorf("no server has the database %s: hookloom serve starts one; --db names another database, HOOKLOOM_ADMIN_ADDR a server elsewhere", l.database())
+		}
+	}
+	return scheme + strings.TrimPrefix(localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)), "http"), nil
+}
+
+// hooksURL is where the server of the project's database takes deliveries.
+func (l *loaded) hooksURL() string {
+	if h := l.server(); h != nil && h.Hooks != "" {
+		return h.Hooks
+	}
+	return localURL(setting("", "HOOKLOOM_ADDR", l.project.Server.Addr))
+}

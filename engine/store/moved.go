@@ -1,0 +1,108 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// This file notices that the database's files were removed, moved or replaced under
+// a running process. SQLite goes on with the open files then: each commit would
+// succeed, and be gone with the process. The names are compared with the open files
+// after each commit, before it is acknowledged, and every movedEvery.
+//
+// The files are never opened for it: when a process closes any descriptor of a
+// database, the kernel drops all of SQLite's locks (sqlite.org/howtocorrupt.html, 2.2).
+
+// movedEvery is how often an idle process looks.
+const movedEvery = 500 * time.Millisecond
+
+// fileID tells files apart whatever their names are.
+type fileID struct{ dev, ino uint64 }
+
+func identify(path string) (fileID, error) {
+	var st syscall.Stat_t
+	err := syscall.Stat(path, &st)
+	for errors.Is(err, syscall.EINTR) {
+		err = syscall.Stat(path, &st)
+	}
+	return fileID{uint64(st.Dev), st.Ino}, err //nolint:unconvert // Dev's type differs between systems
+}
+
+// openFile is one file that the process holds open, by its name.
+type openFile struct {
+	path, what string
+	id         fileID
+}
+
+// openFiles are the database's files as they were opened.
+type openFiles []openFile
+
+// watchFiles notes which files path names now: the database, SQLite's files beside
+// it, and the lock.
+func watchFiles(path string, lock *os.File) (openFiles, error) {
+	var out openFiles
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range []openFile{{path: path, what: "the database file"}, {path: real + "-wal", what: "the write-ahead log"}, {path: real + "-shm", what: "the log's index"}} {
+		if f.id, err = identify(f.path); errors.Is(err, syscall.ENOENT) {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("looking at %s: %w", f.path, err)
+		}
+		out = append(out, f)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(lock.Fd()), &st); err != nil {
+		return nil, fmt.Errorf("looking at %s: %w", lock.Name(), err)
+	}
+	return append(out, openFile{lock.Name(), "the lock file", fileID{uint64(st.Dev), st.Ino}}), nil //nolint:unconvert // as above
+}
+
+// MovedError says that a name no longer leads to the file that is open.
+type MovedError struct{ What, Path, How string }
+
+// Error implements error.
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged. Stop whatever moves it; put the file back with its -wal and -shm, "+
+		"or restore a backup (hookloom restore FILE), then start again", e.What, e.Path, e.How)
+}
+
+// moved gives an error for the first file that is not in its place; nil for none. An
+// error of the look itself, such as a folder that cannot be read for a moment, proves
+// nothing.
+func (fs openFiles) moved() error {
+	for _, f := range fs {
+		switch id, err := identify(f.path); {
+		case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
+			return &MovedError{f.what, f.path, "removed or moved away"}
+		case err == nil && id != f.id:
+			return &MovedError{f.what, f.path, "replaced by another file"}
+		}
+	}
+	return nil
+}
+
+// watch ends all writing when a file is not in its place, also while nobody writes.
+func (w *writer) watch() {
+	ticker := time.NewTicker(movedEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-w.stop:
+			return
+		case <-w.broken:
+			return
+		case <-ticker.C:
+		}
+		if err := w.files.moved(); err != nil {
+			w.fatal(err)
+			return
+		}
+	}
+}
