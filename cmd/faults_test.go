@@ -181,6 +181,21 @@ func (s *stamps) most(within time.Duration) (n int) {
 	return n
 }
 
+// closeStarts counts the starts that came within so many milliseconds of the one that lies
+// limit before.
+func closeStarts(t *testing.T, dir, query string, limit, within int) (n int) {
+	t.Helper()
+	db, err := store.OpenReaders(filepath.Join(dir, "hookloom.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(fmt.Sprintf(`SELECT count(*) FROM (SELECT started_at - lag(started_at, %d) OVER (ORDER BY started_at) AS gap FROM (%s)) WHERE gap < %d`, limit, query, within)).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // TestARateHoldsOverStopsOfTheProcess: SIGSTOP, kill -9 and SIGTERM, for runs and for
 // destinations.
 func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
@@ -240,9 +255,19 @@ func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 				if n := target.count(); n < events {
 					t.Errorf("%d requests", n)
 				}
-				// Between a start and its request lie some milliseconds.
-				if n := target.most(950 * time.Millisecond); n > 5 {
-					t.Errorf("%d requests within 0.95 s, at most 5 are allowed", n)
+				if c.project != "" {
+					// Between a permit and its request lie some milliseconds.
+					if n := target.most(950 * time.Millisecond); n > 5 {
+						t.Errorf("%d requests within 0.95 s, at most 5 are allowed", n)
+					}
+					return
+				}
+				// A call that was cut is made again, which is no start.
+				if n := closeStarts(t, dir, `SELECT started_at FROM runs`, 5, 1000); n > 0 {
+					t.Errorf("%d runs started within a second of the fifth before", n)
+				}
+				if n := closeStarts(t, dir, `SELECT min(started_at) AS started_at FROM steps GROUP BY run_id`, 5, 900); n > 0 {
+					t.Errorf("%d first steps began within 0.9 s of the fifth before", n)
 				}
 			})
 		}

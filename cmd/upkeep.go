@@ -28,9 +28,9 @@ func (a *app) backupCmd() *cobra.Command {
 	var force bool
 	c := &cobra.Command{Use: "backup FILE", Short: "Copy the database, beside a running server", Args: cobra.ExactArgs(1),
 		Long: `Writes a copy as of one moment, checks it, and syncs it to disk before it gets
-its name. Stop the server, put the copy in the database's place (and remove the
-files ending in -wal and -shm), and start again: what was open then goes on, and
-what the server did after that moment is done again with the same idempotency keys.
+its name. hookloom restore FILE puts it in the database's place while no server runs:
+what was open then goes on, and what the server did after that moment is done again
+with the same idempotency keys.
 Back up DIR/.hookloom-key too, in another place: open runs with masked data need it.`,
 		Example: "  hookloom backup /backups/hookloom-$(date +%F).db",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -104,7 +104,7 @@ func (a *app) printFindings(found []store.Finding) error {
 		return &exitError{exitFailure, errors.New("rows cannot be read: only the runs and events named are concerned, and the server goes on with all others")}
 	}
 	if wrong > 0 {
-		return &exitError{exitFailure, errors.New("the database is damaged: stop the server, keep the file, and put a backup in its place")}
+		return &exitError{exitFailure, errors.New("the database is damaged: stop the server, and put a backup in its place (hookloom restore FILE, which keeps the old file); hookloom recover NEWFILE reads what it still gives")}
 	}
 	return nil
 }

@@ -243,6 +243,7 @@ func (dr *driver) ended(r *plan.Record) {
 // attempt makes one try of one step. It may run beside others and reads nothing
 // of the driver that changes.
 func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination.Permit) *plan.Record {
+	permit.Renew(dr.ctx)
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: time.Now().UTC()}
 	if !d.Step.Spec.Leaves {
 		r.Input = d.Shown // those that leave have it on record since they were opened

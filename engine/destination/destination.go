@@ -90,6 +90,8 @@ type destination struct {
 	queue   []int64
 	queued  map[int64]bool
 	tickets map[int64]uint64
+	// granted is when the tickets were, at a host with a rate.
+	granted map[int64]time.Time
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	// pace keeps the host's rate; nil without one.
 	pace *pace
@@ -201,6 +203,8 @@ type Permit struct {
 	ds   *Table
 	d    *destination
 	done func(error)
+	// at is when the rate let it go; zero where there is no rate.
+	at time.Time
 }
 
 // Name is the host that the permit is for; empty for none.
@@ -223,13 +227,20 @@ func (ds *Table) Take(name string, connector workflows.Limit, run int64) (*Permi
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	d := ds.get(name, connector)
+	var at time.Time
 	if d.tickets[run] != 0 {
+		at = d.granted[run]
 		delete(d.tickets, run)
+		delete(d.granted, run)
 	} else {
-		h := ds.full(d, time.Now())
+		now := time.Now()
+		h := ds.full(d, now)
 		if h != nil {
 			ds.enqueue(d, run)
 			return nil, h
+		}
+		if d.pace != nil {
+			at = now
 		}
 		d.inUse++
 	}
@@ -239,7 +250,7 @@ func (ds *Table) Take(name string, connector workflows.Limit, run int64) (*Permi
 		ds.enqueue(d, run)
 		return nil, d.down()
 	}
-	return &Permit{ds: ds, d: d, done: done}, nil
+	return &Permit{ds: ds, d: d, done: done, at: at}, nil
 }
 
 // TakeFree gives a permit of a destination that nothing holds back and no rate
@@ -396,6 +407,12 @@ func (ds *Table) callNext(d *destination) {
 		delete(d.queued, run)
 		ds.granted++
 		d.tickets[run] = ds.granted
+		if d.pace != nil {
+			if d.granted == nil {
+				d.granted = map[int64]time.Time{}
+			}
+			d.granted[run] = time.Now()
+		}
 		d.inUse++
 		ds.mu.Unlock()
 		if !ds.o.Call(run) {
@@ -412,6 +429,7 @@ func (ds *Table) PutBack(run int64) {
 	for _, d := range ds.byName {
 		if d.tickets[run] != 0 {
 			delete(d.tickets, run)
+			delete(d.granted, run)
 			d.inUse--
 			d.queued[run] = true
 			d.queue = slices.Insert(d.queue, 0, run)
@@ -446,6 +464,7 @@ func (ds *Table) Forget(run int64, mark uint64) {
 	for _, d := range ds.byName {
 		if n := d.tickets[run]; n != 0 && n <= mark {
 			delete(d.tickets, run)
+			delete(d.granted, run)
 			d.inUse--
 			freed = append(freed, d)
 		}

@@ -1,6 +1,7 @@
 package destination
 
 import (
+	"context"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -65,4 +66,30 @@ func (p *pace) opens(now time.Time) time.Time {
 		}
 	}
 	return at
+}
+
+// freshFor is how long after its permit an attempt may go without asking the rate again.
+const freshFor = 100 * time.Millisecond
+
+// Renew asks the rate again when the process was stopped between the permit and the
+// attempt: then others may have gone since, and it waits for its turn.
+func (p *Permit) Renew(ctx context.Context) {
+	if p == nil || p.at.IsZero() {
+		return
+	}
+	for ctx.Err() == nil {
+		now := time.Now()
+		p.ds.mu.Lock()
+		pace := p.d.pace
+		if pace == nil || now.Sub(p.at) < freshFor || pace.allow(now) {
+			p.ds.mu.Unlock()
+			return
+		}
+		at := pace.opens(now)
+		p.ds.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(max(at.Sub(now), time.Millisecond)):
+		}
+	}
 }

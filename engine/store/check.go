@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/mattn/go-sqlite3"
 )
 
 // Finding is what one check of the database found.
@@ -45,16 +46,24 @@ func (h *History) Check(ctx context.Context) ([]Finding, error) {
 		err = r.Scan(&text)
 		return text, err
 	})
-	if err != nil {
+	if err != nil && !damage(err) {
 		return nil, fmt.Errorf("checking the structure: %w", err)
 	}
 	f := Finding{What: "the file's structure is sound (integrity_check)"}
 	if len(structure) != 1 || structure[0] != "ok" {
 		f.Wrong = structure
 	}
+	if err != nil {
+		f.Wrong = append(f.Wrong, err.Error())
+	}
 	out := []Finding{f}
-	if f, err = h.checksums(ctx); err != nil {
+	if len(f.Wrong) > 0 {
+		out = append(out, h.readable(ctx)...)
+	}
+	if f, err = h.checksums(ctx); err != nil && !damage(err) {
 		return nil, err
+	} else if err != nil {
+		f.Wrong = append(f.Wrong, err.Error())
 	}
 	out = append(out, f)
 	for _, x := range invariants {
@@ -63,8 +72,11 @@ func (h *History) Check(ctx context.Context) ([]Finding, error) {
 			err = r.Scan(&text)
 			return text, err
 		})
-		if err != nil {
+		if err != nil && !damage(err) {
 			return nil, fmt.Errorf("checking that %s: %w", x.what, err)
+		}
+		if err != nil {
+			f.Wrong = []string{"cannot be told: " + err.Error()}
 		}
 		out = append(out, f)
 	}
@@ -80,6 +92,40 @@ func (h *History) Check(ctx context.Context) ([]Finding, error) {
 		f.Wrong = append(f.Wrong, b.String())
 	}
 	return append(out, f), nil
+}
+
+// damage tells that a file cannot be read because of what is in it.
+func damage(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && (se.Code == sqlite3.ErrCorrupt || se.Code == sqlite3.ErrNotADB)
+}
+
+// readable tells of each table of a damaged file how many rows can be read before the
+// first error.
+func (h *History) readable(ctx context.Context) []Finding {
+	tables, err := collect(ctx, h.db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`, nil, func(r scanner) (name string, err error) {
+		err = r.Scan(&name)
+		return name, err
+	})
+	if err != nil {
+		return []Finding{{What: "the schema can be read", Wrong: []string{err.Error()}}}
+	}
+	var out []Finding
+	for _, name := range tables {
+		f := Finding{What: "table " + name + " can be read"}
+		rows, err := h.db.QueryContext(ctx, `SELECT * FROM "`+name+`"`)
+		if err == nil {
+			for rows.Next() {
+				f.Rows++
+			}
+			err = errors.Join(rows.Err(), rows.Close())
+		}
+		if err != nil {
+			f.Wrong = []string{fmt.Sprintf("%d rows, then: %v", f.Rows, err)}
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // checksums reads every event: a flipped bit is no matter of structure.
@@ -132,7 +178,8 @@ func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Find
 	return found, errors.Join(d.Sync(), d.Close())
 }
 
-func (h *History) copyTo(ctx context.Context, f *os.File, temp string) ([]Finding, error) {
+// vacuumInto copies the database, as of one moment, into an empty file.
+func (h *History) vacuumInto(ctx context.Context, temp string) error {
 	// The readers are held to queries, which VACUUM INTO is not; this connection
 	// cannot write the database either.
 	from, err := sql.Open("sqlite3", strings.Replace(dsn(h.path, "ro", ""), "&_query_only=1", "", 1))
@@ -141,7 +188,14 @@ func (h *History) copyTo(ctx context.Context, f *os.File, temp string) ([]Findin
 		err = errors.Join(err, from.Close())
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("copying: %w", classify(err)), f.Close())
+		return fmt.Errorf("copying: %w", classify(err))
+	}
+	return nil
+}
+
+func (h *History) copyTo(ctx context.Context, f *os.File, temp string) ([]Finding, error) {
+	if err := h.vacuumInto(ctx, temp); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return nil, fmt.Errorf("syncing the copy: %w", err)

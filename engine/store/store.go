@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"sort"
@@ -124,6 +125,9 @@ const minVersion = 3051003
 func (s *Store) open(ctx context.Context) error {
 	if _, v, _ := sqlite3.Version(); v < minVersion {
 		return fmt.Errorf("SQLite %d is older than %d", v, minVersion)
+	}
+	if err := cutRestore(realPath(s.path)); err != nil {
+		return err
 	}
 	_, statErr := os.Stat(s.path)
 	fresh := os.IsNotExist(statErr)
@@ -296,7 +300,10 @@ func checkPragmas(conn *sqlite3.SQLiteConn, want map[string]string) error {
 
 // migrate brings the schema up to date, each numbered file in a transaction. A
 // database of a newer program is refused.
-func migrate(conn *sqlite3.SQLiteConn) error {
+func migrate(conn *sqlite3.SQLiteConn) error { return migrateTo(conn, math.MaxInt) }
+
+// migrateTo stops at a version.
+func migrateTo(conn *sqlite3.SQLiteConn, version int) error {
 	files, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
 	if err != nil {
 		return err
@@ -313,7 +320,7 @@ func migrate(conn *sqlite3.SQLiteConn) error {
 	if have > len(files) {
 		return fmt.Errorf("it was made by a newer hookloom (schema %d, this one knows %d)", have, len(files))
 	}
-	for i := have; i < len(files); i++ {
+	for i := have; i < min(len(files), version); i++ {
 		if err := applyMigration(conn, files[i], i+1); err != nil {
 			return fmt.Errorf("migration %s: %w", filepath.Base(files[i]), err)
 		}

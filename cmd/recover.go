@@ -1,0 +1,67 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) recoverCmd() *cobra.Command {
+	var at place
+	c := &cobra.Command{Use: "recover NEWFILE", Short: "Read what a damaged database still gives into a new file", Args: cobra.ExactArgs(1),
+		Long: `Reads the project's database (or --db FILE) table by table, skips what cannot be read,
+and writes the rest into NEWFILE, which is a sound database then. The damaged files are
+not changed: it works on a copy beside NEWFILE, which needs as much room again.
+
+It says of each table how many rows were readable and where rows are missing. Events
+whose checksum is wrong are left out, and so are runs whose event is lost. A backup is
+better, if there is one: compare both before hookloom restore NEWFILE puts the new file
+in place. Exit status 1 when something was lost.`,
+		Example: "  hookloom recover salvaged.db\n  hookloom recover --db hookloom.db.before-restore-20260501T080000Z salvaged.db",
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := at.load()
+			path := database(at.dir, at.db, nil)
+			if err == nil {
+				path = l.database()
+			}
+			r, err := store.Recover(c.Context(), path, args[0])
+			if err != nil {
+				return err
+			}
+			if a.json() {
+				err = a.printJSON(r)
+			} else {
+				err = a.printRecovered(r)
+			}
+			if err == nil && r.Damaged() {
+				err = &exitError{exitFailure, errors.New("something was lost")}
+			}
+			return err
+		}}
+	at.flags(c.Flags())
+	return c
+}
+
+func (a *app) printRecovered(r *store.Recovered) error {
+	t := newTable("TABLE", "ROWS", "GAPS", "LEFT OUT", "PROBLEM")
+	for _, x := range r.Tables {
+		t.row(x.Table, fmt.Sprint(x.Rows), fmt.Sprint(x.Gaps), fmt.Sprint(x.Refused), short(x.Problem, 60))
+	}
+	if err := t.print(a.out); err != nil {
+		return err
+	}
+	a.printf("%s: %s and %s, %d of them open\n", r.File, counted(int(r.Events), "event"), counted(int(r.Runs), "run"), r.Open)
+	if r.Orphans > 0 {
+		a.printf("%s left out: what they belong to is lost\n", counted(int(r.Orphans), "row"))
+	}
+	if r.Undecided > 0 {
+		a.printf("%s without a decision or a run, which are lost, or there was none: hookloom replay --trigger T --status unmatched --since 30d decides them again\n", counted(int(r.Undecided), "event"))
+	}
+	if r.Open > 0 && r.Damaged() {
+		a.printf("open runs go on; a step whose rows are lost is done again with the same idempotency key\n")
+	}
+	a.printf("hookloom restore %s puts it in the database's place\n", r.File)
+	return nil
+}
