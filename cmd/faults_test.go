@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -256,9 +257,9 @@ func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 					t.Errorf("%d requests", n)
 				}
 				if c.project != "" {
-					// Between a permit and its request lie some milliseconds.
-					if n := target.most(950 * time.Millisecond); n > 5 {
-						t.Errorf("%d requests within 0.95 s, at most 5 are allowed", n)
+					// Between a permit and its request lies some time, on a loaded machine more.
+					if n := target.most(700 * time.Millisecond); n > 5 {
+						t.Errorf("%d requests within 0.7 s, at most 5 are allowed in a second", n)
 					}
 					return
 				}
@@ -351,4 +352,55 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 		t.Errorf("%d runs failed: %+v %v", len(failed), failed, err)
 	}
 	t.Logf("%d deliveries from thirty senders, %d calls", busy, target.count())
+}
+
+// TestKilledAsItStartsOrEnds: kill -9 at random moments of the start, and of the orderly
+// end, loses nothing acknowledged and repeats nothing that is on record.
+func TestKilledAsItStartsOrEnds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs real processes")
+	}
+	out := &ledger{bodies: map[string]map[string]bool{}, answered: map[string]int{}, came: map[string]int{}}
+	sink := httptest.NewServer(out)
+	defer sink.Close()
+	dir, l := faultProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: first, uses: http/post, with: {url: " + sink.URL + "/first, body: \"${{ event.key }}\"}}\n  - {sleep: 100ms}\n" +
+		"  - {id: second, uses: http/post, with: {url: " + sink.URL + "/second, body: \"${{ event.key }}\"}}\n"})
+	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
+	acked := &ackList{events: map[string]string{}}
+	for c := range sized(t, "HOOKLOOM_KILLS", 6) {
+		// As it starts, once or twice.
+		for range 1 + rand.IntN(2) {
+			early := exec.Command(bin, "serve", dir, "--addr", addr, "--admin-addr", admin, "--log-level", "error")
+			if err := early.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
+			_ = early.Process.Kill()
+			_ = early.Wait() // it was killed
+		}
+		p := startProcess(t, bin, dir, addr, admin)
+		ctx, stopLoad := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				acked.load(ctx, t, l, addr, fmt.Sprintf("%d-%d", c, i))
+			}()
+		}
+		time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond)
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond) // while it drains
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait() // killed, or ended before
+		stopLoad()
+		wg.Wait()
+	}
+	p := startProcess(t, bin, dir, addr, admin)
+	waitIdle(t, dir)
+	p.stopped(t)
+	t.Logf("%d acknowledged, %d keys at the target", len(acked.events), len(out.came))
+	checkLedger(t, dir, acked.events, out)
 }

@@ -437,6 +437,9 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	}
 	if d.Repeats != "" {
 		a.printf("  replays   %s\n", d.Repeats)
+		if len(d.KeptKeys) > 0 {
+			a.printf("  same key  %s: the call was in doubt\n", printable(strings.Join(d.KeptKeys, ", ")))
+		}
 	}
 	for _, x := range d.Emitted {
 		a.printf("  emitted   %s into %s by step %s\n", x.Event, x.Trigger, printable(x.Step))

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
 )
 
@@ -300,7 +299,7 @@ func TestACancelledRunWaitsForNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(steps) != 1 || steps[0].Status != string(plan.Failed) {
+	if len(steps) != 1 || steps[0].Status != "cancelled" {
 		t.Errorf("%+v", steps)
 	}
 	if err := stop(); err != nil {
