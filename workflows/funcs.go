@@ -97,17 +97,18 @@ var coreFunctions = []function{
 		new(func(...any) time.Time), func(m *meter, a []any) any { return m.date(a) }},
 	{"decimal", "an exact decimal number of a number or its text; + - * are exact, / has 34 digits", `decimal("19.99") * 100 == 1999`, new(func(any) any), func(m *meter, a []any) any {
 		m.work(decimalSteps)
+		m.read(a, 16)
 		d, err := toDecimal(arg("decimal", a, 0))
 		must(err)
 		m.charge(64)
 		return d
 	}},
 	{"money", "an amount in minor units (cents) written as an amount of its currency (ISO 4217)", `money(1990, "EUR") == "19.90" and money(1990, "jpy") == "1990"`,
-		new(func(any, string) string), func(m *meter, a []any) any { m.work(decimalSteps); return money(a) }},
+		new(func(any, string) string), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return money(a) }},
 	{"fixed", "a number written with exactly n digits after the point, half rounded away from zero", `fixed(2.5, 2) == "2.50"`,
-		new(func(any, int) string), func(m *meter, a []any) any { m.work(decimalSteps); return fixed(a) }},
+		new(func(any, int) string), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return fixed(a) }},
 	{"round", "a number rounded to whole numbers, or to n digits after the point; half away from zero", `round(2.675, 2) == 2.68 and round(-2.5) == -3`,
-		new(func(any, ...int) any), func(m *meter, a []any) any { m.work(decimalSteps); return round(a) }},
+		new(func(any, ...int) any), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return round(a) }},
 	{"repeat", "a text n times", `repeat("ab", 2) == "abab"`, nil, func(m *meter, a []any) any {
 		s, n := textArg("repeat", a, 0), intArg("repeat", a, 1)
 		if n < 0 || len(s) > 0 && n > maxExprBytes/len(s) {

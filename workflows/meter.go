@@ -350,6 +350,14 @@ func (m *meter) key(v any) any {
 	return v
 }
 
+// digits counts the reading of a number from text.
+func (m *meter) digits(v any) any {
+	if s, ok := v.(string); ok {
+		m.work(len(s) / 4)
+	}
+	return v
+}
+
 // given counts a text that is given to a method: each makes something of about its size.
 func (m *meter) given(v any) any {
 	if s, ok := v.(string); ok {

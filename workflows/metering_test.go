@@ -48,7 +48,7 @@ func hostileData() workflows.Names {
 	long := strings.Repeat("a", 1<<20)
 	return workflows.Names{"ints": ints, "texts": texts, "objects": objects, "pairs": pairs, "wide": wide, "deep": deep,
 		"long": long, "alike": strings.Repeat("a", 1<<20-1) + "b", "umlauts": strings.Repeat("äöü", 1<<17), "json": "[" + strings.Repeat(`{"a":1},`, 20_000) + "{}]",
-		"base64": strings.Repeat("QUJD", 1<<18), "spaces": strings.Repeat(" ", 1<<20), "letters": strings.Repeat("a", 60<<10), "n": 3}
+		"base64": strings.Repeat("QUJD", 1<<18), "spaces": strings.Repeat(" ", 1<<20), "letters": strings.Repeat("a", 60<<10), "n": 3, "zeros": "0." + strings.Repeat("0", 1<<20)}
 }
 
 // TestALargeUseOfEachFunctionEndsInTime: each in a loop over hostile data, which ends
@@ -91,7 +91,9 @@ func TestALargeUseOfEachFunctionEndsInTime(t *testing.T) {
 		"date long": `map(1..400000, date(0).Format(long))`, "timezone": `map(1..400000, string(date(0).In(timezone("Asia/Tokyo"))))`, "duration": `map(1..400000, duration("1h2m3s") * 2)`,
 		"decimal": `map(1..400000, decimal("1.000000001") ** 100)`, "decimal sort": `map(1..100, median(map(ints, decimal(#))))`, "decimal max": `map(1..100, max(map(ints, decimal(#))))`,
 		"money": `map(1..400000, money(#, "EUR"))`, "fixed": `map(1..400000, fixed(#, 3))`, "round": `map(1..400000, round(# / 7, 2))`, "abs int float ceil floor": `map(1..400000, abs(int("5")) + ceil(1.5) + floor(2.5) + float("1.25"))`,
-		"bits": `map(1..900000, bitand(bitor(bitxor(#, 5), bitnot(#)), bitshl(1, 4)))`,
+		"float of text": `map(1..400000, float(zeros))`, "int of text": `map(1..400000, int(zeros))`, "decimal of text": `count(1..400000, decimal(spaces + "1") == 1)`,
+		"money of text": `map(1..400000, money(spaces, "EUR"))`,
+		"bits":          `map(1..900000, bitand(bitor(bitxor(#, 5), bitnot(#)), bitshl(1, 4)))`,
 	}
 	names := hostileData()
 	var covered strings.Builder
