@@ -132,7 +132,7 @@ func scopeNames(n workflows.Names) (out []string) {
 // without saying what to do.
 func boundedEval(t *testing.T, e *workflows.Expr, names workflows.Names) {
 	t.Helper()
-	limit, grown := 1500*time.Millisecond, uint64(400<<20)
+	limit, grown := 1500*time.Millisecond, uint64(700<<20)
 	if raceEnabled {
 		limit *= 15
 	}
