@@ -123,9 +123,9 @@ func (e *Engine) emission(o Emission, redact func(string) string) (*Delivery, er
 	case err != nil:
 		return nil, &plan.Error{Code: "invalid_input", Message: "data: " + err.Error()}
 	case len(raw) > maxEmittedData:
-		return nil, &plan.Error{Code: "too_large", Message: fmt.Sprintf("data has %d bytes, at most %s are emitted; emit less of it, or the path of a file: save: true", len(raw), workflows.SizeText(maxEmittedData))}
-	case len(o.Key) > maxEventKey:
-		return nil, &plan.Error{Code: "too_large", Message: fmt.Sprintf("key has %d bytes, at most %d are kept; use sha256(...) of what is long", len(o.Key), maxEventKey)}
+		return nil, &plan.Error{Code: "too_large", Message: fmt.Sprintf("data has %d bytes, at most %s are emitted; emit less of it, such as the id by which the rest can be fetched", len(raw), workflows.SizeText(maxEmittedData))}
+	case len(o.Key) > maxEventKey || len(o.Type) > maxEventKey:
+		return nil, &plan.Error{Code: "too_large", Message: fmt.Sprintf("key has %d bytes and type %d, at most %d of each are kept; use sha256(...) of what is long", len(o.Key), len(o.Type), maxEventKey)}
 	case redact != nil && (redact(string(raw)) != string(raw) || redact(o.Key+"\n"+o.Type) != o.Key+"\n"+o.Type):
 		return nil, &plan.Error{Code: "secret", Message: "the event holds a secret or a credential, and events keep none: use ${{ secrets.NAME }} where it is needed"}
 	}
@@ -140,5 +140,5 @@ func (e *Engine) emission(o Emission, redact func(string) string) (*Delivery, er
 	return d, nil
 }
 
-// maxEventKey is how long the key of an emitted event may be, in bytes.
+// maxEventKey is how long the key, or the type, of an emitted event may be, in bytes.
 const maxEventKey = 1024

@@ -186,7 +186,7 @@ func (c ValueChange) Check(redact func(string) string) error {
 	case len(c.Key) > MaxValueKey:
 		return &plan.Error{Code: "too_large", Message: fmt.Sprintf("key has %d bytes, at most %d are kept; use sha256(...) of what is long", len(c.Key), MaxValueKey)}
 	case len(c.Value) > MaxKeptValue:
-		return &plan.Error{Code: "too_large", Message: fmt.Sprintf("the value has %d bytes, at most %s of one are kept; keep less of it, or a file: save: true", len(c.Value), workflows.SizeText(MaxKeptValue))}
+		return &plan.Error{Code: "too_large", Message: fmt.Sprintf("the value has %d bytes, at most %s of one are kept; keep less of it, or split it over several keys", len(c.Value), workflows.SizeText(MaxKeptValue))}
 	case c.Kind == ValueSet && c.Value == "null":
 		return &plan.Error{Code: "invalid_input", Message: "value is nothing (null); store/delete removes a key"}
 	case redact != nil && (redact(c.Key) != c.Key || redact(c.Value) != c.Value):
