@@ -49,7 +49,7 @@ func secretsEnv(in engine.Input) *workflows.Env {
 			}
 		}
 	}
-	return &workflows.Env{Names: workflows.Names{"secrets": values}}
+	return &workflows.Env{Names: workflows.Names{"secrets": values}, Now: in.Now}
 }
 
 // resolve joins a path to the base, and adds query parameters. A full URL is taken as

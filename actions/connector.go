@@ -43,7 +43,7 @@ func (connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := &workflows.Env{Names: workflows.Names{"inputs": inputs, "response": r.names()}}
+	env := &workflows.Env{Names: workflows.Names{"inputs": inputs, "response": r.names()}, Now: in.Now}
 	if out, ok, err := already(a, r, env); ok {
 		return out, err
 	}
@@ -130,7 +130,7 @@ func connectorOrder(c *workflows.Connector, a *workflows.ConnectorAction, in eng
 	if err != nil {
 		return o, err
 	}
-	env := &workflows.Env{Names: workflows.Names{"inputs": inputs, "connection": fields}}
+	env := &workflows.Env{Names: workflows.Names{"inputs": inputs, "connection": fields}, Now: in.Now}
 	if conn.base == "" {
 		base, err := c.BaseURL.Render(env, workflows.FillPlain)
 		if err != nil {

@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
@@ -29,6 +30,9 @@ func (a logAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	level := slog.LevelInfo
 	if s, ok := in.With["level"].(string); ok {
+		if strings.EqualFold(s, "warning") {
+			s = "warn" // the word of other loggers, when it comes from data
+		}
 		if err := level.UnmarshalText([]byte(s)); err != nil {
 			return nil, permanent("invalid_input", "level %q is not known", s)
 		}

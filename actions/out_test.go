@@ -292,3 +292,22 @@ func TestATextThatIsJSONIsSentAsItIs(t *testing.T) {
 		}
 	}
 }
+
+// TestNowInAConnectorIsTheStepsMoment in the project's timezone, the same at a retry.
+func TestNowInAConnectorIsTheStepsMoment(t *testing.T) {
+	x := newExchanged(t)
+	x.answer = `{"id": "1"}`
+	x.headers = map[string]string{"Content-Type": "application/json"}
+	c, err := workflows.ParseConnector("clock.yaml", []byte("connector: clock\nbase_url: "+x.URL+"\nactions:\n  post:\n"+
+		"    request: {method: POST, path: /, body: {at: \"${{ now().Format('2006-01-02T15:04Z07:00') }}\"}}\n    output: {at: \"${{ now().Hour() }}\"}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 7, 1, 10, 0, 0, 0, time.FixedZone("CEST", 7200))
+	doers := actions.Doers(slog.New(slog.DiscardHandler), func(s string) string { return s })
+	out, err := doers["connector"].Do(t.Context(), engine.Input{Spec: c.Specs()[0], With: map[string]any{}, Now: now, Client: client(t, "127.0.0.1"),
+		Connections: connections(t, "connections: {clock: {connector: http, base_url: \""+x.URL+"\"}}"), Secret: func(string) (string, bool) { return "", false }})
+	if err != nil || x.body != `{"at":"2026-07-01T10:00+02:00"}` || fmt.Sprint(out) != "map[at:10]" {
+		t.Errorf("%v, sent %s, gave %v", err, x.body, out)
+	}
+}

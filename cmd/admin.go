@@ -116,15 +116,15 @@ func adminClient(dir string, t *workflows.TLS) (client *http.Client, scheme stri
 	}
 	text, err := os.ReadFile(inside(dir, t.Cert))
 	if err != nil {
-		return nil, "", fmt.Errorf("server.admin_tls: %w", err)
+		return nil, "", fmt.Errorf("the certificate of the server: %w", err)
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, "", errors.New("server.admin_tls: cert: there is no certificate in it")
+		return nil, "", errors.New("the certificate of the server: there is no certificate in it")
 	}
 	leaf, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return nil, "", fmt.Errorf("server.admin_tls: %w", err)
+		return nil, "", fmt.Errorf("the certificate of the server: %w", err)
 	}
 	config.RootCAs = x509.NewCertPool()
 	config.RootCAs.AppendCertsFromPEM(text)

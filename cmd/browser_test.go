@@ -392,7 +392,7 @@ func TestALoginInABrowser(t *testing.T) {
 	t.Setenv("HOOKLOOM_VIEW_TOKEN", "a-token-of-a-viewer")
 	x := &lively{dir: t.TempDir()}
 	for name, text := range map[string]string{"hookloom.yaml": livelyConfig, ".env": "SHOP_SECRET=shop-secret-0123456789\nSTRIPE_SECRET=whsec_0123456789abcdef\n", "workflows/refund.yaml": livelyFlows["refund.yaml"]} {
-		if err := writeFile(filepath.Join(x.dir, name), text); err != nil {
+		if err := writeFile(filepath.Join(x.dir, name), strings.ReplaceAll(text, "SINK", "http://127.0.0.1:1")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -120,7 +120,7 @@ func (a *app) runsCmd() *cobra.Command {
 				}
 				t := newTable("RUN", "STARTED", "WORKFLOW", "STATUS", "TOOK", "ERROR")
 				for _, i := range items {
-					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, i.Status, tookText(i), short(i.Error, 80))
+					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, i.Status, tookText(i), short(i.Trouble(), 80))
 				}
 				return a.printList(t, next)
 			})
@@ -453,6 +453,9 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	if d.Error != "" {
 		a.printf("  error     %s\n", printable(d.Error))
 	}
+	if d.Warnings > 0 {
+		a.printf("  warning   %s\n", printable(d.Warning))
+	}
 	if d.Decision != nil {
 		a.printf("\nDecision\n")
 		a.printDecision(*d.Decision)
@@ -471,6 +474,9 @@ func (a *app) printRun(d *engine.RunDetail) error {
 			if string(part.raw) != "null" {
 				a.printf("    %-6s  %s\n", part.name, printable(compacted(part.raw)))
 			}
+		}
+		for _, w := range s.Warnings {
+			a.printf("    %-6s  %s\n", "warning", printable(w))
 		}
 	}
 	for _, x := range d.EndedBy {

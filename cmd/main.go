@@ -102,8 +102,9 @@ record.
   hookloom demo                 see it work, nothing to set up
   hookloom init myproject       a starter project with comments
   hookloom serve myproject      run it`,
-		SilenceUsage: true, SilenceErrors: true,
+		SilenceUsage: true, SilenceErrors: true, Version: version(),
 	}
+	root.SetVersionTemplate("hookloom {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "text or json")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
@@ -120,7 +121,24 @@ record.
 		a.replayCmd(), a.batchesCmd(), a.storeCmd(), a.cancelCmd(), a.enableCmd(), a.disableCmd(), a.approveCmd(), a.destinationsCmd(),
 		a.backupCmd(), a.restoreCmd(), a.recoverCmd(), a.checkCmd(), a.pruneCmd(), a.doctorCmd(), a.benchCmd(), a.versionCmd(),
 	)
+	for _, c := range root.Commands() {
+		c.Args = argumentsOf(c)
+	}
 	return root
+}
+
+// argumentsOf says with a wrong number of arguments how the verb is called.
+func argumentsOf(c *cobra.Command) cobra.PositionalArgs {
+	check := c.Args
+	if check == nil {
+		return nil
+	}
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usageError("hookloom %s: wrong arguments: %v\nwrite %s; hookloom %s --help says more", c.Name(), err, c.UseLine(), c.Name())
+		}
+		return nil
+	}
 }
 
 // printJSON writes v indented, for --output json.

@@ -76,6 +76,13 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	base := o.to
 	if base == "" {
 		base = l.hooksURL()
+		if l.project.Server.TLS != nil {
+			base = "https" + strings.TrimPrefix(strings.TrimPrefix(base, "https"), "http")
+		}
+	}
+	client, err := sendClient(l, strings.HasPrefix(base, "https:") && o.to == "")
+	if err != nil {
+		return err
 	}
 	order.Base = base
 	s, err := triggers.Sample(l.project, name, l.secrets.Lookup, order)
@@ -85,13 +92,16 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	if err != nil {
 		return usageError("%v", err)
 	}
+	if s.Note != "" {
+		a.warnf("note: %s\n", s.Note)
+	}
 	times := 1
 	if o.variant == "duplicate" {
 		times = 2
 	}
 	refused := false
 	for range times {
-		status, body, err := deliver(ctx, base, s)
+		status, body, err := deliverBy(ctx, client, base, s)
 		if err != nil {
 			return err
 		}
@@ -126,8 +136,30 @@ func localURL(addr string) string {
 	return "http://" + strings.Replace(addr, "0.0.0.0:", "127.0.0.1:", 1)
 }
 
-// deliver sends a prepared delivery and gives the answer.
+// sendClient is the client of send. A server of the project that serves https is known by
+// the project's own certificate, which no authority need have signed.
+func sendClient(l *loaded, own bool) (*http.Client, error) {
+	client := &http.Client{}
+	if own {
+		var err error
+		if client, _, err = adminClient(l.project.Dir, l.project.Server.TLS); err != nil {
+			return nil, err
+		}
+	}
+	if client.Transport == nil {
+		client.Transport = http.DefaultTransport
+	}
+	client.Timeout, client.Transport = 30*time.Second, egress.Once(client.Transport)
+	return client, nil
+}
+
+// deliver is deliverBy with a client of its own.
 func deliver(ctx context.Context, base string, s *triggers.SampleRequest) (int, string, error) {
+	return deliverBy(ctx, &http.Client{Timeout: 30 * time.Second, Transport: egress.Once(http.DefaultTransport)}, base, s)
+}
+
+// deliverBy sends a prepared delivery and gives the answer.
+func deliverBy(ctx context.Context, client *http.Client, base string, s *triggers.SampleRequest) (int, string, error) {
 	u := strings.TrimRight(base, "/") + s.Path
 	if len(s.Query) > 0 {
 		u += "?" + s.Query.Encode()
@@ -137,7 +169,6 @@ func deliver(ctx context.Context, base string, s *triggers.SampleRequest) (int, 
 		return 0, "", usageError("%v", err)
 	}
 	req.Header = s.Header.Clone()
-	client := &http.Client{Timeout: 30 * time.Second, Transport: egress.Once(http.DefaultTransport)}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", fmt.Errorf("no server at %s (hookloom serve starts it): %w", base, err)

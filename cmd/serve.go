@@ -420,7 +420,7 @@ func (s *server) withHealth(h http.Handler) http.Handler {
 func (a *app) serveCmd() *cobra.Command {
 	o := serveOptions{}
 	var watch bool
-	var level string
+	var level, format string
 	c := &cobra.Command{Use: "serve [DIR]", Short: "Run a project", Args: cobra.MaximumNArgs(1),
 		Long: `Serves the project in DIR (the current folder by default): hooks on --addr,
 console, API and metrics on --admin-addr. SIGTERM stops it after open steps have
@@ -437,7 +437,14 @@ is loaded.`,
 			if err := lv.UnmarshalText([]byte(level)); err != nil {
 				return usageError("--log-level is debug, info, warn or error")
 			}
-			o.log = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: lv}))
+			switch options := (&slog.HandlerOptions{Level: lv}); format {
+			case "text":
+				o.log = slog.New(slog.NewTextHandler(a.err, options))
+			case "json":
+				o.log = slog.New(slog.NewJSONHandler(a.err, options))
+			default:
+				return usageError("--log-format is text or json, not %q", format)
+			}
 			return a.serve(c.Context(), o, watch)
 		}}
 	c.Flags().StringVar(&o.addr, "addr", "", "hooks address (default :8080)")
@@ -446,6 +453,7 @@ is loaded.`,
 	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long open steps may take to end at the stop")
 	c.Flags().BoolVar(&watch, "watch", false, "load the project again when a file changes")
 	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	c.Flags().StringVar(&format, "log-format", "text", "text or json, one record a line")
 	return c
 }
 

@@ -46,6 +46,9 @@ type Input struct {
 	Run     RunID
 	Path    string
 	Attempt int
+	// Now is the moment the step first began, in the project's timezone: what now() is
+	// in the expressions of connectors and connections.
+	Now time.Time
 	// Connections are the project's; the action picks its own.
 	Connections map[string]*workflows.Connection
 	Secret      func(name string) (string, bool)

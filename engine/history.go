@@ -162,6 +162,10 @@ type RunItem struct {
 	// ErrorStep and ErrorCode say where and what kind.
 	ErrorStep string `json:"error_step,omitempty"`
 	ErrorCode string `json:"error_code,omitempty"`
+	// Warnings counts what the run's steps were warned of, such as a text with a hole.
+	Warnings int `json:"warnings,omitempty"`
+	// Warning is one of them: the step, and what was found.
+	Warning string `json:"warning,omitempty"`
 }
 
 // RunDetail is one run whole.
@@ -190,6 +194,17 @@ type RunDetail struct {
 	Queue *QueueItem `json:"queue,omitempty"`
 	// Held tells that the run begins when its workflow is switched on.
 	Held bool `json:"held,omitempty"`
+}
+
+// Trouble is what a list says of the run in a few words: its error, else a warning.
+func (i RunItem) Trouble() string {
+	switch {
+	case i.Error != "" || i.Warnings == 0:
+		return i.Error
+	case i.Warnings == 1:
+		return "warning: " + i.Warning
+	}
+	return fmt.Sprintf("%d warnings: %s", i.Warnings, i.Warning)
 }
 
 // QueueItem is where a run stands that waits for its turn in a group of
@@ -279,6 +294,8 @@ type StepItem struct {
 	Input      json.RawMessage `json:"input"`
 	Output     json.RawMessage `json:"output"`
 	Error      json.RawMessage `json:"error"`
+	// Warnings are about what it sent: a text with a hole.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // RefusalItem is one refused delivery.

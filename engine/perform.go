@@ -246,7 +246,7 @@ func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination
 	permit.Renew(dr.ctx)
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: time.Now().UTC()}
 	if !d.Step.Spec.Leaves {
-		r.Input = d.Shown // those that leave have it on record since they were opened
+		r.Input, r.Notes = d.Shown, d.Notes // those that leave have it on record since they were opened
 	}
 	ctx, cancel := context.WithTimeout(dr.ctx, allowed)
 	defer cancel()
@@ -322,7 +322,7 @@ func (dr *driver) input(d plan.Due) Input {
 	p := dr.e.project.Load()
 	// A url: that is one expression is a link that an answer gave.
 	link := d.With["connection"] != nil && d.Step.With.Field("url").IsExpression()
-	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Connections: p.Connections,
+	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Now: d.Began().In(p.Timezone), Connections: p.Connections,
 		Inside: dr, Files: dr.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
 		Secret: dr.e.secret, Redact: dr.masker().Text, Client: dr.e.o.Client}
 }

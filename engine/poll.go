@@ -29,6 +29,9 @@ type InletState struct {
 	Error    string
 	// RetryAt is when the service wants to be asked again; zero when it did not say.
 	RetryAt time.Time
+	// Timetable is the cron or interval by which a poll was asked last; empty where
+	// that was not noted. An edit changes it.
+	Timetable string
 }
 
 // PollBatch is what one poll found, to be stored in one transaction with how far

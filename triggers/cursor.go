@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -199,37 +198,15 @@ func earlier(f float64, overlap time.Duration) float64 {
 	return f
 }
 
-// timeNames are parts of the names that fields with a time have. A number in the
-// range of our days is a time under such a name only: elsewhere it may be an id.
-var timeNames = []string{"at", "time", "date", "created", "updated", "modified", "occurred", "timestamp", "ts", "when", "since", "on", "gmt", "ms", "epoch"}
-
-// namesTime tells whether the last name of an expression is one of a time.
-func namesTime(expression string) bool {
-	name := expression[strings.LastIndexAny(expression, ".?[")+1:]
-	var words []string
-	for _, w := range strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("_-'\"[]() ", r) }) {
-		words = append(words, strings.ToLower(w))
-		if i := strings.LastIndexAny(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"); i > 0 {
-			words = append(words, strings.ToLower(w[i:])) // the last word of updatedAt
-		}
-	}
-	for _, w := range words {
-		if slices.Contains(timeNames, w) {
-			return true
-		}
-	}
-	return false
-}
-
 // after tells whether a cursor is a time behind a moment.
 func (p *poller) after(cursor any, moment time.Time) bool {
 	switch x := cursor.(type) {
 	case int, float64:
-		if !namesTime(p.poll.Cursor.Text) {
+		if !workflows.NamesTime(p.poll.Cursor.Text) {
 			return false
 		}
 	case string:
-		if decimal(x) && !namesTime(p.poll.Cursor.Text) {
+		if decimal(x) && !workflows.NamesTime(p.poll.Cursor.Text) {
 			return false
 		}
 	}

@@ -110,7 +110,8 @@ func newPoller(p *workflows.Project, t *workflows.Trigger, poll *workflows.Poll,
 	if err != nil {
 		return nil, fmt.Errorf("trigger %s: %w", t.Name, err)
 	}
-	return &poller{trigger: t, poll: poll, inlet: inlet, ask: ask, in: in, env: setSecrets(p, secret), log: log, table: table, now: time.Now}, nil
+	return &poller{trigger: t, poll: poll, inlet: inlet, ask: ask, in: in, env: setSecrets(p, secret), log: log, table: table,
+		now: func() time.Time { return time.Now().In(p.Timezone) }}, nil
 }
 
 // start begins the work of the set. It is called with the lock held.

@@ -110,6 +110,9 @@ func (p *poller) wait(st engine.InletState, now time.Time) time.Duration {
 		st.AskedAt, st.RetryAt = now, st.RetryAt.Add(-ahead)
 	}
 	next := p.table.next(st.AskedAt)
+	if p.table.cron != nil && st.Timetable != "" && st.Timetable != p.table.text {
+		next = p.table.next(now) // its times were edited: they count from now, none is late
+	}
 	if st.Failures > 0 {
 		pause := p.table.length(now)
 		for range min(st.Failures-1, 12) {
@@ -172,7 +175,7 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 	b := &engine.PollBatch{Trigger: p.trigger.Name, Inlet: p.inlet, State: st}
 	found, err := p.fetch(ctx, st)
 	b.Cost = engine.PollCost{Requests: found.requests, Bytes: found.bytes, Outcome: "ok", Took: p.now().Sub(began), Quota: found.quota}
-	b.State.AskedAt = began
+	b.State.AskedAt, b.State.Timetable = began, p.table.text
 	r := PollReport{Requests: found.requests, Bytes: found.bytes, Unchanged: found.unchanged}
 	if err != nil {
 		if ctx.Err() != nil {

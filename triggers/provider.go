@@ -110,7 +110,7 @@ func scheme(v *workflows.Verify, params map[string]string) signature.Scheme {
 	p := v.Signature.Parse
 	s := signature.Scheme{Variant: v.Variant, Algorithm: v.Algorithm, KeyEncoding: v.KeyEncoding, From: place(v.Signature.From), Prefix: v.Signature.Prefix,
 		PrefixOptional: v.Signature.PrefixOptional, Encodings: v.Signature.Encodings, Each: v.Each, Body: v.Body,
-		Parse: signature.Parse{Format: p.Format, Separator: p.Separator, SignatureKeys: p.SignatureKeys, TimestampKey: p.TimestampKey, Versions: p.AcceptVersions,
+		Parse: signature.Parse{Format: p.Format, Sample: p.Sample, Separator: p.Separator, SignatureKeys: p.SignatureKeys, TimestampKey: p.TimestampKey, Versions: p.AcceptVersions,
 			Groups: p.Groups, Select: p.Select, KeyID: p.KeyID}}
 	if len(v.SignedContent) > 0 {
 		s.Content, s.Also = v.SignedContent[0], v.SignedContent[1:]

@@ -124,7 +124,7 @@ func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route
 
 // render writes an answer of respond:.
 func (r *route) render(w http.ResponseWriter, s *workflows.Respond, names workflows.Names, now time.Time) {
-	env := &workflows.Env{Names: names, Now: now}
+	env := &workflows.Env{Names: names, Now: r.localTime(now)}
 	headers, err := s.Headers.Render(env, workflows.FillNonempty)
 	var body any
 	if err == nil {

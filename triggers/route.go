@@ -22,6 +22,8 @@ import (
 // route is one webhook inlet made ready: everything a request needs is looked
 // up or compiled when the project is loaded.
 type route struct {
+	// zone is the project's timezone, of now() in expressions.
+	zone    *time.Location
 	trigger *workflows.Trigger
 	webhook *workflows.Webhook
 	preset  *workflows.Preset
@@ -135,7 +137,7 @@ type Outside struct {
 // newRoute prepares a trigger's webhook.
 func newRoute(p *workflows.Project, t *workflows.Trigger, o *Outside) (*route, error) {
 	w := t.Webhook
-	r := &route{trigger: t, webhook: w, key: w.Key, kind: w.EventType, methods: map[string]bool{}, public: strings.TrimRight(p.Server.PublicURL, "/"), dedupe: w.Dedupe, maxBody: p.MaxBody(w), trusted: p.Server.TrustedProxies,
+	r := &route{zone: p.Timezone, trigger: t, webhook: w, key: w.Key, kind: w.EventType, methods: map[string]bool{}, public: strings.TrimRight(p.Server.PublicURL, "/"), dedupe: w.Dedupe, maxBody: p.MaxBody(w), trusted: p.Server.TrustedProxies,
 		guarded: len(w.AllowIPs) > 0 || w.AllowProvider || w.ClientCert, outside: o,
 		hide: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}, hideSecret: map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}}
 	r.useIdentity()
@@ -666,7 +668,7 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 	if kind := in.contentType(); kind != "" || d.Headers["content-type"] != "" {
 		d.Headers["content-type"] = kind // the event is read again as it was read here
 	}
-	env := &workflows.Env{Names: in.names(d, body), Now: in.at}
+	env := &workflows.Env{Names: in.names(d, body), Now: r.localTime(in.at)}
 	if r.list != nil && unreadable == nil {
 		ds, err := r.split(d, in, body, env)
 		if err == nil {
@@ -713,7 +715,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	data := item
 	if e := r.webhook.Data; e != nil {
 		var err error
-		if data, err = e.Eval(&workflows.Env{Names: names, Now: in.at}); err != nil {
+		if data, err = e.Eval(&workflows.Env{Names: names, Now: r.localTime(in.at)}); err != nil {
 			return nil, fmt.Errorf("data: %w", err)
 		}
 	}
@@ -736,7 +738,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	}
 	nth := equal[string(content)]
 	equal[string(content)]++
-	r.identify(&d, &workflows.Env{Names: names, Now: in.at}, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
+	r.identify(&d, &workflows.Env{Names: names, Now: r.localTime(in.at)}, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
 	if d.Identity == engine.ByHeader || d.Identity == engine.ByProvider && !wholeIsList && !r.keyOfItem {
 		d.Key = splitKey(d.Key, content, nth) // the provider's id is that of the whole list
 	}
@@ -814,4 +816,12 @@ func (r *route) withoutTokens(raw []byte) []byte {
 		}
 	}
 	return raw
+}
+
+// localTime is a moment as now() shows it.
+func (r *route) localTime(at time.Time) time.Time {
+	if r.zone == nil {
+		return at.UTC()
+	}
+	return at.In(r.zone)
 }

@@ -45,6 +45,8 @@ type SampleRequest struct {
 	Query        url.Values
 	Header       http.Header
 	Body         []byte
+	// Note says what is not as the provider would send it; mostly empty.
+	Note string
 	// body is the sample as a value, as long as it can be changed.
 	body any
 	form bool
@@ -120,6 +122,10 @@ func (s *SampleRequest) fill(r *route, o SampleOrder) error {
 		}
 		s.Header.Set(sample.TypeHeader, kind)
 	} else if sample.TypeJSON != "" && o.Type != "" {
+		given, _ := at(body, sample.TypeJSON)
+		if own, _ := given.(string); own != "" && own != o.Type && o.Body == nil {
+			s.Note = fmt.Sprintf("the body is that of %s with another type: --body FILE sends one of %s", own, o.Type)
+		}
 		set(body, sample.TypeJSON, o.Type)
 	}
 	if sample.IDHeader != "" {

@@ -3,7 +3,9 @@ package workflows
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -65,3 +67,67 @@ func (d *decoder) baseURL(v *Value) {
 		d.add(v.pos, "bad-address", "base_url: "+problem, hint)
 	}
 }
+
+// hostName is a name that DNS can hold.
+var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$`)
+
+// allowed reads egress.allow: addresses, blocks and host names.
+func (d *decoder) allowed(e *objectNode) []string {
+	var out []string
+	v := e.vals["allow"]
+	if v == nil {
+		return nil
+	}
+	for _, n := range v.Content {
+		if problem, hint := allowProblem(n.Value); problem != "" {
+			d.add(d.pos(n), "bad-address", "egress.allow: "+problem, hint)
+			continue
+		}
+		out = append(out, n.Value)
+	}
+	return out
+}
+
+// allowProblem says what is wrong with an entry of egress.allow.
+func allowProblem(text string) (problem, hint string) {
+	if _, err := netip.ParsePrefix(text); err == nil {
+		return "", ""
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		if a.Zone() != "" {
+			return fmt.Sprintf("%q has a zone", text), "write " + a.WithZone("").String()
+		}
+		return "", ""
+	}
+	if _, rest, found := strings.Cut(text, "://"); found {
+		host, _, _ := strings.Cut(rest, "/")
+		return fmt.Sprintf("%q is a URL", text), "write the host alone: " + withoutPort(host)
+	}
+	if before, bits, found := strings.Cut(text, "/"); found {
+		if a, err := netip.ParseAddr(before); err == nil {
+			return fmt.Sprintf("%q is no block: %q is not 0 to %d bits", text, bits, a.BitLen()), fmt.Sprintf("write %s/%d", a, a.BitLen()-8)
+		}
+		return fmt.Sprintf("%q is no address, block or host name", text), "write the host alone: " + withoutPort(before)
+	}
+	switch host := withoutPort(text); {
+	case host != text:
+		return fmt.Sprintf("%q has a port, and all ports of a host are allowed", text), "write " + host
+	case strings.Contains(text, "*"):
+		return fmt.Sprintf("%q is no host: patterns are not known", text), "name each host, or the block of addresses, such as 10.1.2.0/24"
+	case strings.Trim(text, "0123456789.") == "":
+		return fmt.Sprintf("%q is no address", text), "four numbers up to 255, such as 10.1.2.3"
+	case !hostName.MatchString(text):
+		return fmt.Sprintf("%q is no address, block or host name", text), "write 10.1.2.3, 10.1.2.0/24 or crm.internal"
+	}
+	return "", ""
+}
+
+// withoutPort cuts :8080 off.
+func withoutPort(text string) string {
+	if host, port, err := net.SplitHostPort(text); err == nil && onlyDigits(port) {
+		return host
+	}
+	return text
+}
+
+func onlyDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,7 +21,7 @@ import (
 // of a picture. Hashes, toBase64 and len take them; data they become by toBase64.
 type Bytes struct{ text string }
 
-var errBytes = errors.New("these are bytes and no text (UTF-8); write toBase64(…), which raw: takes too")
+var errBytes = errors.New("these are bytes and no text (UTF-8); write toBase64(…); raw: takes them as they are")
 
 // textOrBytes is text where the bytes are UTF-8.
 func (m *meter) textOrBytes(b []byte) any {
@@ -149,4 +150,44 @@ var textFunctions = []function{
 	}},
 	{"regexReplace", "every match of a regular expression by a new text; $1 is the first group", `regexReplace("+49 (30) 12", "[^0-9]+", "") == "493012" and regexReplace("a-b", "(.)-(.)", "$2-$1") == "b-a"`,
 		new(func(string, string, string) string), func(m *meter, a []any) any { return m.regexReplace(a) }},
+}
+
+// byteFunctions give bytes, which are text where they happen to be UTF-8.
+var byteFunctions = regexp.MustCompile(`^(?:fromBase64|fromBase64URL|fromHex)\(`)
+
+// base64Of is what an expression gave, for an input that takes base64: bytes are
+// encoded, and so is the text that a function for bytes gave. Any other text is taken
+// for base64 already.
+func (e *Expr) base64Of(v any) any {
+	switch x := v.(type) {
+	case Bytes:
+		return base64.StdEncoding.EncodeToString([]byte(x.text))
+	case string:
+		if byteFunctions.MatchString(e.Text) && balanced(e.Text[strings.IndexByte(e.Text, '('):]) {
+			return base64.StdEncoding.EncodeToString([]byte(x))
+		}
+	}
+	return v
+}
+
+// balanced tells that a text's first bracket is closed by its last letter.
+func balanced(s string) bool {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '"', '\'', '`':
+			end := textEnd(s[i+1:], c)
+			if end < 0 {
+				return false
+			}
+			i += end + 1
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			if depth--; depth == 0 {
+				return i == len(s)-1
+			}
+		}
+	}
+	return false
 }

@@ -19,6 +19,8 @@ type checker struct {
 	stored bool
 	// pending are secrets that a provider's handshake will bring, with their triggers.
 	pending map[string]string
+	// kept are the project's fixtures, nil until they are asked for.
+	kept *fixtures
 }
 
 // workflow checks everything that needs more than one key of a file.
@@ -371,6 +373,8 @@ func (c *checker) poll(t *Trigger) {
 
 // listed completes a listing from its preset and checks it.
 func (c *checker) listed(t *Trigger, p *Poll) {
+	c.pollRequest(t, p.Request)
+	c.ownLookBack(t, p)
 	pollExprs(p)
 	preset := presetOf(c.catalog.Presets, p.Provider)
 	if preset != nil {
@@ -397,6 +401,16 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 		}
 		t.src.add(p.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), hint)
 	}
+}
+
+// ownLookBack warns of a request that asks for what is later than the last time it saw:
+// an item that is written late with that time, or an earlier one, would be missed.
+func (c *checker) ownLookBack(t *Trigger, p *Poll) {
+	if c.stored || p.Request == nil || p.Provider != "" || p.OverlapWritten || p.Cursor == nil || !p.AsksFrom() || !NamesTime(p.Cursor.Text) {
+		return
+	}
+	t.src.warn(p.cursorPos, "no-overlap", "the request asks from this time on: an item that shows up late with the same time or an earlier one is missed",
+		"add overlap: 1m to look back (key: tells what is known), or overlap: 0s where nothing comes late")
 }
 
 // sharedKey warns when two inlets of a trigger have no key in common: the same
@@ -492,6 +506,22 @@ func (c *checker) secretSet(e *Expr, name string, from int) {
 	}
 	if c.secrets != nil && !c.secrets(name) {
 		e.report(SecretNotSet, true, from, from+len(name), fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets")
+	}
+}
+
+// tokens warns of tokens of the admin address that have no value: the server does not
+// start without them.
+func (c *checker) tokens() {
+	for key, v := range map[string]*Value{"token": c.p.Server.Token, "view_token": c.p.Server.ViewToken} {
+		v.exprs(func(e *Expr) {
+			for _, name := range e.secretNames() {
+				if c.secrets != nil && !c.secrets(name) {
+					from := max(0, strings.Index(e.Text, name))
+					e.report("token-not-set", true, from, from+len(name), fmt.Sprintf("server.%s: secret %s is not set, and the server does not start without it", key, name),
+						"set it in the environment, in .env or in /run/secrets")
+				}
+			}
+		})
 	}
 }
 

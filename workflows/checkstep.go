@@ -153,7 +153,7 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 	st.With.check(sc.in("a called workflow's inputs")) // they are stored, so without secrets
 	callee := s.c.p.Workflows[st.Call]
 	if callee == nil {
-		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), suggest(st.Call, sortedStrings(s.c.p.Workflows)))
+		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), s.callables(st.Call))
 		return
 	}
 	callable := false
@@ -161,7 +161,7 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 		callable = callable || start.Kind == "call"
 	}
 	if !callable {
-		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("workflow %s cannot be called: it has no on: call", st.Call), "")
+		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("workflow %s cannot be called: it has no on: call", st.Call), "add call to on: in workflows/"+st.Call+".yaml")
 	}
 	var names []string
 	for _, in := range callee.Inputs {
@@ -180,6 +180,26 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 			}
 		}
 	}
+}
+
+// callables helps with the name of a workflow that is not there: the nearest of those
+// that can be called, else all of them.
+func (s *stepChecker) callables(name string) string {
+	var known []string
+	for _, id := range sortedStrings(s.c.p.Workflows) {
+		for _, start := range s.c.p.Workflows[id].Starts {
+			if start.Kind == "call" && id != s.w.ID {
+				known = append(known, id)
+			}
+		}
+	}
+	if hint := suggest(name, known); hint != "" {
+		return hint
+	}
+	if len(known) > 0 && len(known) <= 12 {
+		return "those with on: call are " + strings.Join(known, ", ")
+	}
+	return fmt.Sprintf("write it: workflows/%s.yaml with on: call", name)
 }
 
 // laterActions are in the language and not carried out yet.
@@ -342,12 +362,13 @@ func (s *stepChecker) with(st *Step, at Pos) {
 			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Uses, f.name), hint)
 			continue
 		}
+		f.value.takeBytes(in.Fill)
 		if v, constant := f.value.IsConstant(); constant {
 			s.constantInput(st, in, f.value, v)
 		}
 	}
 	for _, in := range st.Spec.Inputs {
-		if in.Required && !hasField(given, in.Name) {
+		if in.Required && !st.misspelt && !hasField(given, in.Name) {
 			src.add(at, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Uses, in.Name), in.Help)
 		}
 	}
@@ -398,7 +419,7 @@ func (s *stepChecker) nothingGiven(of, name string, required bool, at *Value) {
 	rest := strings.TrimSpace(string(runes[min(key.Column-1+len([]rune(name)), len(runes)):]))
 	comment := strings.TrimSpace(strings.TrimPrefix(rest, ":"))
 	if strings.HasPrefix(comment, "#") && len(comment) > 1 && comment[1] != ' ' {
-		d := decoder{src}
+		d := decoder{source: src}
 		from := strings.LastIndex(line, comment)
 		p := d.posAt(src.offset(key.Line, 1)+from, len([]rune(comment)))
 		src.report(p, "yaml-comment", !required || s.c.stored, "YAML reads this as a comment, and "+name+" as nothing", "put it in quotes: "+quoted(strings.TrimRight(comment, " ")))
@@ -444,7 +465,7 @@ func (v *Value) fields() []namedValue {
 	for i, k := range v.keys {
 		out = append(out, namedValue{k, v.values[i]})
 	}
-	if m, ok := v.constant.(map[string]any); ok && v.kind == constantValue {
+	if m, ok := v.constant.(map[string]any); ok && v.kind == constantValue && len(v.keys) == 0 {
 		for _, k := range sortedKeys(m, nil) {
 			out = append(out, namedValue{k, &Value{constant: m[k], pos: v.pos}})
 		}

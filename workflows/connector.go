@@ -21,7 +21,7 @@ func ParseConnector(name string, text []byte) (*Connector, error) {
 }
 
 func parseConnector(src *source) *Connector {
-	d := &decoder{src}
+	d := &decoder{source: src}
 	root := d.parse()
 	if root == nil {
 		return nil

@@ -41,6 +41,8 @@ var reservedNames = []string{"event", "item", "index", "steps", "vars", "inputs"
 // source; what is wrong is left out, so that the rest can still be checked.
 type decoder struct {
 	*source
+	// misspelt are fields that a key with another name meant, as was reported.
+	misspelt map[fieldOfNode]bool
 }
 
 // parse reads the one document of the file; nil when there is none to use.
@@ -412,17 +414,18 @@ func (d *decoder) object(n *yaml.Node, ref string) *objectNode {
 		}
 		f := s.field(k.Value)
 		if f == nil {
-			d.unknownKey(k, s)
 			o.unknown = true
-			return
+			if f = d.unknownKey(k, n, s); f == nil || o.keys[f.name] != nil {
+				return
+			}
 		}
-		o.keys[k.Value] = k
-		if d.fits(v, f.typ, k.Value) {
-			o.vals[k.Value] = v
+		o.keys[f.name] = k
+		if d.fits(v, f.typ, f.name) {
+			o.vals[f.name] = v
 		}
 	})
 	for _, f := range s.fields {
-		if f.required && o.keys[f.name] == nil {
+		if f.required && o.keys[f.name] == nil && !d.misspelt[fieldOfNode{n, f.name}] {
 			code, problem := "missing-key", fmt.Sprintf("%s needs %s:", s.title, f.name)
 			if f.name == "on" {
 				problem = "nothing starts this workflow: add on:"
@@ -433,15 +436,63 @@ func (d *decoder) object(n *yaml.Node, ref string) *objectNode {
 	return o
 }
 
-func (d *decoder) unknownKey(k *yaml.Node, s *shape) {
-	hint := suggest(k.Value, s.names())
-	if foreign, ok := foreignWords[k.Value]; ok && hint == "" {
-		hint = "here it is " + foreign
+// fieldOfNode is a field of a map, given or meant.
+type fieldOfNode struct {
+	node *yaml.Node
+	name string
+}
+
+// means notes what a misspelt key of a map stands for.
+func (d *decoder) means(in *yaml.Node, what string) {
+	if d.misspelt == nil {
+		d.misspelt = map[fieldOfNode]bool{}
 	}
-	if hint == "" && len(s.fields) <= 16 {
-		hint = "known are " + strings.Join(s.names(), ", ")
+	d.misspelt[fieldOfNode{in, what}] = true
+}
+
+// unknownKey reports a key that the shape has not, and gives the field that it most
+// likely means, nil for none: its value is read as that, so that one slip of the hand
+// is one finding, and what is inside is checked too.
+func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
+	hint, meant := "", ""
+	if own := foreignWordsIn[s.title][k.Value]; own != "" {
+		if d.misspelt[fieldOfNode{in, own}] {
+			return nil // said already
+		}
+		d.means(in, own)
+		d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), own)
+		return nil
+	}
+	if foreign, ok := foreignWords[k.Value]; ok {
+		word, _, _ := strings.Cut(foreign, " ")
+		word = strings.TrimRight(word, ":,")
+		if s.field(word) != nil {
+			hint, meant = "here it is "+foreign, word
+		}
+	}
+	if meant == "" {
+		if meant = DidYouMean(k.Value, s.names()); meant != "" {
+			hint = fmt.Sprintf("did you mean %q?", meant)
+		} else if foreign, ok := foreignWords[k.Value]; ok {
+			hint = "here it is " + foreign
+		} else if len(s.fields) <= 16 {
+			hint = "known are " + strings.Join(s.names(), ", ")
+		}
 	}
 	d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), hint)
+	if meant == "" {
+		return nil
+	}
+	d.means(in, meant)
+	for i := 0; i+1 < len(in.Content); i += 2 {
+		if in.Content[i].Value == meant {
+			return nil // it is there as well
+		}
+	}
+	if f := s.field(meant); distance(strings.ToLower(k.Value), strings.ToLower(meant), 3) < 3 {
+		return f // a foreign word may want another value, and is not read
+	}
+	return nil
 }
 
 // pairs visits a mapping in file order and reports keys that are there twice or

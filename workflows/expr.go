@@ -27,6 +27,8 @@ type Expr struct {
 	named   []string
 	// quick are the paths of an expression that is nothing else.
 	quick [][]string
+	// bytes tells that its bytes are wanted as base64.
+	bytes bool
 	// zone is the project's, for now(); nil for UTC.
 	zone *time.Location
 }
@@ -50,6 +52,9 @@ type Env struct {
 	// Until is when an evaluation fails that has not ended; zero leaves it the time
 	// that each has.
 	Until time.Time
+	// Nothing is told of each expression that inserts nothing into a text for people;
+	// nil where nobody asks.
+	Nothing *Nothing
 }
 
 // EvalError is an expression that failed while it ran. One that is over a limit of work
@@ -126,6 +131,9 @@ func (m *meter) run(prog *vm.Program) (v any, err error) {
 func (e *Expr) plain(v any) (any, error) {
 	if t, ok := v.(time.Time); ok {
 		return t, nil
+	}
+	if e.bytes {
+		v = e.base64Of(v)
 	}
 	n, err := Normalize(v)
 	if err != nil {

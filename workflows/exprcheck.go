@@ -356,6 +356,8 @@ type linter struct {
 	chains   map[string]exprPath
 	// doubted are the places of fields of event.data that were reported.
 	doubted map[int]bool
+	// absent tells that what is walked may be missing: it stands left of ?? or beside nil.
+	absent bool
 }
 
 func (l *linter) fail(code string, n ast.Node, length int, problem, hint string) {
@@ -411,8 +413,7 @@ func (l *linter) walk(n ast.Node, loops int) {
 		if _, err := constantNumber(x); err != nil {
 			l.fail("number-too-large", x, 0, err.Error(), "")
 		}
-		l.walk(x.Left, loops)
-		l.walk(x.Right, loops)
+		l.binary(x, loops)
 	case *ast.ChainNode:
 		l.walk(x.Node, loops)
 	case *ast.SliceNode:
@@ -439,6 +440,18 @@ func (l *linter) walk(n ast.Node, loops int) {
 			}
 		}
 	}
+}
+
+// binary walks both sides of an operator.
+func (l *linter) binary(x *ast.BinaryNode, loops int) {
+	before := l.absent
+	_, leftNil := x.Left.(*ast.NilNode)
+	_, rightNil := x.Right.(*ast.NilNode)
+	l.absent = before || x.Operator == "??" || leftNil || rightNil
+	l.walk(x.Left, loops)
+	l.absent = before || leftNil
+	l.walk(x.Right, loops)
+	l.absent = before
 }
 
 func (l *linter) name(id *ast.IdentifierNode) {
@@ -554,7 +567,7 @@ func (l *linter) member(x *ast.MemberNode, loops int) {
 				if !l.eventField(keys, at) {
 					return
 				}
-				l.dataField(keys, at)
+				l.dataField(x, keys, at)
 			}
 			if len(keys) > 0 && contains(shownRoots, id.Value) {
 				text := id.Value + "." + strings.Join(keys, ".")

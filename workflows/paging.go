@@ -150,6 +150,7 @@ func (v *Value) outline(b *strings.Builder) {
 	switch v.kind {
 	case constantValue:
 		fmt.Fprintf(b, "%v;", v.constant)
+		return
 	case exprValue:
 		fmt.Fprintf(b, "${%s};", v.expr.Text)
 	}

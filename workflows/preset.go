@@ -118,7 +118,7 @@ type Sample struct {
 // ParsePreset reads a provider file, such as those embedded in triggers.
 func ParsePreset(name string, text []byte) (*Preset, error) {
 	src := newSource(name, text)
-	d := &decoder{src}
+	d := &decoder{source: src}
 	var p *Preset
 	if root := d.parse(); root != nil {
 		if o := d.object(root, "preset"); o != nil {

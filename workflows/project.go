@@ -193,7 +193,7 @@ func (l *loader) root() {
 	if !ok || strings.TrimSpace(string(src.text)) == "" {
 		return
 	}
-	d := &decoder{src}
+	d := &decoder{source: src}
 	n := d.parse()
 	if n == nil {
 		l.p.settingsBroken = true
@@ -231,7 +231,7 @@ func (l *loader) root() {
 	}
 	l.p.settingsBroken = len(src.mistakes) > before
 	if e := o.object("egress"); e != nil {
-		l.p.Egress.Allow = e.texts("allow")
+		l.p.Egress.Allow = d.allowed(e)
 	}
 	if v := o.vals["destinations"]; v != nil {
 		l.p.Destinations = map[string]Limit{}
@@ -449,6 +449,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 		s.zone = l.p.Timezone
 	}
 	c := &checker{p: l.p, catalog: &catalog, secrets: l.isSet, pending: map[string]string{}}
+	c.tokens()
 	for _, id := range sortedStrings(l.p.Workflows) {
 		if w := l.p.Workflows[id]; w.Trigger != nil {
 			l.p.Triggers[id] = w.Trigger

@@ -10,7 +10,8 @@ import (
 )
 
 // Secrets looks up secret values: in the environment, then in .env of the
-// project folder, then in /run/secrets/NAME.
+// project folder, then in a file NAME of $CREDENTIALS_DIRECTORY (systemd) or of
+// /run/secrets.
 type Secrets struct {
 	file map[string]string
 	// mode are the permissions of .env, 0 when it is not there; expanded the names
@@ -34,12 +35,19 @@ func (s *Secrets) Lookup(name string) (string, bool) {
 	if name == "" || strings.ContainsAny(name, "/\\.") {
 		return "", false
 	}
-	b, err := os.ReadFile(filepath.Join("/run/secrets", name))
-	if err != nil || len(b) == 0 || len(b) > maxSecret {
-		return "", false
+	for _, dir := range []string{os.Getenv("CREDENTIALS_DIRECTORY"), "/run/secrets"} {
+		if dir == "" {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || len(b) == 0 || len(b) > maxSecret {
+			continue
+		}
+		if v := strings.TrimRight(string(b), "\r\n"); v != "" {
+			return v, true
+		}
 	}
-	v := strings.TrimRight(string(b), "\r\n")
-	return v, v != ""
+	return "", false
 }
 
 // IsSet tells whether Lookup would find a value.

@@ -42,7 +42,10 @@ func (s *Shown) Render(v *Value, env *Env, fill Fill) (value, shown any, err err
 		m, masked := make(map[string]any, len(v.keys)), make(map[string]any, len(v.keys))
 		for i, x := range v.values {
 			k := v.keys[i]
-			if m[k], masked[k], err = s.Render(x, env, fill); err != nil {
+			before := env.Nothing.enter(k)
+			m[k], masked[k], err = s.Render(x, env, fill)
+			env.Nothing.leave(before)
+			if err != nil {
 				return nil, nil, err
 			}
 		}

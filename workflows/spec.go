@@ -187,6 +187,7 @@ var shapes = map[string]*shape{
 	"defaults": {title: "defaults", fields: []field{
 		{"retry", either(between(0, 50), object("retry")), false, ""},
 		{"timeout", is(kindDuration), false, ""},
+		{"strict", is(kindBool), false, "a step fails that inserts nil or an empty text into text, url, subject or message; else it is a warning on the run"},
 	}},
 	"retry": {title: "retry", fields: []field{
 		{"max", between(0, 50), false, "tries after the first; 50 with for, else it must be given"},
@@ -353,6 +354,7 @@ var shapes = map[string]*shape{
 		{"groups", is(kindBool), false, "the list comes several times, separated by blanks"},
 		{"select", is(kindText), false, "which pair of a pair_list is ours"},
 		{"key_id", is(kindText), false, "the field that names the key"},
+		{"sample", is(kindText), false, "how a sample of a kv_list is written, with {signature} and {timestamp}"},
 		{"match", word("any"), false, ""},
 	}},
 	"timestamp": {title: "timestamp", fields: []field{
@@ -753,4 +755,21 @@ var foreignWords = map[string]string{
 	"params": "with", "inputs": "with", "then": "steps", "each": "foreach", "for_each": "foreach", "loop": "foreach",
 	"log": "uses: log", "http": "uses: http/request", "filter": "when, or if in a step", "paginate": "pages: in a poll", "cancel-in-progress": "concurrency: {limit: 1, on_full: replace}",
 	"on_error": "on_failure", "catch": "on_failure", "schedule": "on: {schedule: ...}", "webhook": "on: {webhook: ...}", "parallelism": "max_parallel",
+}
+
+// foreignWordsIn are keys that mean something else in one kind of map alone, by its
+// title, and what to do.
+var foreignWordsIn = map[string]map[string]string{
+	"a wait of any": {
+		"any": "write its waits into the outer any:", "timeout": "timeout: stands beside wait:, in the step, for all of them",
+	},
+	"wait": {
+		"for": "to pause for a time write sleep: 5m in place of wait", "until": "to pause until a time write sleep: {until: ...} in place of wait",
+		"seconds": "to pause for a time write sleep: 30s in place of wait", "minutes": "to pause for a time write sleep: 5m in place of wait",
+		"timeout": "timeout: stands beside wait:, in the step",
+	},
+	"auth": {
+		"username": "write " + authForms["basic"], "user": "write " + authForms["basic"], "password": "write " + authForms["basic"],
+		"token": "write " + authForms["bearer"], "api_key": "write " + authForms["header"], "key": "write " + authForms["header"],
+	},
 }

@@ -75,6 +75,9 @@ func (b *builder) step(o *objectNode, depth int, prefix string) *Step {
 		OnUnknown: o.text("on_unknown", "retry"), As: o.text("as", "item"), MaxParallel: o.integer("max_parallel", 1), FailFast: o.boolean("fail_fast", true),
 		Call: o.text("call", ""), Detach: o.boolean("detach", false), Output: b.value(o.vals["output"]), With: b.with(o.vals["with"])}
 	s.Pos.Width = 1
+	if k := o.keys["uses"]; k != nil {
+		s.misspelt = k.Value != "uses"
+	}
 	s.Body = b.body(o)
 	s.Name = o.text("name", s.ID)
 	if s.Name == "" {

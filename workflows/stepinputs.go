@@ -14,11 +14,41 @@ func (s *stepChecker) httpInputs(st *Step) {
 	if s.c.stored || st.Spec == nil || st.Spec.Connector != nil || !strings.HasPrefix(st.Uses, "http/") {
 		return
 	}
-	s.stepURL(st)
-	s.oneContent(st)
-	s.formType(st)
+	r := s.outgoing(st)
+	r.checkURL()
+	r.oneContent()
+	r.formType()
 	s.jsonText(st)
 	s.stepAuth(st.With.Field("auth"))
+}
+
+// outgoing is a request as a file writes it: of a step, or of a poll.
+type outgoing struct {
+	src  *source
+	with *Value
+	// connection is the one that it names; nil for none, or one that is not known.
+	connection *Connection
+}
+
+func (s *stepChecker) outgoing(st *Step) *outgoing {
+	return &outgoing{src: s.w.src, with: st.With, connection: s.c.connectionOf(st.With)}
+}
+
+// connectionOf finds the connection that a request names.
+func (c *checker) connectionOf(with *Value) *Connection {
+	name, _ := with.Field("connection").constantText()
+	return c.p.Connections[name]
+}
+
+// pollRequest checks the request of a poll as that of a step.
+func (c *checker) pollRequest(t *Trigger, request *Value) {
+	if c.stored || request == nil {
+		return
+	}
+	r := &outgoing{src: t.src, with: request, connection: c.connectionOf(request)}
+	r.checkURL()
+	r.oneContent()
+	r.formType()
 }
 
 // foreignInputs are inputs of other tools, and what stands for them in http steps.
@@ -30,17 +60,17 @@ var foreignInputs = map[string]string{
 	"output_file": "use save: true", "save_as": "use save: true", "download": "use save: true", "stream": "use save: true",
 }
 
-// stepURL checks the beginning of a URL.
-func (s *stepChecker) stepURL(st *Step) {
-	v := st.With.Field("url")
+// checkURL checks the beginning of a URL.
+func (r *outgoing) checkURL() {
+	v := r.with.Field("url")
 	if v == nil {
 		return
 	}
-	_, connected := findField(st.With, "connection")
+	_, connected := findField(r.with, "connection")
 	text, constant := v.constantText()
 	if v.kind == textValue {
 		if v.parts[0].expr != nil {
-			s.urlOfExpression(st, v, connected)
+			r.urlOfExpression(v, connected)
 			return
 		}
 		text = v.parts[0].text
@@ -48,14 +78,17 @@ func (s *stepChecker) stepURL(st *Step) {
 		return
 	}
 	problem, hint := urlProblem(text, connected, constant)
+	if c := r.connection; problem == "" && c != nil && c.Connector == "http" && c.BaseURL == nil && len(c.Fields) == 0 && strings.HasPrefix(text, "/") {
+		problem, hint = fmt.Sprintf("the URL %s has no host: connection %s has no base_url", clip(text, 60), c.Name), "write the whole URL, or give the connection base_url: https://..."
+	}
 	if problem != "" {
-		s.w.src.add(v.pos, "bad-address", problem, hint)
+		r.src.add(v.pos, "bad-address", problem, hint)
 	}
 }
 
 // urlOfExpression refuses a URL that begins with an expression and goes on: what is
 // inserted into a URL is encoded, so that http:// becomes http:%2F%2F.
-func (s *stepChecker) urlOfExpression(st *Step, v *Value, connected bool) {
+func (r *outgoing) urlOfExpression(v *Value, connected bool) {
 	if len(v.parts) < 2 || strings.HasPrefix(v.parts[1].text, "://") {
 		return
 	}
@@ -73,7 +106,7 @@ func (s *stepChecker) urlOfExpression(st *Step, v *Value, connected bool) {
 	if !strings.HasPrefix(rest, "/") {
 		hint = "begin with the address as it is: url: https://api.example.com/..."
 	}
-	s.w.src.add(v.pos, "url-expression", "a URL cannot begin with an expression: what is inserted is encoded, and http:// becomes http:%2F%2F", hint)
+	r.src.add(v.pos, "url-expression", "a URL cannot begin with an expression: what is inserted is encoded, and http:// becomes http:%2F%2F", hint)
 }
 
 // urlProblem says what is wrong with a URL, or with its beginning when more of it comes
@@ -119,9 +152,9 @@ func schemeFor(host string) string {
 }
 
 // oneContent refuses two bodies of one request.
-func (s *stepChecker) oneContent(st *Step) {
+func (r *outgoing) oneContent() {
 	var have []string
-	for _, f := range st.With.fields() {
+	for _, f := range r.with.fields() {
 		if contains([]string{"body", "form", "multipart", "text", "raw", "raw_file"}, f.name) {
 			if v, constant := f.value.IsConstant(); !constant || v != nil {
 				have = append(have, f.name)
@@ -129,28 +162,28 @@ func (s *stepChecker) oneContent(st *Step) {
 		}
 	}
 	if len(have) > 1 {
-		v := st.With.Field(have[1])
-		s.w.src.add(v.keyPos(s.w.src, have[1]), "exclusive-keys", fmt.Sprintf("%s exclude each other: a request has one body", strings.Join(have, " and ")), "keep one of them")
+		v := r.with.Field(have[1])
+		r.src.add(v.keyPos(r.src, have[1]), "exclusive-keys", fmt.Sprintf("%s exclude each other: a request has one body", strings.Join(have, " and ")), "keep one of them")
 	}
 }
 
 // formType refuses a map that is sent as JSON under the type of a form.
-func (s *stepChecker) formType(st *Step) {
-	if st.With.Field("body") == nil {
+func (r *outgoing) formType() {
+	if r.with.Field("body") == nil {
 		return
 	}
-	for _, f := range st.With.Field("headers").fields() {
+	for _, f := range r.with.Field("headers").fields() {
 		text, _ := f.value.constantText()
 		kind, _, _ := strings.Cut(text, ";")
 		if !strings.EqualFold(f.name, "content-type") {
 			continue
 		}
 		if k := strings.ToLower(strings.TrimSpace(kind)); k == "application/x-www-form-urlencoded" {
-			v := st.With.Field("body")
-			s.w.src.add(v.keyPos(s.w.src, "body"), "form-body", "body is sent as JSON, and the header says it is a form", "write form: in its place, and drop the header")
+			v := r.with.Field("body")
+			r.src.add(v.keyPos(r.src, "body"), "form-body", "body is sent as JSON, and the header says it is a form", "write form: in its place, and drop the header")
 		} else if k == "multipart/form-data" {
-			v := st.With.Field("body")
-			s.w.src.add(v.keyPos(s.w.src, "body"), "form-body", "body is sent as JSON, and the header says it has several parts", "write multipart: in its place, and drop the header")
+			v := r.with.Field("body")
+			r.src.add(v.keyPos(r.src, "body"), "form-body", "body is sent as JSON, and the header says it has several parts", "write multipart: in its place, and drop the header")
 		}
 	}
 }

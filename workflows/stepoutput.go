@@ -12,20 +12,64 @@ import (
 // it is known before it runs.
 func (s *stepChecker) typeOf(st *Step) types.Map {
 	t := stepType()
-	if !s.c.stored {
-		t["output"] = outputType(st)
+	if s.c.stored {
+		return t
 	}
+	output := s.outputOf(st)
+	if st.ForEach != nil {
+		output = types.Array(output) // one for each turn
+	}
+	t["output"] = output
 	return t
 }
 
-// outputType names the fields of a step's output; any where they are not known. What
-// is in the fields is any: only the names are certain.
-func outputType(st *Step) types.Type {
+// outputOf is outputType, of steps too whose output other steps or workflows make.
+func (s *stepChecker) outputOf(st *Step) types.Type {
 	switch {
-	case st.ForEach != nil:
-		return types.Any // a list, of whatever each turn gives
 	case st.Output != nil:
 		return valueNames(st.Output)
+	case st.Call != "" && !st.Detach:
+		if callee := s.c.p.Workflows[st.Call]; callee != nil && callee.Output != nil {
+			return valueNames(callee.Output)
+		}
+	case st.Body == "set":
+		var names []string
+		for _, v := range st.Set {
+			names = append(names, v.Name)
+		}
+		return namesOnly(names...)
+	case st.Body == "steps" && len(st.Else) == 0:
+		return s.outputsOf(st.Steps)
+	case st.Body == "parallel":
+		return s.outputsOf(st.Parallel)
+	}
+	return outputType(st)
+}
+
+// outputsOf are those of a list of steps, by id.
+func (s *stepChecker) outputsOf(list []*Step) types.Type {
+	m := types.Map{}
+	for _, st := range list {
+		if st.ID != "" {
+			m[st.ID] = s.typeOf(st)["output"]
+		}
+	}
+	if len(m) == 0 {
+		return types.Any
+	}
+	return m
+}
+
+// outputType names the fields of what a step gives, of one turn where it is a loop; any
+// where they are not known. What is in the fields is any: only the names are certain.
+func outputType(st *Step) types.Type {
+	switch {
+	case st.Output != nil:
+		return valueNames(st.Output)
+	case st.Wait != nil && st.Body == "wait" && st.Wait.Approval != nil:
+		return namesOnly("approved", "by", "at", "comment")
+	case st.Wait != nil && st.Body == "wait" && st.Wait.Event != "":
+		return namesOnly(eventFields...)
 	case st.Spec == nil:
 		return types.Any
 	case st.Spec.Action != nil && st.Spec.Action.Output != nil:
@@ -53,8 +97,8 @@ func (s *ActionSpec) OutputNames() []string {
 
 // valueNames are the keys of a written map.
 func valueNames(v *Value) types.Type {
-	if v.kind == mapValue {
-		return namesOnly(v.keys...)
+	if m, ok := v.constant.(map[string]any); ok || v.kind == mapValue {
+		return namesOnly(append(sortedStrings(m), v.keys...)...)
 	}
 	return types.Any
 }
@@ -94,6 +138,10 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 		l.fail("unknown-field", at[1], len([]rune(keys[1])), fmt.Sprintf("a step has no field %s", keys[1]), hint)
 		return false
 	}
+	if keys[1] == "output" && len(keys) > 2 && isList(record["output"]) {
+		l.fieldOfList(keys, at)
+		return false
+	}
 	if keys[1] != "output" || !typed || len(keys) < 3 {
 		return true
 	}
@@ -117,4 +165,15 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 		return false
 	}
 	return true
+}
+
+// isList tells whether a step's output is that of a loop.
+func isList(output types.Type) bool { return strings.HasPrefix(output.String(), "Array{") }
+
+// fieldOfList refuses a field of the output of a loop: it is a list with the output of
+// each turn.
+func (l *linter) fieldOfList(keys []string, at []ast.Node) {
+	path := fmt.Sprintf("steps.%s.output", keys[0])
+	l.fail("unknown-field", at[2], len([]rune(keys[2])), fmt.Sprintf("step %s is a loop: its output is a list, one entry for each turn", keys[0]),
+		fmt.Sprintf("write map(%s, #.%s) for all, %s[0].%s for the first", path, strings.Join(keys[2:], "."), path, strings.Join(keys[2:], ".")))
 }

@@ -53,7 +53,36 @@ const (
 	// FillURL refuses them too and percent-encodes each piece as a path segment,
 	// after the first ? as a query value, unless the whole value is one expression.
 	FillURL
+	// FillBytes is for an input that takes base64: what gives bytes (fromBase64, fromHex)
+	// is encoded, be it text or not.
+	FillBytes
+	// FillParts holds such an input under raw, in the parts of a multipart body.
+	FillParts
 )
+
+// nonempty tells that nil and empty pieces are refused.
+func (f Fill) nonempty() bool { return f == FillNonempty || f == FillURL }
+
+// takeBytes marks, when a file is checked, the expressions whose bytes are sent as they
+// are: an input that takes base64 gets that of them.
+func (v *Value) takeBytes(fill Fill) {
+	switch {
+	case v == nil || !(fill == FillBytes || fill == FillParts):
+	case v.kind == exprValue:
+		v.expr.bytes = v.expr.bytes || fill == FillBytes
+	case fill == FillParts:
+		for _, x := range v.list {
+			x.takeBytes(fill)
+		}
+		for i, x := range v.values {
+			if v.keys[i] == "raw" {
+				x.takeBytes(FillBytes)
+			} else {
+				x.takeBytes(fill)
+			}
+		}
+	}
+}
 
 // IsConstant tells whether rendering needs no names, and gives the data.
 func (v *Value) IsConstant() (any, bool) {
@@ -74,13 +103,10 @@ func (v *Value) Field(name string) *Value {
 	if v == nil {
 		return nil
 	}
-	if m, ok := v.constant.(map[string]any); ok && v.kind == constantValue {
+	if m, ok := v.constant.(map[string]any); ok && v.kind == constantValue && len(v.keys) == 0 {
 		if x, there := m[name]; there {
 			return &Value{kind: constantValue, constant: x, pos: v.pos}
 		}
-		return nil
-	}
-	if v.kind != mapValue {
 		return nil
 	}
 	for i, k := range v.keys {
@@ -146,7 +172,7 @@ func (v *Value) Render(env *Env, fill Fill) (any, error) {
 	case mapValue:
 		out := make(map[string]any, len(v.keys))
 		for i, x := range v.values {
-			r, err := x.Render(env, fill)
+			r, err := x.renderUnder(v.keys[i], env, fill)
 			if err != nil {
 				return nil, err
 			}
@@ -194,7 +220,7 @@ func (v *Value) whole(env *Env, fill Fill) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fill != FillPlain && (r == nil || r == "") {
+	if fill.nonempty() && (r == nil || r == "") {
 		return nil, emptyPiece(v.expr)
 	}
 	return Normalize(r)
@@ -227,8 +253,11 @@ func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece 
 		if err != nil {
 			return "", &EvalError{Expr: p.expr.Text, Line: 1, Column: 1, Problem: err.Error(), Cause: err}
 		}
-		if fill != FillPlain && s == "" {
-			return "", emptyPiece(p.expr)
+		if s == "" {
+			if fill.nonempty() {
+				return "", emptyPiece(p.expr)
+			}
+			env.Nothing.note(p.expr)
 		}
 		if fill == FillURL {
 			if query := strings.ContainsAny(b.String(), "?#"); query {
@@ -314,7 +343,7 @@ func (d *decoder) value(n *yaml.Node) *Value {
 		d.textTemplate(n, v)
 	}
 	if (v.kind == mapValue || v.kind == listValue) && allConstant(v) {
-		return &Value{pos: v.pos, constant: d.literal(n)}
+		return &Value{pos: v.pos, constant: d.literal(n), keys: v.keys, values: v.values} // the parts keep their places
 	}
 	return v
 }

@@ -114,7 +114,7 @@ func (m Mistakes) With(others Mistakes) Mistakes {
 
 // testFile reads a file that is a list of tests, or a map that holds them.
 func (p *Project) testFile(src *source, id string) []*Test {
-	d := &decoder{src}
+	d := &decoder{source: src}
 	root := d.parse()
 	if root == nil {
 		return nil
@@ -137,7 +137,7 @@ func (p *Project) testFile(src *source, id string) []*Test {
 }
 
 func (p *Project) tests(src *source, w *Workflow, list *yaml.Node) []*Test {
-	d := &decoder{src}
+	d := &decoder{source: src}
 	if list == nil || list.Kind != yaml.SequenceNode {
 		if list != nil {
 			d.wrongKind(list, "tests", "a list")

@@ -223,14 +223,16 @@ type Poll struct {
 	MaxItems int
 	// Overlap is how far the request looks back behind the cursor.
 	Overlap time.Duration
+	// OverlapWritten tells that the file says it, be it 0s.
+	OverlapWritten bool
 	// Setup, in a preset's listing, is the connection that it needs, as it is written.
 	Setup string
 	// WebhookKey, in a preset's listing, is the key of the webhook's deliveries in a
 	// trigger that has both, where the list does not know the webhook's usual one.
-	WebhookKey []*Expr
-	EventType  *Expr
-	pos        Pos
-	cronPos    Pos
+	WebhookKey         []*Expr
+	EventType          *Expr
+	pos                Pos
+	cronPos, cursorPos Pos
 }
 
 // Defaults of a poll inlet.
@@ -489,7 +491,7 @@ func (d *decoder) auth(o *objectNode) *Auth {
 			n++
 		}
 	}
-	if n != 1 {
+	if n > 1 || n == 0 && !o.unknown {
 		d.add(o.pos(), "exclusive-keys", "auth takes exactly one of bearer, basic, header, query", "")
 	}
 	if b := o.object("basic"); b != nil {
@@ -527,7 +529,8 @@ func (d *decoder) textMap(n *yaml.Node) map[string]string {
 
 func (d *decoder) poll(o *objectNode) *Poll {
 	p := &Poll{InletCommon: d.common(o), Provider: o.text("provider", ""), Every: o.duration("every", 0), Cron: o.text("cron", ""), Backfill: o.boolean("backfill", false),
-		Compare: o.boolean("compare", false), MaxItems: o.integer("max_items", defaultMaxItems), Overlap: o.duration("overlap", 0), MaxPages: 1, pos: o.pos(), cronPos: o.at("cron")}
+		Compare: o.boolean("compare", false), MaxItems: o.integer("max_items", defaultMaxItems), Overlap: o.duration("overlap", 0), OverlapWritten: o.has("overlap"), MaxPages: 1,
+		pos: o.pos(), cronPos: o.at("cron"), cursorPos: o.at("cursor")}
 	if p.Dedupe == 0 {
 		p.Dedupe = DefaultDedupe // else each poll would emit everything again
 	}
@@ -569,7 +572,8 @@ func (d *decoder) reconcile(o *objectNode, w *Webhook) {
 	if r == nil {
 		return
 	}
-	p := &Poll{InletCommon: d.common(r), Every: r.duration("every", 15*time.Minute), MaxItems: r.integer("max_items", defaultMaxItems), Overlap: r.duration("overlap", 0), MaxPages: 1, pos: o.keyAt("reconcile")}
+	p := &Poll{InletCommon: d.common(r), Every: r.duration("every", 15*time.Minute), MaxItems: r.integer("max_items", defaultMaxItems), Overlap: r.duration("overlap", 0), OverlapWritten: r.has("overlap"), MaxPages: 1,
+		pos: o.keyAt("reconcile"), cursorPos: r.at("cursor")}
 	if p.Every < 5*time.Second {
 		d.add(r.at("every"), "out-of-range", "every is at least 5s", "")
 	}

@@ -62,9 +62,9 @@ type SignatureFrom struct {
 
 // Parse says how several values share one text; Format is empty for one value.
 type Parse struct {
-	Format, Separator, TimestampKey, Select, KeyID string
-	SignatureKeys, AcceptVersions                  []string
-	Groups                                         bool
+	Format, Separator, TimestampKey, Select, KeyID, Sample string
+	SignatureKeys, AcceptVersions                          []string
+	Groups                                                 bool
 }
 
 // TimestampFrom says where the sender's clock stands.
@@ -210,7 +210,7 @@ func (d *decoder) signatureFrom(s *objectNode) SignatureFrom {
 	}
 	if p := s.object("parse"); p != nil {
 		out.Parse = Parse{Format: p.text("format", ""), Separator: p.text("separator", ","), TimestampKey: p.text("timestamp_key", ""), Select: p.text("select", ""),
-			KeyID: p.text("key_id", ""), SignatureKeys: p.texts("signature_key"), AcceptVersions: p.texts("accept_versions"), Groups: p.boolean("groups", false)}
+			KeyID: p.text("key_id", ""), Sample: p.text("sample", ""), SignatureKeys: p.texts("signature_key"), AcceptVersions: p.texts("accept_versions"), Groups: p.boolean("groups", false)}
 		d.checkParse(p, &out.Parse)
 	}
 	return out

@@ -86,17 +86,8 @@ func (b *builder) waitChoice(w *objectNode) *Wait {
 	switch {
 	case w.has("approval") && w.has("event"):
 		b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "for whichever comes first write wait: {any: [{event: ...}, {approval: ...}]}")
-	case !w.has("approval") && !w.has("event"):
-		hint := "to pause for a time write sleep: 5m"
-		for _, k := range w.node.Content {
-			switch k.Value {
-			case "until":
-				hint = "to pause until a time write sleep: {until: ...}"
-			case "any":
-				hint = "write its waits into the outer any:"
-			}
-		}
-		b.add(w.pos(), "missing-key", "wait needs approval:, event: or any:", hint)
+	case !w.has("approval") && !w.has("event") && !w.unknown:
+		b.add(w.pos(), "missing-key", "wait needs approval:, event: or any:", "to pause for a time write sleep: 5m")
 	}
 	if w.has("event") && !w.has("key") {
 		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant", "add key: ${{ ... }}, what the trigger's key gives for that event")

@@ -42,7 +42,9 @@ type Workflow struct {
 	// Concurrency and Rate bound its runs; nil for no bound.
 	Concurrency *Concurrency
 	Rate        *Rate
-	tests       *yaml.Node
+	// Strict refuses steps that insert nothing into a text for people.
+	Strict bool
+	tests  *yaml.Node
 }
 
 // Start is one way a run may begin.
@@ -131,6 +133,8 @@ func DefaultRetry() *Retry {
 // Step is one node of a workflow: some modifiers and exactly one body.
 type Step struct {
 	ID, Name string
+	// misspelt tells that uses was written otherwise, which is said already.
+	misspelt bool
 	// Key is its address among its neighbours: the id, else the index from 0.
 	Key string
 	Pos Pos
@@ -197,7 +201,7 @@ type Case struct {
 // ParseWorkflow reads one workflow file. What is wrong goes to src; the result
 // can be nil.
 func parseWorkflow(src *source, id string) *Workflow {
-	d := &decoder{src}
+	d := &decoder{source: src}
 	root := d.parse()
 	if root == nil {
 		return nil
@@ -215,6 +219,7 @@ func parseWorkflow(src *source, id string) *Workflow {
 	w.Deadline = b.deadline(o)
 	if dn := o.object("defaults"); dn != nil {
 		b.defaultRetry, b.defaultTimeout = d.retry(dn, "retry"), dn.duration("timeout", 0)
+		w.Strict = dn.boolean("strict", false)
 	}
 	b.on(o.vals["on"])
 	b.inputs(o)
@@ -315,7 +320,7 @@ func (b *builder) startMap(n *yaml.Node) {
 				if o := b.object(v, "filter"); o != nil {
 					s.Events = o.texts("events")
 				}
-			} else if v.Tag != "!!null" {
+			} else if v.Tag != "!!null" && foreignStarts[k.Value] == "" {
 				b.wrongKind(v, k.Value, "a map")
 			}
 			b.start(s)

@@ -1,13 +1,13 @@
 // Signs deliveries with the providers' own SDKs and sends them to a running
 // server: what the official code signs must be accepted, the same with another
-// body must be refused. Usage: node check.mjs HOOKS_URL (see run.sh).
+// body must be refused. verify.mjs is the other direction.
+// Usage: node check.mjs HOOKS_URL (see run.sh).
 import crypto from 'node:crypto'
 import { createRequire } from 'node:module'
+import { HEX, LONG, TEXT as secret, WHSEC as whsec } from './secrets.mjs'
 const require = createRequire(import.meta.url)
 
 const base = process.argv[2]
-const secret = 'sdk-secret-0123456789abcdef'
-const whsec = 'whsec_c2RrLXNlY3JldC0wMTIzNDU2Nzg5YWJjZGVm'
 const json = { 'Content-Type': 'application/json' }
 const form = { 'Content-Type': 'application/x-www-form-urlencoded' }
 const url = (name) => 'https://hooks.example.com/hooks/' + name
@@ -46,8 +46,7 @@ const sdks = {
   },
   contentful: async (body) => {
     const { signRequest } = require('@contentful/node-apps-toolkit')
-    const key = '0123456789abcdef'.repeat(4)
-    const signed = signRequest(key, { method: 'POST', path: '/hooks/contentful', headers: { 'X-Contentful-Topic': 'ContentManagement.Entry.publish' }, body }, Date.now())
+    const signed = signRequest(LONG, { method: 'POST', path: '/hooks/contentful', headers: { 'X-Contentful-Topic': 'ContentManagement.Entry.publish' }, body }, Date.now())
     return { headers: { ...json, 'X-Contentful-Topic': 'ContentManagement.Entry.publish', ...signed }, body }
   },
   hubspot: async (body) => {
@@ -80,7 +79,7 @@ const sdks = {
   adyen: async (_, other) => {
     const { hmacValidator } = require('@adyen/api-library')
     const item = { pspReference: '7914073381342284', originalReference: '', merchantAccountCode: 'Test', merchantReference: 'A-1', amount: { value: 1999, currency: 'EUR' }, eventCode: 'AUTHORISATION', success: 'true', eventDate: '2026-01-01T10:00:00+01:00', paymentMethod: 'visa', operations: [], reason: '' }
-    const signature = new hmacValidator().calculateHmac(item, '44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056')
+    const signature = new hmacValidator().calculateHmac(item, HEX)
     if (other) item.amount.value = 1
     return { headers: json, body: JSON.stringify({ live: 'false', notificationItems: [{ NotificationRequestItem: { ...item, additionalData: { hmacSignature: signature } } }] }) }
   },
@@ -94,6 +93,25 @@ const sdks = {
     const { sign } = require('retell-sdk/lib/webhook_auth')
     return { headers: { ...json, 'x-retell-signature': await sign(body, secret) }, body }
   },
+}
+
+// Those that sign as Standard Webhooks or Svix do, with the library of each.
+const standard = async (body) => {
+  const { Webhook } = await import('standardwebhooks')
+  const [id, at] = ['msg_' + crypto.randomUUID(), new Date()]
+  return { headers: { ...json, 'webhook-id': id, 'webhook-timestamp': String(Math.floor(at / 1000)), 'webhook-signature': new Webhook(whsec).sign(id, at, body) }, body }
+}
+const bySvix = async (body) => {
+  const { Webhook } = await import('svix')
+  const [id, at] = ['msg_' + crypto.randomUUID(), new Date()]
+  return { headers: { ...json, 'svix-id': id, 'svix-timestamp': String(Math.floor(at / 1000)), 'svix-signature': new Webhook(whsec).sign(id, at, body) }, body }
+}
+for (const name of ['openai', 'anthropic', 'replicate', 'lithic', 'dodo-payments']) sdks[name] = standard
+for (const name of ['clerk', 'resend']) sdks[name] = bySvix
+sdks.cloudinary = async (body) => {
+  const { v2 } = require('cloudinary')
+  const at = now()
+  return { headers: { ...json, 'X-Cld-Timestamp': String(at), 'X-Cld-Signature': v2.utils.webhook_signature(body, at, { api_secret: secret, signature_algorithm: 'sha256' }) }, body }
 }
 
 for (let i = 0; ; i++) {

@@ -277,6 +277,8 @@ func (p *planner) render(s *workflows.Step, d *Due, env *workflows.Env) error {
 	env.Names["secrets"] = p.st.Secrets
 	d.With = make(map[string]any, len(s.Spec.Inputs))
 	shown := &workflows.Shown{Hidden: p.st.Hidden}
+	nothing := workflows.Nothing{}
+	env.Nothing = &nothing
 	var masks map[string]any
 	for _, k := range s.With.Keys() {
 		fill := workflows.FillPlain
@@ -285,7 +287,7 @@ func (p *planner) render(s *workflows.Step, d *Due, env *workflows.Env) error {
 			fill = in.Fill
 		}
 		field := s.With.Field(k)
-		v, safe, err := shown.Render(field, env, fill)
+		v, safe, err := shown.RenderInput(k, field, env, fill)
 		if err != nil {
 			return fmt.Errorf("%s: %w", k, err)
 		}
@@ -307,6 +309,12 @@ func (p *planner) render(s *workflows.Step, d *Due, env *workflows.Env) error {
 			d.With[in.Name] = in.Default
 		}
 	}
+	if p.st.Workflow.Strict {
+		if err := nothing.Err(); err != nil {
+			return err
+		}
+	}
+	d.Notes = nothing.Notes()
 	d.hide(s, masks)
 	d.Derived = append(d.Derived, shown.Derived...)
 	return nil

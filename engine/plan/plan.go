@@ -82,6 +82,8 @@ type Due struct {
 	// Derived are parts of secrets that its expressions cut out, and secret inputs of
 	// its action: they are masked from now on.
 	Derived []string
+	// Notes are warnings about what the attempt sends.
+	Notes []string
 	// NotBefore is zero for at once; HeldSince is when an attempt was due first that
 	// waits for its destination, and zero for others.
 	NotBefore, HeldSince time.Time
@@ -96,6 +98,9 @@ type Due struct {
 	names workflows.Names
 	now   time.Time
 }
+
+// Began is when the step was due first, the moment of now() in its expressions.
+func (d Due) Began() time.Time { return d.now }
 
 // End is how a run ended.
 type End struct {

@@ -38,6 +38,8 @@ type Record struct {
 	// Input is what the action got, secrets masked; Output what the step gave.
 	Input, Output any
 	Error         *Error
+	// Notes are warnings about the attempt, such as that a text has a hole.
+	Notes []string
 	// Destination is the host that the attempt went to, for metrics; it is not kept.
 	Destination string
 	// bytes, values and memory are the size of Output, once it was counted.

@@ -74,6 +74,9 @@ type Parse struct {
 	Select string
 	// KeyID names the field that names the key.
 	KeyID string
+	// Sample is how a sample of a kv_list is written, with {signature} and {timestamp},
+	// where the provider's order or further fields matter to its own code.
+	Sample string
 }
 
 // Place names one spot of a request; exactly one field is set.

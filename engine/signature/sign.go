@@ -78,6 +78,9 @@ func (v *Verifier) wrap(req *Request, text, clock string) string {
 	text = v.Prefix + text
 	switch v.Parse.Format {
 	case "kv_list":
+		if v.Parse.Sample != "" {
+			return strings.NewReplacer("{signature}", text, "{timestamp}", clock).Replace(v.Parse.Sample)
+		}
 		text = v.Parse.SignatureKeys[0] + "=" + text
 		if v.Timestamp != nil && v.Timestamp.From.Field != "" {
 			text = v.Timestamp.From.Field + "=" + clock + v.Parse.Separator + text

@@ -84,10 +84,10 @@ func (t *tx) advance(b *engine.PollBatch, fresh int) error {
 	if st.Rest != nil {
 		rest = string(st.Rest)
 	}
-	err := t.exec(`INSERT INTO inlets (trigger, inlet, cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	err := t.exec(`INSERT INTO inlets (trigger, inlet, cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at, timetable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (trigger, inlet) DO UPDATE SET cursor = excluded.cursor, rest = excluded.rest, etag = excluded.etag, modified = excluded.modified, asked_at = excluded.asked_at, ok_at = excluded.ok_at,
-		failures = excluded.failures, error = excluded.error, retry_at = excluded.retry_at`,
-		b.Trigger, b.Inlet, cursor, rest, st.ETag, st.Modified, st.AskedAt.UnixMilli(), millis(st.OKAt), int64(st.Failures), t.w.redactor.Text(st.Error), millis(st.RetryAt))
+		failures = excluded.failures, error = excluded.error, retry_at = excluded.retry_at, timetable = excluded.timetable`,
+		b.Trigger, b.Inlet, cursor, rest, st.ETag, st.Modified, st.AskedAt.UnixMilli(), millis(st.OKAt), int64(st.Failures), t.w.redactor.Text(st.Error), millis(st.RetryAt), st.Timetable)
 	if err != nil || b.Cost.Requests == 0 {
 		return err
 	}
@@ -106,8 +106,8 @@ func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine
 	var cursor, rest sql.NullString
 	var asked int64
 	var ok, retry sql.NullInt64
-	err := h.db.QueryRowContext(ctx, `SELECT cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at FROM inlets WHERE trigger = ? AND inlet = ?`, trigger, inlet).
-		Scan(&cursor, &rest, &st.ETag, &st.Modified, &asked, &ok, &st.Failures, &st.Error, &retry)
+	err := h.db.QueryRowContext(ctx, `SELECT cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at, timetable FROM inlets WHERE trigger = ? AND inlet = ?`, trigger, inlet).
+		Scan(&cursor, &rest, &st.ETag, &st.Modified, &asked, &ok, &st.Failures, &st.Error, &retry, &st.Timetable)
 	if errors.Is(err, sql.ErrNoRows) {
 		return st, nil
 	}

@@ -75,7 +75,8 @@ func (p *pruner) ids(ctx context.Context, query string, args ...any) ([]int64, e
 // ended after a moment stay.
 func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time) error {
 	err := p.walk(ctx, `SELECT id FROM runs WHERE id > ? AND id < ? AND finished_at < ? ORDER BY id LIMIT ?`, []any{below, endedBefore.UnixMilli()}, &p.done.Runs,
-		`DELETE FROM steps WHERE run_id = ?`, `DELETE FROM answers WHERE run_id = ?`, `DELETE FROM kept_keys WHERE run_id = ?`, `DELETE FROM runs WHERE id = ? AND finished_at IS NOT NULL`)
+		`DELETE FROM steps WHERE run_id = ?`, `DELETE FROM answers WHERE run_id = ?`, `DELETE FROM kept_keys WHERE run_id = ?`, `DELETE FROM step_notes WHERE run_id = ?`,
+		`DELETE FROM runs WHERE id = ? AND finished_at IS NOT NULL`)
 	if err != nil {
 		return fmt.Errorf("pruning runs: %w", err)
 	}

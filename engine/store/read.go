@@ -277,14 +277,16 @@ func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, s
 const deadLetters = `(r.status = 'failed' OR r.status = 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)`
 
 const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by, CASE WHEN r.error IS NULL THEN '' WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.message', '') ELSE 'the error of this run cannot be read' END,
-	CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END, CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END FROM runs r`
+	CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END, CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END,
+	(SELECT count(*) FROM step_notes n WHERE n.run_id = r.id),
+	coalesce((SELECT path || ': ' || note FROM step_notes n WHERE n.run_id = r.id LIMIT 1), '') FROM runs r`
 
 func scanRunItem(row scanner) (engine.RunItem, error) {
 	var it engine.RunItem
 	var id int64
 	var event, created number // a list shows rows that cannot be read, too
 	var started, finished, due, repeats sql.NullInt64
-	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, maybe{&started}, maybe{&finished}, maybe{&due}, maybe{&repeats}, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode)
+	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, maybe{&started}, maybe{&finished}, maybe{&due}, maybe{&repeats}, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode, &it.Warnings, &it.Warning)
 	it.ID, it.Event, it.CreatedAt = engine.RunID(id).String(), engine.EventID(event).String(), fromMillis(int64(created))
 	it.StartedAt, it.FinishedAt, it.DueAt = timePointer(started), timePointer(finished), timePointer(due)
 	if repeats.Valid {
@@ -515,6 +517,11 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 	if d.Emitted, err = h.emitted(ctx, id, d.Steps); err != nil {
 		return nil, err
 	}
+	if item.Warnings > 0 {
+		if err := h.notes(ctx, id, d.Steps); err != nil {
+			return nil, err
+		}
+	}
 	if item.Status == string(engine.Queued) {
 		if err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM held_runs WHERE run_id = ?)`, int64(id)).Scan(&d.Held); err != nil {
 			return nil, classify(err)
@@ -580,6 +587,22 @@ func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem
 		x.Input, x.Output, x.Error = rawColumn(input), rawColumn(output), rawColumn(failure)
 		return x, err
 	})
+}
+
+// notes puts the notes of a run beside its steps: each beside the last attempt.
+func (h *History) notes(ctx context.Context, id engine.RunID, steps []engine.StepItem) error {
+	_, err := collect(ctx, h.db, `SELECT path, note FROM step_notes WHERE run_id = ? ORDER BY path, note`, []any{int64(id)}, func(s scanner) (struct{}, error) {
+		var path, note string
+		err := s.Scan(&path, &note)
+		for i := len(steps) - 1; i >= 0; i-- {
+			if steps[i].Path == path {
+				steps[i].Warnings = append(steps[i].Warnings, note)
+				break
+			}
+		}
+		return struct{}{}, err
+	})
+	return err
 }
 
 // rawColumn shows JSON as it is stored; what is none is shown as a text.

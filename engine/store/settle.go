@@ -36,7 +36,8 @@ type rows struct {
 	of     engine.Settlement
 	calls  []madeEvent
 	insert bool
-	// sealed are updates with what was masked, encrypted; mostly there are none.
+	// sealed are updates with what was masked, encrypted, and notes on steps; mostly
+	// there are none.
 	sealed []sealing
 	run    []driver.Value
 	steps  [][]driver.Value
@@ -76,6 +77,9 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 		if sealed != nil {
 			out.sealed = append(out.sealed, sealing{sealStep, []driver.Value{sealed, int64(r.ID), rec.Path, int64(rec.Attempt)}})
 		}
+		for _, note := range rec.Notes {
+			out.sealed = append(out.sealed, sealing{insertNote, []driver.Value{int64(r.ID), rec.Path, note}})
+		}
 	}
 	return out, nil
 }
@@ -85,6 +89,8 @@ type sealing struct {
 	query string
 	args  []driver.Value
 }
+
+const insertNote = `INSERT INTO step_notes (run_id, path, note) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 
 const sealStep = `UPDATE steps SET sealed = ? WHERE run_id = ? AND path = ? AND attempt = ?`
 
