@@ -19,6 +19,8 @@ type checker struct {
 	stored bool
 	// pending are secrets that a provider's handshake will bring, with their triggers.
 	pending map[string]string
+	// told are secrets that are not set and were reported, by file.
+	told map[string]bool
 	// kept are the project's fixtures, nil until they are asked for.
 	kept *fixtures
 }
@@ -504,7 +506,11 @@ func (c *checker) secretSet(e *Expr, name string, from int) {
 		e.report("secret-pending", true, from, from+len(name), fmt.Sprintf("secret %s is not set yet", name), fmt.Sprintf("run hookloom serve, then hookloom triggers --await-secret %s, and have the provider send its handshake within 15 minutes", c.pending[name]))
 		return
 	}
-	if c.secrets != nil && !c.secrets(name) {
+	if c.secrets != nil && !c.secrets(name) && !c.told[e.place.src.name+" "+name] {
+		if c.told == nil {
+			c.told = map[string]bool{}
+		}
+		c.told[e.place.src.name+" "+name] = true // once for each file
 		e.report(SecretNotSet, true, from, from+len(name), fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets")
 	}
 }

@@ -273,6 +273,10 @@ func (s *stepChecker) uses(st *Step, sc *scope) {
 		return
 	}
 	if st.Spec == nil {
+		connector, _, _ := strings.Cut(st.Uses, "/")
+		if contains(s.c.p.brokenConnectors, connector) {
+			return // its file could not be read, which is said there
+		}
 		hint := suggest(st.Uses, namedActions(s.c.catalog.Actions))
 		if file, ok := strings.CutPrefix(st.Uses, "./"); ok {
 			hint = "to run another workflow write call: " + workflowID(strings.TrimPrefix(file, "workflows/"))

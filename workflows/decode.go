@@ -697,7 +697,8 @@ func (d *decoder) fitsInt(n *yaml.Node, t valueType, name string) bool {
 	return true
 }
 
-func (d *decoder) fitsName(n *yaml.Node, name string) bool {
+// isName tells whether a text can stand in an expression after a point.
+func (d *decoder) isName(n *yaml.Node, name string) bool {
 	if !namePattern.MatchString(n.Value) {
 		fixed := strings.ToLower(strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace(n.Value))
 		hint := "names are small letters, digits and _"
@@ -705,6 +706,14 @@ func (d *decoder) fitsName(n *yaml.Node, name string) bool {
 			hint = fmt.Sprintf("use %q", fixed)
 		}
 		d.add(d.pos(n), "bad-name", fmt.Sprintf("%s %q is not a name", name, n.Value), hint)
+		return false
+	}
+	return true
+}
+
+// fitsName is isName, but for names that stand for something already.
+func (d *decoder) fitsName(n *yaml.Node, name string) bool {
+	if !d.isName(n, name) {
 		return false
 	}
 	for _, r := range reservedNames {

@@ -98,7 +98,7 @@ func (e *Expr) Eval(env *Env) (any, error) {
 	}
 	m := meters.Get().(*meter)
 	m.start(env, e.zone, deadline)
-	v, err := m.run(e.prog)
+	v, err := m.run(e)
 	m.end(env)
 	if err != nil {
 		return nil, e.runtimeError(err)
@@ -108,9 +108,12 @@ func (e *Expr) Eval(env *Env) (any, error) {
 
 // run gives the result as data, which is work that counts: a list that the result
 // holds a thousand times is walked a thousand times.
-func (m *meter) run(prog *vm.Program) (v any, err error) {
-	if v, err = m.vm.Run(prog, m.names); err != nil {
+func (m *meter) run(e *Expr) (v any, err error) {
+	if v, err = m.vm.Run(e.prog, m.names); err != nil {
 		return nil, err
+	}
+	if e.bytes {
+		v = e.base64Of(v)
 	}
 	switch v.(type) {
 	case nil, bool, int, string, time.Time:
@@ -131,9 +134,6 @@ func (m *meter) run(prog *vm.Program) (v any, err error) {
 func (e *Expr) plain(v any) (any, error) {
 	if t, ok := v.(time.Time); ok {
 		return t, nil
-	}
-	if e.bytes {
-		v = e.base64Of(v)
 	}
 	n, err := Normalize(v)
 	if err != nil {

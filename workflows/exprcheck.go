@@ -386,7 +386,9 @@ func (l *linter) walk(n ast.Node, loops int) {
 	case *ast.CallNode:
 		if id, ok := x.Callee.(*ast.IdentifierNode); ok {
 			l.function(id)
-		} else if !l.method(x) {
+		} else if l.method(x) {
+			return // its arguments are those of another language
+		} else {
 			l.walk(x.Callee, loops)
 		}
 		for _, a := range x.Arguments {

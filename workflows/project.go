@@ -16,13 +16,15 @@ import (
 // Project is a folder of hookloom.yaml, workflows/, connectors/ and fixtures/,
 // read and checked as a whole.
 type Project struct {
-	Dir         string
-	Server      Server
-	Database    string
-	Timezone    *time.Location
-	Triggers    map[string]*Trigger
-	Connections map[string]*Connection
-	Egress      Egress
+	// brokenConnectors are files of connectors that could not be read, by name.
+	brokenConnectors []string
+	Dir              string
+	Server           Server
+	Database         string
+	Timezone         *time.Location
+	Triggers         map[string]*Trigger
+	Connections      map[string]*Connection
+	Egress           Egress
 	// Destinations are bounds of what is sent to a host, by host or host:port.
 	Destinations map[string]Limit
 	History      History
@@ -172,9 +174,12 @@ func (l *loader) connectors() {
 	for _, rel := range l.files.below("connectors") {
 		src, ok := l.open(rel)
 		if !ok {
+			l.p.brokenConnectors = append(l.p.brokenConnectors, path.Base(workflowID(rel)))
 			continue
 		}
-		if c := parseConnector(src); c != nil {
+		if c := parseConnector(src); c == nil {
+			l.p.brokenConnectors = append(l.p.brokenConnectors, path.Base(workflowID(rel)))
+		} else {
 			for name := range l.p.Actions {
 				if strings.HasPrefix(name, c.Name+"/") {
 					delete(l.p.Actions, name)

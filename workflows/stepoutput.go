@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -129,7 +130,8 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 		case inOutput:
 			hint = fmt.Sprintf("write %s.output.%s", path, keys[1])
 		case contains([]string{"failed", "succeeded", "skipped", "success", "failure", "conclusion", "outcome", "result", "ok"}, keys[1]):
-			hint = fmt.Sprintf(`write %s.status == "succeeded"`, path)
+			status := map[string]string{"failed": "failed", "failure": "failed", "skipped": "skipped"}[keys[1]]
+			hint = fmt.Sprintf(`write %s.status == %q`, path, cmp.Or(status, "succeeded"))
 		case contains([]string{"outputs", "data", "response", "json"}, keys[1]):
 			hint = fmt.Sprintf("write %s.output", path)
 		case suggest(keys[1], sortedStrings(record)) != "":

@@ -359,7 +359,7 @@ func (d *decoder) inputList(v *yaml.Node) []Input {
 		return nil
 	}
 	d.pairs(v, func(k, n *yaml.Node) {
-		if !d.fitsName(k, "input") {
+		if !d.isName(k, "input") { // only ever read as inputs.NAME: no name is taken
 			return
 		}
 		if o := d.object(n, "input"); o != nil {
