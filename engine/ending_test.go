@@ -272,7 +272,7 @@ func TestALoopThatFailsFastEndsWhatItsOtherItemsCalled(t *testing.T) {
 	_, s, stop := w.start(nil)
 	list := statuses(t, s)["child"]
 	slices.Sort(list)
-	for i, want := range []string{"cancelled cut: another iteration failed", "cancelled cut: another iteration failed", "failed no luck"} {
+	for i, want := range []string{"cancelled cut: another iteration of l failed", "cancelled cut: another iteration of l failed", "failed no luck"} {
 		if !strings.HasPrefix(list[i], want) {
 			t.Errorf("%q", list)
 		}

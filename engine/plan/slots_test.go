@@ -149,3 +149,14 @@ func TestALoopWhoseItemsAllFailTriesABoundedNumberOfThem(t *testing.T) {
 		t.Errorf("%d items were tried", tried)
 	}
 }
+
+// TestALoopInsideALoopFailsFastByItself: what it cut of its own iterations does not keep
+// the outer loop from going on.
+func TestALoopInsideALoopFailsFastByItself(t *testing.T) {
+	st := state(flow(t, "on: manual\nsteps: [{id: o, foreach: 1..3, as: x, steps: [{foreach: 1..2, max_parallel: 2, continue_on_error: true, "+
+		"steps: [{if: item == 2, fail: no luck}, {sleep: 1h}]}, {id: after, uses: test/act}]}]"), nil)
+	tried := 0
+	if end := carry(t, st, func(plan.Due) *plan.Error { tried++; return nil }); end.Status != "succeeded" || tried != 3 {
+		t.Errorf("%d of 3 iterations went on: %+v", tried, end)
+	}
+}

@@ -328,7 +328,7 @@ type iterating struct {
 // iteration that was passed by.
 func (p *planner) round(l *iterating) (o outcome, again bool) {
 	l.failure = nil
-	holders := p.holders(l.path)
+	holders, failing := p.holders(l.path)
 	free := l.s.MaxParallel - len(holders)
 	open, passed, paused := false, false, 0
 	var kept sizes
@@ -341,6 +341,9 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 		}
 		if kept.full() {
 			return p.loopTooLarge(l, i), false
+		}
+		if r := p.last(at); failing && !holders[i] && (r == nil || r.Status != Failed || cutByLoop(r.Error, l.path)) {
+			continue // another has failed: what has not begun, or was cut, is not it
 		}
 		if free <= 0 && !holders[i] {
 			passed = true
@@ -364,6 +367,9 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 		case pending:
 			open = true
 		case failed:
+			if cutByLoop(c.err, l.path) {
+				continue // the one that failed comes, or has come
+			}
 			if l.failure == nil {
 				l.failure = c.err
 			}
@@ -393,7 +399,7 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 // at work ends first. What only paused before its next try does not get it.
 func (p *planner) failsFast(l *iterating) outcome {
 	p.rewind(l.start)
-	if open := p.cut(l.path, "another iteration failed (fail_fast)", "cancelled"); open || p.running(l.path) {
+	if open := p.cut(l.path, failedFast(l.path), "fail_fast"); open || p.running(l.path) {
 		return pending
 	}
 	return done
@@ -412,13 +418,24 @@ func (p *planner) loopTooLarge(l *iterating, n int) outcome {
 	return p.loopFails(l.s, l.path, p.put(l.s, l.path, Failed, nil, e))
 }
 
+// failedFast says why the other iterations of a loop were cut after one had failed.
+func failedFast(loop string) string {
+	return fmt.Sprintf("another iteration of %s failed (fail_fast)", loop)
+}
+
+// cutByLoop tells that an error is that of an iteration which a loop has cut.
+func cutByLoop(e *Error, loop string) bool {
+	return e != nil && e.Code == "fail_fast" && e.Message == "cut: "+failedFast(loop)
+}
+
 // holders are the iterations of a loop that have a slot: something of them is at work
-// or waits.
-func (p *planner) holders(path string) map[int]bool {
-	var out map[int]bool
+// or waits. failing tells that some were cut since another had failed.
+func (p *planner) holders(path string) (out map[int]bool, failing bool) {
 	for k, list := range p.st.Records {
 		rest, below := strings.CutPrefix(k, path+"/")
-		if last := list[len(list)-1].Status; !below || last != Running && last != Waiting {
+		last := list[len(list)-1]
+		failing = failing || below && cutByLoop(last.Error, path)
+		if !below || last.Status != Running && last.Status != Waiting {
 			continue
 		}
 		number, _, _ := strings.Cut(rest, "/")
@@ -429,7 +446,7 @@ func (p *planner) holders(path string) map[int]bool {
 			out[i] = true
 		}
 	}
-	return out
+	return out, failing
 }
 
 // loopFails closes a loop of which an iteration failed; its output holds what the
