@@ -342,3 +342,50 @@ func TestALoopEndsWhenItsOutputsAreTooLargeTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestInputsOfAManualStartAreHeldToTheLimits: they are refused with the limit, before an
+// event is made.
+func TestInputsOfAManualStartAreHeldToTheLimits(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: manual\ninputs: {v: {type: string}}\nsteps: [{sleep: 1ms}]\noutput: ${{ len(inputs.v) }}\n"})
+	e, s, stop := w.start(nil)
+	for by := 0; by <= 1; by++ {
+		v := made(inKey("v"), "bytes", by)
+		_, err := e.Fire(t.Context(), "w", map[string]any{"v": v}, "", "")
+		if above := by > 0; (err != nil) != above || above && !strings.Contains(err.Error(), "4 MiB") {
+			t.Errorf("%d above the limit: %v", by, err)
+		}
+	}
+	for _, r := range settled(t, s, 1) {
+		if got := output(t, s, mustRun(t, r.ID)); !strings.HasPrefix(got, "succeeded 41942") {
+			t.Error(got)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTheEndOfARunIsToldWhateverItsOutput: who listens to the end of a run gets an output
+// that reaches the limits, which its event holds beside other facts.
+func TestTheEndOfARunIsToldWhateverItsOutput(t *testing.T) {
+	for _, kind := range []string{"bytes", "values", "depth"} {
+		w := newWorld(t, map[string]string{
+			"w":     "on: hook\nsteps: [{id: a, uses: test/act}]\noutput: ${{ steps.a.output }}\n",
+			"hears": "on: {workflow_run: {workflows: [w], status: [succeeded]}}\nsteps: [{sleep: 1ms}]\noutput: ${{ len(event.data.output) }}\n",
+		})
+		want := made(itself, kind, 0)
+		w.act = actFunc(func(context.Context, engine.Input) (any, error) { return want, nil })
+		e, s, stop := w.start(nil)
+		if _, err := e.Accept(t.Context(), delivery("k", `{}`)); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range settled(t, s, 2) {
+			if n := reflect.ValueOf(want).Len(); r.Workflow == "hears" && output(t, s, mustRun(t, r.ID)) != fmt.Sprintf("succeeded %d ", n) {
+				t.Errorf("%s: %s %s", kind, r.Status, r.Error)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

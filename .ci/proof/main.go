@@ -32,6 +32,8 @@ var experiments = []experiment{
 	{"100,000 events wait: below 256 MiB", ".", []string{"HOOKLOOM_BACKLOG=100000"}, []string{"go", "test", "./cmd", "-count=1", "-v", "-timeout", "30m", "-run", "TestABacklogTakes"}},
 	{"a flood of 5,000 connections, 1 MB each, on a slow disk: below 300 MiB", ".", []string{"HOOKLOOM_FLOOD=5000"}, []string{"go", "test", "./cmd", "-count=1", "-v", "-timeout", "30m", "-run", "TestAFloodOfLargeBodies"}},
 	{"crowds of 5,000 silent, slow, chunked and forging strangers: every genuine delivery is accepted, below 300 MiB; its p99 for each", ".", []string{"HOOKLOOM_CROWD=5000"}, []string{"go", "test", "./cmd", "-count=1", "-v", "-timeout", "30m", "-run", "TestCrowdsDelayNobody"}},
+	{"every path of values at, below and above every limit, with restarts; 200 runs of 4 MiB at once: below 400 MiB of heap", ".", nil, []string{"go", "test", "./engine", "-count=1", "-v", "-timeout", "30m", "-run", "TestWhatMayBeWritten|TestManyLarge|TestARowThatCannot|TestALoopThatFinds"}},
+	{"a sender tries the limits of a real server that is killed between", ".", nil, []string{"go", "test", "./cmd", "-count=1", "-v", "-timeout", "30m", "-run", "TestNoSenderEnds"}},
 	{"1,000 damaged copies: no wrong row is read", ".", []string{"HOOKLOOM_DAMAGE=1000"}, []string{"go", "test", "./engine/store", "-count=1", "-v", "-timeout", "30m", "-run", "TestDamageIsSeen"}},
 	{"1,000 poisons among 100,000 events", ".", []string{"HOOKLOOM_POISON=100000"}, []string{"go", "test", "./engine", "-count=1", "-v", "-timeout", "30m", "-run", "TestPoisonIsContained"}},
 	{"one of twenty targets is bad in five ways, half a minute each", ".", []string{"HOOKLOOM_BADTARGETS=30"}, []string{"go", "test", "./cmd", "-count=1", "-v", "-timeout", "30m", "-run", "TestBadTargets"}},
