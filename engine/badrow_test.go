@@ -3,6 +3,7 @@ package engine_test
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -159,4 +160,34 @@ func checkOf(t *testing.T, path string) string {
 		out += strings.Join(f.Wrong, "\n") + "\n"
 	}
 	return out
+}
+
+// TestABugThatOneRunBringsOutEndsThatRunAlone: the run is a dead letter that says so, its
+// steps are closed, and others go on.
+func TestABugThatOneRunBringsOutEndsThatRunAlone(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act}, {sleep: 5ms}, {id: b, uses: test/act}]\n"})
+	w.options.Observe = func(c engine.Change) {
+		if c.Run != nil && c.Event.Key == "bad" && slices.ContainsFunc(c.Steps, func(x engine.StepChange) bool { return x.Path == "b" }) {
+			panic("a bug")
+		}
+	}
+	e, s, stop := w.start(nil)
+	for _, key := range []string{"bad", "good"} {
+		if _, err := e.Accept(t.Context(), delivery(key, `{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status := map[string]int{}
+	for _, r := range settled(t, s, 2) {
+		status[r.Status+" "+r.ErrorCode]++
+	}
+	if status["failed cannot_run"] != 1 || status["succeeded "] != 1 {
+		t.Errorf("%v", status)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if found := strings.TrimSpace(checkOf(t, w.path)); found != "" {
+		t.Error(found)
+	}
 }

@@ -242,9 +242,16 @@ func (dr *driver) ended(r *plan.Record) {
 
 // attempt makes one try of one step. It may run beside others and reads nothing
 // of the driver that changes.
-func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination.Permit) *plan.Record {
+func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination.Permit) (r *plan.Record) {
+	defer func() {
+		if p := recover(); p != nil { // one step's bug must not take the other runs down with it
+			r.Status, r.FinishedAt, r.Output = plan.Failed, time.Now().UTC(), nil
+			r.Error = &plan.Error{Message: fmt.Sprintf("the step panicked: %v", p), Code: "panic", Step: d.Path, Attempts: d.Attempt}
+		}
+	}()
+	r = &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded}
 	permit.Renew(dr.ctx)
-	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: time.Now().UTC()}
+	r.StartedAt = time.Now().UTC()
 	if !d.Step.Spec.Leaves {
 		r.Input, r.Notes = d.Shown, d.Notes // those that leave have it on record since they were opened
 	}

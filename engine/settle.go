@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -14,9 +15,23 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// drive carries a run on: make what is due, ask the plan, store; until the run
-// has ended or waits.
+// drive carries a run on until it has ended or waits. A bug that one run brings out
+// ends that run alone.
 func (e *Engine) drive(dr *driver) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.o.Log.Error("a run panicked", "run", dr.run.ID, "panic", p, "stack", string(debug.Stack()))
+			e.unrecorded(dr, panicked(p))
+		}
+	}()
+	e.carry(dr)
+}
+
+// panicked is what is on record of a bug.
+func panicked(p any) error { return fmt.Errorf("this run panicked, which is a bug of Hookloom: %v", p) }
+
+// carry makes what is due, asks the plan, and stores, again and again.
+func (e *Engine) carry(dr *driver) {
 	for {
 		dr.perform()
 		mark := uint64(0)
@@ -33,6 +48,9 @@ func (e *Engine) drive(dr *driver) {
 			return err
 		})
 		if err != nil {
+			if e.rowsFault(err) {
+				err = fmt.Errorf("what this run did cannot be recorded: %w", err)
+			}
 			e.unrecorded(dr, err)
 			return
 		}
@@ -290,7 +308,7 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 	go func() {
 		defer e.drivers.Done()
 		defer close(done)
-		if err := e.load(dr); err != nil {
+		if err := e.loadAlone(dr); err != nil {
 			if !errors.Is(err, ErrStale) && !errors.Is(err, errGaveUp) && e.work.Err() == nil {
 				e.o.Log.Error("a run cannot go on", "run", id, "error", err)
 			}
@@ -307,6 +325,20 @@ func (e *Engine) resume(id RunID, suspect bool) <-chan struct{} {
 		e.drive(dr)
 	}()
 	return done
+}
+
+// loadAlone loads a run; a bug that its data brings out ends it as one that cannot run.
+func (e *Engine) loadAlone(dr *driver) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.o.Log.Error("a run panicked", "run", dr.run.ID, "panic", p, "stack", string(debug.Stack()))
+			if dr.event == nil {
+				dr.event = &Event{ID: dr.run.Event}
+			}
+			err = e.giveUp(dr, panicked(p))
+		}
+	}()
+	return e.load(dr)
 }
 
 // load fills a driver from the store. A run whose workflow or event cannot be
@@ -385,8 +417,8 @@ func (e *Engine) load(dr *driver) error {
 	return nil
 }
 
-// unrecorded ends the work on a run that cannot be recorded. When that is for what was
-// to be recorded, the run fails alone.
+// unrecorded ends the work on a run that cannot be recorded. When that is the fault of
+// the run, it fails alone.
 func (e *Engine) unrecorded(dr *driver, err error) {
 	dr.abandon()
 	if !errors.Is(err, ErrStale) {
@@ -394,7 +426,7 @@ func (e *Engine) unrecorded(dr *driver, err error) {
 	}
 	if e.rowsFault(err) {
 		dr.run.Output, dr.run.Text = nil, ""
-		if gaveUp := e.giveUp(dr, fmt.Errorf("what this run did cannot be recorded: %w", err)); !errors.Is(gaveUp, errGaveUp) {
+		if gaveUp := e.giveUp(dr, err); !errors.Is(gaveUp, errGaveUp) {
 			e.o.Log.Error("a run that failed cannot be recorded either", "run", dr.run.ID, "error", gaveUp)
 		}
 	}
