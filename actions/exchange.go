@@ -239,7 +239,8 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, er
 	if _, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1-int64(len(raw)))); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), room.Decoded(ctx, engine.DecodedSize(b.Bytes()))
+	// Until it is on record it is also written as JSON, masked and handed to the database.
+	return b.Bytes(), room.Decoded(ctx, engine.DecodedSize(b.Bytes())+3*int64(b.Len()))
 }
 
 func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*reply, error) {
