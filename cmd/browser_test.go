@@ -174,7 +174,7 @@ func (x *lively) pagesOf(t *testing.T) []string {
 	t.Helper()
 	dead, waiting, event := x.first(t, "deadletters"), x.first(t, "runs?status=waiting"), x.first(t, "events?status=matched")
 	return []string{"/", "/?range=7d", "/live", "/events", "/events/" + event, "/runs", "/runs/" + dead, "/runs/" + waiting, "/runs/" + dead + "?with=" + waiting, "/runs/" + dead + "/replay?from=failed&version=current", "/deadletters", "/quarantine", "/quarantine/ref_1",
-		"/triggers", "/trigger?name=shop", "/trigger?name=quiet", "/workflows", "/workflow?id=pay", "/workflow?id=refund", "/audit", "/login"}
+		"/waiting", "/destinations", "/destination?name=" + strings.TrimPrefix(x.sink.URL, "http://"), "/search?q=paid", "/runs?status=bogus", "/triggers", "/trigger?name=shop", "/trigger?name=quiet", "/workflows", "/workflow?id=pay", "/workflow?id=refund", "/audit", "/login"}
 }
 
 // TestEveryPageLoadsWithoutAComplaint: no error in the console, no script of a
@@ -280,7 +280,7 @@ func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 		t.Errorf("filtered by type: %s", rows)
 	}
 	b.fill(`input[name=type]`, "")
-	b.fill(`input[name=q]`, "broken-3")
+	b.fill(`main input[name=q]`, "broken-3")
 	b.click("form.filters button")
 	b.click("table.rows tbody a")
 	b.sees("event.type == 'broken'") // the decision, with the values of its parts
@@ -300,7 +300,7 @@ func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 
 	// Approve what waits.
 	b.goTo("/runs/" + x.first(t, "runs?status=waiting"))
-	b.sees("It waits for you")
+	b.sees("It waits for a person")
 	b.fill(`textarea[name=comment]`, "fine")
 	b.fill(`input[name=by]`, "grace")
 	b.click(`button[value=approve]`)
@@ -380,7 +380,7 @@ func TestThePagesCanBeUsedByKeyboard(t *testing.T) {
 	b.until(`location.pathname === "/events" && document.readyState === "complete"`)
 	b.do(chromedp.KeyEvent("/"))
 	b.until(`document.activeElement.name === "q"`)
-	b.fill("input[name=q]", "") // the protocol types the / too, where a person's key press is kept from it
+	b.fill("main input[name=q]", "") // the protocol types the / too, where a person's key press is kept from it
 	b.do(chromedp.KeyEvent("paid-1" + kb.Enter))
 	b.until(`location.search.includes("q=paid-1") && document.readyState === "complete"`)
 	b.sees("paid-1")

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -244,6 +245,7 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	for op, end := range map[string]string{"getBatch": "", "pauseBatch": "/pause", "resumeBatch": "/resume", "cancelBatch": "/cancel"} {
 		orders[op] = [2]string{"/api/v1/batches/" + batch.ID + end, ""}
 	}
+	orders["replayDeadLetters"] = [2]string{"/api/v1/deadletters/replay", `{"workflow": "refund"}`}
 	orders["cancelRuns"] = [2]string{"/api/v1/runs/cancel", `{"workflow": "pay", "status": "queued,waiting"}`}
 	orders["startReplays"] = [2]string{"/api/v1/replays", `{"trigger": "shop", "since": "1d", "status": ["skipped"], "rate": 5}`}
 	// Still forged; nothing is paused; the batch is done; its provider hands over no secret.
@@ -349,7 +351,8 @@ func follow(t *testing.T, url, after string, enough func([]message) bool) []mess
 }
 
 // TestTheStreamGoesOnWhereItWasCut: a reader that was cut off, by a restart of the
-// server too, hears of everything once it is back.
+// server too, hears of everything once it is back: of events, of runs that ended
+// meanwhile, and of a replay of an old event. What it hears twice is not older than a second.
 func TestTheStreamGoesOnWhereItWasCut(t *testing.T) {
 	x := startLively(t)
 	has := func(key, status string) func([]message) bool {
@@ -370,13 +373,50 @@ func TestTheStreamGoesOnWhereItWasCut(t *testing.T) {
 		}
 	}
 	x.send(t, "missed", "paid", "valid", nil)
+	waiting, dead := x.first(t, "runs?status=waiting"), x.first(t, "deadletters")
+	if status, b := x.call(t, "POST", "/api/v1/runs/"+waiting+"/approve", `{"by": "ada"}`); status != 202 {
+		t.Fatal(status, string(b))
+	}
+	_, b := x.call(t, "POST", "/api/v1/runs/"+dead+"/replay", `{}`)
+	var again struct{ Runs []string }
+	if err := json.Unmarshal(b, &again); err != nil || len(again.Runs) != 1 {
+		t.Fatalf("%s %v", b, err)
+	}
 	x.settled(t)
 	x.stop()
 	x.begin(t)
 	defer x.stop()
-	for _, m := range follow(t, x.consoleURL(), last, has("missed", "succeeded")) {
-		if m.name == "event" && !strings.Contains(m.data, `"missed"`) {
-			t.Errorf("told again: %v", m)
+	told := func(run, status string) func([]message) bool {
+		return func(list []message) bool {
+			return slices.ContainsFunc(list, func(m message) bool {
+				return m.name == "run" && strings.Contains(m.data, `"id":"`+run+`"`) && strings.Contains(m.data, `"status":"`+status+`"`)
+			})
+		}
+	}
+	follow(t, x.consoleURL(), last, func(list []message) bool {
+		return has("missed", "succeeded")(list) && told(waiting, "succeeded")(list) && told(again.Runs[0], "failed")(list)
+	})
+	// A second later nothing older is told again, and a run of old that ends is.
+	x.send(t, "large-later", "large", "valid", nil)
+	x.settled(t)
+	open := x.first(t, "runs?status=waiting")
+	time.Sleep(2200 * time.Millisecond)
+	x.send(t, "other-later", "other", "valid", nil)
+	beyond := 0
+	got = follow(t, x.consoleURL(), last, func(list []message) bool {
+		if has("other-later", "")(list) {
+			beyond = len(list)
+			x.send(t, "other-last", "other", "valid", nil)
+		}
+		return beyond > 0 && has("other-last", "")(list)
+	})
+	last = got[len(got)-1].id
+	if status, b := x.call(t, "POST", "/api/v1/runs/"+open+"/cancel", ""); status != 202 {
+		t.Fatal(status, string(b))
+	}
+	for _, m := range follow(t, x.consoleURL(), last, told(open, "cancelled")) {
+		if m.name == "event" && !strings.Contains(m.data, "other-la") {
+			t.Errorf("told again, though it is older than a second: %v", m)
 		}
 	}
 	if status, _ := x.call(t, "GET", "/api/v1/stream?after=nonsense", ""); status != http.StatusBadRequest {

@@ -3,6 +3,7 @@ package cmd
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/destination"
@@ -11,7 +12,7 @@ import (
 
 func (a *app) destinationsCmd() *cobra.Command {
 	var at place
-	var resume string
+	var resume, host string
 	c := &cobra.Command{Use: "destinations", Short: "List the hosts that steps go to: circuit, attempts under way, runs that wait", Args: cobra.NoArgs,
 		Long: `Asks the running server. A host that fails again and again is left alone (its
 circuit is open) and tried every few seconds; attempts to it wait. Bounds of a host
@@ -36,31 +37,39 @@ asked to be left alone (Retry-After).`,
 				return nil
 			}
 			var out struct {
-				Items  []destination.State `json:"items"`
-				Paused []engine.Pause      `json:"paused"`
+				Items []struct {
+					destination.State
+					DeadLetters int `json:"dead_letters"`
+				} `json:"items"`
+				Paused []engine.Pause `json:"paused"`
 			}
-			if err := adminCall(c.Context(), l, "GET", "/api/v1/destinations", nil, &out); err != nil {
+			path := "/api/v1/destinations"
+			if host != "" {
+				path += "?host=" + url.QueryEscape(host)
+			}
+			if err := adminCall(c.Context(), l, "GET", path, nil, &out); err != nil {
 				return err
 			}
 			if a.json() {
 				return a.printJSON(out)
 			}
-			return a.printDestinations(out.Items, out.Paused)
+			t := newTable("DESTINATION", "CIRCUIT", "UNDER WAY", "OF", "WAITING", "DEAD LETTERS", "NEXT", "WHY", "LAST FAILURE")
+			for _, d := range out.Items {
+				next := "-"
+				if d.Until != nil {
+					next = clock(*d.Until)
+				}
+				t.row(d.Name, d.Circuit, fmt.Sprint(d.InUse), fmt.Sprint(d.Limit), fmt.Sprint(d.Waiting), fmt.Sprint(d.DeadLetters), next, cmp.Or(d.Why, "-"), short(d.Last, 80))
+			}
+			return a.printDestinations(t, out.Paused)
 		}}
 	at.flags(c.Flags())
+	c.Flags().StringVar(&host, "host", "", "only this host")
 	c.Flags().StringVar(&resume, "resume", "", "let a paused endpoint, or a destination that is held, go on")
 	return c
 }
 
-func (a *app) printDestinations(items []destination.State, paused []engine.Pause) error {
-	t := newTable("DESTINATION", "CIRCUIT", "UNDER WAY", "OF", "WAITING", "NEXT", "WHY", "LAST FAILURE")
-	for _, d := range items {
-		next := "-"
-		if d.Until != nil {
-			next = clock(*d.Until)
-		}
-		t.row(d.Name, d.Circuit, fmt.Sprint(d.InUse), fmt.Sprint(d.Limit), fmt.Sprint(d.Waiting), next, cmp.Or(d.Why, "-"), short(d.Last, 80))
-	}
+func (a *app) printDestinations(t *table, paused []engine.Pause) error {
 	if err := t.print(a.out); err != nil || len(paused) == 0 {
 		return err
 	}

@@ -92,11 +92,16 @@ func TestEachExampleRunsAgainstTheStandIns(t *testing.T) {
 // startServer runs a project in this process.
 func startServer(t *testing.T, dir string) (*server, func()) {
 	t.Helper()
+	return startServerAt(t, dir, "127.0.0.1:0")
+}
+
+func startServerAt(t *testing.T, dir, admin string) (*server, func()) {
+	t.Helper()
 	l, err := load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newServer(t.Context(), serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", grace: time.Second, log: slog.New(slog.DiscardHandler)}, l)
+	s, err := newServer(t.Context(), serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: admin, grace: time.Second, log: slog.New(slog.DiscardHandler)}, l)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,10 @@ import (
 // listFlags are the filters that all lists share.
 type listFlags struct {
 	place
-	since string
-	q     engine.Query
+	since, until string
+	q            engine.Query
+	// hosts tells that --host is a filter here.
+	hosts bool
 }
 
 func (f *listFlags) add(c *cobra.Command) {
@@ -29,30 +31,35 @@ func (f *listFlags) add(c *cobra.Command) {
 	f.addPlace(c)
 	fl.StringVar(&f.q.Trigger, "trigger", "", "only of this trigger")
 	fl.StringVar(&f.q.Workflow, "workflow", "", "only of this workflow")
-	fl.StringVar(&f.q.Status, "status", "", "only with this status or outcome")
+	fl.StringVar(&f.q.Status, "status", "", "only with one of these statuses or outcomes, divided by commas")
 	fl.StringVar(&f.q.Type, "type", "", "only of this event type")
-	fl.StringVar(&f.since, "since", "", "only since 2h, 7d or 2026-01-31T10:00:00Z")
+	fl.StringVar(&f.since, "since", "", "only since 2h, 7d, \"2026-01-31 10:00\" (project's timezone) or 2026-01-31T10:00:00Z")
+	fl.StringVar(&f.until, "until", "", "only before then, in the forms of --since")
 	fl.StringVar(&f.q.Grep, "grep", "", "only with this text")
 	fl.IntVar(&f.q.Limit, "limit", 50, "at most so many")
 	fl.StringVar(&f.q.After, "after", "", "continue after this id (the last one of the previous list)")
+}
+
+// addHost and addReason add filters that not all lists have.
+func (f *listFlags) addHost(c *cobra.Command, what string) {
+	f.hosts = true
+	c.Flags().StringVar(&f.q.Host, "host", "", what)
+}
+
+func (f *listFlags) addReason(c *cobra.Command, what string) {
+	c.Flags().StringVar(&f.q.Reason, "reason", "", what)
 }
 
 func (f *listFlags) addPlace(c *cobra.Command) { f.flags(c.Flags()) }
 
 // history opens the project's database for reading, beside a running server.
 func (f *listFlags) history() (*store.History, error) {
-	if f.since != "" {
-		t, err := console.Since(f.since, time.Now())
-		if err != nil {
-			return nil, usageError("%v", err)
-		}
-		f.q.Since = t
-	}
 	path := database(f.dir, f.db, nil)
-	if f.db == "" {
-		if l, err := load(f.dir); err == nil {
-			path = database(f.dir, "", l.project)
-		}
+	if l, err := load(f.dir); err == nil && f.db == "" {
+		path = database(f.dir, "", l.project)
+	}
+	if err := console.Window(&f.q, f.since, f.until, time.Now(), zone()); err != nil {
+		return nil, usageError("%v", err)
 	}
 	return store.OpenHistory(path)
 }
@@ -71,18 +78,19 @@ func (a *app) eventsCmd() *cobra.Command {
 	c := &cobra.Command{Use: "events", Short: "List events", Args: cobra.NoArgs, Example: "  hookloom events --trigger stripe --since 1d\n  hookloom events --status rule_failed\n  hookloom events --status unreadable",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
-				items, next, err := listed(c.Context(), h, &f, h.Events, func(i engine.EventItem) string { return i.ID })
+				p, err := listed(c.Context(), h, &f, h.Events, h.CountEvents, func(i engine.EventItem) string { return i.ID })
 				if err != nil {
 					return err
 				}
 				if a.json() {
-					return a.printJSON(map[string]any{"items": items, "next": next})
+					return a.printJSON(p)
 				}
+				items := p.Items
 				t := newTable("EVENT", "RECEIVED", "TRIGGER", "TYPE", "KEY", "OUTCOME", "RUNS", "DUPLICATES", "")
 				for _, i := range items {
 					t.row(i.ID, clock(i.ReceivedAt), i.Trigger, i.Type, short(i.Key, 40), outcomeOf(&i), fmt.Sprint(i.Runs), fmt.Sprint(i.Duplicates), strings.Join(i.Marks(), ", "))
 				}
-				return a.printList(t, next)
+				return printList(a, t, p)
 			})
 		}}
 	f.add(c)
@@ -108,24 +116,26 @@ func short(s string, n int) string {
 
 func (a *app) runsCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "runs", Short: "List runs", Args: cobra.NoArgs, Example: "  hookloom runs --workflow fulfil_order --since 2h\n  hookloom runs --status queued,waiting",
+	c := &cobra.Command{Use: "runs", Short: "List runs", Args: cobra.NoArgs, Example: "  hookloom runs --workflow fulfil_order --since 2h\n  hookloom runs --status queued,waiting\n  hookloom runs --waits-for approval,review\n  hookloom runs --host api.example.com --since \"2026-01-31 14:00\" --until \"2026-01-31 14:20\"",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
-				items, next, err := listed(c.Context(), h, &f, h.Runs, func(i engine.RunItem) string { return i.ID })
+				p, err := listed(c.Context(), h, &f, h.Runs, h.CountRuns, func(i engine.RunItem) string { return i.ID })
 				if err != nil {
 					return err
 				}
 				if a.json() {
-					return a.printJSON(map[string]any{"items": items, "next": next})
+					return a.printJSON(p)
 				}
-				t := newTable("RUN", "STARTED", "WORKFLOW", "STATUS", "TOOK", "ERROR")
-				for _, i := range items {
-					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, i.Status, tookText(i), short(i.Trouble(), 80))
+				t := newTable("RUN", "STARTED", "WORKFLOW", "EVENT KEY", "STATUS", "WORKED", "WAITED", "WAITS FOR", "ERROR")
+				for _, i := range p.Items {
+					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, short(i.EventKey, 30), i.Status, workedText(i), millisText(i.WaitedMS), waitsText(i), short(i.Trouble(), 80))
 				}
-				return a.printList(t, next)
+				return printList(a, t, p)
 			})
 		}}
 	f.add(c)
+	f.addHost(c, "only with an attempt to this host")
+	c.Flags().StringVar(&f.q.WaitsFor, "waits-for", "", "only those that wait for one of these, divided by commas: "+strings.Join(engine.WaitKinds, ", "))
 	return c
 }
 
@@ -143,13 +153,14 @@ with the nearest trigger.`,
 				if len(args) == 1 {
 					return a.oneRefusal(c.Context(), h, args[0])
 				}
-				items, next, err := listed(c.Context(), h, &f, h.Quarantine, func(i engine.RefusalItem) string { return i.ID })
+				p, err := listed(c.Context(), h, &f, h.Quarantine, h.CountRefusals, func(i engine.RefusalItem) string { return i.ID })
 				if err != nil {
 					return err
 				}
 				if a.json() {
-					return a.printJSON(map[string]any{"items": items, "next": next})
+					return a.printJSON(p)
 				}
+				items := p.Items
 				t := newTable("ID", "AT", "TRIGGER", "REASON", "DIAGNOSIS", "FROM", "BYTES")
 				for _, i := range items {
 					why := i.Diagnosis
@@ -161,10 +172,15 @@ with the nearest trigger.`,
 					}
 					t.row(i.ID, clock(i.At), i.Trigger, i.Reason, short(why, 100), i.Remote, fmt.Sprint(i.Size))
 				}
-				return a.printList(t, next)
+				return printList(a, t, p)
 			})
 		}}
 	f.add(c)
+	f.addReason(c, "only for one of these reasons, divided by commas, such as \"signature does not match\"")
+	c.Flags().Lookup("status").Usage = "the same as --reason"
+	for _, none := range []string{"workflow", "type"} {
+		c.Flags().Lookup(none).Hidden = true
+	}
 	return c
 }
 
@@ -324,6 +340,7 @@ func (a *app) printEvent(d *engine.EventDetail) error {
 	if d.Flag != "" {
 		a.printf("  note      %s\n", printable(d.Flag))
 	}
+	a.printf("  genuine   %s\n", printable(d.Proof.Words(d.Inlet)))
 	a.printIdentity(&d.EventItem)
 	a.printf("\nDecisions\n")
 	for _, x := range d.Decisions {
@@ -426,8 +443,12 @@ func (a *app) runCmd() *cobra.Command {
 func (a *app) printRun(d *engine.RunDetail) error {
 	a.printf("%s  %s  %s\n", d.ID, d.Workflow, d.Status)
 	a.printf("  event     %s  %s from %s\n  version   %s\n  started   %s\n  finished  %s\n", d.Event, printable(d.EventItem.Type), d.EventItem.Trigger, d.Version, clockPointer(d.StartedAt), clockPointer(d.FinishedAt))
+	a.printf("  took      %s at work, %s waiting\n", millisText(d.WorkedMS), millisText(d.WaitedMS))
+	if d.WaitsFor != "" {
+		a.printf("  waits for %s\n", waitsText(d.RunItem))
+	}
 	if d.DueAt != nil {
-		a.printf("  goes on   %s\n", printable(d.GoesOn()))
+		a.printf("  goes on   %s\n", printable(d.GoesOn(zone())))
 	}
 	if d.CalledBy != "" {
 		a.printf("  called by %s\n", d.CalledBy)
@@ -462,10 +483,7 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	}
 	a.printf("\nSteps\n")
 	for _, s := range d.Steps {
-		took := "still open"
-		if s.FinishedAt != nil {
-			took = s.FinishedAt.Sub(s.StartedAt).Round(time.Millisecond).String()
-		}
+		took := attemptText(s)
 		a.printf("  %-9s  %s  %s  attempt %d  %s  %s\n", s.Status, printable(s.Path), s.Action, s.Attempt, clock(s.StartedAt), took)
 		for _, part := range []struct {
 			name string

@@ -2,57 +2,78 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
 
-// listed reads a list by the filters, and where it goes on: the last id when there is
-// more.
-func listed[T any](ctx context.Context, h *store.History, f *listFlags, read func(context.Context, engine.Query) ([]T, error), id func(T) string) (items []T, next string, err error) {
+// listed reads a list by the filters, with how many there are, and where it goes on: the
+// last id when there is more.
+func listed[T any](ctx context.Context, h *store.History, f *listFlags, read func(context.Context, engine.Query) ([]T, error), count func(context.Context, engine.Query, *engine.Page[T]) error, id func(T) string) (p engine.Page[T], err error) {
 	if err := f.checkNames(ctx, h); err != nil {
-		return nil, "", err
+		return p, err
 	}
 	q := f.q
 	if q.Limit < 1 || q.Limit > 100_000 {
-		return nil, "", usageError("--limit must be a number from 1 to 100000")
+		return p, usageError("--limit must be a number from 1 to 100000")
 	}
 	q.Limit++
-	for len(items) < q.Limit {
+	p.Items = []T{}
+	for len(p.Items) < q.Limit {
 		more := q
-		more.Limit = min(q.Limit-len(items), 1000)
-		if len(items) > 0 {
-			more.After = id(items[len(items)-1])
+		more.Limit = min(q.Limit-len(p.Items), 1000)
+		if len(p.Items) > 0 {
+			more.After = id(p.Items[len(p.Items)-1])
 		}
 		page, err := read(ctx, more)
 		if err != nil {
-			return nil, "", err
+			return p, queryError(err)
 		}
-		items = append(items, page...)
+		p.Items = append(p.Items, page...)
 		if len(page) < more.Limit {
 			break
 		}
 	}
-	if len(items) == q.Limit {
-		items = items[:f.q.Limit]
-		next = id(items[len(items)-1])
+	if len(p.Items) == q.Limit {
+		p.Items = p.Items[:f.q.Limit]
+		p.Next = id(p.Items[len(p.Items)-1])
 	}
-	return items, next, nil
+	return p, count(ctx, f.q, &p)
 }
 
-// printList prints a table, and how to see what comes after it.
-func (a *app) printList(t *table, next string) error {
+// queryError makes a filter that nothing can meet a mistake of the command line.
+func queryError(err error) error {
+	if errors.Is(err, engine.ErrQuery) {
+		return usageError("%s", strings.TrimPrefix(err.Error(), engine.ErrQuery.Error()+": "))
+	}
+	return err
+}
+
+// printList prints a table, how many there are, and how to see what comes after it.
+func printList[T any](a *app, t *table, p engine.Page[T]) error {
 	if err := t.print(a.out); err != nil {
 		return err
 	}
-	if next != "" {
-		a.printf("there are more: continue with --after %s, or raise --limit\n", next)
+	if p.Total == nil || p.Next == "" && !p.TotalMore {
+		return nil // what is shown is all
 	}
+	least := ""
+	if p.TotalMore {
+		least = "at least "
+	}
+	a.printf("%d of %s%d", len(p.Items), least, *p.Total)
+	if p.Next != "" {
+		a.printf("; there are more: continue with --after %s, or raise --limit", p.Next)
+	}
+	a.printf("\n")
 	return nil
 }
 
@@ -60,7 +81,7 @@ func (a *app) printList(t *table, next string) error {
 func (f *listFlags) checkNames(ctx context.Context, h *store.History) error {
 	l, err := load(f.dir)
 	if err != nil {
-		return nil // lists can be read while the project cannot
+		return f.checkHost(ctx, h, nil) // lists can be read while the project cannot
 	}
 	p := l.project
 	for kind, name := range map[string]string{"workflow": f.q.Workflow, "trigger": f.q.Trigger} {
@@ -79,44 +100,103 @@ func (f *listFlags) checkNames(ctx context.Context, h *store.History) error {
 			return usageError("there is no %s %q, in the project or in its history; there are %s", kind, name, strings.Join(known, ", "))
 		}
 	}
-	return nil
+	return f.checkHost(ctx, h, l.project)
 }
 
-func tookText(i engine.RunItem) string {
-	if i.StartedAt == nil || i.FinishedAt == nil {
+// checkHost refuses a host that no attempt went to.
+func (f *listFlags) checkHost(ctx context.Context, h *store.History, p *workflows.Project) error {
+	return queryError(console.CheckHost(ctx, f.q.Host, p, nil, h))
+}
+
+// workedText is how long a run was at work.
+func workedText(i engine.RunItem) string {
+	if i.StartedAt == nil {
 		return "-"
 	}
-	return i.FinishedAt.Sub(*i.StartedAt).Round(time.Millisecond).String()
+	return millisText(i.WorkedMS)
+}
+
+func millisText(n int64) string { return (time.Duration(n) * time.Millisecond).String() }
+
+// waitsText is what a run waits for.
+func waitsText(i engine.RunItem) string {
+	if i.WaitsFor == "destination" && i.Host != "" {
+		return i.Host
+	}
+	return i.WaitsFor
+}
+
+// attemptText is how long an attempt was at work, and how long it waited before.
+func attemptText(s engine.StepItem) string {
+	text := millisText(s.WorkedMS)
+	if s.WaitedMS > 0 {
+		text += ", waited " + millisText(s.WaitedMS)
+	}
+	if s.Destination != "" {
+		text += "  " + printable(s.Destination)
+	}
+	if s.FinishedAt == nil {
+		text += ", still open"
+	}
+	return text
 }
 
 func (a *app) deadlettersCmd() *cobra.Command {
 	var f listFlags
+	var groups bool
 	c := &cobra.Command{Use: "deadletters", Short: "List failed runs and failed rules that were not replayed", Args: cobra.NoArgs,
 		Long: `Lists runs that failed for good, and events for which a workflow's rule could not be
 evaluated (rule_failed), until they are replayed. hookloom replay --dead replays
 them: runs are repeated, events are decided again with today's rule.`,
-		Example: "  hookloom deadletters --workflow fulfil_order --since 2h\n  hookloom deadletters --status rule_failed",
+		Example: "  hookloom deadletters --workflow fulfil_order --since 2h\n  hookloom deadletters --status rule_failed\n  hookloom deadletters --groups\n  hookloom deadletters --host api.example.com --reason timeout",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
 				if err := f.checkNames(c.Context(), h); err != nil {
 					return err
 				}
+				if groups {
+					return a.printDeadGroups(c.Context(), h, f.q)
+				}
 				p, err := h.DeadLetters(c.Context(), f.q)
+				if err == nil {
+					err = h.CountDead(c.Context(), f.q, &p)
+				}
 				if err != nil {
-					return err
+					return queryError(err)
 				}
 				if a.json() {
 					return a.printJSON(p)
 				}
-				t := newTable("DEAD LETTER", "KIND", "AT", "WORKFLOW", "STATUS", "ERROR")
+				t := newTable("DEAD LETTER", "KIND", "AT", "WORKFLOW", "STEP", "HOST", "REASON", "STATUS", "ERROR")
 				for _, i := range p.Items {
-					t.row(i.ID, i.Kind, clockPointer(i.FinishedAt), i.Workflow, i.Status, short(i.Error, 80))
+					t.row(i.ID, i.Kind, clockPointer(i.FinishedAt), i.Workflow, i.ErrorStep, i.Host, i.ErrorCode, i.Status, short(i.Error, 80))
 				}
-				return a.printList(t, p.Next)
+				return printList(a, t, p)
 			})
 		}}
 	f.add(c)
+	f.addHost(c, "only those that failed at this host")
+	f.addReason(c, "only with one of these error codes, divided by commas, such as timeout,http_status")
+	c.Flags().BoolVar(&groups, "groups", false, "add all of them up by cause")
+	c.Flags().Lookup("since").Usage += "; by when they gave up"
 	return c
+}
+
+// printDeadGroups prints all dead letters, added up by cause.
+func (a *app) printDeadGroups(ctx context.Context, h *store.History, q engine.Query) error {
+	groups, err := h.DeadGroups(ctx, q)
+	if err != nil {
+		return queryError(err)
+	}
+	if a.json() {
+		n := len(groups)
+		return a.printJSON(engine.Page[engine.DeadGroup]{Items: groups, Total: &n})
+	}
+	t := newTable("COUNT", "WORKFLOW", "STEP", "HOST", "REASON", "FIRST", "LAST", "CAUSE")
+	for _, g := range groups {
+		t.row(fmt.Sprint(g.Count), g.Workflow, g.Step, g.Host, g.Code, clock(g.First), clock(g.Last), short(g.Cause, 100))
+	}
+	return t.print(a.out)
 }
 
 // deadLetters lists all dead letters that the filters leave, the oldest first.

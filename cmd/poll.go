@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/actions"
@@ -144,7 +145,7 @@ anything.`,
 				return usageError("no trigger is named %q", args[0])
 			}
 			now := time.Now()
-			since, err := console.Since(f.since, now)
+			since, err := console.Moment("since", f.since, now, zone())
 			if err != nil {
 				return usageError("%v", err)
 			}
@@ -172,18 +173,14 @@ func (a *app) printComparison(x engine.Comparison) error {
 		return err
 	}
 	a.printf("\n")
-	t = newTable("DELAY", "EVENTS", "P50", "P95", "P99", "MAX")
-	for _, d := range []struct {
-		name string
-		d    *engine.Delays
-	}{{"webhook", x.WebhookDelay}, {"poll", x.PollDelay}, {"poll after webhook", x.Lag}} {
-		if d.d != nil {
-			t.row(d.name, fmt.Sprint(d.d.Count), secondsText(d.d.P50), secondsText(d.d.P95), secondsText(d.d.P99), secondsText(d.d.Max))
-		}
+	t = newTable("INLET", "FOUND", "ALONE", "FIRST", "DELAY OF", "P50", "P95", "P99", "MAX", "BEHIND THE OTHER, OF", "P50", "P95", "P99", "MAX")
+	for _, i := range x.Inlets {
+		t.row(slices.Concat([]string{i.Inlet, fmt.Sprint(i.Found), fmt.Sprint(i.Only), fmt.Sprint(i.First)}, delayCells(i.Delay), delayCells(i.Behind))...)
 	}
 	if err := t.print(a.out); err != nil {
 		return err
 	}
+	a.printf("Delay is from the event's own time, where the sender says it.\n")
 	if x.Polls > 0 {
 		a.printf("\nPolling: %d polls, %d of them empty, %d failed; %d requests, %s", x.Polls, x.EmptyPolls, x.FailedPolls, x.Requests, console.Bytes(x.Bytes))
 		if x.RequestsPerFind > 0 {
@@ -212,6 +209,13 @@ func (a *app) printComparison(x engine.Comparison) error {
 	}
 	a.printf("\n%s\n", x.Verdict)
 	return nil
+}
+
+func delayCells(d *engine.Delays) []string {
+	if d == nil {
+		return []string{"0", "-", "-", "-", "-"}
+	}
+	return []string{fmt.Sprint(d.Count), secondsText(d.P50), secondsText(d.P95), secondsText(d.P99), secondsText(d.Max)}
 }
 
 func secondsText(s float64) string {

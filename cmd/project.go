@@ -61,6 +61,7 @@ func load(dir string) (*loaded, error) {
 	if p != nil {
 		mistakes = mistakes.With(p.Warnings(secrets))
 	}
+	shownIn.Store(p.Zone())
 	return &loaded{project: p, secrets: secrets, mistakes: mistakes, files: files}, nil
 }
 

@@ -16,9 +16,9 @@ import (
 // replayFlags are those of replay besides the filters of the lists.
 type replayFlags struct {
 	listFlags
-	from, version, until string
-	rate                 int
-	dry, again           bool
+	from, version string
+	rate          int
+	dry, again    bool
 }
 
 func (a *app) replayCmd() *cobra.Command {
@@ -51,18 +51,19 @@ genuine now, it becomes an event.`,
 				return a.replayIDs(c.Context(), &f, args)
 			case f.decides(c):
 				return a.replayEvents(c, &f)
-			case f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" && !f.q.DeadOnly:
+			case f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" && f.q.Host == "" && !f.q.DeadOnly:
 				return usageError("nothing to replay: give ids, or filters such as --status failed --since 1h, or --trigger T --since 30d")
 			}
-			if f.until != "" || c.Flags().Changed("rate") {
-				return usageError("--until and --rate are for deciding events again: use them with --trigger, or with --status skipped, rule_failed or another outcome")
+			if c.Flags().Changed("rate") {
+				return usageError("--rate is for deciding events again: use it with --trigger, or with --status skipped, rule_failed or another outcome")
 			}
 			return a.replayFound(c, &f)
 		}}
 	f.add(c)
+	f.addHost(c, "with --dead: only those that failed at this host")
+	f.addReason(c, "with --dead: only with one of these error codes, divided by commas")
 	c.Flags().StringVar(&f.from, "from", "start", "start or failed")
 	c.Flags().StringVar(&f.version, "version", "pinned", "pinned or current")
-	c.Flags().StringVar(&f.until, "until", "", "events until 1h ago or 2026-01-31T10:00:00Z")
 	c.Flags().IntVar(&f.rate, "rate", engine.DefaultRate, "at most so many runs of a batch begin in a second")
 	c.Flags().BoolVar(&f.again, "again", false, "run again even what was already replayed")
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "show what would run, and stop")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 )
@@ -45,7 +46,19 @@ func printable(s string) string {
 	}, s)
 }
 
-func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }
+// shownIn is the timezone of the project that was loaded last; nil for none yet.
+var shownIn atomic.Pointer[time.Location]
+
+// zone is the timezone in which times are shown, and read where they name none.
+func zone() *time.Location {
+	if z := shownIn.Load(); z != nil {
+		return z
+	}
+	return time.UTC
+}
+
+// clock writes a moment with its offset, in a form that --since takes.
+func clock(t time.Time) string { return t.In(zone()).Format("2006-01-02 15:04:05.000Z07:00") }
 
 func clockPointer(t *time.Time) string {
 	if t == nil {

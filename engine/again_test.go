@@ -387,7 +387,7 @@ func TestQueuedRunsOfADisabledWorkflowWait(t *testing.T) {
 		runs, err := s.History().Runs(ctx, engine.Query{Status: "queued"})
 		for _, r := range runs {
 			d, derr := s.History().RunDetail(ctx, parseRun(t, r.ID))
-			if derr == nil && d.Held && strings.Contains(d.GoesOn(), "hookloom enable w") {
+			if derr == nil && d.Held && strings.Contains(d.GoesOn(time.UTC), "hookloom enable w") {
 				n++
 			}
 		}

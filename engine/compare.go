@@ -62,6 +62,8 @@ type Comparison struct {
 	// deliveries that came again.
 	Recovered int `json:"recovered"`
 	Repeats   int `json:"repeats"`
+	// Inlets are what each inlet found, and how late: the webhook, then the poll.
+	Inlets []InletFigures `json:"inlets"`
 	// Delay from the event's own time to its arrival; Lag is how much later the poll
 	// saw what both saw (negative: earlier).
 	WebhookDelay *Delays `json:"webhook_delay,omitempty"`
@@ -85,6 +87,58 @@ type Comparison struct {
 	BreakEven *IntervalCost `json:"break_even,omitempty"`
 	// Verdict is which inlet suits the trigger, and why, in a sentence.
 	Verdict string `json:"verdict"`
+}
+
+// InletFigures are what one inlet found of a trigger's events.
+type InletFigures struct {
+	Inlet string `json:"inlet"`
+	// Found are the events that it saw; Only those that no other did, First those that it
+	// saw before the other.
+	Found int `json:"found"`
+	Only  int `json:"only"`
+	First int `json:"first"`
+	// Delay is from an event's own time to when the inlet saw it, for events that have
+	// one. Behind is how much later than the other it saw those that it was not first to
+	// see.
+	Delay  *Delays `json:"delay,omitempty"`
+	Behind *Delays `json:"behind,omitempty"`
+}
+
+// inlets sums up what each inlet found.
+func inlets(events []SeenEvent) []InletFigures {
+	out := []InletFigures{{Inlet: "webhook"}, {Inlet: "poll"}}
+	for i := range out {
+		f := &out[i]
+		var delay, behind []time.Duration
+		for _, e := range events {
+			at, other := e.Webhook, e.Poll
+			if f.Inlet == "poll" {
+				at, other = other, at
+			}
+			if at.IsZero() {
+				continue
+			}
+			f.Found++
+			switch {
+			case other.IsZero():
+				f.Only++
+			case at.Before(other):
+				f.First++
+			default:
+				behind = append(behind, at.Sub(other))
+			}
+			if e.ownTime() {
+				delay = append(delay, at.Sub(e.Time))
+			}
+		}
+		f.Delay, f.Behind = DelaysOf(delay), DelaysOf(behind)
+	}
+	return out
+}
+
+// ownTime tells that the sender says when the event happened.
+func (e *SeenEvent) ownTime() bool {
+	return !e.Time.IsZero() && !e.Time.Equal(e.Webhook) && !e.Time.Equal(e.Poll)
 }
 
 // Delays are of many events, in seconds.
@@ -114,7 +168,7 @@ func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 	var webhook, poll, lag []time.Duration
 	var times []time.Time
 	for _, e := range s.Events {
-		own := !e.Time.IsZero() && !e.Time.Equal(e.Webhook) && !e.Time.Equal(e.Poll)
+		own := e.ownTime()
 		switch {
 		case e.Poll.IsZero():
 			c.WebhookOnly++
@@ -137,6 +191,7 @@ func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 		times = append(times, e.Time)
 	}
 	c.WebhookDelay, c.PollDelay, c.Lag = DelaysOf(webhook), DelaysOf(poll), DelaysOf(lag)
+	c.Inlets = inlets(s.Events)
 	perPoll := c.costs(s.Polls, now)
 	c.intervals(times, since, now, perPoll)
 	if c.WebhookDelay != nil && c.WebhookDelay.P50 > 0 {
@@ -244,7 +299,7 @@ func (c *Comparison) verdict(polled bool) string {
 	case seen == 0:
 		return fmt.Sprintf("The webhook brought none of the %d events that polling found: it is broken or not set up; polling is what works.", c.Events)
 	case c.PollOnly > 0:
-		return fmt.Sprintf("The webhook missed %d of %d events (%.1f %%) that polling found: keep both; the webhook is the fast way, the poll the safety net.", c.PollOnly, c.Events, 100*float64(c.PollOnly)/float64(c.Events))
+		return fmt.Sprintf("The webhook missed %d of %d events (%.1f %%) that polling found: keep both; the webhook is the fast way, the poll the safety net.", c.PollOnly, c.Both+c.PollOnly, 100*float64(c.PollOnly)/float64(c.Both+c.PollOnly))
 	case c.Both == 0:
 		return fmt.Sprintf("The poll saw none of the webhook's %d events: their keys do not agree, or the poll lists something else.", c.WebhookOnly)
 	}

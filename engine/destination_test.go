@@ -91,8 +91,8 @@ func TestAHostThatHangsHoldsUpNoOther(t *testing.T) {
 		t.Fatalf("%v %v", waiting, err)
 	}
 	d, err := s.History().RunDetail(context.Background(), parseRun(t, waiting[0].ID))
-	if err != nil || !strings.Contains(d.GoesOn(), "https://hangs.example") {
-		t.Errorf("%q %v", d.GoesOn(), err)
+	if err != nil || !strings.Contains(d.GoesOn(time.UTC), "https://hangs.example") {
+		t.Errorf("%q %v", d.GoesOn(time.UTC), err)
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)

@@ -135,6 +135,8 @@ type Delivery struct {
 	Partial bool
 	// Only names the one workflow that a manual start is for; empty for all.
 	Only string
+	// Proof is what showed that a webhook's delivery is genuine.
+	Proof Proof
 }
 
 // Event is one thing that happened: the first delivery of its key.

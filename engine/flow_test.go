@@ -419,8 +419,8 @@ func TestAQueuedRunSaysWhoHoldsItsPlace(t *testing.T) {
 		t.Fatalf("%+v", d.Queue)
 	}
 	for _, want := range []string{`in group "g": 1 at work, 0 ahead of it; ` + holder.String() + " has the place for ", "when it is answered by ada or bob: hookloom approve " + holder.String() + " --step ok"} {
-		if !strings.Contains(d.GoesOn(), want) {
-			t.Errorf("%s: want %s", d.GoesOn(), want)
+		if !strings.Contains(d.GoesOn(time.UTC), want) {
+			t.Errorf("%s: want %s", d.GoesOn(time.UTC), want)
 		}
 	}
 	if err := stop(); err != nil {

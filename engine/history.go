@@ -9,8 +9,22 @@ import (
 
 // Query narrows a list. Zero values do not narrow.
 type Query struct {
-	Trigger, Workflow, Status, Type string
-	Since                           time.Time
+	Trigger, Workflow, Type string
+	// Status is one or more, divided by commas; so are Reason and WaitsFor.
+	Status string
+	// Since and Until bound when events came and runs began, and when dead letters gave
+	// up. Until itself is not in it.
+	Since, Until time.Time
+	// Host narrows runs to those with an attempt there, dead letters to those that
+	// failed there: host, host:port or scheme://host.
+	Host string
+	// Reason narrows dead letters by the code of their error, refused deliveries by why
+	// they were refused.
+	Reason string
+	// WaitsFor narrows runs to those that wait for something: see WaitKinds.
+	WaitsFor string
+	// Who and Action narrow the audit log.
+	Who, Action string
 	// Grep is text looked for in keys, types and bodies (events), or in ids,
 	// workflows and errors (runs).
 	Grep string
@@ -32,6 +46,10 @@ type Page[T any] struct {
 	Items []T `json:"items"`
 	// Next continues the list, as after; empty at its end.
 	Next string `json:"next"`
+	// Total is how many there are by the filters, on all pages; TotalMore tells that there
+	// are more, because counting stopped.
+	Total     *int `json:"total,omitempty"`
+	TotalMore bool `json:"total_more,omitempty"`
 	// SearchedTo is set when a filter that has no index looked at so many rows that
 	// the search paused there; Next goes on with it, though Items may be few.
 	SearchedTo *time.Time `json:"searched_to,omitempty"`
@@ -53,6 +71,9 @@ type EventItem struct {
 	RepeatsBodyOf string `json:"same_body_as,omitempty"`
 	// Conflicts is how many later deliveries had another body or type.
 	Conflicts int `json:"conflicts"`
+	// Proof is what showed that it is genuine: signature, sender, token, certificate or
+	// none, and the name of the secret; empty where nothing is on record.
+	Proof Proof `json:"proof,omitempty"`
 	// Outcome is matched, or why there is no run; pending until it is decided.
 	Outcome string `json:"outcome"`
 	// Runs is how many runs the event has.
@@ -166,6 +187,17 @@ type RunItem struct {
 	Warnings int `json:"warnings,omitempty"`
 	// Warning is one of them: the step, and what was found.
 	Warning string `json:"warning,omitempty"`
+	// Host is where the step that failed went, or where a waiting run's next attempt goes.
+	Host string `json:"host,omitempty"`
+	// WaitsFor is what a run waits for that has not ended and is not at work.
+	WaitsFor string `json:"waits_for,omitempty"`
+	// EventKey and EventType are those of its event.
+	EventKey  string `json:"event_key,omitempty"`
+	EventType string `json:"event_type,omitempty"`
+	// WorkedMS is how long it was at work, WaitedMS the rest of the time from its making
+	// to its end, or to now while it waits.
+	WorkedMS int64 `json:"worked_ms"`
+	WaitedMS int64 `json:"waited_ms"`
 }
 
 // RunDetail is one run whole.
@@ -219,8 +251,8 @@ type QueueItem struct {
 }
 
 // GoesOn says in words when an open run goes on, and how it is answered if it
-// waits for a person.
-func (d *RunDetail) GoesOn() string {
+// waits for a person. Times are in zone.
+func (d *RunDetail) GoesOn(zone *time.Location) string {
 	if d.DueAt == nil {
 		return ""
 	}
@@ -242,7 +274,7 @@ func (d *RunDetail) GoesOn() string {
 		}
 		end := ""
 		if !what.Until.IsZero() {
-			end = ", else the step fails at " + clock(what.Until)
+			end = ", else the step fails at " + clock(what.Until, zone)
 		}
 		var events []string
 		for _, x := range what.Any {
@@ -266,10 +298,12 @@ func (d *RunDetail) GoesOn() string {
 	if time.Until(*d.DueAt) > 50*365*24*time.Hour {
 		return "when the attempt in doubt is answered: hookloom approve " + d.ID + " --review resend, done or fail"
 	}
-	return clock(*d.DueAt)
+	return clock(*d.DueAt, zone)
 }
 
-func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }
+func clock(t time.Time, zone *time.Location) string {
+	return t.In(zone).Format("2006-01-02 15:04:05.000Z07:00")
+}
 
 // AnswerItem is what a person said to a step that waited for it.
 type AnswerItem struct {
@@ -285,15 +319,21 @@ type AnswerItem struct {
 
 // StepItem is one attempt of a step.
 type StepItem struct {
-	Path       string          `json:"path"`
-	Action     string          `json:"action"`
-	Attempt    int             `json:"attempt"`
-	Status     string          `json:"status"`
-	StartedAt  time.Time       `json:"started_at"`
-	FinishedAt *time.Time      `json:"finished_at"`
-	Input      json.RawMessage `json:"input"`
-	Output     json.RawMessage `json:"output"`
-	Error      json.RawMessage `json:"error"`
+	Path       string     `json:"path"`
+	Action     string     `json:"action"`
+	Attempt    int        `json:"attempt"`
+	Status     string     `json:"status"`
+	StartedAt  time.Time  `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+	// Destination is the host that the attempt went to, or waits for.
+	Destination string `json:"destination,omitempty"`
+	// WaitedMS is how long it waited since StartedAt, WorkedMS how long it was at work
+	// after that.
+	WaitedMS int64           `json:"waited_ms"`
+	WorkedMS int64           `json:"worked_ms"`
+	Input    json.RawMessage `json:"input"`
+	Output   json.RawMessage `json:"output"`
+	Error    json.RawMessage `json:"error"`
 	// Warnings are about what it sent: a text with a hole.
 	Warnings []string `json:"warnings,omitempty"`
 }

@@ -23,6 +23,8 @@ type AuditEntry struct {
 	Target string `json:"target"`
 	// Status is the HTTP status that answered it.
 	Status int `json:"status"`
+	// Detail is what was asked for: the options of the order, the verdict, the reason.
+	Detail string `json:"detail,omitempty"`
 }
 
 // Switch is a workflow that a person has switched off.

@@ -29,6 +29,12 @@ type Standing struct {
 	DeadLetters int `json:"dead_letters"`
 	// RuleFailures are those of the dead letters whose rule could not decide.
 	RuleFailures int `json:"rule_failures"`
+	// NeedPeople are the runs that wait for a person.
+	NeedPeople int `json:"need_people"`
+	// OldestEvent is when the oldest event came that no rule has looked at yet, OldestRun
+	// since when the oldest run is due that is not at work.
+	OldestEvent *time.Time `json:"oldest_event,omitempty"`
+	OldestRun   *time.Time `json:"oldest_run,omitempty"`
 	// DatabaseBytes and WALBytes are the files' sizes.
 	DatabaseBytes int64 `json:"database_bytes"`
 	WALBytes      int64 `json:"wal_bytes"`
@@ -41,22 +47,30 @@ type TriggerStats struct {
 	LastAt  *time.Time `json:"last_at,omitempty"`
 }
 
-// WorkflowStats is how a workflow did since a moment. Took are the seconds of its
-// last runs, from start to end.
+// WorkflowStats is how a workflow did since a moment. Took are the seconds of its last
+// runs that ended, from when they were made; Worked is the part in which they were at
+// work, Waited the rest.
 type WorkflowStats struct {
-	Runs   int        `json:"runs"`
-	Failed int        `json:"failed"`
-	Open   int        `json:"open"`
-	LastAt *time.Time `json:"last_at,omitempty"`
-	Took   *Delays    `json:"took,omitempty"`
+	Runs      int        `json:"runs"`
+	Failed    int        `json:"failed"`
+	Open      int        `json:"open"`
+	Cancelled int        `json:"cancelled"`
+	LastAt    *time.Time `json:"last_at,omitempty"`
+	Took      *Delays    `json:"took,omitempty"`
+	Worked    *Delays    `json:"worked,omitempty"`
+	Waited    *Delays    `json:"waited,omitempty"`
 }
 
-// SuccessRate is the share of ended runs that did not fail, 1 without any.
-func (s WorkflowStats) SuccessRate() float64 {
-	if s.Runs <= s.Open {
-		return 1
+// Ended are the runs that succeeded or failed; cancelling is neither.
+func (s WorkflowStats) Ended() int { return max(0, s.Runs-s.Open-s.Cancelled) }
+
+// Success is the share of them that succeeded; ok is false when none has ended.
+func (s WorkflowStats) Success() (share float64, ok bool) {
+	n := s.Ended()
+	if n == 0 {
+		return 0, false
 	}
-	return 1 - float64(s.Failed)/float64(s.Runs-s.Open)
+	return 1 - float64(min(s.Failed, n))/float64(n), true
 }
 
 // VersionItem is one version that a workflow had here.
@@ -64,4 +78,12 @@ type VersionItem struct {
 	Version string    `json:"version"`
 	FirstAt time.Time `json:"first_at"`
 	Text    string    `json:"text,omitempty"`
+}
+
+// HostTimes is how the last attempts to a host went.
+type HostTimes struct {
+	Attempts int     `json:"attempts"`
+	Failed   int     `json:"failed"`
+	Worked   *Delays `json:"worked,omitempty"`
+	Waited   *Delays `json:"waited,omitempty"`
 }

@@ -243,7 +243,7 @@ func inside(d plan.Due) bool { return d.Step.Spec != nil && !d.Step.Spec.Leaves 
 func (dr *driver) open(ready []plan.Due) {
 	for _, d := range ready {
 		dr.hide(d.Derived)
-		r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Running, StartedAt: dr.state.Now, Input: d.Shown, Notes: d.Notes}
+		r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Running, StartedAt: dr.state.Now, Input: d.Shown, Destination: dr.permits[d.Path].Name(), Notes: d.Notes}
 		dr.state.AddRecord(r)
 		dr.unsaved = append(dr.unsaved, r)
 	}

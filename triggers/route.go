@@ -577,7 +577,31 @@ func (r *route) judge(in *inbound) judgement {
 	if !slices.Contains(r.deliver, in.method) {
 		return judgement{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method + " is only for the provider's handshake", secret: -1}
 	}
-	return judgement{genuine: true, deliveries: r.eventsOf(in), secret: secret}
+	ds := r.eventsOf(in)
+	proof := r.provedBy(in, secret)
+	for _, d := range ds {
+		d.Proof = proof
+	}
+	return judgement{genuine: true, deliveries: ds, secret: secret}
+}
+
+// provedBy says what proved a request that is genuine.
+func (r *route) provedBy(in *inbound, secret int) engine.Proof {
+	name := ""
+	if secret >= 0 && secret < len(r.secrets) {
+		name = r.secrets[secret].name
+	}
+	switch p := in.proof; {
+	case p == nil && r.webhook.ClientCert:
+		return engine.ByCertificate
+	case p == nil:
+		return engine.NoProof
+	case p.written.Algorithm == "static-token" || p.written.Algorithm == "basic-auth" || p.written.JWT != nil && !p.signsBody:
+		return engine.ProofOf(engine.ByToken, name)
+	case p.signsBody:
+		return engine.ProofOf(engine.BySignature, name)
+	}
+	return engine.ProofOf(engine.BySender, name)
 }
 
 // prove tries the schemes whose signature the request carries. A request that

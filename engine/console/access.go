@@ -178,6 +178,9 @@ func (c *Console) guard(next http.Handler) http.Handler {
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			if !by.operates() && r.URL.Path != "/logout" {
+				if c.denied.Allow() {
+					c.audit(r, by, "refused", r.Method+" "+r.URL.Path, "needs the role operate", http.StatusForbidden)
+				}
 				c.refuse(w, r, api, http.StatusForbidden, "this needs the role operate; you may look only")
 				return
 			}
@@ -306,7 +309,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	}
 	http.SetCookie(w, k)
 	by.session = "new"
-	c.audit(r, by, "login", "", http.StatusSeeOther)
+	c.audit(r, by, "login", "", "role="+string(by.Role), http.StatusSeeOther)
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
@@ -331,14 +334,14 @@ func backTo(path string) string {
 
 // audit keeps what a caller did. It is kept after the action: an action that could
 // not be stored answers with an error and is noted as such.
-func (c *Console) audit(r *http.Request, by caller, action, target string, status int) {
+func (c *Console) audit(r *http.Request, by caller, action, target, detail string, status int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
 	defer cancel()
 	remote := r.RemoteAddr
 	if ip := c.address(r); ip.IsValid() {
 		remote = ip.String()
 	}
-	a := engine.AuditEntry{At: time.Now().UTC(), Who: by.Name, Role: string(by.Role), Proof: by.proof(), Remote: remote, Action: action, Target: target, Status: status}
+	a := engine.AuditEntry{At: time.Now().UTC(), Who: by.Name, Role: string(by.Role), Proof: by.proof(), Remote: remote, Action: action, Target: target, Detail: detail, Status: status}
 	if err := c.o.Operator.Audit(ctx, a); err != nil {
 		c.o.Logger.Error("an action is missing in the audit log", "action", action, "target", target, "error", err)
 	}
@@ -352,14 +355,14 @@ func (c *Console) acting(action string, do http.HandlerFunc) http.HandlerFunc {
 		aimed := &aim{target: target, by: callerOf(r)}
 		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		do(seen, r.WithContext(context.WithValue(r.Context(), aimKey{}, aimed)))
-		c.audit(r, aimed.by, action, aimed.target, seen.status)
+		c.audit(r, aimed.by, action, aimed.target, aimed.detail, seen.status)
 	}
 }
 
 // aim is what an action is about, and who says so, as far as only the handler knows.
 type aim struct {
-	target string
-	by     caller
+	target, detail string
+	by             caller
 }
 
 type aimKey struct{}
@@ -376,6 +379,32 @@ func aimAt(r *http.Request, target, by string) {
 	if by != "" && a.by.session == "" {
 		a.by.Name = by
 	}
+}
+
+// maxDetail bounds what the audit log keeps of an order.
+const maxDetail = 2000
+
+// note keeps what an action was asked to do: names and values in turn, those without a
+// value left out. Inputs do not belong here: they may be secret.
+func note(r *http.Request, pairs ...string) {
+	a, ok := r.Context().Value(aimKey{}).(*aim)
+	if !ok {
+		return
+	}
+	a.detail = clip(strings.TrimSpace(a.detail+" "+noted(pairs...)), maxDetail)
+}
+
+func noted(pairs ...string) string {
+	var out []string
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if v := pairs[i+1]; v != "" {
+			if strings.ContainsAny(v, " =\"\n") {
+				v = strconv.Quote(v)
+			}
+			out = append(out, pairs[i]+"="+v)
+		}
+	}
+	return strings.Join(out, " ")
 }
 
 // statusWriter remembers the status.

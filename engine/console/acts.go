@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
@@ -49,11 +49,13 @@ func (c *Console) doReplay(w http.ResponseWriter, r *http.Request) {
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
+	note(r, "from", o.From, "version", o.Version)
 	n, err := c.o.Operator.ReplayRun(r.Context(), id, o.order())
 	if err != nil {
 		c.cannot(w, r, err)
 		return
 	}
+	note(r, "as", n.Run.String())
 	done(w, r, "/runs/"+n.Run.String(), map[bool]string{false: "replayed", true: "already"}[n.Already])
 }
 
@@ -67,6 +69,7 @@ func (c *Console) doReplayEvent(w http.ResponseWriter, r *http.Request) {
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
+	note(r, "workflow", r.PostForm.Get("workflow"), "from", o.From, "version", o.Version)
 	items, err := c.runAgain(r.Context(), id, replayEventOrder{replayOrder: o, Workflow: r.PostForm.Get("workflow")})
 	switch {
 	case err != nil:
@@ -98,6 +101,7 @@ func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"), By: signer(r, strings.TrimSpace(r.PostForm.Get("by"))), Proof: nameProof(r), Comment: r.PostForm.Get("comment")}
+	note(r, "step", word.Path, "verdict", word.Verdict, "comment", word.Comment)
 	if _, err := c.o.Operator.Answer(r.Context(), id, word); err != nil {
 		c.cannot(w, r, err)
 		return
@@ -126,6 +130,7 @@ func (c *Console) doSend(w http.ResponseWriter, r *http.Request) {
 		c.cannot(w, r, err)
 		return
 	}
+	note(r, "type", r.PostForm.Get("kind"), "answered", strconv.Itoa(status))
 	c.keep(w, r, "/trigger?name="+url.QueryEscape(name), map[string]any{"Sent": fmt.Sprintf("%d %s", status, strings.TrimSpace(answer))})
 }
 
@@ -155,6 +160,7 @@ func (c *Console) doFire(w http.ResponseWriter, r *http.Request) {
 		c.cannot(w, r, err)
 		return
 	}
+	note(r, "why", r.PostForm.Get("why"), "event", event)
 	done(w, r, "/events/"+event, "fired")
 }
 
@@ -182,6 +188,7 @@ func (c *Console) doSwitch(w http.ResponseWriter, r *http.Request) {
 	aimAt(r, id, "")
 	on := strings.HasSuffix(r.URL.Path, "/enable")
 	o := engine.SwitchOrder{Workflow: id, On: on, Hold: !on && r.PostForm.Get("hold") != "", By: callerOf(r).Name}
+	note(r, "hold", r.PostForm.Get("hold"))
 	x, err := c.o.Operator.Switch(r.Context(), o)
 	if err != nil {
 		c.cannot(w, r, err)
@@ -207,7 +214,7 @@ func (c *Console) doResume(w http.ResponseWriter, r *http.Request) {
 		c.cannot(w, r, err)
 		return
 	}
-	done(w, r, "/", "resumed")
+	done(w, r, "/destinations", "resumed")
 }
 
 const (
@@ -216,74 +223,6 @@ const (
 	deadShown  = 500
 	deadAtOnce = 1000
 )
-
-// group is dead letters with one cause.
-type group struct {
-	Cause, Workflow, Step, Code string
-	Items                       []engine.DeadLetter
-}
-
-func groups(items []engine.DeadLetter) []*group {
-	by := map[string]*group{}
-	var out []*group
-	for _, i := range items {
-		g := &group{Cause: cause(i.RunItem), Workflow: i.Workflow, Step: i.ErrorStep, Code: i.ErrorCode}
-		key := strings.Join([]string{g.Workflow, g.Step, g.Code, g.Cause}, "\x00")
-		if by[key] == nil {
-			by[key] = g
-			out = append(out, g)
-		}
-		by[key].Items = append(by[key].Items, i)
-	}
-	slices.SortStableFunc(out, func(a, b *group) int { return len(b.Items) - len(a.Items) })
-	return out
-}
-
-func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
-	l, ok := c.filters(w, r)
-	if !ok {
-		return
-	}
-	l.Q.DeadOnly, l.Q.Limit = true, deadShown
-	p, err := c.o.Log.DeadLetters(r.Context(), l.Q)
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	l.goesOn(r, p.Next, p.SearchedTo)
-	c.render(w, r, http.StatusOK, "deadletters", map[string]any{"Title": "Dead letters", "Groups": groups(p.Items), "Count": len(p.Items), "L": l, "Workflows": sortedNames(c.o.Project().Workflows)})
-}
-
-// deadReplay shows how many runs would be replayed, and with confirm replays them,
-// the oldest first.
-func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
-	ids := r.PostForm["run"]
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	o, err := c.formOrder(r)
-	if err == nil && len(ids) == 0 {
-		err = errors.New("choose at least one run")
-	}
-	if err == nil && len(ids) > deadAtOnce {
-		err = fmt.Errorf("at most %d at once; you chose %d", deadAtOnce, len(ids))
-	}
-	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
-		return
-	}
-	if r.PostForm.Get("confirm") == "" {
-		doubts, err := c.o.Log.InDoubt(r.Context(), ids)
-		if err != nil {
-			c.trouble(w, r, err)
-			return
-		}
-		c.render(w, r, http.StatusOK, "confirm", map[string]any{"Title": "Replay dead letters", "IDs": ids, "Order": o, "InDoubt": doubts})
-		return
-	}
-	made, problems := c.replayMany(r.Context(), ids, o)
-	c.audit(r, callerOf(r), "run.replay", fmt.Sprintf("%d dead letters", len(made)), http.StatusOK)
-	c.shown(w, r, "replayed", map[string]any{"Title": "Replayed", "Made": made, "Problems": problems})
-}
 
 // madeRun is a dead letter and the run that was made of it.
 type madeRun struct {

@@ -118,7 +118,9 @@ func (c *Console) againAPI(get getRoute, post postRoute) []route {
 		post("events/{id}/replay", "replayEvent", "Repeats the event's runs, once per workflow; an event without runs, or a named workflow, is decided again.", "event.replay", 202, replayEventOrder{}, replayedAnswer{}, c.replayEvent),
 		post("runs/{id}/replay", "replayRun", "Makes a new run of the same event, once.", "run.replay", 202, replayOrder{}, replayedAnswer{}, c.replayRun),
 		post("runs/cancel", "cancelRuns", "Cancels the open runs that the filters find, at most 1000 at once.", "run.cancel", 202, cancelOrder{}, cancelledAnswer{}, c.cancelRuns),
-		get("deadletters", "listDeadLetters", "Failed runs and failed rules that were not replayed.", lists, engine.Page[engine.DeadLetter]{}, c.listDead),
+		get("deadletters", "listDeadLetters", "Failed runs and failed rules that were not replayed.", deadFilters, engine.Page[engine.DeadLetter]{}, c.listDead),
+		get("deadletters/groups", "listDeadGroups", "All dead letters added up by cause: workflow, step, host, code and message.", groupFilters, engine.Page[engine.DeadGroup]{}, c.listDeadGroups),
+		post("deadletters/replay", "replayDeadLetters", "Replays the dead letters that the filters leave, each once, at most 1000 at once; with dry_run it only shows them.", "run.replay", 202, deadOrder{}, deadAnswer{}, c.replayDeadLetters),
 		post("replays", "startReplays", "Decides stored events again with today's rules; with dry_run it only shows what would be done.", "batch.start", 202, replaysOrder{}, batchAnswer{}, c.startReplays),
 		get("batches", "listBatches", "Batches of events decided again, the newest first.", nil, engine.Page[engine.Batch]{}, c.listBatches),
 		get("batches/{id}", "getBatch", "One batch and its progress.", nil, engine.Batch{}, c.oneBatch),
@@ -128,32 +130,6 @@ func (c *Console) againAPI(get getRoute, post postRoute) []route {
 		post("workflows/{id...}/enable", "enableWorkflow", "Switches a workflow on again, and says what it missed.", "workflow.enable", 200, switchOrder{}, switchedAnswer{}, c.enable),
 		post("workflows/{id...}/disable", "disableWorkflow", "Switches a workflow off, also after a restart; with hold, events are kept and run later.", "workflow.disable", 200, switchOrder{}, switchedAnswer{}, c.disable),
 	}
-}
-
-// names refuses filters by workflows and triggers that there never were.
-func (c *Console) names(ctx context.Context, q engine.Query) error {
-	p := c.o.Project()
-	for kind, name := range map[string]string{"workflow": q.Workflow, "trigger": q.Trigger} {
-		if name == "" || kind == "workflow" && p.Workflows[name] != nil || kind == "trigger" && (p.Triggers[name] != nil || p.Workflows[name] != nil) {
-			continue
-		}
-		workflow, trigger := name, ""
-		if kind == "trigger" {
-			workflow, trigger = "", name
-		}
-		known, err := c.o.Log.HasName(ctx, workflow, trigger)
-		if err != nil {
-			return err
-		}
-		if !known {
-			return fmt.Errorf("%w: there is no %s %q, in the project or in the history", engine.ErrQuery, kind, name)
-		}
-	}
-	return nil
-}
-
-func (c *Console) listDead(w http.ResponseWriter, r *http.Request) {
-	list(c, w, r, c.o.Log.DeadLetters)
 }
 
 // orderOf reads the body of an order into o, and who gives it.
@@ -178,11 +154,13 @@ func (c *Console) replayRun(w http.ResponseWriter, r *http.Request) {
 	if !orderOf(w, r, &o, &o.By, o.check) {
 		return
 	}
+	note(r, "from", o.From, "version", o.Version)
 	x, err := c.o.Operator.ReplayRun(r.Context(), id, o.order())
 	if err != nil {
 		c.conflict(w, err)
 		return
 	}
+	note(r, "as", x.Run.String())
 	replyReplayed(w, replayedAnswer{Runs: []string{x.Run.String()}, AlreadyReplayed: x.Already, InDoubt: x.InDoubt})
 }
 
@@ -208,6 +186,7 @@ func (c *Console) replayEvent(w http.ResponseWriter, r *http.Request) {
 	if !orderOf(w, r, &o, &o.By, o.check) {
 		return
 	}
+	note(r, "workflow", o.Workflow, "from", o.From, "version", o.Version)
 	items, err := c.runAgain(r.Context(), id, o)
 	if err != nil {
 		c.conflict(w, err)
@@ -347,6 +326,7 @@ func (c *Console) startReplays(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	aimAt(r, b.ID, "")
+	note(r, "trigger", o.Trigger, "workflow", o.Workflow, "status", strings.Join(o.Status, ","), "since", o.Since, "until", o.Until)
 	reply(w, http.StatusAccepted, batchAnswer{Batch: *b})
 }
 
@@ -429,6 +409,7 @@ func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	aimAt(r, fmt.Sprintf("%d runs", a.Count), "")
+	note(r, "workflow", o.Workflow, "trigger", o.Trigger, "type", o.Type, "status", strings.Join(o.Status, ","), "since", o.Since, "runs", strings.Join(firstN(a.Runs, 50), ","))
 	status := http.StatusAccepted
 	if o.DryRun {
 		status = http.StatusOK
@@ -475,6 +456,9 @@ func (c *Console) switched(w http.ResponseWriter, r *http.Request, on bool) {
 		return
 	}
 	id := r.PathValue("id")
+	if o.Hold && !on {
+		note(r, "hold", "true")
+	}
 	x, err := c.o.Operator.Switch(r.Context(), engine.SwitchOrder{Workflow: id, On: on, Hold: o.Hold && !on, By: o.By})
 	if err != nil {
 		c.conflict(w, err)

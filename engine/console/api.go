@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,45 +37,6 @@ func refusalID(s string) (string, error) {
 		return "", fmt.Errorf("%q is not the id of a refused delivery: ref_ and a number", s)
 	}
 	return s, nil
-}
-
-// list answers a page of a list.
-func list[T any](c *Console, w http.ResponseWriter, r *http.Request, get func(context.Context, engine.Query) (engine.Page[T], error)) {
-	q, err := query(r.URL.Query())
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	if err := c.names(r.Context(), q); err != nil {
-		c.fail(w, err)
-		return
-	}
-	p, err := get(r.Context(), q)
-	if err != nil {
-		c.fail(w, err)
-		return
-	}
-	reply(w, http.StatusOK, p)
-}
-
-func (c *Console) listEvents(w http.ResponseWriter, r *http.Request) {
-	list(c, w, r, c.o.Log.EventPage)
-}
-
-func (c *Console) listRuns(w http.ResponseWriter, r *http.Request) { list(c, w, r, c.o.Log.RunPage) }
-
-func (c *Console) listQuarantine(w http.ResponseWriter, r *http.Request) { list(c, w, r, c.refusals) }
-
-func (c *Console) listAudit(w http.ResponseWriter, r *http.Request) { list(c, w, r, c.o.Log.AuditPage) }
-
-// refusals lists refused deliveries as a page.
-func (c *Console) refusals(ctx context.Context, q engine.Query) (engine.Page[engine.RefusalItem], error) {
-	items, err := c.o.Log.Quarantine(ctx, q)
-	p := engine.Page[engine.RefusalItem]{Items: items}
-	if limit := cmp.Or(q.Limit, 50); len(items) == limit {
-		p.Next = items[len(items)-1].ID
-	}
-	return p, err
 }
 
 func (c *Console) oneRefusal(w http.ResponseWriter, r *http.Request) {
@@ -204,7 +166,7 @@ func (c *Console) compare(w http.ResponseWriter, r *http.Request) {
 	since := now.Add(-30 * 24 * time.Hour)
 	if text := r.URL.Query().Get("since"); text != "" {
 		var err error
-		if since, err = Since(text, now); err != nil {
+		if since, err = Moment("since", text, now, c.o.Project().Zone()); err != nil {
 			problem(w, http.StatusBadRequest, err.Error())
 			return
 		}
@@ -218,8 +180,21 @@ func (c *Console) compare(w http.ResponseWriter, r *http.Request) {
 }
 
 // listDestinations tells how the hosts stand that steps go to.
-func (c *Console) listDestinations(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, destinationsAnswer{c.o.Operator.Destinations(), c.o.Operator.Paused()})
+func (c *Console) listDestinations(w http.ResponseWriter, r *http.Request) {
+	host := r.URL.Query().Get("host")
+	err := c.names(r.Context(), engine.Query{Host: host})
+	var items []destinationItem
+	if err == nil {
+		items, err = c.destinations(r.Context())
+	}
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	if host != "" {
+		items = slices.DeleteFunc(items, func(x destinationItem) bool { return bareHost(x.Name) != bareHost(host) })
+	}
+	reply(w, http.StatusOK, destinationsAnswer{items, c.o.Operator.Paused()})
 }
 
 // prune removes old history; what is not given is as hookloom.yaml says.
@@ -234,6 +209,7 @@ func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	note(r, "keep", o.Keep, "bodies", o.Bodies, "max_size", o.MaxSize)
 	n, err := c.o.Operator.Prune(r.Context(), h)
 	if err != nil {
 		c.fail(w, err)
@@ -297,6 +273,7 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 		}
 		word.Result = v
 	}
+	note(r, "step", word.Path, "verdict", word.Verdict, "comment", word.Comment)
 	q, err := c.o.Operator.Answer(r.Context(), id, word)
 	if err != nil {
 		c.conflict(w, err)
@@ -331,6 +308,7 @@ func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
 		c.conflict(w, err)
 		return
 	}
+	note(r, "why", o.Why, "event", receipt.Event.String())
 	reply(w, http.StatusAccepted, statusAnswer{"accepted", receipt.Event.String()})
 }
 
@@ -361,6 +339,7 @@ func (c *Console) sendSample(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status, answer, err := c.o.Send(r.Context(), r.PathValue("name"), o.Type)
+	note(r, "type", o.Type, "answered", strconv.Itoa(status))
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
 		problem(w, http.StatusNotFound, err.Error())
@@ -381,7 +360,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	since, step, err := now.Add(-24*time.Hour), time.Hour, error(nil)
 	if text := r.URL.Query().Get("since"); text != "" {
-		since, err = Since(text, now)
+		since, err = Moment("since", text, now, c.o.Project().Zone())
 	}
 	if text := r.URL.Query().Get("step"); text != "" && err == nil {
 		step, err = workflows.ParseDuration(text)
@@ -525,7 +504,7 @@ func (c *Console) listWorkflows(w http.ResponseWriter, r *http.Request) {
 	since := now.Add(-7 * 24 * time.Hour)
 	if text := r.URL.Query().Get("since"); text != "" {
 		var err error
-		if since, err = Since(text, now); err != nil {
+		if since, err = Moment("since", text, now, c.o.Project().Zone()); err != nil {
 			problem(w, http.StatusBadRequest, err.Error())
 			return
 		}

@@ -59,7 +59,11 @@ func Approvals(e Linked, log *slog.Logger) http.Handler {
 			}
 		}
 		var b bytes.Buffer
-		if err := templates.ExecuteTemplate(&b, "approve.html", page); err != nil {
+		t, err := byZone.get(time.UTC)
+		if err == nil {
+			err = t.ExecuteTemplate(&b, "approve.html", page)
+		}
+		if err != nil {
 			log.Error("the page of a link cannot be made", "error", err)
 			http.Error(w, "internal error", http.StatusInternalServerError)
 			return
@@ -78,7 +82,7 @@ func auditLink(r *http.Request, e Linked, log *slog.Logger, a engine.Answer, ver
 	if ap, err := netip.ParseAddrPort(remote); err == nil {
 		remote = ap.Addr().Unmap().String()
 	}
-	entry := engine.AuditEntry{At: time.Now().UTC(), Who: a.By, Proof: "link", Remote: remote, Action: "run.answer", Target: a.Run.String() + " " + a.Path + " " + verdict, Status: http.StatusOK}
+	entry := engine.AuditEntry{At: time.Now().UTC(), Who: a.By, Proof: "link", Remote: remote, Action: "run.answer", Target: a.Run.String(), Detail: noted("step", a.Path, "verdict", verdict, "comment", a.Comment), Status: http.StatusOK}
 	if err := e.Audit(ctx, entry); err != nil {
 		log.Error("an answer by link is missing in the audit log", "run", a.Run, "error", err)
 	}

@@ -63,7 +63,7 @@ func TestALinkIsAnsweredByAPostOnly(t *testing.T) {
 	if w := ask("POST", "/approve/good", url.Values{"verdict": {"approve"}, "comment": {"fine"}}); w.Code != http.StatusOK || len(l.said) != 1 || l.said[0] != "approve fine" {
 		t.Errorf("%d %v %s", w.Code, l.said, w.Body)
 	}
-	if len(l.audited) != 1 || l.audited[0].Who != "ada" || l.audited[0].Proof != "link" || l.audited[0].Target != "run_0000000000000007 ok approve" {
+	if len(l.audited) != 1 || l.audited[0].Who != "ada" || l.audited[0].Proof != "link" || l.audited[0].Target != "run_0000000000000007" || l.audited[0].Detail != "step=ok verdict=approve" {
 		t.Errorf("in the audit log: %+v", l.audited)
 	}
 }

@@ -16,9 +16,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +25,7 @@ import (
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"golang.org/x/time/rate"
 )
 
 // Log is what the console reads. The store's History fits. Lists are pages whose
@@ -36,6 +35,16 @@ type Log interface {
 	EventDetail(context.Context, engine.EventID) (*engine.EventDetail, error)
 	RunPage(context.Context, engine.Query) (engine.Page[engine.RunItem], error)
 	DeadLetters(context.Context, engine.Query) (engine.Page[engine.DeadLetter], error)
+	DeadGroups(context.Context, engine.Query) ([]engine.DeadGroup, error)
+	HostLog
+	StreamLog
+	HostTimes(ctx context.Context, host string) (engine.HostTimes, error)
+	NeedsPeople(context.Context) (int, error)
+	CountEvents(context.Context, engine.Query, *engine.Page[engine.EventItem]) error
+	CountRuns(context.Context, engine.Query, *engine.Page[engine.RunItem]) error
+	CountDead(context.Context, engine.Query, *engine.Page[engine.DeadLetter]) error
+	CountRefusals(context.Context, engine.Query, *engine.Page[engine.RefusalItem]) error
+	CountAudit(context.Context, engine.Query, *engine.Page[engine.AuditEntry]) error
 	Missed(ctx context.Context, workflow string) (engine.Switched, error)
 	HasName(ctx context.Context, workflow, trigger string) (bool, error)
 	InDoubt(ctx context.Context, runs []string) (int, error)
@@ -165,6 +174,11 @@ type Console struct {
 	forms    forms
 	stats    kept[time.Duration, map[string]engine.WorkflowStats]
 	standing kept[bool, engine.Standing]
+	dead     kept[bool, []engine.DeadGroup]
+	needs    kept[bool, int]
+	// denied bounds how many refused tries are in the audit log: they must not push out
+	// of it what others did.
+	denied *rate.Limiter
 	// done ends the live streams when the server stops.
 	done  chan struct{}
 	close sync.Once
@@ -186,7 +200,7 @@ func New(o Options) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Console{o: o, done: make(chan struct{}), sessions: logins}
+	c := &Console{o: o, done: make(chan struct{}), sessions: logins, denied: rate.NewLimiter(rate.Every(10*time.Second), 20)}
 	mux := http.NewServeMux()
 	c.serve(mux)
 	c.pages(mux)
@@ -277,35 +291,4 @@ func (c *Console) fail(w http.ResponseWriter, err error) {
 		c.o.Logger.Error("admin call failed", "error", err)
 		problem(w, http.StatusInternalServerError, "internal error; the log says more")
 	}
-}
-
-// query reads the filters of design.md section 5.
-func query(v url.Values) (engine.Query, error) {
-	q := engine.Query{Trigger: v.Get("trigger"), Workflow: v.Get("workflow"), Status: v.Get("status"), Type: v.Get("type"), Grep: v.Get("q"), After: v.Get("after"), Event: v.Get("event")}
-	if s := v.Get("limit"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > 1000 {
-			return q, errors.New("limit is a number from 1 to 1000")
-		}
-		q.Limit = n
-	}
-	if s := v.Get("since"); s != "" {
-		t, err := Since(s, time.Now())
-		if err != nil {
-			return q, err
-		}
-		q.Since = t
-	}
-	return q, nil
-}
-
-// Since reads a moment: RFC 3339, or a duration back from now such as 2h or 7d.
-func Since(s string, now time.Time) (time.Time, error) {
-	if d, err := workflows.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	if t, err := workflows.ParseTime(s, time.UTC); err == nil {
-		return t, nil
-	}
-	return time.Time{}, fmt.Errorf("since %q: write 2h, 7d or 2026-01-31T10:00:00Z", s)
 }

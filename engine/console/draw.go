@@ -7,6 +7,7 @@ import (
 	"html"
 	"html/template"
 	"math"
+	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -50,8 +51,9 @@ var (
 		{"c-mid", "open", func(b engine.Bucket) int { return b.Open }}, {"c-dim", "cancelled", func(b engine.Bucket) int { return b.Cancelled }}}
 )
 
-// bars draws stretches of time as stacked bars.
-func bars(title string, buckets []engine.Bucket, list []series) template.HTML {
+// bars draws stretches of time as stacked bars; each leads to what it counts, on the page
+// of a list.
+func bars(title, page string, buckets []engine.Bucket, step time.Duration, list []series, zone *time.Location) template.HTML {
 	const width, height, base, left = 640, 150, 124, 44
 	most := 1
 	totals := make([]int, len(list))
@@ -68,7 +70,7 @@ func bars(title string, buckets []engine.Bucket, list []series) template.HTML {
 		words[i] = fmt.Sprintf("%d %s", totals[i], s.name)
 	}
 	var p svg
-	p.put(`<svg class="chart" viewBox="0 0 %d %d" role="img" aria-label="%s">`, width, height, title+": "+strings.Join(words, ", "))
+	p.put(`<svg class="chart" viewBox="0 0 %d %d" role="group" aria-label="%s">`, width, height, title+": "+strings.Join(words, ", "))
 	for _, part := range []float64{0, 0.5, 1} {
 		y := base - part*(base-10)
 		p.put(`<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="axis" x="%d" y="%.1f" text-anchor="end">%s</text>`, left, width, y, y, left-6, y+4, count(int(math.Round(part*float64(most)))))
@@ -87,9 +89,10 @@ func bars(title string, buckets []engine.Bucket, list []series) template.HTML {
 			y -= h
 			p.put(`<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, s.class, x+slot*0.1, y, slot*0.8, h)
 		}
-		p.put(`<rect class="hover" x="%.1f" y="10" width="%.1f" height="%d"><title>%s</title></rect>`, x, slot, base-10, b.At.Local().Format("Mon 15:04")+": "+cmp.Or(strings.Join(said, ", "), "nothing"))
+		p.put(`<a href="%s" tabindex="-1"><rect class="hover" x="%.1f" y="10" width="%.1f" height="%d"/><title>%s</title></a>`,
+			page+"?since="+url.QueryEscape(b.At.UTC().Format(time.RFC3339))+"&until="+url.QueryEscape(b.At.Add(step).UTC().Format(time.RFC3339)), x, slot, base-10, b.At.In(zone).Format("Mon 15:04")+": "+cmp.Or(strings.Join(said, ", "), "nothing"))
 		if i%max(1, len(buckets)/6) == 0 {
-			p.put(`<text class="axis" x="%.1f" y="%d">%s</text>`, x, height-8, b.At.Local().Format(timeFormat(buckets)))
+			p.put(`<text class="axis" x="%.1f" y="%d">%s</text>`, x, height-8, b.At.In(zone).Format(timeFormat(buckets)))
 		}
 	}
 	p.put(`</svg>`)
@@ -112,55 +115,6 @@ func count(n int) string {
 		return fmt.Sprintf("%dk", n/1000)
 	}
 	return fmt.Sprint(n)
-}
-
-// timeline draws the attempts of a run as a waterfall.
-func timeline(d *engine.RunDetail) template.HTML {
-	if len(d.Steps) == 0 {
-		return ""
-	}
-	const width, left, row = 900, 230, 24
-	begin := d.CreatedAt
-	end := begin.Add(time.Millisecond)
-	now := time.Now()
-	for _, s := range d.Steps {
-		e := now
-		if s.FinishedAt != nil {
-			e = *s.FinishedAt
-		}
-		if e.After(end) {
-			end = e
-		}
-	}
-	span := float64(end.Sub(begin))
-	shown := d.Steps
-	if len(shown) > 200 {
-		shown = shown[:200]
-	}
-	var p svg
-	height := row*len(shown) + 26
-	p.put(`<svg class="waterfall" viewBox="0 0 %d %d" role="group" aria-label="%s">`, width, height, fmt.Sprintf("%d attempts in %s", len(d.Steps), shortTime(end.Sub(begin))))
-	for i := range 5 {
-		x := left + float64(i)/4*(width-left-60)
-		p.put(`<line class="grid" x1="%.1f" x2="%.1f" y1="0" y2="%d"/><text class="axis" x="%.1f" y="%d">%s</text>`, x, x, height-20, x, height-6, shortTime(time.Duration(float64(i)/4*span)))
-	}
-	for i, s := range shown {
-		e := end
-		if s.FinishedAt != nil {
-			e = *s.FinishedAt
-		}
-		x := left + float64(s.StartedAt.Sub(begin))/span*(width-left-60)
-		w := math.Max(float64(e.Sub(s.StartedAt))/span*(width-left-60), 2)
-		y := i * row
-		name := s.Path
-		if s.Attempt > 1 {
-			name += fmt.Sprintf(" · %d", s.Attempt)
-		}
-		p.put(`<a href="#s%d"><rect class="rowhit" x="0" y="%d" width="%d" height="%d"/><text class="name" x="4" y="%d">%s</text><rect class="bar %s" x="%.1f" y="%d" width="%.1f" height="%d" rx="2"/><text class="axis" x="%.1f" y="%d">%s</text><title>%s</title></a>`,
-			i, y, width, row, y+16, clip(name, 34), "b-"+s.Status, x, y+5, w, row-10, math.Min(x+w+4, width-56), y+16, shortTime(e.Sub(s.StartedAt)), fmt.Sprintf("%s, %s, attempt %d: %s after %s", s.Path, s.Action, s.Attempt, s.Status, e.Sub(s.StartedAt).Round(time.Microsecond)))
-	}
-	p.put(`</svg>`)
-	return template.HTML(p.String()) // every text in it was escaped by put
 }
 
 func shortTime(d time.Duration) string {
@@ -257,20 +211,24 @@ type grapher struct {
 	drawn bool
 }
 
-// at finds what a run did at a node: the worst status of its attempts, and which
-// attempt was the first, -1 for none. In a loop a node stands for all its items.
-func (g *grapher) at(path string) (status string, first int) {
-	first = -1
+// at finds what a run did at a node: the status of its last attempt, which attempt that
+// was, -1 for none, and how many there were. In a loop a node stands for all its items:
+// the worst of their last attempts.
+func (g *grapher) at(path string) (status string, at, tries int) {
+	at = -1
+	last := map[string]int{}
 	for i, s := range g.steps {
-		if !fits(path, s.Path) {
-			continue
+		if fits(path, s.Path) {
+			last[s.Path] = i
+			tries = max(tries, s.Attempt)
 		}
-		if first < 0 {
-			first = i
-		}
-		status = worse(status, s.Status)
 	}
-	return status, first
+	for _, p := range sortedNames(last) {
+		if s := g.steps[last[p]].Status; at < 0 || severity[s] > severity[status] {
+			status, at = s, last[p]
+		}
+	}
+	return status, at, tries
 }
 
 // fits tells whether an attempt's path is of a node; * in the node's stands for an
@@ -312,10 +270,14 @@ func starts(w *workflows.Workflow) []string {
 
 func (g *grapher) node(name, what, path, class string) block {
 	return block{nodeW, nodeH, func(p *svg, x, y float64) {
-		title, status, first := name, "", -1
+		title, what, status, first, tries := name, what, "", -1, 0
 		if g.drawn && path != "" {
-			status, first = g.at(path)
+			status, first, tries = g.at(path)
 			title += ": " + cmp.Or(status, "not reached")
+			if tries > 1 {
+				what = fmt.Sprintf("%d tries · ", tries) + what
+				title += fmt.Sprintf(" after %d tries", tries)
+			}
 			class += " n-" + cmp.Or(status, "none")
 		}
 		open, shut := "", ""

@@ -22,7 +22,8 @@ import (
 //go:embed pages/*.html static/*
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText, "when": when, "ago": ago, "took": took, "took1": took1, "iso": iso, "bytes": Bytes,
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText, "when": func(any) template.HTML { return "" }, "ago": func(any) template.HTML { return "" }, // see zone.go
+	"success": success, "ms": millis, "proof": engine.Proof.Words, "list": strings.Join, "row": rowOf, "target": targetPage, "took": took, "took1": took1, "iso": iso, "bytes": Bytes,
 	"percent": percent, "seconds": seconds, "clip": clip, "facts": facts, "count": count, "json": jsonText, "escape": url.QueryEscape,
 	"at": func(step, url string) string { return strings.ReplaceAll(step, "https://YOUR-HOST/hooks/TRIGGER", url) }}).ParseFS(files, "pages/*.html"))
 
@@ -87,7 +88,7 @@ var said = map[string]string{
 func (c *Console) pages(mux *http.ServeMux) {
 	for path, h := range map[string]http.HandlerFunc{
 		"GET /{$}": c.overviewPage, "GET /live": c.livePage, "GET /events": c.eventsPage, "GET /events/{id}": c.eventPage, "GET /runs": c.runsPage, "GET /runs/{id}": c.runPage, "GET /runs/{id}/replay": c.previewPage,
-		"GET /deadletters": c.deadPage, "GET /quarantine": c.quarantinePage, "GET /quarantine/{id}": c.refusalPage, "GET /triggers": c.triggersPage, "GET /trigger": c.triggerPage,
+		"GET /deadletters": c.deadPage, "GET /quarantine": c.quarantinePage, "GET /search": c.searchPage, "GET /waiting": c.needsPage, "GET /destinations": c.hostsPage, "GET /destination": c.hostPage, "GET /timezone": c.setZone, "GET /quarantine/{id}": c.refusalPage, "GET /triggers": c.triggersPage, "GET /trigger": c.triggerPage,
 		"GET /workflows": c.workflowsPage, "GET /workflow": c.workflowPage, "GET /audit": c.auditPage,
 		"POST /runs/{id}/replay": c.acting("run.replay", c.doReplay), "POST /runs/{id}/cancel": c.acting("run.cancel", c.doCancel), "POST /runs/{id}/answer": c.acting("run.answer", c.doAnswer),
 		"POST /events/{id}/replay": c.acting("event.replay", c.doReplayEvent), "POST /deadletters/replay": c.deadReplay, "POST /conflicts/{id}/admit": c.acting("conflict.admit", c.doAdmitConflict), "POST /quarantine/{id}/admit": c.acting("refusal.admit", c.doAdmit),
@@ -115,8 +116,19 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, nam
 		data["Broken"] = state
 	}
 	data["Said"], data["LoggedIn"] = said[r.URL.Query().Get("said")], by.session != ""
+	zone := c.zoneOf(r)
+	data["Zone"] = zone
+	if by.Role != "" {
+		// The page is more than this figure: without it the menu has none.
+		data["Needs"], _ = c.needs.get(true, time.Now(), func() (int, error) { return c.o.Log.NeedsPeople(r.Context()) })
+	}
+	t, err := byZone.get(zone.At)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
+	if err := t.ExecuteTemplate(&b, name, data); err != nil {
 		c.fail(w, err)
 		return
 	}
@@ -146,167 +158,9 @@ func (c *Console) trouble(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// listing is what all pages with lists share: the filters, and where the list goes
-// on.
-type listing struct {
-	Q          engine.Query
-	Since      string
-	Next       string
-	SearchedTo *time.Time
-}
-
-// filters reads the form's fields; what is wrong is shown as a page.
-func (c *Console) filters(w http.ResponseWriter, r *http.Request) (listing, bool) {
-	v := r.URL.Query()
-	q, err := query(v)
-	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
-		return listing{}, false
-	}
-	if err := c.names(r.Context(), q); err != nil {
-		c.trouble(w, r, err)
-		return listing{}, false
-	}
-	return listing{Q: q, Since: v.Get("since")}, true
-}
-
-// goesOn keeps the form's fields in the link to the next page.
-func (l *listing) goesOn(r *http.Request, next string, to *time.Time) {
-	if next == "" {
-		return
-	}
-	keep := url.Values{}
-	for k := range r.URL.Query() {
-		if v := r.URL.Query().Get(k); v != "" && k != "said" {
-			keep.Set(k, v)
-		}
-	}
-	keep.Set("after", next)
-	l.Next, l.SearchedTo = "?"+keep.Encode(), to
-}
-
-func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
-	ranges := []struct {
-		Name string
-		step time.Duration
-		n    int
-	}{{"1h", time.Minute, 60}, {"24h", 30 * time.Minute, 48}, {"7d", 4 * time.Hour, 42}, {"30d", 12 * time.Hour, 60}}
-	pick := ranges[1]
-	for _, x := range ranges {
-		if x.Name == r.URL.Query().Get("range") {
-			pick = x
-		}
-	}
-	now := time.Now()
-	standing, err := c.stands(r.Context())
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	buckets, err := c.activity.get(r.Context(), c.o.Log, now, pick.step, pick.n)
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	var sum engine.Bucket
-	for _, b := range buckets {
-		sum.Events, sum.Runs, sum.Failed, sum.Refused, sum.Open, sum.Cancelled = sum.Events+b.Events, sum.Runs+b.Runs, sum.Failed+b.Failed, sum.Refused+b.Refused, sum.Open+b.Open, sum.Cancelled+b.Cancelled
-	}
-	triggers, err := c.triggers(r.Context(), now.Add(-24*time.Hour))
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	flows, err := c.workflows(r.Context(), 24*time.Hour)
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	data := map[string]any{"Title": "Overview", "Standing": standing, "Sum": sum, "Range": pick.Name, "Ranges": ranges, "Triggers": triggers, "Workflows": flows,
-		"EventChart": bars("Events", buckets, eventSeries), "RunChart": bars("Runs", buckets, runSeries), "Destinations": c.o.Operator.Destinations(), "Paused": c.o.Operator.Paused(),
-		"Alerts": firstN(c.o.Operator.OpenAlerts(), 50)}
-	if c.o.Acks != nil {
-		data["Acks"] = c.o.Acks()
-	}
-	c.render(w, r, http.StatusOK, "overview", data)
-}
-
 func (c *Console) livePage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "live", map[string]any{"Title": "Live", "Q": engine.Query{Trigger: r.URL.Query().Get("trigger"), Workflow: r.URL.Query().Get("workflow")},
 		"Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
-}
-
-func (c *Console) runsPage(w http.ResponseWriter, r *http.Request) {
-	l, ok := c.filters(w, r)
-	if !ok {
-		return
-	}
-	p, err := c.o.Log.RunPage(r.Context(), l.Q)
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	l.goesOn(r, p.Next, p.SearchedTo)
-	c.render(w, r, http.StatusOK, "runs", map[string]any{"Title": "Runs", "Items": p.Items, "L": l, "Statuses": engine.RunStatuses,
-		"Workflows": sortedNames(c.o.Project().Workflows), "Triggers": sortedNames(c.o.Project().Triggers)})
-}
-
-// question is a step of a run that waits for a person.
-type question struct {
-	Path, Text string
-	Review     bool
-	// By are those who may answer; empty for anybody.
-	By []string
-}
-
-// questions finds what a run asks of people.
-func questions(d *engine.RunDetail) []question {
-	var out []question
-	if d.Status != string(engine.Waiting) {
-		return nil
-	}
-	newest := map[string]engine.StepItem{}
-	for _, s := range d.Steps {
-		newest[s.Path] = s
-	}
-	for _, path := range sortedNames(newest) {
-		s := newest[path]
-		var what struct {
-			Approval string
-			By       []string
-		}
-		if s.Status == "waiting" && json.Unmarshal(s.Output, &what) == nil && what.Approval != "" {
-			out = append(out, question{Path: path, Text: what.Approval, By: what.By})
-		}
-		if s.Status == "unknown" && d.DueAt != nil && time.Until(*d.DueAt) > 50*365*24*time.Hour {
-			out = append(out, question{Path: path, Text: "The attempt was sent and its answer was lost. Did it happen?", Review: true})
-		}
-	}
-	return out
-}
-
-func (c *Console) runPage(w http.ResponseWriter, r *http.Request) {
-	d, ok := c.runOf(w, r, r.PathValue("id"))
-	if !ok {
-		return
-	}
-	flow := c.flowOf(r.Context(), d)
-	data := map[string]any{"Title": "Run of " + d.Workflow, "D": d, "Timeline": timeline(d), "Graph": graph(flow, append([]engine.StepItem{}, d.Steps...)), "Questions": questions(d),
-		"Ended": engine.RunStatus(d.Status).Ended(), "DeadLetter": (d.Status == "failed" || d.Status == "timed_out") && len(d.ReplayedAs) == 0}
-	if with := r.URL.Query().Get("with"); with != "" {
-		other, ok := c.runOf(w, r, strings.TrimSpace(with))
-		if !ok {
-			return
-		}
-		data["With"], data["Diff"] = other.ID, compareTexts(other.ID, runText(other), d.ID, runText(d))
-	}
-	same, err := c.o.Log.RunPage(r.Context(), engine.Query{Workflow: d.Workflow, Limit: 20})
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	data["Others"] = same.Items
-	c.render(w, r, http.StatusOK, "run", data)
 }
 
 // previewPage shows what a replay would do again.
@@ -381,21 +235,6 @@ func (c *Console) compiled(p *workflows.Project, id, text string) *workflows.Wor
 	return w
 }
 
-func (c *Console) eventsPage(w http.ResponseWriter, r *http.Request) {
-	l, ok := c.filters(w, r)
-	if !ok {
-		return
-	}
-	p, err := c.o.Log.EventPage(r.Context(), l.Q)
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	l.goesOn(r, p.Next, p.SearchedTo)
-	c.render(w, r, http.StatusOK, "events", map[string]any{"Title": "Events", "Items": p.Items, "L": l,
-		"Statuses": append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable, "by-content", "repeated-body", "conflicting"), "Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
-}
-
 func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
 	id, ok := named(c, w, r, engine.ParseEventID)
 	if !ok {
@@ -406,7 +245,33 @@ func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d, "Workflows": listening(c.o.Project(), d.Trigger)})
+	ran, filtered := splitDecisions(d.Decisions)
+	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d, "Ran": ran, "Filtered": filtered, "Workflows": listening(c.o.Project(), d.Trigger)})
+}
+
+// splitDecisions puts what an event did before what it did not: matched, failed, and the
+// rest; those that were filtered come apart.
+func splitDecisions(list []engine.DecisionItem) (ran, filtered []engine.DecisionItem) {
+	rank := map[string]int{"matched": 0, "rule_failed": 1}
+	for _, d := range list {
+		if d.Outcome == string(engine.Filtered) {
+			filtered = append(filtered, d)
+		} else {
+			ran = append(ran, d)
+		}
+	}
+	slices.SortStableFunc(ran, func(a, b engine.DecisionItem) int {
+		ra, ok := rank[a.Outcome]
+		if !ok {
+			ra = 2
+		}
+		rb, ok := rank[b.Outcome]
+		if !ok {
+			rb = 2
+		}
+		return ra - rb
+	})
+	return ran, filtered
 }
 
 // listening are the workflows that listen to a trigger today.
@@ -414,20 +279,6 @@ func listening(p *workflows.Project, trigger string) []string {
 	return slices.DeleteFunc(sortedNames(p.Workflows), func(name string) bool {
 		return !slices.ContainsFunc(p.Workflows[name].Starts, func(s workflows.Start) bool { return s.Trigger == trigger })
 	})
-}
-
-func (c *Console) quarantinePage(w http.ResponseWriter, r *http.Request) {
-	l, ok := c.filters(w, r)
-	if !ok {
-		return
-	}
-	p, err := c.refusals(r.Context(), l.Q)
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	l.goesOn(r, p.Next, nil)
-	c.render(w, r, http.StatusOK, "quarantine", map[string]any{"Title": "Refused deliveries", "Items": p.Items, "L": l, "Triggers": sortedNames(c.o.Project().Triggers)})
 }
 
 func (c *Console) refusalPage(w http.ResponseWriter, r *http.Request) {
@@ -441,20 +292,6 @@ func (c *Console) refusalPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.render(w, r, http.StatusOK, "refusal", map[string]any{"Title": "Refused: " + d.Reason, "D": d})
-}
-
-func (c *Console) auditPage(w http.ResponseWriter, r *http.Request) {
-	l, ok := c.filters(w, r)
-	if !ok {
-		return
-	}
-	p, err := c.o.Log.AuditPage(r.Context(), l.Q)
-	if err != nil {
-		c.trouble(w, r, err)
-		return
-	}
-	l.goesOn(r, p.Next, nil)
-	c.render(w, r, http.StatusOK, "audit", map[string]any{"Title": "Audit log", "Items": p.Items, "L": l})
 }
 
 func (c *Console) triggersPage(w http.ResponseWriter, r *http.Request) {

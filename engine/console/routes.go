@@ -3,10 +3,10 @@ package console
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/destination"
 )
 
 // route is one call of the API: what serves it, and what openapi.json says of it.
@@ -24,24 +24,27 @@ type route struct {
 	handle       http.HandlerFunc
 }
 
-// lists are the parameters of design.md section 5.
-var lists = []string{"limit", "after", "status", "workflow", "trigger", "type", "since", "q"}
-
 // parameters are all query parameters with their meaning.
 var parameters = map[string]string{
-	"limit":    "How many items, 1 to 1000; 50 by default.",
-	"after":    "The next of the page before.",
-	"status":   "Only with this status, outcome or, of refused deliveries, reason.",
-	"workflow": "Only of this workflow.",
-	"trigger":  "Only of this trigger.",
-	"type":     "Only of this event type.",
-	"since":    "Only since then: 2h, 7d or 2026-01-31T10:00:00Z.",
-	"q":        "Only with this text.",
-	"event":    "Only of this event.",
-	"step":     "The length of a stretch, such as 1h.",
-	"kind":     "The event type of the sample.",
-	"scope":    "project: only values of the project.",
-	"key":      "The key of the value.",
+	"limit":     "How many items, 1 to 1000; 50 by default.",
+	"after":     "The next of the page before. Of the stream: the id of the last message that was seen.",
+	"status":    "Only with one of these statuses or outcomes, divided by commas; of refused deliveries, reasons.",
+	"workflow":  "Only of this workflow.",
+	"trigger":   "Only of this trigger.",
+	"type":      "Only of this event type.",
+	"since":     "Only since then: 2h, 7d or 2026-01-31T10:00:00Z. Of dead letters, by when they gave up.",
+	"until":     "Only before then, in the forms of since.",
+	"q":         "Only with this text, or of this id.",
+	"event":     "Only of this event.",
+	"host":      "Only with an attempt to this host; of dead letters, those that failed there.",
+	"reason":    "Only for one of these reasons, divided by commas: the code of a dead letter's error, or why a delivery was refused.",
+	"waits_for": "Only runs that wait for one of these, divided by commas: " + strings.Join(engine.WaitKinds, ", ") + ".",
+	"who":       "Only by this name.",
+	"action":    "Only these actions, divided by commas.",
+	"run":       "Only changes of this run.",
+	"step":      "The length of a stretch, such as 1h.",
+	"scope":     "project: only values of the project.",
+	"key":       "The key of the value.",
 }
 
 // The answers that are no items of the log.
@@ -65,8 +68,8 @@ type (
 	}
 	// destinationsAnswer lists hosts, and the endpoints that asked for no more.
 	destinationsAnswer struct {
-		Items  []destination.State `json:"items"`
-		Paused []engine.Pause      `json:"paused"`
+		Items  []destinationItem `json:"items"`
+		Paused []engine.Pause    `json:"paused"`
 	}
 	resumedAnswer struct {
 		Resumed int `json:"resumed"`
@@ -132,25 +135,25 @@ type (
 // api lists the calls: the mux and openapi.json are both made of it.
 func (c *Console) api() []route {
 	get := func(path, id, about string, query []string, answer any, h http.HandlerFunc) route {
-		return route{"GET", "/api/v1/" + path, id, about, "", query, nil, answer, 200, h}
+		return route{"GET", "/api/v1/" + path, id, about, "", query, nil, answer, 200, c.strict(query, h)}
 	}
 	post := func(path, id, about, action string, status int, body, answer any, h http.HandlerFunc) route {
-		return route{"POST", "/api/v1/" + path, id, about, action, nil, body, answer, status, c.acting(action, c.onceOnly(h))}
+		return route{"POST", "/api/v1/" + path, id, about, action, nil, body, answer, status, c.acting(action, c.strict(nil, c.onceOnly(h)))}
 	}
 	return append(append(c.againAPI(get, post), c.valuesAPI(get, post)...), []route{
 		get("overview", "overview", "How the whole stands, and what happened lately.", []string{"since", "step"}, overviewAnswer{}, c.overview),
 		get("alerts", "listAlerts", "Open alerts, the newest first.", nil, engine.Page[engine.OpenAlert]{}, c.listAlerts),
-		get("events", "listEvents", "Events, the newest first.", lists, engine.Page[engine.EventItem]{}, c.listEvents),
+		get("events", "listEvents", "Events, the newest first.", eventFilters, engine.Page[engine.EventItem]{}, c.listEvents),
 		get("events/{id}", "getEvent", "One event whole: headers, body, decisions, sightings.", nil, engine.EventDetail{}, c.oneEvent),
-		get("runs", "listRuns", "Runs, the newest first.", append([]string{"event"}, lists...), engine.Page[engine.RunItem]{}, c.listRuns),
+		get("runs", "listRuns", "Runs, the newest first.", runFilters, engine.Page[engine.RunItem]{}, c.listRuns),
 		get("runs/{id}", "getRun", "One run whole: each step, attempt, input and output.", nil, engine.RunDetail{}, c.oneRun),
 		post("runs/{id}/cancel", "cancelRun", "Ends a run.", "run.cancel", 202, nil, statusAnswer{}, c.cancelRun),
 		post("runs/{id}/approve", "answerRun", "Answers a step that waits for a person.", "run.answer", 202, answerOrder{}, answerAnswer{}, c.answerRun),
-		get("quarantine", "listQuarantine", "Refused deliveries, with a diagnosis.", lists, engine.Page[engine.RefusalItem]{}, c.listQuarantine),
+		get("quarantine", "listQuarantine", "Refused deliveries, with a diagnosis.", refusalFilters, engine.Page[engine.RefusalItem]{}, c.listQuarantine),
 		get("quarantine/{id}", "getRefusal", "One refused delivery.", nil, engine.RefusalItem{}, c.oneRefusal),
 		post("quarantine/{id}/replay", "admitRefusal", "Judges a refused delivery again, as of the moment it came.", "refusal.admit", 202, nil, statusAnswer{}, c.admit),
 		post("conflicts/{id}/admit", "admitConflict", "Makes a conflicting delivery an event of its own and runs it.", "conflict.admit", 202, byOrder{}, statusAnswer{}, c.admitConflict),
-		get("destinations", "listDestinations", "The hosts that steps go to, and paused endpoints.", nil, destinationsAnswer{}, c.listDestinations),
+		get("destinations", "listDestinations", "The hosts that steps go to, those with trouble first, and paused endpoints.", []string{"host"}, destinationsAnswer{}, c.listDestinations),
 		post("destinations/resume", "resumeEndpoint", "Lets an endpoint go on that answered 410.", "endpoint.resume", 200, resumeOrder{}, resumedAnswer{}, c.resumeEndpoint),
 		post("prune", "prune", "Removes old history.", "history.prune", 200, pruneOrder{}, engine.Pruned{}, c.prune),
 		get("triggers", "listTriggers", "Triggers, with the use of their secrets and how their inlets stand.", nil, engine.Page[triggerItem]{}, c.listTriggers),
@@ -160,8 +163,8 @@ func (c *Console) api() []route {
 		get("compare/{trigger...}", "compareTrigger", "A trigger's webhook against its poll.", []string{"since"}, engine.Comparison{}, c.compare),
 		get("workflows", "listWorkflows", "Workflows, with how they did lately.", []string{"since"}, engine.Page[workflowItem]{}, c.listWorkflows),
 		post("workflows/{id...}/fire", "fireWorkflow", "Starts a workflow by hand.", "workflow.fire", 202, fireOrder{}, statusAnswer{}, c.fire),
-		get("audit", "listAudit", "What people did here, the newest first.", []string{"limit", "after", "since", "q"}, engine.Page[engine.AuditEntry]{}, c.listAudit),
-		get("stream", "stream", "What happens, live, as server-sent events; Last-Event-ID resumes.", []string{"trigger", "workflow"}, nil, c.stream),
+		get("audit", "listAudit", "What people did here, the newest first.", auditFilters, engine.Page[engine.AuditEntry]{}, c.listAudit),
+		get("stream", "stream", "What happens, live, as server-sent events; Last-Event-ID resumes.", []string{"trigger", "workflow", "after", "run"}, nil, c.stream),
 		get("openapi.json", "openapi", "This document.", nil, map[string]any{}, c.openapi),
 	}...)
 }

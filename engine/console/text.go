@@ -112,44 +112,6 @@ func runText(d *engine.RunDetail) string {
 	return b.String()
 }
 
-var varying = regexp.MustCompile(`(?:run|evt)_[0-9a-f]{16}|hl_[a-z2-7]{32}|\d{4,}|\d+\.\d+|"[^"]*"|[0-9a-f]{12,}`)
-
-// cause is what dead letters have in common: the message without what varies from
-// one to the next.
-func cause(r engine.RunItem) string {
-	return varying.ReplaceAllString(r.Error, "…")
-}
-
-func when(v any) string {
-	switch t := v.(type) {
-	case time.Time:
-		if !t.IsZero() {
-			return t.Local().Format("2006-01-02 15:04:05.000")
-		}
-	case *time.Time:
-		if t != nil {
-			return t.Local().Format("2006-01-02 15:04:05.000")
-		}
-	}
-	return ""
-}
-
-// ago says roughly how long ago something was.
-func ago(v any) string {
-	t, ok := v.(time.Time)
-	if p, isPointer := v.(*time.Time); isPointer && p != nil {
-		t, ok = *p, true
-	}
-	if !ok || t.IsZero() {
-		return "never"
-	}
-	d := time.Since(t)
-	if d < 0 {
-		return "in " + shortTime(-d)
-	}
-	return shortTime(d) + " ago"
-}
-
 func took(from, to *time.Time) string {
 	if from == nil || to == nil {
 		return ""
@@ -181,3 +143,15 @@ func Bytes(n int64) string {
 }
 
 func percent(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }
+
+// success writes the share of ended runs that succeeded; a dash when none has ended.
+func success(s engine.WorkflowStats) string {
+	share, ok := s.Success()
+	if !ok {
+		return "–"
+	}
+	return percent(share)
+}
+
+// millis writes a number of milliseconds for people.
+func millis(n int64) string { return shortTime(time.Duration(n) * time.Millisecond) }

@@ -220,12 +220,23 @@ type Hold struct {
 	Why string
 	// Down tells that the host does not answer, so that waiting has an end.
 	Down bool
+	// Host is the one that is waited for.
+	Host string
 }
 
 // Take asks for a permit. Without one, the run is in the destination's queue.
 func (ds *Table) Take(name string, connector workflows.Limit, run int64) (*Permit, *Hold) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
+	p, h := ds.take(name, connector, run)
+	if h != nil {
+		h.Host = originOf(name)
+	}
+	return p, h
+}
+
+// take is called with the lock held.
+func (ds *Table) take(name string, connector workflows.Limit, run int64) (*Permit, *Hold) {
 	d := ds.get(name, connector)
 	var at time.Time
 	if d.tickets[run] != 0 {

@@ -40,7 +40,7 @@ type Record struct {
 	Error         *Error
 	// Notes are warnings about the attempt, such as that a text has a hole.
 	Notes []string
-	// Destination is the host that the attempt went to, for metrics; it is not kept.
+	// Destination is the host that the attempt went to, or waits for; empty for none.
 	Destination string
 	// bytes, values and memory are the size of Output, once it was counted.
 	bytes, values, memory int

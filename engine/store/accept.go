@@ -22,12 +22,12 @@ func checksum(trigger, key, kind string, body []byte) int64 {
 const (
 	claimKey = `INSERT INTO keys (trigger, key, event_id, seen_at) VALUES (?, ?, ?, ?)
 		ON CONFLICT (trigger, key) DO UPDATE SET event_id = excluded.event_id, seen_at = excluded.seen_at WHERE keys.seen_at < ?`
-	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc, identity, same_body, content_sum)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc, identity, same_body, content_sum, proof)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	// insertPlain stores the commonest events, for which the other columns have their
 	// defaults: binding a value costs more than a default.
-	insertPlain = `INSERT INTO events (id, trigger, inlet, key, type, time, received_at, method, path, headers, query, data_expr, body, crc, identity)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertPlain = `INSERT INTO events (id, trigger, inlet, key, type, time, received_at, method, path, headers, query, data_expr, body, crc, identity, proof)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sealInputs     = `UPDATE events SET sealed = ? WHERE id = ?`
 	insertInbox    = `INSERT INTO inbox (event_id) VALUES (?)`
 	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
@@ -155,9 +155,13 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 
 func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
 	d := a.d
+	var proof driver.Value
+	if d.Proof != "" {
+		proof = string(d.Proof)
+	}
 	if d.Flag == "" && d.Only == "" && a.inputs == nil && d.ContentSum == 0 && repeatsBodyOf == 0 {
 		return t.exec(insertPlain, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
-			d.DataExpr, a.body, a.sum, int64(d.Identity))
+			d.DataExpr, a.body, a.sum, int64(d.Identity), proof)
 	}
 	var contentSum, sameBody driver.Value
 	if d.ContentSum != 0 {
@@ -167,7 +171,7 @@ func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
 		sameBody = int64(repeatsBodyOf)
 	}
 	return t.exec(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
-		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum)
+		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum, proof)
 }
 
 // Admitted notes that a refused delivery became an event after all.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 )
@@ -32,7 +33,7 @@ func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.PlaceH
 		}
 		p := engine.PlaceHolder{Run: x.run.String(), Status: d.Status, Since: fromMillis(x.since)}
 		if d.Status == string(engine.Waiting) {
-			p.GoesOn = d.GoesOn()
+			p.GoesOn = d.GoesOn(time.UTC)
 		}
 		out = append(out, p)
 	}

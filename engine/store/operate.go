@@ -13,8 +13,8 @@ const maxAudit = 100_000
 // Audit implements engine.Store.
 func (s *Store) Audit(ctx context.Context, a engine.AuditEntry) error {
 	return s.doUpkeep(ctx, func(t *tx) error { // pruning is an action, too
-		if err := t.exec(`INSERT INTO audit (at, who, role, proof, remote, action, target, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			a.At.UnixMilli(), a.Who, a.Role, a.Proof, a.Remote, a.Action, a.Target, int64(a.Status)); err != nil {
+		if err := t.exec(`INSERT INTO audit (at, who, role, proof, remote, action, target, status, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			a.At.UnixMilli(), a.Who, a.Role, a.Proof, a.Remote, a.Action, a.Target, int64(a.Status), s.o.Redactor.Text(a.Detail)); err != nil {
 			return err
 		}
 		return t.exec(`DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?`, int64(maxAudit))

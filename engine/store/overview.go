@@ -83,6 +83,12 @@ func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
 		(SELECT count(*) FROM (SELECT 1 FROM runs r WHERE `+deadLetters+` LIMIT ?)), (`+countFailed+`)`, countMost).
 		Scan(&s.Inbox, &s.Queued, &s.Waiting, &s.AtWork, &s.DeadLetters, &s.RuleFailures)
 	s.DeadLetters += s.RuleFailures
+	if err == nil {
+		s.NeedPeople, err = h.NeedsPeople(ctx)
+	}
+	if err == nil {
+		err = h.oldest(ctx, &s)
+	}
 	for path, into := range map[string]*int64{h.path: &s.DatabaseBytes, h.path + "-wal": &s.WALBytes} {
 		if info, serr := os.Stat(path); serr == nil {
 			*into = info.Size()
@@ -111,7 +117,10 @@ func (h *History) WorkflowStats(ctx context.Context, since time.Time) (map[strin
 		return nil, err
 	}
 	low := engine.FirstID(since)
-	failed, open := map[string]int{}, map[string]int{}
+	failed, open, cancelled := map[string]int{}, map[string]int{}, map[string]int{}
+	if err := h.perWorkflow(ctx, failedPart(engine.Cancelled), low, cancelled); err != nil {
+		return nil, err
+	}
 	for _, status := range []engine.RunStatus{engine.Failed, engine.TimedOut} {
 		if err := h.perWorkflow(ctx, failedPart(status), low, failed); err != nil {
 			return nil, err
@@ -124,7 +133,7 @@ func (h *History) WorkflowStats(ctx context.Context, since time.Time) (map[strin
 	}
 	out := map[string]engine.WorkflowStats{}
 	for _, name := range names {
-		s := engine.WorkflowStats{Failed: failed[name], Open: open[name]}
+		s := engine.WorkflowStats{Failed: failed[name], Open: open[name], Cancelled: cancelled[name]}
 		var last sql.NullInt64
 		err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM runs WHERE workflow = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM runs WHERE workflow = ?1)`, name, low).Scan(&s.Runs, &last)
 		if err != nil {
@@ -134,19 +143,41 @@ func (h *History) WorkflowStats(ctx context.Context, since time.Time) (map[strin
 			at := engine.RunID(last.Int64).Time()
 			s.LastAt = &at
 		}
-		took, err := collect(ctx, h.db, `SELECT finished_at - started_at FROM (SELECT started_at, finished_at FROM runs WHERE workflow = ? AND id >= ? ORDER BY id DESC LIMIT 200) WHERE finished_at IS NOT NULL AND started_at IS NOT NULL`,
-			[]any{name, low}, func(r scanner) (time.Duration, error) {
-				var ms int64
-				err := r.Scan(&ms)
-				return time.Duration(ms) * time.Millisecond, err
-			})
-		if err != nil {
+		if err := h.durations(ctx, name, low, &s); err != nil {
 			return nil, err
 		}
-		s.Took = engine.DelaysOf(took)
 		out[name] = s
 	}
 	return out, nil
+}
+
+// durations sums up how long the last runs of a workflow that ended took.
+func (h *History) durations(ctx context.Context, workflow string, low int64, s *engine.WorkflowStats) error {
+	var took, worked, waited []time.Duration
+	_, err := collect(ctx, h.db, `SELECT finished_at - created_at, active_ms FROM (SELECT created_at, finished_at, started_at, active_ms FROM runs WHERE workflow = ? AND id >= ? ORDER BY id DESC LIMIT 200)
+		WHERE finished_at IS NOT NULL AND started_at IS NOT NULL`, []any{workflow, low}, func(r scanner) (struct{}, error) {
+		var all, active int64
+		err := r.Scan(&all, &active)
+		took = append(took, time.Duration(all)*time.Millisecond)
+		worked = append(worked, time.Duration(active)*time.Millisecond)
+		waited = append(waited, time.Duration(max(0, all-active))*time.Millisecond)
+		return struct{}{}, err
+	})
+	s.Took, s.Worked, s.Waited = engine.DelaysOf(took), engine.DelaysOf(worked), engine.DelaysOf(waited)
+	return err
+}
+
+// oldest finds since when the oldest event without a decision, and the oldest run that
+// is due, have waited.
+func (h *History) oldest(ctx context.Context, s *engine.Standing) error {
+	var event, run sql.NullInt64
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT min(event_id) FROM inbox), (SELECT min(due_at) FROM runs WHERE due_at IS NOT NULL AND due_at <= ?)`, time.Now().UnixMilli()).Scan(&event, &run)
+	if event.Valid {
+		at := engine.RunID(event.Int64).Time()
+		s.OldestEvent = &at
+	}
+	s.OldestRun = timePointer(run)
+	return classify(err)
 }
 
 // part is a part of the runs that has an index of its own. Queries name it:
@@ -208,22 +239,15 @@ func (h *History) VersionText(ctx context.Context, version string) (string, erro
 
 // AuditPage lists what people did, the newest first.
 func (h *History) AuditPage(ctx context.Context, q engine.Query) (engine.Page[engine.AuditEntry], error) {
-	var w where
-	if !q.Since.IsZero() {
-		w.add("at >= ?", q.Since.UnixMilli())
-	}
-	if q.Grep != "" {
-		p := like(q.Grep)
-		w.add(`(who LIKE ? ESCAPE '\' OR action LIKE ? ESCAPE '\' OR target LIKE ? ESCAPE '\')`, p, p, p)
-	}
+	w := auditConditions(q)
 	tail, err := w.page(q, "", "id")
 	if err != nil {
 		return engine.Page[engine.AuditEntry]{}, err
 	}
-	items, err := collect(ctx, h.db, `SELECT id, at, who, role, proof, remote, action, target, status FROM audit`+w.String()+tail, w.args, func(s scanner) (engine.AuditEntry, error) {
+	items, err := collect(ctx, h.db, `SELECT id, at, who, role, proof, remote, action, target, status, detail FROM audit`+w.String()+tail, w.args, func(s scanner) (engine.AuditEntry, error) {
 		var a engine.AuditEntry
 		var at int64
-		err := s.Scan(&a.ID, &at, &a.Who, &a.Role, &a.Proof, &a.Remote, &a.Action, &a.Target, &a.Status)
+		err := s.Scan(&a.ID, &at, &a.Who, &a.Role, &a.Proof, &a.Remote, &a.Action, &a.Target, &a.Status, &a.Detail)
 		a.At = fromMillis(at)
 		return a, err
 	})

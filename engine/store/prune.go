@@ -311,6 +311,7 @@ func (s *Store) pages(ctx context.Context) (pages, free, size int64, err error) 
 
 // vacuum gives free pages back to the file system.
 func (p *pruner) vacuum(ctx context.Context) error {
+	small := int64(vacuumStep / 8)
 	for {
 		_, free, size, err := p.s.pages(ctx)
 		if err != nil {
@@ -318,7 +319,7 @@ func (p *pruner) vacuum(ctx context.Context) error {
 		}
 		step, least := int64(vacuumStep), int64(vacuumFrom)
 		if p.s.Full() != nil {
-			step, least = vacuumStep/8, 1
+			step, least = small, 1
 		}
 		if free < least {
 			return nil
@@ -328,6 +329,10 @@ func (p *pruner) vacuum(ctx context.Context) error {
 			_, err := queryText(t.w.conn, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", step))
 			return err
 		})
+		if errors.Is(err, engine.ErrFull) && small > 1 {
+			small /= 2 // fewer pages need less of what is reserved
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("shrinking the file: %w", err)
 		}

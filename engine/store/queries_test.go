@@ -3,10 +3,13 @@ package store
 import (
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hookloom/hookloom/engine"
 )
 
 // explain gives what SQLite does for a query: a column of an EXPLAIN's rows.
@@ -71,6 +74,47 @@ func TestListsOfWhatFailedReadNoOtherRuns(t *testing.T) {
 		plan := explain(t, db, "detail", "EXPLAIN QUERY PLAN "+query)
 		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE FOR ORDER BY") {
 			t.Errorf("%s\nwants %s, and its order from there:\n%s", query, index, plan)
+		}
+	}
+}
+
+// Lists by host and by what runs wait for, and the stream, must not read the whole history.
+func TestWhatPagesAskForOftenIsFoundByIndexes(t *testing.T) {
+	db := explained(t)
+	host, _, _, err := runConditions(engine.Query{DeadOnly: true, Host: "a.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, indexes := range map[string][]string{
+		`SELECT 1 FROM runs r` + host.String():                                                  {"steps_failed_at"},
+		`SELECT count(*) FROM runs r WHERE ` + asksAPerson:                                      {"steps_asking", "runs_due"},
+		strings.NewReplacer("?1", "5", "?2", "6", "?3", "4", "?4", "'[]'").Replace(changedRuns): {"runs_ended_late"},
+		deadGroups + ` WHERE ` + deadLetters + ` GROUP BY 1, 2, 3, 4, 5, 6`:                     {"runs_not_well"},
+	} {
+		plan := explain(t, db, "detail", "EXPLAIN QUERY PLAN "+query)
+		for _, index := range indexes {
+			if !strings.Contains(plan, index) {
+				t.Errorf("%s\nwants %s:\n%s", query, index, plan)
+			}
+		}
+		for line := range strings.Lines(plan) {
+			if line = strings.TrimSpace(line); strings.HasPrefix(line, "SCAN runs") && !strings.Contains(line, "INDEX") || line == "SCAN r" || strings.HasPrefix(line, "SCAN steps") && !strings.Contains(line, "INDEX") {
+				t.Errorf("%s\nreads the whole: %s", query, line)
+			}
+		}
+	}
+}
+
+// A database's version is the number of its last migration: none may be missing or there
+// twice.
+func TestMigrationsAreNumberedOneByOne(t *testing.T) {
+	files, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, file := range files {
+		if want := fmt.Sprintf("%04d_", i+1); !strings.HasPrefix(filepath.Base(file), want) {
+			t.Errorf("%s is number %d; it must begin with %s", file, i+1, want)
 		}
 	}
 }

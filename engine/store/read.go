@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,14 +107,14 @@ const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.flag, e.rec
 	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'held' THEN 2 WHEN 'disabled' THEN 3 WHEN 'dropped' THEN 4 WHEN 'skipped' THEN 5 ELSE 6 END LIMIT 1),
 	       CASE WHEN EXISTS (SELECT 1 FROM ended_waits x WHERE x.event_id = e.id) THEN 'ended_wait' ELSE 'unmatched' END) END,
 	(SELECT count(*) FROM runs r WHERE r.event_id = e.id), (SELECT count(*) FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'rule_failed'),
-	e.identity, coalesce(e.same_body, 0), (SELECT count(*) FROM conflicts c WHERE c.event_id = e.id) FROM events e`
+	e.identity, coalesce(e.same_body, 0), (SELECT count(*) FROM conflicts c WHERE c.event_id = e.id), coalesce(e.proof, '') FROM events e`
 
 func scanEventItem(row scanner) (engine.EventItem, error) {
 	var it engine.EventItem
 	var id int64
 	var at, same number
 	var named engine.Identity
-	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs, &it.RuleFailures, &named, &same, &it.Conflicts)
+	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs, &it.RuleFailures, &named, &same, &it.Conflicts, &it.Proof)
 	it.Identity = named.String()
 	if same != 0 {
 		it.RepeatsBodyOf = engine.EventID(same).String()
@@ -204,43 +203,12 @@ func (h *History) Events(ctx context.Context, q engine.Query) ([]engine.EventIte
 // EventPage lists events, the newest first, at a bounded cost.
 func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[engine.EventItem], error) {
 	none := engine.Page[engine.EventItem]{}
-	var w, x where
-	if q.Trigger != "" {
-		w.add("e.trigger = ?", q.Trigger)
-		x.add("x.trigger = ?", q.Trigger)
-	}
-	if !q.Since.IsZero() {
-		w.add("e.id >= ?", engine.FirstID(q.Since))
-		x.add("x.id >= ?", engine.FirstID(q.Since))
-	}
-	identity := identityFilters[q.Status]
-	if identity != "" {
-		w.add(identity)
-	}
-	indexed := len(w.parts)
-	if q.Type != "" {
-		w.add("e.type = ?", q.Type)
-	}
-	if q.Workflow != "" {
-		w.add("EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.workflow = ?)", q.Workflow)
-	}
-	switch {
-	case q.Status == "", identity != "":
-	case q.Status == engine.Unreadable:
-		w.add(unreadable) // it has an index of its own
-		indexed++
-	default:
-		if err := eventStatus(&w, q.Status); err != nil {
-			return none, err
-		}
-	}
-	if q.Grep != "" {
-		p := like(q.Grep)
-		w.add(`(e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR CAST(e.body AS TEXT) LIKE ? ESCAPE '\')`, p, p, p)
+	w, x, costly, err := eventConditions(q)
+	if err != nil {
+		return none, err
 	}
 	var last int64
-	var err error
-	if len(w.parts) > indexed {
+	if costly {
 		if last, err = h.span(ctx, "events", x, q, "evt_"); err != nil {
 			return none, err
 		}
@@ -276,21 +244,30 @@ func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, s
 // read all runs.
 const deadLetters = `(r.status = 'failed' OR r.status = 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)`
 
-const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by, CASE WHEN r.error IS NULL THEN '' WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.message', '') ELSE 'the error of this run cannot be read' END,
-	CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END, CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END,
+const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by,
+	` + errorMessage + `, ` + errorStep + `, ` + errorCode + `, r.active_ms, coalesce(e.key, ''), coalesce(e.type, ''),
+	` + runHost + `, ` + runWaitsFor + `,
 	(SELECT count(*) FROM step_notes n WHERE n.run_id = r.id),
-	coalesce((SELECT path || ': ' || note FROM step_notes n WHERE n.run_id = r.id LIMIT 1), '') FROM runs r`
+	coalesce((SELECT path || ': ' || note FROM step_notes n WHERE n.run_id = r.id LIMIT 1), '') FROM runs r LEFT JOIN events e ON e.id = r.event_id`
 
 func scanRunItem(row scanner) (engine.RunItem, error) {
 	var it engine.RunItem
 	var id int64
-	var event, created number // a list shows rows that cannot be read, too
+	var event, created, worked number // a list shows rows that cannot be read, too
 	var started, finished, due, repeats sql.NullInt64
-	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, maybe{&started}, maybe{&finished}, maybe{&due}, maybe{&repeats}, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode, &it.Warnings, &it.Warning)
+	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, maybe{&started}, maybe{&finished}, maybe{&due}, maybe{&repeats}, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode, &worked, &it.EventKey, &it.EventType, &it.Host, &it.WaitsFor, &it.Warnings, &it.Warning)
 	it.ID, it.Event, it.CreatedAt = engine.RunID(id).String(), engine.EventID(event).String(), fromMillis(int64(created))
+	it.WorkedMS = int64(worked)
 	it.StartedAt, it.FinishedAt, it.DueAt = timePointer(started), timePointer(finished), timePointer(due)
 	if repeats.Valid {
 		it.Repeats = engine.RunID(repeats.Int64).String()
+	}
+	if it.Status != string(engine.Running) {
+		end := time.Now().UnixMilli()
+		if finished.Valid {
+			end = finished.Int64
+		}
+		it.WaitedMS = max(0, end-int64(created)-it.WorkedMS)
 	}
 	return it, err
 }
@@ -311,30 +288,11 @@ func (h *History) Runs(ctx context.Context, q engine.Query) ([]engine.RunItem, e
 // RunPage lists runs, the newest first, at a bounded cost.
 func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engine.RunItem], error) {
 	none := engine.Page[engine.RunItem]{}
-	var w, x where
-	if q.Status != "" {
-		if _, err := statuses(q.Status, engine.RunStatuses); err != nil {
-			return none, err
-		}
+	w, x, costly, err := runConditions(q)
+	if err != nil {
+		return none, err
 	}
-	if q.Workflow != "" {
-		w.add("r.workflow = ?", q.Workflow)
-		x.add("x.workflow = ?", q.Workflow)
-	}
-	if !q.Since.IsZero() {
-		w.add("r.id >= ?", engine.FirstID(q.Since))
-		x.add("x.id >= ?", engine.FirstID(q.Since))
-	}
-	if q.Event != "" {
-		id, err := engine.ParseEventID(q.Event)
-		if err != nil {
-			return none, fmt.Errorf("%w: event: %w", engine.ErrQuery, err)
-		}
-		w.add("r.event_id = ?", int64(id))
-	}
-	costly := runConditions(&w, q) && q.Event == ""
 	var last int64
-	var err error
 	if costly {
 		if last, err = h.span(ctx, "runs", x, q, "run_"); err != nil {
 			return none, err
@@ -347,58 +305,6 @@ func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engi
 	}
 	items, err := collect(ctx, h.db, runItem+w.String()+tail, w.args, scanRunItem)
 	return finish(items, q, last, func(i engine.RunItem) string { return i.ID }, func(n int64) string { return engine.RunID(n).String() }), err
-}
-
-// runStatus narrows runs to those of some statuses. Those that have an index are found
-// by it.
-func runStatus(w *where, list []string) (costly bool) {
-	var either []string
-	var args []any
-	open := true
-	for _, s := range list {
-		either, args = append(either, "r.status = ?"), append(args, strings.TrimSpace(s))
-		switch engine.RunStatus(strings.TrimSpace(s)) {
-		case engine.Waiting, engine.Queued:
-		case engine.Running:
-			open = false
-		default:
-			open, costly = false, true
-		}
-	}
-	cond := "(" + strings.Join(either, " OR ") + ")"
-	if open {
-		cond += " AND r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)"
-	}
-	w.add(cond, args...)
-	if len(list) == 1 && slices.Contains([]engine.RunStatus{engine.Failed, engine.TimedOut, engine.Cancelled}, engine.RunStatus(list[0])) {
-		return false
-	}
-	return costly || len(list) > 1 && !open
-}
-
-// runConditions adds the filters that have no index over all runs, and tells
-// whether one of them needs a bound.
-func runConditions(w *where, q engine.Query) (costly bool) {
-	if q.Status != "" {
-		costly = runStatus(w, strings.Split(q.Status, ","))
-	}
-	if q.DeadOnly {
-		w.add(deadLetters)
-	}
-	if q.Trigger != "" {
-		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.trigger = ?)", q.Trigger)
-		costly = true
-	}
-	if q.Type != "" {
-		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.type = ?)", q.Type)
-		costly = true
-	}
-	if q.Grep != "" {
-		p := like(q.Grep)
-		w.add(`(r.workflow LIKE ? ESCAPE '\' OR r.error LIKE ? ESCAPE '\' OR r.output LIKE ? ESCAPE '\' OR EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND (e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\')))`, p, p, p, p, p)
-		costly = true
-	}
-	return costly
 }
 
 // EventDetail gives one event whole.
@@ -577,13 +483,21 @@ func (h *History) queue(ctx context.Context, id engine.RunID) (*engine.QueueItem
 
 // Steps lists the attempts of a run in the order they were made.
 func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem, error) {
-	return collect(ctx, h.db, `SELECT path, action, attempt, CASE WHEN status = 'failed' AND error ->> '$.code' = '`+plan.CutCode+`' THEN 'cancelled' ELSE status END, started_at, finished_at, input, output, error FROM steps WHERE run_id = ? ORDER BY rowid`, []any{int64(id)}, func(s scanner) (engine.StepItem, error) {
+	return collect(ctx, h.db, `SELECT path, action, attempt, CASE WHEN status = 'failed' AND error ->> '$.code' = '`+plan.CutCode+`' THEN 'cancelled' ELSE status END, started_at, finished_at, input, output, error, coalesce(destination, ''), coalesce(waited_ms, 0) FROM steps WHERE run_id = ? ORDER BY rowid`, []any{int64(id)}, func(s scanner) (engine.StepItem, error) {
 		var x engine.StepItem
-		var started number
+		var started, waited number
 		var finished sql.NullInt64
 		var input, output, failure sql.NullString
-		err := s.Scan(&x.Path, &x.Action, &x.Attempt, &x.Status, &started, maybe{&finished}, &input, &output, &failure)
-		x.StartedAt, x.FinishedAt = fromMillis(int64(started)), timePointer(finished)
+		err := s.Scan(&x.Path, &x.Action, &x.Attempt, &x.Status, &started, maybe{&finished}, &input, &output, &failure, &x.Destination, &waited)
+		x.StartedAt, x.FinishedAt, x.WaitedMS = fromMillis(int64(started)), timePointer(finished), int64(waited)
+		end := time.Now().UnixMilli()
+		if finished.Valid {
+			end = finished.Int64
+		}
+		if x.Status == string(plan.Waiting) {
+			x.WaitedMS = max(0, end-int64(started))
+		}
+		x.WorkedMS = max(0, end-int64(started)-x.WaitedMS)
 		x.Input, x.Output, x.Error = rawColumn(input), rawColumn(output), rawColumn(failure)
 		return x, err
 	})
@@ -620,18 +534,8 @@ func rawColumn(c sql.NullString) json.RawMessage {
 // of them.
 func (h *History) Quarantine(ctx context.Context, q engine.Query) ([]engine.RefusalItem, error) {
 	var w where
-	if q.Trigger != "" {
-		w.add("trigger = ?", q.Trigger)
-	}
-	if q.Status != "" {
-		w.add("reason = ?", q.Status)
-	}
-	if !q.Since.IsZero() {
-		w.add("at >= ?", q.Since.UnixMilli())
-	}
-	if q.Grep != "" {
-		p := like(q.Grep)
-		w.add(`(reason LIKE ? ESCAPE '\' OR detail LIKE ? ESCAPE '\' OR path LIKE ? ESCAPE '\' OR CAST(body AS TEXT) LIKE ? ESCAPE '\')`, p, p, p, p)
+	if err := h.refusalConditions(ctx, &w, q); err != nil {
+		return nil, err
 	}
 	tail, err := w.page(q, refusalPrefix, "id")
 	if err != nil {

@@ -22,8 +22,11 @@ const (
 	// A run that has got on since the start is not what ends the process.
 	updateRun = `UPDATE runs SET boots = CASE WHEN ? THEN 0 ELSE boots END, status = ?, started_at = ?, finished_at = ?, due_at = ?, active_ms = ?, output = ?, error = ?, text = ? WHERE id = ? AND status = 'running'`
 	// An attempt that was opened is closed in place; its input stays as it was sent.
-	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error, sealed = NULL
+	// What it waited until then, it did not work.
+	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, destination) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error, sealed = NULL,
+		destination = coalesce(steps.destination, excluded.destination),
+		waited_ms = CASE WHEN steps.status = 'waiting' THEN max(0, coalesce(excluded.finished_at, excluded.started_at) - steps.started_at) ELSE steps.waited_ms END
 		WHERE steps.status IN ('running', 'waiting')`
 )
 
@@ -110,7 +113,7 @@ func (s *Store) encodeEvents(events []*engine.Event) ([]madeEvent, error) {
 		}
 		inputs, at := in.shown, ev.ReceivedAt.UnixMilli()
 		out = append(out, madeEvent{sealed: in.sealed, row: []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "", "", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
-			checksum(ev.Trigger, ev.Key, ev.Type, nil), int64(engine.Unnamed), nil, nil}})
+			checksum(ev.Trigger, ev.Key, ev.Type, nil), int64(engine.Unnamed), nil, nil, nil}})
 	}
 	return out, nil
 }
@@ -151,7 +154,11 @@ func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *engine.Masker) (
 	if err != nil {
 		return nil, nil, err
 	}
-	return []driver.Value{int64(run), r.Path, int64(r.Attempt), r.Action, string(r.Status), r.StartedAt.UnixMilli(), millis(r.FinishedAt), input, output, failure}, out.sealed, nil
+	var host driver.Value
+	if r.Destination != "" {
+		host = r.Destination
+	}
+	return []driver.Value{int64(run), r.Path, int64(r.Attempt), r.Action, string(r.Status), r.StartedAt.UnixMilli(), millis(r.FinishedAt), input, output, failure, host}, out.sealed, nil
 }
 
 func (s *Store) errorJSON(e *plan.Error, m *engine.Masker) (driver.Value, error) {
@@ -688,8 +695,8 @@ func (t *tx) cutWaiting(id engine.RunID, now time.Time) (cut []*plan.Record, err
 	if err != nil || len(cut) == 0 {
 		return cut, err
 	}
-	return cut, t.exec(`UPDATE steps SET status = 'failed', finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ? AND status = 'waiting'`,
-		now.UnixMilli(), int64(id))
+	return cut, t.exec(`UPDATE steps SET status = 'failed', finished_at = ?1, waited_ms = max(0, ?1 - started_at), output = NULL, sealed = NULL,
+		error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ?2 AND status = 'waiting'`, now.UnixMilli(), int64(id))
 }
 
 // Replay implements engine.Store. From failed, the attempts that had succeeded
@@ -737,8 +744,8 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 			WHERE s.run_id = w.run_id AND s.path = w.path AND s.status = 'succeeded')`, int64(r.New), int64(r.Of)); err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, sealed)
-			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error, sealed FROM steps
+		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, sealed, destination, waited_ms)
+			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error, sealed, destination, waited_ms FROM steps
 			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%'`, int64(r.New), int64(r.Of))
 	})
 	return due, doubts, err

@@ -93,9 +93,18 @@ func (h *History) DeadLetters(ctx context.Context, q engine.Query) (engine.Page[
 	if strings.HasPrefix(after, "evt_") {
 		q.After = "run_" + strings.TrimPrefix(after, "evt_")
 	}
-	if q.Status == "rule_failed" {
-		q.Status = ""
-	} else {
+	if err := h.checkDead(ctx, q); err != nil {
+		return out, err
+	}
+	rules := deadRules(q)
+	if q.Status != "" {
+		list := slices.DeleteFunc(strings.Split(q.Status, ","), func(s string) bool { return strings.TrimSpace(s) == "rule_failed" })
+		q.Status = strings.Join(list, ",")
+		if len(list) == 0 {
+			q.Status = "rule_failed"
+		}
+	}
+	if q.Status != "rule_failed" {
 		runs, err := h.RunPage(ctx, q)
 		if err != nil {
 			return out, err
@@ -104,9 +113,9 @@ func (h *History) DeadLetters(ctx context.Context, q engine.Query) (engine.Page[
 			out.Items = append(out.Items, engine.DeadLetter{Kind: "run", RunItem: r})
 		}
 		out.Next, out.SearchedTo = runs.Next, runs.SearchedTo
-		if q.Status != "" {
-			return out, nil
-		}
+	}
+	if !rules {
+		return out, nil
 	}
 	failed, err := h.failedRules(ctx, q)
 	if err != nil {
@@ -117,23 +126,7 @@ func (h *History) DeadLetters(ctx context.Context, q engine.Query) (engine.Page[
 
 // failedRules lists the decisions of rules that failed.
 func (h *History) failedRules(ctx context.Context, q engine.Query) ([]engine.DeadLetter, error) {
-	var w where
-	if q.Workflow != "" {
-		w.add("d.workflow = ?", q.Workflow)
-	}
-	if q.Trigger != "" {
-		w.add("e.trigger = ?", q.Trigger)
-	}
-	if q.Type != "" {
-		w.add("e.type = ?", q.Type)
-	}
-	if !q.Since.IsZero() {
-		w.add("d.event_id >= ?", engine.FirstID(q.Since))
-	}
-	if q.Grep != "" {
-		p := like(q.Grep)
-		w.add(`(d.workflow LIKE ? ESCAPE '\' OR d.reason LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR e.key LIKE ? ESCAPE '\')`, p, p, p, p)
-	}
+	w := ruleConditions(q)
 	tail, err := w.page(q, "run_", "d.event_id")
 	if err != nil {
 		return nil, err

@@ -64,6 +64,7 @@ type Telemetry struct {
 	pollEvents, recovered, alerts  *prometheus.CounterVec
 	reloads                        *prometheus.CounterVec
 	ack, run, step, destination    *prometheus.HistogramVec
+	worked                         *prometheus.HistogramVec
 	hosts                          *hosts
 	standing                       *standing
 	acks                           acks
@@ -111,6 +112,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	}
 	histogram(&t.ack, "ack_seconds", "From a delivery's arrival to its answer.", ackBuckets, "trigger")
 	histogram(&t.run, "run_seconds", "From a run's beginning to its end.", runBuckets, "workflow")
+	histogram(&t.worked, "run_working_seconds", "Time at work of runs that ended; the rest of run_seconds they waited.", runBuckets, "workflow")
 	histogram(&t.step, "step_seconds", "Duration of attempts of steps.", runBuckets, "workflow", "action")
 	histogram(&t.destination, "destination_seconds", "Duration of attempts by the host they went to: those of the project's files, the busiest 100 of others, the rest as other.", runBuckets, "destination", "status")
 	t.hosts = newHosts(o.Project, func(d string) { t.destination.DeletePartialMatch(prometheus.Labels{"destination": d}) })
@@ -196,6 +198,7 @@ func (t *Telemetry) Changed(c engine.Change) {
 	if c.Run.Status.Ended() {
 		t.runs.WithLabelValues(c.Run.Workflow, string(c.Run.Status)).Inc()
 		t.run.WithLabelValues(c.Run.Workflow).Observe(c.Run.FinishedAt.Sub(c.Run.CreatedAt).Seconds())
+		t.worked.WithLabelValues(c.Run.Workflow).Observe(c.Run.Active.Seconds())
 		t.tracer.ended(c)
 	}
 }
@@ -272,6 +275,8 @@ type standing struct {
 
 var (
 	backlogDesc     = desc("backlog", "What waits: events without a decision, runs queued, waiting, at work.", "kind")
+	oldestDesc      = desc("backlog_oldest_age_seconds", "How long the oldest has waited: of events without a decision, and of runs that are due; 0 for none.", "kind")
+	peopleDesc      = desc("waiting_for_people", "Runs that wait for a person.")
 	deadDesc        = desc("dead_letters", "Runs that gave up and rules that failed, and were not replayed; each counted up to 10,000.")
 	ruleFailedDesc  = desc("rule_failures", "Events about which a workflow's rule could not decide, and that were not decided again; counted up to 10,000.")
 	alertsDesc      = desc("alerts_open", "Open alerts.", "kind")
@@ -313,6 +318,14 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 		for kind, n := range map[string]int{"inbox": x.Inbox, "queued": x.Queued, "waiting": x.Waiting, "at_work": x.AtWork} {
 			gauge(backlogDesc, float64(n), kind)
 		}
+		for kind, at := range map[string]*time.Time{"inbox": x.OldestEvent, "due": x.OldestRun} {
+			age := 0.0
+			if at != nil {
+				age = max(0, time.Since(*at).Seconds())
+			}
+			gauge(oldestDesc, age, kind)
+		}
+		gauge(peopleDesc, float64(x.NeedPeople))
 		gauge(deadDesc, float64(x.DeadLetters))
 		gauge(ruleFailedDesc, float64(x.RuleFailures))
 		gauge(bytesDesc, float64(x.DatabaseBytes), "database")

@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// WaitKinds are what runs wait for: an approval, a review of an attempt in doubt, an
+// event, the end of a called run, a destination, the end of a sleep, the next try, a
+// place in their group, their rate, their workflow to be switched on, or a free slot.
+var WaitKinds = []string{"approval", "review", "event", "call", "destination", "sleep", "retry", "concurrency", "rate", "switch", "slot"}
+
+// ErrorCodes are the codes that the engine and its actions give errors; a workflow may
+// add others.
+var ErrorCodes = []string{"address_not_allowed", "bad_answer", "call_failed", "cancelled", "cannot_call", "cannot_run", "destination_down", "endpoint_paused", "expression", "fail",
+	"failed", "http_status", "interrupted", "network", "panic", "rejected", "replaced", "rule_failed", "timeout", "too_large", "unreadable", "unsupported"}
+
+// RefusalReasons are why deliveries are refused.
+var RefusalReasons = []string{"address not allowed", "body is not signed", "body too large", "client certificate needed", "client certificate not allowed", "handshake refused",
+	"key not available", "malformed handshake", "no such path", "origin not allowed", "requirement not met", "signature does not match", "signature malformed", "signature missing",
+	"signed text can be read in two ways", "timestamp in the future", "timestamp missing or malformed", "timestamp too old", "wrong method"}
+
+// DeadGroup is dead letters with one cause.
+type DeadGroup struct {
+	// ID names the group for as long as its cause does.
+	ID       string `json:"id"`
+	Kind     string `json:"kind"`
+	Workflow string `json:"workflow"`
+	Step     string `json:"step,omitempty"`
+	Host     string `json:"host,omitempty"`
+	Code     string `json:"code,omitempty"`
+	// Cause is the message without what varies from one to the next.
+	Cause string `json:"cause"`
+	Count int    `json:"count"`
+	// First and Last are when the first and the last of them gave up.
+	First time.Time `json:"first_at"`
+	Last  time.Time `json:"last_at"`
+	// Versions are how many there are of each version of the workflow.
+	Versions map[string]int `json:"versions"`
+}
+
+// varying are the parts of a message that differ between failures of one cause.
+var varying = regexp.MustCompile(`(?:run|evt)_[0-9a-f]{16}|hl_[a-z2-7]{32}|\d{4,}|\d+\.\d+|"[^"]*"|[0-9a-f]{12,}`)
+
+// GroupOf gives the group of a dead letter, with nothing counted.
+func GroupOf(d DeadLetter) DeadGroup {
+	g := DeadGroup{Kind: d.Kind, Workflow: d.Workflow, Step: d.ErrorStep, Host: d.Host, Code: d.ErrorCode, Cause: varying.ReplaceAllString(d.Error, "…")}
+	sum := sha256.Sum256([]byte(strings.Join([]string{g.Kind, g.Workflow, g.Step, g.Host, g.Code, g.Cause}, "\x00")))
+	g.ID = hex.EncodeToString(sum[:6])
+	return g
+}
+
+// Add counts n dead letters of a version into the group.
+func (g *DeadGroup) Add(n int, version string, first, last time.Time) {
+	if g.Versions == nil {
+		g.Versions = map[string]int{}
+	}
+	if g.Count == 0 || first.Before(g.First) {
+		g.First = first
+	}
+	if last.After(g.Last) {
+		g.Last = last
+	}
+	g.Count += n
+	g.Versions[version] += n
+}

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+const (
+	// deadGroups adds up dead runs by all that a cause is made of; what varies in their
+	// messages is taken out afterwards.
+	deadGroups = `SELECT r.workflow, r.version, ` + errorStep + `, ` + errorCode + `, ` + errorMessage + `, ` + runHost + `,
+		count(*), min(r.finished_at), max(r.finished_at) FROM runs r INDEXED BY runs_not_well`
+	ruleGroups = `SELECT d.workflow, d.version, '', 'rule_failed', d.reason, '', count(*), min(d.at), max(d.at) FROM decisions d JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
+)
+
+// DeadGroups adds up all dead letters that the filters leave, by cause, the largest group
+// first.
+func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.DeadGroup, error) {
+	if err := h.checkDead(ctx, q); err != nil {
+		return nil, err
+	}
+	rules := deadRules(q)
+	q.DeadOnly, q.After = true, ""
+	var found []*engine.DeadGroup
+	by := map[string]*engine.DeadGroup{}
+	gather := func(kind, query string, args []any) error {
+		_, err := collect(ctx, h.db, query, args, func(s scanner) (struct{}, error) {
+			d := engine.DeadLetter{Kind: kind}
+			var n int
+			var first, last int64
+			err := s.Scan(&d.Workflow, &d.Version, &d.ErrorStep, &d.ErrorCode, &d.Error, &d.Host, &n, &first, &last)
+			g := engine.GroupOf(d)
+			if by[g.ID] == nil {
+				by[g.ID] = &g
+				found = append(found, &g)
+			}
+			by[g.ID].Add(n, d.Version, fromMillis(first), fromMillis(last))
+			return struct{}{}, err
+		})
+		return err
+	}
+	runs := q
+	if q.Status != "" {
+		list := slices.DeleteFunc(trimmed(q.Status), func(s string) bool { return s == "rule_failed" })
+		runs.Status = strings.Join(list, ",")
+	}
+	if q.Status == "" || runs.Status != "" {
+		w, _, _, err := runConditions(runs)
+		if err == nil {
+			err = gather("run", deadGroups+w.String()+` GROUP BY 1, 2, 3, 4, 5, 6`, w.args)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if rules {
+		w := ruleConditions(q)
+		query := ruleGroups
+		if len(w.parts) > 0 {
+			query += " AND " + strings.Join(w.parts, " AND ")
+		}
+		if err := gather("rule_failed", query+` GROUP BY 1, 2, 5`, w.args); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]engine.DeadGroup, len(found))
+	for i, g := range found {
+		out[i] = *g
+	}
+	slices.SortStableFunc(out, func(a, b engine.DeadGroup) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), strings.Compare(a.ID, b.ID))
+	})
+	return out, nil
+}
+
+// knownHostSteps is how many of the last attempts are looked at for a host that is in no
+// index, since nothing failed there.
+const knownHostSteps = 20_000
+
+// HasHost tells whether an attempt to a host is on record.
+func (h *History) HasHost(ctx context.Context, host string) (bool, error) {
+	names := hostNames(host)
+	second := names[len(names)-1]
+	var found bool
+	err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM steps WHERE status = 'failed' AND destination IS NOT NULL AND destination IN (?1, ?2))
+		OR EXISTS (SELECT 1 FROM (SELECT destination FROM steps ORDER BY rowid DESC LIMIT ?3) WHERE destination IN (?1, ?2))`, names[0], second, knownHostSteps).Scan(&found)
+	return found, classify(err)
+}
+
+// FailedHosts lists the hosts where attempts failed, by name.
+func (h *History) FailedHosts(ctx context.Context) ([]string, error) {
+	return collect(ctx, h.db, `WITH RECURSIVE n(v) AS (SELECT min(destination) FROM steps WHERE status = 'failed' AND destination IS NOT NULL
+		UNION ALL SELECT (SELECT min(destination) FROM steps WHERE status = 'failed' AND destination IS NOT NULL AND destination > n.v) FROM n WHERE n.v IS NOT NULL)
+		SELECT v FROM n WHERE v IS NOT NULL LIMIT 1000`, nil, func(s scanner) (v string, err error) {
+		err = s.Scan(&v)
+		return v, err
+	})
+}
+
+// NeedsPeople counts the runs that wait for a person, up to countMost.
+func (h *History) NeedsPeople(ctx context.Context) (n int, err error) {
+	err = h.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM runs r WHERE `+asksAPerson+` AND `+runWaitsFor+` IN ('approval', 'review') LIMIT ?)`, countMost).Scan(&n)
+	return n, classify(err)
+}
+
+// HostTimes sums up how long the last attempts to a host were at work, and how long they
+// had waited.
+func (h *History) HostTimes(ctx context.Context, host string) (engine.HostTimes, error) {
+	var t engine.HostTimes
+	names := hostNames(host)
+	var worked, waited []time.Duration
+	_, err := collect(ctx, h.db, `SELECT status, finished_at - started_at, coalesce(waited_ms, 0) FROM (SELECT status, started_at, finished_at, waited_ms, destination FROM steps ORDER BY rowid DESC LIMIT ?)
+		WHERE destination IN (?, ?) AND finished_at IS NOT NULL`, []any{knownHostSteps, names[0], names[len(names)-1]}, func(s scanner) (struct{}, error) {
+		var status string
+		var all, wait int64
+		err := s.Scan(&status, &all, &wait)
+		if t.Attempts++; status != "succeeded" {
+			t.Failed++
+		}
+		worked = append(worked, time.Duration(max(0, all-wait))*time.Millisecond)
+		waited = append(waited, time.Duration(wait)*time.Millisecond)
+		return struct{}{}, err
+	})
+	t.Worked, t.Waited = engine.DelaysOf(worked), engine.DelaysOf(waited)
+	return t, err
+}

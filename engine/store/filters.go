@@ -1,0 +1,386 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file turns the filters of lists into conditions. What has no index is marked as
+// costly, and lists bound how many rows they look at for it.
+
+const (
+	// forEver is a time, in the year 2070, that only runs without a time of their own
+	// are due after.
+	forEver = `3155760000000`
+	// The parts of a run's error; a row that cannot be read is listed, too.
+	errorMessage = `CASE WHEN r.error IS NULL THEN '' WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.message', '') ELSE 'the error of this run cannot be read' END`
+	errorStep    = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END`
+	errorCode    = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END`
+	// runHost is where the step that failed went, or where the next attempt goes.
+	runHost = `coalesce(CASE WHEN r.error IS NOT NULL THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` + errorStep + ` AND s.destination IS NOT NULL ORDER BY s.attempt DESC LIMIT 1)
+		WHEN r.status = 'waiting' THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting' AND s.destination IS NOT NULL LIMIT 1) END, '')`
+	// runWaitsFor is one of engine.WaitKinds, empty for runs that are at work or have
+	// ended. A person comes first where a run waits for several things.
+	runWaitsFor = `coalesce(CASE r.status WHEN 'waiting' THEN coalesce(
+		(SELECT CASE min(CASE WHEN NOT json_valid(s.output) THEN 5 WHEN s.output ->> '$.approval' IS NOT NULL THEN 1 WHEN s.output ->> '$.event' IS NOT NULL OR s.output ->> '$.any' IS NOT NULL THEN 2 WHEN s.output ->> '$.call' IS NOT NULL THEN 3
+			WHEN s.output ->> '$.destination' IS NOT NULL THEN 4 ELSE 5 END) WHEN 1 THEN 'approval' WHEN 2 THEN 'event' WHEN 3 THEN 'call' WHEN 4 THEN 'destination' WHEN 5 THEN 'sleep' END
+			FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'),
+		CASE WHEN r.due_at > ` + forEver + ` THEN 'review' ELSE 'retry' END)
+		WHEN 'queued' THEN CASE WHEN EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = r.id) THEN 'switch'
+			ELSE coalesce((SELECT CASE WHEN p.state = 'waits' THEN 'concurrency' WHEN p.rate_grp IS NOT NULL AND r.started_at IS NULL THEN 'rate' END
+				FROM places p WHERE p.run_id = r.id), 'slot') END END, '')`
+	// asksAPerson finds the runs that wait for a person by the indexes steps_asking and
+	// runs_due alone.
+	asksAPerson = `(r.status = 'waiting' AND r.id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.approval' IS NOT NULL
+		UNION SELECT id FROM runs INDEXED BY runs_due WHERE due_at IS NOT NULL AND due_at > ` + forEver + `))`
+)
+
+// words splits a filter of several values and checks them.
+func words(name, text string, known []string) ([]string, error) {
+	list := strings.Split(text, ",")
+	for i, s := range list {
+		list[i] = strings.TrimSpace(s)
+		if !slices.Contains(known, list[i]) {
+			return nil, fmt.Errorf("%w: unknown %s %q; use one of %s", engine.ErrQuery, name, list[i], strings.Join(known, ", "))
+		}
+	}
+	return list, nil
+}
+
+// oneOf adds a condition that an expression is one of some texts.
+func (w *where) oneOf(expr string, list []string) {
+	args := make([]any, len(list))
+	for i, s := range list {
+		args[i] = s
+	}
+	w.add(expr+" IN (?"+strings.Repeat(", ?", len(list)-1)+")", args...)
+}
+
+// eventConditions reads the filters of events: w narrows the list (alias e), x the rows
+// that a search looks at (alias x).
+func eventConditions(q engine.Query) (w, x where, costly bool, err error) {
+	if q.Trigger != "" {
+		w.add("e.trigger = ?", q.Trigger)
+		x.add("x.trigger = ?", q.Trigger)
+	}
+	idBounds(q, &w, &x, "e.id")
+	identity := identityFilters[q.Status]
+	if identity != "" {
+		w.add(identity)
+	}
+	if id, ok := eventOf(q.Grep); ok {
+		w.add("e.id = ?", id)
+		q.Grep = ""
+	} else if id, rerr := engine.ParseRunID(strings.TrimSpace(q.Grep)); rerr == nil {
+		w.add("e.id = (SELECT event_id FROM runs WHERE id = ?)", int64(id))
+		q.Grep = ""
+	}
+	indexed := len(w.parts)
+	if q.Type != "" {
+		w.add("e.type = ?", q.Type)
+	}
+	if q.Workflow != "" {
+		w.add("EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.workflow = ?)", q.Workflow)
+	}
+	switch {
+	case q.Status == "", identity != "":
+	case q.Status == engine.Unreadable:
+		w.add(unreadable) // it has an index of its own
+		indexed++
+	default:
+		if err := eventStatus(&w, q.Status); err != nil {
+			return w, x, false, err
+		}
+	}
+	if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`(e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR CAST(e.body AS TEXT) LIKE ? ESCAPE '\')`, p, p, p)
+	}
+	return w, x, len(w.parts) > indexed, nil
+}
+
+// eventOf reads an event's id where somebody searches for one.
+func eventOf(text string) (int64, bool) {
+	id, err := engine.ParseEventID(strings.TrimSpace(text))
+	return int64(id), err == nil
+}
+
+// idBounds bounds a list by the time that ids hold.
+func idBounds(q engine.Query, w, x *where, column string) {
+	if !q.Since.IsZero() {
+		w.add(column+" >= ?", engine.FirstID(q.Since))
+		x.add("x.id >= ?", engine.FirstID(q.Since))
+	}
+	if !q.Until.IsZero() {
+		w.add(column+" < ?", engine.FirstID(q.Until))
+		x.add("x.id < ?", engine.FirstID(q.Until))
+	}
+}
+
+// runConditions reads the filters of runs, as eventConditions does (aliases r and x).
+func runConditions(q engine.Query) (w, x where, costly bool, err error) {
+	if q.Workflow != "" {
+		w.add("r.workflow = ?", q.Workflow)
+		x.add("x.workflow = ?", q.Workflow)
+	}
+	if q.DeadOnly {
+		w.add(deadLetters)
+		x.add("(x.status = 'failed' OR x.status = 'timed_out')")
+		deadBounds(q, &w)
+	} else {
+		idBounds(q, &w, &x, "r.id")
+	}
+	if q.Event != "" {
+		id, err := engine.ParseEventID(q.Event)
+		if err != nil {
+			return w, x, false, fmt.Errorf("%w: event: %w", engine.ErrQuery, err)
+		}
+		w.add("r.event_id = ?", int64(id))
+	}
+	if q.Status != "" {
+		list, err := words("status", q.Status, engine.RunStatuses)
+		if err != nil {
+			return w, x, false, err
+		}
+		costly = runStatus(&w, list)
+	}
+	if q.WaitsFor != "" {
+		if err := waitsFor(&w, q.WaitsFor); err != nil {
+			return w, x, false, err
+		}
+	}
+	costly = runHosts(&w, q) || costly
+	if q.Reason != "" {
+		w.oneOf(errorCode, trimmed(q.Reason))
+		costly = costly || !q.DeadOnly
+	}
+	if q.Trigger != "" {
+		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.trigger = ?)", q.Trigger)
+		costly = true
+	}
+	if q.Type != "" {
+		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.type = ?)", q.Type)
+		costly = true
+	}
+	costly = runText(&w, q) || costly
+	return w, x, costly && q.Event == "", nil
+}
+
+// deadBounds bounds dead letters by when they gave up.
+func deadBounds(q engine.Query, w *where) {
+	if !q.Since.IsZero() {
+		w.add("r.finished_at >= ?", q.Since.UnixMilli())
+	}
+	if !q.Until.IsZero() {
+		w.add("r.finished_at < ?", q.Until.UnixMilli())
+	}
+}
+
+// runStatus narrows runs to those of some statuses. Those that have an index are found
+// by it.
+func runStatus(w *where, list []string) (costly bool) {
+	var either []string
+	var args []any
+	open := true
+	for _, s := range list {
+		either, args = append(either, "r.status = ?"), append(args, s)
+		switch engine.RunStatus(s) {
+		case engine.Waiting, engine.Queued:
+		case engine.Running:
+			open = false
+		default:
+			open, costly = false, true
+		}
+	}
+	cond := "(" + strings.Join(either, " OR ") + ")"
+	if open {
+		cond += " AND r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)"
+	}
+	w.add(cond, args...)
+	if len(list) == 1 && slices.Contains([]engine.RunStatus{engine.Failed, engine.TimedOut, engine.Cancelled}, engine.RunStatus(list[0])) {
+		return false
+	}
+	return costly || len(list) > 1 && !open
+}
+
+// waitsFor narrows runs to those that wait for something. All of them are open.
+func waitsFor(w *where, text string) error {
+	list, err := words("waits_for", text, engine.WaitKinds)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(list, func(s string) bool { return s != "approval" && s != "review" }) {
+		w.add("r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)")
+	} else {
+		w.add(asksAPerson)
+	}
+	w.oneOf(runWaitsFor, list)
+	return nil
+}
+
+// hostNames are the forms under which a host stands on record.
+func hostNames(host string) []string {
+	host = strings.TrimRight(strings.ToLower(strings.TrimSpace(host)), "/")
+	if strings.Contains(host, "://") {
+		return []string{host}
+	}
+	return []string{"https://" + host, "http://" + host}
+}
+
+// runHosts narrows runs by host.
+func runHosts(w *where, q engine.Query) (costly bool) {
+	if q.Host == "" {
+		return false
+	}
+	names := hostNames(q.Host)
+	if q.DeadOnly {
+		w.oneOf(`r.id IN (SELECT f.run_id FROM steps f WHERE f.status = 'failed' AND f.destination IS NOT NULL AND f.destination`, names)
+		w.parts[len(w.parts)-1] += ")"
+		w.oneOf(runHost, names)
+		return false
+	}
+	w.oneOf(`EXISTS (SELECT 1 FROM steps f WHERE f.run_id = r.id AND f.destination`, names)
+	w.parts[len(w.parts)-1] += ")"
+	return true
+}
+
+// runText narrows runs by a text, or by an id.
+func runText(w *where, q engine.Query) (costly bool) {
+	text := strings.TrimSpace(q.Grep)
+	if text == "" {
+		return false
+	}
+	if id, err := engine.ParseRunID(text); err == nil {
+		w.add("r.id = ?", int64(id))
+		return false
+	}
+	if id, ok := eventOf(text); ok {
+		w.add("r.event_id = ?", id)
+		return false
+	}
+	p := like(q.Grep)
+	w.add(`(r.workflow LIKE ? ESCAPE '\' OR r.error LIKE ? ESCAPE '\' OR r.output LIKE ? ESCAPE '\' OR `+runHost+` LIKE ? ESCAPE '\'
+		OR EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND (e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\')))`, p, p, p, p, p, p)
+	return true
+}
+
+// ruleConditions reads the filters of dead letters for rules that failed (aliases d, e).
+func ruleConditions(q engine.Query) (w where) {
+	if q.Workflow != "" {
+		w.add("d.workflow = ?", q.Workflow)
+	}
+	if q.Trigger != "" {
+		w.add("e.trigger = ?", q.Trigger)
+	}
+	if q.Type != "" {
+		w.add("e.type = ?", q.Type)
+	}
+	if !q.Since.IsZero() {
+		w.add("d.at >= ?", q.Since.UnixMilli())
+	}
+	if !q.Until.IsZero() {
+		w.add("d.at < ?", q.Until.UnixMilli())
+	}
+	if id, ok := eventOf(q.Grep); ok {
+		w.add("d.event_id = ?", id)
+	} else if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`(d.workflow LIKE ? ESCAPE '\' OR d.reason LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR e.key LIKE ? ESCAPE '\')`, p, p, p, p)
+	}
+	return w
+}
+
+// deadRules tells whether the filters of dead letters leave rules that failed.
+func deadRules(q engine.Query) bool {
+	has := func(list string) bool { return list == "" || slices.Contains(trimmed(list), "rule_failed") }
+	return q.Host == "" && has(q.Status) && has(q.Reason)
+}
+
+func trimmed(text string) []string {
+	list := strings.Split(text, ",")
+	for i, s := range list {
+		list[i] = strings.TrimSpace(s)
+	}
+	return list
+}
+
+// checkDead refuses filters that no dead letter can have.
+func (h *History) checkDead(ctx context.Context, q engine.Query) error {
+	if q.Status != "" {
+		if _, err := words("status of dead letters", q.Status, []string{"failed", "timed_out", "rule_failed"}); err != nil {
+			return err
+		}
+	}
+	return h.checkReason(ctx, q.Reason, engine.ErrorCodes, `SELECT DISTINCT `+errorCode+` FROM runs r WHERE `+deadLetters+` AND r.error IS NOT NULL LIMIT 100`)
+}
+
+// checkReason refuses reasons that are neither known nor on record.
+func (h *History) checkReason(ctx context.Context, text string, known []string, onRecord string) error {
+	if text == "" || !slices.ContainsFunc(trimmed(text), func(s string) bool { return !slices.Contains(known, s) }) {
+		return nil
+	}
+	found, err := collect(ctx, h.db, onRecord, nil, func(s scanner) (v string, err error) {
+		err = s.Scan(&v)
+		return v, err
+	})
+	if err != nil {
+		return err
+	}
+	all := slices.Concat(known, found)
+	slices.Sort(all)
+	_, err = words("reason", text, slices.Compact(all))
+	return err
+}
+
+// refusalConditions reads the filters of refused deliveries.
+func (h *History) refusalConditions(ctx context.Context, w *where, q engine.Query) error {
+	if q.Trigger != "" {
+		w.add("trigger = ?", q.Trigger)
+	}
+	for _, reason := range []string{q.Status, q.Reason} {
+		if reason == "" {
+			continue
+		}
+		if err := h.checkReason(ctx, reason, engine.RefusalReasons, `SELECT DISTINCT reason FROM quarantine LIMIT 100`); err != nil {
+			return err
+		}
+		w.oneOf("reason", trimmed(reason))
+	}
+	timeBounds(q, w)
+	if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`('ref_' || id = ? OR trigger LIKE ? ESCAPE '\' OR reason LIKE ? ESCAPE '\' OR detail LIKE ? ESCAPE '\' OR diagnosis LIKE ? ESCAPE '\' OR remote LIKE ? ESCAPE '\' OR path LIKE ? ESCAPE '\' OR CAST(body AS TEXT) LIKE ? ESCAPE '\')`,
+			strings.TrimSpace(q.Grep), p, p, p, p, p, p, p)
+	}
+	return nil
+}
+
+// timeBounds bounds a table with a time of its own.
+func timeBounds(q engine.Query, w *where) {
+	if !q.Since.IsZero() {
+		w.add("at >= ?", q.Since.UnixMilli())
+	}
+	if !q.Until.IsZero() {
+		w.add("at < ?", q.Until.UnixMilli())
+	}
+}
+
+// auditConditions reads the filters of the audit log.
+func auditConditions(q engine.Query) (w where) {
+	timeBounds(q, &w)
+	if q.Who != "" {
+		w.add("who = ?", q.Who)
+	}
+	if q.Action != "" {
+		w.oneOf("action", trimmed(q.Action))
+	}
+	if q.Grep != "" {
+		p := like(q.Grep)
+		w.add(`(who LIKE ? ESCAPE '\' OR action LIKE ? ESCAPE '\' OR target LIKE ? ESCAPE '\' OR detail LIKE ? ESCAPE '\')`, p, p, p, p)
+	}
+	return w
+}

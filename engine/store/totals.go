@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file counts what lists show a page of.
+
+// totalMost is where counting stops.
+const totalMost = 100_000
+
+// counted sets the total of a page.
+func counted[T any](p *engine.Page[T], n int, more bool) {
+	p.Total, p.TotalMore = &n, more || n > totalMost
+	if n > totalMost {
+		n = totalMost
+	}
+}
+
+// countRows counts the rows of a query, up to totalMost.
+func (h *History) countRows(ctx context.Context, from string, w where) (n int, err error) {
+	err = h.db.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s%s LIMIT %d)`, from, w.String(), totalMost+1), w.args...).Scan(&n)
+	return n, classify(err)
+}
+
+// search counts the rows of a costly query among the newest that one search looks at; it
+// tells whether there are older ones.
+func (h *History) search(ctx context.Context, table, from, column, prefix string, w, x where, costly bool) (n int, more bool, err error) {
+	var last int64
+	if costly {
+		if last, err = h.span(ctx, table, x, engine.Query{}, prefix); err != nil {
+			return 0, false, err
+		}
+		w.within(last, false, column)
+	}
+	n, err = h.countRows(ctx, from, w)
+	return n, last != 0, err
+}
+
+// CountEvents sets how many events the filters leave.
+func (h *History) CountEvents(ctx context.Context, q engine.Query, p *engine.Page[engine.EventItem]) error {
+	w, x, costly, err := eventConditions(q)
+	if err != nil {
+		return err
+	}
+	n, more, err := h.search(ctx, "events", "events e", "e.id", "evt_", w, x, costly)
+	counted(p, n, more)
+	return err
+}
+
+// CountRuns sets how many runs the filters leave.
+func (h *History) CountRuns(ctx context.Context, q engine.Query, p *engine.Page[engine.RunItem]) error {
+	w, x, costly, err := runConditions(q)
+	if err != nil {
+		return err
+	}
+	n, more, err := h.search(ctx, "runs", "runs r", "r.id", "run_", w, x, costly)
+	counted(p, n, more)
+	return err
+}
+
+// CountDead sets how many dead letters the filters leave.
+func (h *History) CountDead(ctx context.Context, q engine.Query, p *engine.Page[engine.DeadLetter]) error {
+	groups, err := h.DeadGroups(ctx, q)
+	n := 0
+	for _, g := range groups {
+		n += g.Count
+	}
+	counted(p, n, false)
+	return err
+}
+
+// CountRefusals sets how many refused deliveries the filters leave.
+func (h *History) CountRefusals(ctx context.Context, q engine.Query, p *engine.Page[engine.RefusalItem]) error {
+	var w where
+	if err := h.refusalConditions(ctx, &w, q); err != nil {
+		return err
+	}
+	n, err := h.countRows(ctx, "quarantine", w)
+	counted(p, n, false)
+	return err
+}
+
+// CountAudit sets how many actions the filters leave.
+func (h *History) CountAudit(ctx context.Context, q engine.Query, p *engine.Page[engine.AuditEntry]) error {
+	n, err := h.countRows(ctx, "audit", auditConditions(q))
+	counted(p, n, false)
+	return err
+}
