@@ -66,6 +66,11 @@ func (a *app) provider(library *triggers.Library, name string) error {
 	}
 	if p == nil {
 		hint := workflows.DidYouMean(name, library.Names())
+		for _, n := range library.Names() {
+			if hint == "" && len(name) > 3 && strings.Contains(n, strings.ToLower(name)) {
+				hint = n
+			}
+		}
 		if hint != "" {
 			hint = fmt.Sprintf("; did you mean %q?", hint)
 		}

@@ -21,7 +21,7 @@ var foreignMethods = map[string]string{
 	"toString": "string(%r)", "size": "len(%r)", "length": "len(%r)", "count": "len(%r)", "keys": "keys(%r)", "values": "values(%r)", "concat": "concat(%r, %1)",
 	"substring": "%r[%1:%2]", "slice": "%r[%1:%2]", "reverse": "reverse(%r)", "sort": "sort(%r)", "get": "get(%r, %1)", "repeat": "repeat(%r, %1)",
 	"test": "... matches %1", "match": "match(%r, %1)", "at": "%r[%1]", "isEmpty": "len(%r) == 0", "getTime": "date(%r).UnixMilli()",
-	"toISOString": "isoTime(%r)", "toFixed": "round(%r)", "includes": "%r contains %1", "contains": "%r contains %1", "has": "%1 in %r", "hasOwnProperty": "%1 in %r",
+	"toISOString": "isoTime(%r)", "toFixed": "round(%r)", "toLocaleString": "fixed(%r, 2)", "includes": "%r contains %1", "contains": "%r contains %1", "has": "%1 in %r", "hasOwnProperty": "%1 in %r",
 	"items": "toPairs(%r)", "format": "%r.Format(%1)",
 }
 
