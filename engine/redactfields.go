@@ -125,7 +125,7 @@ func (f *fieldRedactor) body(contentType string, raw []byte, dataExpr string) (o
 	if _, text := v.(string); text || v == nil {
 		return raw, contentType
 	}
-	b, err := workflows.EncodeJSON(v)
+	b, err := workflows.EncodeStored(v)
 	if err != nil {
 		return raw, contentType
 	}

@@ -244,7 +244,7 @@ func maskValues(b []byte, text func(string) string) []byte {
 	if err := d.Decode(&v); err != nil {
 		return []byte(`"` + workflows.Mask + `"`)
 	}
-	out, err := workflows.EncodeJSON(maskLeaves(v, text))
+	out, err := workflows.EncodeStored(maskLeaves(v, text))
 	if err != nil {
 		return []byte(`"` + workflows.Mask + `"`)
 	}

@@ -211,3 +211,17 @@ func BenchmarkRedactor(b *testing.B) {
 		r.Bytes(body)
 	}
 }
+
+// TestALargeValueIsMaskedWhole: what passes the limits of values is masked where a secret
+// stands, and is not lost.
+func TestALargeValueIsMaskedWhole(t *testing.T) {
+	long := strings.Repeat("x", 2<<20)
+	text, err := json.Marshal(map[string]any{"a": canary, "b": long, "c": long, "d": long})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := string(maskValues(text, func(s string) string { return strings.ReplaceAll(s, canary, "***") }))
+	if strings.Count(out, long) != 3 || !strings.HasPrefix(out, `{"a":"***","b":"x`) {
+		t.Errorf("%d bytes: %.80s", len(out), out)
+	}
+}
