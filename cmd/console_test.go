@@ -245,6 +245,14 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	for op, end := range map[string]string{"getBatch": "", "pauseBatch": "/pause", "resumeBatch": "/resume", "cancelBatch": "/cancel"} {
 		orders[op] = [2]string{"/api/v1/batches/" + batch.ID + end, ""}
 	}
+	for _, key := range []string{"read", "delete"} {
+		if status, b := x.call(t, "POST", "/api/v1/store", `{"key": "`+key+`", "value": 1}`); status != 200 {
+			t.Fatal(status, string(b))
+		}
+	}
+	orders["setValue"] = [2]string{"/api/v1/store", `{"key": "new", "value": {"n": 1}}`}
+	orders["getValue"] = [2]string{"/api/v1/store/value?key=read", ""}
+	orders["deleteValue"] = [2]string{"/api/v1/store/delete", `{"key": "delete"}`}
 	orders["replayDeadLetters"] = [2]string{"/api/v1/deadletters/replay", `{"workflow": "refund"}`}
 	orders["cancelRuns"] = [2]string{"/api/v1/runs/cancel", `{"workflow": "pay", "status": "queued,waiting"}`}
 	orders["startReplays"] = [2]string{"/api/v1/replays", `{"trigger": "shop", "since": "1d", "status": ["skipped"], "rate": 5}`}
