@@ -350,6 +350,10 @@ func (a *app) printEvent(d *engine.EventDetail) error {
 		a.printf("  emitted by step %s of %s (%s)\n", printable(x.Step), x.Run, x.Workflow)
 	}
 	for _, x := range d.EndedWaits {
+		if x.Step == "" {
+			a.printf("  ended %s (%s): cancel_on\n", x.Run, x.Workflow)
+			continue
+		}
 		a.printf("  ended a wait: step %s of %s (%s)\n", printable(x.Step), x.Run, x.Workflow)
 	}
 	if len(d.Earlier) > 0 {
@@ -455,6 +459,9 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	}
 	for _, x := range d.Calls {
 		a.printf("  calls     %s of %s at step %s\n", cmp.Or(x.Run, x.Event), x.Workflow, printable(x.Step))
+	}
+	if len(d.Events) > 0 {
+		a.printf("  events    %d more: %s%s\n", d.EventCount, strings.Join(d.Events[:min(len(d.Events), 5)], ", "), strings.Repeat(", ...", min(1, d.EventCount/6)))
 	}
 	if d.Repeats != "" {
 		a.printf("  replays   %s\n", d.Repeats)

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -144,6 +145,13 @@ func runTest(p *workflows.Project, t *workflows.Test) []string {
 	var err error
 	if r.Event, err = testEvent(p, w, t); err != nil {
 		return []string{t.Where("") + ": " + err.Error()}
+	}
+	for _, more := range t.More {
+		ev, err := testEvent(p, w, more)
+		if err != nil {
+			return []string{t.Where("") + ": " + err.Error()}
+		}
+		r.More = append(r.More, engine.RehearsedEvent{Event: ev, Data: more.Data})
 	}
 	r.Answer = func(c engine.RehearsedCall, n int) *engine.Reply {
 		list := t.Mocks[c.ID]
@@ -595,7 +603,11 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 			return err
 		}
 		name := strings.TrimPrefix(run, "run_")
-		fixture, lines, err := testLines(w, d, ev)
+		more, err := moreOfBatch(c.Context(), h, w, d)
+		if err != nil {
+			return err
+		}
+		fixture, lines, err := testLines(w, d, ev, more)
 		if err != nil {
 			return err
 		}
@@ -616,6 +628,25 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 	})
 }
 
+// moreOfBatch writes the events of a batch besides the first, as a test has them.
+func moreOfBatch(ctx context.Context, h *store.History, w *workflows.Workflow, d *engine.RunDetail) (out []string, err error) {
+	if w.Gather == nil || w.Gather.Kind != workflows.Batch {
+		return nil, nil
+	}
+	for _, id := range d.Events {
+		ev, err := h.EventDetail(ctx, mustEvent(id))
+		if err != nil {
+			return nil, err
+		}
+		text := fmt.Sprintf("inlet: %s, body: %s, type: %s, key: %s}", ev.Inlet, ev.Body, quoted(ev.Type), quoted(ev.Key))
+		if ev.Trigger != w.ID {
+			text = "trigger: " + ev.Trigger + ", " + text
+		}
+		out = append(out, "{"+text)
+	}
+	return out, nil
+}
+
 func mustEvent(text string) engine.EventID {
 	id, err := engine.ParseEventID(text)
 	if err != nil {
@@ -626,7 +657,7 @@ func mustEvent(text string) engine.EventID {
 
 // testLines writes a recorded run as a test. JSON is YAML, so values are written
 // as they are.
-func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetail) (fixture any, lines func(file string) []string, err error) {
+func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetail, more []string) (fixture any, lines func(file string) []string, err error) {
 	raw := ev.Body
 	if ev.Inlet == "manual" || ev.Inlet == "call" || ev.Inlet == "workflow_run" {
 		raw = ev.Inputs
@@ -668,6 +699,9 @@ func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetai
 			out = append(out, fmt.Sprintf("event: {inlet: %s, fixture: %s, type: %s, key: %s}", ev.Inlet, file, quoted(ev.Type), quoted(ev.Key)))
 			if ev.Trigger != w.ID {
 				out[len(out)-1] = strings.Replace(out[len(out)-1], "{inlet", "{trigger: "+ev.Trigger+", inlet", 1)
+			}
+			if len(more) > 0 {
+				out[len(out)-1] = "events: [" + strings.Join(append([]string{strings.TrimPrefix(out[len(out)-1], "event: ")}, more...), ", ") + "]"
 			}
 		}
 		if len(order) > 0 {

@@ -53,7 +53,7 @@ func (e *Engine) AcceptAll(ctx context.Context, ds []*Delivery) ([]Receipt, erro
 func (e *Engine) hear(d *Delivery) {
 	p := e.project.Load()
 	_, awaited := e.awaited.Load(d.Trigger)
-	d.Unheard = p != nil && len(p.listeners(d)) == 0 && !awaited
+	d.Unheard = p != nil && len(p.listeners(d)) == 0 && !awaited && len(e.cancelRulesOf(d.Trigger)) == 0
 }
 
 func (e *Engine) accepted(d *Delivery, r Receipt) {

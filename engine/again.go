@@ -54,6 +54,10 @@ type Redecided struct {
 	Reason       string
 	// Due is when the new run may begin.
 	Due time.Time
+	// Folded tells that the event joined the gathering of Run; Gather is when a new
+	// gathering is due.
+	Folded bool
+	Gather time.Time
 }
 
 // ErrPending means that an event has not been decided for the first time yet.
@@ -94,7 +98,7 @@ func (e *Engine) DecideAgain(ctx context.Context, id EventID, workflow string, a
 		once = EachTime
 	}
 	now := time.Now().UTC()
-	r := e.redecision(l, ev, once, e.replayAt(now), by)
+	r := e.redecision(l, ev, once, false, e.replayAt(now), by)
 	out, err := e.redecide(ctx, nil, r)
 	if err != nil {
 		return Again{}, err
@@ -201,19 +205,22 @@ func (e *Engine) offError(p *loaded, workflow string) error {
 
 // redecision asks today's rule about an event. Batches and holds ask about one event at
 // a time, which therefore needs no share of the memory. A run that begins is queued for a moment.
-func (e *Engine) redecision(l listener, ev *Event, once Onceness, notBefore time.Time, by string) Redecision {
+func (e *Engine) redecision(l listener, ev *Event, once Onceness, many bool, notBefore time.Time, by string) Redecision {
 	r := Redecision{Event: ev.ID, Once: once, At: time.Now().UTC(), By: cmp.Or(by, "somebody"), of: ev}
 	names, err := ev.names()
 	l.off = ""
-	r.Decision, r.Start = e.weighQueued(l, ev, names, err)
+	// One event that a person asks for runs by itself; many are gathered as they were.
+	alone := once == OnceAsked || once == EachTime && !many
+	r.Decision, r.Start = e.weighQueued(l, ev, names, err, alone)
 	if r.Start != nil {
 		r.Start.Run.DueAt = notBefore
 	}
 	return r
 }
 
-// weighQueued asks one workflow as weigh does, for a run that waits in the store.
-func (e *Engine) weighQueued(l listener, ev *Event, names map[string]any, unreadable error) (d Decision, start *Settlement) {
+// weighQueued asks one workflow as weigh does, for a run that waits in the store. With
+// alone, its event joins no others.
+func (e *Engine) weighQueued(l listener, ev *Event, names map[string]any, unreadable error, alone bool) (d Decision, start *Settlement) {
 	defer func() {
 		if p := recover(); p != nil {
 			d, start = e.panicked(l, ev, p), nil
@@ -227,16 +234,20 @@ func (e *Engine) weighQueued(l listener, ev *Event, names map[string]any, unread
 	dr := e.newDriver(ev, l.workflow, d.Run, names)
 	dr.cancel() // it is taken up from the store
 	defer dr.putDown()
-	place, err := dr.place()
+	dr.alone = alone
+	held, err := dr.heldBack()
 	if err != nil {
 		d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)
 		return d, nil
 	}
-	if place != nil {
+	if held == nil {
+		held = &Settlement{Run: dr.run, New: true, Answers: -1, Cancels: dr.cancels}
+	}
+	if place := held.Place; place != nil {
 		// A person asked for it: what is full makes it wait.
 		place.OnFull, place.MaxQueue, place.RateDrop = "queue", math.MaxInt, false
 	}
-	return d, &Settlement{Run: dr.run, New: true, Place: place, Answers: -1}
+	return d, held
 }
 
 // redecide stores new decisions in one transaction, with the progress of the batch
@@ -258,7 +269,8 @@ func (e *Engine) redecide(ctx context.Context, step *BatchStep, rs ...Redecision
 		if d.Outcome == RuleFailed {
 			e.ruleFailed(ev, &d, mask)
 		}
-		if x.Run != 0 {
+		e.gatherDue(x.Gather)
+		if x.Run != 0 && x.Gather.IsZero() && !x.Folded {
 			e.dueAt(x.Due)
 		}
 	}

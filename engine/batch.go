@@ -50,7 +50,7 @@ type Selection struct {
 }
 
 // Outcomes are what the decisions about an event may be looked for by.
-var Outcomes = []string{"matched", "filtered", "skipped", "rule_failed", "dropped", "disabled", "held", "unmatched"}
+var Outcomes = []string{"matched", "filtered", "skipped", "rule_failed", "dropped", "disabled", "held", "folded", "unmatched"}
 
 // The bounds of a batch's rate, in runs a second.
 const (

@@ -177,7 +177,7 @@ func (e *Engine) batchDecisions(ctx context.Context, b *Batch, at DecidedState, 
 	}
 	var out []Redecision
 	for _, l := range take {
-		out = append(out, e.redecision(l, ev, once, time.Now().UTC(), b.By))
+		out = append(out, e.redecision(l, ev, once, true, time.Now().UTC(), b.By))
 	}
 	return out
 }
@@ -188,7 +188,7 @@ func (e *Engine) storeStep(ctx context.Context, step *BatchStep, rs []Redecision
 	step.At = time.Now().UTC()
 	out, err := e.redecide(ctx, step, rs...)
 	for _, x := range out {
-		if !x.Known && x.Run != 0 {
+		if !x.Known && x.Run != 0 && !x.Folded {
 			made++
 		}
 	}

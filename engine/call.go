@@ -127,6 +127,12 @@ func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) er
 	if err != nil && r == nil {
 		return fmt.Errorf("run %s: %w", id, err)
 	}
+	if r.Ending != nil && why != nil {
+		return nil // it is being cancelled
+	}
+	if later, err := e.cancelLater(ctx, r, why); later || err != nil {
+		return err
+	}
 	ev, err := e.o.Store.Event(ctx, r.Event)
 	if err != nil && !e.rowsFault(err) && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("event of run %s: %w", id, err)

@@ -87,6 +87,7 @@ var (
 // Store keeps events, runs and attempts. Each method is one transaction of the
 // story and returns after it is on disk.
 type Store interface {
+	GatherStore
 	// Instance is a random name of this installation, made with the database.
 	Instance() string
 	// LastID is the largest id of an event or run when the store was opened.
@@ -249,6 +250,9 @@ type Store interface {
 	// Emit stores the event of a step as Accept does, once for each Op; again tells that it
 	// was stored by an earlier attempt.
 	Emit(ctx context.Context, id EventID, d *Delivery, o Emission) (r Receipt, again bool, err error)
+	// End puts on record why a run that is not at work is to be cancelled, and makes it
+	// due for its finally steps. It returns ErrStale for others.
+	End(ctx context.Context, id RunID, why *plan.Error, now time.Time) error
 	// Event loads one event.
 	Event(ctx context.Context, id EventID) (*Event, error)
 	// Run loads one run without its steps.
@@ -265,7 +269,9 @@ type Match struct {
 	// workflow: its caller is due when no run begins, or has ended already.
 	Wakes  *EventWait
 	Called bool
-	At     time.Time
+	// Cancels are the keys of the runs that the event ends.
+	Cancels []CancelKey
+	At      time.Time
 	// Mask masks what is stored of it; nil is the store's own redactor.
 	Mask *Masker
 }
@@ -284,6 +290,12 @@ type MatchResult struct {
 	Due time.Time
 	// Replaced are runs that a new one takes the place of: they are to be cancelled.
 	Replaced []RunID
+	// Folded are the runs that are not made, because their event joined another; Gather
+	// is when the first new gathering is due, zero for none.
+	Folded map[RunID]Fold
+	Gather time.Time
+	// Cancelled are the runs that the event ends: they are to be cancelled.
+	Cancelled []CancelledBy
 }
 
 // Settlement is one change of a run, in one transaction.
@@ -295,6 +307,12 @@ type Settlement struct {
 	// Leaves tells that the end of the run gives a place up.
 	Place  *Place
 	Leaves bool
+	// Gather is set for a new run that gathers events.
+	Gather *Gathering
+	// Cancels are the keys by which events end a new run; Cancelable tells that it may
+	// have some.
+	Cancels    []CancelKey
+	Cancelable bool
 	// Records are attempts to insert, or to replace when they were open.
 	Records []*plan.Record
 	// Answers is how many answers the run has seen, -1 when it can have none; Awaits
@@ -421,6 +439,7 @@ type Replay struct {
 	Again bool
 	// NotBefore is when it may begin.
 	NotBefore time.Time
-	// Place is as in Settlement.
-	Place *Place
+	// Place and Cancels are as in Settlement.
+	Place   *Place
+	Cancels []CancelKey
 }

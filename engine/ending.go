@@ -32,12 +32,12 @@ func (dr *driver) whyEnded() string { return WhyEnded(dr.run) }
 // WhyEnded says why a run that another called is ended with it.
 func WhyEnded(r *Run) string {
 	how := "ended"
-	switch r.Status {
-	case Cancelled:
+	switch {
+	case r.Ending != nil || r.Status == Cancelled:
 		how = "was cancelled"
-	case TimedOut:
+	case r.Status == TimedOut:
 		how = "timed out"
-	case Failed:
+	case r.Status == Failed:
 		how = "failed"
 	}
 	return fmt.Sprintf("run %s, which called it, %s", r.ID, how)

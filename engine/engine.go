@@ -118,6 +118,11 @@ type Engine struct {
 	refusals                          refusalRates
 	// nextReplay is when the next replay may begin.
 	nextReplay time.Time
+	// wakeGather lets gatherings be looked at; gatherNext is when the next one is due.
+	wakeGather chan struct{}
+	gatherNext time.Time
+	// cancelRules are what ends runs, by trigger; nil for nothing.
+	cancelRules atomic.Pointer[map[string][]cancelRule]
 	// destinations give permits to attempts; paused are the endpoints that asked for
 	// no more, by their key.
 	destinations *destination.Table
@@ -200,7 +205,7 @@ func New(o Options) *Engine {
 	if o.Redactor == nil {
 		o.Redactor = &Redactor{}
 	}
-	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), atWork: map[RunID]*driver{}, matching: map[EventID]bool{},
+	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1), atWork: map[RunID]*driver{}, matching: map[EventID]bool{},
 		failed: make(chan error, 1),
 		alerts: alerts{open: map[alertKey]OpenAlert{}, pending: map[alertKey]*Alert{}, wake: make(chan struct{}, 1)}}
 	e.ids.Seen(o.Store.LastID())
@@ -243,6 +248,10 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 		}
 		if err := e.pin(ctx, p, w); err != nil {
 			return err
+		}
+		e.addCancelRules(w)
+		for _, c := range w.CancelOn {
+			l.gated[c.Trigger] = true
 		}
 		off := l.offOutcome(w.ID, w.Enabled)
 		if off != "" && l.off[w.ID].State != SwitchDraining {
@@ -326,6 +335,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.replaceLeft(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
+	if err := e.cancelLeft(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
 	few, alone, err := e.o.Store.Suspects(ctx)
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("looking for runs that were often at work: %w", err)
@@ -334,7 +346,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.loadAlerts(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
-	for _, upkeep := range []func(context.Context){e.prune, e.runBatches, e.tellAlerts, e.watchConditions, e.watchClock} {
+	for _, upkeep := range []func(context.Context){e.prune, e.runBatches, e.closeGatherings, e.tellAlerts, e.watchConditions, e.watchClock} {
 		e.drivers.Add(1)
 		go func() {
 			defer e.drivers.Done()
@@ -378,7 +390,7 @@ func (e *Engine) cancel(ctx context.Context, id RunID, why *plan.Error) error {
 	for {
 		e.mu.Lock()
 		dr := e.atWork[id]
-		if dr != nil {
+		if dr != nil && !(dr.ending && why != nil) { // a person may cut finally, an event does not
 			dr.why = why
 			dr.cancel() // while it cannot be released
 		}

@@ -283,6 +283,9 @@ func evalData(text string, body any, headers, query map[string]any) (any, error)
 	return e.(*workflows.Expr).Eval(&workflows.Env{Names: workflows.Names{"body": body, "headers": headers, "query": query}, Now: time.Time{}})
 }
 
+// Time is the moment the event was accepted, to the millisecond.
+func (id EventID) Time() time.Time { return RunID(id).Time() }
+
 // Time is the moment the run was made, to the millisecond.
 func (id RunID) Time() time.Time {
 	return idEpoch.Add(time.Duration(int64(id)>>21) * time.Millisecond).UTC()

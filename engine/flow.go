@@ -168,7 +168,7 @@ func staleness(v any) (any, error) {
 // place evaluates what a run asks for; nil when its workflow holds nothing back.
 func (dr *driver) place() (*Place, error) {
 	w := dr.state.Workflow
-	if !w.Gated() {
+	if !w.Bounded() {
 		return nil, nil
 	}
 	vars, failure := dr.state.Vars()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // Query narrows a list. Zero values do not narrow.
@@ -118,7 +120,8 @@ type EventDetail struct {
 	RunItems    []RunItem  `json:"run_items"`
 }
 
-// EndedWait is a step of a run that waited for an event.
+// EndedWait is a step of a run that waited for an event. Without a step, the event ended
+// the run itself (cancel_on).
 type EndedWait struct {
 	Run      string `json:"run"`
 	Step     string `json:"step"`
@@ -226,6 +229,21 @@ type RunDetail struct {
 	Queue *QueueItem `json:"queue,omitempty"`
 	// Held tells that the run begins when its workflow is switched on.
 	Held bool `json:"held,omitempty"`
+	// Gathering is set while the run gathers events (debounce, batch).
+	Gathering *GatheringItem `json:"gathering,omitempty"`
+	// Events are those that the run has besides its own: a batch's, or those that a
+	// debounce folded into it. There are at most 1000; EventCount says how many.
+	Events     []string `json:"events,omitempty"`
+	EventCount int      `json:"event_count,omitempty"`
+}
+
+// GatheringItem is how a run gathers events.
+type GatheringItem struct {
+	Kind string `json:"kind"`
+	Key  string `json:"key,omitempty"`
+	// Events is how many there are so far, DueAt when the run begins if none comes.
+	Events int       `json:"events"`
+	DueAt  time.Time `json:"due_at"`
 }
 
 // Trouble is what a list says of the run in a few words: its error, else a warning.
@@ -258,6 +276,12 @@ func (d *RunDetail) GoesOn(zone *time.Location) string {
 	}
 	if d.Held {
 		return "when its workflow is switched on: hookloom enable " + d.Workflow
+	}
+	if g := d.Gathering; g != nil {
+		if g.Kind == workflows.Batch {
+			return fmt.Sprintf("%s, or when the batch is full; it has %d so far", clock(g.DueAt, zone), g.Events)
+		}
+		return fmt.Sprintf("%s, or later if another event with its key comes (debounce); there are %d so far", clock(g.DueAt, zone), g.Events)
 	}
 	if q := d.Queue; q != nil {
 		return q.goesOn()

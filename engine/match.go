@@ -120,6 +120,7 @@ func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live 
 	if _, awaited := e.awaited.Load(ev.Trigger); awaited {
 		m.Wakes = &EventWait{Trigger: ev.Trigger, Key: ev.Key}
 	}
+	m.Cancels = e.cancelsOf(ev, names)
 	return m, live
 }
 
@@ -144,17 +145,17 @@ func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable e
 	}
 	d.Run = RunID(e.ids.Next())
 	dr = e.newDriver(ev, l.workflow, d.Run, names)
-	place, err := dr.place()
+	held, err := dr.heldBack()
 	switch {
 	case err != nil:
 		dr.cancel()
 		dr.putDown()
 		d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)
 		return d, nil, nil
-	case place != nil:
+	case held != nil:
 		dr.cancel() // it is taken up from the store when it has its place
 		dr.putDown()
-		return d, &Settlement{Run: dr.run, New: true, Place: place}, nil
+		return d, held, nil
 	}
 	dr.early, dr.state.Until = !until.IsZero(), until
 	s := dr.begin(e.takeSlot(dr))
@@ -183,13 +184,16 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver)
 	}
 	starts := m.Starts[:0:0]
 	for _, s := range m.Starts {
-		if result.Dropped[s.Run.ID] == "" {
+		if _, folded := result.Folded[s.Run.ID]; result.Dropped[s.Run.ID] == "" && !folded {
 			starts = append(starts, s)
 		}
 	}
 	for i := range m.Decisions {
 		if reason := result.Dropped[m.Decisions[i].Run]; reason != "" {
 			m.Decisions[i].Run, m.Decisions[i].Outcome, m.Decisions[i].Reason = 0, Dropped, reason
+		}
+		if f, folded := result.Folded[m.Decisions[i].Run]; folded {
+			m.Decisions[i].Run, m.Decisions[i].Outcome = f.Run, Folded
 		}
 	}
 	m.Starts = starts
@@ -206,6 +210,8 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver)
 		}
 	}
 	e.dueAt(result.Due)
+	e.gatherDue(result.Gather)
+	e.cancelBy(result.Cancelled)
 	if len(result.Replaced) > 0 {
 		e.drivers.Add(1)
 		go func() {

@@ -24,6 +24,9 @@ type driver struct {
 	// why says, which is written under the engine's lock.
 	cancel context.CancelFunc
 	why    *plan.Error
+	// ending tells that the run is being cancelled and is at its finally steps, written
+	// under the engine's lock.
+	ending bool
 	slot   bool
 	// taken is when it took its slot, written under the engine's lock.
 	taken time.Time
@@ -55,6 +58,10 @@ type driver struct {
 	permits map[string]*destination.Permit
 	held    bool
 	turn    chan struct{}
+	// cancels are the keys by which events end the run. alone tells that its event joins
+	// no others.
+	cancels []CancelKey
+	alone   bool
 	// calls are events that the next settlement stores.
 	calls []*Event
 	// share is what the run has of its event's share of memory.
@@ -121,6 +128,9 @@ func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map
 	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: time.Now(), share: ev.share.hold()}
 	dr.ctx, dr.cancel = context.WithCancel(e.work)
 	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(w), RunID: dr.keyRoot(), StartedAt: now, Began: dr.run.began(ev), Secrets: e.secretsOf(w), Hidden: ev.Hidden}
+	if isBatch(w) {
+		dr.state.Events = []any{names}
+	}
 	dr.hide(ev.Hidden)
 	dr.describeRun(now)
 	dr.listen(w)
@@ -151,11 +161,14 @@ func (dr *driver) begin(slot bool) Settlement {
 	dr.slot = slot
 	if !slot {
 		dr.declined = dr.early // it would be read back; in the inbox it costs less
-		return Settlement{Run: dr.run, New: true}
+		return Settlement{Run: dr.run, New: true, Cancels: dr.cancels}
 	}
 	dr.run.StartedAt = dr.run.CreatedAt
 	s := dr.settle()
 	s.New = true
+	if !s.Run.Status.Ended() {
+		s.Cancels = dr.cancels
+	}
 	return s
 }
 
@@ -288,13 +301,13 @@ func (dr *driver) attempt(d plan.Due, allowed time.Duration, permit *destination
 }
 
 // allowed is how long an attempt may take: the step's timeout, or what is left
-// of the run's. Handlers of a run that timed out get their own time.
+// of the run's. Handlers of a run that timed out, and finally, get their own time.
 func (dr *driver) allowed(d plan.Due) time.Duration {
 	allowed := d.Step.Timeout
 	if !d.Deadline.IsZero() {
 		allowed = min(allowed, time.Until(d.Deadline))
 	}
-	if left := dr.state.Workflow.Timeout - dr.run.Active - time.Since(dr.since); !dr.state.TimedOut {
+	if left := dr.state.Workflow.Timeout - dr.run.Active - time.Since(dr.since); !dr.state.TimedOut && !isFinal(d.Path) {
 		allowed = min(allowed, left)
 	}
 	return max(allowed, time.Millisecond)

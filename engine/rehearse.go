@@ -18,6 +18,8 @@ type Rehearsal struct {
 	Project  *workflows.Project
 	Workflow *workflows.Workflow
 	Event    *Event
+	// More are further events of a batch.
+	More []RehearsedEvent
 	// Data is laid over event.data; nil for nothing.
 	Data any
 	Now  time.Time
@@ -29,6 +31,13 @@ type Rehearsal struct {
 	kept values
 	// Secret gives the values of secrets.
 	Secret func(name string) string
+}
+
+// RehearsedEvent is a further event of a rehearsal.
+type RehearsedEvent struct {
+	Event *Event
+	// Data is laid over event.data; nil for nothing.
+	Data any
 }
 
 // RehearsedCall is one attempt that a rehearsal did not make.
@@ -93,6 +102,17 @@ func Rehearse(r Rehearsal) (*Rehearsed, error) {
 	const id = RunID(1)
 	st := &plan.State{Workflow: r.Workflow, Event: names, Inputs: r.Event.inputs(r.Workflow), RunID: id.String(), StartedAt: r.Now, Now: r.Now, Secrets: secrets, Answers: map[string]*plan.Answer{},
 		Run: map[string]any{"id": id.String(), "url": "/runs/" + id.String(), "attempt": 1, "started_at": r.Now, "workflow": r.Workflow.ID, "trigger": r.Event.Trigger, "test": true}}
+	if isBatch(r.Workflow) {
+		st.Events = []any{names}
+		for _, ev := range r.More {
+			more, err := ev.Event.names()
+			if err != nil {
+				return nil, err
+			}
+			more["data"] = workflows.Overlay(more["data"], ev.Data)
+			st.Events = append(st.Events, more)
+		}
+	}
 	p := performer{r: r, st: st, out: out, calls: map[string]int{}}
 	for range maxRehearsed {
 		next := plan.Next(st)

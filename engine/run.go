@@ -64,6 +64,8 @@ const (
 	// runs when it is switched on.
 	Disabled Outcome = "disabled"
 	Held     Outcome = "held"
+	// Folded is an event that takes part in the run of another: by debounce or batch.
+	Folded Outcome = "folded"
 )
 
 // Decision is what one workflow's rule gave for one event.
@@ -72,7 +74,7 @@ type Decision struct {
 	Outcome           Outcome
 	// Conditions are those of when:, in order, as far as they were asked.
 	Conditions []Condition
-	// Run is set when Outcome is matched.
+	// Run is set when Outcome is matched or folded.
 	Run RunID
 	// Reason says in words why there is no run.
 	Reason string
@@ -106,6 +108,8 @@ type Run struct {
 	Error  *plan.Error
 	// Text is what stop said.
 	Text string
+	// Ending is why a run is being cancelled that has finally steps to come.
+	Ending *plan.Error
 	// Boots counts how often in a row, without having got on, a start of the
 	// process found the run at work: a run
 	// that brings the process down is put aside.

@@ -101,9 +101,13 @@ func (dr *driver) settle() Settlement {
 		if dr.news != nil {
 			dr.state.GoneTriggers = dr.e.goneTriggers(dr.state.Workflow)
 		}
-		if dr.cut() {
+		dr.noteFinally()
+		if dr.cut() && dr.inFlight > 0 {
+			return dr.settlement(Running, time.Time{}) // its attempts come back first
+		}
+		if dr.cut() && !dr.toFinally() {
 			dr.e.mu.Lock()
-			dr.run.Error = dr.why
+			dr.run.Error = cmp.Or(dr.why, dr.run.Ending)
 			dr.e.mu.Unlock()
 			return dr.whenQuiet(Cancelled, time.Time{})
 		}
@@ -112,6 +116,9 @@ func (dr *driver) settle() Settlement {
 		}
 		d := plan.Next(dr.state)
 		dr.unsaved = append(dr.unsaved, d.Finished...)
+		if dr.cutBeforeFinally(d) {
+			continue
+		}
 		if d.End != nil {
 			if dr.inFlight == 0 {
 				dr.run.Output, dr.run.Error, dr.run.Text = d.End.Output, d.End.Error, d.End.Text
@@ -258,13 +265,13 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	dr.run.Status, dr.run.DueAt = status, due
 	if status.Ended() {
 		dr.run.FinishedAt = now
-		dr.stopWaiting()
+		dr.stopWaiting(dr.run.FinishedAt)
 		dr.calls = append(dr.calls, dr.e.listening(dr.run, dr.event)...)
 	}
 	if status == Waiting && due.IsZero() {
 		dr.run.DueAt = now.AddDate(100, 0, 0) // until somebody answers
 	}
-	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call", Leaves: dr.state.Workflow.Gated(), Wrote: dr.wrote.Load(), Mask: dr.masker()}
+	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call", Leaves: dr.state.Workflow.Bounded(), Cancelable: len(dr.state.Workflow.CancelOn) > 0, Wrote: dr.wrote.Load(), Mask: dr.masker()}
 	if dr.news != nil {
 		s.Answers, s.Awaits, s.Came = dr.answers, dr.awaits, dr.came(dr.unsaved)
 		s.AnyWaits, s.EndsAnyWaits = anyWaits(dr.unsaved), status.Ended() && dr.state.Workflow.WaitsForAny()
@@ -275,16 +282,18 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 	return s
 }
 
-// stopWaiting closes the steps of an ended run that still wait.
-func (dr *driver) stopWaiting() {
+// stopWaiting closes the steps that still wait of a run that has ended, or has come to
+// its finally steps.
+func (dr *driver) stopWaiting(at time.Time) {
 	for _, list := range dr.state.Records {
-		if r := list[len(list)-1]; r.Status == plan.Waiting {
+		if r := list[len(list)-1]; r.Status == plan.Waiting && (dr.run.Status.Ended() || !isFinal(r.Path)) {
 			if id, err := ParseEventID(plan.Called(r)); err == nil {
 				dr.ends = append(dr.ends, EndCall{id, dr.whyEnded()})
 			}
 			ended := *r
-			ended.Status, ended.FinishedAt, ended.Output = plan.Failed, dr.run.FinishedAt, nil
+			ended.Status, ended.FinishedAt, ended.Output = plan.Failed, at, nil
 			ended.Error = &plan.Error{Message: "the run ended", Code: plan.CutCode}
+			dr.state.AddRecord(&ended)
 			dr.unsaved = append(dr.unsaved, &ended)
 		}
 	}
@@ -395,16 +404,26 @@ func (e *Engine) load(dr *driver) error {
 	dr.state = &plan.State{Workflow: w, Event: names, Inputs: dr.event.inputs(w), RunID: dr.keyRoot(), StartedAt: dr.run.StartedAt, Began: dr.run.began(dr.event),
 		Secrets: e.secretsOf(w), Hidden: dr.event.Hidden}
 	dr.hide(dr.event.Hidden)
+	if err := dr.loadBatch(); err != nil {
+		if e.work.Err() != nil {
+			return err
+		}
+		return e.giveUp(dr, err)
+	}
 	for _, r := range t.Records {
 		dr.state.AddRecord(r)
 		dr.hideCredentials(r)
 	}
 	dr.fitRoom()
+	if dr.state.Cancelled = dr.run.Ending; dr.run.Ending != nil {
+		dr.stopWaiting(dr.since)
+	}
 	dr.describeRun(dr.run.StartedAt)
 	dr.carryOn(t)
 	dr.held = e.destinations.HasTicket(int64(dr.run.ID))
 	e.mu.Lock()
 	dr.listen(w)
+	dr.ending = dr.run.Ending != nil
 	e.mu.Unlock()
 	if dr.news != nil {
 		dr.answersAre(t)
@@ -441,7 +460,7 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	now := time.Now().UTC()
 	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
 	dr.run.Error = &plan.Error{Message: workflows.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
-	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true, CloseSteps: true, EndsAnyWaits: true, Mask: dr.masker()}
+	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true, Cancelable: true, CloseSteps: true, EndsAnyWaits: true, Mask: dr.masker()}
 	var next time.Time
 	err := e.store(func() (err error) {
 		next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)
@@ -474,27 +493,26 @@ func (e *Engine) replayAt(now time.Time) time.Time {
 	return at
 }
 
-// placeOf is what a replay has to ask for before it begins. It never drops or
-// replaces what is there for being full: a person asked for it.
-func (e *Engine) placeOf(ctx context.Context, of *Run, ev *Event, r Replay) (*Place, error) {
+// placeOf is what a replay has to ask for before it begins, and by what it can be ended.
+// It never drops or replaces what is there for being full: a person asked for it.
+func (e *Engine) placeOf(ctx context.Context, of *Run, ev *Event, r Replay) (*Place, []CancelKey, error) {
 	w, err := e.version(ctx, &Run{Workflow: of.Workflow, Version: r.Version}, r.New)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if !w.Gated() {
-		return nil, nil
+	if !w.Bounded() && len(w.CancelOn) == 0 {
+		return nil, nil, nil
 	}
-	names, err := ev.names()
+	dr, err := e.askFor(ctx, w, ev, &Run{ID: r.New, Event: ev.ID, Workflow: w.ID, Version: w.Version}, of.ID)
+	if err == nil {
+		err = dr.findCancelKeys()
+	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	dr := &driver{e: e, event: ev, run: &Run{ID: r.New, Event: ev.ID, Workflow: w.ID, Version: w.Version}}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(w), RunID: r.New.String(), StartedAt: r.At, Now: r.At, Secrets: e.secretsOf(w), Hidden: ev.Hidden}
-	dr.hide(ev.Hidden)
-	dr.describeRun(r.At)
 	p, err := dr.place()
 	if p != nil {
 		p.OnFull, p.MaxQueue, p.RateDrop = "queue", math.MaxInt, false
 	}
-	return p, err
+	return p, dr.cancels, err
 }

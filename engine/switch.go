@@ -264,7 +264,7 @@ func (e *Engine) heldDecision(ctx context.Context, id EventID, x Switch) (Redeci
 		l, err = e.listenerOf(ev, x.Workflow)
 	}
 	if err == nil {
-		return e.redecision(l, ev, OnlyHeld, now, x.By), nil
+		return e.redecision(l, ev, OnlyHeld, true, now, x.By), nil
 	}
 	if off := (*OffError)(nil); errors.As(err, &off) || e.project.Load().Workflows[x.Workflow] == nil {
 		return Redecision{}, errSwitched

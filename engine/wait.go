@@ -299,6 +299,9 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 	dr.describeRun(t.Run.StartedAt)
 	dr.carryOn(t)
 	dr.hide(t.Event.Hidden)
+	if err := dr.readEvents(ctx, id); err != nil {
+		return nil, fmt.Errorf("run %s: %w", id, err)
+	}
 	for _, r := range t.Records {
 		dr.hideCredentials(r)
 	}

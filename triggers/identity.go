@@ -140,25 +140,8 @@ func (r *route) eventKey(env *workflows.Env) (string, error) {
 			return "", emptyKey{e.Text}
 		}
 	}
-	return shortKey(joinKey(parts)), nil
+	return workflows.JoinKey(parts), nil
 }
-
-// joinKey makes one key of its parts. A slash inside of a part is escaped, so that
-// ["a/b", "c"] and ["a", "b/c"] are two keys. A key of one part is kept as it is.
-func joinKey(parts []string) string {
-	if len(parts) < 2 {
-		return strings.Join(parts, "")
-	}
-	for i, p := range parts {
-		parts[i] = keyPart.Replace(p)
-	}
-	return strings.Join(parts, "/")
-}
-
-var keyPart = strings.NewReplacer("%", "%25", "/", "%2F")
-
-// maxKey is the length in bytes up to which a key is kept as it is.
-const maxKey = 300
 
 func scalarText(v any) (string, error) {
 	switch v.(type) {
@@ -178,22 +161,15 @@ var commonIDs = []string{"webhook-id", "idempotency-key", "x-event-id"}
 func commonID(headers map[string]string) (key, header string) {
 	for _, name := range commonIDs {
 		if v := strings.TrimSpace(headers[name]); v != "" && v != "***" {
-			return shortKey(v), name
+			return workflows.ShortKey(v), name
 		}
 	}
 	id, source := strings.TrimSpace(headers["ce-id"]), strings.TrimSpace(headers["ce-source"])
 	if id != "" && source != "" && id != "***" {
 		// The source is a URI reference and keeps its slashes; the id follows the last.
-		return shortKey(source + "/" + keyPart.Replace(id)), "ce-id"
+		return workflows.ShortKey(source + "/" + workflows.EscapeKeyPart(id)), "ce-id"
 	}
 	return "", ""
-}
-
-func shortKey(key string) string {
-	if len(key) > maxKey {
-		return contentKey(sha256.Sum256([]byte(key)))
-	}
-	return key
 }
 
 func contentKey(sum [32]byte) string { return "sha256:" + hex.EncodeToString(sum[:]) }
@@ -369,7 +345,7 @@ func splitKey(list string, content []byte, nth int) string {
 	if nth > 0 {
 		key += fmt.Sprintf("#%d", nth+1)
 	}
-	return shortKey(key)
+	return workflows.ShortKey(key)
 }
 
 // useIdentity takes what the trigger itself says of its events' names.

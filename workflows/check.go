@@ -32,7 +32,7 @@ func (c *checker) workflow(w *Workflow) {
 	}
 	base := c.baseScope(w)
 	rule := base.in("a rule")
-	rule.drop("run", "vars", "steps", "secrets")
+	rule.drop("run", "vars", "steps", "secrets", "events")
 	for _, e := range w.When {
 		e.check(rule, reflect.Bool)
 	}
@@ -47,6 +47,8 @@ func (c *checker) workflow(w *Workflow) {
 		body.addVar(v.Name, v.pos, w.src)
 	}
 	w.checkFlow(body)
+	c.gather(w, rule)
+	c.cancelOn(w, rule)
 	s := stepChecker{c: c, w: w}
 	s.sequence(w.Steps, body)
 	handler := body.in("on_failure")
@@ -55,6 +57,7 @@ func (c *checker) workflow(w *Workflow) {
 		handler.maybe[id] = true
 	}
 	s.sequence(w.OnFailed, handler)
+	w.checkFinally(&s, body)
 	out := body.in("output")
 	w.Output.check(out)
 	w.warnOfReplacing()
@@ -80,6 +83,9 @@ func (c *checker) baseScope(w *Workflow) *scope {
 		inputs[in.Name] = inputType(in.Type)
 	}
 	sc := &scope{names: types.Map{"event": eventType(types.Any), "inputs": inputs, "run": runType()}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}, lenient: c.stored, known: c.knownData(w)}
+	if w.Gather != nil && w.Gather.Kind == Batch {
+		sc.names["events"] = types.Array(eventType(types.Any))
+	}
 	if data := c.sampleOf(w); data != nil {
 		sc.sampled = types.Map{}
 		for k, v := range sc.names {
@@ -539,6 +545,7 @@ func (w *Workflow) eachExpr(visit func(*Expr)) {
 	w.Output.exprs(visit)
 	eachStep(w.Steps, func(s *Step) { s.exprs(visit) })
 	eachStep(w.OnFailed, func(s *Step) { s.exprs(visit) })
+	eachStep(w.Finally, func(s *Step) { s.exprs(visit) })
 	if w.Trigger != nil {
 		w.Trigger.exprs(visit)
 	}
@@ -593,4 +600,5 @@ func eachStep(list []*Step, visit func(*Step)) {
 func (w *Workflow) EachStep(visit func(*Step)) {
 	eachStep(w.Steps, visit)
 	eachStep(w.OnFailed, visit)
+	eachStep(w.Finally, visit)
 }

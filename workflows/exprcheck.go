@@ -41,19 +41,20 @@ type scope struct {
 
 // allNames are the roots of language.md 2.3. A root outside of its place gets a
 // message of its own.
-var allNames = []string{"event", "inputs", "vars", "steps", "secrets", "item", "index", "result", "error", "run", "output",
+var allNames = []string{"event", "inputs", "vars", "steps", "secrets", "item", "index", "result", "error", "run", "output", "events",
 	"body", "headers", "query", "raw", "method", "url", "response", "items", "cursor", "connection"}
 
 var placeReasons = map[string]string{
 	"secrets": "secrets are read in with:, in triggers and in connectors only, so that none ends in a condition or a record",
 	"steps":   "no step has run yet",
-	"error":   "error exists in on_failure and in retry.when only",
+	"error":   "error exists in on_failure, finally and retry.when only",
 	"item":    "item exists inside foreach only",
 	"index":   "index exists inside foreach only",
 	"result":  "result exists in a step's output: only",
 	"vars":    "vars are computed after the rule, from the event",
 	"event":   "nothing is an event yet",
 	"body":    "in workflows read event.body", "headers": "in workflows read event.headers", "query": "in workflows read event.query",
+	"events":   "events exists in workflows with batch: only",
 	"response": "response exists in a poll and in connectors only", "output": "output exists in respond and in tests only",
 }
 
@@ -61,7 +62,7 @@ var placeReasons = map[string]string{
 var githubWords = map[string]string{
 	"contains": "contains is an operator: a contains b", "startsWith": "startsWith is an operator: a startsWith b",
 	"endsWith": "endsWith is an operator: a endsWith b", "success": "steps run only after success",
-	"failure": "use on_failure:", "always": "use continue_on_error:", "cancelled": "a cancelled run runs no steps",
+	"failure": "use on_failure:", "always": "use finally:", "cancelled": "in finally: compare run.status",
 	"format": "write text with ${{ }}", "github": "github.event is event here", "env": "use vars", "matrix": "use item",
 	"needs": "use steps.<id>.output", "payload": "use event.data", "json": "use fromJSON or toJSON", "hashFiles": "there are no files",
 	"trigger": "use event", "data": "use event.data", "null": "write nil", "undefined": "write nil", "None": "write nil", "NULL": "write nil", "$json": "use event.data",
@@ -340,6 +341,9 @@ func typeNames(s string) string {
 
 // fieldHint guesses the field that was meant, from all names of the envelope.
 func (e *Expr) fieldHint(field string, sample types.Map) string {
+	if field == "status" && strings.Contains(e.Text, "run.status") {
+		return "run.status exists in finally only"
+	}
 	if s := suggest(field, sampleFields(sample["event"], nil)); s != "" {
 		return s
 	}
@@ -577,6 +581,9 @@ func (l *linter) member(x *ast.MemberNode, loops int) {
 			}
 		}
 	}
+	if id, ok := root.(*ast.IdentifierNode); ok && id.Value == "error" && len(keys) == 1 && l.sc.maybe[noError] && throughError.MatchString(l.e.Text) {
+		l.e.report("maybe-nil", true, id.Location().From, id.Location().To, "error is nil in finally after a success", "write error?."+keys[0])
+	}
 	if id, ok := root.(*ast.IdentifierNode); ok && contains(shownRoots, id.Value) {
 		l.lengthField(x, keys)
 	}
@@ -703,6 +710,11 @@ func sortedStrings[V any](m map[string]V) []string {
 	}
 	return sortedWords(out)
 }
+
+// noError in scope.maybe tells that error may be nil; no step has that id.
+const noError = "error!"
+
+var throughError = regexp.MustCompile(`(^|[^.\w])error\s*\.`)
 
 // shownRoots are those whose parts are shown beside a condition.
 var shownRoots = []string{"event", "inputs", "vars", "steps", "output", "error"}

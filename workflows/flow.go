@@ -37,7 +37,10 @@ const DefaultMaxQueue = 1000
 
 // Gated tells that a run of the workflow may have to wait before it starts, so
 // that its events are taken one after another, in the order of their arrival.
-func (w *Workflow) Gated() bool { return w.Concurrency != nil || w.Rate != nil }
+func (w *Workflow) Gated() bool { return w.Bounded() || w.Gather != nil || len(w.CancelOn) > 0 }
+
+// Bounded tells that a run of the workflow asks for a place before it starts.
+func (w *Workflow) Bounded() bool { return w.Concurrency != nil || w.Rate != nil }
 
 func (b *builder) concurrency(o *objectNode) *Concurrency {
 	n := o.vals["concurrency"]
@@ -88,7 +91,7 @@ func (b *builder) rate(o *objectNode) *Rate {
 // checkFlow checks the expressions of concurrency and rate.
 func (w *Workflow) checkFlow(sc *scope) {
 	flow := sc.in("concurrency and rate")
-	flow.drop("steps")
+	flow.drop("steps", "events")
 	if w.Concurrency != nil {
 		w.Concurrency.Group.check(flow)
 		if w.Concurrency.Stale != nil {

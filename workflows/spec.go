@@ -80,6 +80,8 @@ func steps(min int) valueType          { return valueType{kind: kindList, of: &s
 
 var stepRef = valueType{kind: kindObject, ref: "step"}
 
+var testEventRef = valueType{kind: kindObject, ref: "test_event"}
+
 // runStatuses are the ends of a run that workflow_run can listen to.
 var runStatuses = []string{"succeeded", "failed", "cancelled", "timed_out"}
 
@@ -152,11 +154,15 @@ var shapes = map[string]*shape{
 		{"secrets", list(is(kindText)), false, "the only secrets this file may use"},
 		{"concurrency", either(between(1, 1_000_000), object("concurrency")), false, "how many runs at a time"},
 		{"rate", either(is(kindRate), object("rate")), false, "how many starts per time"},
+		{"debounce", object("debounce"), false, "one run for a burst of events, of the last one; the others are on record as folded into it"},
+		{"batch", object("batch"), false, "one run for several events, which reads them as the list events"},
+		{"cancel_on", either(object("cancel_on"), list(object("cancel_on"))), false, "events that end the open runs of this workflow"},
 		{"timeout", is(kindDuration), false, "of a run's working time; 1h by default"},
 		{"deadline", is(kindDuration), false, "of a run's whole time from its start, waiting included; none by default"},
 		{"defaults", object("defaults"), false, "for every step with an action"},
 		{"steps", steps(1), true, "what is done, in order"},
 		{"on_failure", steps(0), false, "steps run once after the first failure"},
+		{"finally", steps(0), false, "steps run last: after success, failure, time-out and cancellation; run.status says which, error is nil after success"},
 		{"output", is(kindValue), false, "what a caller gets"},
 		{"tests", list(object("test")), false, "examples that hookloom test runs"},
 	}},
@@ -183,6 +189,21 @@ var shapes = map[string]*shape{
 		{"per", is(kindDuration), true, ""},
 		{"group", is(kindValue), false, ""},
 		{"on_full", word("queue", "drop"), false, "queue by default"},
+	}},
+	"debounce": {title: "debounce", fields: []field{
+		{"key", is(kindExprs), false, "events with one key are one burst; without key all of the workflow are"},
+		{"wait", is(kindDuration), true, "how long it must be quiet before the run begins: 10ms to 7d"},
+		{"max", is(kindDuration), false, "the run begins at most so long after the first event; 10 times wait by default"},
+	}},
+	"batch": {title: "batch", fields: []field{
+		{"key", is(kindExprs), false, "events with one key are one batch; without key all of the workflow are"},
+		{"size", between(2, MaxBatch), true, "the run begins as soon as there are so many events, or 16MiB of them"},
+		{"wait", is(kindDuration), true, "the run begins at most so long after the first event: 10ms to 7d"},
+	}},
+	"cancel_on": {title: "cancel_on", fields: []field{
+		{"event", is(kindText), true, "a trigger"},
+		{"events", list(is(kindText)), false, "its types that count; * at the end allowed; all by default"},
+		{"key", is(kindExprs), true, "of the run; equal to the event's own key, or to what the same expression gives for that event"},
 	}},
 	"defaults": {title: "defaults", fields: []field{
 		{"retry", either(between(0, 50), object("retry")), false, ""},
@@ -512,6 +533,7 @@ var shapes = map[string]*shape{
 	"test": {title: "a test", fields: []field{
 		{"name", is(kindText), true, ""},
 		{"event", object("test_event"), false, ""},
+		{"events", valueType{kind: kindList, of: &testEventRef, min: 1, max: MaxBatch}, false, "of a batch, in place of event"},
 		{"inputs", is(kindAny), false, ""},
 		{"now", is(kindText), false, ""},
 		{"mock", mapOf(is(kindAny)), false, "step id to {output} or {error}, or a list of them, one a call"},
@@ -750,7 +772,7 @@ var foreignWords = map[string]string{
 	"fail-fast": "fail_fast", "outputs": "output", "tasks": "steps", "triggers": "on", "trigger": "on",
 	"actions": "steps", "action": "uses", "condition": "when, or if in a step", "conditions": "when",
 	"sequence": "steps", "type": "uses", "run": "uses: log or an http action (no shell here)", "needs": "nothing: steps run in order",
-	"retries": "retry", "errors": "on_failure", "finally": "on_failure", "variables": "vars", "cron": "on: schedule",
+	"retries": "retry", "errors": "on_failure", "finally": "finally, of the workflow: a step has on_failure", "always": "finally, of the workflow", "cancelOn": "cancel_on", "batchEvents": "batch", "throttle": "rate", "ensure": "finally, of the workflow", "variables": "vars", "cron": "on: schedule",
 	"service": "uses", "choose": "switch", "repeat": "foreach", "delay": "sleep", "wait_for_trigger": "wait",
 	"params": "with", "inputs": "with", "then": "steps", "each": "foreach", "for_each": "foreach", "loop": "foreach",
 	"log": "uses: log", "http": "uses: http/request", "filter": "when, or if in a step", "paginate": "pages: in a poll", "cancel-in-progress": "concurrency: {limit: 1, on_full: replace}",

@@ -200,6 +200,9 @@ func (b *builder) branches(o *objectNode, s *Step, depth int, prefix string) {
 		s.Cases = b.cases(v, depth, prefix)
 	}
 	s.Set = b.vars(o.vals["set"])
+	if prefix == "finally" && o.has("stop") {
+		b.add(o.keyAt("stop"), "misplaced-key", "stop is not allowed in finally: the run has its status by then", "")
+	}
 	for _, k := range []string{"stop", "fail"} {
 		if v := o.vals[k]; v != nil {
 			s.Text = b.value(v)

@@ -27,6 +27,8 @@ type Test struct {
 	Type, Key           string
 	Inputs              map[string]any
 	Now                 time.Time
+	// More are further events of a batch.
+	More []*Test
 	// Mocks are the answers of steps, by id: one for every call, or a list, of which
 	// the last stays.
 	Mocks  map[string][]Mock
@@ -176,6 +178,9 @@ func (p *Project) test(d *decoder, w *Workflow, o *objectNode) *Test {
 	if e := o.object("event"); e != nil {
 		p.testEvent(d, t, e)
 	}
+	if v := o.vals["events"]; v != nil {
+		p.testBatch(d, w, t, o, v)
+	}
 	if v := o.vals["mock"]; v != nil && v.Kind == yaml.MappingNode {
 		d.pairs(v, func(k, n *yaml.Node) { t.Mocks[k.Value] = d.mocks(n) })
 	}
@@ -225,6 +230,29 @@ func (p *Project) testEvent(d *decoder, t *Test, e *objectNode) {
 	for k, to := range map[string]*any{"data": &t.Data, "body": &t.Body, "headers": &t.Headers} {
 		if v := e.vals[k]; v != nil {
 			*to = d.literal(v)
+		}
+	}
+}
+
+// testBatch reads the events of a test of a batch.
+func (p *Project) testBatch(d *decoder, w *Workflow, t *Test, o *objectNode, v *yaml.Node) {
+	switch {
+	case w.Gather == nil || w.Gather.Kind != Batch:
+		d.add(o.keyAt("events"), "needs-key", "events needs batch: in the workflow", "write event: for one event")
+	case o.has("event"):
+		d.add(o.keyAt("events"), "exclusive-keys", "a test has event or events", "")
+	case v.Kind == yaml.SequenceNode:
+		for i, n := range v.Content {
+			e := d.object(n, "test_event")
+			if e == nil {
+				continue
+			}
+			one := t
+			if i > 0 {
+				one = &Test{Now: t.Now, Key: t.Key}
+				t.More = append(t.More, one)
+			}
+			p.testEvent(d, one, e)
 		}
 	}
 }

@@ -41,8 +41,8 @@ func (w *Wait) Choices() []*Wait {
 
 // wait reads wait: of a step.
 func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
-	if prefix == "on_failure" {
-		b.add(o.keyAt("wait"), "misplaced-key", "wait is not allowed in on_failure", "")
+	if prefix == "on_failure" || prefix == "finally" {
+		b.add(o.keyAt("wait"), "misplaced-key", "wait is not allowed in "+prefix, "")
 	}
 	if !w.has("any") {
 		s.Wait = b.waitChoice(w)

@@ -30,7 +30,9 @@ type Workflow struct {
 	Deadline time.Duration
 	Steps    []*Step
 	OnFailed []*Step
-	Output   *Value
+	// Finally are steps that run last, however the run ends.
+	Finally []*Step
+	Output  *Value
 	// Trigger is the trigger declared in place, if there is one.
 	Trigger     *Trigger
 	src         *source
@@ -42,6 +44,10 @@ type Workflow struct {
 	// Concurrency and Rate bound its runs; nil for no bound.
 	Concurrency *Concurrency
 	Rate        *Rate
+	// Gather makes one run of several events; nil for a run of each.
+	Gather *Gather
+	// CancelOn are the events that end open runs.
+	CancelOn []CancelOn
 	// Strict refuses steps that insert nothing into a text for people.
 	Strict bool
 	tests  *yaml.Node
@@ -228,9 +234,10 @@ func parseWorkflow(src *source, id string) *Workflow {
 	if v := o.vals["secrets"]; v != nil {
 		w.secrets = append([]string{}, o.texts("secrets")...)
 	}
-	w.Concurrency, w.Rate = b.concurrency(o), b.rate(o)
+	w.Concurrency, w.Rate, w.Gather, w.CancelOn = b.concurrency(o), b.rate(o), b.gather(o), b.cancelOn(o)
 	w.Steps = b.steps(o.vals["steps"], 1, "")
 	w.OnFailed = b.steps(o.vals["on_failure"], 1, "on_failure")
+	w.Finally = b.steps(o.vals["finally"], 1, "finally")
 	b.checkDeadline(o)
 	w.EachStep(func(s *Step) {
 		w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review"

@@ -26,6 +26,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,6 +36,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // imageSize is the disk's, in bytes; sector is what a write can be torn at.
@@ -296,7 +298,12 @@ func write(dir, mode string, load time.Duration) error {
 					key := fmt.Sprintf("%d-%d", sender, i)
 					now := time.Now().UTC()
 					d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(`{"key":"` + key + `","pad":"` + strings.Repeat("x", 600) + `"}`), Dedupe: time.Hour, Unheard: i%2 == 0}
-					if _, err := s.Accept(ctx, engine.EventID(ids.Next()), d); err != nil {
+					id := engine.EventID(ids.Next())
+					_, err := s.Accept(ctx, id, d)
+					if err == nil && i%4 == 1 {
+						err = gather(ctx, s, id, engine.RunID(ids.Next()), i)
+					}
+					if err != nil {
 						errs <- err
 						return
 					}
@@ -328,6 +335,34 @@ func write(dir, mode string, load time.Duration) error {
 		os.Exit(0)
 		return nil
 	})
+}
+
+// gather decides about an event as a workflow with debounce and cancel_on does: it joins
+// the burst of its key, and ends what an earlier one began.
+func gather(ctx context.Context, s *store.Store, id engine.EventID, run engine.RunID, n int) error {
+	now := time.Now().UTC()
+	key := engine.CancelKey{Trigger: "shop", Rule: "v/0", Key: strconv.Itoa(n % 16)}
+	r := &engine.Run{ID: run, Event: id, Workflow: "w", Version: "v", Status: engine.Queued, CreatedAt: now, DueAt: now}
+	m := engine.Match{Event: id, At: now, Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run}}, Cancels: []engine.CancelKey{key},
+		Starts: []engine.Settlement{{Run: r, New: true, Answers: -1, Cancels: []engine.CancelKey{key},
+			Gather: &engine.Gathering{Kind: workflows.Debounce, Key: strconv.Itoa(n % 5), Wait: 20 * time.Millisecond, Max: time.Second}}}}
+	out, err := s.Match(ctx, []engine.Match{m})
+	if err != nil {
+		return err
+	}
+	for _, c := range out[0].Cancelled {
+		_, err := s.Cancel(ctx, &engine.Run{ID: c.Run, Status: engine.Cancelled, FinishedAt: now}, nil)
+		if err != nil && !errors.Is(err, engine.ErrStale) {
+			return err
+		}
+	}
+	due, _, _, err := s.DueGatherings(ctx, now, 8)
+	for _, g := range due {
+		if _, err := s.CloseGathering(ctx, engine.Closing{Run: g.Run, Event: g.Event, At: now}); err != nil && !errors.Is(err, engine.ErrStale) {
+			return err
+		}
+	}
+	return err
 }
 
 func open(dir, mode string, use func(*store.Store) error) error {

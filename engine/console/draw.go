@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -194,10 +195,16 @@ func graph(w *workflows.Workflow, steps []engine.StepItem) template.HTML {
 	if len(w.When) > 0 {
 		list = append(list, g.node("when", fmt.Sprintf("%d condition(s)", len(w.When)), "", "n-start"))
 	}
+	if w.Gather != nil {
+		list = append(list, g.node(w.Gather.Kind, strings.TrimPrefix(w.Gather.String(), w.Gather.Kind), "", "n-start"))
+	}
 	list = append(list, g.sequence(w.Steps, "")...)
 	all := stack(list)
 	if len(w.OnFailed) > 0 {
 		all = beside([]block{all, framed("on failure", stack(g.sequence(w.OnFailed, "on_failure")))})
+	}
+	if len(w.Finally) > 0 {
+		all = beside([]block{all, framed("finally", stack(g.sequence(w.Finally, plan.FinallyPath)))})
 	}
 	var p svg
 	p.put(`<svg class="graph" viewBox="0 0 %.0f %.0f" width="%.0f" role="group" aria-label="%s">`, all.w+2, all.h+2, all.w+2, fmt.Sprintf("Graph of workflow %s with %d steps", w.ID, len(w.Steps)))

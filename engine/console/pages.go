@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -188,7 +189,7 @@ func (c *Console) previewPage(w http.ResponseWriter, r *http.Request) {
 	var kept, again []engine.StepItem
 	for _, path := range sortedNames(newest) {
 		switch s := newest[path]; {
-		case o.From == "failed" && s.Status == "succeeded" && !strings.HasPrefix(path, "on_failure/"):
+		case o.From == "failed" && s.Status == "succeeded" && !strings.HasPrefix(path, "on_failure/") && !strings.HasPrefix(path, plan.FinallyPath+"/"):
 			kept = append(kept, s)
 		case strings.Contains(s.Action, "/"): // log, set and groups leave nothing outside
 			again = append(again, s)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -35,6 +36,11 @@ type State struct {
 	Now time.Time
 	// TimedOut tells that the run's working time is used up.
 	TimedOut bool
+	// Events are those of a batch, as expressions see them; nil for other runs.
+	Events []any
+	// Cancelled is why the run is being cancelled; nil for a run that is not. Nothing
+	// begins any more but the steps of finally.
+	Cancelled *Error
 	// Until is when expressions end that take too long; zero for their usual bounds.
 	Until time.Time
 	// memory is what the outputs of Records take.
@@ -161,6 +167,10 @@ type planner struct {
 	text              string
 	// handled is the error that an on_failure handler sees.
 	handled *Error
+	// frozen tells that steps which have not begun do not begin.
+	frozen bool
+	// ended is the status of the run, in finally.
+	ended string
 }
 
 // Next decides. It changes nothing but the records it returns, which it also
@@ -169,6 +179,12 @@ func Next(st *State) Decision {
 	p := &planner{st: st, out: &Decision{}, steps: map[string]any{}}
 	if end := p.start(); end != nil {
 		return Decision{End: end}
+	}
+	if p.frozen = st.Cancelled != nil; p.frozen {
+		p.sequence(st.Workflow.Steps, "") // what has run can be read in finally
+		p.rewind(mark{})
+		p.frozen = false
+		return p.conclude(&End{Status: "cancelled", Error: st.Cancelled})
 	}
 	if mark := p.last(markOf("")); mark != nil {
 		return p.afterRunDeadline(mark)
@@ -212,8 +228,7 @@ func Next(st *State) Decision {
 	if end.Output, p.err = fit(v, "the output of the run", "return less with output:", "output"); p.err != nil {
 		return p.finish("failed")
 	}
-	p.out.End = end
-	return *p.out
+	return p.conclude(end)
 }
 
 // Vars computes the workflow's vars, once for the life of the state.
@@ -268,9 +283,43 @@ func (p *planner) finish(status string) Decision {
 		e.Handler = p.err
 		first = &e
 	}
-	p.out.End = &End{Status: status, Error: first}
+	return p.conclude(&End{Status: status, Error: first})
+}
+
+// conclude runs the workflow's finally, then ends. A run that succeeded fails when its
+// finally does; else that failure is put beside the first one.
+func (p *planner) conclude(end *End) Decision {
+	if len(p.st.Workflow.Finally) > 0 {
+		p.handled, p.ended, p.err, p.limit = end.Error, end.Status, nil, limit{}
+		switch p.sequence(p.st.Workflow.Finally, FinallyPath) {
+		case pending:
+			return *p.out
+		case failed:
+			if end.Error == nil {
+				end = &End{Status: "failed", Error: p.err}
+			} else {
+				e := *end.Error
+				e.Handler = beside(e.Handler, p.err)
+				end.Error = &e
+			}
+		}
+	}
+	p.out.End = end
 	return *p.out
 }
+
+// beside adds the failure of finally to that of on_failure.
+func beside(handler, e *Error) *Error {
+	if handler == nil {
+		return e
+	}
+	both := *handler
+	both.Handler = e
+	return &both
+}
+
+// FinallyPath is the first part of the paths of finally's steps.
+const FinallyPath = "finally"
 
 func (p *planner) firstOpen() string {
 	if len(p.out.Due) > 0 {
@@ -293,13 +342,24 @@ func (p *planner) names() workflows.Names {
 	if p.handled != nil {
 		n["error"] = p.handled.names()
 	}
+	if p.st.Events != nil {
+		n["events"] = p.st.Events
+	}
+	if p.ended != "" {
+		run := maps.Clone(p.st.Run)
+		run["status"] = p.ended
+		n["run"] = run
+		if p.handled == nil {
+			n["error"] = nil
+		}
+	}
 	return n
 }
 
 // child walks a branch or an iteration: it sees what is there, and what it sets
 // is seen by nobody else.
 func (p *planner) child(locals workflows.Names) *planner {
-	c := &planner{st: p.st, out: p.out, vars: maps.Clone(p.vars), steps: maps.Clone(p.steps), locals: p.locals, limit: p.limit, handled: p.handled}
+	c := &planner{st: p.st, out: p.out, vars: maps.Clone(p.vars), steps: maps.Clone(p.steps), locals: p.locals, limit: p.limit, handled: p.handled, frozen: p.frozen, ended: p.ended}
 	if locals != nil {
 		c.locals = maps.Clone(p.locals)
 		if c.locals == nil {
@@ -345,6 +405,9 @@ const conditionCode = "condition"
 // step walks one step: its condition, its body, and what follows a failure.
 func (p *planner) step(s *workflows.Step, path string) outcome {
 	last := p.last(path)
+	if last == nil && p.frozen && p.untouched(path) {
+		return pending
+	}
 	if last != nil && last.Status == Skipped {
 		p.bind(s, last, 0)
 		return p.elseBranch(s, path)
@@ -368,6 +431,16 @@ func (p *planner) step(s *workflows.Step, path string) outcome {
 		return p.untilDeadline(s, path)
 	}
 	return p.walk(s, path)
+}
+
+// untouched tells that neither a step nor one inside of it has begun.
+func (p *planner) untouched(path string) bool {
+	for k := range p.st.Records {
+		if strings.HasPrefix(k, path+"/") {
+			return false
+		}
+	}
+	return true
 }
 
 // elseBranch walks the else of a group whose condition was false.

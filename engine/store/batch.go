@@ -93,7 +93,7 @@ func (t *tx) advanceBatch(step *engine.BatchStep, made []engine.Redecided) error
 	runs, notMatched, failed, known := 0, 0, step.Failed, step.Known
 	for _, x := range made {
 		switch {
-		case x.Known:
+		case x.Known, x.Folded:
 			known++
 		case x.Run != 0:
 			runs++

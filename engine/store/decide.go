@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
@@ -59,6 +60,10 @@ func (t *tx) known(r engine.Redecision) (out engine.Redecided, err error) {
 	}
 	v := make([]driver.Value, 3)
 	found, err := t.row(`SELECT id, replayed_by <> '', finished_at IS NULL FROM runs WHERE event_id = ? AND workflow = ? ORDER BY id DESC LIMIT 1`, v, int64(r.Event), r.Decision.Workflow)
+	if err == nil && !found { // it may have taken part in the run of another
+		found, err = t.row(`SELECT r.id, r.replayed_by <> '', r.finished_at IS NULL FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = ? AND r.workflow = ? ORDER BY r.id DESC LIMIT 1`,
+			v, int64(r.Event), r.Decision.Workflow)
+	}
 	if err != nil || !found {
 		return out, err
 	}
@@ -74,6 +79,7 @@ func (t *tx) known(r engine.Redecision) (out engine.Redecided, err error) {
 
 func (t *tx) redecide(r redecision) (out engine.Redecided, err error) {
 	event, workflow := int64(r.of.Event), r.of.Decision.Workflow
+	r.decision = slices.Clone(r.decision) // it may change, and the transaction may be tried again
 	if out, err = t.known(r.of); err != nil || out.Known {
 		return out, err
 	}
@@ -116,11 +122,19 @@ func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecide
 		return err
 	}
 	run := r.start.of.Run
+	if f, folded := m.Folded[run.ID]; folded {
+		out.Run, out.Folded, out.Gather = f.Run, true, m.Gather
+		foldDecision(r.decision, f, r.start.of.Gather.Kind)
+		if !f.Newest {
+			out.Outcome = engine.Folded
+		}
+		return nil
+	}
 	if dropped {
 		out.Outcome, out.Reason = engine.Dropped, m.Dropped[run.ID]
 		return nil
 	}
-	out.Run, out.Repeats, out.Due = run.ID, repeats, run.DueAt
+	out.Run, out.Repeats, out.Due, out.Gather = run.ID, repeats, run.DueAt, m.Gather
 	if r.start.of.Place != nil {
 		out.Due = m.Due
 		if out.Due.Before(run.DueAt) { // it is spread out as others are
@@ -142,7 +156,7 @@ func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecide
 
 // decidedColumns are those of DecidedState.
 const decidedColumns = `e.id, EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id), (SELECT json_group_object(d.workflow, d.outcome) FROM decisions d WHERE d.event_id = e.id),
-	(SELECT json_group_array(DISTINCT r.workflow) FROM runs r WHERE r.event_id = e.id) FROM events e`
+	(SELECT json_group_array(DISTINCT workflow) FROM (SELECT r.workflow FROM runs r WHERE r.event_id = e.id UNION ALL SELECT r.workflow FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = e.id)) FROM events e`
 
 func scanDecided(r scanner) (engine.DecidedState, error) {
 	var x engine.DecidedState

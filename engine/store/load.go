@@ -275,9 +275,9 @@ func (s *Store) run(ctx context.Context, id engine.RunID) (_ *engine.Run, unread
 	var event, created, active int64
 	var status string
 	var started, finished, due, repeats, continues sql.NullInt64
-	var output, failure sql.NullString
-	err = s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, continues, created_at, started_at, finished_at, due_at, active_ms, boots, output, error, text FROM runs WHERE id = ?`, int64(id)).
-		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &continues, &created, &started, &finished, &due, &active, &r.Boots, &output, &failure, &r.Text)
+	var output, failure, ending sql.NullString
+	err = s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, continues, created_at, started_at, finished_at, due_at, active_ms, boots, output, error, text, ending FROM runs WHERE id = ?`, int64(id)).
+		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &continues, &created, &started, &finished, &due, &active, &r.Boots, &output, &failure, &r.Text, &ending)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, engine.ErrNotFound
 	}
@@ -296,6 +296,9 @@ func (s *Store) run(ctx context.Context, id engine.RunID) (_ *engine.Run, unread
 	}
 	if r.Error, err = decodeError(failure); err != nil {
 		unreadable = fmt.Errorf("its error: %w", err)
+	}
+	if r.Ending, err = decodeError(ending); err != nil {
+		unreadable = fmt.Errorf("why it is being cancelled: %w", err)
 	}
 	return &r, unreadable, nil
 }

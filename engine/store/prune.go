@@ -75,15 +75,16 @@ func (p *pruner) ids(ctx context.Context, query string, args ...any) ([]int64, e
 // ended after a moment stay.
 func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time) error {
 	err := p.walk(ctx, `SELECT id FROM runs WHERE id > ? AND id < ? AND finished_at < ? ORDER BY id LIMIT ?`, []any{below, endedBefore.UnixMilli()}, &p.done.Runs,
-		`DELETE FROM steps WHERE run_id = ?`, `DELETE FROM answers WHERE run_id = ?`, `DELETE FROM kept_keys WHERE run_id = ?`, `DELETE FROM step_notes WHERE run_id = ?`,
+		`DELETE FROM steps WHERE run_id = ?`, `DELETE FROM answers WHERE run_id = ?`, `DELETE FROM run_events WHERE run_id = ?`, `DELETE FROM kept_keys WHERE run_id = ?`, `DELETE FROM step_notes WHERE run_id = ?`,
 		`DELETE FROM runs WHERE id = ? AND finished_at IS NOT NULL`)
 	if err != nil {
 		return fmt.Errorf("pruning runs: %w", err)
 	}
 	err = p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)
-		AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held') ORDER BY id LIMIT ?`, []any{below}, &p.done.Events,
+		AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held')
+		AND NOT EXISTS (SELECT 1 FROM run_events x WHERE x.event_id = e.id) ORDER BY id LIMIT ?`, []any{below}, &p.done.Events,
 		`DELETE FROM decisions WHERE event_id = ?`, `DELETE FROM decision_history WHERE event_id = ?`, `DELETE FROM ended_waits WHERE event_id = ?`, `DELETE FROM emitted WHERE event_id = ?`, `DELETE FROM sightings WHERE event_id = ?`, `DELETE FROM conflicts WHERE event_id = ?`,
-		`DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = events.id)`)
+		`DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = events.id) AND NOT EXISTS (SELECT 1 FROM run_events WHERE event_id = events.id)`)
 	if err != nil {
 		return fmt.Errorf("pruning events: %w", err)
 	}
@@ -124,7 +125,8 @@ func (p *pruner) walk(ctx context.Context, query string, args []any, count *int,
 // bodies strips events, and the steps of their runs, of what they carried.
 func (p *pruner) bodies(ctx context.Context) error {
 	err := p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND stripped = 0 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id AND r.finished_at IS NULL)
-		AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held') ORDER BY id LIMIT ?`, []any{engine.FirstID(p.o.Bodies)}, &p.done.Bodies,
+		AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held')
+		AND NOT EXISTS (SELECT 1 FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = e.id AND r.finished_at IS NULL) ORDER BY id LIMIT ?`, []any{engine.FirstID(p.o.Bodies)}, &p.done.Bodies,
 		`UPDATE conflicts SET body = NULL, headers = '{}', query = '{}' WHERE event_id = ?`,
 		`UPDATE events SET body = NULL, inputs = NULL, sealed = NULL, headers = '{}', query = '{}', stripped = 1 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`,
 		`UPDATE steps SET input = NULL, output = NULL, sealed = NULL WHERE run_id IN (SELECT id FROM runs WHERE event_id = ?1 AND finished_at IS NOT NULL) AND (input IS NOT NULL OR output IS NOT NULL)`,

@@ -104,7 +104,7 @@ func like(s string) string {
 const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.flag, e.received_at, (SELECT count(*) FROM sightings s WHERE s.event_id = e.id),
 	CASE WHEN EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) THEN 'pending'
 	     ELSE coalesce((SELECT d.outcome FROM decisions d WHERE d.event_id = e.id
-	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'held' THEN 2 WHEN 'disabled' THEN 3 WHEN 'dropped' THEN 4 WHEN 'skipped' THEN 5 ELSE 6 END LIMIT 1),
+	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'folded' THEN 1 WHEN 'held' THEN 2 WHEN 'disabled' THEN 3 WHEN 'dropped' THEN 4 WHEN 'skipped' THEN 5 ELSE 6 END LIMIT 1),
 	       CASE WHEN EXISTS (SELECT 1 FROM ended_waits x WHERE x.event_id = e.id) THEN 'ended_wait' ELSE 'unmatched' END) END,
 	(SELECT count(*) FROM runs r WHERE r.event_id = e.id), (SELECT count(*) FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'rule_failed'),
 	e.identity, coalesce(e.same_body, 0), (SELECT count(*) FROM conflicts c WHERE c.event_id = e.id), coalesce(e.proof, '') FROM events e`
@@ -427,6 +427,9 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 		if err := h.notes(ctx, id, d.Steps); err != nil {
 			return nil, err
 		}
+	}
+	if err := h.runEvents(ctx, id, d); err != nil {
+		return nil, err
 	}
 	if item.Status == string(engine.Queued) {
 		if err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM held_runs WHERE run_id = ?)`, int64(id)).Scan(&d.Held); err != nil {

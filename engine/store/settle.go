@@ -68,6 +68,13 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 	} else {
 		out.run = []driver.Value{gotOn(st), string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt), r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
 	}
+	if r.Ending != nil && !r.Status.Ended() {
+		why, err := s.errorJSON(r.Ending, st.Mask)
+		if err != nil {
+			return rows{}, err
+		}
+		out.sealed = append(out.sealed, sealing{`UPDATE runs SET ending = ? WHERE id = ?`, []driver.Value{why, int64(r.ID)}})
+	}
 	if out.calls, err = s.encodeEvents(st.Calls); err != nil {
 		return rows{}, err
 	}
@@ -240,6 +247,14 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 	if err := t.begin(r.calls); err != nil {
 		return next, err
 	}
+	if err := t.cancelKeys(int64(r.of.Run.ID), r.of.Cancels); err != nil {
+		return next, err
+	}
+	if r.of.Cancelable && r.of.Run.Status.Ended() {
+		if err := t.exec(`DELETE FROM cancel_keys WHERE run_id = ?`, int64(r.of.Run.ID)); err != nil {
+			return next, err
+		}
+	}
 	if r.of.Run.Status == engine.Waiting {
 		return next, r.cameMeanwhile(t)
 	}
@@ -389,6 +404,10 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 			d = slices.Clone(d)
 			d[3], d[4], d[6] = string(engine.Dropped), reason, nil
 		}
+		if f, folded := out.Folded[m.of.Decisions[i].Run]; folded {
+			d = slices.Clone(d)
+			foldDecision(d, f, m.kindOf(m.of.Decisions[i].Run))
+		}
 		if err := t.exec(insertDecision, d...); err != nil {
 			return out, err
 		}
@@ -399,6 +418,9 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 		}
 		out.Woken = int(t.changes)
 	}
+	if err := m.cancels(t, &out); err != nil {
+		return out, err
+	}
 	if m.of.Wakes == nil {
 		return out, nil
 	}
@@ -407,8 +429,19 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 	return out, err
 }
 
-// start stores a run that begins, or that has to wait for its place.
+// start stores a run that begins, or that has to wait for its place. It tells whether no
+// run was made: it was dropped, or its event joined another.
 func (m matchRows) start(t *tx, r rows, out *engine.MatchResult) (dropped bool, err error) {
+	if r.of.Gather != nil {
+		joined, err := t.join(r, m.of.At, out)
+		if err != nil || joined {
+			return joined, err
+		}
+		r.run = slices.Clone(r.run)
+		r.run[dueColumn] = parked(m.of.At).UnixMilli() // until its gathering is closed
+		_, err = r.write(t)
+		return false, err
+	}
 	p := r.of.Place
 	if p == nil {
 		_, err := r.write(t)
@@ -597,7 +630,7 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 		// A run that was put down as ready is ready, also when the clock was set back
 		// meanwhile; those that wait for their turn, or are spread out, keep their time.
 		if err := t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'queued' AND due_at > ?1 AND repeats IS NULL AND NOT EXISTS (SELECT 1 FROM places p WHERE p.run_id = runs.id)
-			AND NOT EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = runs.id)`, now.UnixMilli()); err != nil {
+			AND NOT EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = runs.id) AND NOT EXISTS (SELECT 1 FROM gatherings g WHERE g.run_id = runs.id)`, now.UnixMilli()); err != nil {
 			return err
 		}
 		if setBack, err = t.clockWasSetBack(now); err != nil {
@@ -668,6 +701,11 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 		if ends, err = t.endCallsOf(r); err != nil {
 			return err
 		}
+		for _, q := range []string{`DELETE FROM gatherings WHERE run_id = ?`, `DELETE FROM cancel_keys WHERE run_id = ?`} {
+			if err := t.exec(q, int64(id)); err != nil {
+				return err
+			}
+		}
 		// What it waited for is not waited for any more.
 		if cut, err = t.cutWaiting(id, now); err != nil {
 			return err
@@ -733,6 +771,12 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 		if t.changes == 0 {
 			return engine.ErrStale
 		}
+		if err := t.cancelKeys(int64(r.New), r.Cancels); err != nil {
+			return err
+		}
+		if err := t.exec(`INSERT INTO run_events (run_id, event_id, size) SELECT ?, event_id, size FROM run_events WHERE run_id = ?`, int64(r.New), int64(r.Of)); err != nil {
+			return err
+		}
 		if r.From != "failed" {
 			doubts, err = t.callsInDoubt(r.Of)
 			return err
@@ -746,7 +790,7 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 		}
 		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, sealed, destination, waited_ms)
 			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error, sealed, destination, waited_ms FROM steps
-			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%'`, int64(r.New), int64(r.Of))
+			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%' AND path NOT LIKE 'finally/%'`, int64(r.New), int64(r.Of))
 	})
 	return due, doubts, err
 }

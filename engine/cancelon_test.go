@@ -1,0 +1,196 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+// back is an event of the trigger back.
+func back(key, kind, body string) *engine.Delivery {
+	d := delivery(key, body)
+	d.Trigger, d.Type = "back", kind
+	return d
+}
+
+// TestAnEventEndsTheOpenRunsOfItsKey: those of events before it, however they are open.
+func TestAnEventEndsTheOpenRunsOfItsKey(t *testing.T) {
+	const asleep = "steps: [{sleep: 1h}, {uses: test/act, with: {n: never}}]\n"
+	for _, c := range []struct {
+		name, flow string
+		by         *engine.Delivery
+		ended      bool
+	}{
+		{"by the key of the event", "cancel_on: {event: back, key: event.data.order}\n" + asleep, back("7", "gone", `{}`), true},
+		{"by the same expression", "cancel_on: {event: back, key: event.data.order}\n" + asleep, back("x", "gone", `{"order": 7}`), true},
+		{"another key", "cancel_on: {event: back, key: event.data.order}\n" + asleep, back("8", "gone", `{"order": 8}`), false},
+		{"a type that counts", "cancel_on: [{event: back, events: [go*], key: event.data.order}]\n" + asleep, back("7", "gone", `{}`), true},
+		{"a type that does not", "cancel_on: [{event: back, events: [came], key: event.data.order}]\n" + asleep, back("7", "gone", `{}`), false},
+		{"at work", "cancel_on: {event: back, key: event.data.order}\nsteps: [{uses: test/act, with: {n: cut}, timeout: 1h}, {uses: test/act, with: {n: never}}]\n", back("7", "gone", `{}`), true},
+		{"gathering", "debounce: {wait: 1h}\ncancel_on: {event: back, key: event.data.order}\n" + asleep, back("7", "gone", `{}`), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, map[string]string{"w": "on: hook\n" + c.flow + "finally: [{uses: test/act, with: {n: \"clean ${{ error?.code }}\"}}]\n"})
+			e, s, stop := w.startCuttable()
+			ctx := context.Background()
+			first, err := e.Accept(ctx, delivery("k", `{"order": 7}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := runOf(t, s, first.Event)
+			if !strings.HasPrefix(c.flow, "debounce") {
+				openRun(t, s, first.Event)
+			}
+			by, err := e.Accept(ctx, c.by)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.ended {
+				waitFor(t, func() bool { n, err := s.History().Counts(ctx); return err == nil && n.Inbox == 0 })
+				if r, err := s.Run(ctx, id); err != nil || r.Status.Ended() || r.Ending != nil {
+					t.Errorf("run %s (%v)", r.Status, err)
+				}
+			} else {
+				settled(t, s, 1)
+				r, err := s.Run(ctx, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Status != engine.Cancelled || r.Error == nil || r.Error.Code != "cancelled_by_event" || !strings.Contains(r.Error.Message, by.Event.String()) {
+					t.Errorf("run %s: %+v", r.Status, r.Error)
+				}
+				d, err := s.History().EventDetail(ctx, by.Event)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(d.EndedWaits) != 1 || d.EndedWaits[0].Run != id.String() || d.EndedWaits[0].Step != "" {
+					t.Errorf("the event shows %+v", d.EndedWaits)
+				}
+				if began := !strings.HasPrefix(c.flow, "debounce"); began != (len(w.target.sent("clean cancelled_by_event")) == 1) {
+					t.Errorf("finally sent %q", w.target.sent("clean"))
+				}
+			}
+			// A run of a later event is not ended by an earlier one.
+			later, err := e.Accept(ctx, delivery("later", `{"order": 7}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, err := s.Run(ctx, runOf(t, s, later.Event)); err != nil || r.Status.Ended() || r.Ending != nil {
+				t.Errorf("the later run %s (%v)", r.Status, err)
+			}
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// runOf waits for the run of an event.
+func runOf(t *testing.T, s *store.Store, of engine.EventID) (id engine.RunID) {
+	t.Helper()
+	waitFor(t, func() bool {
+		runs, err := s.History().Runs(context.Background(), engine.Query{Event: of.String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(runs) > 0 {
+			if id, err = engine.ParseRunID(runs[0].ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return len(runs) > 0
+	})
+	return id
+}
+
+// TestAnEventEndsRunsOverACrash fails the n-th commit after the run waits, and all later
+// ones, for every n: once the event is acknowledged, the run ends.
+func TestAnEventEndsRunsOverACrash(t *testing.T) {
+	for n := 1; ; n++ {
+		w := newWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.key}\nsteps: [{sleep: 1h}]\n" + cleaned})
+		var mu sync.Mutex
+		armed, count, crashed := false, 0, false
+		e, s, stop := w.start(func(int) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if armed {
+				count++
+			}
+			crashed = armed && count >= n
+			if crashed {
+				return errCrash
+			}
+			return nil
+		})
+		ctx := context.Background()
+		first, err := e.Accept(ctx, delivery("k", `{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := openRun(t, s, first.Event)
+		waitFor(t, func() bool { r, err := s.Run(ctx, id); return err == nil && r.Status == engine.Waiting })
+		mu.Lock()
+		armed = true
+		mu.Unlock()
+		_, err = e.Accept(ctx, back("k", "gone", `{}`))
+		acked := err == nil
+		time.Sleep(30 * time.Millisecond)
+		if err := stop(); err != nil && !errors.Is(err, errCrash) && !strings.Contains(err.Error(), "power") {
+			t.Fatal(err)
+		}
+		e, s, stop = w.start(nil)
+		if !acked {
+			if _, err := e.Accept(ctx, back("k", "gone", `{}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r := settled(t, s, 1)[0]; r.Status != "cancelled" || len(w.target.sent("clean cancelled cancelled_by_event")) == 0 {
+			t.Errorf("n=%d: run %s, finally sent %q", n, r.Status, w.target.sent("clean"))
+		}
+		checkRows(t, s, fmt.Sprintf("n=%d", n))
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		over := !crashed
+		mu.Unlock()
+		if over {
+			return
+		}
+	}
+}
+
+// TestAnEventDoesNotCutFinally: a run that has ended but for its finally keeps its status.
+func TestAnEventDoesNotCutFinally(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.key}\nsteps: [{set: {x: 1}}]\nfinally: [{uses: test/act, with: {n: slow}}, {uses: test/act, with: {n: \"clean ${{ run.status }}\"}}]\n"})
+	e, s, stop := w.startCuttable()
+	for i := range 10 {
+		key := fmt.Sprint("k", i)
+		if _, err := e.Accept(context.Background(), delivery(key, `{}`)); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, func() bool { return len(w.target.sent("slow")) == i+1 })
+		if _, err := e.Accept(context.Background(), back(key, "gone", `{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range settled(t, s, 10) {
+		if r.Status != "succeeded" {
+			t.Errorf("run %s %s: %s", r.ID, r.Status, r.Error)
+		}
+	}
+	if got := w.target.sent("clean"); len(got) != 10 {
+		t.Errorf("finally sent %q", got)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,313 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file makes one run of several events: debounce and batch. The run is stored with
+// its first event, as queued, and a gathering beside it takes the events that follow.
+// When the gathering is due it is closed: the run asks for its place, if its workflow
+// has any, and begins. Each of these is one transaction, so that a crash between two of
+// them loses no event and makes no second run. Events of such workflows are matched one
+// after another, by the lane.
+
+// GatherStore is what the store does for debounce, batch and cancel_on.
+type GatherStore interface {
+	// DueGatherings lists gatherings whose time has come, and when the next one is due.
+	// oldest is the first event that is not matched yet, 0 for none.
+	DueGatherings(ctx context.Context, now time.Time, limit int) (list []DueGathering, next time.Time, oldest EventID, err error)
+	// CloseGathering lets a gathered run begin. It returns ErrStale when the gathering
+	// is not due any more, or its run has another event by now.
+	CloseGathering(ctx context.Context, c Closing) (Closed, error)
+	// Gathered lists the events of a run besides its own, oldest first, and how much
+	// memory they take.
+	Gathered(ctx context.Context, id RunID) (ids []EventID, size int64, err error)
+	// CancelVersions lists the workflow versions whose open runs events may end.
+	CancelVersions(ctx context.Context) ([]Run, error)
+	// CancelledBy lists the runs that events have ended, and that are open still.
+	CancelledBy(ctx context.Context) ([]CancelledBy, error)
+}
+
+// Gathering is how the event of a new run joins others.
+type Gathering struct {
+	Kind, Key string
+	// Wait and Max are those of workflows.Gather, Size that of a batch.
+	Wait, Max time.Duration
+	Size      int
+	// Bytes is what the event takes in memory.
+	Bytes int64
+}
+
+// Fold tells that an event joined a gathering that was there.
+type Fold struct {
+	// Run is the gathering's; Newest tells that the event is the run's own from now on.
+	Run    RunID
+	Newest bool
+}
+
+// DueGathering is a gathering whose time has come.
+type DueGathering struct {
+	Run               RunID
+	Event             EventID
+	Workflow, Version string
+	Due               time.Time
+}
+
+// Closing is an order to let a gathered run begin.
+type Closing struct {
+	Run   RunID
+	Event EventID
+	Place *Place
+	At    time.Time
+}
+
+// Closed is what became of a gathered run.
+type Closed struct {
+	Due      time.Time
+	Replaced []RunID
+	// Dropped says why the run may not begin; it is to be cancelled.
+	Dropped string
+}
+
+// MaxGathered bounds the memory that the events of one batch take, decoded.
+const MaxGathered = 16 << 20
+
+// gathering evaluates how an event joins others.
+func (dr *driver) gathering(g *workflows.Gather) (*Gathering, error) {
+	key, err := g.KeyOf(dr.keyEnv())
+	if err != nil {
+		return nil, err
+	}
+	return &Gathering{Kind: g.Kind, Key: dr.masker().Text(key), Wait: g.Wait, Max: g.Max, Size: g.Size, Bytes: DecodedSize(dr.event.Raw)}, nil
+}
+
+// keyEnv is what the keys of debounce, batch and cancel_on see.
+func (dr *driver) keyEnv() *workflows.Env {
+	return &workflows.Env{Names: workflows.Names{"event": dr.state.Event, "inputs": dr.state.Inputs}, Now: dr.event.ReceivedAt, Seed: dr.event.ID.String()}
+}
+
+// heldBack gives the settlement of a run that does not begin now; nil for one that does.
+func (dr *driver) heldBack() (*Settlement, error) {
+	if err := dr.findCancelKeys(); err != nil {
+		return nil, err
+	}
+	s := &Settlement{Run: dr.run, New: true, Answers: -1, Cancels: dr.cancels}
+	var err error
+	if g := dr.state.Workflow.Gather; g != nil && dr.event.Inlet != "manual" && !dr.alone {
+		s.Gather, err = dr.gathering(g)
+		return s, err
+	}
+	if s.Place, err = dr.place(); s.Place == nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+const (
+	// closeAtOnce is how many gatherings are closed before the store is asked again.
+	closeAtOnce = 256
+	// longestLag is how long a due gathering waits for events that were accepted before
+	// it was due and are not matched yet.
+	longestLag = 10 * time.Second
+)
+
+// closeGatherings lets gathered runs begin when they are due. Without any it sleeps.
+func (e *Engine) closeGatherings(ctx context.Context) {
+	began := time.Now()
+	for {
+		next, err := e.closeDue(ctx, began)
+		if err != nil && ctx.Err() == nil {
+			e.o.Log.Warn("gathered runs cannot begin yet", "error", e.o.Redactor.Text(err.Error()))
+			next = time.Now().Add(time.Second)
+		}
+		var timer <-chan time.Time
+		if !next.IsZero() {
+			// Wall clocks step, and a timer set by the old time would sleep through.
+			timer = time.After(min(max(time.Until(next), time.Millisecond), dueAgain))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer:
+		case <-e.wakeGather:
+		}
+	}
+}
+
+// closeDue closes what is due, and gives when to look again; zero for never.
+func (e *Engine) closeDue(ctx context.Context, began time.Time) (time.Time, error) {
+	for {
+		now := time.Now()
+		list, next, oldest, err := e.o.Store.DueGatherings(ctx, now, closeAtOnce)
+		if err != nil {
+			return next, e.readError(ctx, err)
+		}
+		e.mu.Lock()
+		e.gatherNext = next
+		e.mu.Unlock()
+		for _, g := range list {
+			lag := now.Sub(g.Due)
+			if up := now.Sub(began); up < lag {
+				lag = up
+			}
+			if oldest != 0 && !oldest.Time().After(g.Due) && lag < longestLag {
+				return now.Add(lookAgain), nil // an event that belongs to it may be among them
+			}
+			if err := e.closeGathering(ctx, g); err != nil {
+				return next, err
+			}
+		}
+		if len(list) < closeAtOnce {
+			return next, nil
+		}
+	}
+}
+
+// gatherDue tells that a gathering is due at a moment.
+func (e *Engine) gatherDue(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	e.mu.Lock()
+	earlier := e.gatherNext.IsZero() || at.Before(e.gatherNext)
+	if earlier {
+		e.gatherNext = at
+	}
+	e.mu.Unlock()
+	if earlier {
+		select {
+		case e.wakeGather <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (e *Engine) closeGathering(ctx context.Context, g DueGathering) error {
+	c := Closing{Run: g.Run, Event: g.Event, At: time.Now().UTC()}
+	var refused error
+	c.Place, refused = e.gatheredPlace(ctx, g)
+	if refused != nil {
+		return e.cancelGathered(ctx, g.Run, &plan.Error{Message: refused.Error(), Code: "expression"})
+	}
+	var out Closed
+	err := e.store(func() (err error) {
+		out, err = e.o.Store.CloseGathering(ctx, c)
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrStale), errors.Is(err, ErrNotFound):
+		return nil // an event came meanwhile, or the run was cancelled
+	case err != nil:
+		return fmt.Errorf("letting gathered run %s begin: %w", g.Run, err)
+	case out.Dropped != "":
+		return e.cancelGathered(ctx, g.Run, &plan.Error{Message: out.Dropped, Code: "dropped"})
+	}
+	e.dueAt(out.Due)
+	if len(out.Replaced) > 0 {
+		e.drivers.Add(1)
+		go func() {
+			defer e.drivers.Done()
+			e.replace(out.Replaced)
+		}()
+	}
+	e.poke()
+	return nil
+}
+
+func (e *Engine) cancelGathered(ctx context.Context, id RunID, why *plan.Error) error {
+	if err := e.cancel(ctx, id, why); err != nil && !errors.Is(err, ErrStale) && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("ending gathered run %s: %w", id, err)
+	}
+	return nil
+}
+
+// gatheredPlace is what a gathered run asks for before it begins. What cannot be read
+// asks for nothing: the run itself says what is wrong.
+func (e *Engine) gatheredPlace(ctx context.Context, g DueGathering) (*Place, error) {
+	w, err := e.version(ctx, &Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
+	if err != nil || !w.Bounded() {
+		return nil, nil
+	}
+	ev, err := e.o.Store.Event(ctx, g.Event)
+	if err != nil {
+		return nil, nil
+	}
+	dr, err := e.askFor(ctx, w, ev, &Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
+	if err != nil {
+		return nil, nil
+	}
+	return dr.place()
+}
+
+// askFor makes a driver that evaluates what a run asks for, and does nothing else. of is
+// the run that has its events.
+func (e *Engine) askFor(ctx context.Context, w *workflows.Workflow, ev *Event, r *Run, of RunID) (*driver, error) {
+	names, err := ev.names()
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().UTC()
+	dr := &driver{e: e, event: ev, run: r}
+	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(w), RunID: r.ID.String(), StartedAt: now, Now: now, Secrets: e.secretsOf(w), Hidden: ev.Hidden}
+	dr.hide(ev.Hidden)
+	dr.describeRun(now)
+	return dr, dr.readEvents(ctx, of)
+}
+
+// isBatch tells whether runs of a workflow have several events.
+func isBatch(w *workflows.Workflow) bool { return w.Gather != nil && w.Gather.Kind == workflows.Batch }
+
+// readEvents loads the events of a batch, which are those of a run.
+func (dr *driver) readEvents(ctx context.Context, of RunID) error {
+	if !isBatch(dr.state.Workflow) {
+		return nil
+	}
+	ids, _, err := dr.e.o.Store.Gathered(ctx, of)
+	if err != nil {
+		return fmt.Errorf("looking for the events of batch %s: %w", of, err)
+	}
+	dr.state.Events = make([]any, 0, len(ids)+1)
+	dr.state.Events = append(dr.state.Events, dr.state.Event)
+	for _, id := range ids {
+		ev, err := dr.e.o.Store.Event(ctx, id)
+		if err != nil {
+			return fmt.Errorf("event %s of the batch: %w", id, err)
+		}
+		if ev.Stripped {
+			return fmt.Errorf("the body of event %s, which is in the batch, was pruned (history: bodies)", id)
+		}
+		names, err := ev.names()
+		if err != nil {
+			return fmt.Errorf("event %s of the batch: %w", id, err)
+		}
+		dr.hide(ev.Hidden)
+		dr.state.Events = append(dr.state.Events, names)
+	}
+	return nil
+}
+
+// loadBatch loads the events of a batch that is to go on. They have one share of the
+// memory, for which the run waits without any.
+func (dr *driver) loadBatch() error {
+	if !isBatch(dr.state.Workflow) {
+		return nil
+	}
+	_, size, err := dr.e.o.Store.Gathered(dr.e.work, dr.run.ID)
+	if err != nil {
+		return fmt.Errorf("looking for the events of the batch: %w", err)
+	}
+	if size += DecodedSize(dr.event.Raw); size > smallDecoded {
+		dr.putDown()
+		if err := dr.e.decoded.Take(dr.e.work, size); err != nil {
+			return err
+		}
+		dr.share = newShare(dr.e.decoded, size)
+	}
+	return dr.readEvents(dr.e.work, dr.run.ID)
+}

@@ -1,0 +1,299 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file stores which events one run has (debounce, batch), and by which events runs
+// are ended (cancel_on). All that decides runs inside of the writer's transactions.
+
+// join lets the event of a new run join the gathering of its key. It gives false when
+// there is none that takes it: the run is made, and gathers.
+func (t *tx) join(r rows, at time.Time, out *engine.MatchResult) (bool, error) {
+	g, run := r.of.Gather, r.of.Run
+	v := make([]driver.Value, 6)
+	found, err := t.row(`SELECT g.run_id, r.event_id, g.kind, g.first_at, g.events, g.bytes FROM gatherings g JOIN runs r ON r.id = g.run_id WHERE g.workflow = ? AND g.key = ? AND g.open = 1`,
+		v, run.Workflow, g.Key)
+	if err != nil {
+		return false, err
+	}
+	now := at.UnixMilli()
+	into, _ := v[0].(int64)
+	first, _ := v[3].(int64)
+	events, _ := v[4].(int64)
+	bytes, _ := v[5].(int64)
+	if found && (v[2] != g.Kind || g.Kind == workflows.Batch && bytes+g.Bytes > engine.MaxGathered) {
+		// The workflow gathers otherwise by now, or its events are too large for one run.
+		if err := t.exec(`UPDATE gatherings SET open = 0, due_at = ? WHERE run_id = ?`, now, into); err != nil {
+			return false, err
+		}
+		out.Gather, found = at, false
+	}
+	if !found {
+		return false, t.gather(r, now, out)
+	}
+	own, _ := v[1].(int64)
+	due := min(now+g.Wait.Milliseconds(), first+g.Max.Milliseconds())
+	open := int64(1)
+	if g.Kind == workflows.Batch {
+		due = first + g.Wait.Milliseconds()
+		if events+1 >= int64(g.Size) {
+			open, due = 0, now
+		}
+	}
+	if due <= now {
+		out.Gather = at
+	}
+	if err := t.exec(`UPDATE gatherings SET open = ?, due_at = ?, events = ?, bytes = ? WHERE run_id = ?`, open, due, events+1, bytes+g.Bytes, into); err != nil {
+		return false, err
+	}
+	fold := engine.Fold{Run: engine.RunID(into), Newest: g.Kind == workflows.Debounce && int64(run.Event) > own}
+	if err := t.fold(r, fold, own); err != nil {
+		return false, err
+	}
+	if out.Folded == nil {
+		out.Folded = map[engine.RunID]engine.Fold{}
+	}
+	out.Folded[run.ID] = fold
+	return true, nil
+}
+
+// gather makes the gathering of a new run.
+func (t *tx) gather(r rows, now int64, out *engine.MatchResult) error {
+	g := r.of.Gather
+	due := now + g.Wait.Milliseconds()
+	if at := fromMillis(due); out.Gather.IsZero() || at.Before(out.Gather) {
+		out.Gather = at
+	}
+	return t.exec(`INSERT INTO gatherings (run_id, workflow, kind, key, open, first_at, due_at, events, bytes) VALUES (?, ?, ?, ?, 1, ?, ?, 1, ?)`,
+		int64(r.of.Run.ID), r.of.Run.Workflow, g.Kind, g.Key, now, due, g.Bytes)
+}
+
+// fold puts on record which of two events is the run's own, and which takes part in it.
+func (t *tx) fold(r rows, f engine.Fold, own int64) error {
+	run, into := r.of.Run, int64(f.Run)
+	folded, size := int64(run.Event), r.of.Gather.Bytes
+	if f.Newest {
+		folded = own
+		// The run has not begun: it is of the version that decided last.
+		if err := t.exec(`UPDATE runs SET event_id = ?, version = ? WHERE id = ?`, int64(run.Event), run.Version, into); err != nil {
+			return err
+		}
+		if err := t.exec(`UPDATE decisions SET outcome = 'folded', reason = ? WHERE event_id = ? AND workflow = ? AND run_id = ?`, foldedByDebounce, own, run.Workflow, into); err != nil {
+			return err
+		}
+		if err := t.exec(`DELETE FROM cancel_keys WHERE run_id = ?`, into); err != nil {
+			return err
+		}
+		if err := t.cancelKeys(into, r.of.Cancels); err != nil {
+			return err
+		}
+	}
+	return t.exec(`INSERT INTO run_events (run_id, event_id, size) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, into, folded, size)
+}
+
+const (
+	foldedByDebounce = "debounce: the run is of a later event with this key"
+	foldedByBatch    = "batch: the run has this event among others"
+)
+
+// kindOf tells how the event of a proposed run is gathered.
+func (m matchRows) kindOf(run engine.RunID) string {
+	for _, r := range m.starts {
+		if r.of.Run.ID == run && r.of.Gather != nil {
+			return r.of.Gather.Kind
+		}
+	}
+	return ""
+}
+
+// foldDecision makes the row of a decision that of an event which joined a gathering.
+func foldDecision(d []driver.Value, f engine.Fold, kind string) {
+	d[6] = int64(f.Run)
+	switch {
+	case f.Newest:
+	case kind == workflows.Batch:
+		d[3], d[4] = string(engine.Folded), foldedByBatch
+	default:
+		d[3], d[4] = string(engine.Folded), foldedByDebounce
+	}
+}
+
+// DueGatherings implements engine.Store.
+func (s *Store) DueGatherings(ctx context.Context, now time.Time, limit int) (list []engine.DueGathering, next time.Time, oldest engine.EventID, err error) {
+	all, err := collect(ctx, s.readers, `SELECT g.run_id, r.event_id, r.workflow, r.version, g.due_at FROM gatherings g JOIN runs r ON r.id = g.run_id ORDER BY g.due_at LIMIT ?`, []any{limit + 1},
+		func(r scanner) (g engine.DueGathering, err error) {
+			var run, event, due int64
+			err = r.Scan(&run, &event, &g.Workflow, &g.Version, &due)
+			g.Run, g.Event, g.Due = engine.RunID(run), engine.EventID(event), fromMillis(due)
+			return g, err
+		})
+	if err != nil {
+		return nil, next, 0, err
+	}
+	for i, g := range all {
+		if g.Due.After(now) || i == limit {
+			next = g.Due
+			break
+		}
+		list = append(list, g)
+	}
+	if len(list) == 0 {
+		return nil, next, 0, nil
+	}
+	var first sql.NullInt64
+	err = s.readers.QueryRowContext(ctx, `SELECT min(event_id) FROM inbox`).Scan(&first)
+	return list, next, engine.EventID(first.Int64), classify(err)
+}
+
+// CloseGathering implements engine.Store.
+func (s *Store) CloseGathering(ctx context.Context, c engine.Closing) (out engine.Closed, err error) {
+	err = s.w.do(ctx, true, func(t *tx) error {
+		out = engine.Closed{Due: c.At}
+		found, err := t.row(`SELECT 1 FROM gatherings g JOIN runs r ON r.id = g.run_id WHERE g.run_id = ? AND r.event_id = ? AND g.due_at <= ?`,
+			make([]driver.Value, 1), int64(c.Run), int64(c.Event), c.At.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if !found {
+			return engine.ErrStale
+		}
+		if c.Place != nil {
+			if out.Due, out.Replaced, out.Dropped, err = t.enter(c.Run, c.Place, c.At); err != nil || out.Dropped != "" {
+				return err // it stays due until its run is cancelled
+			}
+		}
+		if err := t.exec(`DELETE FROM gatherings WHERE run_id = ?`, int64(c.Run)); err != nil {
+			return err
+		}
+		return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'queued'`, out.Due.UnixMilli(), int64(c.Run))
+	})
+	return out, err
+}
+
+// Gathered implements engine.Store.
+func (s *Store) Gathered(ctx context.Context, id engine.RunID) (ids []engine.EventID, size int64, err error) {
+	ids, err = collect(ctx, s.readers, `SELECT event_id, size FROM run_events WHERE run_id = ? ORDER BY event_id`, []any{int64(id)}, func(r scanner) (engine.EventID, error) {
+		var event, n int64
+		err := r.Scan(&event, &n)
+		size += n
+		return engine.EventID(event), err
+	})
+	return ids, size, err
+}
+
+// cancelKeys stores by what a run can be ended.
+func (t *tx) cancelKeys(run int64, keys []engine.CancelKey) error {
+	for _, k := range keys {
+		if err := t.exec(`INSERT INTO cancel_keys (run_id, trigger, rule, key) VALUES (?, ?, ?, ?)`, run, k.Trigger, k.Rule, k.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cancels marks the runs that an event ends.
+func (m matchRows) cancels(t *tx, out *engine.MatchResult) error {
+	for _, k := range m.of.Cancels {
+		for {
+			v := make([]driver.Value, 1)
+			found, err := t.row(`SELECT c.run_id FROM cancel_keys c JOIN runs r ON r.id = c.run_id WHERE c.trigger = ? AND c.rule = ? AND c.key = ? AND c.by_event IS NULL AND r.event_id < ? LIMIT 1`,
+				v, k.Trigger, k.Rule, k.Key, int64(m.of.Event))
+			if err != nil {
+				return err
+			}
+			if !found {
+				break
+			}
+			run, _ := v[0].(int64)
+			if err := t.exec(`UPDATE cancel_keys SET by_event = ? WHERE run_id = ?`, int64(m.of.Event), run); err != nil {
+				return err
+			}
+			if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) VALUES (?, ?, '') ON CONFLICT DO NOTHING`, int64(m.of.Event), run); err != nil {
+				return err
+			}
+			out.Cancelled = append(out.Cancelled, engine.CancelledBy{Run: engine.RunID(run), Event: m.of.Event, Trigger: k.Trigger})
+		}
+	}
+	return nil
+}
+
+// CancelVersions implements engine.Store.
+func (s *Store) CancelVersions(ctx context.Context) ([]engine.Run, error) {
+	return collect(ctx, s.readers, `SELECT r.workflow, r.version, max(r.id) FROM cancel_keys c JOIN runs r ON r.id = c.run_id GROUP BY r.workflow, r.version`, nil, func(r scanner) (x engine.Run, err error) {
+		var id int64
+		err = r.Scan(&x.Workflow, &x.Version, &id)
+		x.ID = engine.RunID(id)
+		return x, err
+	})
+}
+
+// CancelledBy implements engine.Store.
+func (s *Store) CancelledBy(ctx context.Context) ([]engine.CancelledBy, error) {
+	return collect(ctx, s.readers, `SELECT DISTINCT c.run_id, c.by_event, c.trigger FROM cancel_keys c JOIN runs r ON r.id = c.run_id WHERE c.by_event IS NOT NULL AND r.finished_at IS NULL`, nil,
+		func(r scanner) (x engine.CancelledBy, err error) {
+			var run, event int64
+			err = r.Scan(&run, &event, &x.Trigger)
+			x.Run, x.Event = engine.RunID(run), engine.EventID(event)
+			return x, err
+		})
+}
+
+// End implements engine.Store.
+func (s *Store) End(ctx context.Context, id engine.RunID, why *plan.Error, now time.Time) error {
+	text, err := s.errorJSON(why, nil)
+	if err != nil {
+		return err
+	}
+	return s.w.do(ctx, true, func(t *tx) error {
+		if err := t.exec(`UPDATE runs SET ending = ?, due_at = ? WHERE id = ? AND status IN ('queued', 'waiting')`, text, now.UnixMilli(), int64(id)); err != nil {
+			return err
+		}
+		if t.changes == 0 {
+			return engine.ErrStale
+		}
+		return nil
+	})
+}
+
+// maxRunEvents is how many events of a run are listed.
+const maxRunEvents = 1000
+
+// runEvents tells which events a run has besides its own, and how it gathers more.
+func (h *History) runEvents(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
+	d.Events, err = collect(ctx, h.db, `SELECT event_id FROM run_events WHERE run_id = ? ORDER BY event_id LIMIT ?`, []any{int64(id), maxRunEvents}, func(r scanner) (string, error) {
+		var event int64
+		err := r.Scan(&event)
+		return engine.EventID(event).String(), err
+	})
+	if err != nil {
+		return err
+	}
+	if d.EventCount = len(d.Events); d.EventCount == maxRunEvents {
+		if err := h.db.QueryRowContext(ctx, `SELECT count(*) FROM run_events WHERE run_id = ?`, int64(id)).Scan(&d.EventCount); err != nil {
+			return classify(err)
+		}
+	}
+	if d.Status != string(engine.Queued) {
+		return nil
+	}
+	var g engine.GatheringItem
+	var due int64
+	err = h.db.QueryRowContext(ctx, `SELECT kind, key, events, due_at FROM gatherings WHERE run_id = ?`, int64(id)).Scan(&g.Kind, &g.Key, &g.Events, &due)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		g.DueAt = fromMillis(due)
+		d.Gathering = &g
+	}
+	return classify(err)
+}

@@ -1,0 +1,230 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/types"
+	"gopkg.in/yaml.v3"
+)
+
+// The kinds of Gather.
+const (
+	Debounce = "debounce"
+	Batch    = "batch"
+)
+
+// MaxBatch is how many events one run may have.
+const MaxBatch = 1000
+
+// Bounds of how long events are gathered.
+const (
+	minGather = 10 * time.Millisecond
+	maxGather = 7 * 24 * time.Hour
+	// maxWaits times wait is the default of debounce.max: without it, a steady stream
+	// of events would put the run off for ever.
+	maxWaits = 10
+)
+
+// Gather makes one run of several events. A debounce has the last of them; a batch has
+// all. They are known elsewhere as Inngest's debounce and batchEvents.
+type Gather struct {
+	Kind string
+	// Key tells events apart that are not gathered together; empty for one key.
+	Key []*Expr
+	// Wait is how long it must be quiet, of a batch how long it may take.
+	Wait time.Duration
+	// Max is how long after its first event a burst ends.
+	Max time.Duration
+	// Size is how many events a batch has at most.
+	Size int
+	pos  Pos
+}
+
+// KeyOf gives the key of an event.
+func (g *Gather) KeyOf(env *Env) (string, error) {
+	if len(g.Key) == 0 {
+		return "", nil
+	}
+	key, err := keyOf(g.Key, env)
+	if err != nil {
+		return "", fmt.Errorf("%s.key: %w", g.Kind, err)
+	}
+	return key, nil
+}
+
+// CancelOn names events that end open runs.
+type CancelOn struct {
+	// Trigger is the trigger whose events they are, Events the types that count.
+	Trigger string
+	Events  []string
+	// Key is of the run.
+	Key []*Expr
+	pos Pos
+}
+
+// RunKey gives the key by which a run can be ended; empty for none.
+func (c *CancelOn) RunKey(env *Env) (string, error) {
+	key, err := keyOf(c.Key, env)
+	if errors.Is(err, errEmptyKey) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("cancel_on.key: %w", err)
+	}
+	return key, nil
+}
+
+// EventKeys gives the keys of the runs that an event ends: its own key, and what the
+// expression for the run gives for it.
+func (c *CancelOn) EventKeys(key string, env *Env) []string {
+	out := []string{key}
+	// Where the expression does not fit the event, only its own key counts.
+	if same, err := keyOf(c.Key, env); err == nil && same != key {
+		out = append(out, same)
+	}
+	return out
+}
+
+func (b *builder) gather(o *objectNode) *Gather {
+	if o.has(Debounce) && o.has(Batch) {
+		b.add(o.keyAt(Batch), "exclusive-keys", "debounce and batch exclude each other", "debounce keeps the last event, batch keeps all")
+		return nil
+	}
+	for _, kind := range []string{Debounce, Batch} {
+		f := o.object(kind)
+		if f == nil {
+			continue
+		}
+		g := &Gather{Kind: kind, Key: b.expressions(f.vals["key"]), Wait: f.duration("wait", 0), Size: f.integer("size", 0), pos: o.keyAt(kind)}
+		g.Max = f.duration("max", maxWaits*g.Wait)
+		if kind == Batch {
+			g.Max = g.Wait
+		}
+		if f.has("wait") && (g.Wait < minGather || g.Wait > maxGather) {
+			b.add(f.at("wait"), "out-of-range", fmt.Sprintf("%s.wait is 10ms to 7d", kind), "")
+		}
+		if f.has("max") && g.Max < g.Wait {
+			b.add(f.at("max"), "out-of-range", "debounce.max is less than wait: no event could put the run off", "max bounds the whole burst, wait the quiet after an event")
+		}
+		return g
+	}
+	return nil
+}
+
+func (b *builder) cancelOn(o *objectNode) []CancelOn {
+	var out []CancelOn
+	v := o.vals["cancel_on"]
+	if v == nil {
+		return nil
+	}
+	nodes := []*yaml.Node{v}
+	if v.Kind == yaml.SequenceNode {
+		nodes = v.Content
+	}
+	for _, n := range nodes {
+		f := b.object(n, "cancel_on")
+		if f == nil {
+			continue
+		}
+		out = append(out, CancelOn{Trigger: f.text("event", ""), Events: f.texts("events"), Key: b.expressions(f.vals["key"]), pos: f.at("event")})
+	}
+	return out
+}
+
+// gather checks what a workflow gathers. rule is what its rule may read.
+func (c *checker) gather(w *Workflow, rule *scope) {
+	g := w.Gather
+	if g == nil {
+		return
+	}
+	sc := rule.in(g.Kind + ".key")
+	for _, e := range g.Key {
+		e.check(sc, reflect.Invalid)
+	}
+	for _, s := range w.Starts {
+		t := c.p.Triggers[s.Trigger]
+		switch {
+		case s.Kind == "call":
+			w.src.add(g.pos, "exclusive-keys", fmt.Sprintf("%s and on: call exclude each other: a caller waits for a run of its own", g.Kind),
+				"put the steps into a workflow that is called, and gather in another")
+		case s.Kind == "trigger" && t != nil && t.Webhook != nil && t.Webhook.Respond != nil && t.Webhook.Respond.Sync:
+			w.src.warn(g.pos, "sync-wait", fmt.Sprintf("the sender waits at most %s for its answer (respond: sync), and %s holds the run back", t.Webhook.Respond.Timeout, g.Kind),
+				"use respond: async")
+		}
+	}
+	if onlyManual(w.Starts) {
+		w.src.warn(g.pos, "nothing-to-gather", fmt.Sprintf("a manual start is never held back, so that %s does nothing here", g.Kind), "name a trigger in on:")
+	}
+}
+
+func onlyManual(starts []Start) bool {
+	for _, s := range starts {
+		if s.Kind != "manual" {
+			return false
+		}
+	}
+	return len(starts) > 0
+}
+
+// cancelOn checks what ends a workflow's runs.
+func (c *checker) cancelOn(w *Workflow, rule *scope) {
+	sc := rule.in("cancel_on.key")
+	for _, x := range w.CancelOn {
+		for _, e := range x.Key {
+			e.check(sc, reflect.Invalid)
+		}
+		t := c.p.Triggers[x.Trigger]
+		if x.Trigger == "" {
+			continue // reported with the document's shape
+		}
+		if t == nil {
+			hint := suggest(x.Trigger, sortedStrings(c.p.Triggers))
+			if hint == "" {
+				hint = "declare it under triggers: in hookloom.yaml"
+			}
+			w.src.add(x.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", x.Trigger), hint)
+			continue
+		}
+		if t.Webhook != nil {
+			c.eventNames(w.src, x.pos, t.Webhook, x.Events)
+		}
+	}
+}
+
+// checkFinally checks the steps that run last. after is what can be read behind the
+// workflow's steps.
+func (w *Workflow) checkFinally(s *stepChecker, after *scope) {
+	if len(w.Finally) == 0 {
+		return
+	}
+	sc := after.in("finally")
+	run := copyMap(runType())
+	run["status"] = types.String
+	sc.names["run"], sc.names["error"] = run, errorType()
+	for id := range sc.steps() {
+		sc.maybe[id] = true
+	}
+	sc.maybe[noError] = true
+	sc.sync()
+	s.sequence(w.Finally, sc)
+}
+
+// String says in words how events are gathered.
+func (g *Gather) String() string {
+	var keys []string
+	for _, e := range g.Key {
+		keys = append(keys, e.Text)
+	}
+	of := ""
+	if len(keys) > 0 {
+		of = " by " + strings.Join(keys, ", ")
+	}
+	if g.Kind == Batch {
+		return fmt.Sprintf("batch%s: %d events or %s", of, g.Size, g.Wait)
+	}
+	return fmt.Sprintf("debounce%s: %s quiet, at most %s", of, g.Wait, g.Max)
+}
