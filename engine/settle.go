@@ -401,6 +401,11 @@ func (e *Engine) load(dr *driver) error {
 	if err != nil {
 		return e.giveUp(dr, err)
 	}
+	return e.loadState(dr, w, names, t)
+}
+
+// loadState fills a driver with what is on record of its run.
+func (e *Engine) loadState(dr *driver, w *workflows.Workflow, names map[string]any, t *Taken) error {
 	dr.state = &plan.State{Workflow: w, Event: names, Inputs: dr.event.inputs(w), RunID: dr.keyRoot(), StartedAt: dr.run.StartedAt, Began: dr.run.began(dr.event),
 		Secrets: e.secretsOf(w), Hidden: dr.event.Hidden}
 	dr.hide(dr.event.Hidden)
