@@ -47,7 +47,7 @@ func TestAPageDoesNotChangeUnderWhoWrites(t *testing.T) {
 func TestPagesTellWhatIsNewAndWhenTheSessionIsOver(t *testing.T) {
 	t.Setenv("HOOKLOOM_TOKEN", "a-token-of-the-operator")
 	x := &lively{dir: t.TempDir()}
-	for name, text := range map[string]string{"hookloom.yaml": "timezone: Asia/Tokyo\n" + livelyConfig, ".env": "SHOP_SECRET=shop-secret-0123456789\nSTRIPE_SECRET=whsec_0123456789abcdef\n", "workflows/refund.yaml": livelyFlows["refund.yaml"]} {
+	for name, text := range map[string]string{"hookloom.yaml": "timezone: Asia/Tokyo\n" + strings.ReplaceAll(livelyConfig, "SINK", "http://127.0.0.1:1"), ".env": "SHOP_SECRET=shop-secret-0123456789\nSTRIPE_SECRET=whsec_0123456789abcdef\n", "workflows/refund.yaml": livelyFlows["refund.yaml"]} {
 		if err := writeFile(filepath.Join(x.dir, name), text); err != nil {
 			t.Fatal(err)
 		}

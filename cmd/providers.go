@@ -79,6 +79,13 @@ func (a *app) provider(library *triggers.Library, name string) error {
 	if a.json() {
 		return a.printJSON(providerItem(p))
 	}
+	a.providerSetup(p)
+	a.providerFacts(p)
+	return nil
+}
+
+// providerSetup prints what to write and to do for a provider.
+func (a *app) providerSetup(p *workflows.Preset) {
 	a.printf("%s (%s)\n\n  on:\n    webhook:\n      provider: %s\n", p.Title, facts(p), p.Name)
 	if !p.SecretOptional {
 		a.printf("      secret: ${{ secrets.%s_SECRET }}\n", strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")))
@@ -92,6 +99,10 @@ func (a *app) provider(library *triggers.Library, name string) error {
 	for i, s := range p.Setup {
 		a.printf("  %d. %s\n", i+1, s)
 	}
+}
+
+// providerFacts prints what is known of a provider's deliveries.
+func (a *app) providerFacts(p *workflows.Preset) {
 	a.printf("\n")
 	a.printf("%-11s %s\n", "Identity", p.IdentityWords())
 	for _, row := range [][2]string{{"Secret", p.SecretName}, {"Docs", p.Docs}, {"Time limit", p.Delivery.Timeout}, {"Retries", p.Delivery.Retry}, {"Success", p.Delivery.Success}, {"Repeats", p.RetryWords()}} {
@@ -136,7 +147,6 @@ func (a *app) provider(library *triggers.Library, name string) error {
 	for _, n := range p.Notes {
 		a.printf("%-11s %s\n", "Note", n)
 	}
-	return nil
 }
 
 func providerItem(p *workflows.Preset) map[string]any {
