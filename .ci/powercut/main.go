@@ -351,7 +351,7 @@ func gather(ctx context.Context, s *store.Store, id engine.EventID, run engine.R
 		return err
 	}
 	for _, c := range out[0].Cancelled {
-		_, err := s.Cancel(ctx, &engine.Run{ID: c.Run, Status: engine.Cancelled, FinishedAt: now}, nil)
+		_, _, _, err := s.Cancel(ctx, &engine.Run{ID: c.Run, Status: engine.Cancelled, FinishedAt: now}, nil)
 		if err != nil && !errors.Is(err, engine.ErrStale) {
 			return err
 		}

@@ -194,11 +194,15 @@ func (s *salvage) table(ctx context.Context, name string) (*Salvaged, error) {
 	if err != nil {
 		return nil, err
 	}
-	insert, err := s.to.Prepare(`INSERT OR REPLACE INTO "` + name + `" ("` + strings.Join(columns, `", "`) + `") VALUES (` + strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ") + `)`)
+	prepared, err := s.to.Prepare(`INSERT OR REPLACE INTO "` + name + `" ("` + strings.Join(columns, `", "`) + `") VALUES (` + strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ") + `)`)
 	if err != nil {
 		return nil, err
 	}
-	defer insert.Close()
+	defer prepared.Close()
+	insert, ok := prepared.(*sqlite3.SQLiteStmt)
+	if !ok {
+		return nil, fmt.Errorf("preparing the insert of %s: %T", name, prepared)
+	}
 	r := &reader{from: s.from, name: name, columns: columns, t: t, put: func(v []driver.Value) error {
 		if name == "events" && !soundEvent(columns, v) {
 			t.Refused++
