@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +69,7 @@ func (dr *driver) calling(c plan.Call, now time.Time) (*Event, *plan.Error) {
 	if _, err := workflows.Fit(inputs); err != nil {
 		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
 	}
-	headers := map[string]string{"x-called-by": dr.run.ID.String(), chainHeader: cmp.Or(dr.event.Headers[chainHeader], "0"),
+	headers := map[string]string{"x-called-by": dr.run.ID.String(), chainHeader: dr.chain().String(),
 		keyHeader: idempotencyKey(e.o.Store.Instance(), dr.keyRoot(), c.Path), versionHeader: w.Version, asOfHeader: asOf(dr.run, dr.event).String()}
 	d := Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", dr.run.ID, c.Path, c.Attempt), Type: "call", Time: now, ReceivedAt: now,
 		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, dr.hidden), Only: c.Workflow, Decoded: true, Headers: headers, Query: map[string]string{}}
@@ -90,7 +89,7 @@ func (e *Engine) listening(r *Run, of *Event) []*Event {
 		if !slices.Contains(l.start.Statuses, string(r.Status)) {
 			continue
 		}
-		c := chainOf(of.Headers).with(r.Workflow, 1, 0)
+		c := chainOf(of).with(r.Workflow, 1, 0)
 		if c.runs > maxChain {
 			e.o.Log.Warn("a chain of runs is too deep", "run", r.ID, "workflow", r.Workflow, "not_started", l.workflow.ID, "limit", maxChain)
 			continue

@@ -58,9 +58,13 @@ type chain struct {
 	names string
 }
 
-// chainOf reads it; none is all zero.
-func chainOf(headers map[string]string) (c chain) {
-	parts := strings.SplitN(headers[chainHeader], ";", 3)
+// chainOf reads it; none is all zero. Only what the engine made has one: a sender may
+// write any header.
+func chainOf(ev *Event) (c chain) {
+	if ev.Inlet != "emit" && ev.Inlet != "call" && ev.Inlet != "workflow_run" {
+		return c
+	}
+	parts := strings.SplitN(ev.Headers[chainHeader], ";", 3)
 	c.runs, _ = strconv.Atoi(parts[0])
 	if len(parts) == 3 {
 		c.emits, _ = strconv.Atoi(parts[1])
@@ -79,9 +83,18 @@ func (c chain) with(workflow string, runs, emits int) chain {
 
 func (c chain) String() string { return fmt.Sprintf("%d;%d;%s", c.runs, c.emits, c.names) }
 
+// chain is how the run came about; that of a batch is as deep as the deepest of its
+// events.
+func (dr *driver) chain() chain {
+	if dr.deepest != nil {
+		return chainOf(dr.deepest)
+	}
+	return chainOf(dr.event)
+}
+
 // Emit implements Inside.
 func (dr *driver) Emit(_ context.Context, in Input, o Emission) (any, error) {
-	c := chainOf(dr.event.Headers).with(dr.run.Workflow, 0, 1)
+	c := dr.chain().with(dr.run.Workflow, 0, 1)
 	if c.emits > maxEmits {
 		return nil, &plan.Error{Code: "chain_too_deep", Message: fmt.Sprintf("trigger %s gets no event: a chain of events is at most %d deep, and this one is %s; end it with a when: or if: that stops holding", o.Trigger, maxEmits, c.names)}
 	}

@@ -288,6 +288,9 @@ func (dr *driver) readEvents(ctx context.Context, of RunID) error {
 		}
 		dr.hide(ev.Hidden)
 		dr.state.Events = append(dr.state.Events, names)
+		if chainOf(ev).emits > dr.chain().emits {
+			dr.deepest = ev
+		}
 	}
 	return nil
 }

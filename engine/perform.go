@@ -62,6 +62,8 @@ type driver struct {
 	// no others.
 	cancels []CancelKey
 	alone   bool
+	// deepest is the event of a batch that the longest chain of emitted events led to.
+	deepest *Event
 	// calls are events that the next settlement stores.
 	calls []*Event
 	// share is what the run has of its event's share of memory.

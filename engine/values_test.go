@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -246,6 +247,57 @@ func TestAChainOfEmittedEventsEnds(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestASenderCannotChooseHowDeepAChainIs by a header: it would end what is no chain, or
+// let one go on for ever; a call does not hand it on.
+func TestASenderCannotChooseHowDeepAChainIs(t *testing.T) {
+	for _, header := range []string{"99;99;evil", "-1000;-1000;evil"} {
+		w := inside(t, "  ping: {}\n", map[string]string{
+			"start":  "on: hook\nsteps: [{call: called}]",
+			"called": "on: call\nsteps: [{uses: hookloom/emit, with: {trigger: ping, data: {n: 0}}}]",
+			"again":  "on: ping\nsteps: [{uses: hookloom/emit, with: {trigger: ping, data: {n: 0}}}]",
+		})
+		e, s, stop := w.start(nil)
+		d := delivery("k", `{}`)
+		d.Headers["x-chain"] = header
+		if _, err := e.Accept(context.Background(), d); err != nil {
+			t.Fatal(err)
+		}
+		items := settled(t, s, 12)
+		if len(items) != 12 || items[0].Status != "failed" || !strings.Contains(items[0].Error, "this one is called -> again -> ") {
+			t.Errorf("%s: %d runs, the last: %s %s", header, len(items), items[0].Status, items[0].Error)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAChainThroughBatchesEnds also where each batch begins with an event from outside.
+func TestAChainThroughBatchesEnds(t *testing.T) {
+	w := inside(t, "  ping: {}\n", map[string]string{"b": "on: [hook, ping]\nbatch: {size: 2, wait: 10m}\nsteps: [{sleep: 100ms}, {uses: hookloom/emit, with: {trigger: ping, data: {n: 0}}}]"})
+	e, s, stop := w.start(nil)
+	for i := range 14 {
+		send(t, e, fmt.Sprint(i), "a")
+		for deadline := time.Now().Add(10 * time.Second); i > 0 && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+			items, err := s.History().Runs(context.Background(), engine.Query{Limit: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.ContainsFunc(items, func(r engine.RunItem) bool { return r.Status == "failed" && strings.Contains(r.Error, "at most 10 deep") }) {
+				if err := stop(); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if len(items) >= i && items[0].Status != "queued" {
+				break // the batch is at its sleep: the next event opens another one
+			}
+		}
+	}
+	t.Error("the chain went on")
+	_ = stop()
 }
 
 func eventOf(t *testing.T, id string) engine.EventID {
