@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -180,7 +181,7 @@ func (g guard) binary(node *ast.Node, n *ast.BinaryNode) {
 		name = decimalOperators[n.Operator]
 	}
 	switch {
-	case n.Operator == "in" && !g.decimals && isArray(n.Right):
+	case n.Operator == "in" && !g.decimals && isConstants(n.Right):
 		n.Left = g.key(n.Left) // expr's own lookup of constants
 	case name != "":
 		ast.Patch(node, call(name, n.Left, n.Right))
@@ -192,7 +193,11 @@ func (g guard) binary(node *ast.Node, n *ast.BinaryNode) {
 	}
 }
 
-func isArray(n ast.Node) bool { _, ok := n.(*ast.ArrayNode); return ok }
+// isConstants tells lists of literals: to look in one takes no walk of what is in it.
+func isConstants(n ast.Node) bool {
+	list, ok := n.(*ast.ArrayNode)
+	return ok && !slices.ContainsFunc(list.Nodes, func(x ast.Node) bool { return !literal(x) })
+}
 
 func (g guard) builtin(node *ast.Node, n *ast.BuiltinNode) {
 	switch {
