@@ -285,7 +285,9 @@ func TestAChainThroughBatchesEnds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if slices.ContainsFunc(items, func(r engine.RunItem) bool { return r.Status == "failed" && strings.Contains(r.Error, "at most 10 deep") }) {
+			if slices.ContainsFunc(items, func(r engine.RunItem) bool {
+				return r.Status == "failed" && strings.Contains(r.Error, "at most 10 deep")
+			}) {
 				if err := stop(); err != nil {
 					t.Fatal(err)
 				}
