@@ -82,6 +82,9 @@ func (s *stepChecker) savedAnswer(st *Step) {
 	}
 }
 
+// partFields are the keys of one part of a multipart body; see actions/http.
+var partFields = []string{"text", "raw", "body", "file", "filename", "type"}
+
 // sentFile checks the path of a file that a step sends.
 func (s *stepChecker) sentFile(st *Step) {
 	if v := st.With.Field("raw_file"); v != nil {
@@ -89,9 +92,19 @@ func (s *stepChecker) sentFile(st *Step) {
 	}
 	for _, f := range st.With.Field("multipart").fields() {
 		for _, p := range f.value.fields() {
-			if p.name == "file" {
+			switch {
+			case p.name == "file":
 				s.filePath("file", p.value)
+			case !contains(partFields, p.name):
+				hint := suggestOr(p.name, partFields)
+				if p.name == "path" {
+					hint = "here it is file"
+				}
+				s.w.src.add(p.value.keyPos(s.w.src, p.name), "unknown-key", fmt.Sprintf("unknown key %q in a part of multipart", p.name), hint)
 			}
+		}
+		if text, constant := f.value.constantText(); constant && strings.HasPrefix(text, "@") && strings.Contains(text, ".") {
+			s.w.src.warn(f.value.pos, "not-evaluated", fmt.Sprintf("%s is sent as this text, not as a file", clip(text, 60)), "write {file: files/"+text[strings.LastIndexAny(text, "@/")+1:]+"}")
 		}
 	}
 }

@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/expr-lang/expr/types"
@@ -278,7 +279,9 @@ func (s *stepChecker) uses(st *Step, sc *scope) {
 			return // its file could not be read, which is said there
 		}
 		hint := suggest(st.Uses, namedActions(s.c.catalog.Actions))
-		if file, ok := strings.CutPrefix(st.Uses, "./"); ok {
+		if foreign := foreignActions[st.Uses]; foreign != "" {
+			hint = foreign
+		} else if file, ok := strings.CutPrefix(st.Uses, "./"); ok {
 			hint = "to run another workflow write call: " + workflowID(strings.TrimPrefix(file, "workflows/"))
 		} else if hint == "" {
 			hint = s.actionsLike(st.Uses)
@@ -349,7 +352,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	if st.Spec.Connector != nil {
 		names = append(names, "connection")
 	}
-	given := st.With.fields()
+	given, other := st.With.fields(), map[string]bool{}
 	for _, f := range given {
 		in := st.Spec.Input(f.name)
 		if in == nil {
@@ -357,8 +360,8 @@ func (s *stepChecker) with(st *Step, at Pos) {
 				continue
 			}
 			hint := suggest(f.name, names)
-			if other, ok := foreignInputs[f.name]; ok && st.Spec.Connector == nil && strings.HasPrefix(st.Uses, "http/") {
-				hint = other
+			if said, meant := foreignInput(st.Uses, f.name); said != "" && st.Spec.Connector == nil {
+				hint, other[meant] = said, true
 			}
 			if hint == "" {
 				hint = "known are " + strings.Join(names, ", ")
@@ -372,7 +375,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 		}
 	}
 	for _, in := range st.Spec.Inputs {
-		if in.Required && !st.misspelt && !hasField(given, in.Name) {
+		if in.Required && !st.misspelt && !other[in.Name] && !hasField(given, in.Name) {
 			src.add(at, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Uses, in.Name), in.Help)
 		}
 	}
@@ -406,8 +409,28 @@ func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any)
 		return // stepAuth says more
 	}
 	if p := checkType(in.Type, v); p != "" {
-		src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be %s %s: %s", in.Name, article(in.Type), in.Type, p), "")
+		src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be %s %s: %s", in.Name, article(in.Type), in.Type, p), typeHint(in, v))
 	}
+}
+
+// typeHint says how a value of an input's type is written, or "".
+func typeHint(in *ActionInput, v any) string {
+	text, isText := v.(string)
+	switch {
+	case !isText:
+		return ""
+	case in.Name == "save":
+		return "write save: true; the output's path says where the file is"
+	case in.Type == "boolean":
+		return "write true or false"
+	case in.Type == "duration":
+		return durationHint(text)
+	case in.Type == "integer":
+		if _, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return "write it without quotes: " + text
+		}
+	}
+	return ""
 }
 
 // nothingGiven refuses null for an input that must have a value. It is mostly a name

@@ -13,7 +13,8 @@ import (
 func (b *builder) deadline(o *objectNode) time.Duration {
 	d := o.duration("deadline", 0)
 	if o.has("deadline") && d == 0 {
-		if v := o.vals["deadline"]; v.Kind == yaml.ScalarNode {
+		// A value of the wrong kind is no value: its mistake is reported elsewhere.
+		if v := o.vals["deadline"]; v != nil && v.Kind == yaml.ScalarNode {
 			if _, err := parseDuration(v.Value); err == nil {
 				b.add(o.at("deadline"), "out-of-range", "deadline must be longer than 0", "leave it out for none, or write deadline: 10m")
 			}

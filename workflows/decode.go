@@ -460,6 +460,9 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 			return nil // said already
 		}
 		d.means(in, own)
+		if s.field(own) != nil {
+			own = "here it is " + own
+		}
 		d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), own)
 		return nil
 	}
@@ -519,11 +522,41 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	if want == "a list" && n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		hint = fmt.Sprintf("add \"- \" before %s", n.Content[0].Value)
 	}
-	if _, err := parseDuration(n.Value); what == "wait" && n.Kind == yaml.ScalarNode && err == nil {
-		hint = "to pause write sleep: " + n.Value
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		hint = scalarForm(what, want, n.Value)
+	}
+	if n.Kind == yaml.SequenceNode && what == "event" {
+		hint = severalWaits
 	}
 	d.add(d.pos(n), "wrong-kind", fmt.Sprintf("%s is %s, got %s", what, want, nodeKind(n)), hint)
 }
+
+// scalarForm is how a plain value is written where more than that is wanted, or "".
+func scalarForm(what, want, value string) string {
+	if _, err := parseDuration(value); what == "wait" && err == nil {
+		return "to pause write sleep: " + value
+	}
+	switch {
+	case what == "wait" && value == "approval":
+		return `write wait: {approval: "May it go on?"}`
+	case what == "wait":
+		return "write wait: {event: NAME, key: ...} or wait: {approval: ...}"
+	case what == "a wait of any":
+		return "write {event: " + value + ", key: ...}"
+	case what == "debounce":
+		return "write debounce: {key: event.data.id, wait: 10s}"
+	case what == "batch":
+		return "write batch: {key: event.data.id, size: 100, wait: 10s}"
+	case what == "cancel_on":
+		return "write cancel_on: {event: NAME, key: event.data.id}"
+	case want == "a list" && plainName.MatchString(value):
+		return fmt.Sprintf("write %s: [%s]", what, value)
+	}
+	return ""
+}
+
+// plainName is a text that needs no quotes in YAML.
+var plainName = regexp.MustCompile(`^[A-Za-z_][\w.@-]*$`)
 
 func nodeKind(n *yaml.Node) string {
 	switch {
@@ -601,7 +634,11 @@ func (d *decoder) fitsEither(n *yaml.Node, t valueType, name string) bool {
 			return d.fits(n, e, name)
 		}
 	}
-	d.wrongKind(n, name, "something else")
+	want := "something else"
+	if name == "cancel_on" {
+		want = "a map or a list"
+	}
+	d.wrongKind(n, name, want)
 	return false
 }
 
@@ -683,7 +720,7 @@ func (d *decoder) fitsText(n *yaml.Node, name string) bool {
 func (d *decoder) fitsInt(n *yaml.Node, t valueType, name string) bool {
 	v, err := strconv.Atoi(n.Value)
 	if err != nil || !plainDecimal.MatchString(n.Value) || n.Style != 0 {
-		d.add(d.pos(n), "wrong-type", fmt.Sprintf("%s is a whole number, got %q", name, n.Value), "write plain digits")
+		d.add(d.pos(n), "wrong-type", fmt.Sprintf("%s is a whole number, got %q", name, n.Value), intHint(n, name))
 		return false
 	}
 	if t.max > 0 && (v < t.min || v > t.max) {
@@ -695,6 +732,16 @@ func (d *decoder) fitsInt(n *yaml.Node, t valueType, name string) bool {
 		return false
 	}
 	return true
+}
+
+func intHint(n *yaml.Node, name string) string {
+	if _, err := parseDuration(n.Value); err == nil && name == "retry" {
+		return "write retry: {for: " + n.Value + "}"
+	}
+	if name == "retry" {
+		return "write retry: 5, or retry: {max: 5, delay: 1s}"
+	}
+	return "write plain digits"
 }
 
 // isName tells whether a text can stand in an expression after a point.
@@ -751,8 +798,20 @@ func durationHint(s string) string {
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
 		return fmt.Sprintf("write %ss", s)
 	}
+	if m := spelledDuration.FindStringSubmatch(strings.ToLower(s)); m != nil {
+		n, err := strconv.Atoi(m[1])
+		if err == nil && m[2][0] == 'w' && n < 1000 {
+			return fmt.Sprintf("write %dd", 7*n)
+		}
+		if m[2][0] != 'w' {
+			return "write " + m[1] + m[2][:1]
+		}
+	}
 	return "write 500ms, 30s, 10m, 48h or 7d"
 }
+
+// spelledDuration is a span of time in words, such as 2 hours or 1w.
+var spelledDuration = regexp.MustCompile(`^(\d+)\s*(s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)$`)
 
 func parseSize(s string) (int64, error) {
 	m := sizePattern.FindStringSubmatch(s)

@@ -416,6 +416,7 @@ func (l *linter) walk(n ast.Node, loops int) {
 	case *ast.BinaryNode:
 		l.regexp(x)
 		l.idComparison(x)
+		l.statusComparison(x)
 		if _, err := constantNumber(x); err != nil {
 			l.fail("number-too-large", x, 0, err.Error(), "")
 		}
@@ -554,7 +555,10 @@ var foreignFunctions = map[string]string{
 	"Number": "write float(value)", "String": "write string(value)", "isEmpty": "write len(value) == 0", "length": "write len(value)", "size": "write len(value)",
 	"toUpperCase": "write upper(value)", "toLowerCase": "write lower(value)", "coalesce": "write a ?? b", "default": "write a ?? b", "nvl": "write a ?? b",
 	"stringify": "write toJSON(value)", "parse": "write fromJSON(text)", "str": "write string(value)", "regexMatch": `write text matches "pattern"`, "not": "not is an operator: not a",
-	"defined": "write value != nil", "toFixed": "write fixed(value, 2)", "formatNumber": "write fixed(value, 2)", "formatCurrency": `write money(cents, "EUR")`, "exists": "write value != nil", "empty": "write len(value) == 0",
+	"defined": "write value != nil", "toFixed": "write fixed(value, 2)", "formatNumber": "write fixed(value, 2)", "formatCurrency": `write money(cents, "EUR")`, "exists": "write value != nil",
+	"today": `write now().Format("2006-01-02")`, "slice": "write list[0:2]", "csv": "write toCSV(rows)", "flat": "write flatten(list)", "uuid4": "write uuid()", "uuidv4": "write uuid()",
+	"number": "write float(value), or int(value)", "currency": `write money(cents, "EUR")`, "regex_replace": "write regexReplace(text, pattern, new)",
+	"replaceRegex": "write regexReplace(text, pattern, new)", "base64": "write toBase64(value)", "btoa": "write toBase64(value)", "atob": "write fromBase64(text)", "encodeURIComponent": "write urlEncode(text)", "empty": "write len(value) == 0",
 }
 
 func (l *linter) member(x *ast.MemberNode, loops int) {

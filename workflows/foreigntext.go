@@ -15,6 +15,8 @@ import (
 const languageRoots = `(?:event|inputs|vars|steps|secrets|item|index|run|error|result|output)\b`
 
 var (
+	// barePath is a text that is nothing but the path of an expression, and no likely name of a file or an event.
+	barePath     = regexp.MustCompile(`^(?:event\.(?:data|headers|query)|steps\.\w+\.output|(?:vars|inputs|secrets)\.\w+)(?:\.\w+|\[\d+\])*$`)
 	dollarPrice  = regexp.MustCompile(`\$(\$\{\{\s*` + languageRoots + `[^}]*\}\})`)
 	mustache     = regexp.MustCompile(`\{\{-?\s*((?:\$?json\b|\$node\b|\.)?[\w.\[\]"'$]*[^{}]*?)\s*-?\}\}`)
 	shellBraces  = regexp.MustCompile(`\$\{\s*([A-Za-z_$][\w.$\[\]"']*)\s*\}`)
@@ -28,6 +30,8 @@ var (
 func (d *decoder) foreignText(n *yaml.Node) {
 	text := n.Value
 	switch {
+	case barePath.MatchString(text):
+		d.warn(d.pos(n), "not-evaluated", fmt.Sprintf("%s is text here, not a value", clip(text, 60)), fmt.Sprintf("did you mean %s?", quoted("${{ "+text+" }}")))
 	case !strings.Contains(text, "{"):
 	case dollarPrice.MatchString(text):
 		m := dollarPrice.FindStringSubmatch(text)

@@ -104,7 +104,7 @@ func (b *builder) gather(o *objectNode) *Gather {
 		if kind == Batch {
 			g.Max = g.Wait
 		}
-		if f.has("wait") && (g.Wait < minGather || g.Wait > maxGather) {
+		if f.vals["wait"] != nil && (g.Wait < minGather || g.Wait > maxGather) {
 			b.add(f.at("wait"), "out-of-range", fmt.Sprintf("%s.wait is 10ms to 7d", kind), "")
 		}
 		if f.has("max") && g.Max < g.Wait {

@@ -366,7 +366,7 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 	// Beyond a schema: the catalog's words, values that need another file, and
 	// numbers written as YAML 1.1 reads them.
 	beyond := map[string]bool{"timezone_unknown": true, "input_word": true, "connection_field_missing": true, "connector_unknown_key": true, "verify_variable": true, "connection_http_keys": true, "auth_flat": true, "auth_header_text": true, "auth_type": true, "auth_username": true,
-		"type_number_too_large": true, "workflow_run_unknown": true, "webhook_without_secret": true, "http_max_response": true, "save_max_response": true, "deadline_zero": true, "store_ttl": true, "retry_without_bound": true, "alias_bomb": true, "range_version": true, "kind_steps_map": false, "trigger_kind_without_settings": true}
+		"type_number_too_large": true, "workflow_run_unknown": true, "webhook_without_secret": true, "http_max_response": true, "save_max_response": true, "deadline_zero": true, "store_ttl": true, "retry_without_bound": true, "alias_bomb": true, "range_version": true, "finally_status": true, "multipart_path": true, "kind_steps_map": false, "trigger_kind_without_settings": true}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		a, err := txtar.ParseFile(file)
@@ -390,7 +390,7 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 	}
 }
 
-// TestTheWholeGrammarIsReadAndChecked loads a file that uses every key once.
+// TestTheWholeGrammarIsReadAndChecked loads files that use every key.
 func TestTheWholeGrammarIsReadAndChecked(t *testing.T) {
 	_, mistakes := workflows.Load("testdata/whole", catalog(t), func(string) bool { return true })
 	for _, m := range mistakes {
@@ -399,15 +399,17 @@ func TestTheWholeGrammarIsReadAndChecked(t *testing.T) {
 		}
 	}
 	flow, _ := schemas(t)
-	text, err := os.ReadFile("testdata/whole/workflows/everything.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, ok := asJSON(t, text)
-	if !ok {
-		t.Fatal("no YAML")
-	}
-	if err := flow.Validate(doc); err != nil {
-		t.Error(err)
+	for _, name := range []string{"everything", "gathers", "batches"} {
+		text, err := os.ReadFile("testdata/whole/workflows/" + name + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, ok := asJSON(t, text)
+		if !ok {
+			t.Fatal("no YAML")
+		}
+		if err := flow.Validate(doc); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -763,35 +763,3 @@ var (
 	SignatureFormats   = []string{"kv_list", "space_list", "comma_list", "positional", "pair_list", "json_base64"}
 	ClockUnits         = []string{"unix_s", "unix_ms", "unix_auto", "rfc3339", "http_date"}
 )
-
-// foreignWords are keys of other tools and what stands for them here.
-var foreignWords = map[string]string{
-	"continue-on-error": "continue_on_error", "runs-on": "nothing: steps run in the server", "env": "vars",
-	"jobs": "steps (one list; parallel: for width)", "workflow_dispatch": "on: manual", "workflow_call": "on: call",
-	"timeout-minutes": "timeout: 5m", "matrix": "foreach", "strategy": "foreach", "max-parallel": "max_parallel",
-	"fail-fast": "fail_fast", "outputs": "output", "tasks": "steps", "triggers": "on", "trigger": "on",
-	"actions": "steps", "action": "uses", "condition": "when, or if in a step", "conditions": "when",
-	"sequence": "steps", "type": "uses", "run": "uses: log or an http action (no shell here)", "needs": "nothing: steps run in order",
-	"retries": "retry", "errors": "on_failure", "finally": "finally, of the workflow: a step has on_failure", "always": "finally, of the workflow", "cancelOn": "cancel_on", "batchEvents": "batch", "throttle": "rate", "ensure": "finally, of the workflow", "variables": "vars", "cron": "on: schedule",
-	"service": "uses", "choose": "switch", "repeat": "foreach", "delay": "sleep", "wait_for_trigger": "wait",
-	"params": "with", "inputs": "with", "then": "steps", "each": "foreach", "for_each": "foreach", "loop": "foreach",
-	"log": "uses: log", "http": "uses: http/request", "filter": "when, or if in a step", "paginate": "pages: in a poll", "cancel-in-progress": "concurrency: {limit: 1, on_full: replace}",
-	"on_error": "on_failure", "catch": "on_failure", "schedule": "on: {schedule: ...}", "webhook": "on: {webhook: ...}", "parallelism": "max_parallel",
-}
-
-// foreignWordsIn are keys that mean something else in one kind of map alone, by its
-// title, and what to do.
-var foreignWordsIn = map[string]map[string]string{
-	"a wait of any": {
-		"any": "write its waits into the outer any:", "timeout": "timeout: stands beside wait:, in the step, for all of them",
-	},
-	"wait": {
-		"for": "to pause for a time write sleep: 5m in place of wait", "until": "to pause until a time write sleep: {until: ...} in place of wait",
-		"seconds": "to pause for a time write sleep: 30s in place of wait", "minutes": "to pause for a time write sleep: 5m in place of wait",
-		"timeout": "timeout: stands beside wait:, in the step",
-	},
-	"auth": {
-		"username": "write " + authForms["basic"], "user": "write " + authForms["basic"], "password": "write " + authForms["basic"],
-		"token": "write " + authForms["bearer"], "api_key": "write " + authForms["header"], "key": "write " + authForms["header"],
-	},
-}

@@ -57,7 +57,7 @@ var foreignInputs = map[string]string{
 	"authentication": "use auth:", "token": "use auth: {bearer: ...}", "uri": "use url:", "endpoint": "use url:", "address": "use url:", "header": "use headers:",
 	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages: in a poll", "pagination": "use pages: in a poll", "timeout": "timeout: stands beside with:, not in it",
 	"retry": "retry: stands beside with:, not in it", "credentials": "use connection: or auth:", "file": "use raw_file: (the path of a file) or multipart:", "files": "use multipart: {NAME: {file: PATH}}",
-	"output_file": "use save: true", "save_as": "use save: true", "download": "use save: true", "stream": "use save: true",
+	"output_file": "use save: true", "save_as": "use save: true", "download": "use save: true", "stream": "use save: true", "save_to": "use save: true", "responseFormat": "use save: true for a file, or parse:",
 }
 
 // checkURL checks the beginning of a URL.

@@ -150,6 +150,9 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 	if _, there := output[keys[2]]; !there {
 		known := sortedStrings(output)
 		hint := suggest(keys[2], known)
+		if contains(known, "sha256") && contains([]string{"file", "filename", "name", "file_path", "filepath", "content", "data"}, keys[2]) {
+			hint = fmt.Sprintf("save: true puts the body into a file: write %s.output.path", path)
+		}
 		if hint == "" {
 			hint = "known are " + strings.Join(known, ", ")
 			if keys[2] == "body" && contains(known, "sha256") {

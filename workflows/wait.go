@@ -3,6 +3,8 @@ package workflows
 import (
 	"fmt"
 	"time"
+
+	"gopkg.in/yaml.v3"
 )
 
 // DefaultSince is how old an event may be that ends a wait and came before the run did.
@@ -89,7 +91,7 @@ func (b *builder) waitChoice(w *objectNode) *Wait {
 	case !w.has("approval") && !w.has("event") && !w.unknown:
 		b.add(w.pos(), "missing-key", "wait needs approval:, event: or any:", "to pause for a time write sleep: 5m")
 	}
-	if w.has("event") && !w.has("key") {
+	if w.has("event") && !w.has("key") && !w.unknown {
 		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant", "add key: ${{ ... }}, what the trigger's key gives for that event")
 	}
 	if w.has("event") && w.has("by") {
@@ -99,6 +101,9 @@ func (b *builder) waitChoice(w *objectNode) *Wait {
 		if w.has("approval") && !w.has("event") && w.has(k) {
 			b.add(w.keyAt(k), "misplaced-key", k+" goes with event", "")
 		}
+	}
+	if v := w.vals["approval"]; v != nil && v.Kind != yaml.ScalarNode {
+		b.add(b.pos(v), "wrong-kind", "approval is text, got "+nodeKind(v), `write approval: "Ship it?", and by: [NAME] beside it`)
 	}
 	out := &Wait{Approval: b.value(w.vals["approval"]), Key: b.value(w.vals["key"]), By: w.texts("by"), Event: w.text("event", ""),
 		Since: w.duration("since", DefaultSince), pos: w.at("event")}
@@ -148,7 +153,7 @@ func (s *stepChecker) approvers(one *Wait) {
 func (s *stepChecker) waitTrigger(one *Wait) {
 	t := s.c.p.Triggers[one.Event]
 	if t == nil {
-		s.w.src.add(one.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", one.Event), suggest(one.Event, sortedStrings(s.c.p.Triggers)))
+		s.w.src.add(one.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", one.Event), triggerHint(one.Event, s.c.p))
 		return
 	}
 	dedupe, known := t.shortestDedupe()
@@ -205,4 +210,12 @@ func plainDuration(d time.Duration) string {
 		return "0s"
 	}
 	return out
+}
+
+// triggerHint says which triggers there are in place of one that is not.
+func triggerHint(name string, p *Project) string {
+	if len(p.Triggers) == 0 {
+		return "declare it in hookloom.yaml: triggers: {" + name + ": {webhook: {...}}}"
+	}
+	return suggestOr(name, sortedStrings(p.Triggers))
 }

@@ -446,7 +446,7 @@ func (d *decoder) retry(o *objectNode, key string) *Retry {
 	most := 0
 	if r.For = m.duration("for", 0); r.For > 0 {
 		most = mostRetries
-	} else if !hasKey(v, "max") {
+	} else if !hasKey(v, "max") && !m.unknown {
 		d.add(m.pos(), "missing-key", "retry needs max: or for:", "max: 5 is five tries after the first, for: 1h bounds their time")
 	}
 	r.Max, r.Delay, r.MaxDelay, r.Jitter = m.integer("max", most), m.duration("delay", r.Delay), m.duration("max_delay", r.MaxDelay), m.boolean("jitter", true)

@@ -23,6 +23,9 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 			if n < 1 || n > len(d.lines) {
 				continue
 			}
+			if p, inside, ok := quoteInTemplate(d.line(n), n); ok {
+				return p, "this quote ends the text in double quotes, amid ${{ }}", "use single quotes inside: " + strings.ReplaceAll(inside, `"`, "'")
+			}
 			if p, value, ok := flowQuestion(d.line(n), n); ok {
 				return p, "? inside {…} or […] needs quotes", "put the value in quotes: " + quoted(value)
 			}
@@ -43,6 +46,30 @@ func badEscape(line string, n int) (Pos, string, bool) {
 				return Pos{n, utf8.RuneCountInString(line[:i]) + 1, 2}, string(letter), true
 			}
 			i += size
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		}
+	}
+	return Pos{}, "", false
+}
+
+// quoteInTemplate finds the first double quote inside a ${{ }} that stands in a text in
+// double quotes, and the whole ${{ }}.
+func quoteInTemplate(line string, n int) (Pos, string, bool) {
+	var quote byte
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quote == '"' && strings.HasPrefix(line[i:], "${{"):
+			end := strings.Index(line[i:], "}}")
+			at := strings.IndexByte(line[i:], '"')
+			if end < 0 || at < 0 || at > end || line[i+at-1] == '\\' {
+				return Pos{}, "", false
+			}
+			return Pos{n, utf8.RuneCountInString(line[:i+at]) + 1, 1}, line[i : i+end+2], true
+		case quote == '"' && c == '\\':
+			i++
 		case quote != 0 && c == quote:
 			quote = 0
 		case quote == 0 && (c == '"' || c == '\''):

@@ -1,0 +1,94 @@
+package workflows
+
+import "strings"
+
+// This file holds words of other tools, and what stands for them here.
+
+// foreignWords are keys of other tools and what stands for them here.
+var foreignWords = map[string]string{
+	"continue-on-error": "continue_on_error", "runs-on": "nothing: steps run in the server", "env": "vars",
+	"jobs": "steps (one list; parallel: for width)", "workflow_dispatch": "on: manual", "workflow_call": "on: call",
+	"timeout-minutes": "timeout: 5m", "matrix": "foreach", "strategy": "foreach", "max-parallel": "max_parallel",
+	"fail-fast": "fail_fast", "outputs": "output", "tasks": "steps", "triggers": "on", "trigger": "on",
+	"actions": "steps", "action": "uses", "condition": "when, or if in a step", "conditions": "when",
+	"sequence": "steps", "type": "uses", "run": "uses: log or an http action (no shell here)", "needs": "nothing: steps run in order",
+	"retries": "retry", "errors": "on_failure", "finally": "finally, of the workflow: a step has on_failure", "always": "finally, of the workflow", "cancelOn": "cancel_on", "batchEvents": "batch", "throttle": "rate", "ensure": "finally, of the workflow", "variables": "vars", "cron": "on: schedule",
+	"service": "uses", "choose": "switch", "repeat": "foreach", "delay": "sleep", "wait_for_trigger": "wait",
+	"params": "with", "inputs": "with", "then": "steps", "each": "foreach", "for_each": "foreach", "loop": "foreach",
+	"log": "uses: log", "http": "uses: http/request", "filter": "when, or if in a step", "paginate": "pages: in a poll", "cancel-in-progress": "concurrency: {limit: 1, on_full: replace}",
+	"on_error": "on_failure", "catch": "on_failure", "schedule": "on: {schedule: ...}", "webhook": "on: {webhook: ...}", "parallelism": "max_parallel",
+	"waitForEvent": "wait: {event: NAME, key: ...}", "approval": "wait: {approval: ...}", "emit": "uses: hookloom/emit", "sendEvent": "uses: hookloom/emit",
+	"rateLimit": "rate", "rate_limit": "rate", "workflow": "call",
+	"idempotency": "key: and dedupe: of the trigger",
+}
+
+// severalWaits says how a step waits for one of several events.
+const severalWaits = "for the first of several write wait: {any: [{event: NAME, key: ...}, {event: OTHER, key: ...}]}"
+
+// foreignWordsIn are keys that mean something else in one kind of map alone, by its
+// title, and what to do, or the key's name here.
+var foreignWordsIn = map[string]map[string]string{
+	"a workflow": {"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:"},
+	"a step":     {"idempotency_key": "idempotency_key: stands in with:"},
+	"a wait of any": {
+		"match": "key", "approvers": "by", "trigger": "event", "sleep": "timeout: on the step bounds the wait",
+		"any": "write its waits into the outer any:", "timeout": "timeout: stands beside wait:, in the step, for all of them",
+	},
+	"retry": {
+		"attempts": "max", "limit": "max", "count": "max", "times": "max", "tries": "max", "max_attempts": "max", "maxAttempts": "max", "max_retries": "max", "retries": "max",
+		"max_duration": "for", "duration": "for", "interval": "delay", "wait": "delay", "backoff": "factor", "multiplier": "factor", "max_interval": "max_delay",
+	},
+	"debounce": {"period": "wait", "delay": "wait", "time": "wait", "timeout": "max", "max_wait": "max", "maxWait": "max"},
+	"batch":    {"maxSize": "size", "max_size": "size", "limit": "size", "count": "size", "timeout": "wait", "max_wait": "wait", "period": "wait"},
+	"cancel_on": {
+		"match": "key", "if": "key", "trigger": "event",
+	},
+	"concurrency": {"key": "group", "max": "limit"},
+	"rate":        {"period": "per", "window": "per", "key": "group"},
+	"wait": {
+		"match": "key", "approvers": "by", "users": "by", "trigger": "event", "webhook": "event",
+		"events": severalWaits, "first": severalWaits, "all": "for all of them write one step with wait: after another: what came before a wait counts",
+		"if": "key: says which event is meant; its data can be checked by the next step's if:", "lookback": "since",
+		"for": "to pause for a time write sleep: 5m in place of wait", "until": "to pause until a time write sleep: {until: ...} in place of wait",
+		"seconds": "to pause for a time write sleep: 30s in place of wait", "minutes": "to pause for a time write sleep: 5m in place of wait",
+		"timeout": "timeout: stands beside wait:, in the step",
+	},
+	"auth": {
+		"username": "write " + authForms["basic"], "user": "write " + authForms["basic"], "password": "write " + authForms["basic"],
+		"token": "write " + authForms["bearer"], "api_key": "write " + authForms["header"], "key": "write " + authForms["header"],
+	},
+}
+
+// foreignActions are actions of other tools, or guesses, and what does their work.
+var foreignActions = map[string]string{
+	"emit": "use hookloom/emit", "send_event": "use hookloom/emit", "repository_dispatch": "use hookloom/emit", "hookloom/send": "use hookloom/emit",
+	"wait": "to pause write sleep: 5m in place of uses; for an event or a person, wait:", "sleep": "write sleep: 5m in place of uses", "delay": "write sleep: 5m in place of uses",
+	"store": "it has store/delete, store/get, store/increment, store/set", "store/put": "use store/set", "store/save": "use store/set", "store/write": "use store/set",
+	"store/incr": "use store/increment", "store/inc": "use store/increment", "store/add": "use store/increment", "store/read": "use store/get", "store/del": "use store/delete",
+	"store/remove": "use store/delete", "store/cas": "use store/set with expect: (the value that must be there now)", "store/compare_and_set": "use store/set with expect: (the value that must be there now)",
+	"kv/get": "use store/get", "kv/set": "use store/set", "kv/put": "use store/set", "cache/get": "use store/get", "cache/set": "use store/set",
+}
+
+// foreignInputsOf are inputs of other tools, by the beginning of the action's name.
+var foreignInputsOf = map[string]map[string]string{
+	"http/": foreignInputs,
+	"store/": {
+		"name": "key", "expires": "ttl", "expiry": "ttl", "expire": "ttl", "ex": "ttl", "amount": "by", "increment": "by", "delta": "by", "step": "by",
+		"if_match": "expect", "if_equals": "expect", "expected": "expect", "data": "value",
+	},
+	"hookloom/emit": {"event": "trigger", "name": "trigger", "to": "trigger", "payload": "data", "body": "data", "id": "key"},
+}
+
+// foreignInput is what stands for an input of another tool in an action, or "", and
+// the input that it means.
+func foreignInput(action, name string) (hint, meant string) {
+	for begin, words := range foreignInputsOf {
+		if word := words[name]; word != "" && strings.HasPrefix(action, begin) {
+			if begin == "http/" {
+				return word, ""
+			}
+			return "here it is " + word, word
+		}
+	}
+	return "", ""
+}
