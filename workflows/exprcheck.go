@@ -321,7 +321,7 @@ func (e *Expr) typeError(err error, warning bool, sample types.Map) {
 	case strings.HasPrefix(problem, "unknown name "):
 		code = "unknown-name"
 	case strings.HasPrefix(problem, "not enough arguments"), strings.HasPrefix(problem, "too many arguments"), strings.HasPrefix(problem, "invalid number of arguments"):
-		code = "arguments"
+		code, hint = "arguments", exampleOf(problem)
 	case strings.HasPrefix(problem, "no matching overload"), strings.HasPrefix(problem, "invalid argument"):
 		code, problem = "arguments", typeNames(problem)
 	}
@@ -543,9 +543,39 @@ func (l *linter) function(id *ast.IdentifierNode) {
 		hint, foreign = foreignFunctions[id.Value]
 	}
 	if !foreign {
-		hint = suggest(id.Value, functionNames())
+		if hint = suggest(id.Value, functionNames()); hint == "" {
+			hint = "hookloom functions lists them"
+		}
 	}
 	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no function %s", id.Value), hint)
+}
+
+// exampleOf gives the example of the function that a problem names last, or "".
+func exampleOf(problem string) string {
+	name := problem[strings.LastIndexByte(problem, ' ')+1:]
+	for _, f := range functions {
+		if f.name == name && f.example != "" {
+			return "an example is " + callIn(f.example, name)
+		}
+	}
+	return ""
+}
+
+// callIn cuts the call of a function out of an expression.
+func callIn(example, name string) string {
+	rest := example[max(strings.Index(example, name+"("), 0):]
+	depth := 0
+	for i, c := range rest {
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return rest[:i+1]
+			}
+		}
+	}
+	return rest
 }
 
 // foreignFunctions are functions of other tools, and what does their work.

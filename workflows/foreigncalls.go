@@ -22,7 +22,7 @@ var foreignMethods = map[string]string{
 	"substring": "%r[%1:%2]", "slice": "%r[%1:%2]", "reverse": "reverse(%r)", "sort": "sort(%r)", "get": "get(%r, %1)", "repeat": "repeat(%r, %1)",
 	"test": "... matches %1", "match": "match(%r, %1)", "at": "%r[%1]", "isEmpty": "len(%r) == 0", "getTime": "date(%r).UnixMilli()",
 	"toISOString": "isoTime(%r)", "toFixed": "round(%r)", "toLocaleString": "fixed(%r, 2)", "includes": "%r contains %1", "contains": "%r contains %1", "has": "%1 in %r", "hasOwnProperty": "%1 in %r",
-	"items": "toPairs(%r)", "format": "%r.Format(%1)",
+	"items": "toPairs(%r)",
 }
 
 // method refuses a call of a method on data: data is JSON and has none. Methods of
@@ -52,6 +52,9 @@ func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) str
 	if name == "toFixed" && len(args) == 1 {
 		return fmt.Sprintf("write fixed(%s, %s)", receiver, l.source(args[0]))
 	}
+	if (name == "format" || name == "strftime") && len(args) == 1 {
+		return l.formatted(m.Node, args[0])
+	}
 	how, known := foreignMethods[name]
 	if !known {
 		if l.hasFunction(name) {
@@ -74,6 +77,24 @@ func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) str
 	return "write " + strings.NewReplacer("%r", receiver, "%1", arg(0, `"..."`), "%2", arg(1, `"..."`)).Replace(how)
 }
 
+// formatted writes a time as text with the layout of Go, of which the letters of other
+// tools are translated.
+func (l *linter) formatted(receiver, layout ast.Node) string {
+	time := l.source(receiver)
+	if !strings.HasPrefix(time, "now(") && !strings.HasPrefix(time, "date(") {
+		time = "date(" + time + ")"
+	}
+	text, ok := layout.(*ast.StringNode)
+	if !ok {
+		return "write " + time + `.Format("2006-01-02 15:04")`
+	}
+	return fmt.Sprintf("write %s.Format(%q)", time, layoutWords.Replace(text.Value))
+}
+
+// layoutWords translates the letters of moment.js, Luxon, Java and strftime.
+var layoutWords = strings.NewReplacer("YYYY", "2006", "yyyy", "2006", "YY", "06", "yy", "06", "MMMM", "January", "MMM", "Jan", "MM", "01", "DD", "02", "dd", "02",
+	"HH", "15", "hh", "03", "mm", "04", "ss", "05", "SSS", "000", "%Y", "2006", "%m", "01", "%d", "02", "%H", "15", "%M", "04", "%S", "05", "%y", "06", "%B", "January", "%b", "Jan")
+
 // namespaceCalls are functions of objects that JavaScript has and data has not.
 var namespaceCalls = map[string]string{
 	"JSON.stringify": "toJSON", "JSON.parse": "fromJSON", "Object.keys": "keys", "Object.values": "values", "Object.entries": "toPairs", "Date.now": "now", "Date.parse": "date",
@@ -83,7 +104,15 @@ var namespaceCalls = map[string]string{
 // namespace refuses JSON.stringify(x) and its like, with the function that does it.
 func (l *linter) namespace(id *ast.IdentifierNode, name string, args []ast.Node) bool {
 	f := namespaceCalls[id.Value+"."+name]
-	if _, visible := l.sc.names[id.Value]; f == "" || visible || l.declared[id.Value] {
+	_, visible := l.sc.names[id.Value]
+	if visible || l.declared[id.Value] {
+		return false
+	}
+	if contains([]string{"store", "kv", "cache", "storage"}, id.Value) {
+		l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name), "kept values are read and written by steps: uses: store/get, with: {key: ...}")
+		return true
+	}
+	if f == "" {
 		return false
 	}
 	var texts []string
