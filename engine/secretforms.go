@@ -53,7 +53,7 @@ func secretParts(value string) []string {
 		}
 	}
 	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
-		if b, err := e.DecodeString(strings.TrimPrefix(value, "whsec_")); err == nil && len(b) >= shortestLine && utf8.Valid(b) {
+		if b, err := e.DecodeString(strings.TrimPrefix(value, "whsec_")); err == nil && len(b) >= shortestSecret && utf8.Valid(b) {
 			out = append(out, string(b))
 			break
 		}

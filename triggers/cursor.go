@@ -200,6 +200,15 @@ func earlier(f float64, overlap time.Duration) float64 {
 
 // after tells whether a cursor is a time behind a moment.
 func (p *poller) after(cursor any, moment time.Time) bool {
+	if !p.isMoment(cursor) {
+		return false
+	}
+	t, ok := asTime(cursor)
+	return ok && t.After(moment)
+}
+
+// isMoment tells that a cursor is a time. A number is one only where its name says so.
+func (p *poller) isMoment(cursor any) bool {
 	switch x := cursor.(type) {
 	case int, float64:
 		if !workflows.NamesTime(p.poll.Cursor.Text) {
@@ -210,8 +219,8 @@ func (p *poller) after(cursor any, moment time.Time) bool {
 			return false
 		}
 	}
-	t, ok := asTime(cursor)
-	return ok && t.After(moment)
+	_, ok := asTime(cursor)
+	return ok
 }
 
 // capped gives a cursor that is not behind a moment: one from a time in which an

@@ -135,13 +135,15 @@ func (p *poller) page(ctx context.Context, f *found, pr *progress, st engine.Inl
 }
 
 // arrived notes what has come since the first walk began, when that takes several
-// polls: it was not there already.
+// polls: it was not there already. Cursors that are no times tell it once the list was
+// read to its end: what is read again goes further than the first reading.
 func (p *poller) arrived(f *found, w *walk, rows []row, firstPage bool) {
 	if !w.First || firstPage || !p.poll.PerItem {
 		return
 	}
 	for _, r := range rows {
-		if p.after(r.cursor, w.Began) {
+		beyond := w.Bar != nil && r.cursor != nil && !p.isMoment(r.cursor) && compareCursors(r.cursor, w.Bar) > 0
+		if beyond || p.after(r.cursor, w.Began) {
 			if f.since == nil {
 				f.since = map[string]bool{}
 			}

@@ -68,6 +68,9 @@ type walk struct {
 	Before  int  `json:"before,omitempty"`
 	Fresh   int  `json:"fresh,omitempty"`
 	UpToBar int  `json:"up_to_bar,omitempty"`
+	// resumed tells that the walk goes on after a pause, and has come to nothing yet that
+	// was not read before it: what came meanwhile has moved the items on.
+	resumed bool
 }
 
 // maxTries bounds how often a list is read again because items vanish from it.
@@ -123,6 +126,9 @@ func (p *poller) resume(st engine.InletState, now time.Time) (*progress, error) 
 			pr.Walk = &walk{Began: now, First: true}
 		}
 	}
+	if pr.Walk != nil {
+		pr.Walk.resumed = !pr.Walk.atStart()
+	}
 	if pr.Walk == nil {
 		pr.fresh = true
 		pr.Walk = &walk{Began: now, First: p.remembers(st), Base: p.capped(cursor, now.Add(p.poll.Overlap))}
@@ -160,7 +166,8 @@ func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
 		if !p.poll.PerItem || r.cursor == nil {
 			continue
 		}
-		if w.Lowest != nil {
+		w.resumed = w.resumed && !fresh[r.delivery.Key] && w.Lowest != nil && compareCursors(r.cursor, w.Lowest) > 0
+		if w.Lowest != nil && !w.resumed {
 			// Lists that lag behind are out of order by their overlap.
 			w.Rises = w.Rises || compareCursors(lookBack(r.cursor, p.poll.Overlap), w.Lowest) > 0
 		}

@@ -307,7 +307,8 @@ func (m *meter) numbers(name string, args, out []any, depth int) []any {
 	return out
 }
 
-// mean of numbers, exact when one of them is a decimal.
+// mean of numbers, exact when one of them is a decimal; a sum of whole numbers that
+// leaves 64 bits is an error.
 func (m *meter) mean(args []any) any {
 	list := m.numbers("mean", args, nil, 0)
 	if len(list) == 0 {
@@ -426,7 +427,11 @@ func (m *meter) median(args []any) any {
 	if len(list) == 0 {
 		return 0.0
 	}
-	m.work(decimalSteps * sortSteps(len(list)))
+	each := 3
+	if slices.ContainsFunc(list, isDecimal) {
+		each = decimalSteps
+	}
+	m.work(each * sortSteps(len(list)))
 	slices.SortFunc(list, compareNumbers)
 	half := len(list) / 2
 	if len(list)%2 == 1 {

@@ -240,9 +240,7 @@ func (e *Expr) runtimeError(err error) error {
 		out.Problem, out.Cause = errElements.text, errElements
 		return out
 	}
-	if strings.HasPrefix(out.Problem, "invalid operation") {
-		out.Problem = goTypeNames.Replace(out.Problem)
-	}
+	out.Problem = ownWords(out.Problem)
 	return out
 }
 

@@ -194,7 +194,7 @@ func (e *Expr) syntaxError(err error) {
 		e.report("expression-syntax", false, 0, 1, err.Error(), "")
 		return
 	}
-	problem, hint, code := at.Message, "", "expression-syntax"
+	problem, hint, code := ownWords(at.Message), "", "expression-syntax"
 	from, to := at.From, at.To
 	total := len([]rune(e.Text))
 	if m := unexpectedToken.FindStringSubmatch(problem); m != nil {
@@ -323,7 +323,13 @@ func (e *Expr) typeError(err error, warning bool, sample types.Map) {
 	case strings.HasPrefix(problem, "not enough arguments"), strings.HasPrefix(problem, "too many arguments"), strings.HasPrefix(problem, "invalid number of arguments"):
 		code, hint = "arguments", exampleOf(problem)
 	case strings.HasPrefix(problem, "no matching overload"), strings.HasPrefix(problem, "invalid argument"):
+		if own := ownWords(problem); own != problem {
+			code, problem = "arguments", own
+			break
+		}
 		code, problem = "arguments", typeNames(problem)
+	case notAList.MatchString(problem), notFlattened.MatchString(problem), badUnit.MatchString(problem), badSpan.MatchString(problem):
+		code, problem = "arguments", ownWords(problem)
 	}
 	if m := cannotUse.FindStringSubmatch(problem); m != nil {
 		code, problem = "arguments", fmt.Sprintf("%s takes %s here, got %s", m[3], typeWord(m[2]), typeWord(m[1]))

@@ -41,8 +41,8 @@ var hidden = []hiddenFunction{
 	{name: "__bitshl", run: func(m *meter, a []any) any { return shiftLeft(a) }},
 	{name: "__decimal_max", run: func(m *meter, a []any) any { return m.extreme("max", 1, a) }},
 	{name: "__decimal_min", run: func(m *meter, a []any) any { return m.extreme("min", -1, a) }},
-	{name: "__decimal_mean", run: func(m *meter, a []any) any { return m.mean(a) }},
-	{name: "__decimal_median", run: func(m *meter, a []any) any { return m.median(a) }},
+	{name: "__mean", run: func(m *meter, a []any) any { return m.mean(a) }},
+	{name: "__median", run: func(m *meter, a []any) any { return m.median(a) }},
 	{name: "__decimal_type", one: func(m *meter, x any) any { return typeName(x) }},
 }
 
@@ -55,8 +55,9 @@ var (
 		"matches": "__match"}
 	// decimalOperators are replaced only where a decimal may stand: expr's own are faster.
 	decimalOperators = map[string]string{"==": "__eq", "!=": "__ne", "<": "__lt", "<=": "__le", ">": "__gt", ">=": "__ge", "in": "__in"}
-	guardedBuiltins  = map[string]string{"abs": "__abs", "int": "__int", "float": "__float", "ceil": "__ceil", "floor": "__floor", "bitshl": "__bitshl"}
-	decimalBuiltins  = map[string]string{"max": "__decimal_max", "min": "__decimal_min", "mean": "__decimal_mean", "median": "__decimal_median", "type": "__decimal_type"}
+	guardedBuiltins  = map[string]string{"abs": "__abs", "int": "__int", "float": "__float", "ceil": "__ceil", "floor": "__floor", "bitshl": "__bitshl",
+		"mean": "__mean", "median": "__median"}
+	decimalBuiltins = map[string]string{"max": "__decimal_max", "min": "__decimal_min", "type": "__decimal_type"}
 	// keptBytes is what loops keep of each element, the machine's stack included.
 	keptBytes = map[string]int{"map": 48, "filter": 48, "groupBy": 128, "sortBy": 96}
 )

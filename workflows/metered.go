@@ -87,8 +87,6 @@ var meteredBuiltins = []hiddenFunction{
 	}),
 	metered("max", func(m *meter, a []any) { m.weighAll(a, 0) }),
 	metered("min", func(m *meter, a []any) { m.weighAll(a, 0) }),
-	metered("mean", func(m *meter, a []any) { m.weighAll(a, 0) }),
-	metered("median", func(m *meter, a []any) { m.weighAll(a, 24) }),
 	{name: "__timezone", run: func(m *meter, a []any) any {
 		m.work(50)
 		zone, err := loadZone(textArg("timezone", a, 0))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,7 +31,7 @@ func ParseTime(text string, zone *time.Location) (time.Time, error) {
 			return knownZone(t, zone)
 		}
 	}
-	if text != "" && strings.Trim(text, "0123456789.") == "" {
+	if _, err := strconv.ParseFloat(text, 64); err == nil && strings.Trim(text, "0123456789.") == "" {
 		return time.Time{}, fmt.Errorf("%q is a number as text; write date(int(…)) if it is Unix seconds", clip(text, 40))
 	}
 	return time.Time{}, fmt.Errorf("%q is no time: write it as 2026-01-31T10:00:00Z, 2026-01-31 10:00, 2026-01-31 or as mail does, or give its layout", clip(text, 60))
