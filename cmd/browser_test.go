@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -187,7 +188,11 @@ func TestEveryPageLoadsWithoutAComplaint(t *testing.T) {
 		b.goTo(path)
 		var wide, images int
 		b.do(chromedp.Evaluate(`document.documentElement.scrollWidth - innerWidth`, &wide), chromedp.Evaluate(`document.images.length + document.querySelectorAll("main script, main iframe").length`, &images))
-		if bad := b.complaints(); len(bad) > 0 || images > 0 {
+		// The browser itself reports the answer 400 of a filter with an unknown value.
+		refused := func(s string) bool {
+			return strings.Contains(path, "bogus") && strings.Contains(s, "status of 400")
+		}
+		if bad := slices.DeleteFunc(b.complaints(), refused); len(bad) > 0 || images > 0 {
 			t.Errorf("%s: %v, %d images or scripts", path, bad, images)
 		}
 		if wide > 0 {
@@ -308,7 +313,7 @@ func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 	x.settled(t)
 	b.do(chromedp.Reload())
 	b.sees("succeeded")
-	b.sees("grace: approve may fine")
+	b.sees("grace not proved: approve may fine")
 
 	// Choose all dead letters of a cause; the count comes first.
 	b.goTo("/deadletters")

@@ -23,7 +23,7 @@ func TestARunsPageFollowsItsRun(t *testing.T) {
 	}
 	b.sees("The run has ended.")
 	b.until(`window.same && document.querySelector("#run .status").textContent === "succeeded"`)
-	b.sees("ada: approve")
+	b.sees("ada not proved: approve")
 	if bad := b.complaints(); len(bad) > 0 {
 		t.Errorf("%v", bad)
 	}

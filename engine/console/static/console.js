@@ -115,12 +115,16 @@
       loading = true;
       try {
         const old = document.getElementById("run");
-        const dirty = [...old.querySelectorAll("textarea, input:not([type=hidden])")].some((e) => e === document.activeElement || e.value !== e.defaultValue);
-        if (dirty) { watch.textContent = "The run has changed. Load the page again when you have written your answer."; return; }
+        const writing = () => {
+          const dirty = [...old.querySelectorAll("textarea, input:not([type=hidden])")].some((e) => e === document.activeElement || e.value !== e.defaultValue);
+          if (dirty) watch.textContent = "The run has changed. Load the page again when you have written your answer.";
+          return dirty;
+        };
+        if (writing()) return;
         const r = await fetch(location.href, { headers: { Accept: "text/html" } });
         if (r.redirected && new URL(r.url).pathname === "/login" || r.status === 401) { login(); return; }
         const page = new DOMParser().parseFromString(await r.text(), "text/html"), fresh = page.getElementById("run");
-        if (!fresh) return;
+        if (!fresh || writing()) return; // somebody may have begun to write meanwhile
         for (const d of old.querySelectorAll("details[id]")) {
           const n = fresh.querySelector(`#${CSS.escape(d.id)}`);
           if (n) n.open = d.open || n.open;
