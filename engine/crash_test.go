@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, 
 		w.t.Fatal(err)
 	}
 	o := w.options
-	o.Store, o.Client, o.Grace = s, &http.Client{}, 200*time.Millisecond
+	o.Store, o.Client, o.Grace = s, &http.Client{}, cmp.Or(w.options.Grace, 200*time.Millisecond)
 	if w.store != nil {
 		o.Store = w.store(s)
 	}

@@ -97,8 +97,8 @@ func (e *Engine) carryOutEnds(ctx context.Context) error {
 			}
 			left = left || atWork
 		}
-		if !left {
-			return nil
+		if !left || e.isStopping() {
+			return nil // what is left at a stop waits for something, and the next start goes on with it
 		}
 		select {
 		case <-time.After(pause):

@@ -281,3 +281,34 @@ func TestALoopThatFailsFastEndsWhatItsOtherItemsCalled(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestAStopDoesNotWaitForCalledRunsThatEndLater: one that sleeps in finally is not at
+// work, and goes on at the next start.
+func TestAStopDoesNotWaitForCalledRunsThatEndLater(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		"w":     "on: hook\nsteps: [{call: child}]",
+		"child": "on: call\nsteps: [{sleep: 1h}]\nfinally: [{id: last, sleep: 2s}]",
+	})
+	w.options.Grace = time.Minute
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	newest(t, s, "child", "waiting")
+	if err := e.Cancel(context.Background(), newest(t, s, "w", "waiting")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the called run is at its last step", func() bool {
+		d, err := s.History().RunDetail(context.Background(), newest(t, s, "child", "waiting"))
+		return err == nil && slices.ContainsFunc(d.Steps, func(x engine.StepItem) bool { return x.Path == "finally/last" || x.Path == "last" })
+	})
+	began := time.Now()
+	if err := stop(); err != nil || time.Since(began) > time.Second {
+		t.Errorf("the stop took %s: %v", time.Since(began), err)
+	}
+	_, s, stop = w.start(nil)
+	eventually(t, "the called run ends after the next start", func() bool { return strings.HasPrefix(statuses(t, s)["child"][0], "cancelled") })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
