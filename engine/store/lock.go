@@ -62,7 +62,7 @@ func takeLock(ctx context.Context, path, verb string) (*os.File, error) {
 			return nil, errors.Join(&InUseError{Path: path, Holder: holder.String()}, f.Close())
 		}
 		var st syscall.Stat_t
-		if id, err := identify(f.Name()); err != nil || syscall.Fstat(int(f.Fd()), &st) != nil || id != (fileID{uint64(st.Dev), st.Ino}) {
+		if id, _, err := identify(f.Name()); err != nil || syscall.Fstat(int(f.Fd()), &st) != nil || id != (fileID{uint64(st.Dev), st.Ino}) {
 			_ = f.Close() // removed in the meantime: another process may have made it again
 			continue
 		}

@@ -23,19 +23,21 @@ const movedEvery = 500 * time.Millisecond
 // fileID tells files apart whatever their names are.
 type fileID struct{ dev, ino uint64 }
 
-func identify(path string) (fileID, error) {
+func identify(path string) (fileID, int64, error) {
 	var st syscall.Stat_t
 	err := syscall.Stat(path, &st)
 	for errors.Is(err, syscall.EINTR) {
 		err = syscall.Stat(path, &st)
 	}
-	return fileID{uint64(st.Dev), st.Ino}, err //nolint:unconvert // Dev's type differs between systems
+	return fileID{uint64(st.Dev), st.Ino}, st.Size, err //nolint:unconvert // Dev's type differs between systems
 }
 
 // openFile is one file that the process holds open, by its name.
 type openFile struct {
 	path, what string
 	id         fileID
+	// filled tells that it is never empty from now on: the log may be.
+	filled bool
 }
 
 // openFiles are the database's files as they were opened.
@@ -49,19 +51,21 @@ func watchFiles(path string, lock *os.File) (openFiles, error) {
 	if err != nil {
 		return nil, err
 	}
+	size := int64(0)
 	for _, f := range []openFile{{path: path, what: "the database file"}, {path: real + "-wal", what: "the write-ahead log"}, {path: real + "-shm", what: "the log's index"}} {
-		if f.id, err = identify(f.path); errors.Is(err, syscall.ENOENT) {
+		if f.id, size, err = identify(f.path); errors.Is(err, syscall.ENOENT) {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("looking at %s: %w", f.path, err)
 		}
+		f.filled = f.path == path && size > 0
 		out = append(out, f)
 	}
 	var st syscall.Stat_t
 	if err := syscall.Fstat(int(lock.Fd()), &st); err != nil {
 		return nil, fmt.Errorf("looking at %s: %w", lock.Name(), err)
 	}
-	return append(out, openFile{lock.Name(), "the lock file", fileID{uint64(st.Dev), st.Ino}}), nil //nolint:unconvert // as above
+	return append(out, openFile{path: lock.Name(), what: "the lock file", id: fileID{uint64(st.Dev), st.Ino}}), nil //nolint:unconvert // as above
 }
 
 // MovedError says that a name no longer leads to the file that is open.
@@ -78,11 +82,13 @@ func (e *MovedError) Error() string {
 // nothing.
 func (fs openFiles) moved() error {
 	for _, f := range fs {
-		switch id, err := identify(f.path); {
+		switch id, size, err := identify(f.path); {
 		case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
 			return &MovedError{f.what, f.path, "removed or moved away"}
 		case err == nil && id != f.id:
 			return &MovedError{f.what, f.path, "replaced by another file"}
+		case err == nil && f.filled && size == 0:
+			return &MovedError{f.what, f.path, "emptied"}
 		}
 	}
 	return nil

@@ -27,6 +27,7 @@ func TestNothingIsAcknowledgedAfterAFileLeftItsPlace(t *testing.T) {
 		{"database removed", "x.db", os.Remove, "the database file"},
 		{"database moved", "x.db", away, "removed or moved"},
 		{"database replaced", "x.db", replace, "replaced"},
+		{"database emptied", "x.db", func(path string) error { return os.Truncate(path, 0) }, "emptied"},
 		{"log removed", "x.db-wal", os.Remove, "the write-ahead log"},
 		{"index removed", "x.db-shm", os.Remove, "index"},
 		{"lock removed", "x.db.lock", os.Remove, "the lock file"},
