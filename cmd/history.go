@@ -534,7 +534,12 @@ func (a *app) tailCmd() *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{Use: "tail", Short: "Print runs as they end, live", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.reading(func(h *store.History) error { return a.tail(c.Context(), h, f.q) })
+			return f.reading(func(h *store.History) error {
+				if err := f.checkNames(c.Context(), h); err != nil {
+					return err
+				}
+				return a.tail(c.Context(), h, f.q)
+			})
 		}}
 	f.add(c)
 	return c

@@ -284,7 +284,7 @@ func (d *RunDetail) GoesOn(zone *time.Location) string {
 		return fmt.Sprintf("%s, or later if another event with its key comes (debounce); there are %d so far", clock(g.DueAt, zone), g.Events)
 	}
 	if q := d.Queue; q != nil {
-		return q.goesOn()
+		return q.goesOn(zone)
 	}
 	for _, s := range d.Steps {
 		var what struct {

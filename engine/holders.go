@@ -17,6 +17,8 @@ type PlaceHolder struct {
 	Since time.Time `json:"since"`
 	// GoesOn says in words what it waits for itself; empty for one at work.
 	GoesOn string `json:"goes_on,omitempty"`
+	// Detail is what says it in another zone; nil for one at work.
+	Detail *RunDetail `json:"-"`
 }
 
 // CalledItem is a run that a step has called and waits for.
@@ -29,8 +31,8 @@ type CalledItem struct {
 	Status string `json:"status,omitempty"`
 }
 
-// goesOn says when a queued run goes on, and who has its place.
-func (q *QueueItem) goesOn() string {
+// goesOn says when a queued run goes on, and who has its place. Times are in zone.
+func (q *QueueItem) goesOn(zone *time.Location) string {
 	out := fmt.Sprintf("when its turn comes%s: %d at work, %d ahead of it", inGroup(q.Group), q.AtWork, q.Ahead)
 	for i, h := range q.Holders {
 		place := "a place"
@@ -38,8 +40,12 @@ func (q *QueueItem) goesOn() string {
 			place = "the place"
 		}
 		out += fmt.Sprintf("; %s has %s for %s (%s", h.Run, place, time.Since(h.Since).Round(time.Second), h.Status)
-		if h.GoesOn != "" {
-			out += ", goes on " + h.GoesOn
+		when := h.GoesOn
+		if h.Detail != nil {
+			when = h.Detail.GoesOn(zone)
+		}
+		if when != "" {
+			out += ", goes on " + when
 		}
 		out += ")"
 		if i == len(q.Holders)-1 && q.AtWork > len(q.Holders) {

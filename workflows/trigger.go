@@ -611,9 +611,7 @@ func (d *decoder) pollShape(o *objectNode, p *Poll) {
 	if !preset && !o.has("request") {
 		d.add(o.pos(), "missing-key", "poll needs request:", "where to ask")
 	}
-	if o.has("every") == o.has("cron") {
-		d.add(o.pos(), "exclusive-keys", "poll needs every or cron, not both", "every: 5m")
-	}
+	d.when(o, "poll", "every: 5m")
 	if o.has("every") && p.Every < 5*time.Second && o.vals["every"] != nil {
 		d.add(o.at("every"), "out-of-range", "every is at least 5s", "")
 	}
@@ -628,12 +626,23 @@ func (d *decoder) pollShape(o *objectNode, p *Poll) {
 	}
 }
 
+// when checks that one of every and cron says when what is asked or fires.
+func (d *decoder) when(o *objectNode, what, hint string) {
+	cron := o.vals["cron"]
+	switch every := o.has("every"); {
+	case every && cron != nil:
+		d.add(o.pos(), "exclusive-keys", what+" needs every or cron, not both", "drop one of them")
+	case !every && cron == nil:
+		d.add(o.pos(), "missing-key", what+" needs every: or cron:", hint)
+	case cron != nil && strings.TrimSpace(o.text("cron", "")) == "":
+		d.add(o.at("cron"), "bad-cron", "cron is empty", "minute hour day month weekday, such as 0 7 * * 1-5")
+	}
+}
+
 func (d *decoder) schedule(o *objectNode) *Schedule {
 	s := &Schedule{InletCommon: d.common(o), ID: o.text("id", ""), Cron: o.text("cron", ""), Every: o.duration("every", 0), Timezone: d.timezone(o, "timezone"),
 		Missed: o.text("missed", "skip"), Jitter: o.duration("jitter", 0), cronPos: o.at("cron")}
-	if o.has("every") == o.has("cron") {
-		d.add(o.pos(), "exclusive-keys", "a schedule needs every or cron, not both", "")
-	}
+	d.when(o, "a schedule", `cron: "0 7 * * 1-5"`)
 	if o.has("every") && s.Every < time.Second && o.vals["every"] != nil {
 		d.add(o.at("every"), "out-of-range", "every is at least 1s", "")
 	}

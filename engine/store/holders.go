@@ -33,7 +33,7 @@ func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.PlaceH
 		}
 		p := engine.PlaceHolder{Run: x.run.String(), Status: d.Status, Since: fromMillis(x.since)}
 		if d.Status == string(engine.Waiting) {
-			p.GoesOn = d.GoesOn(time.UTC)
+			p.GoesOn, p.Detail = d.GoesOn(time.UTC), d
 		}
 		out = append(out, p)
 	}

@@ -15,13 +15,17 @@ import (
 // eventStatuses are what events can be listed by.
 var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable)
 
-// statuses reads a filter of one or more statuses, divided by commas.
-func statuses(text string, known []string) ([]string, error) {
+// statuses reads a filter of one or more statuses, divided by commas. What stands in
+// alone are filters that go with no other.
+func statuses(text string, known []string, alone ...string) ([]string, error) {
 	list := strings.Split(text, ",")
 	for i, s := range list {
 		list[i] = strings.TrimSpace(s)
+		if slices.Contains(alone, list[i]) {
+			return nil, fmt.Errorf("%w: status %s goes with no other; ask for it alone", engine.ErrQuery, list[i])
+		}
 		if !slices.Contains(known, list[i]) {
-			return nil, fmt.Errorf("%w: unknown status %q; use one of %s", engine.ErrQuery, list[i], strings.Join(known, ", "))
+			return nil, fmt.Errorf("%w: unknown status %q; use one of %s", engine.ErrQuery, list[i], strings.Join(append(slices.Clone(known), alone...), ", "))
 		}
 	}
 	return list, nil
@@ -36,7 +40,7 @@ const (
 // eventStatus narrows events to those of a status. It tells the status by what a list
 // shows, so that each event of the answer has it.
 func eventStatus(w *where, text string) error {
-	list, err := statuses(text, eventStatuses)
+	list, err := statuses(text, eventStatuses, "by-content", "repeated-body", "conflicting")
 	if err != nil {
 		return err
 	}
