@@ -158,7 +158,8 @@ func removeSet(path string) error {
 
 // compare tells what the copy has, and what came after it, going by the old database.
 func compare(ctx context.Context, path, temp string) (*Restored, error) {
-	db, err := sql.Open("sqlite3", "file:"+escapePath(temp)+"?mode=ro")
+	// The copy is closed and synced; immutable=1 leaves no -wal and -shm beside it.
+	db, err := sql.Open("sqlite3", "file:"+escapePath(temp)+"?mode=ro&immutable=1")
 	if err != nil {
 		return nil, err
 	}

@@ -101,6 +101,9 @@ func TestARestoreIsTheBackupWhateverLogTheOldDatabaseLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if left, err := filepath.Glob(killed + ".restore-*"); err != nil || len(left) > 0 {
+		t.Errorf("left beside the database: %v %v", left, err)
+	}
 	if r.Events != 5 || !r.Compared || r.LaterEvents != 7 || len(r.LaterEventIDs) != 7 || r.LaterEventIDs[0] != engine.EventID(6).String() {
 		t.Errorf("%+v", r)
 	}
