@@ -31,7 +31,7 @@ func (f *listFlags) add(c *cobra.Command) {
 	f.addPlace(c)
 	fl.StringVar(&f.q.Trigger, "trigger", "", "only of this trigger")
 	fl.StringVar(&f.q.Workflow, "workflow", "", "only of this workflow")
-	fl.StringVar(&f.q.Status, "status", "", "only with one of these statuses or outcomes, divided by commas")
+	fl.StringVar(&f.q.Status, "status", "", "only with one of these statuses or outcomes, separated by commas")
 	fl.StringVar(&f.q.Type, "type", "", "only of this event type")
 	fl.StringVar(&f.since, "since", "", "only since 2h, 7d, \"2026-01-31 10:00\" (project's timezone) or 2026-01-31T10:00:00Z")
 	fl.StringVar(&f.until, "until", "", "only before then, in the forms of --since")
@@ -135,7 +135,7 @@ func (a *app) runsCmd() *cobra.Command {
 		}}
 	f.add(c)
 	f.addHost(c, "only with an attempt to this host")
-	c.Flags().StringVar(&f.q.WaitsFor, "waits-for", "", "only those that wait for one of these, divided by commas: "+strings.Join(engine.WaitKinds, ", "))
+	c.Flags().StringVar(&f.q.WaitsFor, "waits-for", "", "only those that wait for one of these, separated by commas: "+strings.Join(engine.WaitKinds, ", "))
 	return c
 }
 
@@ -176,7 +176,7 @@ with the nearest trigger.`,
 			})
 		}}
 	f.add(c)
-	f.addReason(c, "only for one of these reasons, divided by commas, such as \"signature does not match\"")
+	f.addReason(c, "only for one of these reasons, separated by commas, such as \"signature does not match\"")
 	c.Flags().Lookup("status").Usage = "the same as --reason"
 	for _, none := range []string{"workflow", "type"} {
 		c.Flags().Lookup(none).Hidden = true
@@ -310,7 +310,7 @@ func (a *app) printTriggers(l *loaded, uses []engine.SecretUse, inlets map[strin
 
 func (a *app) eventCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "event ID", Short: "Show one event whole, with each decision", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "event ID", Short: "Show one event in full, with each decision", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := engine.ParseEventID(args[0])
 			if err != nil {
@@ -420,7 +420,7 @@ func indented(raw json.RawMessage) string {
 
 func (a *app) runCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "run ID", Short: "Show one run whole: each step, attempt, input and output", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "run ID", Short: "Show one run in full: each step, attempt, input and output", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := engine.ParseRunID(args[0])
 			if err != nil {

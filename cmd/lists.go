@@ -176,7 +176,7 @@ them: runs are repeated, events are decided again with today's rule.`,
 		}}
 	f.add(c)
 	f.addHost(c, "only those that failed at this host")
-	f.addReason(c, "only with one of these error codes, divided by commas, such as timeout,http_status")
+	f.addReason(c, "only with one of these error codes, separated by commas, such as timeout,http_status")
 	c.Flags().BoolVar(&groups, "groups", false, "add all of them up by cause")
 	c.Flags().Lookup("since").Usage += "; by when they gave up"
 	return c

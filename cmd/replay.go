@@ -61,7 +61,7 @@ genuine now, it becomes an event.`,
 		}}
 	f.add(c)
 	f.addHost(c, "with --dead: only those that failed at this host")
-	f.addReason(c, "with --dead: only with one of these error codes, divided by commas")
+	f.addReason(c, "with --dead: only with one of these error codes, separated by commas")
 	c.Flags().StringVar(&f.from, "from", "start", "start or failed")
 	c.Flags().StringVar(&f.version, "version", "pinned", "pinned or current")
 	c.Flags().IntVar(&f.rate, "rate", engine.DefaultRate, "at most so many runs of a batch begin in a second")

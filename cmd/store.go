@@ -104,9 +104,9 @@ func (a *app) listValues(ctx context.Context, h *store.History, f *listFlags, pr
 		page.Items = append([]engine.ValueItem{}, page.Items...)
 		return a.printJSON(page)
 	}
-	t := newTable("OF", "KEY", "VALUE", "KEPT UNTIL", "CHANGED", "BY")
+	t := newTable("OF", "KEY", "VALUE", "EXPIRES", "CHANGED", "BY")
 	for _, x := range page.Items {
-		until := "deleted"
+		until := "never"
 		if x.ExpiresAt != nil {
 			until = clock(*x.ExpiresAt)
 		}

@@ -10,8 +10,9 @@ import (
 
 // WaitKinds are what runs wait for: an approval, a review of an attempt in doubt, an
 // event, the end of a called run, a destination, the end of a sleep, the next try, a
-// place in their group, their rate, their workflow to be switched on, or a free slot.
-var WaitKinds = []string{"approval", "review", "event", "call", "destination", "sleep", "retry", "concurrency", "rate", "switch", "slot"}
+// place in their group, their rate, their workflow to be switched on, more events
+// (debounce or batch), or a free slot.
+var WaitKinds = []string{"approval", "review", "event", "call", "destination", "sleep", "retry", "concurrency", "rate", "switch", "gathering", "slot"}
 
 // ErrorCodes are the codes that the engine and its actions give errors; a workflow may
 // add others.

@@ -12,7 +12,7 @@ import (
 // Query narrows a list. Zero values do not narrow.
 type Query struct {
 	Trigger, Workflow, Type string
-	// Status is one or more, divided by commas; so are Reason and WaitsFor.
+	// Status is one or more, separated by commas; so are Reason and WaitsFor.
 	Status string
 	// Since and Until bound when events came and runs began, and when dead letters gave
 	// up. Until itself is not in it.

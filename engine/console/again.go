@@ -89,7 +89,7 @@ type (
 	}
 )
 
-// words is a list of texts, also as one text divided by commas.
+// words is a list of texts, also as one text separated by commas.
 type words []string
 
 // UnmarshalJSON implements json.Unmarshaler.

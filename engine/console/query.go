@@ -30,7 +30,7 @@ var (
 	auditFilters   = []string{"limit", "after", "since", "until", "q", "who", "action"}
 )
 
-// several are the filters that take more than one value, divided by commas.
+// several are the filters that take more than one value, separated by commas.
 var several = []string{"status", "reason", "waits_for", "action"}
 
 // onlyKnown refuses query parameters that a call does not take.

@@ -31,6 +31,7 @@ const (
 			FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'),
 		CASE WHEN r.due_at > ` + forEver + ` THEN 'review' ELSE 'retry' END)
 		WHEN 'queued' THEN CASE WHEN EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = r.id) THEN 'switch'
+			WHEN EXISTS (SELECT 1 FROM gatherings g WHERE g.run_id = r.id AND g.open = 1) THEN 'gathering'
 			ELSE coalesce((SELECT CASE WHEN p.state = 'waits' THEN 'concurrency' WHEN p.rate_grp IS NOT NULL AND r.started_at IS NULL THEN 'rate' END
 				FROM places p WHERE p.run_id = r.id), 'slot') END END, '')`
 	// asksAPerson finds the runs that wait for a person by the indexes steps_asking and

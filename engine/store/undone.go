@@ -15,7 +15,7 @@ import (
 // eventStatuses are what events can be listed by.
 var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable)
 
-// statuses reads a filter of one or more statuses, divided by commas. What stands in
+// statuses reads a filter of one or more statuses, separated by commas. What stands in
 // alone are filters that go with no other.
 func statuses(text string, known []string, alone ...string) ([]string, error) {
 	list := strings.Split(text, ",")
