@@ -159,6 +159,9 @@ func normalizeOther(v any, m *meter, depth int) (any, error) {
 			if err != nil {
 				return nil, err
 			}
+			if _, twice := out[k]; twice {
+				return nil, fmt.Errorf("two keys are %q as text (such as 1 and \"1\"), and one would be lost: make them alike with string(…)", clip(k, 40))
+			}
 			if out[k], err = normalize(it.Value().Interface(), m, depth); err != nil {
 				return nil, err
 			}
@@ -205,7 +208,7 @@ func Text(v any) (string, error) {
 		if math.IsInf(x, 0) || math.IsNaN(x) {
 			return "", fmt.Errorf("%v is no number", x)
 		}
-		return string(appendFloat(nil, x)), nil
+		return floatText(x), nil
 	case Decimal:
 		return x.String(), nil
 	case Bytes:
@@ -223,6 +226,14 @@ func Text(v any) (string, error) {
 		return string(b), err
 	}
 	return Text(n)
+}
+
+// floatText is a fraction without an exponent, however large or small it is.
+func floatText(f float64) string {
+	if a := math.Abs(f); a >= 1e21 || a != 0 && a < 1e-9 {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return string(appendFloat(nil, f))
 }
 
 // describe names a value's kind in the language's words.
