@@ -543,6 +543,8 @@ func scalarForm(what, want, value string) string {
 		return "write wait: {event: NAME, key: ...} or wait: {approval: ...}"
 	case what == "a wait of any":
 		return "write {event: " + value + ", key: ...}"
+	case (what == "page" || what == "offset") && want == "a map":
+		return "write " + what + ": {query: " + map[bool]string{true: what, false: value}[value == "true"] + "}"
 	case what == "debounce":
 		return "write debounce: {key: event.data.id, wait: 10s}"
 	case what == "batch":

@@ -28,8 +28,12 @@ const severalWaits = "for the first of several write wait: {any: [{event: NAME, 
 // foreignWordsIn are keys that mean something else in one kind of map alone, by its
 // title, and what to do, or the key's name here.
 var foreignWordsIn = map[string]map[string]string{
-	"a workflow": {"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:"},
-	"a step":     {"idempotency_key": "idempotency_key: stands in with:"},
+	"a workflow":    {"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:"},
+	"a step":        {"idempotency_key": "idempotency_key: stands in with:"},
+	"hookloom.yaml": {"defaults": "defaults: stands in a workflow's file"},
+	"pages":         {"cursor": "token", "next_token": "token", "link": "for a Link header write next: header link", "param": "query", "limit": "size"},
+	"page":          {"param": "query", "name": "query", "parameter": "query", "start": "from"},
+	"offset":        {"param": "query", "name": "query", "parameter": "query", "start": "from"},
 	"a wait of any": {
 		"match": "key", "approvers": "by", "trigger": "event", "sleep": "timeout: on the step bounds the wait",
 		"any": "write its waits into the outer any:", "timeout": "timeout: stands beside wait:, in the step, for all of them",

@@ -60,7 +60,7 @@ func (d *decoder) paging(o *objectNode) Paging {
 			ways++
 		}
 	}
-	if ways != 1 {
+	if ways != 1 && !(ways == 0 && o.unknown) {
 		d.add(o.pos(), "exclusive-keys", "pages needs exactly one of next, page, offset and token", "page: {query: page}")
 	}
 	if p.LinkHeader = o.text("next", "") == "header link"; !p.LinkHeader && o.vals["next"] != nil {
@@ -69,7 +69,7 @@ func (d *decoder) paging(o *objectNode) Paging {
 	p.Page, p.Offset = d.pageCount(o, "page", 1), d.pageCount(o, "offset", 0)
 	if v := o.vals["token"]; v != nil {
 		p.Token, p.TokenAt = d.expression(v), d.pageParameter(o)
-	} else if o.has("query") || o.has("body") {
+	} else if (o.has("query") || o.has("body")) && !o.unknown {
 		d.add(o.pos(), "needs-key", "query and body of pages need token", "page: {query: page}")
 	}
 	if s := o.object("size"); s != nil {
@@ -94,8 +94,8 @@ func (d *decoder) pageCount(o *objectNode, name string, from int) *PageCount {
 
 // pageParameter reads where a number or token is sent.
 func (d *decoder) pageParameter(o *objectNode) PageParameter {
-	if o.has("query") == o.has("body") {
-		d.add(o.pos(), "exclusive-keys", "it needs query or body, not both: the name under which it is sent", "query: page")
+	if o.has("query") == o.has("body") && !o.unknown {
+		d.add(o.pos(), "exclusive-keys", "the name of the parameter is needed: query: (in the URL) or body:, one of them", "write query: page, or how the service calls it")
 	}
 	if o.has("body") {
 		return PageParameter{Name: o.text("body", ""), Body: true}
