@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -189,6 +190,56 @@ func TestAnEventDoesNotCutFinally(t *testing.T) {
 	}
 	if got := w.target.sent("clean"); len(got) != 10 {
 		t.Errorf("finally sent %q", got)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAnEventThatEndsManyRunsHoldsUpNobody: they are marked in one pass, while nothing
+// else is stored.
+func TestAnEventThatEndsManyRunsHoldsUpNobody(t *testing.T) {
+	const many = 10_000
+	w := newWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.data.order}\nsteps: [{sleep: 1h}]\n"})
+	e, s, stop := w.start(nil)
+	first, err := e.Accept(context.Background(), delivery("k", `{"order": 7}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	openRun(t, s, first.Event)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite3", "file:"+w.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{
+		`CREATE TEMP TABLE n AS WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?) SELECT i FROM c`,
+		`INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, due_at, repeats)
+			SELECT r.id + n.i, r.event_id, r.workflow, r.version, r.status, r.created_at, r.started_at, r.due_at, r.id FROM runs r, temp.n`,
+		`INSERT INTO cancel_keys (run_id, trigger, rule, key) SELECT c.run_id + n.i, c.trigger, c.rule, c.key FROM cancel_keys c, temp.n`,
+	} {
+		db.SetMaxOpenConns(1)
+		args := []any{many}[:strings.Count(q, "?")]
+		if _, err := db.Exec(q, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e, s, stop = w.start(nil)
+	began := time.Now()
+	if _, err := e.Accept(context.Background(), back("7", "gone", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { n, err := s.History().Counts(context.Background()); return err == nil && n.Inbox == 0 })
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("marking %d runs took %s", many, took)
+	}
+	if list, err := s.CancelledBy(context.Background()); err != nil || len(list) < many/2 {
+		t.Errorf("%d runs are marked, %v", len(list), err)
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)

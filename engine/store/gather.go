@@ -200,27 +200,30 @@ func (t *tx) cancelKeys(run int64, keys []engine.CancelKey) error {
 	return nil
 }
 
-// cancels marks the runs that an event ends.
+// ends are the runs that an event ends by one of its keys.
+const ends = `SELECT c.run_id FROM cancel_keys c JOIN runs r ON r.id = c.run_id WHERE c.trigger = ? AND c.rule = ? AND c.key = ? AND c.by_event IS NULL AND r.event_id < ?`
+
+// cancels marks the runs that an event ends, however many they are in one pass: nothing
+// is accepted meanwhile.
 func (m matchRows) cancels(t *tx, out *engine.MatchResult) error {
+	event := int64(m.of.Event)
 	for _, k := range m.of.Cancels {
-		for {
-			v := make([]driver.Value, 1)
-			found, err := t.row(`SELECT c.run_id FROM cancel_keys c JOIN runs r ON r.id = c.run_id WHERE c.trigger = ? AND c.rule = ? AND c.key = ? AND c.by_event IS NULL AND r.event_id < ? LIMIT 1`,
-				v, k.Trigger, k.Rule, k.Key, int64(m.of.Event))
-			if err != nil {
-				return err
-			}
-			if !found {
-				break
-			}
+		before := len(out.Cancelled)
+		err := t.each(ends, 1, func(v []driver.Value) {
 			run, _ := v[0].(int64)
-			if err := t.exec(`UPDATE cancel_keys SET by_event = ? WHERE run_id = ?`, int64(m.of.Event), run); err != nil {
-				return err
-			}
-			if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) VALUES (?, ?, '') ON CONFLICT DO NOTHING`, int64(m.of.Event), run); err != nil {
-				return err
-			}
 			out.Cancelled = append(out.Cancelled, engine.CancelledBy{Run: engine.RunID(run), Event: m.of.Event, Trigger: k.Trigger})
+		}, k.Trigger, k.Rule, k.Key, event)
+		if err != nil {
+			return err
+		}
+		if len(out.Cancelled) == before {
+			continue
+		}
+		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) SELECT ?, run_id, '' FROM (`+ends+`) WHERE true ON CONFLICT DO NOTHING`, event, k.Trigger, k.Rule, k.Key, event); err != nil {
+			return err
+		}
+		if err := t.exec(`UPDATE cancel_keys SET by_event = ? WHERE run_id IN (`+ends+`)`, event, k.Trigger, k.Rule, k.Key, event); err != nil {
+			return err
 		}
 	}
 	return nil
