@@ -93,7 +93,29 @@ func (e *Engine) ended(ctx context.Context, r *Run) (*Ended, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", r.Event, err)
 	}
+	output, err := e.forSender(r.Output)
+	if err != nil {
+		return nil, fmt.Errorf("the output of run %s: %w", r.ID, err)
+	}
 	dr := &driver{e: e, event: ev, run: r, state: &plan.State{}}
 	dr.describeRun(r.StartedAt)
-	return &Ended{Run: r, Names: workflows.Names{"event": names, "output": r.Output, "run": dr.state.Run}}, nil
+	return &Ended{Run: r, Names: workflows.Names{"event": names, "output": output, "run": dr.state.Run}}, nil
+}
+
+// forSender masks the project's secrets in what a sender is answered: a service that
+// echoes a request hands them to the workflow, and whoever sends events is not to have
+// them.
+func (e *Engine) forSender(output any) (any, error) {
+	if output == nil {
+		return nil, nil
+	}
+	b, err := workflows.EncodeStored(output)
+	if err != nil {
+		return nil, err
+	}
+	masked, changed := e.o.Redactor.JSON(b)
+	if !changed {
+		return output, nil
+	}
+	return workflows.DecodeStored(masked)
 }
