@@ -21,7 +21,7 @@ stand in hookloom.yaml: destinations: {api.example.com: {concurrency: 4, rate: 1
 The receiver of an outbound webhook that answers 410 Gone gets no more until
 --resume URL; its runs fail until then, and can be replayed. --resume with a name of
 the list, or a host, ends what holds it: an open circuit, or the time for which it
-asked to be left alone (Retry-After).`,
+asked to be left alone (Retry-After). Runs that wait for either go on at once.`,
 		Example: "  hookloom destinations\n  hookloom destinations --resume https://partner.example.com/hooks\n  hookloom destinations --resume https://api.example.com",
 		RunE: func(c *cobra.Command, _ []string) error {
 			l, err := at.load()

@@ -124,6 +124,7 @@ record.
 	for _, c := range root.Commands() {
 		c.Args = argumentsOf(c)
 	}
+	root.SetFlagErrorFunc(flagError)
 	return root
 }
 
@@ -135,9 +136,30 @@ func argumentsOf(c *cobra.Command) cobra.PositionalArgs {
 	}
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
+			if missing := missingArgument(c, args); missing != "" {
+				return usageError("hookloom %s needs %s\nwrite %s; hookloom %s --help says more", c.Name(), missing, c.UseLine(), c.Name())
+			}
 			return usageError("hookloom %s: wrong arguments: %v\nwrite %s; hookloom %s --help says more", c.Name(), err, c.UseLine(), c.Name())
 		}
 		return nil
+	}
+}
+
+// missingArgument names the first argument of a verb's usage when none was given, or "".
+func missingArgument(c *cobra.Command, args []string) string {
+	words := strings.Fields(c.Use)
+	if len(args) > 0 || len(words) < 2 || strings.HasPrefix(words[1], "[") {
+		return ""
+	}
+	switch word := strings.TrimSuffix(words[1], "..."); {
+	case word != "ID":
+		return word
+	case c.Name() == "run" || c.Name() == "cancel" || c.Name() == "approve":
+		return "the id of a run: hookloom runs lists them"
+	case c.Name() == "event":
+		return "the id of an event: hookloom events lists them"
+	default:
+		return word
 	}
 }
 

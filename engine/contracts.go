@@ -187,6 +187,9 @@ type Store interface {
 	Pause(ctx context.Context, p Pause) error
 	Unpause(ctx context.Context, key string) error
 	Paused(ctx context.Context) ([]Pause, error)
+	// ResumeRuns lets the waiting runs go on at now whose last attempt was asked to wait
+	// (Retry-After) by one of some destinations. It gives how many they were.
+	ResumeRuns(ctx context.Context, destinations []string, now time.Time) (int, error)
 	// SaveAlert keeps that an alert is open, DropAlert that it is over; OpenAlerts lists
 	// those that are.
 	SaveAlert(ctx context.Context, a OpenAlert) error

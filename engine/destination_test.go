@@ -228,6 +228,42 @@ func TestARetryAfterHoldsAllRunsToThatHost(t *testing.T) {
 	}
 }
 
+// TestResumeOfADestinationEndsThePauseOfTheRunThatWasAskedToWait, also after a restart,
+// when the destination itself is not held any more.
+func TestResumeOfADestinationEndsThePauseOfTheRunThatWasAskedToWait(t *testing.T) {
+	for name, restart := range map[string]bool{"held": false, "after a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, map[string]string{"w": strings.Replace(toHost, "retry: 0", "retry: {max: 3, delay: 1h, max_delay: 2h}", 1)})
+			w.target.do = func(_ engine.Input, nth int) (any, error) {
+				if nth == 1 {
+					return nil, &plan.Error{Message: "slow down", Code: "http_status", Status: 429, Retryable: true, RetryAfter: time.Hour}
+				}
+				return nil, nil
+			}
+			w.act = hosts{w.target}
+			e, s, stop := w.start(nil)
+			w.sendTo(t, e, "slow.example", 1)
+			waitFor(t, func() bool { return ended(t, s.History(), "waiting") == 1 && e.Destinations()[0].Until != nil })
+			if restart {
+				if err := stop(); err != nil {
+					t.Fatal(err)
+				}
+				e, s, stop = w.start(nil)
+			}
+			if n, err := e.Unpause(context.Background(), "other.example"); n != 0 || err != nil {
+				t.Errorf("another host: %d %v", n, err)
+			}
+			if n, err := e.Unpause(context.Background(), "slow.example"); n != 1 || err != nil {
+				t.Errorf("%d %v", n, err)
+			}
+			waitFor(t, func() bool { return ended(t, s.History(), "succeeded") == 1 })
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // TestAnEndpointThatIsGoneGetsNoMore until a person says so, over restarts, and
 // nothing of a secret in its URL is kept.
 func TestAnEndpointThatIsGoneGetsNoMore(t *testing.T) {

@@ -241,7 +241,23 @@ func (e *Engine) Unpause(ctx context.Context, endpoint string) (int, error) {
 		e.paused.Delete(p.Key)
 		n++
 	}
-	return n + e.destinations.Lift(endpoint), nil
+	held := e.destinations.Lift(endpoint)
+	names := destination.Origins(endpoint, held > 0)
+	if len(names) == 0 {
+		return n + held, nil
+	}
+	// The runs that were asked to wait do so on record, each by itself.
+	runs, err := e.o.Store.ResumeRuns(ctx, names, time.Now())
+	if err != nil {
+		return n + held, fmt.Errorf("destination %s: %w", endpoint, err)
+	}
+	if runs > 0 {
+		e.dueAt(time.Now())
+	}
+	if n+held == 0 {
+		return runs, nil // after a restart only the runs know of it
+	}
+	return n + held, nil
 }
 
 // Destinations lists the hosts that were used lately, by name.

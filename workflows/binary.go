@@ -59,7 +59,7 @@ func digest(name string) func(m *meter, a []any) any {
 
 // keyedHash is hmac(algorithm, key, text, encoding).
 func keyedHash(m *meter, a []any) any {
-	name := strings.ToLower(strings.ReplaceAll(textArg("hmac", a, 0), "-", ""))
+	name := hashName(textArg("hmac", a, 0))
 	if hashes[name] == nil {
 		panic(fmt.Errorf("hmac: %q is not known: md5, sha1, sha256, sha384 or sha512", clip(name, 20)))
 	}

@@ -176,8 +176,12 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Call, f.name), suggest(f.name, names))
 		}
 		for _, in := range callee.Inputs {
-			if v, constant := f.value.IsConstant(); constant && v == nil && in.Name == f.name {
-				s.nothingGiven(st.Call, in.Name, in.Required, f.value)
+			if v, constant := f.value.IsConstant(); constant && in.Name == f.name {
+				if v == nil {
+					s.nothingGiven(st.Call, in.Name, in.Required, f.value)
+				} else {
+					s.calledWith(st, in, f.value, v)
+				}
 			}
 		}
 	}
@@ -386,6 +390,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	s.emits(st)
 	s.savedAnswer(st)
 	s.sentFile(st)
+	s.rawPath(st)
 }
 
 func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any) {

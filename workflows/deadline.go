@@ -72,3 +72,13 @@ func (b *builder) checkDeadline(o *objectNode) {
 			"make the deadline longer; timeout: bounds the working time alone")
 	}
 }
+
+// deadlineHint is how a deadline is written that stands as a map, such as {for: 2h}.
+func deadlineHint(n *yaml.Node) string {
+	if len(n.Content) == 2 {
+		if _, err := parseDuration(n.Content[1].Value); err == nil {
+			return "write deadline: " + n.Content[1].Value
+		}
+	}
+	return "write a duration, such as deadline: 2h"
+}

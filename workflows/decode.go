@@ -525,6 +525,9 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
 		hint = scalarForm(what, want, n.Value)
 	}
+	if n.Kind == yaml.MappingNode && what == "deadline" {
+		hint = deadlineHint(n)
+	}
 	if n.Kind == yaml.SequenceNode && what == "event" {
 		hint = severalWaits
 	}

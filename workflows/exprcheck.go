@@ -396,6 +396,7 @@ func (l *linter) walk(n ast.Node, loops int) {
 	case *ast.CallNode:
 		if id, ok := x.Callee.(*ast.IdentifierNode); ok {
 			l.function(id)
+			l.constantArguments(x)
 		} else if l.method(x) {
 			return // its arguments are those of another language
 		} else {

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -156,6 +157,9 @@ func (s *stepChecker) waitTrigger(one *Wait) {
 		s.w.src.add(one.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", one.Event), triggerHint(one.Event, s.c.p))
 		return
 	}
+	if !s.c.stored {
+		s.waitKey(one, t)
+	}
 	dedupe, known := t.shortestDedupe()
 	if known && dedupe > 0 && one.sincePos == (Pos{}) || s.c.stored {
 		if known {
@@ -170,6 +174,34 @@ func (s *stepChecker) waitTrigger(one *Wait) {
 		s.w.src.add(one.sincePos, "out-of-range", fmt.Sprintf("since: %s is more than trigger %s remembers its keys (dedupe: %s)", plainDuration(one.Since), one.Event, plainDuration(dedupe)),
 			fmt.Sprintf("write since: %s, or give the trigger a longer dedupe:", plainDuration(dedupe)))
 	}
+}
+
+// waitKey warns of a wait for an event whose trigger gives its events no key to find
+// them by.
+func (s *stepChecker) waitKey(one *Wait, t *Trigger) {
+	inlet := ""
+	if w := t.Webhook; w != nil {
+		p := presetOf(s.c.catalog.Presets, w.Provider)
+		if len(w.Key) > 0 || p != nil && (len(p.Key) > 0 || p.CommonIDs) {
+			return
+		}
+		inlet = "webhook"
+	}
+	if p := t.Poll; p != nil {
+		if len(p.Key) > 0 {
+			return
+		}
+		inlet = cmp.Or(inlet, "poll")
+	}
+	if inlet == "" || t.remembered > 0 {
+		return // its events are emitted, each with a key of its own
+	}
+	example := "body.id"
+	if inlet == "poll" {
+		example = "item.id"
+	}
+	s.w.src.warn(one.pos, "trigger-without-keys", fmt.Sprintf("trigger %s has no key:, so that this wait finds none of its events by their keys", t.Name),
+		fmt.Sprintf("write into the %s of trigger %s what names an event, such as key: %s", inlet, t.Name, example))
 }
 
 // shortestDedupe is how long all inlets of a trigger remember their keys; known is

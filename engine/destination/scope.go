@@ -96,3 +96,17 @@ func (ds *Table) Lift(name string) int {
 	}
 	return len(lifted)
 }
+
+// Origins gives the origins by which attempts to a destination are on record, for the
+// name of one or a host. Those of a name with a path are of others too: they are given
+// with scoped alone.
+func Origins(name string, scoped bool) []string {
+	name = strings.TrimRight(name, "/")
+	switch origin := originOf(name); {
+	case !strings.Contains(name, "://"):
+		return []string{"https://" + name, "http://" + name}
+	case origin == name || scoped:
+		return []string{origin}
+	}
+	return nil
+}

@@ -61,6 +61,8 @@ type Error struct {
 	Details   any  `json:"details,omitempty"`
 	// RetryAfter is how long the other side asked to wait, 0 for not at all.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
+	// Resumed tells that a person lifted that: the next attempt is made at once.
+	Resumed bool `json:"resumed,omitempty"`
 	// Handler is what went wrong in on_failure, beside the failure itself.
 	Handler *Error `json:"handler,omitempty"`
 }

@@ -48,6 +48,10 @@ func (p *planner) retry(s *workflows.Step, path string, list []*Record) (bool, t
 	if r.For > 0 && last.FinishedAt.Add(pause).Sub(list[0].StartedAt) > r.For {
 		return false, 0
 	}
+	if last.Error.Resumed {
+		// Only the pause ends, so that what was decided about other attempts stays decided.
+		pause = 0
+	}
 	return true, pause
 }
 

@@ -337,6 +337,7 @@ func errorFrom(m map[string]any) *plan.Error {
 	if ms, ok := m["retry_after_ms"].(int); ok {
 		e.RetryAfter = time.Duration(ms) * time.Millisecond
 	}
+	e.Resumed, _ = m["resumed"].(bool)
 	if h, ok := m["handler"].(map[string]any); ok {
 		e.Handler = errorFrom(h)
 	}

@@ -201,6 +201,9 @@ func errorData(e *plan.Error) map[string]any {
 	if e.RetryAfter != 0 {
 		m["retry_after_ms"] = int(e.RetryAfter.Milliseconds())
 	}
+	if e.Resumed {
+		m["resumed"] = true
+	}
 	if e.Handler != nil {
 		m["handler"] = errorData(e.Handler)
 	}
