@@ -129,6 +129,9 @@ func (a *app) printPoll(r triggers.PollReport, dry bool) error {
 		a.printf("; cursor %s", printable(string(r.Cursor)))
 	}
 	a.printf("\n")
+	if r.Warning != "" {
+		a.printf("warning: %s\n", printable(r.Warning))
+	}
 	return nil
 }
 

@@ -110,7 +110,7 @@ func newPoller(p *workflows.Project, t *workflows.Trigger, poll *workflows.Poll,
 	if err != nil {
 		return nil, fmt.Errorf("trigger %s: %w", t.Name, err)
 	}
-	return &poller{trigger: t, poll: poll, inlet: inlet, ask: ask, in: in, env: setSecrets(p, secret), log: log, table: table,
+	return &poller{trigger: t, poll: poll, inlet: inlet, ask: ask, in: in, env: setSecrets(p, secret), log: log, table: table, firstPages: firstPages,
 		now: func() time.Time { return time.Now().In(p.Timezone) }}, nil
 }
 
@@ -169,6 +169,7 @@ func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask,
 	if err != nil {
 		return PollReport{}, err
 	}
+	poller.firstPages = 0 // a look at the list need not read all of it
 	st, err := in.InletState(ctx, trigger, "poll")
 	if err != nil {
 		return PollReport{}, err
@@ -176,7 +177,7 @@ func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask,
 	first := poller.remembers(st)
 	st.ETag, st.Modified, st.Rest = "", "", nil // what is there is wanted, changed or not
 	f, err := poller.fetch(ctx, st)
-	r := PollReport{Requests: f.requests, Bytes: f.bytes, Unchanged: f.unchanged, Items: len(f.items), First: first, Cursor: f.cursor, More: f.more}
+	r := PollReport{Requests: f.requests, Bytes: f.bytes, Unchanged: f.unchanged, Items: len(f.items), First: first, Cursor: f.cursor, More: f.more, Warning: f.warning}
 	if err = errors.Join(err, f.lost); err != nil {
 		return r, err
 	}

@@ -33,6 +33,10 @@ type found struct {
 	since map[string]bool
 	// more tells that the walk goes on with the next poll.
 	more bool
+	// later is why a first poll stopped before its end, with what it had read.
+	later error
+	// warning says what of the list may be missing, though the poll has not failed.
+	warning string
 	// lost says why the list cannot be read to where the last poll came to. The items are
 	// taken, the cursor stays, and the poll has failed.
 	lost error
@@ -54,6 +58,7 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 		return f, err
 	}
 	budget := max(p.poll.MaxPages, 1)
+	own := budget
 	for n, restarted := 0, false; ; n++ {
 		ended, err := p.page(ctx, f, pr, st)
 		if err != nil && n == 0 && !restarted && !pr.Walk.atStart() && isGone(err) {
@@ -62,20 +67,40 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 			pr.Walk = pr.Walk.restart()
 			continue
 		}
+		if err != nil && n >= own && ctx.Err() == nil {
+			f.more, f.later = true, err // this is more than pages.max asks for: the next poll asks again, or fails
+			break
+		}
 		if err != nil {
 			return f, fmt.Errorf("page %d: %w", f.requests, err)
 		}
 		if f.unchanged {
 			return f, nil
 		}
+		if pr.Walk.First && !p.dated(f.rows) {
+			budget = max(budget, p.firstPages)
+		}
 		if f.more = !ended; ended || f.full(p, pr.Walk.First) || n+1 >= budget {
 			break
 		}
+	}
+	if f.more && pr.Walk.First && p.firstPages > own && !p.dated(f.rows) {
+		f.warning = "the first reading of the list takes several polls: what is added before it has ended starts no run"
 	}
 	if err := p.details(ctx, f, pr.Walk.First); err != nil {
 		return f, err
 	}
 	return f, p.finish(f, pr)
+}
+
+// firstPages bounds the pages of a first poll, which reads a list to its end where
+// its items do not say when they were made: what comes between two polls of that reading
+// could not be told from what was there before.
+const firstPages = 1000
+
+// dated tells that the cursors of items are times.
+func (p *poller) dated(rows []row) bool {
+	return p.poll.PerItem && slices.ContainsFunc(rows, func(r row) bool { return r.cursor != nil && p.isMoment(r.cursor) })
 }
 
 // full tells that a poll has enough: the rest is for the next one.
@@ -128,6 +153,11 @@ func (p *poller) page(ctx context.Context, f *found, pr *progress, st engine.Inl
 		return false, err
 	}
 	pr.Full = max(pr.Full, items)
+	if d := pr.doubt; d != nil && d.sure {
+		f.lost = errors.New(d.text)
+	} else if d != nil {
+		f.warning = d.text
+	}
 	if !p.poll.Pages.Any() {
 		return p.onlyPage(f, w, rows, known), nil
 	}

@@ -89,9 +89,9 @@ func (p *poller) turn(pr *progress, resp map[string]any, items int, rows []row) 
 	case c != nil:
 		return p.count(pr, c, items, rows)
 	case pages.Token != nil:
-		return p.token(w, resp)
+		return p.token(pr, resp, items, rows)
 	}
-	return p.follow(w, resp)
+	return p.follow(pr, resp, items, rows)
 }
 
 // count turns to the next number.
@@ -129,7 +129,8 @@ func digestOf(rows []row) string {
 }
 
 // token turns to the page that the answer names.
-func (p *poller) token(w *walk, resp map[string]any) (bool, error) {
+func (p *poller) token(pr *progress, resp map[string]any, items int, rows []row) (bool, error) {
+	w := pr.Walk
 	v, err := p.poll.Pages.Token.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
 	if err != nil {
 		return false, fmt.Errorf("pages.token: %w", err)
@@ -139,8 +140,10 @@ func (p *poller) token(w *walk, resp map[string]any) (bool, error) {
 		return false, errors.New("pages.token gave a map or a list, not one value")
 	}
 	if v == nil || v == false || text(v) == "" {
+		p.lastPage(pr, resp, v, items, rows)
 		return true, nil
 	}
+	pr.Turned = p.poll.Pages.Token.Text
 	if w.Token != nil && text(v) == text(w.Token) || text(v) == w.Second {
 		return false, fmt.Errorf("its next page is one that was read already: the token %s", clip(text(v), 100))
 	}
@@ -153,13 +156,15 @@ func (p *poller) token(w *walk, resp map[string]any) (bool, error) {
 
 // follow turns to the URL that the answer gives. It must be on the same host: the
 // request's credentials go with it.
-func (p *poller) follow(w *walk, resp map[string]any) (bool, error) {
-	raw := ""
+func (p *poller) follow(pr *progress, resp map[string]any, items int, rows []row) (bool, error) {
+	w, raw, by := pr.Walk, "", "header link"
+	var v any
+	var err error
 	if p.poll.Pages.LinkHeader {
-		headers, _ := resp["headers"].(map[string]any)
-		raw = linkNext(text(headers["link"]))
+		raw = linkNext(linkHeader(resp))
 	} else {
-		v, err := p.poll.Pages.Next.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
+		by = p.poll.Pages.Next.Text
+		v, err = p.poll.Pages.Next.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
 		if err != nil {
 			return false, fmt.Errorf("pages.next: %w", err)
 		}
@@ -168,8 +173,10 @@ func (p *poller) follow(w *walk, resp map[string]any) (bool, error) {
 		}
 	}
 	if raw == "" {
+		p.lastPage(pr, resp, v, items, rows)
 		return true, nil
 	}
+	pr.Turned = by
 	next, err := p.nextURL(raw, text(resp["url"]))
 	if err != nil {
 		return false, err

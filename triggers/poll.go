@@ -57,6 +57,8 @@ type poller struct {
 	log   *slog.Logger
 	table *timetable
 	now   func() time.Time
+	// firstPages bounds the first poll of a list whose items have no time; 0 for pages.max.
+	firstPages int
 	// below is the path of the connection's base_url, once an answer has shown it.
 	below string
 	// one lets one poll be under way at a time.
@@ -151,6 +153,8 @@ type PollReport struct {
 	// More tells that the list goes on: the next poll reads what follows.
 	More   bool            `json:"more,omitempty"`
 	Cursor json.RawMessage `json:"cursor,omitempty"`
+	// Warning says what of the list may be missing.
+	Warning string `json:"warning,omitempty"`
 	// Found are the items, for a dry run.
 	Found []PollItem `json:"found,omitempty"`
 }
@@ -193,12 +197,19 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 	if st.Failures >= alertAfter {
 		p.log.Info("a poll answers again", "trigger", p.trigger.Name, "failures", st.Failures)
 	}
-	b.State.OKAt, b.State.Failures, b.State.Error, b.State.RetryAt = began, 0, "", time.Time{}
+	b.State.OKAt, b.State.Failures, b.State.Error, b.State.RetryAt = began, 0, "", retryAt(began, found.later)
 	if found.unchanged {
 		b.Cost.Outcome = "unchanged"
+		if st.Failures == 0 {
+			b.State.Error = st.Error // its warning holds on
+		}
 	} else {
 		b.Items, b.State.Cursor, b.State.Rest = found.items, found.cursor, found.rest
 		b.State.ETag, b.State.Modified = found.etag, found.modified
+	}
+	if r.Warning = found.warning; r.Warning != "" {
+		b.State.Error = "warning: " + r.Warning
+		p.log.Warn("a poll may miss items", "trigger", p.trigger.Name, "warning", r.Warning)
 	}
 	if found.lost != nil {
 		// Asked on as usual: what is new now still comes. OKAt stays, so that the alert

@@ -72,6 +72,7 @@ func TestAnOldItemStartsNothingWhenAWalkIsResumed(t *testing.T) {
 	numbered(s, &ids, true)
 	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"),
 		`key: item.id, cursor: item.id, items: response.body.items, request: {url: "`+s.URL+`/"}, pages: {next: response.body.next, max: 2}`, nil)
+	c.inlets.SetFirstPages(0)
 	c.poll("0 new")
 	for n := range 3 {
 		ids = append(ids, 14+2*n, 15+2*n)
@@ -83,4 +84,59 @@ func TestAnOldItemStartsNothingWhenAWalkIsResumed(t *testing.T) {
 	if got := sorted(c.keys()); got != "p14 p15 p16 p17 p18 p19" {
 		t.Errorf("started %q, want 14 to 19", got)
 	}
+}
+
+// TestALongFirstReadingLosesNothingThatComesAfterIt: a list that is longer than
+// pages.max is read to its end by the first poll, in any order and however its items are
+// told apart, so that all that is added behind it starts runs.
+func TestALongFirstReadingLosesNothingThatComesAfterIt(t *testing.T) {
+	for _, cursor := range []string{"", "cursor: item.id, ", `cursor: "string(item.id)", `} {
+		for _, pages := range []string{"next: response.body.next", "offset: {query: o}"} {
+			for _, newest := range []bool{false, true} {
+				s := newShop(t)
+				var ids []int
+				for id := range 14 {
+					ids = append(ids, id)
+				}
+				numbered(s, &ids, newest)
+				c := newCounter(t, filepath.Join(t.TempDir(), "x.db"),
+					"key: item.id, "+cursor+`items: response.body.items, request: {url: "`+s.URL+`/", query: {order: asc}}, pages: {`+pages+`, max: 2}`, nil)
+				c.poll("0 new")
+				for n := range 3 {
+					s.mu.Lock()
+					ids = append(ids, 14+2*n, 15+2*n)
+					s.mu.Unlock()
+					c.poll(" ")
+				}
+				for range 15 {
+					c.poll(" ")
+				}
+				if got := sorted(c.keys()); got != "p14 p15 p16 p17 p18 p19" {
+					t.Errorf("%s%s, newest first %v: started %q, want 14 to 19", cursor, pages, newest, got)
+				}
+			}
+		}
+	}
+}
+
+// TestAFirstReadingKeepsWhatItReadWhenThePageAfterFails beyond pages.max: else a limit of
+// the service would have it begin again for ever.
+func TestAFirstReadingKeepsWhatItReadWhenThePageAfterFails(t *testing.T) {
+	s, limited := newShop(t), true
+	s.handle = func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Query().Get("t")) // none is the first page
+		switch {
+		case n == 4 && limited:
+			limited = false
+			w.WriteHeader(http.StatusTooManyRequests)
+		case n == 6:
+			_, _ = w.Write([]byte(`{"items":[{"id":6}],"token":null}`))
+		default:
+			_, _ = w.Write([]byte(`{"items":[{"id":` + strconv.Itoa(n) + `}],"token":"` + strconv.Itoa(n+1) + `"}`))
+		}
+	}
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"),
+		`key: item.id, items: response.body.items, request: {url: "`+s.URL+`/"}, pages: {token: response.body.token, query: t, max: 2}`, nil)
+	c.poll("0 new of 4 in 5")
+	c.poll("0 new of 3 in 3")
 }

@@ -23,8 +23,12 @@ type progress struct {
 	// Walk is under way: the next poll goes on with it. Nil when the list was read to
 	// its end.
 	Walk *walk `json:"walk,omitempty"`
-	// fresh tells that the walk begins now.
+	// Turned is the expression under pages that has led to a next page: it names
+	// something, and gives nothing only on the last one.
+	Turned string `json:"turned,omitempty"`
+	// fresh tells that the walk begins now. doubt is why it may have ended too early.
 	fresh bool
+	doubt *doubt
 }
 
 // walk is one reading of a list from its beginning to its end. It may take several
