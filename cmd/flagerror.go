@@ -1,31 +1,37 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // flagError adds to the report of an unknown flag the one that may be meant, and where
 // the verb's flags are listed.
 func flagError(c *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) {
+	text := err.Error()
+	if !strings.HasPrefix(text, "unknown ") {
 		return err
 	}
-	var names []string
-	c.InitDefaultHelpFlag()
-	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if !f.Hidden {
-			names = append(names, f.Name)
-		}
-	})
 	hint := c.CommandPath() + " --help lists the flags"
-	if meant := workflows.DidYouMean(unknown.GetSpecifiedName(), names); meant != "" && len(unknown.GetSpecifiedName()) > 1 {
-		hint = fmt.Sprintf("did you mean --%s? ", meant) + hint
+	if given, long := strings.CutPrefix(text, "unknown flag: --"); long {
+		if meant := workflows.DidYouMean(given, flagNames(c)); meant != "" {
+			hint = fmt.Sprintf("did you mean --%s? ", meant) + hint
+		}
 	}
 	return usageError("%w\n%s", err, hint)
+}
+
+// flagNames are the flags that the help of a verb lists.
+func flagNames(c *cobra.Command) []string {
+	var names []string
+	for line := range strings.Lines(c.Flags().FlagUsages()) {
+		if _, rest, ok := strings.Cut(line, "--"); ok {
+			name, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+			names = append(names, name)
+		}
+	}
+	return names
 }
