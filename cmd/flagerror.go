@@ -24,6 +24,20 @@ func flagError(c *cobra.Command, err error) error {
 	return usageError("%w\n%s", err, hint)
 }
 
+// meantCommand is the command below a verb that a mistyped one may mean, or "".
+func meantCommand(c *cobra.Command, args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return workflows.DidYouMean(args[0], names)
+}
+
 // flagNames are the flags that the help of a verb lists.
 func flagNames(c *cobra.Command) []string {
 	var names []string

@@ -123,6 +123,9 @@ record.
 	)
 	for _, c := range root.Commands() {
 		c.Args = argumentsOf(c)
+		for _, sub := range c.Commands() {
+			sub.Args = argumentsOf(sub)
+		}
 	}
 	root.SetFlagErrorFunc(flagError)
 	return root
@@ -136,10 +139,14 @@ func argumentsOf(c *cobra.Command) cobra.PositionalArgs {
 	}
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
+			verb := c.CommandPath()
 			if missing := missingArgument(c, args); missing != "" {
-				return usageError("hookloom %s needs %s\nwrite %s; hookloom %s --help says more", c.Name(), missing, c.UseLine(), c.Name())
+				return usageError("%s needs %s\nwrite %s; %s --help says more", verb, missing, c.UseLine(), verb)
 			}
-			return usageError("hookloom %s: wrong arguments: %v\nwrite %s; hookloom %s --help says more", c.Name(), err, c.UseLine(), c.Name())
+			if meant := meantCommand(c, args); meant != "" {
+				return usageError("unknown command %q for %q\ndid you mean %s %s? %s --help lists its commands", args[0], verb, verb, meant, verb)
+			}
+			return usageError("%s: wrong arguments: %v\nwrite %s; %s --help says more", verb, err, c.UseLine(), verb)
 		}
 		return nil
 	}
@@ -154,7 +161,9 @@ func missingArgument(c *cobra.Command, args []string) string {
 	switch word := strings.TrimSuffix(words[1], "..."); {
 	case word != "ID":
 		return word
-	case c.Name() == "run" || c.Name() == "cancel" || c.Name() == "approve":
+	case c.Parent().Name() == "batches":
+		return "the id of a batch: hookloom batches lists them"
+	case c.Name() == "run":
 		return "the id of a run: hookloom runs lists them"
 	case c.Name() == "event":
 		return "the id of an event: hookloom events lists them"
