@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hookloom/hookloom/actions"
@@ -127,11 +128,12 @@ func TestASavedAnswerThatCannotBeKeptSaysWhatHelps(t *testing.T) {
 
 // TestAnAnswerThatBreaksOffLeavesNoFile: the next attempt begins anew.
 func TestAnAnswerThatBreaksOffLeavesNoFile(t *testing.T) {
-	broken := true
+	var broken atomic.Bool
+	broken.Store(true)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "1000")
 		_, _ = w.Write(make([]byte, 500))
-		if broken {
+		if broken.Load() {
 			panic(http.ErrAbortHandler)
 		}
 		_, _ = w.Write(make([]byte, 500))
@@ -147,7 +149,7 @@ func TestAnAnswerThatBreaksOffLeavesNoFile(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(s.dir, "files", "*", "*")); len(left) > 0 {
 		t.Errorf("it left %v", left)
 	}
-	broken = false
+	broken.Store(false)
 	if out, err := s.do(t, "http/get", with); err != nil || out["size"] != 1000 {
 		t.Errorf("%v %v", out, err)
 	}
