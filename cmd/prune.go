@@ -95,16 +95,24 @@ func prune(ctx context.Context, l *loaded, h workflows.History, order map[string
 // database: given tells which.
 func pruneUntilWanted(ctx context.Context, s *store.Store, o engine.PruneOrder, n *engine.Pruned) (given bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	watched := make(chan struct{})
 	go func() {
+		defer close(watched)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
 		for ctx.Err() == nil {
 			if s.Wanted() {
 				cancel(errWanted)
 			}
-			time.Sleep(10 * time.Millisecond)
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
 		}
 	}()
 	*n, err = s.Prune(ctx, o)
+	cancel(nil)
+	<-watched // it reads the lock file, which is closed next
 	if errors.Is(context.Cause(ctx), errWanted) {
 		return err != nil, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,17 +97,17 @@ func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
 	}
 	for crash := 1; ; crash++ {
 		w := inside(t, "  paid: {}\n  loose: {webhook: {auth: none, dedupe: \"off\"}}\n", flows)
-		crashed := false
+		var crashed atomic.Bool
 		e, s, stop := w.start(func(n int) error {
 			if n >= crash {
-				crashed = true
+				crashed.Store(true)
 				return errCrash
 			}
 			return nil
 		})
 		_, err := e.Accept(context.Background(), delivery("k", `{}`))
-		if err == nil && !crashed {
-			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !crashed; time.Sleep(2 * time.Millisecond) {
+		if err == nil && !crashed.Load() {
+			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !crashed.Load(); time.Sleep(2 * time.Millisecond) {
 				if counts, err := s.History().Counts(context.Background()); err == nil && counts.Open == 0 && counts.Inbox == 0 && rowCount(t, s, "runs") == 3 {
 					break
 				}
@@ -124,7 +125,7 @@ func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
-		if !crashed {
+		if !crashed.Load() {
 			if crash < 12 {
 				t.Errorf("only %d writes were tried", crash)
 			}
