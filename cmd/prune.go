@@ -81,6 +81,9 @@ func prune(ctx context.Context, l *loaded, h workflows.History, order map[string
 	if err == nil && !given {
 		n.Files, n.FileBytes, err = engine.SweepFiles(ctx, files.New(l.project.Dir, l.project.FileBounds.MaxSize), s)
 	}
+	if diskFull(err) {
+		return n, errors.Join(errors.New(console.PrunedInVain), s.Close())
+	}
 	if err = errors.Join(err, s.Close()); err != nil || !given {
 		return n, err
 	}

@@ -197,6 +197,9 @@ func (c *Console) listDestinations(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, destinationsAnswer{items, c.o.Operator.Paused()})
 }
 
+// PrunedInVain says what helps where pruning does not make room on a full disk.
+const PrunedInVain = "the disk is full, and what may be removed does not make room: free some space on it, or keep less with shorter --keep and --bodies"
+
 // prune removes old history; what is not given is as hookloom.yaml says.
 func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
 	var o pruneOrder
@@ -211,6 +214,11 @@ func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
 	}
 	note(r, "keep", o.Keep, "bodies", o.Bodies, "max_size", o.MaxSize)
 	n, err := c.o.Operator.Prune(r.Context(), h)
+	if errors.Is(err, engine.ErrFull) {
+		w.Header().Set("Retry-After", "10")
+		problem(w, http.StatusServiceUnavailable, PrunedInVain)
+		return
+	}
 	if err != nil {
 		c.fail(w, err)
 		return

@@ -29,6 +29,8 @@ type operator struct {
 	audited []engine.AuditEntry
 	orders  map[string]*engine.Order
 	digests map[string][]byte
+	// full makes pruning fail: there is no room.
+	full bool
 }
 
 func (o *operator) Fire(_ context.Context, w string, in map[string]any, who, why string) (engine.Receipt, error) {
@@ -76,6 +78,9 @@ func (o *operator) Unpause(context.Context, string) (int, error) {
 }
 
 func (o *operator) Prune(context.Context, workflows.History) (engine.Pruned, error) {
+	if o.full {
+		return engine.Pruned{}, engine.ErrFull
+	}
 	return engine.Pruned{}, nil
 }
 
@@ -149,6 +154,16 @@ func get(c http.Handler, method, path string, header map[string]string, body str
 	w := httptest.NewRecorder()
 	c.ServeHTTP(w, r)
 	return w
+}
+
+// TestWhoPrunesInVainIsNotToldToPrune, but what makes room.
+func TestWhoPrunesInVainIsNotToldToPrune(t *testing.T) {
+	c, op := made(t, console.Options{Loopback: true})
+	op.full = true
+	w := get(c, "POST", "/api/v1/prune", map[string]string{"X-Hookloom": "1"}, `{"keep": "30d"}`)
+	if text := w.Body.String(); w.Code != http.StatusServiceUnavailable || strings.Contains(text, "run hookloom prune") || !strings.Contains(text, "shorter --keep") {
+		t.Errorf("%d %s", w.Code, text)
+	}
 }
 
 func TestPagesShowPayloadsAsTextOnly(t *testing.T) {
