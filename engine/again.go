@@ -81,6 +81,11 @@ type Again struct {
 // DecideAgain decides an event again for one workflow, with today's rule, and runs it
 // when the rule matches.
 func (e *Engine) DecideAgain(ctx context.Context, id EventID, workflow string, again bool, by string) (Again, error) {
+	select {
+	case <-e.working:
+	case <-ctx.Done():
+		return Again{}, ctx.Err()
+	}
 	ev, err := e.replayable(ctx, id)
 	if err != nil {
 		return Again{}, err

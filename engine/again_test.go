@@ -643,3 +643,30 @@ func TestARuleFailureIsSeenBesideAMatch(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestWhatIsDecidedAgainBeforeTheEngineRunsWaitsForIt: the console is reachable a moment
+// before.
+func TestWhatIsDecidedAgainBeforeTheEngineRunsWaitsForIt(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\n" + acts})
+	e, s, stop := w.start(nil)
+	id := accept(t, e, s, "k", `{}`)
+	settled(t, s, 1)
+	mustStop(t, stop)
+	decided := make(chan error, 1)
+	w.before = func(e *engine.Engine) {
+		go func() {
+			a, err := e.DecideAgain(context.Background(), id, "w", true, "ada")
+			if err == nil && a.Run == "" {
+				err = fmt.Errorf("%+v", a)
+			}
+			decided <- err
+		}()
+		time.Sleep(20 * time.Millisecond)
+	}
+	_, s, stop = w.start(nil)
+	if err := <-decided; err != nil {
+		t.Error(err)
+	}
+	settled(t, s, 2)
+	mustStop(t, stop)
+}

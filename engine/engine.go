@@ -120,6 +120,8 @@ type Engine struct {
 	nextReplay time.Time
 	// wakeGather lets gatherings be looked at; gatherNext is when the next one is due.
 	wakeGather chan struct{}
+	// working is closed when Run has set work: before, nothing can be decided.
+	working    chan struct{}
 	gatherNext time.Time
 	// cancelRules are what ends runs, by trigger; nil for nothing.
 	cancelRules atomic.Pointer[map[string][]cancelRule]
@@ -205,7 +207,7 @@ func New(o Options) *Engine {
 	if o.Redactor == nil {
 		o.Redactor = &Redactor{}
 	}
-	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1), atWork: map[RunID]*driver{}, matching: map[EventID]bool{},
+	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1), working: make(chan struct{}), atWork: map[RunID]*driver{}, matching: map[EventID]bool{},
 		failed: make(chan error, 1),
 		alerts: alerts{open: map[alertKey]OpenAlert{}, pending: map[alertKey]*Alert{}, wake: make(chan struct{}, 1)}}
 	e.ids.Seen(o.Store.LastID())
@@ -329,6 +331,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.behind, e.nextDue = true, time.Now()
 	e.lane.behind = true // what the inbox holds is older than what comes
 	e.mu.Unlock()
+	close(e.working)
 	if err := e.loadEnds(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
