@@ -32,6 +32,8 @@ type inbound struct {
 	want        *workflows.Wanted
 	// unread are the names that nothing reads before the delivery is stored.
 	unread map[string]bool
+	// readHeaders are those that are read; nil for all.
+	readHeaders []string
 	// maxBody bounds what a compressed body may become.
 	maxBody int64
 	// mediaTypes are those that the sender is known to send; readAs is the one that
@@ -77,7 +79,7 @@ func (in *inbound) prepare(r *route) {
 			callback, _, _ = strings.Cut(callback, "?")
 		}
 	}
-	in.want, in.unread, in.maxBody, in.mediaTypes = &r.want, r.unread, r.maxBody, r.mediaTypes()
+	in.want, in.unread, in.readHeaders, in.maxBody, in.mediaTypes = &r.want, r.unread, r.readHeaders, r.maxBody, r.mediaTypes()
 	in.request = signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: callback, Body: in.body,
 		JSON: in.json, Form: in.formValues, Pairs: in.formPairs, Each: in.each, Params: r.params}
 	if len(in.mediaTypes) > 0 {
@@ -314,7 +316,7 @@ func scalar(v any) (string, bool) {
 func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
 	var headers, query map[string]any
 	if !in.unread["headers"] {
-		headers = asNames(d.Headers)
+		headers = in.headerNames(d)
 	}
 	if !in.unread["query"] {
 		query = asNames(d.Query)
@@ -340,6 +342,20 @@ func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
 		names["path"] = in.path
 	}
 	return names
+}
+
+// headerNames gives the headers that an expression reads: this runs for every delivery.
+func (in *inbound) headerNames(d *engine.Delivery) map[string]any {
+	if in.readHeaders == nil {
+		return asNames(d.Headers)
+	}
+	out := make(map[string]any, len(in.readHeaders))
+	for _, k := range in.readHeaders {
+		if v, ok := d.Headers[k]; ok {
+			out[k] = v
+		}
+	}
+	return out
 }
 
 func asNames(m map[string]string) map[string]any {

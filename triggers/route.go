@@ -80,6 +80,8 @@ type route struct {
 	// unread are names of a delivery that no key, type or other expression reads
 	// before it is stored: they need not be made.
 	unread map[string]bool
+	// readHeaders are those that are read; nil for all.
+	readHeaders []string
 }
 
 // proof is one scheme with the keys that belong to it.
@@ -451,8 +453,16 @@ func (r *route) wanted() {
 		}
 		r.unread[name] = !read
 	}
+	var headers workflows.Wanted
 	for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.list}, r.key...) {
 		r.want.WantExpr(e)
+		headers.WantOf("headers", e)
+	}
+	if keys, all := headers.Keys(); !all && r.list == nil && !r.dataExpr.Reads("headers") {
+		r.readHeaders = []string{}
+		for _, k := range keys {
+			r.readHeaders = append(r.readHeaders, strings.ToLower(k))
+		}
 	}
 	if r.list != nil && r.webhook.Data != nil {
 		r.want.WantExpr(r.webhook.Data)

@@ -46,7 +46,10 @@ func (w *Wanted) WantPath(path string) {
 
 // WantExpr adds what an expression reads of the name body: chains of constant
 // keys, or the whole where the body itself is used.
-func (w *Wanted) WantExpr(e *Expr) {
+func (w *Wanted) WantExpr(e *Expr) { w.WantOf("body", e) }
+
+// WantOf adds what an expression reads of a name, as WantExpr does for body.
+func (w *Wanted) WantOf(name string, e *Expr) {
 	if e == nil {
 		return
 	}
@@ -55,22 +58,33 @@ func (w *Wanted) WantExpr(e *Expr) {
 		w.all = true
 		return
 	}
-	f := &bodyFinder{w: w}
+	f := &partFinder{name: name, w: w}
 	f.visit(tree.Node)
 }
 
-// bodyFinder looks for the outermost chains that begin with body.
-type bodyFinder struct{ w *Wanted }
+// Keys lists the keys at the top, in no order; all tells that the whole is wanted.
+func (w *Wanted) Keys() (keys []string, all bool) {
+	for k := range w.keys {
+		keys = append(keys, k)
+	}
+	return keys, w.all
+}
 
-func (f *bodyFinder) visit(n ast.Node) {
+// partFinder looks for the outermost chains that begin with a name.
+type partFinder struct {
+	name string
+	w    *Wanted
+}
+
+func (f *partFinder) visit(n ast.Node) {
 	switch x := n.(type) {
 	case *ast.IdentifierNode:
-		if x.Value == "body" {
+		if x.Value == f.name {
 			f.w.all = true
 		}
 	case *ast.MemberNode:
 		root, keys := constantChain(x)
-		if id, ok := root.(*ast.IdentifierNode); ok && id.Value == "body" && len(keys) > 0 {
+		if id, ok := root.(*ast.IdentifierNode); ok && id.Value == f.name && len(keys) > 0 {
 			f.w.Want(keys...)
 			return
 		}
