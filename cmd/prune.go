@@ -82,7 +82,7 @@ func prune(ctx context.Context, l *loaded, h workflows.History, order map[string
 		n.Files, n.FileBytes, err = engine.SweepFiles(ctx, files.New(l.project.Dir, l.project.FileBounds.MaxSize), s)
 	}
 	if diskFull(err) {
-		return n, errors.Join(errors.New(console.PrunedInVain), s.Close())
+		return n, errors.Join(errors.New(console.NoRoomAfterPrune), s.Close())
 	}
 	if err = errors.Join(err, s.Close()); err != nil || !given {
 		return n, err

@@ -197,8 +197,8 @@ func (c *Console) listDestinations(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, destinationsAnswer{items, c.o.Operator.Paused()})
 }
 
-// PrunedInVain says what helps where pruning does not make room on a full disk.
-const PrunedInVain = "the disk is full, and what may be removed does not make room: free some space on it, or keep less with shorter --keep and --bodies"
+// NoRoomAfterPrune says what helps where pruning does not make room on a full disk.
+const NoRoomAfterPrune = "the disk is full, and what may be removed does not make room: free some space on it, or keep less with shorter --keep and --bodies"
 
 // prune removes old history; what is not given is as hookloom.yaml says.
 func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
@@ -216,7 +216,7 @@ func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
 	n, err := c.o.Operator.Prune(r.Context(), h)
 	if errors.Is(err, engine.ErrFull) {
 		w.Header().Set("Retry-After", "10")
-		problem(w, http.StatusServiceUnavailable, PrunedInVain)
+		problem(w, http.StatusServiceUnavailable, NoRoomAfterPrune)
 		return
 	}
 	if err != nil {

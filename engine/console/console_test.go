@@ -156,8 +156,8 @@ func get(c http.Handler, method, path string, header map[string]string, body str
 	return w
 }
 
-// TestWhoPrunesInVainIsNotToldToPrune, but what makes room.
-func TestWhoPrunesInVainIsNotToldToPrune(t *testing.T) {
+// TestPruneOnAFullDiskDoesNotAdviseToPrune, but says what makes room.
+func TestPruneOnAFullDiskDoesNotAdviseToPrune(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	op.full = true
 	w := get(c, "POST", "/api/v1/prune", map[string]string{"X-Hookloom": "1"}, `{"keep": "30d"}`)

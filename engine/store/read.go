@@ -442,12 +442,27 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 	if d.KeptKeys, err = h.keptKeys(ctx, id); err != nil {
 		return nil, err
 	}
+	if err := h.answers(ctx, id, d); err != nil {
+		return nil, err
+	}
+	if d.EndedBy, err = h.endedBy(ctx, id); err != nil {
+		return nil, err
+	}
+	if err := h.calls(ctx, id, d); err != nil {
+		return nil, err
+	}
+	d.CalledBy, err = h.calledBy(ctx, event)
+	return d, err
+}
+
+// answers adds the replays of a run, and what people answered to its questions.
+func (h *History) answers(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
 	d.ReplayedAs, err = collect(ctx, h.db, `SELECT printf('run_%016x', id) FROM runs WHERE repeats = ? ORDER BY id`, []any{int64(id)}, func(s scanner) (id string, err error) {
 		err = s.Scan(&id)
 		return id, err
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.Answers, err = collect(ctx, h.db, `SELECT path, attempt, verdict, said_by, comment, proof, at FROM answers WHERE run_id = ? ORDER BY at`, []any{int64(id)}, func(s scanner) (engine.AnswerItem, error) {
 		var x engine.AnswerItem
@@ -456,16 +471,7 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 		x.At = fromMillis(at)
 		return x, err
 	})
-	if err == nil {
-		d.EndedBy, err = h.endedBy(ctx, id)
-	}
-	if err == nil {
-		err = h.calls(ctx, id, d)
-	}
-	if err == nil {
-		d.CalledBy, err = h.calledBy(ctx, event)
-	}
-	return d, err
+	return err
 }
 
 // queue tells where a run stands that waits for its turn; nil for others.

@@ -264,6 +264,11 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 	if !r.of.Run.Status.Ended() {
 		return next, nil
 	}
+	return r.writeEnd(t)
+}
+
+// writeEnd stores what the end of a run changes besides its own rows.
+func (r rows) writeEnd(t *tx) (next time.Time, err error) {
 	if r.of.CloseSteps {
 		if _, err := t.endCallsOf(r.of.Run); err != nil {
 			return next, err
