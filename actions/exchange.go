@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -153,12 +152,11 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 		return nil, err
 	}
 	var sent atomic.Bool // set by another goroutine
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
 	body, length, err := o.reader()
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), o.method, o.url, body)
+	req, err := http.NewRequestWithContext(egress.WithSent(ctx, func() { sent.Store(true) }), o.method, o.url, body)
 	if err != nil {
 		return nil, permanent("invalid_request", "the request cannot be made: %v", errors.Join(err, body.Close()))
 	}

@@ -97,16 +97,15 @@ func (dr *driver) heldBack() (*Settlement, error) {
 	if err := dr.findCancelKeys(); err != nil {
 		return nil, err
 	}
-	s := &Settlement{Run: dr.run, New: true, Answers: -1, Cancels: dr.cancels}
+	s := Settlement{Run: dr.run, New: true, Answers: -1, Cancels: dr.cancels}
 	var err error
 	if g := dr.state.Workflow.Gather; g != nil && dr.event.Inlet != "manual" && !dr.alone {
 		s.Gather, err = dr.gathering(g)
-		return s, err
-	}
-	if s.Place, err = dr.place(); s.Place == nil {
+	} else if s.Place, err = dr.place(); s.Place == nil {
 		return nil, err
 	}
-	return s, nil
+	held := s // only what is held back costs an allocation
+	return &held, err
 }
 
 const (

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -246,9 +247,19 @@ func (e *Engine) driveBeside(going []*driver) {
 		e.drivers.Add(1)
 		go func() {
 			defer e.drivers.Done()
+			growStack()
 			e.drive(dr)
 		}()
 	}
+}
+
+// growStack makes a new goroutine's stack large enough for a run while there is nothing
+// on it to copy. It would double step by step, and be copied each time.
+//
+//go:noinline
+func growStack() {
+	var frame [12 << 10]byte
+	runtime.KeepAlive(&frame)
 }
 
 // listeners are the workflows that an event goes to.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"runtime/debug"
 	"slices"
@@ -81,6 +82,9 @@ func (e *Engine) logEnd(r *Run, m *Masker) {
 	if r.Error != nil {
 		e.o.Log.Warn("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event, "step", r.Error.Step, "error", m.Text(workflows.CutText(r.Error.Message, maxLogged)))
 		return
+	}
+	if !e.o.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return // the attributes cost more than the call
 	}
 	e.o.Log.Debug("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event)
 }

@@ -322,12 +322,12 @@ var (
 // reply is the JSON object of an answer; what is empty is left out.
 type reply struct{ Status, Event, Run, Error string }
 
-// answer writes one of the fixed answers of design.md section 5. The
-// Content-Security-Policy keeps a browser from making a page of it.
+// answer writes one of the fixed answers of design.md section 5. Its type and nosniff keep
+// a browser from making a page of it.
 func answer(w http.ResponseWriter, status int, body reply) {
 	// The names are canonical and the values shared: this runs for every delivery.
 	hd := w.Header()
-	hd["Content-Type"], hd["X-Content-Type-Options"], hd["Content-Security-Policy"] = typeJSON, noSniff, noPage
+	hd["Content-Type"], hd["X-Content-Type-Options"] = typeJSON, noSniff
 	b := make([]byte, 0, 128)
 	for _, x := range [...][2]string{{",\"status\":", body.Status}, {",\"event\":", body.Event}, {",\"run\":", body.Run}, {",\"error\":", body.Error}} {
 		if x[1] != "" {

@@ -65,7 +65,9 @@ func DecodeJSON(b []byte) (any, error) {
 }
 
 type jsonReader struct {
-	b     []byte
+	b []byte
+	// s is b as a string, of which the texts of a small document are parts.
+	s     string
 	i     int
 	nodes int
 	// literal keeps numbers as they are written.
@@ -170,18 +172,19 @@ func (d *jsonReader) object(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := m[k]; twice && !d.stored {
-			d.i = at
-			return nil, d.fail(fmt.Sprintf("key %q is there twice", clip(k, 40)))
-		}
 		d.space()
 		if d.i >= len(d.b) || d.b[d.i] != ':' {
 			return nil, d.fail("expected a colon")
 		}
 		d.i++
 		d.space()
+		keys := len(m)
 		if m[k], err = d.value(depth + 1); err != nil {
 			return nil, err
+		}
+		if len(m) == keys && !d.stored {
+			d.i = at
+			return nil, d.fail(fmt.Sprintf("key %q is there twice", clip(k, 40)))
 		}
 		if end, err := d.next('}'); err != nil {
 			return nil, err
@@ -231,6 +234,22 @@ func (d *jsonReader) next(closing byte) (end bool, err error) {
 	return false, d.fail(fmt.Sprintf("expected a comma or %q", closing))
 }
 
+// maxShared is the size in bytes of the documents whose texts share their memory: one
+// allocation instead of one for each text. Of a larger one a short text would keep too
+// much.
+const maxShared = 4 << 10
+
+// shared gives the text between two places.
+func (d *jsonReader) shared(start, end int) string {
+	if len(d.b) > maxShared {
+		return string(d.b[start:end])
+	}
+	if d.s == "" {
+		d.s = string(d.b)
+	}
+	return d.s[start:end]
+}
+
 func (d *jsonReader) text() (string, error) {
 	d.i++
 	start := d.i
@@ -242,7 +261,7 @@ func (d *jsonReader) text() (string, error) {
 				return "", d.fail("text is not UTF-8")
 			}
 			d.i++
-			return string(s), nil
+			return d.shared(start, d.i-1), nil
 		case c == '\\':
 			return d.escaped(start)
 		case c < 0x20:
@@ -492,10 +511,12 @@ func sortedKeys(m map[string]any, keys []string) []string {
 // appendFloat writes the shortest digits that read back as f, without an
 // exponent below 1e21, as language.md 2.3 rule 5 asks.
 func appendFloat(b []byte, f float64) []byte {
-	if f == 0 {
-		return append(b, '0') // -0 would be read back as another kind of number
+	// Most numbers are whole. -0 is written as 0; it would be read back as another kind
+	// of number.
+	if i := int64(f); float64(i) == f && -maxFloatInt <= i && i <= maxFloatInt {
+		return strconv.AppendInt(b, i, 10)
 	}
-	if a := math.Abs(f); a != 0 && (a >= 1e21 || a < 1e-9) {
+	if a := math.Abs(f); a >= 1e21 || a < 1e-9 {
 		return strconv.AppendFloat(b, f, 'g', -1, 64)
 	}
 	return strconv.AppendFloat(b, f, 'f', -1, 64)

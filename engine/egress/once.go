@@ -53,8 +53,13 @@ func sendOnce(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 		return next.RoundTrip(r)
 	}
 	for stale := 0; ; stale++ {
-		w := &wire{}
-		try, err := unrewindable(r, httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: w.got}), stale > 0)
+		ctx := r.Context()
+		w, _ := ctx.Value(wireKey{}).(*wire)
+		if w == nil {
+			w = &wire{}
+			ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: w.got})
+		}
+		try, err := unrewindable(r, ctx, stale > 0)
 		if err != nil {
 			return nil, err
 		}
@@ -97,6 +102,17 @@ func unrewindable(r *http.Request, ctx context.Context, again bool) (*http.Reque
 	}
 	return out, nil
 }
+
+// WithSent gives a context for one request at a time: sent is called when the head of the
+// request has been written, perhaps by another goroutine. It stands for a trace of
+// net/http/httptrace, two of which in one context are joined by reflection.
+func WithSent(ctx context.Context, sent func()) context.Context {
+	w := &wire{}
+	ctx = context.WithValue(ctx, wireKey{}, w)
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: sent, GotConn: w.got})
+}
+
+type wireKey struct{}
 
 // wire is the connection that a request got.
 type wire struct {

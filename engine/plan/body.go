@@ -275,7 +275,7 @@ func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, be
 // may be shown of them.
 func (p *planner) render(s *workflows.Step, d *Due, env *workflows.Env) error {
 	env.Names["secrets"] = p.st.Secrets
-	d.With = make(map[string]any, len(s.Spec.Inputs))
+	d.With = make(map[string]any, len(s.With.Keys()))
 	shown := &workflows.Shown{Hidden: p.st.Hidden}
 	nothing := workflows.Nothing{}
 	env.Nothing = &nothing

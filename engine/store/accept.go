@@ -150,7 +150,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 	if d.Unheard || a.decided {
 		return r, nil
 	}
-	return r, t.exec(insertInbox, int64(a.id))
+	return r, t.put(insertInbox, int64(a.id))
 }
 
 func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
@@ -160,7 +160,7 @@ func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
 		proof = string(d.Proof)
 	}
 	if d.Flag == "" && d.Only == "" && a.inputs == nil && d.ContentSum == 0 && repeatsBodyOf == 0 {
-		return t.exec(insertPlain, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
+		return t.put(insertPlain, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
 			d.DataExpr, a.body, a.sum, int64(d.Identity), proof)
 	}
 	var contentSum, sameBody driver.Value
@@ -170,7 +170,7 @@ func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
 	if repeatsBodyOf != 0 {
 		sameBody = int64(repeatsBodyOf)
 	}
-	return t.exec(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
+	return t.put(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
 		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum, proof)
 }
 

@@ -216,18 +216,16 @@ const dueColumn = 8
 // write stores a settlement. When the end of its run lets another begin, next is
 // the moment.
 func (r rows) write(t *tx) (next time.Time, err error) {
-	query := updateRun
 	if r.insert {
-		query = insertRun
+		err = t.put(insertRun, r.run...)
+	} else if err = t.exec(updateRun, r.run...); err == nil && t.changes == 0 {
+		err = engine.ErrStale
 	}
-	if err := t.exec(query, r.run...); err != nil {
+	if err != nil {
 		return next, err
 	}
-	if t.changes == 0 {
-		return next, engine.ErrStale
-	}
 	for _, s := range r.steps {
-		if err := t.exec(upsertStep, s...); err != nil {
+		if err := t.put(upsertStep, s...); err != nil {
 			return next, err
 		}
 	}
@@ -416,7 +414,7 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 			d = slices.Clone(d)
 			foldDecision(d, f, m.kindOf(m.of.Decisions[i].Run))
 		}
-		if err := t.exec(insertDecision, d...); err != nil {
+		if err := t.put(insertDecision, d...); err != nil {
 			return out, err
 		}
 	}

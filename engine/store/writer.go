@@ -43,7 +43,9 @@ type writer struct {
 	closing sync.RWMutex
 	closed  bool
 	stmts   map[string]*sqlite3.SQLiteStmt
-	writes  int
+	// bound are the values of the statement that runs.
+	bound  []driver.NamedValue
+	writes int
 	// commits since the last checkpoint, when it was, and the sizes of the WAL from which
 	// the next is due and is waited for.
 	commits        int
@@ -434,12 +436,68 @@ func (t *tx) exec(query string, args ...driver.Value) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.Exec(args)
+	defer t.w.unbind(len(args))
+	r, err := s.ExecContext(context.Background(), t.w.bind(args))
 	if err != nil {
 		return err
 	}
 	t.changes, err = r.RowsAffected()
 	return err
+}
+
+// maxPut is how many bytes of values put binds: the driver copies them to memory that it
+// keeps for each statement.
+const maxPut = 64 << 10
+
+// put runs a statement like exec, but does not count the changed rows. As a query, the
+// driver binds all values and runs the statement in one call into C; as a command it
+// makes one call for each value.
+func (t *tx) put(query string, args ...driver.Value) error {
+	if sizeOf(args) > maxPut {
+		return t.exec(query, args...)
+	}
+	s, err := t.w.prepare(query)
+	if err != nil {
+		return err
+	}
+	defer t.w.unbind(len(args))
+	rows, err := s.QueryContext(context.Background(), t.w.bind(args))
+	if err != nil {
+		return err
+	}
+	return rows.Close()
+}
+
+// sizeOf is how many bytes the texts and blobs of a statement have.
+func sizeOf(args []driver.Value) (n int) {
+	for _, a := range args {
+		switch a := a.(type) {
+		case string:
+			n += len(a)
+		case []byte:
+			n += len(a)
+		}
+	}
+	return n
+}
+
+// bind gives the values of a statement as the driver takes them, in memory that the next
+// statement uses again.
+func (w *writer) bind(args []driver.Value) []driver.NamedValue {
+	for len(w.bound) < len(args) {
+		w.bound = append(w.bound, driver.NamedValue{Ordinal: len(w.bound) + 1})
+	}
+	for i, a := range args {
+		w.bound[i].Value = a
+	}
+	return w.bound[:len(args)]
+}
+
+// unbind lets go of the values of the last statement.
+func (w *writer) unbind(n int) {
+	for i := range w.bound[:n] {
+		w.bound[i].Value = nil
+	}
 }
 
 func (w *writer) prepare(query string) (*sqlite3.SQLiteStmt, error) {
@@ -461,7 +519,8 @@ func (t *tx) row(query string, dest []driver.Value, args ...driver.Value) (found
 	if err != nil {
 		return false, err
 	}
-	rows, err := s.Query(args)
+	defer t.w.unbind(len(args))
+	rows, err := s.QueryContext(context.Background(), t.w.bind(args))
 	if err != nil {
 		return false, err
 	}
