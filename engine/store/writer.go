@@ -5,13 +5,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -267,56 +264,6 @@ func (w *writer) rollback(cause error) error {
 	return w.judge(cause)
 }
 
-// judge tells errors that pass from those after which nothing may be written.
-func (w *writer) judge(err error) error {
-	var se sqlite3.Error
-	if err = classify(err); errors.As(err, &se) && !errors.Is(err, engine.ErrFull) {
-		switch se.Code {
-		case sqlite3.ErrIoErr, sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
-			err = fmt.Errorf("the database cannot be written any more: %w", err)
-			w.fatal(err)
-		}
-	}
-	return err
-}
-
-// classify names SQLite's errors in the engine's words.
-func classify(err error) error {
-	var se sqlite3.Error
-	if !errors.As(err, &se) {
-		if noSpace(err) {
-			return fmt.Errorf("%w: %w", engine.ErrFull, err)
-		}
-		return err
-	}
-	switch {
-	case se.Code == sqlite3.ErrFull,
-		// A failed sync is worse: what was written before may be gone.
-		noSpace(se.SystemErrno) && se.ExtendedCode != sqlite3.ErrIoErrFsync && se.ExtendedCode != sqlite3.ErrIoErrDirFsync:
-		return fmt.Errorf("%w: %w", engine.ErrFull, err)
-	case se.Code == sqlite3.ErrCantOpen && (se.SystemErrno == syscall.EMFILE || se.SystemErrno == syscall.ENFILE):
-		return fmt.Errorf("%w (no file descriptor is free): %w", engine.ErrBusy, err)
-	case se.Code == sqlite3.ErrBusy, se.Code == sqlite3.ErrLocked:
-		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
-	}
-	switch se.Code {
-	case sqlite3.ErrConstraint, sqlite3.ErrMismatch, sqlite3.ErrTooBig, sqlite3.ErrRange, sqlite3.ErrError, sqlite3.ErrInterrupt:
-		return err // of the rows that it is about, such as JSON that is malformed
-	}
-	return diskError{err}
-}
-
-// diskError is an engine.ErrDisk in the words of SQLite.
-type diskError struct{ error }
-
-func (e diskError) Unwrap() error        { return e.error }
-func (e diskError) Is(target error) bool { return target == engine.ErrDisk }
-
-// noSpace tells the operating system's words for a full disk or a quota that is used up.
-func noSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-}
-
 // faulty lets a test fail the n-th commit, as a disk does.
 func (w *writer) faulty() error {
 	if w.fault == nil {
@@ -328,72 +275,6 @@ func (w *writer) faulty() error {
 		return diskError{err}
 	}
 	return err
-}
-
-// maybeCheckpoint keeps the WAL short, so that commits overwrite it in place: a
-// file that grows costs its file system a journal entry more at each sync, and a small
-// disk may be full of it. The bulk is moved beside the commits; the few frames that came
-// meanwhile are moved here, after which SQLite begins the WAL anew, and cuts it to
-// journal_size_limit. A file that is larger has grown since then.
-func (w *writer) maybeCheckpoint() {
-	if w.err() != nil {
-		return
-	}
-	if w.caughtUp.CompareAndSwap(true, false) {
-		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
-			// A checkpoint that fails loses nothing; its error returns with the next
-			// commit if it matters.
-			_ = w.judge(err)
-		}
-		return
-	}
-	size := int64(0)
-	if info, err := os.Stat(w.wal); err == nil {
-		size = info.Size()
-	}
-	if size <= w.space.limit {
-		w.passAt, w.waitAt = w.space.limit, 2*w.space.limit
-	}
-	if size <= w.passAt && (w.commits == 0 || time.Since(w.checkpoint) < time.Minute) {
-		return
-	}
-	if size > w.waitAt {
-		w.catchUp(size)
-		return
-	}
-	// A reader may hold it open for long: then the next pass is due when it has grown.
-	w.commits, w.checkpoint, w.passAt = 0, time.Now(), size+w.space.limit/2
-	select {
-	case w.moves <- struct{}{}:
-	default:
-	}
-}
-
-// catchUp waits until the WAL is moved: it is written faster than the pass beside the
-// commits gets on, and a disk that is nearly full would have no room for it later.
-func (w *writer) catchUp(size int64) {
-	w.commits, w.checkpoint, w.passAt, w.waitAt = 0, time.Now(), size+w.space.limit/2, size+w.space.limit
-	w.passing.Lock()
-	_, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)")
-	w.passing.Unlock()
-	if err != nil {
-		_ = w.judge(err)
-	}
-}
-
-// checkpoints moves the WAL into the file on a connection of its own. PASSIVE
-// waits for nobody and nobody waits for it.
-func (w *writer) checkpoints() {
-	defer close(w.moved)
-	for range w.moves {
-		w.passing.Lock()
-		_, err := queryText(w.checkpointer, "PRAGMA wal_checkpoint(PASSIVE)")
-		w.passing.Unlock()
-		if err != nil {
-			_ = w.judge(err)
-		}
-		w.caughtUp.Store(true)
-	}
 }
 
 func (w *writer) close() error {
@@ -422,154 +303,4 @@ func (w *writer) close() error {
 		err = errors.Join(err, s.Close())
 	}
 	return errors.Join(err, w.conn.Close())
-}
-
-// tx is the running transaction.
-type tx struct {
-	w       *writer
-	changes int64
-}
-
-// exec runs a statement, prepared once. The statement's text is its name.
-func (t *tx) exec(query string, args ...driver.Value) error {
-	s, err := t.w.prepare(query)
-	if err != nil {
-		return err
-	}
-	defer t.w.unbind(len(args))
-	r, err := s.ExecContext(context.Background(), t.w.bind(args))
-	if err != nil {
-		return err
-	}
-	t.changes, err = r.RowsAffected()
-	return err
-}
-
-// maxPut is how many bytes of values put binds: the driver copies them to memory that it
-// keeps for each statement.
-const maxPut = 64 << 10
-
-// put runs a statement like exec, but does not count the changed rows. As a query, the
-// driver binds all values and runs the statement in one call into C; as a command it
-// makes one call for each value.
-func (t *tx) put(query string, args ...driver.Value) error {
-	if sizeOf(args) > maxPut {
-		return t.exec(query, args...)
-	}
-	s, err := t.w.prepare(query)
-	if err != nil {
-		return err
-	}
-	defer t.w.unbind(len(args))
-	rows, err := s.QueryContext(context.Background(), t.w.bind(args))
-	if err != nil {
-		return err
-	}
-	return rows.Close()
-}
-
-// sizeOf is how many bytes the texts and blobs of a statement have.
-func sizeOf(args []driver.Value) (n int) {
-	for _, a := range args {
-		switch a := a.(type) {
-		case string:
-			n += len(a)
-		case []byte:
-			n += len(a)
-		}
-	}
-	return n
-}
-
-// bind gives the values of a statement as the driver takes them, in memory that the next
-// statement uses again.
-func (w *writer) bind(args []driver.Value) []driver.NamedValue {
-	for len(w.bound) < len(args) {
-		w.bound = append(w.bound, driver.NamedValue{Ordinal: len(w.bound) + 1})
-	}
-	for i, a := range args {
-		w.bound[i].Value = a
-	}
-	return w.bound[:len(args)]
-}
-
-// unbind lets go of the values of the last statement.
-func (w *writer) unbind(n int) {
-	for i := range w.bound[:n] {
-		w.bound[i].Value = nil
-	}
-}
-
-func (w *writer) prepare(query string) (*sqlite3.SQLiteStmt, error) {
-	if s := w.stmts[query]; s != nil {
-		return s, nil
-	}
-	s, err := w.conn.Prepare(query)
-	if err != nil {
-		return nil, err
-	}
-	st := s.(*sqlite3.SQLiteStmt)
-	w.stmts[query] = st
-	return st, nil
-}
-
-// row reads the first row of a query; found is false when there is none.
-func (t *tx) row(query string, dest []driver.Value, args ...driver.Value) (found bool, err error) {
-	s, err := t.w.prepare(query)
-	if err != nil {
-		return false, err
-	}
-	defer t.w.unbind(len(args))
-	rows, err := s.QueryContext(context.Background(), t.w.bind(args))
-	if err != nil {
-		return false, err
-	}
-	err = rows.Next(dest)
-	if cerr := rows.Close(); err == nil {
-		err = cerr
-	}
-	if errors.Is(err, io.EOF) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// each reads all rows of a query.
-func (t *tx) each(query string, columns int, visit func(v []driver.Value), args ...driver.Value) error {
-	s, err := t.w.prepare(query)
-	if err != nil {
-		return err
-	}
-	rows, err := s.Query(args)
-	if err != nil {
-		return err
-	}
-	v := make([]driver.Value, columns)
-	for err = rows.Next(v); err == nil; err = rows.Next(v) {
-		visit(v)
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return errors.Join(err, rows.Close())
-}
-
-func queryText(conn *sqlite3.SQLiteConn, query string) (string, error) {
-	rows, err := conn.Query(query, nil)
-	if err != nil {
-		return "", err
-	}
-	dest := make([]driver.Value, len(rows.Columns()))
-	err = rows.Next(dest)
-	for err == nil {
-		// Row-returning pragmas do their work step by step and must be drained.
-		err = rows.Next(make([]driver.Value, len(dest)))
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", errors.Join(err, rows.Close())
-	}
-	if len(dest) == 0 {
-		return "", rows.Close()
-	}
-	return fmt.Sprint(dest[0]), rows.Close()
 }

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/mattn/go-sqlite3"
+)
+
+// judge tells errors that pass from those after which nothing may be written.
+func (w *writer) judge(err error) error {
+	var se sqlite3.Error
+	if err = classify(err); errors.As(err, &se) && !errors.Is(err, engine.ErrFull) {
+		switch se.Code {
+		case sqlite3.ErrIoErr, sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
+			err = fmt.Errorf("the database cannot be written any more: %w", err)
+			w.fatal(err)
+		}
+	}
+	return err
+}
+
+// classify names SQLite's errors in the engine's words.
+func classify(err error) error {
+	var se sqlite3.Error
+	if !errors.As(err, &se) {
+		if noSpace(err) {
+			return fmt.Errorf("%w: %w", engine.ErrFull, err)
+		}
+		return err
+	}
+	switch {
+	case se.Code == sqlite3.ErrFull,
+		// A failed sync is worse: what was written before may be gone.
+		noSpace(se.SystemErrno) && se.ExtendedCode != sqlite3.ErrIoErrFsync && se.ExtendedCode != sqlite3.ErrIoErrDirFsync:
+		return fmt.Errorf("%w: %w", engine.ErrFull, err)
+	case se.Code == sqlite3.ErrCantOpen && (se.SystemErrno == syscall.EMFILE || se.SystemErrno == syscall.ENFILE):
+		return fmt.Errorf("%w (no file descriptor is free): %w", engine.ErrBusy, err)
+	case se.Code == sqlite3.ErrBusy, se.Code == sqlite3.ErrLocked:
+		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
+	}
+	switch se.Code {
+	case sqlite3.ErrConstraint, sqlite3.ErrMismatch, sqlite3.ErrTooBig, sqlite3.ErrRange, sqlite3.ErrError, sqlite3.ErrInterrupt:
+		return err // of the rows that it is about, such as JSON that is malformed
+	}
+	return diskError{err}
+}
+
+// diskError is an engine.ErrDisk in the words of SQLite.
+type diskError struct{ error }
+
+func (e diskError) Unwrap() error { return e.error }
+
+func (e diskError) Is(target error) bool { return target == engine.ErrDisk }
+
+// noSpace tells the operating system's words for a full disk or a quota that is used up.
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

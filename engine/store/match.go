@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"slices"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// matchRows is a Match encoded, outside of the writer's one goroutine.
+type matchRows struct {
+	of        engine.Match
+	starts    []rows
+	decisions [][]driver.Value
+}
+
+// Match implements engine.Store.
+func (s *Store) Match(ctx context.Context, ms []engine.Match) ([]engine.MatchResult, error) {
+	encoded := make([]matchRows, len(ms))
+	for i, m := range ms {
+		var err error
+		if encoded[i], err = s.encodeMatch(m); err != nil {
+			return nil, err
+		}
+	}
+	results := make([]engine.MatchResult, len(ms))
+	err := s.w.do(ctx, true, func(t *tx) error {
+		for i, m := range encoded {
+			var err error
+			if err = t.exec(`DELETE FROM inbox WHERE event_id = ?`, int64(m.of.Event)); err != nil {
+				return err
+			}
+			if t.changes == 0 {
+				results[i].Known = true
+				continue
+			}
+			if results[i], err = m.write(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return results, err
+}
+
+func (s *Store) encodeMatch(m engine.Match) (matchRows, error) {
+	out := matchRows{of: m}
+	for _, st := range m.Starts {
+		r, err := s.encode(st)
+		if err != nil {
+			return out, err
+		}
+		out.starts = append(out.starts, r)
+	}
+	for _, d := range m.Decisions {
+		trace, err := s.trace(d.Conditions, m.Mask)
+		if err != nil {
+			return out, err
+		}
+		var run driver.Value
+		if d.Run != 0 {
+			run = int64(d.Run)
+		}
+		out.decisions = append(out.decisions, []driver.Value{int64(m.Event), d.Workflow, d.Version, string(d.Outcome), s.maskText(d.Reason, m.Mask), trace, run, m.At.UnixMilli()})
+	}
+	return out, nil
+}
+
+// write stores the decisions about one event, and the runs that begin.
+func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
+	open := false
+	for _, r := range m.starts {
+		dropped, err := m.start(t, r, &out)
+		if err != nil {
+			return out, err
+		}
+		open = open || !dropped && !r.of.Run.Status.Ended()
+	}
+	for i, d := range m.decisions {
+		if reason := out.Dropped[m.of.Decisions[i].Run]; reason != "" {
+			d = slices.Clone(d)
+			d[3], d[4], d[6] = string(engine.Dropped), reason, nil
+		}
+		if f, folded := out.Folded[m.of.Decisions[i].Run]; folded {
+			d = slices.Clone(d)
+			foldDecision(d, f, m.kindOf(m.of.Decisions[i].Run))
+		}
+		if err := t.put(insertDecision, d...); err != nil {
+			return out, err
+		}
+	}
+	if m.of.Called && !open {
+		if err := t.wakeCaller(m.of.Event, m.of.At); err != nil {
+			return out, err
+		}
+		out.Woken = int(t.changes)
+	}
+	if err := m.cancels(t, &out); err != nil {
+		return out, err
+	}
+	if m.of.Wakes == nil {
+		return out, nil
+	}
+	err = t.exec(wakeWaiting, m.of.At.UnixMilli(), m.of.Wakes.Trigger, m.of.Wakes.Key)
+	out.Woken += int(t.changes)
+	return out, err
+}
+
+// start stores a run that begins, or that has to wait for its place. It tells whether no
+// run was made: it was dropped, or its event joined another.
+func (m matchRows) start(t *tx, r rows, out *engine.MatchResult) (dropped bool, err error) {
+	if r.of.Gather != nil {
+		joined, err := t.join(r, m.of.At, out)
+		if err != nil || joined {
+			return joined, err
+		}
+		r.run = slices.Clone(r.run)
+		r.run[dueColumn] = parked(m.of.At).UnixMilli() // until its gathering is closed
+		_, err = r.write(t)
+		return false, err
+	}
+	p := r.of.Place
+	if p == nil {
+		_, err := r.write(t)
+		return false, err
+	}
+	due, replaced, reason, err := t.enter(r.of.Run.ID, p, m.of.At)
+	if err != nil {
+		return false, err
+	}
+	if reason != "" {
+		if out.Dropped == nil {
+			out.Dropped = map[engine.RunID]string{}
+		}
+		out.Dropped[r.of.Run.ID] = t.w.redactor.Text(reason)
+		return true, nil
+	}
+	out.Replaced = append(out.Replaced, replaced...)
+	if out.Due.IsZero() || due.Before(out.Due) {
+		out.Due = due
+	}
+	r.run = slices.Clone(r.run)
+	r.run[dueColumn] = due.UnixMilli()
+	_, err = r.write(t)
+	return false, err
+}
+
+func (s *Store) trace(conditions []engine.Condition, mask *engine.Masker) (driver.Value, error) {
+	list := make([]any, len(conditions))
+	for i, c := range conditions {
+		m := map[string]any{"expr": c.Expr, "result": nil}
+		if c.Result != nil {
+			m["result"] = *c.Result
+		}
+		if c.Error != "" {
+			m["error"] = c.Error
+		}
+		if c.Values != nil {
+			m["values"] = c.Values
+		}
+		list[i] = m
+	}
+	return s.json(list, mask)
+}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"time"
+)
+
+// Recover implements engine.Store. No lease has to run out: the file belongs to
+// this process alone, so whatever was at work belongs to one that is gone.
+func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
+	var n int64
+	var setBack time.Duration
+	err := s.w.do(ctx, true, func(t *tx) error {
+		if err := t.retakeStarts(); err != nil {
+			return err
+		}
+		if err := t.exec(`UPDATE steps SET status = 'unknown', finished_at = ? WHERE status = 'running' AND run_id IN (SELECT id FROM runs WHERE status = 'running')`, now.UnixMilli()); err != nil {
+			return err
+		}
+		err := t.exec(`UPDATE runs SET status = 'queued', due_at = ?, boots = boots + 1 WHERE status = 'running'`, now.UnixMilli())
+		n = t.changes
+		if err != nil {
+			return err
+		}
+		// A run that was put down as ready is ready, also when the clock was set back
+		// meanwhile; those that wait for their turn, or are spread out, keep their time.
+		if err := t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'queued' AND due_at > ?1 AND repeats IS NULL AND NOT EXISTS (SELECT 1 FROM places p WHERE p.run_id = runs.id)
+			AND NOT EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = runs.id) AND NOT EXISTS (SELECT 1 FROM gatherings g WHERE g.run_id = runs.id)`, now.UnixMilli()); err != nil {
+			return err
+		}
+		if setBack, err = t.clockWasSetBack(now); err != nil {
+			return err
+		}
+		if err := t.clockSetBack(now); err != nil {
+			return err
+		}
+		// Nobody calls those that wait for their destination: its queue was memory.
+		return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.destination' IS NOT NULL)`, now.UnixMilli())
+	})
+	if err == nil && setBack > 0 {
+		s.o.Log.Warn("the clock was set back while no server ran: sleeps, time limits of waits, schedules and rates go on from the new time", "by_at_least", setBack)
+	}
+	return int(n), err
+}
+
+// clockSetBack makes runs due whose last attempt lies in the future: the clock was
+// set back, and the plan says what that means for their pause. All waiting runs are
+// looked at only then.
+func (t *tx) clockSetBack(now time.Time) error {
+	v := make([]driver.Value, 1)
+	if _, err := t.row(`SELECT created_at FROM runs ORDER BY id DESC LIMIT 1`, v); err != nil {
+		return err
+	}
+	if last, _ := v[0].(int64); last <= now.UnixMilli() {
+		return nil
+	}
+	return t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND EXISTS (SELECT 1 FROM steps s WHERE s.run_id = runs.id AND s.finished_at > ?1)`, now.UnixMilli())
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+const (
+	insertDecision = `INSERT INTO decisions (event_id, workflow, version, outcome, reason, trace, run_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	insertRun      = `INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at, due_at, active_ms, output, error, text)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	// A run that has got on since the start is not what ends the process.
+	updateRun = `UPDATE runs SET boots = CASE WHEN ? THEN 0 ELSE boots END, status = ?, started_at = ?, finished_at = ?, due_at = ?, active_ms = ?, output = ?, error = ?, text = ? WHERE id = ? AND status = 'running'`
+	// An attempt that was opened is closed in place; its input stays as it was sent.
+	// What it waited until then, it did not work.
+	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, destination) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error, sealed = NULL,
+		destination = coalesce(steps.destination, excluded.destination),
+		waited_ms = CASE WHEN steps.status = 'waiting' THEN max(0, coalesce(excluded.finished_at, excluded.started_at) - steps.started_at) ELSE steps.waited_ms END
+		WHERE steps.status IN ('running', 'waiting')`
+)
+
+// closeSteps ends what is open of a run that ends without its records having been read.
+const closeSteps = `UPDATE steps SET finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}',
+	status = CASE status WHEN 'running' THEN 'unknown' ELSE 'failed' END WHERE run_id = ? AND status IN ('running', 'waiting')`
+
+// begin stores events that the engine itself makes.
+func (t *tx) begin(events []madeEvent) error {
+	for _, ev := range events {
+		if err := t.exec(insertEvent, ev.row...); err != nil {
+			return err
+		}
+		if ev.sealed != nil {
+			if err := t.exec(sealInputs, ev.sealed, ev.row[0]); err != nil {
+				return err
+			}
+		}
+		if err := t.exec(insertInbox, ev.row[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dueColumn is where insertRun has the moment at which a run is due.
+const dueColumn = 8
+
+// write stores a settlement. When the end of its run lets another begin, next is
+// the moment.
+func (r rows) write(t *tx) (next time.Time, err error) {
+	if r.insert {
+		err = t.put(insertRun, r.run...)
+	} else if err = t.exec(updateRun, r.run...); err == nil && t.changes == 0 {
+		err = engine.ErrStale
+	}
+	if err != nil {
+		return next, err
+	}
+	for _, s := range r.steps {
+		if err := t.put(upsertStep, s...); err != nil {
+			return next, err
+		}
+	}
+	for _, s := range r.sealed {
+		if err := t.exec(s.query, s.args...); err != nil {
+			return next, err
+		}
+	}
+	for _, c := range r.of.Came {
+		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, int64(c.Event), int64(r.of.Run.ID), c.Path); err != nil {
+			return next, err
+		}
+	}
+	if err := t.endCalls(r.of.Ends, r.of.Run.FinishedAt); err != nil {
+		return next, err
+	}
+	if err := r.anyWaits(t); err != nil {
+		return next, err
+	}
+	if err := t.begin(r.calls); err != nil {
+		return next, err
+	}
+	if err := t.cancelKeys(int64(r.of.Run.ID), r.of.Cancels); err != nil {
+		return next, err
+	}
+	if r.of.Cancelable && r.of.Run.Status.Ended() {
+		if err := t.exec(`DELETE FROM cancel_keys WHERE run_id = ?`, int64(r.of.Run.ID)); err != nil {
+			return next, err
+		}
+	}
+	if r.of.Run.Status == engine.Waiting {
+		return next, r.cameMeanwhile(t)
+	}
+	if !r.of.Run.Status.Ended() {
+		return next, nil
+	}
+	return r.writeEnd(t)
+}
+
+// writeEnd stores what the end of a run changes besides its own rows.
+func (r rows) writeEnd(t *tx) (next time.Time, err error) {
+	if r.of.CloseSteps {
+		if _, err := t.endCallsOf(r.of.Run); err != nil {
+			return next, err
+		}
+		if err := t.exec(closeSteps, r.of.Run.FinishedAt.UnixMilli(), int64(r.of.Run.ID)); err != nil {
+			return next, err
+		}
+	}
+	if r.of.Wrote && r.of.Run.Status == engine.Succeeded {
+		if err := t.exec(`DELETE FROM kept_writes WHERE run_id = ?`, int64(r.of.Run.ID)); err != nil {
+			return next, err
+		}
+	}
+	if r.of.Called {
+		if err := t.wakeCaller(r.of.Run.Event, r.of.Run.FinishedAt); err != nil {
+			return next, err
+		}
+	}
+	if r.of.Leaves {
+		return t.leave(r.of.Run, r.of.Run.FinishedAt)
+	}
+	return next, nil
+}
+
+// Settle implements engine.Store.
+func (s *Store) Settle(ctx context.Context, st engine.Settlement) (next time.Time, err error) {
+	r, err := s.encode(st)
+	if err != nil {
+		return next, err
+	}
+	err = s.w.do(ctx, true, func(t *tx) (err error) {
+		next, err = r.write(t)
+		return err
+	})
+	return next, err
+}
