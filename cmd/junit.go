@@ -1,0 +1,61 @@
+package cmd
+
+import (
+	"encoding/xml"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// writeJUnit writes results in the form that CI services read.
+func writeJUnit(file string, results []testResult) error {
+	type failure struct {
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+	type testcase struct {
+		Class   string   `xml:"classname,attr"`
+		Name    string   `xml:"name,attr"`
+		File    string   `xml:"file,attr"`
+		Time    string   `xml:"time,attr"`
+		Failure *failure `xml:"failure,omitempty"`
+	}
+	type suite struct {
+		Name     string     `xml:"name,attr"`
+		Tests    int        `xml:"tests,attr"`
+		Failures int        `xml:"failures,attr"`
+		Cases    []testcase `xml:"testcase"`
+	}
+	var doc struct {
+		XMLName  xml.Name `xml:"testsuites"`
+		Tests    int      `xml:"tests,attr"`
+		Failures int      `xml:"failures,attr"`
+		Suites   []*suite `xml:"testsuite"`
+	}
+	byName := map[string]*suite{}
+	for _, r := range results {
+		s := byName[r.Workflow]
+		if s == nil {
+			s = &suite{Name: r.Workflow}
+			byName[r.Workflow] = s
+			doc.Suites = append(doc.Suites, s)
+		}
+		c := testcase{Class: r.Workflow, Name: r.Name, File: r.File, Time: fmt.Sprintf("%.6f", r.Seconds)}
+		s.Tests++
+		doc.Tests++
+		if !r.OK {
+			s.Failures++
+			doc.Failures++
+			c.Failure = &failure{Message: r.Failures[0], Text: strings.Join(r.Failures, "\n")}
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	raw, err := xml.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	if err := os.WriteFile(file, append([]byte(xml.Header), append(raw, '\n')...), 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	return nil
+}

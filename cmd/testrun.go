@@ -1,0 +1,177 @@
+package cmd
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// runTest carries one test out and gives what was not as expected.
+func runTest(p *workflows.Project, t *workflows.Test) []string {
+	w := p.Workflows[t.Workflow]
+	r := engine.Rehearsal{Project: p, Workflow: w, Now: t.Now, Data: t.Data, Secret: func(name string) string { return "secret:" + name }}
+	var err error
+	if r.Event, err = testEvent(p, w, t); err != nil {
+		return []string{t.Where("") + ": " + err.Error()}
+	}
+	for _, more := range t.More {
+		ev, err := testEvent(p, w, more)
+		if err != nil {
+			return []string{t.Where("") + ": " + err.Error()}
+		}
+		r.More = append(r.More, engine.RehearsedEvent{Event: ev, Data: more.Data})
+	}
+	r.Answer = func(c engine.RehearsedCall, n int) *engine.Reply {
+		list := t.Mocks[c.ID]
+		if c.ID == "" || len(list) == 0 {
+			return nil
+		}
+		return replyOf(list[min(n, len(list))-1])
+	}
+	got, err := engine.Rehearse(r)
+	if err != nil {
+		return []string{t.Where("") + ": " + err.Error()}
+	}
+	return judgeTest(t, got)
+}
+
+// replyOf makes the answer of a mock. An error with a status is retried when a
+// real answer of that status would be; one without is a network that failed.
+func replyOf(m workflows.Mock) *engine.Reply {
+	if !m.Failed {
+		return &engine.Reply{Output: m.Output}
+	}
+	e := &plan.Error{Message: m.Message, Code: m.Code, Status: m.Status, Retryable: m.Status == 0 || plan.RetryableStatus(m.Status)}
+	if e.Code == "" {
+		e.Code = "http_status"
+		if m.Status == 0 {
+			e.Code = "network"
+		}
+	}
+	if e.Message == "" {
+		e.Message = fmt.Sprintf("answered %d", m.Status)
+	}
+	return &engine.Reply{Err: e}
+}
+
+// testEvent makes the event of a test, as its inlet would.
+func testEvent(p *workflows.Project, w *workflows.Workflow, t *workflows.Test) (*engine.Event, error) {
+	inlet, trigger := t.Inlet, t.Trigger
+	var start *workflows.Start
+	for i, s := range w.Starts {
+		fits := inlet == "" || inlet == s.Kind || s.Kind == "trigger" && inlet != "manual" && inlet != "call" && inlet != "workflow_run"
+		if start == nil && fits && (trigger == "" || s.Trigger == trigger) {
+			start = &w.Starts[i]
+		}
+	}
+	if start == nil {
+		return nil, fmt.Errorf("workflow %s does not listen to that: inlet %q, trigger %q", w.ID, inlet, trigger)
+	}
+	trigger = cmp.Or(trigger, start.Trigger, w.ID)
+	var declared *workflows.Trigger
+	if start.Kind != "trigger" {
+		inlet = start.Kind
+	} else if declared = p.Triggers[trigger]; inlet == "" {
+		inlet = firstInlet(declared)
+	}
+	d := &engine.Delivery{Trigger: trigger, Inlet: inlet, Type: cmp.Or(t.Type, typeOf(start, declared, inlet)), Key: cmp.Or(t.Key, "test"), Time: t.Now, ReceivedAt: t.Now, Decoded: true,
+		Headers: map[string]string{}, Query: map[string]string{}}
+	switch inlet {
+	case "manual", "call":
+		d.Inputs = t.Inputs
+		if d.Inputs == nil {
+			d.Inputs = map[string]any{}
+		}
+	case "workflow_run":
+		m, _ := workflows.Overlay(t.Fixture, t.Data).(map[string]any)
+		d.Inputs = m
+		if s, ok := m["status"].(string); ok && t.Type == "" {
+			d.Type = "workflow_run." + s
+		}
+	case "webhook":
+		return webhookEvent(p, t, d)
+	case "poll":
+		item := workflows.Overlay(t.Fixture, t.Body)
+		d.Body = item
+		if declared.Poll != nil && declared.Poll.Data != nil && item != nil {
+			v, err := declared.Poll.Data.Eval(&workflows.Env{Names: workflows.Names{"item": item}, Now: t.Now})
+			if err != nil {
+				return nil, fmt.Errorf("poll.data: %w", err)
+			}
+			d.Body = v
+		}
+	default:
+		d.Body = workflows.Overlay(t.Fixture, t.Body)
+		if d.Body == nil {
+			d.Body = map[string]any{}
+		}
+	}
+	return &engine.Event{ID: 1, Delivery: *d}, nil
+}
+
+func webhookEvent(p *workflows.Project, t *workflows.Test, d *engine.Delivery) (*engine.Event, error) {
+	body := workflows.Overlay(t.Fixture, t.Body)
+	headers := map[string]string{}
+	given, _ := t.Headers.(map[string]any)
+	for k, v := range given {
+		text, err := workflows.Text(v)
+		if err != nil {
+			return nil, fmt.Errorf("headers.%s: %w", k, err)
+		}
+		headers[strings.ToLower(k)] = text
+	}
+	if body == nil {
+		d.Headers = headers
+		return &engine.Event{ID: 1, Delivery: *d}, nil
+	}
+	read, err := triggers.Unproved(p, d.Trigger, body, headers, t.Now)
+	if err != nil {
+		return nil, err
+	}
+	if t.Type != "" || read.Type == read.Trigger {
+		read.Type = d.Type
+	}
+	if t.Key != "" {
+		read.Key = t.Key
+	}
+	return &engine.Event{ID: 1, Delivery: *read}, nil
+}
+
+func firstInlet(t *workflows.Trigger) string {
+	switch {
+	case t.Webhook != nil:
+		return "webhook"
+	case t.Poll != nil:
+		return "poll"
+	case len(t.Schedules) == 0 && t.Name != "":
+		return "emit"
+	}
+	return "schedule"
+}
+
+// typeOf is the type of a test's event when neither the test nor the body says it:
+// the first one that the workflow takes.
+func typeOf(s *workflows.Start, t *workflows.Trigger, inlet string) string {
+	types := s.Events
+	if t != nil && t.Webhook != nil && inlet == "webhook" {
+		types = append(slices.Clone(types), t.Webhook.Events...)
+	}
+	for _, x := range types {
+		if !strings.Contains(x, "*") {
+			return x
+		}
+	}
+	switch {
+	case inlet == "webhook" || inlet == "poll" || inlet == "emit":
+		return t.Name
+	case inlet == "workflow_run" && len(s.Statuses) > 0:
+		return "workflow_run." + s.Statuses[0]
+	}
+	return inlet
+}
