@@ -1,7 +1,6 @@
 package triggers
 
 import (
-	"context"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -349,36 +348,4 @@ func (a *admission) charge(x *arriving, pool int, size int64) {
 	if x.pool, x.size = pool, size; size != 0 {
 		book(pool, size)
 	}
-}
-
-// longestTurn is how long a request of an address that fails often waits to be
-// judged.
-const longestTurn = time.Second
-
-// judge proves a request. Those of an address that has proved nothing and failed
-// often are judged one at a time, so that a flood of forged requests takes one
-// processor at most. It gives false when the turn does not come.
-func (h *Hooks) judge(ctx context.Context, r *route, in *inbound, c *caller) (judgement, bool) {
-	if h.admission.floods(c, in.at) {
-		timer := time.NewTimer(longestTurn)
-		defer timer.Stop()
-		select {
-		case c.turn <- struct{}{}:
-			defer func() { <-c.turn }()
-		case <-timer.C:
-			return judgement{}, false
-		case <-ctx.Done():
-			return judgement{}, false
-		}
-	}
-	j := r.judge(in)
-	switch {
-	case j.genuine && len(r.proofs) > 0:
-		if at := in.at.Unix(); c != h.admission.others && c.provedAt.Load() != at {
-			c.provedAt.Store(at)
-		}
-	case !j.genuine && j.handshake == nil && j.status != http.StatusServiceUnavailable:
-		h.admission.failed(c, in.at)
-	}
-	return j, true
 }

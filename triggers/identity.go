@@ -7,19 +7,26 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
 )
 
 // This file names events: it finds the key of a delivery, and what else makes two
 // deliveries one event.
+
+// identity is how events of one source are named: the expressions that give their key,
+// type and time; nil for none. Webhooks and polls share it.
+type identity struct {
+	key  []*workflows.Expr
+	kind *workflows.Expr
+	// clock gives the time at which the event happened, by the sender.
+	clock *workflows.Expr
+}
 
 // identify reads type, time and key of an event, and what names it besides. content
 // is what the event is identified by when nothing names it: its body, or the element
@@ -77,9 +84,9 @@ func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, co
 }
 
 // identifyItem names what a poll found, always by its key or its whole text.
-func (r *route) identifyItem(d *engine.Delivery, env *workflows.Env, whole []byte) {
-	r.typeAndTime(d, env)
-	key, err := r.eventKey(env)
+func (id *identity) identifyItem(d *engine.Delivery, env *workflows.Env, whole []byte) {
+	id.typeAndTime(d, env)
+	key, err := id.eventKey(env)
 	if key != "" {
 		d.Key, d.Identity = key, engine.ByKey
 		return
@@ -90,16 +97,16 @@ func (r *route) identifyItem(d *engine.Delivery, env *workflows.Env, whole []byt
 	}
 }
 
-func (r *route) typeAndTime(d *engine.Delivery, env *workflows.Env) {
-	if r.kind != nil {
-		if v, err := r.kind.Eval(env); err == nil {
+func (id *identity) typeAndTime(d *engine.Delivery, env *workflows.Env) {
+	if id.kind != nil {
+		if v, err := id.kind.Eval(env); err == nil {
 			if s, err := workflows.Text(v); err == nil && s != "" {
 				d.Type = clip(s, 200)
 			}
 		}
 	}
-	if r.clock != nil {
-		if v, err := r.clock.Eval(env); err == nil {
+	if id.clock != nil {
+		if v, err := id.clock.Eval(env); err == nil {
 			if t, ok := v.(time.Time); ok && t.Year() > 1970 && t.Year() < 2200 {
 				d.Time = t.UTC()
 			}
@@ -114,9 +121,9 @@ func (e emptyKey) Error() string { return "key is empty: " + e.text }
 
 // eventKey evaluates the key. One that comes out empty is an error; without a key
 // expression the key is "".
-func (r *route) eventKey(env *workflows.Env) (string, error) {
+func (id *identity) eventKey(env *workflows.Env) (string, error) {
 	var parts []string
-	for _, e := range r.key {
+	for _, e := range id.key {
 		v, err := e.Eval(env)
 		if err != nil {
 			return "", fmt.Errorf("key failed: %w", err)
@@ -364,25 +371,6 @@ func (r *route) useIdentity() {
 
 func readsAny(list []*workflows.Expr, name string) bool {
 	return slices.ContainsFunc(list, func(e *workflows.Expr) bool { return e.Reads(name) })
-}
-
-// proofOf prepares what is known of a scheme before any request.
-func (r *route) proofOf(v *workflows.Verify, compiled *signature.Verifier) *proof {
-	token := v.Algorithm == "static-token" || v.Algorithm == "basic-auth"
-	fromToken := r.preset != nil && r.preset.BodyFromToken
-	p := &proof{written: v, verifier: compiled, signs: !token, moment: v.SignsMoment(fromToken), inBody: inBody(v)}
-	p.signsBody = v.SignsBody()
-	p.signedHeaders = v.SignedHeaders()
-	for _, name := range r.keyHeaders {
-		if !slices.Contains(p.signedHeaders, name) {
-			p.unsignedKey = append(p.unsignedKey, http.CanonicalHeaderKey(name))
-		}
-	}
-	if v.JWT != nil {
-		p.signsBody = fromToken || v.JWT.Detached || len(v.JWT.Hashes) > 0
-		p.signs = p.signsBody // a bearer token vouches for no body
-	}
-	return p
 }
 
 // headerRead is how an expression reads one header by its name.

@@ -365,19 +365,3 @@ func asNames(m map[string]string) map[string]any {
 	}
 	return out
 }
-
-// masked replaces a secret in a body, as it is and as JSON writes it.
-func masked(raw []byte, secret string) []byte {
-	if len(secret) == 0 {
-		return raw
-	}
-	forms := []string{secret}
-	if quoted, err := workflows.EncodeJSON(secret); err == nil {
-		forms = append(forms, string(quoted[1:len(quoted)-1]))
-	}
-	forms = append(forms, url.QueryEscape(secret))
-	for _, f := range forms {
-		raw = bytes.ReplaceAll(raw, []byte(f), []byte("***"))
-	}
-	return raw
-}

@@ -419,8 +419,8 @@ func (p *poller) row(names workflows.Names, item any) (row, error) {
 	}
 	d := &engine.Delivery{Trigger: p.trigger.Name, Inlet: "poll", Type: p.trigger.Name, Time: now, ReceivedAt: now, Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{},
 		Raw: raw, Dedupe: p.poll.Dedupe, Recovered: p.inlet == "reconcile"}
-	r := &route{key: p.poll.Key, kind: p.poll.EventType, webhook: &workflows.Webhook{}}
-	r.identifyItem(d, env, whole)
+	id := identity{key: p.poll.Key, kind: p.poll.EventType}
+	id.identifyItem(d, env, whole)
 	if d.Flag != "" {
 		d.Flag = clip("item without a key: "+d.Flag, 300)
 	}

@@ -22,11 +22,7 @@ func Unproved(p *workflows.Project, trigger string, body any, header map[string]
 	if err != nil {
 		return nil, fmt.Errorf("encoding the body: %w", err)
 	}
-	r := &route{zone: p.Timezone, trigger: t, webhook: t.Webhook, key: t.Webhook.Key, kind: t.Webhook.EventType, params: map[string]string{}, methods: map[string]bool{}, hide: map[string]bool{},
-		hideSecret: map[string]bool{}, dedupe: t.Webhook.Dedupe, maxBody: p.MaxBody(t.Webhook), outside: &Outside{}}
-	r.useIdentity()
-	r.deliver = t.Webhook.Methods
-	r.usePreset(p.Preset(t.Webhook))
+	r := newReader(p, t, &Outside{}, map[string]string{})
 	r.wanted()
 	in := &inbound{method: http.MethodPost, path: t.Webhook.Path, header: http.Header{"Content-Type": {"application/json"}}, body: raw, at: now}
 	for k, v := range header {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -190,4 +191,82 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	hd.Set("Content-Length", strconv.Itoa(len(raw)))
 	w.WriteHeader(status)
 	_, _ = w.Write(raw) // the sender is gone if this fails
+}
+
+// refusedWords are what a sender hears, whatever was wrong with its signature.
+const refusedWords = "signature verification failed"
+
+// answerRefused says no, in the words that the provider must hear.
+func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j judgement) {
+	if j.status == http.StatusUnauthorized && r.refusal != nil {
+		if a, err := r.refusal.fill(&in.request, ""); err == nil {
+			a.write(w)
+			return
+		}
+	}
+	words := refusedWords
+	if j.status != http.StatusUnauthorized {
+		words = j.reason
+	}
+	if j.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "30")
+	}
+	answer(w, j.status, reply{Error: words})
+}
+
+// write sends an answer that is data.
+func (a *Answer) write(w http.ResponseWriter) {
+	for k, v := range a.Headers {
+		w.Header().Set(k, v)
+	}
+	w.Header()["Content-Security-Policy"] = noPage
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.Body)))
+	w.WriteHeader(a.Status)
+	_, _ = io.WriteString(w, a.Body) // the sender is gone if this fails
+}
+
+// unavailable says that nothing was stored and when to come again.
+func (h *Hooks) unavailable(w http.ResponseWriter, err error) {
+	wait, words := "1", "cannot store now, try again"
+	switch {
+	case errors.Is(err, engine.ErrFull):
+		wait, words = "10", "cannot store now: the disk is full; try again later"
+		h.log.Error("a delivery was not stored: the disk is full")
+	case errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
+	default:
+		h.log.Error("a delivery was not stored", "error", err)
+	}
+	w.Header().Set("Retry-After", wait)
+	answer(w, http.StatusServiceUnavailable, reply{Error: words})
+}
+
+var (
+	typeJSON = []string{"application/json"}
+	noSniff  = []string{"nosniff"}
+	noPage   = []string{"default-src 'none'; sandbox"}
+)
+
+// reply is the JSON object of an answer; what is empty is left out.
+type reply struct{ Status, Event, Run, Error string }
+
+// answer writes one of the fixed answers of design.md section 5. Its type and nosniff keep
+// a browser from making a page of it.
+func answer(w http.ResponseWriter, status int, body reply) {
+	// The names are canonical and the values shared: this runs for every delivery.
+	hd := w.Header()
+	hd["Content-Type"], hd["X-Content-Type-Options"] = typeJSON, noSniff
+	b := make([]byte, 0, 128)
+	for _, x := range [...][2]string{{",\"status\":", body.Status}, {",\"event\":", body.Event}, {",\"run\":", body.Run}, {",\"error\":", body.Error}} {
+		if x[1] != "" {
+			b = workflows.AppendText(append(b, x[0]...), x[1])
+		}
+	}
+	if len(b) == 0 {
+		b = append(b, ',')
+	}
+	b = append(b, "}\n"...)
+	b[0] = '{'
+	hd["Content-Length"] = []string{strconv.Itoa(len(b))}
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // the sender is gone if this fails
 }

@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -188,4 +189,43 @@ func firstOf(list string) string {
 // when a trusted proxy says nothing that can be read.
 func Sender(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return (&table{trusted: trusted}).sender(r).ip
+}
+
+// keepsOut refuses callers by address or client certificate.
+func (r *route) keepsOut(req *http.Request, from sender) (reason, detail string) {
+	w := r.webhook
+	if reason, detail = r.keepsOutAddress(from); reason != "" || !w.ClientCert {
+		return reason, detail
+	}
+	if req.TLS == nil || len(req.TLS.VerifiedChains) == 0 {
+		return "client certificate needed", "no client certificate that server.tls.client_ca vouches for was shown"
+	}
+	if len(w.ClientNames) == 0 {
+		return "", ""
+	}
+	leaf := req.TLS.VerifiedChains[0][0]
+	names := append([]string{leaf.Subject.CommonName}, leaf.DNSNames...)
+	for _, want := range w.ClientNames {
+		for _, n := range names {
+			if n != "" && n == want {
+				return "", ""
+			}
+		}
+	}
+	return "client certificate not allowed", fmt.Sprintf("the certificate is for %.200q", strings.Join(names, ", "))
+}
+
+// keepsOutAddress refuses callers by their address alone.
+func (r *route) keepsOutAddress(from sender) (reason, detail string) {
+	w := r.webhook
+	if len(w.AllowIPs) == 0 && !w.AllowProvider {
+		return "", ""
+	}
+	if !from.ip.IsValid() {
+		return "address not allowed", "the sender's address cannot be read: " + from.problem
+	}
+	if !within(w.AllowIPs, from.ip) && (!w.AllowProvider || r.preset == nil || !within(r.preset.IPs, from.ip)) {
+		return "address not allowed", from.ip.String() + " is not in allow_ips"
+	}
+	return "", ""
 }

@@ -135,7 +135,7 @@ func common(a, b string) int {
 // strayed is what is kept of a request to a path of no trigger. Any secret may stand
 // in it, of any trigger.
 func (t *table) strayed(x refusal) engine.Refusal {
-	hide := map[string]bool{"authorization": true, "cookie": true, "proxy-authorization": true}
+	hide := alwaysHidden()
 	path := x.in.path
 	for _, r := range t.routes {
 		for name := range r.hideSecret {

@@ -1,15 +1,11 @@
 package triggers
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,9 +13,6 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 )
-
-// Fetch sends a request through the egress guard and gives a bounded body.
-type Fetch = func(ctx context.Context, r *http.Request) ([]byte, error)
 
 // Hooks is the HTTP handler of the hooks address. Make it with NewHooks, hand it
 // a project with Prepare, end it with Close; all are safe while it serves.
@@ -113,9 +106,6 @@ func (h *Hooks) use(trigger, secret string) *useCount {
 	return h.uses[k]
 }
 
-// refusedWords are what a sender hears, whatever was wrong with its signature.
-const refusedWords = "signature verification failed"
-
 // ServeHTTP answers one delivery, after it is stored.
 func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	t := h.table.Load()
@@ -158,45 +148,6 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	in.prepare(r)
 	in.request.Context = req.Context()
 	h.finish(w, req, t, r, in, from.ip, c)
-}
-
-// keepsOut refuses callers by address or client certificate.
-func (r *route) keepsOut(req *http.Request, from sender) (reason, detail string) {
-	w := r.webhook
-	if reason, detail = r.keepsOutAddress(from); reason != "" || !w.ClientCert {
-		return reason, detail
-	}
-	if req.TLS == nil || len(req.TLS.VerifiedChains) == 0 {
-		return "client certificate needed", "no client certificate that server.tls.client_ca vouches for was shown"
-	}
-	if len(w.ClientNames) == 0 {
-		return "", ""
-	}
-	leaf := req.TLS.VerifiedChains[0][0]
-	names := append([]string{leaf.Subject.CommonName}, leaf.DNSNames...)
-	for _, want := range w.ClientNames {
-		for _, n := range names {
-			if n != "" && n == want {
-				return "", ""
-			}
-		}
-	}
-	return "client certificate not allowed", fmt.Sprintf("the certificate is for %.200q", strings.Join(names, ", "))
-}
-
-// keepsOutAddress refuses callers by their address alone.
-func (r *route) keepsOutAddress(from sender) (reason, detail string) {
-	w := r.webhook
-	if len(w.AllowIPs) == 0 && !w.AllowProvider {
-		return "", ""
-	}
-	if !from.ip.IsValid() {
-		return "address not allowed", "the sender's address cannot be read: " + from.problem
-	}
-	if !within(w.AllowIPs, from.ip) && (!w.AllowProvider || r.preset == nil || !within(r.preset.IPs, from.ip)) {
-		return "address not allowed", from.ip.String() + " is not in allow_ips"
-	}
-	return "", ""
 }
 
 func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *route, in *inbound, ip netip.Addr, c *caller) {
@@ -267,79 +218,4 @@ func (h *Hooks) answered(r *route, outcome string, since time.Time) {
 		trigger = r.trigger.Name
 	}
 	h.outside.Answered(trigger, outcome, time.Since(since))
-}
-
-// answerRefused says no, in the words that the provider must hear.
-func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j judgement) {
-	if j.status == http.StatusUnauthorized && r.refusal != nil {
-		if a, err := r.refusal.fill(&in.request, ""); err == nil {
-			a.write(w)
-			return
-		}
-	}
-	words := refusedWords
-	if j.status != http.StatusUnauthorized {
-		words = j.reason
-	}
-	if j.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "30")
-	}
-	answer(w, j.status, reply{Error: words})
-}
-
-// write sends an answer that is data.
-func (a *Answer) write(w http.ResponseWriter) {
-	for k, v := range a.Headers {
-		w.Header().Set(k, v)
-	}
-	w.Header()["Content-Security-Policy"] = noPage
-	w.Header().Set("Content-Length", strconv.Itoa(len(a.Body)))
-	w.WriteHeader(a.Status)
-	_, _ = io.WriteString(w, a.Body) // the sender is gone if this fails
-}
-
-// unavailable says that nothing was stored and when to come again.
-func (h *Hooks) unavailable(w http.ResponseWriter, err error) {
-	wait, words := "1", "cannot store now, try again"
-	switch {
-	case errors.Is(err, engine.ErrFull):
-		wait, words = "10", "cannot store now: the disk is full; try again later"
-		h.log.Error("a delivery was not stored: the disk is full")
-	case errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
-	default:
-		h.log.Error("a delivery was not stored", "error", err)
-	}
-	w.Header().Set("Retry-After", wait)
-	answer(w, http.StatusServiceUnavailable, reply{Error: words})
-}
-
-var (
-	typeJSON = []string{"application/json"}
-	noSniff  = []string{"nosniff"}
-	noPage   = []string{"default-src 'none'; sandbox"}
-)
-
-// reply is the JSON object of an answer; what is empty is left out.
-type reply struct{ Status, Event, Run, Error string }
-
-// answer writes one of the fixed answers of design.md section 5. Its type and nosniff keep
-// a browser from making a page of it.
-func answer(w http.ResponseWriter, status int, body reply) {
-	// The names are canonical and the values shared: this runs for every delivery.
-	hd := w.Header()
-	hd["Content-Type"], hd["X-Content-Type-Options"] = typeJSON, noSniff
-	b := make([]byte, 0, 128)
-	for _, x := range [...][2]string{{",\"status\":", body.Status}, {",\"event\":", body.Event}, {",\"run\":", body.Run}, {",\"error\":", body.Error}} {
-		if x[1] != "" {
-			b = workflows.AppendText(append(b, x[0]...), x[1])
-		}
-	}
-	if len(b) == 0 {
-		b = append(b, ',')
-	}
-	b = append(b, "}\n"...)
-	b[0] = '{'
-	hd["Content-Length"] = []string{strconv.Itoa(len(b))}
-	w.WriteHeader(status)
-	_, _ = w.Write(b) // the sender is gone if this fails
 }

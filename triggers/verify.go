@@ -3,10 +3,12 @@ package triggers
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -187,4 +189,79 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*http.
 	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery), publicURL: publicURL, body: body, at: now}
 	in.prepare(r)
 	return req, in, nil
+}
+
+// judgement is what becomes of a request.
+type judgement struct {
+	// genuine tells that it is what the provider sent; deliveries are its events, of
+	// which there is one unless split takes a list apart.
+	genuine    bool
+	deliveries []*engine.Delivery
+	// handshake is set when it is answered at once.
+	handshake *Answer
+	// status and reason are set when it is refused; detail explains.
+	status         int
+	reason, detail string
+	// secret is the place of the secret that matched; -1 for none.
+	secret int
+	// scheme is the variant that was looked at last, for a refusal.
+	scheme string
+}
+
+// judge proves a request and reads its event. Nothing of the body is used
+// before the sender is proved, except where a handshake needs no proof.
+func (r *route) judge(in *inbound) judgement {
+	if j := r.shakeHands(in, false); j != nil {
+		return *j
+	}
+	verdict, secret, refused := r.prove(in)
+	if refused != nil {
+		return *refused
+	}
+	in.claims = verdict.Claims
+	if j := r.shakeHands(in, true); j != nil {
+		j.secret = secret
+		return *j
+	}
+	if !slices.Contains(r.deliver, in.method) {
+		return judgement{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method + " is only for the provider's handshake", secret: -1}
+	}
+	ds := r.eventsOf(in)
+	proof := r.provedBy(in, secret)
+	for _, d := range ds {
+		d.Proof = proof
+	}
+	return judgement{genuine: true, deliveries: ds, secret: secret}
+}
+
+// longestTurn is how long a request of an address that fails often waits to be
+// judged.
+const longestTurn = time.Second
+
+// judge proves a request. Those of an address that has proved nothing and failed
+// often are judged one at a time, so that a flood of forged requests takes one
+// processor at most. It gives false when the turn does not come.
+func (h *Hooks) judge(ctx context.Context, r *route, in *inbound, c *caller) (judgement, bool) {
+	if h.admission.floods(c, in.at) {
+		timer := time.NewTimer(longestTurn)
+		defer timer.Stop()
+		select {
+		case c.turn <- struct{}{}:
+			defer func() { <-c.turn }()
+		case <-timer.C:
+			return judgement{}, false
+		case <-ctx.Done():
+			return judgement{}, false
+		}
+	}
+	j := r.judge(in)
+	switch {
+	case j.genuine && len(r.proofs) > 0:
+		if at := in.at.Unix(); c != h.admission.others && c.provedAt.Load() != at {
+			c.provedAt.Store(at)
+		}
+	case !j.genuine && j.handshake == nil && j.status != http.StatusServiceUnavailable:
+		h.admission.failed(c, in.at)
+	}
+	return j, true
 }

@@ -1,0 +1,112 @@
+package triggers
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// maxSplit bounds the events that one request can become.
+const maxSplit = 10_000
+
+// eventsOf reads the events of a proved request: one, or with split one of each
+// element of a list. It never fails: what cannot be read, or not be taken apart, is
+// one event that says so.
+func (r *route) eventsOf(in *inbound) []*engine.Delivery {
+	if r.preset != nil && r.preset.BodyFromToken {
+		in.becomeClaims()
+	}
+	body, raw, unreadable := in.content()
+	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: "webhook", Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method, Path: r.keepPath(in.path),
+		Headers: keepHeaders(in.header, r.hide), Query: r.keepQuery(in.query), Raw: r.withoutTokens(raw), DataExpr: r.data, Dedupe: r.dedupe}
+	if kind := in.contentType(); kind != "" || d.Headers["content-type"] != "" {
+		d.Headers["content-type"] = kind // the event is read again as it was read here
+	}
+	env := &workflows.Env{Names: in.names(d, body), Now: r.localTime(in.at)}
+	if r.list != nil && unreadable == nil {
+		ds, err := r.split(d, in, body, env)
+		if err == nil {
+			return ds
+		}
+		unreadable = err
+	}
+	r.identify(d, env, in, raw, "")
+	d.ContentSum = r.contentSum(in, env)
+	d.NotReadable(unreadable)
+	return []*engine.Delivery{d}
+}
+
+// split makes an event of each element of a list.
+func (r *route) split(d *engine.Delivery, in *inbound, body any, env *workflows.Env) ([]*engine.Delivery, error) {
+	v, err := r.list.Eval(env)
+	if err != nil {
+		return nil, fmt.Errorf("split: %w", err)
+	}
+	items, ok := v.([]any)
+	if !ok { // also where it is not there: what is proved is kept
+		return nil, fmt.Errorf("split: %s did not give a list", r.list.Text)
+	}
+	if len(items) > maxSplit {
+		return nil, fmt.Errorf("split: %d elements; %d at most", len(items), maxSplit)
+	}
+	out := make([]*engine.Delivery, len(items))
+	equal := map[string]int{}
+	for i, item := range items {
+		if out[i], err = r.element(*d, in, body, item, equal); err != nil {
+			return nil, fmt.Errorf("split: element %d: %w", i, err)
+		}
+	}
+	return out, nil
+}
+
+// element makes the event of one element of a list. What is stored as its body is
+// its data, so that a list of a thousand is stored once and not a thousand times. Its
+// key is its own: of what a preset or key: reads of it, else of the list's id and its
+// content. equal counts the elements of equal content.
+func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal map[string]int) (*engine.Delivery, error) {
+	names := in.names(&d, body)
+	names["item"] = item
+	data := item
+	if e := r.webhook.Data; e != nil {
+		var err error
+		if data, err = e.Eval(&workflows.Env{Names: names, Now: r.localTime(in.at)}); err != nil {
+			return nil, fmt.Errorf("data: %w", err)
+		}
+	}
+	raw, err := workflows.EncodeJSON(data)
+	if err != nil {
+		return nil, err
+	}
+	d.Raw, d.DataExpr = r.withoutTokens(raw), ""
+	d.Headers = maps.Clone(d.Headers)
+	d.Headers["content-type"] = "application/json"
+	list, wholeIsList := body.([]any)
+	written := len(r.webhook.Key) > 0
+	if !written && wholeIsList && len(list) > 0 {
+		// What a preset says of a list of one holds for each of its elements.
+		names["body"] = []any{item}
+	}
+	content := raw
+	if item, err := workflows.EncodeJSON(item); err == nil {
+		content = item
+	}
+	nth := equal[string(content)]
+	equal[string(content)]++
+	r.identify(&d, &workflows.Env{Names: names, Now: r.localTime(in.at)}, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
+	if d.Identity == engine.ByHeader || d.Identity == engine.ByProvider && !wholeIsList && !r.keyOfItem {
+		d.Key = splitKey(d.Key, content, nth) // the provider's id is that of the whole list
+	}
+	return &d, nil
+}
+
+// localTime is a moment as now() shows it.
+func (r *route) localTime(at time.Time) time.Time {
+	if r.zone == nil {
+		return at.UTC()
+	}
+	return at.In(r.zone)
+}

@@ -1,0 +1,351 @@
+package triggers
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/signature"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// proof is one scheme with the keys that belong to it.
+type proof struct {
+	written  *workflows.Verify
+	verifier *signature.Verifier
+	keys     []signature.Key
+	// secret is, for each key, its place in route.secrets; -1 for none.
+	secret []int
+	when   *detect
+	// signs tells that it is no mere token; signsBody that it signs the whole body;
+	// moment that what it signs is of one delivery.
+	signs, signsBody, moment bool
+	// inBody are the places in the body that the scheme itself writes.
+	inBody [][]string
+	// signedHeaders are those that the scheme signs, in lower case; unsignedKey those
+	// that the key reads and the scheme does not sign.
+	signedHeaders, unsignedKey []string
+}
+
+// secretUse is one secret of a route.
+type secretUse struct {
+	name string
+	text string
+	*useCount
+}
+
+// useCount counts how often a secret has proved a delivery and when last. It
+// outlives the loading of a project.
+type useCount struct {
+	count atomic.Int64
+	last  atomic.Int64 // Unix milliseconds
+}
+
+// whyNone says why the first secret fits no scheme.
+func (r *route) whyNone(written []*workflows.Verify) error {
+	if len(r.secrets) == 0 {
+		return signature.ErrEmptyKey
+	}
+	v, err := signature.Compile(scheme(written[0], r.params))
+	if err == nil {
+		_, err = v.NewKey(r.secrets[0].text)
+	}
+	if err == nil {
+		err = errors.New("its form is another one")
+	}
+	return err
+}
+
+// variants are the written schemes that may prove a delivery: the one asked for,
+// else all of the provider's that prove as much as its best.
+func (r *route) variants() []*workflows.Verify {
+	if r.webhook.Verify != nil {
+		return []*workflows.Verify{r.webhook.Verify}
+	}
+	if r.preset == nil {
+		return nil
+	}
+	var out []*workflows.Verify
+	for _, v := range r.preset.Verify {
+		if v.Variant == r.webhook.Variant || (r.webhook.Variant == "" || r.webhook.Variant == workflows.AnyVariant) && !v.Explicit {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (r *route) readSecrets(env *workflows.Env) error {
+	for i, s := range r.webhook.Secrets {
+		x, err := s.Render(env, workflows.FillPlain)
+		if err != nil {
+			return fmt.Errorf("secret %d: %w", i+1, err)
+		}
+		text, err := workflows.Text(x)
+		if err != nil {
+			return fmt.Errorf("secret %d: %w", i+1, err)
+		}
+		if text, err = trimmed(text); err != nil {
+			return fmt.Errorf("secret %s: %w", r.webhook.SecretLabels()[i], err)
+		}
+		name := s.SecretName()
+		if text == "" {
+			switch {
+			case r.preset != nil && r.preset.Captures() && name != "" && r.pending == "":
+				r.pending = name
+				continue
+			case i > 0:
+				continue // an old secret that is gone: rotation is over
+			case r.preset != nil && r.preset.SecretOptional:
+				continue
+			}
+			return fmt.Errorf("its secret is not set: %w", signature.ErrEmptyKey)
+		}
+		r.secrets = append(r.secrets, &secretUse{r.webhook.SecretLabels()[i], text, &useCount{}})
+	}
+	return nil
+}
+
+// newProof compiles one scheme with its keys; nil when no secret is of its form
+// and others may take it. It changes nothing of the route: a diagnosis asks it
+// while the route serves.
+func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
+	s := scheme(v, r.params)
+	if s.Timestamp != nil && r.webhook.Tolerance > 0 {
+		s.Timestamp.Tolerance = r.webhook.Tolerance
+	}
+	if err := namesSet(v, r.params); err != nil {
+		return nil, err
+	}
+	compiled, err := signature.Compile(s)
+	if err != nil {
+		return nil, err
+	}
+	if v == r.webhook.Verify {
+		if err := looseContent(v, compiled); err != nil {
+			return nil, err
+		}
+	}
+	p := r.proofOf(v, compiled)
+	if v.When != nil {
+		p.when = &detect{*v.When}
+	}
+	add := func(text string, secret int) error {
+		k, err := compiled.NewKey(schemeWordOff(v, text))
+		if err != nil {
+			if choice {
+				return nil
+			}
+			return fmt.Errorf("secret %d: %w", secret+1, err)
+		}
+		p.keys, p.secret = append(p.keys, k), append(p.secret, secret)
+		return nil
+	}
+	if own := r.params[v.SecretParam]; v.SecretParam != "" && own != "" {
+		return p, add(own, -1)
+	}
+	for i, u := range r.secrets {
+		pinned := v.SecretPrefix != "" && strings.Contains(u.text, "-----BEGIN") && compiled.Asymmetric()
+		if v.SecretNth > 0 && i != v.SecretNth-1 || !hasForm(u.text, v.SecretPrefix) && !pinned {
+			continue
+		}
+		if err := add(u.text, i); err != nil {
+			return nil, err
+		}
+	}
+	if len(p.keys) == 0 && v.Key != nil && len(r.secrets) == 0 {
+		// The provider's own key, fetched when it is needed.
+		p.keys, p.secret = []signature.Key{{}}, []int{-1}
+	}
+	if len(p.keys) == 0 {
+		if choice || r.pending != "" {
+			return nil, nil
+		}
+		return nil, signature.ErrEmptyKey
+	}
+	return p, nil
+}
+
+// hasForm tells whether a secret begins as it must; a ! before the prefix turns
+// it round.
+func hasForm(text, prefix string) bool {
+	if not, ok := strings.CutPrefix(prefix, "!"); ok {
+		return !strings.HasPrefix(text, not)
+	}
+	return strings.HasPrefix(text, prefix)
+}
+
+// namesSet insists that parameters in header names have values: an empty name
+// would look nowhere.
+func namesSet(v *workflows.Verify, params map[string]string) error {
+	for _, n := range []string{v.Signature.From.Header, v.Signature.From.Query} {
+		if i := strings.Index(n, "{param:"); i >= 0 {
+			name, _, _ := strings.Cut(n[i+len("{param:"):], "}")
+			if params[name] == "" {
+				return fmt.Errorf("params: {%s: ...} is needed: the name of the header that carries the token", name)
+			}
+		}
+	}
+	return nil
+}
+
+// authScheme writes auth: as the scheme that it is.
+func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
+	a := r.webhook.Auth
+	if a == nil {
+		return nil, nil
+	}
+	render := func(v *workflows.Value) (string, error) {
+		x, err := v.Render(env, workflows.FillNonempty)
+		if err != nil {
+			return "", err
+		}
+		s, err := workflows.Text(x)
+		if err == nil && s == "" {
+			err = signature.ErrEmptyKey
+		}
+		return s, err
+	}
+	v := &workflows.Verify{Variant: "auth", Algorithm: "static-token", Signature: workflows.SignatureFrom{From: workflows.From{Header: "Authorization"}, Encodings: []string{"raw"}}}
+	var value *workflows.Value
+	switch {
+	case a.Bearer != nil:
+		v.Signature.Prefix, value = "Bearer ", a.Bearer
+	case a.BasicUser != nil:
+		user, err := render(a.BasicUser)
+		if err != nil {
+			return nil, err
+		}
+		v.Algorithm, v.Signature.Prefix, v.Signature.Encodings, value = "basic-auth", "Basic ", []string{"base64"}, a.BasicPassword
+		r.params["user"] = user
+	case a.HeaderName != "":
+		v.Signature.From.Header, value = a.HeaderName, a.HeaderValue
+	case a.QueryName != "":
+		v.Signature.From, value = workflows.From{Query: a.QueryName}, a.QueryValue
+	default:
+		return nil, errors.New("auth: a webhook takes bearer, basic, header or query")
+	}
+	text, err := render(value)
+	if err == nil {
+		text, err = trimmed(text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.secrets = []*secretUse{{r.webhook.SecretLabels()[0], text, &useCount{}}}
+	return v, nil
+}
+
+// provedBy says what proved a request that is genuine.
+func (r *route) provedBy(in *inbound, secret int) engine.Proof {
+	name := ""
+	if secret >= 0 && secret < len(r.secrets) {
+		name = r.secrets[secret].name
+	}
+	switch p := in.proof; {
+	case p == nil && r.webhook.ClientCert:
+		return engine.ByCertificate
+	case p == nil:
+		return engine.NoProof
+	case p.written.Algorithm == "static-token" || p.written.Algorithm == "basic-auth" || p.written.JWT != nil && !p.signsBody:
+		return engine.ProofOf(engine.ByToken, name)
+	case p.signsBody:
+		return engine.ProofOf(engine.BySignature, name)
+	}
+	return engine.ProofOf(engine.BySender, name)
+}
+
+// prove tries the schemes whose signature the request carries. A request that
+// carries none is judged by the first that could apply, to say what is missing.
+func (r *route) prove(in *inbound) (signature.Verdict, int, *judgement) {
+	if len(r.proofs) == 0 {
+		if r.webhook.AuthNone {
+			return signature.Verdict{}, -1, nil
+		}
+		return signature.Verdict{}, -1, &judgement{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1,
+			detail: "no secret is set yet: the provider's handshake has to come first"}
+	}
+	var worst *judgement
+	tried := false
+	for _, carried := range []bool{true, false} {
+		for _, p := range r.proofs {
+			if p.when != nil && !p.when.holds(in) || tried && !carried || p.verifier.Applies(&in.request) != carried {
+				continue
+			}
+			tried = true
+			v := p.verifier.Verify(&in.request, p.keys, in.at)
+			if v.OK() {
+				if why := r.answerable(p, in); why != "" {
+					v = signature.Verdict{Reason: signature.Unmet, Detail: why, Key: -1}
+				} else {
+					in.proof, in.verdict = p, v
+					return v, p.secretOf(v.Key), nil
+				}
+			}
+			j := &judgement{status: http.StatusUnauthorized, reason: string(v.Reason), detail: v.Detail, secret: -1, scheme: p.written.Variant}
+			if v.Reason == signature.Unavailable {
+				j.status = http.StatusServiceUnavailable
+			}
+			if worst == nil || closer(v.Reason, signature.Reason(worst.reason)) {
+				worst = j
+			}
+		}
+	}
+	if worst == nil {
+		worst = &judgement{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1, detail: "the request is of no kind that this trigger verifies: " + r.whens()}
+	}
+	return signature.Verdict{}, -1, worst
+}
+
+// whens names the conditions of the schemes, for a request that none takes.
+func (r *route) whens() string {
+	var out []string
+	for _, p := range r.proofs {
+		out = append(out, p.written.Variant)
+	}
+	return strings.Join(out, ", ")
+}
+
+// closer tells whether a reason says more about a near miss than another.
+func closer(a, b signature.Reason) bool {
+	rank := map[signature.Reason]int{signature.Unavailable: 5, signature.Stale: 4, signature.Future: 4, signature.Unmet: 3, signature.NoClock: 2, signature.Wrong: 1}
+	return rank[a] > rank[b]
+}
+
+func (p *proof) secretOf(key int) int {
+	if key < 0 || key >= len(p.secret) {
+		return -1
+	}
+	return p.secret[key]
+}
+
+// used notes which secret proved a delivery.
+func (r *route) used(secret int, at time.Time) {
+	if secret >= 0 && secret < len(r.secrets) {
+		r.secrets[secret].count.Add(1)
+		r.secrets[secret].last.Store(at.UnixMilli())
+	}
+}
+
+// proofOf prepares what is known of a scheme before any request.
+func (r *route) proofOf(v *workflows.Verify, compiled *signature.Verifier) *proof {
+	token := v.Algorithm == "static-token" || v.Algorithm == "basic-auth"
+	fromToken := r.preset != nil && r.preset.BodyFromToken
+	p := &proof{written: v, verifier: compiled, signs: !token, moment: v.SignsMoment(fromToken), inBody: inBody(v)}
+	p.signsBody = v.SignsBody()
+	p.signedHeaders = v.SignedHeaders()
+	for _, name := range r.keyHeaders {
+		if !slices.Contains(p.signedHeaders, name) {
+			p.unsignedKey = append(p.unsignedKey, http.CanonicalHeaderKey(name))
+		}
+	}
+	if v.JWT != nil {
+		p.signsBody = fromToken || v.JWT.Detached || len(v.JWT.Hashes) > 0
+		p.signs = p.signsBody // a bearer token vouches for no body
+	}
+	return p
+}
