@@ -89,7 +89,7 @@ func (s *server) newConsole() (*console.Console, error) {
 		SessionKey: func() ([]byte, error) { return s.keys.Key("console sessions") }, Sessions: s.store,
 		Address: func(r *http.Request) netip.Addr { return triggers.Sender(r, s.project.Load().Server.TrustedProxies) }, HooksURL: s.hooksURL(),
 		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log, Admit: s.admit,
-		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Metrics: s.told.Handler(), Acks: s.told.Acks})
+		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks})
 }
 
 // consoleURL is where the console can be reached from this machine.

@@ -25,7 +25,7 @@ func (a *app) demoCmd() *cobra.Command {
 	var exit bool
 	c := &cobra.Command{Use: "demo", Short: "A complete working example, nothing to set up", Args: cobra.NoArgs,
 		Long: `Starts a server on a temporary database with three example workflows, and
-stand-ins for a CRM, a fulfilment service, a chat and a deploy service on
+fakes of a CRM, a fulfilment service, a chat and a deploy service on
 loopback. Sends signed deliveries of Stripe, GitHub and Shopify, among them
 forged, stale and duplicate ones, and prints each run as it happens. Stays up
 until Ctrl-C; with --exit it ends after the scenario, status 0 only if all went
@@ -51,9 +51,9 @@ func demoSecrets() (map[string]string, error) {
 	return out, nil
 }
 
-// writeExample copies example projects into a folder, pointed at the stand-ins,
+// writeExample copies example projects into a folder, pointed at the fakes,
 // with a hookloom.yaml and an .env.
-func writeExample(dir string, names []string, config string, s *standins, secrets map[string]string) error {
+func writeExample(dir string, names []string, config string, s *fakes, secrets map[string]string) error {
 	for _, name := range names {
 		err := fs.WalkDir(examples.Files, name, func(p string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
@@ -102,7 +102,7 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 	if err != nil {
 		return err
 	}
-	outside, err := newStandins(secrets)
+	outside, err := newFakes(secrets)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 		stop()
 		err = errors.Join(err, <-ended)
 	}()
-	a.printf("Hookloom demo: three workflows on a temporary database\n  hooks     %s/hooks/{stripe,github,shopify}\n  console   %s\n  services  %s (stand-ins for CRM, fulfilment, chat, deploy)\n\n", s.hooksURL(), s.consoleURL(), outside.base)
+	a.printf("Hookloom demo: three workflows on a temporary database\n  hooks     %s/hooks/{stripe,github,shopify}\n  console   %s\n  services  %s (fake CRM, fulfilment, chat, deploy)\n\n", s.hooksURL(), s.consoleURL(), outside.base)
 	d := &scenario{a: a, s: s, l: l, seen: seen, outside: outside}
 	problems := d.play(ctx)
 	for _, p := range problems {
@@ -256,7 +256,7 @@ type scenario struct {
 	s        *server
 	l        *loaded
 	seen     *observer
-	outside  *standins
+	outside  *fakes
 	problems []string
 }
 
@@ -315,7 +315,7 @@ func (d *scenario) play(ctx context.Context) []string {
 	return d.problems
 }
 
-// check asks the stand-ins what reached them.
+// check asks the fakes what reached them.
 func (d *scenario) check() {
 	count := map[string]int{}
 	keys := map[string]string{}

@@ -49,7 +49,7 @@ func TestEachExampleRunsAgainstTheStandIns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			outside, err := newStandins(secrets)
+			outside, err := newFakes(secrets)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -83,7 +83,7 @@ func waitForRoom(ctx context.Context, o serveOptions, l *loaded, least time.Dura
 			h.TLSConfig = certs.config
 		}
 		go serveUntilClosed(h, listener)
-		defer endStandIn(h)
+		defer shutDown(h)
 	}
 	return untilRoom(ctx, path, least)
 }
@@ -94,7 +94,7 @@ func serveUntilClosed(h *http.Server, l net.Listener) {
 	_ = serveHTTP(h, l) // who cannot be answered sends again
 }
 
-func endStandIn(h *http.Server) {
+func shutDown(h *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if h.Shutdown(ctx) != nil {

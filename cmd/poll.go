@@ -49,35 +49,37 @@ request or key can be tried: what shows as new would run.`,
 	return c
 }
 
-// reading is the Inbox of a dry run: it knows the history, if there is one, and
+// dryRunInbox is the Inbox of a dry run: it knows the history, if there is one, and
 // takes nothing.
-type reading struct{ h *store.History }
+type dryRunInbox struct{ h *store.History }
 
-func (r reading) Poll(context.Context, *engine.PollBatch) (int, error) {
+func (in dryRunInbox) Poll(context.Context, *engine.PollBatch) (int, error) {
 	return 0, errors.New("a dry run stores nothing")
 }
 
-func (r reading) Fired(context.Context, engine.Firing) error {
+func (in dryRunInbox) Fired(context.Context, engine.Firing) error {
 	return errors.New("a dry run stores nothing")
 }
 
-func (r reading) Rhythm(context.Context, string) (time.Duration, error)   { return 0, nil }
-func (r reading) LastDelivery(context.Context, string) (time.Time, error) { return time.Time{}, nil }
-
-func (r reading) Alert(context.Context, engine.Alert) {}
-
-func (r reading) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
-	if r.h == nil {
-		return engine.InletState{}, nil
-	}
-	return r.h.InletState(ctx, trigger, inlet)
+func (in dryRunInbox) Rhythm(context.Context, string) (time.Duration, error) { return 0, nil }
+func (in dryRunInbox) LastDelivery(context.Context, string) (time.Time, error) {
+	return time.Time{}, nil
 }
 
-func (r reading) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
-	if r.h == nil {
+func (in dryRunInbox) Alert(context.Context, engine.Alert) {}
+
+func (in dryRunInbox) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
+	if in.h == nil {
+		return engine.InletState{}, nil
+	}
+	return in.h.InletState(ctx, trigger, inlet)
+}
+
+func (in dryRunInbox) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
+	if in.h == nil {
 		return nil, nil
 	}
-	return r.h.Known(ctx, trigger, keys)
+	return in.h.Known(ctx, trigger, keys)
 }
 
 func (a *app) dryPoll(ctx context.Context, f *listFlags, l *loaded, trigger string) (r triggers.PollReport, err error) {
@@ -88,7 +90,7 @@ func (a *app) dryPoll(ctx context.Context, f *listFlags, l *loaded, trigger stri
 	if err != nil {
 		return r, &exitError{exitUsage, err}
 	}
-	in := reading{}
+	in := dryRunInbox{}
 	if h, err := f.history(); err == nil { // without one, all is new
 		in.h = h
 		defer h.Close()

@@ -196,7 +196,7 @@ func (s *server) tellState(ctx context.Context, state *engine.ProjectState) {
 	if !state.Broken() {
 		s.engine.AlertOver(engine.AlertReloadFailed, "")
 	}
-	s.told.Reloaded(result)
+	s.telemetry.Reloaded(result)
 }
 
 func anyList(names []string) []any {

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -130,42 +129,6 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 	return nil
 }
 
-func (a *app) printForecast(f *engine.Forecast) {
-	least := ""
-	if f.Looked < f.Events {
-		least = fmt.Sprintf(" at least: %s were looked at before the time ran out", counted(f.Looked, "event"))
-	}
-	a.printf("%s, of %s%s\n", counted(f.Runs, "run")+" would begin", counted(f.Events, "event"), least)
-	for _, w := range f.Workflows {
-		a.printf("  %s (version %s): %s", w.Workflow, w.Version, counted(w.Runs, "run"))
-		for _, x := range []struct {
-			n    int
-			text string
-		}{{w.NotMatched, "no match for %d"}, {w.RuleFailed, "the rule fails for %d"}, {w.Known, "%d have a run already"}, {w.Unreadable, "%d cannot be read any more"}} {
-			if x.n > 0 {
-				a.printf("; "+x.text, x.n)
-			}
-		}
-		a.printf("\n")
-		if w.Reason != "" {
-			a.printf("    the rule fails: %s\n", printable(w.Reason))
-		}
-		for _, c := range w.Calls {
-			host := ""
-			if c.Host != "" {
-				host = " at " + printable(c.Host)
-			}
-			a.printf("    calls %s%s, %d times in %s\n", c.Action, host, c.Count, counted(w.Rehearsed, "rehearsed run"))
-		}
-		if w.Rehearsed > 0 && len(w.Calls) == 0 {
-			a.printf("    makes no outside calls\n")
-		}
-		if w.Problem != "" {
-			a.printf("    its calls cannot be determined: %s\n", printable(w.Problem))
-		}
-	}
-}
-
 // replayFound replays the runs, or the dead letters, that the filters find.
 func (a *app) replayFound(c *cobra.Command, f *replayFlags) error {
 	limit := 0
@@ -251,20 +214,6 @@ func (a *app) replayIDs(ctx context.Context, f *replayFlags, ids []string) error
 	return nil
 }
 
-// replayedList is what replays answer.
-type replayedList struct {
-	Runs            []string        `json:"runs"`
-	AlreadyReplayed bool            `json:"already_replayed,omitempty"`
-	InDoubt         int             `json:"in_doubt,omitempty"`
-	Items           []replayedAgain `json:"items"`
-}
-
-// replayedAgain is what became of an event for one workflow.
-type replayedAgain struct {
-	How string `json:"how"`
-	engine.Again
-}
-
 func (a *app) replayRun(ctx context.Context, l *loaded, f *replayFlags, id string, all *replayedList) error {
 	var out replayedList
 	order := map[string]any{"from": f.from, "version": f.version, "by": os.Getenv("USER"), "again": f.again}
@@ -284,17 +233,6 @@ func (a *app) replayRun(ctx context.Context, l *loaded, f *replayFlags, id strin
 	}
 	a.printf("%s replayed as %s%s\n", id, strings.Join(out.Runs, ", "), callsInDoubt(out.InDoubt, f.from))
 	return nil
-}
-
-// callsInDoubt says how many calls of a replayed run may have taken effect.
-func callsInDoubt(n int, from string) string {
-	switch {
-	case n == 0:
-		return ""
-	case from == "failed":
-		return fmt.Sprintf("; %s in doubt: made again with the same idempotency key", counted(n, "call"))
-	}
-	return fmt.Sprintf("; %s in doubt: made again with a new idempotency key", counted(n, "call"))
 }
 
 // replayEvent names what will run for an event, then runs it.
@@ -336,63 +274,6 @@ func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id str
 	return nil
 }
 
-func (a *app) printAgain(id string, x engine.Again, from string) {
-	switch {
-	case x.AlreadyReplayed:
-		a.printf("%s  %s was already replayed as %s; --again makes another run\n", id, x.Workflow, x.Run)
-	case x.Run != "":
-		a.printf("%s  %s replayed as %s%s\n", id, x.Workflow, x.Run, callsInDoubt(x.InDoubt, from))
-	default:
-		a.printf("%s  %s does not run: %s: %s\n", id, x.Workflow, x.Outcome, printable(x.Reason))
-	}
-	for _, c := range x.Rule {
-		result := "error"
-		if c.Result != nil {
-			result = fmt.Sprint(*c.Result)
-		}
-		a.printf("      %-5s  %s\n", result, printable(c.Expr))
-		for _, k := range sortedKeys(c.Values) {
-			if v, err := json.Marshal(c.Values[k]); err == nil {
-				a.printf("             %s = %s\n", k, printable(string(v)))
-			}
-		}
-	}
-}
-
-// doubtText says what becomes of runs with calls in doubt.
-func doubtText(runs int, from string) string {
-	has := "have calls"
-	if runs == 1 {
-		has = "has a call"
-	}
-	text := fmt.Sprintf("%s %s in doubt, which may have taken effect: ", counted(runs, "run"), has)
-	if from == "failed" {
-		return text + "these calls are made again with the same idempotency key"
-	}
-	return text + "from the start they are made again with a new idempotency key; --from failed keeps the key"
-}
-
-func (a *app) printCount(ids []string, doubts int, from string) error {
-	if a.json() {
-		return a.printJSON(map[string]any{"count": len(ids), "ids": ids, "in_doubt": doubts})
-	}
-	events := 0
-	for _, id := range ids {
-		if strings.HasPrefix(id, "evt_") {
-			events++
-		}
-	}
-	text := ""
-	if events > 0 {
-		text = fmt.Sprintf(", and %s decided again", counted(events, "event"))
-	}
-	a.printf("%s would be replayed%s\n", counted(len(ids)-events, "run"), text)
-	if doubts > 0 {
-		a.printf("%s\n", doubtText(doubts, from))
-	}
-	return nil
-}
-
 // endedRuns lists the runs that can be replayed, the oldest first, so that replays
 // come in the order in which the runs came. limit 0 is all of them.
 func endedRuns(ctx context.Context, h *store.History, q engine.Query, limit int) ([]string, error) {
@@ -429,100 +310,4 @@ func (a *app) admit(ctx context.Context, l *loaded, id string) error {
 	}
 	a.printf("%s %s as %s\n", id, out.Status, out.Event)
 	return nil
-}
-
-// answering is the order to answer a question, as flags give it.
-type answering struct {
-	step, by, comment, review, result string
-	reject, link                      bool
-}
-
-// order is the body of the call of the API.
-func (x *answering) order() (map[string]any, error) {
-	verdict := "approve"
-	switch {
-	case x.reject && x.review != "":
-		return nil, usageError("--reject answers an approval, --review an attempt in doubt: give one of them")
-	case x.reject:
-		verdict = "reject"
-	case x.review != "":
-		if x.review != "resend" && x.review != "done" && x.review != "fail" {
-			return nil, usageError("--review %s: resend, done or fail", x.review)
-		}
-		verdict = x.review
-	}
-	if x.link {
-		if x.reject || x.review != "" || x.comment != "" || x.result != "" {
-			return nil, usageError("--link goes with --step and --by only: who opens it says the rest")
-		}
-		return map[string]any{"step": x.step, "by": x.by, "link": true}, nil
-	}
-	order := map[string]any{"step": x.step, "verdict": verdict, "by": x.by, "comment": x.comment}
-	if x.result != "" {
-		if verdict != "done" || !json.Valid([]byte(x.result)) {
-			return nil, usageError("--result goes with --review done, and is JSON")
-		}
-		order["result"] = json.RawMessage(x.result)
-	}
-	return order, nil
-}
-
-const aboutApprove = `Approves what a step with wait: {approval: ...} asks, or with --reject refuses it,
-which fails the step. A step with on_unknown: review whose attempt was cut waits
-too: --review resend makes the attempt again with the same idempotency key, done
-takes it as made (with --result, JSON that later steps see as its output), fail
-fails it. Each question is answered once.
-
-Where the step says by:, the name must be proved: by the token of that name
-(server: {tokens: {ada: ...}} in hookloom.yaml, given as HOOKLOOM_TOKEN), or by a
-signed link. Elsewhere --by is a word on record, not a proof.
-
---link answers nothing: it prints a signed link to hand to somebody else, good for
-this one question, once, in the name of --by. It leads to the hooks address.`
-
-func (a *app) approveCmd() *cobra.Command {
-	var at place
-	var x answering
-	c := &cobra.Command{Use: "approve RUN", Short: "Answer a run that waits for a person, through the running server", Args: cobra.ExactArgs(1),
-		Long:    aboutApprove,
-		Example: "  HOOKLOOM_TOKEN=$ADA_TOKEN hookloom approve run_0d3c6f2a41e00000\n  hookloom approve run_0d3c6f2a41e00000 --by ada --link\n  hookloom approve run_0d3c6f2a41e00000 --reject --comment 'wrong amount'\n  hookloom approve run_0d3c6f2a41e00000 --step 2/charge --review done --result '{\"id\": 7}'",
-		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := engine.ParseRunID(args[0]); err != nil {
-				return usageError("%v", err)
-			}
-			order, err := x.order()
-			if err != nil {
-				return err
-			}
-			l, err := at.load()
-			if err != nil {
-				return err
-			}
-			var out map[string]string
-			if err := adminCall(c.Context(), l, "POST", "/api/v1/runs/"+args[0]+"/approve", order, &out); err != nil {
-				return err
-			}
-			if a.json() {
-				return a.printJSON(out)
-			}
-			if x.link {
-				url := out["link"]
-				if strings.HasPrefix(url, "/") { // server.public_url is not set
-					url = l.hooksURL() + url
-				}
-				a.printf("%s\n", url)
-				return nil
-			}
-			a.printf("%s  %s: %s\n  %s\n", args[0], out["step"], out["verdict"], printable(out["question"]))
-			return nil
-		}}
-	at.flags(c.Flags())
-	c.Flags().StringVar(&x.step, "step", "", "the step, when several wait")
-	c.Flags().StringVar(&x.by, "by", os.Getenv("USER"), "who answers")
-	c.Flags().StringVar(&x.comment, "comment", "", "why")
-	c.Flags().BoolVar(&x.link, "link", false, "print a link with which --by answers")
-	c.Flags().BoolVar(&x.reject, "reject", false, "refuse instead")
-	c.Flags().StringVar(&x.review, "review", "", "resend, done or fail, for an attempt in doubt")
-	c.Flags().StringVar(&x.result, "result", "", "with --review done: what the attempt gave, as JSON")
-	return c
 }

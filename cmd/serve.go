@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -50,8 +49,8 @@ type server struct {
 	hooks  *triggers.Hooks
 	inlets *triggers.Inlets
 	guard  *egress.Guard
-	// told makes metrics and traces of what happens.
-	told *telemetry.Telemetry
+	// telemetry makes metrics and traces of what happens.
+	telemetry *telemetry.Telemetry
 
 	project atomic.Pointer[workflows.Project]
 	// state tells which of the project's files are in force; files are their texts,
@@ -104,13 +103,13 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.consoleListener, err = listen(admin); err != nil {
 		return nil, err
 	}
-	if s.told, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }, State: s.state.Load, Alerts: func() []engine.OpenAlert { return s.engine.OpenAlerts() }}); err != nil {
+	if s.telemetry, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }, State: s.state.Load, Alerts: func() []engine.OpenAlert { return s.engine.OpenAlerts() }}); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup,
-		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.told, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
+		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.telemetry, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
 		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }, Files: files.New(o.dir, l.project.FileBounds.MaxSize)})
-	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture, Answered: s.told.Answered}); err != nil {
+	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture, Answered: s.telemetry.Answered}); err != nil {
 		return nil, err
 	}
 	s.inlets = triggers.NewInlets(s.engine, o.log)
@@ -193,7 +192,7 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	reachable()
 	s.tokens.Store(&tokens)
 	s.project.Store(l.project)
-	s.told.Use(l.project)
+	s.telemetry.Use(l.project)
 	s.secrets.Store(l.secrets)
 	return nil
 }
@@ -210,76 +209,6 @@ func (s *server) capture(trigger, secret, value string) error {
 	default: // it will be loaded again anyway
 	}
 	return nil
-}
-
-// poll asks for what is new, now.
-func (s *server) poll(ctx context.Context, trigger string) (any, error) {
-	return s.inlets.Poll(ctx, trigger)
-}
-
-// sample makes a signed delivery of a trigger's provider and has it received, by
-// the very handler that its senders reach.
-func (s *server) sample(ctx context.Context, trigger, kind string) (int, string, error) {
-	t := s.project.Load().Triggers[trigger]
-	if t == nil || t.Webhook == nil {
-		return 0, "", fmt.Errorf("trigger %q with a webhook: %w", trigger, engine.ErrNotFound)
-	}
-	x, err := triggers.Sample(s.project.Load(), trigger, s.secrets.Load().Lookup, triggers.SampleOrder{Type: kind, Base: s.hooksURL()})
-	if err != nil {
-		return 0, "", err
-	}
-	url := s.hooksURL() + x.Path
-	if len(x.Query) > 0 {
-		url += "?" + x.Query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, x.Method, url, bytes.NewReader(x.Body))
-	if err != nil {
-		return 0, "", err
-	}
-	req.Header, req.RemoteAddr = x.Header.Clone(), "127.0.0.1:0"
-	w := &heldAnswer{status: http.StatusOK, header: http.Header{}}
-	s.hooks.ServeHTTP(w, req)
-	return w.status, w.body.String(), nil
-}
-
-// heldAnswer keeps what a handler answers.
-type heldAnswer struct {
-	status int
-	header http.Header
-	body   bytes.Buffer
-}
-
-// Header implements http.ResponseWriter, as do Write and WriteHeader.
-func (a *heldAnswer) Header() http.Header { return a.header }
-
-// Write keeps a part of the body.
-func (a *heldAnswer) Write(b []byte) (int, error) { return a.body.Write(b) }
-
-// WriteHeader keeps the status.
-func (a *heldAnswer) WriteHeader(status int) { a.status = status }
-
-// admit judges a quarantined delivery again.
-func (s *server) admit(ctx context.Context, id string) (engine.Receipt, error) {
-	item, _, err := s.store.History().Refusal(ctx, id)
-	if err != nil {
-		return engine.Receipt{}, err
-	}
-	if item.Event != "" {
-		return engine.Receipt{}, fmt.Errorf("%s was admitted already, as %s", id, item.Event)
-	}
-	body, err := s.store.RefusedBody(ctx, id)
-	if err != nil {
-		return engine.Receipt{}, err
-	}
-	receipt, err := s.hooks.Readmit(ctx, &engine.Refusal{At: item.At, Trigger: item.Trigger, Method: item.Method, Path: item.Path, URL: item.URL, Headers: item.Headers, Body: body, Size: item.Size})
-	if err != nil {
-		return engine.Receipt{}, err
-	}
-	n, err := store.ParseRefusalID(id)
-	if err != nil {
-		return engine.Receipt{}, err
-	}
-	return receipt, s.store.Admitted(ctx, n, receipt.Event)
 }
 
 // noteSecrets stores how often secrets were used, now and then until ctx ends,
@@ -390,7 +319,7 @@ func (s *server) run(ctx context.Context) error {
 	<-noted
 	s.console.Close()
 	err = errors.Join(err, ignoreDeadline(admin.Shutdown(stopCtx)))
-	if terr := s.told.Close(stopCtx); terr != nil {
+	if terr := s.telemetry.Close(stopCtx); terr != nil {
 		s.o.log.Warn("the last traces are lost", "error", terr)
 	}
 	if cerr := s.store.Close(); cerr != nil {

@@ -16,11 +16,11 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// standins are the outside services of the examples, as real HTTP servers on
+// fakes are the outside services of the examples, as real HTTP servers on
 // loopback: a CRM with HubSpot's API, a fulfilment service, a chat with Slack's
 // API, and a deploy service that checks Standard Webhooks signatures. They
 // check what they receive, and what is wrong with it becomes a fault.
-type standins struct {
+type fakes struct {
 	server   *http.Server
 	base     string
 	ended    chan error
@@ -35,18 +35,18 @@ type standins struct {
 	refuseFirst map[string]bool
 }
 
-// call is one request that a stand-in took.
+// call is one request that a fake took.
 type call struct {
 	Service, Method, Path, Key string
 	Body                       map[string]any
 }
 
-// standinURLs are the addresses in the example projects, by service.
-var standinURLs = map[string]string{"https://fulfilment.example.com": "fulfilment", "https://api.hubapi.com": "crm", "https://slack.com/api": "chat",
+// fakeURLs are the addresses in the example projects, by service.
+var fakeURLs = map[string]string{"https://fulfilment.example.com": "fulfilment", "https://api.hubapi.com": "crm", "https://slack.com/api": "chat",
 	"https://deploy.example.com": "deploy", "https://crm.example.com": "leads", "https://documents.example.com": "documents"}
 
-// newStandins starts the services; secrets are the tokens that they expect.
-func newStandins(secrets map[string]string) (*standins, error) {
+// newFakes starts the services; secrets are the tokens that they expect.
+func newFakes(secrets map[string]string) (*fakes, error) {
 	v, err := signature.Compile(signature.Standard())
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func newStandins(secrets map[string]string) (*standins, error) {
 	if err != nil {
 		return nil, fmt.Errorf("deploy service: %w", err)
 	}
-	s := &standins{secrets: secrets, verifier: v, key: key, refuseFirst: map[string]bool{}, ended: make(chan error, 1)}
+	s := &fakes{secrets: secrets, verifier: v, key: key, refuseFirst: map[string]bool{}, ended: make(chan error, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /fulfilment/v1/orders/{id}/release", s.guarded("fulfilment", "Authorization", "Bearer "+secrets["FULFILMENT_TOKEN"], s.release))
 	mux.HandleFunc("/crm/crm/v3/objects/", s.guarded("crm", "Authorization", "Bearer "+secrets["HUBSPOT_TOKEN"], s.crm))
@@ -65,7 +65,7 @@ func newStandins(secrets map[string]string) (*standins, error) {
 	mux.HandleFunc("/documents/v1/", s.documents)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("starting the stand-ins: %w", err)
+		return nil, fmt.Errorf("starting the fakes: %w", err)
 	}
 	s.base = "http://" + l.Addr().String()
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
@@ -73,15 +73,15 @@ func newStandins(secrets map[string]string) (*standins, error) {
 	return s, nil
 }
 
-// rewrite points the files of an example at the stand-ins.
-func (s *standins) rewrite(text string) string {
-	for u, service := range standinURLs {
+// rewrite points the files of an example at the fakes.
+func (s *fakes) rewrite(text string) string {
+	for u, service := range fakeURLs {
 		text = strings.ReplaceAll(text, u, s.base+"/"+service)
 	}
 	return text
 }
 
-func (s *standins) close() error {
+func (s *fakes) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	err := s.server.Shutdown(ctx)
@@ -91,26 +91,26 @@ func (s *standins) close() error {
 	return err
 }
 
-func (s *standins) fault(format string, args ...any) {
+func (s *fakes) fault(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, fmt.Sprintf(format, args...))
 }
 
-func (s *standins) took() []call {
+func (s *fakes) took() []call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]call(nil), s.calls...)
 }
 
-func (s *standins) wrong() []string {
+func (s *fakes) wrong() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.faults...)
 }
 
 // guarded reads a request, checks its credential, and notes it.
-func (s *standins) guarded(service, header, want string, do func(http.ResponseWriter, *http.Request, []byte, map[string]any)) http.HandlerFunc {
+func (s *fakes) guarded(service, header, want string, do func(http.ResponseWriter, *http.Request, []byte, map[string]any)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		raw, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 		if err != nil {
@@ -146,7 +146,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // release is busy at the first try of an order, so that a retry can be seen.
-func (s *standins) release(w http.ResponseWriter, r *http.Request, _ []byte, body map[string]any) {
+func (s *fakes) release(w http.ResponseWriter, r *http.Request, _ []byte, body map[string]any) {
 	id := r.PathValue("id")
 	s.mu.Lock()
 	refuse := s.refuseFirst != nil && !s.refuseFirst[id]
@@ -164,7 +164,7 @@ func (s *standins) release(w http.ResponseWriter, r *http.Request, _ []byte, bod
 	writeJSON(w, http.StatusCreated, map[string]string{"shipment_id": "S-" + id})
 }
 
-func (s *standins) crm(w http.ResponseWriter, r *http.Request, _ []byte, body map[string]any) {
+func (s *fakes) crm(w http.ResponseWriter, r *http.Request, _ []byte, body map[string]any) {
 	switch p := strings.TrimPrefix(r.URL.Path, "/crm/crm/v3/objects/"); {
 	case p == "contacts/batch/upsert" && r.Method == http.MethodPost:
 		writeJSON(w, 200, map[string]any{"status": "COMPLETE", "results": []any{map[string]any{"id": "51", "new": true}}})
@@ -181,7 +181,7 @@ func (s *standins) crm(w http.ResponseWriter, r *http.Request, _ []byte, body ma
 	}
 }
 
-func (s *standins) chat(w http.ResponseWriter, _ *http.Request, _ []byte, body map[string]any) {
+func (s *fakes) chat(w http.ResponseWriter, _ *http.Request, _ []byte, body map[string]any) {
 	if body["channel"] == nil || body["text"] == nil {
 		s.fault("chat: channel or text is missing")
 		writeJSON(w, 200, map[string]any{"ok": false, "error": "no_text"})
@@ -191,7 +191,7 @@ func (s *standins) chat(w http.ResponseWriter, _ *http.Request, _ []byte, body m
 }
 
 // deploy checks the signature of Standard Webhooks, as its receivers should.
-func (s *standins) deploy(w http.ResponseWriter, r *http.Request, raw []byte, body map[string]any) {
+func (s *fakes) deploy(w http.ResponseWriter, r *http.Request, raw []byte, body map[string]any) {
 	v := s.verifier.Verify(&signature.Request{Method: r.Method, Header: r.Header, Body: raw}, []signature.Key{s.key}, time.Now())
 	if !v.OK() {
 		s.fault("deploy: the webhook's signature: %s", v.Reason)
@@ -204,7 +204,7 @@ func (s *standins) deploy(w http.ResponseWriter, r *http.Request, raw []byte, bo
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *standins) lead(w http.ResponseWriter, r *http.Request, _ []byte, body map[string]any) {
+func (s *fakes) lead(w http.ResponseWriter, r *http.Request, _ []byte, body map[string]any) {
 	if _, ok := body["score"].(float64); !ok {
 		s.fault("leads: score is no number")
 	}
@@ -218,7 +218,7 @@ var decimalAmount = regexp.MustCompile(`^\d+\.\d\d$`)
 const document = "%PDF-1.4 an invoice"
 
 // documents makes PDFs and files them. Its archive takes only what it made.
-func (s *standins) documents(w http.ResponseWriter, r *http.Request) {
+func (s *fakes) documents(w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
 		s.fault("documents: body: %v", err)

@@ -8,21 +8,21 @@ import (
 	"path/filepath"
 )
 
-// rowLog is the plain way to keep deliveries, for comparison: a table with a
+// baseline is the plain way to keep deliveries, for comparison: a table with a
 // unique id, and one goroutine that commits together what is waiting.
-type rowLog struct {
+type baseline struct {
 	db    *sql.DB
-	queue chan *row
+	queue chan *baselineRow
 	ended chan struct{}
 }
 
-type row struct {
+type baselineRow struct {
 	body []byte
 	id   string
 	done chan error
 }
 
-func newRowLog(dir string) (*rowLog, error) {
+func newBaseline(dir string) (*baseline, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -34,22 +34,22 @@ func newRowLog(dir string) (*rowLog, error) {
 	if _, err := db.Exec(`CREATE TABLE deliveries (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)`); err != nil {
 		return nil, errors.Join(fmt.Errorf("making a table in %s: %w", dir, err), db.Close())
 	}
-	l := &rowLog{db: db, queue: make(chan *row, 8192), ended: make(chan struct{})}
+	l := &baseline{db: db, queue: make(chan *baselineRow, 8192), ended: make(chan struct{})}
 	go l.write()
 	return l, nil
 }
 
-// keep returns when the delivery is on disk.
-func (l *rowLog) keep(body []byte, id string) error {
-	r := &row{body: body, id: id, done: make(chan error, 1)}
+// insert returns when the delivery is on disk.
+func (l *baseline) insert(body []byte, id string) error {
+	r := &baselineRow{body: body, id: id, done: make(chan error, 1)}
 	l.queue <- r
 	return <-r.done
 }
 
-func (l *rowLog) write() {
+func (l *baseline) write() {
 	defer close(l.ended)
 	for first := range l.queue {
-		batch := []*row{first}
+		batch := []*baselineRow{first}
 		for waiting := true; waiting && len(batch) < 512; {
 			select {
 			case r, open := <-l.queue:
@@ -67,7 +67,7 @@ func (l *rowLog) write() {
 	}
 }
 
-func (l *rowLog) commit(batch []*row) error {
+func (l *baseline) commit(batch []*baselineRow) error {
 	tx, err := l.db.Begin()
 	if err != nil {
 		return err
@@ -84,8 +84,8 @@ func (l *rowLog) commit(batch []*row) error {
 	return tx.Commit()
 }
 
-// close is for when nobody keeps any more.
-func (l *rowLog) close() error {
+// close is for when nobody inserts any more.
+func (l *baseline) close() error {
 	close(l.queue)
 	<-l.ended
 	return l.db.Close()

@@ -1,0 +1,127 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+func (a *app) printForecast(f *engine.Forecast) {
+	least := ""
+	if f.Looked < f.Events {
+		least = fmt.Sprintf(" at least: %s were looked at before the time ran out", counted(f.Looked, "event"))
+	}
+	a.printf("%s, of %s%s\n", counted(f.Runs, "run")+" would begin", counted(f.Events, "event"), least)
+	for _, w := range f.Workflows {
+		a.printf("  %s (version %s): %s", w.Workflow, w.Version, counted(w.Runs, "run"))
+		for _, x := range []struct {
+			n    int
+			text string
+		}{{w.NotMatched, "no match for %d"}, {w.RuleFailed, "the rule fails for %d"}, {w.Known, "%d have a run already"}, {w.Unreadable, "%d cannot be read any more"}} {
+			if x.n > 0 {
+				a.printf("; "+x.text, x.n)
+			}
+		}
+		a.printf("\n")
+		if w.Reason != "" {
+			a.printf("    the rule fails: %s\n", printable(w.Reason))
+		}
+		for _, c := range w.Calls {
+			host := ""
+			if c.Host != "" {
+				host = " at " + printable(c.Host)
+			}
+			a.printf("    calls %s%s, %d times in %s\n", c.Action, host, c.Count, counted(w.Rehearsed, "rehearsed run"))
+		}
+		if w.Rehearsed > 0 && len(w.Calls) == 0 {
+			a.printf("    makes no outside calls\n")
+		}
+		if w.Problem != "" {
+			a.printf("    its calls cannot be determined: %s\n", printable(w.Problem))
+		}
+	}
+}
+
+func (a *app) printAgain(id string, x engine.Again, from string) {
+	switch {
+	case x.AlreadyReplayed:
+		a.printf("%s  %s was already replayed as %s; --again makes another run\n", id, x.Workflow, x.Run)
+	case x.Run != "":
+		a.printf("%s  %s replayed as %s%s\n", id, x.Workflow, x.Run, callsInDoubt(x.InDoubt, from))
+	default:
+		a.printf("%s  %s does not run: %s: %s\n", id, x.Workflow, x.Outcome, printable(x.Reason))
+	}
+	for _, c := range x.Rule {
+		result := "error"
+		if c.Result != nil {
+			result = fmt.Sprint(*c.Result)
+		}
+		a.printf("      %-5s  %s\n", result, printable(c.Expr))
+		for _, k := range sortedKeys(c.Values) {
+			if v, err := json.Marshal(c.Values[k]); err == nil {
+				a.printf("             %s = %s\n", k, printable(string(v)))
+			}
+		}
+	}
+}
+
+// callsInDoubt says how many calls of a replayed run may have taken effect.
+func callsInDoubt(n int, from string) string {
+	switch {
+	case n == 0:
+		return ""
+	case from == "failed":
+		return fmt.Sprintf("; %s in doubt: made again with the same idempotency key", counted(n, "call"))
+	}
+	return fmt.Sprintf("; %s in doubt: made again with a new idempotency key", counted(n, "call"))
+}
+
+// doubtText says what becomes of runs with calls in doubt.
+func doubtText(runs int, from string) string {
+	has := "have calls"
+	if runs == 1 {
+		has = "has a call"
+	}
+	text := fmt.Sprintf("%s %s in doubt, which may have taken effect: ", counted(runs, "run"), has)
+	if from == "failed" {
+		return text + "these calls are made again with the same idempotency key"
+	}
+	return text + "from the start they are made again with a new idempotency key; --from failed keeps the key"
+}
+
+func (a *app) printCount(ids []string, doubts int, from string) error {
+	if a.json() {
+		return a.printJSON(map[string]any{"count": len(ids), "ids": ids, "in_doubt": doubts})
+	}
+	events := 0
+	for _, id := range ids {
+		if strings.HasPrefix(id, "evt_") {
+			events++
+		}
+	}
+	text := ""
+	if events > 0 {
+		text = fmt.Sprintf(", and %s decided again", counted(events, "event"))
+	}
+	a.printf("%s would be replayed%s\n", counted(len(ids)-events, "run"), text)
+	if doubts > 0 {
+		a.printf("%s\n", doubtText(doubts, from))
+	}
+	return nil
+}
+
+// replayedList is what replays answer.
+type replayedList struct {
+	Runs            []string        `json:"runs"`
+	AlreadyReplayed bool            `json:"already_replayed,omitempty"`
+	InDoubt         int             `json:"in_doubt,omitempty"`
+	Items           []replayedAgain `json:"items"`
+}
+
+// replayedAgain is what became of an event for one workflow.
+type replayedAgain struct {
+	How string `json:"how"`
+	engine.Again
+}

@@ -1,0 +1,143 @@
+package cmd
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) runsCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "runs", Short: "List runs", Args: cobra.NoArgs, Example: "  hookloom runs --workflow fulfil_order --since 2h\n  hookloom runs --status queued,waiting\n  hookloom runs --waits-for approval,review\n  hookloom runs --host api.example.com --since \"2026-01-31 14:00\" --until \"2026-01-31 14:20\"",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.reading(func(h *store.History) error {
+				p, err := listed(c.Context(), h, &f, h.Runs, h.CountRuns, func(i engine.RunItem) string { return i.ID })
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.printJSON(p)
+				}
+				t := newTable("RUN", "STARTED", "WORKFLOW", "EVENT KEY", "STATUS", "WORKED", "WAITED", "WAITS FOR", "ERROR")
+				for _, i := range p.Items {
+					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, short(i.EventKey, 30), i.Status, workedText(i), millisText(i.WaitedMS), waitsText(i), short(i.Trouble(), 80))
+				}
+				return printList(a, t, p)
+			})
+		}}
+	f.add(c)
+	f.addHost(c, "only with an attempt to this host")
+	c.Flags().StringVar(&f.q.WaitsFor, "waits-for", "", "only those that wait for one of these, separated by commas: "+strings.Join(engine.WaitKinds, ", "))
+	return c
+}
+
+func (a *app) runCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "run ID", Short: "Show one run in full: each step, attempt, input and output", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := engine.ParseRunID(args[0])
+			if err != nil {
+				return usageError("%v", err)
+			}
+			return f.reading(func(h *store.History) error {
+				d, err := h.RunDetail(c.Context(), id)
+				if errors.Is(err, engine.ErrNotFound) {
+					return fmt.Errorf("no run %s in this database", id)
+				}
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return a.printJSON(d)
+				}
+				return a.printRun(d)
+			})
+		}}
+	f.addPlace(c)
+	return c
+}
+
+func (a *app) printRun(d *engine.RunDetail) error {
+	a.printf("%s  %s  %s\n", d.ID, d.Workflow, d.Status)
+	a.printf("  event     %s  %s from %s\n  version   %s\n  started   %s\n  finished  %s\n", d.Event, printable(d.EventItem.Type), d.EventItem.Trigger, d.Version, clockPointer(d.StartedAt), clockPointer(d.FinishedAt))
+	a.printf("  took      %s at work, %s waiting\n", millisText(d.WorkedMS), millisText(d.WaitedMS))
+	if d.WaitsFor != "" {
+		a.printf("  waits for %s\n", waitsText(d.RunItem))
+	}
+	if d.DueAt != nil {
+		a.printf("  goes on   %s\n", printable(d.GoesOn(zone())))
+	}
+	if d.CalledBy != "" {
+		a.printf("  called by %s\n", d.CalledBy)
+	}
+	for _, x := range d.Calls {
+		a.printf("  calls     %s of %s at step %s\n", cmp.Or(x.Run, x.Event), x.Workflow, printable(x.Step))
+	}
+	if len(d.Events) > 0 {
+		a.printf("  events    %d more: %s%s\n", d.EventCount, strings.Join(d.Events[:min(len(d.Events), 5)], ", "), strings.Repeat(", ...", min(1, d.EventCount/6)))
+	}
+	if d.Repeats != "" {
+		a.printf("  replays   %s\n", d.Repeats)
+		if len(d.KeptKeys) > 0 {
+			a.printf("  same key  %s: the call was in doubt\n", printable(strings.Join(d.KeptKeys, ", ")))
+		}
+	}
+	for _, x := range d.Emitted {
+		a.printf("  emitted   %s into %s by step %s\n", x.Event, x.Trigger, printable(x.Step))
+	}
+	if len(d.ReplayedAs) > 0 {
+		a.printf("  replayed  as %s\n", strings.Join(d.ReplayedAs, ", "))
+	}
+	if d.Text != "" {
+		a.printf("  stopped   %s\n", printable(d.Text))
+	}
+	if d.Error != "" {
+		a.printf("  error     %s\n", printable(d.Error))
+	}
+	if d.Warnings > 0 {
+		a.printf("  warning   %s\n", printable(d.Warning))
+	}
+	if d.Decision != nil {
+		a.printf("\nDecision\n")
+		a.printDecision(*d.Decision)
+	}
+	a.printf("\nSteps\n")
+	for _, s := range d.Steps {
+		took := attemptText(s)
+		a.printf("  %-9s  %s  %s  attempt %d  %s  %s\n", s.Status, printable(s.Path), s.Action, s.Attempt, clock(s.StartedAt), took)
+		for _, part := range []struct {
+			name string
+			raw  json.RawMessage
+		}{{"input", s.Input}, {"output", s.Output}, {"error", s.Error}} {
+			if string(part.raw) != "null" {
+				a.printf("    %-6s  %s\n", part.name, printable(compacted(part.raw)))
+			}
+		}
+		for _, w := range s.Warnings {
+			a.printf("    %-6s  %s\n", "warning", printable(w))
+		}
+	}
+	for _, x := range d.EndedBy {
+		a.printf("  event      %s  ended by %s, %s with key %s, received %s\n", printable(x.Step), x.Event, printable(x.Trigger), printable(x.Key), clock(x.ReceivedAt))
+	}
+	for _, w := range d.Answers {
+		a.printf("  %-9s  %s  attempt %d  by %s  %s  %s\n", w.Verdict, printable(w.Path), w.Attempt, printable(cmp.Or(w.By, "?"))+proofText(w.Proof), clock(w.At), printable(w.Comment))
+	}
+	a.printf("\nOutput\n%s\n", indented(d.Output))
+	return nil
+}
+
+func compacted(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return string(raw)
+	}
+	return short(b.String(), 2000)
+}

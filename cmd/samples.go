@@ -1,0 +1,82 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/triggers"
+)
+
+// poll asks for what is new, now.
+func (s *server) poll(ctx context.Context, trigger string) (any, error) {
+	return s.inlets.Poll(ctx, trigger)
+}
+
+// sample makes a signed delivery of a trigger's provider and has it received, by
+// the very handler that its senders reach.
+func (s *server) sample(ctx context.Context, trigger, kind string) (int, string, error) {
+	t := s.project.Load().Triggers[trigger]
+	if t == nil || t.Webhook == nil {
+		return 0, "", fmt.Errorf("trigger %q with a webhook: %w", trigger, engine.ErrNotFound)
+	}
+	x, err := triggers.Sample(s.project.Load(), trigger, s.secrets.Load().Lookup, triggers.SampleOrder{Type: kind, Base: s.hooksURL()})
+	if err != nil {
+		return 0, "", err
+	}
+	url := s.hooksURL() + x.Path
+	if len(x.Query) > 0 {
+		url += "?" + x.Query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, x.Method, url, bytes.NewReader(x.Body))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header, req.RemoteAddr = x.Header.Clone(), "127.0.0.1:0"
+	w := &heldAnswer{status: http.StatusOK, header: http.Header{}}
+	s.hooks.ServeHTTP(w, req)
+	return w.status, w.body.String(), nil
+}
+
+// heldAnswer keeps what a handler answers.
+type heldAnswer struct {
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+// admit judges a quarantined delivery again.
+func (s *server) admit(ctx context.Context, id string) (engine.Receipt, error) {
+	item, _, err := s.store.History().Refusal(ctx, id)
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	if item.Event != "" {
+		return engine.Receipt{}, fmt.Errorf("%s was admitted already, as %s", id, item.Event)
+	}
+	body, err := s.store.RefusedBody(ctx, id)
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	receipt, err := s.hooks.Readmit(ctx, &engine.Refusal{At: item.At, Trigger: item.Trigger, Method: item.Method, Path: item.Path, URL: item.URL, Headers: item.Headers, Body: body, Size: item.Size})
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	n, err := store.ParseRefusalID(id)
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	return receipt, s.store.Admitted(ctx, n, receipt.Event)
+}
+
+// Header implements http.ResponseWriter, as do Write and WriteHeader.
+func (a *heldAnswer) Header() http.Header { return a.header }
+
+// Write keeps a part of the body.
+func (a *heldAnswer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+// WriteHeader keeps the status.
+func (a *heldAnswer) WriteHeader(status int) { a.status = status }
