@@ -21,12 +21,12 @@ func DecodeBody(contentType string, raw []byte) (any, error) {
 }
 
 // DecodeBodyPart is DecodeBody that keeps only the wanted parts of JSON.
-func DecodeBodyPart(contentType string, raw []byte, want *workflows.Wanted) (any, error) {
+func DecodeBodyPart(contentType string, raw []byte, want *workflows.FieldSet) (any, error) {
 	return decodeBody(contentType, raw, func(b []byte) (any, error) { return workflows.DecodeJSONPart(b, want) })
 }
 
 // DecodeBodyLiteral is DecodeBodyPart with numbers in the digits of the body.
-func DecodeBodyLiteral(contentType string, raw []byte, want *workflows.Wanted) (any, error) {
+func DecodeBodyLiteral(contentType string, raw []byte, want *workflows.FieldSet) (any, error) {
 	return decodeBody(contentType, raw, func(b []byte) (any, error) { return workflows.DecodeLiteralPart(b, want) })
 }
 

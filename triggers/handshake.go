@@ -294,7 +294,7 @@ func (h *handshake) reads(r *route) {
 	}
 	for _, t := range templates {
 		if t != nil {
-			t.Reads(r.want.WantPath)
+			t.Reads(r.want.AddPath)
 		}
 	}
 }

@@ -29,7 +29,7 @@ type inbound struct {
 	at   time.Time
 	// undiagnosed tells that the body is cut.
 	undiagnosed bool
-	want        *workflows.Wanted
+	want        *workflows.FieldSet
 	// unread are the names that nothing reads before the delivery is stored.
 	unread map[string]bool
 	// readHeaders are those that are read; nil for all.

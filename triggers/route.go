@@ -68,7 +68,7 @@ type route struct {
 	pending string
 	outside *Outside
 	// want is what is read of a body before it is stored.
-	want workflows.Wanted
+	want workflows.FieldSet
 	// unread are names of a delivery that no key, type or other expression reads
 	// before it is stored: they need not be made.
 	unread map[string]bool
@@ -203,10 +203,10 @@ func (r *route) wanted() {
 		}
 		r.unread[name] = !read
 	}
-	var headers workflows.Wanted
+	var headers workflows.FieldSet
 	for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.list}, r.key...) {
-		r.want.WantExpr(e)
-		headers.WantOf("headers", e)
+		e.AddFields(&r.want, "body")
+		e.AddFields(&headers, "headers")
 	}
 	if keys, all := headers.Keys(); !all && r.list == nil && !r.dataExpr.Reads("headers") {
 		r.readHeaders = []string{}
@@ -215,13 +215,13 @@ func (r *route) wanted() {
 		}
 	}
 	if r.list != nil && r.webhook.Data != nil {
-		r.want.WantExpr(r.webhook.Data)
+		r.webhook.Data.AddFields(&r.want, "body")
 	}
 	for _, p := range r.proofs {
 		v := p.written
 		for _, path := range []string{v.Signature.From.JSON, v.Each, timestampJSON(v)} {
 			if path != "" {
-				r.want.WantPath(path)
+				r.want.AddPath(path)
 			}
 		}
 		for _, text := range v.SignedContent {
@@ -243,14 +243,14 @@ func (r *route) wanted() {
 
 func (r *route) wantFrom(f workflows.From) {
 	if f.JSON != "" {
-		r.want.WantPath(f.JSON)
+		r.want.AddPath(f.JSON)
 	}
 }
 
 // wantTemplate wants what {json:path} in a template reads.
 func (r *route) wantTemplate(text string) {
 	if t, err := signature.ParseTemplate(text); err == nil {
-		t.Reads(r.want.WantPath)
+		t.Reads(r.want.AddPath)
 	}
 }
 

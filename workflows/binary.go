@@ -23,6 +23,15 @@ type Bytes struct{ text string }
 
 var errBytes = errors.New("these are bytes and no text (UTF-8); write toBase64(…); raw: takes them as they are")
 
+// Plain fails: bytes are no data.
+func (Bytes) Plain() (any, error) { return nil, errBytes }
+
+// InText fails: bytes are no text.
+func (Bytes) InText() (string, error) { return "", errBytes }
+
+// Kind names it in the language's words.
+func (Bytes) Kind() string { return "bytes" }
+
 // textOrBytes is text where the bytes are UTF-8.
 func (m *meter) textOrBytes(b []byte) any {
 	m.charge(len(b))

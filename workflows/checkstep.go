@@ -2,7 +2,9 @@ package workflows
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -498,7 +500,7 @@ func (v *Value) fields() []namedValue {
 		out = append(out, namedValue{k, v.values[i]})
 	}
 	if m, ok := v.constant.(map[string]any); ok && v.kind == constantValue && len(v.keys) == 0 {
-		for _, k := range sortedKeys(m, nil) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
 			out = append(out, namedValue{k, &Value{constant: m[k], pos: v.pos}})
 		}
 	}

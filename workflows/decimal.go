@@ -15,7 +15,7 @@ import (
 )
 
 // Decimal is an exact decimal number inside one expression. It leaves the expression
-// as the JSON number of the same digits (see plain); one that JSON readers would round
+// as the JSON number of the same digits (see Plain); one that JSON readers would round
 // is an error then.
 type Decimal struct{ d *apd.Decimal }
 
@@ -62,7 +62,7 @@ func toDecimal(v any) (Decimal, error) {
 	case nil:
 		return Decimal{}, errors.New("decimal(nil): the value is nil; write ?? 0 before it")
 	}
-	return Decimal{}, fmt.Errorf("decimal needs a number or its text, got %s", describe(v))
+	return Decimal{}, fmt.Errorf("decimal needs a number or its text, got %s", Describe(v))
 }
 
 func decimalText(s string) (Decimal, error) {
@@ -113,6 +113,12 @@ func (x Decimal) String() string {
 	return r.Text('f')
 }
 
+// InText is String; it makes a Decimal a Computed.
+func (x Decimal) InText() (string, error) { return x.String(), nil }
+
+// Kind names it in the language's words.
+func (Decimal) Kind() string { return "a number" }
+
 func (x Decimal) negated() Decimal {
 	out := Decimal{new(apd.Decimal)}
 	out.d.Neg(x.d)
@@ -145,8 +151,8 @@ func (x Decimal) rounded(n int, mode apd.Rounder) Decimal {
 	return out
 }
 
-// plain is the decimal as data: what a JSON reader makes of its digits.
-func (x Decimal) plain() (any, error) {
+// Plain is the decimal as data: what a JSON reader makes of its digits.
+func (x Decimal) Plain() (any, error) {
 	text := x.String()
 	if !strings.Contains(text, ".") {
 		if n, err := strconv.Atoi(text); err == nil {
@@ -272,7 +278,7 @@ func compareNumbers(a, b any) int {
 // undecimal makes a decimal the plain number it is; the rest stays.
 func undecimal(v any) any {
 	if x, ok := v.(Decimal); ok {
-		n, err := x.plain()
+		n, err := x.Plain()
 		must(err)
 		return n
 	}
@@ -368,9 +374,9 @@ func roundWhole(name string, v any, float func(float64) float64, mode apd.Rounde
 func notANumber(name string, v any) error {
 	switch v.(type) {
 	case string, json.Number:
-		return fmt.Errorf("%s needs a number, got %s; write %s(decimal(…))", name, describe(v), name)
+		return fmt.Errorf("%s needs a number, got %s; write %s(decimal(…))", name, Describe(v), name)
 	}
-	return fmt.Errorf("%s needs a number, got %s", name, describe(v))
+	return fmt.Errorf("%s needs a number, got %s", name, Describe(v))
 }
 
 // fixed writes a number with exactly so many digits after the point.
@@ -418,7 +424,7 @@ func toFloat(v any) any {
 		}
 		return f
 	}
-	panic(fmt.Errorf("float needs a number or its text, got %s", describe(v)))
+	panic(fmt.Errorf("float needs a number or its text, got %s", Describe(v)))
 }
 
 // median of numbers, exact when one of the middle ones is a decimal.

@@ -154,7 +154,7 @@ func (e *Expr) Condition(env *Env) (bool, error) {
 	case nil:
 		return false, nil
 	}
-	return false, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "a condition must be true or false, this is " + describe(v)}
+	return false, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "a condition must be true or false, this is " + Describe(v)}
 }
 
 // Values looks up the parts of the event that the expression reads, for the

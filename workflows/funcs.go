@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -179,7 +180,7 @@ func arg(name string, a []any, i int) any {
 func textArg(name string, a []any, i int) string {
 	s, ok := arg(name, a, i).(string)
 	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be text, got %s", name, i+1, describe(a[i])))
+		panic(fmt.Errorf("%s: argument %d must be text, got %s", name, i+1, Describe(a[i])))
 	}
 	return s
 }
@@ -187,7 +188,7 @@ func textArg(name string, a []any, i int) string {
 func intArg(name string, a []any, i int) int {
 	n, ok := arg(name, a, i).(int)
 	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be a whole number, got %s", name, i+1, describe(a[i])))
+		panic(fmt.Errorf("%s: argument %d must be a whole number, got %s", name, i+1, Describe(a[i])))
 	}
 	return n
 }
@@ -200,7 +201,7 @@ func (m *meter) list(name string, a []any, i int) []any {
 	}
 	l, ok := m.normalized(v).([]any)
 	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be a list, got %s", name, i+1, describe(v)))
+		panic(fmt.Errorf("%s: argument %d must be a list, got %s", name, i+1, Describe(v)))
 	}
 	return l
 }
@@ -213,17 +214,17 @@ func (m *meter) object(name string, a []any, i int) map[string]any {
 	}
 	o, ok := m.normalized(v).(map[string]any)
 	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be an object, got %s", name, i+1, describe(v)))
+		panic(fmt.Errorf("%s: argument %d must be an object, got %s", name, i+1, Describe(v)))
 	}
 	return o
 }
 
 func (m *meter) each(name string, a []any, f func(k string, v any) any) any {
 	o := m.object(name, a, 0)
-	m.work(3 * mapSteps(len(o)))
+	m.work(3 * MapSteps(len(o)))
 	m.charge(96 * len(o))
 	out := make([]any, 0, len(o))
-	for _, k := range sortedKeys(o, nil) {
+	for _, k := range slices.Sorted(maps.Keys(o)) {
 		out = append(out, f(k, o[k]))
 	}
 	return out
@@ -243,7 +244,7 @@ func (m *meter) uuid(a []any) any {
 
 func mergeMaps(m *meter, a []any) any {
 	x, y := m.object("merge", a, 0), m.object("merge", a, 1)
-	m.charge(mapBytes(len(x) + len(y)))
+	m.charge(MapBytes(len(x) + len(y)))
 	m.work(4 * (len(x) + len(y)))
 	out := make(map[string]any, len(x)+len(y))
 	for k, v := range x {
@@ -258,7 +259,7 @@ func mergeMaps(m *meter, a []any) any {
 func (m *meter) chooseKeys(name string, a []any, keep bool) any {
 	from, list := m.object(name, a, 0), m.list(name, a, 1)
 	m.work(4 * (len(from) + len(list)))
-	m.charge(mapBytes(len(from)) + mapBytes(len(list)))
+	m.charge(MapBytes(len(from)) + MapBytes(len(list)))
 	named := map[string]bool{}
 	for _, k := range list {
 		named[m.plainText(m.key(k))] = true
@@ -361,7 +362,7 @@ func (m *meter) slice(v, from, to any) any {
 		if b == nil {
 			n = def
 		} else if !ok {
-			panic(fmt.Errorf("[:] needs whole numbers, got %s", describe(b)))
+			panic(fmt.Errorf("[:] needs whole numbers, got %s", Describe(b)))
 		}
 		if n < 0 {
 			n += length
@@ -377,18 +378,4 @@ func (m *meter) slice(v, from, to any) any {
 		return text[start : start+letters(text[start:], j-i)]
 	}
 	return list[i:j]
-}
-
-// letters is how many bytes the first n letters of a text take.
-func letters(s string, n int) int {
-	if n >= len(s) {
-		return len(s)
-	}
-	for at := range s {
-		if n == 0 {
-			return at
-		}
-		n--
-	}
-	return len(s)
 }

@@ -298,7 +298,7 @@ func costOf(n ast.Node) (steps, bytes int) {
 	case *ast.ArrayNode:
 		bytes = 24 + 16*len(x.Nodes)
 	case *ast.MapNode:
-		steps, bytes = 4+4*len(x.Pairs), mapBytes(len(x.Pairs))
+		steps, bytes = 4+4*len(x.Pairs), MapBytes(len(x.Pairs))
 	}
 	parts := &children{}
 	parts.of(n)

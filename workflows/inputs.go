@@ -92,7 +92,7 @@ func checkType(t string, v any) string {
 	}
 	shown, err := EncodeJSON(v)
 	if err != nil {
-		shown = []byte(describe(v))
+		shown = []byte(Describe(v))
 	}
 	article := "a"
 	if t == "integer" || t == "object" {
@@ -170,7 +170,7 @@ func (in *ActionInput) Accept(v any) (any, error) {
 	if in.Type == "string" {
 		switch v.(type) {
 		case map[string]any, []any:
-			return nil, fmt.Errorf("%s must be text, got %s", in.Name, describe(v))
+			return nil, fmt.Errorf("%s must be text, got %s", in.Name, Describe(v))
 		}
 		s, err := Text(v)
 		return s, err

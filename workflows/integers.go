@@ -16,9 +16,6 @@ import (
 // whole number that would lose digits on becoming a float: expr's own operators wrap
 // around and round without a word. Decimals are in decimal.go.
 
-// maxFloatInt is the largest whole number below which floats hold every whole number.
-const maxFloatInt = 1 << 53
-
 var errOverflow = errors.New("the result does not fit into 64 bits; compute with decimal(…), which is exact")
 
 // arithmetic applies a binary operator; op is one of + - * / % **.
@@ -63,11 +60,11 @@ func misfit(op string, a, b any) error {
 	}
 	switch op {
 	case "+":
-		return fmt.Errorf("+ cannot add %s and %s; use string(…) or ${{ }} in text", describe(a), describe(b))
+		return fmt.Errorf("+ cannot add %s and %s; use string(…) or ${{ }} in text", Describe(a), Describe(b))
 	case "/":
-		return fmt.Errorf("/ cannot divide %s by %s", describe(a), describe(b))
+		return fmt.Errorf("/ cannot divide %s by %s", Describe(a), Describe(b))
 	}
-	return fmt.Errorf("%s does not fit %s and %s", op, describe(a), describe(b))
+	return fmt.Errorf("%s does not fit %s and %s", op, Describe(a), Describe(b))
 }
 
 // operand makes the numbers that methods of times give (Unix, Month) plain ones.
@@ -312,7 +309,7 @@ func unaryMinus(v any) any {
 	case json.Number:
 		panic(errors.New("the number is larger than 64 bits; compute with decimal(…)"))
 	}
-	panic(fmt.Errorf("- does not fit %s", describe(v)))
+	panic(fmt.Errorf("- does not fit %s", Describe(v)))
 }
 
 func absolute(v any) any {
@@ -337,7 +334,7 @@ func absolute(v any) any {
 	case json.Number:
 		panic(errors.New("the number is larger than 64 bits; write abs(decimal(…))"))
 	}
-	panic(fmt.Errorf("abs needs a number, got %s", describe(v)))
+	panic(fmt.Errorf("abs needs a number, got %s", Describe(v)))
 }
 
 // wholeNumber is int(x): digits as text, or a number without its fraction.
@@ -367,7 +364,7 @@ func wholeNumber(v any) any {
 		}
 		panic(fmt.Errorf("int: %q is no whole number%s", clip(x, 40), hint))
 	}
-	panic(fmt.Errorf("int needs a number or digits as text, got %s", describe(v)))
+	panic(fmt.Errorf("int needs a number or digits as text, got %s", Describe(v)))
 }
 
 // sum adds numbers, durations and decimals; nothing is 0.
@@ -378,12 +375,12 @@ func (m *meter) sum(v any) any {
 		m.tick()
 		if i == 0 {
 			if total = operand(x); !summable(total) {
-				panic(fmt.Errorf("sum needs numbers, element 0 is %s", describe(x)))
+				panic(fmt.Errorf("sum needs numbers, element 0 is %s", Describe(x)))
 			}
 			continue
 		}
 		if !summable(operand(x)) {
-			panic(fmt.Errorf("sum needs numbers, element %d is %s", i, describe(x)))
+			panic(fmt.Errorf("sum needs numbers, element %d is %s", i, Describe(x)))
 		}
 		total = m.arithmetic("+", total, x)
 	}
@@ -405,7 +402,7 @@ func elements(name string, v any) []any {
 	}
 	r := reflect.ValueOf(v)
 	if r.Kind() != reflect.Slice && r.Kind() != reflect.Array {
-		panic(fmt.Errorf("%s needs a list, got %s", name, describe(v)))
+		panic(fmt.Errorf("%s needs a list, got %s", name, Describe(v)))
 	}
 	out := make([]any, r.Len())
 	for i := range out {

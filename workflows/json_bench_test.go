@@ -21,9 +21,9 @@ func BenchmarkDecodeJSON(b *testing.B) {
 	})
 	b.Run("part", func(b *testing.B) {
 		b.ReportAllocs()
-		var w workflows.Wanted
-		w.Want("id")
-		w.Want("type")
+		var w workflows.FieldSet
+		w.Add("id")
+		w.Add("type")
 		for b.Loop() {
 			if _, err := workflows.DecodeJSONPart(doc, &w); err != nil {
 				b.Fatal(err)

@@ -183,16 +183,16 @@ func TestJSONIsReadStrictly(t *testing.T) {
 		if _, err := workflows.DecodeJSON([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", doc, err, want)
 		}
-		if _, err := workflows.DecodeJSONPart([]byte(doc), &workflows.Wanted{}); err == nil {
+		if _, err := workflows.DecodeJSONPart([]byte(doc), &workflows.FieldSet{}); err == nil {
 			t.Errorf("%q: a part of it was read", doc)
 		}
 	}
 }
 
 func TestPartOfABodyHoldsOnlyWhatIsWanted(t *testing.T) {
-	var w workflows.Wanted
-	w.WantPath("data.object.id")
-	w.WantPath("type")
+	var w workflows.FieldSet
+	w.AddPath("data.object.id")
+	w.AddPath("type")
 	v, err := workflows.DecodeJSONPart([]byte(`{"id":"x","type":"t","data":{"object":{"id":7,"big":[1,{"a":"b"}]},"more":"\u00e4"}}`), &w)
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +210,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v, err := workflows.DecodeJSON(b)
-		_, partErr := workflows.DecodeJSONPart(b, &workflows.Wanted{})
+		_, partErr := workflows.DecodeJSONPart(b, &workflows.FieldSet{})
 		if (err == nil) != (partErr == nil) {
 			t.Fatalf("whole: %v, part: %v", err, partErr)
 		}

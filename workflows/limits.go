@@ -16,6 +16,13 @@ import (
 // output, a variable, an input of a called workflow. What passed them can always be
 // stored and read back, since the reader of stored rows has no limits.
 
+// ErrTooLarge means that a value passes one of the limits, see Fit.
+var ErrTooLarge = fmt.Errorf("the value is too large: it would be more than %d MiB", MaxValueSize>>20)
+
+// MaxValueSize bounds the JSON text of one value that an expression or an
+// answer may produce, in bytes.
+const MaxValueSize = 4 << 20
+
 // LimitError says which limit a value passes. It is an ErrTooLarge.
 type LimitError struct {
 	// Problem follows the name of the value: is larger than 4 MiB as JSON.

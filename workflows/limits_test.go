@@ -142,8 +142,8 @@ func TestAPartIsReadWithinTheLimitsOfTheWhole(t *testing.T) {
 		"words at": list("true", 199_997), "words above": list("true", 199_998), "levels at": deep(63), "levels above": deep(64),
 	} {
 		_, whole := workflows.DecodeJSON([]byte(text))
-		want := &workflows.Wanted{}
-		want.Want("id")
+		want := &workflows.FieldSet{}
+		want.Add("id")
 		_, part := workflows.DecodeJSONPart([]byte(text), want)
 		if above := strings.HasSuffix(name, "above"); (whole != nil) != above || (part != nil) != above {
 			t.Errorf("%s: whole %v, part %v", name, whole, part)

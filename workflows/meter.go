@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"reflect"
@@ -140,6 +141,12 @@ func (m *meter) iterate(steps, bytes int) bool {
 	return true
 }
 
+// Work and Charge make it a Meter of values.
+func (m *meter) Work(steps int) { m.work(steps) }
+
+// Charge counts bytes.
+func (m *meter) Charge(bytes int) { m.charge(bytes) }
+
 // tick counts one element.
 func (m *meter) tick() { m.work(1) }
 
@@ -153,18 +160,6 @@ func (m *meter) charge(n int) {
 		panic(errMemory)
 	}
 	m.work(n >> 6)
-}
-
-// mapBytes is about what a Go map of n fields takes: one that is not empty has room
-// for eight.
-func mapBytes(n int) int {
-	switch {
-	case n == 0:
-		return 48
-	case n <= 8:
-		return 340
-	}
-	return 72 * n
 }
 
 // sortSteps is the work of sorting n elements, with a step for each comparison.
@@ -215,13 +210,13 @@ func (m *meter) weighOther(v any, depth int) {
 
 // normalized is Normalize with the work of it counted.
 func (m *meter) normalized(v any) any {
-	n, err := normalize(v, m, 0)
+	n, err := NormalizeMetered(v, m)
+	if errors.Is(err, ErrTooDeep) {
+		err = errDepth
+	}
 	must(err)
 	return n
 }
-
-// mapSteps is the work of walking n fields, sorting their names included.
-func mapSteps(n int) int { return n * (3 + bits.Len(uint(n))/2) }
 
 // encode is EncodeJSON with the work of it counted.
 func (m *meter) encode(v any) []byte {

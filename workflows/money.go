@@ -42,7 +42,7 @@ func money(a []any) any {
 	switch v.(type) {
 	case int, float64, json.Number, string, Decimal:
 	default:
-		panic(fmt.Errorf("money needs an amount in minor units (cents), got %s", describe(v)))
+		panic(fmt.Errorf("money needs an amount in minor units (cents), got %s", Describe(v)))
 	}
 	amount, err := toDecimal(v)
 	must(err)

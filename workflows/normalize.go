@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/bits"
 	"reflect"
 	"strconv"
 	"time"
@@ -18,9 +19,54 @@ const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
 // infinity, functions) is an error.
 func Normalize(v any) (any, error) { return normalize(v, nil, 0) }
 
-// normalize counts its work with m, unless that is nil: a value may hold one list many
-// times, and is walked as often.
-func normalize(v any, m *meter, depth int) (any, error) {
+// Meter bounds the work and the memory of a walk over values. Its methods panic when a
+// budget is used up; the panic passes through this package.
+type Meter interface {
+	// Work counts steps of about 20 ns.
+	Work(steps int)
+	// Charge counts bytes that are about to be allocated.
+	Charge(bytes int)
+}
+
+// NormalizeMetered is Normalize with its work counted by m: a value may hold one list
+// many times, and is walked as often.
+func NormalizeMetered(v any, m Meter) (any, error) { return normalize(v, m, 0) }
+
+// Computed is a value that exists only while an expression runs, such as an exact
+// decimal or bytes. It is plain data, text or neither.
+type Computed interface {
+	// Plain gives the value as plain data, or says why it is none.
+	Plain() (any, error)
+	// InText gives the value as it stands inside a larger text.
+	InText() (string, error)
+	// Kind names the kind of value in the language's words, as Describe does.
+	Kind() string
+}
+
+// maxDepth is how deep values may nest that are walked before their limits are checked:
+// walking takes stack.
+const maxDepth = 4 * MaxJSONDepth
+
+// ErrTooDeep means that a value is nested so deep that it cannot be walked. It is an
+// ErrTooLarge.
+var ErrTooDeep error = &LimitError{fmt.Sprintf("is nested deeper than %d levels", maxDepth)}
+
+// MapBytes is about what a Go map of n fields takes in memory: one that is not empty has
+// room for eight.
+func MapBytes(n int) int {
+	switch {
+	case n == 0:
+		return 48
+	case n <= 8:
+		return 340
+	}
+	return 72 * n
+}
+
+// MapSteps is the work of walking n fields, sorting their names included.
+func MapSteps(n int) int { return n * (3 + bits.Len(uint(n))/2) }
+
+func normalize(v any, m Meter, depth int) (any, error) {
 	switch x := v.(type) {
 	case nil, bool, string, int, json.Number:
 		return v, nil
@@ -31,10 +77,6 @@ func normalize(v any, m *meter, depth int) (any, error) {
 			return nil, fmt.Errorf("the result is %v, which is no number (a division by zero?)", x)
 		}
 		return x, nil
-	case Decimal:
-		return x.plain()
-	case Bytes:
-		return nil, errBytes
 	case time.Time:
 		return x.UTC().Format(TimeFormat), nil
 	case time.Duration:
@@ -43,16 +85,18 @@ func normalize(v any, m *meter, depth int) (any, error) {
 		return normalizeList(x, m, depth+1)
 	case map[string]any:
 		return normalizeMap(x, m, depth+1)
+	case Computed:
+		return x.Plain()
 	}
 	return normalizeOther(v, m, depth+1)
 }
 
-func normalizeList(list []any, m *meter, depth int) (any, error) {
-	if depth > maxExprDepth {
-		return nil, errDepth
+func normalizeList(list []any, m Meter, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, ErrTooDeep
 	}
 	if m != nil {
-		m.work(1 + len(list))
+		m.Work(1 + len(list))
 	}
 	for i, e := range list {
 		n, err := normalize(e, m, depth)
@@ -62,7 +106,7 @@ func normalizeList(list []any, m *meter, depth int) (any, error) {
 		if !same(n, e) {
 			// Copy on the first change only: payloads are shared between runs.
 			if m != nil {
-				m.charge(16 * len(list))
+				m.Charge(16 * len(list))
 			}
 			out := append([]any(nil), list...)
 			out[i] = n
@@ -77,12 +121,12 @@ func normalizeList(list []any, m *meter, depth int) (any, error) {
 	return list, nil
 }
 
-func normalizeMap(fields map[string]any, m *meter, depth int) (any, error) {
-	if depth > maxExprDepth {
-		return nil, errDepth
+func normalizeMap(fields map[string]any, m Meter, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, ErrTooDeep
 	}
 	if m != nil {
-		m.work(1 + mapSteps(len(fields)))
+		m.Work(1 + MapSteps(len(fields)))
 	}
 	var out map[string]any
 	for k, e := range fields {
@@ -95,7 +139,7 @@ func normalizeMap(fields map[string]any, m *meter, depth int) (any, error) {
 		}
 		if out == nil {
 			if m != nil {
-				m.charge(mapBytes(len(fields)))
+				m.Charge(MapBytes(len(fields)))
 			}
 			out = make(map[string]any, len(fields))
 			for k2, e2 := range fields {
@@ -125,9 +169,9 @@ func same(a, b any) bool {
 	return reflect.TypeOf(a) == reflect.TypeOf(b)
 }
 
-func normalizeOther(v any, m *meter, depth int) (any, error) {
-	if depth > maxExprDepth {
-		return nil, errDepth
+func normalizeOther(v any, m Meter, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, ErrTooDeep
 	}
 	r := reflect.ValueOf(v)
 	switch r.Kind() {
@@ -136,8 +180,8 @@ func normalizeOther(v any, m *meter, depth int) (any, error) {
 			return string(b), nil
 		}
 		if m != nil {
-			m.charge(24 * r.Len())
-			m.work(2 * r.Len())
+			m.Charge(24 * r.Len())
+			m.Work(2 * r.Len())
 		}
 		out := make([]any, r.Len())
 		for i := range out {
@@ -150,8 +194,8 @@ func normalizeOther(v any, m *meter, depth int) (any, error) {
 		return out, nil
 	case reflect.Map:
 		if m != nil {
-			m.charge(mapBytes(r.Len()))
-			m.work(5 * mapSteps(r.Len()))
+			m.Charge(MapBytes(r.Len()))
+			m.Work(5 * MapSteps(r.Len()))
 		}
 		out := make(map[string]any, r.Len())
 		for it := r.MapRange(); it.Next(); {
@@ -186,7 +230,7 @@ func normalizeOther(v any, m *meter, depth int) (any, error) {
 		}
 		return normalize(r.Elem().Interface(), m, depth)
 	}
-	return nil, fmt.Errorf("the result is %s, which is not data", describe(v))
+	return nil, fmt.Errorf("the result is %s, which is not data", Describe(v))
 }
 
 // Text writes a value as it stands inside a larger text (language.md 2.3 rule
@@ -209,12 +253,10 @@ func Text(v any) (string, error) {
 			return "", fmt.Errorf("%v is no number", x)
 		}
 		return floatText(x), nil
-	case Decimal:
-		return x.String(), nil
-	case Bytes:
-		return "", errBytes
 	case time.Time:
 		return x.UTC().Format(TimeFormat), nil
+	case Computed:
+		return x.InText()
 	}
 	n, err := Normalize(v)
 	if err != nil {
@@ -236,23 +278,24 @@ func floatText(f float64) string {
 	return string(appendFloat(nil, f))
 }
 
-// describe names a value's kind in the language's words.
-func describe(v any) string {
-	switch v.(type) {
+// Describe names a value's kind in the language's words, for messages: text, a number, a
+// list.
+func Describe(v any) string {
+	switch x := v.(type) {
 	case nil:
 		return "nil"
 	case bool:
 		return "true or false"
 	case string:
 		return "text"
-	case int, int64, float64, json.Number, Decimal:
+	case int, int64, float64, json.Number:
 		return "a number"
 	case []any:
 		return "a list"
 	case map[string]any:
 		return "an object"
-	case Bytes:
-		return "bytes"
+	case Computed:
+		return x.Kind()
 	case time.Time:
 		return "a time"
 	case time.Duration:

@@ -106,7 +106,7 @@ func (m *meter) matches(text, pattern any) any {
 	s, ok := text.(string)
 	t, ok2 := pattern.(string)
 	if !ok || !ok2 {
-		panic(fmt.Errorf("matches needs two texts, got %s and %s", describe(text), describe(pattern)))
+		panic(fmt.Errorf("matches needs two texts, got %s and %s", Describe(text), Describe(pattern)))
 	}
 	p := m.pattern(t)
 	m.work(p.steps(len(s)))

@@ -91,7 +91,7 @@ func timeIn(v any, zone *time.Location) (time.Time, error) {
 	case nil:
 		return time.Time{}, errors.New("date(nil): the value is nil; write ?? before it")
 	}
-	return time.Time{}, fmt.Errorf("%s is no time", describe(v))
+	return time.Time{}, fmt.Errorf("%s is no time", Describe(v))
 }
 
 // location is a zone that timezone() gave, or its name.
@@ -133,7 +133,7 @@ func (m *meter) date(a []any) any {
 		z, ok, err := location(a[2])
 		must(err)
 		if !ok {
-			panic(fmt.Errorf("date: argument 3 is a time zone such as Europe/Berlin, got %s", describe(a[2])))
+			panic(fmt.Errorf("date: argument 3 is a time zone such as Europe/Berlin, got %s", Describe(a[2])))
 		}
 		zone, given = z, true
 	}
@@ -165,7 +165,7 @@ func (m *meter) nowIn(a []any) any {
 	zone, ok, err := location(a[0])
 	must(err)
 	if !ok {
-		panic(fmt.Errorf("now takes nothing or a time zone, got %s", describe(a[0])))
+		panic(fmt.Errorf("now takes nothing or a time zone, got %s", Describe(a[0])))
 	}
 	return m.now.In(zone)
 }

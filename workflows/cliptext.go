@@ -1,0 +1,25 @@
+package workflows
+
+import "strings"
+
+// Clip shortens a text to n characters for a message, with … at its end where it is cut.
+func clip(s string, n int) string {
+	if end := letters(s, n); end < len(s) {
+		return strings.ToValidUTF8(s[:end], "\ufffd") + "…"
+	}
+	return s
+}
+
+// letters is how many bytes the first n letters of a text take.
+func letters(s string, n int) int {
+	if n >= len(s) {
+		return len(s)
+	}
+	for at := range s {
+		if n == 0 {
+			return at
+		}
+		n--
+	}
+	return len(s)
+}
