@@ -42,7 +42,8 @@ const (
 
 // read takes the body as it comes, bounded in size, pace and time. What it gives is
 // to be released when the delivery is answered.
-func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *caller, proved bool) (body []byte, x *arriving, status int, problem string) {
+func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *caller, proved bool) (body []byte, x *arriving, status int,
+	problem string) {
 	if e := req.Header.Get("Content-Encoding"); e != "" && !knownCoding(e) {
 		w.Header().Set("Accept-Encoding", acceptedCodings) // RFC 9110, section 15.5.16
 		return nil, nil, http.StatusUnsupportedMediaType, wrongCoding

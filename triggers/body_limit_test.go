@@ -20,7 +20,8 @@ func TestABodyMayBeAsLargeAsItsProviderSends(t *testing.T) {
 	p := load(t, config)
 	h := hooks(t, p, &memory{events: map[string]engine.EventID{}})
 	body := `{"ref":"` + strings.Repeat("x", 1500_000) + `"}`
-	for path, want := range map[string]int{"/hooks/hub": http.StatusUnauthorized, "/hooks/small": http.StatusRequestEntityTooLarge, "/hooks/none": http.StatusRequestEntityTooLarge} {
+	for path, want := range map[string]int{"/hooks/hub": http.StatusUnauthorized, "/hooks/small": http.StatusRequestEntityTooLarge,
+		"/hooks/none": http.StatusRequestEntityTooLarge} {
 		if got := post(h, http.MethodPost, path, nil, []byte(body)); got.Code != want {
 			t.Errorf("%s: %d %s; want %d", path, got.Code, got.Body, want)
 		}
@@ -31,7 +32,8 @@ func TestABodyMayBeAsLargeAsItsProviderSends(t *testing.T) {
 }
 
 func TestAPresetCannotTakeMoreThanAFileMaySay(t *testing.T) {
-	text := "provider: p\ntitle: P\nconfidence: memory\nverify: [{variant: v, algorithm: static-token, signature: {from: {header: X}, encoding: raw}}]\nsample: {body: {}}\nmax_body: 33MiB\n"
+	text := "provider: p\ntitle: P\nconfidence: memory\nverify: [{variant: v, algorithm: static-token, signature: {from: {header: X}, " +
+		"encoding: raw}}]\nsample: {body: {}}\nmax_body: 33MiB\n"
 	if _, err := workflows.ParsePreset("p.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), "max_body is at most 32MiB") {
 		t.Errorf("max_body: 33MiB: %v", err)
 	}

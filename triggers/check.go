@@ -33,7 +33,8 @@ func Check(p *workflows.Project, secret func(name string) (string, bool)) workfl
 		}
 		for _, n := range t.SecretNames() {
 			if v, _ := secret(n); v != strings.TrimSpace(v) && !strings.Contains(v, "-----BEGIN") {
-				m := t.Mistake("secret-blanks", fmt.Sprintf("secret %s has blanks or a line break around it", n), "they are ignored; write the value without them (printf, not echo)")
+				m := t.Mistake("secret-blanks", fmt.Sprintf("secret %s has blanks or a line break around it", n),
+					"they are ignored; write the value without them (printf, not echo)")
 				m.Warning = true
 				out = append(out, m)
 			}

@@ -66,7 +66,8 @@ func (f cronField) part(part string) error {
 			return fmt.Errorf("the step after / in %s must be 1 or more", part)
 		}
 		if n > f.max-f.min+1 {
-			return fmt.Errorf("the step in %s is larger than the field (%d to %d); for a span of time write every: in place of cron", part, f.min, f.max)
+			return fmt.Errorf("the step in %s is larger than the field (%d to %d); for a span of time write every: in place of cron", part,
+				f.min, f.max)
 		}
 	}
 	if span == "*" || span == "?" {
@@ -105,7 +106,8 @@ func (f cronField) foreign(part string) error {
 	case strings.Contains(part, "#"):
 		return fmt.Errorf("%s (the n-th weekday of the month) is not supported; run it on each such weekday, with a condition in its when", part)
 	case upper == "L" || upper == "LW" || strings.HasSuffix(upper, "L") && len(upper) == 2 || strings.HasPrefix(upper, "L-"):
-		return fmt.Errorf("%s (the last one of the month) is not supported; take the first day of the next month, or run it on 28-31 with a condition in its when", part)
+		return fmt.Errorf("%s (the last one of the month) is not supported; take the first day of the next month, or run it on 28-31 with a "+
+			"condition in its when", part)
 	case strings.HasSuffix(upper, "W") && len(upper) <= 3 && upper[0] >= '0' && upper[0] <= '9':
 		return fmt.Errorf("%s (the nearest working day) is not supported; run it on 1-5 as weekday, with a condition in its when", part)
 	case strings.HasPrefix(upper, "H"):

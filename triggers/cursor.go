@@ -148,7 +148,8 @@ func epoch(f float64) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-var cursorLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z07:00",
+var cursorLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00",
+	"2006-01-02 15:04:05 Z07:00",
 	"2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05", "2006-01-02", time.RFC1123, time.RFC1123Z}
 
 // lookBack moves a cursor back by the overlap: lists lag behind.

@@ -36,7 +36,9 @@ func (r *route) diagnose(in *inbound, j judgement, all []*route) string {
 	if r.onlyTokens() {
 		return "the token is wrong"
 	}
-	return "the secret is wrong, or the request is forged: no re-encoding of the body, no other form of the secret, and no secret of another trigger explains it"
+	return "the secret is wrong, or the request is forged: no re-encoding of the body, no other form of the secret, and no secret " +
+		"of another " +
+		"trigger explains it"
 }
 
 func (r *route) onlyTokens() bool {
@@ -101,7 +103,8 @@ func (r *route) diagnoseMissing(in *inbound, j judgement) string {
 	if len(seen) == 0 {
 		return "the request carries no signature: perhaps no secret is set at the sender"
 	}
-	return "the request carries other headers that look like a signature: " + strings.Join(seen, ", ") + ". Is it another provider, or another variant?"
+	return "the request carries other headers that look like a signature: " + strings.Join(seen, ", ") +
+		". Is it another provider, or another variant?"
 }
 
 // secretForms are what a configured secret may have been meant as.
@@ -147,7 +150,8 @@ func (r *route) trySecretForms(in *inbound, _ []*route) string {
 					continue
 				}
 				if k, err := v.NewKey(u.text); err == nil && fits(v, in, []signature.Key{k}) {
-					return fmt.Sprintf("%s is the right secret, but its key is read as %s here and as %s by the sender", u.name, p.verifier.KeyEncoding, encoding)
+					return fmt.Sprintf("%s is the right secret, but its key is read as %s here and as %s by the sender", u.name,
+						p.verifier.KeyEncoding, encoding)
 				}
 			}
 		}
@@ -169,7 +173,10 @@ var bodyForms = []struct {
 	{"its JSON was re-encoded (the sender's is compact)", func(b []byte) []byte { return compact(b, false, false) }},
 	{"its JSON was re-encoded (the sender escapes <, > and &)", func(b []byte) []byte { return compact(b, true, false) }},
 	{"its JSON was re-encoded (the sender escapes non-ASCII letters)", func(b []byte) []byte { return asciiOnly(compact(b, false, false)) }},
-	{"its JSON was re-encoded (the sender escapes /)", func(b []byte) []byte { return bytes.ReplaceAll(compact(b, false, false), []byte("/"), []byte(`\/`)) }},
+	{"its JSON was re-encoded (the sender escapes /)", func(b []byte) []byte {
+		return bytes.ReplaceAll(compact(b, false, false), []byte("/"),
+			[]byte(`\/`))
+	}},
 	{"its JSON was re-encoded (the sender puts a blank after : and ,)", func(b []byte) []byte { return spaced(b) }},
 	{"its JSON was re-encoded (the sender puts blanks and escapes non-ASCII letters)", func(b []byte) []byte { return asciiOnly(spaced(b)) }},
 	{"its JSON was re-encoded (the sender indents by two)", func(b []byte) []byte { return indent(b, "  ") }},
@@ -188,7 +195,8 @@ func (r *route) tryBodies(in *inbound, _ []*route) string {
 		}
 		tried[string(b)] = true
 		if r.anyFits(in.with(r, b, in.publicURL)) {
-			return "the secret is right, but the body was changed on the way: " + f.what + ". Configure the proxy in front of Hookloom to pass bodies through unchanged"
+			return "the secret is right, but the body was changed on the way: " + f.what +
+				". Configure the proxy in front of Hookloom to pass bodies through unchanged"
 		}
 	}
 	return ""
@@ -282,7 +290,8 @@ func (r *route) tryOthers(in *inbound, all []*route) string {
 			}
 			for _, p := range r.proofs {
 				if k, err := p.verifier.NewKey(u.text); err == nil && fits(p.verifier, in, []signature.Key{k}) {
-					return fmt.Sprintf("it is signed with the secret of trigger %s (%s): the provider calls the wrong URL, or the secrets were mixed up", o.trigger.Name, u.name)
+					return fmt.Sprintf("it is signed with the secret of trigger %s (%s): the provider calls the wrong URL, or the secrets were mixed up",
+						o.trigger.Name, u.name)
 				}
 			}
 		}
@@ -304,7 +313,8 @@ func (r *route) tryVariants(in *inbound, _ []*route) string {
 			continue
 		}
 		if fits(p.verifier, in, p.keys) {
-			return fmt.Sprintf("only this provider's scheme %s matches, which proves less: have it sign with the better one, or write variant: %s", w.Variant, w.Variant)
+			return fmt.Sprintf("only this provider's scheme %s matches, which proves less: have it sign with the better one, or write variant: %s",
+				w.Variant, w.Variant)
 		}
 	}
 	return ""
@@ -323,7 +333,8 @@ func (r *route) tryURLs(in *inbound, _ []*route) string {
 	}
 	for _, u := range otherURLs(in.publicURL, in.header) {
 		if r.anyFits(in.with(r, in.body, u)) {
-			return fmt.Sprintf("the secret is right, but the sender signed for the URL %s, and here it is %s: set server.public_url (or callback_url) to the one that is registered at the provider", u, in.publicURL)
+			return fmt.Sprintf("the secret is right, but the sender signed for the URL %s, and here it is %s: set server.public_url (or "+
+				"callback_url) to the one that is registered at the provider", u, in.publicURL)
 		}
 	}
 	return ""

@@ -21,7 +21,8 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 		in.becomeClaims()
 	}
 	body, raw, unreadable := in.content()
-	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: "webhook", Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method, Path: r.keepPath(in.path),
+	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: "webhook", Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method,
+		Path:    r.keepPath(in.path),
 		Headers: keepHeaders(in.header, r.hide), Query: r.keepQuery(in.query), Raw: r.withoutTokens(raw), DataExpr: r.data, Dedupe: r.dedupe}
 	if kind := in.contentType(); kind != "" || d.Headers["content-type"] != "" {
 		d.Headers["content-type"] = kind // the event is read again as it was read here

@@ -408,7 +408,8 @@ func (h *handshake) follow(in *inbound, a *Answer) string {
 			return err.Error()
 		}
 		u, err := url.Parse(text)
-		if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" || !slices.ContainsFunc(h.hosts, func(re *regexp.Regexp) bool { return re.MatchString(strings.ToLower(u.Host)) }) {
+		if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" ||
+			!slices.ContainsFunc(h.hosts, func(re *regexp.Regexp) bool { return re.MatchString(strings.ToLower(u.Host)) }) {
 			return "the address that is to be visited is not the provider's"
 		}
 		a.visit = u

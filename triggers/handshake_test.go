@@ -42,62 +42,96 @@ func TestHandshakesAreAnsweredAsProvidersAsk(t *testing.T) {
 		want             string
 		wantHeader       [2]string
 	}{
-		{provider: "meta", params: "verify_token: ours", method: "GET", target: "?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=ours", status: 200, want: "1158201444"},
-		{provider: "meta", params: "verify_token: ours", method: "GET", target: "?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=other", status: 403},
+		{provider: "meta", params: "verify_token: ours", method: "GET",
+			target: "?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=ours", status: 200, want: "1158201444"},
+		{provider: "meta", params: "verify_token: ours", method: "GET",
+			target: "?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=other", status: 403},
 		{provider: "meta", method: "GET", target: "?hub.mode=subscribe&hub.challenge=1&hub.verify_token=", status: 403},
-		{provider: "threads", params: "verify_token: ours", method: "GET", target: "?hub.mode=subscribe&hub.challenge=7&hub.verify_token=ours", status: 200, want: "7"},
-		{provider: "strava", params: "verify_token: ours", method: "GET", target: `?hub.mode=subscribe&hub.challenge=a%22b&hub.verify_token=ours`, status: 200, want: `{"hub.challenge":"a\"b"}`},
-		{provider: "dropbox", method: "GET", target: "?challenge=abc", status: 200, want: "abc", wantHeader: [2]string{"X-Content-Type-Options", "nosniff"}},
+		{provider: "threads", params: "verify_token: ours", method: "GET", target: "?hub.mode=subscribe&hub.challenge=7&hub.verify_token=ours",
+			status: 200, want: "7"},
+		{provider: "strava", params: "verify_token: ours", method: "GET",
+			target: `?hub.mode=subscribe&hub.challenge=a%22b&hub.verify_token=ours`, status: 200, want: `{"hub.challenge":"a\"b"}`},
+		{provider: "dropbox", method: "GET", target: "?challenge=abc", status: 200, want: "abc", wantHeader: [2]string{"X-Content-Type-Options",
+			"nosniff"}},
 		{provider: "nylas", method: "GET", target: "?challenge=abc", status: 200, want: "abc"},
 		{provider: "onfleet", method: "GET", target: "?check=abc", status: 200, want: "abc"},
 		{provider: "adobe-commerce", params: "client_id: c", method: "GET", target: "?challenge=abc", status: 200, want: "abc"},
-		{provider: "websub", params: "topic: https://feed.example.com/a", method: "GET", target: "?hub.mode=subscribe&hub.topic=https://feed.example.com/a&hub.challenge=xyz", status: 200, want: "xyz"},
-		{provider: "websub", params: "topic: https://feed.example.com/a", method: "GET", target: "?hub.mode=subscribe&hub.topic=https://feed.example.com/other&hub.challenge=xyz", status: 404},
-		{provider: "microsoft-graph", method: "POST", target: "?validationToken=Validation%3A+a%2Bb%20c", status: 200, want: "Validation: a+b c", wantHeader: [2]string{"Content-Type", "text/plain; charset=utf-8"}},
-		{provider: "x", method: "GET", target: "?crc_token=abc", status: 200, want: `{"response_token":"sha256=` + base64.StdEncoding.EncodeToString(mac256("abc")) + `"}`},
+		{provider: "websub", params: "topic: https://feed.example.com/a", method: "GET",
+			target: "?hub.mode=subscribe&hub.topic=https://feed.example.com/a&hub.challenge=xyz", status: 200, want: "xyz"},
+		{provider: "websub", params: "topic: https://feed.example.com/a", method: "GET",
+			target: "?hub.mode=subscribe&hub.topic=https://feed.example.com/other&hub.challenge=xyz", status: 404},
+		{provider: "microsoft-graph", method: "POST", target: "?validationToken=Validation%3A+a%2Bb%20c", status: 200,
+			want: "Validation: a+b c", wantHeader: [2]string{"Content-Type", "text/plain; charset=utf-8"}},
+		{provider: "x", method: "GET", target: "?crc_token=abc", status: 200, want: `{"response_token":"sha256=` +
+			base64.StdEncoding.EncodeToString(mac256("abc")) + `"}`},
 		{provider: "x", method: "GET", target: "?crc_token=" + strings.Repeat("a", 300), status: 400},
-		{provider: "linkedin", method: "GET", target: "?challengeCode=890e4665-4dfe-4ab1-b689-ed553bceeed0", status: 200, want: `{"challengeCode":"890e4665-4dfe-4ab1-b689-ed553bceeed0","challengeResponse":"` + hex.EncodeToString(mac256("890e4665-4dfe-4ab1-b689-ed553bceeed0")) + `"}`},
-		{provider: "zoom", method: "POST", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}`, status: 200, want: `{"plainToken":"qgg8vlvZRS6UYooatFL8Aw","encryptedToken":"` + hex.EncodeToString(mac256("qgg8vlvZRS6UYooatFL8Aw")) + `"}`},
+		{provider: "linkedin", method: "GET", target: "?challengeCode=890e4665-4dfe-4ab1-b689-ed553bceeed0", status: 200,
+			want: `{"challengeCode":"890e4665-4dfe-4ab1-b689-ed553bceeed0","challengeResponse":"` +
+				hex.EncodeToString(mac256("890e4665-4dfe-4ab1-b689-ed553bceeed0")) + `"}`},
+		{provider: "zoom", method: "POST", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}`,
+			status: 200, want: `{"plainToken":"qgg8vlvZRS6UYooatFL8Aw","encryptedToken":"` + hex.EncodeToString(mac256("qgg8vlvZRS6UYooatFL8Aw")) +
+				`"}`},
 		{provider: "zoom", method: "POST", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1767225600:{}"}}`, status: 400},
-		{provider: "zoom", method: "POST", header: map[string]string{"x-zm-signature": "v0=00", "x-zm-request-timestamp": "1"}, body: `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}`, status: 401},
-		{provider: "braintree", params: "public_key: pub", method: "GET", target: "?bt_challenge=20f9f8ed05f77439fe955c977e4c8a53", status: 200, want: "pub|" + hex.EncodeToString(braintree.Sum(nil))},
+		{provider: "zoom", method: "POST", header: map[string]string{"x-zm-signature": "v0=00", "x-zm-request-timestamp": "1"},
+			body: `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}`, status: 401},
+		{provider: "braintree", params: "public_key: pub", method: "GET", target: "?bt_challenge=20f9f8ed05f77439fe955c977e4c8a53", status: 200,
+			want: "pub|" + hex.EncodeToString(braintree.Sum(nil))},
 		{provider: "braintree", params: "public_key: pub", method: "GET", target: "?bt_challenge=bt_payload_of_an_attacker", status: 400},
-		{provider: "ebay", params: "verification_token: token-of-ours", method: "GET", target: "?challenge_code=abc123", status: 200, want: `{"challengeResponse":"` + hex.EncodeToString(ebay[:]) + `"}`},
+		{provider: "ebay", params: "verification_token: token-of-ours", method: "GET", target: "?challenge_code=abc123", status: 200,
+			want: `{"challengeResponse":"` + hex.EncodeToString(ebay[:]) + `"}`},
 		{provider: "ebay", method: "GET", target: "?challenge_code=abc123", status: 400},
 		{provider: "slack", method: "POST", signed: true, body: `{"type":"url_verification","challenge":"3eZ"}`, status: 200, want: "3eZ"},
 		{provider: "slack", method: "POST", body: `{"type":"url_verification","challenge":"3eZ"}`, status: 401},
 		{provider: "discord-interactions", method: "POST", signed: true, body: `{"type":1,"id":"1"}`, status: 200, want: `{"type":1}`},
 		{provider: "discord-interactions", method: "POST", body: `{"type":1,"id":"1"}`, status: 401},
 		{provider: "discord-webhook-events", method: "POST", signed: true, body: `{"type":0}`, status: 204},
-		{provider: "twitch", method: "POST", signed: true, header: map[string]string{"Twitch-Eventsub-Message-Type": "webhook_callback_verification"}, body: `{"challenge":"pogchamp"}`, status: 200, want: "pogchamp"},
-		{provider: "twitch", method: "POST", signed: true, header: map[string]string{"Twitch-Eventsub-Message-Type": "revocation"}, body: `{"subscription":{}}`, status: 204},
-		{provider: "twitch", method: "POST", header: map[string]string{"Twitch-Eventsub-Message-Type": "webhook_callback_verification"}, body: `{"challenge":"pogchamp"}`, status: 401},
+		{provider: "twitch", method: "POST", signed: true,
+			header: map[string]string{"Twitch-Eventsub-Message-Type": "webhook_callback_verification"}, body: `{"challenge":"pogchamp"}`,
+			status: 200, want: "pogchamp"},
+		{provider: "twitch", method: "POST", signed: true, header: map[string]string{"Twitch-Eventsub-Message-Type": "revocation"},
+			body: `{"subscription":{}}`, status: 204},
+		{provider: "twitch", method: "POST", header: map[string]string{"Twitch-Eventsub-Message-Type": "webhook_callback_verification"},
+			body: `{"challenge":"pogchamp"}`, status: 401},
 		{provider: "monday", method: "POST", body: `{"challenge":"3eZ\"}"}`, status: 200, want: `{"challenge":"3eZ\"}"}`},
-		{provider: "azure-event-grid", method: "POST", header: map[string]string{"aeg-event-type": "SubscriptionValidation"}, body: `[{"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"512d38b6"}}]`, status: 200, want: `{"validationResponse":"512d38b6"}`},
-		{provider: "cloudevents-webhook", method: "OPTIONS", header: map[string]string{"WebHook-Request-Origin": "eventgrid.azure.net"}, status: 200, wantHeader: [2]string{"WebHook-Allowed-Origin", "eventgrid.azure.net"}},
-		{provider: "azure-event-grid", method: "OPTIONS", header: map[string]string{"WebHook-Request-Origin": "eventgrid.azure.net"}, status: 200, wantHeader: [2]string{"WebHook-Allowed-Rate", "*"}},
-		{provider: "okta", method: "GET", header: map[string]string{"X-Okta-Verification-Challenge": `a"b`, "Authorization": handshakeSecret}, status: 200, want: `{"verification":"a\"b"}`},
+		{provider: "azure-event-grid", method: "POST", header: map[string]string{"aeg-event-type": "SubscriptionValidation"},
+			body: `[{"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"512d38b6"}}]`, status: 200,
+			want: `{"validationResponse":"512d38b6"}`},
+		{provider: "cloudevents-webhook", method: "OPTIONS", header: map[string]string{"WebHook-Request-Origin": "eventgrid.azure.net"},
+			status: 200, wantHeader: [2]string{"WebHook-Allowed-Origin", "eventgrid.azure.net"}},
+		{provider: "azure-event-grid", method: "OPTIONS", header: map[string]string{"WebHook-Request-Origin": "eventgrid.azure.net"},
+			status: 200, wantHeader: [2]string{"WebHook-Allowed-Rate", "*"}},
+		{provider: "okta", method: "GET", header: map[string]string{"X-Okta-Verification-Challenge": `a"b`, "Authorization": handshakeSecret},
+			status: 200, want: `{"verification":"a\"b"}`},
 		{provider: "okta", method: "GET", header: map[string]string{"X-Okta-Verification-Challenge": "a", "Authorization": "wrong"}, status: 401},
-		{provider: "worldline", method: "GET", header: map[string]string{"X-GCS-Webhooks-Endpoint-Verification": "abc"}, status: 200, want: "abc"},
-		{provider: "adobe-sign", method: "GET", header: map[string]string{"X-AdobeSign-ClientId": handshakeSecret}, status: 200, wantHeader: [2]string{"X-Adobesign-Clientid", handshakeSecret}},
+		{provider: "worldline", method: "GET", header: map[string]string{"X-GCS-Webhooks-Endpoint-Verification": "abc"}, status: 200,
+			want: "abc"},
+		{provider: "adobe-sign", method: "GET", header: map[string]string{"X-AdobeSign-ClientId": handshakeSecret}, status: 200,
+			wantHeader: [2]string{"X-Adobesign-Clientid", handshakeSecret}},
 		{provider: "adobe-sign", method: "GET", header: map[string]string{"X-AdobeSign-ClientId": "another"}, status: 401},
-		{provider: "trello", method: "HEAD", status: 200}, {provider: "mandrill", method: "HEAD", status: 200}, {provider: "surveymonkey", method: "HEAD", status: 200}, {provider: "intercom", method: "HEAD", status: 200},
+		{provider: "trello", method: "HEAD", status: 200}, {provider: "mandrill", method: "HEAD", status: 200},
+		{provider: "surveymonkey", method: "HEAD", status: 200}, {provider: "intercom", method: "HEAD", status: 200},
 		{provider: "mailchimp", method: "GET", status: 200},
-		{provider: "mandrill", method: "POST", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, body: "mandrill_events=%5B%5D", status: 200},
-		{provider: "bitbucket-server", method: "POST", header: map[string]string{"X-Event-Key": "diagnostics:ping"}, body: `{"test":true}`, status: 200},
-		{provider: "woocommerce", method: "POST", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, body: "webhook_id=7", status: 200},
+		{provider: "mandrill", method: "POST", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
+			body: "mandrill_events=%5B%5D", status: 200},
+		{provider: "bitbucket-server", method: "POST", header: map[string]string{"X-Event-Key": "diagnostics:ping"}, body: `{"test":true}`,
+			status: 200},
+		{provider: "woocommerce", method: "POST", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
+			body: "webhook_id=7", status: 200},
 		{provider: "figma", method: "POST", body: `{"event_type":"PING","passcode":"` + handshakeSecret + `"}`, status: 200},
 		{provider: "figma", method: "POST", body: `{"event_type":"PING","passcode":"x"}`, status: 401},
 		{provider: "xero", method: "POST", signed: true, body: `{"events":[],"firstEventSequence":0}`, status: 200, want: ""},
-		{provider: "xero", method: "POST", header: map[string]string{"x-xero-signature": "d3Jvbmc="}, body: `{"events":[],"firstEventSequence":0}`, status: 401, want: ""},
+		{provider: "xero", method: "POST", header: map[string]string{"x-xero-signature": "d3Jvbmc="},
+			body: `{"events":[],"firstEventSequence":0}`, status: 401, want: ""},
 		{provider: "terraform-cloud", method: "POST", signed: true, body: `{"notifications":[{"trigger":"verification"}]}`, status: 200},
 		{provider: "terraform-cloud", method: "POST", body: `{"notifications":[{"trigger":"verification"}]}`, status: 401},
 		{provider: "pagerduty", method: "POST", signed: true, body: `{"event":{"event_type":"pagey.ping"}}`, status: 200},
 		{provider: "intercom", method: "POST", signed: true, body: `{"topic":"ping"}`, status: 200},
 		{provider: "line", method: "POST", signed: true, body: `{"events":[]}`, status: 200},
 		{provider: "wise", method: "POST", signed: true, header: map[string]string{"X-Test-Notification": "true"}, body: `{}`, status: 200},
-		{provider: "google-calendar-drive", method: "POST", header: map[string]string{"X-Goog-Channel-Token": handshakeSecret, "X-Goog-Resource-State": "sync"}, status: 200},
-		{provider: "google-calendar-drive", method: "POST", header: map[string]string{"X-Goog-Channel-Token": "x", "X-Goog-Resource-State": "sync"}, status: 401},
+		{provider: "google-calendar-drive", method: "POST", header: map[string]string{"X-Goog-Channel-Token": handshakeSecret,
+			"X-Goog-Resource-State": "sync"}, status: 200},
+		{provider: "google-calendar-drive", method: "POST", header: map[string]string{"X-Goog-Channel-Token": "x",
+			"X-Goog-Resource-State": "sync"}, status: 401},
 	} {
 		t.Run(c.provider+" "+c.method+c.target, func(t *testing.T) {
 			h, sink, header := handshakeHooks(t, c.provider, c.params, c.body, c.signed, c.header)
@@ -120,20 +154,23 @@ func TestHandshakesAreAnsweredAsProvidersAsk(t *testing.T) {
 }
 
 // handshakeHooks serves one provider and signs a body for it if asked.
-func handshakeHooks(t *testing.T, provider, params, body string, signed bool, more map[string]string) (*triggers.Hooks, *memory, http.Header) {
+func handshakeHooks(t *testing.T, provider, params, body string, signed bool, more map[string]string) (*triggers.Hooks, *memory,
+	http.Header) {
 	t.Helper()
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)
 	}
 	secret := handshakeSecret
-	if v := library.Get(provider).Verify[0]; v.Algorithm == "ed25519" || strings.HasPrefix(v.Algorithm, "rsa") || strings.HasPrefix(v.Algorithm, "ecdsa") {
+	if v := library.Get(provider).Verify[0]; v.Algorithm == "ed25519" || strings.HasPrefix(v.Algorithm, "rsa") ||
+		strings.HasPrefix(v.Algorithm, "ecdsa") {
 		secret = secretFor(v, false)
 	} else if v.KeyEncoding == "hex" {
 		secret = strings.Repeat("a1", 32)
 	}
 	lookup := func(string) (string, bool) { return secret, true }
-	p := load(t, fmt.Sprintf("server: {public_url: https://hooks.example.com}\ntriggers: {hook: {webhook: {provider: %s, params: {%s}, secret: '${{ secrets.S }}'}}}", provider, params))
+	p := load(t, fmt.Sprintf("server: {public_url: https://hooks.example.com}\ntriggers: {hook: {webhook: {provider: %s, params: {%s}, "+
+		"secret: '${{ secrets.S }}'}}}", provider, params))
 	sink := &memory{events: map[string]engine.EventID{}}
 	header := http.Header{"Content-Type": {"application/json"}}
 	if signed {
@@ -154,14 +191,18 @@ func handshakeHooks(t *testing.T, provider, params, body string, signed bool, mo
 func TestASecretThatAProviderHandsOverIsTakenOnce(t *testing.T) {
 	for _, c := range []struct{ provider, header, body, secret, echo string }{
 		{"asana", "X-Hook-Secret: b537207f20cbfa02357cf448134da559", "{}", "b537207f20cbfa02357cf448134da559", "X-Hook-Secret"},
-		{"notion", "", `{"verification_token":"secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl"}`, "secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl", ""},
-		{"atlassian-connect", "", `{"eventType":"installed","clientKey":"c","sharedSecret":"shared-secret-of-jira"}`, "shared-secret-of-jira", ""},
-		{"freshbooks", "Content-Type: application/x-www-form-urlencoded", "name=callback.verify&verifier=scADVVi5QuKuj5qTjVkbJNYQe7V7USpGd", "scADVVi5QuKuj5qTjVkbJNYQe7V7USpGd", ""},
+		{"notion", "", `{"verification_token":"secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl"}`,
+			"secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl", ""},
+		{"atlassian-connect", "", `{"eventType":"installed","clientKey":"c","sharedSecret":"shared-secret-of-jira"}`,
+			"shared-secret-of-jira", ""},
+		{"freshbooks", "Content-Type: application/x-www-form-urlencoded", "name=callback.verify&verifier=scADVVi5QuKuj5qTjVkbJNYQe7V7USpGd",
+			"scADVVi5QuKuj5qTjVkbJNYQe7V7USpGd", ""},
 	} {
 		t.Run(c.provider, func(t *testing.T) {
 			kept := map[string]string{}
 			sink := &memory{events: map[string]engine.EventID{}}
-			h, err := triggers.NewHooks(sink, slog.New(slog.DiscardHandler), triggers.Outside{Capture: func(_, name, value string) error { kept[name] = value; return nil }})
+			h, err := triggers.NewHooks(sink, slog.New(slog.DiscardHandler),
+				triggers.Outside{Capture: func(_, name, value string) error { kept[name] = value; return nil }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,7 +268,8 @@ func TestProvidersHearTheWordsThatTheyWant(t *testing.T) {
 		status   int
 		body     string
 	}{
-		{"paytr", 200, "OK"}, {"xero", 200, ""}, {"salesforce-outbound", 200, "<Ack>true</Ack>"}, {"twilio", 200, "<Response></Response>"}, {"linear", 200, `"status":"accepted"`},
+		{"paytr", 200, "OK"}, {"xero", 200, ""}, {"salesforce-outbound", 200, "<Ack>true</Ack>"}, {"twilio", 200, "<Response></Response>"},
+		{"linear", 200, `"status":"accepted"`},
 		{"discord-webhook-events", 204, ""}, {"github", 202, `"status":"accepted"`},
 	} {
 		p := library.Get(c.provider)
@@ -238,7 +280,8 @@ func TestProvidersHearTheWordsThatTheyWant(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := post(hooksWith(t, project, sink, lookup), s.Method, s.Path, s.Header, s.Body)
-		if w.Code != c.status || !strings.Contains(w.Body.String(), c.body) || c.body == "" && w.Body.Len() > 0 || c.body == "OK" && w.Body.String() != "OK" {
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.body) || c.body == "" && w.Body.Len() > 0 || c.body == "OK" &&
+			w.Body.String() != "OK" {
 			t.Errorf("%s: %d %q, want %d %q", c.provider, w.Code, w.Body, c.status, c.body)
 		}
 	}
@@ -264,9 +307,12 @@ func FuzzHandshake(f *testing.F) {
 	f.Add("zoom", "POST", "", "", "", `{"event":"endpoint.url_validation","payload":{"plainToken":"abcdefgh"}}`)
 	f.Add("okta", "GET", "", "X-Okta-Verification-Challenge", "a", "")
 	f.Add("graph", "POST", "validationToken=abc", "", "", "")
-	f.Add("sales", "POST", "", "Content-Type", "text/xml", "<Envelope><Body><notifications><OrganizationId>x</OrganizationId></notifications></Body></Envelope>")
+	f.Add("sales", "POST", "", "Content-Type", "text/xml",
+		"<Envelope><Body><notifications><OrganizationId>x</OrganizationId></notifications></Body></Envelope>")
 	f.Add("plaid", "POST", "", "Plaid-Verification", "eyJhbGciOiJub25lIn0.e30.", "{}")
-	f.Add("sns", "POST", "", "x-amz-sns-message-type", "Notification", `{"Type":"Notification","SignatureVersion":"1","Signature":"AA==","SigningCertURL":"https://sns.eu-central-1.amazonaws.com/x.pem","TopicArn":"a"}`)
+	f.Add("sns", "POST", "", "x-amz-sns-message-type", "Notification",
+		`{"Type":"Notification","SignatureVersion":"1","Signature":"AA==","SigningCertURL":"https://sns.eu-central-1.amazonaws.com/x.pem",`+
+			`"TopicArn":"a"}`)
 	f.Fuzz(func(t *testing.T, trigger, method, query, name, value, body string) {
 		req, err := http.NewRequestWithContext(context.Background(), method, "http://x/", strings.NewReader(body))
 		if err != nil {

@@ -193,12 +193,15 @@ func TestRetriesUnderTheFirstSignatureAreProved(t *testing.T) {
 // Of two requests that share an element, each element is one event.
 func TestAnElementOfAListIsNamedByItself(t *testing.T) {
 	for _, x := range []struct{ provider, split, first, second string }{
-		{"fastspring", "", `{"events":[{"id":"E1","type":"a"},{"id":"E2","type":"b"}]}`, `{"events":[{"id":"E2","type":"b"},{"id":"E3","type":"c"}]}`},
-		{"gocardless", "split: body.events,", `{"events":[{"id":"E1","resource_type":"x","action":"a"},{"id":"E2","resource_type":"x","action":"b"}],"meta":{"webhook_id":"WB1"}}`,
+		{"fastspring", "", `{"events":[{"id":"E1","type":"a"},{"id":"E2","type":"b"}]}`,
+			`{"events":[{"id":"E2","type":"b"},{"id":"E3","type":"c"}]}`},
+		{"gocardless", "split: body.events,", `{"events":[{"id":"E1","resource_type":"x","action":"a"},{"id":"E2","resource_type":"x",` +
+			`"action":"b"}],"meta":{"webhook_id":"WB1"}}`,
 			`{"events":[{"id":"E2","resource_type":"x","action":"b"},{"id":"E3","resource_type":"x","action":"c"}],"meta":{"webhook_id":"WB2"}}`},
 		{"klaviyo", "split: body.data,", `{"data":[{"topic":"a","external_id":"1"},{"topic":"b","external_id":"1"}]}`,
 			`{"data":[{"topic":"b","external_id":"1"},{"topic":"c","external_id":"1"}]}`},
-		{"asana", "split: body.events,", `{"events":[{"action":"a","created_at":"t","resource":{"gid":"1"}},{"action":"b","created_at":"t","resource":{"gid":"1"}}]}`,
+		{"asana", "split: body.events,", `{"events":[{"action":"a","created_at":"t","resource":{"gid":"1"}},{"action":"b","created_at":"t",` +
+			`"resource":{"gid":"1"}}]}`,
 			`{"events":[{"action":"b","created_at":"t","resource":{"gid":"1"}},{"action":"c","created_at":"t","resource":{"gid":"1"}}]}`},
 		{"hubspot", "split: body,", `[{"eventId":1,"objectId":1,"subscriptionType":"a"},{"eventId":2,"objectId":1,"subscriptionType":"b"}]`,
 			`[{"eventId":2,"objectId":1,"subscriptionType":"b"},{"eventId":3,"objectId":1,"subscriptionType":"c"}]`},
@@ -347,7 +350,8 @@ func (x *identityTrial) deliver(with, change patch, at time.Time) engine.Receipt
 	}
 	x.p.Sample = &s
 	var err error
-	x.request, err = triggers.Sample(x.project, "hook", x.secret, triggers.SampleOrder{ID: "1c1b7f0e-0000-4000-8000-00000000000e", Type: kind, Now: at})
+	x.request, err = triggers.Sample(x.project, "hook", x.secret, triggers.SampleOrder{ID: "1c1b7f0e-0000-4000-8000-00000000000e",
+		Type: kind, Now: at})
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -132,14 +132,21 @@ func TestEqualBodiesOfTwoEventsAreTwoEvents(t *testing.T) {
 		first, second       triggers.SampleOrder
 		marked              bool
 	}{
-		{"WooCommerce made and updated", "{provider: woocommerce" + withSecret, `{"id":7}`, triggers.SampleOrder{Type: "order.created"}, triggers.SampleOrder{Type: "order.updated"}, true},
-		{"Shopify made and paid", "{provider: shopify" + withSecret, `{"id":7}`, triggers.SampleOrder{Type: "orders/create"}, triggers.SampleOrder{Type: "orders/paid"}, true},
-		{"Shopify shop/redact after another install", "{provider: shopify" + withSecret, `{"shop_id":1,"shop_domain":"a.example"}`, triggers.SampleOrder{Type: "shop/redact"}, triggers.SampleOrder{Type: "shop/redact"}, true},
-		{"GitHub workflow_dispatch of the same ref", "{provider: github" + withSecret, `{"ref":"refs/heads/main","inputs":{}}`, triggers.SampleOrder{Type: "workflow_dispatch"}, triggers.SampleOrder{Type: "workflow_dispatch"}, true},
-		{"QStash ticks of a schedule", "{provider: qstash" + withSecret, `{"tick":true}`, triggers.SampleOrder{Now: now.Add(-2 * time.Second)}, triggers.SampleOrder{Now: now}, false},
-		{"Sanity publishes", "{provider: sanity" + withSecret, `{"_id":"post-1","slug":"hello"}`, triggers.SampleOrder{Now: now.Add(-2 * time.Second)}, triggers.SampleOrder{Now: now}, false},
+		{"WooCommerce made and updated", "{provider: woocommerce" + withSecret, `{"id":7}`, triggers.SampleOrder{Type: "order.created"},
+			triggers.SampleOrder{Type: "order.updated"}, true},
+		{"Shopify made and paid", "{provider: shopify" + withSecret, `{"id":7}`, triggers.SampleOrder{Type: "orders/create"},
+			triggers.SampleOrder{Type: "orders/paid"}, true},
+		{"Shopify shop/redact after another install", "{provider: shopify" + withSecret, `{"shop_id":1,"shop_domain":"a.example"}`,
+			triggers.SampleOrder{Type: "shop/redact"}, triggers.SampleOrder{Type: "shop/redact"}, true},
+		{"GitHub workflow_dispatch of the same ref", "{provider: github" + withSecret, `{"ref":"refs/heads/main","inputs":{}}`,
+			triggers.SampleOrder{Type: "workflow_dispatch"}, triggers.SampleOrder{Type: "workflow_dispatch"}, true},
+		{"QStash ticks of a schedule", "{provider: qstash" + withSecret, `{"tick":true}`, triggers.SampleOrder{Now: now.Add(-2 * time.Second)},
+			triggers.SampleOrder{Now: now}, false},
+		{"Sanity publishes", "{provider: sanity" + withSecret, `{"_id":"post-1","slug":"hello"}`,
+			triggers.SampleOrder{Now: now.Add(-2 * time.Second)}, triggers.SampleOrder{Now: now}, false},
 		{"generic by X-Event-Id", "{provider: generic" + withSecret, `{}`, triggers.SampleOrder{ID: "e1"}, triggers.SampleOrder{ID: "e2"}, true},
-		{"generic with a signed time", "{provider: generic, variant: timestamp" + withSecret, `{}`, triggers.SampleOrder{ID: "e1", Now: now.Add(-2 * time.Second)}, triggers.SampleOrder{ID: "e2", Now: now}, false},
+		{"generic with a signed time", "{provider: generic, variant: timestamp" + withSecret, `{}`,
+			triggers.SampleOrder{ID: "e1", Now: now.Add(-2 * time.Second)}, triggers.SampleOrder{ID: "e2", Now: now}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newInlet(t, c.webhook)
@@ -179,19 +186,31 @@ func TestWithoutAnyIDTheContentIsTheEventForAMinute(t *testing.T) {
 		identity       engine.Identity
 		identitySecond engine.Identity
 	}{
-		{"an empty body at once", auth, request{"POST", "", token, ""}, request{"POST", "", token, ""}, 0, true, engine.ByContent, engine.ByContent},
-		{"an empty body a day later", auth, request{"POST", "", token, ""}, request{"POST", "", token, ""}, 24 * time.Hour, false, engine.ByContent, engine.ByContent},
-		{"another query", auth, request{"GET", "?door=front", token, ""}, request{"GET", "?door=back", token, ""}, 0, false, engine.ByContent, engine.ByContent},
+		{"an empty body at once", auth, request{"POST", "", token, ""}, request{"POST", "", token, ""}, 0, true, engine.ByContent,
+			engine.ByContent},
+		{"an empty body a day later", auth, request{"POST", "", token, ""}, request{"POST", "", token, ""}, 24 * time.Hour, false,
+			engine.ByContent, engine.ByContent},
+		{"another query", auth, request{"GET", "?door=front", token, ""}, request{"GET", "?door=back", token, ""}, 0, false, engine.ByContent,
+			engine.ByContent},
 		{"another method", auth, request{"GET", "", token, ""}, request{"POST", "", token, ""}, 0, false, engine.ByContent, engine.ByContent},
-		{"another Idempotency-Key", auth, request{"POST", "", with("Idempotency-Key", "k1"), "{}"}, request{"POST", "", with("Idempotency-Key", "k2"), "{}"}, 0, false, engine.ByHeader, engine.ByHeader},
-		{"the same Idempotency-Key", auth, request{"POST", "", with("Idempotency-Key", "k1"), "{}"}, request{"POST", "", with("Idempotency-Key", "k1"), "{}"}, 24 * time.Hour, true, engine.ByHeader, engine.ByHeader},
-		{"a CloudEvent of another source", auth, request{"POST", "", http.Header{"X-Token": token["X-Token"], "Ce-Id": {"1"}, "Ce-Source": {"a"}}, "{}"},
-			request{"POST", "", http.Header{"X-Token": token["X-Token"], "Ce-Id": {"1"}, "Ce-Source": {"b"}}, "{}"}, 0, false, engine.ByHeader, engine.ByHeader},
-		{"Mollie's classic webhook for payment and refund", "{auth: none}", request{"POST", "", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "id=tr_X"},
-			request{"POST", "", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "id=tr_X"}, time.Hour, false, engine.ByContent, engine.ByContent},
-		{"dedupe: written", `{auth: none, dedupe: 1d}`, request{"POST", "", nil, "{}"}, request{"POST", "", nil, "{}"}, time.Hour, true, engine.ByContent, engine.ByContent},
-		{"dedupe: off", `{auth: none, dedupe: off}`, request{"POST", "", nil, "{}"}, request{"POST", "", nil, "{}"}, 0, false, engine.ByContent, engine.ByContent},
-		{"a key that comes out empty", `{auth: none, key: body.id}`, request{"POST", "", jsonHeader, `{"a":1}`}, request{"POST", "", jsonHeader, `{"a":1}`}, time.Hour, false, engine.ByContent, engine.ByContent},
+		{"another Idempotency-Key", auth, request{"POST", "", with("Idempotency-Key", "k1"), "{}"},
+			request{"POST", "", with("Idempotency-Key", "k2"), "{}"}, 0, false, engine.ByHeader, engine.ByHeader},
+		{"the same Idempotency-Key", auth, request{"POST", "", with("Idempotency-Key", "k1"), "{}"},
+			request{"POST", "", with("Idempotency-Key", "k1"), "{}"}, 24 * time.Hour, true, engine.ByHeader, engine.ByHeader},
+		{"a CloudEvent of another source", auth,
+			request{"POST", "", http.Header{"X-Token": token["X-Token"], "Ce-Id": {"1"}, "Ce-Source": {"a"}}, "{}"},
+			request{"POST", "", http.Header{"X-Token": token["X-Token"], "Ce-Id": {"1"}, "Ce-Source": {"b"}}, "{}"}, 0, false, engine.ByHeader,
+			engine.ByHeader},
+		{"Mollie's classic webhook for payment and refund", "{auth: none}",
+			request{"POST", "", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "id=tr_X"},
+			request{"POST", "", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "id=tr_X"}, time.Hour, false, engine.ByContent,
+			engine.ByContent},
+		{"dedupe: written", `{auth: none, dedupe: 1d}`, request{"POST", "", nil, "{}"}, request{"POST", "", nil, "{}"}, time.Hour, true,
+			engine.ByContent, engine.ByContent},
+		{"dedupe: off", `{auth: none, dedupe: off}`, request{"POST", "", nil, "{}"}, request{"POST", "", nil, "{}"}, 0, false, engine.ByContent,
+			engine.ByContent},
+		{"a key that comes out empty", `{auth: none, key: body.id}`, request{"POST", "", jsonHeader, `{"a":1}`},
+			request{"POST", "", jsonHeader, `{"a":1}`}, time.Hour, false, engine.ByContent, engine.ByContent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newInlet(t, c.webhook)
@@ -218,7 +237,8 @@ func TestWithoutAnyIDTheContentIsTheEventForAMinute(t *testing.T) {
 func TestOneCapturedMailgunSignatureAdmitsNothingElse(t *testing.T) {
 	x := newInlet(t, "{provider: mailgun"+withSecret)
 	first, s := x.signed(triggers.SampleOrder{ID: "event-1"})
-	forged := bytes.ReplaceAll(bytes.ReplaceAll(s.Body, []byte(`"id":"event-1"`), []byte(`"id":"event-2"`)), []byte("delivered"), []byte("complained"))
+	forged := bytes.ReplaceAll(bytes.ReplaceAll(s.Body, []byte(`"id":"event-1"`), []byte(`"id":"event-2"`)), []byte("delivered"),
+		[]byte("complained"))
 	if r := x.plain(s.Method, s.Path, s.Header, forged); !r.Duplicate || r.Event != first.Event || !r.Conflict {
 		t.Errorf("%+v", r)
 	}
@@ -234,7 +254,8 @@ func TestOneCapturedMailgunSignatureAdmitsNothingElse(t *testing.T) {
 // TestASignatureIsSpentLongerThanADedupeThatIsShorterThanItsTolerance captures whole
 // deliveries and sends them again when their content is no longer remembered.
 func TestASignatureIsSpentLongerThanADedupeThatIsShorterThanItsTolerance(t *testing.T) {
-	verify := `{verify: {algorithm: hmac-sha256, signature: {from: {header: X-Signature}, encoding: hex}, timestamp: {from: {header: X-Time}, unit: unix_s, tolerance: 10m},
+	verify := `{verify: {algorithm: hmac-sha256, signature: {from: {header: X-Signature}, encoding: hex},
+    timestamp: {from: {header: X-Time}, unit: unix_s, tolerance: 10m},
     signed_content: "{timestamp}.{body}"}`
 	for _, c := range []struct{ name, webhook string }{
 		{"a scheme of one's own, by content", verify + withSecret},
@@ -286,7 +307,8 @@ func TestAListUnderOneIDNamesEachElement(t *testing.T) {
 		x.signed(triggers.SampleOrder{ID: id, Body: []byte(body)})
 		return x.ledger.receipts[before:]
 	}
-	if got := batch("list-1", `{"events":[{"a":1},{"a":2},{"a":1}]}`); len(got) != 3 || slices.ContainsFunc(got, func(r engine.Receipt) bool { return r.Duplicate }) {
+	if got := batch("list-1", `{"events":[{"a":1},{"a":2},{"a":1}]}`); len(got) != 3 ||
+		slices.ContainsFunc(got, func(r engine.Receipt) bool { return r.Duplicate }) {
 		t.Errorf("%+v", got)
 	}
 	if got := batch("list-1", `{"events":[{"a":1},{"a":2},{"a":1}]}`); !got[0].Duplicate || !got[1].Duplicate || !got[2].Duplicate {
@@ -381,7 +403,8 @@ func trySignedContent(t *testing.T, p *workflows.Preset, v *workflows.Verify) {
 
 // TestVerifyAndServerNameAnEventAlike compares hookloom verify with what is stored.
 func TestVerifyAndServerNameAnEventAlike(t *testing.T) {
-	for _, webhook := range []string{"{auth: none}", "{auth: none, key: body.id}", "{provider: generic" + withSecret, "{provider: stripe, secret: \"${{ secrets.S }}\"}"} {
+	for _, webhook := range []string{"{auth: none}", "{auth: none, key: body.id}", "{provider: generic" + withSecret,
+		"{provider: stripe, secret: \"${{ secrets.S }}\"}"} {
 		x := newInlet(t, webhook)
 		_, s := x.signed(triggers.SampleOrder{ID: "evt-1"})
 		var raw bytes.Buffer

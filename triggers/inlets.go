@@ -73,7 +73,8 @@ func (n *Inlets) Use(p *workflows.Project, ask Ask, secret func(string) (string,
 			}
 		}
 		if t.Webhook != nil && t.Webhook.Expect != 0 {
-			set.watchers = append(set.watchers, &watcher{trigger: name, within: t.Webhook.Expect, in: n.in, poller: set.pollers[name], now: time.Now, since: time.Now()})
+			set.watchers = append(set.watchers, &watcher{trigger: name, within: t.Webhook.Expect, in: n.in, poller: set.pollers[name],
+				now: time.Now, since: time.Now()})
 		}
 		for _, s := range t.Schedules {
 			zone := s.Timezone
@@ -101,7 +102,8 @@ func (n *Inlets) Use(p *workflows.Project, ask Ask, secret func(string) (string,
 	return nil
 }
 
-func newPoller(p *workflows.Project, t *workflows.Trigger, poll *workflows.Poll, inlet string, ask Ask, secret func(string) (string, bool), in Inbox, log *slog.Logger) (*poller, error) {
+func newPoller(p *workflows.Project, t *workflows.Trigger, poll *workflows.Poll, inlet string, ask Ask,
+	secret func(string) (string, bool), in Inbox, log *slog.Logger) (*poller, error) {
 	zone := poll.Timezone
 	if zone == nil {
 		zone = p.Timezone
@@ -110,8 +112,9 @@ func newPoller(p *workflows.Project, t *workflows.Trigger, poll *workflows.Poll,
 	if err != nil {
 		return nil, fmt.Errorf("trigger %s: %w", t.Name, err)
 	}
-	return &poller{trigger: t, poll: poll, inlet: inlet, ask: ask, in: in, env: setSecrets(p, secret), log: log, table: table, firstPages: firstPages,
-		now: func() time.Time { return time.Now().In(p.Timezone) }}, nil
+	return &poller{trigger: t, poll: poll, inlet: inlet, ask: ask, in: in, env: setSecrets(p, secret), log: log, table: table,
+		firstPages: firstPages,
+		now:        func() time.Time { return time.Now().In(p.Timezone) }}, nil
 }
 
 // start begins the work of the set. It is called with the lock held.
@@ -160,7 +163,8 @@ func (n *Inlets) Poll(ctx context.Context, trigger string) (PollReport, error) {
 
 // DryPoll asks as the poll of a trigger would and stores nothing: which items there
 // are, and which of them are new.
-func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask, secret func(string) (string, bool), in Inbox) (PollReport, error) {
+func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask, secret func(string) (string, bool),
+	in Inbox) (PollReport, error) {
 	t := p.Triggers[trigger]
 	if t == nil || t.Poll == nil {
 		return PollReport{}, fmt.Errorf("no trigger %q with a poll inlet", trigger)
@@ -177,7 +181,8 @@ func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask,
 	first := poller.remembers(st)
 	st.ETag, st.Modified, st.Rest = "", "", nil // what is there is wanted, changed or not
 	f, err := poller.fetch(ctx, st)
-	r := PollReport{Requests: f.requests, Bytes: f.bytes, Unchanged: f.unchanged, Items: len(f.items), First: first, Cursor: f.cursor, More: f.more, Warning: f.warning}
+	r := PollReport{Requests: f.requests, Bytes: f.bytes, Unchanged: f.unchanged, Items: len(f.items), First: first, Cursor: f.cursor,
+		More: f.more, Warning: f.warning}
 	if err = errors.Join(err, f.lost); err != nil {
 		return r, err
 	}

@@ -89,7 +89,8 @@ var (
 
 // certificate is self-signed, or signed by a parent.
 func certificate(key crypto.Signer, parent *x509.Certificate, signer crypto.Signer) (*x509.Certificate, []byte) {
-	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
 	if parent == nil {
 		parent, signer = c, key
@@ -126,8 +127,10 @@ func sha1Of(b []byte) []byte   { h := crypto.SHA1.New(); h.Write(b); return h.Su
 
 // snsMessage is a signed message of Amazon SNS.
 func snsMessage(version string, change func(map[string]string)) string {
-	m := map[string]string{"Type": "Notification", "MessageId": "m-1", "TopicArn": "arn:aws:sns:eu-central-1:1:orders", "Subject": "Order", "Message": `{"order":"A-1001"}`,
-		"Timestamp": time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), "SignatureVersion": version, "SigningCertURL": "https://sns.eu-central-1.amazonaws.com/cert.pem"}
+	m := map[string]string{"Type": "Notification", "MessageId": "m-1", "TopicArn": "arn:aws:sns:eu-central-1:1:orders", "Subject": "Order",
+		"Message":   `{"order":"A-1001"}`,
+		"Timestamp": time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), "SignatureVersion": version,
+		"SigningCertURL": "https://sns.eu-central-1.amazonaws.com/cert.pem"}
 	if change != nil {
 		change(m)
 	}
@@ -152,8 +155,9 @@ func snsMessage(version string, change func(map[string]string)) string {
 // TestSNSMessagesAreProvedByAmazonsCertificateAndTheTopic: any account can sign.
 func TestSNSMessagesAreProvedByAmazonsCertificateAndTheTopic(t *testing.T) {
 	_, cert := certificate(rsaKey, nil, nil)
-	n := &internet{answers: map[string]string{"https://sns.eu-central-1.amazonaws.com/cert.pem": string(cert), "https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token=t": "<ok/>",
-		"https://sns.eu-central-1.amazonaws.com.evil.example/cert.pem": string(cert)}}
+	n := &internet{answers: map[string]string{"https://sns.eu-central-1.amazonaws.com/cert.pem": string(cert),
+		"https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token=t": "<ok/>",
+		"https://sns.eu-central-1.amazonaws.com.evil.example/cert.pem":               string(cert)}}
 	h, sink := serveFetched(t, n, "provider: aws-sns, params: {topic_arn: 'arn:aws:sns:eu-central-1:1:orders'}")
 	send := func(body string) int {
 		return post(h, "POST", "/hooks/hook", http.Header{"Content-Type": {"text/plain; charset=UTF-8"}}, []byte(body)).Code
@@ -169,15 +173,18 @@ func TestSNSMessagesAreProvedByAmazonsCertificateAndTheTopic(t *testing.T) {
 		"a certificate of another host": {snsMessage("2", func(m map[string]string) {
 			m["SigningCertURL"] = "https://sns.eu-central-1.amazonaws.com.evil.example/cert.pem"
 		}), 401},
-		"a certificate over plain http": {snsMessage("2", func(m map[string]string) { m["SigningCertURL"] = "http://sns.eu-central-1.amazonaws.com/cert.pem" }), 401},
-		"a certificate that is no .pem": {snsMessage("2", func(m map[string]string) { m["SigningCertURL"] = "https://sns.eu-central-1.amazonaws.com/cert.exe" }), 401},
+		"a certificate over plain http": {
+			snsMessage("2", func(m map[string]string) { m["SigningCertURL"] = "http://sns.eu-central-1.amazonaws.com/cert.pem" }), 401},
+		"a certificate that is no .pem": {
+			snsMessage("2", func(m map[string]string) { m["SigningCertURL"] = "https://sns.eu-central-1.amazonaws.com/cert.exe" }), 401},
 		"a certificate behind user info": {snsMessage("2", func(m map[string]string) {
 			m["SigningCertURL"] = "https://sns.eu-central-1.amazonaws.com@evil.example/cert.pem"
 		}), 401},
 		"too old":            {snsMessage("2", func(m map[string]string) { m["Timestamp"] = "2026-01-01T10:00:00.000Z" }), 401},
 		"an unknown version": {snsMessage("3", nil), 401},
 		"a confirmation": {snsMessage("1", func(m map[string]string) {
-			m["Type"], m["Token"], m["SubscribeURL"] = "SubscriptionConfirmation", "t", "https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token=t"
+			m["Type"], m["Token"], m["SubscribeURL"] = "SubscriptionConfirmation", "t",
+				"https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token=t"
 		}), 200},
 		"a confirmation elsewhere": {snsMessage("1", func(m map[string]string) {
 			m["Type"], m["Token"], m["SubscribeURL"] = "SubscriptionConfirmation", "t", "https://169.254.169.254/latest/meta-data"
@@ -246,7 +253,8 @@ func TestTokensAreProvedByPublishedKeysAndTheirClaims(t *testing.T) {
 		return token(jwt.SigningMethodES256, ecKey, "k1", c)
 	}
 	pubsub := func(change func(jwt.MapClaims)) string {
-		c := jwt.MapClaims{"iss": "https://accounts.google.com", "aud": "https://hooks.example.com/hooks/hook", "email": "push@example.iam.gserviceaccount.com", "email_verified": true, "exp": now.Add(time.Hour).Unix(), "iat": now.Unix()}
+		c := jwt.MapClaims{"iss": "https://accounts.google.com", "aud": "https://hooks.example.com/hooks/hook",
+			"email": "push@example.iam.gserviceaccount.com", "email_verified": true, "exp": now.Add(time.Hour).Unix(), "iat": now.Unix()}
 		if change != nil {
 			change(c)
 		}
@@ -257,26 +265,52 @@ func TestTokensAreProvedByPublishedKeysAndTheirClaims(t *testing.T) {
 		name, webhook, url, answer, header, token string
 		want                                      int
 	}{
-		{"plaid", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get", plaidAnswer, "Plaid-Verification", plaid(nil), 200},
-		{"plaid, another body", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get", plaidAnswer, "Plaid-Verification", plaid(func(c jwt.MapClaims) { c["request_body_sha256"] = strings.Repeat("0", 64) }), 401},
-		{"plaid, old", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get", plaidAnswer, "Plaid-Verification", plaid(func(c jwt.MapClaims) { c["iat"] = now.Add(-10 * time.Minute).Unix() }), 401},
-		{"plaid, no iat", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get", plaidAnswer, "Plaid-Verification", plaid(func(c jwt.MapClaims) { delete(c, "iat") }), 401},
-		{"plaid, HS256 with the public key", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get", plaidAnswer, "Plaid-Verification",
+		{"plaid", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get",
+			plaidAnswer, "Plaid-Verification", plaid(nil), 200},
+		{"plaid, another body", "provider: plaid, params: {client_id: c, secret: s}",
+			"https://production.plaid.com/webhook_verification_key/get", plaidAnswer, "Plaid-Verification",
+			plaid(func(c jwt.MapClaims) { c["request_body_sha256"] = strings.Repeat("0", 64) }), 401},
+		{"plaid, old", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get",
+			plaidAnswer, "Plaid-Verification", plaid(func(c jwt.MapClaims) { c["iat"] = now.Add(-10 * time.Minute).Unix() }), 401},
+		{"plaid, no iat", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get",
+			plaidAnswer, "Plaid-Verification", plaid(func(c jwt.MapClaims) { delete(c, "iat") }), 401},
+		{"plaid, HS256 with the public key", "provider: plaid, params: {client_id: c, secret: s}",
+			"https://production.plaid.com/webhook_verification_key/get", plaidAnswer, "Plaid-Verification",
 			token(jwt.SigningMethodHS256, []byte(publicPEM(ecKey)), "k1", jwt.MapClaims{"iat": now.Unix(), "request_body_sha256": hash}), 401},
-		{"plaid, alg none", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get", plaidAnswer, "Plaid-Verification",
-			token(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "k1", jwt.MapClaims{"iat": now.Unix(), "request_body_sha256": hash}), 401},
-		{"plaid, an expired key", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get", asJSON(map[string]any{"key": func() map[string]any { k := jwkOf("k1", ecKey); k["expired_at"] = 1; return k }()}), "Plaid-Verification", plaid(nil), 503},
-		{"pubsub", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}", "https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g0", rsaOther), jwkOf("g1", rsaKey)), "Authorization", pubsub(nil), 202},
-		{"pubsub, another account", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}", "https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)), "Authorization", pubsub(func(c jwt.MapClaims) { c["email"] = "x@evil.example" }), 401},
-		{"pubsub, unverified mail", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}", "https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)), "Authorization", pubsub(func(c jwt.MapClaims) { c["email_verified"] = false }), 401},
-		{"pubsub, another audience", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}", "https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)), "Authorization", pubsub(func(c jwt.MapClaims) { c["aud"] = "https://other.example" }), 401},
-		{"pubsub, expired", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}", "https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)), "Authorization", pubsub(func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Minute).Unix() }), 401},
-		{"pubsub, no account configured", "provider: google-pubsub", "https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)), "Authorization", pubsub(nil), 401},
-		{"pubsub, an unknown key", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}", "https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g9", rsaOther)), "Authorization", pubsub(nil), 401},
-		{"entra", "provider: azure-event-grid, params: {tenant: t1, audience: api://a}", "https://login.microsoftonline.com/t1/discovery/v2.0/keys", jwks(jwkOf("m1", rsaKey)), "Authorization",
-			"Bearer " + token(jwt.SigningMethodRS256, rsaKey, "m1", jwt.MapClaims{"iss": "https://sts.windows.net/t1/", "aud": "api://a", "exp": now.Add(time.Hour).Unix()}), 200},
-		{"entra, another tenant", "provider: azure-event-grid, params: {tenant: t1, audience: api://a}", "https://login.microsoftonline.com/t1/discovery/v2.0/keys", jwks(jwkOf("m1", rsaKey)), "Authorization",
-			"Bearer " + token(jwt.SigningMethodRS256, rsaKey, "m1", jwt.MapClaims{"iss": "https://sts.windows.net/t2/", "aud": "api://a", "exp": now.Add(time.Hour).Unix()}), 401},
+		{"plaid, alg none", "provider: plaid, params: {client_id: c, secret: s}", "https://production.plaid.com/webhook_verification_key/get",
+			plaidAnswer, "Plaid-Verification",
+			token(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "k1", jwt.MapClaims{"iat": now.Unix(), "request_body_sha256": hash}),
+			401},
+		{"plaid, an expired key", "provider: plaid, params: {client_id: c, secret: s}",
+			"https://production.plaid.com/webhook_verification_key/get",
+			asJSON(map[string]any{"key": func() map[string]any { k := jwkOf("k1", ecKey); k["expired_at"] = 1; return k }()}),
+			"Plaid-Verification", plaid(nil), 503},
+		{"pubsub", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}",
+			"https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g0", rsaOther), jwkOf("g1", rsaKey)), "Authorization", pubsub(nil), 202},
+		{"pubsub, another account", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}",
+			"https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)), "Authorization",
+			pubsub(func(c jwt.MapClaims) { c["email"] = "x@evil.example" }), 401},
+		{"pubsub, unverified mail", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}",
+			"https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)), "Authorization",
+			pubsub(func(c jwt.MapClaims) { c["email_verified"] = false }), 401},
+		{"pubsub, another audience", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}",
+			"https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)), "Authorization",
+			pubsub(func(c jwt.MapClaims) { c["aud"] = "https://other.example" }), 401},
+		{"pubsub, expired", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}",
+			"https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)), "Authorization",
+			pubsub(func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Minute).Unix() }), 401},
+		{"pubsub, no account configured", "provider: google-pubsub", "https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g1", rsaKey)),
+			"Authorization", pubsub(nil), 401},
+		{"pubsub, an unknown key", "provider: google-pubsub, params: {service_account: push@example.iam.gserviceaccount.com}",
+			"https://www.googleapis.com/oauth2/v3/certs", jwks(jwkOf("g9", rsaOther)), "Authorization", pubsub(nil), 401},
+		{"entra", "provider: azure-event-grid, params: {tenant: t1, audience: api://a}",
+			"https://login.microsoftonline.com/t1/discovery/v2.0/keys", jwks(jwkOf("m1", rsaKey)), "Authorization",
+			"Bearer " + token(jwt.SigningMethodRS256, rsaKey, "m1", jwt.MapClaims{"iss": "https://sts.windows.net/t1/", "aud": "api://a",
+				"exp": now.Add(time.Hour).Unix()}), 200},
+		{"entra, another tenant", "provider: azure-event-grid, params: {tenant: t1, audience: api://a}",
+			"https://login.microsoftonline.com/t1/discovery/v2.0/keys", jwks(jwkOf("m1", rsaKey)), "Authorization",
+			"Bearer " + token(jwt.SigningMethodRS256, rsaKey, "m1", jwt.MapClaims{"iss": "https://sts.windows.net/t2/", "aud": "api://a",
+				"exp": now.Add(time.Hour).Unix()}), 401},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := &internet{answers: map[string]string{c.url: c.answer}}
@@ -308,7 +342,9 @@ func TestSignaturesAreProvedByPublishedKeys(t *testing.T) {
 	sign := func(content string) string {
 		return base64.StdEncoding.EncodeToString(must(rsa.SignPKCS1v15(rand.Reader, rsaKey, crypto.SHA256, sha256Of([]byte(content)))))
 	}
-	ebay := base64.StdEncoding.EncodeToString([]byte(asJSON(map[string]string{"alg": "ecdsa", "kid": "k7", "digest": "SHA1", "signature": base64.StdEncoding.EncodeToString(must(ecdsa.SignASN1(rand.Reader, ecKey, sha1Of([]byte(body)))))})))
+	ebay := base64.StdEncoding.EncodeToString(
+		[]byte(asJSON(map[string]string{"alg": "ecdsa", "kid": "k7", "digest": "SHA1",
+			"signature": base64.StdEncoding.EncodeToString(must(ecdsa.SignASN1(rand.Reader, ecKey, sha1Of([]byte(body)))))})))
 	oneLine := strings.ReplaceAll(publicPEM(ecKey), "\n", "")
 	for _, c := range []struct {
 		name, webhook string
@@ -316,25 +352,37 @@ func TestSignaturesAreProvedByPublishedKeys(t *testing.T) {
 		header        http.Header
 		want          int
 	}{
-		{"adobe", "provider: adobe-commerce, params: {client_id: c1}", map[string]string{"https://static.adobeioevents.com/prod/keys/1.pem": publicPEM(rsaKey)},
+		{"adobe", "provider: adobe-commerce, params: {client_id: c1}",
+			map[string]string{"https://static.adobeioevents.com/prod/keys/1.pem": publicPEM(rsaKey)},
 			http.Header{"X-Adobe-Digital-Signature-1": {sign(body)}, "X-Adobe-Public-Key1-Path": {"/prod/keys/1.pem"}}, 202},
-		{"adobe, the second key", "provider: adobe-commerce, params: {client_id: c1}", map[string]string{"https://static.adobeioevents.com/prod/keys/2.pem": publicPEM(rsaKey)},
+		{"adobe, the second key", "provider: adobe-commerce, params: {client_id: c1}",
+			map[string]string{"https://static.adobeioevents.com/prod/keys/2.pem": publicPEM(rsaKey)},
 			http.Header{"X-Adobe-Digital-Signature-2": {sign(body)}, "X-Adobe-Public-Key2-Path": {"/prod/keys/2.pem"}}, 202},
-		{"adobe, a path that leads elsewhere", "provider: adobe-commerce, params: {client_id: c1}", map[string]string{"https://static.adobeioevents.com.evil.example/1.pem": publicPEM(rsaKey)},
+		{"adobe, a path that leads elsewhere", "provider: adobe-commerce, params: {client_id: c1}",
+			map[string]string{"https://static.adobeioevents.com.evil.example/1.pem": publicPEM(rsaKey)},
 			http.Header{"X-Adobe-Digital-Signature-1": {sign(body)}, "X-Adobe-Public-Key1-Path": {".evil.example/1.pem"}}, 401},
-		{"adobe, another client", "provider: adobe-commerce, params: {client_id: c2}", map[string]string{"https://static.adobeioevents.com/prod/keys/1.pem": publicPEM(rsaKey)},
+		{"adobe, another client", "provider: adobe-commerce, params: {client_id: c2}",
+			map[string]string{"https://static.adobeioevents.com/prod/keys/1.pem": publicPEM(rsaKey)},
 			http.Header{"X-Adobe-Digital-Signature-1": {sign(body)}, "X-Adobe-Public-Key1-Path": {"/prod/keys/1.pem"}}, 401},
-		{"ebay", "provider: ebay, params: {client_id: app, client_secret: cert}", map[string]string{"https://api.ebay.com/identity/v1/oauth2/token": `{"access_token":"tok"}`,
-			"https://api.ebay.com/commerce/notification/v1/public_key/k7": asJSON(map[string]string{"key": oneLine, "algorithm": "ECDSA"})}, http.Header{"X-Ebay-Signature": {ebay}}, 202},
-		{"shipengine", "provider: shipstation", map[string]string{"https://api.shipengine.com/jwks": jwks(jwkOf("other", rsaOther), jwkOf("s1", rsaKey))},
-			http.Header{"X-Shipengine-Rsa-Sha256-Signature": {sign(stamp + "." + body)}, "X-Shipengine-Timestamp": {stamp}, "X-Shipengine-Rsa-Sha256-Key-Id": {"s1"}}, 202},
+		{"ebay", "provider: ebay, params: {client_id: app, client_secret: cert}",
+			map[string]string{"https://api.ebay.com/identity/v1/oauth2/token": `{"access_token":"tok"}`,
+				"https://api.ebay.com/commerce/notification/v1/public_key/k7": asJSON(map[string]string{"key": oneLine, "algorithm": "ECDSA"})},
+			http.Header{"X-Ebay-Signature": {ebay}}, 202},
+		{"shipengine", "provider: shipstation", map[string]string{"https://api.shipengine.com/jwks": jwks(jwkOf("other", rsaOther),
+			jwkOf("s1", rsaKey))},
+			http.Header{"X-Shipengine-Rsa-Sha256-Signature": {sign(stamp + "." + body)}, "X-Shipengine-Timestamp": {stamp},
+				"X-Shipengine-Rsa-Sha256-Key-Id": {"s1"}}, 202},
 		{"fal", "provider: fal", map[string]string{"https://rest.alpha.fal.ai/.well-known/jwks.json": jwks(jwkOf("f1", edKey))},
 			http.Header{"X-Fal-Webhook-Request-Id": {"r1"}, "X-Fal-Webhook-User-Id": {"u1"}, "X-Fal-Webhook-Timestamp": {unix},
-				"X-Fal-Webhook-Signature": {fmt.Sprintf("%x", ed25519.Sign(edKey, []byte("r1\nu1\n"+unix+"\n"+fmt.Sprintf("%x", sha256Of([]byte(body))))))}}, 202},
-		{"paypal, a certificate that leads to no root", "provider: paypal, params: {webhook_id: w1}", map[string]string{"https://api.paypal.com/cert": string(func() []byte { _, c := certificate(rsaKey, nil, nil); return c }())},
-			http.Header{"Paypal-Auth-Algo": {"SHA256withRSA"}, "Paypal-Cert-Url": {"https://api.paypal.com/cert"}, "Paypal-Transmission-Id": {"t1"}, "Paypal-Transmission-Time": {stamp}, "Paypal-Transmission-Sig": {sign("x")}}, 503},
+				"X-Fal-Webhook-Signature": {
+					fmt.Sprintf("%x", ed25519.Sign(edKey, []byte("r1\nu1\n"+unix+"\n"+fmt.Sprintf("%x", sha256Of([]byte(body))))))}}, 202},
+		{"paypal, a certificate that leads to no root", "provider: paypal, params: {webhook_id: w1}",
+			map[string]string{"https://api.paypal.com/cert": string(func() []byte { _, c := certificate(rsaKey, nil, nil); return c }())},
+			http.Header{"Paypal-Auth-Algo": {"SHA256withRSA"}, "Paypal-Cert-Url": {"https://api.paypal.com/cert"},
+				"Paypal-Transmission-Id": {"t1"}, "Paypal-Transmission-Time": {stamp}, "Paypal-Transmission-Sig": {sign("x")}}, 503},
 		{"paypal, a certificate of another host", "provider: paypal, params: {webhook_id: w1}", nil,
-			http.Header{"Paypal-Auth-Algo": {"SHA256withRSA"}, "Paypal-Cert-Url": {"https://paypal.com.evil.example/cert"}, "Paypal-Transmission-Id": {"t1"}, "Paypal-Transmission-Time": {stamp}, "Paypal-Transmission-Sig": {sign("x")}}, 401},
+			http.Header{"Paypal-Auth-Algo": {"SHA256withRSA"}, "Paypal-Cert-Url": {"https://paypal.com.evil.example/cert"},
+				"Paypal-Transmission-Id": {"t1"}, "Paypal-Transmission-Time": {stamp}, "Paypal-Transmission-Sig": {sign("x")}}, 401},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := &internet{answers: c.answers}
@@ -358,12 +406,15 @@ func TestSignaturesAreProvedByPublishedKeys(t *testing.T) {
 
 // TestTravisIsProvedByItsPublishedConfiguration: the key lies deep in an answer.
 func TestTravisIsProvedByItsPublishedConfiguration(t *testing.T) {
-	n := &internet{answers: map[string]string{"https://api.travis-ci.com/config": asJSON(map[string]any{"config": map[string]any{"notifications": map[string]any{"webhook": map[string]any{"public_key": publicPEM(rsaKey)}}}})}}
+	n := &internet{answers: map[string]string{
+		"https://api.travis-ci.com/config": asJSON(
+			map[string]any{"config": map[string]any{"notifications": map[string]any{"webhook": map[string]any{"public_key": publicPEM(rsaKey)}}}})}}
 	h, _ := serveFetched(t, n, "provider: travis-ci")
 	payload := `{"id":1,"state":"passed"}`
 	sig := base64.StdEncoding.EncodeToString(must(rsa.SignPKCS1v15(rand.Reader, rsaKey, crypto.SHA1, sha1Of([]byte(payload)))))
 	form := "payload=" + url.QueryEscape(payload)
-	if w := post(h, "POST", "/hooks/hook", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Signature": {sig}}, []byte(form)); w.Code != 202 {
+	if w := post(h, "POST", "/hooks/hook", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Signature": {sig}},
+		[]byte(form)); w.Code != 202 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

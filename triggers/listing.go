@@ -243,7 +243,8 @@ func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) 
 		(old && p.poll.Overlap > 0 || w.From != nil || cut):
 		w.From = w.Greatest
 		return false
-	case cut && old && !w.First && w.Greatest != nil && (w.From != nil || p.poll.Overlap == 0 && compareCursors(rows[0].cursor, w.Greatest) == 0):
+	case cut && old && !w.First && w.Greatest != nil && (w.From != nil || p.poll.Overlap == 0 &&
+		compareCursors(rows[0].cursor, w.Greatest) == 0):
 		f.lost = fmt.Errorf("the same %d items come again and again: more items have the cursor %s than an answer holds; "+
 			"write pages: so that the rest is read", len(rows), clip(text(w.Greatest), 60))
 	}
@@ -360,7 +361,8 @@ func (p *poller) complete(r row, detail map[string]any) error {
 	var data any = detail["body"]
 	if p.poll.Data != nil {
 		var err error
-		if data, err = p.poll.Data.Eval(&workflows.Env{Names: workflows.Names{"item": r.item, "detail": detail}, Now: p.now().UTC()}); err != nil {
+		if data, err = p.poll.Data.Eval(&workflows.Env{Names: workflows.Names{"item": r.item, "detail": detail},
+			Now: p.now().UTC()}); err != nil {
 			return fmt.Errorf("data: %w", err)
 		}
 	}
@@ -417,7 +419,8 @@ func (p *poller) row(names workflows.Names, item any) (row, error) {
 	if err != nil {
 		return out, err
 	}
-	d := &engine.Delivery{Trigger: p.trigger.Name, Inlet: "poll", Type: p.trigger.Name, Time: now, ReceivedAt: now, Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{},
+	d := &engine.Delivery{Trigger: p.trigger.Name, Inlet: "poll", Type: p.trigger.Name, Time: now, ReceivedAt: now,
+		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{},
 		Raw: raw, Dedupe: p.poll.Dedupe, Recovered: p.inlet == "reconcile"}
 	id := identity{key: p.poll.Key, kind: p.poll.EventType}
 	id.identifyItem(d, env, whole)

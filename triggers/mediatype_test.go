@@ -12,8 +12,13 @@ import (
 // cannot make other data, another type or another event of signed bytes.
 func TestSignedBytesAreReadAsWhatTheProviderSends(t *testing.T) {
 	const form = "application/x-www-form-urlencoded"
-	project := load(t, eachPreset+`  custom: {webhook: {verify: {algorithm: hmac-sha256, signature: {from: {header: X-Sig}, encoding: hex}}, secret: "${{ secrets.S }}"}}
-  bound: {webhook: {verify: {algorithm: hmac-sha256, signature: {from: {header: X-Sig}, encoding: hex}}, media_types: [application/json], secret: "${{ secrets.S }}"}}
+	project := load(t, eachPreset+
+		`  custom: {webhook: {verify: {algorithm: hmac-sha256, signature: {from: {header: X-Sig}, encoding: hex}}, secret: "${{ secrets.S }}"}}
+  bound:
+    webhook:
+      verify: {algorithm: hmac-sha256, signature: {from: {header: X-Sig}, encoding: hex}}
+      media_types: [application/json]
+      secret: "${{ secrets.S }}"
 `)
 	const object = `{"id":"evt_1","type":"invoice.paid","data":{"object":{"note":"&type=admin&"}}}`
 	for _, c := range []struct{ name, trigger, declared, body, want string }{

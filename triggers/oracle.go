@@ -32,7 +32,8 @@ func (r *route) answerable(p *proof, in *inbound) string {
 		}
 		for _, text := range p.verifier.SignedTexts(&in.request, longestChallenge) {
 			if h.matches.Match(text) {
-				return fmt.Sprintf("the signed text has the form of a handshake challenge (%.80s), which this trigger answers for anybody", h.Compute.Message)
+				return fmt.Sprintf("the signed text has the form of a handshake challenge (%.80s), which this trigger answers for anybody",
+					h.Compute.Message)
 			}
 		}
 	}

@@ -33,7 +33,8 @@ func TestNoHandshakeSignsADelivery(t *testing.T) {
 				continue
 			}
 			for _, v := range p.Verify {
-				for _, text := range []string{"tweet_create_events=FORGED", "tweet_create_events", "true", "12345", `{"a":1}`, "deadbeefdeadbeefdeadbeef", "PG5vdGlmaWNhdGlvbi8+", "hmacsha256=true", "hmacsha256={}",
+				for _, text := range []string{"tweet_create_events=FORGED", "tweet_create_events", "true", "12345", `{"a":1}`,
+					"deadbeefdeadbeefdeadbeef", "PG5vdGlmaWNhdGlvbi8+", "hmacsha256=true", "hmacsha256={}",
 					"v0:1767225600:{}", "890e4665-4dfe-4ab1-b689-ed553bceeed0", "abcdefgh", "a=b", "a&b=c", "null", "[]", "a\n"} {
 					answered += tryOracle(t, p, v, text)
 				}
@@ -71,7 +72,8 @@ func tryOracle(t *testing.T, p *workflows.Preset, v *workflows.Verify, text stri
 	}
 	compiled := must(signature.Compile(triggers.SchemeOf(v, map[string]string{})))
 	for _, sig := range []string{hex.EncodeToString(raw), base64.StdEncoding.EncodeToString(raw)} {
-		for _, body := range []string{text, strings.TrimPrefix(text, "hmacsha256="), "bt_payload=" + url.QueryEscape(text) + "&evil=1&bt_signature=" + url.QueryEscape("https://sample.example.com/public_key|"+sig)} {
+		for _, body := range []string{text, strings.TrimPrefix(text, "hmacsha256="), "bt_payload=" + url.QueryEscape(text) +
+			"&evil=1&bt_signature=" + url.QueryEscape("https://sample.example.com/public_key|"+sig)} {
 			for _, kind := range []string{"application/json", "application/x-www-form-urlencoded", "text/plain", ""} {
 				header := http.Header{"Content-Type": {kind}, "X-Zm-Request-Timestamp": {"1767225600"}}
 				header.Set(compiled.From.Header, v.Signature.Prefix+sig)

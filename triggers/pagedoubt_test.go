@@ -19,7 +19,8 @@ func TestAWrongNameOfTheNextPageIsNotTakenForTheLastPage(t *testing.T) {
 		name, pages, more, link string
 		fails, warns            string
 	}{
-		{"next", next, `"next":"/?p=2"`, "", "pages.next: response.body.nxt gives nothing, but response.body.next has a value: write pages: {next: response.body.next}, if that leads to the next page; response.body has items, next", ""},
+		{"next", next, `"next":"/?p=2"`, "", "pages.next: response.body.nxt gives nothing, but response.body.next has a value: write pages: " +
+			"{next: response.body.next}, if that leads to the next page; response.body has items, next", ""},
 		{"a name of the shop's own", "next: response.body.weiter", `"weiteres":"/?p=2"`, "", "write pages: {next: response.body.weiteres}", ""},
 		{"links.next", next, `"links":{"next":"https://x.test/?p=2"}`, "", "response.body.links.next has a value", ""},
 		{"a HAL link", next, `"_links":{"next":{"href":"/?p=2"}}`, "", "response.body._links.next.href has a value", ""},
@@ -28,7 +29,8 @@ func TestAWrongNameOfTheNextPageIsNotTakenForTheLastPage(t *testing.T) {
 		{"nextPageToken", token, `"nextPageToken":"x"`, "", "write pages: {token: response.body.nextPageToken, query: NAME}", ""},
 		{"OData", next, `"@odata.nextLink":"https://x.test/?p=2"`, "", `write pages: {next: response.body["@odata.nextLink"]}`, ""},
 		{"a Link header", next, `"a":1`, `</?p=2>; rel="next"`, "write pages: {next: header link}", ""},
-		{"no Link header", "next: header link", `"next_page":"/?p=2"`, "", "no Link header with rel=next, but response.body.next_page has a value", ""},
+		{"no Link header", "next: header link", `"next_page":"/?p=2"`, "",
+			"no Link header with rel=next, but response.body.next_page has a value", ""},
 		{"null under another name", next, `"next":null`, "", "", "and the answer has response.body.next: check the name"},
 		{"a cursor", next, `"cursor":"x"`, "", "", "response.body.cursor: check the name"},
 		{"a full page", next + ", size: 2", `"a":1`, "", "", "the page is full with 2 items"},
@@ -46,7 +48,8 @@ func TestAWrongNameOfTheNextPageIsNotTakenForTheLastPage(t *testing.T) {
 				}
 				_, _ = w.Write([]byte(`{"items":[{"id":1},{"id":2}],` + x.more + `}`))
 			}
-			c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, items: response.body.items, request: {url: "`+s.URL+`/"}, pages: {`+x.pages+`}`, nil)
+			c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, items: response.body.items, request: {url: "`+s.URL+
+				`/"}, pages: {`+x.pages+`}`, nil)
 			r, err := c.inlets.Poll(context.Background(), "orders")
 			switch {
 			case x.fails == "" && err != nil, x.fails != "" && (err == nil || !strings.Contains(err.Error(), x.fails)):
@@ -72,7 +75,8 @@ func TestALastPageWithoutItsKeyIsNoDoubt(t *testing.T) {
 		}
 		_, _ = w.Write([]byte(`{"items":[{"id":"` + r.URL.Query().Get("c") + `1"}],` + more + `}`))
 	}
-	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, items: response.body.items, request: {url: "`+s.URL+`/"}, pages: {token: response.body.token, query: c}`, nil)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, items: response.body.items, request: {url: "`+s.URL+
+		`/"}, pages: {token: response.body.token, query: c}`, nil)
 	for range 2 {
 		if r, err := c.inlets.Poll(context.Background(), "orders"); err != nil || r.Warning != "" || r.Items != 2 {
 			t.Errorf("%+v %v", r, err)
@@ -83,9 +87,11 @@ func TestALastPageWithoutItsKeyIsNoDoubt(t *testing.T) {
 // TestADryRunSaysThatAListMayGoOn.
 func TestADryRunSaysThatAListMayGoOn(t *testing.T) {
 	ask := func(context.Context, map[string]any) (map[string]any, error) {
-		return map[string]any{"status": 200, "headers": map[string]any{}, "url": "http://shop.test/", "body": map[string]any{"items": []any{map[string]any{"id": 1}}, "next": nil}}, nil
+		return map[string]any{"status": 200, "headers": map[string]any{}, "url": "http://shop.test/",
+			"body": map[string]any{"items": []any{map[string]any{"id": 1}}, "next": nil}}, nil
 	}
-	p := load(t, "triggers:\n  orders:\n    poll: {every: 1h, key: item.id, items: response.body.items, request: {url: 'http://shop.test/'}, pages: {next: response.body.nxt}}\n")
+	p := load(t, "triggers:\n  orders:\n    poll: {every: 1h, key: item.id, items: response.body.items, request: {url: 'http://shop.test/'}, "+
+		"pages: {next: response.body.nxt}}\n")
 	r, err := triggers.DryPoll(context.Background(), p, "orders", ask, lookup, noInbox{})
 	if err != nil || !strings.Contains(r.Warning, "response.body has items, next") {
 		t.Errorf("%+v %v", r, err)

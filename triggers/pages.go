@@ -77,7 +77,8 @@ func (p *poller) turn(pr *progress, resp map[string]any, items int, rows []row) 
 		for i, r := range rows {
 			list[i] = r.item
 		}
-		last, err := pages.Until.Condition(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w), "items": list}, Now: p.now()})
+		last, err := pages.Until.Condition(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w), "items": list},
+			Now: p.now()})
 		if err != nil {
 			return false, fmt.Errorf("pages.until: %w", err)
 		}
@@ -204,7 +205,8 @@ func reference(v any) (string, error) {
 		return "", fmt.Errorf("pages.next must be a URL, got the text %q; a token is written as pages: {token: ..., query: NAME}", clip(s, 100))
 	}
 	if n := asNumber(v); n != nil {
-		return "", fmt.Errorf("pages.next must be a URL, got the number %s; pages with numbers are written as pages: {page: {query: page}}", text(v))
+		return "", fmt.Errorf("pages.next must be a URL, got the number %s; pages with numbers are written as pages: {page: {query: page}}",
+			text(v))
 	}
 	return "", fmt.Errorf("pages.next must be a URL, got %s", clip(text(v), 100))
 }
@@ -308,5 +310,7 @@ func splitLinks(header string) []string {
 // that it has forgotten.
 func isGone(err error) bool {
 	var e *plan.Error
-	return errors.As(err, &e) && slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity, http.StatusPreconditionFailed}, e.Status)
+	return errors.As(err, &e) &&
+		slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity,
+			http.StatusPreconditionFailed}, e.Status)
 }

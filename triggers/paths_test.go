@@ -50,17 +50,20 @@ func TestAWrongPathLeavesATrace(t *testing.T) {
 	sink := &memory{events: map[string]engine.EventID{}}
 	h := hooks(t, load(t, pathsProject), sink)
 	for _, path := range []string{"/hooks/tokk", "/hooks/github", "/HOOKS/TOK", "/wp-login.php", "/hooks/hub/" + secrets["S"]} {
-		post(h, "POST", path, http.Header{"Authorization": {"Bearer hidden"}, "X-Hub-Signature-256": {"sha256=aa"}, "X-Github-Event": {"push"}}, []byte("{}"))
+		post(h, "POST", path, http.Header{"Authorization": {"Bearer hidden"}, "X-Hub-Signature-256": {"sha256=aa"}, "X-Github-Event": {"push"}},
+			[]byte("{}"))
 	}
 	h.Flush()
 	got := map[string]engine.Refusal{}
 	for _, r := range sink.refusals {
 		got[r.Path] = r
-		if r.Trigger != "" || r.Reason != "no such path" || r.Headers["authorization"] != "***" || r.Headers["x-hub-signature-256"] != "***" || r.Headers["x-github-event"] != "push" {
+		if r.Trigger != "" || r.Reason != "no such path" || r.Headers["authorization"] != "***" || r.Headers["x-hub-signature-256"] != "***" ||
+			r.Headers["x-github-event"] != "push" {
 			t.Errorf("%+v", r)
 		}
 	}
-	if len(got) != 4 || !strings.Contains(got["/hooks/tokk"].Diagnosis, "trigger tok") || !strings.Contains(got["/HOOKS/TOK"].Detail, "trigger tok") {
+	if len(got) != 4 || !strings.Contains(got["/hooks/tokk"].Diagnosis, "trigger tok") ||
+		!strings.Contains(got["/HOOKS/TOK"].Detail, "trigger tok") {
 		t.Errorf("%d kept: %+v", len(got), got)
 	}
 	if _, ok := got["/hooks/hub/***"]; !ok {
@@ -126,12 +129,17 @@ triggers: {phone: {webhook: {provider: twilio, secret: "${{ secrets.S }}"}}}
 		header       http.Header
 		want         int
 	}{
-		{"the proxy's word", "https://hooks.example", "10.0.0.1:1", http.Header{"X-Forwarded-Host": {"hooks.example"}, "X-Forwarded-Proto": {"https"}}, 200},
-		{"after the sender's own", "https://hooks.example", "10.0.0.1:1", http.Header{"X-Forwarded-Host": {"evil.example, hooks.example"}, "X-Forwarded-Proto": {"https"}}, 200},
-		{"the sender's own", "https://evil.example", "10.0.0.1:1", http.Header{"X-Forwarded-Host": {"evil.example, hooks.example"}, "X-Forwarded-Proto": {"https"}}, 401},
+		{"the proxy's word", "https://hooks.example", "10.0.0.1:1", http.Header{"X-Forwarded-Host": {"hooks.example"},
+			"X-Forwarded-Proto": {"https"}}, 200},
+		{"after the sender's own", "https://hooks.example", "10.0.0.1:1", http.Header{"X-Forwarded-Host": {"evil.example, hooks.example"},
+			"X-Forwarded-Proto": {"https"}}, 200},
+		{"the sender's own", "https://evil.example", "10.0.0.1:1", http.Header{"X-Forwarded-Host": {"evil.example, hooks.example"},
+			"X-Forwarded-Proto": {"https"}}, 401},
 		{"Forwarded", "https://hooks.example", "10.0.0.1:1", http.Header{"Forwarded": {`for=203.0.113.9;host="hooks.example";proto=https`}}, 200},
-		{"a path in it", "https://evil.example/x?y=", "10.0.0.1:1", http.Header{"X-Forwarded-Host": {"evil.example/x?y="}, "X-Forwarded-Proto": {"https"}}, 401},
-		{"no proxy", "https://hooks.example", "198.51.100.7:1", http.Header{"X-Forwarded-Host": {"hooks.example"}, "X-Forwarded-Proto": {"https"}}, 401},
+		{"a path in it", "https://evil.example/x?y=", "10.0.0.1:1", http.Header{"X-Forwarded-Host": {"evil.example/x?y="},
+			"X-Forwarded-Proto": {"https"}}, 401},
+		{"no proxy", "https://hooks.example", "198.51.100.7:1", http.Header{"X-Forwarded-Host": {"hooks.example"},
+			"X-Forwarded-Proto": {"https"}}, 401},
 	} {
 		s, err := triggers.Sample(p, "phone", lookup, triggers.SampleOrder{ID: c.name, Base: c.signed})
 		if err != nil {
@@ -183,7 +191,9 @@ func TestBrowsersMayPostFromListedOrigins(t *testing.T) {
 		if got := w.Header().Get("Access-Control-Allow-Origin"); got != c.allowed {
 			t.Errorf("%+v: %d, allowed %q", c, w.Code, got)
 		}
-		if c.method == "OPTIONS" && c.allowed != "" && (w.Code != http.StatusNoContent || w.Header().Get("Access-Control-Allow-Methods") != "POST" || w.Header().Get("Access-Control-Allow-Headers") != "content-type,x-my") {
+		if c.method == "OPTIONS" && c.allowed != "" &&
+			(w.Code != http.StatusNoContent || w.Header().Get("Access-Control-Allow-Methods") != "POST" ||
+				w.Header().Get("Access-Control-Allow-Headers") != "content-type,x-my") {
 			t.Errorf("%+v: %d %v", c, w.Code, w.Header())
 		}
 		if c.method == "OPTIONS" && c.allowed == "" && w.Code < 400 {
@@ -205,11 +215,13 @@ func TestCloudEventsOriginsAreListed(t *testing.T) {
 		want            int
 	}{
 		{"plain", "eventgrid.azure.net", 200}, {"plain", "evil.example", 403}, {"plain", "eventgrid.azure.net.evil.example", 403},
-		{"listed", "a.example", 200}, {"listed", "b.example", 200}, {"listed", "a.example b.example", 403}, {"listed", "eventgrid.azure.net", 403},
+		{"listed", "a.example", 200}, {"listed", "b.example", 200}, {"listed", "a.example b.example", 403},
+		{"listed", "eventgrid.azure.net", 403},
 		{"grid", "eventgrid.azure.net", 200}, {"grid", "evil.example", 403},
 	} {
 		w := post(h, "OPTIONS", "/hooks/"+c.trigger, http.Header{"Webhook-Request-Origin": {c.origin}}, nil)
-		if w.Code != c.want || c.want == 200 && w.Header().Get("WebHook-Allowed-Origin") != c.origin || c.want != 200 && w.Header().Get("WebHook-Allowed-Origin") != "" {
+		if w.Code != c.want || c.want == 200 && w.Header().Get("WebHook-Allowed-Origin") != c.origin || c.want != 200 &&
+			w.Header().Get("WebHook-Allowed-Origin") != "" {
 			t.Errorf("%+v: %d %v", c, w.Code, w.Header())
 		}
 	}

@@ -245,8 +245,9 @@ func (p *poller) alert(ctx context.Context, st engine.InletState, now time.Time,
 		return
 	}
 	if silent := now.Sub(since); silent > alertAfter*p.table.length(now) {
-		p.in.Alert(ctx, engine.Alert{Kind: "poll_failing", Trigger: p.trigger.Name, Message: fmt.Sprintf("the poll of trigger %s has had no answer since %s: %v", p.trigger.Name, since.UTC().Format(time.RFC3339), err),
-			Data: map[string]any{"since": since.UTC().Format(time.RFC3339), "failures": st.Failures + 1}})
+		p.in.Alert(ctx, engine.Alert{Kind: "poll_failing", Trigger: p.trigger.Name,
+			Message: fmt.Sprintf("the poll of trigger %s has had no answer since %s: %v", p.trigger.Name, since.UTC().Format(time.RFC3339), err),
+			Data:    map[string]any{"since": since.UTC().Format(time.RFC3339), "failures": st.Failures + 1}})
 	}
 }
 

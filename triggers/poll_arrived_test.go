@@ -100,7 +100,8 @@ func TestALongFirstReadingLosesNothingThatComesAfterIt(t *testing.T) {
 				}
 				numbered(s, &ids, newest)
 				c := newCounter(t, filepath.Join(t.TempDir(), "x.db"),
-					"key: item.id, "+cursor+`items: response.body.items, request: {url: "`+s.URL+`/", query: {order: asc}}, pages: {`+pages+`, max: 2}`, nil)
+					"key: item.id, "+cursor+`items: response.body.items, request: {url: "`+s.URL+`/", query: {order: asc}}, pages: {`+pages+
+						`, max: 2}`, nil)
 				c.poll("0 new")
 				for n := range 3 {
 					s.mu.Lock()

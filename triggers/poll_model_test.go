@@ -221,8 +221,9 @@ func TestEveryItemOfAnyShopComesOnce(t *testing.T) {
 func modelRun(t *testing.T, rt *rapid.T, path string) {
 	draw := func(name string, from, to int) int { return rapid.IntRange(from, to).Draw(rt, name) }
 	pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(rt, name) }
-	s := &modelShop{now: time.Now().Truncate(time.Second), newest: draw("newest", 0, 1) == 1, filter: pick("filter", "", "gte", "gt"), cursor: pick("cursor", "seconds", "zones", "seq", "digits"),
-		pages: pick("pages", "none", "page", "offset", "token", "next", "link"), limit: draw("limit", 1, 5), between: func() {}}
+	s := &modelShop{now: time.Now().Truncate(time.Second), newest: draw("newest", 0, 1) == 1, filter: pick("filter", "", "gte", "gt"),
+		cursor: pick("cursor", "seconds", "zones", "seq", "digits"),
+		pages:  pick("pages", "none", "page", "offset", "token", "next", "link"), limit: draw("limit", 1, 5), between: func() {}}
 	timed := s.cursor == "seconds" || s.cursor == "zones"
 	overlap := time.Duration(0)
 	if timed && (s.filter == "gt" || draw("overlap", 0, 1) == 1) {
@@ -248,7 +249,8 @@ func modelRun(t *testing.T, rt *rapid.T, path string) {
 	if s.pages == "none" {
 		unpaged = fmt.Sprintf("limit: %d", s.limit)
 	}
-	config := fmt.Sprintf("triggers:\n  goods:\n    poll: {every: 1h, backfill: true, key: item.id, cursor: item.at, items: response.body.goods, overlap: %s, max_items: %d, request: {url: 'http://shop.test/goods', query: {%s}}%s}\n",
+	config := fmt.Sprintf("triggers:\n  goods:\n    poll: {every: 1h, backfill: true, key: item.id, cursor: item.at, items: "+
+		"response.body.goods, overlap: %s, max_items: %d, request: {url: 'http://shop.test/goods', query: {%s}}%s}\n",
 		overlap, draw("max_items", 1, 6), strings.Trim(since+", "+unpaged, ", "), s.paging(draw("max", 1, 3), draw("size", 0, 7)))
 	p := load(t, config)
 	db, err := store.Open(context.Background(), path, store.Options{})

@@ -54,7 +54,8 @@ func TestPagesAreAskedInEachWay(t *testing.T) {
 			}
 			return map[string]any{"status": 200, "headers": map[string]any{}, "url": "http://shop.test/orders", "body": body}, nil
 		}
-		p := load(t, "triggers:\n  orders:\n    poll: {every: 1h, backfill: true, key: item.id, items: response.body.orders, request: {url: 'http://shop.test/orders', method: POST, body: {a: 1}}, pages: "+x.pages+"}\n")
+		p := load(t, "triggers:\n  orders:\n    poll: {every: 1h, backfill: true, key: item.id, items: response.body.orders, request: {url: "+
+			"'http://shop.test/orders', method: POST, body: {a: 1}}, pages: "+x.pages+"}\n")
 		r, err := triggers.DryPoll(context.Background(), p, "orders", ask, lookup, noInbox{})
 		if got := strings.Join(asked, " "); err != nil || got != x.want || r.Items != 3 {
 			t.Errorf("%s: asked %q, want %q; %d items, %v", x.name, got, x.want, r.Items, err)
@@ -67,11 +68,15 @@ func TestPagesAreAskedInEachWay(t *testing.T) {
 func TestWhatNamesNothingFailsThePoll(t *testing.T) {
 	const body = `{"data":[{"id":"a","updated_at":5},{"id":"b","updated_at":6}],"next":2,"token":"abc"}`
 	for _, x := range []struct{ poll, body, want string }{
-		{`key: item.id, items: response.body.items`, body, "items: response.body.items is nil; such as response.body.data; response.body has data, next, token"},
+		{`key: item.id, items: response.body.items`, body, "items: response.body.items is nil; such as response.body.data; response.body has " +
+			"data, next, token"},
 		{`key: item.nope, items: response.body.data`, body, "key: item.nope gives nothing for any of 2 items; item has id, updated_at"},
-		{`key: item.id, cursor: item.updatedAt, items: response.body.data`, body, "cursor: item.updatedAt gives nothing for any of 2 items; item has id, updated_at"},
-		{`key: item.id, items: response.body.data, pages: {next: response.body.next}`, body, "pages.next must be a URL, got the number 2; pages with numbers are written as pages: {page: {query: page}}"},
-		{`key: item.id, items: response.body.data, pages: {next: response.body.token}`, body, `pages.next must be a URL, got the text "abc"; a token is written as pages: {token: ..., query: NAME}`},
+		{`key: item.id, cursor: item.updatedAt, items: response.body.data`, body,
+			"cursor: item.updatedAt gives nothing for any of 2 items; item has id, updated_at"},
+		{`key: item.id, items: response.body.data, pages: {next: response.body.next}`, body,
+			"pages.next must be a URL, got the number 2; pages with numbers are written as pages: {page: {query: page}}"},
+		{`key: item.id, items: response.body.data, pages: {next: response.body.token}`, body,
+			`pages.next must be a URL, got the text "abc"; a token is written as pages: {token: ..., query: NAME}`},
 		{`key: item.id`, body, "items did not give a list; name the list inside the answer, such as response.body.data"},
 		{`key: item.id, items: response.body.data`, `{"data":null,"next":1}`, "0 new of 0"},
 		{`key: item.id, items: response.body.data`, `{"data":[]}`, "0 new of 0"},
@@ -107,7 +112,8 @@ func TestAPathOfTheBaseURLIsNotDoubled(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = fmt.Fprintf(w, `[{"id":"i%d"}]`, len(asked))
 		}))
-		p := load(t, "connections: {shop: {connector: http, base_url: '"+s.URL+x.base+"'}}\ntriggers:\n  orders:\n    poll: {every: 1h, key: item.id, request: {connection: shop, url: /items}, pages: {next: header link}}\n")
+		p := load(t, "connections: {shop: {connector: http, base_url: '"+s.URL+x.base+
+			"'}}\ntriggers:\n  orders:\n    poll: {every: 1h, key: item.id, request: {connection: shop, url: /items}, pages: {next: header link}}\n")
 		r, err := triggers.DryPoll(context.Background(), p, "orders", actions.Ask(p.Connections, lookup, &http.Client{}), lookup, noInbox{})
 		if got := strings.Join(asked, " "); err != nil || r.Items != 2 || got != x.base+"/items "+x.want {
 			t.Errorf("%s below %s: %q %d %v", x.next, x.base, got, r.Items, err)
@@ -132,7 +138,8 @@ func TestAFullPageThatHasNotChangedHidesNothing(t *testing.T) {
 		}
 		_, _ = w.Write([]byte(`[{"id":"a"},{"id":"b"}]`))
 	}
-	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, request: {url: "`+s.URL+`/"}, pages: {page: {query: p}, max: 2}`, nil)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, request: {url: "`+s.URL+`/"}, pages: {page: {query: p}, max: 2}`,
+		nil)
 	c.poll("0 new of 2 in 2")
 	s.mu.Lock()
 	second = `[{"id":"c"}]`
@@ -152,7 +159,8 @@ func TestTheFirstPollRemembersAllPages(t *testing.T) {
 		}
 		_, _ = fmt.Fprintf(w, `[{"id":"a%d"},{"id":"b%d"}]`, n, n)
 	}
-	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, request: {url: "`+s.URL+`/"}, pages: {page: {query: p}, max: 3}`, nil)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, request: {url: "`+s.URL+`/"}, pages: {page: {query: p}, max: 3}`,
+		nil)
 	for range 12 {
 		c.poll("0 new")
 	}
@@ -179,7 +187,8 @@ func TestAForgottenPageBeginsTheListAnew(t *testing.T) {
 		}
 		_, _ = fmt.Fprintf(w, `{"orders":[{"id":"k%d"}],"token":%s}`, n, token)
 	}
-	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `backfill: true, key: item.id, items: response.body.orders, request: {url: "`+s.URL+`/"}, pages: {token: response.body.token, query: t, max: 2}`, nil)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `backfill: true, key: item.id, items: response.body.orders, request: {url: "`+
+		s.URL+`/"}, pages: {token: response.body.token, query: t, max: 2}`, nil)
 	c.poll("2 new of 2 in 2")
 	forgotten = true
 	c.poll("2 new of 4 in 5")
@@ -191,7 +200,8 @@ func TestAForgottenPageBeginsTheListAnew(t *testing.T) {
 // TestAListThatCannotBeReadToItsEndSaysSo, while what is new in it still comes.
 func TestAListThatCannotBeReadToItsEndSaysSo(t *testing.T) {
 	s := newShop(t)
-	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, cursor: item.at, request: {url: "`+s.URL+`/", query: {limit: 3}}`, nil)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, cursor: item.at, request: {url: "`+s.URL+
+		`/", query: {limit: 3}}`, nil)
 	s.says(`[{"id":"c","at":3},{"id":"b","at":2},{"id":"a","at":1}]`)
 	c.poll("0 new of 3")
 	s.says(`[{"id":"i","at":9},{"id":"h","at":8},{"id":"g","at":7}]`)
@@ -221,7 +231,9 @@ func TestHintsOfAPollAreRight(t *testing.T) {
 		{`key: item.id, pages: {page: {query: p}, offset: {query: o}}`, "page: {query: page}"},
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("triggers:\n  orders:\n    poll: {every: 1h, request: {url: 'https://shop.test/', query: {limit: 50}}, "+x.poll+"}\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"),
+			[]byte("triggers:\n  orders:\n    poll: {every: 1h, request: {url: 'https://shop.test/', query: {limit: 50}}, "+x.poll+"}\n"),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, m := workflows.Load(dir, workflows.Catalog{Presets: presets, CheckCron: triggers.CheckCron}, nil)

@@ -4,136 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// shop is a service that lists its orders, as a handler says.
-type shop struct {
-	*httptest.Server
-	mu       sync.Mutex
-	requests []string
-	handle   http.HandlerFunc
-}
-
-func newShop(t *testing.T) *shop {
-	s := &shop{}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		s.requests = append(s.requests, r.URL.RequestURI())
-		h := s.handle
-		s.mu.Unlock()
-		w.Header().Set("Content-Type", "application/json")
-		h(w, r)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-// says makes the shop answer with bodies, one a request, the last again and again.
-func (s *shop) says(bodies ...string) {
-	n := -1
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.handle = func(w http.ResponseWriter, _ *http.Request) {
-		s.mu.Lock()
-		n = min(n+1, len(bodies)-1)
-		body := strings.ReplaceAll(bodies[n], "HOST", s.URL)
-		s.mu.Unlock()
-		_, _ = w.Write([]byte(body))
-	}
-}
-
-// counter is a running engine over a database, with the polls of one trigger.
-type counter struct {
-	t      *testing.T
-	store  *store.Store
-	engine *engine.Engine
-	inlets *triggers.Inlets
-	close  func() error
-}
-
-func newCounter(t *testing.T, path, poll string, fault func(int) error) *counter {
-	t.Helper()
-	return openCounter(t, path, "triggers:\n  orders:\n    webhook: {auth: none, key: body.id}\n    poll: {every: 1h, "+poll+"}\n", fault)
-}
-
-func openCounter(t *testing.T, path, config string, fault func(int) error) *counter {
-	t.Helper()
-	p := load(t, config)
-	s, err := store.Open(context.Background(), path, store.Options{Fault: fault})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := engine.New(engine.Options{Store: s, Secrets: lookup, Grace: time.Second})
-	if err := e.Use(context.Background(), p); err != nil && fault == nil {
-		t.Fatal(err)
-	}
-	in := triggers.NewInlets(e, slog.New(slog.DiscardHandler))
-	if err := in.Use(p, actions.Ask(nil, lookup, &http.Client{}), lookup); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(ctx) }()
-	c := &counter{t: t, store: s, engine: e, inlets: in}
-	c.close = sync.OnceValue(func() error {
-		cancel()
-		return errors.Join(<-ended, s.Close())
-	})
-	t.Cleanup(func() { _ = c.close() }) // its error is looked at where it matters
-	return c
-}
-
-func (c *counter) poll(want string) {
-	c.t.Helper()
-	r, err := c.inlets.Poll(context.Background(), "orders")
-	got := fmt.Sprintf("%d new of %d in %d", r.New, r.Items, r.Requests)
-	if err != nil {
-		got = err.Error()
-	}
-	if !strings.Contains(got, want) {
-		c.t.Errorf("%s, want %s", got, want)
-	}
-}
-
-func (c *counter) keys() string {
-	c.t.Helper()
-	items, err := c.store.History().Events(context.Background(), engine.Query{Limit: 1000, Ascending: true})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	var out []string
-	for _, e := range items {
-		out = append(out, e.Inlet[:1]+e.Key)
-	}
-	return strings.Join(out, " ")
-}
-
-func (c *counter) webhook(key string) engine.Receipt {
-	c.t.Helper()
-	now := time.Now().UTC()
-	r, err := c.engine.Accept(context.Background(), &engine.Delivery{Trigger: "orders", Inlet: "webhook", Key: key, Type: "orders", Time: now.Add(-2 * time.Second), ReceivedAt: now, Raw: []byte(`{"id":1}`), Dedupe: time.Hour})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return r
-}
-
-const asList = `key: item.id, cursor: item.at, items: response.body.orders, request: {url: "HOST/orders", query: {since: "${{ cursor ?? 0 }}"}}`
+const asList = `key: item.id, cursor: item.at, items: response.body.orders, request: {url: "HOST/orders", query: {since: "${{ ` +
+	`cursor ?? 0 }}"}}`
 
 // TestAPollEmitsWhatIsNewOnce: the first remembers, later ones emit what was not
 // there, whether the webhook or the poll saw it first it is one event, and what the
@@ -194,14 +78,23 @@ func TestPagesAreFollowedWithinBounds(t *testing.T) {
 		bodies           []string
 		link             string
 	}{
-		{name: "by an expression", poll: `pages: {next: response.body.next, max: 5}`, bodies: []string{`{"orders":[{"id":1,"at":1}],"next":"HOST/orders?page=2"}`, `{"orders":[{"id":2,"at":2}],"next":"/orders?page=3"}`, `{"orders":[{"id":3,"at":3}]}`}, want: "3 new of 3 in 3"},
-		{name: "at most so many", poll: `pages: {next: response.body.next, max: 2}`, bodies: []string{`{"orders":[{"id":1,"at":1}],"next":"HOST/orders?page=2"}`, `{"orders":[{"id":2,"at":2}],"next":"/orders?page=3"}`}, want: "2 new of 2 in 2"},
-		{name: "in a circle", poll: `pages: {next: response.body.next, max: 50}`, bodies: []string{`{"orders":[],"next":"HOST/orders?page=2"}`}, want: "its next page is one that was read already"},
-		{name: "to another host", poll: `pages: {next: response.body.next, max: 5}`, bodies: []string{`{"orders":[],"next":"http://169.254.169.254/latest"}`}, want: "on another host, 169.254.169.254"},
-		{name: "by a Link header", poll: `pages: {next: header link, max: 5}`, link: `<HOST/orders?page=9>; rel="last", <HOST/orders?page=2>; rel="next"`, bodies: []string{`{"orders":[{"id":1,"at":1}]}`}, want: "2 new of 2 in 2"},
+		{name: "by an expression", poll: `pages: {next: response.body.next, max: 5}`,
+			bodies: []string{`{"orders":[{"id":1,"at":1}],"next":"HOST/orders?page=2"}`, `{"orders":[{"id":2,"at":2}],"next":"/orders?page=3"}`,
+				`{"orders":[{"id":3,"at":3}]}`}, want: "3 new of 3 in 3"},
+		{name: "at most so many", poll: `pages: {next: response.body.next, max: 2}`,
+			bodies: []string{`{"orders":[{"id":1,"at":1}],"next":"HOST/orders?page=2"}`, `{"orders":[{"id":2,"at":2}],"next":"/orders?page=3"}`},
+			want:   "2 new of 2 in 2"},
+		{name: "in a circle", poll: `pages: {next: response.body.next, max: 50}`, bodies: []string{`{"orders":[],"next":"HOST/orders?page=2"}`},
+			want: "its next page is one that was read already"},
+		{name: "to another host", poll: `pages: {next: response.body.next, max: 5}`,
+			bodies: []string{`{"orders":[],"next":"http://169.254.169.254/latest"}`}, want: "on another host, 169.254.169.254"},
+		{name: "by a Link header", poll: `pages: {next: header link, max: 5}`,
+			link: `<HOST/orders?page=9>; rel="last", <HOST/orders?page=2>; rel="next"`, bodies: []string{`{"orders":[{"id":1,"at":1}]}`},
+			want: "2 new of 2 in 2"},
 		{name: "half an answer", bodies: []string{`{"orders":[{"id":1,"at":1},`}, want: "cannot be read as JSON"},
 		{name: "no list", bodies: []string{`{"orders":{"id":1}}`}, want: "items did not give a list"},
-		{name: "an item twice, out of order, and one without a key", bodies: []string{`{"orders":[{"id":2,"at":9},{"id":1,"at":1},{"id":2,"at":9},{"at":3}]}`}, want: "3 new of 3 in 1"},
+		{name: "an item twice, out of order, and one without a key",
+			bodies: []string{`{"orders":[{"id":2,"at":9},{"id":1,"at":1},{"id":2,"at":9},{"at":3}]}`}, want: "3 new of 3 in 1"},
 	} {
 		s := newShop(t)
 		poll := strings.ReplaceAll(asList, "HOST", s.URL) + ", backfill: true"
@@ -231,7 +124,8 @@ func TestPagesAreFollowedWithinBounds(t *testing.T) {
 // the service says about coming again is kept.
 func TestAFailedPollMovesNothing(t *testing.T) {
 	s := newShop(t)
-	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL)+", backfill: true, pages: {next: response.body.next}", nil)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL)+
+		", backfill: true, pages: {next: response.body.next}", nil)
 	s.says(`{"orders":[{"id":1,"at":1}]}`)
 	c.poll("1 new")
 	fail := map[string]http.HandlerFunc{
@@ -273,7 +167,8 @@ func TestAFailedPollMovesNothing(t *testing.T) {
 	}
 	s.says(`{"orders":[{"id":7,"at":7}]}`)
 	c.poll("1 new")
-	if st, err := c.engine.InletState(context.Background(), "orders", "poll"); err != nil || st.Failures != 0 || !st.RetryAt.IsZero() || st.Error != "" {
+	if st, err := c.engine.InletState(context.Background(), "orders", "poll"); err != nil || st.Failures != 0 || !st.RetryAt.IsZero() ||
+		st.Error != "" {
 		t.Errorf("%+v %v", st, err)
 	}
 }
@@ -294,7 +189,8 @@ func TestABigListComesInParts(t *testing.T) {
 	}
 	for _, poll := range []string{asList, strings.Replace(asList, "cursor: item.at, ", "", 1)} {
 		s := newShop(t)
-		c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(strings.Replace(poll, "${{ cursor ?? 0 }}", "x", 1), "HOST", s.URL)+", backfill: true, max_items: 4000", nil)
+		c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(strings.Replace(poll, "${{ cursor ?? 0 }}", "x", 1), "HOST",
+			s.URL)+", backfill: true, max_items: 4000", nil)
 		s.says(list(10_000, 1))
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -367,7 +263,8 @@ func TestAPollThatOnlyComparesStartsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x := engine.Compare("orders", time.Now().Add(-time.Hour), time.Now(), h); x.Both != 1 || x.WebhookOnly != 1 || x.PollOnly != 1 || !strings.Contains(x.Verdict, "missed 1 of 2 events (50.0 %)") {
+	if x := engine.Compare("orders", time.Now().Add(-time.Hour), time.Now(), h); x.Both != 1 || x.WebhookOnly != 1 || x.PollOnly != 1 ||
+		!strings.Contains(x.Verdict, "missed 1 of 2 events (50.0 %)") {
 		t.Errorf("%+v", x)
 	}
 	if c.webhook("b").Duplicate {
@@ -380,7 +277,8 @@ func TestAPollThatOnlyComparesStartsNothing(t *testing.T) {
 func TestReconcilingFindsWhatTheWebhookMissed(t *testing.T) {
 	s := newShop(t)
 	list := strings.ReplaceAll(strings.Replace(asList, "key: item.id", "key: item.id, overlap: 10m", 1), "HOST", s.URL)
-	c := openCounter(t, filepath.Join(t.TempDir(), "x.db"), "triggers:\n  orders:\n    webhook: {auth: none, key: body.id, reconcile: {every: 1h, "+list+"}}\n", nil)
+	c := openCounter(t, filepath.Join(t.TempDir(), "x.db"), "triggers:\n  orders:\n    webhook: {auth: none, key: body.id, reconcile: "+
+		"{every: 1h, "+list+"}}\n", nil)
 	now := time.Now().Unix()
 	s.says(fmt.Sprintf(`{"orders":[{"id":"old","at":%d}]}`, now-4000))
 	c.poll("0 new of 1")
@@ -408,29 +306,25 @@ func TestReconcilingFindsWhatTheWebhookMissed(t *testing.T) {
 
 // TestAPresetKnowsHowToList: for Stripe a poll needs nothing but its interval.
 func TestAPresetKnowsHowToList(t *testing.T) {
-	p := load(t, "connections: {stripe: {connector: http, auth: {bearer: \"${{ secrets.T }}\"}}}\ntriggers:\n  pay:\n    webhook: {provider: stripe, secret: \"${{ secrets.S }}\", reconcile: {every: 15m}}\n    poll: {provider: stripe, every: 5m}\n")
+	p := load(t, "connections: {stripe: {connector: http, auth: {bearer: \"${{ secrets.T }}\"}}}\ntriggers:\n  pay:\n    webhook: {provider: "+
+		"stripe, secret: \"${{ secrets.S }}\", reconcile: {every: 15m}}\n    poll: {provider: stripe, every: 5m}\n")
 	asked := []map[string]any{}
 	ask := func(_ context.Context, with map[string]any) (map[string]any, error) {
 		asked = append(asked, with)
-		return map[string]any{"status": 200, "headers": map[string]any{}, "url": "https://api.stripe.com/v1/events", "body": map[string]any{"has_more": false,
-			"data": []any{map[string]any{"id": "evt_9", "type": "charge.refunded", "created": 1767225600, "data": map[string]any{"object": map[string]any{"id": "ch_1"}}}}}}, nil
+		return map[string]any{"status": 200, "headers": map[string]any{}, "url": "https://api.stripe.com/v1/events",
+			"body": map[string]any{"has_more": false,
+				"data": []any{map[string]any{"id": "evt_9", "type": "charge.refunded", "created": 1767225600,
+					"data": map[string]any{"object": map[string]any{"id": "ch_1"}}}}}}, nil
 	}
 	r, err := triggers.DryPoll(context.Background(), p, "pay", ask, lookup, noInbox{})
-	if err != nil || len(r.Found) != 1 || r.Found[0].Key != "evt_9" || r.Found[0].Type != "charge.refunded" || fmt.Sprint(r.Found[0].Data) != "map[id:ch_1]" || string(r.Cursor) != "1767225600" {
+	if err != nil || len(r.Found) != 1 || r.Found[0].Key != "evt_9" || r.Found[0].Type != "charge.refunded" ||
+		fmt.Sprint(r.Found[0].Data) != "map[id:ch_1]" || string(r.Cursor) != "1767225600" {
 		t.Errorf("%+v %v", r, err)
 	}
 	if asked[0]["connection"] != "stripe" || asked[0]["url"] != "https://api.stripe.com/v1/events" {
 		t.Errorf("%v", asked[0])
 	}
 }
-
-// noInbox knows nothing.
-type noInbox struct{ triggers.Inbox }
-
-func (noInbox) InletState(context.Context, string, string) (engine.InletState, error) {
-	return engine.InletState{}, nil
-}
-func (noInbox) Known(context.Context, string, []string) (map[string]bool, error) { return nil, nil }
 
 // TestWhatTwoInletsSayDifferentlyIsKept, and what they say alike is the same event.
 func TestWhatTwoInletsSayDifferentlyIsKept(t *testing.T) {
@@ -463,7 +357,9 @@ func TestWhatTwoInletsSayDifferentlyIsKept(t *testing.T) {
 // what the first poll remembered too.
 func TestWhatIsStillListedStaysKnown(t *testing.T) {
 	s := newShop(t)
-	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(strings.Replace(strings.Replace(asList, "cursor: item.at, ", "dedupe: 2s, ", 1), "${{ cursor ?? 0 }}", "x", 1), "HOST", s.URL), nil)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"),
+		strings.ReplaceAll(strings.Replace(strings.Replace(asList, "cursor: item.at, ", "dedupe: 2s, ", 1), "${{ cursor ?? 0 }}", "x", 1),
+			"HOST", s.URL), nil)
 	s.says(`{"orders":[{"id":"first"}]}`)
 	c.poll("0 new of 1")
 	s.says(`{"orders":[{"id":"first"},{"id":"second"}]}`)
@@ -494,7 +390,9 @@ func TestADetailIsAskedForNewItemsOnly(t *testing.T) {
 			_, _ = w.Write([]byte(list))
 		}
 	}
-	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(`key: item.id, backfill: true, items: response.body.orders, request: {url: "HOST/orders"}, detail: {url: "HOST/orders/${{ item.id }}"}, data: detail.body`, "HOST", s.URL), nil)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"),
+		strings.ReplaceAll(`key: item.id, backfill: true, items: response.body.orders, request: {url: "HOST/orders"}, detail: {url: `+
+			`"HOST/orders/${{ item.id }}"}, data: detail.body`, "HOST", s.URL), nil)
 	c.poll("2 new of 2 in 3")
 	c.poll("0 new of 2 in 1")
 	s.mu.Lock()

@@ -55,18 +55,23 @@ func linked(items []any, next, _ string) (any, map[string]any) {
 var none = map[string]any{}
 
 var providers = []provider{
-	{name: "stripe", connection: `auth: {bearer: "${{ secrets.T }}"}`, newest: true, since: "created[gte]", parse: unix, limit: 100, behind: "starting_after",
+	{name: "stripe", connection: `auth: {bearer: "${{ secrets.T }}"}`, newest: true, since: "created[gte]", parse: unix, limit: 100,
+		behind: "starting_after",
 		item: func(i int, at time.Time) map[string]any {
-			return map[string]any{"id": fmt.Sprintf("evt_%d", i), "type": "charge.succeeded", "created": int(at.Unix()), "data": map[string]any{"object": map[string]any{"id": "ch"}}}
+			return map[string]any{"id": fmt.Sprintf("evt_%d", i), "type": "charge.succeeded", "created": int(at.Unix()),
+				"data": map[string]any{"object": map[string]any{"id": "ch"}}}
 		},
 		wrap: func(items []any, next, _ string) (any, map[string]any) {
 			return map[string]any{"data": items, "has_more": next != ""}, none
 		}},
-	{name: "github", connection: `base_url: "https://api.github.com/repos/o/r/hooks/7"`, newest: true, limit: 100, position: "cursor", wrap: linked,
+	{name: "github", connection: `base_url: "https://api.github.com/repos/o/r/hooks/7"`, newest: true, limit: 100, position: "cursor",
+		wrap: linked,
 		item: func(i int, at time.Time) map[string]any {
-			return map[string]any{"id": 100000 + i, "guid": fmt.Sprintf("guid-%d", i), "delivered_at": at.UTC().Format(time.RFC3339Nano), "event": "push", "action": nil}
+			return map[string]any{"id": 100000 + i, "guid": fmt.Sprintf("guid-%d", i), "delivered_at": at.UTC().Format(time.RFC3339Nano),
+				"event": "push", "action": nil}
 		}},
-	{name: "shopify", connection: `base_url: "https://x.myshopify.com"`, since: "updated_at_min", parse: rfc3339, limit: 250, position: "page_info",
+	{name: "shopify", connection: `base_url: "https://x.myshopify.com"`, since: "updated_at_min", parse: rfc3339, limit: 250,
+		position: "page_info",
 		item: func(i int, at time.Time) map[string]any {
 			s := at.In(time.FixedZone("", -5*3600)).Format(time.RFC3339)
 			return map[string]any{"id": 820982911946154508 + i, "created_at": s, "updated_at": s}
@@ -75,9 +80,11 @@ var providers = []provider{
 			_, h := linked(nil, next, "")
 			return map[string]any{"orders": items}, h
 		}},
-	{name: "paypal", connection: `base_url: "https://api-m.paypal.com"`, newest: true, since: "start_time", parse: rfc3339, limit: 100, position: "page_token",
+	{name: "paypal", connection: `base_url: "https://api-m.paypal.com"`, newest: true, since: "start_time", parse: rfc3339, limit: 100,
+		position: "page_token",
 		item: func(i int, at time.Time) map[string]any {
-			return map[string]any{"id": fmt.Sprintf("WH-%d", i), "event_type": "PAYMENT.CAPTURE.COMPLETED", "create_time": at.UTC().Format("2006-01-02T15:04:05.000Z")}
+			return map[string]any{"id": fmt.Sprintf("WH-%d", i), "event_type": "PAYMENT.CAPTURE.COMPLETED",
+				"create_time": at.UTC().Format("2006-01-02T15:04:05.000Z")}
 		},
 		wrap: func(items []any, next, _ string) (any, map[string]any) {
 			links := []any{map[string]any{"rel": "self", "href": "https://api-m.paypal.com/v1/notifications/webhooks-events"}}
@@ -88,7 +95,8 @@ var providers = []provider{
 		}},
 	{name: "paddle", connection: `auth: {bearer: "${{ secrets.T }}"}`, newest: true, limit: 200, position: "after",
 		item: func(i int, at time.Time) map[string]any {
-			return map[string]any{"event_id": fmt.Sprintf("evt_%06d", i), "event_type": "transaction.completed", "occurred_at": at.UTC().Format("2006-01-02T15:04:05.000000Z"), "data": map[string]any{"id": i}}
+			return map[string]any{"event_id": fmt.Sprintf("evt_%06d", i), "event_type": "transaction.completed",
+				"occurred_at": at.UTC().Format("2006-01-02T15:04:05.000000Z"), "data": map[string]any{"id": i}}
 		},
 		wrap: func(items []any, next, _ string) (any, map[string]any) {
 			more := next != ""
@@ -97,9 +105,11 @@ var providers = []provider{
 			}
 			return map[string]any{"data": items, "meta": map[string]any{"pagination": map[string]any{"next": next, "has_more": more}}}, none
 		}},
-	{name: "chargebee", connection: `base_url: "https://x.chargebee.com"`, since: "occurred_at[after]", strict: true, parse: unix, limit: 100, position: "offset",
+	{name: "chargebee", connection: `base_url: "https://x.chargebee.com"`, since: "occurred_at[after]", strict: true, parse: unix,
+		limit: 100, position: "offset",
 		item: func(i int, at time.Time) map[string]any {
-			return map[string]any{"event": map[string]any{"id": fmt.Sprintf("ev_%d", i), "event_type": "payment_succeeded", "occurred_at": int(at.Unix())}}
+			return map[string]any{"event": map[string]any{"id": fmt.Sprintf("ev_%d", i), "event_type": "payment_succeeded",
+				"occurred_at": int(at.Unix())}}
 		},
 		wrap: func(items []any, _, position string) (any, map[string]any) {
 			body := map[string]any{"list": items}
@@ -108,7 +118,8 @@ var providers = []provider{
 			}
 			return body, none
 		}},
-	{name: "mailgun", connection: `base_url: "https://api.mailgun.net/v3/example.com"`, since: "begin", parse: unix, limit: 300, position: "page",
+	{name: "mailgun", connection: `base_url: "https://api.mailgun.net/v3/example.com"`, since: "begin", parse: unix, limit: 300,
+		position: "page",
 		item: func(i int, at time.Time) map[string]any {
 			return map[string]any{"id": fmt.Sprintf("m%d", i), "event": "delivered", "timestamp": float64(at.UnixMilli()) / 1000}
 		},
@@ -118,14 +129,16 @@ var providers = []provider{
 			}
 			return map[string]any{"items": items, "paging": map[string]any{"next": next}}, none
 		}},
-	{name: "easypost", connection: `base_url: "https://api.easypost.com"`, newest: true, since: "start_datetime", parse: rfc3339, limit: 100, behind: "before_id",
+	{name: "easypost", connection: `base_url: "https://api.easypost.com"`, newest: true, since: "start_datetime", parse: rfc3339, limit: 100,
+		behind: "before_id",
 		item: func(i int, at time.Time) map[string]any {
 			return map[string]any{"id": fmt.Sprintf("evt_%d", i), "description": "tracker.updated", "created_at": at.UTC().Format(time.RFC3339)}
 		},
 		wrap: func(items []any, next, _ string) (any, map[string]any) {
 			return map[string]any{"events": items, "has_more": next != ""}, none
 		}},
-	{name: "woocommerce", connection: `base_url: "https://shop.example.com"`, since: "modified_after", strict: true, limit: 100, position: "page", wrap: linked,
+	{name: "woocommerce", connection: `base_url: "https://shop.example.com"`, since: "modified_after", strict: true, limit: 100,
+		position: "page", wrap: linked,
 		parse: func(s string) (time.Time, error) { return time.Parse("2006-01-02T15:04:05", s) },
 		item: func(i int, at time.Time) map[string]any {
 			s := at.UTC().Format("2006-01-02T15:04:05")
@@ -151,8 +164,10 @@ func (s *stand) add(n int, from time.Time, over time.Duration) {
 // ask answers as the provider does.
 func (s *stand) ask(_ context.Context, with map[string]any) (map[string]any, error) {
 	s.calls++
-	base, raw := map[string]string{"github": "https://api.github.com/repos/o/r/hooks/7", "shopify": "https://x.myshopify.com", "paypal": "https://api-m.paypal.com", "chargebee": "https://x.chargebee.com",
-		"mailgun": "https://api.mailgun.net/v3/example.com", "easypost": "https://api.easypost.com", "woocommerce": "https://shop.example.com"}[s.name], fmt.Sprint(with["url"])
+	base, raw := map[string]string{"github": "https://api.github.com/repos/o/r/hooks/7", "shopify": "https://x.myshopify.com",
+		"paypal": "https://api-m.paypal.com", "chargebee": "https://x.chargebee.com",
+		"mailgun": "https://api.mailgun.net/v3/example.com", "easypost": "https://api.easypost.com",
+		"woocommerce": "https://shop.example.com"}[s.name], fmt.Sprint(with["url"])
 	if strings.HasPrefix(raw, "/") {
 		raw = base + raw
 	}
@@ -176,7 +191,8 @@ func (s *stand) ask(_ context.Context, with map[string]any) (map[string]any, err
 		if !strings.HasPrefix(u.Path, "/repos/o/r/hooks/7/deliveries/1") {
 			return nil, fmt.Errorf("there is no %s", u.Path)
 		}
-		return map[string]any{"status": 200, "headers": none, "url": u.String(), "body": map[string]any{"request": map[string]any{"payload": map[string]any{"ref": "main"}}}}, nil
+		return map[string]any{"status": 200, "headers": none, "url": u.String(),
+			"body": map[string]any{"request": map[string]any{"payload": map[string]any{"ref": "main"}}}}, nil
 	}
 	list, err := s.list(q)
 	if err != nil {
@@ -213,7 +229,8 @@ func (s *stand) list(q url.Values) ([]any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s=%s: %w", s.since, v, err)
 		}
-		for from < len(s.times) && (s.times[from].Truncate(time.Second).Before(t.Truncate(time.Second)) || s.strict && !s.times[from].Truncate(time.Second).After(t)) {
+		for from < len(s.times) && (s.times[from].Truncate(time.Second).Before(t.Truncate(time.Second)) || s.strict &&
+			!s.times[from].Truncate(time.Second).After(t)) {
 			from++
 		}
 	}
@@ -237,7 +254,8 @@ func TestTheListsOfThePresetsLoseNothing(t *testing.T) {
 }
 
 func readsAll(t *testing.T, s *stand, n int) {
-	p := load(t, fmt.Sprintf("connections: {%s: {connector: http, %s}}\ntriggers:\n  orders:\n    poll: {provider: %s, every: 5m, max_items: 2000}\n", s.name, s.connection, s.name))
+	p := load(t, fmt.Sprintf("connections: {%s: {connector: http, %s}}\ntriggers:\n  orders:\n    poll: {provider: %s, every: 5m, max_items: "+
+		"2000}\n", s.name, s.connection, s.name))
 	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -88,7 +88,8 @@ func secretFor(v *workflows.Verify, old bool) string {
 
 // presetProject is a project whose trigger hook uses one variant of a preset.
 // more is written beside the webhook, and after the triggers.
-func presetProject(t testing.TB, p *workflows.Preset, v *workflows.Verify, more ...string) (*workflows.Project, func(string) (string, bool)) {
+func presetProject(t testing.TB, p *workflows.Preset, v *workflows.Verify, more ...string) (*workflows.Project,
+	func(string) (string, bool)) {
 	t.Helper()
 	params := map[string]string{}
 	for _, x := range p.Params {
@@ -111,7 +112,8 @@ func presetProject(t testing.TB, p *workflows.Preset, v *workflows.Verify, more 
 	if v.SecretNth == 2 {
 		secret = `["${{ secrets.OTHER }}", "${{ secrets.NEW }}"]`
 	}
-	project := load(t, fmt.Sprintf("server: {public_url: https://hooks.example.com}\ntriggers:\n  hook: {webhook: {provider: %s, variant: %s, params: %s, secret: %s}%s}\n%s", p.Name, v.Variant, b, secret, more[0], more[1]))
+	project := load(t, fmt.Sprintf("server: {public_url: https://hooks.example.com}\ntriggers:\n  hook: {webhook: {provider: %s, variant: "+
+		"%s, params: %s, secret: %s}%s}\n%s", p.Name, v.Variant, b, secret, more[0], more[1]))
 	values := map[string]string{"NEW": secretFor(v, false), "OLD": secretFor(v, true), "OTHER": "another-secret-of-this-test"}
 	return project, func(n string) (string, bool) { s, ok := values[n]; return s, ok }
 }
@@ -225,8 +227,10 @@ func noProof(t *testing.T, project *workflows.Project, lookup func(string) (stri
 // TestTheLanguageAndTheSignaturePackageKnowTheSameWords keeps the two lists
 // together that cannot import each other.
 func TestTheLanguageAndTheSignaturePackageKnowTheSameWords(t *testing.T) {
-	for name, pair := range map[string][2][]string{"algorithms": {workflows.Algorithms, signature.Algorithms}, "key encodings": {workflows.KeyEncodings, signature.KeyEncodings},
-		"encodings": {workflows.SignatureEncodings, signature.Encodings}, "formats": {workflows.SignatureFormats, signature.Formats}, "units": {workflows.ClockUnits, signature.Units},
+	for name, pair := range map[string][2][]string{"algorithms": {workflows.Algorithms, signature.Algorithms},
+		"key encodings": {workflows.KeyEncodings, signature.KeyEncodings},
+		"encodings":     {workflows.SignatureEncodings, signature.Encodings}, "formats": {workflows.SignatureFormats, signature.Formats},
+		"units":     {workflows.ClockUnits, signature.Units},
 		"variables": {workflows.TemplateNames(), signature.Variables()}} {
 		if fmt.Sprint(pair[0]) != fmt.Sprint(pair[1]) {
 			t.Errorf("%s: the language says %v, the signature package %v", name, pair[0], pair[1])
@@ -270,7 +274,8 @@ func TestAliasesAreThoseThatTheFilesName(t *testing.T) {
 // Where each new item is asked for, that answer is the second.
 var listed = map[string]func(body map[string]any) any{
 	"github": func(b map[string]any) any {
-		return []any{[]any{map[string]any{"id": 12345, "guid": "evt-both-ways", "event": "push", "delivered_at": "2026-01-01T10:00:00Z"}}, map[string]any{"request": map[string]any{"payload": b}}}
+		return []any{[]any{map[string]any{"id": 12345, "guid": "evt-both-ways", "event": "push", "delivered_at": "2026-01-01T10:00:00Z"}},
+			map[string]any{"request": map[string]any{"payload": b}}}
 	},
 	"stripe": func(b map[string]any) any { return map[string]any{"data": []any{b}, "has_more": false} },
 	"paddle": func(b map[string]any) any { return map[string]any{"data": []any{b}} },
@@ -296,7 +301,8 @@ func (c *canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	if len(c.answers) > 1 {
 		c.answers = c.answers[1:]
 	}
-	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
 // TestAProvidersListAndItsWebhookMakeOneEvent: poll: {provider: X, every: 5m} beside
@@ -322,7 +328,8 @@ func TestAProvidersListAndItsWebhookMakeOneEvent(t *testing.T) {
 			if wrap == nil {
 				t.Fatal("how its list shows an event is not said here")
 			}
-			setup := strings.NewReplacer("SITE", "site", "SHOP", "shop", "DOMAIN", "domain", "OWNER/REPO/hooks/HOOK_ID", "o/r/hooks/1").Replace(p.List.Setup)
+			setup := strings.NewReplacer("SITE", "site", "SHOP", "shop", "DOMAIN", "domain", "OWNER/REPO/hooks/HOOK_ID", "o/r/hooks/1").Replace(
+				p.List.Setup)
 			project, secret := presetProject(t, p, p.Verify[0], fmt.Sprintf(", poll: {provider: %s, every: 1h, backfill: true}", name), setup+"\n")
 			known := secret
 			secret = func(n string) (string, bool) {

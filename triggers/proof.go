@@ -210,7 +210,8 @@ func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
 		}
 		return s, err
 	}
-	v := &workflows.Verify{Variant: "auth", Algorithm: "static-token", Signature: workflows.SignatureFrom{From: workflows.From{Header: "Authorization"}, Encodings: []string{"raw"}}}
+	v := &workflows.Verify{Variant: "auth", Algorithm: "static-token",
+		Signature: workflows.SignatureFrom{From: workflows.From{Header: "Authorization"}, Encodings: []string{"raw"}}}
 	var value *workflows.Value
 	switch {
 	case a.Bearer != nil:
@@ -296,7 +297,8 @@ func (r *route) prove(in *inbound) (signature.Verdict, int, *judgement) {
 		}
 	}
 	if worst == nil {
-		worst = &judgement{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1, detail: "the request is of no kind that this trigger verifies: " + r.whens()}
+		worst = &judgement{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1,
+			detail: "the request is of no kind that this trigger verifies: " + r.whens()}
 	}
 	return signature.Verdict{}, -1, worst
 }
@@ -312,7 +314,8 @@ func (r *route) whens() string {
 
 // closer tells whether a reason says more about a near miss than another.
 func closer(a, b signature.Reason) bool {
-	rank := map[signature.Reason]int{signature.Unavailable: 5, signature.Stale: 4, signature.Future: 4, signature.Unmet: 3, signature.NoClock: 2, signature.Wrong: 1}
+	rank := map[signature.Reason]int{signature.Unavailable: 5, signature.Stale: 4, signature.Future: 4, signature.Unmet: 3,
+		signature.NoClock: 2, signature.Wrong: 1}
 	return rank[a] > rank[b]
 }
 

@@ -36,7 +36,8 @@ func TestAProofThatDoesNotTellCustomersApartIsSaidAloud(t *testing.T) {
 		"provider: kinde, params: {issuer: 'https://a.kinde.com'}": false,
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), fmt.Appendf(nil, "triggers: {hook: {webhook: {%s}}}", webhook), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), fmt.Appendf(nil, "triggers: {hook: {webhook: {%s}}}", webhook),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, mistakes := workflows.Load(dir, workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron}, nil)

@@ -108,9 +108,11 @@ func (l *Library) Read(name string) (*workflows.Preset, error) {
 func scheme(v *workflows.Verify, params map[string]string) signature.Scheme {
 	place := func(f workflows.From) signature.Place { return placeOf(f, params) }
 	p := v.Signature.Parse
-	s := signature.Scheme{Variant: v.Variant, Algorithm: v.Algorithm, KeyEncoding: v.KeyEncoding, From: place(v.Signature.From), Prefix: v.Signature.Prefix,
+	s := signature.Scheme{Variant: v.Variant, Algorithm: v.Algorithm, KeyEncoding: v.KeyEncoding, From: place(v.Signature.From),
+		Prefix:         v.Signature.Prefix,
 		PrefixOptional: v.Signature.PrefixOptional, Encodings: v.Signature.Encodings, Each: v.Each, Body: v.Body,
-		Parse: signature.Parse{Format: p.Format, Sample: p.Sample, Separator: p.Separator, SignatureKeys: p.SignatureKeys, TimestampKey: p.TimestampKey, Versions: p.AcceptVersions,
+		Parse: signature.Parse{Format: p.Format, Sample: p.Sample, Separator: p.Separator, SignatureKeys: p.SignatureKeys,
+			TimestampKey: p.TimestampKey, Versions: p.AcceptVersions,
 			Groups: p.Groups, Select: p.Select, KeyID: p.KeyID}}
 	if len(v.SignedContent) > 0 {
 		s.Content, s.Also = v.SignedContent[0], v.SignedContent[1:]
@@ -125,7 +127,8 @@ func scheme(v *workflows.Verify, params map[string]string) signature.Scheme {
 		s.Require = append(s.Require, signature.Requirement{Place: place(f), Want: want, IfSet: true})
 	})
 	if k := v.Key; k != nil {
-		s.Key = &signature.KeySource{Method: k.Method, URL: k.URL, Body: jsonBraces(k.Body), KID: k.KID, Headers: k.Headers, Hosts: k.Hosts, Suffix: k.Suffix, Format: k.Format, At: k.At,
+		s.Key = &signature.KeySource{Method: k.Method, URL: k.URL, Body: jsonBraces(k.Body), KID: k.KID, Headers: k.Headers, Hosts: k.Hosts,
+			Suffix: k.Suffix, Format: k.Format, At: k.At,
 			Chain: k.Chain, Root: k.Root, Purposes: k.Purposes, Cache: k.Cache}
 		if t := k.Token; t != nil {
 			s.Key.Token = &signature.TokenSource{URL: t.URL, ID: t.ID, Secret: t.Secret, Scope: t.Scope}
@@ -181,7 +184,8 @@ func eachPlace(p *workflows.Places, visit func(f workflows.From, values []string
 }
 
 func placeOf(f workflows.From, params map[string]string) signature.Place {
-	return signature.Place{Header: named(f.Header, params), Headers: f.Headers, Query: named(f.Query, params), Form: f.Form, JSON: f.JSON, XML: f.XML, Body: f.Body, URL: f.URL, Field: f.SignatureField}
+	return signature.Place{Header: named(f.Header, params), Headers: f.Headers, Query: named(f.Query, params), Form: f.Form, JSON: f.JSON,
+		XML: f.XML, Body: f.Body, URL: f.URL, Field: f.SignatureField}
 }
 
 // named fills {param:x} in the name of a header or query parameter.

@@ -133,8 +133,10 @@ func (r *refusals) keep(x refusal) {
 		r.hooks.sink.Refuse(x.table.strayed(x))
 		return
 	}
-	record := engine.Refusal{At: in.at, Trigger: route.trigger.Name, Reason: x.j.reason, Detail: x.j.detail, RemoteIP: x.ip.String(), Method: in.method,
-		Path: route.keepPath(in.path), URL: route.keepURL(in), Headers: keepHeaders(in.header, route.hideSecret), Body: route.withoutTokens(in.body), Size: x.size}
+	record := engine.Refusal{At: in.at, Trigger: route.trigger.Name, Reason: x.j.reason, Detail: x.j.detail, RemoteIP: x.ip.String(),
+		Method: in.method,
+		Path:   route.keepPath(in.path), URL: route.keepURL(in), Headers: keepHeaders(in.header, route.hideSecret),
+		Body: route.withoutTokens(in.body), Size: x.size}
 	if in.body != nil && !in.undiagnosed {
 		// The request has been answered: its context is over.
 		in.request.Context = context.Background()
@@ -169,7 +171,8 @@ func (r *refusals) add(x refusal) {
 		r.shares[name] = s
 	}
 	size := len(x.in.body)
-	if r.open >= maxRefusals || s.open >= triggerRefusals || r.bytes+size > maxRefusalBytes || s.bytes+size > triggerRefusalBytes || !s.kept.Allow() {
+	if r.open >= maxRefusals || s.open >= triggerRefusals || r.bytes+size > maxRefusalBytes || s.bytes+size > triggerRefusalBytes ||
+		!s.kept.Allow() {
 		r.lost++
 		return
 	}
@@ -249,7 +252,8 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 		return engine.Receipt{}, fmt.Errorf("%w: no trigger is named %q now", ErrNotAdmitted, q.Trigger)
 	}
 	if len(q.Body) < q.Size {
-		return engine.Receipt{}, fmt.Errorf("%w: only %d of its %d bytes were kept; let the provider send it again", ErrNotAdmitted, len(q.Body), q.Size)
+		return engine.Receipt{}, fmt.Errorf("%w: only %d of its %d bytes were kept; let the provider send it again", ErrNotAdmitted,
+			len(q.Body), q.Size)
 	}
 	in := &inbound{method: q.Method, path: q.Path, header: http.Header{}, query: url.Values{}, publicURL: q.URL, body: q.Body, at: q.At}
 	for k, v := range q.Headers {
@@ -262,7 +266,8 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 	in.request.Context = ctx
 	j := r.judge(in)
 	if !j.genuine {
-		return engine.Receipt{}, fmt.Errorf("%w: %s", ErrNotAdmitted, strings.TrimSuffix(j.reason+": "+j.detail+"; "+r.diagnose(in, j, t.routes), "; "))
+		return engine.Receipt{},
+			fmt.Errorf("%w: %s", ErrNotAdmitted, strings.TrimSuffix(j.reason+": "+j.detail+"; "+r.diagnose(in, j, t.routes), "; "))
 	}
 	r.used(j.secret, in.at)
 	receipts, err := r.accept(ctx, h.sink, j.deliveries)

@@ -48,16 +48,26 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 		{name: "pretty-printed on the way", trigger: "github", body: body, change: func(s *triggers.SampleRequest) {
 			s.Body = []byte("{\n  \"id\": \"1\",\n  \"text\": \"Grüße & <b>/\",\n  \"n\": [\n    1,\n    2.50\n  ]\n}")
 		}, want: "the sender's is compact"},
-		{name: "made compact on the way", trigger: "github", body: []byte(`{"id": "1", "n": [1, 2]}`), change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"id":"1","n":[1,2]}`) }, want: "puts a blank after"},
-		{name: "made compact on the way, four blanks", trigger: "github", body: []byte("{\n    \"id\": \"1\"\n}"), change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"id":"1"}`) }, want: "indents by four"},
-		{name: "unescaped on the way", trigger: "github", body: ascii, change: func(s *triggers.SampleRequest) { s.Body = body }, want: "escapes non-ASCII"},
-		{name: "escaped on the way", trigger: "github", body: body, change: func(s *triggers.SampleRequest) { s.Body = ascii }, want: "escaped or unescaped"},
-		{name: "slashes", trigger: "github", body: []byte(`{"u":"https:\/\/x"}`), change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"u":"https://x"}`) }, want: "escapes /"},
-		{name: "HTML", trigger: "github", body: []byte(`{"u":"\u003cb\u003e"}`), change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"u":"<b>"}`) }, want: "escapes <, > and &"},
-		{name: "keys sorted", trigger: "github", body: []byte(`{"a":1,"b":2}`), change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"b":2,"a":1}`) }, want: "keys sorted"},
-		{name: "line feed cut", trigger: "github", body: []byte("{}\n"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{}") }, want: "a line feed at its end is gone"},
-		{name: "line feed added", trigger: "github", body: []byte("{}"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{}\r\n") }, want: "white space at its end"},
-		{name: "line ends", trigger: "github", body: []byte("{\r\n}"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{\n}") }, want: "line ends were changed"},
+		{name: "made compact on the way", trigger: "github", body: []byte(`{"id": "1", "n": [1, 2]}`),
+			change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"id":"1","n":[1,2]}`) }, want: "puts a blank after"},
+		{name: "made compact on the way, four blanks", trigger: "github", body: []byte("{\n    \"id\": \"1\"\n}"),
+			change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"id":"1"}`) }, want: "indents by four"},
+		{name: "unescaped on the way", trigger: "github", body: ascii, change: func(s *triggers.SampleRequest) { s.Body = body },
+			want: "escapes non-ASCII"},
+		{name: "escaped on the way", trigger: "github", body: body, change: func(s *triggers.SampleRequest) { s.Body = ascii },
+			want: "escaped or unescaped"},
+		{name: "slashes", trigger: "github", body: []byte(`{"u":"https:\/\/x"}`),
+			change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"u":"https://x"}`) }, want: "escapes /"},
+		{name: "HTML", trigger: "github", body: []byte(`{"u":"\u003cb\u003e"}`),
+			change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"u":"<b>"}`) }, want: "escapes <, > and &"},
+		{name: "keys sorted", trigger: "github", body: []byte(`{"a":1,"b":2}`),
+			change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"b":2,"a":1}`) }, want: "keys sorted"},
+		{name: "line feed cut", trigger: "github", body: []byte("{}\n"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{}") },
+			want: "a line feed at its end is gone"},
+		{name: "line feed added", trigger: "github", body: []byte("{}"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{}\r\n") },
+			want: "white space at its end"},
+		{name: "line ends", trigger: "github", body: []byte("{\r\n}"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{\n}") },
+			want: "line ends were changed"},
 		{name: "quotes around the secret", trigger: "github", secret: `"` + good + `"`, want: "quotes around it"},
 		{name: "decoded as base64 by the sender", trigger: "stripe", secret: good, change: func(s *triggers.SampleRequest) {
 			// Signed by Standard Webhooks' reading of the key under Stripe's layout.
@@ -69,15 +79,19 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 		{name: "another trigger's secret", trigger: "stripe", change: func(s *triggers.SampleRequest) {
 			s.Header.Set("Stripe-Signature", stripeHeaderText("the-secret-of-the-other-trigger", s.Body))
 		}, want: "signed with the secret of trigger other"},
-		{name: "stale", trigger: "stripe", order: triggers.SampleOrder{Variant: "expired"}, want: "a replay of an old delivery, or a clock is off"},
+		{name: "stale", trigger: "stripe", order: triggers.SampleOrder{Variant: "expired"},
+			want: "a replay of an old delivery, or a clock is off"},
 		{name: "ahead", trigger: "stripe", order: triggers.SampleOrder{Now: time.Now().Add(time.Hour)}, want: "a clock is off"},
 		{name: "the weaker scheme only", trigger: "github", change: func(s *triggers.SampleRequest) {
 			s.Header.Del("X-Hub-Signature-256")
 			s.Header.Set("X-Hub-Signature", "sha1="+hexHMACSHA1(good, s.Body))
 		}, want: "legacy-sha1"},
-		{name: "an unknown version only", trigger: "standard", change: func(s *triggers.SampleRequest) { s.Header.Set("webhook-signature", "v9,AAAA") }, want: "not in a supported form or version"},
-		{name: "nothing signed", trigger: "github", change: func(s *triggers.SampleRequest) { s.Header = http.Header{} }, want: "carries no signature"},
-		{name: "another provider", trigger: "github", change: func(s *triggers.SampleRequest) { s.Header = http.Header{"X-Gitlab-Token": {"x"}} }, want: "x-gitlab-token"},
+		{name: "an unknown version only", trigger: "standard",
+			change: func(s *triggers.SampleRequest) { s.Header.Set("webhook-signature", "v9,AAAA") }, want: "not in a supported form or version"},
+		{name: "nothing signed", trigger: "github", change: func(s *triggers.SampleRequest) { s.Header = http.Header{} },
+			want: "carries no signature"},
+		{name: "another provider", trigger: "github",
+			change: func(s *triggers.SampleRequest) { s.Header = http.Header{"X-Gitlab-Token": {"x"}} }, want: "x-gitlab-token"},
 		{name: "another URL", trigger: "square", order: triggers.SampleOrder{}, change: func(s *triggers.SampleRequest) {
 			s.Header.Set("x-square-hmacsha256-signature", base64HMAC256(good, "http://hooks.example.com/hooks/square"+string(s.Body)))
 		}, want: "the sender signed for the URL http://hooks.example.com/hooks/square"},
@@ -117,7 +131,8 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 // that it came, so that its age does not count against it.
 func TestARefusedDeliveryIsAdmittedOnceTheCauseIsMended(t *testing.T) {
 	p := load(t, diagnosed)
-	have := map[string]string{"S": "the-wrong-secret-of-this-server", "STANDARD": "whsec_d3JvbmcgZm9yIHRoaXMgdGVzdA==", "OTHER": "x-other-secret"}
+	have := map[string]string{"S": "the-wrong-secret-of-this-server", "STANDARD": "whsec_d3JvbmcgZm9yIHRoaXMgdGVzdA==",
+		"OTHER": "x-other-secret"}
 	lookup := func(n string) (string, bool) { return have[n], true }
 	right := func(n string) (string, bool) {
 		if n == "STANDARD" {
@@ -180,7 +195,8 @@ func TestTokensAreNeverKept(t *testing.T) {
 `)
 	sink := &memory{events: map[string]engine.EventID{}}
 	h := hooks(t, p, sink)
-	post(h, "POST", "/hooks/figma", http.Header{"Content-Type": {"application/json"}}, []byte(`{"event_type":"FILE_UPDATE","passcode":"`+secrets["S"]+`","webhook_id":"1","timestamp":"2026"}`))
+	post(h, "POST", "/hooks/figma", http.Header{"Content-Type": {"application/json"}},
+		[]byte(`{"event_type":"FILE_UPDATE","passcode":"`+secrets["S"]+`","webhook_id":"1","timestamp":"2026"}`))
 	post(h, "POST", "/hooks/gitlab", http.Header{"X-Gitlab-Token": {"somebody-elses-token"}, "X-Gitlab-Event": {"Push Hook"}}, []byte(`{}`))
 	post(h, "POST", "/hooks/docker/"+secrets["T"], nil, []byte(`{"push_data":{}}`))
 	post(h, "POST", "/hooks/docker?token="+secrets["T"], nil, []byte(`{"push_data":{"x":1}}`))
@@ -338,7 +354,8 @@ func TestACompressedBodyIsProvedAsItCameAndReadUnpacked(t *testing.T) {
 	if got := send(bomb); got/100 != 2 {
 		t.Fatalf("a small body that becomes a huge one: %d", got)
 	}
-	if d := sink.taken[1]; !bytes.Equal(d.Raw, bomb) || !strings.HasPrefix(d.Flag, "body not readable: the unpacked body is larger than 4096 bytes") {
+	if d := sink.taken[1]; !bytes.Equal(d.Raw, bomb) ||
+		!strings.HasPrefix(d.Flag, "body not readable: the unpacked body is larger than 4096 bytes") {
 		t.Errorf("a small body that becomes a huge one: %d bytes are kept, flag %q", len(d.Raw), d.Flag)
 	}
 }
@@ -364,7 +381,8 @@ func TestTheUseOfSecretsIsCounted(t *testing.T) {
 	}
 	now := time.Now()
 	day := 24 * time.Hour
-	uses := []engine.SecretUse{{Trigger: "a", Secret: "S", Count: 9, FirstAt: now.Add(-5 * day), LastAt: now}, {Trigger: "a", Secret: "OLD", Count: 2, FirstAt: now.Add(-9 * day), LastAt: now.Add(-4 * day)}}
+	uses := []engine.SecretUse{{Trigger: "a", Secret: "S", Count: 9, FirstAt: now.Add(-5 * day), LastAt: now},
+		{Trigger: "a", Secret: "OLD", Count: 2, FirstAt: now.Add(-9 * day), LastAt: now.Add(-4 * day)}}
 	if s := engine.SecretStates("a", []string{"S", "OLD"}, uses, now); s[0].Advice != "" || !strings.Contains(s[1].Advice, "safe to drop") {
 		t.Errorf("%+v", s)
 	}

@@ -24,7 +24,8 @@ func Unproved(p *workflows.Project, trigger string, body any, header map[string]
 	}
 	r := newReader(p, t, &Outside{}, map[string]string{})
 	r.wanted()
-	in := &inbound{method: http.MethodPost, path: t.Webhook.Path, header: http.Header{"Content-Type": {"application/json"}}, body: raw, at: now}
+	in := &inbound{method: http.MethodPost, path: t.Webhook.Path, header: http.Header{"Content-Type": {"application/json"}},
+		body: raw, at: now}
 	for k, v := range header {
 		in.header.Set(k, v)
 	}

@@ -82,7 +82,8 @@ func resplits(text string, pieces []string, so parts, visit func(parts)) {
 // be sent it.
 func (p parts) request(v *signature.Verifier, params map[string]string) *signature.Request {
 	json, form := map[string]string{}, url.Values{}
-	r := &signature.Request{Method: http.MethodPost, Header: http.Header{}, Query: url.Values{}, PublicURL: ourURL, CallbackURL: ourURL, Params: params, MediaType: "application/json",
+	r := &signature.Request{Method: http.MethodPost, Header: http.Header{}, Query: url.Values{}, PublicURL: ourURL, CallbackURL: ourURL,
+		Params: params, MediaType: "application/json",
 		JSON: func(path string) (string, bool) { s, ok := json[path]; return s, ok }, Form: func() (url.Values, error) { return form, nil }}
 	r.Each = func(string) []func(string) (string, bool) { return []func(string) (string, bool){r.JSON} }
 	for name, value := range p {

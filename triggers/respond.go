@@ -256,7 +256,8 @@ func answer(w http.ResponseWriter, status int, body reply) {
 	hd := w.Header()
 	hd["Content-Type"], hd["X-Content-Type-Options"] = typeJSON, noSniff
 	b := make([]byte, 0, 128)
-	for _, x := range [...][2]string{{",\"status\":", body.Status}, {",\"event\":", body.Event}, {",\"run\":", body.Run}, {",\"error\":", body.Error}} {
+	for _, x := range [...][2]string{{",\"status\":", body.Status}, {",\"event\":", body.Event}, {",\"run\":", body.Run},
+		{",\"error\":", body.Error}} {
 		if x[1] != "" {
 			b = workflows.AppendText(append(b, x[0]...), x[1])
 		}

@@ -276,7 +276,8 @@ func (s *scheduler) fires(planned time.Time) time.Time {
 
 // fired notes a planned time, with the timetable that it is of.
 func (s *scheduler) fired(ctx context.Context, planned time.Time, d *engine.Delivery) error {
-	return s.in.Fired(ctx, engine.Firing{Trigger: s.trigger.Name, Inlet: s.inlet(), Planned: planned, Timetable: s.table.stamp(), SetBack: s.set.encode(), Delivery: d})
+	return s.in.Fired(ctx, engine.Firing{Trigger: s.trigger.Name, Inlet: s.inlet(), Planned: planned, Timetable: s.table.stamp(),
+		SetBack: s.set.encode(), Delivery: d})
 }
 
 // stamp is the text of the timetable as JSON, as it stands in an inlet's row.
@@ -305,6 +306,7 @@ func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
 	if dedupe == 0 {
 		dedupe = workflows.DefaultDedupe
 	}
-	return s.fired(ctx, planned, &engine.Delivery{Trigger: s.trigger.Name, Inlet: "schedule", Key: key, Type: "schedule", Time: planned.UTC(), ReceivedAt: now,
+	return s.fired(ctx, planned, &engine.Delivery{Trigger: s.trigger.Name, Inlet: "schedule", Key: key, Type: "schedule",
+		Time: planned.UTC(), ReceivedAt: now,
 		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{}, Raw: raw, Dedupe: dedupe})
 }

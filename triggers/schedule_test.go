@@ -20,15 +20,22 @@ func TestTheNightsOfTheClockChange(t *testing.T) {
 		{"half past two in spring", "Europe/Berlin", "30 2 * * *", "2026-03-28T00:00:00Z", "2026-03-28T01:30 2026-03-29T01:00 2026-03-30T00:30"},
 		{"half past two in autumn", "Europe/Berlin", "30 2 * * *", "2026-10-24T00:00:00Z", "2026-10-24T00:30 2026-10-25T00:30 2026-10-26T01:30"},
 		{"half past one in New York in autumn", "America/New_York", "30 1 * * *", "2026-10-31T12:00:00Z", "2026-11-01T05:30 2026-11-02T06:30"},
-		{"midnight in Havana in spring, which begins at one", "America/Havana", "0 0 * * *", "2026-03-07T12:00:00Z", "2026-03-08T05:00 2026-03-09T04:00"},
-		{"each quarter of the hour that is left out", "Europe/Berlin", "*/15 2 * * *", "2026-03-29T00:00:00Z", "2026-03-29T01:00 2026-03-30T00:00 2026-03-30T00:15"},
-		{"each half hour through the hour that comes twice", "Europe/Berlin", "*/30 * * * *", "2026-10-24T23:45:00Z", "2026-10-25T00:00 2026-10-25T00:30 2026-10-25T01:00 2026-10-25T01:30 2026-10-25T02:00"},
-		{"each hour through the hour that comes twice", "America/New_York", "0 * * * *", "2026-11-01T04:30:00Z", "2026-11-01T05:00 2026-11-01T06:00 2026-11-01T07:00"},
+		{"midnight in Havana in spring, which begins at one", "America/Havana", "0 0 * * *", "2026-03-07T12:00:00Z",
+			"2026-03-08T05:00 2026-03-09T04:00"},
+		{"each quarter of the hour that is left out", "Europe/Berlin", "*/15 2 * * *", "2026-03-29T00:00:00Z",
+			"2026-03-29T01:00 2026-03-30T00:00 2026-03-30T00:15"},
+		{"each half hour through the hour that comes twice", "Europe/Berlin", "*/30 * * * *", "2026-10-24T23:45:00Z",
+			"2026-10-25T00:00 2026-10-25T00:30 2026-10-25T01:00 2026-10-25T01:30 2026-10-25T02:00"},
+		{"each hour through the hour that comes twice", "America/New_York", "0 * * * *", "2026-11-01T04:30:00Z",
+			"2026-11-01T05:00 2026-11-01T06:00 2026-11-01T07:00"},
 		{"hourly by its word", "Europe/Berlin", "@hourly", "2026-10-25T00:00:00Z", "2026-10-25T01:00 2026-10-25T02:00"},
-		{"each quarter of the hour that comes twice", "Europe/Berlin", "*/15 2 * * *", "2026-10-25T00:30:00Z", "2026-10-25T00:45 2026-10-25T01:00 2026-10-25T01:15 2026-10-25T01:30 2026-10-25T01:45 2026-10-26T01:00"},
-		{"each hour at a fixed minute through the hour that is left out", "Europe/Berlin", "30 * * * *", "2026-03-29T00:00:00Z", "2026-03-29T00:30 2026-03-29T01:00 2026-03-29T01:30"},
+		{"each quarter of the hour that comes twice", "Europe/Berlin", "*/15 2 * * *", "2026-10-25T00:30:00Z",
+			"2026-10-25T00:45 2026-10-25T01:00 2026-10-25T01:15 2026-10-25T01:30 2026-10-25T01:45 2026-10-26T01:00"},
+		{"each hour at a fixed minute through the hour that is left out", "Europe/Berlin", "30 * * * *", "2026-03-29T00:00:00Z",
+			"2026-03-29T00:30 2026-03-29T01:00 2026-03-29T01:30"},
 		{"a list of hours runs once", "Europe/Berlin", "0 1,2,3 * * *", "2026-10-24T23:30:00Z", "2026-10-25T00:00 2026-10-25T02:00"},
-		{"each half hour through a change of half an hour", "Australia/Lord_Howe", "*/30 * * * *", "2026-04-04T14:00:00Z", "2026-04-04T14:30 2026-04-04T15:00 2026-04-04T15:30 2026-04-04T16:00"},
+		{"each half hour through a change of half an hour", "Australia/Lord_Howe", "*/30 * * * *", "2026-04-04T14:00:00Z",
+			"2026-04-04T14:30 2026-04-04T15:00 2026-04-04T15:30 2026-04-04T16:00"},
 		{"a change of half an hour", "Australia/Lord_Howe", "15 2 * * *", "2026-10-03T00:00:00Z", "2026-10-03T15:30 2026-10-04T15:15"},
 		{"the leap day", "UTC", "0 0 29 2 *", "2026-01-01T00:00:00Z", "2028-02-29T00:00 2032-02-29T00:00"},
 		{"sunday is 7 too", "UTC", "0 0 * * 7", "2026-11-24T00:00:00Z", "2026-11-29T00:00 2026-12-06T00:00"},
@@ -60,7 +67,8 @@ func TestTheNightsOfTheClockChange(t *testing.T) {
 
 // TestATimetableOnlyRises over years, in zones with odd changes, from any moment.
 func TestATimetableOnlyRises(t *testing.T) {
-	for _, name := range []string{"Europe/Berlin", "America/Havana", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Tehran", "Pacific/Apia"} {
+	for _, name := range []string{"Europe/Berlin", "America/Havana", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Tehran",
+		"Pacific/Apia"} {
 		zone, err := time.LoadLocation(name)
 		if err != nil {
 			t.Fatal(err)
@@ -149,7 +157,8 @@ func TestWhatADowntimeMissedComesAsTheFileSays(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := at("09:30:00")
-		s := &scheduler{trigger: &workflows.Trigger{Name: "t"}, schedule: &workflows.Schedule{Missed: x.missed}, table: table, in: d, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+		s := &scheduler{trigger: &workflows.Trigger{Name: "t"}, schedule: &workflows.Schedule{Missed: x.missed}, table: table, in: d,
+			log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
 		for _, clock := range []string{"09:30:00", "09:59:59", "10:00:01", "10:00:02", "13:20:00", "13:20:01"} {
 			now = at(clock)
 			if _, err := s.due(context.Background(), d.states["t"+s.inlet()]); err != nil {
@@ -199,7 +208,8 @@ func TestAnEditOfTheTimesFiresNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &scheduler{trigger: &workflows.Trigger{Name: "t"}, schedule: &workflows.Schedule{Missed: "once"}, table: table, in: d, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+		s := &scheduler{trigger: &workflows.Trigger{Name: "t"}, schedule: &workflows.Schedule{Missed: "once"}, table: table, in: d,
+			log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
 		if _, err := s.due(context.Background(), d.states["t"+s.inlet()]); err != nil {
 			t.Fatal(err)
 		}
@@ -223,9 +233,12 @@ func TestAnEditOfTheTimesFiresNothing(t *testing.T) {
 // TestCronsSayWhatIsWrongInOurWords.
 func TestCronsSayWhatIsWrongInOurWords(t *testing.T) {
 	for text, want := range map[string]string{
-		"0 0 L * *": "last one of the month", "0 0 LW * *": "last one", "0 0 * * 5L": "last one", "0 0 * * 1#2": "n-th weekday", "H * * * *": "jitter:", "0 0 15W * *": "working day",
-		"0 0 * * 5-1": "write 5-6,0-1", "0 22-2 * * *": "write 22-23,0-2", "60 * * * *": "minute: 60 is not from 0 to 59", "0 0 * foo *": "one of jan", "0 x * * *": "hour: \"x\" is no number",
-		"*/90 * * * *": "every:", "*/0 * * * *": "must be 1 or more", "1,,2 * * * *": "comma", "@every 0s": "every: 1s", "@every soon": "span of time", "@fortnightly": "@weekly", "0 0 0 * *": "day: 0 is not from 1 to 31",
+		"0 0 L * *": "last one of the month", "0 0 LW * *": "last one", "0 0 * * 5L": "last one", "0 0 * * 1#2": "n-th weekday",
+		"H * * * *": "jitter:", "0 0 15W * *": "working day",
+		"0 0 * * 5-1": "write 5-6,0-1", "0 22-2 * * *": "write 22-23,0-2", "60 * * * *": "minute: 60 is not from 0 to 59",
+		"0 0 * foo *": "one of jan", "0 x * * *": "hour: \"x\" is no number",
+		"*/90 * * * *": "every:", "*/0 * * * *": "must be 1 or more", "1,,2 * * * *": "comma", "@every 0s": "every: 1s",
+		"@every soon": "span of time", "@fortnightly": "@weekly", "0 0 0 * *": "day: 0 is not from 1 to 31",
 		"-5 * * * *": "minute", "1-2-3 * * * *": "minute", "*/x * * * *": "step",
 	} {
 		if err := CheckCron(text); err == nil || !strings.Contains(err.Error(), want) {
@@ -233,7 +246,8 @@ func TestCronsSayWhatIsWrongInOurWords(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"*/7 * * * *": "*/7 as minute begins again at 0 with the hour: 56 is followed by 0, after 4", "0 */5 * * *": "20 is followed by 0, after 4", "0 0 13 * 5": "either of them",
+		"*/7 * * * *": "*/7 as minute begins again at 0 with the hour: 56 is followed by 0, after 4",
+		"0 */5 * * *": "20 is followed by 0, after 4", "0 0 13 * 5": "either of them",
 		"*/5 * * * *": "", "0 0 * * 5": "", "0 0 13 * *": "", "@daily": "", "*/40 * * * *": "40 is followed by 0, after 20",
 	} {
 		if err := CheckCron(text); err != nil {

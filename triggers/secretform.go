@@ -27,7 +27,8 @@ func (r *route) refuseWeak() error {
 			}
 			u := r.secrets[at]
 			if why := workflows.WeakSecret(schemeWordOff(p.written, u.text)); why != "" {
-				return fmt.Errorf("secret %s %s: use the provider's own, or, where you choose it, a generated one such as %s: %w", u.name, why, workflows.GenerateSecret(), errWeak)
+				return fmt.Errorf("secret %s %s: use the provider's own, or, where you choose it, a generated one such as %s: %w", u.name, why,
+					workflows.GenerateSecret(), errWeak)
 			}
 		}
 		if own := r.params[p.written.SecretParam]; p.written.SecretParam != "" && own != "" {
@@ -76,5 +77,6 @@ func looseContent(v *workflows.Verify, compiled *signature.Verifier) error {
 	if why == "" || v.SignsMoment(false) {
 		return nil
 	}
-	return fmt.Errorf("signed_content: %s, so the same bytes can be read in several ways: put fixed text between, or write single_use: true, so that they count once", why)
+	return fmt.Errorf("signed_content: %s, so the same bytes can be read in several ways: put fixed text between, or write single_use: true, "+
+		"so that they count once", why)
 }

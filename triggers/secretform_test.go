@@ -18,12 +18,15 @@ func TestWeakSecretsAreRefusedAtLoad(t *testing.T) {
 		basic  = `triggers: {hook: {webhook: {auth: {basic: {user: shop, password: "${{ secrets.S }}"}}}}}`
 		header = `triggers: {hook: {webhook: {auth: {header: {name: X-Api-Key, value: "${{ secrets.S }}"}}}}}`
 		query  = `triggers: {hook: {webhook: {auth: {query: {name: key, value: "${{ secrets.S }}"}}}}}`
-		custom = `triggers: {hook: {webhook: {verify: {algorithm: hmac-sha256, signature: {from: {header: X-Sig}, encoding: hex}}, secret: "${{ secrets.S }}"}}}`
+		custom = `triggers: {hook: {webhook: {verify: {algorithm: hmac-sha256, signature: {from: {header: X-Sig}, encoding: hex}}, ` +
+			`secret: "${{ ` +
+			`secrets.S }}"}}}`
 		listed = `triggers: {hook: {webhook: {provider: generic, secret: ["${{ secrets.GOOD }}", "${{ secrets.S }}"]}}}`
 	)
 	for _, config := range []string{signed, bearer, basic, header, query, custom, listed} {
 		project := load(t, config)
-		for _, weak := range []string{"x", "   ", "\t\n", "changeme", "Change-Me!", "change-me-to-a-long-random-text", "secret", "SECRET", " secret\n", "password", "test", "abc", "1234567", "aaaaaaaaaaaaaaaa", "<your secret>",
+		for _, weak := range []string{"x", "   ", "\t\n", "changeme", "Change-Me!", "change-me-to-a-long-random-text", "secret", "SECRET",
+			" secret\n", "password", "test", "abc", "1234567", "aaaaaaaaaaaaaaaa", "<your secret>",
 			"your-secret-here", "whsec_test"} {
 			values := func(n string) (string, bool) {
 				if n == "GOOD" {
@@ -43,7 +46,10 @@ func TestWeakSecretsAreRefusedAtLoad(t *testing.T) {
 				t.Errorf("the secret %q is shown: %s", weak, found)
 			}
 		}
-		if found := triggers.Check(project, func(string) (string, bool) { return "k3v9-a-secret-that-nobody-guesses", true }); found.Errors() > 0 {
+		if found := triggers.Check(project, func(string) (string, bool) {
+			return "k3v9-a-secret-that-nobody-guesses",
+				true
+		}); found.Errors() > 0 {
 			t.Errorf("a good secret is refused: %s", found)
 		}
 	}
@@ -64,7 +70,8 @@ func TestASecretIsTheSameHoweverItWasPasted(t *testing.T) {
 		project := load(t, "triggers: {hook: {webhook: {"+c.config+"}}}")
 		sink := &memory{events: map[string]engine.EventID{}}
 		h := hooksWith(t, project, sink, func(string) (string, bool) { return c.pasted, true })
-		got := post(h, http.MethodPost, "/hooks/hook", http.Header{c.header: {c.sent}, "Content-Type": {"application/json"}}, []byte(`{"type":"s"}`))
+		got := post(h, http.MethodPost, "/hooks/hook", http.Header{c.header: {c.sent}, "Content-Type": {"application/json"}},
+			[]byte(`{"type":"s"}`))
 		if len(sink.taken) != 1 {
 			t.Errorf("pasted %q, sent %q: %d %s", c.pasted, c.sent, got.Code, got.Body)
 		}

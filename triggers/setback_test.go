@@ -22,7 +22,8 @@ func TestASchedulesTimesComeAgainWhenTheClockIsSetBack(t *testing.T) {
 		want       string
 	}{
 		{"every minute, an hour back", "", time.Minute, "10:00:30 10:01:00 10:02:00 | 09:02:10 09:03:00 09:04:00", "10:01 10:02 09:03# 09:04#"},
-		{"its times come twice", "", time.Minute, "10:00:30 10:01:00 10:02:00 | 10:00:10 10:01:00 10:02:00 10:03:00", "10:01 10:02 10:01# 10:02# 10:03"},
+		{"its times come twice", "", time.Minute, "10:00:30 10:01:00 10:02:00 | 10:00:10 10:01:00 10:02:00 10:03:00",
+			"10:01 10:02 10:01# 10:02# 10:03"},
 		{"and a third time", "", time.Minute, "10:00:30 10:01:00 | 10:00:10 10:01:00 | 10:00:20 10:01:00", "10:01 10:01# 10:01#"},
 		{"a second back is nothing", "", time.Minute, "10:00:30 10:01:00 | 10:00:59 10:01:00 10:02:00", "10:01 10:02"},
 		{"a cron of every hour", "0 * * * *", 0, "09:30:00 10:00:00 | 09:10:00 10:00:00 11:00:00", "10:00 10:00# 11:00"},
@@ -37,7 +38,8 @@ func TestASchedulesTimesComeAgainWhenTheClockIsSetBack(t *testing.T) {
 			}
 			table.wall = x.cron != "" && byWallClock(x.cron)
 			var now time.Time
-			s := &scheduler{trigger: &workflows.Trigger{Name: "t"}, schedule: &workflows.Schedule{Missed: "skip"}, table: table, in: d, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+			s := &scheduler{trigger: &workflows.Trigger{Name: "t"}, schedule: &workflows.Schedule{Missed: "skip"}, table: table, in: d,
+				log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
 			for _, clock := range strings.Fields(x.clocks) {
 				if clock == "|" {
 					continue
@@ -81,7 +83,8 @@ func TestAPollGoesOnFromAClockThatWasSetBack(t *testing.T) {
 	if wait := p.wait(engine.InletState{AskedAt: now.Add(time.Hour)}, now); wait > time.Minute {
 		t.Errorf("it waits for %v", wait)
 	}
-	if wait := p.wait(engine.InletState{AskedAt: now.Add(time.Hour), RetryAt: now.Add(time.Hour + 5*time.Minute)}, now); wait != 5*time.Minute {
+	if wait := p.wait(engine.InletState{AskedAt: now.Add(time.Hour), RetryAt: now.Add(time.Hour + 5*time.Minute)},
+		now); wait != 5*time.Minute {
 		t.Errorf("a Retry-After of five minutes waits for %v", wait)
 	}
 }

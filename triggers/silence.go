@@ -64,7 +64,8 @@ func (w *watcher) run(ctx context.Context) {
 func (w *watcher) tell(ctx context.Context) {
 	a := engine.Alert{Kind: "silence", Trigger: w.trigger, Data: map[string]any{"within": w.within.String(), "verdict": "unknown"}}
 	if w.poller == nil {
-		a.Message = fmt.Sprintf("trigger %s has had no delivery for %s, and there is no poll to ask whether anything happened", w.trigger, w.within)
+		a.Message = fmt.Sprintf("trigger %s has had no delivery for %s, and there is no poll to ask whether anything happened",
+			w.trigger, w.within)
 		w.in.Alert(ctx, a)
 		return
 	}
@@ -76,7 +77,8 @@ func (w *watcher) tell(ctx context.Context) {
 		w.in.Alert(ctx, a)
 	case r.New > 0:
 		a.Data["verdict"], a.Data["found"] = "broken webhook", r.New
-		a.Message = fmt.Sprintf("the webhook of trigger %s is broken: no delivery for %s, and asking found %d new events", w.trigger, w.within, r.New)
+		a.Message = fmt.Sprintf("the webhook of trigger %s is broken: no delivery for %s, and asking found %d new events", w.trigger,
+			w.within, r.New)
 		w.in.Alert(ctx, a)
 	default:
 		w.poller.log.Info("a trigger is quiet because nothing happens: asking found nothing new", "trigger", w.trigger, "within", w.within)

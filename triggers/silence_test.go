@@ -40,7 +40,8 @@ func TestSilenceIsJudgedByAsking(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w.poller = &poller{trigger: &workflows.Trigger{Name: "t"}, poll: &workflows.Poll{MaxItems: 10}, inlet: "poll", in: d, env: &workflows.Env{}, log: slog.New(slog.DiscardHandler), table: table, now: time.Now,
+				w.poller = &poller{trigger: &workflows.Trigger{Name: "t"}, poll: &workflows.Poll{MaxItems: 10}, inlet: "poll", in: d,
+					env: &workflows.Env{}, log: slog.New(slog.DiscardHandler), table: table, now: time.Now,
 					ask: func(context.Context, map[string]any) (map[string]any, error) {
 						return map[string]any{"status": 200, "headers": map[string]any{}, "body": []any{}, "url": "https://x.example"}, nil
 					}}

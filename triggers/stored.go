@@ -36,8 +36,10 @@ func clip(s string, n int) string {
 // again for each.
 var lowered = func() map[string]string {
 	out := map[string]string{}
-	for _, n := range []string{"Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Traceparent", "User-Agent", "X-Event-Id", "X-Event-Type", "X-Signature", "X-Forwarded-For", "X-Forwarded-Proto",
-		"X-Real-Ip", "X-Request-Id", "Stripe-Signature", "X-Github-Event", "X-Github-Delivery", "X-Hub-Signature-256", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
+	for _, n := range []string{"Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Traceparent", "User-Agent",
+		"X-Event-Id", "X-Event-Type", "X-Signature", "X-Forwarded-For", "X-Forwarded-Proto",
+		"X-Real-Ip", "X-Request-Id", "Stripe-Signature", "X-Github-Event", "X-Github-Delivery", "X-Hub-Signature-256", "Webhook-Id",
+		"Webhook-Timestamp", "Webhook-Signature"} {
 		out[n] = strings.ToLower(n)
 	}
 	return out
@@ -67,7 +69,8 @@ func (r *route) keepQuery(q url.Values) map[string]string {
 	for k, v := range q {
 		out[k] = strings.ToValidUTF8(strings.Join(v, ", "), "\ufffd")
 		for _, p := range r.proofs {
-			if k == p.verifier.From.Query || p.verifier.From.URL && slices.ContainsFunc(r.secrets, func(u *secretUse) bool { return slices.Contains(v, u.text) }) {
+			if k == p.verifier.From.Query || p.verifier.From.URL &&
+				slices.ContainsFunc(r.secrets, func(u *secretUse) bool { return slices.Contains(v, u.text) }) {
 				out[k] = "***"
 			}
 		}

@@ -75,7 +75,8 @@ func plainPath(path string) string {
 func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request, t *table, from sender, now time.Time) {
 	if nearest := t.nearest(req.URL.Path); nearest != nil {
 		in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, at: now}
-		h.refuse(t, nil, in, from.ip, judgement{reason: noSuchPath, detail: "the nearest is " + nearest.webhook.Path + ", of trigger " + nearest.trigger.Name}, int(max(req.ContentLength, 0)))
+		h.refuse(t, nil, in, from.ip, judgement{reason: noSuchPath, detail: "the nearest is " + nearest.webhook.Path + ", of trigger " +
+			nearest.trigger.Name}, int(max(req.ContentLength, 0)))
 	}
 	h.answered(nil, "unknown", now)
 	h.decline(w, req, http.StatusNotFound, reply{Error: noSuchPath})
@@ -151,6 +152,7 @@ func (t *table) strayed(x refusal) engine.Refusal {
 		}
 	}
 	path = clip(strings.ToValidUTF8(path, "\ufffd"), 500)
-	return engine.Refusal{At: x.in.at, Reason: x.j.reason, Detail: x.j.detail, RemoteIP: x.ip.String(), Method: x.in.method, Path: path, Headers: keepHeaders(x.in.header, hide), Size: x.size,
+	return engine.Refusal{At: x.in.at, Reason: x.j.reason, Detail: x.j.detail, RemoteIP: x.ip.String(), Method: x.in.method, Path: path,
+		Headers: keepHeaders(x.in.header, hide), Size: x.size,
 		Diagnosis: "no trigger has this path; " + x.j.detail + ": compare the sender's URL with hookloom triggers"}
 }

@@ -186,7 +186,8 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*http.
 	if n := req.ContentLength; n >= 0 && int64(len(body)) > n && req.Header.Get("Content-Length") != "" {
 		body = body[:n]
 	}
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery), publicURL: publicURL, body: body, at: now}
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery),
+		publicURL: publicURL, body: body, at: now}
 	in.prepare(r)
 	return req, in, nil
 }
@@ -224,7 +225,8 @@ func (r *route) judge(in *inbound) judgement {
 		return *j
 	}
 	if !slices.Contains(r.deliver, in.method) {
-		return judgement{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method + " is only for the provider's handshake", secret: -1}
+		return judgement{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method +
+			" is only for the provider's handshake", secret: -1}
 	}
 	ds := r.eventsOf(in)
 	proof := r.provedBy(in, secret)

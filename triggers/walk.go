@@ -208,7 +208,8 @@ func (p *poller) pastAll(w *walk, rows []row) bool {
 	if w.First {
 		floor = w.Greatest
 	}
-	if !p.poll.PerItem || w.Rises || floor == nil || len(rows) == 0 || w.Falls < certainFalls && (w.Falls == 0 || compareCursors(w.Head, floor) < 0) {
+	if !p.poll.PerItem || w.Rises || floor == nil || len(rows) == 0 || w.Falls < certainFalls &&
+		(w.Falls == 0 || compareCursors(w.Head, floor) < 0) {
 		return false
 	}
 	floor = lookBack(floor, 2*p.poll.Overlap)

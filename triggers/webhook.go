@@ -42,7 +42,8 @@ const quarantineBody = 64 << 10
 // NewHooks makes the handler. Secrets are looked up by Prepare; outside says how
 // keys are fetched and captured secrets kept.
 func NewHooks(sink engine.Sink, log *slog.Logger, outside Outside) (*Hooks, error) {
-	h := &Hooks{sink: sink, log: log, outside: outside, windows: newWindows(), uses: map[[2]string]*useCount{}, admission: newAdmission(), discards: make(chan struct{}, maxDiscards),
+	h := &Hooks{sink: sink, log: log, outside: outside, windows: newWindows(), uses: map[[2]string]*useCount{}, admission: newAdmission(),
+		discards: make(chan struct{}, maxDiscards),
 		decoding: engine.NewBudget(maxDecoding)}
 	h.outside.awaited, h.outside.taken = h.windows.awaited, h.windows.take
 	h.table.Store(newTable(nil))
@@ -125,7 +126,8 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.decline(w, req, http.StatusMethodNotAllowed, reply{Error: "method not allowed"})
 		return
 	}
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery), publicURL: r.publicURL(req, from), at: now}
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery),
+		publicURL: r.publicURL(req, from), at: now}
 	if reason, detail := r.keepsOut(req, from); reason != "" {
 		h.refuse(t, r, in, from.ip, judgement{reason: reason, detail: detail}, int(max(req.ContentLength, 0)))
 		h.answered(r, "refused", now)

@@ -73,7 +73,8 @@ func (m *memory) Refuse(r engine.Refusal) {
 	m.refusals = append(m.refusals, r)
 }
 
-var secrets = map[string]string{"S": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "OLD": "whsec_b2xkIHNlY3JldCBvZiBhIHJvdGF0aW9u", "T": "a-long-shared-token"}
+var secrets = map[string]string{"S": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "OLD": "whsec_b2xkIHNlY3JldCBvZiBhIHJvdGF0aW9u",
+	"T": "a-long-shared-token"}
 
 func lookup(n string) (string, bool) { v, ok := secrets[n]; return v, ok }
 
@@ -252,7 +253,8 @@ func TestBothSecretsOfARotationAreTaken(t *testing.T) {
 }
 
 func TestAMissingSecretNeverOpensTheDoor(t *testing.T) {
-	p := load(t, `triggers: {a: {webhook: {provider: github, secret: "${{ secrets.NOT_SET }}"}}, b: {webhook: {auth: {bearer: "${{ secrets.NOT_SET }}"}}}}`)
+	p := load(t, `triggers: {a: {webhook: {provider: github, secret: "${{ secrets.NOT_SET }}"}}, b: {webhook: {auth: {bearer: "${{ `+
+		`secrets.NOT_SET }}"}}}}`)
 	h := newHooks(t, &memory{})
 	if _, err := h.Prepare(p, lookup); err == nil {
 		t.Error("a trigger without a secret was made reachable")
@@ -362,7 +364,8 @@ func TestDocumentedExamplesAreJudgedAsDocumented(t *testing.T) {
 
 func FuzzCapturedRequest(f *testing.F) {
 	p := load(f, eachPreset)
-	f.Add([]byte("POST /hooks/slack HTTP/1.1\r\nHost: x\r\nX-Slack-Signature: v0=00\r\nX-Slack-Request-Timestamp: 1\r\n\r\n{\"type\":\"url_verification\"}"))
+	f.Add([]byte("POST /hooks/slack HTTP/1.1\r\nHost: x\r\nX-Slack-Signature: v0=00\r\nX-Slack-Request-Timestamp: " +
+		"1\r\n\r\n{\"type\":\"url_verification\"}"))
 	f.Add([]byte("GET / HTTP/1.0\n\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, name := range []string{"stripe", "slack", "token"} {
@@ -375,7 +378,8 @@ func FuzzCapturedRequest(f *testing.F) {
 }
 
 func TestCronTrapsAreClosed(t *testing.T) {
-	for _, bad := range []string{"TZ=Asia/Tokyo", "TZ=Asia/Tokyo 0 7 * * *", "CRON_TZ=UTC 0 7 * * *", "0 0 31 2 *", "1,2, * * * *", "0 0 7 * * 1", "60 * * * *", "* * * *", "", "@sometimes"} {
+	for _, bad := range []string{"TZ=Asia/Tokyo", "TZ=Asia/Tokyo 0 7 * * *", "CRON_TZ=UTC 0 7 * * *", "0 0 31 2 *", "1,2, * * * *",
+		"0 0 7 * * 1", "60 * * * *", "* * * *", "", "@sometimes"} {
 		if err := triggers.CheckCron(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}

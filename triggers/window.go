@@ -60,7 +60,8 @@ func (h *Hooks) AwaitSecret(trigger string) (time.Time, error) {
 		case r.preset == nil || !r.preset.Captures():
 			return time.Time{}, fmt.Errorf("%w: the provider of trigger %s does not send its secret in a handshake", ErrNoSecretAwaited, trigger)
 		case r.pending == "":
-			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set already; remove it from .env, or add another name to the list under secret: of the trigger", ErrNoSecretAwaited, trigger)
+			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set already; remove it from .env, or add another name to the list "+
+				"under secret: of the trigger", ErrNoSecretAwaited, trigger)
 		}
 		until := h.windows.open(trigger, time.Now())
 		h.log.Info("a secret is awaited", "trigger", trigger, "secret", r.pending, "until", until.UTC())
@@ -75,7 +76,8 @@ func (r *route) unawaited(at time.Time) string {
 	case r.pending == "":
 		return "its secret is not accepted: one is set already"
 	case r.outside.awaited != nil && !r.outside.awaited(r.trigger.Name, at):
-		return "its secret is not accepted: nobody has asked for it. Run hookloom triggers --await-secret " + r.trigger.Name + ", and have the provider send the handshake again"
+		return "its secret is not accepted: nobody has asked for it. Run hookloom triggers --await-secret " + r.trigger.Name +
+			", and have the provider send the handshake again"
 	}
 	return ""
 }

@@ -238,7 +238,8 @@ func fixArmour(b []byte) []byte {
 	if bytes.Count(b, []byte("\n")) > 1 {
 		return b
 	}
-	s := strings.NewReplacer("-----BEGIN PUBLIC KEY-----", "-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----", "\n-----END PUBLIC KEY-----\n").Replace(string(b))
+	s := strings.NewReplacer("-----BEGIN PUBLIC KEY-----", "-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----",
+		"\n-----END PUBLIC KEY-----\n").Replace(string(b))
 	return []byte(s)
 }
 
@@ -304,7 +305,8 @@ func chainKey(der [][]byte, root string, now time.Time) (PublicKey, error) {
 	for _, c := range certs[1:] {
 		c.UnhandledCriticalExtensions = nil
 	}
-	if _, err := certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: middle, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+	if _, err := certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: middle, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
 		return PublicKey{}, fmt.Errorf("x5c: %w", err)
 	}
 	return PublicKey{Key: certs[0].PublicKey}, nil

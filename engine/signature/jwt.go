@@ -107,7 +107,8 @@ func (j *JWT) compile(v *Verifier) error {
 }
 
 // verifyToken judges one token by one key set and gives its claims.
-func (v *Verifier) verifyToken(req *Request, token string, keys []Key, now time.Time) (claims json.RawMessage, key int, reason Reason, detail string) {
+func (v *Verifier) verifyToken(req *Request, token string, keys []Key, now time.Time) (claims json.RawMessage, key int, reason Reason,
+	detail string) {
 	if v.JWT.Detached {
 		return v.verifyDetached(req, token, keys, now)
 	}
@@ -140,7 +141,8 @@ func (v *Verifier) parseToken(req *Request, token string, k *Key, now time.Time)
 	}
 	claims := jwt.MapClaims{}
 	var unavailable error
-	options := []jwt.ParserOption{jwt.WithValidMethods(v.JWT.Algorithms), jwt.WithLeeway(v.JWT.Leeway), jwt.WithTimeFunc(func() time.Time { return now }), jwt.WithJSONNumber(), jwt.WithIssuedAt()}
+	options := []jwt.ParserOption{jwt.WithValidMethods(v.JWT.Algorithms), jwt.WithLeeway(v.JWT.Leeway),
+		jwt.WithTimeFunc(func() time.Time { return now }), jwt.WithJSONNumber(), jwt.WithIssuedAt()}
 	if slices.Contains(v.JWT.Present, "exp") {
 		options = append(options, jwt.WithExpirationRequired())
 	}

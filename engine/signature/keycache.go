@@ -62,7 +62,8 @@ const (
 )
 
 // get gives the keys of an address, fetched if need be.
-func (c *keyCache) get(ctx context.Context, address, kid string, now time.Time, keep time.Duration, fetch func(context.Context) ([]PublicKey, error)) ([]PublicKey, error) {
+func (c *keyCache) get(ctx context.Context, address, kid string, now time.Time, keep time.Duration,
+	fetch func(context.Context) ([]PublicKey, error)) ([]PublicKey, error) {
 	c.mu.Lock()
 	if c.entries == nil {
 		c.entries, c.failed, c.slot = map[string]*cached{}, map[string]failure{}, make(chan struct{}, 1)
@@ -117,7 +118,8 @@ func holds(keys []PublicKey, kid string) bool {
 
 // fly fetches, and notes what came of it. It goes on when who asked has left: others
 // may wait for it.
-func (c *keyCache) fly(ctx context.Context, address string, e *cached, f *flight, now time.Time, keep time.Duration, patient bool, fetch func(context.Context) ([]PublicKey, error)) {
+func (c *keyCache) fly(ctx context.Context, address string, e *cached, f *flight, now time.Time, keep time.Duration, patient bool,
+	fetch func(context.Context) ([]PublicKey, error)) {
 	err := c.enter(now, patient)
 	refused := err != nil
 	if !refused {

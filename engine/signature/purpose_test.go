@@ -43,9 +43,11 @@ func TestAChainThatIsForAnotherPurposeProvesNothing(t *testing.T) {
 			middle := certificate(t, c.middle, root, middleKey, rootKey, true)
 			leaf := certificate(t, c.leaf, middle, leafKey, middleKey, false)
 			sum := sha256.Sum256(root.Raw)
-			v := verifier(t, signature.Scheme{Algorithm: "jwt", From: signature.Place{Header: "X-Token"}, Key: &signature.KeySource{Format: "x5c", Root: hex.EncodeToString(sum[:]),
+			v := verifier(t, signature.Scheme{Algorithm: "jwt", From: signature.Place{Header: "X-Token"}, Key: &signature.KeySource{Format: "x5c",
+				Root:     hex.EncodeToString(sum[:]),
 				Purposes: []string{leafMark.String(), middleMark.String()}},
-				JWT: &signature.JWT{Algorithms: []string{"ES256"}, Claims: []signature.Claim{{Name: "data.bundleId", Either: "summary.bundleId other.bundleId", Want: []string{"{param:bundle_id}"}}}}})
+				JWT: &signature.JWT{Algorithms: []string{"ES256"},
+					Claims: []signature.Claim{{Name: "data.bundleId", Either: "summary.bundleId other.bundleId", Want: []string{"{param:bundle_id}"}}}}})
 			for _, at := range []string{"data", "other"} {
 				claims := jwt.MapClaims{"notificationType": "TEST", at: map[string]any{"bundleId": c.bundle}}
 				token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
@@ -54,7 +56,8 @@ func TestAChainThatIsForAnotherPurposeProvesNothing(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				req := &signature.Request{Method: http.MethodPost, Header: http.Header{"X-Token": {text}}, Params: map[string]string{"bundle_id": "com.example.app"}}
+				req := &signature.Request{Method: http.MethodPost, Header: http.Header{"X-Token": {text}},
+					Params: map[string]string{"bundle_id": "com.example.app"}}
 				if got := v.Verify(req, []signature.Key{{}}, time.Now()); got.OK() != c.want {
 					t.Errorf("%s: %q %s", at, got.Reason, got.Detail)
 				}
@@ -75,9 +78,11 @@ func newECKey(t *testing.T) *ecdsa.PrivateKey {
 }
 
 // certificate makes a certificate with marks, signed by its parent's key.
-func certificate(t *testing.T, marks []asn1.ObjectIdentifier, parent *x509.Certificate, key, signer *ecdsa.PrivateKey, authority bool) *x509.Certificate {
+func certificate(t *testing.T, marks []asn1.ObjectIdentifier, parent *x509.Certificate, key, signer *ecdsa.PrivateKey,
+	authority bool) *x509.Certificate {
 	t.Helper()
-	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: authority, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
 	for _, m := range marks {
 		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: m, Value: []byte{5, 0}})

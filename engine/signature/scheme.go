@@ -120,7 +120,8 @@ type Requirement struct {
 var (
 	Algorithms = []string{"hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-md5", "sha1", "sha256", "sha384", "sha512", "md5",
 		"ed25519", "ecdsa-p256-sha256", "ecdsa-sha1", "rsa-sha1", "rsa-sha256", "static-token", "basic-auth", "jwt"}
-	KeyEncodings = []string{"utf8", "base64", "hex", "whsec_base64", "whpk_base64", "html_unescaped", "nfkd", "sha1_of_key", "sha256_hex_of_key",
+	KeyEncodings = []string{"utf8", "base64", "hex", "whsec_base64", "whpk_base64", "html_unescaped", "nfkd", "sha1_of_key",
+		"sha256_hex_of_key",
 		"hex_public_key", "base64_public_key", "base64_spki_public_key", "pem_public_key"}
 	Encodings = []string{"hex", "base64", "base64url_nopad", "raw", "jws_compact", "jws_detached"}
 	Formats   = []string{"kv_list", "space_list", "comma_list", "positional", "pair_list", "json_base64"}

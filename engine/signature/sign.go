@@ -203,7 +203,8 @@ func rsaHash(algorithm string) crypto.Hash {
 // signToken makes a token with the claims that the scheme demands.
 func (v *Verifier) signToken(req *Request, key Key, now time.Time) (string, error) {
 	j := v.JWT
-	claims := jwt.MapClaims{"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "jti": hex.EncodeToString(newNonce())}
+	claims := jwt.MapClaims{"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
+		"jti": hex.EncodeToString(newNonce())}
 	if v.From.Body {
 		claims = jwt.MapClaims{"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix()}
 		if err := json.Unmarshal(req.Body, &claims); err != nil {
@@ -298,20 +299,23 @@ func (r *Request) addQuery(name, value string) {
 // webhook-signature), Hookloom's own for what it sends.
 // Source: standard-webhooks/standard-webhooks, spec/standard-webhooks.md.
 func Standard() Scheme {
-	return Scheme{Variant: "default", Algorithm: "hmac-sha256", KeyEncoding: "whsec_base64", From: Place{Header: "webhook-signature"}, Encodings: []string{"base64"},
-		Parse: Parse{Format: "space_list", Versions: []string{"v1"}}, Content: "{header:webhook-id}.{timestamp}.{body}",
+	return Scheme{Variant: "default", Algorithm: "hmac-sha256", KeyEncoding: "whsec_base64", From: Place{Header: "webhook-signature"},
+		Encodings: []string{"base64"},
+		Parse:     Parse{Format: "space_list", Versions: []string{"v1"}}, Content: "{header:webhook-id}.{timestamp}.{body}",
 		Timestamp: &Timestamp{From: Place{Header: "webhook-timestamp"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
 }
 
 // GitHub and Stripe are the two other schemes that webhook/send offers by name.
 func GitHub() Scheme {
-	return Scheme{Variant: "github", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "X-Hub-Signature-256"}, Prefix: "sha256=", Encodings: []string{"hex"}, Content: "{body}"}
+	return Scheme{Variant: "github", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "X-Hub-Signature-256"},
+		Prefix: "sha256=", Encodings: []string{"hex"}, Content: "{body}"}
 }
 
 // Stripe is the scheme of Stripe-Signature.
 func Stripe() Scheme {
-	return Scheme{Variant: "stripe", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "Stripe-Signature"}, Encodings: []string{"hex"},
-		Parse: Parse{Format: "kv_list", Separator: ",", SignatureKeys: []string{"v1"}, TimestampKey: "t"}, Content: "{timestamp}.{body}",
+	return Scheme{Variant: "stripe", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "Stripe-Signature"},
+		Encodings: []string{"hex"},
+		Parse:     Parse{Format: "kv_list", Separator: ",", SignatureKeys: []string{"v1"}, TimestampKey: "t"}, Content: "{timestamp}.{body}",
 		Timestamp: &Timestamp{From: Place{Field: "t"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
 }
 

@@ -46,17 +46,19 @@ func key(t testing.TB, v *signature.Verifier, text string) signature.Key {
 func schemes() map[string]signature.Scheme {
 	return map[string]signature.Scheme{
 		"standard": signature.Standard(), "github": signature.GitHub(), "stripe": signature.Stripe(),
-		"url and method": {Algorithm: "hmac-sha512", From: signature.Place{Header: "X-S"}, Encodings: []string{"base64"}, Content: "{method}{public_url}{body}"},
-		"token":          {Algorithm: "static-token", From: signature.Place{Header: "X-Token"}, Encodings: []string{"raw"}},
-		"in the query":   {Algorithm: "hmac-sha1", From: signature.Place{Query: "sig"}, Encodings: []string{"base64url_nopad"}, Content: "{body}"},
-		"plain hash":     {Algorithm: "sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"}, Content: "{secret}{body}"},
+		"url and method": {Algorithm: "hmac-sha512", From: signature.Place{Header: "X-S"}, Encodings: []string{"base64"},
+			Content: "{method}{public_url}{body}"},
+		"token":        {Algorithm: "static-token", From: signature.Place{Header: "X-Token"}, Encodings: []string{"raw"}},
+		"in the query": {Algorithm: "hmac-sha1", From: signature.Place{Query: "sig"}, Encodings: []string{"base64url_nopad"}, Content: "{body}"},
+		"plain hash":   {Algorithm: "sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"}, Content: "{secret}{body}"},
 	}
 }
 
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 func request(body string) *signature.Request {
-	return &signature.Request{Method: "POST", Header: http.Header{"Webhook-Id": {"msg_1"}}, Query: url.Values{}, PublicURL: "https://hooks.example.com/in", Body: []byte(body)}
+	return &signature.Request{Method: "POST", Header: http.Header{"Webhook-Id": {"msg_1"}}, Query: url.Values{},
+		PublicURL: "https://hooks.example.com/in", Body: []byte(body)}
 }
 
 // TestWhatIsSignedVerifiesAndNothingElseDoes signs by each scheme and then
@@ -142,7 +144,8 @@ func spoil(t *testing.T, v *signature.Verifier, k signature.Key, req *signature.
 
 // sameBase64: the last letter of base64 carries bits that do not count.
 func sameBase64(encoding, a, b string) bool {
-	return strings.HasPrefix(encoding, "base64") && strings.TrimRight(a, "=")[:len(strings.TrimRight(a, "="))-1] == strings.TrimRight(b, "=")[:max(0, len(strings.TrimRight(b, "="))-1)]
+	return strings.HasPrefix(encoding, "base64") && strings.TrimRight(a, "=")[:len(strings.TrimRight(a, "="))-1] == strings.TrimRight(b,
+		"=")[:max(0, len(strings.TrimRight(b, "="))-1)]
 }
 
 func TestSecretsThatCannotProveAreRefused(t *testing.T) {
@@ -158,7 +161,8 @@ func TestSecretsThatCannotProveAreRefused(t *testing.T) {
 }
 
 func TestUnknownSchemesDoNotCompile(t *testing.T) {
-	for _, s := range []signature.Scheme{{Algorithm: "none"}, {Algorithm: "hmac-sha256", Content: "{bdy}"}, {Algorithm: "hmac-sha256", Content: "{header:}"}, {Algorithm: "hmac-sha256", Content: "{body"}} {
+	for _, s := range []signature.Scheme{{Algorithm: "none"}, {Algorithm: "hmac-sha256", Content: "{bdy}"},
+		{Algorithm: "hmac-sha256", Content: "{header:}"}, {Algorithm: "hmac-sha256", Content: "{body"}} {
 		if _, err := signature.Compile(s); err == nil {
 			t.Errorf("%+v compiles", s)
 		}
@@ -219,15 +223,21 @@ func mechanisms(t testing.TB) map[string]struct {
 	header := signature.Place{Header: "X-S"}
 	out := map[string]mechanism{
 		"stripe": {signature.Stripe(), secret}, "github": {signature.GitHub(), secret}, "standard": {signature.Standard(), secret},
-		"ed25519":    {signature.Scheme{Algorithm: "ed25519", From: header, Encodings: []string{"hex"}, Content: "{body}"}, private(ed, nil)},
-		"ecdsa":      {signature.Scheme{Algorithm: "ecdsa-p256-sha256", From: header, Encodings: []string{"base64"}, Content: "{body}"}, private(ec, ecErr)},
-		"rsa-sha256": {signature.Scheme{Algorithm: "rsa-sha256", From: header, Encodings: []string{"base64"}, Content: "{body}"}, private(rs, rsErr)},
-		"token":      {signature.Scheme{Algorithm: "static-token", From: header, Encodings: []string{"raw"}}, secret},
-		"basic":      {signature.Scheme{Algorithm: "basic-auth", From: signature.Place{Header: "Authorization"}, Prefix: "Basic ", Encodings: []string{"base64"}}, "user:pass:word"},
-		"jwt": {signature.Scheme{Algorithm: "jwt", From: header, Encodings: []string{"jws_compact"}, JWT: &signature.JWT{Algorithms: []string{"HS256"}, Present: []string{"exp"},
-			Hashes: []signature.ClaimHash{{Name: "body", Of: "{body}", Encoding: "hex"}}}}, secret},
-		"jwt rs256": {signature.Scheme{Algorithm: "jwt", From: header, Encodings: []string{"jws_compact"}, JWT: &signature.JWT{Algorithms: []string{"RS256"}}}, private(rs, rsErr)},
-		"detached":  {signature.Scheme{Algorithm: "jwt", From: header, Encodings: []string{"jws_detached"}, JWT: &signature.JWT{Algorithms: []string{"RS256"}, Detached: true}}, private(rs, rsErr)},
+		"ed25519": {signature.Scheme{Algorithm: "ed25519", From: header, Encodings: []string{"hex"}, Content: "{body}"}, private(ed, nil)},
+		"ecdsa": {signature.Scheme{Algorithm: "ecdsa-p256-sha256", From: header, Encodings: []string{"base64"}, Content: "{body}"},
+			private(ec, ecErr)},
+		"rsa-sha256": {signature.Scheme{Algorithm: "rsa-sha256", From: header, Encodings: []string{"base64"}, Content: "{body}"},
+			private(rs, rsErr)},
+		"token": {signature.Scheme{Algorithm: "static-token", From: header, Encodings: []string{"raw"}}, secret},
+		"basic": {signature.Scheme{Algorithm: "basic-auth", From: signature.Place{Header: "Authorization"}, Prefix: "Basic ",
+			Encodings: []string{"base64"}}, "user:pass:word"},
+		"jwt": {signature.Scheme{Algorithm: "jwt", From: header, Encodings: []string{"jws_compact"},
+			JWT: &signature.JWT{Algorithms: []string{"HS256"}, Present: []string{"exp"},
+				Hashes: []signature.ClaimHash{{Name: "body", Of: "{body}", Encoding: "hex"}}}}, secret},
+		"jwt rs256": {signature.Scheme{Algorithm: "jwt", From: header, Encodings: []string{"jws_compact"},
+			JWT: &signature.JWT{Algorithms: []string{"RS256"}}}, private(rs, rsErr)},
+		"detached": {signature.Scheme{Algorithm: "jwt", From: header, Encodings: []string{"jws_detached"},
+			JWT: &signature.JWT{Algorithms: []string{"RS256"}, Detached: true}}, private(rs, rsErr)},
 	}
 	for _, a := range []string{"hmac-sha1", "hmac-sha384", "hmac-sha512", "hmac-md5", "md5", "sha1", "sha384", "sha512"} {
 		out[a] = mechanism{signature.Scheme{Algorithm: a, From: header, Encodings: []string{"hex"}, Content: "{secret}{body}"}, secret}
@@ -252,7 +262,8 @@ func TestEachMechanismTakesItsOwnAndNoOther(t *testing.T) {
 		}
 		changed := *req
 		changed.Body = []byte(`{"a":2}`)
-		if got := v.Verify(&changed, []signature.Key{key(t, v, m.secret)}, now); got.OK() && name != "token" && name != "basic" && name != "jwt rs256" {
+		if got := v.Verify(&changed, []signature.Key{key(t, v, m.secret)}, now); got.OK() && name != "token" && name != "basic" &&
+			name != "jwt rs256" {
 			t.Errorf("%s takes another body", name)
 		}
 	}
@@ -288,7 +299,8 @@ func TestATokenWithAChainOfItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "x"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), IsCA: ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+		c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "x"}, NotBefore: now.Add(-time.Hour),
+			NotAfter: now.Add(time.Hour), IsCA: ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 		if parent == nil {
 			parent, signer = c, k
 		}
@@ -309,7 +321,8 @@ func TestATokenWithAChainOfItsOwn(t *testing.T) {
 	evilRoot, evilKey := make(nil, nil, true)
 	evilLeaf, evilLeafKey := make(evilRoot, evilKey, false)
 	sum := sha256.Sum256(root.Raw)
-	v := verifier(t, signature.Scheme{Algorithm: "jwt", From: signature.Place{JSON: "signedPayload"}, Encodings: []string{"jws_compact"}, JWT: &signature.JWT{Algorithms: []string{"ES256"}},
+	v := verifier(t, signature.Scheme{Algorithm: "jwt", From: signature.Place{JSON: "signedPayload"}, Encodings: []string{"jws_compact"},
+		JWT: &signature.JWT{Algorithms: []string{"ES256"}},
 		Key: &signature.KeySource{URL: "https://x.example", Format: "x5c", Root: hex.EncodeToString(sum[:])}})
 	signed := func(k *ecdsa.PrivateKey, chain ...*x509.Certificate) *signature.Request {
 		tk := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"notificationUUID": "u1"})

@@ -39,7 +39,8 @@ const (
 )
 
 func (v *Verifier) kindOf(p *piece) partKind {
-	if ts := v.Timestamp; ts != nil && p.variable != "" && (ts.From.JSON != "" && p.place.JSON == ts.From.JSON || ts.From.Form != "" && p.place.Form == ts.From.Form ||
+	if ts := v.Timestamp; ts != nil && p.variable != "" && (ts.From.JSON != "" && p.place.JSON == ts.From.JSON || ts.From.Form != "" &&
+		p.place.Form == ts.From.Form ||
 		ts.From.Header != "" && p.place.Header == ts.From.Header) {
 		return closedPart
 	}
@@ -53,7 +54,8 @@ func (v *Verifier) kindOf(p *piece) partKind {
 		return bodyPart
 	case "public_url", "public_url_decoded", "callback_url":
 		return urlPart
-	case "timestamp", "method", "body_sha256_hex", "body_sha256_base64", "body_sha256_raw", "body_crc32_decimal", "form_json", "form_serialized":
+	case "timestamp", "method", "body_sha256_hex", "body_sha256_base64", "body_sha256_raw", "body_crc32_decimal", "form_json",
+		"form_serialized":
 		return closedPart
 	case "form_sorted", "url_params_sorted":
 		return mixedPart

@@ -56,7 +56,8 @@ func TestTimesHaveOneForm(t *testing.T) {
 		"http_date": {"Thursday, 01-Jan-26 00:00:00 GMT", "Thu Jan  1 00:00:00 2026", "Thu, 1 Jan 2026 00:00:00 GMT"},
 	} {
 		s := signature.GitHub()
-		s.Content, s.Timestamp = "{timestamp}.{body}", &signature.Timestamp{From: signature.Place{Header: "X-Time"}, Unit: unit, Tolerance: time.Hour}
+		s.Content, s.Timestamp = "{timestamp}.{body}", &signature.Timestamp{From: signature.Place{Header: "X-Time"}, Unit: unit,
+			Tolerance: time.Hour}
 		v := verifier(t, s)
 		k := key(t, v, secret)
 		try := func(clock string) signature.Reason {
@@ -111,7 +112,8 @@ func TestAHashThatBeginsWithTheSecretCannotBeContinued(t *testing.T) {
 // TestABodyOutsideOfTheSignatureIsRefused: a scheme that signs the address and the
 // fields of a form says nothing of another body.
 func TestABodyOutsideOfTheSignatureIsRefused(t *testing.T) {
-	v := verifier(t, signature.Scheme{Algorithm: "hmac-sha1", From: signature.Place{Header: "X-Twilio-Signature"}, Encodings: []string{"base64"}, Content: "{public_url}{form_sorted:concat_key_value}"})
+	v := verifier(t, signature.Scheme{Algorithm: "hmac-sha1", From: signature.Place{Header: "X-Twilio-Signature"},
+		Encodings: []string{"base64"}, Content: "{public_url}{form_sorted:concat_key_value}"})
 	k := key(t, v, secret)
 	req := request("")
 	if _, err := v.Sign(req, k, now); err != nil {
@@ -129,9 +131,11 @@ func TestABodyOutsideOfTheSignatureIsRefused(t *testing.T) {
 // TestTokensHaveOneMeaning: an extension that must not be passed over is not known
 // here, and a name that comes twice has two values.
 func TestTokensHaveOneMeaning(t *testing.T) {
-	v := verifier(t, signature.Scheme{Algorithm: "jwt", From: signature.Place{Header: "X-Token"}, JWT: &signature.JWT{Algorithms: []string{"HS256"}}})
+	v := verifier(t, signature.Scheme{Algorithm: "jwt", From: signature.Place{Header: "X-Token"},
+		JWT: &signature.JWT{Algorithms: []string{"HS256"}}})
 	k := key(t, v, secret)
-	mac := verifier(t, signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-Raw"}, Encodings: []string{"base64url_nopad"}, Content: "{body}"})
+	mac := verifier(t, signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-Raw"},
+		Encodings: []string{"base64url_nopad"}, Content: "{body}"})
 	enc := base64.RawURLEncoding.EncodeToString
 	for _, c := range []struct {
 		header, claims string
