@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ type Expr struct {
 	// secrets tells that it names a secret; named are those.
 	secrets bool
 	named   []string
+	// uses are the names that the program reads; allNames tells that it may read any.
+	uses     []string
+	allNames bool
 	// quick are the paths of an expression that is nothing else.
 	quick [][]string
 	// bytes tells that its bytes are wanted as base64.
@@ -97,9 +101,9 @@ func (e *Expr) Eval(env *Env) (any, error) {
 		}
 	}
 	m := meters.Get().(*meter)
-	m.start(env, e.zone, deadline)
+	m.start(e, env, deadline)
 	v, err := m.run(e)
-	m.end(env)
+	m.end(e, env)
 	if err != nil {
 		return nil, e.runtimeError(err)
 	}
@@ -292,5 +296,33 @@ func CompileExpr(text string, names ...string) (*Expr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling %s: %w", clip(text, 80), err)
 	}
-	return &Expr{Text: text, prog: prog, quick: quickPaths(text)}, nil
+	e := &Expr{Text: text, quick: quickPaths(text)}
+	e.setProgram(prog)
+	return e, nil
+}
+
+// setProgram gives an expression its program and notes the names that it reads.
+func (e *Expr) setProgram(prog *vm.Program) {
+	var found usedNames
+	node := prog.Node()
+	ast.Walk(&node, &found)
+	e.prog, e.uses, e.allNames = prog, found.names, found.all
+}
+
+// usedNames collects the identifiers of a tree.
+type usedNames struct {
+	names []string
+	all   bool
+}
+
+// Visit implements ast.Visitor.
+func (u *usedNames) Visit(n *ast.Node) {
+	id, ok := (*n).(*ast.IdentifierNode)
+	if !ok {
+		return
+	}
+	u.all = u.all || id.Value == "$env"
+	if !slices.Contains(u.names, id.Value) {
+		u.names = append(u.names, id.Value)
+	}
 }

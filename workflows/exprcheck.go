@@ -113,10 +113,11 @@ func (e *Expr) check(sc *scope, want reflect.Kind) {
 	if want == reflect.Bool && !e.booleanResult(prog.Node()) {
 		return
 	}
-	if e.prog, err = compileLoose(e.Text, rootsOf(sc.names)); err != nil {
+	if prog, err = compileLoose(e.Text, rootsOf(sc.names)); err != nil {
 		e.typeError(err, false, nil)
 		return
 	}
+	e.setProgram(prog)
 	e.paths, e.quick, e.zone = lint.paths(), quickPaths(e.Text), e.place.src.zone
 }
 

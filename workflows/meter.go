@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
 	"reflect"
 	"sync"
@@ -90,21 +91,35 @@ var meters = sync.Pool{New: func() any {
 }}
 
 // start readies a pooled meter for an evaluation.
-func (m *meter) start(env *Env, zone *time.Location, deadline time.Time) {
-	for k, v := range env.Names {
-		m.names[k] = v
+func (m *meter) start(e *Expr, env *Env, deadline time.Time) {
+	if e.allNames {
+		maps.Copy(m.names, env.Names)
+	} else {
+		for _, k := range e.uses {
+			if v, ok := env.Names[k]; ok {
+				m.names[k] = v
+			}
+		}
 	}
 	m.now, m.seed, m.uuids, m.steps, m.bytes, m.look, m.deadline = env.Now, env.Seed, 0, 0, 0, lookEvery, deadline
-	if zone != nil {
-		m.now = m.now.In(zone)
+	if e.zone != nil {
+		m.now = m.now.In(e.zone)
 	}
 }
 
 // end gives a meter back. What a large evaluation left in the machine is dropped: it
 // would live as long as the pool.
-func (m *meter) end(env *Env) {
-	for k := range env.Names {
-		delete(m.names, k)
+func (m *meter) end(e *Expr, env *Env) {
+	if e.allNames {
+		for k := range env.Names {
+			delete(m.names, k)
+		}
+	} else {
+		for _, k := range e.uses {
+			if _, ok := env.Names[k]; ok {
+				delete(m.names, k)
+			}
+		}
 	}
 	if m.steps > lookEvery || m.bytes > lookEvery {
 		m.vm = vm.VM{}

@@ -199,3 +199,22 @@ func TestCurrenciesAreThoseOfTheStandard(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesOfOneEvaluationDoNotReachTheNext, whose machine is pooled.
+func TestNamesOfOneEvaluationDoNotReachTheNext(t *testing.T) {
+	for _, text := range []string{`event.a ?? "none"`, `$env["event"]?.a ?? "none"`, `[1] | map(event?.a ?? "none") | first()`} {
+		e, err := workflows.CompileExpr(text, "event")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range []struct{ env, want any }{{map[string]any{"a": "x"}, "x"}, {nil, "none"}} {
+			names := workflows.Names{}
+			if x.env != nil {
+				names["event"] = x.env
+			}
+			if v, err := e.Eval(&workflows.Env{Names: names}); err != nil && x.env != nil || err == nil && v != x.want {
+				t.Errorf("%s: %v %v, not %v", text, v, err, x.want)
+			}
+		}
+	}
+}

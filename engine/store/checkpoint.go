@@ -1,7 +1,6 @@
 package store
 
 import (
-	"os"
 	"time"
 )
 
@@ -22,10 +21,7 @@ func (w *writer) maybeCheckpoint() {
 		}
 		return
 	}
-	size := int64(0)
-	if info, err := os.Stat(w.wal); err == nil {
-		size = info.Size()
-	}
+	size := w.walSize
 	if size <= w.space.limit {
 		w.passAt, w.waitAt = w.space.limit, 2*w.space.limit
 	}

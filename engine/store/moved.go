@@ -81,17 +81,27 @@ func (e *MovedError) Error() string {
 // error of the look itself, such as a folder that cannot be read for a moment, proves
 // nothing.
 func (fs openFiles) moved() error {
+	_, err := fs.look("")
+	return err
+}
+
+// look is moved, and gives the size in bytes of one of the files.
+func (fs openFiles) look(sized string) (bytes int64, _ error) {
 	for _, f := range fs {
-		switch id, size, err := identify(f.path); {
+		id, size, err := identify(f.path)
+		if f.path == sized {
+			bytes = size
+		}
+		switch {
 		case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
-			return &MovedError{f.what, f.path, "removed or moved away"}
+			return 0, &MovedError{f.what, f.path, "removed or moved away"}
 		case err == nil && id != f.id:
-			return &MovedError{f.what, f.path, "replaced by another file"}
+			return 0, &MovedError{f.what, f.path, "replaced by another file"}
 		case err == nil && f.filled && size == 0:
-			return &MovedError{f.what, f.path, "emptied"}
+			return 0, &MovedError{f.what, f.path, "emptied"}
 		}
 	}
-	return nil
+	return bytes, nil
 }
 
 // watch ends all writing when a file is not in its place, also while nobody writes.

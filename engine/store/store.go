@@ -157,7 +157,7 @@ func (s *Store) open(ctx context.Context) error {
 	s.w = newWriter(conn, checkpointer, realPath(s.path)+"-wal", s.o)
 	s.w.path, s.w.space, s.w.passAt, s.w.waitAt = s.path, room, room.limit, 2*room.limit
 	for _, c := range []*sqlite3.SQLiteConn{conn, checkpointer} {
-		if _, err := c.Exec(fmt.Sprintf("PRAGMA journal_size_limit = %d", 4*room.limit), nil); err != nil {
+		if _, err := c.Exec(fmt.Sprintf("PRAGMA journal_size_limit = %d", room.limit), nil); err != nil {
 			return errors.Join(err, conn.Close(), checkpointer.Close())
 		}
 	}

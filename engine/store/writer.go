@@ -48,6 +48,7 @@ type writer struct {
 	commits        int
 	checkpoint     time.Time
 	passAt, waitAt int64
+	walSize        int64 // bytes, after the last commit
 	// space is the room on the disk; full is set while there is none, and roomy says that
 	// there may be some again. passing is held while the WAL is moved.
 	path    string
@@ -247,11 +248,12 @@ func (w *writer) transaction(batch []*command) error {
 	if err := t.exec("COMMIT"); err != nil {
 		return w.rollback(err)
 	}
-	if err := w.files.moved(); err != nil {
+	size, err := w.files.look(w.wal)
+	if err != nil {
 		w.fatal(err)
 		return err // what was committed is in a file that a restart does not find
 	}
-	w.commits += len(batch)
+	w.commits, w.walSize = w.commits+len(batch), size
 	return nil
 }
 
