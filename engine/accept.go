@@ -174,7 +174,8 @@ func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]an
 		return Receipt{}, err
 	}
 	now := time.Now().UTC()
-	d := &Delivery{Trigger: workflow, Inlet: "manual", Type: "manual", Time: now, ReceivedAt: now, Inputs: checked, Only: workflow, SecretInputs: w.SecretInputs(),
+	d := &Delivery{Trigger: workflow, Inlet: "manual", Type: "manual", Time: now, ReceivedAt: now, Inputs: checked,
+		Only: workflow, SecretInputs: w.SecretInputs(),
 		Headers: map[string]string{"x-fired-by": who, "x-fired-why": why}}
 	d.Hidden = hiddenInputs(d.SecretInputs, checked, nil)
 	return e.Accept(ctx, d)

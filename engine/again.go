@@ -112,7 +112,8 @@ func (e *Engine) DecideAgain(ctx context.Context, id EventID, workflow string, a
 	if x.Known && x.Open {
 		return Again{}, fmt.Errorf("event %s has an open run of %s, %s: wait until it ends, or cancel it", id, workflow, x.Run)
 	}
-	a := Again{Workflow: workflow, Version: r.Decision.Version, Outcome: string(x.Outcome), Reason: x.Reason, Rule: r.Decision.Conditions, AlreadyReplayed: x.Known}
+	a := Again{Workflow: workflow, Version: r.Decision.Version, Outcome: string(x.Outcome), Reason: x.Reason,
+		Rule: r.Decision.Conditions, AlreadyReplayed: x.Known}
 	if x.Run != 0 {
 		a.Run = x.Run.String()
 	}
@@ -236,7 +237,7 @@ func (e *Engine) weighQueued(l listener, ev *Event, names map[string]any, unread
 		return d, nil
 	}
 	d.Run = RunID(e.ids.Next())
-	dr := e.newDriver(ev, l.workflow, d.Run, names)
+	dr := e.newRun(ev, l.workflow, d.Run, names)
 	dr.cancel() // it is taken up from the store
 	defer dr.putDown()
 	dr.alone = alone
@@ -280,4 +281,44 @@ func (e *Engine) redecide(ctx context.Context, step *BatchStep, rs ...Redecision
 		}
 	}
 	return out, nil
+}
+
+// replayPause lies between the starts of two replays: a thousand of them must not
+// overrun what they call.
+const replayPause = 50 * time.Millisecond
+
+// replayAt is when a replay may begin.
+func (e *Engine) replayAt(now time.Time) time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := now
+	if e.nextReplay.After(now) {
+		at = e.nextReplay
+	}
+	e.nextReplay = at.Add(replayPause)
+	return at
+}
+
+// placeOf is what a replay has to ask for before it begins, and by what it can be ended.
+// It never drops or replaces what is there for being full: a person asked for it.
+func (e *Engine) placeOf(ctx context.Context, of *Run, ev *Event, r Replay) (*Place, []CancelKey, error) {
+	w, err := e.version(ctx, &Run{Workflow: of.Workflow, Version: r.Version}, r.New)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !w.Bounded() && len(w.CancelOn) == 0 {
+		return nil, nil, nil
+	}
+	rc, err := e.contextOf(ctx, w, ev, &Run{ID: r.New, Event: ev.ID, Workflow: w.ID, Version: w.Version, Repeats: of.ID}, of.ID)
+	if err == nil {
+		err = rc.findCancelKeys()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := rc.place()
+	if p != nil {
+		p.OnFull, p.MaxQueue, p.RateDrop = "queue", math.MaxInt, false
+	}
+	return p, rc.cancels, err
 }

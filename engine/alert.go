@@ -29,7 +29,8 @@ const (
 )
 
 // AlertKinds lists them.
-var AlertKinds = []string{AlertSilence, AlertPollFailing, AlertWebhookMissed, AlertRunFailed, AlertRuleFailed, AlertRefusals, AlertReloadFailed,
+var AlertKinds = []string{AlertSilence, AlertPollFailing, AlertWebhookMissed, AlertRunFailed, AlertRuleFailed, AlertRefusals,
+	AlertReloadFailed,
 	AlertDiskLow, AlertBacklogOld, AlertCircuitOpen, AlertApprovalWaiting}
 
 // Alert is something that a person should know.
@@ -269,7 +270,8 @@ func (e *Engine) alertEvent(ctx context.Context, o OpenAlert, state string, at t
 	if p == nil || len(p.byTrigger[workflows.AlertsTrigger]) == 0 {
 		return nil
 	}
-	facts := map[string]any{"kind": o.Kind, "subject": o.Subject, "trigger": o.Trigger, "message": workflows.CutText(o.Message, maxLogged), "state": state,
+	facts := map[string]any{"kind": o.Kind, "subject": o.Subject, "trigger": o.Trigger,
+		"message": workflows.CutText(o.Message, maxLogged), "state": state,
 		"at": at.Format(time.RFC3339), "opened_at": o.OpenedAt.Format(time.RFC3339)}
 	for k, v := range data {
 		if _, taken := facts[k]; !taken {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -97,9 +96,8 @@ func (e *Engine) ended(ctx context.Context, r *Run) (*Ended, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the output of run %s: %w", r.ID, err)
 	}
-	dr := &driver{e: e, event: ev, run: r, state: &plan.State{}}
-	dr.describeRun(r.StartedAt)
-	return &Ended{Run: r, Names: workflows.Names{"event": names, "output": output, "run": dr.state.Run}}, nil
+	rc := &runContext{e: e, event: ev, run: r}
+	return &Ended{Run: r, Names: workflows.Names{"event": names, "output": output, "run": rc.described(r.ID, r.StartedAt)}}, nil
 }
 
 // forSender masks the project's secrets in what a sender is answered: a service that

@@ -124,7 +124,8 @@ func (e *Engine) normalize(s *Selection, now time.Time) error {
 	case s.Workflow == "" && s.Trigger == "":
 		return fmt.Errorf("%w: give a trigger or a workflow", ErrQuery)
 	case s.Workflow != "" && w == nil:
-		return fmt.Errorf("%w: there is no workflow %q; there are %s", ErrQuery, s.Workflow, strings.Join(slices.Sorted(maps.Keys(p.Workflows)), ", "))
+		return fmt.Errorf("%w: there is no workflow %q; there are %s", ErrQuery, s.Workflow,
+			strings.Join(slices.Sorted(maps.Keys(p.Workflows)), ", "))
 	case w != nil && p.resting[w.ID]:
 		return e.offError(p, w.ID)
 	case w != nil && s.Trigger != "" && !slices.Contains(e.triggersOf(*s), s.Trigger):
@@ -193,7 +194,8 @@ func (e *Engine) StartBatch(ctx context.Context, s Selection, rate int, by strin
 	if rate < 0 || rate > MaxRate {
 		return nil, fmt.Errorf("%w: rate must be from 1 to %d runs a second", ErrQuery, MaxRate)
 	}
-	b := &Batch{ID: BatchID(e.ids.Next()).String(), At: now, By: e.o.Redactor.Text(cmp.Or(by, "somebody")), State: BatchRunning, Selection: s, Rate: rate}
+	b := &Batch{ID: BatchID(e.ids.Next()).String(), At: now, By: e.o.Redactor.Text(cmp.Or(by, "somebody")), State: BatchRunning,
+		Selection: s, Rate: rate}
 	b.Cursor, b.End = EventID(FirstID(s.Since)-1), EventID(FirstID(s.Until))
 	var err error
 	if b.Total, err = e.o.Store.CountEvents(ctx, e.triggersOf(s), b.Cursor, b.End); err != nil {

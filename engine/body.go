@@ -95,7 +95,8 @@ func isJSON(kind string) bool { return kind == jsonType || strings.HasSuffix(kin
 
 // isText tells the types whose bodies are text.
 func isText(kind string) bool {
-	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "/xml") || strings.HasSuffix(kind, "+xml") || isJSON(kind) || kind == formType
+	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "/xml") || strings.HasSuffix(kind, "+xml") ||
+		isJSON(kind) || kind == formType
 }
 
 // readable tells the types whose bodies hold data, and those of no type.

@@ -70,15 +70,15 @@ func (e *Engine) cancelRulesOf(trigger string) []cancelRule {
 }
 
 // findCancelKeys evaluates the keys by which a new run can be ended.
-func (dr *driver) findCancelKeys() error {
-	w := dr.state.Workflow
+func (rc *runContext) findCancelKeys() error {
+	w := rc.state.Workflow
 	for i := range w.CancelOn {
-		key, err := w.CancelOn[i].RunKey(dr.keyEnv())
+		key, err := w.CancelOn[i].RunKey(rc.keyEnv())
 		if err != nil {
 			return err
 		}
 		if key != "" {
-			dr.cancels = append(dr.cancels, CancelKey{w.CancelOn[i].Trigger, ruleID(w.Version, i), dr.masker().Text(key)})
+			rc.cancels = append(rc.cancels, CancelKey{w.CancelOn[i].Trigger, ruleID(w.Version, i), rc.masker().Text(key)})
 		}
 	}
 	return nil

@@ -36,7 +36,8 @@ func (e *Engine) watchClock(ctx context.Context) {
 		step := now.Round(0).Sub(base.Round(0)) - now.Sub(base) // Round(0) takes the monotonic reading off
 		switch {
 		case step >= ClockSteps:
-			e.o.Log.Warn("the clock was set forward, or the machine was suspended; schedules and sleeps go by the new time", "by", step.Round(time.Millisecond))
+			e.o.Log.Warn("the clock was set forward, or the machine was suspended; schedules and sleeps go by the new time",
+				"by", step.Round(time.Millisecond))
 			e.wakeDue(0)
 		case step <= -ClockSteps:
 			if !e.clockSetBack(ctx, -step) {
@@ -53,11 +54,13 @@ func (e *Engine) watchClock(ctx context.Context) {
 func (e *Engine) clockSetBack(ctx context.Context, by time.Duration) bool {
 	if err := e.o.Store.ClockSetBack(ctx, by); err != nil {
 		if ctx.Err() == nil {
-			e.o.Log.Error("the clock was set back, and what waits could not be moved to the new time; it is tried again", "by", by.Round(time.Millisecond), "error", err)
+			e.o.Log.Error("the clock was set back, and what waits could not be moved to the new time; it is tried again",
+				"by", by.Round(time.Millisecond), "error", err)
 		}
 		return false
 	}
-	e.o.Log.Warn("the clock was set back: sleeps, time limits of waits, schedules and rates go on from the new time", "by", by.Round(time.Millisecond))
+	e.o.Log.Warn("the clock was set back: sleeps, time limits of waits, schedules and rates go on from the new time",
+		"by", by.Round(time.Millisecond))
 	e.wakeDue(by)
 	return true
 }

@@ -197,7 +197,8 @@ func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 	if c.WebhookDelay != nil && c.WebhookDelay.P50 > 0 {
 		// On average an event waits half an interval.
 		every := time.Duration(2 * c.WebhookDelay.P50 * float64(time.Second))
-		c.BreakEven = &IntervalCost{Interval: every.Round(time.Millisecond).String(), Mean: c.WebhookDelay.P50, P95: 0.95 * every.Seconds(), RequestsPerDay: perPoll * float64(24*time.Hour) / float64(every)}
+		c.BreakEven = &IntervalCost{Interval: every.Round(time.Millisecond).String(), Mean: c.WebhookDelay.P50,
+			P95: 0.95 * every.Seconds(), RequestsPerDay: perPoll * float64(24*time.Hour) / float64(every)}
 	}
 	c.Verdict = c.verdict(len(s.Polls) > 0)
 	return c
@@ -297,11 +298,14 @@ func (c *Comparison) verdict(polled bool) string {
 	case !polled:
 		return fmt.Sprintf("Only the webhook is on record (%d events): add a poll with compare: true to learn what it misses.", seen)
 	case seen == 0:
-		return fmt.Sprintf("The webhook brought none of the %d events that polling found: it is broken or not set up; polling is what works.", c.Events)
+		return fmt.Sprintf("The webhook brought none of the %d events that polling found: it is broken or not set up; "+
+			"polling is what works.", c.Events)
 	case c.PollOnly > 0:
-		return fmt.Sprintf("The webhook missed %d of %d events (%.1f %%) that polling found: keep both; the webhook is the fast way, the poll the safety net.", c.PollOnly, c.Both+c.PollOnly, 100*float64(c.PollOnly)/float64(c.Both+c.PollOnly))
+		return fmt.Sprintf("The webhook missed %d of %d events (%.1f %%) that polling found: keep both; the webhook is the "+
+			"fast way, the poll the safety net.", c.PollOnly, c.Both+c.PollOnly, 100*float64(c.PollOnly)/float64(c.Both+c.PollOnly))
 	case c.Both == 0:
-		return fmt.Sprintf("The poll saw none of the webhook's %d events: their keys do not agree, or the poll lists something else.", c.WebhookOnly)
+		return fmt.Sprintf("The poll saw none of the webhook's %d events: their keys do not agree, or the poll lists "+
+			"something else.", c.WebhookOnly)
 	}
 	s := fmt.Sprintf("The webhook brought all %d events", c.Events)
 	if c.Lag != nil && c.Lag.P50 > 0 {

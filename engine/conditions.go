@@ -109,8 +109,9 @@ func (e *Engine) noteRefusal(r Refusal) {
 	count, usual, risen := e.refusals.add(r.Trigger, time.Now())
 	if risen {
 		e.Alert(context.Background(), Alert{Kind: AlertRefusals, Trigger: r.Trigger,
-			Message: fmt.Sprintf("%d deliveries of trigger %s were refused within %s, usually %.0f; the last one: %s", count, r.Trigger, refusalWindow, usual, r.Reason),
-			Data:    map[string]any{"count": count, "usual": usual, "reason": r.Reason}})
+			Message: fmt.Sprintf("%d deliveries of trigger %s were refused within %s, usually %.0f; the last one: %s", count,
+				r.Trigger, refusalWindow, usual, r.Reason),
+			Data: map[string]any{"count": count, "usual": usual, "reason": r.Reason}})
 	}
 }
 
@@ -124,8 +125,9 @@ func (e *Engine) noteChange(c Change) {
 	case c.Decision != nil && c.Decision.Outcome == RuleFailed:
 		d, reason := c.Decision, c.mask.Text(c.Decision.Reason)
 		e.Alert(context.Background(), Alert{Kind: AlertRuleFailed, Trigger: c.Event.Trigger, Subject: d.Workflow,
-			Message: fmt.Sprintf("the rule of workflow %s could not be evaluated for %s: %s; fix it, then run hookloom replay %s --workflow %s", d.Workflow, c.Event.ID, reason, c.Event.ID, d.Workflow),
-			Data:    map[string]any{"workflow": d.Workflow, "event": c.Event.ID.String(), "error": reason}})
+			Message: fmt.Sprintf("the rule of workflow %s could not be evaluated for %s: %s; fix it, then run hookloom replay "+
+				"%s --workflow %s", d.Workflow, c.Event.ID, reason, c.Event.ID, d.Workflow),
+			Data: map[string]any{"workflow": d.Workflow, "event": c.Event.ID.String(), "error": reason}})
 	case c.Decision != nil:
 		e.AlertOver(AlertRuleFailed, c.Decision.Workflow)
 	case c.Run != nil && c.Run.Status.Ended():
@@ -192,7 +194,9 @@ func (e *Engine) lookAtConditions(ctx context.Context, now time.Time) {
 	}
 	if e.o.Disk != nil {
 		if free, total, err := e.o.Disk(); err == nil && DiskLow(free, total) {
-			e.Alert(ctx, Alert{Kind: AlertDiskLow, Message: fmt.Sprintf("%d MB are free on the database's disk; when it is full, deliveries are answered with 503: free some space, or run hookloom prune", free>>20),
+			e.Alert(ctx, Alert{Kind: AlertDiskLow,
+				Message: fmt.Sprintf("%d MB are free on the database's disk; when it is full, deliveries are answered with 503: "+
+					"free some space, or run hookloom prune", free>>20),
 				Data: map[string]any{"free_bytes": free, "total_bytes": total}})
 		} else if err == nil {
 			e.AlertOver(AlertDiskLow, "")
@@ -238,7 +242,8 @@ func (e *Engine) lookAtBacklog(ctx context.Context, now time.Time) {
 		return // it is asked again
 	}
 	oldest, what := time.Duration(0), ""
-	for x, at := range map[string]time.Time{"an event has waited to be decided": b.OldestEvent, "a run that is due has waited to begin": b.OldestRun} {
+	for x, at := range map[string]time.Time{"an event has waited to be decided": b.OldestEvent,
+		"a run that is due has waited to begin": b.OldestRun} {
 		if age := now.Sub(at); !at.IsZero() && age > oldest {
 			oldest, what = age, x
 		}
@@ -247,7 +252,8 @@ func (e *Engine) lookAtBacklog(ctx context.Context, now time.Time) {
 		e.AlertOver(AlertBacklogOld, "")
 		return
 	}
-	e.Alert(ctx, Alert{Kind: AlertBacklogOld, Message: fmt.Sprintf("%s for %s", what, oldest.Round(time.Second)), Data: map[string]any{"seconds": int(oldest.Seconds())}})
+	e.Alert(ctx, Alert{Kind: AlertBacklogOld, Message: fmt.Sprintf("%s for %s", what, oldest.Round(time.Second)),
+		Data: map[string]any{"seconds": int(oldest.Seconds())}})
 }
 
 func (e *Engine) lookAtHosts(ctx context.Context) {
@@ -256,8 +262,9 @@ func (e *Engine) lookAtHosts(ctx context.Context) {
 			e.AlertOver(AlertCircuitOpen, d.Name)
 			continue
 		}
-		e.Alert(ctx, Alert{Kind: AlertCircuitOpen, Subject: d.Name, Message: fmt.Sprintf("%s does not answer (%s); %d attempts wait", d.Name, d.Last, d.Waiting),
-			Data: map[string]any{"host": d.Name, "waiting": d.Waiting, "last_failure": d.Last}})
+		e.Alert(ctx, Alert{Kind: AlertCircuitOpen, Subject: d.Name,
+			Message: fmt.Sprintf("%s does not answer (%s); %d attempts wait", d.Name, d.Last, d.Waiting),
+			Data:    map[string]any{"host": d.Name, "waiting": d.Waiting, "last_failure": d.Last}})
 	}
 	known := map[string]bool{}
 	for _, d := range e.Destinations() {

@@ -12,19 +12,24 @@ import (
 // event, the end of a called run, a destination, the end of a sleep, the next try, a
 // place in their group, their rate, their workflow to be switched on, more events
 // (debounce or batch), or a free slot.
-var WaitKinds = []string{"approval", "review", "event", "call", "destination", "sleep", "retry", "concurrency", "rate", "switch", "gathering", "slot"}
+var WaitKinds = []string{"approval", "review", "event", "call", "destination", "sleep", "retry", "concurrency", "rate",
+	"switch", "gathering", "slot"}
 
 // ErrorCodes are the codes that the engine and its actions give errors; a workflow may
 // add others.
-var ErrorCodes = []string{"address_not_allowed", "bad_answer", "call_cancelled", "call_failed", "call_timed_out", "cancelled", "cancelled_by_event", "cannot_call",
+var ErrorCodes = []string{"address_not_allowed", "bad_answer", "call_cancelled", "call_failed", "call_timed_out",
+	"cancelled", "cancelled_by_event", "cannot_call",
 	"cannot_run", "chain_too_deep", "conflict", "deadline", "destination_down", "dropped", "endpoint_paused", "expression",
 	"fail", "failed", "files", "files_full", "gone", "http_status", "interrupted", "invalid_connection", "invalid_input",
-	"invalid_request", "network", "no_connection", "no_credential", "no_file", "not_a_number", "panic", "rejected", "replaced", "rule_failed", "secret",
+	"invalid_request", "network", "no_connection", "no_credential", "no_file", "not_a_number", "panic", "rejected", "replaced",
+	"rule_failed", "secret",
 	"store_full", "timeout", "too_large", "unknown_trigger", "unreadable", "unsupported"}
 
 // RefusalReasons are why deliveries are refused.
-var RefusalReasons = []string{"address not allowed", "body is not signed", "body too large", "client certificate needed", "client certificate not allowed", "handshake refused",
-	"key not available", "malformed handshake", "no such path", "origin not allowed", "requirement not met", "signature does not match", "signature malformed", "signature missing",
+var RefusalReasons = []string{"address not allowed", "body is not signed", "body too large", "client certificate needed",
+	"client certificate not allowed", "handshake refused",
+	"key not available", "malformed handshake", "no such path", "origin not allowed", "requirement not met",
+	"signature does not match", "signature malformed", "signature missing",
 	"signed text can be read in two ways", "timestamp in the future", "timestamp missing or malformed", "timestamp too old", "wrong method"}
 
 // DeadGroup is dead letters with one cause.
@@ -51,7 +56,8 @@ var varying = regexp.MustCompile(`(?:run|evt)_[0-9a-f]{16}|hl_[a-z2-7]{32}|\d{4,
 
 // GroupOf gives the group of a dead letter, with nothing counted.
 func GroupOf(d DeadLetter) DeadGroup {
-	g := DeadGroup{Kind: d.Kind, Workflow: d.Workflow, Step: d.ErrorStep, Host: d.Host, Code: d.ErrorCode, Cause: varying.ReplaceAllString(d.Error, "…")}
+	g := DeadGroup{Kind: d.Kind, Workflow: d.Workflow, Step: d.ErrorStep, Host: d.Host, Code: d.ErrorCode,
+		Cause: varying.ReplaceAllString(d.Error, "…")}
 	sum := sha256.Sum256([]byte(strings.Join([]string{g.Kind, g.Workflow, g.Step, g.Host, g.Code, g.Cause}, "\x00")))
 	g.ID = hex.EncodeToString(sum[:6])
 	return g

@@ -6,7 +6,8 @@
 //	early.go       both at once, in one transaction, when nothing is in the way
 //	work.go     3  runs are taken up, as many at a time as allowed
 //	perform.go  4  one attempt: on record, done, on record
-//	settle.go   5  what is due next, or how the run ended
+//	loop.go        what was made is stored, again and again, until the run waits or ends
+//	advance.go  5  what is due next, or how the run ended
 //
 // What a run may wait for besides a moment: wait.go (a person, an event) and
 // call.go (another run, which ending.go ends with its caller). pin.go keeps what a run

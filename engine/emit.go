@@ -83,20 +83,13 @@ func (c chain) with(workflow string, runs, emits int) chain {
 
 func (c chain) String() string { return fmt.Sprintf("%d;%d;%s", c.runs, c.emits, c.names) }
 
-// chain is how the run came about; that of a batch is as deep as the deepest of its
-// events.
-func (dr *driver) chain() chain {
-	if dr.deepest != nil {
-		return chainOf(dr.deepest)
-	}
-	return chainOf(dr.event)
-}
-
 // Emit implements Inside.
 func (dr *driver) Emit(_ context.Context, in Input, o Emission) (any, error) {
 	c := dr.chain().with(dr.run.Workflow, 0, 1)
 	if c.emits > maxEmits {
-		return nil, &plan.Error{Code: "chain_too_deep", Message: fmt.Sprintf("trigger %s gets no event: a chain of events is at most %d deep, and this one is %s; end it with a when: or if: that stops holding", o.Trigger, maxEmits, c.names)}
+		return nil, &plan.Error{Code: "chain_too_deep",
+			Message: fmt.Sprintf("trigger %s gets no event: a chain of events is at most %d deep, and this one is %s; end it "+
+				"with a when: or if: that stops holding", o.Trigger, maxEmits, c.names)}
 	}
 	o.Op, o.Run, o.Path = in.Key, dr.run.ID, in.Path
 	d, err := dr.e.emission(o, in.Redact)
@@ -136,17 +129,23 @@ func (e *Engine) emission(o Emission, redact func(string) string) (*Delivery, er
 	case err != nil:
 		return nil, &plan.Error{Code: "invalid_input", Message: "data: " + err.Error()}
 	case len(raw) > maxEmittedData:
-		return nil, &plan.Error{Code: "too_large", Message: fmt.Sprintf("data has %d bytes, at most %s are emitted; emit less of it, such as the id by which the rest can be fetched", len(raw), workflows.SizeText(maxEmittedData))}
+		return nil, &plan.Error{Code: "too_large",
+			Message: fmt.Sprintf("data has %d bytes, at most %s are emitted; emit less of it, such as the id by which the rest "+
+				"can be fetched", len(raw), workflows.SizeText(maxEmittedData))}
 	case len(o.Key) > maxEventKey || len(o.Type) > maxEventKey:
-		return nil, &plan.Error{Code: "too_large", Message: fmt.Sprintf("key has %d bytes and type %d, at most %d of each are kept; use sha256(...) of what is long", len(o.Key), len(o.Type), maxEventKey)}
+		return nil, &plan.Error{Code: "too_large",
+			Message: fmt.Sprintf("key has %d bytes and type %d, at most %d of each are kept; use sha256(...) of what is long",
+				len(o.Key), len(o.Type), maxEventKey)}
 	case redact != nil && (redact(string(raw)) != string(raw) || redact(o.Key+"\n"+o.Type) != o.Key+"\n"+o.Type):
-		return nil, &plan.Error{Code: "secret", Message: "the event holds a secret or a credential, and events keep none: use ${{ secrets.NAME }} where it is needed"}
+		return nil, &plan.Error{Code: "secret",
+			Message: "the event holds a secret or a credential, and events keep none: use ${{ secrets.NAME }} where it is needed"}
 	}
 	if _, err := workflows.DecodeJSON(raw); err != nil {
 		return nil, &plan.Error{Code: "too_large", Message: "data: " + err.Error()}
 	}
 	now := time.Now().UTC()
-	d := &Delivery{Trigger: o.Trigger, Inlet: "emit", Key: o.Key, Type: cmp.Or(o.Type, o.Trigger), Time: now, ReceivedAt: now, Raw: raw, Query: map[string]string{}, Dedupe: t.Dedupe()}
+	d := &Delivery{Trigger: o.Trigger, Inlet: "emit", Key: o.Key, Type: cmp.Or(o.Type, o.Trigger), Time: now, ReceivedAt: now,
+		Raw: raw, Query: map[string]string{}, Dedupe: t.Dedupe()}
 	if o.Key != "" {
 		d.Identity = ByKey
 	}

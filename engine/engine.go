@@ -207,11 +207,13 @@ func New(o Options) *Engine {
 	if o.Redactor == nil {
 		o.Redactor = &Redactor{}
 	}
-	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1), working: make(chan struct{}), atWork: map[RunID]*driver{}, matching: map[EventID]bool{},
+	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1),
+		working: make(chan struct{}), atWork: map[RunID]*driver{}, matching: map[EventID]bool{},
 		failed: make(chan error, 1),
 		alerts: alerts{open: map[alertKey]OpenAlert{}, pending: map[alertKey]*Alert{}, wake: make(chan struct{}, 1)}}
 	e.ids.Seen(o.Store.LastID())
-	e.decoded, e.outputs, e.answers, e.parsed, e.lookups = NewBudget(maxDecoded), NewBudget(maxOutputs), NewBudget(maxAnswers), NewBudget(maxParsed), NewBudget(maxLookups)
+	e.decoded, e.outputs, e.answers = NewBudget(maxDecoded), NewBudget(maxOutputs), NewBudget(maxAnswers)
+	e.parsed, e.lookups = NewBudget(maxParsed), NewBudget(maxLookups)
 	if o.Secrets == nil {
 		o.Secrets = func(string) (string, bool) { return "", false }
 	}
@@ -235,7 +237,8 @@ func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
 	if err != nil {
 		return fmt.Errorf("reading which workflows are switched off: %w", err)
 	}
-	l := &loaded{Project: p, off: map[string]Switch{}, byTrigger: map[string][]listener{}, byRun: map[string][]listener{}, gated: map[string]bool{},
+	l := &loaded{Project: p, off: map[string]Switch{}, byTrigger: map[string][]listener{}, byRun: map[string][]listener{},
+		gated:  map[string]bool{},
 		polled: map[string]bool{}, resting: map[string]bool{}}
 	if paths := p.History.Redact; len(paths) > 0 {
 		l.fields = &fieldRedactor{paths: paths, mark: e.o.Mark}

@@ -43,7 +43,8 @@ func (dr *driver) cutBeforeFinally(d plan.Decision) bool {
 	if len(dr.state.Workflow.Finally) == 0 || dr.ending {
 		return false
 	}
-	begins := slices.ContainsFunc(d.Due, func(x plan.Due) bool { return isFinal(x.Path) }) || slices.ContainsFunc(d.Calls, func(c plan.Call) bool { return isFinal(c.Path) })
+	begins := slices.ContainsFunc(d.Due, func(x plan.Due) bool { return isFinal(x.Path) }) ||
+		slices.ContainsFunc(d.Calls, func(c plan.Call) bool { return isFinal(c.Path) })
 	if !begins {
 		return false
 	}

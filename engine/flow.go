@@ -62,7 +62,8 @@ type Admission struct {
 // Admit decides. It is pure: the store asks it inside of its transaction.
 func (p *Place) Admit(c Crowd, now time.Time) Admission {
 	if p.Stale != nil && c.Newest != nil && lower(p.Stale, c.Newest) {
-		return Admission{Drop: fmt.Sprintf("stale: %s is older than %s, the last one applied%s", showStale(p.Stale), showStale(c.Newest), inGroup(p.Group))}
+		return Admission{Drop: fmt.Sprintf("stale: %s is older than %s, the last one applied%s", showStale(p.Stale),
+			showStale(c.Newest), inGroup(p.Group))}
 	}
 	if p.Limit > 0 && (c.AtWork >= p.Limit || c.Queued > 0) {
 		switch {
@@ -166,16 +167,17 @@ func staleness(v any) (any, error) {
 }
 
 // place evaluates what a run asks for; nil when its workflow holds nothing back.
-func (dr *driver) place() (*Place, error) {
-	w := dr.state.Workflow
+func (rc *runContext) place() (*Place, error) {
+	w := rc.state.Workflow
 	if !w.Bounded() {
 		return nil, nil
 	}
-	vars, failure := dr.state.Vars()
+	vars, failure := rc.state.Vars()
 	if failure != nil {
 		return nil, failure
 	}
-	env := &workflows.Env{Names: workflows.Names{"event": dr.state.Event, "inputs": dr.state.Inputs, "run": dr.state.Run, "vars": vars}, Now: dr.event.ReceivedAt, Seed: dr.event.ID.String()}
+	env := &workflows.Env{Names: workflows.Names{"event": rc.state.Event, "inputs": rc.state.Inputs, "run": rc.state.Run,
+		"vars": vars}, Now: rc.event.ReceivedAt, Seed: rc.event.ID.String()}
 	p := &Place{Workflow: w.ID}
 	var err error
 	if c := w.Concurrency; c != nil {
@@ -193,13 +195,13 @@ func (dr *driver) place() (*Place, error) {
 			}
 		}
 	}
-	p.Group = dr.masker().Text(p.Group) // it is stored
+	p.Group = rc.masker().Text(p.Group) // it is stored
 	if r := w.Rate; r != nil {
 		p.RateLimit, p.RatePer, p.RateDrop = r.Limit, r.Per, r.OnFull == "drop"
 		if p.RateGroup, err = group(r.Group, env); err != nil {
 			return nil, fmt.Errorf("rate.group: %w", err)
 		}
-		p.RateGroup = dr.masker().Text(p.RateGroup)
+		p.RateGroup = rc.masker().Text(p.RateGroup)
 	}
 	return p, nil
 }

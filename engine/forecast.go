@@ -130,7 +130,8 @@ func (e *Engine) foresee(ctx context.Context, s Selection, at DecidedState, by m
 	defer ev.share.letGo()
 	take, _ := p.takes(s, ev, at)
 	for _, l := range p.listeners(&ev.Delivery) {
-		if (s.Workflow == "" || s.Workflow == l.workflow.ID) && (at.Outcomes[l.workflow.ID] == Matched || slices.Contains(at.Ran, l.workflow.ID)) && !s.Again {
+		if (s.Workflow == "" || s.Workflow == l.workflow.ID) &&
+			(at.Outcomes[l.workflow.ID] == Matched || slices.Contains(at.Ran, l.workflow.ID)) && !s.Again {
 			planned(l).Known++
 		}
 	}
@@ -201,6 +202,7 @@ func (e *Engine) host(d plan.Due) string {
 	if !ok {
 		return ""
 	}
-	in := Input{Spec: d.Step.Spec, With: d.With, Path: d.Path, Attempt: d.Attempt, Connections: e.project.Load().Connections, Secret: e.o.Secrets, Client: e.o.Client}
+	in := Input{Spec: d.Step.Spec, With: d.With, Path: d.Path, Attempt: d.Attempt, Connections: e.project.Load().Connections,
+		Secret: e.o.Secrets, Client: e.o.Client}
 	return e.o.Redactor.Text(a.Destination(in))
 }

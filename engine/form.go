@@ -174,7 +174,8 @@ func readParts(raw []byte, boundary string) ([]part, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the form: %w", err)
 		}
-		out = append(out, part{name: validText([]byte(p.FormName())), file: validText([]byte(p.FileName())), contentType: p.Header.Get("Content-Type"), body: b})
+		out = append(out, part{name: validText([]byte(p.FormName())), file: validText([]byte(p.FileName())),
+			contentType: p.Header.Get("Content-Type"), body: b})
 	}
 	var whole string
 	var charsets map[string]string

@@ -79,17 +79,12 @@ type Closed struct {
 const MaxGathered = 16 << 20
 
 // gathering evaluates how an event joins others.
-func (dr *driver) gathering(g *workflows.Gather) (*Gathering, error) {
-	key, err := g.KeyOf(dr.keyEnv())
+func (rc *runContext) gathering(g *workflows.Gather) (*Gathering, error) {
+	key, err := g.KeyOf(rc.keyEnv())
 	if err != nil {
 		return nil, err
 	}
-	return &Gathering{Kind: g.Kind, Key: dr.masker().Text(key), Wait: g.Wait, Max: g.Max, Size: g.Size, Bytes: DecodedSize(dr.event.Raw)}, nil
-}
-
-// keyEnv is what the keys of debounce, batch and cancel_on see.
-func (dr *driver) keyEnv() *workflows.Env {
-	return &workflows.Env{Names: workflows.Names{"event": dr.state.Event, "inputs": dr.state.Inputs}, Now: dr.event.ReceivedAt, Seed: dr.event.ID.String()}
+	return &Gathering{Kind: g.Kind, Key: rc.masker().Text(key), Wait: g.Wait, Max: g.Max, Size: g.Size, Bytes: DecodedSize(rc.event.Raw)}, nil
 }
 
 // heldBack gives the settlement of a run that does not begin now; nil for one that does.
@@ -237,62 +232,15 @@ func (e *Engine) gatheredPlace(ctx context.Context, g DueGathering) (*Place, err
 	if err != nil {
 		return nil, nil
 	}
-	dr, err := e.askFor(ctx, w, ev, &Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
+	rc, err := e.contextOf(ctx, w, ev, &Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
 	if err != nil {
 		return nil, nil
 	}
-	return dr.place()
-}
-
-// askFor makes a driver that evaluates what a run asks for, and does nothing else. of is
-// the run that has its events.
-func (e *Engine) askFor(ctx context.Context, w *workflows.Workflow, ev *Event, r *Run, of RunID) (*driver, error) {
-	names, err := ev.names()
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now().UTC()
-	dr := &driver{e: e, event: ev, run: r}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(w), RunID: r.ID.String(), StartedAt: now, Now: now, Secrets: e.secretsOf(w), Hidden: ev.Hidden}
-	dr.hide(ev.Hidden)
-	dr.describeRun(now)
-	return dr, dr.readEvents(ctx, of)
+	return rc.place()
 }
 
 // isBatch tells whether runs of a workflow have several events.
 func isBatch(w *workflows.Workflow) bool { return w.Gather != nil && w.Gather.Kind == workflows.Batch }
-
-// readEvents loads the events of a batch, which are those of a run.
-func (dr *driver) readEvents(ctx context.Context, of RunID) error {
-	if !isBatch(dr.state.Workflow) {
-		return nil
-	}
-	ids, _, err := dr.e.o.Store.Gathered(ctx, of)
-	if err != nil {
-		return fmt.Errorf("looking for the events of batch %s: %w", of, err)
-	}
-	dr.state.Events = make([]any, 0, len(ids)+1)
-	dr.state.Events = append(dr.state.Events, dr.state.Event)
-	for _, id := range ids {
-		ev, err := dr.e.o.Store.Event(ctx, id)
-		if err != nil {
-			return fmt.Errorf("event %s of the batch: %w", id, err)
-		}
-		if ev.Stripped {
-			return fmt.Errorf("the body of event %s, which is in the batch, was pruned (history: bodies)", id)
-		}
-		names, err := ev.names()
-		if err != nil {
-			return fmt.Errorf("event %s of the batch: %w", id, err)
-		}
-		dr.hide(ev.Hidden)
-		dr.state.Events = append(dr.state.Events, names)
-		if chainOf(ev).emits > dr.chain().emits {
-			dr.deepest = ev
-		}
-	}
-	return nil
-}
 
 // loadBatch loads the events of a batch that is to go on. They have one share of the
 // memory, for which the run waits without any.

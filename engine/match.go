@@ -69,7 +69,9 @@ func (e *Engine) matchAlone(p *loaded, events []*Event, live [][]*driver, cause 
 	ev := events[0]
 	m := Match{Event: ev.ID, At: time.Now().UTC(), Called: ev.Inlet == "call"}
 	for _, l := range p.listeners(&ev.Delivery) {
-		m.Decisions = append(m.Decisions, Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: RuleFailed, Reason: "the decision cannot be recorded: " + cause.Error()})
+		m.Decisions = append(m.Decisions,
+			Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: RuleFailed,
+				Reason: "the decision cannot be recorded: " + cause.Error()})
 	}
 	err := e.store(func() error {
 		_, err := e.o.Store.Match(e.work, []Match{m})
@@ -127,7 +129,8 @@ func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live 
 
 // weigh asks one workflow. start is the run that begins, if one does, and dr who
 // works on it, if it need not wait for its place.
-func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable error, until time.Time) (d Decision, start *Settlement, dr *driver) {
+func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable error, until time.Time) (d Decision,
+	start *Settlement, dr *driver) {
 	defer func() {
 		// A bug that one event brings out must not end the process at each start anew.
 		if p := recover(); p != nil {
@@ -145,7 +148,7 @@ func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable e
 		return d, nil, nil
 	}
 	d.Run = RunID(e.ids.Next())
-	dr = e.newDriver(ev, l.workflow, d.Run, names)
+	dr = e.newRun(ev, l.workflow, d.Run, names)
 	held, err := dr.heldBack()
 	switch {
 	case err != nil:
@@ -159,14 +162,15 @@ func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable e
 		return d, held, nil
 	}
 	dr.early, dr.state.Until = !until.IsZero(), until
-	s := dr.begin(e.takeSlot(dr))
+	s := dr.start(e.takeSlot(dr))
 	return d, &s, dr
 }
 
 // panicked is the decision about an event whose rule made the program panic.
 func (e *Engine) panicked(l listener, ev *Event, p any) Decision {
 	e.o.Log.Error("a decision panicked", "event", ev.ID, "workflow", l.workflow.ID, "panic", p, "stack", string(debug.Stack()))
-	return Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: RuleFailed, Reason: fmt.Sprintf("deciding panicked, which is a bug of Hookloom: %v", p)}
+	return Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: RuleFailed,
+		Reason: fmt.Sprintf("deciding panicked, which is a bug of Hookloom: %v", p)}
 }
 
 // matched goes on after the decisions about an event are on disk.
@@ -292,7 +296,8 @@ func decide(l listener, ev *Event, names map[string]any, err error, until time.T
 	for _, types := range [][]string{taken, l.start.Events} {
 		if !workflows.MatchType(types, ev.Type) {
 			if ev.unreadable != nil && ev.Type == ev.Trigger && l.off == "" {
-				d.Outcome, d.Reason = RuleFailed, fmt.Sprintf("its type is not known, and events: asks for %s: %v", strings.Join(types, ", "), ev.notReadable())
+				d.Outcome, d.Reason = RuleFailed,
+					fmt.Sprintf("its type is not known, and events: asks for %s: %v", strings.Join(types, ", "), ev.notReadable())
 				return d
 			}
 			d.Outcome, d.Reason = Filtered, fmt.Sprintf("type %s is not in events: %s", ev.Type, strings.Join(types, ", "))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,11 +14,8 @@ import (
 
 // driver carries one run as far as it can go without waiting.
 type driver struct {
-	e     *Engine
-	event *Event
-	run   *Run
-	state *plan.State
-	ctx   context.Context
+	runContext
+	ctx context.Context
 	// cancel cuts the run: a person cancelled it, or a newer run took its place, as
 	// why says, which is written under the engine's lock.
 	cancel context.CancelFunc
@@ -58,12 +54,8 @@ type driver struct {
 	permits map[string]*destination.Permit
 	held    bool
 	turn    chan struct{}
-	// cancels are the keys by which events end the run. alone tells that its event joins
-	// no others.
-	cancels []CancelKey
-	alone   bool
-	// deepest is the event of a batch that the longest chain of emitted events led to.
-	deepest *Event
+	// alone tells that its event joins no others.
+	alone bool
 	// calls are events that the next settlement stores.
 	calls []*Event
 	// share is what the run has of its event's share of memory.
@@ -83,83 +75,33 @@ type driver struct {
 	setBack atomic.Int64
 	// releasedBy are the events that came for waiting steps, by path.
 	releasedBy map[string]EventID
-	// kept are the calls in doubt of the runs that this one continues, by path.
-	kept map[string]KeptKey
-	// hidden are values that are masked in this run only, with those of the project;
-	// mask does it.
-	hidden []string
-	mask   atomic.Pointer[Masker]
 	// wrote tells that the run has written kept values.
 	wrote atomic.Bool
 }
 
-// maxHidden bounds the values that a run adds to those of its inputs: a loop whose
-// answers all bring another cookie would make the search for them ever longer.
-const maxHidden = 64
-
-// hide masks further values from now on.
-func (dr *driver) hide(values []string) {
-	added := false
-	for _, v := range values {
-		if v != "" && len(dr.hidden) < len(dr.event.Hidden)+maxHidden && !slices.Contains(dr.hidden, v) {
-			dr.hidden, added = append(dr.hidden, v), true
-		}
-	}
-	if added {
-		dr.mask.Store(dr.e.o.Redactor.With(dr.hidden))
-	}
-}
-
-// hideCredentials masks from now on what came back as a credential: cookies, tokens.
-func (dr *driver) hideCredentials(r *plan.Record) {
-	if found := workflows.Credentials(r.Output, nil); len(found) > 0 {
-		dr.hide(found)
-	}
-}
-
-// masker masks what is kept or shown of the run.
-func (dr *driver) masker() *Masker {
-	if m := dr.mask.Load(); m != nil {
-		return m
-	}
-	return dr.e.everyRun
-}
-
-func (e *Engine) newDriver(ev *Event, w *workflows.Workflow, id RunID, names map[string]any) *driver {
-	now := time.Now().UTC()
-	dr := &driver{e: e, event: ev, run: &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now}, since: time.Now(), share: ev.share.hold()}
+// newDriver makes the driver of a run. Its state comes with begin.
+func (e *Engine) newDriver(ev *Event, r *Run) *driver {
+	dr := &driver{runContext: runContext{e: e, event: ev, run: r}}
 	dr.ctx, dr.cancel = context.WithCancel(e.work)
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: ev.inputs(w), RunID: dr.keyRoot(), StartedAt: now, Began: dr.run.began(ev), Secrets: e.secretsOf(w), Hidden: ev.Hidden}
+	return dr
+}
+
+// newRun makes the driver of a new run.
+func (e *Engine) newRun(ev *Event, w *workflows.Workflow, id RunID, names map[string]any) *driver {
+	now := time.Now().UTC()
+	dr := e.newDriver(ev, &Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: Queued, CreatedAt: now, DueAt: now})
+	dr.since, dr.share = time.Now(), ev.share.hold()
+	dr.begin(w, names, now)
 	if isBatch(w) {
 		dr.state.Events = []any{names}
 	}
-	dr.hide(ev.Hidden)
-	dr.describeRun(now)
 	dr.listen(w)
 	return dr
 }
 
-func (dr *driver) describeRun(started time.Time) { dr.state.Run = dr.described(dr.run.ID, started) }
-
-// described is what expressions see of a run.
-func (dr *driver) described(id RunID, started time.Time) map[string]any {
-	return map[string]any{"id": id.String(), "url": dr.e.o.RunURL(id), "attempt": 1, "started_at": started,
-		"workflow": dr.run.Workflow, "trigger": dr.event.Trigger, "test": false}
-}
-
-// secretsOf looks up the secrets that a workflow names.
-func (e *Engine) secretsOf(w *workflows.Workflow) map[string]any {
-	out := map[string]any{}
-	for _, n := range w.SecretNames() {
-		if v, ok := e.secret(n); ok {
-			out[n] = v
-		}
-	}
-	return out
-}
-
-// begin asks the plan for the first time. Without a slot the run is only queued.
-func (dr *driver) begin(slot bool) Settlement {
+// start plans the first steps of a new run. If no worker slot is free, the run is stored as
+// queued instead.
+func (dr *driver) start(slot bool) Settlement {
 	dr.slot = slot
 	if !slot {
 		dr.declined = dr.early // it would be read back; in the inbox it costs less
@@ -344,7 +286,8 @@ func (dr *driver) input(d plan.Due) Input {
 	p := dr.e.project.Load()
 	// A url: that is one expression is a link that an answer gave.
 	link := d.With["connection"] != nil && d.Step.With.Field("url").IsExpression()
-	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt, Now: d.Began().In(p.Timezone), Connections: p.Connections,
+	return Input{Spec: d.Step.Spec, With: d.With, Run: dr.run.ID, Path: d.Path, Attempt: d.Attempt,
+		Now: d.Began().In(p.Timezone), Connections: p.Connections,
 		Inside: dr, Files: dr.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
 		Secret: dr.e.secret, Redact: dr.masker().Text, Client: dr.e.o.Client}
 }
@@ -374,7 +317,8 @@ func (dr *driver) explain(ctx context.Context, d plan.Due, err error, took time.
 		case !d.Deadline.IsZero() && !time.Now().Before(d.Deadline):
 			out.Message = fmt.Sprintf("cut after %s: %s", took.Round(time.Millisecond), d.CutByGroup())
 		default:
-			out.Message = fmt.Sprintf("cut after %s: the run took longer than its timeout of %s", took.Round(time.Millisecond), dr.state.Workflow.Timeout)
+			out.Message = fmt.Sprintf("cut after %s: the run took longer than its timeout of %s", took.Round(time.Millisecond),
+				dr.state.Workflow.Timeout)
 		}
 	}
 	out.Step, out.Attempts = d.Path, d.Attempt

@@ -95,8 +95,9 @@ func (e *Engine) Poll(ctx context.Context, b *PollBatch) (fresh int, err error) 
 		}
 	}
 	if len(missed) > 0 {
-		e.Alert(ctx, Alert{Kind: AlertWebhookMissed, Trigger: b.Trigger, Message: fmt.Sprintf("the webhook of trigger %s missed %d events; polling found them, and they run now", b.Trigger, len(missed)),
-			Data: map[string]any{"count": len(missed), "events": missed[:min(len(missed), 20)]}})
+		e.Alert(ctx, Alert{Kind: AlertWebhookMissed, Trigger: b.Trigger,
+			Message: fmt.Sprintf("the webhook of trigger %s missed %d events; polling found them, and they run now", b.Trigger, len(missed)),
+			Data:    map[string]any{"count": len(missed), "events": missed[:min(len(missed), 20)]}})
 	}
 	return fresh, nil
 }
@@ -126,7 +127,8 @@ type Firing struct {
 // Fired stores a planned time of a schedule as an event, once, and how far the
 // schedule has come.
 func (e *Engine) Fired(ctx context.Context, f Firing) error {
-	b := &PollBatch{Trigger: f.Trigger, Inlet: f.Inlet, State: InletState{Cursor: f.Timetable, Rest: f.SetBack, AskedAt: f.Planned, OKAt: f.Planned}}
+	b := &PollBatch{Trigger: f.Trigger, Inlet: f.Inlet,
+		State: InletState{Cursor: f.Timetable, Rest: f.SetBack, AskedAt: f.Planned, OKAt: f.Planned}}
 	if f.Delivery != nil {
 		b.Items = []*Delivery{f.Delivery}
 	}

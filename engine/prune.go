@@ -89,7 +89,8 @@ func (e *Engine) Prune(ctx context.Context, h workflows.History) (Pruned, error)
 		n.Files, n.FileBytes, err = SweepFiles(ctx, e.o.Files, e.o.Store)
 	}
 	if n != (Pruned{}) {
-		e.o.Log.Info("the history was pruned", "runs", n.Runs, "events", n.Events, "bodies", n.Bodies, "keys", n.Keys, "refusals", n.Refusals, "values", n.Values, "files", n.Files, "file_bytes", n.FileBytes, "bytes_given_back", n.Bytes)
+		e.o.Log.Info("the history was pruned", "runs", n.Runs, "events", n.Events, "bodies", n.Bodies, "keys", n.Keys,
+			"refusals", n.Refusals, "values", n.Values, "files", n.Files, "file_bytes", n.FileBytes, "bytes_given_back", n.Bytes)
 	}
 	return n, err
 }

@@ -100,8 +100,10 @@ func Rehearse(r Rehearsal) (*Rehearsed, error) {
 		secrets[n] = r.Secret(n)
 	}
 	const id = RunID(1)
-	st := &plan.State{Workflow: r.Workflow, Event: names, Inputs: r.Event.inputs(r.Workflow), RunID: id.String(), StartedAt: r.Now, Now: r.Now, Secrets: secrets, Answers: map[string]*plan.Answer{},
-		Run: map[string]any{"id": id.String(), "url": "/runs/" + id.String(), "attempt": 1, "started_at": r.Now, "workflow": r.Workflow.ID, "trigger": r.Event.Trigger, "test": true}}
+	st := plan.NewState(r.Workflow, names, r.Event.inputs(r.Workflow), id.String(), r.Now)
+	st.Secrets, st.Answers = secrets, map[string]*plan.Answer{}
+	st.Run = map[string]any{"id": id.String(), "url": "/runs/" + id.String(), "attempt": 1, "started_at": r.Now,
+		"workflow": r.Workflow.ID, "trigger": r.Event.Trigger, "test": true}
 	if isBatch(r.Workflow) {
 		st.Events = []any{names}
 		for _, ev := range r.More {
@@ -122,7 +124,8 @@ func Rehearse(r Rehearsal) (*Rehearsed, error) {
 			out.Names = plan.Names(st)
 			out.Names["output"], out.Names["error"] = end.Output, nil
 			if end.Error != nil {
-				out.Names["error"] = map[string]any{"message": end.Error.Message, "code": end.Error.Code, "status": end.Error.Status, "step": end.Error.Step,
+				out.Names["error"] = map[string]any{"message": end.Error.Message, "code": end.Error.Code, "status": end.Error.Status,
+					"step":     end.Error.Step,
 					"attempts": end.Error.Attempts, "retryable": end.Error.Retryable, "details": end.Error.Details}
 			}
 			return out, nil
@@ -230,7 +233,8 @@ func idOf(s *workflows.Step) string {
 }
 
 func (p *performer) attempt(d plan.Due) {
-	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: p.r.Now, FinishedAt: p.r.Now, Input: d.With}
+	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: p.r.Now,
+		FinishedAt: p.r.Now, Input: d.With}
 	reply := p.reply(RehearsedCall{Path: d.Path, ID: idOf(d.Step), With: d.With, Due: &d})
 	if result, failed := p.result(d, reply); failed != nil {
 		p.fail(r, failed)
@@ -310,7 +314,8 @@ func named(q plan.Question, all []plan.Question, output any) plan.Question {
 
 // call rehearses the called workflow, unless it is answered for.
 func (p *performer) call(c plan.Call) error {
-	r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", Status: plan.Succeeded, StartedAt: p.r.Now, FinishedAt: p.r.Now, Input: c.Inputs}
+	r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", Status: plan.Succeeded, StartedAt: p.r.Now,
+		FinishedAt: p.r.Now, Input: c.Inputs}
 	reply := p.reply(RehearsedCall{Path: c.Path, ID: idOf(c.Step()), With: c.Inputs})
 	if reply == nil {
 		reply = p.called(c)
@@ -340,7 +345,8 @@ func (p *performer) called(c plan.Call) *Reply {
 	}
 	sub := p.r
 	sub.Workflow, sub.Answer = w, nil
-	sub.Event = &Event{ID: 1, Delivery: Delivery{Trigger: w.ID, Inlet: "call", Key: c.Path, Type: "call", Time: p.r.Now, ReceivedAt: p.r.Now, Inputs: c.Inputs, Only: w.ID, Decoded: true}}
+	sub.Event = &Event{ID: 1, Delivery: Delivery{Trigger: w.ID, Inlet: "call", Key: c.Path, Type: "call", Time: p.r.Now,
+		ReceivedAt: p.r.Now, Inputs: c.Inputs, Only: w.ID, Decoded: true}}
 	got, err := Rehearse(sub)
 	switch {
 	case err != nil:
@@ -348,7 +354,8 @@ func (p *performer) called(c plan.Call) *Reply {
 	case got.Decision.Outcome == RuleFailed:
 		return &Reply{Err: &plan.Error{Message: fmt.Sprintf("workflow %s did not run: %s", w.ID, got.Decision.Reason), Code: "call_failed"}}
 	case got.Error != nil:
-		return &Reply{Err: &plan.Error{Message: fmt.Sprintf("workflow %s %s: %s", w.ID, got.Status, got.Error.Message), Code: "call_" + string(got.Status), Retryable: true}}
+		return &Reply{Err: &plan.Error{Message: fmt.Sprintf("workflow %s %s: %s", w.ID, got.Status, got.Error.Message),
+			Code: "call_" + string(got.Status), Retryable: true}}
 	}
 	return &Reply{Output: got.Output}
 }

@@ -5,7 +5,8 @@ import "fmt"
 // ruleFailed says in the log that a workflow could not decide about an event. The
 // alert comes with the change, see noteChange.
 func (e *Engine) ruleFailed(ev *Event, d *Decision, mask *Masker) {
-	e.o.Log.Warn("a rule failed: this workflow does not run for the event", "event", ev.ID, "workflow", d.Workflow, "trigger", ev.Trigger, "error", mask.Text(d.Reason),
+	e.o.Log.Warn("a rule failed: this workflow does not run for the event", "event", ev.ID, "workflow", d.Workflow,
+		"trigger", ev.Trigger, "error", mask.Text(d.Reason),
 		"again", fmt.Sprintf("hookloom replay %s --workflow %s", ev.ID, d.Workflow))
 }
 

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"time"
@@ -128,19 +127,6 @@ func (r *Run) began(ev *Event) time.Time {
 // keyHeader of an event that calls a workflow is the key of the step that calls: all of
 // its attempts carry the same one.
 const keyHeader = "x-idempotency-key"
-
-// keyRoot is what the idempotency keys of a run's steps, and uuid(), come from: the run;
-// for a called one the step that called it, so that the next attempt of the call sends
-// the same keys. A replay is a new beginning.
-func (dr *driver) keyRoot() string { return dr.rootOf(dr.run.ID, dr.run.Repeats != 0) }
-
-// rootOf is the same for any run of the event.
-func (dr *driver) rootOf(run RunID, replay bool) string {
-	if dr.event != nil && dr.event.Inlet == "call" && !replay {
-		return cmp.Or(dr.event.Headers[keyHeader], run.String())
-	}
-	return run.String()
-}
 
 // idempotencyKey is the same for every attempt of one step of one run, and for
 // no other: derived from the installation, the run's root and the step's path.

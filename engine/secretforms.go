@@ -114,7 +114,8 @@ func (f *formSet) value(s string) {
 	}
 	var texts []string
 	texts = append(texts, strings.ToUpper(s), strings.ToLower(s), jsonText(s), htmlJSONText(s), asciiJSON(s, false), asciiJSON(s, true),
-		strings.ReplaceAll(jsonText(s), "/", `\/`), strings.ReplaceAll(htmlJSONText(s), "/", `\/`), strings.ReplaceAll(asciiJSON(s, false), "/", `\/`), everyUnit(s, false), everyUnit(s, true),
+		strings.ReplaceAll(jsonText(s), "/", `\/`), strings.ReplaceAll(htmlJSONText(s), "/", `\/`),
+		strings.ReplaceAll(asciiJSON(s, false), "/", `\/`), everyUnit(s, false), everyUnit(s, true),
 		hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s))))
 	for _, u := range urlForms(s) {
 		texts = append(texts, u)

@@ -256,7 +256,8 @@ func (e *Engine) decideHeld(ctx context.Context, x Switch) (int, error) {
 func (e *Engine) heldDecision(ctx context.Context, id EventID, x Switch) (Redecision, error) {
 	now := time.Now().UTC()
 	ev, err := e.o.Store.Event(ctx, id)
-	if err != nil && (errors.Is(err, ErrFull) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) || errors.Is(err, ErrDisk) || ctx.Err() != nil) {
+	if err != nil && (errors.Is(err, ErrFull) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) ||
+		errors.Is(err, ErrDisk) || ctx.Err() != nil) {
 		return Redecision{}, err
 	}
 	var l listener

@@ -73,7 +73,8 @@ func (t Trace) Header(span [8]byte) string {
 // with it (W3C Trace Context, 3.2).
 func parseTraceparent(s string) (t Trace, ok bool) {
 	parts := strings.Split(s, "-")
-	if len(parts) < 4 || len(parts[0]) != 2 || parts[0] == "ff" || parts[0] == "00" && len(parts) != 4 || len(parts[1]) != 32 || len(parts[2]) != 16 || len(parts[3]) != 2 || strings.ToLower(s) != s {
+	if len(parts) < 4 || len(parts[0]) != 2 || parts[0] == "ff" || parts[0] == "00" && len(parts) != 4 || len(parts[1]) != 32 ||
+		len(parts[2]) != 16 || len(parts[3]) != 2 || strings.ToLower(s) != s {
 		return t, false
 	}
 	var flags [1]byte

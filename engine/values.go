@@ -82,7 +82,9 @@ func (c ValueChange) Apply(current string, found bool) ValueNext {
 		current = "null"
 	}
 	if c.Expect != "" && c.Expect != current {
-		return ValueNext{Refused: &plan.Error{Code: "conflict", Message: fmt.Sprintf("%s: expected %s, found %s", c.named(), orNothing(c.Expect), orNothing(current)), Details: map[string]any{"value": decodedJSON(current)}}}
+		return ValueNext{Refused: &plan.Error{Code: "conflict",
+			Message: fmt.Sprintf("%s: expected %s, found %s", c.named(), orNothing(c.Expect), orNothing(current)),
+			Details: map[string]any{"value": decodedJSON(current)}}}
 	}
 	var end time.Time
 	if c.TTL > 0 {
@@ -97,7 +99,8 @@ func (c ValueChange) Apply(current string, found bool) ValueNext {
 		}
 		old, whole := new(big.Int).SetString(current, 10)
 		if !whole {
-			return ValueNext{Refused: &plan.Error{Code: "not_a_number", Message: fmt.Sprintf("%s is %s, and only whole numbers can be incremented", c.named(), clipped(current))}}
+			return ValueNext{Refused: &plan.Error{Code: "not_a_number",
+				Message: fmt.Sprintf("%s is %s, and only whole numbers can be incremented", c.named(), clipped(current))}}
 		}
 		sum := old.Add(old, big.NewInt(c.Add))
 		if !sum.IsInt64() {
@@ -184,13 +187,17 @@ func (c ValueChange) Check(redact func(string) string) error {
 	case c.Key == "":
 		return &plan.Error{Code: "invalid_input", Message: "key is empty"}
 	case len(c.Key) > MaxValueKey:
-		return &plan.Error{Code: "too_large", Message: fmt.Sprintf("key has %d bytes, at most %d are kept; use sha256(...) of what is long", len(c.Key), MaxValueKey)}
+		return &plan.Error{Code: "too_large",
+			Message: fmt.Sprintf("key has %d bytes, at most %d are kept; use sha256(...) of what is long", len(c.Key), MaxValueKey)}
 	case len(c.Value) > MaxKeptValue:
-		return &plan.Error{Code: "too_large", Message: fmt.Sprintf("the value has %d bytes, at most %s of one are kept; keep less of it, or split it over several keys", len(c.Value), workflows.SizeText(MaxKeptValue))}
+		return &plan.Error{Code: "too_large",
+			Message: fmt.Sprintf("the value has %d bytes, at most %s of one are kept; keep less of it, or split it over several keys",
+				len(c.Value), workflows.SizeText(MaxKeptValue))}
 	case c.Kind == ValueSet && c.Value == "null":
 		return &plan.Error{Code: "invalid_input", Message: "value is nothing (null); store/delete removes a key"}
 	case redact != nil && (redact(c.Key) != c.Key || redact(c.Value) != c.Value):
-		return &plan.Error{Code: "secret", Message: "key or value holds a secret or a credential, and the store keeps none: use ${{ secrets.NAME }} where it is needed"}
+		return &plan.Error{Code: "secret",
+			Message: "key or value holds a secret or a credential, and the store keeps none: use ${{ secrets.NAME }} where it is needed"}
 	}
 	return nil
 }

@@ -282,36 +282,25 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 	if t.Unreadable != nil {
 		return nil, fmt.Errorf("run %s cannot be read: %w", id, t.Unreadable)
 	}
-	dr := &driver{e: e, event: t.Event, run: t.Run}
+	rc := &runContext{e: e, event: t.Event, run: t.Run}
 	w, err := e.version(ctx, t.Run, asOf(t.Run, t.Event))
 	names, unread := t.Event.names()
 	if err := cmp.Or(err, unread); err != nil {
 		// What the run does then is not known, but what it asks is on record.
-		dr.hide(t.Event.Hidden)
-		return dr.masked(plan.Asked(t.Records, t.Answers)), nil
+		rc.hide(t.Event.Hidden)
+		return rc.masked(plan.Asked(t.Records, t.Answers)), nil
 	}
-	dr.state = &plan.State{Workflow: w, Event: names, Inputs: t.Event.inputs(w), RunID: dr.keyRoot(), StartedAt: t.Run.StartedAt,
-		Began: t.Run.began(t.Event), Now: time.Now().UTC(), Secrets: e.secretsOf(w),
-		Hidden: t.Event.Hidden, Answers: t.Answers}
+	rc.begin(w, names, t.Run.StartedAt)
+	rc.state.Now, rc.state.Answers = time.Now().UTC(), t.Answers
 	for _, r := range t.Records {
-		dr.state.AddRecord(r)
+		rc.state.AddRecord(r)
 	}
-	dr.describeRun(t.Run.StartedAt)
-	dr.carryOn(t)
-	dr.hide(t.Event.Hidden)
-	if err := dr.readEvents(ctx, id); err != nil {
+	rc.carryOn(t)
+	if err := rc.readEvents(ctx, id); err != nil {
 		return nil, fmt.Errorf("run %s: %w", id, err)
 	}
 	for _, r := range t.Records {
-		dr.hideCredentials(r)
+		rc.hideCredentials(r)
 	}
-	return dr.masked(plan.Next(dr.state).Questions), nil
-}
-
-// masked masks questions: they are shown to whoever answers, also by a link.
-func (dr *driver) masked(questions []plan.Question) []plan.Question {
-	for i := range questions {
-		questions[i].Text = dr.masker().Text(questions[i].Text)
-	}
-	return questions
+	return rc.masked(plan.Next(rc.state).Questions), nil
 }

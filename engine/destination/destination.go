@@ -10,17 +10,16 @@ package destination
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/hookloom/hookloom/workflows"
 	"github.com/sony/gobreaker/v2"
 	"golang.org/x/time/rate"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // Bounds of destinations.
@@ -153,15 +152,6 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 	return d
 }
 
-func (ds *Table) newBreaker(d *destination) *gobreaker.TwoStepCircuitBreaker[struct{}] {
-	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{Name: d.name, Interval: breakerWindow, BucketPeriod: breakerWindow / 10, Timeout: ds.o.Pause,
-		ReadyToTrip: func(c gobreaker.Counts) bool {
-			return c.TotalFailures >= breakerFailures && 2*c.TotalFailures >= c.Requests
-		},
-		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) },
-		OnStateChange: func(_ string, from, to gobreaker.State) { ds.changed(d, from, to) }})
-}
-
 func (d *destination) configure(l workflows.Limit, part int, began time.Time) {
 	before := d.max
 	d.max, d.more = part, true
@@ -176,25 +166,6 @@ func (d *destination) configure(l workflows.Limit, part int, began time.Time) {
 		d.pace = nil
 	case d.pace == nil || d.pace.limit.Rate != l.Rate || d.pace.limit.Per != l.Per:
 		d.pace = newPace(l, now, d.pace != nil || now.Sub(began) < l.Per)
-	}
-}
-
-// changed is called by the breaker, with the lock held.
-func (ds *Table) changed(d *destination, from, to gobreaker.State) {
-	switch to {
-	case gobreaker.StateOpen:
-		// Each attempt that finds it still down makes the next wait for longer.
-		if d.pause = min(2*d.pause, max(maxPause, ds.o.Pause)); from == gobreaker.StateClosed {
-			d.pause = ds.o.Pause
-		}
-		d.closedUntil, d.limit = time.Now().Add(d.pause+10*time.Millisecond), 1
-		if from == gobreaker.StateClosed {
-			ds.o.Log.Warn("a destination does not answer: its attempts wait", "destination", d.name, "last", d.last, "tried_again", d.closedUntil)
-		}
-	case gobreaker.StateClosed:
-		d.closedUntil = time.Time{}
-		d.ramp, d.grows = rate.NewLimiter(rampFirst, rampFirst/5), time.Now().Add(rampEvery)
-		ds.o.Log.Info("a destination answers again", "destination", d.name)
 	}
 }
 
@@ -270,7 +241,8 @@ func (ds *Table) TakeFree(name string, connector workflows.Limit) *Permit {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	d, now := ds.get(name, connector), time.Now()
-	if d.pace != nil || d.ramp != nil || len(d.queue) > 0 || d.breaker.State() != gobreaker.StateClosed || d.asked.After(now) || ds.crowded(d, now) {
+	if d.pace != nil || d.ramp != nil || len(d.queue) > 0 || d.breaker.State() != gobreaker.StateClosed || d.asked.After(now) ||
+		ds.crowded(d, now) {
 		return nil
 	}
 	done, err := d.breaker.Allow()
@@ -279,21 +251,6 @@ func (ds *Table) TakeFree(name string, connector workflows.Limit) *Permit {
 	}
 	d.inUse++
 	return &Permit{ds: ds, d: d, done: done}
-}
-
-func (ds *Table) enqueue(d *destination, run int64) {
-	if d.queued[run] {
-		return
-	}
-	d.queued[run] = true
-	d.queue = append(d.queue, run)
-	if len(d.queue) == 1 {
-		ds.o.Wake()
-	}
-}
-
-func (d *destination) down() *Hold {
-	return &Hold{Why: fmt.Sprintf("%s does not answer (%s)", d.name, d.last), Down: true}
 }
 
 // full says why no permit can be had; nil when one can. A token of the rate is
@@ -357,9 +314,6 @@ func (d *destination) ramped(now time.Time) bool {
 	return d.ramp == nil || d.ramp.AllowN(now, 1)
 }
 
-// errDown is what the breaker counts.
-var errDown = errors.New("failed")
-
 // Outcome is what became of an attempt.
 type Outcome struct {
 	// Cut tells that it was broken off from here, which says nothing of the host.
@@ -397,205 +351,4 @@ func (p *Permit) Give(o Outcome) {
 	p.done(verdict)
 	ds.mu.Unlock()
 	ds.callNext(d)
-}
-
-// callNext hands free permits to the first in a destination's queue.
-func (ds *Table) callNext(d *destination) {
-	for {
-		ds.mu.Lock()
-		if len(d.queue) == 0 || ds.free(d, time.Now()) != nil {
-			if len(d.queue) > 0 {
-				ds.o.Wake() // the dispatcher looks when its time has come
-			}
-			ds.mu.Unlock()
-			return
-		}
-		run := d.queue[0]
-		d.queue = d.queue[1:]
-		if len(d.queue) == 0 {
-			d.queue = nil // gives the memory back
-		}
-		delete(d.queued, run)
-		ds.granted++
-		d.tickets[run] = ds.granted
-		if d.pace != nil {
-			if d.granted == nil {
-				d.granted = map[int64]time.Time{}
-			}
-			d.granted[run] = time.Now()
-		}
-		d.inUse++
-		ds.mu.Unlock()
-		if !ds.o.Call(run) {
-			ds.PutBack(run)
-			return // no run can be taken up now; the dispatcher comes again
-		}
-	}
-}
-
-// PutBack makes a run the first in the queues whose permits it cannot use now.
-func (ds *Table) PutBack(run int64) {
-	ds.mu.Lock()
-	defer ds.mu.Unlock()
-	for _, d := range ds.byName {
-		if d.tickets[run] != 0 {
-			delete(d.tickets, run)
-			delete(d.granted, run)
-			d.inUse--
-			d.queued[run] = true
-			d.queue = slices.Insert(d.queue, 0, run)
-		}
-	}
-}
-
-// HasTicket tells whether a permit was handed to a run that has not come for it.
-func (ds *Table) HasTicket(run int64) bool {
-	ds.mu.Lock()
-	defer ds.mu.Unlock()
-	for _, d := range ds.byName {
-		if d.tickets[run] != 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// Mark is the number of the newest ticket.
-func (ds *Table) Mark() uint64 {
-	ds.mu.Lock()
-	defer ds.mu.Unlock()
-	return ds.granted
-}
-
-// Forget takes back the permits, up to a mark, that a run does not come for: it
-// has ended, or needs them no more.
-func (ds *Table) Forget(run int64, mark uint64) {
-	ds.mu.Lock()
-	var freed []*destination
-	for _, d := range ds.byName {
-		if n := d.tickets[run]; n != 0 && n <= mark {
-			delete(d.tickets, run)
-			delete(d.granted, run)
-			d.inUse--
-			freed = append(freed, d)
-		}
-	}
-	ds.mu.Unlock()
-	for _, d := range freed {
-		ds.callNext(d)
-	}
-}
-
-// Look calls those whose time has come and gives when to look again: zero when
-// nobody waits.
-func (ds *Table) Look(now time.Time) (next time.Time) {
-	var ready []*destination
-	ds.eachWaiting(func(d *destination) {
-		if !ds.opens(d, now).After(now) {
-			ready = append(ready, d)
-		}
-	})
-	for _, d := range ready {
-		ds.callNext(d)
-	}
-	ds.eachWaiting(func(d *destination) {
-		at := ds.opens(d, now)
-		if soon := now.Add(100 * time.Millisecond); at.Before(soon) {
-			at = soon // there was no slot for it
-		}
-		if next.IsZero() || at.Before(next) {
-			next = at
-		}
-	})
-	return next
-}
-
-func (ds *Table) eachWaiting(visit func(*destination)) {
-	ds.mu.Lock()
-	defer ds.mu.Unlock()
-	for _, d := range ds.byName {
-		if len(d.queue) > 0 {
-			visit(d)
-		}
-	}
-}
-
-// opens is when a destination may give a permit again.
-func (ds *Table) opens(d *destination, now time.Time) time.Time {
-	at := now
-	if ds.crowded(d, now) {
-		return now.Add(LookAgain) // who gives one back calls
-	}
-	for _, t := range []time.Time{d.asked, d.closedUntil} {
-		if t.After(at) {
-			at = t
-		}
-	}
-	if at.After(now) {
-		return at
-	}
-	if d.pace != nil {
-		at = d.pace.opens(now)
-	}
-	if d.ramp != nil && !at.After(now) {
-		if missing := 1 - d.ramp.TokensAt(now); missing > 0 {
-			at = now.Add(time.Duration(missing / float64(d.ramp.Limit()) * float64(time.Second)))
-		}
-	}
-	return at
-}
-
-// State is how a destination stands, for people.
-type State struct {
-	Name string `json:"name"`
-	// Host is its scheme, host and port, which receivers may share.
-	Host string `json:"host"`
-	// Circuit is closed (it answers), open (it does not) or half-open (one attempt
-	// tries).
-	Circuit string `json:"circuit"`
-	InUse   int    `json:"in_use"`
-	Limit   int    `json:"limit"`
-	Waiting int    `json:"waiting"`
-	// Until is when the next attempt may go; nil for at once.
-	Until *time.Time `json:"until,omitempty"`
-	// Why says what holds it until then.
-	Why  string `json:"why,omitempty"`
-	Last string `json:"last_failure,omitempty"`
-}
-
-// Down tells that the host does not answer and that this holds something up. A
-// circuit is half-open until the next attempt, which may never come.
-func (s State) Down() bool {
-	return s.Circuit == "open" || s.Circuit == "half-open" && s.Waiting > 0
-}
-
-// why says what holds the next attempt.
-func (d *destination) why(now time.Time) string {
-	switch {
-	case d.asked.After(now):
-		return "it asked to be left alone (Retry-After)"
-	case d.closedUntil.After(now):
-		return "it does not answer"
-	case d.ramp != nil:
-		return "it has just come back, and is sent more little by little"
-	}
-	return "its rate is used up"
-}
-
-// States lists the hosts that were used lately, by name.
-func (ds *Table) States() []State {
-	ds.mu.Lock()
-	defer ds.mu.Unlock()
-	out := []State{}
-	now := time.Now()
-	for _, d := range ds.byName {
-		s := State{Name: d.name, Host: originOf(d.name), Circuit: d.breaker.State().String(), InUse: d.inUse, Limit: d.limit, Waiting: len(d.queue), Last: d.last}
-		if at := ds.opens(d, now); at.After(now) && !ds.crowded(d, now) {
-			at = at.UTC()
-			s.Until, s.Why = &at, d.why(now)
-		}
-		out = append(out, s)
-	}
-	slices.SortFunc(out, func(a, b State) int { return strings.Compare(a.Name, b.Name) })
-	return out
 }

@@ -156,7 +156,8 @@ func (p *planner) overdue(last outcome) bool {
 
 // endOverdue ends a run whose deadline has passed.
 func (p *planner) endOverdue() Decision {
-	e := &Error{Message: "the run took longer than its deadline of " + workflows.DurationText(p.st.Workflow.Deadline) + ", waiting included", Code: deadlineCode, Step: p.openStep()}
+	e := &Error{Message: "the run took longer than its deadline of " + workflows.DurationText(p.st.Workflow.Deadline) +
+		", waiting included", Code: deadlineCode, Step: p.openStep()}
 	if p.err != nil {
 		e.Step = p.err.Step // it was cut
 	}

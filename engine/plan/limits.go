@@ -88,7 +88,8 @@ func (s *State) Fit(r *Record) {
 	}
 	if r.count(); s.memory+int64(r.memory) > MaxMemory {
 		r.Status, r.Output, r.bytes, r.values, r.memory = Failed, nil, 0, 0, 0
-		r.Error = &Error{Message: fmt.Sprintf("the outputs of this run take more than %d MiB of memory together: %s", MaxMemory>>20, keepLess), Code: "too_large", Step: r.Path, Attempts: r.Attempt}
+		r.Error = &Error{Message: fmt.Sprintf("the outputs of this run take more than %d MiB of memory together: %s",
+			MaxMemory>>20, keepLess), Code: "too_large", Step: r.Path, Attempts: r.Attempt}
 	}
 }
 

@@ -4,139 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
 )
-
-// State is all that a decision may depend on.
-type State struct {
-	Workflow *workflows.Workflow
-	// Event, Inputs and Run are what expressions see under these names.
-	Event, Inputs, Run map[string]any
-	// RunID seeds uuid() and the spread of pauses.
-	RunID     string
-	StartedAt time.Time
-	// Began is when the run's event came; what is received later may end its waits.
-	Began time.Time
-	// Records holds the attempts of each path, oldest first.
-	Records map[string][]*Record
-	// Kept are the calls in doubt that the run goes on with, by path.
-	Kept map[string]*Kept
-	// Answers are those that came from outside, by path.
-	Answers map[string]*Answer
-	// Secrets are the values of the secrets that the workflow names.
-	Secrets map[string]any
-	// Hidden are the values of the run's secret inputs, as text.
-	Hidden []string
-	// GoneTriggers are those that the workflow waits for and that the project has no more.
-	GoneTriggers map[string]bool
-	// Now is the moment of the decision.
-	Now time.Time
-	// TimedOut tells that the run's working time is used up.
-	TimedOut bool
-	// Events are those of a batch, as expressions see them; nil for other runs.
-	Events []any
-	// Cancelled is why the run is being cancelled; nil for a run that is not. Nothing
-	// begins any more but the steps of finally.
-	Cancelled *Error
-	// Until is when expressions end that take too long; zero for their usual bounds.
-	Until time.Time
-	// memory is what the outputs of Records take.
-	memory int64
-	// vars are computed once.
-	vars    map[string]any
-	varsErr *Error
-}
-
-// Kept is a call of an earlier run that may have taken effect. It is made again as it
-// was: with the names that its first attempt saw as run, at the moment Began.
-type Kept struct {
-	Run   map[string]any
-	Began time.Time
-}
-
-// Decision is what may happen next.
-type Decision struct {
-	// Finished are records of steps that needed no action: skipped, set, switch,
-	// groups, stop, fail, and steps whose expressions failed. Store them first.
-	Finished []*Record
-	// Due are attempts to make, each not before its time.
-	Due []Due
-	// Wake is when the plan must be asked again though nothing happens: a sleep is
-	// over, or a wait or a group has run out of time. Zero for never.
-	Wake time.Time
-	// Calls are workflows to start; with their records made, ask again.
-	Calls []Call
-	// Questions are what the run waits for from outside.
-	Questions []Question
-	// End is set when the run is over.
-	End *End
-	// open counts what is at work or waits, but not what pauses before its next try.
-	open int
-}
-
-// Due is one attempt to make.
-type Due struct {
-	Path    string
-	Attempt int
-	Step    *workflows.Step
-	// With is the rendered input; Shown the same as it may be kept on record: of what
-	// is left in the clear, values of secrets are still masked.
-	With, Shown map[string]any
-	// Derived are parts of secrets that its expressions cut out, and secret inputs of
-	// its action: they are masked from now on.
-	Derived []string
-	// Notes are warnings about what the attempt sends.
-	Notes []string
-	// NotBefore is zero for at once; HeldSince is when an attempt was due first that
-	// waits for its destination, and zero for others.
-	NotBefore, HeldSince time.Time
-	// Deadline is when a group around the step runs out of time, or the deadline of a step
-	// or of the run passes, zero for never; Group is its path and GroupTimeout what it may
-	// take.
-	Deadline     time.Time
-	Group        string
-	GroupTimeout time.Duration
-	byDeadline   bool
-	// Env evaluates the step's output.
-	names workflows.Names
-	now   time.Time
-}
-
-// Began is when the step was due first, the moment of now() in its expressions.
-func (d Due) Began() time.Time { return d.now }
-
-// End is how a run ended.
-type End struct {
-	// Status is succeeded, failed or timed_out.
-	Status string
-	Output any
-	Error  *Error
-	// Text is what stop said.
-	Text string
-}
-
-// AddRecord puts an attempt on record, or replaces the one with its number.
-func (s *State) AddRecord(r *Record) {
-	if s.Records == nil {
-		s.Records = map[string][]*Record{}
-	}
-	if r.Output != nil {
-		r.count()
-		s.memory += int64(r.memory)
-	}
-	list := s.Records[r.Path]
-	for i, old := range list {
-		if old.Attempt == r.Attempt {
-			s.memory -= int64(old.memory) // also of r itself, which may be added twice
-			list[i] = r
-			return
-		}
-	}
-	s.Records[r.Path] = append(list, r)
-}
 
 // outcome is how a list of steps stands.
 type outcome int
@@ -229,26 +100,6 @@ func Next(st *State) Decision {
 		return p.finish("failed")
 	}
 	return p.conclude(end)
-}
-
-// Vars computes the workflow's vars, once for the life of the state.
-func (st *State) Vars() (map[string]any, *Error) {
-	if st.vars == nil {
-		st.vars = map[string]any{}
-		p := &planner{st: st, vars: st.vars, steps: map[string]any{}}
-		for _, v := range st.Workflow.Vars {
-			x, err := v.Value.Render(p.env(st.StartedAt, "vars."+v.Name), workflows.FillPlain)
-			if err != nil {
-				st.varsErr = expressionError(err, "vars."+v.Name)
-				break
-			}
-			if x, st.varsErr = fit(x, "variable "+v.Name, "keep less in it", "vars."+v.Name); st.varsErr != nil {
-				break
-			}
-			st.vars[v.Name] = x
-		}
-	}
-	return st.vars, st.varsErr
 }
 
 // Names are what expressions see at the end of a run: its event, inputs, vars and
@@ -359,7 +210,8 @@ func (p *planner) names() workflows.Names {
 // child walks a branch or an iteration: it sees what is there, and what it sets
 // is seen by nobody else.
 func (p *planner) child(locals workflows.Names) *planner {
-	c := &planner{st: p.st, out: p.out, vars: maps.Clone(p.vars), steps: maps.Clone(p.steps), locals: p.locals, limit: p.limit, handled: p.handled, frozen: p.frozen, ended: p.ended}
+	c := &planner{st: p.st, out: p.out, vars: maps.Clone(p.vars), steps: maps.Clone(p.steps), locals: p.locals, limit: p.limit,
+		handled: p.handled, frozen: p.frozen, ended: p.ended}
 	if locals != nil {
 		c.locals = maps.Clone(p.locals)
 		if c.locals == nil {
@@ -385,171 +237,25 @@ func expressionError(err error, step string) *Error {
 	return &Error{Message: err.Error(), Code: "expression", Step: step, Attempts: 1}
 }
 
-// sequence walks steps in order; the first that is open or failed ends it.
-func (p *planner) sequence(list []*workflows.Step, prefix string) outcome {
-	for _, s := range list {
-		path := s.Key
-		if prefix != "" {
-			path = prefix + "/" + s.Key
-		}
-		if o := p.step(s, path); o != done {
-			return o
-		}
-	}
-	return done
+// mark is how far a decision has come.
+type mark struct {
+	due, calls, questions, open int
+	wake                        time.Time
 }
 
-// conditionCode is the error code of a step whose if could not be evaluated.
-const conditionCode = "condition"
-
-// step walks one step: its condition, its body, and what follows a failure.
-func (p *planner) step(s *workflows.Step, path string) outcome {
-	last := p.last(path)
-	if last == nil && p.frozen && p.untouched(path) {
-		return pending
-	}
-	if last != nil && last.Status == Skipped {
-		p.bind(s, last, 0)
-		return p.elseBranch(s, path)
-	}
-	if last != nil && last.Status == Failed && last.Error != nil && last.Error.Code == conditionCode {
-		return p.fails(s, path, last) // its body never began
-	}
-	if last == nil && s.If != nil {
-		ok, err := s.If.Condition(p.env(p.st.Now, path))
-		if err != nil {
-			e := expressionError(err, path)
-			e.Code = conditionCode
-			return p.fails(s, path, p.put(s, path, Failed, nil, e))
-		}
-		if !ok {
-			p.bind(s, p.put(s, path, Skipped, nil, nil), 0)
-			return p.elseBranch(s, path)
-		}
-	}
-	if s.Deadline > 0 {
-		return p.untilDeadline(s, path)
-	}
-	return p.walk(s, path)
+func (p *planner) mark() mark {
+	return mark{len(p.out.Due), len(p.out.Calls), len(p.out.Questions), p.out.open, p.out.Wake}
 }
 
-// untouched tells that neither a step nor one inside of it has begun.
-func (p *planner) untouched(path string) bool {
-	for k := range p.st.Records {
-		if strings.HasPrefix(k, path+"/") {
-			return false
-		}
-	}
-	return true
+// rewind takes back what was to begin since the mark.
+func (p *planner) rewind(m mark) {
+	p.out.Due, p.out.Calls, p.out.Questions, p.out.Wake = p.out.Due[:m.due], p.out.Calls[:m.calls], p.out.Questions[:m.questions], m.wake
+	p.out.open = m.open
 }
 
-// elseBranch walks the else of a group whose condition was false.
-func (p *planner) elseBranch(s *workflows.Step, path string) outcome {
-	if len(s.Else) == 0 {
-		return done
+// wake asks to be asked again at a moment.
+func (p *planner) wake(t time.Time) {
+	if p.out.Wake.IsZero() || t.Before(p.out.Wake) {
+		p.out.Wake = t
 	}
-	return p.sequence(s.Else, path+"/else")
-}
-
-func (p *planner) body(s *workflows.Step, path string) outcome {
-	switch s.Body {
-	case "uses":
-		return p.uses(s, path)
-	case "set":
-		return p.set(s, path)
-	case "switch":
-		return p.branch(s, path)
-	case "steps":
-		return p.inside(s, path, s.Steps, path)
-	case "parallel":
-		return p.parallel(s, path)
-	case "sleep":
-		return p.sleep(s, path)
-	case "wait":
-		return p.wait(s, path)
-	case "call":
-		return p.call(s, path)
-	case "stop", "fail":
-		return p.ending(s, path)
-	}
-	return p.fails(s, path, p.put(s, path, Failed, nil, &Error{Message: fmt.Sprintf("this version cannot run %s", s.Body), Code: "unsupported", Step: path}))
-}
-
-// last is the newest record of a path.
-func (p *planner) last(path string) *Record {
-	list := p.st.Records[path]
-	if len(list) == 0 {
-		return nil
-	}
-	return list[len(list)-1]
-}
-
-// put makes the record of a step that needed no action. One whose output passes a
-// limit has failed; of one that has failed anyway the output is left out.
-func (p *planner) put(s *workflows.Step, path string, status Status, output any, err *Error) *Record {
-	if last := p.last(path); last != nil && last.Status != Running {
-		return last
-	}
-	action := s.Body
-	if s.Body == "uses" {
-		action = s.Uses
-	}
-	if fitting, tooLarge := fit(output, "the output", keepLess, path); tooLarge == nil {
-		output = fitting
-	} else if output = nil; status == Succeeded {
-		status, err = Failed, tooLarge
-	}
-	r := &Record{Path: path, Attempt: 1, Action: action, Status: status, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: output, Error: err}
-	p.st.Fit(r)
-	p.st.AddRecord(r)
-	p.out.Finished = append(p.out.Finished, r)
-	return r
-}
-
-// bind makes a step's result visible as steps.<id>.
-func (p *planner) bind(s *workflows.Step, r *Record, attempts int) {
-	if s.ID == "" {
-		return
-	}
-	var errNames any
-	if r.Error != nil {
-		errNames = r.Error.names()
-	}
-	p.steps[s.ID] = map[string]any{"output": r.Output, "status": string(r.Status), "error": errNames, "attempts": attempts,
-		"started_at": r.StartedAt, "finished_at": r.FinishedAt}
-}
-
-// fails handles a step that has finally failed: its own on_failure first, then
-// the failure counts, unless it is forgiven.
-func (p *planner) fails(s *workflows.Step, path string, r *Record) outcome {
-	attempts := len(p.st.Records[path])
-	e := *r.Error
-	if e.Step == "" {
-		e.Step = path
-	}
-	e.Attempts = max(attempts, 1)
-	p.bind(s, r, attempts)
-	if len(s.OnFailure) > 0 {
-		outer, within := p.handled, p.limit
-		p.handled = &e
-		if p.bounded == path {
-			p.limit = p.around // its own has ended with it
-		}
-		o := p.sequence(s.OnFailure, path+"/on_failure")
-		p.handled, p.limit = outer, within
-		switch o {
-		case pending:
-			p.handling = path
-			return pending
-		case failed:
-			e.Handler = p.err
-		case stopped:
-			return stopped
-		}
-	}
-	if s.ContinueOnError {
-		return done
-	}
-	p.err = &e
-	return failed
 }

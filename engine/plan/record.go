@@ -79,7 +79,8 @@ func (e *Error) names() map[string]any {
 	if e.Status != 0 {
 		status = e.Status
 	}
-	return map[string]any{"message": e.Message, "code": e.Code, "status": status, "step": e.Step, "attempts": e.Attempts, "retryable": e.Retryable, "details": e.Details}
+	return map[string]any{"message": e.Message, "code": e.Code, "status": status, "step": e.Step, "attempts": e.Attempts,
+		"retryable": e.Retryable, "details": e.Details}
 }
 
 // CutCode is the error code of a step that waited when its run ended.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -54,7 +55,8 @@ func (p *planner) sleepUntil(s *workflows.Step, path string) (time.Time, *Error)
 				return t, nil
 			}
 		}
-		return time.Time{}, &Error{Message: fmt.Sprintf("sleep.until %q is no time: write 2026-05-01T10:00:00Z", text), Code: "expression", Step: path}
+		return time.Time{}, &Error{Message: fmt.Sprintf("sleep.until %q is no time: write 2026-05-01T10:00:00Z", text),
+			Code: "expression", Step: path}
 	}
 	if ok {
 		if d, err := workflows.ParseDuration(text); err == nil {
@@ -62,4 +64,47 @@ func (p *planner) sleepUntil(s *workflows.Step, path string) (time.Time, *Error)
 		}
 	}
 	return time.Time{}, &Error{Message: fmt.Sprintf("sleep: %v is no duration: write 30s", v), Code: "expression", Step: path}
+}
+
+// waits puts a step on record that waits.
+func (p *planner) waits(s *workflows.Step, path string, what map[string]any) *Record {
+	r := &Record{Path: path, Attempt: 1, Action: s.Body, Status: Waiting, StartedAt: p.st.Now, Output: what}
+	p.st.AddRecord(r)
+	p.out.Finished = append(p.out.Finished, r)
+	return r
+}
+
+// endWait closes the record of a step that waited.
+func (p *planner) endWait(r *Record, status Status, output any, err *Error) *Record {
+	ended := &Record{Path: r.Path, Attempt: r.Attempt, Action: r.Action, Status: status, StartedAt: r.StartedAt,
+		FinishedAt: p.st.Now, Output: output, Error: err}
+	p.st.AddRecord(ended)
+	p.out.Finished = append(p.out.Finished, ended)
+	return ended
+}
+
+// waitsUntil reads when a waiting record has waited long enough; zero for never.
+func waitsUntil(r *Record) time.Time {
+	m, _ := r.Output.(map[string]any)
+	text, _ := m["until"].(string)
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// SetBack gives a waiting record whose end is moved with a clock that was set back; nil
+// for one that does not wait for a stretch of time.
+func SetBack(r *Record, by time.Duration) *Record {
+	m, _ := r.Output.(map[string]any)
+	until := waitsUntil(r)
+	if r.Status != Waiting || until.IsZero() || m["fixed"] != nil {
+		return nil
+	}
+	moved := *r
+	output := maps.Clone(m)
+	output["until"] = until.Add(-by).UTC().Format(time.RFC3339Nano)
+	moved.Output = output
+	return &moved
 }

@@ -3,174 +3,10 @@ package plan
 import (
 	"fmt"
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
 )
-
-// set computes vars in order; the record keeps them, so that a changed clock or
-// file cannot change them later.
-func (p *planner) set(s *workflows.Step, path string) outcome {
-	if last := p.last(path); last != nil {
-		if last.Status == Failed {
-			return p.fails(s, path, last)
-		}
-		values, _ := last.Output.(map[string]any)
-		for k, v := range values {
-			p.vars[k] = v
-		}
-		p.bind(s, last, 1)
-		return done
-	}
-	values := map[string]any{}
-	for _, v := range s.Set {
-		x, err := v.Value.Render(p.env(p.st.Now, path), workflows.FillPlain)
-		if err != nil {
-			return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
-		}
-		x, tooLarge := fit(x, "variable "+v.Name, "keep less in it", path)
-		if tooLarge != nil {
-			return p.fails(s, path, p.put(s, path, Failed, nil, tooLarge))
-		}
-		values[v.Name], p.vars[v.Name] = x, x
-	}
-	r := p.put(s, path, Succeeded, values, nil)
-	if r.Status == Failed {
-		return p.fails(s, path, r)
-	}
-	p.bind(s, r, 1)
-	return done
-}
-
-// branch walks the case of a switch that was chosen. The choice is put on
-// record when it is made.
-func (p *planner) branch(s *workflows.Step, path string) outcome {
-	choice := p.last(path + "/switch")
-	if choice == nil {
-		v, err := s.Switch.Eval(p.env(p.st.Now, path))
-		text := ""
-		if err == nil {
-			text, err = workflows.Text(v)
-		}
-		if err == nil {
-			_, err = workflows.Fit(text)
-		}
-		if err != nil {
-			return p.fails(s, path, p.put(s, path, Failed, nil, TooLarge(err, "the value of switch:", "compare less of it", path)))
-		}
-		choice = &Record{Path: path + "/switch", Attempt: 1, Action: "switch", Status: Succeeded, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: text}
-		p.st.AddRecord(choice)
-		p.out.Finished = append(p.out.Finished, choice)
-	}
-	for _, c := range s.Cases {
-		if c.Value == choice.Output {
-			return p.inside(s, path, c.Steps, path+"/"+strings.ReplaceAll(c.Value, "/", "%2F"))
-		}
-	}
-	return p.inside(s, path, s.Default, path+"/default")
-}
-
-// inside walks the steps of a group, and closes the group when they are done.
-func (p *planner) inside(s *workflows.Step, path string, list []*workflows.Step, prefix string) outcome {
-	return p.within(s, path, func() outcome {
-		switch o := p.sequence(list, prefix); o {
-		case pending, stopped:
-			return o
-		case failed:
-			return p.groupFails(s, path, p.err, nil)
-		}
-		return p.closeGroup(s, path, p.outputs(list))
-	})
-}
-
-// outputs are those of a list of steps, by id.
-func (p *planner) outputs(list []*workflows.Step) map[string]any {
-	out := map[string]any{}
-	for _, c := range list {
-		if x, ok := p.steps[c.ID].(map[string]any); ok && c.ID != "" {
-			out[c.ID] = x["output"]
-		}
-	}
-	return out
-}
-
-// groupFails closes a group whose inner step failed. The run's error names that
-// step, not the group around it.
-func (p *planner) groupFails(s *workflows.Step, path string, inner *Error, output any) outcome {
-	r := p.last(path)
-	if r == nil {
-		r = p.put(s, path, Failed, output, inner)
-	}
-	o := p.fails(s, path, r)
-	if o == failed {
-		e := *inner
-		if p.err.Handler != nil {
-			e.Handler = p.err.Handler
-		}
-		p.err = &e
-	}
-	return o
-}
-
-// closeGroup puts the outcome of a group on record and makes it visible.
-func (p *planner) closeGroup(s *workflows.Step, path string, outputs map[string]any) outcome {
-	r := p.last(path)
-	if r == nil {
-		var out any = outputs
-		if s.Output != nil {
-			env := p.env(p.st.Now, path)
-			env.Names["result"] = outputs
-			v, err := s.Output.Render(env, workflows.FillPlain)
-			if err != nil {
-				return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
-			}
-			out = v
-		}
-		r = p.put(s, path, Succeeded, out, nil)
-	}
-	if r.Status == Failed {
-		return p.fails(s, path, r)
-	}
-	p.bind(s, r, 1)
-	return done
-}
-
-// ending is stop and fail.
-func (p *planner) ending(s *workflows.Step, path string) outcome {
-	r := p.last(path)
-	if r == nil {
-		text, err := p.text1(s, path)
-		switch {
-		case err != nil:
-			r = p.put(s, path, Failed, nil, err)
-		case s.Body == "fail":
-			r = p.put(s, path, Failed, nil, &Error{Message: text, Code: "fail", Step: path})
-		default:
-			r = p.put(s, path, Succeeded, text, nil)
-		}
-	}
-	if r.Status == Failed {
-		return p.fails(s, path, r)
-	}
-	p.bind(s, r, 1)
-	p.text, _ = r.Output.(string)
-	return stopped
-}
-
-func (p *planner) text1(s *workflows.Step, path string) (string, *Error) {
-	v, err := s.Text.Render(p.env(p.st.Now, path), workflows.FillPlain)
-	if err == nil {
-		var t string
-		if t, err = workflows.Text(v); err == nil {
-			_, err = workflows.Fit(t)
-		}
-		if err == nil {
-			return t, nil
-		}
-	}
-	return "", TooLarge(err, "the text", "write less of the data into it", path)
-}
 
 // uses walks a step with an action: which attempt is due, and when.
 func (p *planner) uses(s *workflows.Step, path string) outcome {
@@ -252,7 +88,8 @@ func (p *planner) gone(s *workflows.Step, path string) outcome {
 // due renders the input of an attempt. now() is the moment the step first
 // began, so that a repeated attempt sends the same bytes.
 func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, began time.Time) outcome {
-	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, Deadline: p.limit.at, Group: p.limit.path, GroupTimeout: p.limit.timeout, byDeadline: p.limit.deadline, names: p.names(), now: began}
+	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, Deadline: p.limit.at, Group: p.limit.path,
+		GroupTimeout: p.limit.timeout, byDeadline: p.limit.deadline, names: p.names(), now: began}
 	if !notBefore.After(p.st.Now) {
 		p.out.open++
 	}

@@ -2,197 +2,16 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"sort"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/hookloom/hookloom/workflows"
 )
 
 // maxItems bounds the items of one loop: the list is walked at each decision.
 const maxItems = 10_000
-
-// within walks a group that may have a timeout of its own. When that has passed,
-// nothing of the group begins any more, and it fails once what is open has ended.
-func (p *planner) within(s *workflows.Step, path string, walk func() outcome) outcome {
-	ofTheStep := s.Body == "uses" || s.Body == "wait" || s.Body == "call" // an attempt's
-	if s.Timeout <= 0 || ofTheStep || p.last(path) != nil {
-		return walk()
-	}
-	outer, before := p.limit, p.mark()
-	mine := limit{at: p.began(path).Add(s.Timeout), path: path, timeout: s.Timeout}
-	if p.limit.at.IsZero() || mine.at.Before(p.limit.at) {
-		p.limit = mine
-	}
-	o := walk()
-	p.limit = outer
-	if o != pending {
-		return o
-	}
-	if p.st.Now.Before(mine.at) {
-		p.wake(mine.at)
-		return pending
-	}
-	p.rewind(before)
-	if open := p.cut(path, mine.over(), "timeout"); open || p.running(path) {
-		return pending
-	}
-	return p.fails(s, path, p.put(s, path, Failed, nil, &Error{Message: fmt.Sprintf("the group took longer than %s", s.Timeout), Code: "timeout", Step: path}))
-}
-
-// limit is when a group has run out of time, or a deadline passes: of a step or, with no
-// path, of the run.
-type limit struct {
-	at       time.Time
-	path     string
-	timeout  time.Duration
-	deadline bool
-}
-
-// over says what happened to a step that the limit has cut.
-func (l limit) over() string {
-	switch {
-	case l.deadline && l.path == "":
-		return "the run took longer than its deadline of " + workflows.DurationText(l.timeout)
-	case l.deadline:
-		return fmt.Sprintf("step %s took longer than its deadline of %s", l.path, workflows.DurationText(l.timeout))
-	}
-	return fmt.Sprintf("its group %s took longer than its timeout of %s", l.path, l.timeout)
-}
-
-// CutByGroup says that an attempt was cut by the timeout of the group around it.
-func (d Due) CutByGroup() string {
-	return limit{d.Deadline, d.Group, d.GroupTimeout, d.byDeadline}.over()
-}
-
-// cut ends what waits at or below a path, with the reason on record. A called run is
-// ended first, which takes its time: cut tells that there is one still. It leaves the
-// handler of the workflow alone, and attempts that are open, which have their own end.
-func (p *planner) cut(path, why, code string) (open bool) {
-	var list []string
-	for k, records := range p.st.Records {
-		inside := path == "" && !strings.HasPrefix(k, "on_failure/") || k == path || strings.HasPrefix(k, path+"/") && path != ""
-		if inside && records[len(records)-1].Status == Waiting {
-			list = append(list, k)
-		}
-	}
-	sort.Strings(list)
-	for _, k := range list {
-		last := p.last(k)
-		e := &Error{Message: "cut: " + why, Code: code, Step: k}
-		if id := Called(last); id == "" {
-			p.endWait(last, Failed, nil, e)
-		} else if p.endCall(last, e).Status == Waiting {
-			p.out.Questions = append(p.out.Questions, Question{Path: k, Attempt: last.Attempt, Kind: "call", Key: id})
-			p.out.open++
-			open = true
-		}
-	}
-	return open
-}
-
-// mark is how far a decision has come.
-type mark struct {
-	due, calls, questions, open int
-	wake                        time.Time
-}
-
-func (p *planner) mark() mark {
-	return mark{len(p.out.Due), len(p.out.Calls), len(p.out.Questions), p.out.open, p.out.Wake}
-}
-
-// rewind takes back what was to begin since the mark.
-func (p *planner) rewind(m mark) {
-	p.out.Due, p.out.Calls, p.out.Questions, p.out.Wake = p.out.Due[:m.due], p.out.Calls[:m.calls], p.out.Questions[:m.questions], m.wake
-	p.out.open = m.open
-}
-
-// wake asks to be asked again at a moment.
-func (p *planner) wake(t time.Time) {
-	if p.out.Wake.IsZero() || t.Before(p.out.Wake) {
-		p.out.Wake = t
-	}
-}
-
-// began is when the first record below a path was made, though not before the
-// run: a replay has records of another. It is now when there is none.
-func (p *planner) began(path string) time.Time {
-	out := p.st.Now
-	for k, list := range p.st.Records {
-		if strings.HasPrefix(k, path+"/") && list[0].StartedAt.Before(out) {
-			out = list[0].StartedAt
-		}
-	}
-	if out.Before(p.st.StartedAt) {
-		return p.st.StartedAt
-	}
-	return out
-}
-
-// running tells whether an attempt at or below a path is open.
-func (p *planner) running(path string) bool {
-	for k, list := range p.st.Records {
-		if (k == path || strings.HasPrefix(k, path+"/")) && list[len(list)-1].Status == Running {
-			return true
-		}
-	}
-	return false
-}
-
-// parallel walks branches that run at once. One that fails does not stop the
-// others; the group fails when all have ended.
-func (p *planner) parallel(s *workflows.Step, path string) outcome {
-	return p.within(s, path, func() outcome {
-		start := p.mark()
-		before := p.steps
-		merged := map[string]any{}
-		var failure *Error
-		open, stop := false, false
-		for _, b := range s.Parallel {
-			c := p.child(nil)
-			switch c.step(b, path+"/"+b.Key) {
-			case pending:
-				open = true
-			case failed:
-				if failure == nil {
-					failure = c.err
-				}
-			case stopped:
-				stop, p.text = true, c.text
-			}
-			for id, x := range c.steps {
-				if _, known := before[id]; !known {
-					merged[id] = x
-				}
-			}
-		}
-		for id, x := range merged {
-			p.steps[id] = x
-		}
-		switch {
-		case stop:
-			return p.stops(path, start)
-		case open:
-			return pending
-		case failure != nil:
-			return p.groupFails(s, path, failure, nil)
-		}
-		return p.closeGroup(s, path, p.outputs(s.Parallel))
-	})
-}
-
-// stops ends the run from inside of something wide: nothing else begins, and
-// what is open ends first.
-func (p *planner) stops(path string, start mark) outcome {
-	p.rewind(start)
-	if open := p.cut(path, "the run was stopped", "cancelled"); open || p.running(path) {
-		return pending
-	}
-	return stopped
-}
 
 // loop walks a step once for each item of a list, some of them at once.
 func (p *planner) loop(s *workflows.Step, path string) outcome {
@@ -229,7 +48,8 @@ func (p *planner) items(s *workflows.Step, path string) ([]any, *Error) {
 		return nil, &Error{Message: fmt.Sprintf("foreach needs a list or a map, got %s", kindOf(v)), Code: "expression", Step: path}
 	}
 	if len(items) > maxItems {
-		return nil, &Error{Message: fmt.Sprintf("foreach has %d items, at most %d are walked", len(items), maxItems), Code: "too_large", Step: path}
+		return nil, &Error{Message: fmt.Sprintf("foreach has %d items, at most %d are walked", len(items), maxItems),
+			Code: "too_large", Step: path}
 	}
 	if head == nil {
 		r := &Record{Path: path + "/foreach", Attempt: 1, Action: "foreach", Status: Succeeded, StartedAt: at, FinishedAt: at, Output: len(items)}
@@ -453,46 +273,4 @@ func (p *planner) holders(path string) (out map[int]bool, failing bool) {
 // others gave.
 func (p *planner) loopFails(s *workflows.Step, path string, r *Record) outcome {
 	return p.groupFails(s, path, r.Error, r.Output)
-}
-
-// waits puts a step on record that waits.
-func (p *planner) waits(s *workflows.Step, path string, what map[string]any) *Record {
-	r := &Record{Path: path, Attempt: 1, Action: s.Body, Status: Waiting, StartedAt: p.st.Now, Output: what}
-	p.st.AddRecord(r)
-	p.out.Finished = append(p.out.Finished, r)
-	return r
-}
-
-// endWait closes the record of a step that waited.
-func (p *planner) endWait(r *Record, status Status, output any, err *Error) *Record {
-	ended := &Record{Path: r.Path, Attempt: r.Attempt, Action: r.Action, Status: status, StartedAt: r.StartedAt, FinishedAt: p.st.Now, Output: output, Error: err}
-	p.st.AddRecord(ended)
-	p.out.Finished = append(p.out.Finished, ended)
-	return ended
-}
-
-// waitsUntil reads when a waiting record has waited long enough; zero for never.
-func waitsUntil(r *Record) time.Time {
-	m, _ := r.Output.(map[string]any)
-	text, _ := m["until"].(string)
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}
-
-// SetBack gives a waiting record whose end is moved with a clock that was set back; nil
-// for one that does not wait for a stretch of time.
-func SetBack(r *Record, by time.Duration) *Record {
-	m, _ := r.Output.(map[string]any)
-	until := waitsUntil(r)
-	if r.Status != Waiting || until.IsZero() || m["fixed"] != nil {
-		return nil
-	}
-	moved := *r
-	output := maps.Clone(m)
-	output["until"] = until.Add(-by).UTC().Format(time.RFC3339Nano)
-	moved.Output = output
-	return &moved
 }

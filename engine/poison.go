@@ -2,7 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // SuspectBoots is how often a run was found at work when it is suspected of
@@ -56,3 +61,32 @@ func (e *Engine) resumeSuspects(ctx context.Context, few, alone []RunID) {
 		}
 	}()
 }
+
+// errGaveUp means that a run was ended as one that cannot go on.
+var errGaveUp = errors.New("the run has failed")
+
+// giveUp ends a run that cannot go on as a dead letter, with the reason.
+func (e *Engine) giveUp(dr *driver, cause error) error {
+	now := time.Now().UTC()
+	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
+	dr.run.Error = &plan.Error{Message: workflows.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
+	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true,
+		Cancelable: true, CloseSteps: true, EndsAnyWaits: true, Mask: dr.masker()}
+	var next time.Time
+	err := e.store(func() (err error) {
+		next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)
+		return err
+	})
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	e.endCalled() // it may have waited for runs that it called
+	e.began(s)
+	e.dueAt(next)
+	e.observe(dr.event, s)
+	e.logEnd(dr.run, dr.masker())
+	return errGaveUp
+}
+
+// panicked is what is on record of a bug.
+func panicked(p any) error { return fmt.Errorf("this run panicked, which is a bug of Hookloom: %v", p) }

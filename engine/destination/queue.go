@@ -1,0 +1,138 @@
+package destination
+
+import (
+	"slices"
+	"time"
+)
+
+func (ds *Table) enqueue(d *destination, run int64) {
+	if d.queued[run] {
+		return
+	}
+	d.queued[run] = true
+	d.queue = append(d.queue, run)
+	if len(d.queue) == 1 {
+		ds.o.Wake()
+	}
+}
+
+// callNext hands free permits to the first in a destination's queue.
+func (ds *Table) callNext(d *destination) {
+	for {
+		ds.mu.Lock()
+		if len(d.queue) == 0 || ds.free(d, time.Now()) != nil {
+			if len(d.queue) > 0 {
+				ds.o.Wake() // the dispatcher looks when its time has come
+			}
+			ds.mu.Unlock()
+			return
+		}
+		run := d.queue[0]
+		d.queue = d.queue[1:]
+		if len(d.queue) == 0 {
+			d.queue = nil // gives the memory back
+		}
+		delete(d.queued, run)
+		ds.granted++
+		d.tickets[run] = ds.granted
+		if d.pace != nil {
+			if d.granted == nil {
+				d.granted = map[int64]time.Time{}
+			}
+			d.granted[run] = time.Now()
+		}
+		d.inUse++
+		ds.mu.Unlock()
+		if !ds.o.Call(run) {
+			ds.PutBack(run)
+			return // no run can be taken up now; the dispatcher comes again
+		}
+	}
+}
+
+// PutBack makes a run the first in the queues whose permits it cannot use now.
+func (ds *Table) PutBack(run int64) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	for _, d := range ds.byName {
+		if d.tickets[run] != 0 {
+			delete(d.tickets, run)
+			delete(d.granted, run)
+			d.inUse--
+			d.queued[run] = true
+			d.queue = slices.Insert(d.queue, 0, run)
+		}
+	}
+}
+
+// HasTicket tells whether a permit was handed to a run that has not come for it.
+func (ds *Table) HasTicket(run int64) bool {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	for _, d := range ds.byName {
+		if d.tickets[run] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Mark is the number of the newest ticket.
+func (ds *Table) Mark() uint64 {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	return ds.granted
+}
+
+// Forget takes back the permits, up to a mark, that a run does not come for: it
+// has ended, or needs them no more.
+func (ds *Table) Forget(run int64, mark uint64) {
+	ds.mu.Lock()
+	var freed []*destination
+	for _, d := range ds.byName {
+		if n := d.tickets[run]; n != 0 && n <= mark {
+			delete(d.tickets, run)
+			delete(d.granted, run)
+			d.inUse--
+			freed = append(freed, d)
+		}
+	}
+	ds.mu.Unlock()
+	for _, d := range freed {
+		ds.callNext(d)
+	}
+}
+
+// Look calls those whose time has come and gives when to look again: zero when
+// nobody waits.
+func (ds *Table) Look(now time.Time) (next time.Time) {
+	var ready []*destination
+	ds.eachWaiting(func(d *destination) {
+		if !ds.opens(d, now).After(now) {
+			ready = append(ready, d)
+		}
+	})
+	for _, d := range ready {
+		ds.callNext(d)
+	}
+	ds.eachWaiting(func(d *destination) {
+		at := ds.opens(d, now)
+		if soon := now.Add(100 * time.Millisecond); at.Before(soon) {
+			at = soon // there was no slot for it
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	})
+	return next
+}
+
+func (ds *Table) eachWaiting(visit func(*destination)) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	for _, d := range ds.byName {
+		if len(d.queue) > 0 {
+			visit(d)
+		}
+	}
+}
