@@ -1,4 +1,4 @@
-package cmd
+package e2e
 
 import (
 	"context"
@@ -6,14 +6,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // limitFlows are ways in which what a sender and a service give comes on record, each
@@ -35,9 +32,7 @@ var limitFlows = map[string]struct{ text, ends string }{
 // above the limits go through a real server that is killed between. It answers all the
 // time, each run ends as it should, and each row can be read.
 func TestNoSenderEndsTheProcess(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs a real process")
-	}
+	realProcess(t)
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		n := 0
@@ -51,26 +46,20 @@ func TestNoSenderEndsTheProcess(t *testing.T) {
 		}
 	}))
 	t.Cleanup(target.Close)
-	dir := t.TempDir()
 	files := map[string]string{"hookloom.yaml": "egress: {allow: [127.0.0.1]}\ntriggers:\n  go: {webhook: {auth: none, dedupe: \"off\"}}\n  big: {webhook: {auth: none, dedupe: \"off\"}}\n" +
 		"  wide: {webhook: {auth: none, dedupe: \"off\"}}\n  order: {webhook: {auth: none, key: body.id}}\n  bank: {webhook: {auth: none, key: body.k}}\n"}
 	for name, f := range limitFlows {
 		files["workflows/"+name+".yaml"] = strings.ReplaceAll(f.text, "TARGET", target.URL)
 	}
-	for name, text := range files {
-		if err := writeFile(filepath.Join(dir, name), text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	p := newProject(t, files)
 	rows := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("1,", n), ",") + "]" }
-	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
-	p := startProcess(t, bin, dir, addr, admin)
+	s := p.start(t)
 	send := func(trigger, body string) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := sendUntilTaken(ctx, http.DefaultClient, "http://"+addr+"/hooks/"+trigger, []byte(body)); err != nil {
-			t.Fatalf("%s: %v\n%s", trigger, err, p.log.String())
+		if err := sendUntilTaken(ctx, http.DefaultClient, p.hookURL(trigger), []byte(body)); err != nil {
+			t.Fatalf("%s: %v\n%s", trigger, err, s.log.String())
 		}
 	}
 	send("go", "{}")
@@ -80,25 +69,13 @@ func TestNoSenderEndsTheProcess(t *testing.T) {
 		send("wide", `{"rows":`+rows(n)+`}`)
 	}
 	time.Sleep(time.Second)
-	if err := p.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = p.cmd.Wait() // it was killed
-	p = startProcess(t, bin, dir, addr, admin)
+	s.kill()
+	s = p.start(t)
 	send("bank", `{"k":"A","rows":`+rows(110_000)+`}`)
 	send("wide", `{"rows":`+rows(199_999)+`}`)
-	waitIdle(t, dir)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("the server ended: %v\n%s", err, p.log.String())
-	}
-	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
+	p.idle(t)
+	s.stop(t)
+	h := p.history(t)
 	runs, err := h.Runs(t.Context(), engine.Query{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)

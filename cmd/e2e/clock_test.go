@@ -1,4 +1,4 @@
-package cmd
+package e2e
 
 import (
 	"encoding/json"
@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // buildWithClock builds a server whose wall clock is off by as many seconds as a file
@@ -77,7 +76,7 @@ func readShift() {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, "hookloom")
-	if out, err := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", bin, "..").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", bin, "../..").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return bin
@@ -86,9 +85,7 @@ func readShift() {
 // TestAClockThatIsSetUnderAServer: two hours forward end no run that is at work; an hour
 // back, and schedules, rates and sleeps go on from the new time, which doctor tells.
 func TestAClockThatIsSetUnderAServer(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the standard library anew")
-	}
+	realProcess(t)
 	bin := buildWithClock(t)
 	release := make(chan struct{})
 	came := make(chan struct{}, 100)
@@ -103,13 +100,14 @@ func TestAClockThatIsSetUnderAServer(t *testing.T) {
 	call := func(path string) string {
 		return "  - {uses: http/post, retry: 0, with: {url: " + target.URL + path + ", body: x}}\n"
 	}
-	dir, l := faultProject(t, map[string]string{
+	p := hookProject(t, map[string]string{
 		"slow":  "on: hook\nwhen: event.data.key startsWith 'slow'\nsteps:\n" + call("/slow") + call("/after"),
 		"naps":  "on: hook\nwhen: event.data.key startsWith 'later'\nsteps:\n  - {sleep: 3s}\n" + call("/nap"),
 		"rated": "on: hook\nwhen: event.data.key startsWith 'later'\nrate: {limit: 2, per: 1s}\nsteps:\n" + call("/rated"),
 		"tick":  "on: {schedule: {every: 1s}}\nsteps: [{stop: x}]\n",
 	})
-	shift := filepath.Join(dir, "clock")
+	p.bin = bin
+	shift := filepath.Join(p.dir, "clock")
 	set := func(seconds int) {
 		t.Helper()
 		if err := errors.Join(os.WriteFile(shift+".new", fmt.Append(nil, seconds), 0o600), os.Rename(shift+".new", shift)); err != nil {
@@ -118,13 +116,8 @@ func TestAClockThatIsSetUnderAServer(t *testing.T) {
 	}
 	set(0)
 	t.Setenv("HOOKLOOM_TEST_CLOCK", shift)
-	addr := freeAddr(t)
-	p := startProcess(t, bin, dir, addr, freeAddr(t))
-	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
+	s := p.start(t)
+	h := p.history(t)
 	runs := func(workflow, status string) int {
 		items, err := h.Runs(t.Context(), engine.Query{Workflow: workflow, Status: status, Limit: 1000})
 		if err != nil {
@@ -136,11 +129,11 @@ func TestAClockThatIsSetUnderAServer(t *testing.T) {
 		t.Helper()
 		for deadline := time.Now().Add(within); !done(); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("not within %v: %s\n%s", within, what, p.log.String())
+				t.Fatalf("not within %v: %s\n%s", within, what, s.log.String())
 			}
 		}
 	}
-	if status := sendOne(t, l, addr, "slow"); status != http.StatusAccepted {
+	if status := p.send(t, "slow"); status != http.StatusAccepted {
 		t.Fatalf("answered %d", status)
 	}
 	<-came
@@ -150,7 +143,7 @@ func TestAClockThatIsSetUnderAServer(t *testing.T) {
 	until("a run at work ends well after a step forward", 10*time.Second, func() bool { return runs("slow", "succeeded") == 1 })
 	const later = 8
 	for i := range later {
-		if err := exec.Command(bin, "send", "hook", "--dir", dir, "--id", fmt.Sprint("later", i), "--body", body(t, fmt.Sprint("later", i))).Run(); err != nil {
+		if err := exec.Command(bin, "send", "hook", "--dir", p.dir, "--id", fmt.Sprint("later", i), "--body", body(t, fmt.Sprint("later", i))).Run(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,16 +154,16 @@ func TestAClockThatIsSetUnderAServer(t *testing.T) {
 	until("runs of a rate start after a step back", 15*time.Second, func() bool { return runs("rated", "succeeded") == later })
 	until("a schedule fires after a step back", 15*time.Second, func() bool { return runs("tick", "succeeded") >= ticks+4 })
 	t.Logf("all went on within %v of a step back of an hour", time.Since(began).Round(time.Millisecond))
-	if n := closeStarts(t, dir, `SELECT started_at FROM runs WHERE workflow = 'rated'`, 2, 1000); n > 0 {
+	if n := closeStarts(t, p.db, `SELECT started_at FROM runs WHERE workflow = 'rated'`, 2, 1000); n > 0 {
 		t.Errorf("%d starts came too early", n)
 	}
-	out, err := exec.Command(bin, "doctor", "--dir", dir).CombinedOutput()
+	out, err := exec.Command(bin, "doctor", "--dir", p.dir).CombinedOutput()
 	if !strings.Contains(string(out), "set back by 1h0m") {
 		t.Errorf("doctor: %v\n%s", err, out)
 	}
-	p.stopped(t)
-	if !strings.Contains(p.log.String(), "the clock was set back") {
-		t.Errorf("log: %s", p.log.String())
+	s.stop(t)
+	if !strings.Contains(s.log.String(), "the clock was set back") {
+		t.Errorf("log: %s", s.log.String())
 	}
 }
 

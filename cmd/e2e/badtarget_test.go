@@ -1,4 +1,4 @@
-package cmd
+package e2e
 
 import (
 	"encoding/json"
@@ -7,10 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,23 +100,11 @@ func (o *outsides) misbehave(w http.ResponseWriter, r *http.Request) {
 // 200 deliveries a second. All calls to the others are made; how much later than when
 // all were well, just before, is printed. HOOKLOOM_BADTARGETS sets the seconds of each.
 func TestBadTargetsDoNotSpread(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes its time")
-	}
-	each := 2
-	if n := os.Getenv("HOOKLOOM_BADTARGETS"); n != "" {
-		if _, err := fmt.Sscan(n, &each); err != nil {
-			t.Fatal(err)
-		}
-	}
+	realProcess(t)
+	each := sized(t, "HOOKLOOM_BADTARGETS", 2)
 	o := newOutsides(t, 20)
-	x := &lively{dir: t.TempDir()}
-	for name, text := range map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {provider: generic, secret: \"${{ secrets.S }}\", key: body.id}}}\negress: {allow: [127.0.0.1]}\n", ".env": "S=a-secret-of-this-test-012\n",
-		"workflows/w.yaml": "on: hook\nsteps:\n  - {uses: http/post, with: {url: \"${{ event.data.base }}\", body: {at: \"${{ event.data.at }}\"}}, timeout: 5s, retry: {max: 2, delay: 1s}}\n"} {
-		if err := writeFile(filepath.Join(x.dir, name), text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	x := &lively{project: newProject(t, map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {provider: generic, secret: \"${{ secrets.S }}\", key: body.id}}}\negress: {allow: [127.0.0.1]}\n", ".env": "S=a-secret-of-this-test-012\n",
+		"workflows/w.yaml": "on: hook\nsteps:\n  - {uses: http/post, with: {url: \"${{ event.data.base }}\", body: {at: \"${{ event.data.at }}\"}}, timeout: 5s, retry: {max: 2, delay: 1s}}\n"})}
 	x.begin(t)
 	defer x.stop()
 	base := 0.0
@@ -127,7 +114,7 @@ func TestBadTargetsDoNotSpread(t *testing.T) {
 		o.mu.Lock()
 		o.took, o.calls = nil, 0
 		o.mu.Unlock()
-		goroutines := runtime.NumGoroutine()
+		goroutines := x.goroutines(t)
 		sent := x.loadEvenly(t, o, fmt.Sprint(mode, i), 200, each)
 		deadline := time.Now().Add(30 * time.Second)
 		for {
@@ -152,11 +139,24 @@ func TestBadTargetsDoNotSpread(t *testing.T) {
 		if most := o.most.Load(); most > 512*3/4 {
 			t.Errorf("%s: %d attempts at once to the bad target", mode, most)
 		}
-		if more := runtime.NumGoroutine() - goroutines; more > 3000 {
+		if more := x.goroutines(t) - goroutines; more > 3000 {
 			t.Errorf("%s: %d goroutines more", mode, more)
 		}
 		t.Logf("%-12s %d calls to the others, p50 %v, p99 %v, %.2f of when all were well just before; at most %d at once to it", mode, sent, p50.Round(10*time.Microsecond), p99.Round(10*time.Microsecond), p99.Seconds()/base, o.most.Load())
 	}
+}
+
+// goroutines is how many the server has.
+func (x *lively) goroutines(t *testing.T) int {
+	t.Helper()
+	_, b := x.call(t, "GET", "/metrics", "")
+	_, rest, _ := strings.Cut(string(b), "\ngo_goroutines ")
+	line, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.Atoi(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // loadEvenly sends deliveries, one in twenty for each target, and gives how many were
@@ -175,7 +175,7 @@ func (x *lively) loadEvenly(t *testing.T, o *outsides, name string, rate, second
 		go func() {
 			defer wg.Done()
 			id := fmt.Sprint(name, "-", i)
-			s, err := triggers.Sample(x.l.project, "hook", x.l.secrets.Lookup, triggers.SampleOrder{ID: id, Body: fmt.Appendf(nil, `{"id":%q,"base":%q,"at":%d}`, id, o.urls[i%20], time.Now().UnixNano())})
+			s, err := triggers.Sample(x.flows, "hook", x.secrets.Lookup, triggers.SampleOrder{ID: id, Body: fmt.Appendf(nil, `{"id":%q,"base":%q,"at":%d}`, id, o.urls[i%20], time.Now().UnixNano())})
 			if err != nil {
 				t.Error(err)
 				return

@@ -1,14 +1,12 @@
-package cmd
+package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,53 +51,38 @@ func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
 	shop := &faultyShop{booked: map[string]int{}}
 	api := httptest.NewServer(shop)
 	defer api.Close()
-	dir := t.TempDir()
+	files := map[string]string{}
 	err := fs.WalkDir(examples.Files, "polling-vs-webhooks", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
 		text, err := fs.ReadFile(examples.Files, name)
-		if err != nil {
-			return err
-		}
-		rel := strings.TrimPrefix(name, "polling-vs-webhooks/")
-		return writeFile(filepath.Join(dir, rel), strings.ReplaceAll(string(text), "https://shop.example.com", api.URL))
+		files[strings.TrimPrefix(name, "polling-vs-webhooks/")] = strings.ReplaceAll(string(text), "https://shop.example.com", api.URL)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeFile(filepath.Join(dir, ".env"), "SHOP_WEBHOOK_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\nSHOP_TOKEN=shop-token\n"); err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "hookloom.yaml")
-	text, err := fs.ReadFile(examples.Files, "polling-vs-webhooks/hookloom.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := writeFile(config, strings.ReplaceAll(strings.Replace(string(text), "every: 1m", "every: 24h", 1), "https://shop.example.com", api.URL)+"egress: {allow: [127.0.0.1]}\n"); err != nil {
-		t.Fatal(err)
-	}
-	s, stop := startServer(t, dir)
-	defer stop()
-	l, err := load(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	files[".env"] = "SHOP_WEBHOOK_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\nSHOP_TOKEN=shop-token\n"
+	files["hookloom.yaml"] = strings.Replace(files["hookloom.yaml"], "every: 1m", "every: 24h", 1) + "egress: {allow: [127.0.0.1]}\n"
+	x := &lively{project: newProject(t, files)}
+	x.begin(t)
+	defer x.stop()
 	const orders = 300
 	want := engine.Comparison{Events: orders}
 	send := func(id string, n int) {
-		sample, err := triggers.Sample(l.project, "orders", l.secrets.Lookup, triggers.SampleOrder{ID: fmt.Sprint("msg-", id, "-", rand.Int()), Body: fmt.Appendf(nil, `{"type":"order.made","order":{"id":%q,"number":%d,"total":%d}}`, id, n, n)})
+		sample, err := triggers.Sample(x.flows, "orders", x.secrets.Lookup, triggers.SampleOrder{ID: fmt.Sprint("msg-", id, "-", rand.Int()), Body: fmt.Appendf(nil, `{"type":"order.made","order":{"id":%q,"number":%d,"total":%d}}`, id, n, n)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status, body, err := deliver(t.Context(), s.hooksURL(), sample); err != nil || status/100 != 2 {
+		if status, body, err := deliver(t.Context(), x.hooksURL(), sample); err != nil || status/100 != 2 {
 			t.Fatalf("%d %s %v", status, body, err)
 		}
 	}
 	var late []int
 	poll := func() {
-		if _, err := s.inlets.Poll(t.Context(), "orders"); err != nil {
-			t.Fatal(err)
+		if status, b := x.call(t, "POST", "/api/v1/triggers/orders/poll", ""); status/100 != 2 {
+			t.Fatalf("%d %s", status, b)
 		}
 		for _, n := range late { // the delayed ones come after the poll has seen them
 			send(fmt.Sprint("o-", n), n)
@@ -131,7 +114,7 @@ func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
 			poll()
 		}
 	}
-	waitIdle(t, dir)
+	x.idle(t)
 	shop.mu.Lock()
 	for n := 1; n <= orders; n++ {
 		if k := shop.booked[fmt.Sprint("o-", n)]; k != 1 {
@@ -140,12 +123,12 @@ func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
 	}
 	asked := shop.asked
 	shop.mu.Unlock()
-	var out, errs bytes.Buffer
-	if code := Main([]string{"compare", "orders", "--dir", dir, "--output", "json"}, &out, &errs); code != 0 {
-		t.Fatalf("%d %s", code, errs.String())
+	out, err := x.run("compare", "orders", "--output", "json")
+	if err != nil {
+		t.Fatal(err)
 	}
 	var got engine.Comparison
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Events != want.Events || got.PollOnly != want.PollOnly || got.Both != want.Both || got.WebhookOnly != 0 || got.Requests != asked || got.Repeats != want.Repeats {

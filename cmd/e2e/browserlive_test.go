@@ -1,7 +1,6 @@
-package cmd
+package e2e
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,12 +45,8 @@ func TestAPageDoesNotChangeUnderWhoWrites(t *testing.T) {
 // Lists tell what has come since; live pages say when the session is over.
 func TestPagesTellWhatIsNewAndWhenTheSessionIsOver(t *testing.T) {
 	t.Setenv("HOOKLOOM_TOKEN", "a-token-of-the-operator")
-	x := &lively{dir: t.TempDir()}
-	for name, text := range map[string]string{"hookloom.yaml": "timezone: Asia/Tokyo\n" + strings.ReplaceAll(livelyConfig, "SINK", "http://127.0.0.1:1"), ".env": "SHOP_SECRET=shop-secret-0123456789\nSTRIPE_SECRET=whsec_0123456789abcdef\n", "workflows/refund.yaml": livelyFlows["refund.yaml"]} {
-		if err := writeFile(filepath.Join(x.dir, name), text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	x := &lively{project: newProject(t, map[string]string{"hookloom.yaml": "timezone: Asia/Tokyo\n" + strings.ReplaceAll(livelyConfig, "SINK", "http://127.0.0.1:1"),
+		".env": livelyEnv, "workflows/refund.yaml": livelyFlows["refund.yaml"]})}
 	x.begin(t)
 	b := openBrowser(t, x.consoleURL())
 	b.goTo("/events")
@@ -71,8 +66,7 @@ func TestPagesTellWhatIsNewAndWhenTheSessionIsOver(t *testing.T) {
 	// The session is good for the next process, too.
 	x.stop()
 	b.sees("Cut off; connecting again…")
-	address := strings.TrimPrefix(x.consoleURL(), "http://")
-	x.server, x.stop = startServerAt(t, x.dir, address)
+	x.begin(t)
 	b.sees("Following.")
 	x.send(t, "new-2", "paid", "valid", nil)
 	b.sees("new-2")
@@ -80,7 +74,7 @@ func TestPagesTellWhatIsNewAndWhenTheSessionIsOver(t *testing.T) {
 	// With another token it is over.
 	x.stop()
 	t.Setenv("HOOKLOOM_TOKEN", "another-token-of-the-operator")
-	x.server, x.stop = startServerAt(t, x.dir, address)
+	x.begin(t)
 	defer x.stop()
 	b.sees("Your session is over.")
 	b.sees("Log in again")

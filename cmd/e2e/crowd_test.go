@@ -1,18 +1,24 @@
-package cmd
+package e2e
 
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,22 +55,14 @@ var crowdKinds = []struct {
 // genuine deliveries of the same address are all taken, in about the time that they
 // take without. HOOKLOOM_CROWD sets the number of connections.
 func TestCrowdsDelayNobody(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs a real process")
-	}
-	crowd := 200
-	if n := os.Getenv("HOOKLOOM_CROWD"); n != "" {
-		if _, err := fmt.Sscan(n, &crowd); err != nil {
-			t.Fatal(err)
-		}
-	}
+	realProcess(t)
+	crowd := sized(t, "HOOKLOOM_CROWD", 200)
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur < uint64(crowd)+500 { //nolint:gosec // a small number
 		t.Skipf("SKIPPED: %d connections need more open files than %d", crowd, files.Cur)
 	}
-	bin := buildBinary(t)
 	quiet := map[string]time.Duration{}
-	servers := map[string]*process{}
+	servers := map[string]*crowded{}
 	for _, k := range crowdKinds {
 		scheme := "http"
 		if k.streams {
@@ -72,11 +70,10 @@ func TestCrowdsDelayNobody(t *testing.T) {
 		}
 		p := servers[scheme]
 		if p == nil {
-			p = startCrowded(t, bin, scheme)
+			p = startCrowded(t, scheme)
 			servers[scheme] = p
 		}
-		addr := p.addr
-		genuine := &genuineSender{url: scheme + "://" + addr + "/hooks/hub", during: k.name}
+		genuine := &genuineSender{url: scheme + "://" + p.addr + "/hooks/hub", during: k.name}
 		if quiet[scheme] == 0 {
 			quiet[scheme] = genuine.p99(t)
 			t.Logf("%s, quiet: p99 %v", scheme, quiet[scheme].Round(10*time.Microsecond))
@@ -94,7 +91,7 @@ func TestCrowdsDelayNobody(t *testing.T) {
 				members.Add(1)
 				go func() {
 					defer members.Done()
-					hang(ctx, there, addr, k.head, k.drip, time.Duration(i)*time.Second/time.Duration(crowd))
+					hang(ctx, there, p.addr, k.head, k.drip, time.Duration(i)*time.Second/time.Duration(crowd))
 				}()
 			}
 		}
@@ -113,47 +110,59 @@ func TestCrowdsDelayNobody(t *testing.T) {
 		}
 	}
 	for scheme, p := range servers {
-		peak := peakMemory(t, p.cmd.Process.Pid)
+		peak := p.server.peakMemory(t)
 		if t.Logf("%s: %d MiB at the peak", scheme, peak>>10); peak > 300<<10 {
 			t.Error("that is too much")
 		}
 	}
 }
 
+// crowded is a server and where it is.
+type crowded struct {
+	addr   string
+	server *process
+}
+
 // startCrowded starts a server for http or https; it ends with the test.
-func startCrowded(t *testing.T, bin, scheme string) *process {
+func startCrowded(t *testing.T, scheme string) *crowded {
 	t.Helper()
 	dir, config := t.TempDir(), "triggers:\n  hub: {webhook: {provider: github, secret: \"${{ secrets.S }}\"}}\n"
 	if scheme == "https" {
-		ca := &authority{t: t}
-		ca.issue(dir, "ca")
-		ca.issue(dir, "server")
+		selfSigned(t, filepath.Join(dir, "server"))
 		config = "server: {tls: {cert: server.pem, key: server.key}}\n" + config
 	}
-	for name, text := range map[string]string{"hookloom.yaml": config, ".env": "S=\"" + crowdSecret + "\"\n"} {
-		if err := writeFile(filepath.Join(dir, name), text); err != nil {
+	p := newProjectIn(t, dir, map[string]string{"hookloom.yaml": config, ".env": "S=\"" + crowdSecret + "\"\n"})
+	p.logLevel = "error"
+	s := launch(t, p.argv()...)
+	if err := s.ready(trusting(false), scheme+"://"+p.addr+"/readyz"); err != nil {
+		t.Fatalf("%v\n%s", err, s.log.String())
+	}
+	t.Cleanup(func() { s.stop(t) })
+	return &crowded{p.addr, s}
+}
+
+// selfSigned writes a certificate for loopback, NAME.pem, and its key, NAME.key.
+func selfSigned(t *testing.T, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "server"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{name + ".pem": {Type: "CERTIFICATE", Bytes: der}, name + ".key": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := &process{addr: freeAddr(t)}
-	p.cmd = exec.Command(bin, "serve", dir, "--addr", p.addr, "--admin-addr", freeAddr(t), "--log-level", "error")
-	p.cmd.Stderr = &p.log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		_ = p.cmd.Wait()
-	})
-	client := trusting(false)
-	for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
-		if resp, err := client.Get(scheme + "://" + p.addr + "/readyz"); err == nil {
-			resp.Body.Close()
-			return p
-		}
-	}
-	t.Fatalf("the server does not come up\n%s", p.log.String())
-	return nil
 }
 
 // trusting takes any certificate: the server is the test's own.

@@ -1,4 +1,4 @@
-package cmd
+package e2e
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,87 +19,15 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
-	"github.com/hookloom/hookloom/triggers"
 )
 
 // This file has faults around a real server: its file is moved, it is stopped for a while,
 // killed as it starts or ends, has few descriptors.
 
-// faultProject is a project of one trigger and the given workflows.
-func faultProject(t *testing.T, flows map[string]string) (dir string, l *loaded) {
-	t.Helper()
-	dir = t.TempDir()
-	files := map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {provider: standard, secret: \"${{ secrets.IN }}\"}}}\negress: {allow: [127.0.0.1]}\n", ".env": "IN=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"}
-	for name, text := range flows {
-		files["workflows/"+name+".yaml"] = text
-	}
-	for name, text := range files {
-		if err := writeFile(filepath.Join(dir, name), text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	l, err := load(dir)
-	if err == nil {
-		err = l.usable()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir, l
-}
-
-// sendOne delivers one event and gives the status, 0 when there was no answer.
-func sendOne(t *testing.T, l *loaded, addr, key string) int {
-	t.Helper()
-	s, err := triggers.Sample(l.project, "hook", l.secrets.Lookup, triggers.SampleOrder{ID: key, Body: fmt.Appendf(nil, `{"type":"n","data":{"key":%q}}`, key)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	status, _, err := deliver(t.Context(), "http://"+addr, s)
-	if err != nil {
-		return 0
-	}
-	return status
-}
-
-// end waits for the end of a process and gives its exit status.
-func (p *process) end(t *testing.T, within time.Duration) int {
-	t.Helper()
-	ended := make(chan error, 1)
-	go func() { ended <- p.cmd.Wait() }()
-	select {
-	case err := <-ended:
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return exit.ExitCode()
-		}
-		return 0
-	case <-time.After(within):
-		_ = p.cmd.Process.Kill()
-		<-ended
-		t.Fatalf("the process goes on\n%s", p.log.String())
-		return -1
-	}
-}
-
-// stopped ends a process by SIGTERM, which must go well.
-func (p *process) stopped(t *testing.T) {
-	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if code := p.end(t, 30*time.Second); code != exitOK {
-		t.Errorf("exit status %d\n%s", code, p.log.String())
-	}
-}
-
 // TestAServerWhoseFilesAreMovedEnds: within a second, with status 74 and words, and
 // nothing is acknowledged after the move.
 func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs real processes")
-	}
-	bin := buildBinary(t)
+	realProcess(t)
 	for _, c := range []struct {
 		name string
 		move func(db string) error
@@ -116,18 +43,17 @@ func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
 		{"lock removed", func(db string) error { return os.Remove(db + ".lock") }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir, l := faultProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})
-			addr := freeAddr(t)
-			p := startProcess(t, bin, dir, addr, freeAddr(t))
-			if status := sendOne(t, l, addr, "before"); status != http.StatusAccepted {
+			p := hookProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})
+			s := p.start(t)
+			if status := p.send(t, "before"); status != http.StatusAccepted {
 				t.Fatalf("answered %d", status)
 			}
-			if err := c.move(filepath.Join(dir, "hookloom.db")); err != nil {
+			if err := c.move(p.db); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
 			for i := 0; c.busy && time.Since(began) < 3*time.Second; i++ {
-				status := sendOne(t, l, addr, fmt.Sprint("after", i))
+				status := p.send(t, fmt.Sprint("after", i))
 				if status == http.StatusAccepted || status == http.StatusOK {
 					t.Errorf("acknowledged after %v", time.Since(began))
 				}
@@ -135,14 +61,14 @@ func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
 					break
 				}
 			}
-			if code := p.end(t, 10*time.Second); code != exitIO {
+			if code := s.end(t, 10*time.Second); code != exitIO {
 				t.Errorf("exit status %d", code)
 			}
 			if took := time.Since(began); took > 2*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			if !strings.Contains(p.log.String(), "nothing more is acknowledged") {
-				t.Errorf("log: %s", p.log.String())
+			if !strings.Contains(s.log.String(), "nothing more is acknowledged") {
+				t.Errorf("log: %s", s.log.String())
 			}
 		})
 	}
@@ -184,9 +110,9 @@ func (s *stamps) most(within time.Duration) (n int) {
 
 // closeStarts counts the starts that came within so many milliseconds of the one that lies
 // limit before.
-func closeStarts(t *testing.T, dir, query string, limit, within int) (n int) {
+func closeStarts(t *testing.T, path, query string, limit, within int) (n int) {
 	t.Helper()
-	db, err := store.OpenReaders(filepath.Join(dir, "hookloom.db"))
+	db, err := store.OpenReaders(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,10 +126,7 @@ func closeStarts(t *testing.T, dir, query string, limit, within int) (n int) {
 // TestARateHoldsOverStopsOfTheProcess: SIGSTOP, kill -9 and SIGTERM, for runs and for
 // destinations.
 func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs real processes")
-	}
-	bin := buildBinary(t)
+	realProcess(t)
 	pause := time.Duration(sized(t, "HOOKLOOM_PAUSE", 4)) * time.Second
 	for _, c := range []struct{ name, flow, project string }{
 		{"runs", "rate: {limit: 5, per: 1s}\n", ""},
@@ -215,19 +138,17 @@ func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 				target := &stamps{}
 				server := httptest.NewServer(target)
 				defer server.Close()
-				dir, l := faultProject(t, map[string]string{"w": "on: hook\n" + c.flow + "steps:\n  - {uses: http/post, retry: 0, with: {url: " + server.URL + ", body: x}}\n"})
+				p := hookProject(t, map[string]string{"w": "on: hook\n" + c.flow + "steps:\n  - {uses: http/post, retry: 0, with: {url: " + server.URL + ", body: x}}\n"})
 				if c.project != "" {
 					_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-					text := "triggers: {hook: {webhook: {provider: standard, secret: \"${{ secrets.IN }}\"}}}\negress: {allow: [127.0.0.1]}\n" + strings.Replace(c.project, "PORT", port, 1)
-					if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte(text), 0o600); err != nil {
+					if err := writeFile(filepath.Join(p.dir, "hookloom.yaml"), hookConfig+strings.Replace(c.project, "PORT", port, 1)); err != nil {
 						t.Fatal(err)
 					}
 				}
-				addr, admin := freeAddr(t), freeAddr(t)
-				p := startProcess(t, bin, dir, addr, admin)
+				s := p.start(t)
 				const events = 40
 				for i := range events {
-					if status := sendOne(t, l, addr, fmt.Sprint("k", i)); status != http.StatusAccepted {
+					if status := p.send(t, fmt.Sprint("k", i)); status != http.StatusAccepted {
 						t.Fatalf("answered %d", status)
 					}
 				}
@@ -236,23 +157,22 @@ func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 				}
 				switch how {
 				case "SIGSTOP":
-					_ = p.cmd.Process.Signal(syscall.SIGSTOP)
+					s.signal(t, syscall.SIGSTOP)
 					time.Sleep(pause)
-					_ = p.cmd.Process.Signal(syscall.SIGCONT)
+					s.signal(t, syscall.SIGCONT)
 				case "SIGKILL":
-					_ = p.cmd.Process.Kill()
-					p.end(t, 5*time.Second)
+					s.kill()
 					time.Sleep(pause)
-					p = startProcess(t, bin, dir, addr, admin)
+					s = p.start(t)
 				case "SIGTERM":
-					p.stopped(t)
+					s.stop(t)
 					time.Sleep(pause)
-					p = startProcess(t, bin, dir, addr, admin)
+					s = p.start(t)
 				}
 				for deadline := time.Now().Add(60 * time.Second); target.count() < events && time.Now().Before(deadline); {
 					time.Sleep(20 * time.Millisecond)
 				}
-				p.stopped(t)
+				s.stop(t)
 				if n := target.count(); n < events {
 					t.Errorf("%d requests", n)
 				}
@@ -264,11 +184,11 @@ func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 					return
 				}
 				// A call that was cut is made again, which is no start.
-				if n := closeStarts(t, dir, `SELECT started_at FROM runs`, 5, 1000); n > 0 {
+				if n := closeStarts(t, p.db, `SELECT started_at FROM runs`, 5, 1000); n > 0 {
 					t.Errorf("%d runs started within a second of the fifth before", n)
 				}
 				// The stop may fall between the start of a run and that of its first step.
-				if n := closeStarts(t, dir, `SELECT min(started_at) AS started_at FROM steps GROUP BY run_id`, 5, 700); n > 0 && how != "SIGSTOP" {
+				if n := closeStarts(t, p.db, `SELECT min(started_at) AS started_at FROM steps GROUP BY run_id`, 5, 700); n > 0 && how != "SIGSTOP" {
 					t.Errorf("%d first steps began within 0.7 s of the fifth before", n)
 				}
 			})
@@ -279,52 +199,44 @@ func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 // TestFewDescriptorsAreEnough: with 34 files that may be open, thirty senders and hundreds
 // of idle connections a server lives, and takes deliveries.
 func TestFewDescriptorsAreEnough(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs real processes")
-	}
-	bin := buildBinary(t)
+	realProcess(t)
 	target := &stamps{}
 	server := httptest.NewServer(target)
 	defer server.Close()
-	dir, l := faultProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {uses: http/post, with: {url: " + server.URL + ", body: x}}\n"})
-	addr, admin := freeAddr(t), freeAddr(t)
-	p := &process{cmd: exec.Command("/bin/sh", "-c", `ulimit -n 34; exec "$0" "$@"`, bin, "serve", dir, "--addr", addr, "--admin-addr", admin, "--log-level", "warn")}
-	p.cmd.Stderr = &p.log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p := hookProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {uses: http/post, with: {url: " + server.URL + ", body: x}}\n"})
+	s := launch(t, append([]string{"/bin/sh", "-c", `ulimit -n 34; exec "$0" "$@"`}, p.argv()...)...)
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if c, err := net.Dial("tcp", addr); err == nil {
+		if c, err := net.Dial("tcp", p.addr); err == nil {
 			c.Close()
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("it does not come up\n%s", p.log.String())
+			t.Fatalf("it does not come up\n%s", s.log.String())
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	acked := &ackList{events: map[string]string{}}
+	acked := newAcknowledged()
 	var wg sync.WaitGroup
 	for i := range 30 {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			for n := 0; ctx.Err() == nil; n++ {
-				acked.load(ctx, t, l, addr, fmt.Sprintf("%d-%d", i, n)) // until an error, then anew
+				p.load(ctx, t, acked, fmt.Sprintf("%d-%d", i, n)) // until an error, then anew
 			}
 		}()
 	}
 	time.Sleep(time.Duration(sized(t, "HOOKLOOM_SENDERS", 5)) * time.Second)
 	cancel()
 	wg.Wait()
-	busy := len(acked.events)
+	busy := acked.count()
 	if busy < 100 {
 		t.Errorf("%d deliveries were taken", busy)
 	}
 	for _, idle := range []int{60, 100, 400} {
 		var open []net.Conn
 		for range idle {
-			c, err := net.Dial("tcp", addr)
+			c, err := net.Dial("tcp", p.addr)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -332,7 +244,7 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 		}
 		began := time.Now()
 		for i := range 5 {
-			if status := sendOne(t, l, addr, fmt.Sprintf("idle%d-%d", idle, i)); status != http.StatusAccepted {
+			if status := p.send(t, fmt.Sprintf("idle%d-%d", idle, i)); status != http.StatusAccepted {
 				t.Errorf("with %d idle connections: answered %d", idle, status)
 			}
 		}
@@ -341,14 +253,9 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 			c.Close()
 		}
 	}
-	waitIdle(t, dir)
-	p.stopped(t)
-	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	failed, err := h.Runs(t.Context(), engine.Query{Status: "failed", Limit: 10})
+	p.idle(t)
+	s.stop(t)
+	failed, err := p.history(t).Runs(t.Context(), engine.Query{Status: "failed", Limit: 10})
 	if err != nil || len(failed) > 0 {
 		t.Errorf("%d runs failed: %+v %v", len(failed), failed, err)
 	}
@@ -358,50 +265,29 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 // TestKilledAsItStartsOrEnds: kill -9 at random moments of the start, and of the orderly
 // end, loses nothing acknowledged and repeats nothing that is on record.
 func TestKilledAsItStartsOrEnds(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs real processes")
-	}
-	out := &ledger{bodies: map[string]map[string]bool{}, answered: map[string]int{}, came: map[string]int{}}
-	sink := httptest.NewServer(out)
-	defer sink.Close()
-	dir, l := faultProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: first, uses: http/post, with: {url: " + sink.URL + "/first, body: \"${{ event.key }}\"}}\n  - {sleep: 100ms}\n" +
-		"  - {id: second, uses: http/post, with: {url: " + sink.URL + "/second, body: \"${{ event.key }}\"}}\n"})
-	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
-	acked := &ackList{events: map[string]string{}}
+	realProcess(t)
+	out := newLedger(t)
+	p := hookProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: first, uses: http/post, with: {url: " + out.url + "/first, body: \"${{ event.key }}\"}}\n  - {sleep: 100ms}\n" +
+		"  - {id: second, uses: http/post, with: {url: " + out.url + "/second, body: \"${{ event.key }}\"}}\n"})
+	acked := newAcknowledged()
 	for c := range sized(t, "HOOKLOOM_KILLS", 6) {
 		// As it starts, once or twice.
 		for range 1 + rand.IntN(2) {
-			early := exec.Command(bin, "serve", dir, "--addr", addr, "--admin-addr", admin, "--log-level", "error")
-			if err := early.Start(); err != nil {
-				t.Fatal(err)
-			}
+			early := launch(t, p.argv()...)
 			time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
-			_ = early.Process.Kill()
-			_ = early.Wait() // it was killed
+			early.kill()
 		}
-		p := startProcess(t, bin, dir, addr, admin)
-		ctx, stopLoad := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for i := range 4 {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				acked.load(ctx, t, l, addr, fmt.Sprintf("%d-%d", c, i))
-			}()
-		}
+		s := p.start(t)
+		stopLoad := p.senders(t, acked, 4, fmt.Sprint(c))
 		time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond)
-		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
+		s.signal(t, syscall.SIGTERM)
 		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond) // while it drains
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait() // killed, or ended before
+		s.kill()                                                    // or it ended before
 		stopLoad()
-		wg.Wait()
 	}
-	p := startProcess(t, bin, dir, addr, admin)
-	waitIdle(t, dir)
-	p.stopped(t)
-	t.Logf("%d acknowledged, %d keys at the target", len(acked.events), len(out.came))
-	checkLedger(t, dir, acked.events, out)
+	s := p.start(t)
+	p.idle(t)
+	s.stop(t)
+	t.Logf("%d acknowledged, %d keys at the target", acked.count(), out.keys())
+	out.check(t, p.db, acked, 2)
 }

@@ -1,4 +1,4 @@
-package cmd
+package e2e
 
 import (
 	"bytes"
@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,12 +48,8 @@ const readableEnv = "GITHUB=github-secret-0123456789\nTWILIO=twilio-secret-01234
 
 func startReadable(t *testing.T) *lively {
 	t.Helper()
-	x := &lively{dir: t.TempDir()}
-	for name, text := range map[string]string{"hookloom.yaml": readableConfig, "workflows/each.yaml": eachFlow, "workflows/rule.yaml": ruleFlow, ".env": readableEnv} {
-		if err := writeFile(filepath.Join(x.dir, name), text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	x := &lively{project: newProject(t, map[string]string{"hookloom.yaml": readableConfig, ".env": readableEnv,
+		"workflows/each.yaml": eachFlow, "workflows/rule.yaml": ruleFlow})}
 	x.begin(t)
 	t.Cleanup(func() { x.stop() })
 	return x
@@ -235,9 +230,9 @@ func (x *lively) seemsUnreadable(t *testing.T, ids []string) {
 	if _, page := x.call(t, "GET", "/events?status=unreadable", ""); strings.Count(string(page), ">not readable<") != len(ids) {
 		t.Errorf("%d are marked in the console", strings.Count(string(page), ">not readable<"))
 	}
-	var out, errs bytes.Buffer
-	if code := Main([]string{"events", "--dir", x.dir, "--status", "unreadable"}, &out, &errs); code != 0 || strings.Count(out.String(), "(unreadable)") != len(ids) {
-		t.Errorf("%d %s%s", code, out.String(), errs.String())
+	out, err := x.run("events", "--status", "unreadable")
+	if err != nil || strings.Count(out, "(unreadable)") != len(ids) {
+		t.Errorf("%v %s", err, out)
 	}
 	_, _, d := x.seenOf(t, ids[0])
 	for _, r := range d.RunItems {
@@ -246,7 +241,7 @@ func (x *lively) seemsUnreadable(t *testing.T, ids []string) {
 		}
 	}
 	x.settled(t)
-	db, err := sql.Open("sqlite3", filepath.Join(x.dir, "hookloom.db"))
+	db, err := sql.Open("sqlite3", x.db)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,21 +1,17 @@
-package cmd
+package e2e
 
 import (
 	"bytes"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // TestAFloodOfLargeBodiesIsHeldOff: many connections send a megabyte each to a real
@@ -23,42 +19,19 @@ import (
 // is told when to come again, and what was acknowledged is there. HOOKLOOM_FLOOD sets
 // the number of connections.
 func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs a real process")
-	}
-	connections := 500
-	if n := os.Getenv("HOOKLOOM_FLOOD"); n != "" {
-		if _, err := fmt.Sscan(n, &connections); err != nil {
-			t.Fatal(err)
-		}
-	}
+	realProcess(t)
+	connections := sized(t, "HOOKLOOM_FLOOD", 500)
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("SKIPPED: strace, which makes the disk slow, is not installed")
 	}
-	dir := t.TempDir()
-	if err := writeFile(filepath.Join(dir, "hookloom.yaml"), "triggers:\n  flood: {webhook: {auth: none, key: 'headers[\"x-id\"]', max_body: 2MiB}}\n"); err != nil {
-		t.Fatal(err)
-	}
-	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
+	p := newProject(t, map[string]string{"hookloom.yaml": "triggers:\n  flood: {webhook: {auth: none, key: 'headers[\"x-id\"]', max_body: 2MiB}}\n"})
+	p.logLevel = "error"
 	// -D: the server is our child, the tracer is beside it.
-	p := &process{cmd: exec.Command(strace, "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_exit=20000",
-		bin, "serve", dir, "--addr", addr, "--admin-addr", admin, "--log-level", "error")}
-	p.cmd.Stderr = &p.log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready := false
-	for began := time.Now(); !ready && time.Since(began) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
-		if resp, err := http.Get("http://" + addr + "/readyz"); err == nil {
-			resp.Body.Close()
-			ready = true
-		}
-	}
-	if !ready {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-		t.Skipf("SKIPPED: the server cannot be traced here\n%s", p.log.String())
+	s := launch(t, append([]string{strace, "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null",
+		"-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_exit=20000"}, p.argv()...)...)
+	if err := s.ready(http.DefaultClient, "http://"+p.addr+"/readyz"); err != nil {
+		t.Skipf("SKIPPED: the server cannot be traced here: %v\n%s", err, s.log.String())
 	}
 	body := append(append([]byte(`{"pad":"`), bytes.Repeat([]byte("x"), 1<<20)...), `"}`...)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
@@ -68,25 +41,16 @@ func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			flood(t, client, "http://"+addr+"/hooks/flood", fmt.Sprint("flood-", i), body, &acked, &held, &cut)
+			flood(t, client, p.hookURL("flood"), fmt.Sprint("flood-", i), body, &acked, &held, &cut)
 		}()
 	}
 	wg.Wait()
-	peak := peakMemory(t, p.cmd.Process.Pid)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("SIGTERM: %v\n%s", err, p.log.String())
-	}
+	peak := s.peakMemory(t)
+	s.stop(t)
 	if peak > 300<<10 {
 		t.Errorf("%d MiB at the peak", peak>>10)
 	}
-	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
+	h := p.history(t)
 	n := 0
 	q := engine.Query{Limit: 1000}
 	for {

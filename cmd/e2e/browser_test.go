@@ -1,4 +1,4 @@
-package cmd
+package e2e
 
 import (
 	"context"
@@ -395,12 +395,8 @@ func TestThePagesCanBeUsedByKeyboard(t *testing.T) {
 func TestALoginInABrowser(t *testing.T) {
 	t.Setenv("HOOKLOOM_TOKEN", "a-token-of-the-operator")
 	t.Setenv("HOOKLOOM_VIEW_TOKEN", "a-token-of-a-viewer")
-	x := &lively{dir: t.TempDir()}
-	for name, text := range map[string]string{"hookloom.yaml": livelyConfig, ".env": "SHOP_SECRET=shop-secret-0123456789\nSTRIPE_SECRET=whsec_0123456789abcdef\n", "workflows/refund.yaml": livelyFlows["refund.yaml"]} {
-		if err := writeFile(filepath.Join(x.dir, name), strings.ReplaceAll(text, "SINK", "http://127.0.0.1:1")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	x := &lively{project: newProject(t, map[string]string{"hookloom.yaml": strings.ReplaceAll(livelyConfig, "SINK", "http://127.0.0.1:1"),
+		".env": livelyEnv, "workflows/refund.yaml": livelyFlows["refund.yaml"]})}
 	x.begin(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())

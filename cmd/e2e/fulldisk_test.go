@@ -1,14 +1,12 @@
-package cmd
+package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,58 +16,34 @@ import (
 
 // fullDisk is a project whose database lies on a small disk, which takes root.
 type fullDisk struct {
-	bin, dir, disk, addr, admin string
-	cmd                         *exec.Cmd
-	log                         bytes.Buffer
+	*project
+	disk   string
+	server *process
 }
 
 func newFullDisk(t *testing.T, size int) *fullDisk {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("builds the program and runs it")
-	}
-	f := &fullDisk{dir: t.TempDir(), disk: t.TempDir(), addr: freeAddr(t), admin: freeAddr(t)}
-	if err := syscall.Mount("tmpfs", f.disk, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
+	realProcess(t)
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		t.Skipf("no disk can be mounted: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(f.disk, 0); err != nil {
+		if err := syscall.Unmount(disk, 0); err != nil {
 			t.Error(err)
 		}
 	})
-	f.bin = buildBinary(t)
-	for name, text := range map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {path: /h, auth: none, key: body.id}}}\n",
-		"workflows/w.yaml": "on: hook\nsteps:\n  - set: {x: \"${{ event.data.id }}\"}\n"} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(f.dir, name)), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(f.dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() { f.kill() })
+	f := &fullDisk{disk: disk, project: newProject(t, map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {path: /h, auth: none, key: body.id}}}\n",
+		"workflows/w.yaml": "on: hook\nsteps:\n  - set: {x: \"${{ event.data.id }}\"}\n"})}
+	f.db = filepath.Join(disk, "x.db")
 	return f
 }
 
-func (f *fullDisk) db() string { return filepath.Join(f.disk, "x.db") }
-
-// start starts a server, and returns when it answers.
-func (f *fullDisk) start(t *testing.T) {
+// begin starts a server, and returns when it answers.
+func (f *fullDisk) begin(t *testing.T) {
 	t.Helper()
-	f.cmd = exec.Command(f.bin, "serve", f.dir, "--db", f.db(), "--addr", f.addr, "--admin-addr", f.admin, "--log-level", "warn")
-	f.cmd.Stderr = &f.log
-	if err := f.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	f.server = launch(t, f.argv()...)
 	f.until(t, "/healthz", http.StatusOK)
-}
-
-func (f *fullDisk) kill() {
-	if f.cmd != nil {
-		_ = f.cmd.Process.Kill()
-		_ = f.cmd.Wait()
-		f.cmd = nil
-	}
 }
 
 // until waits for a status of a path, and gives the answer.
@@ -88,7 +62,7 @@ func (f *fullDisk) until(t *testing.T, path string, status int) string {
 			return last
 		}
 	}
-	t.Fatalf("%s is not %d: %s\n%s", path, status, last, f.log.String())
+	t.Fatalf("%s is not %d: %s\n%s", path, status, last, f.server.log.String())
 	return ""
 }
 
@@ -147,7 +121,7 @@ func (f *fullDisk) fillUp(t *testing.T, prefix string) (taken int) {
 // that was answered 202 is there in the end, and nobody has to start it again.
 func TestAServerOnAFullDiskAnswersAndRecovers(t *testing.T) {
 	f := newFullDisk(t, 12<<20)
-	f.start(t)
+	f.begin(t)
 	taken := 0
 	for range 20 {
 		if status, answer := f.post(t, fmt.Sprint("first", taken)); status != http.StatusAccepted {
@@ -160,9 +134,9 @@ func TestAServerOnAFullDiskAnswersAndRecovers(t *testing.T) {
 	if answer := f.until(t, "/readyz", http.StatusServiceUnavailable); !strings.Contains(answer, "the disk is full") {
 		t.Errorf("/readyz: %s", answer)
 	}
-	f.kill()
+	f.server.kill()
 	more := f.occupy(t, "more")
-	f.start(t)
+	f.begin(t)
 	if answer := f.until(t, "/readyz", http.StatusServiceUnavailable); !strings.Contains(answer, "the disk is full") {
 		t.Errorf("/readyz after a start: %s", answer)
 	}
@@ -191,7 +165,7 @@ func TestAServerOnAFullDiskAnswersAndRecovers(t *testing.T) {
 func TestAStartWithNoRoomAtAllWaits(t *testing.T) {
 	f := newFullDisk(t, 4<<20)
 	ballast := f.occupy(t, "ballast")
-	f.start(t)
+	f.begin(t)
 	if answer := f.until(t, "/readyz", http.StatusServiceUnavailable); !strings.Contains(answer, "the disk is full") {
 		t.Errorf("/readyz: %s", answer)
 	}
@@ -205,24 +179,16 @@ func TestAStartWithNoRoomAtAllWaits(t *testing.T) {
 	if status, answer := f.post(t, "1"); status != http.StatusAccepted {
 		t.Error(status, answer)
 	}
-	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.cmd.Wait(); err != nil {
-		t.Errorf("stopped: %v\n%s", err, f.log.String())
-	}
-	f.cmd = nil
+	f.server.stop(t)
 }
 
 func (f *fullDisk) hookloom(t *testing.T, args ...string) string {
 	t.Helper()
-	c := exec.Command(f.bin, append(args, "--dir", f.dir, "--db", f.db())...)
-	c.Env = append(os.Environ(), "HOOKLOOM_ADMIN_ADDR="+f.admin)
-	out, err := c.CombinedOutput()
+	out, err := f.run(args...)
 	if err != nil {
 		t.Fatalf("hookloom %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
 }
 
 func (f *fullDisk) stored(t *testing.T) int {

@@ -1,4 +1,4 @@
-package cmd
+package e2e
 
 import (
 	"encoding/json"
@@ -7,16 +7,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // growing is a service whose list grows, and that notes what it is told.
@@ -47,24 +44,16 @@ func (g *growing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // moment at which what a poll found is stored, with its cursor. No item is lost, and
 // none runs twice.
 func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills processes")
-	}
+	realProcess(t)
 	g := &growing{told: map[string]int{}, listed: make(chan struct{}, 1)}
 	service := httptest.NewServer(g)
 	defer service.Close()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
+	p := newProject(t, map[string]string{
 		"hookloom.yaml":    "triggers:\n  things:\n    poll: {every: 24h, backfill: true, request: {url: \"" + service.URL + "/list\"}, items: response.body.items, key: item.id, cursor: item.at}\negress: {allow: [127.0.0.1]}\n",
 		"workflows/w.yaml": "on: things\nsteps:\n  - {uses: http/post, with: {url: \"" + service.URL + "/told/${{ event.data.id }}\"}, retry: 3}\n",
-	} {
-		if err := writeFile(filepath.Join(dir, name), text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
+	})
 	ask := func() error {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+admin+"/api/v1/triggers/things/poll", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.admin+"/api/v1/triggers/things/poll", nil)
 		if err != nil {
 			return err
 		}
@@ -87,7 +76,7 @@ func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
 			g.items = append(g.items, map[string]any{"id": fmt.Sprint("i-", n), "at": n})
 		}
 		g.mu.Unlock()
-		p := startProcess(t, bin, dir, addr, admin)
+		s := p.start(t)
 		select {
 		case <-g.listed: // a poll of its own, at its start
 		default:
@@ -103,30 +92,18 @@ func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
 			asked <- nil
 		}
 		time.Sleep(time.Duration(rand.IntN(12000)) * time.Microsecond)
-		if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		_ = p.cmd.Wait() // it was killed
+		s.kill()
 		if <-asked != nil {
 			killed++
 		}
 	}
-	p := startProcess(t, bin, dir, addr, admin)
+	s := p.start(t)
 	if err := ask(); err != nil {
 		t.Fatal(err)
 	}
-	waitIdle(t, dir)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("SIGTERM: %v\n%s", err, p.log.String())
-	}
-	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
+	p.idle(t)
+	s.stop(t)
+	h := p.history(t)
 	events, err := h.Events(t.Context(), engine.Query{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package cmd
+package e2e
 
 import (
 	"database/sql"
@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -49,20 +48,16 @@ func fillHistory(t *testing.T, path string, runs int) {
 // deliveries come in, and prints how long that took, how large a page is, and when a
 // browser first paints. HOOKLOOM_HISTORY sets the number of runs.
 func TestPagesOverALongHistoryUnderLoad(t *testing.T) {
-	if testing.Short() {
-		t.Skip("fills a history")
-	}
-	runs, times := 20_000, 10
-	if n := os.Getenv("HOOKLOOM_HISTORY"); n != "" {
-		if _, err := fmt.Sscan(n, &runs); err != nil {
-			t.Fatal(err)
-		}
+	realProcess(t)
+	runs := sized(t, "HOOKLOOM_HISTORY", 20_000)
+	times := 10
+	if os.Getenv("HOOKLOOM_HISTORY") != "" {
 		times = 100
 	}
 	x := startLively(t)
 	event := x.first(t, "events?type=large") // those of the filling have no checksum
 	x.stop()                                 // the schema is made
-	fillHistory(t, filepath.Join(x.dir, "hookloom.db"), runs)
+	fillHistory(t, x.db, runs)
 	x.begin(t)
 	defer x.stop()
 	stop, stopped := make(chan struct{}), make(chan int)

@@ -1,41 +1,30 @@
-package cmd
+package e2e
 
 import (
 	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // TestBodiesThatGrowWhenDecodedTakeBoundedMemory: many connections send lists of empty
 // objects, of which each takes a dozen times its text once decoded. All are taken, and
 // all run, in order where the workflow asks for it.
 func TestBodiesThatGrowWhenDecodedTakeBoundedMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs a real process")
-	}
+	realProcess(t)
 	const connections, each, most = 40, 6, 340 << 10
-	dir := t.TempDir()
-	for name, text := range map[string]string{
+	p := newProject(t, map[string]string{
 		"hookloom.yaml":       "triggers:\n  wide: {webhook: {auth: none, key: body.i}}\n",
 		"workflows/any.yaml":  "on: wide\nwhen: event.data.i != ''\nsteps:\n  - uses: log\n    with: {message: \"${{ len(event.data.l) }}\"}\n",
 		"workflows/lane.yaml": "on: wide\nconcurrency: {group: \"${{ event.type }}\", limit: 1}\nsteps:\n  - uses: log\n    with: {message: \"${{ event.data.i }}\"}\n",
-	} {
-		if err := writeFile(filepath.Join(dir, name), text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	bin, addr, admin := buildBinary(t), freeAddr(t), freeAddr(t)
-	p := startProcess(t, bin, dir, addr, admin)
+	})
+	s := p.start(t)
 	list := `"l":[` + strings.TrimSuffix(strings.Repeat("{},", 180_000), ",") + "]}"
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -46,7 +35,7 @@ func TestBodiesThatGrowWhenDecodedTakeBoundedMemory(t *testing.T) {
 		go func() {
 			defer wg.Done()
 			for i := range each {
-				if err := sendUntilTaken(ctx, client, "http://"+addr+"/hooks/wide", []byte(fmt.Sprintf(`{"i":"%d-%d",`, c, i)+list)); err != nil {
+				if err := sendUntilTaken(ctx, client, p.hookURL("wide"), []byte(fmt.Sprintf(`{"i":"%d-%d",`, c, i)+list)); err != nil {
 					t.Error(err)
 					return
 				}
@@ -54,23 +43,14 @@ func TestBodiesThatGrowWhenDecodedTakeBoundedMemory(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	waitIdle(t, dir)
-	peak := peakMemory(t, p.cmd.Process.Pid)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("SIGTERM: %v\n%s", err, p.log.String())
-	}
+	p.idle(t)
+	peak := s.peakMemory(t)
+	s.stop(t)
 	t.Logf("%d connections of %d bodies of 540 KB: %d MiB at the peak", connections, each, peak>>10)
 	if peak > most {
 		t.Errorf("%d KiB, at most %d", peak, most)
 	}
-	h, err := store.OpenHistory(filepath.Join(dir, "hookloom.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
+	h := p.history(t)
 	for _, w := range []string{"any", "lane"} {
 		runs, err := h.Runs(t.Context(), engine.Query{Workflow: w, Status: "succeeded", Limit: 1000})
 		if err != nil || len(runs) != connections*each {

@@ -1,10 +1,9 @@
-package cmd
+package e2e
 
 import (
 	"bytes"
 	"database/sql"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,14 +13,12 @@ import (
 // TestAServerStartsWhilePruneWorks: prune gives the database up, and the server does the
 // rest for it.
 func TestAServerStartsWhilePruneWorks(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs real processes")
-	}
-	dir, _ := faultProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})
-	path := filepath.Join(dir, "hookloom.db")
-	s, err := store.Open(t.Context(), path, store.Options{})
+	realProcess(t)
+	p := hookProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})
+	path := p.db
+	made, err := store.Open(t.Context(), path, store.Options{})
 	if err == nil {
-		err = s.Close()
+		err = made.Close()
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -38,8 +35,7 @@ func TestAServerStartsWhilePruneWorks(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	bin := buildBinary(t)
-	prune := exec.Command(bin, "prune", "--dir", dir, "--keep", "1h")
+	prune := exec.Command(p.bin, "prune", "--dir", p.dir, "--keep", "1h")
 	var out bytes.Buffer
 	prune.Stdout, prune.Stderr = &out, &out
 	if err := prune.Start(); err != nil {
@@ -53,7 +49,7 @@ func TestAServerStartsWhilePruneWorks(t *testing.T) {
 	}
 	time.Sleep(200 * time.Millisecond)
 	began := time.Now()
-	p := startProcess(t, bin, dir, freeAddr(t), freeAddr(t))
+	s := p.start(t)
 	took := time.Since(began)
 	if err := prune.Wait(); err != nil {
 		t.Errorf("prune: %v\n%s", err, out.String())
@@ -65,7 +61,7 @@ func TestAServerStartsWhilePruneWorks(t *testing.T) {
 	if n := eventsLeft(t, path); n != 0 {
 		t.Errorf("%d events are left", n)
 	}
-	p.stopped(t)
+	s.stop(t)
 }
 
 func eventsLeft(t *testing.T, path string) (n int) {

@@ -1,10 +1,14 @@
-package cmd
+package e2e
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/hookloom/hookloom/engine"
@@ -143,6 +147,77 @@ func (j *journals) stepViolations(r engine.RunItem, wrong func(string, ...any)) 
 		}
 	}
 	return unknown
+}
+
+// ledger is the outside's own record, an HTTP server: which idempotency keys came how
+// often, and with which bodies.
+type ledger struct {
+	url    string
+	mu     sync.Mutex
+	bodies map[string]map[string]bool
+	came   map[string]int
+}
+
+// newLedger starts a ledger, which ends with the test.
+func newLedger(t *testing.T) *ledger {
+	t.Helper()
+	l := &ledger{bodies: map[string]map[string]bool{}, came: map[string]int{}}
+	server := httptest.NewServer(l)
+	t.Cleanup(server.Close)
+	l.url = server.URL
+	return l
+}
+
+// ServeHTTP implements http.Handler.
+func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the server was killed while it sent
+	}
+	key := r.Header.Get("Idempotency-Key") + r.Header.Get("webhook-id")
+	l.mu.Lock()
+	if l.bodies[key] == nil {
+		l.bodies[key] = map[string]bool{}
+	}
+	l.bodies[key][r.URL.Path+" "+string(body)] = true
+	l.came[key]++
+	l.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"id":1}`)) // a killed server shows in its own history
+}
+
+// keys is how many idempotency keys came.
+func (l *ledger) keys() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.came)
+}
+
+// check holds the three journals against each other, for a workflow of so many calls.
+func (l *ledger) check(t *testing.T, db string, acked *acknowledged, effectsPerRun int) {
+	t.Helper()
+	j, err := readJournals(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.acked, j.effectsPerRun = acked.events, effectsPerRun
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, bodies := range l.bodies {
+		e := effect{came: l.came[key]}
+		for b := range bodies {
+			e.bodies = append(e.bodies, b)
+		}
+		j.effects[key] = e
+	}
+	violations := j.violations()
+	for i, v := range violations {
+		if i == 20 {
+			t.Errorf("and %d more", len(violations)-i)
+			break
+		}
+		t.Error(v)
+	}
 }
 
 // TestTheLedgerSeesEachViolation: a checker that finds nothing proves nothing. Each

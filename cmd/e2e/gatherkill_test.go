@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// TestKillMinusNineLosesNoGatheredEvent kills a real process under load whose workflows
+// gather, end and clean up runs: each event is in exactly one run of a debounce and of a
+// batch, and each run that is ended has run its finally.
+func TestKillMinusNineLosesNoGatheredEvent(t *testing.T) {
+	realProcess(t)
+	cycles := sized(t, "HOOKLOOM_KILLS", 8)
+	out := newLedger(t)
+	p := gatherProject(t, out.url)
+	acked := newAcknowledged()
+	for c := range cycles {
+		s := p.start(t)
+		stop := p.senders(t, acked, 8, fmt.Sprint(c))
+		time.Sleep(time.Duration(20+rand.IntN(400)) * time.Millisecond)
+		s.kill()
+		stop()
+	}
+	s := p.start(t)
+	p.idle(t)
+	s.stop(t)
+	t.Logf("%d cycles, %d acknowledged", cycles, len(acked.events))
+	checkGathered(t, p, acked.events)
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	for key, bodies := range out.bodies {
+		if len(bodies) > 1 {
+			t.Errorf("%s came with %d bodies", key, len(bodies))
+		}
+	}
+}
+
+func gatherProject(t *testing.T, sink string) *project {
+	t.Helper()
+	post := "uses: http/post, with: {url: \"" + sink + "/%s\", body: {n: \"${{ event.key }}\"}}"
+	return hookProject(t, map[string]string{
+		"last": "on: hook\ndebounce: {key: event.data.n % 7, wait: 40ms, max: 150ms}\nsteps: [{" + fmt.Sprintf(post, "last") + "}]\n",
+		"all": "on: hook\nbatch: {key: event.data.n % 5, size: 10, wait: 100ms}\nconcurrency: 4\n" +
+			"steps: [{uses: http/post, with: {url: \"" + sink + "/all\", body: {keys: \"${{ map(events, .key) }}\"}}}]\n",
+		// Every event ends the run of the one before it with the same rest, unless it is over.
+		"ended": "on: hook\nwhen: event.data.n % 3 == 0\ncancel_on: {event: hook, key: event.data.n % 2}\nsteps: [{sleep: 30ms}]\n" +
+			"finally: [{" + fmt.Sprintf(post, "ended") + "}]\n",
+	})
+}
+
+// checkGathered holds that each event is in exactly one run of each gathering workflow.
+func checkGathered(t *testing.T, p *project, acked map[string]string) {
+	t.Helper()
+	ctx, h := t.Context(), p.history(t)
+	in := map[string]int{} // workflow and event
+	ended := 0
+	for q := (engine.Query{Limit: 1000}); ; {
+		page, err := h.RunPage(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.Items {
+			id, err := engine.ParseRunID(r.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := h.RunDetail(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in[r.Workflow+" "+r.Event]++
+			for _, ev := range d.Events {
+				in[r.Workflow+" "+ev]++
+			}
+			switch {
+			case r.Workflow == "ended" && r.Status == "cancelled":
+				ended++
+				if n := len(d.Steps); n == 0 && d.StartedAt != nil || n > 0 && !strings.HasPrefix(d.Steps[n-1].Path, "finally/") {
+					t.Errorf("%s was cancelled without its finally: %+v", r.ID, d.Steps)
+				}
+			case r.Status != "succeeded":
+				t.Errorf("%s of %s %s: %s", r.ID, r.Workflow, r.Status, r.Error)
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			break
+		}
+	}
+	for key, id := range acked {
+		for _, w := range []string{"last", "all"} {
+			if n := in[w+" "+id]; n != 1 {
+				t.Errorf("%s (%s) is in %d runs of %s", key, id, n, w)
+			}
+		}
+	}
+	if ended == 0 {
+		t.Error("no run was ended by an event")
+	}
+	found, err := h.Check(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if len(f.Wrong) > 0 {
+			t.Errorf("%s: %q", f.What, f.Wrong)
+		}
+	}
+}
