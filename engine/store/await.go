@@ -66,7 +66,7 @@ func (s *Store) Awaited(ctx context.Context) ([]string, error) {
 		}
 		out = append(out, name)
 	}
-	return out, rows.Err()
+	return out, classify(rows.Err())
 }
 
 // endedBy lists the events that ended waits of a run.

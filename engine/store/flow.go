@@ -215,7 +215,7 @@ func (s *Store) Replaced(ctx context.Context) ([]engine.RunID, error) {
 		}
 		out = append(out, engine.RunID(id))
 	}
-	return out, rows.Err()
+	return out, classify(rows.Err())
 }
 
 // Pause implements engine.Store.

@@ -199,11 +199,11 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Run
 			return nil, time.Time{}, classify(err)
 		}
 		if int64(due) > now.UnixMilli() || len(ids) == limit {
-			return ids, fromMillis(int64(due)), rows.Err()
+			return ids, fromMillis(int64(due)), classify(rows.Err())
 		}
 		ids = append(ids, engine.RunID(id))
 	}
-	return ids, time.Time{}, rows.Err()
+	return ids, time.Time{}, classify(rows.Err())
 }
 
 // Large implements engine.Store.
@@ -257,7 +257,7 @@ func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err er
 			few = append(few, engine.RunID(id))
 		}
 	}
-	return few, alone, rows.Err()
+	return few, alone, classify(rows.Err())
 }
 
 // Run implements engine.Store.

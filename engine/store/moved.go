@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -14,8 +15,11 @@ import (
 // succeed, and be gone with the process. The names are compared with the open files
 // after each commit, before it is acknowledged, and every movedEvery.
 //
-// The files are never opened for it: when a process closes any descriptor of a
-// database, the kernel drops all of SQLite's locks (sqlite.org/howtocorrupt.html, 2.2).
+// The database and the log's index are never opened for it: when a process closes any
+// descriptor of a file, the kernel drops all of SQLite's locks on it
+// (sqlite.org/howtocorrupt.html, 2.2). The log itself has no locks. It is kept open, since
+// a log that was cut to nothing looks whole by its size once SQLite has written on at its
+// old place: its head is empty then, and a restart would find nothing in it.
 
 // movedEvery is how often an idle process looks.
 const movedEvery = 500 * time.Millisecond
@@ -69,23 +73,26 @@ func watchFiles(path string, lock *os.File) (openFiles, error) {
 }
 
 // MovedError says that a name no longer leads to the file that is open.
-type MovedError struct{ What, Path, How string }
+type MovedError struct {
+	What, Path, How string
+	// hollow tells that the log has lost pages which SQLite still counts on: moving it into
+	// the database would damage that.
+	hollow bool
+}
 
 // Error implements error.
 func (e *MovedError) Error() string {
+	if e.hollow {
+		return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged, and what stood only in the log is lost. Stop whatever changes it; "+
+			"put a copy of the log back if you have one, then run hookloom check and start again", e.What, e.Path, e.How)
+	}
 	return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged. Stop whatever moves it; put the file back with its -wal and -shm, "+
 		"or restore a backup (hookloom restore FILE), then start again", e.What, e.Path, e.How)
 }
 
-// moved gives an error for the first file that is not in its place; nil for none. An
-// error of the look itself, such as a folder that cannot be read for a moment, proves
-// nothing.
-func (fs openFiles) moved() error {
-	_, err := fs.look("")
-	return err
-}
-
-// look is moved, and gives the size in bytes of one of the files.
+// look gives an error for the first file that is not in its place; nil for none. An error
+// of the look itself, such as a folder that cannot be read for a moment, proves nothing. It
+// also gives the size in bytes of the file named sized.
 func (fs openFiles) look(sized string) (bytes int64, _ error) {
 	for _, f := range fs {
 		id, size, err := identify(f.path)
@@ -94,14 +101,51 @@ func (fs openFiles) look(sized string) (bytes int64, _ error) {
 		}
 		switch {
 		case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
-			return 0, &MovedError{f.what, f.path, "removed or moved away"}
+			return 0, &MovedError{What: f.what, Path: f.path, How: "removed or moved away"}
 		case err == nil && id != f.id:
-			return 0, &MovedError{f.what, f.path, "replaced by another file"}
+			return 0, &MovedError{What: f.what, Path: f.path, How: "replaced by another file"}
 		case err == nil && f.filled && size == 0:
-			return 0, &MovedError{f.what, f.path, "emptied"}
+			return 0, &MovedError{What: f.what, Path: f.path, How: "emptied"}
 		}
 	}
 	return bytes, nil
+}
+
+// walHead is the length of the log's header, and walMagic how it begins, but for its last
+// bit (sqlite.org/fileformat2.html, 4.1).
+const (
+	walHead  = 32
+	walMagic = 0x377f0682
+)
+
+// headless tells that the log was cut off or written over by another program: it has
+// content, which does not begin as a log does.
+func headless(wal *os.File, size int64) bool {
+	if wal == nil || size < walHead {
+		return false
+	}
+	var b [4]byte
+	_, err := wal.ReadAt(b[:], 0)
+	return err == nil && binary.BigEndian.Uint32(b[:])&^1 != walMagic
+}
+
+// lookAfterCommit gives an error when what was just committed would not be found by the
+// next start.
+func (w *writer) lookAfterCommit() error {
+	size, err := w.files.look(w.wal)
+	w.walSize = size
+	if err == nil {
+		err = w.hollow(size)
+	}
+	return err
+}
+
+// hollow gives an error for a log that another program cut off or wrote over.
+func (w *writer) hollow(size int64) error {
+	if !headless(w.walFile, size) {
+		return nil
+	}
+	return &MovedError{What: "the write-ahead log", Path: w.wal, How: "emptied or written over by another program", hollow: true}
 }
 
 // watch ends all writing when a file is not in its place, also while nobody writes.
@@ -116,7 +160,11 @@ func (w *writer) watch() {
 			return
 		case <-ticker.C:
 		}
-		if err := w.files.moved(); err != nil {
+		size, err := w.files.look(w.wal)
+		if err == nil {
+			err = w.hollow(size)
+		}
+		if err != nil {
 			w.fatal(err)
 			return
 		}

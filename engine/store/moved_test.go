@@ -29,6 +29,15 @@ func TestNothingIsAcknowledgedAfterAFileLeftItsPlace(t *testing.T) {
 		{"database replaced", "x.db", replace, "replaced"},
 		{"database emptied", "x.db", func(path string) error { return os.Truncate(path, 0) }, "emptied"},
 		{"log removed", "x.db-wal", os.Remove, "the write-ahead log"},
+		{"log emptied", "x.db-wal", func(path string) error { return os.Truncate(path, 0) }, "emptied"},
+		{"log written over", "x.db-wal", func(path string) error {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteAt(make([]byte, 64), 0)
+				err = errors.Join(err, f.Close())
+			}
+			return err
+		}, "written over"},
 		{"index removed", "x.db-shm", os.Remove, "index"},
 		{"lock removed", "x.db.lock", os.Remove, "the lock file"},
 		{"lock replaced", "x.db.lock", replace, "the lock file"},

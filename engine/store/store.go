@@ -174,6 +174,9 @@ func (s *Store) open(ctx context.Context) error {
 	if s.w.files, err = watchFiles(s.path, s.lock); err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close(), s.readers.Close())
 	}
+	if f, err := os.Open(s.w.wal); err == nil {
+		s.w.walFile = f
+	}
 	if room.claim() != nil {
 		s.w.relieve()
 	}

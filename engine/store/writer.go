@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -48,7 +49,8 @@ type writer struct {
 	commits        int
 	checkpoint     time.Time
 	passAt, waitAt int64
-	walSize        int64 // bytes, after the last commit
+	walSize        int64    // bytes, after the last commit
+	walFile        *os.File // for its header; nil where it could not be opened
 	// space is the room on the disk; full is set while there is none, and roomy says that
 	// there may be some again. passing is held while the WAL is moved.
 	path    string
@@ -248,12 +250,11 @@ func (w *writer) transaction(batch []*command) error {
 	if err := t.exec("COMMIT"); err != nil {
 		return w.rollback(err)
 	}
-	size, err := w.files.look(w.wal)
-	if err != nil {
+	if err := w.lookAfterCommit(); err != nil {
 		w.fatal(err)
 		return err // what was committed is in a file that a restart does not find
 	}
-	w.commits, w.walSize = w.commits+len(batch), size
+	w.commits += len(batch)
 	return nil
 }
 
@@ -293,7 +294,13 @@ func (w *writer) close() error {
 	close(w.moves)
 	<-w.moved
 	err := w.checkpointer.Close()
+	if w.walFile != nil {
+		err = errors.Join(err, w.walFile.Close())
+	}
 	var moved *MovedError
+	if errors.As(w.err(), &moved) && moved.hollow {
+		return err // closing the last connection would move the log: the process ends with it open
+	}
 	if w.err() == nil || errors.As(w.err(), &moved) && moved.Path == w.wal {
 		// The open log has what its name no longer leads to. On a full disk what is in the
 		// WAL stays there, which loses nothing.
