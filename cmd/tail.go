@@ -3,7 +3,7 @@ package cmd
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -26,39 +26,51 @@ func (a *app) tailCmd() *cobra.Command {
 	return c
 }
 
-// tail follows the events, and each one's runs until they have ended.
+// tail prints events as they are decided and each status of their runs, in the order of
+// the commits.
 func (a *app) tail(ctx context.Context, h *store.History, q engine.Query) error {
-	q.Ascending, q.Limit = true, 1000
-	after := fmt.Sprintf("evt_%016x", engine.FirstID(time.Now()))
-	open := map[string]string{} // run -> status printed last
+	at, err := tailFrom(ctx, h, q.After)
+	if err != nil {
+		return ignoreCanceled(ctx, err)
+	}
 	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		q.After = after
-		events, err := h.Events(ctx, q)
+		list, err := h.Feed(ctx, at, 500)
+		end := at
+		if errors.Is(err, engine.ErrFeedGone) {
+			list, end, err = h.MissedChanges(ctx, at)
+		}
+		if err == nil {
+			err = a.tailChanges(ctx, h, q, list)
+		}
 		if err != nil {
 			return ignoreCanceled(ctx, err)
 		}
-		for _, e := range events {
-			if e.Outcome == "pending" {
-				break // its runs do not exist yet
-			}
-			after = e.ID
-			if err := a.tailEvent(ctx, h, e, open); err != nil {
-				return ignoreCanceled(ctx, err)
-			}
+		if n := len(list); n > 0 {
+			at = max(end, list[n-1].At)
+			continue
 		}
-		for id := range open {
-			if err := a.tailRun(ctx, h, id, open); err != nil {
-				return ignoreCanceled(ctx, err)
-			}
-		}
+		at = end
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
 	}
+}
+
+// tailFrom is where tail begins: after the id that --after gives, or now.
+func tailFrom(ctx context.Context, h *store.History, after string) (engine.Cursor, error) {
+	end, err := h.FeedEnd(ctx)
+	if err != nil || after == "" {
+		return end, err
+	}
+	at, err := engine.ParseCursor(after)
+	if err != nil {
+		return 0, usageError("--after: %v", err)
+	}
+	return min(at, end), nil
 }
 
 func ignoreCanceled(ctx context.Context, err error) error {
@@ -68,40 +80,54 @@ func ignoreCanceled(ctx context.Context, err error) error {
 	return err
 }
 
-func (a *app) tailEvent(ctx context.Context, h *store.History, e engine.EventItem, open map[string]string) error {
-	if a.json() {
-		if err := json.NewEncoder(a.out).Encode(map[string]any{"event": e}); err != nil {
+// tailChanges prints what the query asks for.
+func (a *app) tailChanges(ctx context.Context, h *store.History, q engine.Query, list []engine.FeedChange) error {
+	for len(list) > 0 {
+		part := list[:min(len(list), 500)]
+		list = list[len(part):]
+		var events []engine.EventID
+		var runs []engine.RunID
+		for _, x := range part {
+			if x.Event != 0 {
+				events = append(events, x.Event)
+			} else {
+				runs = append(runs, x.Run)
+			}
+		}
+		eventItems, err := h.FeedEvents(ctx, events, q)
+		if err != nil {
 			return err
 		}
-	} else {
-		a.printf("%s  %s  %s  %s  %s\n", clock(e.ReceivedAt), e.ID, e.Trigger, printable(e.Type), e.Shown())
+		runItems, err := h.FeedRuns(ctx, runs, engine.Query{}, q)
+		if err != nil {
+			return err
+		}
+		for _, x := range part {
+			if e, ok := eventItems[x.Event]; ok {
+				err = a.tailEvent(e)
+			} else if r, ok := runItems[x.Run]; ok {
+				err = a.tailRun(r.As(x.Status))
+			}
+			if err != nil {
+				return err
+			}
+		}
 	}
-	runs, err := h.Runs(ctx, engine.Query{Event: e.ID, Limit: 1000})
-	for _, r := range runs {
-		open[r.ID] = ""
-	}
-	return err
+	return nil
 }
 
-func (a *app) tailRun(ctx context.Context, h *store.History, id string, open map[string]string) error {
-	run, err := engine.ParseRunID(id)
-	if err != nil {
-		return err
-	}
-	d, err := h.RunDetail(ctx, run)
-	if err != nil {
-		return err
-	}
-	if d.Status == open[id] {
-		return nil
-	}
-	open[id] = d.Status
-	if engine.RunStatus(d.Status).Ended() {
-		delete(open, id)
-	}
+func (a *app) tailEvent(e engine.EventItem) error {
 	if a.json() {
-		return json.NewEncoder(a.out).Encode(map[string]any{"run": d.RunItem})
+		return json.NewEncoder(a.out).Encode(map[string]any{"event": e})
 	}
-	a.printf("%s  %s  %s  %s  %s\n", clock(time.Now()), d.ID, d.Workflow, d.Status, printable(d.Error))
+	a.printf("%s  %s  %s  %s  %s\n", clock(e.ReceivedAt), e.ID, e.Trigger, printable(e.Type), e.Shown())
+	return nil
+}
+
+func (a *app) tailRun(r engine.RunItem) error {
+	if a.json() {
+		return json.NewEncoder(a.out).Encode(map[string]any{"run": r})
+	}
+	a.printf("%s  %s  %s  %s  %s\n", clock(time.Now()), r.ID, r.Workflow, r.Status, printable(r.Error))
 	return nil
 }

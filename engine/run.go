@@ -136,13 +136,3 @@ func idempotencyKey(instance, root, path string) string {
 }
 
 var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-
-// MaxChanged is how many changed runs a store lists at once.
-const MaxChanged = 20_000
-
-// RunState is how a run stands. FinishedAt is zero while it has not ended.
-type RunState struct {
-	ID         RunID
-	Status     string
-	FinishedAt time.Time
-}

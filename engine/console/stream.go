@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -17,35 +16,29 @@ const (
 	streamPause = 250 * time.Millisecond
 	streamBeat  = 15 * time.Second
 	maxStreams  = 64
-	// maxFollowed is how many open runs are looked at each time. The ends of the others
-	// are found by the time of their end.
-	maxFollowed = 500
-	// maxAtOnce is how many events one look tells.
+	// maxAtOnce is how many changes are read at a time.
 	maxAtOnce = 500
-	// An id is given before its row is committed, so rows do not always come in the order
-	// of their ids: the last settled before the newest that came are looked at again. A
-	// quiet stream moves on after quietFor.
-	settled  = time.Second
-	quietFor = 30 * time.Second
 )
 
 // StreamLog is what the stream reads. The store's History fits.
 type StreamLog interface {
-	NewEvents(ctx context.Context, after engine.EventID, trigger string, limit int) ([]engine.EventID, error)
-	EventItems(context.Context, []engine.EventID) ([]engine.EventItem, error)
-	RunItems(context.Context, []engine.RunID) ([]engine.RunItem, error)
-	ChangedRuns(ctx context.Context, after engine.RunID, others []engine.RunID, q engine.Query) ([]engine.RunState, error)
-	OpenRuns(ctx context.Context, upTo engine.RunID, since time.Time, limit int) ([]engine.RunState, map[engine.RunID]bool, error)
+	FeedEnd(context.Context) (engine.Cursor, error)
+	Feed(ctx context.Context, after engine.Cursor, limit int) ([]engine.FeedChange, error)
+	MissedChanges(ctx context.Context, since engine.Cursor) ([]engine.FeedChange, engine.Cursor, error)
+	FeedEvents(context.Context, []engine.EventID, engine.Query) (map[engine.EventID]engine.EventItem, error)
+	FeedRuns(ctx context.Context, ids []engine.RunID, runs, events engine.Query) (map[engine.RunID]engine.RunItem, error)
 	RunMark(context.Context, engine.RunID) (string, error)
 }
 
-// stream tells what happens, live (WHATWG HTML, 9.2 Server-sent events). Its ids are
-// moments in the order of the history, in the form of an event's id. A reader that was cut
-// off, also by a restart of the server, goes on with Last-Event-ID or ?after=: what came,
-// began or ended since then is told. Something may be told twice; nothing is left out.
+// stream tells what happens, live (WHATWG HTML, 9.2 Server-sent events): each event when it
+// is decided and each status of each run, in the order of the commits, once. Its ids are
+// positions in the feed, in the form of an event's id. A reader that was cut off, also by a
+// restart of the server, goes on after its last message with Last-Event-ID or ?after=. If
+// its cursor is older than the feed, what was missed is found by time, and the last seconds
+// before the cursor may be told again.
 func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
-	s := &follower{c: c, w: w, out: http.NewResponseController(w), q: engine.Query{Trigger: v.Get("trigger"), Workflow: v.Get("workflow")}, events: map[engine.EventID]bool{}, runs: map[engine.RunID]engine.RunState{}}
+	s := &follower{c: c, w: w, out: http.NewResponseController(w), q: engine.Query{Trigger: v.Get("trigger"), Workflow: v.Get("workflow")}}
 	if err := s.from(r, v.Get("after"), v.Get("run")); err != nil {
 		c.fail(w, err)
 		return
@@ -62,7 +55,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if err := s.say("hello", map[string]string{"after": s.at.String()}); err != nil {
+	if s.say("hello", map[string]string{"after": s.at.String()}) != nil || s.out.Flush() != nil {
 		return
 	}
 	look, beat := time.NewTicker(streamPause), time.NewTicker(streamBeat)
@@ -95,24 +88,24 @@ type follower struct {
 	w   http.ResponseWriter
 	out *http.ResponseController
 	q   engine.Query
-	// at is the moment up to which all is told, newest the newest id that was.
-	at, newest engine.EventID
-	// events and runs are those that were told and may be found again; runs has those
-	// that have not ended, too, with the status told last.
-	events map[engine.EventID]bool
-	runs   map[engine.RunID]engine.RunState
+	// at is the position up to which all is told.
+	at engine.Cursor
 	// one is the run that alone is followed, mark what was told of it.
 	one  engine.RunID
 	mark string
 }
 
-// from finds where the reader was.
+// from finds where the reader was. A position that does not exist yet is the end: it is
+// from another database, or from before this one was restored.
 func (s *follower) from(r *http.Request, after, run string) error {
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		after = last
 	}
-	s.at = engine.EventID(engine.FirstID(time.Now()))
-	s.newest = s.at
+	end, err := s.c.o.Log.FeedEnd(r.Context())
+	if err != nil {
+		return err
+	}
+	s.at = end
 	if run != "" {
 		id, err := engine.ParseRunID(run)
 		if err != nil {
@@ -125,31 +118,15 @@ func (s *follower) from(r *http.Request, after, run string) error {
 		}
 		return err
 	}
-	if err := s.c.names(r.Context(), s.q); err != nil {
+	if err := s.c.names(r.Context(), s.q); err != nil || after == "" {
 		return err
 	}
-	if after == "" {
-		return s.resume(r.Context())
-	}
-	id, err := engine.ParseEventID(after)
+	at, err := engine.ParseCursor(after)
 	if err != nil {
 		return fmt.Errorf("%w: after: %w", engine.ErrQuery, err)
 	}
-	s.at, s.newest = id, id
-	return s.resume(r.Context())
-}
-
-// resume follows the runs that were open. Those of which something is on record since are
-// told.
-func (s *follower) resume(ctx context.Context) error {
-	open, changed, err := s.c.o.Log.OpenRuns(ctx, engine.RunID(s.at), engine.RunID(s.at).Time(), maxFollowed)
-	for _, x := range open {
-		if changed[x.ID] {
-			x.Status = "" // tell it
-		}
-		s.runs[x.ID] = x
-	}
-	return err
+	s.at = min(at, end)
+	return nil
 }
 
 // look tells what is new since the last look.
@@ -157,133 +134,72 @@ func (s *follower) look(ctx context.Context) error {
 	if s.one != 0 {
 		return s.lookAtOne(ctx)
 	}
-	pending, err := s.newEvents(ctx)
-	if err != nil {
-		return err
-	}
-	more, err := s.changedRuns(ctx)
-	if err != nil {
-		return err
-	}
-	if more != 0 && (pending == 0 || more < pending) {
-		pending = more
-	}
-	s.advance(pending)
-	return nil
-}
-
-// newEvents tells the events that have come. It gives the first that is not decided yet,
-// 0 for none: it is told when it is.
-func (s *follower) newEvents(ctx context.Context) (pending engine.EventID, err error) {
-	ids, err := s.c.o.Log.NewEvents(ctx, s.at, s.q.Trigger, 20*maxAtOnce)
-	if err != nil {
-		return 0, err
-	}
-	full := len(ids) == 20*maxAtOnce
-	ids = slices.DeleteFunc(ids, func(id engine.EventID) bool { return s.events[id] })
-	if full && len(ids) == 0 {
-		return 0, errors.New("too many events at once")
-	}
-	if len(ids) > maxAtOnce {
-		ids, pending = ids[:maxAtOnce], ids[maxAtOnce]
-	}
-	if len(ids) == 0 {
-		return pending, nil
-	}
-	items, err := s.c.o.Log.EventItems(ctx, ids)
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range items {
-		id, err := engine.ParseEventID(e.ID)
-		if err != nil {
-			return 0, err
-		}
-		if e.Outcome == "pending" {
-			if pending == 0 || id < pending {
-				pending = id
+	for {
+		list, err := s.c.o.Log.Feed(ctx, s.at, maxAtOnce)
+		if errors.Is(err, engine.ErrFeedGone) {
+			if err := s.tellMissed(ctx); err != nil {
+				return err
 			}
 			continue
 		}
-		s.events[id], s.newest = true, max(s.newest, id)
-		if err := s.say("event", e); err != nil {
-			return 0, err
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		if err := s.tell(ctx, list); err != nil {
+			return err
 		}
 	}
-	return pending, nil
 }
 
-// changedRuns tells the runs that are new, and those whose status is another one. It gives
-// the run after which there may be more, 0 for none.
-func (s *follower) changedRuns(ctx context.Context) (more engine.EventID, err error) {
-	var open []engine.RunID
-	for id, x := range s.runs {
-		if x.FinishedAt.IsZero() {
-			open = append(open, id)
-		}
-	}
-	slices.Sort(open)
-	if n := len(open) - maxFollowed; n > 0 {
-		for _, id := range open[:n] {
-			if engine.EventID(id) <= s.at {
-				delete(s.runs, id)
-			}
-		}
-		open = open[n:]
-	}
-	states, err := s.c.o.Log.ChangedRuns(ctx, engine.RunID(s.at), open, s.q)
+// tellMissed tells a reader what changed before the feed begins. Its messages have the
+// reader's own cursor: if it is cut off among them, they begin anew.
+func (s *follower) tellMissed(ctx context.Context) error {
+	list, end, err := s.c.o.Log.MissedChanges(ctx, s.at)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if len(states) == engine.MaxChanged {
-		more = engine.EventID(states[len(states)-1].ID)
-	}
-	var tell []engine.RunID
-	for _, x := range states {
-		if had, known := s.runs[x.ID]; !known || had.Status != x.Status {
-			s.runs[x.ID] = x
-			tell = append(tell, x.ID)
-			s.newest = max(s.newest, engine.EventID(x.ID))
+	for len(list) > 0 {
+		n := min(len(list), maxAtOnce)
+		if err := s.tell(ctx, list[:n]); err != nil {
+			return err
 		}
+		list = list[n:]
 	}
-	for len(tell) > 0 {
-		n := min(len(tell), maxAtOnce)
-		items, err := s.c.o.Log.RunItems(ctx, tell[:n])
-		if err != nil {
-			return 0, err
-		}
-		for _, r := range items {
-			if err := s.say("run", r); err != nil {
-				return 0, err
-			}
-		}
-		tell = tell[n:]
-	}
-	return more, nil
+	s.at = end
+	return nil
 }
 
-// advance moves on to where all is told, and forgets what cannot be found again.
-func (s *follower) advance(pending engine.EventID) {
-	to := engine.FirstID(engine.RunID(s.newest).Time().Add(-settled))
-	to = max(to, engine.FirstID(time.Now().Add(-quietFor)))
-	if pending != 0 {
-		to = min(to, int64(pending)-1)
-	}
-	if engine.EventID(to) <= s.at {
-		return
-	}
-	s.at = engine.EventID(to)
-	since := engine.RunID(s.at).Time()
-	for id := range s.events {
-		if id <= s.at {
-			delete(s.events, id)
+// tell sends the changes that the reader asks for, in their order.
+func (s *follower) tell(ctx context.Context, list []engine.FeedChange) error {
+	var events []engine.EventID
+	var runs []engine.RunID
+	for _, x := range list {
+		if x.Event != 0 {
+			events = append(events, x.Event)
+		} else {
+			runs = append(runs, x.Run)
 		}
 	}
-	for id, x := range s.runs {
-		if !x.FinishedAt.IsZero() && x.FinishedAt.Before(since) && engine.EventID(id) <= s.at {
-			delete(s.runs, id)
+	eventItems, err := s.c.o.Log.FeedEvents(ctx, events, engine.Query{Trigger: s.q.Trigger})
+	if err != nil {
+		return err
+	}
+	runItems, err := s.c.o.Log.FeedRuns(ctx, runs, s.q, engine.Query{})
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		s.at = max(s.at, x.At)
+		if e, ok := eventItems[x.Event]; ok && x.Event != 0 {
+			err = s.say("event", e)
+		} else if r, ok := runItems[x.Run]; ok && x.Run != 0 {
+			err = s.say("run", r.As(x.Status))
+		}
+		if err != nil {
+			return err
 		}
 	}
+	return s.out.Flush()
 }
 
 // lookAtOne tells when something of the one run has changed.
@@ -297,7 +213,10 @@ func (s *follower) lookAtOne(ctx context.Context) error {
 		return err
 	}
 	s.mark = mark
-	return s.say("run", r)
+	if err := s.say("run", r); err != nil {
+		return err
+	}
+	return s.out.Flush()
 }
 
 // say sends one message. JSON holds no line break, which would end it.
@@ -306,8 +225,6 @@ func (s *follower) say(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding for the stream: %w", err)
 	}
-	if _, err := fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", s.at, name, b); err != nil {
-		return err
-	}
-	return s.out.Flush()
+	_, err = fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", s.at, name, b)
+	return err
 }

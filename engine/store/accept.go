@@ -148,6 +148,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 		}
 	}
 	if d.Unheard || a.decided {
+		t.decidedEvent(a.id)
 		return r, nil
 	}
 	return r, t.put(insertInbox, int64(a.id))

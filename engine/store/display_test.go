@@ -250,26 +250,27 @@ func TestSearchFindsIds(t *testing.T) {
 	}
 }
 
-// The stream finds runs of old that have ended since, and those that were just told.
-func TestChangedRunsAreFoundByTheirEnd(t *testing.T) {
+// A reader whose cursor is older than the feed hears of runs of old that have ended since.
+func TestMissedChangesAreFoundByTheirTime(t *testing.T) {
 	x := openShown(t)
 	old := x.run("w", engine.Waiting, nil)
 	x.run("w", engine.Succeeded, nil)
-	x.at = time.Now().UTC().Add(-time.Minute)
-	mark := engine.RunID(engine.FirstID(x.at))
-	if list, err := x.h.ChangedRuns(t.Context(), mark, nil, engine.Query{}); err != nil || len(list) != 0 {
+	x.at = time.Now().UTC().Add(-2 * time.Minute)
+	mark := engine.Cursor(engine.FirstID(x.at.Add(time.Minute)))
+	if list, _, err := x.h.MissedChanges(t.Context(), mark); err != nil || len(list) != 0 {
 		t.Fatalf("%v %v", list, err)
 	}
 	if _, _, _, err := x.s.Cancel(t.Context(), &engine.Run{ID: old, FinishedAt: time.Now().UTC()}, nil); err != nil {
 		t.Fatal(err)
 	}
+	x.at = time.Now().UTC()
 	fresh := x.run("w", engine.Succeeded, nil)
-	list, err := x.h.ChangedRuns(t.Context(), mark, nil, engine.Query{})
-	ids := []engine.RunID{}
-	for _, r := range list {
-		ids = append(ids, r.ID)
+	list, end, err := x.h.MissedChanges(t.Context(), mark)
+	want := []engine.FeedChange{{Run: old, Status: engine.Cancelled}, {Event: engine.EventID(fresh - 1)}, {Run: fresh, Status: engine.Succeeded}}
+	if err != nil || !slices.Equal(list, want) {
+		t.Errorf("%v %v, want %v", list, err, want)
 	}
-	if err != nil || !slices.Equal(ids, []engine.RunID{old, fresh}) {
-		t.Errorf("%v %v, want %v", ids, err, []engine.RunID{old, fresh})
+	if now, err := x.h.FeedEnd(t.Context()); err != nil || now != end {
+		t.Errorf("it ends at %s, the feed at %s: %v", end, now, err)
 	}
 }

@@ -35,6 +35,7 @@ func (s *Store) Match(ctx context.Context, ms []engine.Match) ([]engine.MatchRes
 				results[i].Known = true
 				continue
 			}
+			t.decidedEvent(m.of.Event)
 			if results[i], err = m.write(t); err != nil {
 				return err
 			}

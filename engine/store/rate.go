@@ -3,6 +3,8 @@ package store
 import (
 	"database/sql/driver"
 	"time"
+
+	"github.com/hookloom/hookloom/engine"
 )
 
 // This file takes the starts of runs whose workflow has a rate. A start that is
@@ -20,8 +22,12 @@ const (
 // run start yet, it gets another time.
 func (t *tx) take(run int64, now time.Time) (bool, error) {
 	err := t.exec(takeRun+` AND NOT EXISTS (SELECT 1 FROM places WHERE run_id = ?1 AND started = 0 AND rate_grp IS NOT NULL)`, run, now.UnixMilli())
-	if err != nil || t.changes > 0 {
-		return t.changes > 0, err
+	if err != nil {
+		return false, err
+	}
+	if t.changes > 0 {
+		t.changedRun(engine.RunID(run), engine.Running)
+		return true, nil
 	}
 	v := make([]driver.Value, 5)
 	found, err := t.row(unstarted, v, run)
@@ -44,6 +50,7 @@ func (t *tx) take(run int64, now time.Time) (bool, error) {
 	if err := t.exec(takeRun, run, now.UnixMilli()); err != nil || t.changes == 0 {
 		return false, err
 	}
+	t.changedRun(engine.RunID(run), engine.Running)
 	return true, t.exec(`UPDATE places SET started = 1, starts_at = ? WHERE run_id = ?`, now.UnixMilli(), run)
 }
 

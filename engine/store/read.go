@@ -222,7 +222,7 @@ func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[en
 	return finish(items, q, last, func(i engine.EventItem) string { return i.ID }, func(n int64) string { return engine.EventID(n).String() }), err
 }
 
-func collect[T any](ctx context.Context, db *sql.DB, query string, args []any, scan func(scanner) (T, error)) ([]T, error) {
+func collect[T any](ctx context.Context, db querier, query string, args []any, scan func(scanner) (T, error)) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, classify(err)

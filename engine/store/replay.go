@@ -42,6 +42,7 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 		if t.changes == 0 {
 			return engine.ErrStale
 		}
+		t.changedRun(r.New, engine.Queued)
 		if err := t.cancelKeys(int64(r.New), r.Cancels); err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"time"
+
+	"github.com/hookloom/hookloom/engine"
 )
 
 // Recover implements engine.Store. No lease has to run out: the file belongs to
@@ -18,7 +20,14 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 		if err := t.exec(`UPDATE steps SET status = 'unknown', finished_at = ? WHERE status = 'running' AND run_id IN (SELECT id FROM runs WHERE status = 'running')`, now.UnixMilli()); err != nil {
 			return err
 		}
-		err := t.exec(`UPDATE runs SET status = 'queued', due_at = ?, boots = boots + 1 WHERE status = 'running'`, now.UnixMilli())
+		err := t.each(`SELECT id FROM runs WHERE status = 'running'`, 1, func(v []driver.Value) {
+			id, _ := v[0].(int64)
+			t.changedRun(engine.RunID(id), engine.Queued)
+		})
+		if err != nil {
+			return err
+		}
+		err = t.exec(`UPDATE runs SET status = 'queued', due_at = ?, boots = boots + 1 WHERE status = 'running'`, now.UnixMilli())
 		n = t.changes
 		if err != nil {
 			return err

@@ -106,6 +106,7 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 			}
 			return errors.Join(engine.ErrStale, err)
 		}
+		t.changedRun(id, engine.Cancelled)
 		if err := t.begin(calls); err != nil {
 			return err
 		}

@@ -58,6 +58,9 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 	if err != nil {
 		return next, err
 	}
+	if r.insert || r.of.Run.Status != engine.Running {
+		t.changedRun(r.of.Run.ID, r.of.Run.Status)
+	}
 	for _, s := range r.steps {
 		if err := t.put(upsertStep, s...); err != nil {
 			return next, err

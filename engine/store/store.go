@@ -166,6 +166,9 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	err = s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0), coalesce((SELECT max(id) FROM batches), 0))`).Scan(&s.lastID)
 	if err == nil {
+		err = s.readers.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM feed ORDER BY seq DESC LIMIT 1), 0), coalesce((SELECT total FROM feed ORDER BY seq DESC LIMIT 1), 0)`).Scan(&s.w.feed.last, &s.w.feed.total)
+	}
+	if err == nil {
 		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
 	}
 	if err != nil {

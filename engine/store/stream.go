@@ -1,37 +1,127 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is what the live stream reads: what is new, and what has changed, since a
-// moment.
+// This file is what live readers read: the feed, and the lines of what is in it.
+
+// FeedEnd is the position of the newest change.
+func (h *History) FeedEnd(ctx context.Context) (engine.Cursor, error) {
+	return feedEnd(ctx, h.db)
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func feedEnd(ctx context.Context, q querier) (engine.Cursor, error) {
+	var seq int64
+	err := q.QueryRowContext(ctx, `SELECT seq FROM feed ORDER BY seq DESC LIMIT 1`).Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return engine.Cursor(seq), classify(err)
+}
+
+// Feed lists changes after a position, in the order of their commits. It gives
+// engine.ErrFeedGone where the oldest row that is kept lies after the position: changes
+// between them may be missing.
+func (h *History) Feed(ctx context.Context, after engine.Cursor, limit int) ([]engine.FeedChange, error) {
+	rows, err := h.db.QueryContext(ctx, `SELECT seq, changes, (SELECT seq FROM feed ORDER BY seq LIMIT 1) FROM feed WHERE seq > ? ORDER BY seq LIMIT ?`, int64(after), limit)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var out []engine.FeedChange
+	for len(out) < limit && rows.Next() {
+		var seq, oldest int64
+		var blob []byte
+		if err := rows.Scan(&seq, &blob, &oldest); err != nil {
+			return nil, classify(err)
+		}
+		if oldest > int64(after) {
+			return nil, engine.ErrFeedGone
+		}
+		list, err := decodeChanges(seq, blob)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range list {
+			if c.At > after { // the reader may have told a part of a commit
+				out = append(out, c)
+			}
+		}
+	}
+	return out[:min(len(out), limit)], classify(rows.Err())
+}
+
+// missedBefore is how long before its commit an id may have been given.
+const missedBefore = 30 * time.Second
+
+const (
+	sinceThen    = `(o.started_at >= ?2 OR EXISTS (SELECT 1 FROM steps s WHERE s.run_id = o.id AND (s.started_at >= ?2 OR s.finished_at >= ?2)))`
+	missedEvents = `SELECT id FROM events e WHERE id > ?1 AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) ORDER BY id DESC LIMIT ?2`
+	// missedRuns finds the runs after an id (?1), those that ended since a moment (?2), by
+	// the index of late ends and by their ids (from ?3 on), and those that are open and have
+	// something on record since the moment.
+	missedRuns = `SELECT r.id, r.status FROM runs r WHERE r.id IN (
+		SELECT id FROM runs WHERE id > ?1
+		UNION SELECT id FROM runs WHERE id > ?3 AND id <= ?1 AND finished_at >= ?2
+		UNION SELECT id FROM runs INDEXED BY runs_ended_late WHERE finished_at - created_at > 2000 AND finished_at >= ?2
+		UNION SELECT o.id FROM runs o WHERE o.due_at IS NOT NULL AND ` + sinceThen + `
+		UNION SELECT o.id FROM runs o WHERE o.status = 'running' AND ` + sinceThen + `)
+		ORDER BY r.id DESC LIMIT ?4`
+)
+
+// MissedChanges lists what changed since a cursor that is older than the feed, by the times of the
+// events and runs themselves, in the order of their ids; of events and runs the newest
+// engine.MaxMissed. All of it was committed up to the position end, with which the feed goes
+// on. What was told within missedBefore of the cursor may be in it again.
+func (h *History) MissedChanges(ctx context.Context, since engine.Cursor) (list []engine.FeedChange, end engine.Cursor, err error) {
+	tx, err := h.db.BeginTx(ctx, nil) // one state of the database for all
+	if err != nil {
+		return nil, 0, classify(err)
+	}
+	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	if end, err = feedEnd(ctx, tx); err != nil {
+		return nil, 0, err
+	}
+	at := engine.EventID(since).Time().Add(-missedBefore)
+	first := engine.FirstID(at)
+	list, err = collect(ctx, tx, missedEvents, []any{first, engine.MaxMissed}, func(s scanner) (c engine.FeedChange, err error) {
+		err = s.Scan((*int64)(&c.Event))
+		return c, err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	runs, err := collect(ctx, tx, missedRuns, []any{first, at.UnixMilli(), engine.FirstID(at.Add(-lateEnd)), engine.MaxMissed}, func(s scanner) (c engine.FeedChange, err error) {
+		err = s.Scan((*int64)(&c.Run), (*string)(&c.Status))
+		return c, err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	list = append(list, runs...)
+	slices.SortFunc(list, func(a, b engine.FeedChange) int {
+		return cmp.Compare(int64(a.Event)+int64(a.Run), int64(b.Event)+int64(b.Run))
+	})
+	return list, end, nil
+}
 
 // lateEnd is from how long a life on the end of a run is in the index runs_ended_late.
 const lateEnd = 2 * time.Second
-
-// NewEvents lists the ids of events after one, the oldest first.
-func (h *History) NewEvents(ctx context.Context, after engine.EventID, trigger string, limit int) ([]engine.EventID, error) {
-	var w where
-	w.add("id > ?", int64(after))
-	if trigger != "" {
-		w.add("trigger = ?", trigger)
-	}
-	return collect(ctx, h.db, `SELECT id FROM events`+w.String()+` ORDER BY id LIMIT ?`, append(w.args, limit), scanEventID)
-}
-
-func scanEventID(s scanner) (engine.EventID, error) {
-	var id int64
-	err := s.Scan(&id)
-	return engine.EventID(id), err
-}
 
 // idList is a list of ids as JSON, for json_each.
 func idList[T ~int64](ids []T) (string, error) {
@@ -43,78 +133,57 @@ func idList[T ~int64](ids []T) (string, error) {
 	return string(b), err
 }
 
-// EventItems gives the lines of some events, the oldest first.
-func (h *History) EventItems(ctx context.Context, ids []engine.EventID) ([]engine.EventItem, error) {
+// FeedEvents gives the lines of those of some events that a query asks for, by id.
+func (h *History) FeedEvents(ctx context.Context, ids []engine.EventID, q engine.Query) (map[engine.EventID]engine.EventItem, error) {
+	w, _, _, err := eventConditions(q)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
 	list, err := idList(ids)
 	if err != nil {
 		return nil, err
 	}
-	return collect(ctx, h.db, eventItem+` WHERE e.id IN (SELECT value FROM json_each(?)) ORDER BY e.id`, []any{list}, scanEventItem)
+	w.add("e.id IN (SELECT value FROM json_each(?))", list)
+	items, err := collect(ctx, h.db, eventItem+w.String(), w.args, scanEventItem)
+	out := make(map[engine.EventID]engine.EventItem, len(items))
+	for _, i := range items {
+		id, err := engine.ParseEventID(i.ID)
+		if err != nil {
+			return nil, err
+		}
+		out[id] = i
+	}
+	return out, err
 }
 
-// RunItems gives the lines of some runs, the oldest first.
-func (h *History) RunItems(ctx context.Context, ids []engine.RunID) ([]engine.RunItem, error) {
+// FeedRuns gives the lines of those of some runs that runs asks for, and whose event events
+// asks for, by id.
+func (h *History) FeedRuns(ctx context.Context, ids []engine.RunID, runs, events engine.Query) (map[engine.RunID]engine.RunItem, error) {
+	w, _, _, err := runConditions(runs)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	of, _, _, err := eventConditions(events)
+	if err != nil {
+		return nil, err
+	}
 	list, err := idList(ids)
 	if err != nil {
 		return nil, err
 	}
-	return collect(ctx, h.db, runItem+` WHERE r.id IN (SELECT value FROM json_each(?)) ORDER BY r.id`, []any{list}, scanRunItem)
-}
-
-// changedRuns finds the runs after an id (?1), those that ended since a moment (?2), by
-// the index of late ends and by their ids (from ?3 on), and some others (?4).
-const changedRuns = `SELECT r.id, r.status, coalesce(r.finished_at, 0) FROM runs r WHERE r.id IN (
-	SELECT id FROM runs WHERE id > ?1
-	UNION SELECT id FROM runs WHERE id > ?3 AND id <= ?1 AND finished_at >= ?2
-	UNION SELECT id FROM runs INDEXED BY runs_ended_late WHERE finished_at - created_at > 2000 AND finished_at >= ?2
-	UNION SELECT value FROM json_each(?4))`
-
-// ChangedRuns lists the runs that are new after an id, or have ended since its moment, and
-// the others that are named, the oldest first.
-func (h *History) ChangedRuns(ctx context.Context, after engine.RunID, others []engine.RunID, q engine.Query) ([]engine.RunState, error) {
-	list, err := idList(others)
-	if err != nil {
-		return nil, err
+	w.add("r.id IN (SELECT value FROM json_each(?))", list)
+	w.parts = append(w.parts, of.parts...) // of the alias e, the run's event
+	w.args = append(w.args, of.args...)
+	items, err := collect(ctx, h.db, runItem+w.String(), w.args, scanRunItem)
+	out := make(map[engine.RunID]engine.RunItem, len(items))
+	for _, i := range items {
+		id, err := engine.ParseRunID(i.ID)
+		if err != nil {
+			return nil, err
+		}
+		out[id] = i
 	}
-	at := after.Time()
-	args := []any{int64(after), at.UnixMilli(), engine.FirstID(at.Add(-lateEnd)), list}
-	query := changedRuns
-	if q.Workflow != "" {
-		query, args = query+` AND r.workflow = ?`, append(args, q.Workflow)
-	}
-	if q.Trigger != "" {
-		query, args = query+` AND EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.trigger = ?)`, append(args, q.Trigger)
-	}
-	return collect(ctx, h.db, query+fmt.Sprintf(` ORDER BY r.id LIMIT %d`, engine.MaxChanged), args, scanRunState)
-}
-
-func scanRunState(s scanner) (engine.RunState, error) {
-	var x engine.RunState
-	var id, finished int64
-	err := s.Scan(&id, &x.Status, &finished)
-	x.ID = engine.RunID(id)
-	if finished != 0 {
-		x.FinishedAt = fromMillis(finished)
-	}
-	return x, err
-}
-
-// OpenRuns lists the newest runs up to an id that have not ended. Changed are those of
-// them with something on record since a moment.
-func (h *History) OpenRuns(ctx context.Context, upTo engine.RunID, since time.Time, limit int) (open []engine.RunState, changed map[engine.RunID]bool, err error) {
-	changed = map[engine.RunID]bool{}
-	open, err = collect(ctx, h.db, `SELECT r.id, r.status, 0, coalesce(r.started_at, 0) >= ?2 OR EXISTS (SELECT 1 FROM steps s WHERE s.run_id = r.id AND (s.started_at >= ?2 OR s.finished_at >= ?2))
-		FROM runs r WHERE r.id <= ?1 AND r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL UNION SELECT id FROM runs WHERE status = 'running') ORDER BY r.id DESC LIMIT ?3`,
-		[]any{int64(upTo), since.UnixMilli(), limit}, func(s scanner) (engine.RunState, error) {
-			var x engine.RunState
-			var id, none int64
-			var is bool
-			err := s.Scan(&id, &x.Status, &none, &is)
-			x.ID = engine.RunID(id)
-			changed[x.ID] = is
-			return x, err
-		})
-	return open, changed, err
+	return out, err
 }
 
 // RunMark changes whenever something of a run is put on record.

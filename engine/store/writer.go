@@ -44,6 +44,7 @@ type writer struct {
 	// bound are the values of the statement that runs.
 	bound  []driver.NamedValue
 	writes int
+	feed   feed
 	// commits since the last checkpoint, when it was, and the sizes of the WAL from which
 	// the next is due and is waited for.
 	commits        int
@@ -236,6 +237,7 @@ func answer(batch []*command, err error) {
 
 func (w *writer) transaction(batch []*command) error {
 	t := &tx{w: w}
+	w.feed.changes = w.feed.changes[:0]
 	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
 		return w.judge(err)
 	}
@@ -243,6 +245,9 @@ func (w *writer) transaction(batch []*command) error {
 		if err := c.apply(t); err != nil {
 			return w.rollback(err)
 		}
+	}
+	if err := t.writeFeed(); err != nil {
+		return w.rollback(err)
 	}
 	if err := w.faulty(); err != nil {
 		return w.rollback(err)

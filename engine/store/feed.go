@@ -1,0 +1,112 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file writes the feed: what changed, in the order of the commits. Ids cannot give
+// that order: they are given before the commit, so that a larger one may be there first.
+// The feed costs one row a commit, whatever the number of changes in it.
+
+const (
+	insertFeed = `INSERT INTO feed (seq, total, changes) VALUES (?, ?, ?)`
+	// cutFeed deletes the oldest rows. total rises with seq, so that a row which stays says
+	// that all after it stay.
+	cutFeed = `DELETE FROM feed WHERE seq IN (SELECT seq FROM (SELECT seq, total FROM feed ORDER BY seq LIMIT ?) WHERE total < ?)`
+	// keepFeed is how many bytes the feed has, about 600,000 events and their runs.
+	keepFeed = 8 << 20
+	// feedRowBytes is what a row takes besides its changes.
+	feedRowBytes = 20
+	// cutFeedEach is after how many rows the feed is cut, by at most twice as many.
+	cutFeedEach = 64
+)
+
+// feedStatuses are the statuses of runs in the order of their numbers in the feed. New ones
+// come at the end. The number 0 is an event.
+var feedStatuses = []engine.RunStatus{engine.Queued, engine.Running, engine.Waiting, engine.Succeeded, engine.Failed, engine.Cancelled, engine.TimedOut}
+
+// feedChange is a change of the running transaction.
+type feedChange struct {
+	kind byte
+	id   int64
+}
+
+// feed is the writer's end of the feed. The writer's goroutine alone has it.
+type feed struct {
+	// last is the newest position, total how many bytes were written so far.
+	last, total int64
+	rows        int
+	// changes are those of the running transaction; blob is memory for their encoding.
+	changes []feedChange
+	blob    []byte
+}
+
+// decidedEvent puts in the feed that an event was decided.
+func (t *tx) decidedEvent(id engine.EventID) {
+	t.w.feed.changes = append(t.w.feed.changes, feedChange{0, int64(id)})
+}
+
+// changedRun puts in the feed that a run has another status.
+func (t *tx) changedRun(id engine.RunID, status engine.RunStatus) {
+	t.w.feed.changes = append(t.w.feed.changes, feedChange{byte(1 + slices.Index(feedStatuses, status)), int64(id)})
+}
+
+// writeFeed stores the changes of the transaction, as its last statement.
+func (t *tx) writeFeed() error {
+	f := &t.w.feed
+	n := int64(len(f.changes))
+	if n == 0 {
+		return nil
+	}
+	seq := max(f.last+1, engine.FirstID(time.Now())) + n - 1
+	f.blob = appendChanges(f.blob[:0], seq, f.changes)
+	total := f.total + int64(len(f.blob)) + feedRowBytes
+	if err := t.put(insertFeed, seq, total, f.blob); err != nil {
+		return err
+	}
+	// If the commit fails, the position is not used again. Nobody misses it.
+	f.last, f.total = seq, total
+	if f.rows++; f.rows%cutFeedEach != 0 {
+		return nil
+	}
+	return t.exec(cutFeed, int64(2*cutFeedEach), total-keepFeed)
+}
+
+// appendChanges encodes changes: for each a byte, its kind, and its id as a varint, as the
+// distance from the one before, the first from seq.
+func appendChanges(b []byte, seq int64, list []feedChange) []byte {
+	before := seq
+	for _, c := range list {
+		b = binary.AppendVarint(append(b, c.kind), c.id-before)
+		before = c.id
+	}
+	return b
+}
+
+// decodeChanges reads the changes of a row.
+func decodeChanges(seq int64, b []byte) ([]engine.FeedChange, error) {
+	out := make([]engine.FeedChange, 0, len(b)/2)
+	for id := seq; len(b) > 0; {
+		kind := int(b[0])
+		distance, n := binary.Varint(b[1:])
+		if n <= 0 || kind > len(feedStatuses) {
+			return nil, fmt.Errorf("the feed's row %d cannot be read", seq)
+		}
+		id += distance
+		if kind == 0 {
+			out = append(out, engine.FeedChange{Event: engine.EventID(id)})
+		} else {
+			out = append(out, engine.FeedChange{Run: engine.RunID(id), Status: feedStatuses[kind-1]})
+		}
+		b = b[1+n:]
+	}
+	for i := range out {
+		out[i].At = engine.Cursor(seq - int64(len(out)-1-i))
+	}
+	return out, nil
+}
