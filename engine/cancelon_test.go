@@ -207,6 +207,7 @@ func TestAnEventThatEndsManyRunsHoldsUpNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	openRun(t, s, first.Event)
+	w.ownRows = true
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}

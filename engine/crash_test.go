@@ -111,6 +111,8 @@ type world struct {
 	actions map[string]engine.Action
 	// store wraps the engine's store, when it is set.
 	store func(engine.Store) engine.Store
+	// ownRows tells that the test writes runs by SQL, which are not in the feed.
+	ownRows bool
 	// log is where the action log writes; nowhere when it is nil.
 	log *slog.Logger
 }
@@ -158,7 +160,63 @@ func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, 
 	go func() { ended <- e.Run(ctx) }()
 	return e, s, func() error {
 		cancel()
-		return errors.Join(<-ended, s.Close())
+		err := <-ended
+		if !w.ownRows {
+			feedFits(w.t, s)
+		}
+		return errors.Join(err, s.Close())
+	}
+}
+
+// feedFits compares the feed with the tables: the last status that it tells of each run is
+// the run's, and it has told each event that is decided, once.
+func feedFits(t testing.TB, s *store.Store) {
+	t.Helper()
+	var at int64
+	if err := s.Readers().QueryRow(`SELECT min(seq) FROM feed`).Scan(&at); err != nil {
+		t.Error(err)
+		return
+	}
+	told, statuses := map[int64]int{}, map[int64]string{}
+	for {
+		list, err := s.History().Feed(context.Background(), engine.Cursor(at), 10_000)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if len(list) == 0 {
+			break
+		}
+		for _, c := range list {
+			if c.Event != 0 {
+				told[int64(c.Event)]++
+			} else {
+				statuses[int64(c.Run)] = string(c.Status)
+			}
+			at = int64(c.At)
+		}
+	}
+	rows, err := s.Readers().Query(`SELECT id, status FROM runs UNION ALL SELECT id, '' FROM events e WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)`)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var status string
+		if err := rows.Scan(&id, &status); err != nil {
+			t.Error(err)
+			return
+		}
+		if status != "" && statuses[id] != status {
+			t.Errorf("%s is %s; the feed says %q", engine.RunID(id), status, statuses[id])
+		} else if status == "" && told[id] != 1 {
+			t.Errorf("%s is %d times in the feed", engine.EventID(id), told[id])
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Error(err)
 	}
 }
 
