@@ -24,6 +24,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 func catalog(t testing.TB) map[string]*workflows.ActionSpec {
@@ -338,7 +339,7 @@ func TestConnectorsSpeakTheirServicesAPI(t *testing.T) {
 			}
 		} else if err != nil {
 			t.Errorf("%s: %v", c.action, err)
-		} else if b, _ := workflows.EncodeJSON(out); string(b) != c.out {
+		} else if b, _ := value.EncodeJSON(out); string(b) != c.out {
 			t.Errorf("%s: output %s, want %s", c.action, b, c.out)
 		}
 		if sent := got.Method + " " + got.URL.EscapedPath(); sent != c.sent || body != c.body || !strings.HasPrefix(got.Header.Get("Authorization"), "Bearer secret-of-") || got.Header.Get("Idempotency-Key") != "hl_key" {

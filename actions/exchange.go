@@ -19,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // order is one HTTP request to make.
@@ -40,7 +41,7 @@ type order struct {
 	// maySave tells that it has one that puts the answer into a file.
 	maySave bool
 	// limit is how many bytes of the answer are kept; most is the largest limit that can
-	// be asked for, workflows.MaxValueSize when 0.
+	// be asked for, value.MaxSize when 0.
 	limit, most int64
 	// parse is auto, json, text or base64.
 	parse string
@@ -77,7 +78,7 @@ func permanent(code, format string, args ...any) error {
 }
 
 func setHeader(h http.Header, name string, v any) error {
-	text, err := workflows.Text(v)
+	text, err := value.Text(v)
 	if err != nil {
 		return permanent("invalid_request", "header %s: %v", name, err)
 	}
@@ -94,7 +95,7 @@ func setHeader(h http.Header, name string, v any) error {
 
 // notEncoded tells why data cannot be sent as JSON.
 func notEncoded(what string, err error) error {
-	if errors.Is(err, workflows.ErrTooLarge) {
+	if errors.Is(err, value.ErrTooLarge) {
 		return permanent("too_large", "%s is too large to be sent as JSON: send less", what)
 	}
 	return permanent("invalid_request", "%s: %v", what, err)
@@ -273,7 +274,7 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 		return nil, tooLarge(o)
 	}
 	if r.body, err = decode(resp.Header.Get("Content-Type"), o.parse, raw); err != nil {
-		if resp.StatusCode < 300 && errors.Is(err, workflows.ErrTooLarge) {
+		if resp.StatusCode < 300 && errors.Is(err, value.ErrTooLarge) {
 			return nil, permanent("too_large", "the answer cannot be read as JSON: %v; ask for less, or take it as text with parse: text", err)
 		}
 		if resp.StatusCode < 300 {
@@ -302,7 +303,7 @@ func decode(contentType, parse string, raw []byte) (any, error) {
 		if len(bytes.TrimSpace(text)) == 0 {
 			return nil, nil
 		}
-		return workflows.DecodeJSON(text)
+		return value.DecodeJSON(text)
 	}
 	if len(raw) == 0 {
 		return nil, nil
@@ -312,7 +313,7 @@ func decode(contentType, parse string, raw []byte) (any, error) {
 		return nil, nil
 	}
 	if said || contentType == "" {
-		v, err := workflows.DecodeJSON(text)
+		v, err := value.DecodeJSON(text)
 		if err == nil || said {
 			return v, err
 		}
@@ -341,7 +342,7 @@ func saysJSON(contentType string) bool {
 func tooLarge(o order) error {
 	most := o.most
 	if most == 0 {
-		most = workflows.MaxValueSize
+		most = value.MaxSize
 	}
 	switch {
 	case o.limit >= most && o.maySave:

@@ -5,7 +5,7 @@ import (
 	"sort"
 	"strconv"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // formStyles are the ways in which a form or a query writes a list or a map, which
@@ -54,7 +54,7 @@ func addValue(to url.Values, name string, v any, style string) error {
 		}
 		return nil
 	}
-	s, err := workflows.Text(v)
+	s, err := value.Text(v)
 	if err != nil {
 		return permanent("invalid_request", "%s: %v", name, err)
 	}

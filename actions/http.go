@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // defaultMaxResponse is how much of an answer is kept, in bytes.
@@ -61,7 +62,7 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if save, _ := in.With["save"].(bool); save {
 		saves(&o, in, accepted)
 	} else {
-		o.limit = min(o.limit, workflows.MaxValueSize)
+		o.limit = min(o.limit, value.MaxSize)
 	}
 	r, err := send(ctx, in.Client, o)
 	if err != nil {
@@ -266,7 +267,7 @@ func isJSONText(t string) bool {
 const maxRequest = 32 << 20
 
 func jsonBody(o *order, v any) error {
-	b, err := workflows.AppendJSON(nil, v, maxRequest)
+	b, err := value.AppendJSON(nil, v, maxRequest)
 	if err != nil {
 		return notEncoded("body", err)
 	}
@@ -310,7 +311,7 @@ func acceptance(v any) (func(int) bool, error) {
 }
 
 func text(v any) string {
-	s, err := workflows.Text(v)
+	s, err := value.Text(v)
 	if err != nil {
 		return fmt.Sprint(v)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 var logSpec = workflows.ActionSpec{Name: "log", Help: "a line in the server's log", Inputs: []workflows.ActionInput{
@@ -39,7 +40,7 @@ func (a logAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	attrs := []slog.Attr{slog.String("run", in.Run.String()), slog.String("step", in.Path)}
 	if f, ok := in.With["fields"].(map[string]any); ok {
-		b, err := workflows.EncodeJSON(workflows.Cut(f))
+		b, err := value.EncodeJSON(value.Cut(f))
 		if err != nil {
 			return nil, permanent("invalid_input", "fields: %v", err)
 		}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/files"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // multipartBody encodes multipart/form-data (RFC 7578): a map of names to a text, to a
@@ -170,7 +170,7 @@ func partContent(name string, part map[string]any) (content []byte, media string
 		return nil, "", nil
 	}
 	if b, ok := part["body"]; ok {
-		content, err = workflows.EncodeJSON(b)
+		content, err = value.EncodeJSON(b)
 		if err != nil {
 			return nil, "", notEncoded("multipart "+name+": body", err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // adminToken is HOOKLOOM_TOKEN, or server.token of the project.
@@ -46,7 +47,7 @@ func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, erro
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", key, err)
 		}
-		if t, err = workflows.Text(v); err != nil {
+		if t, err = value.Text(v); err != nil {
 			return "", fmt.Errorf("%s: %w", key, err)
 		}
 		if t == "" {

@@ -5,7 +5,7 @@ import (
 	"os"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/spf13/cobra"
 )
 
@@ -72,7 +72,7 @@ func (a *app) printConflicts(list []engine.Conflict) {
 	for _, c := range list {
 		a.printf("\nConflicting delivery %s, %s, %d bytes, received %d %s\n", c.ID, clock(c.At), c.Size, c.Count, plural(c.Count, "time"))
 		for _, path := range sortedKeys(c.Differences) {
-			pair, err := workflows.EncodeJSON(c.Differences[path])
+			pair, err := value.EncodeJSON(c.Differences[path])
 			if err == nil {
 				a.printf("  %s: %s\n", printable(path), printable(string(pair)))
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/spf13/cobra"
 )
 
@@ -216,7 +217,7 @@ func inputValue(w *workflows.Workflow, name, text string) any {
 		case "string", "date":
 			return text
 		default:
-			if v, err := workflows.DecodeJSON([]byte(text)); err == nil {
+			if v, err := value.DecodeJSON([]byte(text)); err == nil {
 				return v
 			}
 		}

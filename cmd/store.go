@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/spf13/cobra"
 )
 
@@ -130,12 +131,12 @@ func clipText(s string, n int) string {
 }
 
 // setValue keeps a value: through the server, or in the database where none runs.
-func (a *app) setValue(ctx context.Context, f *listFlags, key, value, ttl string) error {
-	v, err := workflows.DecodeJSON([]byte(value))
+func (a *app) setValue(ctx context.Context, f *listFlags, key, text, ttl string) error {
+	v, err := value.DecodeJSON([]byte(text))
 	if err != nil {
-		v = value // a plain word is a text
+		v = text // a plain word is a text
 	}
-	raw, err := workflows.EncodeJSON(v)
+	raw, err := value.EncodeJSON(v)
 	if err != nil {
 		return usageError("%v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // judgeTest compares a rehearsal with what was expected.
@@ -214,8 +215,8 @@ func differAt(path string, want, got any, part bool) string {
 
 // equalValues compares as the language does: numbers by value.
 func equalValues(a, b any) bool {
-	x, err := workflows.EncodeJSON(a)
-	y, err2 := workflows.EncodeJSON(b)
+	x, err := value.EncodeJSON(a)
+	y, err2 := value.EncodeJSON(b)
 	if err == nil && err2 == nil && string(x) == string(y) {
 		return true
 	}
@@ -225,7 +226,7 @@ func equalValues(a, b any) bool {
 }
 
 func jsonText(v any) string {
-	b, err := workflows.EncodeJSON(v)
+	b, err := value.EncodeJSON(v)
 	if err != nil {
 		return fmt.Sprint(v)
 	}

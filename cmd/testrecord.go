@@ -14,6 +14,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/spf13/cobra"
 )
 
@@ -104,7 +105,7 @@ func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetai
 	if ev.Inlet == "manual" || ev.Inlet == "call" || ev.Inlet == "workflow_run" {
 		raw = ev.Inputs
 	}
-	if fixture, err = workflows.DecodeJSON(raw); err != nil {
+	if fixture, err = value.DecodeJSON(raw); err != nil {
 		return nil, nil, fmt.Errorf("the body of event %s is no JSON: %w", ev.ID, err)
 	}
 	inputs := string(raw)

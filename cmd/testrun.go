@@ -10,6 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // runTest carries one test out and gives what was not as expected.
@@ -120,7 +121,7 @@ func webhookEvent(p *workflows.Project, t *workflows.Test, d *engine.Delivery) (
 	headers := map[string]string{}
 	given, _ := t.Headers.(map[string]any)
 	for k, v := range given {
-		text, err := workflows.Text(v)
+		text, err := value.Text(v)
 		if err != nil {
 			return nil, fmt.Errorf("headers.%s: %w", k, err)
 		}

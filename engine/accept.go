@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Accept is stop 1: the delivery becomes an event on disk, or is found to be
@@ -166,7 +166,7 @@ func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]an
 	}
 	checked, err := manualInputs(w, inputs)
 	if err == nil {
-		if _, err = workflows.Fit(checked); err != nil {
+		if _, err = value.Fit(checked); err != nil {
 			err = fmt.Errorf("%s: the inputs: %w: hand over less", w.ID, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // The kinds of alerts. Each is about a subject: a trigger, a workflow, a host or a
@@ -271,14 +272,14 @@ func (e *Engine) alertEvent(ctx context.Context, o OpenAlert, state string, at t
 		return nil
 	}
 	facts := map[string]any{"kind": o.Kind, "subject": o.Subject, "trigger": o.Trigger,
-		"message": workflows.CutText(o.Message, maxLogged), "state": state,
+		"message": value.CutText(o.Message, maxLogged), "state": state,
 		"at": at.Format(time.RFC3339), "opened_at": o.OpenedAt.Format(time.RFC3339)}
 	for k, v := range data {
 		if _, taken := facts[k]; !taken {
 			facts[k] = v
 		}
 	}
-	raw, err := workflows.EncodeJSON(facts)
+	raw, err := value.EncodeJSON(facts)
 	if err != nil {
 		return err
 	}

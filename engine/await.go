@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Ended is what became of an event whose sender waits for it.
@@ -107,7 +108,7 @@ func (e *Engine) forSender(output any) (any, error) {
 	if output == nil {
 		return nil, nil
 	}
-	b, err := workflows.EncodeStored(output)
+	b, err := value.EncodeStored(output)
 	if err != nil {
 		return nil, err
 	}
@@ -115,5 +116,5 @@ func (e *Engine) forSender(output any) (any, error) {
 	if !changed {
 		return output, nil
 	}
-	return workflows.DecodeStored(masked)
+	return value.DecodeStored(masked)
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file is the one reader of bodies: what keys, rules, steps, replays, lists and
@@ -17,17 +17,17 @@ import (
 // else text. A body without a type that is JSON is read as JSON. It fails on a body
 // that is not what its type says.
 func DecodeBody(contentType string, raw []byte) (any, error) {
-	return decodeBody(contentType, raw, workflows.DecodeJSON)
+	return decodeBody(contentType, raw, value.DecodeJSON)
 }
 
 // DecodeBodyPart is DecodeBody that keeps only the wanted parts of JSON.
-func DecodeBodyPart(contentType string, raw []byte, want *workflows.FieldSet) (any, error) {
-	return decodeBody(contentType, raw, func(b []byte) (any, error) { return workflows.DecodeJSONPart(b, want) })
+func DecodeBodyPart(contentType string, raw []byte, want *value.FieldSet) (any, error) {
+	return decodeBody(contentType, raw, func(b []byte) (any, error) { return value.DecodePart(b, want) })
 }
 
 // DecodeBodyLiteral is DecodeBodyPart with numbers in the digits of the body.
-func DecodeBodyLiteral(contentType string, raw []byte, want *workflows.FieldSet) (any, error) {
-	return decodeBody(contentType, raw, func(b []byte) (any, error) { return workflows.DecodeLiteralPart(b, want) })
+func DecodeBodyLiteral(contentType string, raw []byte, want *value.FieldSet) (any, error) {
+	return decodeBody(contentType, raw, func(b []byte) (any, error) { return value.DecodeLiteralPart(b, want) })
 }
 
 // DecodeText gives a body as text, by its byte order mark and its declared charset.

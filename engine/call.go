@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file is how a run calls another workflow: the event that begins the called
@@ -66,7 +67,7 @@ func (dr *driver) calling(c plan.Call, now time.Time) (*Event, *plan.Error) {
 	if len(problems) > 0 {
 		return refused("%s: %s", c.Workflow, strings.Join(problems, "; "))
 	}
-	if _, err := workflows.Fit(inputs); err != nil {
+	if _, err := value.Fit(inputs); err != nil {
 		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
 	}
 	headers := map[string]string{"x-called-by": dr.run.ID.String(), chainHeader: dr.chain().String(),
@@ -96,7 +97,7 @@ func (e *Engine) listening(r *Run, of *Event) []*Event {
 		}
 		facts := map[string]any{"run_id": r.ID.String(), "workflow": r.Workflow, "status": string(r.Status), "output": r.Output, "error": nil}
 		if r.Error != nil {
-			facts["error"] = map[string]any{"message": workflows.CutText(r.Error.Message, plan.MaxErrorText), "code": r.Error.Code, "step": r.Error.Step}
+			facts["error"] = map[string]any{"message": value.CutText(r.Error.Message, plan.MaxErrorText), "code": r.Error.Code, "step": r.Error.Step}
 		}
 		out = append(out, &Event{ID: EventID(e.ids.Next()), Delivery: Delivery{Trigger: l.workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
 			Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.workflow.ID, Decoded: true, Headers: map[string]string{chainHeader: c.String()}, Query: map[string]string{}}})
@@ -203,7 +204,7 @@ func (dr *driver) lookForCalled(r *plan.Record, event string) error {
 	case c.Run != nil:
 		message := fmt.Sprintf("workflow %s %s", workflow, strings.ReplaceAll(string(c.Run.Status), "_", " "))
 		if c.Run.Error != nil {
-			message = workflows.CutText(message+": "+c.Run.Error.Message, plan.MaxErrorText)
+			message = value.CutText(message+": "+c.Run.Error.Message, plan.MaxErrorText)
 		}
 		a.Err = &plan.Error{Message: message, Code: "call_" + string(c.Run.Status), Step: r.Path, Retryable: true, Details: map[string]any{"run": c.Run.ID.String()}}
 	case c.Outcome == Skipped || c.Outcome == Filtered:

@@ -20,6 +20,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"go.uber.org/goleak"
 )
 
@@ -34,7 +35,7 @@ type target struct {
 
 func (g *target) Do(ctx context.Context, in engine.Input) (any, error) {
 	g.mu.Lock()
-	body, err := workflows.EncodeJSON(in.With)
+	body, err := value.EncodeJSON(in.With)
 	if err != nil {
 		g.mu.Unlock()
 		return nil, err

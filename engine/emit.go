@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file is hookloom/emit: a step puts an event into a trigger of the project. The
@@ -124,7 +125,7 @@ func (e *Engine) emission(o Emission, redact func(string) string) (*Delivery, er
 	if t == nil {
 		return nil, &plan.Error{Code: "unknown_trigger", Message: fmt.Sprintf("no trigger is named %q", o.Trigger)}
 	}
-	raw, err := workflows.EncodeJSON(o.Data)
+	raw, err := value.EncodeJSON(o.Data)
 	switch {
 	case err != nil:
 		return nil, &plan.Error{Code: "invalid_input", Message: "data: " + err.Error()}
@@ -140,7 +141,7 @@ func (e *Engine) emission(o Emission, redact func(string) string) (*Delivery, er
 		return nil, &plan.Error{Code: "secret",
 			Message: "the event holds a secret or a credential, and events keep none: use ${{ secrets.NAME }} where it is needed"}
 	}
-	if _, err := workflows.DecodeJSON(raw); err != nil {
+	if _, err := value.DecodeJSON(raw); err != nil {
 		return nil, &plan.Error{Code: "too_large", Message: "data: " + err.Error()}
 	}
 	now := time.Now().UTC()

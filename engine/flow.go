@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file is how concurrency and rate hold runs back. A run of such a workflow
@@ -216,7 +217,7 @@ func group(v *workflows.Value, env *workflows.Env) (string, error) {
 	}
 	name := ""
 	if x != nil {
-		if name, err = workflows.Text(x); err != nil {
+		if name, err = value.Text(x); err != nil {
 			return "", err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // FormField is a field of a form.
@@ -45,8 +45,8 @@ func FormFields(contentType string, raw []byte) ([]FormField, error) {
 // UTF-8, that of the field charset, which PayPal's IPN has.
 func urlEncoded(raw []byte, charset string) ([]FormField, error) {
 	raw = bytes.TrimPrefix(raw, marks[0].mark)
-	if n := bytes.Count(raw, []byte{'&'}); n >= workflows.MaxJSONNodes {
-		return nil, fmt.Errorf("reading the form: more than %d fields", workflows.MaxJSONNodes)
+	if n := bytes.Count(raw, []byte{'&'}); n >= value.MaxJSONNodes {
+		return nil, fmt.Errorf("reading the form: more than %d fields", value.MaxJSONNodes)
 	}
 	var out []FormField
 	var named, noted string
@@ -252,7 +252,7 @@ func addField(out map[string]any, name string, v any) {
 // withPayload reads the field payload as JSON: GitHub and Slack put all into it.
 func withPayload(out map[string]any) map[string]any {
 	if p, ok := out["payload"].(string); ok && strings.HasPrefix(strings.TrimSpace(p), "{") {
-		if v, err := workflows.DecodeJSON([]byte(p)); err == nil {
+		if v, err := value.DecodeJSON([]byte(p)); err == nil {
 			out["payload"] = v
 		}
 	}

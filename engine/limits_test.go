@@ -12,7 +12,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // valuePath is one way by which a value comes on record.
@@ -57,16 +57,16 @@ var valuePaths = []valuePath{
 func made(wrap func(any) any, kind string, by int) any {
 	switch kind {
 	case "bytes":
-		empty, err := workflows.EncodeStored(wrap(""))
+		empty, err := value.EncodeStored(wrap(""))
 		if err != nil {
 			panic(err)
 		}
-		return strings.Repeat("x", workflows.MaxValueSize-len(empty)+by)
+		return strings.Repeat("x", value.MaxSize-len(empty)+by)
 	case "values":
-		_, n, _ := workflows.Size(wrap([]any{}))
-		return slices.Repeat([]any{1}, workflows.MaxJSONNodes-n+by)
+		_, n, _ := value.Size(wrap([]any{}))
+		return slices.Repeat([]any{1}, value.MaxJSONNodes-n+by)
 	}
-	levels := workflows.MaxJSONDepth + by
+	levels := value.MaxJSONDepth + by
 	for v, w := any(wrap(0)), 0; ; w++ { // the levels that wrap adds
 		switch x := v.(type) {
 		case map[string]any:

@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // drive carries a run on until it has ended or waits. A bug that one run brings out
@@ -89,7 +89,7 @@ const maxLogged = 4 << 10
 func (e *Engine) logEnd(r *Run, m *Masker) {
 	if r.Error != nil {
 		e.o.Log.Warn("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event, "step", r.Error.Step,
-			"error", m.Text(workflows.CutText(r.Error.Message, maxLogged)))
+			"error", m.Text(value.CutText(r.Error.Message, maxLogged)))
 		return
 	}
 	if !e.o.Log.Enabled(context.Background(), slog.LevelDebug) {

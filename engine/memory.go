@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file bounds the memory of decoded bodies. JSON grows when it is decoded: a list
@@ -149,7 +149,7 @@ func (e *Event) size() int64 {
 	}
 	n := DecodedSize(e.Raw)
 	if e.Inputs != nil {
-		_, _, memory := workflows.Size(e.Inputs)
+		_, _, memory := value.Size(e.Inputs)
 		n += int64(memory)
 	}
 	if n > smallDecoded {

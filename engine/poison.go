@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // SuspectBoots is how often a run was found at work when it is suspected of
@@ -69,7 +69,7 @@ var errGaveUp = errors.New("the run has failed")
 func (e *Engine) giveUp(dr *driver, cause error) error {
 	now := time.Now().UTC()
 	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
-	dr.run.Error = &plan.Error{Message: workflows.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
+	dr.run.Error = &plan.Error{Message: value.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
 	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true,
 		Cancelable: true, CloseSteps: true, EndsAnyWaits: true, Mask: dr.masker()}
 	var next time.Time

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // InletState is how far a poll or a schedule has come.
@@ -195,5 +195,5 @@ func differences(path string, a, b any, into map[string]any) {
 	if path == "" {
 		path = "data"
 	}
-	into[path] = []any{workflows.Cut(a), workflows.Cut(b)}
+	into[path] = []any{value.Cut(a), value.Cut(b)}
 }

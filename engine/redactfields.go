@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // fieldRedactor masks the fields of events that history.redact names. A value
@@ -125,7 +126,7 @@ func (f *fieldRedactor) body(contentType string, raw []byte, dataExpr string) (o
 	if _, text := v.(string); text || v == nil {
 		return raw, contentType
 	}
-	b, err := workflows.EncodeStored(v)
+	b, err := value.EncodeStored(v)
 	if err != nil {
 		return raw, contentType
 	}
@@ -249,8 +250,8 @@ func (w *jsonWalk) start(at int) int {
 	return at
 }
 
-func (w *jsonWalk) replace(from, to int, value string) {
-	quoted, err := workflows.EncodeJSON(w.f.masked(value))
+func (w *jsonWalk) replace(from, to int, text string) {
+	quoted, err := value.EncodeJSON(w.f.masked(text))
 	if err != nil {
 		quoted = []byte(`"` + workflows.Mask + `"`)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 func fieldsOf(t *testing.T, paths ...string) *fieldRedactor {
@@ -96,11 +97,11 @@ func FuzzMaskedFieldsStayJSON(f *testing.F) {
 		if err != nil {
 			return
 		}
-		before, err := workflows.DecodeJSON([]byte(in))
+		before, err := value.DecodeJSON([]byte(in))
 		if err != nil {
 			return
 		}
-		after, err := workflows.DecodeJSON(out)
+		after, err := value.DecodeJSON(out)
 		if err != nil {
 			t.Fatalf("%q became %q: %v", in, out, err)
 		}

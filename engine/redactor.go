@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Redactor replaces secret values by *** wherever they would be stored or shown,
@@ -244,7 +245,7 @@ func maskValues(b []byte, text func(string) string) []byte {
 	if err := d.Decode(&v); err != nil {
 		return []byte(`"` + workflows.Mask + `"`)
 	}
-	out, err := workflows.EncodeStored(maskLeaves(v, text))
+	out, err := value.EncodeStored(maskLeaves(v, text))
 	if err != nil {
 		return []byte(`"` + workflows.Mask + `"`)
 	}

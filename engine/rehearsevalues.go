@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // values are the kept values of a rehearsal: they begin empty and end with it.
@@ -33,7 +33,7 @@ func (v values) perform(workflow string, d plan.Due, st *plan.State) (result any
 		if !found {
 			return d.With["default"], nil, true
 		}
-		result, err = workflows.DecodeJSON([]byte(current))
+		result, err = value.DecodeJSON([]byte(current))
 		return result, asPlanError(err), true
 	}
 	next := c.Apply(current, found)
@@ -45,7 +45,7 @@ func (v values) perform(workflow string, d plan.Due, st *plan.State) (result any
 	} else {
 		v[c.ValueRef] = next.Value
 	}
-	result, err = workflows.DecodeJSON([]byte(next.Result))
+	result, err = value.DecodeJSON([]byte(next.Result))
 	return result, asPlanError(err), true
 }
 

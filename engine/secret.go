@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // quietSecret is how long an old secret must not have been used, while another
@@ -111,7 +112,7 @@ func hideTexts(v any, out []string) []string {
 		}
 		return out
 	}
-	if t, err := workflows.Text(v); err == nil && t != "" && !slices.Contains(out, t) {
+	if t, err := value.Text(v); err == nil && t != "" && !slices.Contains(out, t) {
 		out = append(out, t)
 	}
 	return out

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 const (
@@ -37,15 +38,15 @@ func secretForms(value string) []form {
 
 // secretParts are the value itself, each of its lines, what it decodes to, and the
 // secrets inside of one that is JSON (a service account's key file).
-func secretParts(value string) []string {
-	out := []string{value}
-	if len(value) > longestSecret {
+func secretParts(secret string) []string {
+	out := []string{secret}
+	if len(secret) > longestSecret {
 		return out
 	}
-	if t := strings.TrimSpace(value); t != value {
+	if t := strings.TrimSpace(secret); t != secret {
 		out = append(out, t)
 	}
-	if lines := strings.Split(value, "\n"); len(lines) > 1 {
+	if lines := strings.Split(secret, "\n"); len(lines) > 1 {
 		for _, l := range lines {
 			if l = strings.TrimSpace(l); len(l) >= shortestLine && !strings.HasPrefix(l, "-----") {
 				out = append(out, l)
@@ -53,13 +54,13 @@ func secretParts(value string) []string {
 		}
 	}
 	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
-		if b, err := e.DecodeString(strings.TrimPrefix(value, "whsec_")); err == nil && len(b) >= shortestSecret && utf8.Valid(b) {
+		if b, err := e.DecodeString(strings.TrimPrefix(secret, "whsec_")); err == nil && len(b) >= shortestSecret && utf8.Valid(b) {
 			out = append(out, string(b))
 			break
 		}
 	}
-	if strings.HasPrefix(strings.TrimSpace(value), "{") {
-		if v, err := workflows.DecodeJSON([]byte(value)); err == nil {
+	if strings.HasPrefix(strings.TrimSpace(secret), "{") {
+		if v, err := value.DecodeJSON([]byte(secret)); err == nil {
 			out = jsonSecrets(v, false, out)
 		}
 	}
@@ -166,7 +167,7 @@ func base64Inner(s []byte, offset int) string {
 
 // jsonText is s as JSON writes it, without quotes.
 func jsonText(s string) string {
-	b, err := workflows.EncodeJSON(s)
+	b, err := value.EncodeJSON(s)
 	if err != nil {
 		return s
 	}

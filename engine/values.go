@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file is what steps keep between runs: store/get, store/set, store/delete and
@@ -133,7 +134,7 @@ func clipped(s string) string {
 }
 
 func decodedJSON(s string) any {
-	v, err := workflows.DecodeJSON([]byte(s))
+	v, err := value.DecodeJSON([]byte(s))
 	if err != nil {
 		return s
 	}
@@ -147,7 +148,7 @@ func ReadValueChange(kind string, with map[string]any) (ValueChange, error) {
 		return c, &plan.Error{Code: "invalid_input", Message: fmt.Sprintf(format, args...)}
 	}
 	var err error
-	if c.Key, err = workflows.Text(with["key"]); err != nil {
+	if c.Key, err = value.Text(with["key"]); err != nil {
 		return refused("key: %v", err)
 	}
 	for name, to := range map[string]*string{"value": &c.Value, "expect": &c.Expect} {
@@ -155,7 +156,7 @@ func ReadValueChange(kind string, with map[string]any) (ValueChange, error) {
 		if !given && (name == "expect" || kind != ValueSet) {
 			continue
 		}
-		b, err := workflows.EncodeJSON(v)
+		b, err := value.EncodeJSON(v)
 		if err != nil {
 			return refused("%s: %v", name, err)
 		}
@@ -169,7 +170,7 @@ func ReadValueChange(kind string, with map[string]any) (ValueChange, error) {
 		return refused("by must be a whole number")
 	}
 	if t := with["ttl"]; t != nil {
-		text, err := workflows.Text(t)
+		text, err := value.Text(t)
 		if err == nil {
 			c.TTL, err = workflows.ParseDuration(text)
 		}
@@ -244,7 +245,7 @@ func (dr *driver) Value(ctx context.Context, project bool, key string) (any, boo
 	if err != nil {
 		return nil, false, err
 	}
-	v, err := workflows.DecodeJSON(item.Value)
+	v, err := value.DecodeJSON(item.Value)
 	return v, err == nil, err
 }
 
@@ -282,7 +283,7 @@ func (e *Engine) changeValue(c ValueChange, redact func(string) string) (any, er
 	if next.Refused != nil {
 		return nil, next.Refused
 	}
-	return workflows.DecodeJSON([]byte(next.Result))
+	return value.DecodeJSON([]byte(next.Result))
 }
 
 // SetValue and DeleteValue are what people do.

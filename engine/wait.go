@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file is how a run that waits for something from outside goes on. A person's
@@ -212,7 +213,7 @@ func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question
 	} else if word.Verdict == "done" {
 		a.Output = word.Result
 	}
-	if a.Output, err = workflows.Fit(a.Output); err != nil {
+	if a.Output, err = value.Fit(a.Output); err != nil {
 		return q, fmt.Errorf("%w: the answer %s: %w", ErrQuery, "to "+q.Path, err)
 	}
 	if err := e.o.Store.Answer(ctx, a); err != nil {

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 func decodeCursor(raw json.RawMessage) (any, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
-	v, err := workflows.DecodeJSON(raw)
+	v, err := value.DecodeJSON(raw)
 	if err != nil {
 		return nil, fmt.Errorf("the stored cursor: %w", err)
 	}
@@ -31,7 +32,7 @@ func encodeCursor(v any) (json.RawMessage, error) {
 	case time.Time:
 		v = t.UTC().Format(time.RFC3339Nano)
 	}
-	return workflows.EncodeJSON(v)
+	return value.EncodeJSON(v)
 }
 
 // compareCursors orders two cursors: numbers by value, also those written as text,

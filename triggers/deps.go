@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Outside is what triggers need of the process around them.
@@ -63,7 +64,7 @@ func texts(v *workflows.Value, env *workflows.Env) (map[string]string, error) {
 	m, _ := x.(map[string]any)
 	out := map[string]string{}
 	for k, e := range m {
-		if out[k], err = workflows.Text(e); err != nil {
+		if out[k], err = value.Text(e); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // diagnose finds out why a delivery was refused, by trying what would have made
@@ -210,7 +211,7 @@ func compact(b []byte, escapeHTML, sorted bool) []byte {
 		if d.Decode(&v) != nil {
 			return nil
 		}
-		out, err := workflows.EncodeJSON(v)
+		out, err := value.EncodeJSON(v)
 		if err != nil {
 			return nil
 		}

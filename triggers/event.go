@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // maxSplit bounds the events that one request can become.
@@ -78,7 +79,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 			return nil, fmt.Errorf("data: %w", err)
 		}
 	}
-	raw, err := workflows.EncodeJSON(data)
+	raw, err := value.EncodeJSON(data)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 		names["body"] = []any{item}
 	}
 	content := raw
-	if item, err := workflows.EncodeJSON(item); err == nil {
+	if item, err := value.EncodeJSON(item); err == nil {
 		content = item
 	}
 	nth := equal[string(content)]

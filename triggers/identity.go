@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file names events: it finds the key of a delivery, and what else makes two
@@ -100,7 +101,7 @@ func (id *identity) identifyItem(d *engine.Delivery, env *workflows.Env, whole [
 func (id *identity) typeAndTime(d *engine.Delivery, env *workflows.Env) {
 	if id.kind != nil {
 		if v, err := id.kind.Eval(env); err == nil {
-			if s, err := workflows.Text(v); err == nil && s != "" {
+			if s, err := value.Text(v); err == nil && s != "" {
 				d.Type = clip(s, 200)
 			}
 		}
@@ -155,7 +156,7 @@ func scalarText(v any) (string, error) {
 	case map[string]any, []any:
 		return "", errors.New("a key must be text, number or boolean")
 	}
-	return workflows.Text(v)
+	return value.Text(v)
 }
 
 // commonIDs are the headers in which senders without a preset name an event, the
@@ -293,7 +294,7 @@ func (r *route) contentSum(in *inbound, env *workflows.Env) int64 {
 			body = v
 		}
 	}
-	text, err := workflows.EncodeJSON(body)
+	text, err := value.EncodeJSON(body)
 	if err != nil {
 		return 0
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
 )
 
@@ -443,11 +444,11 @@ func (p *patch) apply(t *testing.T, s *workflows.Sample) {
 // copyJSON copies a value as the JSON that it is.
 func copyJSON(t *testing.T, v any) any {
 	t.Helper()
-	b, err := workflows.EncodeJSON(v)
+	b, err := value.EncodeJSON(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := workflows.DecodeJSON(b)
+	out, err := value.DecodeJSON(b)
 	if err != nil {
 		t.Fatal(err)
 	}

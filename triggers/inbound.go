@@ -16,6 +16,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // inbound is one request as received, whole.
@@ -29,7 +30,7 @@ type inbound struct {
 	at   time.Time
 	// undiagnosed tells that the body is cut.
 	undiagnosed bool
-	want        *workflows.FieldSet
+	want        *value.FieldSet
 	// unread are the names that nothing reads before the delivery is stored.
 	unread map[string]bool
 	// readHeaders are those that are read; nil for all.
@@ -309,7 +310,7 @@ func scalar(v any) (string, bool) {
 	case json.Number:
 		return x.String(), true
 	}
-	s, err := workflows.Text(v)
+	s, err := value.Text(v)
 	return s, err == nil
 }
 
@@ -328,7 +329,7 @@ func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
 	}
 	var claims any
 	if in.claims != nil && !in.claimed {
-		if v, err := workflows.DecodeJSON(in.claims); err == nil {
+		if v, err := value.DecodeJSON(in.claims); err == nil {
 			claims = v
 		}
 	}

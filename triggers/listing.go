@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // found is what the pages of one poll gave.
@@ -366,7 +367,7 @@ func (p *poller) complete(r row, detail map[string]any) error {
 			return fmt.Errorf("data: %w", err)
 		}
 	}
-	raw, err := workflows.EncodeJSON(data)
+	raw, err := value.EncodeJSON(data)
 	r.delivery.Raw, r.delivery.Partial = raw, false
 	return err
 }
@@ -411,11 +412,11 @@ func (p *poller) row(names workflows.Names, item any) (row, error) {
 			return out, fmt.Errorf("data: %w", err)
 		}
 	}
-	raw, err := workflows.EncodeJSON(out.data)
+	raw, err := value.EncodeJSON(out.data)
 	if err != nil {
 		return out, err
 	}
-	whole, err := workflows.EncodeJSON(item)
+	whole, err := value.EncodeJSON(item)
 	if err != nil {
 		return out, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // TestNoHandshakeSignsADelivery: what a handshake computes for a stranger is tried as
@@ -59,7 +60,7 @@ func tryOracle(t *testing.T, p *workflows.Preset, v *workflows.Verify, text stri
 	}
 	answer := post(h, http.MethodGet, "/hooks/hook?"+query.Encode(), nil, nil)
 	if answer.Code != http.StatusOK {
-		body := `{"event":"endpoint.url_validation","payload":{"plainToken":` + string(must(workflows.EncodeJSON(text))) + `}}`
+		body := `{"event":"endpoint.url_validation","payload":{"plainToken":` + string(must(value.EncodeJSON(text))) + `}}`
 		answer = post(h, http.MethodPost, "/hooks/hook", http.Header{"Content-Type": {"application/json"}}, []byte(body))
 	}
 	digest := computed.FindString(answer.Body.String())

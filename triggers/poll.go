@@ -13,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Ask sends a request with the keys of http/request's with: and gives its output:
@@ -261,7 +262,7 @@ func retryAt(now time.Time, err error) time.Time {
 }
 
 func text(v any) string {
-	s, err := workflows.Text(v)
+	s, err := value.Text(v)
 	if v == nil || err != nil {
 		return ""
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // privateKeys are made once: with a private key as its secret, an asymmetric
@@ -368,7 +369,7 @@ func bothWays(t *testing.T, p *workflows.Project, secret func(string) (string, b
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := workflows.DecodeJSON(x.Body)
+	body, err := value.DecodeJSON(x.Body)
 	if err != nil {
 		t.Fatal(err)
 	}

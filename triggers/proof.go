@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // proof is one scheme with the keys that belong to it.
@@ -85,7 +86,7 @@ func (r *route) readSecrets(env *workflows.Env) error {
 		if err != nil {
 			return fmt.Errorf("secret %d: %w", i+1, err)
 		}
-		text, err := workflows.Text(x)
+		text, err := value.Text(x)
 		if err != nil {
 			return fmt.Errorf("secret %d: %w", i+1, err)
 		}
@@ -204,7 +205,7 @@ func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
 		if err != nil {
 			return "", err
 		}
-		s, err := workflows.Text(x)
+		s, err := value.Text(x)
 		if err == nil && s == "" {
 			err = signature.ErrEmptyKey
 		}

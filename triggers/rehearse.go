@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Unproved reads the event of a body as a trigger's webhook would, without asking
@@ -18,7 +19,7 @@ func Unproved(p *workflows.Project, trigger string, body any, header map[string]
 	if t == nil || t.Webhook == nil {
 		return nil, fmt.Errorf("trigger %q has no webhook inlet", trigger)
 	}
-	raw, err := workflows.EncodeJSON(body)
+	raw, err := value.EncodeJSON(body)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the body: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file answers a delivery that is stored.
@@ -143,12 +144,12 @@ func (r *route) render(w http.ResponseWriter, s *workflows.Respond, names workfl
 			raw, kind = []byte(x), "text/plain; charset=utf-8"
 		case nil:
 		default:
-			raw, err = workflows.EncodeJSON(x)
+			raw, err = value.EncodeJSON(x)
 		}
 	}
 	if err != nil {
 		code := "respond"
-		if errors.Is(err, workflows.ErrTooLarge) {
+		if errors.Is(err, value.ErrTooLarge) {
 			code = "too_large"
 		}
 		writeJSON(w, http.StatusInternalServerError, map[string]any{"error": map[string]any{"code": code}})
@@ -161,7 +162,7 @@ func (r *route) render(w http.ResponseWriter, s *workflows.Respond, names workfl
 	}
 	list, _ := headers.(map[string]any)
 	for k, v := range list {
-		text, err := workflows.Text(v)
+		text, err := value.Text(v)
 		if err == nil && validHeader(text) {
 			hd.Set(k, text)
 		}
@@ -182,7 +183,7 @@ func validHeader(s string) bool {
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	raw, err := workflows.EncodeJSON(v)
+	raw, err := value.EncodeJSON(v)
 	if err != nil {
 		raw = []byte(fmt.Sprintf("{%q:%q}", "error", "the answer cannot be written"))
 	}
@@ -259,7 +260,7 @@ func answer(w http.ResponseWriter, status int, body reply) {
 	for _, x := range [...][2]string{{",\"status\":", body.Status}, {",\"event\":", body.Event}, {",\"run\":", body.Run},
 		{",\"error\":", body.Error}} {
 		if x[1] != "" {
-			b = workflows.AppendText(append(b, x[0]...), x[1])
+			b = value.AppendText(append(b, x[0]...), x[1])
 		}
 	}
 	if len(b) == 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"golang.org/x/time/rate"
 )
 
@@ -68,7 +69,7 @@ type route struct {
 	pending string
 	outside *Outside
 	// want is what is read of a body before it is stored.
-	want workflows.FieldSet
+	want value.FieldSet
 	// unread are names of a delivery that no key, type or other expression reads
 	// before it is stored: they need not be made.
 	unread map[string]bool
@@ -203,7 +204,7 @@ func (r *route) wanted() {
 		}
 		r.unread[name] = !read
 	}
-	var headers workflows.FieldSet
+	var headers value.FieldSet
 	for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.list}, r.key...) {
 		e.AddFields(&r.want, "body")
 		e.AddFields(&headers, "headers")

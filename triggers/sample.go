@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Variants are the deliveries that hookloom send can make.
@@ -157,12 +158,12 @@ func (s *SampleRequest) render() error {
 	m, isMap := s.body.(map[string]any)
 	if !s.form || !isMap {
 		var err error
-		s.Body, err = workflows.EncodeJSON(s.body)
+		s.Body, err = value.EncodeJSON(s.body)
 		return err
 	}
 	form := url.Values{}
 	for k, v := range m {
-		text, err := workflows.Text(v)
+		text, err := value.Text(v)
 		if err != nil {
 			return fmt.Errorf("writing the form: %w", err)
 		}
@@ -253,7 +254,7 @@ func (s *SampleRequest) becomeForm(fields []string, id string) {
 			}
 		}
 		if slices.Contains(fields, "payload") {
-			if text, err := workflows.EncodeJSON(m); err == nil {
+			if text, err := value.EncodeJSON(m); err == nil {
 				flat = map[string]any{"payload": string(text)}
 			}
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/robfig/cron/v3"
 )
 
@@ -281,7 +282,7 @@ func (s *scheduler) fired(ctx context.Context, planned time.Time, d *engine.Deli
 }
 
 // stamp is the text of the timetable as JSON, as it stands in an inlet's row.
-func (t *timetable) stamp() []byte { return workflows.AppendText(nil, t.text) }
+func (t *timetable) stamp() []byte { return value.AppendText(nil, t.text) }
 
 // fire makes the event of a planned time. Its key is that time: it comes once.
 func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
@@ -298,7 +299,7 @@ func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
 		}
 		data = v
 	}
-	raw, err := workflows.EncodeJSON(data)
+	raw, err := value.EncodeJSON(data)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // hideOf notes which headers prove the sender: they are not stored.
@@ -107,7 +108,7 @@ func masked(raw []byte, secret string) []byte {
 		return raw
 	}
 	forms := []string{secret}
-	if quoted, err := workflows.EncodeJSON(secret); err == nil {
+	if quoted, err := value.EncodeJSON(secret); err == nil {
 		forms = append(forms, string(quoted[1:len(quoted)-1]))
 	}
 	forms = append(forms, url.QueryEscape(secret))

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // progress is what an inlet remembers beside its cursor, as JSON.
@@ -241,7 +241,7 @@ func (p *poller) seal(pr *progress) (json.RawMessage, error) {
 }
 
 func (p *poller) unseal(raw json.RawMessage, pr *progress) error {
-	v, err := workflows.DecodeJSON(raw)
+	v, err := value.DecodeJSON(raw)
 	if err != nil {
 		return err
 	}

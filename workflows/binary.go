@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha1"
@@ -70,7 +72,7 @@ func digest(name string) func(m *meter, a []any) any {
 func keyedHash(m *meter, a []any) any {
 	name := hashName(textArg("hmac", a, 0))
 	if hashes[name] == nil {
-		panic(fmt.Errorf("hmac: %q is not known: md5, sha1, sha256, sha384 or sha512", clip(name, 20)))
+		panic(fmt.Errorf("hmac: %q is not known: md5, sha1, sha256, sha384 or sha512", value.Clip(name, 20)))
 	}
 	h := hmac.New(hashes[name], m.hashed("hmac", a, 1))
 	h.Write(m.hashed("hmac", a, 2))
@@ -91,7 +93,7 @@ func encoded(sum []byte, a []any) any {
 	case "base64url":
 		return base64.RawURLEncoding.EncodeToString(sum)
 	}
-	panic(fmt.Errorf("hmac: the encoding %q is not known: hex, base64 or base64url", clip(how, 20)))
+	panic(fmt.Errorf("hmac: the encoding %q is not known: hex, base64 or base64url", value.Clip(how, 20)))
 }
 
 // fromBase64 reads both alphabets, with or without = at the end.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 func TestBytesStayBytes(t *testing.T) {
@@ -24,7 +25,7 @@ func TestBytesStayBytes(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if got, err := workflows.Text(v); err != nil || want != "" && got != want && !strings.HasPrefix(text, "sha256(from") {
+		if got, err := value.Text(v); err != nil || want != "" && got != want && !strings.HasPrefix(text, "sha256(from") {
 			t.Errorf("%s gives %q %v, want %q", text, got, err, want)
 		}
 	}

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"fmt"
 	"strings"
 )
@@ -23,10 +25,10 @@ func (s *stepChecker) answerSize(st *Step) {
 		if n > most {
 			s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: one file has at most %s", text, SizeText(most)), "raise files: {max_file: "+text+"} in hookloom.yaml, or ask for less")
 		}
-	case n > MaxValueSize && canSave:
-		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: a step's output holds at most %dMiB of an answer", text, MaxValueSize>>20), "add save: true to put the answer into a file, or ask for less at a time")
-	case n > MaxValueSize:
-		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: at most %dMiB of an answer can be kept", text, MaxValueSize>>20), "ask for less at a time")
+	case n > value.MaxSize && canSave:
+		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: a step's output holds at most %dMiB of an answer", text, value.MaxSize>>20), "add save: true to put the answer into a file, or ask for less at a time")
+	case n > value.MaxSize:
+		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: at most %dMiB of an answer can be kept", text, value.MaxSize>>20), "ask for less at a time")
 	}
 }
 
@@ -104,7 +106,7 @@ func (s *stepChecker) sentFile(st *Step) {
 			}
 		}
 		if text, constant := f.value.constantText(); constant && strings.HasPrefix(text, "@") && strings.Contains(text, ".") {
-			s.w.src.warn(f.value.pos, "not-evaluated", fmt.Sprintf("%s is sent as this text, not as a file", clip(text, 60)), "write {file: files/"+text[strings.LastIndexAny(text, "@/")+1:]+"}")
+			s.w.src.warn(f.value.pos, "not-evaluated", fmt.Sprintf("%s is sent as this text, not as a file", value.Clip(text, 60)), "write {file: files/"+text[strings.LastIndexAny(text, "@/")+1:]+"}")
 		}
 	}
 }
@@ -115,7 +117,7 @@ func (s *stepChecker) filePath(key string, v *Value) {
 		return
 	}
 	if !strings.HasPrefix(text, "files/") || strings.Contains(text+"/", "/../") || strings.Contains(text, "//") {
-		s.w.src.add(v.pos, "bad-path", fmt.Sprintf("%s %s is not below files/ of the project", key, clip(text, 60)),
+		s.w.src.add(v.pos, "bad-path", fmt.Sprintf("%s %s is not below files/ of the project", key, value.Clip(text, 60)),
 			"put the file into the folder files/ and write "+key+": files/"+text[strings.LastIndex(text, "/")+1:]+", or take the path of a step with save: true: ${{ steps.report.output.path }}")
 	}
 }

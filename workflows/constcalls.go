@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"fmt"
 	"regexp"
 	"slices"
@@ -32,15 +34,15 @@ func (l *linter) constantArguments(x *ast.CallNode) {
 	switch id.Value {
 	case "money":
 		if s, ok := text(1); ok && !slices.Contains(Currencies(), strings.ToUpper(s.Value)) {
-			warn(s, fmt.Sprintf("%q is no currency code of ISO 4217: money fails each time", clip(s.Value, 20)), currencyHint(s.Value))
+			warn(s, fmt.Sprintf("%q is no currency code of ISO 4217: money fails each time", value.Clip(s.Value, 20)), currencyHint(s.Value))
 		}
 	case "hmac":
 		if s, ok := text(0); ok && hashes[hashName(s.Value)] == nil {
-			warn(s, fmt.Sprintf("hmac knows no algorithm %q: it fails each time", clip(s.Value, 20)), suggestOr(hashName(s.Value), sortedStrings(hashes)))
+			warn(s, fmt.Sprintf("hmac knows no algorithm %q: it fails each time", value.Clip(s.Value, 20)), suggestOr(hashName(s.Value), sortedStrings(hashes)))
 		}
 		encodings := []string{"hex", "base64", "base64url"}
 		if s, ok := text(3); ok && !slices.Contains(encodings, s.Value) {
-			warn(s, fmt.Sprintf("hmac knows no encoding %q: it fails each time", clip(s.Value, 20)), suggestOr(s.Value, encodings))
+			warn(s, fmt.Sprintf("hmac knows no encoding %q: it fails each time", value.Clip(s.Value, 20)), suggestOr(s.Value, encodings))
 		}
 	}
 }
@@ -86,7 +88,7 @@ func (s *stepChecker) calledWith(st *Step, in Input, at *Value, v any) {
 	switch v.(type) {
 	case map[string]any, []any:
 	default:
-		if text, err := Text(v); err == nil && in.Type == "string" {
+		if text, err := value.Text(v); err == nil && in.Type == "string" {
 			hint = fmt.Sprintf("quote it: %q", text)
 		}
 	}

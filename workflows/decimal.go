@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,7 +64,7 @@ func toDecimal(v any) (Decimal, error) {
 	case nil:
 		return Decimal{}, errors.New("decimal(nil): the value is nil; write ?? 0 before it")
 	}
-	return Decimal{}, fmt.Errorf("decimal needs a number or its text, got %s", Describe(v))
+	return Decimal{}, fmt.Errorf("decimal needs a number or its text, got %s", value.Describe(v))
 }
 
 func decimalText(s string) (Decimal, error) {
@@ -71,11 +73,11 @@ func decimalText(s string) (Decimal, error) {
 	}
 	number := strings.TrimPrefix(s, "+")
 	if !validDecimal(number) {
-		return Decimal{}, fmt.Errorf("%q is no decimal number: digits, a point and digits, such as 1234.50", clip(s, 40))
+		return Decimal{}, fmt.Errorf("%q is no decimal number: digits, a point and digits, such as 1234.50", value.Clip(s, 40))
 	}
 	out := Decimal{new(apd.Decimal)}
 	if _, _, err := out.d.SetString(number); err != nil {
-		return Decimal{}, fmt.Errorf("%q is no decimal number", clip(s, 40))
+		return Decimal{}, fmt.Errorf("%q is no decimal number", value.Clip(s, 40))
 	}
 	return out, out.limits()
 }
@@ -86,7 +88,7 @@ func validDecimal(s string) bool {
 	for len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
 		digits = digits[1:]
 	}
-	return validNumber([]byte(digits))
+	return value.ValidNumber([]byte(digits))
 }
 
 // limits fails for a decimal that is larger than one may be.
@@ -135,7 +137,7 @@ func (x Decimal) whole() int {
 	}
 	n, err := r.Int64()
 	if err != nil {
-		panic(fmt.Errorf("int: %s does not fit into 64 bits", clip(x.String(), 40)))
+		panic(fmt.Errorf("int: %s does not fit into 64 bits", value.Clip(x.String(), 40)))
 	}
 	return int(n)
 }
@@ -146,7 +148,7 @@ func (x Decimal) rounded(n int, mode apd.Rounder) Decimal {
 	c.Rounding = mode
 	out := Decimal{new(apd.Decimal)}
 	if _, err := c.Quantize(out.d, x.d, int32(-n)); err != nil {
-		panic(fmt.Errorf("%s cannot be rounded to %d digits", clip(x.String(), 40), n))
+		panic(fmt.Errorf("%s cannot be rounded to %d digits", value.Clip(x.String(), 40), n))
 	}
 	return out
 }
@@ -158,17 +160,17 @@ func (x Decimal) Plain() (any, error) {
 		if n, err := strconv.Atoi(text); err == nil {
 			return n, nil
 		}
-		if len(text) <= maxNumberLength {
+		if len(text) <= value.MaxNumberLength {
 			return json.Number(text), nil
 		}
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err == nil && len(text) <= maxNumberLength {
+	if err == nil && len(text) <= value.MaxNumberLength {
 		if back, err := toDecimal(f); err == nil && back.d.Cmp(x.d) == 0 {
 			return f, nil
 		}
 	}
-	return nil, fmt.Errorf("%s has more digits than JSON numbers keep; write round(…, 2), or string(…) or fixed(…, 2) for text", clip(text, 60))
+	return nil, fmt.Errorf("%s has more digits than JSON numbers keep; write round(…, 2), or string(…) or fixed(…, 2) for text", value.Clip(text, 60))
 }
 
 // decimalArithmetic computes exactly with at least one decimal.
@@ -298,7 +300,7 @@ func (m *meter) extreme(name string, want int, args []any) any {
 }
 
 func (m *meter) numbers(name string, args, out []any, depth int) []any {
-	if depth > MaxJSONDepth {
+	if depth > value.MaxJSONDepth {
 		panic(fmt.Errorf("%s: nested too deep", name))
 	}
 	for _, v := range args {
@@ -374,9 +376,9 @@ func roundWhole(name string, v any, float func(float64) float64, mode apd.Rounde
 func notANumber(name string, v any) error {
 	switch v.(type) {
 	case string, json.Number:
-		return fmt.Errorf("%s needs a number, got %s; write %s(decimal(…))", name, Describe(v), name)
+		return fmt.Errorf("%s needs a number, got %s; write %s(decimal(…))", name, value.Describe(v), name)
 	}
-	return fmt.Errorf("%s needs a number, got %s", name, Describe(v))
+	return fmt.Errorf("%s needs a number, got %s", name, value.Describe(v))
 }
 
 // fixed writes a number with exactly so many digits after the point.
@@ -420,11 +422,11 @@ func toFloat(v any) any {
 	case string:
 		f, err := strconv.ParseFloat(x, 64)
 		if err != nil {
-			panic(fmt.Errorf("float: %q is no number", clip(x, 40)))
+			panic(fmt.Errorf("float: %q is no number", value.Clip(x, 40)))
 		}
 		return f
 	}
-	panic(fmt.Errorf("float needs a number or its text, got %s", Describe(v)))
+	panic(fmt.Errorf("float needs a number or its text, got %s", value.Describe(v)))
 }
 
 // median of numbers, exact when one of the middle ones is a decimal.

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -715,7 +717,7 @@ func (d *decoder) fitsText(n *yaml.Node, name string) bool {
 		return false
 	}
 	v, _ := numberOf(n)
-	if t, err := Text(v); err == nil && n.Tag != "!!bool" && t != n.Value {
+	if t, err := value.Text(v); err == nil && n.Tag != "!!bool" && t != n.Value {
 		problem = fmt.Sprintf("%s is text, but YAML reads %s as the number %s", name, n.Value, t)
 	}
 	d.add(d.pos(n), "wrong-type", problem, fmt.Sprintf("quote it: %q", n.Value))
@@ -907,7 +909,7 @@ func (d *decoder) number(n *yaml.Node) any {
 	if plain || roundFloat.MatchString(n.Value) {
 		return v
 	}
-	if t, err := Text(v); err == nil && t != n.Value {
+	if t, err := value.Text(v); err == nil && t != n.Value {
 		d.warn(d.pos(n), "odd-number", fmt.Sprintf("%s is the number %s", n.Value, t), "quote it if it is meant as text")
 	}
 	return v

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"bytes"
 	"errors"
 	"fmt"
@@ -76,25 +78,25 @@ func expanded(text []byte, values map[string]string) []string {
 
 // AddEnv gives the text of .env with one more value, written so that ReadEnv gives
 // it back.
-func AddEnv(text []byte, name, value string) ([]byte, error) {
+func AddEnv(text []byte, name, secret string) ([]byte, error) {
 	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-		return nil, fmt.Errorf("%q is not a valid variable name", clip(name, 40))
+		return nil, fmt.Errorf("%q is not a valid variable name", value.Clip(name, 40))
 	}
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		text = append(slices.Clip(text), '\n')
 	}
-	if strings.ContainsRune(value, 0) {
+	if strings.ContainsRune(secret, 0) {
 		return nil, fmt.Errorf("secret %s holds a zero byte, which a variable cannot", name)
 	}
 	before, err := ReadEnv(text)
 	if err != nil {
 		return nil, err
 	}
-	double := strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`, `"`, `\"`, "$", `\$`).Replace(value)
-	for _, written := range []string{`"` + value + `"`, `'` + value + `'`, `"` + double + `"`, value} {
+	double := strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`, `"`, `\"`, "$", `\$`).Replace(secret)
+	for _, written := range []string{`"` + secret + `"`, `'` + secret + `'`, `"` + double + `"`, secret} {
 		out := append(slices.Clip(text), name+"="+written+"\n"...)
 		after, err := ReadEnv(out)
-		if err == nil && after[name] == value && sameBut(before, after, name) && sameBut(after, before, name) {
+		if err == nil && after[name] == secret && sameBut(before, after, name) && sameBut(after, before, name) {
 			return out, nil
 		}
 	}

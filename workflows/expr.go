@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"errors"
 	"fmt"
 	"regexp"
@@ -77,7 +79,7 @@ func (e *EvalError) Unwrap() error { return e.Cause }
 
 // Error implements error.
 func (e *EvalError) Error() string {
-	return fmt.Sprintf("%s (in %s)", e.Problem, clip(e.Expr, 120))
+	return fmt.Sprintf("%s (in %s)", e.Problem, value.Clip(e.Expr, 120))
 }
 
 // Eval runs the expression. The result is plain data (see Normalize), or a
@@ -139,7 +141,7 @@ func (e *Expr) plain(v any) (any, error) {
 	if t, ok := v.(time.Time); ok {
 		return t, nil
 	}
-	n, err := Normalize(v)
+	n, err := value.Normalize(v)
 	if err != nil {
 		return nil, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: err.Error()}
 	}
@@ -158,7 +160,7 @@ func (e *Expr) Condition(env *Env) (bool, error) {
 	case nil:
 		return false, nil
 	}
-	return false, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "a condition must be true or false, this is " + Describe(v)}
+	return false, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "a condition must be true or false, this is " + value.Describe(v)}
 }
 
 // Values looks up the parts of the event that the expression reads, for the
@@ -180,7 +182,7 @@ func (e *Expr) Values(names Names) map[string]any {
 		}
 		switch x := v.(type) {
 		case string:
-			v = clip(x, 200)
+			v = value.Clip(x, 200)
 		case []any:
 			v = fmt.Sprintf("list of %d", len(x))
 		case map[string]any:
@@ -294,7 +296,7 @@ func CompileExpr(text string, names ...string) (*Expr, error) {
 	}
 	prog, err := compileLoose(text, names)
 	if err != nil {
-		return nil, fmt.Errorf("compiling %s: %w", clip(text, 80), err)
+		return nil, fmt.Errorf("compiling %s: %w", value.Clip(text, 80), err)
 	}
 	e := &Expr{Text: text, quick: quickPaths(text)}
 	e.setProgram(prog)

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"slices"
 
 	"github.com/expr-lang/expr/ast"
@@ -9,7 +11,7 @@ import (
 
 // AddFields adds to set what the expression reads of a name such as body: chains of
 // constant keys, or the whole where the name itself is used.
-func (e *Expr) AddFields(set *FieldSet, name string) {
+func (e *Expr) AddFields(set *value.FieldSet, name string) {
 	if e == nil {
 		return
 	}
@@ -25,7 +27,7 @@ func (e *Expr) AddFields(set *FieldSet, name string) {
 // fieldFinder looks for the outermost chains that begin with a name.
 type fieldFinder struct {
 	name string
-	set  *FieldSet
+	set  *value.FieldSet
 }
 
 func (f *fieldFinder) visit(n ast.Node) {

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"fmt"
 	"regexp"
 	"strings"
@@ -49,7 +51,7 @@ func ownWords(problem string) string {
 		return fmt.Sprintf("duration: %s is no duration, such as 500ms, 30s or 1h30m", m[1])
 	}
 	if m := longInteger.FindStringSubmatch(problem); m != nil {
-		return fmt.Sprintf("%s does not fit into 64 bits; write decimal(%q)", clip(m[1], 40), clip(m[1], 40))
+		return fmt.Sprintf("%s does not fit into 64 bits; write decimal(%q)", value.Clip(m[1], 40), value.Clip(m[1], 40))
 	}
 	if strings.HasPrefix(problem, "invalid operation") {
 		return goTypeNames.Replace(problem)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // TestValuesOfTheWrongKindAreNamedInTheLanguage: messages say what is needed and what
@@ -56,7 +57,7 @@ func TestGroupsWhoseKeysAreTheSameAsTextAreAnError(t *testing.T) {
 	for _, text := range []string{`groupBy([1, "1"], #)`, `groupBy([1, 2, "2"], #)`} {
 		v, err := evaluate(text, nil)
 		if err == nil {
-			_, err = workflows.Normalize(v)
+			_, err = value.Normalize(v)
 		}
 		if err == nil || !strings.Contains(err.Error(), "make them alike with string(") {
 			t.Errorf("%s gives %v %v", text, v, err)
@@ -67,7 +68,7 @@ func TestGroupsWhoseKeysAreTheSameAsTextAreAnError(t *testing.T) {
 // TestTextOfNumbersHasNoExponent, however large or small they are.
 func TestTextOfNumbersHasNoExponent(t *testing.T) {
 	for f, want := range map[float64]string{1e21: "1000000000000000000000", -2.5e22: "-25000000000000000000000", 1.5e-12: "0.0000000000015", 0.1: "0.1", 1700000000: "1700000000", 0: "0"} {
-		if got, err := workflows.Text(f); err != nil || got != want {
+		if got, err := value.Text(f); err != nil || got != want {
 			t.Errorf("%v is %q %v, want %q", f, got, err, want)
 		}
 	}

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"fmt"
 	"regexp"
 	"slices"
@@ -157,7 +159,7 @@ func declare(root, name string, known []string) string {
 }
 
 // source writes a node as an expression.
-func (l *linter) source(n ast.Node) string { return clip(n.String(), 80) }
+func (l *linter) source(n ast.Node) string { return value.Clip(n.String(), 80) }
 
 func (l *linter) hasFunction(name string) bool {
 	return slices.Contains(functionNames(), name)

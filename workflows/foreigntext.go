@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"fmt"
 	"regexp"
 	"strings"
@@ -31,7 +33,7 @@ func (d *decoder) foreignText(n *yaml.Node) {
 	text := n.Value
 	switch {
 	case barePath.MatchString(text):
-		d.warn(d.pos(n), "not-evaluated", fmt.Sprintf("%s is text here, not a value", clip(text, 60)), fmt.Sprintf("did you mean %s?", quoted("${{ "+text+" }}")))
+		d.warn(d.pos(n), "not-evaluated", fmt.Sprintf("%s is text here, not a value", value.Clip(text, 60)), fmt.Sprintf("did you mean %s?", quoted("${{ "+text+" }}")))
 	case !strings.Contains(text, "{"):
 	case dollarPrice.MatchString(text):
 		m := dollarPrice.FindStringSubmatch(text)
@@ -39,10 +41,10 @@ func (d *decoder) foreignText(n *yaml.Node) {
 			fmt.Sprintf("for a dollar sign before a value write ${{ %s }}%s", dollarText(n), m[1]))
 	case strings.HasPrefix(text, "={{") || mustacheOf(text) != "":
 		found := mustacheOf(text)
-		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", clip(found, 60)), "did you mean "+insertion(strings.Trim(found, "={}- "))+"?")
+		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", value.Clip(found, 60)), "did you mean "+insertion(strings.Trim(found, "={}- "))+"?")
 	case shellOf(text) != "":
 		found := shellOf(text)
-		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", clip(found, 60)), "did you mean "+insertion(strings.Trim(found, "${} "))+"?")
+		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", value.Clip(found, 60)), "did you mean "+insertion(strings.Trim(found, "${} "))+"?")
 	}
 }
 

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -52,12 +54,12 @@ var coreFunctions = []function{
 		m.work(timeSteps)
 		t, err := asTime(arg("isoTime", a, 0))
 		must(err)
-		return t.UTC().Format(TimeFormat)
+		return t.UTC().Format(value.TimeFormat)
 	}},
 	{"truncate", "the first n letters", `truncate("abc", 2) == "ab"`, new(func(string, int) string), func(m *meter, a []any) any {
 		s, n := textArg("truncate", a, 0), max(0, intArg("truncate", a, 1))
 		m.work(min(n, len(s)) / 6)
-		return s[:letters(s, n)]
+		return s[:value.Letters(s, n)]
 	}},
 	{"string", "a value as text, never with an exponent", `string(1700000000.0) == "1700000000"`, nil, func(m *meter, a []any) any {
 		v := arg("string", a, 0)
@@ -80,7 +82,7 @@ var coreFunctions = []function{
 		s := textArg("fromJSON", a, 0)
 		m.charge(8 * len(s))
 		m.text(s, 2)
-		v, err := DecodeJSON([]byte(s))
+		v, err := value.DecodeJSON([]byte(s))
 		must(err)
 		return v
 	}},
@@ -180,7 +182,7 @@ func arg(name string, a []any, i int) any {
 func textArg(name string, a []any, i int) string {
 	s, ok := arg(name, a, i).(string)
 	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be text, got %s", name, i+1, Describe(a[i])))
+		panic(fmt.Errorf("%s: argument %d must be text, got %s", name, i+1, value.Describe(a[i])))
 	}
 	return s
 }
@@ -188,7 +190,7 @@ func textArg(name string, a []any, i int) string {
 func intArg(name string, a []any, i int) int {
 	n, ok := arg(name, a, i).(int)
 	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be a whole number, got %s", name, i+1, Describe(a[i])))
+		panic(fmt.Errorf("%s: argument %d must be a whole number, got %s", name, i+1, value.Describe(a[i])))
 	}
 	return n
 }
@@ -201,7 +203,7 @@ func (m *meter) list(name string, a []any, i int) []any {
 	}
 	l, ok := m.normalized(v).([]any)
 	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be a list, got %s", name, i+1, Describe(v)))
+		panic(fmt.Errorf("%s: argument %d must be a list, got %s", name, i+1, value.Describe(v)))
 	}
 	return l
 }
@@ -214,14 +216,14 @@ func (m *meter) object(name string, a []any, i int) map[string]any {
 	}
 	o, ok := m.normalized(v).(map[string]any)
 	if !ok {
-		panic(fmt.Errorf("%s: argument %d must be an object, got %s", name, i+1, Describe(v)))
+		panic(fmt.Errorf("%s: argument %d must be an object, got %s", name, i+1, value.Describe(v)))
 	}
 	return o
 }
 
 func (m *meter) each(name string, a []any, f func(k string, v any) any) any {
 	o := m.object(name, a, 0)
-	m.work(3 * MapSteps(len(o)))
+	m.work(3 * value.MapSteps(len(o)))
 	m.charge(96 * len(o))
 	out := make([]any, 0, len(o))
 	for _, k := range slices.Sorted(maps.Keys(o)) {
@@ -244,7 +246,7 @@ func (m *meter) uuid(a []any) any {
 
 func mergeMaps(m *meter, a []any) any {
 	x, y := m.object("merge", a, 0), m.object("merge", a, 1)
-	m.charge(MapBytes(len(x) + len(y)))
+	m.charge(value.MapBytes(len(x) + len(y)))
 	m.work(4 * (len(x) + len(y)))
 	out := make(map[string]any, len(x)+len(y))
 	for k, v := range x {
@@ -259,7 +261,7 @@ func mergeMaps(m *meter, a []any) any {
 func (m *meter) chooseKeys(name string, a []any, keep bool) any {
 	from, list := m.object(name, a, 0), m.list(name, a, 1)
 	m.work(4 * (len(from) + len(list)))
-	m.charge(MapBytes(len(from)) + MapBytes(len(list)))
+	m.charge(value.MapBytes(len(from)) + value.MapBytes(len(list)))
 	named := map[string]bool{}
 	for _, k := range list {
 		named[m.plainText(m.key(k))] = true
@@ -290,7 +292,7 @@ func joinTexts(m *meter, a []any) any {
 }
 
 func (m *meter) flatten(list, out []any, depth int) []any {
-	if depth > MaxJSONDepth {
+	if depth > value.MaxJSONDepth {
 		panic(errors.New("flatten: nested too deep"))
 	}
 	m.charge(40 * len(list)) // the result grows by doubling
@@ -362,7 +364,7 @@ func (m *meter) slice(v, from, to any) any {
 		if b == nil {
 			n = def
 		} else if !ok {
-			panic(fmt.Errorf("[:] needs whole numbers, got %s", Describe(b)))
+			panic(fmt.Errorf("[:] needs whole numbers, got %s", value.Describe(b)))
 		}
 		if n < 0 {
 			n += length
@@ -374,8 +376,8 @@ func (m *meter) slice(v, from, to any) any {
 		i = j
 	}
 	if isText {
-		start := letters(text, i)
-		return text[start : start+letters(text[start:], j-i)]
+		start := value.Letters(text, i)
+		return text[start : start+value.Letters(text[start:], j-i)]
 	}
 	return list[i:j]
 }

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"math"
 	"slices"
 	"strings"
@@ -298,7 +300,7 @@ func costOf(n ast.Node) (steps, bytes int) {
 	case *ast.ArrayNode:
 		bytes = 24 + 16*len(x.Nodes)
 	case *ast.MapNode:
-		steps, bytes = 4+4*len(x.Pairs), MapBytes(len(x.Pairs))
+		steps, bytes = 4+4*len(x.Pairs), value.MapBytes(len(x.Pairs))
 	}
 	parts := &children{}
 	parts.of(n)

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -37,19 +39,19 @@ func (in Input) check(v any) string {
 	}
 	if s, ok := v.(string); ok && in.Pattern != "" {
 		if matched, err := regexp.MatchString(in.Pattern, s); err != nil || !matched {
-			return fmt.Sprintf("%q does not match %s", clip(s, 40), in.Pattern)
+			return fmt.Sprintf("%q does not match %s", value.Clip(s, 40), in.Pattern)
 		}
 	}
 	return ""
 }
 
 func oneOf(options []any, v any) bool {
-	want, err := Text(v)
+	want, err := value.Text(v)
 	if err != nil {
 		return false
 	}
 	for _, o := range options {
-		if s, err := Text(o); err == nil && s == want {
+		if s, err := value.Text(o); err == nil && s == want {
 			return true
 		}
 	}
@@ -90,15 +92,15 @@ func checkType(t string, v any) string {
 	if ok {
 		return ""
 	}
-	shown, err := EncodeJSON(v)
+	shown, err := value.EncodeJSON(v)
 	if err != nil {
-		shown = []byte(Describe(v))
+		shown = []byte(value.Describe(v))
 	}
 	article := "a"
 	if t == "integer" || t == "object" {
 		article = "an"
 	}
-	return fmt.Sprintf("%s is not %s %s", clip(string(shown), 40), article, t)
+	return fmt.Sprintf("%s is not %s %s", value.Clip(string(shown), 40), article, t)
 }
 
 // CheckInputs lays given values over the declared inputs: defaults filled in,
@@ -170,9 +172,9 @@ func (in *ActionInput) Accept(v any) (any, error) {
 	if in.Type == "string" {
 		switch v.(type) {
 		case map[string]any, []any:
-			return nil, fmt.Errorf("%s must be text, got %s", in.Name, Describe(v))
+			return nil, fmt.Errorf("%s must be text, got %s", in.Name, value.Describe(v))
 		}
-		s, err := Text(v)
+		s, err := value.Text(v)
 		return s, err
 	}
 	if p := checkType(in.Type, v); p != "" {

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,11 +62,11 @@ func misfit(op string, a, b any) error {
 	}
 	switch op {
 	case "+":
-		return fmt.Errorf("+ cannot add %s and %s; use string(…) or ${{ }} in text", Describe(a), Describe(b))
+		return fmt.Errorf("+ cannot add %s and %s; use string(…) or ${{ }} in text", value.Describe(a), value.Describe(b))
 	case "/":
-		return fmt.Errorf("/ cannot divide %s by %s", Describe(a), Describe(b))
+		return fmt.Errorf("/ cannot divide %s by %s", value.Describe(a), value.Describe(b))
 	}
-	return fmt.Errorf("%s does not fit %s and %s", op, Describe(a), Describe(b))
+	return fmt.Errorf("%s does not fit %s and %s", op, value.Describe(a), value.Describe(b))
 }
 
 // operand makes the numbers that methods of times give (Unix, Month) plain ones.
@@ -93,7 +95,7 @@ func operand(v any) any {
 // exactFloat fails for a whole number that a float cannot hold.
 func exactFloat(v any) error {
 	n, ok := v.(int)
-	if !ok || n >= -maxFloatInt && n <= maxFloatInt || n != math.MaxInt && int(float64(n)) == n {
+	if !ok || n >= -value.MaxFloatInt && n <= value.MaxFloatInt || n != math.MaxInt && int(float64(n)) == n {
 		return nil
 	}
 	return fmt.Errorf("%d has more digits than a fraction can be computed with; use decimal(…)", n)
@@ -309,7 +311,7 @@ func unaryMinus(v any) any {
 	case json.Number:
 		panic(errors.New("the number is larger than 64 bits; compute with decimal(…)"))
 	}
-	panic(fmt.Errorf("- does not fit %s", Describe(v)))
+	panic(fmt.Errorf("- does not fit %s", value.Describe(v)))
 }
 
 func absolute(v any) any {
@@ -334,7 +336,7 @@ func absolute(v any) any {
 	case json.Number:
 		panic(errors.New("the number is larger than 64 bits; write abs(decimal(…))"))
 	}
-	panic(fmt.Errorf("abs needs a number, got %s", Describe(v)))
+	panic(fmt.Errorf("abs needs a number, got %s", value.Describe(v)))
 }
 
 // wholeNumber is int(x): digits as text, or a number without its fraction.
@@ -349,22 +351,22 @@ func wholeNumber(v any) any {
 	case Decimal:
 		return x.whole()
 	case json.Number:
-		panic(fmt.Errorf("int: %s does not fit into 64 bits; keep it as it is, or compute with decimal(…)", clip(string(x), 40)))
+		panic(fmt.Errorf("int: %s does not fit into 64 bits; keep it as it is, or compute with decimal(…)", value.Clip(string(x), 40)))
 	case string:
 		n, err := strconv.Atoi(x)
 		if err == nil {
 			return n
 		}
 		if errors.Is(err, strconv.ErrRange) {
-			panic(fmt.Errorf("int: %s does not fit into 64 bits; keep it as text, or compute with decimal(…)", clip(x, 40)))
+			panic(fmt.Errorf("int: %s does not fit into 64 bits; keep it as text, or compute with decimal(…)", value.Clip(x, 40)))
 		}
 		hint := ""
 		if _, err := strconv.ParseFloat(strings.TrimSpace(x), 64); err == nil {
 			hint = "; write int(decimal(…)) to cut the fraction off, or int(trim(…))"
 		}
-		panic(fmt.Errorf("int: %q is no whole number%s", clip(x, 40), hint))
+		panic(fmt.Errorf("int: %q is no whole number%s", value.Clip(x, 40), hint))
 	}
-	panic(fmt.Errorf("int needs a number or digits as text, got %s", Describe(v)))
+	panic(fmt.Errorf("int needs a number or digits as text, got %s", value.Describe(v)))
 }
 
 // sum adds numbers, durations and decimals; nothing is 0.
@@ -375,12 +377,12 @@ func (m *meter) sum(v any) any {
 		m.tick()
 		if i == 0 {
 			if total = operand(x); !summable(total) {
-				panic(fmt.Errorf("sum needs numbers, element 0 is %s", Describe(x)))
+				panic(fmt.Errorf("sum needs numbers, element 0 is %s", value.Describe(x)))
 			}
 			continue
 		}
 		if !summable(operand(x)) {
-			panic(fmt.Errorf("sum needs numbers, element %d is %s", i, Describe(x)))
+			panic(fmt.Errorf("sum needs numbers, element %d is %s", i, value.Describe(x)))
 		}
 		total = m.arithmetic("+", total, x)
 	}
@@ -402,7 +404,7 @@ func elements(name string, v any) []any {
 	}
 	r := reflect.ValueOf(v)
 	if r.Kind() != reflect.Slice && r.Kind() != reflect.Array {
-		panic(fmt.Errorf("%s needs a list, got %s", name, Describe(v)))
+		panic(fmt.Errorf("%s needs a list, got %s", name, value.Describe(v)))
 	}
 	out := make([]any, r.Len())
 	for i := range out {

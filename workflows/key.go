@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -79,5 +81,5 @@ func keyText(v any) (string, error) {
 	case map[string]any, []any:
 		return "", errors.New("a key must be text, number or boolean")
 	}
-	return Text(v)
+	return value.Text(v)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/expr-lang/expr/builtin"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/tools/txtar"
 	"gopkg.in/yaml.v3"
@@ -33,7 +34,7 @@ func eval(t testing.TB, text string, names workflows.Names) (any, error) {
 
 func data(t testing.TB, text string) any {
 	t.Helper()
-	v, err := workflows.DecodeJSON([]byte(text))
+	v, err := value.DecodeJSON([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestExpressionsGiveWhatTheLanguageSays(t *testing.T) {
 			t.Errorf("%s: %v", expr, err)
 			continue
 		}
-		if got, err := workflows.EncodeJSON(v); err != nil || string(got) != want {
+		if got, err := value.EncodeJSON(v); err != nil || string(got) != want {
 			t.Errorf("%s = %s (%v), want %s", expr, got, err, want)
 		}
 	}
@@ -165,73 +166,13 @@ func TestQuickPathsAgreeWithTheMachine(t *testing.T) {
 			names := workflows.Names{"event": data(t, doc)}
 			quick, errQuick := eval(t, path, names)
 			slow, errSlow := eval(t, "true ? ("+path+") : 0", names)
-			a, _ := workflows.EncodeJSON(quick)
-			b, _ := workflows.EncodeJSON(slow)
+			a, _ := value.EncodeJSON(quick)
+			b, _ := value.EncodeJSON(slow)
 			if !bytes.Equal(a, b) || (errQuick == nil) != (errSlow == nil) {
 				t.Errorf("%s over %s: %s %v, the machine says %s %v", path, doc, a, errQuick, b, errSlow)
 			}
 		}
 	}
-}
-
-func TestJSONIsReadStrictly(t *testing.T) {
-	for doc, want := range map[string]string{
-		`{"a":1,"a":2}`: "twice", `{"a":{"b":1,"b":2}}`: "twice", `{"\u0061":1,"a":2}`: "twice", `[1,]`: "unexpected", `{"a":01}`: "malformed",
-		"\"\xff\"": "UTF-8", `{} {}`: "after the end", `nul`: "expected null", "\"a\nb\"": "control", `[1 2]`: "comma", ``: "ends early", `1e999`: "out of range",
-		strings.Repeat("[", 70) + strings.Repeat("]", 70): "deeper", `{"a"`: "colon", `tru`: "expected true",
-	} {
-		if _, err := workflows.DecodeJSON([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", doc, err, want)
-		}
-		if _, err := workflows.DecodeJSONPart([]byte(doc), &workflows.FieldSet{}); err == nil {
-			t.Errorf("%q: a part of it was read", doc)
-		}
-	}
-}
-
-func TestPartOfABodyHoldsOnlyWhatIsWanted(t *testing.T) {
-	var w workflows.FieldSet
-	w.AddPath("data.object.id")
-	w.AddPath("type")
-	v, err := workflows.DecodeJSONPart([]byte(`{"id":"x","type":"t","data":{"object":{"id":7,"big":[1,{"a":"b"}]},"more":"\u00e4"}}`), &w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := workflows.EncodeJSON(v); string(got) != `{"data":{"object":{"id":7}},"type":"t"}` {
-		t.Errorf("got %s", got)
-	}
-}
-
-// FuzzJSON compares the strict reader with encoding/json: what it accepts the
-// other accepts too, with the same content, and its parts never fail alone.
-func FuzzJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5,-3e2,"x\u00e9",null,true]}`, `[]`, `"\ud83d\ude00"`, `{"a":{"b":{"c":1}}}`, `12345678901234567890`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		v, err := workflows.DecodeJSON(b)
-		_, partErr := workflows.DecodeJSONPart(b, &workflows.FieldSet{})
-		if (err == nil) != (partErr == nil) {
-			t.Fatalf("whole: %v, part: %v", err, partErr)
-		}
-		if err != nil {
-			return
-		}
-		if !json.Valid(b) {
-			t.Fatalf("accepted what is no JSON: %q", b)
-		}
-		out, err := workflows.EncodeJSON(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := workflows.DecodeJSON(out)
-		if err != nil {
-			t.Fatalf("its own text is not read: %s: %v", out, err)
-		}
-		if second, _ := workflows.EncodeJSON(again); !bytes.Equal(out, second) {
-			t.Fatalf("%s became %s", out, second)
-		}
-	})
 }
 
 // FuzzWorkflow feeds the loader: it must answer, never panic, and place every
@@ -277,7 +218,7 @@ func FuzzExpression(f *testing.F) {
 		}
 		if err == nil {
 			if _, ok := v.(time.Time); !ok {
-				if _, err := workflows.EncodeJSON(v); err != nil && !strings.Contains(err.Error(), "too large") {
+				if _, err := value.EncodeJSON(v); err != nil && !strings.Contains(err.Error(), "too large") {
 					t.Fatalf("the result is no data: %v", err)
 				}
 			}

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -64,7 +66,7 @@ func toCSV(m *meter, a []any) any {
 		for i, c := range m.list("toCSV", a, 1) {
 			name, ok := c.(string)
 			if !ok {
-				panic(fmt.Errorf("toCSV: column %d must be a name, got %s", i, Describe(c)))
+				panic(fmt.Errorf("toCSV: column %d must be a name, got %s", i, value.Describe(c)))
 			}
 			columns = append(columns, name)
 		}
@@ -124,7 +126,7 @@ func (m *meter) cells(i int, row any, columns []string) []string {
 			values = append(values, x[c])
 		}
 	default:
-		panic(fmt.Errorf("toCSV: row %d must be a list or an object, got %s", i, Describe(row)))
+		panic(fmt.Errorf("toCSV: row %d must be a list or an object, got %s", i, value.Describe(row)))
 	}
 	if len(values) > maxParts {
 		panic(errors.New("toCSV: a row has too many columns"))

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"errors"
 	"fmt"
 	"maps"
@@ -32,7 +34,7 @@ const (
 	maxExprTime  = 10 * time.Second
 	// maxExprDepth is how deep lists and objects that an expression builds may nest:
 	// what is data has at most MaxJSONDepth, and walking it takes stack.
-	maxExprDepth = 4 * MaxJSONDepth
+	maxExprDepth = 4 * value.MaxJSONDepth
 	// lookEvery is after how many steps the clock is read.
 	lookEvery = 1 << 16
 )
@@ -44,7 +46,7 @@ type ExprLimitError struct{ text string }
 func (e *ExprLimitError) Error() string { return e.text }
 
 // Is makes it an ErrTooLarge, which fails a step as too_large.
-func (e *ExprLimitError) Is(target error) bool { return target == ErrTooLarge }
+func (e *ExprLimitError) Is(target error) bool { return target == value.ErrTooLarge }
 
 var (
 	errSteps = &ExprLimitError{fmt.Sprintf("the expression does more than %d million steps of work "+
@@ -225,8 +227,8 @@ func (m *meter) weighOther(v any, depth int) {
 
 // normalized is Normalize with the work of it counted.
 func (m *meter) normalized(v any) any {
-	n, err := NormalizeMetered(v, m)
-	if errors.Is(err, ErrTooDeep) {
+	n, err := value.NormalizeMetered(v, m)
+	if errors.Is(err, value.ErrTooDeep) {
 		err = errDepth
 	}
 	must(err)
@@ -235,7 +237,7 @@ func (m *meter) normalized(v any) any {
 
 // encode is EncodeJSON with the work of it counted.
 func (m *meter) encode(v any) []byte {
-	b, err := EncodeJSON(m.normalized(v))
+	b, err := value.EncodeJSON(m.normalized(v))
 	must(err)
 	m.work(len(b) >> 4)
 	m.charge(len(b))
@@ -254,7 +256,7 @@ func (m *meter) plainText(v any) string {
 			return string(m.encode(n))
 		}
 	}
-	s, err := Text(v)
+	s, err := value.Text(v)
 	must(err)
 	return s
 }

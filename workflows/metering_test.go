@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // cpu is what this process has used so far: other programs of the machine do not count.
@@ -155,7 +156,7 @@ func boundedEval(t *testing.T, e *workflows.Expr, names workflows.Names) {
 	if err == nil {
 		return
 	}
-	if strings.Contains(err.Error(), "the expression") != errors.Is(err, workflows.ErrTooLarge) && !strings.Contains(err.Error(), "too large") {
+	if strings.Contains(err.Error(), "the expression") != errors.Is(err, value.ErrTooLarge) && !strings.Contains(err.Error(), "too large") {
 		t.Errorf("%.200s: %v is no ErrTooLarge", e.Text, err)
 	}
 }
@@ -181,7 +182,7 @@ func TestALimitOfAnExpressionSaysWhatToDo(t *testing.T) {
 				t.Errorf("%s: %v, want %q", text, err, w)
 			}
 		}
-		if strings.Contains(want[0], "m") && len(want) > 1 && !errors.Is(err, workflows.ErrTooLarge) {
+		if strings.Contains(want[0], "m") && len(want) > 1 && !errors.Is(err, value.ErrTooLarge) {
 			t.Errorf("%s: %v is no ErrTooLarge", text, err)
 		}
 	}

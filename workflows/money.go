@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -37,18 +39,18 @@ func money(a []any) any {
 	code := strings.ToUpper(textArg("money", a, 1))
 	digits, ok := minorUnits[code]
 	if !ok {
-		panic(fmt.Errorf("money: %q is no currency code of ISO 4217, such as EUR", clip(code, 20)))
+		panic(fmt.Errorf("money: %q is no currency code of ISO 4217, such as EUR", value.Clip(code, 20)))
 	}
 	switch v.(type) {
 	case int, float64, json.Number, string, Decimal:
 	default:
-		panic(fmt.Errorf("money needs an amount in minor units (cents), got %s", Describe(v)))
+		panic(fmt.Errorf("money needs an amount in minor units (cents), got %s", value.Describe(v)))
 	}
 	amount, err := toDecimal(v)
 	must(err)
 	if amount.rounded(0, apd.RoundHalfUp).d.Cmp(amount.d) != 0 {
 		panic(fmt.Errorf("money takes whole minor units (1990 for 19.90 EUR), got %s; fixed(x, %d) writes an amount that is in units already",
-			clip(amount.String(), 40), digits))
+			value.Clip(amount.String(), 40), digits))
 	}
 	out := Decimal{new(apd.Decimal)}
 	out.d.Set(amount.d)

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"fmt"
 	"slices"
 	"strings"
@@ -68,7 +70,7 @@ func (n *Nothing) note(e *Expr) {
 	if n == nil || !n.watched || len(n.Of) >= maxNothing || e.hasDefault() {
 		return
 	}
-	if text := clip(e.Text, 200); !slices.Contains(n.Of, text) {
+	if text := value.Clip(e.Text, 200); !slices.Contains(n.Of, text) {
 		n.Of = append(n.Of, text)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 	"golang.org/x/text/currency"
 	"pgregory.net/rapid"
 )
@@ -163,7 +164,7 @@ func TestNumbersOfMoney(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if b, err := workflows.EncodeJSON(v); err != nil || string(b) != want {
+		if b, err := value.EncodeJSON(v); err != nil || string(b) != want {
 			t.Errorf("%s gives %s %v, want %s", text, b, err, want)
 		}
 	}

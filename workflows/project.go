@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"errors"
 	"fmt"
 	"io/fs"
@@ -272,7 +274,7 @@ func (d *decoder) namedTokens(s *objectNode) map[string]*Value {
 	out := map[string]*Value{}
 	d.pairs(n, func(k, v *yaml.Node) {
 		if name := strings.TrimSpace(k.Value); name == "" || name != k.Value || len(name) > 100 {
-			d.add(d.pos(k), "bad-name", fmt.Sprintf("server.tokens: %q is no name", clip(k.Value, 40)), "write tokens: {ada: \"${{ secrets.ADA_TOKEN }}\"}")
+			d.add(d.pos(k), "bad-name", fmt.Sprintf("server.tokens: %q is no name", value.Clip(k.Value, 40)), "write tokens: {ada: \"${{ secrets.ADA_TOKEN }}\"}")
 			return
 		}
 		if v.Kind != yaml.ScalarNode {
@@ -576,7 +578,7 @@ func (p *Project) readJSON(rel string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", rel, err)
 	}
-	return DecodeJSON(b)
+	return value.DecodeJSON(b)
 }
 
 // Inputs of a file that a person may write, for messages of the command line.

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"fmt"
 	"io"
 	"regexp"
@@ -106,7 +108,7 @@ func (m *meter) matches(text, pattern any) any {
 	s, ok := text.(string)
 	t, ok2 := pattern.(string)
 	if !ok || !ok2 {
-		panic(fmt.Errorf("matches needs two texts, got %s and %s", Describe(text), Describe(pattern)))
+		panic(fmt.Errorf("matches needs two texts, got %s and %s", value.Describe(text), value.Describe(pattern)))
 	}
 	p := m.pattern(t)
 	m.work(p.steps(len(s)))

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"strings"
 )
 
@@ -55,7 +57,7 @@ func (s *Shown) Render(v *Value, env *Env, fill Fill) (value, shown any, err err
 }
 
 // text renders a text with insertions in both ways.
-func (s *Shown) text(v *Value, env *Env, fill Fill) (value, shown any, err error) {
+func (s *Shown) text(v *Value, env *Env, fill Fill) (rendered, shown any, err error) {
 	var masked strings.Builder
 	whole, err := v.insert(env, fill, func(p part, result any, piece string) {
 		if p.expr == nil {
@@ -64,7 +66,7 @@ func (s *Shown) text(v *Value, env *Env, fill Fill) (value, shown any, err error
 		}
 		if x := s.show(p.expr, env, result); x == Mask {
 			piece = Mask
-		} else if t, err := Text(x); err == nil && x != result && fill != FillURL {
+		} else if t, err := value.Text(x); err == nil && x != result && fill != FillURL {
 			piece = t
 		}
 		masked.WriteString(piece)
@@ -112,7 +114,7 @@ func (s *Shown) maskLeaves(v any, secrets []string) any {
 		}
 		return out
 	}
-	t, err := Text(v)
+	t, err := value.Text(v)
 	if err != nil || t == "" {
 		return v
 	}

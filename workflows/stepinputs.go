@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"fmt"
 	"net/url"
 	"strings"
@@ -79,7 +81,7 @@ func (r *outgoing) checkURL() {
 	}
 	problem, hint := urlProblem(text, connected, constant)
 	if c := r.connection; problem == "" && c != nil && c.Connector == "http" && c.BaseURL == nil && len(c.Fields) == 0 && strings.HasPrefix(text, "/") {
-		problem, hint = fmt.Sprintf("the URL %s has no host: connection %s has no base_url", clip(text, 60), c.Name), "write the whole URL, or give the connection base_url: https://..."
+		problem, hint = fmt.Sprintf("the URL %s has no host: connection %s has no base_url", value.Clip(text, 60), c.Name), "write the whole URL, or give the connection base_url: https://..."
 	}
 	if problem != "" {
 		r.src.add(v.pos, "bad-address", problem, hint)
@@ -117,26 +119,26 @@ func urlProblem(text string, connected, whole bool) (problem, hint string) {
 		if connected {
 			return "", ""
 		}
-		return fmt.Sprintf("the URL %s has no host", clip(text, 60)), "write the whole URL, or connection: NAME of hookloom.yaml, whose base_url stands before it"
+		return fmt.Sprintf("the URL %s has no host", value.Clip(text, 60)), "write the whole URL, or connection: NAME of hookloom.yaml, whose base_url stands before it"
 	case strings.HasPrefix(text, "//"):
-		return fmt.Sprintf("the URL %s has no scheme", clip(text, 60)), "write https:" + text
+		return fmt.Sprintf("the URL %s has no scheme", value.Clip(text, 60)), "write https:" + text
 	}
 	scheme, _, found := strings.Cut(text, "://")
 	if !found || strings.ContainsAny(scheme, "/.?#") {
 		if connected {
-			return fmt.Sprintf("the URL %s is no path", clip(text, 60)), "write /" + strings.TrimLeft(text, "/")
+			return fmt.Sprintf("the URL %s is no path", value.Clip(text, 60)), "write /" + strings.TrimLeft(text, "/")
 		}
-		return fmt.Sprintf("the URL %s has no scheme", clip(text, 60)), "write " + schemeFor(text) + text
+		return fmt.Sprintf("the URL %s has no scheme", value.Clip(text, 60)), "write " + schemeFor(text) + text
 	}
 	if s := strings.ToLower(scheme); s != "http" && s != "https" {
-		return fmt.Sprintf("%s is not an http URL", clip(text, 60)), "write https://..."
+		return fmt.Sprintf("%s is not an http URL", value.Clip(text, 60)), "write https://..."
 	}
 	if !whole {
 		return "", ""
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Hostname() == "" {
-		return fmt.Sprintf("the URL %s cannot be read", clip(text, 60)), "write https://host/path"
+		return fmt.Sprintf("the URL %s cannot be read", value.Clip(text, 60)), "write https://host/path"
 	}
 	return "", ""
 }

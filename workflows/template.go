@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"errors"
 	"fmt"
 	"net/url"
@@ -223,7 +225,7 @@ func (v *Value) whole(env *Env, fill Fill) (any, error) {
 	if fill.nonempty() && (r == nil || r == "") {
 		return nil, emptyPiece(v.expr)
 	}
-	return Normalize(r)
+	return value.Normalize(r)
 }
 
 func emptyPiece(e *Expr) error {
@@ -249,7 +251,7 @@ func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece 
 		if err != nil {
 			return "", err
 		}
-		s, err := Text(r)
+		s, err := value.Text(r)
 		if err != nil {
 			return "", &EvalError{Expr: p.expr.Text, Line: 1, Column: 1, Problem: err.Error(), Cause: err}
 		}
@@ -267,8 +269,8 @@ func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece 
 				inserted = append(inserted, span{b.Len(), b.Len() + len(s), p.expr})
 			}
 		}
-		if b.Len()+len(s) > MaxValueSize {
-			return "", ErrTooLarge
+		if b.Len()+len(s) > value.MaxSize {
+			return "", value.ErrTooLarge
 		}
 		b.WriteString(s)
 		if seen != nil {

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"fmt"
 	"os"
 	"path/filepath"
@@ -374,7 +376,7 @@ func Overlay(under, over any) any {
 // test below its name, indented by nothing. It gives the names of both files.
 func (p *Project) WriteTest(workflow, name string, fixture any, lines []string) (test, fixtureFile string, err error) {
 	fixtureFile = "fixtures/" + strings.ReplaceAll(workflow, "/", "_") + "_" + name + ".json"
-	raw, err := EncodeJSON(fixture)
+	raw, err := value.EncodeJSON(fixture)
 	if err != nil {
 		return "", "", fmt.Errorf("encoding the fixture: %w", err)
 	}

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"github.com/hookloom/hookloom/workflows/value"
+
 	"errors"
 	"fmt"
 	"math"
@@ -32,9 +34,9 @@ func ParseTime(text string, zone *time.Location) (time.Time, error) {
 		}
 	}
 	if _, err := strconv.ParseFloat(text, 64); err == nil && strings.Trim(text, "0123456789.") == "" {
-		return time.Time{}, fmt.Errorf("%q is a number as text; write date(int(…)) if it is Unix seconds", clip(text, 40))
+		return time.Time{}, fmt.Errorf("%q is a number as text; write date(int(…)) if it is Unix seconds", value.Clip(text, 40))
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: write it as 2026-01-31T10:00:00Z, 2026-01-31 10:00, 2026-01-31 or as mail does, or give its layout", clip(text, 60))
+	return time.Time{}, fmt.Errorf("%q is no time: write it as 2026-01-31T10:00:00Z, 2026-01-31 10:00, 2026-01-31 or as mail does, or give its layout", value.Clip(text, 60))
 }
 
 // knownZone makes a zone's abbreviation count. time.Parse takes one that it does not
@@ -46,7 +48,7 @@ func knownZone(t time.Time, zone *time.Location) (time.Time, error) {
 	}
 	hours, ok := zoneWords[name]
 	if !ok {
-		return t, fmt.Errorf("the zone %s is not the same everywhere; write an offset such as +02:00", clip(name, 10))
+		return t, fmt.Errorf("the zone %s is not the same everywhere; write an offset such as +02:00", value.Clip(name, 10))
 	}
 	at := time.FixedZone(name, hours*3600)
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), at), nil
@@ -71,7 +73,7 @@ func unixTime(v any) (time.Time, error) {
 		case math.Abs(f) < maxUnixSeconds*1e9:
 			return time.Time{}, fmt.Errorf("%s are nanoseconds; write date(decimal(…) / 1000000000)", d)
 		}
-		return time.Time{}, fmt.Errorf("%s are no Unix seconds", clip(d.String(), 40))
+		return time.Time{}, fmt.Errorf("%s are no Unix seconds", value.Clip(d.String(), 40))
 	}
 	seconds, part := math.Modf(f)
 	return time.Unix(int64(seconds), int64(math.Round(part*1e6))*1000).UTC(), nil
@@ -91,7 +93,7 @@ func timeIn(v any, zone *time.Location) (time.Time, error) {
 	case nil:
 		return time.Time{}, errors.New("date(nil): the value is nil; write ?? before it")
 	}
-	return time.Time{}, fmt.Errorf("%s is no time", Describe(v))
+	return time.Time{}, fmt.Errorf("%s is no time", value.Describe(v))
 }
 
 // location is a zone that timezone() gave, or its name.
@@ -104,7 +106,7 @@ func location(v any) (*time.Location, bool, error) {
 	case string:
 		zone, err := loadZone(x)
 		if err != nil {
-			return nil, false, fmt.Errorf("%q is no time zone, such as Europe/Berlin", clip(x, 40))
+			return nil, false, fmt.Errorf("%q is no time zone, such as Europe/Berlin", value.Clip(x, 40))
 		}
 		return zone, true, nil
 	}
@@ -133,7 +135,7 @@ func (m *meter) date(a []any) any {
 		z, ok, err := location(a[2])
 		must(err)
 		if !ok {
-			panic(fmt.Errorf("date: argument 3 is a time zone such as Europe/Berlin, got %s", Describe(a[2])))
+			panic(fmt.Errorf("date: argument 3 is a time zone such as Europe/Berlin, got %s", value.Describe(a[2])))
 		}
 		zone, given = z, true
 	}
@@ -143,7 +145,7 @@ func (m *meter) date(a []any) any {
 		t, err := time.ParseInLocation(layout, text, zone)
 		if err != nil {
 			panic(fmt.Errorf("date: %q does not fit the layout %q; a layout is how Mon Jan 2 15:04:05 2006 would be written",
-				clip(text, 40), clip(layout, 40)))
+				value.Clip(text, 40), value.Clip(layout, 40)))
 		}
 		t, err = knownZone(t, zone)
 		must(err)
@@ -165,7 +167,7 @@ func (m *meter) nowIn(a []any) any {
 	zone, ok, err := location(a[0])
 	must(err)
 	if !ok {
-		panic(fmt.Errorf("now takes nothing or a time zone, got %s", Describe(a[0])))
+		panic(fmt.Errorf("now takes nothing or a time zone, got %s", value.Describe(a[0])))
 	}
 	return m.now.In(zone)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 func TestTimesOfTextAreReadWithTheirZone(t *testing.T) {
@@ -43,7 +44,7 @@ func TestTimesOfTextAreReadWithTheirZone(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if got, err := workflows.Text(v); err != nil || got != want {
+		if got, err := value.Text(v); err != nil || got != want {
 			t.Errorf("%s gives %s %v, want %s", text, got, err, want)
 		}
 	}
@@ -83,7 +84,7 @@ func TestNowIsInTheProjectsTimezone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := workflows.Text(x)
+		s, err := value.Text(x)
 		if err != nil {
 			t.Fatal(err)
 		}

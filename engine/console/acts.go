@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file is what forms of the pages do. Each answers with a page: of what it
@@ -175,7 +176,7 @@ func formInputs(w *workflows.Workflow, form url.Values) map[string]any {
 		}
 		out[in.Name] = text
 		if in.Type != "string" && in.Type != "date" {
-			if v, err := workflows.DecodeJSON([]byte(text)); err == nil {
+			if v, err := value.DecodeJSON([]byte(text)); err == nil {
 				out[in.Name] = v
 			}
 		}

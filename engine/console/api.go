@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // named reads the id in a path; what is no id is answered.
@@ -274,7 +275,7 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 	}
 	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: signer(r, o.By), Proof: nameProof(r), Comment: o.Comment}
 	if len(o.Result) > 0 {
-		v, err := workflows.DecodeJSON(o.Result)
+		v, err := value.DecodeJSON(o.Result)
 		if err != nil {
 			problem(w, http.StatusBadRequest, "result: "+err.Error())
 			return
@@ -299,7 +300,7 @@ func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
 	}
 	inputs := map[string]any{}
 	if len(o.Inputs) > 0 {
-		v, err := workflows.DecodeJSON(o.Inputs)
+		v, err := value.DecodeJSON(o.Inputs)
 		m, isMap := v.(map[string]any)
 		if err != nil {
 			problem(w, http.StatusBadRequest, "inputs: "+err.Error())

@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file shows the values that steps keep (store/set and its like), and lets people
@@ -121,11 +122,11 @@ func (o setValueOrder) change() (c engine.ValueChange, err error) {
 		if len(*raw) == 0 {
 			continue
 		}
-		v, err := workflows.DecodeJSON(*raw)
+		v, err := value.DecodeJSON(*raw)
 		if err != nil {
 			return c, err
 		}
-		b, err := workflows.EncodeJSON(v)
+		b, err := value.EncodeJSON(v)
 		if err != nil {
 			return c, err
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // maxItems bounds the items of one loop: the list is walked at each decision.
@@ -233,7 +234,7 @@ func (p *planner) loopTooLarge(l *iterating, n int) outcome {
 		return pending
 	}
 	what := fmt.Sprintf("the output, a list of what each item gave, is too large after %d of %d items (at most %d MiB as JSON and %d values)",
-		n, len(l.items), workflows.MaxValueSize>>20, workflows.MaxJSONNodes)
+		n, len(l.items), value.MaxSize>>20, value.MaxJSONNodes)
 	e := &Error{Message: what + ": " + keepLessEach, Code: "too_large", Step: l.path, Attempts: 1}
 	return p.loopFails(l.s, l.path, p.put(l.s, l.path, Failed, nil, e))
 }

@@ -6,9 +6,10 @@ import (
 	"slices"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file applies the limits of values (workflows.Fit) where a run makes one. A step
+// This file applies the limits of values (value.Fit) where a run makes one. A step
 // whose value passes a limit fails with the code too_large, so that everything that is
 // on record can be stored and read back.
 
@@ -24,14 +25,14 @@ const (
 // TooLarge is the error of a step whose value passes a limit; what names the value,
 // and hint says how to stay under the limit. Other errors are those of an expression.
 func TooLarge(err error, what, hint, step string) *Error {
-	var limit *workflows.LimitError
+	var limit *value.LimitError
 	var work *workflows.ExprLimitError
 	switch {
 	case errors.As(err, &work):
 		return expressionError(err, step)
 	case errors.As(err, &limit):
 		return &Error{Message: what + " " + limit.Problem + ": " + hint, Code: "too_large", Step: step, Attempts: 1}
-	case errors.Is(err, workflows.ErrTooLarge):
+	case errors.Is(err, value.ErrTooLarge):
 		return &Error{Message: fmt.Sprintf("%s: %v: %s", what, err, hint), Code: "too_large", Step: step, Attempts: 1}
 	}
 	return expressionError(err, step)
@@ -39,7 +40,7 @@ func TooLarge(err error, what, hint, step string) *Error {
 
 // fit gives a value as it is put on record.
 func fit(v any, what, hint, step string) (any, *Error) {
-	v, err := workflows.Fit(v)
+	v, err := value.Fit(v)
 	if err != nil {
 		return nil, TooLarge(err, what, hint, step)
 	}
@@ -48,9 +49,9 @@ func fit(v any, what, hint, step string) (any, *Error) {
 
 // Bound cuts what an error repeats of what others said.
 func (e *Error) Bound() {
-	e.Message = workflows.CutText(e.Message, MaxErrorText)
+	e.Message = value.CutText(e.Message, MaxErrorText)
 	if e.Details != nil {
-		e.Details = workflows.Cut(e.Details)
+		e.Details = value.Cut(e.Details)
 	}
 	if e.Handler != nil {
 		h := *e.Handler
@@ -71,7 +72,7 @@ func (s *sizes) add(r *Record) {
 // count counts the size of a record's output.
 func (r *Record) count() {
 	if r.values == 0 {
-		r.bytes, r.values, r.memory = workflows.Size(r.Output)
+		r.bytes, r.values, r.memory = value.Size(r.Output)
 	}
 }
 
@@ -95,5 +96,5 @@ func (s *State) Fit(r *Record) {
 
 // full tells that the outputs together pass a limit whatever comes.
 func (s *sizes) full() bool {
-	return s.bytes > workflows.MaxValueSize || s.values > workflows.MaxJSONNodes
+	return s.bytes > value.MaxSize || s.values > value.MaxJSONNodes
 }

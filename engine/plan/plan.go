@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // outcome is how a list of steps stands.
@@ -231,7 +232,7 @@ func expressionError(err error, step string) *Error {
 	if errors.As(err, &limit) { // it says what to do
 		return &Error{Message: err.Error(), Code: "too_large", Step: step, Attempts: 1}
 	}
-	if errors.Is(err, workflows.ErrTooLarge) {
+	if errors.Is(err, value.ErrTooLarge) {
 		return &Error{Message: err.Error() + ": write less of the data into it", Code: "too_large", Step: step, Attempts: 1}
 	}
 	return &Error{Message: err.Error(), Code: "expression", Step: step, Attempts: 1}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // set computes vars in order; the record keeps them, so that a changed clock or
@@ -49,10 +50,10 @@ func (p *planner) branch(s *workflows.Step, path string) outcome {
 		v, err := s.Switch.Eval(p.env(p.st.Now, path))
 		text := ""
 		if err == nil {
-			text, err = workflows.Text(v)
+			text, err = value.Text(v)
 		}
 		if err == nil {
-			_, err = workflows.Fit(text)
+			_, err = value.Fit(text)
 		}
 		if err != nil {
 			return p.fails(s, path, p.put(s, path, Failed, nil, TooLarge(err, "the value of switch:", "compare less of it", path)))
@@ -161,8 +162,8 @@ func (p *planner) text1(s *workflows.Step, path string) (string, *Error) {
 	v, err := s.Text.Render(p.env(p.st.Now, path), workflows.FillPlain)
 	if err == nil {
 		var t string
-		if t, err = workflows.Text(v); err == nil {
-			_, err = workflows.Fit(t)
+		if t, err = value.Text(v); err == nil {
+			_, err = value.Fit(t)
 		}
 		if err == nil {
 			return t, nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // uses walks a step with an action: which attempt is due, and when.
@@ -185,7 +186,7 @@ func (d *Due) hide(s *workflows.Step, masks map[string]any) {
 	for _, in := range s.Spec.Inputs {
 		if v := d.With[in.Name]; in.Secret && v != nil {
 			put(in.Name, workflows.Mask)
-			if t, err := workflows.Text(v); err == nil {
+			if t, err := value.Text(v); err == nil {
 				d.Derived = append(d.Derived, t)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Answer is what came for a step that waits for something from outside: a
@@ -110,7 +111,7 @@ func (p *planner) answered(s *workflows.Step, path string, r *Record, a *Answer)
 				message += ": " + comment
 			}
 		}
-		return p.endWait(r, Failed, a.Output, &Error{Message: workflows.CutText(message, MaxErrorText), Code: "rejected", Step: path})
+		return p.endWait(r, Failed, a.Output, &Error{Message: value.CutText(message, MaxErrorText), Code: "rejected", Step: path})
 	}
 	output := a.Output
 	if s.Wait != nil && len(s.Wait.Any) > 0 {
@@ -183,17 +184,17 @@ func (p *planner) question(s *workflows.Step, path string) (map[string]any, *Err
 
 // choice renders one wait.
 func (p *planner) choice(one *workflows.Wait, path string) (map[string]any, *Error) {
-	value := one.Approval
+	template := one.Approval
 	if one.Event != "" {
-		value = one.Key
+		template = one.Key
 	}
-	v, err := value.Render(p.env(p.st.Now, path), workflows.FillPlain)
+	v, err := template.Render(p.env(p.st.Now, path), workflows.FillPlain)
 	if err != nil {
 		return nil, expressionError(err, path)
 	}
-	text, err := workflows.Text(v)
+	text, err := value.Text(v)
 	if err == nil {
-		_, err = workflows.Fit(text)
+		_, err = value.Fit(text)
 	}
 	if err != nil {
 		what := "the text of the approval"

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -211,7 +211,7 @@ func (s *Store) json(v any, m *engine.Masker) (driver.Value, error) {
 
 // texts encodes headers or a query for a row, secrets masked.
 func (s *Store) texts(m map[string]string) string {
-	b, _ := s.o.Redactor.JSON(workflows.AppendTexts(nil, m))
+	b, _ := s.o.Redactor.JSON(value.AppendTexts(nil, m))
 	return string(b)
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // rows is a settlement encoded, outside of the writer's one goroutine.
@@ -138,7 +139,7 @@ func forRecord(v any) any {
 	if v == nil {
 		return nil
 	}
-	return workflows.Cut(v)
+	return value.Cut(v)
 }
 
 func errorData(e *plan.Error) map[string]any {

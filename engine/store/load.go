@@ -11,7 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file loads what the engine works on; lists for people are in read.go.
@@ -55,7 +55,7 @@ func readEvent(ev *engine.Event, crc int64, headers, query string, inputs sql.Nu
 	if !inputs.Valid {
 		return nil
 	}
-	v, err := workflows.DecodeStored([]byte(inputs.String))
+	v, err := value.DecodeStored([]byte(inputs.String))
 	if err != nil {
 		return fmt.Errorf("its inputs: %w", err)
 	}
@@ -314,7 +314,7 @@ func decodeColumn(c sql.NullString) (any, error) {
 	if !c.Valid {
 		return nil, nil
 	}
-	return workflows.DecodeStored([]byte(c.String))
+	return value.DecodeStored([]byte(c.String))
 }
 
 func decodeError(c sql.NullString) (*plan.Error, error) {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // History reads lists and details. It needs no lock, so the command line can
@@ -377,13 +377,13 @@ func bodyText(ev *engine.Event) json.RawMessage {
 	}
 	if !utf8.Valid(raw) {
 		if v, err := engine.DecodeBody(ev.Headers["content-type"], ev.Raw); err == nil && v != nil {
-			if b, err := workflows.EncodeJSON(v); err == nil {
+			if b, err := value.EncodeJSON(v); err == nil {
 				return b
 			}
 		}
 		return json.RawMessage(fmt.Sprintf(`"%d bytes that are not text"`, len(ev.Raw)))
 	}
-	return workflows.AppendText(nil, string(raw))
+	return value.AppendText(nil, string(raw))
 }
 
 func (h *History) decisions(ctx context.Context, cond string, args ...any) ([]engine.DecisionItem, error) {
@@ -534,7 +534,7 @@ func rawColumn(c sql.NullString) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	if !json.Valid([]byte(c.String)) {
-		return workflows.AppendText(nil, c.String)
+		return value.AppendText(nil, c.String)
 	}
 	return json.RawMessage(c.String)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Sealer encrypts what a run still needs and nobody may read in the database.
@@ -56,7 +57,7 @@ func (s *Store) encodeMasked(v any, m *engine.Masker, context string) (out maske
 }
 
 func encodeJSON(v any) ([]byte, error) {
-	b, err := workflows.EncodeStored(v)
+	b, err := value.EncodeStored(v)
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be recorded: %w", err)
 	}
@@ -98,7 +99,7 @@ func (s *Store) opened(sealed []byte, context string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", context, err)
 	}
-	return workflows.DecodeStored(b)
+	return value.DecodeStored(b)
 }
 
 // encodeInputs encodes the inputs of an event. Secret ones are *** and sealed; one

@@ -1,4 +1,4 @@
-package workflows
+package value
 
 import (
 	"encoding/json"
@@ -17,11 +17,11 @@ import (
 // stored and read back, since the reader of stored rows has no limits.
 
 // ErrTooLarge means that a value passes one of the limits, see Fit.
-var ErrTooLarge = fmt.Errorf("the value is too large: it would be more than %d MiB", MaxValueSize>>20)
+var ErrTooLarge = fmt.Errorf("the value is too large: it would be more than %d MiB", MaxSize>>20)
 
-// MaxValueSize bounds the JSON text of one value that an expression or an
+// MaxSize bounds the JSON text of one value that an expression or an
 // answer may produce, in bytes.
-const MaxValueSize = 4 << 20
+const MaxSize = 4 << 20
 
 // LimitError says which limit a value passes. It is an ErrTooLarge.
 type LimitError struct {
@@ -36,7 +36,7 @@ func (e *LimitError) Error() string { return "the value " + e.Problem }
 func (e *LimitError) Is(target error) bool { return target == ErrTooLarge }
 
 var (
-	tooManyBytes  = &LimitError{fmt.Sprintf("is larger than %d MiB as JSON", MaxValueSize>>20)}
+	tooManyBytes  = &LimitError{fmt.Sprintf("is larger than %d MiB as JSON", MaxSize>>20)}
 	tooManyValues = &LimitError{fmt.Sprintf("holds more than %d values", MaxJSONNodes)}
 	tooDeep       = &LimitError{fmt.Sprintf("is nested deeper than %d levels", MaxJSONDepth)}
 )
@@ -44,7 +44,7 @@ var (
 // errNotPlain means that a value has to be normalized.
 var errNotPlain = errors.New("not plain data")
 
-// Fit gives a value as plain data that is within the limits: MaxValueSize bytes as
+// Fit gives a value as plain data that is within the limits: MaxSize bytes as
 // JSON, MaxJSONNodes values, MaxJSONDepth levels. Past one the error is a *LimitError.
 func Fit(v any) (any, error) {
 	var m measure
@@ -99,7 +99,7 @@ func (m *measure) add(v any, depth int) error {
 }
 
 func (m *measure) full() error {
-	if m.bytes > MaxValueSize {
+	if m.bytes > MaxSize {
 		return tooManyBytes
 	}
 	return nil

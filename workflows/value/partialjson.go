@@ -1,4 +1,4 @@
-package workflows
+package value
 
 import (
 	"bytes"
@@ -48,14 +48,14 @@ func (s *FieldSet) Keys() (keys []string, all bool) {
 	return keys, s.all
 }
 
-// DecodeJSONPart reads a document as strictly as DecodeJSON, and keeps only
+// DecodePart reads a document as strictly as DecodeJSON, and keeps only
 // the fields of a set: objects hold the keys of the set, lists are kept whole or not at
 // all.
-func DecodeJSONPart(b []byte, set *FieldSet) (any, error) {
+func DecodePart(b []byte, set *FieldSet) (any, error) {
 	return decodePart(jsonReader{b: b}, set)
 }
 
-// DecodeLiteralPart is DecodeJSONPart with every number as a json.Number, in the
+// DecodeLiteralPart is DecodePart with every number as a json.Number, in the
 // digits of the document: what senders sign is the text, and 10.50 is not 10.5.
 func DecodeLiteralPart(b []byte, set *FieldSet) (any, error) {
 	return decodePart(jsonReader{b: b, literal: true}, set)
@@ -121,7 +121,7 @@ func (d *jsonReader) eachKey(depth int, value func(key []byte) error) error {
 		}
 		if twice(seen, many, key) {
 			d.i = at
-			return d.fail(fmt.Sprintf("key %q is there twice", clip(string(key), 40)))
+			return d.fail(fmt.Sprintf("key %q is there twice", Clip(string(key), 40)))
 		}
 		if many == nil {
 			seen = append(seen, key)

@@ -1,4 +1,4 @@
-package workflows
+package value
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ const (
 	// MaxJSONNodes is how many values one document may hold.
 	MaxJSONNodes = 200_000
 	// maxNumberLength bounds a number's text, in bytes.
-	maxNumberLength = 64
+	MaxNumberLength = 64
 )
 
 // JSONError says where a document stops being JSON that Hookloom accepts.
@@ -182,7 +182,7 @@ func (d *jsonReader) object(depth int) (any, error) {
 		}
 		if len(m) == keys && !d.stored {
 			d.i = at
-			return nil, d.fail(fmt.Sprintf("key %q is there twice", clip(k, 40)))
+			return nil, d.fail(fmt.Sprintf("key %q is there twice", Clip(k, 40)))
 		}
 		if end, err := d.next('}'); err != nil {
 			return nil, err
@@ -362,10 +362,10 @@ func (d *jsonReader) number() (any, error) {
 		d.i++
 	}
 	s := d.b[start:d.i]
-	if len(s) > maxNumberLength && !d.stored {
-		return nil, d.fail(fmt.Sprintf("number longer than %d characters", maxNumberLength))
+	if len(s) > MaxNumberLength && !d.stored {
+		return nil, d.fail(fmt.Sprintf("number longer than %d characters", MaxNumberLength))
 	}
-	if !validNumber(s) {
+	if !ValidNumber(s) {
 		d.i = start
 		return nil, d.fail("malformed number")
 	}
@@ -390,7 +390,7 @@ func (d *jsonReader) number() (any, error) {
 }
 
 // validNumber checks the grammar of RFC 8259, section 6.
-func validNumber(s []byte) bool {
+func ValidNumber(s []byte) bool {
 	s = bytes.TrimPrefix(s, []byte("-"))
 	digits := func() bool {
 		n := 0

@@ -1,4 +1,4 @@
-package workflows
+package value
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 )
 
 // maxFloatInt is the largest whole number below which floats hold every whole number.
-const maxFloatInt = 1 << 53
+const MaxFloatInt = 1 << 53
 
 // AppendJSON appends v as compact JSON: keys sorted, numbers in full without an
 // exponent where they fit, no HTML escaping. v must be plain data as DecodeJSON
@@ -94,7 +94,7 @@ func sortedKeys(m map[string]any, keys []string) []string {
 func appendFloat(b []byte, f float64) []byte {
 	// Most numbers are whole. -0 is written as 0; it would be read back as another kind
 	// of number.
-	if i := int64(f); float64(i) == f && -maxFloatInt <= i && i <= maxFloatInt {
+	if i := int64(f); float64(i) == f && -MaxFloatInt <= i && i <= MaxFloatInt {
 		return strconv.AppendInt(b, i, 10)
 	}
 	if a := math.Abs(f); a >= 1e21 || a < 1e-9 {
@@ -144,9 +144,9 @@ func appendJSONText(b []byte, s string) []byte {
 	return append(append(b, s[start:]...), '"')
 }
 
-// EncodeJSON is AppendJSON into a new slice, bounded by MaxValueSize.
+// EncodeJSON is AppendJSON into a new slice, bounded by MaxSize.
 func EncodeJSON(v any) ([]byte, error) {
-	return AppendJSON(nil, v, MaxValueSize)
+	return AppendJSON(nil, v, MaxSize)
 }
 
 // AppendText appends s as a JSON text.

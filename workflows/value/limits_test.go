@@ -1,4 +1,4 @@
-package workflows_test
+package value_test
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // randomValue makes plain data, with all that a text and a number can be.
@@ -47,16 +47,16 @@ func TestSizeIsThatOfTheTextThatIsStored(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 5))
 	for range 3000 {
 		v := randomValue(r, 0)
-		text, err := workflows.EncodeStored(v)
+		text, err := value.EncodeStored(v)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n, _, _ := workflows.Size(v); n != len(text) {
+		if n, _, _ := value.Size(v); n != len(text) {
 			t.Fatalf("%d bytes, not %d: %s", n, len(text), text)
 		}
-		back, err := workflows.DecodeStored(text)
-		again, err2 := workflows.EncodeStored(back)
-		twice, err3 := workflows.DecodeStored(again)
+		back, err := value.DecodeStored(text)
+		again, err2 := value.EncodeStored(back)
+		twice, err3 := value.DecodeStored(again)
 		if err := errors.Join(err, err2, err3); err != nil || !reflect.DeepEqual(back, twice) {
 			t.Fatalf("%s came back as %s: %v", text, again, err)
 		}
@@ -72,15 +72,15 @@ func TestStoredRowsAreReadWithoutLimits(t *testing.T) {
 		"a long number":         "1" + strings.Repeat("0", 500),
 		"a huge number":         "1e999",
 	} {
-		if _, err := workflows.DecodeStored([]byte(text)); err != nil {
+		if _, err := value.DecodeStored([]byte(text)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := workflows.DecodeJSON([]byte(text)); err == nil {
+		if _, err := value.DecodeJSON([]byte(text)); err == nil {
 			t.Errorf("%s: what comes from outside has limits", name)
 		}
 	}
 	for _, text := range []string{"", "{", `{"a":1}x`, strings.Repeat("[", 20_000)} {
-		if _, err := workflows.DecodeStored([]byte(text)); err == nil {
+		if _, err := value.DecodeStored([]byte(text)); err == nil {
 			t.Errorf("%.20q was read", text)
 		}
 	}
@@ -90,7 +90,7 @@ func TestStoredRowsAreReadWithoutLimits(t *testing.T) {
 // where, and keeps its shape.
 func TestWhatIsCutFitsAndSaysSo(t *testing.T) {
 	small := map[string]any{"a": []any{1, "x"}}
-	if got := workflows.Cut(small); !reflect.DeepEqual(got, small) {
+	if got := value.Cut(small); !reflect.DeepEqual(got, small) {
 		t.Errorf("%v", got)
 	}
 	deep := any(1)
@@ -105,25 +105,25 @@ func TestWhatIsCutFitsAndSaysSo(t *testing.T) {
 		"long names": map[string]any{strings.Repeat("k", 5<<20): 1},
 		"no data":    func() {},
 	} {
-		cut := workflows.Cut(v)
-		fit, err := workflows.Fit([]any{cut})
+		cut := value.Cut(v)
+		fit, err := value.Fit([]any{cut})
 		text, _ := json.Marshal(fit)
 		if err != nil || !strings.Contains(string(text), "cut: ") && !strings.Contains(string(text), "cannot be shown") {
 			t.Errorf("%s: %v %.100s", name, err, text)
 		}
 	}
-	if m, _ := workflows.Cut(map[string]any{"body": strings.Repeat("z", 5<<20), "status": 500}).(map[string]any); m["status"] != 500 {
+	if m, _ := value.Cut(map[string]any{"body": strings.Repeat("z", 5<<20), "status": 500}).(map[string]any); m["status"] != 500 {
 		t.Error("what stands beside a long text is gone")
 	}
 }
 
 func TestALimitIsAnErrTooLarge(t *testing.T) {
-	for _, v := range []any{strings.Repeat("x", workflows.MaxValueSize-1), slices.Repeat([]any{1}, workflows.MaxJSONNodes)} {
-		if _, err := workflows.Fit(v); !errors.Is(err, workflows.ErrTooLarge) {
+	for _, v := range []any{strings.Repeat("x", value.MaxSize-1), slices.Repeat([]any{1}, value.MaxJSONNodes)} {
+		if _, err := value.Fit(v); !errors.Is(err, value.ErrTooLarge) {
 			t.Errorf("%v", err)
 		}
 	}
-	if _, err := workflows.Fit(strings.Repeat("x", workflows.MaxValueSize-2)); err != nil {
+	if _, err := value.Fit(strings.Repeat("x", value.MaxSize-2)); err != nil {
 		t.Error(err)
 	}
 }
@@ -141,10 +141,10 @@ func TestAPartIsReadWithinTheLimitsOfTheWhole(t *testing.T) {
 		"numbers at": list("1", 199_997), "numbers above": list("1", 199_998), "texts at": list(`"x"`, 199_997), "texts above": list(`"x"`, 199_998),
 		"words at": list("true", 199_997), "words above": list("true", 199_998), "levels at": deep(63), "levels above": deep(64),
 	} {
-		_, whole := workflows.DecodeJSON([]byte(text))
-		want := &workflows.FieldSet{}
+		_, whole := value.DecodeJSON([]byte(text))
+		want := &value.FieldSet{}
 		want.Add("id")
-		_, part := workflows.DecodeJSONPart([]byte(text), want)
+		_, part := value.DecodePart([]byte(text), want)
 		if above := strings.HasSuffix(name, "above"); (whole != nil) != above || (part != nil) != above {
 			t.Errorf("%s: whole %v, part %v", name, whole, part)
 		}

@@ -1,17 +1,17 @@
-package workflows
+package value
 
 import "strings"
 
 // Clip shortens a text to n characters for a message, with … at its end where it is cut.
-func clip(s string, n int) string {
-	if end := letters(s, n); end < len(s) {
+func Clip(s string, n int) string {
+	if end := Letters(s, n); end < len(s) {
 		return strings.ToValidUTF8(s[:end], "\ufffd") + "…"
 	}
 	return s
 }
 
-// letters is how many bytes the first n letters of a text take.
-func letters(s string, n int) int {
+// Letters is how many bytes the first n letters of a text take.
+func Letters(s string, n int) int {
 	if n >= len(s) {
 		return len(s)
 	}

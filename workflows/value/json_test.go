@@ -1,0 +1,70 @@
+package value_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+func TestJSONIsReadStrictly(t *testing.T) {
+	for doc, want := range map[string]string{
+		`{"a":1,"a":2}`: "twice", `{"a":{"b":1,"b":2}}`: "twice", `{"\u0061":1,"a":2}`: "twice", `[1,]`: "unexpected", `{"a":01}`: "malformed",
+		"\"\xff\"": "UTF-8", `{} {}`: "after the end", `nul`: "expected null", "\"a\nb\"": "control", `[1 2]`: "comma", ``: "ends early", `1e999`: "out of range",
+		strings.Repeat("[", 70) + strings.Repeat("]", 70): "deeper", `{"a"`: "colon", `tru`: "expected true",
+	} {
+		if _, err := value.DecodeJSON([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", doc, err, want)
+		}
+		if _, err := value.DecodePart([]byte(doc), &value.FieldSet{}); err == nil {
+			t.Errorf("%q: a part of it was read", doc)
+		}
+	}
+}
+
+func TestPartOfABodyHoldsOnlyWhatIsWanted(t *testing.T) {
+	var w value.FieldSet
+	w.AddPath("data.object.id")
+	w.AddPath("type")
+	v, err := value.DecodePart([]byte(`{"id":"x","type":"t","data":{"object":{"id":7,"big":[1,{"a":"b"}]},"more":"\u00e4"}}`), &w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := value.EncodeJSON(v); string(got) != `{"data":{"object":{"id":7}},"type":"t"}` {
+		t.Errorf("got %s", got)
+	}
+}
+
+// FuzzJSON compares the strict reader with encoding/json: what it accepts the
+// other accepts too, with the same content, and its parts never fail alone.
+func FuzzJSON(f *testing.F) {
+	for _, s := range []string{`{"a":[1,2.5,-3e2,"x\u00e9",null,true]}`, `[]`, `"\ud83d\ude00"`, `{"a":{"b":{"c":1}}}`, `12345678901234567890`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := value.DecodeJSON(b)
+		_, partErr := value.DecodePart(b, &value.FieldSet{})
+		if (err == nil) != (partErr == nil) {
+			t.Fatalf("whole: %v, part: %v", err, partErr)
+		}
+		if err != nil {
+			return
+		}
+		if !json.Valid(b) {
+			t.Fatalf("accepted what is no JSON: %q", b)
+		}
+		out, err := value.EncodeJSON(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := value.DecodeJSON(out)
+		if err != nil {
+			t.Fatalf("its own text is not read: %s: %v", out, err)
+		}
+		if second, _ := value.EncodeJSON(again); !bytes.Equal(out, second) {
+			t.Fatalf("%s became %s", out, second)
+		}
+	})
+}
