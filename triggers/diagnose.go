@@ -348,7 +348,9 @@ func hashedParts(v *workflows.Verify) []string {
 			out = append(out, h.Of)
 		}
 		for _, c := range v.JWT.Claims {
-			out = append(out, c...)
+			if !c.Optional {
+				out = append(out, c.Want...)
+			}
 		}
 	}
 	return out

@@ -42,7 +42,7 @@ func (d *detect) holds(in *inbound) bool {
 		return false
 	}
 	ok := true
-	eachPlace(&d.Places, func(f workflows.From, values []string) {
+	d.Places.Each(func(f signature.Place, values []string) {
 		ok = ok && in.carries(f, values)
 	})
 	return ok
@@ -50,8 +50,8 @@ func (d *detect) holds(in *inbound) bool {
 
 // carries compares what stands at a place: * is any text, ! none, [] an empty
 // list. Of a content type only the media type counts.
-func (in *inbound) carries(f workflows.From, values []string) bool {
-	got, there := in.request.Read(placeOf(f, nil))
+func (in *inbound) carries(f signature.Place, values []string) bool {
+	got, there := in.request.Read(f.WithParams(nil))
 	if strings.EqualFold(f.Header, "content-type") {
 		got, _, _ = strings.Cut(got, ";")
 		got = strings.ToLower(strings.TrimSpace(got))
@@ -79,9 +79,9 @@ func (in *inbound) carries(f workflows.From, values []string) bool {
 	return false
 }
 
-func (in *inbound) emptyList(f workflows.From) bool {
+func (in *inbound) emptyList(f signature.Place) bool {
 	if f.Form != "" {
-		got, _ := in.request.Read(placeOf(f, nil))
+		got, _ := in.request.Read(f.WithParams(nil))
 		return strings.TrimSpace(got) == "[]"
 	}
 	v, err := in.value()
@@ -108,7 +108,7 @@ type handshake struct {
 }
 
 type check struct {
-	from workflows.From
+	from signature.Place
 	want []*signature.Template
 }
 
@@ -124,7 +124,7 @@ func newAnswer(w *workflows.Respondent) (*answerTemplate, error) {
 	var err error
 	text := w.Body
 	if strings.HasPrefix(w.ContentType, "application/json") {
-		text = jsonBraces(text)
+		text = signature.EscapeJSON(text)
 	}
 	if a.body, err = signature.ParseTemplate(text); err != nil {
 		return nil, fmt.Errorf("respond.body: %w", err)
@@ -135,29 +135,6 @@ func newAnswer(w *workflows.Respondent) (*answerTemplate, error) {
 		}
 	}
 	return a, nil
-}
-
-// templateStart is where a variable begins: {name}, {name:x}. All other braces
-// of a JSON body are its own.
-var templateStart = regexp.MustCompile(`^\{[a-zA-Z_0-9]+(?::[^{}"]+)?(?:\|[a-z_0-9]+)?\}`)
-
-// jsonBraces doubles the braces and brackets that belong to JSON, so that a
-// body is written as it is sent.
-func jsonBraces(text string) string {
-	var b strings.Builder
-	for text != "" {
-		if m := templateStart.FindString(text); m != "" {
-			b.WriteString(m)
-			text = text[len(m):]
-			continue
-		}
-		if strings.IndexByte("{}[]", text[0]) >= 0 {
-			b.WriteByte(text[0])
-		}
-		b.WriteByte(text[0])
-		text = text[1:]
-	}
-	return b.String()
 }
 
 // fill writes the answer. Values inside JSON are escaped, and header values
@@ -227,7 +204,7 @@ func (r *route) newHandshake(w *workflows.Handshake) (*handshake, error) {
 	if h.answer, err = newAnswer(&w.Respond); err != nil {
 		return nil, err
 	}
-	eachPlace(&w.Check, func(f workflows.From, values []string) {
+	w.Check.Each(func(f signature.Place, values []string) {
 		c := check{from: f}
 		for _, v := range values {
 			t, e := signature.ParseTemplate(v)
@@ -286,8 +263,8 @@ func (r *route) prepareCompute(h *handshake) error {
 
 // reads notes which parts of the body the handshake looks at.
 func (h *handshake) reads(r *route) {
-	eachPlace(&h.Detect.Places, func(f workflows.From, _ []string) { r.wantFrom(f) })
-	eachPlace(&h.Check, func(f workflows.From, _ []string) { r.wantFrom(f) })
+	h.Detect.Places.Each(func(f signature.Place, _ []string) { r.wantFrom(f) })
+	h.Check.Each(func(f signature.Place, _ []string) { r.wantFrom(f) })
 	templates := []*signature.Template{h.message, h.capture, h.visit, h.answer.body}
 	for _, t := range h.answer.headers {
 		templates = append(templates, t)
@@ -336,7 +313,7 @@ func (r *route) shakeHands(in *inbound, proved bool) *judgement {
 // refuses compares what the handshake must carry, in constant time.
 func (h *handshake) refuses(in *inbound) string {
 	for _, c := range h.checks {
-		got, there := in.request.Read(placeOf(c.from, nil))
+		got, there := in.request.Read(c.from.WithParams(nil))
 		held, wanted := false, false
 		for _, t := range c.want {
 			want, err := t.Fill(&in.request, "", false)
@@ -349,7 +326,7 @@ func (h *handshake) refuses(in *inbound) string {
 			}
 		}
 		if !held && (wanted || !h.CheckOptional) {
-			what := placeOf(c.from, nil).String() + " is not what is configured"
+			what := c.from.WithParams(nil).String() + " is not what is configured"
 			if !wanted {
 				what += ": set " + c.want[0].Text + " under params"
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -322,7 +323,7 @@ func remove(body any, path []string) {
 // and, where it signs those alone, what it signs with them.
 func inBody(v *workflows.Verify) [][]string {
 	var out [][]string
-	add := func(f workflows.From) {
+	add := func(f signature.Place) {
 		switch {
 		case f.JSON != "":
 			out = append(out, strings.Split(f.JSON, "."))
@@ -333,7 +334,7 @@ func inBody(v *workflows.Verify) [][]string {
 	if v.Each != "" {
 		return nil
 	}
-	add(v.Signature.From)
+	add(v.From)
 	if v.Timestamp == nil {
 		return out
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
@@ -311,8 +312,8 @@ func newIdentityTrial(t *testing.T, p *workflows.Preset, c identityCase) *identi
 	if v.Key != nil && v.Key.Format == "x5c" {
 		// Only the provider's own chain signs: a token of ours stands in for it.
 		x.p.BodyFromToken = false
-		*x.variant(v.Variant) = workflows.Verify{Variant: v.Variant, Algorithm: "static-token",
-			Signature: workflows.SignatureFrom{From: workflows.From{Header: "X-Token"}, Encodings: []string{"raw"}}}
+		*x.variant(v.Variant) = workflows.Verify{Scheme: signature.Scheme{Variant: v.Variant, Algorithm: "static-token",
+			From: signature.Place{Header: "X-Token"}, Encodings: []string{"raw"}}}
 		x.secret = func(string) (string, bool) { return "a-token-that-stands-in", true }
 	}
 	x.sample = *x.p.Sample

@@ -71,13 +71,13 @@ func tryOracle(t *testing.T, p *workflows.Preset, v *workflows.Verify, text stri
 	if err != nil {
 		raw = must(base64.StdEncoding.DecodeString(digest))
 	}
-	compiled := must(signature.Compile(triggers.SchemeOf(v, map[string]string{})))
+	compiled := must(signature.Compile(v.WithParams(nil)))
 	for _, sig := range []string{hex.EncodeToString(raw), base64.StdEncoding.EncodeToString(raw)} {
 		for _, body := range []string{text, strings.TrimPrefix(text, "hmacsha256="), "bt_payload=" + url.QueryEscape(text) +
 			"&evil=1&bt_signature=" + url.QueryEscape("https://sample.example.com/public_key|"+sig)} {
 			for _, kind := range []string{"application/json", "application/x-www-form-urlencoded", "text/plain", ""} {
 				header := http.Header{"Content-Type": {kind}, "X-Zm-Request-Timestamp": {"1767225600"}}
-				header.Set(compiled.From.Header, v.Signature.Prefix+sig)
+				header.Set(compiled.From.Header, v.Prefix+sig)
 				post(h, http.MethodPost, "/hooks/hook", header, []byte(body))
 			}
 		}

@@ -23,7 +23,6 @@ import (
 
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
@@ -222,20 +221,6 @@ func noProof(t *testing.T, project *workflows.Project, lookup func(string) (stri
 	w := post(h, "POST", "/hooks/hook", http.Header{"Content-Type": {"application/json"}}, []byte(`{"id":"1","type":"x"}`))
 	if w.Code == http.StatusAccepted || len(sink.taken) != before {
 		t.Errorf("without any proof: %d %s", w.Code, w.Body)
-	}
-}
-
-// TestTheLanguageAndTheSignaturePackageKnowTheSameWords keeps the two lists
-// together that cannot import each other.
-func TestTheLanguageAndTheSignaturePackageKnowTheSameWords(t *testing.T) {
-	for name, pair := range map[string][2][]string{"algorithms": {workflows.Algorithms, signature.Algorithms},
-		"key encodings": {workflows.KeyEncodings, signature.KeyEncodings},
-		"encodings":     {workflows.SignatureEncodings, signature.Encodings}, "formats": {workflows.SignatureFormats, signature.Formats},
-		"units":     {workflows.ClockUnits, signature.Units},
-		"variables": {workflows.TemplateNames(), signature.Variables()}} {
-		if fmt.Sprint(pair[0]) != fmt.Sprint(pair[1]) {
-			t.Errorf("%s: the language says %v, the signature package %v", name, pair[0], pair[1])
-		}
 	}
 }
 

@@ -52,7 +52,7 @@ func (r *route) whyNone(written []*workflows.Verify) error {
 	if len(r.secrets) == 0 {
 		return signature.ErrEmptyKey
 	}
-	v, err := signature.Compile(scheme(written[0], r.params))
+	v, err := signature.Compile(written[0].WithParams(r.params))
 	if err == nil {
 		_, err = v.NewKey(r.secrets[0].text)
 	}
@@ -115,7 +115,7 @@ func (r *route) readSecrets(env *workflows.Env) error {
 // and others may take it. It changes nothing of the route: a diagnosis asks it
 // while the route serves.
 func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
-	s := scheme(v, r.params)
+	s := v.WithParams(r.params)
 	if s.Timestamp != nil && r.webhook.Tolerance > 0 {
 		s.Timestamp.Tolerance = r.webhook.Tolerance
 	}
@@ -183,7 +183,7 @@ func hasForm(text, prefix string) bool {
 // namesSet insists that parameters in header names have values: an empty name
 // would look nowhere.
 func namesSet(v *workflows.Verify, params map[string]string) error {
-	for _, n := range []string{v.Signature.From.Header, v.Signature.From.Query} {
+	for _, n := range []string{v.From.Header, v.From.Query} {
 		if i := strings.Index(n, "{param:"); i >= 0 {
 			name, _, _ := strings.Cut(n[i+len("{param:"):], "}")
 			if params[name] == "" {
@@ -211,23 +211,23 @@ func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
 		}
 		return s, err
 	}
-	v := &workflows.Verify{Variant: "auth", Algorithm: "static-token",
-		Signature: workflows.SignatureFrom{From: workflows.From{Header: "Authorization"}, Encodings: []string{"raw"}}}
+	v := &workflows.Verify{Scheme: signature.Scheme{Variant: "auth", Algorithm: "static-token",
+		From: signature.Place{Header: "Authorization"}, Encodings: []string{"raw"}}}
 	var value *workflows.Value
 	switch {
 	case a.Bearer != nil:
-		v.Signature.Prefix, value = "Bearer ", a.Bearer
+		v.Prefix, value = "Bearer ", a.Bearer
 	case a.BasicUser != nil:
 		user, err := render(a.BasicUser)
 		if err != nil {
 			return nil, err
 		}
-		v.Algorithm, v.Signature.Prefix, v.Signature.Encodings, value = "basic-auth", "Basic ", []string{"base64"}, a.BasicPassword
+		v.Algorithm, v.Prefix, v.Encodings, value = "basic-auth", "Basic ", []string{"base64"}, a.BasicPassword
 		r.params["user"] = user
 	case a.HeaderName != "":
-		v.Signature.From.Header, value = a.HeaderName, a.HeaderValue
+		v.From.Header, value = a.HeaderName, a.HeaderValue
 	case a.QueryName != "":
-		v.Signature.From, value = workflows.From{Query: a.QueryName}, a.QueryValue
+		v.From, value = signature.Place{Query: a.QueryName}, a.QueryValue
 	default:
 		return nil, errors.New("auth: a webhook takes bearer, basic, header or query")
 	}

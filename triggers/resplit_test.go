@@ -155,7 +155,7 @@ func trySplits(t *testing.T, p *workflows.Preset, written *workflows.Verify) (tr
 	for _, x := range p.Params {
 		params[x.Name] = "param-" + x.Name
 	}
-	v, err := signature.Compile(triggers.SchemeOf(written, params))
+	v, err := signature.Compile(written.WithParams(params))
 	if err != nil {
 		t.Fatalf("%s: %v", p.Name, err)
 	}

@@ -220,7 +220,7 @@ func (r *route) wanted() {
 	}
 	for _, p := range r.proofs {
 		v := p.written
-		for _, path := range []string{v.Signature.From.JSON, v.Each, timestampJSON(v)} {
+		for _, path := range []string{v.From.JSON, v.Each, timestampJSON(v)} {
 			if path != "" {
 				r.want.AddPath(path)
 			}
@@ -228,10 +228,11 @@ func (r *route) wanted() {
 		for _, text := range v.SignedContent {
 			r.wantTemplate(text)
 		}
-		eachPlace(&v.Require, func(f workflows.From, _ []string) { r.wantFrom(f) })
-		eachPlace(&v.RequireIfSet, func(f workflows.From, _ []string) { r.wantFrom(f) })
+		for _, q := range v.Require {
+			r.wantFrom(q.Place)
+		}
 		if v.When != nil {
-			eachPlace(&v.When.Places, func(f workflows.From, _ []string) { r.wantFrom(f) })
+			v.When.Places.Each(func(f signature.Place, _ []string) { r.wantFrom(f) })
 		}
 		if v.Key != nil {
 			r.wantTemplate(v.Key.URL)
@@ -242,7 +243,7 @@ func (r *route) wanted() {
 	}
 }
 
-func (r *route) wantFrom(f workflows.From) {
+func (r *route) wantFrom(f signature.Place) {
 	if f.JSON != "" {
 		r.want.AddPath(f.JSON)
 	}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/signature"
-	"github.com/hookloom/hookloom/workflows"
 )
 
 // sign proves the delivery, or spoils the proof as the variant says.
@@ -71,7 +70,7 @@ func (s *SampleRequest) sign(r *route, o SampleOrder) error {
 func (s *SampleRequest) fit(p *proof, params map[string]string, id string) {
 	w := p.written
 	if w.When != nil {
-		eachPlace(&w.When.Places, func(f workflows.From, values []string) {
+		w.When.Places.Each(func(f signature.Place, values []string) {
 			text := values[0]
 			if text == "!" {
 				return
@@ -89,15 +88,15 @@ func (s *SampleRequest) fit(p *proof, params map[string]string, id string) {
 			}
 		})
 	}
-	eachPlace(&w.Require, func(f workflows.From, values []string) {
-		if f.JSON != "" {
-			set(s.body, f.JSON, named(values[0], params))
+	for _, q := range w.Require {
+		if q.Place.JSON != "" && !q.IfSet {
+			set(s.body, q.Place.JSON, signature.FillParams(q.Want[0], params))
 		}
-	})
+	}
 	if w.Each != "" && len(elements(s.body, strings.Split(w.Each, "."))) == 0 {
 		set(s.body, w.Each, []any{""})
 	}
-	forms := []string{w.Signature.From.Form}
+	forms := []string{w.From.Form}
 	for _, c := range w.SignedContent {
 		for _, name := range namesIn(c, "{header:") {
 			if s.Header.Get(name) == "" {

@@ -53,7 +53,7 @@ func trimmed(text string) (string, error) {
 // schemeWordOff takes off the word of an Authorization header that was pasted with the
 // secret: "Bearer abc" is the secret abc, "Basic ..." the user and password in it.
 func schemeWordOff(v *workflows.Verify, text string) string {
-	prefix := v.Signature.Prefix
+	prefix := v.Prefix
 	if v.Algorithm != "static-token" && v.Algorithm != "basic-auth" || !strings.HasSuffix(prefix, " ") {
 		return text
 	}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hookloom/hookloom/engine/signature"
 )
 
 // This file says what names an event: which of a provider's facts make two
@@ -130,15 +132,15 @@ func (v *Verify) SignsBody() bool {
 }
 
 // SignedFields are the fields of the body that the signed content names.
-func (v *Verify) SignedFields() []From {
-	var out []From
+func (v *Verify) SignedFields() []signature.Place {
+	var out []signature.Place
 	for _, t := range v.SignedContent {
 		for _, name := range templateVariables(t) {
 			if f, ok := strings.CutPrefix(name, "json:"); ok {
-				out = append(out, From{JSON: f})
+				out = append(out, signature.Place{JSON: f})
 			}
 			if f, ok := strings.CutPrefix(name, "form:"); ok {
-				out = append(out, From{Form: f})
+				out = append(out, signature.Place{Form: f})
 			}
 		}
 	}

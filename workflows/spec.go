@@ -1,5 +1,7 @@
 package workflows
 
+import "github.com/hookloom/hookloom/engine/signature"
+
 // This file is the grammar of language.md part 3, written once. The decoder
 // reads it to check a document, the schema is generated from it, and help texts
 // come from it; no other list of keys exists.
@@ -291,8 +293,8 @@ var shapes = map[string]*shape{
 		{"secret_prefix", is(kindText), false, "only for secrets that begin so"},
 		{"secret", object("secret_pick"), false, "which of the secrets belongs to this scheme"},
 		{"when", object("detect"), false, "the variant applies only when this holds"},
-		{"algorithm", word(Algorithms...), true, ""},
-		{"key_encoding", word(KeyEncodings...), false, "utf8 by default"},
+		{"algorithm", word(signature.Algorithms...), true, ""},
+		{"key_encoding", word(signature.KeyEncodings...), false, "utf8 by default"},
 		{"key", object("key_source"), false, "where the provider publishes its public key"},
 		{"signature", object("signature"), true, "where the signature stands"},
 		{"timestamp", object("timestamp"), false, "where the sender's time stands"},
@@ -366,7 +368,7 @@ var shapes = map[string]*shape{
 		{"parse", object("parse"), false, "how several values share one header"},
 	}},
 	"parse": {title: "parse", fields: []field{
-		{"format", word(SignatureFormats...), true, ""},
+		{"format", word(signature.Formats...), true, ""},
 		{"separator", is(kindText), false, ""},
 		{"signature_key", is(kindTexts), false, ""},
 		{"timestamp_key", is(kindText), false, ""},
@@ -380,7 +382,7 @@ var shapes = map[string]*shape{
 	}},
 	"timestamp": {title: "timestamp", fields: []field{
 		{"from", object("from"), true, ""},
-		{"unit", word(ClockUnits...), true, ""},
+		{"unit", word(signature.Units...), true, ""},
 		{"tolerance", is(kindDuration), false, "5m by default"},
 	}},
 	"places": {title: "places", fields: []field{
@@ -403,7 +405,7 @@ var shapes = map[string]*shape{
 	}},
 	"compute": {title: "compute", fields: []field{
 		{"algorithm", word("hmac-sha1", "hmac-sha256", "hmac-sha512", "sha256"), true, ""},
-		{"key_encoding", word(KeyEncodings...), false, "utf8 by default"},
+		{"key_encoding", word(signature.KeyEncodings...), false, "utf8 by default"},
 		{"message", is(kindText), true, "a template"},
 		{"matches", is(kindText), false, "a pattern that the message must fit, so that no chosen text is signed"},
 		{"encoding", word("hex", "base64"), true, ""},
@@ -751,15 +753,3 @@ var shapes = map[string]*shape{
 		{"retryable", is(kindBool), false, ""},
 	}},
 }
-
-// The words that verify: accepts, those of the signature package; a test holds
-// both lists together.
-var (
-	Algorithms = []string{"hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-md5", "sha1", "sha256", "sha384", "sha512", "md5",
-		"ed25519", "ecdsa-p256-sha256", "ecdsa-sha1", "rsa-sha1", "rsa-sha256", "static-token", "basic-auth", "jwt"}
-	KeyEncodings = []string{"utf8", "base64", "hex", "whsec_base64", "whpk_base64", "html_unescaped", "nfkd", "sha1_of_key", "sha256_hex_of_key",
-		"hex_public_key", "base64_public_key", "base64_spki_public_key", "pem_public_key"}
-	SignatureEncodings = []string{"hex", "base64", "base64url_nopad", "raw", "jws_compact", "jws_detached"}
-	SignatureFormats   = []string{"kv_list", "space_list", "comma_list", "positional", "pair_list", "json_base64"}
-	ClockUnits         = []string{"unix_s", "unix_ms", "unix_auto", "rfc3339", "http_date"}
-)

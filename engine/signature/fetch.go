@@ -21,7 +21,8 @@ import (
 // KeySource says where a provider publishes the key that it signs with. Every
 // address is https and on a pinned host, whatever the request says of it.
 type KeySource struct {
-	// URL and Body are templates; {kid} is the key's id, {param:x} configuration.
+	// URL and Body are templates; {kid} is the key's id, {param:x} configuration. In Body
+	// the braces of JSON are doubled: see EscapeJSON.
 	Method, URL, Body string
 	Headers           map[string]string
 	// Hosts are patterns that the whole host name must match.
@@ -45,8 +46,6 @@ type KeySource struct {
 	Cache time.Duration
 	// Token gets an access token first, by client credentials.
 	Token *TokenSource
-
-	cache keyCache
 }
 
 // TokenSource is an OAuth 2.0 client credentials grant (RFC 6749, section 4.4).
@@ -109,7 +108,7 @@ func (v *Verifier) fetched(req *Request, kid string, now time.Time) ([]PublicKey
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	return k.cache.get(ctx, u.String()+"\n"+body, kid, now, max(k.Cache, time.Minute), func(ctx context.Context) ([]PublicKey, error) {
+	return v.cache.get(ctx, u.String()+"\n"+body, kid, now, max(k.Cache, time.Minute), func(ctx context.Context) ([]PublicKey, error) {
 		return v.fetchNow(ctx, req, u, body, kid)
 	})
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // Scheme says how a sender proves a request: which algorithm over which bytes,
-// and where signature and clock stand. The vocabulary is that of the providers
-// table: see workflows.Verify, its written form.
+// and where signature and clock stand. It is the written form of a signature: package
+// workflows reads it from a preset or from verify: and adds what only routing needs.
 type Scheme struct {
 	// Variant is the scheme's name among those of one provider.
 	Variant string
@@ -37,10 +37,9 @@ type Scheme struct {
 	Parse Parse
 	// Timestamp is nil for schemes without a clock.
 	Timestamp *Timestamp
-	// Content is the template of the signed bytes, Also are further forms of which
-	// any may match; not used by tokens.
-	Content string
-	Also    []string
+	// SignedContent are templates of the signed bytes, of which one must match; not used
+	// by tokens.
+	SignedContent []string
 	// Require are texts that must be equal, beside the signature: a version
 	// header, a body hash in the query, an expected topic.
 	Require []Requirement
@@ -142,12 +141,48 @@ type Verifier struct {
 	// without its default port.
 	usesURL bool
 	hosts   []*regexp.Regexp
+	// cache holds the keys that were fetched.
+	cache *keyCache
 }
 
 type requirement struct {
 	place Place
 	ifSet bool
 	want  []*Template
+}
+
+// WithParams returns the scheme with {param:name} filled in the names of headers and
+// query parameters. It shares nothing with s that a caller may change.
+func (s Scheme) WithParams(params map[string]string) Scheme {
+	s.From = s.From.WithParams(params)
+	if s.Timestamp != nil {
+		t := *s.Timestamp
+		t.From = t.From.WithParams(params)
+		s.Timestamp = &t
+	}
+	s.Require = slices.Clone(s.Require)
+	for i := range s.Require {
+		s.Require[i].Place = s.Require[i].Place.WithParams(params)
+	}
+	return s
+}
+
+// WithParams returns the place with {param:name} filled in its header or query name.
+func (p Place) WithParams(params map[string]string) Place {
+	p.Header, p.Query = FillParams(p.Header, params), FillParams(p.Query, params)
+	return p
+}
+
+// FillParams replaces each {param:name} of a text; a parameter that is not set is empty.
+func FillParams(text string, params map[string]string) string {
+	for {
+		before, rest, found := strings.Cut(text, "{param:")
+		name, after, closed := strings.Cut(rest, "}")
+		if !found || !closed {
+			return text
+		}
+		text = before + params[name] + after
+	}
 }
 
 // Asymmetric tells whether the scheme verifies with a public key.
@@ -166,7 +201,7 @@ func (s *Scheme) token() bool { return s.Algorithm == "static-token" || s.Algori
 
 // Compile prepares a scheme. Its errors name the field that is wrong.
 func Compile(s Scheme) (*Verifier, error) {
-	v := &Verifier{Scheme: s}
+	v := &Verifier{Scheme: s, cache: &keyCache{}}
 	if !slices.Contains(Algorithms, s.Algorithm) {
 		return nil, fmt.Errorf("algorithm %q is not known", s.Algorithm)
 	}
@@ -197,8 +232,8 @@ func Compile(s Scheme) (*Verifier, error) {
 }
 
 func (v *Verifier) compileContents() error {
-	if !v.token() && v.Algorithm != "jwt" || v.Content != "" && v.Algorithm == "jwt" {
-		for _, text := range append([]string{v.Content}, v.Also...) {
+	if !v.token() && v.Algorithm != "jwt" || len(v.SignedContent) > 0 && v.Algorithm == "jwt" {
+		for _, text := range v.SignedContent {
 			t, err := ParseTemplate(text)
 			if err != nil {
 				return fmt.Errorf("signed_content: %w", err)

@@ -301,21 +301,21 @@ func (r *Request) addQuery(name, value string) {
 func Standard() Scheme {
 	return Scheme{Variant: "default", Algorithm: "hmac-sha256", KeyEncoding: "whsec_base64", From: Place{Header: "webhook-signature"},
 		Encodings: []string{"base64"},
-		Parse:     Parse{Format: "space_list", Versions: []string{"v1"}}, Content: "{header:webhook-id}.{timestamp}.{body}",
+		Parse:     Parse{Format: "space_list", Versions: []string{"v1"}}, SignedContent: []string{"{header:webhook-id}.{timestamp}.{body}"},
 		Timestamp: &Timestamp{From: Place{Header: "webhook-timestamp"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
 }
 
 // GitHub and Stripe are the two other schemes that webhook/send offers by name.
 func GitHub() Scheme {
 	return Scheme{Variant: "github", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "X-Hub-Signature-256"},
-		Prefix: "sha256=", Encodings: []string{"hex"}, Content: "{body}"}
+		Prefix: "sha256=", Encodings: []string{"hex"}, SignedContent: []string{"{body}"}}
 }
 
 // Stripe is the scheme of Stripe-Signature.
 func Stripe() Scheme {
 	return Scheme{Variant: "stripe", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "Stripe-Signature"},
 		Encodings: []string{"hex"},
-		Parse:     Parse{Format: "kv_list", Separator: ",", SignatureKeys: []string{"v1"}, TimestampKey: "t"}, Content: "{timestamp}.{body}",
+		Parse:     Parse{Format: "kv_list", Separator: ",", SignatureKeys: []string{"v1"}, TimestampKey: "t"}, SignedContent: []string{"{timestamp}.{body}"},
 		Timestamp: &Timestamp{From: Place{Field: "t"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
 }
 

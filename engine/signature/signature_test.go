@@ -47,10 +47,10 @@ func schemes() map[string]signature.Scheme {
 	return map[string]signature.Scheme{
 		"standard": signature.Standard(), "github": signature.GitHub(), "stripe": signature.Stripe(),
 		"url and method": {Algorithm: "hmac-sha512", From: signature.Place{Header: "X-S"}, Encodings: []string{"base64"},
-			Content: "{method}{public_url}{body}"},
+			SignedContent: []string{"{method}{public_url}{body}"}},
 		"token":        {Algorithm: "static-token", From: signature.Place{Header: "X-Token"}, Encodings: []string{"raw"}},
-		"in the query": {Algorithm: "hmac-sha1", From: signature.Place{Query: "sig"}, Encodings: []string{"base64url_nopad"}, Content: "{body}"},
-		"plain hash":   {Algorithm: "sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"}, Content: "{secret}{body}"},
+		"in the query": {Algorithm: "hmac-sha1", From: signature.Place{Query: "sig"}, Encodings: []string{"base64url_nopad"}, SignedContent: []string{"{body}"}},
+		"plain hash":   {Algorithm: "sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"}, SignedContent: []string{"{secret}{body}"}},
 	}
 }
 
@@ -161,8 +161,8 @@ func TestSecretsThatCannotProveAreRefused(t *testing.T) {
 }
 
 func TestUnknownSchemesDoNotCompile(t *testing.T) {
-	for _, s := range []signature.Scheme{{Algorithm: "none"}, {Algorithm: "hmac-sha256", Content: "{bdy}"},
-		{Algorithm: "hmac-sha256", Content: "{header:}"}, {Algorithm: "hmac-sha256", Content: "{body"}} {
+	for _, s := range []signature.Scheme{{Algorithm: "none"}, {Algorithm: "hmac-sha256", SignedContent: []string{"{bdy}"}},
+		{Algorithm: "hmac-sha256", SignedContent: []string{"{header:}"}}, {Algorithm: "hmac-sha256", SignedContent: []string{"{body"}}} {
 		if _, err := signature.Compile(s); err == nil {
 			t.Errorf("%+v compiles", s)
 		}
@@ -223,10 +223,10 @@ func mechanisms(t testing.TB) map[string]struct {
 	header := signature.Place{Header: "X-S"}
 	out := map[string]mechanism{
 		"stripe": {signature.Stripe(), secret}, "github": {signature.GitHub(), secret}, "standard": {signature.Standard(), secret},
-		"ed25519": {signature.Scheme{Algorithm: "ed25519", From: header, Encodings: []string{"hex"}, Content: "{body}"}, private(ed, nil)},
-		"ecdsa": {signature.Scheme{Algorithm: "ecdsa-p256-sha256", From: header, Encodings: []string{"base64"}, Content: "{body}"},
+		"ed25519": {signature.Scheme{Algorithm: "ed25519", From: header, Encodings: []string{"hex"}, SignedContent: []string{"{body}"}}, private(ed, nil)},
+		"ecdsa": {signature.Scheme{Algorithm: "ecdsa-p256-sha256", From: header, Encodings: []string{"base64"}, SignedContent: []string{"{body}"}},
 			private(ec, ecErr)},
-		"rsa-sha256": {signature.Scheme{Algorithm: "rsa-sha256", From: header, Encodings: []string{"base64"}, Content: "{body}"},
+		"rsa-sha256": {signature.Scheme{Algorithm: "rsa-sha256", From: header, Encodings: []string{"base64"}, SignedContent: []string{"{body}"}},
 			private(rs, rsErr)},
 		"token": {signature.Scheme{Algorithm: "static-token", From: header, Encodings: []string{"raw"}}, secret},
 		"basic": {signature.Scheme{Algorithm: "basic-auth", From: signature.Place{Header: "Authorization"}, Prefix: "Basic ",
@@ -240,7 +240,7 @@ func mechanisms(t testing.TB) map[string]struct {
 			JWT: &signature.JWT{Algorithms: []string{"RS256"}, Detached: true}}, private(rs, rsErr)},
 	}
 	for _, a := range []string{"hmac-sha1", "hmac-sha384", "hmac-sha512", "hmac-md5", "md5", "sha1", "sha384", "sha512"} {
-		out[a] = mechanism{signature.Scheme{Algorithm: a, From: header, Encodings: []string{"hex"}, Content: "{secret}{body}"}, secret}
+		out[a] = mechanism{signature.Scheme{Algorithm: a, From: header, Encodings: []string{"hex"}, SignedContent: []string{"{secret}{body}"}}, secret}
 	}
 	return out
 }
@@ -364,7 +364,7 @@ func FuzzScheme(f *testing.F) {
 	f.Add("[id:{query:data.id|lower};]ts:{timestamp};{body|json}", "", "", "", "x", "2")
 	f.Add("{method}{LF}{path_query_encoded}{LF}{header_lines:X-List}{LF}{body}", "positional", ",", "x-list", "b", "3")
 	f.Fuzz(func(t *testing.T, content, format, separator, header, body, clock string) {
-		s := signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"}, Content: content,
+		s := signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"}, SignedContent: []string{content},
 			Parse: signature.Parse{Format: format, Separator: separator, SignatureKeys: []string{"v1"}, Versions: []string{"v1"}, Select: "{body}"}}
 		v, err := signature.Compile(s)
 		if err != nil || separator == "" && format != "" {

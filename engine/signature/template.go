@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -271,4 +272,27 @@ func (s *scope) signatureField(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// templateStart is where a variable begins: {name}, {name:x}. All other braces
+// of a JSON body are its own.
+var templateStart = regexp.MustCompile(`^\{[a-zA-Z_0-9]+(?::[^{}"]+)?(?:\|[a-z_0-9]+)?\}`)
+
+// EscapeJSON doubles the braces and brackets of JSON in a text, so that it is a template
+// that may be written as it is sent. Variables stay.
+func EscapeJSON(text string) string {
+	var b strings.Builder
+	for text != "" {
+		if m := templateStart.FindString(text); m != "" {
+			b.WriteString(m)
+			text = text[len(m):]
+			continue
+		}
+		if strings.IndexByte("{}[]", text[0]) >= 0 {
+			b.WriteByte(text[0])
+		}
+		b.WriteByte(text[0])
+		text = text[1:]
+	}
+	return b.String()
 }

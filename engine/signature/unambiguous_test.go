@@ -56,7 +56,7 @@ func TestTimesHaveOneForm(t *testing.T) {
 		"http_date": {"Thursday, 01-Jan-26 00:00:00 GMT", "Thu Jan  1 00:00:00 2026", "Thu, 1 Jan 2026 00:00:00 GMT"},
 	} {
 		s := signature.GitHub()
-		s.Content, s.Timestamp = "{timestamp}.{body}", &signature.Timestamp{From: signature.Place{Header: "X-Time"}, Unit: unit,
+		s.SignedContent, s.Timestamp = []string{"{timestamp}.{body}"}, &signature.Timestamp{From: signature.Place{Header: "X-Time"}, Unit: unit,
 			Tolerance: time.Hour}
 		v := verifier(t, s)
 		k := key(t, v, secret)
@@ -86,7 +86,7 @@ func TestTimesHaveOneForm(t *testing.T) {
 // the state from which to go on over padding.
 func TestAHashThatBeginsWithTheSecretCannotBeContinued(t *testing.T) {
 	s := signature.GitHub()
-	s.Algorithm, s.Content, s.Prefix = "sha256", "{secret}{body}", ""
+	s.Algorithm, s.SignedContent, s.Prefix = "sha256", []string{"{secret}{body}"}, ""
 	v := verifier(t, s)
 	k := key(t, v, secret)
 	for body, want := range map[string]bool{
@@ -113,7 +113,7 @@ func TestAHashThatBeginsWithTheSecretCannotBeContinued(t *testing.T) {
 // fields of a form says nothing of another body.
 func TestABodyOutsideOfTheSignatureIsRefused(t *testing.T) {
 	v := verifier(t, signature.Scheme{Algorithm: "hmac-sha1", From: signature.Place{Header: "X-Twilio-Signature"},
-		Encodings: []string{"base64"}, Content: "{public_url}{form_sorted:concat_key_value}"})
+		Encodings: []string{"base64"}, SignedContent: []string{"{public_url}{form_sorted:concat_key_value}"}})
 	k := key(t, v, secret)
 	req := request("")
 	if _, err := v.Sign(req, k, now); err != nil {
@@ -135,7 +135,7 @@ func TestTokensHaveOneMeaning(t *testing.T) {
 		JWT: &signature.JWT{Algorithms: []string{"HS256"}}})
 	k := key(t, v, secret)
 	mac := verifier(t, signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-Raw"},
-		Encodings: []string{"base64url_nopad"}, Content: "{body}"})
+		Encodings: []string{"base64url_nopad"}, SignedContent: []string{"{body}"}})
 	enc := base64.RawURLEncoding.EncodeToString
 	for _, c := range []struct {
 		header, claims string
