@@ -2,7 +2,9 @@ package cmd
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -71,7 +73,7 @@ func (a *app) printIdentity(i *engine.EventItem) {
 func (a *app) printConflicts(list []engine.Conflict) {
 	for _, c := range list {
 		a.printf("\nConflicting delivery %s, %s, %d bytes, received %d %s\n", c.ID, clock(c.At), c.Size, c.Count, plural(c.Count, "time"))
-		for _, path := range sortedKeys(c.Differences) {
+		for _, path := range slices.Sorted(maps.Keys(c.Differences)) {
 			pair, err := value.EncodeJSON(c.Differences[path])
 			if err == nil {
 				a.printf("  %s: %s\n", printable(path), printable(string(pair)))

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,7 +80,7 @@ func writeExample(dir string, names []string, config string, s *fakes, secrets m
 		yaml += "\negress: {allow: [127.0.0.1]}\n"
 	}
 	env := ""
-	for _, k := range sortedKeys(secrets) {
+	for _, k := range slices.Sorted(maps.Keys(secrets)) {
 		env += k + "=" + secrets[k] + "\n"
 	}
 	return errors.Join(writeFile(filepath.Join(dir, "hookloom.yaml"), yaml), writeFile(filepath.Join(dir, ".env"), env))

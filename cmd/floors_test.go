@@ -40,6 +40,7 @@ var owners = map[string][]string{
 	"github.com/sony/gobreaker/v2":        {"engine/destination"},
 	"golang.org/x/crypto":                 {"cmd"},
 	"github.com/fsnotify/fsnotify":        {"cmd"},
+	"github.com/mattn/go-runewidth":       {"cmd"},
 	"github.com/joho/godotenv":            {"workflows"},
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -203,7 +205,7 @@ func (a *app) printDecision(d engine.DecisionItem) {
 		if c.Error != "" {
 			a.printf("             %s\n", printable(c.Error))
 		}
-		for _, k := range sortedKeys(c.Values) {
+		for _, k := range slices.Sorted(maps.Keys(c.Values)) {
 			v, err := json.Marshal(c.Values[k])
 			if err == nil {
 				a.printf("             %s = %s\n", k, printable(string(v)))

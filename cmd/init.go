@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -80,7 +82,7 @@ func (a *app) initCmd() *cobra.Command {
 
 // init never overwrites a file.
 func (a *app) init(dir string) error {
-	for _, name := range sortedKeys(starter) {
+	for _, name := range slices.Sorted(maps.Keys(starter)) {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if _, err := os.Stat(path); err == nil {
 			return usageError("%s is there already; nothing was written", path)
@@ -88,7 +90,7 @@ func (a *app) init(dir string) error {
 			return err
 		}
 	}
-	for _, name := range sortedKeys(starter) {
+	for _, name := range slices.Sorted(maps.Keys(starter)) {
 		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), strings.Replace(starter[name], generatedSecret, workflows.GenerateSecret(), 1)); err != nil {
 			return fmt.Errorf("writing the starter project: %w", err)
 		}

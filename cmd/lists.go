@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -88,9 +89,9 @@ func (f *listFlags) checkNames(ctx context.Context, h *store.History) error {
 		if name == "" || p.Workflows[name] != nil || kind == "trigger" && p.Triggers[name] != nil {
 			continue
 		}
-		known, workflow, trigger := sortedKeys(p.Workflows), name, ""
+		known, workflow, trigger := slices.Sorted(maps.Keys(p.Workflows)), name, ""
 		if kind == "trigger" {
-			known, workflow, trigger = sortedKeys(p.Triggers), "", name
+			known, workflow, trigger = slices.Sorted(maps.Keys(p.Triggers)), "", name
 		}
 		found, err := h.HasName(ctx, workflow, trigger)
 		if err != nil {

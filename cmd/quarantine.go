@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
@@ -81,7 +83,7 @@ func (a *app) oneRefusal(ctx context.Context, h *store.History, id string) error
 		a.printf("  admitted   as %s\n", x.Event)
 	}
 	a.printf("\nHeaders\n")
-	for _, k := range sortedKeys(x.Headers) {
+	for _, k := range slices.Sorted(maps.Keys(x.Headers)) {
 		a.printf("  %s: %s\n", printable(k), printable(x.Headers[k]))
 	}
 	a.printf("\nBody (%d of %d bytes kept)\n%s\n", x.Kept, x.Size, indented(json.RawMessage(x.Body)))

@@ -3,6 +3,8 @@ package cmd
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
@@ -59,7 +61,7 @@ func (a *app) printAgain(id string, x engine.Again, from string) {
 			result = fmt.Sprint(*c.Result)
 		}
 		a.printf("      %-5s  %s\n", result, printable(c.Expr))
-		for _, k := range sortedKeys(c.Values) {
+		for _, k := range slices.Sorted(maps.Keys(c.Values)) {
 			if v, err := json.Marshal(c.Values[k]); err == nil {
 				a.printf("             %s = %s\n", k, printable(string(v)))
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
@@ -182,7 +183,7 @@ func deliverBy(ctx context.Context, client *http.Client, base string, s *trigger
 func (a *app) sendManual(ctx context.Context, l *loaded, name string, o sendOptions) error {
 	w := l.project.Workflows[name]
 	if w == nil {
-		hint := workflows.DidYouMean(name, append(sortedKeys(l.project.Triggers), sortedKeys(l.project.Workflows)...))
+		hint := workflows.DidYouMean(name, append(slices.Sorted(maps.Keys(l.project.Triggers)), slices.Sorted(maps.Keys(l.project.Workflows))...))
 		if hint != "" {
 			hint = fmt.Sprintf("; did you mean %q?", hint)
 		}

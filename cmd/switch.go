@@ -1,8 +1,10 @@
 package cmd
 
 import (
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
@@ -72,7 +74,7 @@ func (a *app) switchCall(c *cobra.Command, at *place, workflow, verb string, ord
 		return out, err
 	}
 	if l.project.Workflows[workflow] == nil {
-		return out, usageError("there is no workflow %q; there are %s", workflow, strings.Join(sortedKeys(l.project.Workflows), ", "))
+		return out, usageError("there is no workflow %q; there are %s", workflow, strings.Join(slices.Sorted(maps.Keys(l.project.Workflows)), ", "))
 	}
 	if err := adminCall(c.Context(), l, "POST", "/api/v1/workflows/"+url.PathEscape(workflow)+"/"+verb, order, &out); err != nil {
 		return out, err

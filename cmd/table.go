@@ -3,11 +3,11 @@ package cmd
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
+
+	"github.com/mattn/go-runewidth"
 )
 
 // table prints aligned columns. Cells are made safe for a terminal: payloads
@@ -23,15 +23,34 @@ func (t *table) row(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
+// print writes the rows. A column is as wide as its widest cell takes on a terminal,
+// where a character of Chinese or an emoji takes two places; the last cell of a row is
+// not padded.
 func (t *table) print(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	var widths []int
 	for _, r := range t.rows {
-		if _, err := fmt.Fprintln(tw, strings.TrimRight(strings.Join(r, "\t"), "\t ")); err != nil {
+		for i, cell := range r {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], runewidth.StringWidth(cell))
+		}
+	}
+	for _, r := range t.rows {
+		var line strings.Builder
+		for i, cell := range r {
+			line.WriteString(cell)
+			line.WriteString(strings.Repeat(" ", widths[i]-runewidth.StringWidth(cell)+columnGap))
+		}
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " ")); err != nil {
 			return err
 		}
 	}
-	return tw.Flush()
+	return nil
 }
+
+// columnGap is how many spaces are between two columns.
+const columnGap = 2
 
 // printable replaces control characters and direction marks.
 func printable(s string) string {
@@ -65,13 +84,4 @@ func clockPointer(t *time.Time) string {
 		return "-"
 	}
 	return clock(*t)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +18,7 @@ func (a *app) printTimings(now time.Time, projects ...*workflows.Project) error 
 	t := newTable("TRIGGER", "INLET", "WHEN", "NEXT TIMES", "")
 	rows := 0
 	for _, p := range projects {
-		for _, name := range sortedKeys(p.Triggers) {
+		for _, name := range slices.Sorted(maps.Keys(p.Triggers)) {
 			for _, x := range triggers.Timings(p, p.Triggers[name], now, shownTimes) {
 				var next []string
 				for _, at := range x.Next {

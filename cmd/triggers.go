@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +72,7 @@ func (a *app) printTriggers(l *loaded, uses []engine.SecretUse, inlets map[strin
 	}
 	items := []item{}
 	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "", "EVENTS IDENTIFIED")
-	for _, name := range sortedKeys(p.Triggers) {
+	for _, name := range slices.Sorted(maps.Keys(p.Triggers)) {
 		w := p.Triggers[name].Webhook
 		i := item{Name: name, Secrets: []engine.SecretState{}, Inlets: inlets[name], Timings: triggers.Timings(p, p.Triggers[name], now, shownTimes)}
 		if w != nil {
@@ -96,7 +98,7 @@ func (a *app) printTriggers(l *loaded, uses []engine.SecretUse, inlets map[strin
 	}
 	a.printf("\n")
 	t = newTable("TRIGGER", "ASKS", "LAST", "ANSWERED", "FAILURES", "ERROR")
-	for _, name := range sortedKeys(inlets) {
+	for _, name := range slices.Sorted(maps.Keys(inlets)) {
 		for _, h := range inlets[name] {
 			t.row(name, h.Inlet, clockPointer(h.AskedAt), clockPointer(h.OKAt), fmt.Sprint(h.Failures), short(h.Error, 80))
 		}

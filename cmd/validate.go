@@ -2,8 +2,10 @@ package cmd
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +40,7 @@ func (a *app) validate(args []string, format string, strict, verbose bool) error
 	var all workflows.Mistakes
 	files := 0
 	wanted := targets(args)
-	for _, dir := range sortedKeys(wanted) {
+	for _, dir := range slices.Sorted(maps.Keys(wanted)) {
 		only := wanted[dir]
 		for name := range only {
 			if err := aFile(dir, name); err != nil {
@@ -175,7 +177,7 @@ func (a *app) actionsCmd() *cobra.Command {
 			}
 			t := newTable("ACTION", "DOES")
 			var items []any
-			for _, n := range sortedKeys(cat.Actions) {
+			for _, n := range slices.Sorted(maps.Keys(cat.Actions)) {
 				t.row(n, cat.Actions[n].Help)
 				items = append(items, map[string]any{"action": n, "help": cat.Actions[n].Help})
 			}
