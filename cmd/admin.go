@@ -10,7 +10,9 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/dryrun"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -84,9 +86,16 @@ func (s *server) tokensOf(l *loaded) (t console.Tokens, err error) {
 	return t, console.Reachable(isLoopback(s.consoleListener.Addr()), https, len(l.project.Server.TrustedProxies) > 0, t)
 }
 
+// operator is what the console may do: orders to the engine, and asking what a batch would
+// do.
+type operator struct {
+	*engine.Engine
+	*dryrun.Forecaster
+}
+
 // newConsole makes the handler of the admin address.
 func (s *server) newConsole() (*console.Console, error) {
-	return console.New(console.Options{Log: s.store.History(), Operator: s.engine, Project: s.project.Load, Tokens: func() console.Tokens { return *s.tokens.Load() },
+	return console.New(console.Options{Log: s.store.History(), Operator: operator{s.engine, &s.forecaster}, Project: s.project.Load, Tokens: func() console.Tokens { return *s.tokens.Load() },
 		SessionKey: func() ([]byte, error) { return s.keys.Key("console sessions") }, Sessions: s.store,
 		Address: func(r *http.Request) netip.Addr { return triggers.Sender(r, s.project.Load().Server.TrustedProxies) }, HooksURL: s.hooksURL(),
 		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log, Admit: s.admit,

@@ -17,8 +17,9 @@ const module = "github.com/hookloom/hookloom"
 // floors are the levels of the house: imports only point downward, and nothing
 // imports its own floor.
 var floors = map[string]int{
-	"": 7, "cmd": 6, "cmd/e2e": 6,
-	"triggers": 5, "actions": 5, "engine/store": 5, "engine/console": 5, "engine/telemetry": 5,
+	"": 8, "cmd": 7, "cmd/e2e": 7,
+	"engine/dryrun": 6,
+	"triggers":      5, "actions": 5, "engine/store": 5, "engine/console": 5, "engine/telemetry": 5,
 	"engine": 4, "engine/plan": 3, "engine/destination": 3,
 	"workflows": 2, "workflows/value": 0, "engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "examples": 0,
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
+	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/spf13/cobra"
 )
 
@@ -229,4 +230,13 @@ func secondsText(s float64) string {
 		return d.Round(time.Millisecond).String()
 	}
 	return d.Round(100 * time.Millisecond).String()
+}
+
+// jsonText shows a value as JSON, cut where it is long.
+func jsonText(v any) string {
+	b, err := value.EncodeJSON(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return short(string(b), 300)
 }

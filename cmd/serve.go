@@ -23,6 +23,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/engine/dryrun"
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/seal"
@@ -46,9 +47,11 @@ type server struct {
 	o      serveOptions
 	store  *store.Store
 	engine *engine.Engine
-	hooks  *triggers.Hooks
-	inlets *triggers.Inlets
-	guard  *egress.Guard
+	// forecaster tells what a batch replay would do.
+	forecaster dryrun.Forecaster
+	hooks      *triggers.Hooks
+	inlets     *triggers.Inlets
+	guard      *egress.Guard
 	// telemetry makes metrics and traces of what happens.
 	telemetry *telemetry.Telemetry
 
@@ -106,9 +109,12 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.telemetry, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }, State: s.state.Load, Alerts: func() []engine.OpenAlert { return s.engine.OpenAlerts() }}); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	s.engine = engine.New(engine.Options{Store: s.store, Actions: actions.Doers(o.log, redactor.Text), Client: s.guard.Client(), Secrets: l.secrets.Lookup,
+	table := actions.Doers(o.log, redactor.Text)
+	s.engine = engine.New(engine.Options{Store: s.store, Actions: table, Client: s.guard.Client(), Secrets: l.secrets.Lookup,
 		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.telemetry, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
 		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }, Files: files.New(o.dir, l.project.FileBounds.MaxSize)})
+	s.forecaster = dryrun.Forecaster{Events: s.engine, Project: s.project.Load, Actions: table, Client: s.guard.Client(),
+		Secret: func(name string) (string, bool) { return s.secrets.Load().Lookup(name) }, Redact: redactor.Text}
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Outside{Fetch: fetcher(s.guard.Client()), Capture: s.capture, Answered: s.telemetry.Answered}); err != nil {
 		return nil, err
 	}

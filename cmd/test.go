@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/dryrun"
 	"github.com/spf13/cobra"
 )
 
@@ -69,7 +70,7 @@ func (a *app) test(args []string, junit string) error {
 				continue
 			}
 			began := time.Now()
-			failures := runTest(l.project, t)
+			failures := dryrun.Test(l.project, t)
 			file := t.File
 			if dir != "." {
 				file = filepath.Join(dir, file)

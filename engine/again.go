@@ -213,7 +213,7 @@ func (e *Engine) offError(p *loaded, workflow string) error {
 // a time, which therefore needs no share of the memory. A run that begins is queued for a moment.
 func (e *Engine) redecision(l listener, ev *Event, once Onceness, many bool, notBefore time.Time, by string) Redecision {
 	r := Redecision{Event: ev.ID, Once: once, At: time.Now().UTC(), By: cmp.Or(by, "somebody"), of: ev}
-	names, err := ev.names()
+	names, err := ev.Names()
 	l.off = ""
 	// One event that a person asks for runs by itself; many are gathered as they were.
 	alone := once == OnceAsked || once == EachTime && !many

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/dryrun"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // eventually waits until something holds.
@@ -225,7 +227,8 @@ func TestASwitchedOffWorkflowSaysWhatItMissed(t *testing.T) {
 			t.Fatalf("%+v %v", x, err)
 		}
 		sel := engine.Selection{Workflow: "w", Statuses: []string{"disabled"}, Since: *x.Since}
-		f, err := e.Forecast(ctx, sel)
+		f, err := (&dryrun.Forecaster{Events: e, Project: func() *workflows.Project { return w.project }, Secret: noSecret,
+			Redact: strings.Clone}).Forecast(ctx, sel)
 		if err != nil || f.Runs != 3 || len(f.Workflows) != 1 || f.Workflows[0].NotMatched != 2 || len(f.Workflows[0].Calls) != 1 || f.Workflows[0].Calls[0].Action != "test/act" || w.target.calls() != 0 {
 			t.Errorf("%+v %v", f, err)
 		}
@@ -670,3 +673,5 @@ func TestWhatIsDecidedAgainBeforeTheEngineRunsWaitsForIt(t *testing.T) {
 	settled(t, s, 2)
 	mustStop(t, stop)
 }
+
+func noSecret(string) (string, bool) { return "", false }

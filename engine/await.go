@@ -89,7 +89,7 @@ func (e *Engine) ended(ctx context.Context, r *Run) (*Ended, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", r.Event, err)
 	}
-	names, err := ev.names()
+	names, err := ev.Names()
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", r.Event, err)
 	}

@@ -199,8 +199,8 @@ type SecretUse struct {
 	LastAt  time.Time `json:"last_at"`
 }
 
-// names gives the event as expressions see it.
-func (e *Event) names() (map[string]any, error) {
+// Names gives the event as expressions see it.
+func (e *Event) Names() (map[string]any, error) {
 	if e.Locked != nil {
 		return nil, fmt.Errorf("event %s: %w", e.ID, e.Locked)
 	}
@@ -231,10 +231,10 @@ func (e *Event) names() (map[string]any, error) {
 	return out, nil
 }
 
-// inputs are those of a run of a workflow that the event begins, whichever way it came;
+// InputsOf gives those of a run of a workflow that the event begins, whichever way it came;
 // what was not given has its default. An event about another run keeps its facts in the
 // same place, which are no inputs.
-func (e *Event) inputs(w *workflows.Workflow) map[string]any {
+func (e *Event) InputsOf(w *workflows.Workflow) map[string]any {
 	if e.Inlet == "workflow_run" {
 		return w.WithDefaults(nil)
 	}

@@ -42,7 +42,7 @@ func (dr *driver) permit(d plan.Due) *destination.Hold {
 	if d.Step.Spec == nil || !d.Step.Spec.Leaves || dr.permits[d.Path] != nil {
 		return nil
 	}
-	a, ok := dr.e.o.Actions[actionName(d.Step)].(Destined)
+	a, ok := dr.e.o.Actions[ActionName(d.Step)].(Destined)
 	if !ok {
 		return nil
 	}

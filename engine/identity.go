@@ -80,11 +80,11 @@ func (c *Conflict) Compare(first *Event) {
 	if first.Stripped || c.Delivery == nil || len(c.Delivery.Raw)+len(first.Raw) > maxCompared {
 		return
 	}
-	a, err := first.names()
+	a, err := first.Names()
 	if err != nil {
 		return
 	}
-	b, err := (&Event{ID: first.ID, Delivery: *c.Delivery}).names()
+	b, err := (&Event{ID: first.ID, Delivery: *c.Delivery}).Names()
 	if err != nil {
 		return
 	}

@@ -104,7 +104,7 @@ func (e *Engine) load(dr *driver) error {
 	if err == nil && dr.run.Boots > maxBoots {
 		err = fmt.Errorf("the process ended %d times while this run was at work", dr.run.Boots)
 	}
-	names, nameErr := dr.event.names()
+	names, nameErr := dr.event.Names()
 	if err == nil {
 		err = nameErr
 	}

@@ -104,7 +104,7 @@ func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live 
 			return m, nil
 		}
 	}
-	names, err := ev.names()
+	names, err := ev.Names()
 	listeners, notRead := e.listenersTo(p, ev)
 	if notRead != nil {
 		m.Decisions = append(m.Decisions, unreadable(ev, notRead))
@@ -311,7 +311,7 @@ func decide(l listener, ev *Event, names map[string]any, err error, until time.T
 		d.Outcome, d.Reason = RuleFailed, err.Error()
 		return d
 	}
-	scope := workflows.Names{"event": names, "inputs": ev.inputs(l.workflow)}
+	scope := workflows.Names{"event": names, "inputs": ev.InputsOf(l.workflow)}
 	env := &workflows.Env{Names: scope, Now: ev.ReceivedAt, Seed: ev.ID.String(), Until: until}
 	for _, c := range l.workflow.When {
 		ok, err := false, ev.needsData(c)
@@ -334,6 +334,14 @@ func decide(l listener, ev *Event, names map[string]any, err error, until time.T
 		}
 	}
 	return d
+}
+
+// EvaluateRule asks a workflow's rule about an event as a start of it would: types are those
+// that the trigger's webhook takes, empty for all. Names are the event's, or unreadable says
+// why there are none. It has no side effects.
+func EvaluateRule(w *workflows.Workflow, start workflows.Start, types []string, ev *Event, names map[string]any,
+	unreadable error) Decision {
+	return decide(listener{workflow: w, start: start, types: types}, ev, names, unreadable, time.Time{})
 }
 
 func problem(err error) string {

@@ -264,7 +264,7 @@ func (dr *driver) do(ctx context.Context, d plan.Due) (result any, err error) {
 			err = &plan.Error{Message: fmt.Sprintf("the action panicked: %v", p), Code: "panic"}
 		}
 	}()
-	a := dr.e.o.Actions[actionName(d.Step)]
+	a := dr.e.o.Actions[ActionName(d.Step)]
 	if a == nil {
 		return nil, &plan.Error{Message: fmt.Sprintf("there is no action %s", d.Step.Uses), Code: "unsupported"}
 	}
@@ -292,9 +292,9 @@ func (dr *driver) input(d plan.Due) Input {
 		Secret: dr.e.secret, Redact: dr.masker().Text, Client: dr.e.o.Client}
 }
 
-// actionName is the entry of the table that carries a step out: all actions of
+// ActionName is the entry of the table that carries a step out: all actions of
 // connectors are one.
-func actionName(s *workflows.Step) string {
+func ActionName(s *workflows.Step) string {
 	if s.Spec != nil && s.Spec.Connector != nil {
 		return "connector"
 	}

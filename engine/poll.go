@@ -156,11 +156,11 @@ func (e *Engine) compareData(ctx context.Context, d *Delivery, r Receipt) {
 		}
 		defer e.decoded.Give(n)
 	}
-	a, err := first.names()
+	a, err := first.Names()
 	if err != nil {
 		return
 	}
-	b, err := later.names()
+	b, err := later.Names()
 	if err != nil {
 		return
 	}

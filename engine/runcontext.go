@@ -34,7 +34,7 @@ type runContext struct {
 
 // begin gives the run the state that the planner decides from, with nothing on record.
 func (rc *runContext) begin(w *workflows.Workflow, names map[string]any, started time.Time) {
-	rc.state = plan.NewState(w, names, rc.event.inputs(w), rc.keyRoot(), started)
+	rc.state = plan.NewState(w, names, rc.event.InputsOf(w), rc.keyRoot(), started)
 	rc.state.Began, rc.state.Secrets, rc.state.Hidden = rc.run.began(rc.event), rc.e.secretsOf(w), rc.event.Hidden
 	rc.hide(rc.event.Hidden)
 	rc.state.Run = rc.described(rc.run.ID, started)
@@ -163,7 +163,7 @@ func (rc *runContext) readEvents(ctx context.Context, of RunID) error {
 		if ev.Stripped {
 			return fmt.Errorf("the body of event %s, which is in the batch, was pruned (history: bodies)", id)
 		}
-		names, err := ev.names()
+		names, err := ev.Names()
 		if err != nil {
 			return fmt.Errorf("event %s of the batch: %w", id, err)
 		}
@@ -179,7 +179,7 @@ func (rc *runContext) readEvents(ctx context.Context, of RunID) error {
 // contextOf is the context of a run that is not at work, with nothing on record. of is the
 // run that has the events of a batch.
 func (e *Engine) contextOf(ctx context.Context, w *workflows.Workflow, ev *Event, r *Run, of RunID) (*runContext, error) {
-	names, err := ev.names()
+	names, err := ev.Names()
 	if err != nil {
 		return nil, err
 	}

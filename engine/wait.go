@@ -146,7 +146,7 @@ func (dr *driver) releases(r *plan.Record, ev *Event, index int) {
 	}
 	dr.releasedBy[r.Path] = ev.ID
 	a := &plan.Answer{Attempt: r.Attempt, Verdict: "event", Index: index}
-	if names, err := ev.names(); err != nil {
+	if names, err := ev.Names(); err != nil {
 		a.Err = &plan.Error{Message: err.Error(), Code: "unreadable", Step: r.Path}
 	} else {
 		a.Output = names
@@ -285,7 +285,7 @@ func (e *Engine) Questions(ctx context.Context, id RunID) ([]plan.Question, erro
 	}
 	rc := &runContext{e: e, event: t.Event, run: t.Run}
 	w, err := e.version(ctx, t.Run, asOf(t.Run, t.Event))
-	names, unread := t.Event.names()
+	names, unread := t.Event.Names()
 	if err := cmp.Or(err, unread); err != nil {
 		// What the run does then is not known, but what it asks is on record.
 		rc.hide(t.Event.Hidden)

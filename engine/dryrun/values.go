@@ -1,15 +1,16 @@
-package engine
+package dryrun
 
 import (
 	"errors"
 	"strings"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// values are the kept values of a rehearsal: they begin empty and end with it.
-type values map[ValueRef]string
+// values are the kept values of a dry run: they begin empty and end with it.
+type values map[engine.ValueRef]string
 
 // perform carries an action of the store out; it tells whether it is one.
 func (v values) perform(workflow string, d plan.Due, st *plan.State) (result any, failed *plan.Error, is bool) {
@@ -17,7 +18,7 @@ func (v values) perform(workflow string, d plan.Due, st *plan.State) (result any
 	if !is {
 		return nil, nil, false
 	}
-	c, err := ReadValueChange(kind, d.With)
+	c, err := engine.ReadValueChange(kind, d.With)
 	if err == nil {
 		err = c.Check(nil)
 	}

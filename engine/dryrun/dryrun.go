@@ -1,4 +1,9 @@
-package engine
+// Package dryrun carries a workflow out for an event without effects: the same rule and the
+// same planner as of a real run, while calls are answered by the caller or by an action's
+// example. The tests of a project (hookloom test), the plan of a batch replay, and whatever
+// else asks "what would happen" use it. It starts no goroutine, opens no connection, and
+// knows nothing of the store, of running engines, or of how results are printed.
+package dryrun
 
 import (
 	"fmt"
@@ -7,41 +12,41 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Rehearsal is a run without effects: the same rule and the same plan as of a
-// real one, with other hands. Tests and backtests use it. The clock stands still;
-// sleeps, pauses and waits pass at once.
-type Rehearsal struct {
+// Request is what to carry out. The clock stands still at Now; sleeps, pauses and waits
+// pass at once.
+type Request struct {
 	Project  *workflows.Project
 	Workflow *workflows.Workflow
-	Event    *Event
+	Event    *engine.Event
 	// More are further events of a batch.
-	More []RehearsedEvent
+	More []Event
 	// Data is laid over event.data; nil for nothing.
 	Data any
 	Now  time.Time
 	// Answer answers the n-th call, from 1, of a step that leaves the machine, waits or
 	// calls another workflow; nil leaves it to the default: an action's example, an
-	// approval given, the called workflow rehearsed.
-	Answer func(c RehearsedCall, n int) *Reply
+	// approval given, the called workflow carried out the same way.
+	Answer func(c Call, n int) *Reply
 	// kept are the values that steps keep; called workflows see those of the caller's.
 	kept values
 	// Secret gives the values of secrets.
 	Secret func(name string) string
 }
 
-// RehearsedEvent is a further event of a rehearsal.
-type RehearsedEvent struct {
-	Event *Event
+// Event is a further event of a batch.
+type Event struct {
+	Event *engine.Event
 	// Data is laid over event.data; nil for nothing.
 	Data any
 }
 
-// RehearsedCall is one attempt that a rehearsal did not make.
-type RehearsedCall struct {
+// Call is one attempt that was not made.
+type Call struct {
 	Path string
 	// ID is the step's, empty for one without.
 	ID string
@@ -51,38 +56,40 @@ type RehearsedCall struct {
 	Due *plan.Due
 }
 
-// Reply is what an attempt is answered in a rehearsal: an output or an error.
+// Reply answers an attempt: an output or an error.
 type Reply struct {
 	Output any
 	Err    *plan.Error
 }
 
-// Rehearsed is how a rehearsal went.
-type Rehearsed struct {
-	Decision Decision
+// Result is what the run would have done.
+type Result struct {
+	Decision engine.Decision
 	// The rest is set when a run began.
-	Status  RunStatus
+	Status  engine.RunStatus
 	Output  any
 	Error   *plan.Error
 	Records []*plan.Record
-	Calls   []RehearsedCall
+	Calls   []Call
 	// Names are what expressions see at its end.
 	Names workflows.Names
 }
 
-// maxRehearsed bounds the decisions of one rehearsal.
-const maxRehearsed = 100_000
+// maxDecisions is how often the planner is asked for one run: a workflow that pauses and
+// calls itself for ever must end.
+const maxDecisions = 100_000
 
-// Rehearse decides and carries a run through. Its error says that the event, or
-// the workflow, cannot be rehearsed at all.
-func Rehearse(r Rehearsal) (*Rehearsed, error) {
+// Run evaluates the workflow's rule and, when it matches, carries a run to its end. An
+// error means that there is no answer: the inputs do not fit, an event of the batch cannot
+// be read, or the workflow does not end. It may change r.Event.Inputs.
+func Run(r Request) (*Result, error) {
 	if r.kept == nil {
 		r.kept = values{}
 	}
 	names, err := r.names()
-	d := decide(r.listener(), r.Event, names, err, time.Time{})
-	out := &Rehearsed{Decision: d}
-	if d.Outcome != Matched {
+	d := r.evaluate(names, err)
+	out := &Result{Decision: d}
+	if d.Outcome != engine.Matched {
 		return out, nil
 	}
 	if r.Event.Inlet == "manual" || r.Event.Inlet == "call" {
@@ -99,15 +106,15 @@ func Rehearse(r Rehearsal) (*Rehearsed, error) {
 	for _, n := range r.Workflow.SecretNames() {
 		secrets[n] = r.Secret(n)
 	}
-	const id = RunID(1)
-	st := plan.NewState(r.Workflow, names, r.Event.inputs(r.Workflow), id.String(), r.Now)
+	const id = engine.RunID(1)
+	st := plan.NewState(r.Workflow, names, r.Event.InputsOf(r.Workflow), id.String(), r.Now)
 	st.Secrets, st.Answers = secrets, map[string]*plan.Answer{}
 	st.Run = map[string]any{"id": id.String(), "url": "/runs/" + id.String(), "attempt": 1, "started_at": r.Now,
 		"workflow": r.Workflow.ID, "trigger": r.Event.Trigger, "test": true}
-	if isBatch(r.Workflow) {
+	if g := r.Workflow.Gather; g != nil && g.Kind == workflows.Batch {
 		st.Events = []any{names}
 		for _, ev := range r.More {
-			more, err := ev.Event.names()
+			more, err := ev.Event.Names()
 			if err != nil {
 				return nil, err
 			}
@@ -115,69 +122,68 @@ func Rehearse(r Rehearsal) (*Rehearsed, error) {
 			st.Events = append(st.Events, more)
 		}
 	}
-	p := performer{r: r, st: st, out: out, calls: map[string]int{}}
-	for range maxRehearsed {
+	p := answerer{r: r, st: st, out: out, calls: map[string]int{}}
+	for range maxDecisions {
 		next := plan.Next(st)
 		p.note(next.Finished...)
 		if end := next.End; end != nil {
-			out.Status, out.Output, out.Error = RunStatus(end.Status), end.Output, end.Error
+			out.Status, out.Output, out.Error = engine.RunStatus(end.Status), end.Output, end.Error
 			out.Names = plan.Names(st)
 			out.Names["output"], out.Names["error"] = end.Output, nil
 			if end.Error != nil {
 				out.Names["error"] = map[string]any{"message": end.Error.Message, "code": end.Error.Code, "status": end.Error.Status,
-					"step":     end.Error.Step,
-					"attempts": end.Error.Attempts, "retryable": end.Error.Retryable, "details": end.Error.Details}
+					"step": end.Error.Step, "attempts": end.Error.Attempts, "retryable": end.Error.Retryable, "details": end.Error.Details}
 			}
 			return out, nil
 		}
-		if err := p.perform(next); err != nil {
+		if err := p.answer(next); err != nil {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("workflow %s does not end: %d decisions were made", r.Workflow.ID, maxRehearsed)
+	return nil, fmt.Errorf("workflow %s does not end: %d decisions were made", r.Workflow.ID, maxDecisions)
 }
 
-func (r *Rehearsal) names() (map[string]any, error) {
-	names, err := r.Event.names()
+func (r *Request) names() (map[string]any, error) {
+	names, err := r.Event.Names()
 	if err == nil {
 		names["data"] = workflows.Overlay(names["data"], r.Data)
 	}
 	return names, err
 }
 
-// listener is how the workflow listens to the event.
-func (r *Rehearsal) listener() listener {
-	l := listener{workflow: r.Workflow, start: workflows.Start{Kind: r.Event.Inlet}}
+// evaluate asks the workflow's rule, with the start by which it listens to the event.
+func (r *Request) evaluate(names map[string]any, unreadable error) engine.Decision {
+	start, types := workflows.Start{Kind: r.Event.Inlet}, []string(nil)
 	for _, s := range r.Workflow.Starts {
 		if s.Kind == "trigger" && s.Trigger == r.Event.Trigger {
-			l.start = s
+			start = s
 			if t := r.Project.Triggers[s.Trigger]; t != nil && t.Webhook != nil {
-				l.types = t.Webhook.Events
+				types = t.Webhook.Events
 			}
 		}
 	}
-	return l
+	return engine.EvaluateRule(r.Workflow, start, types, r.Event, names, unreadable)
 }
 
-// performer answers what a plan asks for.
-type performer struct {
-	r   Rehearsal
+// answerer answers what a plan asks for.
+type answerer struct {
+	r   Request
 	st  *plan.State
-	out *Rehearsed
+	out *Result
 	// calls counts those of each step, however often it is walked.
 	calls map[string]int
 }
 
-func (p *performer) note(records ...*plan.Record) {
+func (p *answerer) note(records ...*plan.Record) {
 	p.out.Records = append(p.out.Records, records...)
 }
 
-func (p *performer) add(r *plan.Record) {
+func (p *answerer) add(r *plan.Record) {
 	p.st.AddRecord(r)
 	p.note(r)
 }
 
-func (p *performer) perform(next plan.Decision) error {
+func (p *answerer) answer(next plan.Decision) error {
 	moved := false
 	for _, c := range next.Calls {
 		if err := p.call(c); err != nil {
@@ -191,7 +197,7 @@ func (p *performer) perform(next plan.Decision) error {
 	}
 	for _, q := range next.Questions {
 		if !q.Any || q.Index == 0 || p.st.Answers[q.Path] == nil {
-			p.answer(q, next.Questions)
+			p.answerQuestion(q, next.Questions)
 		}
 		moved = true
 	}
@@ -215,7 +221,7 @@ func (p *performer) perform(next plan.Decision) error {
 }
 
 // reply asks for the answer to a call, nil for the default.
-func (p *performer) reply(c RehearsedCall) *Reply {
+func (p *answerer) reply(c Call) *Reply {
 	p.out.Calls = append(p.out.Calls, c)
 	p.calls[c.ID]++
 	if p.r.Answer == nil {
@@ -232,10 +238,10 @@ func idOf(s *workflows.Step) string {
 	return s.Key
 }
 
-func (p *performer) attempt(d plan.Due) {
+func (p *answerer) attempt(d plan.Due) {
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded, StartedAt: p.r.Now,
 		FinishedAt: p.r.Now, Input: d.With}
-	reply := p.reply(RehearsedCall{Path: d.Path, ID: idOf(d.Step), With: d.With, Due: &d})
+	reply := p.reply(Call{Path: d.Path, ID: idOf(d.Step), With: d.With, Due: &d})
 	if result, failed := p.result(d, reply); failed != nil {
 		p.fail(r, failed)
 	} else if output, err := d.Output(p.st.RunID, result); err != nil {
@@ -248,7 +254,7 @@ func (p *performer) attempt(d plan.Due) {
 
 // result is what an attempt gives: what it is answered, what the store does, or the
 // action's example.
-func (p *performer) result(d plan.Due, reply *Reply) (any, *plan.Error) {
+func (p *answerer) result(d plan.Due, reply *Reply) (any, *plan.Error) {
 	if reply != nil {
 		return reply.Output, reply.Err
 	}
@@ -264,16 +270,16 @@ func (p *performer) result(d plan.Due, reply *Reply) (any, *plan.Error) {
 	return map[string]any{}, nil
 }
 
-func (p *performer) fail(r *plan.Record, e *plan.Error) {
+func (p *answerer) fail(r *plan.Record, e *plan.Error) {
 	failure := *e
 	failure.Step, failure.Attempts = r.Path, r.Attempt
 	r.Status, r.Error, r.Output = plan.Failed, &failure, failure.Details
 }
 
-// answer gives what a step waits for from outside. Of several the first comes, or the
+// answerQuestion gives what a step waits for from outside. Of several the first comes, or the
 // one whose index the reply names.
-func (p *performer) answer(q plan.Question, all []plan.Question) {
-	reply := p.reply(RehearsedCall{Path: q.Path, ID: idOf(q.Step), With: map[string]any{"approval": q.Text, "event": q.Trigger, "key": q.Key}})
+func (p *answerer) answerQuestion(q plan.Question, all []plan.Question) {
+	reply := p.reply(Call{Path: q.Path, ID: idOf(q.Step), With: map[string]any{"approval": q.Text, "event": q.Trigger, "key": q.Key}})
 	if reply != nil && q.Any {
 		q = named(q, all, reply.Output)
 	}
@@ -312,16 +318,16 @@ func named(q plan.Question, all []plan.Question, output any) plan.Question {
 	return q
 }
 
-// call rehearses the called workflow, unless it is answered for.
-func (p *performer) call(c plan.Call) error {
+// call carries the called workflow out, unless it is answered for.
+func (p *answerer) call(c plan.Call) error {
 	r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", Status: plan.Succeeded, StartedAt: p.r.Now,
 		FinishedAt: p.r.Now, Input: c.Inputs}
-	reply := p.reply(RehearsedCall{Path: c.Path, ID: idOf(c.Step()), With: c.Inputs})
+	reply := p.reply(Call{Path: c.Path, ID: idOf(c.Step()), With: c.Inputs})
 	if reply == nil {
 		reply = p.called(c)
 	}
 	if c.Detach && reply.Err == nil {
-		reply.Output = map[string]any{"event": EventID(1).String()}
+		reply.Output = map[string]any{"event": engine.EventID(1).String()}
 	}
 	if reply.Err != nil {
 		p.fail(r, reply.Err)
@@ -338,20 +344,20 @@ func (p *performer) call(c plan.Call) error {
 	return nil
 }
 
-func (p *performer) called(c plan.Call) *Reply {
+func (p *answerer) called(c plan.Call) *Reply {
 	w := p.r.Project.Workflows[c.Workflow]
 	if w == nil {
 		return &Reply{Err: &plan.Error{Message: "there is no workflow " + c.Workflow, Code: "cannot_call"}}
 	}
 	sub := p.r
 	sub.Workflow, sub.Answer = w, nil
-	sub.Event = &Event{ID: 1, Delivery: Delivery{Trigger: w.ID, Inlet: "call", Key: c.Path, Type: "call", Time: p.r.Now,
+	sub.Event = &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: w.ID, Inlet: "call", Key: c.Path, Type: "call", Time: p.r.Now,
 		ReceivedAt: p.r.Now, Inputs: c.Inputs, Only: w.ID, Decoded: true}}
-	got, err := Rehearse(sub)
+	got, err := Run(sub)
 	switch {
 	case err != nil:
 		return &Reply{Err: &plan.Error{Message: err.Error(), Code: "cannot_call"}}
-	case got.Decision.Outcome == RuleFailed:
+	case got.Decision.Outcome == engine.RuleFailed:
 		return &Reply{Err: &plan.Error{Message: fmt.Sprintf("workflow %s did not run: %s", w.ID, got.Decision.Reason), Code: "call_failed"}}
 	case got.Error != nil:
 		return &Reply{Err: &plan.Error{Message: fmt.Sprintf("workflow %s %s: %s", w.ID, got.Status, got.Error.Message),

@@ -1,4 +1,4 @@
-package cmd
+package dryrun
 
 import (
 	"cmp"
@@ -13,10 +13,11 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// runTest carries one test out and gives what was not as expected.
-func runTest(p *workflows.Project, t *workflows.Test) []string {
+// Test carries one test of a project out and gives what was not as expected, each with its
+// place in the file; nil for a test that passes.
+func Test(p *workflows.Project, t *workflows.Test) []string {
 	w := p.Workflows[t.Workflow]
-	r := engine.Rehearsal{Project: p, Workflow: w, Now: t.Now, Data: t.Data, Secret: func(name string) string { return "secret:" + name }}
+	r := Request{Project: p, Workflow: w, Now: t.Now, Data: t.Data, Secret: func(name string) string { return "secret:" + name }}
 	var err error
 	if r.Event, err = testEvent(p, w, t); err != nil {
 		return []string{t.Where("") + ": " + err.Error()}
@@ -26,27 +27,27 @@ func runTest(p *workflows.Project, t *workflows.Test) []string {
 		if err != nil {
 			return []string{t.Where("") + ": " + err.Error()}
 		}
-		r.More = append(r.More, engine.RehearsedEvent{Event: ev, Data: more.Data})
+		r.More = append(r.More, Event{Event: ev, Data: more.Data})
 	}
-	r.Answer = func(c engine.RehearsedCall, n int) *engine.Reply {
+	r.Answer = func(c Call, n int) *Reply {
 		list := t.Mocks[c.ID]
 		if c.ID == "" || len(list) == 0 {
 			return nil
 		}
 		return replyOf(list[min(n, len(list))-1])
 	}
-	got, err := engine.Rehearse(r)
+	got, err := Run(r)
 	if err != nil {
 		return []string{t.Where("") + ": " + err.Error()}
 	}
-	return judgeTest(t, got)
+	return compare(t, got)
 }
 
 // replyOf makes the answer of a mock. An error with a status is retried when a
 // real answer of that status would be; one without is a network that failed.
-func replyOf(m workflows.Mock) *engine.Reply {
+func replyOf(m workflows.Mock) *Reply {
 	if !m.Failed {
-		return &engine.Reply{Output: m.Output}
+		return &Reply{Output: m.Output}
 	}
 	e := &plan.Error{Message: m.Message, Code: m.Code, Status: m.Status, Retryable: m.Status == 0 || plan.RetryableStatus(m.Status)}
 	if e.Code == "" {
@@ -58,7 +59,7 @@ func replyOf(m workflows.Mock) *engine.Reply {
 	if e.Message == "" {
 		e.Message = fmt.Sprintf("answered %d", m.Status)
 	}
-	return &engine.Reply{Err: e}
+	return &Reply{Err: e}
 }
 
 // testEvent makes the event of a test, as its inlet would.
@@ -81,7 +82,8 @@ func testEvent(p *workflows.Project, w *workflows.Workflow, t *workflows.Test) (
 	} else if declared = p.Triggers[trigger]; inlet == "" {
 		inlet = firstInlet(declared)
 	}
-	d := &engine.Delivery{Trigger: trigger, Inlet: inlet, Type: cmp.Or(t.Type, typeOf(start, declared, inlet)), Key: cmp.Or(t.Key, "test"), Time: t.Now, ReceivedAt: t.Now, Decoded: true,
+	d := &engine.Delivery{Trigger: trigger, Inlet: inlet, Type: cmp.Or(t.Type, typeOf(start, declared, inlet)),
+		Key: cmp.Or(t.Key, "test"), Time: t.Now, ReceivedAt: t.Now, Decoded: true,
 		Headers: map[string]string{}, Query: map[string]string{}}
 	switch inlet {
 	case "manual", "call":

@@ -1,4 +1,4 @@
-package cmd
+package dryrun
 
 import (
 	"fmt"
@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// judgeTest compares a rehearsal with what was expected.
-func judgeTest(t *workflows.Test, got *engine.Rehearsed) []string {
+// compare tells where a result is not what was expected.
+func compare(t *workflows.Test, got *Result) []string {
 	x := t.Expect
 	var out []string
 	wrong := func(path, format string, args ...any) {
@@ -87,7 +87,7 @@ func because(d engine.Decision) string {
 }
 
 // stepStatus is how a step ended; of one that ran several times, the worst.
-func stepStatus(got *engine.Rehearsed, id string) string {
+func stepStatus(got *Result, id string) string {
 	last := map[string]string{}
 	for _, r := range got.Records {
 		segment := r.Path[strings.LastIndexByte(r.Path, '/')+1:]
@@ -106,8 +106,8 @@ func stepStatus(got *engine.Rehearsed, id string) string {
 	return "not_reached"
 }
 
-func callsOf(got *engine.Rehearsed, id string) []engine.RehearsedCall {
-	var out []engine.RehearsedCall
+func callsOf(got *Result, id string) []Call {
+	var out []Call
 	for _, c := range got.Calls {
 		if c.ID == id {
 			out = append(out, c)
@@ -118,7 +118,7 @@ func callsOf(got *engine.Rehearsed, id string) []engine.RehearsedCall {
 
 // callsDiffer compares the inputs of a step's calls: with a map the last one of a
 // step, or any of a loop's; with a list each in turn.
-func callsDiffer(want any, calls []engine.RehearsedCall) string {
+func callsDiffer(want any, calls []Call) string {
 	if len(calls) == 0 {
 		return "the step was not called"
 	}
@@ -160,7 +160,8 @@ func errorDiffers(want any, e *plan.Error) string {
 	if text, ok := m["message"].(string); ok && strings.Contains(e.Message, text) {
 		delete(m, "message")
 	}
-	return differ(m, map[string]any{"message": e.Message, "code": e.Code, "status": e.Status, "step": e.Step, "attempts": e.Attempts, "retryable": e.Retryable, "details": e.Details}, true)
+	return differ(m, map[string]any{"message": e.Message, "code": e.Code, "status": e.Status, "step": e.Step,
+		"attempts": e.Attempts, "retryable": e.Retryable, "details": e.Details}, true)
 }
 
 // differ says where two values differ, empty when they do not. In part, maps may
@@ -225,10 +226,16 @@ func equalValues(a, b any) bool {
 	return ok && ok2 && f == g || reflect.DeepEqual(a, b)
 }
 
+// maxShown is how many characters of a value a failure shows.
+const maxShown = 300
+
 func jsonText(v any) string {
 	b, err := value.EncodeJSON(v)
 	if err != nil {
 		return fmt.Sprint(v)
 	}
-	return short(string(b), 300)
+	if r := []rune(string(b)); len(r) > maxShown {
+		return string(r[:maxShown-1]) + "…"
+	}
+	return string(b)
 }

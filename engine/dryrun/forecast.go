@@ -1,0 +1,142 @@
+package dryrun
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+const (
+	// forecastTime is how long a forecast may look at events before it answers with what
+	// it has.
+	forecastTime = 15 * time.Second
+	// runsEach is how many runs of a workflow are carried out to see what they call.
+	runsEach = 5
+)
+
+// Events gives the events of a selection; engine.Engine does.
+type Events interface {
+	EachSelected(ctx context.Context, s engine.Selection, until time.Time, do func(engine.Selected)) (events, looked int, err error)
+}
+
+// Forecaster tells what a batch replay would do, without doing it: the same rules decide
+// about the same events, and the first runs of each workflow are dry runs that show what
+// they would call. It may be used by several goroutines.
+type Forecaster struct {
+	Events  Events
+	Project func() *workflows.Project
+	Actions map[string]engine.Action
+	Client  *http.Client
+	// Secret gives the value of a secret.
+	Secret func(name string) (string, bool)
+	// Redact masks secrets in what is shown.
+	Redact func(string) string
+}
+
+// Forecast tells what a batch of a selection would do. Its error is engine.ErrQuery for a
+// selection that makes no sense.
+func (f *Forecaster) Forecast(ctx context.Context, s engine.Selection) (*engine.Forecast, error) {
+	out := &engine.Forecast{Workflows: []engine.PlannedWorkflow{}}
+	by := map[string]*engine.PlannedWorkflow{}
+	var err error
+	out.Events, out.Looked, err = f.Events.EachSelected(ctx, s, time.Now().Add(forecastTime), func(x engine.Selected) {
+		id := x.Workflow.ID
+		if by[id] == nil {
+			by[id] = &engine.PlannedWorkflow{Workflow: id, Version: x.Workflow.Version, Calls: []engine.PlannedCall{}}
+		}
+		switch w := by[id]; {
+		case x.Event == nil:
+			w.Unreadable++
+		case x.Known:
+			w.Known++
+		default:
+			f.plan(x, w)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range slices.Sorted(maps.Keys(by)) {
+		w := by[id]
+		slices.SortFunc(w.Calls, func(a, b engine.PlannedCall) int {
+			return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Action, b.Action))
+		})
+		out.Runs += w.Runs
+		out.Workflows = append(out.Workflows, *w)
+	}
+	return out, nil
+}
+
+// plan adds what would become of one event.
+func (f *Forecaster) plan(x engine.Selected, w *engine.PlannedWorkflow) {
+	names, err := x.Event.Names()
+	d := engine.EvaluateRule(x.Workflow, x.Start, x.Types, x.Event, names, err)
+	switch d.Outcome {
+	case engine.Matched:
+		w.Runs++
+	case engine.RuleFailed:
+		w.RuleFailed++
+		w.Reason = cmp.Or(w.Reason, f.Redact(d.Reason))
+	default:
+		w.NotMatched++
+	}
+	if d.Outcome != engine.Matched || w.DryRuns >= runsEach || w.Problem != "" {
+		return
+	}
+	got, err := f.run(x)
+	if err != nil {
+		w.Problem = f.Redact(err.Error())
+		return
+	}
+	w.DryRuns++
+	for _, c := range got.Calls {
+		f.addCall(w, c)
+	}
+}
+
+// run carries a run out; a bug that it brings out ends it alone.
+func (f *Forecaster) run(x engine.Selected) (got *Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the dry run panicked, which is a bug of Hookloom: %v", p)
+		}
+	}()
+	secret := func(name string) string {
+		v, _ := f.Secret(name)
+		return v
+	}
+	copied := *x.Event // a dry run may change its inputs
+	return Run(Request{Project: f.Project(), Workflow: x.Workflow, Event: &copied, Now: time.Now().UTC(), Secret: secret})
+}
+
+// addCall notes what an attempt would have called.
+func (f *Forecaster) addCall(w *engine.PlannedWorkflow, c Call) {
+	if c.Due == nil || c.Due.Step.Spec == nil || !c.Due.Step.Spec.Leaves {
+		return
+	}
+	call := engine.PlannedCall{Action: c.Due.Step.Uses, Host: f.host(*c.Due)}
+	i := slices.IndexFunc(w.Calls, func(x engine.PlannedCall) bool { return x.Action == call.Action && x.Host == call.Host })
+	if i < 0 {
+		i, w.Calls = len(w.Calls), append(w.Calls, call)
+	}
+	w.Calls[i].Count++
+}
+
+// host is where an attempt would go; empty when it cannot be told.
+func (f *Forecaster) host(d plan.Due) string {
+	a, ok := f.Actions[engine.ActionName(d.Step)].(engine.Destined)
+	if !ok {
+		return ""
+	}
+	in := engine.Input{Spec: d.Step.Spec, With: d.With, Path: d.Path, Attempt: d.Attempt, Connections: f.Project().Connections,
+		Secret: f.Secret, Client: f.Client}
+	return f.Redact(a.Destination(in))
+}
