@@ -35,7 +35,7 @@ func (a *app) printForecast(f *engine.Forecast) {
 			if c.Host != "" {
 				host = " at " + printable(c.Host)
 			}
-			a.printf("    calls %s%s, %d times in %s\n", c.Action, host, c.Count, counted(w.DryRuns, "rehearsed run"))
+			a.printf("    calls %s%s, %d times in %s\n", c.Action, host, c.Count, counted(w.DryRuns, "dry run"))
 		}
 		if w.DryRuns > 0 && len(w.Calls) == 0 {
 			a.printf("    makes no outside calls\n")
