@@ -194,7 +194,6 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 		Leaves: dr.state.Workflow.Bounded(), Cancelable: len(dr.state.Workflow.CancelOn) > 0, Wrote: dr.wrote.Load(), Mask: dr.masker()}
 	if dr.news != nil {
 		s.Answers, s.Awaits, s.Came = dr.answers, dr.awaits, dr.came(dr.unsaved)
-		s.AnyWaits, s.EndsAnyWaits = anyWaits(dr.unsaved), status.Ended() && dr.state.Workflow.WaitsForAny()
 		s.Ends = append(dr.ends, ending(dr.unsaved)...)
 	}
 	dr.ends = nil
@@ -207,11 +206,13 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 func (dr *driver) stopWaiting(at time.Time) {
 	for _, list := range dr.state.Records {
 		if r := list[len(list)-1]; r.Status == plan.Waiting && (dr.run.Status.Ended() || !isFinal(r.Path)) {
-			if id, err := ParseEventID(plan.Called(r)); err == nil {
-				dr.ends = append(dr.ends, EndCall{id, dr.whyEnded()})
+			if call := r.Call(); call != nil {
+				if id, err := ParseEventID(call.Event); err == nil {
+					dr.ends = append(dr.ends, EndCall{id, dr.whyEnded()})
+				}
 			}
 			ended := *r
-			ended.Status, ended.FinishedAt, ended.Output = plan.Failed, at, nil
+			ended.Status, ended.FinishedAt, ended.Waits = plan.Failed, at, nil
 			ended.Error = &plan.Error{Message: "the run ended", Code: plan.CutCode}
 			dr.state.AddRecord(&ended)
 			dr.unsaved = append(dr.unsaved, &ended)

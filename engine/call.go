@@ -35,11 +35,8 @@ func (dr *driver) call(calls []plan.Call) bool {
 			}
 			r.Output = output
 		default:
-			what := map[string]any{"call": ev.ID.String(), "workflow": c.Workflow}
-			if !c.Until.IsZero() {
-				what["until"] = c.Until.UTC().Format(time.RFC3339Nano)
-			}
-			r.Status, r.Output = plan.Waiting, what
+			r.Status = plan.Waiting
+			r.Waits = []plan.Wait{{Kind: plan.WaitCall, Event: ev.ID.String(), Workflow: c.Workflow, Until: c.Until}}
 		}
 		if ev != nil {
 			dr.calls = append(dr.calls, ev)
@@ -176,10 +173,10 @@ func (e *Engine) began(s Settlement) {
 }
 
 // lookForCalled finds how the run ended that a step called, if it has.
-func (dr *driver) lookForCalled(r *plan.Record, event string) error {
-	id, err := ParseEventID(event)
+func (dr *driver) lookForCalled(r *plan.Record, call *plan.Wait) error {
+	id, err := ParseEventID(call.Event)
 	if err != nil {
-		return fmt.Errorf("step %s waits for %q: %w", r.Path, event, err)
+		return fmt.Errorf("step %s waits for %q: %w", r.Path, call.Event, err)
 	}
 	var c CallState
 	err = dr.e.store(func() (err error) {
@@ -193,9 +190,7 @@ func (dr *driver) lookForCalled(r *plan.Record, event string) error {
 	if err != nil {
 		return fmt.Errorf("looking for the run that %s called: %w", r.Path, err)
 	}
-	m, _ := r.Output.(map[string]any)
-	workflow, _ := m["workflow"].(string)
-	a := &plan.Answer{Attempt: r.Attempt, Verdict: "call"}
+	workflow, a := call.Workflow, &plan.Answer{Attempt: r.Attempt, Verdict: "call"}
 	switch {
 	case c.Run != nil && !c.Run.Status.Ended(), !c.Decided:
 		return nil

@@ -322,12 +322,8 @@ type Settlement struct {
 	// are the events that it waits for.
 	Answers int
 	Awaits  []EventWait
-	// Came are the events that released steps which waited for them. AnyWaits are events
-	// that steps begin to wait for several of; EndsAnyWaits tells that the run may have had
-	// such, and has ended.
-	Came         []CameEvent
-	AnyWaits     []AnyWait
-	EndsAnyWaits bool
+	// Came are the events that released steps which waited for them.
+	Came []CameEvent
 	// Calls are events that begin called runs, or those of workflows that listen to
 	// this one's end, to store with the rest. Called tells
 	// that the run was itself called: its end makes the caller due.
@@ -407,11 +403,6 @@ type EventWait struct {
 
 // names tells that two waits are for the same event.
 func (w EventWait) names(x EventWait) bool { return w.Trigger == x.Trigger && w.Key == x.Key }
-
-// AnyWait is one of several events that a step waits for.
-type AnyWait struct {
-	Path, Trigger, Key string
-}
 
 // CameEvent is an event that a step waited for.
 type CameEvent struct {

@@ -18,9 +18,12 @@ import (
 // ending lists the called runs that records order to be ended.
 func ending(records []*plan.Record) (out []EndCall) {
 	for _, r := range records {
-		event, why := plan.Ending(r)
-		if id, err := ParseEventID(event); err == nil {
-			out = append(out, EndCall{id, why})
+		call := r.Call()
+		if call == nil || call.Ending == nil {
+			continue
+		}
+		if id, err := ParseEventID(call.Event); err == nil {
+			out = append(out, EndCall{id, call.Ending.Message})
 		}
 	}
 	return out

@@ -135,7 +135,7 @@ func (dr *driver) hold(d plan.Due, h *destination.Hold) {
 		return
 	}
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Waiting, StartedAt: dr.state.Now, Input: d.Shown,
-		Output: map[string]any{"destination": dr.masker().Text(h.Why)}, Destination: h.Host}
+		Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: dr.masker().Text(h.Why)}}, Destination: h.Host}
 	dr.state.AddRecord(r)
 	dr.unsaved = append(dr.unsaved, r)
 }

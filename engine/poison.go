@@ -71,7 +71,7 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
 	dr.run.Error = &plan.Error{Message: value.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
 	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true,
-		Cancelable: true, CloseSteps: true, EndsAnyWaits: true, Mask: dr.masker()}
+		Cancelable: true, CloseSteps: true, Mask: dr.masker()}
 	var next time.Time
 	err := e.store(func() (err error) {
 		next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)

@@ -89,11 +89,11 @@ func (dr *driver) lookUp() {
 // runs.
 func (dr *driver) lookForEvents(records []*plan.Record) error {
 	for _, r := range records {
-		if id := plan.Called(r); id != "" {
-			if err := dr.roomFor(EventWait{Key: id}); err != nil && !dr.e.rowsFault(err) {
+		if call := r.Call(); call != nil {
+			if err := dr.roomFor(EventWait{Key: call.Event}); err != nil && !dr.e.rowsFault(err) {
 				return fmt.Errorf("looking for what step %s waits for: %w", r.Path, err)
 			}
-			if err := dr.lookForCalled(r, id); err != nil {
+			if err := dr.lookForCalled(r, call); err != nil {
 				return err
 			}
 			continue
@@ -160,18 +160,6 @@ func (dr *driver) came(records []*plan.Record) []CameEvent {
 	for _, r := range records {
 		if id, ok := dr.releasedBy[r.Path]; ok && !r.FinishedAt.IsZero() {
 			out = append(out, CameEvent{Path: r.Path, Event: id})
-		}
-	}
-	return out
-}
-
-// anyWaits lists the events that records begin to wait for several of.
-func anyWaits(records []*plan.Record) (out []AnyWait) {
-	for _, r := range records {
-		for _, q := range plan.AwaitedEvents(r) {
-			if q.Any {
-				out = append(out, AnyWait{Path: r.Path, Trigger: q.Trigger, Key: q.Key})
-			}
 		}
 	}
 	return out

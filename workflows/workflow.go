@@ -38,7 +38,6 @@ type Workflow struct {
 	src         *source
 	secrets     []string // the list the file allows; nil for no list
 	asks        bool     // a step may wait for something from outside
-	waitsForAny bool
 	waits       []string // triggers whose events a step waits for
 	secretNames []string
 	// Concurrency and Rate bound its runs; nil for no bound.
@@ -192,9 +191,6 @@ type Step struct {
 // in doubt.
 func (w *Workflow) Asks() bool { return w.asks }
 
-// WaitsForAny tells whether a step of the workflow waits for the first of several.
-func (w *Workflow) WaitsForAny() bool { return w.waitsForAny }
-
 // Waits lists the triggers whose events the workflow's steps wait for.
 func (w *Workflow) Waits() []string { return w.waits }
 
@@ -241,7 +237,6 @@ func parseWorkflow(src *source, id string) *Workflow {
 	b.checkDeadline(o)
 	w.EachStep(func(s *Step) {
 		w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review"
-		w.waitsForAny = w.waitsForAny || s.Wait != nil && len(s.Wait.Any) > 0
 		for _, one := range s.Wait.Choices() {
 			if one.Event != "" && !contains(w.waits, one.Event) {
 				w.waits = append(w.waits, one.Event)

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -40,7 +39,7 @@ func (p *planner) call(s *workflows.Step, path string) outcome {
 	last := list[len(list)-1]
 	if last.Status == Waiting {
 		if last = p.called(s, path, last); last.Status == Waiting {
-			p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Step: s, Kind: "call", Key: Called(last),
+			p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Step: s, Kind: "call", Key: last.Call().Event,
 				Text: "the run of workflow " + s.Call})
 			p.out.open++
 			return pending
@@ -87,12 +86,13 @@ func (p *planner) calls(s *workflows.Step, path string, attempt int) outcome {
 // or ended. A call that has taken too long ends when the run has that it called, so that
 // no other try, and no handler, begins beside it.
 func (p *planner) called(s *workflows.Step, path string, last *Record) *Record {
-	ending := endingOf(last) != nil
+	call := last.Call()
+	ending := call.Ending != nil
 	if a := p.answer(last); a != nil && (!ending || a.Err == nil) {
 		return p.answered(s, path, last, a)
 	}
 	if !ending {
-		until := waitsUntil(last)
+		until := call.Until
 		if until.IsZero() || p.st.Now.Before(until) {
 			if !until.IsZero() {
 				p.wake(until)
@@ -108,14 +108,12 @@ func (p *planner) called(s *workflows.Step, path string, last *Record) *Record {
 // about, the record ends: with the reason, or with what the run gave if it ended well
 // just before.
 func (p *planner) endCall(last *Record, why *Error) *Record {
-	if known := endingOf(last); known != nil {
+	if known := last.Call().Ending; known != nil {
 		why = known
 	} else {
-		m, _ := last.Output.(map[string]any)
-		r := *last
-		what := maps.Clone(m)
-		what["ending"] = map[string]any{"message": why.Message, "code": why.Code, "retryable": why.Retryable}
-		r.Output = what
+		r, call := *last, *last.Call()
+		call.Ending = &Error{Message: why.Message, Code: why.Code, Retryable: why.Retryable, Step: last.Path}
+		r.Waits = []Wait{call}
 		p.st.AddRecord(&r)
 		p.out.Finished = append(p.out.Finished, &r)
 		last = &r
@@ -128,38 +126,4 @@ func (p *planner) endCall(last *Record, why *Error) *Record {
 		return p.endWait(last, Succeeded, a.Output, nil)
 	}
 	return p.endWait(last, Failed, nil, why)
-}
-
-// Called is the id of the event that began the run that a record waits for; empty when
-// it waits for none.
-func Called(r *Record) string {
-	m, _ := r.Output.(map[string]any)
-	id, _ := m["call"].(string)
-	if r.Status != Waiting {
-		return ""
-	}
-	return id
-}
-
-// Ending is the id of the event that began a called run which is to be ended, and why;
-// empty for other records.
-func Ending(r *Record) (event, why string) {
-	if e := endingOf(r); e != nil {
-		return Called(r), e.Message
-	}
-	return "", ""
-}
-
-// endingOf is why the run is being ended that a record waits for; nil while it is not.
-func endingOf(r *Record) *Error {
-	m, _ := r.Output.(map[string]any)
-	why, is := m["ending"].(map[string]any)
-	if !is || r.Status != Waiting {
-		return nil
-	}
-	e := &Error{Step: r.Path}
-	e.Message, _ = why["message"].(string)
-	e.Code, _ = why["code"].(string)
-	e.Retryable, _ = why["retryable"].(bool)
-	return e
 }

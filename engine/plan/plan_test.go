@@ -230,7 +230,7 @@ func TestAnyRunEndsAndNothingIsDoneTwice(t *testing.T) {
 				if done[c.Path] {
 					r.Fatalf("%s calls again after it succeeded\n%s", c.Path, text)
 				}
-				rec := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", Status: plan.Waiting, StartedAt: st.Now, Output: map[string]any{"call": "evt_1"}}
+				rec := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", Status: plan.Waiting, StartedAt: st.Now, Waits: []plan.Wait{{Kind: plan.WaitCall, Event: "evt_1"}}}
 				if c.Detach {
 					rec.Status, rec.FinishedAt, done[c.Path] = plan.Succeeded, st.Now, true
 				}

@@ -38,6 +38,11 @@ type Record struct {
 	// Input is what the action got, secrets masked; Output what the step gave.
 	Input, Output any
 	Error         *Error
+	// Waits are what a waiting step waits for; its Output is nil. Several belong to a
+	// step of wait: any, which the first to come ends.
+	Waits []Wait
+	// Waited tells that the record takes the place of one of the same attempt that waited.
+	Waited bool
 	// Notes are warnings about the attempt, such as that a text has a hole.
 	Notes []string
 	// Destination is the host that the attempt went to, or waits for; empty for none.

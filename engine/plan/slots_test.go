@@ -114,10 +114,14 @@ func TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
 	if len(d.Calls) != 1 {
 		t.Fatalf("%+v", d)
 	}
-	st.AddRecord(&plan.Record{Path: "g/c", Attempt: 1, Action: "call", Status: plan.Waiting, StartedAt: st.Now, Output: map[string]any{"call": "evt_1", "workflow": "other"}})
+	st.AddRecord(&plan.Record{Path: "g/c", Attempt: 1, Action: "call", Status: plan.Waiting, StartedAt: st.Now, Waits: []plan.Wait{{Kind: plan.WaitCall, Event: "evt_1", Workflow: "other"}}})
 	st.Now = st.Now.Add(6 * time.Second)
 	d = plan.Next(st)
-	event, why := plan.Ending(st.Records["g/c"][0])
+	call := st.Records["g/c"][0].Call()
+	if call == nil || call.Ending == nil {
+		t.Fatalf("%+v", st.Records["g/c"][0])
+	}
+	event, why := call.Event, call.Ending.Message
 	if len(d.Due) != 0 || event != "evt_1" || !strings.Contains(why, "its group g took longer than its timeout of 5s") || len(d.Questions) != 1 {
 		t.Fatalf("%q %q %+v", event, why, d)
 	}

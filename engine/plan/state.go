@@ -72,6 +72,7 @@ func (s *State) AddRecord(r *Record) {
 	for i, old := range list {
 		if old.Attempt == r.Attempt {
 			s.memory -= int64(old.memory) // also of r itself, which may be added twice
+			r.Waited = r.Waited || old != r && old.Status == Waiting
 			list[i] = r
 			return
 		}

@@ -78,10 +78,10 @@ func (p *planner) cut(path, why, code string) (open bool) {
 	for _, k := range list {
 		last := p.last(k)
 		e := &Error{Message: "cut: " + why, Code: code, Step: k}
-		if id := Called(last); id == "" {
+		if call := last.Call(); call == nil {
 			p.endWait(last, Failed, nil, e)
 		} else if p.endCall(last, e).Status == Waiting {
-			p.out.Questions = append(p.out.Questions, Question{Path: k, Attempt: last.Attempt, Kind: "call", Key: id})
+			p.out.Questions = append(p.out.Questions, Question{Path: k, Attempt: last.Attempt, Kind: "call", Key: call.Event})
 			p.out.open++
 			open = true
 		}

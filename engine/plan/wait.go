@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"maps"
-	"strconv"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -66,13 +65,13 @@ func (p *planner) wait(s *workflows.Step, path string) outcome {
 		last = p.waits(s, path, what)
 	}
 	if last.Status == Waiting {
-		until := waitsUntil(last)
+		until := last.Until()
 		switch a := p.answer(last); {
 		case a != nil:
 			last = p.answered(s, path, last, a)
 		case p.st.Now.Before(until):
 			p.wake(until)
-			for _, q := range questionsOf(last, until) {
+			for _, q := range questionsOf(last) {
 				q.Step = s
 				p.out.Questions = append(p.out.Questions, q)
 			}
@@ -148,7 +147,7 @@ func chosen(r *Record, a *Answer) any {
 	out["index"], out["kind"] = a.Index, "event"
 	if a.Verdict != "event" {
 		out["kind"] = "approval"
-		for _, q := range questionsOf(r, time.Time{}) {
+		for _, q := range questionsOf(r) {
 			if q.Kind == "approval" {
 				out["index"] = q.Index
 			}
@@ -159,38 +158,32 @@ func chosen(r *Record, a *Answer) any {
 
 // question renders what is waited for. It is put on record, so that it stays what
 // it was.
-func (p *planner) question(s *workflows.Step, path string) (map[string]any, *Error) {
-	what := map[string]any{"until": p.st.Now.Add(s.Timeout).UTC().Format(time.RFC3339Nano)}
-	var list []any
+func (p *planner) question(s *workflows.Step, path string) ([]Wait, *Error) {
+	until := p.st.Now.Add(s.Timeout).UTC()
+	var list []Wait
 	for _, one := range s.Wait.Choices() {
 		if p.st.GoneTriggers[one.Event] {
 			return nil, &Error{Message: fmt.Sprintf("no trigger is named %q any more: no event of it can come", one.Event), Code: "gone", Step: path}
 		}
-		m, err := p.choice(one, path)
+		w, err := p.choice(one, path)
 		if err != nil {
 			return nil, err
 		}
-		if len(s.Wait.Any) == 0 || one.Event == "" {
-			maps.Copy(what, m)
-			m = map[string]any{} // of any the approval stands beside the list
-		}
-		list = append(list, m)
+		w.Until, w.Any = until, len(s.Wait.Any) > 0
+		list = append(list, w)
 	}
-	if len(s.Wait.Any) > 0 {
-		what["any"] = list
-	}
-	return what, nil
+	return list, nil
 }
 
 // choice renders one wait.
-func (p *planner) choice(one *workflows.Wait, path string) (map[string]any, *Error) {
+func (p *planner) choice(one *workflows.Wait, path string) (Wait, *Error) {
 	template := one.Approval
 	if one.Event != "" {
 		template = one.Key
 	}
 	v, err := template.Render(p.env(p.st.Now, path), workflows.FillPlain)
 	if err != nil {
-		return nil, expressionError(err, path)
+		return Wait{}, expressionError(err, path)
 	}
 	text, err := value.Text(v)
 	if err == nil {
@@ -201,23 +194,15 @@ func (p *planner) choice(one *workflows.Wait, path string) (map[string]any, *Err
 		if one.Event != "" {
 			what = "wait.key"
 		}
-		return nil, TooLarge(err, what, "write less of the data into it", path)
+		return Wait{}, TooLarge(err, what, "write less of the data into it", path)
 	}
 	if one.Event == "" {
-		what := map[string]any{"approval": text}
-		if len(one.By) > 0 {
-			by := make([]any, len(one.By))
-			for i, b := range one.By {
-				by[i] = b
-			}
-			what["by"] = by
-		}
-		return what, nil
+		return Wait{Kind: WaitApproval, Approval: text, By: one.By}, nil
 	}
 	if text == "" {
-		return nil, &Error{Message: "wait.key is empty: no event can be told by it", Code: "expression", Step: path}
+		return Wait{}, &Error{Message: "wait.key is empty: no event can be told by it", Code: "expression", Step: path}
 	}
-	return map[string]any{"event": one.Event, "key": text, "from": p.eventsFrom(one).UTC().Format(time.RFC3339Nano)}, nil
+	return Wait{Kind: WaitEvent, Trigger: one.Event, Key: text, From: p.eventsFrom(one).UTC()}, nil
 }
 
 // eventsFrom is when an event was received at the earliest that ends a wait: since:
@@ -229,76 +214,6 @@ func (p *planner) eventsFrom(one *workflows.Wait) time.Time {
 		from = b
 	}
 	return from
-}
-
-// questionsOf reads a waiting record.
-func questionsOf(r *Record, until time.Time) []Question {
-	m, _ := r.Output.(map[string]any)
-	list, several := m["any"].([]any)
-	if !several {
-		list = []any{m}
-	}
-	out := make([]Question, 0, len(list))
-	for i, x := range list {
-		one, _ := x.(map[string]any)
-		if one["event"] == nil {
-			one = m
-		}
-		q := Question{Path: r.Path, Attempt: r.Attempt, Kind: "approval", Until: until, Any: several, Index: i}
-		q.Trigger, _ = one["event"].(string)
-		q.Key, _ = one["key"].(string)
-		q.Text, _ = one["approval"].(string)
-		if q.Trigger != "" {
-			q.Kind, q.Text = "event", "an event of "+q.Trigger+" with the key "+strconv.Quote(q.Key)
-			text, _ := one["from"].(string)
-			from, err := time.Parse(time.RFC3339Nano, text)
-			if err != nil { // a build before this one put it on record
-				from = r.StartedAt.Add(-workflows.DefaultSince)
-			}
-			q.From = from
-		}
-		by, _ := one["by"].([]any)
-		for _, b := range by {
-			if name, ok := b.(string); ok {
-				q.By = append(q.By, name)
-			}
-		}
-		out = append(out, q)
-	}
-	return out
-}
-
-// AwaitedEvents are the events that a record waits for.
-func AwaitedEvents(r *Record) []Question {
-	m, _ := r.Output.(map[string]any)
-	if r.Status != Waiting || m["event"] == nil && m["any"] == nil {
-		return nil
-	}
-	var out []Question
-	for _, q := range questionsOf(r, time.Time{}) {
-		if q.Kind == "event" {
-			out = append(out, q)
-		}
-	}
-	return out
-}
-
-// Asked are the approvals that records ask for, of runs whose text cannot be read any
-// more.
-func Asked(records []*Record, answers map[string]*Answer) []Question {
-	var out []Question
-	for _, r := range records {
-		m, _ := r.Output.(map[string]any)
-		if a := answers[r.Path]; r.Status != Waiting || m["approval"] == nil || a != nil && a.Attempt == r.Attempt {
-			continue
-		}
-		for _, q := range questionsOf(r, waitsUntil(r)) {
-			if q.Kind == "approval" {
-				out = append(out, q)
-			}
-		}
-	}
-	return out
 }
 
 // review holds a step whose attempt is in doubt until a person says what to do.

@@ -19,24 +19,8 @@ const (
 		AND NOT EXISTS (SELECT 1 FROM ended_waits w WHERE w.event_id = k.event_id AND w.run_id = ?5)`
 	// wakeWaiting makes the runs due that wait for an event. Each of them looks itself
 	// whether it counts.
-	wakeWaiting = `UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.event' = ?2 AND output ->> '$.key' = ?3
-		UNION ALL SELECT run_id FROM any_waits WHERE trigger = ?2 AND key = ?3)`
-	endAnyWaits = `DELETE FROM any_waits WHERE run_id = ?`
+	wakeWaiting = `UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE trigger = ?2 AND key = ?3)`
 )
-
-// anyWaits notes which events a run waits for several of, and forgets those of one that
-// has ended. Those of a step that goes on stay until then: they wake the run in vain.
-func (r rows) anyWaits(t *tx) error {
-	for _, w := range r.of.AnyWaits {
-		if err := t.exec(`INSERT INTO any_waits (trigger, key, run_id, path) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, w.Trigger, w.Key, int64(r.of.Run.ID), w.Path); err != nil {
-			return err
-		}
-	}
-	if r.of.EndsAnyWaits {
-		return t.exec(endAnyWaits, int64(r.of.Run.ID))
-	}
-	return nil
-}
 
 // Arrived implements engine.Store.
 func (s *Store) Arrived(ctx context.Context, w engine.EventWait, run *engine.Run) (*engine.Event, error) {
@@ -53,7 +37,7 @@ func (s *Store) Arrived(ctx context.Context, w engine.EventWait, run *engine.Run
 
 // Awaited implements engine.Store.
 func (s *Store) Awaited(ctx context.Context) ([]string, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT DISTINCT output ->> '$.event' FROM steps WHERE status = 'waiting' AND output ->> '$.event' IS NOT NULL UNION SELECT DISTINCT trigger FROM any_waits`)
+	rows, err := s.readers.QueryContext(ctx, `SELECT DISTINCT trigger FROM waits WHERE trigger IS NOT NULL`)
 	if err != nil {
 		return nil, classify(err)
 	}

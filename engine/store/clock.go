@@ -34,10 +34,16 @@ const noticed = 1500
 // setBack moves the ends of sleeps and waits, the moments at which runs are due, and the
 // starts that rates count.
 func (t *tx) setBack(now time.Time, by time.Duration) error {
-	const open = `run_id IN (SELECT id FROM runs WHERE due_at IS NOT NULL UNION ALL SELECT id FROM runs WHERE status = 'running')`
 	ms, at := by.Milliseconds(), now.UnixMilli()
-	err := t.exec(`UPDATE steps SET output = json_set(output, '$.until', strftime('%Y-%m-%dT%H:%M:%fZ', output ->> '$.until', printf('-%.3f seconds', ?1 / 1000.0))), started_at = CASE WHEN started_at > ?2 THEN started_at - ?1 ELSE started_at END
-		WHERE `+open+` AND status = 'waiting' AND output ->> '$.until' IS NOT NULL AND output ->> '$.fixed' IS NULL AND NOT started_at BETWEEN ?2 - ?3 AND ?2`, ms, at, int64(noticed))
+	err := t.exec(`UPDATE waits SET until = until - ?1 WHERE until IS NOT NULL AND fixed = 0 AND NOT EXISTS (SELECT 1 FROM steps s
+		WHERE s.run_id = waits.run_id AND s.path = waits.path AND s.status = 'waiting' AND s.started_at BETWEEN ?2 - ?3 AND ?2)`, ms, at, int64(noticed))
+	if err == nil { // the output of a waiting step shows what it waits for
+		err = t.exec(`UPDATE steps SET output = CASE WHEN json_valid(output) THEN
+				json_set(output, '$.until', strftime('%Y-%m-%dT%H:%M:%fZ', output ->> '$.until', printf('-%.3f seconds', ?1 / 1000.0))) ELSE output END,
+			started_at = CASE WHEN started_at > ?2 THEN started_at - ?1 ELSE started_at END
+			WHERE (run_id, path) IN (SELECT run_id, path FROM waits WHERE until IS NOT NULL AND fixed = 0) AND status = 'waiting'
+			AND NOT started_at BETWEEN ?2 - ?3 AND ?2`, ms, at, int64(noticed))
+	}
 	if err == nil {
 		err = t.exec(`UPDATE runs SET due_at = due_at - ? WHERE due_at IS NOT NULL AND due_at > ?`, ms, at)
 	}

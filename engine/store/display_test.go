@@ -141,16 +141,18 @@ func TestUnknownFilterValuesAreErrors(t *testing.T) {
 // What a run waits for is told by its open steps, and a person comes first.
 func TestListsTellWhatRunsWaitFor(t *testing.T) {
 	x := openShown(t)
-	wait := func(out map[string]any) *plan.Record {
-		return &plan.Record{Path: fmt.Sprint("w", len(out)), Action: "wait", Status: plan.Waiting, Output: out}
+	until := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	wait := func(w plan.Wait) *plan.Record {
+		return &plan.Record{Path: "w", Action: "wait", Status: plan.Waiting, Waits: []plan.Wait{w}}
 	}
 	want := map[string]engine.RunID{
-		"approval":    x.run("w", engine.Waiting, nil, wait(map[string]any{"approval": "Ship?", "until": "2030-01-01T00:00:00Z"}), &plan.Record{Path: "s", Action: "sleep", Status: plan.Waiting, Output: map[string]any{"until": "2030-01-01T00:00:00Z"}}),
+		"approval": x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitApproval, Approval: "Ship?", Until: until}),
+			&plan.Record{Path: "s", Action: "sleep", Status: plan.Waiting, Waits: []plan.Wait{{Kind: plan.WaitSleep, Until: until}}}),
 		"review":      x.run("w", engine.Waiting, nil, &plan.Record{Path: "a", Status: plan.Unknown, Destination: "https://a.example"}),
-		"event":       x.run("w", engine.Waiting, nil, wait(map[string]any{"event": "bank", "key": "k"})),
-		"call":        x.run("w", engine.Waiting, nil, wait(map[string]any{"call": "evt_0000000000000001"})),
-		"destination": x.run("w", engine.Waiting, nil, &plan.Record{Path: "a", Status: plan.Waiting, Destination: "https://a.example", Output: map[string]any{"destination": "it does not answer"}}),
-		"sleep":       x.run("w", engine.Waiting, nil, wait(map[string]any{"until": "2030-01-01T00:00:00Z"})),
+		"event":       x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitEvent, Trigger: "bank", Key: "k"})),
+		"call":        x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitCall, Event: "evt_0000000000000001"})),
+		"destination": x.run("w", engine.Waiting, nil, &plan.Record{Path: "a", Status: plan.Waiting, Destination: "https://a.example", Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: "it does not answer"}}}),
+		"sleep":       x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitSleep, Until: until})),
 		"slot":        x.run("w", engine.Queued, nil),
 	}
 	for kind, id := range want {
@@ -175,8 +177,8 @@ func TestListsTellWhatRunsWaitFor(t *testing.T) {
 // waits has not worked at all.
 func TestWaitingIsNotWorking(t *testing.T) {
 	x := openShown(t)
-	id := x.run("w", engine.Running, nil, &plan.Record{Path: "call", Status: plan.Waiting, Destination: "https://a.example", Output: map[string]any{"destination": "busy"}},
-		&plan.Record{Path: "ask", Action: "wait", Status: plan.Waiting, Output: map[string]any{"approval": "?"}})
+	id := x.run("w", engine.Running, nil, &plan.Record{Path: "call", Status: plan.Waiting, Destination: "https://a.example", Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: "busy"}}},
+		&plan.Record{Path: "ask", Action: "wait", Status: plan.Waiting, Waits: []plan.Wait{{Kind: plan.WaitApproval, Approval: "?"}}})
 	run, err := x.s.Run(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)

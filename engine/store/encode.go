@@ -20,6 +20,8 @@ type rows struct {
 	sealed []sealing
 	run    []driver.Value
 	steps  [][]driver.Value
+	// waits are updates of what steps wait for.
+	waits []sealing
 }
 
 func (s *Store) encode(st engine.Settlement) (rows, error) {
@@ -63,6 +65,9 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 		if sealed != nil {
 			out.sealed = append(out.sealed, sealing{sealStep, []driver.Value{sealed, int64(r.ID), rec.Path, int64(rec.Attempt)}})
 		}
+		if out.waits, err = s.encodeWaits(out.waits, r.ID, rec, st.Mask); err != nil {
+			return rows{}, err
+		}
 		for _, note := range rec.Notes {
 			out.sealed = append(out.sealed, sealing{insertNote, []driver.Value{int64(r.ID), rec.Path, note}})
 		}
@@ -70,7 +75,7 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 	return out, nil
 }
 
-// sealing is an update that adds what was masked.
+// sealing is a statement that adds to a row, such as what was masked of it.
 type sealing struct {
 	query string
 	args  []driver.Value
@@ -115,6 +120,11 @@ func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *engine.Masker) (
 		return nil, nil, err
 	}
 	output := out.shown
+	if len(r.Waits) > 0 { // to be looked at only
+		if output, err = s.json(plan.Shown(r.Waits), m); err != nil {
+			return nil, nil, err
+		}
+	}
 	failure, err := s.errorJSON(r.Error, m)
 	if err != nil {
 		return nil, nil, err

@@ -26,17 +26,16 @@ const (
 	// runWaitsFor is one of engine.WaitKinds, empty for runs that are at work or have
 	// ended. A person comes first where a run waits for several things.
 	runWaitsFor = `coalesce(CASE r.status WHEN 'waiting' THEN coalesce(
-		(SELECT CASE min(CASE WHEN NOT json_valid(s.output) THEN 5 WHEN s.output ->> '$.approval' IS NOT NULL THEN 1 WHEN s.output ->> '$.event' IS NOT NULL OR s.output ->> '$.any' IS NOT NULL THEN 2 WHEN s.output ->> '$.call' IS NOT NULL THEN 3
-			WHEN s.output ->> '$.destination' IS NOT NULL THEN 4 ELSE 5 END) WHEN 1 THEN 'approval' WHEN 2 THEN 'event' WHEN 3 THEN 'call' WHEN 4 THEN 'destination' WHEN 5 THEN 'sleep' END
-			FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'),
+		(SELECT CASE min(CASE w.kind WHEN 'approval' THEN 1 WHEN 'event' THEN 2 WHEN 'call' THEN 3 WHEN 'destination' THEN 4 ELSE 5 END)
+			WHEN 1 THEN 'approval' WHEN 2 THEN 'event' WHEN 3 THEN 'call' WHEN 4 THEN 'destination' WHEN 5 THEN 'sleep' END FROM waits w WHERE w.run_id = r.id),
 		CASE WHEN r.due_at > ` + forEver + ` THEN 'review' ELSE 'retry' END)
 		WHEN 'queued' THEN CASE WHEN EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = r.id) THEN 'switch'
 			WHEN EXISTS (SELECT 1 FROM gatherings g WHERE g.run_id = r.id AND g.open = 1) THEN 'gathering'
 			ELSE coalesce((SELECT CASE WHEN p.state = 'waits' THEN 'concurrency' WHEN p.rate_grp IS NOT NULL AND r.started_at IS NULL THEN 'rate' END
 				FROM places p WHERE p.run_id = r.id), 'slot') END END, '')`
-	// asksAPerson finds the runs that wait for a person by the indexes steps_asking and
+	// asksAPerson finds the runs that wait for a person by the indexes waits_by_kind and
 	// runs_due alone.
-	asksAPerson = `(r.status = 'waiting' AND r.id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.approval' IS NOT NULL
+	asksAPerson = `(r.status = 'waiting' AND r.id IN (SELECT run_id FROM waits WHERE kind = 'approval'
 		UNION SELECT id FROM runs INDEXED BY runs_due WHERE due_at IS NOT NULL AND due_at > ` + forEver + `))`
 )
 

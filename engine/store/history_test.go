@@ -76,7 +76,7 @@ func TestALongHistoryIsReadByIndexOnly(t *testing.T) {
 	}
 	defer db.Close()
 	for _, query := range []string{`SELECT id FROM runs WHERE id < 100 ORDER BY id DESC LIMIT 50`, `SELECT count(*) FROM runs WHERE due_at IS NOT NULL`, `SELECT id FROM runs WHERE status = 'running'`,
-		`SELECT id FROM runs WHERE repeats = 7`, `SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.call' = 'evt_1'`} {
+		`SELECT id FROM runs WHERE repeats = 7`, `SELECT run_id FROM waits WHERE event_id = 1`} {
 		var id, parent, none int
 		var detail string
 		if err := db.QueryRow(`EXPLAIN QUERY PLAN `+query).Scan(&id, &parent, &none, &detail); err != nil || strings.HasPrefix(detail, "SCAN") && !strings.Contains(detail, "INDEX runs_due") && !strings.Contains(detail, "INDEX runs_at_work") {

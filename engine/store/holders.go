@@ -56,7 +56,7 @@ func (h *History) opened(ctx context.Context, id engine.RunID) (*engine.RunDetai
 // calls adds the runs that a run has called and waits for, and the one that called it.
 func (h *History) calls(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
 	if d.FinishedAt == nil {
-		d.Calls, err = collect(ctx, h.db, `SELECT path, output ->> '$.call', coalesce(output ->> '$.workflow', '') FROM steps WHERE run_id = ? AND status = 'waiting' AND output ->> '$.call' IS NOT NULL ORDER BY path`,
+		d.Calls, err = collect(ctx, h.db, `SELECT path, printf('evt_%016x', event_id), coalesce(workflow, '') FROM waits WHERE run_id = ? AND kind = 'call' ORDER BY path`,
 			[]any{int64(id)}, func(r scanner) (x engine.CalledItem, err error) {
 				err = r.Scan(&x.Step, &x.Event, &x.Workflow)
 				return x, err

@@ -366,7 +366,8 @@ func (m maybe) Scan(v any) error {
 // records loads the attempts of a run, oldest first. unreadable says what of them
 // cannot be read.
 func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Record, unreadable, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, action, status, started_at, finished_at, output, error, sealed FROM steps WHERE run_id = ? ORDER BY path, attempt`, int64(id))
+	rows, err := s.readers.QueryContext(ctx, `SELECT s.path, s.attempt, s.action, s.status, s.started_at, s.finished_at, s.output, s.error, s.sealed, `+waitColumns+`
+		FROM steps s LEFT JOIN waits w ON s.status = 'waiting' AND w.run_id = s.run_id AND w.path = s.path WHERE s.run_id = ? ORDER BY s.path, s.attempt, w.number`, int64(id))
 	if err != nil {
 		return nil, nil, classify(err)
 	}
@@ -377,12 +378,23 @@ func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Recor
 		var finished sql.NullInt64
 		var output, failure sql.NullString
 		var sealed []byte
-		if err := rows.Scan(&r.Path, &r.Attempt, &r.Action, &r.Status, &started, &finished, &output, &failure, &sealed); err != nil {
+		var wait waitRow
+		if err := rows.Scan(append([]any{&r.Path, &r.Attempt, &r.Action, &r.Status, &started, &finished, &output, &failure, &sealed}, wait.dest()...)...); err != nil {
 			unreadable = fmt.Errorf("the row of step %q: %w", r.Path, err)
 			continue
 		}
 		r.StartedAt, r.FinishedAt = fromMillis(started), nullTime(finished)
-		if sealed != nil {
+		if r.Status == plan.Waiting {
+			w, err := s.decodeWait(&wait, r.Path)
+			if err != nil {
+				unreadable = fmt.Errorf("what step %s waits for: %w", r.Path, err)
+			}
+			if n := len(out); n > 0 && wait.number.Int64 > 0 && out[n-1].Path == r.Path {
+				out[n-1].Waits = append(out[n-1].Waits, w)
+				continue
+			}
+			r.Waits = []plan.Wait{w}
+		} else if sealed != nil {
 			if r.Output, err = s.opened(sealed, sealedOutput); err != nil {
 				unreadable = fmt.Errorf("step %s: %w", r.Path, err)
 			}

@@ -13,6 +13,8 @@ type matchRows struct {
 	of        engine.Match
 	starts    []rows
 	decisions [][]driver.Value
+	// wakes is the key of the event that runs may wait for, masked as it is in waits.
+	wakes string
 }
 
 // Match implements engine.Store.
@@ -53,6 +55,9 @@ func (s *Store) encodeMatch(m engine.Match) (matchRows, error) {
 			return out, err
 		}
 		out.starts = append(out.starts, r)
+	}
+	if m.Wakes != nil {
+		out.wakes = s.maskText(m.Wakes.Key, m.Mask)
 	}
 	for _, d := range m.Decisions {
 		trace, err := s.trace(d.Conditions, m.Mask)
@@ -103,7 +108,7 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 	if m.of.Wakes == nil {
 		return out, nil
 	}
-	err = t.exec(wakeWaiting, m.of.At.UnixMilli(), m.of.Wakes.Trigger, m.of.Wakes.Key)
+	err = t.exec(wakeWaiting, m.of.At.UnixMilli(), m.of.Wakes.Trigger, m.wakes)
 	out.Woken += int(t.changes)
 	return out, err
 }

@@ -87,7 +87,7 @@ func TestWhatPagesAskForOftenIsFoundByIndexes(t *testing.T) {
 	}
 	for query, indexes := range map[string][]string{
 		`SELECT 1 FROM runs r` + host.String():                                              {"steps_failed_at"},
-		`SELECT count(*) FROM runs r WHERE ` + asksAPerson:                                  {"steps_asking", "runs_due"},
+		`SELECT count(*) FROM runs r WHERE ` + asksAPerson:                                  {"waits_by_kind", "runs_due"},
 		strings.NewReplacer("?1", "5", "?2", "6", "?3", "4", "?4", "9").Replace(missedRuns): {"runs_ended_late"},
 		deadGroups + ` WHERE ` + deadLetters + ` GROUP BY 1, 2, 3, 4, 5, 6`:                 {"runs_not_well"},
 	} {

@@ -256,6 +256,7 @@ func (s *salvage) orphans(tables []string) error {
 		{"runs", `NOT EXISTS (SELECT 1 FROM events e WHERE e.id = runs.event_id)`},
 		{"steps", `NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = steps.run_id)`},
 		{"steps", `status = 'waiting' AND EXISTS (SELECT 1 FROM runs r WHERE r.id = steps.run_id AND r.finished_at IS NOT NULL)`},
+		{"waits", `NOT EXISTS (SELECT 1 FROM steps s WHERE s.run_id = waits.run_id AND s.path = waits.path AND s.status = 'waiting')`},
 		{"inbox", `NOT EXISTS (SELECT 1 FROM events e WHERE e.id = inbox.event_id)`},
 		{"places", `state <> 'left' AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = places.run_id AND r.finished_at IS NULL)`},
 		{"held_runs", `NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = held_runs.run_id)`},

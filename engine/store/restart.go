@@ -45,7 +45,7 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 			return err
 		}
 		// Nobody calls those that wait for their destination: its queue was memory.
-		return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.destination' IS NOT NULL)`, now.UnixMilli())
+		return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE kind = 'destination')`, now.UnixMilli())
 	})
 	if err == nil && setBack > 0 {
 		s.o.Log.Warn("the clock was set back while no server ran: sleeps, time limits of waits, schedules and rates go on from the new time", "by_at_least", setBack)

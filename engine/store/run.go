@@ -110,8 +110,7 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 		if err := t.begin(calls); err != nil {
 			return err
 		}
-		if err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting'
-			AND output ->> '$.call' = (SELECT printf('evt_%016x', event_id) FROM runs WHERE id = ?))`, now.UnixMilli(), int64(id)); err != nil {
+		if err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE event_id = (SELECT event_id FROM runs WHERE id = ?))`, now.UnixMilli(), int64(id)); err != nil {
 			return err
 		}
 		if ends, err = t.endCallsOf(r); err != nil {
@@ -126,7 +125,7 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 		if cut, err = t.cutWaiting(id, now); err != nil {
 			return err
 		}
-		if err := t.exec(endAnyWaits, int64(id)); err != nil {
+		if err := t.exec(deleteRunWaits, int64(id)); err != nil {
 			return err
 		}
 		next, err = t.leave(r, now)

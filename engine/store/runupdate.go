@@ -66,6 +66,11 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 			return next, err
 		}
 	}
+	for _, s := range r.waits {
+		if err := t.exec(s.query, s.args...); err != nil {
+			return next, err
+		}
+	}
 	for _, s := range r.sealed {
 		if err := t.exec(s.query, s.args...); err != nil {
 			return next, err
@@ -77,9 +82,6 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 		}
 	}
 	if err := t.endCalls(r.of.Ends, r.of.Run.FinishedAt); err != nil {
-		return next, err
-	}
-	if err := r.anyWaits(t); err != nil {
 		return next, err
 	}
 	if err := t.begin(r.calls); err != nil {
@@ -106,6 +108,9 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 func (r rows) writeEnd(t *tx) (next time.Time, err error) {
 	if r.of.CloseSteps {
 		if _, err := t.endCallsOf(r.of.Run); err != nil {
+			return next, err
+		}
+		if err := t.exec(deleteRunWaits, int64(r.of.Run.ID)); err != nil {
 			return next, err
 		}
 		if err := t.exec(closeSteps, r.of.Run.FinishedAt.UnixMilli(), int64(r.of.Run.ID)); err != nil {

@@ -1,15 +1,154 @@
 package store
 
 import (
+	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 )
+
+// This file keeps what steps wait for: rows that are written and removed in the
+// transaction that changes their step. A row is what a wake-up is found by, and what
+// the plan reads when a run goes on. The output of a waiting step shows the same to
+// people.
+
+const (
+	insertWait = `INSERT INTO waits (run_id, path, number, kind, is_any, trigger, key, since, event_id, workflow, ending, text, by, until, fixed, sealed)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	deleteWaits    = `DELETE FROM waits WHERE run_id = ? AND path = ?`
+	deleteRunWaits = `DELETE FROM waits WHERE run_id = ?`
+	wakeCaller     = `UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE event_id = ?)`
+)
+
+// encodeWaits adds the statements that a record needs in waits; none for a record
+// that neither waits nor ends a wait.
+func (s *Store) encodeWaits(out []sealing, run engine.RunID, r *plan.Record, m *engine.Masker) ([]sealing, error) {
+	if r.Waited {
+		out = append(out, sealing{deleteWaits, []driver.Value{int64(run), r.Path}})
+	}
+	for i := range r.Waits {
+		row, err := s.encodeWait(&r.Waits[i], m)
+		if err != nil {
+			return nil, fmt.Errorf("what step %s waits for: %w", r.Path, err)
+		}
+		out = append(out, sealing{insertWait, append([]driver.Value{int64(run), r.Path, int64(i)}, row...)})
+	}
+	return out, nil
+}
+
+// encodeWait encodes the columns of a wait from kind on.
+func (s *Store) encodeWait(w *plan.Wait, m *engine.Masker) (_ []driver.Value, err error) {
+	var trigger, key, event, workflow, by, sealed driver.Value
+	text := w.Approval
+	switch w.Kind {
+	case plan.WaitEvent:
+		masked := s.maskText(w.Key, m)
+		if trigger, key = w.Trigger, masked; masked != w.Key {
+			if sealed, err = s.sealed(map[string]any{"key": w.Key}, sealedOutput); err != nil {
+				return nil, err
+			}
+		}
+	case plan.WaitCall:
+		id, err := engine.ParseEventID(w.Event)
+		if err != nil {
+			return nil, err
+		}
+		event, workflow = int64(id), w.Workflow
+	case plan.WaitDestination:
+		text = w.Destination
+	}
+	if len(w.By) > 0 {
+		names, err := json.Marshal(w.By)
+		if err != nil {
+			return nil, err
+		}
+		by = string(names)
+	}
+	ending, err := s.errorJSON(w.Ending, m)
+	if err != nil {
+		return nil, err
+	}
+	until := w.Until.Add(time.Millisecond - 1) // never earlier than it says
+	if w.Until.IsZero() {
+		until = w.Until
+	}
+	return []driver.Value{string(w.Kind), w.Any, trigger, key, millis(w.From), event, workflow, ending, s.maskText(text, m), by, millis(until), w.Fixed, sealed}, nil
+}
+
+// waitColumns are the columns of waits that waitRow reads, of w.
+const waitColumns = `w.kind, w.is_any, w.trigger, w.key, w.since, w.event_id, w.workflow, w.ending, w.text, w.by, w.until, w.fixed, w.sealed, w.number`
+
+// waitRow is a row of waits, or of none, as it is read.
+type waitRow struct {
+	kind, trigger, key, workflow, ending, text, by sql.NullString
+	any, fixed                                     sql.NullBool
+	since, event, until, number                    sql.NullInt64
+	sealed                                         []byte
+}
+
+func (w *waitRow) dest() []any {
+	return []any{&w.kind, &w.any, &w.trigger, &w.key, &w.since, &w.event, &w.workflow, &w.ending, &w.text, &w.by, &w.until, &w.fixed, &w.sealed, &w.number}
+}
+
+// decodeWait reads a wait of a step.
+func (s *Store) decodeWait(row *waitRow, path string) (plan.Wait, error) {
+	w := plan.Wait{Kind: plan.WaitKind(row.kind.String), Any: row.any.Bool, Until: nullTime(row.until), Fixed: row.fixed.Bool}
+	switch w.Kind {
+	case plan.WaitApproval:
+		w.Approval = row.text.String
+		if row.by.Valid {
+			if err := json.Unmarshal([]byte(row.by.String), &w.By); err != nil {
+				return w, err
+			}
+		}
+	case plan.WaitEvent:
+		w.Trigger, w.Key, w.From = row.trigger.String, row.key.String, nullTime(row.since)
+		if row.sealed != nil {
+			v, err := s.opened(row.sealed, sealedOutput)
+			if err != nil {
+				return w, err
+			}
+			w.Key = sealedKey(v, int(row.number.Int64), w.Key)
+		}
+	case plan.WaitCall:
+		w.Event, w.Workflow = engine.EventID(row.event.Int64).String(), row.workflow.String
+		e, err := decodeError(row.ending)
+		if err != nil {
+			return w, err
+		}
+		if w.Ending = e; e != nil {
+			e.Step = path
+		}
+	case plan.WaitSleep:
+	case plan.WaitDestination:
+		w.Destination = row.text.String
+	default:
+		return w, errors.New("it is not on record")
+	}
+	return w, nil
+}
+
+// sealedKey finds the key of an event that was masked. Of schema 25 and before, the
+// whole output of the step is sealed.
+func sealedKey(v any, number int, masked string) string {
+	m, _ := v.(map[string]any)
+	if list, ok := m["any"].([]any); ok && number < len(list) {
+		m, _ = list[number].(map[string]any)
+	}
+	if key, ok := m["key"].(string); ok {
+		return key
+	}
+	return masked
+}
 
 // wakeCaller makes the run due that waits for what an event called.
 func (t *tx) wakeCaller(id engine.EventID, now time.Time) error {
-	return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM steps WHERE status = 'waiting' AND output ->> '$.call' = ?)`, now.UnixMilli(), id.String())
+	return t.exec(wakeCaller, now.UnixMilli(), int64(id))
 }
 
 // cameMeanwhile makes a run due at once that begins to wait for an answer or an
