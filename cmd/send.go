@@ -334,13 +334,13 @@ func (a *app) verify(ctx context.Context, trigger string, o verifyOptions) error
 	if err != nil {
 		return usageError("%v", err)
 	}
-	outside := &triggers.Outside{Secret: l.secrets.Lookup, Fetch: fetcher(guard.Client())}
+	outside := &triggers.Deps{Secret: l.secrets.Lookup, Fetch: fetcher(guard.Client())}
 	if o.from != "" {
 		if outside.From, err = netip.ParseAddr(o.from); err != nil {
 			return usageError("--from %q is no address: write 203.0.113.5 or 2001:db8::1", o.from)
 		}
 	}
-	v, err := triggers.Judge(l.project, trigger, outside, raw, o.url, at)
+	v, err := triggers.Verify(l.project, trigger, outside, raw, o.url, at)
 	if err != nil {
 		return usageError("%v", err)
 	}

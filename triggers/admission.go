@@ -25,9 +25,9 @@ const (
 	proofHolds = 24 * time.Hour
 	// maxCallers bounds the addresses that are remembered.
 	maxCallers = 20_000
-	// failuresPerSecond is how many failed proofs of one address are judged side by
+	// failuresPerSecond is how many failed proofs of one address are verified side by
 	// side with those of others; beyond it, and failuresBurst, its requests are
-	// judged one at a time.
+	// verified one at a time.
 	failuresPerSecond = 50
 	failuresBurst     = 200
 	// maxArriving bounds the bodies that arrive at once: beyond it the oldest that lag
@@ -60,7 +60,7 @@ type admission struct {
 type caller struct {
 	// provedAt is when it last proved a delivery, in Unix seconds.
 	provedAt atomic.Int64
-	// turn is held by the one request that is judged when the address has failed
+	// turn is held by the one request that is verified when the address has failed
 	// too often.
 	turn chan struct{}
 	// The rest is guarded by admission.mu.
@@ -161,7 +161,7 @@ func (c *caller) drain(now time.Time) {
 }
 
 // floods tells whether an address that has proved nothing has failed so often that
-// its requests are judged one at a time.
+// its requests are verified one at a time.
 func (a *admission) floods(c *caller, now time.Time) bool {
 	if c.proves(now) {
 		return false

@@ -18,7 +18,7 @@ func Check(p *workflows.Project, secret func(name string) (string, bool)) workfl
 		if t.Webhook == nil || !allSet(t, secret) {
 			continue
 		}
-		r, err := newRoute(p, t, &Outside{Secret: secret})
+		r, err := newRoute(p, t, &Deps{Secret: secret})
 		if err == nil {
 			if err = r.refuseWeak(); err != nil {
 				err = fmt.Errorf("trigger %s: %w", name, err)

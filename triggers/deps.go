@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Outside is what triggers need of the process around them.
-type Outside struct {
+// Deps is what triggers need of the process around them.
+type Deps struct {
 	// Secret looks a secret up.
 	Secret func(name string) (string, bool)
 	// Fetch sends a request through the egress guard and gives a bounded body; nil

@@ -17,7 +17,7 @@ import (
 // diagnose finds out why a delivery was refused, by trying what would have made
 // it genuine. It says nothing that it has not computed. What it says is for the
 // operator; the sender never learns it.
-func (r *route) diagnose(in *inbound, j judgement, all []*route) string {
+func (r *route) diagnose(in *inbound, j verdict, all []*route) string {
 	switch signature.Reason(j.reason) {
 	case signature.Missing, signature.Malformed:
 		return r.diagnoseMissing(in, j)
@@ -87,7 +87,7 @@ func (in *inbound) with(r *route, body []byte, publicURL string) *inbound {
 // looksSigned are header names that often carry a signature.
 var looksSigned = regexp.MustCompile(`(?i)signature|hmac|hub-sig|digest|-sig$|token|^authorization$`)
 
-func (r *route) diagnoseMissing(in *inbound, j judgement) string {
+func (r *route) diagnoseMissing(in *inbound, j verdict) string {
 	if found := r.tryVariants(in, nil); found != "" {
 		return found
 	}

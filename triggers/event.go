@@ -24,9 +24,9 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 	body, raw, unreadable := in.content()
 	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: "webhook", Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method,
 		Path:    r.keepPath(in.path),
-		Headers: keepHeaders(in.header, r.hide), Query: r.keepQuery(in.query), Raw: r.withoutTokens(raw), DataExpr: r.data, Dedupe: r.dedupe}
-	if kind := in.contentType(); kind != "" || d.Headers["content-type"] != "" {
-		d.Headers["content-type"] = kind // the event is read again as it was read here
+		Headers: keepHeaders(in.header, r.hide), Query: r.keepQuery(in.query), Raw: r.maskTokens(raw), DataExpr: r.data, Dedupe: r.dedupe}
+	if contentType := in.contentType(); contentType != "" || d.Headers["content-type"] != "" {
+		d.Headers["content-type"] = contentType // the event is read again as it was read here
 	}
 	env := &workflows.Env{Names: in.names(d, body), Now: r.localTime(in.at)}
 	if r.list != nil && unreadable == nil {
@@ -83,7 +83,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	if err != nil {
 		return nil, err
 	}
-	d.Raw, d.DataExpr = r.withoutTokens(raw), ""
+	d.Raw, d.DataExpr = r.maskTokens(raw), ""
 	d.Headers = maps.Clone(d.Headers)
 	d.Headers["content-type"] = "application/json"
 	list, wholeIsList := body.([]any)

@@ -27,7 +27,7 @@ type Answer struct {
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers"`
 	Body    string            `json:"body"`
-	// visit is an address to visit once the request is judged.
+	// visit is an address to visit once the request is verified.
 	visit *url.URL
 	// capture is a secret that the provider handed over.
 	capture string
@@ -276,36 +276,36 @@ func (h *handshake) reads(r *route) {
 	}
 }
 
-// shakeHands answers a request by which a provider checks that the URL is ours.
+// handshake answers a request by which a provider checks that the URL is ours.
 // proved says whether the signature has been checked.
-func (r *route) shakeHands(in *inbound, proved bool) *judgement {
+func (r *route) handshake(in *inbound, proved bool) *verdict {
 	for _, h := range r.handshakes {
 		if h.VerifyFirst != proved || !h.when.holds(in) {
 			continue
 		}
 		if detail := h.refuses(in); detail != "" {
-			return &judgement{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
+			return &verdict{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
 		}
 		if h.capture != nil {
 			if detail := r.unawaited(in.at); detail != "" {
-				return &judgement{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
+				return &verdict{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
 			}
 		}
 		computed, err := h.compute(in)
 		if err != nil {
-			return &judgement{status: http.StatusBadRequest, reason: "malformed handshake", detail: err.Error(), secret: -1}
+			return &verdict{status: http.StatusBadRequest, reason: "malformed handshake", detail: err.Error(), secret: -1}
 		}
 		a, err := h.answer.fill(&in.request, computed)
 		if err == nil && len(a.Body) > longestChallenge {
 			err = fmt.Errorf("the challenge is longer than %d bytes", longestChallenge)
 		}
 		if err != nil {
-			return &judgement{status: http.StatusBadRequest, reason: "malformed handshake", detail: err.Error(), secret: -1}
+			return &verdict{status: http.StatusBadRequest, reason: "malformed handshake", detail: err.Error(), secret: -1}
 		}
 		if detail := h.follow(in, a); detail != "" {
-			return &judgement{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
+			return &verdict{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
 		}
-		return &judgement{handshake: a, secret: -1}
+		return &verdict{handshake: a, secret: -1}
 	}
 	return nil
 }
@@ -398,20 +398,20 @@ func (h *handshake) follow(in *inbound, a *Answer) string {
 // if none is set, and visits the address that confirms it.
 func (r *route) confirm(ctx context.Context, a *Answer) error {
 	if a.capture != "" && r.pending != "" {
-		if r.outside.taken != nil && !r.outside.taken(r.trigger.Name, time.Now()) {
+		if r.deps.taken != nil && !r.deps.taken(r.trigger.Name, time.Now()) {
 			return fmt.Errorf("the secret of trigger %s was set a moment ago", r.trigger.Name)
 		}
-		if r.outside.Capture == nil {
+		if r.deps.Capture == nil {
 			return fmt.Errorf("the secret that trigger %s was given cannot be kept here", r.trigger.Name)
 		}
-		if err := r.outside.Capture(r.trigger.Name, r.pending, a.capture); err != nil {
+		if err := r.deps.Capture(r.trigger.Name, r.pending, a.capture); err != nil {
 			return fmt.Errorf("keeping the secret that trigger %s was given: %w", r.trigger.Name, err)
 		}
 	}
 	if a.visit == nil {
 		return nil
 	}
-	if r.outside.Fetch == nil {
+	if r.deps.Fetch == nil {
 		return fmt.Errorf("%s cannot be visited: there is no network", a.visit.Host)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -420,7 +420,7 @@ func (r *route) confirm(ctx context.Context, a *Answer) error {
 	if err != nil {
 		return fmt.Errorf("confirming at %s: %w", a.visit.Host, err)
 	}
-	if _, err := r.outside.Fetch(ctx, req); err != nil {
+	if _, err := r.deps.Fetch(ctx, req); err != nil {
 		return fmt.Errorf("confirming at %s: %w", a.visit.Host, err)
 	}
 	return nil

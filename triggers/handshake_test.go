@@ -202,7 +202,7 @@ func TestASecretThatAProviderHandsOverIsTakenOnce(t *testing.T) {
 			kept := map[string]string{}
 			sink := &memory{events: map[string]engine.EventID{}}
 			h, err := triggers.NewHooks(sink, slog.New(slog.DiscardHandler),
-				triggers.Outside{Capture: func(_, name, value string) error { kept[name] = value; return nil }})
+				triggers.Deps{Capture: func(_, name, value string) error { kept[name] = value; return nil }})
 			if err != nil {
 				t.Fatal(err)
 			}

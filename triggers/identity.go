@@ -24,10 +24,10 @@ import (
 // identity is how events of one source are named: the expressions that give their key,
 // type and time; nil for none. Webhooks and polls share it.
 type identity struct {
-	key  []*workflows.Expr
-	kind *workflows.Expr
-	// clock gives the time at which the event happened, by the sender.
-	clock *workflows.Expr
+	key       []*workflows.Expr
+	eventType *workflows.Expr
+	// eventTime gives the time at which the event happened, by the sender.
+	eventTime *workflows.Expr
 }
 
 // identify reads type, time and key of an event, and what names it besides. content
@@ -100,15 +100,15 @@ func (id *identity) identifyItem(d *engine.Delivery, env *workflows.Env, whole [
 }
 
 func (id *identity) typeAndTime(d *engine.Delivery, env *workflows.Env) {
-	if id.kind != nil {
-		if v, err := id.kind.Eval(env); err == nil {
+	if id.eventType != nil {
+		if v, err := id.eventType.Eval(env); err == nil {
 			if s, err := value.Text(v); err == nil && s != "" {
 				d.Type = clip(s, 200)
 			}
 		}
 	}
-	if id.clock != nil {
-		if v, err := id.clock.Eval(env); err == nil {
+	if id.eventTime != nil {
+		if v, err := id.eventTime.Eval(env); err == nil {
 			if t, ok := v.(time.Time); ok && t.Year() > 1970 && t.Year() < 2200 {
 				d.Time = t.UTC()
 			}

@@ -180,7 +180,7 @@ func TestRetriesUnderTheFirstSignatureAreProved(t *testing.T) {
 			}
 			raw.WriteString("\r\n")
 			raw.Write(s.Body)
-			verdict, err := triggers.Judge(project, "hook", &triggers.Outside{Secret: secret}, raw.Bytes(), "", sent.Add(p.Retries.Window))
+			verdict, err := triggers.Verify(project, "hook", &triggers.Deps{Secret: secret}, raw.Bytes(), "", sent.Add(p.Retries.Window))
 			if err != nil || verdict.Result != "accepted" {
 				t.Errorf("%s/%s: the repetition after %s: %+v %v", name, v.Variant, p.Retries.Window, verdict, err)
 			}

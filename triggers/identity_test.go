@@ -414,7 +414,7 @@ func TestVerifyAndServerNameAnEventAlike(t *testing.T) {
 		}
 		raw.WriteString("\r\n")
 		raw.Write(s.Body)
-		v, err := triggers.Judge(x.project, "t", outside(secrets), raw.Bytes(), "", time.Now())
+		v, err := triggers.Verify(x.project, "t", outside(secrets), raw.Bytes(), "", time.Now())
 		if err != nil || v.Event == nil {
 			t.Fatalf("%s: %+v %v", webhook, v, err)
 		}

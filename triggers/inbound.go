@@ -87,8 +87,8 @@ func (in *inbound) prepare(r *route) {
 	if len(in.mediaTypes) > 0 {
 		in.request.MediaType = in.contentType()
 	}
-	if r.outside != nil && r.outside.Fetch != nil {
-		in.request.Fetch = r.outside.Fetch
+	if r.deps != nil && r.deps.Fetch != nil {
+		in.request.Fetch = r.deps.Fetch
 	}
 }
 

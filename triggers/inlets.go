@@ -74,7 +74,7 @@ func (n *Inlets) Use(p *workflows.Project, ask Ask, secret func(string) (string,
 		}
 		if t.Webhook != nil && t.Webhook.Expect != 0 {
 			set.watchers = append(set.watchers, &watcher{trigger: name, within: t.Webhook.Expect, in: n.in, poller: set.pollers[name],
-				now: time.Now, since: time.Now()})
+				since: time.Now()})
 		}
 		for _, s := range t.Schedules {
 			zone := s.Timezone

@@ -62,7 +62,7 @@ func serveFetched(t *testing.T, n *internet, webhook string) (*triggers.Hooks, *
 	t.Helper()
 	p := load(t, "server: {public_url: https://hooks.example.com}\ntriggers: {hook: {webhook: {"+webhook+"}}}")
 	sink := &memory{events: map[string]engine.EventID{}}
-	h, err := triggers.NewHooks(sink, slog.New(slog.DiscardHandler), triggers.Outside{Fetch: n.fetch})
+	h, err := triggers.NewHooks(sink, slog.New(slog.DiscardHandler), triggers.Deps{Fetch: n.fetch})
 	if err != nil {
 		t.Fatal(err)
 	}

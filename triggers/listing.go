@@ -423,7 +423,7 @@ func (p *poller) row(names workflows.Names, item any) (row, error) {
 	d := &engine.Delivery{Trigger: p.trigger.Name, Inlet: "poll", Type: p.trigger.Name, Time: now, ReceivedAt: now,
 		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{},
 		Raw: raw, Dedupe: p.poll.Dedupe, Recovered: p.inlet == "reconcile"}
-	id := identity{key: p.poll.Key, kind: p.poll.EventType}
+	id := identity{key: p.poll.Key, eventType: p.poll.EventType}
 	id.identifyItem(d, env, whole)
 	if d.Flag != "" {
 		d.Flag = clip("item without a key: "+d.Flag, 300)

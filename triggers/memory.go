@@ -8,9 +8,9 @@ import (
 
 // This file bounds the memory of bodies that are decoded before they are answered. It
 // is a budget of its own beside that of runs, which may keep theirs for minutes: here
-// it is lent while a request is judged, and no sender waits for a run.
+// it is lent while a request is verified, and no sender waits for a run.
 
-// maxDecoding is the budget of all requests that are judged at once, in bytes.
+// maxDecoding is the budget of all requests that are verified at once, in bytes.
 const maxDecoding = 20 << 20
 
 // smallDecoding is what a request may take without a share of it.
@@ -34,7 +34,7 @@ func (in *inbound) reserve(raw []byte) error {
 	return nil
 }
 
-// letGo gives the memory back after the request is judged. What is asked of the body
+// letGo gives the memory back after the request is verified. What is asked of the body
 // after that, for an answer, decodes it again.
 func (in *inbound) letGo() {
 	if in.memory == nil {

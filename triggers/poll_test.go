@@ -273,7 +273,7 @@ func TestAPollThatOnlyComparesStartsNothing(t *testing.T) {
 }
 
 // TestReconcilingFindsWhatTheWebhookMissed, runs it once, marks it and says so; what
-// has just happened is left to its webhook, and silence is judged by asking.
+// has just happened is left to its webhook, and silence is verified by asking.
 func TestReconcilingFindsWhatTheWebhookMissed(t *testing.T) {
 	s := newShop(t)
 	list := strings.ReplaceAll(strings.Replace(asList, "key: item.id", "key: item.id, overlap: 10m", 1), "HOST", s.URL)

@@ -375,7 +375,7 @@ func bothWays(t *testing.T, p *workflows.Project, secret func(string) (string, b
 	if err := in.Use(p, actions.Ask(p.Connections, secret, client), secret); err != nil {
 		t.Fatal(err)
 	}
-	h, err := triggers.NewHooks(e, slog.New(slog.DiscardHandler), triggers.Outside{})
+	h, err := triggers.NewHooks(e, slog.New(slog.DiscardHandler), triggers.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -262,16 +262,16 @@ func (r *route) provedBy(in *inbound, secret int) engine.Proof {
 }
 
 // prove tries the schemes whose signature the request carries. A request that
-// carries none is judged by the first that could apply, to say what is missing.
-func (r *route) prove(in *inbound) (signature.Verdict, int, *judgement) {
+// carries none is verified by the first that could apply, to say what is missing.
+func (r *route) prove(in *inbound) (signature.Verdict, int, *verdict) {
 	if len(r.proofs) == 0 {
 		if r.webhook.AuthNone {
 			return signature.Verdict{}, -1, nil
 		}
-		return signature.Verdict{}, -1, &judgement{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1,
+		return signature.Verdict{}, -1, &verdict{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1,
 			detail: "no secret is set yet: the provider's handshake has to come first"}
 	}
-	var worst *judgement
+	var worst *verdict
 	tried := false
 	for _, carried := range []bool{true, false} {
 		for _, p := range r.proofs {
@@ -288,7 +288,7 @@ func (r *route) prove(in *inbound) (signature.Verdict, int, *judgement) {
 					return v, p.secretOf(v.Key), nil
 				}
 			}
-			j := &judgement{status: http.StatusUnauthorized, reason: string(v.Reason), detail: v.Detail, secret: -1, scheme: p.written.Variant}
+			j := &verdict{status: http.StatusUnauthorized, reason: string(v.Reason), detail: v.Detail, secret: -1, scheme: p.written.Variant}
 			if v.Reason == signature.Unavailable {
 				j.status = http.StatusServiceUnavailable
 			}
@@ -298,7 +298,7 @@ func (r *route) prove(in *inbound) (signature.Verdict, int, *judgement) {
 		}
 	}
 	if worst == nil {
-		worst = &judgement{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1,
+		worst = &verdict{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1,
 			detail: "the request is of no kind that this trigger verifies: " + r.whens()}
 	}
 	return signature.Verdict{}, -1, worst

@@ -79,7 +79,7 @@ type refusal struct {
 	table *table
 	in    *inbound
 	ip    netip.Addr
-	j     judgement
+	j     verdict
 	size  int
 	share *refusalShare
 }
@@ -125,7 +125,7 @@ func (r *refusals) run() {
 }
 
 // keep finds the cause and hands the delivery on, masked and bounded. Its
-// signature is kept, so that it can be judged again when the cause is mended; a
+// signature is kept, so that it can be verified again when the cause is mended; a
 // token is not.
 func (r *refusals) keep(x refusal) {
 	in, route := x.in, x.route
@@ -136,7 +136,7 @@ func (r *refusals) keep(x refusal) {
 	record := engine.Refusal{At: in.at, Trigger: route.trigger.Name, Reason: x.j.reason, Detail: x.j.detail, RemoteIP: x.ip.String(),
 		Method: in.method,
 		Path:   route.keepPath(in.path), URL: route.keepURL(in), Headers: keepHeaders(in.header, route.hideSecret),
-		Body: route.withoutTokens(in.body), Size: x.size}
+		Body: route.maskTokens(in.body), Size: x.size}
 	if in.body != nil && !in.undiagnosed {
 		// The request has been answered: its context is over.
 		in.request.Context = context.Background()
@@ -210,7 +210,7 @@ const (
 )
 
 // refuse has a refused delivery kept.
-func (h *Hooks) refuse(t *table, r *route, in *inbound, ip netip.Addr, j judgement, size int) {
+func (h *Hooks) refuse(t *table, r *route, in *inbound, ip netip.Addr, j verdict, size int) {
 	if len(in.body) > largestDiagnosed {
 		// What is kept is copied: the rest need not stay in memory.
 		in = &inbound{method: in.method, path: in.path, header: in.header, query: in.query, publicURL: in.publicURL, at: in.at,
@@ -264,7 +264,7 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 	}
 	in.prepare(r)
 	in.request.Context = ctx
-	j := r.judge(in)
+	j := r.verify(in)
 	if !j.genuine {
 		return engine.Receipt{},
 			fmt.Errorf("%w: %s", ErrNotAdmitted, strings.TrimSuffix(j.reason+": "+j.detail+"; "+r.diagnose(in, j, t.routes), "; "))

@@ -198,7 +198,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 const refusedWords = "signature verification failed"
 
 // answerRefused says no, in the words that the provider must hear.
-func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j judgement) {
+func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j verdict) {
 	if j.status == http.StatusUnauthorized && r.refusal != nil {
 		if a, err := r.refusal.fill(&in.request, ""); err == nil {
 			a.write(w)

@@ -37,7 +37,7 @@ type route struct {
 	methods map[string]bool
 	allow   string // for 405
 	// hide are headers that are never stored; hideSecret those that hold a token, and
-	// with false those that hold a signature: with it a refused delivery can be judged
+	// with false those that hold a signature: with it a refused delivery can be verified
 	// again. Others are hidden by their names, see workflows.SensitiveHeader.
 	hide, hideSecret map[string]bool
 	public           string
@@ -67,7 +67,7 @@ type route struct {
 	urlSecret bool
 	// pending tells that the secret is still to come, by the provider's handshake.
 	pending string
-	outside *Outside
+	deps    *Deps
 	// want is what is read of a body before it is stored.
 	want value.FieldSet
 	// unread are names of a delivery that no key, type or other expression reads
@@ -83,7 +83,7 @@ func alwaysHidden() map[string]bool {
 }
 
 // newRoute prepares a trigger's webhook to verify deliveries.
-func newRoute(p *workflows.Project, t *workflows.Trigger, o *Outside) (*route, error) {
+func newRoute(p *workflows.Project, t *workflows.Trigger, o *Deps) (*route, error) {
 	env := secretEnv(p, o.Secret)
 	params, err := texts(t.Webhook.Params, env)
 	if err != nil {
@@ -106,13 +106,13 @@ func newRoute(p *workflows.Project, t *workflows.Trigger, o *Outside) (*route, e
 }
 
 // newReader makes the part of a route that reads events; it verifies nothing.
-func newReader(p *workflows.Project, t *workflows.Trigger, o *Outside, params map[string]string) *route {
+func newReader(p *workflows.Project, t *workflows.Trigger, o *Deps, params map[string]string) *route {
 	w := t.Webhook
 	r := &route{
 		zone:       p.Timezone,
 		trigger:    t,
 		webhook:    w,
-		identity:   identity{key: w.Key, kind: w.EventType},
+		identity:   identity{key: w.Key, eventType: w.EventType},
 		params:     params,
 		methods:    map[string]bool{},
 		public:     strings.TrimRight(p.Server.PublicURL, "/"),
@@ -120,7 +120,7 @@ func newReader(p *workflows.Project, t *workflows.Trigger, o *Outside, params ma
 		maxBody:    p.MaxBody(w),
 		trusted:    p.Server.TrustedProxies,
 		guarded:    len(w.AllowIPs) > 0 || w.AllowProvider || w.ClientCert,
-		outside:    o,
+		deps:       o,
 		hide:       alwaysHidden(),
 		hideSecret: alwaysHidden(),
 		deliver:    w.Methods,
@@ -147,8 +147,8 @@ func (r *route) usePreset(p *workflows.Preset) {
 	if len(r.key) == 0 {
 		r.key = p.Key
 	}
-	if r.kind == nil {
-		r.kind = p.EventType
+	if r.eventType == nil {
+		r.eventType = p.EventType
 	}
 	if r.data == "" && p.Data != nil {
 		r.data, r.dataExpr = p.Data.Text, p.Data
@@ -161,7 +161,7 @@ func (r *route) usePreset(p *workflows.Preset) {
 	}
 	r.commonIDs = len(p.Key) == 0 && p.CommonIDs && len(r.webhook.Key) == 0
 	r.keyOfItem = readsAny(r.key, "item")
-	r.clock = p.Time
+	r.eventTime = p.Time
 }
 
 // prepare compiles schemes, handshakes and answers.
@@ -199,13 +199,13 @@ func (r *route) wanted() {
 	r.unread = map[string]bool{}
 	for _, name := range []string{"raw", "headers", "query", "method", "url", "path"} {
 		read := r.list != nil && r.webhook.Data.Reads(name) || r.dataExpr.Reads(name)
-		for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.list}, r.key...) {
+		for _, e := range append([]*workflows.Expr{r.eventType, r.eventTime, r.list}, r.key...) {
 			read = read || e.Reads(name)
 		}
 		r.unread[name] = !read
 	}
 	var headers value.FieldSet
-	for _, e := range append([]*workflows.Expr{r.kind, r.clock, r.list}, r.key...) {
+	for _, e := range append([]*workflows.Expr{r.eventType, r.eventTime, r.list}, r.key...) {
 		e.AddFields(&r.want, "body")
 		e.AddFields(&headers, "headers")
 	}

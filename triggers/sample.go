@@ -55,7 +55,7 @@ func Sample(p *workflows.Project, trigger string, secret func(string) (string, b
 	if t == nil || t.Webhook == nil {
 		return nil, fmt.Errorf("no trigger %q with a webhook inlet", trigger)
 	}
-	r, err := newRoute(p, t, &Outside{Secret: secret})
+	r, err := newRoute(p, t, &Deps{Secret: secret})
 	if err != nil {
 		return nil, err
 	}

@@ -191,10 +191,10 @@ func Sender(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return (&table{trusted: trusted}).sender(r).ip
 }
 
-// keepsOut refuses callers by address or client certificate.
-func (r *route) keepsOut(req *http.Request, from sender) (reason, detail string) {
+// checkCaller refuses callers by address or client certificate.
+func (r *route) checkCaller(req *http.Request, from sender) (reason, detail string) {
 	w := r.webhook
-	if reason, detail = r.keepsOutAddress(from); reason != "" || !w.ClientCert {
+	if reason, detail = r.checkAddress(from); reason != "" || !w.ClientCert {
 		return reason, detail
 	}
 	if req.TLS == nil || len(req.TLS.VerifiedChains) == 0 {
@@ -215,8 +215,8 @@ func (r *route) keepsOut(req *http.Request, from sender) (reason, detail string)
 	return "client certificate not allowed", fmt.Sprintf("the certificate is for %.200q", strings.Join(names, ", "))
 }
 
-// keepsOutAddress refuses callers by their address alone.
-func (r *route) keepsOutAddress(from sender) (reason, detail string) {
+// checkAddress refuses callers by their address alone.
+func (r *route) checkAddress(from sender) (reason, detail string) {
 	w := r.webhook
 	if len(w.AllowIPs) == 0 && !w.AllowProvider {
 		return "", ""

@@ -18,7 +18,6 @@ type watcher struct {
 	in     Inbox
 	// poller asks; nil where nothing can be asked.
 	poller *poller
-	now    func() time.Time
 	// since is when watching began.
 	since time.Time
 }
@@ -39,21 +38,21 @@ func (w *watcher) run(ctx context.Context) {
 		}
 		last, err := w.in.LastDelivery(ctx, w.trigger)
 		if err != nil {
-			last = w.now() // asked again after a while
+			last = time.Now() // asked again after a while
 		}
 		for _, t := range []time.Time{w.since, told} {
 			if t.After(last) {
 				last = t
 			}
 		}
-		if wait := last.Add(w.within).Sub(w.now()); wait > 0 {
+		if wait := last.Add(w.within).Sub(time.Now()); wait > 0 {
 			if !sleep(ctx, min(wait, time.Hour)) {
 				return
 			}
 			continue
 		}
 		w.tell(ctx)
-		told = w.now()
+		told = time.Now()
 		if ctx.Err() != nil {
 			return
 		}

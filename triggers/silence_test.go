@@ -34,7 +34,7 @@ func TestSilenceIsJudgedByAsking(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := finds{&diary{states: map[string]engine.InletState{}}, x.fresh}
-			w := &watcher{trigger: "t", within: time.Hour, in: d, now: time.Now, since: time.Now()}
+			w := &watcher{trigger: "t", within: time.Hour, in: d, since: time.Now()}
 			if x.asks {
 				table, err := newTimetable(time.Hour, "", time.UTC)
 				if err != nil {
@@ -69,7 +69,7 @@ func TestSilenceIsJudgedByAsking(t *testing.T) {
 func TestARhythmIsLearned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{states: map[string]engine.InletState{}}
-		w := &watcher{trigger: "t", within: workflows.Learned, in: d, now: time.Now, since: time.Now()}
+		w := &watcher{trigger: "t", within: workflows.Learned, in: d, since: time.Now()}
 		ctx, cancel := context.WithCancel(context.Background())
 		go w.run(ctx)
 		time.Sleep(5*time.Hour - time.Minute)

@@ -33,9 +33,9 @@ func clip(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "")
 }
 
-// lowered are the names of headers that most deliveries have, which need not be made
+// lowerCaseNames are the names of headers that most deliveries have, which need not be made
 // again for each.
-var lowered = func() map[string]string {
+var lowerCaseNames = func() map[string]string {
 	out := map[string]string{}
 	for _, n := range []string{"Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Traceparent", "User-Agent",
 		"X-Event-Id", "X-Event-Type", "X-Signature", "X-Forwarded-For", "X-Forwarded-Proto",
@@ -51,7 +51,7 @@ var lowered = func() map[string]string {
 func keepHeaders(h http.Header, hide map[string]bool) map[string]string {
 	out := make(map[string]string, len(h))
 	for k, v := range h {
-		name, common := lowered[k]
+		name, common := lowerCaseNames[k]
 		if !common {
 			name = strings.ToLower(k)
 		}
@@ -88,9 +88,9 @@ func (r *route) keepPath(path string) string {
 	return path
 }
 
-// withoutTokens masks a token that stands in the body itself, such as Figma's
+// maskTokens masks a token that stands in the body itself, such as Figma's
 // passcode: the body is stored, the token is not.
-func (r *route) withoutTokens(raw []byte) []byte {
+func (r *route) maskTokens(raw []byte) []byte {
 	for _, p := range r.proofs {
 		f := p.verifier.From
 		if p.verifier.Secret() && (f.JSON != "" || f.Form != "") {

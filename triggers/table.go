@@ -75,7 +75,7 @@ func plainPath(path string) string {
 func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request, t *table, from sender, now time.Time) {
 	if nearest := t.nearest(req.URL.Path); nearest != nil {
 		in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, at: now}
-		h.refuse(t, nil, in, from.ip, judgement{reason: noSuchPath, detail: "the nearest is " + nearest.webhook.Path + ", of trigger " +
+		h.refuse(t, nil, in, from.ip, verdict{reason: noSuchPath, detail: "the nearest is " + nearest.webhook.Path + ", of trigger " +
 			nearest.trigger.Name}, int(max(req.ContentLength, 0)))
 	}
 	h.answered(nil, "unknown", now)

@@ -47,12 +47,12 @@ type VerdictEvent struct {
 // Judge reads a captured raw HTTP request (request line, headers, blank line,
 // body bytes) and judges it as the server would at the given moment. publicURL
 // overrides the address that the sender used.
-func Judge(p *workflows.Project, trigger string, outside *Outside, raw []byte, publicURL string, now time.Time) (*Verdict, error) {
+func Verify(p *workflows.Project, trigger string, deps *Deps, raw []byte, publicURL string, now time.Time) (*Verdict, error) {
 	t := p.Triggers[trigger]
 	if t == nil || t.Webhook == nil {
 		return nil, fmt.Errorf("no trigger %q with a webhook inlet", trigger)
 	}
-	r, err := newRoute(p, t, outside)
+	r, err := newRoute(p, t, deps)
 	if err != nil {
 		return nil, err
 	}
@@ -60,17 +60,17 @@ func Judge(p *workflows.Project, trigger string, outside *Outside, raw []byte, p
 	if err != nil {
 		return nil, err
 	}
-	notes, v := r.judgeHead(req, in)
+	notes, v := r.verifyHead(req, in)
 	if v == nil {
-		v = r.verdict(in, others(p, r, outside))
+		v = r.report(in, others(p, r, deps))
 	}
 	v.Notes = notes
 	return v, nil
 }
 
-// judgeHead looks at what the server looks at before it reads a body. It gives the
-// verdict where that is enough, and what could not be judged.
-func (r *route) judgeHead(req *http.Request, in *inbound) (notes []string, v *Verdict) {
+// verifyHead looks at what the server looks at before it reads a body. It gives the
+// verdict where that is enough, and what could not be verified.
+func (r *route) verifyHead(req *http.Request, in *inbound) (notes []string, v *Verdict) {
 	own := newTable(r.trusted)
 	if own.add(r); own.lookup(in.path) != r {
 		notes = append(notes, "its path "+clip(in.path, 100)+" is not that of the trigger, "+r.webhook.Path)
@@ -85,14 +85,14 @@ func (r *route) judgeHead(req *http.Request, in *inbound) (notes []string, v *Ve
 	}
 	switch from, known := r.sentFrom(req); {
 	case known:
-		if reason, detail := r.keepsOutAddress(from); reason != "" {
+		if reason, detail := r.checkAddress(from); reason != "" {
 			return notes, &Verdict{Result: "refused", Reason: reason + ": " + detail}
 		}
 	case len(r.webhook.AllowIPs) > 0 || r.webhook.AllowProvider:
-		notes = append(notes, "allow_ips is not judged: --from gives the address that it came from")
+		notes = append(notes, "allow_ips is not checked: --from gives the address that it came from")
 	}
 	if r.webhook.ClientCert {
-		notes = append(notes, "the client certificate is not judged")
+		notes = append(notes, "the client certificate is not checked")
 	}
 	if e := req.Header.Get("Content-Encoding"); e != "" && !knownCoding(e) {
 		return notes, &Verdict{Result: "refused", Reason: wrongCoding}
@@ -103,7 +103,7 @@ func (r *route) judgeHead(req *http.Request, in *inbound) (notes []string, v *Ve
 // sentFrom tells whose address counts for a captured request: the one that is given,
 // or, where it went through a trusted proxy, what that wrote.
 func (r *route) sentFrom(req *http.Request) (from sender, known bool) {
-	given := r.outside.From.Unmap().WithZone("")
+	given := r.deps.From.Unmap().WithZone("")
 	switch {
 	case given.IsValid() && !within(r.trusted, given):
 		return sender{ip: given}, true
@@ -115,11 +115,11 @@ func (r *route) sentFrom(req *http.Request) (from sender, known bool) {
 
 // others prepares the other triggers' routes, to tell whose secret was used. A
 // trigger that cannot be prepared has no secret to compare with.
-func others(p *workflows.Project, r *route, outside *Outside) []*route {
+func others(p *workflows.Project, r *route, deps *Deps) []*route {
 	var out []*route
 	for _, name := range sortedNames(p.Triggers) {
 		if t := p.Triggers[name]; t.Webhook != nil && name != r.trigger.Name {
-			if o, err := newRoute(p, t, outside); err == nil {
+			if o, err := newRoute(p, t, deps); err == nil {
 				out = append(out, o)
 			}
 		}
@@ -127,11 +127,11 @@ func others(p *workflows.Project, r *route, outside *Outside) []*route {
 	return out
 }
 
-func (r *route) verdict(in *inbound, others []*route) *Verdict {
+func (r *route) report(in *inbound, others []*route) *Verdict {
 	if int64(len(in.body)) > r.maxBody {
 		return &Verdict{Result: "refused", Reason: "body too large"}
 	}
-	j := r.judge(in)
+	j := r.verify(in)
 	switch {
 	case j.handshake != nil:
 		return &Verdict{Result: "handshake", Response: j.handshake}
@@ -192,8 +192,8 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*http.
 	return req, in, nil
 }
 
-// judgement is what becomes of a request.
-type judgement struct {
+// verdict is what becomes of a request.
+type verdict struct {
 	// genuine tells that it is what the provider sent; deliveries are its events, of
 	// which there is one unless split takes a list apart.
 	genuine    bool
@@ -211,21 +211,21 @@ type judgement struct {
 
 // judge proves a request and reads its event. Nothing of the body is used
 // before the sender is proved, except where a handshake needs no proof.
-func (r *route) judge(in *inbound) judgement {
-	if j := r.shakeHands(in, false); j != nil {
+func (r *route) verify(in *inbound) verdict {
+	if j := r.handshake(in, false); j != nil {
 		return *j
 	}
-	verdict, secret, refused := r.prove(in)
+	result, secret, refused := r.prove(in)
 	if refused != nil {
 		return *refused
 	}
-	in.claims = verdict.Claims
-	if j := r.shakeHands(in, true); j != nil {
+	in.claims = result.Claims
+	if j := r.handshake(in, true); j != nil {
 		j.secret = secret
 		return *j
 	}
 	if !slices.Contains(r.deliver, in.method) {
-		return judgement{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method +
+		return verdict{status: http.StatusMethodNotAllowed, reason: "wrong method", detail: in.method +
 			" is only for the provider's handshake", secret: -1}
 	}
 	ds := r.eventsOf(in)
@@ -233,17 +233,17 @@ func (r *route) judge(in *inbound) judgement {
 	for _, d := range ds {
 		d.Proof = proof
 	}
-	return judgement{genuine: true, deliveries: ds, secret: secret}
+	return verdict{genuine: true, deliveries: ds, secret: secret}
 }
 
 // longestTurn is how long a request of an address that fails often waits to be
-// judged.
+// verified.
 const longestTurn = time.Second
 
 // judge proves a request. Those of an address that has proved nothing and failed
-// often are judged one at a time, so that a flood of forged requests takes one
+// often are verified one at a time, so that a flood of forged requests takes one
 // processor at most. It gives false when the turn does not come.
-func (h *Hooks) judge(ctx context.Context, r *route, in *inbound, c *caller) (judgement, bool) {
+func (h *Hooks) verify(ctx context.Context, r *route, in *inbound, c *caller) (verdict, bool) {
 	if h.admission.floods(c, in.at) {
 		timer := time.NewTimer(longestTurn)
 		defer timer.Stop()
@@ -251,12 +251,12 @@ func (h *Hooks) judge(ctx context.Context, r *route, in *inbound, c *caller) (ju
 		case c.turn <- struct{}{}:
 			defer func() { <-c.turn }()
 		case <-timer.C:
-			return judgement{}, false
+			return verdict{}, false
 		case <-ctx.Done():
-			return judgement{}, false
+			return verdict{}, false
 		}
 	}
-	j := r.judge(in)
+	j := r.verify(in)
 	switch {
 	case j.genuine && len(r.proofs) > 0:
 		if at := in.at.Unix(); c != h.admission.others && c.provedAt.Load() != at {

@@ -17,9 +17,9 @@ import (
 // Hooks is the HTTP handler of the hooks address. Make it with NewHooks, hand it
 // a project with Prepare, end it with Close; all are safe while it serves.
 type Hooks struct {
-	sink    engine.Sink
-	log     *slog.Logger
-	outside Outside
+	sink engine.Sink
+	log  *slog.Logger
+	deps Deps
 	// windows are open while an operator waits for a provider's secret.
 	windows *windows
 	table   atomic.Pointer[table]
@@ -39,13 +39,13 @@ type Hooks struct {
 // cannot be admitted again.
 const quarantineBody = 64 << 10
 
-// NewHooks makes the handler. Secrets are looked up by Prepare; outside says how
+// NewHooks makes the handler. Secrets are looked up by Prepare; deps says how
 // keys are fetched and captured secrets kept.
-func NewHooks(sink engine.Sink, log *slog.Logger, outside Outside) (*Hooks, error) {
-	h := &Hooks{sink: sink, log: log, outside: outside, windows: newWindows(), uses: map[[2]string]*useCount{}, admission: newAdmission(),
+func NewHooks(sink engine.Sink, log *slog.Logger, deps Deps) (*Hooks, error) {
+	h := &Hooks{sink: sink, log: log, deps: deps, windows: newWindows(), uses: map[[2]string]*useCount{}, admission: newAdmission(),
 		discards: make(chan struct{}, maxDiscards),
 		decoding: engine.NewBudget(maxDecoding)}
-	h.outside.awaited, h.outside.taken = h.windows.awaited, h.windows.take
+	h.deps.awaited, h.deps.taken = h.windows.awaited, h.windows.take
 	h.table.Store(newTable(nil))
 	h.refused = newRefusals(h)
 	return h, nil
@@ -55,14 +55,14 @@ func NewHooks(sink engine.Sink, log *slog.Logger, outside Outside) (*Hooks, erro
 // the call of use on; until then those of the project before are.
 func (h *Hooks) Prepare(p *workflows.Project, secret func(string) (string, bool)) (use func(), err error) {
 	t := newTable(p.Server.TrustedProxies)
-	outside := h.outside
-	outside.Secret = secret
+	deps := h.deps
+	deps.Secret = secret
 	for _, name := range sortedNames(p.Triggers) {
 		tr := p.Triggers[name]
 		if tr.Webhook == nil {
 			continue
 		}
-		r, err := newRoute(p, tr, &outside)
+		r, err := newRoute(p, tr, &deps)
 		if err != nil {
 			return nil, err
 		}
@@ -128,8 +128,8 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery),
 		publicURL: r.publicURL(req, from), at: now}
-	if reason, detail := r.keepsOut(req, from); reason != "" {
-		h.refuse(t, r, in, from.ip, judgement{reason: reason, detail: detail}, int(max(req.ContentLength, 0)))
+	if reason, detail := r.checkCaller(req, from); reason != "" {
+		h.refuse(t, r, in, from.ip, verdict{reason: reason, detail: detail}, int(max(req.ContentLength, 0)))
 		h.answered(r, "refused", now)
 		h.decline(w, req, http.StatusForbidden, reply{Error: reason})
 		return
@@ -137,7 +137,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	c := h.admission.caller(from.ip, now)
 	body, held, status, problem := h.read(w, req, r, c, c.proves(now) || r.guarded)
 	if status != 0 {
-		h.refuse(t, r, in, from.ip, judgement{reason: problem}, int(max(req.ContentLength, 0)))
+		h.refuse(t, r, in, from.ip, verdict{reason: problem}, int(max(req.ContentLength, 0)))
 		if status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
 		}
@@ -155,14 +155,14 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *route, in *inbound, ip netip.Addr, c *caller) {
 	in.memory = h.decoding
 	defer in.letGo()
-	j, judged := h.judge(req.Context(), r, in, c)
+	j, verified := h.verify(req.Context(), r, in, c)
 	in.letGo()
 	switch {
 	case in.gone != nil:
 		h.unavailable(w, engine.ErrBusy)
 		h.answered(r, "unavailable", in.at)
 		return
-	case !judged:
+	case !verified:
 		w.Header().Set("Retry-After", "1")
 		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries without proof"})
 		h.answered(r, "limited", in.at)
@@ -212,12 +212,12 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 
 // answered tells how a delivery was answered, since it had arrived.
 func (h *Hooks) answered(r *route, outcome string, since time.Time) {
-	if h.outside.Answered == nil {
+	if h.deps.Answered == nil {
 		return
 	}
 	trigger := ""
 	if r != nil {
 		trigger = r.trigger.Name
 	}
-	h.outside.Answered(trigger, outcome, time.Since(since))
+	h.deps.Answered(trigger, outcome, time.Since(since))
 }

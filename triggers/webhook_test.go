@@ -118,7 +118,7 @@ func hooksWith(t testing.TB, p *workflows.Project, sink engine.Sink, lookup func
 
 func newHooks(t testing.TB, sink engine.Sink) *triggers.Hooks {
 	t.Helper()
-	h, err := triggers.NewHooks(sink, slog.New(slog.DiscardHandler), triggers.Outside{})
+	h, err := triggers.NewHooks(sink, slog.New(slog.DiscardHandler), triggers.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +127,8 @@ func newHooks(t testing.TB, sink engine.Sink) *triggers.Hooks {
 }
 
 // outside looks secrets up and has no network.
-func outside(values map[string]string) *triggers.Outside {
-	return &triggers.Outside{Secret: func(n string) (string, bool) { s, ok := values[n]; return s, ok }}
+func outside(values map[string]string) *triggers.Deps {
+	return &triggers.Deps{Secret: func(n string) (string, bool) { s, ok := values[n]; return s, ok }}
 }
 
 func post(h http.Handler, method, target string, header http.Header, body []byte) *httptest.ResponseRecorder {
@@ -351,7 +351,7 @@ func TestDocumentedExamplesAreJudgedAsDocumented(t *testing.T) {
 				raw += k + ": " + x + "\r\n"
 			}
 			raw += fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body)) + string(body)
-			got, err := triggers.Judge(p, "x", outside(values), []byte(raw), v.URL, time.Unix(v.Now, 0))
+			got, err := triggers.Verify(p, "x", outside(values), []byte(raw), v.URL, time.Unix(v.Now, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -369,7 +369,7 @@ func FuzzCapturedRequest(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.0\n\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, name := range []string{"stripe", "slack", "token"} {
-			v, err := triggers.Judge(p, name, outside(secrets), raw, "", time.Unix(1, 0))
+			v, err := triggers.Verify(p, name, outside(secrets), raw, "", time.Unix(1, 0))
 			if err == nil && v.Result == "accepted" {
 				t.Fatalf("%s accepts %q", name, raw)
 			}

@@ -75,7 +75,7 @@ func (r *route) unawaited(at time.Time) string {
 	switch {
 	case r.pending == "":
 		return "its secret is not accepted: one is set already"
-	case r.outside.awaited != nil && !r.outside.awaited(r.trigger.Name, at):
+	case r.deps.awaited != nil && !r.deps.awaited(r.trigger.Name, at):
 		return "its secret is not accepted: nobody has asked for it. Run hookloom triggers --await-secret " + r.trigger.Name +
 			", and have the provider send the handshake again"
 	}

@@ -133,7 +133,7 @@ func webhookEvent(p *workflows.Project, t *workflows.Test, d *engine.Delivery) (
 		d.Headers = headers
 		return &engine.Event{ID: 1, Delivery: *d}, nil
 	}
-	read, err := triggers.Unproved(p, d.Trigger, body, headers, t.Now)
+	read, err := triggers.ParseUnverified(p, d.Trigger, body, headers, t.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func (v *Verifier) judgeClock(key int, clock string, now time.Time) Verdict {
+func (v *Verifier) checkClock(key int, clock string, now time.Time) Verdict {
 	out := Verdict{Key: key}
 	if v.Timestamp == nil {
 		return out

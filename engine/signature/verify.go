@@ -133,7 +133,7 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 		return refused(Unmet, why)
 	}
 	if v.Algorithm == "jwt" {
-		return v.judgeToken(req, s, keys, now)
+		return v.checkToken(req, s, keys, now)
 	}
 	var by signedBy
 	out, clock, unavailable := v.match(req, s, keys, now, &by)
@@ -151,7 +151,7 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 	}
 	// The clock is judged after the signature: it means something only when it
 	// was signed.
-	verdict := v.judgeClock(out, clock, now)
+	verdict := v.checkClock(out, clock, now)
 	if verdict.OK() {
 		if why := v.misread(req, s.sigs[0].text, clock); why != "" {
 			return refused(Ambiguous, why)
@@ -354,9 +354,9 @@ func (v *Verifier) unmet(req *Request) string {
 	return ""
 }
 
-// judgeToken tries the tokens that a request carries; each must hold where the
+// checkToken tries the tokens that a request carries; each must hold where the
 // scheme looks at every element.
-func (v *Verifier) judgeToken(req *Request, s *scratch, keys []Key, now time.Time) Verdict {
+func (v *Verifier) checkToken(req *Request, s *scratch, keys []Key, now time.Time) Verdict {
 	out := refused(Malformed, "no token")
 	for _, c := range s.sigs {
 		claims, key, reason, detail := v.verifyToken(req, c.text, keys, now)

@@ -11,10 +11,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Unproved reads the event of a body as a trigger's webhook would, without asking
+// ParseUnverified reads the event of a body as a trigger's webhook would, without asking
 // who sent it: for tests and previews, which come from inside. Of a list that split
 // takes apart it is the first.
-func Unproved(p *workflows.Project, trigger string, body any, header map[string]string, now time.Time) (*engine.Delivery, error) {
+func ParseUnverified(p *workflows.Project, trigger string, body any, header map[string]string, now time.Time) (*engine.Delivery, error) {
 	t := p.Triggers[trigger]
 	if t == nil || t.Webhook == nil {
 		return nil, fmt.Errorf("trigger %q has no webhook inlet", trigger)
@@ -23,7 +23,7 @@ func Unproved(p *workflows.Project, trigger string, body any, header map[string]
 	if err != nil {
 		return nil, fmt.Errorf("encoding the body: %w", err)
 	}
-	r := newReader(p, t, &Outside{}, map[string]string{})
+	r := newReader(p, t, &Deps{}, map[string]string{})
 	r.wanted()
 	in := &inbound{method: http.MethodPost, path: t.Webhook.Path, header: http.Header{"Content-Type": {"application/json"}},
 		body: raw, at: now}
