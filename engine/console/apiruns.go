@@ -1,0 +1,169 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+func (c *Console) oneRun(w http.ResponseWriter, r *http.Request) {
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
+		return
+	}
+	d, err := c.o.Log.RunDetail(r.Context(), id)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, d)
+}
+
+func readOrder(r *http.Request, into any) error {
+	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 1<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil && r.ContentLength != 0 {
+		return fmt.Errorf("the body is not what is expected: %w", err)
+	}
+	return nil
+}
+
+func (o *replayOrder) check() error {
+	if o.From == "" {
+		o.From = "start"
+	}
+	if o.Version == "" {
+		o.Version = "pinned"
+	}
+	if o.From != "start" && o.From != "failed" {
+		return errors.New("from is start or failed")
+	}
+	if o.Version != "pinned" && o.Version != "current" {
+		return errors.New("version is pinned or current")
+	}
+	return nil
+}
+
+// conflict answers an order that cannot be carried out as things stand.
+func (c *Console) conflict(w http.ResponseWriter, err error) {
+	if errors.Is(err, engine.ErrNotFound) {
+		problem(w, http.StatusNotFound, err.Error()) // an order names several things
+		return
+	}
+	if errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrQuery) {
+		c.fail(w, err)
+		return
+	}
+	problem(w, http.StatusConflict, err.Error())
+}
+
+func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
+		return
+	}
+	if err := c.o.Operator.Cancel(r.Context(), id); err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusAccepted, statusAnswer{Status: "cancelled"})
+}
+
+// answerRun gives a person's word to a run that waits for one.
+func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
+	id, ok := named(c, w, r, engine.ParseRunID)
+	if !ok {
+		return
+	}
+	var o answerOrder
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if o.Link {
+		// Who hands it out is on record as the caller; who answers by it is o.By.
+		token, q, err := c.o.Operator.Link(r.Context(), id, o.Step, o.By)
+		if err != nil {
+			c.conflict(w, err)
+			return
+		}
+		aimAt(r, id.String()+" "+q.Path+" link for "+cmp.Or(o.By, "anybody"), "")
+		notKept(w) // whoever has the link may answer
+		reply(w, http.StatusOK, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Link: c.hooksURL() + ApprovePath + token})
+		return
+	}
+	if by := callerOf(r); by.proved && o.By != "" && o.By != by.Name {
+		problem(w, http.StatusConflict, fmt.Sprintf("the token is that of %s and cannot answer as %s: leave by out, or use the token of %s", by.Name, o.By, o.By))
+		return
+	}
+	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: signer(r, o.By), Proof: nameProof(r), Comment: o.Comment}
+	if len(o.Result) > 0 {
+		v, err := value.DecodeJSON(o.Result)
+		if err != nil {
+			problem(w, http.StatusBadRequest, "result: "+err.Error())
+			return
+		}
+		word.Result = v
+	}
+	note(r, "step", word.Path, "verdict", word.Verdict, "comment", word.Comment)
+	q, err := c.o.Operator.Answer(r.Context(), id, word)
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	reply(w, http.StatusAccepted, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Verdict: word.Verdict})
+}
+
+// fire starts a workflow by hand.
+func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
+	var o fireOrder
+	if err := readOrder(r, &o); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	inputs := map[string]any{}
+	if len(o.Inputs) > 0 {
+		v, err := value.DecodeJSON(o.Inputs)
+		m, isMap := v.(map[string]any)
+		if err != nil {
+			problem(w, http.StatusBadRequest, "inputs: "+err.Error())
+			return
+		}
+		if !isMap {
+			problem(w, http.StatusBadRequest, "inputs is an object")
+			return
+		}
+		inputs = m
+	}
+	receipt, err := c.o.Operator.Fire(r.Context(), r.PathValue("id"), inputs, signer(r, o.By), o.Why)
+	if err != nil {
+		c.conflict(w, err)
+		return
+	}
+	note(r, "why", o.Why, "event", receipt.Event.String())
+	reply(w, http.StatusAccepted, statusAnswer{"accepted", receipt.Event.String()})
+}
+
+// nameProof is what proves a caller's name: a token of his own, or nothing.
+func nameProof(r *http.Request) string {
+	if callerOf(r).proved {
+		return "token"
+	}
+	return ""
+}
+
+// signer is who an order is by: the name that a token proves stands, and that of a
+// session; a caller with a shared token may say.
+func signer(r *http.Request, said string) string {
+	by := callerOf(r)
+	if by.session != "" || by.proved || said == "" {
+		return by.Name
+	}
+	aimAt(r, "", said)
+	return said
+}

@@ -1,0 +1,148 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/seal"
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+func TestQuarantineIsBounded(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{MaxQuarantine: 10})
+	for range 30 {
+		if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if items, err := s.History().Quarantine(ctx, engine.Query{}); err != nil || len(items) != 10 {
+		t.Errorf("%d kept, %v", len(items), err)
+	}
+}
+
+func TestBodiesOfTheQuarantineAreBounded(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{MaxQuarantineBytes: 10 << 10})
+	for range 128 {
+		if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x", Diagnosis: "d", URL: "https://x/", Body: make([]byte, 1024), Size: 1024}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	items, err := s.History().Quarantine(ctx, engine.Query{Limit: 1000})
+	if err != nil || len(items) != 128 {
+		t.Fatalf("%d kept, %v", len(items), err)
+	}
+	kept := 0
+	for i, x := range items {
+		kept += x.Kept
+		if i < 8 && x.Kept == 0 {
+			t.Errorf("the body of %s, one of the newest, is gone", x.ID)
+		}
+	}
+	if kept > 11<<10 {
+		t.Errorf("%d bytes of bodies are kept", kept)
+	}
+}
+
+func TestARefusalIsMarkedWhenItIsAdmitted(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x", Headers: map[string]string{"h": "v"}, Body: []byte{0xff, 1}, Size: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Admitted(ctx, 1, 7); err != nil {
+		t.Fatal(err)
+	}
+	x, body, err := s.History().Refusal(ctx, "ref_1")
+	if err != nil || x.Event != engine.EventID(7).String() || string(body) != "\xff\x01" || x.Headers["h"] != "v" {
+		t.Errorf("%+v %q %v", x, body, err)
+	}
+	if _, _, err := s.History().Refusal(ctx, "ref_2"); !errors.Is(err, engine.ErrNotFound) {
+		t.Error(err)
+	}
+	if _, _, err := s.History().Refusal(ctx, "ref_2 OR 1=1"); err == nil || errors.Is(err, engine.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func TestARefusedBodyIsShownMaskedAndJudgedWhole(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, filepath.Join(dir, "x.db"), store.Options{Sealer: seal.New(dir)})
+	whole := `{"iban":"DE89 canary"}`
+	for _, r := range []engine.Refusal{{Body: []byte(`{"iban":"***"}`), Whole: []byte(whole)}, {Body: []byte("plain")}} {
+		r.At, r.Trigger, r.Size = time.Now(), "a", 22
+		if err := s.Refuse(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, shown, err := s.History().Refusal(ctx, "ref_1"); err != nil || string(shown) != `{"iban":"***"}` {
+		t.Errorf("shown is %s %v", shown, err)
+	}
+	for id, want := range map[string]string{"ref_1": whole, "ref_2": "plain"} {
+		if b, err := s.RefusedBody(ctx, id); err != nil || string(b) != want {
+			t.Errorf("%s is judged by %s %v", id, b, err)
+		}
+	}
+	for _, name := range []string{"x.db", "x.db-wal"} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || bytes.Contains(b, []byte("canary")) {
+			t.Errorf("%s holds the field, or cannot be read: %v", name, err)
+		}
+	}
+}
+
+// A flood at one trigger takes nothing from what is kept of another, and headers count
+// as bodies do.
+func TestTheQuarantineKeepsAShareForEachTrigger(t *testing.T) {
+	for name, c := range map[string]struct {
+		options store.Options
+		flood   engine.Refusal
+	}{
+		"by number":  {store.Options{MaxQuarantine: 100}, engine.Refusal{Trigger: "flooded", Reason: "x"}},
+		"by bodies":  {store.Options{MaxQuarantineBytes: 64 << 10}, engine.Refusal{Trigger: "flooded", Body: make([]byte, 4<<10), Size: 4 << 10}},
+		"by headers": {store.Options{MaxQuarantineBytes: 64 << 10}, engine.Refusal{Trigger: "flooded", Headers: map[string]string{"x": strings.Repeat("h", 4<<10)}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.db")
+			s := open(t, path, c.options)
+			other := engine.Refusal{At: time.Now(), Trigger: "other", Reason: "evidence", Body: []byte("body"), Size: 4}
+			for range 5 {
+				if err := s.Refuse(ctx, other); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.flood.At = time.Now()
+			for range 300 {
+				if err := s.Refuse(ctx, c.flood); err != nil {
+					t.Fatal(err)
+				}
+			}
+			items, err := s.History().Quarantine(ctx, engine.Query{Limit: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept, bytes := 0, 0
+			for _, x := range items {
+				if x.Trigger == "other" && x.Kept == 4 {
+					kept++
+				}
+				bytes += x.Kept
+				for _, v := range x.Headers {
+					bytes += len(v)
+				}
+			}
+			if kept != 5 {
+				t.Errorf("%d of 5 refusals of the other trigger are kept whole", kept)
+			}
+			if c.options.MaxQuarantineBytes > 0 && int64(bytes) > c.options.MaxQuarantineBytes {
+				t.Errorf("%d bytes are kept; %d at most", bytes, c.options.MaxQuarantineBytes)
+			}
+			if len(items) < 15 {
+				t.Errorf("only %d are kept: the flooded trigger has its share too", len(items))
+			}
+		})
+	}
+}
