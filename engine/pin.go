@@ -139,7 +139,7 @@ func same(a, b workflows.Uses) bool {
 
 // awaits notes whose events a workflow may wait for.
 func (e *Engine) awaits(w *workflows.Workflow) {
-	for _, name := range w.Waits() {
+	for _, name := range w.AwaitedTriggers() {
 		e.awaited.Store(name, true)
 	}
 }
@@ -259,7 +259,7 @@ func unreadable(ev *Event, err error) Decision {
 // goneTriggers are the triggers that a workflow waits for and the project has no more.
 func (e *Engine) goneTriggers(w *workflows.Workflow) (gone map[string]bool) {
 	p := e.project.Load()
-	for _, name := range w.Waits() {
+	for _, name := range w.AwaitedTriggers() {
 		if p.Triggers[name] == nil {
 			if gone == nil {
 				gone = map[string]bool{}

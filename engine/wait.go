@@ -22,7 +22,7 @@ import (
 
 // listen readies a driver for news, if its workflow can wait for any.
 func (dr *driver) listen(w *workflows.Workflow) {
-	if w.Asks() {
+	if w.MayWait() {
 		dr.news = make(chan struct{}, 1)
 	}
 }

@@ -2,8 +2,10 @@ package workflows
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -36,7 +38,7 @@ func (l *loader) runLinks() {
 	if err != nil || !loopbackHost(u.Hostname()) {
 		return
 	}
-	for _, id := range sortedStrings(l.p.Workflows) {
+	for _, id := range slices.Sorted(maps.Keys(l.p.Workflows)) {
 		w := l.p.Workflows[id]
 		done := false
 		w.eachExpr(func(e *Expr) {

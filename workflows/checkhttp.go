@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"slices"
+
 	"github.com/hookloom/hookloom/workflows/value"
 
 	"fmt"
@@ -97,7 +99,7 @@ func (s *stepChecker) sentFile(st *Step) {
 			switch {
 			case p.name == "file":
 				s.filePath("file", p.value)
-			case !contains(partFields, p.name):
+			case !slices.Contains(partFields, p.name):
 				hint := suggestOr(p.name, partFields)
 				if p.name == "path" {
 					hint = "here it is file"

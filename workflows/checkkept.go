@@ -2,6 +2,8 @@ package workflows
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -45,7 +47,7 @@ func (s *stepChecker) emits(st *Step) {
 		return
 	}
 	if s.c.p.Triggers[name] == nil {
-		hint := suggest(name, sortedStrings(s.c.p.Triggers))
+		hint := suggest(name, slices.Sorted(maps.Keys(s.c.p.Triggers)))
 		switch {
 		case name == AlertsTrigger:
 			hint = "it has Hookloom's own alerts; declare a trigger of yours: triggers: {NAME: {}}"

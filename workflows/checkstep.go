@@ -5,7 +5,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/expr-lang/expr/types"
@@ -174,7 +173,7 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 		}
 	}
 	for _, f := range st.With.fields() {
-		if !contains(names, f.name) {
+		if !slices.Contains(names, f.name) {
 			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Call, f.name), suggest(f.name, names))
 		}
 		for _, in := range callee.Inputs {
@@ -193,7 +192,7 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 // that can be called, else all of them.
 func (s *stepChecker) callables(name string) string {
 	var known []string
-	for _, id := range sortedStrings(s.c.p.Workflows) {
+	for _, id := range slices.Sorted(maps.Keys(s.c.p.Workflows)) {
 		for _, start := range s.c.p.Workflows[id].Starts {
 			if start.Kind == "call" && id != s.w.ID {
 				known = append(known, id)
@@ -266,202 +265,6 @@ func (s *stepChecker) merge(from, to *scope, before types.Map, maybe bool) {
 		}
 	}
 	to.sync()
-}
-
-// uses checks an action's name and inputs against its spec.
-func (s *stepChecker) uses(st *Step, sc *scope) {
-	src := s.w.src
-	st.Spec = s.c.catalog.Actions[st.Uses]
-	own := sc.in("with").with("secrets", anySecret)
-	st.With.check(own)
-	at := st.usesPos(src)
-	if st.Spec == nil && contains(laterActions, st.Uses) {
-		src.add(at, "not-yet", fmt.Sprintf("%s is part of the language, but this version cannot run it yet", st.Uses), "hookloom actions lists those it can run")
-		return
-	}
-	if st.Spec == nil {
-		connector, _, _ := strings.Cut(st.Uses, "/")
-		if contains(s.c.p.brokenConnectors, connector) {
-			return // its file could not be read, which is said there
-		}
-		hint := suggest(st.Uses, namedActions(s.c.catalog.Actions))
-		if foreign := foreignActions[st.Uses]; foreign != "" {
-			hint = foreign
-		} else if file, ok := strings.CutPrefix(st.Uses, "./"); ok {
-			hint = "to run another workflow write call: " + workflowID(strings.TrimPrefix(file, "workflows/"))
-		} else if hint == "" {
-			hint = s.actionsLike(st.Uses)
-		}
-		src.add(at, "unknown-action", fmt.Sprintf("there is no action %q", st.Uses), hint)
-		return
-	}
-	if st.With != nil && st.With.kind != mapValue && st.With.kind != constantValue {
-		src.add(st.With.pos, "wrong-kind", "with is a map of inputs", "")
-		return
-	}
-	s.with(st, at)
-	if st.Retry == nil && st.Spec.Retry != nil {
-		st.Retry = st.Spec.Retry
-	}
-	if st.Timeout == 0 {
-		st.Timeout = st.Spec.Timeout
-	}
-	if st.Timeout == 0 {
-		st.Timeout = DefaultActionTimeout
-	}
-}
-
-// namedActions are the names of actions whose connector has a name too.
-func namedActions(all map[string]*ActionSpec) []string {
-	var out []string
-	for _, n := range sortedStrings(all) {
-		if !strings.HasPrefix(n, "/") {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-// actionsLike lists a connector's actions when only the last part is wrong.
-func (s *stepChecker) actionsLike(name string) string {
-	head, _, found := strings.Cut(name, "/")
-	if !found {
-		return "actions are named connector/action, such as http/post"
-	}
-	var have []string
-	for _, n := range sortedStrings(s.c.catalog.Actions) {
-		if strings.HasPrefix(n, head+"/") {
-			have = append(have, n)
-		}
-	}
-	if len(have) == 0 {
-		return "hookloom actions lists them"
-	}
-	return "it has " + strings.Join(have, ", ")
-}
-
-func (st *Step) usesPos(src *source) Pos {
-	for n := st.Pos.Line; n < st.Pos.Line+40; n++ {
-		if i := strings.Index(src.line(n), st.Uses); i >= 0 && strings.Contains(src.line(n), "uses") {
-			return Pos{n, len([]rune(src.line(n)[:i])) + 1, len([]rune(st.Uses))}
-		}
-	}
-	return st.Pos
-}
-
-func (s *stepChecker) with(st *Step, at Pos) {
-	src := s.w.src
-	var names []string
-	for _, in := range st.Spec.Inputs {
-		names = append(names, in.Name)
-	}
-	if st.Spec.Connector != nil {
-		names = append(names, "connection")
-	}
-	given, other := st.With.fields(), map[string]bool{}
-	for _, f := range given {
-		in := st.Spec.Input(f.name)
-		if in == nil {
-			if f.name == "connection" && st.Spec.Connector != nil {
-				continue
-			}
-			hint := suggest(f.name, names)
-			if said, meant := foreignInput(st.Uses, f.name); said != "" && st.Spec.Connector == nil {
-				hint, other[meant] = said, true
-			}
-			if hint == "" {
-				hint = "known are " + strings.Join(names, ", ")
-			}
-			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Uses, f.name), hint)
-			continue
-		}
-		f.value.takeBytes(in.Fill)
-		if v, constant := f.value.IsConstant(); constant {
-			s.constantInput(st, in, f.value, v)
-		}
-	}
-	for _, in := range st.Spec.Inputs {
-		if in.Required && !st.misspelt && !other[in.Name] && !hasField(given, in.Name) {
-			src.add(at, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Uses, in.Name), in.Help)
-		}
-	}
-	s.urlSecrets(st)
-	s.httpInputs(st)
-	s.answerSize(st)
-	s.keptInputs(st)
-	s.emits(st)
-	s.savedAnswer(st)
-	s.sentFile(st)
-	s.rawPath(st)
-}
-
-func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any) {
-	src := s.w.src
-	if v == nil {
-		s.nothingGiven(st.Uses, in.Name, in.Required, at)
-		return
-	}
-	if in.Type == "string" {
-		// Plain numbers and booleans become text here, as inside a text.
-		switch v.(type) {
-		case map[string]any, []any:
-			src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be text", in.Name), "")
-		}
-		if t, ok := v.(string); ok && len(in.Words) > 0 && !contains(in.Words, t) {
-			src.add(at.pos, "unknown-word", fmt.Sprintf("%s %q is not known", in.Name, t), suggestOr(t, in.Words))
-		}
-		return
-	}
-	if in.Name == "auth" && st.Spec.Connector == nil && !s.c.stored {
-		return // stepAuth says more
-	}
-	if p := checkType(in.Type, v); p != "" {
-		src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be %s %s: %s", in.Name, article(in.Type), in.Type, p), typeHint(in, v))
-	}
-}
-
-// typeHint says how a value of an input's type is written, or "".
-func typeHint(in *ActionInput, v any) string {
-	text, isText := v.(string)
-	switch {
-	case !isText:
-		return ""
-	case in.Name == "save":
-		return "write save: true; the output's path says where the file is"
-	case in.Type == "boolean":
-		return "write true or false"
-	case in.Type == "duration":
-		return durationHint(text)
-	case in.Type == "integer":
-		if _, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return "write it without quotes: " + text
-		}
-	}
-	return ""
-}
-
-// nothingGiven refuses null for an input that must have a value. It is mostly a name
-// that YAML takes for a comment: channel: #sales.
-func (s *stepChecker) nothingGiven(of, name string, required bool, at *Value) {
-	if at.broken {
-		return
-	}
-	src := s.w.src
-	key := at.keyPos(src, name)
-	line := src.line(key.Line)
-	runes := []rune(line)
-	rest := strings.TrimSpace(string(runes[min(key.Column-1+len([]rune(name)), len(runes)):]))
-	comment := strings.TrimSpace(strings.TrimPrefix(rest, ":"))
-	if strings.HasPrefix(comment, "#") && len(comment) > 1 && comment[1] != ' ' {
-		d := decoder{source: src}
-		from := strings.LastIndex(line, comment)
-		p := d.posAt(src.offset(key.Line, 1)+from, len([]rune(comment)))
-		src.report(p, "yaml-comment", !required || s.c.stored, "YAML reads this as a comment, and "+name+" as nothing", "put it in quotes: "+quoted(strings.TrimRight(comment, " ")))
-		return
-	}
-	if required && !s.c.stored {
-		src.add(key, "missing-input", fmt.Sprintf("%s: input %s is null, and it must have a value", of, name), "")
-	}
 }
 
 func article(word string) string {

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -9,7 +10,7 @@ import (
 // stepConnections checks that each step's connection is there: the one it names, or the
 // one of its connector's name.
 func (l *loader) stepConnections() {
-	for _, id := range sortedStrings(l.p.Workflows) {
+	for _, id := range slices.Sorted(maps.Keys(l.p.Workflows)) {
 		w := l.p.Workflows[id]
 		w.EachStep(func(s *Step) {
 			v := s.With.Field("connection")
@@ -25,7 +26,7 @@ func (l *loader) stepConnections() {
 			}
 			c := l.p.Connections[name]
 			if c == nil {
-				hint := suggest(name, sortedStrings(l.p.Connections))
+				hint := suggest(name, slices.Sorted(maps.Keys(l.p.Connections)))
 				if hint == "" {
 					hint = l.connectionBlock(name, s.Spec.Connector)
 				}
@@ -47,7 +48,7 @@ func (l *loader) neededConnection(w *Workflow, s *Step) {
 		return
 	}
 	var fitting []string
-	for _, n := range sortedStrings(l.p.Connections) {
+	for _, n := range slices.Sorted(maps.Keys(l.p.Connections)) {
 		if l.p.Connections[n].Connector == k.Name {
 			fitting = append(fitting, n)
 		}

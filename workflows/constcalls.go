@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"maps"
+
 	"github.com/hookloom/hookloom/workflows/value"
 
 	"fmt"
@@ -38,7 +40,7 @@ func (l *linter) constantArguments(x *ast.CallNode) {
 		}
 	case "hmac":
 		if s, ok := text(0); ok && hashes[hashName(s.Value)] == nil {
-			warn(s, fmt.Sprintf("hmac knows no algorithm %q: it fails each time", value.Clip(s.Value, 20)), suggestOr(hashName(s.Value), sortedStrings(hashes)))
+			warn(s, fmt.Sprintf("hmac knows no algorithm %q: it fails each time", value.Clip(s.Value, 20)), suggestOr(hashName(s.Value), slices.Sorted(maps.Keys(hashes))))
 		}
 		encodings := []string{"hex", "base64", "base64url"}
 		if s, ok := text(3); ok && !slices.Contains(encodings, s.Value) {

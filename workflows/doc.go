@@ -8,11 +8,16 @@
 // exactly one ${{ }} keeps its type. Data is never code: a value is rendered
 // once, and what comes out is not looked at again.
 //
-// Find your way: spec.go is the grammar, decode.go reads YAML by it, workflow.go,
-// step.go and trigger.go are the documents, check.go and checkstep.go what needs
-// more than one key, exprcheck.go and expr.go the two compilations of an
-// expression, funcs.go its functions, template.go values, mistake.go messages.
+// Find your way: spec.go and its parts (specworkflow.go, spectrigger.go, …) are the
+// grammar. yaml.go, expand.go, node.go and scalar.go read YAML by it. workflow.go,
+// step.go and trigger.go are the documents, loader.go reads a project. check.go,
+// checkstep.go, checkuses.go and checktrigger.go check what needs more than one key.
+// exprcheck.go, exprlint.go and exprerrors.go check an expression, expr.go runs it,
+// pathexpr.go looks up one that is only a path, funcs.go holds the functions. template.go
+// renders values, mistake.go words messages.
 //
-// The package must not know how anything is run, stored or sent. It alone
-// imports yaml and expr.
+// Plain data and its JSON are package workflows/value.
+//
+// The package must not know how anything is run, stored or sent. It alone imports yaml
+// and expr.
 package workflows

@@ -284,7 +284,7 @@ func looseEnv(names []string) types.Map {
 
 // compileLoose makes the program that runs.
 func compileLoose(text string, names []string) (*vm.Program, error) {
-	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes), expr.Patch(headerNames{contains(names, "headers")}),
+	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes), expr.Patch(headerNames{slices.Contains(names, "headers")}),
 		expr.Patch(newGuard(text)), expr.Optimize(true))
 }
 

@@ -110,7 +110,7 @@ func (l *linter) namespace(id *ast.IdentifierNode, name string, args []ast.Node)
 	if visible || l.declared[id.Value] {
 		return false
 	}
-	if contains([]string{"store", "kv", "cache", "storage"}, id.Value) {
+	if slices.Contains([]string{"store", "kv", "cache", "storage"}, id.Value) {
 		l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name), "kept values are read and written by steps: uses: store/get, with: {key: ...}")
 		return true
 	}
@@ -138,7 +138,7 @@ func (l *linter) eventField(keys []string, at []ast.Node) bool {
 			break
 		}
 	}
-	if contains([]string{"payload", "json", "content", "message", "params", "event"}, keys[0]) {
+	if slices.Contains([]string{"payload", "json", "content", "message", "params", "event"}, keys[0]) {
 		hint = "what was sent is in event.data"
 	}
 	l.fail("unknown-field", at[0], len([]rune(keys[0])), "unknown field "+keys[0], hint)

@@ -3,7 +3,9 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,7 +184,7 @@ func (c *checker) cancelOn(w *Workflow, rule *scope) {
 			continue // reported with the document's shape
 		}
 		if t == nil {
-			hint := suggest(x.Trigger, sortedStrings(c.p.Triggers))
+			hint := suggest(x.Trigger, slices.Sorted(maps.Keys(c.p.Triggers)))
 			if hint == "" {
 				hint = "declare it under triggers: in hookloom.yaml"
 			}

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -51,7 +52,7 @@ func (h headerNames) fields(n ast.Node) bool {
 	case *ast.MemberNode:
 		p, ok := x.Property.(*ast.StringNode)
 		id, isName := x.Node.(*ast.IdentifierNode)
-		return ok && isName && p.Value == "headers" && contains(headerHolders, id.Value)
+		return ok && isName && p.Value == "headers" && slices.Contains(headerHolders, id.Value)
 	}
 	return false
 }

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"slices"
+
 	"github.com/hookloom/hookloom/workflows/value"
 
 	"encoding/json"
@@ -124,7 +126,7 @@ func CheckInputs(declared []Input, given map[string]any) (map[string]any, []stri
 		out[in.Name] = v
 	}
 	for k := range given {
-		if !contains(names, k) {
+		if !slices.Contains(names, k) {
 			problem := fmt.Sprintf("no input is named %q", k)
 			if s := suggest(k, names); s != "" {
 				problem += ": " + s

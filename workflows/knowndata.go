@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -165,7 +166,7 @@ func (l *linter) dataField(x *ast.MemberNode, keys []string, at []ast.Node) {
 		}
 		l.doubted[at[1].Location().From] = true
 		hint := known.betterName(keys, i, level, names)
-		if hint == "" && known.own && !l.absent && !optional(x) && !contains([]string{"length"}, keys[i]) {
+		if hint == "" && known.own && !l.absent && !optional(x) && !slices.Contains([]string{"length"}, keys[i]) {
 			slices.Sort(names)
 			if names = slices.Compact(names); len(names) <= 12 {
 				hint = "known are " + strings.Join(names, ", ") + ";"
@@ -226,7 +227,7 @@ func fieldOf(level []any, name string) (found []any, names []string) {
 			}
 			continue
 		}
-		for _, k := range sortedStrings(m) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
 			if names = append(names, k); k == name {
 				found = append(found, m[k])
 			}
@@ -262,7 +263,7 @@ func pathsTo(name string, level []any, before []string, depth int) []string {
 	var out []string
 	for _, v := range level {
 		m, _ := v.(map[string]any)
-		for _, k := range sortedStrings(m) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
 			path := append(append([]string{}, before...), k)
 			if k == name && depth > 0 && !seen[strings.Join(path, ".")] {
 				seen[strings.Join(path, ".")] = true

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"maps"
+
 	"github.com/hookloom/hookloom/workflows/value"
 
 	"encoding/csv"
@@ -106,7 +108,7 @@ func (m *meter) columns(rows []any) []string {
 	if !objects {
 		return nil
 	}
-	return sortedStrings(seen)
+	return slices.Sorted(maps.Keys(seen))
 }
 
 func (m *meter) cells(i int, row any, columns []string) []string {

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -117,7 +118,7 @@ func answerHint(name string) string {
 	case "item":
 		return "item exists in key, cursor, data and event_type; the answer is response.body"
 	}
-	if contains(foreignRoots, name) {
+	if slices.Contains(foreignRoots, name) {
 		return "response.body." + name
 	}
 	return ""
@@ -129,7 +130,7 @@ func itemHint(name string) string {
 	case "body", "headers", "status", "url", "event", "payload", "json", "data":
 		return "the item is item, such as item.id; the whole answer is response.body"
 	}
-	if contains(foreignRoots, name) {
+	if slices.Contains(foreignRoots, name) {
 		return "item." + name
 	}
 	return ""
@@ -185,7 +186,7 @@ var LimitNames = []string{"limit", "per_page", "perpage", "page_size", "pagesize
 func (p *Poll) limited() string {
 	for _, place := range []string{"query", "body"} {
 		for _, name := range p.Request.Field(place).Keys() {
-			if contains(LimitNames, strings.ToLower(name)) {
+			if slices.Contains(LimitNames, strings.ToLower(name)) {
 				return name
 			}
 		}

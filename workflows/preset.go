@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -297,12 +298,12 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 	var names []string
 	for _, x := range p.Params {
 		names = append(names, x.Name)
-		if x.Required && !contains(w.Params.Keys(), x.Name) {
+		if x.Required && !slices.Contains(w.Params.Keys(), x.Name) {
 			t.src.add(w.pos, "missing-key", fmt.Sprintf("provider %s needs params: {%s: ...}", w.Provider, x.Name), x.Help)
 		}
 	}
 	for _, k := range w.Params.Keys() {
-		if !contains(names, k) && k != "user" && !p.takesParam(k) {
+		if !slices.Contains(names, k) && k != "user" && !p.takesParam(k) {
 			t.src.add(w.pos, "unknown-key", fmt.Sprintf("provider %s has no parameter %q", w.Provider, k), suggest(k, names))
 		}
 	}
@@ -323,7 +324,7 @@ func (c *checker) warnOfOthers(t *Trigger, w *Webhook, p *Preset) {
 		if !x.Customer {
 			continue
 		}
-		if contains(w.Params.Keys(), x.Name) {
+		if slices.Contains(w.Params.Keys(), x.Name) {
 			return
 		}
 		hint = fmt.Sprintf("set params: {%s: ...}: %s", x.Name, x.Help)

@@ -1,6 +1,9 @@
 package workflows
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/hookloom/hookloom/workflows/value"
 
 	"errors"
@@ -128,23 +131,6 @@ type Connection struct {
 	src      *source
 }
 
-// Load reads and checks the project in dir. The mistakes of all files come
-// together, sorted. isSet tells whether a secret has a value; nil skips that check.
-func Load(dir string, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
-	files, unreadable := ReadFiles(dir)
-	p, mistakes := LoadFiles(dir, files, catalog, isSet)
-	return p, unreadable.With(mistakes)
-}
-
-// LoadFiles is Load with the texts of the YAML files at hand.
-func LoadFiles(dir string, files Files, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
-	l := &loader{p: newProject(dir, catalog), files: files, catalog: catalog, isSet: isSet}
-	l.connectors()
-	l.root()
-	l.workflows()
-	return l.finish()
-}
-
 func newProject(dir string, catalog Catalog) *Project {
 	p := &Project{Dir: dir, FileBounds: DefaultFileBounds(), Server: Server{Addr: ":8080", AdminAddr: "127.0.0.1:8081"}, Timezone: time.UTC, Triggers: map[string]*Trigger{},
 		Connections: map[string]*Connection{}, Workflows: map[string]*Workflow{}, Actions: map[string]*ActionSpec{}, Presets: catalog.Presets, Connectors: map[string]ConnectorFile{}}
@@ -152,178 +138,6 @@ func newProject(dir string, catalog Catalog) *Project {
 		p.Actions[k] = v
 	}
 	return p
-}
-
-type loader struct {
-	p       *Project
-	files   Files
-	catalog Catalog
-	isSet   func(string) bool
-}
-
-// open gives a file of the project, and keeps it among the project's sources.
-func (l *loader) open(name string) (*source, bool) {
-	text, there := l.files[name]
-	if !there {
-		return nil, false
-	}
-	src := newSource(name, text)
-	l.p.sources = append(l.p.sources, src)
-	return src, true
-}
-
-func (l *loader) connectors() {
-	for _, rel := range l.files.below("connectors") {
-		src, ok := l.open(rel)
-		if !ok {
-			l.p.brokenConnectors = append(l.p.brokenConnectors, path.Base(workflowID(rel)))
-			continue
-		}
-		if c := parseConnector(src); c == nil {
-			l.p.brokenConnectors = append(l.p.brokenConnectors, path.Base(workflowID(rel)))
-		} else {
-			for name := range l.p.Actions {
-				if strings.HasPrefix(name, c.Name+"/") {
-					delete(l.p.Actions, name)
-				}
-			}
-			for _, s := range c.Specs() {
-				l.p.Actions[s.Name] = s
-			}
-			l.p.Connectors[c.Name] = ConnectorFile{File: rel, Version: versionOf(src.text), Text: src.text}
-		}
-	}
-}
-
-func (l *loader) root() {
-	src, ok := l.open(ProjectFile)
-	if !ok || strings.TrimSpace(string(src.text)) == "" {
-		return
-	}
-	d := &decoder{source: src}
-	n := d.parse()
-	if n == nil {
-		l.p.settingsBroken = true
-		return
-	}
-	o := d.object(n, "project")
-	if o == nil {
-		l.p.settingsBroken = true
-		return
-	}
-	l.p.Database = o.text("database", "")
-	d.timezone(o, "timezone")
-	if tz, err := time.LoadLocation(o.text("timezone", "UTC")); err == nil {
-		l.p.Timezone = tz
-	}
-	before := len(src.mistakes)
-	if s := o.object("server"); s != nil {
-		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
-			AdminURL: d.adminURL(s), TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]),
-			TLS: d.tls(s, "tls"), AdminTLS: d.tls(s, "admin_tls")}
-		for _, key := range []string{"addr", "admin_addr"} {
-			d.listenAddress(s, key)
-		}
-		d.webAddress(s, "public_url")
-		l.p.Server.Tokens = d.namedTokens(s)
-		tokens := []*Value{l.p.Server.Token, l.p.Server.ViewToken}
-		for _, name := range sortedStrings(l.p.Server.Tokens) {
-			tokens = append(tokens, l.p.Server.Tokens[name])
-		}
-		for _, token := range tokens {
-			token.check(&scope{where: "server", names: secretsOnly()})
-			text, literal := token.constantText()
-			l.p.literalSecret = l.p.literalSecret || literal && text != ""
-		}
-	}
-	l.p.settingsBroken = len(src.mistakes) > before
-	if e := o.object("egress"); e != nil {
-		l.p.Egress.Allow = d.allowed(e)
-	}
-	if v := o.vals["destinations"]; v != nil {
-		l.p.Destinations = map[string]Limit{}
-		d.pairs(v, func(k, n *yaml.Node) {
-			if strings.ContainsAny(k.Value, "/ ") || k.Value == "" {
-				d.add(d.pos(k), "bad-address", fmt.Sprintf("%q is no host", k.Value), "write api.example.com, or api.example.com:8443")
-			}
-			if x := d.object(n, "destination"); x != nil {
-				limit := Limit{Concurrency: x.integer("concurrency", 0)}
-				if r := x.vals["rate"]; r != nil {
-					if n, per, err := parseRate(r.Value); err == nil {
-						limit.Rate, limit.Per = n, per
-					}
-				}
-				l.p.Destinations[strings.ToLower(k.Value)] = limit
-			}
-		})
-	}
-	if h := o.object("history"); h != nil {
-		l.p.History = History{Keep: h.duration("keep", 0), Bodies: h.duration("bodies", 0), MaxSize: h.size("max_size", 0), Redact: d.redactPaths(h.vals["redact"])}
-	}
-	l.p.FileBounds = d.fileBounds(o)
-	l.triggers(d, o)
-	l.connections(d, o)
-}
-
-// namedTokens reads server.tokens.
-func (d *decoder) namedTokens(s *objectNode) map[string]*Value {
-	n := s.vals["tokens"]
-	if n == nil {
-		return nil
-	}
-	out := map[string]*Value{}
-	d.pairs(n, func(k, v *yaml.Node) {
-		if name := strings.TrimSpace(k.Value); name == "" || name != k.Value || len(name) > 100 {
-			d.add(d.pos(k), "bad-name", fmt.Sprintf("server.tokens: %q is no name", value.Clip(k.Value, 40)), "write tokens: {ada: \"${{ secrets.ADA_TOKEN }}\"}")
-			return
-		}
-		if v.Kind != yaml.ScalarNode {
-			d.wrongKind(v, "a token", "text")
-			return
-		}
-		out[k.Value] = d.value(v)
-	})
-	return out
-}
-
-func (d *decoder) tls(s *objectNode, key string) *TLS {
-	o := s.object(key)
-	if o == nil {
-		return nil
-	}
-	t := &TLS{Cert: o.text("cert", ""), Key: o.text("key", ""), ClientCA: o.text("client_ca", "")}
-	if a := o.object("acme"); a != nil {
-		t.ACME = &ACME{Hosts: a.texts("hosts"), Email: a.text("email", ""), Directory: a.text("directory", ""), Cache: a.text("cache", "acme")}
-	}
-	switch {
-	case o.has("cert") != o.has("key"):
-		d.add(o.pos(), "missing-key", key+" needs cert: and key:", "two PEM files")
-	case o.has("cert") == o.has("acme"):
-		d.add(o.pos(), "exclusive-keys", key+" needs cert and key, or acme, not both", "")
-	}
-	return t
-}
-
-// reservedTriggers are the kinds of language.md 2.4.
-var reservedTriggers = []string{"webhook", "poll", "schedule", "manual", "call", "workflow_run"}
-
-func (l *loader) triggers(d *decoder, o *objectNode) {
-	n := o.vals["triggers"]
-	if n == nil {
-		return
-	}
-	d.pairs(n, func(k, v *yaml.Node) {
-		if contains(reservedTriggers, k.Value) {
-			d.add(d.pos(k), "reserved-name", fmt.Sprintf("trigger %q is the name of a kind", k.Value), "choose another name")
-			return
-		}
-		if !d.fitsName(k, "trigger") {
-			return
-		}
-		if t := d.object(v, "trigger"); t != nil {
-			l.p.Triggers[k.Value] = d.trigger(k.Value, d.pos(k), t)
-		}
-	})
 }
 
 func (l *loader) connections(d *decoder, o *objectNode) {
@@ -396,7 +210,7 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 			d.add(c.pos, "unknown-connector", fmt.Sprintf("there is no connector %q", c.Connector), suggest(c.Connector, append(connectors, "http")))
 		}
 		if c.Connector == "http" {
-			for _, k := range sortedStrings(c.Fields) {
+			for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
 				d.connectionKeys(c, k, c.fieldPos[k])
 			}
 		}
@@ -409,8 +223,8 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 			d.add(c.pos, "missing-key", fmt.Sprintf("connection %s needs %s:", c.Name, f.Name), f.Description)
 		}
 	}
-	for _, k := range sortedStrings(c.Fields) {
-		if !contains(names, k) {
+	for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
+		if !slices.Contains(names, k) {
 			hint := suggest(k, names)
 			if hint == "" {
 				hint = "known are " + strings.Join(append(names, shapes["connection"].names()...), ", ")
@@ -457,7 +271,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 	}
 	c := &checker{p: l.p, catalog: &catalog, secrets: l.isSet, pending: map[string]string{}}
 	c.tokens()
-	for _, id := range sortedStrings(l.p.Workflows) {
+	for _, id := range slices.Sorted(maps.Keys(l.p.Workflows)) {
 		if w := l.p.Workflows[id]; w.Trigger != nil {
 			l.p.Triggers[id] = w.Trigger
 		}
@@ -469,7 +283,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 			}
 		}
 	}
-	for _, name := range sortedStrings(l.p.Triggers) {
+	for _, name := range slices.Sorted(maps.Keys(l.p.Triggers)) {
 		t := l.p.Triggers[name]
 		if w := l.p.Workflows[name]; w == nil || w.Trigger != t {
 			c.trigger(t)
@@ -480,7 +294,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 			})
 		}
 	}
-	for _, id := range sortedStrings(l.p.Workflows) {
+	for _, id := range slices.Sorted(maps.Keys(l.p.Workflows)) {
 		c.workflow(l.p.Workflows[id])
 	}
 	l.circles()
@@ -497,7 +311,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 
 // circles finds workflows that call themselves, directly or by others.
 func (l *loader) circles() {
-	for _, id := range sortedStrings(l.p.Workflows) {
+	for _, id := range slices.Sorted(maps.Keys(l.p.Workflows)) {
 		w := l.p.Workflows[id]
 		w.EachStep(func(s *Step) {
 			if s.Call != "" && l.reaches(s.Call, id, map[string]bool{}) {
@@ -521,7 +335,7 @@ func (l *loader) reaches(from, to string, seen map[string]bool) bool {
 }
 
 func (l *loader) connectionSecrets(c *checker) {
-	for _, name := range sortedStrings(l.p.Connections) {
+	for _, name := range slices.Sorted(maps.Keys(l.p.Connections)) {
 		conn := l.p.Connections[name]
 		visit := func(e *Expr) {
 			for _, s := range e.secretNames() {
@@ -531,7 +345,7 @@ func (l *loader) connectionSecrets(c *checker) {
 		for _, v := range append(conn.Auth.values(), conn.BaseURL, conn.Headers) {
 			v.exprs(visit)
 		}
-		for _, k := range sortedStrings(conn.Fields) {
+		for _, k := range slices.Sorted(maps.Keys(conn.Fields)) {
 			conn.Fields[k].exprs(visit)
 		}
 	}
@@ -540,7 +354,7 @@ func (l *loader) connectionSecrets(c *checker) {
 // paths refuses two triggers on one path and method.
 func (l *loader) paths() {
 	taken := map[string]*Trigger{}
-	for _, name := range sortedStrings(l.p.Triggers) {
+	for _, name := range slices.Sorted(maps.Keys(l.p.Triggers)) {
 		t := l.p.Triggers[name]
 		if t.Webhook == nil {
 			continue
@@ -599,7 +413,7 @@ func (w *Workflow) SecretNames() []string {
 				set[n] = true
 			}
 		})
-		w.secretNames = append([]string{}, sortedStrings(set)...)
+		w.secretNames = append([]string{}, slices.Sorted(maps.Keys(set))...)
 	}
 	return w.secretNames
 }

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"maps"
+	"slices"
 	"sort"
 )
 
@@ -73,7 +75,7 @@ func (g *schemaMaker) actionNames() map[string]any {
 		return out
 	}
 	var names []any
-	for _, n := range sortedStrings(g.catalog.Actions) {
+	for _, n := range slices.Sorted(maps.Keys(g.catalog.Actions)) {
 		names = append(names, n)
 	}
 	// Connector files of a project add names, so these are offered, not enforced.

@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,7 +61,7 @@ func (s *Secrets) IsSet(name string) bool {
 func (p *Project) SecretNames() []string {
 	set := map[string]bool{}
 	p.eachSecret(func(_ *Expr, name string) { set[name] = true })
-	return sortedStrings(set)
+	return slices.Sorted(maps.Keys(set))
 }
 
 // SecretNames lists the secrets that a connection's expressions name.
@@ -77,7 +78,7 @@ func (c *Connection) SecretNames() []string {
 	for _, v := range c.Fields {
 		v.exprs(visit)
 	}
-	return sortedStrings(set)
+	return slices.Sorted(maps.Keys(set))
 }
 
 // SecretNames lists the secrets that the trigger's own expressions name.
@@ -88,7 +89,7 @@ func (t *Trigger) SecretNames() []string {
 			set[n] = true
 		}
 	})
-	return sortedStrings(set)
+	return slices.Sorted(maps.Keys(set))
 }
 
 // HoldsSecret tells that the project's own settings hold a secret in clear text,
@@ -138,24 +139,24 @@ func (p *Project) eachSecret(visit func(e *Expr, name string)) {
 			visit(e, n)
 		}
 	}
-	for _, id := range sortedStrings(p.Workflows) {
+	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
 		p.Workflows[id].eachExpr(each)
 	}
-	for _, name := range sortedStrings(p.Triggers) {
+	for _, name := range slices.Sorted(maps.Keys(p.Triggers)) {
 		p.Triggers[name].exprs(each)
 	}
-	for _, name := range sortedStrings(p.Connections) {
+	for _, name := range slices.Sorted(maps.Keys(p.Connections)) {
 		c := p.Connections[name]
 		for _, v := range append(c.Auth.values(), c.BaseURL, c.Headers) {
 			v.exprs(each)
 		}
-		for _, k := range sortedStrings(c.Fields) {
+		for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
 			c.Fields[k].exprs(each)
 		}
 	}
 	p.Server.Token.exprs(each)
 	p.Server.ViewToken.exprs(each)
-	for _, name := range sortedStrings(p.Server.Tokens) {
+	for _, name := range slices.Sorted(maps.Keys(p.Server.Tokens)) {
 		p.Server.Tokens[name].exprs(each)
 	}
 }

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,7 +147,7 @@ func (b *builder) retryAndTimeout(o *objectNode, s *Step) {
 func (b *builder) checkModifiers(o *objectNode, s *Step) {
 	for _, f := range o.shape.fields {
 		fits, restricted := modifiers[f.name]
-		if !restricted || fits == nil || !o.has(f.name) || s.Body == "" || contains(fits, s.Body) {
+		if !restricted || fits == nil || !o.has(f.name) || s.Body == "" || slices.Contains(fits, s.Body) {
 			continue
 		}
 		hint := "it goes with " + strings.Join(fits, ", ")

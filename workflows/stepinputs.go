@@ -1,6 +1,9 @@
 package workflows
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/hookloom/hookloom/workflows/value"
 
 	"fmt"
@@ -157,7 +160,7 @@ func schemeFor(host string) string {
 func (r *outgoing) oneContent() {
 	var have []string
 	for _, f := range r.with.fields() {
-		if contains([]string{"body", "form", "multipart", "text", "raw", "raw_file"}, f.name) {
+		if slices.Contains([]string{"body", "form", "multipart", "text", "raw", "raw_file"}, f.name) {
 			if v, constant := f.value.IsConstant(); !constant || v != nil {
 				have = append(have, f.name)
 			}
@@ -220,13 +223,13 @@ func (s *stepChecker) stepAuth(auth *Value) {
 		return // an expression gives it
 	}
 	fields := auth.fields()
-	kinds := sortedStrings(authForms)
+	kinds := slices.Sorted(maps.Keys(authForms))
 	if len(fields) == 0 {
 		src.add(auth.pos, "wrong-kind", "auth is a map", authForms["bearer"])
 		return
 	}
 	for _, f := range fields {
-		if !contains(kinds, f.name) && f.name != "api_key" {
+		if !slices.Contains(kinds, f.name) && f.name != "api_key" {
 			hint := suggest(f.name, kinds)
 			if form, ok := foreignAuth[f.name]; ok {
 				hint = "write " + authForms[form]
@@ -269,7 +272,7 @@ func (s *stepChecker) authParts(f namedValue) {
 		known = []string{"user", "password"}
 	}
 	for _, p := range parts {
-		if !contains(known, p.name) {
+		if !slices.Contains(known, p.name) {
 			src.add(p.value.keyPos(src, p.name), "unknown-key", fmt.Sprintf("unknown key %q in %s", p.name, f.name), form)
 			return
 		}

@@ -3,6 +3,8 @@ package workflows
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -83,7 +85,7 @@ func outputType(st *Step) types.Type {
 		return namesOnly(savedNames...)
 	case strings.HasPrefix(st.Spec.Name, "http/"):
 		example, _ := st.Spec.Example.(map[string]any)
-		return namesOnly(sortedStrings(example)...)
+		return namesOnly(slices.Sorted(maps.Keys(example))...)
 	}
 	return types.Any
 }
@@ -91,7 +93,7 @@ func outputType(st *Step) types.Type {
 // OutputNames are the fields of the action's output, none where they are not known.
 func (s *ActionSpec) OutputNames() []string {
 	if m, ok := outputType(&Step{Spec: s}).(types.Map); ok {
-		return sortedStrings(m)
+		return slices.Sorted(maps.Keys(m))
 	}
 	return nil
 }
@@ -99,7 +101,7 @@ func (s *ActionSpec) OutputNames() []string {
 // valueNames are the keys of a written map.
 func valueNames(v *Value) types.Type {
 	if m, ok := v.constant.(map[string]any); ok || v.kind == mapValue {
-		return namesOnly(append(sortedStrings(m), v.keys...)...)
+		return namesOnly(append(slices.Sorted(maps.Keys(m)), v.keys...)...)
 	}
 	return types.Any
 }
@@ -125,17 +127,17 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 	output, typed := record["output"].(types.Map)
 	path := "steps." + keys[0]
 	if _, there := record[keys[1]]; !there {
-		hint := "known are " + strings.Join(sortedStrings(record), ", ")
+		hint := "known are " + strings.Join(slices.Sorted(maps.Keys(record)), ", ")
 		switch _, inOutput := output[keys[1]]; {
 		case inOutput:
 			hint = fmt.Sprintf("write %s.output.%s", path, keys[1])
-		case contains([]string{"failed", "succeeded", "skipped", "success", "failure", "conclusion", "outcome", "result", "ok"}, keys[1]):
+		case slices.Contains([]string{"failed", "succeeded", "skipped", "success", "failure", "conclusion", "outcome", "result", "ok"}, keys[1]):
 			status := map[string]string{"failed": "failed", "failure": "failed", "skipped": "skipped"}[keys[1]]
 			hint = fmt.Sprintf(`write %s.status == %q`, path, cmp.Or(status, "succeeded"))
-		case contains([]string{"outputs", "data", "response", "json"}, keys[1]):
+		case slices.Contains([]string{"outputs", "data", "response", "json"}, keys[1]):
 			hint = fmt.Sprintf("write %s.output", path)
-		case suggest(keys[1], sortedStrings(record)) != "":
-			hint = suggest(keys[1], sortedStrings(record))
+		case suggest(keys[1], slices.Sorted(maps.Keys(record))) != "":
+			hint = suggest(keys[1], slices.Sorted(maps.Keys(record)))
 		}
 		l.fail("unknown-field", at[1], len([]rune(keys[1])), fmt.Sprintf("a step has no field %s", keys[1]), hint)
 		return false
@@ -148,24 +150,24 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 		return true
 	}
 	if _, there := output[keys[2]]; !there {
-		known := sortedStrings(output)
+		known := slices.Sorted(maps.Keys(output))
 		hint := suggest(keys[2], known)
-		if contains(known, "sha256") && contains([]string{"file", "filename", "name", "file_path", "filepath", "content", "data"}, keys[2]) {
+		if slices.Contains(known, "sha256") && slices.Contains([]string{"file", "filename", "name", "file_path", "filepath", "content", "data"}, keys[2]) {
 			hint = fmt.Sprintf("save: true puts the body into a file: write %s.output.path", path)
 		}
 		if hint == "" {
 			hint = "known are " + strings.Join(known, ", ")
-			if keys[2] == "body" && contains(known, "sha256") {
+			if keys[2] == "body" && slices.Contains(known, "sha256") {
 				hint = fmt.Sprintf("save: true puts the body into a file: write %s.output.path", path)
 			}
-			if contains(known, "body") {
+			if slices.Contains(known, "body") {
 				hint = fmt.Sprintf("what was answered is in body: write %s.output.body.%s", path, keys[2])
 			}
 		}
 		l.fail("unknown-field", at[2], len([]rune(keys[2])), fmt.Sprintf("the output of step %s has no field %s", keys[0], keys[2]), hint)
 		return false
 	}
-	if keys[2] == "headers" && len(keys) > 3 && strings.ToLower(keys[3]) != keys[3] && contains(sortedStrings(output), "body") {
+	if keys[2] == "headers" && len(keys) > 3 && strings.ToLower(keys[3]) != keys[3] && slices.Contains(slices.Sorted(maps.Keys(output)), "body") {
 		l.fail("header-case", at[3], len([]rune(keys[3])), "names of headers are in lower case", fmt.Sprintf("write [%q]", strings.ToLower(keys[3])))
 		return false
 	}

@@ -1,6 +1,9 @@
 package workflows
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/hookloom/hookloom/workflows/value"
 
 	"fmt"
@@ -86,7 +89,7 @@ var TestTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 func (p *Project) LoadTests() ([]*Test, Mistakes) {
 	var out []*Test
 	var all Mistakes
-	for _, id := range sortedStrings(p.Workflows) {
+	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
 		w := p.Workflows[id]
 		if w.tests == nil {
 			continue
@@ -134,7 +137,7 @@ func (p *Project) testFile(src *source, id string) []*Test {
 	}
 	w := p.Workflows[id]
 	if w == nil {
-		d.add(d.pos(root), "unknown-workflow", fmt.Sprintf("there is no workflow %q to test", id), suggest(id, sortedStrings(p.Workflows)))
+		d.add(d.pos(root), "unknown-workflow", fmt.Sprintf("there is no workflow %q to test", id), suggest(id, slices.Sorted(maps.Keys(p.Workflows))))
 		return nil
 	}
 	return p.tests(src, w, list)
@@ -212,7 +215,7 @@ func (d *decoder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
 	}
 	d.pairs(n, func(k, v *yaml.Node) {
 		if k.Value == "" || !ids[k.Value] {
-			d.add(d.pos(k), "unknown-step", fmt.Sprintf("%s: no step has the id %q", where, k.Value), suggest(k.Value, sortedStrings(ids)))
+			d.add(d.pos(k), "unknown-step", fmt.Sprintf("%s: no step has the id %q", where, k.Value), suggest(k.Value, slices.Sorted(maps.Keys(ids))))
 		}
 	})
 }
@@ -220,7 +223,7 @@ func (d *decoder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
 func (p *Project) testEvent(d *decoder, t *Test, e *objectNode) {
 	t.Trigger, t.Inlet, t.Type, t.Key = e.text("trigger", ""), e.text("inlet", ""), e.text("type", ""), e.text("key", "")
 	if t.Trigger != "" && p.Triggers[t.Trigger] == nil {
-		d.add(e.at("trigger"), "unknown-trigger", fmt.Sprintf("no trigger is named %q", t.Trigger), suggest(t.Trigger, sortedStrings(p.Triggers)))
+		d.add(e.at("trigger"), "unknown-trigger", fmt.Sprintf("no trigger is named %q", t.Trigger), suggest(t.Trigger, slices.Sorted(maps.Keys(p.Triggers))))
 	}
 	if name := e.text("fixture", ""); name != "" {
 		v, err := p.readJSON(name)
@@ -323,7 +326,7 @@ func (d *decoder) expectStep(e *Expect, key, id string, n *yaml.Node) {
 	case "steps":
 		s, _ := v.(string)
 		words := []string{"succeeded", "failed", "skipped", "waiting", "unknown", "not_reached"}
-		if !contains(words, s) {
+		if !slices.Contains(words, s) {
 			d.add(d.pos(n), "unknown-word", fmt.Sprintf("step status %q is not known", n.Value), suggest(s, words))
 		}
 		e.Steps[id] = s

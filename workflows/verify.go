@@ -162,7 +162,7 @@ func (d *decoder) scheme(o *objectNode) signature.Scheme {
 func (d *decoder) signatureFrom(s *objectNode, out *signature.Scheme) {
 	out.Prefix, out.PrefixOptional, out.Encodings = s.text("prefix", ""), s.boolean("prefix_optional", false), s.texts("encoding")
 	for _, e := range out.Encodings {
-		if !contains(signature.Encodings, e) {
+		if !slices.Contains(signature.Encodings, e) {
 			d.add(s.at("encoding"), "unknown-word", fmt.Sprintf("encoding %q is not known", e), suggest(e, signature.Encodings))
 		}
 	}
@@ -272,7 +272,7 @@ func (d *decoder) checkSignedContent(o *objectNode, v *Verify) {
 			if k := strings.IndexByte(name, ':'); k >= 0 {
 				head = name[:k+1]
 			}
-			if !contains(signature.Variables(), head) {
+			if !slices.Contains(signature.Variables(), head) {
 				d.add(o.at("signed_content"), "unknown-word", fmt.Sprintf("signed_content has no variable {%s}", name),
 					suggest(head, signature.Variables()))
 			}
@@ -351,7 +351,7 @@ func (d *decoder) respondent(r *objectNode) Respondent {
 func (d *decoder) detect(o *objectNode) Detect {
 	det := Detect{Methods: o.texts("method"), Places: d.places(o)}
 	for _, m := range det.Methods {
-		if !contains(methods, m) {
+		if !slices.Contains(methods, m) {
 			d.add(o.at("method"), "unknown-word", fmt.Sprintf("method %q is not known", m), suggest(m, methods))
 		}
 	}

@@ -3,6 +3,8 @@ package workflows
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -144,7 +146,7 @@ func (s *stepChecker) wait(st *Step, sc *scope) {
 func (s *stepChecker) approvers(one *Wait) {
 	known := s.c.p.Server.Tokens
 	for _, name := range one.By {
-		if hint := suggest(name, sortedStrings(known)); known[name] == nil && hint != "" {
+		if hint := suggest(name, slices.Sorted(maps.Keys(known))); known[name] == nil && hint != "" {
 			s.w.src.warn(one.pos, "unknown-name", fmt.Sprintf("server.tokens has no %q, so that only a signed link can answer in that name", name), hint)
 		}
 	}
@@ -249,5 +251,5 @@ func triggerHint(name string, p *Project) string {
 	if len(p.Triggers) == 0 {
 		return "declare it in hookloom.yaml: triggers: {" + name + ": {webhook: {...}}}"
 	}
-	return suggestOr(name, sortedStrings(p.Triggers))
+	return suggestOr(name, slices.Sorted(maps.Keys(p.Triggers)))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +38,8 @@ type Workflow struct {
 	Trigger     *Trigger
 	src         *source
 	secrets     []string // the list the file allows; nil for no list
-	asks        bool     // a step may wait for something from outside
-	waits       []string // triggers whose events a step waits for
+	mayWait     bool     // a step may wait for something from outside
+	awaited     []string // triggers whose events a step waits for
 	secretNames []string
 	// Concurrency and Rate bound its runs; nil for no bound.
 	Concurrency *Concurrency
@@ -186,13 +187,13 @@ type Step struct {
 	Output    *Value
 }
 
-// Asks tells whether a step of the workflow may wait for something from outside:
+// MayWait tells whether a step of the workflow may wait for something from outside:
 // an approval, an event, the end of a called run, or a person's word about an attempt
 // in doubt.
-func (w *Workflow) Asks() bool { return w.asks }
+func (w *Workflow) MayWait() bool { return w.mayWait }
 
-// Waits lists the triggers whose events the workflow's steps wait for.
-func (w *Workflow) Waits() []string { return w.waits }
+// AwaitedTriggers lists the triggers whose events the workflow's steps wait for.
+func (w *Workflow) AwaitedTriggers() []string { return w.awaited }
 
 // Case is one branch of a switch; its value is compared as text.
 type Case struct {
@@ -236,10 +237,10 @@ func parseWorkflow(src *source, id string) *Workflow {
 	w.Finally = b.steps(o.vals["finally"], 1, "finally")
 	b.checkDeadline(o)
 	w.EachStep(func(s *Step) {
-		w.asks = w.asks || s.Wait != nil || s.Call != "" || s.OnUnknown == "review"
+		w.mayWait = w.mayWait || s.Wait != nil || s.Call != "" || s.OnUnknown == "review"
 		for _, one := range s.Wait.Choices() {
-			if one.Event != "" && !contains(w.waits, one.Event) {
-				w.waits = append(w.waits, one.Event)
+			if one.Event != "" && !slices.Contains(w.awaited, one.Event) {
+				w.awaited = append(w.awaited, one.Event)
 			}
 		}
 	})

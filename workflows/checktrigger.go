@@ -1,0 +1,313 @@
+package workflows
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/types"
+)
+
+// starts checks what a workflow listens to.
+func (c *checker) starts(w *Workflow) {
+	for _, s := range w.Starts {
+		switch s.Kind {
+		case "trigger":
+			c.startTrigger(w, s)
+		case "workflow_run":
+			for _, id := range s.Workflows {
+				if id == AnyWorkflow {
+					continue
+				}
+				if id == w.ID {
+					w.src.add(s.pos, "unknown-workflow", "a workflow cannot listen to itself", "")
+				} else if c.p.Workflows[id] == nil {
+					w.src.add(s.pos, "unknown-workflow", fmt.Sprintf("no workflow %q", id), suggest(id, slices.Sorted(maps.Keys(c.p.Workflows))))
+				}
+			}
+		}
+	}
+	if w.Trigger != nil {
+		c.trigger(w.Trigger)
+	}
+}
+
+// foreignStarts are words of other tools for what starts a run.
+var foreignStarts = map[string]string{
+	"cron": `write schedule: {cron: "0 7 * * *"}`, "interval": "write schedule: {every: 5m}", "timer": "write schedule: {every: 5m}", "http": "write webhook: {...}",
+	"workflow_dispatch": "write manual", "workflow_call": "write call", "event": "write webhook: {...}, or the name of a trigger",
+}
+
+func (c *checker) startTrigger(w *Workflow, s Start) {
+	if s.Trigger == AlertsTrigger {
+		return
+	}
+	t := c.p.Triggers[s.Trigger]
+	if t == nil {
+		hint := suggest(s.Trigger, append(slices.Sorted(maps.Keys(c.p.Triggers)), "manual", "call"))
+		if other, foreign := foreignStarts[s.Trigger]; foreign {
+			hint = other
+		}
+		if hint == "" {
+			hint = "declare it under triggers: in hookloom.yaml"
+		}
+		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), hint)
+		return
+	}
+	if t.Webhook != nil {
+		c.eventNames(w.src, s.pos, t.Webhook, s.Events)
+	}
+	if t.Webhook != nil && t.Webhook.Respond != nil && t.Webhook.Respond.Sync {
+		c.syncSteps(w, t.Webhook.Respond.Timeout)
+	}
+}
+
+// syncSteps warns of steps that outlast the answer that a sender waits for.
+func (c *checker) syncSteps(w *Workflow, limit time.Duration) {
+	eachStep(w.Steps, func(s *Step) {
+		long := s.Body == "wait"
+		if text, ok := s.Sleep.constantText(); ok && !s.SleepUntil {
+			d, err := parseDuration(text)
+			long = long || err == nil && d >= limit
+		}
+		if long {
+			w.src.warn(s.Pos, "sync-wait", fmt.Sprintf("the sender waits at most %s for its answer (respond: sync), and this step can take longer", limit), "it is answered 202 then, and the run goes on")
+		}
+	})
+}
+
+// eventNames warns of types that the provider is not known to send.
+func (c *checker) eventNames(src *source, at Pos, wh *Webhook, events []string) {
+	p := presetOf(c.catalog.Presets, wh.Provider)
+	if p == nil || len(p.Events) == 0 {
+		return
+	}
+	for _, e := range events {
+		if !slices.Contains(p.Events, e) && !strings.HasSuffix(e, "*") {
+			if s := DidYouMean(e, p.Events); s != "" {
+				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
+			} else if s := suffixMatch(e, p.Events); s != "" {
+				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
+			}
+		}
+	}
+}
+
+// suffixMatch finds payment_intent.succeeded for payment_succeeded: the event
+// that shares the most words.
+func suffixMatch(e string, events []string) string {
+	words := strings.FieldsFunc(e, func(r rune) bool { return r == '.' || r == '_' || r == '/' })
+	best, bestScore := "", 1
+	for _, x := range events {
+		score := 0
+		for _, w := range words {
+			if strings.Contains(x, w) {
+				score++
+			}
+		}
+		if score > bestScore {
+			best, bestScore = x, score
+		}
+	}
+	return best
+}
+
+// trigger checks one trigger's inlets.
+func (c *checker) trigger(t *Trigger) {
+	if t.Poll != nil {
+		c.poll(t)
+	}
+	for i, s := range t.Schedules {
+		sc := &scope{where: "a schedule", names: types.Map{"time": types.TypeOf(zeroTime)}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+		if s.Data != nil {
+			s.Data.check(sc, reflect.Invalid)
+		}
+		c.cron(t, s.Cron, s.cronPos)
+		for _, o := range t.Schedules[:i] {
+			if o.ID == s.ID {
+				t.src.add(s.cronPos, "duplicate-id", fmt.Sprintf("two schedules of trigger %s have the id %q", t.Name, s.ID), "give each an id")
+			}
+		}
+	}
+	c.sharedKey(t)
+	w := t.Webhook
+	if w == nil {
+		return
+	}
+	c.checkIdentity(t, w)
+	if w.Provider != "" {
+		c.checkPreset(t, w)
+	}
+	for _, reserved := range []string{"/api", "/approve", "/console", "/healthz", "/readyz", "/metrics"} {
+		if w.Path == reserved || strings.HasPrefix(w.Path, reserved+"/") {
+			t.src.add(w.pathPos, "reserved-path", fmt.Sprintf("path %s is reserved", reserved), "")
+		}
+	}
+	c.triggerExprs(w)
+	if w.Reconcile != nil {
+		c.listed(t, w.Reconcile)
+	}
+	if w.Sample != "" {
+		if _, err := c.p.readJSON(w.Sample); err != nil {
+			t.src.add(w.pos, "missing-file", fmt.Sprintf("sample: %v", err), "")
+		}
+	}
+	split := w.Split != nil
+	if p := presetOf(c.catalog.Presets, w.Provider); p != nil {
+		split = split || p.Split != nil
+	}
+	if split && len(w.Key) > 0 && !anyReads(w.Key, "item") {
+		t.src.add(w.keyPos, "split-key", "with split, a key that does not read item makes one event of all elements", "write key: item.id, or drop key: for the element's hash")
+	}
+}
+
+// anyReads tells whether one of the expressions reads a name.
+func anyReads(list []*Expr, name string) bool {
+	for _, e := range list {
+		if e.reads(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) cron(t *Trigger, text string, at Pos) {
+	if text != "" && c.catalog.CheckCron != nil {
+		if err := c.catalog.CheckCron(text); err != nil {
+			t.src.add(at, "bad-cron", err.Error(), "minute hour day month weekday, such as 0 7 * * 1-5")
+			return
+		}
+	}
+	if text != "" && c.catalog.ExplainCron != nil {
+		for _, note := range c.catalog.ExplainCron(text) {
+			t.src.report(at, "cron-surprise", true, note, "hookloom validate --verbose shows its next times")
+		}
+	}
+}
+
+// poll checks a poll inlet.
+func (c *checker) poll(t *Trigger) {
+	p := t.Poll
+	c.listed(t, p)
+	c.cron(t, p.Cron, p.cronPos)
+	if p.Compare && t.Webhook == nil {
+		t.src.add(p.pos, "needs-key", "compare needs another inlet with a key: there is nothing to compare with", "add webhook: to this trigger, or drop compare:")
+	}
+}
+
+// listed completes a listing from its preset and checks it.
+func (c *checker) listed(t *Trigger, p *Poll) {
+	c.pollRequest(t, p.Request)
+	c.ownLookBack(t, p)
+	pollExprs(p)
+	preset := presetOf(c.catalog.Presets, p.Provider)
+	if preset != nil {
+		if l, w := preset.List, t.Webhook; l != nil && p.Request == nil && len(p.Key) == 0 && w != nil && w.Provider == p.Provider && len(w.Key) == 0 {
+			w.Key = l.WebhookKey // one identity, whichever way an event comes
+		}
+		p.UseListing(preset.List)
+	}
+	switch {
+	case p.Request == nil && p.Provider != "":
+		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list what it sent", p.Provider), "write request:, items: and key:")
+	case p.Request == nil:
+		t.src.add(p.pos, "missing-key", "it needs request:", "where to ask")
+	case len(p.Key) == 0 && p.Cursor == nil:
+		t.src.add(p.pos, "poll-without-key", "without key: every poll would start runs for everything", "key: item.id")
+	}
+	if name := p.limited(); name != "" && p.Cursor == nil && !p.Pages.Any() {
+		t.src.warn(p.pos, "old-items", fmt.Sprintf("%s cuts the list, and without cursor: an old item that moves up into it is taken for new", name), "cursor: item.created_at, or pages: so that the first poll remembers all")
+	}
+	if name, ok := p.Request.Field("connection").constantText(); ok && c.p.Connections[name] == nil {
+		hint := suggest(name, slices.Sorted(maps.Keys(c.p.Connections)))
+		if hint == "" {
+			hint = fmt.Sprintf("connections: {%s: {connector: http, auth: {bearer: \"${{ secrets.%s_API_KEY }}\"}}}", name, strings.ToUpper(name))
+		}
+		t.src.add(p.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), hint)
+	}
+}
+
+// ownLookBack warns of a request that asks for what is later than the last time it saw:
+// an item that is written late with that time, or an earlier one, would be missed.
+func (c *checker) ownLookBack(t *Trigger, p *Poll) {
+	if c.stored || p.Request == nil || p.Provider != "" || p.OverlapWritten || p.Cursor == nil || !p.AsksFrom() || !NamesTime(p.Cursor.Text) {
+		return
+	}
+	t.src.warn(p.cursorPos, "no-overlap", "the request asks from this time on: an item that shows up late with the same time or an earlier one is missed",
+		"add overlap: 1m to look back (key: tells what is known), or overlap: 0s where nothing comes late")
+}
+
+// sharedKey warns when two inlets of a trigger have no key in common: the same
+// event would be two.
+func (c *checker) sharedKey(t *Trigger) {
+	if t.Webhook != nil && t.Poll != nil && len(t.Webhook.Key) == 0 && presetOf(c.catalog.Presets, t.Webhook.Provider) == nil {
+		t.src.warn(t.Webhook.pos, "no-shared-key", fmt.Sprintf("the webhook of trigger %s has no key:, so that what the poll finds too is another event", t.Name), "write the same key: into both inlets")
+	}
+}
+
+// pollExprs checks what a poll reads of its answers.
+func pollExprs(p *Poll) {
+	request := &scope{where: "a poll's request", names: types.Map{"cursor": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	p.Request.check(request)
+	response := types.Map{"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any, "url": types.String}, "cursor": types.Any}
+	one := &scope{where: "a poll's detail", names: types.Map{"item": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	p.Detail.check(one)
+	whole := &scope{where: "a poll", names: response, hint: answerHint}
+	each := whole.in("a poll's item").with("item", types.Any).with("items", types.Any)
+	for _, e := range []*Expr{p.Items, p.Pages.Next, p.Pages.Token} {
+		if e != nil {
+			e.check(whole, reflect.Invalid)
+		}
+	}
+	if p.Pages.Until != nil {
+		p.Pages.Until.check(whole.with("items", types.Any), reflect.Bool)
+	}
+	each.hint = itemHint
+	data := each
+	if p.Detail != nil {
+		data = each.with("detail", types.Map{"status": types.Int, "headers": anyMap, "body": types.Any})
+	}
+	if p.Data != nil {
+		p.Data.check(data, reflect.Invalid)
+	}
+	for _, e := range append([]*Expr{p.Cursor, p.EventType}, p.Key...) {
+		if e != nil {
+			e.check(each, reflect.Invalid)
+		}
+	}
+}
+
+// variant finds a preset's scheme by name; "" is the first.
+// webhookNames are what a webhook inlet's own keys may read.
+func webhookNames() types.Map {
+	return types.Map{"body": types.Any, "headers": anyMap, "query": anyMap, "raw": types.String, "method": types.String, "url": types.String, "path": types.String,
+		"claims": types.Any}
+}
+
+func (c *checker) triggerExprs(w *Webhook) {
+	sc := &scope{where: "a trigger", names: webhookNames(), hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	if w.Split != nil {
+		w.Split.check(sc, reflect.Invalid)
+		sc.names["item"] = types.Any
+	}
+	for _, e := range w.Key {
+		e.check(sc, reflect.Invalid)
+	}
+	for _, e := range []*Expr{w.Data, w.EventType} {
+		if e != nil {
+			e.check(sc, reflect.Invalid)
+		}
+	}
+	secret := &scope{where: "a trigger's secret", names: types.Map{"secrets": anySecret}}
+	for _, v := range append(append([]*Value{w.Params}, w.Secrets...), w.Auth.values()...) {
+		v.check(secret)
+	}
+	if w.Respond != nil {
+		out := &scope{where: "respond", names: types.Map{"event": eventType(types.Any), "output": types.Any, "run": runType()}}
+		w.Respond.Body.check(out)
+		w.Respond.Headers.check(out)
+	}
+}

@@ -1,0 +1,204 @@
+package workflows
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/hookloom/hookloom/workflows/value"
+
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Load reads and checks the project in dir. The mistakes of all files come
+// together, sorted. isSet tells whether a secret has a value; nil skips that check.
+func Load(dir string, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
+	files, unreadable := ReadFiles(dir)
+	p, mistakes := LoadFiles(dir, files, catalog, isSet)
+	return p, unreadable.With(mistakes)
+}
+
+// LoadFiles is Load with the texts of the YAML files at hand.
+func LoadFiles(dir string, files Files, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
+	l := &loader{p: newProject(dir, catalog), files: files, catalog: catalog, isSet: isSet}
+	l.connectors()
+	l.root()
+	l.workflows()
+	return l.finish()
+}
+
+type loader struct {
+	p       *Project
+	files   Files
+	catalog Catalog
+	isSet   func(string) bool
+}
+
+// open gives a file of the project, and keeps it among the project's sources.
+func (l *loader) open(name string) (*source, bool) {
+	text, there := l.files[name]
+	if !there {
+		return nil, false
+	}
+	src := newSource(name, text)
+	l.p.sources = append(l.p.sources, src)
+	return src, true
+}
+
+func (l *loader) connectors() {
+	for _, rel := range l.files.below("connectors") {
+		src, ok := l.open(rel)
+		if !ok {
+			l.p.brokenConnectors = append(l.p.brokenConnectors, path.Base(workflowID(rel)))
+			continue
+		}
+		if c := parseConnector(src); c == nil {
+			l.p.brokenConnectors = append(l.p.brokenConnectors, path.Base(workflowID(rel)))
+		} else {
+			for name := range l.p.Actions {
+				if strings.HasPrefix(name, c.Name+"/") {
+					delete(l.p.Actions, name)
+				}
+			}
+			for _, s := range c.Specs() {
+				l.p.Actions[s.Name] = s
+			}
+			l.p.Connectors[c.Name] = ConnectorFile{File: rel, Version: versionOf(src.text), Text: src.text}
+		}
+	}
+}
+
+func (l *loader) root() {
+	src, ok := l.open(ProjectFile)
+	if !ok || strings.TrimSpace(string(src.text)) == "" {
+		return
+	}
+	d := &decoder{source: src}
+	n := d.parse()
+	if n == nil {
+		l.p.settingsBroken = true
+		return
+	}
+	o := d.object(n, "project")
+	if o == nil {
+		l.p.settingsBroken = true
+		return
+	}
+	l.p.Database = o.text("database", "")
+	d.timezone(o, "timezone")
+	if tz, err := time.LoadLocation(o.text("timezone", "UTC")); err == nil {
+		l.p.Timezone = tz
+	}
+	before := len(src.mistakes)
+	if s := o.object("server"); s != nil {
+		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
+			AdminURL: d.adminURL(s), TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]),
+			TLS: d.tls(s, "tls"), AdminTLS: d.tls(s, "admin_tls")}
+		for _, key := range []string{"addr", "admin_addr"} {
+			d.listenAddress(s, key)
+		}
+		d.webAddress(s, "public_url")
+		l.p.Server.Tokens = d.namedTokens(s)
+		tokens := []*Value{l.p.Server.Token, l.p.Server.ViewToken}
+		for _, name := range slices.Sorted(maps.Keys(l.p.Server.Tokens)) {
+			tokens = append(tokens, l.p.Server.Tokens[name])
+		}
+		for _, token := range tokens {
+			token.check(&scope{where: "server", names: secretsOnly()})
+			text, literal := token.constantText()
+			l.p.literalSecret = l.p.literalSecret || literal && text != ""
+		}
+	}
+	l.p.settingsBroken = len(src.mistakes) > before
+	if e := o.object("egress"); e != nil {
+		l.p.Egress.Allow = d.allowed(e)
+	}
+	if v := o.vals["destinations"]; v != nil {
+		l.p.Destinations = map[string]Limit{}
+		d.pairs(v, func(k, n *yaml.Node) {
+			if strings.ContainsAny(k.Value, "/ ") || k.Value == "" {
+				d.add(d.pos(k), "bad-address", fmt.Sprintf("%q is no host", k.Value), "write api.example.com, or api.example.com:8443")
+			}
+			if x := d.object(n, "destination"); x != nil {
+				limit := Limit{Concurrency: x.integer("concurrency", 0)}
+				if r := x.vals["rate"]; r != nil {
+					if n, per, err := parseRate(r.Value); err == nil {
+						limit.Rate, limit.Per = n, per
+					}
+				}
+				l.p.Destinations[strings.ToLower(k.Value)] = limit
+			}
+		})
+	}
+	if h := o.object("history"); h != nil {
+		l.p.History = History{Keep: h.duration("keep", 0), Bodies: h.duration("bodies", 0), MaxSize: h.size("max_size", 0), Redact: d.redactPaths(h.vals["redact"])}
+	}
+	l.p.FileBounds = d.fileBounds(o)
+	l.triggers(d, o)
+	l.connections(d, o)
+}
+
+// namedTokens reads server.tokens.
+func (d *decoder) namedTokens(s *objectNode) map[string]*Value {
+	n := s.vals["tokens"]
+	if n == nil {
+		return nil
+	}
+	out := map[string]*Value{}
+	d.pairs(n, func(k, v *yaml.Node) {
+		if name := strings.TrimSpace(k.Value); name == "" || name != k.Value || len(name) > 100 {
+			d.add(d.pos(k), "bad-name", fmt.Sprintf("server.tokens: %q is no name", value.Clip(k.Value, 40)), "write tokens: {ada: \"${{ secrets.ADA_TOKEN }}\"}")
+			return
+		}
+		if v.Kind != yaml.ScalarNode {
+			d.wrongKind(v, "a token", "text")
+			return
+		}
+		out[k.Value] = d.value(v)
+	})
+	return out
+}
+
+func (d *decoder) tls(s *objectNode, key string) *TLS {
+	o := s.object(key)
+	if o == nil {
+		return nil
+	}
+	t := &TLS{Cert: o.text("cert", ""), Key: o.text("key", ""), ClientCA: o.text("client_ca", "")}
+	if a := o.object("acme"); a != nil {
+		t.ACME = &ACME{Hosts: a.texts("hosts"), Email: a.text("email", ""), Directory: a.text("directory", ""), Cache: a.text("cache", "acme")}
+	}
+	switch {
+	case o.has("cert") != o.has("key"):
+		d.add(o.pos(), "missing-key", key+" needs cert: and key:", "two PEM files")
+	case o.has("cert") == o.has("acme"):
+		d.add(o.pos(), "exclusive-keys", key+" needs cert and key, or acme, not both", "")
+	}
+	return t
+}
+
+// reservedTriggers are the kinds of language.md 2.4.
+var reservedTriggers = []string{"webhook", "poll", "schedule", "manual", "call", "workflow_run"}
+
+func (l *loader) triggers(d *decoder, o *objectNode) {
+	n := o.vals["triggers"]
+	if n == nil {
+		return
+	}
+	d.pairs(n, func(k, v *yaml.Node) {
+		if slices.Contains(reservedTriggers, k.Value) {
+			d.add(d.pos(k), "reserved-name", fmt.Sprintf("trigger %q is the name of a kind", k.Value), "choose another name")
+			return
+		}
+		if !d.fitsName(k, "trigger") {
+			return
+		}
+		if t := d.object(v, "trigger"); t != nil {
+			l.p.Triggers[k.Value] = d.trigger(k.Value, d.pos(k), t)
+		}
+	})
+}

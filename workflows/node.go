@@ -1,0 +1,317 @@
+package workflows
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// pos is where a node stands, with the width of what can be marked.
+func (d *decoder) pos(n *yaml.Node) Pos {
+	p := Pos{n.Line, n.Column, 1}
+	rest := []rune(d.line(n.Line))
+	if n.Column-1 > len(rest) || n.Column < 1 {
+		return p
+	}
+	rest = rest[n.Column-1:]
+	if n.Kind == yaml.ScalarNode && n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
+		w := utf8.RuneCountInString(n.Value)
+		if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+			w += 2
+		}
+		p.Width = max(1, min(w, len(rest)))
+	}
+	return p
+}
+
+// object is a mapping whose keys were checked against a shape. The values of
+// fields that were wrong are left out.
+type objectNode struct {
+	d     *decoder
+	shape *shape
+	node  *yaml.Node
+	keys  map[string]*yaml.Node
+	vals  map[string]*yaml.Node
+	// unknown tells that a key was misspelt, so that what it meant is not missed too.
+	unknown bool
+}
+
+// object checks a mapping against the shape named ref. It returns nil, with a
+// mistake, if n is no mapping.
+func (d *decoder) object(n *yaml.Node, ref string) *objectNode {
+	s := shapes[ref]
+	if n.Kind != yaml.MappingNode {
+		d.wrongKind(n, s.title, "a map")
+		return nil
+	}
+	o := &objectNode{d: d, shape: s, node: n, keys: map[string]*yaml.Node{}, vals: map[string]*yaml.Node{}}
+	d.pairs(n, func(k, v *yaml.Node) {
+		if s.xKeys && strings.HasPrefix(k.Value, "x-") {
+			return
+		}
+		f := s.field(k.Value)
+		if f == nil {
+			o.unknown = true
+			if f = d.unknownKey(k, n, s); f == nil || o.keys[f.name] != nil {
+				return
+			}
+		}
+		o.keys[f.name] = k
+		if d.fits(v, f.typ, f.name) {
+			o.vals[f.name] = v
+		}
+	})
+	for _, f := range s.fields {
+		if f.required && o.keys[f.name] == nil && !d.misspelt[fieldOfNode{n, f.name}] {
+			code, problem := "missing-key", fmt.Sprintf("%s needs %s:", s.title, f.name)
+			if f.name == "on" {
+				problem = "nothing starts this workflow: add on:"
+			}
+			d.add(d.pos(n), code, problem, f.help)
+		}
+	}
+	return o
+}
+
+// fieldOfNode is a field of a map, given or meant.
+type fieldOfNode struct {
+	node *yaml.Node
+	name string
+}
+
+// means notes what a misspelt key of a map stands for.
+func (d *decoder) means(in *yaml.Node, what string) {
+	if d.misspelt == nil {
+		d.misspelt = map[fieldOfNode]bool{}
+	}
+	d.misspelt[fieldOfNode{in, what}] = true
+}
+
+// unknownKey reports a key that the shape has not, and gives the field that it most
+// likely means, nil for none: its value is read as that, so that one slip of the hand
+// is one finding, and what is inside is checked too.
+func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
+	hint, meant := "", ""
+	if own := foreignWordsIn[s.title][k.Value]; own != "" {
+		if d.misspelt[fieldOfNode{in, own}] {
+			return nil // said already
+		}
+		d.means(in, own)
+		if s.field(own) != nil {
+			own = "here it is " + own
+		}
+		d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), own)
+		return nil
+	}
+	if foreign, ok := foreignWords[k.Value]; ok {
+		word, _, _ := strings.Cut(foreign, " ")
+		word = strings.TrimRight(word, ":,")
+		if s.field(word) != nil {
+			hint, meant = "here it is "+foreign, word
+		}
+	}
+	if meant == "" {
+		if meant = DidYouMean(k.Value, s.names()); meant != "" {
+			hint = fmt.Sprintf("did you mean %q?", meant)
+		} else if foreign, ok := foreignWords[k.Value]; ok {
+			hint = "here it is " + foreign
+		} else if len(s.fields) <= 16 {
+			hint = "known are " + strings.Join(s.names(), ", ")
+		}
+	}
+	d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), hint)
+	if meant == "" {
+		return nil
+	}
+	d.means(in, meant)
+	for i := 0; i+1 < len(in.Content); i += 2 {
+		if in.Content[i].Value == meant {
+			return nil // it is there as well
+		}
+	}
+	if f := s.field(meant); distance(strings.ToLower(k.Value), strings.ToLower(meant), 3) < 3 {
+		return f // a foreign word may want another value, and is not read
+	}
+	return nil
+}
+
+// pairs visits a mapping in file order and reports keys that are there twice or
+// are no text.
+func (d *decoder) pairs(n *yaml.Node, visit func(k, v *yaml.Node)) {
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if line, twice := first[k.Value]; twice {
+			d.add(d.pos(k), "duplicate-key", fmt.Sprintf("key %q is there twice, first on line %d", k.Value, line), "remove one")
+			continue
+		}
+		first[k.Value] = k.Line
+		if strings.Contains(k.Value, "${{") {
+			d.add(d.pos(k), "expression-in-key", "a key cannot hold an expression", "write the name out")
+			continue
+		}
+		visit(k, v)
+	}
+}
+
+func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
+	hint := ""
+	if want == "a list" && n.Kind == yaml.MappingNode && len(n.Content) > 0 {
+		hint = fmt.Sprintf("add \"- \" before %s", n.Content[0].Value)
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		hint = scalarForm(what, want, n.Value)
+	}
+	if n.Kind == yaml.MappingNode && what == "deadline" {
+		hint = deadlineHint(n)
+	}
+	if n.Kind == yaml.SequenceNode && what == "event" {
+		hint = severalWaits
+	}
+	d.add(d.pos(n), "wrong-kind", fmt.Sprintf("%s is %s, got %s", what, want, nodeKind(n)), hint)
+}
+
+// scalarForm is how a plain value is written where more than that is wanted, or "".
+func scalarForm(what, want, value string) string {
+	if _, err := parseDuration(value); what == "wait" && err == nil {
+		return "to pause write sleep: " + value
+	}
+	switch {
+	case what == "wait" && value == "approval":
+		return `write wait: {approval: "May it go on?"}`
+	case what == "wait":
+		return "write wait: {event: NAME, key: ...} or wait: {approval: ...}"
+	case what == "a wait of any":
+		return "write {event: " + value + ", key: ...}"
+	case (what == "page" || what == "offset") && want == "a map":
+		return "write " + what + ": {query: " + map[bool]string{true: what, false: value}[value == "true"] + "}"
+	case what == "debounce":
+		return "write debounce: {key: event.data.id, wait: 10s}"
+	case what == "batch":
+		return "write batch: {key: event.data.id, size: 100, wait: 10s}"
+	case what == "cancel_on":
+		return "write cancel_on: {event: NAME, key: event.data.id}"
+	case want == "a list" && plainName.MatchString(value):
+		return fmt.Sprintf("write %s: [%s]", what, value)
+	}
+	return ""
+}
+
+// plainName is a text that needs no quotes in YAML.
+var plainName = regexp.MustCompile(`^[A-Za-z_][\w.@-]*$`)
+
+func nodeKind(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a map"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Tag == "!!null":
+		return "nothing"
+	case n.Tag == "!!int" || n.Tag == "!!float":
+		return "the number " + n.Value
+	case n.Tag == "!!bool":
+		return n.Value
+	}
+	return "text"
+}
+
+// The readers below return a checked field, or its default when it is absent or
+// was refused.
+
+func (o *objectNode) has(name string) bool { return o.keys[name] != nil }
+
+func (o *objectNode) text(name, def string) string {
+	if v := o.vals[name]; v != nil {
+		return v.Value
+	}
+	return def
+}
+
+func (o *objectNode) boolean(name string, def bool) bool {
+	if v := o.vals[name]; v != nil {
+		return v.Value == "true"
+	}
+	return def
+}
+
+func (o *objectNode) integer(name string, def int) int {
+	if v := o.vals[name]; v != nil {
+		if n, err := strconv.Atoi(v.Value); err == nil {
+			return n
+		}
+	}
+	return def
+}
+
+func (o *objectNode) duration(name string, def time.Duration) time.Duration {
+	if v := o.vals[name]; v != nil {
+		if t, err := parseDuration(v.Value); err == nil {
+			return t
+		}
+	}
+	return def
+}
+
+func (o *objectNode) size(name string, def int64) int64 {
+	if v := o.vals[name]; v != nil {
+		if n, err := parseSize(v.Value); err == nil {
+			return n
+		}
+	}
+	return def
+}
+
+// texts reads a list of texts, or a single one.
+func (o *objectNode) texts(name string) []string {
+	v := o.vals[name]
+	if v == nil {
+		return nil
+	}
+	if v.Kind == yaml.ScalarNode {
+		return []string{v.Value}
+	}
+	var out []string
+	for _, c := range v.Content {
+		if o.d.scalar(c, name) {
+			out = append(out, c.Value)
+		}
+	}
+	return out
+}
+
+func (o *objectNode) object(name string) *objectNode {
+	v := o.vals[name]
+	if v == nil || v.Kind != yaml.MappingNode {
+		return nil
+	}
+	f := o.shape.field(name)
+	ref := f.typ.ref
+	for _, e := range f.typ.either {
+		if e.kind == kindObject {
+			ref = e.ref
+		}
+	}
+	return o.d.object(v, ref)
+}
+
+func (o *objectNode) pos() Pos { return o.d.pos(o.node) }
+
+func (o *objectNode) at(name string) Pos {
+	if v := o.vals[name]; v != nil {
+		return o.d.pos(v)
+	}
+	return o.keyAt(name)
+}
+
+func (o *objectNode) keyAt(name string) Pos {
+	if k := o.keys[name]; k != nil {
+		return o.d.pos(k)
+	}
+	return o.pos()
+}

@@ -1,0 +1,64 @@
+package workflows
+
+// projectShapes are the mappings of hookloom.yaml.
+var projectShapes = map[string]*shape{
+	"project": {title: "hookloom.yaml", xKeys: true, fields: []field{
+		{"version", between(1, 1000), false, ""},
+		{"server", object("server"), false, ""},
+		{"database", is(kindText), false, "hookloom.db by default"},
+		{"timezone", is(kindText), false, ""},
+		{"triggers", mapOf(object("trigger")), false, ""},
+		{"connections", mapOf(is(kindAny)), false, ""},
+		{"egress", object("egress"), false, ""},
+		{"destinations", mapOf(object("destination")), false, "host to how much is sent to it at once"},
+		{"history", object("history"), false, ""},
+		{"files", object("files"), false, "how large the files of runs may be: what http actions keep with save: true"},
+	}},
+	"files": {title: "files", fields: []field{
+		{"max_file", is(kindSize), false, "one file; 256MiB by default"},
+		{"max_size", is(kindSize), false, "all files together; 2GiB by default"},
+	}},
+	"server": {title: "server", fields: []field{
+		{"addr", is(kindText), false, ":8080 by default"},
+		{"admin_addr", is(kindText), false, "127.0.0.1:8081 by default"},
+		{"public_url", is(kindText), false, "how providers see the hooks address"},
+		{"admin_url", is(kindText), false, "how people reach the console: the address in run.url and in alerts"},
+		{"trusted_proxies", list(is(kindText)), false, "addresses whose forwarding headers are believed"},
+		{"tls", object("tls"), false, "https on the hooks address"},
+		{"admin_tls", object("tls"), false, "https on the admin address, written as tls"},
+		{"token", is(kindValue), false, "of the admin address; who has it may act"},
+		{"view_token", is(kindValue), false, "of the admin address; who has it may look"},
+		{"tokens", mapOf(is(kindValue)), false, "name to a token of one person, who may act; it proves the name for by: of approvals"},
+	}},
+	"tls": {title: "tls", fields: []field{
+		{"cert", is(kindText), false, "a PEM file with the certificate and its chain"},
+		{"key", is(kindText), false, "a PEM file with its private key"},
+		{"acme", object("acme"), false, "certificates from Let's Encrypt or another ACME authority"},
+		{"client_ca", is(kindText), false, "a PEM file: client certificates are asked for and must lead to it"},
+	}},
+	"acme": {title: "acme", fields: []field{
+		{"hosts", list(is(kindText)), true, "the host names to get certificates for"},
+		{"email", is(kindText), false, "where the authority may write to"},
+		{"directory", is(kindText), false, "the authority's directory; Let's Encrypt by default"},
+		{"cache", is(kindText), false, "the folder for keys and certificates; acme by default"},
+	}},
+	"destination": {title: "a destination", fields: []field{
+		{"concurrency", between(1, 10_000), false, "attempts at once; an eighth of the runs at work by default"},
+		{"rate", is(kindRate), false, "attempts per time, such as 10/s"},
+	}},
+	"egress": {title: "egress", fields: []field{
+		{"allow", list(is(kindText)), false, "private addresses, blocks or hosts that steps may reach"},
+	}},
+	"history": {title: "history", fields: []field{
+		{"keep", is(kindDuration), false, ""},
+		{"max_size", is(kindSize), false, ""},
+		{"bodies", is(kindDuration), false, ""},
+		{"redact", list(is(kindText)), false, "fields of events that are masked before they are stored: event.data.card.number, $..iban"},
+	}},
+	"connection": {title: "a connection", xKeys: false, fields: []field{
+		{"connector", is(kindText), false, "the connection's own name by default"},
+		{"base_url", is(kindValue), false, ""},
+		{"auth", object("auth"), false, ""},
+		{"headers", mapOf(is(kindValue)), false, ""},
+	}},
+}

@@ -1,0 +1,248 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// value reads a node in which ${{ }} inserts.
+func (d *decoder) value(n *yaml.Node) *Value {
+	if n == nil {
+		return nil
+	}
+	v := &Value{pos: d.pos(n)}
+	switch n.Kind {
+	case yaml.MappingNode:
+		v.kind = mapValue
+		d.pairs(n, func(k, x *yaml.Node) {
+			v.keys = append(v.keys, k.Value)
+			v.values = append(v.values, d.value(x))
+		})
+	case yaml.SequenceNode:
+		v.kind = listValue
+		for _, c := range n.Content {
+			v.list = append(v.list, d.value(c))
+		}
+	default:
+		d.textTemplate(n, v)
+	}
+	if (v.kind == mapValue || v.kind == listValue) && allConstant(v) {
+		return &Value{pos: v.pos, constant: d.literal(n), keys: v.keys, values: v.values} // the parts keep their places
+	}
+	return v
+}
+
+func allConstant(v *Value) bool {
+	for _, x := range v.list {
+		if x.kind != constantValue {
+			return false
+		}
+	}
+	for _, x := range v.values {
+		if x.kind != constantValue {
+			return false
+		}
+	}
+	return v.kind != mapValue || len(v.keys) > 0
+}
+
+func (d *decoder) textTemplate(n *yaml.Node, v *Value) {
+	d.foreignText(n)
+	d.lostToComment(n)
+	if !strings.Contains(n.Value, "${{") {
+		v.constant = d.scalarValue(n)
+		return
+	}
+	parts, bad := d.split(n)
+	if bad {
+		v.broken = true
+		return
+	}
+	trimmed := parts
+	for len(trimmed) > 0 && trimmed[0].expr == nil && strings.TrimSpace(trimmed[0].text) == "" {
+		trimmed = trimmed[1:]
+	}
+	for len(trimmed) > 0 && trimmed[len(trimmed)-1].expr == nil && strings.TrimSpace(trimmed[len(trimmed)-1].text) == "" {
+		trimmed = trimmed[:len(trimmed)-1]
+	}
+	if len(trimmed) == 1 && trimmed[0].expr != nil {
+		v.kind, v.expr = exprValue, trimmed[0].expr
+		return
+	}
+	v.kind, v.parts = textValue, parts
+}
+
+// split cuts a text at its ${{ }}; $${{ stands for itself.
+func (d *decoder) split(n *yaml.Node) (parts []part, bad bool) {
+	text, at := n.Value, d.contentStart(n)
+	nth := func() int {
+		i := strings.Index(string(d.text[at:]), "${{")
+		if i < 0 {
+			return len(d.text)
+		}
+		at += i + 3
+		return at
+	}
+	literal := ""
+	for {
+		i := strings.Index(text, "${{")
+		if i < 0 {
+			break
+		}
+		inside := nth()
+		if i > 0 && text[i-1] == '$' {
+			literal += text[:i-1] + "${{"
+			text = text[i+3:]
+			continue
+		}
+		literal += text[:i]
+		length, err := exprEnd(text[i+3:])
+		if err != nil {
+			d.unclosedTemplate(n, inside, err)
+			return nil, true
+		}
+		source := strings.TrimSpace(text[i+3 : i+3+length])
+		e := &Expr{Text: source, place: place{src: d.source, at: inside, text: source}}
+		if source == "" {
+			d.add(d.posAt(inside-3, 3), "expression-syntax", "${{ }} is empty", "name a value, such as event.data")
+			return nil, true
+		}
+		if literal != "" {
+			parts = append(parts, part{text: literal})
+		}
+		literal = ""
+		parts = append(parts, part{expr: e})
+		text = text[i+3+length+2:]
+	}
+	if literal+text != "" {
+		parts = append(parts, part{text: literal + text})
+	}
+	return parts, false
+}
+
+func (d *decoder) unclosedTemplate(n *yaml.Node, inside int, err error) {
+	line := d.line(n.Line)
+	if n.Style == 0 {
+		rest := line[min(len(line), max(0, d.byteColumn(n))):]
+		if i := strings.Index(rest, " #"); i >= 0 {
+			from := d.byteColumn(n) + i + 1
+			p := Pos{n.Line, len([]rune(line[:from])) + 1, len([]rune(line[from:]))}
+			d.add(p, "yaml-comment", "YAML cuts the value here: ` #` begins a comment", "write {# …} or .field, quote the value, or use `|`")
+			return
+		}
+	}
+	d.add(d.posAt(inside-3, 3), "unclosed", err.Error(), "")
+}
+
+func (d *decoder) byteColumn(n *yaml.Node) int {
+	line := []rune(d.line(n.Line))
+	return len(string(line[:min(len(line), n.Column-1)]))
+}
+
+// exprEnd finds the }} that closes an expression: not one inside a text, nor
+// one that closes maps.
+func exprEnd(s string) (int, error) {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '"', '\'', '`':
+			end := textEnd(s[i+1:], c)
+			if end < 0 {
+				return 0, fmt.Errorf("a text in this expression is not closed: %c is missing", c)
+			}
+			i += end + 1
+		case '{', '(', '[':
+			depth++
+		case ')', ']':
+			depth--
+		case '}':
+			if depth <= 0 && strings.HasPrefix(s[i:], "}}") {
+				return i, nil
+			}
+			depth--
+		}
+	}
+	return 0, errors.New("${{ is not closed: }} is missing")
+}
+
+func textEnd(s string, quote byte) int {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && quote != '`' {
+			i++
+		} else if s[i] == quote {
+			return i
+		}
+	}
+	return -1
+}
+
+// expression reads a key that is an expression as it stands. The whole may be
+// wrapped in ${{ }}; a part may not.
+func (d *decoder) expression(n *yaml.Node) *Expr {
+	if n.Kind != yaml.ScalarNode {
+		d.wrongKind(n, "the expression", "text")
+		return nil
+	}
+	text := strings.TrimSpace(n.Value)
+	at := d.contentStart(n)
+	if i := strings.Index(text, "${{"); i >= 0 {
+		inner, err := exprEnd(text[i+3:])
+		whole := i == 0 && err == nil && strings.TrimSpace(text[i+3+inner+2:]) == ""
+		if !whole {
+			p := d.posAt(at+strings.Index(string(d.text[at:]), "${{"), 3)
+			if err != nil {
+				d.unclosedTemplate(n, at+strings.Index(string(d.text[at:]), "${{")+3, err)
+			} else {
+				d.add(p, "half-wrapped", "only part of this condition is inside ${{ }}", "this key already is an expression: drop the ${{ }}")
+			}
+			return nil
+		}
+		at += strings.Index(string(d.text[at:]), "${{") + 3
+		text = strings.TrimSpace(text[3 : 3+inner])
+	}
+	if text == "" {
+		d.add(d.pos(n), "expression-syntax", "the expression is empty", "")
+		return nil
+	}
+	if p, cut := d.cutByComment(n, text); cut {
+		d.add(p, "yaml-comment", "YAML cuts the value here: ` #` begins a comment", "write {# …} or .field, quote the value, or use `|`")
+		return nil
+	}
+	return &Expr{Text: text, place: place{src: d.source, at: at, text: text}}
+}
+
+// cutByComment finds an expression that lost its end to ` #`: brackets are open
+// and a comment follows.
+func (d *decoder) cutByComment(n *yaml.Node, text string) (Pos, bool) {
+	if n.Style != 0 || unclosed(text) < 0 {
+		return Pos{}, false
+	}
+	line := d.line(n.Line)
+	from := d.byteColumn(n) + len(n.Value)
+	if from >= len(line) || !strings.HasPrefix(strings.TrimLeft(line[from:], " "), "#") {
+		return Pos{}, false
+	}
+	from += strings.Index(line[from:], "#")
+	return Pos{n.Line, len([]rune(line[:from])) + 1, len([]rune(line[from:]))}, true
+}
+
+// expressions reads one expression or a list of them.
+func (d *decoder) expressions(n *yaml.Node) []*Expr {
+	if n == nil {
+		return nil
+	}
+	nodes := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		nodes = n.Content
+	}
+	var out []*Expr
+	for _, c := range nodes {
+		if e := d.expression(c); e != nil {
+			out = append(out, e)
+		}
+	}
+	return out
+}

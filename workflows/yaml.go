@@ -1,0 +1,267 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Limits of a YAML file (language.md 2.2).
+const (
+	// MaxFileSize is the largest YAML file, in bytes.
+	MaxFileSize  = 1 << 20
+	maxYAMLDepth = 64
+	maxYAMLNodes = 10_000
+)
+
+var (
+	namePattern   = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+	yamlLine      = regexp.MustCompile(`line (\d+)`)
+	plainDecimal  = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+	roundFloat    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)\.0$`) // 1.0 is read as a number by people too
+	durationParts = regexp.MustCompile(`^(\d+(?:\.\d+)?(?:ms|s|m|h|d))+$`)
+	durationPart  = regexp.MustCompile(`(\d+(?:\.\d+)?)(ms|s|m|h|d)`)
+	sizePattern   = regexp.MustCompile(`^(\d+)(B|KiB|MiB|GiB|KB|MB|GB)$`)
+	ratePattern   = regexp.MustCompile(`^(\d+)/(s|m|h|d)$`)
+)
+
+// reservedNames cannot name a step, an input or a loop's item.
+var reservedNames = []string{"event", "item", "index", "steps", "vars", "inputs", "secrets", "error", "result", "run", "output"}
+
+// decoder turns one YAML file into checked nodes. Every mistake goes to its
+// source; what is wrong is left out, so that the rest can still be checked.
+type decoder struct {
+	*source
+	// misspelt are fields that a key with another name meant, as was reported.
+	misspelt map[fieldOfNode]bool
+}
+
+// parse reads the one document of the file; nil when there is none to use.
+func (d *decoder) parse() *yaml.Node {
+	switch {
+	case len(d.text) > MaxFileSize:
+		d.add(Pos{}, "file", fmt.Sprintf("the file is larger than %d KiB", MaxFileSize>>10), "split it")
+		return nil
+	case !utf8.Valid(d.text):
+		d.add(d.badUTF8(), "file", "the file is not UTF-8", "save it as UTF-8")
+		return nil
+	case strings.TrimSpace(string(d.text)) == "":
+		d.add(Pos{}, "file", "the file is empty", "hookloom init writes a starter project")
+		return nil
+	}
+	if i := loneReturn(d.text); i >= 0 {
+		// YAML would count it as a line, and every place below would be wrong.
+		d.add(d.posAt(i, 1), "yaml", "a carriage return stands without a line feed", "save the file with LF or CR LF line ends")
+		return nil
+	}
+	dec := yaml.NewDecoder(strings.NewReader(string(d.text)))
+	var doc, second yaml.Node
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		d.add(Pos{}, "file", "the file holds only comments", "hookloom init writes a starter project")
+		return nil
+	} else if err != nil {
+		d.syntax(err)
+		return nil
+	}
+	if err := dec.Decode(&second); err == nil {
+		d.add(Pos{second.Line, 1, 3}, "second-document", "a second document begins here", "one file holds one document: remove ---, or use two files")
+		return nil
+	} else if !errors.Is(err, io.EOF) {
+		d.syntax(err)
+		return nil
+	}
+	if len(doc.Content) == 0 {
+		d.add(Pos{}, "file", "the file holds only comments", "")
+		return nil
+	}
+	x := expander{d: d}
+	root := x.expand(doc.Content[0], 0, nil)
+	if x.failed {
+		return nil
+	}
+	return root
+}
+
+// loneReturn finds a carriage return that no line feed follows, or -1.
+func loneReturn(b []byte) int {
+	for i, c := range b {
+		if c == '\r' && (i+1 == len(b) || b[i+1] != '\n') {
+			return i
+		}
+	}
+	return -1
+}
+
+func (d *decoder) badUTF8() Pos {
+	for i, l := range d.lines {
+		if !utf8.ValidString(l) {
+			return Pos{i + 1, 1, 1}
+		}
+	}
+	return Pos{}
+}
+
+// syntax explains a YAML error. yaml.v3 gives no column and often the wrong
+// line, so the commonest causes are looked for in the text itself.
+func (d *decoder) syntax(err error) {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	at := 0
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		at, _ = strconv.Atoi(m[1])
+		text = strings.TrimPrefix(text, m[0]+": ")
+	}
+	if p, problem, hint := d.yamlTrap(text, at); problem != "" {
+		d.add(p, "yaml", problem, hint)
+		return
+	}
+	if p, problem, hint := d.rescan(at); problem != "" {
+		d.add(p, "yaml", problem, hint)
+		return
+	}
+	if strings.Contains(text, "unknown anchor") {
+		name := strings.Trim(strings.Fields(text)[2], "'")
+		for i, l := range d.lines {
+			if c := strings.Index(l, "*"+name); c >= 0 {
+				d.add(Pos{i + 1, c + 1, len(name) + 1}, "yaml", fmt.Sprintf("no anchor &%s is defined above", name), "quote the value if it should begin with *")
+				return
+			}
+		}
+	}
+	if p, ok := d.oddIndent(); ok {
+		d.add(p, "yaml", "this line is indented like no line above it", "give it the indentation of its neighbours")
+		return
+	}
+	line := min(max(at, 1), len(d.lines))
+	for line > 1 && strings.TrimSpace(d.line(line)) == "" {
+		line--
+	}
+	l := d.line(line)
+	indent := len(l) - len(strings.TrimLeft(l, " \t"))
+	d.add(Pos{line, indent + 1, max(1, len(strings.TrimSpace(l)))}, "yaml", "this is not YAML: "+text, "look at the indentation here and on the line above")
+}
+
+// oddIndent finds the first line that goes back to an indentation which none of
+// the lines around it began with.
+func (d *decoder) oddIndent() (Pos, bool) {
+	open := []int{0}
+	for i := range d.lines {
+		l := d.line(i + 1)
+		body := strings.TrimLeft(l, " ")
+		if body == "" || body[0] == '#' {
+			continue
+		}
+		indent := len(l) - len(body)
+		for len(open) > 1 && open[len(open)-1] > indent {
+			open = open[:len(open)-1]
+			if open[len(open)-1] < indent {
+				return Pos{i + 1, indent + 1, utf8.RuneCountInString(body)}, true
+			}
+		}
+		if indent > open[len(open)-1] {
+			open = append(open, indent)
+		}
+		for strings.HasPrefix(body, "- ") {
+			rest := strings.TrimLeft(body[2:], " ")
+			indent += len(body) - len(rest)
+			body = rest
+			open = append(open, indent)
+		}
+	}
+	return Pos{}, false
+}
+
+// rescan looks for the usual causes near line at, then everywhere.
+func (d *decoder) rescan(at int) (Pos, string, string) {
+	order := []int{at, at + 1, at - 1}
+	for i := range d.lines {
+		order = append(order, i+1)
+	}
+	for _, n := range order {
+		if n < 1 || n > len(d.lines) {
+			continue
+		}
+		if p, problem, hint := d.rescanLine(n); problem != "" {
+			return p, problem, hint
+		}
+	}
+	return Pos{}, "", ""
+}
+
+func (d *decoder) rescanLine(n int) (Pos, string, string) {
+	l := d.line(n)
+	body := strings.TrimLeft(l, " ")
+	indent := len(l) - len(body)
+	if strings.HasPrefix(body, "\t") {
+		return Pos{n, indent + 1, 1}, "a tab is used for indentation", "YAML wants spaces"
+	}
+	if body == "" || body[0] == '#' {
+		return Pos{}, "", ""
+	}
+	key, value, has := cutKey(body)
+	if !has {
+		return Pos{}, "", ""
+	}
+	start := indent + len(key)
+	col := utf8.RuneCountInString(l[:start]) + 1
+	switch c := value[0]; {
+	case c == '{' || c == '[':
+		if i := unquotedTemplate(value); i >= 0 {
+			return Pos{n, col + utf8.RuneCountInString(value[:i]), 3}, "${{ inside {…} or […] needs quotes", `write "${{ … }}"`
+		}
+	case c == '@' || c == '`' || c == '%':
+		return Pos{n, col, 1}, fmt.Sprintf("a value cannot begin with %c", c), "put it in quotes"
+	case c == '"' || c == '\'':
+		if end := strings.IndexByte(value[1:], c); end >= 0 {
+			rest := strings.TrimSpace(value[end+2:])
+			if rest != "" && rest[0] != '#' && rest[0] != ',' && rest[0] != c {
+				return Pos{n, col + end + 2, len(rest)}, "text goes on after the closing quote", "put the whole value in quotes"
+			}
+		}
+	default:
+		if i := strings.Index(value, ": "); i >= 0 && !strings.HasPrefix(value, "|") && !strings.HasPrefix(value, ">") && c != '&' && c != '!' {
+			return Pos{n, col + utf8.RuneCountInString(value[:i]), 1}, "`: ` inside a value reads as a key", "put the value in quotes, or use >-"
+		}
+	}
+	return Pos{}, "", ""
+}
+
+// unquotedTemplate finds a ${{ outside of quotes, or -1.
+func unquotedTemplate(s string) int {
+	var quote byte
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case strings.HasPrefix(s[i:], "${{"):
+			return i
+		}
+	}
+	return -1
+}
+
+// cutKey splits `- key: value` into the part before the value, and the value.
+func cutKey(body string) (before, value string, ok bool) {
+	i := strings.Index(body, ": ")
+	if strings.HasPrefix(body, "- ") && (i < 0 || strings.ContainsAny(body[2:3], `"'[{@%`+"`")) {
+		i = 0
+	}
+	if i < 0 {
+		return "", "", false
+	}
+	rest := body[i+1:]
+	value = strings.TrimLeft(rest, " ")
+	if value == "" {
+		return "", "", false
+	}
+	return body[:len(body)-len(value)], value, true
+}
