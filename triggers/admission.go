@@ -8,35 +8,37 @@ import (
 	"time"
 )
 
-// Bounds of what callers hold before they have proved themselves, in bytes. Half of
-// each pool, and at most part of it for one address, is for callers that have proved
-// nothing; the rest is kept for those that have.
+// Bounds on the memory for bodies of callers that are not verified yet, in bytes. Half of
+// each pool, and at most one part of it per address, is for unverified callers; the rest
+// is reserved for callers that were verified recently.
 const (
-	// smallBody divides the pools: a crowd of large bodies takes no room from the
-	// small ones, which most deliveries are.
+	// smallBody is the largest body of the small pool. Most deliveries are small; large bodies
+	// use a pool of their own and cannot take their memory.
 	smallBody = 64 << 10
-	// smallPool and largePool bound the bodies in memory.
+	// smallPool and largePool limit the bytes of bodies in memory.
 	smallPool = 8 << 20
 	largePool = 64 << 20
-	// smallPart and largePart are what one unproved address may hold.
+	// smallPart and largePart are the most that one unverified address may hold.
 	smallPart = 2 << 20
 	largePart = 16 << 20
-	// proofHolds is how long an address counts as one that proves itself.
+	// proofHolds is how long an address counts as verified after a genuine delivery.
 	proofHolds = 24 * time.Hour
-	// maxCallers bounds the addresses that are remembered.
+	// maxCallers is the number of addresses that are tracked.
 	maxCallers = 20_000
-	// failuresPerSecond is how many failed proofs of one address are verified side by
-	// side with those of others; beyond it, and failuresBurst, its requests are
-	// verified one at a time.
+	// failuresPerSecond is the rate of failed verifications up to which requests of one
+	// address are verified concurrently. Above it, and above failuresBurst, they are verified
+	// one at a time.
 	failuresPerSecond = 50
 	failuresBurst     = 200
-	// maxArriving bounds the bodies that arrive at once: beyond it the oldest that lag
-	// behind give way. A connection of HTTP/2 can have a hundred of them.
+	// maxArriving is the number of bodies that are received at once. Above it the oldest slow
+	// one is ended. One HTTP/2 connection can carry a hundred.
 	maxArriving = 20_000
-	// manyArriving are so many that honest senders are slow because of each other.
+	// manyArriving is the number of concurrent bodies above which a timeout may be our fault:
+	// the sender gets 503 instead of 408.
 	manyArriving = 250
-	// stallsAfter is when a body that stands still gives way to others; slowPace is
-	// the pace, in bytes per second, below which it does from its second second on.
+	// stallsAfter is how long a body may make no progress before it can be ended for others.
+	// slowPace is the rate, in bytes per second, below which a body counts as slow after its
+	// first second.
 	stallsAfter = 250 * time.Millisecond
 	slowPace    = 64 << 10
 )
@@ -51,17 +53,17 @@ type admission struct {
 	// held and unproved are the bytes of each pool, and those of unproved callers.
 	held, unproved [2]int64
 	callers        map[netip.Addr]*caller
-	// others stands for addresses beyond maxCallers, and for unreadable ones.
+	// others is used for addresses above maxCallers and for unreadable ones.
 	others *caller
 	swept  time.Time
 }
 
-// caller is what is known of one address.
+// caller is the state of one remote address.
 type caller struct {
-	// provedAt is when it last proved a delivery, in Unix seconds.
+	// provedAt is the time of its last genuine delivery, in Unix seconds.
 	provedAt atomic.Int64
-	// turn is held by the one request that is verified when the address has failed
-	// too often.
+	// turn is held by the request that is being verified while the address has too many
+	// failures.
 	turn chan struct{}
 	// The rest is guarded by admission.mu.
 	held     [2]int64
@@ -70,22 +72,22 @@ type caller struct {
 	failedAt time.Time
 }
 
-// arriving is one body on its way.
+// arriving is one body that is being received.
 type arriving struct {
 	caller  *caller
 	proved  bool
 	began   time.Time
 	control *http.ResponseController
-	// got are the bytes that have come, moved when the last of them did, in Unix
+	// got is the number of bytes received, moved the time of the last read in Unix
 	// nanoseconds.
 	got, moved atomic.Int64
 	// The rest is guarded by admission.mu.
 	older, newer *arriving
 	listed       bool
-	// pool and size are what is charged.
+	// pool and size are the memory that is accounted for the body.
 	pool int
 	size int64
-	// ended tells that it gave way to others.
+	// ended reports whether the body was ended to free memory for others.
 	ended bool
 }
 
@@ -95,14 +97,14 @@ func newAdmission() *admission {
 
 func newCaller() *caller { return &caller{turn: make(chan struct{}, 1)} }
 
-// proves tells whether the address has proved a delivery lately.
+// proves reports whether the address has sent a genuine delivery within proofHolds.
 func (c *caller) proves(now time.Time) bool {
 	at := c.provedAt.Load()
 	return at > 0 && now.Unix()-at < int64(proofHolds/time.Second)
 }
 
-// caller finds what is known of an address. Of IPv6 the first half counts: one
-// customer commonly has a /64 (RFC 6177).
+// caller returns the state of an address. IPv6 addresses share one state per /64, the
+// usual prefix of one customer (RFC 6177).
 func (a *admission) caller(ip netip.Addr, now time.Time) *caller {
 	if !ip.IsValid() {
 		return a.others
@@ -131,8 +133,8 @@ func (a *admission) caller(ip netip.Addr, now time.Time) *caller {
 	return c
 }
 
-// sweep forgets addresses that hold nothing, have proved nothing and were not seen
-// for a minute. It is called with the lock held, and works once a second.
+// sweep removes addresses that hold nothing, were never verified and were not seen for a
+// minute. The caller holds the lock. It runs at most once a second.
 func (a *admission) sweep(now time.Time) {
 	if now.Sub(a.swept) < time.Second {
 		return
@@ -145,7 +147,7 @@ func (a *admission) sweep(now time.Time) {
 	}
 }
 
-// failed notes a failed proof.
+// failed records a failed verification.
 func (a *admission) failed(c *caller, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -154,14 +156,14 @@ func (a *admission) failed(c *caller, now time.Time) {
 	c.failedAt = now
 }
 
-// drain forgets failures as time passes.
+// drain reduces the failure count by the time that has passed.
 func (c *caller) drain(now time.Time) {
 	c.failures = max(0, c.failures-failuresPerSecond*now.Sub(c.failedAt).Seconds())
 	c.failedAt = now
 }
 
-// floods tells whether an address that has proved nothing has failed so often that
-// its requests are verified one at a time.
+// floods reports whether an unverified address has failed so often that its requests are
+// verified one at a time.
 func (a *admission) floods(c *caller, now time.Time) bool {
 	if c.proves(now) {
 		return false
@@ -175,7 +177,7 @@ func (a *admission) floods(c *caller, now time.Time) bool {
 	return c.failures >= failuresBurst
 }
 
-// begin lists a body that is about to arrive.
+// begin adds a body to the list of those being received.
 func (a *admission) begin(x *arriving) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -192,15 +194,16 @@ func (a *admission) begin(x *arriving) {
 	a.newest = x
 }
 
-// crowded tells whether so many bodies arrive at once that honest ones are slow, too.
+// crowded reports whether so many bodies are received at once that honest ones are slow
+// too.
 func (a *admission) crowded() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.count > manyArriving
 }
 
-// arrived takes a body off the list, whole or given up. It tells whether it had to
-// give way. What is charged stays so until release.
+// arrived removes a body from the list, whether it is complete or not, and reports whether
+// it was ended. Its memory stays accounted until release.
 func (a *admission) arrived(x *arriving) (ended bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -226,7 +229,7 @@ func (a *admission) unlist(x *arriving) {
 	a.count--
 }
 
-// release gives back what a body was charged.
+// release frees the memory that is accounted for a body.
 func (a *admission) release(x *arriving) {
 	if x == nil {
 		return
@@ -236,8 +239,8 @@ func (a *admission) release(x *arriving) {
 	a.charge(x, 0, 0)
 }
 
-// take charges a body for a buffer of a size, in place of what it had. Where there
-// is no room, bodies that stand still or crawl give way, the oldest first.
+// take accounts a buffer of the given size for a body, in place of the one before. If
+// there is no room, bodies that stall or are slow are ended, the oldest first.
 func (a *admission) take(x *arriving, size int64) bool {
 	pool := 0
 	if size > smallBody {
@@ -255,7 +258,7 @@ func (a *admission) take(x *arriving, size int64) bool {
 	return true
 }
 
-// room tells whether a body may grow to a size in a pool.
+// room reports whether a body may grow to a size within a pool.
 func (a *admission) room(x *arriving, pool int, size int64) bool {
 	total, part := int64(smallPool), int64(smallPart)
 	if pool == 1 {
@@ -275,7 +278,7 @@ func (a *admission) room(x *arriving, pool int, size int64) bool {
 	return a.unproved[pool]-own+size <= total/2 && (theirs+size <= part || theirs == 0)
 }
 
-// makeRoom ends bodies that lag behind until there is room.
+// makeRoom ends slow bodies until there is room.
 func (a *admission) makeRoom(x *arriving, pool int, size int64) bool {
 	now := time.Now()
 	for y := a.oldest; y != nil; {
@@ -291,12 +294,12 @@ func (a *admission) makeRoom(x *arriving, pool int, size int64) bool {
 	return false
 }
 
-// EndSlow ends up to n requests whose bodies lag behind, the oldest first, and gives
-// their number.
+// EndSlow ends up to n requests whose bodies are slow, the oldest first, and returns how
+// many it ended.
 func (h *Hooks) EndSlow(n int) int { return h.admission.endSlow(n) }
 
-// endSlow ends up to n bodies that lag behind, the oldest first, so that their
-// connections become free. It gives the number.
+// endSlow ends up to n slow bodies, the oldest first, so that their connections become
+// free. It returns how many it ended.
 func (a *admission) endSlow(n int) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -312,7 +315,7 @@ func (a *admission) endSlow(n int) int {
 	return ended
 }
 
-// lags tells whether a body stands still or crawls.
+// lags reports whether a body stalls or is slow.
 func (x *arriving) lags(now time.Time) bool {
 	age := now.Sub(x.began)
 	moved := x.moved.Load()
@@ -322,8 +325,7 @@ func (x *arriving) lags(now time.Time) bool {
 	return now.UnixNano()-moved > int64(stallsAfter) || age > time.Second && float64(x.got.Load()) < slowPace*age.Seconds()
 }
 
-// end makes a body give way: the read that waits for it returns. Its memory is free
-// as soon as that has happened.
+// end ends a body: its pending read returns, and its memory is free after that.
 func (a *admission) end(x *arriving) {
 	a.unlist(x)
 	a.charge(x, 0, 0)
@@ -333,7 +335,7 @@ func (a *admission) end(x *arriving) {
 	}
 }
 
-// charge books what a body takes in place of what it took.
+// charge replaces the accounted memory of a body.
 func (a *admission) charge(x *arriving, pool int, size int64) {
 	book := func(pool int, n int64) {
 		a.held[pool] += n

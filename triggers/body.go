@@ -12,36 +12,35 @@ import (
 
 // How a body arrives.
 const (
-	// firstPiece is taken for a body before any of it has come. It is small, since a
-	// silent connection costs as much, and is not charged.
+	// firstPiece is the buffer for a body before any of it is read, in bytes. It is not
+	// accounted: an idle connection costs as much.
 	firstPiece = 1024
-	// arrivalGrace is how long the first bytes may take; after it a body must come at
-	// arrivalFloor bytes a second.
+	// arrivalGrace is how long the first bytes may take. After it a body must arrive at
+	// arrivalFloor bytes per second or more.
 	arrivalGrace = 5 * time.Second
-	// unhurried is what may take the grace and no longer, in bytes.
+	// unhurried is the size up to which only arrivalGrace applies, in bytes.
 	unhurried    = 8 << 10
 	arrivalFloor = 8 << 10
-	// discardBytes and discardTime bound what is read and thrown away of a body that
-	// is not wanted. nginx with its defaults sends a body whole before it reads the
-	// answer, and reports 502 when the connection is reset meanwhile (RFC 9112,
-	// section 9.6, describes the reset).
+	// discardBytes and discardTime limit how much of an unwanted body is read and discarded.
+	// nginx by default sends a whole body before it reads the answer, and reports 502 if the
+	// connection is reset meanwhile (RFC 9112, section 9.6).
 	discardBytes = 8 << 20
 	discardTime  = 5 * time.Second
-	// maxDiscards bounds how many are discarded at once.
+	// maxDiscards is how many bodies are discarded at once.
 	maxDiscards = 64
 )
 
-// errNoRoom is why a body is given up that cannot be held.
+// errNoRoom is returned when there is no memory for a body.
 var errNoRoom = errors.New("too many bodies at once")
 
-// acceptedCodings are the content codings that are read.
+// acceptedCodings lists the content codings that can be read.
 const (
 	acceptedCodings = "gzip, identity"
 	wrongCoding     = "this content encoding is not accepted: send gzip or none"
 )
 
-// read takes the body as it comes, bounded in size, pace and time. What it gives is
-// to be released when the delivery is answered.
+// read reads a body within limits of size, rate and time. The caller releases the result
+// once the delivery is answered.
 func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *caller, proved bool) (body []byte, x *arriving, status int,
 	problem string) {
 	if e := req.Header.Get("Content-Encoding"); e != "" && !knownCoding(e) {
@@ -72,7 +71,7 @@ func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *call
 	case ended, errors.Is(err, errNoRoom):
 		return nil, nil, http.StatusServiceUnavailable, errNoRoom.Error()
 	case errors.As(err, &timeout) && timeout.Timeout() && h.admission.crowded():
-		// It may be our fault; the sender should come again.
+		// The server may be overloaded; 503 makes the sender retry.
 		return nil, nil, http.StatusServiceUnavailable, errNoRoom.Error()
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return nil, nil, http.StatusRequestTimeout, "the body took too long"
@@ -80,16 +79,16 @@ func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *call
 	return nil, nil, http.StatusBadRequest, "the body did not arrive completely"
 }
 
-// knownCoding tells whether bodies of a content coding are read.
+// knownCoding reports whether bodies of a content coding are read.
 func knownCoding(name string) bool {
 	return strings.EqualFold(name, "identity") || strings.EqualFold(name, "gzip") || strings.EqualFold(name, "x-gzip")
 }
 
-// firstPieces are where bodies begin.
+// firstPieces is the pool of first buffers.
 var firstPieces = sync.Pool{New: func() any { return new([firstPiece]byte) }}
 
-// fill reads a body into a buffer that grows with what has come, never with what a
-// header declares.
+// fill reads a body into a buffer that grows with the bytes received, not with the
+// declared length.
 func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.Duration) ([]byte, error) {
 	declared, want := req.ContentLength, req.ContentLength
 	if declared < 0 {
@@ -141,8 +140,8 @@ func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.D
 	}
 }
 
-// grown is the next size of a buffer that is full: it grows fast, so that bodies are
-// copied seldom, and that a large one for which there is no room is told so early.
+// grown returns the next size of a full buffer. It grows fast, so that a body is copied
+// rarely and a large one is refused early if there is no room.
 func grown(full, want int64) int64 {
 	if full < smallBody {
 		return min(want, full*8)
@@ -150,8 +149,8 @@ func grown(full, want int64) int64 {
 	return min(want, full*16)
 }
 
-// decline answers a request whose body is not wanted, at once. Some of what still
-// comes is thrown away, so that the sender can read the answer.
+// decline answers a request without reading its body first. Part of the body is then
+// discarded, so that the sender can read the answer.
 func (h *Hooks) decline(w http.ResponseWriter, req *http.Request, status int, body reply) {
 	if req.ContentLength == 0 || req.ProtoMajor > 1 || w.Header().Get("Connection") != "" {
 		answer(w, status, body)

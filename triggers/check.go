@@ -8,9 +8,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Check prepares each webhook of a project as a server would, and gives what
-// would keep it from serving: a secret of the wrong form, a parameter that is
-// missing. Secrets that are not set are no finding: the loader knows them.
+// Check prepares each webhook of a project as a server would and returns what keeps it
+// from serving: a secret in the wrong form, a missing parameter. Secrets that are not set
+// are not reported; the loader does that.
 func Check(p *workflows.Project, secret func(name string) (string, bool)) workflows.Mistakes {
 	var out workflows.Mistakes
 	for _, name := range sortedNames(p.Triggers) {
@@ -52,7 +52,8 @@ func allSet(t *workflows.Trigger, secret func(name string) (string, bool)) bool 
 	return true
 }
 
-// inner takes the trigger's name off, which the mistake's place says.
+// inner removes the name of the trigger from an error, since the place of the mistake
+// names it.
 func inner(err error) error {
 	if e := errors.Unwrap(err); e != nil {
 		return e

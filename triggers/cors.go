@@ -30,8 +30,8 @@ func newCORS(origins, methods []string) *cors {
 // headerNames are what a browser may ask to send.
 var headerNames = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~, -]{1,1000}$`)
 
-// preflight tells whether a request asks what a page may send, and whether its origin
-// may. A nil one knows no such request.
+// preflight reports whether a request is a CORS preflight, and whether its origin is
+// allowed. It may be called on nil.
 func (c *cors) preflight(req *http.Request) (is, allowed bool) {
 	origin := req.Header.Get("Origin")
 	if c == nil || origin == "" {
@@ -41,8 +41,8 @@ func (c *cors) preflight(req *http.Request) (is, allowed bool) {
 	return is, c.any || c.origins[strings.ToLower(origin)]
 }
 
-// serve adds what the browser needs to see the answer, and answers a preflight. It
-// tells whether the request is answered.
+// serve sets the CORS headers and answers a preflight. It reports whether the request is
+// answered.
 func (c *cors) serve(w http.ResponseWriter, req *http.Request) bool {
 	origin := req.Header.Get("Origin")
 	if origin == "" {

@@ -8,12 +8,12 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// neverBefore is any moment, to ask whether a cron ever comes.
+// neverBefore is a fixed start for finding out whether a cron ever occurs.
 var neverBefore = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// CheckCron says what is wrong with five fields of cron, in the user's words.
-// Only robfig/cron's parser is used; its traps are closed here: TZ= panics,
-// a trailing comma passes, 7 is refused, and a date that never comes is silent.
+// CheckCron returns what is wrong with a cron of five fields. It uses the parser of
+// robfig/cron and covers its gaps: TZ= panics, a trailing comma passes, 7 is refused, and
+// a date that never occurs is not an error.
 func CheckCron(text string) (err error) {
 	defer func() {
 		if recover() != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// cronField is one of the five fields: what may stand in it.
+// cronField is one of the five fields and its allowed values.
 type cronField struct {
 	name     string
 	min, max int
@@ -22,7 +22,7 @@ var cronFields = []cronField{
 
 var cronWords = []string{"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
 
-// checkWord judges a cron of one word.
+// checkWord checks a cron of one word.
 func checkWord(text string) error {
 	if every, ok := strings.CutPrefix(text, "@every "); ok {
 		d, err := time.ParseDuration(strings.TrimSpace(every))
@@ -42,7 +42,7 @@ func checkWord(text string) error {
 	return fmt.Errorf("%s is not known; there are %s", text, strings.Join(cronWords, ", "))
 }
 
-// check judges the text of a field.
+// check checks the text of a field.
 func (f cronField) check(text string) error {
 	for _, part := range strings.Split(text, ",") {
 		if err := f.part(part); err != nil {
@@ -99,7 +99,7 @@ func (f cronField) last() int {
 	return f.max
 }
 
-// foreign names what other crons know.
+// foreign reports syntax of other crons that is not supported.
 func (f cronField) foreign(part string) error {
 	upper := strings.ToUpper(part)
 	switch {
@@ -134,7 +134,7 @@ func (f cronField) value(text string) (int, error) {
 	return n, nil
 }
 
-// ExplainCron says what surprises about a cron that is right; nothing when nothing does.
+// ExplainCron returns notes on a valid cron whose meaning may surprise; empty for none.
 func ExplainCron(text string) []string {
 	fields := strings.Fields(text)
 	if len(fields) != len(cronFields) {
@@ -164,7 +164,7 @@ func ExplainCron(text string) []string {
 
 func restricts(field string) bool { return !strings.HasPrefix(field, "*") && field != "?" }
 
-// byWallClock tells whether a cron goes by the wall clock on the night when the clocks
+// byWallClock reports whether a cron goes by the wall clock on the night when the clocks
 // go back, because its minute or hour holds * or a step (cron(8): "wildcard" jobs). One
 // at fixed times runs once.
 func byWallClock(text string) bool {

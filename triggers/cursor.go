@@ -69,8 +69,7 @@ func asInt(v any) *int {
 	return nil
 }
 
-// maxDigits bounds the numbers that are compared by value: a text of a million
-// digits is no number that somebody counts with.
+// maxDigits is the longest text that is compared as a number.
 const maxDigits = 100
 
 // asNumber reads a number, or a text that is one in decimal; nil for anything else.
@@ -91,7 +90,7 @@ func asNumber(v any) *big.Rat {
 	return nil
 }
 
-// decimal tells whether a text is digits with at most one point and a sign.
+// decimal reports whether a text is digits with at most one point and a sign.
 func decimal(s string) bool {
 	digits := strings.TrimPrefix(s, "-")
 	whole, part, point := strings.Cut(digits, ".")
@@ -153,7 +152,7 @@ var cursorLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006
 	"2006-01-02 15:04:05 Z07:00",
 	"2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05", "2006-01-02", time.RFC1123, time.RFC1123Z}
 
-// lookBack moves a cursor back by the overlap: lists lag behind.
+// lookBack moves a cursor back by the overlap, since lists may show items late.
 func lookBack(cursor any, overlap time.Duration) any {
 	if overlap == 0 {
 		return cursor
@@ -189,7 +188,7 @@ func tick(cursor any) time.Duration {
 	return time.Second
 }
 
-// earlier moves what is seconds or milliseconds since 1970, and nothing else.
+// earlier moves a number of seconds or milliseconds since 1970; other numbers stay.
 func earlier(f float64, overlap time.Duration) float64 {
 	switch {
 	case f > firstMilli && f < lastMilli:
@@ -200,7 +199,7 @@ func earlier(f float64, overlap time.Duration) float64 {
 	return f
 }
 
-// after tells whether a cursor is a time behind a moment.
+// after reports whether a cursor is a time later than a moment.
 func (p *poller) after(cursor any, moment time.Time) bool {
 	if !p.isMoment(cursor) {
 		return false
@@ -209,7 +208,7 @@ func (p *poller) after(cursor any, moment time.Time) bool {
 	return ok && t.After(moment)
 }
 
-// isMoment tells that a cursor is a time. A number is one only where its name says so.
+// isMoment reports whether a cursor is a time. A number is one only if its name says so.
 func (p *poller) isMoment(cursor any) bool {
 	switch x := cursor.(type) {
 	case int, float64:
@@ -225,8 +224,7 @@ func (p *poller) isMoment(cursor any) bool {
 	return ok
 }
 
-// capped gives a cursor that is not behind a moment: one from a time in which an
-// item dated 2099 could silence a poll for good.
+// capped limits a cursor to a moment: an item dated 2099 must not end all later polls.
 func (p *poller) capped(cursor any, moment time.Time) any {
 	if cursor == nil || !p.poll.PerItem || !p.after(cursor, moment) {
 		return cursor

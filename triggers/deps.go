@@ -10,28 +10,28 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Deps is what triggers need of the process around them.
+// Deps are the functions of the surrounding process that triggers use.
 type Deps struct {
 	// Secret looks a secret up.
 	Secret func(name string) (string, bool)
 	// Fetch sends a request through the egress guard and gives a bounded body; nil
 	// where there is no network.
 	Fetch Fetch
-	// From is the address that a captured request came from, where Judge shall know it.
+	// From is the address that a captured request came from, for Verify; not valid if unknown.
 	From netip.Addr
-	// Capture keeps a secret that a provider handed over; nil to keep none.
+	// Capture stores a secret that a provider sent in a handshake; nil if it cannot be stored.
 	Capture func(trigger, secret, value string) error
-	// awaited tells whether an operator waits for a trigger's secret, and taken that
-	// it has come; nil where no server waits.
+	// awaited reports whether an operator waits for the secret of a trigger; taken closes that
+	// wait. Both are nil without a server.
 	awaited, taken func(trigger string, at time.Time) bool
-	// Answered is told how a delivery was answered, and in what time; nil for nobody.
-	// The outcome is accepted, duplicate, filtered, handshake, refused, limited or
-	// unavailable; the trigger is empty for unknown paths.
+	// Answered is called after each answer with its outcome and duration; nil for none. The
+	// outcome is accepted, duplicate, filtered, handshake, refused, limited or unavailable.
+	// The trigger is empty for unknown paths.
 	Answered func(trigger, outcome string, took time.Duration)
 }
 
-// setSecrets gives the secrets that are set: an expression that names another one
-// fails.
+// setSecrets returns an environment of the secrets that are set. Expressions that name
+// another one fail.
 func setSecrets(p *workflows.Project, secret func(string) (string, bool)) *workflows.Env {
 	values := map[string]any{}
 	for _, n := range p.SecretNames() {
@@ -42,8 +42,8 @@ func setSecrets(p *workflows.Project, secret func(string) (string, bool)) *workf
 	return &workflows.Env{Names: workflows.Names{"secrets": values}}
 }
 
-// secretEnv gives all secrets, "" for one that is not set: a trigger may go on
-// without an old one, and says itself when it cannot.
+// secretEnv returns an environment of all secrets, with "" for those that are not set: a
+// trigger may work without an old secret, and reports an error itself if it cannot.
 func secretEnv(p *workflows.Project, secret func(string) (string, bool)) *workflows.Env {
 	values := map[string]any{}
 	for _, n := range p.SecretNames() {
@@ -71,5 +71,5 @@ func texts(v *workflows.Value, env *workflows.Env) (map[string]string, error) {
 	return out, nil
 }
 
-// Fetch sends a request through the egress guard and gives a bounded body.
+// Fetch sends a request through the egress guard and returns a body of limited size.
 type Fetch = func(ctx context.Context, r *http.Request) ([]byte, error)

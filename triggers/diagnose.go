@@ -14,9 +14,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// diagnose finds out why a delivery was refused, by trying what would have made
-// it genuine. It says nothing that it has not computed. What it says is for the
-// operator; the sender never learns it.
+// diagnose explains to the operator why a delivery was refused, by computing which change
+// would make it genuine. The sender never sees the result.
 func (r *route) diagnose(in *inbound, j verdict, all []*route) string {
 	switch signature.Reason(j.reason) {
 	case signature.Missing, signature.Malformed:
@@ -51,7 +50,7 @@ func (r *route) onlyTokens() bool {
 	return true
 }
 
-// offset says when the sender's clock stood, as seen from here.
+// offset describes the difference between the clock of the sender and ours.
 func offset(in *inbound, r *route) string {
 	for _, p := range r.proofs {
 		if v := p.verifier.Verify(&in.request, p.keys, in.at); !v.Time.IsZero() {
@@ -61,7 +60,7 @@ func offset(in *inbound, r *route) string {
 	return "unknown"
 }
 
-// fits tells whether a request would be genuine but for its clock.
+// fits reports whether a request would be genuine if its clock were right.
 func fits(v *signature.Verifier, in *inbound, keys []signature.Key) bool {
 	got := v.Verify(&in.request, keys, in.at)
 	return got.OK() || got.Reason == signature.Stale || got.Reason == signature.Future
@@ -108,7 +107,7 @@ func (r *route) diagnoseMissing(in *inbound, j verdict) string {
 		". Is it another provider, or another variant?"
 }
 
-// secretForms are what a configured secret may have been meant as.
+// secretForms are other readings of a configured secret.
 var secretForms = []struct {
 	what string
 	of   func(string) string
@@ -124,7 +123,7 @@ var secretForms = []struct {
 	}},
 }
 
-// trySecretForms looks for the right secret in the wrong form.
+// trySecretForms checks whether the secret is right but written in another form.
 func (r *route) trySecretForms(in *inbound, _ []*route) string {
 	for _, p := range r.proofs {
 		for _, u := range r.secrets {
@@ -160,7 +159,7 @@ func (r *route) trySecretForms(in *inbound, _ []*route) string {
 	return ""
 }
 
-// bodyForms are the ways in which a body is rewritten on its way.
+// bodyForms are common ways in which proxies rewrite a body.
 var bodyForms = []struct {
 	what string
 	of   func([]byte) []byte
@@ -186,7 +185,7 @@ var bodyForms = []struct {
 	{"its non-ASCII letters were escaped or unescaped", unescaped},
 }
 
-// tryBodies looks for a proxy that read the body and wrote it again.
+// tryBodies checks whether a proxy has parsed and rewritten the body.
 func (r *route) tryBodies(in *inbound, _ []*route) string {
 	tried := map[string]bool{string(in.body): true}
 	for _, f := range bodyForms {
@@ -279,7 +278,7 @@ func unescaped(b []byte) []byte {
 	})
 }
 
-// tryOthers looks for the secret of another trigger.
+// tryOthers checks whether the secret of another trigger was used.
 func (r *route) tryOthers(in *inbound, all []*route) string {
 	for _, o := range all {
 		if o.trigger.Name == r.trigger.Name {
@@ -300,7 +299,7 @@ func (r *route) tryOthers(in *inbound, all []*route) string {
 	return ""
 }
 
-// tryVariants looks for a scheme of the provider that this trigger does not use.
+// tryVariants checks the schemes of the provider that this trigger does not use.
 func (r *route) tryVariants(in *inbound, _ []*route) string {
 	if r.preset == nil {
 		return ""
@@ -321,7 +320,8 @@ func (r *route) tryVariants(in *inbound, _ []*route) string {
 	return ""
 }
 
-// tryURLs looks for another public URL, where the URL is part of what is signed.
+// tryURLs checks whether another public URL was signed, if the URL is part of the signed
+// content.
 func (r *route) tryURLs(in *inbound, _ []*route) string {
 	signed := false
 	for _, p := range r.proofs {
@@ -356,7 +356,7 @@ func hashedParts(v *workflows.Verify) []string {
 	return out
 }
 
-// otherURLs are forms of the URL that proxies and dashboards make of it.
+// otherURLs returns forms of the URL that proxies and dashboards commonly produce.
 func otherURLs(raw string, h http.Header) []string {
 	var out []string
 	add := func(u string) {

@@ -1,6 +1,9 @@
-// Package triggers is how things get in: it routes inbound requests, proves
-// that they are genuine, finds the event's key, type and time, and hands a
-// delivery to the engine's Sink. Providers are data under providers/.
+// Package triggers implements the inlets: it routes requests, verifies that they are
+// genuine, finds the key, type and time of their events and gives deliveries to the
+// engine's Sink; it runs polls and schedules. Providers are data under providers/.
+//
+// The way of a request: webhook.go, body.go, verify.go, event.go, identity.go, stored.go,
+// respond.go.
 //
 // It knows the engine's contracts, signatures and the language. It must not
 // know actions, the store, the console or how a run goes on.

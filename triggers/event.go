@@ -11,12 +11,12 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// maxSplit bounds the events that one request can become.
+// maxSplit is the number of events that one request can become.
 const maxSplit = 10_000
 
-// eventsOf reads the events of a proved request: one, or with split one of each
-// element of a list. It never fails: what cannot be read, or not be taken apart, is
-// one event that says so.
+// eventsOf returns the events of a verified request: one, or with split one for each
+// element of a list. It never fails: a body that cannot be read or split becomes one event
+// with a flag.
 func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 	if r.preset != nil && r.preset.BodyFromToken {
 		in.becomeClaims()
@@ -65,10 +65,10 @@ func (r *route) split(d *engine.Delivery, in *inbound, body any, env *workflows.
 	return out, nil
 }
 
-// element makes the event of one element of a list. What is stored as its body is
-// its data, so that a list of a thousand is stored once and not a thousand times. Its
-// key is its own: of what a preset or key: reads of it, else of the list's id and its
-// content. equal counts the elements of equal content.
+// element makes the event of one element of a list. Only its data is stored as body, so
+// that a long list is not stored once per element. Its key is what the preset or key:
+// reads from it, else it is made of the id of the list and the content of the element.
+// equal counts the elements of equal content.
 func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal map[string]int) (*engine.Delivery, error) {
 	names := in.names(&d, body)
 	names["item"] = item
@@ -89,7 +89,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	list, wholeIsList := body.([]any)
 	written := len(r.webhook.Key) > 0
 	if !written && wholeIsList && len(list) > 0 {
-		// What a preset says of a list of one holds for each of its elements.
+		// The expressions of a preset are written for a list of one element.
 		names["body"] = []any{item}
 	}
 	content := raw
@@ -105,7 +105,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	return &d, nil
 }
 
-// localTime is a moment as now() shows it.
+// localTime converts a time to the zone that now() shows.
 func (r *route) localTime(at time.Time) time.Time {
 	if r.zone == nil {
 		return at.UTC()

@@ -27,16 +27,16 @@ type Answer struct {
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers"`
 	Body    string            `json:"body"`
-	// visit is an address to visit once the request is verified.
+	// visit is the URL to request after verification.
 	visit *url.URL
 	// capture is a secret that the provider handed over.
 	capture string
 }
 
-// detect recognises a request by what it carries.
+// detect matches a request by its content.
 type detect struct{ workflows.Detect }
 
-// holds tells whether all parts of the condition hold.
+// holds reports whether all parts of the condition hold.
 func (d *detect) holds(in *inbound) bool {
 	if len(d.Methods) > 0 && !slices.Contains(d.Methods, in.method) {
 		return false
@@ -48,8 +48,8 @@ func (d *detect) holds(in *inbound) bool {
 	return ok
 }
 
-// carries compares what stands at a place: * is any text, ! none, [] an empty
-// list. Of a content type only the media type counts.
+// carries compares the value at a place: * matches any text, ! none, [] an empty list. Of
+// a content type only the media type is compared.
 func (in *inbound) carries(f signature.Place, values []string) bool {
 	got, there := in.request.Read(f.WithParams(nil))
 	if strings.EqualFold(f.Header, "content-type") {
@@ -93,7 +93,7 @@ func (in *inbound) emptyList(f signature.Place) bool {
 	return ok && len(l) == 0
 }
 
-// handshake is a written one, compiled.
+// handshake is a compiled handshake of a preset.
 type handshake struct {
 	*workflows.Handshake
 	when    *detect
@@ -112,7 +112,7 @@ type check struct {
 	want []*signature.Template
 }
 
-// answerTemplate is a written answer, compiled.
+// answerTemplate is a compiled answer.
 type answerTemplate struct {
 	*workflows.Respondent
 	body    *signature.Template
@@ -137,8 +137,8 @@ func newAnswer(w *workflows.Respondent) (*answerTemplate, error) {
 	return a, nil
 }
 
-// fill writes the answer. Values inside JSON are escaped, and header values
-// cannot hold a line break.
+// fill renders the answer. Values inside JSON are escaped; header values cannot contain a
+// line break.
 func (a *answerTemplate) fill(req *signature.Request, computed string) (*Answer, error) {
 	body, err := a.body.Fill(req, computed, strings.HasPrefix(a.ContentType, "application/json"))
 	if err != nil {
@@ -161,7 +161,7 @@ func (a *answerTemplate) fill(req *signature.Request, computed string) (*Answer,
 	return out, nil
 }
 
-// longestChallenge is how long a challenge may be, in bytes.
+// longestChallenge is the maximum length of a challenge, in bytes.
 const longestChallenge = 4096
 
 // prepareAnswers compiles the handshakes of the preset and of the written scheme,
@@ -261,7 +261,7 @@ func (r *route) prepareCompute(h *handshake) error {
 	return nil
 }
 
-// reads notes which parts of the body the handshake looks at.
+// reads records which parts of the body the handshake reads.
 func (h *handshake) reads(r *route) {
 	h.Detect.Places.Each(func(f signature.Place, _ []string) { r.wantFrom(f) })
 	h.Check.Each(func(f signature.Place, _ []string) { r.wantFrom(f) })
@@ -310,7 +310,8 @@ func (r *route) handshake(in *inbound, proved bool) *verdict {
 	return nil
 }
 
-// refuses compares what the handshake must carry, in constant time.
+// refuses checks the required values of the handshake, in constant time. It returns what
+// is wrong, or "".
 func (h *handshake) refuses(in *inbound) string {
 	for _, c := range h.checks {
 		got, there := in.request.Read(c.from.WithParams(nil))
@@ -336,7 +337,7 @@ func (h *handshake) refuses(in *inbound) string {
 	return ""
 }
 
-// compute is the value that proves that we know the secret.
+// compute returns the value that proves to the provider that we have the secret.
 func (h *handshake) compute(in *inbound) (string, error) {
 	if h.Compute == nil {
 		return "", nil
@@ -346,7 +347,7 @@ func (h *handshake) compute(in *inbound) (string, error) {
 		return "", err
 	}
 	if len(message) > longestChallenge || h.matches != nil && !h.matches.MatchString(message) {
-		// Else the handshake would sign any text that a caller chooses.
+		// Otherwise the handshake would sign any text that a caller chooses.
 		return "", fmt.Errorf("the challenge has not the form of one")
 	}
 	var d hash.Hash
@@ -370,7 +371,7 @@ func (h *handshake) compute(in *inbound) (string, error) {
 	return base64.StdEncoding.EncodeToString(d.Sum(nil)), nil
 }
 
-// follow notes what the handshake asks for besides its answer.
+// follow records what the handshake asks for besides its answer.
 func (h *handshake) follow(in *inbound, a *Answer) string {
 	if h.capture != nil {
 		text, err := h.capture.Fill(&in.request, "", false)
@@ -394,8 +395,8 @@ func (h *handshake) follow(in *inbound, a *Answer) string {
 	return ""
 }
 
-// confirm does what a handshake asks for: it keeps the secret that it brought,
-// if none is set, and visits the address that confirms it.
+// confirm stores the secret that a handshake brought, if none is set, and requests the
+// confirmation URL.
 func (r *route) confirm(ctx context.Context, a *Answer) error {
 	if a.capture != "" && r.pending != "" {
 		if r.deps.taken != nil && !r.deps.taken(r.trigger.Name, time.Now()) {

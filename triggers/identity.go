@@ -18,27 +18,27 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file names events: it finds the key of a delivery, and what else makes two
-// deliveries one event.
+// This file computes the identity of events: the key of a delivery, and what else makes
+// two deliveries one event.
 
-// identity is how events of one source are named: the expressions that give their key,
-// type and time; nil for none. Webhooks and polls share it.
+// identity holds the expressions for the key, type and time of the events of one source;
+// nil for none. Webhooks and polls share it.
 type identity struct {
 	key       []*workflows.Expr
 	eventType *workflows.Expr
-	// eventTime gives the time at which the event happened, by the sender.
+	// eventTime is the expression for the time at which the event happened, by the clock of
+	// the sender.
 	eventTime *workflows.Expr
 }
 
-// identify reads type, time and key of an event, and what names it besides. content
-// is what the event is identified by when nothing names it: its body, or the element
-// of a list with its place among equal ones.
+// identify sets the type, time, key and claims of an event. content identifies an event
+// without a key: the body, or the element of a list. element distinguishes equal elements.
 func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, content []byte, element string) {
 	r.typeAndTime(d, env)
 	key, err := r.eventKey(env)
 	flag := ""
-	// A preset whose key comes out empty says that nothing names this event; a key that
-	// a person wrote was meant to name each.
+	// An empty key of a preset means that this event has no id. An empty key of a trigger is
+	// an error, since its author meant every event to have one.
 	if err != nil && (len(r.webhook.Key) > 0 || !errors.As(err, new(emptyKey))) {
 		flag = err.Error()
 	}
@@ -54,7 +54,7 @@ func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, co
 		}
 	}
 	if d.Dedupe == 0 {
-		// Nothing is remembered; a key is still shown.
+		// Deduplication is off; the key is still shown.
 		d.Key, d.Flag = key, flag
 		if key == "" {
 			signed, moment := in.signedContent()
@@ -85,7 +85,8 @@ func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, co
 	}
 }
 
-// identifyItem names what a poll found, always by its key or its whole text.
+// identifyItem sets the type, time and key of an item that a poll found; without a key it
+// is the digest of the whole item.
 func (id *identity) identifyItem(d *engine.Delivery, env *workflows.Env, whole []byte) {
 	id.typeAndTime(d, env)
 	key, err := id.eventKey(env)
@@ -116,13 +117,13 @@ func (id *identity) typeAndTime(d *engine.Delivery, env *workflows.Env) {
 	}
 }
 
-// emptyKey is the error of a key that names nothing.
+// emptyKey is the error of a key expression with an empty result.
 type emptyKey struct{ text string }
 
 func (e emptyKey) Error() string { return "key is empty: " + e.text }
 
-// eventKey evaluates the key. One that comes out empty is an error; without a key
-// expression the key is "".
+// eventKey evaluates the key. An empty result is an error; without a key expression the
+// key is "".
 func (id *identity) eventKey(env *workflows.Env) (string, error) {
 	var parts []string
 	for _, e := range id.key {
@@ -183,8 +184,8 @@ func commonID(headers map[string]string) (key, header string) {
 
 func contentKey(sum [32]byte) string { return "sha256:" + hex.EncodeToString(sum[:]) }
 
-// keySigned tells whether what was signed holds the key, so that nobody but the
-// sender can give a delivery another one.
+// keySigned reports whether the signature covers the key, so that only the sender can
+// change it.
 func (r *route) keySigned(in *inbound, how engine.Identity, header string) bool {
 	p := in.proof
 	if p == nil {
@@ -199,12 +200,13 @@ func (r *route) keySigned(in *inbound, how engine.Identity, header string) bool 
 	if r.keyOutside || how == engine.ByProvider && !r.preset.IDSigned {
 		return false
 	}
-	// A header that is not signed may stand before one that is.
+	// An unsigned header may take precedence over a signed one.
 	return !slices.ContainsFunc(p.unsignedKey, func(name string) bool { return len(in.header[name]) > 0 })
 }
 
-// contentDigest is what identifies an event that nothing names. Where a moment is
-// signed it is that: other content under the same signature is not the sender's.
+// contentDigest identifies an event without a key. If the signed content is unique to one
+// delivery it is the digest of that; a different body under the same signature is then a
+// repeat.
 func (r *route) contentDigest(d *engine.Delivery, content, signed []byte, moment bool, element string) (sum [32]byte) {
 	h := sha256.New()
 	if moment {
@@ -224,7 +226,7 @@ func (r *route) contentDigest(d *engine.Delivery, content, signed []byte, moment
 	return sum
 }
 
-// claimOf is the digest of what was signed for one delivery, or for one element of
+// claimOf returns the digest of the signed content of one delivery, or of one element of
 // it.
 func claimOf(signed []byte, element string) []byte {
 	h := sha256.New()
@@ -232,7 +234,7 @@ func claimOf(signed []byte, element string) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// writeParts writes parts with their lengths, so that none runs into the next.
+// writeParts writes each part with its length, so that their boundaries are unambiguous.
 func writeParts(h hash.Hash, parts ...[]byte) {
 	var n [8]byte
 	for _, p := range parts {
@@ -242,8 +244,8 @@ func writeParts(h hash.Hash, parts ...[]byte) {
 	}
 }
 
-// signedContent gives the digest of what the sender signed, and whether that is of
-// this one delivery.
+// signedContent returns the digest of the signed content and whether it is unique to this
+// delivery.
 func (in *inbound) signedContent() (signed []byte, moment bool) {
 	p := in.proof
 	if p == nil || !p.moment {
@@ -253,12 +255,12 @@ func (in *inbound) signedContent() (signed []byte, moment bool) {
 	if !ok {
 		return nil, false
 	}
-	// A token without any time or id is the same for every equal body.
+	// A token without a time or id is the same for every equal body.
 	return sum[:], moment || p.written.SingleUse != nil
 }
 
-// genuineFor is how long the request could be sent again and be genuine still; 0 where
-// nothing that is signed says so.
+// genuineFor returns how long the request would still verify if it were sent again; 0 if
+// its signature does not expire.
 func (in *inbound) genuineFor() time.Duration {
 	until := in.proof.verifier.Expires(&in.verdict)
 	if until.IsZero() {
@@ -267,8 +269,8 @@ func (in *inbound) genuineFor() time.Duration {
 	return min(max(until.Sub(in.at)+time.Second, 0), workflows.DefaultDedupe)
 }
 
-// contentSum is the digest of a body without what its signature scheme put there; 0
-// where that stands elsewhere. A repeat that is signed anew says the same.
+// contentSum returns the digest of the body without the fields that the signature scheme
+// writes into it; 0 if it writes none. A repeat with a new signature has the same sum.
 func (r *route) contentSum(in *inbound, env *workflows.Env) int64 {
 	p := in.proof
 	if p == nil || len(p.inBody) == 0 || len(in.body) > maxContentSum {
@@ -303,10 +305,10 @@ func (r *route) contentSum(in *inbound, env *workflows.Env) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8]) | 1)
 }
 
-// maxContentSum is the size in bytes of a body up to which it is looked into.
+// maxContentSum is the largest body for which contentSum is computed, in bytes.
 const maxContentSum = 1 << 20
 
-// remove takes a field out of a decoded body.
+// remove deletes a field of a decoded body.
 func remove(body any, path []string) {
 	m, ok := body.(map[string]any)
 	if !ok {
@@ -319,8 +321,8 @@ func remove(body any, path []string) {
 	remove(m[path[0]], path[1:])
 }
 
-// inBody lists the places in the body at which a scheme puts its signature, its time,
-// and, where it signs those alone, what it signs with them.
+// inBody returns the body fields that a scheme writes: its signature, its time and, unless
+// it signs the whole body, the fields that it signs.
 func inBody(v *workflows.Verify) [][]string {
 	var out [][]string
 	add := func(f signature.Place) {
@@ -347,7 +349,8 @@ func inBody(v *workflows.Verify) [][]string {
 	return out
 }
 
-// splitKey names an element of a list by the list's id and its own content.
+// splitKey returns the key of a list element: the id of the list and a digest of the
+// element.
 func splitKey(list string, content []byte, nth int) string {
 	sum := sha256.Sum256(content)
 	key := list + "/" + hex.EncodeToString(sum[:8])
@@ -357,7 +360,7 @@ func splitKey(list string, content []byte, nth int) string {
 	return workflows.ShortKey(key)
 }
 
-// useIdentity takes what the trigger itself says of its events' names.
+// useIdentity applies the settings of the trigger that concern identity.
 func (r *route) useIdentity() {
 	w := r.webhook
 	if w.Data != nil {
@@ -375,10 +378,10 @@ func readsAny(list []*workflows.Expr, name string) bool {
 	return slices.ContainsFunc(list, func(e *workflows.Expr) bool { return e.Reads(name) })
 }
 
-// headerRead is how an expression reads one header by its name.
+// headerRead matches an expression that reads one header by name.
 var headerRead = regexp.MustCompile(`\bheaders(?:\?\.)?(?:\[["']([^"']+)["']\]|\.([A-Za-z][A-Za-z0-9_]*)\b)`)
 
-// readKey notes what the key reads besides the body.
+// readKey records what the key reads besides the body.
 func (r *route) readKey() {
 	for _, name := range []string{"query", "path", "url", "method"} {
 		r.keyOutside = r.keyOutside || readsAny(r.key, name)

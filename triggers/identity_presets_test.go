@@ -39,7 +39,7 @@ type identityCase struct {
 	Others []patch `yaml:"others"`
 	// Unnamed says why nothing names the provider's events. They are known by content.
 	Unnamed string `yaml:"unnamed"`
-	// ByHeader tells that the preset has no key of its own, and a standard id header
+	// ByHeader reports whether the preset has no key of its own, and a standard id header
 	// names the events.
 	ByHeader bool `yaml:"by_header"`
 }

@@ -19,23 +19,23 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// inbound is one request as received, whole.
+// inbound is one received request with its whole body.
 type inbound struct {
 	method, path string
 	header       http.Header
 	query        url.Values
 	publicURL    string
-	// body holds the bytes as they came: that is what senders sign.
+	// body is the raw body: senders sign these bytes.
 	body []byte
 	at   time.Time
-	// undiagnosed tells that the body is cut.
+	// undiagnosed reports whether the body is cut.
 	undiagnosed bool
 	want        *value.FieldSet
-	// unread are the names that nothing reads before the delivery is stored.
+	// unread are the names that no expression reads before the delivery is stored.
 	unread map[string]bool
 	// readHeaders are those that are read; nil for all.
 	readHeaders []string
-	// maxBody bounds what a compressed body may become.
+	// maxBody is the largest size of a decompressed body, in bytes.
 	maxBody int64
 	// mediaTypes are those that the sender is known to send; readAs is the one that
 	// was chosen, see contentType.
@@ -47,12 +47,13 @@ type inbound struct {
 	claimed bool
 
 	request signature.Request
-	// proof is the scheme that held, with what it found; nil where none had to.
+	// proof is the scheme that verified the request, with its result; nil without
+	// verification.
 	proof   *proof
 	verdict signature.Verdict
 
-	// memory lends what the decoded body takes, of which reserved is lent now; gone
-	// says why it was not. See memory.go.
+	// memory is the budget for the decoded body, of which reserved bytes are taken. gone is
+	// why it could not be taken. See memory.go.
 	memory   *engine.Budget
 	reserved int64
 	gone     error
@@ -70,7 +71,7 @@ type inbound struct {
 	isFormRead bool
 }
 
-// prepare makes the view that schemes have of the request.
+// prepare makes the request as signature schemes see it.
 func (in *inbound) prepare(r *route) {
 	callback := r.webhook.CallbackURL
 	if callback == "" {
@@ -92,8 +93,8 @@ func (in *inbound) prepare(r *route) {
 	}
 }
 
-// plain gives the body without its content encoding. It is bounded: a small body
-// can become a huge one.
+// plain returns the body without its content encoding. The size is limited, since a small
+// body can decompress to a huge one.
 func (in *inbound) plain() ([]byte, error) {
 	if in.claimed {
 		return in.claims, nil
@@ -108,8 +109,9 @@ func (in *inbound) plain() ([]byte, error) {
 	return in.unpacked, in.unpackErr
 }
 
-// packed tells that the body is compressed. Some senders compress without saying so,
-// and some proxies unpack without saying so; the first bytes tell.
+// packed reports whether the body is compressed. Some senders compress without declaring
+// it and some proxies decompress without removing the declaration, so the first bytes
+// decide.
 func (in *inbound) packed() bool {
 	switch strings.ToLower(in.header.Get("Content-Encoding")) {
 	case "gzip", "x-gzip":
@@ -135,15 +137,15 @@ func gunzip(body []byte, limit int64) ([]byte, error) {
 	return out, nil
 }
 
-// becomeClaims makes the verified claims the body: some providers send nothing
-// but a token.
+// becomeClaims replaces the body by the verified claims, for providers that send only a
+// token.
 func (in *inbound) becomeClaims() {
 	if in.claims != nil {
 		in.claimed, in.isDecoded, in.isLiteral = true, false, false
 	}
 }
 
-// value reads the wanted parts of the body, once.
+// value decodes the needed parts of the body, once.
 func (in *inbound) value() (any, error) {
 	if !in.isDecoded {
 		in.isDecoded = true
@@ -158,8 +160,8 @@ func (in *inbound) value() (any, error) {
 	return in.decoded, in.decodeErr
 }
 
-// content gives the body decoded, and as it is stored: without its content encoding.
-// One that cannot be read is stored as it came, with the reason.
+// content returns the decoded body and the body to store, without content encoding. A body
+// that cannot be read is stored as received, with the reason.
 func (in *inbound) content() (body any, raw []byte, unreadable error) {
 	raw, err := in.plain()
 	if err != nil {
@@ -196,7 +198,7 @@ func (in *inbound) formValues() (url.Values, error) {
 	return out, nil
 }
 
-// formPairs gives the fields of a form in the order of the body.
+// formPairs returns the fields of a form in the order of the body.
 func (in *inbound) formPairs() ([][2]string, error) {
 	fields, err := in.fields()
 	out := make([][2]string, len(fields))
@@ -206,8 +208,8 @@ func (in *inbound) formPairs() ([][2]string, error) {
 	return out, err
 }
 
-// json reads a scalar at a dot path, as it is written in the body: what is
-// signed is the text, and 10.50 is not 10.5.
+// json returns a scalar at a dot path as it is written in the body. The text is what is
+// signed: 10.50 is not 10.5.
 func (in *inbound) json(path string) (string, bool) {
 	v, err := in.value()
 	if err != nil {
@@ -225,7 +227,7 @@ func (in *inbound) json(path string) (string, bool) {
 	return scalar(found)
 }
 
-// literalValue is value with numbers as they are written.
+// literalValue is like value, but numbers keep their text.
 func (in *inbound) literalValue() any {
 	if !in.isLiteral {
 		in.isLiteral = true
@@ -236,8 +238,8 @@ func (in *inbound) literalValue() any {
 	return in.literal
 }
 
-// each gives readers of the elements of a list; a path with a * in it goes
-// through the lists on the way. A dot alone reads the element itself.
+// each returns a reader for each element of a list. A * in the path steps into every
+// element of a list; the path "." reads the element itself.
 func (in *inbound) each(path string) []func(string) (string, bool) {
 	if _, err := in.value(); err != nil {
 		return nil
@@ -346,7 +348,7 @@ func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
 	return names
 }
 
-// headerNames gives the headers that an expression reads: this runs for every delivery.
+// headerNames returns the headers that an expression reads: this runs for every delivery.
 func (in *inbound) headerNames(d *engine.Delivery) map[string]any {
 	if in.readHeaders == nil {
 		return asNames(d.Headers)

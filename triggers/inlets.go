@@ -26,16 +26,17 @@ type Inlets struct {
 	set     inletSet
 }
 
-// inletSet are those of one project.
+// inletSet are the inlets of one project.
 type inletSet struct {
-	// pollers are by trigger, for Poll; reconcilers those beside them.
+	// pollers are the pollers by trigger, for Poll; reconcilers are those of webhooks with
+	// reconcile.
 	pollers     map[string]*poller
 	reconcilers []*poller
 	schedulers  []*scheduler
 	watchers    []*watcher
 }
 
-// all are the polls and reconciliations, each once.
+// all returns each poller once.
 func (s *inletSet) all() []*poller {
 	out := slices.Clone(s.reconcilers)
 	for _, p := range s.pollers {
@@ -49,8 +50,8 @@ func (s *inletSet) all() []*poller {
 // NewInlets makes an empty set.
 func NewInlets(in Inbox, log *slog.Logger) *Inlets { return &Inlets{in: in, log: log} }
 
-// Use takes a project's polls and schedules in place of those before. A poll whose
-// request or key has changed keeps its cursor.
+// Use replaces the polls and schedules by those of a project. A poll whose request or key
+// has changed keeps its cursor.
 func (n *Inlets) Use(p *workflows.Project, ask Ask, secret func(string) (string, bool)) error {
 	set := inletSet{pollers: map[string]*poller{}}
 	for _, name := range sortedNames(p.Triggers) {
@@ -150,7 +151,7 @@ func (n *Inlets) Run(ctx context.Context) {
 	n.running.Wait()
 }
 
-// Poll polls a trigger now, after the poll that is under way.
+// Poll polls a trigger now; a poll that is running ends first.
 func (n *Inlets) Poll(ctx context.Context, trigger string) (PollReport, error) {
 	n.mu.Lock()
 	p := n.set.pollers[trigger]
@@ -161,8 +162,8 @@ func (n *Inlets) Poll(ctx context.Context, trigger string) (PollReport, error) {
 	return p.once(ctx)
 }
 
-// DryPoll asks as the poll of a trigger would and stores nothing: which items there
-// are, and which of them are new.
+// DryPoll sends the requests of a poll and stores nothing. It returns the items and which
+// of them are new.
 func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask, secret func(string) (string, bool),
 	in Inbox) (PollReport, error) {
 	t := p.Triggers[trigger]

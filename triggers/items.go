@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// take reads the items of a page; count is how many the page has, each one counted
-// also when it comes twice. What gives nothing though the answer has something is a
-// mistake of the file: it would find nothing for ever.
+// take returns the items of a page; count includes items that occur twice. It is an error
+// if the answer has content but the expressions give nothing: such a poll would never find
+// anything.
 func (p *poller) take(resp map[string]any, cursor any) (rows []row, count int, err error) {
 	names := workflows.Names{"response": resp, "cursor": cursor}
 	var list any = resp["body"]
@@ -53,8 +53,8 @@ func (p *poller) take(resp map[string]any, cursor any) (rows []row, count int, e
 	return rows, len(items), nil
 }
 
-// noItems judges an answer in which items: names nothing: an empty answer has none,
-// and so has one whose list is null.
+// noItems handles an answer without the list that items: names. It is nil for an empty
+// answer and for a list that is null.
 func (p *poller) noItems(resp map[string]any) error {
 	body := resp["body"]
 	if m, ok := body.(map[string]any); body == nil || body == "" || ok && len(m) == 0 {
@@ -66,7 +66,7 @@ func (p *poller) noItems(resp map[string]any) error {
 	return fmt.Errorf("items: %s is nil; %s", p.poll.Items.Text, lists(body))
 }
 
-// isNull tells that a path such as response.body.orders is there and null.
+// isNull reports whether a path such as response.body.orders is there and null.
 func isNull(resp map[string]any, path string) bool {
 	var at any = map[string]any{"response": resp}
 	for _, name := range strings.Split(strings.ReplaceAll(path, "?.", "."), ".") {
@@ -81,7 +81,7 @@ func isNull(resp map[string]any, path string) bool {
 	return at == nil
 }
 
-// lists says what an answer has, the lists first.
+// lists describes the fields of an answer, lists first.
 func lists(body any) string {
 	m, ok := body.(map[string]any)
 	if !ok {
@@ -101,7 +101,7 @@ func lists(body any) string {
 	return "response.body has " + namesOf(m)
 }
 
-// fields says what an item has.
+// fields describes the fields of an item.
 func fields(item any) string {
 	m, ok := item.(map[string]any)
 	if !ok {
@@ -110,7 +110,7 @@ func fields(item any) string {
 	return "item has " + namesOf(m)
 }
 
-// maxNames bounds the names that a message lists.
+// maxNames is the number of names that a message lists.
 const maxNames = 20
 
 func namesOf(m map[string]any) string {

@@ -15,7 +15,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// found is what the pages of one poll gave.
+// found is the result of the pages of one poll.
 type found struct {
 	items          []*engine.Delivery
 	data           []any
@@ -32,7 +32,7 @@ type found struct {
 	seen, fresh map[string]bool
 	// since are the keys of those that came after the first walk began.
 	since map[string]bool
-	// more tells that the walk goes on with the next poll.
+	// more reports whether the walk goes on with the next poll.
 	more bool
 	// later is why a first poll stopped before its end, with what it had read.
 	later error
@@ -43,7 +43,7 @@ type found struct {
 	lost error
 }
 
-// row is one item with what is computed of it.
+// row is one item with its computed values.
 type row struct {
 	delivery *engine.Delivery
 	item     any
@@ -51,7 +51,7 @@ type row struct {
 	cursor   any
 }
 
-// fetch asks page by page, from where the last poll stopped.
+// fetch reads page by page, from where the last poll stopped.
 func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error) {
 	f := &found{seen: map[string]bool{}, fresh: map[string]bool{}, cursor: st.Cursor, rest: st.Rest}
 	pr, err := p.resume(st, p.now())
@@ -63,7 +63,7 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 	for n, restarted := 0, false; ; n++ {
 		ended, err := p.page(ctx, f, pr, st)
 		if err != nil && n == 0 && !restarted && !pr.Walk.atStart() && isGone(err) {
-			// The service has forgotten the page: begin anew, and go as far as before and on.
+			// The service no longer knows the page: start again from the first.
 			restarted, budget, n = true, budget+pr.Walk.Pages, -1
 			pr.Walk = pr.Walk.restart()
 			continue
@@ -94,26 +94,25 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 	return f, p.finish(f, pr)
 }
 
-// firstPages bounds the pages of a first poll, which reads a list to its end where
-// its items do not say when they were made: what comes between two polls of that reading
-// could not be told from what was there before.
+// firstPages is the number of pages of a first poll. If items have no time the list is
+// read to its end at once: an item that appears between two polls of the first reading
+// could not be told from an old one.
 const firstPages = 1000
 
-// dated tells that the cursors of items are times.
+// dated reports whether the cursors of items are times.
 func (p *poller) dated(rows []row) bool {
 	return p.poll.PerItem && slices.ContainsFunc(rows, func(r row) bool { return r.cursor != nil && p.isMoment(r.cursor) })
 }
 
-// full tells that a poll has enough: the rest is for the next one.
+// full reports whether a poll has enough items; the rest is left to the next one.
 func (f *found) full(p *poller, first bool) bool {
 	return len(f.rows) >= maxPolled || p.bounded(first) && len(f.fresh) >= p.poll.MaxItems
 }
 
-// bounded tells that what is new makes events, of which one poll may make so many.
+// bounded reports whether new items become events, whose number per poll is limited.
 func (p *poller) bounded(first bool) bool { return !first && !p.poll.Compare }
 
-// page reads one page and turns the walk to the next. It tells that the walk has
-// ended.
+// page reads one page and advances the walk. It reports whether the walk has ended.
 func (p *poller) page(ctx context.Context, f *found, pr *progress, st engine.InletState) (ended bool, err error) {
 	w := pr.Walk
 	with, err := p.pageRequest(w)
@@ -195,7 +194,7 @@ func keysOf(rows []row) []string {
 // make events; all tells that none is left.
 func (p *poller) admit(f *found, rows []row, known map[string]bool, first bool) (taken []row, all bool) {
 	if p.inlet == "reconcile" && !first {
-		// The webhook of what has just happened may still be on its way.
+		// The webhook delivery of a recent item may still arrive.
 		rows = slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return p.now().Sub(r.delivery.Time) < onItsWay && r.cursor != nil })
 	}
 	taken = rows[:0:0]
@@ -218,7 +217,7 @@ func (p *poller) admit(f *found, rows []row, known map[string]bool, first bool) 
 	return taken, true
 }
 
-// onlyPage tells whether a list without pages was read to its end, as far as that can
+// onlyPage reports whether a list without pages was read to its end, as far as that can
 // be told. An answer that a limit has cut is continued behind its greatest cursor, or
 // the poll says that it cannot go on.
 func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) (ended bool) {
@@ -260,7 +259,7 @@ func cursorNamed(cursor any) string {
 	return ", " + clip(text(cursor), 60)
 }
 
-// cut tells that an answer has as many items as the request allows: there may be
+// cut reports whether an answer has as many items as the request allows: there may be
 // more.
 func (p *poller) cut(rows []row) bool {
 	with, err := p.request(p.poll.Request, workflows.Names{"cursor": nil})
@@ -283,7 +282,7 @@ func (p *poller) cut(rows []row) bool {
 	return false
 }
 
-// note reads what an answer says about itself.
+// note records the metadata of an answer.
 func (f *found) note(resp map[string]any, first bool) {
 	f.lastResponse = resp
 	headers, _ := resp["headers"].(map[string]any)
@@ -293,7 +292,7 @@ func (f *found) note(resp map[string]any, first bool) {
 	f.quotaOf(resp)
 }
 
-// quotaOf adds up what an answer cost, and what is left.
+// quotaOf returns the cost of an answer and the remaining quota.
 func (f *found) quotaOf(resp map[string]any) {
 	headers, _ := resp["headers"].(map[string]any)
 	if n, ok := resp["bytes"].(int); ok {
@@ -325,8 +324,8 @@ func conditional(with map[string]any, st engine.InletState) {
 	}
 }
 
-// details asks for what a list does not tell of its new items. An item that is gone
-// by then is taken as the list shows it.
+// details requests the detail of each new item. An item that no longer exists is taken as
+// the list shows it.
 func (p *poller) details(ctx context.Context, f *found, first bool) error {
 	if p.poll.Detail == nil {
 		return nil
@@ -357,7 +356,7 @@ func (p *poller) details(ctx context.Context, f *found, first bool) error {
 	return nil
 }
 
-// complete gives an item its data from its detail.
+// complete returns an item its data from its detail.
 func (p *poller) complete(r row, detail map[string]any) error {
 	var data any = detail["body"]
 	if p.poll.Data != nil {
@@ -440,7 +439,7 @@ func (p *poller) row(names workflows.Names, item any) (row, error) {
 	return out, nil
 }
 
-// finish finds how far the poll has come, and what is left.
+// finish sets the new cursor and what is left to read.
 func (p *poller) finish(f *found, pr *progress) error {
 	for _, r := range f.rows {
 		f.items = append(f.items, r.delivery)
@@ -478,13 +477,13 @@ func (p *poller) finish(f *found, pr *progress) error {
 	return p.leave(f, pr)
 }
 
-// tagged tells that the first page changes whenever there is something new: then its
+// tagged reports whether the first page changes whenever there is something new: then its
 // ETag stands for the list. What is added behind a full page does not change it.
 func (p *poller) tagged(w *walk) bool {
 	return w.Falls > 0 && !w.Rises || !p.poll.Pages.Any() && (p.poll.Overlap == 0 || !p.poll.AsksFrom())
 }
 
-// leave notes where the next poll goes on.
+// leave records where the next poll goes on.
 func (p *poller) leave(f *found, pr *progress) (err error) {
 	f.rest, err = p.seal(pr)
 	return err

@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// The Content-Type of a request stands outside of nearly every signature, yet it
-// decides how the signed bytes are read: the same bytes are one thing as JSON and
-// another as a form. So a body is read as what its provider is known to send, and
-// what the request declares chooses only among those types.
+// The Content-Type of a request is rarely signed, yet it decides how the signed bytes are
+// read: the same bytes may be valid as JSON and as a form. So a body is read as a type
+// that its provider is known to send; the declared type only chooses among those.
 
 // mediaTypes are those that the trigger's sender sends; none where it is not known.
 func (r *route) mediaTypes() []string {
@@ -39,8 +38,8 @@ func (in *inbound) contentType() string {
 	return in.readAs
 }
 
-// firstBytes is how the body begins, without its content coding. A packed body is
-// unpacked no further: its sender may not be proved yet.
+// firstBytes returns the beginning of the body without its content encoding. Only that is
+// decompressed, since the sender may be unverified.
 func (in *inbound) firstBytes() []byte {
 	if in.isUnpacked || !in.packed() {
 		b, _ := in.plain() // empty when it cannot be read
@@ -55,7 +54,7 @@ func (in *inbound) firstBytes() []byte {
 	return b[:n]
 }
 
-// chooseType gives the declared type where it is among those that are sent, else the
+// chooseType returns the declared type where it is among those that are sent, else the
 // first of them. Where several are sent, the bytes overrule the declaration when
 // only one of the types can begin as they do: no form begins with a { or a <.
 func chooseType(sent []string, declared string, body func() []byte) string {

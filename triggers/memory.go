@@ -6,18 +6,18 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file bounds the memory of bodies that are decoded before they are answered. It
-// is a budget of its own beside that of runs, which may keep theirs for minutes: here
-// it is lent while a request is verified, and no sender waits for a run.
+// This file limits the memory of bodies that are decoded before they are answered. Its
+// budget is separate from that of runs, which may hold memory for minutes; here it is held
+// only while a request is verified.
 
-// maxDecoding is the budget of all requests that are verified at once, in bytes.
+// maxDecoding is the memory for all requests that are verified at once, in bytes.
 const maxDecoding = 20 << 20
 
-// smallDecoding is what a request may take without a share of it.
+// smallDecoding is the size up to which a request needs no share of the budget.
 const smallDecoding = 64 << 10
 
-// reserve takes memory for the decoded body, once, before it is decoded. It waits for
-// it, at most as long as the sender does.
+// reserve takes memory before the body is decoded, once. It waits at most as long as the
+// sender does.
 func (in *inbound) reserve(raw []byte) error {
 	if in.memory == nil || in.reserved > 0 {
 		return in.gone
@@ -34,8 +34,8 @@ func (in *inbound) reserve(raw []byte) error {
 	return nil
 }
 
-// letGo gives the memory back after the request is verified. What is asked of the body
-// after that, for an answer, decodes it again.
+// letGo returns the memory after verification. If the body is needed later, for an answer,
+// it is decoded again.
 func (in *inbound) letGo() {
 	if in.memory == nil {
 		return

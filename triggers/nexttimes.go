@@ -17,7 +17,7 @@ type Timing struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Timings gives the next n times of each schedule and poll of a trigger, without jitter.
+// Timings returns the next n times of each schedule and poll of a trigger, without jitter.
 func Timings(p *workflows.Project, t *workflows.Trigger, now time.Time, n int) []Timing {
 	var out []Timing
 	add := func(inlet string, every time.Duration, cron string, zone *time.Location) {

@@ -7,15 +7,15 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// A handshake that computes signs what a stranger sends, with the secret that proves
-// deliveries. So a challenge has a strict form, and no delivery is genuine whose
-// signed text has that form: the handshake could have made its signature.
+// A handshake with compute signs a text of an unverified caller with the secret that
+// verifies deliveries. So challenges have a strict form, and a delivery whose signed
+// content has that form is refused: the handshake could have made its signature.
 
 // defaultChallenge is the form of a challenge where a scheme of one's own names none.
 const defaultChallenge = `[A-Za-z0-9_-]{8,256}`
 
-// challengeForm is the pattern that a challenge must match; the empty one where what
-// is computed proves nothing to this trigger.
+// challengeForm returns the pattern that a challenge must match; empty if the computed
+// value verifies nothing at this trigger.
 func challengeForm(c *workflows.Compute) string {
 	if c.Matches == "" && strings.HasPrefix(c.Algorithm, "hmac-") {
 		return defaultChallenge
@@ -23,8 +23,8 @@ func challengeForm(c *workflows.Compute) string {
 	return c.Matches
 }
 
-// answerable says that a handshake of the trigger could have signed what a delivery
-// brings; empty when none could.
+// answerable returns why a handshake of the trigger could have signed the content of a
+// delivery; "" if it could not.
 func (r *route) answerable(p *proof, in *inbound) string {
 	for _, h := range r.handshakes {
 		if h.Compute == nil || h.matches == nil || h.Compute.Algorithm != p.verifier.Algorithm {

@@ -15,7 +15,7 @@ import (
 // doubt is why a list may go on behind the page that was taken for its last.
 type doubt struct {
 	text string
-	// sure tells that it does go on: the poll fails.
+	// sure reports whether it does go on: the poll fails.
 	sure bool
 }
 
@@ -69,7 +69,7 @@ func way(path string, v any) string {
 	return "pages: {token: " + path + ", query: NAME}"
 }
 
-// isPath tells that an expression only names a place in the answer: one that computes
+// isPath reports whether an expression only names a place in the answer: one that computes
 // may give nothing on purpose.
 func isPath(expr string) bool {
 	return expr == "header link" || !strings.ContainsFunc(expr, func(r rune) bool {

@@ -251,7 +251,7 @@ func (p *poller) basePath(asked string) string {
 	return p.below
 }
 
-// counts tells that a page's URL differs from that of the one before by a small
+// counts reports whether a page's URL differs from that of the one before by a small
 // number: a page's or an offset.
 func counts(before, next string) bool {
 	b, berr := url.Parse(before)
@@ -306,7 +306,7 @@ func splitLinks(header string) []string {
 	return append(out, header[from:])
 }
 
-// isGone tells that the service does not know the page any more: a token or a URL
+// isGone reports whether the service does not know the page any more: a token or a URL
 // that it has forgotten.
 func isGone(err error) bool {
 	var e *plan.Error

@@ -16,11 +16,12 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Ask sends a request with the keys of http/request's with: and gives its output:
-// status, headers, body, url. Its error is a *plan.Error.
+// Ask sends a request with the options of http/request and returns its output: status,
+// headers, body, url. Its error is a *plan.Error.
 type Ask = func(ctx context.Context, with map[string]any) (map[string]any, error)
 
-// Inbox is what polls and schedules need of the engine. *engine.Engine fits.
+// Inbox is the part of the engine that polls and schedules use. *engine.Engine implements
+// it.
 type Inbox interface {
 	Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err error)
 	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
@@ -35,18 +36,17 @@ type Inbox interface {
 const (
 	// maxPause is the longest pause after failures.
 	maxPause = time.Hour
-	// alertAfter is how many intervals may pass without an answer before that is an
-	// alert.
+	// alertAfter is the number of intervals without an answer after which an alert is raised.
 	alertAfter = 3
 	// maxFirstPause spreads the first polls after a start.
 	maxFirstPause = 10 * time.Second
-	// onItsWay is how old an item must be to be missed by its webhook.
+	// onItsWay is how old an item must be before it counts as missed by its webhook.
 	onItsWay = time.Minute
-	// maxPolled bounds the items that one poll looks at: its pages are in memory.
+	// maxPolled is the number of items that one poll reads; they are held in memory.
 	maxPolled = 50_000
 )
 
-// poller asks for what is new, for one trigger.
+// poller polls the list of one trigger.
 type poller struct {
 	trigger *workflows.Trigger
 	poll    *workflows.Poll
@@ -62,7 +62,7 @@ type poller struct {
 	firstPages int
 	// below is the path of the connection's base_url, once an answer has shown it.
 	below string
-	// one lets one poll be under way at a time.
+	// one is held while a poll is running.
 	one sync.Mutex
 }
 
@@ -99,8 +99,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// wait is how long until the next poll. After a downtime there is one, soon, from
-// where the last came to; failures make the pauses grow.
+// wait returns the time until the next poll. After a downtime there is one poll, soon,
+// from the stored cursor. Failures increase the pauses.
 func (p *poller) wait(st engine.InletState, now time.Time) time.Duration {
 	if st.AskedAt.IsZero() && p.table.cron != nil {
 		return p.table.next(now).Sub(now)
@@ -132,8 +132,7 @@ func (p *poller) wait(st engine.InletState, now time.Time) time.Duration {
 	return spread(min(p.table.length(now)/10, maxFirstPause))
 }
 
-// spread gives a random part of a stretch, so that a hundred polls do not fire at
-// once.
+// spread returns a random part of a duration, so that many polls do not start at once.
 func spread(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
@@ -141,17 +140,17 @@ func spread(d time.Duration) time.Duration {
 	return time.Duration(rand.Int64N(int64(d)))
 }
 
-// PollReport is how one poll went.
+// PollReport is the result of one poll.
 type PollReport struct {
 	Requests int   `json:"requests"`
 	Bytes    int64 `json:"bytes"`
 	Items    int   `json:"items"`
 	New      int   `json:"new"`
-	// Unchanged tells that the service answered 304.
+	// Unchanged reports whether the service answered 304.
 	Unchanged bool `json:"unchanged,omitempty"`
-	// First tells that this poll only remembers what is there.
+	// First reports whether this poll only records what is there.
 	First bool `json:"first,omitempty"`
-	// More tells that the list goes on: the next poll reads what follows.
+	// More reports whether the list goes on: the next poll reads what follows.
 	More   bool            `json:"more,omitempty"`
 	Cursor json.RawMessage `json:"cursor,omitempty"`
 	// Warning says what of the list may be missing.
@@ -168,7 +167,7 @@ type PollItem struct {
 	Data any    `json:"data"`
 }
 
-// once polls and stores what was found with how far it has come.
+// once polls and stores the new items together with the cursor.
 func (p *poller) once(ctx context.Context) (PollReport, error) {
 	p.one.Lock()
 	defer p.one.Unlock()
@@ -186,7 +185,7 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 		if ctx.Err() != nil {
 			return r, ctx.Err()
 		}
-		// What came before the failure is not taken: the cursor stands for all of it.
+		// Pages before the failure are dropped: the cursor covers all or nothing.
 		b.Cost.Outcome, b.State.Failures, b.State.Error = "failed", st.Failures+1, err.Error()
 		b.State.RetryAt = retryAt(began, err)
 		p.alert(ctx, st, began, err)
@@ -213,8 +212,8 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 		p.log.Warn("a poll may miss items", "trigger", p.trigger.Name, "warning", r.Warning)
 	}
 	if found.lost != nil {
-		// Asked on as usual: what is new now still comes. OKAt stays, so that the alert
-		// comes too.
+		// Polling goes on, so that new items still come. OKAt is not updated, so that the alert is
+		// raised.
 		b.Cost.Outcome = "failed"
 		b.State.OKAt, b.State.Failures, b.State.Error = st.OKAt, 1, found.lost.Error()
 		p.alert(ctx, st, began, found.lost)
@@ -226,8 +225,8 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 	return r, errors.Join(found.lost, err)
 }
 
-// remembers tells that a poll only notes what is there: those of the first walk,
-// unless the file says backfill.
+// remembers reports whether a poll only records what is there: the first walk, unless
+// backfill is set.
 func (p *poller) remembers(st engine.InletState) bool {
 	if p.poll.Backfill || p.poll.Compare {
 		return false
@@ -239,7 +238,7 @@ func (p *poller) remembers(st engine.InletState) bool {
 	return len(st.Rest) > 0 && p.unseal(st.Rest, &pr) == nil && pr.Walk != nil && pr.Walk.First
 }
 
-// alert says loudly that a poll has had no answer for several intervals.
+// alert raises an alert if a poll has had no answer for several intervals.
 func (p *poller) alert(ctx context.Context, st engine.InletState, now time.Time, err error) {
 	since := st.OKAt
 	if since.IsZero() {
@@ -252,7 +251,7 @@ func (p *poller) alert(ctx context.Context, st engine.InletState, now time.Time,
 	}
 }
 
-// retryAt is when the service wants to be asked again, at most a day on.
+// retryAt returns when the service asks to be called again, at most a day from now.
 func retryAt(now time.Time, err error) time.Time {
 	var e *plan.Error
 	if errors.As(err, &e) && e.RetryAfter > 0 {

@@ -55,7 +55,7 @@ func (s *modelShop) value(g good) any {
 	return g.seq
 }
 
-// from tells whether an item is listed under a since parameter.
+// from reports whether an item is listed under a since parameter.
 func (s *modelShop) from(g good, since string) bool {
 	if since == "" || since == "0" || s.filter == "" {
 		return true

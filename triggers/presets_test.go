@@ -54,7 +54,7 @@ var privateKeys = sync.OnceValue(func() map[string]string {
 	return out
 })
 
-// secretFor gives a secret of the form that a scheme takes.
+// secretFor returns a secret of the form that a scheme takes.
 func secretFor(v *workflows.Verify, old bool) string {
 	suffix, text := "", "new"
 	if old {

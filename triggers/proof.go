@@ -15,18 +15,18 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// proof is one scheme with the keys that belong to it.
+// proof is one compiled scheme with its keys.
 type proof struct {
 	written  *workflows.Verify
 	verifier *signature.Verifier
 	keys     []signature.Key
-	// secret is, for each key, its place in route.secrets; -1 for none.
+	// secret is the index in route.secrets of each key; -1 for none.
 	secret []int
 	when   *detect
-	// signs tells that it is no mere token; signsBody that it signs the whole body;
-	// moment that what it signs is of one delivery.
+	// signs reports whether the scheme is more than a token, signsBody whether it signs the
+	// whole body, moment whether the signed content is unique to one delivery.
 	signs, signsBody, moment bool
-	// inBody are the places in the body that the scheme itself writes.
+	// inBody are the body fields that the scheme writes.
 	inBody [][]string
 	// signedHeaders are those that the scheme signs, in lower case; unsignedKey those
 	// that the key reads and the scheme does not sign.
@@ -47,7 +47,7 @@ type useCount struct {
 	last  atomic.Int64 // Unix milliseconds
 }
 
-// whyNone says why the first secret fits no scheme.
+// whyNone returns why the first secret fits no scheme.
 func (r *route) whyNone(written []*workflows.Verify) error {
 	if len(r.secrets) == 0 {
 		return signature.ErrEmptyKey
@@ -62,8 +62,8 @@ func (r *route) whyNone(written []*workflows.Verify) error {
 	return err
 }
 
-// variants are the written schemes that may prove a delivery: the one asked for,
-// else all of the provider's that prove as much as its best.
+// variants returns the schemes that may verify a delivery: the one that variant: names,
+// else all of the preset that are not explicit.
 func (r *route) variants() []*workflows.Verify {
 	if r.webhook.Verify != nil {
 		return []*workflows.Verify{r.webhook.Verify}
@@ -111,9 +111,9 @@ func (r *route) readSecrets(env *workflows.Env) error {
 	return nil
 }
 
-// newProof compiles one scheme with its keys; nil when no secret is of its form
-// and others may take it. It changes nothing of the route: a diagnosis asks it
-// while the route serves.
+// newProof compiles one scheme with its keys; nil if no secret has its form and another
+// scheme may take it. It does not change the route: a diagnosis calls it while the route
+// serves.
 func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
 	s := v.WithParams(r.params)
 	if s.Timestamp != nil && r.webhook.Tolerance > 0 {
@@ -171,8 +171,8 @@ func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
 	return p, nil
 }
 
-// hasForm tells whether a secret begins as it must; a ! before the prefix turns
-// it round.
+// hasForm reports whether a secret begins with the prefix; a ! before the prefix negates
+// it.
 func hasForm(text, prefix string) bool {
 	if not, ok := strings.CutPrefix(prefix, "!"); ok {
 		return !strings.HasPrefix(text, not)
@@ -180,8 +180,7 @@ func hasForm(text, prefix string) bool {
 	return strings.HasPrefix(text, prefix)
 }
 
-// namesSet insists that parameters in header names have values: an empty name
-// would look nowhere.
+// namesSet returns an error if a parameter in a header name has no value.
 func namesSet(v *workflows.Verify, params map[string]string) error {
 	for _, n := range []string{v.From.Header, v.From.Query} {
 		if i := strings.Index(n, "{param:"); i >= 0 {
@@ -194,7 +193,7 @@ func namesSet(v *workflows.Verify, params map[string]string) error {
 	return nil
 }
 
-// authScheme writes auth: as the scheme that it is.
+// authScheme returns the scheme that auth: stands for.
 func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
 	a := r.webhook.Auth
 	if a == nil {
@@ -242,7 +241,7 @@ func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
 	return v, nil
 }
 
-// provedBy says what proved a request that is genuine.
+// provedBy returns how a genuine request was verified.
 func (r *route) provedBy(in *inbound, secret int) engine.Proof {
 	name := ""
 	if secret >= 0 && secret < len(r.secrets) {
@@ -261,8 +260,8 @@ func (r *route) provedBy(in *inbound, secret int) engine.Proof {
 	return engine.ProofOf(engine.BySender, name)
 }
 
-// prove tries the schemes whose signature the request carries. A request that
-// carries none is verified by the first that could apply, to say what is missing.
+// prove tries the schemes whose signature the request carries. If it carries none, the
+// first scheme that applies says what is missing.
 func (r *route) prove(in *inbound) (signature.Verdict, int, *verdict) {
 	if len(r.proofs) == 0 {
 		if r.webhook.AuthNone {
@@ -304,7 +303,7 @@ func (r *route) prove(in *inbound) (signature.Verdict, int, *verdict) {
 	return signature.Verdict{}, -1, worst
 }
 
-// whens names the conditions of the schemes, for a request that none takes.
+// whens lists the variants, for a request that matches no condition.
 func (r *route) whens() string {
 	var out []string
 	for _, p := range r.proofs {
@@ -313,7 +312,7 @@ func (r *route) whens() string {
 	return strings.Join(out, ", ")
 }
 
-// closer tells whether a reason says more about a near miss than another.
+// closer reports whether reason a says more about a near miss than b.
 func closer(a, b signature.Reason) bool {
 	rank := map[signature.Reason]int{signature.Unavailable: 5, signature.Stale: 4, signature.Future: 4, signature.Unmet: 3,
 		signature.NoClock: 2, signature.Wrong: 1}
@@ -327,7 +326,7 @@ func (p *proof) secretOf(key int) int {
 	return p.secret[key]
 }
 
-// used notes which secret proved a delivery.
+// used counts a use of the secret that verified a delivery.
 func (r *route) used(secret int, at time.Time) {
 	if secret >= 0 && secret < len(r.secrets) {
 		r.secrets[secret].count.Add(1)
@@ -335,7 +334,7 @@ func (r *route) used(secret int, at time.Time) {
 	}
 }
 
-// proofOf prepares what is known of a scheme before any request.
+// proofOf computes what is known of a scheme before any request.
 func (r *route) proofOf(v *workflows.Verify, compiled *signature.Verifier) *proof {
 	token := v.Algorithm == "static-token" || v.Algorithm == "basic-auth"
 	fromToken := r.preset != nil && r.preset.BodyFromToken

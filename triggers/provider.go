@@ -68,7 +68,7 @@ func (l *Library) Get(name string) *workflows.Preset {
 	return p
 }
 
-// Read gives a preset by name or alias, nil when there is none, or says what is
+// Read returns a preset by name or alias, nil when there is none, or says what is
 // wrong with its file.
 func (l *Library) Read(name string) (*workflows.Preset, error) {
 	if n, ok := l.aliases[name]; ok {

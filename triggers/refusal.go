@@ -59,7 +59,7 @@ const (
 	notDiagnosed = "not diagnosed: too many deliveries are refused at once"
 )
 
-// grant tells whether there is time for a diagnosis.
+// grant reports whether there is time for a diagnosis.
 func (b *diagnosisBudget) grant(now time.Time) bool {
 	if b.at.IsZero() {
 		b.left = diagnosisMost

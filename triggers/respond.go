@@ -172,7 +172,7 @@ func (r *route) render(w http.ResponseWriter, s *workflows.Respond, names workfl
 	_, _ = w.Write(raw) // the sender is gone if this fails
 }
 
-// validHeader tells whether a text may be a header's value (RFC 9110, 5.5).
+// validHeader reports whether a text may be a header's value (RFC 9110, 5.5).
 func validHeader(s string) bool {
 	for i := range len(s) {
 		if s[i] < 0x20 && s[i] != '\t' || s[i] == 0x7f {

@@ -69,7 +69,7 @@ func TestASynchronousAnswerIsTheRunsOutput(t *testing.T) {
 	}
 }
 
-// inert tells that no browser makes a page of an answer.
+// inert reports whether no browser makes a page of an answer.
 func inert(h http.Header) bool {
 	plain := h.Get("Content-Type") == "application/json" && h.Get("X-Content-Type-Options") == "nosniff"
 	return plain || h.Get("Content-Security-Policy") != ""

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// route is one webhook inlet made ready: everything a request needs is looked
-// up or compiled when the project is loaded.
+// route is one compiled webhook inlet: all that a request needs is looked up or compiled
+// when the project is loaded.
 type route struct {
 	// zone is the project's timezone, of now() in expressions.
 	zone    *time.Location
@@ -49,29 +49,29 @@ type route struct {
 	list      *workflows.Expr
 	keyOfItem bool
 	dataExpr  *workflows.Expr
-	// commonIDs tells that a common id header names events. keyHeaders are the headers
+	// commonIDs reports whether a common id header names events. keyHeaders are the headers
 	// that the key reads; keyOutside tells that it reads more than those and the body.
 	commonIDs, keyOutside bool
 	keyHeaders            []string
 	// trusted are the proxies whose headers count.
 	trusted []netip.Prefix
-	// guarded tells that callers are known by address or certificate before anything
-	// of a body is read.
+	// guarded reports whether callers are checked by address or certificate before the body is
+	// read.
 	guarded bool
 	// cors answers browsers; nil for not at all.
 	cors *cors
 	// maxBody is the largest body that is taken, in bytes.
 	maxBody int64
 	limiter *rate.Limiter
-	// urlSecret tells that the last segment of the path may be the secret.
+	// urlSecret reports whether the last segment of the path may be the secret.
 	urlSecret bool
-	// pending tells that the secret is still to come, by the provider's handshake.
+	// pending is the name of a secret that the handshake of the provider has yet to bring.
 	pending string
 	deps    *Deps
-	// want is what is read of a body before it is stored.
+	// want are the parts of a body that are read before it is stored.
 	want value.FieldSet
-	// unread are names of a delivery that no key, type or other expression reads
-	// before it is stored: they need not be made.
+	// unread are names of a delivery that no expression reads before it is stored; they are
+	// not computed.
 	unread map[string]bool
 	// readHeaders are those that are read; nil for all.
 	readHeaders []string
@@ -194,7 +194,7 @@ func (r *route) prepare(env *workflows.Env) error {
 	return r.prepareAnswers(written)
 }
 
-// wanted gathers the parts of a body that keys, types and schemes read.
+// wanted records the parts of a body that keys, types and schemes read.
 func (r *route) wanted() {
 	r.unread = map[string]bool{}
 	for _, name := range []string{"raw", "headers", "query", "method", "url", "path"} {

@@ -65,7 +65,7 @@ func (s *SampleRequest) sign(r *route, o SampleOrder) error {
 	return nil
 }
 
-// fit gives the sample what the scheme looks for: what its condition asks, the
+// fit returns the sample what the scheme looks for: what its condition asks, the
 // headers and fields that are signed, a form where fields of one are read.
 func (s *SampleRequest) fit(p *proof, params map[string]string, id string) {
 	w := p.written

@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// errWeak is wrapped when a secret would prove nobody.
+// errWeak is wrapped if a secret is too weak to verify anybody.
 var errWeak = errors.New("the secret is too weak")
 
 // refuseWeak refuses to serve with a shared secret that is empty, blank or easily

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// sender is where a request comes from.
+// sender is the origin of a request.
 type sender struct {
 	// ip is the caller's address: the connection's, or behind trusted proxies the last
 	// one that is none of theirs. It is invalid when that cannot be read; problem then
@@ -20,7 +20,7 @@ type sender struct {
 	proxies int
 }
 
-// sender tells where a request comes from.
+// sender returns the origin of a request.
 func (t *table) sender(r *http.Request) sender {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -33,7 +33,7 @@ func (t *table) sender(r *http.Request) sender {
 	return behind(t.trusted, ip, r.Header)
 }
 
-// behind tells who stands behind a trusted proxy.
+// behind returns the sender behind a trusted proxy.
 func behind(trusted []netip.Prefix, proxy netip.Addr, h http.Header) sender {
 	out := sender{ip: proxy}
 	chain := forwardedFor(h)
@@ -71,7 +71,7 @@ func forwardedFor(h http.Header) []string {
 	return forwarded(h, "for")
 }
 
-// forwarded gives one parameter of each element of Forwarded; empty where an element
+// forwarded returns one parameter of each element of Forwarded; empty where an element
 // has none.
 func forwarded(h http.Header, name string) []string {
 	var out []string
@@ -164,7 +164,7 @@ func (r *route) publicURL(req *http.Request, from sender) string {
 // hostName is a host as a proxy may name it: a name or an address, and a port.
 var hostName = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$`)
 
-// said gives what the outermost of the trusted proxies said of the request: the first
+// said returns what the outermost of the trusted proxies said of the request: the first
 // of those elements that they added, which a caller's own come before.
 func (s sender) said(h http.Header, header, parameter string) string {
 	var list []string
@@ -179,7 +179,7 @@ func (s sender) said(h http.Header, header, parameter string) string {
 	return strings.TrimSpace(list[max(0, len(list)-max(1, s.proxies))])
 }
 
-// firstOf gives the first of a list of values.
+// firstOf returns the first of a list of values.
 func firstOf(list string) string {
 	first, _, _ := strings.Cut(list, ",")
 	return strings.TrimSpace(first)
@@ -191,7 +191,8 @@ func Sender(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return (&table{trusted: trusted}).sender(r).ip
 }
 
-// checkCaller refuses callers by address or client certificate.
+// checkCaller checks the address and the client certificate of a caller. It returns "" if
+// both are allowed, else the reason and a detail.
 func (r *route) checkCaller(req *http.Request, from sender) (reason, detail string) {
 	w := r.webhook
 	if reason, detail = r.checkAddress(from); reason != "" || !w.ClientCert {
@@ -215,7 +216,7 @@ func (r *route) checkCaller(req *http.Request, from sender) (reason, detail stri
 	return "client certificate not allowed", fmt.Sprintf("the certificate is for %.200q", strings.Join(names, ", "))
 }
 
-// checkAddress refuses callers by their address alone.
+// checkAddress checks the address of a caller.
 func (r *route) checkAddress(from sender) (reason, detail string) {
 	w := r.webhook
 	if len(w.AllowIPs) == 0 && !w.AllowProvider {

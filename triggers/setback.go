@@ -8,7 +8,7 @@ import (
 // This file is how schedules go on when the clock was set back.
 
 const (
-	// jitterOfClocks is what the synchronisation of clocks changes all day.
+	// jitterOfClocks is the change that clock synchronisation causes all the time.
 	jitterOfClocks = 2 * time.Second
 	// fixedWait is for how long a job at a fixed time, which has run, is not run again
 	// when its time comes a second time (cron(8), "clock changes").
@@ -48,7 +48,7 @@ func (s setBack) suffix(planned time.Time) string {
 	return "#" + s.Since.UTC().Format(time.RFC3339Nano)
 }
 
-// clockSetBack tells that the last planned time lies ahead, so that the clock was set
+// clockSetBack reports whether the last planned time lies ahead, so that the clock was set
 // back, and that the schedule goes on from the new time. A job at a fixed time waits for
 // its next one, unless that is hours away: it has run.
 func (s *scheduler) clockSetBack(last, now time.Time) bool {

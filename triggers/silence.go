@@ -9,11 +9,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// watcher notices when a trigger that is expected to be called is not. Where the
-// service can be asked, it tells a quiet world from a broken webhook.
+// watcher raises an alert if a trigger gets no deliveries for too long. If the service can
+// be polled, it finds out whether events are missing or there are none.
 type watcher struct {
 	trigger string
-	// within is how long it may be quiet, or workflows.Learned.
+	// within is the longest expected time without a delivery, or workflows.Learned.
 	within time.Duration
 	in     Inbox
 	// poller asks; nil where nothing can be asked.
@@ -59,7 +59,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// tell says that the trigger is quiet, and what that means, if it can be found out.
+// tell raises the alert, with its cause if a poll can find it.
 func (w *watcher) tell(ctx context.Context) {
 	a := engine.Alert{Kind: "silence", Trigger: w.trigger, Data: map[string]any{"within": w.within.String(), "verdict": "unknown"}}
 	if w.poller == nil {

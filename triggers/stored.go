@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// hideOf notes which headers prove the sender: they are not stored.
+// hideOf records which headers carry the proof: their values are not stored.
 func (r *route) hideOf(p *proof) {
 	names := append([]string{p.verifier.From.Header}, p.verifier.From.Headers...)
 	for _, n := range names {
@@ -33,8 +33,8 @@ func clip(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "")
 }
 
-// lowerCaseNames are the names of headers that most deliveries have, which need not be made
-// again for each.
+// lowerCaseNames maps common header names to lower case, so that no string is allocated
+// for them.
 var lowerCaseNames = func() map[string]string {
 	out := map[string]string{}
 	for _, n := range []string{"Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Traceparent", "User-Agent",
@@ -64,7 +64,7 @@ func keepHeaders(h http.Header, hide map[string]bool) map[string]string {
 	return out
 }
 
-// keepQuery stores parameters as text, those that prove the sender as ***.
+// keepQuery returns the query parameters to store; credentials are ***.
 func (r *route) keepQuery(q url.Values) map[string]string {
 	out := make(map[string]string, len(q))
 	for k, v := range q {
@@ -79,7 +79,7 @@ func (r *route) keepQuery(q url.Values) map[string]string {
 	return out
 }
 
-// keepPath stores the path without a secret in its last segment.
+// keepPath returns the path to store, without a secret in its last segment.
 func (r *route) keepPath(path string) string {
 	base, form := plainPath(r.webhook.Path), plainPath(path)
 	if r.urlSecret && form != base && strings.HasPrefix(form, base+"/") {
@@ -88,8 +88,7 @@ func (r *route) keepPath(path string) string {
 	return path
 }
 
-// maskTokens masks a token that stands in the body itself, such as Figma's
-// passcode: the body is stored, the token is not.
+// maskTokens replaces tokens in the body, such as the passcode of Figma.
 func (r *route) maskTokens(raw []byte) []byte {
 	for _, p := range r.proofs {
 		f := p.verifier.From

@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// table is the routing of one project, swapped whole.
+// table is the routing of one project; it is replaced as a whole.
 type table struct {
 	// byPath are the routes by the path that is written, byForm by its plain form.
 	byPath, byForm map[string]*route
@@ -30,9 +30,9 @@ func (t *table) add(r *route) {
 	t.routes = append(t.routes, r)
 }
 
-// lookup finds the route of a path. Slashes that are doubled, missing at its end or
-// too many there make no difference, unless another trigger has that very path. The
-// last segment may be a secret where the trigger says so.
+// lookup returns the route of a path. Doubled, missing or additional slashes are ignored
+// unless another trigger has exactly that path. The last segment may be a secret if the
+// trigger says so.
 func (t *table) lookup(path string) *route {
 	if r := t.byPath[path]; r != nil {
 		return r
@@ -70,8 +70,8 @@ func plainPath(path string) string {
 	return b.String()
 }
 
-// unknown answers a path that nobody listens on, without reading the body. One that
-// a provider may have been given by mistake leaves a trace.
+// unknown answers a request to a path of no trigger, without reading the body. If a
+// provider may have a wrong URL, the request is kept in the quarantine.
 func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request, t *table, from sender, now time.Time) {
 	if nearest := t.nearest(req.URL.Path); nearest != nil {
 		in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, at: now}
@@ -86,8 +86,8 @@ func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request, t *table, from
 // in the quarantine.
 const noSuchPath = "no such path"
 
-// nearest finds the trigger that the sender of an unknown path may mean: of all, for
-// a path under /hooks/; else one whose path is nearly the same.
+// nearest returns the trigger that an unknown path may mean: one with a similar path or,
+// under /hooks/, the one with the longest common prefix; nil for none.
 func (t *table) nearest(path string) *route {
 	form := plainPath(path)
 	if len(t.routes) == 0 || len(form) > 300 {
@@ -124,7 +124,7 @@ func index(list []string, s string) int {
 	return -1
 }
 
-// common counts the bytes that two texts begin with alike.
+// common returns the length of the common prefix.
 func common(a, b string) int {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
@@ -133,8 +133,8 @@ func common(a, b string) int {
 	return n
 }
 
-// strayed is what is kept of a request to a path of no trigger. Any secret may stand
-// in it, of any trigger.
+// strayed returns what is kept of a request to a path of no trigger, without the secrets
+// of any trigger.
 func (t *table) strayed(x refusal) engine.Refusal {
 	hide := alwaysHidden()
 	path := x.in.path

@@ -11,9 +11,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// ParseUnverified reads the event of a body as a trigger's webhook would, without asking
-// who sent it: for tests and previews, which come from inside. Of a list that split
-// takes apart it is the first.
+// ParseUnverified returns the event that a webhook would make of a body, without verifying
+// the sender, for tests and previews. If split is used it is the first element.
 func ParseUnverified(p *workflows.Project, trigger string, body any, header map[string]string, now time.Time) (*engine.Delivery, error) {
 	t := p.Triggers[trigger]
 	if t == nil || t.Webhook == nil {

@@ -20,7 +20,7 @@ type Verdict struct {
 	// Result is accepted, refused or handshake.
 	Result string `json:"result"`
 	Reason string `json:"reason,omitempty"`
-	// Diagnosis is what would have made a refused request genuine.
+	// Diagnosis is the change that would make a refused request genuine.
 	Diagnosis string        `json:"diagnosis,omitempty"`
 	Event     *VerdictEvent `json:"event,omitempty"`
 	// Events are those of a request that split takes apart.
@@ -44,9 +44,9 @@ type VerdictEvent struct {
 	Flag string `json:"flag,omitempty"`
 }
 
-// Judge reads a captured raw HTTP request (request line, headers, blank line,
-// body bytes) and judges it as the server would at the given moment. publicURL
-// overrides the address that the sender used.
+// Verify reads a captured raw HTTP request (request line, headers, blank line, body) and
+// verifies it as the server would at the given time. publicURL overrides the URL that the
+// sender used.
 func Verify(p *workflows.Project, trigger string, deps *Deps, raw []byte, publicURL string, now time.Time) (*Verdict, error) {
 	t := p.Triggers[trigger]
 	if t == nil || t.Webhook == nil {
@@ -68,8 +68,8 @@ func Verify(p *workflows.Project, trigger string, deps *Deps, raw []byte, public
 	return v, nil
 }
 
-// verifyHead looks at what the server looks at before it reads a body. It gives the
-// verdict where that is enough, and what could not be verified.
+// verifyHead does the checks that precede reading a body. It returns a verdict if one of
+// them decides, and notes on what could not be checked.
 func (r *route) verifyHead(req *http.Request, in *inbound) (notes []string, v *Verdict) {
 	own := newTable(r.trusted)
 	if own.add(r); own.lookup(in.path) != r {
@@ -100,8 +100,8 @@ func (r *route) verifyHead(req *http.Request, in *inbound) (notes []string, v *V
 	return notes, nil
 }
 
-// sentFrom tells whose address counts for a captured request: the one that is given,
-// or, where it went through a trusted proxy, what that wrote.
+// sentFrom returns the address that counts for a captured request: the given one or,
+// behind a trusted proxy, the one that the proxy reports.
 func (r *route) sentFrom(req *http.Request) (from sender, known bool) {
 	given := r.deps.From.Unmap().WithZone("")
 	switch {
@@ -113,8 +113,8 @@ func (r *route) sentFrom(req *http.Request) (from sender, known bool) {
 	return sender{}, false
 }
 
-// others prepares the other triggers' routes, to tell whose secret was used. A
-// trigger that cannot be prepared has no secret to compare with.
+// others prepares the routes of the other triggers, to find out whose secret was used.
+// Triggers that cannot be prepared are left out.
 func others(p *workflows.Project, r *route, deps *Deps) []*route {
 	var out []*route
 	for _, name := range sortedNames(p.Triggers) {
@@ -161,8 +161,8 @@ func (r *route) report(in *inbound, others []*route) *Verdict {
 	return v
 }
 
-// readCaptured parses the head with net/http and takes the body as the bytes
-// that follow, since captures often lack a true Content-Length.
+// readCaptured parses the head with net/http and takes all following bytes as the body,
+// since captures often lack a correct Content-Length.
 func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*http.Request, *inbound, error) {
 	head, body, found := bytes.Cut(raw, []byte("\r\n\r\n"))
 	if lf, lfBody, ok := bytes.Cut(raw, []byte("\n\n")); ok && (!found || len(lf) < len(head)) {
@@ -192,10 +192,10 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*http.
 	return req, in, nil
 }
 
-// verdict is what becomes of a request.
+// verdict is the result of verifying a request.
 type verdict struct {
-	// genuine tells that it is what the provider sent; deliveries are its events, of
-	// which there is one unless split takes a list apart.
+	// genuine reports whether the request is verified; deliveries are its events, one unless
+	// split is used.
 	genuine    bool
 	deliveries []*engine.Delivery
 	// handshake is set when it is answered at once.
@@ -203,14 +203,14 @@ type verdict struct {
 	// status and reason are set when it is refused; detail explains.
 	status         int
 	reason, detail string
-	// secret is the place of the secret that matched; -1 for none.
+	// secret is the index of the secret that matched; -1 for none.
 	secret int
 	// scheme is the variant that was looked at last, for a refusal.
 	scheme string
 }
 
-// judge proves a request and reads its event. Nothing of the body is used
-// before the sender is proved, except where a handshake needs no proof.
+// verify verifies a request and reads its events. No part of the body is used before the
+// sender is verified, except by handshakes that need no proof.
 func (r *route) verify(in *inbound) verdict {
 	if j := r.handshake(in, false); j != nil {
 		return *j
@@ -236,13 +236,13 @@ func (r *route) verify(in *inbound) verdict {
 	return verdict{genuine: true, deliveries: ds, secret: secret}
 }
 
-// longestTurn is how long a request of an address that fails often waits to be
+// longestTurn is how long a request of an address with too many failures waits to be
 // verified.
 const longestTurn = time.Second
 
-// judge proves a request. Those of an address that has proved nothing and failed
-// often are verified one at a time, so that a flood of forged requests takes one
-// processor at most. It gives false when the turn does not come.
+// verify verifies a request. Requests of an unverified address with too many failures are
+// verified one at a time, so that a flood of forged requests uses at most one processor.
+// It returns false if the turn did not come in time.
 func (h *Hooks) verify(ctx context.Context, r *route, in *inbound, c *caller) (verdict, bool) {
 	if h.admission.floods(c, in.at) {
 		timer := time.NewTimer(longestTurn)

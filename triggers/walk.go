@@ -13,7 +13,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// progress is what an inlet remembers beside its cursor, as JSON.
+// progress is what an inlet stores beside its cursor, as JSON.
 type progress struct {
 	// Full is the most items that a page had.
 	Full int `json:"full,omitempty"`
@@ -26,7 +26,7 @@ type progress struct {
 	// Turned is the expression under pages that has led to a next page: it names
 	// something, and gives nothing only on the last one.
 	Turned string `json:"turned,omitempty"`
-	// fresh tells that the walk begins now. doubt is why it may have ended too early.
+	// fresh reports whether the walk begins now. doubt is why it may have ended too early.
 	fresh bool
 	doubt *doubt
 }
@@ -61,7 +61,7 @@ type walk struct {
 	Lowest   any  `json:"lowest,omitempty"`
 	Falls    int  `json:"falls,omitempty"`
 	Rises    bool `json:"rises,omitempty"`
-	// Counted tells that pages are found by counting: what is deleted on a page that was
+	// Counted reports whether pages are found by counting: what is deleted on a page that was
 	// read moves an item of the next one to it, and nobody sees it. So such a walk is
 	// made again until it shows nothing more up to Bar, the greatest of the walk before,
 	// and no less than the Before items of that one; Tries counts those. Fresh and
@@ -72,7 +72,7 @@ type walk struct {
 	Before  int  `json:"before,omitempty"`
 	Fresh   int  `json:"fresh,omitempty"`
 	UpToBar int  `json:"up_to_bar,omitempty"`
-	// resumed tells that the walk goes on after a pause, and has come to nothing yet that
+	// resumed reports whether the walk goes on after a pause, and has come to nothing yet that
 	// was not read before it: what came meanwhile has moved the items on.
 	resumed bool
 }
@@ -80,22 +80,22 @@ type walk struct {
 // maxTries bounds how often a list is read again because items vanish from it.
 const maxTries = 3
 
-// atStart tells that the next page is the first.
+// atStart reports whether the next page is the first.
 func (w *walk) atStart() bool {
 	return w.Next == "" && w.Token == nil && w.Count == nil && w.From == nil
 }
 
-// confirm gives the walk that is to show the same again.
+// confirm returns the walk that must show the same items again.
 func (w *walk) confirm() *walk {
 	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries + 1, Bar: w.Greatest, Before: w.UpToBar}
 }
 
-// restart gives the walk from its beginning on.
+// restart returns the walk from its beginning.
 func (w *walk) restart() *walk {
 	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries, Bar: w.Bar, Before: w.Before}
 }
 
-// confirmed tells that nothing was passed over between the pages.
+// confirmed reports whether no item was missed between pages.
 func (w *walk) confirmed() bool {
 	if !w.Counted || w.Pages < 2 {
 		return true
@@ -103,7 +103,7 @@ func (w *walk) confirmed() bool {
 	return w.Fresh == 0 && (w.UpToBar >= w.Before || w.Tries >= maxTries)
 }
 
-// reached is the cursor that the walk proves.
+// reached returns the cursor up to which all items were read.
 func (w *walk) reached() any {
 	if w.Bar != nil && w.Counted && w.Pages > 1 {
 		return w.Bar
@@ -141,7 +141,7 @@ func (p *poller) resume(st engine.InletState, now time.Time) (*progress, error) 
 	return pr, nil
 }
 
-// digest names the list that is asked.
+// digest identifies the list that is requested.
 func (p *poller) digest() string {
 	sum := sha256.Sum256([]byte(p.poll.Outline()))
 	return hex.EncodeToString(sum[:8])
@@ -201,7 +201,7 @@ func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
 // begins with the newest.
 const certainFalls = 8
 
-// pastAll tells that a list that begins with the newest has come to what is older
+// pastAll reports whether a list that begins with the newest has come to what is older
 // than the cursor: what follows was read before.
 func (p *poller) pastAll(w *walk, rows []row) bool {
 	floor := w.Base
@@ -221,8 +221,8 @@ func (p *poller) pastAll(w *walk, rows []row) bool {
 	return true
 }
 
-// seal writes what is remembered as JSON. A next page's URL may repeat a credential
-// of ours; the name of the secret takes its place.
+// seal encodes the progress as JSON. The URL of a next page may contain a credential of
+// ours; the name of the secret takes its place.
 func (p *poller) seal(pr *progress) (json.RawMessage, error) {
 	if pr == nil {
 		return nil, nil

@@ -14,8 +14,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Hooks is the HTTP handler of the hooks address. Make it with NewHooks, hand it
-// a project with Prepare, end it with Close; all are safe while it serves.
+// Hooks is the HTTP handler of the hooks address. Create it with NewHooks, give it a
+// project with Prepare, end it with Close. All methods may be called while it serves.
 type Hooks struct {
 	sink engine.Sink
 	log  *slog.Logger
@@ -24,19 +24,19 @@ type Hooks struct {
 	windows *windows
 	table   atomic.Pointer[table]
 	refused *refusals
-	// admission accounts for bodies in memory; discards bounds how many unwanted
-	// bodies are read at once.
+	// admission accounts for the memory of bodies; discards limits how many unwanted bodies
+	// are read at once.
 	admission *admission
 	discards  chan struct{}
-	// decoding is the memory for bodies that are decoded before they are answered.
+	// decoding is the memory budget for bodies that are decoded before they are answered.
 	decoding *engine.Budget
 
 	mu   sync.Mutex
 	uses map[[2]string]*useCount // by trigger and secret
 }
 
-// quarantineBody is how much of a refused body is kept, in bytes. A longer one
-// cannot be admitted again.
+// quarantineBody is how much of a refused body is kept, in bytes. A longer body cannot be
+// readmitted.
 const quarantineBody = 64 << 10
 
 // NewHooks makes the handler. Secrets are looked up by Prepare; deps says how
@@ -51,8 +51,8 @@ func NewHooks(sink engine.Sink, log *slog.Logger, deps Deps) (*Hooks, error) {
 	return h, nil
 }
 
-// Prepare makes a project's webhooks ready, all or none. They are reachable from
-// the call of use on; until then those of the project before are.
+// Prepare compiles the webhooks of a project, all or none. use makes them reachable; until
+// then those of the previous project are.
 func (h *Hooks) Prepare(p *workflows.Project, secret func(string) (string, bool)) (use func(), err error) {
 	t := newTable(p.Server.TrustedProxies)
 	deps := h.deps
@@ -77,13 +77,13 @@ func (h *Hooks) Prepare(p *workflows.Project, secret func(string) (string, bool)
 	return func() { h.table.Swap(t) }, nil
 }
 
-// Close ends the keeping of refused deliveries after those at hand are kept.
+// Close stores the refused deliveries that are queued and ends.
 func (h *Hooks) Close() { h.refused.close() }
 
-// Flush waits until the refused deliveries at hand are kept.
+// Flush waits until the queued refused deliveries are stored.
 func (h *Hooks) Flush() { h.refused.flush() }
 
-// SecretUses gives, and begins anew, how often each secret has proved a delivery.
+// SecretUses returns how often each secret has verified a delivery since the last call.
 func (h *Hooks) SecretUses() []engine.SecretUse {
 	var out []engine.SecretUse
 	h.mu.Lock()
@@ -96,7 +96,7 @@ func (h *Hooks) SecretUses() []engine.SecretUse {
 	return out
 }
 
-// use gives the counter of a trigger's secret.
+// use returns the counter of a trigger's secret.
 func (h *Hooks) use(trigger, secret string) *useCount {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -107,7 +107,7 @@ func (h *Hooks) use(trigger, secret string) *useCount {
 	return h.uses[k]
 }
 
-// ServeHTTP answers one delivery, after it is stored.
+// ServeHTTP verifies and stores one delivery, then answers it.
 func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	t := h.table.Load()
 	from := t.sender(req)
@@ -210,7 +210,7 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 	h.answered(r, out.Status, in.at)
 }
 
-// answered tells how a delivery was answered, since it had arrived.
+// answered reports the outcome and duration of a delivery to Deps.Answered.
 func (h *Hooks) answered(r *route, outcome string, since time.Time) {
 	if h.deps.Answered == nil {
 		return

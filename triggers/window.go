@@ -13,13 +13,12 @@ import (
 // handshake brings, once an operator has asked for it.
 const SecretWindow = 15 * time.Minute
 
-// ErrNoSecretAwaited tells that a trigger takes no secret from a handshake.
+// ErrNoSecretAwaited reports whether a trigger takes no secret from a handshake.
 var ErrNoSecretAwaited = errors.New("no secret is awaited")
 
-// windows are the triggers that wait for a secret, until when. Whoever sends the
-// first handshake chooses the secret, and is the provider from then on: so it is
-// taken only while somebody who knows that it comes has asked for it. A window is
-// used once. It does not outlive the server.
+// windows holds the triggers that wait for a secret, and until when. The sender of the
+// first handshake chooses the secret, so one is taken only after an operator asked for it.
+// A window is used once and does not survive a restart.
 type windows struct {
 	mu    sync.Mutex
 	until map[string]time.Time
@@ -34,14 +33,14 @@ func (w *windows) open(trigger string, now time.Time) time.Time {
 	return w.until[trigger]
 }
 
-// awaited tells whether a trigger's window is open.
+// awaited reports whether a trigger's window is open.
 func (w *windows) awaited(trigger string, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return now.Before(w.until[trigger])
 }
 
-// take closes a window that is open and tells that it was.
+// take closes a window and reports whether it was open.
 func (w *windows) take(trigger string, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,7 +69,7 @@ func (h *Hooks) AwaitSecret(trigger string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("trigger %q with a webhook: %w", trigger, engine.ErrNotFound)
 }
 
-// unawaited says why a handshake may not hand over a secret now; empty when it may.
+// unawaited returns why a handshake may not bring a secret now; "" if it may.
 func (r *route) unawaited(at time.Time) string {
 	switch {
 	case r.pending == "":

@@ -59,7 +59,7 @@ var decodeSomeEscapes = strings.NewReplacer("%3A", ":", "%3a", ":", "%2F", "/", 
 	"!", "%24", "$", "%27", "'",
 	"%28", "(", "%29", ")", "%2A", "*", "%2a", "*", "%2C", ",", "%2c", ",", "%3B", ";", "%3b", ";")
 
-// isForm tells whether the body is an encoded form.
+// isForm reports whether the body is an encoded form.
 func isForm(r *Request) bool {
 	kind := r.MediaType
 	if kind == "" {

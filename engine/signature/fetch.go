@@ -35,7 +35,7 @@ type KeySource struct {
 	At string
 	// KID is a template of the key's id, where no token names it.
 	KID string
-	// Chain tells that a certificate must lead to a root that the system trusts.
+	// Chain reports whether a certificate must lead to a root that the system trusts.
 	Chain bool
 	// Root is the SHA-256 fingerprint, in hex, of the root of an x5c chain.
 	Root string
@@ -74,7 +74,7 @@ func (v *Verifier) compileKey() error {
 	return nil
 }
 
-// Hosted tells whether an address is https on one of the hosts, without user,
+// Hosted reports whether an address is https on one of the hosts, without user,
 // port or fragment.
 func hosted(raw string, hosts []*regexp.Regexp, suffix string) (*url.URL, bool) {
 	u, err := url.Parse(raw)
@@ -89,7 +89,7 @@ func hosted(raw string, hosts []*regexp.Regexp, suffix string) (*url.URL, bool) 
 	return nil, false
 }
 
-// fetched gives the provider's keys for a request.
+// fetched returns the provider's keys for a request.
 func (v *Verifier) fetched(req *Request, kid string, now time.Time) ([]PublicKey, error) {
 	k := v.Key
 	text, err := fill(k.URL, req, kid)
@@ -242,7 +242,7 @@ func fixArmour(b []byte) []byte {
 	return []byte(s)
 }
 
-// certificateKeys gives the key of the first certificate; the others may lead to
+// certificateKeys returns the key of the first certificate; the others may lead to
 // its root.
 func certificateKeys(document []byte, chain bool) ([]PublicKey, error) {
 	var certs []*x509.Certificate

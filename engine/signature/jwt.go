@@ -32,7 +32,7 @@ type JWT struct {
 	Hashes []ClaimHash
 	// Leeway is how far clocks may differ; MaxAge how old iat may be, 0 for any.
 	Leeway, MaxAge time.Duration
-	// Detached tells that the payload is the body (RFC 7797).
+	// Detached reports whether the payload is the body (RFC 7797).
 	Detached bool
 
 	claims []requirementOf
@@ -45,7 +45,7 @@ type JWT struct {
 type Claim struct {
 	Name, Either string
 	Want         []string
-	// Optional tells that templates without a value are left out of the check: a
+	// Optional reports whether templates without a value are left out of the check: a
 	// parameter that may be configured.
 	Optional bool
 }
@@ -57,7 +57,7 @@ type ClaimHash struct {
 	Of string
 	// Encoding is hex, base64 or base64url.
 	Encoding string
-	// EmptyAbsent tells that the claim is missing when the part is empty.
+	// EmptyAbsent reports whether the claim is missing when the part is empty.
 	EmptyAbsent bool
 }
 
@@ -232,7 +232,7 @@ func headerChain(header map[string]any, root string, purposes []string, now time
 	return key, nil
 }
 
-// hasExtension tells whether a certificate carries an extension: by one of its own an
+// hasExtension reports whether a certificate carries an extension: by one of its own an
 // authority says what a certificate is for, among all those that lead to its root.
 func hasExtension(der []byte, id string) bool {
 	c, err := x509.ParseCertificate(der)
@@ -439,7 +439,7 @@ func misshapen(token string) string {
 	return critical(header)
 }
 
-// critical tells that a header demands an extension that is not among the known.
+// critical reports whether a header demands an extension that is not among the known.
 func critical(header map[string]any, known ...string) string {
 	crit, there := header["crit"]
 	if !there {
@@ -457,7 +457,7 @@ func critical(header map[string]any, known ...string) string {
 	return ""
 }
 
-// namesTwice tells whether an object of JSON text has two members of one name.
+// namesTwice reports whether an object of JSON text has two members of one name.
 // Text that is no JSON is left to its reader.
 func namesTwice(text []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(text))

@@ -102,7 +102,7 @@ func (v *Verifier) newPublicKey(text string) (Key, error) {
 	return k, nil
 }
 
-// fits tells whether a public key is of the algorithm's kind and strong enough.
+// fits reports whether a public key is of the algorithm's kind and strong enough.
 func (v *Verifier) fits(p crypto.PublicKey) error {
 	ok := false
 	switch x := p.(type) {
@@ -349,5 +349,5 @@ func newHash(algorithm string) func() hash.Hash {
 	return sha256.New
 }
 
-// empty tells that nothing was configured: the provider's own key is fetched.
+// empty reports whether nothing was configured: the provider's own key is fetched.
 func (k *Key) empty() bool { return len(k.bytes) == 0 && len(k.public) == 0 }

@@ -61,7 +61,7 @@ const (
 	maxFetchWaiters  = 16
 )
 
-// get gives the keys of an address, fetched if need be.
+// get returns the keys of an address, fetched if need be.
 func (c *keyCache) get(ctx context.Context, address, kid string, now time.Time, keep time.Duration,
 	fetch func(context.Context) ([]PublicKey, error)) ([]PublicKey, error) {
 	c.mu.Lock()
@@ -110,7 +110,7 @@ func (c *keyCache) get(ctx context.Context, address, kid string, now time.Time, 
 	}
 }
 
-// holds tells whether the keys can prove what names kid: a set whose keys have names
+// holds reports whether the keys can prove what names kid: a set whose keys have names
 // holds only those.
 func holds(keys []PublicKey, kid string) bool {
 	return kid == "" || slices.ContainsFunc(keys, func(k PublicKey) bool { return k.ID == "" || k.ID == kid })

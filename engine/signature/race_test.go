@@ -2,6 +2,6 @@
 
 package signature_test
 
-// raceDetector tells that pools drop what they hold at random, so that
+// raceDetector reports whether pools drop what they hold at random, so that
 // allocations cannot be counted.
 const raceDetector = true

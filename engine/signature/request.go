@@ -36,7 +36,7 @@ type Request struct {
 	Context context.Context
 }
 
-// read gives the text at a place. A header that comes several times with
+// read returns the text at a place. A header that comes several times with
 // different values is refused: which one the sender meant cannot be known.
 func (r *Request) read(p *Place) (string, bool) {
 	switch {
@@ -66,13 +66,13 @@ func (r *Request) read(p *Place) (string, bool) {
 	return "", false
 }
 
-// Read gives the text at a place, for callers that know no scheme.
+// Read returns the text at a place, for callers that know no scheme.
 func (r *Request) Read(p Place) (string, bool) {
 	p = canonical(p)
 	return r.read(&p)
 }
 
-// texts gives all candidate texts at a place: several only where the place is
+// texts returns all candidate texts at a place: several only where the place is
 // several headers, a list format that may be repeated, or the URL.
 func (r *Request) texts(p *Place, repeatable bool) []string {
 	switch {
@@ -93,7 +93,7 @@ func (r *Request) texts(p *Place, repeatable bool) []string {
 	return nil
 }
 
-// urlTexts gives what may be a secret in the URL: every query value and the
+// urlTexts returns what may be a secret in the URL: every query value and the
 // last segment of the path.
 func (r *Request) urlTexts() []string {
 	var out []string
@@ -107,7 +107,7 @@ func (r *Request) urlTexts() []string {
 	return out
 }
 
-// readXML gives the text of the first element at a path of local names. Entities
+// readXML returns the text of the first element at a path of local names. Entities
 // beyond the five of XML are errors in encoding/xml, so none can expand.
 func readXML(body []byte, path string) (string, bool) {
 	want := strings.Split(path, "/")

@@ -66,7 +66,7 @@ type Parse struct {
 	TimestampKey  string
 	// Versions are those that count in a space_list.
 	Versions []string
-	// Groups tells that a kv_list comes several times, separated by blanks, each
+	// Groups reports whether a kv_list comes several times, separated by blanks, each
 	// with a time of its own.
 	Groups bool
 	// Select is a template: the name before | of the pair that is ours.
@@ -133,11 +133,11 @@ type Verifier struct {
 	contents []*Template
 	// cuts say, for each of contents, how its parts are told apart.
 	cuts []cut
-	// extendable tells that the hash can be continued by one who has no secret.
+	// extendable reports whether the hash can be continued by one who has no secret.
 	extendable bool
 	require    []requirement
 	selectPair *Template
-	// usesURL tells that the public URL is signed, so that it is tried with and
+	// usesURL reports whether the public URL is signed, so that it is tried with and
 	// without its default port.
 	usesURL bool
 	hosts   []*regexp.Regexp
@@ -185,7 +185,7 @@ func FillParams(text string, params map[string]string) string {
 	}
 }
 
-// Asymmetric tells whether the scheme verifies with a public key.
+// Asymmetric reports whether the scheme verifies with a public key.
 func (s *Scheme) Asymmetric() bool {
 	switch s.Algorithm {
 	case "ed25519", "ecdsa-p256-sha256", "ecdsa-sha1", "rsa-sha1", "rsa-sha256":
@@ -196,7 +196,7 @@ func (s *Scheme) Asymmetric() bool {
 	return false
 }
 
-// token tells whether the scheme compares a shared text and signs nothing.
+// token reports whether the scheme compares a shared text and signs nothing.
 func (s *Scheme) token() bool { return s.Algorithm == "static-token" || s.Algorithm == "basic-auth" }
 
 // Compile prepares a scheme. Its errors name the field that is wrong.
@@ -302,6 +302,6 @@ func (p Place) String() string {
 	return "field " + p.Field
 }
 
-// Secret tells whether what stands there would, for this scheme, let whoever
+// Secret reports whether what stands there would, for this scheme, let whoever
 // reads it send deliveries: a token, unlike a signature over one body.
 func (v *Verifier) Secret() bool { return v.token() || v.Algorithm == "jwt" }

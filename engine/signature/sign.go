@@ -19,7 +19,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// ErrNoPrivateKey tells that a scheme signs with a private key, which only the
+// ErrNoPrivateKey reports whether a scheme signs with a private key, which only the
 // provider has. A private key of one's own in PEM, configured as a secret, makes
 // samples possible.
 var ErrNoPrivateKey = errors.New("only the provider can sign: its private key is not here")
@@ -115,7 +115,7 @@ func (v *Verifier) wrap(req *Request, text, clock string) string {
 // sampleSignedHeaders are the headers that a sample of an HTTP signature covers.
 const sampleSignedHeaders = "(request-target) host date digest"
 
-// signatureText gives the encoded signature, or the token itself.
+// signatureText returns the encoded signature, or the token itself.
 func (v *Verifier) signatureText(req *Request, key Key, clock string, now time.Time) (string, error) {
 	switch {
 	case v.Algorithm == "static-token":

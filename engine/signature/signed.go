@@ -25,7 +25,7 @@ type signedBy struct {
 // moments are the fields of a token that make it one of its kind.
 var moments = []string{"iat", "exp", "nbf", "jti", "nonce"}
 
-// Signed gives the digest of what was signed of a request that Verify found genuine;
+// Signed returns the digest of what was signed of a request that Verify found genuine;
 // ok is false where nothing was, as with a shared token. moment tells, of a token, that
 // it names a time, an id or a nonce.
 func (v *Verifier) Signed(req *Request, got *Verdict) (sum [32]byte, moment, ok bool) {
@@ -84,7 +84,7 @@ func (v *Verifier) tokenContent(write func([]byte) (int, error), req *Request, t
 	return false
 }
 
-// Expires gives the moment from which on a request that Verify found genuine would be
+// Expires returns the moment from which on a request that Verify found genuine would be
 // stale; zero when its scheme has no time.
 func (v *Verifier) Expires(got *Verdict) time.Time {
 	if v.Timestamp != nil && !got.Time.IsZero() {

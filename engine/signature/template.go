@@ -213,7 +213,7 @@ func (t *Template) append(b []byte, p *piece, i int, s *scope) ([]byte, error) {
 	return append(b, v...), nil
 }
 
-// present tells whether the variable of an optional part has a value.
+// present reports whether the variable of an optional part has a value.
 func (t *Template) present(group int, s *scope) bool {
 	for i := range t.pieces {
 		if p := &t.pieces[i]; p.group == group && p.variable != "" {

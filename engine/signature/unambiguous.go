@@ -167,7 +167,7 @@ func (v *Verifier) misread(req *Request, text, clock string) string {
 	return ""
 }
 
-// contains tells that a part holds what parts it from the next one, or what no id
+// contains reports whether a part holds what parts it from the next one, or what no id
 // or type is made of.
 func (v *Verifier) contains(t *Template, s *scope, n int, separator string, before bool) string {
 	p := &t.pieces[n]
@@ -262,7 +262,7 @@ func besideURL(t *Template, s *scope, n int) string {
 	return ""
 }
 
-// wholeJSON tells whether a body is one JSON object or list and nothing else.
+// wholeJSON reports whether a body is one JSON object or list and nothing else.
 func wholeJSON(body []byte) bool {
 	b := bytes.TrimSpace(body)
 	return len(b) > 1 && (b[0] == '{' || b[0] == '[') && json.Valid(b)
@@ -286,7 +286,7 @@ func extended(req *Request) string {
 	return ""
 }
 
-// canBeExtended tells whether a plain hash begins with the secret.
+// canBeExtended reports whether a plain hash begins with the secret.
 func (v *Verifier) canBeExtended() bool {
 	if strings.HasPrefix(v.Algorithm, "hmac-") || v.Asymmetric() || v.token() || v.Algorithm == "jwt" {
 		return false
@@ -313,7 +313,7 @@ func (v *Verifier) signsForm() bool {
 	return false
 }
 
-// SignedTexts gives the texts that a signature of the request may be over, but for
+// SignedTexts returns the texts that a signature of the request may be over, but for
 // those that are longer than a limit or sign a time.
 func (v *Verifier) SignedTexts(req *Request, limit int) [][]byte {
 	if v.Timestamp != nil || len(req.Body) > limit {
@@ -328,7 +328,7 @@ func (v *Verifier) SignedTexts(req *Request, limit int) [][]byte {
 	return out
 }
 
-// wholeXML tells whether a text is base64 of one XML document, as Braintree's
+// wholeXML reports whether a text is base64 of one XML document, as Braintree's
 // payload is: no challenge and no other text is.
 func wholeXML(text []byte) bool {
 	packed := bytes.Map(func(r rune) rune {

@@ -52,7 +52,7 @@ type Verdict struct {
 	more   []signedBy
 }
 
-// OK tells whether the request is genuine.
+// OK reports whether the request is genuine.
 func (v Verdict) OK() bool { return v.Reason == Accepted }
 
 func refused(r Reason, detail string) Verdict { return Verdict{Reason: r, Detail: detail, Key: -1} }
@@ -68,7 +68,7 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
-// Applies tells whether the request carries what this scheme looks for.
+// Applies reports whether the request carries what this scheme looks for.
 func (v *Verifier) Applies(req *Request) bool {
 	if v.Each != "" {
 		return req.Each != nil && len(req.Each(v.Each)) > 0
