@@ -71,8 +71,8 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	if d.WaitsFor != "" {
 		a.printf("  waits for %s\n", waitsText(d.RunItem))
 	}
-	if d.DueAt != nil {
-		a.printf("  goes on   %s\n", printable(d.GoesOn(zone())))
+	if on := d.GoesOn(zone()); on != "" {
+		a.printf("  goes on   %s\n", printable(on))
 	}
 	if d.CalledBy != "" {
 		a.printf("  called by %s\n", d.CalledBy)

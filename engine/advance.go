@@ -187,9 +187,6 @@ func (dr *driver) settlement(status RunStatus, due time.Time) Settlement {
 		dr.stopWaiting(dr.run.FinishedAt)
 		dr.calls = append(dr.calls, dr.e.listening(dr.run, dr.event)...)
 	}
-	if status == Waiting && due.IsZero() {
-		dr.run.DueAt = now.AddDate(100, 0, 0) // until somebody answers
-	}
 	s := Settlement{Run: dr.run, Records: dr.unsaved, Answers: -1, Calls: dr.calls, Called: dr.event.Inlet == "call",
 		Leaves: dr.state.Workflow.Bounded(), Cancelable: len(dr.state.Workflow.CancelOn) > 0, Wrote: dr.wrote.Load(), Mask: dr.masker()}
 	if dr.news != nil {

@@ -271,7 +271,7 @@ type QueueItem struct {
 // GoesOn says in words when an open run goes on, and how it is answered if it
 // waits for a person. Times are in zone.
 func (d *RunDetail) GoesOn(zone *time.Location) string {
-	if d.DueAt == nil {
+	if d.DueAt == nil && d.Status != string(Waiting) && d.Status != string(Queued) {
 		return ""
 	}
 	if d.Held {
@@ -319,7 +319,10 @@ func (d *RunDetail) GoesOn(zone *time.Location) string {
 			return "when " + d.calledRun(s.Path, what.Workflow) + " ends" + end
 		}
 	}
-	if time.Until(*d.DueAt) > 50*365*24*time.Hour {
+	switch {
+	case d.DueAt == nil && d.Status == string(Queued):
+		return ""
+	case d.DueAt == nil:
 		return "when the attempt in doubt is answered: hookloom approve " + d.ID + " --review resend, done or fail"
 	}
 	return clock(*d.DueAt, zone)

@@ -15,7 +15,7 @@ import (
 )
 
 // schema25 turns a database back into one of schema 25, which had what steps wait for in
-// their outputs.
+// their outputs, and in which parked runs were due in a hundred years.
 const schema25 = `
 CREATE TABLE any_waits (trigger TEXT NOT NULL, key TEXT NOT NULL, run_id INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (trigger, key, run_id, path)) WITHOUT ROWID;
 CREATE INDEX any_waits_by_run ON any_waits (run_id);
@@ -25,6 +25,13 @@ CREATE INDEX steps_by_event ON steps (output ->> '$.event', output ->> '$.key') 
 CREATE INDEX steps_by_call ON steps (output ->> '$.call') WHERE status = 'waiting';
 CREATE INDEX steps_by_destination ON steps (run_id) WHERE status = 'waiting' AND output ->> '$.destination' IS NOT NULL;
 CREATE INDEX steps_asking ON steps (run_id) WHERE status = 'waiting' AND output ->> '$.approval' IS NOT NULL;
+UPDATE runs SET due_at = created_at + 3155760000000 WHERE due_at IS NULL AND status IN ('queued', 'waiting');
+DROP INDEX runs_due;
+CREATE INDEX runs_due ON runs (due_at) WHERE due_at IS NOT NULL;
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(sql, 'due_at IS NULL OR status = ''queued'' OR status = ''waiting''',
+  '(due_at IS NOT NULL) = (status = ''queued'' OR status = ''waiting'')') WHERE name = 'runs';
+PRAGMA writable_schema = RESET;
 PRAGMA user_version = 25;
 `
 
@@ -37,7 +44,8 @@ var openWaits = map[string]string{
 	"sleep":    "steps: [{sleep: 2s}]\noutput: slept",
 	"moment":   "steps: [{sleep: {until: \"${{ now() + duration('2s') }}\"}}]\noutput: slept",
 	"late":     "steps: [{id: x, wait: {event: back, key: never}, timeout: 2s, continue_on_error: true}]\noutput: ${{ steps.x.error.code }}",
-	"call":     "steps: [{id: x, call: other, timeout: 1h}]\noutput: ${{ steps.x.output }}",
+	"call":     "steps: [{id: x, call: other}]\noutput: ${{ steps.x.output }}",
+	"turn":     "concurrency: 1\nsteps: [{id: x, wait: {event: back, key: five}, timeout: 1h}]\noutput: ${{ steps.x.output.data.n }}",
 	"held":     "steps: [{id: x, uses: test/act, with: {n: \"down.example x\"}, timeout: 1h, retry: {max: 50, delay: 10ms, factor: 1}}]\noutput: sent",
 }
 
@@ -60,10 +68,19 @@ func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
 	w.act, w.options.BreakerPause = hosts{w.target}, time.Minute
 	ctx := context.Background()
 	e, s, stop := w.start(nil)
-	for name := range openWaits {
-		if _, err := e.Accept(ctx, delivery(name, fmt.Sprintf(`{"go": %q}`, name))); err != nil {
+	begin := func(key, name string) {
+		if _, err := e.Accept(ctx, delivery(key, fmt.Sprintf(`{"go": %q}`, name))); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for name := range openWaits {
+		begin(name, name)
+	}
+	begin("turn 2", "turn") // waits for its turn
+	const areParked = "call waiting,turn queued"
+	parked := func() string {
+		return w.exec(t, `SELECT group_concat(workflow || ' ' || status) FROM (SELECT workflow, status FROM runs
+			WHERE due_at IS NULL AND finished_at IS NULL AND status <> 'running' ORDER BY workflow)`)
 	}
 	eventually(t, "every run waits", func() bool {
 		items, err := s.History().Runs(ctx, engine.Query{Limit: 100})
@@ -74,15 +91,24 @@ func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
 		for _, r := range items {
 			kinds[r.WaitsFor] = r.Status == "waiting"
 		}
-		return len(items) == len(flows) && fmt.Sprint(kinds) == "map[approval:true call:true destination:true event:true sleep:true]"
+		return len(items) == len(flows)+1 && fmt.Sprint(kinds) == "map[approval:true call:true concurrency:false destination:true event:true sleep:true]"
 	})
+	if got := parked(); got != areParked {
+		t.Errorf("parked are %s", got)
+	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
 	w.exec(t, schema25)
+	if got := w.exec(t, `SELECT count(*) FROM runs WHERE due_at > created_at + 3155000000000`); got != "2" {
+		t.Fatalf("%s runs are due in a hundred years", got)
+	}
 	down.Store(false)
 	e, s, stop = w.start(nil)
-	for _, key := range []string{"one", "three", "four"} {
+	if got := parked(); got != areParked {
+		t.Errorf("after the migration, parked are %s", got)
+	}
+	for _, key := range []string{"one", "three", "four", "five"} {
 		if _, err := e.Accept(ctx, bank(key, `{"n": 7}`, 0)); err != nil {
 			t.Fatal(err)
 		}
@@ -91,8 +117,8 @@ func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
 	if _, err := e.Answer(ctx, mustRun(t, items[0]), engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err != nil {
 		t.Error(err)
 	}
-	want := map[string]string{"approval": `"ada"`, "event": "7", "any": "2", "sleep": `"slept"`, "moment": `"slept"`, "late": `"timeout"`, "call": "7", "held": `"sent"`, "other": "7"}
-	for _, r := range settled(t, s, len(flows)) {
+	want := map[string]string{"approval": `"ada"`, "event": "7", "any": "2", "sleep": `"slept"`, "moment": `"slept"`, "late": `"timeout"`, "call": "7", "turn": "7", "held": `"sent"`, "other": "7"}
+	for _, r := range settled(t, s, len(flows)+1) {
 		if got := output(t, s, mustRun(t, r.ID)); got != "succeeded "+want[r.Workflow]+" " {
 			t.Errorf("%s: %s", r.Workflow, got)
 		}

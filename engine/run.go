@@ -99,7 +99,8 @@ type Run struct {
 	// from the failed step; 0 for none.
 	Continues                        RunID
 	CreatedAt, StartedAt, FinishedAt time.Time
-	// DueAt is when a queued or waiting run goes on.
+	// DueAt is when a queued or waiting run goes on; zero for one that is parked: it goes
+	// on when something makes it due, such as an answer, or its turn in a group.
 	DueAt time.Time
 	// Active is the working time so far, pauses not counted.
 	Active time.Duration

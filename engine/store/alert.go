@@ -42,7 +42,7 @@ func (s *Store) Backlog(ctx context.Context, now time.Time) (b engine.Backlog, e
 	if event != nil {
 		b.OldestEvent = engine.RunID(*event).Time()
 	}
-	if err := s.readers.QueryRowContext(ctx, `SELECT min(due_at) FROM runs WHERE due_at IS NOT NULL AND due_at <= ?`, now.UnixMilli()).Scan(&run); err != nil {
+	if err := s.readers.QueryRowContext(ctx, `SELECT min(due_at) FROM runs WHERE `+openRun+` AND due_at <= ?`, now.UnixMilli()).Scan(&run); err != nil {
 		return b, err
 	}
 	if run != nil {

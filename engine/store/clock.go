@@ -45,7 +45,7 @@ func (t *tx) setBack(now time.Time, by time.Duration) error {
 			AND NOT started_at BETWEEN ?2 - ?3 AND ?2`, ms, at, int64(noticed))
 	}
 	if err == nil {
-		err = t.exec(`UPDATE runs SET due_at = due_at - ? WHERE due_at IS NOT NULL AND due_at > ?`, ms, at)
+		err = t.exec(`UPDATE runs SET due_at = due_at - ? WHERE `+openRun+` AND due_at > ?`, ms, at)
 	}
 	if err == nil {
 		err = t.exec(`UPDATE places SET starts_at = starts_at - ?1 WHERE rate_grp IS NOT NULL AND starts_at IS NOT NULL AND NOT (started = 1 AND starts_at BETWEEN ?2 - ?3 AND ?2)`, ms, at, int64(noticed))

@@ -137,7 +137,7 @@ func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecide
 	out.Run, out.Repeats, out.Due, out.Gather = run.ID, repeats, run.DueAt, m.Gather
 	if r.start.of.Place != nil {
 		out.Due = m.Due
-		if out.Due.Before(run.DueAt) { // it is spread out as others are
+		if !out.Due.IsZero() && out.Due.Before(run.DueAt) { // it is spread out as others are
 			out.Due = run.DueAt
 			if err := t.exec(`UPDATE runs SET due_at = ? WHERE id = ?`, out.Due.UnixMilli(), int64(run.ID)); err != nil {
 				return err

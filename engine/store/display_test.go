@@ -50,8 +50,6 @@ func (x *shown) run(workflow string, status engine.RunStatus, failure *plan.Erro
 	run := &engine.Run{ID: engine.RunID(id + 1), Event: engine.EventID(id), Workflow: workflow, Version: "v1", Status: status, CreatedAt: x.at, StartedAt: x.at, Error: failure, Active: 40 * time.Millisecond}
 	if status.Ended() {
 		run.FinishedAt = x.at.Add(10 * time.Second)
-	} else if status != engine.Running {
-		run.DueAt = x.at.AddDate(100, 0, 0)
 	}
 	for _, r := range records {
 		r.Attempt, r.StartedAt = max(r.Attempt, 1), x.at

@@ -13,9 +13,9 @@ import (
 // costly, and lists bound how many rows they look at for it.
 
 const (
-	// forEver is a time, in the year 2070, that only runs without a time of their own
-	// are due after.
-	forEver = `3155760000000`
+	// openRun is the condition of the index runs_due: runs that go on at due_at or, where
+	// that is NULL, are parked until something makes them due.
+	openRun = `(status = 'queued' OR status = 'waiting')`
 	// The parts of a run's error; a row that cannot be read is listed, too.
 	errorMessage = `CASE WHEN r.error IS NULL THEN '' WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.message', '') ELSE 'the error of this run cannot be read' END`
 	errorStep    = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END`
@@ -28,7 +28,7 @@ const (
 	runWaitsFor = `coalesce(CASE r.status WHEN 'waiting' THEN coalesce(
 		(SELECT CASE min(CASE w.kind WHEN 'approval' THEN 1 WHEN 'event' THEN 2 WHEN 'call' THEN 3 WHEN 'destination' THEN 4 ELSE 5 END)
 			WHEN 1 THEN 'approval' WHEN 2 THEN 'event' WHEN 3 THEN 'call' WHEN 4 THEN 'destination' WHEN 5 THEN 'sleep' END FROM waits w WHERE w.run_id = r.id),
-		CASE WHEN r.due_at > ` + forEver + ` THEN 'review' ELSE 'retry' END)
+		CASE WHEN r.due_at IS NULL THEN 'review' ELSE 'retry' END)
 		WHEN 'queued' THEN CASE WHEN EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = r.id) THEN 'switch'
 			WHEN EXISTS (SELECT 1 FROM gatherings g WHERE g.run_id = r.id AND g.open = 1) THEN 'gathering'
 			ELSE coalesce((SELECT CASE WHEN p.state = 'waits' THEN 'concurrency' WHEN p.rate_grp IS NOT NULL AND r.started_at IS NULL THEN 'rate' END
@@ -36,7 +36,7 @@ const (
 	// asksAPerson finds the runs that wait for a person by the indexes waits_by_kind and
 	// runs_due alone.
 	asksAPerson = `(r.status = 'waiting' AND r.id IN (SELECT run_id FROM waits WHERE kind = 'approval'
-		UNION SELECT id FROM runs INDEXED BY runs_due WHERE due_at IS NOT NULL AND due_at > ` + forEver + `))`
+		UNION SELECT id FROM runs INDEXED BY runs_due WHERE ` + openRun + ` AND due_at IS NULL))`
 )
 
 // words splits a filter of several values and checks them.
@@ -198,7 +198,7 @@ func runStatus(w *where, list []string) (costly bool) {
 	}
 	cond := "(" + strings.Join(either, " OR ") + ")"
 	if open {
-		cond += " AND r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)"
+		cond += " AND r.id IN (SELECT id FROM runs INDEXED BY runs_due WHERE " + openRun + ")"
 	}
 	w.add(cond, args...)
 	if len(list) == 1 && slices.Contains([]engine.RunStatus{engine.Failed, engine.TimedOut, engine.Cancelled}, engine.RunStatus(list[0])) {
@@ -214,7 +214,7 @@ func waitsFor(w *where, text string) error {
 		return err
 	}
 	if slices.ContainsFunc(list, func(s string) bool { return s != "approval" && s != "review" }) {
-		w.add("r.id IN (SELECT id FROM runs WHERE due_at IS NOT NULL)")
+		w.add("r.id IN (SELECT id FROM runs INDEXED BY runs_due WHERE " + openRun + ")")
 	} else {
 		w.add(asksAPerson)
 	}

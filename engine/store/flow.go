@@ -12,11 +12,8 @@ import (
 // All of it runs inside of the writer's transactions, so that two events never
 // see the same free place.
 
-// parked is when a run is due that waits for its turn: in a hundred years.
-func parked(now time.Time) time.Time { return now.AddDate(100, 0, 0) }
-
-// enter lets a new run ask for its place. It gives when the run is due, and which
-// runs it takes the place of; dropped is not empty when it may not be made.
+// enter lets a new run ask for its place. It gives when the run is due, zero for one that is
+// parked until its turn, and which runs it takes the place of; dropped is not empty when it may not be made.
 func (t *tx) enter(run engine.RunID, p *engine.Place, now time.Time) (due time.Time, replaced []engine.RunID, dropped string, err error) {
 	c, err := t.crowd(p)
 	if err != nil {
@@ -33,7 +30,6 @@ func (t *tx) enter(run engine.RunID, p *engine.Place, now time.Time) (due time.T
 	}
 	// A run without a group has nothing to wait for but its rate.
 	state, group, starts, rate := "waits", driver.Value(nil), driver.Value(nil), driver.Value(nil)
-	due = parked(now)
 	if a.Begins {
 		state, due, starts = "has", a.Start, a.Start.UnixMilli()
 	}

@@ -174,7 +174,7 @@ func (s *Store) CloseGathering(ctx context.Context, c engine.Closing) (out engin
 		if err := t.exec(`DELETE FROM gatherings WHERE run_id = ?`, int64(c.Run)); err != nil {
 			return err
 		}
-		return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'queued'`, out.Due.UnixMilli(), int64(c.Run))
+		return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'queued'`, millis(out.Due), int64(c.Run))
 	})
 	return out, err
 }

@@ -75,7 +75,7 @@ func TestALongHistoryIsReadByIndexOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, query := range []string{`SELECT id FROM runs WHERE id < 100 ORDER BY id DESC LIMIT 50`, `SELECT count(*) FROM runs WHERE due_at IS NOT NULL`, `SELECT id FROM runs WHERE status = 'running'`,
+	for _, query := range []string{`SELECT id FROM runs WHERE id < 100 ORDER BY id DESC LIMIT 50`, `SELECT count(*) FROM runs WHERE status = 'queued' OR status = 'waiting'`, `SELECT id FROM runs WHERE status = 'running'`,
 		`SELECT id FROM runs WHERE repeats = 7`, `SELECT run_id FROM waits WHERE event_id = 1`} {
 		var id, parent, none int
 		var detail string

@@ -186,7 +186,7 @@ func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events
 
 // Due implements engine.Store.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs WHERE due_at IS NOT NULL AND boots < ? ORDER BY due_at LIMIT ?`, engine.SuspectBoots, limit+1)
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at LIMIT ?`, engine.SuspectBoots, limit+1)
 	if err != nil {
 		return nil, time.Time{}, classify(err)
 	}
@@ -209,7 +209,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Run
 // Large implements engine.Store.
 func (s *Store) Large(ctx context.Context, more int64) (map[engine.RunID]int64, error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT s.run_id, sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) AS n FROM runs r JOIN steps s ON s.run_id = r.id
-		WHERE r.due_at IS NOT NULL GROUP BY s.run_id HAVING n > ?`, more)
+		WHERE (r.status = 'queued' OR r.status = 'waiting') GROUP BY s.run_id HAVING n > ?`, more)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -241,7 +241,7 @@ func (s *Store) SizeOf(ctx context.Context, w engine.EventWait) (n int64, err er
 
 // Suspects implements engine.Store.
 func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs WHERE due_at IS NOT NULL AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectBoots)
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs INDEXED BY runs_due WHERE `+openRun+` AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectBoots)
 	if err != nil {
 		return nil, nil, classify(err)
 	}

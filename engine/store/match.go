@@ -122,7 +122,7 @@ func (m matchRows) start(t *tx, r rows, out *engine.MatchResult) (dropped bool, 
 			return joined, err
 		}
 		r.run = slices.Clone(r.run)
-		r.run[dueColumn] = parked(m.of.At).UnixMilli() // until its gathering is closed
+		r.run[dueColumn] = nil // until its gathering is closed
 		_, err = r.write(t)
 		return false, err
 	}
@@ -143,11 +143,11 @@ func (m matchRows) start(t *tx, r rows, out *engine.MatchResult) (dropped bool, 
 		return true, nil
 	}
 	out.Replaced = append(out.Replaced, replaced...)
-	if out.Due.IsZero() || due.Before(out.Due) {
+	if !due.IsZero() && (out.Due.IsZero() || due.Before(out.Due)) {
 		out.Due = due
 	}
 	r.run = slices.Clone(r.run)
-	r.run[dueColumn] = due.UnixMilli()
+	r.run[dueColumn] = millis(due)
 	_, err = r.write(t)
 	return false, err
 }

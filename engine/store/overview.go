@@ -78,7 +78,7 @@ func (h *History) Activity(ctx context.Context, from time.Time, step time.Durati
 func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
 	var s engine.Standing
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM inbox),
-		(SELECT count(*) FROM runs WHERE due_at IS NOT NULL AND status = 'queued'), (SELECT count(*) FROM runs WHERE due_at IS NOT NULL AND status = 'waiting'),
+		(SELECT count(*) FROM runs INDEXED BY runs_due WHERE status = 'queued'), (SELECT count(*) FROM runs INDEXED BY runs_due WHERE status = 'waiting'),
 		(SELECT count(*) FROM runs WHERE status = 'running'),
 		(SELECT count(*) FROM (SELECT 1 FROM runs r WHERE `+deadLetters+` LIMIT ?)), (`+countFailed+`)`, countMost).
 		Scan(&s.Inbox, &s.Queued, &s.Waiting, &s.AtWork, &s.DeadLetters, &s.RuleFailures)
@@ -171,7 +171,7 @@ func (h *History) durations(ctx context.Context, workflow string, low int64, s *
 // is due, have waited.
 func (h *History) oldest(ctx context.Context, s *engine.Standing) error {
 	var event, run sql.NullInt64
-	err := h.db.QueryRowContext(ctx, `SELECT (SELECT min(event_id) FROM inbox), (SELECT min(due_at) FROM runs WHERE due_at IS NOT NULL AND due_at <= ?)`, time.Now().UnixMilli()).Scan(&event, &run)
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT min(event_id) FROM inbox), (SELECT min(due_at) FROM runs WHERE `+openRun+` AND due_at <= ?)`, time.Now().UnixMilli()).Scan(&event, &run)
 	if event.Valid {
 		at := engine.RunID(event.Int64).Time()
 		s.OldestEvent = &at
@@ -189,7 +189,7 @@ func failedPart(status engine.RunStatus) part {
 	return part{"runs_not_well", "status = '" + string(status) + "'"}
 }
 
-var openParts = []part{{"runs_due", "due_at IS NOT NULL"}, {"runs_at_work", "status = 'running'"}}
+var openParts = []part{{"runs_due", openRun}, {"runs_at_work", "status = 'running'"}}
 
 func (p part) perWorkflow() string {
 	return `SELECT workflow, count(*) FROM runs INDEXED BY ` + p.index + ` WHERE ` + p.condition + ` AND id >= ? GROUP BY workflow`

@@ -42,7 +42,7 @@ func (s *Store) AllUses(ctx context.Context) ([]engine.VersionUses, error) {
 // OpenVersions implements engine.Store. The index of due runs holds those that are open
 // when the process starts.
 func (s *Store) OpenVersions(ctx context.Context) ([]engine.Run, error) {
-	return collect(ctx, s.readers, `SELECT max(id), workflow, version FROM runs WHERE due_at IS NOT NULL GROUP BY workflow, version`, nil, func(r scanner) (x engine.Run, err error) {
+	return collect(ctx, s.readers, `SELECT max(id), workflow, version FROM runs INDEXED BY runs_due WHERE `+openRun+` GROUP BY workflow, version`, nil, func(r scanner) (x engine.Run, err error) {
 		var id int64
 		err = r.Scan(&id, &x.Workflow, &x.Version)
 		x.ID = engine.RunID(id)

@@ -232,6 +232,6 @@ type Counts struct {
 // Counts tells how much is open, by partial indexes only.
 func (h *History) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
-	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs WHERE due_at IS NOT NULL) + (SELECT count(*) FROM runs WHERE status = 'running'), (SELECT count(*) FROM inbox)`).Scan(&c.Open, &c.Inbox)
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs INDEXED BY runs_due WHERE `+openRun+`) + (SELECT count(*) FROM runs WHERE status = 'running'), (SELECT count(*) FROM inbox)`).Scan(&c.Open, &c.Inbox)
 	return c, classify(err)
 }

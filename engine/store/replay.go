@@ -30,12 +30,12 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 				return &engine.DroppedError{Reason: dropped}
 			}
 		}
-		if due.Before(r.NotBefore) {
+		if !due.IsZero() && due.Before(r.NotBefore) {
 			due = r.NotBefore
 		}
 		err := t.exec(`INSERT INTO runs (id, event_id, workflow, version, status, repeats, replayed_by, created_at, due_at)
 			SELECT ?, event_id, workflow, ?, 'queued', id, ?, ?, ? FROM runs WHERE id = ? AND finished_at IS NOT NULL`,
-			int64(r.New), r.Version, r.By, r.At.UnixMilli(), due.UnixMilli(), int64(r.Of))
+			int64(r.New), r.Version, r.By, r.At.UnixMilli(), millis(due), int64(r.Of))
 		if err != nil {
 			return err
 		}

@@ -197,7 +197,7 @@ func TestTheSchemaRefusesImpossibleStates(t *testing.T) {
 	for _, bad := range []string{
 		`INSERT INTO runs (id, event_id, workflow, version, status, created_at) VALUES (1, 1, 'w', 'v', 'done', 1)`,
 		`INSERT INTO runs (id, event_id, workflow, version, status, created_at) VALUES (1, 1, 'w', 'v', 'succeeded', 1)`,
-		`INSERT INTO runs (id, event_id, workflow, version, status, created_at) VALUES (1, 1, 'w', 'v', 'queued', 1)`,
+		`INSERT INTO runs (id, event_id, workflow, version, status, created_at, due_at) VALUES (1, 1, 'w', 'v', 'running', 1, 1)`,
 		`INSERT INTO steps (run_id, path, attempt, action, status, started_at) VALUES (1, 'a', 1, 'x', 'succeeded', 1)`,
 		`INSERT INTO steps (run_id, path, attempt, action, status, started_at) VALUES (1, 'a', 0, 'x', 'running', 1)`,
 		`INSERT INTO decisions (event_id, workflow, version, outcome, at) VALUES (1, 'w', 'v', 'matched', 1)`,

@@ -67,12 +67,11 @@ func (s *Store) HeldEvents(ctx context.Context, workflow string, limit int) ([]e
 
 // Park implements engine.Store.
 func (s *Store) Park(ctx context.Context, id engine.RunID) error {
-	now := time.Now()
 	return s.w.do(ctx, true, func(t *tx) error {
-		if err := t.exec(`INSERT INTO held_runs (run_id, workflow, due_at) SELECT id, workflow, due_at FROM runs WHERE id = ? AND status = 'queued' AND started_at IS NULL ON CONFLICT DO NOTHING`, int64(id)); err != nil {
+		if err := t.exec(`INSERT INTO held_runs (run_id, workflow, due_at) SELECT id, workflow, due_at FROM runs WHERE id = ? AND status = 'queued' AND started_at IS NULL AND due_at IS NOT NULL ON CONFLICT DO NOTHING`, int64(id)); err != nil {
 			return err
 		}
-		return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'queued' AND started_at IS NULL`, parked(now).UnixMilli(), int64(id))
+		return t.exec(`UPDATE runs SET due_at = NULL WHERE id = ? AND status = 'queued' AND started_at IS NULL`, int64(id))
 	})
 }
 
