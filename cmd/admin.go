@@ -95,11 +95,13 @@ type operator struct {
 
 // newConsole makes the handler of the admin address.
 func (s *server) newConsole() (*console.Console, error) {
-	return console.New(console.Options{Log: s.store.History(), Operator: operator{s.engine, &s.forecaster}, Project: s.project.Load, Tokens: func() console.Tokens { return *s.tokens.Load() },
+	return console.New(console.Options{Log: s.store.History(), Operator: operator{s.engine, &s.forecaster}, Project: s.project.Load,
+		Tokens:     func() console.Tokens { return *s.tokens.Load() },
 		SessionKey: func() ([]byte, error) { return s.keys.Key("console sessions") }, Sessions: s.store,
 		Address: func(r *http.Request) netip.Addr { return triggers.Sender(r, s.project.Load().Server.TrustedProxies) }, HooksURL: s.hooksURL(),
-		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log, Admit: s.admit,
-		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks})
+		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log,
+		Admit: s.admit,
+		Poll:  s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks})
 }
 
 // consoleURL is where the console can be reached from this machine.

@@ -48,9 +48,13 @@ func (x *answering) order() (map[string]any, error) {
 func (a *app) approveCmd() *cobra.Command {
 	var at place
 	var x answering
-	c := &cobra.Command{Use: "approve RUN", Short: "Answer a run that waits for a person, through the running server", Args: cobra.ExactArgs(1),
-		Long:    aboutApprove,
-		Example: "  HOOKLOOM_TOKEN=$ADA_TOKEN hookloom approve run_0d3c6f2a41e00000\n  hookloom approve run_0d3c6f2a41e00000 --by ada --link\n  hookloom approve run_0d3c6f2a41e00000 --reject --comment 'wrong amount'\n  hookloom approve run_0d3c6f2a41e00000 --step 2/charge --review done --result '{\"id\": 7}'",
+	c := &cobra.Command{Use: "approve RUN", Short: "Answer a run that waits for a person, through the running server",
+		Args: cobra.ExactArgs(1),
+		Long: aboutApprove,
+		Example: "  HOOKLOOM_TOKEN=$ADA_TOKEN hookloom approve run_0d3c6f2a41e00000\n" +
+			"  hookloom approve run_0d3c6f2a41e00000 --by ada --link\n" +
+			"  hookloom approve run_0d3c6f2a41e00000 --reject --comment 'wrong amount'\n" +
+			"  hookloom approve run_0d3c6f2a41e00000 --step 2/charge --review done --result '{\"id\": 7}'",
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, err := engine.ParseRunID(args[0]); err != nil {
 				return usageError("%v", err)

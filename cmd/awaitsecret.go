@@ -14,7 +14,8 @@ func (a *app) awaitSecret(ctx context.Context, l *loaded, trigger string) error 
 		Trigger string    `json:"trigger"`
 		Until   time.Time `json:"until"`
 	}
-	if err := adminCall(ctx, l, http.MethodPost, "/api/v1/triggers/"+url.PathEscape(trigger)+"/await-secret", map[string]any{}, &out); err != nil {
+	if err := adminCall(ctx, l, http.MethodPost, "/api/v1/triggers/"+url.PathEscape(trigger)+"/await-secret", map[string]any{},
+		&out); err != nil {
 		return err
 	}
 	if a.json() {

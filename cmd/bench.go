@@ -115,9 +115,11 @@ func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
 		slices.SortFunc(list, func(x, y benchResult) int { return int(x.PerSecond - y.PerSecond) })
 		mid[name] = list[len(list)/2]
 	}
-	ba, ca, bd := mid["accept"].PerSecond/mid["bare"].PerSecond, mid["whole"].PerSecond/mid["bare"].PerSecond, mid["accept"].PerSecond/mid["commit"].PerSecond
+	ba, ca, bd := mid["accept"].PerSecond/mid["bare"].PerSecond, mid["whole"].PerSecond/mid["bare"].PerSecond,
+		mid["accept"].PerSecond/mid["commit"].PerSecond
 	if a.json() {
-		return a.printJSON(map[string]any{"connections": o.connections, "rounds": o.rounds, "duration_s": o.duration.Seconds(), "results": mid, "accept_to_bare": ba, "whole_to_bare": ca, "accept_to_commit": bd})
+		return a.printJSON(map[string]any{"connections": o.connections, "rounds": o.rounds, "duration_s": o.duration.Seconds(), "results": mid,
+			"accept_to_bare": ba, "whole_to_bare": ca, "accept_to_commit": bd})
 	}
 	t := newTable("", "PER SECOND", "P50 MS", "P99 MS", "CPU US", "FAILED", "BYTES/RUN", "TO SINK P50 MS", "P99 MS")
 	for i, name := range benchServers {
@@ -126,12 +128,16 @@ func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
 		if name == "whole" {
 			bytes, s50, s99 = fmt.Sprintf("%.0f", r.BytesPerRun), fmt.Sprintf("%.2f", r.SinkP50), fmt.Sprintf("%.2f", r.SinkP99)
 		}
-		t.row(string(rune('a'+i))+"  "+name, fmt.Sprintf("%.0f", r.PerSecond), fmt.Sprintf("%.2f", r.P50), fmt.Sprintf("%.2f", r.P99), fmt.Sprintf("%.0f", r.CPU), strconv.Itoa(r.Failed), bytes, s50, s99)
+		t.row(string(rune('a'+i))+"  "+name, fmt.Sprintf("%.0f", r.PerSecond), fmt.Sprintf("%.2f", r.P50), fmt.Sprintf("%.2f", r.P99),
+			fmt.Sprintf("%.0f", r.CPU), strconv.Itoa(r.Failed), bytes, s50, s99)
 	}
 	if err := t.print(a.out); err != nil {
 		return err
 	}
-	a.printf("\nb/a  %.3f   accepted durably, of what a bare handler answers\nc/a  %.3f   the whole path\nb/d  %.3f   accepted durably, of what a handler with one row and one commit does\n\n%d connections, median of %d rounds of %s\n", ba, ca, bd, o.connections, o.rounds, o.duration)
+	a.printf("\nb/a  %.3f   accepted durably, of what a bare handler answers\n", ba)
+	a.printf("c/a  %.3f   the whole path\n", ca)
+	a.printf("b/d  %.3f   accepted durably, of what a handler with one row and one commit does\n", bd)
+	a.printf("\n%d connections, median of %d rounds of %s\n", o.connections, o.rounds, o.duration)
 	return nil
 }
 
@@ -183,7 +189,8 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 	if err != nil {
 		return r, err
 	}
-	s, err := newServer(ctx, serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", grace: time.Second, log: slog.New(slog.DiscardHandler),
+	s, err := newServer(ctx, serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", grace: time.Second,
+		log: slog.New(slog.DiscardHandler),
 		observe: func(c engine.Change) {
 			if c.Decision == nil && c.Run.Status.Ended() {
 				ended.Add(1)
@@ -234,8 +241,13 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 }
 
 func benchProject(dir, name, sink string) (*loaded, error) {
-	config := "triggers:\n  bench:\n    webhook: {provider: generic, secret: \"${{ secrets.BENCH_SECRET }}\", key: body.id}\negress: {allow: [127.0.0.1]}\n"
-	if err := errors.Join(writeFile(filepath.Join(dir, "hookloom.yaml"), config), writeFile(filepath.Join(dir, ".env"), "BENCH_SECRET="+benchSecret+"\n")); err != nil {
+	config := `triggers:
+  bench:
+    webhook: {provider: generic, secret: "${{ secrets.BENCH_SECRET }}", key: body.id}
+egress: {allow: [127.0.0.1]}
+`
+	if err := errors.Join(writeFile(filepath.Join(dir, "hookloom.yaml"), config),
+		writeFile(filepath.Join(dir, ".env"), "BENCH_SECRET="+benchSecret+"\n")); err != nil {
 		return nil, err
 	}
 	if name == "whole" {

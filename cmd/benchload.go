@@ -127,9 +127,11 @@ var benchTail = func() string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"sku":"LOOM-%04d","title":"Table loom with a warp of wool, number %d","quantity":%d,"price":%d.5,"tags":["wool","wood"]}`, i, i, i+1, 10*i+9)
+		fmt.Fprintf(&b, `{"sku":"LOOM-%04d","title":"Table loom with a warp of wool, number %d","quantity":%d,"price":%d.5,"tags":["wool",`+
+			`"wood"]}`, i, i, i+1, 10*i+9)
 	}
-	return `","status":"paid","amount":4200,"currency":"eur","customer":{"id":115310627314723,"email":"ada@example.com","name":"Ada Lovelace"},"lines":[` + b.String() + `]}`
+	return `","status":"paid","amount":4200,"currency":"eur","customer":{"id":115310627314723,"email":"ada@example.com","name":"Ada ` +
+		`Lovelace"},"lines":[` + b.String() + `]}`
 }()
 
 func benchBody(id string) []byte {

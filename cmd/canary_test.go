@@ -43,7 +43,13 @@ history: {redact: ["$..iban"]}
 var canaryFlows = map[string]string{
 	"shop.yaml": `on: shop
 steps:
-  - {id: echo, uses: http/post, with: {connection: api, url: /echo, headers: {X-Key: "${{ secrets.API_KEY }}", Authorization: "Bearer ${{ event.data.iban }}"}, body: {key: "${{ secrets.API_KEY }}", cut: "${{ secrets.API_KEY[0:10] }}"}}}
+  - id: echo
+    uses: http/post
+    with:
+      connection: api
+      url: /echo
+      headers: {X-Key: "${{ secrets.API_KEY }}", Authorization: "Bearer ${{ event.data.iban }}"}
+      body: {key: "${{ secrets.API_KEY }}", cut: "${{ secrets.API_KEY[0:10] }}"}
   - {id: log, uses: log, with: {message: "said ${{ toJSON(steps.echo.output) }}"}}
   - {id: bad, uses: http/post, continue_on_error: true, with: {connection: api, url: /fail, text: "${{ secrets.API_KEY }}"}}
 output: ${{ steps.echo.output }}
@@ -53,10 +59,17 @@ inputs:
   card: {type: string, secret: true}
   pin: {type: string, secret: true}
 steps:
-  - {id: first, uses: http/post, with: {connection: api, url: /echo, body: {card: "${{ inputs.card }}", pin: "${{ inputs.pin }}", text: "card ${{ inputs.card }}"}}}
+  - id: first
+    uses: http/post
+    with: {connection: api, url: /echo, body: {card: "${{ inputs.card }}", pin: "${{ inputs.pin }}", text: "card ${{ inputs.card }}"}}
   - {id: log, uses: log, with: {message: "card ${{ inputs.card }}"}}
   - {id: ask, wait: {approval: "charge ${{ inputs.card }}?"}}
-  - {id: then, uses: http/post, with: {connection: api, url: /echo, body: {card: "${{ inputs.card }}", pin: "${{ inputs.pin }}", before: "${{ steps.first.output.headers['set-cookie'] }}"}}}
+  - id: then
+    uses: http/post
+    with:
+      connection: api
+      url: /echo
+      body: {card: "${{ inputs.card }}", pin: "${{ inputs.pin }}", before: "${{ steps.first.output.headers['set-cookie'] }}"}
 output: ${{ inputs.card }}
 `,
 }
@@ -78,7 +91,8 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	all := map[string]any{"headers": r.Header, "url": r.URL.String(), "body": string(b)}
 	for name, c := range canaries {
 		if name != "iban" && (name != "card" || strings.Contains(string(b), c)) {
-			all[name] = append(encodings(c), base64.StdEncoding.EncodeToString([]byte("bob:"+c)), base64.URLEncoding.EncodeToString([]byte("al:"+c+":x")), "user:"+c)
+			all[name] = append(encodings(c), base64.StdEncoding.EncodeToString([]byte("bob:"+c)),
+				base64.URLEncoding.EncodeToString([]byte("al:"+c+":x")), "user:"+c)
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -97,7 +111,8 @@ func encodings(s string) []string {
 	if err != nil {
 		panic(err)
 	}
-	out := []string{s, base64.StdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b), hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)),
+	out := []string{s, base64.StdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b), hex.EncodeToString(b),
+		strings.ToUpper(hex.EncodeToString(b)),
 		url.QueryEscape(s), url.PathEscape(s), string(q[1 : len(q)-1]), strings.ReplaceAll(s, "/", `\/`)}
 	return out
 }
@@ -171,7 +186,8 @@ func TestNoSecretIsFoundAnywhere(t *testing.T) {
 // at what is said of the question.
 func (f *finder) link(s *server, id engine.RunID) {
 	f.t.Helper()
-	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, s.consoleURL()+"/api/v1/runs/"+id.String()+"/approve", strings.NewReader(`{"by":"ada","link":true}`))
+	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, s.consoleURL()+"/api/v1/runs/"+id.String()+"/approve",
+		strings.NewReader(`{"by":"ada","link":true}`))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -215,7 +231,8 @@ func sendCanaries(t *testing.T, s *server, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := json.Marshal(map[string]any{"id": "1", "type": "x", "note": canaries["API_KEY"], "list": []any{map[string]any{"iban": canaries["iban"]}}, "iban": canaries["iban"]})
+	body, err := json.Marshal(map[string]any{"id": "1", "type": "x", "note": canaries["API_KEY"],
+		"list": []any{map[string]any{"iban": canaries["iban"]}}, "iban": canaries["iban"]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +323,8 @@ func (f *finder) in(where string, b []byte) {
 // server looks at what the admin address answers.
 func (f *finder) server(s *server) {
 	f.t.Helper()
-	paths := []string{"/", "/events", "/runs", "/quarantine", "/triggers", "/workflows", "/metrics", "/api/v1/overview", "/api/v1/events", "/api/v1/runs", "/api/v1/quarantine", "/api/v1/triggers"}
+	paths := []string{"/", "/events", "/runs", "/quarantine", "/triggers", "/workflows", "/metrics", "/api/v1/overview", "/api/v1/events",
+		"/api/v1/runs", "/api/v1/quarantine", "/api/v1/triggers"}
 	for i := 0; i < len(paths); i++ {
 		req, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, s.consoleURL()+paths[i], nil)
 		if err != nil {

@@ -14,7 +14,8 @@ import (
 func (a *app) admitCmd() *cobra.Command {
 	var at place
 	var by string
-	c := &cobra.Command{Use: "admit ID", Short: "Make a conflicting delivery an event of its own and run it, through the running server", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "admit ID", Short: "Make a conflicting delivery an event of its own and run it, through the running server",
+		Args: cobra.ExactArgs(1),
 		Long: `A later delivery of a known event with a different body or type is kept, and
 hookloom event shows it. admit takes its id (cfl_...), stores it as an event with the
 key KEY#conflict-N, and runs the workflows that listen. Repeating it changes nothing.

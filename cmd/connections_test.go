@@ -20,13 +20,14 @@ func TestNewConnectionsFindAPlace(t *testing.T) {
 	open := newConnections(l, func(int) int { return 0 })
 	open.limit = 16
 	entered, leave := make(chan struct{}), make(chan struct{})
-	s := &http.Server{ConnState: open.changed, ConnContext: open.context, ReadHeaderTimeout: time.Minute, Handler: handled(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/work" {
-			entered <- struct{}{}
-			<-leave
-		}
-		fmt.Fprint(w, "ok")
-	}))}
+	s := &http.Server{ConnState: open.changed, ConnContext: open.context, ReadHeaderTimeout: time.Minute,
+		Handler: handled(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/work" {
+				entered <- struct{}{}
+				<-leave
+			}
+			fmt.Fprint(w, "ok")
+		}))}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(open) }()
 	dial := func(text string) net.Conn {

@@ -40,7 +40,8 @@ as expected.`,
 // demoSecrets makes fresh secrets; nothing of the demo is the same twice.
 func demoSecrets() (map[string]string, error) {
 	out := map[string]string{}
-	for _, n := range []string{"STRIPE_WEBHOOK_SECRET", "GITHUB_WEBHOOK_SECRET", "SHOPIFY_SECRET", "FULFILMENT_TOKEN", "HUBSPOT_TOKEN", "SLACK_TOKEN", "FORM_SECRET", "CRM_TOKEN", "DOCUMENTS_TOKEN", "DEPLOY_SIGNING_SECRET"} {
+	for _, n := range []string{"STRIPE_WEBHOOK_SECRET", "GITHUB_WEBHOOK_SECRET", "SHOPIFY_SECRET", "FULFILMENT_TOKEN", "HUBSPOT_TOKEN",
+		"SLACK_TOKEN", "FORM_SECRET", "CRM_TOKEN", "DOCUMENTS_TOKEN", "DEPLOY_SIGNING_SECRET"} {
 		var b [24]byte
 		if _, err := rand.Read(b[:]); err != nil {
 			return nil, fmt.Errorf("making secrets: %w", err)
@@ -117,7 +118,8 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 		return err
 	}
 	seen := &observer{a: a, began: time.Now(), ended: map[string]int{}}
-	o := serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", log: slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError})), observe: seen.observe, grace: 2 * time.Second}
+	o := serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0",
+		log: slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError})), observe: seen.observe, grace: 2 * time.Second}
 	s, err := newServer(ctx, o, l)
 	if err != nil {
 		return err
@@ -129,7 +131,8 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 		stop()
 		err = errors.Join(err, <-ended)
 	}()
-	a.printf("Hookloom demo: three workflows on a temporary database\n  hooks     %s/hooks/{stripe,github,shopify}\n  console   %s\n  services  %s (fake CRM, fulfilment, chat, deploy)\n\n", s.hooksURL(), s.consoleURL(), outside.base)
+	a.printf("Hookloom demo: three workflows on a temporary database\n  hooks     %s/hooks/{stripe,github,shopify}\n"+
+		"  console   %s\n  services  %s (fake CRM, fulfilment, chat, deploy)\n\n", s.hooksURL(), s.consoleURL(), outside.base)
 	d := &scenario{a: a, s: s, l: l, seen: seen, outside: outside}
 	problems := d.play(ctx)
 	for _, p := range problems {
@@ -234,7 +237,8 @@ func (o *observer) observe(c engine.Change) {
 		o.printf("%s      %-9s    %s  %s%s\n", o.stamp(), s.Status, s.Path, s.Action, attemptNote(s)+printable(note))
 	}
 	if c.Run.Status.Ended() {
-		o.printf("%s    run %-10s %s (%s) in %s\n", o.stamp(), c.Run.Status, c.Run.Workflow, c.Run.ID, c.Run.FinishedAt.Sub(c.Run.StartedAt).Round(time.Millisecond))
+		o.printf("%s    run %-10s %s (%s) in %s\n", o.stamp(), c.Run.Status, c.Run.Workflow, c.Run.ID,
+			c.Run.FinishedAt.Sub(c.Run.StartedAt).Round(time.Millisecond))
 		o.ended[string(c.Run.Status)]++
 	}
 }
@@ -310,7 +314,8 @@ func (d *scenario) play(ctx context.Context) []string {
 	d.deliver(ctx, "Stripe, stale (signed ten minutes ago)", "stripe", 401, triggers.SampleOrder{Variant: "expired", Now: now})
 	body := d.deliver(ctx, "Stripe, the first event once more", "stripe", 200, triggers.SampleOrder{ID: "evt_demo_paid", Now: now})
 	d.expect(strings.Contains(body, "duplicate"), "the second delivery was not seen as a duplicate")
-	small := []byte(`{"id":"evt_demo_small","object":"event","type":"payment_intent.succeeded","created":1767225600,"data":{"object":{"id":"pi_small","amount_received":500,"currency":"eur","metadata":{}}}}`)
+	small := []byte(`{"id":"evt_demo_small","object":"event","type":"payment_intent.succeeded","created":1767225600,` +
+		`"data":{"object":{"id":"pi_small","amount_received":500,"currency":"eur","metadata":{}}}}`)
 	d.deliver(ctx, "Stripe, a payment under the rule's limit", "stripe", 202, triggers.SampleOrder{Body: small, Now: now})
 	d.wait(ctx, "skipped", 1)
 	d.check()

@@ -13,7 +13,8 @@ import (
 func (a *app) destinationsCmd() *cobra.Command {
 	var at place
 	var resume, host string
-	c := &cobra.Command{Use: "destinations", Short: "List the hosts that steps go to: circuit, attempts under way, runs that wait", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "destinations", Short: "List the hosts that steps go to: circuit, attempts under way, runs that wait",
+		Args: cobra.NoArgs,
 		Long: `Asks the running server. A host that fails again and again is left alone (its
 circuit is open) and tried every few seconds; attempts to it wait. Bounds of a host
 stand in hookloom.yaml: destinations: {api.example.com: {concurrency: 4, rate: 10/s}}.
@@ -22,7 +23,8 @@ The receiver of an outbound webhook that answers 410 Gone gets no more until
 --resume URL; its runs fail until then, and can be replayed. --resume with a name of
 the list, or a host, ends what holds it: an open circuit, or the time for which it
 asked to be left alone (Retry-After). Runs that wait for either go on at once.`,
-		Example: "  hookloom destinations\n  hookloom destinations --resume https://partner.example.com/hooks\n  hookloom destinations --resume https://api.example.com",
+		Example: "  hookloom destinations\n  hookloom destinations --resume https://partner.example.com/hooks\n" +
+			"  hookloom destinations --resume https://api.example.com",
 		RunE: func(c *cobra.Command, _ []string) error {
 			l, err := at.load()
 			if err != nil {
@@ -59,7 +61,8 @@ asked to be left alone (Retry-After). Runs that wait for either go on at once.`,
 				if d.Until != nil {
 					next = clock(*d.Until)
 				}
-				t.row(d.Name, d.Circuit, fmt.Sprint(d.InUse), fmt.Sprint(d.Limit), fmt.Sprint(d.Waiting), fmt.Sprint(d.DeadLetters), next, cmp.Or(d.Why, "-"), short(d.Last, 80))
+				t.row(d.Name, d.Circuit, fmt.Sprint(d.InUse), fmt.Sprint(d.Limit), fmt.Sprint(d.Waiting), fmt.Sprint(d.DeadLetters), next,
+					cmp.Or(d.Why, "-"), short(d.Last, 80))
 			}
 			return a.printDestinations(t, out.Paused)
 		}}

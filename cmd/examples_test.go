@@ -24,12 +24,15 @@ func TestEachExampleRunsAgainstTheStandIns(t *testing.T) {
 		calls   []string
 	}{
 		"payment": {"stripe", triggers.SampleOrder{}, `{"order":"A-1001","shipment":"S-A-1001"}`,
-			[]string{"fulfilment POST /v1/orders/A-1001/release", "fulfilment POST /v1/orders/A-1001/release", "crm PATCH /crm/v3/objects/deals/881", "chat POST /chat.postMessage"}},
+			[]string{"fulfilment POST /v1/orders/A-1001/release", "fulfilment POST /v1/orders/A-1001/release",
+				"crm PATCH /crm/v3/objects/deals/881", "chat POST /chat.postMessage"}},
 		"push": {"github", triggers.SampleOrder{Type: "push"}, "", []string{"deploy POST /hooks/source"}},
 		"order": {"shopify", triggers.SampleOrder{Type: "orders/paid"}, `{"deal":"882"}`,
 			[]string{"crm POST /crm/v3/objects/contacts/batch/upsert", "crm POST /crm/v3/objects/deals", "chat POST /chat.postMessage"}},
-		"invoice": {"shopify", triggers.SampleOrder{Type: "orders/paid"}, `{"bytes":19,"number":1}`, []string{"documents POST /v1/invoices/1.pdf", "documents PUT /v1/archive/1.pdf"}},
-		"lead": {"lead_intake", triggers.SampleOrder{Body: []byte(`{"email":"Ada@Example.com","form_id":"pricing","employees":240}`)}, `{"grade":"hot","id":"lead-ada@example.com"}`,
+		"invoice": {"shopify", triggers.SampleOrder{Type: "orders/paid"}, `{"bytes":19,"number":1}`,
+			[]string{"documents POST /v1/invoices/1.pdf", "documents PUT /v1/archive/1.pdf"}},
+		"lead": {"lead_intake", triggers.SampleOrder{Body: []byte(`{"email":"Ada@Example.com","form_id":"pricing","employees":240}`)},
+			`{"grade":"hot","id":"lead-ada@example.com"}`,
 			[]string{"leads PUT /leads/ada@example.com"}},
 	}
 	dirs, err := fs.ReadDir(examples.Files, ".")
@@ -101,7 +104,8 @@ func startServerAt(t *testing.T, dir, admin string) (*server, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newServer(t.Context(), serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: admin, grace: time.Second, log: slog.New(slog.DiscardHandler)}, l)
+	s, err := newServer(t.Context(), serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: admin, grace: time.Second,
+		log: slog.New(slog.DiscardHandler)}, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +150,8 @@ func endedRun(t *testing.T, s *server) *engine.RunDetail {
 // TestTheExamplesOwnTestsPass as hookloom test runs them.
 func TestTheExamplesOwnTestsPass(t *testing.T) {
 	var out, errs bytes.Buffer
-	if code := Main([]string{"test", "../examples/lead", "../examples/payment", "../examples/polling-vs-webhooks", "../examples/bursts"}, &out, &errs); code != 0 || !strings.Contains(out.String(), "12 passed, 0 failed") {
+	if code := Main([]string{"test", "../examples/lead", "../examples/payment", "../examples/polling-vs-webhooks", "../examples/bursts"},
+		&out, &errs); code != 0 || !strings.Contains(out.String(), "12 passed, 0 failed") {
 		t.Errorf("%d\n%s%s", code, out.String(), errs.String())
 	}
 }

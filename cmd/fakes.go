@@ -42,7 +42,8 @@ type call struct {
 }
 
 // fakeURLs are the addresses in the example projects, by service.
-var fakeURLs = map[string]string{"https://fulfilment.example.com": "fulfilment", "https://api.hubapi.com": "crm", "https://slack.com/api": "chat",
+var fakeURLs = map[string]string{"https://fulfilment.example.com": "fulfilment", "https://api.hubapi.com": "crm",
+	"https://slack.com/api":      "chat",
 	"https://deploy.example.com": "deploy", "https://crm.example.com": "leads", "https://documents.example.com": "documents"}
 
 // newFakes starts the services; secrets are the tokens that they expect.
@@ -57,7 +58,8 @@ func newFakes(secrets map[string]string) (*fakes, error) {
 	}
 	s := &fakes{secrets: secrets, verifier: v, key: key, refuseFirst: map[string]bool{}, ended: make(chan error, 1)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /fulfilment/v1/orders/{id}/release", s.guarded("fulfilment", "Authorization", "Bearer "+secrets["FULFILMENT_TOKEN"], s.release))
+	mux.HandleFunc("POST /fulfilment/v1/orders/{id}/release", s.guarded("fulfilment", "Authorization", "Bearer "+secrets["FULFILMENT_TOKEN"],
+		s.release))
 	mux.HandleFunc("/crm/crm/v3/objects/", s.guarded("crm", "Authorization", "Bearer "+secrets["HUBSPOT_TOKEN"], s.crm))
 	mux.HandleFunc("POST /chat/chat.postMessage", s.guarded("chat", "Authorization", "Bearer "+secrets["SLACK_TOKEN"], s.chat))
 	mux.HandleFunc("POST /deploy/hooks/source", s.guarded("deploy", "", "", s.deploy))
@@ -110,7 +112,8 @@ func (s *fakes) wrong() []string {
 }
 
 // guarded reads a request, checks its credential, and notes it.
-func (s *fakes) guarded(service, header, want string, do func(http.ResponseWriter, *http.Request, []byte, map[string]any)) http.HandlerFunc {
+func (s *fakes) guarded(service, header, want string, do func(http.ResponseWriter, *http.Request, []byte,
+	map[string]any)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		raw, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 		if err != nil {
@@ -227,7 +230,8 @@ func (s *fakes) documents(w http.ResponseWriter, r *http.Request) {
 		s.fault("documents: wrong credential")
 	}
 	s.mu.Lock()
-	s.calls = append(s.calls, call{Service: "documents", Method: r.Method, Path: strings.TrimPrefix(r.URL.Path, "/documents"), Key: r.Header.Get("Idempotency-Key")})
+	s.calls = append(s.calls, call{Service: "documents", Method: r.Method, Path: strings.TrimPrefix(r.URL.Path, "/documents"),
+		Key: r.Header.Get("Idempotency-Key")})
 	s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/pdf")
 	switch {

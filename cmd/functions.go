@@ -11,7 +11,8 @@ import (
 
 // functionsCmd lists the functions that expressions may call.
 func (a *app) functionsCmd() *cobra.Command {
-	return &cobra.Command{Use: "functions [NAME]", Short: "List the functions of expressions, with an example each", Args: cobra.MaximumNArgs(1),
+	return &cobra.Command{Use: "functions [NAME]", Short: "List the functions of expressions, with an example each",
+		Args: cobra.MaximumNArgs(1),
 		Long: `Lists every function that an expression may call. Each example is an expression
 that is true.`,
 		Example: "  hookloom functions\n  hookloom functions money\n  hookloom functions --output json",

@@ -74,7 +74,8 @@ func (f *listFlags) reading(read func(*store.History) error) error {
 
 func (a *app) eventsCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "events", Short: "List events", Args: cobra.NoArgs, Example: "  hookloom events --trigger stripe --since 1d\n  hookloom events --status rule_failed\n  hookloom events --status unreadable",
+	c := &cobra.Command{Use: "events", Short: "List events", Args: cobra.NoArgs,
+		Example: "  hookloom events --trigger stripe --since 1d\n  hookloom events --status rule_failed\n  hookloom events --status unreadable",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
 				p, err := listed(c.Context(), h, &f, h.Events, h.CountEvents, func(i engine.EventItem) string { return i.ID })
@@ -87,7 +88,8 @@ func (a *app) eventsCmd() *cobra.Command {
 				items := p.Items
 				t := newTable("EVENT", "RECEIVED", "TRIGGER", "TYPE", "KEY", "OUTCOME", "RUNS", "DUPLICATES", "")
 				for _, i := range items {
-					t.row(i.ID, clock(i.ReceivedAt), i.Trigger, i.Type, short(i.Key, 40), outcomeOf(&i), fmt.Sprint(i.Runs), fmt.Sprint(i.Duplicates), strings.Join(i.Marks(), ", "))
+					t.row(i.ID, clock(i.ReceivedAt), i.Trigger, i.Type, short(i.Key, 40), outcomeOf(&i), fmt.Sprint(i.Runs), fmt.Sprint(i.Duplicates),
+						strings.Join(i.Marks(), ", "))
 				}
 				return printList(a, t, p)
 			})
@@ -141,7 +143,8 @@ func (a *app) eventCmd() *cobra.Command {
 
 func (a *app) printEvent(d *engine.EventDetail) error {
 	a.printf("%s  %s  %s\n", d.ID, printable(d.Type), d.Shown())
-	a.printf("  trigger   %s by %s\n  key       %s\n  received  %s\n  happened  %s\n", d.Trigger, d.Inlet, printable(d.Key), clock(d.ReceivedAt), clock(d.Time))
+	a.printf("  trigger   %s by %s\n  key       %s\n  received  %s\n  happened  %s\n", d.Trigger, d.Inlet, printable(d.Key),
+		clock(d.ReceivedAt), clock(d.Time))
 	if d.Flag != "" {
 		a.printf("  note      %s\n", printable(d.Flag))
 	}

@@ -70,7 +70,8 @@ tests:                             # hookloom test runs them, without network
 }
 
 func (a *app) initCmd() *cobra.Command {
-	return &cobra.Command{Use: "init [DIR]", Short: "Write a commented starter project", Args: cobra.MaximumNArgs(1), Example: "  hookloom init myproject && cd myproject && hookloom serve",
+	return &cobra.Command{Use: "init [DIR]", Short: "Write a commented starter project", Args: cobra.MaximumNArgs(1),
+		Example: "  hookloom init myproject && cd myproject && hookloom serve",
 		RunE: func(c *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
@@ -91,11 +92,13 @@ func (a *app) init(dir string) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(starter)) {
-		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), strings.Replace(starter[name], generatedSecret, workflows.GenerateSecret(), 1)); err != nil {
+		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), strings.Replace(starter[name], generatedSecret,
+			workflows.GenerateSecret(), 1)); err != nil {
 			return fmt.Errorf("writing the starter project: %w", err)
 		}
 		a.printf("wrote %s\n", filepath.Join(dir, name))
 	}
-	a.printf("\nNext:\n  cd %s\n  hookloom test                # the workflow's own tests\n  hookloom serve               # in one terminal\n  hookloom send hello          # in another: a signed delivery\n  hookloom runs                # what came of it\n", dir)
+	a.printf("\nNext:\n  cd %s\n  hookloom test                # the workflow's own tests\n  hookloom serve               # in one "+
+		"terminal\n  hookloom send hello          # in another: a signed delivery\n  hookloom runs                # what came of it\n", dir)
 	return nil
 }

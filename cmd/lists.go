@@ -18,7 +18,8 @@ import (
 
 // listed reads a list by the filters, with how many there are, and where it goes on: the
 // last id when there is more.
-func listed[T any](ctx context.Context, h *store.History, f *listFlags, read func(context.Context, engine.Query) ([]T, error), count func(context.Context, engine.Query, *engine.Page[T]) error, id func(T) string) (p engine.Page[T], err error) {
+func listed[T any](ctx context.Context, h *store.History, f *listFlags, read func(context.Context, engine.Query) ([]T, error),
+	count func(context.Context, engine.Query, *engine.Page[T]) error, id func(T) string) (p engine.Page[T], err error) {
 	if err := f.checkNames(ctx, h); err != nil {
 		return p, err
 	}
@@ -149,7 +150,8 @@ func (a *app) deadlettersCmd() *cobra.Command {
 		Long: `Lists runs that failed for good, and events for which a workflow's rule could not be
 evaluated (rule_failed), until they are replayed. hookloom replay --dead replays
 them: runs are repeated, events are decided again with today's rule.`,
-		Example: "  hookloom deadletters --workflow fulfil_order --since 2h\n  hookloom deadletters --status rule_failed\n  hookloom deadletters --groups\n  hookloom deadletters --host api.example.com --reason timeout",
+		Example: "  hookloom deadletters --workflow fulfil_order --since 2h\n  hookloom deadletters --status rule_failed\n" +
+			"  hookloom deadletters --groups\n  hookloom deadletters --host api.example.com --reason timeout",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
 				if err := f.checkNames(c.Context(), h); err != nil {

@@ -52,7 +52,8 @@ func (l *loaded) adminURL(scheme string) (string, error) {
 		return "", fmt.Errorf("no server has the database %s now: %s has it; try again when it has ended", l.database(), h)
 	case h == nil && os.Getenv("HOOKLOOM_ADMIN_ADDR") == "":
 		if _, err := os.Stat(l.database()); err == nil {
-			return "", fmt.Errorf("no server has the database %s: hookloom serve starts one; --db names another database, HOOKLOOM_ADMIN_ADDR a server elsewhere", l.database())
+			return "", fmt.Errorf("no server has the database %s: hookloom serve starts one; --db names another database, HOOKLOOM_ADMIN_ADDR a "+
+				"server elsewhere", l.database())
 		}
 	}
 	return scheme + strings.TrimPrefix(localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)), "http"), nil

@@ -96,7 +96,8 @@ func (a *app) dryPoll(ctx context.Context, f *listFlags, l *loaded, trigger stri
 		in.h = h
 		defer h.Close()
 	}
-	return triggers.DryPoll(ctx, l.project, trigger, actions.Ask(l.project.Connections, l.secrets.Lookup, guard.Client()), l.secrets.Lookup, in)
+	return triggers.DryPoll(ctx, l.project, trigger, actions.Ask(l.project.Connections, l.secrets.Lookup, guard.Client()),
+		l.secrets.Lookup, in)
 }
 
 func (a *app) printPoll(r triggers.PollReport, dry bool) error {
@@ -140,7 +141,8 @@ func (a *app) printPoll(r triggers.PollReport, dry bool) error {
 
 func (a *app) compareCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "compare TRIGGER", Short: "Webhook against polling: what each brought, when, and at what cost", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "compare TRIGGER", Short: "Webhook against polling: what each brought, when, and at what cost",
+		Args: cobra.ExactArgs(1),
 		Long: `Sets the inlets of a trigger against each other, from what is on record: events
 that only one of them brought, how late each was, what polling spent, and what other
 intervals would have been like. A poll with compare: true measures without starting
@@ -174,21 +176,25 @@ func (a *app) printComparison(x engine.Comparison) error {
 	}
 	a.printf("%s  since %s\n\n", x.Trigger, clock(x.Since))
 	t := newTable("EVENTS", "BOTH", "WEBHOOK ONLY", "POLL ONLY", "RECOVERED", "CAME AGAIN")
-	t.row(fmt.Sprint(x.Events), fmt.Sprint(x.Both), fmt.Sprint(x.WebhookOnly), fmt.Sprint(x.PollOnly), fmt.Sprint(x.Recovered), fmt.Sprint(x.Repeats))
+	t.row(fmt.Sprint(x.Events), fmt.Sprint(x.Both), fmt.Sprint(x.WebhookOnly), fmt.Sprint(x.PollOnly), fmt.Sprint(x.Recovered),
+		fmt.Sprint(x.Repeats))
 	if err := t.print(a.out); err != nil {
 		return err
 	}
 	a.printf("\n")
-	t = newTable("INLET", "FOUND", "ALONE", "FIRST", "DELAY OF", "P50", "P95", "P99", "MAX", "BEHIND THE OTHER, OF", "P50", "P95", "P99", "MAX")
+	t = newTable("INLET", "FOUND", "ALONE", "FIRST", "DELAY OF", "P50", "P95", "P99", "MAX", "BEHIND THE OTHER, OF", "P50", "P95",
+		"P99", "MAX")
 	for _, i := range x.Inlets {
-		t.row(slices.Concat([]string{i.Inlet, fmt.Sprint(i.Found), fmt.Sprint(i.Only), fmt.Sprint(i.First)}, delayCells(i.Delay), delayCells(i.Behind))...)
+		t.row(slices.Concat([]string{i.Inlet, fmt.Sprint(i.Found), fmt.Sprint(i.Only), fmt.Sprint(i.First)}, delayCells(i.Delay),
+			delayCells(i.Behind))...)
 	}
 	if err := t.print(a.out); err != nil {
 		return err
 	}
 	a.printf("Delay is from the event's own time, where the sender says it.\n")
 	if x.Polls > 0 {
-		a.printf("\nPolling: %d polls, %d of them empty, %d failed; %d requests, %s", x.Polls, x.EmptyPolls, x.FailedPolls, x.Requests, console.Bytes(x.Bytes))
+		a.printf("\nPolling: %d polls, %d of them empty, %d failed; %d requests, %s", x.Polls, x.EmptyPolls, x.FailedPolls, x.Requests,
+			console.Bytes(x.Bytes))
 		if x.RequestsPerFind > 0 {
 			a.printf("; %.1f requests a new event", x.RequestsPerFind)
 		}

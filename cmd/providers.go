@@ -105,7 +105,8 @@ func (a *app) providerSetup(p *workflows.Preset) {
 func (a *app) providerFacts(p *workflows.Preset) {
 	a.printf("\n")
 	a.printf("%-11s %s\n", "Identity", p.IdentityWords())
-	for _, row := range [][2]string{{"Secret", p.SecretName}, {"Docs", p.Docs}, {"Time limit", p.Delivery.Timeout}, {"Retries", p.Delivery.Retry}, {"Success", p.Delivery.Success}, {"Repeats", p.RetryWords()}} {
+	for _, row := range [][2]string{{"Secret", p.SecretName}, {"Docs", p.Docs}, {"Time limit", p.Delivery.Timeout},
+		{"Retries", p.Delivery.Retry}, {"Success", p.Delivery.Success}, {"Repeats", p.RetryWords()}} {
 		if row[1] != "" {
 			a.printf("%-11s %s\n", row[0], row[1])
 		}
@@ -157,10 +158,14 @@ func providerItem(p *workflows.Preset) map[string]any {
 	for _, x := range p.Params {
 		params = append(params, map[string]any{"name": x.Name, "help": x.Help, "default": x.Default, "required": x.Required})
 	}
-	return map[string]any{"provider": p.Name, "aliases": p.Aliases, "title": p.Title, "category": p.Category, "docs": p.Docs, "confidence": p.Confidence, "experimental": p.Experimental(),
-		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup, "handshake": len(p.Handshakes) > 0, "polling": p.List != nil, "max_body": maxBody(p), "proves_provider": p.ProvesProvider, "media_types": p.MediaTypes,
+	return map[string]any{"provider": p.Name, "aliases": p.Aliases, "title": p.Title, "category": p.Category, "docs": p.Docs,
+		"confidence": p.Confidence, "experimental": p.Experimental(),
+		"sources": p.Sources, "secret": p.SecretName, "schemes": schemes, "params": params, "setup": p.Setup,
+		"handshake": len(p.Handshakes) > 0, "polling": p.List != nil, "max_body": maxBody(p), "proves_provider": p.ProvesProvider,
+		"media_types": p.MediaTypes,
 		"delivery": map[string]any{"timeout": p.Delivery.Timeout, "retry": p.Delivery.Retry, "success": p.Delivery.Success,
-			"signed": p.Retries.Signed, "window_seconds": p.Retries.Window.Seconds(), "source": p.Retries.Source}, "identity": p.IdentityWords(), "events": p.Events, "notes": p.Notes}
+			"signed": p.Retries.Signed, "window_seconds": p.Retries.Window.Seconds(), "source": p.Retries.Source}, "identity": p.IdentityWords(),
+		"events": p.Events, "notes": p.Notes}
 }
 
 // maxBody is the documented largest body of a provider in bytes, nil for none.

@@ -47,7 +47,8 @@ at once, and does the rest.`,
 			if a.json() {
 				return a.printJSON(n)
 			}
-			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; gave %s back\n", n.Runs, n.Events, n.Bodies, n.Keys, n.Refusals, console.Bytes(n.Bytes))
+			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; gave %s back\n", n.Runs, n.Events, n.Bodies, n.Keys,
+				n.Refusals, console.Bytes(n.Bytes))
 			if n.Files > 0 {
 				a.printf("removed %s of runs that are gone, %s\n", counted(n.Files, "file"), console.Bytes(n.FileBytes))
 			}

@@ -57,7 +57,8 @@ func (a *app) printRecovered(r *store.Recovered) error {
 		a.printf("%s left out: what they belong to is lost\n", counted(int(r.Orphans), "row"))
 	}
 	if r.Undecided > 0 {
-		a.printf("%s without a decision or a run, which are lost, or there was none: hookloom replay --trigger T --status unmatched --since 30d decides them again\n", counted(int(r.Undecided), "event"))
+		a.printf("%s without a decision or a run, which are lost, or there was none: hookloom replay --trigger T --status unmatched --since 30d "+
+			"decides them again\n", counted(int(r.Undecided), "event"))
 	}
 	if r.Open > 0 && r.Damaged() {
 		a.printf("open runs go on; a step whose rows are lost is done again with the same idempotency key\n")

@@ -95,7 +95,8 @@ func (l *loaded) inForce(ctx context.Context, dir string, warn func(format strin
 	if err != nil {
 		return nil, bad
 	}
-	warn("%s: there are mistakes, so that what was in force before counts; hookloom validate shows them\n", strings.Join(append(state.Kept, state.Left...), ", "))
+	warn("%s: there are mistakes, so that what was in force before counts; hookloom validate shows them\n",
+		strings.Join(append(state.Kept, state.Left...), ", "))
 	return chosen, nil
 }
 
@@ -124,7 +125,8 @@ func (s *server) reload(ctx context.Context) {
 	case err != nil:
 		s.o.log.Error("reload failed; the previous version stays in effect", "mistakes", state.Mistakes)
 	case state.Broken():
-		s.o.log.Error("reloaded; broken files keep their last good version", "kept", state.Kept, "left_out", state.Left, "mistakes", state.Mistakes)
+		s.o.log.Error("reloaded; broken files keep their last good version", "kept", state.Kept, "left_out", state.Left, "mistakes",
+			state.Mistakes)
 	default:
 		s.o.log.Info("reloaded", "workflows", len(p.Workflows), "triggers", len(p.Triggers))
 	}

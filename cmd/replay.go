@@ -42,7 +42,9 @@ at most once per event, however often you ask; --again lifts that.
 
 A refused delivery (ref_...) is verified again, as of the time it arrived; if it is
 genuine now, it becomes an event.`,
-		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay evt_0d3c6f2a41c00000 --workflow fulfil\n  hookloom replay --trigger shop --workflow fulfil --since 30d --dry-run\n" +
+		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay evt_0d3c6f2a41c00000 --workflow fulfil\n" +
+			"  hookloom replay --trigger " +
+			"shop --workflow fulfil --since 30d --dry-run\n" +
 			"  hookloom replay --status failed --since 1h --dry-run\n  hookloom replay --dead --workflow paid --from failed --version current",
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
@@ -50,11 +52,13 @@ genuine now, it becomes an event.`,
 				return a.replayIDs(c.Context(), &f, args)
 			case f.decides(c):
 				return a.replayEvents(c, &f)
-			case f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" && f.q.Host == "" && !f.q.DeadOnly:
+			case f.q.Status == "" && f.q.Workflow == "" && f.since == "" && f.q.Trigger == "" && f.q.Type == "" && f.q.Grep == "" &&
+				f.q.Host == "" && !f.q.DeadOnly:
 				return usageError("nothing to replay: give ids, or filters such as --status failed --since 1h, or --trigger T --since 30d")
 			}
 			if c.Flags().Changed("rate") {
-				return usageError("--rate is for deciding events again: use it with --trigger, or with --status skipped, rule_failed or another outcome")
+				return usageError("--rate is for deciding events again: use it with --trigger, or with --status skipped, rule_failed or " +
+					"another outcome")
 			}
 			return a.replayFound(c, &f)
 		}}
@@ -102,7 +106,8 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 		engine.Batch
 		Plan *engine.Forecast `json:"plan,omitempty"`
 	}
-	order := map[string]any{"trigger": f.q.Trigger, "workflow": f.q.Workflow, "status": f.q.Status, "since": f.since, "until": f.until, "again": f.again, "rate": f.rate,
+	order := map[string]any{"trigger": f.q.Trigger, "workflow": f.q.Workflow, "status": f.q.Status, "since": f.since, "until": f.until,
+		"again": f.again, "rate": f.rate,
 		"by": os.Getenv("USER"), "dry_run": true}
 	var planned, started answer
 	if err := adminCall(c.Context(), l, "POST", "/api/v1/replays", order, &planned); err != nil {
@@ -223,7 +228,9 @@ func (a *app) replayRun(ctx context.Context, l *loaded, f *replayFlags, id strin
 	all.Runs, all.InDoubt = append(all.Runs, out.Runs...), all.InDoubt+out.InDoubt
 	if a.json() {
 		for _, run := range out.Runs {
-			all.Items = append(all.Items, replayedAgain{"repeat", engine.Again{Run: run, Repeats: id, Outcome: "matched", AlreadyReplayed: out.AlreadyReplayed, InDoubt: out.InDoubt}})
+			all.Items = append(all.Items,
+				replayedAgain{"repeat", engine.Again{Run: run, Repeats: id, Outcome: "matched", AlreadyReplayed: out.AlreadyReplayed,
+					InDoubt: out.InDoubt}})
 		}
 		return nil
 	}
@@ -242,7 +249,8 @@ func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id str
 		workflow = f.q.Workflow
 	}
 	path := "/api/v1/events/" + id + "/replay"
-	order := map[string]any{"from": f.from, "version": f.version, "by": os.Getenv("USER"), "again": f.again, "workflow": workflow, "dry_run": true}
+	order := map[string]any{"from": f.from, "version": f.version, "by": os.Getenv("USER"), "again": f.again, "workflow": workflow,
+		"dry_run": true}
 	var plan, out replayedList
 	if err := adminCall(ctx, l, "POST", path, order, &plan); err != nil {
 		return err

@@ -21,7 +21,8 @@ func (a *app) printForecast(f *engine.Forecast) {
 		for _, x := range []struct {
 			n    int
 			text string
-		}{{w.NotMatched, "no match for %d"}, {w.RuleFailed, "the rule fails for %d"}, {w.Known, "%d have a run already"}, {w.Unreadable, "%d cannot be read any more"}} {
+		}{{w.NotMatched, "no match for %d"}, {w.RuleFailed, "the rule fails for %d"}, {w.Known, "%d have a run already"},
+			{w.Unreadable, "%d cannot be read any more"}} {
 			if x.n > 0 {
 				a.printf("; "+x.text, x.n)
 			}

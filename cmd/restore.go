@@ -39,7 +39,8 @@ poll finds them again.`,
 }
 
 func (a *app) printRestored(r *store.Restored) {
-	a.printf("%s is restored: %s and %s, %d of them open, as of %s\n", r.Database, counted(int(r.Events), "event"), counted(int(r.Runs), "run"), r.Open, clock(r.AsOf))
+	a.printf("%s is restored: %s and %s, %d of them open, as of %s\n", r.Database, counted(int(r.Events), "event"),
+		counted(int(r.Runs), "run"), r.Open, clock(r.AsOf))
 	if r.Aside != "" {
 		a.printf("the old database is %s\n", r.Aside)
 	}
@@ -47,11 +48,14 @@ func (a *app) printRestored(r *store.Restored) {
 	case r.Aside == "":
 		a.printf("there was no database before: what was done after the backup is not known, and may be done again\n")
 	case !r.Compared:
-		a.printf("the old database cannot be read, so that it is not known what came after the backup: calls of open runs may be made again with the same\n" +
+		a.printf("the old database cannot be read, so that it is not known what came after the backup: calls of open runs may be made again " +
+			"with the same\n" +
 			"idempotency key, and events that are sent again run again; hookloom recover reads what the old file still gives\n")
 	default:
-		a.printf("%s came after the backup and only the old database has them: sent again, they run again%s\n", counted(int(r.LaterEvents), "event"), first(r.LaterEventIDs))
-		a.printf("%s after the backup may be repeated, those of runs that were open then with the same idempotency key%s\n", counted(int(r.RepeatedCalls), "call"), first(r.RepeatedCallOf))
+		a.printf("%s came after the backup and only the old database has them: sent again, they run again%s\n",
+			counted(int(r.LaterEvents), "event"), first(r.LaterEventIDs))
+		a.printf("%s after the backup may be repeated, those of runs that were open then with the same idempotency key%s\n",
+			counted(int(r.RepeatedCalls), "call"), first(r.RepeatedCallOf))
 	}
 	a.printf("hookloom serve starts it\n")
 }

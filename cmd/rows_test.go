@@ -24,13 +24,15 @@ func TestCheckAndDoctorNameRowsThatCannotBeRead(t *testing.T) {
 	}
 	now := time.Now().UTC()
 	ev := engine.EventID(1 << 40)
-	if _, err := s.Accept(t.Context(), ev, &engine.Delivery{Trigger: "hook", Inlet: "webhook", Key: "k", Type: "t", Time: now, ReceivedAt: now}); err != nil {
+	if _, err := s.Accept(t.Context(), ev, &engine.Delivery{Trigger: "hook", Inlet: "webhook", Key: "k", Type: "t", Time: now,
+		ReceivedAt: now}); err != nil {
 		t.Fatal(err)
 	}
 	run := &engine.Run{ID: 2 << 40, Event: ev, Workflow: "w", Version: "1", Status: engine.Waiting, CreatedAt: now, DueAt: now}
 	step := &plan.Record{Path: "a", Attempt: 1, Action: "log", Status: plan.Succeeded, StartedAt: now, FinishedAt: now, Output: 1}
 	d := engine.Decision{Workflow: "w", Version: "1", Outcome: engine.Matched, Run: run.ID}
-	m := engine.Match{Event: ev, At: now, Decisions: []engine.Decision{d}, Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{step}, Answers: -1}}}
+	m := engine.Match{Event: ev, At: now, Decisions: []engine.Decision{d},
+		Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{step}, Answers: -1}}}
 	if _, err := s.Match(t.Context(), []engine.Match{m}); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +49,8 @@ func TestCheckAndDoctorNameRowsThatCannotBeRead(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("%s: the output of step a: JSON, byte 1: expected a key in quotes: it ends as a dead letter when it goes on; hookloom cancel %s ends it now", run.ID, run.ID)
+	want := fmt.Sprintf("%s: the output of step a: JSON, byte 1: expected a key in quotes: it ends as a dead letter when it goes on; "+
+		"hookloom cancel %s ends it now", run.ID, run.ID)
 	var lines []string
 	for _, x := range databaseHealth(t.Context(), path) {
 		lines = append(lines, fmt.Sprint(x.Verdict, " ", x.What, ": ", x.Found))
@@ -66,7 +69,8 @@ func TestCheckAndDoctorNameRowsThatCannotBeRead(t *testing.T) {
 	}
 	var out bytes.Buffer
 	err = (&app{out: &out}).printFindings(found)
-	if !strings.Contains(out.String(), "WRONG  each row can be read back, 3 rows\n         "+want) || err == nil || strings.Contains(err.Error(), "backup") {
+	if !strings.Contains(out.String(), "WRONG  each row can be read back, 3 rows\n         "+want) || err == nil ||
+		strings.Contains(err.Error(), "backup") {
 		t.Errorf("check: %v\n%s", err, out.String())
 	}
 }

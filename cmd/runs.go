@@ -15,7 +15,10 @@ import (
 
 func (a *app) runsCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "runs", Short: "List runs", Args: cobra.NoArgs, Example: "  hookloom runs --workflow fulfil_order --since 2h\n  hookloom runs --status queued,waiting\n  hookloom runs --waits-for approval,review\n  hookloom runs --host api.example.com --since \"2026-01-31 14:00\" --until \"2026-01-31 14:20\"",
+	c := &cobra.Command{Use: "runs", Short: "List runs", Args: cobra.NoArgs,
+		Example: "  hookloom runs --workflow fulfil_order --since 2h\n  hookloom runs --status queued,waiting\n" +
+			"  hookloom runs --waits-for approval,review\n" +
+			"  hookloom runs --host api.example.com --since \"2026-01-31 14:00\" --until \"2026-01-31 14:20\"",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
 				p, err := listed(c.Context(), h, &f, h.Runs, h.CountRuns, func(i engine.RunItem) string { return i.ID })
@@ -27,14 +30,16 @@ func (a *app) runsCmd() *cobra.Command {
 				}
 				t := newTable("RUN", "STARTED", "WORKFLOW", "EVENT KEY", "STATUS", "WORKED", "WAITED", "WAITS FOR", "ERROR")
 				for _, i := range p.Items {
-					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, short(i.EventKey, 30), i.Status, workedText(i), millisText(i.WaitedMS), waitsText(i), short(i.Trouble(), 80))
+					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, short(i.EventKey, 30), i.Status, workedText(i), millisText(i.WaitedMS),
+						waitsText(i), short(i.Trouble(), 80))
 				}
 				return printList(a, t, p)
 			})
 		}}
 	f.add(c)
 	f.addHost(c, "only with an attempt to this host")
-	c.Flags().StringVar(&f.q.WaitsFor, "waits-for", "", "only those that wait for one of these, separated by commas: "+strings.Join(engine.WaitKinds, ", "))
+	c.Flags().StringVar(&f.q.WaitsFor, "waits-for", "", "only those that wait for one of these, separated by commas: "+
+		strings.Join(engine.WaitKinds, ", "))
 	return c
 }
 
@@ -66,7 +71,8 @@ func (a *app) runCmd() *cobra.Command {
 
 func (a *app) printRun(d *engine.RunDetail) error {
 	a.printf("%s  %s  %s\n", d.ID, d.Workflow, d.Status)
-	a.printf("  event     %s  %s from %s\n  version   %s\n  started   %s\n  finished  %s\n", d.Event, printable(d.EventItem.Type), d.EventItem.Trigger, d.Version, clockPointer(d.StartedAt), clockPointer(d.FinishedAt))
+	a.printf("  event     %s  %s from %s\n  version   %s\n  started   %s\n  finished  %s\n", d.Event, printable(d.EventItem.Type),
+		d.EventItem.Trigger, d.Version, clockPointer(d.StartedAt), clockPointer(d.FinishedAt))
 	a.printf("  took      %s at work, %s waiting\n", millisText(d.WorkedMS), millisText(d.WaitedMS))
 	if d.WaitsFor != "" {
 		a.printf("  waits for %s\n", waitsText(d.RunItem))
@@ -81,7 +87,8 @@ func (a *app) printRun(d *engine.RunDetail) error {
 		a.printf("  calls     %s of %s at step %s\n", cmp.Or(x.Run, x.Event), x.Workflow, printable(x.Step))
 	}
 	if len(d.Events) > 0 {
-		a.printf("  events    %d more: %s%s\n", d.EventCount, strings.Join(d.Events[:min(len(d.Events), 5)], ", "), strings.Repeat(", ...", min(1, d.EventCount/6)))
+		a.printf("  events    %d more: %s%s\n", d.EventCount, strings.Join(d.Events[:min(len(d.Events), 5)], ", "),
+			strings.Repeat(", ...", min(1, d.EventCount/6)))
 	}
 	if d.Repeats != "" {
 		a.printf("  replays   %s\n", d.Repeats)
@@ -109,7 +116,22 @@ func (a *app) printRun(d *engine.RunDetail) error {
 		a.printDecision(*d.Decision)
 	}
 	a.printf("\nSteps\n")
-	for _, s := range d.Steps {
+	a.printSteps(d.Steps)
+	for _, x := range d.EndedBy {
+		a.printf("  event      %s  ended by %s, %s with key %s, received %s\n", printable(x.Step), x.Event, printable(x.Trigger),
+			printable(x.Key), clock(x.ReceivedAt))
+	}
+	for _, w := range d.Answers {
+		a.printf("  %-9s  %s  attempt %d  by %s  %s  %s\n", w.Verdict, printable(w.Path), w.Attempt, printable(cmp.Or(w.By, "?"))+
+			proofText(w.Proof), clock(w.At), printable(w.Comment))
+	}
+	a.printf("\nOutput\n%s\n", indented(d.Output))
+	return nil
+}
+
+// printSteps shows each attempt with what it was given and what it gave.
+func (a *app) printSteps(steps []engine.StepItem) {
+	for _, s := range steps {
 		took := attemptText(s)
 		a.printf("  %-9s  %s  %s  attempt %d  %s  %s\n", s.Status, printable(s.Path), s.Action, s.Attempt, clock(s.StartedAt), took)
 		for _, part := range []struct {
@@ -124,14 +146,6 @@ func (a *app) printRun(d *engine.RunDetail) error {
 			a.printf("    %-6s  %s\n", "warning", printable(w))
 		}
 	}
-	for _, x := range d.EndedBy {
-		a.printf("  event      %s  ended by %s, %s with key %s, received %s\n", printable(x.Step), x.Event, printable(x.Trigger), printable(x.Key), clock(x.ReceivedAt))
-	}
-	for _, w := range d.Answers {
-		a.printf("  %-9s  %s  attempt %d  by %s  %s  %s\n", w.Verdict, printable(w.Path), w.Attempt, printable(cmp.Or(w.By, "?"))+proofText(w.Proof), clock(w.At), printable(w.Comment))
-	}
-	a.printf("\nOutput\n%s\n", indented(d.Output))
-	return nil
 }
 
 func compacted(raw json.RawMessage) string {

@@ -61,7 +61,8 @@ func (s *server) admit(ctx context.Context, id string) (engine.Receipt, error) {
 	if err != nil {
 		return engine.Receipt{}, err
 	}
-	receipt, err := s.hooks.Readmit(ctx, &engine.Refusal{At: item.At, Trigger: item.Trigger, Method: item.Method, Path: item.Path, URL: item.URL, Headers: item.Headers, Body: body, Size: item.Size})
+	receipt, err := s.hooks.Readmit(ctx, &engine.Refusal{At: item.At, Trigger: item.Trigger, Method: item.Method, Path: item.Path,
+		URL: item.URL, Headers: item.Headers, Body: body, Size: item.Size})
 	if err != nil {
 		return engine.Receipt{}, err
 	}

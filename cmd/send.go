@@ -38,8 +38,9 @@ func (a *app) sendCmd() *cobra.Command {
 		Long: `Signs a delivery of the trigger's provider with the project's own secret and
 sends it. The name of a workflow with on: manual starts that workflow, through
 the admin address, with --input NAME=VALUE.`,
-		Example: "  hookloom send stripe --type payment_intent.succeeded\n  hookloom send github --variant tampered\n  hookloom send refund --input order_id=A-1001 --input amount=12.5 --why 'asked by phone'",
-		RunE:    func(c *cobra.Command, args []string) error { return a.send(c.Context(), args[0], o) }}
+		Example: "  hookloom send stripe --type payment_intent.succeeded\n  hookloom send github --variant tampered\n" +
+			"  hookloom send refund --input order_id=A-1001 --input amount=12.5 --why 'asked by phone'",
+		RunE: func(c *cobra.Command, args []string) error { return a.send(c.Context(), args[0], o) }}
 	f := c.Flags()
 	o.flags(f)
 	f.StringVar(&o.to, "to", "", "hooks address of the server (default: the project's own)")
@@ -89,7 +90,8 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	order.Base = base
 	s, err := triggers.Sample(l.project, name, l.secrets.Lookup, order)
 	if errors.Is(err, signature.ErrNoPrivateKey) {
-		return usageError("%s: %v. To try it out, configure a private key of your own (PEM) as a second secret and send with --variant old-secret", name, err)
+		return usageError("%s: %v. To try it out, configure a private key of your own (PEM) as a second secret and send with --variant "+
+			"old-secret", name, err)
 	}
 	if err != nil {
 		return usageError("%v", err)
@@ -288,15 +290,17 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 
 func (a *app) verifyCmd() *cobra.Command {
 	var o verifyOptions
-	c := &cobra.Command{Use: "verify TRIGGER --request FILE", Short: "Judge a captured raw HTTP request as the server would", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "verify TRIGGER --request FILE", Short: "Judge a captured raw HTTP request as the server would",
+		Args: cobra.ExactArgs(1),
 		Long: `Reads a raw HTTP request (request line, headers, blank line, body bytes) and says
 whether the server would accept it, and why not. Exit status 0 when it is
 accepted or a handshake, 1 when it is refused.
 
 A request does not hold the address that it came from: --from gives it, for triggers
 with allow_ips and servers behind trusted proxies.`,
-		Example: "  hookloom verify stripe --request captured.http --now 1767225600\n  hookloom verify stripe --request captured.http --from 203.0.113.5",
-		RunE:    func(c *cobra.Command, args []string) error { return a.verify(c.Context(), args[0], o) }}
+		Example: "  hookloom verify stripe --request captured.http --now 1767225600\n" +
+			"  hookloom verify stripe --request captured.http --from 203.0.113.5",
+		RunE: func(c *cobra.Command, args []string) error { return a.verify(c.Context(), args[0], o) }}
 	f := c.Flags()
 	f.StringVar(&o.dir, "dir", ".", "project folder")
 	f.StringVar(&o.file, "request", "", "the captured request, - for standard input")
@@ -355,7 +359,8 @@ func (a *app) printVerdict(v *triggers.Verdict) error {
 	} else {
 		switch v.Result {
 		case "accepted":
-			a.printf("accepted: event %s of type %s\n  identified by %s, for %s\n", printable(v.Event.Key), printable(v.Event.Type), identityPhrase(v.Event.Identity), v.Event.Dedupe)
+			a.printf("accepted: event %s of type %s\n  identified by %s, for %s\n", printable(v.Event.Key), printable(v.Event.Type),
+				identityPhrase(v.Event.Identity), v.Event.Dedupe)
 			if v.Event.Flag != "" {
 				a.printf("  note: %s\n", printable(v.Event.Flag))
 			}

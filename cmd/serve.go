@@ -106,7 +106,9 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if s.consoleListener, err = listen(admin); err != nil {
 		return nil, err
 	}
-	if s.telemetry, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log, Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }, State: s.state.Load, Alerts: func() []engine.OpenAlert { return s.engine.OpenAlerts() }}); err != nil {
+	if s.telemetry, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log,
+		Project: s.project.Load, Destinations: func() []destination.State { return s.engine.Destinations() }, State: s.state.Load,
+		Alerts: func() []engine.OpenAlert { return s.engine.OpenAlerts() }}); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	table := actions.Doers(o.log, redactor.Text)
@@ -115,7 +117,8 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }, Files: files.New(o.dir, l.project.FileBounds.MaxSize)})
 	s.forecaster = dryrun.Forecaster{Events: s.engine, Project: s.project.Load, Actions: table, Client: s.guard.Client(),
 		Secret: func(name string) (string, bool) { return s.secrets.Load().Lookup(name) }, Redact: redactor.Text}
-	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Deps{Fetch: fetcher(s.guard.Client()), Capture: s.capture, Answered: s.telemetry.Answered}); err != nil {
+	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Deps{Fetch: fetcher(s.guard.Client()), Capture: s.capture,
+		Answered: s.telemetry.Answered}); err != nil {
 		return nil, err
 	}
 	s.inlets = triggers.NewInlets(s.engine, o.log)
@@ -383,7 +386,8 @@ is loaded.`,
 			return a.serve(c.Context(), o, watch)
 		}}
 	c.Flags().StringVar(&o.addr, "addr", "", "hooks address (default :8080)")
-	c.Flags().StringVar(&o.adminAddr, "admin-addr", "", "console, API and metrics (default 127.0.0.1:8081; addresses other than loopback need a token and https)")
+	c.Flags().StringVar(&o.adminAddr, "admin-addr", "", "console, API and metrics (default 127.0.0.1:8081; addresses other than loopback "+
+		"need a token and https)")
 	c.Flags().StringVar(&o.db, "db", "", "database file (default DIR/hookloom.db)")
 	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long open steps may take to end at the stop")
 	c.Flags().BoolVar(&watch, "watch", false, "load the project again when a file changes")

@@ -28,8 +28,9 @@ func (a *app) storeCmd() *cobra.Command {
 workflow (--workflow W) or, with scope: project, to the whole project. It is read
 beside a running server, and changed through it; without a server, in the database.
 At most 100000 keys and 64MiB are kept, of one value 64KiB. Secrets are not kept.`,
-		Example: "  hookloom store --workflow invoices\n  hookloom store get last_invoice --workflow invoices\n  hookloom store set limit 20 --ttl 1h\n  hookloom store set seen '{\"id\": 7}' --workflow invoices\n  hookloom store delete limit",
-		RunE:    list}
+		Example: "  hookloom store --workflow invoices\n  hookloom store get last_invoice --workflow invoices\n" +
+			"  hookloom store set limit 20 --ttl 1h\n  hookloom store set seen '{\"id\": 7}' --workflow invoices\n  hookloom store delete limit",
+		RunE: list}
 	flags := func(c *cobra.Command) *cobra.Command {
 		f.addPlace(c)
 		c.Flags().StringVar(&f.q.Workflow, "workflow", "", "of this workflow; of the project by default")
@@ -51,24 +52,26 @@ At most 100000 keys and 64MiB are kept, of one value 64KiB. Secrets are not kept
 	set.Flags().StringVar(&ttl, "ttl", "", "how long it is kept, such as 1h; until it is deleted by default")
 	c.AddCommand(
 		listing(&cobra.Command{Use: "list", Short: "List values", Args: cobra.NoArgs, RunE: list}),
-		flags(&cobra.Command{Use: "get KEY", Short: "Show one value", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-			return f.reading(func(h *store.History) error {
-				item, err := h.Value(c.Context(), engine.ValueRef{Workflow: f.q.Workflow, Key: args[0]}, time.Now())
-				if errors.Is(err, engine.ErrNotFound) {
-					return fmt.Errorf("there is no key %q%s; hookloom store lists those there are", args[0], ofWorkflow(f.q.Workflow))
-				}
-				if err != nil {
-					return err
-				}
-				if a.json() {
-					return a.printJSON(item)
-				}
-				a.printf("%s\n", printable(string(item.Value)))
-				return nil
-			})
-		}}),
+		flags(&cobra.Command{Use: "get KEY", Short: "Show one value", Args: cobra.ExactArgs(1),
+			RunE: func(c *cobra.Command, args []string) error {
+				return f.reading(func(h *store.History) error {
+					item, err := h.Value(c.Context(), engine.ValueRef{Workflow: f.q.Workflow, Key: args[0]}, time.Now())
+					if errors.Is(err, engine.ErrNotFound) {
+						return fmt.Errorf("there is no key %q%s; hookloom store lists those there are", args[0], ofWorkflow(f.q.Workflow))
+					}
+					if err != nil {
+						return err
+					}
+					if a.json() {
+						return a.printJSON(item)
+					}
+					a.printf("%s\n", printable(string(item.Value)))
+					return nil
+				})
+			}}),
 		set,
-		flags(&cobra.Command{Use: "delete KEY", Short: "Delete a key", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error { return a.deleteValue(c.Context(), &f, args[0]) }}),
+		flags(&cobra.Command{Use: "delete KEY", Short: "Delete a key", Args: cobra.ExactArgs(1),
+			RunE: func(c *cobra.Command, args []string) error { return a.deleteValue(c.Context(), &f, args[0]) }}),
 	)
 	return c
 }
@@ -91,7 +94,8 @@ func (a *app) listValues(ctx context.Context, h *store.History, f *listFlags, pr
 	if err := f.checkNames(ctx, h); err != nil {
 		return err
 	}
-	items, err := h.Values(ctx, engine.ValueQuery{Workflow: f.q.Workflow, Project: project, Q: f.q.Grep, After: after, Limit: f.q.Limit + 1, Now: time.Now()})
+	items, err := h.Values(ctx, engine.ValueQuery{Workflow: f.q.Workflow, Project: project, Q: f.q.Grep, After: after, Limit: f.q.Limit + 1,
+		Now: time.Now()})
 	if err != nil {
 		return err
 	}
@@ -111,7 +115,8 @@ func (a *app) listValues(ctx context.Context, h *store.History, f *listFlags, pr
 		if x.ExpiresAt != nil {
 			until = clock(*x.ExpiresAt)
 		}
-		t.row(cmp.Or(x.Workflow, "(project)"), printable(x.Key), printable(clipText(string(x.Value), 80)), until, clock(x.UpdatedAt), printable(x.UpdatedBy))
+		t.row(cmp.Or(x.Workflow, "(project)"), printable(x.Key), printable(clipText(string(x.Value), 80)), until, clock(x.UpdatedAt),
+			printable(x.UpdatedBy))
 	}
 	if err := t.print(a.out); err != nil {
 		return err
@@ -140,7 +145,8 @@ func (a *app) setValue(ctx context.Context, f *listFlags, key, text, ttl string)
 	if err != nil {
 		return usageError("%v", err)
 	}
-	change := engine.ValueChange{ValueRef: engine.ValueRef{Workflow: f.q.Workflow, Key: key}, Kind: engine.ValueSet, Value: string(raw), By: os.Getenv("USER")}
+	change := engine.ValueChange{ValueRef: engine.ValueRef{Workflow: f.q.Workflow, Key: key}, Kind: engine.ValueSet, Value: string(raw),
+		By: os.Getenv("USER")}
 	if ttl != "" {
 		if change.TTL, err = workflows.ParseDuration(ttl); err != nil || change.TTL <= 0 {
 			return usageError("--ttl %s is no duration longer than 0: write 30s, 1h or 7d", ttl)

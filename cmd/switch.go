@@ -74,7 +74,8 @@ func (a *app) switchCall(c *cobra.Command, at *place, workflow, verb string, ord
 		return out, err
 	}
 	if l.project.Workflows[workflow] == nil {
-		return out, usageError("there is no workflow %q; there are %s", workflow, strings.Join(slices.Sorted(maps.Keys(l.project.Workflows)), ", "))
+		return out, usageError("there is no workflow %q; there are %s", workflow,
+			strings.Join(slices.Sorted(maps.Keys(l.project.Workflows)), ", "))
 	}
 	if err := adminCall(c.Context(), l, "POST", "/api/v1/workflows/"+url.PathEscape(workflow)+"/"+verb, order, &out); err != nil {
 		return out, err
@@ -96,8 +97,10 @@ func isWere(n int) string {
 func (a *app) cancelCmd() *cobra.Command {
 	var at place
 	var dry bool
-	order := map[string]*string{"workflow": new(string), "trigger": new(string), "type": new(string), "status": new(string), "since": new(string)}
-	c := &cobra.Command{Use: "cancel [RUN]", Short: "Cancel a run, or all open runs that filters find, through the running server", Args: cobra.MaximumNArgs(1),
+	order := map[string]*string{"workflow": new(string), "trigger": new(string), "type": new(string), "status": new(string),
+		"since": new(string)}
+	c := &cobra.Command{Use: "cancel [RUN]", Short: "Cancel a run, or all open runs that filters find, through the running server",
+		Args:    cobra.MaximumNArgs(1),
 		Long:    "Cancels a run that has not ended, and with it the runs that it called, but for those called with detach: true.",
 		Example: "  hookloom cancel run_0d3c6f2a41e00000\n  hookloom cancel --workflow mails --status queued,waiting --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {

@@ -23,7 +23,8 @@ expects an error or another status.
 
 --record RUN makes a test of a run of the history: its event becomes a fixture, what
 its steps were answered becomes mocks, how it went is expected.`,
-		Example: "  hookloom test\n  hookloom test shop/workflows/paid.yaml\n  hookloom test shop --junit results.xml\n  hookloom test --record run_0d3c6f2a41e00000",
+		Example: "  hookloom test\n  hookloom test shop/workflows/paid.yaml\n  hookloom test shop --junit results.xml\n" +
+			"  hookloom test --record run_0d3c6f2a41e00000",
 		RunE: func(c *cobra.Command, args []string) error {
 			if record != "" {
 				dir := "."
@@ -78,7 +79,8 @@ func (a *app) test(args []string, junit string) error {
 					failures[i] = filepath.Join(dir, failures[i])
 				}
 			}
-			results = append(results, testResult{File: file, Workflow: t.Workflow, Name: t.Name, OK: len(failures) == 0, Failures: failures, Seconds: time.Since(began).Seconds()})
+			results = append(results, testResult{File: file, Workflow: t.Workflow, Name: t.Name, OK: len(failures) == 0, Failures: failures,
+				Seconds: time.Since(began).Seconds()})
 		}
 	}
 	if junit != "" {

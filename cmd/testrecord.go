@@ -54,7 +54,8 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 		if err != nil {
 			return err
 		}
-		test, file, err := l.project.WriteTest(d.Workflow, name, fixture, lines("fixtures/"+strings.ReplaceAll(d.Workflow, "/", "_")+"_"+name+".json"))
+		test, file, err := l.project.WriteTest(d.Workflow, name, fixture, lines("fixtures/"+strings.ReplaceAll(d.Workflow, "/", "_")+"_"+
+			name+".json"))
 		if err != nil {
 			return err
 		}
@@ -100,7 +101,8 @@ func mustEvent(text string) engine.EventID {
 
 // testLines writes a recorded run as a test. JSON is YAML, so values are written
 // as they are.
-func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetail, more []string) (fixture any, lines func(file string) []string, err error) {
+func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetail, more []string) (fixture any,
+	lines func(file string) []string, err error) {
 	raw := ev.Body
 	if ev.Inlet == "manual" || ev.Inlet == "call" || ev.Inlet == "workflow_run" {
 		raw = ev.Inputs

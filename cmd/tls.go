@@ -29,7 +29,8 @@ func newCertificates(dir, key string, t *workflows.TLS) (*certificates, error) {
 	}
 	c := &certificates{key: key}
 	if t.ACME != nil {
-		m := &autocert.Manager{Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(t.ACME.Hosts...), Cache: autocert.DirCache(inside(dir, t.ACME.Cache)), Email: t.ACME.Email}
+		m := &autocert.Manager{Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(t.ACME.Hosts...),
+			Cache: autocert.DirCache(inside(dir, t.ACME.Cache)), Email: t.ACME.Email}
 		if t.ACME.Directory != "" {
 			m.Client = &acme.Client{DirectoryURL: t.ACME.Directory}
 		}
@@ -38,7 +39,8 @@ func newCertificates(dir, key string, t *workflows.TLS) (*certificates, error) {
 		if err := c.read(dir, t); err != nil {
 			return nil, err
 		}
-		c.config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.file.Load(), nil }, NextProtos: []string{"h2", "http/1.1"}}
+		c.config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.file.Load(), nil },
+			NextProtos: []string{"h2", "http/1.1"}}
 	}
 	c.config.MinVersion = tls.VersionTLS12
 	if t.ClientCA == "" {

@@ -34,7 +34,8 @@ func (a *authority) issue(dir, name string) tls.Certificate {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, IsCA: a.cert == nil, BasicConstraintsValid: true}
 	parent, signer := a.cert, a.key
@@ -55,7 +56,8 @@ func (a *authority) issue(dir, name string) tls.Certificate {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	certPEM, keyPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
+	certPEM, keyPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
 	for file, b := range map[string][]byte{name + ".pem": certPEM, name + ".key": keyPEM} {
 		if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
 			a.t.Fatal(err)
@@ -100,7 +102,8 @@ triggers:
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	post := func(trigger string, certs ...tls.Certificate) (int, string, error) {
-		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certs}, ForceAttemptHTTP2: true}}
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certs},
+			ForceAttemptHTTP2: true}}
 		defer client.CloseIdleConnections()
 		sample, err := triggers.Sample(l.project, trigger, l.secrets.Lookup, triggers.SampleOrder{})
 		if err != nil {
@@ -157,7 +160,8 @@ func TestHandedOverSecretsAreKeptOnce(t *testing.T) {
 	for _, c := range []struct {
 		name, value string
 		good        bool
-	}{{"A", "2", true}, {"PENDING", `with "quotes" # and a hash`, true}, {"PENDING", "later", true}, {"LINES", "two\nlines", true}, {"QUOTES", `both " and '`, true}, {"BAD", "a zero\x00", false}} {
+	}{{"A", "2", true}, {"PENDING", `with "quotes" # and a hash`, true}, {"PENDING", "later", true}, {"LINES", "two\nlines", true},
+		{"QUOTES", `both " and '`, true}, {"BAD", "a zero\x00", false}} {
 		if err := e.add(c.name, c.value); (err == nil) != c.good {
 			t.Errorf("%s=%q: %v", c.name, c.value, err)
 		}
@@ -166,7 +170,8 @@ func TestHandedOverSecretsAreKeptOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "A=1\nPENDING=\n# a comment\nPENDING='with \"quotes\" # and a hash'\nLINES=\"two\nlines\"\nQUOTES=\"both \\\" and '\"\n"; string(b) != want {
+	if want := "A=1\nPENDING=\n# a comment\nPENDING='with \"quotes\" # and a hash'\nLINES=\"two\nlines\"\n" +
+		"QUOTES=\"both \\\" and '\"\n"; string(b) != want {
 		t.Errorf(".env is\n%s", b)
 	}
 	l, err := load(dir)

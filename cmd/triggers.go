@@ -74,7 +74,8 @@ func (a *app) printTriggers(l *loaded, uses []engine.SecretUse, inlets map[strin
 	t := newTable("TRIGGER", "URL", "PROVIDER", "SECRET", "USED", "LAST", "", "EVENTS IDENTIFIED")
 	for _, name := range slices.Sorted(maps.Keys(p.Triggers)) {
 		w := p.Triggers[name].Webhook
-		i := item{Name: name, Secrets: []engine.SecretState{}, Inlets: inlets[name], Timings: triggers.Timings(p, p.Triggers[name], now, shownTimes)}
+		i := item{Name: name, Secrets: []engine.SecretState{}, Inlets: inlets[name], Timings: triggers.Timings(p, p.Triggers[name], now,
+			shownTimes)}
 		if w != nil {
 			i.Identity = p.IdentityWords(w)
 			i.URL, i.Provider, i.Secrets = base+w.Path, w.Provider, engine.SecretStates(name, w.SecretLabels(), uses, time.Now())

@@ -101,10 +101,13 @@ func (a *app) printFindings(found []store.Finding) error {
 		}
 	}
 	if wrong > 0 && wrong == alone {
-		return &exitError{exitFailure, errors.New("rows cannot be read: only the runs and events named are concerned, and the server goes on with all others")}
+		return &exitError{exitFailure,
+			errors.New("rows cannot be read: only the runs and events named are concerned, and the server goes on with all others")}
 	}
 	if wrong > 0 {
-		return &exitError{exitFailure, errors.New("the database is damaged: stop the server, and put a backup in its place (hookloom restore FILE, which keeps the old file); hookloom recover NEWFILE reads what it still gives")}
+		return &exitError{exitFailure,
+			errors.New("the database is damaged: stop the server, and put a backup in its place (hookloom restore FILE, " +
+				"which keeps the old file); hookloom recover NEWFILE reads what it still gives")}
 	}
 	return nil
 }
@@ -122,7 +125,8 @@ type diagnosis struct {
 func (a *app) doctorCmd() *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{Use: "doctor", Short: "Look for what keeps this project from running well", Args: cobra.NoArgs,
-		Long:    "Looks at the configuration, the disk, the database and the running server, and\nsays what to do about what is not well. Nothing is changed.",
+		Long: "Looks at the configuration, the disk, the database and the running server, and\n" +
+			"says what to do about what is not well. Nothing is changed.",
 		Example: "  hookloom doctor\n  hookloom doctor --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			l, err := f.load()
@@ -154,7 +158,8 @@ func (a *app) doctorCmd() *cobra.Command {
 }
 
 func configHealth(l *loaded) []diagnosis {
-	d := diagnosis{"ok", "configuration", fmt.Sprintf("%d files, %d workflows, %d triggers", len(l.project.Files()), len(l.project.Workflows), len(l.project.Triggers)), ""}
+	d := diagnosis{"ok", "configuration", fmt.Sprintf("%d files, %d workflows, %d triggers", len(l.project.Files()),
+		len(l.project.Workflows), len(l.project.Triggers)), ""}
 	if n := l.mistakes.Errors(); n > 0 {
 		d = diagnosis{"fail", "configuration", fmt.Sprintf("%d %s", n, plural(n, "mistake")), "hookloom validate shows them"}
 	}
@@ -242,7 +247,8 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 		return append(out, diagnosis{"fail", "database", err.Error(), ""})
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		out = append(out, diagnosis{"warn", "database", fmt.Sprintf("%s can be read by others (%s)", path, info.Mode().Perm()), "chmod 600 " + path})
+		out = append(out, diagnosis{"warn", "database", fmt.Sprintf("%s can be read by others (%s)", path, info.Mode().Perm()),
+			"chmod 600 " + path})
 	}
 	h, err := store.OpenHistory(path)
 	if err != nil {
@@ -253,12 +259,16 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 	if err != nil {
 		return append(out, diagnosis{"fail", "database", err.Error(), "hookloom check tells more; a backup takes its place"})
 	}
-	out = append(out, diagnosis{"ok", "database", fmt.Sprintf("%s, %s of it free, log %s", console.Bytes(size.Bytes), console.Bytes(size.Free), console.Bytes(size.WAL)), ""})
+	out = append(out, diagnosis{"ok", "database", fmt.Sprintf("%s, %s of it free, log %s", console.Bytes(size.Bytes),
+		console.Bytes(size.Free), console.Bytes(size.WAL)), ""})
 	if size.WAL > 256<<20 {
-		out = append(out, diagnosis{"warn", "database log", console.Bytes(size.WAL), "some reader holds a transaction open: look for a SQLite shell or a backup that hangs"})
+		out = append(out, diagnosis{"warn", "database log", console.Bytes(size.WAL),
+			"some reader holds a transaction open: look for a SQLite shell or a backup that hangs"})
 	}
 	if step, err := h.ClockStep(ctx); err == nil && step != nil && time.Since(step.At) < 7*24*time.Hour {
-		out = append(out, diagnosis{"warn", "clock", fmt.Sprintf("it was set back by %s on %s; sleeps, waits, schedules and rates went on from the new time", (time.Duration(step.Milliseconds) * time.Millisecond).Round(time.Second), clock(step.At)),
+		out = append(out, diagnosis{"warn", "clock",
+			fmt.Sprintf("it was set back by %s on %s; sleeps, waits, schedules and rates went on from the new time",
+				(time.Duration(step.Milliseconds) * time.Millisecond).Round(time.Second), clock(step.At)),
 			"have the clock synchronised, in small steps (chrony, systemd-timesyncd)"})
 	}
 	counts, err := h.Counts(ctx)
@@ -341,7 +351,8 @@ func serverHealth(ctx context.Context, l *loaded) []diagnosis {
 		return []diagnosis{{"fail", "server", fmt.Sprintf("%s/readyz answers %d", base, resp.StatusCode), "its log says why"}}
 	}
 	out := []diagnosis{{"warn", "server", "does not run at " + base, "hookloom serve starts it"}}
-	for _, addr := range []string{setting("", "HOOKLOOM_ADDR", l.project.Server.Addr), setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)} {
+	for _, addr := range []string{setting("", "HOOKLOOM_ADDR", l.project.Server.Addr),
+		setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)} {
 		ln, err := net.Listen("tcp", addr)
 		if err != nil {
 			out = append(out, diagnosis{"fail", "address", err.Error(), "another program has it: stop that one, or set server.addr"})

@@ -153,7 +153,8 @@ with a YAML server completes and checks keys. Begin a file with
 			if len(args) == 1 {
 				of = args[0]
 			}
-			shape, known := map[string]string{"workflow": "workflow", "project": "project", "connector": "connector", "tests": "test_file", "provider": "preset"}[of]
+			shape, known := map[string]string{"workflow": "workflow", "project": "project", "connector": "connector", "tests": "test_file",
+				"provider": "preset"}[of]
 			if !known {
 				return usageError("schema of workflow, project, connector, tests or provider, not %q", of)
 			}

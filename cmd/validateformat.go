@@ -68,7 +68,8 @@ func annotations(all workflows.Mistakes) []string {
 		if others := places[f][1:]; len(others) > 0 {
 			text += fmt.Sprintf(" (and at %d more %s: %s)", len(others), plural(len(others), "place"), shownPlaces(others))
 		}
-		out = append(out, fmt.Sprintf("::%s file=%s,line=%d,col=%d,endColumn=%d,title=%s::%s", level, property.Replace(filepath.ToSlash(first.File)), first.Line, first.Column,
+		out = append(out, fmt.Sprintf("::%s file=%s,line=%d,col=%d,endColumn=%d,title=%s::%s", level,
+			property.Replace(filepath.ToSlash(first.File)), first.Line, first.Column,
 			first.Column+first.Width, property.Replace(first.Code), message.Replace(text)))
 	}
 	return out
@@ -105,7 +106,8 @@ func sarif(all workflows.Mistakes) map[string]any {
 				"region": map[string]any{"startLine": m.Line, "startColumn": m.Column, "endColumn": m.Column + m.Width}}}}})
 	}
 	return map[string]any{"version": "2.1.0", "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-		"runs": []any{map[string]any{"tool": map[string]any{"driver": map[string]any{"name": "hookloom", "version": version(), "rules": rules}}, "results": results}}}
+		"runs": []any{map[string]any{"tool": map[string]any{"driver": map[string]any{"name": "hookloom", "version": version(), "rules": rules}},
+			"results": results}}}
 }
 
 // verdict counts what was found, such as 3 files: 0 errors, 2 warnings.

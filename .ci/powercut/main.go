@@ -22,7 +22,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,7 +84,8 @@ func prove(cuts int, load time.Duration) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", mode, err)
 		}
-		fmt.Printf("synchronous=%-6s  %d events acknowledged, %d writes, %d flushes; %d cuts: %d lost acknowledged events (%d of them), %d damaged the database\n",
+		fmt.Printf("synchronous=%-6s  %d events acknowledged, %d writes, %d flushes; %d cuts: %d lost acknowledged events (%d of them), %d "+
+			"damaged the database\n",
 			mode, len(r.acks), r.disk.writes, r.disk.flushes, cuts, s.lossy, s.lost, s.damaged)
 		switch {
 		case mode == "FULL" && s.lossy+s.damaged > 0:
@@ -124,16 +124,6 @@ type entry struct {
 	data []byte
 }
 
-// disk is the image and the journal of what was done to it.
-type disk struct {
-	fs.Inode
-	mu              sync.Mutex
-	data            []byte
-	log             []entry
-	writes, flushes int
-	recording       bool
-}
-
 var (
 	_ fs.NodeOpener    = (*disk)(nil)
 	_ fs.NodeReader    = (*disk)(nil)
@@ -142,63 +132,6 @@ var (
 	_ fs.NodeGetattrer = (*disk)(nil)
 	_ fs.NodeSetattrer = (*disk)(nil)
 )
-
-func (d *disk) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	return nil, 0, 0
-}
-
-func (d *disk) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	out.Mode, out.Size = syscall.S_IFREG|0o600, imageSize
-	return 0
-}
-
-func (d *disk) Setattr(ctx context.Context, f fs.FileHandle, _ *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	return d.Getattr(ctx, f, out)
-}
-
-func (d *disk) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	end := min(off+int64(len(dest)), imageSize)
-	if off >= end {
-		return fuse.ReadResultData(nil), 0
-	}
-	return fuse.ReadResultData(bytes.Clone(d.data[off:end])), 0
-}
-
-func (d *disk) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if off+int64(len(data)) > imageSize {
-		return 0, syscall.ENOSPC
-	}
-	copy(d.data[off:], data)
-	if d.recording {
-		d.log = append(d.log, entry{off, bytes.Clone(data)})
-		d.writes++
-	}
-	return uint32(len(data)), 0
-}
-
-func (d *disk) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.recording {
-		d.log = append(d.log, entry{})
-		d.flushes++
-	}
-	return 0
-}
-
-// root holds the one file.
-type root struct {
-	fs.Inode
-	disk *disk
-}
-
-func (r *root) OnAdd(ctx context.Context) {
-	r.AddChild("disk", r.NewPersistentInode(ctx, r.disk, fs.StableAttr{Mode: syscall.S_IFREG}), false)
-}
 
 // recorded is one session of storing: the image at its start, the journal, and
 // which event was acknowledged when the journal had which length.
@@ -228,7 +161,8 @@ func record(mode string, load time.Duration) (r *recorded, err error) {
 	if err := errors.Join(os.Mkdir(fuseDir, 0o700), os.Mkdir(mounted, 0o700)); err != nil {
 		return nil, err
 	}
-	server, err := fs.Mount(fuseDir, &root{disk: d}, &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, MaxWrite: 1 << 20, FsName: "powercut"}})
+	server, err := fs.Mount(fuseDir, &root{disk: d}, &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, MaxWrite: 1 << 20,
+		FsName: "powercut"}})
 	if err != nil {
 		return nil, fmt.Errorf("serving the disk: %w: %w", errCannot, err)
 	}
@@ -297,7 +231,8 @@ func write(dir, mode string, load time.Duration) error {
 				for i := 0; i < maxEvents && time.Now().Before(end); i++ {
 					key := fmt.Sprintf("%d-%d", sender, i)
 					now := time.Now().UTC()
-					d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(`{"key":"` + key + `","pad":"` + strings.Repeat("x", 600) + `"}`), Dedupe: time.Hour, Unheard: i%2 == 0}
+					d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now,
+						Raw: []byte(`{"key":"` + key + `","pad":"` + strings.Repeat("x", 600) + `"}`), Dedupe: time.Hour, Unheard: i%2 == 0}
 					id := engine.EventID(ids.Next())
 					_, err := s.Accept(ctx, id, d)
 					if err == nil && i%4 == 1 {
@@ -343,7 +278,8 @@ func gather(ctx context.Context, s *store.Store, id engine.EventID, run engine.R
 	now := time.Now().UTC()
 	key := engine.CancelKey{Trigger: "shop", Rule: "v/0", Key: strconv.Itoa(n % 16)}
 	r := &engine.Run{ID: run, Event: id, Workflow: "w", Version: "v", Status: engine.Queued, CreatedAt: now, DueAt: now}
-	m := engine.Match{Event: id, At: now, Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run}}, Cancels: []engine.CancelKey{key},
+	m := engine.Match{Event: id, At: now, Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run}},
+		Cancels: []engine.CancelKey{key},
 		Starts: []engine.Settlement{{Run: r, New: true, Answers: -1, Cancels: []engine.CancelKey{key},
 			Gather: &engine.Gathering{Kind: workflows.Debounce, Key: strconv.Itoa(n % 5), Wait: 20 * time.Millisecond, Max: time.Second}}}}
 	out, err := s.Match(ctx, []engine.Match{m})
@@ -366,148 +302,12 @@ func gather(ctx context.Context, s *store.Store, id engine.EventID, run engine.R
 }
 
 func open(dir, mode string, use func(*store.Store) error) error {
-	s, err := store.Open(context.Background(), filepath.Join(dir, "hookloom.db"), store.Options{Synchronous: mode, Log: slog.New(slog.DiscardHandler)})
+	s, err := store.Open(context.Background(), filepath.Join(dir, "hookloom.db"),
+		store.Options{Synchronous: mode, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
 	return errors.Join(use(s), s.Close())
-}
-
-// score counts what cuts did.
-type score struct{ lossy, lost, damaged int }
-
-// cut cuts the power at random points.
-func (r *recorded) cut(n int) (s score, err error) {
-	dir, err := os.MkdirTemp("", "powercut-*")
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	var acked []int
-	for _, at := range r.acks {
-		acked = append(acked, at)
-	}
-	for i := range n {
-		at := rand.IntN(len(r.disk.log) + 1)
-		if i%2 == 0 {
-			at = acked[rand.IntN(len(acked))] // just after somebody was told
-		}
-		image := filepath.Join(dir, "image")
-		if err := os.WriteFile(image, r.crashed(at), 0o600); err != nil {
-			return s, err
-		}
-		lost, damage, err := r.judge(image, filepath.Join(dir, "mnt"), at)
-		if err != nil {
-			return s, err
-		}
-		if damage != "" {
-			s.damaged++
-		}
-		if lost > 0 {
-			s.lossy++
-			s.lost += lost
-		}
-	}
-	return s, nil
-}
-
-// crashed is the image after a power cut when the journal had some length.
-func (r *recorded) crashed(at int) []byte {
-	image := bytes.Clone(r.start)
-	flushed := 0
-	for i := at - 1; i >= 0; i-- {
-		if r.disk.log[i].data == nil {
-			flushed = i
-			break
-		}
-	}
-	for _, e := range r.disk.log[:flushed] {
-		copy(image[e.at:], e.data)
-	}
-	share := []float64{0, 0.5, 0.9, 1}[rand.IntN(4)]
-	for _, e := range r.disk.log[flushed:at] {
-		for i := 0; i < len(e.data); i += sector {
-			if rand.Float64() < share {
-				copy(image[e.at+int64(i):], e.data[i:min(i+sector, len(e.data))])
-			}
-		}
-	}
-	return image
-}
-
-// judge mounts a crashed image and looks for what was acknowledged before.
-func (r *recorded) judge(image, mounted string, at int) (lost int, damage string, err error) {
-	if err := os.MkdirAll(mounted, 0o700); err != nil {
-		return 0, "", err
-	}
-	device, err := attach(image, mounted)
-	if err != nil {
-		return 0, "the file system does not mount: " + err.Error(), nil
-	}
-	defer func() { err = errors.Join(err, detach(device, mounted)) }()
-	present := map[string]bool{}
-	openErr := open(mounted, "FULL", func(s *store.Store) error {
-		found, err := s.History().Check(context.Background())
-		for _, f := range found {
-			if len(f.Wrong) > 0 {
-				damage = f.What + ": " + f.Wrong[0]
-			}
-		}
-		if err != nil {
-			return err
-		}
-		q := engine.Query{Limit: 1000}
-		for {
-			items, err := s.History().Events(context.Background(), q)
-			if err != nil {
-				return err
-			}
-			for _, e := range items {
-				present[e.Key] = true
-			}
-			if len(items) < q.Limit {
-				return nil
-			}
-			q.After = items[len(items)-1].ID
-		}
-	})
-	if openErr != nil {
-		return 0, openErr.Error(), nil
-	}
-	for key, when := range r.acks {
-		if when <= at && !present[key] {
-			lost++
-		}
-	}
-	return lost, damage, nil
-}
-
-func makeImage(file string) error {
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Truncate(imageSize), f.Close()); err != nil {
-		return err
-	}
-	return run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", file)
-}
-
-// attach puts a loop device on a file and mounts it.
-func attach(file, mounted string) (device string, err error) {
-	out, err := exec.Command("losetup", "-f", "--show", file).Output()
-	if err != nil {
-		return "", fmt.Errorf("losetup: %w", err)
-	}
-	device = strings.TrimSpace(string(out))
-	if err := run("mount", "-t", "ext4", device, mounted); err != nil {
-		return "", errors.Join(err, run("losetup", "-d", device))
-	}
-	return device, nil
-}
-
-func detach(device, mounted string) error {
-	return errors.Join(run("umount", mounted), run("losetup", "-d", device))
 }
 
 func run(name string, args ...string) error {

@@ -115,10 +115,12 @@ func TestTheConsoleRunsWhatAWorkflowMissed(t *testing.T) {
 		Missed  int
 		Command string
 	}
-	if err := json.Unmarshal(b, &on); err != nil || status != 200 || on.Missed != 1 || !strings.Contains(on.Command, "replay --workflow pay --status disabled --since ") {
+	if err := json.Unmarshal(b, &on); err != nil || status != 200 || on.Missed != 1 ||
+		!strings.Contains(on.Command, "replay --workflow pay --status disabled --since ") {
 		t.Fatalf("%d %s %v", status, b, err)
 	}
-	link := regexp.MustCompile(`href="(/replays\?workflow=pay[^"]+)"`).FindStringSubmatch(x.page(t, "/workflow?id=pay", "1 event came while it was off"))
+	link := regexp.MustCompile(`href="(/replays\?workflow=pay[^"]+)"`).FindStringSubmatch(x.page(t, "/workflow?id=pay",
+		"1 event came while it was off"))
 	if link == nil {
 		t.Fatal("no link to run what it missed")
 	}

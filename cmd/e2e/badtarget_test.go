@@ -103,8 +103,11 @@ func TestBadTargetsDoNotSpread(t *testing.T) {
 	realProcess(t)
 	each := sized(t, "HOOKLOOM_BADTARGETS", 2)
 	o := newOutsides(t, 20)
-	x := &lively{project: newProject(t, map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {provider: generic, secret: \"${{ secrets.S }}\", key: body.id}}}\negress: {allow: [127.0.0.1]}\n", ".env": "S=a-secret-of-this-test-012\n",
-		"workflows/w.yaml": "on: hook\nsteps:\n  - {uses: http/post, with: {url: \"${{ event.data.base }}\", body: {at: \"${{ event.data.at }}\"}}, timeout: 5s, retry: {max: 2, delay: 1s}}\n"})}
+	x := &lively{project: newProject(t,
+		map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {provider: generic, secret: \"${{ secrets.S }}\", key: " +
+			"body.id}}}\negress: {allow: [127.0.0.1]}\n", ".env": "S=a-secret-of-this-test-012\n",
+			"workflows/w.yaml": "on: hook\nsteps:\n  - {uses: http/post, with: {url: \"${{ event.data.base }}\", body: {at: \"${{ event.data.at " +
+				"}}\"}}, timeout: 5s, retry: {max: 2, delay: 1s}}\n"})}
 	x.begin(t)
 	defer x.stop()
 	base := 0.0
@@ -142,7 +145,8 @@ func TestBadTargetsDoNotSpread(t *testing.T) {
 		if more := x.goroutines(t) - goroutines; more > 3000 {
 			t.Errorf("%s: %d goroutines more", mode, more)
 		}
-		t.Logf("%-12s %d calls to the others, p50 %v, p99 %v, %.2f of when all were well just before; at most %d at once to it", mode, sent, p50.Round(10*time.Microsecond), p99.Round(10*time.Microsecond), p99.Seconds()/base, o.most.Load())
+		t.Logf("%-12s %d calls to the others, p50 %v, p99 %v, %.2f of when all were well just before; at most %d at once to it", mode, sent,
+			p50.Round(10*time.Microsecond), p99.Round(10*time.Microsecond), p99.Seconds()/base, o.most.Load())
 	}
 }
 
@@ -175,7 +179,8 @@ func (x *lively) loadEvenly(t *testing.T, o *outsides, name string, rate, second
 		go func() {
 			defer wg.Done()
 			id := fmt.Sprint(name, "-", i)
-			s, err := triggers.Sample(x.flows, "hook", x.secrets.Lookup, triggers.SampleOrder{ID: id, Body: fmt.Appendf(nil, `{"id":%q,"base":%q,"at":%d}`, id, o.urls[i%20], time.Now().UnixNano())})
+			s, err := triggers.Sample(x.flows, "hook", x.secrets.Lookup,
+				triggers.SampleOrder{ID: id, Body: fmt.Appendf(nil, `{"id":%q,"base":%q,"at":%d}`, id, o.urls[i%20], time.Now().UnixNano())})
 			if err != nil {
 				t.Error(err)
 				return

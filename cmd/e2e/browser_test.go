@@ -49,7 +49,8 @@ func openBrowser(t *testing.T, base string) *browser {
 	if path == "" {
 		t.Skip("SKIPPED: no Chromium here; apt-get install chromium")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true), chromedp.WSURLReadTimeout(time.Minute))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WSURLReadTimeout(time.Minute))
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(func() { cancel(); cancelAlloc() })
@@ -174,8 +175,11 @@ func inScript(s string) string {
 func (x *lively) pagesOf(t *testing.T) []string {
 	t.Helper()
 	dead, waiting, event := x.first(t, "deadletters"), x.first(t, "runs?status=waiting"), x.first(t, "events?status=matched")
-	return []string{"/", "/?range=7d", "/live", "/events", "/events/" + event, "/runs", "/runs/" + dead, "/runs/" + waiting, "/runs/" + dead + "?with=" + waiting, "/runs/" + dead + "/replay?from=failed&version=current", "/deadletters", "/quarantine", "/quarantine/ref_1",
-		"/waiting", "/destinations", "/destination?name=" + strings.TrimPrefix(x.sink.URL, "http://"), "/search?q=paid", "/runs?status=bogus", "/triggers", "/trigger?name=shop", "/trigger?name=quiet", "/workflows", "/workflow?id=pay", "/workflow?id=refund", "/audit", "/login"}
+	return []string{"/", "/?range=7d", "/live", "/events", "/events/" + event, "/runs", "/runs/" + dead, "/runs/" + waiting,
+		"/runs/" + dead + "?with=" + waiting, "/runs/" + dead + "/replay?from=failed&version=current", "/deadletters", "/quarantine",
+		"/quarantine/ref_1",
+		"/waiting", "/destinations", "/destination?name=" + strings.TrimPrefix(x.sink.URL, "http://"), "/search?q=paid", "/runs?status=bogus",
+		"/triggers", "/trigger?name=shop", "/trigger?name=quiet", "/workflows", "/workflow?id=pay", "/workflow?id=refund", "/audit", "/login"}
 }
 
 // TestEveryPageLoadsWithoutAComplaint: no error in the console, no script of a
@@ -187,7 +191,8 @@ func TestEveryPageLoadsWithoutAComplaint(t *testing.T) {
 	for _, path := range x.pagesOf(t) {
 		b.goTo(path)
 		var wide, images int
-		b.do(chromedp.Evaluate(`document.documentElement.scrollWidth - innerWidth`, &wide), chromedp.Evaluate(`document.images.length + document.querySelectorAll("main script, main iframe").length`, &images))
+		b.do(chromedp.Evaluate(`document.documentElement.scrollWidth - innerWidth`, &wide),
+			chromedp.Evaluate(`document.images.length + document.querySelectorAll("main script, main iframe").length`, &images))
 		// The browser itself reports the answer 400 of a filter with an unknown value.
 		refused := func(s string) bool {
 			return strings.Contains(path, "bogus") && strings.Contains(s, "status of 400")
@@ -218,7 +223,8 @@ func TestPagesFitAPhone(t *testing.T) {
 			if shots == "" && look.scheme == "dark" {
 				continue
 			}
-			b.do(emulation.SetDeviceMetricsOverride(look.width, 900, 1, look.width < 500), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}}))
+			b.do(emulation.SetDeviceMetricsOverride(look.width, 900, 1, look.width < 500),
+				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}}))
 			b.goTo(path)
 			var wide int
 			b.do(chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &wide))
@@ -259,8 +265,10 @@ func TestPagesAreAccessible(t *testing.T) {
 				ID, Impact, Help string
 				Nodes            []string
 			}
-			b.do(chromedp.Evaluate(string(axe)+`;0`, nil), chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => d.open = true), axe.run().then(r => r.violations.map(v => ({ID: v.id, Impact: v.impact, Help: v.help, Nodes: v.nodes.slice(0, 3).map(n => n.html.slice(0, 200))})))`,
-				&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+			b.do(chromedp.Evaluate(string(axe)+`;0`, nil),
+				chromedp.Evaluate(`document.querySelectorAll("details").forEach(d => d.open = true), axe.run().then(r => r.violations.map(v => ({ID: `+
+					`v.id, Impact: v.impact, Help: v.help, Nodes: v.nodes.slice(0, 3).map(n => n.html.slice(0, 200))})))`,
+					&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 			for _, v := range found {
 				if v.Impact == "serious" || v.Impact == "critical" {
 					t.Errorf("%s in %s: %s (%s): %s", path, scheme, v.ID, v.Help, strings.Join(v.Nodes, " | "))
@@ -375,7 +383,8 @@ func TestThePagesCanBeUsedByKeyboard(t *testing.T) {
 	if at != "skip" {
 		t.Errorf("the first tab leads to %q, not to the link that skips the menu", at)
 	}
-	b.do(chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"), chromedp.Evaluate(`document.activeElement.getAttribute("href")`, &at))
+	b.do(chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"),
+		chromedp.Evaluate(`document.activeElement.getAttribute("href")`, &at))
 	if want := "/runs/" + x.first(t, "runs"); at != want {
 		t.Errorf("j j k stands on %s, not %s", at, want)
 	}
@@ -389,7 +398,8 @@ func TestThePagesCanBeUsedByKeyboard(t *testing.T) {
 	b.do(chromedp.KeyEvent("paid-1" + kb.Enter))
 	b.until(`location.search.includes("q=paid-1") && document.readyState === "complete"`)
 	b.sees("paid-1")
-	b.do(chromedp.KeyEvent("?"), chromedp.WaitVisible("#keys", chromedp.ByQuery), chromedp.KeyEvent(kb.Escape), chromedp.WaitNotVisible("#keys", chromedp.ByQuery))
+	b.do(chromedp.KeyEvent("?"), chromedp.WaitVisible("#keys", chromedp.ByQuery), chromedp.KeyEvent(kb.Escape),
+		chromedp.WaitNotVisible("#keys", chromedp.ByQuery))
 }
 
 func TestALoginInABrowser(t *testing.T) {

@@ -45,7 +45,8 @@ func TestAPageDoesNotChangeUnderWhoWrites(t *testing.T) {
 // Lists tell what has come since; live pages say when the session is over.
 func TestPagesTellWhatIsNewAndWhenTheSessionIsOver(t *testing.T) {
 	t.Setenv("HOOKLOOM_TOKEN", "a-token-of-the-operator")
-	x := &lively{project: newProject(t, map[string]string{"hookloom.yaml": "timezone: Asia/Tokyo\n" + strings.ReplaceAll(livelyConfig, "SINK", "http://127.0.0.1:1"),
+	x := &lively{project: newProject(t, map[string]string{"hookloom.yaml": "timezone: Asia/Tokyo\n" + strings.ReplaceAll(livelyConfig,
+		"SINK", "http://127.0.0.1:1"),
 		".env": livelyEnv, "workflows/refund.yaml": livelyFlows["refund.yaml"]})}
 	x.begin(t)
 	b := openBrowser(t, x.consoleURL())

@@ -72,11 +72,13 @@ func readShift() {
 	changed = strings.Replace(changed, "import (\n", "import (\n\t\"syscall\"\n", 1)
 	dir := t.TempDir()
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{source: filepath.Join(dir, "time.go")}})
-	if err = errors.Join(err, os.WriteFile(filepath.Join(dir, "time.go"), []byte(changed), 0o600), os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600)); err != nil {
+	if err = errors.Join(err, os.WriteFile(filepath.Join(dir, "time.go"), []byte(changed), 0o600),
+		os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, "hookloom")
-	if out, err := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", bin, "../..").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", bin,
+		"../..").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return bin
@@ -143,7 +145,8 @@ func TestAClockThatIsSetUnderAServer(t *testing.T) {
 	until("a run at work ends well after a step forward", 10*time.Second, func() bool { return runs("slow", "succeeded") == 1 })
 	const later = 8
 	for i := range later {
-		if err := exec.Command(bin, "send", "hook", "--dir", p.dir, "--id", fmt.Sprint("later", i), "--body", body(t, fmt.Sprint("later", i))).Run(); err != nil {
+		if err := exec.Command(bin, "send", "hook", "--dir", p.dir, "--id", fmt.Sprint("later", i), "--body",
+			body(t, fmt.Sprint("later", i))).Run(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -71,7 +71,8 @@ func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
 	const orders = 300
 	want := engine.Comparison{Events: orders}
 	send := func(id string, n int) {
-		sample, err := triggers.Sample(x.flows, "orders", x.secrets.Lookup, triggers.SampleOrder{ID: fmt.Sprint("msg-", id, "-", rand.Int()), Body: fmt.Appendf(nil, `{"type":"order.made","order":{"id":%q,"number":%d,"total":%d}}`, id, n, n)})
+		sample, err := triggers.Sample(x.flows, "orders", x.secrets.Lookup, triggers.SampleOrder{ID: fmt.Sprint("msg-", id, "-", rand.Int()),
+			Body: fmt.Appendf(nil, `{"type":"order.made","order":{"id":%q,"number":%d,"total":%d}}`, id, n, n)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +132,8 @@ func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Events != want.Events || got.PollOnly != want.PollOnly || got.Both != want.Both || got.WebhookOnly != 0 || got.Requests != asked || got.Repeats != want.Repeats {
+	if got.Events != want.Events || got.PollOnly != want.PollOnly || got.Both != want.Both || got.WebhookOnly != 0 ||
+		got.Requests != asked || got.Repeats != want.Repeats {
 		t.Errorf("report: %+v\nthe shop: %+v, asked %d times", got, want, asked)
 	}
 	if !strings.Contains(got.Verdict, fmt.Sprintf("missed %d of %d", want.PollOnly, orders)) {

@@ -33,19 +33,26 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	}
 	dead := x.first(t, "deadletters")
 	orders := map[string][2]string{ // operation: path with its names filled in, body
-		"replayEvent": {"/api/v1/events/" + x.first(t, "events?type=paid") + "/replay", `{"from": "start", "by": "ada"}`}, "replayRun": {"/api/v1/runs/" + dead + "/replay", `{"from": "failed", "version": "current"}`},
-		"cancelRun": {"", ""}, "answerRun": {"/api/v1/runs/" + x.first(t, "runs?status=waiting") + "/approve", `{"by": "ada"}`}, "admitRefusal": {"/api/v1/quarantine/ref_1/replay", ""},
+		"replayEvent": {"/api/v1/events/" + x.first(t, "events?type=paid") + "/replay", `{"from": "start", "by": "ada"}`},
+		"replayRun":   {"/api/v1/runs/" + dead + "/replay", `{"from": "failed", "version": "current"}`},
+		"cancelRun":   {"", ""}, "answerRun": {"/api/v1/runs/" + x.first(t, "runs?status=waiting") + "/approve", `{"by": "ada"}`},
+		"admitRefusal":  {"/api/v1/quarantine/ref_1/replay", ""},
 		"admitConflict": {"/api/v1/conflicts/cfl_1/admit", `{"by": "ada"}`}, "awaitSecret": {"/api/v1/triggers/quiet/await-secret", ""},
-		"resumeEndpoint": {"/api/v1/destinations/resume", `{"endpoint": "none"}`}, "prune": {"/api/v1/prune", `{"keep": "3650d"}`}, "pollTrigger": {"/api/v1/triggers/shop/poll", ""},
-		"sendSample": {"/api/v1/triggers/quiet/send", `{}`}, "fireWorkflow": {"/api/v1/workflows/refund/fire", `{"inputs": {"order": "A-1"}, "why": "asked"}`}, "enableWorkflow": {"/api/v1/workflows/pay/enable", `{}`}, "disableWorkflow": {"/api/v1/workflows/pay/disable", `{"by": "ada"}`},
-		"getEvent": {"/api/v1/events/" + x.first(t, "events?status=matched"), ""}, "getRun": {"/api/v1/runs/" + dead, ""}, "getRefusal": {"/api/v1/quarantine/ref_1", ""}, "compareTrigger": {"/api/v1/compare/shop", ""},
+		"resumeEndpoint": {"/api/v1/destinations/resume", `{"endpoint": "none"}`}, "prune": {"/api/v1/prune", `{"keep": "3650d"}`},
+		"pollTrigger": {"/api/v1/triggers/shop/poll", ""},
+		"sendSample":  {"/api/v1/triggers/quiet/send", `{}`}, "fireWorkflow": {"/api/v1/workflows/refund/fire",
+			`{"inputs": {"order": "A-1"}, "why": "asked"}`}, "enableWorkflow": {"/api/v1/workflows/pay/enable", `{}`},
+		"disableWorkflow": {"/api/v1/workflows/pay/disable", `{"by": "ada"}`},
+		"getEvent":        {"/api/v1/events/" + x.first(t, "events?status=matched"), ""}, "getRun": {"/api/v1/runs/" + dead, ""},
+		"getRefusal": {"/api/v1/quarantine/ref_1", ""}, "compareTrigger": {"/api/v1/compare/shop", ""},
 	}
 	// An event whose run waits for good, to be cancelled.
 	x.send(t, "large-cancel", "large", "valid", nil)
 	x.settled(t)
 	orders["cancelRun"] = [2]string{"/api/v1/runs/" + x.first(t, "runs?status=waiting") + "/cancel", ""}
 	var batch struct{ ID string }
-	if _, b := x.call(t, "POST", "/api/v1/replays", `{"trigger": "shop", "status": "dropped", "since": "1s"}`); json.Unmarshal(b, &batch) != nil || batch.ID == "" {
+	if _, b := x.call(t, "POST", "/api/v1/replays", `{"trigger": "shop", "status": "dropped", "since": "1s"}`); json.Unmarshal(b,
+		&batch) != nil || batch.ID == "" {
 		t.Fatalf("%s", b)
 	}
 	for state := ""; state != "done"; {
@@ -70,7 +77,8 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	orders["cancelRuns"] = [2]string{"/api/v1/runs/cancel", `{"workflow": "pay", "status": "queued,waiting"}`}
 	orders["startReplays"] = [2]string{"/api/v1/replays", `{"trigger": "shop", "since": "1d", "status": ["skipped"], "rate": 5}`}
 	// Still forged; nothing is paused; the batch is done; its provider hands over no secret.
-	wanted := map[string]int{"admitRefusal": 409, "resumeEndpoint": 404, "pauseBatch": 409, "resumeBatch": 409, "cancelBatch": 409, "awaitSecret": 409}
+	wanted := map[string]int{"admitRefusal": 409, "resumeEndpoint": 404, "pauseBatch": 409, "resumeBatch": 409, "cancelBatch": 409,
+		"awaitSecret": 409}
 	paths := doc.(map[string]any)["paths"].(map[string]any)
 	n := 0
 	for path, ops := range paths {
@@ -262,7 +270,8 @@ func TestATraceIsPassedOn(t *testing.T) {
 	x.settled(t)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.seen) != 1 || !regexp.MustCompile("^00-"+trace+"-[0-9a-f]{16}-01$").MatchString(x.seen[0].Get("Traceparent")) || strings.Contains(x.seen[0].Get("Traceparent"), "b7ad6b7169203331") {
+	if len(x.seen) != 1 || !regexp.MustCompile("^00-"+trace+"-[0-9a-f]{16}-01$").MatchString(x.seen[0].Get("Traceparent")) ||
+		strings.Contains(x.seen[0].Get("Traceparent"), "b7ad6b7169203331") {
 		t.Errorf("%v", x.seen)
 	}
 }

@@ -117,7 +117,8 @@ func closeStarts(t *testing.T, path, query string, limit, within int) (n int) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.QueryRow(fmt.Sprintf(`SELECT count(*) FROM (SELECT started_at - lag(started_at, %d) OVER (ORDER BY started_at) AS gap FROM (%s)) WHERE gap < %d`, limit, query, within)).Scan(&n); err != nil {
+	if err := db.QueryRow(fmt.Sprintf(`SELECT count(*) FROM (SELECT started_at - lag(started_at, %d) OVER (ORDER BY started_at) AS gap FROM `+
+		`(%s)) WHERE gap < %d`, limit, query, within)).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -138,7 +139,8 @@ func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 				target := &stamps{}
 				server := httptest.NewServer(target)
 				defer server.Close()
-				p := hookProject(t, map[string]string{"w": "on: hook\n" + c.flow + "steps:\n  - {uses: http/post, retry: 0, with: {url: " + server.URL + ", body: x}}\n"})
+				p := hookProject(t, map[string]string{"w": "on: hook\n" + c.flow + "steps:\n  - {uses: http/post, retry: 0, with: {url: " +
+					server.URL + ", body: x}}\n"})
 				if c.project != "" {
 					_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 					if err := writeFile(filepath.Join(p.dir, "hookloom.yaml"), hookConfig+strings.Replace(c.project, "PORT", port, 1)); err != nil {
@@ -267,7 +269,8 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 func TestKilledAsItStartsOrEnds(t *testing.T) {
 	realProcess(t)
 	out := newLedger(t)
-	p := hookProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: first, uses: http/post, with: {url: " + out.url + "/first, body: \"${{ event.key }}\"}}\n  - {sleep: 100ms}\n" +
+	p := hookProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: first, uses: http/post, with: {url: " + out.url +
+		"/first, body: \"${{ event.key }}\"}}\n  - {sleep: 100ms}\n" +
 		"  - {id: second, uses: http/post, with: {url: " + out.url + "/second, body: \"${{ event.key }}\"}}\n"})
 	acked := newAcknowledged()
 	for c := range sized(t, "HOOKLOOM_KILLS", 6) {

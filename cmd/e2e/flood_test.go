@@ -25,7 +25,8 @@ func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
 	if err != nil {
 		t.Skip("SKIPPED: strace, which makes the disk slow, is not installed")
 	}
-	p := newProject(t, map[string]string{"hookloom.yaml": "triggers:\n  flood: {webhook: {auth: none, key: 'headers[\"x-id\"]', max_body: 2MiB}}\n"})
+	p := newProject(t, map[string]string{"hookloom.yaml": "triggers:\n" +
+		"  flood: {webhook: {auth: none, key: 'headers[\"x-id\"]', max_body: 2MiB}}\n"})
 	p.logLevel = "error"
 	// -D: the server is our child, the tracer is beside it.
 	s := launch(t, append([]string{strace, "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null",
@@ -66,7 +67,8 @@ func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
 	if int64(n) != acked.Load() || n != connections {
 		t.Errorf("%d acknowledged, %d stored, of %d", acked.Load(), n, connections)
 	}
-	t.Logf("%d connections of 1 MB, 20 ms a sync: %d MiB at the peak, %d times held off, %d cut while sending; all were stored in the end", connections, peak>>10, held.Load(), cut.Load())
+	t.Logf("%d connections of 1 MB, 20 ms a sync: %d MiB at the peak, %d times held off, %d cut while sending; all were stored in the end",
+		connections, peak>>10, held.Load(), cut.Load())
 }
 
 // flood sends one delivery until it is taken.
@@ -91,7 +93,8 @@ func flood(t *testing.T, client *http.Client, url, id string, body []byte, acked
 		case resp.StatusCode == http.StatusAccepted, resp.StatusCode == http.StatusOK:
 			acked.Add(1)
 			return
-		case (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests) && resp.Header.Get("Retry-After") != "":
+		case (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests) &&
+			resp.Header.Get("Retry-After") != "":
 			held.Add(1)
 			time.Sleep(100 * time.Millisecond)
 		default:

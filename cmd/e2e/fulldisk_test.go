@@ -33,8 +33,9 @@ func newFullDisk(t *testing.T, size int) *fullDisk {
 			t.Error(err)
 		}
 	})
-	f := &fullDisk{disk: disk, project: newProject(t, map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {path: /h, auth: none, key: body.id}}}\n",
-		"workflows/w.yaml": "on: hook\nsteps:\n  - set: {x: \"${{ event.data.id }}\"}\n"})}
+	f := &fullDisk{disk: disk,
+		project: newProject(t, map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {path: /h, auth: none, key: body.id}}}\n",
+			"workflows/w.yaml": "on: hook\nsteps:\n  - set: {x: \"${{ event.data.id }}\"}\n"})}
 	f.db = filepath.Join(disk, "x.db")
 	return f
 }

@@ -56,8 +56,9 @@ func TestDiskFullIsA503AndNoRestartIsNeeded(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	p := newProjectIn(t, mount, map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {provider: generic, secret: \"${{ secrets.IN }}\"}}}\n",
-		"workflows/w.yaml": "on: hook\nsteps: [{stop: x}]\n", ".env": "IN=0123456789abcdef\n"})
+	p := newProjectIn(t, mount,
+		map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {provider: generic, secret: \"${{ secrets.IN }}\"}}}\n",
+			"workflows/w.yaml": "on: hook\nsteps: [{stop: x}]\n", ".env": "IN=0123456789abcdef\n"})
 	s := p.start(t)
 	acked := map[string]bool{}
 	send := func(i int, size int) int {

@@ -230,30 +230,34 @@ func TestTheLedgerSeesEachViolation(t *testing.T) {
 			return engine.StepItem{Path: path, Status: status, Attempt: attempt, StartedAt: at, FinishedAt: &later}
 		}
 		return &journals{acked: map[string]string{"a": "evt_1", "b": "evt_2"}, effectsPerRun: 1,
-			events:  []engine.EventItem{{ID: "evt_1", Key: "a"}, {ID: "evt_2", Key: "b"}},
-			runs:    []engine.RunItem{{ID: "run_1", Event: "evt_1", Status: "succeeded"}, {ID: "run_2", Event: "evt_2", Status: "succeeded"}},
-			steps:   map[string][]engine.StepItem{"run_1": {step("s", "succeeded", 1)}, "run_2": {step("s", "unknown", 1), step("s", "succeeded", 2)}},
+			events: []engine.EventItem{{ID: "evt_1", Key: "a"}, {ID: "evt_2", Key: "b"}},
+			runs:   []engine.RunItem{{ID: "run_1", Event: "evt_1", Status: "succeeded"}, {ID: "run_2", Event: "evt_2", Status: "succeeded"}},
+			steps: map[string][]engine.StepItem{"run_1": {step("s", "succeeded", 1)},
+				"run_2": {step("s", "unknown", 1), step("s", "succeeded", 2)}},
 			effects: map[string]effect{"k1": {[]string{"x"}, 1}, "k2": {[]string{"y"}, 2}}}
 	}
 	if v := sound().violations(); len(v) > 0 {
 		t.Fatalf("the sound ledger: %v", v)
 	}
 	for name, change := range map[string]func(*journals){
-		"an acknowledged event is lost":         func(j *journals) { j.events, j.runs = j.events[:1], j.runs[:1] },
-		"it has another id":                     func(j *journals) { j.acked["a"] = "evt_9" },
-		"a key has two events":                  func(j *journals) { j.events = append(j.events, engine.EventItem{ID: "evt_3", Key: "a"}) },
-		"an event has no run":                   func(j *journals) { j.runs = j.runs[:1]; delete(j.effects, "k2") },
-		"an event has two runs":                 func(j *journals) { j.runs[1].Event = "evt_1" },
-		"a run comes from nowhere":              func(j *journals) { j.runs[1].Event = "evt_7" },
-		"a run is open at rest":                 func(j *journals) { j.runs[0].Status = "running" },
-		"a run failed":                          func(j *journals) { j.runs[0].Status = "failed" },
-		"a finished step was attempted again":   func(j *journals) { j.steps["run_1"] = append(j.steps["run_1"], j.steps["run_1"][0]) },
-		"a finished call was made again":        func(j *journals) { j.effects["k1"] = effect{[]string{"x"}, 2} },
-		"a key came with two bodies":            func(j *journals) { j.effects["k2"] = effect{[]string{"y", "z"}, 2} },
-		"an effect is missing":                  func(j *journals) { delete(j.effects, "k1") },
-		"an effect has another key":             func(j *journals) { j.effects["k3"] = effect{[]string{"x"}, 1} },
-		"a step is still open":                  func(j *journals) { j.steps["run_1"][0].FinishedAt = nil },
-		"a step ended before it began":          func(j *journals) { f := j.steps["run_1"][0].StartedAt.Add(-1); j.steps["run_1"][0].FinishedAt = &f },
+		"an acknowledged event is lost":       func(j *journals) { j.events, j.runs = j.events[:1], j.runs[:1] },
+		"it has another id":                   func(j *journals) { j.acked["a"] = "evt_9" },
+		"a key has two events":                func(j *journals) { j.events = append(j.events, engine.EventItem{ID: "evt_3", Key: "a"}) },
+		"an event has no run":                 func(j *journals) { j.runs = j.runs[:1]; delete(j.effects, "k2") },
+		"an event has two runs":               func(j *journals) { j.runs[1].Event = "evt_1" },
+		"a run comes from nowhere":            func(j *journals) { j.runs[1].Event = "evt_7" },
+		"a run is open at rest":               func(j *journals) { j.runs[0].Status = "running" },
+		"a run failed":                        func(j *journals) { j.runs[0].Status = "failed" },
+		"a finished step was attempted again": func(j *journals) { j.steps["run_1"] = append(j.steps["run_1"], j.steps["run_1"][0]) },
+		"a finished call was made again":      func(j *journals) { j.effects["k1"] = effect{[]string{"x"}, 2} },
+		"a key came with two bodies":          func(j *journals) { j.effects["k2"] = effect{[]string{"y", "z"}, 2} },
+		"an effect is missing":                func(j *journals) { delete(j.effects, "k1") },
+		"an effect has another key":           func(j *journals) { j.effects["k3"] = effect{[]string{"x"}, 1} },
+		"a step is still open":                func(j *journals) { j.steps["run_1"][0].FinishedAt = nil },
+		"a step ended before it began": func(j *journals) {
+			f := j.steps["run_1"][0].StartedAt.Add(-1)
+			j.steps["run_1"][0].FinishedAt = &f
+		},
 		"more was repeated than was cut":        func(j *journals) { j.effects["k2"] = effect{[]string{"y"}, 3} },
 		"nothing is there but acknowledgements": func(j *journals) { j.events, j.runs, j.effects = nil, nil, nil },
 	} {

@@ -16,16 +16,56 @@ import (
 // limitFlows are ways in which what a sender and a service give comes on record, each
 // with how its run ends: a word that stands in its status, code or error.
 var limitFlows = map[string]struct{ text, ends string }{
-	"loop":     {"on: go\nsteps:\n  - {id: a, foreach: \"1..2100\", max_parallel: 20, uses: http/get, with: {url: \"TARGET/2000\"}}\n", "too_large"},
-	"nodes":    {"on: go\nsteps:\n  - {id: a, foreach: \"1..8\", uses: http/get, with: {url: \"TARGET/list\"}}\n  - {sleep: 2s}\n", "200000 values"},
-	"group":    {"on: go\nsteps:\n  - id: g\n    steps:\n      - {id: x, uses: http/get, with: {url: \"TARGET/3900000\", max_response: 4MiB}}\n      - {id: y, uses: http/get, with: {url: \"TARGET/3900000\", max_response: 4MiB}}\n", "4 MiB"},
-	"result":   {"on: go\nsteps:\n  - {id: x, uses: http/get, with: {url: \"TARGET/3900000\", max_response: 4MiB}}\n  - {id: y, uses: http/get, with: {url: \"TARGET/3900000\", max_response: 4MiB}}\noutput: ${{ [steps.x.output, steps.y.output] }}\n", "4 MiB"},
-	"echo":     {"on: big\nsteps:\n  - {foreach: \"1..6\", uses: http/post, with: {url: \"TARGET/echo\", body: \"${{ event.data }}\"}}\n", "too_large"},
-	"approval": {"on: big\nsteps:\n  - {wait: {approval: \"${{ event.data.x }}${{ event.data.x }}${{ event.data.x }}${{ event.data.x }}${{ event.data.x }}\"}, timeout: 1s}\n", "too_large"},
-	"fails":    {"on: big\nsteps:\n  - {fail: \"${{ event.data.x }}\"}\n", "fail"},
-	"waits":    {"on: order\nsteps:\n  - {id: w, wait: {event: bank, key: \"${{ event.data.k }}\"}, timeout: 1h}\n  - {sleep: 2s}\n", "200000 values"},
-	"keeps":    {"on: order\nsteps:\n  - {id: w, wait: {event: bank, key: \"${{ event.data.k }}\"}, timeout: 1h, output: \"${{ len(result.data.rows) }}\"}\n  - {sleep: 2s}\n", "succeeded"},
-	"reads":    {"on: wide\nsteps:\n  - {sleep: 2s}\n  - {id: n, set: {n: \"${{ len(event.data.rows) }}\"}}\n", "succeeded"},
+	"loop": {`on: go
+steps:
+  - {id: a, foreach: "1..2100", max_parallel: 20, uses: http/get, with: {url: "TARGET/2000"}}
+`, "too_large"},
+	"nodes": {`on: go
+steps:
+  - {id: a, foreach: "1..8", uses: http/get, with: {url: "TARGET/list"}}
+  - {sleep: 2s}
+`, "200000 values"},
+	"group": {`on: go
+steps:
+  - id: g
+    steps:
+      - {id: x, uses: http/get, with: {url: "TARGET/3900000", max_response: 4MiB}}
+      - {id: y, uses: http/get, with: {url: "TARGET/3900000", max_response: 4MiB}}
+`, "4 MiB"},
+	"result": {`on: go
+steps:
+  - {id: x, uses: http/get, with: {url: "TARGET/3900000", max_response: 4MiB}}
+  - {id: y, uses: http/get, with: {url: "TARGET/3900000", max_response: 4MiB}}
+output: ${{ [steps.x.output, steps.y.output] }}
+`, "4 MiB"},
+	"echo": {`on: big
+steps:
+  - {foreach: "1..6", uses: http/post, with: {url: "TARGET/echo", body: "${{ event.data }}"}}
+`, "too_large"},
+	"approval": {`on: big
+steps:
+  - wait: {approval: "${{ event.data.x }}${{ event.data.x }}${{ event.data.x }}${{ event.data.x }}${{ event.data.x }}"}
+    timeout: 1s
+`, "too_large"},
+	"fails": {`on: big
+steps:
+  - {fail: "${{ event.data.x }}"}
+`, "fail"},
+	"waits": {`on: order
+steps:
+  - {id: w, wait: {event: bank, key: "${{ event.data.k }}"}, timeout: 1h}
+  - {sleep: 2s}
+`, "200000 values"},
+	"keeps": {`on: order
+steps:
+  - {id: w, wait: {event: bank, key: "${{ event.data.k }}"}, timeout: 1h, output: "${{ len(result.data.rows) }}"}
+  - {sleep: 2s}
+`, "succeeded"},
+	"reads": {`on: wide
+steps:
+  - {sleep: 2s}
+  - {id: n, set: {n: "${{ len(event.data.rows) }}"}}
+`, "succeeded"},
 }
 
 // TestNoSenderEndsTheProcess: with the default settings, bodies and answers below, at and
@@ -46,8 +86,14 @@ func TestNoSenderEndsTheProcess(t *testing.T) {
 		}
 	}))
 	t.Cleanup(target.Close)
-	files := map[string]string{"hookloom.yaml": "egress: {allow: [127.0.0.1]}\ntriggers:\n  go: {webhook: {auth: none, dedupe: \"off\"}}\n  big: {webhook: {auth: none, dedupe: \"off\"}}\n" +
-		"  wide: {webhook: {auth: none, dedupe: \"off\"}}\n  order: {webhook: {auth: none, key: body.id}}\n  bank: {webhook: {auth: none, key: body.k}}\n"}
+	files := map[string]string{"hookloom.yaml": `egress: {allow: [127.0.0.1]}
+triggers:
+  go: {webhook: {auth: none, dedupe: "off"}}
+  big: {webhook: {auth: none, dedupe: "off"}}
+  wide: {webhook: {auth: none, dedupe: "off"}}
+  order: {webhook: {auth: none, key: body.id}}
+  bank: {webhook: {auth: none, key: body.k}}
+`}
 	for name, f := range limitFlows {
 		files["workflows/"+name+".yaml"] = strings.ReplaceAll(f.text, "TARGET", target.URL)
 	}

@@ -84,7 +84,8 @@ steps:
     uses: log
     with: {message: approved}
 `,
-	"refund.yaml": "on: manual\ninputs:\n  order: {type: string, required: true}\nsteps:\n  - uses: log\n    with: {message: \"${{ inputs.order }}\"}\n",
+	"refund.yaml": "on: manual\ninputs:\n  order: {type: string, required: true}\nsteps:\n  - uses: log\n" +
+		"    with: {message: \"${{ inputs.order }}\"}\n",
 }
 
 func startLively(t *testing.T) *lively {

@@ -30,13 +30,19 @@ func fillHistory(t *testing.T, path string, runs int) {
 	at := fmt.Sprintf("(%d + i * %d)", time.Now().Add(-30*24*time.Hour).UnixMilli(), step)
 	each := fmt.Sprintf(" FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n)", runs)
 	for _, q := range []string{
-		`INSERT INTO events (id, trigger, inlet, key, type, time, received_at, body, crc) SELECT ` + id + `, 'shop', 'webhook', 'old-' || i, 'paid', ` + at + `, ` + at + `,
+		`INSERT INTO events (id, trigger, inlet, key, type, time, received_at, body, crc) SELECT ` + id +
+			`, 'shop', 'webhook', 'old-' || i, 'paid', ` + at + `, ` + at + `,
 			CAST('{"id":"old-' || i || '","type":"paid","amount":420,"pad":"' || printf('%.*c', 800, 'x') || '"}' AS BLOB), 0` + each,
-		`INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at, output, error) SELECT ` + id + ` + 1, ` + id + `, CASE WHEN i % 5 = 0 THEN 'fail' ELSE 'pay' END, 'v', CASE WHEN i % 100 = 0 THEN 'failed' ELSE 'succeeded' END,
-			` + at + `, ` + at + `, ` + at + ` + 120, '{"ok":true}', CASE WHEN i % 100 = 0 THEN '{"message":"answered 500 Internal Server Error","step":"book","code":"http_status"}' END` + each,
-		`INSERT INTO decisions (event_id, workflow, version, outcome, trace, run_id, at) SELECT ` + id + `, 'pay', 'v', 'matched', '[]', ` + id + ` + 1, ` + at + each,
-		`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output) SELECT ` + id + ` + 1, 'book', 1, 'http/post', 'succeeded', ` + at + `, ` + at + ` + 100, '{"url":"https://x"}', '{"status":200}'` + each,
-		`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output) SELECT ` + id + ` + 1, 'tell', 1, 'log', 'succeeded', ` + at + ` + 100, ` + at + ` + 120, NULL, NULL` + each,
+		`INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at, output, error) SELECT ` + id +
+			` + 1, ` + id + `, CASE WHEN i % 5 = 0 THEN 'fail' ELSE 'pay' END, 'v', CASE WHEN i % 100 = 0 THEN 'failed' ELSE 'succeeded' END,
+			` + at + `, ` + at + `, ` + at + ` + 120, '{"ok":true}', CASE WHEN i % 100 = 0 THEN '{"message":"answered 500 Internal Server Error",` +
+			`"step":"book","code":"http_status"}' END` + each,
+		`INSERT INTO decisions (event_id, workflow, version, outcome, trace, run_id, at) SELECT ` + id + `, 'pay', 'v', 'matched', '[]', ` +
+			id + ` + 1, ` + at + each,
+		`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output) SELECT ` + id +
+			` + 1, 'book', 1, 'http/post', 'succeeded', ` + at + `, ` + at + ` + 100, '{"url":"https://x"}', '{"status":200}'` + each,
+		`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output) SELECT ` + id +
+			` + 1, 'tell', 1, 'log', 'succeeded', ` + at + ` + 100, ` + at + ` + 120, NULL, NULL` + each,
 	} {
 		if _, err := db.Exec(q); err != nil {
 			t.Fatal(err)
@@ -74,8 +80,10 @@ func TestPagesOverALongHistoryUnderLoad(t *testing.T) {
 		}
 	}()
 	run := x.first(t, "runs?status=failed")
-	for _, path := range []string{"/", "/?range=30d", "/events", "/events?type=paid", "/events?q=nowhere-to-be-found", "/events/" + event, "/runs", "/runs?status=failed", "/runs?status=succeeded", "/runs?q=nowhere-to-be-found", "/runs?workflow=fail",
-		"/runs/" + run, "/deadletters", "/triggers", "/workflows", "/workflow?id=pay", "/metrics", "/api/v1/events", "/api/v1/runs?status=failed", "/api/v1/runs/" + run, "/api/v1/overview?since=7d&step=1h"} {
+	for _, path := range []string{"/", "/?range=30d", "/events", "/events?type=paid", "/events?q=nowhere-to-be-found", "/events/" + event,
+		"/runs", "/runs?status=failed", "/runs?status=succeeded", "/runs?q=nowhere-to-be-found", "/runs?workflow=fail",
+		"/runs/" + run, "/deadletters", "/triggers", "/workflows", "/workflow?id=pay", "/metrics", "/api/v1/events",
+		"/api/v1/runs?status=failed", "/api/v1/runs/" + run, "/api/v1/overview?since=7d&step=1h"} {
 		var took []time.Duration
 		size := 0
 		for range times {
@@ -92,7 +100,9 @@ func TestPagesOverALongHistoryUnderLoad(t *testing.T) {
 		}
 		first := took[0]
 		slices.Sort(took)
-		t.Logf("%-34s the first %7v, p50 %7v, p99 %7v, %6d bytes", strings.Replace(strings.Replace(path, run, "RUN", 1), event, "EVENT", 1), first.Round(100*time.Microsecond), took[len(took)/2].Round(100*time.Microsecond), took[len(took)*99/100].Round(100*time.Microsecond), size)
+		t.Logf("%-34s the first %7v, p50 %7v, p99 %7v, %6d bytes", strings.Replace(strings.Replace(path, run, "RUN", 1), event, "EVENT", 1),
+			first.Round(100*time.Microsecond), took[len(took)/2].Round(100*time.Microsecond), took[len(took)*99/100].Round(100*time.Microsecond),
+			size)
 	}
 	close(stop)
 	t.Logf("%d runs, %d deliveries meanwhile", runs, <-stopped)

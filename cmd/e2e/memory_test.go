@@ -20,9 +20,10 @@ func TestBodiesThatGrowWhenDecodedTakeBoundedMemory(t *testing.T) {
 	realProcess(t)
 	const connections, each, most = 40, 6, 340 << 10
 	p := newProject(t, map[string]string{
-		"hookloom.yaml":       "triggers:\n  wide: {webhook: {auth: none, key: body.i}}\n",
-		"workflows/any.yaml":  "on: wide\nwhen: event.data.i != ''\nsteps:\n  - uses: log\n    with: {message: \"${{ len(event.data.l) }}\"}\n",
-		"workflows/lane.yaml": "on: wide\nconcurrency: {group: \"${{ event.type }}\", limit: 1}\nsteps:\n  - uses: log\n    with: {message: \"${{ event.data.i }}\"}\n",
+		"hookloom.yaml":      "triggers:\n  wide: {webhook: {auth: none, key: body.i}}\n",
+		"workflows/any.yaml": "on: wide\nwhen: event.data.i != ''\nsteps:\n  - uses: log\n    with: {message: \"${{ len(event.data.l) }}\"}\n",
+		"workflows/lane.yaml": "on: wide\nconcurrency: {group: \"${{ event.type }}\", limit: 1}\nsteps:\n  - uses: log\n" +
+			"    with: {message: \"${{ event.data.i }}\"}\n",
 	})
 	s := p.start(t)
 	list := `"l":[` + strings.TrimSuffix(strings.Repeat("{},", 180_000), ",") + "]}"

@@ -49,8 +49,10 @@ func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
 	service := httptest.NewServer(g)
 	defer service.Close()
 	p := newProject(t, map[string]string{
-		"hookloom.yaml":    "triggers:\n  things:\n    poll: {every: 24h, backfill: true, request: {url: \"" + service.URL + "/list\"}, items: response.body.items, key: item.id, cursor: item.at}\negress: {allow: [127.0.0.1]}\n",
-		"workflows/w.yaml": "on: things\nsteps:\n  - {uses: http/post, with: {url: \"" + service.URL + "/told/${{ event.data.id }}\"}, retry: 3}\n",
+		"hookloom.yaml": "triggers:\n  things:\n    poll: {every: 24h, backfill: true, request: {url: \"" + service.URL +
+			"/list\"}, items: response.body.items, key: item.id, cursor: item.at}\negress: {allow: [127.0.0.1]}\n",
+		"workflows/w.yaml": "on: things\nsteps:\n  - {uses: http/post, with: {url: \"" + service.URL +
+			"/told/${{ event.data.id }}\"}, retry: 3}\n",
 	})
 	ask := func() error {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.admin+"/api/v1/triggers/things/poll", nil)

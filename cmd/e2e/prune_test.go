@@ -29,7 +29,8 @@ func TestAServerStartsWhilePruneWorks(t *testing.T) {
 	}
 	const events = 60_000
 	if _, err := db.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		INSERT INTO events (id, trigger, inlet, key, type, time, received_at, body, crc) SELECT i, 'hook', 'webhook', 'k' || i, 't', 1700000000000, 1700000000000, x'7b7d', 0 FROM n`, events); err != nil {
+		INSERT INTO events (id, trigger, inlet, key, type, time, received_at, body, crc)
+		SELECT i, 'hook', 'webhook', 'k' || i, 't', 1700000000000, 1700000000000, x'7b7d', 0 FROM n`, events); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

@@ -44,7 +44,11 @@ steps:
     with: {message: open}
 `
 
-const readableEnv = "GITHUB=github-secret-0123456789\nTWILIO=twilio-secret-0123456789\nMAILGUN=mailgun-secret-0123456789\nTOKEN=token-0123456789abcdef\n"
+const readableEnv = `GITHUB=github-secret-0123456789
+TWILIO=twilio-secret-0123456789
+MAILGUN=mailgun-secret-0123456789
+TOKEN=token-0123456789abcdef
+`
 
 func startReadable(t *testing.T) *lively {
 	t.Helper()
@@ -79,7 +83,8 @@ func (x *lively) deliverRaw(t *testing.T, trigger string, header map[string]stri
 func githubHeaders(body []byte, id int, contentType string) map[string]string {
 	mac := hmac.New(sha256.New, []byte("github-secret-0123456789"))
 	mac.Write(body)
-	return map[string]string{"Content-Type": contentType, "X-GitHub-Event": "push", "X-GitHub-Delivery": fmt.Sprintf("00000000-0000-4000-8000-%012d", id),
+	return map[string]string{"Content-Type": contentType, "X-GitHub-Event": "push",
+		"X-GitHub-Delivery":   fmt.Sprintf("00000000-0000-4000-8000-%012d", id),
 		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil))}
 }
 
@@ -136,9 +141,13 @@ func wide(text string) []byte {
 func TestWhatGenuineSendersSendIsRead(t *testing.T) {
 	x := startReadable(t)
 	form := "application/x-www-form-urlencoded"
-	multi := strings.ReplaceAll("--b\nContent-Disposition: form-data; name=\"charsets\"\n\n{\"text\":\"iso-8859-1\",\"to\":\"UTF-8\"}\n--b\nContent-Disposition: form-data; name=\"text\"\n\nH\xe9llo\n"+
-		"--b\nContent-Disposition: form-data; name=\"to\"\n\nJ\u00f8\n--b\nContent-Disposition: form-data; name=\"own\"\nContent-Type: text/plain; charset=windows-1252\n\n\x80 5\n"+
-		"--b\nContent-Disposition: form-data; name=\"none\"\n\n\xe9\n--b\nContent-Disposition: form-data; name=\"to\"\n\nAl\n--b--\n", "\n", "\r\n")
+	multi := strings.ReplaceAll(
+		"--b\nContent-Disposition: form-data; name=\"charsets\"\n\n{\"text\":\"iso-8859-1\",\"to\":\"UTF-8\"}\n--b\n"+
+			"Content-Disposition: form-data; name=\"text\"\n\nH\xe9llo\n"+
+			"--b\nContent-Disposition: form-data; name=\"to\"\n\nJ\u00f8\n--b\nContent-Disposition: form-data; name=\"own\"\n"+
+			"Content-Type: text/plain; charset=windows-1252\n\n\x80 5\n"+
+			"--b\nContent-Disposition: form-data; name=\"none\"\n\n\xe9\n--b\nContent-Disposition: form-data; name=\"to\"\n\nAl\n--b--\n",
+		"\n", "\r\n")
 	for i, c := range []struct{ name, kind, body, want string }{
 		{"half of a surrogate pair", "application/json", `{"a":"cut \ud83d"}`, `{"a":"cut ` + "\ufffd" + `"}`},
 		{"both halves the wrong way round", "application/json", `["\ude00\ud83dx"]`, "[\"\ufffd\ufffdx\"]"},
@@ -164,7 +173,8 @@ func TestWhatGenuineSendersSendIsRead(t *testing.T) {
 		{"text in a declared charset", "text/plain; charset=iso-8859-1", "\xe9", `"é"`},
 	} {
 		body := []byte(c.body)
-		status, id := x.deliverRaw(t, "any", map[string]string{"Content-Type": c.kind, "X-Token": "token-0123456789abcdef", "X-Case": strconv.Itoa(i)}, body)
+		status, id := x.deliverRaw(t, "any", map[string]string{"Content-Type": c.kind, "X-Token": "token-0123456789abcdef",
+			"X-Case": strconv.Itoa(i)}, body)
 		if status != http.StatusAccepted {
 			t.Errorf("%s: %d", c.name, status)
 			continue
@@ -213,7 +223,8 @@ func TestAProvedDeliveryIsKeptThoughItCannotBeRead(t *testing.T) {
 			}
 		}
 	}
-	if status, _ := x.deliverRaw(t, "github", map[string]string{"Content-Type": "application/json"}, []byte("{")); status != http.StatusUnauthorized {
+	if status, _ := x.deliverRaw(t, "github", map[string]string{"Content-Type": "application/json"},
+		[]byte("{")); status != http.StatusUnauthorized {
 		t.Errorf("what proves nothing: %d", status)
 	}
 	x.seemsUnreadable(t, ids)
@@ -247,7 +258,8 @@ func (x *lively) seemsUnreadable(t *testing.T, ids []string) {
 	}
 	defer db.Close()
 	var rows, whole int
-	if err := db.QueryRow(`SELECT count(*), coalesce(sum(json_valid(body)), 0) FROM events_view`).Scan(&rows, &whole); err != nil || rows != whole || rows < len(ids) {
+	if err := db.QueryRow(`SELECT count(*), coalesce(sum(json_valid(body)), 0) FROM events_view`).Scan(&rows, &whole); err != nil ||
+		rows != whole || rows < len(ids) {
 		t.Errorf("%d of %d bodies in events_view are JSON text: %v", whole, rows, err)
 	}
 }
@@ -287,7 +299,8 @@ func TestTwiliosFormIsReadAsItsLibraryReadsIt(t *testing.T) {
 	x := startReadable(t)
 	mac := hmac.New(sha1.New, []byte("twilio-secret-0123456789"))
 	mac.Write([]byte("https://hooks.example.com/hooks/twilio" + "Body100% a;b" + "MessageSidSM1"))
-	header := map[string]string{"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": base64.StdEncoding.EncodeToString(mac.Sum(nil))}
+	header := map[string]string{"Content-Type": "application/x-www-form-urlencoded",
+		"X-Twilio-Signature": base64.StdEncoding.EncodeToString(mac.Sum(nil))}
 	if status, _ := x.deliverRaw(t, "twilio", header, []byte("MessageSid=SM1&Body=100%+a;b")); status/100 != 2 {
 		t.Fatalf("%d", status)
 	}
@@ -299,7 +312,8 @@ func TestTwiliosFormIsReadAsItsLibraryReadsIt(t *testing.T) {
 // TestAQueryIsReadAsAFormIs: net/url drops a parameter that holds a semicolon.
 func TestAQueryIsReadAsAFormIs(t *testing.T) {
 	x := startReadable(t)
-	_, id := x.deliverRaw(t, "any?a=1;2&pct=100%&b=x+y", map[string]string{"Content-Type": "application/json", "X-Token": "token-0123456789abcdef"}, []byte(`{}`))
+	_, id := x.deliverRaw(t, "any?a=1;2&pct=100%&b=x+y", map[string]string{"Content-Type": "application/json",
+		"X-Token": "token-0123456789abcdef"}, []byte(`{}`))
 	_, _, d := x.seenOf(t, id)
 	if d.Query["a"] != "1;2" || d.Query["pct"] != "100%" || d.Query["b"] != "x y" {
 		t.Errorf("the query is %v", d.Query)

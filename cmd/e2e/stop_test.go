@@ -21,7 +21,8 @@ import (
 // slowProject has one workflow whose call takes a while.
 func slowProject(t *testing.T, target string) *project {
 	t.Helper()
-	return hookProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: call, uses: http/post, with: {url: " + target + ", body: \"${{ event.key }}\"}}\n"})
+	return hookProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: call, uses: http/post, with: {url: " + target +
+		", body: \"${{ event.key }}\"}}\n"})
 }
 
 // TestSIGTERMLetsWhatIsOpenFinish: each delivery whose request was taken is
