@@ -18,7 +18,7 @@ import (
 type redecision struct {
 	of       engine.Redecision
 	decision []driver.Value
-	start    *rows
+	start    *encodedUpdate
 }
 
 // Redecide implements engine.Store.

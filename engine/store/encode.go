@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// rows is a settlement encoded, outside of the writer's one goroutine.
-type rows struct {
+// encodedUpdate is a settlement encoded, outside of the writer's one goroutine.
+type encodedUpdate struct {
 	of     engine.Settlement
 	calls  []madeEvent
 	insert bool
@@ -24,19 +24,19 @@ type rows struct {
 	waits []sealing
 }
 
-func (s *Store) encode(st engine.Settlement) (rows, error) {
+func (s *Store) encode(st engine.Settlement) (encodedUpdate, error) {
 	r := st.Run
 	result, err := s.encodeMasked(r.Output, st.Mask, sealedResult)
 	if err != nil {
-		return rows{}, err
+		return encodedUpdate{}, err
 	}
 	output := result.shown
 	failure, err := s.errorJSON(r.Error, st.Mask)
 	if err != nil {
-		return rows{}, err
+		return encodedUpdate{}, err
 	}
 	text := s.maskText(r.Text, st.Mask)
-	out := rows{of: st, insert: st.New}
+	out := encodedUpdate{of: st, insert: st.New}
 	if result.sealed != nil {
 		out.sealed = append(out.sealed, sealing{`UPDATE runs SET sealed = ? WHERE id = ?`, []driver.Value{result.sealed, int64(r.ID)}})
 	}
@@ -44,29 +44,29 @@ func (s *Store) encode(st engine.Settlement) (rows, error) {
 		out.run = []driver.Value{int64(r.ID), int64(r.Event), r.Workflow, r.Version, string(r.Status), r.CreatedAt.UnixMilli(), millis(r.StartedAt), millis(r.FinishedAt),
 			millis(r.DueAt), r.Active.Milliseconds(), output, failure, text}
 	} else {
-		out.run = []driver.Value{gotOn(st), string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt), r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
+		out.run = []driver.Value{madeProgress(st), string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt), r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
 	}
 	if r.Ending != nil && !r.Status.Ended() {
 		why, err := s.errorJSON(r.Ending, st.Mask)
 		if err != nil {
-			return rows{}, err
+			return encodedUpdate{}, err
 		}
 		out.sealed = append(out.sealed, sealing{`UPDATE runs SET ending = ? WHERE id = ?`, []driver.Value{why, int64(r.ID)}})
 	}
 	if out.calls, err = s.encodeEvents(st.Calls); err != nil {
-		return rows{}, err
+		return encodedUpdate{}, err
 	}
 	for _, rec := range st.Records {
 		row, sealed, err := s.encodeStep(r.ID, rec, st.Mask)
 		if err != nil {
-			return rows{}, err
+			return encodedUpdate{}, err
 		}
 		out.steps = append(out.steps, row)
 		if sealed != nil {
 			out.sealed = append(out.sealed, sealing{sealStep, []driver.Value{sealed, int64(r.ID), rec.Path, int64(rec.Attempt)}})
 		}
 		if out.waits, err = s.encodeWaits(out.waits, r.ID, rec, st.Mask); err != nil {
-			return rows{}, err
+			return encodedUpdate{}, err
 		}
 		for _, note := range rec.Notes {
 			out.sealed = append(out.sealed, sealing{insertNote, []driver.Value{int64(r.ID), rec.Path, note}})
@@ -106,7 +106,7 @@ func (s *Store) encodeEvents(events []*engine.Event) ([]madeEvent, error) {
 	return out, nil
 }
 
-func gotOn(st engine.Settlement) bool {
+func madeProgress(st engine.Settlement) bool {
 	return st.Run.Status == engine.Waiting || slices.ContainsFunc(st.Records, func(r *plan.Record) bool { return !r.FinishedAt.IsZero() })
 }
 

@@ -17,7 +17,7 @@ import (
 
 // join lets the event of a new run join the gathering of its key. It gives false when
 // there is none that takes it: the run is made, and gathers.
-func (t *tx) join(r rows, at time.Time, out *engine.MatchResult) (bool, error) {
+func (t *tx) join(r encodedUpdate, at time.Time, out *engine.MatchResult) (bool, error) {
 	g, run := r.of.Gather, r.of.Run
 	v := make([]driver.Value, 6)
 	found, err := t.row(`SELECT g.run_id, r.event_id, g.kind, g.first_at, g.events, g.bytes FROM gatherings g JOIN runs r ON r.id = g.run_id WHERE g.workflow = ? AND g.key = ? AND g.open = 1`,
@@ -67,7 +67,7 @@ func (t *tx) join(r rows, at time.Time, out *engine.MatchResult) (bool, error) {
 }
 
 // gather makes the gathering of a new run.
-func (t *tx) gather(r rows, now int64, out *engine.MatchResult) error {
+func (t *tx) gather(r encodedUpdate, now int64, out *engine.MatchResult) error {
 	g := r.of.Gather
 	due := now + g.Wait.Milliseconds()
 	if at := fromMillis(due); out.Gather.IsZero() || at.Before(out.Gather) {
@@ -78,7 +78,7 @@ func (t *tx) gather(r rows, now int64, out *engine.MatchResult) error {
 }
 
 // fold puts on record which of two events is the run's own, and which takes part in it.
-func (t *tx) fold(r rows, f engine.Fold, own int64) error {
+func (t *tx) fold(r encodedUpdate, f engine.Fold, own int64) error {
 	run, into := r.of.Run, int64(f.Run)
 	folded, size := int64(run.Event), r.of.Gather.Bytes
 	if f.Newest {

@@ -11,7 +11,7 @@ import (
 // matchRows is a Match encoded, outside of the writer's one goroutine.
 type matchRows struct {
 	of        engine.Match
-	starts    []rows
+	starts    []encodedUpdate
 	decisions [][]driver.Value
 	// wakes is the key of the event that runs may wait for, masked as it is in waits.
 	wakes string
@@ -115,7 +115,7 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 
 // start stores a run that begins, or that has to wait for its place. It tells whether no
 // run was made: it was dropped, or its event joined another.
-func (m matchRows) start(t *tx, r rows, out *engine.MatchResult) (dropped bool, err error) {
+func (m matchRows) start(t *tx, r encodedUpdate, out *engine.MatchResult) (dropped bool, err error) {
 	if r.of.Gather != nil {
 		joined, err := t.join(r, m.of.At, out)
 		if err != nil || joined {

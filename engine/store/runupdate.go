@@ -49,7 +49,7 @@ const dueColumn = 8
 
 // write stores a settlement. When the end of its run lets another begin, next is
 // the moment.
-func (r rows) write(t *tx) (next time.Time, err error) {
+func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 	if r.insert {
 		err = t.put(insertRun, r.run...)
 	} else if err = t.exec(updateRun, r.run...); err == nil && t.changes == 0 {
@@ -96,7 +96,7 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 		}
 	}
 	if r.of.Run.Status == engine.Waiting {
-		return next, r.cameMeanwhile(t)
+		return next, r.wakeIfArrived(t)
 	}
 	if !r.of.Run.Status.Ended() {
 		return next, nil
@@ -105,7 +105,7 @@ func (r rows) write(t *tx) (next time.Time, err error) {
 }
 
 // writeEnd stores what the end of a run changes besides its own rows.
-func (r rows) writeEnd(t *tx) (next time.Time, err error) {
+func (r encodedUpdate) writeEnd(t *tx) (next time.Time, err error) {
 	if r.of.CloseSteps {
 		if _, err := t.endCallsOf(r.of.Run); err != nil {
 			return next, err

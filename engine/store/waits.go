@@ -18,7 +18,8 @@ import (
 // people.
 
 const (
-	insertWait = `INSERT INTO waits (run_id, path, number, kind, is_any, trigger, key, since, event_id, workflow, ending, text, by, until, fixed, sealed)
+	insertWait = `INSERT INTO waits (run_id, path, number,
+		kind, is_any, trigger, key, since, event_id, workflow, ending, text, by, until, fixed, sealed)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteWaits    = `DELETE FROM waits WHERE run_id = ? AND path = ?`
 	deleteRunWaits = `DELETE FROM waits WHERE run_id = ?`
@@ -77,11 +78,13 @@ func (s *Store) encodeWait(w *plan.Wait, m *engine.Masker) (_ []driver.Value, er
 	if w.Until.IsZero() {
 		until = w.Until
 	}
-	return []driver.Value{string(w.Kind), w.Any, trigger, key, millis(w.From), event, workflow, ending, s.maskText(text, m), by, millis(until), w.Fixed, sealed}, nil
+	return []driver.Value{string(w.Kind), w.Any, trigger, key, millis(w.From), event, workflow, ending,
+		s.maskText(text, m), by, millis(until), w.Fixed, sealed}, nil
 }
 
 // waitColumns are the columns of waits that waitRow reads, of w.
-const waitColumns = `w.kind, w.is_any, w.trigger, w.key, w.since, w.event_id, w.workflow, w.ending, w.text, w.by, w.until, w.fixed, w.sealed, w.number`
+const waitColumns = `w.kind, w.is_any, w.trigger, w.key, w.since, w.event_id, w.workflow, w.ending,
+	w.text, w.by, w.until, w.fixed, w.sealed, w.number`
 
 // waitRow is a row of waits, or of none, as it is read.
 type waitRow struct {
@@ -92,7 +95,8 @@ type waitRow struct {
 }
 
 func (w *waitRow) dest() []any {
-	return []any{&w.kind, &w.any, &w.trigger, &w.key, &w.since, &w.event, &w.workflow, &w.ending, &w.text, &w.by, &w.until, &w.fixed, &w.sealed, &w.number}
+	return []any{&w.kind, &w.any, &w.trigger, &w.key, &w.since, &w.event, &w.workflow, &w.ending,
+		&w.text, &w.by, &w.until, &w.fixed, &w.sealed, &w.number}
 }
 
 // decodeWait reads a wait of a step.
@@ -151,10 +155,10 @@ func (t *tx) wakeCaller(id engine.EventID, now time.Time) error {
 	return t.exec(wakeCaller, now.UnixMilli(), int64(id))
 }
 
-// cameMeanwhile makes a run due at once that begins to wait for an answer or an
+// wakeIfArrived makes a run due at once that begins to wait for an answer or an
 // event which is here already. One goroutine writes, so that what it does not
 // find comes later, and then finds the run waiting.
-func (r rows) cameMeanwhile(t *tx) error {
+func (r encodedUpdate) wakeIfArrived(t *tx) error {
 	run := r.of.Run
 	came := false
 	if r.of.Answers >= 0 {
@@ -171,7 +175,8 @@ func (r rows) cameMeanwhile(t *tx) error {
 			if err != nil {
 				return err
 			}
-			ended, err := t.row(`SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE event_id = ?1) AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`, make([]driver.Value, 1), int64(id))
+			ended, err := t.row(`SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE event_id = ?1)
+				AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`, make([]driver.Value, 1), int64(id))
 			if err != nil {
 				return err
 			}
