@@ -26,13 +26,16 @@ func (d *decoder) listenAddress(o *objectNode, key string) {
 	case known:
 		return
 	case strings.Contains(text, "://"):
-		d.add(o.at(key), "bad-address", fmt.Sprintf("%s is an address without a scheme, got %q", key, text), fmt.Sprintf(`write %s: "127.0.0.1:%s"; https is tls:`, key, example))
+		d.add(o.at(key), "bad-address", fmt.Sprintf("%s is an address without a scheme, got %q", key, text),
+			fmt.Sprintf(`write %s: "127.0.0.1:%s"; https is tls:`, key, example))
 	case err != nil && strings.Trim(text, "0123456789") == "":
 		d.add(o.at(key), "bad-address", fmt.Sprintf("%s %q is only a port", key, text), fmt.Sprintf(`write %s: ":%s"`, key, text))
 	case err != nil:
-		d.add(o.at(key), "bad-address", fmt.Sprintf("%s %q has no port", key, text), fmt.Sprintf(`write %s: "%s"`, key, net.JoinHostPort(strings.Trim(text, "[]:"), example)))
+		d.add(o.at(key), "bad-address", fmt.Sprintf("%s %q has no port", key, text),
+			fmt.Sprintf(`write %s: "%s"`, key, net.JoinHostPort(strings.Trim(text, "[]:"), example)))
 	default:
-		d.add(o.at(key), "bad-address", fmt.Sprintf("%s %q: the port is a number up to 65535", key, text), fmt.Sprintf(`write %s: "127.0.0.1:%s"`, key, example))
+		d.add(o.at(key), "bad-address", fmt.Sprintf("%s %q: the port is a number up to 65535", key, text),
+			fmt.Sprintf(`write %s: "127.0.0.1:%s"`, key, example))
 	}
 }
 
@@ -105,7 +108,8 @@ func allowProblem(text string) (problem, hint string) {
 	}
 	if before, bits, found := strings.Cut(text, "/"); found {
 		if a, err := netip.ParseAddr(before); err == nil {
-			return fmt.Sprintf("%q is no block: %q is not 0 to %d bits", text, bits, a.BitLen()), fmt.Sprintf("write %s/%d", a, a.BitLen()-8)
+			return fmt.Sprintf("%q is no block: %q is not 0 to %d bits", text, bits, a.BitLen()), fmt.Sprintf("write %s/%d", a,
+				a.BitLen()-8)
 		}
 		return fmt.Sprintf("%q is no address, block or host name", text), "write the host alone: " + withoutPort(before)
 	}

@@ -17,7 +17,8 @@ func (d *decoder) adminURL(o *objectNode) string {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		d.add(o.at("admin_url"), "bad-address", fmt.Sprintf("admin_url %q is not an address of the console", text), "write admin_url: https://hookloom.example.com")
+		d.add(o.at("admin_url"), "bad-address", fmt.Sprintf("admin_url %q is not an address of the console", text),
+			"write admin_url: https://hookloom.example.com")
 		return ""
 	}
 	return strings.TrimRight(text, "/")

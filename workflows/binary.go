@@ -58,7 +58,13 @@ func (m *meter) hashed(name string, a []any, i int) []byte {
 	return b
 }
 
-var hashes = map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New}
+var hashes = map[string]func() hash.Hash{
+	"md5":    md5.New,
+	"sha1":   sha1.New,
+	"sha256": sha256.New,
+	"sha384": sha512.New384,
+	"sha512": sha512.New,
+}
 
 func digest(name string) func(m *meter, a []any) any {
 	return func(m *meter, a []any) any {
@@ -126,40 +132,57 @@ func (m *meter) toBase64(name string, e *base64.Encoding, a []any) any {
 
 var textFunctions = []function{
 	{"hmac", "an HMAC by algorithm (md5, sha1, sha256, sha384, sha512), key, text and encoding (hex without one, base64, base64url)",
-		`hmac("sha1", "key", "text", "base64") == toBase64(fromHex(hmac("sha1", "key", "text")))`, new(func(string, any, any, ...string) string), keyedHash},
-	{"md5", "MD5 of a text or bytes, for services that need it", `md5("a") == "0cc175b9c0f1b6a831c399e269772661"`, new(func(string) string), digest("md5")},
-	{"sha1", "SHA-1 of a text or bytes, for services that need it", `sha1("a") startsWith "86f7e437"`, new(func(string) string), digest("sha1")},
+		`hmac("sha1", "key", "text", "base64") == toBase64(fromHex(hmac("sha1", "key", "text")))`,
+		new(func(string, any, any, ...string) string), keyedHash},
+	{
+		"md5", "MD5 of a text or bytes, for services that need it",
+		`md5("a") == "0cc175b9c0f1b6a831c399e269772661"`, new(func(string) string), digest("md5"),
+	},
+	{
+		"sha1", "SHA-1 of a text or bytes, for services that need it", `sha1("a") startsWith "86f7e437"`,
+		new(func(string) string), digest("sha1"),
+	},
 	{"sha256", "SHA-256 of a text or bytes, in hex", `sha256("a") startsWith "ca978112"`, new(func(string) string), digest("sha256")},
-	{"sha512", "SHA-512 of a text or bytes, in hex; for base64 write toBase64(fromHex(…))", `len(sha512("a")) == 128`, new(func(string) string), digest("sha512")},
-	{"fromHex", "the bytes of hex digits; text where they are text", `fromHex("6869") == "hi"`, new(func(string) any), func(m *meter, a []any) any {
-		m.read(a, 8)
-		b, err := hex.DecodeString(textArg("fromHex", a, 0))
-		if err != nil {
-			panic(errors.New("fromHex: the text is no hex"))
-		}
-		return m.textOrBytes(b)
-	}},
-	{"toBase64", "base64 of a text or bytes; raw: takes it", `toBase64(fromBase64("//4=")) == "//4="`, new(func(string) string), func(m *meter, a []any) any {
-		return m.toBase64("toBase64", base64.StdEncoding, a)
-	}},
-	{"fromBase64", "the text of base64, or bytes where it is no text: for toBase64 and hashes", `fromBase64("aGk=") == "hi"`, new(func(string) any), func(m *meter, a []any) any {
-		return m.fromBase64("fromBase64", a)
-	}},
-	{"toBase64URL", "base64 for URLs and tokens: - and _, without =", `toBase64URL(fromBase64("//4=")) == "__4"`, new(func(any) string), func(m *meter, a []any) any {
-		return m.toBase64("toBase64URL", base64.RawURLEncoding, a)
-	}},
-	{"fromBase64URL", "the text or bytes of base64 for URLs", `fromBase64URL("aGk_") == "hi?"`, new(func(string) any), func(m *meter, a []any) any {
-		return m.fromBase64("fromBase64URL", a)
-	}},
-	{"urlDecode", "a percent-encoded text as decodeURIComponent reads it (+ stays)", `urlDecode("a%20b%2Fc") == "a b/c"`, new(func(string) any), func(m *meter, a []any) any {
-		m.read(a, 4)
-		s, err := url.PathUnescape(textArg("urlDecode", a, 0))
-		if err != nil {
-			panic(errors.New("urlDecode: a % is not followed by two hex digits"))
-		}
-		return m.textOrBytes([]byte(s))
-	}},
-	{"regexReplace", "every match of a regular expression by a new text; $1 is the first group", `regexReplace("+49 (30) 12", "[^0-9]+", "") == "493012" and regexReplace("a-b", "(.)-(.)", "$2-$1") == "b-a"`,
+	{
+		"sha512", "SHA-512 of a text or bytes, in hex; for base64 write toBase64(fromHex(…))",
+		`len(sha512("a")) == 128`, new(func(string) string), digest("sha512"),
+	},
+	{"fromHex", "the bytes of hex digits; text where they are text", `fromHex("6869") == "hi"`, new(func(string) any),
+		func(m *meter, a []any) any {
+			m.read(a, 8)
+			b, err := hex.DecodeString(textArg("fromHex", a, 0))
+			if err != nil {
+				panic(errors.New("fromHex: the text is no hex"))
+			}
+			return m.textOrBytes(b)
+		}},
+	{"toBase64", "base64 of a text or bytes; raw: takes it", `toBase64(fromBase64("//4=")) == "//4="`,
+		new(func(string) string), func(m *meter, a []any) any {
+			return m.toBase64("toBase64", base64.StdEncoding, a)
+		}},
+	{"fromBase64", "the text of base64, or bytes where it is no text: for toBase64 and hashes",
+		`fromBase64("aGk=") == "hi"`, new(func(string) any), func(m *meter, a []any) any {
+			return m.fromBase64("fromBase64", a)
+		}},
+	{"toBase64URL", "base64 for URLs and tokens: - and _, without =", `toBase64URL(fromBase64("//4=")) == "__4"`,
+		new(func(any) string), func(m *meter, a []any) any {
+			return m.toBase64("toBase64URL", base64.RawURLEncoding, a)
+		}},
+	{"fromBase64URL", "the text or bytes of base64 for URLs", `fromBase64URL("aGk_") == "hi?"`, new(func(string) any),
+		func(m *meter, a []any) any {
+			return m.fromBase64("fromBase64URL", a)
+		}},
+	{"urlDecode", "a percent-encoded text as decodeURIComponent reads it (+ stays)",
+		`urlDecode("a%20b%2Fc") == "a b/c"`, new(func(string) any), func(m *meter, a []any) any {
+			m.read(a, 4)
+			s, err := url.PathUnescape(textArg("urlDecode", a, 0))
+			if err != nil {
+				panic(errors.New("urlDecode: a % is not followed by two hex digits"))
+			}
+			return m.textOrBytes([]byte(s))
+		}},
+	{"regexReplace", "every match of a regular expression by a new text; $1 is the first group",
+		`regexReplace("+49 (30) 12", "[^0-9]+", "") == "493012" and regexReplace("a-b", "(.)-(.)", "$2-$1") == "b-a"`,
 		new(func(string, string, string) string), func(m *meter, a []any) any { return m.regexReplace(a) }},
 }
 

@@ -48,7 +48,11 @@ var builtins = []struct{ name, help, example string }{
 	{"min", "the smallest number", `min(2, 1) == 1`},
 	{"none", "whether no element fits", `none([1, 2], # > 2)`},
 	{"one", "whether just one element fits", `one([1, 2], # > 1)`},
-	{"reduce", "one value of a list: #acc is what came out before, the last argument what it begins with", `reduce([1, 2, 3], #acc + #, 0) == 6`},
+	{
+		"reduce",
+		"one value of a list: #acc is what came out before, the last argument what it begins with",
+		`reduce([1, 2, 3], #acc + #, 0) == 6`,
+	},
 	{"reverse", "a list from its end", `reverse([1, 2]) == [2, 1]`},
 	{"sort", "a list in order", `sort([2, 1]) == [1, 2]`},
 	{"sortBy", "elements in the order of what the predicate gives", `sortBy([{n: 2}, {n: 1}], .n)[0].n == 1`},

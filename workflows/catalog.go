@@ -52,7 +52,11 @@ func (s *ActionSpec) Input(name string) *ActionInput {
 // commonInputs are those that every action of a connector takes, unless it has an
 // input of its own by that name.
 var commonInputs = []ActionInput{
-	{Name: "accept", Type: "any", Help: "further statuses that count as success, such as [200, 409]; the output is then {status, headers, body}"},
+	{
+		Name: "accept",
+		Type: "any",
+		Help: "further statuses that count as success, such as [200, 409]; the output is then {status, headers, body}",
+	},
 	{Name: "idempotency_key", Type: "string", Help: "Idempotency-Key; the run's own by default", Fill: FillNonempty},
 }
 

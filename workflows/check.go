@@ -82,7 +82,13 @@ func (c *checker) baseScope(w *Workflow) *scope {
 	for _, in := range w.Inputs {
 		inputs[in.Name] = inputType(in.Type)
 	}
-	sc := &scope{names: types.Map{"event": eventType(types.Any), "inputs": inputs, "run": runType()}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}, lenient: c.stored, known: c.knownData(w)}
+	sc := &scope{
+		names:       types.Map{"event": eventType(types.Any), "inputs": inputs, "run": runType()},
+		hiddenSteps: map[string]string{},
+		maybe:       map[string]bool{},
+		lenient:     c.stored,
+		known:       c.knownData(w),
+	}
 	if w.Gather != nil && w.Gather.Kind == Batch {
 		sc.names["events"] = types.Array(eventType(types.Any))
 	}
@@ -114,7 +120,15 @@ func (c *checker) sampleOf(w *Workflow) types.Type {
 
 // in copies a scope for another place.
 func (sc *scope) in(where string) *scope {
-	out := &scope{where: where, names: types.Map{}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}, lenient: sc.lenient, known: sc.known, hint: sc.hint}
+	out := &scope{
+		where:       where,
+		names:       types.Map{},
+		hiddenSteps: map[string]string{},
+		maybe:       map[string]bool{},
+		lenient:     sc.lenient,
+		known:       sc.known,
+		hint:        sc.hint,
+	}
 	for k, v := range sc.names {
 		out.names[k] = v
 	}
@@ -199,7 +213,8 @@ func (c *checker) secretList(w *Workflow) {
 			at := strings.Index(e.Text, "secrets."+name) + len("secrets.")
 			from := len([]rune(e.Text[:at]))
 			if w.secrets != nil && !slices.Contains(w.secrets, name) {
-				e.report("secret-not-listed", false, from, from+len(name), fmt.Sprintf("secret %s is not in this file's list", name), "add it to secrets:")
+				e.report("secret-not-listed", false, from, from+len(name),
+					fmt.Sprintf("secret %s is not in this file's list", name), "add it to secrets:")
 			}
 			c.secretSet(e, name, from)
 		}
@@ -208,7 +223,9 @@ func (c *checker) secretList(w *Workflow) {
 
 func (c *checker) secretSet(e *Expr, name string, from int) {
 	if c.secrets != nil && !c.secrets(name) && c.pending[name] != "" {
-		e.report("secret-pending", true, from, from+len(name), fmt.Sprintf("secret %s is not set yet", name), fmt.Sprintf("run hookloom serve, then hookloom triggers --await-secret %s, and have the provider send its handshake within 15 minutes", c.pending[name]))
+		e.report("secret-pending", true, from, from+len(name), fmt.Sprintf("secret %s is not set yet", name),
+			fmt.Sprintf("run hookloom serve, then hookloom triggers --await-secret %s, and have the provider send its "+
+				"handshake within 15 minutes", c.pending[name]))
 		return
 	}
 	if c.secrets != nil && !c.secrets(name) && !c.told[e.place.src.name+" "+name] {
@@ -216,7 +233,8 @@ func (c *checker) secretSet(e *Expr, name string, from int) {
 			c.told = map[string]bool{}
 		}
 		c.told[e.place.src.name+" "+name] = true // once for each file
-		e.report(SecretNotSet, true, from, from+len(name), fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets")
+		e.report(SecretNotSet, true, from, from+len(name), fmt.Sprintf("secret %s is not set", name),
+			"set it in the environment, in .env or in /run/secrets")
 	}
 }
 
@@ -228,7 +246,8 @@ func (c *checker) tokens() {
 			for _, name := range e.secretNames() {
 				if c.secrets != nil && !c.secrets(name) {
 					from := max(0, strings.Index(e.Text, name))
-					e.report("token-not-set", true, from, from+len(name), fmt.Sprintf("server.%s: secret %s is not set, and the server does not start without it", key, name),
+					e.report("token-not-set", true, from, from+len(name),
+						fmt.Sprintf("server.%s: secret %s is not set, and the server does not start without it", key, name),
 						"set it in the environment, in .env or in /run/secrets")
 				}
 			}

@@ -25,12 +25,15 @@ func (s *stepChecker) answerSize(st *Step) {
 	case err != nil || canSave && saved == maybe:
 	case canSave && saved == yes:
 		if n > most {
-			s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: one file has at most %s", text, SizeText(most)), "raise files: {max_file: "+text+"} in hookloom.yaml, or ask for less")
+			s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: one file has at most %s", text, SizeText(most)),
+				"raise files: {max_file: "+text+"} in hookloom.yaml, or ask for less")
 		}
 	case n > value.MaxSize && canSave:
-		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: a step's output holds at most %dMiB of an answer", text, value.MaxSize>>20), "add save: true to put the answer into a file, or ask for less at a time")
+		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: a step's output holds at most %dMiB of an answer",
+			text, value.MaxSize>>20), "add save: true to put the answer into a file, or ask for less at a time")
 	case n > value.MaxSize:
-		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: at most %dMiB of an answer can be kept", text, value.MaxSize>>20), "ask for less at a time")
+		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: at most %dMiB of an answer can be kept", text,
+			value.MaxSize>>20), "ask for less at a time")
 	}
 }
 
@@ -78,11 +81,13 @@ func (s *stepChecker) savedAnswer(st *Step) {
 	}
 	src := s.w.src
 	if p := st.With.Field("parse"); p != nil {
-		src.add(p.keyPos(src, "parse"), "exclusive-keys", "save: true keeps the answer as it came, and parse has nothing to read", "drop parse, or drop save")
+		src.add(p.keyPos(src, "parse"), "exclusive-keys",
+			"save: true keeps the answer as it came, and parse has nothing to read", "drop parse, or drop save")
 	}
 	method, constant := st.With.Field("method").IsConstant()
 	if st.Uses == "http/head" || constant && method == "HEAD" {
-		src.add(st.With.Field("save").keyPos(src, "save"), "exclusive-keys", "an answer to HEAD has no body to save", "use http/get, or drop save")
+		src.add(st.With.Field("save").keyPos(src, "save"), "exclusive-keys", "an answer to HEAD has no body to save",
+			"use http/get, or drop save")
 	}
 }
 
@@ -104,11 +109,14 @@ func (s *stepChecker) sentFile(st *Step) {
 				if p.name == "path" {
 					hint = "here it is file"
 				}
-				s.w.src.add(p.value.keyPos(s.w.src, p.name), "unknown-key", fmt.Sprintf("unknown key %q in a part of multipart", p.name), hint)
+				s.w.src.add(p.value.keyPos(s.w.src, p.name), "unknown-key",
+					fmt.Sprintf("unknown key %q in a part of multipart", p.name), hint)
 			}
 		}
 		if text, constant := f.value.constantText(); constant && strings.HasPrefix(text, "@") && strings.Contains(text, ".") {
-			s.w.src.warn(f.value.pos, "not-evaluated", fmt.Sprintf("%s is sent as this text, not as a file", value.Clip(text, 60)), "write {file: files/"+text[strings.LastIndexAny(text, "@/")+1:]+"}")
+			s.w.src.warn(f.value.pos, "not-evaluated",
+				fmt.Sprintf("%s is sent as this text, not as a file", value.Clip(text, 60)),
+				"write {file: files/"+text[strings.LastIndexAny(text, "@/")+1:]+"}")
 		}
 	}
 }
@@ -120,6 +128,7 @@ func (s *stepChecker) filePath(key string, v *Value) {
 	}
 	if !strings.HasPrefix(text, "files/") || strings.Contains(text+"/", "/../") || strings.Contains(text, "//") {
 		s.w.src.add(v.pos, "bad-path", fmt.Sprintf("%s %s is not below files/ of the project", key, value.Clip(text, 60)),
-			"put the file into the folder files/ and write "+key+": files/"+text[strings.LastIndex(text, "/")+1:]+", or take the path of a step with save: true: ${{ steps.report.output.path }}")
+			"put the file into the folder files/ and write "+key+": files/"+text[strings.LastIndex(text,
+				"/")+1:]+", or take the path of a step with save: true: ${{ steps.report.output.path }}")
 	}
 }

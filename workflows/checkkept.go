@@ -21,10 +21,12 @@ func (s *stepChecker) keptInputs(st *Step) {
 			continue
 		}
 		if f.value.UsesSecrets() {
-			src.add(f.value.keyPos(src, f.name), "secret-stored", fmt.Sprintf("%s of %s is stored, and secrets are not", f.name, st.Uses), "read ${{ secrets.NAME }} in the step that needs it")
+			src.add(f.value.keyPos(src, f.name), "secret-stored", fmt.Sprintf("%s of %s is stored, and secrets are not", f.name,
+				st.Uses), "read ${{ secrets.NAME }} in the step that needs it")
 		}
 		if text, ok := f.value.constantText(); ok && f.name == "key" && strings.HasPrefix(st.Uses, "store/") && len(text) > longestKey {
-			src.add(f.value.pos, "too-large", fmt.Sprintf("key has %d bytes, at most %d are kept", len(text), longestKey), "choose a shorter name")
+			src.add(f.value.pos, "too-large", fmt.Sprintf("key has %d bytes, at most %d are kept", len(text), longestKey),
+				"choose a shorter name")
 		}
 	}
 	if v := st.With.Field("ttl"); v != nil && st.Spec.Input("ttl") != nil {
@@ -80,7 +82,10 @@ func (s *stepChecker) emitsToItself(st *Step, at *Value, name string) {
 	}
 	for _, start := range s.w.Starts {
 		if start.Kind == "trigger" && start.Trigger == name && constant && MatchType(start.Events, typ) {
-			s.w.src.warn(at.pos, "emit-loop", fmt.Sprintf("this workflow starts on %s and emits into it: each run begins another one, until the chain is 10 deep", name), "add when: or if: that stops holding, or emit into another trigger")
+			s.w.src.warn(at.pos, "emit-loop",
+				fmt.Sprintf("this workflow starts on %s and emits into it: each run begins another one, "+
+					"until the chain is 10 deep", name),
+				"add when: or if: that stops holding, or emit into another trigger")
 			return
 		}
 	}

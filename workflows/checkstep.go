@@ -121,7 +121,8 @@ func (s *stepChecker) loop(st *Step, sc *scope) *scope {
 	st.ForEach.check(sc.in("foreach"), reflect.Invalid)
 	inner := sc.in(sc.where)
 	if _, taken := inner.names[st.As]; taken {
-		s.w.src.add(st.Pos, "needs-key", fmt.Sprintf("this loop is inside another whose item is named %s too", st.As), "the inner loop must name its item with as:")
+		s.w.src.add(st.Pos, "needs-key", fmt.Sprintf("this loop is inside another whose item is named %s too", st.As),
+			"the inner loop must name its item with as:")
 	}
 	inner.names[st.As], inner.names["index"] = types.Any, types.Int
 	inner.sync()
@@ -163,7 +164,8 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 		callable = callable || start.Kind == "call"
 	}
 	if !callable {
-		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("workflow %s cannot be called: it has no on: call", st.Call), "add call to on: in workflows/"+st.Call+".yaml")
+		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("workflow %s cannot be called: it has no on: call", st.Call),
+			"add call to on: in workflows/"+st.Call+".yaml")
 	}
 	var names []string
 	for _, in := range callee.Inputs {
@@ -174,7 +176,8 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 	}
 	for _, f := range st.With.fields() {
 		if !slices.Contains(names, f.name) {
-			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Call, f.name), suggest(f.name, names))
+			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Call, f.name),
+				suggest(f.name, names))
 		}
 		for _, in := range callee.Inputs {
 			if v, constant := f.value.IsConstant(); constant && in.Name == f.name {
@@ -338,7 +341,13 @@ func (e *Expr) secretsSet(names Names) error {
 	secrets, _ := names["secrets"].(map[string]any)
 	for _, n := range e.named {
 		if secrets[n] == nil {
-			return &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: fmt.Sprintf("secret %s is not set: set it in the environment, in .env or in /run/secrets, and load the project again", n)}
+			return &EvalError{
+				Expr:   e.Text,
+				Line:   1,
+				Column: 1,
+				Problem: fmt.Sprintf("secret %s is not set: set it in the environment, in .env or in /run/secrets, and load "+
+					"the project again", n),
+			}
 		}
 	}
 	return nil

@@ -25,7 +25,8 @@ func (c *checker) starts(w *Workflow) {
 				if id == w.ID {
 					w.src.add(s.pos, "unknown-workflow", "a workflow cannot listen to itself", "")
 				} else if c.p.Workflows[id] == nil {
-					w.src.add(s.pos, "unknown-workflow", fmt.Sprintf("no workflow %q", id), suggest(id, slices.Sorted(maps.Keys(c.p.Workflows))))
+					w.src.add(s.pos, "unknown-workflow", fmt.Sprintf("no workflow %q", id),
+						suggest(id, slices.Sorted(maps.Keys(c.p.Workflows))))
 				}
 			}
 		}
@@ -37,7 +38,8 @@ func (c *checker) starts(w *Workflow) {
 
 // foreignStarts are words of other tools for what starts a run.
 var foreignStarts = map[string]string{
-	"cron": `write schedule: {cron: "0 7 * * *"}`, "interval": "write schedule: {every: 5m}", "timer": "write schedule: {every: 5m}", "http": "write webhook: {...}",
+	"cron": `write schedule: {cron: "0 7 * * *"}`, "interval": "write schedule: {every: 5m}",
+	"timer": "write schedule: {every: 5m}", "http": "write webhook: {...}",
 	"workflow_dispatch": "write manual", "workflow_call": "write call", "event": "write webhook: {...}, or the name of a trigger",
 }
 
@@ -74,7 +76,9 @@ func (c *checker) syncSteps(w *Workflow, limit time.Duration) {
 			long = long || err == nil && d >= limit
 		}
 		if long {
-			w.src.warn(s.Pos, "sync-wait", fmt.Sprintf("the sender waits at most %s for its answer (respond: sync), and this step can take longer", limit), "it is answered 202 then, and the run goes on")
+			w.src.warn(s.Pos, "sync-wait",
+				fmt.Sprintf("the sender waits at most %s for its answer (respond: sync), and this step can take longer", limit),
+				"it is answered 202 then, and the run goes on")
 		}
 	})
 }
@@ -121,14 +125,20 @@ func (c *checker) trigger(t *Trigger) {
 		c.poll(t)
 	}
 	for i, s := range t.Schedules {
-		sc := &scope{where: "a schedule", names: types.Map{"time": types.TypeOf(zeroTime)}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+		sc := &scope{
+			where:       "a schedule",
+			names:       types.Map{"time": types.TypeOf(zeroTime)},
+			hiddenSteps: map[string]string{},
+			maybe:       map[string]bool{},
+		}
 		if s.Data != nil {
 			s.Data.check(sc, reflect.Invalid)
 		}
 		c.cron(t, s.Cron, s.cronPos)
 		for _, o := range t.Schedules[:i] {
 			if o.ID == s.ID {
-				t.src.add(s.cronPos, "duplicate-id", fmt.Sprintf("two schedules of trigger %s have the id %q", t.Name, s.ID), "give each an id")
+				t.src.add(s.cronPos, "duplicate-id", fmt.Sprintf("two schedules of trigger %s have the id %q", t.Name, s.ID),
+					"give each an id")
 			}
 		}
 	}
@@ -160,7 +170,8 @@ func (c *checker) trigger(t *Trigger) {
 		split = split || p.Split != nil
 	}
 	if split && len(w.Key) > 0 && !anyReads(w.Key, "item") {
-		t.src.add(w.keyPos, "split-key", "with split, a key that does not read item makes one event of all elements", "write key: item.id, or drop key: for the element's hash")
+		t.src.add(w.keyPos, "split-key", "with split, a key that does not read item makes one event of all elements",
+			"write key: item.id, or drop key: for the element's hash")
 	}
 }
 
@@ -194,7 +205,8 @@ func (c *checker) poll(t *Trigger) {
 	c.listed(t, p)
 	c.cron(t, p.Cron, p.cronPos)
 	if p.Compare && t.Webhook == nil {
-		t.src.add(p.pos, "needs-key", "compare needs another inlet with a key: there is nothing to compare with", "add webhook: to this trigger, or drop compare:")
+		t.src.add(p.pos, "needs-key", "compare needs another inlet with a key: there is nothing to compare with",
+			"add webhook: to this trigger, or drop compare:")
 	}
 }
 
@@ -205,26 +217,31 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 	pollExprs(p)
 	preset := presetOf(c.catalog.Presets, p.Provider)
 	if preset != nil {
-		if l, w := preset.List, t.Webhook; l != nil && p.Request == nil && len(p.Key) == 0 && w != nil && w.Provider == p.Provider && len(w.Key) == 0 {
+		if l, w := preset.List, t.Webhook; l != nil && p.Request == nil && len(p.Key) == 0 && w != nil &&
+			w.Provider == p.Provider && len(w.Key) == 0 {
 			w.Key = l.WebhookKey // one identity, whichever way an event comes
 		}
 		p.UseListing(preset.List)
 	}
 	switch {
 	case p.Request == nil && p.Provider != "":
-		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list what it sent", p.Provider), "write request:, items: and key:")
+		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list what it sent", p.Provider),
+			"write request:, items: and key:")
 	case p.Request == nil:
 		t.src.add(p.pos, "missing-key", "it needs request:", "where to ask")
 	case len(p.Key) == 0 && p.Cursor == nil:
 		t.src.add(p.pos, "poll-without-key", "without key: every poll would start runs for everything", "key: item.id")
 	}
 	if name := p.limited(); name != "" && p.Cursor == nil && !p.Pages.Any() {
-		t.src.warn(p.pos, "old-items", fmt.Sprintf("%s cuts the list, and without cursor: an old item that moves up into it is taken for new", name), "cursor: item.created_at, or pages: so that the first poll remembers all")
+		t.src.warn(p.pos, "old-items",
+			fmt.Sprintf("%s cuts the list, and without cursor: an old item that moves up into it is taken for new", name),
+			"cursor: item.created_at, or pages: so that the first poll remembers all")
 	}
 	if name, ok := p.Request.Field("connection").constantText(); ok && c.p.Connections[name] == nil {
 		hint := suggest(name, slices.Sorted(maps.Keys(c.p.Connections)))
 		if hint == "" {
-			hint = fmt.Sprintf("connections: {%s: {connector: http, auth: {bearer: \"${{ secrets.%s_API_KEY }}\"}}}", name, strings.ToUpper(name))
+			hint = fmt.Sprintf("connections: {%s: {connector: http, auth: {bearer: \"${{ secrets.%s_API_KEY }}\"}}}", name,
+				strings.ToUpper(name))
 		}
 		t.src.add(p.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), hint)
 	}
@@ -233,10 +250,12 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 // ownLookBack warns of a request that asks for what is later than the last time it saw:
 // an item that is written late with that time, or an earlier one, would be missed.
 func (c *checker) ownLookBack(t *Trigger, p *Poll) {
-	if c.stored || p.Request == nil || p.Provider != "" || p.OverlapWritten || p.Cursor == nil || !p.AsksFrom() || !NamesTime(p.Cursor.Text) {
+	if c.stored || p.Request == nil || p.Provider != "" || p.OverlapWritten || p.Cursor == nil || !p.AsksFrom() ||
+		!NamesTime(p.Cursor.Text) {
 		return
 	}
-	t.src.warn(p.cursorPos, "no-overlap", "the request asks from this time on: an item that shows up late with the same time or an earlier one is missed",
+	t.src.warn(p.cursorPos, "no-overlap",
+		"the request asks from this time on: an item that shows up late with the same time or an earlier one is missed",
 		"add overlap: 1m to look back (key: tells what is known), or overlap: 0s where nothing comes late")
 }
 
@@ -244,16 +263,31 @@ func (c *checker) ownLookBack(t *Trigger, p *Poll) {
 // event would be two.
 func (c *checker) sharedKey(t *Trigger) {
 	if t.Webhook != nil && t.Poll != nil && len(t.Webhook.Key) == 0 && presetOf(c.catalog.Presets, t.Webhook.Provider) == nil {
-		t.src.warn(t.Webhook.pos, "no-shared-key", fmt.Sprintf("the webhook of trigger %s has no key:, so that what the poll finds too is another event", t.Name), "write the same key: into both inlets")
+		t.src.warn(t.Webhook.pos, "no-shared-key",
+			fmt.Sprintf("the webhook of trigger %s has no key:, so that what the poll finds too is another event", t.Name),
+			"write the same key: into both inlets")
 	}
 }
 
 // pollExprs checks what a poll reads of its answers.
 func pollExprs(p *Poll) {
-	request := &scope{where: "a poll's request", names: types.Map{"cursor": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	request := &scope{
+		where:       "a poll's request",
+		names:       types.Map{"cursor": types.Any, "secrets": anySecret},
+		hiddenSteps: map[string]string{},
+		maybe:       map[string]bool{},
+	}
 	p.Request.check(request)
-	response := types.Map{"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any, "url": types.String}, "cursor": types.Any}
-	one := &scope{where: "a poll's detail", names: types.Map{"item": types.Any, "secrets": anySecret}, hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	response := types.Map{
+		"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any, "url": types.String},
+		"cursor":   types.Any,
+	}
+	one := &scope{
+		where:       "a poll's detail",
+		names:       types.Map{"item": types.Any, "secrets": anySecret},
+		hiddenSteps: map[string]string{},
+		maybe:       map[string]bool{},
+	}
 	p.Detail.check(one)
 	whole := &scope{where: "a poll", names: response, hint: answerHint}
 	each := whole.in("a poll's item").with("item", types.Any).with("items", types.Any)
@@ -283,7 +317,8 @@ func pollExprs(p *Poll) {
 // variant finds a preset's scheme by name; "" is the first.
 // webhookNames are what a webhook inlet's own keys may read.
 func webhookNames() types.Map {
-	return types.Map{"body": types.Any, "headers": anyMap, "query": anyMap, "raw": types.String, "method": types.String, "url": types.String, "path": types.String,
+	return types.Map{"body": types.Any, "headers": anyMap, "query": anyMap, "raw": types.String,
+		"method": types.String, "url": types.String, "path": types.String,
 		"claims": types.Any}
 }
 

@@ -16,7 +16,8 @@ func (s *stepChecker) uses(st *Step, sc *scope) {
 	st.With.check(own)
 	at := st.usesPos(src)
 	if st.Spec == nil && slices.Contains(laterActions, st.Uses) {
-		src.add(at, "not-yet", fmt.Sprintf("%s is part of the language, but this version cannot run it yet", st.Uses), "hookloom actions lists those it can run")
+		src.add(at, "not-yet", fmt.Sprintf("%s is part of the language, but this version cannot run it yet", st.Uses),
+			"hookloom actions lists those it can run")
 		return
 	}
 	if st.Spec == nil {
@@ -196,7 +197,9 @@ func (s *stepChecker) nothingGiven(of, name string, required bool, at *Value) {
 		d := decoder{source: src}
 		from := strings.LastIndex(line, comment)
 		p := d.posAt(src.offset(key.Line, 1)+from, len([]rune(comment)))
-		src.report(p, "yaml-comment", !required || s.c.stored, "YAML reads this as a comment, and "+name+" as nothing", "put it in quotes: "+quoted(strings.TrimRight(comment, " ")))
+		src.report(p, "yaml-comment", !required ||
+			s.c.stored, "YAML reads this as a comment, and "+name+" as nothing",
+			"put it in quotes: "+quoted(strings.TrimRight(comment, " ")))
 		return
 	}
 	if required && !s.c.stored {

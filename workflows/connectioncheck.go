@@ -33,8 +33,11 @@ func (l *loader) stepConnections() {
 				w.src.add(v.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), hint)
 				return
 			}
-			if k := s.Spec.Connector; k != nil && c.Connector != k.Name && slices.ContainsFunc(k.Fields, func(f ConnectionField) bool { return f.Required }) {
-				w.src.add(v.pos, "unknown-connection", fmt.Sprintf("connection %s is one of connector %s, and %s needs one of %s", name, c.Connector, s.Uses, k.Name),
+			if k := s.Spec.Connector; k != nil && c.Connector != k.Name && slices.ContainsFunc(k.Fields, func(f ConnectionField) bool {
+				return f.Required
+			}) {
+				w.src.add(v.pos, "unknown-connection",
+					fmt.Sprintf("connection %s is one of connector %s, and %s needs one of %s", name, c.Connector, s.Uses, k.Name),
 					"name another, or add one: "+l.connectionBlock(freeName(k.Name, l.p.Connections), k))
 			}
 		})
@@ -57,7 +60,8 @@ func (l *loader) neededConnection(w *Workflow, s *Step) {
 	if len(fitting) > 0 {
 		hint = "add connection: " + fitting[0] + " to its with:"
 	}
-	w.src.add(s.usesPos(w.src), "missing-connection", fmt.Sprintf("%s needs a connection named %s, and hookloom.yaml has none", s.Uses, k.Name), hint)
+	w.src.add(s.usesPos(w.src), "missing-connection", fmt.Sprintf("%s needs a connection named %s, and hookloom.yaml has none",
+		s.Uses, k.Name), hint)
 }
 
 // connectionBlock is what to add to hookloom.yaml for a connection; k is nil for http.
@@ -108,8 +112,9 @@ func (d *decoder) connectionKeys(c *Connection, name string, at Pos) {
 	hint := suggest(name, common)
 	switch name {
 	case "timeout", "retry", "query", "rate", "concurrency":
-		hint = map[string]string{"timeout": "timeout: goes into the step", "retry": "retry: goes into the step", "query": "query: goes into with: of the step; a key in the query is auth: {query: {name: ..., value: ...}}",
-			"rate": "rate: goes under destinations:", "concurrency": "concurrency: goes under destinations:"}[name]
+		hint = map[string]string{"timeout": "timeout: goes into the step", "retry": "retry: goes into the step",
+			"query": "query: goes into with: of the step; a key in the query is auth: {query: {name: ..., value: ...}}",
+			"rate":  "rate: goes under destinations:", "concurrency": "concurrency: goes under destinations:"}[name]
 	case "url", "base", "host", "baseUrl", "base_uri":
 		hint = "use base_url:"
 	case "token", "bearer":

@@ -35,7 +35,13 @@ func parseConnector(src *source) *Connector {
 	if v := o.vals["connection"]; v != nil {
 		d.pairs(v, func(k, n *yaml.Node) {
 			if f := d.object(n, "connection_field"); f != nil {
-				cf := ConnectionField{Name: k.Value, Type: f.text("type", "string"), Description: f.text("description", ""), Secret: f.boolean("secret", false), Required: f.boolean("required", false)}
+				cf := ConnectionField{
+					Name:        k.Value,
+					Type:        f.text("type", "string"),
+					Description: f.text("description", ""),
+					Secret:      f.boolean("secret", false),
+					Required:    f.boolean("required", false),
+				}
 				if def := f.vals["default"]; def != nil {
 					cf.Default = d.literal(def)
 				}
@@ -60,7 +66,17 @@ func parseConnector(src *source) *Connector {
 			}
 		}
 		if c.Retry != nil && c.Retry.When != nil {
-			c.Retry.When.check(&scope{where: "retry.when", names: types.Map{"error": errorType(), "event": eventType(types.Any), "inputs": anyMap, "vars": anyMap, "steps": anyMap, "run": runType()}}, reflect.Bool)
+			c.Retry.When.check(&scope{
+				where: "retry.when",
+				names: types.Map{
+					"error":  errorType(),
+					"event":  eventType(types.Any),
+					"inputs": anyMap,
+					"vars":   anyMap,
+					"steps":  anyMap,
+					"run":    runType(),
+				},
+			}, reflect.Bool)
 		}
 	}
 	if v := o.vals["actions"]; v != nil {
@@ -80,10 +96,14 @@ func (d *decoder) action(name string, o *objectNode, fields types.Map) *Connecto
 		inputs[in.Name] = types.Any
 	}
 	request := &scope{where: "a connector's request", names: types.Map{"inputs": inputs, "connection": fields}}
-	response := &scope{where: "a connector's output", names: types.Map{"inputs": inputs, "response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}}}
+	response := &scope{
+		where: "a connector's output",
+		names: types.Map{"inputs": inputs, "response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}},
+	}
 	if r := o.object("request"); r != nil {
 		a.Method, a.Path, a.FormStyle = r.text("method", "GET"), d.value(r.vals["path"]), r.text("form_style", "")
-		a.Query, a.Headers, a.Body, a.Form = d.value(r.vals["query"]), d.value(r.vals["headers"]), d.value(r.vals["body"]), d.value(r.vals["form"])
+		a.Query, a.Headers = d.value(r.vals["query"]), d.value(r.vals["headers"])
+		a.Body, a.Form = d.value(r.vals["body"]), d.value(r.vals["form"])
 		for _, v := range []*Value{a.Path, a.Query, a.Headers, a.Body, a.Form} {
 			v.check(request)
 		}
@@ -168,7 +188,14 @@ func (c *Connector) Specs() []*ActionSpec {
 		s := &ActionSpec{Name: fmt.Sprintf("%s/%s", c.Name, a.Name), Help: a.Description, Leaves: true, Example: a.Example,
 			Safe: a.safe(), Retry: a.retry(c.Retry), Timeout: c.Timeout, Connector: c, Action: a}
 		for _, in := range a.Inputs {
-			s.Inputs = append(s.Inputs, ActionInput{Name: in.Name, Type: in.Type, Required: in.Required, Help: in.Description, Default: in.Default, Secret: in.Secret})
+			s.Inputs = append(s.Inputs, ActionInput{
+				Name:     in.Name,
+				Type:     in.Type,
+				Required: in.Required,
+				Help:     in.Description,
+				Default:  in.Default,
+				Secret:   in.Secret,
+			})
 		}
 		for _, in := range commonInputs {
 			if s.Common(in.Name) {

@@ -36,11 +36,13 @@ func (l *linter) constantArguments(x *ast.CallNode) {
 	switch id.Value {
 	case "money":
 		if s, ok := text(1); ok && !slices.Contains(Currencies(), strings.ToUpper(s.Value)) {
-			warn(s, fmt.Sprintf("%q is no currency code of ISO 4217: money fails each time", value.Clip(s.Value, 20)), currencyHint(s.Value))
+			warn(s, fmt.Sprintf("%q is no currency code of ISO 4217: money fails each time", value.Clip(s.Value, 20)),
+				currencyHint(s.Value))
 		}
 	case "hmac":
 		if s, ok := text(0); ok && hashes[hashName(s.Value)] == nil {
-			warn(s, fmt.Sprintf("hmac knows no algorithm %q: it fails each time", value.Clip(s.Value, 20)), suggestOr(hashName(s.Value), slices.Sorted(maps.Keys(hashes))))
+			warn(s, fmt.Sprintf("hmac knows no algorithm %q: it fails each time", value.Clip(s.Value, 20)),
+				suggestOr(hashName(s.Value), slices.Sorted(maps.Keys(hashes))))
 		}
 		encodings := []string{"hex", "base64", "base64url"}
 		if s, ok := text(3); ok && !slices.Contains(encodings, s.Value) {
@@ -75,7 +77,8 @@ func (s *stepChecker) rawPath(st *Step) {
 	}
 	s.w.EachStep(func(other *Step) {
 		if other.ID == m[1] && other.Spec != nil && other.Spec.Input("save") != nil && other.saves() == yes {
-			s.w.src.warn(v.keyPos(s.w.src, "raw"), "wrong-type", "raw is the bytes themselves, and this is the path of a file", "write raw_file: ${{ "+v.expr.Text+" }}")
+			s.w.src.warn(v.keyPos(s.w.src, "raw"), "wrong-type", "raw is the bytes themselves, and this is the path of a file",
+				"write raw_file: ${{ "+v.expr.Text+" }}")
 		}
 	})
 }

@@ -29,14 +29,18 @@ func (b *builder) deadlineFits(o *objectNode, s *Step) {
 		return
 	}
 	if o.has("timeout") && s.Timeout > s.Deadline {
-		b.warn(o.at("timeout"), "deadline", fmt.Sprintf("timeout %s can never pass: the step's deadline is %s", DurationText(s.Timeout), DurationText(s.Deadline)),
+		b.warn(o.at("timeout"), "deadline", fmt.Sprintf("timeout %s can never pass: the step's deadline is %s",
+			DurationText(s.Timeout), DurationText(s.Deadline)),
 			"deadline bounds the whole step, timeout one attempt: make the deadline longer")
 	}
 	if o.has("timeout") && s.Body != "uses" && s.Body != "wait" && s.Body != "call" && s.ForEach == nil && s.Timeout <= s.Deadline {
-		b.warn(o.at("deadline"), "deadline", fmt.Sprintf("deadline never passes: the group's timeout of %s bounds its whole time too", DurationText(s.Timeout)), "drop one of them")
+		b.warn(o.at("deadline"), "deadline",
+			fmt.Sprintf("deadline never passes: the group's timeout of %s bounds its whole time too", DurationText(s.Timeout)),
+			"drop one of them")
 	}
 	if d, ok := s.sleepsFor(); ok && d >= s.Deadline {
-		b.warn(o.at("deadline"), "deadline", fmt.Sprintf("deadline %s ends before sleep: %s does, so the step always fails", DurationText(s.Deadline), DurationText(d)), "drop the deadline, or sleep less")
+		b.warn(o.at("deadline"), "deadline", fmt.Sprintf("deadline %s ends before sleep: %s does, so the step always fails",
+			DurationText(s.Deadline), DurationText(d)), "drop the deadline, or sleep less")
 	}
 }
 
@@ -68,7 +72,9 @@ func (b *builder) checkDeadline(o *objectNode) {
 		}
 	}
 	if slept >= b.w.Deadline {
-		b.warn(o.at("deadline"), "deadline", fmt.Sprintf("deadline %s ends before the workflow's sleeps do, which take %s: every run would end as timed_out", DurationText(b.w.Deadline), DurationText(slept)),
+		b.warn(o.at("deadline"), "deadline",
+			fmt.Sprintf("deadline %s ends before the workflow's sleeps do, which take %s: every run would end as timed_out",
+				DurationText(b.w.Deadline), DurationText(slept)),
 			"make the deadline longer; timeout: bounds the working time alone")
 	}
 }

@@ -170,7 +170,8 @@ func (x Decimal) Plain() (any, error) {
 			return f, nil
 		}
 	}
-	return nil, fmt.Errorf("%s has more digits than JSON numbers keep; write round(…, 2), or string(…) or fixed(…, 2) for text", value.Clip(text, 60))
+	return nil, fmt.Errorf("%s has more digits than JSON numbers keep; write round(…, 2), or string(…) or fixed(…, 2) for text",
+		value.Clip(text, 60))
 }
 
 // decimalArithmetic computes exactly with at least one decimal.

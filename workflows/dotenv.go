@@ -35,7 +35,8 @@ func ReadEnv(text []byte) (map[string]string, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	values, err := godotenv.UnmarshalBytes(text)
 	if _, nameless := values[""]; err != nil || nameless {
-		return nil, fmt.Errorf("%s:%d: expected NAME=value; a value in quotes must be closed by the same quote", EnvFileName, badEnvLine(text))
+		return nil, fmt.Errorf("%s:%d: expected NAME=value; a value in quotes must be closed by the same quote", EnvFileName,
+			badEnvLine(text))
 	}
 	return values, nil
 }

@@ -10,7 +10,8 @@ import (
 )
 
 func TestEnvIsReadAsDockerComposeDoes(t *testing.T) {
-	got, err := ReadEnv([]byte("\ufeff# a comment\r\nPLAIN=abc # why\r\nexport EXPORTED = x y \nHASH=a#b\nSINGLE='a $HOME \\n b'\nDOUBLE=\"a\\nb\"\n" +
+	got, err := ReadEnv([]byte("\ufeff# a comment\r\nPLAIN=abc # why\r\nexport EXPORTED = x y \nHASH=a#b\nSINGLE='a $HOME " +
+		"\\n b'\nDOUBLE=\"a\\nb\"\n" +
 		"KEY=\"-----BEGIN-----\nMIIE\n-----END-----\n\"\nEMPTY=\nREF=${PLAIN}d\nKEEP='$2b$10$x'\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,10 @@ func TestWhatIsAddedToEnvIsReadBack(t *testing.T) {
 			t.Fatalf("%q was read back as %q (%v) from %q", value, got["NEW_SECRET"], err, out)
 		}
 	})
-	for _, value := range []string{"whsec_abc+/=", `a"b`, `a'b`, "two\nlines", `back\slash`, "pa$$word", "a b # c", "-----BEGIN-----\nx\n-----END-----\n"} {
+	for _, value := range []string{
+		"whsec_abc+/=", `a"b`, `a'b`, "two\nlines", `back\slash`, "pa$$word", "a b # c",
+		"-----BEGIN-----\nx\n-----END-----\n",
+	} {
 		if _, err := AddEnv(nil, "S", value); err != nil {
 			t.Errorf("%q cannot be kept: %v", value, err)
 		}
@@ -70,9 +74,11 @@ func TestWhatIsAddedToEnvIsReadBack(t *testing.T) {
 func TestDoubtfulSecretsAreWarnedOf(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"hookloom.yaml":    "triggers:\n  t: {webhook: {provider: generic, secret: \"${{ secrets.LONG_ENOUGH }}\"}}\nconnections:\n  c: {base_url: https://example.com, auth: {bearer: \"${{ secrets.TINY }}\"}}\n",
-		"workflows/w.yaml": "on: t\nsteps: [{uses: http/post, with: {url: https://example.com, connection: c, body: \"${{ secrets.DOLLAR }}\"}}]\n",
-		".env":             "TINY=abc12\nLONG_ENOUGH=0123456789abcdef\nDOLLAR=pa$WORD-and-more\n",
+		"hookloom.yaml": "triggers:\n  t: {webhook: {provider: generic, secret: \"${{ secrets.LONG_ENOUGH " +
+			"}}\"}}\nconnections:\n  c: {base_url: https://example.com, auth: {bearer: \"${{ secrets.TINY }}\"}}\n",
+		"workflows/w.yaml": "on: t\nsteps: [{uses: http/post, with: {url: https://example.com, connection: c, body: \"${{ " +
+			"secrets.DOLLAR }}\"}}]\n",
+		".env": "TINY=abc12\nLONG_ENOUGH=0123456789abcdef\nDOLLAR=pa$WORD-and-more\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)

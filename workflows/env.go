@@ -5,7 +5,10 @@ import (
 )
 
 // eventFields are the names of the event's envelope (language.md 2.5).
-var eventFields = []string{"id", "trigger", "inlet", "type", "key", "data", "body", "headers", "query", "raw", "method", "path", "time", "received_at"}
+var eventFields = []string{
+	"id", "trigger", "inlet", "type", "key", "data", "body", "headers", "query", "raw", "method",
+	"path", "time", "received_at",
+}
 
 var anyMap = types.Map{types.Extra: types.Any}
 
@@ -20,7 +23,8 @@ func eventType(data types.Type) types.Map {
 
 // runType, errorType and stepType are the other records of the engine.
 func runType() types.Map {
-	return types.Map{"id": types.String, "url": types.String, "attempt": types.Int, "started_at": types.TypeOf(zeroTime), "workflow": types.String,
+	return types.Map{"id": types.String, "url": types.String, "attempt": types.Int,
+		"started_at": types.TypeOf(zeroTime), "workflow": types.String,
 		"trigger": types.String, "test": types.Bool}
 }
 
@@ -30,7 +34,14 @@ func errorType() types.Map {
 }
 
 func stepType() types.Map {
-	return types.Map{"output": types.Any, "status": types.String, "error": types.Any, "attempts": types.Int, "started_at": types.Any, "finished_at": types.Any}
+	return types.Map{
+		"output":      types.Any,
+		"status":      types.String,
+		"error":       types.Any,
+		"attempts":    types.Int,
+		"started_at":  types.Any,
+		"finished_at": types.Any,
+	}
 }
 
 // sampleType types a JSON sample: known fields, text or numbers as they are,

@@ -197,7 +197,8 @@ var (
 	chainTail   = regexp.MustCompile(`[\w.?\[\]"']+$`)
 	fetchFrom   = regexp.MustCompile(`^cannot fetch (.+) from (.+)$`)
 	goTypeNames = strings.NewReplacer("interface {}", "any", "map[string]any", "an object", "map[string]interface {}", "an object",
-		"[]interface {}", "a list", "[]any", "a list", "<nil>", "nil", "string", "text", "float64", "a number", "bool", "true/false", "int", "a number")
+		"[]interface {}", "a list", "[]any", "a list", "<nil>", "nil", "string", "text", "float64", "a number", "bool",
+		"true/false", "int", "a number")
 )
 
 // runtimeError rewords what expr says of a failed evaluation.
@@ -234,7 +235,8 @@ func (e *Expr) runtimeError(err error) error {
 		if strings.Contains(out.Problem, "is nil") {
 			what = ": a part of it is nil"
 		}
-		out.Problem = "wrong type of value" + what + " (" + goTypeNames.Replace(strings.TrimPrefix(out.Problem, "interface conversion: ")) + ")"
+		out.Problem = "wrong type of value" + what + " (" + goTypeNames.Replace(strings.TrimPrefix(out.Problem,
+			"interface conversion: ")) + ")"
 		return out
 	}
 	if out.Problem == "invalid operation: int(string)" {
@@ -284,7 +286,8 @@ func looseEnv(names []string) types.Map {
 
 // compileLoose makes the program that runs.
 func compileLoose(text string, names []string) (*vm.Program, error) {
-	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes), expr.Patch(headerNames{slices.Contains(names, "headers")}),
+	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes),
+		expr.Patch(headerNames{slices.Contains(names, "headers")}),
 		expr.Patch(newGuard(text)), expr.Optimize(true))
 }
 

@@ -31,7 +31,8 @@ func ordinaryEvent() workflows.Names {
 		items = append(items, map[string]any{"name": fmt.Sprint("item ", 20-i), "price": i, "sku": "x"})
 	}
 	return workflows.Names{"event": map[string]any{"type": "order.paid", "data": map[string]any{
-		"id": "o_1", "total": 250, "limit": 100, "name": "Anna Smith", "other": "Bert Jones", "tags": []any{"a", "b", "c"}, "items": items}}}
+		"id": "o_1", "total": 250, "limit": 100, "name": "Anna Smith", "other": "Bert Jones",
+		"tags": []any{"a", "b", "c"}, "items": items}}}
 }
 
 func BenchmarkRule(b *testing.B) {

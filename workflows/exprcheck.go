@@ -61,9 +61,12 @@ var githubWords = map[string]string{
 	"failure": "use on_failure:", "always": "use finally:", "cancelled": "in finally: compare run.status",
 	"format": "write text with ${{ }}", "github": "github.event is event here", "env": "use vars", "matrix": "use item",
 	"needs": "use steps.<id>.output", "payload": "use event.data", "json": "use fromJSON or toJSON", "hashFiles": "there are no files",
-	"trigger": "use event", "data": "use event.data", "null": "write nil", "undefined": "write nil", "None": "write nil", "NULL": "write nil", "$json": "use event.data",
-	"JSON": "use toJSON(value) or fromJSON(text)", "process": "use secrets.NAME in with:, or vars", "Math": "use round, floor, ceil, abs, min or max",
-	"Date": "use now(), or date(value)", "Object": "use keys, values or toPairs", "this": "use event.data", "True": "write true", "False": "write false", "states": "use steps or event", "$env": "name one value: event, vars, steps.<id>",
+	"trigger": "use event", "data": "use event.data", "null": "write nil", "undefined": "write nil",
+	"None": "write nil", "NULL": "write nil", "$json": "use event.data",
+	"JSON": "use toJSON(value) or fromJSON(text)", "process": "use secrets.NAME in with:, or vars",
+	"Math": "use round, floor, ceil, abs, min or max",
+	"Date": "use now(), or date(value)", "Object": "use keys, values or toPairs", "this": "use event.data",
+	"True": "write true", "False": "write false", "states": "use steps or event", "$env": "name one value: event, vars, steps.<id>",
 }
 
 var (
@@ -171,7 +174,8 @@ func (e *Expr) constantCondition(n ast.Node) {
 	c := constants{constant: true}
 	ast.Walk(&n, &c)
 	if c.constant {
-		e.report("constant-condition", true, 0, len([]rune(e.Text)), "this condition is always the same", "compare with something of the event")
+		e.report("constant-condition", true, 0, len([]rune(e.Text)), "this condition is always the same",
+			"compare with something of the event")
 	}
 }
 

@@ -141,7 +141,8 @@ func (e *Expr) typeError(err error, warning bool, sample types.Map) {
 		code = "bad-regexp"
 	case strings.HasPrefix(problem, "unknown name "):
 		code = "unknown-name"
-	case strings.HasPrefix(problem, "not enough arguments"), strings.HasPrefix(problem, "too many arguments"), strings.HasPrefix(problem, "invalid number of arguments"):
+	case strings.HasPrefix(problem, "not enough arguments"), strings.HasPrefix(problem, "too many arguments"),
+		strings.HasPrefix(problem, "invalid number of arguments"):
 		code, hint = "arguments", exampleOf(problem)
 	case strings.HasPrefix(problem, "no matching overload"), strings.HasPrefix(problem, "invalid argument"):
 		if own := ownWords(problem); own != problem {
@@ -163,7 +164,8 @@ func (e *Expr) typeError(err error, warning bool, sample types.Map) {
 }
 
 func typeNames(s string) string {
-	return strings.NewReplacer("string", "text", "float64", "number", "interface {}", "any", "[]any", "list", "map[text]any", "object").Replace(s)
+	return strings.NewReplacer("string", "text", "float64", "number", "interface {}", "any", "[]any", "list", "map[text]any",
+		"object").Replace(s)
 }
 
 // fieldHint guesses the field that was meant, from all names of the envelope.
@@ -174,6 +176,7 @@ func (e *Expr) fieldHint(field string, sample types.Map) string {
 	if s := suggest(field, sampleFields(sample["event"], nil)); s != "" {
 		return s
 	}
-	return suggest(field, append(append([]string{}, eventFields...), "output", "status", "error", "attempts", "message", "code", "step", "retryable",
+	return suggest(field, append(append([]string{}, eventFields...), "output", "status", "error", "attempts", "message", "code",
+		"step", "retryable",
 		"details", "id", "url", "attempt", "started_at", "finished_at", "workflow", "test"))
 }

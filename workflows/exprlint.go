@@ -241,15 +241,25 @@ func callIn(example, name string) string {
 
 // foreignFunctions are functions of other tools, and what does their work.
 var foreignFunctions = map[string]string{
-	"formatDate": `write date(value).Format("2006-01-02")`, "strftime": `write date(value).Format("2006-01-02")`, "dateFormat": `write date(value).Format("2006-01-02")`,
-	"printf": "write text with ${{ }} between", "sprintf": "write text with ${{ }} between", "parseInt": "write int(value)", "parseFloat": "write float(value)",
-	"Number": "write float(value)", "String": "write string(value)", "isEmpty": "write len(value) == 0", "length": "write len(value)", "size": "write len(value)",
-	"toUpperCase": "write upper(value)", "toLowerCase": "write lower(value)", "coalesce": "write a ?? b", "default": "write a ?? b", "nvl": "write a ?? b",
-	"stringify": "write toJSON(value)", "parse": "write fromJSON(text)", "str": "write string(value)", "regexMatch": `write text matches "pattern"`, "not": "not is an operator: not a",
-	"defined": "write value != nil", "toFixed": "write fixed(value, 2)", "formatNumber": "write fixed(value, 2)", "formatCurrency": `write money(cents, "EUR")`, "exists": "write value != nil",
-	"today": `write now().Format("2006-01-02")`, "slice": "write list[0:2]", "csv": "write toCSV(rows)", "flat": "write flatten(list)", "uuid4": "write uuid()", "uuidv4": "write uuid()",
-	"number": "write float(value), or int(value)", "currency": `write money(cents, "EUR")`, "regex_replace": "write regexReplace(text, pattern, new)",
-	"replaceRegex": "write regexReplace(text, pattern, new)", "base64": "write toBase64(value)", "btoa": "write toBase64(value)", "atob": "write fromBase64(text)", "encodeURIComponent": "write urlEncode(text)", "empty": "write len(value) == 0",
+	"formatDate": `write date(value).Format("2006-01-02")`, "strftime": `write date(value).Format("2006-01-02")`,
+	"dateFormat": `write date(value).Format("2006-01-02")`,
+	"printf":     "write text with ${{ }} between", "sprintf": "write text with ${{ }} between",
+	"parseInt": "write int(value)", "parseFloat": "write float(value)",
+	"Number": "write float(value)", "String": "write string(value)", "isEmpty": "write len(value) == 0",
+	"length": "write len(value)", "size": "write len(value)",
+	"toUpperCase": "write upper(value)", "toLowerCase": "write lower(value)", "coalesce": "write a ?? b",
+	"default": "write a ?? b", "nvl": "write a ?? b",
+	"stringify": "write toJSON(value)", "parse": "write fromJSON(text)", "str": "write string(value)",
+	"regexMatch": `write text matches "pattern"`, "not": "not is an operator: not a",
+	"defined": "write value != nil", "toFixed": "write fixed(value, 2)", "formatNumber": "write fixed(value, 2)",
+	"formatCurrency": `write money(cents, "EUR")`, "exists": "write value != nil",
+	"today": `write now().Format("2006-01-02")`, "slice": "write list[0:2]", "csv": "write toCSV(rows)",
+	"flat": "write flatten(list)", "uuid4": "write uuid()", "uuidv4": "write uuid()",
+	"number": "write float(value), or int(value)", "currency": `write money(cents, "EUR")`,
+	"regex_replace": "write regexReplace(text, pattern, new)",
+	"replaceRegex":  "write regexReplace(text, pattern, new)", "base64": "write toBase64(value)",
+	"btoa": "write toBase64(value)", "atob": "write fromBase64(text)", "encodeURIComponent": "write urlEncode(text)",
+	"empty": "write len(value) == 0",
 }
 
 func (l *linter) member(x *ast.MemberNode, loops int) {
@@ -276,8 +286,10 @@ func (l *linter) member(x *ast.MemberNode, loops int) {
 			}
 		}
 	}
-	if id, ok := root.(*ast.IdentifierNode); ok && id.Value == "error" && len(keys) == 1 && l.sc.maybe[noError] && throughError.MatchString(l.e.Text) {
-		l.e.report("maybe-nil", true, id.Location().From, id.Location().To, "error is nil in finally after a success", "write error?."+keys[0])
+	if id, ok := root.(*ast.IdentifierNode); ok && id.Value == "error" && len(keys) == 1 && l.sc.maybe[noError] &&
+		throughError.MatchString(l.e.Text) {
+		l.e.report("maybe-nil", true, id.Location().From, id.Location().To, "error is nil in finally after a success",
+			"write error?."+keys[0])
 	}
 	if id, ok := root.(*ast.IdentifierNode); ok && slices.Contains(shownRoots, id.Value) {
 		l.lengthField(x, keys)
@@ -315,7 +327,8 @@ func (l *linter) known(id *ast.IdentifierNode, key string, at ast.Node) bool {
 		return false
 	}
 	if line := l.sc.laterVars[key]; line > 0 && id.Value == "vars" {
-		l.fail("unknown-var", at, len([]rune(key)), fmt.Sprintf("vars.%s is used before it is set (line %d)", key, line), "vars are computed in the order of the file")
+		l.fail("unknown-var", at, len([]rune(key)), fmt.Sprintf("vars.%s is used before it is set (line %d)", key, line),
+			"vars are computed in the order of the file")
 		return false
 	}
 	what := map[string]string{"steps": "no step has the id", "vars": "no var is named", "inputs": "no input is named"}[id.Value]
@@ -380,7 +393,8 @@ func (l *linter) idComparison(x *ast.BinaryNode) {
 	number, isNumber := x.Right.(*ast.IntegerNode)
 	if ok && isNumber && p.Value == "id" {
 		l.e.report("id-comparison", true, x.Right.Location().From, x.Right.Location().To,
-			"an id compared with a number: 7 and \"7\" are not equal", fmt.Sprintf("if it can be text, write string(…) == \"%d\"", number.Value))
+			"an id compared with a number: 7 and \"7\" are not equal",
+			fmt.Sprintf("if it can be text, write string(…) == \"%d\"", number.Value))
 	}
 }
 

@@ -16,8 +16,10 @@ func TestValuesOfTheWrongKindAreNamedInTheLanguage(t *testing.T) {
 	for text, want := range map[string]string{
 		`map(no, #)`: "a list is needed here, got nil; write a default with ??", `filter(no, # > 1)`: "a list is needed here, got nil",
 		`map(n, #)`: "a list is needed here, got a number", `len(no)`: "len takes text, a list or an object, got nil",
-		`len(n)`: "len takes text, a list or an object, got a number", `no > 3`: "> does not fit nil and a number; write a default", `s > 3`: "> does not fit text and a number",
-		`3 <= b`: "<= does not fit a number and true or false", `sort(list)`: "< does not fit text and a number", `duration(s)`: "duration: \"text\" is no duration",
+		`len(n)`: "len takes text, a list or an object, got a number",
+		`no > 3`: "> does not fit nil and a number; write a default", `s > 3`: "> does not fit text and a number",
+		`3 <= b`: "<= does not fit a number and true or false", `sort(list)`: "< does not fit text and a number",
+		`duration(s)`:    "duration: \"text\" is no duration",
 		`duration("7d")`: "168h", `duration("90")`: "write 90m", `mean([no])`: "got nil",
 	} {
 		v, err := evaluate(text, names)
@@ -67,7 +69,14 @@ func TestGroupsWhoseKeysAreTheSameAsTextAreAnError(t *testing.T) {
 
 // TestTextOfNumbersHasNoExponent, however large or small they are.
 func TestTextOfNumbersHasNoExponent(t *testing.T) {
-	for f, want := range map[float64]string{1e21: "1000000000000000000000", -2.5e22: "-25000000000000000000000", 1.5e-12: "0.0000000000015", 0.1: "0.1", 1700000000: "1700000000", 0: "0"} {
+	for f, want := range map[float64]string{
+		1e21:       "1000000000000000000000",
+		-2.5e22:    "-25000000000000000000000",
+		1.5e-12:    "0.0000000000015",
+		0.1:        "0.1",
+		1700000000: "1700000000",
+		0:          "0",
+	} {
 		if got, err := value.Text(f); err != nil || got != want {
 			t.Errorf("%v is %q %v, want %q", f, got, err, want)
 		}

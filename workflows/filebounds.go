@@ -22,7 +22,8 @@ func (d *decoder) fileBounds(o *objectNode) FileBounds {
 	f.MaxSize = x.size("max_size", f.MaxSize)
 	f.MaxFile = x.size("max_file", min(f.MaxFile, f.MaxSize))
 	if f.MaxFile > f.MaxSize {
-		d.add(x.at("max_file"), "out-of-range", fmt.Sprintf("max_file %s is more than all files may have together, %s", SizeText(f.MaxFile), SizeText(f.MaxSize)), "raise max_size, or lower max_file")
+		d.add(x.at("max_file"), "out-of-range", fmt.Sprintf("max_file %s is more than all files may have together, %s",
+			SizeText(f.MaxFile), SizeText(f.MaxSize)), "raise max_size, or lower max_file")
 	}
 	return f
 }

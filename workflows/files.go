@@ -59,7 +59,8 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 		}
 		return nil, "", ""
 	case err != nil:
-		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), "a link may only point to a file in the project folder, by a relative path"
+		return nil, fmt.Sprintf("cannot be read: %v",
+			pathless(err)), "a link may only point to a file in the project folder, by a relative path"
 	case !info.Mode().IsRegular():
 		return nil, "it is not a regular file", "only files of the project folder are read"
 	case !leadsToYAML(root, name):

@@ -54,7 +54,12 @@ func (b *builder) concurrency(o *objectNode) *Concurrency {
 	if f == nil {
 		return nil
 	}
-	c := &Concurrency{Group: b.value(f.vals["group"]), Limit: f.integer("limit", 1), OnFull: f.text("on_full", "queue"), MaxQueue: f.integer("max_queue", DefaultMaxQueue)}
+	c := &Concurrency{
+		Group:    b.value(f.vals["group"]),
+		Limit:    f.integer("limit", 1),
+		OnFull:   f.text("on_full", "queue"),
+		MaxQueue: f.integer("max_queue", DefaultMaxQueue),
+	}
 	if v := f.vals["stale"]; v != nil {
 		c.Stale = b.expression(v)
 	}
@@ -81,7 +86,12 @@ func (b *builder) rate(o *objectNode) *Rate {
 	if f == nil {
 		return nil
 	}
-	r := &Rate{Limit: f.integer("limit", 1), Per: f.duration("per", time.Minute), Group: b.value(f.vals["group"]), OnFull: f.text("on_full", "queue")}
+	r := &Rate{
+		Limit:  f.integer("limit", 1),
+		Per:    f.duration("per", time.Minute),
+		Group:  b.value(f.vals["group"]),
+		OnFull: f.text("on_full", "queue"),
+	}
 	if r.Per < time.Millisecond {
 		b.add(f.at("per"), "out-of-range", "per is at least 1ms", "")
 	}
@@ -113,7 +123,9 @@ func (w *Workflow) warnOfReplacing() {
 	w.EachStep(func(s *Step) {
 		if !warned && s.Spec != nil && s.Spec.Leaves && !s.Spec.Safe {
 			warned = true
-			w.src.warn(w.Concurrency.onFullPos, "replace-unsafe", "on_full: replace cuts a running run, and step "+s.Key+" ("+s.Uses+") may have had its effect by then", "queue keeps each run whole")
+			w.src.warn(w.Concurrency.onFullPos, "replace-unsafe",
+				"on_full: replace cuts a running run, and step "+s.Key+" ("+s.Uses+") may have had its effect by then",
+				"queue keeps each run whole")
 		}
 	})
 }

@@ -60,7 +60,10 @@ func TestWhatIsMeantAsItStandsGivesNoWarning(t *testing.T) {
 // TestHeaderNamesMatchWhateverTheirCase reads one field by several spellings.
 func TestHeaderNamesMatchWhateverTheirCase(t *testing.T) {
 	headers := map[string]any{"x-event-type": "paid"}
-	names := workflows.Names{"event": map[string]any{"headers": headers, "data": map[string]any{"headers": map[string]any{"X-A": 1}}}, "headers": headers,
+	names := workflows.Names{"event": map[string]any{
+		"headers": headers,
+		"data":    map[string]any{"headers": map[string]any{"X-A": 1}},
+	}, "headers": headers,
 		"response": map[string]any{"headers": headers}}
 	for text, want := range map[string]any{
 		`event.headers["X-Event-Type"]`:                "paid",
@@ -92,9 +95,10 @@ func TestAStoredVersionGoesOnAsItBegan(t *testing.T) {
 	for name, text := range map[string]string{
 		"a connection that is not there": "on: manual\nsteps:\n  - {uses: slack/post, with: {channel: C1, text: hi}}\n",
 		"a method":                       "on: manual\nsteps:\n  - {if: 'inputs.a.b()', stop: done}\n",
-		"a field that no output has":     "on: manual\nsteps:\n  - {id: a, uses: http/get, with: {url: \"https://x.example\"}}\n  - {uses: log, with: {message: \"${{ steps.a.output.id }}\"}}\n",
-		"an URL without scheme":          "on: manual\nsteps:\n  - {uses: http/get, with: {url: x.example}}\n",
-		"null":                           "on: manual\nsteps:\n  - {uses: log, with: {message: null}}\n",
+		"a field that no output has": "on: manual\nsteps:\n  - {id: a, uses: http/get, with: {url: " +
+			"\"https://x.example\"}}\n  - {uses: log, with: {message: \"${{ steps.a.output.id }}\"}}\n",
+		"an URL without scheme": "on: manual\nsteps:\n  - {uses: http/get, with: {url: x.example}}\n",
+		"null":                  "on: manual\nsteps:\n  - {uses: log, with: {message: null}}\n",
 	} {
 		if _, found := p.Compile("old", []byte(text), workflows.Pins{}); found.Errors() > 0 && name != "a method" {
 			t.Errorf("%s: %v", name, found)

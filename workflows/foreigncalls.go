@@ -16,14 +16,20 @@ import (
 // foreignMethods are methods of JavaScript, Python and Ruby, and how the same is
 // written here: %r is what stands before the point, %1 and %2 are the arguments.
 var foreignMethods = map[string]string{
-	"toUpperCase": "upper(%r)", "upper": "upper(%r)", "upcase": "upper(%r)", "toLowerCase": "lower(%r)", "lower": "lower(%r)", "downcase": "lower(%r)",
-	"trim": "trim(%r)", "strip": "trim(%r)", "split": "split(%r, %1)", "join": "join(%r, %1)", "replace": "replace(%r, %1, %2)", "replaceAll": "replace(%r, %1, %2)",
+	"toUpperCase": "upper(%r)", "upper": "upper(%r)", "upcase": "upper(%r)", "toLowerCase": "lower(%r)",
+	"lower": "lower(%r)", "downcase": "lower(%r)",
+	"trim": "trim(%r)", "strip": "trim(%r)", "split": "split(%r, %1)", "join": "join(%r, %1)",
+	"replace": "replace(%r, %1, %2)", "replaceAll": "replace(%r, %1, %2)",
 	"startsWith": "%r startsWith %1", "startswith": "%r startsWith %1", "endsWith": "%r endsWith %1", "endswith": "%r endsWith %1",
-	"indexOf": "indexOf(%r, %1)", "find": "find(%r, # == ...)", "filter": "filter(%r, # == ...)", "map": "map(%r, #)", "some": "any(%r, # == ...)", "every": "all(%r, # == ...)",
-	"toString": "string(%r)", "size": "len(%r)", "length": "len(%r)", "count": "len(%r)", "keys": "keys(%r)", "values": "values(%r)", "concat": "concat(%r, %1)",
-	"substring": "%r[%1:%2]", "slice": "%r[%1:%2]", "reverse": "reverse(%r)", "sort": "sort(%r)", "get": "get(%r, %1)", "repeat": "repeat(%r, %1)",
-	"test": "... matches %1", "match": "match(%r, %1)", "at": "%r[%1]", "isEmpty": "len(%r) == 0", "getTime": "date(%r).UnixMilli()",
-	"toISOString": "isoTime(%r)", "toFixed": "round(%r)", "toLocaleString": "fixed(%r, 2)", "includes": "%r contains %1", "contains": "%r contains %1", "has": "%1 in %r", "hasOwnProperty": "%1 in %r",
+	"indexOf": "indexOf(%r, %1)", "find": "find(%r, # == ...)", "filter": "filter(%r, # == ...)", "map": "map(%r, #)",
+	"some": "any(%r, # == ...)", "every": "all(%r, # == ...)",
+	"toString": "string(%r)", "size": "len(%r)", "length": "len(%r)", "count": "len(%r)", "keys": "keys(%r)",
+	"values": "values(%r)", "concat": "concat(%r, %1)",
+	"substring": "%r[%1:%2]", "slice": "%r[%1:%2]", "reverse": "reverse(%r)", "sort": "sort(%r)", "get": "get(%r, %1)",
+	"repeat": "repeat(%r, %1)",
+	"test":   "... matches %1", "match": "match(%r, %1)", "at": "%r[%1]", "isEmpty": "len(%r) == 0", "getTime": "date(%r).UnixMilli()",
+	"toISOString": "isoTime(%r)", "toFixed": "round(%r)", "toLocaleString": "fixed(%r, 2)",
+	"includes": "%r contains %1", "contains": "%r contains %1", "has": "%1 in %r", "hasOwnProperty": "%1 in %r",
 	"items": "toPairs(%r)",
 }
 
@@ -41,7 +47,8 @@ func (l *linter) method(x *ast.CallNode) bool {
 	if id, ok := m.Node.(*ast.IdentifierNode); ok && l.namespace(id, p.Value, x.Arguments) {
 		return true
 	}
-	l.fail("method", p, len([]rune(p.Value)), fmt.Sprintf("data has no methods such as %s()", p.Value), l.inOurWords(m, p.Value, x.Arguments))
+	l.fail("method", p, len([]rune(p.Value)), fmt.Sprintf("data has no methods such as %s()", p.Value),
+		l.inOurWords(m, p.Value, x.Arguments))
 	return true
 }
 
@@ -94,13 +101,17 @@ func (l *linter) formatted(receiver, layout ast.Node) string {
 }
 
 // layoutWords translates the letters of moment.js, Luxon, Java and strftime.
-var layoutWords = strings.NewReplacer("YYYY", "2006", "yyyy", "2006", "YY", "06", "yy", "06", "MMMM", "January", "MMM", "Jan", "MM", "01", "DD", "02", "dd", "02",
-	"HH", "15", "hh", "03", "mm", "04", "ss", "05", "SSS", "000", "%Y", "2006", "%m", "01", "%d", "02", "%H", "15", "%M", "04", "%S", "05", "%y", "06", "%B", "January", "%b", "Jan")
+var layoutWords = strings.NewReplacer("YYYY", "2006", "yyyy", "2006", "YY", "06", "yy", "06", "MMMM", "January", "MMM", "Jan",
+	"MM", "01", "DD", "02", "dd", "02",
+	"HH", "15", "hh", "03", "mm", "04", "ss", "05", "SSS", "000", "%Y", "2006", "%m", "01", "%d", "02", "%H", "15", "%M", "04",
+	"%S", "05", "%y", "06", "%B", "January", "%b", "Jan")
 
 // namespaceCalls are functions of objects that JavaScript has and data has not.
 var namespaceCalls = map[string]string{
-	"JSON.stringify": "toJSON", "JSON.parse": "fromJSON", "Object.keys": "keys", "Object.values": "values", "Object.entries": "toPairs", "Date.now": "now", "Date.parse": "date",
-	"Math.round": "round", "Math.floor": "floor", "Math.ceil": "ceil", "Math.abs": "abs", "Math.min": "min", "Math.max": "max", "Number.parseInt": "int", "Number.parseFloat": "float",
+	"JSON.stringify": "toJSON", "JSON.parse": "fromJSON", "Object.keys": "keys", "Object.values": "values",
+	"Object.entries": "toPairs", "Date.now": "now", "Date.parse": "date",
+	"Math.round": "round", "Math.floor": "floor", "Math.ceil": "ceil", "Math.abs": "abs", "Math.min": "min",
+	"Math.max": "max", "Number.parseInt": "int", "Number.parseFloat": "float",
 }
 
 // namespace refuses JSON.stringify(x) and its like, with the function that does it.
@@ -111,7 +122,8 @@ func (l *linter) namespace(id *ast.IdentifierNode, name string, args []ast.Node)
 		return false
 	}
 	if slices.Contains([]string{"store", "kv", "cache", "storage"}, id.Value) {
-		l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name), "kept values are read and written by steps: uses: store/get, with: {key: ...}")
+		l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name),
+			"kept values are read and written by steps: uses: store/get, with: {key: ...}")
 		return true
 	}
 	if f == "" {
@@ -121,7 +133,8 @@ func (l *linter) namespace(id *ast.IdentifierNode, name string, args []ast.Node)
 	for _, a := range args {
 		texts = append(texts, l.source(a))
 	}
-	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name), fmt.Sprintf("write %s(%s)", f, strings.Join(texts, ", ")))
+	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name),
+		fmt.Sprintf("write %s(%s)", f, strings.Join(texts, ", ")))
 	return true
 }
 
@@ -178,7 +191,8 @@ func (l *linter) lengthField(x *ast.MemberNode, keys []string) {
 		return
 	}
 	receiver := l.source(x.Node)
-	l.e.report("method", true, at, at+len("length"), "length is read as a field of the data", fmt.Sprintf(`write len(%s); a field of this name is %s["length"]`, receiver, receiver))
+	l.e.report("method", true, at, at+len("length"), "length is read as a field of the data",
+		fmt.Sprintf(`write len(%s); a field of this name is %s["length"]`, receiver, receiver))
 }
 
 var (

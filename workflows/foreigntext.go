@@ -18,7 +18,8 @@ const languageRoots = `(?:event|inputs|vars|steps|secrets|item|index|run|error|r
 
 var (
 	// barePath is a text that is nothing but the path of an expression, and no likely name of a file or an event.
-	barePath     = regexp.MustCompile(`^(?:event\.(?:data|headers|query)|steps\.\w+\.output|(?:vars|inputs|secrets)\.\w+)(?:\.\w+|\[\d+\])*$`)
+	barePath = regexp.MustCompile(`^(?:event\.(?:data|headers|query)|steps\.\w+\.output|` +
+		`(?:vars|inputs|secrets)\.\w+)(?:\.\w+|\[\d+\])*$`)
 	dollarPrice  = regexp.MustCompile(`\$(\$\{\{\s*` + languageRoots + `[^}]*\}\})`)
 	mustache     = regexp.MustCompile(`\{\{-?\s*((?:\$?json\b|\$node\b|\.)?[\w.\[\]"'$]*[^{}]*?)\s*-?\}\}`)
 	shellBraces  = regexp.MustCompile(`\$\{\s*([A-Za-z_$][\w.$\[\]"']*)\s*\}`)
@@ -33,7 +34,8 @@ func (d *decoder) foreignText(n *yaml.Node) {
 	text := n.Value
 	switch {
 	case barePath.MatchString(text):
-		d.warn(d.pos(n), "not-evaluated", fmt.Sprintf("%s is text here, not a value", value.Clip(text, 60)), fmt.Sprintf("did you mean %s?", quoted("${{ "+text+" }}")))
+		d.warn(d.pos(n), "not-evaluated", fmt.Sprintf("%s is text here, not a value", value.Clip(text, 60)),
+			fmt.Sprintf("did you mean %s?", quoted("${{ "+text+" }}")))
 	case !strings.Contains(text, "{"):
 	case dollarPrice.MatchString(text):
 		m := dollarPrice.FindStringSubmatch(text)
@@ -41,10 +43,12 @@ func (d *decoder) foreignText(n *yaml.Node) {
 			fmt.Sprintf("for a dollar sign before a value write ${{ %s }}%s", dollarText(n), m[1]))
 	case strings.HasPrefix(text, "={{") || mustacheOf(text) != "":
 		found := mustacheOf(text)
-		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", value.Clip(found, 60)), "did you mean "+insertion(strings.Trim(found, "={}- "))+"?")
+		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", value.Clip(found, 60)),
+			"did you mean "+insertion(strings.Trim(found, "={}- "))+"?")
 	case shellOf(text) != "":
 		found := shellOf(text)
-		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", value.Clip(found, 60)), "did you mean "+insertion(strings.Trim(found, "${} "))+"?")
+		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", value.Clip(found, 60)),
+			"did you mean "+insertion(strings.Trim(found, "${} "))+"?")
 	}
 }
 
@@ -120,7 +124,8 @@ func (d *decoder) lostToComment(n *yaml.Node) {
 	if n.Tag == "!!null" {
 		return // reported where nothing may not stand
 	}
-	d.warn(p, "yaml-comment", "YAML cuts the value here: ` #` begins a comment", fmt.Sprintf("put the whole value in quotes: %s", quoted(n.Value+" "+comment)))
+	d.warn(p, "yaml-comment", "YAML cuts the value here: ` #` begins a comment",
+		fmt.Sprintf("put the whole value in quotes: %s", quoted(n.Value+" "+comment)))
 }
 
 // commentAfter gives the comment behind a plain scalar, on its line.

@@ -32,30 +32,48 @@ type function struct {
 var functions = slices.Concat(coreFunctions, textFunctions, listFunctions)
 
 var coreFunctions = []function{
-	{"now", "the moment the step began, in the project's timezone (times of events are UTC); now(timezone(z)) is it elsewhere", `now().Year() > 2000`, nil, (*meter).nowIn},
+	{
+		"now",
+		"the moment the step began, in the project's timezone (times of events are UTC); now(timezone(z)) is it elsewhere",
+		`now().Year() > 2000`, nil, (*meter).nowIn,
+	},
 	{"uuid", "a random-looking id, the same again on a replay", `len(uuid()) == 36`, new(func() string), (*meter).uuid},
-	{"hmacSHA256", "hex HMAC of a text under a key", `len(hmacSHA256("k", "t")) == 64`, new(func(any, any) string), func(m *meter, a []any) any {
-		h := hmac.New(sha256.New, m.hashed("hmacSHA256", a, 0))
-		h.Write(m.hashed("hmacSHA256", a, 1))
-		return hex.EncodeToString(h.Sum(nil))
-	}},
-	{"urlEncode", "percent-encodes a text as encodeURIComponent does", `urlEncode("a b/c&d=e+f") == "a%20b%2Fc%26d%3De%2Bf"`, new(func(string) string), func(m *meter, a []any) any {
-		s := textArg("urlEncode", a, 0)
-		m.charge(3 * len(s))
-		m.text(s, 4)
-		return urlEncode(s)
-	}},
-	{"match", "the groups of a regular expression, or nil", `match("a1", "([a-z])([0-9])")[2] == "1"`, new(func(string, string) any), (*meter).match},
+	{"hmacSHA256", "hex HMAC of a text under a key", `len(hmacSHA256("k", "t")) == 64`, new(func(any, any) string),
+		func(m *meter, a []any) any {
+			h := hmac.New(sha256.New, m.hashed("hmacSHA256", a, 0))
+			h.Write(m.hashed("hmacSHA256", a, 1))
+			return hex.EncodeToString(h.Sum(nil))
+		}},
+	{"urlEncode", "percent-encodes a text as encodeURIComponent does",
+		`urlEncode("a b/c&d=e+f") == "a%20b%2Fc%26d%3De%2Bf"`, new(func(string) string), func(m *meter, a []any) any {
+			s := textArg("urlEncode", a, 0)
+			m.charge(3 * len(s))
+			m.text(s, 4)
+			return urlEncode(s)
+		}},
+	{
+		"match", "the groups of a regular expression, or nil", `match("a1", "([a-z])([0-9])")[2] == "1"`,
+		new(func(string, string) any), (*meter).match,
+	},
 	{"merge", "two maps as one; the second wins", `merge({a: 1}, {a: 2}).a == 2`, new(func(any, any) map[string]any), mergeMaps},
-	{"pick", "a map with only these keys", `len(pick({a: 1, b: 2}, ["a"])) == 1`, new(func(any, any) map[string]any), func(m *meter, a []any) any { return m.chooseKeys("pick", a, true) }},
-	{"omit", "a map without these keys", `len(omit({a: 1, b: 2}, ["a"])) == 1`, new(func(any, any) map[string]any), func(m *meter, a []any) any { return m.chooseKeys("omit", a, false) }},
-	{"isoTime", "a time as RFC 3339 text in UTC", `isoTime(date(0)) == "1970-01-01T00:00:00.000Z"`, new(func(any) string), func(m *meter, a []any) any {
-		m.read(a, 4)
-		m.work(timeSteps)
-		t, err := asTime(arg("isoTime", a, 0))
-		must(err)
-		return t.UTC().Format(value.TimeFormat)
-	}},
+	{
+		"pick", "a map with only these keys", `len(pick({a: 1, b: 2}, ["a"])) == 1`,
+		new(func(any, any) map[string]any),
+		func(m *meter, a []any) any { return m.chooseKeys("pick", a, true) },
+	},
+	{
+		"omit", "a map without these keys", `len(omit({a: 1, b: 2}, ["a"])) == 1`,
+		new(func(any, any) map[string]any),
+		func(m *meter, a []any) any { return m.chooseKeys("omit", a, false) },
+	},
+	{"isoTime", "a time as RFC 3339 text in UTC", `isoTime(date(0)) == "1970-01-01T00:00:00.000Z"`,
+		new(func(any) string), func(m *meter, a []any) any {
+			m.read(a, 4)
+			m.work(timeSteps)
+			t, err := asTime(arg("isoTime", a, 0))
+			must(err)
+			return t.UTC().Format(value.TimeFormat)
+		}},
 	{"truncate", "the first n letters", `truncate("abc", 2) == "ab"`, new(func(string, int) string), func(m *meter, a []any) any {
 		s, n := textArg("truncate", a, 0), max(0, intArg("truncate", a, 1))
 		m.work(min(n, len(s)) / 6)
@@ -78,14 +96,15 @@ var coreFunctions = []function{
 		m.charge(len(b))
 		return string(b)
 	}},
-	{"fromJSON", "reads JSON; large integers keep their digits", `fromJSON("{\"a\": 12345678901234567}").a == 12345678901234567`, nil, func(m *meter, a []any) any {
-		s := textArg("fromJSON", a, 0)
-		m.charge(8 * len(s))
-		m.text(s, 2)
-		v, err := value.DecodeJSON([]byte(s))
-		must(err)
-		return v
-	}},
+	{"fromJSON", "reads JSON; large integers keep their digits",
+		`fromJSON("{\"a\": 12345678901234567}").a == 12345678901234567`, nil, func(m *meter, a []any) any {
+			s := textArg("fromJSON", a, 0)
+			m.charge(8 * len(s))
+			m.text(s, 2)
+			v, err := value.DecodeJSON([]byte(s))
+			must(err)
+			return v
+		}},
 	{"keys", "a map's keys, sorted", `keys({b: 1, a: 2}) == ["a", "b"]`, nil, func(m *meter, a []any) any {
 		return m.each("keys", a, func(k string, v any) any { return k })
 	}},
@@ -95,22 +114,27 @@ var coreFunctions = []function{
 	{"toPairs", "a map as a sorted list of [key, value]", `toPairs({a: 1})[0][0] == "a"`, nil, func(m *meter, a []any) any {
 		return m.each("toPairs", a, func(k string, v any) any { return []any{k, v} })
 	}},
-	{"date", "a time from text (RFC 3339, 1123, 822, 850, 2026-01-31 10:00, in UTC unless it says) or Unix seconds; date(text, layout, zone) and date(timezone(zone), text) read local time",
-		`date(1700000000).Year() == 2023 and date("01.07.2026 10:00", "02.01.2006 15:04", "America/New_York") == date("2026-07-01T14:00:00Z")`,
+	{"date", "a time from text (RFC 3339, 1123, 822, 850, 2026-01-31 10:00, in UTC unless it says) or Unix seconds; " +
+		"date(text, layout, zone) and date(timezone(zone), text) read local time",
+		`date(1700000000).Year() == 2023 and ` +
+			`date("01.07.2026 10:00", "02.01.2006 15:04", "America/New_York") == date("2026-07-01T14:00:00Z")`,
 		new(func(...any) time.Time), func(m *meter, a []any) any { return m.date(a) }},
-	{"decimal", "an exact decimal number of a number or its text; + - * are exact, / has 34 digits", `decimal("19.99") * 100 == 1999`, new(func(any) any), func(m *meter, a []any) any {
-		m.work(decimalSteps)
-		m.read(a, 16)
-		d, err := toDecimal(arg("decimal", a, 0))
-		must(err)
-		m.charge(64)
-		return d
-	}},
-	{"money", "an amount in minor units (cents) written as an amount of its currency (ISO 4217)", `money(1990, "EUR") == "19.90" and money(1990, "jpy") == "1990"`,
+	{"decimal", "an exact decimal number of a number or its text; + - * are exact, / has 34 digits",
+		`decimal("19.99") * 100 == 1999`, new(func(any) any), func(m *meter, a []any) any {
+			m.work(decimalSteps)
+			m.read(a, 16)
+			d, err := toDecimal(arg("decimal", a, 0))
+			must(err)
+			m.charge(64)
+			return d
+		}},
+	{"money", "an amount in minor units (cents) written as an amount of its currency (ISO 4217)",
+		`money(1990, "EUR") == "19.90" and money(1990, "jpy") == "1990"`,
 		new(func(any, string) string), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return money(a) }},
 	{"fixed", "a number written with exactly n digits after the point, half rounded away from zero", `fixed(2.5, 2) == "2.50"`,
 		new(func(any, int) string), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return fixed(a) }},
-	{"round", "a number rounded to whole numbers, or to n digits after the point; half away from zero", `round(2.675, 2) == 2.68 and round(-2.5) == -3`,
+	{"round", "a number rounded to whole numbers, or to n digits after the point; half away from zero",
+		`round(2.675, 2) == 2.68 and round(-2.5) == -3`,
 		new(func(any, ...int) any), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return round(a) }},
 	{"repeat", "a text n times", `repeat("ab", 2) == "abab"`, nil, func(m *meter, a []any) any {
 		s, n := textArg("repeat", a, 0), intArg("repeat", a, 1)

@@ -101,7 +101,13 @@ func (b *builder) gather(o *objectNode) *Gather {
 		if f == nil {
 			continue
 		}
-		g := &Gather{Kind: kind, Key: b.expressions(f.vals["key"]), Wait: f.duration("wait", 0), Size: f.integer("size", 0), pos: o.keyAt(kind)}
+		g := &Gather{
+			Kind: kind,
+			Key:  b.expressions(f.vals["key"]),
+			Wait: f.duration("wait", 0),
+			Size: f.integer("size", 0),
+			pos:  o.keyAt(kind),
+		}
 		g.Max = f.duration("max", maxWaits*g.Wait)
 		if kind == Batch {
 			g.Max = g.Wait
@@ -110,7 +116,8 @@ func (b *builder) gather(o *objectNode) *Gather {
 			b.add(f.at("wait"), "out-of-range", fmt.Sprintf("%s.wait is 10ms to 7d", kind), "")
 		}
 		if f.has("max") && g.Max < g.Wait {
-			b.add(f.at("max"), "out-of-range", "debounce.max is less than wait: no event could put the run off", "max bounds the whole burst, wait the quiet after an event")
+			b.add(f.at("max"), "out-of-range", "debounce.max is less than wait: no event could put the run off",
+				"max bounds the whole burst, wait the quiet after an event")
 		}
 		return g
 	}
@@ -132,7 +139,12 @@ func (b *builder) cancelOn(o *objectNode) []CancelOn {
 		if f == nil {
 			continue
 		}
-		out = append(out, CancelOn{Trigger: f.text("event", ""), Events: f.texts("events"), Key: b.expressions(f.vals["key"]), pos: f.at("event")})
+		out = append(out, CancelOn{
+			Trigger: f.text("event", ""),
+			Events:  f.texts("events"),
+			Key:     b.expressions(f.vals["key"]),
+			pos:     f.at("event"),
+		})
 	}
 	return out
 }
@@ -151,15 +163,19 @@ func (c *checker) gather(w *Workflow, rule *scope) {
 		t := c.p.Triggers[s.Trigger]
 		switch {
 		case s.Kind == "call":
-			w.src.add(g.pos, "exclusive-keys", fmt.Sprintf("%s and on: call exclude each other: a caller waits for a run of its own", g.Kind),
+			w.src.add(g.pos, "exclusive-keys",
+				fmt.Sprintf("%s and on: call exclude each other: a caller waits for a run of its own", g.Kind),
 				"put the steps into a workflow that is called, and gather in another")
 		case s.Kind == "trigger" && t != nil && t.Webhook != nil && t.Webhook.Respond != nil && t.Webhook.Respond.Sync:
-			w.src.warn(g.pos, "sync-wait", fmt.Sprintf("the sender waits at most %s for its answer (respond: sync), and %s holds the run back", t.Webhook.Respond.Timeout, g.Kind),
+			w.src.warn(g.pos, "sync-wait",
+				fmt.Sprintf("the sender waits at most %s for its answer (respond: sync), and %s holds the run back",
+					t.Webhook.Respond.Timeout, g.Kind),
 				"use respond: async")
 		}
 	}
 	if onlyManual(w.Starts) {
-		w.src.warn(g.pos, "nothing-to-gather", fmt.Sprintf("a manual start is never held back, so that %s does nothing here", g.Kind), "name a trigger in on:")
+		w.src.warn(g.pos, "nothing-to-gather", fmt.Sprintf("a manual start is never held back, so that %s does nothing here",
+			g.Kind), "name a trigger in on:")
 	}
 }
 

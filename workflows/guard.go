@@ -57,7 +57,8 @@ var (
 		"matches": "__match"}
 	// decimalOperators are replaced only where a decimal may stand: expr's own are faster.
 	decimalOperators = map[string]string{"==": "__eq", "!=": "__ne", "<": "__lt", "<=": "__le", ">": "__gt", ">=": "__ge", "in": "__in"}
-	guardedBuiltins  = map[string]string{"abs": "__abs", "int": "__int", "float": "__float", "ceil": "__ceil", "floor": "__floor", "bitshl": "__bitshl",
+	guardedBuiltins  = map[string]string{"abs": "__abs", "int": "__int", "float": "__float", "ceil": "__ceil",
+		"floor": "__floor", "bitshl": "__bitshl",
 		"mean": "__mean", "median": "__median"}
 	decimalBuiltins = map[string]string{"max": "__decimal_max", "min": "__decimal_min", "type": "__decimal_type"}
 	// keptBytes is what loops keep of each element, the machine's stack included.
@@ -109,7 +110,9 @@ func (g guard) Visit(node *ast.Node) {
 			return
 		}
 		steps, bytes := costOf(n.Node)
-		n.Node = &ast.SequenceNode{Nodes: []ast.Node{call(tickName, &ast.IntegerNode{Value: 4 + steps}, &ast.IntegerNode{Value: bytes}), n.Node}}
+		n.Node = &ast.SequenceNode{
+			Nodes: []ast.Node{call(tickName, &ast.IntegerNode{Value: 4 + steps}, &ast.IntegerNode{Value: bytes}), n.Node},
+		}
 	case *ast.SliceNode:
 		from, to := n.From, n.To
 		if from == nil {

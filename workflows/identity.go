@@ -69,8 +69,10 @@ func (v *Verify) SignsMoment(bodyFromToken bool) bool {
 
 // wholeRequest are the variables of signed_content that stand for the body as a
 // whole, for the address, or for what is the same in every delivery.
-var wholeRequest = []string{"body", "method", "public_url", "public_url_decoded", "callback_url", "secret", "LF", "body_sha256_hex", "body_sha256_base64", "body_sha256_raw", "body_crc32_decimal",
-	"query_sorted", "path_query_encoded", "form_json", "kid", "param:", "form_sorted:", "form_serialized:", "url_params_sorted:", "form:payload", "form:bt_payload"}
+var wholeRequest = []string{"body", "method", "public_url", "public_url_decoded", "callback_url", "secret", "LF",
+	"body_sha256_hex", "body_sha256_base64", "body_sha256_raw", "body_crc32_decimal",
+	"query_sorted", "path_query_encoded", "form_json", "kid", "param:", "form_sorted:", "form_serialized:",
+	"url_params_sorted:", "form:payload", "form:bt_payload"}
 
 // namesMoment tells whether a template of signed content names more than the body,
 // the address and the method.
@@ -163,7 +165,8 @@ func (p *Preset) IdentityWords() string {
 		}
 		out = "Events are identified by " + strings.Join(parts, " / ") + "."
 	case p.CommonIDs:
-		out = "Events are identified by an id header (webhook-id, Idempotency-Key, X-Event-Id, or ce-source with ce-id), else by their content for " + DurationText(window) + "."
+		out = "Events are identified by an id header (webhook-id, Idempotency-Key, X-Event-Id, or ce-source with ce-id), " +
+			"else by their content for " + DurationText(window) + "."
 	default:
 		out = "Events have no id: they are identified by their content for " + DurationText(window) + "."
 	}
@@ -178,7 +181,8 @@ func (p *Preset) IdentityWords() string {
 	case len(p.Key) > 0 && p.IDSigned:
 		return out + " The signature covers the id, so a replay cannot change it."
 	case len(p.Key) > 0 || p.CommonIDs:
-		return out + " The signature does not cover the id: an equal body under another id is a new event, marked as a repeated body; replays: body on the trigger makes it a duplicate."
+		return out + " The signature does not cover the id: an equal body under another id is a new event, marked as a " +
+			"repeated body; replays: body on the trigger makes it a duplicate."
 	}
 	return out + " Only the body is signed, so a replay after that time is a new event; write key: if the body has an event id."
 }
@@ -195,7 +199,11 @@ func (p *Preset) usual() *Verify {
 
 // RetryWords says how the provider repeats a delivery; empty where that is not known.
 func (p *Preset) RetryWords() string {
-	words := map[string]string{"first": "repeats carry the first signature", "anew": "each repeat is signed anew", "unsigned": "no time is signed, so a repeat is as valid as the first"}
+	words := map[string]string{
+		"first":    "repeats carry the first signature",
+		"anew":     "each repeat is signed anew",
+		"unsigned": "no time is signed, so a repeat is as valid as the first",
+	}
 	out := words[p.Retries.Signed]
 	if out != "" && p.Retries.Window > 0 {
 		out += ", for up to " + DurationText(p.Retries.Window)
@@ -250,7 +258,8 @@ func (c *checker) checkIdentity(t *Trigger, w *Webhook) {
 	if w.Dedupe == 0 || len(w.Key) > 0 || p == nil && w.Provider != "" || p != nil && (len(p.Key) > 0 || p.CommonIDs) {
 		return
 	}
-	window, unless := DefaultContentDedupe, " unless the sender sends an id header (webhook-id, Idempotency-Key, X-Event-Id, or ce-id with ce-source)"
+	window, unless := DefaultContentDedupe, " unless the sender sends an id header (webhook-id, Idempotency-Key, X-Event-Id, "+
+		"or ce-id with ce-source)"
 	if p != nil {
 		unless = ""
 		if p.Dedupe > 0 {
@@ -260,6 +269,7 @@ func (c *checker) checkIdentity(t *Trigger, w *Webhook) {
 	if w.DedupeWritten {
 		window = w.Dedupe
 	}
-	t.src.warn(w.pos, "by-content", "deliveries of trigger "+t.Name+" are identified by content for "+DurationText(window)+unless+": equal ones within that time are one event",
+	t.src.warn(w.pos, "by-content", "deliveries of trigger "+t.Name+" are identified by content for "+DurationText(window)+unless+
+		": equal ones within that time are one event",
 		"write key: with the event's id, such as key: body.id, or dedupe: off to keep every delivery as an event")
 }

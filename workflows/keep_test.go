@@ -36,7 +36,13 @@ func TestABrokenFileKeepsItsLastGoodVersion(t *testing.T) {
 		child  = "on: call\nsteps: [{stop: x}]"
 		path   = "on: {webhook: {auth: none, path: /same}}\nsteps: [{stop: x}]"
 	)
-	good := map[string]string{"hookloom.yaml": root, "workflows/listen.yaml": listen, "workflows/parent.yaml": parent, "workflows/child.yaml": child, "workflows/z.yaml": path}
+	good := map[string]string{
+		"hookloom.yaml":         root,
+		"workflows/listen.yaml": listen,
+		"workflows/parent.yaml": parent,
+		"workflows/child.yaml":  child,
+		"workflows/z.yaml":      path,
+	}
 	for _, c := range []struct {
 		name       string
 		change     map[string]string // "" takes the file away
@@ -44,13 +50,26 @@ func TestABrokenFileKeepsItsLastGoodVersion(t *testing.T) {
 	}{
 		{"nothing is broken", nil, nil, nil},
 		{"a file breaks", map[string]string{"workflows/listen.yaml": "on: orders"}, []string{"workflows/listen.yaml"}, nil},
-		{"a new file is broken", map[string]string{"workflows/new.yaml": "on: nope\nsteps: [{stop: x}]"}, nil, []string{"workflows/new.yaml"}},
-		{"a renamed trigger, and a good change beside it", map[string]string{"hookloom.yaml": "triggers: {other: {webhook: {auth: none}}}", "workflows/child.yaml": child + "\n# changed"},
+		{
+			"a new file is broken",
+			map[string]string{"workflows/new.yaml": "on: nope\nsteps: [{stop: x}]"},
+			nil,
+			[]string{"workflows/new.yaml"},
+		},
+		{"a renamed trigger, and a good change beside it", map[string]string{
+			"hookloom.yaml":        "triggers: {other: {webhook: {auth: none}}}",
+			"workflows/child.yaml": child + "\n# changed",
+		},
 			[]string{"hookloom.yaml"}, nil},
 		{"a called workflow is gone", map[string]string{"workflows/child.yaml": ""}, []string{"workflows/child.yaml"}, nil},
 		{"a new file takes another's path", map[string]string{"workflows/a.yaml": path}, nil, []string{"workflows/a.yaml"}},
 		{"the settings are no YAML", map[string]string{"hookloom.yaml": "triggers: ["}, []string{"hookloom.yaml"}, nil},
-		{"two break at once", map[string]string{"workflows/listen.yaml": "x", "workflows/parent.yaml": "y"}, []string{"workflows/listen.yaml", "workflows/parent.yaml"}, nil},
+		{
+			"two break at once",
+			map[string]string{"workflows/listen.yaml": "x", "workflows/parent.yaml": "y"},
+			[]string{"workflows/listen.yaml", "workflows/parent.yaml"},
+			nil,
+		},
 	} {
 		now := map[string]string{}
 		texts := workflows.Files{}
@@ -87,7 +106,8 @@ func TestNoFileOutsideOfTheProjectIsRead(t *testing.T) {
 	if err := os.WriteFile(outside, []byte("hunter2: 1"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir := writeFiles(t, map[string]string{"workflows/fine.yaml": "on: manual\nsteps: [{stop: x}]", "shared/linked.yaml": "on: manual\nsteps: [{stop: y}]",
+	dir := writeFiles(t, map[string]string{"workflows/fine.yaml": "on: manual\nsteps: [{stop: x}]",
+		"shared/linked.yaml":   "on: manual\nsteps: [{stop: y}]",
 		"workflows/large.yaml": strings.Repeat("#", workflows.MaxFileSize+1), "workflows/..2026/old.yaml": "x",
 		".env": "TOKEN=hunter2"})
 	link := func(to, name string) {

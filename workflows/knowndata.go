@@ -39,7 +39,8 @@ func (c *checker) knownData(w *Workflow) *knownData {
 	if simple {
 		preset = presetOf(c.catalog.Presets, t.Webhook.Provider)
 	}
-	if preset != nil && preset.Sample != nil && preset.Category != "standard" && !preset.BodyFromToken && preset.Split == nil && t.Webhook.Split == nil {
+	if preset != nil && preset.Sample != nil && preset.Category != "standard" && !preset.BodyFromToken && preset.Split == nil &&
+		t.Webhook.Split == nil {
 		if data, ok := dataOf(t.Webhook, preset, preset.Sample.Body); ok {
 			k.add("the sample of "+preset.Name, data)
 			k.nested = preset.Sample.TypeJSON != "" && preset.Data == nil && t.Webhook.Data == nil
@@ -144,7 +145,20 @@ func dataOf(hook *Webhook, preset *Preset, body any) (any, bool) {
 		return nil, false
 	}
 	none := map[string]any{}
-	v, err := of.Eval(&Env{Names: Names{"body": body, "headers": none, "query": none, "raw": "", "method": "POST", "url": "", "path": "", "claims": nil, "item": nil}, Now: time.Unix(0, 0)})
+	v, err := of.Eval(&Env{
+		Names: Names{
+			"body":    body,
+			"headers": none,
+			"query":   none,
+			"raw":     "",
+			"method":  "POST",
+			"url":     "",
+			"path":    "",
+			"claims":  nil,
+			"item":    nil,
+		},
+		Now: time.Unix(0, 0),
+	})
 	return v, err == nil && v != nil
 }
 

@@ -42,7 +42,8 @@ func data(t testing.TB, text string) any {
 }
 
 func TestExpressionsGiveWhatTheLanguageSays(t *testing.T) {
-	names := workflows.Names{"event": data(t, `{"data": {"big": 12345678901234567890123, "exact": 9007199254740993, "f": 1700000000.0, "none": null,
+	names := workflows.Names{"event": data(t,
+		`{"data": {"big": 12345678901234567890123, "exact": 9007199254740993, "f": 1700000000.0, "none": null,
 		"lines": [{"sku": "K1", "quantity": 2}, {"sku": "K2", "quantity": 0}], "m": {"b": 1, "a": 2}, "text": "Ädäm"}}`)}
 	for expr, want := range map[string]string{
 		`event.data.exact + 1`:                     `9007199254740994`,
@@ -161,8 +162,14 @@ func TestEachFunctionsExampleHolds(t *testing.T) {
 }
 
 func TestQuickPathsAgreeWithTheMachine(t *testing.T) {
-	for _, doc := range []string{`{"data": {"a": {"b": 1}}}`, `{"data": {"a": null}}`, `{"data": {"a": "text"}}`, `{"data": [1]}`, `{}`, `{"data": {"b": false}}`} {
-		for _, path := range []string{`event.data.a.b`, `event.data?.a?.b`, `event.data.a`, `event.data.a ?? event.data.b`, `event["data"]["a"]`} {
+	for _, doc := range []string{
+		`{"data": {"a": {"b": 1}}}`, `{"data": {"a": null}}`, `{"data": {"a": "text"}}`, `{"data": [1]}`,
+		`{}`, `{"data": {"b": false}}`,
+	} {
+		for _, path := range []string{
+			`event.data.a.b`, `event.data?.a?.b`, `event.data.a`, `event.data.a ?? event.data.b`,
+			`event["data"]["a"]`,
+		} {
 			names := workflows.Names{"event": data(t, doc)}
 			quick, errQuick := eval(t, path, names)
 			slow, errSlow := eval(t, "true ? ("+path+") : 0", names)
@@ -298,7 +305,17 @@ func TestSchemaAcceptsEveryExample(t *testing.T) {
 // the schema: editors must point at them as well.
 func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 	flow, _ := schemas(t)
-	shape := map[string]bool{"unknown-key": true, "missing-key": true, "wrong-kind": true, "unknown-word": true, "out-of-range": true, "unit": true, "bad-name": true, "no-body": true, "two-bodies": true}
+	shape := map[string]bool{
+		"unknown-key":  true,
+		"missing-key":  true,
+		"wrong-kind":   true,
+		"unknown-word": true,
+		"out-of-range": true,
+		"unit":         true,
+		"bad-name":     true,
+		"no-body":      true,
+		"two-bodies":   true,
+	}
 	files, err := filepath.Glob("testdata/mistakes/*.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -306,8 +323,13 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 	seen := 0
 	// Beyond a schema: the catalog's words, values that need another file, and
 	// numbers written as YAML 1.1 reads them.
-	beyond := map[string]bool{"timezone_unknown": true, "input_word": true, "connection_field_missing": true, "connector_unknown_key": true, "verify_variable": true, "connection_http_keys": true, "auth_flat": true, "auth_header_text": true, "auth_type": true, "auth_username": true,
-		"type_number_too_large": true, "workflow_run_unknown": true, "webhook_without_secret": true, "http_max_response": true, "save_max_response": true, "deadline_zero": true, "store_ttl": true, "retry_without_bound": true, "alias_bomb": true, "range_version": true, "finally_status": true, "multipart_path": true, "kind_steps_map": false, "trigger_kind_without_settings": true}
+	beyond := map[string]bool{"timezone_unknown": true, "input_word": true, "connection_field_missing": true,
+		"connector_unknown_key": true, "verify_variable": true, "connection_http_keys": true, "auth_flat": true,
+		"auth_header_text": true, "auth_type": true, "auth_username": true,
+		"type_number_too_large": true, "workflow_run_unknown": true, "webhook_without_secret": true,
+		"http_max_response": true, "save_max_response": true, "deadline_zero": true, "store_ttl": true,
+		"retry_without_bound": true, "alias_bomb": true, "range_version": true, "finally_status": true,
+		"multipart_path": true, "kind_steps_map": false, "trigger_kind_without_settings": true}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		a, err := txtar.ParseFile(file)

@@ -29,9 +29,11 @@ var listFunctions = []function{
 		}
 		return out
 	}},
-	{"zip", "lists side by side: [first of each], [second of each] …, as long as the shortest", `zip([1, 2], ["a", "b"]) == [[1, "a"], [2, "b"]]`,
+	{"zip", "lists side by side: [first of each], [second of each] …, as long as the shortest",
+		`zip([1, 2], ["a", "b"]) == [[1, "a"], [2, "b"]]`,
 		new(func(...any) []any), zipLists},
-	{"toCSV", "rows (lists, or objects with their keys as header) as CSV; the columns may be named", `toCSV([{id: 1, name: "a,b"}], ["id", "name"]) == "id,name\n1,\"a,b\"\n"`,
+	{"toCSV", "rows (lists, or objects with their keys as header) as CSV; the columns may be named",
+		`toCSV([{id: 1, name: "a,b"}], ["id", "name"]) == "id,name\n1,\"a,b\"\n"`,
 		new(func(any, ...any) string), toCSV},
 }
 

@@ -95,51 +95,68 @@ func (l *loader) root() {
 	}
 	before := len(src.mistakes)
 	if s := o.object("server"); s != nil {
-		l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"), PublicURL: s.text("public_url", ""),
-			AdminURL: d.adminURL(s), TrustedProxies: d.prefixes(s, "trusted_proxies"), Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]),
-			TLS: d.tls(s, "tls"), AdminTLS: d.tls(s, "admin_tls")}
-		for _, key := range []string{"addr", "admin_addr"} {
-			d.listenAddress(s, key)
-		}
-		d.webAddress(s, "public_url")
-		l.p.Server.Tokens = d.namedTokens(s)
-		tokens := []*Value{l.p.Server.Token, l.p.Server.ViewToken}
-		for _, name := range slices.Sorted(maps.Keys(l.p.Server.Tokens)) {
-			tokens = append(tokens, l.p.Server.Tokens[name])
-		}
-		for _, token := range tokens {
-			token.check(&scope{where: "server", names: secretsOnly()})
-			text, literal := token.constantText()
-			l.p.literalSecret = l.p.literalSecret || literal && text != ""
-		}
+		l.server(d, s)
 	}
 	l.p.settingsBroken = len(src.mistakes) > before
 	if e := o.object("egress"); e != nil {
 		l.p.Egress.Allow = d.allowed(e)
 	}
 	if v := o.vals["destinations"]; v != nil {
-		l.p.Destinations = map[string]Limit{}
-		d.pairs(v, func(k, n *yaml.Node) {
-			if strings.ContainsAny(k.Value, "/ ") || k.Value == "" {
-				d.add(d.pos(k), "bad-address", fmt.Sprintf("%q is no host", k.Value), "write api.example.com, or api.example.com:8443")
-			}
-			if x := d.object(n, "destination"); x != nil {
-				limit := Limit{Concurrency: x.integer("concurrency", 0)}
-				if r := x.vals["rate"]; r != nil {
-					if n, per, err := parseRate(r.Value); err == nil {
-						limit.Rate, limit.Per = n, per
-					}
-				}
-				l.p.Destinations[strings.ToLower(k.Value)] = limit
-			}
-		})
+		l.destinations(d, v)
 	}
 	if h := o.object("history"); h != nil {
-		l.p.History = History{Keep: h.duration("keep", 0), Bodies: h.duration("bodies", 0), MaxSize: h.size("max_size", 0), Redact: d.redactPaths(h.vals["redact"])}
+		l.p.History = History{
+			Keep:    h.duration("keep", 0),
+			Bodies:  h.duration("bodies", 0),
+			MaxSize: h.size("max_size", 0),
+			Redact:  d.redactPaths(h.vals["redact"]),
+		}
 	}
 	l.p.FileBounds = d.fileBounds(o)
 	l.triggers(d, o)
 	l.connections(d, o)
+}
+
+// server reads server:, the addresses and tokens of the process.
+func (l *loader) server(d *decoder, s *objectNode) {
+	l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"),
+		PublicURL: s.text("public_url", ""),
+		AdminURL:  d.adminURL(s), TrustedProxies: d.prefixes(s, "trusted_proxies"),
+		Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]),
+		TLS: d.tls(s, "tls"), AdminTLS: d.tls(s, "admin_tls")}
+	for _, key := range []string{"addr", "admin_addr"} {
+		d.listenAddress(s, key)
+	}
+	d.webAddress(s, "public_url")
+	l.p.Server.Tokens = d.namedTokens(s)
+	tokens := []*Value{l.p.Server.Token, l.p.Server.ViewToken}
+	for _, name := range slices.Sorted(maps.Keys(l.p.Server.Tokens)) {
+		tokens = append(tokens, l.p.Server.Tokens[name])
+	}
+	for _, token := range tokens {
+		token.check(&scope{where: "server", names: secretsOnly()})
+		text, literal := token.constantText()
+		l.p.literalSecret = l.p.literalSecret || literal && text != ""
+	}
+}
+
+// destinations reads destinations:, the limits by host.
+func (l *loader) destinations(d *decoder, v *yaml.Node) {
+	l.p.Destinations = map[string]Limit{}
+	d.pairs(v, func(k, n *yaml.Node) {
+		if strings.ContainsAny(k.Value, "/ ") || k.Value == "" {
+			d.add(d.pos(k), "bad-address", fmt.Sprintf("%q is no host", k.Value), "write api.example.com, or api.example.com:8443")
+		}
+		if x := d.object(n, "destination"); x != nil {
+			limit := Limit{Concurrency: x.integer("concurrency", 0)}
+			if r := x.vals["rate"]; r != nil {
+				if n, per, err := parseRate(r.Value); err == nil {
+					limit.Rate, limit.Per = n, per
+				}
+			}
+			l.p.Destinations[strings.ToLower(k.Value)] = limit
+		}
+	})
 }
 
 // namedTokens reads server.tokens.
@@ -151,7 +168,8 @@ func (d *decoder) namedTokens(s *objectNode) map[string]*Value {
 	out := map[string]*Value{}
 	d.pairs(n, func(k, v *yaml.Node) {
 		if name := strings.TrimSpace(k.Value); name == "" || name != k.Value || len(name) > 100 {
-			d.add(d.pos(k), "bad-name", fmt.Sprintf("server.tokens: %q is no name", value.Clip(k.Value, 40)), "write tokens: {ada: \"${{ secrets.ADA_TOKEN }}\"}")
+			d.add(d.pos(k), "bad-name", fmt.Sprintf("server.tokens: %q is no name", value.Clip(k.Value, 40)),
+				"write tokens: {ada: \"${{ secrets.ADA_TOKEN }}\"}")
 			return
 		}
 		if v.Kind != yaml.ScalarNode {
@@ -170,7 +188,12 @@ func (d *decoder) tls(s *objectNode, key string) *TLS {
 	}
 	t := &TLS{Cert: o.text("cert", ""), Key: o.text("key", ""), ClientCA: o.text("client_ca", "")}
 	if a := o.object("acme"); a != nil {
-		t.ACME = &ACME{Hosts: a.texts("hosts"), Email: a.text("email", ""), Directory: a.text("directory", ""), Cache: a.text("cache", "acme")}
+		t.ACME = &ACME{
+			Hosts:     a.texts("hosts"),
+			Email:     a.text("email", ""),
+			Directory: a.text("directory", ""),
+			Cache:     a.text("cache", "acme"),
+		}
 	}
 	switch {
 	case o.has("cert") != o.has("key"):

@@ -50,14 +50,18 @@ func (e *ExprLimitError) Is(target error) bool { return target == value.ErrTooLa
 
 var (
 	errSteps = &ExprLimitError{fmt.Sprintf("the expression does more than %d million steps of work "+
-		"(one is about an operator, an element or some bytes of text): give it less, such as list[0:1000], filter before you map, or divide the work with foreach:", maxWork/1_000_000)}
-	errMemory = &ExprLimitError{fmt.Sprintf("the expression makes more than %d MiB of data: give it less, such as list[0:1000] or text[0:1000], "+
+		"(one is about an operator, an element or some bytes of text): give it less, such as list[0:1000], filter before you "+
+		"map, or divide the work with foreach:", maxWork/1_000_000)}
+	errMemory = &ExprLimitError{fmt.Sprintf("the expression makes more than %d MiB of data: give it less, such as "+
+		"list[0:1000] or text[0:1000], "+
 		"keep only the fields that are needed, or divide the work with foreach:", maxExprBytes>>20)}
 	errElements = &ExprLimitError{"the expression makes more than a million elements: use a shorter range or list, such as list[0:1000], " +
 		"or divide the work with foreach:"}
 	errDepth = &ExprLimitError{fmt.Sprintf("the expression nests lists or objects deeper than %d: "+
 		"add to a list with concat(…), not with [list, …]", maxExprDepth)}
-	errTime = &ExprLimitError{fmt.Sprintf("the expression ran for more than %v: give it less, or use a simpler regular expression", maxExprTime)}
+	errTime = &ExprLimitError{
+		fmt.Sprintf("the expression ran for more than %v: give it less, or use a simpler regular expression", maxExprTime),
+	}
 )
 
 // meter holds one running evaluation's machine, names and budgets. The functions in

@@ -189,7 +189,8 @@ func DidYouMean(word string, candidates []string) string {
 	if best == "" {
 		// "dealid" for "id": the word with something put before or after it.
 		for _, c := range candidates {
-			if len(c) >= 2 && len(c) > len(best) && (strings.HasSuffix(plain(word), plain(c)) || strings.HasPrefix(plain(word), plain(c)+"_")) {
+			if len(c) >= 2 && len(c) > len(best) && (strings.HasSuffix(plain(word), plain(c)) ||
+				strings.HasPrefix(plain(word), plain(c)+"_")) {
 				best = c
 			}
 		}

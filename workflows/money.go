@@ -18,10 +18,14 @@ var minorUnits = func() map[string]int {
 	out := map[string]int{}
 	for digits, codes := range map[int]string{
 		0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-		2: "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY COP COU CRC " +
-			"CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD " +
-			"KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR " +
-			"RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES " +
+		2: "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF " +
+			"CHW CNY COP COU CRC " +
+			"CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR " +
+			"IRR JMD KES KGS KHR KPW KYD " +
+			"KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB " +
+			"PEN PGK PHP PKR PLN QAR " +
+			"RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH " +
+			"USD USN UYU UZS VED VES " +
 			"WST XCD XCG YER ZAR ZMW ZWG ZWL",
 		3: "BHD IQD JOD KWD LYD OMR TND",
 		4: "CLF UYW",
@@ -49,7 +53,8 @@ func money(a []any) any {
 	amount, err := toDecimal(v)
 	must(err)
 	if amount.rounded(0, apd.RoundHalfUp).d.Cmp(amount.d) != 0 {
-		panic(fmt.Errorf("money takes whole minor units (1990 for 19.90 EUR), got %s; fixed(x, %d) writes an amount that is in units already",
+		panic(fmt.Errorf("money takes whole minor units (1990 for 19.90 EUR), got %s; fixed(x, %d) writes an amount that is "+
+			"in units already",
 			value.Clip(amount.String(), 40), digits))
 	}
 	out := Decimal{new(apd.Decimal)}

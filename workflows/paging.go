@@ -96,7 +96,8 @@ func (d *decoder) pageCount(o *objectNode, name string, from int) *PageCount {
 // pageParameter reads where a number or token is sent.
 func (d *decoder) pageParameter(o *objectNode) PageParameter {
 	if o.has("query") == o.has("body") && !o.unknown {
-		d.add(o.pos(), "exclusive-keys", "the name of the parameter is needed: query: (in the URL) or body:, one of them", "write query: page, or how the service calls it")
+		d.add(o.pos(), "exclusive-keys", "the name of the parameter is needed: query: (in the URL) or body:, one of them",
+			"write query: page, or how the service calls it")
 	}
 	if o.has("body") {
 		return PageParameter{Name: o.text("body", ""), Body: true}
@@ -106,7 +107,10 @@ func (d *decoder) pageParameter(o *objectNode) PageParameter {
 
 // foreignRoots are names that other places have and other tools use; in a poll they
 // are fields of the answer or of an item.
-var foreignRoots = []string{"body", "data", "event", "payload", "json", "items", "id", "headers", "status", "url", "key", "type", "results", "records", "rows", "list", "next"}
+var foreignRoots = []string{
+	"body", "data", "event", "payload", "json", "items", "id", "headers", "status", "url", "key",
+	"type", "results", "records", "rows", "list", "next",
+}
 
 // answerHint says how a part of a poll's answer is named.
 func answerHint(name string) string {
@@ -179,7 +183,8 @@ func (p *Paging) Counter() *PageCount {
 
 // LimitNames are query parameters and keys of bodies that say how many items an
 // answer has at most.
-var LimitNames = []string{"limit", "per_page", "perpage", "page_size", "pagesize", "page[size]", "size", "count", "first", "top", "$top", "rows", "take",
+var LimitNames = []string{"limit", "per_page", "perpage", "page_size", "pagesize", "page[size]", "size", "count",
+	"first", "top", "$top", "rows", "take",
 	"max", "max_results", "maxresults"}
 
 // limited names the parameter that cuts the list; empty when none does.

@@ -133,9 +133,12 @@ func ParsePreset(name string, text []byte) (*Preset, error) {
 }
 
 func (d *decoder) preset(o *objectNode) *Preset {
-	p := &Preset{Name: o.text("provider", ""), Title: o.text("title", ""), Category: o.text("category", ""), Docs: o.text("docs", ""), Confidence: o.text("confidence", ""),
-		Sources: o.texts("sources"), SecretName: o.text("secret", ""), SecretOptional: o.boolean("secret_optional", false), Setup: o.texts("setup"), Methods: o.texts("methods"),
-		BodyFromToken: o.has("body_from"), Events: o.texts("events"), Notes: o.texts("notes"), Key: d.expressions(o.vals["key"]), Aliases: o.texts("aliases"),
+	p := &Preset{Name: o.text("provider", ""), Title: o.text("title", ""), Category: o.text("category", ""),
+		Docs: o.text("docs", ""), Confidence: o.text("confidence", ""),
+		Sources: o.texts("sources"), SecretName: o.text("secret", ""),
+		SecretOptional: o.boolean("secret_optional", false), Setup: o.texts("setup"), Methods: o.texts("methods"),
+		BodyFromToken: o.has("body_from"), Events: o.texts("events"), Notes: o.texts("notes"),
+		Key: d.expressions(o.vals["key"]), Aliases: o.texts("aliases"),
 		IDSigned: o.boolean("id_signed", true), Dedupe: o.duration("dedupe", 0), Retries: d.retries(o), Handshakes: d.handshakes(o),
 		ProvesProvider: o.has("proves"), MediaTypes: d.mediaTypes(o), CommonIDs: o.boolean("common_ids", false)}
 	if v := o.vals["verify"]; v != nil {
@@ -148,7 +151,13 @@ func (d *decoder) preset(o *objectNode) *Preset {
 	if v := o.vals["params"]; v != nil {
 		d.pairs(v, func(k, n *yaml.Node) {
 			if x := d.object(n, "preset_param"); x != nil {
-				p.Params = append(p.Params, PresetParam{Name: k.Value, Default: x.text("default", ""), Help: x.text("help", ""), Required: x.boolean("required", false), Customer: x.boolean("customer", false)})
+				p.Params = append(p.Params, PresetParam{
+					Name:     k.Value,
+					Default:  x.text("default", ""),
+					Help:     x.text("help", ""),
+					Required: x.boolean("required", false),
+					Customer: x.boolean("customer", false),
+				})
 			}
 		})
 	}
@@ -181,7 +190,8 @@ func (d *decoder) preset(o *objectNode) *Preset {
 		pollExprs(p.List)
 	}
 	if s := o.object("sample"); s != nil {
-		p.Sample = &Sample{Headers: d.textMap(s.vals["headers"]), Type: s.text("type", ""), TypeHeader: s.text("type_header", ""), TypeJSON: s.text("type_json", ""),
+		p.Sample = &Sample{Headers: d.textMap(s.vals["headers"]), Type: s.text("type", ""),
+			TypeHeader: s.text("type_header", ""), TypeJSON: s.text("type_json", ""),
 			IDHeader: s.text("id_header", ""), IDField: s.text("id_json", ""), ContentType: s.text("content_type", "application/json")}
 		if b := s.vals["body"]; b != nil {
 			p.Sample.Body = d.literal(b)
@@ -196,7 +206,8 @@ func (d *decoder) mediaTypes(o *objectNode) []string {
 	for _, t := range list {
 		kind, params, err := mime.ParseMediaType(t)
 		if err != nil || kind != t || len(params) > 0 || !strings.Contains(t, "/") {
-			d.add(o.at("media_types"), "wrong-type", fmt.Sprintf("%q is not a media type: write it in lower case and without parameters", t), "media_types: [application/json]")
+			d.add(o.at("media_types"), "wrong-type",
+				fmt.Sprintf("%q is not a media type: write it in lower case and without parameters", t), "media_types: [application/json]")
 		}
 	}
 	return list
@@ -309,7 +320,8 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 	}
 	c.warnOfOthers(t, w, p)
 	if w.AllowProvider && len(p.IPs) == 0 {
-		t.src.add(w.pos, "bad-address", fmt.Sprintf("the addresses of provider %s are not known here", w.Provider), "list them in allow_ips, or leave it out")
+		t.src.add(w.pos, "bad-address", fmt.Sprintf("the addresses of provider %s are not known here", w.Provider),
+			"list them in allow_ips, or leave it out")
 	}
 	c.eventNames(t.src, w.eventsPos, w, w.Events)
 }
@@ -329,7 +341,9 @@ func (c *checker) warnOfOthers(t *Trigger, w *Webhook, p *Preset) {
 		}
 		hint = fmt.Sprintf("set params: {%s: ...}: %s", x.Name, x.Help)
 	}
-	t.src.warn(w.pos, "proves-provider", fmt.Sprintf("provider %s signs with the same key for all of its customers: any of them can have it send events to this trigger", p.Name), hint)
+	t.src.warn(w.pos, "proves-provider",
+		fmt.Sprintf("provider %s signs with the same key for all of its customers: "+
+			"any of them can have it send events to this trigger", p.Name), hint)
 }
 
 // takesParam tells whether a scheme names the parameter as its secret.

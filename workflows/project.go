@@ -132,8 +132,10 @@ type Connection struct {
 }
 
 func newProject(dir string, catalog Catalog) *Project {
-	p := &Project{Dir: dir, FileBounds: DefaultFileBounds(), Server: Server{Addr: ":8080", AdminAddr: "127.0.0.1:8081"}, Timezone: time.UTC, Triggers: map[string]*Trigger{},
-		Connections: map[string]*Connection{}, Workflows: map[string]*Workflow{}, Actions: map[string]*ActionSpec{}, Presets: catalog.Presets, Connectors: map[string]ConnectorFile{}}
+	p := &Project{Dir: dir, FileBounds: DefaultFileBounds(),
+		Server: Server{Addr: ":8080", AdminAddr: "127.0.0.1:8081"}, Timezone: time.UTC, Triggers: map[string]*Trigger{},
+		Connections: map[string]*Connection{}, Workflows: map[string]*Workflow{}, Actions: map[string]*ActionSpec{},
+		Presets: catalog.Presets, Connectors: map[string]ConnectorFile{}}
 	for k, v := range catalog.Actions {
 		p.Actions[k] = v
 	}
@@ -162,7 +164,14 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 		d.wrongKind(v, "a connection", "a map")
 		return nil
 	}
-	c := &Connection{Name: k.Value, Connector: k.Value, Fields: map[string]*Value{}, fieldPos: map[string]Pos{}, pos: d.pos(k), src: d.source}
+	c := &Connection{
+		Name:      k.Value,
+		Connector: k.Value,
+		Fields:    map[string]*Value{},
+		fieldPos:  map[string]Pos{},
+		pos:       d.pos(k),
+		src:       d.source,
+	}
 	own := &yaml.Node{Kind: yaml.MappingNode, Line: v.Line, Column: v.Column}
 	common := shapes["connection"]
 	d.pairs(v, func(key, val *yaml.Node) {
@@ -207,7 +216,8 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 	}
 	if known == nil {
 		if c.Connector != "http" && c.Connector != c.Name {
-			d.add(c.pos, "unknown-connector", fmt.Sprintf("there is no connector %q", c.Connector), suggest(c.Connector, append(connectors, "http")))
+			d.add(c.pos, "unknown-connector", fmt.Sprintf("there is no connector %q", c.Connector),
+				suggest(c.Connector, append(connectors, "http")))
 		}
 		if c.Connector == "http" {
 			for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
@@ -362,7 +372,8 @@ func (l *loader) paths() {
 		for _, m := range t.Webhook.Methods {
 			k := m + " " + t.Webhook.Path
 			if o := taken[k]; o != nil {
-				t.src.add(t.Webhook.pathPos, "duplicate-path", fmt.Sprintf("path %s is also used by %s:%d", t.Webhook.Path, o.File, o.Webhook.pathPos.Line), "give one another path")
+				t.src.add(t.Webhook.pathPos, "duplicate-path", fmt.Sprintf("path %s is also used by %s:%d", t.Webhook.Path,
+					o.File, o.Webhook.pathPos.Line), "give one another path")
 				continue
 			}
 			taken[k] = t

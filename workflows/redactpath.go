@@ -149,7 +149,8 @@ func (d *decoder) redactPaths(n *yaml.Node) []RedactPath {
 func redactHint(written, last string) string {
 	const hint = `write event.data.card.number, event.data.items[*].iban, or "$..iban" for any depth`
 	plain := strings.Trim(strings.ReplaceAll(written, "_", ""), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.") == ""
-	if !plain || written == "" || strings.HasPrefix(written, ".") || strings.HasSuffix(written, ".") || strings.Contains(written, "..") || strings.HasPrefix(written, "event.") {
+	if !plain || written == "" || strings.HasPrefix(written, ".") || strings.HasSuffix(written, ".") ||
+		strings.Contains(written, "..") || strings.HasPrefix(written, "event.") {
 		return hint
 	}
 	return fmt.Sprintf("write event.data.%s, or %q for any depth", written, "$.."+last)

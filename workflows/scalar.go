@@ -102,7 +102,8 @@ func (d *decoder) fitsScalar(n *yaml.Node, t valueType, name string) bool {
 		return d.fitsText(n, name)
 	case kindBool:
 		if n.Value != "true" && n.Value != "false" || n.Tag != "!!bool" {
-			d.add(p, "wrong-type", fmt.Sprintf("%s is true or false, got %q", name, n.Value), fmt.Sprintf("%q is text; write true or false", n.Value))
+			d.add(p, "wrong-type", fmt.Sprintf("%s is true or false, got %q", name, n.Value),
+				fmt.Sprintf("%q is text; write true or false", n.Value))
 			return false
 		}
 	case kindInt:
@@ -225,7 +226,13 @@ func parseDuration(s string) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		unit := map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[m[2]]
+		unit := map[string]time.Duration{
+			"ms": time.Millisecond,
+			"s":  time.Second,
+			"m":  time.Minute,
+			"h":  time.Hour,
+			"d":  24 * time.Hour,
+		}[m[2]]
 		total += f * float64(unit)
 	}
 	if total > float64(100*365*24*time.Hour) {

@@ -66,7 +66,9 @@ func (g *schemaMaker) on() map[string]any {
 	g.ref("on") // its properties are reused below
 	filter := map[string]any{"anyOf": []any{map[string]any{"type": "null"}, g.ref("filter")}}
 	named := map[string]any{"type": "object", "properties": g.defs["on"].(map[string]any)["properties"], "additionalProperties": filter}
-	return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}, named}}
+	return map[string]any{
+		"anyOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}, named},
+	}
 }
 
 func (g *schemaMaker) actionNames() map[string]any {
@@ -79,7 +81,12 @@ func (g *schemaMaker) actionNames() map[string]any {
 		names = append(names, n)
 	}
 	// Connector files of a project add names, so these are offered, not enforced.
-	return map[string]any{"anyOf": []any{map[string]any{"enum": names}, map[string]any{"type": "string", "pattern": "^[a-z_][a-z0-9_]*/[a-z_][a-z0-9_.]*$|^log$"}}}
+	return map[string]any{
+		"anyOf": []any{
+			map[string]any{"enum": names},
+			map[string]any{"type": "string", "pattern": "^[a-z_][a-z0-9_]*/[a-z_][a-z0-9_.]*$|^log$"},
+		},
+	}
 }
 
 func (g *schemaMaker) ref(ref string) map[string]any {
@@ -125,7 +132,9 @@ func (g *schemaMaker) typ(t valueType) map[string]any {
 		one := map[string]any{"type": []any{"string", "boolean", "number"}}
 		return map[string]any{"anyOf": []any{one, map[string]any{"type": "array", "items": one}}}
 	case kindTexts:
-		return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}}
+		return map[string]any{
+			"anyOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}},
+		}
 	case kindObject:
 		return g.ref(t.ref)
 	case kindMap:

@@ -112,11 +112,14 @@ func (p *Project) Warnings(s *Secrets) Mistakes {
 		seen[name] = true
 		v, _ := s.Lookup(name)
 		if v != "" && len(v) < ShortestMasked {
-			out = append(out, e.mistake(name, "short-secret", fmt.Sprintf("secret %s has fewer than %d bytes: where a response repeats it, it is stored and shown unmasked", name, ShortestMasked),
+			out = append(out, e.mistake(name, "short-secret",
+				fmt.Sprintf("secret %s has fewer than %d bytes: where a response repeats it, it is stored and shown unmasked",
+					name, ShortestMasked),
 				"use a longer one, such as the output of `openssl rand -hex 24`"))
 		}
 		if os.Getenv(name) == "" && slices.Contains(s.expanded, name) {
-			out = append(out, e.mistake(name, "env-variable", fmt.Sprintf("the value of %s in .env holds a $, which was read as a variable (as docker compose does)", name),
+			out = append(out, e.mistake(name, "env-variable",
+				fmt.Sprintf("the value of %s in .env holds a $, which was read as a variable (as docker compose does)", name),
 				"put the value in single quotes, which keep $ as it is"))
 		}
 	})

@@ -16,10 +16,18 @@ var sensitiveHeaders = map[string]bool{
 	"x-ms-authorization-auxiliary": true, "authentication": true, "x-authorization": true,
 }
 
-var sensitiveEndings = []string{"-token", "-secret", "-api-key", "-apikey", "-password", "-authorization", "-access-key", "-secret-key", "-private-key", "-passwd", "-credential", "-credentials"}
+var sensitiveEndings = []string{
+	"-token", "-secret", "-api-key", "-apikey", "-password", "-authorization", "-access-key",
+	"-secret-key", "-private-key", "-passwd", "-credential", "-credentials",
+}
 
 // notSensitive are names that end so and carry no credential.
-var notSensitive = map[string]bool{"x-goog-channel-token": true, "x-next-page-token": true, "next-page-token": true, "x-continuation-token": true}
+var notSensitive = map[string]bool{
+	"x-goog-channel-token": true,
+	"x-next-page-token":    true,
+	"next-page-token":      true,
+	"x-continuation-token": true,
+}
 
 // SensitiveHeader tells whether a header, by its name in any case, carries a
 // credential. - and _ are the same here.

@@ -26,9 +26,16 @@ var catalogShapes = map[string]*shape{
 		{"body_from", word("token"), false, "the event's body is what the token claims"},
 		{"key", is(kindExprs), false, "the event's id; the hash of the body without it"},
 		{"id_signed", is(kindBool), false, "false: the id is not covered by the signature"},
-		{"common_ids", is(kindBool), false, "true: without key, a common id header names the event: webhook-id, Idempotency-Key, X-Event-Id, ce-id with ce-source"},
+		{
+			"common_ids", is(kindBool), false,
+			"true: without key, a common id header names the event: webhook-id, Idempotency-Key, X-Event-Id, ce-id with ce-source",
+		},
 		{"split", is(kindExpr), false, "the list of which each element is an event; key and event_type read item"},
-		{"dedupe", is(kindDuration), false, "how long keys are remembered, where 30d would be too long; for deliveries without a key, how long their content is, where 1m is too short"},
+		{
+			"dedupe", is(kindDuration), false,
+			"how long keys are remembered, where 30d would be too long; for deliveries without a key, how long their content " +
+				"is, where 1m is too short",
+		},
 		{"retries", object("preset_retries"), false, "how it repeats a delivery"},
 		{"max_body", is(kindSize), false, "the provider's documented largest body: the default of a trigger's max_body"},
 		{"event_type", is(kindExpr), false, ""},
@@ -51,7 +58,10 @@ var catalogShapes = map[string]*shape{
 		{"success", is(kindText), false, "the answers that count as success"},
 	}},
 	"preset_retries": {title: "retries", fields: []field{
-		{"signed", word(retryKinds...), true, "first: repeats carry the first signature; anew: each is signed anew; unsigned: no time is signed"},
+		{
+			"signed", word(retryKinds...), true,
+			"first: repeats carry the first signature; anew: each is signed anew; unsigned: no time is signed",
+		},
 		{"window", is(kindDuration), false, "how long after the first delivery the last repeat may come"},
 		{"source", is(kindText), false, "the page that says so"},
 	}},
@@ -97,7 +107,10 @@ var catalogShapes = map[string]*shape{
 		{"inputs", mapOf(object("input")), false, ""},
 		{"request", object("action_request"), true, ""},
 		{"output", is(kindValue), false, ""},
-		{"idempotency", word("natural", "key", "none"), false, "the same request again: natural, it changes nothing; key, the service honours Idempotency-Key; none, it acts again"},
+		{
+			"idempotency", word("natural", "key", "none"), false,
+			"the same request again: natural, it changes nothing; key, the service honours Idempotency-Key; none, it acts again",
+		},
 		{"already", list(object("action_already")), false, "answers that mean that what was to be made is there: success"},
 		{"fail", list(object("action_fail")), false, ""},
 		{"example", is(kindAny), false, ""},

@@ -77,7 +77,10 @@ var triggerShapes = map[string]*shape{
 		{"cron", is(kindText), false, ""},
 		{"timezone", is(kindText), false, ""},
 		{"request", object("request"), false, ""},
-		{"detail", object("request"), false, "what to ask for each new item, where the list tells too little; data reads its answer as detail"},
+		{
+			"detail", object("request"), false,
+			"what to ask for each new item, where the list tells too little; data reads its answer as detail",
+		},
 		{"pages", object("pages"), false, ""},
 		{"items", is(kindExpr), false, "response.body by default"},
 		{"cursor", is(kindExpr), false, ""},

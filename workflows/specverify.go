@@ -16,12 +16,18 @@ var signatureShapes = map[string]*shape{
 		{"signature", object("signature"), true, "where the signature stands"},
 		{"timestamp", object("timestamp"), false, "where the sender's time stands"},
 		{"signed_content", is(kindTexts), false, "what was signed, or forms of which one must fit; {body} by default"},
-		{"body", word("json", "base64_xml"), false, "json: the body must be one JSON object or list and nothing else; base64_xml: what is signed is XML in base64"},
+		{
+			"body", word("json", "base64_xml"), false,
+			"json: the body must be one JSON object or list and nothing else; base64_xml: what is signed is XML in base64",
+		},
 		{"require", object("places"), false, "texts that must be equal besides"},
 		{"require_if_set", object("places"), false, "the same, for parameters that may be left out"},
 		{"each", is(kindText), false, "the dot path of a list of which every element is verified"},
 		{"jwt", object("jwt"), false, "what a token must claim"},
-		{"single_use", is(kindBool), false, "whether the same signed content, or token, again is the same delivery; by default where more than the body is signed"},
+		{
+			"single_use", is(kindBool), false,
+			"whether the same signed content, or token, again is the same delivery; by default where more than the body is signed",
+		},
 		{"handshake", list(object("handshake")), false, ""},
 	}},
 	"secret_pick": {title: "secret", fields: []field{
@@ -40,7 +46,10 @@ var signatureShapes = map[string]*shape{
 		{"kid", is(kindText), false, "a template of the key's id, where no token names it"},
 		{"chain", is(kindBool), false, "the certificate must lead to a trusted root"},
 		{"root", is(kindText), false, "SHA-256 of the root of an x5c chain, in hex"},
-		{"purposes", list(is(kindText)), false, "object identifiers of extensions that the certificates of an x5c chain must have, the first one's first"},
+		{
+			"purposes", list(is(kindText)), false,
+			"object identifiers of extensions that the certificates of an x5c chain must have, the first one's first",
+		},
 		{"cache", is(kindDuration), false, "1h by default"},
 		{"token", object("key_token"), false, "client credentials for the address of the key"},
 	}},
@@ -51,7 +60,11 @@ var signatureShapes = map[string]*shape{
 		{"scope", is(kindText), false, ""},
 	}},
 	"jwt": {title: "jwt", fields: []field{
-		{"algorithms", list(word("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "EdDSA")), true, "the only ones that pass"},
+		{
+			"algorithms",
+			list(word("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "EdDSA")), true,
+			"the only ones that pass",
+		},
 		{"present", list(is(kindText)), false, "claims that must be there"},
 		{"claims", mapOf(is(kindTexts)), false, "claim to the texts of which it must equal one"},
 		{"optional_claims", mapOf(is(kindTexts)), false, "the same, checked only when the parameters are set"},

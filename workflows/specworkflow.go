@@ -14,7 +14,10 @@ var workflowShapes = map[string]*shape{
 		{"secrets", list(is(kindText)), false, "the only secrets this file may use"},
 		{"concurrency", either(between(1, 1_000_000), object("concurrency")), false, "how many runs at a time"},
 		{"rate", either(is(kindRate), object("rate")), false, "how many starts per time"},
-		{"debounce", object("debounce"), false, "one run for a burst of events, of the last one; the others are on record as folded into it"},
+		{
+			"debounce", object("debounce"), false,
+			"one run for a burst of events, of the last one; the others are on record as folded into it",
+		},
 		{"batch", object("batch"), false, "one run for several events, which reads them as the list events"},
 		{"cancel_on", either(object("cancel_on"), list(object("cancel_on"))), false, "events that end the open runs of this workflow"},
 		{"timeout", is(kindDuration), false, "of a run's working time; 1h by default"},
@@ -22,7 +25,10 @@ var workflowShapes = map[string]*shape{
 		{"defaults", object("defaults"), false, "for every step with an action"},
 		{"steps", steps(1), true, "what is done, in order"},
 		{"on_failure", steps(0), false, "steps run once after the first failure"},
-		{"finally", steps(0), false, "steps run last: after success, failure, time-out and cancellation; run.status says which, error is nil after success"},
+		{
+			"finally", steps(0), false,
+			"steps run last: after success, failure, time-out and cancellation; run.status says which, error is nil after success",
+		},
 		{"output", is(kindValue), false, "what a caller gets"},
 		{"tests", list(object("test")), false, "examples that hookloom test runs"},
 	}},
@@ -68,7 +74,10 @@ var workflowShapes = map[string]*shape{
 	"defaults": {title: "defaults", fields: []field{
 		{"retry", either(between(0, 50), object("retry")), false, ""},
 		{"timeout", is(kindDuration), false, ""},
-		{"strict", is(kindBool), false, "a step fails that inserts nil or an empty text into text, url, subject or message; else it is a warning on the run"},
+		{
+			"strict", is(kindBool), false,
+			"a step fails that inserts nil or an empty text into text, url, subject or message; else it is a warning on the run",
+		},
 	}},
 	"retry": {title: "retry", fields: []field{
 		{"max", between(0, 50), false, "tries after the first; 50 with for, else it must be given"},
@@ -93,7 +102,10 @@ var workflowShapes = map[string]*shape{
 		{"if", is(kindExpr), false, "run the step or not"},
 		{"foreach", is(kindExpr), false, "a list or a map"},
 		{"as", is(kindName), false, "renames item"},
-		{"max_parallel", between(1, 1000), false, "items at a time, 1 by default; from 2 on a slot is free while its item pauses before a retry"},
+		{
+			"max_parallel", between(1, 1000), false,
+			"items at a time, 1 by default; from 2 on a slot is free while its item pauses before a retry",
+		},
 		{"fail_fast", is(kindBool), false, "true by default"},
 		{"uses", is(kindText), false, "an action"},
 		{"steps", steps(1), false, "a group"},

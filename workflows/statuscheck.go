@@ -18,7 +18,8 @@ func (l *linter) statusComparison(x *ast.BinaryNode) {
 	root, keys, _ := chain(m)
 	id, named := root.(*ast.IdentifierNode)
 	word, text := x.Right.(*ast.StringNode)
-	if !named || !text || l.declared[id.Value] || id.Value != "run" || len(keys) != 1 || keys[0] != "status" || slices.Contains(runStatuses, word.Value) {
+	if !named || !text || l.declared[id.Value] || id.Value != "run" || len(keys) != 1 || keys[0] != "status" ||
+		slices.Contains(runStatuses, word.Value) {
 		return
 	}
 	hint := "one of " + strings.Join(runStatuses, ", ")

@@ -73,8 +73,9 @@ func (b *builder) steps(n *yaml.Node, depth int, prefix string) []*Step {
 
 func (b *builder) step(o *objectNode, depth int, prefix string) *Step {
 	s := &Step{ID: o.text("id", ""), Pos: o.pos(), Uses: o.text("uses", ""), ContinueOnError: o.boolean("continue_on_error", false),
-		OnUnknown: o.text("on_unknown", "retry"), As: o.text("as", "item"), MaxParallel: o.integer("max_parallel", 1), FailFast: o.boolean("fail_fast", true),
-		Call: o.text("call", ""), Detach: o.boolean("detach", false), Output: b.value(o.vals["output"]), With: b.with(o.vals["with"])}
+		OnUnknown: o.text("on_unknown", "retry"), As: o.text("as", "item"), MaxParallel: o.integer("max_parallel", 1),
+		FailFast: o.boolean("fail_fast", true),
+		Call:     o.text("call", ""), Detach: o.boolean("detach", false), Output: b.value(o.vals["output"]), With: b.with(o.vals["with"])}
 	s.Pos.Width = 1
 	if k := o.keys["uses"]; k != nil {
 		s.misspelt = k.Value != "uses"
@@ -112,7 +113,8 @@ func (b *builder) body(o *objectNode) string {
 		}
 		b.add(o.pos(), "no-body", "a step needs exactly one of "+strings.Join(bodies, ", "), "what should it do?")
 	default:
-		b.add(o.keyAt(have[1]), "two-bodies", fmt.Sprintf("a step needs exactly one body; this one has %s", strings.Join(have, " and ")), "make two steps")
+		b.add(o.keyAt(have[1]), "two-bodies", fmt.Sprintf("a step needs exactly one body; this one has %s",
+			strings.Join(have, " and ")), "make two steps")
 	}
 	return ""
 }

@@ -58,11 +58,16 @@ func (c *checker) pollRequest(t *Trigger, request *Value) {
 
 // foreignInputs are inputs of other tools, and what stands for them in http steps.
 var foreignInputs = map[string]string{
-	"json": "use body: it is sent as JSON", "data": "use body: (JSON) or form:", "payload": "use body:", "params": "use query:", "qs": "use query:", "parameters": "use query:",
-	"authentication": "use auth:", "token": "use auth: {bearer: ...}", "uri": "use url:", "endpoint": "use url:", "address": "use url:", "header": "use headers:",
-	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages: in a poll", "pagination": "use pages: in a poll", "timeout": "timeout: stands beside with:, not in it",
-	"retry": "retry: stands beside with:, not in it", "credentials": "use connection: or auth:", "file": "use raw_file: (the path of a file) or multipart:", "files": "use multipart: {NAME: {file: PATH}}",
-	"output_file": "use save: true", "save_as": "use save: true", "download": "use save: true", "stream": "use save: true", "save_to": "use save: true", "responseFormat": "use save: true for a file, or parse:",
+	"json": "use body: it is sent as JSON", "data": "use body: (JSON) or form:", "payload": "use body:",
+	"params": "use query:", "qs": "use query:", "parameters": "use query:",
+	"authentication": "use auth:", "token": "use auth: {bearer: ...}", "uri": "use url:", "endpoint": "use url:",
+	"address": "use url:", "header": "use headers:",
+	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages: in a poll",
+	"pagination": "use pages: in a poll", "timeout": "timeout: stands beside with:, not in it",
+	"retry": "retry: stands beside with:, not in it", "credentials": "use connection: or auth:",
+	"file": "use raw_file: (the path of a file) or multipart:", "files": "use multipart: {NAME: {file: PATH}}",
+	"output_file": "use save: true", "save_as": "use save: true", "download": "use save: true",
+	"stream": "use save: true", "save_to": "use save: true", "responseFormat": "use save: true for a file, or parse:",
 }
 
 // checkURL checks the beginning of a URL.
@@ -83,8 +88,10 @@ func (r *outgoing) checkURL() {
 		return
 	}
 	problem, hint := urlProblem(text, connected, constant)
-	if c := r.connection; problem == "" && c != nil && c.Connector == "http" && c.BaseURL == nil && len(c.Fields) == 0 && strings.HasPrefix(text, "/") {
-		problem, hint = fmt.Sprintf("the URL %s has no host: connection %s has no base_url", value.Clip(text, 60), c.Name), "write the whole URL, or give the connection base_url: https://..."
+	if c := r.connection; problem == "" && c != nil && c.Connector == "http" && c.BaseURL == nil && len(c.Fields) == 0 &&
+		strings.HasPrefix(text, "/") {
+		problem, hint = fmt.Sprintf("the URL %s has no host: connection %s has no base_url", value.Clip(text, 60),
+			c.Name), "write the whole URL, or give the connection base_url: https://..."
 	}
 	if problem != "" {
 		r.src.add(v.pos, "bad-address", problem, hint)
@@ -111,7 +118,8 @@ func (r *outgoing) urlOfExpression(v *Value, connected bool) {
 	if !strings.HasPrefix(rest, "/") {
 		hint = "begin with the address as it is: url: https://api.example.com/..."
 	}
-	r.src.add(v.pos, "url-expression", "a URL cannot begin with an expression: what is inserted is encoded, and http:// becomes http:%2F%2F", hint)
+	r.src.add(v.pos, "url-expression",
+		"a URL cannot begin with an expression: what is inserted is encoded, and http:// becomes http:%2F%2F", hint)
 }
 
 // urlProblem says what is wrong with a URL, or with its beginning when more of it comes
@@ -122,7 +130,8 @@ func urlProblem(text string, connected, whole bool) (problem, hint string) {
 		if connected {
 			return "", ""
 		}
-		return fmt.Sprintf("the URL %s has no host", value.Clip(text, 60)), "write the whole URL, or connection: NAME of hookloom.yaml, whose base_url stands before it"
+		return fmt.Sprintf("the URL %s has no host",
+			value.Clip(text, 60)), "write the whole URL, or connection: NAME of hookloom.yaml, whose base_url stands before it"
 	case strings.HasPrefix(text, "//"):
 		return fmt.Sprintf("the URL %s has no scheme", value.Clip(text, 60)), "write https:" + text
 	}
@@ -168,7 +177,8 @@ func (r *outgoing) oneContent() {
 	}
 	if len(have) > 1 {
 		v := r.with.Field(have[1])
-		r.src.add(v.keyPos(r.src, have[1]), "exclusive-keys", fmt.Sprintf("%s exclude each other: a request has one body", strings.Join(have, " and ")), "keep one of them")
+		r.src.add(v.keyPos(r.src, have[1]), "exclusive-keys", fmt.Sprintf("%s exclude each other: a request has one body",
+			strings.Join(have, " and ")), "keep one of them")
 	}
 }
 
@@ -185,10 +195,12 @@ func (r *outgoing) formType() {
 		}
 		if k := strings.ToLower(strings.TrimSpace(kind)); k == "application/x-www-form-urlencoded" {
 			v := r.with.Field("body")
-			r.src.add(v.keyPos(r.src, "body"), "form-body", "body is sent as JSON, and the header says it is a form", "write form: in its place, and drop the header")
+			r.src.add(v.keyPos(r.src, "body"), "form-body", "body is sent as JSON, and the header says it is a form",
+				"write form: in its place, and drop the header")
 		} else if k == "multipart/form-data" {
 			v := r.with.Field("body")
-			r.src.add(v.keyPos(r.src, "body"), "form-body", "body is sent as JSON, and the header says it has several parts", "write multipart: in its place, and drop the header")
+			r.src.add(v.keyPos(r.src, "body"), "form-body", "body is sent as JSON, and the header says it has several parts",
+				"write multipart: in its place, and drop the header")
 		}
 	}
 }
@@ -210,7 +222,8 @@ var authForms = map[string]string{
 
 // foreignAuth are words of other tools in auth:.
 var foreignAuth = map[string]string{
-	"username": "basic", "user": "basic", "password": "basic", "token": "bearer", "api_key": "header", "apikey": "header", "oauth2": "bearer", "digest": "basic", "key": "header",
+	"username": "basic", "user": "basic", "password": "basic", "token": "bearer", "api_key": "header",
+	"apikey": "header", "oauth2": "bearer", "digest": "basic", "key": "header",
 }
 
 // stepAuth checks auth: of a step as that of connections and triggers is.

@@ -131,7 +131,9 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 		switch _, inOutput := output[keys[1]]; {
 		case inOutput:
 			hint = fmt.Sprintf("write %s.output.%s", path, keys[1])
-		case slices.Contains([]string{"failed", "succeeded", "skipped", "success", "failure", "conclusion", "outcome", "result", "ok"}, keys[1]):
+		case slices.Contains([]string{
+			"failed", "succeeded", "skipped", "success", "failure", "conclusion", "outcome", "result", "ok",
+		}, keys[1]):
 			status := map[string]string{"failed": "failed", "failure": "failed", "skipped": "skipped"}[keys[1]]
 			hint = fmt.Sprintf(`write %s.status == %q`, path, cmp.Or(status, "succeeded"))
 		case slices.Contains([]string{"outputs", "data", "response", "json"}, keys[1]):
@@ -152,7 +154,9 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 	if _, there := output[keys[2]]; !there {
 		known := slices.Sorted(maps.Keys(output))
 		hint := suggest(keys[2], known)
-		if slices.Contains(known, "sha256") && slices.Contains([]string{"file", "filename", "name", "file_path", "filepath", "content", "data"}, keys[2]) {
+		if slices.Contains(known, "sha256") && slices.Contains([]string{
+			"file", "filename", "name", "file_path", "filepath", "content", "data",
+		}, keys[2]) {
 			hint = fmt.Sprintf("save: true puts the body into a file: write %s.output.path", path)
 		}
 		if hint == "" {
@@ -167,8 +171,10 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 		l.fail("unknown-field", at[2], len([]rune(keys[2])), fmt.Sprintf("the output of step %s has no field %s", keys[0], keys[2]), hint)
 		return false
 	}
-	if keys[2] == "headers" && len(keys) > 3 && strings.ToLower(keys[3]) != keys[3] && slices.Contains(slices.Sorted(maps.Keys(output)), "body") {
-		l.fail("header-case", at[3], len([]rune(keys[3])), "names of headers are in lower case", fmt.Sprintf("write [%q]", strings.ToLower(keys[3])))
+	if keys[2] == "headers" && len(keys) > 3 && strings.ToLower(keys[3]) != keys[3] &&
+		slices.Contains(slices.Sorted(maps.Keys(output)), "body") {
+		l.fail("header-case", at[3], len([]rune(keys[3])), "names of headers are in lower case",
+			fmt.Sprintf("write [%q]", strings.ToLower(keys[3])))
 		return false
 	}
 	return true
@@ -181,6 +187,8 @@ func isList(output types.Type) bool { return strings.HasPrefix(output.String(), 
 // each turn.
 func (l *linter) fieldOfList(keys []string, at []ast.Node) {
 	path := fmt.Sprintf("steps.%s.output", keys[0])
-	l.fail("unknown-field", at[2], len([]rune(keys[2])), fmt.Sprintf("step %s is a loop: its output is a list, one entry for each turn", keys[0]),
-		fmt.Sprintf("write map(%s, #.%s) for all, %s[0].%s for the first", path, strings.Join(keys[2:], "."), path, strings.Join(keys[2:], ".")))
+	l.fail("unknown-field", at[2], len([]rune(keys[2])),
+		fmt.Sprintf("step %s is a loop: its output is a list, one entry for each turn", keys[0]),
+		fmt.Sprintf("write map(%s, #.%s) for all, %s[0].%s for the first", path, strings.Join(keys[2:], "."), path,
+			strings.Join(keys[2:], ".")))
 }

@@ -277,7 +277,12 @@ func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece 
 		}
 	}
 	if e := climbs(b.String(), inserted); e != nil {
-		return "", &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "the value makes a path segment . or .., which is not allowed in a URL"}
+		return "", &EvalError{
+			Expr:    e.Text,
+			Line:    1,
+			Column:  1,
+			Problem: "the value makes a path segment . or .., which is not allowed in a URL",
+		}
 	}
 	return b.String(), nil
 }

@@ -130,7 +130,8 @@ func (d *decoder) unclosedTemplate(n *yaml.Node, inside int, err error) {
 		if i := strings.Index(rest, " #"); i >= 0 {
 			from := d.byteColumn(n) + i + 1
 			p := Pos{n.Line, len([]rune(line[:from])) + 1, len([]rune(line[from:]))}
-			d.add(p, "yaml-comment", "YAML cuts the value here: ` #` begins a comment", "write {# …} or .field, quote the value, or use `|`")
+			d.add(p, "yaml-comment", "YAML cuts the value here: ` #` begins a comment",
+				"write {# …} or .field, quote the value, or use `|`")
 			return
 		}
 	}
@@ -196,7 +197,8 @@ func (d *decoder) expression(n *yaml.Node) *Expr {
 			if err != nil {
 				d.unclosedTemplate(n, at+strings.Index(string(d.text[at:]), "${{")+3, err)
 			} else {
-				d.add(p, "half-wrapped", "only part of this condition is inside ${{ }}", "this key already is an expression: drop the ${{ }}")
+				d.add(p, "half-wrapped", "only part of this condition is inside ${{ }}",
+					"this key already is an expression: drop the ${{ }}")
 			}
 			return nil
 		}

@@ -137,7 +137,8 @@ func (p *Project) testFile(src *source, id string) []*Test {
 	}
 	w := p.Workflows[id]
 	if w == nil {
-		d.add(d.pos(root), "unknown-workflow", fmt.Sprintf("there is no workflow %q to test", id), suggest(id, slices.Sorted(maps.Keys(p.Workflows))))
+		d.add(d.pos(root), "unknown-workflow", fmt.Sprintf("there is no workflow %q to test", id),
+			suggest(id, slices.Sorted(maps.Keys(p.Workflows))))
 		return nil
 	}
 	return p.tests(src, w, list)
@@ -215,7 +216,8 @@ func (d *decoder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
 	}
 	d.pairs(n, func(k, v *yaml.Node) {
 		if k.Value == "" || !ids[k.Value] {
-			d.add(d.pos(k), "unknown-step", fmt.Sprintf("%s: no step has the id %q", where, k.Value), suggest(k.Value, slices.Sorted(maps.Keys(ids))))
+			d.add(d.pos(k), "unknown-step", fmt.Sprintf("%s: no step has the id %q", where, k.Value),
+				suggest(k.Value, slices.Sorted(maps.Keys(ids))))
 		}
 	})
 }
@@ -223,7 +225,8 @@ func (d *decoder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
 func (p *Project) testEvent(d *decoder, t *Test, e *objectNode) {
 	t.Trigger, t.Inlet, t.Type, t.Key = e.text("trigger", ""), e.text("inlet", ""), e.text("type", ""), e.text("key", "")
 	if t.Trigger != "" && p.Triggers[t.Trigger] == nil {
-		d.add(e.at("trigger"), "unknown-trigger", fmt.Sprintf("no trigger is named %q", t.Trigger), suggest(t.Trigger, slices.Sorted(maps.Keys(p.Triggers))))
+		d.add(e.at("trigger"), "unknown-trigger", fmt.Sprintf("no trigger is named %q", t.Trigger),
+			suggest(t.Trigger, slices.Sorted(maps.Keys(p.Triggers))))
 	}
 	if name := e.text("fixture", ""); name != "" {
 		v, err := p.readJSON(name)
@@ -291,7 +294,14 @@ func (d *decoder) mocks(n *yaml.Node) []Mock {
 }
 
 func (d *decoder) expect(t *Test, w *Workflow, x *objectNode) {
-	e := Expect{Rule: x.text("rule", "matched"), Status: x.text("status", ""), Steps: map[string]string{}, Calls: map[string]any{}, Attempts: map[string]int{}, at: map[string]Pos{"": x.pos()}}
+	e := Expect{
+		Rule:     x.text("rule", "matched"),
+		Status:   x.text("status", ""),
+		Steps:    map[string]string{},
+		Calls:    map[string]any{},
+		Attempts: map[string]int{},
+		at:       map[string]Pos{"": x.pos()},
+	}
 	for _, k := range []string{"rule", "status", "steps", "calls", "attempts", "output", "error", "assert"} {
 		v := x.vals[k]
 		if v == nil {
@@ -351,7 +361,15 @@ func assertScope(w *Workflow) *scope {
 	})
 	vars := types.Map{types.Extra: types.Any}
 	return &scope{where: "an assertion", hiddenSteps: map[string]string{}, maybe: map[string]bool{},
-		names: types.Map{"event": eventType(types.Any), "inputs": types.Map{types.Extra: types.Any}, "run": runType(), "vars": vars, "steps": steps, "output": types.Any, "error": types.Any}}
+		names: types.Map{
+			"event":  eventType(types.Any),
+			"inputs": types.Map{types.Extra: types.Any},
+			"run":    runType(),
+			"vars":   vars,
+			"steps":  steps,
+			"output": types.Any,
+			"error":  types.Any,
+		}}
 }
 
 // Overlay lays a value over another: maps are merged, all else replaces.

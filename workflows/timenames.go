@@ -7,7 +7,10 @@ import (
 
 // timeNames are parts of the names that fields with a time have. A number in the
 // range of our days is a time under such a name only: elsewhere it may be an id.
-var timeNames = []string{"at", "time", "date", "created", "updated", "modified", "occurred", "timestamp", "ts", "when", "since", "on", "gmt", "ms", "epoch"}
+var timeNames = []string{
+	"at", "time", "date", "created", "updated", "modified", "occurred", "timestamp", "ts", "when",
+	"since", "on", "gmt", "ms", "epoch",
+}
 
 // NamesTime tells whether the last name of an expression is one of a time.
 func NamesTime(expression string) bool {

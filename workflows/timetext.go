@@ -22,7 +22,20 @@ var timeLayouts = []string{
 }
 
 // zoneWords are the zones that RFC 822 defines. Go takes any other word for UTC.
-var zoneWords = map[string]int{"UT": 0, "GMT": 0, "UTC": 0, "Z": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
+var zoneWords = map[string]int{
+	"UT":  0,
+	"GMT": 0,
+	"UTC": 0,
+	"Z":   0,
+	"EST": -5,
+	"EDT": -4,
+	"CST": -6,
+	"CDT": -5,
+	"MST": -7,
+	"MDT": -6,
+	"PST": -8,
+	"PDT": -7,
+}
 
 // ParseTime reads a time in one of the forms that expressions and --since take. Text
 // without a zone of its own is in zone.
@@ -36,7 +49,8 @@ func ParseTime(text string, zone *time.Location) (time.Time, error) {
 	if _, err := strconv.ParseFloat(text, 64); err == nil && strings.Trim(text, "0123456789.") == "" {
 		return time.Time{}, fmt.Errorf("%q is a number as text; write date(int(…)) if it is Unix seconds", value.Clip(text, 40))
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: write it as 2026-01-31T10:00:00Z, 2026-01-31 10:00, 2026-01-31 or as mail does, or give its layout", value.Clip(text, 60))
+	return time.Time{}, fmt.Errorf("%q is no time: write it as 2026-01-31T10:00:00Z, 2026-01-31 10:00, 2026-01-31 or as mail "+
+		"does, or give its layout", value.Clip(text, 60))
 }
 
 // knownZone makes a zone's abbreviation count. time.Parse takes one that it does not

@@ -49,9 +49,12 @@ func TestTimesOfTextAreReadWithTheirZone(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`date(1714521600000)`: "date(… / 1000)", `date(1714521600000000)`: "date(… / 1000000)", `date(1714521600000000000)`: "1000000000)", `date("1714521600")`: "date(int(",
-		`date("Sat, 31 Jan 2026 10:00:00 CEST")`: "write an offset", `date("soon")`: "is no time", `date("1.7.2026")`: "is no time", `date("a", "2006-01-02")`: "does not fit the layout",
-		`date("2026-01-01", "2006-01-02", "Europe/Berlim")`: "no time zone", `date(nil)`: "??", `date(true)`: "is no time", `isoTime(1714521600000)`: "milliseconds",
+		`date(1714521600000)`: "date(… / 1000)", `date(1714521600000000)`: "date(… / 1000000)",
+		`date(1714521600000000000)`: "1000000000)", `date("1714521600")`: "date(int(",
+		`date("Sat, 31 Jan 2026 10:00:00 CEST")`: "write an offset", `date("soon")`: "is no time",
+		`date("1.7.2026")`: "is no time", `date("a", "2006-01-02")`: "does not fit the layout",
+		`date("2026-01-01", "2006-01-02", "Europe/Berlim")`: "no time zone", `date(nil)`: "??",
+		`date(true)`: "is no time", `isoTime(1714521600000)`: "milliseconds",
 	} {
 		if v, err := eval(t, text, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s gives %v %v, want %q", text, v, err, want)
@@ -62,8 +65,9 @@ func TestTimesOfTextAreReadWithTheirZone(t *testing.T) {
 func TestNowIsInTheProjectsTimezone(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"hookloom.yaml":    "timezone: Asia/Tokyo\n",
-		"workflows/w.yaml": "on: {webhook: {auth: none}}\nvars:\n  hour: ${{ now().Hour() }}\n  moment: ${{ now() }}\nsteps:\n  - uses: log\n    with: {message: hello}\n",
+		"hookloom.yaml": "timezone: Asia/Tokyo\n",
+		"workflows/w.yaml": "on: {webhook: {auth: none}}\nvars:\n  hour: ${{ now().Hour() }}\n  moment: ${{ now() " +
+			"}}\nsteps:\n  - uses: log\n    with: {message: hello}\n",
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -73,7 +77,9 @@ func TestNowIsInTheProjectsTimezone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: map[string]*workflows.ActionSpec{"log": {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}}}}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{
+		Actions: map[string]*workflows.ActionSpec{"log": {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}}},
+	}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}

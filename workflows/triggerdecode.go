@@ -35,7 +35,12 @@ func (d *decoder) trigger(name string, at Pos, o *objectNode) *Trigger {
 }
 
 func (d *decoder) common(o *objectNode) InletCommon {
-	c := InletCommon{Key: d.expressions(o.vals["key"]), Dedupe: DefaultDedupe, Sample: o.text("sample", ""), Start: o.boolean("start", true)}
+	c := InletCommon{
+		Key:    d.expressions(o.vals["key"]),
+		Dedupe: DefaultDedupe,
+		Sample: o.text("sample", ""),
+		Start:  o.boolean("start", true),
+	}
 	if v := o.vals["data"]; v != nil {
 		c.Data = d.expression(v)
 	}
@@ -49,8 +54,9 @@ func (d *decoder) common(o *objectNode) InletCommon {
 }
 
 func (d *decoder) webhook(name string, o *objectNode) *Webhook {
-	w := &Webhook{InletCommon: d.common(o), Provider: o.text("provider", ""), Variant: o.text("variant", ""), CallbackURL: o.text("callback_url", ""),
-		Params: d.value(o.vals["params"]), Events: o.texts("events"), Path: o.text("path", "/hooks/"+name), Methods: o.texts("method"),
+	w := &Webhook{InletCommon: d.common(o), Provider: o.text("provider", ""), Variant: o.text("variant", ""),
+		CallbackURL: o.text("callback_url", ""),
+		Params:      d.value(o.vals["params"]), Events: o.texts("events"), Path: o.text("path", "/hooks/"+name), Methods: o.texts("method"),
 		MaxBody: o.size("max_body", 0), pos: o.pos(), pathPos: o.at("path"), providerPos: o.at("provider"), eventsPos: o.at("events")}
 	d.webAddress(o, "callback_url")
 	if v := o.vals["secret"]; v != nil {
@@ -121,7 +127,8 @@ func (d *decoder) webhookControls(o *objectNode, w *Webhook) {
 		w.Origins = x.texts("origins")
 		for i, origin := range w.Origins {
 			if w.Origins[i] = strings.ToLower(strings.TrimSpace(origin)); !origins.MatchString(w.Origins[i]) {
-				d.add(x.at("origins"), "bad-address", fmt.Sprintf("%q is not an origin", origin), "write scheme and host alone, such as https://www.example.com")
+				d.add(x.at("origins"), "bad-address", fmt.Sprintf("%q is not an origin", origin),
+					"write scheme and host alone, such as https://www.example.com")
 			}
 		}
 	}
@@ -189,7 +196,8 @@ func (d *decoder) prefixes(o *objectNode, name string) []netip.Prefix {
 		}
 		p, err := parsePrefix(n.Value)
 		if err != nil {
-			d.add(d.pos(n), "bad-address", fmt.Sprintf("%q is not an address or CIDR block", n.Value), "write 203.0.113.7 or 203.0.113.0/24")
+			d.add(d.pos(n), "bad-address", fmt.Sprintf("%q is not an address or CIDR block", n.Value),
+				"write 203.0.113.7 or 203.0.113.0/24")
 			continue
 		}
 		out = append(out, p)
@@ -220,10 +228,12 @@ func (d *decoder) respond(o *objectNode) *Respond {
 	if r == nil {
 		return nil
 	}
-	out := &Respond{Sync: r.text("mode", "async") == "sync", Timeout: r.duration("timeout", DefaultRespondTimeout), Status: r.integer("status", 200),
+	out := &Respond{Sync: r.text("mode", "async") == "sync", Timeout: r.duration("timeout", DefaultRespondTimeout),
+		Status:  r.integer("status", 200),
 		Headers: d.value(r.vals["headers"]), Body: d.value(r.vals["body"])}
 	if out.Timeout > LongestRespond {
-		d.add(r.at("timeout"), "out-of-range", "timeout: at most 5m: senders give up, and send the event again", "leave mode: sync out, and let the run take its time")
+		d.add(r.at("timeout"), "out-of-range", "timeout: at most 5m: senders give up, and send the event again",
+			"leave mode: sync out, and let the run take its time")
 	}
 	if !out.Sync {
 		if !r.has("status") {
@@ -231,7 +241,8 @@ func (d *decoder) respond(o *objectNode) *Respond {
 		}
 		for k, v := range map[string]*Value{"body": out.Body, "headers": out.Headers} {
 			if v != nil && v.kind != constantValue {
-				d.add(r.at(k), "needs-key", k+" with an expression needs mode: sync", "an asynchronous answer is written before the run begins")
+				d.add(r.at(k), "needs-key", k+" with an expression needs mode: sync",
+					"an asynchronous answer is written before the run begins")
 			}
 		}
 		if r.has("timeout") {
@@ -286,8 +297,10 @@ func (d *decoder) textMap(n *yaml.Node) map[string]string {
 }
 
 func (d *decoder) poll(o *objectNode) *Poll {
-	p := &Poll{InletCommon: d.common(o), Provider: o.text("provider", ""), Every: o.duration("every", 0), Cron: o.text("cron", ""), Backfill: o.boolean("backfill", false),
-		Compare: o.boolean("compare", false), MaxItems: o.integer("max_items", defaultMaxItems), Overlap: o.duration("overlap", 0), OverlapWritten: o.has("overlap"), MaxPages: 1,
+	p := &Poll{InletCommon: d.common(o), Provider: o.text("provider", ""), Every: o.duration("every", 0),
+		Cron: o.text("cron", ""), Backfill: o.boolean("backfill", false),
+		Compare: o.boolean("compare", false), MaxItems: o.integer("max_items", defaultMaxItems),
+		Overlap: o.duration("overlap", 0), OverlapWritten: o.has("overlap"), MaxPages: 1,
 		pos: o.pos(), cronPos: o.at("cron"), cursorPos: o.at("cursor")}
 	if p.Dedupe == 0 {
 		p.Dedupe = DefaultDedupe // else each poll would emit everything again
@@ -330,7 +343,8 @@ func (d *decoder) reconcile(o *objectNode, w *Webhook) {
 	if r == nil {
 		return
 	}
-	p := &Poll{InletCommon: d.common(r), Every: r.duration("every", 15*time.Minute), MaxItems: r.integer("max_items", defaultMaxItems), Overlap: r.duration("overlap", 0), OverlapWritten: r.has("overlap"), MaxPages: 1,
+	p := &Poll{InletCommon: d.common(r), Every: r.duration("every", 15*time.Minute),
+		MaxItems: r.integer("max_items", defaultMaxItems), Overlap: r.duration("overlap", 0), OverlapWritten: r.has("overlap"), MaxPages: 1,
 		pos: o.keyAt("reconcile"), cursorPos: r.at("cursor")}
 	if p.Every < 5*time.Second {
 		d.add(r.at("every"), "out-of-range", "every is at least 5s", "")
@@ -398,7 +412,8 @@ func (d *decoder) when(o *objectNode, what, hint string) {
 }
 
 func (d *decoder) schedule(o *objectNode) *Schedule {
-	s := &Schedule{InletCommon: d.common(o), ID: o.text("id", ""), Cron: o.text("cron", ""), Every: o.duration("every", 0), Timezone: d.timezone(o, "timezone"),
+	s := &Schedule{InletCommon: d.common(o), ID: o.text("id", ""), Cron: o.text("cron", ""),
+		Every: o.duration("every", 0), Timezone: d.timezone(o, "timezone"),
 		Missed: o.text("missed", "skip"), Jitter: o.duration("jitter", 0), cronPos: o.at("cron")}
 	d.when(o, "a schedule", `cron: "0 7 * * 1-5"`)
 	if o.has("every") && s.Every < time.Second && o.vals["every"] != nil {
@@ -408,9 +423,12 @@ func (d *decoder) schedule(o *objectNode) *Schedule {
 }
 
 // zones are the names people try most, for did-you-mean.
-var zones = []string{"UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Paris", "Europe/Madrid", "Europe/Rome", "Europe/Istanbul", "Europe/Amsterdam",
-	"Europe/Zurich", "Europe/Vienna", "Europe/Warsaw", "Europe/Moscow", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
-	"America/Sao_Paulo", "America/Toronto", "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Asia/Kolkata", "Asia/Dubai", "Australia/Sydney"}
+var zones = []string{"UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Paris", "Europe/Madrid",
+	"Europe/Rome", "Europe/Istanbul", "Europe/Amsterdam",
+	"Europe/Zurich", "Europe/Vienna", "Europe/Warsaw", "Europe/Moscow", "America/New_York", "America/Chicago",
+	"America/Denver", "America/Los_Angeles",
+	"America/Sao_Paulo", "America/Toronto", "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Asia/Kolkata",
+	"Asia/Dubai", "Australia/Sydney"}
 
 // timezone reads a time zone; nil when none is written.
 func (d *decoder) timezone(o *objectNode, name string) *time.Location {

@@ -56,7 +56,8 @@ func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
 	s.Wait = &Wait{pos: w.keyAt("any")}
 	for _, f := range waitFields {
 		if w.has(f.name) {
-			b.add(w.keyAt(f.name), "exclusive-keys", fmt.Sprintf("wait has any: and %s: beside it", f.name), "write it into the list: any: [{event: ..., key: ...}, {approval: ...}]")
+			b.add(w.keyAt(f.name), "exclusive-keys", fmt.Sprintf("wait has any: and %s: beside it", f.name),
+				"write it into the list: any: [{event: ..., key: ...}, {approval: ...}]")
 			break
 		}
 	}
@@ -71,7 +72,8 @@ func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
 	}
 	switch n := len(list.Content); {
 	case n < 2:
-		b.add(w.keyAt("any"), "out-of-range", fmt.Sprintf("any: needs two waits or more, this one has %d", n), "to wait for one thing write it without any:")
+		b.add(w.keyAt("any"), "out-of-range", fmt.Sprintf("any: needs two waits or more, this one has %d", n),
+			"to wait for one thing write it without any:")
 	case n > mostChoices:
 		b.add(w.keyAt("any"), "out-of-range", fmt.Sprintf("any: has %d waits, at most %d are allowed", n, mostChoices), "")
 	}
@@ -90,12 +92,14 @@ func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
 func (b *builder) waitChoice(w *objectNode) *Wait {
 	switch {
 	case w.has("approval") && w.has("event"):
-		b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both", "for whichever comes first write wait: {any: [{event: ...}, {approval: ...}]}")
+		b.add(w.pos(), "exclusive-keys", "wait needs approval or event, not both",
+			"for whichever comes first write wait: {any: [{event: ...}, {approval: ...}]}")
 	case !w.has("approval") && !w.has("event") && !w.unknown:
 		b.add(w.pos(), "missing-key", "wait needs approval:, event: or any:", "to pause for a time write sleep: 5m")
 	}
 	if w.has("event") && !w.has("key") && !w.unknown {
-		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant", "add key: ${{ ... }}, what the trigger's key gives for that event")
+		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant",
+			"add key: ${{ ... }}, what the trigger's key gives for that event")
 	}
 	if w.has("event") && w.has("by") {
 		b.add(w.keyAt("by"), "misplaced-key", "by goes with approval", "")
@@ -147,7 +151,8 @@ func (s *stepChecker) approvers(one *Wait) {
 	known := s.c.p.Server.Tokens
 	for _, name := range one.By {
 		if hint := suggest(name, slices.Sorted(maps.Keys(known))); known[name] == nil && hint != "" {
-			s.w.src.warn(one.pos, "unknown-name", fmt.Sprintf("server.tokens has no %q, so that only a signed link can answer in that name", name), hint)
+			s.w.src.warn(one.pos, "unknown-name",
+				fmt.Sprintf("server.tokens has no %q, so that only a signed link can answer in that name", name), hint)
 		}
 	}
 }
@@ -171,9 +176,13 @@ func (s *stepChecker) waitTrigger(one *Wait) {
 	}
 	switch {
 	case known && dedupe == 0:
-		s.w.src.add(one.pos, "trigger-without-keys", fmt.Sprintf("trigger %s remembers no keys (dedupe: off), so that no event of it can be found by its key", one.Event), "give the trigger a dedupe time, such as dedupe: 1d")
+		s.w.src.add(one.pos, "trigger-without-keys",
+			fmt.Sprintf("trigger %s remembers no keys (dedupe: off), so that no event of it can be found by its key", one.Event),
+			"give the trigger a dedupe time, such as dedupe: 1d")
 	case known && one.sincePos != (Pos{}) && one.Since > dedupe:
-		s.w.src.add(one.sincePos, "out-of-range", fmt.Sprintf("since: %s is more than trigger %s remembers its keys (dedupe: %s)", plainDuration(one.Since), one.Event, plainDuration(dedupe)),
+		s.w.src.add(one.sincePos, "out-of-range",
+			fmt.Sprintf("since: %s is more than trigger %s remembers its keys (dedupe: %s)", plainDuration(one.Since), one.Event,
+				plainDuration(dedupe)),
 			fmt.Sprintf("write since: %s, or give the trigger a longer dedupe:", plainDuration(dedupe)))
 	}
 }
@@ -202,7 +211,8 @@ func (s *stepChecker) waitKey(one *Wait, t *Trigger) {
 	if inlet == "poll" {
 		example = "item.id"
 	}
-	s.w.src.warn(one.pos, "trigger-without-keys", fmt.Sprintf("trigger %s has no key:, so that this wait finds none of its events by their keys", t.Name),
+	s.w.src.warn(one.pos, "trigger-without-keys",
+		fmt.Sprintf("trigger %s has no key:, so that this wait finds none of its events by their keys", t.Name),
 		fmt.Sprintf("write into the %s of trigger %s what names an event, such as key: %s", inlet, t.Name, example))
 }
 

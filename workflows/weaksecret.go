@@ -44,11 +44,16 @@ func GenerateSecret() string {
 // case: Change-Me! is changeme.
 var knownSecrets = func() map[string]bool {
 	out := map[string]bool{}
-	for _, w := range strings.Fields(`changeme changeit changethis replaceme replacethis fixme todo none null nil undefined secret secrets mysecret yoursecret thesecret topsecret
-		supersecret verysecret notasecret secretkey mysecretkey yoursecretkey yoursecrethere mysecrettoken yoursecrettoken secrettoken webhooksecret mywebhooksecret yourwebhooksecret signingsecret hooksecret
-		password passwd pass passw0rd password1 password12 password123 password1234 mypassword yourpassword token mytoken yourtoken tokentoken authtoken apikey yourapikey key test testing test123 test1234 testtest testsecret
-		testtoken testkey example examplesecret sample default admin administrator root user guest demo hookloom webhook webhooks hook hello helloworld letmein welcome qwerty qwertyuiop
-		abc abcd abc123 abcdef abcdefgh abcd1234 12345678 123456789 1234567890 0123456789 87654321 11111111 00000000 deadbeef foobar foobarbaz xxxxxxxx iloveyou correcthorsebatterystaple`) {
+	for _, w := range strings.Fields(`
+		changeme changeit changethis replaceme replacethis fixme todo none null nil undefined secret secrets mysecret
+		yoursecret thesecret topsecret supersecret verysecret notasecret secretkey mysecretkey yoursecretkey
+		yoursecrethere mysecrettoken yoursecrettoken secrettoken webhooksecret mywebhooksecret yourwebhooksecret
+		signingsecret hooksecret password passwd pass passw0rd password1 password12 password123 password1234
+		mypassword yourpassword token mytoken yourtoken tokentoken authtoken apikey yourapikey key test testing
+		test123 test1234 testtest testsecret testtoken testkey example examplesecret sample default admin
+		administrator root user guest demo hookloom webhook webhooks hook hello helloworld letmein welcome qwerty
+		qwertyuiop abc abcd abc123 abcdef abcdefgh abcd1234 12345678 123456789 1234567890 0123456789 87654321
+		11111111 00000000 deadbeef foobar foobarbaz xxxxxxxx iloveyou correcthorsebatterystaple`) {
 		out[w] = true
 	}
 	return out

@@ -214,7 +214,8 @@ func parseWorkflow(src *source, id string) *Workflow {
 		return nil
 	}
 	w := &Workflow{ID: id, Name: o.text("name", id), Description: o.text("description", ""), File: src.name, Version: versionOf(src.text),
-		Text: src.text, Enabled: o.boolean("enabled", true), Timeout: o.duration("timeout", DefaultRunTimeout), Output: d.value(o.vals["output"]), src: src}
+		Text: src.text, Enabled: o.boolean("enabled", true), Timeout: o.duration("timeout", DefaultRunTimeout),
+		Output: d.value(o.vals["output"]), src: src}
 	if v := o.integer("version", 1); v > 1 {
 		d.add(o.at("version"), "out-of-range", fmt.Sprintf("version %d is newer than this program (1)", v), "")
 	}
@@ -445,7 +446,8 @@ func (d *decoder) retry(o *objectNode, key string) *Retry {
 	} else if !hasKey(v, "max") && !m.unknown {
 		d.add(m.pos(), "missing-key", "retry needs max: or for:", "max: 5 is five tries after the first, for: 1h bounds their time")
 	}
-	r.Max, r.Delay, r.MaxDelay, r.Jitter = m.integer("max", most), m.duration("delay", r.Delay), m.duration("max_delay", r.MaxDelay), m.boolean("jitter", true)
+	r.Max, r.Delay, r.MaxDelay, r.Jitter = m.integer("max", most), m.duration("delay", r.Delay), m.duration("max_delay",
+		r.MaxDelay), m.boolean("jitter", true)
 	if f := m.vals["factor"]; f != nil {
 		n, err := numberOf(f)
 		x, ok := Number(n)

@@ -70,7 +70,8 @@ func (d *decoder) parse() *yaml.Node {
 		return nil
 	}
 	if err := dec.Decode(&second); err == nil {
-		d.add(Pos{second.Line, 1, 3}, "second-document", "a second document begins here", "one file holds one document: remove ---, or use two files")
+		d.add(Pos{second.Line, 1, 3}, "second-document", "a second document begins here",
+			"one file holds one document: remove ---, or use two files")
 		return nil
 	} else if !errors.Is(err, io.EOF) {
 		d.syntax(err)
@@ -128,7 +129,8 @@ func (d *decoder) syntax(err error) {
 		name := strings.Trim(strings.Fields(text)[2], "'")
 		for i, l := range d.lines {
 			if c := strings.Index(l, "*"+name); c >= 0 {
-				d.add(Pos{i + 1, c + 1, len(name) + 1}, "yaml", fmt.Sprintf("no anchor &%s is defined above", name), "quote the value if it should begin with *")
+				d.add(Pos{i + 1, c + 1, len(name) + 1}, "yaml", fmt.Sprintf("no anchor &%s is defined above", name),
+					"quote the value if it should begin with *")
 				return
 			}
 		}
@@ -143,7 +145,9 @@ func (d *decoder) syntax(err error) {
 	}
 	l := d.line(line)
 	indent := len(l) - len(strings.TrimLeft(l, " \t"))
-	d.add(Pos{line, indent + 1, max(1, len(strings.TrimSpace(l)))}, "yaml", "this is not YAML: "+text, "look at the indentation here and on the line above")
+	d.add(Pos{
+		line, indent + 1, max(1, len(strings.TrimSpace(l))),
+	}, "yaml", "this is not YAML: "+text, "look at the indentation here and on the line above")
 }
 
 // oddIndent finds the first line that goes back to an indentation which none of
@@ -224,8 +228,10 @@ func (d *decoder) rescanLine(n int) (Pos, string, string) {
 			}
 		}
 	default:
-		if i := strings.Index(value, ": "); i >= 0 && !strings.HasPrefix(value, "|") && !strings.HasPrefix(value, ">") && c != '&' && c != '!' {
-			return Pos{n, col + utf8.RuneCountInString(value[:i]), 1}, "`: ` inside a value reads as a key", "put the value in quotes, or use >-"
+		if i := strings.Index(value, ": "); i >= 0 && !strings.HasPrefix(value, "|") && !strings.HasPrefix(value, ">") &&
+			c != '&' && c != '!' {
+			return Pos{n, col + utf8.RuneCountInString(value[:i]), 1},
+				"`: ` inside a value reads as a key", "put the value in quotes, or use >-"
 		}
 	}
 	return Pos{}, "", ""

@@ -15,7 +15,9 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 	case strings.Contains(message, "unknown escape character"):
 		for n := max(at, 1); n <= min(at+20, len(d.lines)); n++ {
 			if p, letter, ok := badEscape(d.line(n), n); ok {
-				return p, fmt.Sprintf(`\%s means nothing inside double quotes`, letter), fmt.Sprintf(`write \\%s for a backslash, only %s without one, or put the value in single quotes`, letter, letter)
+				return p, fmt.Sprintf(`\%s means nothing inside double quotes`,
+						letter), fmt.Sprintf(`write \\%s for a backslash, only %s without one, or put the value in single quotes`,
+						letter, letter)
 			}
 		}
 	case strings.Contains(message, "did not find expected ',' or"):
@@ -24,7 +26,8 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 				continue
 			}
 			if p, inside, ok := quoteInTemplate(d.line(n), n); ok {
-				return p, "this quote ends the text in double quotes, amid ${{ }}", "use single quotes inside: " + strings.ReplaceAll(inside, `"`, "'")
+				return p, "this quote ends the text in double quotes, amid ${{ }}", "use single quotes inside: " +
+					strings.ReplaceAll(inside, `"`, "'")
 			}
 			if p, value, ok := flowQuestion(d.line(n), n); ok {
 				return p, "? inside {…} or […] needs quotes", "put the value in quotes: " + quoted(value)

@@ -11,8 +11,10 @@ import (
 
 func TestJSONIsReadStrictly(t *testing.T) {
 	for doc, want := range map[string]string{
-		`{"a":1,"a":2}`: "twice", `{"a":{"b":1,"b":2}}`: "twice", `{"\u0061":1,"a":2}`: "twice", `[1,]`: "unexpected", `{"a":01}`: "malformed",
-		"\"\xff\"": "UTF-8", `{} {}`: "after the end", `nul`: "expected null", "\"a\nb\"": "control", `[1 2]`: "comma", ``: "ends early", `1e999`: "out of range",
+		`{"a":1,"a":2}`: "twice", `{"a":{"b":1,"b":2}}`: "twice", `{"\u0061":1,"a":2}`: "twice", `[1,]`: "unexpected",
+		`{"a":01}`: "malformed",
+		"\"\xff\"": "UTF-8", `{} {}`: "after the end", `nul`: "expected null", "\"a\nb\"": "control", `[1 2]`: "comma",
+		``: "ends early", `1e999`: "out of range",
 		strings.Repeat("[", 70) + strings.Repeat("]", 70): "deeper", `{"a"`: "colon", `tru`: "expected true",
 	} {
 		if _, err := value.DecodeJSON([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {
@@ -40,7 +42,10 @@ func TestPartOfABodyHoldsOnlyWhatIsWanted(t *testing.T) {
 // FuzzJSON compares the strict reader with encoding/json: what it accepts the
 // other accepts too, with the same content, and its parts never fail alone.
 func FuzzJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5,-3e2,"x\u00e9",null,true]}`, `[]`, `"\ud83d\ude00"`, `{"a":{"b":{"c":1}}}`, `12345678901234567890`} {
+	for _, s := range []string{
+		`{"a":[1,2.5,-3e2,"x\u00e9",null,true]}`, `[]`, `"\ud83d\ude00"`, `{"a":{"b":{"c":1}}}`,
+		`12345678901234567890`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

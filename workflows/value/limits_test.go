@@ -138,8 +138,9 @@ func TestAPartIsReadWithinTheLimitsOfTheWhole(t *testing.T) {
 		return `{"id":1,"rows":` + strings.Repeat("[", n) + "1" + strings.Repeat("]", n) + "}"
 	}
 	for name, text := range map[string]string{
-		"numbers at": list("1", 199_997), "numbers above": list("1", 199_998), "texts at": list(`"x"`, 199_997), "texts above": list(`"x"`, 199_998),
-		"words at": list("true", 199_997), "words above": list("true", 199_998), "levels at": deep(63), "levels above": deep(64),
+		"numbers at": list("1", 199_997), "numbers above": list("1", 199_998), "texts at": list(`"x"`, 199_997),
+		"texts above": list(`"x"`, 199_998),
+		"words at":    list("true", 199_997), "words above": list("true", 199_998), "levels at": deep(63), "levels above": deep(64),
 	} {
 		_, whole := value.DecodeJSON([]byte(text))
 		want := &value.FieldSet{}

@@ -204,7 +204,8 @@ func normalizeOther(v any, m Meter, depth int) (any, error) {
 				return nil, err
 			}
 			if _, twice := out[k]; twice {
-				return nil, fmt.Errorf("two keys are %q as text (such as 1 and \"1\"), and one would be lost: make them alike with string(…)", Clip(k, 40))
+				return nil, fmt.Errorf("two keys are %q as text (such as 1 and \"1\"), and one would be lost: make them "+
+					"alike with string(…)", Clip(k, 40))
 			}
 			if out[k], err = normalize(it.Value().Interface(), m, depth); err != nil {
 				return nil, err
