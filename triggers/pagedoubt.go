@@ -15,7 +15,7 @@ import (
 // doubt is why a list may go on behind the page that was taken for its last.
 type doubt struct {
 	text string
-	// sure reports whether it does go on: the poll fails.
+	// sure reports whether the list certainly goes on; the poll then fails.
 	sure bool
 }
 

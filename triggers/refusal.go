@@ -16,9 +16,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// refusals keeps refused deliveries beside the answering: the sender cannot
-// tell by the clock what was wrong, and a flood of forged requests does not
-// hold up genuine ones. Its one goroutine ends with close.
+// refusals stores refused deliveries in the background: the time of an answer reveals
+// nothing about the reason, and a flood of forged requests does not delay genuine ones.
+// Its one goroutine ends with close.
 type refusals struct {
 	hooks *Hooks
 	queue chan refusal
@@ -31,31 +31,31 @@ type refusals struct {
 	// bytes of bodies in the queue.
 	bytes int
 	lost  int
-	// shares are what each trigger has in the queue, and may have kept.
+	// shares are the queued deliveries and the remaining allowance of each trigger.
 	shares map[string]*refusalShare
 	// budget is the time that diagnoses may take.
 	budget diagnosisBudget
 }
 
-// refusalShare is one trigger's part: a flood at one trigger takes nothing from the
-// evidence of another, and little of the disk.
+// refusalShare is the part of one trigger, so that a flood at one trigger neither
+// displaces the refused deliveries of another nor fills the disk.
 type refusalShare struct {
 	open, bytes int
 	kept        *rate.Limiter
 }
 
-// diagnosisBudget bounds the time that diagnoses take, over all triggers. It is used
-// by one goroutine.
+// diagnosisBudget limits the time for diagnoses over all triggers. One goroutine uses it.
 type diagnosisBudget struct {
 	left time.Duration
 	at   time.Time
 }
 
 const (
-	// diagnosisPerSecond of each second may go to diagnoses, diagnosisMost at once.
+	// diagnosisPerSecond is the time per second for diagnoses, diagnosisMost the most that
+	// accumulates.
 	diagnosisPerSecond = 100 * time.Millisecond
 	diagnosisMost      = time.Second
-	// notDiagnosed stands where the budget was spent.
+	// notDiagnosed is stored if the budget was spent.
 	notDiagnosed = "not diagnosed: too many deliveries are refused at once"
 )
 
@@ -70,7 +70,7 @@ func (b *diagnosisBudget) grant(now time.Time) bool {
 	return b.left > 0
 }
 
-// spend takes the time of one diagnosis.
+// spend deducts the time of one diagnosis.
 func (b *diagnosisBudget) spend(d time.Duration) { b.left -= d }
 
 // refusal is one refused delivery with what is needed to find the cause.
@@ -85,15 +85,14 @@ type refusal struct {
 }
 
 const (
-	// maxRefusals bounds how many wait to be kept; what comes on top is only
-	// counted.
+	// maxRefusals is how many refused deliveries are queued; further ones are only counted.
 	maxRefusals = 256
-	// maxRefusalBytes bounds their bodies.
+	// maxRefusalBytes limits the bytes of their bodies.
 	maxRefusalBytes = 16 << 20
-	// triggerRefusals and triggerRefusalBytes bound those of one trigger.
+	// triggerRefusals and triggerRefusalBytes are the same limits for one trigger.
 	triggerRefusals     = maxRefusals / 4
 	triggerRefusalBytes = maxRefusalBytes / 4
-	// keptPerSecond and keptBurst bound how many of a trigger are stored.
+	// keptPerSecond and keptBurst limit how many refused deliveries of one trigger are stored.
 	keptPerSecond = 5
 	keptBurst     = 500
 )
@@ -124,9 +123,9 @@ func (r *refusals) run() {
 	}
 }
 
-// keep finds the cause and hands the delivery on, masked and bounded. Its
-// signature is kept, so that it can be verified again when the cause is mended; a
-// token is not.
+// keep diagnoses a refused delivery and stores it, masked and limited in size. A signature
+// is kept, so that the delivery can be verified again once the cause is fixed; a token is
+// not.
 func (r *refusals) keep(x refusal) {
 	in, route := x.in, x.route
 	if route == nil {
@@ -203,13 +202,13 @@ func (r *refusals) close() {
 	<-r.ended
 }
 
-// largestDiagnosed is the largest body that is looked into, in bytes.
+// largestDiagnosed is the largest body that is diagnosed, in bytes.
 const (
 	largestDiagnosed = 2 << 20
 	largeBody        = " (the body is too large to diagnose)"
 )
 
-// refuse has a refused delivery kept.
+// refuse queues a refused delivery to be stored.
 func (h *Hooks) refuse(t *table, r *route, in *inbound, ip netip.Addr, j verdict, size int) {
 	if len(in.body) > largestDiagnosed {
 		// What is kept is copied: the rest need not stay in memory.
@@ -220,7 +219,7 @@ func (h *Hooks) refuse(t *table, r *route, in *inbound, ip netip.Addr, j verdict
 	h.refused.add(refusal{route: r, table: t, in: in, ip: ip, j: j, size: size})
 }
 
-// keepURL is the public URL without what proves the sender.
+// keepURL returns the public URL without credentials.
 func (r *route) keepURL(in *inbound) string {
 	out := in.publicURL
 	for _, u := range r.secrets {
@@ -232,11 +231,11 @@ func (r *route) keepURL(in *inbound) string {
 	return out
 }
 
-// ErrNotAdmitted is wrapped when a quarantined delivery still is not genuine.
+// ErrNotAdmitted is wrapped if a quarantined delivery still does not verify.
 var ErrNotAdmitted = errors.New("not admitted")
 
-// Readmit judges a quarantined delivery again, as of the moment it came, by the
-// configuration in force, and stores it when it is genuine now.
+// Readmit verifies a quarantined delivery again, as of the time it was received, with the
+// current configuration, and stores it if it is genuine.
 func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt, error) {
 	t := h.table.Load()
 	var r *route

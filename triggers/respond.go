@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file answers a delivery that is stored.
+// This file answers deliveries.
 
 // accept hands the deliveries of a request to the sink.
 func (r *route) accept(ctx context.Context, sink engine.Sink, ds []*engine.Delivery) (receipts []engine.Receipt, err error) {
@@ -28,8 +28,8 @@ func (r *route) accept(ctx context.Context, sink engine.Sink, ds []*engine.Deliv
 	return sink.AcceptAll(ctx, ds)
 }
 
-// stored says in the words of design.md section 5 what became of deliveries: those
-// of a list are accepted when one of them is new.
+// stored returns status and reply for stored deliveries, as design.md section 5 lists
+// them. A list counts as accepted if one of its events is new.
 func (r *route) stored(ds []*engine.Delivery, receipts []engine.Receipt) (status int, out reply) {
 	best := -1
 	for i, x := range receipts {
@@ -54,8 +54,8 @@ func (r *route) stored(ds []*engine.Delivery, receipts []engine.Receipt) (status
 	return http.StatusOK, out
 }
 
-// answerStored says that the delivery is stored. Some providers want a status or
-// a text of their own, and count all else as a failure.
+// answerStored answers a stored delivery. Some providers require a status or a body of
+// their own and treat all others as a failure.
 func (r *route) answerStored(w http.ResponseWriter, in *inbound, status int, out reply) {
 	if s := r.webhook.Respond; s != nil && !s.Sync {
 		if s.Body == nil && s.Headers == nil {
@@ -87,12 +87,12 @@ func (r *route) answerStored(w http.ResponseWriter, in *inbound, status int, out
 	answer(w, status, out)
 }
 
-// answerWithRun waits for the run of an event and answers with its output. A
-// sender that asks again for the same event gets the same answer, and no second
-// run. It tells whether it has answered: not when there is no run.
+// answerWithRun waits for the run of an event and answers with its output. A repeated
+// delivery of the same event gets the same answer and starts no second run. It returns
+// false if there is no run to wait for.
 func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route, event engine.EventID) bool {
 	s := r.webhook.Respond
-	// The server's own deadline is meant for answers that wait for nothing.
+	// The write deadline of the server is meant for answers that do not wait.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.Timeout + 10*time.Second)); err != nil {
 		h.log.Debug("the answer's deadline stays as it is", "trigger", r.trigger.Name, "error", err)
 	}
@@ -108,7 +108,7 @@ func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route
 	case ended.Run == nil:
 		return false
 	case err != nil:
-		// It goes on; the sender is told where to look.
+		// The run goes on; the sender is told where to look.
 		answer(w, http.StatusAccepted, reply{Status: "accepted", Event: event.String(), Run: ended.Run.ID.String()})
 		return true
 	case ended.Run.Status != engine.Succeeded:
@@ -116,7 +116,7 @@ func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route
 		if ended.Run.Error != nil {
 			code = ended.Run.Error.Code
 		}
-		// Never the message: it may hold what is not the sender's business.
+		// The message is not shown: it may contain internal data.
 		writeJSON(w, http.StatusInternalServerError, map[string]any{"run": ended.Run.ID.String(), "error": map[string]any{"code": code}})
 		return true
 	}
@@ -194,10 +194,10 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(raw) // the sender is gone if this fails
 }
 
-// refusedWords are what a sender hears, whatever was wrong with its signature.
+// refusedWords is the answer to every failed verification, whatever the reason.
 const refusedWords = "signature verification failed"
 
-// answerRefused says no, in the words that the provider must hear.
+// answerRefused answers a refused delivery in the form that the provider requires.
 func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j verdict) {
 	if j.status == http.StatusUnauthorized && r.refusal != nil {
 		if a, err := r.refusal.fill(&in.request, ""); err == nil {
@@ -226,7 +226,7 @@ func (a *Answer) write(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, a.Body) // the sender is gone if this fails
 }
 
-// unavailable says that nothing was stored and when to come again.
+// unavailable answers that nothing was stored and when to retry.
 func (h *Hooks) unavailable(w http.ResponseWriter, err error) {
 	wait, words := "1", "cannot store now, try again"
 	switch {

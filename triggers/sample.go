@@ -48,7 +48,7 @@ type SampleRequest struct {
 // ErrCannotSample is wrapped when a trigger's scheme has no such delivery.
 var ErrCannotSample = errors.New("no such sample")
 
-// Sample makes a delivery of a trigger's provider, signed by the very data that
+// Sample makes a delivery of the provider of a trigger, signed with the same scheme that
 // verifies it.
 func Sample(p *workflows.Project, trigger string, secret func(string) (string, bool), o SampleOrder) (*SampleRequest, error) {
 	t := p.Triggers[trigger]

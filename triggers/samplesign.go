@@ -17,7 +17,7 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// sign proves the delivery, or spoils the proof as the variant says.
+// sign signs the delivery, or makes its signature wrong as the variant says.
 func (s *SampleRequest) sign(r *route, o SampleOrder) error {
 	if len(r.proofs) == 0 {
 		return s.render()
@@ -65,8 +65,8 @@ func (s *SampleRequest) sign(r *route, o SampleOrder) error {
 	return nil
 }
 
-// fit returns the sample what the scheme looks for: what its condition asks, the
-// headers and fields that are signed, a form where fields of one are read.
+// fit adds what the scheme looks for: the values of its condition, the headers and fields
+// that are signed, a form if its fields are signed.
 func (s *SampleRequest) fit(p *proof, params map[string]string, id string) {
 	w := p.written
 	if w.When != nil {
@@ -212,7 +212,7 @@ func (s *SampleRequest) signEach(r *route, v *signature.Verifier, key signature.
 	return s.render()
 }
 
-// tamper changes what is signed, after it was signed.
+// tamper changes the signed content after signing.
 func (s *SampleRequest) tamper(r *route, p *proof) error {
 	bound := hashedParts(p.written)
 	if !p.verifier.Secret() {
@@ -265,7 +265,7 @@ func (r *route) sampleKey(p *proof, variant string) (signature.Key, error) {
 	return p.keys[0], nil
 }
 
-// wrongKey is a secret of the right form that is not configured.
+// wrongKey returns a secret of the right form that is not configured.
 func (p *proof) wrongKey() (signature.Key, error) {
 	id, err := randomID()
 	if err != nil {

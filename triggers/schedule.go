@@ -13,8 +13,7 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// timetable says when something is due: at the times of a cron in a time zone, or
-// each time a stretch has passed.
+// timetable computes due times: those of a cron in a time zone, or one per interval.
 type timetable struct {
 	every time.Duration
 	cron  cron.Schedule
@@ -140,10 +139,10 @@ func inZone(wall time.Time, zone *time.Location) time.Time {
 	return high
 }
 
-// maxMissed bounds the times that missed: all makes good after a downtime.
+// maxMissed is the number of times that missed: all fires after a downtime.
 const maxMissed = 1000
 
-// scheduler fires one schedule of a trigger.
+// scheduler runs one schedule of a trigger.
 type scheduler struct {
 	trigger  *workflows.Trigger
 	schedule *workflows.Schedule
@@ -181,7 +180,7 @@ func (s *scheduler) run(ctx context.Context) {
 	}
 }
 
-// due fires what is due and gives how long until the next time.
+// due fires the times that are due and returns how long until the next one.
 func (s *scheduler) due(ctx context.Context, st engine.InletState) (time.Duration, error) {
 	now := s.now()
 	s.set = readSetBack(st.Rest)
@@ -192,11 +191,11 @@ func (s *scheduler) due(ctx context.Context, st engine.InletState) (time.Duratio
 		return s.fires(s.table.next(now)).Sub(now), nil
 	}
 	if st.AskedAt.IsZero() {
-		// The first start: from here on.
+		// On the first start only later times count.
 		return time.Until(s.fires(s.table.next(now))), s.fired(ctx, now, nil)
 	}
 	if st.Cursor != nil && !bytes.Equal(st.Cursor, s.table.stamp()) {
-		// The times were edited: they count from now, nothing is late.
+		// The schedule was edited: times count from now, none is missed.
 		return time.Until(s.fires(s.table.next(now))), s.fired(ctx, now, nil)
 	}
 	planned := s.missed(st.AskedAt, now)
@@ -221,11 +220,11 @@ func (s *scheduler) due(ctx context.Context, st engine.InletState) (time.Duratio
 	return s.fires(next).Sub(now), nil
 }
 
-// onTime is how late a planned time may be fired and not count as missed.
+// onTime is how late a planned time may be fired without counting as missed.
 const onTime = 90 * time.Second
 
-// missed lists the planned times to fire now: the one whose time has just come, and
-// of those that passed while nobody was there, what missed: says.
+// missed returns the planned times to fire now: the current one, and of those during a
+// downtime what missed: says.
 func (s *scheduler) missed(last, now time.Time) []time.Time {
 	var list []time.Time
 	last = s.recent(last, now)
@@ -256,7 +255,7 @@ func (s *scheduler) lastBefore(last, now time.Time) time.Time {
 	return last
 }
 
-// recent leaves out what a long downtime missed beyond what is made good.
+// recent limits how far back missed times are considered.
 func (s *scheduler) recent(last, now time.Time) time.Time {
 	if from := now.Add(-maxMissed * s.table.length(now)); from.After(last) {
 		return from
@@ -264,8 +263,8 @@ func (s *scheduler) recent(last, now time.Time) time.Time {
 	return last
 }
 
-// fires is when a planned time is carried out: later by its jitter, the same again
-// after a restart.
+// fires returns the time at which a planned time is fired: later by its jitter, which is
+// the same after a restart.
 func (s *scheduler) fires(planned time.Time) time.Time {
 	if s.schedule.Jitter <= 0 {
 		return planned
@@ -275,7 +274,7 @@ func (s *scheduler) fires(planned time.Time) time.Time {
 	return planned.Add(time.Duration(h.Sum64() % uint64(s.schedule.Jitter)))
 }
 
-// fired notes a planned time, with the timetable that it is of.
+// fired stores a planned time together with the timetable that it belongs to.
 func (s *scheduler) fired(ctx context.Context, planned time.Time, d *engine.Delivery) error {
 	return s.in.Fired(ctx, engine.Firing{Trigger: s.trigger.Name, Inlet: s.inlet(), Planned: planned, Timetable: s.table.stamp(),
 		SetBack: s.set.encode(), Delivery: d})
@@ -284,7 +283,7 @@ func (s *scheduler) fired(ctx context.Context, planned time.Time, d *engine.Deli
 // stamp is the text of the timetable as JSON, as it stands in an inlet's row.
 func (t *timetable) stamp() []byte { return value.AppendText(nil, t.text) }
 
-// fire makes the event of a planned time. Its key is that time: it comes once.
+// fire makes the event of a planned time. The time is its key, so it occurs once.
 func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
 	now := s.now().UTC()
 	key := planned.UTC().Format(time.RFC3339) + s.set.suffix(planned)

@@ -13,7 +13,7 @@ import (
 // handshake brings, once an operator has asked for it.
 const SecretWindow = 15 * time.Minute
 
-// ErrNoSecretAwaited reports whether a trigger takes no secret from a handshake.
+// ErrNoSecretAwaited is wrapped if a trigger takes no secret from a handshake.
 var ErrNoSecretAwaited = errors.New("no secret is awaited")
 
 // windows holds the triggers that wait for a secret, and until when. The sender of the

@@ -17,8 +17,7 @@ type candidate struct {
 	kid      string
 }
 
-// maxSignatures bounds how many signatures of one request are tried: a header
-// with hundreds would make us compute for long.
+// maxSignatures is how many signatures of one request are tried, since each costs time.
 const maxSignatures = 128
 
 // candidates reads the signatures that the request carries, decoded, with the

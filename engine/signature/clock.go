@@ -29,10 +29,9 @@ func (v *Verifier) checkClock(key int, clock string, now time.Time) Verdict {
 	return out
 }
 
-// parseClock reads the sender's time. It takes only what the unit says: a clock
-// that is read in another way than it was meant could be years off. And it takes
-// each moment in one form only, of a length that tells where it ends: times often
-// stand beside other text in what is signed.
+// parseClock parses the time of the sender. Only the configured unit is accepted, and each
+// time in one form only, of a length that marks its end: times often stand beside other
+// text in the signed content.
 func parseClock(unit, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, errors.New("no timestamp")

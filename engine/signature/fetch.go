@@ -74,8 +74,8 @@ func (v *Verifier) compileKey() error {
 	return nil
 }
 
-// Hosted reports whether an address is https on one of the hosts, without user,
-// port or fragment.
+// hosted reports whether an address is https on one of the hosts, without user, port or
+// fragment.
 func hosted(raw string, hosts []*regexp.Regexp, suffix string) (*url.URL, bool) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" || u.Fragment != "" || !strings.HasSuffix(u.Path, suffix) {

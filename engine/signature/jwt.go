@@ -106,7 +106,7 @@ func (j *JWT) compile(v *Verifier) error {
 	return nil
 }
 
-// verifyToken judges one token by one key set and gives its claims.
+// verifyToken verifies one token with one key set and returns its claims.
 func (v *Verifier) verifyToken(req *Request, token string, keys []Key, now time.Time) (claims json.RawMessage, key int, reason Reason,
 	detail string) {
 	if v.JWT.Detached {
@@ -363,8 +363,8 @@ func (h *hashOf) holds(req *Request, claims jwt.MapClaims) bool {
 	}
 }
 
-// verifyDetached judges header..signature over the body as it is (RFC 7797,
-// b64 false; with b64 true the body is encoded first).
+// verifyDetached verifies header..signature over the raw body (RFC 7797, b64 false; with
+// b64 true the body is encoded first).
 func (v *Verifier) verifyDetached(req *Request, token string, keys []Key, now time.Time) (json.RawMessage, int, Reason, string) {
 	head, rest, _ := strings.Cut(token, ".")
 	middle, sig, ok := strings.Cut(rest, ".")
@@ -412,10 +412,10 @@ func (v *Verifier) verifyDetached(req *Request, token string, keys []Key, now ti
 	return nil, -1, Wrong, "the token's signature does not match"
 }
 
-// misshapen says why a token is refused whoever signed it. A name that comes twice
-// may mean one thing here and another to its sender (RFC 7515, 4; RFC 7519, 4), and
-// a header that calls an extension critical must not be passed over (RFC 7515,
-// 4.1.11). None of the extensions is known for tokens that carry their payload.
+// misshapen returns why a token is refused whoever signed it. A name that occurs twice may
+// mean one thing here and another to its sender (RFC 7515, 4; RFC 7519, 4), and a header
+// that calls an extension critical must not be ignored (RFC 7515, 4.1.11). No extension is
+// known for tokens that carry their payload.
 func misshapen(token string) string {
 	head, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")

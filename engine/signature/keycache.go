@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// keyCache remembers the keys that one scheme has fetched, by address. Whoever calls
-// can name an address or a key that nobody has, so what that costs is bounded: one
-// fetch at a time, fetchesPerMinute of them, and keys that are known answer without
-// waiting for any.
+// keyCache holds the keys that one scheme has fetched, by address. Unverified callers
+// choose addresses and key ids, so the cost is limited: one fetch at a time and
+// fetchesPerMinute of them; known keys never wait for a fetch.
 type keyCache struct {
 	mu      sync.Mutex
 	entries map[string]*cached
@@ -56,7 +55,8 @@ const (
 	// fetchTime bounds one fetch, slotTime the wait for the one before.
 	fetchTime = 5 * time.Second
 	slotTime  = 5 * time.Second
-	// fetchesPerMinute and maxFetchWaiters bound what strangers can make one scheme do.
+	// fetchesPerMinute and maxFetchWaiters limit the fetches that unverified callers can
+	// cause.
 	fetchesPerMinute = 30
 	maxFetchWaiters  = 16
 )

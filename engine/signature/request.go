@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Request is what a scheme may look at, exactly as it was received.
+// Request is the part of a received request that a scheme may read.
 type Request struct {
 	Method string
 	Header http.Header
@@ -150,9 +150,9 @@ func equalPath(a, b []string) bool {
 	return true
 }
 
-// PublicURLs are the forms of the public URL that a sender may have signed: as
-// it is, and with or without the port that its scheme implies (Twilio's
-// documentation asks for both).
+// publicURLs returns the forms of the public URL that a sender may have signed: as it is,
+// and with or without the port that its scheme implies (the documentation of Twilio asks
+// for both).
 func (r *Request) publicURLs() []string {
 	out := []string{r.PublicURL}
 	u, err := url.Parse(r.PublicURL)

@@ -115,7 +115,7 @@ type Requirement struct {
 	IfSet bool
 }
 
-// The words of the scheme's vocabulary.
+// The words that a scheme may use; the language accepts exactly these.
 var (
 	Algorithms = []string{"hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-md5", "sha1", "sha256", "sha384", "sha512", "md5",
 		"ed25519", "ecdsa-p256-sha256", "ecdsa-sha1", "rsa-sha1", "rsa-sha256", "static-token", "basic-auth", "jwt"}
@@ -127,7 +127,7 @@ var (
 	Units     = []string{"unix_s", "unix_ms", "unix_auto", "rfc3339", "http_date"}
 )
 
-// Verifier is a scheme made ready. It is safe for concurrent use.
+// Verifier is a compiled scheme. It is safe for concurrent use.
 type Verifier struct {
 	Scheme
 	contents []*Template
@@ -199,7 +199,7 @@ func (s *Scheme) Asymmetric() bool {
 // token reports whether the scheme compares a shared text and signs nothing.
 func (s *Scheme) token() bool { return s.Algorithm == "static-token" || s.Algorithm == "basic-auth" }
 
-// Compile prepares a scheme. Its errors name the field that is wrong.
+// Compile compiles a scheme. Its errors name the field that is wrong.
 func Compile(s Scheme) (*Verifier, error) {
 	v := &Verifier{Scheme: s, cache: &keyCache{}}
 	if !slices.Contains(Algorithms, s.Algorithm) {

@@ -19,9 +19,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// ErrNoPrivateKey reports whether a scheme signs with a private key, which only the
-// provider has. A private key of one's own in PEM, configured as a secret, makes
-// samples possible.
+// ErrNoPrivateKey is returned if a scheme signs with a private key, which only the
+// provider has. A private key of one's own in PEM, configured as a secret, makes samples
+// possible.
 var ErrNoPrivateKey = errors.New("only the provider can sign: its private key is not here")
 
 // BodyPart is a text that Sign could not put into headers or query: the caller
@@ -314,9 +314,10 @@ func GitHub() Scheme {
 // Stripe is the scheme of Stripe-Signature.
 func Stripe() Scheme {
 	return Scheme{Variant: "stripe", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "Stripe-Signature"},
-		Encodings: []string{"hex"},
-		Parse:     Parse{Format: "kv_list", Separator: ",", SignatureKeys: []string{"v1"}, TimestampKey: "t"}, SignedContent: []string{"{timestamp}.{body}"},
-		Timestamp: &Timestamp{From: Place{Field: "t"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
+		Encodings:     []string{"hex"},
+		Parse:         Parse{Format: "kv_list", Separator: ",", SignatureKeys: []string{"v1"}, TimestampKey: "t"},
+		SignedContent: []string{"{timestamp}.{body}"},
+		Timestamp:     &Timestamp{From: Place{Field: "t"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
 }
 
 // StandardKey decodes a secret for sending by Standard Webhooks. A secret

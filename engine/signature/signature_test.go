@@ -48,9 +48,11 @@ func schemes() map[string]signature.Scheme {
 		"standard": signature.Standard(), "github": signature.GitHub(), "stripe": signature.Stripe(),
 		"url and method": {Algorithm: "hmac-sha512", From: signature.Place{Header: "X-S"}, Encodings: []string{"base64"},
 			SignedContent: []string{"{method}{public_url}{body}"}},
-		"token":        {Algorithm: "static-token", From: signature.Place{Header: "X-Token"}, Encodings: []string{"raw"}},
-		"in the query": {Algorithm: "hmac-sha1", From: signature.Place{Query: "sig"}, Encodings: []string{"base64url_nopad"}, SignedContent: []string{"{body}"}},
-		"plain hash":   {Algorithm: "sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"}, SignedContent: []string{"{secret}{body}"}},
+		"token": {Algorithm: "static-token", From: signature.Place{Header: "X-Token"}, Encodings: []string{"raw"}},
+		"in the query": {Algorithm: "hmac-sha1", From: signature.Place{Query: "sig"}, Encodings: []string{"base64url_nopad"},
+			SignedContent: []string{"{body}"}},
+		"plain hash": {Algorithm: "sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"},
+			SignedContent: []string{"{secret}{body}"}},
 	}
 }
 
@@ -223,8 +225,10 @@ func mechanisms(t testing.TB) map[string]struct {
 	header := signature.Place{Header: "X-S"}
 	out := map[string]mechanism{
 		"stripe": {signature.Stripe(), secret}, "github": {signature.GitHub(), secret}, "standard": {signature.Standard(), secret},
-		"ed25519": {signature.Scheme{Algorithm: "ed25519", From: header, Encodings: []string{"hex"}, SignedContent: []string{"{body}"}}, private(ed, nil)},
-		"ecdsa": {signature.Scheme{Algorithm: "ecdsa-p256-sha256", From: header, Encodings: []string{"base64"}, SignedContent: []string{"{body}"}},
+		"ed25519": {signature.Scheme{Algorithm: "ed25519", From: header, Encodings: []string{"hex"}, SignedContent: []string{"{body}"}},
+			private(ed, nil)},
+		"ecdsa": {signature.Scheme{Algorithm: "ecdsa-p256-sha256", From: header, Encodings: []string{"base64"},
+			SignedContent: []string{"{body}"}},
 			private(ec, ecErr)},
 		"rsa-sha256": {signature.Scheme{Algorithm: "rsa-sha256", From: header, Encodings: []string{"base64"}, SignedContent: []string{"{body}"}},
 			private(rs, rsErr)},
@@ -240,7 +244,8 @@ func mechanisms(t testing.TB) map[string]struct {
 			JWT: &signature.JWT{Algorithms: []string{"RS256"}, Detached: true}}, private(rs, rsErr)},
 	}
 	for _, a := range []string{"hmac-sha1", "hmac-sha384", "hmac-sha512", "hmac-md5", "md5", "sha1", "sha384", "sha512"} {
-		out[a] = mechanism{signature.Scheme{Algorithm: a, From: header, Encodings: []string{"hex"}, SignedContent: []string{"{secret}{body}"}}, secret}
+		out[a] = mechanism{signature.Scheme{Algorithm: a, From: header, Encodings: []string{"hex"}, SignedContent: []string{"{secret}{body}"}},
+			secret}
 	}
 	return out
 }
@@ -364,8 +369,10 @@ func FuzzScheme(f *testing.F) {
 	f.Add("[id:{query:data.id|lower};]ts:{timestamp};{body|json}", "", "", "", "x", "2")
 	f.Add("{method}{LF}{path_query_encoded}{LF}{header_lines:X-List}{LF}{body}", "positional", ",", "x-list", "b", "3")
 	f.Fuzz(func(t *testing.T, content, format, separator, header, body, clock string) {
-		s := signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"}, SignedContent: []string{content},
-			Parse: signature.Parse{Format: format, Separator: separator, SignatureKeys: []string{"v1"}, Versions: []string{"v1"}, Select: "{body}"}}
+		s := signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"},
+			SignedContent: []string{content},
+			Parse: signature.Parse{Format: format, Separator: separator, SignatureKeys: []string{"v1"}, Versions: []string{"v1"},
+				Select: "{body}"}}
 		v, err := signature.Compile(s)
 		if err != nil || separator == "" && format != "" {
 			return

@@ -125,9 +125,9 @@ func (v *Verifier) freePiece(t *Template) int {
 	return last
 }
 
-// Ambiguous says why signed content of this scheme can be read in more than one
-// way, whatever is checked; empty where it cannot. Such content proves a delivery
-// once: the same bytes again are never another one.
+// Ambiguous returns why signed content of this scheme can be read in more than one way in
+// spite of all checks; "" if it cannot. Such content verifies a delivery once: the same
+// bytes again are a repeat.
 func (v *Verifier) Ambiguous() string {
 	for _, c := range v.cuts {
 		if c.loose != "" {
@@ -137,7 +137,7 @@ func (v *Verifier) Ambiguous() string {
 	return ""
 }
 
-// misread says why a request whose signature fits may not be what was signed.
+// misread returns why a request with a matching signature may not be what was signed.
 func (v *Verifier) misread(req *Request, text, clock string) string {
 	for i, t := range v.contents {
 		c := &v.cuts[i]

@@ -20,7 +20,7 @@ import (
 // sender never learns which.
 type Reason string
 
-// The reasons, from the outside in.
+// The reasons, in the order of the checks.
 const (
 	Accepted    Reason = ""
 	Missing     Reason = "signature missing"
@@ -81,8 +81,8 @@ func (v *Verifier) Applies(req *Request) bool {
 	return false
 }
 
-// Verify judges a request. All keys are always tried, so that the time taken
-// does not tell which of them, or how much of one, matched.
+// Verify verifies a request. All keys are always tried, so that the time taken does not
+// reveal which key matched, or how much of one.
 func (v *Verifier) Verify(req *Request, keys []Key, now time.Time) Verdict {
 	if v.Each != "" {
 		return v.verifyEach(req, keys, now)
@@ -90,8 +90,8 @@ func (v *Verifier) Verify(req *Request, keys []Key, now time.Time) Verdict {
 	return v.verifyOne(req, keys, now)
 }
 
-// verifyEach applies the scheme to every element of a list: one that fails
-// refuses them all, and so does an empty list.
+// verifyEach applies the scheme to every element of a list. One that fails refuses the
+// request, and so does an empty list.
 func (v *Verifier) verifyEach(req *Request, keys []Key, now time.Time) Verdict {
 	if req.Each == nil {
 		return refused(Missing, v.Each+" is missing")
@@ -149,8 +149,7 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 		}
 		return refused(Wrong, v.wrongWords(len(keys)))
 	}
-	// The clock is judged after the signature: it means something only when it
-	// was signed.
+	// The clock is checked after the signature: it is meaningful only if it was signed.
 	verdict := v.checkClock(out, clock, now)
 	if verdict.OK() {
 		if why := v.misread(req, s.sigs[0].text, clock); why != "" {
@@ -171,7 +170,7 @@ func (v *Verifier) wrongWords(keys int) string {
 	return fmt.Sprintf("0 of %d secrets match", keys)
 }
 
-// match tries every key with every signature and gives the first key that fits.
+// match tries every key with every signature and returns the first key that matches.
 func (v *Verifier) match(req *Request, s *scratch, keys []Key, now time.Time, by *signedBy) (key int, clock string, unavailable error) {
 	key = -1
 	single := ""
@@ -204,8 +203,7 @@ func (v *Verifier) match(req *Request, s *scratch, keys []Key, now time.Time, by
 	return key, clock, unavailable
 }
 
-// fitsAny tries the forms of the signed content, and of the URL where it is part
-// of it. The first that fits is noted.
+// fitsAny tries the forms of the signed content, and of the URL if it is part of it.
 func (v *Verifier) fitsAny(req *Request, s *scratch, k *Key, c *candidate, clock string, urls []string, now time.Time,
 	by *signedBy) (bool, error) {
 	if v.token() {
