@@ -8,16 +8,16 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Accept is stop 1: the delivery becomes an event on disk, or is found to be
+// Accept stores a delivery: it becomes an event on disk, or is found to be
 // known. When it returns without an error the sender may be answered.
 func (e *Engine) Accept(ctx context.Context, d *Delivery) (Receipt, error) {
 	id := EventID(e.ids.Next())
-	e.hear(d)
+	e.markUnsubscribed(d)
 	e.maskEvent(d)
 	if d.Key == "" {
 		d.Key = id.String() // a manual start is an event of its own
 	}
-	if r, ok := e.acceptDecided(ctx, id, d); ok {
+	if r, ok := e.acceptFast(ctx, id, d); ok {
 		if r.Duplicate {
 			e.accepted(d, r)
 		}
@@ -36,7 +36,7 @@ func (e *Engine) AcceptAll(ctx context.Context, ds []*Delivery) ([]Receipt, erro
 	ids := make([]EventID, len(ds))
 	for i, d := range ds {
 		ids[i] = EventID(e.ids.Next())
-		e.hear(d)
+		e.markUnsubscribed(d)
 		e.maskEvent(d)
 	}
 	out, err := e.o.Store.AcceptAll(ctx, ids, ds)
@@ -49,8 +49,8 @@ func (e *Engine) AcceptAll(ctx context.Context, ds []*Delivery) ([]Receipt, erro
 	return out, nil
 }
 
-// hear notes whether anybody listens to a delivery.
-func (e *Engine) hear(d *Delivery) {
+// markUnsubscribed notes on a delivery whether anything may react to it.
+func (e *Engine) markUnsubscribed(d *Delivery) {
 	p := e.project.Load()
 	_, awaited := e.awaited.Load(d.Trigger)
 	d.Unheard = p != nil && len(p.listeners(d)) == 0 && !awaited && len(e.cancelRulesOf(d.Trigger)) == 0
@@ -67,12 +67,12 @@ func (e *Engine) accepted(d *Delivery, r Receipt) {
 		e.mu.Lock()
 		going := !e.stopping && e.work != nil
 		if going {
-			e.drivers.Add(1)
+			e.goroutines.Add(1)
 		}
 		e.mu.Unlock()
 		if going { // the sender is not kept waiting for it
 			go func() {
-				defer e.drivers.Done()
+				defer e.goroutines.Done()
 				e.compareData(e.work, d, r)
 			}()
 		}
@@ -89,13 +89,13 @@ func (e *Engine) arrived(ev *Event, fromInbox bool) {
 	p := e.project.Load()
 	e.mu.Lock()
 	if p.gated[ev.Trigger] && !e.stopping && e.work != nil {
-		e.joinLane(ev, fromInbox)
+		e.enqueueOrdered(ev, fromInbox)
 		e.mu.Unlock()
 		return
 	}
 	if e.stopping || e.room() == 0 || e.work == nil {
-		first := !e.behind
-		e.behind = true
+		first := !e.backlog
+		e.backlog = true
 		e.mu.Unlock()
 		if first {
 			e.poke() // from now on the dispatcher looks whether there is room
@@ -103,7 +103,7 @@ func (e *Engine) arrived(ev *Event, fromInbox bool) {
 		return
 	}
 	e.matching[ev.ID] = true
-	e.drivers.Add(1)
+	e.goroutines.Add(1)
 	e.mu.Unlock()
 	if !e.tryShare(ev) {
 		ev = ev.withoutBody()
@@ -114,7 +114,7 @@ func (e *Engine) arrived(ev *Event, fromInbox bool) {
 // matchAndDrive matches an event, as soon as there is memory for it, and works on a run
 // of it.
 func (e *Engine) matchAndDrive(ev *Event) {
-	defer e.drivers.Done()
+	defer e.goroutines.Done()
 	id := ev.ID
 	ev, err := e.awaitShare(e.work, ev)
 	if err != nil {
@@ -124,8 +124,8 @@ func (e *Engine) matchAndDrive(ev *Event) {
 	going := e.match(ev)
 	ev.share.letGo()
 	if len(going) > 0 {
-		e.driveBeside(going[1:])
-		e.drive(going[0]) // this goroutine's stack has grown to what work needs
+		e.executeAll(going[1:])
+		e.execute(going[0]) // this goroutine's stack has grown to what work needs
 	}
 }
 
@@ -136,7 +136,7 @@ func (e *Engine) putBack(id EventID, err error) {
 	}
 	e.mu.Lock()
 	delete(e.matching, id)
-	e.behind = true
+	e.backlog = true
 	e.mu.Unlock()
 }
 

@@ -217,37 +217,37 @@ func (e *Engine) redecision(l listener, ev *Event, once Onceness, many bool, not
 	l.off = ""
 	// One event that a person asks for runs by itself; many are gathered as they were.
 	alone := once == OnceAsked || once == EachTime && !many
-	r.Decision, r.Start = e.weighQueued(l, ev, names, err, alone)
+	r.Decision, r.Start = e.evaluateQueued(l, ev, names, err, alone)
 	if r.Start != nil {
 		r.Start.Run.DueAt = notBefore
 	}
 	return r
 }
 
-// weighQueued asks one workflow as weigh does, for a run that waits in the store. With
+// evaluateQueued asks one workflow as weigh does, for a run that waits in the store. With
 // alone, its event joins no others.
-func (e *Engine) weighQueued(l listener, ev *Event, names map[string]any, unreadable error, alone bool) (d Decision, start *Settlement) {
+func (e *Engine) evaluateQueued(l listener, ev *Event, names map[string]any, unreadable error, alone bool) (d Decision, start *Settlement) {
 	defer func() {
 		if p := recover(); p != nil {
 			d, start = e.panicked(l, ev, p), nil
 		}
 	}()
-	d = decide(l, ev, names, unreadable, time.Time{})
+	d = evaluateRule(l, ev, names, unreadable, time.Time{})
 	if d.Outcome != Matched {
 		return d, nil
 	}
 	d.Run = RunID(e.ids.Next())
-	dr := e.newRun(ev, l.workflow, d.Run, names)
-	dr.cancel() // it is taken up from the store
-	defer dr.putDown()
-	dr.alone = alone
-	held, err := dr.heldBack()
+	ex := e.newRun(ev, l.workflow, d.Run, names)
+	ex.cancel() // it is taken up from the store
+	defer ex.putDown()
+	ex.alone = alone
+	held, err := ex.heldBack()
 	if err != nil {
 		d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)
 		return d, nil
 	}
 	if held == nil {
-		held = &Settlement{Run: dr.run, New: true, Answers: -1, Cancels: dr.cancels}
+		held = &Settlement{Run: ex.run, New: true, Answers: -1, Cancels: ex.cancels}
 	}
 	if place := held.Place; place != nil {
 		// A person asked for it: what is full makes it wait.
@@ -271,7 +271,7 @@ func (e *Engine) redecide(ctx context.Context, step *BatchStep, rs ...Redecision
 		d.Outcome, d.Reason, d.Run = x.Outcome, x.Reason, x.Run
 		ev := cmp.Or(rs[i].of, &Event{ID: rs[i].Event})
 		mask := e.maskOf(ev)
-		e.tell(Change{Event: ev, Decision: &d, mask: mask})
+		e.report(Change{Event: ev, Decision: &d, mask: mask})
 		if d.Outcome == RuleFailed {
 			e.ruleFailed(ev, &d, mask)
 		}

@@ -18,12 +18,12 @@ type Ended struct {
 }
 
 // callers are those that wait for the end of an event's run.
-type callers struct {
+type waiters struct {
 	mu      sync.Mutex
 	waiting map[EventID][]chan struct{}
 }
 
-func (c *callers) add(id EventID) (ch chan struct{}, remove func()) {
+func (c *waiters) add(id EventID) (ch chan struct{}, remove func()) {
 	ch = make(chan struct{}, 1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,8 +47,8 @@ func (c *callers) add(id EventID) (ch chan struct{}, remove func()) {
 	}
 }
 
-// tell lets those look that wait for an event.
-func (c *callers) tell(id EventID) {
+// notify lets those look that wait for an event.
+func (c *waiters) notify(id EventID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, ch := range c.waiting[id] {
@@ -63,7 +63,7 @@ func (c *callers) tell(id EventID) {
 // Of several runs it is the one of the workflow whose id comes first. When ctx
 // ends before, it returns its error, and the run that is still open, if any.
 func (e *Engine) Await(ctx context.Context, id EventID) (*Ended, error) {
-	told, remove := e.callers.add(id)
+	told, remove := e.waiters.add(id)
 	defer remove()
 	for {
 		c, err := e.o.Store.Called(context.WithoutCancel(ctx), id)

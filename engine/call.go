@@ -18,17 +18,17 @@ import (
 // of that run makes the caller due.
 
 // call puts the steps on record that call; it tells whether there was one.
-func (dr *driver) call(calls []plan.Call) bool {
+func (ex *execution) call(calls []plan.Call) bool {
 	for _, c := range calls {
-		now := dr.state.Now
+		now := ex.state.Now
 		r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", StartedAt: now, Input: c.Inputs}
-		ev, err := dr.calling(c, now)
+		ev, err := ex.calling(c, now)
 		switch {
 		case err != nil:
 			r.Status, r.FinishedAt, r.Error = plan.Failed, now, err
 		case c.Detach:
 			r.Status, r.FinishedAt = plan.Succeeded, now
-			output, err := c.Output(dr.run.ID.String(), map[string]any{"event": ev.ID.String()})
+			output, err := c.Output(ex.run.ID.String(), map[string]any{"event": ev.ID.String()})
 			if err != nil {
 				errors.As(err, &r.Error)
 				r.Status = plan.Failed
@@ -39,21 +39,21 @@ func (dr *driver) call(calls []plan.Call) bool {
 			r.Waits = []plan.Wait{{Kind: plan.WaitCall, Event: ev.ID.String(), Workflow: c.Workflow, Until: c.Until}}
 		}
 		if ev != nil {
-			dr.calls = append(dr.calls, ev)
+			ex.calls = append(ex.calls, ev)
 		}
-		dr.state.AddRecord(r)
-		dr.unsaved = append(dr.unsaved, r)
+		ex.state.AddRecord(r)
+		ex.unsaved = append(ex.unsaved, r)
 	}
 	return len(calls) > 0
 }
 
 // calling makes the event that begins the called run.
-func (dr *driver) calling(c plan.Call, now time.Time) (*Event, *plan.Error) {
-	e := dr.e
+func (ex *execution) calling(c plan.Call, now time.Time) (*Event, *plan.Error) {
+	e := ex.e
 	refused := func(format string, args ...any) (*Event, *plan.Error) {
 		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
 	}
-	w, err := dr.callee(c.Workflow)
+	w, err := ex.callee(c.Workflow)
 	if err != nil {
 		return nil, &plan.Error{Message: err.Error(), Code: "gone", Step: c.Path}
 	}
@@ -67,10 +67,13 @@ func (dr *driver) calling(c plan.Call, now time.Time) (*Event, *plan.Error) {
 	if _, err := value.Fit(inputs); err != nil {
 		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
 	}
-	headers := map[string]string{"x-called-by": dr.run.ID.String(), chainHeader: dr.chain().String(),
-		keyHeader: idempotencyKey(e.o.Store.Instance(), dr.keyRoot(), c.Path), versionHeader: w.Version, asOfHeader: asOf(dr.run, dr.event).String()}
-	d := Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", dr.run.ID, c.Path, c.Attempt), Type: "call", Time: now, ReceivedAt: now,
-		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, dr.hidden), Only: c.Workflow, Decoded: true, Headers: headers, Query: map[string]string{}}
+	headers := map[string]string{"x-called-by": ex.run.ID.String(), chainHeader: ex.chain().String(),
+		keyHeader: idempotencyKey(e.o.Store.Instance(), ex.keyRoot(), c.Path), versionHeader: w.Version,
+		asOfHeader: asOf(ex.run, ex.event).String()}
+	d := Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", ex.run.ID, c.Path, c.Attempt), Type: "call",
+		Time: now, ReceivedAt: now,
+		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, ex.hidden),
+		Only: c.Workflow, Decoded: true, Headers: headers, Query: map[string]string{}}
 	return &Event{ID: EventID(e.ids.Next()), Delivery: d}, nil
 }
 
@@ -80,8 +83,8 @@ const maxChain = 5
 // chainHeader of an event says how deep its run is in a chain.
 const chainHeader = "x-chain"
 
-// listening makes the events of the workflows that listen to the end of a run.
-func (e *Engine) listening(r *Run, of *Event) []*Event {
+// subscriberEvents makes the events of the workflows that listen to the end of a run.
+func (e *Engine) subscriberEvents(r *Run, of *Event) []*Event {
 	var out []*Event
 	for _, l := range e.project.Load().endListeners(r.Workflow) {
 		if !slices.Contains(l.start.Statuses, string(r.Status)) {
@@ -96,8 +99,10 @@ func (e *Engine) listening(r *Run, of *Event) []*Event {
 		if r.Error != nil {
 			facts["error"] = map[string]any{"message": value.CutText(r.Error.Message, plan.MaxErrorText), "code": r.Error.Code, "step": r.Error.Step}
 		}
-		out = append(out, &Event{ID: EventID(e.ids.Next()), Delivery: Delivery{Trigger: l.workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
-			Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.workflow.ID, Decoded: true, Headers: map[string]string{chainHeader: c.String()}, Query: map[string]string{}}})
+		out = append(out, &Event{ID: EventID(e.ids.Next()),
+			Delivery: Delivery{Trigger: l.workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
+				Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.workflow.ID, Decoded: true,
+				Headers: map[string]string{chainHeader: c.String()}, Query: map[string]string{}}})
 	}
 	return out
 }
@@ -140,7 +145,7 @@ func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) er
 	e.large.Delete(id)
 	r.Output = nil
 	r.Status, r.FinishedAt, r.DueAt, r.Error = Cancelled, time.Now().UTC(), time.Time{}, why
-	s := Settlement{Run: r, Called: ev.Inlet == "call", Calls: e.listening(r, ev)}
+	s := Settlement{Run: r, Called: ev.Inlet == "call", Calls: e.subscriberEvents(r, ev)}
 	cut, next, ends, err := e.o.Store.Cancel(ctx, r, s.Calls)
 	if err != nil {
 		return err
@@ -151,40 +156,41 @@ func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) er
 	s.Records = cut
 	e.began(s)
 	e.dueAt(next)
-	e.observe(ev, s)
+	e.reportUpdate(ev, s)
 	return nil
 }
 
-// began hands on what a settlement began or ended besides its own run.
+// began hands on what an update began or ended besides its own run.
 func (e *Engine) began(s Settlement) {
 	for _, ev := range s.Calls {
 		e.arrived(ev, false)
 	}
 	if s.Run.Status.Ended() {
-		e.callers.tell(s.Run.Event)
+		e.waiters.notify(s.Run.Event)
 	}
 	if len(s.Ends) > 0 {
 		e.endCalled()
 	}
 	if s.Called && s.Run.Status.Ended() {
 		e.dueAt(s.Run.FinishedAt)
-		e.tellWaiting(EventWait{Key: s.Run.Event.String()})
+		e.notifyWaiting(EventWait{Key: s.Run.Event.String()})
 	}
 }
 
 // lookForCalled finds how the run ended that a step called, if it has.
-func (dr *driver) lookForCalled(r *plan.Record, call *plan.Wait) error {
+func (ex *execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 	id, err := ParseEventID(call.Event)
 	if err != nil {
 		return fmt.Errorf("step %s waits for %q: %w", r.Path, call.Event, err)
 	}
 	var c CallState
-	err = dr.e.store(func() (err error) {
-		c, err = dr.e.o.Store.Called(dr.e.work, id)
+	err = ex.e.store(func() (err error) {
+		c, err = ex.e.o.Store.Called(ex.e.work, id)
 		return err
 	})
-	if dr.e.rowsFault(err) {
-		dr.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "call", Err: &plan.Error{Message: "how the called run ended cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
+	if ex.e.rowsFault(err) {
+		ex.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "call",
+			Err: &plan.Error{Message: "how the called run ended cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
 		return nil
 	}
 	if err != nil {
@@ -201,7 +207,8 @@ func (dr *driver) lookForCalled(r *plan.Record, call *plan.Wait) error {
 		if c.Run.Error != nil {
 			message = value.CutText(message+": "+c.Run.Error.Message, plan.MaxErrorText)
 		}
-		a.Err = &plan.Error{Message: message, Code: "call_" + string(c.Run.Status), Step: r.Path, Retryable: true, Details: map[string]any{"run": c.Run.ID.String()}}
+		a.Err = &plan.Error{Message: message, Code: "call_" + string(c.Run.Status), Step: r.Path, Retryable: true,
+			Details: map[string]any{"run": c.Run.ID.String()}}
 	case c.Outcome == Skipped || c.Outcome == Filtered:
 		// Its rule said no: there was nothing to do.
 	default:
@@ -211,6 +218,6 @@ func (dr *driver) lookForCalled(r *plan.Record, call *plan.Wait) error {
 		}
 		a.Err = &plan.Error{Message: fmt.Sprintf("workflow %s did not run: %s", workflow, reason), Code: "call_failed", Step: r.Path}
 	}
-	dr.state.Answers[r.Path] = a
+	ex.state.Answers[r.Path] = a
 	return nil
 }

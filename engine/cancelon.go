@@ -15,7 +15,7 @@ import (
 // This file is how events end open runs: cancel_on. A run stores the keys by which it
 // can be ended when it begins; an event that has one of them marks the run in the
 // transaction of its decisions, and the run is cancelled after it, also after a crash.
-// Events of the triggers on both sides are matched one after another, by the lane: an
+// Events of the triggers on both sides are decided one after another (ordered.go): an
 // event ends the runs of all events before it and of none after it.
 
 // CancelKey is a key by which an event ends runs.
@@ -108,9 +108,9 @@ func (e *Engine) cancelBy(list []CancelledBy) {
 	if len(list) == 0 {
 		return
 	}
-	e.drivers.Add(1)
+	e.goroutines.Add(1)
 	go func() {
-		defer e.drivers.Done()
+		defer e.goroutines.Done()
 		for _, c := range list {
 			why := &plan.Error{Message: fmt.Sprintf("event %s of trigger %s ended it (cancel_on)", c.Event, c.Trigger), Code: "cancelled_by_event",
 				Details: map[string]any{"event": c.Event.String(), "trigger": c.Trigger}}

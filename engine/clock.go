@@ -70,23 +70,23 @@ func (e *Engine) wakeDue(by time.Duration) {
 	e.mu.Lock()
 	e.nextDue = time.Now()
 	e.nextReplay = e.nextReplay.Add(-by)
-	for _, dr := range e.atWork {
-		dr.setBack.Add(int64(by))
+	for _, ex := range e.atWork {
+		ex.setBack.Add(int64(by))
 	}
 	e.mu.Unlock()
 	e.poke()
 }
 
 // followClock moves the waiting steps of a run at work when the clock was set back.
-func (dr *driver) followClock() {
-	by := time.Duration(dr.setBack.Swap(0))
+func (ex *execution) followClock() {
+	by := time.Duration(ex.setBack.Swap(0))
 	if by == 0 {
 		return
 	}
-	for path, list := range dr.state.Records {
+	for path, list := range ex.state.Records {
 		last := len(list) - 1
 		if moved := plan.SetBack(list[last], by); moved != nil {
-			dr.state.Records[path][last] = moved
+			ex.state.Records[path][last] = moved
 		}
 	}
 }

@@ -160,12 +160,12 @@ func ended(s RunStatus) string {
 }
 
 // noteQuestions follows a run that waits for a person.
-func (e *Engine) noteQuestions(dr *driver) {
-	r := dr.run
-	for _, q := range dr.questions {
+func (e *Engine) noteQuestions(ex *execution) {
+	r := ex.run
+	for _, q := range ex.questions {
 		if q.Kind == "approval" || q.Kind == "review" {
 			e.Alert(context.Background(), Alert{Kind: AlertApprovalWaiting, Subject: r.ID.String(),
-				Message: fmt.Sprintf("run %s of workflow %s waits for a person: %s", r.ID, r.Workflow, dr.masker().Text(q.Text)),
+				Message: fmt.Sprintf("run %s of workflow %s waits for a person: %s", r.ID, r.Workflow, ex.masker().Text(q.Text)),
 				Data:    map[string]any{"workflow": r.Workflow, "run": r.ID.String(), "run_url": e.o.RunURL(r.ID), "step": q.Path, "question": q.Kind}})
 			return
 		}

@@ -172,7 +172,7 @@ type Store interface {
 	// Due lists queued and waiting runs whose time has come, oldest first, and
 	// when the next one after them is due. Suspects are not among them.
 	Due(ctx context.Context, now time.Time, limit int) (ids []RunID, next time.Time, err error)
-	// Suspects lists the queued runs that SuspectBoots starts have found at work, and
+	// Suspects lists the queued runs that SuspectCrashes starts have found at work, and
 	// apart from them those that more have.
 	Suspects(ctx context.Context) (few, alone []RunID, err error)
 	// Recover is called once at the start: runs that were at work are queued

@@ -1,22 +1,28 @@
 // Package engine carries an event from its durable acceptance to the end of its
 // runs. Read it in the order of an event's life, one file a stop:
 //
-//	accept.go   1  a delivery is stored, or found to be known, then answered
-//	match.go    2  every workflow of its trigger decides; runs begin
-//	early.go       both at once, in one transaction, when nothing is in the way
-//	work.go     3  runs are taken up, as many at a time as allowed
-//	perform.go  4  one attempt: on record, done, on record
-//	loop.go        what was made is stored, again and again, until the run waits or ends
-//	advance.go  5  what is due next, or how the run ended
+//	accept.go     1  a delivery is stored, or found to be known, then answered
+//	decide.go     2  every workflow of its trigger is evaluated; runs begin
+//	fastpath.go      1 and 2 in one transaction, when nothing is in the way
+//	ordered.go       events that must be decided one after another
+//	dispatch.go   3  the inbox is read and due runs are taken up, as slots allow
+//	load.go          a stored run becomes an execution again
+//	loop.go       4  start attempts, advance, store, again until the run waits or ends
+//	attempt.go       one attempt: its input, its limits, its result
+//	advance.go       the planner's next steps, as one update to store
+//	poison.go        runs that end the process, or cannot be recorded, end alone
 //
-// What a run may wait for besides a moment: wait.go (a person, an event) and
-// call.go (another run, which ending.go ends with its caller). pin.go keeps what a run
-// began with.
+// execution.go is one run at work, runcontext.go what its expressions see. What a run may
+// wait for besides time: wait.go (a person, an event), call.go (another run, which ending.go
+// ends with its caller), hold.go (a permit for a destination). pin.go keeps the versions that
+// a run began with.
 //
-// Between stop 1 and 2 lies the one asynchronous break, and it is a table: what
-// was acknowledged and not matched yet stands in the store's inbox. Events come there
-// when they cannot be decided at once: many at a time, in an order to keep, or with
-// nobody free.
+// What people order: again.go, replay.go, batch.go (decide or run again), switch.go (turn a
+// workflow off), link.go (signed links to answer), prune.go, order.go (idempotent orders).
+//
+// Between stops 1 and 2 lies the one asynchronous break, and it is a table: the inbox holds
+// the events that were acknowledged and not decided yet. Events stay there when they cannot
+// be decided at once: many at a time, in an order to keep, or with no slot free.
 //
 //	delivery --> event --> decision: filtered | skipped | rule_failed
 //	                          |

@@ -85,35 +85,35 @@ func (c chain) with(workflow string, runs, emits int) chain {
 func (c chain) String() string { return fmt.Sprintf("%d;%d;%s", c.runs, c.emits, c.names) }
 
 // Emit implements Inside.
-func (dr *driver) Emit(_ context.Context, in Input, o Emission) (any, error) {
-	c := dr.chain().with(dr.run.Workflow, 0, 1)
+func (ex *execution) Emit(_ context.Context, in Input, o Emission) (any, error) {
+	c := ex.chain().with(ex.run.Workflow, 0, 1)
 	if c.emits > maxEmits {
 		return nil, &plan.Error{Code: "chain_too_deep",
 			Message: fmt.Sprintf("trigger %s gets no event: a chain of events is at most %d deep, and this one is %s; end it "+
 				"with a when: or if: that stops holding", o.Trigger, maxEmits, c.names)}
 	}
-	o.Op, o.Run, o.Path = in.Key, dr.run.ID, in.Path
-	d, err := dr.e.emission(o, in.Redact)
+	o.Op, o.Run, o.Path = in.Key, ex.run.ID, in.Path
+	d, err := ex.e.emission(o, in.Redact)
 	if err != nil {
 		return nil, err
 	}
-	d.Headers = map[string]string{"content-type": "application/json", "x-emitted-by": dr.run.ID.String(), chainHeader: c.String()}
-	dr.e.hear(d)
-	dr.e.maskEvent(d)
-	id := EventID(dr.e.ids.Next())
+	d.Headers = map[string]string{"content-type": "application/json", "x-emitted-by": ex.run.ID.String(), chainHeader: c.String()}
+	ex.e.markUnsubscribed(d)
+	ex.e.maskEvent(d)
+	id := EventID(ex.e.ids.Next())
 	d.Key = cmp.Or(d.Key, o.Op)
 	var r Receipt
 	var again bool
-	err = dr.e.store(func() (err error) {
+	err = ex.e.store(func() (err error) {
 		// Whether it is stored must be known, also when the attempt's time is over.
-		r, again, err = dr.e.o.Store.Emit(context.WithoutCancel(dr.e.work), id, d, o)
+		r, again, err = ex.e.o.Store.Emit(context.WithoutCancel(ex.e.work), id, d, o)
 		return err
 	})
 	if err != nil {
 		return nil, errors.Join(err, ErrUnanswered)
 	}
 	if !again {
-		dr.e.accepted(d, r)
+		ex.e.accepted(d, r)
 	}
 	return map[string]any{"event": r.Event.String(), "trigger": o.Trigger, "key": d.Key, "duplicate": r.Duplicate}, nil
 }

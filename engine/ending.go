@@ -30,7 +30,7 @@ func ending(records []*plan.Record) (out []EndCall) {
 }
 
 // whyEnded says why a run that this one called is ended with it.
-func (dr *driver) whyEnded() string { return WhyEnded(dr.run) }
+func (ex *execution) whyEnded() string { return WhyEnded(ex.run) }
 
 // WhyEnded says why a run that another called is ended with it.
 func WhyEnded(r *Run) string {
@@ -51,14 +51,14 @@ func (e *Engine) endCalled() {
 	e.mu.Lock()
 	going := !e.stopping && e.work != nil
 	if going {
-		e.drivers.Add(1)
+		e.goroutines.Add(1)
 	}
 	e.mu.Unlock()
 	if !going {
 		return // the next start does
 	}
 	go func() {
-		defer e.drivers.Done()
+		defer e.goroutines.Done()
 		if err := e.carryOutEnds(e.work); err != nil && e.work.Err() == nil {
 			e.o.Log.Error("called runs were not ended", "error", err)
 		}

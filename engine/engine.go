@@ -80,68 +80,95 @@ type StepChange struct {
 	Destination string
 }
 
-// Engine runs workflows over a store. Make it with New, hand it a project with
-// Use, then Run it.
+// Engine runs workflows over a store. Make it with New, give it a project with Use, then
+// call Run. Its methods may be called by several goroutines, also before Run: what is
+// accepted then waits in the inbox.
+//
+// Locks are taken in this order: turning, using, mu.
 type Engine struct {
-	o       Options
-	ids     IDs
-	project atomic.Pointer[loaded]
+	// Immutable after New.
+
+	o Options
 	// everyRun masks what is masked in every run.
 	everyRun *Masker
-	// lookup gives the value of a secret, see UseSecrets.
-	lookup atomic.Pointer[func(name string) (string, bool)]
-	using  sync.Mutex // one project is made current at a time
-	// turning is held for reading by decisions while something is held back, and for
-	// writing when that ends.
-	turning sync.RWMutex
-	pins    pins
-
-	wake chan struct{}
-	// wakeBatches lets the batches look again.
-	wakeBatches chan struct{}
-	mu          sync.Mutex
-	atWork      map[RunID]*driver
-	matching    map[EventID]bool
-	early       early
-	awaited     sync.Map   // triggers whose events a run may wait for
-	toEnd       sync.Map   // events whose called runs are to be ended, with the reason
-	ends        sync.Mutex // one goroutine ends them
-	lane        lane
-	callers     callers
-	// decoded is the memory that events and runs at work may take.
-	decoded *Budget
-	// outputs, answers and parsed are that for the rest of runs at work; large is what
-	// runs take that were put down, where that is much.
-	outputs, answers, parsed, lookups *Budget
-	large                             sync.Map
-	alerts                            alerts
-	refusals                          refusalRates
-	// nextReplay is when the next replay may begin.
-	nextReplay time.Time
-	// wakeGather lets gatherings be looked at; gatherNext is when the next one is due.
-	wakeGather chan struct{}
-	// working is closed when Run has set work: before, nothing can be decided.
-	working    chan struct{}
-	gatherNext time.Time
-	// cancelRules are what ends runs, by trigger; nil for nothing.
-	cancelRules atomic.Pointer[map[string][]cancelRule]
-	// destinations give permits to attempts; paused are the endpoints that asked for
-	// no more, by their key.
+	// destinations give permits to attempts; they have a lock of their own.
 	destinations *destination.Table
-	paused       sync.Map
-	behind       bool      // the inbox holds events that nobody was free to match
-	looked       time.Time // when the inbox was looked at
-	slowRuns     int       // at work for long, when they were counted
-	counted      time.Time
-	dozing       bool // the dispatcher sleeps until it is woken
-	nextDue      time.Time
-	lookedDue    time.Time // when due runs were last looked for
-	stopping     bool
-	drivers      sync.WaitGroup
-	failed       chan error
-	// work is the context of attempts; it outlives the stop by the grace.
+	// The budgets of memory, in bytes: decoded is for events, outputs, answers, parsed and
+	// lookups for what runs at work hold.
+	decoded, outputs, answers, parsed, lookups *Budget
+	// wake, wakeBatches and wakeGather have the dispatcher, the batches and the gatherings
+	// look again. Each holds at most one signal.
+	wake, wakeBatches, wakeGather chan struct{}
+	// working is closed by Run when work is set: before that nothing can be decided.
+	working chan struct{}
+	// failed takes the first error that ends the process.
+	failed chan error
+
+	// Set once by Run, before working is closed.
+
+	// work is the context of attempts; it outlives the stop by Options.Grace. kill ends it.
 	work context.Context
 	kill context.CancelFunc
+
+	// Replaced whole; read without a lock.
+
+	project atomic.Pointer[loaded]
+	// lookup gives the value of a secret, see UseSecrets.
+	lookup atomic.Pointer[func(name string) (string, bool)]
+	// cancelRules are what ends runs, by trigger; nil for nothing. Writers hold mu.
+	cancelRules atomic.Pointer[map[string][]cancelRule]
+
+	// using serializes changes of project.
+	using sync.Mutex
+	// turning is held for reading by decisions while a workflow holds events back, and for
+	// writing when the last of them are decided.
+	turning sync.RWMutex
+
+	mu sync.Mutex
+
+	// Guarded by mu.
+
+	// atWork are the runs that have a slot, matching the events that are being decided.
+	atWork   map[RunID]*execution
+	matching map[EventID]bool
+	fast     fastPath
+	ordered  orderedQueue
+	// backlog tells that the inbox holds events not picked up yet; looked is when it was
+	// last read.
+	backlog bool
+	looked  time.Time
+	// slowRuns is how many runs had been at work for slowFrom at the moment counted.
+	slowRuns int
+	counted  time.Time
+	// dozing tells that the dispatcher sleeps until it is woken.
+	dozing bool
+	// nextDue is when the next stored run is due, zero for none known; lookedDue is when
+	// due runs were last read; gatherNext is when the next gathering is due.
+	nextDue, lookedDue, gatherNext time.Time
+	// nextReplay is the earliest start of the next replay.
+	nextReplay time.Time
+	// stopping tells that nothing new begins. goroutines counts those that drain waits
+	// for.
+	stopping   bool
+	goroutines sync.WaitGroup
+
+	// Each has a lock of its own.
+
+	ids      IDs
+	pins     pins
+	waiters  waiters
+	alerts   alerts
+	refusals refusalRates
+	// awaited are the triggers whose events a run may wait for; they only grow.
+	awaited sync.Map
+	// toEnd are the events whose called runs are to be ended, with the reason; ends lets
+	// one goroutine end them.
+	toEnd sync.Map
+	ends  sync.Mutex
+	// large are the bytes that runs take which were put down, where that is much.
+	large sync.Map
+	// paused are the endpoints that answered 410 Gone, by their key.
+	paused sync.Map
 }
 
 // loaded is a project with its workflows by trigger.
@@ -150,7 +177,7 @@ type loaded struct {
 	byTrigger map[string][]listener
 	// byRun are the workflows that listen to the ends of a workflow's runs.
 	byRun map[string][]listener
-	// gated are the triggers, and the workflows, whose events the lane takes.
+	// gated are the triggers, and the workflows, whose events are decided in order.
 	gated map[string]bool
 	// polled are the triggers with more than one inlet.
 	polled map[string]bool
@@ -208,7 +235,7 @@ func New(o Options) *Engine {
 		o.Redactor = &Redactor{}
 	}
 	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1),
-		working: make(chan struct{}), atWork: map[RunID]*driver{}, matching: map[EventID]bool{},
+		working: make(chan struct{}), atWork: map[RunID]*execution{}, matching: map[EventID]bool{},
 		failed: make(chan error, 1),
 		alerts: alerts{open: map[alertKey]OpenAlert{}, pending: map[alertKey]*Alert{}, wake: make(chan struct{}, 1)}}
 	e.ids.Seen(o.Store.LastID())
@@ -220,7 +247,7 @@ func New(o Options) *Engine {
 	e.lookup.Store(&o.Secrets)
 	e.everyRun = o.Redactor.With(nil)
 	e.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
-		Call: func(run int64) bool { return e.callRun(RunID(run)) }, Wake: e.poke})
+		Call: func(run int64) bool { return e.permitReady(RunID(run)) }, Wake: e.poke})
 	return e
 }
 
@@ -331,8 +358,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	e.work, e.kill = work, kill
-	e.behind, e.nextDue = true, time.Now()
-	e.lane.behind = true // what the inbox holds is older than what comes
+	e.backlog, e.nextDue = true, time.Now()
+	e.ordered.backlog = true // what the inbox holds is older than what comes
 	e.mu.Unlock()
 	close(e.working)
 	if err := e.loadEnds(ctx); err != nil && ctx.Err() == nil {
@@ -353,9 +380,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		return err
 	}
 	for _, upkeep := range []func(context.Context){e.prune, e.runBatches, e.closeGatherings, e.tellAlerts, e.watchConditions, e.watchClock} {
-		e.drivers.Add(1)
+		e.goroutines.Add(1)
 		go func() {
-			defer e.drivers.Done()
+			defer e.goroutines.Done()
 			upkeep(ctx)
 		}()
 	}
@@ -365,13 +392,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	return err
 }
 
-// drain waits for the drivers: first politely, then their attempts are cut.
+// drain waits for all goroutines: for Options.Grace, then attempts are cancelled.
 func (e *Engine) drain() {
 	e.mu.Lock()
 	e.stopping = true
 	e.mu.Unlock()
 	ended := make(chan struct{})
-	go func() { e.drivers.Wait(); close(ended) }()
+	go func() { e.goroutines.Wait(); close(ended) }()
 	select {
 	case <-ended:
 	case <-time.After(e.o.Grace):
@@ -395,13 +422,13 @@ func (e *Engine) Cancel(ctx context.Context, id RunID) error { return e.cancel(c
 func (e *Engine) cancel(ctx context.Context, id RunID, why *plan.Error) error {
 	for {
 		e.mu.Lock()
-		dr := e.atWork[id]
-		if dr != nil && !(dr.ending && why != nil) { // a person may cut finally, an event does not
-			dr.why = why
-			dr.cancel() // while it cannot be released
+		ex := e.atWork[id]
+		if ex != nil && !(ex.ending && why != nil) { // a person may cut finally, an event does not
+			ex.why = why
+			ex.cancel() // while it cannot be released
 		}
 		e.mu.Unlock()
-		if dr != nil {
+		if ex != nil {
 			return nil
 		}
 		err := e.cancelStored(ctx, id, why)

@@ -23,15 +23,15 @@ func cancelledByHand() *plan.Error {
 func isFinal(path string) bool { return strings.HasPrefix(path, plan.FinallyPath+"/") }
 
 // noteFinally notes that steps of finally have begun: only a person may cut them.
-func (dr *driver) noteFinally() {
-	if len(dr.state.Workflow.Finally) == 0 || dr.ending {
+func (ex *execution) noteFinally() {
+	if len(ex.state.Workflow.Finally) == 0 || ex.ending {
 		return
 	}
-	for path := range dr.state.Records {
+	for path := range ex.state.Records {
 		if isFinal(path) {
-			dr.e.mu.Lock()
-			dr.ending = true
-			dr.e.mu.Unlock()
+			ex.e.mu.Lock()
+			ex.ending = true
+			ex.e.mu.Unlock()
 			return
 		}
 	}
@@ -39,8 +39,8 @@ func (dr *driver) noteFinally() {
 
 // cutBeforeFinally tells that a run was cut in the moment before its first steps of
 // finally, which are then asked for again. From here on only a person may cut them.
-func (dr *driver) cutBeforeFinally(d plan.Decision) bool {
-	if len(dr.state.Workflow.Finally) == 0 || dr.ending {
+func (ex *execution) cutBeforeFinally(d plan.Decision) bool {
+	if len(ex.state.Workflow.Finally) == 0 || ex.ending {
 		return false
 	}
 	begins := slices.ContainsFunc(d.Due, func(x plan.Due) bool { return isFinal(x.Path) }) ||
@@ -48,37 +48,37 @@ func (dr *driver) cutBeforeFinally(d plan.Decision) bool {
 	if !begins {
 		return false
 	}
-	dr.e.mu.Lock()
-	defer dr.e.mu.Unlock()
-	dr.ending = !dr.cut()
-	return !dr.ending
+	ex.e.mu.Lock()
+	defer ex.e.mu.Unlock()
+	ex.ending = !ex.cut()
+	return !ex.ending
 }
 
 // toFinally leads a run that was cut to its finally steps. It gives false when there is
 // nothing to be done for it any more: it has none, or they were cut.
-func (dr *driver) toFinally() bool {
-	if len(dr.state.Workflow.Finally) == 0 {
+func (ex *execution) toFinally() bool {
+	if len(ex.state.Workflow.Finally) == 0 {
 		return false
 	}
-	dr.e.mu.Lock()
-	why := dr.why
-	if dr.ending {
+	ex.e.mu.Lock()
+	why := ex.why
+	if ex.ending {
 		// Who cut it while it was being loaded did not know that it had come this far.
 		if why != nil {
-			dr.why = nil
-			dr.ctx, dr.cancel = context.WithCancel(dr.e.work)
+			ex.why = nil
+			ex.ctx, ex.cancel = context.WithCancel(ex.e.work)
 		}
-		dr.e.mu.Unlock()
+		ex.e.mu.Unlock()
 		return why != nil
 	}
 	if why == nil {
 		why = cancelledByHand()
 	}
-	dr.run.Ending, dr.why, dr.ending = why, nil, true
-	dr.ctx, dr.cancel = context.WithCancel(dr.e.work)
-	dr.e.mu.Unlock()
-	dr.state.Cancelled = why
-	dr.stopWaiting(dr.state.Now)
+	ex.run.Ending, ex.why, ex.ending = why, nil, true
+	ex.ctx, ex.cancel = context.WithCancel(ex.e.work)
+	ex.e.mu.Unlock()
+	ex.state.Cancelled = why
+	ex.stopWaiting(ex.state.Now)
 	return true
 }
 

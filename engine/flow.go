@@ -19,7 +19,7 @@ import (
 // store counts the places in the transaction that stores the run, and gives a
 // place on in the one that ends a run, so that the order of the queue is the order
 // in which events were matched, over restarts too. Events of these workflows are
-// matched one after another, by the lane.
+// decided one after another (ordered.go).
 
 // Place is what a run asks for before it begins.
 type Place struct {
@@ -233,103 +233,6 @@ type DroppedError struct{ Reason string }
 // Error implements error.
 func (e *DroppedError) Error() string { return e.Reason }
 
-// lane holds events of workflows that hold runs back, in the order of their
-// arrival. It is guarded by the engine's lock.
-type lane struct {
-	queue []*Event
-	// moving tells that a goroutine matches what is in the queue.
-	moving bool
-	// behind tells that events of the lane are in the inbox and not in the queue: no
-	// later one may overtake them. missed counts those that were left there.
-	behind bool
-	missed int
-}
-
-// laneBatch is how many events of the lane are matched in one transaction.
-const laneBatch = 64
-
-// joinLane puts an event into the lane, unless older ones are not in it yet. It is
-// called with the lock held.
-func (e *Engine) joinLane(ev *Event, fromInbox bool) {
-	l := &e.lane
-	if e.matching[ev.ID] {
-		return
-	}
-	if len(l.queue) >= e.o.MaxMatches/4 || l.behind && !fromInbox {
-		l.behind, e.behind = true, true
-		l.missed++
-		return
-	}
-	e.matching[ev.ID] = true
-	l.queue = append(l.queue, ev.withoutBody())
-	if !l.moving {
-		l.moving = true
-		e.drivers.Add(1)
-		go e.moveLane()
-	}
-}
-
-// moveLane matches what is in the lane, in order, until it is empty.
-func (e *Engine) moveLane() {
-	defer e.drivers.Done()
-	for {
-		e.mu.Lock()
-		n := min(len(e.lane.queue), laneBatch)
-		if n == 0 || e.stopping {
-			e.leaveLane()
-			e.mu.Unlock()
-			return
-		}
-		batch := append([]*Event(nil), e.lane.queue[:n]...)
-		e.mu.Unlock()
-		// The first may wait for memory, since the lane has none yet; a later one that
-		// needs it is the first of the next batch.
-		first, err := e.awaitShare(e.work, batch[0])
-		if err != nil {
-			e.mu.Lock()
-			e.leaveLane()
-			e.lane.behind, e.behind = true, true
-			e.lane.missed++
-			e.mu.Unlock()
-			e.putBack(batch[0].ID, err)
-			return
-		}
-		batch[0] = first
-		for i, ev := range batch {
-			if !e.tryShare(ev) {
-				batch = batch[:i]
-				break
-			}
-		}
-		e.mu.Lock()
-		e.lane.queue = e.lane.queue[len(batch):]
-		e.mu.Unlock()
-		going := e.match(batch...)
-		for _, ev := range batch {
-			ev.share.letGo()
-		}
-		e.driveBeside(going)
-	}
-}
-
-// leaveLane puts down what is in the lane: it is in the inbox. It is called with the
-// lock held.
-func (e *Engine) leaveLane() {
-	for _, ev := range e.lane.queue {
-		delete(e.matching, ev.ID)
-	}
-	e.lane.queue, e.lane.moving = nil, false
-}
-
-// caughtUp tells that the whole inbox was read when missed events had been
-// left in it, and all of the lane's are in its queue. It is called with the lock
-// held.
-func (l *lane) caughtUp(missed int) {
-	if l.missed == missed {
-		l.behind = false
-	}
-}
-
 // replace cancels the runs that newer ones take the place of.
 func (e *Engine) replace(ids []RunID) {
 	for _, id := range ids {
@@ -349,9 +252,9 @@ func (e *Engine) replaceLeft(ctx context.Context) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	e.drivers.Add(1)
+	e.goroutines.Add(1)
 	go func() {
-		defer e.drivers.Done()
+		defer e.goroutines.Done()
 		e.replace(ids)
 	}()
 	return nil

@@ -15,7 +15,7 @@ import (
 // When the gathering is due it is closed: the run asks for its place, if its workflow
 // has any, and begins. Each of these is one transaction, so that a crash between two of
 // them loses no event and makes no second run. Events of such workflows are matched one
-// after another, by the lane.
+// after another (ordered.go).
 
 // GatherStore is what the store does for debounce, batch and cancel_on.
 type GatherStore interface {
@@ -87,16 +87,16 @@ func (rc *runContext) gathering(g *workflows.Gather) (*Gathering, error) {
 	return &Gathering{Kind: g.Kind, Key: rc.masker().Text(key), Wait: g.Wait, Max: g.Max, Size: g.Size, Bytes: DecodedSize(rc.event.Raw)}, nil
 }
 
-// heldBack gives the settlement of a run that does not begin now; nil for one that does.
-func (dr *driver) heldBack() (*Settlement, error) {
-	if err := dr.findCancelKeys(); err != nil {
+// heldBack gives the update of a run that does not begin now; nil for one that does.
+func (ex *execution) heldBack() (*Settlement, error) {
+	if err := ex.findCancelKeys(); err != nil {
 		return nil, err
 	}
-	s := Settlement{Run: dr.run, New: true, Answers: -1, Cancels: dr.cancels}
+	s := Settlement{Run: ex.run, New: true, Answers: -1, Cancels: ex.cancels}
 	var err error
-	if g := dr.state.Workflow.Gather; g != nil && dr.event.Inlet != "manual" && !dr.alone {
-		s.Gather, err = dr.gathering(g)
-	} else if s.Place, err = dr.place(); s.Place == nil {
+	if g := ex.state.Workflow.Gather; g != nil && ex.event.Inlet != "manual" && !ex.alone {
+		s.Gather, err = ex.gathering(g)
+	} else if s.Place, err = ex.place(); s.Place == nil {
 		return nil, err
 	}
 	held := s // only what is held back costs an allocation
@@ -204,9 +204,9 @@ func (e *Engine) closeGathering(ctx context.Context, g DueGathering) error {
 	}
 	e.dueAt(out.Due)
 	if len(out.Replaced) > 0 {
-		e.drivers.Add(1)
+		e.goroutines.Add(1)
 		go func() {
-			defer e.drivers.Done()
+			defer e.goroutines.Done()
 			e.replace(out.Replaced)
 		}()
 	}
@@ -244,20 +244,20 @@ func isBatch(w *workflows.Workflow) bool { return w.Gather != nil && w.Gather.Ki
 
 // loadBatch loads the events of a batch that is to go on. They have one share of the
 // memory, for which the run waits without any.
-func (dr *driver) loadBatch() error {
-	if !isBatch(dr.state.Workflow) {
+func (ex *execution) loadBatch() error {
+	if !isBatch(ex.state.Workflow) {
 		return nil
 	}
-	_, size, err := dr.e.o.Store.Gathered(dr.e.work, dr.run.ID)
+	_, size, err := ex.e.o.Store.Gathered(ex.e.work, ex.run.ID)
 	if err != nil {
 		return fmt.Errorf("looking for the events of the batch: %w", err)
 	}
-	if size += DecodedSize(dr.event.Raw); size > smallDecoded {
-		dr.putDown()
-		if err := dr.e.decoded.Take(dr.e.work, size); err != nil {
+	if size += DecodedSize(ex.event.Raw); size > smallDecoded {
+		ex.putDown()
+		if err := ex.e.decoded.Take(ex.e.work, size); err != nil {
 			return err
 		}
-		dr.share = newShare(dr.e.decoded, size)
+		ex.share = newShare(ex.e.decoded, size)
 	}
-	return dr.readEvents(dr.e.work, dr.run.ID)
+	return ex.readEvents(ex.e.work, ex.run.ID)
 }

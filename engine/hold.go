@@ -37,16 +37,16 @@ type Endpointed interface {
 // and its path.
 func DestinationOf(origin, path string) string { return destination.Scope(origin, path) }
 
-// permit asks for the permit of an attempt, unless the driver has it.
-func (dr *driver) permit(d plan.Due) *destination.Hold {
-	if d.Step.Spec == nil || !d.Step.Spec.Leaves || dr.permits[d.Path] != nil {
+// permit asks for the permit of an attempt, unless the run has it.
+func (ex *execution) permit(d plan.Due) *destination.Hold {
+	if d.Step.Spec == nil || !d.Step.Spec.Leaves || ex.permits[d.Path] != nil {
 		return nil
 	}
-	a, ok := dr.e.o.Actions[ActionName(d.Step)].(Destined)
+	a, ok := ex.e.o.Actions[ActionName(d.Step)].(Destined)
 	if !ok {
 		return nil
 	}
-	name := a.Destination(dr.input(d))
+	name := a.Destination(ex.input(d))
 	if name == "" {
 		return nil
 	}
@@ -54,99 +54,101 @@ func (dr *driver) permit(d plan.Due) *destination.Hold {
 	if c := d.Step.Spec.Connector; c != nil {
 		limit = c.Limit
 	}
-	if dr.early {
-		p := dr.e.destinations.TakeFree(name, limit)
+	if ex.provisional {
+		p := ex.e.destinations.TakeFree(name, limit)
 		if p == nil {
-			dr.declined = true
+			ex.declined = true
 			return &destination.Hold{}
 		}
-		dr.keep(d.Path, p)
+		ex.keep(d.Path, p)
 		return nil
 	}
-	if dr.held {
+	if ex.held {
 		// From here on it may be called, also while it is at work.
-		dr.mayBeCalled()
+		ex.watchPermit()
 	}
-	p, h := dr.e.destinations.Take(name, limit, int64(dr.run.ID))
-	if h != nil && !dr.held {
-		dr.held = true
-		dr.mayBeCalled()
-		p, h = dr.e.destinations.Take(name, limit, int64(dr.run.ID))
+	p, h := ex.e.destinations.Take(name, limit, int64(ex.run.ID))
+	if h != nil && !ex.held {
+		ex.held = true
+		ex.watchPermit()
+		p, h = ex.e.destinations.Take(name, limit, int64(ex.run.ID))
 	}
 	if h != nil {
 		return h
 	}
-	dr.keep(d.Path, p)
+	ex.keep(d.Path, p)
 	return nil
 }
 
-func (dr *driver) keep(path string, p *destination.Permit) {
-	if dr.permits == nil {
-		dr.permits = map[string]*destination.Permit{}
+func (ex *execution) keep(path string, p *destination.Permit) {
+	if ex.permits == nil {
+		ex.permits = map[string]*destination.Permit{}
 	}
-	dr.permits[path] = p
+	ex.permits[path] = p
 }
 
-// mayBeCalled makes the channel by which a run at work hears of its turn.
-func (dr *driver) mayBeCalled() {
-	dr.e.mu.Lock()
-	defer dr.e.mu.Unlock()
-	if dr.turn == nil {
-		dr.turn = make(chan struct{}, 1)
+// watchPermit makes the channel by which a run at work hears of its turn.
+func (ex *execution) watchPermit() {
+	ex.e.mu.Lock()
+	defer ex.e.mu.Unlock()
+	if ex.turn == nil {
+		ex.turn = make(chan struct{}, 1)
 	}
 }
 
 // permitOf hands an attempt its permit.
-func (dr *driver) permitOf(d plan.Due) *destination.Permit {
-	p := dr.permits[d.Path]
-	delete(dr.permits, d.Path)
+func (ex *execution) permitOf(d plan.Due) *destination.Permit {
+	p := ex.permits[d.Path]
+	delete(ex.permits, d.Path)
 	return p
 }
 
 // giveBack returns the permits of attempts that are not made.
-func (dr *driver) giveBack() {
-	for path, p := range dr.permits {
-		delete(dr.permits, path)
+func (ex *execution) giveBack() {
+	for path, p := range ex.permits {
+		delete(ex.permits, path)
 		p.Give(destination.Outcome{Cut: true})
 	}
 }
 
-// callRun lets a run come for the permit that it was handed.
-func (e *Engine) callRun(id RunID) bool {
+// permitReady lets a run come for the permit that it was handed.
+func (e *Engine) permitReady(id RunID) bool {
 	e.mu.Lock()
-	dr := e.atWork[id]
-	if dr != nil && dr.turn != nil {
+	ex := e.atWork[id]
+	if ex != nil && ex.turn != nil {
 		select {
-		case dr.turn <- struct{}{}:
+		case ex.turn <- struct{}{}:
 		default: // it has been called
 		}
 	}
 	e.mu.Unlock()
-	if dr != nil {
-		return true // it looks when it settles, or when it is put down
+	if ex != nil {
+		return true // it looks when it advances, or when it is put down
 	}
 	return e.resume(id, false) != nil
 }
 
 // hold puts on record that an attempt waits for its destination.
-func (dr *driver) hold(d plan.Due, h *destination.Hold) {
-	list := dr.state.Records[d.Path]
+func (ex *execution) hold(d plan.Due, h *destination.Hold) {
+	list := ex.state.Records[d.Path]
 	if n := len(list); n > 0 && list[n-1].Status == plan.Waiting {
 		return
 	}
-	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Waiting, StartedAt: dr.state.Now, Input: d.Shown,
-		Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: dr.masker().Text(h.Why)}}, Destination: h.Host}
-	dr.state.AddRecord(r)
-	dr.unsaved = append(dr.unsaved, r)
+	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Waiting, StartedAt: ex.state.Now, Input: d.Shown,
+		Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: ex.masker().Text(h.Why)}}, Destination: h.Host}
+	ex.state.AddRecord(r)
+	ex.unsaved = append(ex.unsaved, r)
 }
 
 // givesUp ends an attempt whose host has not answered for too long. It counts, so
 // that a run does not wait for ever.
-func (dr *driver) givesUp(d plan.Due, h *destination.Hold) {
-	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Failed, StartedAt: dr.state.Now, FinishedAt: dr.state.Now, Input: d.Shown,
-		Error: &plan.Error{Message: dr.masker().Text(fmt.Sprintf("not sent: %s, for %s", h.Why, plain(dr.e.o.MaxHeld))), Code: "destination_down", Retryable: true, Step: d.Path, Attempts: d.Attempt}}
-	dr.state.AddRecord(r)
-	dr.unsaved = append(dr.unsaved, r)
+func (ex *execution) givesUp(d plan.Due, h *destination.Hold) {
+	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Failed, StartedAt: ex.state.Now,
+		FinishedAt: ex.state.Now, Input: d.Shown,
+		Error: &plan.Error{Message: ex.masker().Text(fmt.Sprintf("not sent: %s, for %s", h.Why, plain(ex.e.o.MaxHeld))),
+			Code: "destination_down", Retryable: true, Step: d.Path, Attempts: d.Attempt}}
+	ex.state.AddRecord(r)
+	ex.unsaved = append(ex.unsaved, r)
 }
 
 // Pause is an endpoint that gets nothing until a person lets it go on.
@@ -160,32 +162,34 @@ type Pause struct {
 }
 
 // endpoint refuses an attempt to an endpoint that is paused.
-func (dr *driver) endpoint(a Action, in Input) (string, error) {
+func (ex *execution) endpoint(a Action, in Input) (string, error) {
 	x, ok := a.(Endpointed)
 	if !ok {
 		return "", nil
 	}
 	raw := x.Endpoint(in)
-	if p, paused := dr.e.paused.Load(endpointKey(raw)); paused {
+	if p, paused := ex.e.paused.Load(endpointKey(raw)); paused {
 		shown := p.(Pause).Endpoint
-		return "", &plan.Error{Message: fmt.Sprintf("not sent: %s answered 410 Gone before and is paused; hookloom destinations --resume %s lets it go on", shown, shown), Code: "endpoint_paused"}
+		return "", &plan.Error{Message: fmt.Sprintf("not sent: %s answered 410 Gone before and is paused; hookloom "+
+			"destinations --resume %s lets it go on", shown, shown), Code: "endpoint_paused"}
 	}
 	return raw, nil
 }
 
 // gone pauses an endpoint that answered 410.
-func (dr *driver) gone(ctx context.Context, raw string, d plan.Due, err error) error {
+func (ex *execution) gone(ctx context.Context, raw string, d plan.Due, err error) error {
 	var e *plan.Error
 	if raw == "" || !errors.As(err, &e) || e.Status != 410 {
 		return err
 	}
-	p := Pause{Key: endpointKey(raw), Endpoint: dr.e.showEndpoint(raw), Run: dr.run.ID.String(), At: time.Now().UTC()}
-	if serr := dr.e.o.Store.Pause(context.WithoutCancel(ctx), p); serr != nil {
-		dr.e.o.Log.Error("an endpoint that is gone was not paused", "endpoint", p.Endpoint, "error", serr)
+	p := Pause{Key: endpointKey(raw), Endpoint: ex.e.showEndpoint(raw), Run: ex.run.ID.String(), At: time.Now().UTC()}
+	if serr := ex.e.o.Store.Pause(context.WithoutCancel(ctx), p); serr != nil {
+		ex.e.o.Log.Error("an endpoint that is gone was not paused", "endpoint", p.Endpoint, "error", serr)
 		return err
 	}
-	dr.e.paused.Store(p.Key, p)
-	dr.e.o.Log.Warn("an endpoint answered 410 Gone: it is paused", "endpoint", p.Endpoint, "run", p.Run, "resume", "hookloom destinations --resume "+p.Endpoint)
+	ex.e.paused.Store(p.Key, p)
+	ex.e.o.Log.Warn("an endpoint answered 410 Gone: it is paused", "endpoint", p.Endpoint, "run", p.Run, "resume",
+		"hookloom destinations --resume "+p.Endpoint)
 	out := *e
 	out.Message += "; the endpoint is paused: hookloom destinations --resume " + p.Endpoint + " lets it go on"
 	return &out

@@ -11,29 +11,29 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// drive carries a run on until it has ended or waits. A bug that one run brings out
-// ends that run alone.
-func (e *Engine) drive(dr *driver) {
+// execute works on a run until it has ended or waits. A panic ends that run alone.
+func (e *Engine) execute(ex *execution) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.o.Log.Error("a run panicked", "run", dr.run.ID, "panic", p, "stack", string(debug.Stack()))
-			e.unrecorded(dr, panicked(p))
+			e.o.Log.Error("a run panicked", "run", ex.run.ID, "panic", p, "stack", string(debug.Stack()))
+			e.unrecorded(ex, panicked(p))
 		}
 	}()
-	e.carry(dr)
+	e.runLoop(ex)
 }
 
-// carry makes what is due, asks the plan, and stores, again and again.
-func (e *Engine) carry(dr *driver) {
+// runLoop starts the attempts that are due, advances the run by what came back, and stores
+// the update, until the run has ended or waits. Attempts are on disk before they start.
+func (e *Engine) runLoop(ex *execution) {
 	for {
-		dr.perform()
+		ex.startAttempts()
 		mark := uint64(0)
-		if dr.held {
+		if ex.held {
 			mark = e.destinations.Mark()
 		}
-		s := dr.settle()
-		if dr.held {
-			e.destinations.Forget(int64(dr.run.ID), mark) // those that it did not take
+		s := ex.advance()
+		if ex.held {
+			e.destinations.Forget(int64(ex.run.ID), mark) // those that it did not take
 		}
 		var next time.Time
 		err := e.store(func() (err error) {
@@ -44,43 +44,43 @@ func (e *Engine) carry(dr *driver) {
 			if e.rowsFault(err) {
 				err = fmt.Errorf("what this run did cannot be recorded: %w", err)
 			}
-			e.unrecorded(dr, err)
+			e.unrecorded(ex, err)
 			return
 		}
 		e.began(s)
 		e.dueAt(next)
-		e.observe(dr.event, s)
-		dr.stored(s.Records)
-		if len(dr.due) == 0 && dr.inFlight == 0 {
-			ended := dr.run.Status.Ended()
+		e.reportUpdate(ex.event, s)
+		ex.stored(s.Records)
+		if len(ex.due) == 0 && ex.inFlight == 0 {
+			ended := ex.run.Status.Ended()
 			if !ended {
-				e.noteQuestions(dr)
+				e.noteQuestions(ex)
 			}
-			e.release(dr)
+			e.release(ex)
 			if ended {
-				e.logEnd(dr.run, dr.masker())
+				e.logEnd(ex.run, ex.masker())
 			} else {
-				e.dueAt(dr.run.DueAt)
+				e.dueAt(ex.run.DueAt)
 			}
 			return
 		}
 	}
 }
 
-// unrecorded ends the work on a run that cannot be recorded. When that is the fault of
-// the run, it fails alone.
-func (e *Engine) unrecorded(dr *driver, err error) {
-	dr.abandon()
+// unrecorded stops work on a run whose update cannot be stored. When the error is about the
+// run's own rows, the run fails; otherwise it is found again at the next start.
+func (e *Engine) unrecorded(ex *execution, err error) {
+	ex.abandon()
 	if !errors.Is(err, ErrStale) {
-		e.o.Log.Error("a run cannot be recorded", "run", dr.run.ID, "error", err)
+		e.o.Log.Error("a run cannot be recorded", "run", ex.run.ID, "error", err)
 	}
 	if e.rowsFault(err) {
-		dr.run.Output, dr.run.Text = nil, ""
-		if gaveUp := e.giveUp(dr, err); !errors.Is(gaveUp, errGaveUp) {
-			e.o.Log.Error("a run that failed cannot be recorded either", "run", dr.run.ID, "error", gaveUp)
+		ex.run.Output, ex.run.Text = nil, ""
+		if gaveUp := e.giveUp(ex, err); !errors.Is(gaveUp, errGaveUp) {
+			e.o.Log.Error("a run that failed cannot be recorded either", "run", ex.run.ID, "error", gaveUp)
 		}
 	}
-	e.release(dr)
+	e.release(ex)
 }
 
 // maxLogged is how many bytes of an error are logged.

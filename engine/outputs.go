@@ -148,26 +148,26 @@ func (b *Budget) Add(n int64) {
 
 // grow asks for the room that the run's outputs take. A run that finds none is crowded:
 // nothing more of it begins, and what still comes back is stored and let go.
-func (dr *driver) grow() {
-	n := dr.e.outputs.need(dr.state.Memory()) - dr.lent
-	if n <= 0 || dr.crowded {
+func (ex *execution) grow() {
+	n := ex.e.outputs.need(ex.state.Memory()) - ex.lent
+	if n <= 0 || ex.crowded {
 		return
 	}
-	if dr.crowded = !dr.e.outputs.Try(n); !dr.crowded {
-		dr.lent += n
+	if ex.crowded = !ex.e.outputs.Try(n); !ex.crowded {
+		ex.lent += n
 	}
 }
 
-// stored follows a settlement that is on disk. A crowded run lets go of outputs that are
+// stored follows an update that is on disk. A crowded run lets go of outputs that are
 // stored while other attempts are still under way. From then on the plan cannot be
 // asked: it is when the run is loaded again.
-func (dr *driver) stored(records []*plan.Record) {
-	dr.rooms.recorded(records)
-	dr.lookedUp()
-	if !dr.crowded || dr.inFlight == 0 {
+func (ex *execution) stored(records []*plan.Record) {
+	ex.rooms.recorded(records)
+	ex.lookedUp()
+	if !ex.crowded || ex.inFlight == 0 {
 		return
 	}
-	dr.forgot = true
+	ex.forgot = true
 	for _, r := range records {
 		if !r.FinishedAt.IsZero() {
 			r.Output = nil
@@ -177,71 +177,71 @@ func (dr *driver) stored(records []*plan.Record) {
 
 // roomFor waits for what an event or the result of a called run takes that may have
 // come for a waiting step, before it is loaded.
-func (dr *driver) roomFor(w EventWait) error {
+func (ex *execution) roomFor(w EventWait) error {
 	var size int64
-	err := dr.e.store(func() (err error) {
-		size, err = dr.e.o.Store.SizeOf(dr.e.work, w)
+	err := ex.e.store(func() (err error) {
+		size, err = ex.e.o.Store.SizeOf(ex.e.work, w)
 		return err
 	})
 	if err != nil || size <= LargeAnswer {
 		return err
 	}
-	n := dr.e.lookups.whole(size * storedGrowth)
-	if dr.looked > 0 {
-		dr.e.lookups.Add(n) // it has some, so it may not wait
-	} else if err := dr.e.lookups.Take(dr.e.work, n); err != nil {
+	n := ex.e.lookups.whole(size * storedGrowth)
+	if ex.looked > 0 {
+		ex.e.lookups.Add(n) // it has some, so it may not wait
+	} else if err := ex.e.lookups.Take(ex.e.work, n); err != nil {
 		return err
 	}
-	dr.looked += n
+	ex.looked += n
 	return nil
 }
 
 // lookedUp gives that room back: what came is on record, or is looked up again.
-func (dr *driver) lookedUp() {
-	if dr.looked > 0 {
-		dr.e.lookups.Add(-dr.looked)
-		dr.looked = 0
+func (ex *execution) lookedUp() {
+	if ex.looked > 0 {
+		ex.e.lookups.Add(-ex.looked)
+		ex.looked = 0
 	}
 }
 
 // noteSize keeps what a run takes that is put down, so that it is lent that much before
 // it is loaded again.
-func (dr *driver) noteSize() {
+func (ex *execution) noteSize() {
 	switch {
-	case dr.run.Status.Ended():
-		if dr.large {
-			dr.e.large.Delete(dr.run.ID)
+	case ex.run.Status.Ended():
+		if ex.large {
+			ex.e.large.Delete(ex.run.ID)
 		}
-	case dr.state != nil && dr.state.Memory() > smallDecoded:
-		dr.e.large.Store(dr.run.ID, dr.state.Memory())
+	case ex.state != nil && ex.state.Memory() > smallDecoded:
+		ex.e.large.Store(ex.run.ID, ex.state.Memory())
 	}
 }
 
 // makeRoom waits for what a large run takes, before it is loaded.
-func (e *Engine) makeRoom(dr *driver) error {
-	v, ok := e.large.Load(dr.run.ID)
+func (e *Engine) makeRoom(ex *execution) error {
+	v, ok := e.large.Load(ex.run.ID)
 	if !ok {
 		return nil
 	}
-	dr.large = true
+	ex.large = true
 	n := e.outputs.need(v.(int64))
 	if err := e.outputs.Take(e.work, n); err != nil {
 		return err
 	}
-	dr.lent = n
+	ex.lent = n
 	return nil
 }
 
 // fitRoom makes what a loaded run was lent what it takes.
-func (dr *driver) fitRoom() {
-	n := dr.e.outputs.need(dr.state.Memory())
+func (ex *execution) fitRoom() {
+	n := ex.e.outputs.need(ex.state.Memory())
 	switch {
-	case n > dr.lent:
-		dr.e.outputs.Add(n - dr.lent)
-	case n < dr.lent:
-		dr.e.outputs.Give(dr.lent - n)
+	case n > ex.lent:
+		ex.e.outputs.Add(n - ex.lent)
+	case n < ex.lent:
+		ex.e.outputs.Give(ex.lent - n)
 	}
-	dr.lent = n
+	ex.lent = n
 }
 
 // findLarge looks for the runs that are large, at the start.

@@ -217,14 +217,14 @@ func (e *Engine) texts(ctx context.Context, versions map[string]string) (map[str
 
 // callee is the workflow that a step of the run calls: of the version that was in force
 // when the run began.
-func (dr *driver) callee(name string) (*workflows.Workflow, error) {
-	as := asOf(dr.run, dr.event)
-	now := dr.e.project.Load().Workflows[name]
-	u, known := dr.e.pins.at(dr.run.Version, as)
+func (ex *execution) callee(name string) (*workflows.Workflow, error) {
+	as := asOf(ex.run, ex.event)
+	now := ex.e.project.Load().Workflows[name]
+	u, known := ex.e.pins.at(ex.run.Version, as)
 	version := u.Uses.Workflows[name]
 	switch {
 	case known && version != "" && (now == nil || now.Version != version):
-		return dr.e.version(dr.e.work, &Run{Workflow: name, Version: version}, as)
+		return ex.e.version(ex.e.work, &Run{Workflow: name, Version: version}, as)
 	case now == nil:
 		return nil, fmt.Errorf("there is no workflow %s any more", name)
 	}

@@ -10,14 +10,14 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// SuspectBoots is how often a run was found at work when it is suspected of
+// SuspectCrashes is how often a run was found at work when it is suspected of
 // ending the process: from then on it works beside a few others, then alone, so
 // that the guilty one is told from those that were only there.
-const SuspectBoots = 2
+const SuspectCrashes = 2
 
-// maxBoots is how often a run may be found at work when the process starts. A
+// maxCrashes is how often a run may be found at work when the process starts. A
 // run that kills the process each time is put aside, or nothing else would run.
-const maxBoots = 3
+const maxCrashes = 3
 
 // suspectsAtOnce bounds those that are suspected for the first time, and
 // suspectPause is how long the process must have lived before one is tried alone:
@@ -30,9 +30,9 @@ const (
 // resumeSuspects works on suspects: the new ones a few at once, and those that
 // were found again among a few one after another.
 func (e *Engine) resumeSuspects(ctx context.Context, few, alone []RunID) {
-	e.drivers.Add(2)
+	e.goroutines.Add(2)
 	go func() {
-		defer e.drivers.Done()
+		defer e.goroutines.Done()
 		var atWork []<-chan struct{}
 		for _, id := range few {
 			if len(atWork) == suspectsAtOnce {
@@ -45,7 +45,7 @@ func (e *Engine) resumeSuspects(ctx context.Context, few, alone []RunID) {
 		}
 	}()
 	go func() {
-		defer e.drivers.Done()
+		defer e.goroutines.Done()
 		if len(alone) == 0 {
 			return
 		}
@@ -66,12 +66,12 @@ func (e *Engine) resumeSuspects(ctx context.Context, few, alone []RunID) {
 var errGaveUp = errors.New("the run has failed")
 
 // giveUp ends a run that cannot go on as a dead letter, with the reason.
-func (e *Engine) giveUp(dr *driver, cause error) error {
+func (e *Engine) giveUp(ex *execution, cause error) error {
 	now := time.Now().UTC()
-	dr.run.Status, dr.run.FinishedAt, dr.run.DueAt = Failed, now, time.Time{}
-	dr.run.Error = &plan.Error{Message: value.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
-	s := Settlement{Run: dr.run, Called: dr.event.Inlet == "call", Calls: e.listening(dr.run, dr.event), Leaves: true,
-		Cancelable: true, CloseSteps: true, Mask: dr.masker()}
+	ex.run.Status, ex.run.FinishedAt, ex.run.DueAt = Failed, now, time.Time{}
+	ex.run.Error = &plan.Error{Message: value.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
+	s := Settlement{Run: ex.run, Called: ex.event.Inlet == "call", Calls: e.subscriberEvents(ex.run, ex.event), Leaves: true,
+		Cancelable: true, CloseSteps: true, Mask: ex.masker()}
 	var next time.Time
 	err := e.store(func() (err error) {
 		next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)
@@ -83,8 +83,8 @@ func (e *Engine) giveUp(dr *driver, cause error) error {
 	e.endCalled() // it may have waited for runs that it called
 	e.began(s)
 	e.dueAt(next)
-	e.observe(dr.event, s)
-	e.logEnd(dr.run, dr.masker())
+	e.reportUpdate(ex.event, s)
+	e.logEnd(ex.run, ex.masker())
 	return errGaveUp
 }
 

@@ -67,7 +67,7 @@ func (e *Engine) Poll(ctx context.Context, b *PollBatch) (fresh int, err error) 
 	ids := make([]EventID, len(b.Items))
 	for i, d := range b.Items {
 		ids[i] = EventID(e.ids.Next())
-		e.hear(d)
+		e.markUnsubscribed(d)
 		e.maskEvent(d)
 	}
 	receipts, err := e.o.Store.Poll(ctx, ids, b)

@@ -110,10 +110,10 @@ type Run struct {
 	Text string
 	// Ending is why a run is being cancelled that has finally steps to come.
 	Ending *plan.Error
-	// Boots counts how often in a row, without having got on, a start of the
+	// Crashes counts how often in a row, without having got on, a start of the
 	// process found the run at work: a run
 	// that brings the process down is put aside.
-	Boots int
+	Crashes int
 }
 
 // began is when what a run may wait for counts at the latest: when its event came, or

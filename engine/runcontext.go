@@ -14,7 +14,7 @@ import (
 
 // runContext is a run with what its expressions see. It is enough to evaluate them, to ask
 // the planner and to mask what is shown; it holds no slot, no memory and no goroutine. A
-// driver adds those.
+// execution adds those.
 type runContext struct {
 	e     *Engine
 	event *Event

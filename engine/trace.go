@@ -97,10 +97,10 @@ func Traceparent(ctx context.Context) string {
 }
 
 // traced puts the traceparent of an attempt into its context.
-func (dr *driver) traced(ctx context.Context, path string, attempt int) context.Context {
-	_, sent := dr.event.Headers["traceparent"]
-	if !sent && (dr.e.o.Watch == nil || !dr.e.o.Watch.Traces()) {
+func (ex *execution) traced(ctx context.Context, path string, attempt int) context.Context {
+	_, sent := ex.event.Headers["traceparent"]
+	if !sent && (ex.e.o.Watch == nil || !ex.e.o.Watch.Traces()) {
 		return ctx
 	}
-	return context.WithValue(ctx, traceparentKey{}, TraceOf(dr.event.ID, dr.event.Headers).Header(AttemptSpan(dr.run.ID, path, attempt)))
+	return context.WithValue(ctx, traceparentKey{}, TraceOf(ex.event.ID, ex.event.Headers).Header(AttemptSpan(ex.run.ID, path, attempt)))
 }

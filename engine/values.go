@@ -237,8 +237,8 @@ type Inside interface {
 }
 
 // Value implements Inside.
-func (dr *driver) Value(ctx context.Context, project bool, key string) (any, bool, error) {
-	item, err := dr.e.o.Store.Value(ctx, dr.valueRef(project, key), time.Now())
+func (ex *execution) Value(ctx context.Context, project bool, key string) (any, bool, error) {
+	item, err := ex.e.o.Store.Value(ctx, ex.valueRef(project, key), time.Now())
 	if errors.Is(err, ErrNotFound) {
 		return nil, false, nil
 	}
@@ -249,19 +249,19 @@ func (dr *driver) Value(ctx context.Context, project bool, key string) (any, boo
 	return v, err == nil, err
 }
 
-func (dr *driver) valueRef(project bool, key string) ValueRef {
+func (ex *execution) valueRef(project bool, key string) ValueRef {
 	if project {
 		return ValueRef{Key: key}
 	}
-	return ValueRef{Workflow: dr.run.Workflow, Key: key}
+	return ValueRef{Workflow: ex.run.Workflow, Key: key}
 }
 
 // ChangeValue implements Inside.
-func (dr *driver) ChangeValue(_ context.Context, in Input, project bool, c ValueChange) (any, error) {
-	c.ValueRef = dr.valueRef(project, c.Key)
-	c.Op, c.Run, c.By = in.Key, dr.run.ID, dr.run.ID.String()
-	dr.wrote.Store(true)
-	return dr.e.changeValue(c, in.Redact)
+func (ex *execution) ChangeValue(_ context.Context, in Input, project bool, c ValueChange) (any, error) {
+	c.ValueRef = ex.valueRef(project, c.Key)
+	c.Op, c.Run, c.By = in.Key, ex.run.ID, ex.run.ID.String()
+	ex.wrote.Store(true)
+	return ex.e.changeValue(c, in.Redact)
 }
 
 // changeValue writes as soon as the store can.

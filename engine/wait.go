@@ -20,37 +20,38 @@ import (
 // it. Either makes the run due, and the run itself looks for what has come: so
 // nothing is lost when it comes early, at the same moment, or over a restart.
 
-// listen readies a driver for news, if its workflow can wait for any.
-func (dr *driver) listen(w *workflows.Workflow) {
+// watchNews makes the channel by which a run hears of answers and events, if its workflow can
+// wait for any.
+func (ex *execution) watchNews(w *workflows.Workflow) {
 	if w.MayWait() {
-		dr.news = make(chan struct{}, 1)
+		ex.news = make(chan struct{}, 1)
 	}
 }
 
-// tell lets a run at work look for what has come.
-func (dr *driver) tell() {
+// notify lets a run at work look for what has come.
+func (ex *execution) notify() {
 	select {
-	case dr.news <- struct{}{}:
+	case ex.news <- struct{}{}:
 	default: // it has been told, or never waits
 	}
 }
 
-// tellWaiting tells the runs at work that wait for an event; those that are not
+// notifyWaiting tells the runs at work that wait for an event; those that are not
 // at work were made due.
-func (e *Engine) tellWaiting(w EventWait) {
+func (e *Engine) notifyWaiting(w EventWait) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, dr := range e.atWork {
-		if slices.ContainsFunc(dr.awaits, w.names) {
-			dr.tell()
+	for _, ex := range e.atWork {
+		if slices.ContainsFunc(ex.awaits, w.names) {
+			ex.notify()
 		}
 	}
 }
 
-// notice keeps what the run waits for, so that the store can see whether it has
+// recordWaits keeps what the run waits for, so that the store can see whether it has
 // come meanwhile.
-func (dr *driver) notice(questions []plan.Question) {
-	if dr.news == nil {
+func (ex *execution) recordWaits(questions []plan.Question) {
+	if ex.news == nil {
 		return
 	}
 	var awaits []EventWait
@@ -59,41 +60,41 @@ func (dr *driver) notice(questions []plan.Question) {
 			awaits = append(awaits, EventWait{Trigger: q.Trigger, Key: q.Key, From: q.From})
 		}
 	}
-	dr.e.mu.Lock()
-	dr.awaits = awaits
-	dr.e.mu.Unlock()
+	ex.e.mu.Lock()
+	ex.awaits = awaits
+	ex.e.mu.Unlock()
 }
 
-func (dr *driver) answersAre(t *Taken) {
-	if dr.state.Answers == nil {
-		dr.state.Answers = map[string]*plan.Answer{}
+func (ex *execution) answersAre(t *Taken) {
+	if ex.state.Answers == nil {
+		ex.state.Answers = map[string]*plan.Answer{}
 	}
-	maps.Copy(dr.state.Answers, t.Answers)
-	dr.answers = t.Answered
+	maps.Copy(ex.state.Answers, t.Answers)
+	ex.answers = t.Answered
 }
 
 // lookUp loads what has come for a run at work. An error leaves it for the next
 // look: the run goes on without.
-func (dr *driver) lookUp() {
-	t, err := dr.e.o.Store.Peek(dr.e.work, dr.run.ID)
+func (ex *execution) lookUp() {
+	t, err := ex.e.o.Store.Peek(ex.e.work, ex.run.ID)
 	if err == nil {
-		dr.answersAre(t)
-		err = dr.lookForEvents(t.Records)
+		ex.answersAre(t)
+		err = ex.lookForEvents(t.Records)
 	}
-	if err != nil && dr.e.work.Err() == nil {
-		dr.e.o.Log.Warn("what has come for a run cannot be read", "run", dr.run.ID, "error", err)
+	if err != nil && ex.e.work.Err() == nil {
+		ex.e.o.Log.Warn("what has come for a run cannot be read", "run", ex.run.ID, "error", err)
 	}
 }
 
 // lookForEvents finds the events that waiting steps wait for, and the ends of called
 // runs.
-func (dr *driver) lookForEvents(records []*plan.Record) error {
+func (ex *execution) lookForEvents(records []*plan.Record) error {
 	for _, r := range records {
 		if call := r.Call(); call != nil {
-			if err := dr.roomFor(EventWait{Key: call.Event}); err != nil && !dr.e.rowsFault(err) {
+			if err := ex.roomFor(EventWait{Key: call.Event}); err != nil && !ex.e.rowsFault(err) {
 				return fmt.Errorf("looking for what step %s waits for: %w", r.Path, err)
 			}
-			if err := dr.lookForCalled(r, call); err != nil {
+			if err := ex.lookForCalled(r, call); err != nil {
 				return err
 			}
 			continue
@@ -101,9 +102,9 @@ func (dr *driver) lookForEvents(records []*plan.Record) error {
 		var first *Event
 		index := 0
 		for _, q := range plan.AwaitedEvents(r) {
-			ev, err := dr.lookForEvent(EventWait{Trigger: q.Trigger, Key: q.Key, From: q.From})
-			if dr.e.rowsFault(err) {
-				dr.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "event", Index: q.Index,
+			ev, err := ex.lookForEvent(EventWait{Trigger: q.Trigger, Key: q.Key, From: q.From})
+			if ex.e.rowsFault(err) {
+				ex.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "event", Index: q.Index,
 					Err: &plan.Error{Message: "the event that came cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
 				break
 			}
@@ -115,18 +116,18 @@ func (dr *driver) lookForEvents(records []*plan.Record) error {
 			}
 		}
 		if first != nil {
-			dr.releases(r, first, index)
+			ex.releases(r, first, index)
 		}
 	}
 	return nil
 }
 
-func (dr *driver) lookForEvent(w EventWait) (ev *Event, err error) {
-	if err := dr.roomFor(w); err != nil && !dr.e.rowsFault(err) {
+func (ex *execution) lookForEvent(w EventWait) (ev *Event, err error) {
+	if err := ex.roomFor(w); err != nil && !ex.e.rowsFault(err) {
 		return nil, fmt.Errorf("looking for what is waited for: %w", err)
 	}
-	err = dr.e.store(func() (err error) {
-		ev, err = dr.e.o.Store.Arrived(dr.e.work, w, dr.run)
+	err = ex.e.store(func() (err error) {
+		ev, err = ex.e.o.Store.Arrived(ex.e.work, w, ex.run)
 		return err
 	})
 	if err != nil {
@@ -137,28 +138,28 @@ func (dr *driver) lookForEvent(w EventWait) (ev *Event, err error) {
 
 // releases makes an event the answer that a step waits for, unless a person's came
 // before it.
-func (dr *driver) releases(r *plan.Record, ev *Event, index int) {
-	if a := dr.state.Answers[r.Path]; a != nil && a.Attempt == r.Attempt && !a.At.IsZero() && a.At.Before(ev.ReceivedAt) {
+func (ex *execution) releases(r *plan.Record, ev *Event, index int) {
+	if a := ex.state.Answers[r.Path]; a != nil && a.Attempt == r.Attempt && !a.At.IsZero() && a.At.Before(ev.ReceivedAt) {
 		return
 	}
-	if dr.releasedBy == nil {
-		dr.releasedBy = map[string]EventID{}
+	if ex.releasedBy == nil {
+		ex.releasedBy = map[string]EventID{}
 	}
-	dr.releasedBy[r.Path] = ev.ID
+	ex.releasedBy[r.Path] = ev.ID
 	a := &plan.Answer{Attempt: r.Attempt, Verdict: "event", Index: index}
 	if names, err := ev.Names(); err != nil {
 		a.Err = &plan.Error{Message: err.Error(), Code: "unreadable", Step: r.Path}
 	} else {
 		a.Output = names
 	}
-	dr.state.Answers[r.Path] = a
+	ex.state.Answers[r.Path] = a
 }
 
 // came tells which of the records that are stored now were released by events.
-func (dr *driver) came(records []*plan.Record) []CameEvent {
+func (ex *execution) came(records []*plan.Record) []CameEvent {
 	var out []CameEvent
 	for _, r := range records {
-		if id, ok := dr.releasedBy[r.Path]; ok && !r.FinishedAt.IsZero() {
+		if id, ok := ex.releasedBy[r.Path]; ok && !r.FinishedAt.IsZero() {
 			out = append(out, CameEvent{Path: r.Path, Event: id})
 		}
 	}
@@ -197,7 +198,8 @@ func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question
 	a := Answer{Run: id, Path: q.Path, At: now, By: word.By, Proof: word.Proof, Comment: word.Comment,
 		Answer: plan.Answer{Attempt: q.Attempt, Verdict: word.Verdict}}
 	if q.Kind == "approval" {
-		a.Output = map[string]any{"approved": word.Verdict == "approve", "by": word.By, "at": now.Format(time.RFC3339Nano), "comment": word.Comment}
+		a.Output = map[string]any{"approved": word.Verdict == "approve", "by": word.By, "at": now.Format(time.RFC3339Nano),
+			"comment": word.Comment}
 	} else if word.Verdict == "done" {
 		a.Output = word.Result
 	}
@@ -213,8 +215,8 @@ func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question
 	e.o.Log.Info("a run was answered", "run", id, "step", q.Path, "verdict", word.Verdict, "by", word.By)
 	e.dueAt(now)
 	e.mu.Lock()
-	if dr := e.atWork[id]; dr != nil {
-		dr.tell()
+	if ex := e.atWork[id]; ex != nil {
+		ex.notify()
 	}
 	e.mu.Unlock()
 	return q, nil
@@ -239,7 +241,8 @@ func choose(questions []plan.Question, word Word) (plan.Question, error) {
 	case len(fit) == 0 && word.Path != "":
 		return plan.Question{}, fmt.Errorf("step %s does not wait for a person; %s does", word.Path, strings.Join(paths, ", "))
 	case len(fit) == 0:
-		return plan.Question{}, fmt.Errorf("nothing can be answered by %s: %s waits for %s", word.Verdict, questions[0].Path, strings.Join(verdicts[questions[0].Kind], ", "))
+		return plan.Question{}, fmt.Errorf("nothing can be answered by %s: %s waits for %s", word.Verdict, questions[0].Path,
+			strings.Join(verdicts[questions[0].Kind], ", "))
 	case len(fit) > 1:
 		return plan.Question{}, fmt.Errorf("several steps wait for a person: say which of %s", strings.Join(paths, ", "))
 	}

@@ -225,7 +225,8 @@ func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
 		p.out.open++
 		return pending
 	case a.Verdict == "done":
-		r := &Record{Path: path, Attempt: last.Attempt + 1, Action: s.Uses, Status: Succeeded, StartedAt: p.st.Now, FinishedAt: p.st.Now, Output: a.Output}
+		r := &Record{Path: path, Attempt: last.Attempt + 1, Action: s.Uses, Status: Succeeded, StartedAt: p.st.Now,
+			FinishedAt: p.st.Now, Output: a.Output}
 		p.st.AddRecord(r)
 		p.out.Finished = append(p.out.Finished, r)
 		p.bind(s, r, last.Attempt)
@@ -239,5 +240,6 @@ func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
 // interrupted fails a step whose attempt is in doubt.
 func (p *planner) interrupted(s *workflows.Step, path string, last *Record, why string) outcome {
 	e := &Error{Message: "the attempt was cut, and whether it took effect is not known" + why, Code: "interrupted", Step: path}
-	return p.fails(s, path, &Record{Path: path, Attempt: last.Attempt, Status: Failed, Error: e, StartedAt: last.StartedAt, FinishedAt: last.FinishedAt})
+	return p.fails(s, path, &Record{Path: path, Attempt: last.Attempt, Status: Failed, Error: e, StartedAt: last.StartedAt,
+		FinishedAt: last.FinishedAt})
 }

@@ -186,7 +186,7 @@ func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events
 
 // Due implements engine.Store.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at LIMIT ?`, engine.SuspectBoots, limit+1)
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at LIMIT ?`, engine.SuspectCrashes, limit+1)
 	if err != nil {
 		return nil, time.Time{}, classify(err)
 	}
@@ -241,7 +241,7 @@ func (s *Store) SizeOf(ctx context.Context, w engine.EventWait) (n int64, err er
 
 // Suspects implements engine.Store.
 func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs INDEXED BY runs_due WHERE `+openRun+` AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectBoots)
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs INDEXED BY runs_due WHERE `+openRun+` AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectCrashes)
 	if err != nil {
 		return nil, nil, classify(err)
 	}
@@ -251,7 +251,7 @@ func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err er
 		if err := rows.Scan(&id, &boots); err != nil {
 			return nil, nil, classify(err)
 		}
-		if boots > engine.SuspectBoots {
+		if boots > engine.SuspectCrashes {
 			alone = append(alone, engine.RunID(id))
 		} else {
 			few = append(few, engine.RunID(id))
@@ -277,7 +277,7 @@ func (s *Store) run(ctx context.Context, id engine.RunID) (_ *engine.Run, unread
 	var started, finished, due, repeats, continues sql.NullInt64
 	var output, failure, ending sql.NullString
 	err = s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, continues, created_at, started_at, finished_at, due_at, active_ms, boots, output, error, text, ending FROM runs WHERE id = ?`, int64(id)).
-		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &continues, &created, &started, &finished, &due, &active, &r.Boots, &output, &failure, &r.Text, &ending)
+		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &continues, &created, &started, &finished, &due, &active, &r.Crashes, &output, &failure, &r.Text, &ending)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, engine.ErrNotFound
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// dispatch is stop 3: it takes up what nobody holds in memory. It sleeps until
-// something is due or somebody wakes it; there is no polling.
+// dispatch takes up what is only in the store: events of the inbox and runs that are due. It
+// sleeps until something is due or it is woken.
 func (e *Engine) dispatch(ctx context.Context) error {
 	for {
 		if err := e.takeInbox(ctx); err != nil {
@@ -45,11 +45,11 @@ const dueAgain = 5 * time.Second
 func (e *Engine) pause() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.dozing = !e.behind || e.room() == 0; !e.dozing {
+	if e.dozing = !e.backlog || e.room() == 0; !e.dozing {
 		return lookAgain
 	}
 	longest := dueAgain
-	if e.behind {
+	if e.backlog {
 		longest = countAgain // until then runs may turn out to be slow
 	}
 	if e.nextDue.IsZero() || len(e.atWork) >= e.o.MaxRuns {
@@ -61,7 +61,7 @@ func (e *Engine) pause() time.Duration {
 // wakeUp lets the dispatcher look again.
 func (e *Engine) wakeUp(behind bool) {
 	e.mu.Lock()
-	e.behind = e.behind || behind
+	e.backlog = e.backlog || behind
 	look := e.canLook()
 	e.mu.Unlock()
 	if look {
@@ -84,15 +84,16 @@ const (
 func (e *Engine) room() int {
 	n := len(e.atWork)
 	free := e.o.MaxRuns - n
-	if n >= e.forEvents() {
+	if n >= e.maxRunsForIntake() {
 		n -= e.slow()
 	}
-	return max(0, min(e.o.MaxMatches-len(e.matching)-e.early.deciding, e.forEvents()-n, free))
+	return max(0, min(e.o.MaxMatches-len(e.matching)-e.fast.deciding, e.maxRunsForIntake()-n, free))
 }
 
-// forEvents is how many quick runs are at work when no more events are taken up: less
-// than a destination may have (package destination), so that none waits for it.
-func (e *Engine) forEvents() int { return e.o.MaxRuns - e.o.MaxRuns*3/8 }
+// maxRunsForIntake is the number of quick runs at work above which no more events are taken
+// up: 5/8 of MaxRuns. It is below the 3/4 that one destination may use (package destination),
+// so that new runs do not queue for a permit.
+func (e *Engine) maxRunsForIntake() int { return e.o.MaxRuns - e.o.MaxRuns*3/8 }
 
 const (
 	slowFrom   = 250 * time.Millisecond
@@ -103,8 +104,8 @@ const (
 func (e *Engine) slow() int {
 	if now := time.Now(); now.Sub(e.counted) >= countAgain {
 		e.counted, e.slowRuns = now, 0
-		for _, dr := range e.atWork {
-			if now.Sub(dr.taken) >= slowFrom {
+		for _, ex := range e.atWork {
+			if now.Sub(ex.taken) >= slowFrom {
 				e.slowRuns++
 			}
 		}
@@ -114,14 +115,14 @@ func (e *Engine) slow() int {
 
 // many tells that a look at the inbox is worth its query.
 func (e *Engine) many(room int) bool {
-	return room >= min(manyAtOnce, (e.o.MaxMatches+1)/2, (e.forEvents()+1)/2)
+	return room >= min(manyAtOnce, (e.o.MaxMatches+1)/2, (e.maxRunsForIntake()+1)/2)
 }
 
 // canLook tells that the dispatcher is to be woken for the inbox. It is called with
 // the lock held.
 func (e *Engine) canLook() bool {
 	room := e.room()
-	return e.behind && room > 0 && (e.dozing || e.many(room))
+	return e.backlog && room > 0 && (e.dozing || e.many(room))
 }
 
 func (e *Engine) poke() {
@@ -154,12 +155,12 @@ func (e *Engine) noteDue(t time.Time) bool {
 func (e *Engine) takeInbox(ctx context.Context) error {
 	e.mu.Lock()
 	room := e.room()
-	look := e.behind && (e.many(room) || room > 0 && time.Since(e.looked) >= lookAgain)
+	look := e.backlog && (e.many(room) || room > 0 && time.Since(e.looked) >= lookAgain)
 	if look {
-		e.behind, e.looked = false, time.Now()
+		e.backlog, e.looked = false, time.Now()
 	}
 	known := len(e.matching)
-	missed := e.lane.missed
+	missed := e.ordered.missed
 	e.mu.Unlock()
 	if !look {
 		return nil
@@ -186,9 +187,9 @@ func (e *Engine) takeInbox(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	if whole {
-		e.lane.caughtUp(missed)
+		e.ordered.caughtUp(missed)
 	} else {
-		e.behind = true
+		e.backlog = true
 	}
 	e.mu.Unlock()
 	return nil
@@ -203,7 +204,7 @@ func (e *Engine) readError(ctx context.Context, err error) error {
 	if errors.Is(err, ErrBusy) {
 		e.o.Log.Warn("what is due cannot be read now; it is tried again", "error", err)
 		e.mu.Lock()
-		e.behind, e.nextDue = true, time.Now().Add(100*time.Millisecond)
+		e.backlog, e.nextDue = true, time.Now().Add(100*time.Millisecond)
 		e.mu.Unlock()
 		return nil
 	}
@@ -244,47 +245,47 @@ func (e *Engine) takeDue(ctx context.Context) error {
 }
 
 // takeSlot claims the right to work on a run; false when all are in use.
-func (e *Engine) takeSlot(dr *driver) bool {
-	id := dr.run.ID
+func (e *Engine) takeSlot(ex *execution) bool {
+	id := ex.run.ID
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.atWork) >= e.o.MaxRuns && !dr.suspect || e.stopping || e.atWork[id] != nil {
+	if len(e.atWork) >= e.o.MaxRuns && !ex.suspect || e.stopping || e.atWork[id] != nil {
 		if e.atWork[id] == nil {
 			e.nextDue = time.Now() // looked for again when a slot is free
 		}
 		return false // who works on it says when it is due again
 	}
-	e.atWork[id], dr.taken = dr, time.Now()
+	e.atWork[id], ex.taken = ex, time.Now()
 	return true
 }
 
 // release gives a run's slot back.
-func (e *Engine) release(dr *driver) {
-	dr.putDown()
-	if !dr.slot {
-		dr.cancel()
+func (e *Engine) release(ex *execution) {
+	ex.putDown()
+	if !ex.slot {
+		ex.cancel()
 		return
 	}
 	e.mu.Lock()
 	full := len(e.atWork) >= e.o.MaxRuns
-	delete(e.atWork, dr.run.ID)
+	delete(e.atWork, ex.run.ID)
 	look := full || e.canLook()
-	cut := dr.cut()
+	cut := ex.cut()
 	e.mu.Unlock()
-	dr.cancel()
-	dr.giveBack()
-	if dr.held && e.destinations.HasTicket(int64(dr.run.ID)) {
+	ex.cancel()
+	ex.giveBack()
+	if ex.held && e.destinations.HasTicket(int64(ex.run.ID)) {
 		// It was called in the moment it was put down.
-		if dr.run.Status.Ended() {
-			e.destinations.Forget(int64(dr.run.ID), math.MaxUint64)
-		} else if e.resume(dr.run.ID, false) == nil {
-			e.destinations.PutBack(int64(dr.run.ID))
+		if ex.run.Status.Ended() {
+			e.destinations.Forget(int64(ex.run.ID), math.MaxUint64)
+		} else if e.resume(ex.run.ID, false) == nil {
+			e.destinations.PutBack(int64(ex.run.ID))
 		}
 	}
-	if cut && dr.run.Status == Waiting {
+	if cut && ex.run.Status == Waiting {
 		// Cancelled when its last word was on record already.
-		if err := e.store(func() error { return e.cancelStored(e.work, dr.run.ID, dr.why) }); err != nil {
-			e.o.Log.Warn("a run was not cancelled", "run", dr.run.ID, "error", err)
+		if err := e.store(func() error { return e.cancelStored(e.work, ex.run.ID, ex.why) }); err != nil {
+			e.o.Log.Warn("a run was not cancelled", "run", ex.run.ID, "error", err)
 		}
 	}
 	if look {

@@ -11,16 +11,15 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// match is stop 2: every enabled workflow of the events' triggers decides, and
-// the decisions and the runs they start are stored in one transaction. A run
-// that can work at once has its first attempts on record in the same one, and is
-// given back to be driven.
-func (e *Engine) match(events ...*Event) (going []*driver) {
+// match evaluates every workflow that listens to the events and stores the decisions and the
+// runs they start in one transaction. A run that has a slot has its first attempts on record
+// in the same transaction and is returned, to be executed.
+func (e *Engine) match(events ...*Event) (going []*execution) {
 	ms := make([]Match, len(events))
-	live := make([][]*driver, len(events))
+	live := make([][]*execution, len(events))
 	p, decided := e.deciding()
 	for i, ev := range events {
-		ms[i], live[i] = e.consider(p, ev, time.Time{})
+		ms[i], live[i] = e.evaluate(p, ev, time.Time{})
 	}
 	var results []MatchResult
 	err := e.store(func() (err error) {
@@ -36,13 +35,13 @@ func (e *Engine) match(events ...*Event) (going []*driver) {
 		delete(e.matching, ev.ID)
 	}
 	if err != nil {
-		e.lane.behind = true
+		e.ordered.backlog = true
 	}
 	e.mu.Unlock()
 	for i, ev := range events {
 		if err != nil || results[i].Known {
-			for _, dr := range live[i] {
-				e.release(dr)
+			for _, ex := range live[i] {
+				e.release(ex)
 			}
 			continue
 		}
@@ -52,12 +51,12 @@ func (e *Engine) match(events ...*Event) (going []*driver) {
 	return going
 }
 
-// matchAlone goes on after what was decided about events could not be recorded, for what
-// it is: each event alone, and of the one whose fault it is only that nobody can decide.
-func (e *Engine) matchAlone(p *loaded, events []*Event, live [][]*driver, cause error) (going []*driver) {
+// matchAlone follows a match that could not be stored because of its rows: each event is
+// tried alone, and one that still fails is recorded as rule_failed for all its workflows.
+func (e *Engine) matchAlone(p *loaded, events []*Event, live [][]*execution, cause error) (going []*execution) {
 	for _, list := range live {
-		for _, dr := range list {
-			e.release(dr)
+		for _, ex := range list {
+			e.release(ex)
 		}
 	}
 	if len(events) > 1 {
@@ -90,10 +89,9 @@ func (e *Engine) matchAlone(p *loaded, events []*Event, live [][]*driver, cause 
 	return nil
 }
 
-// consider asks the workflows that listen to an event. On the short way, where until
-// is set, it does nothing that could not be taken back, and what it gives is void
-// when it comes later than that.
-func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live []*driver) {
+// evaluate evaluates the workflows that listen to an event. On the fast path (until set) it
+// has no side effects; results after until must be discarded.
+func (e *Engine) evaluate(p *loaded, ev *Event, until time.Time) (m Match, live []*execution) {
 	m = Match{Event: ev.ID, At: time.Now().UTC()}
 	if len(ev.Hidden) > 0 {
 		m.Mask = e.o.Redactor.With(ev.Hidden)
@@ -110,13 +108,13 @@ func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live 
 		m.Decisions = append(m.Decisions, unreadable(ev, notRead))
 	}
 	for _, l := range listeners {
-		d, start, dr := e.weigh(l, ev, names, err, until)
+		d, start, ex := e.evaluateWorkflow(l, ev, names, err, until)
 		m.Decisions = append(m.Decisions, d)
 		if start != nil {
 			m.Starts = append(m.Starts, *start)
 		}
-		if dr != nil {
-			live = append(live, dr)
+		if ex != nil {
+			live = append(live, ex)
 		}
 	}
 	m.Called = ev.Inlet == "call"
@@ -127,43 +125,43 @@ func (e *Engine) consider(p *loaded, ev *Event, until time.Time) (m Match, live 
 	return m, live
 }
 
-// weigh asks one workflow. start is the run that begins, if one does, and dr who
-// works on it, if it need not wait for its place.
-func (e *Engine) weigh(l listener, ev *Event, names map[string]any, unreadable error, until time.Time) (d Decision,
-	start *Settlement, dr *driver) {
+// evaluateWorkflow evaluates one workflow. start is the update that begins its run, nil for
+// none; ex is the run's execution, nil when it must wait for a concurrency slot or its rate.
+func (e *Engine) evaluateWorkflow(l listener, ev *Event, names map[string]any, unreadable error, until time.Time) (d Decision,
+	start *Settlement, ex *execution) {
 	defer func() {
 		// A bug that one event brings out must not end the process at each start anew.
 		if p := recover(); p != nil {
-			if dr != nil {
-				e.release(dr)
+			if ex != nil {
+				e.release(ex)
 			}
-			d, start, dr = e.panicked(l, ev, p), nil, nil
+			d, start, ex = e.panicked(l, ev, p), nil, nil
 		}
 	}()
 	if l.off == Held {
 		return l.away(), nil, nil
 	}
-	d = decide(l, ev, names, unreadable, until)
+	d = evaluateRule(l, ev, names, unreadable, until)
 	if d.Outcome != Matched {
 		return d, nil, nil
 	}
 	d.Run = RunID(e.ids.Next())
-	dr = e.newRun(ev, l.workflow, d.Run, names)
-	held, err := dr.heldBack()
+	ex = e.newRun(ev, l.workflow, d.Run, names)
+	held, err := ex.heldBack()
 	switch {
 	case err != nil:
-		dr.cancel()
-		dr.putDown()
+		ex.cancel()
+		ex.putDown()
 		d.Run, d.Outcome, d.Reason = 0, RuleFailed, problem(err)
 		return d, nil, nil
 	case held != nil:
-		dr.cancel() // it is taken up from the store when it has its place
-		dr.putDown()
+		ex.cancel() // it is taken up from the store when it has its place
+		ex.putDown()
 		return d, held, nil
 	}
-	dr.early, dr.state.Until = !until.IsZero(), until
-	s := dr.start(e.takeSlot(dr))
-	return d, &s, dr
+	ex.provisional, ex.state.Until = !until.IsZero(), until
+	s := ex.start(e.takeSlot(ex))
+	return d, &s, ex
 }
 
 // panicked is the decision about an event whose rule made the program panic.
@@ -174,15 +172,15 @@ func (e *Engine) panicked(l listener, ev *Event, p any) Decision {
 }
 
 // matched goes on after the decisions about an event are on disk.
-func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver) (going []*driver) {
+func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*execution) (going []*execution) {
 	if result.Woken > 0 {
 		e.dueAt(m.At)
 	}
 	if m.Wakes != nil {
-		e.tellWaiting(*m.Wakes)
+		e.notifyWaiting(*m.Wakes)
 	}
 	if m.Called {
-		e.tellWaiting(EventWait{Key: ev.ID.String()})
+		e.notifyWaiting(EventWait{Key: ev.ID.String()})
 		if _, is := e.isToEnd(ev.ID); is {
 			e.endCalled()
 		}
@@ -202,25 +200,25 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver)
 		}
 	}
 	m.Starts = starts
-	e.observeMatch(ev, m)
-	e.callers.tell(ev.ID)
+	e.reportMatch(ev, m)
+	e.waiters.notify(ev.ID)
 	for _, s := range m.Starts {
 		e.began(s)
 	}
-	for _, dr := range live {
-		if e.follow(dr) {
-			going = append(going, dr)
-		} else if dr.run.Status == Waiting && result.Dropped[dr.run.ID] == "" {
-			e.noteQuestions(dr)
+	for _, ex := range live {
+		if e.follow(ex) {
+			going = append(going, ex)
+		} else if ex.run.Status == Waiting && result.Dropped[ex.run.ID] == "" {
+			e.noteQuestions(ex)
 		}
 	}
 	e.dueAt(result.Due)
 	e.gatherDue(result.Gather)
 	e.cancelBy(result.Cancelled)
 	if len(result.Replaced) > 0 {
-		e.drivers.Add(1)
+		e.goroutines.Add(1)
 		go func() {
-			defer e.drivers.Done()
+			defer e.goroutines.Done()
 			e.replace(result.Replaced)
 		}()
 	}
@@ -229,30 +227,30 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*driver)
 
 // follow tells whether a run that was just stored goes on at once; else it has
 // ended, or the dispatcher finds it when it is due.
-func (e *Engine) follow(dr *driver) bool {
+func (e *Engine) follow(ex *execution) bool {
 	switch {
-	case dr.run.Status.Ended():
-		e.release(dr)
-	case !dr.slot:
-		dr.putDown()
-		e.dueAt(dr.run.DueAt)
-	case dr.run.Status != Running:
-		e.release(dr)
-		e.dueAt(dr.run.DueAt)
+	case ex.run.Status.Ended():
+		e.release(ex)
+	case !ex.slot:
+		ex.putDown()
+		e.dueAt(ex.run.DueAt)
+	case ex.run.Status != Running:
+		e.release(ex)
+		e.dueAt(ex.run.DueAt)
 	default:
 		return true
 	}
 	return false
 }
 
-// driveBeside works on runs, each on a goroutine of its own.
-func (e *Engine) driveBeside(going []*driver) {
-	for _, dr := range going {
-		e.drivers.Add(1)
+// executeAll works on runs, each on a goroutine of its own.
+func (e *Engine) executeAll(going []*execution) {
+	for _, ex := range going {
+		e.goroutines.Add(1)
 		go func() {
-			defer e.drivers.Done()
+			defer e.goroutines.Done()
 			growStack()
-			e.drive(dr)
+			e.execute(ex)
 		}()
 	}
 }
@@ -285,9 +283,9 @@ func (l *loaded) listeners(ev *Delivery) []listener {
 	return nil
 }
 
-// decide asks one workflow. An error in a rule is not false: it is a failure
-// that shows.
-func decide(l listener, ev *Event, names map[string]any, err error, until time.Time) Decision {
+// evaluateRule evaluates the rule of one workflow. An error in a rule is not false: it is the
+// outcome rule_failed.
+func evaluateRule(l listener, ev *Event, names map[string]any, err error, until time.Time) Decision {
 	d := Decision{Workflow: l.workflow.ID, Version: l.workflow.Version, Outcome: Matched}
 	taken := l.types
 	if ev.Inlet != "webhook" {
@@ -341,7 +339,7 @@ func decide(l listener, ev *Event, names map[string]any, err error, until time.T
 // why there are none. It has no side effects.
 func EvaluateRule(w *workflows.Workflow, start workflows.Start, types []string, ev *Event, names map[string]any,
 	unreadable error) Decision {
-	return decide(listener{workflow: w, start: start, types: types}, ev, names, unreadable, time.Time{})
+	return evaluateRule(listener{workflow: w, start: start, types: types}, ev, names, unreadable, time.Time{})
 }
 
 func problem(err error) string {
@@ -367,19 +365,19 @@ func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, 
 	return checked, nil
 }
 
-func (e *Engine) observeMatch(ev *Event, m Match) {
+func (e *Engine) reportMatch(ev *Event, m Match) {
 	for i := range m.Decisions {
-		e.tell(Change{Event: ev, Decision: &m.Decisions[i], mask: m.Mask})
+		e.report(Change{Event: ev, Decision: &m.Decisions[i], mask: m.Mask})
 		if m.Decisions[i].Outcome == RuleFailed {
 			e.ruleFailed(ev, &m.Decisions[i], e.maskOf(ev))
 		}
 	}
 	for _, s := range m.Starts {
-		e.observe(ev, s)
+		e.reportUpdate(ev, s)
 	}
 }
 
-func (e *Engine) observe(ev *Event, s Settlement) {
+func (e *Engine) reportUpdate(ev *Event, s Settlement) {
 	m := s.Mask
 	if m == nil {
 		m = e.everyRun
@@ -399,10 +397,10 @@ func (e *Engine) observe(ev *Event, s Settlement) {
 		}
 		c.Steps = append(c.Steps, s)
 	}
-	e.tell(c)
+	e.report(c)
 }
 
-func (e *Engine) tell(c Change) {
+func (e *Engine) report(c Change) {
 	e.noteChange(c)
 	if e.o.Observe != nil {
 		e.o.Observe(c)
