@@ -163,7 +163,8 @@ func (c *Console) guard(next http.Handler) http.Handler {
 			return
 		}
 		if !c.private(r) {
-			problem(w, http.StatusForbidden, "this address accepts plain http only from the proxies in server.trusted_proxies; set server.admin_tls for https")
+			problem(w, http.StatusForbidden,
+				"this address accepts plain http only from the proxies in server.trusted_proxies; set server.admin_tls for https")
 			return
 		}
 		by, wait := c.who(r)
@@ -200,7 +201,8 @@ func (c *Console) genuine(w http.ResponseWriter, r *http.Request, by caller, api
 	if api {
 		// Without tokens the caller proves nothing. What a step's URL or a page of another
 		// site can make someone send has no header of ours.
-		return by.byHeader || by.session == "" && r.Header.Get(ClientHeader) != "" || want != "" && hmac.Equal([]byte(r.Header.Get("X-CSRF-Token")), []byte(want))
+		return by.byHeader || by.session == "" && r.Header.Get(ClientHeader) != "" || want != "" &&
+			hmac.Equal([]byte(r.Header.Get("X-CSRF-Token")), []byte(want))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<20)
 	return r.ParseForm() == nil && want != "" && hmac.Equal([]byte(r.PostForm.Get("csrf")), []byte(want))
@@ -212,7 +214,8 @@ const ClientHeader = "X-Hookloom"
 
 func ungenuine(api bool) string {
 	if api {
-		return "this call changes something and needs proof: send a token (Authorization: Bearer ...) or, where the server has none, the header " + ClientHeader + ": 1"
+		return "this call changes something and needs proof: send a token (Authorization: Bearer ...) or, " +
+			"where the server has none, the header " + ClientHeader + ": 1"
 	}
 	return "this form has expired or came from another site: load the page again"
 }
@@ -303,7 +306,8 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, err)
 		return
 	}
-	k := &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(sessionTime.Seconds())}
+	k := &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		MaxAge: int(sessionTime.Seconds())}
 	if secured(r) {
 		k.Name, k.Secure = secureCookie, true
 	}
@@ -318,7 +322,8 @@ func (c *Console) logout(w http.ResponseWriter, r *http.Request) {
 		c.o.Logger.Error("an ended session was not noted for the next start", "error", err)
 	}
 	for _, n := range []string{cookieName, secureCookie} {
-		http.SetCookie(w, &http.Cookie{Name: n, Path: "/", MaxAge: -1, HttpOnly: true, Secure: n == secureCookie, SameSite: http.SameSiteStrictMode})
+		http.SetCookie(w, &http.Cookie{Name: n, Path: "/", MaxAge: -1, HttpOnly: true, Secure: n == secureCookie,
+			SameSite: http.SameSiteStrictMode})
 	}
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
@@ -326,7 +331,8 @@ func (c *Console) logout(w http.ResponseWriter, r *http.Request) {
 // backTo keeps a redirect inside of the console.
 func backTo(path string) string {
 	u, err := url.Parse(path)
-	if err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n") {
+	if err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") ||
+		strings.ContainsAny(path, "\\\r\n") {
 		return "/"
 	}
 	return path
@@ -341,7 +347,8 @@ func (c *Console) audit(r *http.Request, by caller, action, target, detail strin
 	if ip := c.address(r); ip.IsValid() {
 		remote = ip.String()
 	}
-	a := engine.AuditEntry{At: time.Now().UTC(), Who: by.Name, Role: string(by.Role), Proof: by.proof(), Remote: remote, Action: action, Target: target, Detail: detail, Status: status}
+	a := engine.AuditEntry{At: time.Now().UTC(), Who: by.Name, Role: string(by.Role), Proof: by.proof(), Remote: remote, Action: action,
+		Target: target, Detail: detail, Status: status}
 	if err := c.o.Operator.Audit(ctx, a); err != nil {
 		c.o.Logger.Error("an action is missing in the audit log", "action", action, "target", target, "error", err)
 	}

@@ -71,7 +71,8 @@ func TestALoginMakesASessionOfItsRole(t *testing.T) {
 		t.Error("an empty token logs in")
 	}
 	operate, w := login(t, c, "a-token", "/runs?status=failed", nil)
-	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/runs?status=failed" || !operate.HttpOnly || operate.SameSite != http.SameSiteStrictMode || operate.Path != "/" {
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/runs?status=failed" || !operate.HttpOnly ||
+		operate.SameSite != http.SameSiteStrictMode || operate.Path != "/" {
 		t.Errorf("%d %s %+v", w.Code, w.Header(), operate)
 	}
 	if k, _ := login(t, c, "a-token", "/", map[string]string{"X-Forwarded-Proto": "https"}); k.Name != "__Host-hookloom" || !k.Secure {
@@ -84,23 +85,27 @@ func TestALoginMakesASessionOfItsRole(t *testing.T) {
 	}
 	run := "/runs/run_0000000000000002"
 	view, _ := login(t, c, "a-view-token", "/", nil)
-	if page := get(c, "GET", run, map[string]string{"Cookie": view.Name + "=" + view.Value}, "").Body.String(); strings.Contains(page, "/replay") {
+	if page := get(c, "GET", run, map[string]string{"Cookie": view.Name + "=" + view.Value}, "").Body.String(); strings.Contains(page,
+		"/replay") {
 		t.Error("who may look only is shown how to act")
 	}
 	if w := form(c, run+"/replay", view, url.Values{"csrf": {csrfOf(t, c, "/runs", view)}}); w.Code != http.StatusForbidden {
 		t.Errorf("who may look only acts: %d", w.Code)
 	}
-	if w := get(c, "POST", "/api/v1"+run+"/replay", map[string]string{"Authorization": "Bearer a-view-token"}, "{}"); w.Code != http.StatusForbidden {
+	if w := get(c, "POST", "/api/v1"+run+"/replay", map[string]string{"Authorization": "Bearer a-view-token"},
+		"{}"); w.Code != http.StatusForbidden {
 		t.Errorf("by the API: %d", w.Code)
 	}
 	if len(op.asked) != 0 {
 		t.Errorf("carried out: %v", op.asked)
 	}
-	if w := form(c, run+"/replay", operate, url.Values{"csrf": {csrfOf(t, c, run, operate)}}); w.Code != http.StatusSeeOther || len(op.asked) != 1 || op.asked[0] != "replay run_0000000000000002startpinnedada" {
+	if w := form(c, run+"/replay", operate, url.Values{"csrf": {csrfOf(t, c, run, operate)}}); w.Code != http.StatusSeeOther ||
+		len(op.asked) != 1 || op.asked[0] != "replay run_0000000000000002startpinnedada" {
 		t.Errorf("who may act: %d %v", w.Code, op.asked)
 	}
 	form(c, "/logout", operate, url.Values{"csrf": {csrfOf(t, c, "/", operate)}})
-	if w := get(c, "GET", run, map[string]string{"Accept": "text/html", "Cookie": operate.Name + "=" + operate.Value}, ""); w.Code != http.StatusSeeOther {
+	if w := get(c, "GET", run, map[string]string{"Accept": "text/html", "Cookie": operate.Name + "=" + operate.Value},
+		""); w.Code != http.StatusSeeOther {
 		t.Errorf("after the logout: %d", w.Code)
 	}
 }
@@ -110,7 +115,8 @@ func TestAFormOfAnotherSiteIsRefused(t *testing.T) {
 	k, _ := login(t, guarded, "a-token", "/", nil)
 	other, _ := login(t, guarded, "a-token", "/", nil)
 	run := "/runs/run_0000000000000002"
-	for name, csrf := range map[string]string{"none": "", "a guess": "00000000000000000000000000000000", "that of another session": csrfOf(t, guarded, run, other)} {
+	for name, csrf := range map[string]string{"none": "", "a guess": "00000000000000000000000000000000",
+		"that of another session": csrfOf(t, guarded, run, other)} {
 		if w := form(guarded, run+"/cancel", k, url.Values{"csrf": {csrf}}); w.Code != http.StatusForbidden {
 			t.Errorf("%s: %d", name, w.Code)
 		}
@@ -150,7 +156,8 @@ func TestEveryActionIsInTheAuditLog(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	want := []string{"ada operate login  See Other", "ada operate run.cancel run_0000000000000002 Conflict", "ada operate workflow.disable w See Other", "grace operate run.replay run_0000000000000002 Accepted",
+	want := []string{"ada operate login  See Other", "ada operate run.cancel run_0000000000000002 Conflict",
+		"ada operate workflow.disable w See Other", "grace operate run.replay run_0000000000000002 Accepted",
 		"api operate workflow.fire billing/refund Accepted"} // and not the refused login: strangers must not fill the log
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -226,7 +233,8 @@ func TestGuessesAreSlowedByAddress(t *testing.T) {
 	if _, w := login(t, c, "a-token", "/", nil); w.Code != http.StatusTooManyRequests {
 		t.Errorf("by the form: %d", w.Code)
 	}
-	if w := get(c, "GET", "/runs", map[string]string{"Accept": "text/html", "Cookie": k.Name + "=" + k.Value}, ""); w.Code != http.StatusOK {
+	if w := get(c, "GET", "/runs", map[string]string{"Accept": "text/html", "Cookie": k.Name + "=" + k.Value},
+		""); w.Code != http.StatusOK {
 		t.Errorf("a session waits for another's guesses: %d", w.Code)
 	}
 	from = netip.MustParseAddr("192.0.2.2")
@@ -240,7 +248,8 @@ func TestGuessesAreSlowedByAddress(t *testing.T) {
 func TestNothingActsWithoutAProof(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	path := "/api/v1/runs/run_0000000000000002/cancel"
-	if w := get(c, "POST", path, map[string]string{"Content-Type": "application/json"}, "{}"); w.Code != http.StatusForbidden || len(op.asked) != 0 || !strings.Contains(w.Body.String(), "X-Hookloom: 1") {
+	if w := get(c, "POST", path, map[string]string{"Content-Type": "application/json"}, "{}"); w.Code != http.StatusForbidden ||
+		len(op.asked) != 0 || !strings.Contains(w.Body.String(), "X-Hookloom: 1") {
 		t.Errorf("%d %s %v", w.Code, w.Body, op.asked)
 	}
 	if w := get(c, "POST", path, map[string]string{"X-Hookloom": "1"}, "{}"); w.Code != http.StatusConflict || len(op.asked) != 1 {
@@ -318,13 +327,17 @@ func TestOnlyATokenOfItsOwnProvesAName(t *testing.T) {
 		return r.Header.Get("Authorization")
 	}
 	for name, x := range map[string]struct{ got, want string }{
-		"a session of the shared token":   {answered("a-shared-token"), "answer run_0000000000000001 { approve ada   <nil>}"},
-		"a session of bob's":              {answered("the-token-of-bob"), "answer run_0000000000000001 { approve bob  token <nil>}"},
-		"the shared token":                {called("Bearer a-shared-token", `{"by": "bob"}`), "answer run_0000000000000001 { approve bob   <nil>},Accepted"},
-		"bob's":                           {called("Bearer the-token-of-bob", `{}`), "answer run_0000000000000001 { approve bob  token <nil>},Accepted"},
-		"bob's as another":                {called("Bearer the-token-of-bob", `{"by": "ada"}`), "Conflict"},
-		"bob's with the user of another":  {called(basic("ada", "the-token-of-bob"), `{}`), "answer run_0000000000000001 { approve bob  token <nil>},Accepted"},
-		"the shared one with bob as user": {called(basic("bob", "a-shared-token"), `{}`), "answer run_0000000000000001 { approve bob   <nil>},Accepted"},
+		"a session of the shared token": {answered("a-shared-token"), "answer run_0000000000000001 { approve ada   <nil>}"},
+		"a session of bob's":            {answered("the-token-of-bob"), "answer run_0000000000000001 { approve bob  token <nil>}"},
+		"the shared token": {called("Bearer a-shared-token", `{"by": "bob"}`),
+			"answer run_0000000000000001 { approve bob   <nil>},Accepted"},
+		"bob's": {called("Bearer the-token-of-bob", `{}`),
+			"answer run_0000000000000001 { approve bob  token <nil>},Accepted"},
+		"bob's as another": {called("Bearer the-token-of-bob", `{"by": "ada"}`), "Conflict"},
+		"bob's with the user of another": {called(basic("ada", "the-token-of-bob"), `{}`),
+			"answer run_0000000000000001 { approve bob  token <nil>},Accepted"},
+		"the shared one with bob as user": {called(basic("bob", "a-shared-token"), `{}`),
+			"answer run_0000000000000001 { approve bob   <nil>},Accepted"},
 	} {
 		if x.got != x.want {
 			t.Errorf("%s: %s, want %s", name, x.got, x.want)
@@ -332,7 +345,8 @@ func TestOnlyATokenOfItsOwnProvesAName(t *testing.T) {
 	}
 	k, _ := login(t, c, "the-token-of-bob", "/", nil)
 	now = console.Tokens{Operate: "a-shared-token", Named: map[string]string{"bob": "another-token-of-bob"}}
-	if w := form(c, path+"/answer", k, url.Values{"verdict": {"approve"}}); w.Code == http.StatusSeeOther && !strings.HasPrefix(w.Header().Get("Location"), "/login") {
+	if w := form(c, path+"/answer", k, url.Values{"verdict": {"approve"}}); w.Code == http.StatusSeeOther &&
+		!strings.HasPrefix(w.Header().Get("Location"), "/login") {
 		t.Errorf("a session outlives its token: %d", w.Code)
 	}
 }

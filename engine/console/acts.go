@@ -28,7 +28,8 @@ func done(w http.ResponseWriter, r *http.Request, path, what string) {
 
 // cannot shows why an order was not carried out.
 func (c *Console) cannot(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrClosed) {
+	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) ||
+		errors.Is(err, engine.ErrClosed) {
 		c.trouble(w, r, err)
 		return
 	}
@@ -36,7 +37,8 @@ func (c *Console) cannot(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (c *Console) formOrder(r *http.Request) (replayOrder, error) {
-	o := replayOrder{From: r.PostForm.Get("from"), Version: r.PostForm.Get("version"), By: callerOf(r).Name, Again: r.PostForm.Get("again") != ""}
+	o := replayOrder{From: r.PostForm.Get("from"), Version: r.PostForm.Get("version"), By: callerOf(r).Name,
+		Again: r.PostForm.Get("again") != ""}
 	return o, o.check()
 }
 
@@ -101,7 +103,8 @@ func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"), By: signer(r, strings.TrimSpace(r.PostForm.Get("by"))), Proof: nameProof(r), Comment: r.PostForm.Get("comment")}
+	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"),
+		By: signer(r, strings.TrimSpace(r.PostForm.Get("by"))), Proof: nameProof(r), Comment: r.PostForm.Get("comment")}
 	note(r, "step", word.Path, "verdict", word.Verdict, "comment", word.Comment)
 	if _, err := c.o.Operator.Answer(r.Context(), id, word); err != nil {
 		c.cannot(w, r, err)

@@ -115,20 +115,36 @@ type (
 // againAPI lists its calls.
 func (c *Console) againAPI(get getRoute, post postRoute) []route {
 	return []route{
-		post("events/{id}/replay", "replayEvent", "Repeats the event's runs, once per workflow; an event without runs, or a named workflow, is decided again.", "event.replay", 202, replayEventOrder{}, replayedAnswer{}, c.replayEvent),
-		post("runs/{id}/replay", "replayRun", "Makes a new run of the same event, once.", "run.replay", 202, replayOrder{}, replayedAnswer{}, c.replayRun),
-		post("runs/cancel", "cancelRuns", "Cancels the open runs that the filters find, at most 1000 at once.", "run.cancel", 202, cancelOrder{}, cancelledAnswer{}, c.cancelRuns),
-		get("deadletters", "listDeadLetters", "Failed runs and failed rules that were not replayed.", deadFilters, engine.Page[engine.DeadLetter]{}, c.listDead),
-		get("deadletters/groups", "listDeadGroups", "All dead letters added up by cause: workflow, step, host, code and message.", groupFilters, engine.Page[engine.DeadGroup]{}, c.listDeadGroups),
-		post("deadletters/replay", "replayDeadLetters", "Replays the dead letters that the filters leave, each once, at most 1000 at once; with dry_run it only shows them.", "run.replay", 202, deadOrder{}, deadAnswer{}, c.replayDeadLetters),
-		post("replays", "startReplays", "Decides stored events again with today's rules; with dry_run it only shows what would be done.", "batch.start", 202, replaysOrder{}, batchAnswer{}, c.startReplays),
-		get("batches", "listBatches", "Batches of events decided again, the newest first.", nil, engine.Page[engine.Batch]{}, c.listBatches),
+		post("events/{id}/replay", "replayEvent",
+			"Repeats the event's runs, once per workflow; an event without runs, or a named workflow, is decided again.", "event.replay",
+			202, replayEventOrder{}, replayedAnswer{}, c.replayEvent),
+		post("runs/{id}/replay", "replayRun", "Makes a new run of the same event, once.", "run.replay", 202, replayOrder{},
+			replayedAnswer{}, c.replayRun),
+		post("runs/cancel", "cancelRuns", "Cancels the open runs that the filters find, at most 1000 at once.", "run.cancel", 202,
+			cancelOrder{}, cancelledAnswer{}, c.cancelRuns),
+		get("deadletters", "listDeadLetters", "Failed runs and failed rules that were not replayed.", deadFilters,
+			engine.Page[engine.DeadLetter]{}, c.listDead),
+		get("deadletters/groups", "listDeadGroups", "All dead letters added up by cause: workflow, step, host, code and message.",
+			groupFilters, engine.Page[engine.DeadGroup]{}, c.listDeadGroups),
+		post("deadletters/replay", "replayDeadLetters",
+			"Replays the dead letters that the filters leave, each once, at most 1000 at once; with dry_run it only shows them.",
+			"run.replay", 202, deadOrder{}, deadAnswer{}, c.replayDeadLetters),
+		post("replays", "startReplays", "Decides stored events again with today's rules; with dry_run it only shows what would be done.",
+			"batch.start", 202, replaysOrder{}, batchAnswer{}, c.startReplays),
+		get("batches", "listBatches", "Batches of events decided again, the newest first.", nil, engine.Page[engine.Batch]{},
+			c.listBatches),
 		get("batches/{id}", "getBatch", "One batch and its progress.", nil, engine.Batch{}, c.oneBatch),
-		post("batches/{id}/pause", "pauseBatch", "Pauses a batch.", "batch.pause", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchPaused)),
-		post("batches/{id}/resume", "resumeBatch", "Resumes a paused batch.", "batch.resume", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchRunning)),
-		post("batches/{id}/cancel", "cancelBatch", "Cancels a batch; the runs it has started continue.", "batch.cancel", 200, nil, engine.Batch{}, c.changeBatch(engine.BatchCancelled)),
-		post("workflows/{id...}/enable", "enableWorkflow", "Switches a workflow on again, and says what it missed.", "workflow.enable", 200, switchOrder{}, switchedAnswer{}, c.enable),
-		post("workflows/{id...}/disable", "disableWorkflow", "Switches a workflow off, also after a restart; with hold, events are kept and run later.", "workflow.disable", 200, switchOrder{}, switchedAnswer{}, c.disable),
+		post("batches/{id}/pause", "pauseBatch", "Pauses a batch.", "batch.pause", 200, nil, engine.Batch{},
+			c.changeBatch(engine.BatchPaused)),
+		post("batches/{id}/resume", "resumeBatch", "Resumes a paused batch.", "batch.resume", 200, nil, engine.Batch{},
+			c.changeBatch(engine.BatchRunning)),
+		post("batches/{id}/cancel", "cancelBatch", "Cancels a batch; the runs it has started continue.", "batch.cancel", 200, nil,
+			engine.Batch{}, c.changeBatch(engine.BatchCancelled)),
+		post("workflows/{id...}/enable", "enableWorkflow", "Switches a workflow on again, and says what it missed.", "workflow.enable",
+			200, switchOrder{}, switchedAnswer{}, c.enable),
+		post("workflows/{id...}/disable", "disableWorkflow",
+			"Switches a workflow off, also after a restart; with hold, events are kept and run later.", "workflow.disable", 200,
+			switchOrder{}, switchedAnswer{}, c.disable),
 	}
 }
 
@@ -317,7 +333,8 @@ func (c *Console) startReplays(w http.ResponseWriter, r *http.Request) {
 			c.conflict(w, err)
 			return
 		}
-		reply(w, http.StatusOK, batchAnswer{Batch: engine.Batch{Selection: s, Total: plan.Events, Rate: cmp.Or(o.Rate, engine.DefaultRate)}, Plan: plan})
+		reply(w, http.StatusOK, batchAnswer{Batch: engine.Batch{Selection: s, Total: plan.Events,
+			Rate: cmp.Or(o.Rate, engine.DefaultRate)}, Plan: plan})
 		return
 	}
 	b, err := c.o.Operator.StartBatch(r.Context(), s, o.Rate, o.By)
@@ -380,7 +397,8 @@ func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
 	if len(o.Status) == 0 {
 		o.Status = words{"queued", "waiting", "running"}
 	}
-	q := engine.Query{Workflow: o.Workflow, Trigger: o.Trigger, Type: o.Type, Status: strings.Join(o.Status, ","), Limit: cancelAtOnce, Ascending: true}
+	q := engine.Query{Workflow: o.Workflow, Trigger: o.Trigger, Type: o.Type, Status: strings.Join(o.Status, ","), Limit: cancelAtOnce,
+		Ascending: true}
 	open := []string{"queued", "waiting", "running"}
 	for _, s := range o.Status {
 		if !slices.Contains(open, s) {
@@ -409,7 +427,8 @@ func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	aimAt(r, fmt.Sprintf("%d runs", a.Count), "")
-	note(r, "workflow", o.Workflow, "trigger", o.Trigger, "type", o.Type, "status", strings.Join(o.Status, ","), "since", o.Since, "runs", strings.Join(firstN(a.Runs, 50), ","))
+	note(r, "workflow", o.Workflow, "trigger", o.Trigger, "type", o.Type, "status", strings.Join(o.Status, ","), "since", o.Since, "runs",
+		strings.Join(firstN(a.Runs, 50), ","))
 	status := http.StatusAccepted
 	if o.DryRun {
 		status = http.StatusOK

@@ -112,7 +112,8 @@ func (c *Console) compare(w http.ResponseWriter, r *http.Request) {
 }
 
 // NoRoomAfterPrune says what helps where pruning does not make room on a full disk.
-const NoRoomAfterPrune = "the disk is full, and what may be removed does not make room: free some space on it, or keep less with shorter --keep and --bodies"
+const NoRoomAfterPrune = "the disk is full, and what may be removed does not make room: " +
+	"free some space on it, or keep less with shorter --keep and --bodies"
 
 // prune removes old history; what is not given is as hookloom.yaml says.
 func (c *Console) prune(w http.ResponseWriter, r *http.Request) {

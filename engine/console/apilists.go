@@ -168,7 +168,8 @@ func (c *Console) workflows(ctx context.Context, back time.Duration) ([]workflow
 	for _, id := range sortedNames(all) {
 		f := all[id]
 		x, isOff := off[id]
-		i := workflowItem{ID: f.ID, Name: f.Name, Description: f.Description, File: f.File, Version: f.Version, Enabled: f.Enabled && !isOff}
+		i := workflowItem{ID: f.ID, Name: f.Name, Description: f.Description, File: f.File, Version: f.Version, Enabled: f.Enabled &&
+			!isOff}
 		if isOff {
 			i.SwitchedOffBy = cmp.Or(x.By, "somebody")
 			i.Holds, i.Draining = x.State == engine.SwitchHold, x.State == engine.SwitchDraining

@@ -98,7 +98,8 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if by := callerOf(r); by.proved && o.By != "" && o.By != by.Name {
-		problem(w, http.StatusConflict, fmt.Sprintf("the token is that of %s and cannot answer as %s: leave by out, or use the token of %s", by.Name, o.By, o.By))
+		problem(w, http.StatusConflict,
+			fmt.Sprintf("the token is that of %s and cannot answer as %s: leave by out, or use the token of %s", by.Name, o.By, o.By))
 		return
 	}
 	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: signer(r, o.By), Proof: nameProof(r), Comment: o.Comment}

@@ -46,12 +46,14 @@ func TestALinkIsAnsweredByAPostOnly(t *testing.T) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(w.Body.String(), "<script") || w.Header().Get("Referrer-Policy") != "no-referrer" {
+		if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
+			strings.Contains(w.Body.String(), "<script") || w.Header().Get("Referrer-Policy") != "no-referrer" {
 			t.Errorf("%s %s: %v %s", method, path, w.Header(), w.Body)
 		}
 		return w
 	}
-	if w := ask("GET", "/approve/good", nil); w.Code != http.StatusOK || len(l.said) != 0 || !strings.Contains(w.Body.String(), `value="reject"`) {
+	if w := ask("GET", "/approve/good", nil); w.Code != http.StatusOK || len(l.said) != 0 ||
+		!strings.Contains(w.Body.String(), `value="reject"`) {
 		t.Errorf("%d %v %s", w.Code, l.said, w.Body)
 	}
 	if w := ask("GET", "/approve/bad", nil); w.Code != http.StatusGone {
@@ -60,10 +62,12 @@ func TestALinkIsAnsweredByAPostOnly(t *testing.T) {
 	if w := ask("PUT", "/approve/good", nil); w.Code != http.StatusMethodNotAllowed || len(l.said) != 0 {
 		t.Errorf("%d", w.Code)
 	}
-	if w := ask("POST", "/approve/good", url.Values{"verdict": {"approve"}, "comment": {"fine"}}); w.Code != http.StatusOK || len(l.said) != 1 || l.said[0] != "approve fine" {
+	if w := ask("POST", "/approve/good", url.Values{"verdict": {"approve"}, "comment": {"fine"}}); w.Code != http.StatusOK ||
+		len(l.said) != 1 || l.said[0] != "approve fine" {
 		t.Errorf("%d %v %s", w.Code, l.said, w.Body)
 	}
-	if len(l.audited) != 1 || l.audited[0].Who != "ada" || l.audited[0].Proof != "link" || l.audited[0].Target != "run_0000000000000007" || l.audited[0].Detail != "step=ok verdict=approve" {
+	if len(l.audited) != 1 || l.audited[0].Who != "ada" || l.audited[0].Proof != "link" ||
+		l.audited[0].Target != "run_0000000000000007" || l.audited[0].Detail != "step=ok verdict=approve" {
 		t.Errorf("in the audit log: %+v", l.audited)
 	}
 }

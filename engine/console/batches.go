@@ -57,7 +57,8 @@ func (c *Console) batchPage(w http.ResponseWriter, r *http.Request) {
 
 // replaysForm reads the form of a batch.
 func replaysForm(v url.Values, by string) (replaysOrder, error) {
-	o := replaysOrder{Trigger: v.Get("trigger"), Workflow: v.Get("workflow"), Since: strings.TrimSpace(v.Get("since")), Until: strings.TrimSpace(v.Get("until")), Again: v.Get("again") != "", By: by, Rate: engine.DefaultRate}
+	o := replaysOrder{Trigger: v.Get("trigger"), Workflow: v.Get("workflow"), Since: strings.TrimSpace(v.Get("since")),
+		Until: strings.TrimSpace(v.Get("until")), Again: v.Get("again") != "", By: by, Rate: engine.DefaultRate}
 	if s := v.Get("status"); s != "" {
 		o.Status = strings.Split(s, ",")
 	}
@@ -76,7 +77,8 @@ func (c *Console) replaysPage(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
 	o, err := replaysForm(v, "")
 	p := c.o.Project()
-	data := map[string]any{"Title": "Decide events again", "O": o, "Status": strings.Join(o.Status, ","), "Triggers": sortedNames(p.Triggers), "Workflows": sortedNames(p.Workflows),
+	data := map[string]any{"Title": "Decide events again", "O": o, "Status": strings.Join(o.Status, ","),
+		"Triggers": sortedNames(p.Triggers), "Workflows": sortedNames(p.Workflows),
 		"Statuses": slices.Clone(engine.Outcomes[1:]), "Once": nonce()}
 	if len(o.Status) > 1 {
 		data["Statuses"] = append(data["Statuses"].([]string), strings.Join(o.Status, ","))

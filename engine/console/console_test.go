@@ -118,23 +118,31 @@ func made(t *testing.T, o console.Options) (*console.Console, *operator) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: script, Flag: script, Type: script, Time: at, ReceivedAt: at, Raw: body, Headers: map[string]string{script: script}, Dedupe: time.Hour}
+	d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: script, Flag: script, Type: script, Time: at, ReceivedAt: at, Raw: body,
+		Headers: map[string]string{script: script}, Dedupe: time.Hour}
 	if _, err := s.Accept(ctx, 1, d); err != nil {
 		t.Fatal(err)
 	}
-	run := &engine.Run{ID: 2, Event: 1, Workflow: script, Version: script, Status: engine.Failed, CreatedAt: at, StartedAt: at, FinishedAt: at, Output: script, Text: script, Error: &plan.Error{Message: script}}
-	rec := &plan.Record{Path: script, Attempt: 1, Action: script, Status: plan.Failed, StartedAt: at, FinishedAt: at, Input: script, Output: script, Error: run.Error}
+	run := &engine.Run{ID: 2, Event: 1, Workflow: script, Version: script, Status: engine.Failed, CreatedAt: at, StartedAt: at,
+		FinishedAt: at, Output: script, Text: script, Error: &plan.Error{Message: script}}
+	rec := &plan.Record{Path: script, Attempt: 1, Action: script, Status: plan.Failed, StartedAt: at, FinishedAt: at, Input: script,
+		Output: script, Error: run.Error}
 	yes := true
-	if _, err := s.Match(ctx, []engine.Match{{Event: 1, At: at, Decisions: []engine.Decision{{Workflow: script, Version: script, Outcome: engine.Matched, Reason: script, Run: 2,
-		Conditions: []engine.Condition{{Expr: script, Result: &yes, Values: map[string]any{script: script}}}}}, Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}}); err != nil {
+	if _, err := s.Match(ctx, []engine.Match{{Event: 1, At: at,
+		Decisions: []engine.Decision{{Workflow: script, Version: script, Outcome: engine.Matched, Reason: script, Run: 2,
+			Conditions: []engine.Condition{{Expr: script, Result: &yes, Values: map[string]any{script: script}}}}},
+		Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Refuse(ctx, engine.Refusal{At: at, Trigger: script, Reason: script, Detail: script, RemoteIP: script, Path: script, Body: []byte(script)}); err != nil {
+	if err := s.Refuse(ctx, engine.Refusal{At: at, Trigger: script, Reason: script, Detail: script, RemoteIP: script, Path: script,
+		Body: []byte(script)}); err != nil {
 		t.Fatal(err)
 	}
 	op := &operator{}
-	p := &workflows.Project{Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop"}}, Workflows: map[string]*workflows.Workflow{"w": {ID: "w"}}}
-	o.Log, o.Operator, o.Project, o.Logger, o.Ready = s.History(), op, func() *workflows.Project { return p }, slog.New(slog.DiscardHandler), func() console.Readiness { return console.Readiness{} }
+	p := &workflows.Project{Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop"}},
+		Workflows: map[string]*workflows.Workflow{"w": {ID: "w"}}}
+	o.Log, o.Operator, o.Project, o.Logger, o.Ready = s.History(), op, func() *workflows.Project { return p },
+		slog.New(slog.DiscardHandler), func() console.Readiness { return console.Readiness{} }
 	c, err := console.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -161,14 +169,18 @@ func TestPruneOnAFullDiskDoesNotAdviseToPrune(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	op.full = true
 	w := get(c, "POST", "/api/v1/prune", map[string]string{"X-Hookloom": "1"}, `{"keep": "30d"}`)
-	if text := w.Body.String(); w.Code != http.StatusServiceUnavailable || strings.Contains(text, "run hookloom prune") || !strings.Contains(text, "shorter --keep") {
+	if text := w.Body.String(); w.Code != http.StatusServiceUnavailable || strings.Contains(text, "run hookloom prune") ||
+		!strings.Contains(text, "shorter --keep") {
 		t.Errorf("%d %s", w.Code, text)
 	}
 }
 
 func TestPagesShowPayloadsAsTextOnly(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})
-	for _, path := range []string{"/", "/live", "/triggers", "/trigger?name=shop", "/workflows", "/workflow?id=w", "/deadletters", "/quarantine/ref_1", "/audit?q=%3Cscript%3E", "/login?to=%3Cscript%3E", "/runs/run_0000000000000002?with=run_0000000000000002", "/events?q=%3Cscript%3E&type=%3Cscript%3E", "/runs", "/runs?status=failed&q=" + "%22%3E%3Cscript%3E", "/runs/run_0000000000000002", "/events", "/events/evt_0000000000000001", "/quarantine"} {
+	for _, path := range []string{"/", "/live", "/triggers", "/trigger?name=shop", "/workflows", "/workflow?id=w", "/deadletters",
+		"/quarantine/ref_1", "/audit?q=%3Cscript%3E", "/login?to=%3Cscript%3E", "/runs/run_0000000000000002?with=run_0000000000000002",
+		"/events?q=%3Cscript%3E&type=%3Cscript%3E", "/runs", "/runs?status=failed&q=" + "%22%3E%3Cscript%3E",
+		"/runs/run_0000000000000002", "/events", "/events/evt_0000000000000001", "/quarantine"} {
 		w := get(c, "GET", path, nil, "")
 		if w.Code != 200 {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
@@ -181,7 +193,8 @@ func TestPagesShowPayloadsAsTextOnly(t *testing.T) {
 			}
 		}
 		csp := w.Header().Get("Content-Security-Policy")
-		if !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+		if !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") ||
+			w.Header().Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: headers %v", path, w.Header())
 		}
 	}
@@ -193,8 +206,10 @@ func TestPagesShowPayloadsAsTextOnly(t *testing.T) {
 func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	for path, want := range map[string]string{
-		"/api/v1/events": `"next":""`, "/api/v1/events/evt_0000000000000001": `"decisions":[{`, "/api/v1/runs?status=failed": `"items":[{"id":"run_0000000000000002"`,
-		"/api/v1/runs/run_0000000000000002": `"steps":[{`, "/api/v1/deadletters": `run_0000000000000002`, "/api/v1/quarantine": `ref_1`, "/api/v1/triggers": `"shop"`,
+		"/api/v1/events": `"next":""`, "/api/v1/events/evt_0000000000000001": `"decisions":[{`,
+		"/api/v1/runs?status=failed":        `"items":[{"id":"run_0000000000000002"`,
+		"/api/v1/runs/run_0000000000000002": `"steps":[{`, "/api/v1/deadletters": `run_0000000000000002`, "/api/v1/quarantine": `ref_1`,
+		"/api/v1/triggers":  `"shop"`,
 		"/api/v1/workflows": `"id":"w"`, "/api/v1/runs?limit=1": `"next":"run_0000000000000002"`, "/api/v1/runs?since=1h": `"items":[]`,
 	} {
 		w := get(c, "GET", path, nil, "")
@@ -202,7 +217,10 @@ func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
-	for path, want := range map[string]int{"/api/v1/runs/run_0000000000000009": 404, "/api/v1/runs/x": 400, "/api/v1/runs?limit=0": 400, "/api/v1/runs?since=soon": 400, "/api/v1/runs?after=x": 400, "/api/v1/runs?event=x": 400, "/api/v1/quarantine/x": 400, "/api/v1/quarantine/ref_9": 404, "/runs?after=x": 400, "/quarantine/ref_x": 400, "/quarantine/ref_9": 404, "/runs/x": 400, "/trigger?name=none": 404, "/workflow?id=none": 404, "/none": 404, "/api/v1/none": 404, "/healthz": 200, "/readyz": 200} {
+	for path, want := range map[string]int{"/api/v1/runs/run_0000000000000009": 404, "/api/v1/runs/x": 400, "/api/v1/runs?limit=0": 400,
+		"/api/v1/runs?since=soon": 400, "/api/v1/runs?after=x": 400, "/api/v1/runs?event=x": 400, "/api/v1/quarantine/x": 400,
+		"/api/v1/quarantine/ref_9": 404, "/runs?after=x": 400, "/quarantine/ref_x": 400, "/quarantine/ref_9": 404, "/runs/x": 400,
+		"/trigger?name=none": 404, "/workflow?id=none": 404, "/none": 404, "/api/v1/none": 404, "/healthz": 200, "/readyz": 200} {
 		if w := get(c, "GET", path, nil, ""); w.Code != want {
 			t.Errorf("%s: %d, want %d", path, w.Code, want)
 		}
@@ -220,8 +238,10 @@ func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
 		{"/api/v1/events/evt_0000000000000001/replay", `{"workflow":"nope","dry_run":true}`, 404, ""},
 		{"/api/v1/runs/run_0000000000000002/cancel", ``, 409, "cancel run_0000000000000002"},
 		{"/api/v1/runs/run_0000000000000002/approve", `{"by": "ada"}`, 202, "answer run_0000000000000002 { approve ada   <nil>}"},
-		{"/api/v1/runs/run_0000000000000002/approve", `{"step": "a", "verdict": "done", "result": {"n": 1}}`, 202, "answer run_0000000000000002 {a done local   map[n:1]}"},
-		{"/api/v1/workflows/billing/refund/fire", `{"inputs":{"n":12345678901234567},"by":"ada","why":"asked"}`, 202, "fire billing/refundmap[n:12345678901234567]adaasked"},
+		{"/api/v1/runs/run_0000000000000002/approve", `{"step": "a", "verdict": "done", "result": {"n": 1}}`, 202,
+			"answer run_0000000000000002 {a done local   map[n:1]}"},
+		{"/api/v1/workflows/billing/refund/fire", `{"inputs":{"n":12345678901234567},"by":"ada","why":"asked"}`, 202,
+			"fire billing/refundmap[n:12345678901234567]adaasked"},
 		{"/api/v1/workflows/none/fire", `{}`, 404, "fire none"},
 		{"/api/v1/workflows/w/fire", `{"inputs":[]}`, 400, ""},
 	} {
@@ -242,7 +262,9 @@ func TestNobodyElseGetsIn(t *testing.T) {
 	}
 	open, op := made(t, console.Options{Loopback: true})
 	for name, h := range map[string]map[string]string{
-		"a rebound name": {"Host": "evil.example.com:8081", "X-Hookloom": "1"}, "another site": {"Sec-Fetch-Site": "cross-site", "X-Hookloom": "1"}, "another origin": {"Origin": "https://evil.example.com", "X-Hookloom": "1"},
+		"a rebound name": {"Host": "evil.example.com:8081", "X-Hookloom": "1"},
+		"another site":   {"Sec-Fetch-Site": "cross-site", "X-Hookloom": "1"},
+		"another origin": {"Origin": "https://evil.example.com", "X-Hookloom": "1"},
 	} {
 		if w := get(open, "POST", "/api/v1/runs/run_0000000000000002/cancel", h, ""); w.Code != http.StatusForbidden {
 			t.Errorf("%s: %d", name, w.Code)
@@ -264,7 +286,8 @@ func TestNobodyElseGetsIn(t *testing.T) {
 			t.Errorf("with %q: %d", auth, w.Code)
 		}
 	}
-	if w := get(guarded, "GET", "/api/v1/runs", map[string]string{"Authorization": "Bearer a-token", "Host": "hooks.example.com"}, ""); w.Code != 200 {
+	if w := get(guarded, "GET", "/api/v1/runs", map[string]string{"Authorization": "Bearer a-token", "Host": "hooks.example.com"},
+		""); w.Code != 200 {
 		t.Errorf("with the token: %d", w.Code)
 	}
 	if w := get(guarded, "GET", "/healthz", nil, ""); w.Code != 200 {
@@ -274,7 +297,8 @@ func TestNobodyElseGetsIn(t *testing.T) {
 
 func TestReadinessSaysWhenNothingCanBeStored(t *testing.T) {
 	w := httptest.NewRecorder()
-	console.Health(w, httptest.NewRequest("GET", "/readyz", nil), func() console.Readiness { return console.Readiness{Err: errors.New("disk")} })
+	console.Health(w, httptest.NewRequest("GET", "/readyz", nil),
+		func() console.Readiness { return console.Readiness{Err: errors.New("disk")} })
 	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "disk") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

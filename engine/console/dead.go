@@ -83,7 +83,8 @@ func (c *Console) listDeadGroups(w http.ResponseWriter, r *http.Request) {
 
 // query gives the filters of the order.
 func (o *deadOrder) query(now time.Time, zone *time.Location) (engine.Query, error) {
-	q := engine.Query{Workflow: o.Workflow, Trigger: o.Trigger, Type: o.Type, Status: strings.Join(o.Status, ","), Host: o.Host, Reason: strings.Join(o.Reason, ","), Grep: o.Q, DeadOnly: true}
+	q := engine.Query{Workflow: o.Workflow, Trigger: o.Trigger, Type: o.Type, Status: strings.Join(o.Status, ","), Host: o.Host,
+		Reason: strings.Join(o.Reason, ","), Grep: o.Q, DeadOnly: true}
 	return q, Window(&q, o.Since, o.Until, now, zone)
 }
 
@@ -190,7 +191,8 @@ func (c *Console) replayDeadLetters(w http.ResponseWriter, r *http.Request) {
 	}
 	a.Count, a.Problems = len(made), problems
 	aimAt(r, fmt.Sprintf("%d dead letters", len(made)), "")
-	note(r, "from", o.From, "version", o.Version, "group", o.Group, "workflow", o.Workflow, "host", o.Host, "reason", strings.Join(o.Reason, ","), "runs", madeText(made))
+	note(r, "from", o.From, "version", o.Version, "group", o.Group, "workflow", o.Workflow, "host", o.Host, "reason",
+		strings.Join(o.Reason, ","), "runs", madeText(made))
 	reply(w, http.StatusAccepted, a)
 }
 
@@ -228,7 +230,8 @@ func (c *Console) deadOf(r *http.Request) (list []engine.DeadLetter, left int, e
 	}
 	for _, text := range ids {
 		if event, workflow, ok := strings.Cut(text, " "); ok {
-			list = append(list, engine.DeadLetter{Kind: "rule_failed", RunItem: engine.RunItem{ID: event, Workflow: workflow, ErrorCode: "rule_failed"}})
+			list = append(list, engine.DeadLetter{Kind: "rule_failed",
+				RunItem: engine.RunItem{ID: event, Workflow: workflow, ErrorCode: "rule_failed"}})
 			continue
 		}
 		id, err := engine.ParseRunID(text)
@@ -267,7 +270,8 @@ func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 	}
 	slices.Sort(ids) // ids rise with time
 	if r.PostForm.Get("confirm") == "" {
-		data := map[string]any{"Title": "Replay dead letters?", "Count": len(list), "Left": left, "Plan": c.planOf(list), "Order": o, "Group": group, "Filters": filters, "Names": c.flowNames()}
+		data := map[string]any{"Title": "Replay dead letters?", "Count": len(list), "Left": left, "Plan": c.planOf(list), "Order": o,
+			"Group": group, "Filters": filters, "Names": c.flowNames()}
 		if group == "" {
 			data["IDs"] = ids
 		}
@@ -279,6 +283,8 @@ func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	made, problems := c.replayMany(r.Context(), ids, o)
-	c.audit(r, callerOf(r), "run.replay", fmt.Sprintf("%d dead letters", len(made)), noted("from", o.From, "version", o.Version, "group", group, "filters", filters, "runs", madeText(made)), http.StatusOK)
-	c.shown(w, r, "replayed", map[string]any{"Title": "Replayed", "Made": firstN(made, 200), "Count": len(made), "Left": left, "Problems": problems})
+	c.audit(r, callerOf(r), "run.replay", fmt.Sprintf("%d dead letters", len(made)),
+		noted("from", o.From, "version", o.Version, "group", group, "filters", filters, "runs", madeText(made)), http.StatusOK)
+	c.shown(w, r, "replayed", map[string]any{"Title": "Replayed", "Made": firstN(made, 200), "Count": len(made), "Left": left,
+		"Problems": problems})
 }

@@ -47,9 +47,12 @@ type series struct {
 }
 
 var (
-	eventSeries = []series{{"c-events", "events", func(b engine.Bucket) int { return b.Events }}, {"c-refused", "refused", func(b engine.Bucket) int { return b.Refused }}}
-	runSeries   = []series{{"c-good", "succeeded", engine.Bucket.Succeeded}, {"c-bad", "failed", func(b engine.Bucket) int { return b.Failed }},
-		{"c-mid", "open", func(b engine.Bucket) int { return b.Open }}, {"c-dim", "cancelled", func(b engine.Bucket) int { return b.Cancelled }}}
+	eventSeries = []series{{"c-events", "events", func(b engine.Bucket) int { return b.Events }},
+		{"c-refused", "refused", func(b engine.Bucket) int { return b.Refused }}}
+	runSeries = []series{{"c-good", "succeeded", engine.Bucket.Succeeded},
+		{"c-bad", "failed", func(b engine.Bucket) int { return b.Failed }},
+		{"c-mid", "open", func(b engine.Bucket) int { return b.Open }},
+		{"c-dim", "cancelled", func(b engine.Bucket) int { return b.Cancelled }}}
 )
 
 // bars draws stretches of time as stacked bars; each leads to what it counts, on the page
@@ -74,7 +77,8 @@ func bars(title, page string, buckets []engine.Bucket, step time.Duration, list 
 	p.put(`<svg class="chart" viewBox="0 0 %d %d" role="group" aria-label="%s">`, width, height, title+": "+strings.Join(words, ", "))
 	for _, part := range []float64{0, 0.5, 1} {
 		y := base - part*(base-10)
-		p.put(`<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="axis" x="%d" y="%.1f" text-anchor="end">%s</text>`, left, width, y, y, left-6, y+4, count(int(math.Round(part*float64(most)))))
+		p.put(`<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="axis" x="%d" y="%.1f" text-anchor="end">%s</text>`,
+			left, width, y, y, left-6, y+4, count(int(math.Round(part*float64(most)))))
 	}
 	slot := float64(width-left) / float64(max(1, len(buckets)))
 	for i, b := range buckets {
@@ -91,7 +95,9 @@ func bars(title, page string, buckets []engine.Bucket, step time.Duration, list 
 			p.put(`<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, s.class, x+slot*0.1, y, slot*0.8, h)
 		}
 		p.put(`<a href="%s" tabindex="-1"><rect class="hover" x="%.1f" y="10" width="%.1f" height="%d"/><title>%s</title></a>`,
-			page+"?since="+url.QueryEscape(b.At.UTC().Format(time.RFC3339))+"&until="+url.QueryEscape(b.At.Add(step).UTC().Format(time.RFC3339)), x, slot, base-10, b.At.In(zone).Format("Mon 15:04")+": "+cmp.Or(strings.Join(said, ", "), "nothing"))
+			page+"?since="+url.QueryEscape(b.At.UTC().Format(time.RFC3339))+
+				"&until="+url.QueryEscape(b.At.Add(step).UTC().Format(time.RFC3339)),
+			x, slot, base-10, b.At.In(zone).Format("Mon 15:04")+": "+cmp.Or(strings.Join(said, ", "), "nothing"))
 		if i%max(1, len(buckets)/6) == 0 {
 			p.put(`<text class="axis" x="%.1f" y="%d">%s</text>`, x, height-8, b.At.In(zone).Format(timeFormat(buckets)))
 		}
@@ -153,21 +159,25 @@ func intervals(c engine.Comparison) template.HTML {
 		first = 1
 	}
 	height := row*(len(c.Intervals)+first) + 6
-	p.put(`<svg class="chart narrow" viewBox="0 0 %d %d" role="img" aria-label="Expected delay by polling interval, beside the webhook's">`, width, height)
+	p.put(`<svg class="chart narrow" viewBox="0 0 %d %d" role="img" `+
+		`aria-label="Expected delay by polling interval, beside the webhook's">`, width, height)
 	line := func(n int, name string, mean, p95 float64, class, note string) {
 		// Delays span seconds to hours: the axis is logarithmic.
 		scale := func(v float64) float64 {
 			return math.Log10(1+9*v/most*10) / math.Log10(91) * (width - left - 190)
 		}
 		y := n * row
-		p.put(`<text class="name" x="0" y="%d">%s</text><rect class="%s faint" x="%d" y="%d" width="%.1f" height="14"/><rect class="%s" x="%d" y="%d" width="%.1f" height="14"/><text class="axis" x="%.1f" y="%d">%s</text>`,
-			y+17, name, class, left, y+6, math.Max(scale(p95), 1), class, left, y+6, math.Max(scale(mean), 1), left+scale(math.Max(p95, mean))+6, y+17, note)
+		p.put(`<text class="name" x="0" y="%d">%s</text><rect class="%s faint" x="%d" y="%d" width="%.1f" height="14"/>`+
+			`<rect class="%s" x="%d" y="%d" width="%.1f" height="14"/><text class="axis" x="%.1f" y="%d">%s</text>`,
+			y+17, name, class, left, y+6, math.Max(scale(p95), 1), class, left, y+6, math.Max(scale(mean), 1),
+			left+scale(math.Max(p95, mean))+6, y+17, note)
 	}
 	if d := c.WebhookDelay; d != nil {
 		line(0, "webhook", d.P50, d.P95, "c-good", fmt.Sprintf("p50 %s, p95 %s", seconds(d.P50), seconds(d.P95)))
 	}
 	for i, x := range c.Intervals {
-		line(i+first, "every "+x.Interval, x.Mean, x.P95, "c-events", fmt.Sprintf("mean %s, %.0f requests a day", seconds(x.Mean), x.RequestsPerDay))
+		line(i+first, "every "+x.Interval, x.Mean, x.P95, "c-events",
+			fmt.Sprintf("mean %s, %.0f requests a day", seconds(x.Mean), x.RequestsPerDay))
 	}
 	p.put(`</svg>`)
 	return template.HTML(p.String()) // every text in it was escaped by put
@@ -207,7 +217,8 @@ func graph(w *workflows.Workflow, steps []engine.StepItem) template.HTML {
 		all = beside([]block{all, framed("finally", stack(g.sequence(w.Finally, plan.FinallyPath)))})
 	}
 	var p svg
-	p.put(`<svg class="graph" viewBox="0 0 %.0f %.0f" width="%.0f" role="group" aria-label="%s">`, all.w+2, all.h+2, all.w+2, fmt.Sprintf("Graph of workflow %s with %d steps", w.ID, len(w.Steps)))
+	p.put(`<svg class="graph" viewBox="0 0 %.0f %.0f" width="%.0f" role="group" aria-label="%s">`, all.w+2, all.h+2, all.w+2,
+		fmt.Sprintf("Graph of workflow %s with %d steps", w.ID, len(w.Steps)))
 	all.draw(&p, 1, 1)
 	p.put(`</svg>`)
 	return template.HTML(p.String()) // every text in it was escaped by put
@@ -292,7 +303,8 @@ func (g *grapher) node(name, what, path, class string) block {
 			open, shut = fmt.Sprintf(`<a href="#s%d">`, first), "</a>"
 		}
 		p.WriteString(open)
-		p.put(`<rect class="node %s" x="%.1f" y="%.1f" width="%.0f" height="%.0f" rx="6"><title>%s</title></rect><text class="name" x="%.1f" y="%.1f">%s</text><text class="axis" x="%.1f" y="%.1f">%s</text>`,
+		p.put(`<rect class="node %s" x="%.1f" y="%.1f" width="%.0f" height="%.0f" rx="6"><title>%s</title></rect>`+
+			`<text class="name" x="%.1f" y="%.1f">%s</text><text class="axis" x="%.1f" y="%.1f">%s</text>`,
 			class, x, y, nodeW, nodeH, title, x+10, y+17, clip(name, 28), x+10, y+32, clip(what, 32))
 		p.WriteString(shut)
 	}}
@@ -338,7 +350,8 @@ func (g *grapher) step(s *workflows.Step, path string) block {
 	case len(s.Parallel) > 0:
 		parts = append(parts, beside(g.sequence(s.Parallel, inner)))
 	case len(s.Steps) > 0 && len(s.Else) > 0:
-		parts = append(parts, beside([]block{framed("then", stack(g.sequence(s.Steps, inner))), framed("else", stack(g.sequence(s.Else, path+"/else")))}))
+		parts = append(parts, beside([]block{framed("then", stack(g.sequence(s.Steps, inner))),
+			framed("else", stack(g.sequence(s.Else, path+"/else")))}))
 	case len(s.Steps) > 0:
 		parts = append(parts, stack(g.sequence(s.Steps, inner)))
 	case len(s.Cases) > 0:
@@ -404,7 +417,8 @@ func framed(name string, in block) block {
 		top = 26
 	}
 	return block{in.w + 20, in.h + top + 10, func(p *svg, x, y float64) {
-		p.put(`<rect class="frame" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="8"/><text class="axis" x="%.1f" y="%.1f">%s</text>`, x, y, in.w+20, in.h+top+10, x+10, y+17, clip(name, 26))
+		p.put(`<rect class="frame" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="8"/><text class="axis" x="%.1f" y="%.1f">%s</text>`,
+			x, y, in.w+20, in.h+top+10, x+10, y+17, clip(name, 26))
 		in.draw(p, x+10, y+top)
 	}}
 }

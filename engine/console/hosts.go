@@ -87,7 +87,8 @@ func (c *Console) destinations(ctx context.Context) ([]destinationItem, error) {
 	}
 	for _, host := range sortedNames(dead) {
 		if !seen[host] {
-			items = append(items, destinationItem{State: destination.State{Name: host, Host: host, Circuit: unused}, DeadLetters: dead[host]})
+			items = append(items, destinationItem{State: destination.State{Name: host, Host: host, Circuit: unused},
+				DeadLetters: dead[host]})
 		}
 	}
 	trouble := func(x destinationItem) int {

@@ -84,7 +84,8 @@ func (l *listing) status() int {
 }
 
 // shown reads a page of a list and counts it. ok is false when an error was shown.
-func shown[T any](c *Console, w http.ResponseWriter, r *http.Request, l *listing, get func(context.Context, engine.Query) (engine.Page[T], error),
+func shown[T any](c *Console, w http.ResponseWriter, r *http.Request, l *listing,
+	get func(context.Context, engine.Query) (engine.Page[T], error),
 	count func(context.Context, engine.Query, *engine.Page[T]) error) (items []T, ok bool) {
 	if l.Problem != "" {
 		return nil, true
@@ -114,7 +115,8 @@ func (c *Console) runsPage(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	c.render(w, r, l.status(), "runs", map[string]any{"Title": "Runs", "Items": items, "L": l, "Statuses": engine.RunStatuses, "WaitKinds": engine.WaitKinds, "Names": c.flowNames(),
+	c.render(w, r, l.status(), "runs", map[string]any{"Title": "Runs", "Items": items, "L": l, "Statuses": engine.RunStatuses,
+		"WaitKinds": engine.WaitKinds, "Names": c.flowNames(),
 		"Workflows": sortedNames(c.o.Project().Workflows), "Triggers": sortedNames(c.o.Project().Triggers)})
 }
 
@@ -128,7 +130,8 @@ func (c *Console) flowNames() map[string]string {
 }
 
 // eventStatuses are what the page of events can be narrowed by.
-var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable, "by-content", "repeated-body", "conflicting")
+var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable, "by-content", "repeated-body",
+	"conflicting")
 
 func (c *Console) eventsPage(w http.ResponseWriter, r *http.Request) {
 	l := c.filters(r, eventFilters)
@@ -146,7 +149,8 @@ func (c *Console) quarantinePage(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	c.render(w, r, l.status(), "quarantine", map[string]any{"Title": "Refused deliveries", "Items": items, "L": l, "Reasons": engine.RefusalReasons, "Triggers": sortedNames(c.o.Project().Triggers)})
+	c.render(w, r, l.status(), "quarantine", map[string]any{"Title": "Refused deliveries", "Items": items, "L": l,
+		"Reasons": engine.RefusalReasons, "Triggers": sortedNames(c.o.Project().Triggers)})
 }
 
 func (c *Console) auditPage(w http.ResponseWriter, r *http.Request) {
@@ -163,7 +167,8 @@ func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
 	known := append([]string{"group"}, deadFilters...)
 	l := c.filters(r, known)
 	group := r.URL.Query().Get("group")
-	data := map[string]any{"Title": "Dead letters", "Group": group, "Workflows": sortedNames(c.o.Project().Workflows), "Names": c.flowNames(), "Statuses": []string{"failed", "timed_out", "rule_failed"}}
+	data := map[string]any{"Title": "Dead letters", "Group": group, "Workflows": sortedNames(c.o.Project().Workflows),
+		"Names": c.flowNames(), "Statuses": []string{"failed", "timed_out", "rule_failed"}}
 	var groups []engine.DeadGroup
 	var err error
 	if l.Problem == "" {
@@ -280,7 +285,8 @@ func (c *Console) hostsPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	c.render(w, r, http.StatusOK, "hosts", map[string]any{"Title": "Destinations", "Items": firstN(items, 500), "Total": len(items), "Paused": c.o.Operator.Paused()})
+	c.render(w, r, http.StatusOK, "hosts", map[string]any{"Title": "Destinations", "Items": firstN(items, 500), "Total": len(items),
+		"Paused": c.o.Operator.Paused()})
 }
 
 func (c *Console) hostPage(w http.ResponseWriter, r *http.Request) {
@@ -305,7 +311,8 @@ func (c *Console) hostPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	c.render(w, r, http.StatusOK, "host", map[string]any{"Title": host, "Host": host, "States": items, "Groups": groups, "Waiting": waiting.Items, "Times": times, "Names": c.flowNames(),
+	c.render(w, r, http.StatusOK, "host", map[string]any{"Title": host, "Host": host, "States": items, "Groups": groups,
+		"Waiting": waiting.Items, "Times": times, "Names": c.flowNames(),
 		"Circuits": map[string]string{}, "L": listing{Query: "host=" + url.QueryEscape(host), Filtered: true}})
 }
 

@@ -47,7 +47,8 @@ func (c *Console) describe() map[string]any {
 	for _, r := range c.api() {
 		var params []any
 		for _, m := range pathName.FindAllStringSubmatch(r.path, -1) {
-			params = append(params, map[string]any{"name": m[1], "in": "path", "required": true, "schema": map[string]any{"type": "string"}})
+			params = append(params, map[string]any{"name": m[1], "in": "path", "required": true,
+				"schema": map[string]any{"type": "string"}})
 		}
 		for _, q := range r.query {
 			kind := map[string]any{"type": "string"}
@@ -79,10 +80,12 @@ func (c *Console) describe() map[string]any {
 	}
 	return map[string]any{
 		"openapi": "3.1.1", "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
-		"info":       map[string]any{"title": "Hookloom", "version": "1", "description": "Events, runs and refused deliveries, and what people may do with them."},
-		"paths":      paths,
-		"components": map[string]any{"schemas": s.byName, "securitySchemes": map[string]any{"token": map[string]any{"type": "http", "scheme": "bearer"}}},
-		"security":   []any{map[string]any{"token": []any{}}, map[string]any{}},
+		"info": map[string]any{"title": "Hookloom", "version": "1",
+			"description": "Events, runs and refused deliveries, and what people may do with them."},
+		"paths": paths,
+		"components": map[string]any{"schemas": s.byName,
+			"securitySchemes": map[string]any{"token": map[string]any{"type": "http", "scheme": "bearer"}}},
+		"security": []any{map[string]any{"token": []any{}}, map[string]any{}},
 	}
 }
 

@@ -51,7 +51,9 @@ func (c *Console) onceOnly(do http.HandlerFunc) http.HandlerFunc {
 		case !o.Same:
 			problem(w, http.StatusUnprocessableEntity, "this Idempotency-Key was used for another request")
 		case o.Status == 0:
-			problem(w, http.StatusConflict, "the request with this Idempotency-Key, of "+o.At.Format("2006-01-02T15:04:05Z")+", is still at work, or was interrupted by a restart; the audit log says whether it was carried out")
+			problem(w, http.StatusConflict,
+				"the request with this Idempotency-Key, of "+o.At.Format("2006-01-02T15:04:05Z")+", is still at work, "+
+					"or was interrupted by a restart; the audit log says whether it was carried out")
 		default:
 			h := w.Header()
 			h.Set("Content-Type", "application/json")

@@ -82,7 +82,8 @@ func TestAnOrderWithAKeyIsCarriedOutOnce(t *testing.T) {
 		return w
 	}
 	first, again := post("/api/v1/workflows/w/fire", "k1", `{"why":"x"}`), post("/api/v1/workflows/w/fire", "k1", `{"why":"x"}`)
-	if first.Code != 202 || again.Code != 202 || first.Body.String() != again.Body.String() || again.Header().Get("Idempotent-Replayed") != "true" || len(op.asked) != 1 {
+	if first.Code != 202 || again.Code != 202 || first.Body.String() != again.Body.String() ||
+		again.Header().Get("Idempotent-Replayed") != "true" || len(op.asked) != 1 {
 		t.Errorf("%d %s, then %d %s, asked %q", first.Code, first.Body, again.Code, again.Body, op.asked)
 	}
 	if w := post("/api/v1/workflows/w/fire", "k1", `{"why":"y"}`); w.Code != http.StatusUnprocessableEntity || len(op.asked) != 1 {

@@ -31,7 +31,8 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pick, now := ranges[i], time.Now()
-	data := map[string]any{"Title": "Overview", "Range": pick.Name, "Ranges": ranges, "Paused": c.o.Operator.Paused(), "Alerts": firstN(c.o.Operator.OpenAlerts(), 50)}
+	data := map[string]any{"Title": "Overview", "Range": pick.Name, "Ranges": ranges, "Paused": c.o.Operator.Paused(),
+		"Alerts": firstN(c.o.Operator.OpenAlerts(), 50)}
 	if err := c.overviewData(r, pick, now, data); err != nil {
 		c.trouble(w, r, err)
 		return
@@ -58,7 +59,8 @@ func (c *Console) overviewData(r *http.Request, pick timeRange, now time.Time, d
 	}
 	var sum engine.Bucket
 	for _, b := range buckets {
-		sum.Events, sum.Runs, sum.Failed, sum.Refused, sum.Open, sum.Cancelled = sum.Events+b.Events, sum.Runs+b.Runs, sum.Failed+b.Failed, sum.Refused+b.Refused, sum.Open+b.Open, sum.Cancelled+b.Cancelled
+		sum.Events, sum.Runs, sum.Failed, sum.Refused, sum.Open, sum.Cancelled = sum.Events+b.Events, sum.Runs+b.Runs,
+			sum.Failed+b.Failed, sum.Refused+b.Refused, sum.Open+b.Open, sum.Cancelled+b.Cancelled
 	}
 	triggers, err := c.triggers(ctx, now.Add(-pick.length()))
 	if err != nil {
@@ -86,8 +88,10 @@ func (c *Console) overviewData(r *http.Request, pick timeRange, now time.Time, d
 	if err != nil {
 		return err
 	}
-	data["Standing"], data["Sum"], data["Triggers"], data["Workflows"], data["Hosts"], data["HostsTotal"] = standing, sum, triggers, flows, firstN(hosts, destinationsShown), len(hosts)
-	data["EventChart"], data["RunChart"] = bars("Events", "/events", buckets, pick.step, eventSeries, zone), bars("Runs", "/runs", buckets, pick.step, runSeries, zone)
+	data["Standing"], data["Sum"], data["Triggers"], data["Workflows"], data["Hosts"], data["HostsTotal"] = standing, sum, triggers,
+		flows, firstN(hosts, destinationsShown), len(hosts)
+	data["EventChart"], data["RunChart"] = bars("Events", "/events", buckets, pick.step, eventSeries, zone),
+		bars("Runs", "/runs", buckets, pick.step, runSeries, zone)
 	return nil
 }
 
@@ -138,8 +142,10 @@ func (c *Console) runPage(w http.ResponseWriter, r *http.Request) {
 	if d.EventKey != "" && d.EventItem.Inlet != "manual" {
 		title += " · " + clip(d.EventKey, 60)
 	}
-	data := map[string]any{"Title": title, "D": d, "Timeline": timeline(d), "Graph": graph(flow, append([]engine.StepItem{}, d.Steps...)), "Questions": questions(d), "GoesOn": d.GoesOn(zone),
-		"Attempts": attemptList(d, r.URL.Query().Get("all") != ""), "Ended": engine.RunStatus(d.Status).Ended(), "DeadLetter": (d.Status == "failed" || d.Status == "timed_out") && len(d.ReplayedAs) == 0}
+	data := map[string]any{"Title": title, "D": d, "Timeline": timeline(d), "Graph": graph(flow, append([]engine.StepItem{}, d.Steps...)),
+		"Questions": questions(d), "GoesOn": d.GoesOn(zone),
+		"Attempts": attemptList(d, r.URL.Query().Get("all") != ""), "Ended": engine.RunStatus(d.Status).Ended(),
+		"DeadLetter": (d.Status == "failed" || d.Status == "timed_out") && len(d.ReplayedAs) == 0}
 	if with := r.URL.Query().Get("with"); with != "" {
 		other, ok := c.runOf(w, r, strings.TrimSpace(with))
 		if !ok {

@@ -23,10 +23,13 @@ import (
 //go:embed pages/*.html static/*
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText, "when": func(any) template.HTML { return "" }, "ago": func(any) template.HTML { return "" }, // see zone.go
-	"success": success, "ms": millis, "proof": engine.Proof.Words, "list": strings.Join, "row": rowOf, "target": targetPage, "took": took, "took1": took1, "iso": iso, "bytes": Bytes,
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText,
+	"when": func(any) template.HTML { return "" }, "ago": func(any) template.HTML { return "" }, // see zone.go
+	"success": success, "ms": millis, "proof": engine.Proof.Words, "list": strings.Join, "row": rowOf, "target": targetPage, "took": took,
+	"took1": took1, "iso": iso, "bytes": Bytes,
 	"percent": percent, "seconds": seconds, "clip": clip, "facts": facts, "count": count, "json": jsonText, "escape": url.QueryEscape,
-	"at": func(step, url string) string { return strings.ReplaceAll(step, "https://YOUR-HOST/hooks/TRIGGER", url) }}).ParseFS(files, "pages/*.html"))
+	"at": func(step, url string) string { return strings.ReplaceAll(step, "https://YOUR-HOST/hooks/TRIGGER", url) }}).ParseFS(files,
+	"pages/*.html"))
 
 // jsonText writes a value of a condition.
 func jsonText(v any) string {
@@ -71,30 +74,43 @@ func pageHeaders(h http.Header) {
 
 // policy lets a page load its own style sheet and script, ask its own server, and
 // nothing else. The pages work without their script: forms and links are enough.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
+	"img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // said are the words for what was just done, by the code in the URL: a text in a
 // URL could be anybody's.
 var said = map[string]string{
-	"replayed": "Replayed. This is the new run.", "cancelled": "The run is being cancelled.", "answered": "Your answer is recorded.", "admitted": "It is genuine now: this is its event.",
-	"enabled": "The workflow is left to its file again.", "disabled": "The workflow is switched off.", "fired": "Started by hand: this is its event.", "resumed": "The endpoint gets webhooks again.",
+	"replayed": "Replayed. This is the new run.", "cancelled": "The run is being cancelled.", "answered": "Your answer is recorded.",
+	"admitted": "It is genuine now: this is its event.",
+	"enabled":  "The workflow is left to its file again.", "disabled": "The workflow is switched off.",
+	"fired": "Started by hand: this is its event.", "resumed": "The endpoint gets webhooks again.",
 	"polled": "Polled.", "many": "Replays are under way, twenty a second.",
-	"already": "It was already replayed: this is that run.", "decided": "It was decided again, but today's rule does not match. See the decision below.",
-	"draining": "The workflow is switched on: the held events run now, in order.", "holding": "The workflow is switched off: new events are held.",
-	"started": "The batch is under way.", "batch": "Done.",
+	"already":  "It was already replayed: this is that run.",
+	"decided":  "It was decided again, but today's rule does not match. See the decision below.",
+	"draining": "The workflow is switched on: the held events run now, in order.",
+	"holding":  "The workflow is switched off: new events are held.",
+	"started":  "The batch is under way.", "batch": "Done.",
 	"kept": "The value is kept.", "removed": "The key is deleted.",
 	"awaiting": "For 15 minutes, the secret in the provider's next handshake is accepted.",
 }
 
 func (c *Console) pages(mux *http.ServeMux) {
 	for path, h := range map[string]http.HandlerFunc{
-		"GET /{$}": c.overviewPage, "GET /live": c.livePage, "GET /events": c.eventsPage, "GET /events/{id}": c.eventPage, "GET /runs": c.runsPage, "GET /runs/{id}": c.runPage, "GET /runs/{id}/replay": c.previewPage,
-		"GET /deadletters": c.deadPage, "GET /quarantine": c.quarantinePage, "GET /search": c.searchPage, "GET /waiting": c.needsPage, "GET /destinations": c.hostsPage, "GET /destination": c.hostPage, "GET /timezone": c.setZone, "GET /quarantine/{id}": c.refusalPage, "GET /triggers": c.triggersPage, "GET /trigger": c.triggerPage,
+		"GET /{$}": c.overviewPage, "GET /live": c.livePage, "GET /events": c.eventsPage, "GET /events/{id}": c.eventPage,
+		"GET /runs": c.runsPage, "GET /runs/{id}": c.runPage, "GET /runs/{id}/replay": c.previewPage,
+		"GET /deadletters": c.deadPage, "GET /quarantine": c.quarantinePage, "GET /search": c.searchPage, "GET /waiting": c.needsPage,
+		"GET /destinations": c.hostsPage, "GET /destination": c.hostPage, "GET /timezone": c.setZone,
+		"GET /quarantine/{id}": c.refusalPage, "GET /triggers": c.triggersPage, "GET /trigger": c.triggerPage,
 		"GET /workflows": c.workflowsPage, "GET /workflow": c.workflowPage, "GET /audit": c.auditPage,
-		"POST /runs/{id}/replay": c.acting("run.replay", c.doReplay), "POST /runs/{id}/cancel": c.acting("run.cancel", c.doCancel), "POST /runs/{id}/answer": c.acting("run.answer", c.doAnswer),
-		"POST /events/{id}/replay": c.acting("event.replay", c.doReplayEvent), "POST /deadletters/replay": c.deadReplay, "POST /conflicts/{id}/admit": c.acting("conflict.admit", c.doAdmitConflict), "POST /quarantine/{id}/admit": c.acting("refusal.admit", c.doAdmit),
-		"POST /trigger/send": c.acting("trigger.send", c.doSend), "POST /trigger/poll": c.acting("trigger.poll", c.doPoll), "POST /trigger/await-secret": c.acting("trigger.await_secret", c.doAwaitSecret),
-		"POST /workflow/fire": c.acting("workflow.fire", c.doFire), "POST /workflow/enable": c.acting("workflow.enable", c.doSwitch), "POST /workflow/disable": c.acting("workflow.disable", c.doSwitch),
+		"POST /runs/{id}/replay": c.acting("run.replay", c.doReplay), "POST /runs/{id}/cancel": c.acting("run.cancel", c.doCancel),
+		"POST /runs/{id}/answer":   c.acting("run.answer", c.doAnswer),
+		"POST /events/{id}/replay": c.acting("event.replay", c.doReplayEvent), "POST /deadletters/replay": c.deadReplay,
+		"POST /conflicts/{id}/admit":  c.acting("conflict.admit", c.doAdmitConflict),
+		"POST /quarantine/{id}/admit": c.acting("refusal.admit", c.doAdmit),
+		"POST /trigger/send":          c.acting("trigger.send", c.doSend), "POST /trigger/poll": c.acting("trigger.poll", c.doPoll),
+		"POST /trigger/await-secret": c.acting("trigger.await_secret", c.doAwaitSecret),
+		"POST /workflow/fire":        c.acting("workflow.fire", c.doFire), "POST /workflow/enable": c.acting("workflow.enable", c.doSwitch),
+		"POST /workflow/disable":    c.acting("workflow.disable", c.doSwitch),
 		"POST /destinations/resume": c.acting("endpoint.resume", c.doResume), "POST /logout": c.acting("logout", c.logout),
 	} {
 		mux.HandleFunc(path, h)
@@ -160,7 +176,8 @@ func (c *Console) trouble(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (c *Console) livePage(w http.ResponseWriter, r *http.Request) {
-	c.render(w, r, http.StatusOK, "live", map[string]any{"Title": "Live", "Q": engine.Query{Trigger: r.URL.Query().Get("trigger"), Workflow: r.URL.Query().Get("workflow")},
+	c.render(w, r, http.StatusOK, "live", map[string]any{"Title": "Live",
+		"Q":        engine.Query{Trigger: r.URL.Query().Get("trigger"), Workflow: r.URL.Query().Get("workflow")},
 		"Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
 }
 
@@ -189,7 +206,8 @@ func (c *Console) previewPage(w http.ResponseWriter, r *http.Request) {
 	var kept, again []engine.StepItem
 	for _, path := range sortedNames(newest) {
 		switch s := newest[path]; {
-		case o.From == "failed" && s.Status == "succeeded" && !strings.HasPrefix(path, "on_failure/") && !strings.HasPrefix(path, plan.FinallyPath+"/"):
+		case o.From == "failed" && s.Status == "succeeded" && !strings.HasPrefix(path, "on_failure/") &&
+			!strings.HasPrefix(path, plan.FinallyPath+"/"):
 			kept = append(kept, s)
 		case strings.Contains(s.Action, "/"): // log, set and groups leave nothing outside
 			again = append(again, s)
@@ -247,7 +265,8 @@ func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ran, filtered := splitDecisions(d.Decisions)
-	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d, "Ran": ran, "Filtered": filtered, "Workflows": listening(c.o.Project(), d.Trigger)})
+	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d, "Ran": ran, "Filtered": filtered,
+		"Workflows": listening(c.o.Project(), d.Trigger)})
 }
 
 // splitDecisions puts what an event did before what it did not: matched, failed, and the

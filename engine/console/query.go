@@ -22,8 +22,9 @@ import (
 
 // The filters of each list, by their names in the query.
 var (
-	eventFilters   = []string{"limit", "after", "status", "workflow", "trigger", "type", "since", "until", "q"}
-	runFilters     = []string{"limit", "after", "status", "workflow", "trigger", "type", "since", "until", "q", "event", "host", "waits_for"}
+	eventFilters = []string{"limit", "after", "status", "workflow", "trigger", "type", "since", "until", "q"}
+	runFilters   = []string{"limit", "after", "status", "workflow", "trigger", "type", "since", "until", "q", "event", "host",
+		"waits_for"}
 	deadFilters    = []string{"limit", "after", "status", "workflow", "trigger", "type", "since", "until", "q", "host", "reason"}
 	groupFilters   = deadFilters[2:]
 	refusalFilters = []string{"limit", "after", "status", "reason", "trigger", "since", "until", "q"}
@@ -65,7 +66,8 @@ func query(v url.Values, zone *time.Location) (engine.Query, error) {
 	list := func(name string) string {
 		return strings.Join(slices.DeleteFunc(slices.Clone(v[name]), func(s string) bool { return s == "" }), ",")
 	}
-	q := engine.Query{Trigger: v.Get("trigger"), Workflow: v.Get("workflow"), Type: v.Get("type"), Grep: v.Get("q"), After: v.Get("after"), Event: v.Get("event"), Host: v.Get("host"),
+	q := engine.Query{Trigger: v.Get("trigger"), Workflow: v.Get("workflow"), Type: v.Get("type"), Grep: v.Get("q"),
+		After: v.Get("after"), Event: v.Get("event"), Host: v.Get("host"),
 		Who: v.Get("who"), Status: list("status"), Reason: list("reason"), WaitsFor: list("waits_for"), Action: list("action")}
 	if s := v.Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
@@ -115,7 +117,8 @@ func Since(s string, now time.Time) (time.Time, error) { return Moment("since", 
 func (c *Console) names(ctx context.Context, q engine.Query) error {
 	p := c.o.Project()
 	for kind, name := range map[string]string{"workflow": q.Workflow, "trigger": q.Trigger} {
-		if name == "" || kind == "workflow" && p.Workflows[name] != nil || kind == "trigger" && (p.Triggers[name] != nil || p.Workflows[name] != nil) {
+		if name == "" || kind == "workflow" && p.Workflows[name] != nil || kind == "trigger" &&
+			(p.Triggers[name] != nil || p.Workflows[name] != nil) {
 			continue
 		}
 		list, workflow, trigger := sortedNames(p.Workflows), name, ""
@@ -127,7 +130,8 @@ func (c *Console) names(ctx context.Context, q engine.Query) error {
 			return err
 		}
 		if !known {
-			return fmt.Errorf("%w: there is no %s %q, in the project or in the history; there are %s", engine.ErrQuery, kind, name, some(list))
+			return fmt.Errorf("%w: there is no %s %q, in the project or in the history; there are %s", engine.ErrQuery, kind, name,
+				some(list))
 		}
 	}
 	if q.Action != "" {

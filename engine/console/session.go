@@ -89,7 +89,8 @@ func (s *sessions) begin(by caller, token string, now time.Time) (string, error)
 	if err != nil {
 		return "", err
 	}
-	b, err := json.Marshal(session{ID: hex.EncodeToString(id[:]), Name: by.Name, Role: by.Role, Until: now.Add(sessionTime).Unix(), Token: mark, Proved: by.proved})
+	b, err := json.Marshal(session{ID: hex.EncodeToString(id[:]), Name: by.Name, Role: by.Role, Until: now.Add(sessionTime).Unix(),
+		Token: mark, Proved: by.proved})
 	if err != nil {
 		return "", err
 	}

@@ -77,7 +77,8 @@ func compareTexts(oldName, before, newName, after string) []diffLine {
 		}
 		class := ""
 		switch {
-		case strings.HasPrefix(line, "@@"), strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+		case strings.HasPrefix(line, "@@"), strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "---"),
+			strings.HasPrefix(line, "+++"):
 			class = "d-head"
 		case line[0] == '+':
 			class = "d-new"

@@ -41,7 +41,8 @@ type (
 // valuesAPI lists its calls.
 func (c *Console) valuesAPI(get getRoute, post postRoute) []route {
 	return []route{
-		get("store", "listValues", "Values that steps keep, by workflow and key; those of the project come first.", []string{"workflow", "scope", "q", "limit", "after"}, engine.Page[engine.ValueItem]{}, c.listValues),
+		get("store", "listValues", "Values that steps keep, by workflow and key; those of the project come first.",
+			[]string{"workflow", "scope", "q", "limit", "after"}, engine.Page[engine.ValueItem]{}, c.listValues),
 		get("store/value", "getValue", "One kept value.", []string{"workflow", "key"}, engine.ValueItem{}, c.oneValue),
 		post("store", "setValue", "Keeps a value under a key.", "store.set", 200, setValueOrder{}, engine.ValueItem{}, c.setValue),
 		post("store/delete", "deleteValue", "Deletes a key.", "store.delete", 200, deleteValueOrder{}, statusAnswer{}, c.deleteValue),
@@ -171,7 +172,8 @@ func (c *Console) deleteValue(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	aimAt(r, valueName(o.Workflow, o.Key), "")
-	if err := c.o.Operator.DeleteValue(r.Context(), engine.ValueChange{ValueRef: engine.ValueRef{Workflow: o.Workflow, Key: o.Key}, By: signer(r, o.By)}); err != nil {
+	if err := c.o.Operator.DeleteValue(r.Context(),
+		engine.ValueChange{ValueRef: engine.ValueRef{Workflow: o.Workflow, Key: o.Key}, By: signer(r, o.By)}); err != nil {
 		c.valueProblem(w, err)
 		return
 	}
@@ -208,13 +210,15 @@ func (c *Console) valuesPage(w http.ResponseWriter, r *http.Request) {
 		more := url.Values{"after": {page.Next}, "workflow": {v.Get("workflow")}, "scope": {v.Get("scope")}, "q": {v.Get("q")}}
 		next = "/store?" + more.Encode()
 	}
-	c.render(w, r, http.StatusOK, "values", map[string]any{"Title": "Store", "Items": page.Items, "Next": next, "Workflow": v.Get("workflow"), "Q": v.Get("q"),
+	c.render(w, r, http.StatusOK, "values", map[string]any{"Title": "Store", "Items": page.Items, "Next": next,
+		"Workflow": v.Get("workflow"), "Q": v.Get("q"),
 		"Workflows": sortedNames(c.o.Project().Workflows)})
 }
 
 func (c *Console) doSetValue(w http.ResponseWriter, r *http.Request) {
 	f := r.PostForm
-	o := setValueOrder{Workflow: f.Get("workflow"), Key: f.Get("key"), TTL: strings.TrimSpace(f.Get("ttl")), Value: json.RawMessage(f.Get("value"))}
+	o := setValueOrder{Workflow: f.Get("workflow"), Key: f.Get("key"), TTL: strings.TrimSpace(f.Get("ttl")),
+		Value: json.RawMessage(f.Get("value"))}
 	if !json.Valid(o.Value) { // a person's plain word is a text
 		o.Value, _ = json.Marshal(f.Get("value"))
 	}
@@ -234,7 +238,8 @@ func (c *Console) doSetValue(w http.ResponseWriter, r *http.Request) {
 func (c *Console) doDeleteValue(w http.ResponseWriter, r *http.Request) {
 	f := r.PostForm
 	aimAt(r, valueName(f.Get("workflow"), f.Get("key")), "")
-	if err := c.o.Operator.DeleteValue(r.Context(), engine.ValueChange{ValueRef: engine.ValueRef{Workflow: f.Get("workflow"), Key: f.Get("key")}, By: signer(r, "")}); err != nil {
+	if err := c.o.Operator.DeleteValue(r.Context(),
+		engine.ValueChange{ValueRef: engine.ValueRef{Workflow: f.Get("workflow"), Key: f.Get("key")}, By: signer(r, "")}); err != nil {
 		c.cannot(w, r, err)
 		return
 	}

@@ -142,7 +142,8 @@ func (p *waterfall) bar(class string, from, to time.Time, thin int) {
 	if to.Before(from) {
 		to = from
 	}
-	p.put(`<rect class="bar %s" x="%.1f" y="%d" width="%.1f" height="%d" rx="2"/>`, class, p.x(from), p.y+5+thin, math.Max(p.x(to)-p.x(from), 2), fallRow-10-2*thin)
+	p.put(`<rect class="bar %s" x="%.1f" y="%d" width="%.1f" height="%d" rx="2"/>`, class, p.x(from), p.y+5+thin,
+		math.Max(p.x(to)-p.x(from), 2), fallRow-10-2*thin)
 }
 
 // timeline draws the attempts of a run.
@@ -156,7 +157,8 @@ func timeline(d *engine.RunDetail) template.HTML {
 	if !engine.RunStatus(d.Status).Ended() {
 		end = later(end, now)
 	}
-	queued := d.StartedAt != nil && d.StartedAt.Sub(d.CreatedAt) > 5*time.Millisecond || d.StartedAt == nil && d.Status == string(engine.Queued)
+	queued := d.StartedAt != nil && d.StartedAt.Sub(d.CreatedAt) > 5*time.Millisecond || d.StartedAt == nil &&
+		d.Status == string(engine.Queued)
 	if len(rows) == 0 && !queued {
 		return ""
 	}
@@ -170,11 +172,15 @@ func timeline(d *engine.RunDetail) template.HTML {
 		}
 	}
 	height := fallRow*n + 26
-	words := fmt.Sprintf("%d attempts in %s: %s at work, %s waiting", len(d.Steps), shortTime(end.Sub(d.CreatedAt)), millis(d.WorkedMS), millis(d.WaitedMS))
-	p.put(`<svg class="waterfall" viewBox="0 0 %d %d" role="group" aria-label="%s"><defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="h-back" width="6" height="6"/><rect class="h-line" width="2" height="6"/></pattern></defs>`, fallWidth, height, words)
+	words := fmt.Sprintf("%d attempts in %s: %s at work, %s waiting", len(d.Steps), shortTime(end.Sub(d.CreatedAt)), millis(d.WorkedMS),
+		millis(d.WaitedMS))
+	p.put(`<svg class="waterfall" viewBox="0 0 %d %d" role="group" aria-label="%s"><defs>`+
+		`<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">`+
+		`<rect class="h-back" width="6" height="6"/><rect class="h-line" width="2" height="6"/></pattern></defs>`, fallWidth, height, words)
 	for i := range 5 {
 		x := fallLeft + float64(i)/4*fallRoom
-		p.put(`<line class="grid" x1="%.1f" x2="%.1f" y1="0" y2="%d"/><text class="axis" x="%.1f" y="%d">%s</text>`, x, x, height-20, x, height-6, shortTime(time.Duration(float64(i)/4*p.span)))
+		p.put(`<line class="grid" x1="%.1f" x2="%.1f" y1="0" y2="%d"/><text class="axis" x="%.1f" y="%d">%s</text>`, x, x, height-20, x,
+			height-6, shortTime(time.Duration(float64(i)/4*p.span)))
 	}
 	if queued {
 		until := now
@@ -189,7 +195,8 @@ func timeline(d *engine.RunDetail) template.HTML {
 		p.lane(d.Steps, l, now)
 	}
 	if left > 0 {
-		p.put(`<text class="name" x="4" y="%d">%s</text>`, p.y+16, fmt.Sprintf("%d more rows are not drawn; all attempts are in the list below", left))
+		p.put(`<text class="name" x="4" y="%d">%s</text>`, p.y+16,
+			fmt.Sprintf("%d more rows are not drawn; all attempts are in the list below", left))
 	}
 	p.put(`</svg>`)
 	return template.HTML(p.String()) // every text in it was escaped by put
@@ -225,7 +232,8 @@ func (p *waterfall) lane(steps []engine.StepItem, l lane, now time.Time) {
 			text = "waited " + millis(s.WaitedMS)
 		}
 	}
-	p.put(`<a href="#s%d"><title>%s</title><rect class="rowhit" x="0" y="%d" width="%d" height="%d"/><text class="name" x="4" y="%d">%s</text>`, i, title, p.y, fallWidth, fallRow, p.y+16, clip(name, 34))
+	p.put(`<a href="#s%d"><title>%s</title><rect class="rowhit" x="0" y="%d" width="%d" height="%d"/>`+
+		`<text class="name" x="4" y="%d">%s</text>`, i, title, p.y, fallWidth, fallRow, p.y+16, clip(name, 34))
 	switch worked := s.StartedAt.Add(time.Duration(s.WaitedMS) * time.Millisecond); {
 	case l.group:
 		p.bar("b-group b-"+s.Status, l.begin, l.end, 4)
@@ -259,7 +267,8 @@ func (p *waterfall) pause(before []engine.StepItem, s engine.StepItem) {
 // loop draws the items of a loop as a strip of cells, those that failed in their colour.
 func (p *waterfall) loop(steps []engine.StepItem, l lane, now time.Time) {
 	g := summed(steps, l.at, l.name)
-	p.put(`<a href="#s%d"><title>%s</title><rect class="rowhit" x="0" y="%d" width="%d" height="%d"/><text class="name" x="4" y="%d">%s</text>`,
+	p.put(`<a href="#s%d"><title>%s</title><rect class="rowhit" x="0" y="%d" width="%d" height="%d"/>`+
+		`<text class="name" x="4" y="%d">%s</text>`,
 		g.First, g.Words(), p.y, fallWidth, fallRow, p.y+16, clip(fmt.Sprintf("%s × %d", l.name, len(l.at)), 34))
 	const cells = 100
 	from, wide := p.x(l.begin), math.Max(p.x(l.end)-p.x(l.begin), 40)
@@ -269,7 +278,8 @@ func (p *waterfall) loop(steps []engine.StepItem, l lane, now time.Time) {
 		for _, i := range l.at[c*len(l.at)/n : (c+1)*len(l.at)/n] {
 			status = worse(status, steps[i].Status)
 		}
-		p.put(`<rect class="bar %s" x="%.1f" y="%d" width="%.2f" height="%d"/>`, "b-"+status, from+float64(c)*wide/float64(n), p.y+5, wide/float64(n)*0.9, fallRow-10)
+		p.put(`<rect class="bar %s" x="%.1f" y="%d" width="%.2f" height="%d"/>`, "b-"+status, from+float64(c)*wide/float64(n), p.y+5,
+			wide/float64(n)*0.9, fallRow-10)
 	}
 	text := fmt.Sprintf("p50 %s, p95 %s", seconds(g.Worked.P50), seconds(g.Worked.P95))
 	if g.Failed > 0 {
@@ -318,7 +328,8 @@ func summed(steps []engine.StepItem, at []int, name string) attempts {
 				a.First = i
 			}
 		}
-		worked, waited = append(worked, time.Duration(s.WorkedMS)*time.Millisecond), append(waited, time.Duration(s.WaitedMS)*time.Millisecond)
+		worked, waited = append(worked, time.Duration(s.WorkedMS)*time.Millisecond),
+			append(waited, time.Duration(s.WaitedMS)*time.Millisecond)
 	}
 	a.Worked, a.Waited = engine.DelaysOf(worked), engine.DelaysOf(waited)
 	return a

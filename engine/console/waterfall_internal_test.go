@@ -12,7 +12,8 @@ import (
 func attempt(path string, n int, status string, from, waited, worked time.Duration) engine.StepItem {
 	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	end := at.Add(from + waited + worked)
-	return engine.StepItem{Path: path, Action: "http/post", Attempt: n, Status: status, StartedAt: at.Add(from), FinishedAt: &end, WaitedMS: waited.Milliseconds(), WorkedMS: worked.Milliseconds(), Destination: "https://a.example"}
+	return engine.StepItem{Path: path, Action: "http/post", Attempt: n, Status: status, StartedAt: at.Add(from), FinishedAt: &end,
+		WaitedMS: waited.Milliseconds(), WorkedMS: worked.Milliseconds(), Destination: "https://a.example"}
 }
 
 func drawn(status string, steps ...engine.StepItem) *engine.RunDetail {
@@ -24,12 +25,14 @@ func drawn(status string, steps ...engine.StepItem) *engine.RunDetail {
 // Waiting is hatched, work solid, and both are told in figures.
 func TestTheWaterfallDrawsWaitingApart(t *testing.T) {
 	picture := string(timeline(drawn("succeeded", attempt("call", 1, "succeeded", 0, 34700*time.Millisecond, 22*time.Millisecond))))
-	for _, want := range []string{`class="bar b-wait"`, `class="bar b-succeeded"`, "22 ms, waited 34.7 s", "waited 34.7 s for https://a.example"} {
+	for _, want := range []string{`class="bar b-wait"`, `class="bar b-succeeded"`, "22 ms, waited 34.7 s",
+		"waited 34.7 s for https://a.example"} {
 		if !strings.Contains(picture, want) {
 			t.Errorf("no %q in %s", want, picture)
 		}
 	}
-	if only := string(timeline(drawn("waiting", attempt("ask", 1, "succeeded", 0, time.Minute, 0)))); strings.Contains(only, "b-succeeded") {
+	if only := string(timeline(drawn("waiting", attempt("ask", 1, "succeeded", 0, time.Minute, 0)))); strings.Contains(only,
+		"b-succeeded") {
 		t.Errorf("a step that only waited is drawn as work: %s", only)
 	}
 }
@@ -47,11 +50,13 @@ func TestALongLoopIsOneRow(t *testing.T) {
 	d := drawn("failed", steps...)
 	d.ErrorStep = "items/350"
 	picture := string(timeline(d))
-	if n := strings.Count(picture, "rowhit"); n != 1 || !strings.Contains(picture, "items/* × 500") || !strings.Contains(picture, "1 failed") || !strings.Contains(picture, "b-failed") || !strings.Contains(picture, `href="#s350"`) {
+	if n := strings.Count(picture, "rowhit"); n != 1 || !strings.Contains(picture, "items/* × 500") ||
+		!strings.Contains(picture, "1 failed") || !strings.Contains(picture, "b-failed") || !strings.Contains(picture, `href="#s350"`) {
 		t.Errorf("%d rows: %.600s", n, picture)
 	}
 	list := attemptList(d, false)
-	if len(list) != 1 || !list[0].Loop || list[0].Count != 500 || list[0].Failed != 1 || list[0].Left != 450 || list[0].Items[0].Path != "items/350" || !list[0].Items[0].Open {
+	if len(list) != 1 || !list[0].Loop || list[0].Count != 500 || list[0].Failed != 1 || list[0].Left != 450 ||
+		list[0].Items[0].Path != "items/350" || !list[0].Items[0].Open {
 		t.Errorf("%+v", list)
 	}
 	if all := attemptList(d, true); all[0].Left != 0 || len(all[0].Items) != 500 {
@@ -68,7 +73,8 @@ func TestALongLoopIsOneRow(t *testing.T) {
 
 // A step is as its last attempt; how often it was tried stands beside it.
 func TestAStepIsAsItsLastAttempt(t *testing.T) {
-	g := &grapher{drawn: true, steps: []engine.StepItem{attempt("ship", 1, "failed", 0, 0, time.Second), attempt("ship", 2, "succeeded", time.Second, 0, time.Second), attempt("ask", 1, "waiting", 0, 0, 0)}}
+	g := &grapher{drawn: true, steps: []engine.StepItem{attempt("ship", 1, "failed", 0, 0, time.Second),
+		attempt("ship", 2, "succeeded", time.Second, 0, time.Second), attempt("ask", 1, "waiting", 0, 0, 0)}}
 	if status, at, tries := g.at("ship"); status != "succeeded" || at != 1 || tries != 2 {
 		t.Errorf("%s at %d after %d", status, at, tries)
 	}

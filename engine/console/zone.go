@@ -76,7 +76,8 @@ func (c *Console) setZone(w http.ResponseWriter, r *http.Request) {
 		c.sorry(w, r, http.StatusBadRequest, fmt.Sprintf("there is no timezone %q; use utc, project or a name such as Europe/Berlin", name))
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: zoneCookie, Value: url.QueryEscape(name), Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, Secure: secured(r), SameSite: http.SameSiteStrictMode})
+	http.SetCookie(w, &http.Cookie{Name: zoneCookie, Value: url.QueryEscape(name), Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true,
+		Secure: secured(r), SameSite: http.SameSiteStrictMode})
 	http.Redirect(w, r, backTo(r.URL.Query().Get("to")), http.StatusSeeOther)
 }
 
@@ -102,7 +103,8 @@ func (z *zoned) get(at *time.Location) (*template.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Funcs(template.FuncMap{"when": func(v any) template.HTML { return when(v, at) }, "ago": func(v any) template.HTML { return ago(v, at) }})
+	t.Funcs(template.FuncMap{"when": func(v any) template.HTML { return when(v, at) },
+		"ago": func(v any) template.HTML { return ago(v, at) }})
 	if z.by == nil || len(z.by) >= maxZones {
 		z.by = map[string]*template.Template{}
 	}
@@ -125,7 +127,8 @@ func momentOf(v any) (time.Time, bool) {
 
 // timeElement is a time for people and programs (WHATWG HTML, 4.5.14).
 func timeElement(t time.Time, text, title string) template.HTML {
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, t.UTC().Format(time.RFC3339Nano), html.EscapeString(title), html.EscapeString(text)))
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, t.UTC().Format(time.RFC3339Nano),
+		html.EscapeString(title), html.EscapeString(text)))
 }
 
 // when shows a moment in the page's timezone; its offset and its age are in the title.

@@ -28,19 +28,34 @@ type Finding struct {
 // invariants are what must hold of the rows, each as a query for those of which it
 // does not.
 var invariants = []struct{ what, query string }{
-	{"each run has its event", `SELECT printf('run_%016x', id) FROM runs r WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id)`},
-	{"each step has its run", `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id)`},
-	{"an attempt is open only in a run that is at work", `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'running' AND EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.status <> 'running')`},
-	{"no step of an ended run waits", `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'waiting' AND EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.finished_at IS NOT NULL)`},
-	{"no step has succeeded twice", `SELECT printf('run_%016x ', run_id) || path FROM steps WHERE status = 'succeeded' GROUP BY run_id, path HAVING count(*) > 1`},
-	{"an event has one run of a workflow, but for replays", `SELECT printf('evt_%016x ', event_id) || workflow FROM (SELECT event_id, workflow FROM runs WHERE repeats IS NULL
-		UNION ALL SELECT x.event_id, r.workflow FROM run_events x JOIN runs r ON r.id = x.run_id WHERE r.repeats IS NULL) GROUP BY event_id, workflow HAVING count(*) > 1`},
-	{"what waits to be matched is there", `SELECT printf('evt_%016x', event_id) FROM inbox i WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = i.event_id)`},
-	{"only open runs have a place in a group", `SELECT printf('run_%016x', run_id) FROM places p WHERE state <> 'left' AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = p.run_id AND r.finished_at IS NULL)`},
-	{"a gathering is of a run that has not begun", `SELECT printf('run_%016x', run_id) FROM gatherings g WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = g.run_id AND r.status = 'queued')`},
-	{"an event that takes part in a run is there", `SELECT printf('evt_%016x', event_id) FROM run_events x WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = x.event_id)`},
-	{"only open runs can be ended by an event", `SELECT printf('run_%016x', run_id) FROM cancel_keys c WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = c.run_id AND r.finished_at IS NULL)`},
-	{"no group has more runs than its limit", `SELECT workflow || ' ' || grp FROM places WHERE grp IS NOT NULL GROUP BY workflow, grp HAVING sum(state = 'has') > max(max_runs)`},
+	{"each run has its event", `SELECT printf('run_%016x', id) FROM runs r
+		WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id)`},
+	{"each step has its run", `SELECT printf('run_%016x ', run_id) || path FROM steps s
+		WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id)`},
+	{"an attempt is open only in a run that is at work",
+		`SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'running'
+			AND EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.status <> 'running')`},
+	{"no step of an ended run waits", `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'waiting'
+		AND EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.finished_at IS NOT NULL)`},
+	{"no step has succeeded twice", `SELECT printf('run_%016x ', run_id) || path FROM steps WHERE status = 'succeeded'
+		GROUP BY run_id, path HAVING count(*) > 1`},
+	{"an event has one run of a workflow, but for replays",
+		`SELECT printf('evt_%016x ', event_id) || workflow FROM (SELECT event_id, workflow FROM runs WHERE repeats IS NULL
+		UNION ALL SELECT x.event_id, r.workflow FROM run_events x JOIN runs r ON r.id = x.run_id WHERE r.repeats IS NULL)
+			GROUP BY event_id, workflow HAVING count(*) > 1`},
+	{"what waits to be matched is there", `SELECT printf('evt_%016x', event_id) FROM inbox i
+		WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = i.event_id)`},
+	{"only open runs have a place in a group", `SELECT printf('run_%016x', run_id) FROM places p WHERE state <> 'left'
+		AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = p.run_id AND r.finished_at IS NULL)`},
+	{"a gathering is of a run that has not begun",
+		`SELECT printf('run_%016x', run_id) FROM gatherings g
+			WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = g.run_id AND r.status = 'queued')`},
+	{"an event that takes part in a run is there",
+		`SELECT printf('evt_%016x', event_id) FROM run_events x WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = x.event_id)`},
+	{"only open runs can be ended by an event", `SELECT printf('run_%016x', run_id) FROM cancel_keys c
+		WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = c.run_id AND r.finished_at IS NULL)`},
+	{"no group has more runs than its limit", `SELECT workflow || ' ' || grp FROM places WHERE grp IS NOT NULL GROUP BY workflow, grp
+		HAVING sum(state = 'has') > max(max_runs)`},
 }
 
 // Check looks at the whole database: its structure, the checksum of each event,
@@ -107,10 +122,11 @@ func damage(err error) bool {
 // readable tells of each table of a damaged file how many rows can be read before the
 // first error.
 func (h *History) readable(ctx context.Context) []Finding {
-	tables, err := collect(ctx, h.db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`, nil, func(r scanner) (name string, err error) {
-		err = r.Scan(&name)
-		return name, err
-	})
+	tables, err := collect(ctx, h.db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`,
+		nil, func(r scanner) (name string, err error) {
+			err = r.Scan(&name)
+			return name, err
+		})
 	if err != nil {
 		return []Finding{{What: "the schema can be read", Wrong: []string{err.Error()}}}
 	}

@@ -15,7 +15,8 @@ const (
 	// messages is taken out afterwards.
 	deadGroups = `SELECT r.workflow, r.version, ` + errorStep + `, ` + errorCode + `, ` + errorMessage + `, ` + runHost + `,
 		count(*), min(r.finished_at), max(r.finished_at) FROM runs r INDEXED BY runs_not_well`
-	ruleGroups = `SELECT d.workflow, d.version, '', 'rule_failed', d.reason, '', count(*), min(d.at), max(d.at) FROM decisions d JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
+	ruleGroups = `SELECT d.workflow, d.version, '', 'rule_failed', d.reason, '', count(*), min(d.at), max(d.at) FROM decisions d
+		JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
 )
 
 // DeadGroups adds up all dead letters that the filters leave, by cause, the largest group
@@ -87,15 +88,19 @@ func (h *History) HasHost(ctx context.Context, host string) (bool, error) {
 	names := hostNames(host)
 	second := names[len(names)-1]
 	var found bool
-	err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM steps WHERE status = 'failed' AND destination IS NOT NULL AND destination IN (?1, ?2))
-		OR EXISTS (SELECT 1 FROM (SELECT destination FROM steps ORDER BY rowid DESC LIMIT ?3) WHERE destination IN (?1, ?2))`, names[0], second, knownHostSteps).Scan(&found)
+	err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM steps WHERE status = 'failed' AND destination IS NOT NULL
+		AND destination IN (?1, ?2))
+		OR EXISTS (SELECT 1 FROM (SELECT destination FROM steps ORDER BY rowid DESC LIMIT ?3) WHERE destination IN (?1, ?2))`, names[0],
+		second, knownHostSteps).Scan(&found)
 	return found, classify(err)
 }
 
 // FailedHosts lists the hosts where attempts failed, by name.
 func (h *History) FailedHosts(ctx context.Context) ([]string, error) {
-	return collect(ctx, h.db, `WITH RECURSIVE n(v) AS (SELECT min(destination) FROM steps WHERE status = 'failed' AND destination IS NOT NULL
-		UNION ALL SELECT (SELECT min(destination) FROM steps WHERE status = 'failed' AND destination IS NOT NULL AND destination > n.v) FROM n WHERE n.v IS NOT NULL)
+	return collect(ctx, h.db, `WITH RECURSIVE n(v) AS (SELECT min(destination) FROM steps WHERE status = 'failed'
+		AND destination IS NOT NULL
+		UNION ALL SELECT (SELECT min(destination) FROM steps WHERE status = 'failed' AND destination IS NOT NULL AND destination > n.v)
+			FROM n WHERE n.v IS NOT NULL)
 		SELECT v FROM n WHERE v IS NOT NULL LIMIT 1000`, nil, func(s scanner) (v string, err error) {
 		err = s.Scan(&v)
 		return v, err
@@ -104,7 +109,8 @@ func (h *History) FailedHosts(ctx context.Context) ([]string, error) {
 
 // NeedsPeople counts the runs that wait for a person, up to countMost.
 func (h *History) NeedsPeople(ctx context.Context) (n int, err error) {
-	err = h.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM runs r WHERE `+asksAPerson+` AND `+runWaitsFor+` IN ('approval', 'review') LIMIT ?)`, countMost).Scan(&n)
+	err = h.db.QueryRowContext(ctx, `SELECT count(*)
+		FROM (SELECT 1 FROM runs r WHERE `+asksAPerson+` AND `+runWaitsFor+` IN ('approval', 'review') LIMIT ?)`, countMost).Scan(&n)
 	return n, classify(err)
 }
 
@@ -114,18 +120,20 @@ func (h *History) HostTimes(ctx context.Context, host string) (engine.HostTimes,
 	var t engine.HostTimes
 	names := hostNames(host)
 	var worked, waited []time.Duration
-	_, err := collect(ctx, h.db, `SELECT status, finished_at - started_at, coalesce(waited_ms, 0) FROM (SELECT status, started_at, finished_at, waited_ms, destination FROM steps ORDER BY rowid DESC LIMIT ?)
-		WHERE destination IN (?, ?) AND finished_at IS NOT NULL`, []any{knownHostSteps, names[0], names[len(names)-1]}, func(s scanner) (struct{}, error) {
-		var status string
-		var all, wait int64
-		err := s.Scan(&status, &all, &wait)
-		if t.Attempts++; status != "succeeded" {
-			t.Failed++
-		}
-		worked = append(worked, time.Duration(max(0, all-wait))*time.Millisecond)
-		waited = append(waited, time.Duration(wait)*time.Millisecond)
-		return struct{}{}, err
-	})
+	_, err := collect(ctx, h.db, `SELECT status, finished_at - started_at, coalesce(waited_ms, 0)
+		FROM (SELECT status, started_at, finished_at, waited_ms, destination FROM steps ORDER BY rowid DESC LIMIT ?)
+		WHERE destination IN (?, ?) AND finished_at IS NOT NULL`, []any{knownHostSteps, names[0], names[len(names)-1]},
+		func(s scanner) (struct{}, error) {
+			var status string
+			var all, wait int64
+			err := s.Scan(&status, &all, &wait)
+			if t.Attempts++; status != "succeeded" {
+				t.Failed++
+			}
+			worked = append(worked, time.Duration(max(0, all-wait))*time.Millisecond)
+			waited = append(waited, time.Duration(wait)*time.Millisecond)
+			return struct{}{}, err
+		})
 	t.Worked, t.Waited = engine.DelaysOf(worked), engine.DelaysOf(waited)
 	return t, err
 }

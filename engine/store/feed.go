@@ -28,7 +28,8 @@ const (
 
 // feedStatuses are the statuses of runs in the order of their numbers in the feed. New ones
 // come at the end. The number 0 is an event.
-var feedStatuses = []engine.RunStatus{engine.Queued, engine.Running, engine.Waiting, engine.Succeeded, engine.Failed, engine.Cancelled, engine.TimedOut}
+var feedStatuses = []engine.RunStatus{engine.Queued, engine.Running, engine.Waiting, engine.Succeeded, engine.Failed, engine.Cancelled,
+	engine.TimedOut}
 
 // feedChange is a change of the running transaction.
 type feedChange struct {

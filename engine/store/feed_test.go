@@ -60,7 +60,8 @@ func openFeed(t *testing.T, path string) (*store.Store, engine.Cursor) {
 func acceptAt(t *testing.T, s *store.Store, id engine.EventID) {
 	t.Helper()
 	now := time.Now()
-	d := &engine.Delivery{Trigger: "t", Inlet: "webhook", Key: id.String(), Type: "x", Time: now, ReceivedAt: now, Raw: []byte("{}"), Dedupe: time.Hour, Unheard: true}
+	d := &engine.Delivery{Trigger: "t", Inlet: "webhook", Key: id.String(), Type: "x", Time: now, ReceivedAt: now, Raw: []byte("{}"),
+		Dedupe: time.Hour, Unheard: true}
 	if _, err := s.Accept(context.Background(), id, d); err != nil {
 		t.Error(err)
 	}

@@ -17,21 +17,27 @@ const (
 	// that is NULL, are parked until something makes them due.
 	openRun = `(status = 'queued' OR status = 'waiting')`
 	// The parts of a run's error; a row that cannot be read is listed, too.
-	errorMessage = `CASE WHEN r.error IS NULL THEN '' WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.message', '') ELSE 'the error of this run cannot be read' END`
-	errorStep    = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END`
-	errorCode    = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END`
+	errorMessage = `CASE WHEN r.error IS NULL THEN '' WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.message', '')
+		ELSE 'the error of this run cannot be read' END`
+	errorStep = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END`
+	errorCode = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END`
 	// runHost is where the step that failed went, or where the next attempt goes.
-	runHost = `coalesce(CASE WHEN r.error IS NOT NULL THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` + errorStep + ` AND s.destination IS NOT NULL ORDER BY s.attempt DESC LIMIT 1)
-		WHEN r.status = 'waiting' THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting' AND s.destination IS NOT NULL LIMIT 1) END, '')`
+	runHost = `coalesce(CASE WHEN r.error IS NOT NULL THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` +
+		errorStep + ` AND s.destination IS NOT NULL ORDER BY s.attempt DESC LIMIT 1)
+		WHEN r.status = 'waiting' THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'
+			AND s.destination IS NOT NULL LIMIT 1) END, '')`
 	// runWaitsFor is one of engine.WaitKinds, empty for runs that are at work or have
 	// ended. A person comes first where a run waits for several things.
 	runWaitsFor = `coalesce(CASE r.status WHEN 'waiting' THEN coalesce(
 		(SELECT CASE min(CASE w.kind WHEN 'approval' THEN 1 WHEN 'event' THEN 2 WHEN 'call' THEN 3 WHEN 'destination' THEN 4 ELSE 5 END)
-			WHEN 1 THEN 'approval' WHEN 2 THEN 'event' WHEN 3 THEN 'call' WHEN 4 THEN 'destination' WHEN 5 THEN 'sleep' END FROM waits w WHERE w.run_id = r.id),
+			WHEN 1 THEN 'approval' WHEN 2 THEN 'event' WHEN 3 THEN 'call' WHEN 4 THEN 'destination' WHEN 5 THEN 'sleep' END
+			FROM waits w
+				WHERE w.run_id = r.id),
 		CASE WHEN r.due_at IS NULL THEN 'review' ELSE 'retry' END)
 		WHEN 'queued' THEN CASE WHEN EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = r.id) THEN 'switch'
 			WHEN EXISTS (SELECT 1 FROM gatherings g WHERE g.run_id = r.id AND g.open = 1) THEN 'gathering'
-			ELSE coalesce((SELECT CASE WHEN p.state = 'waits' THEN 'concurrency' WHEN p.rate_grp IS NOT NULL AND r.started_at IS NULL THEN 'rate' END
+			ELSE coalesce((SELECT CASE WHEN p.state = 'waits' THEN 'concurrency' WHEN p.rate_grp IS NOT NULL
+				AND r.started_at IS NULL THEN 'rate' END
 				FROM places p WHERE p.run_id = r.id), 'slot') END END, '')`
 	// asksAPerson finds the runs that wait for a person by the indexes waits_by_kind and
 	// runs_due alone.
@@ -264,7 +270,8 @@ func runText(w *where, q engine.Query) (costly bool) {
 	}
 	p := like(q.Grep)
 	w.add(`(r.workflow LIKE ? ESCAPE '\' OR r.error LIKE ? ESCAPE '\' OR r.output LIKE ? ESCAPE '\' OR `+runHost+` LIKE ? ESCAPE '\'
-		OR EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND (e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\')))`, p, p, p, p, p, p)
+		OR EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND (e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\')))`, p, p, p,
+		p, p, p)
 	return true
 }
 
@@ -289,7 +296,8 @@ func ruleConditions(q engine.Query) (w where) {
 		w.add("d.event_id = ?", id)
 	} else if q.Grep != "" {
 		p := like(q.Grep)
-		w.add(`(d.workflow LIKE ? ESCAPE '\' OR d.reason LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR e.key LIKE ? ESCAPE '\')`, p, p, p, p)
+		w.add(`(d.workflow LIKE ? ESCAPE '\' OR d.reason LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR e.key LIKE ? ESCAPE '\')`, p, p,
+			p, p)
 	}
 	return w
 }
@@ -315,7 +323,8 @@ func (h *History) checkDead(ctx context.Context, q engine.Query) error {
 			return err
 		}
 	}
-	return h.checkReason(ctx, q.Reason, engine.ErrorCodes, `SELECT DISTINCT `+errorCode+` FROM runs r WHERE `+deadLetters+` AND r.error IS NOT NULL LIMIT 100`)
+	return h.checkReason(ctx, q.Reason, engine.ErrorCodes,
+		`SELECT DISTINCT `+errorCode+` FROM runs r WHERE `+deadLetters+` AND r.error IS NOT NULL LIMIT 100`)
 }
 
 // checkReason refuses reasons that are neither known nor on record.
@@ -353,7 +362,8 @@ func (h *History) refusalConditions(ctx context.Context, w *where, q engine.Quer
 	timeBounds(q, w)
 	if q.Grep != "" {
 		p := like(q.Grep)
-		w.add(`('ref_' || id = ? OR trigger LIKE ? ESCAPE '\' OR reason LIKE ? ESCAPE '\' OR detail LIKE ? ESCAPE '\' OR diagnosis LIKE ? ESCAPE '\' OR remote LIKE ? ESCAPE '\' OR path LIKE ? ESCAPE '\' OR CAST(body AS TEXT) LIKE ? ESCAPE '\')`,
+		w.add(`('ref_' || id = ? OR trigger LIKE ? ESCAPE '\' OR reason LIKE ? ESCAPE '\' OR detail LIKE ? ESCAPE '\' OR diagnosis LIKE ? ESCAPE '\'
+			OR remote LIKE ? ESCAPE '\' OR path LIKE ? ESCAPE '\' OR CAST(body AS TEXT) LIKE ? ESCAPE '\')`,
 			strings.TrimSpace(q.Grep), p, p, p, p, p, p, p)
 	}
 	return nil

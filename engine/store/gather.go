@@ -20,7 +20,8 @@ import (
 func (t *tx) join(r encodedUpdate, at time.Time, out *engine.MatchResult) (bool, error) {
 	g, run := r.of.Gather, r.of.Run
 	v := make([]driver.Value, 6)
-	found, err := t.row(`SELECT g.run_id, r.event_id, g.kind, g.first_at, g.events, g.bytes FROM gatherings g JOIN runs r ON r.id = g.run_id WHERE g.workflow = ? AND g.key = ? AND g.open = 1`,
+	found, err := t.row(`SELECT g.run_id, r.event_id, g.kind, g.first_at, g.events, g.bytes FROM gatherings g JOIN runs r
+		ON r.id = g.run_id WHERE g.workflow = ? AND g.key = ? AND g.open = 1`,
 		v, run.Workflow, g.Key)
 	if err != nil {
 		return false, err
@@ -52,7 +53,8 @@ func (t *tx) join(r encodedUpdate, at time.Time, out *engine.MatchResult) (bool,
 	if due <= now {
 		out.Gather = at
 	}
-	if err := t.exec(`UPDATE gatherings SET open = ?, due_at = ?, events = ?, bytes = ? WHERE run_id = ?`, open, due, events+1, bytes+g.Bytes, into); err != nil {
+	if err := t.exec(`UPDATE gatherings SET open = ?, due_at = ?, events = ?, bytes = ? WHERE run_id = ?`, open, due, events+1,
+		bytes+g.Bytes, into); err != nil {
 		return false, err
 	}
 	fold := engine.Fold{Run: engine.RunID(into), Newest: g.Kind == workflows.Debounce && int64(run.Event) > own}
@@ -73,7 +75,8 @@ func (t *tx) gather(r encodedUpdate, now int64, out *engine.MatchResult) error {
 	if at := fromMillis(due); out.Gather.IsZero() || at.Before(out.Gather) {
 		out.Gather = at
 	}
-	return t.exec(`INSERT INTO gatherings (run_id, workflow, kind, key, open, first_at, due_at, events, bytes) VALUES (?, ?, ?, ?, 1, ?, ?, 1, ?)`,
+	return t.exec(`INSERT INTO gatherings (run_id, workflow, kind, key, open, first_at, due_at, events, bytes)
+		VALUES (?, ?, ?, ?, 1, ?, ?, 1, ?)`,
 		int64(r.of.Run.ID), r.of.Run.Workflow, g.Kind, g.Key, now, due, g.Bytes)
 }
 
@@ -87,7 +90,8 @@ func (t *tx) fold(r encodedUpdate, f engine.Fold, own int64) error {
 		if err := t.exec(`UPDATE runs SET event_id = ?, version = ? WHERE id = ?`, int64(run.Event), run.Version, into); err != nil {
 			return err
 		}
-		if err := t.exec(`UPDATE decisions SET outcome = 'folded', reason = ? WHERE event_id = ? AND workflow = ? AND run_id = ?`, foldedByDebounce, own, run.Workflow, into); err != nil {
+		if err := t.exec(`UPDATE decisions SET outcome = 'folded', reason = ? WHERE event_id = ? AND workflow = ? AND run_id = ?`,
+			foldedByDebounce, own, run.Workflow, into); err != nil {
 			return err
 		}
 		if err := t.exec(`DELETE FROM cancel_keys WHERE run_id = ?`, into); err != nil {
@@ -128,8 +132,10 @@ func foldDecision(d []driver.Value, f engine.Fold, kind string) {
 }
 
 // DueGatherings implements engine.Store.
-func (s *Store) DueGatherings(ctx context.Context, now time.Time, limit int) (list []engine.DueGathering, next time.Time, oldest engine.EventID, err error) {
-	all, err := collect(ctx, s.readers, `SELECT g.run_id, r.event_id, r.workflow, r.version, g.due_at FROM gatherings g JOIN runs r ON r.id = g.run_id ORDER BY g.due_at LIMIT ?`, []any{limit + 1},
+func (s *Store) DueGatherings(ctx context.Context, now time.Time, limit int) (list []engine.DueGathering, next time.Time,
+	oldest engine.EventID, err error) {
+	all, err := collect(ctx, s.readers, `SELECT g.run_id, r.event_id, r.workflow, r.version, g.due_at FROM gatherings g JOIN runs r
+		ON r.id = g.run_id ORDER BY g.due_at LIMIT ?`, []any{limit + 1},
 		func(r scanner) (g engine.DueGathering, err error) {
 			var run, event, due int64
 			err = r.Scan(&run, &event, &g.Workflow, &g.Version, &due)
@@ -158,7 +164,8 @@ func (s *Store) DueGatherings(ctx context.Context, now time.Time, limit int) (li
 func (s *Store) CloseGathering(ctx context.Context, c engine.Closing) (out engine.Closed, err error) {
 	err = s.w.do(ctx, true, func(t *tx) error {
 		out = engine.Closed{Due: c.At}
-		found, err := t.row(`SELECT 1 FROM gatherings g JOIN runs r ON r.id = g.run_id WHERE g.run_id = ? AND r.event_id = ? AND g.due_at <= ?`,
+		found, err := t.row(`SELECT 1 FROM gatherings g JOIN runs r ON r.id = g.run_id WHERE g.run_id = ? AND r.event_id = ?
+			AND g.due_at <= ?`,
 			make([]driver.Value, 1), int64(c.Run), int64(c.Event), c.At.UnixMilli())
 		if err != nil {
 			return err
@@ -181,19 +188,21 @@ func (s *Store) CloseGathering(ctx context.Context, c engine.Closing) (out engin
 
 // Gathered implements engine.Store.
 func (s *Store) Gathered(ctx context.Context, id engine.RunID) (ids []engine.EventID, size int64, err error) {
-	ids, err = collect(ctx, s.readers, `SELECT event_id, size FROM run_events WHERE run_id = ? ORDER BY event_id`, []any{int64(id)}, func(r scanner) (engine.EventID, error) {
-		var event, n int64
-		err := r.Scan(&event, &n)
-		size += n
-		return engine.EventID(event), err
-	})
+	ids, err = collect(ctx, s.readers, `SELECT event_id, size FROM run_events WHERE run_id = ? ORDER BY event_id`, []any{int64(id)},
+		func(r scanner) (engine.EventID, error) {
+			var event, n int64
+			err := r.Scan(&event, &n)
+			size += n
+			return engine.EventID(event), err
+		})
 	return ids, size, err
 }
 
 // cancelKeys stores by what a run can be ended.
 func (t *tx) cancelKeys(run int64, keys []engine.CancelKey) error {
 	for _, k := range keys {
-		if err := t.exec(`INSERT INTO cancel_keys (run_id, trigger, rule, key) VALUES (?, ?, ?, ?)`, run, k.Trigger, k.Rule, k.Key); err != nil {
+		if err := t.exec(`INSERT INTO cancel_keys (run_id, trigger, rule, key) VALUES (?, ?, ?, ?)`, run, k.Trigger, k.Rule,
+			k.Key); err != nil {
 			return err
 		}
 	}
@@ -201,7 +210,8 @@ func (t *tx) cancelKeys(run int64, keys []engine.CancelKey) error {
 }
 
 // ends are the runs that an event ends by one of its keys.
-const ends = `SELECT c.run_id FROM cancel_keys c JOIN runs r ON r.id = c.run_id WHERE c.trigger = ? AND c.rule = ? AND c.key = ? AND c.by_event IS NULL AND r.event_id < ?`
+const ends = `SELECT c.run_id FROM cancel_keys c JOIN runs r ON r.id = c.run_id WHERE c.trigger = ? AND c.rule = ? AND c.key = ?
+	AND c.by_event IS NULL AND r.event_id < ?`
 
 // cancels marks the runs that an event ends, however many they are in one pass: nothing
 // is accepted meanwhile.
@@ -219,10 +229,12 @@ func (m matchRows) cancels(t *tx, out *engine.MatchResult) error {
 		if len(out.Cancelled) == before {
 			continue
 		}
-		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) SELECT ?, run_id, '' FROM (`+ends+`) WHERE true ON CONFLICT DO NOTHING`, event, k.Trigger, k.Rule, k.Key, event); err != nil {
+		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) SELECT ?, run_id, '' FROM (`+ends+`) WHERE true
+			ON CONFLICT DO NOTHING`, event, k.Trigger, k.Rule, k.Key, event); err != nil {
 			return err
 		}
-		if err := t.exec(`UPDATE cancel_keys SET by_event = ? WHERE run_id IN (`+ends+`)`, event, k.Trigger, k.Rule, k.Key, event); err != nil {
+		if err := t.exec(`UPDATE cancel_keys SET by_event = ? WHERE run_id IN (`+ends+`)`, event, k.Trigger, k.Rule, k.Key,
+			event); err != nil {
 			return err
 		}
 	}
@@ -231,7 +243,8 @@ func (m matchRows) cancels(t *tx, out *engine.MatchResult) error {
 
 // CancelVersions implements engine.Store.
 func (s *Store) CancelVersions(ctx context.Context) ([]engine.Run, error) {
-	return collect(ctx, s.readers, `SELECT r.workflow, r.version, max(r.id) FROM cancel_keys c JOIN runs r ON r.id = c.run_id GROUP BY r.workflow, r.version`, nil, func(r scanner) (x engine.Run, err error) {
+	return collect(ctx, s.readers, `SELECT r.workflow, r.version, max(r.id) FROM cancel_keys c JOIN runs r ON r.id = c.run_id
+		GROUP BY r.workflow, r.version`, nil, func(r scanner) (x engine.Run, err error) {
 		var id int64
 		err = r.Scan(&x.Workflow, &x.Version, &id)
 		x.ID = engine.RunID(id)
@@ -241,7 +254,8 @@ func (s *Store) CancelVersions(ctx context.Context) ([]engine.Run, error) {
 
 // CancelledBy implements engine.Store.
 func (s *Store) CancelledBy(ctx context.Context) ([]engine.CancelledBy, error) {
-	return collect(ctx, s.readers, `SELECT DISTINCT c.run_id, c.by_event, c.trigger FROM cancel_keys c JOIN runs r ON r.id = c.run_id WHERE c.by_event IS NOT NULL AND r.finished_at IS NULL`, nil,
+	return collect(ctx, s.readers, `SELECT DISTINCT c.run_id, c.by_event, c.trigger FROM cancel_keys c JOIN runs r ON r.id = c.run_id
+		WHERE c.by_event IS NOT NULL AND r.finished_at IS NULL`, nil,
 		func(r scanner) (x engine.CancelledBy, err error) {
 			var run, event int64
 			err = r.Scan(&run, &event, &x.Trigger)
@@ -257,7 +271,8 @@ func (s *Store) End(ctx context.Context, id engine.RunID, why *plan.Error, now t
 		return err
 	}
 	return s.w.do(ctx, true, func(t *tx) error {
-		if err := t.exec(`UPDATE runs SET ending = ?, due_at = ? WHERE id = ? AND status IN ('queued', 'waiting')`, text, now.UnixMilli(), int64(id)); err != nil {
+		if err := t.exec(`UPDATE runs SET ending = ?, due_at = ? WHERE id = ? AND status IN ('queued', 'waiting')`, text, now.UnixMilli(),
+			int64(id)); err != nil {
 			return err
 		}
 		if t.changes == 0 {
@@ -272,11 +287,12 @@ const maxRunEvents = 1000
 
 // runEvents tells which events a run has besides its own, and how it gathers more.
 func (h *History) runEvents(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
-	d.Events, err = collect(ctx, h.db, `SELECT event_id FROM run_events WHERE run_id = ? ORDER BY event_id LIMIT ?`, []any{int64(id), maxRunEvents}, func(r scanner) (string, error) {
-		var event int64
-		err := r.Scan(&event)
-		return engine.EventID(event).String(), err
-	})
+	d.Events, err = collect(ctx, h.db, `SELECT event_id FROM run_events WHERE run_id = ? ORDER BY event_id LIMIT ?`,
+		[]any{int64(id), maxRunEvents}, func(r scanner) (string, error) {
+			var event int64
+			err := r.Scan(&event)
+			return engine.EventID(event).String(), err
+		})
 	if err != nil {
 		return err
 	}
@@ -290,7 +306,8 @@ func (h *History) runEvents(ctx context.Context, id engine.RunID, d *engine.RunD
 	}
 	var g engine.GatheringItem
 	var due int64
-	err = h.db.QueryRowContext(ctx, `SELECT kind, key, events, due_at FROM gatherings WHERE run_id = ?`, int64(id)).Scan(&g.Kind, &g.Key, &g.Events, &due)
+	err = h.db.QueryRowContext(ctx, `SELECT kind, key, events, due_at FROM gatherings WHERE run_id = ?`, int64(id)).Scan(&g.Kind, &g.Key,
+		&g.Events, &due)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

@@ -20,8 +20,10 @@ import (
 const (
 	// claimDigest takes a digest for an event, unless another one has it.
 	claimDigest = `INSERT INTO claims (trigger, digest, event_id, expires_at) VALUES (?, ?, ?, ?)
-		ON CONFLICT (trigger, digest) DO UPDATE SET event_id = excluded.event_id, expires_at = excluded.expires_at WHERE claims.expires_at <= ?`
-	insertConflict = `INSERT INTO conflicts (event_id, digest, at, trigger, key, type, time, method, path, headers, query, data_expr, size, body)
+		ON CONFLICT (trigger, digest) DO UPDATE SET event_id = excluded.event_id, expires_at = excluded.expires_at
+			WHERE claims.expires_at <= ?`
+	insertConflict = `INSERT INTO conflicts (event_id, digest, at, trigger, key, type, time, method, path, headers, query, data_expr,
+		size, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id, digest) DO UPDATE SET count = count + 1`
 )
 
@@ -82,7 +84,8 @@ func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 // something else under it.
 func (t *tx) keyHolder(a *arrival) (first int64, err error) {
 	d := a.d
-	if first, err = t.holder(`SELECT event_id FROM keys WHERE trigger = ? AND key = ?`, d.Trigger, d.Key); err != nil || first == 0 || d.Claim == nil {
+	if first, err = t.holder(`SELECT event_id FROM keys WHERE trigger = ? AND key = ?`, d.Trigger, d.Key); err != nil || first == 0 ||
+		d.Claim == nil {
 		return first, err
 	}
 	return first, t.exec(claimDigest, d.Trigger, d.Claim, first, a.claimEnds(d.Claim), a.now)
@@ -118,7 +121,8 @@ func (t *tx) holder(query string, args ...driver.Value) (int64, error) {
 
 func (t *tx) handOver(a *arrival, first int64) error {
 	if a.d.Identity != engine.ByContent {
-		if err := t.exec(`UPDATE keys SET event_id = ? WHERE trigger = ? AND key = ? AND event_id = ?`, first, a.d.Trigger, a.d.Key, int64(a.id)); err != nil {
+		if err := t.exec(`UPDATE keys SET event_id = ? WHERE trigger = ? AND key = ? AND event_id = ?`, first, a.d.Trigger, a.d.Key,
+			int64(a.id)); err != nil {
 			return err
 		}
 	}
@@ -126,7 +130,8 @@ func (t *tx) handOver(a *arrival, first int64) error {
 		if digest == nil {
 			continue
 		}
-		if err := t.exec(`UPDATE claims SET event_id = ? WHERE trigger = ? AND digest = ? AND event_id = ?`, first, a.d.Trigger, digest, int64(a.id)); err != nil {
+		if err := t.exec(`UPDATE claims SET event_id = ? WHERE trigger = ? AND digest = ? AND event_id = ?`, first, a.d.Trigger, digest,
+			int64(a.id)); err != nil {
 			return err
 		}
 	}
@@ -183,7 +188,8 @@ func (t *tx) keepConflict(a *arrival, first int64) error {
 	if int64(len(d.Raw)) > size/4 {
 		body = nil // it would push out all others
 	}
-	if err := t.exec(insertConflict, first, digestOf([]byte(d.Type), d.Raw), a.now, d.Trigger, d.Key, d.Type, d.Time.UnixMilli(), d.Method, d.Path, a.headers, a.query,
+	if err := t.exec(insertConflict, first, digestOf([]byte(d.Type), d.Raw), a.now, d.Trigger, d.Key, d.Type, d.Time.UnixMilli(),
+		d.Method, d.Path, a.headers, a.query,
 		d.DataExpr, int64(len(d.Raw)), body); err != nil {
 		return err
 	}
@@ -196,7 +202,8 @@ func (t *tx) keepConflict(a *arrival, first int64) error {
 
 // boundConflicts drops the oldest conflicts beyond a number (?2) or a size (?3).
 func boundConflicts(of string) string {
-	return `DELETE FROM conflicts WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER w AS n, sum(coalesce(length(body), 0) + 512) OVER w AS sum FROM conflicts ` + of +
+	return `DELETE FROM conflicts WHERE id IN (SELECT id
+		FROM (SELECT id, row_number() OVER w AS n, sum(coalesce(length(body), 0) + 512) OVER w AS sum FROM conflicts ` + of +
 		` WINDOW w AS (ORDER BY id DESC)) WHERE n > ?2 OR sum > ?3 AND n > 1)`
 }
 
@@ -208,7 +215,8 @@ var identityFilters = map[string]string{
 	"conflicting":   "e.id IN (SELECT event_id FROM conflicts)",
 }
 
-const selectConflict = `SELECT id, event_id, at, count, trigger, key, type, time, method, path, headers, query, data_expr, size, body, admitted FROM conflicts`
+const selectConflict = `SELECT id, event_id, at, count, trigger, key, type, time, method, path, headers, query, data_expr, size, body,
+	admitted FROM conflicts`
 
 func scanConflict(row scanner) (engine.Conflict, error) {
 	c := engine.Conflict{Delivery: &engine.Delivery{Inlet: "webhook"}}
@@ -216,7 +224,8 @@ func scanConflict(row scanner) (engine.Conflict, error) {
 	var id, event, at, when int64
 	var headers, query string
 	var admitted sql.NullInt64
-	err := row.Scan(&id, &event, &at, &c.Count, &d.Trigger, &c.Key, &c.Type, &when, &d.Method, &d.Path, &headers, &query, &d.DataExpr, &c.Size, &d.Raw, &admitted)
+	err := row.Scan(&id, &event, &at, &c.Count, &d.Trigger, &c.Key, &c.Type, &when, &d.Method, &d.Path, &headers, &query, &d.DataExpr,
+		&c.Size, &d.Raw, &admitted)
 	if err != nil {
 		return c, err
 	}
@@ -236,7 +245,8 @@ const shownConflicts = 20
 
 // conflicts lists the conflicting deliveries of an event, compared with it.
 func (h *History) conflicts(ctx context.Context, first *engine.Event) ([]engine.Conflict, error) {
-	list, err := collect(ctx, h.db, selectConflict+fmt.Sprintf(` WHERE event_id = ? ORDER BY id LIMIT %d`, shownConflicts), []any{int64(first.ID)}, scanConflict)
+	list, err := collect(ctx, h.db, selectConflict+fmt.Sprintf(` WHERE event_id = ? ORDER BY id LIMIT %d`, shownConflicts),
+		[]any{int64(first.ID)}, scanConflict)
 	for i := range list {
 		list[i].Compare(first)
 	}

@@ -40,7 +40,8 @@ func TestListsPageByKeyAndFilter(t *testing.T) {
 	for _, c := range []struct {
 		q    engine.Query
 		want int
-	}{{engine.Query{Trigger: "b"}, 5}, {engine.Query{Grep: "100%_sure"}, 5}, {engine.Query{Grep: "%"}, 5}, {engine.Query{Grep: "' OR 1=1 --"}, 0}, {engine.Query{Type: "t", Limit: 100}, 25}} {
+	}{{engine.Query{Trigger: "b"}, 5}, {engine.Query{Grep: "100%_sure"}, 5}, {engine.Query{Grep: "%"}, 5},
+		{engine.Query{Grep: "' OR 1=1 --"}, 0}, {engine.Query{Type: "t", Limit: 100}, 25}} {
 		if items, err := h.Events(ctx, c.q); err != nil || len(items) != c.want {
 			t.Errorf("%+v: %d, %v", c.q, len(items), err)
 		}
@@ -149,7 +150,9 @@ func TestARhythmIsTheLongestSilenceAndHalfAgain(t *testing.T) {
 	at := time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC)
 	deliver := func(after time.Duration, inlet string) {
 		at = at.Add(after)
-		if _, err := s.Accept(t.Context(), engine.EventID(engine.FirstID(at)), &engine.Delivery{Trigger: "shop", Inlet: inlet, Key: at.String(), Time: at, ReceivedAt: at, Dedupe: time.Hour, Unheard: true}); err != nil {
+		if _, err := s.Accept(t.Context(), engine.EventID(engine.FirstID(at)),
+			&engine.Delivery{Trigger: "shop", Inlet: inlet, Key: at.String(), Time: at, ReceivedAt: at, Dedupe: time.Hour,
+				Unheard: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,7 +18,8 @@ const countMost = 10_000
 // names lists the distinct values that begin an index, by skipping from one to the
 // next: the rows between are not read.
 func (h *History) names(ctx context.Context, table, column string) ([]string, error) {
-	return collect(ctx, h.db, `WITH RECURSIVE n(v) AS (SELECT min(`+column+`) FROM `+table+` UNION ALL SELECT (SELECT min(`+column+`) FROM `+table+` WHERE `+column+` > n.v) FROM n WHERE n.v IS NOT NULL)
+	return collect(ctx, h.db, `WITH RECURSIVE n(v) AS (SELECT min(`+column+`) FROM `+table+` UNION ALL
+		SELECT (SELECT min(`+column+`) FROM `+table+` WHERE `+column+` > n.v) FROM n WHERE n.v IS NOT NULL)
 		SELECT v FROM n WHERE v IS NOT NULL`, nil, func(s scanner) (v string, err error) {
 		err = s.Scan(&v)
 		return v, err
@@ -39,11 +40,12 @@ func (h *History) Activity(ctx context.Context, from time.Time, step time.Durati
 		if strings.Contains(query, "quarantine") {
 			begin = from.UnixMilli()
 		}
-		rows, err := collect(ctx, h.db, query+` GROUP BY 1`, append([]any{begin, step.Milliseconds()}, args...), func(s scanner) ([2]int, error) {
-			var x [2]int
-			err := s.Scan(&x[0], &x[1])
-			return x, err
-		})
+		rows, err := collect(ctx, h.db, query+` GROUP BY 1`, append([]any{begin, step.Milliseconds()}, args...),
+			func(s scanner) ([2]int, error) {
+				var x [2]int
+				err := s.Scan(&x[0], &x[1])
+				return x, err
+			})
 		for _, x := range rows {
 			if x[0] >= 0 && x[0] < n {
 				*into(&out[x[0]]) += x[1]
@@ -53,12 +55,14 @@ func (h *History) Activity(ctx context.Context, from time.Time, step time.Durati
 	}
 	triggers, err := h.names(ctx, "events", "trigger")
 	for _, name := range triggers {
-		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM events WHERE trigger = ? AND id >= ? AND id < ?`, func(b *engine.Bucket) *int { return &b.Events }, name, low, high))
+		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM events WHERE trigger = ? AND id >= ?
+			AND id < ?`, func(b *engine.Bucket) *int { return &b.Events }, name, low, high))
 	}
 	flows, nerr := h.names(ctx, "runs", "workflow")
 	err = errors.Join(err, nerr)
 	for _, name := range flows {
-		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM runs WHERE workflow = ? AND id >= ? AND id < ?`, func(b *engine.Bucket) *int { return &b.Runs }, name, low, high))
+		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM runs WHERE workflow = ? AND id >= ?
+			AND id < ?`, func(b *engine.Bucket) *int { return &b.Runs }, name, low, high))
 	}
 	for _, status := range []engine.RunStatus{engine.Failed, engine.TimedOut, engine.Cancelled} {
 		into := func(b *engine.Bucket) *int { return &b.Failed }
@@ -70,7 +74,8 @@ func (h *History) Activity(ctx context.Context, from time.Time, step time.Durati
 	for _, p := range openParts {
 		err = errors.Join(err, count(p.perMoment(), func(b *engine.Bucket) *int { return &b.Open }, low, high))
 	}
-	err = errors.Join(err, count(`SELECT (at - ?) / ?, count(*) FROM quarantine WHERE at >= ? AND at < ?`, func(b *engine.Bucket) *int { return &b.Refused }, from.UnixMilli(), from.Add(time.Duration(n)*step).UnixMilli()))
+	err = errors.Join(err, count(`SELECT (at - ?) / ?, count(*) FROM quarantine WHERE at >= ?
+		AND at < ?`, func(b *engine.Bucket) *int { return &b.Refused }, from.UnixMilli(), from.Add(time.Duration(n)*step).UnixMilli()))
 	return out, err
 }
 
@@ -78,7 +83,8 @@ func (h *History) Activity(ctx context.Context, from time.Time, step time.Durati
 func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
 	var s engine.Standing
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM inbox),
-		(SELECT count(*) FROM runs INDEXED BY runs_due WHERE status = 'queued'), (SELECT count(*) FROM runs INDEXED BY runs_due WHERE status = 'waiting'),
+		(SELECT count(*) FROM runs INDEXED BY runs_due WHERE status = 'queued'), (SELECT count(*) FROM runs INDEXED BY runs_due
+			WHERE status = 'waiting'),
 		(SELECT count(*) FROM runs WHERE status = 'running'),
 		(SELECT count(*) FROM (SELECT 1 FROM runs r WHERE `+deadLetters+` LIMIT ?)), (`+countFailed+`)`, countMost).
 		Scan(&s.Inbox, &s.Queued, &s.Waiting, &s.AtWork, &s.DeadLetters, &s.RuleFailures)
@@ -101,8 +107,10 @@ func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
 func (h *History) TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error) {
 	var s engine.TriggerStats
 	var last sql.NullInt64
-	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM events WHERE trigger = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM events WHERE trigger = ?1),
-		(SELECT count(*) FROM quarantine WHERE trigger = ?1 AND at >= ?3)`, trigger, engine.FirstID(since), since.UnixMilli()).Scan(&s.Events, &last, &s.Refused)
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*)
+		FROM (SELECT 1 FROM events WHERE trigger = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM events WHERE trigger = ?1),
+		(SELECT count(*) FROM quarantine WHERE trigger = ?1 AND at >= ?3)`, trigger, engine.FirstID(since),
+		since.UnixMilli()).Scan(&s.Events, &last, &s.Refused)
 	if last.Valid {
 		at := engine.RunID(last.Int64).Time()
 		s.LastAt = &at
@@ -135,7 +143,9 @@ func (h *History) WorkflowStats(ctx context.Context, since time.Time) (map[strin
 	for _, name := range names {
 		s := engine.WorkflowStats{Failed: failed[name], Open: open[name], Cancelled: cancelled[name]}
 		var last sql.NullInt64
-		err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM runs WHERE workflow = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM runs WHERE workflow = ?1)`, name, low).Scan(&s.Runs, &last)
+		err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*)
+			FROM (SELECT 1 FROM runs WHERE workflow = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM runs WHERE workflow = ?1)`,
+			name, low).Scan(&s.Runs, &last)
 		if err != nil {
 			return nil, classify(err)
 		}
@@ -154,7 +164,8 @@ func (h *History) WorkflowStats(ctx context.Context, since time.Time) (map[strin
 // durations sums up how long the last runs of a workflow that ended took.
 func (h *History) durations(ctx context.Context, workflow string, low int64, s *engine.WorkflowStats) error {
 	var took, worked, waited []time.Duration
-	_, err := collect(ctx, h.db, `SELECT finished_at - created_at, active_ms FROM (SELECT created_at, finished_at, started_at, active_ms FROM runs WHERE workflow = ? AND id >= ? ORDER BY id DESC LIMIT 200)
+	_, err := collect(ctx, h.db, `SELECT finished_at - created_at, active_ms
+		FROM (SELECT created_at, finished_at, started_at, active_ms FROM runs WHERE workflow = ? AND id >= ? ORDER BY id DESC LIMIT 200)
 		WHERE finished_at IS NOT NULL AND started_at IS NOT NULL`, []any{workflow, low}, func(r scanner) (struct{}, error) {
 		var all, active int64
 		err := r.Scan(&all, &active)
@@ -171,7 +182,8 @@ func (h *History) durations(ctx context.Context, workflow string, low int64, s *
 // is due, have waited.
 func (h *History) oldest(ctx context.Context, s *engine.Standing) error {
 	var event, run sql.NullInt64
-	err := h.db.QueryRowContext(ctx, `SELECT (SELECT min(event_id) FROM inbox), (SELECT min(due_at) FROM runs WHERE `+openRun+` AND due_at <= ?)`, time.Now().UnixMilli()).Scan(&event, &run)
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT min(event_id) FROM inbox), (SELECT min(due_at) FROM runs
+		WHERE `+openRun+` AND due_at <= ?)`, time.Now().UnixMilli()).Scan(&event, &run)
 	if event.Valid {
 		at := engine.RunID(event.Int64).Time()
 		s.OldestEvent = &at
@@ -218,13 +230,14 @@ func (h *History) perWorkflow(ctx context.Context, p part, low int64, into map[s
 // Versions lists the versions that a workflow had here, the newest first, without
 // their texts.
 func (h *History) Versions(ctx context.Context, workflow string) ([]engine.VersionItem, error) {
-	return collect(ctx, h.db, `SELECT version, first_at FROM versions WHERE workflow = ? ORDER BY first_at DESC, version LIMIT 1000`, []any{workflow}, func(s scanner) (engine.VersionItem, error) {
-		var v engine.VersionItem
-		var at int64
-		err := s.Scan(&v.Version, &at)
-		v.FirstAt = fromMillis(at)
-		return v, err
-	})
+	return collect(ctx, h.db, `SELECT version, first_at FROM versions WHERE workflow = ? ORDER BY first_at DESC, version LIMIT 1000`,
+		[]any{workflow}, func(s scanner) (engine.VersionItem, error) {
+			var v engine.VersionItem
+			var at int64
+			err := s.Scan(&v.Version, &at)
+			v.FirstAt = fromMillis(at)
+			return v, err
+		})
 }
 
 // VersionText gives the text of a version.
@@ -244,13 +257,14 @@ func (h *History) AuditPage(ctx context.Context, q engine.Query) (engine.Page[en
 	if err != nil {
 		return engine.Page[engine.AuditEntry]{}, err
 	}
-	items, err := collect(ctx, h.db, `SELECT id, at, who, role, proof, remote, action, target, status, detail FROM audit`+w.String()+tail, w.args, func(s scanner) (engine.AuditEntry, error) {
-		var a engine.AuditEntry
-		var at int64
-		err := s.Scan(&a.ID, &at, &a.Who, &a.Role, &a.Proof, &a.Remote, &a.Action, &a.Target, &a.Status, &a.Detail)
-		a.At = fromMillis(at)
-		return a, err
-	})
+	items, err := collect(ctx, h.db, `SELECT id, at, who, role, proof, remote, action, target, status, detail FROM audit`+w.String()+tail,
+		w.args, func(s scanner) (engine.AuditEntry, error) {
+			var a engine.AuditEntry
+			var at int64
+			err := s.Scan(&a.ID, &at, &a.Who, &a.Role, &a.Proof, &a.Remote, &a.Action, &a.Target, &a.Status, &a.Detail)
+			a.At = fromMillis(at)
+			return a, err
+		})
 	return finish(items, q, 0, func(a engine.AuditEntry) string { return strconv.FormatInt(a.ID, 10) }, nil), err
 }
 
@@ -268,7 +282,9 @@ const (
 func (h *History) Rhythm(ctx context.Context, trigger string) (time.Duration, error) {
 	var n, first, last, gap int64
 	err := h.db.QueryRowContext(ctx, `SELECT count(*), coalesce(min(at), 0), coalesce(max(at), 0), coalesce(max(gap), 0) FROM (
-		SELECT id >> 21 AS at, (id >> 21) - lag(id >> 21) OVER (ORDER BY id) AS gap FROM (SELECT id FROM events WHERE trigger = ? AND inlet = 'webhook' ORDER BY id DESC LIMIT 5000))`, trigger).Scan(&n, &first, &last, &gap)
+		SELECT id >> 21 AS at, (id >> 21) - lag(id >> 21) OVER (ORDER BY id) AS gap
+			FROM (SELECT id FROM events WHERE trigger = ? AND inlet = 'webhook' ORDER BY id DESC LIMIT 5000))`, trigger).Scan(&n, &first,
+		&last, &gap)
 	if err != nil || n < rhythmEvents || time.Duration(last-first)*time.Millisecond < rhythmSpan {
 		return 0, classify(err)
 	}

@@ -49,15 +49,18 @@ func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 	if d.Inlet == "poll" {
 		// What a list still holds stays known, however long ago it was new.
 		stale := a.now - d.Dedupe.Milliseconds()/2
-		if known, err := t.row(`SELECT 1 FROM remembered WHERE trigger = ? AND key = ?`, make([]driver.Value, 1), d.Trigger, d.Key); known || err != nil {
+		if known, err := t.row(`SELECT 1 FROM remembered WHERE trigger = ? AND key = ?`, make([]driver.Value, 1), d.Trigger,
+			d.Key); known || err != nil {
 			if known {
 				err = t.exec(`UPDATE remembered SET at = ? WHERE trigger = ? AND key = ? AND at < ?`, a.now, d.Trigger, d.Key, stale)
 			}
 			return none, err
 		}
 		// The same item comes with every poll; it is one sighting.
-		seen, err := t.row(`SELECT 1 FROM keys k WHERE k.trigger = ?1 AND k.key = ?2 AND k.seen_at >= ?3 AND (EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id AND e.inlet = 'poll')
-			OR EXISTS (SELECT 1 FROM sightings s WHERE s.event_id = k.event_id AND s.inlet = 'poll') OR NOT EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id))`,
+		seen, err := t.row(`SELECT 1 FROM keys k WHERE k.trigger = ?1 AND k.key = ?2 AND k.seen_at >= ?3
+			AND (EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id AND e.inlet = 'poll')
+			OR EXISTS (SELECT 1 FROM sightings s WHERE s.event_id = k.event_id AND s.inlet = 'poll')
+				OR NOT EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id))`,
 			make([]driver.Value, 1), d.Trigger, d.Key, a.now-d.Dedupe.Milliseconds())
 		if seen || err != nil {
 			if seen {
@@ -84,15 +87,20 @@ func (t *tx) advance(b *engine.PollBatch, fresh int) error {
 	if st.Rest != nil {
 		rest = string(st.Rest)
 	}
-	err := t.exec(`INSERT INTO inlets (trigger, inlet, cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at, timetable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (trigger, inlet) DO UPDATE SET cursor = excluded.cursor, rest = excluded.rest, etag = excluded.etag, modified = excluded.modified, asked_at = excluded.asked_at, ok_at = excluded.ok_at,
+	err := t.exec(`INSERT INTO inlets (trigger, inlet, cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at,
+		timetable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (trigger, inlet) DO UPDATE SET cursor = excluded.cursor, rest = excluded.rest, etag = excluded.etag,
+			modified = excluded.modified, asked_at = excluded.asked_at, ok_at = excluded.ok_at,
 		failures = excluded.failures, error = excluded.error, retry_at = excluded.retry_at, timetable = excluded.timetable`,
-		b.Trigger, b.Inlet, cursor, rest, st.ETag, st.Modified, st.AskedAt.UnixMilli(), millis(st.OKAt), int64(st.Failures), t.w.redactor.Text(st.Error), millis(st.RetryAt), st.Timetable)
+		b.Trigger, b.Inlet, cursor, rest, st.ETag, st.Modified, st.AskedAt.UnixMilli(), millis(st.OKAt), int64(st.Failures),
+		t.w.redactor.Text(st.Error), millis(st.RetryAt), st.Timetable)
 	if err != nil || b.Cost.Requests == 0 {
 		return err
 	}
-	return t.exec(`INSERT INTO poll_log (trigger, at, requests, bytes, items, fresh, outcome, took_ms, quota) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		b.Trigger, st.AskedAt.UnixMilli(), int64(b.Cost.Requests), b.Cost.Bytes, int64(len(b.Items)), int64(fresh), b.Cost.Outcome, b.Cost.Took.Milliseconds(), b.Cost.Quota)
+	return t.exec(`INSERT INTO poll_log (trigger, at, requests, bytes, items, fresh, outcome, took_ms, quota)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		b.Trigger, st.AskedAt.UnixMilli(), int64(b.Cost.Requests), b.Cost.Bytes, int64(len(b.Items)), int64(fresh), b.Cost.Outcome,
+		b.Cost.Took.Milliseconds(), b.Cost.Quota)
 }
 
 // InletState implements engine.Store.
@@ -106,7 +114,8 @@ func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine
 	var cursor, rest sql.NullString
 	var asked int64
 	var ok, retry sql.NullInt64
-	err := h.db.QueryRowContext(ctx, `SELECT cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at, timetable FROM inlets WHERE trigger = ? AND inlet = ?`, trigger, inlet).
+	err := h.db.QueryRowContext(ctx, `SELECT cursor, rest, etag, modified, asked_at, ok_at, failures, error, retry_at, timetable
+		FROM inlets WHERE trigger = ? AND inlet = ?`, trigger, inlet).
 		Scan(&cursor, &rest, &st.ETag, &st.Modified, &asked, &ok, &st.Failures, &st.Error, &retry, &st.Timetable)
 	if errors.Is(err, sql.ErrNoRows) {
 		return st, nil
@@ -136,14 +145,16 @@ func (s *Store) Differ(ctx context.Context, id engine.EventID, inlet string, dif
 		same = 0
 	}
 	return s.w.do(ctx, true, func(t *tx) error {
-		return t.exec(`UPDATE sightings SET diff = ?, same = ? WHERE rowid = (SELECT max(rowid) FROM sightings WHERE event_id = ? AND inlet = ?)`, text, same, int64(id), inlet)
+		return t.exec(`UPDATE sightings SET diff = ?, same = ?
+			WHERE rowid = (SELECT max(rowid) FROM sightings WHERE event_id = ? AND inlet = ?)`, text, same, int64(id), inlet)
 	})
 }
 
 // LastDelivery implements engine.Store.
 func (s *Store) LastDelivery(ctx context.Context, trigger string) (time.Time, error) {
 	var at int64
-	err := s.readers.QueryRowContext(ctx, `SELECT received_at FROM events WHERE trigger = ? AND inlet = 'webhook' ORDER BY id DESC LIMIT 1`, trigger).Scan(&at)
+	err := s.readers.QueryRowContext(ctx, `SELECT received_at FROM events WHERE trigger = ? AND inlet = 'webhook' ORDER BY id DESC
+		LIMIT 1`, trigger).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, nil
 	}
@@ -160,7 +171,8 @@ func (h *History) Known(ctx context.Context, trigger string, keys []string) (map
 	out := map[string]bool{}
 	for _, k := range keys {
 		var n int
-		if err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM keys WHERE trigger = ?1 AND key = ?2) OR EXISTS (SELECT 1 FROM remembered WHERE trigger = ?1 AND key = ?2)`, trigger, k).Scan(&n); err != nil {
+		if err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM keys WHERE trigger = ?1 AND key = ?2)
+			OR EXISTS (SELECT 1 FROM remembered WHERE trigger = ?1 AND key = ?2)`, trigger, k).Scan(&n); err != nil {
 			return nil, classify(err)
 		}
 		out[k] = n == 1
@@ -171,7 +183,8 @@ func (h *History) Known(ctx context.Context, trigger string, keys []string) (map
 // Sightings gives what compare needs of a trigger's events since a moment.
 func (h *History) Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error) {
 	var out engine.Sightings
-	rows, err := h.db.QueryContext(ctx, `SELECT e.key, e.inlet, e.time, e.received_at, e.recovered, s.inlet, s.at FROM events e LEFT JOIN sightings s ON s.event_id = e.id
+	rows, err := h.db.QueryContext(ctx, `SELECT e.key, e.inlet, e.time, e.received_at, e.recovered, s.inlet, s.at FROM events e
+		LEFT JOIN sightings s ON s.event_id = e.id
 		WHERE e.trigger = ? AND e.id >= ? AND e.inlet IN ('webhook', 'poll') ORDER BY e.id, s.at`, trigger, engine.FirstID(since))
 	if err != nil {
 		return out, classify(err)
@@ -205,7 +218,8 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 	if err := h.observed(ctx, trigger, since, &out); err != nil {
 		return out, err
 	}
-	out.Polls, err = collect(ctx, h.db, `SELECT at, requests, bytes, items, fresh, outcome, took_ms, quota FROM poll_log WHERE trigger = ? AND at >= ? ORDER BY at`, []any{trigger, since.UnixMilli()}, func(r scanner) (engine.PollEntry, error) {
+	out.Polls, err = collect(ctx, h.db, `SELECT at, requests, bytes, items, fresh, outcome, took_ms, quota FROM poll_log WHERE trigger = ?
+		AND at >= ? ORDER BY at`, []any{trigger, since.UnixMilli()}, func(r scanner) (engine.PollEntry, error) {
 		var p engine.PollEntry
 		var at, took int64
 		err := r.Scan(&at, &p.Requests, &p.Bytes, &p.Items, &p.Fresh, &p.Outcome, &took, &p.Quota)
@@ -225,10 +239,11 @@ func (h *History) observed(ctx context.Context, trigger string, since time.Time,
 		key string
 		at  int64
 	}
-	list, err := collect(ctx, h.db, `SELECT key, at FROM observed WHERE trigger = ? AND at >= ?`, []any{trigger, since.UnixMilli()}, func(r scanner) (x seen, err error) {
-		err = r.Scan(&x.key, &x.at)
-		return x, err
-	})
+	list, err := collect(ctx, h.db, `SELECT key, at FROM observed WHERE trigger = ? AND at >= ?`, []any{trigger, since.UnixMilli()},
+		func(r scanner) (x seen, err error) {
+			err = r.Scan(&x.key, &x.at)
+			return x, err
+		})
 	if err != nil {
 		return err
 	}

@@ -74,17 +74,23 @@ func (p *pruner) ids(ctx context.Context, query string, args ...any) ([]int64, e
 // history removes ended runs, then events that have none, below an id. Runs that
 // ended after a moment stay.
 func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time) error {
-	err := p.walk(ctx, `SELECT id FROM runs WHERE id > ? AND id < ? AND finished_at < ? ORDER BY id LIMIT ?`, []any{below, endedBefore.UnixMilli()}, &p.done.Runs,
-		`DELETE FROM steps WHERE run_id = ?`, `DELETE FROM answers WHERE run_id = ?`, `DELETE FROM run_events WHERE run_id = ?`, `DELETE FROM kept_keys WHERE run_id = ?`, `DELETE FROM step_notes WHERE run_id = ?`,
+	err := p.walk(ctx, `SELECT id FROM runs WHERE id > ? AND id < ? AND finished_at < ? ORDER BY id LIMIT ?`,
+		[]any{below, endedBefore.UnixMilli()}, &p.done.Runs,
+		`DELETE FROM steps WHERE run_id = ?`, `DELETE FROM answers WHERE run_id = ?`, `DELETE FROM run_events WHERE run_id = ?`,
+		`DELETE FROM kept_keys WHERE run_id = ?`, `DELETE FROM step_notes WHERE run_id = ?`,
 		`DELETE FROM runs WHERE id = ? AND finished_at IS NOT NULL`)
 	if err != nil {
 		return fmt.Errorf("pruning runs: %w", err)
 	}
-	err = p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)
+	err = p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id)
+		AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)
 		AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held')
 		AND NOT EXISTS (SELECT 1 FROM run_events x WHERE x.event_id = e.id) ORDER BY id LIMIT ?`, []any{below}, &p.done.Events,
-		`DELETE FROM decisions WHERE event_id = ?`, `DELETE FROM decision_history WHERE event_id = ?`, `DELETE FROM ended_waits WHERE event_id = ?`, `DELETE FROM emitted WHERE event_id = ?`, `DELETE FROM sightings WHERE event_id = ?`, `DELETE FROM conflicts WHERE event_id = ?`,
-		`DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = events.id) AND NOT EXISTS (SELECT 1 FROM run_events WHERE event_id = events.id)`)
+		`DELETE FROM decisions WHERE event_id = ?`, `DELETE FROM decision_history WHERE event_id = ?`,
+		`DELETE FROM ended_waits WHERE event_id = ?`, `DELETE FROM emitted WHERE event_id = ?`,
+		`DELETE FROM sightings WHERE event_id = ?`, `DELETE FROM conflicts WHERE event_id = ?`,
+		`DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = events.id)
+			AND NOT EXISTS (SELECT 1 FROM run_events WHERE event_id = events.id)`)
 	if err != nil {
 		return fmt.Errorf("pruning events: %w", err)
 	}
@@ -124,12 +130,18 @@ func (p *pruner) walk(ctx context.Context, query string, args []any, count *int,
 
 // bodies strips events, and the steps of their runs, of what they carried.
 func (p *pruner) bodies(ctx context.Context) error {
-	err := p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND stripped = 0 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id AND r.finished_at IS NULL)
-		AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held')
-		AND NOT EXISTS (SELECT 1 FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = e.id AND r.finished_at IS NULL) ORDER BY id LIMIT ?`, []any{engine.FirstID(p.o.Bodies)}, &p.done.Bodies,
+	err := p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND stripped = 0
+		AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id AND r.finished_at IS NULL)
+		AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)
+			AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held')
+		AND NOT EXISTS (SELECT 1 FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = e.id AND r.finished_at IS NULL)
+			ORDER BY id LIMIT ?`, []any{engine.FirstID(p.o.Bodies)}, &p.done.Bodies,
 		`UPDATE conflicts SET body = NULL, headers = '{}', query = '{}' WHERE event_id = ?`,
-		`UPDATE events SET body = NULL, inputs = NULL, sealed = NULL, headers = '{}', query = '{}', stripped = 1 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`,
-		`UPDATE steps SET input = NULL, output = NULL, sealed = NULL WHERE run_id IN (SELECT id FROM runs WHERE event_id = ?1 AND finished_at IS NOT NULL) AND (input IS NOT NULL OR output IS NOT NULL)`,
+		`UPDATE events SET body = NULL, inputs = NULL, sealed = NULL, headers = '{}', query = '{}', stripped = 1 WHERE id = ?1
+			AND NOT EXISTS (SELECT 1 FROM runs WHERE event_id = ?1 AND finished_at IS NULL)`,
+		`UPDATE steps SET input = NULL, output = NULL, sealed = NULL
+			WHERE run_id IN (SELECT id FROM runs WHERE event_id = ?1 AND finished_at IS NOT NULL)
+				AND (input IS NOT NULL OR output IS NOT NULL)`,
 		`UPDATE runs SET output = NULL, sealed = NULL WHERE event_id = ?1 AND finished_at IS NOT NULL AND output IS NOT NULL`)
 	if err != nil {
 		return fmt.Errorf("pruning bodies: %w", err)
@@ -145,7 +157,8 @@ func (p *pruner) keys(ctx context.Context) error {
 	}
 	last := key{}
 	for {
-		list, err := collect(ctx, p.s.readers, `SELECT trigger, key, seen_at FROM keys WHERE (trigger, key) > (?, ?) ORDER BY trigger, key LIMIT 2000`, []any{last.trigger, last.key}, func(r scanner) (k key, err error) {
+		list, err := collect(ctx, p.s.readers, `SELECT trigger, key, seen_at FROM keys WHERE (trigger, key) > (?, ?) ORDER BY trigger, key
+			LIMIT 2000`, []any{last.trigger, last.key}, func(r scanner) (k key, err error) {
 			err = r.Scan(&k.trigger, &k.key, &k.seen)
 			return k, err
 		})
@@ -171,7 +184,8 @@ func (p *pruner) keys(ctx context.Context) error {
 			old = old[len(some):]
 			err := p.step(ctx, func(t *tx) error {
 				for _, k := range some {
-					if err := t.exec(`DELETE FROM keys WHERE trigger = ? AND key = ? AND seen_at = ?`, k.trigger, k.key, k.seen); err != nil {
+					if err := t.exec(`DELETE FROM keys WHERE trigger = ? AND key = ? AND seen_at = ?`, k.trigger, k.key,
+						k.seen); err != nil {
 						return err
 					}
 				}
@@ -189,7 +203,8 @@ func (p *pruner) keys(ctx context.Context) error {
 func (p *pruner) claims(ctx context.Context) error {
 	trigger, digest := "", []byte{}
 	for {
-		list, err := collect(ctx, p.s.readers, `SELECT trigger, digest, expires_at FROM claims WHERE (trigger, digest) > (?, ?) ORDER BY trigger, digest LIMIT 2000`, []any{trigger, digest}, scanClaim)
+		list, err := collect(ctx, p.s.readers, `SELECT trigger, digest, expires_at FROM claims WHERE (trigger, digest) > (?, ?)
+			ORDER BY trigger, digest LIMIT 2000`, []any{trigger, digest}, scanClaim)
 		if err != nil {
 			return fmt.Errorf("pruning claims: %w", err)
 		}
@@ -202,7 +217,8 @@ func (p *pruner) claims(ctx context.Context) error {
 		for some := range slices.Chunk(old, pruneStep) {
 			err := p.step(ctx, func(t *tx) error {
 				for _, c := range some {
-					if err := t.exec(`DELETE FROM claims WHERE trigger = ? AND digest = ? AND expires_at = ?`, c.trigger, c.digest, c.expires); err != nil {
+					if err := t.exec(`DELETE FROM claims WHERE trigger = ? AND digest = ? AND expires_at = ?`, c.trigger, c.digest,
+						c.expires); err != nil {
 						return err
 					}
 				}
@@ -231,7 +247,8 @@ func (p *pruner) quarantine(ctx context.Context) error {
 	if p.o.Before.IsZero() {
 		return nil
 	}
-	if err := p.walk(ctx, `SELECT id FROM quarantine WHERE id > ? AND at < ? ORDER BY id LIMIT ?`, []any{p.o.Before.UnixMilli()}, &p.done.Refusals, `DELETE FROM quarantine WHERE id = ?`); err != nil {
+	if err := p.walk(ctx, `SELECT id FROM quarantine WHERE id > ? AND at < ? ORDER BY id LIMIT ?`, []any{p.o.Before.UnixMilli()},
+		&p.done.Refusals, `DELETE FROM quarantine WHERE id = ?`); err != nil {
 		return fmt.Errorf("pruning quarantine: %w", err)
 	}
 	p.s.quarantine.stale.Store(true)
@@ -244,7 +261,8 @@ func (p *pruner) polls(ctx context.Context) error {
 	old := []struct {
 		query  string
 		before time.Time
-	}{{`DELETE FROM remembered WHERE (trigger, key) IN (SELECT trigger, key FROM remembered WHERE at < ? LIMIT ?)`, p.o.Now.Add(-p.o.DefaultDedupe)}}
+	}{{`DELETE FROM remembered WHERE (trigger, key) IN (SELECT trigger, key FROM remembered WHERE at < ? LIMIT ?)`,
+		p.o.Now.Add(-p.o.DefaultDedupe)}}
 	if !p.o.Before.IsZero() {
 		old = append(old, []struct {
 			query  string
@@ -276,19 +294,22 @@ func (p *pruner) size(ctx context.Context) error {
 		}
 		before := p.done
 		var next int64
-		err = p.s.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM (SELECT id FROM events ORDER BY id LIMIT ?)`, 5*pruneStep).Scan(&next)
+		err = p.s.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM (SELECT id FROM events ORDER BY id LIMIT ?)`,
+			5*pruneStep).Scan(&next)
 		if err != nil {
 			return classify(err)
 		}
 		var run int64
-		if err := p.s.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM (SELECT id FROM runs ORDER BY id LIMIT ?)`, 5*pruneStep).Scan(&run); err != nil {
+		if err := p.s.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM (SELECT id FROM runs ORDER BY id LIMIT ?)`,
+			5*pruneStep).Scan(&run); err != nil {
 			return classify(err)
 		}
 		if err := p.history(ctx, max(next, run)+1, p.o.Now); err != nil {
 			return err
 		}
 		if p.done == before {
-			p.s.o.Log.Warn("the history is larger than history.max_size and nothing more can be removed: what is left is open", "bytes", used, "max_size", p.o.MaxSize)
+			p.s.o.Log.Warn("the history is larger than history.max_size and nothing more can be removed: what is left is open", "bytes",
+				used, "max_size", p.o.MaxSize)
 			return nil
 		}
 	}

@@ -29,7 +29,8 @@ func TestQuarantineIsBounded(t *testing.T) {
 func TestBodiesOfTheQuarantineAreBounded(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{MaxQuarantineBytes: 10 << 10})
 	for range 128 {
-		if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x", Diagnosis: "d", URL: "https://x/", Body: make([]byte, 1024), Size: 1024}); err != nil {
+		if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x", Diagnosis: "d", URL: "https://x/",
+			Body: make([]byte, 1024), Size: 1024}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -51,7 +52,8 @@ func TestBodiesOfTheQuarantineAreBounded(t *testing.T) {
 
 func TestARefusalIsMarkedWhenItIsAdmitted(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
-	if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x", Headers: map[string]string{"h": "v"}, Body: []byte{0xff, 1}, Size: 2}); err != nil {
+	if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x", Headers: map[string]string{"h": "v"},
+		Body: []byte{0xff, 1}, Size: 2}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Admitted(ctx, 1, 7); err != nil {
@@ -101,9 +103,11 @@ func TestTheQuarantineKeepsAShareForEachTrigger(t *testing.T) {
 		options store.Options
 		flood   engine.Refusal
 	}{
-		"by number":  {store.Options{MaxQuarantine: 100}, engine.Refusal{Trigger: "flooded", Reason: "x"}},
-		"by bodies":  {store.Options{MaxQuarantineBytes: 64 << 10}, engine.Refusal{Trigger: "flooded", Body: make([]byte, 4<<10), Size: 4 << 10}},
-		"by headers": {store.Options{MaxQuarantineBytes: 64 << 10}, engine.Refusal{Trigger: "flooded", Headers: map[string]string{"x": strings.Repeat("h", 4<<10)}}},
+		"by number": {store.Options{MaxQuarantine: 100}, engine.Refusal{Trigger: "flooded", Reason: "x"}},
+		"by bodies": {store.Options{MaxQuarantineBytes: 64 << 10},
+			engine.Refusal{Trigger: "flooded", Body: make([]byte, 4<<10), Size: 4 << 10}},
+		"by headers": {store.Options{MaxQuarantineBytes: 64 << 10},
+			engine.Refusal{Trigger: "flooded", Headers: map[string]string{"x": strings.Repeat("h", 4<<10)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.db")

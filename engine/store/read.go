@@ -109,7 +109,8 @@ func (h *History) span(ctx context.Context, table string, indexed where, q engin
 		return 0, err
 	}
 	var last int64
-	err = h.db.QueryRowContext(ctx, `SELECT x.id FROM `+table+` x`+indexed.String()+tail+fmt.Sprintf(" OFFSET %d", maxScan-1), indexed.args...).Scan(&last)
+	err = h.db.QueryRowContext(ctx, `SELECT x.id FROM `+table+` x`+indexed.String()+tail+fmt.Sprintf(" OFFSET %d", maxScan-1),
+		indexed.args...).Scan(&last)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
@@ -215,13 +216,14 @@ func collect[T any](ctx context.Context, db querier, query string, args []any, s
 
 // SecretUses lists how often each secret has proved a delivery.
 func (h *History) SecretUses(ctx context.Context) ([]engine.SecretUse, error) {
-	return collect(ctx, h.db, `SELECT trigger, secret, count, first_at, last_at FROM secret_uses ORDER BY trigger, last_at DESC`, nil, func(s scanner) (engine.SecretUse, error) {
-		var u engine.SecretUse
-		var first, last int64
-		err := s.Scan(&u.Trigger, &u.Secret, &u.Count, &first, &last)
-		u.FirstAt, u.LastAt = fromMillis(first), fromMillis(last)
-		return u, err
-	})
+	return collect(ctx, h.db, `SELECT trigger, secret, count, first_at, last_at FROM secret_uses ORDER BY trigger, last_at DESC`, nil,
+		func(s scanner) (engine.SecretUse, error) {
+			var u engine.SecretUse
+			var first, last int64
+			err := s.Scan(&u.Trigger, &u.Secret, &u.Count, &first, &last)
+			u.FirstAt, u.LastAt = fromMillis(first), fromMillis(last)
+			return u, err
+		})
 }
 
 // Counts are what metrics show of the whole database.
@@ -232,6 +234,7 @@ type Counts struct {
 // Counts tells how much is open, by partial indexes only.
 func (h *History) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
-	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs INDEXED BY runs_due WHERE `+openRun+`) + (SELECT count(*) FROM runs WHERE status = 'running'), (SELECT count(*) FROM inbox)`).Scan(&c.Open, &c.Inbox)
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs INDEXED BY runs_due WHERE `+openRun+`) + (SELECT count(*)
+		FROM runs WHERE status = 'running'), (SELECT count(*) FROM inbox)`).Scan(&c.Open, &c.Inbox)
 	return c, classify(err)
 }

@@ -12,12 +12,15 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.flag, e.received_at, (SELECT count(*) FROM sightings s WHERE s.event_id = e.id),
+const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.flag, e.received_at, (SELECT count(*) FROM sightings s
+	WHERE s.event_id = e.id),
 	CASE WHEN EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) THEN 'pending'
 	     ELSE coalesce((SELECT d.outcome FROM decisions d WHERE d.event_id = e.id
-	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'folded' THEN 1 WHEN 'held' THEN 2 WHEN 'disabled' THEN 3 WHEN 'dropped' THEN 4 WHEN 'skipped' THEN 5 ELSE 6 END LIMIT 1),
+	       ORDER BY CASE d.outcome WHEN 'matched' THEN 0 WHEN 'rule_failed' THEN 1 WHEN 'folded' THEN 1 WHEN 'held' THEN 2
+		WHEN 'disabled' THEN 3 WHEN 'dropped' THEN 4 WHEN 'skipped' THEN 5 ELSE 6 END LIMIT 1),
 	       CASE WHEN EXISTS (SELECT 1 FROM ended_waits x WHERE x.event_id = e.id) THEN 'ended_wait' ELSE 'unmatched' END) END,
-	(SELECT count(*) FROM runs r WHERE r.event_id = e.id), (SELECT count(*) FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'rule_failed'),
+	(SELECT count(*) FROM runs r WHERE r.event_id = e.id), (SELECT count(*) FROM decisions d WHERE d.event_id = e.id
+		AND d.outcome = 'rule_failed'),
 	e.identity, coalesce(e.same_body, 0), (SELECT count(*) FROM conflicts c WHERE c.event_id = e.id), coalesce(e.proof, '') FROM events e`
 
 func scanEventItem(row scanner) (engine.EventItem, error) {
@@ -25,7 +28,8 @@ func scanEventItem(row scanner) (engine.EventItem, error) {
 	var id int64
 	var at, same number
 	var named engine.Identity
-	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs, &it.RuleFailures, &named, &same, &it.Conflicts, &it.Proof)
+	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs,
+		&it.RuleFailures, &named, &same, &it.Conflicts, &it.Proof)
 	it.Identity = named.String()
 	if same != 0 {
 		it.RepeatsBodyOf = engine.EventID(same).String()
@@ -74,7 +78,8 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 	if err != nil {
 		return nil, err
 	}
-	d := &engine.EventDetail{EventItem: item, Time: ev.Time, Method: ev.Method, Path: ev.Path, Headers: ev.Headers, Query: ev.Query, Body: bodyText(ev), Pruned: ev.Stripped}
+	d := &engine.EventDetail{EventItem: item, Time: ev.Time, Method: ev.Method, Path: ev.Path, Headers: ev.Headers, Query: ev.Query,
+		Body: bodyText(ev), Pruned: ev.Stripped}
 	if ev.Inputs != nil {
 		if d.Inputs, err = json.Marshal(ev.Inputs); err != nil {
 			return nil, err
@@ -94,18 +99,19 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 			return nil, err
 		}
 	}
-	d.Sightings, err = collect(ctx, h.db, `SELECT at, inlet, same, diff FROM sightings WHERE event_id = ? ORDER BY at LIMIT 1000`, []any{int64(id)}, func(s scanner) (engine.Sighting, error) {
-		var x engine.Sighting
-		var at int64
-		var diff sql.NullString
-		err := s.Scan(&at, &x.Inlet, &x.SameBody, &diff)
-		x.At = fromMillis(at)
-		x.Delay = x.At.Sub(ev.ReceivedAt).Seconds()
-		if diff.Valid {
-			x.Differences = rawColumn(diff)
-		}
-		return x, err
-	})
+	d.Sightings, err = collect(ctx, h.db, `SELECT at, inlet, same, diff FROM sightings WHERE event_id = ? ORDER BY at LIMIT 1000`,
+		[]any{int64(id)}, func(s scanner) (engine.Sighting, error) {
+			var x engine.Sighting
+			var at int64
+			var diff sql.NullString
+			err := s.Scan(&at, &x.Inlet, &x.SameBody, &diff)
+			x.At = fromMillis(at)
+			x.Delay = x.At.Sub(ev.ReceivedAt).Seconds()
+			if diff.Valid {
+				x.Differences = rawColumn(diff)
+			}
+			return x, err
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -138,5 +144,6 @@ func bodyText(ev *engine.Event) json.RawMessage {
 }
 
 func (h *History) decisions(ctx context.Context, cond string, args ...any) ([]engine.DecisionItem, error) {
-	return collect(ctx, h.db, `SELECT workflow, version, outcome, reason, trace, run_id, at FROM decisions d WHERE `+cond+` ORDER BY workflow`, args, scanDecision)
+	return collect(ctx, h.db, `SELECT workflow, version, outcome, reason, trace, run_id, at FROM decisions d
+		WHERE `+cond+` ORDER BY workflow`, args, scanDecision)
 }

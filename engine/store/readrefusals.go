@@ -33,7 +33,8 @@ func (h *History) Quarantine(ctx context.Context, q engine.Query) ([]engine.Refu
 	})
 }
 
-const selectRefusal = `SELECT id, at, trigger, reason, detail, diagnosis, remote, method, path, url, headers, size, event_id, body FROM quarantine`
+const selectRefusal = `SELECT id, at, trigger, reason, detail, diagnosis, remote, method, path, url, headers, size, event_id, body
+	FROM quarantine`
 
 func scanRefusal(s scanner) (engine.RefusalItem, []byte, error) {
 	var x engine.RefusalItem
@@ -41,8 +42,10 @@ func scanRefusal(s scanner) (engine.RefusalItem, []byte, error) {
 	var headers string
 	var event sql.NullInt64
 	var body []byte
-	err := s.Scan(&id, &at, &x.Trigger, &x.Reason, &x.Detail, &x.Diagnosis, &x.Remote, &x.Method, &x.Path, &x.URL, &headers, &x.Size, &event, &body)
-	x.ID, x.At, x.Kept = fmt.Sprintf("%s%d", refusalPrefix, id), fromMillis(at), min(len(body), x.Size) // masked fields may be longer than what came
+	err := s.Scan(&id, &at, &x.Trigger, &x.Reason, &x.Detail, &x.Diagnosis, &x.Remote, &x.Method, &x.Path, &x.URL, &headers, &x.Size,
+		&event, &body)
+	x.ID, x.At, x.Kept = fmt.Sprintf("%s%d", refusalPrefix, id), fromMillis(at),
+		min(len(body), x.Size) // masked fields may be longer than what came
 	if event.Valid {
 		x.Event = engine.EventID(event.Int64).String()
 	}

@@ -17,18 +17,22 @@ import (
 // read all runs.
 const deadLetters = `(r.status = 'failed' OR r.status = 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)`
 
-const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats, r.replayed_by,
+const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats,
+	r.replayed_by,
 	` + errorMessage + `, ` + errorStep + `, ` + errorCode + `, r.active_ms, coalesce(e.key, ''), coalesce(e.type, ''),
 	` + runHost + `, ` + runWaitsFor + `,
 	(SELECT count(*) FROM step_notes n WHERE n.run_id = r.id),
-	coalesce((SELECT path || ': ' || note FROM step_notes n WHERE n.run_id = r.id LIMIT 1), '') FROM runs r LEFT JOIN events e ON e.id = r.event_id`
+	coalesce((SELECT path || ': ' || note FROM step_notes n WHERE n.run_id = r.id LIMIT 1), '') FROM runs r LEFT JOIN events e
+		ON e.id = r.event_id`
 
 func scanRunItem(row scanner) (engine.RunItem, error) {
 	var it engine.RunItem
 	var id int64
 	var event, created, worked number // a list shows rows that cannot be read, too
 	var started, finished, due, repeats sql.NullInt64
-	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, maybe{&started}, maybe{&finished}, maybe{&due}, maybe{&repeats}, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode, &worked, &it.EventKey, &it.EventType, &it.Host, &it.WaitsFor, &it.Warnings, &it.Warning)
+	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, maybe{&started}, maybe{&finished}, maybe{&due},
+		maybe{&repeats}, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode, &worked, &it.EventKey, &it.EventType, &it.Host,
+		&it.WaitsFor, &it.Warnings, &it.Warning)
 	it.ID, it.Event, it.CreatedAt = engine.RunID(id).String(), engine.EventID(event).String(), fromMillis(int64(created))
 	it.WorkedMS = int64(worked)
 	it.StartedAt, it.FinishedAt, it.DueAt = timePointer(started), timePointer(finished), timePointer(due)
@@ -85,7 +89,8 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 	d := &engine.RunDetail{RunItem: item}
 	var output, failure sql.NullString
 	var event int64
-	if err := h.db.QueryRowContext(ctx, `SELECT event_id, output, error, text FROM runs WHERE id = ?`, int64(id)).Scan(&event, &output, &failure, &d.Text); err != nil {
+	if err := h.db.QueryRowContext(ctx, `SELECT event_id, output, error, text FROM runs WHERE id = ?`, int64(id)).Scan(&event, &output,
+		&failure, &d.Text); err != nil {
 		return nil, classify(err)
 	}
 	d.Output, d.ErrorFull = rawColumn(output), rawColumn(failure)
@@ -115,7 +120,8 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 		return nil, err
 	}
 	if item.Status == string(engine.Queued) {
-		if err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM held_runs WHERE run_id = ?)`, int64(id)).Scan(&d.Held); err != nil {
+		if err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM held_runs WHERE run_id = ?)`,
+			int64(id)).Scan(&d.Held); err != nil {
 			return nil, classify(err)
 		}
 		if d.Queue, err = h.queue(ctx, id); err != nil {
@@ -140,14 +146,16 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 
 // answers adds the replays of a run, and what people answered to its questions.
 func (h *History) answers(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
-	d.ReplayedAs, err = collect(ctx, h.db, `SELECT printf('run_%016x', id) FROM runs WHERE repeats = ? ORDER BY id`, []any{int64(id)}, func(s scanner) (id string, err error) {
-		err = s.Scan(&id)
-		return id, err
-	})
+	d.ReplayedAs, err = collect(ctx, h.db, `SELECT printf('run_%016x', id) FROM runs WHERE repeats = ? ORDER BY id`, []any{int64(id)},
+		func(s scanner) (id string, err error) {
+			err = s.Scan(&id)
+			return id, err
+		})
 	if err != nil {
 		return err
 	}
-	d.Answers, err = collect(ctx, h.db, `SELECT path, attempt, verdict, said_by, comment, proof, at FROM answers WHERE run_id = ? ORDER BY at`, []any{int64(id)}, func(s scanner) (engine.AnswerItem, error) {
+	d.Answers, err = collect(ctx, h.db, `SELECT path, attempt, verdict, said_by, comment, proof, at FROM answers WHERE run_id = ?
+		ORDER BY at`, []any{int64(id)}, func(s scanner) (engine.AnswerItem, error) {
 		var x engine.AnswerItem
 		var at int64
 		err := s.Scan(&x.Path, &x.Attempt, &x.Verdict, &x.By, &x.Comment, &x.Proof, &at)
@@ -160,7 +168,8 @@ func (h *History) answers(ctx context.Context, id engine.RunID, d *engine.RunDet
 // queue tells where a run stands that waits for its turn; nil for others.
 func (h *History) queue(ctx context.Context, id engine.RunID) (*engine.QueueItem, error) {
 	var q engine.QueueItem
-	err := h.db.QueryRowContext(ctx, `SELECT p.grp, (SELECT count(*) FROM places o WHERE o.workflow = p.workflow AND o.grp = p.grp AND o.state IN ('has', 'replaced')),
+	err := h.db.QueryRowContext(ctx, `SELECT p.grp, (SELECT count(*) FROM places o WHERE o.workflow = p.workflow AND o.grp = p.grp
+		AND o.state IN ('has', 'replaced')),
 		(SELECT count(*) FROM places o WHERE o.workflow = p.workflow AND o.grp = p.grp AND o.state = 'waits' AND o.run_id < p.run_id)
 		FROM places p WHERE p.run_id = ? AND p.state = 'waits' AND p.grp IS NOT NULL`, int64(id)).Scan(&q.Group, &q.AtWork, &q.Ahead)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -175,12 +184,16 @@ func (h *History) queue(ctx context.Context, id engine.RunID) (*engine.QueueItem
 
 // Steps lists the attempts of a run in the order they were made.
 func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem, error) {
-	return collect(ctx, h.db, `SELECT path, action, attempt, CASE WHEN status = 'failed' AND error ->> '$.code' = '`+plan.CutCode+`' THEN 'cancelled' ELSE status END, started_at, finished_at, input, output, error, coalesce(destination, ''), coalesce(waited_ms, 0) FROM steps WHERE run_id = ? ORDER BY rowid`, []any{int64(id)}, func(s scanner) (engine.StepItem, error) {
+	return collect(ctx, h.db, `SELECT path, action, attempt, CASE WHEN status = 'failed'
+		AND error ->> '$.code' = '`+plan.CutCode+`' THEN 'cancelled' ELSE status END, started_at, finished_at,
+		input, output, error, coalesce(destination, ''), coalesce(waited_ms, 0)
+		FROM steps WHERE run_id = ? ORDER BY rowid`, []any{int64(id)}, func(s scanner) (engine.StepItem, error) {
 		var x engine.StepItem
 		var started, waited number
 		var finished sql.NullInt64
 		var input, output, failure sql.NullString
-		err := s.Scan(&x.Path, &x.Action, &x.Attempt, &x.Status, &started, maybe{&finished}, &input, &output, &failure, &x.Destination, &waited)
+		err := s.Scan(&x.Path, &x.Action, &x.Attempt, &x.Status, &started, maybe{&finished}, &input, &output, &failure, &x.Destination,
+			&waited)
 		x.StartedAt, x.FinishedAt, x.WaitedMS = fromMillis(int64(started)), timePointer(finished), int64(waited)
 		end := time.Now().UnixMilli()
 		if finished.Valid {
@@ -197,17 +210,18 @@ func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem
 
 // notes puts the notes of a run beside its steps: each beside the last attempt.
 func (h *History) notes(ctx context.Context, id engine.RunID, steps []engine.StepItem) error {
-	_, err := collect(ctx, h.db, `SELECT path, note FROM step_notes WHERE run_id = ? ORDER BY path, note`, []any{int64(id)}, func(s scanner) (struct{}, error) {
-		var path, note string
-		err := s.Scan(&path, &note)
-		for i := len(steps) - 1; i >= 0; i-- {
-			if steps[i].Path == path {
-				steps[i].Warnings = append(steps[i].Warnings, note)
-				break
+	_, err := collect(ctx, h.db, `SELECT path, note FROM step_notes WHERE run_id = ? ORDER BY path, note`, []any{int64(id)},
+		func(s scanner) (struct{}, error) {
+			var path, note string
+			err := s.Scan(&path, &note)
+			for i := len(steps) - 1; i >= 0; i-- {
+				if steps[i].Path == path {
+					steps[i].Warnings = append(steps[i].Warnings, note)
+					break
+				}
 			}
-		}
-		return struct{}{}, err
-	})
+			return struct{}{}, err
+		})
 	return err
 }
 

@@ -34,7 +34,8 @@ func open(t testing.TB, path string, o store.Options) *store.Store {
 
 func delivery(trigger, key string) *engine.Delivery {
 	now := time.Now()
-	return &engine.Delivery{Trigger: trigger, Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(`{"a":1}`), Headers: map[string]string{"h": "v"}, Dedupe: time.Hour}
+	return &engine.Delivery{Trigger: trigger, Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(`{"a":1}`),
+		Headers: map[string]string{"h": "v"}, Dedupe: time.Hour}
 }
 
 func TestTheSameKeyIsOneEvent(t *testing.T) {
@@ -159,9 +160,13 @@ func TestTheViewsShowWhatTheContractNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 5, 1, 10, 0, 0, 7e6, time.UTC)
-	run := &engine.Run{ID: 0x99, Event: 0x1234, Workflow: "w", Version: "v", Status: engine.Failed, CreatedAt: at, StartedAt: at, FinishedAt: at, Error: &plan.Error{Message: "no", Code: "x"}}
-	m := engine.Match{Event: 0x1234, At: at, Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: 0x99}},
-		Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{{Path: "a", Attempt: 1, Action: "log", Status: plan.Succeeded, StartedAt: at, FinishedAt: at, Input: map[string]any{"m": 1}}}}}}
+	run := &engine.Run{ID: 0x99, Event: 0x1234, Workflow: "w", Version: "v", Status: engine.Failed, CreatedAt: at, StartedAt: at,
+		FinishedAt: at, Error: &plan.Error{Message: "no", Code: "x"}}
+	m := engine.Match{Event: 0x1234, At: at, Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched,
+		Run: 0x99}},
+		Starts: []engine.Settlement{{Run: run, New: true,
+			Records: []*plan.Record{{Path: "a", Attempt: 1, Action: "log", Status: plan.Succeeded, StartedAt: at, FinishedAt: at,
+				Input: map[string]any{"m": 1}}}}}}
 	if _, err := s.Match(ctx, []engine.Match{m}); err != nil {
 		t.Fatal(err)
 	}
@@ -175,9 +180,11 @@ func TestTheViewsShowWhatTheContractNames(t *testing.T) {
 	}
 	defer db.Close()
 	for query, want := range map[string]string{
-		`SELECT id || '|' || trigger || '|' || inlet || '|' || key || '|' || type || '|' || duplicates || '|' || body FROM events_view`:                                `evt_0000000000001234|shop|webhook|k|t|0|{"a":1}`,
+		`SELECT id || '|' || trigger || '|' || inlet || '|' || key || '|' || type || '|' || duplicates || '|' || body
+			FROM events_view`: `evt_0000000000001234|shop|webhook|k|t|0|{"a":1}`,
 		`SELECT id || '|' || workflow || '|' || version || '|' || event_id || '|' || status || '|' || started_at || '|' || finished_at || '|' || error FROM runs_view`: `run_0000000000000099|w|v|evt_0000000000001234|failed|2026-05-01T10:00:00.007Z|2026-05-01T10:00:00.007Z|{"code":"x","message":"no","retryable":false}`,
-		`SELECT run_id || '|' || path || '|' || action || '|' || attempt || '|' || status || '|' || started_at || '|' || input FROM steps_view`:                        `run_0000000000000099|a|log|1|succeeded|2026-05-01T10:00:00.007Z|{"m":1}`,
+		`SELECT run_id || '|' || path || '|' || action || '|' || attempt || '|' || status || '|' || started_at || '|' || input
+			FROM steps_view`: `run_0000000000000099|a|log|1|succeeded|2026-05-01T10:00:00.007Z|{"m":1}`,
 	} {
 		var got string
 		if err := db.QueryRow(query).Scan(&got); err != nil || got != want {
@@ -220,12 +227,17 @@ func TestSecretsNeverReachARow(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Now()
-	run := &engine.Run{ID: 1, Event: 1, Workflow: "w", Version: "v", Status: engine.Failed, CreatedAt: at, FinishedAt: at, Output: "czNjcjN0LXRva2Vu", Text: "s3cr3t-token", Error: &plan.Error{Message: `hunter2"quoted`, Details: map[string]any{"s3cr3t-token": 1}}}
-	rec := &plan.Record{Path: "a", Attempt: 1, Action: "x", Status: plan.Failed, StartedAt: at, FinishedAt: at, Input: map[string]any{"h": "Bearer s3cr3t-token"}, Output: []any{`hunter2"quoted`}, Error: run.Error}
-	if _, err := s.Match(ctx, []engine.Match{{Event: 1, At: at, Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}}); err != nil {
+	run := &engine.Run{ID: 1, Event: 1, Workflow: "w", Version: "v", Status: engine.Failed, CreatedAt: at, FinishedAt: at,
+		Output: "czNjcjN0LXRva2Vu", Text: "s3cr3t-token",
+		Error: &plan.Error{Message: `hunter2"quoted`, Details: map[string]any{"s3cr3t-token": 1}}}
+	rec := &plan.Record{Path: "a", Attempt: 1, Action: "x", Status: plan.Failed, StartedAt: at, FinishedAt: at,
+		Input: map[string]any{"h": "Bearer s3cr3t-token"}, Output: []any{`hunter2"quoted`}, Error: run.Error}
+	if _, err := s.Match(ctx, []engine.Match{{Event: 1, At: at,
+		Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Refuse(ctx, engine.Refusal{At: at, Trigger: "a", Body: []byte("s3cr3t-token"), Headers: map[string]string{"x": "s3cr3t-token"}}); err != nil {
+	if err := s.Refuse(ctx, engine.Refusal{At: at, Trigger: "a", Body: []byte("s3cr3t-token"),
+		Headers: map[string]string{"x": "s3cr3t-token"}}); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
@@ -258,7 +270,8 @@ func TestUsesOfSecretsAddUp(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	for i, n := range []int64{3, 4} {
-		if err := s.UseSecrets(ctx, []engine.SecretUse{{Trigger: "a", Secret: "S", Count: n, LastAt: at.Add(time.Duration(i) * time.Hour)}}); err != nil {
+		if err := s.UseSecrets(ctx, []engine.SecretUse{{Trigger: "a", Secret: "S", Count: n,
+			LastAt: at.Add(time.Duration(i) * time.Hour)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -271,7 +284,8 @@ func TestUsesOfSecretsAddUp(t *testing.T) {
 func TestAFloodIsToldToComeAgain(t *testing.T) {
 	release := make(chan struct{})
 	var once sync.Once
-	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{MaxQueued: 8, Fault: func(int) error { once.Do(func() { <-release }); return nil }})
+	s := open(t, filepath.Join(t.TempDir(), "x.db"),
+		store.Options{MaxQueued: 8, Fault: func(int) error { once.Do(func() { <-release }); return nil }})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	busy := 0

@@ -38,7 +38,8 @@ func feedEnd(ctx context.Context, q querier) (engine.Cursor, error) {
 // engine.ErrFeedGone where the oldest row that is kept lies after the position: changes
 // between them may be missing.
 func (h *History) Feed(ctx context.Context, after engine.Cursor, limit int) ([]engine.FeedChange, error) {
-	rows, err := h.db.QueryContext(ctx, `SELECT seq, changes, (SELECT seq FROM feed ORDER BY seq LIMIT 1) FROM feed WHERE seq > ? ORDER BY seq LIMIT ?`, int64(after), limit)
+	rows, err := h.db.QueryContext(ctx, `SELECT seq, changes, (SELECT seq FROM feed ORDER BY seq LIMIT 1) FROM feed WHERE seq > ?
+		ORDER BY seq LIMIT ?`, int64(after), limit)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -70,8 +71,10 @@ func (h *History) Feed(ctx context.Context, after engine.Cursor, limit int) ([]e
 const missedBefore = 30 * time.Second
 
 const (
-	sinceThen    = `(o.started_at >= ?2 OR EXISTS (SELECT 1 FROM steps s WHERE s.run_id = o.id AND (s.started_at >= ?2 OR s.finished_at >= ?2)))`
-	missedEvents = `SELECT id FROM events e WHERE id > ?1 AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) ORDER BY id DESC LIMIT ?2`
+	sinceThen = `(o.started_at >= ?2 OR EXISTS (SELECT 1 FROM steps s WHERE s.run_id = o.id
+		AND (s.started_at >= ?2 OR s.finished_at >= ?2)))`
+	missedEvents = `SELECT id FROM events e WHERE id > ?1 AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) ORDER BY id DESC
+		LIMIT ?2`
 	// missedRuns finds the runs after an id (?1), those that ended since a moment (?2), by
 	// the index of late ends and by their ids (from ?3 on), and those that are open and have
 	// something on record since the moment.
@@ -106,10 +109,11 @@ func (h *History) MissedChanges(ctx context.Context, since engine.Cursor) (list 
 	if err != nil {
 		return nil, 0, err
 	}
-	runs, err := collect(ctx, tx, missedRuns, []any{first, at.UnixMilli(), engine.FirstID(at.Add(-lateEnd)), engine.MaxMissed}, func(s scanner) (c engine.FeedChange, err error) {
-		err = s.Scan((*int64)(&c.Run), (*string)(&c.Status))
-		return c, err
-	})
+	runs, err := collect(ctx, tx, missedRuns, []any{first, at.UnixMilli(), engine.FirstID(at.Add(-lateEnd)), engine.MaxMissed},
+		func(s scanner) (c engine.FeedChange, err error) {
+			err = s.Scan((*int64)(&c.Run), (*string)(&c.Status))
+			return c, err
+		})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -188,8 +192,11 @@ func (h *History) FeedRuns(ctx context.Context, ids []engine.RunID, runs, events
 
 // RunMark changes whenever something of a run is put on record.
 func (h *History) RunMark(ctx context.Context, id engine.RunID) (mark string, err error) {
-	err = h.db.QueryRowContext(ctx, `SELECT r.status || ' ' || coalesce(r.due_at, 0) || ' ' || (SELECT count(*) || ' ' || coalesce(sum(CASE s.status WHEN 'running' THEN 1 WHEN 'waiting' THEN 1000003 ELSE 2000003 END), 0)
-		FROM steps s WHERE s.run_id = r.id) || ' ' || (SELECT count(*) FROM answers a WHERE a.run_id = r.id) || ' ' || (SELECT count(*) FROM runs n WHERE n.repeats = r.id) FROM runs r WHERE r.id = ?`, int64(id)).Scan(&mark)
+	err = h.db.QueryRowContext(ctx, `SELECT r.status || ' ' || coalesce(r.due_at,
+		0) || ' ' || (SELECT count(*) || ' ' || coalesce(sum(CASE s.status WHEN 'running' THEN 1 WHEN 'waiting' THEN 1000003
+			ELSE 2000003 END), 0)
+		FROM steps s WHERE s.run_id = r.id) || ' ' || (SELECT count(*) FROM answers a WHERE a.run_id = r.id) || ' ' || (SELECT count(*)
+			FROM runs n WHERE n.repeats = r.id) FROM runs r WHERE r.id = ?`, int64(id)).Scan(&mark)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", engine.ErrNotFound
 	}

@@ -22,7 +22,8 @@ func counted[T any](p *engine.Page[T], n int, more bool) {
 
 // countRows counts the rows of a query, up to totalMost.
 func (h *History) countRows(ctx context.Context, from string, w where) (n int, err error) {
-	err = h.db.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s%s LIMIT %d)`, from, w.String(), totalMost+1), w.args...).Scan(&n)
+	err = h.db.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s%s LIMIT %d)`, from, w.String(), totalMost+1),
+		w.args...).Scan(&n)
 	return n, classify(err)
 }
 
