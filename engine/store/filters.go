@@ -362,7 +362,8 @@ func (h *History) refusalConditions(ctx context.Context, w *where, q engine.Quer
 	timeBounds(q, w)
 	if q.Grep != "" {
 		p := like(q.Grep)
-		w.add(`('ref_' || id = ? OR trigger LIKE ? ESCAPE '\' OR reason LIKE ? ESCAPE '\' OR detail LIKE ? ESCAPE '\' OR diagnosis LIKE ? ESCAPE '\'
+		w.add(`('ref_' || id = ? OR trigger LIKE ? ESCAPE '\' OR reason LIKE ? ESCAPE '\' OR detail LIKE ? ESCAPE '\'
+			OR diagnosis LIKE ? ESCAPE '\'
 			OR remote LIKE ? ESCAPE '\' OR path LIKE ? ESCAPE '\' OR CAST(body AS TEXT) LIKE ? ESCAPE '\')`,
 			strings.TrimSpace(q.Grep), p, p, p, p, p, p, p)
 	}

@@ -82,7 +82,8 @@ func jsonOf(what string, columns ...sql.NullString) error {
 }
 
 func (h *History) badRuns(ctx context.Context) ([]BadRow, int64, error) {
-	return h.eachRow(ctx, `SELECT id, finished_at IS NULL, output, error, event_id, created_at, started_at, finished_at, active_ms, boots FROM runs`, func(row scanner) (BadRow, bool) {
+	return h.eachRow(ctx, `SELECT id, finished_at IS NULL, output, error, event_id, created_at, started_at, finished_at, active_ms, boots
+		FROM runs`, func(row scanner) (BadRow, bool) {
 		var id, event, created, active, boots int64
 		var started, finished sql.NullInt64
 		var open bool
@@ -105,7 +106,8 @@ func badRow(of string, open bool, err error) (BadRow, bool) {
 }
 
 func (h *History) badSteps(ctx context.Context) ([]BadRow, int64, error) {
-	const query = `SELECT s.run_id, r.finished_at IS NULL, s.path, s.attempt, s.started_at, s.finished_at, s.output, s.error FROM steps s JOIN runs r ON r.id = s.run_id`
+	const query = `SELECT s.run_id, r.finished_at IS NULL, s.path, s.attempt, s.started_at, s.finished_at, s.output, s.error FROM steps s
+		JOIN runs r ON r.id = s.run_id`
 	return h.eachRow(ctx, query, func(row scanner) (BadRow, bool) {
 		var run, attempt, started int64
 		var open bool
