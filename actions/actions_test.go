@@ -56,7 +56,7 @@ func do(t testing.TB, ctx context.Context, name string, with map[string]any, con
 	if spec.Connector != nil {
 		doer = "connector"
 	}
-	a := actions.Doers(slog.New(slog.DiscardHandler), func(s string) string { return s })[doer]
+	a := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })[doer]
 	return a.Do(ctx, engine.Input{Spec: spec, With: with, Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: connections,
 		Secret: func(n string) (string, bool) { return "secret-of-" + n, true }, Client: client(t, "127.0.0.1")})
 }

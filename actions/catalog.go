@@ -73,9 +73,9 @@ func Catalog() (map[string]*workflows.ActionSpec, error) {
 	return out, nil
 }
 
-// Doers gives what carries actions out, by name; every connector's actions are
+// Executors gives the executors of actions, by name; every connector's actions are
 // carried out by "connector".
-func Doers(log *slog.Logger, redact func(string) string) map[string]engine.Action {
+func Executors(log *slog.Logger, redact func(string) string) map[string]engine.Action {
 	out := map[string]engine.Action{"connector": connectorAction{}}
 	for _, a := range table(log, redact) {
 		out[a.spec.Name] = a.do

@@ -111,7 +111,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		Alerts: func() []engine.OpenAlert { return s.engine.OpenAlerts() }}); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	table := actions.Doers(o.log, redactor.Text)
+	table := actions.Executors(o.log, redactor.Text)
 	s.engine = engine.New(engine.Options{Store: s.store, Actions: table, Client: s.guard.Client(), Secrets: l.secrets.Lookup,
 		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.telemetry, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
 		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }, Files: files.New(o.dir, l.project.FileBounds.MaxSize)})

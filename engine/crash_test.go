@@ -137,7 +137,7 @@ func (w *world) start(fault func(int) error) (e *engine.Engine, s *store.Store, 
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
-	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Doers(w.log, func(s string) string { return s })["log"]}
+	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Executors(w.log, func(s string) string { return s })["log"]}
 	for name, a := range w.actions {
 		if o.Actions[name] == nil {
 			o.Actions[name] = a

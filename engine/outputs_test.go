@@ -31,7 +31,7 @@ func TestManyLargeRunsAtWorkTakeBoundedMemory(t *testing.T) {
 		"  - {id: a, uses: test/act, with: {n: 1}}\n  - {id: b, call: other, with: {n: \"${{ len(steps.a.output.body) }}\"}}\n" +
 		"  - {sleep: 20ms}\n  - {id: c, uses: log, with: {message: \"${{ len(steps.a.output.body) + len(steps.b.output.body) }}\"}}\n",
 		"other": "on: call\ninputs: {n: {type: integer}}\nsteps: [{id: b, uses: test/act, with: {n: \"${{ inputs.n }}\"}}]\noutput: ${{ steps.b.output }}\n"})
-	get := actions.Doers(w.log, func(s string) string { return s })["http/get"]
+	get := actions.Executors(w.log, func(s string) string { return s })["http/get"]
 	w.act = actFunc(func(ctx context.Context, in engine.Input) (any, error) {
 		if n := in.With["n"]; n != 1 && n != 9_000 {
 			return nil, fmt.Errorf("%v items came back", n)

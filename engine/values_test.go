@@ -26,7 +26,7 @@ func inside(t testing.TB, config string, flows map[string]string) *world {
 	catalog["test/act"] = specs["test/act"]
 	w := newWorld(t, nil)
 	w.project = projectWith(t, config, flows, catalog)
-	w.actions = actions.Doers(slog.New(slog.DiscardHandler), func(s string) string { return s })
+	w.actions = actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })
 	return w
 }
 
