@@ -208,7 +208,8 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Run
 
 // Large implements engine.Store.
 func (s *Store) Large(ctx context.Context, more int64) (map[engine.RunID]int64, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT s.run_id, sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) AS n FROM runs r JOIN steps s ON s.run_id = r.id
+	rows, err := s.readers.QueryContext(ctx, `SELECT s.run_id, sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) AS n
+		FROM runs r INDEXED BY runs_due CROSS JOIN steps s ON s.run_id = r.id
 		WHERE (r.status = 'queued' OR r.status = 'waiting') GROUP BY s.run_id HAVING n > ?`, more)
 	if err != nil {
 		return nil, classify(err)

@@ -82,7 +82,7 @@ const (
 		SELECT id FROM runs WHERE id > ?1
 		UNION SELECT id FROM runs WHERE id > ?3 AND id <= ?1 AND finished_at >= ?2
 		UNION SELECT id FROM runs INDEXED BY runs_ended_late WHERE finished_at - created_at > 2000 AND finished_at >= ?2
-		UNION SELECT o.id FROM runs o WHERE (o.status = 'queued' OR o.status = 'waiting') AND ` + sinceThen + `
+		UNION SELECT o.id FROM runs o INDEXED BY runs_due WHERE (o.status = 'queued' OR o.status = 'waiting') AND ` + sinceThen + `
 		UNION SELECT o.id FROM runs o WHERE o.status = 'running' AND ` + sinceThen + `)
 		ORDER BY r.id DESC LIMIT ?4`
 )
