@@ -81,6 +81,9 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 		if pr.Walk.First && !p.dated(f.rows) {
 			budget = max(budget, p.firstPages)
 		}
+		if !ended && p.readsAgain(f, pr.Walk) {
+			budget = max(budget, min(budget+1, own+maxReadAgain))
+		}
 		if f.more = !ended; ended || f.full(p, pr.Walk.First) || n+1 >= budget {
 			break
 		}
@@ -215,71 +218,6 @@ func (p *poller) admit(f *found, rows []row, known map[string]bool, first bool) 
 	}
 	f.rows = append(f.rows, taken...)
 	return taken, true
-}
-
-// onlyPage reports whether a list without pages was read to its end, as far as that can
-// be told. An answer that a limit has cut is continued behind its greatest cursor, or
-// the poll says that it cannot go on.
-func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) (ended bool) {
-	if !p.poll.PerItem || len(rows) == 0 {
-		return true
-	}
-	cut, old := p.cut(rows), true
-	for _, r := range rows {
-		old = old && known[r.delivery.Key]
-	}
-	newestFirst := w.Falls > 0 && !w.Rises
-	switch {
-	case cut && !w.First && !slices.ContainsFunc(rows, func(r row) bool { return !p.after(r.cursor, p.now().Add(p.poll.Overlap)) }):
-		f.lost = fmt.Errorf("all %d items of the answer are dated in the future: write pages: so that the rest is read", len(rows))
-		return true
-	case newestFirst && cut && !w.First && (w.Base == nil || p.poll.AsksFrom() || compareCursors(w.Lowest, p.asked(w)) > 0):
-		f.lost = fmt.Errorf("the answer of %d items does not reach back to what was read last%s: write pages: so that the rest is read, "+
-			"or drop cursor: if an answer always has everything", len(rows), cursorNamed(w.Base))
-		return true
-	case newestFirst || !p.poll.AsksFrom():
-		return true
-	case w.Greatest != nil && (w.From == nil || compareCursors(w.Greatest, w.From) > 0) &&
-		(old && p.poll.Overlap > 0 || w.From != nil || cut):
-		w.From = w.Greatest
-		return false
-	case cut && old && !w.First && w.Greatest != nil && (w.From != nil || p.poll.Overlap == 0 &&
-		compareCursors(rows[0].cursor, w.Greatest) == 0):
-		f.lost = fmt.Errorf("the same %d items come again and again: more items have the cursor %s than an answer holds; "+
-			"write pages: so that the rest is read", len(rows), clip(text(w.Greatest), 60))
-	}
-	return true
-}
-
-// cursorNamed names a cursor in a message; nothing for none.
-func cursorNamed(cursor any) string {
-	if cursor == nil {
-		return ""
-	}
-	return ", " + clip(text(cursor), 60)
-}
-
-// cut reports whether an answer has as many items as the request allows: there may be
-// more.
-func (p *poller) cut(rows []row) bool {
-	with, err := p.request(p.poll.Request, workflows.Names{"cursor": nil})
-	if err != nil {
-		return false
-	}
-	for _, place := range []string{"query", "body"} {
-		m, _ := with[place].(map[string]any)
-		for name, v := range m {
-			n, ok := workflows.Number(v)
-			if s, isText := v.(string); isText && decimal(s) {
-				_, err := fmt.Sscan(s, &n)
-				ok = err == nil
-			}
-			if ok && slices.Contains(workflows.LimitNames, strings.ToLower(name)) {
-				return len(rows) >= int(n)
-			}
-		}
-	}
-	return false
 }
 
 // note records the metadata of an answer.

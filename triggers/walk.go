@@ -72,6 +72,8 @@ type walk struct {
 	Before  int  `json:"before,omitempty"`
 	Fresh   int  `json:"fresh,omitempty"`
 	UpToBar int  `json:"up_to_bar,omitempty"`
+	// top is the greatest cursor of the last page that may move the cursor.
+	top any
 	// resumed reports whether the walk goes on after a pause, and has come to nothing yet that
 	// was not read before it: what came meanwhile has moved the items on.
 	resumed bool
@@ -160,12 +162,13 @@ func (p *poller) asked(w *walk) any {
 
 // see notes the rows of a page: how far they come, and in which order.
 func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
-	// A walk over several polls may have passed the place of an item that became visible
-	// behind it; the next one looks back from when this began.
+	// An item may become visible behind a page that was read. So the cursor moves no
+	// further than when the walk began, from where the next one looks back.
 	limit := w.Began
-	if p.now().Sub(w.Began) < p.poll.Overlap || w.Pages == 0 {
+	if w.Pages == 0 {
 		limit = w.Began.Add(p.poll.Overlap)
 	}
+	w.top = nil
 	for _, r := range rows {
 		if !p.poll.PerItem || r.cursor == nil {
 			continue
@@ -184,6 +187,9 @@ func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
 		}
 		if p.after(r.cursor, limit) {
 			continue
+		}
+		if w.top == nil || compareCursors(r.cursor, w.top) > 0 {
+			w.top = r.cursor
 		}
 		if w.Bar == nil || compareCursors(r.cursor, w.Bar) <= 0 {
 			w.UpToBar++

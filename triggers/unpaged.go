@@ -1,0 +1,100 @@
+package triggers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file reads lists without pages:. What a limit cuts off is requested with a greater
+// cursor.
+
+// onlyPage reports whether a list without pages was read to its end, as far as that can
+// be told. An answer that a limit has cut is continued behind its greatest cursor, or
+// the poll says that it cannot go on.
+func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) (ended bool) {
+	if !p.poll.PerItem || len(rows) == 0 {
+		return true
+	}
+	cut, old := p.cut(rows), true
+	for _, r := range rows {
+		old = old && known[r.delivery.Key]
+	}
+	newestFirst := w.Falls > 0 && !w.Rises
+	switch {
+	case cut && !w.First && !slices.ContainsFunc(rows, func(r row) bool { return !p.after(r.cursor, p.now().Add(p.poll.Overlap)) }):
+		f.lost = fmt.Errorf("all %d items of the answer are dated in the future: write pages: so that the rest is read", len(rows))
+		return true
+	case newestFirst && cut && !w.First && (w.Base == nil || p.poll.AsksFrom() || compareCursors(w.Lowest, p.asked(w)) > 0):
+		f.lost = fmt.Errorf("the answer of %d items does not reach back to what was read last%s: write pages: so that the rest is read, "+
+			"or drop cursor: if an answer always has everything", len(rows), cursorNamed(w.Base))
+		return true
+	case newestFirst || !p.poll.AsksFrom():
+		return true
+	case w.top != nil && (w.From == nil || compareCursors(w.top, w.From) > 0) && (old && p.poll.Overlap > 0 || w.From != nil || cut):
+		// Not behind w.Greatest: items that became visible late may lie before it.
+		w.From = w.top
+		return false
+	case cut && old && !w.First && w.Greatest != nil && (w.From != nil && !further(rows, w.From) || w.From == nil && p.poll.Overlap == 0 &&
+		compareCursors(rows[0].cursor, w.Greatest) == 0):
+		f.lost = fmt.Errorf("the same %d items come again and again: more items have the cursor %s than an answer holds; "+
+			"write pages: so that the rest is read", len(rows), clip(text(stuckAt(w)), 60))
+	}
+	return true
+}
+
+// further reports whether a row has a greater cursor.
+func further(rows []row, cursor any) bool {
+	return slices.ContainsFunc(rows, func(r row) bool { return r.cursor != nil && compareCursors(r.cursor, cursor) > 0 })
+}
+
+// stuckAt is the cursor that more items have than an answer holds.
+func stuckAt(w *walk) any {
+	if w.From != nil {
+		return w.From
+	}
+	return w.Greatest
+}
+
+// cursorNamed names a cursor in a message; nothing for none.
+func cursorNamed(cursor any) string {
+	if cursor == nil {
+		return ""
+	}
+	return ", " + clip(text(cursor), 60)
+}
+
+// cut reports whether an answer has as many items as the request allows: there may be
+// more.
+func (p *poller) cut(rows []row) bool {
+	with, err := p.request(p.poll.Request, workflows.Names{"cursor": nil})
+	if err != nil {
+		return false
+	}
+	for _, place := range []string{"query", "body"} {
+		m, _ := with[place].(map[string]any)
+		for name, v := range m {
+			n, ok := workflows.Number(v)
+			if s, isText := v.(string); isText && decimal(s) {
+				_, err := fmt.Sscan(s, &n)
+				ok = err == nil
+			}
+			if ok && slices.Contains(workflows.LimitNames, strings.ToLower(name)) {
+				return len(rows) >= int(n)
+			}
+		}
+	}
+	return false
+}
+
+// maxReadAgain is the most requests that one poll of a list without pages makes beyond
+// its first to read the overlap again.
+const maxReadAgain = 9
+
+// readsAgain reports whether this poll of a list without pages has read only known items,
+// and goes on at a cursor below that of the last poll.
+func (p *poller) readsAgain(f *found, w *walk) bool {
+	return !p.poll.Pages.Any() && len(f.fresh) == 0 && w.From != nil && w.Base != nil && compareCursors(w.From, w.Base) < 0
+}
