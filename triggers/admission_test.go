@@ -77,8 +77,9 @@ func genuine(t *testing.T, client *http.Client, p *workflows.Project, base, trig
 	return resp.StatusCode
 }
 
-// Connections that declare bodies and send little or nothing refuse no genuine
-// delivery, not even of a sender who has the same address and has proved nothing yet.
+// TestConnectionsThatSendNothingRefuseNobody: connections that declare bodies and send
+// little or nothing refuse no genuine delivery, not even of a sender who has the same
+// address and has proved nothing yet.
 func TestConnectionsThatSendNothingRefuseNobody(t *testing.T) {
 	megabyte := strings.Repeat("x", 1<<20-1)
 	for name, c := range map[string]struct {
@@ -105,7 +106,7 @@ func TestConnectionsThatSendNothingRefuseNobody(t *testing.T) {
 	}
 }
 
-// One connection with a hundred open streams holds up nobody.
+// TestOpenStreamsRefuseNobody: one connection with a hundred open streams holds up nobody.
 func TestOpenStreamsRefuseNobody(t *testing.T) {
 	s, p, _, _ := served(t, admissionProject)
 	s.StartTLS()
@@ -130,7 +131,8 @@ func TestOpenStreamsRefuseNobody(t *testing.T) {
 	}
 }
 
-// Memory is taken as bytes arrive, not as headers promise it.
+// TestDeclaredBodiesTakeNoMemory: memory is taken as bytes arrive, not as headers promise
+// it.
 func TestDeclaredBodiesTakeNoMemory(t *testing.T) {
 	s, _, _, _ := served(t, admissionProject)
 	s.Start()
@@ -145,7 +147,7 @@ func TestDeclaredBodiesTakeNoMemory(t *testing.T) {
 	}
 }
 
-// A body that does not begin to come is ended, and says so.
+// TestASilentBodyIsEnded: a body that does not begin to come is ended, and says so.
 func TestASilentBodyIsEnded(t *testing.T) {
 	s, _, _, _ := served(t, `triggers: {quick: {webhook: {auth: none, timeout: 1s}}}`)
 	s.Start()
@@ -165,7 +167,8 @@ func TestASilentBodyIsEnded(t *testing.T) {
 	}
 }
 
-// An unknown path is answered at once, whatever is still to come of the body.
+// TestAnUnknownPathIsAnsweredBeforeItsBody: an unknown path is answered at once, whatever
+// is still to come of the body.
 func TestAnUnknownPathIsAnsweredBeforeItsBody(t *testing.T) {
 	s, _, _, _ := served(t, admissionProject)
 	s.Start()
@@ -184,8 +187,9 @@ func TestAnUnknownPathIsAnsweredBeforeItsBody(t *testing.T) {
 	}
 }
 
-// nginx with its defaults sends the whole body by HTTP/1.0 before it reads the answer:
-// a connection that is reset meanwhile becomes a 502, and the sender tries for days.
+// TestASenderThatWritesAllBeforeItReadsHears413: nginx with its defaults sends the whole
+// body by HTTP/1.0 before it reads the answer: a connection that is reset meanwhile
+// becomes a 502, and the sender tries for days.
 func TestASenderThatWritesAllBeforeItReadsHears413(t *testing.T) {
 	s, _, _, _ := served(t, admissionProject)
 	s.Start()
@@ -220,7 +224,7 @@ func TestASenderThatWritesAllBeforeItReadsHears413(t *testing.T) {
 	}
 }
 
-// Forged requests use nothing up of a trigger's rate.
+// TestARateCountsWhatIsProved: forged requests use nothing up of a trigger's rate.
 func TestARateCountsWhatIsProved(t *testing.T) {
 	s, p, _, _ := served(t, admissionProject)
 	s.Start()
@@ -245,8 +249,8 @@ func TestARateCountsWhatIsProved(t *testing.T) {
 	}
 }
 
-// Under a flood of forged requests from one address a genuine delivery from there is
-// taken, even if none was before.
+// TestAForgedFloodRefusesNobody: under a flood of forged requests from one address a
+// genuine delivery from there is taken, even if none was before.
 func TestAForgedFloodRefusesNobody(t *testing.T) {
 	s, p, sink, h := served(t, admissionProject)
 	s.Start()

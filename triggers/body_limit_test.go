@@ -9,8 +9,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// GitHub sends pushes of up to 25 MB and never repeats them: the preset's own
-// largest body holds unless the trigger says otherwise.
+// TestABodyMayBeAsLargeAsItsProviderSends: GitHub sends pushes of up to 25 MB and never
+// repeats them: the preset's own largest body holds unless the trigger says otherwise.
 func TestABodyMayBeAsLargeAsItsProviderSends(t *testing.T) {
 	const config = `triggers:
   hub: {webhook: {provider: github, secret: "${{ secrets.S }}"}}

@@ -48,7 +48,8 @@ func TestSourceAndIDOfACloudEventDoNotRunIntoEachOther(t *testing.T) {
 	}
 }
 
-// A preset's key may be empty on purpose: GitLab before 17.4 sends no id.
+// TestOnlyAKeyThatAPersonWroteIsFlaggedWhenItIsEmpty: a preset's key may be empty on
+// purpose: GitLab before 17.4 sends no id.
 func TestOnlyAKeyThatAPersonWroteIsFlaggedWhenItIsEmpty(t *testing.T) {
 	x := newInlet(t, `{provider: gitlab`+withSecret)
 	x.signed(triggers.SampleOrder{})

@@ -19,8 +19,8 @@ triggers:
   hub: {webhook: {provider: github, secret: "${{ secrets.S }}"}}
 `
 
-// A slash more or less is no reason to lose a delivery, unless it tells two triggers
-// apart. What is stored is the path as it came.
+// TestSlashesMakeNoDifference: a slash more or less is no reason to lose a delivery,
+// unless it tells two triggers apart. What is stored is the path as it came.
 func TestSlashesMakeNoDifference(t *testing.T) {
 	sink := &memory{events: map[string]engine.EventID{}}
 	h := hooks(t, load(t, pathsProject), sink)
@@ -44,8 +44,8 @@ func TestSlashesMakeNoDifference(t *testing.T) {
 	}
 }
 
-// A provider that was given a wrong path is seen in the quarantine, with the trigger
-// that it may mean; what scanners ask for is not.
+// TestAWrongPathLeavesATrace: a provider that was given a wrong path is seen in the
+// quarantine, with the trigger that it may mean; what scanners ask for is not.
 func TestAWrongPathLeavesATrace(t *testing.T) {
 	sink := &memory{events: map[string]engine.EventID{}}
 	h := hooks(t, load(t, pathsProject), sink)
@@ -71,8 +71,8 @@ func TestAWrongPathLeavesATrace(t *testing.T) {
 	}
 }
 
-// The address of a caller behind trusted proxies, in all the ways in which they write
-// it. One that cannot be read is nobody's.
+// TestAddressesBehindProxies: the address of a caller behind trusted proxies, in all the
+// ways in which they write it. One that cannot be read is nobody's.
 func TestAddressesBehindProxies(t *testing.T) {
 	const config = `server: {trusted_proxies: [10.0.0.0/8]}
 triggers: {hook: {webhook: {auth: none, allow_ips: [203.0.113.0/24, "2001:db8::/32", 10.0.0.0/8]}}}
@@ -115,8 +115,9 @@ triggers: {hook: {webhook: {auth: none, allow_ips: [203.0.113.0/24, "2001:db8::/
 	}
 }
 
-// The host that a sender signed for is what the outermost trusted proxy says, if it is
-// one: not what the sender put before it, and not a host with a path.
+// TestTheHostBehindProxies: the host that a sender signed for is what the outermost
+// trusted proxy says, if it is one: not what the sender put before it, and not a host with
+// a path.
 func TestTheHostBehindProxies(t *testing.T) {
 	const config = `server: {trusted_proxies: [10.0.0.0/8]}
 triggers: {phone: {webhook: {provider: twilio, secret: "${{ secrets.S }}"}}}
@@ -162,8 +163,8 @@ triggers: {phone: {webhook: {provider: twilio, secret: "${{ secrets.S }}"}}}
 	}
 }
 
-// Pages of the listed origins may post from a browser, those of others may not, and
-// without cors: nobody's may.
+// TestBrowsersMayPostFromListedOrigins: pages of the listed origins may post from a
+// browser, those of others may not, and without cors: nobody's may.
 func TestBrowsersMayPostFromListedOrigins(t *testing.T) {
 	const config = `triggers:
   form: {webhook: {auth: none, cors: {origins: [https://www.example.com]}}}
@@ -202,7 +203,8 @@ func TestBrowsersMayPostFromListedOrigins(t *testing.T) {
 	}
 }
 
-// The CloudEvents handshake allows the origins that the trigger lists, no others.
+// TestCloudEventsOriginsAreListed: the CloudEvents handshake allows the origins that the
+// trigger lists, no others.
 func TestCloudEventsOriginsAreListed(t *testing.T) {
 	const config = `triggers:
   plain: {webhook: {provider: cloudevents-webhook, secret: "${{ secrets.S }}"}}
@@ -227,7 +229,7 @@ func TestCloudEventsOriginsAreListed(t *testing.T) {
 	}
 }
 
-// Another content coding is 415, with what is read.
+// TestAnUnknownCodingIs415: another content coding is 415, with what is read.
 func TestAnUnknownCodingIs415(t *testing.T) {
 	h := hooks(t, load(t, pathsProject), &memory{events: map[string]engine.EventID{}})
 	w := post(h, "POST", "/hooks/tok", http.Header{"Content-Encoding": {"br"}}, []byte("x"))

@@ -222,8 +222,8 @@ func TestTokensAreNeverKept(t *testing.T) {
 	}
 }
 
-// TestEndpointControls: addresses, rate, time, client certificates, and what a
-// trusted proxy says.
+// TestEndpointControlsKeepCallersOut: addresses, rate, time, client certificates, and what
+// a trusted proxy says.
 func TestEndpointControlsKeepCallersOut(t *testing.T) {
 	p := load(t, `server: {trusted_proxies: [192.0.2.0/24]}
 triggers:
@@ -392,7 +392,8 @@ func TestTheUseOfSecretsIsCounted(t *testing.T) {
 	}
 }
 
-// A path of no trigger costs nothing, and tells nothing that other answers do not.
+// TestABodyForAnUnknownPathIsNotRead: a path of no trigger costs nothing, and tells
+// nothing that other answers do not.
 func TestABodyForAnUnknownPathIsNotRead(t *testing.T) {
 	h := hooks(t, load(t, eachPreset), &memory{events: map[string]engine.EventID{}})
 	body := &counted{left: 1000}

@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// A scheme is data: it says which bytes are signed and where signature and time stand.
-// Sign writes them into a request, Verify checks them.
+// Example: a scheme is data: it says which bytes are signed and where signature and time
+// stand. Sign writes them into a request, Verify checks them.
 func Example() {
 	v, err := signature.Compile(signature.Scheme{
 		Algorithm:     "hmac-sha256",
@@ -45,7 +45,7 @@ func Example() {
 	// signature does not match
 }
 
-// Standard is the scheme of Standard Webhooks.
+// ExampleStandard: standard is the scheme of Standard Webhooks.
 func ExampleStandard() {
 	v, err := signature.Compile(signature.Standard())
 	if err != nil {

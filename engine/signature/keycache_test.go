@@ -37,7 +37,8 @@ func (f *fetcher) fetch(ctx context.Context) ([]PublicKey, error) {
 	return f.keys, f.err
 }
 
-// A key that is known answers at once, whatever keys others ask for meanwhile.
+// TestAKnownKeyIsNotDelayedByUnknownOnes: a key that is known answers at once, whatever
+// keys others ask for meanwhile.
 func TestAKnownKeyIsNotDelayedByUnknownOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fetcher{takes: 300 * time.Millisecond, keys: []PublicKey{{ID: "k"}}}
@@ -65,7 +66,8 @@ func TestAKnownKeyIsNotDelayedByUnknownOnes(t *testing.T) {
 	})
 }
 
-// Addresses that callers make up cost one fetch at a time, and so many a minute.
+// TestMadeUpAddressesCostLittle: addresses that callers make up cost one fetch at a time,
+// and so many a minute.
 func TestMadeUpAddressesCostLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fetcher{takes: 100 * time.Millisecond, err: errors.New("404")}
@@ -84,8 +86,8 @@ func TestMadeUpAddressesCostLittle(t *testing.T) {
 	})
 }
 
-// Keys that are fetched stay known while addresses are made up, and while the
-// provider cannot be reached.
+// TestFetchedKeysOutliveFloodsAndOutages: keys that are fetched stay known while addresses
+// are made up, and while the provider cannot be reached.
 func TestFetchedKeysOutliveFloodsAndOutages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good := &fetcher{keys: []PublicKey{{ID: "k"}}}
@@ -108,7 +110,8 @@ func TestFetchedKeysOutliveFloodsAndOutages(t *testing.T) {
 	})
 }
 
-// A rotated key is found, at most half a minute after the last look.
+// TestARotatedKeyIsFetched: a rotated key is found, at most half a minute after the last
+// look.
 func TestARotatedKeyIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fetcher{keys: []PublicKey{{ID: "old"}}}

@@ -415,8 +415,9 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// A template whose first variable lacks its closing brace would otherwise read
-// the next one as part of a name, and sign less than it shows.
+// TestATemplateWithAnUnclosedVariableIsRefused: a template whose first variable lacks its
+// closing brace would otherwise read the next one as part of a name, and sign less than it
+// shows.
 func TestATemplateWithAnUnclosedVariableIsRefused(t *testing.T) {
 	for _, text := range []string{"{header_lines:{body}", "{json:{body}", "{body", "{{body}"} {
 		if _, err := signature.ParseTemplate(text); err == nil {
