@@ -37,7 +37,7 @@ func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) 
 		// Not behind w.Greatest: items that became visible late may lie before it.
 		w.From = w.top
 		return false
-	case cut && old && !w.First && w.Greatest != nil && (w.From != nil && !further(rows, w.From) || w.From == nil && p.poll.Overlap == 0 &&
+	case cut && old && !w.First && w.Greatest != nil && (w.From != nil && !p.further(rows, w.From) || w.From == nil && p.poll.Overlap == 0 &&
 		compareCursors(rows[0].cursor, w.Greatest) == 0):
 		f.lost = fmt.Errorf("the same %d items come again and again: more items have the cursor %s than an answer holds; "+
 			"write pages: so that the rest is read", len(rows), clip(text(stuckAt(w)), 60))
@@ -45,9 +45,12 @@ func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) 
 	return true
 }
 
-// further reports whether a row has a greater cursor.
-func further(rows []row, cursor any) bool {
-	return slices.ContainsFunc(rows, func(r row) bool { return r.cursor != nil && compareCursors(r.cursor, cursor) > 0 })
+// further reports whether a row has a greater cursor that a later poll may move to: one
+// dated in the future never moves it.
+func (p *poller) further(rows []row, cursor any) bool {
+	return slices.ContainsFunc(rows, func(r row) bool {
+		return r.cursor != nil && compareCursors(r.cursor, cursor) > 0 && !p.after(r.cursor, p.now().Add(p.poll.Overlap))
+	})
 }
 
 // stuckAt is the cursor that more items have than an answer holds.

@@ -43,6 +43,8 @@ func TestALateItemOfAListWithoutPagesComes(t *testing.T) {
 			append(shown(-90, -80, -70, -50, -40, 90, 100, 110), item{-60, 10}), []int{0, 1, 118, 119, 119, 119}, ""},
 		{"of a second with more items than an answer holds", "gt", "seconds", append(shown(-9, -8, -6, -6, -4, -3, -2),
 			item{-6, 50}, item{-6, 50}), []int{0, 1, 2, 3, 4, 5, 60}, "write pages:"},
+		{"behind an answer that ends in the far future", "gt", "zones", append(shown(-9, -8, 0), item{2e9, 0}, item{2e9, 0}, item{2e9, 0}),
+			[]int{0, 1, 2, 3, 4}, "write pages:"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			start := time.Now().Truncate(time.Second)
