@@ -91,16 +91,23 @@ func TestRequestsAreSentAsWritten(t *testing.T) {
 		method, path string
 		header, body string
 	}{
-		{"JSON", "http/post", map[string]any{"url": server.URL + "/a", "body": map[string]any{"n": 1, "f": 2.5}}, "POST", "/a", "Content-Type: application/json", `{"f":2.5,"n":1}`},
-		{"form", "http/post", map[string]any{"url": server.URL, "form": map[string]any{"b": "x y", "a": 1}}, "POST", "/", "Content-Type: application/x-www-form-urlencoded", "a=1&b=x+y"},
+		{"JSON", "http/post", map[string]any{"url": server.URL + "/a", "body": map[string]any{"n": 1, "f": 2.5}}, "POST", "/a",
+			"Content-Type: application/json", `{"f":2.5,"n":1}`},
+		{"form", "http/post", map[string]any{"url": server.URL, "form": map[string]any{"b": "x y", "a": 1}}, "POST", "/",
+			"Content-Type: application/x-www-form-urlencoded", "a=1&b=x+y"},
 		{"text", "http/put", map[string]any{"url": server.URL, "text": "hi"}, "PUT", "/", "Content-Type: text/plain; charset=utf-8", "hi"},
 		{"raw", "http/post", map[string]any{"url": server.URL, "raw": "aGk="}, "POST", "/", "Content-Type: application/octet-stream", "hi"},
 		{"query", "http/get", map[string]any{"url": server.URL + "/q?a=1", "query": map[string]any{"b": "x&y"}}, "GET", "/q?a=1&b=x%26y", "", ""},
-		{"bearer", "http/get", map[string]any{"url": server.URL, "auth": map[string]any{"bearer": "t"}}, "GET", "/", "Authorization: Bearer t", ""},
-		{"basic", "http/get", map[string]any{"url": server.URL, "auth": map[string]any{"basic": map[string]any{"user": "u", "password": "p"}}}, "GET", "/", "Authorization: Basic dTpw", ""},
-		{"key in a header", "http/get", map[string]any{"url": server.URL, "auth": map[string]any{"header": map[string]any{"name": "x-api-key", "value": "k"}}}, "GET", "/", "X-Api-Key: k", ""},
+		{"bearer", "http/get", map[string]any{"url": server.URL, "auth": map[string]any{"bearer": "t"}}, "GET", "/",
+			"Authorization: Bearer t", ""},
+		{"basic", "http/get", map[string]any{"url": server.URL, "auth": map[string]any{"basic": map[string]any{"user": "u", "password": "p"}}},
+			"GET", "/", "Authorization: Basic dTpw", ""},
+		{"key in a header", "http/get",
+			map[string]any{"url": server.URL, "auth": map[string]any{"header": map[string]any{"name": "x-api-key", "value": "k"}}}, "GET", "/",
+			"X-Api-Key: k", ""},
 		{"idempotency key", "http/post", map[string]any{"url": server.URL}, "POST", "/", "Idempotency-Key: hl_key", ""},
-		{"own idempotency key", "http/post", map[string]any{"url": server.URL, "idempotency_key": "mine"}, "POST", "/", "Idempotency-Key: mine", ""},
+		{"own idempotency key", "http/post", map[string]any{"url": server.URL, "idempotency_key": "mine"}, "POST", "/",
+			"Idempotency-Key: mine", ""},
 		{"method", "http/request", map[string]any{"url": server.URL, "method": "DELETE"}, "DELETE", "/", "", ""},
 	} {
 		out, err := do(t, t.Context(), c.action, c.with, nil)
@@ -196,7 +203,8 @@ func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
 			_, err := do(t, ctx, action, map[string]any{"url": c.url, "body": map[string]any{"a": 1}}, nil)
 			cancel()
 			var e *plan.Error
-			if !errors.As(err, &e) || e.Code != c.code || e.Retryable != c.retryable || errors.Is(err, engine.ErrUnanswered) != c.unanswered || e.RetryAfter != c.wait {
+			if !errors.As(err, &e) || e.Code != c.code || e.Retryable != c.retryable || errors.Is(err, engine.ErrUnanswered) != c.unanswered ||
+				e.RetryAfter != c.wait {
 				t.Errorf("%s, %s: %v %+v", action, c.name, err, e)
 			}
 		}
@@ -206,7 +214,8 @@ func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
 func TestHeadersCannotSmuggle(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
 	defer server.Close()
-	for name, value := range map[string]string{"X-A": "a\r\nX-B: b", "X-C": "a\x00b", "Host": "evil", "Content-Length": "5", "Transfer-Encoding": "chunked", "X D": "a", "X-E\r\nX-F": "a", "": "a", "X-Ünï": "a"} {
+	for name, value := range map[string]string{"X-A": "a\r\nX-B: b", "X-C": "a\x00b", "Host": "evil", "Content-Length": "5",
+		"Transfer-Encoding": "chunked", "X D": "a", "X-E\r\nX-F": "a", "": "a", "X-Ünï": "a"} {
 		if _, err := do(t, t.Context(), "http/get", map[string]any{"url": server.URL, "headers": map[string]any{name: value}}, nil); err == nil {
 			t.Errorf("%q: %q was sent", name, value)
 		}
@@ -221,7 +230,8 @@ func TestAcceptDecidesWhatSuccessIs(t *testing.T) {
 		accept any
 		status int
 		ok     bool
-	}{{nil, 204, true}, {nil, 404, false}, {404, 404, true}, {[]any{200, "400-499"}, 410, true}, {"200-299", 300, false}, {"all", 200, false}} {
+	}{{nil, 204, true}, {nil, 404, false}, {404, 404, true}, {[]any{200, "400-499"}, 410, true}, {"200-299", 300, false},
+		{"all", 200, false}} {
 		status = c.status
 		_, err := do(t, t.Context(), "http/get", map[string]any{"url": server.URL, "accept": c.accept}, nil)
 		if (err == nil) != c.ok {
@@ -274,11 +284,13 @@ func TestOutboundWebhooksVerify(t *testing.T) {
 
 func TestCredentialsGoOnlyToTheirOwnHost(t *testing.T) {
 	var auth []string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { auth = append(auth, r.Header.Get("Authorization")) }))
+	server := httptest.NewServer(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { auth = append(auth, r.Header.Get("Authorization")) }))
 	defer server.Close()
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.Error("the other host was called") }))
 	defer other.Close()
-	conns := connections(t, "connections:\n  shop: {connector: http, base_url: \""+server.URL+"/api\", auth: {bearer: \"${{ secrets.SHOP }}\"}}\n")
+	conns := connections(t, "connections:\n  shop: {connector: http, base_url: \""+server.URL+
+		"/api\", auth: {bearer: \"${{ secrets.SHOP }}\"}}\n")
 	for _, u := range []string{"/orders", server.URL + "/full"} {
 		if _, err := do(t, t.Context(), "http/get", map[string]any{"url": u, "connection": "shop"}, conns); err != nil {
 			t.Error(err)
@@ -306,7 +318,8 @@ func TestConnectorsSpeakTheirServicesAPI(t *testing.T) {
 		fmt.Fprint(w, answer)
 	}))
 	defer server.Close()
-	conns := connections(t, "connections:\n  hubspot: {base_url: \""+server.URL+"\", token: \"${{ secrets.H }}\"}\n  slack: {base_url: \""+server.URL+"\", token: \"${{ secrets.S }}\"}\n")
+	conns := connections(t, "connections:\n  hubspot: {base_url: \""+server.URL+"\", token: \"${{ secrets.H }}\"}\n  slack: {base_url: \""+
+		server.URL+"\", token: \"${{ secrets.S }}\"}\n")
 	for _, c := range []struct {
 		action string
 		with   map[string]any
@@ -317,18 +330,28 @@ func TestConnectorsSpeakTheirServicesAPI(t *testing.T) {
 		out    string
 		code   string
 	}{
-		{"hubspot/contacts.upsert", map[string]any{"email": "a@b.c", "properties": map[string]any{"x": 1}}, 200, `{"results":[{"id":"51","new":true}]}`,
-			"POST /crm/v3/objects/contacts/batch/upsert", `{"inputs":[{"id":"a@b.c","idProperty":"email","properties":{"x":1}}]}`, `{"created":true,"id":"51"}`, ""},
+		{"hubspot/contacts.upsert", map[string]any{"email": "a@b.c", "properties": map[string]any{"x": 1}}, 200,
+			`{"results":[{"id":"51","new":true}]}`,
+			"POST /crm/v3/objects/contacts/batch/upsert", `{"inputs":[{"id":"a@b.c","idProperty":"email","properties":{"x":1}}]}`,
+			`{"created":true,"id":"51"}`, ""},
 		{"hubspot/contacts.find", map[string]any{"email": "a@b.c"}, 200, `{"results":[]}`, "POST /crm/v3/objects/contacts/search",
 			`{"filterGroups":[{"filters":[{"operator":"EQ","propertyName":"email","value":"a@b.c"}]}],"limit":1}`, `null`, ""},
-		{"hubspot/deals.create", map[string]any{"properties": map[string]any{"dealname": "d"}}, 201, `{"id":"9"}`, "POST /crm/v3/objects/deals", `{"properties":{"dealname":"d"}}`, `{"id":"9"}`, ""},
-		{"hubspot/deals.update", map[string]any{"id": "8/8?x", "properties": map[string]any{"a": "b"}}, 200, `{"id":"88","updatedAt":"t"}`, "PATCH /crm/v3/objects/deals/8%2F8%3Fx", `{"properties":{"a":"b"}}`, `{"id":"88","updated_at":"t"}`, ""},
-		{"hubspot/deals.update", map[string]any{"id": "9", "properties": map[string]any{}}, 404, `{"message":"no"}`, "PATCH /crm/v3/objects/deals/9", `{"properties":{}}`, "", "not_found"},
-		{"hubspot/deals.find", map[string]any{"property": "order", "value": "A-1"}, 200, `{"results":[{"id":"1","properties":{"a":"b"}}]}`, "POST /crm/v3/objects/deals/search",
-			`{"filterGroups":[{"filters":[{"operator":"EQ","propertyName":"order","value":"A-1"}]}],"limit":1}`, `{"id":"1","properties":{"a":"b"}}`, ""},
-		{"slack/post", map[string]any{"channel": "#a", "text": "hi"}, 200, `{"ok":true,"ts":"1.2","channel":"C1"}`, "POST /chat.postMessage", `{"channel":"#a","text":"hi"}`, `{"channel":"C1","ts":"1.2"}`, ""},
-		{"slack/post", map[string]any{"channel": "#a", "text": "hi"}, 200, `{"ok":false,"error":"not_in_channel"}`, "POST /chat.postMessage", `{"channel":"#a","text":"hi"}`, "", "slack_error"},
-		{"slack/post", map[string]any{"channel": "#a", "text": "hi"}, 200, `not json`, "POST /chat.postMessage", `{"channel":"#a","text":"hi"}`, "", "any"},
+		{"hubspot/deals.create", map[string]any{"properties": map[string]any{"dealname": "d"}}, 201, `{"id":"9"}`, "POST /crm/v3/objects/deals",
+			`{"properties":{"dealname":"d"}}`, `{"id":"9"}`, ""},
+		{"hubspot/deals.update", map[string]any{"id": "8/8?x", "properties": map[string]any{"a": "b"}}, 200, `{"id":"88","updatedAt":"t"}`,
+			"PATCH /crm/v3/objects/deals/8%2F8%3Fx", `{"properties":{"a":"b"}}`, `{"id":"88","updated_at":"t"}`, ""},
+		{"hubspot/deals.update", map[string]any{"id": "9", "properties": map[string]any{}}, 404, `{"message":"no"}`,
+			"PATCH /crm/v3/objects/deals/9", `{"properties":{}}`, "", "not_found"},
+		{"hubspot/deals.find", map[string]any{"property": "order", "value": "A-1"}, 200, `{"results":[{"id":"1","properties":{"a":"b"}}]}`,
+			"POST /crm/v3/objects/deals/search",
+			`{"filterGroups":[{"filters":[{"operator":"EQ","propertyName":"order","value":"A-1"}]}],"limit":1}`,
+			`{"id":"1","properties":{"a":"b"}}`, ""},
+		{"slack/post", map[string]any{"channel": "#a", "text": "hi"}, 200, `{"ok":true,"ts":"1.2","channel":"C1"}`, "POST /chat.postMessage",
+			`{"channel":"#a","text":"hi"}`, `{"channel":"C1","ts":"1.2"}`, ""},
+		{"slack/post", map[string]any{"channel": "#a", "text": "hi"}, 200, `{"ok":false,"error":"not_in_channel"}`, "POST /chat.postMessage",
+			`{"channel":"#a","text":"hi"}`, "", "slack_error"},
+		{"slack/post", map[string]any{"channel": "#a", "text": "hi"}, 200, `not json`, "POST /chat.postMessage", `{"channel":"#a","text":"hi"}`,
+			"", "any"},
 	} {
 		answer, status = c.answer, c.status
 		out, err := do(t, t.Context(), c.action, c.with, conns)
@@ -342,11 +365,13 @@ func TestConnectorsSpeakTheirServicesAPI(t *testing.T) {
 		} else if b, _ := value.EncodeJSON(out); string(b) != c.out {
 			t.Errorf("%s: output %s, want %s", c.action, b, c.out)
 		}
-		if sent := got.Method + " " + got.URL.EscapedPath(); sent != c.sent || body != c.body || !strings.HasPrefix(got.Header.Get("Authorization"), "Bearer secret-of-") || got.Header.Get("Idempotency-Key") != "hl_key" {
+		if sent := got.Method + " " + got.URL.EscapedPath(); sent != c.sent || body != c.body ||
+			!strings.HasPrefix(got.Header.Get("Authorization"), "Bearer secret-of-") || got.Header.Get("Idempotency-Key") != "hl_key" {
 			t.Errorf("%s: sent %s %s %v", c.action, sent, body, got.Header)
 		}
 	}
-	if _, err := do(t, t.Context(), "hubspot/deals.create", map[string]any{"properties": map[string]any{}}, nil); err == nil || !strings.Contains(err.Error(), "no connection") {
+	if _, err := do(t, t.Context(), "hubspot/deals.create", map[string]any{"properties": map[string]any{}}, nil); err == nil ||
+		!strings.Contains(err.Error(), "no connection") {
 		t.Errorf("without a connection: %v", err)
 	}
 }

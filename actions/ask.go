@@ -17,7 +17,8 @@ const askTimeout = 60 * time.Second
 
 // Ask makes what polls ask with: a request with the keys of http/request's with:,
 // answered with its output and the bytes that came.
-func Ask(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client) func(context.Context, map[string]any) (map[string]any, error) {
+func Ask(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client) func(context.Context,
+	map[string]any) (map[string]any, error) {
 	return func(ctx context.Context, with map[string]any) (map[string]any, error) {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()

@@ -58,7 +58,8 @@ func (connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	out, err := a.Output.Render(env, workflows.FillPlain)
 	if err != nil {
-		return nil, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer", Status: r.status, Details: r.names()}
+		return nil, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer", Status: r.status,
+			Details: r.names()}
 	}
 	return out, nil
 }
@@ -97,7 +98,8 @@ func already(a *workflows.ConnectorAction, r *reply, env *workflows.Env) (any, b
 		}
 		out, err := rule.Output.Render(env, workflows.FillPlain)
 		if err != nil {
-			return nil, true, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer", Status: r.status, Details: r.names()}
+			return nil, true, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer",
+				Status: r.status, Details: r.names()}
 		}
 		return out, true, nil
 	}
@@ -115,7 +117,8 @@ func ruled(a *workflows.ConnectorAction, r *reply, env *workflows.Env) error {
 		if err != nil {
 			m = f.Code
 		}
-		return &plan.Error{Message: text(m), Code: f.Code, Status: r.status, Retryable: f.Retryable || plan.RetryableStatus(r.status), Details: r.names()}
+		return &plan.Error{Message: text(m), Code: f.Code, Status: r.status, Retryable: f.Retryable || plan.RetryableStatus(r.status),
+			Details: r.names()}
 	}
 	return nil
 }

@@ -70,7 +70,8 @@ func (r *reply) names() map[string]any {
 
 // reserved headers belong to the transport; set by a template they could smuggle
 // a second request.
-var reserved = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Upgrade": true, "Te": true, "Trailer": true, "Keep-Alive": true, "Proxy-Connection": true}
+var reserved = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Upgrade": true,
+	"Te": true, "Trailer": true, "Keep-Alive": true, "Proxy-Connection": true}
 
 // permanent is an error that no repetition helps.
 func permanent(code, format string, args ...any) error {
@@ -258,7 +259,8 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 	if err != nil {
 		return nil, err
 	}
-	r := &reply{status: resp.StatusCode, headers: map[string]any{}, url: resp.Request.URL.Redacted(), took: time.Since(began), header: resp.Header, size: len(raw)}
+	r := &reply{status: resp.StatusCode, headers: map[string]any{}, url: resp.Request.URL.Redacted(), took: time.Since(began),
+		header: resp.Header, size: len(raw)}
 	for k, v := range resp.Header {
 		r.headers[strings.ToLower(k)] = strings.ToValidUTF8(strings.Join(v, ", "), "\ufffd")
 	}
@@ -278,7 +280,8 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 			return nil, permanent("too_large", "the answer cannot be read as JSON: %v; ask for less, or take it as text with parse: text", err)
 		}
 		if resp.StatusCode < 300 {
-			return nil, &plan.Error{Message: fmt.Sprintf("the answer cannot be read as JSON: %v (parse: text takes it as it is)", err), Code: "bad_answer", Status: resp.StatusCode}
+			return nil, &plan.Error{Message: fmt.Sprintf("the answer cannot be read as JSON: %v (parse: text takes it as it is)", err),
+				Code: "bad_answer", Status: resp.StatusCode}
 		}
 		r.body = strings.ToValidUTF8(string(raw), "\ufffd")
 	}
@@ -288,7 +291,8 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 // brokeOff is the error of an answer that ended too early: what was asked for may have
 // happened.
 func brokeOff(err error, status int) error {
-	return errors.Join(&plan.Error{Message: "the answer broke off: " + err.Error(), Code: "network", Status: status, Retryable: true}, engine.ErrUnanswered)
+	return errors.Join(&plan.Error{Message: "the answer broke off: " + err.Error(), Code: "network", Status: status, Retryable: true},
+		engine.ErrUnanswered)
 }
 
 func decode(contentType, parse string, raw []byte) (any, error) {
@@ -346,13 +350,17 @@ func tooLarge(o order) error {
 	}
 	switch {
 	case o.limit >= most && o.maySave:
-		return permanent("too_large", "the answer is larger than %s, which is the most that a step's output can hold; save: true puts it into a file", workflows.SizeText(o.limit))
+		return permanent("too_large", "the answer is larger than %s, which is the most that a step's output can hold; save: true puts it "+
+			"into a file", workflows.SizeText(o.limit))
 	case o.limit >= most || !o.mayAskMore:
-		return permanent("too_large", "the answer is larger than %s, which is the most that can be kept of one; ask for less", workflows.SizeText(o.limit))
+		return permanent("too_large", "the answer is larger than %s, which is the most that can be kept of one; ask for less",
+			workflows.SizeText(o.limit))
 	case o.maySave:
-		return permanent("too_large", "the answer is larger than %s; max_response: allows up to %s, and save: true puts larger ones into a file", workflows.SizeText(o.limit), workflows.SizeText(most))
+		return permanent("too_large", "the answer is larger than %s; max_response: allows up to %s, and save: true puts larger ones "+
+			"into a file", workflows.SizeText(o.limit), workflows.SizeText(most))
 	}
-	return permanent("too_large", "the answer is larger than %s; max_response: allows up to %s", workflows.SizeText(o.limit), workflows.SizeText(most))
+	return permanent("too_large", "the answer is larger than %s; max_response: allows up to %s", workflows.SizeText(o.limit),
+		workflows.SizeText(most))
 }
 
 // judge turns a status outside of what is accepted into an error.
@@ -360,8 +368,9 @@ func judge(r *reply, accepted func(int) bool) error {
 	if accepted(r.status) {
 		return nil
 	}
-	e := &plan.Error{Message: fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status)), Code: "http_status", Status: r.status, Retryable: plan.RetryableStatus(r.status),
-		Details: r.names(), RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now())}
+	e := &plan.Error{Message: fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status)), Code: "http_status", Status: r.status,
+		Retryable: plan.RetryableStatus(r.status),
+		Details:   r.names(), RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now())}
 	if r.notFollowed != "" {
 		e.Message += "; " + r.notFollowed
 	}

@@ -21,7 +21,8 @@ import (
 const defaultMaxResponse = 1 << 20
 
 func httpSpec(name, help, method string) workflows.ActionSpec {
-	s := workflows.ActionSpec{Name: name, Help: help, Leaves: true, SafeMethods: method == "", Safe: method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE",
+	s := workflows.ActionSpec{Name: name, Help: help, Leaves: true, SafeMethods: method == "", Safe: method == "GET" || method == "HEAD" ||
+		method == "PUT" || method == "DELETE",
 		Example: map[string]any{"status": 200, "headers": map[string]any{}, "body": map[string]any{}, "url": "", "duration_ms": 0}}
 	s.Inputs = []workflows.ActionInput{
 		{Name: "url", Type: "string", Required: true, Help: "where to; a path when connection: has a base_url", Fill: workflows.FillURL},
@@ -29,22 +30,30 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "headers", Type: "object", Fill: workflows.FillNonempty},
 		{Name: "body", Type: "any", Help: "sent as JSON; a text that is a JSON object or list is sent as it is"},
 		{Name: "form", Type: "object", Help: "sent as a form"},
-		{Name: "form_style", Type: "string", Words: formStyles, Help: "how form and query write lists and maps: a=1&a=2 and a[b]=1; a[]=1 and a[b]=1; JSON"},
-		{Name: "multipart", Type: "object", Fill: workflows.FillParts, Help: "sent as multipart/form-data: names to texts, or to parts {text, raw, body or file; filename, type}"},
+		{Name: "form_style", Type: "string", Words: formStyles, Help: "how form and query write lists and maps: a=1&a=2 and a[b]=1; a[]=1 and " +
+			"a[b]=1; JSON"},
+		{Name: "multipart", Type: "object", Fill: workflows.FillParts,
+			Help: "sent as multipart/form-data: names to texts, or to parts {text, raw, body or file; filename, type}"},
 		{Name: "text", Type: "string", Help: "sent as plain text"},
-		{Name: "raw", Type: "string", Fill: workflows.FillBytes, Help: "the bytes to send: base64 of them, or what fromBase64, fromBase64URL or fromHex give"},
+		{Name: "raw", Type: "string", Fill: workflows.FillBytes,
+			Help: "the bytes to send: base64 of them, or what fromBase64, fromBase64URL or " +
+				"fromHex give"},
 		{Name: "raw_file", Type: "any", Help: "a file to send: its path, as a step with save: true gives it"},
-		{Name: "auth", Type: "object", Help: "one of {bearer: TOKEN}, {basic: {user, password}}, {header: {name, value}}, {query: {name, value}}"},
+		{Name: "auth", Type: "object", Help: "one of {bearer: TOKEN}, {basic: {user, password}}, {header: {name, value}}, {query: " +
+			"{name, value}}"},
 		{Name: "connection", Type: "string", Help: "a connection of hookloom.yaml"},
 		{Name: "idempotency_key", Type: "string", Help: "Idempotency-Key; the run's own by default", Fill: workflows.FillNonempty},
 		{Name: "accept", Type: "any", Help: "statuses that count as success, such as [200, 404] or 200-299"},
 		{Name: "parse", Type: "string", Words: []string{"auto", "json", "text", "base64"}},
-		{Name: "max_response", Type: "size", Help: "1MiB by default, at most 4MiB; with save: true, files.max_file of hookloom.yaml by default and at most"},
-		{Name: "save", Type: "boolean", Help: "true: the answer goes to a file, and the output has its path, size, sha256 and content_type in place of body"},
+		{Name: "max_response", Type: "size", Help: "1MiB by default, at most 4MiB; with save: true, files.max_file of hookloom.yaml by default " +
+			"and at most"},
+		{Name: "save", Type: "boolean", Help: "true: the answer goes to a file, and the output has its path, size, sha256 and content_type in " +
+			"place of body"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 	}
 	if method == "" {
-		s.Inputs = append(s.Inputs, workflows.ActionInput{Name: "method", Type: "string", Help: "GET by default", Words: []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}})
+		s.Inputs = append(s.Inputs, workflows.ActionInput{Name: "method", Type: "string", Help: "GET by default",
+			Words: []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}})
 	}
 	return s
 }

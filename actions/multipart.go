@@ -101,7 +101,8 @@ func writePart(w *multipart.Writer, out *pieces, name string, v any) error {
 	}
 	for _, p := range params {
 		if !validHeader("x", p) {
-			return permanent("invalid_request", "multipart %s: a name holds a line break or another character that headers cannot carry", clipName(name))
+			return permanent("invalid_request", "multipart %s: a name holds a line break or another character that headers cannot carry",
+				clipName(name))
 		}
 	}
 	h := textproto.MIMEHeader{}
@@ -160,11 +161,13 @@ func partContent(name string, part map[string]any) (content []byte, media string
 			n++
 		case "filename", "type":
 		default:
-			return nil, "", permanent("invalid_request", "multipart %s: a part has no key %q; known are text, raw, body, file, filename, type", name, k)
+			return nil, "", permanent("invalid_request", "multipart %s: a part has no key %q; known are text, raw, body, file, filename, type",
+				name, k)
 		}
 	}
 	if n != 1 {
-		return nil, "", permanent("invalid_request", "multipart %s: a part needs one of text, raw (base64), body (sent as JSON) and file (a path)", name)
+		return nil, "", permanent("invalid_request", "multipart %s: a part needs one of text, raw (base64), body (sent as JSON) and file "+
+			"(a path)", name)
 	}
 	if _, ok := part["file"]; ok {
 		return nil, "", nil

@@ -57,8 +57,10 @@ func TestOneAttemptIsOneRequest(t *testing.T) {
 			if spec.Connector != nil {
 				doer = "connector"
 			}
-			_, err := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })[doer].Do(t.Context(), engine.Input{Spec: spec, With: with,
-				Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: conns, Secret: func(string) (string, bool) { return "s", true }, Client: cl})
+			_, err := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })[doer].Do(t.Context(),
+				engine.Input{Spec: spec, With: with,
+					Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: conns, Secret: func(string) (string, bool) { return "s", true },
+					Client: cl})
 			return err
 		}
 		together.Add(kept)

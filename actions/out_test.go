@@ -60,7 +60,8 @@ func TestNoLinkDoublesTheBaseOfItsConnection(t *testing.T) {
 	} {
 		for i, link := range []bool{false, true} {
 			a := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })["http/get"]
-			_, err := a.Do(t.Context(), engine.Input{Spec: catalog(t)["http/get"], With: map[string]any{"connection": "api", "url": url}, Link: link, Connections: api, Client: client(t, "127.0.0.1"), Secret: func(string) (string, bool) { return "", false }})
+			_, err := a.Do(t.Context(), engine.Input{Spec: catalog(t)["http/get"], With: map[string]any{"connection": "api", "url": url},
+				Link: link, Connections: api, Client: client(t, "127.0.0.1"), Secret: func(string) (string, bool) { return "", false }})
 			if err != nil || x.uri != want[i] {
 				t.Errorf("%s, link %v: asked for %s, %v; want %s", url, link, x.uri, err, want[i])
 			}
@@ -70,12 +71,14 @@ func TestNoLinkDoublesTheBaseOfItsConnection(t *testing.T) {
 
 func TestFormsAndQueriesWriteListsAndMapsByStyle(t *testing.T) {
 	x := newExchanged(t)
-	value := map[string]any{"a": []any{1, nil, 2}, "m": map[string]any{"k": "v", "n": nil, "deep": map[string]any{"x": true}}, "items": []any{map[string]any{"price": "p"}}, "none": nil}
+	value := map[string]any{"a": []any{1, nil, 2}, "m": map[string]any{"k": "v", "n": nil, "deep": map[string]any{"x": true}},
+		"items": []any{map[string]any{"price": "p"}}, "none": nil}
 	for style, want := range map[string]string{
 		"":         "a=1&a=2&items%5B0%5D%5Bprice%5D=p&m%5Bdeep%5D%5Bx%5D=true&m%5Bk%5D=v",
 		"repeat":   "a=1&a=2&items%5B0%5D%5Bprice%5D=p&m%5Bdeep%5D%5Bx%5D=true&m%5Bk%5D=v",
 		"brackets": "a%5B%5D=1&a%5B%5D=2&items%5B0%5D%5Bprice%5D=p&m%5Bdeep%5D%5Bx%5D=true&m%5Bk%5D=v",
-		"json":     "a=%5B1%2Cnull%2C2%5D&items=%5B%7B%22price%22%3A%22p%22%7D%5D&m=%7B%22deep%22%3A%7B%22x%22%3Atrue%7D%2C%22k%22%3A%22v%22%2C%22n%22%3Anull%7D",
+		"json": "a=%5B1%2Cnull%2C2%5D&items=%5B%7B%22price%22%3A%22p%22%7D%5D&" +
+			"m=%7B%22deep%22%3A%7B%22x%22%3Atrue%7D%2C%22k%22%3A%22v%22%2C%22n%22%3Anull%7D",
 	} {
 		with := map[string]any{"url": x.URL, "form": value, "query": value}
 		if style != "" {
@@ -120,8 +123,10 @@ func TestAnAnswerThatCannotBeReadIsNoText(t *testing.T) {
 func TestAnAnswerThatIsTooLargeSaysWhatHelps(t *testing.T) {
 	x := newExchanged(t)
 	x.answer = strings.Repeat("x", 5<<20)
-	for most, want := range map[string]string{"2MiB": "max_response: allows up to 4MiB", "20MiB": "larger than 4MiB, which is the most that a step's output can hold; save: true puts it into a file"} {
-		if _, err := do(t, t.Context(), "http/get", map[string]any{"url": x.URL, "max_response": most}, nil); err == nil || !strings.Contains(err.Error(), want) {
+	for most, want := range map[string]string{"2MiB": "max_response: allows up to 4MiB",
+		"20MiB": "larger than 4MiB, which is the most that a step's output can hold; save: true puts it into a file"} {
+		if _, err := do(t, t.Context(), "http/get", map[string]any{"url": x.URL, "max_response": most}, nil); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", most, err)
 		}
 	}
@@ -131,7 +136,8 @@ func TestRetryAfterIsReadAsItIsMeant(t *testing.T) {
 	x := newExchanged(t)
 	x.status = 429
 	for header, want := range map[string]time.Duration{
-		"0.5": 500 * time.Millisecond, "2": 2 * time.Second, "1.25": 1250 * time.Millisecond, "0": 0, "-1": 0, "1.2.3": 0, "NaN": 0, "1e9": 0, "999999": 24 * time.Hour,
+		"0.5": 500 * time.Millisecond, "2": 2 * time.Second, "1.25": 1250 * time.Millisecond, "0": 0, "-1": 0, "1.2.3": 0, "NaN": 0, "1e9": 0,
+		"999999": 24 * time.Hour,
 		fmt.Sprint(time.Now().Add(time.Minute).Unix()):      time.Minute,
 		fmt.Sprint(time.Now().Add(time.Minute).UnixMilli()): time.Minute,
 		fmt.Sprint(time.Now().Add(-time.Hour).Unix()):       0,
@@ -140,7 +146,8 @@ func TestRetryAfterIsReadAsItIsMeant(t *testing.T) {
 		x.headers = map[string]string{"Retry-After": header}
 		_, err := do(t, t.Context(), "http/get", map[string]any{"url": x.URL}, nil)
 		var e *plan.Error
-		if !errors.As(err, &e) || e.RetryAfter > want || e.RetryAfter < want-10*time.Second && want == time.Minute || want != time.Minute && e.RetryAfter != want {
+		if !errors.As(err, &e) || e.RetryAfter > want || e.RetryAfter < want-10*time.Second && want == time.Minute || want != time.Minute &&
+			e.RetryAfter != want {
 			t.Errorf("Retry-After %s: %v, %v", header, e, err)
 		}
 	}
@@ -158,9 +165,11 @@ func TestAConnectorSendsNullWhereItIsGiven(t *testing.T) {
 		with   map[string]any
 		want   string
 	}{
-		{"hubspot/deals.update", map[string]any{"id": "1", "properties": map[string]any{"closedate": nil, "stage": "won"}}, `{"properties":{"closedate":null,"stage":"won"}}`},
+		{"hubspot/deals.update", map[string]any{"id": "1", "properties": map[string]any{"closedate": nil, "stage": "won"}},
+			`{"properties":{"closedate":null,"stage":"won"}}`},
 		{"slack/post", map[string]any{"channel": "c", "text": "t"}, `{"channel":"c","text":"t"}`},
-		{"slack/post", map[string]any{"channel": "c", "text": "t", "blocks": []any{map[string]any{"a": nil}}}, `{"blocks":[{"a":null}],"channel":"c","text":"t"}`},
+		{"slack/post", map[string]any{"channel": "c", "text": "t", "blocks": []any{map[string]any{"a": nil}}},
+			`{"blocks":[{"a":null}],"channel":"c","text":"t"}`},
 	} {
 		if _, err := do(t, t.Context(), c.action, c.with, conns); err != nil || x.body != c.want {
 			t.Errorf("%s: %v, sent %s, want %s", c.action, err, x.body, c.want)
@@ -213,8 +222,9 @@ func TestWhatIsAlreadyThereIsASuccess(t *testing.T) {
 		if k.accept != nil {
 			with["accept"] = k.accept
 		}
-		out, err := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })["connector"].Do(t.Context(), engine.Input{Spec: spec, With: with, Key: "hl_key",
-			Connections: conns, Secret: func(string) (string, bool) { return "", false }, Client: client(t, "127.0.0.1")})
+		out, err := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })["connector"].Do(t.Context(),
+			engine.Input{Spec: spec, With: with, Key: "hl_key",
+				Connections: conns, Secret: func(string) (string, bool) { return "", false }, Client: client(t, "127.0.0.1")})
 		got := fmt.Sprint(out)
 		var e *plan.Error
 		if errors.As(err, &e) {
@@ -236,7 +246,8 @@ func TestActionsThatActAgainSaySo(t *testing.T) {
 			t.Errorf("%s does not say what its service does with the same request again", name)
 		}
 	}
-	for name, again := range map[string]bool{"hubspot/deals.create": true, "slack/post": true, "hubspot/contacts.upsert": false, "hubspot/deals.update": false} {
+	for name, again := range map[string]bool{"hubspot/deals.create": true, "slack/post": true, "hubspot/contacts.upsert": false,
+		"hubspot/deals.update": false} {
 		if spec := catalog(t)[name]; spec.Retry.OnlyUndone != again || spec.Safe == again {
 			t.Errorf("%s: %+v %+v", name, spec, spec.Retry)
 		}
@@ -262,21 +273,27 @@ func TestMultipartHoldsFieldsAndFiles(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	with := map[string]any{"url": s.URL, "multipart": map[string]any{"name": "Ünï", "tag": []any{1, "two", nil}, "data": map[string]any{"body": map[string]any{"a": nil}},
-		"file": []any{map[string]any{"filename": `a "b".csv`, "type": "text/csv", "text": "a,b"}, map[string]any{"filename": "x.bin", "raw": "//4="}}}}
+	with := map[string]any{"url": s.URL, "multipart": map[string]any{"name": "Ünï", "tag": []any{1, "two", nil},
+		"data": map[string]any{"body": map[string]any{"a": nil}},
+		"file": []any{map[string]any{"filename": `a "b".csv`, "type": "text/csv", "text": "a,b"},
+			map[string]any{"filename": "x.bin", "raw": "//4="}}}}
 	for range 2 {
 		if _, err := do(t, t.Context(), "http/post", with, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := fmt.Sprintf("%q %q", fields, files); got != `["Ünï" "[1 two]" "{\"a\":null}"] ["a %22b%22.csv text/csv a,b" "x.bin application/octet-stream \xff\xfe"]` {
+	if got := fmt.Sprintf("%q %q", fields, files); got != `["Ünï" "[1 two]" "{\"a\":null}"] ["a %22b%22.csv text/csv a,b" "x.bin `+
+		`application/octet-stream \xff\xfe"]` {
 		t.Error(got)
 	}
 	if !bytes.Equal(bodies[0], bodies[1]) {
 		t.Error("two attempts differ")
 	}
-	for name, bad := range map[string]any{"line break": map[string]any{"a\r\nX: y": "v"}, "no content": map[string]any{"a": map[string]any{"filename": "x"}}, "two contents": map[string]any{"a": map[string]any{"text": "x", "raw": ""}},
-		"unknown key": map[string]any{"a": map[string]any{"file": "x"}}, "no base64": map[string]any{"a": map[string]any{"raw": "?"}}, "no type": map[string]any{"a": map[string]any{"text": "", "type": "x\r\ny"}}} {
+	for name, bad := range map[string]any{"line break": map[string]any{"a\r\nX: y": "v"},
+		"no content":   map[string]any{"a": map[string]any{"filename": "x"}},
+		"two contents": map[string]any{"a": map[string]any{"text": "x", "raw": ""}},
+		"unknown key":  map[string]any{"a": map[string]any{"file": "x"}}, "no base64": map[string]any{"a": map[string]any{"raw": "?"}},
+		"no type": map[string]any{"a": map[string]any{"text": "", "type": "x\r\ny"}}} {
 		if _, err := do(t, t.Context(), "http/post", map[string]any{"url": s.URL, "multipart": bad}, nil); err == nil {
 			t.Errorf("%s was sent", name)
 		}
@@ -286,8 +303,10 @@ func TestMultipartHoldsFieldsAndFiles(t *testing.T) {
 // TestATextThatIsJSONIsSentAsItIs, other texts are JSON texts.
 func TestATextThatIsJSONIsSentAsItIs(t *testing.T) {
 	x := newExchanged(t)
-	for body, want := range map[string]string{`{"a": "b"}`: `{"a": "b"}`, " [1]\n": " [1]\n", `{"a": `: `"{\"a\": "`, "plain": `"plain"`, "7": `"7"`} {
-		if _, err := do(t, t.Context(), "http/post", map[string]any{"url": x.URL, "body": body}, nil); err != nil || x.body != want || x.header.Get("Content-Type") != "application/json" {
+	for body, want := range map[string]string{`{"a": "b"}`: `{"a": "b"}`, " [1]\n": " [1]\n", `{"a": `: `"{\"a\": "`, "plain": `"plain"`,
+		"7": `"7"`} {
+		if _, err := do(t, t.Context(), "http/post", map[string]any{"url": x.URL, "body": body}, nil); err != nil || x.body != want ||
+			x.header.Get("Content-Type") != "application/json" {
 			t.Errorf("%q: %v, sent %s", body, err, x.body)
 		}
 	}
@@ -299,14 +318,17 @@ func TestNowInAConnectorIsTheStepsMoment(t *testing.T) {
 	x.answer = `{"id": "1"}`
 	x.headers = map[string]string{"Content-Type": "application/json"}
 	c, err := workflows.ParseConnector("clock.yaml", []byte("connector: clock\nbase_url: "+x.URL+"\nactions:\n  post:\n"+
-		"    request: {method: POST, path: /, body: {at: \"${{ now().Format('2006-01-02T15:04Z07:00') }}\"}}\n    output: {at: \"${{ now().Hour() }}\"}\n"))
+		"    request: {method: POST, path: /, body: {at: \"${{ now().Format('2006-01-02T15:04Z07:00') }}\"}}\n    output: {at: "+
+		"\"${{ now().Hour() }}\"}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 7, 1, 10, 0, 0, 0, time.FixedZone("CEST", 7200))
 	doers := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })
-	out, err := doers["connector"].Do(t.Context(), engine.Input{Spec: c.Specs()[0], With: map[string]any{}, Now: now, Client: client(t, "127.0.0.1"),
-		Connections: connections(t, "connections: {clock: {connector: http, base_url: \""+x.URL+"\"}}"), Secret: func(string) (string, bool) { return "", false }})
+	out, err := doers["connector"].Do(t.Context(), engine.Input{Spec: c.Specs()[0], With: map[string]any{}, Now: now,
+		Client:      client(t, "127.0.0.1"),
+		Connections: connections(t, "connections: {clock: {connector: http, base_url: \""+x.URL+"\"}}"),
+		Secret:      func(string) (string, bool) { return "", false }})
 	if err != nil || x.body != `{"at":"2026-07-01T10:00+02:00"}` || fmt.Sprint(out) != "map[at:10]" {
 		t.Errorf("%v, sent %s, gave %v", err, x.body, out)
 	}

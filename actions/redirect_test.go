@@ -84,7 +84,8 @@ func TestARedirectThatComesBackBringsNothing(t *testing.T) {
 	var home *httptest.Server
 	home, came := redirector(t, func(*http.Request) string { return foreign.URL + "/to/302" })
 	back = home.URL + "/landing"
-	_, err := do(t, t.Context(), "http/get", map[string]any{"connection": "api", "url": "/to/302", "redirects": 3}, connections(t, fmt.Sprintf(apiConnection, home.URL)))
+	_, err := do(t, t.Context(), "http/get", map[string]any{"connection": "api", "url": "/to/302", "redirects": 3},
+		connections(t, fmt.Sprintf(apiConnection, home.URL)))
 	if err != nil || len(*came) != 1 || strings.Contains((*came)[0], "secret") {
 		t.Errorf("%v, arrived: %v", err, *came)
 	}
@@ -96,7 +97,8 @@ func TestARedirectWithinTheOriginKeepsTheCredential(t *testing.T) {
 	var home *httptest.Server
 	home, came := redirector(t, func(r *http.Request) string { return "http://eve:evil@" + r.Host + "/landing" })
 	api := connections(t, fmt.Sprintf(apiConnection, home.URL))
-	if _, err := do(t, t.Context(), "http/post", map[string]any{"connection": "api", "url": "/to/307", "redirects": 1, "body": "x"}, api); err != nil {
+	if _, err := do(t, t.Context(), "http/post", map[string]any{"connection": "api", "url": "/to/307", "redirects": 1, "body": "x"},
+		api); err != nil {
 		t.Fatal(err)
 	}
 	if got := (*came)[0]; !strings.Contains(got, "secret-of-KEY") || !strings.Contains(got, `"x"`) || strings.Contains(got, "Authorization") {
@@ -129,7 +131,8 @@ func TestARedirectThatIsNotFollowedSaysWhy(t *testing.T) {
 			with["redirects"] = c.redirects
 		}
 		_, err := do(t, t.Context(), c.action, with, nil)
-		if err == nil || !strings.HasSuffix(err.Error(), c.want) && !strings.Contains(err.Error(), c.want) || c.redirects < 0 && strings.Contains(err.Error(), "redirects:") {
+		if err == nil || !strings.HasSuffix(err.Error(), c.want) && !strings.Contains(err.Error(), c.want) || c.redirects < 0 &&
+			strings.Contains(err.Error(), "redirects:") {
 			t.Errorf("%s %s with %d: %v", c.action, c.query, c.redirects, err)
 		}
 	}
@@ -141,8 +144,9 @@ func TestARedirectFromHTTPSToHTTPIsNotFollowed(t *testing.T) {
 	secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL+"/landing", http.StatusFound))
 	defer secure.Close()
 	spec := catalog(t)["http/get"]
-	_, err := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })["http/get"].Do(t.Context(), engine.Input{Spec: spec,
-		With: map[string]any{"url": secure.URL, "redirects": 2}, Client: secure.Client()})
+	_, err := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })["http/get"].Do(t.Context(),
+		engine.Input{Spec: spec,
+			With: map[string]any{"url": secure.URL, "redirects": 2}, Client: secure.Client()})
 	if err == nil || !strings.Contains(err.Error(), "from https to http") || len(*came) != 0 {
 		t.Errorf("%v, arrived: %v", err, *came)
 	}

@@ -31,7 +31,8 @@ type saving struct {
 
 // saves gives an order the file that its answer goes to.
 func saves(o *order, in engine.Input, accepted func(int) bool) {
-	o.save = &saving{files: in.Files, run: in.Run.String(), name: fileName(in.Path, in.Key), accepted: accepted, asked: in.With["max_response"] != nil}
+	o.save = &saving{files: in.Files, run: in.Run.String(), name: fileName(in.Path, in.Key), accepted: accepted,
+		asked: in.With["max_response"] != nil}
 	if !o.save.asked {
 		o.limit = in.MaxFile
 	}
@@ -51,7 +52,8 @@ func fileName(path, key string) string {
 }
 
 // endings are those of common media types.
-var endings = map[string]string{"application/pdf": ".pdf", "text/csv": ".csv", "application/json": ".json", "image/png": ".png", "image/jpeg": ".jpg", "application/zip": ".zip",
+var endings = map[string]string{"application/pdf": ".pdf", "text/csv": ".csv", "application/json": ".json", "image/png": ".png",
+	"image/jpeg": ".jpg", "application/zip": ".zip",
 	"text/plain": ".txt", "application/xml": ".xml", "text/xml": ".xml", "text/html": ".html", "application/gzip": ".gz"}
 
 // into reads an answer into its file.
@@ -73,18 +75,22 @@ func (s *saving) into(resp *http.Response, o order) (map[string]any, error) {
 	if err != nil {
 		return nil, s.cannot(err, o, resp.StatusCode)
 	}
-	return map[string]any{"path": info.Path, "size": int(info.Size), "sha256": info.SHA256, "content_type": strings.ToValidUTF8(contentType, "\ufffd")}, nil
+	return map[string]any{"path": info.Path, "size": int(info.Size), "sha256": info.SHA256, "content_type": strings.ToValidUTF8(contentType,
+		"\ufffd")}, nil
 }
 
 // cannot explains why there is no file.
 func (s *saving) cannot(err error, o order, status int) error {
 	switch {
 	case errors.Is(err, files.ErrTooLarge) && o.limit < o.most:
-		return permanent("too_large", "the answer is larger than max_response, %s; files.max_file of hookloom.yaml allows up to %s", workflows.SizeText(o.limit), workflows.SizeText(o.most))
+		return permanent("too_large", "the answer is larger than max_response, %s; files.max_file of hookloom.yaml allows up to %s",
+			workflows.SizeText(o.limit), workflows.SizeText(o.most))
 	case errors.Is(err, files.ErrTooLarge):
-		return permanent("too_large", "the answer is larger than %s, the most that one file may have; raise files: {max_file: ...} in hookloom.yaml", workflows.SizeText(o.limit))
+		return permanent("too_large", "the answer is larger than %s, the most that one file may have; raise files: {max_file: ...} in "+
+			"hookloom.yaml", workflows.SizeText(o.limit))
 	case errors.Is(err, files.ErrFull):
-		return permanent("files_full", "the answer cannot be saved: %v; files go with their runs: prune the history, or raise files: {max_size: ...} in hookloom.yaml", err)
+		return permanent("files_full", "the answer cannot be saved: %v; files go with their runs: prune the history, or raise files: {max_size: "+
+			"...} in hookloom.yaml", err)
 	}
 	return &plan.Error{Message: "the answer cannot be saved: " + err.Error(), Code: "files", Status: status, Retryable: true}
 }
@@ -150,7 +156,8 @@ func filePart(in *files.Store, what string, v any) (p part, media string, err er
 		media, _ = m["content_type"].(string)
 	}
 	if !ok {
-		return p, "", permanent("invalid_request", "%s is the path of a file, such as ${{ steps.report.output.path }} of a step with save: true", what)
+		return p, "", permanent("invalid_request", "%s is the path of a file, such as ${{ steps.report.output.path }} of a step with "+
+			"save: true", what)
 	}
 	f, size, err := in.Open(path)
 	if err != nil {
@@ -163,7 +170,8 @@ func filePart(in *files.Store, what string, v any) (p part, media string, err er
 func noFile(what, path string, err error) error {
 	switch {
 	case errors.Is(err, files.ErrOutside):
-		return permanent("invalid_request", "%s %q is not below files/ of the project: only what save: true has kept, and what lies there, can be sent", what, clip(path, 100))
+		return permanent("invalid_request", "%s %q is not below files/ of the project: only what save: true has kept, and what lies there, can "+
+			"be sent", what, clip(path, 100))
 	case errors.Is(err, files.ErrMissing):
 		return permanent("no_file", "%s %q: %v", what, clip(path, 100), files.ErrMissing)
 	}

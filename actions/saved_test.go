@@ -29,7 +29,8 @@ type saver struct {
 func (s saver) do(t *testing.T, name string, with map[string]any) (map[string]any, error) {
 	t.Helper()
 	a := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })[name]
-	out, err := a.Do(t.Context(), engine.Input{Spec: catalog(t)[name], With: with, Key: "hl_key", Run: 1, Path: "docs/0/get", Attempt: 1, Client: client(t, "127.0.0.1"), Files: s.store, MaxFile: 8 << 20})
+	out, err := a.Do(t.Context(), engine.Input{Spec: catalog(t)[name], With: with, Key: "hl_key", Run: 1, Path: "docs/0/get", Attempt: 1,
+		Client: client(t, "127.0.0.1"), Files: s.store, MaxFile: 8 << 20})
 	m, _ := out.(map[string]any)
 	return m, err
 }
@@ -48,7 +49,8 @@ func TestALargeAnswerGoesToAFileThatOtherStepsSend(t *testing.T) {
 	}
 	sum := sha256.Sum256([]byte(content))
 	path, _ := out["path"].(string)
-	if !strings.HasPrefix(path, "files/run_0000000000000001/docs-0-get-") || !strings.HasSuffix(path, ".pdf") || out["size"] != len(content) || out["sha256"] != hex.EncodeToString(sum[:]) ||
+	if !strings.HasPrefix(path, "files/run_0000000000000001/docs-0-get-") || !strings.HasSuffix(path, ".pdf") ||
+		out["size"] != len(content) || out["sha256"] != hex.EncodeToString(sum[:]) ||
 		out["content_type"] != "application/pdf" || out["status"] != 200 {
 		t.Errorf("%v", out)
 	}
@@ -60,14 +62,17 @@ func TestALargeAnswerGoesToAFileThatOtherStepsSend(t *testing.T) {
 	}
 	x.answer, x.headers = "{}", nil
 	for what, v := range map[string]any{"by its path": path, "by the step's output": out} {
-		if _, err := s.do(t, "http/post", map[string]any{"url": x.URL, "raw_file": v}); err != nil || x.body != content || x.header.Get("Content-Length") != fmt.Sprint(len(content)) {
+		if _, err := s.do(t, "http/post", map[string]any{"url": x.URL, "raw_file": v}); err != nil || x.body != content ||
+			x.header.Get("Content-Length") != fmt.Sprint(len(content)) {
 			t.Errorf("%s: %d bytes arrived, %v, %v", what, len(x.body), x.header, err)
 		}
 	}
 	if x.header.Get("Content-Type") == "" {
 		t.Error("it has no type")
 	}
-	if _, err := s.do(t, "http/post", map[string]any{"url": x.URL, "multipart": map[string]any{"a": "text", "doc": map[string]any{"file": out, "filename": "may.pdf"}, "z": map[string]any{"body": 1}}}); err != nil {
+	if _, err := s.do(t, "http/post",
+		map[string]any{"url": x.URL, "multipart": map[string]any{"a": "text", "doc": map[string]any{"file": out, "filename": "may.pdf"},
+			"z": map[string]any{"body": 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	r := httptest.NewRequest("POST", "/", strings.NewReader(x.body))
@@ -76,7 +81,8 @@ func TestALargeAnswerGoesToAFileThatOtherStepsSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, h, err := r.FormFile("doc")
-	if err != nil || h.Size != int64(len(content)) || h.Filename != "may.pdf" || h.Header.Get("Content-Type") != "application/pdf" || r.FormValue("a") != "text" || r.FormValue("z") != "1" {
+	if err != nil || h.Size != int64(len(content)) || h.Filename != "may.pdf" || h.Header.Get("Content-Type") != "application/pdf" ||
+		r.FormValue("a") != "text" || r.FormValue("z") != "1" {
 		t.Errorf("%v %+v %v", err, h, r.Form)
 	}
 	if err == nil {
@@ -96,8 +102,10 @@ func TestASavedAnswerThatCannotBeKeptSaysWhatHelps(t *testing.T) {
 		with     map[string]any
 		code, in string
 	}{
-		{"more than the step asked for", 3 << 20, 200, map[string]any{"max_response": "2MiB"}, "too_large", "larger than max_response, 2MiB; files.max_file of hookloom.yaml allows up to 8MiB"},
-		{"more than one file may have", 9 << 20, 200, nil, "too_large", "larger than 8MiB, the most that one file may have; raise files: {max_file: ...}"},
+		{"more than the step asked for", 3 << 20, 200, map[string]any{"max_response": "2MiB"}, "too_large",
+			"larger than max_response, 2MiB; files.max_file of hookloom.yaml allows up to 8MiB"},
+		{"more than one file may have", 9 << 20, 200, nil, "too_large",
+			"larger than 8MiB, the most that one file may have; raise files: {max_file: ...}"},
 		{"an error is told, not saved", 100, 500, nil, "http_status", "answered 500"},
 		{"a file", 5 << 20, 200, nil, "", ""},
 		{"more than all may have", 5 << 20, 200, nil, "files_full", "prune the history, or raise files: {max_size: ...}"},
@@ -109,7 +117,8 @@ func TestASavedAnswerThatCannotBeKeptSaysWhatHelps(t *testing.T) {
 		}
 		_, err := s.do(t, "http/get", with)
 		var e *plan.Error
-		if errors.As(err, &e); c.code == "" && err != nil || c.code != "" && (e == nil || e.Code != c.code || !strings.Contains(e.Message, c.in)) {
+		if errors.As(err, &e); c.code == "" && err != nil || c.code != "" &&
+			(e == nil || e.Code != c.code || !strings.Contains(e.Message, c.in)) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -117,7 +126,8 @@ func TestASavedAnswerThatCannotBeKeptSaysWhatHelps(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("there are %v, %v", left, err)
 	}
-	for path, want := range map[any]string{"files/run_9/x": "no_file", "../secret": "invalid_request", "/etc/passwd": "invalid_request", 7: "invalid_request"} {
+	for path, want := range map[any]string{"files/run_9/x": "no_file", "../secret": "invalid_request", "/etc/passwd": "invalid_request",
+		7: "invalid_request"} {
 		_, err := s.do(t, "http/post", map[string]any{"url": x.URL, "raw_file": path})
 		var e *plan.Error
 		if !errors.As(err, &e) || e.Code != want {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 const module = "github.com/hookloom/hookloom"
@@ -140,7 +141,7 @@ func TestFunctionsStayReadable(t *testing.T) {
 			if !ok {
 				continue
 			}
-			if n := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line; n > 75 {
+			if n := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line + 1; n > 70 {
 				t.Errorf("%s: %s has %d lines", file, fn.Name.Name, n)
 			}
 			if fn.Name.Name == "init" && fn.Recv == nil {
@@ -150,6 +151,74 @@ func TestFunctionsStayReadable(t *testing.T) {
 				t.Errorf("%s: %s has no comment", file, fn.Name.Name)
 			}
 		}
+	})
+}
+
+// TestFilesStayReadable holds files to 500 lines of 140 columns, and comments of
+// declarations to Go's form: they begin with the name.
+func TestFilesStayReadable(t *testing.T) {
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		lines := strings.Split(string(b), "\n")
+		if len(lines) > 501 {
+			t.Errorf("%s has %d lines", path, len(lines)-1)
+		}
+		for i, l := range lines {
+			if n := utf8.RuneCountInString(l); n > 140 {
+				t.Errorf("%s:%d has %d columns", path, i+1, n)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if ok && fn.Doc != nil && !strings.HasPrefix(fn.Doc.Text(), fn.Name.Name) {
+				t.Errorf("%s: the comment of %s begins with %q", file, fn.Name.Name, strings.SplitN(fn.Doc.Text(), " ", 2)[0])
+			}
+		}
+	})
+}
+
+// ownContexts are the files that begin a context themselves, with the reason.
+var ownContexts = map[string]string{
+	"../engine/accept.go":              "Refuse is called when the request has been answered",
+	"../engine/conditions.go":          "an alert outlives what raised it",
+	"../engine/console/session.go":     "read once, when the console is made",
+	"../engine/signature/fetch.go":     "for requests without a context, in tests and on the command line",
+	"../engine/store/tx.go":            "the driver runs a statement on the caller's goroutine only if its context cannot end",
+	"../engine/telemetry/telemetry.go": "prometheus.Collector has no context",
+	"../engine/telemetry/trace.go":     "spans are written when what they tell of is over",
+	"../triggers/refusal.go":           "a refusal is diagnosed when the request has been answered",
+}
+
+// TestContextsComeFromTheCaller: only main and cmd begin one, and the files above.
+func TestContextsComeFromTheCaller(t *testing.T) {
+	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
+		if pkg == "" || pkg == "cmd" || ownContexts[filepath.ToSlash(file)] != "" {
+			return
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			c, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if s, ok := c.Fun.(*ast.SelectorExpr); ok && (s.Sel.Name == "Background" || s.Sel.Name == "TODO") {
+				if id, ok := s.X.(*ast.Ident); ok && id.Name == "context" {
+					t.Errorf("%s: context.%s", fset.Position(c.Pos()), s.Sel.Name)
+				}
+			}
+			return true
+		})
 	})
 }
 

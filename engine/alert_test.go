@@ -16,7 +16,8 @@ import (
 )
 
 // listens is a workflow that notes each alert that it hears of.
-const listens = "on: hookloom.alerts\nsteps: [{uses: log, with: {message: x}}]\noutput: ${{ event.type }} ${{ event.data.subject }} ${{ event.data.state }}"
+const listens = "on: hookloom.alerts\nsteps: [{uses: log, with: {message: x}}]\noutput: ${{ event.type }} ${{ event.data.subject }} ${{ " +
+	"event.data.state }}"
 
 // heard waits until the workflow named alerts has had n runs, and gives what they
 // heard, in order.
@@ -162,7 +163,8 @@ func TestARuleThatCannotBeEvaluatedIsTold(t *testing.T) {
 
 // TestARunThatWaitsForAPersonIsTold until it is answered, cancelled or over.
 func TestARunThatWaitsForAPersonIsTold(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: ok, wait: {approval: 'Ship?'}}, {id: later, wait: {approval: 'Really?'}}]", "alerts": listens})
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: ok, wait: {approval: 'Ship?'}}, {id: later, wait: {approval: " +
+		"'Really?'}}]", "alerts": listens})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("1", `{}`)); err != nil {
 		t.Fatal(err)
@@ -228,7 +230,8 @@ func (h *deadHost) Do(context.Context, engine.Input) (any, error) {
 
 // TestAHostThatDoesNotAnswerIsTold until it does.
 func TestAHostThatDoesNotAnswerIsTold(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act, retry: {max: 50, delay: 10ms, max_delay: 10ms}}]", "alerts": listens})
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act, retry: {max: 50, delay: 10ms, max_delay: 10ms}}]",
+		"alerts": listens})
 	host := &deadHost{}
 	w.act, w.options.ConditionsEvery, w.options.BreakerPause = host, 2*time.Millisecond, 20*time.Millisecond
 	e, s, stop := w.start(nil)
@@ -274,8 +277,10 @@ func TestALowDiskIsTold(t *testing.T) {
 
 // TestEveryWorkflowCanBeWatched by one that names none of them.
 func TestEveryWorkflowCanBeWatched(t *testing.T) {
-	watch := "on:\n  workflow_run: {workflows: ['*'], status: [failed, succeeded]}\nsteps: [{uses: log, with: {message: x}}]\noutput: ${{ event.data.workflow }} ${{ event.data.status }}"
-	w := newWorld(t, map[string]string{"a": "on: hook\nsteps: [{fail: no}]", "b": "on: hook\nsteps: [{uses: log, with: {message: x}}]", "alerts": watch, "other": watch})
+	watch := "on:\n  workflow_run: {workflows: ['*'], status: [failed, succeeded]}\nsteps: [{uses: log, with: {message: x}}]\noutput: ${{ " +
+		"event.data.workflow }} ${{ event.data.status }}"
+	w := newWorld(t, map[string]string{"a": "on: hook\nsteps: [{fail: no}]", "b": "on: hook\nsteps: [{uses: log, with: {message: x}}]",
+		"alerts": watch, "other": watch})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("1", `{}`)); err != nil {
 		t.Fatal(err)

@@ -14,12 +14,15 @@ import (
 // badRows are rows of a waiting run, or of its event, made such that they cannot be read,
 // each with what is said of it.
 var badRows = []struct{ name, query, says string }{
-	{"output of a step", `UPDATE steps SET output = '[1, 2' WHERE path = 'a' AND run_id = ?1`, "the output of step a: JSON, byte 5: the document ends early"},
+	{"output of a step", `UPDATE steps SET output = '[1, 2' WHERE path = 'a' AND run_id = ?1`,
+		"the output of step a: JSON, byte 5: the document ends early"},
 	{"error of a step", `UPDATE steps SET error = '{"code": tru}' WHERE path = 'a' AND run_id = ?1`, "the error of step a: JSON, byte 9"},
 	{"time of a step", `UPDATE steps SET started_at = 'soon' WHERE path = 'a' AND run_id = ?1`, "the row of step \"a\": "},
 	{"time of a run", `UPDATE runs SET created_at = 'soon' WHERE id = ?1`, "its row: "},
 	{"output of a run", `UPDATE runs SET output = x'00' WHERE id = ?1`, "its output: JSON"},
-	{"answer", `INSERT INTO answers (run_id, path, attempt, verdict, said_by, comment, output, at) VALUES (?1, 'gate', 1, 'approve', '', '', '{', 1)`, "the answer to step gate: JSON"},
+	{"answer", `INSERT INTO answers (run_id, path, attempt, verdict, said_by, comment, output, at) VALUES (?1, 'gate', 1, ` +
+		`'approve', '', '', ` +
+		`'{', 1)`, "the answer to step gate: JSON"},
 	{"body of an event", `UPDATE events SET body = x'7b7d' WHERE id = (SELECT event_id FROM runs WHERE id = ?1)`, "its checksum is wrong"},
 	{"headers of an event", `UPDATE events SET headers = 'none' WHERE id = (SELECT event_id FROM runs WHERE id = ?1)`, "its headers: "},
 	{"inputs of an event", `UPDATE events SET inputs = '{"a"}' WHERE id = (SELECT event_id FROM runs WHERE id = ?1)`, "its inputs: JSON"},
@@ -30,7 +33,8 @@ var badRows = []struct{ name, query, says string }{
 // run as a dead letter that says what is wrong, and carries on the others; check names
 // the row before.
 func TestARowThatCannotBeReadFailsItsRunAlone(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ event.key }}\"}}\n  - {id: gate, wait: {approval: \"go on?\"}, timeout: 1h}\n"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ event.key }}\"}}\n  - {id: gate, " +
+		"wait: {approval: \"go on?\"}, timeout: 1h}\n"})
 	e, s, stop := w.start(nil)
 	for i := range len(badRows) + 1 {
 		if _, err := e.Accept(t.Context(), delivery(fmt.Sprint("k", i), `{"n": 1}`)); err != nil {
@@ -64,7 +68,8 @@ func TestARowThatCannotBeReadFailsItsRunAlone(t *testing.T) {
 	}
 	found := checkOf(t, w.path)
 	for i, x := range badRows[:len(badRows)-1] {
-		if !strings.Contains(found, strings.ReplaceAll(x.says, `"`, "")) || !strings.Contains(found, runs[i].ID) && !strings.Contains(found, runs[i].Event) {
+		if !strings.Contains(found, strings.ReplaceAll(x.says, `"`, "")) || !strings.Contains(found, runs[i].ID) &&
+			!strings.Contains(found, runs[i].Event) {
 			t.Errorf("%s is not found by check:\n%s", x.name, found)
 		}
 	}

@@ -29,7 +29,8 @@ Content-Type: application/pdf
 		{"application/json", `{"a":1}`, `{"a":1}`},
 		{"application/cloudevents+json; charset=utf-8", `[1]`, `[1]`},
 		{"application/x-www-form-urlencoded", "a=1&b=2&b=3&payload=%7B%22x%22%3A1%7D", `{"a":"1","b":["2","3"],"payload":{"x":1}}`},
-		{"multipart/form-data; boundary=b", multipart, `{"cv":{"content_type":"application/pdf","filename":"cv.pdf","size":4},"formID":"252","payload":{"a":1}}`},
+		{"multipart/form-data; boundary=b", multipart, `{"cv":{"content_type":"application/pdf","filename":"cv.pdf","size":4},"formID":"252",` +
+			`"payload":{"a":1}}`},
 		{"text/plain", `{"a":1}`, `{"a":1}`},
 		{"text/plain", "hello", `"hello"`},
 		{"", "\xff", "null"},
@@ -44,7 +45,8 @@ Content-Type: application/pdf
 			t.Errorf("%s: %s %v, want %s", c.kind, got, err, c.want)
 		}
 	}
-	for _, c := range [][2]string{{"application/json", `{"a":1,"a":2}`}, {"application/json", "{"}, {"multipart/form-data; boundary=b", "--b\r\nx"}} {
+	for _, c := range [][2]string{{"application/json", `{"a":1,"a":2}`}, {"application/json", "{"},
+		{"multipart/form-data; boundary=b", "--b\r\nx"}} {
 		if _, err := engine.DecodeBody(c[0], []byte(c[1])); err == nil {
 			t.Errorf("%s %q is read", c[0], c[1])
 		}

@@ -51,10 +51,12 @@ func TestACallGivesWhatTheCalledRunGave(t *testing.T) {
 		{"inputs of the wrong kind", "- {id: c, call: other, with: {n: \"${{ event.key }}\"}}", "failed null other: input n: ", 1},
 		{"it fails", "- {id: c, call: bad}", "failed null workflow bad failed: no luck", 2},
 		{"it fails each time", "- {id: c, call: bad, retry: {max: 2, delay: 1ms}}", "failed null workflow bad failed: no luck", 4},
-		{"it takes too long", "- {id: c, call: sleeps, timeout: 20ms, continue_on_error: true, output: x}\n  - set: {v: \"${{ steps.c.error.code }}\"}", "succeeded null ", 2},
+		{"it takes too long", "- {id: c, call: sleeps, timeout: 20ms, continue_on_error: true, output: x}\n  - set: {v: " +
+			"\"${{ steps.c.error.code }}\"}", "succeeded null ", 2},
 	} {
-		w := newWorld(t, map[string]string{"other": callee, "bad": "on: call\nsteps: [{fail: no luck}]", "sleeps": "on: call\nsteps: [{sleep: 300ms}]",
-			"w": "on: hook\nsteps:\n  " + x.steps + "\noutput: ${{ steps.c.output }}"})
+		w := newWorld(t, map[string]string{"other": callee, "bad": "on: call\nsteps: [{fail: no luck}]",
+			"sleeps": "on: call\nsteps: [{sleep: 300ms}]",
+			"w":      "on: hook\nsteps:\n  " + x.steps + "\noutput: ${{ steps.c.output }}"})
 		if got := w.run(t, x.runs); !strings.HasPrefix(got, x.want) {
 			t.Errorf("%s: %s", x.name, got)
 		}
@@ -65,7 +67,8 @@ func TestACallGivesWhatTheCalledRunGave(t *testing.T) {
 // effect, and its caller goes on.
 func TestACallOutlivesACrashAtAnyWrite(t *testing.T) {
 	for n := 1; ; n++ {
-		w := newWorld(t, map[string]string{"other": callee, "w": "on: hook\nsteps:\n  - {id: c, call: other, with: {n: 4}}\n  - {id: b, uses: test/act}\noutput: ${{ steps.c.output }}"})
+		w := newWorld(t, map[string]string{"other": callee, "w": "on: hook\nsteps:\n  - {id: c, call: other, with: {n: 4}}\n  - {id: b, uses: " +
+			"test/act}\noutput: ${{ steps.c.output }}"})
 		var crashed atomic.Bool
 		e, _, stop := w.start(func(i int) error {
 			if i >= n {
@@ -110,7 +113,8 @@ func TestACallOutlivesACrashAtAnyWrite(t *testing.T) {
 
 // TestACancelledCallEndsTheWaitForIt: the caller is told.
 func TestACancelledCallEndsTheWaitForIt(t *testing.T) {
-	w := newWorld(t, map[string]string{"slow": "on: call\nsteps: [{wait: {approval: ok}}]", "w": "on: hook\nsteps: [{id: c, call: slow, on_failure: [{uses: log, with: {message: x}}]}]"})
+	w := newWorld(t, map[string]string{"slow": "on: call\nsteps: [{wait: {approval: ok}}]",
+		"w": "on: hook\nsteps: [{id: c, call: slow, on_failure: [{uses: log, with: {message: x}}]}]"})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
 		t.Fatal(err)
@@ -142,8 +146,10 @@ func TestACancelledCallEndsTheWaitForIt(t *testing.T) {
 // TestTheEndOfARunStartsThoseThatListen with the facts of that run, whether it
 // ended at work or was cancelled while it waited, and to the states asked for.
 func TestTheEndOfARunStartsThoseThatListen(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{fail: no luck}]", "held": "on: hook\nsteps: [{wait: {approval: ok}}]", "fine": "on: hook\nsteps: [{stop: x}]",
-		"alert": "on:\n  workflow_run: {workflows: [w, held, fine], status: [failed, cancelled]}\nsteps: [{uses: log, with: {message: x}}]\noutput: ${{ event.type }} ${{ event.data.workflow }} ${{ event.data.error?.message }}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{fail: no luck}]", "held": "on: hook\nsteps: [{wait: {approval: ok}}]",
+		"fine": "on: hook\nsteps: [{stop: x}]",
+		"alert": "on:\n  workflow_run: {workflows: [w, held, fine], status: [failed, cancelled]}\nsteps: [{uses: log, with: {message: " +
+			"x}}]\noutput: ${{ event.type }} ${{ event.data.workflow }} ${{ event.data.error?.message }}"})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
 		t.Fatal(err)

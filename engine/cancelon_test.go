@@ -34,12 +34,14 @@ func TestAnEventEndsTheOpenRunsOfItsKey(t *testing.T) {
 		{"another key", "cancel_on: {event: back, key: event.data.order}\n" + asleep, back("8", "gone", `{"order": 8}`), false},
 		{"a type that counts", "cancel_on: [{event: back, events: [go*], key: event.data.order}]\n" + asleep, back("7", "gone", `{}`), true},
 		{"a type that does not", "cancel_on: [{event: back, events: [came], key: event.data.order}]\n" + asleep, back("7", "gone", `{}`), false},
-		{"at work", "cancel_on: {event: back, key: event.data.order}\nsteps: [{uses: test/act, with: {n: cut}, timeout: 1h}, {uses: test/act, with: {n: never}}]\n", back("7", "gone", `{}`), true},
+		{"at work", "cancel_on: {event: back, key: event.data.order}\nsteps: [{uses: test/act, with: {n: cut}, timeout: 1h}, {uses: test/act, " +
+			"with: {n: never}}]\n", back("7", "gone", `{}`), true},
 		{"gathering", "debounce: {wait: 1h}\ncancel_on: {event: back, key: event.data.order}\n" + asleep, back("7", "gone", `{}`), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, map[string]string{"w": "on: hook\n" + c.flow + "finally: [{uses: test/act, with: {n: \"clean ${{ error?.code }}\"}}]\n"})
+			w := newWorld(t, map[string]string{"w": "on: hook\n" + c.flow + "finally: [{uses: test/act, with: {n: \"clean ${{ error?.code " +
+				"}}\"}}]\n"})
 			e, s, stop := w.startCuttable()
 			ctx := context.Background()
 			first, err := e.Accept(ctx, delivery("k", `{"order": 7}`))
@@ -65,7 +67,8 @@ func TestAnEventEndsTheOpenRunsOfItsKey(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if r.Status != engine.Cancelled || r.Error == nil || r.Error.Code != "cancelled_by_event" || !strings.Contains(r.Error.Message, by.Event.String()) {
+				if r.Status != engine.Cancelled || r.Error == nil || r.Error.Code != "cancelled_by_event" ||
+					!strings.Contains(r.Error.Message, by.Event.String()) {
 					t.Errorf("run %s: %+v", r.Status, r.Error)
 				}
 				d, err := s.History().EventDetail(ctx, by.Event)
@@ -171,7 +174,8 @@ func TestAnEventEndsRunsOverACrash(t *testing.T) {
 
 // TestAnEventDoesNotCutFinally: a run that has ended but for its finally keeps its status.
 func TestAnEventDoesNotCutFinally(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.key}\nsteps: [{set: {x: 1}}]\nfinally: [{uses: test/act, with: {n: slow}}, {uses: test/act, with: {n: \"clean ${{ run.status }}\"}}]\n"})
+	w := newWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.key}\nsteps: [{set: {x: 1}}]\nfinally: [{uses: " +
+		"test/act, with: {n: slow}}, {uses: test/act, with: {n: \"clean ${{ run.status }}\"}}]\n"})
 	e, s, stop := w.startCuttable()
 	for i := range 10 {
 		key := fmt.Sprint("k", i)

@@ -47,10 +47,13 @@ func TestWhatWaitsGoesOnFromAClockThatWasSetBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, q := range []string{`UPDATE runs SET due_at = due_at + ?1, created_at = created_at + ?1, started_at = started_at + ?1`, `UPDATE steps SET started_at = started_at + ?1, finished_at = finished_at + ?1`,
+	for _, q := range []string{`UPDATE runs SET due_at = due_at + ?1, created_at = created_at + ?1, started_at = started_at + ?1`,
+		`UPDATE steps SET started_at = started_at + ?1, finished_at = finished_at + ?1`,
 		`UPDATE events SET received_at = received_at + ?1`, `UPDATE places SET starts_at = starts_at + ?1`,
 		`UPDATE waits SET until = until + ?1`,
-		`UPDATE steps SET output = json_set(output, '$.until', strftime('%Y-%m-%dT%H:%M:%fZ', output ->> '$.until', (?1 / 1000) || ' seconds')) WHERE output ->> '$.until' IS NOT NULL`} {
+		`UPDATE steps SET output = json_set(output, '$.until', strftime('%Y-%m-%dT%H:%M:%fZ', output ->> '$.until', (?1 / 1000) || ' ` +
+			`seconds')) ` +
+			`WHERE output ->> '$.until' IS NOT NULL`} {
 		if _, err := db.Exec(q, time.Hour.Milliseconds()); err != nil {
 			t.Fatal(err)
 		}

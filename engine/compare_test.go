@@ -19,7 +19,9 @@ func TestCompareGivesEachInletItsOwnFigures(t *testing.T) {
 		}
 		return e
 	}
-	c := engine.Compare("orders", at, at.Add(time.Hour), engine.Sightings{Events: []engine.SeenEvent{see(2*time.Second, 60*time.Second), see(700*time.Second, 20*time.Second), see(time.Second, 0), see(0, 30*time.Second)}, Polls: []engine.PollEntry{{At: at, Requests: 1}}})
+	c := engine.Compare("orders", at, at.Add(time.Hour),
+		engine.Sightings{Events: []engine.SeenEvent{see(2*time.Second, 60*time.Second), see(700*time.Second, 20*time.Second),
+			see(time.Second, 0), see(0, 30*time.Second)}, Polls: []engine.PollEntry{{At: at, Requests: 1}}})
 	if len(c.Inlets) != 2 {
 		t.Fatalf("%+v", c.Inlets)
 	}

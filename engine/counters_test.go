@@ -73,7 +73,8 @@ func TestCountersEqualTheViews(t *testing.T) {
 		return items
 	}
 	waitFor(t, func() bool {
-		return len(open("waiting")) == 3+3+1+1 && len(open("queued")) == 2 && len(open("running")) == 3 && len(open("cancelled")) == 2 && len(open("failed")) == 3
+		return len(open("waiting")) == 3+3+1+1 && len(open("queued")) == 2 && len(open("running")) == 3 && len(open("cancelled")) == 2 &&
+			len(open("failed")) == 3
 	})
 	for _, r := range append(open("queued"), append(open("running"), open("waiting")...)...) {
 		if err := e.Cancel(context.Background(), parseRun(t, r.ID)); err != nil {

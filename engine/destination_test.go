@@ -32,7 +32,8 @@ func (h hosts) Do(ctx context.Context, in engine.Input) (any, error) {
 	return h.target.Do(ctx, in)
 }
 
-const toHost = "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ event.data.host }} ${{ event.key }} ${{ now() }}\"}, timeout: 1h, retry: 0}"
+const toHost = "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ event.data.host }} ${{ event.key }} ${{ now() " +
+	"}}\"}, timeout: 1h, retry: 0}"
 
 func (w *world) sendTo(t *testing.T, e *engine.Engine, host string, n int) {
 	t.Helper()
@@ -210,7 +211,8 @@ func TestARetryAfterHoldsAllRunsToThatHost(t *testing.T) {
 		return nil, nil
 	}
 	w.act = hosts{w.target}
-	w.project.Destinations = map[string]workflows.Limit{"slow.example": {Concurrency: 1}, "steady.example": {Rate: 10, Per: 200 * time.Millisecond}}
+	w.project.Destinations = map[string]workflows.Limit{"slow.example": {Concurrency: 1},
+		"steady.example": {Rate: 10, Per: 200 * time.Millisecond}}
 	e, s, stop := w.start(nil)
 	w.sendTo(t, e, "slow.example", 20)
 	settled(t, s, 20)
@@ -277,7 +279,8 @@ func TestAnEndpointThatIsGoneGetsNoMore(t *testing.T) {
 	w.act = hosts{w.target}
 	e, s, stop := w.start(nil)
 	w.sendTo(t, e, "gone.example", 1)
-	if r := settled(t, s, 1)[0]; r.Error != "answered 410 Gone; the endpoint is paused: hookloom destinations --resume https://gone.example/hook lets it go on" {
+	if r := settled(t, s, 1)[0]; r.Error != "answered 410 Gone; the endpoint is paused: hookloom destinations --resume "+
+		"https://gone.example/hook lets it go on" {
 		t.Errorf("%s: %s", r.Status, r.Error)
 	}
 	if err := stop(); err != nil {
@@ -287,7 +290,8 @@ func TestAnEndpointThatIsGoneGetsNoMore(t *testing.T) {
 	if _, err := e.Accept(context.Background(), delivery("again", `{"host": "gone.example"}`)); err != nil {
 		t.Fatal(err)
 	}
-	if r := settled(t, s, 2)[0]; w.target.calls() != 1 || !strings.HasPrefix(r.Error, "not sent: https://gone.example/hook answered 410 Gone before and is paused") {
+	if r := settled(t, s, 2)[0]; w.target.calls() != 1 ||
+		!strings.HasPrefix(r.Error, "not sent: https://gone.example/hook answered 410 Gone before and is paused") {
 		t.Errorf("%d calls, %s", w.target.calls(), r.Error)
 	}
 	if n, err := e.Unpause(context.Background(), "https://gone.example/hook"); n != 1 || err != nil {

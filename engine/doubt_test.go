@@ -52,7 +52,8 @@ func TestAReplayFromTheFailedStepKeepsTheKeyOfACallInDoubt(t *testing.T) {
 vars: {v: "${{ uuid() }}"}
 steps:
   - {id: a, uses: test/act, with: {n: "${{ vars.v }}"}}
-  - {id: b, uses: test/act, on_unknown: fail, retry: 0, with: {n: "${{ vars.v }} ${{ uuid() }} ${{ now() }} ${{ run.id }} ${{ run.started_at }}"}}`})
+  - {id: b, uses: test/act, on_unknown: fail, retry: 0,
+     with: {n: "${{ vars.v }} ${{ uuid() }} ${{ now() }} ${{ run.id }} ${{ run.started_at }}"}}`})
 			var s sent
 			n := 0
 			w.target.do = func(in engine.Input, _ int) (any, error) {

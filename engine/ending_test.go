@@ -51,7 +51,8 @@ func TestACalledRunEndsWithItsCaller(t *testing.T) {
 		"child": "on: call\nsteps: [{parallel: [{call: grandchild}, {call: gone, detach: true}]}]",
 		"gone":  "on: call\nsteps: [{wait: {approval: ok}}]",
 	}
-	for name, grandchild := range map[string]string{"asleep": "{sleep: 1h}", "waiting": "{wait: {approval: ok}}", "at work": "{uses: test/act}"} {
+	for name, grandchild := range map[string]string{"asleep": "{sleep: 1h}", "waiting": "{wait: {approval: ok}}",
+		"at work": "{uses: test/act}"} {
 		flows["grandchild"] = "on: call\nsteps: [" + grandchild + "]\non_failure: [{uses: test/act}]"
 		w := newWorld(t, flows)
 		w.act = acting(func(ctx context.Context, _ engine.Input) (any, error) { <-ctx.Done(); return nil, ctx.Err() })
@@ -90,7 +91,8 @@ func (a acting) Do(ctx context.Context, in engine.Input) (any, error) { return a
 // all of their attempts send one idempotency key and one uuid.
 func TestACallThatTimedOutIsEndedBeforeItIsTriedAgain(t *testing.T) {
 	w := newWorld(t, map[string]string{
-		"w":     "on: hook\nsteps: [{id: c, call: child, with: {n: 7}, timeout: 30ms, retry: {max: 2, delay: 1ms}, continue_on_error: true}]\noutput: ${{ steps.c.error.message }}",
+		"w": "on: hook\nsteps: [{id: c, call: child, with: {n: 7}, timeout: 30ms, retry: {max: 2, delay: 1ms}, continue_on_error: " +
+			"true}]\noutput: ${{ steps.c.error.message }}",
 		"child": "on: call\ninputs: {n: {type: number}}\nsteps: [{uses: test/act, with: {n: \"${{ uuid() }}\"}}]"})
 	var mu sync.Mutex
 	keys, values := map[string]int{}, map[any]int{}
@@ -124,7 +126,8 @@ func TestTheOrderOfEndingHoldsOverACrashAtAnyWrite(t *testing.T) {
 		if cancels {
 			retry = "timeout: 1h"
 		}
-		flows := map[string]string{"w": "on: hook\nsteps: [{id: c, call: child, " + retry + "}]", "child": "on: call\nsteps: [{sleep: 1h}, {uses: test/act}]"}
+		flows := map[string]string{"w": "on: hook\nsteps: [{id: c, call: child, " + retry + "}]",
+			"child": "on: call\nsteps: [{sleep: 1h}, {uses: test/act}]"}
 		for n := 1; ; n++ {
 			w := newWorld(t, flows)
 			var crashed, counting atomic.Bool
@@ -145,7 +148,8 @@ func TestTheOrderOfEndingHoldsOverACrashAtAnyWrite(t *testing.T) {
 				_ = e.Cancel(context.Background(), id)
 			}
 			for deadline := time.Now().Add(300 * time.Millisecond); !crashed.Load() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-				if got := statuses(t, s); len(got["w"]) == 1 && !strings.HasPrefix(got["w"][0], "waiting") && !strings.HasPrefix(got["w"][0], "running") && closed(got["child"]) {
+				if got := statuses(t, s); len(got["w"]) == 1 && !strings.HasPrefix(got["w"][0], "waiting") &&
+					!strings.HasPrefix(got["w"][0], "running") && closed(got["child"]) {
 					break
 				}
 			}
@@ -200,7 +204,8 @@ func checkAfterCrash(t *testing.T, w *world, cancels bool, n int) {
 // run's time was over.
 func TestARunThatTimesOutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
 	w := newWorld(t, map[string]string{
-		"w":     "on: hook\ntimeout: 100ms\nsteps: [{parallel: [{call: child}, {id: slow, uses: test/act}]}]\non_failure: [{id: h, uses: test/act}]",
+		"w": "on: hook\ntimeout: 100ms\nsteps: [{parallel: [{call: child}, {id: slow, uses: test/act}]}]\non_failure: [{id: h, uses: " +
+			"test/act}]",
 		"child": "on: call\nsteps: [{sleep: 1h}]"})
 	var s *store.Store
 	w.act = acting(func(ctx context.Context, in engine.Input) (any, error) {
@@ -228,7 +233,8 @@ func TestARunThatTimesOutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
 	for _, st := range steps {
 		messages[st.Path] = string(st.Error)
 	}
-	for path, want := range map[string]string{"0/slow": "the run took longer than its timeout of 100ms", "0/0": "cut: the run took longer than its timeout of 100ms"} {
+	for path, want := range map[string]string{"0/slow": "the run took longer than its timeout of 100ms",
+		"0/0": "cut: the run took longer than its timeout of 100ms"} {
 		if !strings.Contains(messages[path], want) {
 			t.Errorf("%s: %s, want %s", path, messages[path], want)
 		}
@@ -263,7 +269,8 @@ func TestAnAttemptThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
 // TestALoopThatFailsFastEndsWhatItsOtherItemsCalled before the run goes on.
 func TestALoopThatFailsFastEndsWhatItsOtherItemsCalled(t *testing.T) {
 	w := newWorld(t, map[string]string{
-		"w":     "on: hook\nsteps: [{id: l, foreach: 1..3, max_parallel: 3, call: child, with: {n: \"${{ item }}\"}, continue_on_error: true}]\noutput: ${{ steps.l.error.message }}",
+		"w": "on: hook\nsteps: [{id: l, foreach: 1..3, max_parallel: 3, call: child, with: {n: \"${{ item }}\"}, continue_on_error: " +
+			"true}]\noutput: ${{ steps.l.error.message }}",
 		"child": "on: call\ninputs: {n: {type: integer}}\nsteps: [{if: inputs.n < 3, sleep: 1h}, {sleep: 50ms}, {fail: no luck}]"})
 	got := w.run(t, 4)
 	if want := `succeeded "workflow child failed: no luck" `; got != want {
@@ -272,7 +279,8 @@ func TestALoopThatFailsFastEndsWhatItsOtherItemsCalled(t *testing.T) {
 	_, s, stop := w.start(nil)
 	list := statuses(t, s)["child"]
 	slices.Sort(list)
-	for i, want := range []string{"cancelled cut: another iteration of l failed", "cancelled cut: another iteration of l failed", "failed no luck"} {
+	for i, want := range []string{"cancelled cut: another iteration of l failed", "cancelled cut: another iteration of l failed",
+		"failed no luck"} {
 		if !strings.HasPrefix(list[i], want) {
 			t.Errorf("%q", list)
 		}
@@ -307,7 +315,8 @@ func TestAStopDoesNotWaitForCalledRunsThatEndLater(t *testing.T) {
 		t.Errorf("the stop took %s: %v", time.Since(began), err)
 	}
 	_, s, stop = w.start(nil)
-	eventually(t, "the called run ends after the next start", func() bool { return strings.HasPrefix(statuses(t, s)["child"][0], "cancelled") })
+	eventually(t, "the called run ends after the next start",
+		func() bool { return strings.HasPrefix(statuses(t, s)["child"][0], "cancelled") })
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}

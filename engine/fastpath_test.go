@@ -29,7 +29,8 @@ type ways struct {
 	short, long atomic.Int64
 }
 
-func (w *ways) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (engine.Receipt, engine.MatchResult, error) {
+func (w *ways) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (engine.Receipt,
+	engine.MatchResult, error) {
 	w.short.Add(1)
 	return w.Store.AcceptDecided(ctx, id, d, m)
 }

@@ -43,11 +43,14 @@ func TestFinallyRunsHoweverTheRunEnds(t *testing.T) {
 		{"success", "steps: [{uses: test/act, with: {n: a}}]\n" + cleaned, false, "succeeded", "clean succeeded "},
 		{"stop", "steps: [{stop: enough}]\n" + cleaned, false, "succeeded", "clean succeeded "},
 		{"failure", "steps: [{fail: no}]\n" + cleaned, false, "failed", "clean failed fail"},
-		{"failure with handler", "steps: [{fail: no}]\non_failure: [{uses: test/act, with: {n: handler}}]\n" + cleaned, false, "failed", "clean failed fail"},
-		{"time-out", "timeout: 30ms\nsteps:\n  - {uses: test/act, with: {n: slow}}\n  - {uses: test/act, with: {n: a}}\n" + cleaned, false, "timed_out", "clean timed_out timeout"},
+		{"failure with handler", "steps: [{fail: no}]\non_failure: [{uses: test/act, with: {n: handler}}]\n" + cleaned, false, "failed",
+			"clean failed fail"},
+		{"time-out", "timeout: 30ms\nsteps:\n  - {uses: test/act, with: {n: slow}}\n  - {uses: test/act, with: {n: a}}\n" + cleaned, false,
+			"timed_out", "clean timed_out timeout"},
 		{"cancelled while waiting", "steps: [{wait: {event: back, key: x}}]\n" + cleaned, true, "cancelled", "clean cancelled cancelled"},
 		{"cancelled while asleep", "steps: [{sleep: 1h}]\n" + cleaned, true, "cancelled", "clean cancelled cancelled"},
-		{"cancelled at work", "steps: [{uses: test/act, with: {n: cut}}, {uses: test/act, with: {n: never}}]\n" + cleaned, true, "cancelled", "clean cancelled cancelled"},
+		{"cancelled at work", "steps: [{uses: test/act, with: {n: cut}}, {uses: test/act, with: {n: never}}]\n" + cleaned, true, "cancelled",
+			"clean cancelled cancelled"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -168,7 +168,8 @@ steps:
 func TestWhatAFullGroupTurnsAwayIsRecorded(t *testing.T) {
 	for _, x := range []struct{ flow, reason string }{
 		{"concurrency: {on_full: drop}", "concurrency: 1 at work, on_full: drop"},
-		{"concurrency: {limit: 1, max_queue: 1, group: \"${{ event.type }}\"}", `concurrency: 1 wait already in group "t", the most that max_queue allows`},
+		{"concurrency: {limit: 1, max_queue: 1, group: \"${{ event.type }}\"}",
+			`concurrency: 1 wait already in group "t", the most that max_queue allows`},
 		{"rate: {limit: 1, per: 1h, on_full: drop}", "rate: 1 started within 1h, on_full: drop"},
 	} {
 		w := newWorld(t, map[string]string{"w": "on: hook\n" + x.flow + "\nsteps:\n  - {uses: test/act}"})
@@ -208,7 +209,8 @@ func waitFor(t *testing.T, ok func() bool) {
 // TestANewerRunReplacesTheOneAtWork and all that wait: only the newest goes on, and
 // the others say what became of them, also when the process ends in between.
 func TestANewerRunReplacesTheOneAtWork(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {on_full: replace}\nsteps:\n  - {wait: {event: back, key: \"${{ event.key }}\"}}\n  - {uses: test/act, with: {n: \"${{ event.key }}\"}}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {on_full: replace}\nsteps:\n  - {wait: {event: back, key: " +
+		"\"${{ event.key }}\"}}\n  - {uses: test/act, with: {n: \"${{ event.key }}\"}}"})
 	e, s, stop := w.start(nil)
 	for i := range 5 {
 		if _, err := e.Accept(context.Background(), delivery(fmt.Sprint("k", i), `{}`)); err != nil {
@@ -244,7 +246,8 @@ func TestANewerRunReplacesTheOneAtWork(t *testing.T) {
 // TestARateSpreadsStarts so that no stretch of its length has more, and what was cut
 // by a restart is not counted anew.
 func TestARateSpreadsStarts(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nrate: {limit: 2, per: 150ms}\nsteps:\n  - {uses: test/act, with: {n: \"${{ event.key }}\"}}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nrate: {limit: 2, per: 150ms}\nsteps:\n  - {uses: test/act, with: {n: " +
+		"\"${{ event.key }}\"}}"})
 	var mu sync.Mutex
 	var order []string
 	w.target.do = func(in engine.Input, _ int) (any, error) {
@@ -272,7 +275,8 @@ func TestARateSpreadsStarts(t *testing.T) {
 	if n := count(t, w.path, `SELECT count(*) FROM places`); n < 3 { // those that count no more are removed
 		t.Errorf("%d starts are on record", n)
 	}
-	if n := count(t, w.path, `SELECT count(*) FROM (SELECT starts_at - lag(starts_at, 2) OVER (ORDER BY starts_at) AS gap FROM places) WHERE gap < 150`); n != 0 {
+	if n := count(t, w.path, `SELECT count(*) FROM (SELECT starts_at - lag(starts_at, 2) OVER (ORDER BY starts_at) AS gap FROM places) WHERE `+
+		`gap < 150`); n != 0 {
 		t.Errorf("%d starts came within 150 ms of the one two before", n)
 	}
 	if n := count(t, w.path, `SELECT count(*) FROM places p JOIN runs r ON r.id = p.run_id WHERE r.started_at < p.starts_at`); n != 0 {
@@ -298,7 +302,8 @@ steps:
 		body, outcome, reason string
 	}{
 		{`{"id": 1, "at": "2026-05-01T10:00:00Z"}`, "matched", ""},
-		{`{"id": 1, "at": "2026-05-01T09:00:00Z"}`, "dropped", `stale: 2026-05-01T09:00:00Z is older than 2026-05-01T10:00:00Z, the last one applied in group "1"`},
+		{`{"id": 1, "at": "2026-05-01T09:00:00Z"}`, "dropped", `stale: 2026-05-01T09:00:00Z is older than 2026-05-01T10:00:00Z, the last one ` +
+			`applied in group "1"`},
 		{`{"id": 2, "at": "2026-05-01T09:00:00Z"}`, "matched", ""},
 		{`{"id": 1, "at": "2026-05-01T12:00:00.5+02:00"}`, "matched", ""}, // the same moment, half a second later
 		{`{"id": 1, "at": "2026-05-03T10:00:00Z", "bad": true}`, "matched", ""},
@@ -306,7 +311,8 @@ steps:
 		{`{"id": 3, "at": 7}`, "matched", ""},
 		{`{"id": 3, "at": 6.5}`, "dropped", `stale: 6.5 is older than 7, the last one applied in group "3"`},
 		{`{"id": 3, "at": 9007199254740993}`, "matched", ""},
-		{`{"id": 3, "at": 9007199254740992}`, "dropped", `stale: 9007199254740992 is older than 9007199254740993, the last one applied in group "3"`},
+		{`{"id": 3, "at": 9007199254740992}`, "dropped", `stale: 9007199254740992 is older than 9007199254740993, the last one applied in ` +
+			`group "3"`},
 		{`{"id": 3}`, "rule_failed", "concurrency.stale: it is nil; a time or a number is needed"},
 		{`{"id": 3, "at": "soon"}`, "rule_failed", `concurrency.stale: "soon" is no time and no number`},
 	} {
@@ -339,7 +345,8 @@ steps:
 		}
 		settled(t, s, runs+2)
 		var dropped *engine.DroppedError
-		if _, err := e.ReplayRun(context.Background(), id, engine.ReplayOrder{From: "start", Version: "pinned", By: "ada", Again: true}); !errors.As(err, &dropped) || !strings.HasPrefix(dropped.Reason, "stale: ") {
+		if _, err := e.ReplayRun(context.Background(), id, engine.ReplayOrder{From: "start", Version: "pinned", By: "ada",
+			Again: true}); !errors.As(err, &dropped) || !strings.HasPrefix(dropped.Reason, "stale: ") {
 			t.Errorf("an overtaken one: %v", err)
 		}
 	}
@@ -351,7 +358,8 @@ steps:
 // TestAnEndedOrCancelledRunGivesItsPlaceOn, whichever way it ended, and a replay
 // waits in the queue like any other.
 func TestAnEndedOrCancelledRunGivesItsPlaceOn(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: 1\nsteps:\n  - {if: event.key == 'k0', wait: {approval: go on}}\n  - {if: event.key == 'k1', fail: no}\n  - {uses: test/act, with: {n: \"${{ event.key }}\"}}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: 1\nsteps:\n  - {if: event.key == 'k0', wait: {approval: go " +
+		"on}}\n  - {if: event.key == 'k1', fail: no}\n  - {uses: test/act, with: {n: \"${{ event.key }}\"}}"})
 	e, s, stop := w.start(nil)
 	ctx := context.Background()
 	for i := range 4 {
@@ -403,7 +411,8 @@ func TestAnEndedOrCancelledRunGivesItsPlaceOn(t *testing.T) {
 
 // TestAQueuedRunSaysWhoHoldsItsPlace and what that run waits for itself.
 func TestAQueuedRunSaysWhoHoldsItsPlace(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {group: g, limit: 1}\nsteps: [{id: ok, wait: {approval: ok, by: [ada, bob]}}]"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {group: g, limit: 1}\nsteps: [{id: ok, wait: {approval: ok, by: " +
+		"[ada, bob]}}]"})
 	e, s, stop := w.start(nil)
 	for _, key := range []string{"a", "b"} {
 		if _, err := e.Accept(context.Background(), delivery(key, `{}`)); err != nil {
@@ -418,7 +427,8 @@ func TestAQueuedRunSaysWhoHoldsItsPlace(t *testing.T) {
 	if q := d.Queue; q == nil || len(q.Holders) != 1 || q.Holders[0].Run != holder.String() || q.Holders[0].Status != "waiting" {
 		t.Fatalf("%+v", d.Queue)
 	}
-	for _, want := range []string{`in group "g": 1 at work, 0 ahead of it; ` + holder.String() + " has the place for ", "when it is answered by ada or bob: hookloom approve " + holder.String() + " --step ok"} {
+	for _, want := range []string{`in group "g": 1 at work, 0 ahead of it; ` + holder.String() + " has the place for ",
+		"when it is answered by ada or bob: hookloom approve " + holder.String() + " --step ok"} {
 		if !strings.Contains(d.GoesOn(time.UTC), want) {
 			t.Errorf("%s: want %s", d.GoesOn(time.UTC), want)
 		}

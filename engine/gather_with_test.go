@@ -165,7 +165,8 @@ func TestGatheringBesideOtherKeys(t *testing.T) {
 	}
 	id := runOf(t, s, send(t, e, "full", "a"))
 	waitFor(t, func() bool { r, err := s.Run(ctx, id); return err == nil && r.Status.Ended() })
-	if r, err := s.Run(ctx, id); err != nil || r.Status != engine.Cancelled || r.Error == nil || r.Error.Code != "dropped" || !strings.Contains(r.Error.Message, "on_full: drop") {
+	if r, err := s.Run(ctx, id); err != nil || r.Status != engine.Cancelled || r.Error == nil || r.Error.Code != "dropped" ||
+		!strings.Contains(r.Error.Message, "on_full: drop") {
 		t.Errorf("a run without a place: %+v %v", r, err)
 	}
 	checkRows(t, s, "others")

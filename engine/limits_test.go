@@ -40,17 +40,29 @@ func itself(v any) any { return v }
 
 var valuePaths = []valuePath{
 	{name: "step", steps: "- {id: a, uses: test/act, with: {n: MADE}}", wrap: itself, read: "steps.a.output", hint: "output: on the step"},
-	{name: "shaped", steps: "- {id: a, uses: test/act, with: {n: MADE}, output: {w: \"${{ result }}\"}}", wrap: inKey("w"), read: "steps.a.output.w", hint: "output: on the step"},
-	{name: "set", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {id: s, set: {x: \"${{ steps.a.output }}\"}}", wrap: inKey("x"), read: "vars.x", hint: "output: on the step"},
-	{name: "group", steps: "- id: g\n    steps: [{id: i, uses: test/act, with: {n: MADE}}]", wrap: inKey("i"), read: "steps.g.output.i", hint: "output: on the step"},
-	{name: "parallel", steps: "- id: g\n    parallel: [{id: i, uses: test/act, with: {n: MADE}}]", wrap: inKey("i"), read: "steps.g.output.i", hint: "output: on the step"},
-	{name: "loop", steps: "- {id: l, foreach: \"[1]\", uses: test/act, with: {n: MADE}}", wrap: func(v any) any { return []any{v} }, read: "steps.l.output[0]", hint: "output: ${{ nil }}"},
-	{name: "output", steps: "- {id: a, uses: test/act, with: {n: MADE}}", wrap: inKey("o"), output: "{o: \"${{ steps.a.output }}\"}", hint: "return less"},
-	{name: "inputs", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {id: c, call: other, with: {v: \"${{ steps.a.output }}\"}}", wrap: inKey("v"), child: "on: call\ninputs: {v: {type: KIND}}\nsteps: [{sleep: 1ms}]\noutput: ok\n", hint: "hand over less"},
-	{name: "called", steps: "- {id: c, call: other}", wrap: itself, read: "steps.c.output", child: "on: call\nsteps:\n  - {id: a, uses: test/act, with: {n: MADE}}\n  - {sleep: 1ms}\noutput: ${{ steps.a.output }}\n", hint: "output: on the step"},
-	{name: "choice", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {switch: steps.a.output, cases: {x: [{stop: x}]}, default: [{set: {y: 1}}]}", wrap: itself, text: true, hint: "output: on the step"},
-	{name: "approval", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {id: w, wait: {approval: \"?${{ steps.a.output }}\"}, timeout: 1ms, continue_on_error: \"MAY\"}", wrap: func(v any) any { return "?" + v.(string) }, text: true, hint: "write less"},
-	{name: "stop", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {stop: \".${{ steps.a.output }}\"}", wrap: func(v any) any { return "." + v.(string) }, text: true, hint: "write less"},
+	{name: "shaped", steps: "- {id: a, uses: test/act, with: {n: MADE}, output: {w: \"${{ result }}\"}}", wrap: inKey("w"),
+		read: "steps.a.output.w", hint: "output: on the step"},
+	{name: "set", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {id: s, set: {x: \"${{ steps.a.output }}\"}}", wrap: inKey("x"),
+		read: "vars.x", hint: "output: on the step"},
+	{name: "group", steps: "- id: g\n    steps: [{id: i, uses: test/act, with: {n: MADE}}]", wrap: inKey("i"), read: "steps.g.output.i",
+		hint: "output: on the step"},
+	{name: "parallel", steps: "- id: g\n    parallel: [{id: i, uses: test/act, with: {n: MADE}}]", wrap: inKey("i"),
+		read: "steps.g.output.i", hint: "output: on the step"},
+	{name: "loop", steps: "- {id: l, foreach: \"[1]\", uses: test/act, with: {n: MADE}}", wrap: func(v any) any { return []any{v} },
+		read: "steps.l.output[0]", hint: "output: ${{ nil }}"},
+	{name: "output", steps: "- {id: a, uses: test/act, with: {n: MADE}}", wrap: inKey("o"), output: "{o: \"${{ steps.a.output }}\"}",
+		hint: "return less"},
+	{name: "inputs", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {id: c, call: other, with: {v: \"${{ steps.a.output }}\"}}",
+		wrap: inKey("v"), child: "on: call\ninputs: {v: {type: KIND}}\nsteps: [{sleep: 1ms}]\noutput: ok\n", hint: "hand over less"},
+	{name: "called", steps: "- {id: c, call: other}", wrap: itself, read: "steps.c.output",
+		child: "on: call\nsteps:\n  - {id: a, uses: test/act, with: {n: MADE}}\n  - {sleep: 1ms}\noutput: ${{ steps.a.output }}\n",
+		hint:  "output: on the step"},
+	{name: "choice", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {switch: steps.a.output, cases: {x: [{stop: x}]}, default: " +
+		"[{set: {y: 1}}]}", wrap: itself, text: true, hint: "output: on the step"},
+	{name: "approval", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {id: w, wait: {approval: \"?${{ steps.a.output " +
+		"}}\"}, timeout: 1ms, continue_on_error: \"MAY\"}", wrap: func(v any) any { return "?" + v.(string) }, text: true, hint: "write less"},
+	{name: "stop", steps: "- {id: a, uses: test/act, with: {n: MADE}}\n  - {stop: \".${{ steps.a.output }}\"}",
+		wrap: func(v any) any { return "." + v.(string) }, text: true, hint: "write less"},
 }
 
 // made gives the value for which wrap passes, reaches or stays below a limit by one.
@@ -113,7 +125,8 @@ func (c valueCase) flows() map[string]string {
 		if c.by <= 0 {
 			may = "true" // the approval that nobody gives
 		}
-		text = strings.NewReplacer("MADE", c.id(), "KIND", map[bool]string{true: "string", false: "list"}[c.kind == "bytes"], "other", c.id()+"_child", `"MAY"`, may).Replace(text)
+		text = strings.NewReplacer("MADE", c.id(), "KIND", map[bool]string{true: "string", false: "list"}[c.kind == "bytes"], "other",
+			c.id()+"_child", `"MAY"`, may).Replace(text)
 		return text
 	}
 	w := "on: manual\nsteps:\n  " + c.path.steps + "\n"
@@ -209,7 +222,8 @@ func TestWhatMayBeWrittenCanBeReadBack(t *testing.T) {
 		switch {
 		case c.by <= 0 && r.Status != "succeeded":
 			t.Errorf("%s: %s %s %s", r.Workflow, r.Status, r.ErrorCode, r.Error)
-		case c.by > 0 && (r.Status != "failed" || c.path.name != "called" && r.ErrorCode != "too_large" || !strings.Contains(r.Error, limitNames[c.kind]) || !strings.Contains(r.Error, c.path.hint)):
+		case c.by > 0 && (r.Status != "failed" || c.path.name != "called" && r.ErrorCode != "too_large" ||
+			!strings.Contains(r.Error, limitNames[c.kind]) || !strings.Contains(r.Error, c.path.hint)):
 			t.Errorf("%s: %s %s %.300s", r.Workflow, r.Status, r.ErrorCode, r.Error)
 		}
 	}
@@ -241,8 +255,11 @@ func TestWhatIsForTheRecordOnlyIsCut(t *testing.T) {
 	wide := slices.Repeat([]any{"z"}, 150_000)
 	w := newWorld(t, map[string]string{
 		"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: {huge: \"${{ event.data }}\", copy: \"${{ event.data }}\"}}}\n" +
-			"  - {id: b, uses: test/act, with: {n: refuse}, continue_on_error: true}\n  - {sleep: 1ms}\n  - {fail: \"${{ steps.b.error.code }} ${{ len(steps.b.error.details) }}\"}\n",
-		"hears": "on: {workflow_run: {workflows: [w], status: [failed]}}\nsteps: [{uses: log, with: {message: \"${{ event.data.error.message }}\"}}]\n",
+			"  - {id: b, uses: test/act, with: {n: refuse}, continue_on_error: true}\n  - {sleep: 1ms}\n  - {fail: " +
+			"\"${{ steps.b.error.code }} ${{ " +
+			"len(steps.b.error.details) }}\"}\n",
+		"hears": "on: {workflow_run: {workflows: [w], status: [failed]}}\nsteps: [{uses: log, with: {message: " +
+			"\"${{ event.data.error.message }}\"}}]\n",
 	})
 	var got any
 	w.target.do = nil
@@ -258,7 +275,8 @@ func TestWhatIsForTheRecordOnlyIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range settled(t, s, 2) {
-		if r.Workflow == "w" && (r.ErrorCode != "fail" || !strings.HasPrefix(r.Error, "http_status ")) || r.Workflow == "hears" && r.Status != "succeeded" {
+		if r.Workflow == "w" && (r.ErrorCode != "fail" || !strings.HasPrefix(r.Error, "http_status ")) || r.Workflow == "hears" &&
+			r.Status != "succeeded" {
 			t.Errorf("%s: %s %s %.200s", r.Workflow, r.Status, r.ErrorCode, r.Error)
 		}
 		steps, err := s.History().Steps(t.Context(), mustRun(t, r.ID))
@@ -289,7 +307,8 @@ func (f actFunc) Do(ctx context.Context, in engine.Input) (any, error) { return 
 func TestAnEventIsAwaitedWithinTheLimits(t *testing.T) {
 	w := newWorld(t, map[string]string{
 		"whole": "on: hook\nsteps:\n  - {id: e, wait: {event: back, key: one}, timeout: 1h}\n  - {sleep: 1ms}\n",
-		"part":  "on: hook\nsteps:\n  - {id: e, wait: {event: back, key: one}, timeout: 1h, output: \"${{ result.data.id }}\"}\n  - {sleep: 1ms}\noutput: ${{ steps.e.output }}\n",
+		"part": "on: hook\nsteps:\n  - {id: e, wait: {event: back, key: one}, timeout: 1h, output: \"${{ result.data.id }}\"}\n  - {sleep: " +
+			"1ms}\noutput: ${{ steps.e.output }}\n",
 	})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(t.Context(), delivery("k", `{}`)); err != nil {
@@ -308,7 +327,8 @@ func TestAnEventIsAwaitedWithinTheLimits(t *testing.T) {
 		switch {
 		case r.Workflow == "part" && r.Status != "succeeded":
 			t.Errorf("%s %s", r.Status, r.Error)
-		case r.Workflow == "whole" && (r.ErrorCode != "too_large" || !strings.Contains(r.Error, "200000 values") || !strings.Contains(r.Error, "output: ${{ result.data.id }}")):
+		case r.Workflow == "whole" && (r.ErrorCode != "too_large" || !strings.Contains(r.Error, "200000 values") ||
+			!strings.Contains(r.Error, "output: ${{ result.data.id }}")):
 			t.Errorf("%s %s %s", r.Status, r.ErrorCode, r.Error)
 		}
 	}
@@ -334,7 +354,8 @@ func TestALoopEndsWhenItsOutputsAreTooLargeTogether(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Workflow == "w" && (r.ErrorCode != "too_large" || !strings.Contains(r.Error, " of 2100 items") || len(steps) > 60) || r.Workflow == "keeps" && r.Status != "succeeded" {
+		if r.Workflow == "w" && (r.ErrorCode != "too_large" || !strings.Contains(r.Error, " of 2100 items") || len(steps) > 60) ||
+			r.Workflow == "keeps" && r.Status != "succeeded" {
 			t.Errorf("%s: %s %s %s, %d steps", r.Workflow, r.Status, r.ErrorCode, r.Error, len(steps))
 		}
 	}

@@ -12,7 +12,8 @@ import (
 // TestALinkAnswersItsOwnQuestionOnce: no bit of it can be changed, it is bound to
 // one run and step and to the name it was made for, and it serves once.
 func TestALinkAnswersItsOwnQuestionOnce(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: one, wait: {approval: first, by: [ada]}}\n  - {id: two, wait: {approval: second}}\noutput: ${{ steps.one.output.by }} ${{ steps.two.output.by }}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: one, wait: {approval: first, by: [ada]}}\n  - {id: two, wait: " +
+		"{approval: second}}\noutput: ${{ steps.one.output.by }} ${{ steps.two.output.by }}"})
 	ctx := context.Background()
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(ctx, delivery("k", `{}`)); err != nil {
@@ -39,7 +40,8 @@ func TestALinkAnswersItsOwnQuestionOnce(t *testing.T) {
 	// The second question is open, and the first link does not fit it.
 	var second string
 	for second == "" {
-		if second, _, err = e.Link(ctx, id, "two", "bob"); err != nil && !strings.Contains(err.Error(), "does not wait") && !strings.Contains(err.Error(), "step two") {
+		if second, _, err = e.Link(ctx, id, "two", "bob"); err != nil && !strings.Contains(err.Error(), "does not wait") &&
+			!strings.Contains(err.Error(), "step two") {
 			t.Fatal(err)
 		}
 	}

@@ -92,7 +92,7 @@ func (e *Engine) logEnd(r *Run, m *Masker) {
 			"error", m.Text(value.CutText(r.Error.Message, maxLogged)))
 		return
 	}
-	if !e.o.Log.Enabled(context.Background(), slog.LevelDebug) {
+	if !e.o.Log.Enabled(e.work, slog.LevelDebug) {
 		return // the attributes cost more than the call
 	}
 	e.o.Log.Debug("run "+string(r.Status), "run", r.ID, "workflow", r.Workflow, "event", r.Event)

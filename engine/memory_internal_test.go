@@ -76,14 +76,15 @@ func TestTheSizeOfADecodedBodyIsNotGuessedTooLow(t *testing.T) {
 	}
 	repeat := func(s string, n int) string { return "[" + strings.TrimSuffix(strings.Repeat(s+",", n), ",") + "]" }
 	for name, c := range map[string][2]string{
-		"empty objects":  {"application/json", repeat("{}", 150_000)},
-		"small objects":  {"application/json", repeat(`{"a":1000}`, 60_000)},
-		"nested lists":   {"application/json", repeat("[[]]", 60_000)},
-		"numbers":        {"application/json", repeat("12345", 150_000)},
-		"texts":          {"application/json", repeat(`"ab"`, 150_000)},
-		"a wide object":  {"application/json", "{" + strings.Trim(repeat(wideKeys(), 1), "[]") + "}"},
-		"common objects": {"application/json", repeat(`{"id":1000,"name":"Ada Lovelace","email":"ada@example.com","tags":["a","b"],"address":{"city":"London"}}`, 5_000)},
-		"a form":         {"application/x-www-form-urlencoded", strings.Repeat("a=1&", 100_000)},
+		"empty objects": {"application/json", repeat("{}", 150_000)},
+		"small objects": {"application/json", repeat(`{"a":1000}`, 60_000)},
+		"nested lists":  {"application/json", repeat("[[]]", 60_000)},
+		"numbers":       {"application/json", repeat("12345", 150_000)},
+		"texts":         {"application/json", repeat(`"ab"`, 150_000)},
+		"a wide object": {"application/json", "{" + strings.Trim(repeat(wideKeys(), 1), "[]") + "}"},
+		"common objects": {"application/json",
+			repeat(`{"id":1000,"name":"Ada Lovelace","email":"ada@example.com","tags":["a","b"],"address":{"city":"London"}}`, 5_000)},
+		"a form": {"application/x-www-form-urlencoded", strings.Repeat("a=1&", 100_000)},
 	} {
 		raw := []byte(c[1])
 		var before, after runtime.MemStats

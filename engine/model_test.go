@@ -31,7 +31,8 @@ func randomFlow(r *rapid.T) string {
 			}
 			switch kind {
 			case 0, 1:
-				out += fmt.Sprintf("%s- id: s%d\n%s  uses: test/act\n%s  with: {n: \"${{ event.key }} ${{ uuid() }} ${{ now() }}\"}\n%s  retry: {max: 3, delay: 1s}\n%s  continue_on_error: %v\n", pad, n, pad, pad, pad, pad, rapid.Bool().Draw(r, "forgive"))
+				out += fmt.Sprintf("%s- id: s%d\n%s  uses: test/act\n%s  with: {n: \"${{ event.key }} ${{ uuid() }} ${{ now() }}\"}\n%s  retry: {max: "+
+					"3, delay: 1s}\n%s  continue_on_error: %v\n", pad, n, pad, pad, pad, pad, rapid.Bool().Draw(r, "forgive"))
 			case 2:
 				out += fmt.Sprintf("%s- sleep: %dm\n", pad, rapid.IntRange(1, 90).Draw(r, "minutes"))
 			case 3:
@@ -40,9 +41,11 @@ func randomFlow(r *rapid.T) string {
 				out += fmt.Sprintf("%s- parallel:\n%s", pad, steps(depth+1, indent+2))
 			case 5:
 				name := n
-				out += fmt.Sprintf("%s- foreach: \"[1, 2, 3]\"\n%s  as: i%d\n%s  max_parallel: %d\n%s  steps:\n%s", pad, pad, name, pad, rapid.IntRange(1, 3).Draw(r, "width"), pad, steps(depth+1, indent+4))
+				out += fmt.Sprintf("%s- foreach: \"[1, 2, 3]\"\n%s  as: i%d\n%s  max_parallel: %d\n%s  steps:\n%s", pad, pad, name, pad,
+					rapid.IntRange(1, 3).Draw(r, "width"), pad, steps(depth+1, indent+4))
 			case 6:
-				out += fmt.Sprintf("%s- call: other\n%s  retry: %d\n%s  detach: %v\n", pad, pad, rapid.IntRange(0, 1).Draw(r, "again"), pad, rapid.Bool().Draw(r, "detach"))
+				out += fmt.Sprintf("%s- call: other\n%s  retry: %d\n%s  detach: %v\n", pad, pad, rapid.IntRange(0, 1).Draw(r, "again"), pad,
+					rapid.Bool().Draw(r, "detach"))
 			case 7:
 				out += fmt.Sprintf("%s- switch: event.type\n%s  cases:\n%s    t:\n%s", pad, pad, pad, steps(depth+1, indent+6))
 			}
@@ -212,10 +215,12 @@ func TestAClockThatIsSetLosesNoRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		ms := shift.Milliseconds()
-		for _, q := range []string{`UPDATE runs SET due_at = due_at + ?1, created_at = created_at + ?1, started_at = started_at + ?1`, `UPDATE steps SET started_at = started_at + ?1, finished_at = finished_at + ?1`,
+		for _, q := range []string{`UPDATE runs SET due_at = due_at + ?1, created_at = created_at + ?1, started_at = started_at + ?1`,
+			`UPDATE steps SET started_at = started_at + ?1, finished_at = finished_at + ?1`,
 			`UPDATE events SET received_at = received_at + ?1`, `UPDATE keys SET seen_at = seen_at + ?1`,
 			`UPDATE waits SET until = until + ?1`,
-			`UPDATE steps SET output = json_set(output, '$.until', strftime('%Y-%m-%dT%H:%M:%fZ', output ->> '$.until', (?1 / 1000) || ' seconds')) WHERE output ->> '$.until' IS NOT NULL`} {
+			`UPDATE steps SET output = json_set(output, '$.until', strftime('%Y-%m-%dT%H:%M:%fZ', output ->> '$.until', (?1 / 1000) || ' ` +
+				`seconds')) WHERE output ->> '$.until' IS NOT NULL`} {
 			if _, err := db.Exec(q, ms); err != nil {
 				t.Fatal(err)
 			}

@@ -17,7 +17,8 @@ import (
 // schema25 turns a database back into one of schema 25, which had what steps wait for in
 // their outputs, and in which parked runs were due in a hundred years.
 const schema25 = `
-CREATE TABLE any_waits (trigger TEXT NOT NULL, key TEXT NOT NULL, run_id INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (trigger, key, run_id, path)) WITHOUT ROWID;
+CREATE TABLE any_waits (trigger TEXT NOT NULL, key TEXT NOT NULL, run_id INTEGER NOT NULL, path TEXT NOT NULL,
+	PRIMARY KEY (trigger, key, run_id, path)) WITHOUT ROWID;
 CREATE INDEX any_waits_by_run ON any_waits (run_id);
 INSERT INTO any_waits SELECT trigger, key, run_id, path FROM waits WHERE is_any AND trigger IS NOT NULL;
 DROP TABLE waits;
@@ -40,19 +41,22 @@ PRAGMA user_version = 25;
 var openWaits = map[string]string{
 	"approval": "steps: [{id: x, wait: {approval: \"Go?\", by: [ada]}, timeout: 1h}]\noutput: ${{ steps.x.output.by }}",
 	"event":    "steps: [{id: x, wait: {event: back, key: one}, timeout: 1h}]\noutput: ${{ steps.x.output.data.n }}",
-	"any":      "steps: [{id: x, wait: {any: [{event: back, key: two}, {approval: \"Go?\"}, {event: back, key: three}]}, timeout: 1h}]\noutput: ${{ steps.x.output.index }}",
-	"sleep":    "steps: [{sleep: 2s}]\noutput: slept",
-	"moment":   "steps: [{sleep: {until: \"${{ now() + duration('2s') }}\"}}]\noutput: slept",
-	"late":     "steps: [{id: x, wait: {event: back, key: never}, timeout: 2s, continue_on_error: true}]\noutput: ${{ steps.x.error.code }}",
-	"call":     "steps: [{id: x, call: other}]\noutput: ${{ steps.x.output }}",
-	"turn":     "concurrency: 1\nsteps: [{id: x, wait: {event: back, key: five}, timeout: 1h}]\noutput: ${{ steps.x.output.data.n }}",
-	"held":     "steps: [{id: x, uses: test/act, with: {n: \"down.example x\"}, timeout: 1h, retry: {max: 50, delay: 10ms, factor: 1}}]\noutput: sent",
+	"any": "steps: [{id: x, wait: {any: [{event: back, key: two}, {approval: \"Go?\"}, {event: back, key: three}]}, timeout: " +
+		"1h}]\noutput: ${{ steps.x.output.index }}",
+	"sleep":  "steps: [{sleep: 2s}]\noutput: slept",
+	"moment": "steps: [{sleep: {until: \"${{ now() + duration('2s') }}\"}}]\noutput: slept",
+	"late":   "steps: [{id: x, wait: {event: back, key: never}, timeout: 2s, continue_on_error: true}]\noutput: ${{ steps.x.error.code }}",
+	"call":   "steps: [{id: x, call: other}]\noutput: ${{ steps.x.output }}",
+	"turn":   "concurrency: 1\nsteps: [{id: x, wait: {event: back, key: five}, timeout: 1h}]\noutput: ${{ steps.x.output.data.n }}",
+	"held": "steps: [{id: x, uses: test/act, with: {n: \"down.example x\"}, timeout: 1h, retry: {max: 50, delay: 10ms, factor: " +
+		"1}}]\noutput: sent",
 }
 
 // TestOpenWaitsOfTheSchemaBeforeGoOn: a run of each way to wait, stored by the build
 // before, goes on in this one.
 func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
-	flows := map[string]string{"other": "on: call\nsteps: [{id: x, wait: {event: back, key: four}, timeout: 1h}]\noutput: ${{ steps.x.output.data.n }}"}
+	flows := map[string]string{"other": "on: call\nsteps: [{id: x, wait: {event: back, key: four}, timeout: 1h}]\noutput: ${{ " +
+		"steps.x.output.data.n }}"}
 	for name, text := range openWaits {
 		flows[name] = "on: hook\nwhen: event.data.go == '" + name + "'\n" + text
 	}
@@ -91,7 +95,8 @@ func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
 		for _, r := range items {
 			kinds[r.WaitsFor] = r.Status == "waiting"
 		}
-		return len(items) == len(flows)+1 && fmt.Sprint(kinds) == "map[approval:true call:true concurrency:false destination:true event:true sleep:true]"
+		return len(items) == len(flows)+1 && fmt.Sprint(kinds) == "map[approval:true call:true concurrency:false destination:true event:true "+
+			"sleep:true]"
 	})
 	if got := parked(); got != areParked {
 		t.Errorf("parked are %s", got)
@@ -117,7 +122,8 @@ func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
 	if _, err := e.Answer(ctx, mustRun(t, items[0]), engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err != nil {
 		t.Error(err)
 	}
-	want := map[string]string{"approval": `"ada"`, "event": "7", "any": "2", "sleep": `"slept"`, "moment": `"slept"`, "late": `"timeout"`, "call": "7", "turn": "7", "held": `"sent"`, "other": "7"}
+	want := map[string]string{"approval": `"ada"`, "event": "7", "any": "2", "sleep": `"slept"`, "moment": `"slept"`, "late": `"timeout"`,
+		"call": "7", "turn": "7", "held": `"sent"`, "other": "7"}
 	for _, r := range settled(t, s, len(flows)+1) {
 		if got := output(t, s, mustRun(t, r.ID)); got != "succeeded "+want[r.Workflow]+" " {
 			t.Errorf("%s: %s", r.Workflow, got)

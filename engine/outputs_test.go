@@ -30,7 +30,8 @@ func TestManyLargeRunsAtWorkTakeBoundedMemory(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n" +
 		"  - {id: a, uses: test/act, with: {n: 1}}\n  - {id: b, call: other, with: {n: \"${{ len(steps.a.output.body) }}\"}}\n" +
 		"  - {sleep: 20ms}\n  - {id: c, uses: log, with: {message: \"${{ len(steps.a.output.body) + len(steps.b.output.body) }}\"}}\n",
-		"other": "on: call\ninputs: {n: {type: integer}}\nsteps: [{id: b, uses: test/act, with: {n: \"${{ inputs.n }}\"}}]\noutput: ${{ steps.b.output }}\n"})
+		"other": "on: call\ninputs: {n: {type: integer}}\nsteps: [{id: b, uses: test/act, with: {n: \"${{ inputs.n }}\"}}]\noutput: ${{ " +
+			"steps.b.output }}\n"})
 	get := actions.Executors(w.log, func(s string) string { return s })["http/get"]
 	w.act = actFunc(func(ctx context.Context, in engine.Input) (any, error) {
 		if n := in.With["n"]; n != 1 && n != 9_000 {
@@ -90,7 +91,8 @@ func peakHeap() (*atomic.Uint64, chan struct{}) {
 // TestALoopThatFindsNoMemoryGoesOnWhereItWas: a loop whose answers come back while the
 // run is being put down loses none of them and repeats none.
 func TestALoopThatFindsNoMemoryGoesOnWhereItWas(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: l, foreach: \"1..12\", max_parallel: 6, uses: test/act, with: {n: \"${{ event.key }}-${{ item }}\"}}\n" +
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: l, foreach: \"1..12\", max_parallel: 6, uses: test/act, with: {n: " +
+		"\"${{ event.key }}-${{ item }}\"}}\n" +
 		"output: ${{ map(steps.l.output, len(#)) }}\n"})
 	var calls atomic.Int64
 	w.act = actFunc(func(_ context.Context, in engine.Input) (any, error) {

@@ -61,14 +61,15 @@ func TestAWaitingRunGoesOnWithWhatItBeganWith(t *testing.T) {
 	grandchild := func(text string) string { return "on: call\nsteps: [{stop: x}]\noutput: " + text }
 	before := map[string]string{"w": caller, "child": child("first"), "grandchild": grandchild("a"), "other": "on: manual\nsteps: [{stop: x}]"}
 	for name, after := range map[string]map[string]string{
-		"nothing changed":                   {},
-		"its own text":                      {"w": "on: hook\nsteps: [{fail: not this one}]"},
-		"what it calls":                     {"child": child("second")},
-		"what that calls":                   {"grandchild": grandchild("b")},
-		"what it calls is deleted":          {"child": "", "w": "on: manual\nsteps: [{stop: x}]"},
-		"all is deleted":                    {"child": "", "grandchild": "", "w": ""},
-		"what it calls wants another input": {"child": "on: call\ninputs: {m: {type: number, required: true}}\nsteps: [{stop: x}]", "w": "on: manual\nsteps: [{stop: x}]"},
-		"what it calls cannot be called":    {"child": "on: manual\nsteps: [{stop: x}]", "w": "on: manual\nsteps: [{stop: x}]"},
+		"nothing changed":          {},
+		"its own text":             {"w": "on: hook\nsteps: [{fail: not this one}]"},
+		"what it calls":            {"child": child("second")},
+		"what that calls":          {"grandchild": grandchild("b")},
+		"what it calls is deleted": {"child": "", "w": "on: manual\nsteps: [{stop: x}]"},
+		"all is deleted":           {"child": "", "grandchild": "", "w": ""},
+		"what it calls wants another input": {"child": "on: call\ninputs: {m: {type: number, required: true}}\nsteps: [{stop: x}]",
+			"w": "on: manual\nsteps: [{stop: x}]"},
+		"what it calls cannot be called": {"child": "on: manual\nsteps: [{stop: x}]", "w": "on: manual\nsteps: [{stop: x}]"},
 	} {
 		for _, restart := range []bool{true, false} {
 			got, s, stop := changed(t, before, after, restart)
@@ -85,11 +86,13 @@ func TestAWaitingRunGoesOnWithWhatItBeganWith(t *testing.T) {
 func TestWhatIsGoneFailsTheStepThatNeedsIt(t *testing.T) {
 	const config = "triggers:\n  hook: {webhook: {auth: none}}\n"
 	for name, x := range map[string]struct{ steps, want string }{
-		"a trigger":                     {"- {id: a, uses: test/act}\n  - {wait: {event: back, key: k}}", "failed null no trigger is named \"back\" any more"},
+		"a trigger": {"- {id: a, uses: test/act}\n  - {wait: {event: back, key: k}}",
+			"failed null no trigger is named \"back\" any more"},
 		"a trigger that is not come to": {"- {if: \"1 > 2\", wait: {event: back, key: k}}\n  - {id: a, uses: test/act}", "succeeded null "},
 	} {
 		for _, restart := range []bool{true, false} {
-			before := map[string]string{"w": "on: hook\nsteps:\n  - {wait: {approval: ok}}\n  " + x.steps + "\non_failure: [{id: h, uses: test/act}]", "other": "on: manual\nsteps: [{stop: x}]"}
+			before := map[string]string{"w": "on: hook\nsteps:\n  - {wait: {approval: ok}}\n  " + x.steps +
+				"\non_failure: [{id: h, uses: test/act}]", "other": "on: manual\nsteps: [{stop: x}]"}
 			got, s, stop := changed(t, before, map[string]string{"hookloom.yaml": config, "w": "on: manual\nsteps: [{stop: x}]"}, restart)
 			if !strings.HasPrefix(got, x.want) {
 				t.Errorf("%s, restart %v: %s", name, restart, got)
@@ -114,11 +117,14 @@ func TestWhatIsGoneFailsTheStepThatNeedsIt(t *testing.T) {
 // uses on record, a call of a workflow that is gone fails, and its handler runs.
 func TestWhatAnOldBuildDidNotPinFailsItsStepOnly(t *testing.T) {
 	p := project(t, map[string]string{"other": "on: manual\nsteps: [{stop: x}]"})
-	w, mistakes := p.Compile("w", []byte("on: hook\nsteps:\n  - {id: a, uses: gone/act}\n  - {if: \"1 > 2\", call: gone}\n  - {id: c, call: other}\n  - {wait: {event: missing, key: k}}"), workflows.Pins{})
+	w, mistakes := p.Compile("w",
+		[]byte("on: hook\nsteps:\n  - {id: a, uses: gone/act}\n  - {if: \"1 > 2\", call: gone}\n  - {id: c, call: other}\n  - {wait: {event: "+
+			"missing, key: k}}"), workflows.Pins{})
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}
-	for i, want := range []string{`there is no action "gone/act"`, `no workflow "gone"`, "workflow other cannot be called", `no trigger is named "missing"`} {
+	for i, want := range []string{`there is no action "gone/act"`, `no workflow "gone"`, "workflow other cannot be called",
+		`no trigger is named "missing"`} {
 		if got := w.Steps[i].Gone; !strings.Contains(got, want) {
 			t.Errorf("step %d: %q, want %q", i, got, want)
 		}
@@ -146,7 +152,8 @@ func TestAnApprovalCanBeAnsweredAlsoWhenTheTextCannotBeRead(t *testing.T) {
 	w.project = project(t, map[string]string{"w": "on: manual\nsteps: [{stop: x}]"})
 	w.store = func(s engine.Store) engine.Store { return lostText{s} }
 	e, s, stop = w.start(nil)
-	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "eve", Proof: "token"}); err == nil || !strings.Contains(err.Error(), "ada, bob only") {
+	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "eve", Proof: "token"}); err == nil ||
+		!strings.Contains(err.Error(), "ada, bob only") {
 		t.Errorf("somebody else: %v", err)
 	}
 	if q, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err != nil || q.Text != "Pay 5?" {

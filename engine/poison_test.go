@@ -37,7 +37,9 @@ func TestPoisonIsContained(t *testing.T) {
 	}
 	names := []string{"rule", "input", "panic", "refused", "deep", "huge"}
 	w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.data.n >= 0\nsteps:\n" +
-		"  - {id: a, uses: test/act, with: {n: \"${{ event.key }} ${{ event.data.poison == 'input' ? event.data.none.deeper : event.data.poison }}\"}, retry: 2}\n"})
+		"  - {id: a, uses: test/act, with: {n: \"${{ event.key }} ${{ event.data.poison == 'input' ? event.data.none.deeper : " +
+		"event.data.poison " +
+		"}}\"}, retry: 2}\n"})
 	var mu sync.Mutex
 	done := map[string]int{}
 	w.target.do = func(in engine.Input, _ int) (any, error) {

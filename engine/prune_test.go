@@ -35,7 +35,10 @@ func count(t *testing.T, path, query string) int {
 // TestPruningLeavesWhatIsOpenAndTheKeys: old runs and events go, whole; what waits
 // stays and goes on; a repeated delivery is still a duplicate; bodies go earlier.
 func TestPruningLeavesWhatIsOpenAndTheKeys(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {group: \"${{ event.key }}\"}\nsteps:\n  - {if: event.data.wait == true, wait: {event: back, key: \"${{ event.key }}\"}}\n  - {uses: test/act, with: {n: \"${{ event.data.big }}\"}}\noutput: ${{ event.data.big }}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {group: \"${{ event.key }}\"}\nsteps:\n  - {if: event.data.wait " +
+		"== true, " +
+		"wait: {event: back, key: \"${{ event.key }}\"}}\n  - {uses: test/act, with: {n: \"${{ event.data.big }}\"}}\noutput: ${{ " +
+		"event.data.big }}"})
 	e, s, stop := w.start(nil)
 	ctx := context.Background()
 	big := strings.Repeat("x", 4000)
@@ -55,21 +58,24 @@ func TestPruningLeavesWhatIsOpenAndTheKeys(t *testing.T) {
 	if left := count(t, w.path, `SELECT count(*) FROM events WHERE body IS NOT NULL`); left != 1 {
 		t.Errorf("%d bodies are left", left)
 	}
-	if left := count(t, w.path, `SELECT count(*) FROM steps WHERE (input IS NOT NULL OR output IS NOT NULL) AND status <> 'waiting'`); left != 0 {
+	if left := count(t, w.path, `SELECT count(*) FROM steps WHERE (input IS NOT NULL OR output IS NOT NULL) AND status <> `+
+		`'waiting'`); left != 0 {
 		t.Errorf("%d inputs and outputs are left", left)
 	}
 	last, err := s.History().Runs(ctx, engine.Query{Limit: 1, Status: "succeeded"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Replay(ctx, parseRun(t, last[0].ID), "start", "pinned", "ada"); err == nil || !strings.Contains(err.Error(), "body of its event was pruned") {
+	if _, err := e.Replay(ctx, parseRun(t, last[0].ID), "start", "pinned", "ada"); err == nil ||
+		!strings.Contains(err.Error(), "body of its event was pruned") {
 		t.Errorf("replay of what is gone: %v", err)
 	}
 	n, err = e.Prune(ctx, workflows.History{Keep: time.Nanosecond})
 	if err != nil || n.Runs != 299 || n.Events != 299 || n.Keys != 0 || n.Bytes == 0 {
 		t.Errorf("all: %+v %v", n, err)
 	}
-	if left := count(t, w.path, `SELECT (SELECT count(*) FROM runs) * 1000000 + (SELECT count(*) FROM events) * 10000 + (SELECT count(*) FROM decisions) * 100 + (SELECT count(*) FROM steps)`); left != 1_010_101 {
+	if left := count(t, w.path, `SELECT (SELECT count(*) FROM runs) * 1000000 + (SELECT count(*) FROM events) * 10000 + (SELECT count(*) `+
+		`FROM decisions) * 100 + (SELECT count(*) FROM steps)`); left != 1_010_101 {
 		t.Errorf("left: %d", left)
 	}
 	if r, err := e.Accept(ctx, delivery("k3", `{}`)); err != nil || !r.Duplicate {

@@ -13,7 +13,8 @@ import (
 // lies limit before.
 func startsTooClose(t *testing.T, path string, limit int, per time.Duration) int {
 	t.Helper()
-	return count(t, path, fmt.Sprintf(`SELECT count(*) FROM (SELECT started_at - lag(started_at, %d) OVER (ORDER BY started_at) AS gap FROM runs WHERE started_at IS NOT NULL) WHERE gap < %d`, limit, per.Milliseconds()))
+	return count(t, path, fmt.Sprintf(`SELECT count(*) FROM (SELECT started_at - lag(started_at, %d) OVER (ORDER BY started_at) AS gap FROM `+
+		`runs WHERE started_at IS NOT NULL) WHERE gap < %d`, limit, per.Milliseconds()))
 }
 
 // TestARateHoldsAfterAPause: what was planned while nothing ran does not start at once.
@@ -53,7 +54,8 @@ func TestARateHoldsAfterAPause(t *testing.T) {
 
 // TestWhatIsCancelledBeforeItsStartTakesNoPlaceOfARate, and the others start all the same.
 func TestWhatIsCancelledBeforeItsStartTakesNoPlaceOfARate(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nrate: {limit: 1, per: 1s}\nsteps:\n  - {uses: test/act, with: {n: \"${{ event.key }}\"}}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nrate: {limit: 1, per: 1s}\nsteps:\n  - {uses: test/act, with: {n: " +
+		"\"${{ event.key }}\"}}"})
 	w.target.do = func(engine.Input, int) (any, error) { return nil, nil }
 	e, s, stop := w.start(nil)
 	for i := range 4 {

@@ -24,14 +24,18 @@ func fieldsOf(t *testing.T, paths ...string) *fieldRedactor {
 
 func TestFieldsAreMaskedAndNothingElseChanges(t *testing.T) {
 	const m = `"***:1234abcd"`
-	const multi = "--B\r\nContent-Disposition: form-data; name=\"iban\"\r\n\r\nDE89\r\n--B\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhi\r\n--B--\r\n"
+	const multi = "--B\r\nContent-Disposition: form-data; name=\"iban\"\r\n\r\nDE89\r\n--B\r\nContent-Disposition: form-data; " +
+		"name=\"note\"\r\n\r\nhi\r\n--B--\r\n"
 	for _, c := range []struct{ name, path, kind, data, in, want string }{
-		{"a field", "event.data.card.number", "application/json", "", ` {"card" : {"number":"4111", "x":1.50}} `, ` {"card" : {"number":` + m + `, "x":1.50}} `},
+		{"a field", "event.data.card.number", "application/json", "", ` {"card" : {"number":"4111", "x":1.50}} `, ` {"card" : {"number":` + m +
+			`, "x":1.50}} `},
 		{"a number", "event.data.n", "application/json", "", `{"n":12e3,"m":1}`, `{"n":` + m + `,"m":1}`},
 		{"null stays", "event.data.n", "application/json", "", `{"n":null}`, `{"n":null}`},
 		{"an object whole", "event.data.card", "application/json", "", `{"card":{"n":[1,{"a":2}]},"b":[]}`, `{"card":` + m + `,"b":[]}`},
-		{"any depth", "$..iban", "application/json", "", `{"iban":"a","l":[{"iban":"b"},[{"iban":{"x":1}}]]}`, `{"iban":` + m + `,"l":[{"iban":` + m + `},[{"iban":` + m + `}]]}`},
-		{"each element", "event.data.items[*].pin", "application/json", "", `{"items":[{"pin":1},{"pin":2,"q":3}]}`, `{"items":[{"pin":` + m + `},{"pin":` + m + `,"q":3}]}`},
+		{"any depth", "$..iban", "application/json", "", `{"iban":"a","l":[{"iban":"b"},[{"iban":{"x":1}}]]}`, `{"iban":` + m +
+			`,"l":[{"iban":` + m + `},[{"iban":` + m + `}]]}`},
+		{"each element", "event.data.items[*].pin", "application/json", "", `{"items":[{"pin":1},{"pin":2,"q":3}]}`, `{"items":[{"pin":` + m +
+			`},{"pin":` + m + `,"q":3}]}`},
 		{"one element", "event.data.l[1]", "application/json", "", `{"l":["a","b","c"]}`, `{"l":["a",` + m + `,"c"]}`},
 		{"every field", "event.data.card.*", "application/json", "", `{"card":{"a":1,"b":{"c":2}}}`, `{"card":{"a":` + m + `,"b":` + m + `}}`},
 		{"an odd name", `event.data["card-no"]`, "application/json", "", `{"card-no":"4"}`, `{"card-no":` + m + `}`},
@@ -39,15 +43,21 @@ func TestFieldsAreMaskedAndNothingElseChanges(t *testing.T) {
 		{"a name twice", "event.data.a", "application/json", "", `{"a":"1","a":"2"}`, `{"a":` + m + `,"a":` + m + `}`},
 		{"no such field", "event.data.a", "application/json", "", `{"b":"1"}`, `{"b":"1"}`},
 		{"masked already", "event.data.a", "application/json", "", `{"a":"***:ffff0000"}`, `{"a":"***:ffff0000"}`},
-		{"data inside of the body", "event.data.iban", "application/json", "body.data?.object ?? body", `{"iban":"x","data":{"object":{"iban":"y"}}}`, `{"iban":` + m + `,"data":{"object":{"iban":` + m + `}}}`},
+		{"data inside of the body", "event.data.iban", "application/json", "body.data?.object ?? body",
+			`{"iban":"x","data":{"object":{"iban":"y"}}}`, `{"iban":` + m + `,"data":{"object":{"iban":` + m + `}}}`},
 		{"data by an expression", "event.data.iban", "application/json", `fromJSON(body.x)`, `{"q":{"iban":"y"}}`, `{"q":{"iban":` + m + `}}`},
-		{"the body itself", "event.body.data.iban", "application/json", "body.data", `{"iban":"x","data":{"iban":"y"}}`, `{"iban":"x","data":{"iban":` + m + `}}`},
+		{"the body itself", "event.body.data.iban", "application/json", "body.data", `{"iban":"x","data":{"iban":"y"}}`,
+			`{"iban":"x","data":{"iban":` + m + `}}`},
 		{"no type", "$..iban", "", "", `{"iban":"x"}`, `{"iban":` + m + `}`},
-		{"a form", "event.data.iban", "application/x-www-form-urlencoded", "", `a=1&iban=DE+89&ib%61n=2`, `a=1&iban=%2A%2A%2A%3A1234abcd&ib%61n=%2A%2A%2A%3A1234abcd`},
-		{"JSON in a form", "event.data.payload.iban", "application/x-www-form-urlencoded", "", `payload=%7B%22iban%22%3A%22x%22%7D&b=2`, `payload=%7B%22iban%22%3A%22%2A%2A%2A%3A1234abcd%22%7D&b=2`},
+		{"a form", "event.data.iban", "application/x-www-form-urlencoded", "", `a=1&iban=DE+89&ib%61n=2`,
+			`a=1&iban=%2A%2A%2A%3A1234abcd&ib%61n=%2A%2A%2A%3A1234abcd`},
+		{"JSON in a form", "event.data.payload.iban", "application/x-www-form-urlencoded", "", `payload=%7B%22iban%22%3A%22x%22%7D&b=2`,
+			`payload=%7B%22iban%22%3A%22%2A%2A%2A%3A1234abcd%22%7D&b=2`},
 		{"a bare percent", "event.data.iban", "application/x-www-form-urlencoded", "", `iban=5%&b=%`, `iban=%2A%2A%2A%3A1234abcd&b=%`},
-		{"a repeated field", "event.data.iban[*]", "application/x-www-form-urlencoded", "", `iban=1&iban=2`, `iban=%2A%2A%2A%3A1234abcd&iban=%2A%2A%2A%3A1234abcd`},
-		{"JSON of another charset", "$..iban", "application/json; charset=utf-16le", "", "{\x00\"\x00i\x00b\x00a\x00n\x00\"\x00:\x001\x00}\x00", `{"iban":` + m + `}`},
+		{"a repeated field", "event.data.iban[*]", "application/x-www-form-urlencoded", "", `iban=1&iban=2`,
+			`iban=%2A%2A%2A%3A1234abcd&iban=%2A%2A%2A%3A1234abcd`},
+		{"JSON of another charset", "$..iban", "application/json; charset=utf-16le", "", "{\x00\"\x00i\x00b\x00a\x00n\x00\"\x00:\x001\x00}\x00",
+			`{"iban":` + m + `}`},
 		{"a byte order mark", "$..iban", "application/json", "", "\ufeff{\"iban\":1}", `{"iban":` + m + `}`},
 		{"parts", "event.data.iban", "multipart/form-data; boundary=B", "", multi, strings.Replace(multi, "DE89", "***:1234abcd", 1)},
 		{"no JSON", "$..iban", "text/plain", "", `iban: x`, `iban: x`},
@@ -55,9 +65,11 @@ func TestFieldsAreMaskedAndNothingElseChanges(t *testing.T) {
 		{"JSON that breaks off in the field", "event.data.card.number", "application/json", "", `{"number":"41\"11`, `{"number":"***:1234abcd`},
 		{"an object that breaks off", "event.data.card", "application/json", "", `{"a":1,"card":{"n":[1,"}"`, `{"a":1,"card":` + m},
 		{"a number in wrong JSON", "$..pin", "application/json", "", `{"pin":42,"a":NaN}`, `{"pin":***:1234abcd,"a":NaN}`},
-		{"JSON in half a JSON", "$..iban", "application/json", "", `{"p":"{\"iban\":\"x\",\"a\":\"b\"}"`, `{"p":"{\"iban\":\"***:1234abcd\",\"a\":\"b\"}"`},
+		{"JSON in half a JSON", "$..iban", "application/json", "", `{"p":"{\"iban\":\"x\",\"a\":\"b\"}"`,
+			`{"p":"{\"iban\":\"***:1234abcd\",\"a\":\"b\"}"`},
 		{"a longer name stays", "$..iban", "application/json", "", `{"my_iban":"x","iban2":"y"`, `{"my_iban":"x","iban2":"y"`},
-		{"parts that break off", "event.data.iban", "multipart/form-data; boundary=B", "", multi[:65], strings.Replace(multi[:65], "DE89", "***:1234abcd", 1)},
+		{"parts that break off", "event.data.iban", "multipart/form-data; boundary=B", "", multi[:65],
+			strings.Replace(multi[:65], "DE89", "***:1234abcd", 1)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, _ := fieldsOf(t, c.path).body(c.kind, []byte(c.in), c.data)
@@ -121,7 +133,8 @@ func TestFieldsOfRefusedBodiesAreMaskedAtAnyDepth(t *testing.T) {
 		{"text/plain", `{"number":"4111"}`, `{"number":` + m + `}`},
 		{"text/xml", `<card><number>4111</number></card>`, `<card><number>***:1234abcd</number></card>`},
 		{"", "number=4111&a=1", "number=***:1234abcd&a=1"},
-		{"application/x-www-form-urlencoded", "a=1&card=%7B%22number%22%3A%224111%22%7D", "a=1&card=%7B%22number%22%3A%22%2A%2A%2A%3A1234abcd%22%7D"},
+		{"application/x-www-form-urlencoded", "a=1&card=%7B%22number%22%3A%224111%22%7D",
+			"a=1&card=%7B%22number%22%3A%22%2A%2A%2A%3A1234abcd%22%7D"},
 		{"application/json", `{"a":1}`, `{"a":1}`},
 	} {
 		if got := fieldsOf(t, "event.data.card.number").refused(c.kind, []byte(c.in)); string(got) != c.want {

@@ -72,7 +72,8 @@ func TestASecretIsFoundInEveryEncoding(t *testing.T) {
 
 func TestLinesAndPartsOfASecretAreFound(t *testing.T) {
 	pem := "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQC7VJTU\n-----END PRIVATE KEY-----\n"
-	account, err := json.Marshal(map[string]string{"type": "service_account", "private_key": pem, "token_uri": "https://oauth2.example.com/token"})
+	account, err := json.Marshal(map[string]string{"type": "service_account", "private_key": pem,
+		"token_uri": "https://oauth2.example.com/token"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,8 @@ func TestAWaitSeesWhatCameBeforeIt(t *testing.T) {
 		{"since the run began", "since: 1m", 5 * time.Hour, 6 * time.Hour, true},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.type == 't'\nsteps: [{id: got, wait: {event: back, key: \"${{ event.key }}\", " + x.since + "}, timeout: 1h}]\noutput: ${{ steps.got.output.data.n }}"})
+			w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.type == 't'\nsteps: [{id: got, wait: {event: back, key: " +
+				"\"${{ event.key }}\", " + x.since + "}, timeout: 1h}]\noutput: ${{ steps.got.output.data.n }}"})
 			e, s, stop := w.start(nil)
 			first, err := e.Accept(context.Background(), bank("k", `{"n": 7}`, x.event))
 			if err != nil {
@@ -73,7 +74,9 @@ func TestAWaitSeesWhatCameBeforeIt(t *testing.T) {
 // TestARunUsesAnEventOnce: a second wait for the same key wants another one, and the
 // run's own event is none.
 func TestARunUsesAnEventOnce(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: back\nwhen: event.data.n == 1\nsteps:\n  - {id: a, wait: {event: back, key: \"${{ event.key }}\"}}\n  - {id: b, wait: {event: back, key: \"${{ event.key }}\"}}\noutput: ${{ [steps.a.output.data.n, steps.b.output.data.n] }}"})
+	w := newWorld(t, map[string]string{"w": "on: back\nwhen: event.data.n == 1\nsteps:\n  - {id: a, wait: {event: back, key: " +
+		"\"${{ event.key " +
+		"}}\"}}\n  - {id: b, wait: {event: back, key: \"${{ event.key }}\"}}\noutput: ${{ [steps.a.output.data.n, steps.b.output.data.n] }}"})
 	e, s, stop := w.start(nil)
 	for n := 1; n <= 3; n++ {
 		d := bank("k", fmt.Sprintf(`{"n": %d}`, n), 0)
@@ -114,7 +117,8 @@ func (s slowCommit) Accept(ctx context.Context, id engine.EventID, d *engine.Del
 	return s.Store.Accept(ctx, id, d)
 }
 
-func (s slowCommit) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (engine.Receipt, engine.MatchResult, error) {
+func (s slowCommit) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (engine.Receipt,
+	engine.MatchResult, error) {
 	s.late(d)
 	return s.Store.AcceptDecided(ctx, id, d, m)
 }
@@ -122,7 +126,8 @@ func (s slowCommit) AcceptDecided(ctx context.Context, id engine.EventID, d *eng
 // TestAnEventThatIsCommittedLaterThanItsIDEndsTheWait: it was received before the run's
 // own event, and is on disk after the run has begun to wait.
 func TestAnEventThatIsCommittedLaterThanItsIDEndsTheWait(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.type == 't'\nsteps: [{id: got, wait: {event: back, key: \"${{ event.key }}\"}, timeout: 1h}]\noutput: ${{ steps.got.output.data.n }}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.type == 't'\nsteps: [{id: got, wait: {event: back, key: \"${{ event.key " +
+		"}}\"}, timeout: 1h}]\noutput: ${{ steps.got.output.data.n }}"})
 	slow := slowCommit{given: make(chan struct{}), commit: make(chan struct{})}
 	w.store = func(s engine.Store) engine.Store { slow.Store = s; return slow }
 	e, s, stop := w.start(nil)
@@ -222,8 +227,11 @@ output: ${{ [steps.first.output.index, steps.first.output.kind, steps.first.outp
 
 // TestDefaultsHoldForEveryWayARunBegins: not only for a manual start or a call.
 func TestDefaultsHoldForEveryWayARunBegins(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: [hook, manual]\ninputs: {n: {type: integer, default: 7}}\nwhen: inputs.n == 7\nsteps: [{id: a, set: {v: \"${{ inputs.n }}\"}}]\noutput: ${{ vars.v }}",
-		"after": "on:\n  manual:\n  workflow_run: {workflows: [w]}\ninputs: {n: {type: integer, default: 8}}\nsteps: [{stop: x}]\noutput: ${{ inputs.n }}"})
+	w := newWorld(t, map[string]string{"w": "on: [hook, manual]\ninputs: {n: {type: integer, default: 7}}\nwhen: inputs.n == " +
+		"7\nsteps: [{id: " +
+		"a, set: {v: \"${{ inputs.n }}\"}}]\noutput: ${{ vars.v }}",
+		"after": "on:\n  manual:\n  workflow_run: {workflows: [w]}\ninputs: {n: {type: integer, default: 8}}\nsteps: [{stop: x}]\noutput: ${{ " +
+			"inputs.n }}"})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
 		t.Fatal(err)

@@ -65,7 +65,8 @@ func TestWhatStepsKeepIsThereForLaterRuns(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 		if i == 2 {
-			for ref, want := range map[engine.ValueRef]string{{Workflow: "w", Key: "count ada"}: "6", {Key: "count ada"}: "none", {Key: "last"}: `{"n":6,"who":"ada"}`, {Workflow: "w", Key: "last"}: "none"} {
+			for ref, want := range map[engine.ValueRef]string{{Workflow: "w", Key: "count ada"}: "6", {Key: "count ada"}: "none",
+				{Key: "last"}: `{"n":6,"who":"ada"}`, {Workflow: "w", Key: "last"}: "none"} {
 				if got := valueOf(t, s, ref); got != want {
 					t.Errorf("%+v: %s, want %s", ref, got, want)
 				}
@@ -92,8 +93,10 @@ func rowCount(t *testing.T, s *store.Store, table string) (n int) {
 // always that of the events, and an emitted event is one.
 func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
 	flows := map[string]string{
-		"w": "on: hook\nsteps:\n  - {uses: store/increment, with: {key: n}}\n  - {uses: hookloom/emit, with: {trigger: paid, data: {n: 1}}}\n  - {uses: hookloom/emit, with: {trigger: loose, key: k, data: {n: 1}}}\n  - {uses: store/increment, with: {key: n}}\n",
-		"p": "on: paid\nsteps: [{uses: store/increment, with: {key: got, scope: project}}]", "l": "on: loose\nsteps: [{uses: store/increment, with: {key: loose, scope: project}}]",
+		"w": "on: hook\nsteps:\n  - {uses: store/increment, with: {key: n}}\n  - {uses: hookloom/emit, with: {trigger: paid, data: {n: " +
+			"1}}}\n  - {uses: hookloom/emit, with: {trigger: loose, key: k, data: {n: 1}}}\n  - {uses: store/increment, with: {key: n}}\n",
+		"p": "on: paid\nsteps: [{uses: store/increment, with: {key: got, scope: project}}]",
+		"l": "on: loose\nsteps: [{uses: store/increment, with: {key: loose, scope: project}}]",
 	}
 	for crash := 1; ; crash++ {
 		w := inside(t, "  paid: {}\n  loose: {webhook: {auth: none, dedupe: \"off\"}}\n", flows)
@@ -108,7 +111,8 @@ func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
 		_, err := e.Accept(context.Background(), delivery("k", `{}`))
 		if err == nil && !crashed.Load() {
 			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !crashed.Load(); time.Sleep(2 * time.Millisecond) {
-				if counts, err := s.History().Counts(context.Background()); err == nil && counts.Open == 0 && counts.Inbox == 0 && rowCount(t, s, "runs") == 3 {
+				if counts, err := s.History().Counts(context.Background()); err == nil && counts.Open == 0 && counts.Inbox == 0 &&
+					rowCount(t, s, "runs") == 3 {
 					break
 				}
 			}
@@ -119,7 +123,8 @@ func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		settled(t, s, 3)
-		if n, got, loose := valueOf(t, s, engine.ValueRef{Workflow: "w", Key: "n"}), valueOf(t, s, engine.ValueRef{Key: "got"}), valueOf(t, s, engine.ValueRef{Key: "loose"}); n != "2" || got != "1" || loose != "1" {
+		if n, got, loose := valueOf(t, s, engine.ValueRef{Workflow: "w", Key: "n"}), valueOf(t, s, engine.ValueRef{Key: "got"}),
+			valueOf(t, s, engine.ValueRef{Key: "loose"}); n != "2" || got != "1" || loose != "1" {
 			t.Errorf("crash at write %d: n is %s, paid came %s times, loose %s times", crash, n, got, loose)
 		}
 		if err := stop(); err != nil {
@@ -187,7 +192,8 @@ func TestTheStoreIsBoundedInKeysAndBytes(t *testing.T) {
 	now := time.Now()
 	write := func(key, value string, ttl time.Duration, after time.Duration) string {
 		t.Helper()
-		c := engine.ValueChange{ValueRef: engine.ValueRef{Key: key}, Kind: engine.ValueSet, Value: value, TTL: ttl, Now: now.Add(after), MaxKeys: 2, MaxBytes: 20}
+		c := engine.ValueChange{ValueRef: engine.ValueRef{Key: key}, Kind: engine.ValueSet, Value: value, TTL: ttl, Now: now.Add(after),
+			MaxKeys: 2, MaxBytes: 20}
 		if value == "" {
 			c.Kind = engine.ValueDelete
 		}
@@ -205,23 +211,29 @@ func TestTheStoreIsBoundedInKeysAndBytes(t *testing.T) {
 		ttl, after time.Duration
 		want       string
 	}{
-		{"a", "12345", time.Minute, 0, "kept"}, {"b", "1", 0, 0, "kept"}, {"c", "1", 0, 0, "store_full"}, {"b", "123456789012", 0, 0, "kept"}, {"b", "1234567890123", 0, 0, "kept"},
-		{"b", "12345678901234", 0, 0, "store_full"}, {"a", "1", time.Minute, 0, "kept"}, {"b", "12345678901234", 0, 0, "kept"}, {"c", "1", 0, 2 * time.Minute, "kept"},
+		{"a", "12345", time.Minute, 0, "kept"}, {"b", "1", 0, 0, "kept"}, {"c", "1", 0, 0, "store_full"}, {"b", "123456789012", 0, 0, "kept"},
+		{"b", "1234567890123", 0, 0, "kept"},
+		{"b", "12345678901234", 0, 0, "store_full"}, {"a", "1", time.Minute, 0, "kept"}, {"b", "12345678901234", 0, 0, "kept"},
+		{"c", "1", 0, 2 * time.Minute, "kept"},
 		{"b", "", 0, 0, "kept"}, {"d", "1", 0, 2 * time.Minute, "kept"},
 	} {
 		if got := write(c.key, c.value, c.ttl, c.after); got != c.want {
 			t.Errorf("write %d of %s: %s, want %s", i, c.key, got, c.want)
 		}
 		var keys, bytes, realKeys, realBytes int
-		if err := s.Readers().QueryRow(`SELECT keys, bytes, (SELECT count(*) FROM kept_values), (SELECT coalesce(sum(length(key) + length(value)), 0) FROM kept_values) FROM kept_size`).Scan(&keys, &bytes, &realKeys, &realBytes); err != nil || keys != realKeys || bytes != realBytes {
+		if err := s.Readers().QueryRow(`SELECT keys, bytes, (SELECT count(*) FROM kept_values), (SELECT coalesce(sum(length(key) + `+
+			`length(value)), 0) FROM kept_values) FROM kept_size`).Scan(&keys, &bytes, &realKeys, &realBytes); err != nil || keys != realKeys ||
+			bytes != realBytes {
 			t.Fatalf("after write %d: %d keys with %d bytes are counted, there are %d with %d: %v", i, keys, bytes, realKeys, realBytes, err)
 		}
 	}
-	if n, err := s.Prune(context.Background(), engine.PruneOrder{Now: now.Add(time.Hour), DefaultDedupe: time.Hour}); err != nil || n.Values != 0 {
+	if n, err := s.Prune(context.Background(), engine.PruneOrder{Now: now.Add(time.Hour), DefaultDedupe: time.Hour}); err != nil ||
+		n.Values != 0 {
 		t.Errorf("%+v %v", n, err)
 	}
 	write("e", "1", time.Minute, 0)
-	if n, err := s.Prune(context.Background(), engine.PruneOrder{Now: now.Add(time.Hour), DefaultDedupe: time.Hour}); err != nil || n.Values != 0 {
+	if n, err := s.Prune(context.Background(), engine.PruneOrder{Now: now.Add(time.Hour), DefaultDedupe: time.Hour}); err != nil ||
+		n.Values != 0 {
 		t.Errorf("what was refused: %+v %v", n, err)
 	}
 }
@@ -230,19 +242,23 @@ func TestTheStoreIsBoundedInKeysAndBytes(t *testing.T) {
 func TestAChainOfEmittedEventsEnds(t *testing.T) {
 	w := inside(t, "  ping: {}\n  pong: {}\n", map[string]string{
 		"start": "on: hook\nsteps: [{uses: hookloom/emit, with: {trigger: ping, data: {n: 0}}}]",
-		"a":     "on: ping\nsteps: [{id: e, uses: hookloom/emit, with: {trigger: pong, type: back, key: \"${{ event.id }}\", data: \"${{ event.data }}\"}}]",
-		"b":     "on: {pong: {events: [back]}}\nsteps: [{id: e, uses: hookloom/emit, with: {trigger: ping, data: {n: \"${{ event.data.n + 1 }}\"}}}]",
+		"a": "on: ping\nsteps: [{id: e, uses: hookloom/emit, with: {trigger: pong, type: back, key: \"${{ event.id }}\", data: " +
+			"\"${{ event.data }}\"}}]",
+		"b": "on: {pong: {events: [back]}}\nsteps: [{id: e, uses: hookloom/emit, with: {trigger: ping, data: {n: \"${{ event.data.n + 1 }}\"}}}]",
 	})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
 		t.Fatal(err)
 	}
 	items := settled(t, s, 11)
-	if len(items) != 11 || items[0].Status != "failed" || !strings.Contains(items[0].Error, "a chain of events is at most 10 deep, and this one is start -> a -> b -> a -> b -> a -> b -> a -> b -> a -> b; end it with a when: or if: that stops holding") {
+	if len(items) != 11 || items[0].Status != "failed" ||
+		!strings.Contains(items[0].Error, "a chain of events is at most 10 deep, and this one is start -> a -> b -> a -> b -> a -> b -> a -> b "+
+			"-> a -> b; end it with a when: or if: that stops holding") {
 		t.Errorf("%d runs, the last: %s %s", len(items), items[0].Status, items[0].Error)
 	}
 	d, err := s.History().EventDetail(context.Background(), eventOf(t, items[0].Event))
-	if err != nil || d.EmittedBy == nil || d.EmittedBy.Run != items[1].ID || d.EmittedBy.Workflow != "a" || d.EmittedBy.Step != "e" || d.Inlet != "emit" || string(d.Body) != `{"n":4}` {
+	if err != nil || d.EmittedBy == nil || d.EmittedBy.Run != items[1].ID || d.EmittedBy.Workflow != "a" || d.EmittedBy.Step != "e" ||
+		d.Inlet != "emit" || string(d.Body) != `{"n":4}` {
 		t.Errorf("%+v %+v %v", d.EmittedBy, d.EventItem, err)
 	}
 	if err := stop(); err != nil {
@@ -277,7 +293,9 @@ func TestASenderCannotChooseHowDeepAChainIs(t *testing.T) {
 
 // TestAChainThroughBatchesEnds also where each batch begins with an event from outside.
 func TestAChainThroughBatchesEnds(t *testing.T) {
-	w := inside(t, "  ping: {}\n", map[string]string{"b": "on: [hook, ping]\nbatch: {size: 2, wait: 10m}\nsteps: [{sleep: 100ms}, {uses: hookloom/emit, with: {trigger: ping, data: {n: 0}}}]"})
+	w := inside(t, "  ping: {}\n",
+		map[string]string{"b": "on: [hook, ping]\nbatch: {size: 2, wait: 10m}\nsteps: [{sleep: 100ms}, {uses: hookloom/emit, with: {trigger: " +
+			"ping, data: {n: 0}}}]"})
 	e, s, stop := w.start(nil)
 	for i := range 14 {
 		send(t, e, fmt.Sprint(i), "a")

@@ -67,11 +67,13 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 	stands(t, s, engine.Waiting)
 	for _, x := range []struct{ path, verdict, by, proof, want string }{
 		{"", "approve", "eve", "token", "ada, bob only"},
-		{"", "approve", "ada", "", "a name that is typed proves nothing: call with the token of that name (server: {tokens: {ada: ...}} in hookloom.yaml)"},
+		{"", "approve", "ada", "", "a name that is typed proves nothing: call with the token of that name (server: {tokens: {ada: ...}} in " +
+			"hookloom.yaml)"},
 		{"", "resend", "ada", "token", "waits for approve, reject"},
 		{"pay", "approve", "ada", "token", "step pay does not wait for a person; ok does"},
 	} {
-		if _, err := e.Answer(ctx, id, engine.Word{Path: x.path, Verdict: x.verdict, By: x.by, Proof: x.proof}); err == nil || !strings.Contains(err.Error(), x.want) {
+		if _, err := e.Answer(ctx, id, engine.Word{Path: x.path, Verdict: x.verdict, By: x.by, Proof: x.proof}); err == nil ||
+			!strings.Contains(err.Error(), x.want) {
 			t.Errorf("%+v: %v", x, err)
 		}
 	}
@@ -96,7 +98,8 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 	if got := output(t, s, id); first != 1 || got != `succeeded "paid, said ada" ` {
 		t.Errorf("%d answers were taken, %s", first, got)
 	}
-	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err == nil || !strings.Contains(err.Error(), "has ended as succeeded") {
+	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err == nil ||
+		!strings.Contains(err.Error(), "has ended as succeeded") {
 		t.Errorf("after the end: %v", err)
 	}
 	if err := stop(); err != nil {
@@ -113,7 +116,8 @@ func TestWhatWasRejectedIsNotDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := stands(t, s, engine.Waiting)
-	if _, err := e.Answer(context.Background(), id, engine.Word{Verdict: "reject", By: "bob", Proof: "token", Comment: "too much"}); err != nil {
+	if _, err := e.Answer(context.Background(), id, engine.Word{Verdict: "reject", By: "bob", Proof: "token",
+		Comment: "too much"}); err != nil {
 		t.Fatal(err)
 	}
 	stands(t, s, engine.Failed)
@@ -191,7 +195,8 @@ output: ${{ steps.got.output.data.n }}
 
 // TestAWaitRunsOutOfTime and fails with a word that a handler can tell.
 func TestAWaitRunsOutOfTime(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: ok, wait: {approval: now}, timeout: 30ms, continue_on_error: true}\noutput: ${{ steps.ok.error.code }}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: ok, wait: {approval: now}, timeout: 30ms, continue_on_error: " +
+		"true}\noutput: ${{ steps.ok.error.code }}"})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
 		t.Fatal(err)
@@ -208,8 +213,10 @@ func TestAWaitRunsOutOfTime(t *testing.T) {
 // TestAnAttemptInDoubtIsHeldForAPerson under on_unknown: review, and each word
 // has its effect.
 func TestAnAttemptInDoubtIsHeldForAPerson(t *testing.T) {
-	for verdict, want := range map[string]string{"resend": "succeeded 2 ", "done": "succeeded 9 ", "fail": "failed null the attempt was cut, and whether it took effect is not known; a person said so"} {
-		w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, on_unknown: review, retry: 3}\noutput: ${{ steps.a.output.n }}"})
+	for verdict, want := range map[string]string{"resend": "succeeded 2 ", "done": "succeeded 9 ",
+		"fail": "failed null the attempt was cut, and whether it took effect is not known; a person said so"} {
+		w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, on_unknown: review, retry: 3}\noutput: ${{ " +
+			"steps.a.output.n }}"})
 		w.target.do = func(_ engine.Input, nth int) (any, error) {
 			if nth == 1 {
 				return nil, engine.ErrUnanswered

@@ -50,7 +50,8 @@ steps:
 // TestALoopKeepsItsWidth: never more than max_parallel calls at once, each item
 // under an idempotency key of its own.
 func TestALoopKeepsItsWidth(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: l, foreach: 1..60, max_parallel: 4, uses: test/act, with: {n: \"${{ item }}\"}}\noutput: ${{ len(steps.l.output) }}"})
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: l, foreach: 1..60, max_parallel: 4, uses: test/act, with: {n: " +
+		"\"${{ item }}\"}}\noutput: ${{ len(steps.l.output) }}"})
 	var mu sync.Mutex
 	at, most := 0, 0
 	w.target.do = func(engine.Input, int) (any, error) {
@@ -148,7 +149,8 @@ output: ${{ steps.g.status }}
 
 // TestCancelCutsAllBranches: what is open comes back before the run has ended.
 func TestCancelCutsAllBranches(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - parallel:\n" + strings.Repeat("      - {uses: test/act, timeout: 20s}\n", 3)})
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - parallel:\n" +
+		strings.Repeat("      - {uses: test/act, timeout: 20s}\n", 3)})
 	started := make(chan struct{}, 3)
 	w.target.do = func(in engine.Input, _ int) (any, error) {
 		started <- struct{}{}

@@ -314,7 +314,6 @@ func pollExprs(p *Poll) {
 	}
 }
 
-// variant finds a preset's scheme by name; "" is the first.
 // webhookNames are what a webhook inlet's own keys may read.
 func webhookNames() types.Map {
 	return types.Map{"body": types.Any, "headers": anyMap, "query": anyMap, "raw": types.String,

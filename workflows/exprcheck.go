@@ -75,7 +75,7 @@ var (
 	cannotUse       = regexp.MustCompile(`^cannot use (.+) as argument \(type (.+)\) to call (\w+) *$`)
 )
 
-// place reports a mistake at letters from..to of the expression.
+// report reports a mistake at letters from..to of the expression.
 func (e *Expr) report(code string, warning bool, from, to int, problem, hint string) {
 	e.place.src.report(e.place.mark(from, to), code, warning, problem, hint)
 }

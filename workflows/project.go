@@ -406,7 +406,8 @@ func (p *Project) readJSON(rel string) (any, error) {
 	return value.DecodeJSON(b)
 }
 
-// Inputs of a file that a person may write, for messages of the command line.
+// Files are the names of the files that a person may write, for messages of the command
+// line.
 func (p *Project) Files() []string {
 	var out []string
 	for _, s := range p.sources {

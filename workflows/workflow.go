@@ -201,7 +201,7 @@ type Case struct {
 	Steps []*Step
 }
 
-// ParseWorkflow reads one workflow file. What is wrong goes to src; the result
+// parseWorkflow reads one workflow file. What is wrong goes to src; the result
 // can be nil.
 func parseWorkflow(src *source, id string) *Workflow {
 	d := &decoder{source: src}
@@ -414,7 +414,6 @@ func (b *builder) vars(n *yaml.Node) []Var {
 	return out
 }
 
-// retry reads retry: as a number or as a map; nil when it is absent.
 // hasKey tells whether a map of the file has a key, whatever its value.
 func hasKey(n *yaml.Node, key string) bool {
 	for i := 0; i+1 < len(n.Content); i += 2 {

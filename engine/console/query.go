@@ -174,7 +174,7 @@ func some(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// api lists of a page: list answers it.
+// list answers a list of the API, a page of it at a time.
 func list[T any](c *Console, w http.ResponseWriter, r *http.Request, get func(context.Context, engine.Query) (engine.Page[T], error),
 	count func(context.Context, engine.Query, *engine.Page[T]) error) {
 	q, err := query(r.URL.Query(), c.o.Project().Zone())

@@ -26,7 +26,8 @@ type crowd struct {
 
 func newCrowd() *crowd {
 	c := &crowd{wake: make(chan struct{}, 1)}
-	c.table = New(Options{MaxRuns: 512, Pause: 5 * time.Second, Log: slog.New(slog.DiscardHandler), Call: func(run int64) bool { go c.run(run); return true },
+	c.table = New(Options{MaxRuns: 512, Pause: 5 * time.Second, Log: slog.New(slog.DiscardHandler),
+		Call: func(run int64) bool { go c.run(run); return true },
 		Wake: func() {
 			select {
 			case c.wake <- struct{}{}:
@@ -196,7 +197,8 @@ func TestAPermitTakenFreelyLeavesNoTrace(t *testing.T) {
 // TestARateHoldsInEachWindow, also after a pause, after a reload, and over the end of the
 // process, whose successor knows nothing of what was sent.
 func TestARateHoldsInEachWindow(t *testing.T) {
-	for _, limit := range []workflows.Limit{{Rate: 5, Per: 5 * time.Second}, {Rate: 100, Per: time.Minute}, {Rate: 200, Per: time.Second}, {Rate: 1, Per: time.Second}} {
+	for _, limit := range []workflows.Limit{{Rate: 5, Per: 5 * time.Second}, {Rate: 100, Per: time.Minute}, {Rate: 200, Per: time.Second},
+		{Rate: 1, Per: time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			var grants []time.Time
 			run := int64(0)

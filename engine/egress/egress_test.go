@@ -19,10 +19,13 @@ func TestAddressesThatAreNotPublicAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range strings.Fields(`127.0.0.1 127.255.255.254 0.0.0.0 10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 169.254.169.254 169.254.0.1
+	for _, a := range strings.Fields(
+		`127.0.0.1 127.255.255.254 0.0.0.0 10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 169.254.169.254 169.254.0.1
 		224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255 192.0.2.1 198.51.100.1 203.0.113.1 198.18.0.1 192.0.0.1 192.88.99.1 168.63.129.16
-		:: ::1 fe80::1 fe80::1%eth0 fc00::1 fd00::1 fd00:ec2::254 fec0::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::ffff:169.254.169.254 ::127.0.0.1 ::10.0.0.1
-		64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::1 2002:7f00:1:: 2002:a9fe:a9fe:: 2001::1 2001:db8::1 100::1 3fff::1 5f00::1 2606:4700::5efe:127.0.0.1 2606:4700::200:5efe:10.0.0.1`) {
+		:: ::1 fe80::1 fe80::1%eth0 fc00::1 fd00::1 fd00:ec2::254 fec0::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1
+		::ffff:169.254.169.254 ::127.0.0.1 ::10.0.0.1
+		64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::1 2002:7f00:1:: 2002:a9fe:a9fe:: 2001::1 2001:db8::1 100::1 3fff::1 5f00::1
+		2606:4700::5efe:127.0.0.1 2606:4700::200:5efe:10.0.0.1`) {
 		ip, err := netip.ParseAddr(a)
 		if err != nil {
 			t.Fatal(err)
@@ -31,7 +34,8 @@ func TestAddressesThatAreNotPublicAreRefused(t *testing.T) {
 			t.Errorf("%s is allowed", a)
 		}
 	}
-	for _, a := range strings.Fields(`1.1.1.1 8.8.8.8 93.184.216.34 172.32.0.1 100.128.0.1 2606:4700::1111 2a00:1450:4001:81b::200e 64:ff9b::808:808 2002:808:808::1 ::ffff:8.8.8.8`) {
+	for _, a := range strings.Fields(`1.1.1.1 8.8.8.8 93.184.216.34 172.32.0.1 100.128.0.1 2606:4700::1111 2a00:1450:4001:81b::200e ` +
+		`64:ff9b::808:808 2002:808:808::1 ::ffff:8.8.8.8`) {
 		if !g.Allowed(netip.MustParseAddr(a)) {
 			t.Errorf("%s is refused", a)
 		}
@@ -50,7 +54,8 @@ func TestNoPacketReachesARefusedAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("HTTP_PROXY", canary.URL)
-	for _, host := range []string{"127.0.0.1", "localhost", "LOCALHOST.", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1", "2130706433", "0x7f000001", "0177.0.0.1"} {
+	for _, host := range []string{"127.0.0.1", "localhost", "LOCALHOST.", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1", "2130706433",
+		"0x7f000001", "0177.0.0.1"} {
 		resp, err := g.Client().Get("http://" + host + port + "/")
 		if err == nil {
 			resp.Body.Close()

@@ -187,7 +187,8 @@ func TestARequestWithoutABodyLooksAsItDid(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if head := <-lines; strings.Count(head, "content-length: 0\r\n") != want || strings.Contains(head, "transfer-encoding") || !strings.Contains(head, "idempotency-key: k") {
+		if head := <-lines; strings.Count(head, "content-length: 0\r\n") != want || strings.Contains(head, "transfer-encoding") ||
+			!strings.Contains(head, "idempotency-key: k") {
 			t.Errorf("%s: %q", method, head)
 		}
 		if len(r.Header) != 1 {

@@ -297,7 +297,8 @@ func (s *Store) Clean() error {
 	var out Swept
 	for _, e := range entries {
 		if e.IsDir() && strings.HasPrefix(e.Name(), "run_") {
-			if err := s.remove(filepath.Join(s.dir, e.Name()), &out, func(name string) bool { return strings.HasSuffix(name, partial) }); err != nil {
+			if err := s.remove(filepath.Join(s.dir, e.Name()), &out,
+				func(name string) bool { return strings.HasSuffix(name, partial) }); err != nil {
 				return err
 			}
 		}

@@ -28,7 +28,8 @@ func TestFilesAreWholeBoundedAndGoWithTheirRun(t *testing.T) {
 	dir := t.TempDir()
 	s := files.New(dir, 10)
 	info, err := write(t, s, "run_1", "a", "12345", 5)
-	if err != nil || info != (files.Info{Path: "files/run_1/a", Size: 5, SHA256: "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"}) {
+	if err != nil || info != (files.Info{Path: "files/run_1/a", Size: 5,
+		SHA256: "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"}) {
 		t.Fatalf("%+v %v", info, err)
 	}
 	for what, c := range map[string]struct {
@@ -66,7 +67,8 @@ func TestFilesAreWholeBoundedAndGoWithTheirRun(t *testing.T) {
 	if _, err := os.Stat(unfinished); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what a crash left is there: %v", err)
 	}
-	if swept, err := again.Sweep(func(run string) (bool, error) { return run != "run_1", nil }); err != nil || swept != (files.Swept{Files: 1, Bytes: 5}) {
+	if swept, err := again.Sweep(func(run string) (bool, error) { return run != "run_1", nil }); err != nil ||
+		swept != (files.Swept{Files: 1, Bytes: 5}) {
 		t.Errorf("%+v %v", swept, err)
 	}
 	if _, err := os.Stat(own); err != nil {
@@ -87,13 +89,17 @@ func TestNoPathLeadsOutOfTheFolder(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("A=1"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Symlink("../.env", filepath.Join(dir, "files", "link")), os.Symlink(dir, filepath.Join(dir, "files", "up"))); err != nil {
+	if err := errors.Join(os.Symlink("../.env", filepath.Join(dir, "files", "link")),
+		os.Symlink(dir, filepath.Join(dir, "files", "up"))); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]error{
-		"files/run_1/a": nil, "files/run_1/b": files.ErrMissing, "files/run_9/a": files.ErrMissing, "files/run_1": files.ErrOutside, "files": files.ErrOutside, "": files.ErrOutside,
-		"files/../.env": files.ErrOutside, "files/run_1/../../.env": files.ErrOutside, "../.env": files.ErrOutside, ".env": files.ErrOutside, "/etc/passwd": files.ErrOutside,
-		"files//etc/passwd": files.ErrOutside, "files/link": files.ErrOutside, "files/up/.env": files.ErrOutside, "./files/run_1/a": files.ErrOutside, "files/\x00": files.ErrOutside,
+		"files/run_1/a": nil, "files/run_1/b": files.ErrMissing, "files/run_9/a": files.ErrMissing, "files/run_1": files.ErrOutside,
+		"files": files.ErrOutside, "": files.ErrOutside,
+		"files/../.env": files.ErrOutside, "files/run_1/../../.env": files.ErrOutside, "../.env": files.ErrOutside, ".env": files.ErrOutside,
+		"/etc/passwd":       files.ErrOutside,
+		"files//etc/passwd": files.ErrOutside, "files/link": files.ErrOutside, "files/up/.env": files.ErrOutside,
+		"./files/run_1/a": files.ErrOutside, "files/\x00": files.ErrOutside,
 	} {
 		f, _, err := s.Open(path)
 		if f != nil {

@@ -16,7 +16,8 @@ func TestAnExpressionOverALimitIsTooLargeWithOneAdvice(t *testing.T) {
 	}
 	_, err = e.Eval(&workflows.Env{Names: workflows.Names{"list": make([]any, 5000)}})
 	x := plan.TooLarge(err, "the text", "write less of the data into it", "a")
-	if x.Code != "too_large" || !strings.Contains(x.Message, "20 million steps") || !strings.Contains(x.Message, "foreach:") || strings.Contains(x.Message, "write less") {
+	if x.Code != "too_large" || !strings.Contains(x.Message, "20 million steps") || !strings.Contains(x.Message, "foreach:") ||
+		strings.Contains(x.Message, "write less") {
 		t.Errorf("%+v", x)
 	}
 }

@@ -37,7 +37,8 @@ func TestPausesSpreadEvenly(t *testing.T) {
 				worst = max(worst, math.Abs(x-float64(i)/n), math.Abs(x-float64(i+1)/n))
 			}
 			if limit := 1.95 / math.Sqrt(n); worst > limit || at[0] < 0 || at[n-1] > 1 {
-				t.Errorf("%s, after %d failures: off by %.4f, at most %.4f would be chance; from %.3f to %.3f", name, failures, worst, limit, at[0], at[n-1])
+				t.Errorf("%s, after %d failures: off by %.4f, at most %.4f would be chance; from %.3f to %.3f", name, failures, worst, limit,
+					at[0], at[n-1])
 			}
 		}
 	}

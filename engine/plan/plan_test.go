@@ -15,7 +15,8 @@ import (
 )
 
 // acts is the one action of these workflows; it is only ever planned.
-var acts = map[string]*workflows.ActionSpec{"test/act": {Name: "test/act", Leaves: true, Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}, {Name: "url", Type: "string", Fill: workflows.FillURL}}}}
+var acts = map[string]*workflows.ActionSpec{"test/act": {Name: "test/act", Leaves: true,
+	Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}, {Name: "url", Type: "string", Fill: workflows.FillURL}}}}
 
 func flow(t testing.TB, text string) *workflows.Workflow {
 	t.Helper()
@@ -38,7 +39,8 @@ func flow(t testing.TB, text string) *workflows.Workflow {
 
 func state(w *workflows.Workflow, data map[string]any) *plan.State {
 	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
-	return &plan.State{Workflow: w, Event: map[string]any{"data": data, "type": "t", "key": "k", "id": "evt_1"}, Run: map[string]any{"id": "run_1"}, RunID: "run_1", StartedAt: at, Now: at}
+	return &plan.State{Workflow: w, Event: map[string]any{"data": data, "type": "t", "key": "k", "id": "evt_1"},
+		Run: map[string]any{"id": "run_1"}, RunID: "run_1", StartedAt: at, Now: at}
 }
 
 // carry makes every due attempt with do until the run ends.
@@ -59,7 +61,8 @@ func carry(t testing.TB, st *plan.State, do func(d plan.Due) *plan.Error) *plan.
 			if x.NotBefore.After(st.Now) {
 				st.Now = x.NotBefore
 			}
-			r := &plan.Record{Path: x.Path, Attempt: x.Attempt, Action: x.Step.Uses, Status: plan.Succeeded, StartedAt: st.Now, FinishedAt: st.Now, Output: map[string]any{"n": x.With["n"]}}
+			r := &plan.Record{Path: x.Path, Attempt: x.Attempt, Action: x.Step.Uses, Status: plan.Succeeded, StartedAt: st.Now, FinishedAt: st.Now,
+				Output: map[string]any{"n": x.With["n"]}}
 			var err error
 			if r.Output, err = x.Output(st.RunID, r.Output); err != nil {
 				t.Fatal(err)
@@ -75,50 +78,98 @@ func carry(t testing.TB, st *plan.State, do func(d plan.Due) *plan.Error) *plan.
 }
 
 func TestRunsEndAsTheLanguageSays(t *testing.T) {
-	fail := map[string]*plan.Error{"bad": {Message: "503", Code: "http_status", Status: 503, Retryable: true}, "gone": {Message: "404", Code: "http_status", Status: 404}}
+	fail := map[string]*plan.Error{"bad": {Message: "503", Code: "http_status", Status: 503, Retryable: true},
+		"gone": {Message: "404", Code: "http_status", Status: 404}}
 	for _, c := range []struct {
 		name, text, status, errorStep string
 		did                           []string
 		output                        any
 	}{
-		{"steps in order", "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n  - {id: b, uses: test/act, with: {n: \"${{ steps.a.output.n + 1 }}\"}}\noutput: ${{ steps.b.output.n }}", "succeeded", "", []string{"a", "b"}, 2},
-		{"if false skips", "on: manual\nsteps:\n  - {id: a, if: event.data.no, uses: test/act}\n  - {id: b, uses: test/act}\noutput: ${{ steps.a.status }}", "succeeded", "", []string{"b"}, "skipped"},
-		{"else", "on: manual\nsteps:\n  - if: event.data.no\n    steps: [{id: a, uses: test/act}]\n    else: [{id: b, uses: test/act}]", "succeeded", "", []string{"0/else/b"}, nil},
-		{"switch by text of the value", "on: manual\nsteps:\n  - switch: 404\n    cases:\n      404: [{id: a, uses: test/act}]\n      b: [{id: b, uses: test/act}]", "succeeded", "", []string{"0/404/a"}, nil},
-		{"switch without a case", "on: manual\nsteps:\n  - switch: \"'x'\"\n    cases: {a: [{id: a, uses: test/act}]}\n    default: [{id: b, uses: test/act}]", "succeeded", "", []string{"0/default/b"}, nil},
-		{"set inside a branch is seen after it", "on: manual\nvars: {v: 1}\nsteps:\n  - switch: \"'a'\"\n    cases: {a: [{set: {v: 2}}]}\noutput: ${{ vars.v }}", "succeeded", "", nil, 2},
-		{"stop", "on: manual\nsteps:\n  - {id: a, uses: test/act}\n  - {if: true, stop: enough}\n  - {id: b, uses: test/act}\noutput: x", "succeeded", "", []string{"a"}, "x"},
-		{"stop leaves out what the output reads", "on: manual\nsteps:\n  - {if: true, stop: enough}\n  - {id: b, uses: test/act}\noutput: ${{ steps.b.output.n }}", "succeeded", "", nil, nil},
-		{"fail runs on_failure", "on: manual\nsteps:\n  - {if: true, fail: \"no ${{ event.type }}\"}\non_failure:\n  - {id: h, uses: test/act, with: {n: \"${{ error.message }}\"}}", "failed", "0", []string{"on_failure/h"}, nil},
-		{"retries, then fails", "on: manual\nsteps:\n  - {id: bad, uses: test/act, retry: 2}", "failed", "bad", []string{"bad", "bad", "bad"}, nil},
+		{"steps in order", "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n  - {id: b, uses: test/act, with: {n: " +
+			"\"${{ steps.a.output.n + 1 }}\"}}\noutput: ${{ steps.b.output.n }}", "succeeded", "", []string{"a", "b"}, 2},
+		{"if false skips", "on: manual\nsteps:\n  - {id: a, if: event.data.no, uses: test/act}\n  - {id: b, uses: test/act}\noutput: ${{ " +
+			"steps.a.status }}", "succeeded", "", []string{"b"}, "skipped"},
+		{"else", "on: manual\nsteps:\n  - if: event.data.no\n    steps: [{id: a, uses: test/act}]\n    else: [{id: b, uses: test/act}]",
+			"succeeded", "", []string{"0/else/b"}, nil},
+		{"switch by text of the value", "on: manual\nsteps:\n  - switch: 404\n    cases:\n      404: [{id: a, uses: test/act}]\n      b: [{id: " +
+			"b, uses: test/act}]", "succeeded", "", []string{"0/404/a"}, nil},
+		{"switch without a case", "on: manual\nsteps:\n  - switch: \"'x'\"\n    cases: {a: [{id: a, uses: test/act}]}\n    default: [{id: b, " +
+			"uses: test/act}]", "succeeded", "", []string{"0/default/b"}, nil},
+		{"set inside a branch is seen after it", "on: manual\nvars: {v: 1}\nsteps:\n  - switch: \"'a'\"\n    cases: {a: [{set: {v: " +
+			"2}}]}\noutput: ${{ vars.v }}", "succeeded", "", nil, 2},
+		{"stop", "on: manual\nsteps:\n  - {id: a, uses: test/act}\n  - {if: true, stop: enough}\n  - {id: b, uses: test/act}\noutput: x",
+			"succeeded", "", []string{"a"}, "x"},
+		{"stop leaves out what the output reads", "on: manual\nsteps:\n  - {if: true, stop: enough}\n  - {id: b, uses: test/act}\noutput: ${{ " +
+			"steps.b.output.n }}", "succeeded", "", nil, nil},
+		{"fail runs on_failure", "on: manual\nsteps:\n  - {if: true, fail: \"no ${{ event.type }}\"}\non_failure:\n  - {id: h, uses: test/act, " +
+			"with: {n: \"${{ error.message }}\"}}", "failed", "0", []string{"on_failure/h"}, nil},
+		{"retries, then fails", "on: manual\nsteps:\n  - {id: bad, uses: test/act, retry: 2}", "failed", "bad",
+			[]string{"bad", "bad", "bad"}, nil},
 		{"no retry of what cannot help", "on: manual\nsteps:\n  - {id: gone, uses: test/act, retry: 5}", "failed", "gone", []string{"gone"}, nil},
-		{"retry.when decides", "on: manual\nsteps:\n  - {id: gone, uses: test/act, retry: {max: 1, when: error.status == 404}}", "failed", "gone", []string{"gone", "gone"}, nil},
+		{"retry.when decides", "on: manual\nsteps:\n  - {id: gone, uses: test/act, retry: {max: 1, when: error.status == 404}}", "failed",
+			"gone", []string{"gone", "gone"}, nil},
 		{"no retry by default for what is not safe", "on: manual\nsteps:\n  - {id: bad, uses: test/act}", "failed", "bad", []string{"bad"}, nil},
-		{"continue_on_error", "on: manual\nsteps:\n  - {id: bad, uses: test/act, continue_on_error: true}\n  - {id: b, uses: test/act}\noutput: ${{ steps.bad.error.status }}", "succeeded", "", []string{"bad", "b"}, 503},
-		{"a step's on_failure, and the failure still counts", "on: manual\nsteps:\n  - id: bad\n    uses: test/act\n    on_failure: [{id: h, uses: test/act, with: {n: \"${{ error.status }}\"}}]\n  - {id: b, uses: test/act}", "failed", "bad", []string{"bad", "bad/on_failure/h"}, nil},
-		{"a failing handler stands beside the failure", "on: manual\nsteps:\n  - {id: gone, uses: test/act}\non_failure:\n  - {id: bad, uses: test/act}", "failed", "gone", []string{"gone", "on_failure/bad"}, nil},
-		{"a group forgives", "on: manual\nsteps:\n  - steps: [{id: bad, uses: test/act}]\n    continue_on_error: true\n  - {id: b, uses: test/act}", "succeeded", "", []string{"0/bad", "b"}, nil},
-		{"foreach gives the outputs in order", "on: manual\nsteps:\n  - {id: l, foreach: \"[3, 1, 2]\", uses: test/act, with: {n: \"${{ item * 10 + index }}\"}, output: \"${{ result.n }}\"}\noutput: ${{ steps.l.output }}", "succeeded", "", []string{"l/0", "l/1", "l/2"}, []any{30, 11, 22}},
-		{"foreach over a map gives sorted pairs", "on: manual\nsteps:\n  - {id: l, foreach: \"{b: 2, a: 1}\", as: p, uses: test/act, with: {n: \"${{ p.key }}${{ p.value }}\"}, output: \"${{ result.n }}\"}\noutput: ${{ steps.l.output }}", "succeeded", "", []string{"l/0", "l/1"}, []any{"a1", "b2"}},
-		{"foreach over nothing", "on: manual\nsteps:\n  - {id: l, foreach: \"[]\", uses: test/act}\noutput: ${{ steps.l.output }}", "succeeded", "", nil, []any{}},
+		{"continue_on_error", "on: manual\nsteps:\n  - {id: bad, uses: test/act, continue_on_error: true}\n  - {id: b, uses: " +
+			"test/act}\noutput: " +
+			"${{ steps.bad.error.status }}", "succeeded", "", []string{"bad", "b"}, 503},
+		{"a step's on_failure, and the failure still counts", "on: manual\nsteps:\n  - id: bad\n    uses: test/act\n    on_failure: [{id: h, " +
+			"uses: test/act, with: {n: \"${{ error.status }}\"}}]\n  - {id: b, uses: test/act}", "failed", "bad",
+			[]string{"bad", "bad/on_failure/h"}, nil},
+		{"a failing handler stands beside the failure", "on: manual\nsteps:\n  - {id: gone, uses: test/act}\non_failure:\n  - {id: bad, uses: " +
+			"test/act}", "failed", "gone", []string{"gone", "on_failure/bad"}, nil},
+		{"a group forgives", "on: manual\nsteps:\n  - steps: [{id: bad, uses: test/act}]\n    continue_on_error: true\n  - {id: b, uses: " +
+			"test/act}", "succeeded", "", []string{"0/bad", "b"}, nil},
+		{"foreach gives the outputs in order", "on: manual\nsteps:\n  - {id: l, foreach: \"[3, 1, 2]\", uses: test/act, with: {n: \"${{ item * " +
+			"10 + index }}\"}, output: \"${{ result.n }}\"}\noutput: ${{ steps.l.output }}", "succeeded", "", []string{"l/0", "l/1", "l/2"},
+			[]any{30, 11, 22}},
+		{"foreach over a map gives sorted pairs", "on: manual\nsteps:\n  - {id: l, foreach: \"{b: 2, a: 1}\", as: p, uses: test/act, with: {n: " +
+			"\"${{ p.key }}${{ p.value }}\"}, output: \"${{ result.n }}\"}\noutput: ${{ steps.l.output }}", "succeeded", "",
+			[]string{"l/0", "l/1"}, []any{"a1", "b2"}},
+		{"foreach over nothing", "on: manual\nsteps:\n  - {id: l, foreach: \"[]\", uses: test/act}\noutput: ${{ steps.l.output }}", "succeeded",
+			"", nil, []any{}},
 		{"foreach over what is no list", "on: manual\nsteps:\n  - {id: l, foreach: event.type, uses: test/act}", "failed", "l", nil, nil},
-		{"foreach over a group, with a set of its own", "on: manual\nvars: {v: 0}\nsteps:\n  - id: l\n    foreach: \"[1, 2]\"\n    steps:\n      - set: {v: \"${{ item }}\"}\n      - {id: a, uses: test/act, with: {n: \"${{ vars.v }}\"}}\n    output: ${{ result.a.n }}\noutput: ${{ concat(steps.l.output, [vars.v]) }}", "succeeded", "", []string{"l/0/a", "l/1/a"}, []any{1, 2, 0}},
-		{"a loop fails at its first failure", "on: manual\nsteps:\n  - {id: l, foreach: \"[1, 2]\", steps: [{id: gone, uses: test/act}]}", "failed", "l/0/gone", []string{"l/0/gone"}, nil},
-		{"a loop that goes on fails at its end", "on: manual\nsteps:\n  - {id: l, foreach: \"[1, 2]\", fail_fast: false, steps: [{id: gone, uses: test/act}]}", "failed", "l/0/gone", []string{"l/0/gone", "l/1/gone"}, nil},
-		{"a loop that is forgiven gives what it has", "on: manual\nsteps:\n  - id: l\n    foreach: \"[1, 2, 3]\"\n    fail_fast: false\n    continue_on_error: true\n    steps:\n      - {id: a, if: item != 2, uses: test/act, with: {n: \"${{ item }}\"}}\n      - {if: item == 2, fail: \"no\"}\n    output: ${{ result.a.n }}\noutput: ${{ steps.l.output }}", "succeeded", "", []string{"l/0/a", "l/2/a"}, []any{1, nil, 3}},
-		{"stop inside a loop ends the run", "on: manual\nsteps:\n  - foreach: \"[1, 2]\"\n    steps: [{if: true, stop: enough}]\n  - {id: b, uses: test/act}", "succeeded", "", nil, nil},
-		{"parallel branches all run, and are visible after", "on: manual\nsteps:\n  - id: p\n    parallel:\n      - {id: a, uses: test/act, with: {n: 1}}\n      - steps: [{id: b, uses: test/act, with: {n: 2}}, {id: c, uses: test/act, with: {n: \"${{ steps.b.output.n + 1 }}\"}}]\noutput: ${{ [steps.a.output?.n, steps.c.output?.n, steps.p.output.a.n] }}", "succeeded", "", []string{"p/a", "p/1/b", "p/1/c"}, []any{1, 3, 1}},
-		{"a parallel branch that fails lets the others end", "on: manual\nsteps:\n  - parallel:\n      - {id: gone, uses: test/act}\n      - steps: [{id: b, uses: test/act}, {id: c, uses: test/act}]\n  - {id: d, uses: test/act}", "failed", "0/gone", []string{"0/gone", "0/1/b", "0/1/c"}, nil},
-		{"what a branch sets is seen there only", "on: manual\nvars: {v: 0}\nsteps:\n  - parallel:\n      - steps: [{set: {v: 1}}, {id: a, uses: test/act, with: {n: \"${{ vars.v }}\"}}]\n      - {id: b, uses: test/act, with: {n: \"${{ vars.v }}\"}}\noutput: ${{ [steps.a.output?.n, steps.b.output?.n, vars.v] }}", "succeeded", "", []string{"0/0/a", "0/b"}, []any{1, 0, 0}},
-		{"stop in a parallel branch ends the run", "on: manual\nsteps:\n  - parallel:\n      - {if: true, stop: enough}\n      - {id: b, uses: test/act}\n  - {id: c, uses: test/act}", "succeeded", "", nil, nil},
-		{"sleep passes", "on: manual\nsteps:\n  - {id: z, sleep: 365d}\n  - {id: a, uses: test/act, with: {n: \"${{ now().Year() > 0 }}\"}}\noutput: ${{ steps.z.status }}", "succeeded", "", []string{"a"}, "succeeded"},
-		{"sleep until", "on: manual\nsteps:\n  - sleep: {until: \"2027-01-01T00:00:00Z\"}\n  - {id: a, uses: test/act}", "succeeded", "", []string{"a"}, nil},
+		{"foreach over a group, with a set of its own",
+			"on: manual\nvars: {v: 0}\nsteps:\n  - id: l\n    foreach: \"[1, 2]\"\n    steps:\n     " +
+				" - set: {v: \"${{ item }}\"}\n      - {id: a, uses: test/act, with: {n: \"${{ vars.v }}\"}}\n    output: ${{ result.a.n }}\noutput: " +
+				"${{ concat(steps.l.output, [vars.v]) }}", "succeeded", "", []string{"l/0/a", "l/1/a"}, []any{1, 2, 0}},
+		{"a loop fails at its first failure", "on: manual\nsteps:\n  - {id: l, foreach: \"[1, 2]\", steps: [{id: gone, uses: test/act}]}",
+			"failed", "l/0/gone", []string{"l/0/gone"}, nil},
+		{"a loop that goes on fails at its end", "on: manual\nsteps:\n  - {id: l, foreach: \"[1, 2]\", fail_fast: false, steps: [{id: gone, " +
+			"uses: test/act}]}", "failed", "l/0/gone", []string{"l/0/gone", "l/1/gone"}, nil},
+		{"a loop that is forgiven gives what it has", "on: manual\nsteps:\n  - id: l\n    foreach: \"[1, 2, 3]\"\n    fail_fast: " +
+			"false\n    continue_on_error: true\n    steps:\n      - {id: a, if: item != 2, uses: test/act, with: {n: \"${{ item }}\"}}\n      - " +
+			"{if: item == 2, fail: \"no\"}\n    output: ${{ result.a.n }}\noutput: ${{ steps.l.output }}", "succeeded", "",
+			[]string{"l/0/a", "l/2/a"}, []any{1, nil, 3}},
+		{"stop inside a loop ends the run", "on: manual\nsteps:\n  - foreach: \"[1, 2]\"\n    steps: [{if: true, stop: enough}]\n  - {id: b, " +
+			"uses: test/act}", "succeeded", "", nil, nil},
+		{"parallel branches all run, and are visible after", "on: manual\nsteps:\n  - id: p\n    parallel:\n      - {id: a, uses: test/act, " +
+			"with: {n: 1}}\n      - steps: [{id: b, uses: test/act, with: {n: 2}}, {id: c, uses: test/act, with: {n: \"${{ steps.b.output.n + 1 " +
+			"}}\"}}]\noutput: ${{ [steps.a.output?.n, steps.c.output?.n, steps.p.output.a.n] }}", "succeeded", "",
+			[]string{"p/a", "p/1/b", "p/1/c"}, []any{1, 3, 1}},
+		{"a parallel branch that fails lets the others end", "on: manual\nsteps:\n  - parallel:\n      - {id: gone, uses: test/act}\n      - " +
+			"steps: [{id: b, uses: test/act}, {id: c, uses: test/act}]\n  - {id: d, uses: test/act}", "failed", "0/gone",
+			[]string{"0/gone", "0/1/b", "0/1/c"}, nil},
+		{"what a branch sets is seen there only", "on: manual\nvars: {v: 0}\nsteps:\n  - parallel:\n      - steps: [{set: {v: 1}}, {id: a, " +
+			"uses: test/act, with: {n: \"${{ vars.v }}\"}}]\n      - {id: b, uses: test/act, with: {n: \"${{ vars.v }}\"}}\noutput: ${{ " +
+			"[steps.a.output?.n, steps.b.output?.n, vars.v] }}", "succeeded", "", []string{"0/0/a", "0/b"}, []any{1, 0, 0}},
+		{"stop in a parallel branch ends the run", "on: manual\nsteps:\n  - parallel:\n      - {if: true, stop: enough}\n      - {id: b, uses: " +
+			"test/act}\n  - {id: c, uses: test/act}", "succeeded", "", nil, nil},
+		{"sleep passes", "on: manual\nsteps:\n  - {id: z, sleep: 365d}\n  - {id: a, uses: test/act, with: {n: \"${{ now().Year() > 0 " +
+			"}}\"}}\noutput: ${{ steps.z.status }}", "succeeded", "", []string{"a"}, "succeeded"},
+		{"sleep until", "on: manual\nsteps:\n  - sleep: {until: \"2027-01-01T00:00:00Z\"}\n  - {id: a, uses: test/act}", "succeeded", "",
+			[]string{"a"}, nil},
 		{"sleep until nonsense", "on: manual\nsteps:\n  - {id: z, sleep: {until: \"${{ event.type }}\"}}", "failed", "z", nil, nil},
-		{"a group runs out of time in its sleep", "on: manual\nsteps:\n  - {steps: [{id: a, uses: test/act}, {sleep: 2h}, {id: b, uses: test/act}], timeout: 1h}", "failed", "0", []string{"0/a"}, nil},
-		{"a loop in a parallel in a loop", "on: manual\nsteps:\n  - id: l\n    foreach: \"[[1, 2], [3]]\"\n    as: row\n    max_parallel: 2\n    steps:\n      - parallel:\n          - {id: m, foreach: row, uses: test/act, with: {n: \"${{ item }}\"}, output: \"${{ result.n }}\"}\n    output: ${{ result }}\noutput: ${{ len(steps.l.output) }}", "succeeded", "", []string{"l/0/0/m/0", "l/1/0/m/0", "l/0/0/m/1"}, 2},
-		{"nil in a URL is an error", "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {url: \"https://x/${{ event.data.missing }}\"}}", "failed", "a", nil, nil},
+		{"a group runs out of time in its sleep", "on: manual\nsteps:\n  - {steps: [{id: a, uses: test/act}, {sleep: 2h}, {id: b, uses: " +
+			"test/act}], timeout: 1h}", "failed", "0", []string{"0/a"}, nil},
+		{"a loop in a parallel in a loop", "on: manual\nsteps:\n  - id: l\n    foreach: \"[[1, 2], [3]]\"\n    as: row\n    max_parallel: " +
+			"2\n    steps:\n      - parallel:\n          - {id: m, foreach: row, uses: test/act, with: {n: \"${{ item }}\"}, output: " +
+			"\"${{ result.n }}\"}\n    output: ${{ result }}\noutput: ${{ len(steps.l.output) }}", "succeeded", "",
+			[]string{"l/0/0/m/0", "l/1/0/m/0", "l/0/0/m/1"}, 2},
+		{"nil in a URL is an error", "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {url: \"https://x/${{ event.data.missing }}\"}}",
+			"failed", "a", nil, nil},
 		{"an error in if is a failure", "on: manual\nsteps:\n  - {id: a, if: event.data.x.y == 1, uses: test/act}", "failed", "a", nil, nil},
-		{"a broken var fails the run", "on: manual\nvars: {v: \"${{ event.data.x.y }}\"}\nsteps:\n  - {id: a, uses: test/act}", "failed", "vars.v", nil, nil},
+		{"a broken var fails the run", "on: manual\nvars: {v: \"${{ event.data.x.y }}\"}\nsteps:\n  - {id: a, uses: test/act}", "failed",
+			"vars.v", nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var did []string
@@ -171,7 +222,8 @@ func TestRetryAfterIsObeyedUpToMaxDelay(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps:\n  - {id: a, uses: test/act, retry: {max: 1, max_delay: 20s}}"), nil)
 	for _, c := range []struct{ after, want time.Duration }{{15 * time.Second, 15 * time.Second}, {time.Hour, 20 * time.Second}} {
 		st.Records = nil
-		st.AddRecord(&plan.Record{Path: "a", Attempt: 1, Status: plan.Failed, StartedAt: st.Now, FinishedAt: st.Now, Error: &plan.Error{Retryable: true, RetryAfter: c.after}})
+		st.AddRecord(&plan.Record{Path: "a", Attempt: 1, Status: plan.Failed, StartedAt: st.Now, FinishedAt: st.Now,
+			Error: &plan.Error{Retryable: true, RetryAfter: c.after}})
 		d := plan.Next(st)
 		if len(d.Due) != 1 || d.Due[0].NotBefore.Sub(st.Now) != c.want {
 			t.Errorf("Retry-After %v: %+v", c.after, d)
@@ -181,7 +233,8 @@ func TestRetryAfterIsObeyedUpToMaxDelay(t *testing.T) {
 
 func TestACutAttemptIsSentAgainOrFailsAsTheStepSays(t *testing.T) {
 	for policy, want := range map[string]string{"retry": "again", "fail": "interrupted"} {
-		st := state(flow(t, "on: manual\nsteps:\n  - {id: a, uses: test/act, on_unknown: "+policy+", with: {n: \"${{ uuid() }} ${{ now() }}\"}}"), nil)
+		st := state(flow(t, "on: manual\nsteps:\n  - {id: a, uses: test/act, on_unknown: "+policy+
+			", with: {n: \"${{ uuid() }} ${{ now() }}\"}}"), nil)
 		first := plan.Next(st).Due[0]
 		st.AddRecord(&plan.Record{Path: "a", Attempt: 1, Status: plan.Unknown, StartedAt: st.Now, FinishedAt: st.Now})
 		st.Now = st.Now.Add(time.Hour)
@@ -220,7 +273,8 @@ func TestAnyRunEndsAndNothingIsDoneTwice(t *testing.T) {
 		for range 400 {
 			d := plan.Next(st)
 			again := plan.Next(st)
-			if !reflect.DeepEqual(paths(d), paths(again)) || fmt.Sprint(d.Questions) != fmt.Sprint(again.Questions) || (d.End == nil) != (again.End == nil) {
+			if !reflect.DeepEqual(paths(d), paths(again)) || fmt.Sprint(d.Questions) != fmt.Sprint(again.Questions) ||
+				(d.End == nil) != (again.End == nil) {
 				r.Fatalf("two answers: %v %+v %+v, %v %+v %+v\n%s", paths(d), d.End, d.Questions, paths(again), again.End, again.Questions, text)
 			}
 			if d.End != nil {
@@ -230,7 +284,8 @@ func TestAnyRunEndsAndNothingIsDoneTwice(t *testing.T) {
 				if done[c.Path] {
 					r.Fatalf("%s calls again after it succeeded\n%s", c.Path, text)
 				}
-				rec := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", Status: plan.Waiting, StartedAt: st.Now, Waits: []plan.Wait{{Kind: plan.WaitCall, Event: "evt_1"}}}
+				rec := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", Status: plan.Waiting, StartedAt: st.Now,
+					Waits: []plan.Wait{{Kind: plan.WaitCall, Event: "evt_1"}}}
 				if c.Detach {
 					rec.Status, rec.FinishedAt, done[c.Path] = plan.Succeeded, st.Now, true
 				}
@@ -245,7 +300,8 @@ func TestAnyRunEndsAndNothingIsDoneTwice(t *testing.T) {
 					continue
 				}
 				moves = true
-				a := &plan.Answer{Attempt: q.Attempt, Verdict: rapid.SampledFrom(map[string][]string{"approval": {"approve", "reject"}, "review": {"resend", "done", "fail"}, "call": {"call"}}[q.Kind]).Draw(r, "verdict")}
+				a := &plan.Answer{Attempt: q.Attempt, Verdict: rapid.SampledFrom(map[string][]string{"approval": {"approve", "reject"},
+					"review": {"resend", "done", "fail"}, "call": {"call"}}[q.Kind]).Draw(r, "verdict")}
 				if q.Kind == "call" && rapid.Bool().Draw(r, "fails") {
 					a.Err = &plan.Error{Message: "x", Retryable: true}
 				}
@@ -319,7 +375,8 @@ func randomSteps(r *rapid.T, n *int, depth, indent int, handler bool) string {
 		}
 		switch kind {
 		case 0, 1, 2:
-			out += fmt.Sprintf("%s- id: s%d\n%s  uses: test/act\n%s  on_unknown: %s\n%s  retry: %d\n%s", pad, *n, pad, pad, rapid.SampledFrom([]string{"retry", "fail", "review"}).Draw(r, "doubt"), pad, rapid.IntRange(0, 3).Draw(r, "retry"), mods)
+			out += fmt.Sprintf("%s- id: s%d\n%s  uses: test/act\n%s  on_unknown: %s\n%s  retry: %d\n%s", pad, *n, pad, pad,
+				rapid.SampledFrom([]string{"retry", "fail", "review"}).Draw(r, "doubt"), pad, rapid.IntRange(0, 3).Draw(r, "retry"), mods)
 			if depth < 4 && rapid.IntRange(0, 4).Draw(r, "on_failure") == 0 {
 				out += pad + "  on_failure:\n" + randomSteps(r, n, depth+1, indent+4, true)
 			}
@@ -328,21 +385,26 @@ func randomSteps(r *rapid.T, n *int, depth, indent int, handler bool) string {
 		case 4:
 			out += fmt.Sprintf("%s- steps:\n%s%s", pad, randomSteps(r, n, depth+1, indent+4, handler), mods)
 		case 5:
-			out += fmt.Sprintf("%s- switch: event.type\n%s  cases:\n%s    t:\n%s%s    u:\n%s", pad, pad, pad, randomSteps(r, n, depth+1, indent+6, handler), pad, randomSteps(r, n, depth+1, indent+6, handler))
+			out += fmt.Sprintf("%s- switch: event.type\n%s  cases:\n%s    t:\n%s%s    u:\n%s", pad, pad, pad,
+				randomSteps(r, n, depth+1, indent+6, handler), pad, randomSteps(r, n, depth+1, indent+6, handler))
 		case 7:
 			out += fmt.Sprintf("%s- parallel:\n%s%s", pad, randomSteps(r, n, depth+1, indent+4, handler), mods)
 		case 8:
 			// The name is the loop's own, so that loops can lie in each other.
 			name := *n
-			out += fmt.Sprintf("%s- foreach: \"[1, 2, 3]\"\n%s  as: i%d\n%s  max_parallel: %d\n%s  fail_fast: %v\n%s  steps:\n%s%s", pad, pad, name, pad, rapid.IntRange(1, 3).Draw(r, "width"), pad, rapid.Bool().Draw(r, "fast"), pad, randomSteps(r, n, depth+1, indent+4, handler), mods)
+			out += fmt.Sprintf("%s- foreach: \"[1, 2, 3]\"\n%s  as: i%d\n%s  max_parallel: %d\n%s  fail_fast: %v\n%s  steps:\n%s%s", pad, pad,
+				name, pad, rapid.IntRange(1, 3).Draw(r, "width"), pad, rapid.Bool().Draw(r, "fast"), pad,
+				randomSteps(r, n, depth+1, indent+4, handler), mods)
 		case 9:
 			out += fmt.Sprintf("%s- sleep: %dm\n", pad, rapid.IntRange(1, 90).Draw(r, "minutes"))
 		case 10:
 			out += fmt.Sprintf("%s- wait: {approval: go on}\n%s  timeout: %dm\n%s", pad, pad, rapid.IntRange(1, 90).Draw(r, "minutes"), mods)
 		case 11:
-			out += fmt.Sprintf("%s- call: other\n%s  detach: %v\n%s  retry: %d\n%s", pad, pad, rapid.Bool().Draw(r, "detach"), pad, rapid.IntRange(0, 2).Draw(r, "retry"), mods)
+			out += fmt.Sprintf("%s- call: other\n%s  detach: %v\n%s  retry: %d\n%s", pad, pad, rapid.Bool().Draw(r, "detach"), pad,
+				rapid.IntRange(0, 2).Draw(r, "retry"), mods)
 		case 6:
-			out += fmt.Sprintf("%s- if: event.data.%s\n%s  %s: over\n", pad, rapid.SampledFrom([]string{"yes", "no"}).Draw(r, "ending"), pad, rapid.SampledFrom([]string{"stop", "fail"}).Draw(r, "what"))
+			out += fmt.Sprintf("%s- if: event.data.%s\n%s  %s: over\n", pad, rapid.SampledFrom([]string{"yes", "no"}).Draw(r, "ending"), pad,
+				rapid.SampledFrom([]string{"stop", "fail"}).Draw(r, "what"))
 		}
 	}
 	return out
@@ -408,7 +470,8 @@ steps:
 `), map[string]any{"token": "eyJ0", "pin": "77"})
 	d := plan.Next(st).Due[0]
 	want := map[string]any{"pin": "***", "auth": map[string]any{"header": map[string]any{"name": "X-Team", "value": "***"}},
-		"headers": map[string]any{"AUTHORIZATION": "***", "X-Api-Key": "***", "X_Foo_Token": "***", "Cookie": "***", "X-Trace": "7", "Idempotency-Key": "i"}}
+		"headers": map[string]any{"AUTHORIZATION": "***", "X-Api-Key": "***", "X_Foo_Token": "***", "Cookie": "***", "X-Trace": "7",
+			"Idempotency-Key": "i"}}
 	if !reflect.DeepEqual(d.Shown, want) {
 		t.Errorf("on record %v", d.Shown)
 	}

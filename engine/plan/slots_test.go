@@ -14,7 +14,8 @@ import (
 // one after another.
 func TestASlotIsFreeDuringARetryPause(t *testing.T) {
 	for width, want := range map[string]string{"max_parallel: 2, ": "0 1 2 3 4 5 0 1", "": "0 0 1 1 2 3 4 5"} {
-		st := state(flow(t, "on: manual\nsteps: [{id: a, foreach: 0..5, "+width+"uses: test/act, with: {n: \"${{ item }}\"}, retry: {max: 1, delay: 10s, jitter: false}}]"), nil)
+		st := state(flow(t, "on: manual\nsteps: [{id: a, foreach: 0..5, "+width+
+			"uses: test/act, with: {n: \"${{ item }}\"}, retry: {max: 1, delay: 10s, jitter: false}}]"), nil)
 		var order []string
 		tried := map[string]bool{}
 		atWork := map[string]*plan.Record{}
@@ -54,7 +55,8 @@ func TestASlotIsFreeDuringARetryPause(t *testing.T) {
 					st.AddRecord(&done)
 					delete(atWork, path)
 				}
-				if len(d.Due) > 0 && !slices.ContainsFunc(d.Due, func(x plan.Due) bool { return !x.NotBefore.After(st.Now) }) && len(plan.Next(st).Due) == len(d.Due) {
+				if len(d.Due) > 0 && !slices.ContainsFunc(d.Due, func(x plan.Due) bool { return !x.NotBefore.After(st.Now) }) &&
+					len(plan.Next(st).Due) == len(d.Due) {
 					st.Now = next
 				}
 			}
@@ -109,12 +111,14 @@ func TestAStepThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
 
 // TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler runs, and so does fail_fast.
 func TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
-	st := state(flow(t, "on: manual\nsteps: [{id: g, timeout: 5s, steps: [{id: c, call: other}], on_failure: [{id: h, uses: test/act}]}]"), nil)
+	st := state(flow(t, "on: manual\nsteps: [{id: g, timeout: 5s, steps: [{id: c, call: other}], on_failure: [{id: h, uses: test/act}]}]"),
+		nil)
 	d := plan.Next(st)
 	if len(d.Calls) != 1 {
 		t.Fatalf("%+v", d)
 	}
-	st.AddRecord(&plan.Record{Path: "g/c", Attempt: 1, Action: "call", Status: plan.Waiting, StartedAt: st.Now, Waits: []plan.Wait{{Kind: plan.WaitCall, Event: "evt_1", Workflow: "other"}}})
+	st.AddRecord(&plan.Record{Path: "g/c", Attempt: 1, Action: "call", Status: plan.Waiting, StartedAt: st.Now,
+		Waits: []plan.Wait{{Kind: plan.WaitCall, Event: "evt_1", Workflow: "other"}}})
 	st.Now = st.Now.Add(6 * time.Second)
 	d = plan.Next(st)
 	call := st.Records["g/c"][0].Call()
@@ -122,27 +126,31 @@ func TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
 		t.Fatalf("%+v", st.Records["g/c"][0])
 	}
 	event, why := call.Event, call.Ending.Message
-	if len(d.Due) != 0 || event != "evt_1" || !strings.Contains(why, "its group g took longer than its timeout of 5s") || len(d.Questions) != 1 {
+	if len(d.Due) != 0 || event != "evt_1" || !strings.Contains(why, "its group g took longer than its timeout of 5s") ||
+		len(d.Questions) != 1 {
 		t.Fatalf("%q %q %+v", event, why, d)
 	}
 	st.Answers = map[string]*plan.Answer{"g/c": {Attempt: 1, Verdict: "call", Err: &plan.Error{Message: "cancelled", Code: "call_cancelled"}}}
 	d = plan.Next(st)
-	if r := st.Records["g/c"][0]; len(d.Due) != 1 || d.Due[0].Path != "g/on_failure/h" || r.Status != plan.Failed || r.Error.Code != "timeout" {
+	if r := st.Records["g/c"][0]; len(d.Due) != 1 || d.Due[0].Path != "g/on_failure/h" || r.Status != plan.Failed ||
+		r.Error.Code != "timeout" {
 		t.Errorf("%+v %+v", r, d)
 	}
 }
 
 // TestALoopWhoseItemsAllFailTriesABoundedNumberOfThem before the first pause is over.
 func TestALoopWhoseItemsAllFailTriesABoundedNumberOfThem(t *testing.T) {
-	st := state(flow(t, "on: manual\nsteps: [{id: a, foreach: 1..1000, max_parallel: 4, fail_fast: false, uses: test/act, retry: {max: 1, delay: 1h}}]"), nil)
+	st := state(flow(t, "on: manual\nsteps: [{id: a, foreach: 1..1000, max_parallel: 4, fail_fast: false, uses: test/act, retry: {max: 1, "+
+		"delay: 1h}}]"), nil)
 	tried := 0
 	for range 1000 {
 		began := false
 		for _, x := range plan.Next(st).Due {
 			if !x.NotBefore.After(st.Now) {
 				tried, began = tried+1, true
-				st.AddRecord(&plan.Record{Path: x.Path, Attempt: x.Attempt, Action: "test/act", Status: plan.Failed, StartedAt: st.Now, FinishedAt: st.Now,
-					Error: &plan.Error{Message: "503", Code: "http_status", Retryable: true}})
+				st.AddRecord(&plan.Record{Path: x.Path, Attempt: x.Attempt, Action: "test/act", Status: plan.Failed, StartedAt: st.Now,
+					FinishedAt: st.Now,
+					Error:      &plan.Error{Message: "503", Code: "http_status", Retryable: true}})
 			}
 		}
 		if !began {

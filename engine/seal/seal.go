@@ -181,7 +181,8 @@ func parse(text, from string) ([]byte, error) {
 		return b, nil
 	}
 	if len(text) < minText {
-		return nil, fmt.Errorf("the key in %s is too short: use at least %d characters, such as the output of `openssl rand -base64 32`", from, minText)
+		return nil, fmt.Errorf("the key in %s is too short: use at least %d characters, such as the output of `openssl rand -base64 32`",
+			from, minText)
 	}
 	sum := sha256.Sum256([]byte(text))
 	return sum[:], nil

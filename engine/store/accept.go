@@ -22,11 +22,13 @@ func checksum(trigger, key, kind string, body []byte) int64 {
 const (
 	claimKey = `INSERT INTO keys (trigger, key, event_id, seen_at) VALUES (?, ?, ?, ?)
 		ON CONFLICT (trigger, key) DO UPDATE SET event_id = excluded.event_id, seen_at = excluded.seen_at WHERE keys.seen_at < ?`
-	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc, identity, same_body, content_sum, proof)
+	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query,
+		data_expr, inputs, only_one, body, crc, identity, same_body, content_sum, proof)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	// insertPlain stores the commonest events, for which the other columns have their
 	// defaults: binding a value costs more than a default.
-	insertPlain = `INSERT INTO events (id, trigger, inlet, key, type, time, received_at, method, path, headers, query, data_expr, body, crc, identity, proof)
+	insertPlain = `INSERT INTO events (id, trigger, inlet, key, type, time, received_at, method, path, headers, query, data_expr,
+		body, crc, identity, proof)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sealInputs     = `UPDATE events SET sealed = ? WHERE id = ?`
 	insertInbox    = `INSERT INTO inbox (event_id) VALUES (?)`
@@ -52,7 +54,8 @@ func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err e
 	if d.Key == "" {
 		d.Key = id.String() // a manual start is an event of its own
 	}
-	a = arrival{id: id, d: d, headers: s.texts(d.Headers), query: s.texts(d.Query), sum: checksum(d.Trigger, d.Key, d.Type, d.Raw), now: d.ReceivedAt.UnixMilli()}
+	a = arrival{id: id, d: d, headers: s.texts(d.Headers), query: s.texts(d.Query), sum: checksum(d.Trigger, d.Key, d.Type, d.Raw),
+		now: d.ReceivedAt.UnixMilli()}
 	if d.Inputs != nil {
 		in, err := s.encodeInputs(d)
 		if err != nil {
@@ -87,7 +90,8 @@ func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Deliver
 }
 
 // AcceptDecided implements engine.Store.
-func (s *Store) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (r engine.Receipt, result engine.MatchResult, err error) {
+func (s *Store) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (r engine.Receipt,
+	result engine.MatchResult, err error) {
 	a, err := s.arrival(id, d)
 	if err != nil {
 		return r, result, err
@@ -171,7 +175,8 @@ func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
 	if repeatsBodyOf != 0 {
 		sameBody = int64(repeatsBodyOf)
 	}
-	return t.put(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
+	return t.put(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path,
+		a.headers, a.query,
 		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum, proof)
 }
 
@@ -188,7 +193,8 @@ func (s *Store) UseSecrets(ctx context.Context, uses []engine.SecretUse) error {
 		for _, u := range uses {
 			at := u.LastAt.UnixMilli()
 			if err := t.exec(`INSERT INTO secret_uses (trigger, secret, count, first_at, last_at) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT (trigger, secret) DO UPDATE SET count = count + excluded.count, last_at = max(last_at, excluded.last_at)`, u.Trigger, u.Secret, u.Count, at, at); err != nil {
+				ON CONFLICT (trigger, secret) DO UPDATE SET count = count + excluded.count, last_at = max(last_at, excluded.last_at)`, u.Trigger,
+				u.Secret, u.Count, at, at); err != nil {
 				return err
 			}
 		}

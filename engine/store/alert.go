@@ -24,13 +24,14 @@ func (s *Store) DropAlert(ctx context.Context, kind, subject string) error {
 
 // OpenAlerts implements engine.Store.
 func (s *Store) OpenAlerts(ctx context.Context) ([]engine.OpenAlert, error) {
-	return collect(ctx, s.readers, `SELECT kind, subject, trigger, message, opened_at FROM alerts`, nil, func(r scanner) (engine.OpenAlert, error) {
-		var a engine.OpenAlert
-		var at int64
-		err := r.Scan(&a.Kind, &a.Subject, &a.Trigger, &a.Message, &at)
-		a.OpenedAt = fromMillis(at)
-		return a, err
-	})
+	return collect(ctx, s.readers, `SELECT kind, subject, trigger, message, opened_at FROM alerts`, nil,
+		func(r scanner) (engine.OpenAlert, error) {
+			var a engine.OpenAlert
+			var at int64
+			err := r.Scan(&a.Kind, &a.Subject, &a.Trigger, &a.Message, &at)
+			a.OpenedAt = fromMillis(at)
+			return a, err
+		})
 }
 
 // Backlog implements engine.Store. Both answers are the first entry of an index.
@@ -42,7 +43,8 @@ func (s *Store) Backlog(ctx context.Context, now time.Time) (b engine.Backlog, e
 	if event != nil {
 		b.OldestEvent = engine.RunID(*event).Time()
 	}
-	if err := s.readers.QueryRowContext(ctx, `SELECT min(due_at) FROM runs WHERE `+openRun+` AND due_at <= ?`, now.UnixMilli()).Scan(&run); err != nil {
+	if err := s.readers.QueryRowContext(ctx, `SELECT min(due_at) FROM runs WHERE `+openRun+` AND due_at <= ?`, now.UnixMilli()).Scan(
+		&run); err != nil {
 		return b, err
 	}
 	if run != nil {

@@ -11,7 +11,8 @@ import (
 
 // answers loads what people said, by path; a later attempt has a later answer.
 func (s *Store) answers(ctx context.Context, id engine.RunID) (out map[string]*plan.Answer, number int, unreadable, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, verdict, output, at FROM answers WHERE run_id = ? ORDER BY path, attempt`, int64(id))
+	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, verdict, output, at FROM answers WHERE run_id = ? ORDER BY path, `+
+		`attempt`, int64(id))
 	if err != nil {
 		return nil, 0, nil, classify(err)
 	}
@@ -45,8 +46,10 @@ func (s *Store) Answer(ctx context.Context, a engine.Answer) error {
 		return err
 	}
 	return s.w.do(ctx, true, func(t *tx) error {
-		err := t.exec(`INSERT INTO answers (run_id, path, attempt, verdict, said_by, comment, output, at, proof) SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ? AND finished_at IS NULL ON CONFLICT DO NOTHING`,
-			a.Path, int64(a.Attempt), a.Verdict, s.o.Redactor.Text(a.By), s.o.Redactor.Text(a.Comment), output, a.At.UnixMilli(), a.Proof, int64(a.Run))
+		err := t.exec(`INSERT INTO answers (run_id, path, attempt, verdict, said_by, comment, output, at, proof) SELECT id, ?, ?, ?, ?, ?, ?, `+
+			`?, ? FROM runs WHERE id = ? AND finished_at IS NULL ON CONFLICT DO NOTHING`,
+			a.Path, int64(a.Attempt), a.Verdict, s.o.Redactor.Text(a.By), s.o.Redactor.Text(a.Comment), output, a.At.UnixMilli(), a.Proof,
+			int64(a.Run))
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,8 @@ import (
 const (
 	// arrived finds the event of a trigger and a key that was received at a moment or
 	// later, and that a run has neither begun with nor used.
-	arrived = `SELECT k.event_id FROM keys k JOIN events e ON e.id = k.event_id WHERE k.trigger = ?1 AND k.key = ?2 AND e.received_at >= ?3 AND k.event_id <> ?4
+	arrived = `SELECT k.event_id FROM keys k JOIN events e ON e.id = k.event_id WHERE k.trigger = ?1 AND k.key = ?2
+		AND e.received_at >= ?3 AND k.event_id <> ?4
 		AND NOT EXISTS (SELECT 1 FROM ended_waits w WHERE w.event_id = k.event_id AND w.run_id = ?5)`
 	// wakeWaiting makes the runs due that wait for an event. Each of them looks itself
 	// whether it counts.
@@ -55,11 +56,13 @@ func (s *Store) Awaited(ctx context.Context) ([]string, error) {
 
 // endedBy lists the events that ended waits of a run.
 func (h *History) endedBy(ctx context.Context, id engine.RunID) ([]engine.EndingEvent, error) {
-	return collect(ctx, h.db, `SELECT w.path, printf('evt_%016x', w.event_id), coalesce(e.trigger, ''), coalesce(e.key, ''), coalesce(e.received_at, 0) FROM ended_waits w LEFT JOIN events e ON e.id = w.event_id
+	return collect(ctx, h.db,
+		`SELECT w.path, printf('evt_%016x', w.event_id), coalesce(e.trigger, ''), coalesce(e.key, ''), coalesce(e.received_at, 0)
+			FROM ended_waits w LEFT JOIN events e ON e.id = w.event_id
 		WHERE w.run_id = ? ORDER BY w.path, w.event_id`, []any{int64(id)}, func(r scanner) (x engine.EndingEvent, err error) {
-		var at int64
-		err = r.Scan(&x.Step, &x.Event, &x.Trigger, &x.Key, &at)
-		x.ReceivedAt = fromMillis(at)
-		return x, err
-	})
+			var at int64
+			err = r.Scan(&x.Step, &x.Event, &x.Trigger, &x.Key, &at)
+			x.ReceivedAt = fromMillis(at)
+			return x, err
+		})
 }

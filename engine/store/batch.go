@@ -13,14 +13,16 @@ import (
 // maxBatches is how many ended batches are kept.
 const maxBatches = 1000
 
-const selectBatch = `SELECT id, at, by, state, reason, filter, rate, cursor, until_id, total, looked, runs, not_matched, failed, known, finished_at FROM batches`
+const selectBatch = `SELECT id, at, by, state, reason, filter, rate, cursor, until_id, total, looked, runs, not_matched, failed, known, ` +
+	`finished_at FROM batches`
 
 func scanBatch(r scanner) (engine.Batch, error) {
 	var b engine.Batch
 	var id, at int64
 	var filter string
 	var finished sql.NullInt64
-	err := r.Scan(&id, &at, &b.By, &b.State, &b.Reason, &filter, &b.Rate, &b.Cursor, &b.End, &b.Total, &b.Looked, &b.Runs, &b.NotMatched, &b.Failed, &b.Known, &finished)
+	err := r.Scan(&id, &at, &b.By, &b.State, &b.Reason, &filter, &b.Rate, &b.Cursor, &b.End, &b.Total, &b.Looked, &b.Runs, &b.NotMatched,
+		&b.Failed, &b.Known, &finished)
 	b.ID, b.At, b.FinishedAt = engine.BatchID(id).String(), fromMillis(at), timePointer(finished)
 	if err == nil {
 		err = json.Unmarshal([]byte(filter), &b.Selection)
@@ -43,7 +45,8 @@ func (s *Store) AddBatch(ctx context.Context, b *engine.Batch) error {
 			int64(id), b.At.UnixMilli(), b.By, b.State, string(filter), int64(b.Rate), int64(b.Cursor), int64(b.End), int64(b.Total)); err != nil {
 			return err
 		}
-		return t.exec(`DELETE FROM batches WHERE finished_at IS NOT NULL AND id NOT IN (SELECT id FROM batches ORDER BY id DESC LIMIT ?)`, int64(maxBatches))
+		return t.exec(`DELETE FROM batches WHERE finished_at IS NOT NULL AND id NOT IN (SELECT id FROM batches ORDER BY id DESC LIMIT ?)`,
+			int64(maxBatches))
 	})
 }
 
@@ -68,7 +71,8 @@ func (s *Store) Batch(ctx context.Context, id engine.BatchID) (*engine.Batch, er
 }
 
 // ChangeBatch implements engine.Store.
-func (s *Store) ChangeBatch(ctx context.Context, id engine.BatchID, from []string, to, reason string, now time.Time) (changed bool, err error) {
+func (s *Store) ChangeBatch(ctx context.Context, id engine.BatchID, from []string, to, reason string, now time.Time) (changed bool,
+	err error) {
 	b, err := s.Batch(ctx, id)
 	if err != nil || !slices.Contains(from, b.State) {
 		return false, err
@@ -78,14 +82,15 @@ func (s *Store) ChangeBatch(ctx context.Context, id engine.BatchID, from []strin
 		finished = now
 	}
 	err = s.w.do(ctx, true, func(t *tx) error {
-		err := t.exec(`UPDATE batches SET state = ?, reason = ?, finished_at = ? WHERE id = ? AND state = ?`, to, reason, millis(finished), int64(id), b.State)
+		err := t.exec(`UPDATE batches SET state = ?, reason = ?, finished_at = ? WHERE id = ? AND state = ?`, to, reason, millis(finished),
+			int64(id), b.State)
 		changed = t.changes > 0
 		return err
 	})
 	return changed, err
 }
 
-// advance keeps how far a batch has come.
+// advanceBatch keeps how far a batch has come.
 func (t *tx) advanceBatch(step *engine.BatchStep, made []engine.Redecided) error {
 	if step == nil {
 		return nil
@@ -103,7 +108,8 @@ func (t *tx) advanceBatch(step *engine.BatchStep, made []engine.Redecided) error
 			notMatched++
 		}
 	}
-	if err := t.exec(`UPDATE batches SET cursor = ?, looked = looked + ?, runs = runs + ?, not_matched = not_matched + ?, failed = failed + ?, known = known + ? WHERE id = ? AND state = 'running'`,
+	if err := t.exec(`UPDATE batches SET cursor = ?, looked = looked + ?, runs = runs + ?, not_matched = not_matched + ?, failed = failed + `+
+		`?, known = known + ? WHERE id = ? AND state = 'running'`,
 		int64(step.Cursor), int64(step.Looked), int64(runs), int64(notMatched), int64(failed), int64(known), int64(step.ID)); err != nil {
 		return err
 	}

@@ -36,7 +36,8 @@ const noticed = 1500
 func (t *tx) setBack(now time.Time, by time.Duration) error {
 	ms, at := by.Milliseconds(), now.UnixMilli()
 	err := t.exec(`UPDATE waits SET until = until - ?1 WHERE until IS NOT NULL AND fixed = 0 AND NOT EXISTS (SELECT 1 FROM steps s
-		WHERE s.run_id = waits.run_id AND s.path = waits.path AND s.status = 'waiting' AND s.started_at BETWEEN ?2 - ?3 AND ?2)`, ms, at, int64(noticed))
+		WHERE s.run_id = waits.run_id AND s.path = waits.path AND s.status = 'waiting' AND s.started_at BETWEEN ?2 - ?3 AND ?2)`, ms, at,
+		int64(noticed))
 	if err == nil { // the output of a waiting step shows what it waits for
 		err = t.exec(`UPDATE steps SET output = CASE WHEN json_valid(output) THEN
 				json_set(output, '$.until', strftime('%Y-%m-%dT%H:%M:%fZ', output ->> '$.until', printf('-%.3f seconds', ?1 / 1000.0))) ELSE output END,
@@ -48,7 +49,8 @@ func (t *tx) setBack(now time.Time, by time.Duration) error {
 		err = t.exec(`UPDATE runs SET due_at = due_at - ? WHERE `+openRun+` AND due_at > ?`, ms, at)
 	}
 	if err == nil {
-		err = t.exec(`UPDATE places SET starts_at = starts_at - ?1 WHERE rate_grp IS NOT NULL AND starts_at IS NOT NULL AND NOT (started = 1 AND starts_at BETWEEN ?2 - ?3 AND ?2)`, ms, at, int64(noticed))
+		err = t.exec(`UPDATE places SET starts_at = starts_at - ?1 WHERE rate_grp IS NOT NULL AND starts_at IS NOT NULL AND NOT (started = 1 `+
+			`AND starts_at BETWEEN ?2 - ?3 AND ?2)`, ms, at, int64(noticed))
 	}
 	if err != nil {
 		return err
@@ -66,7 +68,8 @@ func (t *tx) noteClockStep(now time.Time, ms int64) error {
 	if err != nil {
 		return err
 	}
-	return t.exec(`INSERT INTO meta (name, value) VALUES ('clock_step', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, string(text))
+	return t.exec(`INSERT INTO meta (name, value) VALUES ('clock_step', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+		string(text))
 }
 
 // clockWasSetBack finds by the newest event and run that the clock was set back while
@@ -82,7 +85,8 @@ func (t *tx) clockWasSetBack(now time.Time) (time.Duration, error) {
 		}
 	}
 	newest := int64(0)
-	for _, query := range []string{`SELECT created_at FROM runs WHERE id > ? ORDER BY id DESC LIMIT 1`, `SELECT received_at FROM events WHERE id > ? ORDER BY id DESC LIMIT 1`} {
+	for _, query := range []string{`SELECT created_at FROM runs WHERE id > ? ORDER BY id DESC LIMIT 1`,
+		`SELECT received_at FROM events WHERE id > ? ORDER BY id DESC LIMIT 1`} {
 		v[0] = nil
 		if _, err := t.row(query, v, after.LastID); err != nil {
 			return 0, err

@@ -59,9 +59,11 @@ func (t *tx) known(r engine.Redecision) (out engine.Redecided, err error) {
 		return out, err
 	}
 	v := make([]driver.Value, 3)
-	found, err := t.row(`SELECT id, replayed_by <> '', finished_at IS NULL FROM runs WHERE event_id = ? AND workflow = ? ORDER BY id DESC LIMIT 1`, v, int64(r.Event), r.Decision.Workflow)
+	found, err := t.row(`SELECT id, replayed_by <> '', finished_at IS NULL FROM runs WHERE event_id = ? AND workflow = ? ORDER BY id DESC `+
+		`LIMIT 1`, v, int64(r.Event), r.Decision.Workflow)
 	if err == nil && !found { // it may have taken part in the run of another
-		found, err = t.row(`SELECT r.id, r.replayed_by <> '', r.finished_at IS NULL FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = ? AND r.workflow = ? ORDER BY r.id DESC LIMIT 1`,
+		found, err = t.row(`SELECT r.id, r.replayed_by <> '', r.finished_at IS NULL FROM run_events x JOIN runs r ON r.id = x.run_id WHERE `+
+			`x.event_id = ? AND r.workflow = ? ORDER BY r.id DESC LIMIT 1`,
 			v, int64(r.Event), r.Decision.Workflow)
 	}
 	if err != nil || !found {
@@ -104,7 +106,8 @@ func (t *tx) redecide(r redecision) (out engine.Redecided, err error) {
 	}
 	// The same answer of the same version tells nothing new.
 	if found && (before[0] != d[2] || before[1] != d[3] || before[2] != d[4] || out.Run != 0) {
-		if err := t.exec(`INSERT INTO decision_history SELECT event_id, workflow, version, outcome, reason, trace, run_id, at FROM decisions WHERE event_id = ? AND workflow = ?`, event, workflow); err != nil {
+		if err := t.exec(`INSERT INTO decision_history SELECT event_id, workflow, version, outcome, reason, trace, run_id, at FROM decisions `+
+			`WHERE event_id = ? AND workflow = ?`, event, workflow); err != nil {
 			return out, err
 		}
 	}
@@ -155,8 +158,10 @@ func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecide
 }
 
 // decidedColumns are those of DecidedState.
-const decidedColumns = `e.id, EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id), (SELECT json_group_object(d.workflow, d.outcome) FROM decisions d WHERE d.event_id = e.id),
-	(SELECT json_group_array(DISTINCT workflow) FROM (SELECT r.workflow FROM runs r WHERE r.event_id = e.id UNION ALL SELECT r.workflow FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = e.id)) FROM events e`
+const decidedColumns = `e.id, EXISTS (SELECT 1 FROM inbox i
+	WHERE i.event_id = e.id), (SELECT json_group_object(d.workflow, d.outcome) FROM decisions d WHERE d.event_id = e.id),
+	(SELECT json_group_array(DISTINCT workflow) FROM (SELECT r.workflow FROM runs r WHERE r.event_id = e.id
+		UNION ALL SELECT r.workflow FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = e.id)) FROM events e`
 
 func scanDecided(r scanner) (engine.DecidedState, error) {
 	var x engine.DecidedState
@@ -193,7 +198,8 @@ func ofTriggers(triggers []string, after, end engine.EventID) (cond string, args
 	for _, name := range triggers {
 		args = append(args, name)
 	}
-	return fmt.Sprintf(` WHERE e.id > ? AND e.id < ? AND +e.trigger IN (%s)`, strings.TrimSuffix(strings.Repeat("?, ", len(triggers)), ", ")), args
+	return fmt.Sprintf(` WHERE e.id > ? AND e.id < ? AND +e.trigger IN (%s)`, strings.TrimSuffix(strings.Repeat("?, ", len(triggers)),
+		", ")), args
 }
 
 // Undone implements engine.Store.

@@ -43,11 +43,13 @@ func (x *shown) run(workflow string, status engine.RunStatus, failure *plan.Erro
 	x.n++
 	x.at = x.at.Add(time.Second)
 	ctx, id := context.Background(), engine.FirstID(x.at)
-	d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: fmt.Sprintf("k-%d", x.n), Type: "order", Time: x.at, ReceivedAt: x.at, Raw: []byte("{}"), Dedupe: time.Hour, Proof: engine.ProofOf(engine.BySignature, "S")}
+	d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: fmt.Sprintf("k-%d", x.n), Type: "order", Time: x.at, ReceivedAt: x.at,
+		Raw: []byte("{}"), Dedupe: time.Hour, Proof: engine.ProofOf(engine.BySignature, "S")}
 	if _, err := x.s.Accept(ctx, engine.EventID(id), d); err != nil {
 		x.t.Fatal(err)
 	}
-	run := &engine.Run{ID: engine.RunID(id + 1), Event: engine.EventID(id), Workflow: workflow, Version: "v1", Status: status, CreatedAt: x.at, StartedAt: x.at, Error: failure, Active: 40 * time.Millisecond}
+	run := &engine.Run{ID: engine.RunID(id + 1), Event: engine.EventID(id), Workflow: workflow, Version: "v1", Status: status,
+		CreatedAt: x.at, StartedAt: x.at, Error: failure, Active: 40 * time.Millisecond}
 	if status.Ended() {
 		run.FinishedAt = x.at.Add(10 * time.Second)
 	}
@@ -60,7 +62,8 @@ func (x *shown) run(workflow string, status engine.RunStatus, failure *plan.Erro
 			r.FinishedAt = x.at.Add(time.Second)
 		}
 	}
-	m := engine.Match{Event: run.Event, At: x.at, Decisions: []engine.Decision{{Workflow: workflow, Version: "v1", Outcome: engine.Matched, Run: run.ID}}, Starts: []engine.Settlement{{Run: run, New: true, Answers: -1, Records: records}}}
+	m := engine.Match{Event: run.Event, At: x.at, Decisions: []engine.Decision{{Workflow: workflow, Version: "v1", Outcome: engine.Matched,
+		Run: run.ID}}, Starts: []engine.Settlement{{Run: run, New: true, Answers: -1, Records: records}}}
 	if _, err := x.s.Match(ctx, []engine.Match{m}); err != nil {
 		x.t.Fatal(err)
 	}
@@ -87,7 +90,8 @@ func TestDeadLettersAreAddedUpByHostAndCause(t *testing.T) {
 	x.dead("paid", "https://b.example:8443", "ship", "timeout", "no answer within 3s")
 	x.run("paid", engine.Succeeded, nil, &plan.Record{Path: "ship", Status: plan.Succeeded, Destination: "https://c.example"})
 	groups, err := x.h.DeadGroups(t.Context(), engine.Query{})
-	if err != nil || len(groups) != 3 || groups[0].Count != 30 || groups[0].Host != "https://a.example" || groups[0].Versions["v1"] != 30 || !groups[0].Last.After(groups[0].First) {
+	if err != nil || len(groups) != 3 || groups[0].Count != 30 || groups[0].Host != "https://a.example" || groups[0].Versions["v1"] != 30 ||
+		!groups[0].Last.After(groups[0].First) {
 		t.Fatalf("%+v %v", groups, err)
 	}
 	for _, c := range []struct {
@@ -95,9 +99,13 @@ func TestDeadLettersAreAddedUpByHostAndCause(t *testing.T) {
 		q    engine.Query
 		want int
 	}{
-		{"all", engine.Query{}, 32}, {"a host", engine.Query{Host: "b.example"}, 1}, {"a host with its port", engine.Query{Host: "b.example:8443"}, 1}, {"a host with its scheme", engine.Query{Host: "https://a.example"}, 30},
-		{"another scheme", engine.Query{Host: "http://a.example"}, 0}, {"a reason", engine.Query{Reason: "timeout"}, 1}, {"two reasons", engine.Query{Reason: "timeout,http_status"}, 32},
-		{"a status", engine.Query{Status: "timed_out"}, 0}, {"several", engine.Query{Status: "failed, timed_out"}, 32}, {"text of a host", engine.Query{Grep: "b.example"}, 2},
+		{"all", engine.Query{}, 32}, {"a host", engine.Query{Host: "b.example"}, 1},
+		{"a host with its port", engine.Query{Host: "b.example:8443"}, 1},
+		{"a host with its scheme", engine.Query{Host: "https://a.example"}, 30},
+		{"another scheme", engine.Query{Host: "http://a.example"}, 0}, {"a reason", engine.Query{Reason: "timeout"}, 1},
+		{"two reasons", engine.Query{Reason: "timeout,http_status"}, 32},
+		{"a status", engine.Query{Status: "timed_out"}, 0}, {"several", engine.Query{Status: "failed, timed_out"}, 32},
+		{"text of a host", engine.Query{Grep: "b.example"}, 2},
 		{"until", engine.Query{Until: groups[0].First.Add(time.Millisecond)}, 1}, {"since it gave up", engine.Query{Since: x.at}, 10},
 	} {
 		p := engine.Page[engine.DeadLetter]{}
@@ -125,7 +133,8 @@ func TestUnknownFilterValuesAreErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		err   error
 		known string
-	}{"a status of runs": {runs, "timed_out"}, "waits_for": {waits, "approval"}, "a status of events": {events, "rule_failed"}, "a status of dead letters": {dead, "rule_failed"},
+	}{"a status of runs": {runs, "timed_out"}, "waits_for": {waits, "approval"}, "a status of events": {events, "rule_failed"},
+		"a status of dead letters":       {dead, "rule_failed"},
 		"a reason, also those on record": {reason, "out_of_stock"}, "a reason of refusals": {refused, "signature does not match"}} {
 		if !errors.Is(c.err, engine.ErrQuery) || !strings.Contains(fmt.Sprint(c.err), c.known) {
 			t.Errorf("%s: %v", name, c.err)
@@ -146,12 +155,13 @@ func TestListsTellWhatRunsWaitFor(t *testing.T) {
 	want := map[string]engine.RunID{
 		"approval": x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitApproval, Approval: "Ship?", Until: until}),
 			&plan.Record{Path: "s", Action: "sleep", Status: plan.Waiting, Waits: []plan.Wait{{Kind: plan.WaitSleep, Until: until}}}),
-		"review":      x.run("w", engine.Waiting, nil, &plan.Record{Path: "a", Status: plan.Unknown, Destination: "https://a.example"}),
-		"event":       x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitEvent, Trigger: "bank", Key: "k"})),
-		"call":        x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitCall, Event: "evt_0000000000000001"})),
-		"destination": x.run("w", engine.Waiting, nil, &plan.Record{Path: "a", Status: plan.Waiting, Destination: "https://a.example", Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: "it does not answer"}}}),
-		"sleep":       x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitSleep, Until: until})),
-		"slot":        x.run("w", engine.Queued, nil),
+		"review": x.run("w", engine.Waiting, nil, &plan.Record{Path: "a", Status: plan.Unknown, Destination: "https://a.example"}),
+		"event":  x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitEvent, Trigger: "bank", Key: "k"})),
+		"call":   x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitCall, Event: "evt_0000000000000001"})),
+		"destination": x.run("w", engine.Waiting, nil, &plan.Record{Path: "a", Status: plan.Waiting, Destination: "https://a.example",
+			Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: "it does not answer"}}}),
+		"sleep": x.run("w", engine.Waiting, nil, wait(plan.Wait{Kind: plan.WaitSleep, Until: until})),
+		"slot":  x.run("w", engine.Queued, nil),
 	}
 	for kind, id := range want {
 		p, err := x.h.RunPage(t.Context(), engine.Query{WaitsFor: kind})
@@ -159,7 +169,8 @@ func TestListsTellWhatRunsWaitFor(t *testing.T) {
 			t.Errorf("%s: %+v %v", kind, p.Items, err)
 		}
 	}
-	if p, err := x.h.RunPage(t.Context(), engine.Query{WaitsFor: "destination", Host: "a.example"}); err != nil || len(p.Items) != 1 || p.Items[0].Host != "https://a.example" {
+	if p, err := x.h.RunPage(t.Context(), engine.Query{WaitsFor: "destination", Host: "a.example"}); err != nil || len(p.Items) != 1 ||
+		p.Items[0].Host != "https://a.example" {
 		t.Errorf("by host: %+v %v", p.Items, err)
 	}
 	both := engine.Page[engine.RunItem]{}
@@ -175,7 +186,8 @@ func TestListsTellWhatRunsWaitFor(t *testing.T) {
 // waits has not worked at all.
 func TestWaitingIsNotWorking(t *testing.T) {
 	x := openShown(t)
-	id := x.run("w", engine.Running, nil, &plan.Record{Path: "call", Status: plan.Waiting, Destination: "https://a.example", Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: "busy"}}},
+	id := x.run("w", engine.Running, nil, &plan.Record{Path: "call", Status: plan.Waiting, Destination: "https://a.example",
+		Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: "busy"}}},
 		&plan.Record{Path: "ask", Action: "wait", Status: plan.Waiting, Waits: []plan.Wait{{Kind: plan.WaitApproval, Approval: "?"}}})
 	run, err := x.s.Run(t.Context(), id)
 	if err != nil {
@@ -188,9 +200,11 @@ func TestWaitingIsNotWorking(t *testing.T) {
 		}
 	}
 	sent, ended := x.at.Add(30*time.Second), x.at.Add(30*time.Second+22*time.Millisecond)
-	settle(&plan.Record{Path: "call", Attempt: 1, Action: "http/post", Status: plan.Running, StartedAt: sent, Destination: "https://a.example"})
+	settle(&plan.Record{Path: "call", Attempt: 1, Action: "http/post", Status: plan.Running, StartedAt: sent,
+		Destination: "https://a.example"})
 	run.Status, run.FinishedAt, run.Active = engine.Succeeded, ended, 50*time.Millisecond
-	settle(&plan.Record{Path: "call", Attempt: 1, Action: "http/post", Status: plan.Succeeded, StartedAt: sent, FinishedAt: ended, Destination: "https://a.example"},
+	settle(&plan.Record{Path: "call", Attempt: 1, Action: "http/post", Status: plan.Succeeded, StartedAt: sent, FinishedAt: ended,
+		Destination: "https://a.example"},
 		&plan.Record{Path: "ask", Attempt: 1, Action: "wait", Status: plan.Succeeded, StartedAt: x.at, FinishedAt: ended})
 	d, err := x.h.RunDetail(t.Context(), id)
 	if err != nil || len(d.Steps) != 2 {
@@ -220,8 +234,10 @@ func TestSuccessIsOverWhatEnded(t *testing.T) {
 	for _, c := range []struct {
 		s    engine.WorkflowStats
 		want string
-	}{{engine.WorkflowStats{}, "none"}, {engine.WorkflowStats{Runs: 38, Open: 38}, "none"}, {engine.WorkflowStats{Runs: 3, Cancelled: 3}, "none"},
-		{engine.WorkflowStats{Runs: 4, Failed: 1, Open: 2}, "0.50"}, {engine.WorkflowStats{Runs: 4, Failed: 1, Cancelled: 1, Open: 1}, "0.50"}, {engine.WorkflowStats{Runs: 2}, "1.00"}} {
+	}{{engine.WorkflowStats{}, "none"}, {engine.WorkflowStats{Runs: 38, Open: 38}, "none"},
+		{engine.WorkflowStats{Runs: 3, Cancelled: 3}, "none"},
+		{engine.WorkflowStats{Runs: 4, Failed: 1, Open: 2}, "0.50"}, {engine.WorkflowStats{Runs: 4, Failed: 1, Cancelled: 1, Open: 1}, "0.50"},
+		{engine.WorkflowStats{Runs: 2}, "1.00"}} {
 		got := "none"
 		if share, ok := c.s.Success(); ok {
 			got = fmt.Sprintf("%.2f", share)
@@ -244,7 +260,8 @@ func TestSearchFindsIds(t *testing.T) {
 		runs, rerr := x.h.RunPage(t.Context(), engine.Query{Grep: text})
 		events, eerr := x.h.EventPage(t.Context(), engine.Query{Grep: text})
 		dead, derr := x.h.DeadLetters(t.Context(), engine.Query{Grep: text})
-		if err := errors.Join(rerr, eerr, derr); err != nil || len(runs.Items) != 1 || len(events.Items) != 1 || events.Items[0].ID != item.Event || len(dead.Items) != 1 {
+		if err := errors.Join(rerr, eerr, derr); err != nil || len(runs.Items) != 1 || len(events.Items) != 1 ||
+			events.Items[0].ID != item.Event || len(dead.Items) != 1 {
 			t.Errorf("%s: %d runs, %d events, %d dead letters, %v", text, len(runs.Items), len(events.Items), len(dead.Items), err)
 		}
 	}
@@ -266,7 +283,8 @@ func TestMissedChangesAreFoundByTheirTime(t *testing.T) {
 	x.at = time.Now().UTC()
 	fresh := x.run("w", engine.Succeeded, nil)
 	list, end, err := x.h.MissedChanges(t.Context(), mark)
-	want := []engine.FeedChange{{Run: old, Status: engine.Cancelled}, {Event: engine.EventID(fresh - 1)}, {Run: fresh, Status: engine.Succeeded}}
+	want := []engine.FeedChange{{Run: old, Status: engine.Cancelled}, {Event: engine.EventID(fresh - 1)},
+		{Run: fresh, Status: engine.Succeeded}}
 	if err != nil || !slices.Equal(list, want) {
 		t.Errorf("%v %v, want %v", list, err, want)
 	}

@@ -17,19 +17,23 @@ import (
 // the run that it continues, which no attempt since was answered for.
 const (
 	unanswered = `(l.status IN ('unknown', 'running', 'waiting') OR l.status = 'failed' AND l.error ->> '$.status' IS NULL)`
-	inDoubt    = `SELECT s.path FROM steps s WHERE s.run_id = ?1 AND s.status = 'unknown' AND NOT EXISTS (SELECT 1 FROM steps l WHERE l.run_id = ?1 AND l.path = s.path AND l.attempt > s.attempt AND NOT ` + unanswered + `)
-		UNION SELECT k.path FROM kept_keys k WHERE k.run_id = ?1 AND NOT EXISTS (SELECT 1 FROM steps l WHERE l.run_id = ?1 AND l.path = k.path AND NOT ` + unanswered + `)`
+	inDoubt    = `SELECT s.path FROM steps s WHERE s.run_id = ?1 AND s.status = 'unknown' AND NOT EXISTS (SELECT 1 FROM steps l WHERE ` +
+		`l.run_id = ?1 AND l.path = s.path AND l.attempt > s.attempt AND NOT ` + unanswered + `)
+		UNION SELECT k.path FROM kept_keys k WHERE k.run_id = ?1 AND NOT EXISTS (SELECT 1 FROM steps l WHERE l.run_id = ?1
+			AND l.path = k.path AND NOT ` + unanswered + `)`
 )
 
 // keepKeys notes, for a replay from the failed step, which run it continues and which
 // calls keep their key. It gives how many.
 func (t *tx) keepKeys(r engine.Replay) (int, error) {
-	if err := t.exec(`UPDATE runs SET continues = (SELECT coalesce(of.continues, of.id) FROM runs of WHERE of.id = ?) WHERE id = ?`, int64(r.Of), int64(r.New)); err != nil {
+	if err := t.exec(`UPDATE runs SET continues = (SELECT coalesce(of.continues, of.id) FROM runs of WHERE of.id = ?) WHERE id = ?`,
+		int64(r.Of), int64(r.New)); err != nil {
 		return 0, err
 	}
 	err := t.exec(`INSERT INTO kept_keys (run_id, path, key_run, began)
 		SELECT ?2, d.path, coalesce((SELECT k.key_run FROM kept_keys k WHERE k.run_id = ?1 AND k.path = d.path), ?1),
-			coalesce((SELECT k.began FROM kept_keys k WHERE k.run_id = ?1 AND k.path = d.path), (SELECT min(f.started_at) FROM steps f WHERE f.run_id = ?1 AND f.path = d.path))
+			coalesce((SELECT k.began FROM kept_keys k WHERE k.run_id = ?1 AND k.path = d.path), (SELECT min(f.started_at) FROM steps f
+				WHERE f.run_id = ?1 AND f.path = d.path))
 		FROM (`+inDoubt+`) d`, int64(r.Of), int64(r.New))
 	return int(t.changes), err
 }
@@ -40,14 +44,16 @@ func (s *Store) continued(ctx context.Context, taken *engine.Taken) error {
 		return nil
 	}
 	var at int64
-	err := s.readers.QueryRowContext(ctx, `SELECT coalesce(started_at, created_at), repeats IS NOT NULL FROM runs WHERE id = ?`, int64(taken.Run.Continues)).Scan(&at, &taken.FirstReplays)
+	err := s.readers.QueryRowContext(ctx, `SELECT coalesce(started_at, created_at), repeats IS NOT NULL FROM runs WHERE id = ?`,
+		int64(taken.Run.Continues)).Scan(&at, &taken.FirstReplays)
 	switch {
 	case err == nil:
 		taken.FirstStarted = fromMillis(at)
 	case !errors.Is(err, sql.ErrNoRows): // it may have been pruned
 		return classify(err)
 	}
-	rows, err := s.readers.QueryContext(ctx, `SELECT path, key_run, began, EXISTS (SELECT 1 FROM runs r WHERE r.id = key_run AND r.repeats IS NOT NULL) FROM kept_keys WHERE run_id = ?`, int64(taken.Run.ID))
+	rows, err := s.readers.QueryContext(ctx, `SELECT path, key_run, began, EXISTS (SELECT 1 FROM runs r WHERE r.id = key_run AND r.repeats `+
+		`IS NOT NULL) FROM kept_keys WHERE run_id = ?`, int64(taken.Run.ID))
 	if err != nil {
 		return classify(err)
 	}
@@ -92,8 +98,9 @@ func (t *tx) callsInDoubt(id engine.RunID) (int, error) {
 
 // keptKeys lists the steps of a run that have the idempotency key of an earlier one.
 func (h *History) keptKeys(ctx context.Context, id engine.RunID) ([]string, error) {
-	return collect(ctx, h.db, `SELECT path FROM kept_keys WHERE run_id = ? ORDER BY path`, []any{int64(id)}, func(r scanner) (path string, err error) {
-		err = r.Scan(&path)
-		return path, err
-	})
+	return collect(ctx, h.db, `SELECT path FROM kept_keys WHERE run_id = ? ORDER BY path`, []any{int64(id)},
+		func(r scanner) (path string, err error) {
+			err = r.Scan(&path)
+			return path, err
+		})
 }

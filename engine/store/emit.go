@@ -11,7 +11,8 @@ import (
 )
 
 // Emit implements engine.Store.
-func (s *Store) Emit(ctx context.Context, id engine.EventID, d *engine.Delivery, o engine.Emission) (r engine.Receipt, again bool, err error) {
+func (s *Store) Emit(ctx context.Context, id engine.EventID, d *engine.Delivery, o engine.Emission) (r engine.Receipt, again bool,
+	err error) {
 	a, err := s.arrival(id, d)
 	if err != nil {
 		return r, false, err
@@ -30,7 +31,8 @@ func (s *Store) Emit(ctx context.Context, id engine.EventID, d *engine.Delivery,
 		if r, err = t.accept(&a); err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO emitted (op, event_id, run_id, path, duplicate) VALUES (?, ?, ?, ?, ?)`, o.Op, int64(r.Event), int64(o.Run), o.Path, r.Duplicate)
+		return t.exec(`INSERT INTO emitted (op, event_id, run_id, path, duplicate) VALUES (?, ?, ?, ?, ?)`, o.Op, int64(r.Event), int64(o.Run),
+			o.Path, r.Duplicate)
 	})
 	return r, again, err
 }
@@ -40,7 +42,8 @@ func (h *History) emittedBy(ctx context.Context, id engine.EventID) (*engine.Emi
 	var run int64
 	var x engine.Emitted
 	var workflow sql.NullString
-	err := h.db.QueryRowContext(ctx, `SELECT e.run_id, e.path, r.workflow FROM emitted e LEFT JOIN runs r ON r.id = e.run_id WHERE e.event_id = ? AND NOT e.duplicate`, int64(id)).Scan(&run, &x.Step, &workflow)
+	err := h.db.QueryRowContext(ctx, `SELECT e.run_id, e.path, r.workflow FROM emitted e LEFT JOIN runs r ON r.id = e.run_id WHERE `+
+		`e.event_id = ? AND NOT e.duplicate`, int64(id)).Scan(&run, &x.Step, &workflow)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -53,7 +56,8 @@ func (h *History) emitted(ctx context.Context, id engine.RunID, steps []engine.S
 	if !slices.ContainsFunc(steps, func(s engine.StepItem) bool { return s.Action == "hookloom/emit" }) {
 		return nil, nil
 	}
-	return collect(ctx, h.db, `SELECT m.event_id, coalesce(e.trigger, ''), m.path, m.duplicate FROM emitted m LEFT JOIN events e ON e.id = m.event_id WHERE m.run_id = ? ORDER BY m.event_id LIMIT 1000`, []any{int64(id)}, func(r scanner) (x engine.EmittedEvent, err error) {
+	return collect(ctx, h.db, `SELECT m.event_id, coalesce(e.trigger, ''), m.path, m.duplicate FROM emitted m LEFT JOIN events e ON e.id = `+
+		`m.event_id WHERE m.run_id = ? ORDER BY m.event_id LIMIT 1000`, []any{int64(id)}, func(r scanner) (x engine.EmittedEvent, err error) {
 		var event int64
 		err = r.Scan(&event, &x.Trigger, &x.Step, &x.Duplicate)
 		x.Event = engine.EventID(event).String()

@@ -41,10 +41,12 @@ func (s *Store) encode(st engine.Settlement) (encodedUpdate, error) {
 		out.sealed = append(out.sealed, sealing{`UPDATE runs SET sealed = ? WHERE id = ?`, []driver.Value{result.sealed, int64(r.ID)}})
 	}
 	if st.New {
-		out.run = []driver.Value{int64(r.ID), int64(r.Event), r.Workflow, r.Version, string(r.Status), r.CreatedAt.UnixMilli(), millis(r.StartedAt), millis(r.FinishedAt),
+		out.run = []driver.Value{int64(r.ID), int64(r.Event), r.Workflow, r.Version, string(r.Status), r.CreatedAt.UnixMilli(),
+			millis(r.StartedAt), millis(r.FinishedAt),
 			millis(r.DueAt), r.Active.Milliseconds(), output, failure, text}
 	} else {
-		out.run = []driver.Value{madeProgress(st), string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt), r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
+		out.run = []driver.Value{madeProgress(st), string(r.Status), millis(r.StartedAt), millis(r.FinishedAt), millis(r.DueAt),
+			r.Active.Milliseconds(), output, failure, text, int64(r.ID)}
 	}
 	if r.Ending != nil && !r.Status.Ended() {
 		why, err := s.errorJSON(r.Ending, st.Mask)
@@ -100,7 +102,8 @@ func (s *Store) encodeEvents(events []*engine.Event) ([]madeEvent, error) {
 			return nil, err
 		}
 		inputs, at := in.shown, ev.ReceivedAt.UnixMilli()
-		out = append(out, madeEvent{sealed: in.sealed, row: []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "", "", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
+		out = append(out, madeEvent{sealed: in.sealed, row: []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "",
+			"", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
 			checksum(ev.Trigger, ev.Key, ev.Type, nil), int64(engine.Unnamed), nil, nil, nil}})
 	}
 	return out, nil
@@ -133,7 +136,8 @@ func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *engine.Masker) (
 	if r.Destination != "" {
 		host = r.Destination
 	}
-	return []driver.Value{int64(run), r.Path, int64(r.Attempt), r.Action, string(r.Status), r.StartedAt.UnixMilli(), millis(r.FinishedAt), input, output, failure, host}, out.sealed, nil
+	return []driver.Value{int64(run), r.Path, int64(r.Attempt), r.Action, string(r.Status), r.StartedAt.UnixMilli(), millis(r.FinishedAt),
+		input, output, failure, host}, out.sealed, nil
 }
 
 func (s *Store) errorJSON(e *plan.Error, m *engine.Masker) (driver.Value, error) {

@@ -22,7 +22,8 @@ func (t *tx) endCalls(list []engine.EndCall, now time.Time) error {
 // endCallsOf orders the runs to be ended that a run waits for; it tells whether there
 // are some.
 func (t *tx) endCallsOf(r *engine.Run) (bool, error) {
-	err := t.exec(`INSERT INTO end_calls (event, why, at) SELECT printf('evt_%016x', event_id), ?, ? FROM waits WHERE run_id = ? AND kind = 'call' ON CONFLICT DO NOTHING`,
+	err := t.exec(`INSERT INTO end_calls (event, why, at) SELECT printf('evt_%016x', event_id), ?, ? FROM waits WHERE run_id = ? AND kind = `+
+		`'call' ON CONFLICT DO NOTHING`,
 		engine.WhyEnded(r), r.FinishedAt.UnixMilli(), int64(r.ID))
 	return t.changes > 0, err
 }

@@ -40,11 +40,13 @@ func (t *tx) enter(run engine.RunID, p *engine.Place, now time.Time) (due time.T
 	}
 	if p.RateLimit > 0 {
 		rate = p.RateGroup
-		if err := t.exec(`DELETE FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 1 AND state = 'left' AND starts_at < ?`, p.Workflow, p.RateGroup, now.Add(-p.RatePer).UnixMilli()); err != nil {
+		if err := t.exec(`DELETE FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 1 AND state = 'left' `+
+			`AND starts_at < ?`, p.Workflow, p.RateGroup, now.Add(-p.RatePer).UnixMilli()); err != nil {
 			return due, nil, "", err
 		}
 	}
-	err = t.exec(`INSERT INTO places (run_id, workflow, grp, state, max_runs, stale, rate_grp, rate_limit, rate_per, starts_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	err = t.exec(`INSERT INTO places (run_id, workflow, grp, state, max_runs, stale, rate_grp, rate_limit, rate_per, starts_at) VALUES (?, `+
+		`?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		int64(run), p.Workflow, group, state, int64(p.Limit), p.Stale, rate, int64(p.RateLimit), p.RatePer.Milliseconds(), starts)
 	return due, replaced, "", err
 }
@@ -52,16 +54,19 @@ func (t *tx) enter(run engine.RunID, p *engine.Place, now time.Time) (due time.T
 // crowd counts who is in the groups of a place.
 func (t *tx) crowd(p *engine.Place) (c engine.Crowd, err error) {
 	if p.Limit > 0 {
-		if c.AtWork, err = t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state IN ('has', 'replaced')`, p.Workflow, p.Group); err != nil {
+		if c.AtWork, err = t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state IN ('has', 'replaced')`, p.Workflow,
+			p.Group); err != nil {
 			return c, err
 		}
-		if c.Queued, err = t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state = 'waits'`, p.Workflow, p.Group); err != nil {
+		if c.Queued, err = t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state = 'waits'`, p.Workflow,
+			p.Group); err != nil {
 			return c, err
 		}
 	}
 	if p.Stale != nil {
 		v := make([]driver.Value, 1)
-		if _, err := t.row(`SELECT max(value) FROM (SELECT value FROM newest WHERE workflow = ?1 AND grp = ?2 UNION ALL SELECT stale FROM places WHERE workflow = ?1 AND grp = ?2 AND state <> 'replaced')`, v, p.Workflow, p.Group); err != nil {
+		if _, err := t.row(`SELECT max(value) FROM (SELECT value FROM newest WHERE workflow = ?1 AND grp = ?2 UNION ALL SELECT stale FROM `+
+			`places WHERE workflow = ?1 AND grp = ?2 AND state <> 'replaced')`, v, p.Workflow, p.Group); err != nil {
 			return c, err
 		}
 		c.Newest = v[0]
@@ -84,12 +89,14 @@ func (t *tx) nextStart(workflow, group string, limit int, per time.Duration) (ti
 		return time.Time{}, nil
 	}
 	v := make([]driver.Value, 1)
-	found, err := t.row(`SELECT starts_at FROM places WHERE workflow = ? AND rate_grp = ? AND starts_at IS NOT NULL ORDER BY starts_at DESC LIMIT 1`, v, workflow, group)
+	found, err := t.row(`SELECT starts_at FROM places WHERE workflow = ? AND rate_grp = ? AND starts_at IS NOT NULL ORDER BY starts_at DESC `+
+		`LIMIT 1`, v, workflow, group)
 	if err != nil || !found {
 		return time.Time{}, err
 	}
 	last, _ := v[0].(int64)
-	found, err = t.row(`SELECT starts_at FROM places WHERE workflow = ? AND rate_grp = ? AND starts_at IS NOT NULL ORDER BY starts_at DESC LIMIT 1 OFFSET ?`, v, workflow, group, int64(limit-1))
+	found, err = t.row(`SELECT starts_at FROM places WHERE workflow = ? AND rate_grp = ? AND starts_at IS NOT NULL ORDER BY starts_at DESC `+
+		`LIMIT 1 OFFSET ?`, v, workflow, group, int64(limit-1))
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -145,7 +152,8 @@ func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 	group, grouped := v[1].(string)
 	if v[2] != nil && r.Status == engine.Succeeded {
 		if err := t.exec(`INSERT INTO newest (workflow, grp, value, run_id) VALUES (?, ?, ?, ?)
-			ON CONFLICT (workflow, grp) DO UPDATE SET value = excluded.value, run_id = excluded.run_id WHERE excluded.value > newest.value`, workflow, group, v[2], int64(r.ID)); err != nil {
+			ON CONFLICT (workflow, grp) DO UPDATE SET value = excluded.value, run_id = excluded.run_id WHERE excluded.value > newest.value`,
+			workflow, group, v[2], int64(r.ID)); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -170,7 +178,8 @@ func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 // promote gives a free place of a group to the run that has waited longest.
 func (t *tx) promote(workflow, group string, now time.Time) (due time.Time, more bool, err error) {
 	v := make([]driver.Value, 5)
-	found, err := t.row(`SELECT run_id, max_runs, rate_grp, rate_limit, rate_per FROM places WHERE workflow = ? AND grp = ? AND state = 'waits' ORDER BY run_id LIMIT 1`, v, workflow, group)
+	found, err := t.row(`SELECT run_id, max_runs, rate_grp, rate_limit, rate_per FROM places WHERE workflow = ? AND grp = ? AND state = `+
+		`'waits' ORDER BY run_id LIMIT 1`, v, workflow, group)
 	if err != nil || !found {
 		return due, false, err
 	}
@@ -217,7 +226,8 @@ func (s *Store) Replaced(ctx context.Context) ([]engine.RunID, error) {
 // Pause implements engine.Store.
 func (s *Store) Pause(ctx context.Context, p engine.Pause) error {
 	return s.w.do(ctx, true, func(t *tx) error {
-		return t.exec(`INSERT INTO paused (key, endpoint, run, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, p.Key, p.Endpoint, p.Run, p.At.UnixMilli())
+		return t.exec(`INSERT INTO paused (key, endpoint, run, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, p.Key, p.Endpoint, p.Run,
+			p.At.UnixMilli())
 	})
 }
 

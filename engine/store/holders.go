@@ -17,11 +17,13 @@ func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.PlaceH
 		run   engine.RunID
 		since int64
 	}
-	list, err := collect(ctx, h.db, `SELECT o.run_id, coalesce(o.starts_at, 0) FROM places p JOIN places o ON o.workflow = p.workflow AND o.grp = p.grp AND o.state IN ('has', 'replaced')
+	list, err := collect(ctx, h.db,
+		`SELECT o.run_id, coalesce(o.starts_at, 0) FROM places p JOIN places o ON o.workflow = p.workflow AND o.grp = p.grp
+			AND o.state IN ('has', 'replaced')
 		WHERE p.run_id = ? ORDER BY o.run_id LIMIT ?`, []any{int64(id), shownHolders}, func(r scanner) (x held, err error) {
-		err = r.Scan(&x.run, &x.since)
-		return x, err
-	})
+			err = r.Scan(&x.run, &x.since)
+			return x, err
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +58,8 @@ func (h *History) opened(ctx context.Context, id engine.RunID) (*engine.RunDetai
 // calls adds the runs that a run has called and waits for, and the one that called it.
 func (h *History) calls(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
 	if d.FinishedAt == nil {
-		d.Calls, err = collect(ctx, h.db, `SELECT path, printf('evt_%016x', event_id), coalesce(workflow, '') FROM waits WHERE run_id = ? AND kind = 'call' ORDER BY path`,
+		d.Calls, err = collect(ctx, h.db, `SELECT path, printf('evt_%016x', event_id), coalesce(workflow, '') FROM waits WHERE run_id = ? AND `+
+			`kind = 'call' ORDER BY path`,
 			[]any{int64(id)}, func(r scanner) (x engine.CalledItem, err error) {
 				err = r.Scan(&x.Step, &x.Event, &x.Workflow)
 				return x, err
@@ -70,7 +73,8 @@ func (h *History) calls(ctx context.Context, id engine.RunID, d *engine.RunDetai
 		if err != nil {
 			continue
 		}
-		runs, err := collect(ctx, h.db, `SELECT printf('run_%016x', id), status FROM runs WHERE event_id = ? AND repeats IS NULL ORDER BY id LIMIT 1`, []any{int64(event)}, func(r scanner) (x [2]string, err error) {
+		runs, err := collect(ctx, h.db, `SELECT printf('run_%016x', id), status FROM runs WHERE event_id = ? AND repeats IS NULL ORDER BY id `+
+			`LIMIT 1`, []any{int64(event)}, func(r scanner) (x [2]string, err error) {
 			err = r.Scan(&x[0], &x[1])
 			return x, err
 		})
@@ -87,6 +91,7 @@ func (h *History) calls(ctx context.Context, id engine.RunID, d *engine.RunDetai
 // calledBy gives the run that called another; empty for others.
 func (h *History) calledBy(ctx context.Context, event int64) (string, error) {
 	var by string
-	err := h.db.QueryRowContext(ctx, `SELECT coalesce((SELECT headers ->> '$.x-called-by' FROM events WHERE id = ? AND inlet = 'call'), '')`, event).Scan(&by)
+	err := h.db.QueryRowContext(ctx, `SELECT coalesce((SELECT headers ->> '$.x-called-by' FROM events WHERE id = ? AND inlet = 'call'), '')`,
+		event).Scan(&by)
 	return by, classify(err)
 }

@@ -192,7 +192,8 @@ func TestAKnownKeyWithAnotherBodyIsKeptAsAConflict(t *testing.T) {
 		t.Errorf("other headers: %+v", r)
 	}
 	d, err := s.History().EventDetail(ctx, 1)
-	if err != nil || d.Conflicts != 2 || len(d.Conflicting) != 2 || d.Conflicting[0].Count != 3 || fmt.Sprint(d.Conflicting[0].Differences) != "map[a:[1 2]]" {
+	if err != nil || d.Conflicts != 2 || len(d.Conflicting) != 2 || d.Conflicting[0].Count != 3 ||
+		fmt.Sprint(d.Conflicting[0].Differences) != "map[a:[1 2]]" {
 		t.Fatalf("%+v %v", d, err)
 	}
 	c, err := s.Conflict(ctx, d.Conflicting[0].ID)

@@ -16,7 +16,8 @@ import (
 
 // This file loads what the engine works on; lists for people are in read.go.
 
-const eventColumns = `id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc, stripped, coalesce(same_body, 0)`
+const eventColumns = `id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, ` +
+	`body, crc, stripped, coalesce(same_body, 0)`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -27,7 +28,8 @@ func scanEvent(row scanner) (ev *engine.Event, unreadable, err error) {
 	var id, at, received, crc int64
 	var headers, query string
 	var inputs sql.NullString
-	err = row.Scan(&id, &ev.Trigger, &ev.Inlet, &ev.Key, &ev.Flag, &ev.Type, &at, &received, &ev.Method, &ev.Path, &headers, &query, &ev.DataExpr, &inputs, &ev.Only, &ev.Raw, &crc, &ev.Stripped, &ev.RepeatsBodyOf)
+	err = row.Scan(&id, &ev.Trigger, &ev.Inlet, &ev.Key, &ev.Flag, &ev.Type, &at, &received, &ev.Method, &ev.Path, &headers, &query,
+		&ev.DataExpr, &inputs, &ev.Only, &ev.Raw, &crc, &ev.Stripped, &ev.RepeatsBodyOf)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, engine.ErrNotFound
 	}
@@ -70,7 +72,8 @@ func lost(id engine.EventID, why error) *engine.Event {
 
 // rowsFault tells that an error is about a row, not about the database.
 func rowsFault(err error) bool {
-	return err != nil && !errors.Is(err, engine.ErrDisk) && !errors.Is(err, engine.ErrFull) && !errors.Is(err, engine.ErrBusy) && !errors.Is(err, engine.ErrNotFound) &&
+	return err != nil && !errors.Is(err, engine.ErrDisk) && !errors.Is(err, engine.ErrFull) && !errors.Is(err, engine.ErrBusy) &&
+		!errors.Is(err, engine.ErrNotFound) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
@@ -186,7 +189,8 @@ func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events
 
 // Due implements engine.Store.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at LIMIT ?`, engine.SuspectCrashes, limit+1)
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+
+		` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at LIMIT ?`, engine.SuspectCrashes, limit+1)
 	if err != nil {
 		return nil, time.Time{}, classify(err)
 	}
@@ -208,7 +212,8 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Run
 
 // Large implements engine.Store.
 func (s *Store) Large(ctx context.Context, more int64) (map[engine.RunID]int64, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT s.run_id, sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) AS n
+	rows, err := s.readers.QueryContext(ctx,
+		`SELECT s.run_id, sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) AS n
 		FROM runs r INDEXED BY runs_due CROSS JOIN steps s ON s.run_id = r.id
 		WHERE (r.status = 'queued' OR r.status = 'waiting') GROUP BY s.run_id HAVING n > ?`, more)
 	if err != nil {
@@ -229,10 +234,12 @@ func (s *Store) Large(ctx context.Context, more int64) (map[engine.RunID]int64, 
 // SizeOf implements engine.Store.
 func (s *Store) SizeOf(ctx context.Context, w engine.EventWait) (n int64, err error) {
 	if w.Trigger != "" {
-		err = s.readers.QueryRowContext(ctx, `SELECT coalesce(octet_length(e.body), 0) + coalesce(octet_length(e.inputs), 0) FROM keys k JOIN events e ON e.id = k.event_id
+		err = s.readers.QueryRowContext(ctx,
+			`SELECT coalesce(octet_length(e.body), 0) + coalesce(octet_length(e.inputs), 0) FROM keys k JOIN events e ON e.id = k.event_id
 			WHERE k.trigger = ? AND k.key = ?`, w.Trigger, w.Key).Scan(&n)
 	} else if id, perr := engine.ParseEventID(w.Key); perr == nil {
-		err = s.readers.QueryRowContext(ctx, `SELECT coalesce(octet_length(output), 0) FROM runs WHERE event_id = ? AND repeats IS NULL ORDER BY id LIMIT 1`, int64(id)).Scan(&n)
+		err = s.readers.QueryRowContext(ctx, `SELECT coalesce(octet_length(output), 0) FROM runs WHERE event_id = ? AND repeats IS NULL ORDER `+
+			`BY id LIMIT 1`, int64(id)).Scan(&n)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
@@ -242,7 +249,8 @@ func (s *Store) SizeOf(ctx context.Context, w engine.EventWait) (n int64, err er
 
 // Suspects implements engine.Store.
 func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs INDEXED BY runs_due WHERE `+openRun+` AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectCrashes)
+	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs INDEXED BY runs_due WHERE `+openRun+
+		` AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectCrashes)
 	if err != nil {
 		return nil, nil, classify(err)
 	}
@@ -277,8 +285,10 @@ func (s *Store) run(ctx context.Context, id engine.RunID) (_ *engine.Run, unread
 	var status string
 	var started, finished, due, repeats, continues sql.NullInt64
 	var output, failure, ending sql.NullString
-	err = s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, continues, created_at, started_at, finished_at, due_at, active_ms, boots, output, error, text, ending FROM runs WHERE id = ?`, int64(id)).
-		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &continues, &created, &started, &finished, &due, &active, &r.Crashes, &output, &failure, &r.Text, &ending)
+	err = s.readers.QueryRowContext(ctx, `SELECT event_id, workflow, version, status, repeats, continues, created_at, started_at, `+
+		`finished_at, due_at, active_ms, boots, output, error, text, ending FROM runs WHERE id = ?`, int64(id)).
+		Scan(&event, &r.Workflow, &r.Version, &status, &repeats, &continues, &created, &started, &finished, &due, &active, &r.Crashes, &output,
+			&failure, &r.Text, &ending)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, engine.ErrNotFound
 	}
@@ -367,8 +377,10 @@ func (m maybe) Scan(v any) error {
 // records loads the attempts of a run, oldest first. unreadable says what of them
 // cannot be read.
 func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Record, unreadable, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT s.path, s.attempt, s.action, s.status, s.started_at, s.finished_at, s.output, s.error, s.sealed, `+waitColumns+`
-		FROM steps s LEFT JOIN waits w ON s.status = 'waiting' AND w.run_id = s.run_id AND w.path = s.path WHERE s.run_id = ? ORDER BY s.path, s.attempt, w.number`, int64(id))
+	rows, err := s.readers.QueryContext(ctx, `SELECT s.path, s.attempt, s.action, s.status, s.started_at, s.finished_at, s.output, s.error, `+
+		`s.sealed, `+waitColumns+`
+		FROM steps s LEFT JOIN waits w ON s.status = 'waiting' AND w.run_id = s.run_id AND w.path = s.path WHERE s.run_id = ?
+			ORDER BY s.path, s.attempt, w.number`, int64(id))
 	if err != nil {
 		return nil, nil, classify(err)
 	}
@@ -380,7 +392,8 @@ func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Recor
 		var output, failure sql.NullString
 		var sealed []byte
 		var wait waitRow
-		if err := rows.Scan(append([]any{&r.Path, &r.Attempt, &r.Action, &r.Status, &started, &finished, &output, &failure, &sealed}, wait.dest()...)...); err != nil {
+		if err := rows.Scan(append([]any{&r.Path, &r.Attempt, &r.Action, &r.Status, &started, &finished, &output, &failure, &sealed},
+			wait.dest()...)...); err != nil {
 			unreadable = fmt.Errorf("the row of step %q: %w", r.Path, err)
 			continue
 		}

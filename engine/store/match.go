@@ -68,7 +68,8 @@ func (s *Store) encodeMatch(m engine.Match) (matchRows, error) {
 		if d.Run != 0 {
 			run = int64(d.Run)
 		}
-		out.decisions = append(out.decisions, []driver.Value{int64(m.Event), d.Workflow, d.Version, string(d.Outcome), s.maskText(d.Reason, m.Mask), trace, run, m.At.UnixMilli()})
+		out.decisions = append(out.decisions, []driver.Value{int64(m.Event), d.Workflow, d.Version, string(d.Outcome),
+			s.maskText(d.Reason, m.Mask), trace, run, m.At.UnixMilli()})
 	}
 	return out, nil
 }

@@ -31,7 +31,9 @@ func TestRowsOfEqualBodiesNameNoEventAfterTheMigration(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Contains(f, "identity") {
-			for _, q := range []string{`INSERT INTO events (id, trigger, inlet, key, type, time, received_at, crc) VALUES (1, 't', 'webhook', 'k', 'x', 1, 1, 1)`,
+			for _, q := range []string{`INSERT INTO events (id, trigger, inlet, key, type, time, received_at, crc) VALUES (1, 't', ` +
+				`'webhook', 'k', ` +
+				`'x', 1, 1, 1)`,
 				`INSERT INTO keys VALUES ('t', 'k', 1, 1), ('t', '` + body + `', 1, 1), ('t', 'body:of-a-sender', 1, 1)`} {
 				if _, err := db.ExecContext(context.Background(), q); err != nil {
 					t.Fatal(err)
@@ -43,7 +45,8 @@ func TestRowsOfEqualBodiesNameNoEventAfterTheMigration(t *testing.T) {
 		}
 	}
 	var keys string
-	if err := db.QueryRowContext(context.Background(), `SELECT group_concat(key) FROM (SELECT key FROM keys ORDER BY key)`).Scan(&keys); err != nil {
+	if err := db.QueryRowContext(context.Background(), `SELECT group_concat(key) FROM (SELECT key FROM keys ORDER BY key)`).Scan(
+		&keys); err != nil {
 		t.Fatal(err)
 	}
 	if keys != "body:of-a-sender,k" {

@@ -56,7 +56,8 @@ func watchFiles(path string, lock *os.File) (openFiles, error) {
 		return nil, err
 	}
 	size := int64(0)
-	for _, f := range []openFile{{path: path, what: "the database file"}, {path: real + "-wal", what: "the write-ahead log"}, {path: real + "-shm", what: "the log's index"}} {
+	for _, f := range []openFile{{path: path, what: "the database file"}, {path: real + "-wal", what: "the write-ahead log"},
+		{path: real + "-shm", what: "the log's index"}} {
 		if f.id, size, err = identify(f.path); errors.Is(err, syscall.ENOENT) {
 			continue
 		} else if err != nil {
@@ -69,7 +70,8 @@ func watchFiles(path string, lock *os.File) (openFiles, error) {
 	if err := syscall.Fstat(int(lock.Fd()), &st); err != nil {
 		return nil, fmt.Errorf("looking at %s: %w", lock.Name(), err)
 	}
-	return append(out, openFile{path: lock.Name(), what: "the lock file", id: fileID{uint64(st.Dev), st.Ino}}), nil //nolint:unconvert // as above
+	//nolint:unconvert // as above
+	return append(out, openFile{path: lock.Name(), what: "the lock file", id: fileID{uint64(st.Dev), st.Ino}}), nil
 }
 
 // MovedError says that a name no longer leads to the file that is open.
@@ -83,10 +85,12 @@ type MovedError struct {
 // Error implements error.
 func (e *MovedError) Error() string {
 	if e.hollow {
-		return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged, and what stood only in the log is lost. Stop whatever changes it; "+
+		return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged, and what stood only in the log is lost. Stop "+
+			"whatever changes it; "+
 			"put a copy of the log back if you have one, then run hookloom check and start again", e.What, e.Path, e.How)
 	}
-	return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged. Stop whatever moves it; put the file back with its -wal and -shm, "+
+	return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged. Stop whatever moves it; put the file back with its "+
+		"-wal and -shm, "+
 		"or restore a backup (hookloom restore FILE), then start again", e.What, e.Path, e.How)
 }
 

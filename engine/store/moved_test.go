@@ -110,7 +110,8 @@ func TestTheServerOfADatabaseIsFoundByItsLock(t *testing.T) {
 	if err := s.Announce("http://127.0.0.1:1", "http://127.0.0.1:2"); err != nil {
 		t.Fatal(err)
 	}
-	if h, err := store.HolderOf(path); err != nil || h == nil || h.PID != os.Getpid() || h.Admin != "http://127.0.0.1:2" || h.Hooks != "http://127.0.0.1:1" {
+	if h, err := store.HolderOf(path); err != nil || h == nil || h.PID != os.Getpid() || h.Admin != "http://127.0.0.1:2" ||
+		h.Hooks != "http://127.0.0.1:1" {
 		t.Errorf("%+v %v", h, err)
 	}
 	if err := s.Close(); err != nil {

@@ -19,11 +19,13 @@ func (s *Store) BeginOrder(ctx context.Context, key string, digest []byte, now t
 		if err := t.exec(`DELETE FROM orders WHERE at < ?`, now.Add(-engine.OrderTime).UnixMilli()); err != nil {
 			return err
 		}
-		if err := t.exec(`INSERT INTO orders (key, digest, status, at) VALUES (?, ?, 0, ?) ON CONFLICT DO NOTHING`, key, digest, now.UnixMilli()); err != nil {
+		if err := t.exec(`INSERT INTO orders (key, digest, status, at) VALUES (?, ?, 0, ?) ON CONFLICT DO NOTHING`, key, digest,
+			now.UnixMilli()); err != nil {
 			return err
 		}
 		if t.changes == 1 {
-			return t.exec(`DELETE FROM orders WHERE (SELECT count(*) FROM orders) > ? AND key = (SELECT key FROM orders ORDER BY at LIMIT 1)`, int64(maxOrders))
+			return t.exec(`DELETE FROM orders WHERE (SELECT count(*) FROM orders) > ? AND key = (SELECT key FROM orders ORDER BY at LIMIT 1)`,
+				int64(maxOrders))
 		}
 		v := make([]driver.Value, 4)
 		if _, err := t.row(`SELECT digest, status, answer, at FROM orders WHERE key = ?`, v, key); err != nil {

@@ -61,8 +61,10 @@ func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
 				return err
 			}
 		}
-		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, diagnosis, remote, method, path, url, headers, size, body, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			r.At.UnixMilli(), r.Trigger, r.Reason, r.Detail, r.Diagnosis, r.RemoteIP, r.Method, r.Path, url, headers, int64(r.Size), body, sealed); err != nil {
+		if err := t.exec(`INSERT INTO quarantine (at, trigger, reason, detail, diagnosis, remote, method, path, url, headers, size, body, `+
+			`sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.At.UnixMilli(), r.Trigger, r.Reason, r.Detail, r.Diagnosis, r.RemoteIP, r.Method, r.Path, url, headers, int64(r.Size), body,
+			sealed); err != nil {
 			return err
 		}
 		q.added++
@@ -168,7 +170,8 @@ func (q *quarantine) drop(t *tx, trigger string) error {
 func (q *quarantine) shorten(t *tx, trigger string) error {
 	x := q.shares[trigger]
 	dest := make([]driver.Value, 2)
-	found, err := t.row(`SELECT id, `+bodyBytes+` FROM quarantine WHERE trigger = ? AND id > ? AND length(body) > 0 ORDER BY id LIMIT 1`, dest, trigger, x.bodiless)
+	found, err := t.row(`SELECT id, `+bodyBytes+` FROM quarantine WHERE trigger = ? AND id > ? AND length(body) > 0 ORDER BY id LIMIT 1`,
+		dest, trigger, x.bodiless)
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,8 @@ func TestWhatPagesAskForOftenIsFoundByIndexes(t *testing.T) {
 			}
 		}
 		for line := range strings.Lines(plan) {
-			if line = strings.TrimSpace(line); strings.HasPrefix(line, "SCAN runs") && !strings.Contains(line, "INDEX") || line == "SCAN r" || line == "SCAN o" || strings.HasPrefix(line, "SCAN steps") && !strings.Contains(line, "INDEX") {
+			if line = strings.TrimSpace(line); strings.HasPrefix(line, "SCAN runs") && !strings.Contains(line, "INDEX") || line == "SCAN r" ||
+				line == "SCAN o" || strings.HasPrefix(line, "SCAN steps") && !strings.Contains(line, "INDEX") {
 				t.Errorf("%s\nreads the whole: %s", query, line)
 			}
 		}
@@ -171,7 +172,8 @@ func TestADatabaseOfTheLastSchemaKeepsItsRowsAndItsRules(t *testing.T) {
 	}
 	defer s.Close()
 	var dead, sound string
-	if err := s.Readers().QueryRow(`SELECT (SELECT group_concat(r.id) FROM runs r WHERE `+deadLetters+`), (SELECT integrity_check FROM pragma_integrity_check)`).Scan(&dead, &sound); err != nil {
+	if err := s.Readers().QueryRow(`SELECT (SELECT group_concat(r.id) FROM runs r WHERE `+deadLetters+
+		`), (SELECT integrity_check FROM pragma_integrity_check)`).Scan(&dead, &sound); err != nil {
 		t.Fatal(err)
 	}
 	if dead != "1" || sound != "ok" {

@@ -13,15 +13,18 @@ import (
 // only as many as the rate allows within any stretch of time.
 
 const (
-	takeRun = `UPDATE runs SET status = 'running', due_at = NULL, started_at = coalesce(started_at, ?2) WHERE id = ?1 AND status IN ('queued', 'waiting')`
+	takeRun = `UPDATE runs SET status = 'running', due_at = NULL, started_at = coalesce(started_at, ?2) WHERE id = ?1 AND status IN ` +
+		`('queued', 'waiting')`
 	// unstarted finds what a rate has to say about a run that has not started.
-	unstarted = `SELECT workflow, rate_grp, rate_limit, rate_per, starts_at FROM places WHERE run_id = ? AND started = 0 AND rate_grp IS NOT NULL`
+	unstarted = `SELECT workflow, rate_grp, rate_limit, rate_per, starts_at FROM places WHERE run_id = ? AND started = 0 AND rate_grp ` +
+		`IS NOT NULL`
 )
 
 // take marks a run as running; it tells whether it could. When a rate does not let the
 // run start yet, it gets another time.
 func (t *tx) take(run int64, now time.Time) (bool, error) {
-	err := t.exec(takeRun+` AND NOT EXISTS (SELECT 1 FROM places WHERE run_id = ?1 AND started = 0 AND rate_grp IS NOT NULL)`, run, now.UnixMilli())
+	err := t.exec(takeRun+` AND NOT EXISTS (SELECT 1 FROM places WHERE run_id = ?1 AND started = 0 AND rate_grp IS NOT NULL)`, run,
+		now.UnixMilli())
 	if err != nil {
 		return false, err
 	}
@@ -64,7 +67,8 @@ type rateGroup struct {
 // starts back as the rate's stretch is.
 func (t *tx) allowed(r rateGroup) (int64, error) {
 	v := make([]driver.Value, 1)
-	found, err := t.row(`SELECT starts_at FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 1 ORDER BY starts_at DESC LIMIT 1 OFFSET ?`, v, r.workflow, r.group, r.limit-1)
+	found, err := t.row(`SELECT starts_at FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 1 ORDER BY `+
+		`starts_at DESC LIMIT 1 OFFSET ?`, v, r.workflow, r.group, r.limit-1)
 	if err != nil || !found {
 		return 0, err
 	}
@@ -83,21 +87,25 @@ func (t *tx) delay(run int64, r rateGroup, planned, at int64) error {
 		return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'queued'`, at, run)
 	}
 	v := make([]driver.Value, 1)
-	if _, err := t.row(`SELECT min(starts_at) FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 0`, v, r.workflow, r.group); err != nil {
+	if _, err := t.row(`SELECT min(starts_at) FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 0`, v,
+		r.workflow, r.group); err != nil {
 		return err
 	}
 	first, _ := v[0].(int64)
-	if err := t.exec(`UPDATE places SET starts_at = starts_at + ? WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 0 AND starts_at IS NOT NULL`, at-first, r.workflow, r.group); err != nil {
+	if err := t.exec(`UPDATE places SET starts_at = starts_at + ? WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = `+
+		`0 AND starts_at IS NOT NULL`, at-first, r.workflow, r.group); err != nil {
 		return err
 	}
 	return t.exec(`UPDATE runs SET due_at = max(due_at, (SELECT starts_at FROM places WHERE run_id = runs.id)) WHERE status = 'queued'
-		AND id IN (SELECT run_id FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 0 AND starts_at IS NOT NULL)`, r.workflow, r.group)
+		AND id IN (SELECT run_id FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 0
+			AND starts_at IS NOT NULL)`, r.workflow, r.group)
 }
 
 // retakeStarts takes back the starts of runs that the end of the process cut before their
 // first step: they start again, and the rate counts them then.
 func (t *tx) retakeStarts() error {
-	const cut = `SELECT p.run_id FROM places p JOIN runs r ON r.id = p.run_id WHERE p.rate_grp IS NOT NULL AND r.status IN ('queued', 'running') AND NOT EXISTS (SELECT 1 FROM steps s WHERE s.run_id = r.id)`
+	const cut = `SELECT p.run_id FROM places p JOIN runs r ON r.id = p.run_id WHERE p.rate_grp IS NOT NULL AND r.status IN ('queued', ` +
+		`'running') AND NOT EXISTS (SELECT 1 FROM steps s WHERE s.run_id = r.id)`
 	if err := t.exec(`UPDATE runs SET started_at = NULL WHERE id IN (` + cut + ` AND p.started = 1)`); err != nil {
 		return err
 	}

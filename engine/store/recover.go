@@ -148,9 +148,12 @@ func (s *salvage) all(ctx context.Context, version int) error {
 	if err := migrate(s.to); err != nil {
 		return err
 	}
-	for query, n := range map[string]*int64{`SELECT count(*) FROM events`: &s.out.Events, `SELECT count(*) FROM runs`: &s.out.Runs, `SELECT count(*) FROM runs WHERE finished_at IS NULL`: &s.out.Open,
-		`SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id)
-			AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM ended_waits x WHERE x.event_id = e.id)`: &s.out.Undecided} {
+	for query, n := range map[string]*int64{`SELECT count(*) FROM events`: &s.out.Events, `SELECT count(*) FROM runs`: &s.out.Runs,
+		`SELECT count(*) FROM runs WHERE finished_at IS NULL`: &s.out.Open,
+		`SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id) AND NOT EXISTS (SELECT 1
+			FROM runs r WHERE r.event_id = e.id)
+			AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM ended_waits x
+				WHERE x.event_id = e.id)`: &s.out.Undecided} {
 		text, err := queryText(s.to, query)
 		if err == nil {
 			_, err = fmt.Sscan(text, n)
@@ -194,7 +197,8 @@ func (s *salvage) table(ctx context.Context, name string) (*Salvaged, error) {
 	if err != nil {
 		return nil, err
 	}
-	prepared, err := s.to.Prepare(`INSERT OR REPLACE INTO "` + name + `" ("` + strings.Join(columns, `", "`) + `") VALUES (` + strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ") + `)`)
+	prepared, err := s.to.Prepare(`INSERT OR REPLACE INTO "` + name + `" ("` + strings.Join(columns, `", "`) + `") VALUES (` +
+		strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ") + `)`)
 	if err != nil {
 		return nil, err
 	}
@@ -276,6 +280,7 @@ func (s *salvage) orphans(tables []string) error {
 		s.out.Orphans += n
 	}
 	// A run that is at work has its open attempt; what was open in others is in doubt.
-	_, err := s.to.Exec(`UPDATE steps SET status = 'unknown', finished_at = started_at WHERE status = 'running' AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = steps.run_id AND r.status = 'running')`, nil)
+	_, err := s.to.Exec(`UPDATE steps SET status = 'unknown', finished_at = started_at WHERE status = 'running' AND NOT EXISTS (SELECT 1 `+
+		`FROM runs r WHERE r.id = steps.run_id AND r.status = 'running')`, nil)
 	return err
 }

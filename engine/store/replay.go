@@ -46,7 +46,8 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 		if err := t.cancelKeys(int64(r.New), r.Cancels); err != nil {
 			return err
 		}
-		if err := t.exec(`INSERT INTO run_events (run_id, event_id, size) SELECT ?, event_id, size FROM run_events WHERE run_id = ?`, int64(r.New), int64(r.Of)); err != nil {
+		if err := t.exec(`INSERT INTO run_events (run_id, event_id, size) SELECT ?, event_id, size FROM run_events WHERE run_id = ?`,
+			int64(r.New), int64(r.Of)); err != nil {
 			return err
 		}
 		if r.From != "failed" {
@@ -56,13 +57,16 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 		if doubts, err = t.keepKeys(r); err != nil {
 			return err
 		}
-		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) SELECT event_id, ?, path FROM ended_waits w WHERE run_id = ? AND EXISTS (SELECT 1 FROM steps s
+		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) SELECT event_id, ?, path FROM ended_waits w WHERE run_id = ?
+			AND EXISTS (SELECT 1 FROM steps s
 			WHERE s.run_id = w.run_id AND s.path = w.path AND s.status = 'succeeded')`, int64(r.New), int64(r.Of)); err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, sealed, destination, waited_ms)
+		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error,
+			sealed, destination, waited_ms)
 			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error, sealed, destination, waited_ms FROM steps
-			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%' AND path NOT LIKE 'finally/%'`, int64(r.New), int64(r.Of))
+			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%'
+				AND path NOT LIKE 'finally/%'`, int64(r.New), int64(r.Of))
 	})
 	return due, doubts, err
 }

@@ -17,7 +17,8 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 		if err := t.retakeStarts(); err != nil {
 			return err
 		}
-		if err := t.exec(`UPDATE steps SET status = 'unknown', finished_at = ? WHERE status = 'running' AND run_id IN (SELECT id FROM runs WHERE status = 'running')`, now.UnixMilli()); err != nil {
+		if err := t.exec(`UPDATE steps SET status = 'unknown', finished_at = ? WHERE status = 'running' AND run_id IN (SELECT id FROM runs `+
+			`WHERE status = 'running')`, now.UnixMilli()); err != nil {
 			return err
 		}
 		err := t.each(`SELECT id FROM runs WHERE status = 'running'`, 1, func(v []driver.Value) {
@@ -34,8 +35,10 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 		}
 		// A run that was put down as ready is ready, also when the clock was set back
 		// meanwhile; those that wait for their turn, or are spread out, keep their time.
-		if err := t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'queued' AND due_at > ?1 AND repeats IS NULL AND NOT EXISTS (SELECT 1 FROM places p WHERE p.run_id = runs.id)
-			AND NOT EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = runs.id) AND NOT EXISTS (SELECT 1 FROM gatherings g WHERE g.run_id = runs.id)`, now.UnixMilli()); err != nil {
+		if err := t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'queued' AND due_at > ?1 AND repeats IS NULL
+			AND NOT EXISTS (SELECT 1 FROM places p WHERE p.run_id = runs.id)
+			AND NOT EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = runs.id) AND NOT EXISTS (SELECT 1 FROM gatherings g
+				WHERE g.run_id = runs.id)`, now.UnixMilli()); err != nil {
 			return err
 		}
 		if setBack, err = t.clockWasSetBack(now); err != nil {
@@ -45,10 +48,12 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 			return err
 		}
 		// Nobody calls those that wait for their destination: its queue was memory.
-		return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE kind = 'destination')`, now.UnixMilli())
+		return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE kind = 'destination')`,
+			now.UnixMilli())
 	})
 	if err == nil && setBack > 0 {
-		s.o.Log.Warn("the clock was set back while no server ran: sleeps, time limits of waits, schedules and rates go on from the new time", "by_at_least", setBack)
+		s.o.Log.Warn("the clock was set back while no server ran: sleeps, time limits of waits, schedules and rates go on from the new time",
+			"by_at_least", setBack)
 	}
 	return int(n), err
 }
@@ -64,5 +69,6 @@ func (t *tx) clockSetBack(now time.Time) error {
 	if last, _ := v[0].(int64); last <= now.UnixMilli() {
 		return nil
 	}
-	return t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND EXISTS (SELECT 1 FROM steps s WHERE s.run_id = runs.id AND s.finished_at > ?1)`, now.UnixMilli())
+	return t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND EXISTS (SELECT 1 FROM steps s WHERE s.run_id = runs.id AND `+
+		`s.finished_at > ?1)`, now.UnixMilli())
 }

@@ -166,8 +166,10 @@ func compare(ctx context.Context, path, temp string) (*Restored, error) {
 	defer db.Close()
 	out := &Restored{}
 	var asOf, newest int64
-	err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE finished_at IS NULL),
-		max(coalesce((SELECT max(received_at) FROM events), 0), coalesce((SELECT max(coalesce(finished_at, started_at, created_at)) FROM runs), 0), coalesce((SELECT max(coalesce(finished_at, started_at)) FROM steps), 0)),
+	err = db.QueryRowContext(ctx,
+		`SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE finished_at IS NULL),
+		max(coalesce((SELECT max(received_at) FROM events), 0), coalesce((SELECT max(coalesce(finished_at, started_at, created_at))
+			FROM runs), 0), coalesce((SELECT max(coalesce(finished_at, started_at)) FROM steps), 0)),
 		coalesce((SELECT max(id) FROM events), 0)`).Scan(&out.Events, &out.Runs, &out.Open, &asOf, &newest)
 	if err != nil {
 		return nil, fmt.Errorf("reading the copy: %w", classify(err))
@@ -200,10 +202,12 @@ func (r *Restored) later(ctx context.Context, path string, asOf, newest int64) e
 	if err := old.QueryRowContext(ctx, `SELECT count(*)`+calls, asOf).Scan(&r.RepeatedCalls); err != nil {
 		return err
 	}
-	if r.LaterEventIDs, err = collect(ctx, old, `SELECT printf('evt_%016x', id)`+events+` ORDER BY id LIMIT ?`, []any{newest, maxListed}, text); err != nil {
+	if r.LaterEventIDs, err = collect(ctx, old, `SELECT printf('evt_%016x', id)`+events+` ORDER BY id LIMIT ?`, []any{newest, maxListed},
+		text); err != nil {
 		return err
 	}
-	r.RepeatedCallOf, err = collect(ctx, old, `SELECT DISTINCT printf('run_%016x ', s.run_id) || s.path`+calls+` ORDER BY 1 LIMIT ?`, []any{asOf, maxListed}, text)
+	r.RepeatedCallOf, err = collect(ctx, old, `SELECT DISTINCT printf('run_%016x ', s.run_id) || s.path`+calls+` ORDER BY 1 LIMIT ?`,
+		[]any{asOf, maxListed}, text)
 	return err
 }
 
@@ -263,5 +267,6 @@ func cutRestore(path string) error {
 	if err != nil {
 		return nil
 	}
-	return fmt.Errorf("a restore was cut while it changed the files: run hookloom restore again, then start; the old database is %s (or still in its place)", strings.TrimSpace(string(aside)))
+	return fmt.Errorf("a restore was cut while it changed the files: run hookloom restore again, then start; the old database is %s (or "+
+		"still in its place)", strings.TrimSpace(string(aside)))
 }

@@ -33,8 +33,10 @@ func fillRange(t *testing.T, path string, from, to int) {
 	}
 	defer db.Close()
 	for _, q := range []string{
-		`INSERT OR IGNORE INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at) SELECT id + 1000000, id, 'w', 'v', 'succeeded', received_at, received_at, received_at FROM events WHERE id % 2 = 1`,
-		`INSERT OR IGNORE INTO steps (run_id, path, attempt, action, status, started_at, finished_at, output) SELECT id, 'a', 1, 'http/post', 'succeeded', created_at, created_at, '{"status": 200}' FROM runs`,
+		`INSERT OR IGNORE INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at) SELECT id + 1000000, id, ` +
+			`'w', 'v', 'succeeded', received_at, received_at, received_at FROM events WHERE id % 2 = 1`,
+		`INSERT OR IGNORE INTO steps (run_id, path, attempt, action, status, started_at, finished_at, output) SELECT id, 'a', 1, 'http/post', ` +
+			`'succeeded', created_at, created_at, '{"status": 200}' FROM runs`,
 		`DELETE FROM inbox`,
 	} {
 		if _, err := db.Exec(q); err != nil {

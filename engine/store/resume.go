@@ -18,7 +18,8 @@ func (s *Store) ResumeRuns(ctx context.Context, destinations []string, now time.
 		if err := t.exec(`UPDATE steps SET error = json_set(error, '$.resumed', json('true'))
 			WHERE run_id IN (SELECT id FROM runs WHERE due_at > ? AND status = 'waiting') AND status = 'failed'
 			AND destination IN (SELECT value FROM json_each(?)) AND error ->> '$.retry_after_ms' > 0
-			AND attempt = (SELECT max(x.attempt) FROM steps x WHERE x.run_id = steps.run_id AND x.path = steps.path)`, now.UnixMilli(), string(names)); err != nil {
+			AND attempt = (SELECT max(x.attempt) FROM steps x WHERE x.run_id = steps.run_id AND x.path = steps.path)`, now.UnixMilli(),
+			string(names)); err != nil {
 			return err
 		}
 		if t.changes == 0 {

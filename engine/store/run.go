@@ -62,8 +62,10 @@ func (s *Store) Called(ctx context.Context, id engine.EventID) (engine.CallState
 	var c engine.CallState
 	var run sql.NullInt64
 	var outcome, reason sql.NullString
-	err := s.readers.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM inbox WHERE event_id = ?1), (SELECT min(id) FROM runs WHERE event_id = ?1 AND repeats IS NULL),
-		(SELECT outcome FROM decisions WHERE event_id = ?1 LIMIT 1), (SELECT reason FROM decisions WHERE event_id = ?1 LIMIT 1)`, int64(id)).Scan(&c.Decided, &run, &outcome, &reason)
+	err := s.readers.QueryRowContext(ctx,
+		`SELECT NOT EXISTS (SELECT 1 FROM inbox WHERE event_id = ?1), (SELECT min(id) FROM runs WHERE event_id = ?1 AND repeats IS NULL),
+		(SELECT outcome FROM decisions WHERE event_id = ?1 LIMIT 1), (SELECT reason FROM decisions WHERE event_id = ?1 LIMIT 1)`,
+		int64(id)).Scan(&c.Decided, &run, &outcome, &reason)
 	if err != nil {
 		return c, classify(err)
 	}
@@ -80,12 +82,14 @@ func (s *Store) Called(ctx context.Context, id engine.EventID) (engine.CallState
 // SaveVersion implements engine.Store.
 func (s *Store) SaveVersion(ctx context.Context, w *workflows.Workflow) error {
 	return s.w.do(ctx, true, func(t *tx) error {
-		return t.exec(`INSERT INTO versions (version, workflow, text, first_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, w.Version, w.ID, string(w.Text), time.Now().UnixMilli())
+		return t.exec(`INSERT INTO versions (version, workflow, text, first_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, w.Version, w.ID,
+			string(w.Text), time.Now().UnixMilli())
 	})
 }
 
 // Cancel implements engine.Store.
-func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Event) (cut []*plan.Record, next time.Time, ends bool, err error) {
+func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Event) (cut []*plan.Record, next time.Time, ends bool,
+	err error) {
 	id, now := r.ID, r.FinishedAt
 	calls, err := s.encodeEvents(events)
 	if err != nil {
@@ -96,7 +100,8 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 		return nil, next, ends, err
 	}
 	err = s.w.do(ctx, true, func(t *tx) (err error) {
-		if err := t.exec(`UPDATE runs SET status = 'cancelled', finished_at = ?, due_at = NULL, error = ? WHERE id = ? AND status IN ('queued', 'waiting')`, now.UnixMilli(), why, int64(id)); err != nil {
+		if err := t.exec(`UPDATE runs SET status = 'cancelled', finished_at = ?, due_at = NULL, error = ? WHERE id = ? AND status IN ('queued', `+
+			`'waiting')`, now.UnixMilli(), why, int64(id)); err != nil {
 			return err
 		}
 		if t.changes == 0 {
@@ -110,7 +115,8 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 		if err := t.begin(calls); err != nil {
 			return err
 		}
-		if err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE event_id = (SELECT event_id FROM runs WHERE id = ?))`, now.UnixMilli(), int64(id)); err != nil {
+		if err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE event_id = (SELECT `+
+			`event_id FROM runs WHERE id = ?))`, now.UnixMilli(), int64(id)); err != nil {
 			return err
 		}
 		if ends, err = t.endCallsOf(r); err != nil {
@@ -136,18 +142,21 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 
 // cutWaiting ends the steps of a run that wait, and gives them as they ended.
 func (t *tx) cutWaiting(id engine.RunID, now time.Time) (cut []*plan.Record, err error) {
-	err = t.each(`SELECT path, attempt, action, started_at FROM steps WHERE run_id = ? AND status = 'waiting' ORDER BY rowid`, 4, func(v []driver.Value) {
-		r := &plan.Record{Status: plan.Failed, FinishedAt: now, Error: &plan.Error{Message: "the run ended", Code: plan.CutCode}}
-		r.Path, _ = v[0].(string)
-		attempt, _ := v[1].(int64)
-		r.Action, _ = v[2].(string)
-		started, _ := v[3].(int64)
-		r.Attempt, r.StartedAt = int(attempt), fromMillis(started)
-		cut = append(cut, r)
-	}, int64(id))
+	err = t.each(`SELECT path, attempt, action, started_at FROM steps WHERE run_id = ? AND status = 'waiting' ORDER BY rowid`, 4,
+		func(v []driver.Value) {
+			r := &plan.Record{Status: plan.Failed, FinishedAt: now, Error: &plan.Error{Message: "the run ended", Code: plan.CutCode}}
+			r.Path, _ = v[0].(string)
+			attempt, _ := v[1].(int64)
+			r.Action, _ = v[2].(string)
+			started, _ := v[3].(int64)
+			r.Attempt, r.StartedAt = int(attempt), fromMillis(started)
+			cut = append(cut, r)
+		}, int64(id))
 	if err != nil || len(cut) == 0 {
 		return cut, err
 	}
-	return cut, t.exec(`UPDATE steps SET status = 'failed', finished_at = ?1, waited_ms = max(0, ?1 - started_at), output = NULL, sealed = NULL,
-		error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ?2 AND status = 'waiting'`, now.UnixMilli(), int64(id))
+	return cut, t.exec(`UPDATE steps
+		SET status = 'failed', finished_at = ?1, waited_ms = max(0, ?1 - started_at), output = NULL, sealed = NULL,
+		error = '{"code":"cancelled","message":"the run ended","retryable":false}' WHERE run_id = ?2 AND status = 'waiting'`,
+		now.UnixMilli(), int64(id))
 }

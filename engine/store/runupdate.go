@@ -9,21 +9,27 @@ import (
 
 const (
 	insertDecision = `INSERT INTO decisions (event_id, workflow, version, outcome, reason, trace, run_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
-	insertRun      = `INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at, due_at, active_ms, output, error, text)
+	insertRun      = `INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at, due_at,
+		active_ms, output, error, text)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	// A run that has got on since the start is not what ends the process.
-	updateRun = `UPDATE runs SET boots = CASE WHEN ? THEN 0 ELSE boots END, status = ?, started_at = ?, finished_at = ?, due_at = ?, active_ms = ?, output = ?, error = ?, text = ? WHERE id = ? AND status = 'running'`
+	updateRun = `UPDATE runs SET boots = CASE WHEN ? THEN 0 ELSE boots END, status = ?, started_at = ?, finished_at = ?, due_at = ?, ` +
+		`active_ms = ?, output = ?, error = ?, text = ? WHERE id = ? AND status = 'running'`
 	// An attempt that was opened is closed in place; its input stays as it was sent.
 	// What it waited until then, it did not work.
-	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, destination) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (run_id, path, attempt) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error, sealed = NULL,
+	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error,
+		destination) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (run_id, path, attempt) DO UPDATE
+			SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error, sealed = NULL,
 		destination = coalesce(steps.destination, excluded.destination),
-		waited_ms = CASE WHEN steps.status = 'waiting' THEN max(0, coalesce(excluded.finished_at, excluded.started_at) - steps.started_at) ELSE steps.waited_ms END
+		waited_ms = CASE WHEN steps.status = 'waiting' THEN max(0, coalesce(excluded.finished_at,
+		excluded.started_at) - steps.started_at) ELSE steps.waited_ms END
 		WHERE steps.status IN ('running', 'waiting')`
 )
 
 // closeSteps ends what is open of a run that ends without its records having been read.
-const closeSteps = `UPDATE steps SET finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}',
+const closeSteps = `UPDATE steps
+	SET finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}',
 	status = CASE status WHEN 'running' THEN 'unknown' ELSE 'failed' END WHERE run_id = ? AND status IN ('running', 'waiting')`
 
 // begin stores events that the engine itself makes.
@@ -77,7 +83,8 @@ func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 		}
 	}
 	for _, c := range r.of.Came {
-		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, int64(c.Event), int64(r.of.Run.ID), c.Path); err != nil {
+		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, int64(c.Event),
+			int64(r.of.Run.ID), c.Path); err != nil {
 			return next, err
 		}
 	}

@@ -164,9 +164,11 @@ func (s *Store) open(ctx context.Context) error {
 	if s.readers, err = openAllReaders(ctx, s.path); err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close())
 	}
-	err = s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0), coalesce((SELECT max(id) FROM batches), 0))`).Scan(&s.lastID)
+	err = s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0), `+
+		`coalesce((SELECT max(id) FROM batches), 0))`).Scan(&s.lastID)
 	if err == nil {
-		err = s.readers.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM feed ORDER BY seq DESC LIMIT 1), 0), coalesce((SELECT total FROM feed ORDER BY seq DESC LIMIT 1), 0)`).Scan(&s.w.feed.last, &s.w.feed.total)
+		err = s.readers.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM feed ORDER BY seq DESC LIMIT 1), 0), coalesce((SELECT total FROM `+
+			`feed ORDER BY seq DESC LIMIT 1), 0)`).Scan(&s.w.feed.last, &s.w.feed.total)
 	}
 	if err == nil {
 		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
@@ -242,7 +244,8 @@ func openConn(path, mode, synchronous string) (*sqlite3.SQLiteConn, error) {
 		return nil, err
 	}
 	conn := c.(*sqlite3.SQLiteConn)
-	for _, p := range []string{"PRAGMA wal_autocheckpoint = 0", "PRAGMA journal_size_limit = 67108864", "PRAGMA temp_store = MEMORY", "PRAGMA cache_size = -65536"} {
+	for _, p := range []string{"PRAGMA wal_autocheckpoint = 0", "PRAGMA journal_size_limit = 67108864", "PRAGMA temp_store = MEMORY",
+		"PRAGMA cache_size = -65536"} {
 		if _, err := conn.Exec(p, nil); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", p, err), conn.Close())
 		}
@@ -344,7 +347,9 @@ func applyMigration(conn *sqlite3.SQLiteConn, file string, number int) error {
 		return err
 	}
 	// user_version takes no parameter; number is ours.
-	batch := "BEGIN IMMEDIATE;\n" + string(text) + fmt.Sprintf("\nINSERT INTO meta (name, value) VALUES ('instance', '%s') ON CONFLICT DO NOTHING;\nPRAGMA user_version = %d;\nCOMMIT;", hex.EncodeToString(random[:]), number)
+	batch := "BEGIN IMMEDIATE;\n" + string(text) +
+		fmt.Sprintf("\nINSERT INTO meta (name, value) VALUES ('instance', '%s') ON CONFLICT DO NOTHING;\nPRAGMA user_version = %d;\nCOMMIT;",
+			hex.EncodeToString(random[:]), number)
 	if _, err := conn.Exec(batch, nil); err != nil {
 		_, back := conn.Exec("ROLLBACK", nil)
 		return errors.Join(err, back)

@@ -182,7 +182,9 @@ func TestTheViewsShowWhatTheContractNames(t *testing.T) {
 	for query, want := range map[string]string{
 		`SELECT id || '|' || trigger || '|' || inlet || '|' || key || '|' || type || '|' || duplicates || '|' || body
 			FROM events_view`: `evt_0000000000001234|shop|webhook|k|t|0|{"a":1}`,
-		`SELECT id || '|' || workflow || '|' || version || '|' || event_id || '|' || status || '|' || started_at || '|' || finished_at || '|' || error FROM runs_view`: `run_0000000000000099|w|v|evt_0000000000001234|failed|2026-05-01T10:00:00.007Z|2026-05-01T10:00:00.007Z|{"code":"x","message":"no","retryable":false}`,
+		`SELECT id || '|' || workflow || '|' || version || '|' || event_id || '|' || status || '|' || started_at || '|' || finished_at || '|' ` +
+			`|| error FROM runs_view`: `run_0000000000000099|w|v|evt_0000000000001234|failed|2026-05-01T10:00:00.007Z|` +
+			`2026-05-01T10:00:00.007Z|{"code":"x","message":"no","retryable":false}`,
 		`SELECT run_id || '|' || path || '|' || action || '|' || attempt || '|' || status || '|' || started_at || '|' || input
 			FROM steps_view`: `run_0000000000000099|a|log|1|succeeded|2026-05-01T10:00:00.007Z|{"m":1}`,
 	} {

@@ -17,20 +17,22 @@ func (s *Store) SetSwitch(ctx context.Context, x engine.Switch, on bool) error {
 		if on {
 			return t.exec(`DELETE FROM switched_off WHERE workflow = ?`, x.Workflow)
 		}
-		return t.exec(`INSERT INTO switched_off (workflow, by, at, hold) VALUES (?, ?, ?, ?) ON CONFLICT (workflow) DO UPDATE SET hold = excluded.hold`,
+		return t.exec(`INSERT INTO switched_off (workflow, by, at, hold) VALUES (?, ?, ?, ?) ON CONFLICT (workflow) DO UPDATE SET hold = `+
+			`excluded.hold`,
 			x.Workflow, x.By, x.At.UnixMilli(), int64(x.State))
 	})
 }
 
 // Switches implements engine.Store.
 func (s *Store) Switches(ctx context.Context) ([]engine.Switch, error) {
-	return collect(ctx, s.readers, `SELECT workflow, by, at, hold FROM switched_off ORDER BY workflow`, nil, func(r scanner) (engine.Switch, error) {
-		var x engine.Switch
-		var at int64
-		err := r.Scan(&x.Workflow, &x.By, &at, &x.State)
-		x.At = fromMillis(at)
-		return x, err
-	})
+	return collect(ctx, s.readers, `SELECT workflow, by, at, hold FROM switched_off ORDER BY workflow`, nil,
+		func(r scanner) (engine.Switch, error) {
+			var x engine.Switch
+			var at int64
+			err := r.Scan(&x.Workflow, &x.By, &at, &x.State)
+			x.At = fromMillis(at)
+			return x, err
+		})
 }
 
 // Missed implements engine.Store.
@@ -40,7 +42,8 @@ func (s *Store) Missed(ctx context.Context, workflow string) (engine.Switched, e
 
 // The queries name the outcome as the condition of the index decisions_missed does.
 const (
-	countMissed = `SELECT (SELECT count(*) FROM decisions WHERE workflow = ?1 AND outcome = 'disabled'), (SELECT min(event_id) FROM decisions WHERE workflow = ?1 AND outcome = 'disabled'),
+	countMissed = `SELECT (SELECT count(*) FROM decisions WHERE workflow = ?1 AND outcome = 'disabled'), (SELECT min(event_id)
+		FROM decisions WHERE workflow = ?1 AND outcome = 'disabled'),
 		(SELECT count(*) FROM decisions WHERE workflow = ?1 AND outcome = 'held')`
 	heldEvents = `SELECT event_id FROM decisions WHERE workflow = ? AND outcome = 'held' ORDER BY event_id LIMIT ?`
 )
@@ -68,7 +71,8 @@ func (s *Store) HeldEvents(ctx context.Context, workflow string, limit int) ([]e
 // Park implements engine.Store.
 func (s *Store) Park(ctx context.Context, id engine.RunID) error {
 	return s.w.do(ctx, true, func(t *tx) error {
-		if err := t.exec(`INSERT INTO held_runs (run_id, workflow, due_at) SELECT id, workflow, due_at FROM runs WHERE id = ? AND status = 'queued' AND started_at IS NULL AND due_at IS NOT NULL ON CONFLICT DO NOTHING`, int64(id)); err != nil {
+		if err := t.exec(`INSERT INTO held_runs (run_id, workflow, due_at) SELECT id, workflow, due_at FROM runs WHERE id = ? AND status = `+
+			`'queued' AND started_at IS NULL AND due_at IS NOT NULL ON CONFLICT DO NOTHING`, int64(id)); err != nil {
 			return err
 		}
 		return t.exec(`UPDATE runs SET due_at = NULL WHERE id = ? AND status = 'queued' AND started_at IS NULL`, int64(id))
@@ -93,7 +97,8 @@ func (s *Store) Unpark(ctx context.Context, workflows []string, now time.Time) (
 	n := 0
 	err = s.w.do(ctx, true, func(t *tx) error {
 		if err := t.exec(`UPDATE runs SET due_at = max(?, (SELECT due_at FROM held_runs h WHERE h.run_id = runs.id)) WHERE status = 'queued'
-			AND id IN (SELECT run_id FROM held_runs WHERE workflow IN (SELECT value FROM json_each(?)))`, now.UnixMilli(), string(names)); err != nil {
+			AND id IN (SELECT run_id FROM held_runs WHERE workflow IN (SELECT value FROM json_each(?)))`, now.UnixMilli(),
+			string(names)); err != nil {
 			return err
 		}
 		n = int(t.changes)

@@ -25,7 +25,8 @@ func statuses(text string, known []string, alone ...string) ([]string, error) {
 			return nil, fmt.Errorf("%w: status %s goes with no other; ask for it alone", engine.ErrQuery, list[i])
 		}
 		if !slices.Contains(known, list[i]) {
-			return nil, fmt.Errorf("%w: unknown status %q; use one of %s", engine.ErrQuery, list[i], strings.Join(append(slices.Clone(known), alone...), ", "))
+			return nil, fmt.Errorf("%w: unknown status %q; use one of %s", engine.ErrQuery, list[i],
+				strings.Join(append(slices.Clone(known), alone...), ", "))
 		}
 	}
 	return list, nil
@@ -67,7 +68,8 @@ func eventStatus(w *where, text string) error {
 
 // endedWaits lists the steps that an event released.
 func (h *History) endedWaits(ctx context.Context, id engine.EventID) ([]engine.EndedWait, error) {
-	return collect(ctx, h.db, `SELECT printf('run_%016x', x.run_id), x.path, coalesce(r.workflow, '') FROM ended_waits x LEFT JOIN runs r ON r.id = x.run_id WHERE x.event_id = ? ORDER BY x.run_id, x.path`, []any{int64(id)},
+	return collect(ctx, h.db, `SELECT printf('run_%016x', x.run_id), x.path, coalesce(r.workflow, '') FROM ended_waits x LEFT JOIN runs r ON `+
+		`r.id = x.run_id WHERE x.event_id = ? ORDER BY x.run_id, x.path`, []any{int64(id)},
 		func(s scanner) (x engine.EndedWait, err error) {
 			err = s.Scan(&x.Run, &x.Step, &x.Workflow)
 			return x, err
@@ -76,11 +78,13 @@ func (h *History) endedWaits(ctx context.Context, id engine.EventID) ([]engine.E
 
 // earlier lists the decisions about an event that newer ones have taken the place of.
 func (h *History) earlier(ctx context.Context, id engine.EventID) ([]engine.DecisionItem, error) {
-	return collect(ctx, h.db, `SELECT workflow, version, outcome, reason, trace, run_id, at FROM decision_history WHERE event_id = ? ORDER BY rowid`, []any{int64(id)}, scanDecision)
+	return collect(ctx, h.db, `SELECT workflow, version, outcome, reason, trace, run_id, at FROM decision_history WHERE event_id = ? ORDER `+
+		`BY rowid`, []any{int64(id)}, scanDecision)
 }
 
 const (
-	failedRules = `SELECT printf('evt_%016x', d.event_id), d.workflow, d.version, d.reason, d.at, e.trigger, e.type, d.event_id FROM decisions d JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
+	failedRules = `SELECT printf('evt_%016x', d.event_id), d.workflow, d.version, d.reason, d.at, e.trigger, e.type, d.event_id FROM ` +
+		`decisions d JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
 	countFailed = `SELECT count(*) FROM (SELECT 1 FROM decisions WHERE outcome = 'rule_failed' LIMIT 10000)`
 )
 
@@ -189,6 +193,7 @@ func scanDecision(s scanner) (engine.DecisionItem, error) {
 // HasName tells whether the history has anything of a workflow, or of a trigger.
 func (h *History) HasName(ctx context.Context, workflow, trigger string) (bool, error) {
 	var found bool
-	err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM versions WHERE workflow = ?1 AND ?1 <> '') OR EXISTS (SELECT 1 FROM events WHERE trigger = ?2 AND ?2 <> '')`, workflow, trigger).Scan(&found)
+	err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM versions WHERE workflow = ?1 AND ?1 <> '') OR EXISTS (SELECT 1 FROM `+
+		`events WHERE trigger = ?2 AND ?2 <> '')`, workflow, trigger).Scan(&found)
 	return found, classify(err)
 }

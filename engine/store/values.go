@@ -68,7 +68,9 @@ func (t *tx) keepValue(c engine.ValueChange, next *engine.ValueNext, there bool,
 	}
 	// Making room may have removed the value itself, when its time was over.
 	return t.exec(`INSERT INTO kept_values (workflow, key, value, expires_at, updated_at, updated_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-		ON CONFLICT (workflow, key) DO UPDATE SET value = excluded.value, expires_at = CASE WHEN ?7 THEN expires_at ELSE excluded.expires_at END, updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
+		ON CONFLICT (workflow, key) DO UPDATE
+			SET value = excluded.value, expires_at = CASE WHEN ?7 THEN expires_at ELSE excluded.expires_at END,
+			updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
 		c.Workflow, c.Key, next.Value, millis(next.Expires), c.Now.UnixMilli(), t.w.redactor.Text(c.By), next.KeepEnd)
 }
 
@@ -87,9 +89,12 @@ func (t *tx) roomForValue(c engine.ValueChange, keys, bytes int64) (*plan.Error,
 		case !tooMany && !tooLarge:
 			return nil, nil
 		case last && tooMany:
-			return &plan.Error{Code: "store_full", Message: fmt.Sprintf("the store holds %d keys, which is the most; delete some (hookloom store), or set them with ttl:", c.MaxKeys)}, nil
+			return &plan.Error{Code: "store_full",
+				Message: fmt.Sprintf("the store holds %d keys, which is the most; delete some (hookloom store), or set them with ttl:", c.MaxKeys)}, nil
 		case last:
-			return &plan.Error{Code: "store_full", Message: fmt.Sprintf("the store holds %d of %s; delete some keys (hookloom store), or set them with ttl:", b, workflows.SizeText(c.MaxBytes))}, nil
+			return &plan.Error{Code: "store_full",
+				Message: fmt.Sprintf("the store holds %d of %s; delete some keys (hookloom store), or set them with ttl:", b,
+					workflows.SizeText(c.MaxBytes))}, nil
 		}
 		if err := t.exec(`DELETE FROM kept_values WHERE expires_at <= ?`, c.Now.UnixMilli()); err != nil {
 			return nil, err
@@ -107,7 +112,8 @@ func (s *Store) Value(ctx context.Context, ref engine.ValueRef, now time.Time) (
 
 // Value gives one kept value; ErrNotFound when there is none, or its time is over.
 func (h *History) Value(ctx context.Context, ref engine.ValueRef, now time.Time) (engine.ValueItem, error) {
-	item, err := scanValue(h.db.QueryRowContext(ctx, `SELECT `+valueColumns+` FROM kept_values WHERE workflow = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)`, ref.Workflow, ref.Key, now.UnixMilli()))
+	item, err := scanValue(h.db.QueryRowContext(ctx, `SELECT `+valueColumns+
+		` FROM kept_values WHERE workflow = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)`, ref.Workflow, ref.Key, now.UnixMilli()))
 	if errors.Is(err, sql.ErrNoRows) {
 		return item, engine.ErrNotFound
 	}
@@ -119,7 +125,8 @@ func (h *History) Values(ctx context.Context, q engine.ValueQuery) ([]engine.Val
 	if q.Limit <= 0 || q.Limit > 1000 {
 		q.Limit = 50
 	}
-	return collect(ctx, h.db, `SELECT `+valueColumns+` FROM kept_values WHERE (workflow, key) > (?1, ?2) AND (expires_at IS NULL OR expires_at > ?3)
+	return collect(ctx, h.db, `SELECT `+valueColumns+
+		` FROM kept_values WHERE (workflow, key) > (?1, ?2) AND (expires_at IS NULL OR expires_at > ?3)
 		AND (?4 = '' OR workflow = ?4) AND (NOT ?5 OR workflow = '') AND (?6 = '' OR instr(key, ?6) > 0) ORDER BY workflow, key LIMIT ?7`,
 		[]any{q.After.Workflow, q.After.Key, q.Now.UnixMilli(), q.Workflow, q.Project, q.Q, q.Limit}, scanValue)
 }
@@ -144,8 +151,10 @@ func (p *pruner) values(ctx context.Context) error {
 		query string
 		args  []driver.Value
 	}{
-		{`DELETE FROM kept_values WHERE (workflow, key) IN (SELECT workflow, key FROM kept_values WHERE expires_at <= ? LIMIT ?)`, []driver.Value{p.o.Now.UnixMilli(), int64(pruneStep)}},
-		{`DELETE FROM kept_writes WHERE op IN (SELECT op FROM kept_writes w WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = w.run_id) LIMIT ?)`, []driver.Value{int64(pruneStep)}},
+		{`DELETE FROM kept_values WHERE (workflow, key) IN (SELECT workflow, key FROM kept_values WHERE expires_at <= ? LIMIT ?)`,
+			[]driver.Value{p.o.Now.UnixMilli(), int64(pruneStep)}},
+		{`DELETE FROM kept_writes WHERE op IN (SELECT op FROM kept_writes w WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = w.run_id) ` +
+			`LIMIT ?)`, []driver.Value{int64(pruneStep)}},
 	} {
 		for more := true; more; {
 			n := int64(0)

@@ -76,7 +76,9 @@ type writer struct {
 }
 
 func newWriter(conn, checkpointer *sqlite3.SQLiteConn, wal string, o Options) *writer {
-	w := &writer{conn: conn, checkpointer: checkpointer, wal: wal, moves: make(chan struct{}, 1), moved: make(chan struct{}), fault: o.Fault, redactor: o.Redactor, maxConflicts: o.MaxQuarantine, maxConflictBytes: o.MaxQuarantineBytes, queue: make(chan *command, o.MaxQueued), broken: make(chan struct{}), stop: make(chan struct{}),
+	w := &writer{conn: conn, checkpointer: checkpointer, wal: wal, moves: make(chan struct{}, 1), moved: make(chan struct{}), fault: o.Fault,
+		redactor: o.Redactor, maxConflicts: o.MaxQuarantine, maxConflictBytes: o.MaxQuarantineBytes, queue: make(chan *command, o.MaxQueued),
+		broken: make(chan struct{}), stop: make(chan struct{}),
 		ended: make(chan struct{}), stmts: map[string]*sqlite3.SQLiteStmt{}, checkpoint: time.Now(), roomy: make(chan struct{}), log: o.Log}
 	w.dones.New = func() any { return &command{done: make(chan error, 1)} }
 	return w

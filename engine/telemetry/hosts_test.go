@@ -18,7 +18,9 @@ import (
 func TestAPayloadChoosesNoSeries(t *testing.T) {
 	m := fresh(t)
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("destinations: {crm.example.com: {concurrency: 2}}\nconnections: {a: {connector: http, base_url: \"https://API.example.com:8443/v1\"}}\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"),
+		[]byte("destinations: {crm.example.com: {concurrency: 2}}\nconnections: {a: {connector: http, base_url: "+
+			"\"https://API.example.com:8443/v1\"}}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p, _ := workflows.Load(dir, workflows.Catalog{}, nil)
@@ -26,7 +28,8 @@ func TestAPayloadChoosesNoSeries(t *testing.T) {
 	m.hosts.project = func() *workflows.Project { return p }
 	attempt := func(host string) {
 		states = append(states, destination.State{Name: "https://" + host, Circuit: "open", Waiting: 1})
-		m.Changed(engine.Change{Run: &engine.Run{Workflow: "w", Status: engine.Running}, Steps: []engine.StepChange{{Action: "http/get", Status: "failed", Destination: "https://" + host}}})
+		m.Changed(engine.Change{Run: &engine.Run{Workflow: "w", Status: engine.Running},
+			Steps: []engine.StepChange{{Action: "http/get", Status: "failed", Destination: "https://" + host}}})
 	}
 	for i := range 1500 {
 		attempt(fmt.Sprintf("h%d.evil.example", i))
@@ -60,12 +63,14 @@ func TestReceiversOfASharedHostAreOneSeries(t *testing.T) {
 	const host = "https://hooks.slack.com"
 	m.hosts.used(host)
 	m.standing.o.Destinations = func() []destination.State {
-		return []destination.State{{Name: host + "/services/T/1", Host: host, Circuit: "closed", Waiting: 2}, {Name: host + "/services/T/2", Host: host, Circuit: "open", Waiting: 3}}
+		return []destination.State{{Name: host + "/services/T/1", Host: host, Circuit: "closed", Waiting: 2},
+			{Name: host + "/services/T/2", Host: host, Circuit: "open", Waiting: 3}}
 	}
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	text := w.Body.String()
-	for _, want := range []string{`hookloom_destination_open{destination="` + host + `"} 1`, `hookloom_destination_waiting{destination="` + host + `"} 5`} {
+	for _, want := range []string{`hookloom_destination_open{destination="` + host + `"} 1`, `hookloom_destination_waiting{destination="` +
+		host + `"} 5`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is not there", want)
 		}

@@ -91,7 +91,8 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 		*into = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "hookloom_" + name, Help: help, Buckets: buckets}, labels)
 		reg.MustRegister(*into)
 	}
-	counter(&t.deliveries, "deliveries_total", "Webhook deliveries by how they were answered; unknown paths have no trigger.", "trigger", "outcome")
+	counter(&t.deliveries, "deliveries_total", "Webhook deliveries by how they were answered; unknown paths have no trigger.",
+		"trigger", "outcome")
 	counter(&t.events, "events_total", "Events stored.", "trigger", "inlet")
 	counter(&t.duplicates, "duplicates_total", "Deliveries of events that were known.", "trigger", "inlet")
 	counter(&t.byContent, "events_by_content_total", "Events that nothing named, identified by their content.", "trigger")
@@ -112,17 +113,21 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	}
 	histogram(&t.ack, "ack_seconds", "From a delivery's arrival to its answer.", ackBuckets, "trigger")
 	histogram(&t.run, "run_seconds", "From a run's beginning to its end.", runBuckets, "workflow")
-	histogram(&t.worked, "run_working_seconds", "Time at work of runs that ended; the rest of run_seconds they waited.", runBuckets, "workflow")
+	histogram(&t.worked, "run_working_seconds", "Time at work of runs that ended; the rest of run_seconds they waited.", runBuckets,
+		"workflow")
 	histogram(&t.step, "step_seconds", "Duration of attempts of steps.", runBuckets, "workflow", "action")
-	histogram(&t.destination, "destination_seconds", "Duration of attempts by the host they went to: those of the project's files, the busiest 100 of others, the rest as other.", runBuckets, "destination", "status")
+	histogram(&t.destination, "destination_seconds", "Duration of attempts by the host they went to: those of the project's files, the "+
+		"busiest 100 of others, the rest as other.", runBuckets, "destination", "status")
 	t.hosts = newHosts(o.Project, func(d string) { t.destination.DeletePartialMatch(prometheus.Labels{"destination": d}) })
 	t.standing = newStanding(o, t.hosts)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), t.standing)
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "hookloom_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": o.Version}})
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "hookloom_build_info", Help: "Always 1; the version is a label.",
+		ConstLabels: prometheus.Labels{"version": o.Version}})
 	build.Set(1)
 	reg.MustRegister(build)
 	t.gather = reg
-	t.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second, ErrorHandling: promhttp.ContinueOnError})
+	t.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second,
+		ErrorHandling: promhttp.ContinueOnError})
 	var err error
 	t.tracer, err = newTracer(ctx, o.Version, o.Logger)
 	return t, err
@@ -147,7 +152,8 @@ func (t *Telemetry) Answered(trigger, outcome string, took time.Duration) {
 	}
 	x, ok := t.answered.Load(key{trigger, outcome})
 	if !ok {
-		x, _ = t.answered.LoadOrStore(key{trigger, outcome}, found{t.deliveries.WithLabelValues(trigger, outcome), t.ack.WithLabelValues(trigger)})
+		x, _ = t.answered.LoadOrStore(key{trigger, outcome}, found{t.deliveries.WithLabelValues(trigger, outcome),
+			t.ack.WithLabelValues(trigger)})
 	}
 	f := x.(found)
 	f.count.Inc()
@@ -274,11 +280,13 @@ type standing struct {
 }
 
 var (
-	backlogDesc     = desc("backlog", "What waits: events without a decision, runs queued, waiting, at work.", "kind")
-	oldestDesc      = desc("backlog_oldest_age_seconds", "How long the oldest has waited: of events without a decision, and of runs that are due; 0 for none.", "kind")
-	peopleDesc      = desc("waiting_for_people", "Runs that wait for a person.")
-	deadDesc        = desc("dead_letters", "Runs that gave up and rules that failed, and were not replayed; each counted up to 10,000.")
-	ruleFailedDesc  = desc("rule_failures", "Events about which a workflow's rule could not decide, and that were not decided again; counted up to 10,000.")
+	backlogDesc = desc("backlog", "What waits: events without a decision, runs queued, waiting, at work.", "kind")
+	oldestDesc  = desc("backlog_oldest_age_seconds", "How long the oldest has waited: of events without a decision, and of runs that are "+
+		"due; 0 for none.", "kind")
+	peopleDesc     = desc("waiting_for_people", "Runs that wait for a person.")
+	deadDesc       = desc("dead_letters", "Runs that gave up and rules that failed, and were not replayed; each counted up to 10,000.")
+	ruleFailedDesc = desc("rule_failures", "Events about which a workflow's rule could not decide, and that were not decided again; counted "+
+		"up to 10,000.")
 	alertsDesc      = desc("alerts_open", "Open alerts.", "kind")
 	brokenFilesDesc = desc("project_broken_files", "Project files whose present version is not in effect because of a mistake.")
 	bytesDesc       = desc("database_bytes", "Size of the database's files.", "file")

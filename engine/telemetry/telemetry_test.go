@@ -32,8 +32,10 @@ func fresh(t *testing.T) *Telemetry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	p := &workflows.Project{Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop", Webhook: &workflows.Webhook{Expect: time.Hour}, Poll: &workflows.Poll{}}}}
-	m, err := New(t.Context(), Options{Version: "v1", Log: s.History(), Logger: slog.New(slog.DiscardHandler), Project: func() *workflows.Project { return p },
+	p := &workflows.Project{Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop", Webhook: &workflows.Webhook{Expect: time.Hour},
+		Poll: &workflows.Poll{}}}}
+	m, err := New(t.Context(), Options{Version: "v1", Log: s.History(), Logger: slog.New(slog.DiscardHandler),
+		Project: func() *workflows.Project { return p },
 		Destinations: func() []destination.State {
 			return []destination.State{{Name: "https://crm", Circuit: "open", Waiting: 3}}
 		},
@@ -48,8 +50,10 @@ func fresh(t *testing.T) *Telemetry {
 
 func ended(at time.Time) engine.Change {
 	return engine.Change{Event: &engine.Event{ID: 7, Delivery: engine.Delivery{Trigger: "shop"}},
-		Run: &engine.Run{ID: 8, Event: 7, Workflow: "pay", Status: engine.Failed, CreatedAt: at, FinishedAt: at.Add(2 * time.Second), Error: &plan.Error{Code: "http_status", Message: "secret stuff"}},
-		Steps: []engine.StepChange{{Path: "charge", Action: "http/post", Status: "failed", Attempt: 2, StartedAt: at, Took: time.Second, Destination: "https://crm", Error: "answered 500"},
+		Run: &engine.Run{ID: 8, Event: 7, Workflow: "pay", Status: engine.Failed, CreatedAt: at, FinishedAt: at.Add(2 * time.Second),
+			Error: &plan.Error{Code: "http_status", Message: "secret stuff"}},
+		Steps: []engine.StepChange{{Path: "charge", Action: "http/post", Status: "failed", Attempt: 2, StartedAt: at, Took: time.Second,
+			Destination: "https://crm", Error: "answered 500"},
 			{Path: "next", Action: "http/post", Status: "running"}}}
 }
 
@@ -67,13 +71,21 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	text := w.Body.String()
 	for _, want := range []string{
-		`hookloom_deliveries_total{outcome="accepted",trigger="shop"} 1`, `hookloom_deliveries_total{outcome="unknown",trigger=""} 1`, `hookloom_ack_seconds_bucket{trigger="shop",le="0.005"} 1`,
-		`hookloom_events_total{inlet="poll",trigger="shop"} 1`, `hookloom_duplicates_total{inlet="webhook",trigger="shop"} 1`, `hookloom_recovered_total{trigger="shop"} 1`,
-		`hookloom_decisions_total{outcome="skipped",workflow="pay"} 1`, `hookloom_runs_total{status="failed",workflow="pay"} 1`, `hookloom_run_seconds_sum{workflow="pay"} 2`,
-		`hookloom_attempts_total{action="http/post",status="failed",workflow="pay"} 1`, `hookloom_destination_seconds_count{destination="https://crm",status="failed"} 1`,
-		`hookloom_alerts_total{kind="silence",trigger="shop"} 1`, `hookloom_poll_requests_total{inlet="poll",trigger="shop"} 3`, `hookloom_poll_bytes_total{inlet="poll",trigger="shop"} 500`, `hookloom_poll_events_total{inlet="poll",trigger="shop"} 2`,
-		`hookloom_destination_open{destination="https://crm"} 1`, `hookloom_backlog{kind="inbox"} 0`, `hookloom_trigger_silent{trigger="shop"} 1`, `hookloom_alerts_open{kind="disk_low"} 1`, `hookloom_alerts_open{kind="silence"} 0`, `hookloom_project_broken_files 0`, `hookloom_compare_events{seen="both",trigger="shop"} 0`,
-		`hookloom_inlet_failures{inlet="poll",trigger="shop"} 0`, `hookloom_database_bytes{file="database"}`, `hookloom_build_info{version="v1"} 1`, `go_goroutines `,
+		`hookloom_deliveries_total{outcome="accepted",trigger="shop"} 1`, `hookloom_deliveries_total{outcome="unknown",trigger=""} 1`,
+		`hookloom_ack_seconds_bucket{trigger="shop",le="0.005"} 1`,
+		`hookloom_events_total{inlet="poll",trigger="shop"} 1`, `hookloom_duplicates_total{inlet="webhook",trigger="shop"} 1`,
+		`hookloom_recovered_total{trigger="shop"} 1`,
+		`hookloom_decisions_total{outcome="skipped",workflow="pay"} 1`, `hookloom_runs_total{status="failed",workflow="pay"} 1`,
+		`hookloom_run_seconds_sum{workflow="pay"} 2`,
+		`hookloom_attempts_total{action="http/post",status="failed",workflow="pay"} 1`,
+		`hookloom_destination_seconds_count{destination="https://crm",status="failed"} 1`,
+		`hookloom_alerts_total{kind="silence",trigger="shop"} 1`, `hookloom_poll_requests_total{inlet="poll",trigger="shop"} 3`,
+		`hookloom_poll_bytes_total{inlet="poll",trigger="shop"} 500`, `hookloom_poll_events_total{inlet="poll",trigger="shop"} 2`,
+		`hookloom_destination_open{destination="https://crm"} 1`, `hookloom_backlog{kind="inbox"} 0`,
+		`hookloom_trigger_silent{trigger="shop"} 1`, `hookloom_alerts_open{kind="disk_low"} 1`, `hookloom_alerts_open{kind="silence"} 0`,
+		`hookloom_project_broken_files 0`, `hookloom_compare_events{seen="both",trigger="shop"} 0`,
+		`hookloom_inlet_failures{inlet="poll",trigger="shop"} 0`, `hookloom_database_bytes{file="database"}`,
+		`hookloom_build_info{version="v1"} 1`, `go_goroutines `,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s", want)
@@ -91,7 +103,8 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 // perhaps by different processes, and belong together all the same.
 func TestOneTraceLeadsFromTheDeliveryToTheLastStep(t *testing.T) {
 	const sender = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	for name, headers := range map[string]map[string]string{"a sender with a trace": {"traceparent": sender}, "a sender without": {}, "a trace that cannot be read": {"traceparent": "00-zz"}} {
+	for name, headers := range map[string]map[string]string{"a sender with a trace": {"traceparent": sender}, "a sender without": {},
+		"a trace that cannot be read": {"traceparent": "00-zz"}} {
 		kept := tracetest.NewInMemoryExporter()
 		first := &Telemetry{tracer: made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{})))}
 		at := time.Now()
@@ -114,11 +127,13 @@ func TestOneTraceLeadsFromTheDeliveryToTheLastStep(t *testing.T) {
 		if attempt.Parent.SpanID() != run.SpanContext.SpanID() || run.Parent.SpanID() != delivery.SpanContext.SpanID() {
 			t.Errorf("%s: %v is under %v, %v under %v", name, attempt.Name, attempt.Parent, run.Name, run.Parent)
 		}
-		if name == "a sender with a trace" && (delivery.SpanContext.TraceID().String() != sender[3:35] || delivery.Parent.SpanID().String() != sender[36:52]) {
+		if name == "a sender with a trace" && (delivery.SpanContext.TraceID().String() != sender[3:35] ||
+			delivery.Parent.SpanID().String() != sender[36:52]) {
 			t.Errorf("the sender's trace is not taken up: %v under %v", delivery.SpanContext, delivery.Parent)
 		}
 		span := attempt.SpanContext.SpanID()
-		if header := engine.TraceOf(7, headers).Header(engine.AttemptSpan(8, "charge", 2)); !strings.Contains(header, hex.EncodeToString(span[:])) || !strings.Contains(header, delivery.SpanContext.TraceID().String()) {
+		if header := engine.TraceOf(7, headers).Header(engine.AttemptSpan(8, "charge", 2)); !strings.Contains(header,
+			hex.EncodeToString(span[:])) || !strings.Contains(header, delivery.SpanContext.TraceID().String()) {
 			t.Errorf("%s: the attempt carries %s", name, header)
 		}
 		if attempt.StartTime.Sub(at) != 0 || attempt.EndTime.Sub(at) != time.Second {
@@ -134,7 +149,8 @@ func TestASenderThatIsNotSampledIsNotTraced(t *testing.T) {
 	c.Event.Headers = map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
 	m.attempt(c, c.Steps[0])
 	m.ended(c)
-	ratio := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{}), sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(0)))))
+	ratio := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{}),
+		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(0)))))
 	ratio.ended(ended(time.Now()))
 	if n := len(kept.GetSpans()); n != 0 {
 		t.Errorf("%d spans are sent", n)
@@ -218,11 +234,14 @@ func TestTheDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
 // failure of a series that begins with it.
 func TestSeriesOfTroubleBeginAtZero(t *testing.T) {
 	m := fresh(t)
-	m.Use(&workflows.Project{Workflows: map[string]*workflows.Workflow{"pay": {ID: "pay"}}, Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop", Webhook: &workflows.Webhook{}}}})
+	m.Use(&workflows.Project{Workflows: map[string]*workflows.Workflow{"pay": {ID: "pay"}},
+		Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop", Webhook: &workflows.Webhook{}}}})
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	for _, want := range []string{`hookloom_runs_total{status="failed",workflow="pay"} 0`, `hookloom_runs_total{status="timed_out",workflow="pay"} 0`, `hookloom_decisions_total{outcome="rule_failed",workflow="pay"} 0`,
-		`hookloom_recovered_total{trigger="shop"} 0`, `hookloom_deliveries_total{outcome="unavailable",trigger="shop"} 0`, `hookloom_deliveries_total{outcome="refused",trigger="shop"} 0`,
+	for _, want := range []string{`hookloom_runs_total{status="failed",workflow="pay"} 0`,
+		`hookloom_runs_total{status="timed_out",workflow="pay"} 0`, `hookloom_decisions_total{outcome="rule_failed",workflow="pay"} 0`,
+		`hookloom_recovered_total{trigger="shop"} 0`, `hookloom_deliveries_total{outcome="unavailable",trigger="shop"} 0`,
+		`hookloom_deliveries_total{outcome="refused",trigger="shop"} 0`,
 		`hookloom_reloads_total{result="failed"} 0`} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %s", want)

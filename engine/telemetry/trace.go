@@ -30,7 +30,8 @@ type tracer struct {
 // where (OpenTelemetry specification, "Environment Variable Specification"); else
 // nil. Sampling, headers, attributes and time-outs are the SDK's own OTEL_*.
 func newTracer(ctx context.Context, version string, log *slog.Logger) (*tracer, error) {
-	asked := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" || os.Getenv("OTEL_TRACES_EXPORTER") == "otlp"
+	asked := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" ||
+		os.Getenv("OTEL_TRACES_EXPORTER") == "otlp"
 	if !asked || os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return nil, nil
 	}
@@ -44,7 +45,8 @@ func newTracer(ctx context.Context, version string, log *slog.Logger) (*tracer, 
 	if err != nil {
 		return nil, fmt.Errorf("sending traces: %w", err)
 	}
-	res, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "hookloom"), attribute.String("service.version", version)), resource.WithFromEnv(), resource.WithTelemetrySDK())
+	res, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "hookloom"),
+		attribute.String("service.version", version)), resource.WithFromEnv(), resource.WithTelemetrySDK())
 	if err != nil {
 		return nil, fmt.Errorf("describing this process for traces: %w", err)
 	}
@@ -88,14 +90,16 @@ func (ids) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
 }
 
 // span writes one span of an event's trace. A zero parent begins the trace.
-func (t *tracer) span(of engine.Trace, id, parent [8]byte, name string, kind trace.SpanKind, from, to time.Time, problem string, attrs ...attribute.KeyValue) {
+func (t *tracer) span(of engine.Trace, id, parent [8]byte, name string, kind trace.SpanKind, from, to time.Time, problem string,
+	attrs ...attribute.KeyValue) {
 	ctx := context.WithValue(context.Background(), idKey{}, idPair{of.ID, id})
 	if parent != ([8]byte{}) {
 		flags := trace.TraceFlags(0)
 		if t.sampled(of) {
 			flags = trace.FlagsSampled
 		}
-		ctx = trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: of.ID, SpanID: parent, TraceFlags: flags, Remote: true}))
+		ctx = trace.ContextWithRemoteSpanContext(ctx,
+			trace.NewSpanContext(trace.SpanContextConfig{TraceID: of.ID, SpanID: parent, TraceFlags: flags, Remote: true}))
 	}
 	_, s := t.spans.Start(ctx, name, trace.WithTimestamp(from), trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
 	if problem != "" {
@@ -124,8 +128,10 @@ func (t *tracer) stored(d *engine.Delivery, r engine.Receipt) {
 		// One more delivery of an event: a span of its own, beside the first.
 		id = engine.Span(r.Event.String(), d.Inlet, d.ReceivedAt.String())
 	}
-	t.span(of, id, of.Parent, name, trace.SpanKindConsumer, d.ReceivedAt, time.Now(), "", attribute.String("hookloom.trigger", d.Trigger), attribute.String("hookloom.inlet", d.Inlet),
-		attribute.String("hookloom.event", r.Event.String()), attribute.String("hookloom.type", d.Type), attribute.Bool("hookloom.duplicate", r.Duplicate))
+	t.span(of, id, of.Parent, name, trace.SpanKindConsumer, d.ReceivedAt, time.Now(), "", attribute.String("hookloom.trigger", d.Trigger),
+		attribute.String("hookloom.inlet", d.Inlet),
+		attribute.String("hookloom.event", r.Event.String()), attribute.String("hookloom.type", d.Type),
+		attribute.Bool("hookloom.duplicate", r.Duplicate))
 }
 
 func (t *tracer) ended(c engine.Change) {
@@ -136,8 +142,10 @@ func (t *tracer) ended(c engine.Change) {
 	if c.Run.Error != nil {
 		problem = c.Run.Error.Code
 	}
-	t.span(engine.TraceOf(c.Event.ID, c.Event.Headers), engine.Span(c.Run.ID.String()), engine.Span(c.Event.ID.String()), "run "+c.Run.Workflow, trace.SpanKindInternal, c.Run.CreatedAt, c.Run.FinishedAt, problem,
-		attribute.String("hookloom.run", c.Run.ID.String()), attribute.String("hookloom.workflow", c.Run.Workflow), attribute.String("hookloom.version", c.Run.Version), attribute.String("hookloom.status", string(c.Run.Status)))
+	t.span(engine.TraceOf(c.Event.ID, c.Event.Headers), engine.Span(c.Run.ID.String()), engine.Span(c.Event.ID.String()),
+		"run "+c.Run.Workflow, trace.SpanKindInternal, c.Run.CreatedAt, c.Run.FinishedAt, problem,
+		attribute.String("hookloom.run", c.Run.ID.String()), attribute.String("hookloom.workflow", c.Run.Workflow),
+		attribute.String("hookloom.version", c.Run.Version), attribute.String("hookloom.status", string(c.Run.Status)))
 }
 
 func (t *tracer) attempt(c engine.Change, s engine.StepChange) {
@@ -148,7 +156,9 @@ func (t *tracer) attempt(c engine.Change, s engine.StepChange) {
 	if s.Destination != "" {
 		kind = trace.SpanKindClient
 	}
-	t.span(engine.TraceOf(c.Event.ID, c.Event.Headers), engine.AttemptSpan(c.Run.ID, s.Path, s.Attempt), engine.Span(c.Run.ID.String()), "step "+s.Path, kind, s.StartedAt, s.StartedAt.Add(s.Took), s.Error,
-		attribute.String("hookloom.run", c.Run.ID.String()), attribute.String("hookloom.step", s.Path), attribute.String("hookloom.action", s.Action), attribute.Int("hookloom.attempt", s.Attempt),
+	t.span(engine.TraceOf(c.Event.ID, c.Event.Headers), engine.AttemptSpan(c.Run.ID, s.Path, s.Attempt), engine.Span(c.Run.ID.String()),
+		"step "+s.Path, kind, s.StartedAt, s.StartedAt.Add(s.Took), s.Error,
+		attribute.String("hookloom.run", c.Run.ID.String()), attribute.String("hookloom.step", s.Path),
+		attribute.String("hookloom.action", s.Action), attribute.Int("hookloom.attempt", s.Attempt),
 		attribute.String("hookloom.status", s.Status), attribute.String("server.address", s.Destination))
 }

@@ -389,7 +389,7 @@ func (d *jsonReader) number() (any, error) {
 	return f, nil
 }
 
-// validNumber checks the grammar of RFC 8259, section 6.
+// ValidNumber checks the grammar of RFC 8259, section 6.
 func ValidNumber(s []byte) bool {
 	s = bytes.TrimPrefix(s, []byte("-"))
 	digits := func() bool {
