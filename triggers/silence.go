@@ -45,7 +45,7 @@ func (w *watcher) run(ctx context.Context) {
 				last = t
 			}
 		}
-		if wait := last.Add(w.within).Sub(time.Now()); wait > 0 {
+		if wait := time.Until(last.Add(w.within)); wait > 0 {
 			if !sleep(ctx, min(wait, time.Hour)) {
 				return
 			}
