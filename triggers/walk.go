@@ -72,6 +72,8 @@ type walk struct {
 	Before  int  `json:"before,omitempty"`
 	Fresh   int  `json:"fresh,omitempty"`
 	UpToBar int  `json:"up_to_bar,omitempty"`
+	// All counts its items up to Greatest: the Before of a walk up to that bar.
+	All int `json:"all,omitempty"`
 	// top is the greatest cursor of the last page that may move the cursor.
 	top any
 	// resumed reports whether the walk goes on after a pause, and has come to nothing yet that
@@ -89,7 +91,7 @@ func (w *walk) atStart() bool {
 
 // confirm returns the walk that must show the same items again.
 func (w *walk) confirm() *walk {
-	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries + 1, Bar: w.Greatest, Before: w.UpToBar}
+	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries + 1, Bar: w.Greatest, Before: w.All}
 }
 
 // restart returns the walk from its beginning.
@@ -191,6 +193,7 @@ func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
 		if w.top == nil || compareCursors(r.cursor, w.top) > 0 {
 			w.top = r.cursor
 		}
+		w.All++
 		if w.Bar == nil || compareCursors(r.cursor, w.Bar) <= 0 {
 			w.UpToBar++
 			if fresh[r.delivery.Key] {
