@@ -83,8 +83,12 @@ func (e *Engine) loadEnds(ctx context.Context) error {
 // carryOutEnds ends the called runs that are to be ended, until there is none left but
 // what is not decided yet.
 func (e *Engine) carryOutEnds(ctx context.Context) error {
-	e.ends.Lock()
-	defer e.ends.Unlock()
+	select {
+	case e.ends <- struct{}{}:
+		defer func() { <-e.ends }()
+	case <-ctx.Done():
+		return nil // the next start goes on with it
+	}
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		list, err := e.o.Store.EndCalls(ctx)
 		if err != nil {

@@ -164,7 +164,7 @@ type Engine struct {
 	// toEnd are the events whose called runs are to be ended, with the reason; ends lets
 	// one goroutine end them.
 	toEnd sync.Map
-	ends  sync.Mutex
+	ends  chan struct{} // holds a token while somebody is at it
 	// large are the bytes that runs take which were put down, where that is much.
 	large sync.Map
 	// paused are the endpoints that answered 410 Gone, by their key.
@@ -235,7 +235,7 @@ func New(o Options) *Engine {
 		o.Redactor = &Redactor{}
 	}
 	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1),
-		working: make(chan struct{}), atWork: map[RunID]*execution{}, matching: map[EventID]bool{},
+		working: make(chan struct{}), ends: make(chan struct{}, 1), atWork: map[RunID]*execution{}, matching: map[EventID]bool{},
 		failed: make(chan error, 1),
 		alerts: alerts{open: map[alertKey]OpenAlert{}, pending: map[alertKey]*Alert{}, wake: make(chan struct{}, 1)}}
 	e.ids.Seen(o.Store.LastID())
