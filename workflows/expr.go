@@ -322,6 +322,10 @@ type usedNames struct {
 
 // Visit implements ast.Visitor.
 func (u *usedNames) Visit(n *ast.Node) {
+	if b, ok := (*n).(*ast.BuiltinNode); ok && b.Map != nil {
+		// The optimizer folds the map of a filter into it, where ast.Walk does not go.
+		ast.Walk(&b.Map, u)
+	}
 	id, ok := (*n).(*ast.IdentifierNode)
 	if !ok {
 		return
