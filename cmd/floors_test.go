@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -154,13 +155,18 @@ func TestFunctionsStayReadable(t *testing.T) {
 	})
 }
 
-// TestFilesStayReadable holds files to 500 lines of 140 columns, and comments of
-// declarations to Go's form: they begin with the name.
+// goFile matches the name of a source file in a comment.
+var goFile = regexp.MustCompile(`\b[a-z_]+\.go\b`)
+
+// TestFilesStayReadable holds files to 500 lines of 140 columns, comments of
+// functions to Go's form, and the files that comments name to those that exist.
 func TestFilesStayReadable(t *testing.T) {
+	files, named := map[string]bool{}, []string(nil)
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
 			return err
 		}
+		files[filepath.Base(path)] = true
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
@@ -170,6 +176,9 @@ func TestFilesStayReadable(t *testing.T) {
 			t.Errorf("%s has %d lines", path, len(lines)-1)
 		}
 		for i, l := range lines {
+			if c, ok := strings.CutPrefix(strings.TrimSpace(l), "//"); ok {
+				named = append(named, goFile.FindAllString(c, -1)...)
+			}
 			if n := utf8.RuneCountInString(l); n > 140 {
 				t.Errorf("%s:%d has %d columns", path, i+1, n)
 			}
@@ -178,6 +187,11 @@ func TestFilesStayReadable(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+	for _, name := range named {
+		if !files[name] {
+			t.Errorf("a comment names %s, which does not exist", name)
+		}
 	}
 	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
 		for _, d := range f.Decls {

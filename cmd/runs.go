@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,10 +53,7 @@ func (a *app) runCmd() *cobra.Command {
 				return usageError("%v", err)
 			}
 			return f.reading(func(h *store.History) error {
-				d, err := h.RunDetail(c.Context(), id)
-				if errors.Is(err, engine.ErrNotFound) {
-					return fmt.Errorf("no run %s in this database", id)
-				}
+				d, err := runDetail(c.Context(), h, id)
 				if err != nil {
 					return err
 				}
@@ -67,6 +65,15 @@ func (a *app) runCmd() *cobra.Command {
 		}}
 	f.addPlace(c)
 	return c
+}
+
+// runDetail reads a run; the error of one that is not there says so.
+func runDetail(ctx context.Context, h *store.History, id engine.RunID) (*engine.RunDetail, error) {
+	d, err := h.RunDetail(ctx, id)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, fmt.Errorf("no run %s in this database", id)
+	}
+	return d, err
 }
 
 func (a *app) printRun(d *engine.RunDetail) error {

@@ -85,15 +85,7 @@ func (a *app) tailChanges(ctx context.Context, h *store.History, q engine.Query,
 	for len(list) > 0 {
 		part := list[:min(len(list), 500)]
 		list = list[len(part):]
-		var events []engine.EventID
-		var runs []engine.RunID
-		for _, x := range part {
-			if x.Event != 0 {
-				events = append(events, x.Event)
-			} else {
-				runs = append(runs, x.Run)
-			}
-		}
+		events, runs := engine.ChangedIDs(part)
 		eventItems, err := h.FeedEvents(ctx, events, q)
 		if err != nil {
 			return err

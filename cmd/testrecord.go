@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -30,10 +29,7 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 	}
 	f := listFlags{place: place{dir, db}}
 	return f.reading(func(h *store.History) error {
-		d, err := h.RunDetail(c.Context(), id)
-		if errors.Is(err, engine.ErrNotFound) {
-			return fmt.Errorf("no run %s in this database", id)
-		}
+		d, err := runDetail(c.Context(), h, id)
 		if err != nil {
 			return err
 		}

@@ -224,7 +224,7 @@ func (e *Engine) redecision(l listener, ev *Event, once Onceness, many bool, not
 	return r
 }
 
-// evaluateQueued asks one workflow as weigh does, for a run that waits in the store. With
+// evaluateQueued evaluates one workflow as evaluateWorkflow does, for a run that waits in the store. With
 // alone, its event joins no others.
 func (e *Engine) evaluateQueued(l listener, ev *Event, names map[string]any, unreadable error, alone bool) (d Decision, start *Settlement) {
 	defer func() {

@@ -107,8 +107,8 @@ func (e *Engine) subscriberEvents(r *Run, of *Event) []*Event {
 	return out
 }
 
-// endListeners are the workflows that hear of the ends of a workflow's runs, each
-// once. Those that listen to all do not hear of each other: it would never end.
+// endListeners are the workflows that listen to the ends of a workflow's runs, each
+// once. Those that listen to all workflows do not listen to each other: that would never end.
 func (l *loaded) endListeners(workflow string) []listener {
 	out := l.byRun[workflow]
 	all := l.byRun[workflows.AnyWorkflow]

@@ -215,13 +215,7 @@ func (e *Engine) matched(ev *Event, m Match, result MatchResult, live []*executi
 	e.dueAt(result.Due)
 	e.gatherDue(result.Gather)
 	e.cancelBy(result.Cancelled)
-	if len(result.Replaced) > 0 {
-		e.goroutines.Add(1)
-		go func() {
-			defer e.goroutines.Done()
-			e.replace(result.Replaced)
-		}()
-	}
+	e.replaceBeside(result.Replaced)
 	return going
 }
 

@@ -37,5 +37,5 @@
 //
 // The package knows the language (workflows) and the planner. It must not know
 // HTTP handlers, SQL, providers or any particular action: ways in, ways out and
-// the store meet it through the contracts in inlet.go, action.go and store.go.
+// the store meet it through the interfaces in contracts.go.
 package engine

@@ -116,7 +116,7 @@ func (e *Engine) carryOutEnds(ctx context.Context) error {
 }
 
 // endCall ends the run of one event. One that is not decided yet begins no run, see
-// consider; one at work ends when its attempts have been cut.
+// evaluate; one at work ends when its attempts have been cut.
 func (e *Engine) endCall(ctx context.Context, x EndCall) (atWork bool, err error) {
 	c, err := e.o.Store.Called(ctx, x.Event)
 	switch {

@@ -30,6 +30,18 @@ type FeedChange struct {
 	Status RunStatus
 }
 
+// ChangedIDs returns the events and the runs that a list of changes is about.
+func ChangedIDs(list []FeedChange) (events []EventID, runs []RunID) {
+	for _, x := range list {
+		if x.Event != 0 {
+			events = append(events, x.Event)
+		} else {
+			runs = append(runs, x.Run)
+		}
+	}
+	return events, runs
+}
+
 // ErrFeedGone says that the feed does not reach back to a cursor.
 var ErrFeedGone = fmt.Errorf("the feed does not reach back so far: %w", ErrNotFound)
 

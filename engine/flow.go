@@ -233,6 +233,18 @@ type DroppedError struct{ Reason string }
 // Error implements error.
 func (e *DroppedError) Error() string { return e.Reason }
 
+// replaceBeside calls replace on a goroutine of its own, if there is something to replace.
+func (e *Engine) replaceBeside(ids []RunID) {
+	if len(ids) == 0 {
+		return
+	}
+	e.goroutines.Add(1)
+	go func() {
+		defer e.goroutines.Done()
+		e.replace(ids)
+	}()
+}
+
 // replace cancels the runs that newer ones take the place of.
 func (e *Engine) replace(ids []RunID) {
 	for _, id := range ids {

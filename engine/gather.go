@@ -203,13 +203,7 @@ func (e *Engine) closeGathering(ctx context.Context, g DueGathering) error {
 		return e.cancelGathered(ctx, g.Run, &plan.Error{Message: out.Dropped, Code: "dropped"})
 	}
 	e.dueAt(out.Due)
-	if len(out.Replaced) > 0 {
-		e.goroutines.Add(1)
-		go func() {
-			defer e.goroutines.Done()
-			e.replace(out.Replaced)
-		}()
-	}
+	e.replaceBeside(out.Replaced)
 	e.poke()
 	return nil
 }

@@ -87,7 +87,7 @@ func (ex *execution) keep(path string, p *destination.Permit) {
 	ex.permits[path] = p
 }
 
-// watchPermit makes the channel by which a run at work hears of its turn.
+// watchPermit makes the channel by which a run at work learns that its permit is ready.
 func (ex *execution) watchPermit() {
 	ex.e.mu.Lock()
 	defer ex.e.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 // it. Either makes the run due, and the run itself looks for what has come: so
 // nothing is lost when it comes early, at the same moment, or over a restart.
 
-// watchNews makes the channel by which a run hears of answers and events, if its workflow can
+// watchNews makes the channel that signals answers and events to a run, if its workflow can
 // wait for any.
 func (ex *execution) watchNews(w *workflows.Workflow) {
 	if w.MayWait() {

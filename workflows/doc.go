@@ -8,7 +8,7 @@
 // exactly one ${{ }} keeps its type. Data is never code: a value is rendered
 // once, and what comes out is not looked at again.
 //
-// Find your way: spec.go and its parts (specworkflow.go, spectrigger.go, …) are the
+// The files: spec.go and its parts (specworkflow.go, spectrigger.go, …) are the
 // grammar. yaml.go, expand.go, node.go and scalar.go read YAML by it. workflow.go,
 // step.go and trigger.go are the documents, loader.go reads a project. check.go,
 // checkstep.go, checkuses.go and checktrigger.go check what needs more than one key.

@@ -1,88 +1,64 @@
 package workflows
 
 import (
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"slices"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/parser"
+
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // AddFields adds to set what the expression reads of a name such as body: chains of
 // constant keys, or the whole where the name itself is used.
 func (e *Expr) AddFields(set *value.FieldSet, name string) {
-	if e == nil {
-		return
-	}
-	tree, err := parser.ParseWithConfig(e.Text, parseConfig)
-	if err != nil {
+	if !e.eachChain(name, func(keys []string) { set.Add(keys...) }) {
 		set.Add()
-		return
-	}
-	f := &fieldFinder{name: name, set: set}
-	f.visit(tree.Node)
-}
-
-// fieldFinder looks for the outermost chains that begin with a name.
-type fieldFinder struct {
-	name string
-	set  *value.FieldSet
-}
-
-func (f *fieldFinder) visit(n ast.Node) {
-	switch x := n.(type) {
-	case *ast.IdentifierNode:
-		if x.Value == f.name {
-			f.set.Add()
-		}
-	case *ast.MemberNode:
-		root, keys := constantChain(x)
-		if id, ok := root.(*ast.IdentifierNode); ok && id.Value == f.name && len(keys) > 0 {
-			f.set.Add(keys...)
-			return
-		}
-		f.visit(x.Node)
-		f.visit(x.Property)
-	default:
-		c := &children{}
-		c.of(n)
-		for _, k := range c.list {
-			f.visit(k)
-		}
 	}
 }
 
 // ReadsKey tells whether the expression reads one of the keys of a name, or the name
 // as a whole.
 func (e *Expr) ReadsKey(name string, keys ...string) bool {
+	found := false
+	parsed := e.eachChain(name, func(chain []string) {
+		found = found || len(chain) == 0 || slices.Contains(keys, chain[0])
+	})
+	return found || !parsed
+}
+
+// eachChain calls found for each outermost chain of constant keys that begins with a name, and
+// with no keys where the name itself is used. It reports whether the expression parses; nil
+// reads nothing.
+func (e *Expr) eachChain(name string, found func(keys []string)) bool {
 	if e == nil {
-		return false
+		return true
 	}
 	tree, err := parser.ParseWithConfig(e.Text, parseConfig)
 	if err != nil {
-		return true
+		return false
 	}
-	f := &keyFinder{name: name, keys: keys}
+	f := &chainFinder{name: name, found: found}
 	f.visit(tree.Node)
-	return f.found
+	return true
 }
 
-// keyFinder looks for name.key, and for the name by itself.
-type keyFinder struct {
+// chainFinder looks for the chains of constant keys that begin with a name.
+type chainFinder struct {
 	name  string
-	keys  []string
-	found bool
+	found func(keys []string)
 }
 
-func (f *keyFinder) visit(n ast.Node) {
+func (f *chainFinder) visit(n ast.Node) {
 	switch x := n.(type) {
 	case *ast.IdentifierNode:
-		f.found = f.found || x.Value == f.name
+		if x.Value == f.name {
+			f.found(nil)
+		}
 	case *ast.MemberNode:
-		root, chain := constantChain(x)
-		if id, ok := root.(*ast.IdentifierNode); ok && id.Value == f.name && len(chain) > 0 {
-			f.found = f.found || slices.Contains(f.keys, chain[0])
+		root, keys := constantChain(x)
+		if id, ok := root.(*ast.IdentifierNode); ok && id.Value == f.name && len(keys) > 0 {
+			f.found(keys)
 			return
 		}
 		f.visit(x.Node)

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -132,9 +131,6 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	}
 }
 
-// message is one of a stream.
-type message struct{ id, name, data string }
-
 // follow reads a stream until enough says so.
 func follow(t *testing.T, url, after string, enough func([]message) bool) []message {
 	t.Helper()
@@ -154,29 +150,18 @@ func follow(t *testing.T, url, after string, enough func([]message) bool) []mess
 		t.Fatal(resp.Status, resp.Header)
 	}
 	var out []message
-	var m message
-	r := bufio.NewScanner(resp.Body)
-	r.Buffer(nil, 1<<20)
-	for r.Scan() {
-		k, v, _ := strings.Cut(r.Text(), ": ")
-		switch k {
-		case "id":
-			m.id = v
-		case "event":
-			m.name = v
-		case "data":
-			m.data = v
-		case "":
-			if m.name != "" {
-				out = append(out, m)
-			}
-			if m = (message{}); enough(out) {
-				return out
-			}
+	done := false
+	err = eachMessage(resp.Body, func(m message) (more bool) {
+		if m.name != "" {
+			out = append(out, m)
 		}
+		done = enough(out)
+		return !done
+	})
+	if !done {
+		t.Fatalf("the stream ended: %v, after %v", err, out)
 	}
-	t.Fatalf("the stream ended: %v, after %v", r.Err(), out)
-	return nil
+	return out
 }
 
 // TestTheStreamGoesOnWhereItWasCut: a reader that was cut off, by a restart of the

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -61,26 +60,13 @@ func (l *liveReader) read(ctx context.Context, url string, messages int) {
 		return // the server is away
 	}
 	defer resp.Body.Close()
-	r := bufio.NewScanner(resp.Body)
-	r.Buffer(nil, 1<<20)
-	var m message
-	for r.Scan() && messages > 0 {
-		k, v, _ := strings.Cut(r.Text(), ": ")
-		switch k {
-		case "id":
-			m.id = v
-		case "event":
-			m.name = v
-		case "data":
-			m.data = v
-		case "":
-			l.take(m)
-			if m.name == "event" || m.name == "run" {
-				messages--
-			}
-			m = message{}
+	_ = eachMessage(resp.Body, func(m message) (more bool) {
+		l.take(m)
+		if m.name == "event" || m.name == "run" {
+			messages--
 		}
-	}
+		return messages > 0
+	})
 }
 
 func (l *liveReader) take(m message) {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -447,4 +448,32 @@ func (p *project) senders(t *testing.T, a *acknowledged, n int, prefix string) (
 		cancel()
 		wg.Wait()
 	}
+}
+
+// message is one message of an event stream.
+type message struct{ id, name, data string }
+
+// eachMessage reads an event stream (WHATWG HTML, 9.2.6) while take wants more. A message
+// counts when its empty line has come, as in a browser.
+func eachMessage(stream io.Reader, take func(message) (more bool)) error {
+	var m message
+	r := bufio.NewScanner(stream)
+	r.Buffer(nil, 1<<20)
+	for r.Scan() {
+		k, v, _ := strings.Cut(r.Text(), ": ")
+		switch k {
+		case "id":
+			m.id = v
+		case "event":
+			m.name = v
+		case "data":
+			m.data = v
+		case "":
+			if !take(m) {
+				return nil
+			}
+			m = message{}
+		}
+	}
+	return r.Err()
 }

@@ -64,7 +64,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 	for {
 		if err := s.look(r.Context()); err != nil {
 			if r.Context().Err() == nil {
-				c.o.Logger.Warn("a live reader was let go", "error", err)
+				c.o.Logger.Warn("a live stream was closed", "error", err)
 			}
 			return
 		}
@@ -171,15 +171,7 @@ func (s *follower) tellMissed(ctx context.Context) error {
 
 // tell sends the changes that the reader asks for, in their order.
 func (s *follower) tell(ctx context.Context, list []engine.FeedChange) error {
-	var events []engine.EventID
-	var runs []engine.RunID
-	for _, x := range list {
-		if x.Event != 0 {
-			events = append(events, x.Event)
-		} else {
-			runs = append(runs, x.Run)
-		}
-	}
+	events, runs := engine.ChangedIDs(list)
 	eventItems, err := s.c.o.Log.FeedEvents(ctx, events, engine.Query{Trigger: s.q.Trigger})
 	if err != nil {
 		return err

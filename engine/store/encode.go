@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// encodedUpdate is a settlement encoded, outside of the writer's one goroutine.
+// encodedUpdate is an update of a run, encoded before it reaches the writer's goroutine.
 type encodedUpdate struct {
 	of     engine.Settlement
 	calls  []madeEvent

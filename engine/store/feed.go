@@ -37,7 +37,8 @@ type feedChange struct {
 	id   int64
 }
 
-// feed is the writer's end of the feed. The writer's goroutine alone has it.
+// feed is the state that the writer needs to extend the feed. It belongs to the writer's
+// goroutine.
 type feed struct {
 	// last is the newest position, total how many bytes were written so far.
 	last, total int64
@@ -47,12 +48,12 @@ type feed struct {
 	blob    []byte
 }
 
-// decidedEvent puts in the feed that an event was decided.
+// decidedEvent records in the feed that an event was decided.
 func (t *tx) decidedEvent(id engine.EventID) {
 	t.w.feed.changes = append(t.w.feed.changes, feedChange{0, int64(id)})
 }
 
-// changedRun puts in the feed that a run has another status.
+// changedRun records in the feed that a run has another status.
 func (t *tx) changedRun(id engine.RunID, status engine.RunStatus) {
 	t.w.feed.changes = append(t.w.feed.changes, feedChange{byte(1 + slices.Index(feedStatuses, status)), int64(id)})
 }
@@ -70,7 +71,7 @@ func (t *tx) writeFeed() error {
 	if err := t.put(insertFeed, seq, total, f.blob); err != nil {
 		return err
 	}
-	// If the commit fails, the position is not used again. Nobody misses it.
+	// If the commit fails, the position is not used again; positions may have gaps.
 	f.last, f.total = seq, total
 	if f.rows++; f.rows%cutFeedEach != 0 {
 		return nil

@@ -53,7 +53,7 @@ func (t *tx) begin(events []madeEvent) error {
 // dueColumn is where insertRun has the moment at which a run is due.
 const dueColumn = 8
 
-// write stores a settlement. When the end of its run lets another begin, next is
+// write stores an update. When the end of its run lets another begin, next is
 // the moment.
 func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 	if r.insert {

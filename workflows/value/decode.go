@@ -50,16 +50,7 @@ func (e *JSONError) Error() string {
 func DecodeJSON(b []byte) (any, error) {
 	d := jsonReader{b: b}
 	d.mark()
-	d.space()
-	v, err := d.value(0)
-	if err != nil {
-		return nil, err
-	}
-	d.space()
-	if d.i != len(d.b) {
-		return nil, d.fail("text after the end of the document")
-	}
-	return v, nil
+	return d.document()
 }
 
 type jsonReader struct {
@@ -72,6 +63,20 @@ type jsonReader struct {
 	literal bool
 	// stored is set for own rows, see DecodeStored.
 	stored bool
+}
+
+// document reads one value and nothing after it.
+func (d *jsonReader) document() (any, error) {
+	d.space()
+	v, err := d.value(0)
+	if err != nil {
+		return nil, err
+	}
+	d.space()
+	if d.i != len(d.b) {
+		return nil, d.fail("text after the end of the document")
+	}
+	return v, nil
 }
 
 // mark skips a byte order mark.

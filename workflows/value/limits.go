@@ -278,16 +278,7 @@ const maxStoredDepth = 10_000
 // has no limits of size, and of a key that is there twice the last counts.
 func DecodeStored(b []byte) (any, error) {
 	d := jsonReader{b: b, stored: true}
-	d.space()
-	v, err := d.value(0)
-	if err != nil {
-		return nil, err
-	}
-	d.space()
-	if d.i != len(d.b) {
-		return nil, d.fail("text after the end of the document")
-	}
-	return v, nil
+	return d.document()
 }
 
 // Size is what a value takes as JSON, its bytes and how many values it holds, and about
