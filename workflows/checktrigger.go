@@ -47,16 +47,13 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 	if s.Trigger == AlertsTrigger {
 		return
 	}
+	if s.form != nil {
+		c.startForm(w, s)
+		return
+	}
 	t := c.p.Triggers[s.Trigger]
 	if t == nil {
-		hint := suggest(s.Trigger, append(slices.Sorted(maps.Keys(c.p.Triggers)), "manual", "call"))
-		if other, foreign := foreignStarts[s.Trigger]; foreign {
-			hint = other
-		}
-		if hint == "" {
-			hint = "declare it under triggers: in hookloom.yaml"
-		}
-		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), hint)
+		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), c.unknownStart(s.Trigger))
 		return
 	}
 	if t.Webhook != nil {

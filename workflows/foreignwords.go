@@ -36,6 +36,11 @@ var foreignWordsIn = map[string]map[string]string{
 	"a workflow":    {"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:"},
 	"a step":        {"idempotency_key": "idempotency_key: stands in with:"},
 	"hookloom.yaml": {"defaults": "defaults: stands in a workflow's file"},
+	"a trigger's filter": {
+		"type": "events", "types": "events", "event": "events", "actions": "events",
+		"branches": `write when: event.data.ref == "refs/heads/main"`,
+		"when":     "when: belongs in the workflow, beside on:", "if": "write when: in the workflow, beside on:",
+	},
 	"pages": {
 		"cursor":     "token",
 		"next_token": "token",

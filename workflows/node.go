@@ -190,6 +190,12 @@ func scalarForm(what, want, value string) string {
 		return "write {event: " + value + ", key: ...}"
 	case (what == "page" || what == "offset") && want == "a map":
 		return "write " + what + ": {query: " + map[bool]string{true: what, false: value}[value == "true"] + "}"
+	case what == "schedule":
+		return scheduleForm(value)
+	case what == "webhook":
+		return `write webhook: {provider: NAME, secret: "${{ secrets.NAME }}"}`
+	case what == "workflow_run":
+		return "write workflow_run: {workflows: [" + value + "]}"
 	case what == "debounce":
 		return "write debounce: {key: event.data.id, wait: 10s}"
 	case what == "batch":

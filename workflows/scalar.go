@@ -75,7 +75,7 @@ func (d *decoder) fitsEither(n *yaml.Node, t valueType, name string) bool {
 		}
 	}
 	want := "something else"
-	if name == "cancel_on" {
+	if name == "cancel_on" || name == "schedule" {
 		want = "a map or a list"
 	}
 	d.wrongKind(n, name, want)

@@ -64,7 +64,9 @@ type Start struct {
 	Workflows []string
 	// Statuses are the ends of a run that workflow_run listens to.
 	Statuses []string
-	pos      Pos
+	// form is set when what stands under on: has another form than the language's.
+	form *startForm
+	pos  Pos
 }
 
 // AnyWorkflow in workflow_run stands for all workflows but the one that says it.
@@ -269,20 +271,23 @@ func (b *builder) on(n *yaml.Node) {
 	if n == nil {
 		return
 	}
+	before := len(b.mistakes)
 	switch n.Kind {
 	case yaml.ScalarNode:
 		b.startWord(n)
 		return
 	case yaml.SequenceNode:
 		for _, c := range n.Content {
-			if b.scalar(c, "on") {
+			if c.Kind == yaml.MappingNode {
+				b.startInList(n, c)
+			} else if b.scalar(c, "on") {
 				b.startWord(c)
 			}
 		}
 	case yaml.MappingNode:
 		b.startMap(n)
 	}
-	if len(b.w.Starts) == 0 && b.w.Trigger == nil {
+	if len(b.w.Starts) == 0 && b.w.Trigger == nil && len(b.mistakes) == before {
 		b.add(b.pos(n), "missing-key", "nothing starts this workflow", "name a trigger, or manual")
 	}
 }
@@ -304,7 +309,22 @@ func (b *builder) start(s Start) { b.w.Starts = append(b.w.Starts, s) }
 
 func (b *builder) startMap(n *yaml.Node) {
 	inlets := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
+	var named *startForm // of a key before this one
 	b.pairs(n, func(k, v *yaml.Node) {
+		if f := b.startForm(k.Value, v); f != nil && k.Value != "manual" && k.Value != "call" && k.Value != "workflow_run" {
+			switch {
+			case v.Kind == yaml.SequenceNode && k.Value == "schedule" && len(f.names) == 0:
+			case k.Value == "events" && named != nil:
+				named.events = f.names
+				return
+			default:
+				if triggerWords[k.Value] {
+					named = f
+				}
+				b.start(Start{Kind: "trigger", Trigger: k.Value, form: f, pos: b.pos(k)})
+				return
+			}
+		}
 		switch k.Value {
 		case "webhook", "poll", "schedule":
 			inlets.Content = append(inlets.Content, k, v)
@@ -324,8 +344,6 @@ func (b *builder) startMap(n *yaml.Node) {
 				if o := b.object(v, "filter"); o != nil {
 					s.Events = o.texts("events")
 				}
-			} else if v.Tag != "!!null" && foreignStarts[k.Value] == "" {
-				b.wrongKind(v, k.Value, "a map")
 			}
 			b.start(s)
 		}

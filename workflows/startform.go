@@ -1,0 +1,268 @@
+package workflows
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// startForm is a value of on: in a form that the language does not have, such as
+// {trigger: shop}. The checker, which knows all triggers, says how it is written.
+type startForm struct {
+	// names are the plain values, events the types beside them.
+	names, events []string
+	// kind is webhook, poll or schedule when the settings of one stand inside.
+	kind string
+	// got is what was found where a map belongs.
+	got string
+	// pos is the first plain value.
+	pos Pos
+	// inList tells that the map is an element of a list; others are the names in that list.
+	inList bool
+	others []string
+}
+
+// triggerWords are keys of other tools that hold the name of a trigger.
+var triggerWords = map[string]bool{
+	"trigger": true, "triggers": true, "event": true, "events": true, "source": true, "type": true, "name": true, "on": true, "from": true,
+	"webhook": true, "poll": true, "schedule": true,
+}
+
+// settingKinds are the keys of on: that hold the settings of the workflow's own trigger.
+var settingKinds = []string{"webhook", "poll", "schedule"}
+
+// plainTexts gives a plain value, or the plain values of a list.
+func plainTexts(n *yaml.Node) []string {
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
+		return []string{n.Value}
+	case n.Kind == yaml.SequenceNode:
+		var out []string
+		for _, c := range n.Content {
+			if c.Kind == yaml.ScalarNode {
+				out = append(out, c.Value)
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// valueOf gives the value of a key, nil for none.
+func valueOf(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// startForm reads the value of a key under on: that is in another form than the
+// language's. It returns nil for the language's own forms.
+func (b *builder) startForm(key string, v *yaml.Node) *startForm {
+	f := &startForm{names: plainTexts(v), got: nodeKind(v), pos: b.pos(v)}
+	if v.Kind == yaml.SequenceNode && len(v.Content) > 0 {
+		f.pos = b.pos(v.Content[0])
+	}
+	if v.Kind != yaml.MappingNode {
+		if v.Tag == "!!null" {
+			return nil
+		}
+		return f
+	}
+	if !triggerWords[key] || slices.Contains(settingKinds, key) {
+		return nil
+	}
+	for _, kind := range settingKinds {
+		if valueOf(v, kind) != nil {
+			f.kind = kind
+			return f
+		}
+	}
+	for _, word := range []string{"name", "id", "trigger"} {
+		if x := valueOf(v, word); x != nil {
+			f.names, f.pos = plainTexts(x), b.pos(x)
+			if e := valueOf(v, "events"); e != nil {
+				f.events = plainTexts(e)
+			}
+			return f
+		}
+	}
+	return nil
+}
+
+// startInList reads a map that is an element of the list under on:.
+func (b *builder) startInList(list, n *yaml.Node) {
+	if len(n.Content) < 2 {
+		b.scalar(n, "on")
+		return
+	}
+	k, v := n.Content[0], n.Content[1]
+	f := b.startForm(k.Value, v)
+	if f == nil || !triggerWords[k.Value] {
+		f = &startForm{names: []string{k.Value}, pos: b.pos(k)}
+		if e := valueOf(v, "events"); e != nil {
+			f.events = plainTexts(e)
+		}
+	}
+	if e := valueOf(n, "events"); e != nil {
+		f.events = plainTexts(e)
+	}
+	f.inList = true
+	for _, c := range list.Content {
+		if c.Kind == yaml.ScalarNode {
+			f.others = append(f.others, c.Value)
+		}
+	}
+	b.start(Start{Kind: "trigger", Trigger: k.Value, form: f, pos: b.pos(k)})
+}
+
+// startForm reports a value of on: in another form, and gives the right one.
+func (c *checker) startForm(w *Workflow, s Start) {
+	f := s.form
+	isKind := slices.Contains(settingKinds, s.Trigger)
+	switch {
+	case c.p.Triggers[s.Trigger] != nil && !f.inList:
+		w.src.add(f.pos, "wrong-kind", fmt.Sprintf("%s is a map, got %s", s.Trigger, f.got), "write "+(&startForm{
+			names: []string{s.Trigger}, events: f.names}).right())
+	case f.kind != "":
+		w.src.add(s.pos, "wrong-kind", fmt.Sprintf("%s: belongs directly under on:", f.kind), fmt.Sprintf("write on: {%s: {...}}", f.kind))
+	case len(f.names) == 1 && slices.Contains(settingKinds, f.names[0]) && !f.inList:
+		w.src.add(f.pos, "wrong-kind", fmt.Sprintf("%s needs its settings", f.names[0]), fmt.Sprintf("write on: {%s: {…}}", f.names[0]))
+	case !f.inList && !triggerWords[s.Trigger]:
+		hint := c.unknownStart(s.Trigger)
+		if hint == declareTrigger {
+			hint += ", and write " + (&startForm{names: []string{s.Trigger}, events: f.names}).right()
+		}
+		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), hint)
+	case len(f.names) > 0 && c.allStart(f.names):
+		c.nameAlone(w, s)
+	case isKind && !f.inList:
+		w.src.add(f.pos, "wrong-kind", fmt.Sprintf("%s is a map, got %s", s.Trigger, f.got), c.settingsOf(s.Trigger, f.names))
+	default:
+		c.unknownInForm(w, s)
+	}
+}
+
+// nameAlone says that on: takes the names of triggers as they are.
+func (c *checker) nameAlone(w *Workflow, s Start) {
+	problem := fmt.Sprintf("%q is no key of on:, which takes the names of triggers", s.Trigger)
+	switch {
+	case s.form.inList:
+		problem = "a list under on: can hold only names"
+	case slices.Contains(settingKinds, s.Trigger):
+		problem = fmt.Sprintf("%s: under on: takes settings, not the name of a trigger", s.Trigger)
+	}
+	w.src.add(s.pos, "wrong-kind", problem, "write "+s.form.right())
+}
+
+// unknownInForm says which of the names is no trigger's.
+func (c *checker) unknownInForm(w *Workflow, s Start) {
+	for _, name := range s.form.names {
+		if c.allStart([]string{name}) {
+			continue
+		}
+		hint := c.unknownStart(name)
+		meant := DidYouMean(name, c.startNames())
+		if hint == declareTrigger {
+			meant = name
+			hint = fmt.Sprintf("declare %s under triggers: in hookloom.yaml, and write on: %s", name, name)
+		} else if meant != "" {
+			hint = "write on: " + meant
+		}
+		w.src.add(s.form.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", name), hint)
+		return
+	}
+	w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), c.unknownStart(s.Trigger))
+}
+
+// right is how the same is written in the language.
+func (f *startForm) right() string {
+	names := slices.Clone(f.names)
+	for _, o := range f.others {
+		if !slices.Contains(names, o) {
+			names = append(names, o)
+		}
+	}
+	if len(f.events) == 0 {
+		if len(names) == 1 {
+			return "on: " + names[0]
+		}
+		return "on: [" + strings.Join(names, ", ") + "]"
+	}
+	parts := make([]string, len(names))
+	for i, n := range names {
+		parts[i] = n + ": {}"
+		if i < len(f.names) {
+			parts[i] = fmt.Sprintf("%s: {events: [%s]}", n, strings.Join(f.events, ", "))
+		}
+	}
+	return "on: {" + strings.Join(parts, ", ") + "}"
+}
+
+// settingsOf shows how the settings of a webhook, poll or schedule are written.
+func (c *checker) settingsOf(kind string, values []string) string {
+	value := strings.Join(values, ", ")
+	provider := "NAME"
+	if presetOf(c.catalog.Presets, value) != nil {
+		provider = value
+	}
+	switch kind {
+	case "schedule":
+		return scheduleForm(value)
+	case "poll":
+		return "write poll: {every: 5m, request: {url: ...}, items: ..., key: ...}, or on: with the name of a trigger of hookloom.yaml"
+	}
+	return fmt.Sprintf(`write webhook: {provider: %s, secret: "${{ secrets.NAME }}"}, or on: with the name of a trigger of hookloom.yaml`,
+		provider)
+}
+
+// scheduleForm shows how a schedule is written that has only a value.
+func scheduleForm(value string) string {
+	if _, err := parseDuration(value); err == nil {
+		return fmt.Sprintf("write schedule: {every: %s}", value)
+	}
+	if len(strings.Fields(value)) >= 5 || strings.HasPrefix(value, "@") {
+		return fmt.Sprintf("write schedule: {cron: %q}", value)
+	}
+	return `write schedule: {cron: "0 7 * * *"} or schedule: {every: 5m}`
+}
+
+// startNames are the words that on: takes without settings.
+func (c *checker) startNames() []string {
+	return append(slices.Sorted(maps.Keys(c.p.Triggers)), "manual", "call")
+}
+
+// allStart tells whether on: takes each of the words without settings.
+func (c *checker) allStart(names []string) bool {
+	known := c.startNames()
+	for _, n := range names {
+		if n != AlertsTrigger && !slices.Contains(known, n) {
+			return false
+		}
+	}
+	return true
+}
+
+const declareTrigger = "declare it under triggers: in hookloom.yaml"
+
+// unknownStart says what to do about a word of on: that is the name of no trigger.
+func (c *checker) unknownStart(word string) string {
+	if other, foreign := foreignStarts[word]; foreign {
+		return other
+	}
+	if several := strings.FieldsFunc(word, func(r rune) bool { return r == ',' || r == ' ' }); len(several) > 1 && c.allStart(several) {
+		return "write on: [" + strings.Join(several, ", ") + "]"
+	}
+	if triggerWords[word] && len(c.p.Triggers) > 0 {
+		return "write on: with the name of a trigger, one of " + strings.Join(slices.Sorted(maps.Keys(c.p.Triggers)), ", ")
+	}
+	if hint := suggest(word, c.startNames()); hint != "" {
+		return hint
+	}
+	return declareTrigger
+}
