@@ -398,6 +398,14 @@ func (p *poller) finish(f *found, pr *progress) error {
 	case p.poll.PerItem && !p.poll.Compare && !w.confirmed():
 		pr.Walk, f.more = w.confirm(), true
 		return p.leave(f, pr)
+	case p.poll.PerItem && !p.poll.Compare && w.loses():
+		f.warning = fmt.Sprintf("items vanish from the list during each of %d readings, and one that moves to a page that was read may be "+
+			"missed: the next poll reads from the same cursor again; pages by a token, or by a link that does not count, have no such gap",
+			w.Tries+1)
+		if !w.First {
+			pr.Walk, f.etag, f.modified = nil, "", ""
+			return p.leave(f, pr)
+		}
 	case p.poll.Cursor != nil && !p.poll.PerItem:
 		v, err := p.poll.Cursor.Eval(&workflows.Env{Names: workflows.Names{"response": f.lastResponse, "cursor": w.Base}, Now: p.now()})
 		if err != nil {

@@ -107,6 +107,12 @@ func (w *walk) confirmed() bool {
 	return w.Fresh == 0 && (w.UpToBar >= w.Before || w.Tries >= maxTries)
 }
 
+// loses reports whether items vanished during each of the readings, so that one that a
+// deletion moved may have been missed in all of them.
+func (w *walk) loses() bool {
+	return w.Counted && w.Pages > 1 && w.Tries >= maxTries && w.UpToBar < w.Before
+}
+
 // reached returns the cursor up to which all items were read.
 func (w *walk) reached() any {
 	if w.Bar != nil && w.Counted && w.Pages > 1 {
