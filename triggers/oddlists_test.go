@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -93,5 +96,141 @@ func TestACountedListThatLosesItemsIsReadAgain(t *testing.T) {
 				t.Errorf("said %q, want %q", said, c.says)
 			}
 		})
+	}
+}
+
+// oddShop answers as a service that is odd: it gets the number of the request and the page
+// that is asked for, and gives the items and what else the answer has.
+type oddShop func(n int, page string) (items []any, rest map[string]any)
+
+// ask answers a request for a page.
+func (s oddShop) ask(n *int) triggers.Ask {
+	return func(_ context.Context, with map[string]any) (map[string]any, error) {
+		*n++
+		u, err := url.Parse(fmt.Sprint(with["url"]))
+		if err != nil {
+			return nil, err
+		}
+		page := u.Query().Get("p")
+		if q, ok := with["query"].(map[string]any); ok && q["p"] != nil {
+			page = fmt.Sprint(q["p"])
+		}
+		items, rest := s(*n, page)
+		body := map[string]any{"goods": items}
+		maps.Copy(body, rest)
+		return map[string]any{"status": 200, "headers": map[string]any{}, "body": body, "url": u.String()}, nil
+	}
+}
+
+// items are goods as "id" or "id@cursor".
+func items(of string) []any {
+	out := []any{}
+	for _, s := range strings.Fields(of) {
+		id, at, found := strings.Cut(s, "@")
+		item := map[string]any{"id": id}
+		if n, err := strconv.Atoi(at); err == nil && found {
+			item["at"] = n
+		}
+		out = append(out, item)
+	}
+	return out
+}
+
+// TestOddListsGiveEachItemOnceOrAreSpokenOf: an item of an odd list is one event, or the
+// poll says what is wrong with the list.
+func TestOddListsGiveEachItemOnceOrAreSpokenOf(t *testing.T) {
+	// pages are answers by page, each with the next page after a bar.
+	pages := func(of map[string]string) oddShop {
+		return func(_ int, page string) ([]any, map[string]any) {
+			list, next, more := strings.Cut(of[page], "|")
+			if !more {
+				return items(list), map[string]any{"next": nil}
+			}
+			return items(list), map[string]any{"next": "/goods?p=" + next, "token": next}
+		}
+	}
+	const next, token, page = "pages: {next: response.body.next", "pages: {token: response.body.token, query: p", "pages: {page: {query: p}"
+	for _, c := range []struct {
+		name, pages string
+		shop        oddShop
+		want, says  string
+	}{
+		{"equal times across pages", next, pages(map[string]string{"": "a@5 b@5|2", "2": "c@5 d@5|3", "3": "e@5"}), "a b c d e", ""},
+		{"an item without a cursor", next, pages(map[string]string{"": "a@5 b|2", "2": "c d@6"}), "a b c d", ""},
+		{"descending", next, pages(map[string]string{"": "f@9 e@8|2", "2": "d@7 c@6|3", "3": "b@5 a@4"}), "f e d c b a", ""},
+		{"in no order", token, pages(map[string]string{"": "f@4 e@9|2", "2": "d@7 c@2|3", "3": "b@8 a@1"}), "f e d c b a", ""},
+		{"the same item on two pages", next, pages(map[string]string{"": "a@1 b@2|2", "2": "b@2 c@3|3", "3": "c@3 a@4"}), "a b c", ""},
+		{"a short page in the middle", token, pages(map[string]string{"": "a@1 b@2|2", "2": "c@3|3", "3": "d@4 e@5"}), "a b c d e", ""},
+		{"an empty page in the middle", next, pages(map[string]string{"": "a@1|2", "2": "|3", "3": "b@2"}), "a b", ""},
+		{"a link back to the first pages", next, pages(map[string]string{"": "a@1|2", "2": "b@2|3", "3": "c@3|2"}), "a b", "read already"},
+		{"a circle that begins later", next, pages(map[string]string{"": "a@1|2", "2": "b@2|3", "3": "c@3|4", "4": "d@4|5", "5": "e@5|6",
+			"6": "f@6|4"}), "a b c d e f", "read already"},
+		{"a circle of tokens that begins later", token, pages(map[string]string{"": "a@1|2", "2": "b@2|3", "3": "c@3|4", "4": "d@4|3"}),
+			"a b c", "read already"},
+		{"tokens that are not read", token, func(n int, _ string) ([]any, map[string]any) {
+			return items("a@1 b@2"), map[string]any{"token": fmt.Sprint("t", n)}
+		}, "a b", "9 pages in a row have the same items: the service does not read p"},
+		{"links that are not read", next, func(n int, _ string) ([]any, map[string]any) {
+			return items("a@1 b@2"), map[string]any{"next": fmt.Sprint("/goods?p=t", n)}
+		}, "a b", "9 pages in a row have the same items"},
+		{"numbers that are not read", page, func(int, string) ([]any, map[string]any) { return items("a@1 b@2"), nil }, "a b", "does not read p"},
+		{"empty pages without an end", token, func(n int, _ string) ([]any, map[string]any) {
+			return items(""), map[string]any{"token": fmt.Sprint("t", n)}
+		}, "", "pages in a row have no items"},
+		{"a number that is text, and one that is not", next, pages(map[string]string{"": "a@9 b@10|2", "2": "c@100"}), "a b c", ""},
+		{"no list at all on a later page", next, func(n int, page string) ([]any, map[string]any) {
+			if page == "" {
+				return items("a@1"), map[string]any{"next": "/goods?p=2"}
+			}
+			return nil, map[string]any{"goods": "gone"}
+		}, "a", "items did not give a list"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, now := 0, time.Now()
+			keys, said := pollAll(t, "key: item.id, cursor: item.at, request: {url: 'http://shop.test/goods'}, "+c.pages+", max: 1}", c.shop.ask(&n),
+				func() time.Time { return now }, 130)
+			if keys != c.want {
+				t.Errorf("came %q, want %q", keys, c.want)
+			}
+			if (said == "") != (c.says == "") || !strings.Contains(said, c.says) {
+				t.Errorf("said %.300q, want %q", said, c.says)
+			}
+		})
+	}
+}
+
+// TestAShopWithAnotherClockGivesEachItemOnce: its items are dated an hour behind or ahead of
+// ours, several have one moment, and each is visible only just within the overlap. Where
+// that cannot be, the poll says so.
+func TestAShopWithAnotherClockGivesEachItemOnce(t *testing.T) {
+	for _, kind := range []string{"none", "page", "next"} {
+		for _, newest := range []bool{false, true} {
+			for _, off := range []time.Duration{-time.Hour, 0, time.Minute, time.Hour} {
+				s, n := &modelShop{now: time.Now().Truncate(time.Second), filter: "gte", cursor: "zones", pages: kind, limit: 4, newest: newest}, 0
+				if kind == "none" {
+					s.limit = 50
+				}
+				s.between = func() {
+					n++
+					s.now = s.now.Add(7 * time.Second)
+					for range 3 {
+						if n%3 == 0 && n < 60 {
+							s.sells(time.Duration(n*37%114) * time.Second)
+							s.goods[len(s.goods)-1].at = s.goods[len(s.goods)-1].at.Add(off)
+						}
+					}
+				}
+				keys, said := pollAll(t, `key: item.id, cursor: item.at, overlap: 2m, request: {url: 'http://shop.test/goods', `+
+					`query: {since: "${{ cursor }}", limit: 50}}`+s.paging(100, 0), s.ask, func() time.Time { return s.now }, 100)
+				got := strings.Fields(keys)
+				slices.Sort(got)
+				if kind == "none" && off == time.Hour && strings.Contains(said, "dated in the future: write pages:") {
+					continue // what is behind the cut cannot be asked for, and the poll says so
+				}
+				if len(got) != len(s.goods) || len(slices.Compact(got)) != len(s.goods) || said != "" {
+					t.Errorf("%s, newest first %v, clock off by %v: %d of %d came, said %.300q", kind, newest, off, len(got), len(s.goods), said)
+				}
+			}
+		}
 	}
 }

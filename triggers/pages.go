@@ -103,10 +103,8 @@ func (p *poller) count(pr *progress, c *workflows.PageCount, items int, rows []r
 	if items == 0 || size > 0 && items < size && pr.Full >= size {
 		return true, nil
 	}
-	if last := digestOf(rows); last != w.Last {
-		w.Last, w.Same = last, 0
-	} else if w.Same++; w.Same >= maxSame {
-		return false, fmt.Errorf("%d pages in a row have the same items: the service does not read %s", w.Same+1, c.Name)
+	if err := w.moves(rows, c.Name); err != nil {
+		return false, err
 	}
 	n := c.From
 	if w.Count != nil {
@@ -119,6 +117,49 @@ func (p *poller) count(pr *progress, c *workflows.PageCount, items int, rows []r
 	}
 	w.Count, w.Counted = &n, true
 	return false, nil
+}
+
+// moves returns an error if a page is the one before again, and again: the service does
+// not read the parameter of that name.
+func (w *walk) moves(rows []row, parameter string) error {
+	if last := digestOf(rows); last != w.Last || len(rows) == 0 {
+		w.Last, w.Same = last, 0
+	} else if w.Same++; w.Same >= maxSame {
+		return fmt.Errorf("%d pages in a row have the same items: the service does not read %s", w.Same+1, parameter)
+	}
+	return nil
+}
+
+// circles reports whether the next page, by its URL or token, is one that was read. It
+// compares with the second page and with the one read after the last power of two
+// of pages, so that every circle is found, wherever it begins.
+func (w *walk) circles(next string) bool {
+	sum := sha256.Sum256([]byte(next))
+	name := hex.EncodeToString(sum[:8])
+	if name == w.Second || name == w.Mark {
+		return true
+	}
+	if w.Second == "" {
+		w.Second = name
+	}
+	if w.Pages&(w.Pages-1) == 0 {
+		w.Mark = name
+	}
+	return false
+}
+
+// maxEmpty is how many pages in a row may be empty, each with a next one, before the poll
+// says so: services that filter after they have cut pages give such.
+const maxEmpty = 100
+
+// empties warns of a list that has only empty pages and no end.
+func (pr *progress) empties(items int) {
+	if pr.Walk.Empty++; items > 0 {
+		pr.Walk.Empty = 0
+	}
+	if n := pr.Walk.Empty; n >= maxEmpty {
+		pr.doubt = &doubt{fmt.Sprintf("%d pages in a row have no items, and each names a next page: nothing new is found until that ends", n), false}
+	}
 }
 
 func digestOf(rows []row) string {
@@ -145,14 +186,12 @@ func (p *poller) token(pr *progress, resp map[string]any, items int, rows []row)
 		return true, nil
 	}
 	pr.Turned = p.poll.Pages.Token.Text
-	if w.Token != nil && text(v) == text(w.Token) || text(v) == w.Second {
+	if w.Token != nil && text(v) == text(w.Token) || w.circles(text(v)) {
 		return false, fmt.Errorf("its next page is one that was read already: the token %s", clip(text(v), 100))
 	}
-	if w.Second == "" {
-		w.Second = text(v)
-	}
 	w.Token = v
-	return false, nil
+	pr.empties(items)
+	return false, w.moves(rows, p.poll.Pages.TokenAt.Name)
 }
 
 // follow turns to the URL that the answer gives. It must be on the same host: the
@@ -182,15 +221,13 @@ func (p *poller) follow(pr *progress, resp map[string]any, items int, rows []row
 	if err != nil {
 		return false, err
 	}
-	if next == w.Next || next == w.Second || next == text(resp["url"]) {
+	if next == w.Next || next == text(resp["url"]) || w.circles(next) {
 		return false, fmt.Errorf("its next page is one that was read already: %s", next)
-	}
-	if w.Second == "" {
-		w.Second = next
 	}
 	w.Counted = w.Counted || counts(text(resp["url"]), next)
 	w.Next = next
-	return false, nil
+	pr.empties(items)
+	return false, w.moves(rows, "the URL of its next page")
 }
 
 // reference takes what pages.next gave for a URL; empty for none.

@@ -49,11 +49,15 @@ type walk struct {
 	Count *int   `json:"count,omitempty"`
 	// Pages were read.
 	Pages int `json:"pages,omitempty"`
-	// Second names the second page: a list that comes back to it goes in a circle. Last
-	// is the digest of the last page, Same how often in a row it came again.
+	// Second and Mark are digests of the URLs or tokens of the second page and of a later
+	// one: a list that comes back to one of them goes in a circle. Last is the digest of the
+	// last page, Same how often in a row it came again, and Empty how many in a row had
+	// nothing.
 	Second string `json:"second,omitempty"`
+	Mark   string `json:"mark,omitempty"`
 	Last   string `json:"last,omitempty"`
 	Same   int    `json:"same,omitempty"`
+	Empty  int    `json:"empty,omitempty"`
 	// Greatest is how far the items came. Head is the first cursor, Lowest the least so
 	// far, Falls how often they fell below it, and Rises tells that they rose.
 	Greatest any  `json:"greatest,omitempty"`
