@@ -30,11 +30,25 @@ var foreignWords = map[string]string{
 // severalWaits says how a step waits for one of several events.
 const severalWaits = "for the first of several write wait: {any: [{event: NAME, key: ...}, {event: OTHER, key: ...}]}"
 
+const webhookForm = `write webhook: {provider: NAME, secret: "${{ secrets.NAME }}"}`
+
 // foreignWordsIn are keys that mean something else in one kind of map alone, by its
 // title, and what to do, or the key's name here.
 var foreignWordsIn = map[string]map[string]string{
-	"a workflow":    {"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:"},
-	"a step":        {"idempotency_key": "idempotency_key: stands in with:"},
+	"a workflow": {
+		"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:",
+		"retry":      "retry: belongs in a step, or in defaults: for all steps",
+	},
+	"a step": {
+		"idempotency_key": "write it inside with:", "url": "write it inside with:", "body": "write it inside with:",
+		"headers": "write it inside with:", "query": "write it inside with:", "json": "write it inside with:",
+		"form": "write it inside with:", "message": "write it inside with:",
+	},
+	"a trigger": {
+		"provider": webhookForm, "secret": webhookForm, "verify": "write webhook: {verify: ...}", "auth": "write webhook: {auth: ...}",
+		"cron": "write schedule: {cron: ...}", "every": "write schedule: {every: ...}",
+	},
+	"server":        {"port": `write addr: ":PORT"`, "listen": "addr", "host": "addr", "address": "addr", "adress": "addr", "bind": "addr"},
 	"hookloom.yaml": {"defaults": "defaults: stands in a workflow's file"},
 	"a trigger's filter": {
 		"type": "events", "types": "events", "event": "events", "actions": "events",

@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -163,6 +164,13 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	hint := ""
 	if want == "a list" && n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		hint = fmt.Sprintf("add \"- \" before %s", n.Content[0].Value)
+		if what == "steps" && n.Content[1].Kind == yaml.MappingNode {
+			hint = fmt.Sprintf("write \"- id: %s\" in place of \"%s:\"", n.Content[0].Value, n.Content[0].Value)
+		}
+	}
+	if want == "a map" && n.Kind == yaml.SequenceNode && len(n.Content) > 0 && n.Content[0].Kind == yaml.MappingNode &&
+		len(n.Content[0].Content) > 0 && n.Style&yaml.FlowStyle == 0 {
+		hint = fmt.Sprintf("remove \"- \" before %s", n.Content[0].Content[0].Value)
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
 		hint = scalarForm(what, want, n.Value)
@@ -193,7 +201,9 @@ func scalarForm(what, want, value string) string {
 	case what == "schedule":
 		return scheduleForm(value)
 	case what == "webhook":
-		return `write webhook: {provider: NAME, secret: "${{ secrets.NAME }}"}`
+		return webhookForm
+	case what == "a trigger" && slices.Contains(settingKinds, value):
+		return "write {" + value + ": {...}}"
 	case what == "workflow_run":
 		return "write workflow_run: {workflows: [" + value + "]}"
 	case what == "debounce":

@@ -110,7 +110,11 @@ func (d *decoder) fitsScalar(n *yaml.Node, t valueType, name string) bool {
 		return d.fitsInt(n, t, name)
 	case kindDuration:
 		if _, err := parseDuration(n.Value); err != nil {
-			d.add(p, "unit", fmt.Sprintf("%s: %v", name, err), durationHint(n.Value))
+			hint := durationHint(n.Value)
+			if _, bad := strconv.Atoi(n.Value); bad == nil && (name == "keep" || name == "bodies") {
+				hint = "write " + n.Value + "d"
+			}
+			d.add(p, "unit", fmt.Sprintf("%s: %v", name, err), hint)
 			return false
 		}
 	case kindSize:

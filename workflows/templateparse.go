@@ -135,7 +135,11 @@ func (d *decoder) unclosedTemplate(n *yaml.Node, inside int, err error) {
 			return
 		}
 	}
-	d.add(d.posAt(inside-3, 3), "unclosed", err.Error(), "")
+	hint := ""
+	if strings.HasPrefix(err.Error(), "${{") {
+		hint = "write }} after the expression"
+	}
+	d.add(d.posAt(inside-3, 3), "unclosed", err.Error(), hint)
 }
 
 func (d *decoder) byteColumn(n *yaml.Node) int {

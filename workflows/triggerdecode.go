@@ -101,7 +101,7 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	}
 	d.webhookProof(o, w)
 	if !strings.HasPrefix(w.Path, "/") {
-		d.add(o.at("path"), "bad-path", fmt.Sprintf("path %q does not begin with /", w.Path), "")
+		d.add(o.at("path"), "bad-path", fmt.Sprintf("path %q does not begin with /", w.Path), "write /"+w.Path)
 	}
 	return w
 }
@@ -438,7 +438,11 @@ func (d *decoder) timezone(o *objectNode, name string) *time.Location {
 	}
 	loc, err := time.LoadLocation(tz)
 	if err != nil {
-		d.add(o.at(name), "unknown-word", fmt.Sprintf("no time zone %q", tz), suggest(tz, zones))
+		hint := suggest(tz, zones)
+		if hint == "" {
+			hint = "write the name of a place, such as Europe/Berlin, or UTC"
+		}
+		d.add(o.at(name), "unknown-word", fmt.Sprintf("no time zone %q", tz), hint)
 		return nil
 	}
 	return loc

@@ -28,7 +28,9 @@ var (
 	durationParts = regexp.MustCompile(`^(\d+(?:\.\d+)?(?:ms|s|m|h|d))+$`)
 	durationPart  = regexp.MustCompile(`(\d+(?:\.\d+)?)(ms|s|m|h|d)`)
 	sizePattern   = regexp.MustCompile(`^(\d+)(B|KiB|MiB|GiB|KB|MB|GB)$`)
-	ratePattern   = regexp.MustCompile(`^(\d+)/(s|m|h|d)$`)
+	// dashWithoutSpace is an element of a list whose dash has no space after it.
+	dashWithoutSpace = regexp.MustCompile(`^-([a-z_]+:)( |$)`)
+	ratePattern      = regexp.MustCompile(`^(\d+)/(s|m|h|d)$`)
 )
 
 // reservedNames cannot name a step, an input or a loop's item.
@@ -135,6 +137,10 @@ func (d *decoder) syntax(err error) {
 			}
 		}
 	}
+	if p, hint := d.leftOfItem(); hint != "" && strings.Contains(text, "expected '-' indicator") {
+		d.add(p, "yaml", "this line is indented like the dash of the list element that it belongs to", hint)
+		return
+	}
 	if p, ok := d.oddIndent(); ok {
 		d.add(p, "yaml", "this line is indented like no line above it", "give it the indentation of its neighbours")
 		return
@@ -148,6 +154,28 @@ func (d *decoder) syntax(err error) {
 	d.add(Pos{
 		line, indent + 1, max(1, len(strings.TrimSpace(l))),
 	}, "yaml", "this is not YAML: "+text, "look at the indentation here and on the line above")
+}
+
+// leftOfItem finds a key that is indented like the dash of the element before it.
+func (d *decoder) leftOfItem() (Pos, string) {
+	dash := -1
+	for i := range d.lines {
+		l := d.line(i + 1)
+		body := strings.TrimLeft(l, " ")
+		if body == "" || body[0] == '#' {
+			continue
+		}
+		indent := len(l) - len(body)
+		switch {
+		case strings.HasPrefix(body, "- "):
+			dash = indent
+		case indent == dash && indent > 0:
+			return Pos{i + 1, indent + 1, utf8.RuneCountInString(body)}, "indent it by two more spaces"
+		case indent < dash:
+			dash = -1
+		}
+	}
+	return Pos{}, ""
 }
 
 // oddIndent finds the first line that goes back to an indentation which none of
@@ -206,6 +234,9 @@ func (d *decoder) rescanLine(n int) (Pos, string, string) {
 	}
 	if body == "" || body[0] == '#' {
 		return Pos{}, "", ""
+	}
+	if m := dashWithoutSpace.FindStringSubmatch(body); m != nil {
+		return Pos{n, indent + 1, 1}, "- needs a space after it", "write - " + m[1]
 	}
 	key, value, has := cutKey(body)
 	if !has {
