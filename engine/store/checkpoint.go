@@ -14,6 +14,9 @@ func (w *writer) maybeCheckpoint() {
 		return
 	}
 	if w.caughtUp.CompareAndSwap(true, false) {
+		if !w.movable() {
+			return
+		}
 		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
 			// A checkpoint that fails loses nothing; its error returns with the next
 			// commit if it matters.
@@ -44,6 +47,9 @@ func (w *writer) maybeCheckpoint() {
 // commits gets on, and a disk that is nearly full would have no room for it later.
 func (w *writer) catchUp(size int64) {
 	w.commits, w.checkpoint, w.passAt, w.waitAt = 0, time.Now(), size+w.space.limit/2, size+w.space.limit
+	if !w.movable() {
+		return
+	}
 	w.passing.Lock()
 	_, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)")
 	w.passing.Unlock()
@@ -57,7 +63,7 @@ func (w *writer) catchUp(size int64) {
 func (w *writer) checkpoints() {
 	defer close(w.moved)
 	for range w.moves {
-		if size, err := w.files.look(w.wal); w.err() != nil || err != nil || headless(w.walFile, size) {
+		if size, err := w.files.look(w.wal); w.err() != nil || err != nil || headless(w.walFile, size) || !w.movable() {
 			continue // the next commit, or watch, says so
 		}
 		w.passing.Lock()

@@ -141,6 +141,12 @@ func (w *writer) lookAfterCommit() error {
 	if err == nil {
 		err = w.hollow(size)
 	}
+	if err == nil {
+		err = w.holed(false)
+	}
+	if err == nil {
+		w.noteWALEnd()
+	}
 	return err
 }
 
@@ -167,6 +173,9 @@ func (w *writer) watch() {
 		size, err := w.files.look(w.wal)
 		if err == nil {
 			err = w.hollow(size)
+		}
+		if err == nil {
+			err = w.holed(true)
 		}
 		if err != nil {
 			w.fatal(err)

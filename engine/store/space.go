@@ -235,6 +235,9 @@ func (w *writer) recover() {
 func (w *writer) shrinkWAL() bool {
 	w.passing.Lock()
 	defer w.passing.Unlock()
+	if !w.movable() {
+		return false
+	}
 	if _, err := queryText(w.conn, "PRAGMA busy_timeout = 250"); err != nil {
 		return false
 	}

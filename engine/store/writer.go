@@ -51,7 +51,8 @@ type writer struct {
 	checkpoint     time.Time
 	passAt, waitAt int64
 	walSize        int64    // bytes, after the last commit
-	walFile        *os.File // for its header; nil where it could not be opened
+	walFile        *os.File // for its headers; nil where it could not be opened
+	walEnd         atomic.Pointer[walEnd]
 	// space is the room on the disk; full is set while there is none, and roomy says that
 	// there may be some again. passing is held while the WAL is moved.
 	path    string
@@ -302,7 +303,10 @@ func (w *writer) close() error {
 	<-w.moved
 	err := w.checkpointer.Close()
 	if w.walFile != nil {
-		err = errors.Join(err, w.walFile.Close())
+		defer w.walFile.Close() // it was only read
+	}
+	if w.err() == nil && !w.movable() {
+		err = errors.Join(err, w.err())
 	}
 	var moved *MovedError
 	if errors.As(w.err(), &moved) && moved.hollow {

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+)
+
+// This file notices that another program cut off a part of the write-ahead log, or wrote
+// over it. SQLite knows from the log's index how far the log goes, and writes on from
+// there: what the file has lost is a hole of zeros then. The next start would find nothing
+// from the hole on, and a checkpoint would copy zeros into the database. So the last frame
+// of each commit is remembered, and must still be there after the next one; all frames must
+// be there before the log is moved into the database.
+//
+// A log that was moved, and then emptied or begun anew, is no damage: its salts, which each
+// frame repeats, change with each new beginning (sqlite.org/fileformat2.html, 4.1 and 4.2).
+
+// walFrame is the length of a frame's header, before its page.
+const walFrame = 24
+
+// walEnd is how far the log is known to go. The zero value knows nothing.
+type walEnd struct {
+	head [walHead]byte
+	// end is the offset after a committed frame, and last that frame's header.
+	end  int64
+	last [walFrame]byte
+}
+
+// frameSize is the length of a frame of the log with a header.
+func frameSize(head *[walHead]byte) int64 {
+	return walFrame + int64(binary.BigEndian.Uint32(head[8:]))
+}
+
+// frameOf tells that a frame belongs to the log with a header: it repeats its salts.
+func frameOf(head *[walHead]byte, frame *[walFrame]byte) bool {
+	return bytes.Equal(frame[8:16], head[16:24]) && binary.BigEndian.Uint32(frame[:]) != 0
+}
+
+// readWALHead reads the log's header; false where there is none.
+func readWALHead(wal *os.File) (head [walHead]byte, ok bool) {
+	_, err := wal.ReadAt(head[:], 0)
+	return head, err == nil && binary.BigEndian.Uint32(head[:])&^1 == walMagic && frameSize(&head) > walFrame
+}
+
+// next gives the end after the next commit of the log, which has been made. Where another
+// process wrote too, it falls behind, and is a committed frame all the same.
+func (e *walEnd) next(wal *os.File) walEnd {
+	head, ok := readWALHead(wal)
+	switch {
+	case !ok:
+		return walEnd{}
+	case head != e.head:
+		return readWALEnd(wal, head)
+	}
+	var frame [walFrame]byte
+	for at := e.end; ; at += frameSize(&head) {
+		if _, err := wal.ReadAt(frame[:], at); err != nil || !frameOf(&head, &frame) {
+			return *e
+		}
+		if binary.BigEndian.Uint32(frame[4:]) != 0 { // it ends a commit
+			return walEnd{head, at + frameSize(&head), frame}
+		}
+	}
+}
+
+// readWALEnd finds the end of a log as a start does, by the checksums of its frames.
+func readWALEnd(wal *os.File, head [walHead]byte) walEnd {
+	e := walEnd{head: head, end: walHead}
+	var order binary.ByteOrder = binary.LittleEndian
+	if head[3]&1 == 1 {
+		order = binary.BigEndian
+	}
+	sum := [2]uint32{binary.BigEndian.Uint32(head[24:]), binary.BigEndian.Uint32(head[28:])}
+	frame := make([]byte, frameSize(&head))
+	for at := e.end; ; at += int64(len(frame)) {
+		if _, err := wal.ReadAt(frame, at); err != nil {
+			return e
+		}
+		sum = walSum(walSum(sum, order, frame[:8]), order, frame[walFrame:])
+		header := [walFrame]byte(frame)
+		if !frameOf(&head, &header) || sum != [2]uint32{binary.BigEndian.Uint32(frame[16:]), binary.BigEndian.Uint32(frame[20:])} {
+			return e
+		}
+		if binary.BigEndian.Uint32(frame[4:]) != 0 {
+			e.end, e.last = at+int64(len(frame)), header
+		}
+	}
+}
+
+// walSum goes on with a checksum of the log (sqlite.org/fileformat2.html, 4.2).
+func walSum(sum [2]uint32, order binary.ByteOrder, b []byte) [2]uint32 {
+	for ; len(b) >= 8; b = b[8:] {
+		sum[0] += order.Uint32(b) + sum[1]
+		sum[1] += order.Uint32(b[4:]) + sum[0]
+	}
+	return sum
+}
+
+// lost tells that the log no longer has its last frame.
+func (e *walEnd) lost(wal *os.File) bool {
+	return e.end > walHead && e.same(wal) && !e.has(wal, e.end-frameSize(&e.head), &e.last) && e.same(wal)
+}
+
+// broken tells that the log lacks a frame before its end.
+func (e *walEnd) broken(wal *os.File) bool {
+	if e.end <= walHead || !e.same(wal) {
+		return false
+	}
+	for at := int64(walHead); at < e.end; at += frameSize(&e.head) {
+		if !e.has(wal, at, nil) {
+			return e.same(wal)
+		}
+	}
+	return e.lost(wal)
+}
+
+// same tells that the log was not begun anew, nor emptied, since.
+func (e *walEnd) same(wal *os.File) bool {
+	head, ok := readWALHead(wal)
+	return ok && head == e.head
+}
+
+// has tells that a frame of the log is at an offset, with a header if there is one.
+func (e *walEnd) has(wal *os.File, at int64, header *[walFrame]byte) bool {
+	var frame [walFrame]byte
+	_, err := wal.ReadAt(frame[:], at)
+	return err == nil && frameOf(&e.head, &frame) && (header == nil || frame == *header)
+}
+
+// holed gives an error for a log that another program cut or wrote over in part. With all,
+// every frame is looked at, as before it is moved.
+func (w *writer) holed(all bool) error {
+	e := w.walEnd.Load()
+	if w.walFile == nil || e == nil || !(e.lost(w.walFile) || all && e.broken(w.walFile)) {
+		return nil
+	}
+	return &MovedError{What: "the write-ahead log", Path: w.wal, How: "cut or written over by another program", hollow: true}
+}
+
+// movable tells that the log may be moved into the database; else all writing ends.
+func (w *writer) movable() bool {
+	err := w.holed(true)
+	if err != nil {
+		w.fatal(err)
+	}
+	return err == nil
+}
+
+// noteWALEnd finds the end of what was just committed.
+func (w *writer) noteWALEnd() {
+	if w.walFile == nil {
+		return
+	}
+	e := w.walEnd.Load()
+	if e == nil {
+		e = &walEnd{}
+	}
+	n := e.next(w.walFile)
+	w.walEnd.Store(&n)
+}
