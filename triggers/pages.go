@@ -158,7 +158,8 @@ func (pr *progress) empties(items int) {
 		pr.Walk.Empty = 0
 	}
 	if n := pr.Walk.Empty; n >= maxEmpty {
-		pr.doubt = &doubt{fmt.Sprintf("%d pages in a row have no items, and each names a next page: nothing new is found until that ends", n), false}
+		pr.doubt = &doubt{text: fmt.Sprintf("%d pages in a row have no items, and each names a next page: "+
+			"nothing new is found until that ends", n)}
 	}
 }
 

@@ -192,7 +192,8 @@ func TestExpectationsNameWhatCameInstead(t *testing.T) {
 	const paid = "mock: {pay: {output: {status: 200, body: {id: P1}}}}, "
 	for _, c := range []struct{ test, want string }{
 		{event + paid + "expect: {status: succeeded, output: P1, steps: {pay: succeeded, chat: succeeded}, attempts: {pay: 1, each: 2}}", ""},
-		{event + paid + "expect: {calls: {pay: {body: {total: 150}}, each: [{body: a}, {body: b}]}, assert: [output == 'P1', event.key == 'e1']}", ""},
+		{event + paid + "expect: {calls: {pay: {body: {total: 150}}, each: [{body: a}, {body: b}]}, assert: [output == 'P1', " +
+			"event.key == 'e1']}", ""},
 		{event + paid + "expect: {calls: {each: {body: b}}}", ""},
 		{event + "mock: {pay: [{error: {status: 503}}, {error: {}}, {output: {status: 200, body: {id: P2}}}]}, expect: {attempts: {pay: 3}, " +
 			"output: P2}", ""},
@@ -207,7 +208,8 @@ func TestExpectationsNameWhatCameInstead(t *testing.T) {
 		{event + paid + "expect: {rule: skipped}", "expect.rule: wanted skipped, came matched"},
 		{"event: {body: {id: e1, lines: []}}, expect: {rule: skipped}", "expect.rule: wanted skipped, came rule_failed: "},
 		{event + paid + "expect: {status: failed}", "expect.status: wanted failed, came succeeded"},
-		{event + "mock: {pay: {error: {status: 400, message: no card}}}, expect: {output: P1}", "expect.status: wanted succeeded, came failed: pay: no card"},
+		{event + "mock: {pay: {error: {status: 400, message: no card}}}, expect: {output: P1}",
+			"expect.status: wanted succeeded, came failed: pay: no card"},
 		{event + paid + "expect: {output: P2}", `expect.output: wanted "P2", came "P1"`},
 		{event + paid + "expect: {attempts: {pay: 2}}", "expect.attempts.pay: wanted 2, came 1"},
 		{event + paid + "expect: {steps: {chat: skipped}}", "expect.steps.chat: wanted skipped, came succeeded"},
