@@ -323,7 +323,8 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 	seen := 0
 	// Beyond a schema: the catalog's words, values that need another file, and
 	// numbers written as YAML 1.1 reads them.
-	beyond := map[string]bool{"timezone_unknown": true, "timezone_abbreviation": true, "files_bounds": true, "server_tokens": true, "input_word": true, "connection_field_missing": true,
+	beyond := map[string]bool{"timezone_unknown": true, "timezone_abbreviation": true, "files_bounds": true,
+		"server_tokens": true, "input_word": true, "connection_field_missing": true,
 		"connector_unknown_key": true, "verify_variable": true, "connection_http_keys": true, "auth_flat": true,
 		"auth_header_text": true, "auth_type": true, "auth_username": true,
 		"type_number_too_large": true, "workflow_run_unknown": true, "webhook_without_secret": true,

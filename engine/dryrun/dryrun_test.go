@@ -31,7 +31,8 @@ func project(t *testing.T, flows map[string]string) *workflows.Project {
 			t.Fatal(err)
 		}
 	}
-	write("hookloom.yaml", "triggers:\n  hook: {webhook: {auth: none, key: body.id}}\n  back: {webhook: {auth: none, key: body.id}}\n  told: {}\n")
+	write("hookloom.yaml", "triggers:\n  hook: {webhook: {auth: none, key: body.id}}\n  back: {webhook: {auth: none, key: body.id}}\n"+
+		"  told: {}\n")
 	for id, text := range flows {
 		write("workflows/"+id+".yaml", text)
 	}
@@ -56,8 +57,8 @@ var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 // request is what to carry out of workflow w for an event of hook.
 func request(p *workflows.Project, body map[string]any) dryrun.Request {
 	return dryrun.Request{Project: p, Workflow: p.Workflows["w"], Now: noon, Secret: func(name string) string { return "secret:" + name },
-		Event: &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: "hook", Inlet: "webhook", Type: "hook", Key: "k", Time: noon, ReceivedAt: noon,
-			Decoded: true, Body: body, Headers: map[string]string{}, Query: map[string]string{}}}}
+		Event: &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: "hook", Inlet: "webhook", Type: "hook", Key: "k", Time: noon,
+			ReceivedAt: noon, Decoded: true, Body: body, Headers: map[string]string{}, Query: map[string]string{}}}}
 }
 
 // run carries a workflow out that must have an answer.
