@@ -26,8 +26,15 @@ type listFlags struct {
 }
 
 func (f *listFlags) add(c *cobra.Command) {
-	fl := c.Flags()
 	f.addPlace(c)
+	f.addFilters(c)
+	c.Flags().IntVar(&f.q.Limit, "limit", 50, "at most so many")
+	c.Flags().StringVar(&f.q.After, "after", "", "continue after this id (the last one of the previous list)")
+}
+
+// addFilters adds the filters that all lists and tail have.
+func (f *listFlags) addFilters(c *cobra.Command) {
+	fl := c.Flags()
 	fl.StringVar(&f.q.Trigger, "trigger", "", "only of this trigger")
 	fl.StringVar(&f.q.Workflow, "workflow", "", "only of this workflow")
 	fl.StringVar(&f.q.Status, "status", "", "only with one of these statuses or outcomes, separated by commas")
@@ -35,8 +42,6 @@ func (f *listFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.since, "since", "", "only since 2h, 7d, \"2026-01-31 10:00\" (project's timezone) or 2026-01-31T10:00:00Z")
 	fl.StringVar(&f.until, "until", "", "only before then, in the forms of --since")
 	fl.StringVar(&f.q.Grep, "grep", "", "only with this text")
-	fl.IntVar(&f.q.Limit, "limit", 50, "at most so many")
-	fl.StringVar(&f.q.After, "after", "", "continue after this id (the last one of the previous list)")
 }
 
 // addHost and addReason add filters that not all lists have.

@@ -195,3 +195,21 @@ func (w *Workflow) SecretInputs() []string {
 	}
 	return out
 }
+
+// inputTypeOf is the type that a word means.
+func inputTypeOf(word string) string {
+	switch word {
+	case "int":
+		return "integer"
+	case "float":
+		return "number"
+	case "bool":
+		return "boolean"
+	case "array":
+		return "list"
+	}
+	if slices.Contains(inputTypes, word) {
+		return word
+	}
+	return "string"
+}

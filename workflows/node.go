@@ -204,6 +204,8 @@ func scalarForm(what, want, value string) string {
 		return webhookForm
 	case what == "a trigger" && slices.Contains(settingKinds, value):
 		return "write {" + value + ": {...}}"
+	case what == "an input":
+		return "write {type: " + inputTypeOf(value) + "}"
 	case what == "workflow_run":
 		return "write workflow_run: {workflows: [" + value + "]}"
 	case what == "debounce":
