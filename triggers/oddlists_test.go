@@ -199,6 +199,53 @@ func TestOddListsGiveEachItemOnceOrAreSpokenOf(t *testing.T) {
 	}
 }
 
+// TestALinkWithACredentialIsNotStored: a service may repeat the credential of a request in the
+// links to its next pages. What is stored of a list that is being read names the
+// secret, or is a digest.
+func TestALinkWithACredentialIsNotStored(t *testing.T) {
+	n, asked := 0, ""
+	const secret = "a secret & 24 letters long"
+	find := func(name string) (string, bool) { return secret, name == "KEY" }
+	ask := func(_ context.Context, with map[string]any) (map[string]any, error) {
+		n++
+		asked = fmt.Sprint(with["url"])
+		return map[string]any{"status": 200, "headers": map[string]any{}, "url": asked, "body": map[string]any{"goods": items(fmt.Sprint("g", n)),
+			"next": fmt.Sprintf("/goods?key=%s&p=%d", url.QueryEscape(secret), n+1)}}, nil
+	}
+	p := load(t, "triggers:\n  goods:\n    poll: {every: 1h, backfill: true, items: response.body.goods, key: item.id, request: {url: "+
+		"'http://shop.test/goods', query: {key: \"${{ secrets.KEY }}\"}}, pages: {next: response.body.next, max: 1}}\n")
+	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }() // read only by now
+	e := engine.New(engine.Options{Store: db, Secrets: find})
+	if err := e.Use(context.Background(), p); err != nil {
+		t.Fatal(err)
+	}
+	in := triggers.NewInlets(e, slog.New(slog.DiscardHandler))
+	if err := in.Use(p, ask, find); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if _, err := in.Poll(context.Background(), "goods"); err != nil {
+			t.Fatal(err)
+		}
+		st, err := e.InletState(context.Background(), "goods", "poll")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, form := range []string{secret, url.QueryEscape(secret), "letters"} {
+			if strings.Contains(string(st.Rest), form) {
+				t.Errorf("%s is stored: %s", form, st.Rest)
+			}
+		}
+	}
+	if want := "http://shop.test/goods?key=" + url.QueryEscape(secret) + "&p=5"; asked != want {
+		t.Errorf("asked %s, want %s", asked, want)
+	}
+}
+
 // TestAShopWithAnotherClockGivesEachItemOnce: its items are dated an hour behind or ahead of
 // ours, several have one moment, and each is visible only just within the overlap. Where
 // that cannot be, the poll says so.
