@@ -19,8 +19,12 @@ const (
 		AND e.received_at >= ?3 AND k.event_id <> ?4
 		AND NOT EXISTS (SELECT 1 FROM ended_waits w WHERE w.event_id = k.event_id AND w.run_id = ?5)`
 	// wakeWaiting makes the runs due that wait for an event. Each of them looks itself
-	// whether it counts.
-	wakeWaiting = `UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE trigger = ?2 AND key = ?3)`
+	// whether it counts. Masked, a key says other things for the event (?3) than for a run
+	// that knows other secrets: as it is (?4), it finds keys that are not masked for the run,
+	// and a key that is masked for the run may be any.
+	wakeWaiting = `UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND id IN (
+		SELECT run_id FROM waits WHERE trigger = ?2 AND key IN (?3, ?4)
+		UNION ALL SELECT run_id FROM waits INDEXED BY waits_sealed WHERE trigger = ?2 AND sealed IS NOT NULL)`
 )
 
 // Arrived implements engine.Store.

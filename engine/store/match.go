@@ -109,7 +109,7 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 	if m.of.Wakes == nil {
 		return out, nil
 	}
-	err = t.exec(wakeWaiting, m.of.At.UnixMilli(), m.of.Wakes.Trigger, m.wakes)
+	err = t.exec(wakeWaiting, m.of.At.UnixMilli(), m.of.Wakes.Trigger, m.wakes, m.of.Wakes.Key)
 	out.Woken += int(t.changes)
 	return out, err
 }
