@@ -70,7 +70,7 @@ func (ex *execution) advance() Settlement {
 			continue
 		}
 		if ex.e.isStopping() || ex.crowded {
-			// Nothing new begins; the next start, or who is lent the memory, goes on here.
+			// No attempt starts now. The run continues here after the next start of the process, or when it gets the memory.
 			return ex.whenQuiet(Queued, ex.state.Now)
 		}
 		ex.open(ready)
@@ -164,8 +164,8 @@ func (ex *execution) inline(ready []plan.Due) bool {
 // isLocal reports whether an attempt has no side effects outside the process.
 func isLocal(d plan.Due) bool { return d.Step.Spec != nil && !d.Step.Spec.Leaves }
 
-// open puts attempts on record before they are made: after a crash each of them
-// is known to have possibly happened.
+// open records attempts before they are made: after a crash it is known which of them
+// may have happened.
 func (ex *execution) open(ready []plan.Due) {
 	for _, d := range ready {
 		ex.hide(d.Derived)

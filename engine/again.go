@@ -283,8 +283,8 @@ func (e *Engine) redecide(ctx context.Context, step *BatchStep, rs ...Redecision
 	return out, nil
 }
 
-// replayPause lies between the starts of two replays: a thousand of them must not
-// overrun what they call.
+// replayPause is the time between the starts of two replays, so that a thousand of them
+// do not overload the services that they call.
 const replayPause = 50 * time.Millisecond
 
 // replayAt is when a replay may begin.

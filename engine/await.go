@@ -101,9 +101,8 @@ func (e *Engine) ended(ctx context.Context, r *Run) (*Ended, error) {
 	return &Ended{Run: r, Names: workflows.Names{"event": names, "output": output, "run": rc.described(r.ID, r.StartedAt)}}, nil
 }
 
-// forSender masks the project's secrets in what a sender is answered: a service that
-// echoes a request hands them to the workflow, and whoever sends events is not to have
-// them.
+// forSender masks the project's secrets in the answer to a sender: a service that echoes
+// a request gives them to the workflow, and a sender must not get them.
 func (e *Engine) forSender(output any) (any, error) {
 	if output == nil {
 		return nil, nil

@@ -140,7 +140,7 @@ type Engine struct {
 	// slowRuns is how many runs had been at work for slowFrom at the moment counted.
 	slowRuns int
 	counted  time.Time
-	// dozing tells that the dispatcher sleeps until it is woken.
+	// dozing reports whether the dispatcher sleeps until it is woken.
 	dozing bool
 	// nextDue is when the next stored run is due, zero for none known; lookedDue is when
 	// due runs were last read; gatherNext is when the next gathering is due.

@@ -21,7 +21,7 @@ func ParseCursor(s string) (Cursor, error) {
 
 // FeedChange is one entry of the feed: an event was decided, or a run got another status.
 type FeedChange struct {
-	// At is the position of the change: a reader that has told it goes on after At.
+	// At is the position of the change: a reader that has it continues after At.
 	At Cursor
 	// Event was decided, if it is not 0.
 	Event EventID

@@ -31,7 +31,7 @@ type CalledItem struct {
 	Status string `json:"status,omitempty"`
 }
 
-// goesOn says when a queued run goes on, and who has its place. Times are in zone.
+// goesOn says when a queued run starts, and which runs are ahead of it. Times are in zone.
 func (q *QueueItem) goesOn(zone *time.Location) string {
 	out := fmt.Sprintf("when its turn comes%s: %d at work, %d ahead of it", inGroup(q.Group), q.AtWork, q.Ahead)
 	for i, h := range q.Holders {

@@ -10,9 +10,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// SuspectCrashes is how often a run was found at work when it is suspected of
-// ending the process: from then on it works beside a few others, then alone, so
-// that the guilty one is told from those that were only there.
+// SuspectCrashes is after how many crashes during its work a run is suspected of causing
+// them: from then on it runs beside a few others, then alone, to find out which run it is.
 const SuspectCrashes = 2
 
 // maxCrashes is how often a run may be found at work when the process starts. A
@@ -88,5 +87,5 @@ func (e *Engine) giveUp(ex *execution, cause error) error {
 	return errGaveUp
 }
 
-// panicked is what is on record of a bug.
+// panicked is the error of a run whose execution panicked.
 func panicked(p any) error { return fmt.Errorf("this run panicked, which is a bug of Hookloom: %v", p) }

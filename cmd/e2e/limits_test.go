@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// limitFlows are ways in which what a sender and a service give comes on record, each
-// with how its run ends: a word that stands in its status, code or error.
+// limitFlows are workflows that record what a sender and a service give, each with how its
+// run ends: a word of its status, code or error.
 var limitFlows = map[string]struct{ text, ends string }{
 	"loop": {`on: go
 steps:

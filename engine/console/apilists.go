@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// listDestinations tells how the hosts stand that steps go to.
+// listDestinations lists the hosts that steps call, with their state.
 func (c *Console) listDestinations(w http.ResponseWriter, r *http.Request) {
 	host := r.URL.Query().Get("host")
 	err := c.names(r.Context(), engine.Query{Host: host})
@@ -30,12 +30,12 @@ func (c *Console) listDestinations(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, destinationsAnswer{items, c.o.Operator.Paused()})
 }
 
-// stands tells how the whole stands, as of a few seconds ago at most.
+// stands gives the totals of the whole history, at most a few seconds old.
 func (c *Console) stands(ctx context.Context) (engine.Standing, error) {
 	return c.standing.get(true, time.Now(), func() (engine.Standing, error) { return c.o.Log.Standing(ctx) })
 }
 
-// overview tells how the whole stands, and what happened lately.
+// overview gives the totals of the whole history, and what happened lately.
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	since, step, err := now.Add(-24*time.Hour), time.Hour, error(nil)

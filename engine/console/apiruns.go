@@ -158,8 +158,8 @@ func nameProof(r *http.Request) string {
 	return ""
 }
 
-// signer is who an order is by: the name that a token proves stands, and that of a
-// session; a caller with a shared token may say.
+// signer is the name that an order is recorded under: the one that a token or a session
+// proves, or with a shared token the one that the caller gives.
 func signer(r *http.Request, said string) string {
 	by := callerOf(r)
 	if by.session != "" || by.proved || said == "" {

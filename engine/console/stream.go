@@ -30,10 +30,10 @@ type StreamLog interface {
 	RunMark(context.Context, engine.RunID) (string, error)
 }
 
-// stream tells what happens, live (WHATWG HTML, 9.2 Server-sent events): each event when it
+// stream sends what happens, live (WHATWG HTML, 9.2 Server-sent events): each event when it
 // is decided and each status of each run, in the order of the commits, once. Its ids are
 // positions in the feed, in the form of an event's id. A reader that was cut off, also by a
-// restart of the server, goes on after its last message with Last-Event-ID or ?after=. If
+// restart of the server, continues after its last message with Last-Event-ID or ?after=. If
 // its cursor is older than the feed, what was missed is found by time, and the last seconds
 // before the cursor may be told again.
 func (c *Console) stream(w http.ResponseWriter, r *http.Request) {

@@ -65,7 +65,7 @@ func (ds *Table) PutBack(run int64) {
 	}
 }
 
-// HasTicket tells whether a permit was handed to a run that has not come for it.
+// HasTicket reports whether a run was given a permit that it has not used yet.
 func (ds *Table) HasTicket(run int64) bool {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()

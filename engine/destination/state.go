@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// State is how a destination stands, for people.
+// State is the state of a destination, as lists show it.
 type State struct {
 	Name string `json:"name"`
 	// Host is its scheme, host and port, which receivers may share.
@@ -24,8 +24,8 @@ type State struct {
 	Last string `json:"last_failure,omitempty"`
 }
 
-// Down tells that the host does not answer and that this holds something up. A
-// circuit is half-open until the next attempt, which may never come.
+// Down reports whether the host does not answer and attempts wait for it. A circuit
+// stays half-open until the next attempt, which may never come.
 func (s State) Down() bool {
 	return s.Circuit == "open" || s.Circuit == "half-open" && s.Waiting > 0
 }

@@ -113,7 +113,7 @@ func (p *planner) groupFails(s *workflows.Step, path string, inner *Error, outpu
 	return o
 }
 
-// closeGroup puts the outcome of a group on record and makes it visible.
+// closeGroup records the outcome of a group, so that later steps can read it.
 func (p *planner) closeGroup(s *workflows.Step, path string, outputs map[string]any) outcome {
 	r := p.last(path)
 	if r == nil {
@@ -220,7 +220,7 @@ func (p *planner) step(s *workflows.Step, path string) outcome {
 	return p.walk(s, path)
 }
 
-// untouched tells that neither a step nor one inside of it has begun.
+// untouched reports whether neither a step nor any step inside it has begun.
 func (p *planner) untouched(path string) bool {
 	for k := range p.st.Records {
 		if strings.HasPrefix(k, path+"/") {

@@ -125,7 +125,7 @@ func SetBack(r *Record, by time.Duration) *Record {
 	return &moved
 }
 
-// waits puts a step on record that waits.
+// waits records that a step waits.
 func (p *planner) waits(s *workflows.Step, path string, list []Wait) *Record {
 	r := &Record{Path: path, Attempt: 1, Action: s.Body, Status: Waiting, StartedAt: p.st.Now, Waits: list}
 	p.st.AddRecord(r)

@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file lists what is to be looked after, and reads what filters of lists mean.
+// This file lists what needs attention, and reads the filters of lists.
 
 // eventStatuses are what events can be listed by.
 var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable)
