@@ -99,6 +99,31 @@ func TestACountedListThatLosesItemsIsReadAgain(t *testing.T) {
 	}
 }
 
+// TestAnItemDatedAheadThatVanishesMovesOthers: it moves no cursor, and where it is deleted
+// from the first page of a counted list, the list is read again all the same.
+func TestAnItemDatedAheadThatVanishesMovesOthers(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	s, n := &modelShop{now: now, newest: true, filter: "gte", cursor: "seconds", pages: "page", limit: 1}, 0
+	for i, at := range []time.Time{now.Add(-4 * time.Second), now.Add(-4 * time.Second), now.Add(-2 * time.Second),
+		time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		s.goods = append(s.goods, good{id: i + 1, seq: i + 1, at: at, visible: now})
+	}
+	s.between = func() {
+		switch n++; n {
+		case 4: // of the first reading
+			s.goods = s.goods[:3]
+		case 7: // of the second
+			s.goods = s.goods[:2]
+		}
+	}
+	keys, said := pollAll(t, `key: item.id, cursor: item.at, overlap: 0s, request: {url: 'http://shop.test/goods', `+
+		`query: {since: "${{ cursor }}"}}, pages: {page: {query: n}, size: {query: size, value: 1}, max: 3}`, s.ask,
+		func() time.Time { return s.now }, 12)
+	if keys != "g4 g3 g2 g1" || said != "" {
+		t.Errorf("came %s, said %s", keys, said)
+	}
+}
+
 // oddShop answers as a service that is odd: it gets the number of the request and the page
 // that is asked for, and gives the items and what else the answer has.
 type oddShop func(n int, page string) (items []any, rest map[string]any)

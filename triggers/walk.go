@@ -78,6 +78,12 @@ type walk struct {
 	UpToBar int  `json:"up_to_bar,omitempty"`
 	// All counts its items up to Greatest: the Before of a walk up to that bar.
 	All int `json:"all,omitempty"`
+	// Ahead counts the items that move no cursor, dated ahead or without one, Stayed those of
+	// them that were known, and AheadBefore is the Ahead of the walk before: where
+	// one of them vanishes, others move as well.
+	Ahead       int `json:"ahead,omitempty"`
+	Stayed      int `json:"stayed,omitempty"`
+	AheadBefore int `json:"ahead_before,omitempty"`
 	// top is the greatest cursor of the last page that may move the cursor.
 	top any
 	// resumed reports whether the walk goes on after a pause, and has come to nothing yet that
@@ -95,12 +101,14 @@ func (w *walk) atStart() bool {
 
 // confirm returns the walk that must show the same items again.
 func (w *walk) confirm() *walk {
-	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries + 1, Bar: w.Greatest, Before: w.All}
+	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries + 1, Bar: w.Greatest, Before: w.All,
+		AheadBefore: w.Ahead}
 }
 
 // restart returns the walk from its beginning.
 func (w *walk) restart() *walk {
-	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries, Bar: w.Bar, Before: w.Before}
+	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries, Bar: w.Bar, Before: w.Before,
+		AheadBefore: w.AheadBefore}
 }
 
 // confirmed reports whether no item was missed between pages.
@@ -108,13 +116,16 @@ func (w *walk) confirmed() bool {
 	if !w.Counted || w.Pages < 2 {
 		return true
 	}
-	return w.Fresh == 0 && (w.UpToBar >= w.Before || w.Tries >= maxTries)
+	return w.Fresh == 0 && (!w.fewer() || w.Tries >= maxTries)
 }
+
+// fewer reports whether an item that the walk before has seen is gone.
+func (w *walk) fewer() bool { return w.UpToBar < w.Before || w.Stayed < w.AheadBefore }
 
 // loses reports whether items vanished during each of the readings, so that one that a
 // deletion moved may have been missed in all of them.
 func (w *walk) loses() bool {
-	return w.Counted && w.Pages > 1 && w.Tries >= maxTries && w.UpToBar < w.Before
+	return w.Counted && w.Pages > 1 && w.Tries >= maxTries && w.fewer()
 }
 
 // reached returns the cursor up to which all items were read.
@@ -182,6 +193,11 @@ func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
 	}
 	w.top = nil
 	for _, r := range rows {
+		if ahead := r.cursor == nil || p.after(r.cursor, limit); p.poll.PerItem && ahead {
+			if w.Ahead++; !fresh[r.delivery.Key] {
+				w.Stayed++
+			}
+		}
 		if !p.poll.PerItem || r.cursor == nil {
 			continue
 		}
