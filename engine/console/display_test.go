@@ -1,10 +1,13 @@
 package console_test
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hookloom/hookloom/engine/console"
 )
@@ -114,5 +117,42 @@ func TestTheAuditLogSaysWhat(t *testing.T) {
 	if len(op.audited) != 1 || op.audited[0].Action != "refused" || op.audited[0].Status != http.StatusForbidden ||
 		!strings.Contains(op.audited[0].Target, "run_0000000000000002") {
 		t.Errorf("a refused try: %+v", op.audited)
+	}
+}
+
+// timedWriter notes until when each write may take.
+type timedWriter struct {
+	*httptest.ResponseRecorder
+	until  time.Time
+	late   bool
+	writes int
+}
+
+// SetWriteDeadline serves http.ResponseController.
+func (w *timedWriter) SetWriteDeadline(t time.Time) error {
+	w.until = t
+	return nil
+}
+
+// Write implements http.ResponseWriter.
+func (w *timedWriter) Write(b []byte) (int, error) {
+	left := time.Until(w.until)
+	w.late = w.late || left <= 0 || left > time.Minute
+	w.writes++
+	return w.ResponseRecorder.Write(b)
+}
+
+// TestALiveReaderThatDoesNotReadLosesItsPlace: there are 64 places, and each write to a
+// reader has a deadline.
+func TestALiveReaderThatDoesNotReadLosesItsPlace(t *testing.T) {
+	c, _ := made(t, console.Options{Loopback: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	w := &timedWriter{ResponseRecorder: httptest.NewRecorder()}
+	r := httptest.NewRequest("GET", "/api/v1/stream", nil).WithContext(ctx)
+	r.Host = "localhost"
+	c.ServeHTTP(w, r)
+	if w.writes == 0 || w.late {
+		t.Errorf("%d writes, one of them without a deadline: %v\n%s", w.writes, w.late, w.Body)
 	}
 }

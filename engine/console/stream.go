@@ -15,6 +15,9 @@ const (
 	// streamPause lies between two looks, streamBeat between two signs of life.
 	streamPause = 250 * time.Millisecond
 	streamBeat  = 15 * time.Second
+	// streamWrite is how long a message may take: a reader that does not read loses its
+	// place.
+	streamWrite = 30 * time.Second
 	maxStreams  = 64
 	// maxAtOnce is how many changes are read at a time.
 	maxAtOnce = 500
@@ -74,7 +77,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 		case <-c.done:
 			return
 		case <-beat.C:
-			if _, err := fmt.Fprintf(w, ": here\nid: %s\n\n", s.at); err != nil || s.out.Flush() != nil {
+			if err := s.write(": here\nid: %s\n\n", s.at); err != nil || s.out.Flush() != nil {
 				return
 			}
 		case <-look.C:
@@ -217,6 +220,13 @@ func (s *follower) say(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding for the stream: %w", err)
 	}
-	_, err = fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", s.at, name, b)
+	return s.write("id: %s\nevent: %s\ndata: %s\n\n", s.at, name, b)
+}
+
+// write writes to the reader, with a deadline that also holds for the flush.
+func (s *follower) write(format string, args ...any) error {
+	// Not every ResponseWriter has deadlines; the server's has.
+	_ = s.out.SetWriteDeadline(time.Now().Add(streamWrite))
+	_, err := fmt.Fprintf(s.w, format, args...)
 	return err
 }
