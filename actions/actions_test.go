@@ -381,7 +381,7 @@ func TestEveryActionHasHelpAndAnExample(t *testing.T) {
 		if s.Help == "" {
 			t.Errorf("%s has no help", name)
 		}
-		if s.Leaves && s.Example == nil {
+		if s.SideEffects && s.Example == nil {
 			t.Errorf("%s has no example output", name)
 		}
 	}

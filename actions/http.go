@@ -21,8 +21,9 @@ import (
 const defaultMaxResponse = 1 << 20
 
 func httpSpec(name, help, method string) workflows.ActionSpec {
-	s := workflows.ActionSpec{Name: name, Help: help, Leaves: true, SafeMethods: method == "", Safe: method == "GET" || method == "HEAD" ||
-		method == "PUT" || method == "DELETE",
+	s := workflows.ActionSpec{Name: name, Help: help, SideEffects: true,
+		SafeMethods: method == "", Safe: method == "GET" || method == "HEAD" ||
+			method == "PUT" || method == "DELETE",
 		Example: map[string]any{"status": 200, "headers": map[string]any{}, "body": map[string]any{}, "url": "", "duration_ms": 0}}
 	s.Inputs = []workflows.ActionInput{
 		{Name: "url", Type: "string", Required: true, Help: "where to; a path when connection: has a base_url", Fill: workflows.FillURL},

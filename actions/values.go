@@ -27,19 +27,19 @@ func valueSpecs() []action {
 		{workflows.ActionSpec{Name: "store/get", Help: "the value of a key, or null", Safe: true,
 			Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"), scopeInput,
 				{Name: "default", Type: "any", Help: "given when there is none"}}}, valueAction{"get"}},
-		{workflows.ActionSpec{Name: "store/set", Help: "keeps a value under a key, for later runs too; gives the value", Leaves: true,
+		{workflows.ActionSpec{Name: "store/set", Help: "keeps a value under a key, for later runs too; gives the value", SideEffects: true,
 			Example: "value", Safe: true, Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"),
 				{Name: "value", Type: "any", Required: true, Kept: true, Help: "at most 64KiB as JSON"}, ttlInput, expect, scopeInput}},
 			valueAction{engine.ValueSet}},
-		{workflows.ActionSpec{Name: "store/delete", Help: "removes a key; gives the value it had, or null", Leaves: true, Example: "value",
+		{workflows.ActionSpec{Name: "store/delete", Help: "removes a key; gives the value it had, or null", SideEffects: true, Example: "value",
 			Safe: true, Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"), expect, scopeInput}}, valueAction{engine.ValueDelete}},
 		{workflows.ActionSpec{Name: "store/increment", Help: "adds to the whole number of a key, from 0 on; gives the sum; once, also after " +
-			"a crash", Leaves: true, Example: 1, Safe: true, Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"),
+			"a crash", SideEffects: true, Example: 1, Safe: true, Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"),
 			{Name: "by", Type: "integer", Help: "1 by default; may be negative"},
 			{Name: "ttl", Type: "duration", Help: "how long it is kept, counted from the step that made it; for as long as nobody deletes it by " +
 				"default"}, scopeInput}}, valueAction{engine.ValueIncrement}},
 		{workflows.ActionSpec{Name: "hookloom/emit", Help: "puts an event into a trigger of the project, once, also after a crash",
-			Leaves: true, Safe: true,
+			SideEffects: true, Safe: true,
 			Example: map[string]any{"event": "evt_0000000000000001", "trigger": "", "key": "", "duplicate": false},
 			Inputs: []workflows.ActionInput{
 				{Name: "trigger", Type: "string", Required: true, Help: "a trigger of hookloom.yaml", Fill: workflows.FillNonempty},

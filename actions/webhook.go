@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound webhook, signed by Standard Webhooks", Leaves: true,
+var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound webhook, signed by Standard Webhooks", SideEffects: true,
 	Example: map[string]any{"id": "hl_example", "status": 200, "duration_ms": 0},
 	Inputs: []workflows.ActionInput{
 		{Name: "url", Type: "string", Required: true, Help: "where to", Fill: workflows.FillURL},

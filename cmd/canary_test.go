@@ -150,7 +150,7 @@ func TestNoSecretIsFoundAnywhere(t *testing.T) {
 	stop()
 	s, stop = startLogged(t, dir, log)
 	found.link(s, id)
-	if q, err := s.engine.Answer(t.Context(), id, engine.Word{Verdict: "approve", By: "ada"}); err != nil || q.Text != "charge ***?" {
+	if q, err := s.engine.Answer(t.Context(), id, engine.Response{Verdict: "approve", By: "ada"}); err != nil || q.Text != "charge ***?" {
 		t.Fatal(q, err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {

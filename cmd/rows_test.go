@@ -32,7 +32,7 @@ func TestCheckAndDoctorNameRowsThatCannotBeRead(t *testing.T) {
 	step := &plan.Record{Path: "a", Attempt: 1, Action: "log", Status: plan.Succeeded, StartedAt: now, FinishedAt: now, Output: 1}
 	d := engine.Decision{Workflow: "w", Version: "1", Outcome: engine.Matched, Run: run.ID}
 	m := engine.Match{Event: ev, At: now, Decisions: []engine.Decision{d},
-		Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{step}, Answers: -1}}}
+		Starts: []engine.RunUpdate{{Run: run, New: true, Records: []*plan.Record{step}, Answers: -1}}}
 	if _, err := s.Match(t.Context(), []engine.Match{m}); err != nil {
 		t.Fatal(err)
 	}

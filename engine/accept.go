@@ -53,7 +53,7 @@ func (e *Engine) AcceptAll(ctx context.Context, ds []*Delivery) ([]Receipt, erro
 func (e *Engine) markUnsubscribed(d *Delivery) {
 	p := e.project.Load()
 	_, awaited := e.awaited.Load(d.Trigger)
-	d.Unheard = p != nil && len(p.listeners(d)) == 0 && !awaited && len(e.cancelRulesOf(d.Trigger)) == 0
+	d.Unsubscribed = p != nil && len(p.listeners(d)) == 0 && !awaited && len(e.cancelRulesOf(d.Trigger)) == 0
 }
 
 func (e *Engine) accepted(d *Delivery, r Receipt) {
@@ -77,7 +77,7 @@ func (e *Engine) accepted(d *Delivery, r Receipt) {
 			}()
 		}
 	}
-	if !r.Duplicate && !d.Unheard {
+	if !r.Duplicate && !d.Unsubscribed {
 		e.arrived(&Event{ID: r.Event, Delivery: *d}, false)
 	}
 }

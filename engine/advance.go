@@ -12,7 +12,7 @@ import (
 // advance asks the planner for the next steps and returns the update to store: finished
 // attempts, attempts about to start, and the run's new status. Actions without side effects
 // are carried out on the way.
-func (ex *execution) advance() Settlement {
+func (ex *execution) advance() RunUpdate {
 	for _, r := range ex.unsaved {
 		ex.state.Fit(r)
 		ex.state.AddRecord(r)
@@ -81,7 +81,7 @@ func (ex *execution) advance() Settlement {
 
 // whenQuiet gives the update to a status or, while attempts are under way, only what has
 // changed so far: a run stays running until the last of them has come back.
-func (ex *execution) whenQuiet(status RunStatus, due time.Time) Settlement {
+func (ex *execution) whenQuiet(status RunStatus, due time.Time) RunUpdate {
 	if ex.inFlight == 0 {
 		return ex.update(status, due)
 	}
@@ -162,7 +162,7 @@ func (ex *execution) inline(ready []plan.Due) bool {
 }
 
 // isLocal reports whether an attempt has no side effects outside the process.
-func isLocal(d plan.Due) bool { return d.Step.Spec != nil && !d.Step.Spec.Leaves }
+func isLocal(d plan.Due) bool { return d.Step.Spec != nil && !d.Step.Spec.SideEffects }
 
 // open records attempts before they are made: after a crash it is known which of them
 // may have happened.
@@ -177,7 +177,7 @@ func (ex *execution) open(ready []plan.Due) {
 	ex.due = ready
 }
 
-func (ex *execution) update(status RunStatus, due time.Time) Settlement {
+func (ex *execution) update(status RunStatus, due time.Time) RunUpdate {
 	now := ex.state.Now
 	worked := time.Now() // state.Now has no monotonic reading
 	ex.run.Active += worked.Sub(ex.since)
@@ -186,16 +186,16 @@ func (ex *execution) update(status RunStatus, due time.Time) Settlement {
 	if status.Ended() {
 		ex.run.FinishedAt = now
 		ex.stopWaiting(ex.run.FinishedAt)
-		ex.calls = append(ex.calls, ex.e.subscriberEvents(ex.run, ex.event)...)
+		ex.emits = append(ex.emits, ex.e.subscriberEvents(ex.run, ex.event)...)
 	}
-	s := Settlement{Run: ex.run, Records: ex.unsaved, Answers: -1, Calls: ex.calls, Called: ex.event.Inlet == "call",
-		Leaves: ex.state.Workflow.Bounded(), Cancelable: len(ex.state.Workflow.CancelOn) > 0, Wrote: ex.wrote.Load(), Mask: ex.masker()}
+	s := RunUpdate{Run: ex.run, Records: ex.unsaved, Answers: -1, Emits: ex.emits, Called: ex.event.Inlet == "call",
+		FreesSlot: ex.state.Workflow.Bounded(), Cancelable: len(ex.state.Workflow.CancelOn) > 0, Wrote: ex.wrote.Load(), Mask: ex.masker()}
 	if ex.news != nil {
 		s.Answers, s.Awaits, s.Came = ex.answers, ex.awaits, ex.came(ex.unsaved)
 		s.Ends = append(ex.ends, ending(ex.unsaved)...)
 	}
 	ex.ends = nil
-	ex.unsaved, ex.calls = nil, nil
+	ex.unsaved, ex.emits = nil, nil
 	return s
 }
 

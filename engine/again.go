@@ -33,7 +33,7 @@ type Redecision struct {
 	Event    EventID
 	Decision Decision
 	// Start is the run that begins, nil for none.
-	Start *Settlement
+	Start *RunUpdate
 	Once  Onceness
 	At    time.Time
 	By    string
@@ -226,7 +226,7 @@ func (e *Engine) redecision(l listener, ev *Event, once Onceness, many bool, not
 
 // evaluateQueued evaluates one workflow as evaluateWorkflow does, for a run that waits in the store. With
 // alone, its event joins no others.
-func (e *Engine) evaluateQueued(l listener, ev *Event, names map[string]any, unreadable error, alone bool) (d Decision, start *Settlement) {
+func (e *Engine) evaluateQueued(l listener, ev *Event, names map[string]any, unreadable error, alone bool) (d Decision, start *RunUpdate) {
 	defer func() {
 		if p := recover(); p != nil {
 			d, start = e.panicked(l, ev, p), nil
@@ -247,11 +247,11 @@ func (e *Engine) evaluateQueued(l listener, ev *Event, names map[string]any, unr
 		return d, nil
 	}
 	if held == nil {
-		held = &Settlement{Run: ex.run, New: true, Answers: -1, Cancels: ex.cancels}
+		held = &RunUpdate{Run: ex.run, New: true, Answers: -1, Cancels: ex.cancels}
 	}
-	if place := held.Place; place != nil {
+	if slot := held.Slot; slot != nil {
 		// A person asked for it: what is full makes it wait.
-		place.OnFull, place.MaxQueue, place.RateDrop = "queue", math.MaxInt, false
+		slot.OnFull, slot.MaxQueue, slot.RateDrop = "queue", math.MaxInt, false
 	}
 	return d, held
 }
@@ -299,9 +299,9 @@ func (e *Engine) replayAt(now time.Time) time.Time {
 	return at
 }
 
-// placeOf is what a replay has to ask for before it begins, and by what it can be ended.
+// slotOf is what a replay has to ask for before it begins, and by what it can be ended.
 // It never drops or replaces what is there for being full: a person asked for it.
-func (e *Engine) placeOf(ctx context.Context, of *Run, ev *Event, r Replay) (*Place, []CancelKey, error) {
+func (e *Engine) slotOf(ctx context.Context, of *Run, ev *Event, r Replay) (*SlotRequest, []CancelKey, error) {
 	w, err := e.version(ctx, &Run{Workflow: of.Workflow, Version: r.Version}, r.New)
 	if err != nil {
 		return nil, nil, err
@@ -316,7 +316,7 @@ func (e *Engine) placeOf(ctx context.Context, of *Run, ev *Event, r Replay) (*Pl
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := rc.place()
+	p, err := rc.slotRequest()
 	if p != nil {
 		p.OnFull, p.MaxQueue, p.RateDrop = "queue", math.MaxInt, false
 	}

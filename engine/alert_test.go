@@ -176,11 +176,11 @@ func TestARunThatWaitsForAPersonIsTold(t *testing.T) {
 		t.Fatalf("%+v", open)
 	}
 	run := mustRun(t, open[0].Subject)
-	if _, err := e.Answer(context.Background(), run, engine.Word{Path: "ok", Verdict: "approve", By: "ada"}); err != nil {
+	if _, err := e.Answer(context.Background(), run, engine.Response{Path: "ok", Verdict: "approve", By: "ada"}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the second question never came", func() bool {
-		_, err := e.Answer(context.Background(), run, engine.Word{Path: "later", Verdict: "reject", By: "ada"})
+		_, err := e.Answer(context.Background(), run, engine.Response{Path: "later", Verdict: "reject", By: "ada"})
 		return err == nil
 	})
 	// The run fails, since it was rejected: that is an alert of its own.

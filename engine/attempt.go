@@ -81,13 +81,13 @@ func (ex *execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 	r = &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded}
 	permit.Renew(ex.ctx)
 	r.StartedAt = time.Now().UTC()
-	if !d.Step.Spec.Leaves {
+	if !d.Step.Spec.SideEffects {
 		r.Input, r.Notes = d.Shown, d.Notes // those that leave have it on record since they were opened
 	}
 	ctx, cancel := context.WithTimeout(ex.ctx, allowed)
 	defer cancel()
 	r.Destination = permit.Name()
-	if d.Step.Spec.Leaves {
+	if d.Step.Spec.SideEffects {
 		room := &Room{answers: ex.e.answers, parsed: ex.e.parsed}
 		ctx = context.WithValue(ctx, roomKey{}, room)
 		defer func() { ex.rooms.add(r, room) }()
@@ -141,7 +141,7 @@ func (ex *execution) do(ctx context.Context, d plan.Due) (result any, err error)
 		return nil, &plan.Error{Message: fmt.Sprintf("there is no action %s", d.Step.Uses), Code: "unsupported"}
 	}
 	in := ex.input(d)
-	if !d.Step.Spec.Leaves {
+	if !d.Step.Spec.SideEffects {
 		in.With = d.Shown // what it does with them is to show them
 	}
 	in.Key = idempotencyKey(ex.e.o.Store.Instance(), ex.keyRun(d.Path), d.Path)

@@ -84,7 +84,7 @@ func TestARowThatCannotBeReadFailsItsRunAlone(t *testing.T) {
 			t.Errorf("%q: %+v %v", says, d, err)
 		}
 	}
-	if _, err := e.Answer(t.Context(), good, engine.Word{Verdict: "approve"}); err != nil {
+	if _, err := e.Answer(t.Context(), good, engine.Response{Verdict: "approve"}); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool {

@@ -39,7 +39,7 @@ func (ex *execution) call(calls []plan.Call) bool {
 			r.Waits = []plan.Wait{{Kind: plan.WaitCall, Event: ev.ID.String(), Workflow: c.Workflow, Until: c.Until}}
 		}
 		if ev != nil {
-			ex.calls = append(ex.calls, ev)
+			ex.emits = append(ex.emits, ev)
 		}
 		ex.state.AddRecord(r)
 		ex.unsaved = append(ex.unsaved, r)
@@ -145,8 +145,8 @@ func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) er
 	e.large.Delete(id)
 	r.Output = nil
 	r.Status, r.FinishedAt, r.DueAt, r.Error = Cancelled, time.Now().UTC(), time.Time{}, why
-	s := Settlement{Run: r, Called: ev.Inlet == "call", Calls: e.subscriberEvents(r, ev)}
-	cut, next, ends, err := e.o.Store.Cancel(ctx, r, s.Calls)
+	s := RunUpdate{Run: r, Called: ev.Inlet == "call", Emits: e.subscriberEvents(r, ev)}
+	cut, next, ends, err := e.o.Store.Cancel(ctx, r, s.Emits)
 	if err != nil {
 		return err
 	}
@@ -161,8 +161,8 @@ func (e *Engine) cancelStored(ctx context.Context, id RunID, why *plan.Error) er
 }
 
 // began hands on what an update began or ended besides its own run.
-func (e *Engine) began(s Settlement) {
-	for _, ev := range s.Calls {
+func (e *Engine) began(s RunUpdate) {
+	for _, ev := range s.Emits {
 		e.arrived(ev, false)
 	}
 	if s.Run.Status.Ended() {

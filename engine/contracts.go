@@ -143,11 +143,11 @@ type Store interface {
 	// SizeOf gives how many bytes what may have come for a waiting step takes as it is
 	// stored: an event, or the result of a called run; 0 while there is none.
 	SizeOf(ctx context.Context, w EventWait) (int64, error)
-	// Settle records a step of a run's way: attempts that ended, attempts that
+	// CommitRun records a step of a run's way: attempts that ended, attempts that
 	// begin, and the run's own state. A run that begins to wait for what has come
-	// meanwhile is due at once: its DueAt says so when Settle returns. When the end
+	// meanwhile is due at once: its DueAt says so when CommitRun returns. When the end
 	// of the run lets another begin, next is the moment.
-	Settle(ctx context.Context, s Settlement) (next time.Time, err error)
+	CommitRun(ctx context.Context, s RunUpdate) (next time.Time, err error)
 	// Replaced lists the runs that newer ones are to take the place of, and that have
 	// not ended.
 	Replaced(ctx context.Context) ([]RunID, error)
@@ -241,7 +241,7 @@ type Store interface {
 	Replay(ctx context.Context, r Replay) (due time.Time, doubts int, err error)
 	// Cancel ends a run that is not at work, as its new state says, and stores the
 	// events of those that listen. It returns ErrStale for others; cut are the steps that
-	// waited, as they ended, next is as with Settle. ends tells that the run waits for called ones, which are to be ended now.
+	// waited, as they ended, next is as with CommitRun. ends tells that the run waits for called ones, which are to be ended now.
 	Cancel(ctx context.Context, r *Run, events []*Event) (cut []*plan.Record, next time.Time, ends bool, err error)
 	// EndCalls lists the orders to end called runs; EndedCall drops one that is carried out.
 	EndCalls(ctx context.Context) ([]EndCall, error)
@@ -267,7 +267,7 @@ type Match struct {
 	Event     EventID
 	Decisions []Decision
 	// Starts are the runs that begin, with what is on record of them so far.
-	Starts []Settlement
+	Starts []RunUpdate
 	// Wakes is set when runs may wait for this event; Called when it calls a
 	// workflow: its caller is due when no run begins, or has ended already.
 	Wakes  *EventWait
@@ -289,7 +289,7 @@ type MatchResult struct {
 	// stored as dropped.
 	Dropped map[RunID]string
 	// Due is the earliest moment at which one of the runs may begin that have a
-	// place to take; zero for none.
+	// slot to take; zero for none.
 	Due time.Time
 	// Replaced are runs that a new one takes the place of: they are to be cancelled.
 	Replaced []RunID
@@ -301,15 +301,15 @@ type MatchResult struct {
 	Cancelled []CancelledBy
 }
 
-// Settlement is one change of a run, in one transaction.
-type Settlement struct {
+// RunUpdate is one change of a run, in one transaction.
+type RunUpdate struct {
 	// Run carries the new state. New tells that its row must be made.
 	Run *Run
 	New bool
-	// Place is what a new run has to ask for before it begins; nil for nothing.
-	// Leaves tells that the end of the run gives a place up.
-	Place  *Place
-	Leaves bool
+	// Slot is what a new run has to ask for before it begins; nil for nothing.
+	// FreesSlot tells that the end of the run frees its slot.
+	Slot      *SlotRequest
+	FreesSlot bool
 	// Gather is set for a new run that gathers events.
 	Gather *Gathering
 	// Cancels are the keys by which events end a new run; Cancelable tells that it may
@@ -324,10 +324,10 @@ type Settlement struct {
 	Awaits  []EventWait
 	// Came are the events that released steps which waited for them.
 	Came []CameEvent
-	// Calls are events that begin called runs, or those of workflows that listen to
+	// Emits are events that begin called runs, or those of workflows that listen to
 	// this one's end, to store with the rest. Called tells
 	// that the run was itself called: its end makes the caller due.
-	Calls  []*Event
+	Emits  []*Event
 	Called bool
 	// CloseSteps ends the steps of an ended run that are open on record.
 	CloseSteps bool
@@ -388,7 +388,7 @@ type Answer struct {
 	Path string
 	plan.Answer
 	By, Comment string
-	// Proof is as in Word.
+	// Proof is as in Response.
 	Proof string
 	At    time.Time
 }
@@ -433,7 +433,7 @@ type Replay struct {
 	Again bool
 	// NotBefore is when it may begin.
 	NotBefore time.Time
-	// Place and Cancels are as in Settlement.
-	Place   *Place
+	// Slot and Cancels are as in RunUpdate.
+	Slot    *SlotRequest
 	Cancels []CancelKey
 }

@@ -59,7 +59,7 @@ func (g *target) calls() int {
 }
 
 var specs = map[string]*workflows.ActionSpec{
-	"test/act": {Name: "test/act", Leaves: true, Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}}},
+	"test/act": {Name: "test/act", SideEffects: true, Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}}},
 	"log":      {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
 }
 

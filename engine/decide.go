@@ -128,7 +128,7 @@ func (e *Engine) evaluate(p *loaded, ev *Event, until time.Time) (m Match, live 
 // evaluateWorkflow evaluates one workflow. start is the update that begins its run, nil for
 // none; ex is the run's execution, nil when it must wait for a concurrency slot or its rate.
 func (e *Engine) evaluateWorkflow(l listener, ev *Event, names map[string]any, unreadable error, until time.Time) (d Decision,
-	start *Settlement, ex *execution) {
+	start *RunUpdate, ex *execution) {
 	defer func() {
 		// A bug that one event brings out must not end the process at each start anew.
 		if p := recover(); p != nil {
@@ -371,7 +371,7 @@ func (e *Engine) reportMatch(ev *Event, m Match) {
 	}
 }
 
-func (e *Engine) reportUpdate(ev *Event, s Settlement) {
+func (e *Engine) reportUpdate(ev *Event, s RunUpdate) {
 	m := s.Mask
 	if m == nil {
 		m = e.everyRun

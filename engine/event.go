@@ -126,8 +126,8 @@ type Delivery struct {
 	// SecretInputs are the names of those that are kept as ***, and Hidden the values
 	// that are masked wherever they stand. Both survive a restart.
 	SecretInputs, Hidden []string
-	// Unheard tells that no workflow listens, so that nothing has to be matched.
-	Unheard bool
+	// Unsubscribed tells that no workflow listens, so that nothing has to be matched.
+	Unsubscribed bool
 	// Recovered tells that it was found by asking, because its webhook did not come.
 	Recovered bool
 	// Partial tells that its data was not asked for, since the event is known: it

@@ -53,10 +53,10 @@ type execution struct {
 	provisional, declined bool
 	// questions are what the run waits for, as the planner last said.
 	questions []plan.Question
-	// unsaved are records, calls are events, and ends are orders to end called runs, that
+	// unsaved are records, emits are events, and ends are orders to end called runs, that
 	// the next update stores.
 	unsaved []*plan.Record
-	calls   []*Event
+	emits   []*Event
 	ends    []EndCall
 	// due are attempts on record as running and not started yet. inFlight is how many are
 	// under way; they come back by results.
@@ -115,11 +115,11 @@ func (e *Engine) newRun(ev *Event, w *workflows.Workflow, id RunID, names map[st
 
 // start plans the first steps of a new run. If no worker slot is free, the run is stored as
 // queued instead.
-func (ex *execution) start(slot bool) Settlement {
+func (ex *execution) start(slot bool) RunUpdate {
 	ex.slot = slot
 	if !slot {
 		ex.declined = ex.provisional // it would be read back; in the inbox it costs less
-		return Settlement{Run: ex.run, New: true, Cancels: ex.cancels}
+		return RunUpdate{Run: ex.run, New: true, Cancels: ex.cancels}
 	}
 	ex.run.StartedAt = ex.run.CreatedAt
 	s := ex.advance()

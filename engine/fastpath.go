@@ -35,7 +35,7 @@ type fastPath struct {
 // acceptFast stores and decides an event in one transaction. With !ok nothing was stored,
 // and the event has to take the normal path.
 func (e *Engine) acceptFast(ctx context.Context, id EventID, d *Delivery) (r Receipt, ok bool) {
-	if d.Unheard || len(d.Raw) > maxFastBody || !e.enterFastPath(d.Trigger) {
+	if d.Unsubscribed || len(d.Raw) > maxFastBody || !e.enterFastPath(d.Trigger) {
 		return r, false
 	}
 	defer e.leaveFastPath()

@@ -15,14 +15,14 @@ import (
 )
 
 // This file is how concurrency and rate hold runs back. A run of such a workflow
-// is stored as queued; it begins when its place is free and its rate lets it. The
-// store counts the places in the transaction that stores the run, and gives a
-// place on in the one that ends a run, so that the order of the queue is the order
+// is stored as queued; it begins when its slot is free and its rate lets it. The
+// store counts the slots in the transaction that stores the run, and gives a
+// slot on in the one that ends a run, so that the order of the queue is the order
 // in which events were matched, over restarts too. Events of these workflows are
 // decided one after another (ordered.go).
 
-// Place is what a run asks for before it begins.
-type Place struct {
+// SlotRequest is what a run asks for before it begins.
+type SlotRequest struct {
 	Workflow string
 	// Group is that of concurrency; Limit runs of it go on at once, 0 for any number.
 	Group    string
@@ -39,8 +39,8 @@ type Place struct {
 	RateDrop  bool
 }
 
-// Crowd is what a place's groups hold at the moment.
-type Crowd struct {
+// GroupState is what a slot's groups hold at the moment.
+type GroupState struct {
 	// AtWork runs have begun and not ended; Queued wait for their turn.
 	AtWork, Queued int
 	// Newest is the highest Stale that was applied, or is about to be, in the group.
@@ -49,11 +49,11 @@ type Crowd struct {
 	NextStart time.Time
 }
 
-// Admission is what becomes of a run that asks for a place.
+// Admission is what becomes of a run that asks for a slot.
 type Admission struct {
 	// Drop says why the run may not be made; empty when it may.
 	Drop string
-	// Begins tells that it has its place now, and starts at Start.
+	// Begins tells that it has its slot now, and starts at Start.
 	Begins bool
 	Start  time.Time
 	// Replace tells that it takes the place of those before it.
@@ -61,7 +61,7 @@ type Admission struct {
 }
 
 // Admit decides. It is pure: the store asks it inside of its transaction.
-func (p *Place) Admit(c Crowd, now time.Time) Admission {
+func (p *SlotRequest) Admit(c GroupState, now time.Time) Admission {
 	if p.Stale != nil && c.Newest != nil && lower(p.Stale, c.Newest) {
 		return Admission{Drop: fmt.Sprintf("stale: %s is older than %s, the last one applied%s", showStale(p.Stale),
 			showStale(c.Newest), inGroup(p.Group))}
@@ -167,8 +167,8 @@ func staleness(v any) (any, error) {
 	return nil, fmt.Errorf("it is %T; a time or a number is needed", v)
 }
 
-// place evaluates what a run asks for; nil when its workflow holds nothing back.
-func (rc *runContext) place() (*Place, error) {
+// slotRequest evaluates what a run asks for; nil when its workflow holds nothing back.
+func (rc *runContext) slotRequest() (*SlotRequest, error) {
 	w := rc.state.Workflow
 	if !w.Bounded() {
 		return nil, nil
@@ -179,7 +179,7 @@ func (rc *runContext) place() (*Place, error) {
 	}
 	env := &workflows.Env{Names: workflows.Names{"event": rc.state.Event, "inputs": rc.state.Inputs, "run": rc.state.Run,
 		"vars": vars}, Now: rc.event.ReceivedAt, Seed: rc.event.ID.String()}
-	p := &Place{Workflow: w.ID}
+	p := &SlotRequest{Workflow: w.ID}
 	var err error
 	if c := w.Concurrency; c != nil {
 		p.Limit, p.OnFull, p.MaxQueue = c.Limit, c.OnFull, c.MaxQueue

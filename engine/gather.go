@@ -63,7 +63,7 @@ type DueGathering struct {
 type Closing struct {
 	Run   RunID
 	Event EventID
-	Place *Place
+	Slot  *SlotRequest
 	At    time.Time
 }
 
@@ -88,15 +88,15 @@ func (rc *runContext) gathering(g *workflows.Gather) (*Gathering, error) {
 }
 
 // heldBack gives the update of a run that does not begin now; nil for one that does.
-func (ex *execution) heldBack() (*Settlement, error) {
+func (ex *execution) heldBack() (*RunUpdate, error) {
 	if err := ex.findCancelKeys(); err != nil {
 		return nil, err
 	}
-	s := Settlement{Run: ex.run, New: true, Answers: -1, Cancels: ex.cancels}
+	s := RunUpdate{Run: ex.run, New: true, Answers: -1, Cancels: ex.cancels}
 	var err error
 	if g := ex.state.Workflow.Gather; g != nil && ex.event.Inlet != "manual" && !ex.alone {
 		s.Gather, err = ex.gathering(g)
-	} else if s.Place, err = ex.place(); s.Place == nil {
+	} else if s.Slot, err = ex.slotRequest(); s.Slot == nil {
 		return nil, err
 	}
 	held := s // only what is held back costs an allocation
@@ -185,7 +185,7 @@ func (e *Engine) gatherDue(at time.Time) {
 func (e *Engine) closeGathering(ctx context.Context, g DueGathering) error {
 	c := Closing{Run: g.Run, Event: g.Event, At: time.Now().UTC()}
 	var refused error
-	c.Place, refused = e.gatheredPlace(ctx, g)
+	c.Slot, refused = e.gatheredSlot(ctx, g)
 	if refused != nil {
 		return e.cancelGathered(ctx, g.Run, &plan.Error{Message: refused.Error(), Code: "expression"})
 	}
@@ -215,9 +215,9 @@ func (e *Engine) cancelGathered(ctx context.Context, id RunID, why *plan.Error) 
 	return nil
 }
 
-// gatheredPlace is what a gathered run asks for before it begins. What cannot be read
+// gatheredSlot is what a gathered run asks for before it begins. What cannot be read
 // asks for nothing: the run itself says what is wrong.
-func (e *Engine) gatheredPlace(ctx context.Context, g DueGathering) (*Place, error) {
+func (e *Engine) gatheredSlot(ctx context.Context, g DueGathering) (*SlotRequest, error) {
 	w, err := e.version(ctx, &Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
 	if err != nil || !w.Bounded() {
 		return nil, nil
@@ -230,7 +230,7 @@ func (e *Engine) gatheredPlace(ctx context.Context, g DueGathering) (*Place, err
 	if err != nil {
 		return nil, nil
 	}
-	return rc.place()
+	return rc.slotRequest()
 }
 
 // isBatch tells whether runs of a workflow have several events.

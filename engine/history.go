@@ -265,7 +265,7 @@ type QueueItem struct {
 	AtWork int `json:"at_work"`
 	Ahead  int `json:"ahead"`
 	// Holders are those that have begun, the oldest first, at most three.
-	Holders []PlaceHolder `json:"holders"`
+	Holders []SlotHolder `json:"holders"`
 }
 
 // GoesOn says in words when an open run goes on, and how it is answered if it

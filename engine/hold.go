@@ -39,7 +39,7 @@ func DestinationOf(origin, path string) string { return destination.Scope(origin
 
 // permit asks for the permit of an attempt, unless the run has it.
 func (ex *execution) permit(d plan.Due) *destination.Hold {
-	if d.Step.Spec == nil || !d.Step.Spec.Leaves || ex.permits[d.Path] != nil {
+	if d.Step.Spec == nil || !d.Step.Spec.SideEffects || ex.permits[d.Path] != nil {
 		return nil
 	}
 	a, ok := ex.e.o.Actions[ActionName(d.Step)].(Destined)

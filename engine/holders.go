@@ -9,8 +9,8 @@ import (
 // This file tells who holds up a run: those that have the place it waits for, and the
 // runs that it called.
 
-// PlaceHolder is a run that has a place in a group of concurrency.
-type PlaceHolder struct {
+// SlotHolder is a run that has a place in a group of concurrency.
+type SlotHolder struct {
 	Run    string `json:"run"`
 	Status string `json:"status"`
 	// Since is when it got its place.

@@ -13,7 +13,7 @@ func TestAQueuedRunAndTheOneAheadShowTimesInOneZone(t *testing.T) {
 	at := time.Date(2026, 11, 26, 2, 55, 0, 0, time.UTC)
 	ahead := &engine.RunDetail{RunItem: engine.RunItem{DueAt: &at}}
 	d := &engine.RunDetail{RunItem: engine.RunItem{DueAt: &at}, Queue: &engine.QueueItem{AtWork: 1,
-		Holders: []engine.PlaceHolder{{Run: "run_1", Status: "waiting", Since: at, GoesOn: ahead.GoesOn(time.UTC), Detail: ahead}}}}
+		Holders: []engine.SlotHolder{{Run: "run_1", Status: "waiting", Since: at, GoesOn: ahead.GoesOn(time.UTC), Detail: ahead}}}}
 	if got := d.GoesOn(time.FixedZone("", 3600)); !strings.Contains(got, "2026-11-26 03:55:00") || strings.Contains(got, "02:55") {
 		t.Error(got)
 	}

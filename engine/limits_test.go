@@ -210,7 +210,7 @@ func TestWhatMayBeWrittenCanBeReadBack(t *testing.T) {
 	runs, _ := ended()
 	for _, r := range runs {
 		if r.FinishedAt == nil {
-			if _, err := e.Answer(ctx, mustRun(t, r.ID), engine.Word{Path: "gate", Verdict: "approve"}); err != nil {
+			if _, err := e.Answer(ctx, mustRun(t, r.ID), engine.Response{Path: "gate", Verdict: "approve"}); err != nil {
 				t.Errorf("%s: %v", r.Workflow, err)
 			}
 		}

@@ -43,7 +43,7 @@ func (e *Engine) Link(ctx context.Context, id RunID, path, by string) (token str
 			verdict = "resend"
 		}
 	}
-	if q, err = choose(questions, Word{Path: path, Verdict: verdict, By: by, Proof: "link"}); err != nil {
+	if q, err = choose(questions, Response{Path: path, Verdict: verdict, By: by, Proof: "link"}); err != nil {
 		return "", q, fmt.Errorf("run %s: %w", id, err)
 	}
 	until := q.Until
@@ -124,6 +124,6 @@ func (e *Engine) AnswerLink(ctx context.Context, token, verdict, comment string)
 	if err != nil {
 		return Answer{}, err
 	}
-	_, err = e.Answer(ctx, id, Word{Path: l.Path, Verdict: verdict, By: l.By, Proof: "link", Comment: comment})
+	_, err = e.Answer(ctx, id, Response{Path: l.Path, Verdict: verdict, By: l.By, Proof: "link", Comment: comment})
 	return Answer{Run: id, Path: l.Path, By: l.By, Comment: comment}, err
 }

@@ -37,7 +37,7 @@ func (e *Engine) runLoop(ex *execution) {
 		}
 		var next time.Time
 		err := e.store(func() (err error) {
-			next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)
+			next, err = e.o.Store.CommitRun(context.WithoutCancel(e.work), s)
 			return err
 		})
 		if err != nil {

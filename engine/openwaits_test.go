@@ -119,7 +119,7 @@ func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
 		}
 	}
 	items := runsOf(t, s, "approval")
-	if _, err := e.Answer(ctx, mustRun(t, items[0]), engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err != nil {
+	if _, err := e.Answer(ctx, mustRun(t, items[0]), engine.Response{Verdict: "approve", By: "ada", Proof: "token"}); err != nil {
 		t.Error(err)
 	}
 	want := map[string]string{"approval": `"ada"`, "event": "7", "any": "2", "sleep": `"slept"`, "moment": `"slept"`, "late": `"timeout"`,

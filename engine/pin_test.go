@@ -37,7 +37,7 @@ func changed(t *testing.T, before, after map[string]string, restart bool) (strin
 	} else if err := e.Use(ctx, w.project); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada"}); err != nil {
+	if _, err := e.Answer(ctx, id, engine.Response{Verdict: "approve", By: "ada"}); err != nil {
 		t.Fatalf("the approval cannot be answered: %v", err)
 	}
 	eventually(t, "the run ends", func() bool {
@@ -152,11 +152,11 @@ func TestAnApprovalCanBeAnsweredAlsoWhenTheTextCannotBeRead(t *testing.T) {
 	w.project = project(t, map[string]string{"w": "on: manual\nsteps: [{stop: x}]"})
 	w.store = func(s engine.Store) engine.Store { return lostText{s} }
 	e, s, stop = w.start(nil)
-	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "eve", Proof: "token"}); err == nil ||
+	if _, err := e.Answer(ctx, id, engine.Response{Verdict: "approve", By: "eve", Proof: "token"}); err == nil ||
 		!strings.Contains(err.Error(), "ada, bob only") {
 		t.Errorf("somebody else: %v", err)
 	}
-	if q, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err != nil || q.Text != "Pay 5?" {
+	if q, err := e.Answer(ctx, id, engine.Response{Verdict: "approve", By: "ada", Proof: "token"}); err != nil || q.Text != "Pay 5?" {
 		t.Fatal(q, err)
 	}
 	newest(t, s, "w", "failed")

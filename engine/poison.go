@@ -69,11 +69,11 @@ func (e *Engine) giveUp(ex *execution, cause error) error {
 	now := time.Now().UTC()
 	ex.run.Status, ex.run.FinishedAt, ex.run.DueAt = Failed, now, time.Time{}
 	ex.run.Error = &plan.Error{Message: value.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
-	s := Settlement{Run: ex.run, Called: ex.event.Inlet == "call", Calls: e.subscriberEvents(ex.run, ex.event), Leaves: true,
+	s := RunUpdate{Run: ex.run, Called: ex.event.Inlet == "call", Emits: e.subscriberEvents(ex.run, ex.event), FreesSlot: true,
 		Cancelable: true, CloseSteps: true, Mask: ex.masker()}
 	var next time.Time
 	err := e.store(func() (err error) {
-		next, err = e.o.Store.Settle(context.WithoutCancel(e.work), s)
+		next, err = e.o.Store.CommitRun(context.WithoutCancel(e.work), s)
 		return err
 	})
 	if err != nil {

@@ -69,7 +69,7 @@ func (e *Engine) ReplayRun(ctx context.Context, of RunID, o ReplayOrder) (Replay
 		return Replayed{}, fmt.Errorf("run %s cannot be replayed: the body of its event was pruned (history: bodies)", of)
 	}
 	replay := Replay{New: RunID(e.ids.Next()), Of: of, From: o.From, Version: use, At: now, By: cmp.Or(o.By, "somebody"), Again: o.Again}
-	if replay.Place, replay.Cancels, err = e.placeOf(ctx, r, ev, replay); err != nil {
+	if replay.Slot, replay.Cancels, err = e.slotOf(ctx, r, ev, replay); err != nil {
 		return Replayed{}, fmt.Errorf("run %s: %w", of, err)
 	}
 	replay.NotBefore = e.replayAt(now)

@@ -188,7 +188,7 @@ output: ${{ [steps.first.output.index, steps.first.output.kind, steps.first.outp
 			return err
 		}, `succeeded [1,"event","bk"] `},
 		"the approval": {func(e *engine.Engine, id engine.RunID) error {
-			_, err := e.Answer(context.Background(), id, engine.Word{Verdict: "approve", By: "ada"})
+			_, err := e.Answer(context.Background(), id, engine.Response{Verdict: "approve", By: "ada"})
 			return err
 		}, `succeeded [2,"approval","ada"] `},
 		"both events, the older one first": {func(e *engine.Engine, _ engine.RunID) error {
@@ -196,7 +196,7 @@ output: ${{ [steps.first.output.index, steps.first.output.kind, steps.first.outp
 			return err
 		}, `succeeded [0,"event","ak"] `},
 		"rejected": {func(e *engine.Engine, id engine.RunID) error {
-			_, err := e.Answer(context.Background(), id, engine.Word{Verdict: "reject", By: "ada"})
+			_, err := e.Answer(context.Background(), id, engine.Response{Verdict: "reject", By: "ada"})
 			return err
 		}, "failed null rejected by ada"},
 	} {

@@ -166,8 +166,8 @@ func (ex *execution) came(records []*plan.Record) []CameEvent {
 	return out
 }
 
-// Word is what a person says to a run that waits for one.
-type Word struct {
+// Response is what a person says to a run that waits for one.
+type Response struct {
 	// Path is the step; it may be empty when only one asks.
 	Path string
 	// Verdict is approve or reject for an approval; resend, done or fail for an
@@ -183,25 +183,25 @@ type Word struct {
 // verdicts are the words that fit a kind of question.
 var verdicts = map[string][]string{"approval": {"approve", "reject"}, "review": {"resend", "done", "fail"}}
 
-// Answer records a person's word for a waiting run, which then goes on. It
+// Answer records a response of a person to a waiting run, which then continues. It
 // returns the question that was answered; ErrStale when it has its answer.
-func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question, error) {
+func (e *Engine) Answer(ctx context.Context, id RunID, response Response) (plan.Question, error) {
 	questions, err := e.Questions(ctx, id)
 	if err != nil {
 		return plan.Question{}, err
 	}
-	q, err := choose(questions, word)
+	q, err := choose(questions, response)
 	if err != nil {
 		return q, fmt.Errorf("run %s: %w", id, err)
 	}
 	now := time.Now().UTC()
-	a := Answer{Run: id, Path: q.Path, At: now, By: word.By, Proof: word.Proof, Comment: word.Comment,
-		Answer: plan.Answer{Attempt: q.Attempt, Verdict: word.Verdict}}
+	a := Answer{Run: id, Path: q.Path, At: now, By: response.By, Proof: response.Proof, Comment: response.Comment,
+		Answer: plan.Answer{Attempt: q.Attempt, Verdict: response.Verdict}}
 	if q.Kind == "approval" {
-		a.Output = map[string]any{"approved": word.Verdict == "approve", "by": word.By, "at": now.Format(time.RFC3339Nano),
-			"comment": word.Comment}
-	} else if word.Verdict == "done" {
-		a.Output = word.Result
+		a.Output = map[string]any{"approved": response.Verdict == "approve", "by": response.By, "at": now.Format(time.RFC3339Nano),
+			"comment": response.Comment}
+	} else if response.Verdict == "done" {
+		a.Output = response.Result
 	}
 	if a.Output, err = value.Fit(a.Output); err != nil {
 		return q, fmt.Errorf("%w: the answer %s: %w", ErrQuery, "to "+q.Path, err)
@@ -212,7 +212,7 @@ func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question
 		}
 		return q, fmt.Errorf("storing the answer to %s: %w", q.Path, err)
 	}
-	e.o.Log.Info("a run was answered", "run", id, "step", q.Path, "verdict", word.Verdict, "by", word.By)
+	e.o.Log.Info("a run was answered", "run", id, "step", q.Path, "verdict", response.Verdict, "by", response.By)
 	e.dueAt(now)
 	e.mu.Lock()
 	if ex := e.atWork[id]; ex != nil {
@@ -222,8 +222,8 @@ func (e *Engine) Answer(ctx context.Context, id RunID, word Word) (plan.Question
 	return q, nil
 }
 
-// choose finds the question that a word is for.
-func choose(questions []plan.Question, word Word) (plan.Question, error) {
+// choose finds the question that a response answers.
+func choose(questions []plan.Question, response Response) (plan.Question, error) {
 	var fit []plan.Question
 	var paths []string
 	for _, q := range questions {
@@ -231,32 +231,33 @@ func choose(questions []plan.Question, word Word) (plan.Question, error) {
 			continue
 		}
 		paths = append(paths, q.Path)
-		if word.Path == "" && slices.Contains(verdicts[q.Kind], word.Verdict) || q.Path == word.Path {
+		if response.Path == "" && slices.Contains(verdicts[q.Kind], response.Verdict) || q.Path == response.Path {
 			fit = append(fit, q)
 		}
 	}
 	switch {
 	case len(paths) == 0:
 		return plan.Question{}, errors.New("it does not wait for a person")
-	case len(fit) == 0 && word.Path != "":
-		return plan.Question{}, fmt.Errorf("step %s does not wait for a person; %s does", word.Path, strings.Join(paths, ", "))
+	case len(fit) == 0 && response.Path != "":
+		return plan.Question{}, fmt.Errorf("step %s does not wait for a person; %s does", response.Path, strings.Join(paths, ", "))
 	case len(fit) == 0:
-		return plan.Question{}, fmt.Errorf("nothing can be answered by %s: %s waits for %s", word.Verdict, questions[0].Path,
+		return plan.Question{}, fmt.Errorf("nothing can be answered by %s: %s waits for %s", response.Verdict, questions[0].Path,
 			strings.Join(verdicts[questions[0].Kind], ", "))
 	case len(fit) > 1:
 		return plan.Question{}, fmt.Errorf("several steps wait for a person: say which of %s", strings.Join(paths, ", "))
 	}
 	q := fit[0]
-	if !slices.Contains(verdicts[q.Kind], word.Verdict) {
-		return q, fmt.Errorf("step %s is answered by %s, not by %q", q.Path, strings.Join(verdicts[q.Kind], ", "), word.Verdict)
+	if !slices.Contains(verdicts[q.Kind], response.Verdict) {
+		return q, fmt.Errorf("step %s is answered by %s, not by %q", q.Path, strings.Join(verdicts[q.Kind], ", "), response.Verdict)
 	}
-	if len(q.By) > 0 && !slices.Contains(q.By, word.By) {
-		return q, fmt.Errorf("step %s can be answered by %s only, not by %q", q.Path, strings.Join(q.By, ", "), word.By)
+	if len(q.By) > 0 && !slices.Contains(q.By, response.By) {
+		return q, fmt.Errorf("step %s can be answered by %s only, not by %q", q.Path, strings.Join(q.By, ", "), response.By)
 	}
-	if len(q.By) > 0 && word.Proof == "" {
+	if len(q.By) > 0 && response.Proof == "" {
 		return q, fmt.Errorf("step %s can be answered by %s only, and a name that is typed proves nothing: "+
 			"call with the token of that name (server: {tokens: {%s: ...}} in hookloom.yaml), "+
-			"or hand out a signed link (hookloom approve RUN --step %s --by %s --link)", q.Path, strings.Join(q.By, ", "), word.By, q.Path, word.By)
+			"or hand out a signed link (hookloom approve RUN --step %s --by %s --link)", q.Path, strings.Join(q.By, ", "), response.By, q.Path,
+			response.By)
 	}
 	return q, nil
 }

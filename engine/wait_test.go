@@ -72,7 +72,7 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 		{"", "resend", "ada", "token", "waits for approve, reject"},
 		{"pay", "approve", "ada", "token", "step pay does not wait for a person; ok does"},
 	} {
-		if _, err := e.Answer(ctx, id, engine.Word{Path: x.path, Verdict: x.verdict, By: x.by, Proof: x.proof}); err == nil ||
+		if _, err := e.Answer(ctx, id, engine.Response{Path: x.path, Verdict: x.verdict, By: x.by, Proof: x.proof}); err == nil ||
 			!strings.Contains(err.Error(), x.want) {
 			t.Errorf("%+v: %v", x, err)
 		}
@@ -83,7 +83,7 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			_, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada", Proof: "token"})
+			_, err := e.Answer(ctx, id, engine.Response{Verdict: "approve", By: "ada", Proof: "token"})
 			taken <- err
 		}()
 	}
@@ -98,7 +98,7 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 	if got := output(t, s, id); first != 1 || got != `succeeded "paid, said ada" ` {
 		t.Errorf("%d answers were taken, %s", first, got)
 	}
-	if _, err := e.Answer(ctx, id, engine.Word{Verdict: "approve", By: "ada", Proof: "token"}); err == nil ||
+	if _, err := e.Answer(ctx, id, engine.Response{Verdict: "approve", By: "ada", Proof: "token"}); err == nil ||
 		!strings.Contains(err.Error(), "has ended as succeeded") {
 		t.Errorf("after the end: %v", err)
 	}
@@ -116,7 +116,7 @@ func TestWhatWasRejectedIsNotDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := stands(t, s, engine.Waiting)
-	if _, err := e.Answer(context.Background(), id, engine.Word{Verdict: "reject", By: "bob", Proof: "token",
+	if _, err := e.Answer(context.Background(), id, engine.Response{Verdict: "reject", By: "bob", Proof: "token",
 		Comment: "too much"}); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,8 @@ func TestAnAttemptInDoubtIsHeldForAPerson(t *testing.T) {
 			t.Fatal(err)
 		}
 		id := stands(t, s, engine.Waiting)
-		if _, err := e.Answer(context.Background(), id, engine.Word{Verdict: verdict, By: "ada", Result: map[string]any{"n": 9}}); err != nil {
+		if _, err := e.Answer(context.Background(), id, engine.Response{Verdict: verdict, By: "ada",
+			Result: map[string]any{"n": 9}}); err != nil {
 			t.Fatal(err)
 		}
 		end := engine.Succeeded
@@ -280,7 +281,7 @@ steps:
 	}
 	<-began
 	id := stands(t, s, engine.Running)
-	if _, err := e.Answer(context.Background(), id, engine.Word{Verdict: "approve"}); err != nil {
+	if _, err := e.Answer(context.Background(), id, engine.Response{Verdict: "approve"}); err != nil {
 		t.Fatal(err)
 	}
 	stands(t, s, engine.Succeeded)

@@ -383,7 +383,7 @@ func (x *identityTrial) Accept(ctx context.Context, d *engine.Delivery) (engine.
 	x.next++
 	x.keys, x.window = append(x.keys, d.Key), max(d.Dedupe, d.ClaimFor)
 	d.ReceivedAt = d.ReceivedAt.Add(x.late)
-	d.Unheard = true
+	d.Unsubscribed = true
 	if d.Flag != "" {
 		x.t.Errorf("flag %q", d.Flag)
 	}

@@ -45,7 +45,7 @@ func (l *ledger) Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next++
-	d.Unheard = true
+	d.Unsubscribed = true
 	d.ReceivedAt = d.ReceivedAt.Add(l.late)
 	r, err := l.store.Accept(ctx, l.next, d)
 	l.receipts, l.taken = append(l.receipts, r), append(l.taken, d)

@@ -23,9 +23,9 @@ type ActionSpec struct {
 	Name   string
 	Help   string
 	Inputs []ActionInput
-	// Leaves tells that it acts outside of this process: it gets an attempt on
+	// SideEffects tells that it acts outside of this process: it gets an attempt on
 	// record before it acts, and is mocked in tests.
-	Leaves bool
+	SideEffects bool
 	// SafeMethods tells that the input "method" decides whether it can be
 	// repeated without harm; Safe that it always can.
 	SafeMethods, Safe bool

@@ -185,7 +185,7 @@ func (a *ConnectorAction) retry(byDefault *Retry) *Retry {
 func (c *Connector) Specs() []*ActionSpec {
 	var out []*ActionSpec
 	for _, a := range c.Actions {
-		s := &ActionSpec{Name: fmt.Sprintf("%s/%s", c.Name, a.Name), Help: a.Description, Leaves: true, Example: a.Example,
+		s := &ActionSpec{Name: fmt.Sprintf("%s/%s", c.Name, a.Name), Help: a.Description, SideEffects: true, Example: a.Example,
 			Safe: a.safe(), Retry: a.retry(c.Retry), Timeout: c.Timeout, Connector: c, Action: a}
 		for _, in := range a.Inputs {
 			s.Inputs = append(s.Inputs, ActionInput{

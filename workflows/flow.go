@@ -121,7 +121,7 @@ func (w *Workflow) warnOfReplacing() {
 	}
 	warned := false
 	w.EachStep(func(s *Step) {
-		if !warned && s.Spec != nil && s.Spec.Leaves && !s.Spec.Safe {
+		if !warned && s.Spec != nil && s.Spec.SideEffects && !s.Spec.Safe {
 			warned = true
 			w.src.warn(w.Concurrency.onFullPos, "replace-unsafe",
 				"on_full: replace cuts a running run, and step "+s.Key+" ("+s.Uses+") may have had its effect by then",

@@ -232,7 +232,7 @@ func write(dir, mode string, load time.Duration) error {
 					key := fmt.Sprintf("%d-%d", sender, i)
 					now := time.Now().UTC()
 					d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now,
-						Raw: []byte(`{"key":"` + key + `","pad":"` + strings.Repeat("x", 600) + `"}`), Dedupe: time.Hour, Unheard: i%2 == 0}
+						Raw: []byte(`{"key":"` + key + `","pad":"` + strings.Repeat("x", 600) + `"}`), Dedupe: time.Hour, Unsubscribed: i%2 == 0}
 					id := engine.EventID(ids.Next())
 					_, err := s.Accept(ctx, id, d)
 					if err == nil && i%4 == 1 {
@@ -280,7 +280,7 @@ func gather(ctx context.Context, s *store.Store, id engine.EventID, run engine.R
 	r := &engine.Run{ID: run, Event: id, Workflow: "w", Version: "v", Status: engine.Queued, CreatedAt: now, DueAt: now}
 	m := engine.Match{Event: id, At: now, Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run}},
 		Cancels: []engine.CancelKey{key},
-		Starts: []engine.Settlement{{Run: r, New: true, Answers: -1, Cancels: []engine.CancelKey{key},
+		Starts: []engine.RunUpdate{{Run: r, New: true, Answers: -1, Cancels: []engine.CancelKey{key},
 			Gather: &engine.Gathering{Kind: workflows.Debounce, Key: strconv.Itoa(n % 5), Wait: 20 * time.Millisecond, Max: time.Second}}}}
 	out, err := s.Match(ctx, []engine.Match{m})
 	if err != nil {

@@ -103,10 +103,10 @@ func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	word := engine.Word{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"),
+	response := engine.Response{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"),
 		By: signer(r, strings.TrimSpace(r.PostForm.Get("by"))), Proof: nameProof(r), Comment: r.PostForm.Get("comment")}
-	note(r, "step", word.Path, "verdict", word.Verdict, "comment", word.Comment)
-	if _, err := c.o.Operator.Answer(r.Context(), id, word); err != nil {
+	note(r, "step", response.Path, "verdict", response.Verdict, "comment", response.Comment)
+	if _, err := c.o.Operator.Answer(r.Context(), id, response); err != nil {
 		c.cannot(w, r, err)
 		return
 	}

@@ -102,22 +102,23 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 			fmt.Sprintf("the token is that of %s and cannot answer as %s: leave by out, or use the token of %s", by.Name, o.By, o.By))
 		return
 	}
-	word := engine.Word{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: signer(r, o.By), Proof: nameProof(r), Comment: o.Comment}
+	response := engine.Response{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: signer(r, o.By), Proof: nameProof(r),
+		Comment: o.Comment}
 	if len(o.Result) > 0 {
 		v, err := value.DecodeJSON(o.Result)
 		if err != nil {
 			problem(w, http.StatusBadRequest, "result: "+err.Error())
 			return
 		}
-		word.Result = v
+		response.Result = v
 	}
-	note(r, "step", word.Path, "verdict", word.Verdict, "comment", word.Comment)
-	q, err := c.o.Operator.Answer(r.Context(), id, word)
+	note(r, "step", response.Path, "verdict", response.Verdict, "comment", response.Comment)
+	q, err := c.o.Operator.Answer(r.Context(), id, response)
 	if err != nil {
 		c.conflict(w, err)
 		return
 	}
-	reply(w, http.StatusAccepted, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Verdict: word.Verdict})
+	reply(w, http.StatusAccepted, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Verdict: response.Verdict})
 }
 
 // fire starts a workflow by hand.

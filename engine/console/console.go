@@ -81,7 +81,7 @@ type Operator interface {
 	BeginOrder(ctx context.Context, key string, digest []byte) (engine.Order, error)
 	EndOrder(ctx context.Context, key string, o engine.Order) error
 	Cancel(ctx context.Context, id engine.RunID) error
-	Answer(ctx context.Context, id engine.RunID, word engine.Word) (plan.Question, error)
+	Answer(ctx context.Context, id engine.RunID, response engine.Response) (plan.Question, error)
 	Link(ctx context.Context, id engine.RunID, path, by string) (token string, q plan.Question, err error)
 	Destinations() []destination.State
 	OpenAlerts() []engine.OpenAlert

@@ -93,8 +93,8 @@ func (o *operator) Cancel(_ context.Context, id engine.RunID) error {
 	return engine.ErrStale
 }
 
-func (o *operator) Answer(_ context.Context, id engine.RunID, word engine.Word) (plan.Question, error) {
-	o.asked = append(o.asked, fmt.Sprint("answer ", id, word))
+func (o *operator) Answer(_ context.Context, id engine.RunID, response engine.Response) (plan.Question, error) {
+	o.asked = append(o.asked, fmt.Sprint("answer ", id, response))
 	return plan.Question{Path: "ok"}, nil
 }
 
@@ -131,7 +131,7 @@ func made(t *testing.T, o console.Options) (*console.Console, *operator) {
 	if _, err := s.Match(ctx, []engine.Match{{Event: 1, At: at,
 		Decisions: []engine.Decision{{Workflow: script, Version: script, Outcome: engine.Matched, Reason: script, Run: 2,
 			Conditions: []engine.Condition{{Expr: script, Result: &yes, Values: map[string]any{script: script}}}}},
-		Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}}); err != nil {
+		Starts: []engine.RunUpdate{{Run: run, New: true, Records: []*plan.Record{rec}}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Refuse(ctx, engine.Refusal{At: at, Trigger: script, Reason: script, Detail: script, RemoteIP: script, Path: script,

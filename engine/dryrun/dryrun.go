@@ -261,7 +261,7 @@ func (p *answerer) result(d plan.Due, reply *Reply) (any, *plan.Error) {
 	if result, failed, inside := p.r.kept.perform(p.r.Workflow.ID, d, p.st); inside {
 		return result, failed
 	}
-	if !d.Step.Spec.Leaves {
+	if !d.Step.Spec.SideEffects {
 		return nil, nil
 	}
 	if example := d.Step.ExampleOutput(); example != nil {

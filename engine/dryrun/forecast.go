@@ -119,7 +119,7 @@ func (f *Forecaster) run(x engine.Selected) (got *Result, err error) {
 
 // addCall notes what an attempt would have called.
 func (f *Forecaster) addCall(w *engine.PlannedWorkflow, c Call) {
-	if c.Due == nil || c.Due.Step.Spec == nil || !c.Due.Step.Spec.Leaves {
+	if c.Due == nil || c.Due.Step.Spec == nil || !c.Due.Step.Spec.SideEffects {
 		return
 	}
 	call := engine.PlannedCall{Action: c.Due.Step.Uses, Host: f.host(*c.Due)}

@@ -15,7 +15,7 @@ import (
 )
 
 // acts is the one action of these workflows; it is only ever planned.
-var acts = map[string]*workflows.ActionSpec{"test/act": {Name: "test/act", Leaves: true,
+var acts = map[string]*workflows.ActionSpec{"test/act": {Name: "test/act", SideEffects: true,
 	Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}, {Name: "url", Type: "string", Fill: workflows.FillURL}}}}
 
 func flow(t testing.TB, text string) *workflows.Workflow {
@@ -456,7 +456,7 @@ func TestASecretThatIsNotSetIsAnError(t *testing.T) {
 }
 
 func TestCredentialsAreNeverOnRecord(t *testing.T) {
-	acts["test/http"] = &workflows.ActionSpec{Name: "test/http", Leaves: true, Inputs: []workflows.ActionInput{
+	acts["test/http"] = &workflows.ActionSpec{Name: "test/http", SideEffects: true, Inputs: []workflows.ActionInput{
 		{Name: "auth", Type: "object"}, {Name: "headers", Type: "object"}, {Name: "pin", Type: "string", Secret: true}}}
 	defer delete(acts, "test/http")
 	st := state(flow(t, `on: manual

@@ -151,7 +151,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 			return r, err
 		}
 	}
-	if d.Unheard || a.decided {
+	if d.Unsubscribed || a.decided {
 		t.decidedEvent(a.id)
 		return r, nil
 	}

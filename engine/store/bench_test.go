@@ -33,7 +33,7 @@ func BenchmarkAccept(b *testing.B) {
 				for pb.Next() {
 					now := time.Now()
 					d := &engine.Delivery{Trigger: "t", Inlet: "webhook", Key: fmt.Sprintf("key-%012d", n.Add(1)), Type: "x", Time: now, ReceivedAt: now,
-						Raw: body, Dedupe: time.Hour, Unheard: true}
+						Raw: body, Dedupe: time.Hour, Unsubscribed: true}
 					if _, err := s.Accept(context.Background(), engine.EventID(ids.Next()), d); err != nil {
 						b.Error(err)
 						return

@@ -37,7 +37,7 @@ func TestDamageIsSeenNotServed(t *testing.T) {
 		id := engine.EventID(engine.FirstID(at.Add(time.Duration(i) * time.Second)))
 		body := fmt.Sprintf(`{"n":%d,"pad":%q}`, i, strings.Repeat(fmt.Sprint(i%10), 300+i*7%2000))
 		if _, err := s.Accept(t.Context(), id, &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: fmt.Sprint("key-", i), Type: "paid",
-			Time: at, ReceivedAt: at, Raw: []byte(body), Dedupe: time.Hour, Unheard: true}); err != nil {
+			Time: at, ReceivedAt: at, Raw: []byte(body), Dedupe: time.Hour, Unsubscribed: true}); err != nil {
 			t.Fatal(err)
 		}
 		want[id] = body

@@ -27,7 +27,7 @@ func (s *Store) Redecide(ctx context.Context, rs []engine.Redecision, step *engi
 	for i, r := range rs {
 		m := engine.Match{Event: r.Event, Decisions: []engine.Decision{r.Decision}, At: r.At}
 		if r.Start != nil {
-			m.Starts = []engine.Settlement{*r.Start}
+			m.Starts = []engine.RunUpdate{*r.Start}
 		}
 		e, err := s.encodeMatch(m)
 		if err != nil {
@@ -138,7 +138,7 @@ func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecide
 		return nil
 	}
 	out.Run, out.Repeats, out.Due, out.Gather = run.ID, repeats, run.DueAt, m.Gather
-	if r.start.of.Place != nil {
+	if r.start.of.Slot != nil {
 		out.Due = m.Due
 		if !out.Due.IsZero() && out.Due.Before(run.DueAt) { // it is spread out as others are
 			out.Due = run.DueAt

@@ -63,7 +63,7 @@ func (x *shown) run(workflow string, status engine.RunStatus, failure *plan.Erro
 		}
 	}
 	m := engine.Match{Event: run.Event, At: x.at, Decisions: []engine.Decision{{Workflow: workflow, Version: "v1", Outcome: engine.Matched,
-		Run: run.ID}}, Starts: []engine.Settlement{{Run: run, New: true, Answers: -1, Records: records}}}
+		Run: run.ID}}, Starts: []engine.RunUpdate{{Run: run, New: true, Answers: -1, Records: records}}}
 	if _, err := x.s.Match(ctx, []engine.Match{m}); err != nil {
 		x.t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestWaitingIsNotWorking(t *testing.T) {
 	}
 	settle := func(records ...*plan.Record) {
 		t.Helper()
-		if _, err := x.s.Settle(t.Context(), engine.Settlement{Run: run, Answers: -1, Records: records}); err != nil {
+		if _, err := x.s.CommitRun(t.Context(), engine.RunUpdate{Run: run, Answers: -1, Records: records}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // encodedUpdate is an update of a run, encoded before it reaches the writer's goroutine.
 type encodedUpdate struct {
-	of     engine.Settlement
+	of     engine.RunUpdate
 	calls  []madeEvent
 	insert bool
 	// sealed are updates with what was masked, encrypted, and notes on steps; mostly
@@ -24,7 +24,7 @@ type encodedUpdate struct {
 	waits []sealing
 }
 
-func (s *Store) encode(st engine.Settlement) (encodedUpdate, error) {
+func (s *Store) encode(st engine.RunUpdate) (encodedUpdate, error) {
 	r := st.Run
 	result, err := s.encodeMasked(r.Output, st.Mask, sealedResult)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Store) encode(st engine.Settlement) (encodedUpdate, error) {
 		}
 		out.sealed = append(out.sealed, sealing{`UPDATE runs SET ending = ? WHERE id = ?`, []driver.Value{why, int64(r.ID)}})
 	}
-	if out.calls, err = s.encodeEvents(st.Calls); err != nil {
+	if out.calls, err = s.encodeEvents(st.Emits); err != nil {
 		return encodedUpdate{}, err
 	}
 	for _, rec := range st.Records {
@@ -109,7 +109,7 @@ func (s *Store) encodeEvents(events []*engine.Event) ([]madeEvent, error) {
 	return out, nil
 }
 
-func madeProgress(st engine.Settlement) bool {
+func madeProgress(st engine.RunUpdate) bool {
 	return st.Run.Status == engine.Waiting || slices.ContainsFunc(st.Records, func(r *plan.Record) bool { return !r.FinishedAt.IsZero() })
 }
 

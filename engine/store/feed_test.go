@@ -61,7 +61,7 @@ func acceptAt(t *testing.T, s *store.Store, id engine.EventID) {
 	t.Helper()
 	now := time.Now()
 	d := &engine.Delivery{Trigger: "t", Inlet: "webhook", Key: id.String(), Type: "x", Time: now, ReceivedAt: now, Raw: []byte("{}"),
-		Dedupe: time.Hour, Unheard: true}
+		Dedupe: time.Hour, Unsubscribed: true}
 	if _, err := s.Accept(context.Background(), id, d); err != nil {
 		t.Error(err)
 	}

@@ -8,14 +8,15 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file counts the places of runs whose workflow has concurrency or rate.
+// This file counts the slots of runs whose workflow has concurrency or rate.
 // All of it runs inside of the writer's transactions, so that two events never
-// see the same free place.
+// see the same free slot.
 
-// enter lets a new run ask for its place. It gives when the run is due, zero for one that is
+// enter lets a new run ask for its slot. It gives when the run is due, zero for one that is
 // parked until its turn, and which runs it takes the place of; dropped is not empty when it may not be made.
-func (t *tx) enter(run engine.RunID, p *engine.Place, now time.Time) (due time.Time, replaced []engine.RunID, dropped string, err error) {
-	c, err := t.crowd(p)
+func (t *tx) enter(run engine.RunID, p *engine.SlotRequest, now time.Time) (due time.Time, replaced []engine.RunID, dropped string,
+	err error) {
+	c, err := t.groupState(p)
 	if err != nil {
 		return due, nil, "", err
 	}
@@ -51,8 +52,8 @@ func (t *tx) enter(run engine.RunID, p *engine.Place, now time.Time) (due time.T
 	return due, replaced, "", err
 }
 
-// crowd counts who is in the groups of a place.
-func (t *tx) crowd(p *engine.Place) (c engine.Crowd, err error) {
+// groupState counts who is in the groups of a slot.
+func (t *tx) groupState(p *engine.SlotRequest) (c engine.GroupState, err error) {
 	if p.Limit > 0 {
 		if c.AtWork, err = t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state IN ('has', 'replaced')`, p.Workflow,
 			p.Group); err != nil {
@@ -107,8 +108,8 @@ func (t *tx) nextStart(workflow, group string, limit int, per time.Duration) (ti
 }
 
 // replace marks those that a new run takes the place of: all that wait, and as
-// many of those at work, the oldest first, as leave one place.
-func (t *tx) replace(p *engine.Place) ([]engine.RunID, error) {
+// many of those at work, the oldest first, as leave one slot.
+func (t *tx) replace(p *engine.SlotRequest) ([]engine.RunID, error) {
 	var out []engine.RunID
 	for _, q := range []struct {
 		query string
@@ -136,7 +137,7 @@ func (t *tx) replace(p *engine.Place) ([]engine.RunID, error) {
 	return out, nil
 }
 
-// leave gives the place of an ended run up and lets those begin that wait for it.
+// leave gives the slot of an ended run up and lets those begin that wait for it.
 // It gives when the first of them is due, zero for none.
 func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 	// What did not start counts for no rate.
@@ -175,7 +176,7 @@ func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 	}
 }
 
-// promote gives a free place of a group to the run that has waited longest.
+// promote gives a free slot of a group to the run that has waited longest.
 func (t *tx) promote(workflow, group string, now time.Time) (due time.Time, more bool, err error) {
 	v := make([]driver.Value, 5)
 	found, err := t.row(`SELECT run_id, max_runs, rate_grp, rate_limit, rate_per FROM places WHERE workflow = ? AND grp = ? AND state = `+

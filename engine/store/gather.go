@@ -173,8 +173,8 @@ func (s *Store) CloseGathering(ctx context.Context, c engine.Closing) (out engin
 		if !found {
 			return engine.ErrStale
 		}
-		if c.Place != nil {
-			if out.Due, out.Replaced, out.Dropped, err = t.enter(c.Run, c.Place, c.At); err != nil || out.Dropped != "" {
+		if c.Slot != nil {
+			if out.Due, out.Replaced, out.Dropped, err = t.enter(c.Run, c.Slot, c.At); err != nil || out.Dropped != "" {
 				return err // it stays due until its run is cancelled
 			}
 		}

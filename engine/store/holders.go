@@ -12,7 +12,7 @@ const shownHolders = 3
 
 // holders lists the runs that have the places of the group which a run waits in, the
 // oldest first.
-func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.PlaceHolder, error) {
+func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.SlotHolder, error) {
 	type held struct {
 		run   engine.RunID
 		since int64
@@ -27,13 +27,13 @@ func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.PlaceH
 	if err != nil {
 		return nil, err
 	}
-	out := []engine.PlaceHolder{}
+	out := []engine.SlotHolder{}
 	for _, x := range list {
 		d, err := h.opened(ctx, x.run)
 		if err != nil {
 			return nil, err
 		}
-		p := engine.PlaceHolder{Run: x.run.String(), Status: d.Status, Since: fromMillis(x.since)}
+		p := engine.SlotHolder{Run: x.run.String(), Status: d.Status, Since: fromMillis(x.since)}
 		if d.Status == string(engine.Waiting) {
 			p.GoesOn, p.Detail = d.GoesOn(time.UTC), d
 		}

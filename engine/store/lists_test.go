@@ -152,7 +152,7 @@ func TestARhythmIsTheLongestSilenceAndHalfAgain(t *testing.T) {
 		at = at.Add(after)
 		if _, err := s.Accept(t.Context(), engine.EventID(engine.FirstID(at)),
 			&engine.Delivery{Trigger: "shop", Inlet: inlet, Key: at.String(), Time: at, ReceivedAt: at, Dedupe: time.Hour,
-				Unheard: true}); err != nil {
+				Unsubscribed: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -127,7 +127,7 @@ func (m matchRows) start(t *tx, r encodedUpdate, out *engine.MatchResult) (dropp
 		_, err = r.write(t)
 		return false, err
 	}
-	p := r.of.Place
+	p := r.of.Slot
 	if p == nil {
 		_, err := r.write(t)
 		return false, err

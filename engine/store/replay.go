@@ -19,10 +19,10 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 		} else if as, _ := v[0].(int64); found && !r.Again {
 			return &engine.ReplayedError{As: engine.RunID(as)}
 		}
-		if r.Place != nil {
+		if r.Slot != nil {
 			var dropped string
 			var err error
-			due, _, dropped, err = t.enter(r.New, r.Place, r.At)
+			due, _, dropped, err = t.enter(r.New, r.Slot, r.At)
 			if err != nil {
 				return err
 			}

@@ -134,14 +134,14 @@ func (r encodedUpdate) writeEnd(t *tx) (next time.Time, err error) {
 			return next, err
 		}
 	}
-	if r.of.Leaves {
+	if r.of.FreesSlot {
 		return t.leave(r.of.Run, r.of.Run.FinishedAt)
 	}
 	return next, nil
 }
 
-// Settle implements engine.Store.
-func (s *Store) Settle(ctx context.Context, st engine.Settlement) (next time.Time, err error) {
+// CommitRun implements engine.Store.
+func (s *Store) CommitRun(ctx context.Context, st engine.RunUpdate) (next time.Time, err error) {
 	r, err := s.encode(st)
 	if err != nil {
 		return next, err

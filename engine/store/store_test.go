@@ -164,7 +164,7 @@ func TestTheViewsShowWhatTheContractNames(t *testing.T) {
 		FinishedAt: at, Error: &plan.Error{Message: "no", Code: "x"}}
 	m := engine.Match{Event: 0x1234, At: at, Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched,
 		Run: 0x99}},
-		Starts: []engine.Settlement{{Run: run, New: true,
+		Starts: []engine.RunUpdate{{Run: run, New: true,
 			Records: []*plan.Record{{Path: "a", Attempt: 1, Action: "log", Status: plan.Succeeded, StartedAt: at, FinishedAt: at,
 				Input: map[string]any{"m": 1}}}}}}
 	if _, err := s.Match(ctx, []engine.Match{m}); err != nil {
@@ -235,7 +235,7 @@ func TestSecretsNeverReachARow(t *testing.T) {
 	rec := &plan.Record{Path: "a", Attempt: 1, Action: "x", Status: plan.Failed, StartedAt: at, FinishedAt: at,
 		Input: map[string]any{"h": "Bearer s3cr3t-token"}, Output: []any{`hunter2"quoted`}, Error: run.Error}
 	if _, err := s.Match(ctx, []engine.Match{{Event: 1, At: at,
-		Starts: []engine.Settlement{{Run: run, New: true, Records: []*plan.Record{rec}}}}}); err != nil {
+		Starts: []engine.RunUpdate{{Run: run, New: true, Records: []*plan.Record{rec}}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Refuse(ctx, engine.Refusal{At: at, Trigger: "a", Body: []byte("s3cr3t-token"),
