@@ -37,5 +37,7 @@
 //
 // The package knows the language (workflows) and the planner. It must not know
 // HTTP handlers, SQL, providers or any particular action: ways in, ways out and
-// the store meet it through the interfaces in contracts.go.
+// the store meet it through the interfaces in contracts.go and store.go (what the store does
+// for each of its users: eventstore.go, runstore.go, controlstore.go, inletstore.go,
+// historystore.go).
 package engine

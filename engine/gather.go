@@ -17,23 +17,6 @@ import (
 // them loses no event and makes no second run. Events of such workflows are matched one
 // after another (ordered.go).
 
-// GatherStore is what the store does for debounce, batch and cancel_on.
-type GatherStore interface {
-	// DueGatherings lists gatherings whose time has come, and when the next one is due.
-	// oldest is the first event that is not matched yet, 0 for none.
-	DueGatherings(ctx context.Context, now time.Time, limit int) (list []DueGathering, next time.Time, oldest EventID, err error)
-	// CloseGathering lets a gathered run begin. It returns ErrStale when the gathering
-	// is not due any more, or its run has another event by now.
-	CloseGathering(ctx context.Context, c Closing) (Closed, error)
-	// Gathered lists the events of a run besides its own, oldest first, and how much
-	// memory they take.
-	Gathered(ctx context.Context, id RunID) (ids []EventID, size int64, err error)
-	// CancelVersions lists the workflow versions whose open runs events may end.
-	CancelVersions(ctx context.Context) ([]Run, error)
-	// CancelledBy lists the runs that events have ended, and that are open still.
-	CancelledBy(ctx context.Context) ([]CancelledBy, error)
-}
-
 // Gathering is how the event of a new run joins others.
 type Gathering struct {
 	Kind, Key string

@@ -30,42 +30,7 @@ import (
 
 // Log is what the console reads. The store's History fits. Lists are pages whose
 // cost does not grow with the history.
-type Log interface {
-	EventPage(context.Context, engine.Query) (engine.Page[engine.EventItem], error)
-	EventDetail(context.Context, engine.EventID) (*engine.EventDetail, error)
-	RunPage(context.Context, engine.Query) (engine.Page[engine.RunItem], error)
-	DeadLetters(context.Context, engine.Query) (engine.Page[engine.DeadLetter], error)
-	DeadGroups(context.Context, engine.Query) ([]engine.DeadGroup, error)
-	HostLog
-	StreamLog
-	HostTimes(ctx context.Context, host string) (engine.HostTimes, error)
-	NeedsPeople(context.Context) (int, error)
-	CountEvents(context.Context, engine.Query, *engine.Page[engine.EventItem]) error
-	CountRuns(context.Context, engine.Query, *engine.Page[engine.RunItem]) error
-	CountDead(context.Context, engine.Query, *engine.Page[engine.DeadLetter]) error
-	CountRefusals(context.Context, engine.Query, *engine.Page[engine.RefusalItem]) error
-	CountAudit(context.Context, engine.Query, *engine.Page[engine.AuditEntry]) error
-	Missed(ctx context.Context, workflow string) (engine.Switched, error)
-	HasName(ctx context.Context, workflow, trigger string) (bool, error)
-	InDoubt(ctx context.Context, runs []string) (int, error)
-	RunOne(context.Context, engine.RunID) (engine.RunItem, error)
-	RunDetail(context.Context, engine.RunID) (*engine.RunDetail, error)
-	Quarantine(context.Context, engine.Query) ([]engine.RefusalItem, error)
-	Refusal(ctx context.Context, id string) (*engine.RefusalItem, []byte, error)
-	SecretUses(context.Context) ([]engine.SecretUse, error)
-	Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error)
-	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
-	Activity(ctx context.Context, from time.Time, step time.Duration, n int) ([]engine.Bucket, error)
-	Standing(context.Context) (engine.Standing, error)
-	TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error)
-	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
-	WorkflowStats(ctx context.Context, since time.Time) (map[string]engine.WorkflowStats, error)
-	Versions(ctx context.Context, workflow string) ([]engine.VersionItem, error)
-	VersionText(ctx context.Context, version string) (string, error)
-	AuditPage(context.Context, engine.Query) (engine.Page[engine.AuditEntry], error)
-	Values(context.Context, engine.ValueQuery) ([]engine.ValueItem, error)
-	Value(ctx context.Context, ref engine.ValueRef, now time.Time) (engine.ValueItem, error)
-}
+type Log = engine.History
 
 // Operator is what the console may do. The engine fits.
 type Operator interface {

@@ -23,16 +23,6 @@ const (
 	maxAtOnce = 500
 )
 
-// StreamLog is what the stream reads. The store's History fits.
-type StreamLog interface {
-	FeedEnd(context.Context) (engine.Cursor, error)
-	Feed(ctx context.Context, after engine.Cursor, limit int) ([]engine.FeedChange, error)
-	MissedChanges(ctx context.Context, since engine.Cursor) ([]engine.FeedChange, engine.Cursor, error)
-	FeedEvents(context.Context, []engine.EventID, engine.Query) (map[engine.EventID]engine.EventItem, error)
-	FeedRuns(ctx context.Context, ids []engine.RunID, runs, events engine.Query) (map[engine.RunID]engine.RunItem, error)
-	RunMark(context.Context, engine.RunID) (string, error)
-}
-
 // stream sends what happens, live (WHATWG HTML, 9.2 Server-sent events): each event when it
 // is decided and each status of each run, in the order of the commits, once. Its ids are
 // positions in the feed, in the form of an event's id. A reader that was cut off, also by a

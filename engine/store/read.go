@@ -31,6 +31,8 @@ func OpenHistory(path string) (*History, error) {
 	return &History{db, path}, nil
 }
 
+var _ engine.History = (*History)(nil)
+
 // History gives the reading side of an open store.
 func (s *Store) History() *History { return &History{s.readers, s.path} }
 

@@ -1,0 +1,51 @@
+package engine
+
+import "context"
+
+// EventStore is the way of an event from its acceptance to its decisions. Its user is the
+// intake: accept.go, fastpath.go, decide.go, ordered.go, emit.go.
+type EventStore interface {
+	// Accept stores a delivery as a new event with the given id, in the inbox, or finds the
+	// event that has its key, its signature or its content already; of that one the further
+	// delivery is recorded. Claiming the key and storing the event are one transaction, so
+	// that an error burns no key. The intake calls it before the sender is answered.
+	Accept(ctx context.Context, id EventID, d *Delivery) (Receipt, error)
+	// AcceptDecided does what Accept does, and what Match does for the event, in one
+	// transaction: the event is never in the inbox. Of a known event only the further
+	// delivery is recorded. The fast path calls it before the sender is answered.
+	AcceptDecided(ctx context.Context, id EventID, d *Delivery, m Match) (Receipt, MatchResult, error)
+	// AcceptAll does what Accept does for the events of one request: all or none. The
+	// receipts are in the order of the deliveries.
+	AcceptAll(ctx context.Context, ids []EventID, ds []*Delivery) ([]Receipt, error)
+	// Emit does what Accept does for the event of a step, once for each Op; again reports
+	// that an earlier attempt stored it. An attempt calls it. It may run twice: the second
+	// call returns the receipt of the first, with again.
+	Emit(ctx context.Context, id EventID, d *Delivery, o Emission) (r Receipt, again bool, err error)
+	// Refuse keeps a refused delivery for diagnosis, within a number and a size. It is called
+	// while the sender waits. Running twice keeps it twice.
+	Refuse(ctx context.Context, r Refusal) error
+	// Admitted records the event that a refused delivery became when a person had it judged
+	// again. It may run twice.
+	Admitted(ctx context.Context, refusal int64, event EventID) error
+	// UseSecrets adds how often each secret has proved a delivery. The server calls it now
+	// and then, with what was counted since. Running twice counts twice.
+	UseSecrets(ctx context.Context, uses []SecretUse) error
+
+	// Inbox lists events that are acknowledged and not decided, oldest first: of the first
+	// limit of them those that are not known. It stops early when their bodies are large;
+	// whole reports that the inbox holds nothing else. The dispatcher calls it.
+	Inbox(ctx context.Context, limit int, known func(EventID) bool) (events []*Event, whole bool, err error)
+	// Match records, in order, what every workflow decided about events, with the runs that
+	// begin and the waiting runs that the events wake or end, all or none. The events leave
+	// the inbox. It may run twice: of an event that has left the inbox nothing is changed,
+	// and its result is Known.
+	Match(ctx context.Context, ms []Match) ([]MatchResult, error)
+	// Event loads one event; ErrNotFound when there is none.
+	Event(ctx context.Context, id EventID) (*Event, error)
+	// Called reports the state of the workflow that an event called: whether it decided, and
+	// its run. Callers are a request that waits for its answer, and the calling run.
+	Called(ctx context.Context, id EventID) (CallState, error)
+	// Awaited lists the triggers whose events a run waits for. The engine asks when it loads
+	// a project, to keep the events of these triggers although no workflow listens.
+	Awaited(ctx context.Context) ([]string, error)
+}

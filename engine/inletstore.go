@@ -1,0 +1,27 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// InletStore is what polls and schedules need. Its users are the inlets in package triggers,
+// through the engine (poll.go, alert.go).
+type InletStore interface {
+	// Poll stores the items of a poll and how far it has come, in one transaction: a crash
+	// loses no item and repeats none. The receipt of an item that made no event is empty.
+	// Running twice makes no second event: each item has its key.
+	Poll(ctx context.Context, ids []EventID, b *PollBatch) ([]Receipt, error)
+	// InletState returns how far a poll or a schedule has come; zero when it never ran.
+	InletState(ctx context.Context, trigger, inlet string) (InletState, error)
+	// Known reports which keys a poll would not take for new.
+	Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error)
+	// Differ keeps how the newest delivery of an event by another inlet differs from it; nil
+	// says that its data is the same. It may run twice.
+	Differ(ctx context.Context, id EventID, inlet string, diff map[string]any) error
+	// LastDelivery is when a trigger's webhook brought its newest event; zero for never.
+	LastDelivery(ctx context.Context, trigger string) (time.Time, error)
+	// Rhythm is how long a trigger's webhook may be quiet, going by its history; zero when
+	// there is too little of it.
+	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
+}

@@ -1,0 +1,65 @@
+package engine
+
+import "errors"
+
+// Store keeps everything that outlives the process: events, decisions, runs, attempts, and
+// what people ordered. It is the sum of the contracts below, one for each user. A database
+// fits when it passes the suite in engine/store/storetest.
+//
+// What holds for each method, unless its comment says otherwise:
+//
+//   - A method that changes something is one transaction. All of it is on disk when the
+//     method returns nil; none of it was stored when it returns an error, except ErrDisk,
+//     after which the outcome is not known.
+//   - A read sees each change that was stored before the read began.
+//   - The context ends the wait for a place in the queue, with nothing stored. Once the
+//     change is taken up, the method waits for its outcome.
+//   - Any number of goroutines may call any method at once.
+//   - Any method may return ErrFull, ErrBusy (nothing was stored, and it may be tried again),
+//     ErrDisk and ErrClosed (the process must end). Comments name further errors.
+//   - "May run twice" says what happens when a caller that does not know the outcome
+//     repeats the call with the same arguments.
+type Store interface {
+	// Instance is a random name of this installation, made with the database. Attempts
+	// derive their idempotency keys from it. It never changes.
+	Instance() string
+	// LastID is the largest id of an event, run or batch when the store was opened. New ids
+	// come after it.
+	LastID() int64
+	EventStore
+	RunStore
+	ControlStore
+	InletStore
+	Signals
+}
+
+// Signals is how a store reports what happens in it without being asked.
+type Signals interface {
+	// Failed is closed when writing became impossible; the process must end then. The
+	// server waits for it.
+	Failed() <-chan struct{}
+	// Err is why writing became impossible; nil while it is possible.
+	Err() error
+	// Full is why nothing may be stored for now: an error that wraps ErrFull, or nil. The
+	// readiness check asks it. The store itself finds out when there is room again.
+	Full() error
+}
+
+// The store's refusals, which callers tell apart.
+var (
+	// ErrFull means that the disk is full; nothing was written.
+	ErrFull = errors.New("the disk is full")
+	// ErrBusy means that too much is waiting to be written.
+	ErrBusy = errors.New("too much is waiting to be stored")
+	// ErrDisk means that the database itself cannot be read or written: the process must
+	// end. An error of the store that is none of these is about single rows.
+	ErrDisk = errors.New("the database cannot be used")
+	// ErrClosed means that the store was closed.
+	ErrClosed = errors.New("the store is closed")
+	// ErrNotFound means that no row has the id.
+	ErrNotFound = errors.New("not found")
+	// ErrQuery means that a list was asked for in a way that has no answer.
+	ErrQuery = errors.New("the query cannot be answered")
+	// ErrStale means that a run is no longer in the state that a change leaves.
+	ErrStale = errors.New("the run has changed meanwhile")
+)
