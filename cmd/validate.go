@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"os"
@@ -198,7 +199,12 @@ func (a *app) oneAction(s *workflows.ActionSpec, name string) error {
 		for _, in := range s.Inputs {
 			inputs = append(inputs, map[string]any{"name": in.Name, "type": in.Type, "required": in.Required, "help": in.Help, "words": in.Words})
 		}
-		return a.printJSON(map[string]any{"action": s.Name, "help": s.Help, "inputs": inputs, "example": s.Example})
+		outputs := []any{}
+		for _, o := range s.Outputs {
+			outputs = append(outputs, map[string]any{"name": o.Name, "type": o.Type, "help": o.Help})
+		}
+		return a.printJSON(map[string]any{"action": s.Name, "help": s.Help, "inputs": inputs, "outputs": outputs, "example": s.Example,
+			"usage": s.Usage, "retry": s.RepeatText(), "timeout": cmp.Or(s.Timeout, workflows.DefaultActionTimeout).String()})
 	}
 	a.printf("%s: %s\n\n", s.Name, s.Help)
 	t := newTable("INPUT", "TYPE", "NEEDED", "")
@@ -216,11 +222,48 @@ func (a *app) oneAction(s *workflows.ActionSpec, name string) error {
 	if err := t.print(a.out); err != nil {
 		return err
 	}
-	if names := s.OutputNames(); len(names) > 0 {
-		a.printf("\nOutput: %s\n", strings.Join(names, ", "))
+	if err := a.actionOutputs(s); err != nil {
+		return err
 	}
-	if s.Connector != nil {
-		a.printf("\nNeeds in hookloom.yaml:\n  %s\n", s.Connector.ConnectionExample())
+	if k := s.Needs(); k != nil {
+		a.printf("\nNeeds in hookloom.yaml:\n  %s\n", k.ConnectionExample())
+	}
+	if s.Usage != "" {
+		a.printf("\nExample:\n%s", indent(s.Usage, "  "))
 	}
 	return nil
+}
+
+// actionOutputs prints what an action gives, and when it is repeated by itself.
+func (a *app) actionOutputs(s *workflows.ActionSpec) error {
+	if len(s.Outputs) == 0 {
+		if names := s.OutputNames(); len(names) > 0 {
+			a.printf("\nOutput: %s\n", strings.Join(names, ", "))
+		}
+		return nil
+	}
+	a.printf("\n")
+	t := newTable("OUTPUT", "TYPE", "")
+	for _, o := range s.Outputs {
+		t.row(o.Name, o.Type, o.Help)
+	}
+	if err := t.print(a.out); err != nil {
+		return err
+	}
+	if s.SideEffects {
+		a.printf("\nTimeout: %s. Repeated by itself: %s.\n", cmp.Or(s.Timeout, workflows.DefaultActionTimeout), s.RepeatText())
+	}
+	return nil
+}
+
+// indent puts a prefix before each line that is not empty.
+func indent(text, prefix string) string {
+	out := ""
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) != "" {
+			out += prefix
+		}
+		out += line
+	}
+	return out
 }

@@ -1,6 +1,9 @@
 package workflows
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Catalog is everything a workflow may name that others offer: actions,
 // provider presets, schedules. The checker asks it and so imports nobody.
@@ -31,6 +34,13 @@ type ActionSpec struct {
 	SafeMethods, Safe bool
 	// Example is the output a test gets when it mocks nothing.
 	Example any
+	// Outputs are the fields of a built-in action's output; none where it has no fixed ones.
+	Outputs []ActionOutput
+	// Usage is a step that uses a built-in action, in YAML; with Config, what it needs in
+	// hookloom.yaml. A test loads both.
+	Usage, Config string
+	// Connection is the kind of connection that a built-in action needs; nil for none.
+	Connection *Connector
 	// Retry and Timeout are a connector's defaults; nil and 0 leave the language's.
 	Retry   *Retry
 	Timeout time.Duration
@@ -38,6 +48,34 @@ type ActionSpec struct {
 	Connector *Connector
 	Action    *ConnectorAction
 }
+
+// Needs is the connector whose kind of connection the action needs, nil for none.
+func (s *ActionSpec) Needs() *Connector {
+	if s.Connector != nil {
+		return s.Connector
+	}
+	return s.Connection
+}
+
+// RepeatText says what is repeated where a step has no retry: of its own.
+func (s *ActionSpec) RepeatText() string {
+	tries := func(n int) string { return fmt.Sprintf("up to %d times", n) }
+	switch {
+	case s.Retry != nil && s.Retry.OnlyUndone:
+		return tries(s.Retry.Max) + ", when nothing was done"
+	case s.Retry != nil:
+		return tries(s.Retry.Max)
+	case s.Safe:
+		return tries(DefaultRetry().Max)
+	case s.SafeMethods:
+		return tries(DefaultRetry().Max) + ", with GET, HEAD, PUT and DELETE"
+	}
+	return "no, but for an attempt that got no answer (on_unknown)"
+}
+
+// ActionOutput is one field of an action's output. Type is string, integer, number,
+// boolean, list, object or any.
+type ActionOutput struct{ Name, Type, Help string }
 
 // Input finds an input by name.
 func (s *ActionSpec) Input(name string) *ActionInput {
@@ -90,6 +128,9 @@ type ActionInput struct {
 	Secret bool
 	// Kept values are stored in the clear, so that no secret may be in them.
 	Kept bool
+	// Literal is set for code, such as SQL: it is written out, since data in it would be
+	// run. The text says where data goes instead.
+	Literal string
 }
 
 // Connector is one service described as data (language.md 2.11).

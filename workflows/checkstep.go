@@ -212,7 +212,7 @@ func (s *stepChecker) callables(name string) string {
 }
 
 // laterActions are in the language and not carried out yet.
-var laterActions = []string{"email/send", "discord/post", "teams/post"}
+var laterActions = []string{"discord/post", "teams/post"}
 
 // group checks a group; what ran inside is visible after it.
 func (s *stepChecker) group(st *Step, sc *scope) {

@@ -96,14 +96,14 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	for _, in := range st.Spec.Inputs {
 		names = append(names, in.Name)
 	}
-	if st.Spec.Connector != nil {
+	if st.Spec.Needs() != nil {
 		names = append(names, "connection")
 	}
 	given, other := st.With.fields(), map[string]bool{}
 	for _, f := range given {
 		in := st.Spec.Input(f.name)
 		if in == nil {
-			if f.name == "connection" && st.Spec.Connector != nil {
+			if f.name == "connection" && st.Spec.Needs() != nil {
 				continue
 			}
 			hint := suggest(f.name, names)
@@ -119,6 +119,8 @@ func (s *stepChecker) with(st *Step, at Pos) {
 		f.value.takeBytes(in.Fill)
 		if v, constant := f.value.IsConstant(); constant {
 			s.constantInput(st, in, f.value, v)
+		} else if in.Literal != "" {
+			src.add(f.value.pos, "not-literal", fmt.Sprintf("%s of %s is code and is written out, without ${{ }}", in.Name, st.Uses), in.Literal)
 		}
 	}
 	for _, in := range st.Spec.Inputs {

@@ -18,7 +18,7 @@ func (l *loader) stepConnections() {
 			switch {
 			case v != nil && !constant || s.Spec == nil:
 				return
-			case name == "" && s.Spec.Connector != nil:
+			case name == "" && s.Spec.Needs() != nil:
 				l.neededConnection(w, s)
 				return
 			case name == "":
@@ -28,12 +28,12 @@ func (l *loader) stepConnections() {
 			if c == nil {
 				hint := suggest(name, slices.Sorted(maps.Keys(l.p.Connections)))
 				if hint == "" {
-					hint = l.connectionBlock(name, s.Spec.Connector)
+					hint = l.connectionBlock(name, s.Spec.Needs())
 				}
 				w.src.add(v.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), hint)
 				return
 			}
-			if k := s.Spec.Connector; k != nil && c.Connector != k.Name && slices.ContainsFunc(k.Fields, func(f ConnectionField) bool {
+			if k := s.Spec.Needs(); k != nil && c.Connector != k.Name && slices.ContainsFunc(k.Fields, func(f ConnectionField) bool {
 				return f.Required
 			}) {
 				w.src.add(v.pos, "unknown-connection",
@@ -46,7 +46,7 @@ func (l *loader) stepConnections() {
 
 // neededConnection says what to write when an action has no connection.
 func (l *loader) neededConnection(w *Workflow, s *Step) {
-	k := s.Spec.Connector
+	k := s.Spec.Needs()
 	if l.p.Connections[k.Name] != nil {
 		return
 	}

@@ -207,10 +207,10 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 	var known *Connector
 	var connectors []string
 	for _, a := range p.Actions {
-		if a.Connector != nil {
-			connectors = append(connectors, a.Connector.Name)
-			if a.Connector.Name == c.Connector {
-				known = a.Connector
+		if k := a.Needs(); k != nil {
+			connectors = append(connectors, k.Name)
+			if k.Name == c.Connector {
+				known = k
 			}
 		}
 	}

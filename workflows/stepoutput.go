@@ -75,6 +75,12 @@ func outputType(st *Step) types.Type {
 		return namesOnly(eventFields...)
 	case st.Spec == nil:
 		return types.Any
+	case len(st.Spec.Outputs) > 0 && !strings.HasPrefix(st.Spec.Name, "http/"):
+		var names []string
+		for _, o := range st.Spec.Outputs {
+			names = append(names, o.Name)
+		}
+		return namesOnly(names...)
 	case st.Spec.Action != nil && st.Spec.Action.Output != nil:
 		return valueNames(st.Spec.Action.Output)
 	case st.Spec.Action != nil:

@@ -1,0 +1,215 @@
+package transform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/big"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// JQSpec describes jq.
+var JQSpec = workflows.ActionSpec{Name: "jq", Help: "runs a jq program over data; the output is its result", Safe: true,
+	Inputs: []workflows.ActionInput{
+		{Name: "program", Type: "string", Required: true, Help: "the jq program; names of args: are $variables in it",
+			Literal: "put the value into args: {name: ${{ ... }}} and write $name in the program"},
+		{Name: "input", Type: "any", Required: true, Help: "the data that . is at first"},
+		{Name: "args", Type: "object", Help: "values for $variables"},
+		{Name: "all", Type: "boolean", Help: "true: the output is a list of all results; else the program must give one, or none (null)"},
+	},
+	Usage: `- id: totals
+  uses: jq
+  with:
+    program: >-
+      group_by(.sku) | map({sku: .[0].sku, total: map(.amount * $rate) | add})
+    input: ${{ event.data.lines }}
+    args: {rate: 1.2}
+`}
+
+const (
+	// jqTime is how long a program may run.
+	jqTime = 5 * time.Second
+	// jqMemory is how many bytes the process may grow by while one runs.
+	jqMemory = 256 << 20
+	// jqAtOnce is how many programs run at once, so that jqMemory is not taken by each step.
+	jqAtOnce = 2
+	// jqPrograms is how many compiled programs are kept.
+	jqPrograms = 256
+)
+
+// JQ carries jq out.
+type JQ struct{}
+
+var jqSlots = make(chan struct{}, jqAtOnce)
+
+// Do implements engine.Action.
+func (JQ) Do(ctx context.Context, in engine.Input) (any, error) {
+	args, _ := in.With["args"].(map[string]any)
+	names, values := []string(nil), []any(nil)
+	for n := range args {
+		names = append(names, "$"+n)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		values = append(values, args[n[1:]])
+	}
+	code, err := compiled(text(in.With["program"]), names)
+	if err != nil {
+		return nil, permanent("invalid_input", "program: %v", err)
+	}
+	select {
+	case jqSlots <- struct{}{}:
+		defer func() { <-jqSlots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	all, _ := in.With["all"].(bool)
+	results, err := run(ctx, code, in.With["input"], values, all)
+	switch {
+	case err != nil:
+		return nil, err
+	case all:
+		return fit(results)
+	case len(results) > 1:
+		return nil, permanent("invalid_input", "the program gives more than one result: put it in [ ], or write all: true for a list")
+	case len(results) == 0:
+		return nil, nil
+	}
+	return fit(results[0])
+}
+
+// The reasons why a program is ended.
+var (
+	errTooSlow = errors.New("the program ran longer than 5s")
+	errTooMuch = errors.New("the program took more than 256 MiB of memory")
+)
+
+// run collects the results of a program, at most two of them unless all are wanted.
+func run(ctx context.Context, code *gojq.Code, input any, values []any, all bool) ([]any, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	watched := make(chan struct{})
+	defer func() { stop(nil); <-watched }()
+	go func() {
+		defer close(watched)
+		watch(ctx, stop)
+	}()
+	results, size := []any{}, 0
+	iter := code.RunWithContext(ctx, input, values...)
+	for {
+		v, more := iter.Next()
+		if !more {
+			return results, nil
+		}
+		if err, failed := v.(error); failed {
+			if halt := (*gojq.HaltError)(nil); errors.As(err, &halt) && halt.Value() == nil {
+				return results, nil
+			}
+			return nil, explain(ctx, err)
+		}
+		v = plain(v)
+		bytes, _, _ := value.Size(v)
+		if size += bytes; size > value.MaxSize || len(results) >= value.MaxJSONNodes {
+			return nil, permanent("too_large", "the results are more than %d MiB, or more than %d: take less of the data",
+				value.MaxSize>>20, value.MaxJSONNodes)
+		}
+		if results = append(results, v); !all && len(results) > 1 {
+			return results, nil
+		}
+	}
+}
+
+func explain(ctx context.Context, err error) error {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errTooSlow), errors.Is(cause, errTooMuch):
+		return permanent("too_large", "%v: take less of the data, or split the step", cause)
+	case cause != nil:
+		return cause
+	}
+	return permanent("jq", "the program failed: %s", strings.ToValidUTF8(value.CutText(err.Error(), 500), "\ufffd"))
+}
+
+// watch ends a program that takes too much time or memory. The process's memory is what
+// can be measured: it is that of other work too, which is why the bound is wide.
+func watch(ctx context.Context, stop context.CancelCauseFunc) {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	before := sample[0].Value.Uint64()
+	tick, end := time.NewTicker(10*time.Millisecond), time.NewTimer(jqTime)
+	defer tick.Stop()
+	defer end.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-end.C:
+			stop(errTooSlow)
+			return
+		case <-tick.C:
+			if metrics.Read(sample); sample[0].Value.Uint64() > before+jqMemory {
+				stop(errTooMuch)
+				return
+			}
+		}
+	}
+}
+
+// plain turns jq's large integers into numbers with all their digits.
+func plain(v any) any {
+	switch v := v.(type) {
+	case *big.Int:
+		return json.Number(v.String())
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = plain(x)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, x := range v {
+			out[k] = plain(x)
+		}
+		return out
+	}
+	return v
+}
+
+var (
+	programsMu sync.Mutex
+	programs   = map[string]*gojq.Code{}
+)
+
+// compiled gives a program's code, which is kept. Programs reach no files, no modules and
+// no environment.
+func compiled(program string, names []string) (*gojq.Code, error) {
+	key := strings.Join(names, " ") + "\x00" + program
+	programsMu.Lock()
+	defer programsMu.Unlock()
+	if c := programs[key]; c != nil {
+		return c, nil
+	}
+	q, err := gojq.Parse(program)
+	if err != nil {
+		return nil, err
+	}
+	c, err := gojq.Compile(q, gojq.WithVariables(names))
+	if err != nil {
+		return nil, err
+	}
+	if len(programs) >= jqPrograms {
+		clear(programs)
+	}
+	programs[key] = c
+	return c, nil
+}
