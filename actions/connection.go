@@ -105,6 +105,8 @@ func applyAuth(o *order, a *workflows.Auth, env *workflows.Env, name string) err
 	}
 	var m map[string]any
 	switch {
+	case a.OAuth2 != nil || a.JWT != nil || a.SigV4 != nil || a.TLS != nil:
+		return permanent("unsupported", "connection %s: auth %s cannot be used yet", name, a.Kind())
 	case a.Bearer != nil:
 		s, err := fill(a.Bearer)
 		if err != nil {

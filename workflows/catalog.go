@@ -139,8 +139,12 @@ type Connector struct {
 	BaseURL           *Value
 	Fields            []ConnectionField
 	Auth              *Auth
-	Retry             *Retry
-	Timeout           time.Duration
+	// Expired are the answers that mean that a token is no longer valid.
+	Expired *Expired
+	// Test is the path of a cheap GET that tells whether a connection works.
+	Test    string
+	Retry   *Retry
+	Timeout time.Duration
 	// Limit bounds what is sent to its service.
 	Limit   Limit
 	Actions []*ConnectorAction

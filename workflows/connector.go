@@ -52,11 +52,9 @@ func parseConnector(src *source) *Connector {
 	}
 	conn := &scope{where: "a connector", names: types.Map{"connection": fields}}
 	c.BaseURL.check(conn)
-	if a := o.object("auth"); a != nil {
-		c.Auth = d.auth(a)
-		for _, v := range c.Auth.values() {
-			v.check(conn)
-		}
+	c.Auth, c.Expired, c.Test = d.connectionAuth(o), d.expired(o), o.text("test", "")
+	for _, v := range c.Auth.values() {
+		v.check(conn)
 	}
 	if def := o.object("defaults"); def != nil {
 		c.Retry, c.Timeout = d.retry(def, "retry"), def.duration("timeout", 0)

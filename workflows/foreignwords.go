@@ -100,6 +100,30 @@ var foreignWordsIn = map[string]map[string]string{
 		"minutes": "to pause for a time write sleep: 5m in place of wait",
 		"timeout": "timeout: stands beside wait:, in the step",
 	},
+	"oauth2": {
+		"scope": "scopes", "audience": "write params: {audience: ...}", "resource": "write params: {resource: ...}",
+		"auth_url": "authorize_url", "authorization_url": "authorize_url", "authorizationUrl": "authorize_url",
+		"authorization_endpoint": "authorize_url", "token_endpoint": "token_url", "access_token_url": "token_url",
+		"device_authorization_endpoint": "device_url", "device_authorization_url": "device_url", "redirect_uri": "redirect",
+		"redirect_url": "redirect", "grant_type": "grant", "id": "client_id", "secret": "client_secret",
+		"access_token": `a token is fetched; for a fixed one write auth: {bearer: "${{ secrets.NAME }}"}`,
+		"pkce":         "it is always used", "extra_params": "params", "type": "grant",
+	},
+	"jwt_bearer": {
+		"iss": "issuer", "sub": "subject", "aud": "audience", "private_key": "key", "kid": "key_id", "alg": "algorithm",
+		"client_id": "issuer", "scope": "scopes", "client_email": "issuer", "expires_in": "lifetime", "exp": "lifetime",
+	},
+	"aws_sigv4": {
+		"access_key_id": "access_key", "secret_access_key": "secret_key", "aws_access_key_id": "access_key",
+		"aws_secret_access_key": "secret_key", "token": "session_token",
+	},
+	"tls of a connection": {"certificate": "cert", "private_key": "key", "client_cert": "cert", "client_key": "key"},
+	"auth of a connection": {
+		"username": "write " + authForms["basic"], "user": "write " + authForms["basic"], "password": "write " + authForms["basic"],
+		"token": "write " + authForms["bearer"], "api_key": "write " + authForms["header"], "key": "write " + authForms["header"],
+		"oauth": "oauth2", "jwt": "jwt_bearer", "aws": "aws_sigv4", "sigv4": "aws_sigv4", "aws4": "aws_sigv4", "mtls": "tls",
+		"client_certificate": "tls", "service_account": "write jwt_bearer: {service_account: \"${{ secrets.NAME }}\"}",
+	},
 	"auth": {
 		"username": "write " + authForms["basic"], "user": "write " + authForms["basic"], "password": "write " + authForms["basic"],
 		"token": "write " + authForms["bearer"], "api_key": "write " + authForms["header"], "key": "write " + authForms["header"],

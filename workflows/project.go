@@ -123,6 +123,11 @@ type Connection struct {
 	BaseURL         *Value
 	Auth            *Auth
 	Headers         *Value
+	// Expired are the answers that mean that a token is no longer valid, and Test is the
+	// path of a cheap GET that tells whether the connection works; a connector's own
+	// count where a connection has none.
+	Expired *Expired
+	Test    string
 	// Fields are a connector's own, such as token.
 	Fields map[string]*Value
 	// fieldPos is where their keys stand.
@@ -188,8 +193,9 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 		c.Connector = o.text("connector", k.Value)
 		c.BaseURL, c.Headers = d.value(o.vals["base_url"]), d.value(o.vals["headers"])
 		d.baseURL(c.BaseURL)
-		if a := o.object("auth"); a != nil {
-			c.Auth = d.auth(a)
+		c.Auth, c.Expired, c.Test = d.connectionAuth(o), d.expired(o), o.text("test", "")
+		if c.Auth != nil && c.Auth.TLS != nil {
+			c.Auth.TLS.Dir = p.Dir
 		}
 	}
 	sc := &scope{where: "a connection", names: secretsOnly()}

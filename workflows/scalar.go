@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"github.com/hookloom/hookloom/workflows/value"
 
 	"encoding/json"
@@ -136,6 +137,9 @@ func (d *decoder) fitsScalar(n *yaml.Node, t valueType, name string) bool {
 			}
 		}
 		hint := suggest(n.Value, t.words)
+		if form := cmp.Or(authForms[n.Value], connectionForms[n.Value]); name == "auth" && form != "" {
+			hint = "write " + form
+		}
 		if hint == "" {
 			hint = "one of " + strings.Join(t.words, ", ")
 		}

@@ -58,7 +58,9 @@ var projectShapes = map[string]*shape{
 	"connection": {title: "a connection", xKeys: false, fields: []field{
 		{"connector", is(kindText), false, "the connection's own name by default"},
 		{"base_url", is(kindValue), false, ""},
-		{"auth", object("auth"), false, ""},
+		{"auth", either(word("none"), object("connection_auth")), false, "how requests are proved; none by default"},
+		{"expired", object("expired"), false, "answers that mean that the token is no longer valid"},
+		{"test", is(kindText), false, "the path of a cheap GET, for hookloom connections --test"},
 		{"headers", mapOf(is(kindValue)), false, ""},
 	}},
 }

@@ -223,8 +223,11 @@ var authForms = map[string]string{
 // foreignAuth are words of other tools in auth:.
 var foreignAuth = map[string]string{
 	"username": "basic", "user": "basic", "password": "basic", "token": "bearer", "api_key": "header",
-	"apikey": "header", "oauth2": "bearer", "digest": "basic", "key": "header",
+	"apikey": "header", "digest": "basic", "key": "header",
 }
+
+// connectionOnly are the kinds of auth that keep a token, which a step cannot.
+var connectionOnly = map[string]bool{"oauth2": true, "jwt_bearer": true, "aws_sigv4": true, "tls": true}
 
 // stepAuth checks auth: of a step as that of connections and triggers is.
 func (s *stepChecker) stepAuth(auth *Value) {
@@ -244,7 +247,10 @@ func (s *stepChecker) stepAuth(auth *Value) {
 	for _, f := range fields {
 		if !slices.Contains(kinds, f.name) && f.name != "api_key" {
 			hint := suggest(f.name, kinds)
-			if form, ok := foreignAuth[f.name]; ok {
+			if connectionOnly[f.name] {
+				hint = fmt.Sprintf("it belongs in a connection: add connections: {NAME: {connector: http, auth: {%s: ...}}} to hookloom.yaml, "+
+					"and connection: NAME to the step", f.name)
+			} else if form, ok := foreignAuth[f.name]; ok {
 				hint = "write " + authForms[form]
 			} else if word, _ := f.value.constantText(); f.name == "type" && authForms[word] != "" {
 				hint = "write " + authForms[word]

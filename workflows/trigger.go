@@ -189,6 +189,11 @@ type Auth struct {
 	HeaderValue   *Value
 	QueryName     string
 	QueryValue    *Value
+	// The rest only connections and connectors have.
+	OAuth2 *OAuth2
+	JWT    *JWTBearer
+	SigV4  *SigV4
+	TLS    *ClientTLS
 }
 
 // Poll is the inlet that asks a service for what is new.

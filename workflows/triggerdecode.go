@@ -253,7 +253,6 @@ func (d *decoder) respond(o *objectNode) *Respond {
 }
 
 func (d *decoder) auth(o *objectNode) *Auth {
-	a := &Auth{Bearer: d.value(o.vals["bearer"])}
 	n := 0
 	for _, f := range o.shape.fields {
 		if o.has(f.name) {
@@ -263,6 +262,12 @@ func (d *decoder) auth(o *objectNode) *Auth {
 	if n > 1 || n == 0 && !o.unknown {
 		d.add(o.pos(), "exclusive-keys", "auth takes exactly one of bearer, basic, header, query", "")
 	}
+	return d.fixedAuth(o)
+}
+
+// fixedAuth reads the kinds that send the same credential with each request.
+func (d *decoder) fixedAuth(o *objectNode) *Auth {
+	a := &Auth{Bearer: d.value(o.vals["bearer"])}
 	if b := o.object("basic"); b != nil {
 		a.BasicUser, a.BasicPassword = d.value(b.vals["user"]), d.value(b.vals["password"])
 	}
@@ -280,7 +285,8 @@ func (a *Auth) values() []*Value {
 	if a == nil {
 		return nil
 	}
-	return []*Value{a.Bearer, a.BasicUser, a.BasicPassword, a.HeaderValue, a.QueryValue}
+	return slices.Concat([]*Value{a.Bearer, a.BasicUser, a.BasicPassword, a.HeaderValue, a.QueryValue}, a.OAuth2.values(), a.JWT.values(),
+		a.SigV4.values(), a.TLS.values())
 }
 
 func (d *decoder) textMap(n *yaml.Node) map[string]string {
