@@ -41,6 +41,10 @@ const (
 	// first second.
 	stallsAfter = 250 * time.Millisecond
 	slowPace    = 64 << 10
+	// lateCheck is how often bodies that are late are looked for. A deadline on each
+	// connection would cost a timer for every delivery, nearly all of which are complete by
+	// then.
+	lateCheck = 250 * time.Millisecond
 )
 
 // admission accounts for bodies while they arrive and until their delivery is
@@ -50,6 +54,8 @@ type admission struct {
 	// oldest and newest are the ends of the list of bodies that still arrive.
 	oldest, newest *arriving
 	count          int
+	// checking reports whether checkLate runs again within lateCheck.
+	checking bool
 	// held and unproved are the bytes of each pool, and those of unproved callers.
 	held, unproved [2]int64
 	callers        map[netip.Addr]*caller
@@ -84,6 +90,10 @@ type arriving struct {
 	// The rest is guarded by admission.mu.
 	older, newer *arriving
 	listed       bool
+	// due is when the body must be complete, by what is known of its size so far. late
+	// reports whether it was ended because it was not.
+	due  time.Time
+	late bool
 	// pool and size are the memory that is accounted for the body.
 	pool int
 	size int64
@@ -192,6 +202,30 @@ func (a *admission) begin(x *arriving) {
 		a.oldest = x
 	}
 	a.newest = x
+	if !a.checking {
+		a.checking = true
+		time.AfterFunc(lateCheck, a.checkLate)
+	}
+}
+
+// checkLate ends the bodies that are late, and runs again while any arrives. The read of
+// such a body returns a timeout.
+func (a *admission) checkLate() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	for x := a.oldest; x != nil; {
+		newer := x.newer
+		if now.After(x.due) {
+			a.unlist(x)
+			x.late = true
+			x.stop()
+		}
+		x = newer
+	}
+	if a.checking = a.oldest != nil; a.checking {
+		time.AfterFunc(lateCheck, a.checkLate)
+	}
 }
 
 // crowded reports whether so many bodies are received at once that honest ones are slow
@@ -203,12 +237,12 @@ func (a *admission) crowded() bool {
 }
 
 // arrived removes a body from the list, whether it is complete or not, and reports whether
-// it was ended. Its memory stays accounted until release.
-func (a *admission) arrived(x *arriving) (ended bool) {
+// it was ended for others, or because it was late. Its memory stays accounted until release.
+func (a *admission) arrived(x *arriving) (ended, late bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.unlist(x)
-	return x.ended
+	return x.ended, x.late
 }
 
 func (a *admission) unlist(x *arriving) {
@@ -240,8 +274,9 @@ func (a *admission) release(x *arriving) {
 }
 
 // take accounts a buffer of the given size for a body, in place of the one before. If
-// there is no room, bodies that stall or are slow are ended, the oldest first.
-func (a *admission) take(x *arriving, size int64) bool {
+// there is no room, bodies that stall or are slow are ended, the oldest first. The body must
+// be complete when due.
+func (a *admission) take(x *arriving, size int64, due time.Time) bool {
 	pool := 0
 	if size > smallBody {
 		pool = 1
@@ -255,6 +290,7 @@ func (a *admission) take(x *arriving, size int64) bool {
 		return false
 	}
 	a.charge(x, pool, size)
+	x.due = due
 	return true
 }
 
@@ -330,6 +366,12 @@ func (a *admission) end(x *arriving) {
 	a.unlist(x)
 	a.charge(x, 0, 0)
 	x.ended = true
+	x.stop()
+}
+
+// stop makes the pending read of a body, and all that follow on its connection, return an
+// error.
+func (x *arriving) stop() {
 	if x.control != nil {
 		_ = x.control.SetReadDeadline(time.Unix(1, 0)) // who has no deadlines ends by itself
 	}

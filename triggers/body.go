@@ -55,11 +55,11 @@ func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *call
 		return []byte{}, nil, 0, ""
 	}
 	x = &arriving{caller: c, proved: proved, began: time.Now(), control: http.NewResponseController(w)}
+	x.due = x.began.Add(min(arrivalGrace, r.webhook.Timeout))
 	h.admission.begin(x)
 	body, err := h.fill(req, x, limit, r.webhook.Timeout)
-	ended := h.admission.arrived(x)
-	if err == nil && !ended {
-		_ = x.control.SetReadDeadline(time.Time{}) // the connection is gone if this fails
+	ended, late := h.admission.arrived(x)
+	if err == nil && !ended && !late {
 		return body, x, 0, ""
 	}
 	h.admission.release(x)
@@ -70,10 +70,11 @@ func (h *Hooks) read(w http.ResponseWriter, req *http.Request, r *route, c *call
 		return nil, nil, http.StatusRequestEntityTooLarge, fmt.Sprintf("body larger than %d bytes", limit)
 	case ended, errors.Is(err, errNoRoom):
 		return nil, nil, http.StatusServiceUnavailable, errNoRoom.Error()
-	case errors.As(err, &timeout) && timeout.Timeout() && h.admission.crowded():
-		// The server may be overloaded; 503 makes the sender retry.
-		return nil, nil, http.StatusServiceUnavailable, errNoRoom.Error()
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case late, errors.As(err, &timeout) && timeout.Timeout():
+		if h.admission.crowded() {
+			// The server may be overloaded; 503 makes the sender retry.
+			return nil, nil, http.StatusServiceUnavailable, errNoRoom.Error()
+		}
 		return nil, nil, http.StatusRequestTimeout, "the body took too long"
 	}
 	return nil, nil, http.StatusBadRequest, "the body did not arrive completely"
@@ -97,9 +98,6 @@ func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.D
 	first := firstPieces.Get().(*[firstPiece]byte)
 	defer firstPieces.Put(first)
 	body, own := first[:0:min(want, firstPiece)], false
-	due := x.began.Add(min(arrivalGrace, timeout))
-	// Not every ResponseWriter has deadlines; the server's own holds then.
-	limited := x.control.SetReadDeadline(due) == nil
 	for {
 		n, err := req.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -124,19 +122,16 @@ func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.D
 			continue
 		}
 		size := grown(int64(cap(body)), want)
-		if !h.admission.take(x, size) {
+		grace := arrivalGrace
+		if size > unhurried {
+			grace += time.Duration(size) * time.Second / arrivalFloor
+		}
+		if !h.admission.take(x, size, x.began.Add(min(timeout, grace))) {
 			return nil, errNoRoom
 		}
 		bigger := make([]byte, len(body), size)
 		copy(bigger, body)
 		body, own = bigger, true
-		if size <= unhurried {
-			continue // what is due by now is enough
-		}
-		if later := x.began.Add(min(timeout, arrivalGrace+time.Duration(size)*time.Second/arrivalFloor)); limited && later.After(due) {
-			due = later
-			_ = x.control.SetReadDeadline(due) // the read fails if this does
-		}
 	}
 }
 

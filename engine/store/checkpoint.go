@@ -14,7 +14,7 @@ func (w *writer) maybeCheckpoint() {
 		return
 	}
 	if w.caughtUp.CompareAndSwap(true, false) {
-		if !w.movable() {
+		if !w.movable(moveStride) {
 			return
 		}
 		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
@@ -47,7 +47,7 @@ func (w *writer) maybeCheckpoint() {
 // commits gets on, and a disk that is nearly full would have no room for it later.
 func (w *writer) catchUp(size int64) {
 	w.commits, w.checkpoint, w.passAt, w.waitAt = 0, time.Now(), size+w.space.limit/2, size+w.space.limit
-	if !w.movable() {
+	if !w.movable(moveStride) {
 		return
 	}
 	w.passing.Lock()
@@ -63,7 +63,7 @@ func (w *writer) catchUp(size int64) {
 func (w *writer) checkpoints() {
 	defer close(w.moved)
 	for range w.moves {
-		if size, err := w.files.look(w.wal); w.err() != nil || err != nil || headless(w.walFile, size) || !w.movable() {
+		if size, err := w.files.look(w.wal); w.err() != nil || err != nil || headless(w.walFile, size) || !w.movable(moveStride) {
 			continue // the next commit, or watch, says so
 		}
 		w.passing.Lock()

@@ -64,10 +64,10 @@ func TestDamageIsSeenNotServed(t *testing.T) {
 		case "cut":
 			text = text[:random.IntN(len(text))]
 		case "swapped":
-			a, b := random.IntN(len(text)/4096), random.IntN(len(text)/4096)
-			page := append([]byte{}, text[a*4096:(a+1)*4096]...)
-			copy(text[a*4096:], text[b*4096:(b+1)*4096])
-			copy(text[b*4096:], page)
+			a, b := random.IntN(len(text)/8192), random.IntN(len(text)/8192)
+			page := append([]byte{}, text[a*8192:(a+1)*8192]...)
+			copy(text[a*8192:], text[b*8192:(b+1)*8192])
+			copy(text[b*8192:], page)
 		}
 		path := filepath.Join(t.TempDir(), "bad.db")
 		if err := os.WriteFile(path, text, 0o600); err != nil {

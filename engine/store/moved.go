@@ -142,7 +142,7 @@ func (w *writer) lookAfterCommit() error {
 		err = w.hollow(size)
 	}
 	if err == nil {
-		err = w.holed(false)
+		err = w.holed(0)
 	}
 	if err == nil {
 		w.noteWALEnd()
@@ -175,7 +175,7 @@ func (w *writer) watch() {
 			err = w.hollow(size)
 		}
 		if err == nil {
-			err = w.holed(true)
+			err = w.holed(1)
 		}
 		if err != nil {
 			w.fatal(err)

@@ -177,7 +177,7 @@ func TestRecoverReadsWhatADamagedDatabaseStillGives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages := len(whole) / 4096
+	pages := len(whole) / 8192
 	recovered, lost := 0, 0
 	stride := 7
 	if os.Getenv("HOOKLOOM_PAGES") == "all" {
@@ -185,7 +185,7 @@ func TestRecoverReadsWhatADamagedDatabaseStillGives(t *testing.T) {
 	}
 	for page := 1; page < pages; page += stride {
 		damaged := append([]byte{}, whole...)
-		for i := page * 4096; i < (page+1)*4096; i++ {
+		for i := page * 8192; i < (page+1)*8192; i++ {
 			damaged[i] = byte(i * 7)
 		}
 		bad := filepath.Join(dir, fmt.Sprintf("bad%d.db", page))

@@ -235,7 +235,7 @@ func (w *writer) recover() {
 func (w *writer) shrinkWAL() bool {
 	w.passing.Lock()
 	defer w.passing.Unlock()
-	if !w.movable() {
+	if !w.movable(1) {
 		return false
 	}
 	if _, err := queryText(w.conn, "PRAGMA busy_timeout = 250"); err != nil {

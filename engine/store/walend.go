@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
+	"sort"
 )
 
 // This file notices that another program cut off a part of the write-ahead log, or wrote
 // over it. SQLite knows from the log's index how far the log goes, and writes on from
 // there: what the file has lost is a hole of zeros then. The next start would find nothing
 // from the hole on, and a checkpoint would copy zeros into the database. So the last frame
-// of each commit is remembered, and must still be there after the next one; all frames must
-// be there before the log is moved into the database.
+// of each commit is remembered, and must still be there after the next one and before the
+// log is moved into the database; twice a second all frames must be there.
 //
 // A log that was moved, and then emptied or begun anew, is no damage: its salts, which each
 // frame repeats, change with each new beginning (sqlite.org/fileformat2.html, 4.1 and 4.2).
@@ -43,8 +44,9 @@ func readWALHead(wal *os.File) (head [walHead]byte, ok bool) {
 	return head, err == nil && binary.BigEndian.Uint32(head[:])&^1 == walMagic && frameSize(&head) > walFrame
 }
 
-// next gives the end after the next commit of the log, which has been made. Where another
-// process wrote too, it falls behind, and is a committed frame all the same.
+// next gives the end after the next commit of the log, which has been made: the last frame
+// that belongs to the log. That frame is found by doubling and halving, since a commit may
+// have hundreds.
 func (e *walEnd) next(wal *os.File) walEnd {
 	head, ok := readWALHead(wal)
 	switch {
@@ -53,15 +55,22 @@ func (e *walEnd) next(wal *os.File) walEnd {
 	case head != e.head:
 		return readWALEnd(wal, head)
 	}
+	size := frameSize(&head)
 	var frame [walFrame]byte
-	for at := e.end; ; at += frameSize(&head) {
-		if _, err := wal.ReadAt(frame[:], at); err != nil || !frameOf(&head, &frame) {
-			return *e
-		}
-		if binary.BigEndian.Uint32(frame[4:]) != 0 { // it ends a commit
-			return walEnd{head, at + frameSize(&head), frame}
+	valid := func(n int64) bool { // the frame n after the known end
+		_, err := wal.ReadAt(frame[:], e.end+n*size)
+		return err == nil && frameOf(&head, &frame)
+	}
+	reach := int64(8) // most commits have fewer frames
+	for valid(reach) {
+		reach *= 2
+	}
+	for n := int64(sort.Search(int(reach), func(i int) bool { return !valid(int64(i)) })) - 1; n >= 0 && valid(n); n-- {
+		if binary.BigEndian.Uint32(frame[4:]) != 0 { // it ends a commit; what another process writes may come after it
+			return walEnd{head, e.end + (n+1)*size, frame}
 		}
 	}
+	return *e
 }
 
 // readWALEnd finds the end of a log as a start does, by the checksums of its frames.
@@ -102,12 +111,12 @@ func (e *walEnd) lost(wal *os.File) bool {
 	return e.end > walHead && e.same(wal) && !e.has(wal, e.end-frameSize(&e.head), &e.last) && e.same(wal)
 }
 
-// broken tells that the log lacks a frame before its end.
-func (e *walEnd) broken(wal *os.File) bool {
+// broken tells that the log lacks a frame before its end. It looks at one frame of stride.
+func (e *walEnd) broken(wal *os.File, stride int64) bool {
 	if e.end <= walHead || !e.same(wal) {
 		return false
 	}
-	for at := int64(walHead); at < e.end; at += frameSize(&e.head) {
+	for at := int64(walHead); at < e.end; at += stride * frameSize(&e.head) {
 		if !e.has(wal, at, nil) {
 			return e.same(wal)
 		}
@@ -128,19 +137,23 @@ func (e *walEnd) has(wal *os.File, at int64, header *[walFrame]byte) bool {
 	return err == nil && frameOf(&e.head, &frame) && (header == nil || frame == *header)
 }
 
-// holed gives an error for a log that another program cut or wrote over in part. With all,
-// every frame is looked at, as before it is moved.
-func (w *writer) holed(all bool) error {
+// moveStride is the share of the frames that is looked at before the log is moved: a log
+// that was cut off lacks its last frame, which is always looked at, and watch looks at all.
+const moveStride = 16
+
+// holed gives an error for a log that another program cut or wrote over in part. It looks
+// at the last frame, and at one frame of stride; at no other for a stride of 0.
+func (w *writer) holed(stride int64) error {
 	e := w.walEnd.Load()
-	if w.walFile == nil || e == nil || !(e.lost(w.walFile) || all && e.broken(w.walFile)) {
+	if w.walFile == nil || e == nil || !(e.lost(w.walFile) || stride > 0 && e.broken(w.walFile, stride)) {
 		return nil
 	}
 	return &MovedError{What: "the write-ahead log", Path: w.wal, How: "cut or written over by another program", hollow: true}
 }
 
 // movable tells that the log may be moved into the database; else all writing ends.
-func (w *writer) movable() bool {
-	err := w.holed(true)
+func (w *writer) movable(stride int64) bool {
+	err := w.holed(stride)
 	if err != nil {
 		w.fatal(err)
 	}

@@ -305,7 +305,7 @@ func (w *writer) close() error {
 	if w.walFile != nil {
 		defer w.walFile.Close() // it was only read
 	}
-	if w.err() == nil && !w.movable() {
+	if w.err() == nil && !w.movable(1) {
 		err = errors.Join(err, w.err())
 	}
 	var moved *MovedError
