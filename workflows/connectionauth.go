@@ -282,7 +282,8 @@ func (d *decoder) expired(parent *objectNode) *Expired {
 		}
 	}
 	if len(given(o)) == 0 && !o.unknown {
-		d.add(o.pos(), "missing-key", "expired needs status: or body:", `write expired: {status: [403]} or {body: "response.body.error == 'expired'"}`)
+		d.add(o.pos(), "missing-key", "expired needs status: or body:",
+			`write expired: {status: [403]} or {body: "response.body.error == 'expired'"}`)
 	}
 	return x
 }

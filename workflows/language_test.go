@@ -330,7 +330,9 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 		"type_number_too_large": true, "workflow_run_unknown": true, "webhook_without_secret": true,
 		"http_max_response": true, "save_max_response": true, "deadline_zero": true, "store_ttl": true,
 		"retry_without_bound": true, "alias_bomb": true, "range_version": true, "finally_status": true,
-		"multipart_path": true, "kind_steps_map": false, "trigger_kind_without_settings": true}
+		"multipart_path": true, "kind_steps_map": false, "trigger_kind_without_settings": true,
+		"jwt_bearer_lifetime": true, "jwt_bearer_without_key": true, "oauth_in_step": true, "oauth_without_authorize_url": true,
+		"oauth_without_secret": true}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		a, err := txtar.ParseFile(file)

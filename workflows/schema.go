@@ -36,6 +36,9 @@ func (g *schemaMaker) shape(ref string) map[string]any {
 		if ref == "step" && f.name == "uses" {
 			t = g.actionNames()
 		}
+		if ref == "project" && f.name == "connections" {
+			t = g.connections()
+		}
 		if f.help != "" {
 			t["description"] = f.help
 		}
@@ -69,6 +72,13 @@ func (g *schemaMaker) on() map[string]any {
 	return map[string]any{
 		"anyOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}, named},
 	}
+}
+
+// connections are maps that may also hold the fields that their connector declares.
+func (g *schemaMaker) connections() map[string]any {
+	of := g.ref("connection")
+	g.defs["connection"].(map[string]any)["additionalProperties"] = true
+	return map[string]any{"type": "object", "additionalProperties": of}
 }
 
 func (g *schemaMaker) actionNames() map[string]any {

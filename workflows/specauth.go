@@ -31,7 +31,10 @@ var authShapes = map[string]*shape{
 	}},
 	"jwt_bearer": {title: "jwt_bearer", fields: []field{
 		{"token_url", is(kindValue), false, "where the JWT is exchanged; not needed with use: direct"},
-		{"service_account", is(kindValue), false, "the JSON key file of a Google service account, from secrets: it gives issuer, key and token_url"},
+		{
+			"service_account", is(kindValue), false,
+			"the JSON key file of a Google service account, from secrets: it gives issuer, key and token_url",
+		},
 		{"issuer", is(kindValue), false, "iss: the client id, or the id of a GitHub App"},
 		{"subject", is(kindValue), false, "sub: the user to act for"},
 		{"audience", is(kindValue), false, "aud; token_url by default"},
