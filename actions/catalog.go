@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"github.com/hookloom/hookloom/actions/email"
 	"github.com/hookloom/hookloom/actions/transform"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
@@ -38,6 +39,7 @@ func table(log *slog.Logger, redact func(string) string) []action {
 		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD"}},
 		{webhookSpec, webhookAction{}},
 		{logSpec, logAction{log, redact}},
+		{email.SendSpec, email.Send{}},
 		{transform.JQSpec, transform.JQ{}},
 		{transform.CSVParseSpec, transform.CSVParse{}},
 		{transform.CSVMakeSpec, transform.CSVMake{}},

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"html"
 	"maps"
 	"slices"
 
@@ -59,6 +60,9 @@ const (
 	FillBytes
 	// FillParts holds such an input under raw, in the parts of a multipart body.
 	FillParts
+	// FillHTML writes each inserted piece as HTML text, unless the whole value is one
+	// expression: data is never markup.
+	FillHTML
 )
 
 // nonempty tells that nil and empty pieces are refused.
@@ -267,6 +271,9 @@ func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece 
 				s = url.PathEscape(s)
 				inserted = append(inserted, span{b.Len(), b.Len() + len(s), p.expr})
 			}
+		}
+		if fill == FillHTML {
+			s = html.EscapeString(s)
 		}
 		if b.Len()+len(s) > value.MaxSize {
 			return "", value.ErrTooLarge

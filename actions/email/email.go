@@ -1,0 +1,303 @@
+// Package email is email/send: one message to an SMTP server, over TLS, through the
+// egress guard. A message is built from parsed parts, so that no data can add a header,
+// and its Message-ID is that of the step, so that a repeated attempt is the same message.
+//
+// It must not know HTTP or other actions.
+package email
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wneessen/go-mail"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// smtpConnector declares the connections of email/send.
+var smtpConnector = &workflows.Connector{Name: "smtp", Description: "an SMTP server that sends mail", Fields: []workflows.ConnectionField{
+	{Name: "host", Type: "string", Required: true, Description: "the server's name, such as smtp.example.com"},
+	{Name: "port", Type: "integer", Description: "587 by default, 465 with tls: implicit, 25 with tls: none"},
+	{Name: "tls", Type: "string", Default: "starttls",
+		Description: "starttls (the server must offer it), implicit (TLS from the first byte), or none"},
+	{Name: "user", Type: "string", Description: "the login; without it nobody logs in"},
+	{Name: "password", Type: "string", Secret: true, Description: "its password"},
+	{Name: "from", Type: "string", Description: "the sender of messages that name none"},
+	{Name: "ca", Type: "string", Description: "certificates in PEM of a private authority, in place of the system's"},
+}}
+
+// SendSpec describes email/send.
+var SendSpec = workflows.ActionSpec{Name: "email/send", Help: "sends a mail through an SMTP server", SideEffects: true,
+	Connection: smtpConnector, Timeout: time.Minute,
+	Retry:   &workflows.Retry{Max: 5, Delay: 30 * time.Second, Factor: 2, MaxDelay: 15 * time.Minute, Jitter: true},
+	Example: map[string]any{"message_id": "<hl_example@example.com>", "recipients": []any{"ada@example.com"}, "response": "2.0.0 OK"},
+	Inputs: []workflows.ActionInput{
+		{Name: "to", Type: "any", Help: "an address, or a list: ada@example.com, or Ada <ada@example.com>"},
+		{Name: "cc", Type: "any", Help: "as to"},
+		{Name: "bcc", Type: "any", Help: "as to; the others do not see them"},
+		{Name: "subject", Type: "string", Required: true, Help: "one line"},
+		{Name: "text", Type: "string", Help: "the message as plain text"},
+		{Name: "html", Type: "string", Fill: workflows.FillHTML, Help: "the message as HTML; what ${{ }} inserts into it is escaped"},
+		{Name: "from", Type: "string", Help: "the sender; that of the connection by default"},
+		{Name: "reply_to", Type: "string", Help: "where answers go"},
+		{Name: "attachments", Type: "list", Fill: workflows.FillParts,
+			Help: "each {file: PATH} of a step with save: true, {text: ...} or {raw: BASE64}; with filename and type"},
+		{Name: "headers", Type: "object", Help: "further headers: X-..., List-..., In-Reply-To, References, Auto-Submitted, Importance"},
+	},
+	Outputs: []workflows.ActionOutput{{Name: "message_id", Type: "string", Help: "the Message-ID, the same for each attempt"},
+		{Name: "recipients", Type: "list", Help: "the addresses that the server accepted"},
+		{Name: "response", Type: "string", Help: "what the server said"}},
+	Usage: `- id: confirm
+  uses: email/send
+  with:
+    from: Shop <orders@example.com>
+    to: ${{ event.data.email }}
+    subject: Your order ${{ event.data.order }}
+    text: Thank you. We have received your order ${{ event.data.order }}.
+    html: <p>Thank you. We have received your order <b>${{ event.data.order }}</b>.</p>
+`}
+
+// Send carries email/send out.
+type Send struct{}
+
+// server is a connection with its values.
+type server struct {
+	host, mode, user, password, from string
+	port                             int
+	roots                            *x509.CertPool
+}
+
+func permanent(code, format string, args ...any) error {
+	return &plan.Error{Message: fmt.Sprintf(format, args...), Code: code}
+}
+
+func text(v any) string {
+	s, err := value.Text(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return s
+}
+
+// serverOf reads the connection that a step names.
+func serverOf(in engine.Input) (*server, error) {
+	name := text(in.With["connection"])
+	if name == "" {
+		name = smtpConnector.Name
+	}
+	c := in.Connections[name]
+	if c == nil {
+		return nil, permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
+	}
+	f, err := c.FieldValues(smtpConnector, in.Secret, in.Now)
+	if err != nil {
+		return nil, permanent("invalid_connection", "%v", err)
+	}
+	s := &server{host: text(f["host"]), mode: text(f["tls"]), user: text(f["user"]), password: text(f["password"]), from: text(f["from"])}
+	s.port = map[string]int{"starttls": 587, "implicit": 465, "none": 25}[s.mode]
+	if s.port == 0 {
+		return nil, permanent("invalid_connection", "connection %s: tls is starttls, implicit or none", name)
+	}
+	if p := text(f["port"]); p != "" {
+		if s.port, err = strconv.Atoi(p); err != nil || s.port < 1 || s.port > 65535 {
+			return nil, permanent("invalid_connection", "connection %s: port is a number up to 65535", name)
+		}
+	}
+	if strings.ContainsAny(s.host, ":/ ") || s.host == "" {
+		return nil, permanent("invalid_connection", "connection %s: host is a name without scheme or port; port: stands beside it", name)
+	}
+	if ca := text(f["ca"]); ca != "" {
+		if s.roots = x509.NewCertPool(); !s.roots.AppendCertsFromPEM([]byte(ca)) {
+			return nil, permanent("invalid_connection", "connection %s: ca holds no certificate in PEM", name)
+		}
+	}
+	if s.mode == "none" && s.user != "" && !loopback(s.host) {
+		return nil, permanent("invalid_connection", "connection %s: the password would be sent in the clear; set tls: starttls or implicit",
+			name)
+	}
+	return s, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Destination implements engine.Destined.
+func (Send) Destination(in engine.Input) string {
+	s, err := serverOf(in)
+	if err != nil {
+		return ""
+	}
+	return engine.DestinationOf("smtp://"+net.JoinHostPort(s.host, strconv.Itoa(s.port)), "")
+}
+
+// Do implements engine.Action.
+func (Send) Do(ctx context.Context, in engine.Input) (any, error) {
+	s, err := serverOf(in)
+	if err != nil {
+		return nil, err
+	}
+	m, err := message(in, s.from)
+	if err != nil {
+		return nil, err
+	}
+	to, err := m.GetRecipients()
+	if err != nil {
+		return nil, permanent("invalid_input", "recipients: %v", err)
+	}
+	if err := s.send(ctx, in, m); err != nil {
+		return nil, err
+	}
+	recipients := make([]any, len(to))
+	for i, r := range to {
+		recipients[i] = strings.Trim(r, "<>")
+	}
+	return map[string]any{"message_id": m.GetMessageID(), "recipients": recipients, "response": s.scrub(clean(m.ServerResponse()))}, nil
+}
+
+// send hands a message to the server. Whatever it waits for ends with ctx.
+func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
+	dial, err := egress.DialOf(in.Client)
+	if err != nil {
+		return permanent("unsupported", "%v", err)
+	}
+	config := &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12, RootCAs: s.roots}
+	var stop func() bool
+	var conn net.Conn
+	defer func() {
+		if conn != nil {
+			stop()
+			_ = conn.Close()
+		}
+	}()
+	options := []mail.Option{mail.WithPort(s.port), mail.WithTimeout(10 * time.Minute), mail.WithTLSConfig(config), mail.WithHELO(helo(m)),
+		mail.WithDialContextFunc(func(_ context.Context, network, address string) (net.Conn, error) {
+			var err error
+			if conn, err = dial(ctx, network, address); err != nil {
+				return nil, err
+			}
+			own := conn
+			stop = context.AfterFunc(ctx, func() { _ = own.Close() })
+			if s.mode != "implicit" {
+				return conn, nil
+			}
+			t := tls.Client(conn, config)
+			return t, t.HandshakeContext(ctx)
+		})}
+	switch s.mode {
+	case "starttls":
+		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
+	case "implicit": // the connection is encrypted already, and go-mail sees that
+		options = append(options, mail.WithTLSPolicy(mail.TLSOpportunistic))
+	case "none":
+		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
+	}
+	if s.user != "" {
+		method := mail.SMTPAuthAutoDiscover
+		if s.mode == "none" { // to this machine only
+			method = mail.SMTPAuthPlain
+		}
+		options = append(options, mail.WithSMTPAuth(method), mail.WithUsername(s.user), mail.WithPassword(s.password))
+	}
+	client, err := mail.NewClient(s.host, options...)
+	if err != nil {
+		return permanent("invalid_connection", "the SMTP client: %v", err)
+	}
+	if err := client.DialAndSendWithContext(ctx, m); err != nil && !m.IsDelivered() {
+		return s.explain(ctx, err)
+	}
+	return nil
+}
+
+// helo is the name that the client gives: the domain of the sender, since the machine's
+// name is nobody's business.
+func helo(m *mail.Msg) string {
+	for _, a := range m.GetFrom() {
+		if _, domain, ok := strings.Cut(a.Address, "@"); ok {
+			return domain
+		}
+	}
+	return "localhost"
+}
+
+// explain turns what went wrong into what the step records. An answer of 4yz may be
+// another one later (RFC 5321, 4.2.1).
+func (s *server) explain(ctx context.Context, err error) error {
+	if errors.Is(err, egress.ErrRefused) {
+		return &plan.Error{Message: err.Error(), Code: "address_not_allowed"}
+	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return permanent("tls", "the certificate of %s is not trusted: %v (ca: of the connection names a private authority)", s.host,
+			certificate.Err)
+	}
+	status := code(err)
+	said := s.scrub(clean(err.Error()))
+	e := &plan.Error{Message: fmt.Sprintf("%s did not take the mail: %s", s.host, said), Code: "smtp",
+		Retryable: status == 0 || status >= 400 && status < 500}
+	if status != 0 {
+		e.Details = map[string]any{"smtp_code": status}
+	}
+	var send *mail.SendError
+	unsent := !errors.As(err, &send)
+	switch {
+	case status == 535 || status == 534 || status == 530:
+		e.Code, e.Retryable = "no_credential", false
+		e.Message = fmt.Sprintf("%s refused the login: %s; check user and password of the connection", s.host, said)
+	case unsent && status == 0 && strings.Contains(err.Error(), "STARTTLS"):
+		e.Code, e.Retryable = "tls", false
+		e.Message += "; tls: implicit is for port 465"
+	case unsent && status == 0 && strings.Contains(err.Error(), "AUTH"):
+		e.Code, e.Retryable = "no_credential", false
+	case status == 0 && (unsent || send.Reason != mail.ErrSMTPDataClose):
+		e.Code = "network" // nothing was delivered: the message ends with its last dot
+	case status == 0:
+		return errors.Join(e, engine.ErrUnanswered)
+	}
+	return e
+}
+
+// scrub takes the login out of what a server says, in the forms in which it was sent to it.
+func (s *server) scrub(said string) string {
+	if s.password == "" {
+		return said
+	}
+	encode := base64.StdEncoding.EncodeToString
+	return strings.NewReplacer(encode([]byte("\x00"+s.user+"\x00"+s.password)), workflows.Mask, encode([]byte(s.password)), workflows.Mask,
+		s.password, workflows.Mask).Replace(said)
+}
+
+// code is the reply code of an SMTP error, 0 where the server said nothing.
+func code(err error) int {
+	var send *mail.SendError
+	if errors.As(err, &send) && send.ErrorCode() != 0 {
+		return send.ErrorCode()
+	}
+	for _, part := range strings.Split(err.Error(), ": ") {
+		if len(part) > 4 && (part[3] == ' ' || part[3] == '-') {
+			if n, err := strconv.Atoi(part[:3]); err == nil && n >= 400 && n < 600 {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// clean makes a server's words fit to be shown: one line of text, not too long.
+func clean(s string) string {
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
+	return value.CutText(s, 500)
+}

@@ -1,0 +1,34 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+)
+
+// FieldValues gives the values of a connection's own fields, by the connector that
+// declares them, with its defaults. A field that must be there and is not is an error.
+func (c *Connection) FieldValues(k *Connector, secret func(string) (string, bool), now time.Time) (map[string]any, error) {
+	secrets := map[string]any{}
+	for _, n := range c.SecretNames() {
+		if v, ok := secret(n); ok {
+			secrets[n] = v
+		}
+	}
+	env, out := &Env{Names: Names{"secrets": secrets}, Now: now}, map[string]any{}
+	for _, f := range k.Fields {
+		v, err := c.Fields[f.Name].Render(env, FillPlain)
+		if err != nil {
+			return nil, fmt.Errorf("connection %s: %s: %w", c.Name, f.Name, err)
+		}
+		if v == nil || v == "" {
+			v = f.Default
+		}
+		if v == nil && f.Required {
+			return nil, fmt.Errorf("connection %s: %s is not set", c.Name, f.Name)
+		}
+		if v != nil {
+			out[f.Name] = v
+		}
+	}
+	return out, nil
+}
