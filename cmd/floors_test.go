@@ -20,8 +20,8 @@ const module = "github.com/hookloom/hookloom"
 // imports its own floor.
 var floors = map[string]int{
 	"": 8, "cmd": 7, "cmd/e2e": 7,
-	"engine/dryrun": 6,
-	"actions":       6, "actions/transform": 5, "actions/email": 5,
+	"engine/dryrun": 6, "engine/store/storetest": 5,
+	"actions": 6, "actions/transform": 5, "actions/email": 5,
 	"triggers": 5, "engine/store": 5, "engine/console": 5, "engine/telemetry": 5,
 	"engine": 4, "engine/plan": 3, "engine/destination": 3,
 	"workflows": 2, "workflows/value": 0, "engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "examples": 0,

@@ -110,7 +110,7 @@ type VersionStore interface {
 	// lists all that is kept, the oldest of each version first.
 	SaveUses(ctx context.Context, u VersionUses) error
 	AllUses(ctx context.Context) ([]VersionUses, error)
-	// OpenVersions lists the versions of runs that have not ended.
+	// OpenVersions lists the versions of queued and waiting runs.
 	OpenVersions(ctx context.Context) ([]Run, error)
 }
 

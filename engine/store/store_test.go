@@ -38,79 +38,6 @@ func delivery(trigger, key string) *engine.Delivery {
 		Headers: map[string]string{"h": "v"}, Dedupe: time.Hour}
 }
 
-func TestTheSameKeyIsOneEvent(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
-	first, err := s.Accept(ctx, 1, delivery("a", "k"))
-	if err != nil || first.Duplicate {
-		t.Fatalf("%+v %v", first, err)
-	}
-	changed := delivery("a", "k")
-	changed.Raw = []byte(`{"a":2}`)
-	for i, d := range []*engine.Delivery{delivery("a", "k"), changed} {
-		r, err := s.Accept(ctx, engine.EventID(2+i), d)
-		if err != nil || !r.Duplicate || r.Event != 1 {
-			t.Errorf("%+v %v", r, err)
-		}
-	}
-	if r, err := s.Accept(ctx, 5, delivery("b", "k")); err != nil || r.Duplicate {
-		t.Errorf("another trigger: %+v %v", r, err)
-	}
-	d, err := s.History().EventDetail(ctx, 1)
-	if err != nil || d.Duplicates != 2 || !d.Sightings[0].SameBody || d.Sightings[1].SameBody {
-		t.Errorf("%+v %v", d, err)
-	}
-}
-
-func TestAKeyIsForgottenAfterItsTime(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
-	d := delivery("a", "k")
-	if _, err := s.Accept(ctx, 1, d); err != nil {
-		t.Fatal(err)
-	}
-	later := delivery("a", "k")
-	later.ReceivedAt = d.ReceivedAt.Add(2 * time.Hour)
-	if r, err := s.Accept(ctx, 2, later); err != nil || r.Duplicate {
-		t.Errorf("after the time: %+v %v", r, err)
-	}
-	off := delivery("a", "k")
-	off.Dedupe = 0
-	if r, err := s.Accept(ctx, 3, off); err != nil || r.Duplicate {
-		t.Errorf("dedupe off: %+v %v", r, err)
-	}
-}
-
-// TestAThousandCopiesAtOnceAreOneEvent holds promise 3 at its worst moment.
-func TestAThousandCopiesAtOnceAreOneEvent(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	firsts, events := 0, map[engine.EventID]bool{}
-	for i := range 1000 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			r, err := s.Accept(ctx, engine.EventID(i+1), delivery("a", "k"))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			events[r.Event] = true
-			if !r.Duplicate {
-				firsts++
-			}
-		}()
-	}
-	wg.Wait()
-	if firsts != 1 || len(events) != 1 {
-		t.Errorf("%d firsts, %d events", firsts, len(events))
-	}
-	if items, err := s.History().Events(ctx, engine.Query{}); err != nil || len(items) != 1 || items[0].Duplicates != 999 {
-		t.Errorf("%+v %v", items, err)
-	}
-}
-
 func TestASecondProcessIsRefusedByName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	open(t, path, store.Options{})
@@ -265,21 +192,6 @@ func TestTheDatabaseIsForItsOwnerOnly(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v %v", suffix, info.Mode(), err)
 		}
-	}
-}
-
-func TestUsesOfSecretsAddUp(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
-	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
-	for i, n := range []int64{3, 4} {
-		if err := s.UseSecrets(ctx, []engine.SecretUse{{Trigger: "a", Secret: "S", Count: n,
-			LastAt: at.Add(time.Duration(i) * time.Hour)}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	uses, err := s.History().SecretUses(ctx)
-	if err != nil || len(uses) != 1 || uses[0].Count != 7 || !uses[0].FirstAt.Equal(at) || !uses[0].LastAt.Equal(at.Add(time.Hour)) {
-		t.Errorf("%+v %v", uses, err)
 	}
 }
 

@@ -1,0 +1,203 @@
+package storetest
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// identities are the promises of EventStore about what makes two deliveries one event.
+var identities = []test{
+	{"an equal body under another id is another event, and marked", equalBodyMarked},
+	{"with replays: body an equal type and body is the same event", equalBodyIsTheSame},
+	{"the same signature is the same event whatever its id", sameClaim},
+	{"each signature of a known event is spent", claimsAreSpent},
+	{"a signature is spent as long as it is genuine", claimsOutliveTheKey},
+	{"a thousand equal contents at once are one event, until their time is over", aThousandContents},
+	{"a known key with another body is kept as a conflict, once", conflictsAreKept},
+	{"a body that differs only in its signature is no conflict", signatureIsNoConflict},
+}
+
+func equalBodyMarked(t *testing.T, s Opened) {
+	for i, key := range []string{"id-1", "id-2", "id-3"} {
+		d := delivery("a", key)
+		d.SameBody = engine.BodyMarked
+		r := accept(t, s, event(1+int64(i)), d)
+		if r.Duplicate || r.RepeatsBodyOf != map[bool]engine.EventID{false: event(1)}[i == 0] {
+			t.Errorf("%s: %+v", key, r)
+		}
+	}
+	late := delivery("a", "id-4")
+	late.SameBody, late.ReceivedAt = engine.BodyMarked, at.Add(2*time.Hour)
+	if r := accept(t, s, event(4), late); r.RepeatsBodyOf != 0 {
+		t.Errorf("after the window: %+v", r)
+	}
+	page, err := s.History.EventPage(t.Context(), engine.Query{Status: "repeated-body"})
+	if err != nil || len(page.Items) != 2 || page.Items[0].RepeatsBodyOf != event(1).String() {
+		t.Errorf("%+v %v", page.Items, err)
+	}
+}
+
+func equalBodyIsTheSame(t *testing.T, s Opened) {
+	strict := func(key, kind string) *engine.Delivery {
+		d := delivery("a", key)
+		d.SameBody, d.Type = engine.BodyDuplicate, kind
+		return d
+	}
+	accept(t, s, event(1), strict("id-1", "paid"))
+	for i, key := range []string{"id-2", "id-2", "id-1"} {
+		if r := accept(t, s, event(2+int64(i)), strict(key, "paid")); !r.Duplicate || r.Event != event(1) {
+			t.Errorf("%s: %+v", key, r)
+		}
+	}
+	if r := accept(t, s, event(9), strict("id-9", "refunded")); r.Duplicate {
+		t.Errorf("another type: %+v", r)
+	}
+}
+
+func signed(key, claim, body string) *engine.Delivery {
+	d := delivery("a", key)
+	d.Claim, d.Raw = []byte(claim), []byte(body)
+	return d
+}
+
+func sameClaim(t *testing.T, s Opened) {
+	accept(t, s, event(1), signed("id-1", "token-1", `{"a":1}`))
+	if r := accept(t, s, event(2), signed("id-2", "token-1", `{"a":1}`)); !r.Duplicate || r.Event != event(1) || r.Conflict {
+		t.Errorf("under another id: %+v", r)
+	}
+	if r := accept(t, s, event(3), signed("id-2", "token-3", `{"b":1}`)); r.Duplicate {
+		t.Errorf("an id that only a replay has used is the sender's still: %+v", r)
+	}
+	if r := accept(t, s, event(4), signed("id-4", "token-1", `{"forged":1}`)); !r.Duplicate || !r.Conflict || r.Event != event(1) {
+		t.Errorf("with another body: %+v", r)
+	}
+	if r := accept(t, s, event(5), signed("id-5", "token-5", `{"a":1}`)); r.Duplicate || r.RepeatsBodyOf != 0 {
+		t.Errorf("another signed content: %+v", r)
+	}
+}
+
+func claimsAreSpent(t *testing.T, s Opened) {
+	accept(t, s, event(1), signed("id-1", "token-1", `{"a":1}`))
+	if r := accept(t, s, event(2), signed("id-1", "token-2", `{"a":1}`)); !r.Duplicate || r.Event != event(1) {
+		t.Errorf("the repeat: %+v", r)
+	}
+	if r := accept(t, s, event(3), signed("id-3", "token-2", `{"forged":1}`)); !r.Duplicate || r.Event != event(1) || !r.Conflict {
+		t.Errorf("the signature of the repeat under another id: %+v", r)
+	}
+}
+
+func claimsOutliveTheKey(t *testing.T, s Opened) {
+	for _, c := range []struct {
+		name     string
+		identity engine.Identity
+	}{{"by content", engine.ByContent}, {"by an id that is not signed", engine.ByHeader}} {
+		signed := func(id string, later time.Duration) *engine.Delivery {
+			d := delivery("a", c.name+id)
+			d.Claim, d.Dedupe, d.ClaimFor, d.Identity = []byte(c.name), time.Minute, 5*time.Minute, c.identity
+			d.ReceivedAt = d.ReceivedAt.Add(later)
+			return d
+		}
+		first := event(100 * (1 + int64(c.identity)))
+		accept(t, s, first, signed("1", 0))
+		if r := accept(t, s, first+1, signed("2", 4*time.Minute)); !r.Duplicate || r.Event != first {
+			t.Errorf("%s, after dedupe: %+v", c.name, r)
+		}
+		if r := accept(t, s, first+2, signed("3", 6*time.Minute)); r.Duplicate {
+			t.Errorf("%s, when the signature is stale: %+v", c.name, r)
+		}
+	}
+}
+
+func aThousandContents(t *testing.T, s Opened) {
+	content := func() *engine.Delivery {
+		d := delivery("a", "sha256:1")
+		d.Identity, d.Claim, d.Dedupe = engine.ByContent, []byte("digest"), time.Minute
+		return d
+	}
+	var firsts atomic.Int64
+	var wg sync.WaitGroup
+	for i := range int64(1000) {
+		wg.Go(func() {
+			r, err := s.Accept(t.Context(), event(i), content())
+			if err != nil {
+				t.Error(err)
+			} else if !r.Duplicate {
+				firsts.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if firsts.Load() != 1 {
+		t.Errorf("%d events", firsts.Load())
+	}
+	later := content()
+	later.ReceivedAt = at.Add(2 * time.Minute)
+	if r := accept(t, s, event(2000), later); r.Duplicate {
+		t.Errorf("after its window: %+v", r)
+	}
+	page, err := s.History.EventPage(t.Context(), engine.Query{Status: "by-content"})
+	if err != nil || len(page.Items) != 2 || page.Items[0].Identity != "content" {
+		t.Errorf("%+v %v", page.Items, err)
+	}
+	n, err := s.Prune(t.Context(), engine.PruneOrder{Now: later.ReceivedAt.Add(2 * time.Minute), DefaultDedupe: 24 * time.Hour})
+	if err != nil || n.Keys != 1 {
+		t.Errorf("pruned %+v %v", n, err)
+	}
+}
+
+func conflictsAreKept(t *testing.T, s Opened) {
+	accept(t, s, event(1), delivery("a", "k"))
+	for i := range int64(3) {
+		other := delivery("a", "k")
+		other.Raw = []byte(`{"a":2}`)
+		if r := accept(t, s, event(2+i), other); !r.Duplicate || !r.Conflict || r.Event != event(1) {
+			t.Errorf("%+v", r)
+		}
+	}
+	kind := delivery("a", "k")
+	kind.Type = "another"
+	if r := accept(t, s, event(9), kind); !r.Conflict {
+		t.Errorf("another type: %+v", r)
+	}
+	volatile := delivery("a", "k")
+	volatile.Headers = map[string]string{"attempt": "2"}
+	if r := accept(t, s, event(10), volatile); !r.Duplicate || r.Conflict {
+		t.Errorf("other headers: %+v", r)
+	}
+	d, err := s.History.EventDetail(t.Context(), event(1))
+	if err != nil || d.Conflicts != 2 || len(d.Conflicting) != 2 || d.Conflicting[0].Count != 3 ||
+		fmt.Sprint(d.Conflicting[0].Differences) != "map[a:[1 2]]" {
+		t.Fatalf("%+v %v", d, err)
+	}
+	c, err := s.Conflict(t.Context(), d.Conflicting[0].ID)
+	if err != nil || string(c.Delivery.Raw) != `{"a":2}` || c.Event != event(1) {
+		t.Errorf("%+v %v", c, err)
+	}
+	if err := s.ConflictAdmitted(t.Context(), c.ID, event(20)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = s.Conflict(t.Context(), c.ID); err != nil || c.Admitted != event(20).String() {
+		t.Errorf("%+v %v", c, err)
+	}
+}
+
+func signatureIsNoConflict(t *testing.T, s Opened) {
+	d := delivery("a", "k")
+	d.ContentSum = 7
+	accept(t, s, event(1), d)
+	again := delivery("a", "k")
+	again.Raw, again.ContentSum = []byte(`{"a":1,"signature":{"timestamp":2}}`), 7
+	if r := accept(t, s, event(2), again); !r.Duplicate || r.Conflict {
+		t.Errorf("%+v", r)
+	}
+	other := delivery("a", "k")
+	other.Raw, other.ContentSum = []byte(`{"a":2,"signature":{"timestamp":2}}`), 8
+	if r := accept(t, s, event(3), other); !r.Conflict {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,180 @@
+// Package storetest is the suite that any store of the engine must pass: one list of cases
+// for each noun of the contract, and a script of writes of which each one fails once. It
+// speaks to a store only through the contract, so that every database runs the same cases.
+// It must not know SQL, files of a database, or the machine that uses a store.
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// Opened is an open database.
+type Opened struct {
+	engine.Store
+	History engine.History
+	// Wrong lists the invariants of the stored rows that do not hold.
+	Wrong func(context.Context) ([]string, error)
+	Close func() error
+}
+
+// Open opens one database. The first call makes it, later calls open the same one again.
+// fault is nil, or called before each commit with its number, from 1: its error takes the
+// place of the commit.
+type Open func(fault func(n int) error) (Opened, error)
+
+// test is one promise of the contract, held on a database of its own.
+type test struct {
+	name string
+	run  func(t *testing.T, s Opened)
+}
+
+// Run runs the suite. fresh returns the way to open a new, empty database.
+func Run(t *testing.T, fresh func(t testing.TB) Open) {
+	for _, noun := range []struct {
+		name  string
+		tests []test
+	}{
+		{"events", events}, {"identity", identities}, {"decisions", decisions}, {"runs", runs}, {"waits", waits}, {"groups", groups},
+		{"gatherings", gatherings}, {"inlets", inlets}, {"control", control}, {"feed", feed},
+	} {
+		t.Run(noun.name, func(t *testing.T) {
+			for _, c := range noun.tests {
+				t.Run(c.name, func(t *testing.T) { t.Parallel(); runOne(t, fresh(t), c) })
+			}
+		})
+	}
+	t.Run("faults", func(t *testing.T) { faults(t, fresh) })
+}
+
+func runOne(t *testing.T, open Open, c test) {
+	s, err := open(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		holds(t, s)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	c.run(t, s)
+}
+
+// holds checks the invariants of the stored rows.
+func holds(t testing.TB, s Opened) {
+	t.Helper()
+	wrong, err := s.Wrong(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, w := range wrong {
+		t.Error(w)
+	}
+}
+
+// at is when everything happens in the cases, if nothing else is said.
+var at = time.Date(2026, 5, 1, 10, 0, 0, 7e6, time.UTC)
+
+// event and run are ids of that moment.
+func event(n int64) engine.EventID { return engine.EventID(engine.FirstID(at) + n) }
+
+func run(n int64) engine.RunID { return engine.RunID(engine.FirstID(at) + 1000 + n) }
+
+func delivery(trigger, key string) *engine.Delivery {
+	return &engine.Delivery{Trigger: trigger, Inlet: "webhook", Key: key, Type: "t", Time: at, ReceivedAt: at, Raw: []byte(`{"a":1}`),
+		Headers: map[string]string{"h": "v"}, Dedupe: time.Hour}
+}
+
+func accept(t testing.TB, s Opened, id engine.EventID, d *engine.Delivery) engine.Receipt {
+	t.Helper()
+	r, err := s.Accept(t.Context(), id, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// start is the beginning of a run of workflow w with one open attempt of step a.
+func start(id engine.RunID, ev engine.EventID) engine.RunUpdate {
+	return engine.RunUpdate{New: true, Answers: -1, Records: []*plan.Record{attempt("a", plan.Running)},
+		Run: &engine.Run{ID: id, Event: ev, Workflow: "w", Version: "v", Status: engine.Running, CreatedAt: at, StartedAt: at}}
+}
+
+func attempt(path string, status plan.Status) *plan.Record {
+	r := &plan.Record{Path: path, Attempt: 1, Action: "http/get", Status: status, StartedAt: at, Input: map[string]any{"url": "x"}}
+	if status != plan.Running && status != plan.Waiting {
+		r.FinishedAt = at
+	}
+	return r
+}
+
+// matched is a Match by which the runs begin.
+func matched(ev engine.EventID, starts ...engine.RunUpdate) engine.Match {
+	m := engine.Match{Event: ev, At: at, Starts: starts}
+	for _, u := range starts {
+		m.Decisions = append(m.Decisions, engine.Decision{Workflow: u.Run.Workflow, Version: u.Run.Version, Outcome: engine.Matched,
+			Run: u.Run.ID})
+	}
+	return m
+}
+
+func match(t testing.TB, s Opened, m engine.Match) engine.MatchResult {
+	t.Helper()
+	list, err := s.Match(t.Context(), []engine.Match{m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list[0]
+}
+
+// running stores an event and a run of it that is at work.
+func running(t testing.TB, s Opened, n int64) engine.RunUpdate {
+	t.Helper()
+	accept(t, s, event(n), delivery("hook", event(n).String()))
+	u := start(run(n), event(n))
+	match(t, s, matched(event(n), u))
+	u.New, u.Records = false, nil
+	return u
+}
+
+// commit stores an update with another status of its run.
+func commit(t testing.TB, s Opened, u engine.RunUpdate, status engine.RunStatus, records ...*plan.Record) time.Time {
+	t.Helper()
+	u.Run.Status, u.Records = status, records
+	if status.Ended() {
+		u.Run.FinishedAt = at
+	}
+	if status != engine.Queued && status != engine.Waiting {
+		u.Run.DueAt = time.Time{}
+	}
+	next, err := s.CommitRun(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
+// status is what is stored of a run.
+func status(t testing.TB, s Opened, id engine.RunID) *engine.Run {
+	t.Helper()
+	r, err := s.Run(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// due lists the runs that are due at a moment.
+func due(t testing.TB, s Opened, now time.Time) []engine.RunID {
+	t.Helper()
+	ids, _, err := s.Due(t.Context(), now, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
