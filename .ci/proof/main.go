@@ -89,10 +89,13 @@ var experiments = []experiment{
 	{promise: "order, limits, destinations, clocks, under the race detector",
 		packages: []string{"./engine"},
 		run:      "Group|Order|Rate|Replace|Older|Place|Host|Endpoint|Clock|Prun|Backup", flags: []string{"-race", "-count=3"}},
+	{promise: "tests that can fail: a sample of mutants of the code is killed by the short tests of its package",
+		command: []string{"go", "run", "./.ci/mutate", "-n", "200", "-seed", "1", "-at-least", "0.6", "engine/signature", "engine/plan", "engine/seal",
+			"engine/egress", "engine/destination", "workflows/value", "triggers", "workflows", "engine"}},
 }
 
 // figure is a line of a test that prints a number.
-var figure = regexp.MustCompile(`(?m)^(?:\s+\w+_test\.go:\d+: (.*)|(synchronous=.*|.*SKIPPED.*))$`)
+var figure = regexp.MustCompile(`(?m)^(?:\s+\w+_test\.go:\d+: (.*)|(synchronous=.*|mutants of .*|.*SKIPPED.*))$`)
 
 func main() {
 	only := flag.String("only", "", "only experiments whose promise has this text")
