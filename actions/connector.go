@@ -1,12 +1,12 @@
 package actions
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -26,42 +26,40 @@ func (connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if _, problems := workflows.CheckInputs(a.Inputs, inputs); len(problems) > 0 {
 		return nil, permanent("invalid_input", "%s: %s", in.Spec.Name, problems[0])
 	}
-	accepted, tolerated := success, func(int) bool { return false }
+	call := &call{in: in, connector: c, action: a, inputs: inputs, accepted: success, tolerated: func(int) bool { return false }}
 	if v := in.With["accept"]; v != nil && in.Spec.Common("accept") {
-		var err error
-		if accepted, err = acceptance(v); err != nil {
+		accepted, err := acceptance(v)
+		if err != nil {
 			return nil, err
 		}
 		// A status that only the step accepts has no answer that the connector knows.
-		tolerated = func(status int) bool { return accepted(status) && !success(status) }
+		call.accepted, call.tolerated = accepted, func(status int) bool { return accepted(status) && !success(status) }
 	}
-	o, err := connectorOrder(c, a, in, inputs)
+	o, err := call.order()
 	if err != nil {
 		return nil, err
+	}
+	if a.Pages != nil {
+		return call.list(ctx, o)
 	}
 	r, err := send(ctx, in.Client, o)
 	if err != nil {
 		return nil, err
 	}
-	env := &workflows.Env{Names: workflows.Names{"inputs": inputs, "response": r.names()}, Now: in.Now}
-	if out, ok, err := already(a, r, env); ok {
-		return out, err
-	}
-	if err := ruled(a, r, env); err != nil && !tolerated(r.status) {
-		return nil, err
-	}
-	if err := judge(r, accepted); err != nil {
-		return nil, err
-	}
-	if a.Output == nil || tolerated(r.status) {
-		return r.names(), nil
-	}
-	out, err := a.Output.Render(env, workflows.FillPlain)
-	if err != nil {
-		return nil, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer", Status: r.status,
-			Details: r.names()}
-	}
-	return out, nil
+	return call.answer(r)
+}
+
+// call is one attempt of a connector's action.
+type call struct {
+	in        engine.Input
+	connector *workflows.Connector
+	action    *workflows.ConnectorAction
+	inputs    map[string]any
+	// accepted tells which statuses count as success; tolerated are those of them that
+	// only the step accepts.
+	accepted, tolerated func(status int) bool
+	// connection is the project's, filled in.
+	connection *connection
 }
 
 // Destination implements engine.Destined.
@@ -76,55 +74,17 @@ func (connectorAction) Destination(in engine.Input) string {
 		return ""
 	}
 	if conn.base == "" {
-		base, err := c.BaseURL.Render(&workflows.Env{Names: workflows.Names{"connection": fields}}, workflows.FillPlain)
-		if err != nil {
+		if conn.base, err = c.Base(fields); err != nil {
 			return ""
 		}
-		conn.base = text(base)
 	}
 	return destination(conn.base, "/")
 }
 
-// already asks the connector's rules for answers that mean that what was to be made is
-// there, which is a success.
-func already(a *workflows.ConnectorAction, r *reply, env *workflows.Env) (any, bool, error) {
-	for _, rule := range a.Already {
-		ok, err := rule.When.Condition(env)
-		if err != nil || !ok {
-			continue // a rule that cannot be asked does not hold
-		}
-		if rule.Output == nil {
-			return r.names(), true, nil
-		}
-		out, err := rule.Output.Render(env, workflows.FillPlain)
-		if err != nil {
-			return nil, true, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer",
-				Status: r.status, Details: r.names()}
-		}
-		return out, true, nil
-	}
-	return nil, false, nil
-}
-
-// ruled asks the connector's own rules for failures.
-func ruled(a *workflows.ConnectorAction, r *reply, env *workflows.Env) error {
-	for _, f := range a.Fail {
-		ok, err := f.When.Condition(env)
-		if err != nil || !ok {
-			continue // a rule that cannot be asked does not hold
-		}
-		m, err := f.Message.Render(env, workflows.FillPlain)
-		if err != nil {
-			m = f.Code
-		}
-		return &plan.Error{Message: text(m), Code: f.Code, Status: r.status, Retryable: f.Retryable || plan.RetryableStatus(r.status),
-			Details: r.names()}
-	}
-	return nil
-}
-
-func connectorOrder(c *workflows.Connector, a *workflows.ConnectorAction, in engine.Input, inputs map[string]any) (order, error) {
-	o := order{method: a.Method, header: http.Header{}, limit: defaultMaxResponse, parse: "auto"}
+// order makes the request.
+func (k *call) order() (order, error) {
+	c, a, in := k.connector, k.action, k.in
+	o := order{method: a.Method, header: http.Header{}, limit: defaultMaxResponse, parse: a.Parse, files: in.Files}
 	name := text(in.With["connection"])
 	if name == "" {
 		name = c.Name
@@ -133,19 +93,18 @@ func connectorOrder(c *workflows.Connector, a *workflows.ConnectorAction, in eng
 	if err != nil {
 		return o, err
 	}
-	env := &workflows.Env{Names: workflows.Names{"inputs": inputs, "connection": fields}, Now: in.Now}
+	k.connection = conn
+	env := &workflows.Env{Names: workflows.Names{"inputs": k.inputs, "connection": fields}, Now: in.Now}
 	if conn.base == "" {
-		base, err := c.BaseURL.Render(env, workflows.FillPlain)
-		if err != nil {
+		if conn.base, err = c.Base(fields); err != nil {
 			return o, permanent("invalid_connection", "connection %s: base_url: %v", name, err)
 		}
-		conn.base = text(base)
 	}
 	path, err := a.Path.Render(env, workflows.FillURL)
 	if err != nil {
 		return o, permanent("invalid_input", "%s: %v", in.Spec.Name, err)
 	}
-	query, err := a.Query.Render(env, workflows.FillPlain)
+	query, err := rendered(env, c.Query, a.Query)
 	if err != nil {
 		return o, permanent("invalid_input", "%s: query: %v", in.Spec.Name, err)
 	}
@@ -155,53 +114,130 @@ func connectorOrder(c *workflows.Connector, a *workflows.ConnectorAction, in eng
 	if conn.auth == nil {
 		conn.auth, conn.env = c.Auth, env
 	}
+	if err := k.headers(&o, env); err != nil {
+		return o, err
+	}
 	if err := conn.apply(&o); err != nil {
 		return o, err
 	}
-	return o, connectorContent(&o, a, in, env)
+	return o, k.content(&o, env)
 }
 
-func connectorContent(o *order, a *workflows.ConnectorAction, in engine.Input, env *workflows.Env) error {
-	h, err := a.Headers.Render(env, workflows.FillNonempty)
-	if err != nil {
-		return permanent("invalid_input", "%s: headers: %v", in.Spec.Name, err)
-	}
-	if o.method != http.MethodGet && o.method != http.MethodHead {
-		key := in.Key
-		if k, ok := in.With["idempotency_key"].(string); ok && in.Spec.Common("idempotency_key") {
-			key = k
-		}
-		if err := setHeader(o.header, "Idempotency-Key", key); err != nil {
-			return err
-		}
-	}
-	headers, _ := h.(map[string]any)
-	for k, v := range headers {
-		if err := setHeader(o.header, k, v); err != nil {
-			return err
-		}
-	}
-	if a.Form != nil {
-		v, err := a.Form.Render(env, workflows.FillPlain)
-		form := url.Values{}
-		if err == nil {
-			err = addValues(form, v, a.FormStyle)
-		}
+// rendered gives the entries of maps, later ones over earlier ones, as one.
+func rendered(env *workflows.Env, maps ...*workflows.Value) (map[string]any, error) {
+	out := map[string]any{}
+	for _, m := range maps {
+		v, err := m.Render(env, workflows.FillPlain)
 		if err != nil {
-			return permanent("invalid_input", "%s: form: %v", in.Spec.Name, err)
+			return nil, err
+		}
+		entries, _ := v.(map[string]any)
+		for k, x := range entries {
+			out[k] = x
+		}
+	}
+	return out, nil
+}
+
+// headers sets those of the connector and of the action, and the idempotency key. One
+// whose whole value is an expression that gives nothing is left out.
+func (k *call) headers(o *order, env *workflows.Env) error {
+	if o.method != http.MethodGet && o.method != http.MethodHead && k.connector.IdempotencyHeader != "none" {
+		key := k.in.Key
+		if given, ok := k.in.With["idempotency_key"].(string); ok && k.in.Spec.Common("idempotency_key") {
+			key = given
+		}
+		if err := setHeader(o.header, k.connector.IdempotencyHeader, key); err != nil {
+			return err
+		}
+	}
+	for _, written := range []*workflows.Value{k.connector.Headers, k.action.Headers} {
+		for _, name := range written.Keys() {
+			field := written.Field(name)
+			fill := workflows.FillNonempty
+			if field.IsExpression() {
+				fill = workflows.FillPlain
+			}
+			v, err := field.Render(env, fill)
+			if err != nil {
+				return permanent("invalid_input", "%s: header %s: %v", k.in.Spec.Name, clipName(name), err)
+			}
+			if v == nil || v == "" {
+				continue
+			}
+			if err := setHeader(o.header, name, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// content encodes the body that the action has, if any.
+func (k *call) content(o *order, env *workflows.Env) error {
+	a := k.action
+	fill := func(name string, v *workflows.Value) (any, error) {
+		x, err := v.RenderGiven(env, workflows.FillPlain)
+		if err != nil {
+			return nil, permanent("invalid_input", "%s: %s: %v", k.in.Spec.Name, name, err)
+		}
+		return x, nil
+	}
+	switch {
+	case a.Form != nil:
+		v, err := fill("form", a.Form)
+		if err != nil {
+			return err
+		}
+		form := url.Values{}
+		if err := addValues(form, v, a.FormStyle); err != nil {
+			return permanent("invalid_input", "%s: form: %v", k.in.Spec.Name, err)
 		}
 		o.body = []byte(form.Encode())
 		o.header.Set("Content-Type", "application/x-www-form-urlencoded")
-		return nil
+	case a.Multipart != nil:
+		v, err := fill("multipart", a.Multipart)
+		if err != nil {
+			return err
+		}
+		return multipartBody(o, v, k.in)
+	case a.Text != nil:
+		v, err := fill("text", a.Text)
+		if err != nil {
+			return err
+		}
+		o.body = []byte(text(v))
+		defaultType(o, "text/plain; charset=utf-8")
+	case a.RawFile != nil:
+		v, err := fill("raw_file", a.RawFile)
+		if err != nil {
+			return err
+		}
+		p, media, err := filePart(k.in.Files, "raw_file", v)
+		if err != nil {
+			return err
+		}
+		o.parts = []part{p}
+		defaultType(o, cmp.Or(media, "application/octet-stream"))
+	case a.Body != nil:
+		v, err := fill("body", a.Body)
+		if err != nil || v == nil {
+			return err
+		}
+		written := o.header.Get("Content-Type")
+		if err := jsonBody(o, v); err != nil || written == "" {
+			return err
+		}
+		o.header.Set("Content-Type", written) // such as application/merge-patch+json
 	}
-	if a.Body == nil {
-		return nil
+	return nil
+}
+
+// defaultType sets the content type where the connector does not.
+func defaultType(o *order, media string) {
+	if o.header.Get("Content-Type") == "" {
+		o.header.Set("Content-Type", media)
 	}
-	v, err := a.Body.RenderGiven(env, workflows.FillPlain)
-	if err != nil {
-		return permanent("invalid_input", "%s: body: %v", in.Spec.Name, err)
-	}
-	return jsonBody(o, v)
 }
 
 // credentials fills the connector's own fields from the project's connection.

@@ -95,13 +95,18 @@ var commonInputs = []ActionInput{
 		Type: "any",
 		Help: "further statuses that count as success, such as [200, 409]; the output is then {status, headers, body}",
 	},
-	{Name: "idempotency_key", Type: "string", Help: "Idempotency-Key; the run's own by default", Fill: FillNonempty},
+	{Name: "idempotency_key", Type: "string", Help: "the key of this call, for services that honour one; the run's own by default",
+		Fill: FillNonempty},
+	{Name: MaxItemsInput, Type: "integer", Help: "how many items of the list are read at most"},
 }
+
+// MaxItemsInput is the common input of actions that read a list page by page.
+const MaxItemsInput = "max_items"
 
 // Common tells that an input of that name is the one that every action of a connector
 // takes.
 func (s *ActionSpec) Common(name string) bool {
-	if s.Action == nil {
+	if s.Action == nil || name == MaxItemsInput && s.Action.Pages == nil {
 		return false
 	}
 	for _, in := range s.Action.Inputs {
@@ -124,6 +129,10 @@ type ActionInput struct {
 	Fill Fill
 	// Default is used when the key is absent.
 	Default any
+	// Options are the values that a connector allows; empty for all. Of are the types
+	// inside of a list or an object; nil where they are not known.
+	Options []any
+	Of      *DataType
 	// Secret values are kept as *** on record.
 	Secret bool
 	// Kept values are stored in the clear, so that no secret may be in them.
@@ -135,12 +144,20 @@ type ActionInput struct {
 
 // Connector is one service described as data (language.md 2.11).
 type Connector struct {
-	Name, Description string
-	BaseURL           *Value
-	Fields            []ConnectionField
-	Auth              *Auth
+	Name, Title, Description, Docs string
+	// Confidence is how sure the facts are: verified, corroborated, memory, or empty.
+	Confidence string
+	BaseURL    *Value
+	Fields     []ConnectionField
+	Auth       *Auth
+	// Headers and Query are those of every request; they read connection.
+	Headers, Query *Value
+	// IdempotencyHeader carries the key of a step; "none" sends none.
+	IdempotencyHeader string
 	// Expired are the answers that mean that a token is no longer valid.
 	Expired *Expired
+	// Errors say what other refusals mean; nil leaves it to the status.
+	Errors *ConnectorErrors
 	// Test is the path of a cheap GET that tells whether a connection works.
 	Test    string
 	Retry   *Retry
@@ -155,27 +172,50 @@ type ConnectionField struct {
 	Name, Type, Description string
 	Secret, Required        bool
 	Default                 any
+	// Options are the values that are allowed; empty for all.
+	Options []any
 }
 
 // ConnectorAction is one action of a connector.
 type ConnectorAction struct {
-	Name, Description string
-	Inputs            []Input
-	Method            string
-	Path              *Value
-	Query, Headers    *Value
-	Body, Form        *Value
-	Output            *Value
-	Fail              []FailRule
+	Name, Description, Docs string
+	Deprecated              bool
+	// Confidence is that of this action's facts; the connector's by default.
+	Confidence     string
+	Inputs         []Input
+	Method         string
+	Path           *Value
+	Query, Headers *Value
+	// At most one of the bodies is set.
+	Body, Form, Multipart, Text, RawFile *Value
+	// Parse is how the answer is read: auto, json, text or base64.
+	Parse string
+	// Pages reads a list page by page; nil for one request.
+	Pages  *ConnectorPages
+	Output *Value
+	// Returns are the types of the output; nil where they are not declared.
+	Returns *DataType
+	Fail    []FailRule
 	// FormStyle is how form and query write lists and maps.
 	FormStyle string
 	// Already are the answers that mean that what was to be made is there.
 	Already []AlreadyRule
 	// Idempotency is what the service does with the same request again: natural (it
-	// changes nothing), key (it honours Idempotency-Key), none (it acts again), or empty
-	// when the file does not say.
+	// changes nothing), key (it honours its idempotency header), none (it acts again), or
+	// empty when the file does not say.
 	Idempotency string
-	Example     any
+	// Example is an output; Call is the call that gives it, as far as the file shows one.
+	Example any
+	Call    ActionExample
+}
+
+// ConnectorPages is how an action reads a list.
+type ConnectorPages struct {
+	Paging
+	// Items gives the list in one answer.
+	Items *Expr
+	// Max is how many pages one call reads at most, MaxItems how many items.
+	Max, MaxItems int
 }
 
 // AlreadyRule turns an answer into a success.

@@ -2,13 +2,23 @@ package workflows
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/expr-lang/expr/types"
 	"gopkg.in/yaml.v3"
 )
 
 type typesType = types.Type
+
+// connectorLimits bound a connector file: an imported one describes a whole API.
+var connectorLimits = yamlLimits{size: 4 << 20, nodes: 150_000}
+
+// actionName is what may stand behind the slash of uses:.
+var actionName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*$`)
 
 // ParseConnector reads a connector file, such as those embedded in actions.
 func ParseConnector(name string, text []byte) (*Connector, error) {
@@ -20,7 +30,23 @@ func ParseConnector(name string, text []byte) (*Connector, error) {
 	return c, nil
 }
 
+// CheckConnector gives what is wrong with the text of a connector file, warnings too.
+func CheckConnector(name string, text []byte) (*Connector, Mistakes) {
+	src := newSource(name, text)
+	c := parseConnector(src)
+	return c, src.mistakes.sorted()
+}
+
+// connectorReader reads one connector file.
+type connectorReader struct {
+	*decoder
+	c *Connector
+	// fields are what expressions may read as connection.
+	fields types.Map
+}
+
 func parseConnector(src *source) *Connector {
+	src.limits = connectorLimits
 	d := &decoder{source: src}
 	root := d.parse()
 	if root == nil {
@@ -30,128 +56,159 @@ func parseConnector(src *source) *Connector {
 	if o == nil {
 		return nil
 	}
-	c := &Connector{Name: o.text("connector", ""), Description: o.text("description", ""), BaseURL: d.value(o.vals["base_url"])}
-	fields := types.Map{}
+	c := &Connector{Name: o.text("connector", ""), Title: o.text("title", ""), Description: o.text("description", ""),
+		Docs: o.text("docs", ""), Confidence: o.text("confidence", ""), BaseURL: d.value(o.vals["base_url"]),
+		Headers: d.value(o.vals["headers"]), Query: d.value(o.vals["query"]),
+		IdempotencyHeader: o.text("idempotency_header", "Idempotency-Key"), Expired: d.expired(o), Test: o.text("test", "")}
+	r := &connectorReader{decoder: d, c: c, fields: types.Map{}}
+	if v := o.vals["connector"]; v != nil {
+		d.isName(v, "connector")
+	}
 	if v := o.vals["connection"]; v != nil {
-		d.pairs(v, func(k, n *yaml.Node) {
-			if f := d.object(n, "connection_field"); f != nil {
-				cf := ConnectionField{
-					Name:        k.Value,
-					Type:        f.text("type", "string"),
-					Description: f.text("description", ""),
-					Secret:      f.boolean("secret", false),
-					Required:    f.boolean("required", false),
-				}
-				if def := f.vals["default"]; def != nil {
-					cf.Default = d.literal(def)
-				}
-				c.Fields = append(c.Fields, cf)
-				fields[k.Value] = types.Any
-			}
-		})
+		d.pairs(v, r.connectionField)
 	}
-	conn := &scope{where: "a connector", names: types.Map{"connection": fields}}
-	c.BaseURL.check(conn)
-	c.Auth, c.Expired, c.Test = d.connectionAuth(o), d.expired(o), o.text("test", "")
-	for _, v := range c.Auth.values() {
-		v.check(conn)
-	}
+	r.common(o)
 	if def := o.object("defaults"); def != nil {
-		c.Retry, c.Timeout = d.retry(def, "retry"), def.duration("timeout", 0)
-		if r := def.vals["rate"]; r != nil {
-			if n, per, err := parseRate(r.Value); err == nil {
-				c.Limit.Rate, c.Limit.Per = n, per
-			}
-		}
-		if c.Retry != nil && c.Retry.When != nil {
-			c.Retry.When.check(&scope{
-				where: "retry.when",
-				names: types.Map{
-					"error":  errorType(),
-					"event":  eventType(types.Any),
-					"inputs": anyMap,
-					"vars":   anyMap,
-					"steps":  anyMap,
-					"run":    runType(),
-				},
-			}, reflect.Bool)
-		}
+		r.defaults(def)
+	}
+	if e := o.object("errors"); e != nil {
+		c.Errors = r.errors(e)
 	}
 	if v := o.vals["actions"]; v != nil {
 		d.pairs(v, func(k, n *yaml.Node) {
-			if a := d.object(n, "action"); a != nil {
-				c.Actions = append(c.Actions, d.action(k.Value, a, fields))
+			if a := r.action(k, n); a != nil {
+				c.Actions = append(c.Actions, a)
 			}
 		})
 	}
+	r.unused(o)
 	return c
 }
 
-func (d *decoder) action(name string, o *objectNode, fields types.Map) *ConnectorAction {
-	a := &ConnectorAction{Name: name, Description: o.text("description", ""), Inputs: d.inputList(o.vals["inputs"])}
-	inputs := types.Map{}
-	for _, in := range a.Inputs {
-		inputs[in.Name] = types.Any
+// common reads what every request has.
+func (r *connectorReader) common(o *objectNode) {
+	conn := &scope{where: "a connector", names: types.Map{"connection": r.fields}}
+	for _, v := range []*Value{r.c.BaseURL, r.c.Headers, r.c.Query} {
+		v.check(conn)
 	}
-	request := &scope{where: "a connector's request", names: types.Map{"inputs": inputs, "connection": fields}}
-	response := &scope{
-		where: "a connector's output",
-		names: types.Map{"inputs": inputs, "response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}},
-	}
-	if r := o.object("request"); r != nil {
-		a.Method, a.Path, a.FormStyle = r.text("method", "GET"), d.value(r.vals["path"]), r.text("form_style", "")
-		a.Query, a.Headers = d.value(r.vals["query"]), d.value(r.vals["headers"])
-		a.Body, a.Form = d.value(r.vals["body"]), d.value(r.vals["form"])
-		for _, v := range []*Value{a.Path, a.Query, a.Headers, a.Body, a.Form} {
-			v.check(request)
+	r.baseURL(r.c.BaseURL)
+	if r.c.BaseURL != nil && r.c.BaseURL.kind == textValue {
+		if first := r.c.BaseURL.parts[0]; first.expr == nil && !strings.HasPrefix(first.text, "https://") && !strings.HasPrefix(first.text, "http://") {
+			r.add(r.c.BaseURL.pos, "bad-address", "base_url must begin with https:// or http://", "write https://"+first.text+"...")
 		}
 	}
-	a.Idempotency = o.text("idempotency", "")
-	a.Output = d.value(o.vals["output"])
-	a.Output.check(response)
-	a.Already = d.already(o.vals["already"], response)
-	if v := o.vals["fail"]; v != nil {
-		for _, n := range v.Content {
-			f := d.object(n, "action_fail")
-			if f == nil {
-				continue
+	r.c.Auth = r.connectionAuth(o)
+	for _, v := range r.c.Auth.values() {
+		v.check(conn)
+	}
+	if a := r.c.Auth; a != nil {
+		for _, v := range []*Value{a.Bearer, a.HeaderValue, a.QueryValue} {
+			if s, literal := v.constantText(); literal && s != "" {
+				r.add(v.pos, "secret-in-file", "a credential is written in the file", "declare it under connection: and write ${{ connection.token }}")
 			}
-			rule := FailRule{Code: f.text("code", ""), Message: d.value(f.vals["message"]), Retryable: f.boolean("retryable", false)}
-			if w := f.vals["when"]; w != nil {
-				if rule.When = d.expression(w); rule.When != nil {
-					rule.When.check(response, reflect.Bool)
-				}
-			}
-			rule.Message.check(response)
-			a.Fail = append(a.Fail, rule)
 		}
 	}
-	if v := o.vals["example"]; v != nil {
-		a.Example = d.literal(v)
+	if t := r.c.Test; t != "" && !strings.HasPrefix(t, "/") {
+		r.add(o.at("test"), "bad-address", fmt.Sprintf("test %q does not begin with /", t), "write the path of a GET, such as /users/me")
 	}
-	return a
 }
 
-// already reads the answers that count as success.
-func (d *decoder) already(n *yaml.Node, sc *scope) []AlreadyRule {
-	if n == nil {
-		return nil
+func (r *connectorReader) connectionField(k, n *yaml.Node) {
+	f := r.object(n, "connection_field")
+	if f == nil {
+		return
 	}
-	var out []AlreadyRule
-	for _, e := range n.Content {
-		o := d.object(e, "action_already")
-		if o == nil || o.vals["when"] == nil {
-			continue
-		}
-		rule := AlreadyRule{When: d.expression(o.vals["when"]), Output: d.value(o.vals["output"])}
-		if rule.When == nil {
-			continue
-		}
-		rule.When.check(sc, reflect.Bool)
-		rule.Output.check(sc)
-		out = append(out, rule)
+	if !r.isName(k, "connection field") {
+		return
 	}
-	return out
+	if shapes["connection"].field(k.Value) != nil {
+		r.add(r.pos(k), "reserved-name", fmt.Sprintf("connection field %q is one that every connection has", k.Value), "choose another name")
+		return
+	}
+	cf := ConnectionField{Name: k.Value, Type: f.text("type", "string"), Description: f.text("description", ""),
+		Secret: f.boolean("secret", false), Required: f.boolean("required", false)}
+	if v := f.vals["options"]; v != nil {
+		cf.Options, _ = r.literal(v).([]any)
+	}
+	if def := f.vals["default"]; def != nil {
+		cf.Default = r.literal(def)
+		if cf.Secret {
+			r.add(f.at("default"), "secret-in-file", "a secret is written in the file", "remove default:")
+		} else if p := (Input{Type: cf.Type, Options: cf.Options}).check(cf.Default); p != "" {
+			r.add(f.at("default"), "wrong-type", "default: "+p, "")
+		}
+	}
+	r.c.Fields = append(r.c.Fields, cf)
+	r.fields[k.Value] = types.Any
+}
+
+func (r *connectorReader) defaults(def *objectNode) {
+	c := r.c
+	c.Retry, c.Timeout = r.retry(def, "retry"), def.duration("timeout", 0)
+	c.Limit.Concurrency = def.integer("concurrency", 0)
+	if v := def.vals["rate"]; v != nil {
+		if n, per, err := parseRate(v.Value); err == nil {
+			c.Limit.Rate, c.Limit.Per = n, per
+		}
+	}
+	if c.Retry == nil || c.Retry.When == nil {
+		return
+	}
+	c.Retry.When.check(&scope{where: "retry.when", names: types.Map{"error": errorType(), "event": eventType(types.Any), "inputs": anyMap,
+		"vars": anyMap, "steps": anyMap, "run": runType()}}, reflect.Bool)
+}
+
+// unused warns of a connection's field that nothing reads.
+func (r *connectorReader) unused(o *objectNode) {
+	read := map[string]bool{}
+	note := func(v *Value) {
+		v.exprs(func(e *Expr) {
+			for name := range r.fields {
+				if e.readsField("connection", name) {
+					read[name] = true
+				}
+			}
+		})
+	}
+	for _, v := range append(r.c.Auth.values(), r.c.BaseURL, r.c.Headers, r.c.Query) {
+		note(v)
+	}
+	for _, a := range r.c.Actions {
+		for _, v := range a.requestValues() {
+			note(v)
+		}
+	}
+	v := o.vals["connection"]
+	if v == nil || len(r.mistakes) > 0 {
+		return
+	}
+	r.pairs(v, func(k, _ *yaml.Node) {
+		if _, known := r.fields[k.Value]; known && !read[k.Value] {
+			r.warn(r.pos(k), "unused", fmt.Sprintf("nothing reads connection.%s", k.Value),
+				fmt.Sprintf("write ${{ connection.%s }} where it is needed, or remove it", k.Value))
+		}
+	})
+}
+
+// readsField tells that an expression reads a field of a root, or all of it.
+func (e *Expr) readsField(root, name string) bool {
+	rest, found := e.Text, true
+	for {
+		if _, rest, found = strings.Cut(rest, root); !found {
+			return false
+		}
+		after := strings.TrimPrefix(strings.TrimLeft(rest, " ?"), ".")
+		switch {
+		case strings.HasPrefix(rest, "["), !strings.HasPrefix(strings.TrimLeft(rest, " ?"), "."):
+			return true // by a computed name, or all of it
+		case strings.HasPrefix(after, name) && !isNameByte(after, len(name)):
+			return true
+		}
+	}
+}
+
+func isNameByte(s string, i int) bool {
+	return i < len(s) && (s[i] == '_' || s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z')
 }
 
 // safe tells that the same request again does no harm at the service.
@@ -193,14 +250,47 @@ func (c *Connector) Specs() []*ActionSpec {
 				Help:     in.Description,
 				Default:  in.Default,
 				Secret:   in.Secret,
+				Options:  in.Options,
+				Of:       in.Of,
 			})
+		}
+		if a.Returns != nil {
+			for _, f := range a.Returns.Fields {
+				s.Outputs = append(s.Outputs, ActionOutput{Name: f.Name, Type: f.typeText()})
+			}
 		}
 		for _, in := range commonInputs {
 			if s.Common(in.Name) {
 				s.Inputs = append(s.Inputs, in)
 			}
 		}
+		s.Usage = s.StepExample()
 		out = append(out, s)
 	}
 	return out
+}
+
+// checkActionName refuses a name that uses: cannot have.
+func (r *connectorReader) checkActionName(k *yaml.Node) bool {
+	if actionName.MatchString(k.Value) {
+		return true
+	}
+	fixed := strings.Trim(regexp.MustCompile(`[^a-z0-9_.]+`).ReplaceAllString(strings.ToLower(k.Value), "_"), "_.")
+	hint := "names are small letters, digits and _, with points between"
+	if actionName.MatchString(fixed) {
+		hint = fmt.Sprintf("use %q", fixed)
+	}
+	r.add(r.pos(k), "bad-name", fmt.Sprintf("action %q is not a name", k.Value), hint)
+	return false
+}
+
+// connectorNames are those of the connectors behind a catalog's actions, sorted.
+func connectorNames(all map[string]*ActionSpec) []string {
+	names := map[string]bool{}
+	for _, a := range all {
+		if k := a.Needs(); k != nil {
+			names[k.Name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }

@@ -27,8 +27,8 @@ func (x *expander) expand(n *yaml.Node, depth int, open []*yaml.Node) *yaml.Node
 	if x.failed {
 		return n
 	}
-	if x.nodes++; x.nodes > maxYAMLNodes {
-		return x.fail(n, "too-large", fmt.Sprintf("more than %d values once aliases are expanded", maxYAMLNodes), "")
+	if x.nodes++; x.nodes > x.d.limits.nodes {
+		return x.fail(n, "too-large", fmt.Sprintf("more than %d values once aliases are expanded", x.d.limits.nodes), "")
 	}
 	if depth > maxYAMLDepth {
 		return x.fail(n, "too-large", fmt.Sprintf("nested deeper than %d levels", maxYAMLDepth), "")

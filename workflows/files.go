@@ -51,6 +51,10 @@ func ReadFiles(dir string) (Files, Mistakes) {
 // readFile reads a file below a folder, nil when it is not there. A file that
 // cannot be used has a problem, and a hint at what to do.
 func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
+	most := int64(MaxFileSize)
+	if strings.HasPrefix(name, "connectors/") {
+		most = int64(connectorLimits.size)
+	}
 	info, err := root.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -66,15 +70,15 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 	case !leadsToYAML(root, name):
 		// A mistake shows the line where it is: of .env it would show a secret.
 		return nil, "the link leads to a file that is no YAML", "let it point to a .yaml file of the project"
-	case info.Size() > MaxFileSize:
-		return nil, fmt.Sprintf("the file is larger than %d KiB", MaxFileSize>>10), "split it"
+	case info.Size() > most:
+		return nil, fmt.Sprintf("the file is larger than %d KiB", most>>10), "split it"
 	}
 	f, err := root.Open(name)
 	if err != nil {
 		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), ""
 	}
 	defer f.Close()
-	text, err = io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+	text, err = io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, fmt.Sprintf("cannot be read: %v", pathless(err)), ""
 	}

@@ -79,6 +79,11 @@ func checkType(t string, v any) string {
 		_, ok = v.([]any)
 	case "object":
 		_, ok = v.(map[string]any)
+	case "file":
+		_, ok = v.(string)
+		m, isMap := v.(map[string]any)
+		_, hasPath := m["path"].(string)
+		ok = ok || isMap && hasPath
 	case "date":
 		_, err := asTime(v)
 		ok = err == nil

@@ -56,20 +56,47 @@ func (l *loader) connectors() {
 			l.p.brokenConnectors = append(l.p.brokenConnectors, path.Base(workflowID(rel)))
 			continue
 		}
-		if c := parseConnector(src); c == nil {
+		c := parseConnector(src)
+		if c == nil {
 			l.p.brokenConnectors = append(l.p.brokenConnectors, path.Base(workflowID(rel)))
-		} else {
-			for name := range l.p.Actions {
-				if strings.HasPrefix(name, c.Name+"/") {
-					delete(l.p.Actions, name)
-				}
+			continue
+		}
+		if !l.connectorName(c, src) {
+			continue
+		}
+		for name := range l.p.Actions {
+			if strings.HasPrefix(name, c.Name+"/") {
+				delete(l.p.Actions, name)
 			}
-			for _, s := range c.Specs() {
-				l.p.Actions[s.Name] = s
-			}
-			l.p.Connectors[c.Name] = ConnectorFile{File: rel, Version: versionOf(src.text), Text: src.text}
+		}
+		for _, s := range c.Specs() {
+			l.p.Actions[s.Name] = s
+		}
+		l.p.Connectors[c.Name] = ConnectorFile{File: rel, Version: versionOf(src.text), Text: src.text}
+	}
+}
+
+// connectorName refuses a connector whose name another file has, or actions that are no
+// connector's.
+func (l *loader) connectorName(c *Connector, src *source) bool {
+	at := Pos{1, 1, 1}
+	for i, line := range src.lines {
+		if strings.HasPrefix(line, "connector:") {
+			at = Pos{i + 1, 1, len("connector")}
 		}
 	}
+	if other, twice := l.p.Connectors[c.Name]; twice {
+		src.add(at, "duplicate-name", fmt.Sprintf("connector %s is also in %s", c.Name, other.File), "give one of them another name")
+		return false
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.catalog.Actions)) {
+		if strings.HasPrefix(name, c.Name+"/") && l.catalog.Actions[name].Connector == nil {
+			src.add(at, "reserved-name", fmt.Sprintf("connector %s would hide %s and the other actions of that name", c.Name, name),
+				"choose another name")
+			return false
+		}
+	}
+	return true
 }
 
 func (l *loader) root() {

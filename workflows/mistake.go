@@ -138,10 +138,19 @@ type source struct {
 	mistakes Mistakes
 	// zone is the project's, for now() in its expressions; nil for UTC.
 	zone *time.Location
+	// limits bound what is read of it.
+	limits yamlLimits
+	// starts are the offsets at which the lines begin.
+	starts []int
 }
 
 func newSource(name string, text []byte) *source {
-	return &source{name: name, text: text, lines: strings.Split(string(text), "\n")}
+	s := &source{name: name, text: text, lines: strings.Split(string(text), "\n"), limits: yamlLimits{MaxFileSize, maxYAMLNodes}}
+	s.starts = make([]int, len(s.lines))
+	for i := 1; i < len(s.lines); i++ {
+		s.starts[i] = s.starts[i-1] + len(s.lines[i-1]) + 1
+	}
+	return s
 }
 
 func (s *source) line(n int) string {

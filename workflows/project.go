@@ -211,13 +211,10 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 
 func (d *decoder) connectorFields(c *Connection, p *Project) {
 	var known *Connector
-	var connectors []string
+	connectors := connectorNames(p.Actions)
 	for _, a := range p.Actions {
-		if k := a.Needs(); k != nil {
-			connectors = append(connectors, k.Name)
-			if k.Name == c.Connector {
-				known = k
-			}
+		if k := a.Needs(); k != nil && k.Name == c.Connector {
+			known = k
 		}
 	}
 	if known == nil {
@@ -238,6 +235,14 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 		if f.Required && c.Fields[f.Name] == nil {
 			d.add(c.pos, "missing-key", fmt.Sprintf("connection %s needs %s:", c.Name, f.Name), f.Description)
 		}
+		if v, constant := c.Fields[f.Name].IsConstant(); constant && v != nil && !c.Fields[f.Name].broken {
+			if t, err := value.Text(v); err == nil && f.Type == "string" {
+				v = t // a number that names an account is a text
+			}
+			if problem := (Input{Type: f.Type, Options: f.Options}).check(v); problem != "" {
+				d.add(c.Fields[f.Name].pos, "wrong-type", fmt.Sprintf("%s: %s", f.Name, problem), f.hint())
+			}
+		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
 		if !slices.Contains(names, k) {
@@ -248,6 +253,18 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 			d.add(c.fieldPos[k], "unknown-key", fmt.Sprintf("connector %s has no field %q", known.Name, k), hint)
 		}
 	}
+}
+
+// hint says which values a field may have, or what it is.
+func (f ConnectionField) hint() string {
+	if len(f.Options) == 0 {
+		return f.Description
+	}
+	words := make([]string, len(f.Options))
+	for i, o := range f.Options {
+		words[i] = fmt.Sprint(o)
+	}
+	return "one of " + strings.Join(words, ", ")
 }
 
 // LooksSecret tells whether a field of this name holds a secret, by its words.

@@ -19,11 +19,11 @@ type place struct {
 // offset is the byte position of a line and column, both counted from 1.
 func (s *source) offset(line, column int) int {
 	at := 0
-	for i := 0; i < line-1 && i < len(s.lines); i++ {
-		at += len(s.lines[i]) + 1
-	}
-	if line >= 1 && line <= len(s.lines) {
+	if line > len(s.lines) {
+		at = len(s.text)
+	} else if line >= 1 {
 		l := s.lines[line-1]
+		at = s.starts[line-1]
 		for c := 1; c < column && l != ""; c++ {
 			_, size := utf8.DecodeRuneInString(l)
 			at += size

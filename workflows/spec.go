@@ -143,7 +143,8 @@ var listingFields = []field{
 }
 
 // shapes is the grammar by name of mapping.
-var shapes = joinShapes(workflowShapes, triggerShapes, signatureShapes, testShapes, projectShapes, catalogShapes, authShapes)
+var shapes = joinShapes(workflowShapes, triggerShapes, signatureShapes, testShapes, projectShapes, catalogShapes, authShapes,
+	connectorShapes)
 
 func joinShapes(parts ...map[string]*shape) map[string]*shape {
 	all := map[string]*shape{}

@@ -1,6 +1,6 @@
 package workflows
 
-// catalogShapes are the mappings of provider presets and connectors.
+// catalogShapes are the mappings of provider presets.
 var catalogShapes = map[string]*shape{
 	"preset": {title: "a provider preset", fields: []field{
 		{"provider", is(kindText), true, "the name that workflows write"},
@@ -79,61 +79,5 @@ var catalogShapes = map[string]*shape{
 		{"id_json", is(kindText), false, "the dot path that carries it"},
 		{"content_type", is(kindText), false, "application/json by default; a form is made of the body's keys"},
 		{"body", is(kindAny), true, ""},
-	}},
-	"connector": {title: "a connector", fields: []field{
-		{"connector", is(kindText), true, ""},
-		{"version", between(1, 1000), false, ""},
-		{"description", is(kindText), false, ""},
-		{"base_url", is(kindValue), true, ""},
-		{"connection", mapOf(object("connection_field")), false, ""},
-		{"auth", either(word("none"), object("connection_auth")), false, "how requests are proved"},
-		{"expired", object("expired"), false, "answers that mean that the token is no longer valid"},
-		{"test", is(kindText), false, "the path of a cheap GET, for hookloom connections --test"},
-		{"defaults", object("connector_defaults"), false, ""},
-		{"actions", mapOf(object("action")), true, ""},
-	}},
-	"connection_field": {title: "a connection's field", fields: []field{
-		{"type", word(inputTypes...), true, ""},
-		{"secret", is(kindBool), false, ""},
-		{"required", is(kindBool), false, ""},
-		{"default", is(kindAny), false, ""},
-		{"description", is(kindText), false, ""},
-	}},
-	"connector_defaults": {title: "defaults", fields: []field{
-		{"timeout", is(kindDuration), false, ""},
-		{"retry", either(between(0, 50), object("retry")), false, ""},
-		{"rate", is(kindRate), false, ""},
-	}},
-	"action": {title: "an action", fields: []field{
-		{"description", is(kindText), false, ""},
-		{"inputs", mapOf(object("input")), false, ""},
-		{"request", object("action_request"), true, ""},
-		{"output", is(kindValue), false, ""},
-		{
-			"idempotency", word("natural", "key", "none"), false,
-			"the same request again: natural, it changes nothing; key, the service honours Idempotency-Key; none, it acts again",
-		},
-		{"already", list(object("action_already")), false, "answers that mean that what was to be made is there: success"},
-		{"fail", list(object("action_fail")), false, ""},
-		{"example", is(kindAny), false, ""},
-	}},
-	"action_request": {title: "request", fields: []field{
-		{"method", word(methods...), false, ""},
-		{"path", is(kindValue), true, ""},
-		{"query", mapOf(is(kindValue)), false, ""},
-		{"headers", mapOf(is(kindValue)), false, ""},
-		{"body", is(kindValue), false, ""},
-		{"form", mapOf(is(kindValue)), false, ""},
-		{"form_style", word("repeat", "brackets", "json"), false, "how form and query write lists and maps"},
-	}},
-	"action_already": {title: "already", fields: []field{
-		{"when", is(kindExpr), true, ""},
-		{"output", is(kindValue), false, "{status, headers, body} by default"},
-	}},
-	"action_fail": {title: "fail", fields: []field{
-		{"when", is(kindExpr), true, ""},
-		{"code", is(kindText), true, ""},
-		{"message", is(kindValue), true, ""},
-		{"retryable", is(kindBool), false, ""},
 	}},
 }

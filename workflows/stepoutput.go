@@ -75,6 +75,10 @@ func outputType(st *Step) types.Type {
 		return namesOnly(eventFields...)
 	case st.Spec == nil:
 		return types.Any
+	case st.Spec.Action != nil && st.Spec.Action.Returns != nil:
+		return st.Spec.Action.Returns.named()
+	case st.Spec.Action != nil && st.Spec.Action.Pages != nil && st.Spec.Action.Output == nil:
+		return namesOnly("items", "more")
 	case len(st.Spec.Outputs) > 0 && !strings.HasPrefix(st.Spec.Name, "http/"):
 		var names []string
 		for _, o := range st.Spec.Outputs {

@@ -1,12 +1,16 @@
 package workflows
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 )
+
+// opening begins an expression inside of a text.
+var opening = []byte("${{")
 
 // value reads a node in which ${{ }} inserts.
 func (d *decoder) value(n *yaml.Node) *Value {
@@ -79,7 +83,7 @@ func (d *decoder) textTemplate(n *yaml.Node, v *Value) {
 func (d *decoder) split(n *yaml.Node) (parts []part, bad bool) {
 	text, at := n.Value, d.contentStart(n)
 	nth := func() int {
-		i := strings.Index(string(d.text[at:]), "${{")
+		i := bytes.Index(d.text[at:], opening)
 		if i < 0 {
 			return len(d.text)
 		}
@@ -197,16 +201,16 @@ func (d *decoder) expression(n *yaml.Node) *Expr {
 		inner, err := exprEnd(text[i+3:])
 		whole := i == 0 && err == nil && strings.TrimSpace(text[i+3+inner+2:]) == ""
 		if !whole {
-			p := d.posAt(at+strings.Index(string(d.text[at:]), "${{"), 3)
+			p := d.posAt(at+bytes.Index(d.text[at:], opening), 3)
 			if err != nil {
-				d.unclosedTemplate(n, at+strings.Index(string(d.text[at:]), "${{")+3, err)
+				d.unclosedTemplate(n, at+bytes.Index(d.text[at:], opening)+3, err)
 			} else {
 				d.add(p, "half-wrapped", "only part of this condition is inside ${{ }}",
 					"this key already is an expression: drop the ${{ }}")
 			}
 			return nil
 		}
-		at += strings.Index(string(d.text[at:]), "${{") + 3
+		at += bytes.Index(d.text[at:], opening) + 3
 		text = strings.TrimSpace(text[3 : 3+inner])
 	}
 	if text == "" {

@@ -102,6 +102,8 @@ type Input struct {
 	Options                 []any
 	Min, Max                any
 	Pattern                 string
+	// Of are the types inside of an action's list or object; nil where they are not known.
+	Of *DataType
 }
 
 // Retry is how often and when a failed attempt is repeated.

@@ -20,6 +20,11 @@ const (
 	maxYAMLNodes = 10_000
 )
 
+// yamlLimits bound one kind of file: its bytes, and its values once aliases are expanded.
+type yamlLimits struct {
+	size, nodes int
+}
+
 var (
 	namePattern   = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 	yamlLine      = regexp.MustCompile(`line (\d+)`)
@@ -47,8 +52,8 @@ type decoder struct {
 // parse reads the one document of the file; nil when there is none to use.
 func (d *decoder) parse() *yaml.Node {
 	switch {
-	case len(d.text) > MaxFileSize:
-		d.add(Pos{}, "file", fmt.Sprintf("the file is larger than %d KiB", MaxFileSize>>10), "split it")
+	case len(d.text) > d.limits.size:
+		d.add(Pos{}, "file", fmt.Sprintf("the file is larger than %d KiB", d.limits.size>>10), "split it")
 		return nil
 	case !utf8.Valid(d.text):
 		d.add(d.badUTF8(), "file", "the file is not UTF-8", "save it as UTF-8")

@@ -1,0 +1,141 @@
+package actions
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// This file is what a connector makes of an answer: its output, or an error that says
+// whether another attempt could help.
+
+// answer judges one answer and gives the action's output.
+func (k *call) answer(r *reply) (any, error) {
+	env := k.env(r)
+	if out, ok, err := k.already(r, env); ok {
+		return out, err
+	}
+	if err := k.refused(r, env); err != nil {
+		return nil, err
+	}
+	if k.action.Output == nil || k.tolerated(r.status) {
+		return r.names(), nil
+	}
+	return k.output(k.action.Output, r, env)
+}
+
+func (k *call) env(r *reply) *workflows.Env {
+	return &workflows.Env{Names: workflows.Names{"inputs": k.inputs, "response": r.names()}, Now: k.in.Now}
+}
+
+func (k *call) output(written *workflows.Value, r *reply, env *workflows.Env) (any, error) {
+	out, err := written.Render(env, workflows.FillPlain)
+	if err != nil {
+		return nil, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer", Status: r.status,
+			Details: r.names()}
+	}
+	return out, nil
+}
+
+// already asks the action's rules for answers that mean that what was to be made is
+// there, which is a success.
+func (k *call) already(r *reply, env *workflows.Env) (any, bool, error) {
+	for _, rule := range k.action.Already {
+		ok, err := rule.When.Condition(env)
+		if err != nil || !ok {
+			continue // a rule that cannot be asked does not hold
+		}
+		if rule.Output == nil {
+			return r.names(), true, nil
+		}
+		out, err := k.output(rule.Output, r, env)
+		return out, true, err
+	}
+	return nil, false, nil
+}
+
+// refused gives the error of an answer that is no success: by the action's own rules, by
+// the connector's, by the status.
+func (k *call) refused(r *reply, env *workflows.Env) error {
+	if k.tolerated(r.status) {
+		return nil
+	}
+	for _, f := range k.action.Fail {
+		ok, err := f.When.Condition(env)
+		if err != nil || !ok {
+			continue // a rule that cannot be asked does not hold
+		}
+		m, err := f.Message.Render(env, workflows.FillPlain)
+		if err != nil {
+			m = f.Code
+		}
+		return &plan.Error{Message: text(m), Code: f.Code, Status: r.status, Retryable: f.Retryable || plan.RetryableStatus(r.status),
+			Details: r.names()}
+	}
+	e := k.connector.Errors
+	if e == nil {
+		return judge(r, k.accepted)
+	}
+	if kind, rule := e.Kind(r.status, env); rule != nil {
+		return k.byRule(kind, rule, r, env)
+	}
+	err := judge(r, k.accepted)
+	if failed, ok := err.(*plan.Error); ok {
+		failed.Message += k.reason(env)
+	}
+	return err
+}
+
+// byRule is the error of an answer that a rule of the connector is about.
+func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *workflows.Env) error {
+	e := &plan.Error{Code: rule.Code, Status: r.status, Details: r.names()}
+	if rule.Message != nil {
+		if m, err := rule.Message.Render(env, workflows.FillPlain); err == nil {
+			e.Message = text(m)
+		}
+	}
+	if e.Message == "" {
+		e.Message = strings.TrimSpace(fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status))) + k.reason(env)
+	}
+	code := "http_status"
+	switch kind {
+	case "wait":
+		code, e.Retryable = "rate_limited", true
+		e.RetryAfter = retryAfter(r.header.Get("Retry-After"), time.Now())
+		if rule.After != nil {
+			if v, err := rule.After.Eval(env); err == nil && v != nil {
+				e.RetryAfter = retryAfter(text(v), time.Now())
+			}
+		}
+	case "retry":
+		e.Retryable = true
+	}
+	if code == "http_status" && success(r.status) {
+		code = "refused" // the status says nothing
+	}
+	if e.Code == "" {
+		e.Code = code
+	}
+	return e
+}
+
+// reason is what the service says in its own words, behind a colon; "" for nothing.
+func (k *call) reason(env *workflows.Env) string {
+	if k.connector.Errors.Message == nil {
+		return ""
+	}
+	v, err := k.connector.Errors.Message.Eval(env)
+	if err != nil || v == nil {
+		return ""
+	}
+	s := strings.TrimSpace(text(v))
+	if s == "" {
+		return ""
+	}
+	return ": " + value.Clip(s, 300)
+}

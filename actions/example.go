@@ -1,0 +1,228 @@
+package actions
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// TryExample makes the call of a connector's example and gives it the example's answer. It
+// says what is not as the example has it; tried is false where the file shows no call.
+func TryExample(ctx context.Context, spec *workflows.ActionSpec) (problems []string, tried bool, err error) {
+	e := spec.Action.Call
+	if e.Response == nil && e.Request == nil {
+		return nil, false, nil
+	}
+	dir, err := os.MkdirTemp("", "hookloom-example-")
+	if err != nil {
+		return nil, false, err
+	}
+	defer os.RemoveAll(dir)
+	kept, err := exampleFiles(dir, spec, e.With)
+	if err != nil {
+		return nil, false, err
+	}
+	s := *spec
+	if a := *spec.Action; a.Pages != nil {
+		p := *a.Pages
+		p.Max = 1 // the example has one answer
+		a.Pages = &p
+		s.Action = &a
+	}
+	answers := &standIn{answer: e.Response}
+	with := maps.Clone(e.With)
+	if with == nil {
+		with = map[string]any{}
+	}
+	out, err := connectorAction{}.Do(ctx, engine.Input{Spec: &s, With: with, Key: "hl_example", Run: 1, Path: "example", Attempt: 1,
+		Now:         time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
+		Connections: map[string]*workflows.Connection{spec.Connector.Name: spec.Connector.ExampleConnection()},
+		Secret:      func(string) (string, bool) { return "example", true }, Client: &http.Client{Transport: answers}, Files: kept})
+	if answers.request == nil {
+		return []string{"the request cannot be made: " + err.Error()}, true, nil
+	}
+	problems = answers.differs(e.Request, spec.Connector, answers.request)
+	switch {
+	case e.Response == nil:
+	case err != nil:
+		problems = append(problems, "the answer is an error: "+err.Error())
+	default:
+		if e.HasOutput && !same(e.Output, out) {
+			problems = append(problems, fmt.Sprintf("the output is %s, and the example has %s", shown(out), shown(e.Output)))
+		}
+		if p := spec.Action.Returns.Check("output", out); p != "" {
+			problems = append(problems, "the output does not fit returns: "+p)
+		}
+	}
+	return problems, true, nil
+}
+
+// exampleFiles makes the files that the example's inputs name.
+func exampleFiles(dir string, spec *workflows.ActionSpec, with map[string]any) (*files.Store, error) {
+	for _, in := range spec.Action.Inputs {
+		name, _ := with[in.Name].(string)
+		if m, ok := with[in.Name].(map[string]any); ok {
+			name, _ = m["path"].(string)
+		}
+		if in.Type != "file" || !filepath.IsLocal(name) {
+			continue
+		}
+		full := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(full, []byte("example"), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return files.New(dir, 1<<20), nil
+}
+
+// standIn answers in place of a service, and keeps the first request.
+type standIn struct {
+	answer  *workflows.ExampleResponse
+	request *http.Request
+	body    []byte
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *standIn) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.request == nil {
+		s.request = r
+		if r.Body != nil {
+			var err error
+			if s.body, err = io.ReadAll(io.LimitReader(r.Body, maxRequest)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	resp := &http.Response{StatusCode: 200, Header: http.Header{}, Request: r, Body: http.NoBody, ProtoMajor: 1, ProtoMinor: 1}
+	if s.answer == nil {
+		return resp, nil
+	}
+	resp.StatusCode = s.answer.Status
+	for k, v := range s.answer.Headers {
+		resp.Header.Set(k, v)
+	}
+	if s.answer.Body == nil {
+		return resp, nil
+	}
+	raw := []byte(text(s.answer.Body))
+	if _, isText := s.answer.Body.(string); !isText || resp.Header.Get("Content-Type") == "" {
+		b, err := value.EncodeJSON(s.answer.Body)
+		if err != nil {
+			return nil, err
+		}
+		raw = b
+		resp.Header.Set("Content-Type", "application/json")
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(raw))
+	return resp, nil
+}
+
+// differs compares a request with what the example has of it.
+func (s *standIn) differs(want map[string]any, c *workflows.Connector, r *http.Request) []string {
+	var out []string
+	differ := func(what string, got, want any) {
+		out = append(out, fmt.Sprintf("%s is %s, and the example has %s", what, shown(got), shown(want)))
+	}
+	if m, ok := want["method"].(string); ok && m != r.Method {
+		differ("method", r.Method, m)
+	}
+	if p, ok := want["path"].(string); ok {
+		// The path is that behind base_url.
+		if got := s.below(c, r.URL); got != p {
+			differ("path", got, p)
+		}
+	}
+	if q, ok := want["query"].(map[string]any); ok {
+		had := r.URL.Query()
+		for _, k := range slices.Sorted(maps.Keys(q)) {
+			if got := had[k]; !slices.Equal(got, texts(q[k])) {
+				differ("query "+k, strings.Join(got, ", "), q[k])
+			}
+		}
+	}
+	if h, ok := want["headers"].(map[string]any); ok {
+		for _, k := range slices.Sorted(maps.Keys(h)) {
+			if got := r.Header.Get(k); got != text(h[k]) {
+				differ("header "+k, got, h[k])
+			}
+		}
+	}
+	if f, ok := want["form"].(map[string]any); ok {
+		form, err := url.ParseQuery(string(s.body))
+		if err != nil {
+			return append(out, "the body is no form")
+		}
+		for _, k := range slices.Sorted(maps.Keys(f)) {
+			if !slices.Equal(form[k], texts(f[k])) {
+				differ("form "+k, strings.Join(form[k], ", "), f[k])
+			}
+		}
+	}
+	if b, has := want["body"]; has {
+		got, err := value.DecodeJSON(s.body)
+		if err != nil {
+			got = string(s.body)
+		}
+		if !same(b, got) {
+			differ("body", got, b)
+		}
+	}
+	return out
+}
+
+// below is the path of a request behind the base URL of the example's connection.
+func (s *standIn) below(c *workflows.Connector, u *url.URL) string {
+	fields := map[string]any{}
+	for name, v := range c.ExampleConnection().Fields {
+		fields[name], _ = v.IsConstant()
+	}
+	base, err := c.Base(fields)
+	if err != nil {
+		return u.EscapedPath()
+	}
+	b, err := url.Parse(base)
+	if err != nil {
+		return u.EscapedPath()
+	}
+	return strings.TrimPrefix(u.EscapedPath(), strings.TrimRight(b.EscapedPath(), "/"))
+}
+
+func texts(v any) []string {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = text(e)
+	}
+	return out
+}
+
+// same compares data by their JSON.
+func same(a, b any) bool { return shown(a) == shown(b) }
+
+func shown(v any) string {
+	b, err := value.EncodeJSON(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(b)
+}

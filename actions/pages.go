@@ -1,0 +1,312 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// maxListed bounds what all pages of one list may have in bytes.
+const maxListed = 32 << 20
+
+// walk is a list that is read page by page.
+type walk struct {
+	*call
+	pages *workflows.ConnectorPages
+	// most is how many items are read at most.
+	most  int
+	items []any
+	bytes int
+	// seen are the requests that were made: the same once more would never end.
+	seen map[string]bool
+	// count is the number or offset of the next page.
+	count int
+	token any
+	next  string
+}
+
+// list reads the pages of a list, and gives the output with all their items.
+func (k *call) list(ctx context.Context, first order) (any, error) {
+	p := k.action.Pages
+	w := &walk{call: k, pages: p, most: p.MaxItems, seen: map[string]bool{}}
+	if n, ok := k.in.With[workflows.MaxItemsInput].(int); ok && k.in.Spec.Common(workflows.MaxItemsInput) {
+		w.most = max(1, n)
+	}
+	if c := p.Counter(); c != nil {
+		w.count = c.From
+	}
+	first.limit = value.MaxSize
+	for n := 1; ; n++ {
+		o, err := w.request(first)
+		if err != nil {
+			return nil, err
+		}
+		r, err := send(ctx, k.in.Client, o)
+		if err != nil {
+			return nil, onPage(err, n)
+		}
+		env := k.env(r)
+		if err := k.refused(r, env); err != nil {
+			return nil, onPage(err, n)
+		}
+		if k.tolerated(r.status) {
+			return r.names(), nil
+		}
+		if w.bytes += r.size; w.bytes > maxListed {
+			return nil, permanent("too_large", "the pages of the list have more than %s: set max_items: to fewer than %d",
+				workflows.SizeText(maxListed), max(len(w.items), 1))
+		}
+		more, err := w.take(r, env)
+		if err != nil {
+			return nil, onPage(err, n)
+		}
+		if len(w.items) > w.most {
+			w.items, more = w.items[:w.most], true
+		}
+		if !more || len(w.items) >= w.most || n >= p.Max {
+			return w.output(r, env, more)
+		}
+	}
+}
+
+// output gives the action's output with the items of all pages.
+func (w *walk) output(r *reply, env *workflows.Env, more bool) (any, error) {
+	if w.items == nil {
+		w.items = []any{}
+	}
+	env.Names["items"], env.Names["more"] = w.items, more
+	if w.action.Output == nil {
+		return map[string]any{"items": w.items, "more": more}, nil
+	}
+	return w.call.output(w.action.Output, r, env)
+}
+
+// onPage says at which page a list broke off.
+func onPage(err error, n int) error {
+	var e *plan.Error
+	if n > 1 && errors.As(err, &e) {
+		e.Message = fmt.Sprintf("page %d of the list: %s", n, e.Message)
+	}
+	return err
+}
+
+// request is that of the next page.
+func (w *walk) request(first order) (order, error) {
+	o := first
+	o.header = first.header.Clone()
+	var err error
+	set := func(at workflows.PageParameter, v any) {
+		if err == nil && at.Name != "" && v != nil {
+			err = w.parameter(&o, at, v)
+		}
+	}
+	switch c := w.pages.Counter(); {
+	case w.next != "":
+		if o.url, err = w.connection.resolve(w.next, true, nil, ""); err != nil {
+			return o, permanent("bad_answer", "the link to the next page leads elsewhere: %v", err)
+		}
+		// A credential in the query is that of the first request.
+		if o.url, err = withCredential(o.url, first.url, w.connection); err != nil {
+			return o, err
+		}
+	case c != nil:
+		set(c.PageParameter, w.count)
+	default:
+		set(w.pages.TokenAt, w.token)
+	}
+	if w.next == "" && w.pages.SizeAt.Name != "" {
+		set(w.pages.SizeAt, min(w.pages.Size, w.most))
+	}
+	if err != nil {
+		return o, err
+	}
+	key := o.url + "\n" + string(o.body)
+	if w.seen[key] {
+		return o, permanent("endless_list", "the list does not end: its next page is one that was read already")
+	}
+	w.seen[key] = true
+	return o, nil
+}
+
+// withCredential puts a credential that belongs into the query behind a link.
+func withCredential(link, first string, conn *connection) (string, error) {
+	if conn.auth == nil || conn.auth.QueryName == "" {
+		return link, nil
+	}
+	u, err := url.Parse(first)
+	if err != nil {
+		return "", permanent("invalid_request", "the URL cannot be read")
+	}
+	l, err := url.Parse(link)
+	if err != nil {
+		return "", permanent("bad_answer", "the link to the next page cannot be read")
+	}
+	if q := l.Query(); q.Get(conn.auth.QueryName) == "" {
+		return addQuery(link, map[string]any{conn.auth.QueryName: u.Query().Get(conn.auth.QueryName)}, "")
+	}
+	return link, nil
+}
+
+// parameter sets what picks a page, in the query or in the body.
+func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
+	s, err := value.Text(v)
+	if err != nil {
+		return permanent("bad_answer", "what names the next page is no text: %v", err)
+	}
+	if !at.Body {
+		u, err := url.Parse(o.url)
+		if err != nil {
+			return permanent("invalid_request", "the URL cannot be read")
+		}
+		q := u.Query()
+		q.Set(at.Name, s)
+		u.RawQuery = q.Encode()
+		o.url = u.String()
+		return nil
+	}
+	if strings.HasPrefix(o.header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		form, err := url.ParseQuery(string(o.body))
+		if err != nil {
+			return permanent("invalid_request", "the form cannot be read")
+		}
+		form.Set(at.Name, s)
+		o.body = []byte(form.Encode())
+		return nil
+	}
+	body := map[string]any{}
+	if len(o.body) > 0 {
+		had, err := value.DecodeJSON(o.body)
+		if err != nil {
+			return permanent("invalid_request", "the body cannot be read: %v", err)
+		}
+		if body, _ = had.(map[string]any); body == nil {
+			return permanent("invalid_request", "%s cannot be set in a body that is no object", at.Name)
+		}
+	}
+	names := strings.Split(at.Name, ".")
+	inner := body
+	for _, n := range names[:len(names)-1] {
+		next, _ := inner[n].(map[string]any)
+		if next == nil {
+			next = map[string]any{}
+			inner[n] = next
+		}
+		inner = next
+	}
+	inner[names[len(names)-1]] = v
+	media := o.header.Get("Content-Type")
+	if err := jsonBody(o, body); err != nil || media == "" {
+		return err
+	}
+	o.header.Set("Content-Type", media)
+	return nil
+}
+
+// take adds the items of an answer, and finds the next page: false when there is none.
+func (w *walk) take(r *reply, env *workflows.Env) (bool, error) {
+	v, err := w.pages.Items.Eval(env)
+	if err != nil {
+		return false, notAList(r, "pages.items: "+err.Error())
+	}
+	list, ok := v.([]any)
+	if !ok && v != nil {
+		return false, notAList(r, fmt.Sprintf("pages.items: %s gives no list, but %s", w.pages.Items.Text, value.Describe(v)))
+	}
+	w.items = append(w.items, list...)
+	if w.pages.Until != nil {
+		if last, err := w.pages.Until.Condition(env); err != nil {
+			return false, notAList(r, "pages.until: "+err.Error())
+		} else if last {
+			return false, nil
+		}
+	}
+	if w.pages.Size > 0 && len(list) < min(w.pages.Size, w.most) {
+		return false, nil
+	}
+	switch {
+	case w.pages.LinkHeader:
+		w.next = nextLink(r.header.Values("Link"), r.url)
+		return w.next != "", nil
+	case w.pages.Next != nil:
+		v, err := w.pages.Next.Eval(env)
+		if err != nil {
+			return false, notAList(r, "pages.next: "+err.Error())
+		}
+		if v != nil {
+			w.next = text(v)
+		} else {
+			w.next = ""
+		}
+		return w.next != "", nil
+	case w.pages.Token != nil:
+		if w.token, err = w.pages.Token.Eval(env); err != nil {
+			return false, notAList(r, "pages.token: "+err.Error())
+		}
+		return w.token != nil && w.token != "" && w.token != false, nil
+	case w.pages.Offset != nil:
+		w.count += len(list)
+	default:
+		w.count++
+	}
+	return len(list) > 0, nil
+}
+
+func notAList(r *reply, why string) error {
+	return &plan.Error{Message: "the answer is not what the connector expects: " + why, Code: "bad_answer", Status: r.status, Details: r.names()}
+}
+
+// nextLink finds rel="next" in Link headers (RFC 8288, 3), relative to the URL that
+// answered; "" when there is none.
+func nextLink(headers []string, of string) string {
+	for _, h := range headers {
+		for rest := h; ; {
+			i := strings.IndexByte(rest, '<')
+			if i < 0 {
+				break
+			}
+			rest = rest[i+1:]
+			target, params, ok := strings.Cut(rest, ">")
+			if !ok {
+				break
+			}
+			rest = params
+			if end := strings.Index(params, "<"); end >= 0 {
+				params = params[:end]
+			}
+			if !isNext(params) {
+				continue
+			}
+			base, err := url.Parse(of)
+			if err != nil {
+				return target
+			}
+			u, err := base.Parse(target)
+			if err != nil {
+				return ""
+			}
+			return u.String()
+		}
+	}
+	return ""
+}
+
+// isNext tells whether the parameters of a link have rel=next.
+func isNext(params string) bool {
+	for _, p := range strings.Split(params, ";") {
+		name, v, _ := strings.Cut(strings.TrimSpace(strings.TrimRight(strings.TrimSpace(p), ",")), "=")
+		if strings.EqualFold(strings.TrimSpace(name), "rel") {
+			for _, rel := range strings.Fields(strings.Trim(strings.TrimSpace(v), `"`)) {
+				if strings.EqualFold(rel, "next") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,258 @@
+package workflows
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/expr-lang/expr/types"
+	"gopkg.in/yaml.v3"
+)
+
+// defaultPages and defaultItems bound a list where neither file nor step does.
+const (
+	defaultPages = 100
+	defaultItems = 1000
+)
+
+var responseType = types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}
+
+// action reads one action; nil when it cannot be used.
+func (r *connectorReader) action(k, n *yaml.Node) *ConnectorAction {
+	o := r.object(n, "action")
+	if o == nil || !r.checkActionName(k) {
+		return nil
+	}
+	a := &ConnectorAction{Name: k.Value, Description: o.text("description", ""), Docs: o.text("docs", ""),
+		Deprecated: o.boolean("deprecated", false), Confidence: o.text("confidence", r.c.Confidence),
+		Inputs: r.actionInputs(o.vals["inputs"])}
+	inputs := types.Map{}
+	for _, in := range a.Inputs {
+		inputs[in.Name] = types.Any
+	}
+	if q := o.object("request"); q != nil {
+		r.request(a, q, inputs)
+	}
+	response := &scope{where: "a connector's output", names: types.Map{"inputs": inputs, "response": responseType}}
+	if p := o.object("pages"); p != nil {
+		a.Pages = r.pages(p, response)
+		response = &scope{where: "a connector's output", names: types.Map{"inputs": inputs, "response": responseType, "items": types.Any,
+			"more": types.Bool}}
+	}
+	a.Idempotency = o.text("idempotency", "")
+	if a.Idempotency == "key" && r.c.IdempotencyHeader == "none" {
+		r.add(o.at("idempotency"), "exclusive-keys", "idempotency: key needs a header, and idempotency_header is none",
+			"write idempotency: none, or name the header")
+	}
+	a.Output = r.value(o.vals["output"])
+	a.Output.check(response)
+	if v := o.vals["returns"]; v != nil {
+		a.Returns = r.dataType(v, "returns")
+		r.returnsFit(a, o)
+	}
+	a.Already = r.already(o.vals["already"], response)
+	a.Fail = r.fail(o.vals["fail"], response)
+	if v := o.vals["example"]; v != nil {
+		r.example(a, v)
+	}
+	r.unusedInputs(a, o)
+	return a
+}
+
+// returnsFit compares the keys of a written output with the fields that it is said to
+// have.
+func (r *connectorReader) returnsFit(a *ConnectorAction, o *objectNode) {
+	if a.Returns == nil || a.Output == nil || a.Output.kind != mapValue || len(a.Returns.Fields) == 0 {
+		return
+	}
+	declared := map[string]bool{}
+	for _, f := range a.Returns.Fields {
+		declared[f.Name] = true
+		if !f.Optional && a.Output.Field(f.Name) == nil {
+			hint := suggest(f.Name, a.Output.Keys())
+			if hint == "" {
+				hint = "add it to output:, or remove it here"
+			}
+			r.add(o.at("returns"), "missing-key", fmt.Sprintf("returns has %s, and output: does not give it", f.Name), hint)
+		}
+	}
+	for _, k := range a.Output.Keys() {
+		if !declared[k] {
+			r.warn(o.at("returns"), "unused", fmt.Sprintf("output: gives %s, and returns does not say what it is", k),
+				fmt.Sprintf("add %s: string, or what it is", k))
+		}
+	}
+}
+
+func (r *connectorReader) actionInputs(v *yaml.Node) []Input {
+	var out []Input
+	if v == nil {
+		return nil
+	}
+	r.pairs(v, func(k, n *yaml.Node) {
+		if !r.isName(k, "input") { // only ever read as inputs.NAME: no name is taken
+			return
+		}
+		if k.Value == "connection" {
+			r.add(r.pos(k), "reserved-name", "input \"connection\" is one that every action of a connector has", "choose another name")
+			return
+		}
+		if o := r.object(n, "action_input"); o != nil {
+			in := r.input(k.Value, o)
+			if of := o.vals["of"]; of != nil {
+				in.Of = r.dataType(of, "of")
+			}
+			out = append(out, in)
+		}
+	})
+	return out
+}
+
+// request reads what an action sends.
+func (r *connectorReader) request(a *ConnectorAction, o *objectNode, inputs types.Map) {
+	a.Method, a.FormStyle, a.Parse = o.text("method", "GET"), o.text("form_style", ""), o.text("parse", "auto")
+	a.Path, a.Query, a.Headers = r.value(o.vals["path"]), r.value(o.vals["query"]), r.value(o.vals["headers"])
+	a.Body, a.Form, a.Multipart = r.value(o.vals["body"]), r.value(o.vals["form"]), r.value(o.vals["multipart"])
+	a.Text, a.RawFile = r.value(o.vals["text"]), r.value(o.vals["raw_file"])
+	sc := &scope{where: "a connector's request", names: types.Map{"inputs": inputs, "connection": r.fields}}
+	for _, v := range a.requestValues() {
+		v.check(sc)
+	}
+	a.Multipart.takeBytes(FillParts)
+	r.path(a, o)
+	first := ""
+	for _, key := range []string{"body", "form", "multipart", "text", "raw_file"} {
+		switch {
+		case o.vals[key] == nil:
+		case first != "":
+			r.add(o.keyAt(key), "exclusive-keys", first+" and "+key+" exclude each other", "keep one of them")
+		case a.Method == "GET" || a.Method == "HEAD":
+			r.add(o.keyAt(key), "exclusive-keys", fmt.Sprintf("a %s request has no %s", a.Method, key), "write method: POST, or use query:")
+			first = key
+		default:
+			first = key
+		}
+	}
+}
+
+// path refuses one that does not begin at base_url.
+func (r *connectorReader) path(a *ConnectorAction, o *objectNode) {
+	if a.Path == nil || a.Path.broken {
+		return
+	}
+	text, _ := a.Path.constantText()
+	if a.Path.kind == textValue && a.Path.parts[0].expr == nil {
+		text = a.Path.parts[0].text
+	}
+	switch {
+	case a.Path.kind == exprValue || a.Path.kind == textValue && a.Path.parts[0].expr != nil:
+		r.add(o.at("path"), "bad-address", "path must begin with /, so that it stays below base_url", `write "/${{ ... }}"`)
+	case strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://"):
+		r.add(o.at("path"), "bad-address", "path goes behind base_url, and this is a whole URL", "leave the host out: it belongs into base_url")
+	case !strings.HasPrefix(text, "/"):
+		r.add(o.at("path"), "bad-address", fmt.Sprintf("path %q does not begin with /", text), "write /"+text)
+	case strings.Contains(text, "{") && a.Path.kind == constantValue:
+		name := strings.TrimRight(text[strings.Index(text, "{")+1:], "/")
+		name, _, _ = strings.Cut(name, "}")
+		r.add(o.at("path"), "bad-address", fmt.Sprintf("{%s} is sent as it stands", name), fmt.Sprintf("write ${{ inputs.%s }}",
+			strings.ToLower(strings.ReplaceAll(name, "-", "_"))))
+	case strings.Contains(text, "?"):
+		r.add(o.at("path"), "bad-address", "path holds a query", "move it to query:")
+	}
+}
+
+// pages reads how a list goes on.
+func (r *connectorReader) pages(o *objectNode, response *scope) *ConnectorPages {
+	p := &ConnectorPages{Paging: r.paging(o), Max: o.integer("max", defaultPages), MaxItems: o.integer("max_items", defaultItems)}
+	if v := o.vals["items"]; v != nil {
+		p.Items = r.expression(v)
+	}
+	for _, e := range []*Expr{p.Items, p.Next, p.Token} {
+		if e != nil {
+			e.check(response, reflect.Invalid)
+		}
+	}
+	if p.Until != nil {
+		p.Until.check(response, reflect.Bool)
+	}
+	return p
+}
+
+// already reads the answers that count as success.
+func (r *connectorReader) already(n *yaml.Node, sc *scope) []AlreadyRule {
+	if n == nil {
+		return nil
+	}
+	var out []AlreadyRule
+	for _, e := range n.Content {
+		o := r.object(e, "action_already")
+		if o == nil || o.vals["when"] == nil {
+			continue
+		}
+		rule := AlreadyRule{When: r.expression(o.vals["when"]), Output: r.value(o.vals["output"])}
+		if rule.When == nil {
+			continue
+		}
+		rule.When.check(sc, reflect.Bool)
+		rule.Output.check(sc)
+		out = append(out, rule)
+	}
+	return out
+}
+
+// fail reads an action's own failures.
+func (r *connectorReader) fail(n *yaml.Node, sc *scope) []FailRule {
+	if n == nil {
+		return nil
+	}
+	var out []FailRule
+	for _, e := range n.Content {
+		f := r.object(e, "action_fail")
+		if f == nil || f.vals["when"] == nil {
+			continue
+		}
+		rule := FailRule{When: r.expression(f.vals["when"]), Code: f.text("code", ""), Message: r.value(f.vals["message"]),
+			Retryable: f.boolean("retryable", false)}
+		if rule.When == nil {
+			continue
+		}
+		rule.When.check(sc, reflect.Bool)
+		rule.Message.check(sc)
+		out = append(out, rule)
+	}
+	return out
+}
+
+// requestValues are the values that make up the request.
+func (a *ConnectorAction) requestValues() []*Value {
+	if a == nil {
+		return nil
+	}
+	return []*Value{a.Path, a.Query, a.Headers, a.Body, a.Form, a.Multipart, a.Text, a.RawFile}
+}
+
+// unusedInputs warns of inputs that the request does not send.
+func (r *connectorReader) unusedInputs(a *ConnectorAction, o *objectNode) {
+	v := o.vals["inputs"]
+	if v == nil || o.vals["request"] == nil {
+		return
+	}
+	known := map[string]bool{}
+	for _, in := range a.Inputs {
+		known[in.Name] = true
+	}
+	r.pairs(v, func(k, _ *yaml.Node) {
+		read := false
+		values := append(a.requestValues(), a.Output)
+		for _, rule := range a.Already {
+			values = append(values, rule.Output)
+		}
+		for _, x := range values {
+			x.exprs(func(e *Expr) { read = read || e.readsField("inputs", k.Value) })
+		}
+		if known[k.Value] && !read {
+			r.warn(r.pos(k), "unused", fmt.Sprintf("nothing of the request reads inputs.%s", k.Value),
+				fmt.Sprintf("write ${{ inputs.%s }} where it is sent, or remove it", k.Value))
+		}
+	})
+}

@@ -1,0 +1,44 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Base gives the URL that the connector's paths begin with, for the fields of a
+// connection. What is inserted into the host stays a part of it: a subdomain that holds a
+// slash would send the credential to another host.
+func (c *Connector) Base(fields map[string]any) (string, error) {
+	env := &Env{Names: Names{"connection": fields}}
+	if c.BaseURL == nil || c.BaseURL.kind != textValue {
+		v, err := c.BaseURL.Render(env, FillNonempty)
+		if err != nil {
+			return "", err
+		}
+		return value.Text(v)
+	}
+	text := ""
+	for _, p := range c.BaseURL.parts {
+		piece := p.text
+		if p.expr != nil {
+			v, err := p.expr.Eval(env)
+			if err != nil {
+				return "", err
+			}
+			if piece, err = value.Text(v); err != nil {
+				return "", err
+			}
+			_, rest, _ := strings.Cut(text, "://")
+			switch inHost := !strings.Contains(rest, "/"); {
+			case piece == "":
+				return "", emptyPiece(p.expr)
+			case strings.ContainsAny(piece, "@?#\\ \t\r\n") || inHost && strings.Contains(piece, "/"):
+				return "", fmt.Errorf("%q cannot be a part of base_url: it would change the host or end the path", value.Clip(piece, 40))
+			}
+		}
+		text += piece
+	}
+	return text, nil
+}

@@ -1,0 +1,140 @@
+package workflows
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/expr-lang/expr/types"
+	"gopkg.in/yaml.v3"
+)
+
+// ConnectorErrors say what a service's refusals mean. The first that holds decides, in the
+// order of the fields below Message.
+type ConnectorErrors struct {
+	// Message finds the service's own words in an answer; nil where it has none.
+	Message                *Expr
+	Wait, Retry, Permanent []ErrorRule
+}
+
+// ErrorRule is one kind of refusal. It holds when the status is one of Statuses, or Body
+// is true of the answer.
+type ErrorRule struct {
+	Statuses []StatusRange
+	Body     *Expr
+	// After says when to try again; nil for the Retry-After header.
+	After   *Expr
+	Code    string
+	Message *Value
+}
+
+// StatusRange are HTTP statuses from From to To.
+type StatusRange struct{ From, To int }
+
+// Holds tells whether the rule is about an answer; env has it as response.
+func (r *ErrorRule) Holds(status int, env *Env) bool {
+	for _, s := range r.Statuses {
+		if status >= s.From && status <= s.To {
+			return true
+		}
+	}
+	if r.Body == nil {
+		return false
+	}
+	ok, err := r.Body.Condition(env)
+	return err == nil && ok // a rule that cannot be asked does not hold
+}
+
+// errors reads errors: of a connector.
+func (r *connectorReader) errors(o *objectNode) *ConnectorErrors {
+	sc := &scope{where: "a connector's errors", names: types.Map{"response": responseType}}
+	e := &ConnectorErrors{}
+	if v := o.vals["message"]; v != nil {
+		if e.Message = r.expression(v); e.Message != nil {
+			e.Message.check(sc, reflect.Invalid)
+		}
+	}
+	for kind, rules := range map[string]*[]ErrorRule{"wait": &e.Wait, "retry": &e.Retry, "permanent": &e.Permanent} {
+		v := o.vals[kind]
+		if v == nil {
+			continue
+		}
+		nodes := []*yaml.Node{v}
+		if v.Kind == yaml.SequenceNode {
+			nodes = v.Content
+		}
+		for _, n := range nodes {
+			if x := r.object(n, "error_rule"); x != nil {
+				*rules = append(*rules, r.errorRule(kind, x, sc))
+			}
+		}
+	}
+	return e
+}
+
+func (r *connectorReader) errorRule(kind string, o *objectNode, sc *scope) ErrorRule {
+	rule := ErrorRule{Code: o.text("code", ""), Message: r.value(o.vals["message"])}
+	rule.Message.check(sc)
+	if !o.has("status") && !o.has("body") && !o.unknown {
+		r.add(o.pos(), "missing-key", "a rule of errors needs status: or body:", "write {status: 429}")
+	}
+	if v := o.vals["status"]; v != nil {
+		nodes := []*yaml.Node{v}
+		if v.Kind == yaml.SequenceNode {
+			nodes = v.Content
+		}
+		for _, n := range nodes {
+			s, ok := parseStatusRange(n.Value)
+			if !ok || n.Kind != yaml.ScalarNode {
+				r.add(r.pos(n), "wrong-type", fmt.Sprintf("status: %q is no status", n.Value), "write 429, 500-599, or a list of them")
+				continue
+			}
+			rule.Statuses = append(rule.Statuses, s)
+		}
+	}
+	if v := o.vals["body"]; v != nil {
+		if rule.Body = r.expression(v); rule.Body != nil {
+			rule.Body.check(sc, reflect.Bool)
+		}
+	}
+	if v := o.vals["after"]; v != nil {
+		if kind != "wait" {
+			r.add(o.keyAt("after"), "exclusive-keys", "after belongs to wait", "move the rule to wait:, or remove after:")
+		} else if rule.After = r.expression(v); rule.After != nil {
+			rule.After.check(sc, reflect.Invalid)
+		}
+	}
+	return rule
+}
+
+// parseStatusRange reads 429, 500-599 or 5xx.
+func parseStatusRange(s string) (StatusRange, bool) {
+	if len(s) == 3 && strings.HasSuffix(strings.ToLower(s), "xx") && s[0] >= '1' && s[0] <= '5' {
+		n := int(s[0]-'0') * 100
+		return StatusRange{n, n + 99}, true
+	}
+	lo, hi, isRange := strings.Cut(s, "-")
+	from, err := strconv.Atoi(strings.TrimSpace(lo))
+	to := from
+	if err == nil && isRange {
+		to, err = strconv.Atoi(strings.TrimSpace(hi))
+	}
+	return StatusRange{from, to}, err == nil && from >= 100 && to <= 599 && to >= from
+}
+
+// Kind finds the rule that is about an answer: wait, retry or permanent; nil when
+// none is.
+func (e *ConnectorErrors) Kind(status int, env *Env) (string, *ErrorRule) {
+	for _, k := range []struct {
+		name  string
+		rules []ErrorRule
+	}{{"wait", e.Wait}, {"retry", e.Retry}, {"permanent", e.Permanent}} {
+		for i := range k.rules {
+			if k.rules[i].Holds(status, env) {
+				return k.name, &k.rules[i]
+			}
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,158 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// ActionExample is a call of an action as its connector file shows it, which is also a
+// test of it.
+type ActionExample struct {
+	// With are the inputs; nil when the example is only an output.
+	With map[string]any
+	// Request is what must be sent, as far as it is written; nil for anything.
+	Request map[string]any
+	// Response is what the service answers; nil when the example does not say.
+	Response *ExampleResponse
+	// Output is what the step then gives; HasOutput tells that it is written.
+	Output    any
+	HasOutput bool
+}
+
+// ExampleResponse is the answer of an example.
+type ExampleResponse struct {
+	Status  int
+	Headers map[string]string
+	Body    any
+}
+
+// example reads an example: a call in the form of action_example, or only the output.
+func (r *connectorReader) example(a *ConnectorAction, n *yaml.Node) {
+	if !isCallExample(n) {
+		a.Example = r.literal(n)
+		a.Call.Output, a.Call.HasOutput = a.Example, true
+		r.outputFits(a, r.pos(n))
+		return
+	}
+	o := r.object(n, "action_example")
+	if o == nil {
+		return
+	}
+	if v := o.vals["with"]; v != nil {
+		a.Call.With, _ = r.literal(v).(map[string]any)
+		r.exampleInputs(a, v)
+	}
+	if v := o.vals["request"]; v != nil {
+		r.exampleRequest(a, v)
+	}
+	if x := o.object("response"); x != nil {
+		a.Call.Response = &ExampleResponse{Status: x.integer("status", 200), Headers: r.textMap(x.vals["headers"])}
+		if v := x.vals["body"]; v != nil {
+			a.Call.Response.Body = r.literal(v)
+		}
+	}
+	if v := o.vals["output"]; v != nil {
+		a.Call.Output, a.Call.HasOutput = r.literal(v), true
+		a.Example = a.Call.Output
+		r.outputFits(a, r.pos(v))
+	} else if a.Call.Response != nil {
+		a.Example = a.answerGives()
+	}
+}
+
+// isCallExample tells the two forms of an example apart: a call has nothing but its own keys, and
+// one that an output hardly has.
+func isCallExample(n *yaml.Node) bool {
+	if n.Kind != yaml.MappingNode {
+		return false
+	}
+	call := false
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i].Value
+		if !slices.Contains([]string{"with", "request", "response", "output"}, key) {
+			// with: beside a misspelt key is a call all the same.
+			return hasKey(n, "with") && n.Content[i+1] != nil && (hasKey(n, "response") || hasKey(n, "output"))
+		}
+		call = call || key != "request"
+	}
+	return call
+}
+
+// exampleInputs checks the inputs of an example as those of a step.
+func (r *connectorReader) exampleInputs(a *ConnectorAction, v *yaml.Node) {
+	if v.Kind != yaml.MappingNode {
+		r.wrongKind(v, "with", "a map")
+		return
+	}
+	var names []string
+	for _, in := range a.Inputs {
+		names = append(names, in.Name)
+		if in.Required && !hasKey(v, in.Name) {
+			r.add(r.pos(v), "missing-input", fmt.Sprintf("the example does not give input %s", in.Name), "add "+in.Name+":")
+		}
+	}
+	r.pairs(v, func(k, x *yaml.Node) {
+		i := slices.IndexFunc(a.Inputs, func(in Input) bool { return in.Name == k.Value })
+		if i < 0 {
+			if slices.ContainsFunc(commonInputs, func(in ActionInput) bool { return in.Name == k.Value }) {
+				return
+			}
+			hint := suggest(k.Value, names)
+			if hint == "" {
+				hint = "known are " + strings.Join(names, ", ")
+			}
+			r.add(r.pos(k), "unknown-input", fmt.Sprintf("the action has no input %q", k.Value), hint)
+			return
+		}
+		if p := a.Inputs[i].check(r.literal(x)); p != "" {
+			r.add(r.pos(x), "wrong-type", fmt.Sprintf("input %s: %s", k.Value, p), "")
+		}
+	})
+}
+
+func (r *connectorReader) exampleRequest(a *ConnectorAction, v *yaml.Node) {
+	if v.Kind != yaml.MappingNode {
+		r.wrongKind(v, "request", "a map")
+		return
+	}
+	known := []string{"method", "path", "query", "headers", "body", "form"}
+	r.pairs(v, func(k, _ *yaml.Node) {
+		if !slices.Contains(known, k.Value) {
+			r.add(r.pos(k), "unknown-key", fmt.Sprintf("an example's request has no %q", k.Value), suggestOr(k.Value, known))
+		}
+	})
+	a.Call.Request, _ = r.literal(v).(map[string]any)
+}
+
+// outputFits compares an example's output with the declared types.
+func (r *connectorReader) outputFits(a *ConnectorAction, at Pos) {
+	if p := a.Returns.Check("output", a.Example); p != "" {
+		r.add(at, "wrong-type", "the example does not fit returns: "+p, "correct the example, or the type in returns:")
+	}
+}
+
+// answerGives renders the output of the example's answer; nil when it cannot be.
+func (a *ConnectorAction) answerGives() any {
+	if a.Pages != nil || a.Output == nil {
+		return nil
+	}
+	headers := map[string]any{}
+	for k, v := range a.Call.Response.Headers {
+		headers[strings.ToLower(k)] = v
+	}
+	inputs := map[string]any{}
+	for _, in := range a.Inputs {
+		if inputs[in.Name] = a.Call.With[in.Name]; inputs[in.Name] == nil {
+			inputs[in.Name] = in.Default
+		}
+	}
+	out, err := a.Output.Render(&Env{Names: Names{"inputs": inputs,
+		"response": map[string]any{"status": a.Call.Response.Status, "headers": headers, "body": a.Call.Response.Body}}}, FillPlain)
+	if err != nil {
+		return nil
+	}
+	return out
+}

@@ -1,0 +1,162 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/expr-lang/expr/types"
+	"gopkg.in/yaml.v3"
+)
+
+// DataType is a declared type of data: what an action's output is made of.
+//
+// It is written as a word (string), a list of one type ([string]), or a map of fields
+// ({id: string, owner?: {name: string}}). A field whose name ends in ? may be missing or
+// nil.
+type DataType struct {
+	// Kind is a word of dataKinds.
+	Kind string
+	// Fields are an object's; none where they are not known.
+	Fields []DataField
+	// Of is the type of a list's elements; nil where it is not known.
+	Of *DataType
+}
+
+// DataField is one field of an object.
+type DataField struct {
+	Name string
+	Type *DataType
+	// Optional fields may be missing or nil.
+	Optional bool
+}
+
+// dataKinds are the words of types.
+var dataKinds = []string{"string", "integer", "number", "boolean", "list", "object", "date", "any"}
+
+// foreignKinds are the words of other languages.
+var foreignKinds = map[string]string{"text": "string", "str": "string", "int": "integer", "float": "number", "double": "number",
+	"bool": "boolean", "array": "list", "map": "object", "dict": "object", "datetime": "date", "timestamp": "date", "null": "any"}
+
+// dataType reads a type; nil, with a mistake, when it is none.
+func (d *decoder) dataType(n *yaml.Node, what string) *DataType {
+	switch n.Kind {
+	case yaml.MappingNode:
+		t := &DataType{Kind: "object"}
+		d.pairs(n, func(k, v *yaml.Node) {
+			name, optional := strings.CutSuffix(k.Value, "?")
+			if of := d.dataType(v, what); of != nil {
+				t.Fields = append(t.Fields, DataField{Name: name, Type: of, Optional: optional})
+			}
+		})
+		return t
+	case yaml.SequenceNode:
+		if len(n.Content) != 1 {
+			d.add(d.pos(n), "wrong-kind", fmt.Sprintf("%s: a list of types has one element, the type of all its elements", what),
+				"write [string], or list when they differ")
+			return nil
+		}
+		of := d.dataType(n.Content[0], what)
+		if of == nil {
+			return nil
+		}
+		return &DataType{Kind: "list", Of: of}
+	}
+	for _, k := range dataKinds {
+		if n.Value == k {
+			return &DataType{Kind: k}
+		}
+	}
+	hint := suggest(n.Value, dataKinds)
+	if own := foreignKinds[strings.ToLower(n.Value)]; own != "" {
+		hint = "write " + own
+	} else if bare, optional := strings.CutSuffix(n.Value, "?"); optional {
+		hint = fmt.Sprintf("the question mark goes behind the field's name: name?: %s", bare)
+	} else if hint == "" {
+		hint = "known are " + strings.Join(dataKinds, ", ")
+	}
+	d.add(d.pos(n), "unknown-word", fmt.Sprintf("%s: there is no type %q", what, n.Value), hint)
+	return nil
+}
+
+// String writes the type as a connector file does, on one line.
+func (t *DataType) String() string {
+	switch {
+	case t == nil:
+		return "any"
+	case t.Of != nil:
+		return "[" + t.Of.String() + "]"
+	case len(t.Fields) > 0:
+		parts := make([]string, len(t.Fields))
+		for i, f := range t.Fields {
+			parts[i] = f.label() + ": " + f.Type.String()
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+	return t.Kind
+}
+
+func (f DataField) label() string {
+	if f.Optional {
+		return f.Name + "?"
+	}
+	return f.Name
+}
+
+// typeText is the type for a person, who cannot see the question mark of the name.
+func (f DataField) typeText() string {
+	if f.Optional {
+		return f.Type.String() + ", or nil"
+	}
+	return f.Type.String()
+}
+
+// Check says where a value is not of the type, or "". at names the value.
+func (t *DataType) Check(at string, v any) string {
+	if t == nil || t.Kind == "any" {
+		return ""
+	}
+	if v == nil {
+		return fmt.Sprintf("%s is nil, not %s %s", at, article(t.Kind), t.Kind)
+	}
+	if p := checkType(t.Kind, v); p != "" {
+		return at + ": " + p
+	}
+	switch x := v.(type) {
+	case []any:
+		for i, e := range x {
+			if p := t.Of.Check(fmt.Sprintf("%s[%d]", at, i), e); p != "" {
+				return p
+			}
+		}
+	case map[string]any:
+		for _, f := range t.Fields {
+			e, there := x[f.Name]
+			if e == nil && f.Optional {
+				continue
+			}
+			if !there {
+				return fmt.Sprintf("%s has no %s", at, f.Name)
+			}
+			if p := f.Type.Check(at+"."+f.Name, e); p != "" {
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+// named gives the names of fields to the checker of expressions. Below fields that may be
+// missing, and in lists, nothing is certain.
+func (t *DataType) named() types.Type {
+	if t == nil || t.Kind != "object" || len(t.Fields) == 0 {
+		return types.Any
+	}
+	m := types.Map{}
+	for _, f := range t.Fields {
+		m[f.Name] = types.Any
+		if !f.Optional {
+			m[f.Name] = f.Type.named()
+		}
+	}
+	return m
+}

@@ -1,0 +1,146 @@
+package workflows
+
+// actionInputTypes are those of an action's inputs: those of a workflow's, a file, and
+// any for what the connector only passes on.
+var actionInputTypes = append([]string{"any", "file"}, inputTypes...)
+
+// confidences say how sure the facts of a file are.
+var confidences = []string{"verified", "corroborated", "memory"}
+
+// maxConnectorPages and maxConnectorItems bound one list that an action reads.
+const (
+	maxConnectorPages = 1000
+	maxConnectorItems = 100_000
+)
+
+// connectorShapes are the mappings of connector files: the embedded ones and those of a
+// project's connectors/.
+var connectorShapes = map[string]*shape{
+	"connector": {title: "a connector", fields: []field{
+		{"connector", is(kindText), true, "the name that workflows write before the slash: uses: NAME/ACTION"},
+		{"version", between(1, 1000), false, "of this file"},
+		{"title", is(kindText), false, "the service's own name"},
+		{"description", is(kindText), false, "one sentence"},
+		{"docs", is(kindText), false, "where the service documents its API"},
+		{"confidence", word(confidences...), false, "of the facts in this file; memory: they were not read in the service's documents"},
+		{"sources", list(is(kindText)), false, "where the facts were read"},
+		{"base_url", is(kindValue), true, "what paths begin with; ${{ connection.NAME }} inserts a region or a subdomain"},
+		{"connection", mapOf(object("connection_field")), false, "what a connection must say: credentials, region, subdomain"},
+		{"auth", either(word("none"), object("connection_auth")), false, "how requests are proved; reads connection"},
+		{"headers", mapOf(is(kindValue)), false, "of every request; read connection"},
+		{"query", mapOf(is(kindValue)), false, "of every request; reads connection"},
+		{"idempotency_header", is(kindText), false, "carries the key of a step that writes; Idempotency-Key by default, none sends none"},
+		{"expired", object("expired"), false, "answers that mean that the token is no longer valid"},
+		{"errors", object("connector_errors"), false, "what the service's other refusals mean, for all actions"},
+		{"test", is(kindText), false, "the path of a cheap GET, for hookloom connections --test"},
+		{"defaults", object("connector_defaults"), false, "timeout, retry and rate of all actions"},
+		{"actions", mapOf(object("action")), true, "by the name that workflows write behind the slash"},
+	}},
+	"connection_field": {title: "a connection's field", fields: []field{
+		{"type", word(inputTypes...), true, ""},
+		{"secret", is(kindBool), false, "true: hookloom.yaml must name a secret, and records mask it"},
+		{"required", is(kindBool), false, ""},
+		{"default", is(kindAny), false, ""},
+		{"options", list(is(kindAny)), false, "the values that are allowed"},
+		{"description", is(kindText), false, "where a person finds it"},
+	}},
+	"connector_defaults": {title: "defaults", fields: []field{
+		{"timeout", is(kindDuration), false, "of one attempt"},
+		{"retry", either(between(0, 50), object("retry")), false, "of a step without retry:"},
+		{"rate", is(kindRate), false, "attempts per time, such as 10/s"},
+		{"concurrency", between(1, 10_000), false, "attempts at once"},
+	}},
+	"connector_errors": {title: "errors", fields: []field{
+		{"message", is(kindExpr), false, "where an answer says in words what was wrong, such as response.body?.message"},
+		{"wait", errorRules, false, "too much was asked: tried again, not before the service says so"},
+		{"retry", errorRules, false, "tried again"},
+		{"permanent", errorRules, false, "no repetition helps, also where the status is 2xx"},
+	}},
+	"error_rule": {title: "a rule of errors", fields: []field{
+		{"status", is(kindAny), false, "429, 500-599, or a list of them"},
+		{"body", is(kindExpr), false, `a condition about the answer, such as response.body?.code == "busy"; the rule holds when status or body does`},
+		{"after", is(kindExpr), false, "of wait: seconds, a moment since 1970 or a date; the Retry-After header by default"},
+		{"code", is(kindName), false, "error.code of the step"},
+		{"message", is(kindValue), false, ""},
+	}},
+	"action": {title: "an action", fields: []field{
+		{"description", is(kindText), false, "one sentence"},
+		{"docs", is(kindText), false, "where the service documents this call"},
+		{"deprecated", is(kindBool), false, "true: the service advises against it"},
+		{"confidence", word(confidences...), false, "of this action, where it is not that of the file"},
+		{"inputs", mapOf(object("action_input")), false, ""},
+		{"request", object("action_request"), true, "what is sent; reads inputs and connection"},
+		{"pages", object("action_pages"), false, "the action reads a list page by page"},
+		{"output", is(kindValue), false, "what the step gives; reads response, inputs and, with pages, items; {status, headers, body} by default"},
+		{"returns", is(kindAny), false, "the types of the output: {id: string, tags: [string], owner?: {name: string}}"},
+		{
+			"idempotency", word("natural", "key", "none"), false,
+			"the same request again: natural, it changes nothing; key, the service honours its idempotency header; none, it acts again",
+		},
+		{"already", list(object("action_already")), false, "answers that mean that what was to be made is there: success"},
+		{"fail", list(object("action_fail")), false, "answers that mean that the action failed; asked before errors:"},
+		{"example", is(kindAny), false, "{with, request, response, output}: a call and its answer, which connector test tries; " +
+			"or only the output"},
+	}},
+	"action_input": {title: "an input", fields: []field{
+		{"type", word(actionInputTypes...), true, ""},
+		{"of", is(kindAny), false, "the types inside of a list or an object, written as in returns; shown, not checked"},
+		{"required", is(kindBool), false, ""},
+		{"default", is(kindAny), false, ""},
+		{"options", list(is(kindAny)), false, "the values that are allowed"},
+		{"min", is(kindAny), false, ""},
+		{"max", is(kindAny), false, ""},
+		{"pattern", is(kindText), false, ""},
+		{"description", is(kindText), false, ""},
+		{"secret", is(kindBool), false, "true: records mask it"},
+	}},
+	"action_request": {title: "request", fields: []field{
+		{"method", word(methods...), false, "GET by default"},
+		{"path", is(kindValue), true, "begins with / and goes behind base_url; what is inserted is encoded"},
+		{"query", mapOf(is(kindValue)), false, "what is nil is left out"},
+		{"headers", mapOf(is(kindValue)), false, "what is nil is left out"},
+		{"body", is(kindValue), false, "sent as JSON; keys that are nil are left out"},
+		{"form", mapOf(is(kindValue)), false, "sent as a form"},
+		{"form_style", word("repeat", "brackets", "json"), false, "how form and query write lists and maps"},
+		{"multipart", mapOf(is(kindValue)), false, "sent as multipart/form-data: names to texts, or to parts {file, filename, type}"},
+		{"text", is(kindValue), false, "sent as plain text"},
+		{"raw_file", is(kindValue), false, "a file to send as it is: an input of type file"},
+		{"parse", word("auto", "json", "text", "base64"), false, "how the answer is read; by its content type by default"},
+	}},
+	"action_pages": {title: "pages", fields: []field{
+		{"items", is(kindExpr), true, "the list in one answer, such as response.body.results"},
+		{"next", is(kindExpr), false, "the next page's URL: an expression, or: header link"},
+		{"page", object("page_number"), false, "the pages have numbers"},
+		{"offset", object("page_offset"), false, "a page begins behind so many items"},
+		{"token", is(kindExpr), false, "what the answer says names the next page; sent as query: or body:"},
+		{"query", is(kindText), false, "the query parameter of the token"},
+		{"body", is(kindText), false, "in place of query: the key of the request's body that has the token"},
+		{"size", either(between(1, 1_000_000), object("page_size")), false, "how many items a full page has; fewer are the last page"},
+		{"until", is(kindExpr), false, "true on the last page; with page and offset an empty page is the last too"},
+		{"max", between(1, maxConnectorPages), false, "pages of one call; 100 by default"},
+		{"max_items", between(1, maxConnectorItems), false, "items of one call, where the step does not say; 1000 by default"},
+	}},
+	"action_example": {title: "an example", fields: []field{
+		{"with", is(kindAny), false, "the inputs"},
+		{"request", is(kindAny), false, "what must be sent for them: {method, path, query, headers, body}, any of them"},
+		{"response", object("example_response"), false, "what the service answers"},
+		{"output", is(kindAny), false, "what the step then gives; also what tests get that mock nothing"},
+	}},
+	"example_response": {title: "response", fields: []field{
+		{"status", between(100, 599), false, "200 by default"},
+		{"headers", mapOf(is(kindText)), false, ""},
+		{"body", is(kindAny), false, ""},
+	}},
+	"action_already": {title: "already", fields: []field{
+		{"when", is(kindExpr), true, ""},
+		{"output", is(kindValue), false, "{status, headers, body} by default"},
+	}},
+	"action_fail": {title: "fail", fields: []field{
+		{"when", is(kindExpr), true, ""},
+		{"code", is(kindText), true, ""},
+		{"message", is(kindValue), true, ""},
+		{"retryable", is(kindBool), false, ""},
+	}},
+}
+
+var errorRules = either(object("error_rule"), list(object("error_rule")))
