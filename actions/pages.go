@@ -258,7 +258,8 @@ func (w *walk) take(r *reply, env *workflows.Env) (bool, error) {
 }
 
 func notAList(r *reply, why string) error {
-	return &plan.Error{Message: "the answer is not what the connector expects: " + why, Code: "bad_answer", Status: r.status, Details: r.names()}
+	return &plan.Error{Message: "the answer is not what the connector expects: " + why, Code: "bad_answer", Status: r.status,
+		Details: r.names()}
 }
 
 // nextLink finds rel="next" in Link headers (RFC 8288, 3), relative to the URL that

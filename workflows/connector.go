@@ -93,7 +93,8 @@ func (r *connectorReader) common(o *objectNode) {
 	}
 	r.baseURL(r.c.BaseURL)
 	if r.c.BaseURL != nil && r.c.BaseURL.kind == textValue {
-		if first := r.c.BaseURL.parts[0]; first.expr == nil && !strings.HasPrefix(first.text, "https://") && !strings.HasPrefix(first.text, "http://") {
+		first := r.c.BaseURL.parts[0]
+		if first.expr == nil && !strings.HasPrefix(first.text, "https://") && !strings.HasPrefix(first.text, "http://") {
 			r.add(r.c.BaseURL.pos, "bad-address", "base_url must begin with https:// or http://", "write https://"+first.text+"...")
 		}
 	}

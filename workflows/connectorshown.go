@@ -123,7 +123,7 @@ var yamlWords = []string{"true", "false", "null", "yes", "no", "on", "off", "y",
 // quoteYAML writes a text as YAML: plain where every reader takes it for that text, else
 // in double quotes, which is JSON's form.
 func quoteYAML(s string) string {
-	plain := s != "" && !slices.Contains(yamlWords, strings.ToLower(s)) && (s[0] == '_' || s[0] >= 'a' && s[0] <= 'z' || s[0] >= 'A' && s[0] <= 'Z')
+	plain := s != "" && !slices.Contains(yamlWords, strings.ToLower(s)) && isNameByte(s, 0) && (s[0] < '0' || s[0] > '9')
 	for _, r := range s {
 		if !strings.ContainsRune("_-./ ()+;$@'", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
 			plain = false

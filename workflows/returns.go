@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/types"
@@ -12,7 +13,7 @@ import (
 //
 // It is written as a word (string), a list of one type ([string]), or a map of fields
 // ({id: string, owner?: {name: string}}). A field whose name ends in ? may be missing or
-// nil.
+// nil; between { and } YAML wants such a name in quotes.
 type DataType struct {
 	// Kind is a word of dataKinds.
 	Kind string
@@ -112,7 +113,7 @@ func (f DataField) typeText() string {
 
 // Check says where a value is not of the type, or "". at names the value.
 func (t *DataType) Check(at string, v any) string {
-	if t == nil || t.Kind == "any" {
+	if t == nil || t.Kind == "any" || v == nil && t.mayBeNil() {
 		return ""
 	}
 	if v == nil {
@@ -143,6 +144,12 @@ func (t *DataType) Check(at string, v any) string {
 		}
 	}
 	return ""
+}
+
+// mayBeNil tells that nothing of an object is certain: an action that finds it may find
+// none.
+func (t *DataType) mayBeNil() bool {
+	return len(t.Fields) > 0 && !slices.ContainsFunc(t.Fields, func(f DataField) bool { return !f.Optional })
 }
 
 // named gives the names of fields to the checker of expressions. Below fields that may be

@@ -58,7 +58,10 @@ var connectorShapes = map[string]*shape{
 	}},
 	"error_rule": {title: "a rule of errors", fields: []field{
 		{"status", is(kindAny), false, "429, 500-599, or a list of them"},
-		{"body", is(kindExpr), false, `a condition about the answer, such as response.body?.code == "busy"; the rule holds when status or body does`},
+		{
+			"body", is(kindExpr), false,
+			`a condition about the answer, such as response.body?.code == "busy"; the rule holds when status or body does`,
+		},
 		{"after", is(kindExpr), false, "of wait: seconds, a moment since 1970 or a date; the Retry-After header by default"},
 		{"code", is(kindName), false, "error.code of the step"},
 		{"message", is(kindValue), false, ""},
@@ -71,8 +74,11 @@ var connectorShapes = map[string]*shape{
 		{"inputs", mapOf(object("action_input")), false, ""},
 		{"request", object("action_request"), true, "what is sent; reads inputs and connection"},
 		{"pages", object("action_pages"), false, "the action reads a list page by page"},
-		{"output", is(kindValue), false, "what the step gives; reads response, inputs and, with pages, items; {status, headers, body} by default"},
-		{"returns", is(kindAny), false, "the types of the output: {id: string, tags: [string], owner?: {name: string}}"},
+		{
+			"output", is(kindValue), false,
+			"what the step gives; reads response, inputs and, with pages, items and more; {status, headers, body} by default",
+		},
+		{"returns", is(kindAny), false, "the types of the output: {id: string, tags: [string]}; a name that ends in ? may be nil"},
 		{
 			"idempotency", word("natural", "key", "none"), false,
 			"the same request again: natural, it changes nothing; key, the service honours its idempotency header; none, it acts again",
