@@ -30,6 +30,9 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 					strings.ReplaceAll(inside, `"`, "'")
 			}
 			if p, value, ok := flowQuestion(d.line(n), n); ok {
+				if name, _, isKey := strings.Cut(value, "?: "); isKey && namePattern.MatchString(name) {
+					return p, "? inside {…} or […] needs quotes", "put the name in quotes: " + quoted(name+"?") + ":"
+				}
 				return p, "? inside {…} or […] needs quotes", "put the value in quotes: " + quoted(value)
 			}
 		}
