@@ -15,8 +15,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/content"
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -221,11 +223,11 @@ func networkError(err error, sent bool) error {
 // readBody reads what is kept of an answer, and one byte more where there is more. A
 // large one waits for the memory that it takes.
 func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, min(limit, engine.LargeAnswer)+1))
-	if err != nil || int64(len(raw)) <= min(limit, engine.LargeAnswer) || limit <= engine.LargeAnswer {
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, min(limit, memory.LargeAnswer)+1))
+	if err != nil || int64(len(raw)) <= min(limit, memory.LargeAnswer) || limit <= memory.LargeAnswer {
 		return raw, err
 	}
-	room, size := engine.RoomOf(ctx), limit+1
+	room, size := memory.RoomOf(ctx), limit+1
 	if n := resp.ContentLength; n > 0 && n < size {
 		size = n
 	}
@@ -240,7 +242,7 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, er
 		return nil, err
 	}
 	// Until it is on record it is also written as JSON, masked and handed to the database.
-	return b.Bytes(), room.Decoded(ctx, engine.DecodedSize(b.Bytes())+3*int64(b.Len()))
+	return b.Bytes(), room.Decoded(ctx, memory.DecodedSize(b.Bytes())+3*int64(b.Len()))
 }
 
 func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*reply, error) {
@@ -299,7 +301,7 @@ func decode(contentType, parse string, raw []byte) (any, error) {
 	if parse == "base64" {
 		return base64.StdEncoding.EncodeToString(raw), nil
 	}
-	text := engine.DecodeText(contentType, raw)
+	text := content.Text(contentType, raw)
 	switch parse {
 	case "text":
 		return strings.ToValidUTF8(string(text), "\ufffd"), nil

@@ -10,9 +10,9 @@ import (
 	"net/netip"
 	"os"
 
-	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/dryrun"
+	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -89,7 +89,7 @@ func (s *server) tokensOf(l *loaded) (t console.Tokens, err error) {
 // operator is what the console may do: orders to the engine, and asking what a batch would
 // do.
 type operator struct {
-	*engine.Engine
+	*machine.Engine
 	*dryrun.Forecaster
 }
 

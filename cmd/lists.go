@@ -223,5 +223,5 @@ func deadLetters(ctx context.Context, h *store.History, q engine.Query, limit in
 	return out, nil
 }
 
-// counted writes a number with its response.
-func counted(n int, response string) string { return fmt.Sprintf("%d %s", n, plural(n, response)) }
+// counted writes a number with its word.
+func counted(n int, word string) string { return fmt.Sprintf("%d %s", n, plural(n, word)) }

@@ -26,6 +26,8 @@ import (
 	"github.com/hookloom/hookloom/engine/dryrun"
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/engine/machine"
+	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/telemetry"
@@ -46,7 +48,7 @@ type serveOptions struct {
 type server struct {
 	o      serveOptions
 	store  *store.Store
-	engine *engine.Engine
+	engine *machine.Engine
 	// forecaster tells what a batch replay would do.
 	forecaster dryrun.Forecaster
 	hooks      *triggers.Hooks
@@ -82,7 +84,7 @@ type server struct {
 // newServer opens and connects everything, and listens; nothing is served yet.
 func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err error) {
 	s := &server{o: o, env: &envFile{dir: o.dir}, captured: make(chan struct{}, 1)}
-	redactor, keys := &engine.Redactor{}, seal.New(o.dir)
+	redactor, keys := &redact.Redactor{}, seal.New(o.dir)
 	s.keys = keys
 	defer func() {
 		if err != nil {
@@ -112,7 +114,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, &exitError{exitUsage, err}
 	}
 	table := actions.Executors(o.log, redactor.Text)
-	s.engine = engine.New(engine.Options{Store: s.store, Actions: table, Client: s.guard.Client(), Secrets: l.secrets.Lookup,
+	s.engine = machine.New(machine.Options{Store: s.store, Actions: table, Client: s.guard.Client(), Secrets: l.secrets.Lookup,
 		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.telemetry, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
 		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }, Files: files.New(o.dir, l.project.FileBounds.MaxSize)})
 	s.forecaster = dryrun.Forecaster{Events: s.engine, Project: s.project.Load, Actions: table, Client: s.guard.Client(),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -210,7 +211,7 @@ func (a *app) changeHere(ctx context.Context, l *loaded, s *store.Store, change 
 			secrets = append(secrets, v)
 		}
 	}
-	redactor := &engine.Redactor{}
+	redactor := &redact.Redactor{}
 	redactor.Set(secrets)
 	if _, err := engine.ChangeValueIn(ctx, s, change, redactor.Text); err != nil {
 		return err

@@ -272,7 +272,7 @@ func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll 
 			sum += w.Seconds()
 		}
 		polls := max(float64(now.Sub(begin))/float64(every), 1)
-		c.Intervals = append(c.Intervals, IntervalCost{Interval: plain(every), Mean: sum / float64(len(waits)), P95: d.P95,
+		c.Intervals = append(c.Intervals, IntervalCost{Interval: ShortDuration(every), Mean: sum / float64(len(waits)), P95: d.P95,
 			RequestsPerDay: perPoll * float64(24*time.Hour) / float64(every), Empty: max(0, 1-float64(len(busy))/polls)})
 	}
 }
@@ -309,7 +309,7 @@ func (c *Comparison) verdict(polled bool) string {
 	}
 	s := fmt.Sprintf("The webhook brought all %d events", c.Events)
 	if c.Lag != nil && c.Lag.P50 > 0 {
-		s += fmt.Sprintf(", at the median %s before the poll", plain(time.Duration(c.Lag.P50*float64(time.Second)).Round(time.Second)))
+		s += fmt.Sprintf(", at the median %s before the poll", ShortDuration(time.Duration(c.Lag.P50*float64(time.Second)).Round(time.Second)))
 	}
 	if c.Requests > 0 {
 		s += fmt.Sprintf("; polling spent %d requests to find nothing that the webhook did not bring", c.Requests)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -79,7 +80,7 @@ type Match struct {
 	Cancels []CancelKey
 	At      time.Time
 	// Mask masks what is stored of it; nil is the store's own redactor.
-	Mask *Masker
+	Mask *redact.Masker
 }
 
 // MatchResult is what the store made of a Match.
@@ -140,7 +141,7 @@ type RunUpdate struct {
 	// repeated, and the notes of its writes go.
 	Wrote bool
 	// Mask masks what is stored of it; nil is the store's own redactor.
-	Mask *Masker
+	Mask *redact.Masker
 }
 
 // VersionUses are what runs of a workflow's version use, from a run on.
@@ -204,8 +205,8 @@ type EventWait struct {
 	From time.Time
 }
 
-// names tells that two waits are for the same event.
-func (w EventWait) names(x EventWait) bool { return w.Trigger == x.Trigger && w.Key == x.Key }
+// Same tells that two waits are for the same event.
+func (w EventWait) Same(x EventWait) bool { return w.Trigger == x.Trigger && w.Key == x.Key }
 
 // CameEvent is an event that a step waited for.
 type CameEvent struct {

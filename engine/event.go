@@ -3,11 +3,14 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/content"
+	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -58,26 +61,25 @@ func parseID(s, prefix string) (int64, error) {
 
 var idEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// IDs gives ids that only rise, also when the clock steps back.
-type IDs struct {
-	mu   sync.Mutex
-	last int64
-}
+// IDs gives ids that only rise, also when the clock steps back. Many goroutines may use it at
+// once.
+type IDs struct{ last atomic.Int64 }
 
 // Seen tells of an id that exists, so that new ones come after it.
 func (g *IDs) Seen(id int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.last = max(g.last, id)
+	for last := g.last.Load(); last < id && !g.last.CompareAndSwap(last, id); last = g.last.Load() {
+	}
 }
 
 // Next gives a new id.
 func (g *IDs) Next() int64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	id := time.Since(idEpoch).Milliseconds() << 21
-	g.last = max(g.last+1, id)
-	return g.last
+	now := time.Since(idEpoch).Milliseconds() << 21
+	for {
+		last := g.last.Load()
+		if id := max(last+1, now); g.last.CompareAndSwap(last, id) {
+			return id
+		}
+	}
 }
 
 // FirstID is the smallest id of a moment, for lists by time.
@@ -147,8 +149,8 @@ type Event struct {
 	Stripped bool
 	// share is what it has of the budget of memory. absent is the size of an event
 	// that was put down without its body, see withoutBody.
-	share  *share
-	absent int64
+	Share  *memory.Share
+	Absent int64
 	// unreadable says why its body cannot be decoded, once that was tried.
 	unreadable error
 	// RepeatsBodyOf is the earlier event with the same body; 0 for none.
@@ -251,7 +253,7 @@ func (e *Event) body() (any, error) {
 		e.unreadable = errors.New(reason)
 		return nil, e.unreadable
 	}
-	v, err := DecodeBody(e.Headers["content-type"], e.Raw)
+	v, err := content.Decode(e.Headers["content-type"], e.Raw)
 	if err != nil {
 		e.unreadable = err
 		return nil, err
@@ -268,19 +270,35 @@ func anyMap(m map[string]string) map[string]any {
 	return out
 }
 
-// dataExprs keeps the few data expressions that are in use, compiled.
-var dataExprs sync.Map
+// dataExprs keeps the few data expressions that are in use, compiled; replaced whole.
+var dataExprs atomic.Pointer[map[string]*workflows.Expr]
 
-func evalData(text string, body any, headers, query map[string]any) (any, error) {
-	e, ok := dataExprs.Load(text)
-	if !ok {
+func dataExpr(text string) (*workflows.Expr, error) {
+	for {
+		known := dataExprs.Load()
+		if known != nil && (*known)[text] != nil {
+			return (*known)[text], nil
+		}
 		c, err := workflows.CompileExpr(text, "body", "headers", "query", "raw", "method", "url", "path")
 		if err != nil {
 			return nil, err
 		}
-		e, _ = dataExprs.LoadOrStore(text, c)
+		next := map[string]*workflows.Expr{text: c}
+		if known != nil {
+			maps.Copy(next, *known)
+		}
+		if dataExprs.CompareAndSwap(known, &next) {
+			return c, nil
+		}
 	}
-	return e.(*workflows.Expr).Eval(&workflows.Env{Names: workflows.Names{"body": body, "headers": headers, "query": query}, Now: time.Time{}})
+}
+
+func evalData(text string, body any, headers, query map[string]any) (any, error) {
+	e, err := dataExpr(text)
+	if err != nil {
+		return nil, err
+	}
+	return e.Eval(&workflows.Env{Names: workflows.Names{"body": body, "headers": headers, "query": query}, Now: time.Time{}})
 }
 
 // Time is the moment the event was accepted, to the millisecond.

@@ -1,6 +1,8 @@
 package engine
 
-import "context"
+import (
+	"context"
+)
 
 // EventStore is the way of an event from its acceptance to its decisions. Its user is the
 // intake: accept.go, fastpath.go, decide.go, ordered.go, emit.go.

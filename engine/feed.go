@@ -1,6 +1,8 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // Cursor is a position in the feed, the list of what changed in the order of the commits.
 // It is written like an event's id. Both hold a moment, so an event's id may be given for a

@@ -1,13 +1,10 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/hookloom/hookloom/workflows"
 )
 
 // Identity is what names an event: what makes two deliveries one event.
@@ -88,35 +85,11 @@ func (c *Conflict) Compare(first *Event) {
 	if err != nil {
 		return
 	}
-	differences("", a["data"], b["data"], c.Differences)
+	Differences("", a["data"], b["data"], c.Differences)
 }
 
 // maxCompared is the size in bytes of two bodies up to which they are compared.
 const maxCompared = 4 << 20
-
-// AdmitConflict makes a conflicting delivery an event of its own and runs it, once
-// however often it is asked. who is kept with the event.
-func (e *Engine) AdmitConflict(ctx context.Context, id, who string) (Receipt, error) {
-	c, err := e.o.Store.Conflict(ctx, id)
-	if err != nil {
-		return Receipt{}, err
-	}
-	d := c.Delivery
-	if c.Size > 0 && len(d.Raw) == 0 {
-		return Receipt{}, fmt.Errorf("the body of %s was not kept: it was too large, or is older than history.bodies", id)
-	}
-	_, n, _ := strings.Cut(c.ID, "_")
-	d.Key, d.Dedupe = c.Key+"#conflict-"+n, workflows.DefaultDedupe
-	d.Flag = "admitted by " + who + ": a later delivery of " + c.Event.String() + " with different content"
-	r, err := e.Accept(ctx, d)
-	if err != nil {
-		return r, err
-	}
-	if err := e.o.Store.ConflictAdmitted(ctx, id, r.Event); err != nil {
-		return r, fmt.Errorf("noting that %s is admitted: %w", id, err)
-	}
-	return r, nil
-}
 
 // Marks says in a few words what is unusual about how the event was named.
 func (i EventItem) Marks() []string {

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"context"
-	"fmt"
 	"time"
 )
 
@@ -33,13 +31,4 @@ type Switch struct {
 	By       string
 	At       time.Time
 	State    SwitchState
-}
-
-// Audit keeps what a person did.
-func (e *Engine) Audit(ctx context.Context, a AuditEntry) error {
-	a.Who, a.Target = e.o.Redactor.Text(a.Who), e.o.Redactor.Text(a.Target)
-	if err := e.o.Store.Audit(ctx, a); err != nil {
-		return fmt.Errorf("keeping the audit log: %w", err)
-	}
-	return nil
 }

@@ -1,6 +1,8 @@
 package engine
 
-import "time"
+import (
+	"time"
+)
 
 // Bucket is what happened in a stretch of time.
 type Bucket struct {

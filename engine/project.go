@@ -1,6 +1,8 @@
 package engine
 
-import "time"
+import (
+	"time"
+)
 
 // ProjectState tells which of the project's files are in force.
 type ProjectState struct {

@@ -1,6 +1,8 @@
 package engine
 
-import "strings"
+import (
+	"strings"
+)
 
 // Proof says what showed that a webhook's delivery is genuine: how, and the name of the
 // secret that did. Empty means that nothing is on record.

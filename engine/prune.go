@@ -59,42 +59,6 @@ func PruneOrderOf(p *workflows.Project, h workflows.History, now time.Time) Prun
 	return o
 }
 
-// pruneEvery is how often the history is pruned, and pruneFirst when after a start.
-const (
-	pruneEvery = time.Hour
-	pruneFirst = time.Minute
-)
-
-// prune keeps the history as long as the project says, until ctx ends.
-func (e *Engine) prune(ctx context.Context) {
-	timer := time.NewTimer(pruneFirst)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		if _, err := e.Prune(ctx, e.project.Load().History); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-			e.o.Log.Warn("the history was not pruned whole; it is tried again in an hour", "error", err)
-		}
-		timer.Reset(pruneEvery)
-	}
-}
-
-// Prune removes what is older than a history setting says.
-func (e *Engine) Prune(ctx context.Context, h workflows.History) (Pruned, error) {
-	n, err := e.o.Store.Prune(ctx, PruneOrderOf(e.project.Load().Project, h, time.Now()))
-	if err == nil {
-		n.Files, n.FileBytes, err = SweepFiles(ctx, e.o.Files, e.o.Store)
-	}
-	if n != (Pruned{}) {
-		e.o.Log.Info("the history was pruned", "runs", n.Runs, "events", n.Events, "bodies", n.Bodies, "keys", n.Keys,
-			"refusals", n.Refusals, "values", n.Values, "files", n.Files, "file_bytes", n.FileBytes, "bytes_given_back", n.Bytes)
-	}
-	return n, err
-}
-
 // SweepFiles removes the files of runs that are no longer on record.
 func SweepFiles(ctx context.Context, kept *files.Store, s Store) (n int, bytes int64, err error) {
 	if kept == nil {

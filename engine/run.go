@@ -116,22 +116,18 @@ type Run struct {
 	Crashes int
 }
 
-// began is when what a run may wait for counts at the latest: when its event came, or
+// WaitsFrom is when what a run may wait for counts at the latest: when its event came, or
 // for a replay when it was made.
-func (r *Run) began(ev *Event) time.Time {
+func (r *Run) WaitsFrom(ev *Event) time.Time {
 	if r.Repeats != 0 {
 		return r.CreatedAt
 	}
 	return ev.ReceivedAt
 }
 
-// keyHeader of an event that calls a workflow is the key of the step that calls: all of
-// its attempts carry the same one.
-const keyHeader = "x-idempotency-key"
-
-// idempotencyKey is the same for every attempt of one step of one run, and for
+// IdempotencyKey is the same for every attempt of one step of one run, and for
 // no other: derived from the installation, the run's root and the step's path.
-func idempotencyKey(instance, root, path string) string {
+func IdempotencyKey(instance, root, path string) string {
 	sum := sha256.Sum256([]byte(instance + "|" + root + "|" + path))
 	return "hl_" + lowerBase32.EncodeToString(sum[:20])
 }

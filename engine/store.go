@@ -1,6 +1,8 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+)
 
 // Store keeps everything that outlives the process: events, decisions, runs, attempts, and
 // what people ordered. It is the sum of the contracts below, one for each user. A database

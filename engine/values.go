@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -234,82 +233,6 @@ type Inside interface {
 	ChangeValue(ctx context.Context, in Input, project bool, c ValueChange) (any, error)
 	// Emit puts an event into a trigger, once for the attempts of a step.
 	Emit(ctx context.Context, in Input, o Emission) (any, error)
-}
-
-// Value implements Inside.
-func (ex *execution) Value(ctx context.Context, project bool, key string) (any, bool, error) {
-	item, err := ex.e.o.Store.Value(ctx, ex.valueRef(project, key), time.Now())
-	if errors.Is(err, ErrNotFound) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	v, err := value.DecodeJSON(item.Value)
-	return v, err == nil, err
-}
-
-func (ex *execution) valueRef(project bool, key string) ValueRef {
-	if project {
-		return ValueRef{Key: key}
-	}
-	return ValueRef{Workflow: ex.run.Workflow, Key: key}
-}
-
-// ChangeValue implements Inside.
-func (ex *execution) ChangeValue(_ context.Context, in Input, project bool, c ValueChange) (any, error) {
-	c.ValueRef = ex.valueRef(project, c.Key)
-	c.Op, c.Run, c.By = in.Key, ex.run.ID, ex.run.ID.String()
-	ex.wrote.Store(true)
-	return ex.e.changeValue(c, in.Redact)
-}
-
-// changeValue writes as soon as the store can.
-func (e *Engine) changeValue(c ValueChange, redact func(string) string) (any, error) {
-	if err := c.Check(redact); err != nil {
-		return nil, err
-	}
-	c.MaxKeys, c.MaxBytes = MaxKeptKeys, MaxKeptBytes
-	var next ValueNext
-	err := e.store(func() (err error) {
-		c.Now = time.Now()
-		// Whether it is written must be known, also when the attempt's time is over.
-		next, err = e.o.Store.ChangeValue(context.WithoutCancel(e.work), c)
-		return err
-	})
-	if err != nil {
-		return nil, errors.Join(err, ErrUnanswered)
-	}
-	if next.Refused != nil {
-		return nil, next.Refused
-	}
-	return value.DecodeJSON([]byte(next.Result))
-}
-
-// SetValue and DeleteValue are what people do.
-func (e *Engine) SetValue(ctx context.Context, c ValueChange) (ValueItem, error) {
-	if p := e.project.Load(); c.Workflow != "" && p.Workflows[c.Workflow] == nil {
-		return ValueItem{}, fmt.Errorf("workflow %q: %w", c.Workflow, ErrNotFound)
-	}
-	c.Kind = ValueSet
-	if _, err := e.changeByHand(ctx, c); err != nil {
-		return ValueItem{}, err
-	}
-	return e.o.Store.Value(ctx, c.ValueRef, time.Now())
-}
-
-// DeleteValue removes a value; it returns ErrNotFound when there is none.
-func (e *Engine) DeleteValue(ctx context.Context, c ValueChange) error {
-	if _, err := e.o.Store.Value(ctx, c.ValueRef, time.Now()); err != nil {
-		return fmt.Errorf("key %q: %w", c.Key, err)
-	}
-	c.Kind = ValueDelete
-	_, err := e.changeByHand(ctx, c)
-	return err
-}
-
-func (e *Engine) changeByHand(ctx context.Context, c ValueChange) (ValueNext, error) {
-	return ChangeValueIn(ctx, e.o.Store, c, e.everyRun.Text)
 }
 
 // ChangeValueIn carries out what a person says about a value.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/content"
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -280,7 +281,7 @@ func (r *route) contentSum(in *inbound, env *workflows.Env) int64 {
 	if err != nil {
 		return 0
 	}
-	body, err := engine.DecodeBody(in.contentType(), raw)
+	body, err := content.Decode(in.contentType(), raw)
 	if err != nil {
 		return 0
 	}

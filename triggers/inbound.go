@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/content"
+	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -54,7 +56,7 @@ type inbound struct {
 
 	// memory is the budget for the decoded body, of which reserved bytes are taken. gone is
 	// why it could not be taken. See memory.go.
-	memory   *engine.Budget
+	memory   *memory.Budget
 	reserved int64
 	gone     error
 
@@ -66,7 +68,7 @@ type inbound struct {
 	isDecoded  bool
 	literal    any
 	isLiteral  bool
-	form       []engine.FormField
+	form       []content.Field
 	formErr    error
 	isFormRead bool
 }
@@ -115,9 +117,9 @@ func (in *inbound) plain() ([]byte, error) {
 func (in *inbound) packed() bool {
 	switch strings.ToLower(in.header.Get("Content-Encoding")) {
 	case "gzip", "x-gzip":
-		return engine.IsGzip(in.body)
+		return content.IsGzip(in.body)
 	case "", "identity":
-		return engine.MayBeUnpacked(in.header.Get("Content-Type"), in.body)
+		return content.MayBeUnpacked(in.header.Get("Content-Type"), in.body)
 	}
 	return false
 }
@@ -154,7 +156,7 @@ func (in *inbound) value() (any, error) {
 			in.decodeErr = in.reserve(raw)
 		}
 		if in.decodeErr == nil {
-			in.decoded, in.decodeErr = engine.DecodeBodyPart(in.contentType(), raw, in.want)
+			in.decoded, in.decodeErr = content.DecodePart(in.contentType(), raw, in.want)
 		}
 	}
 	return in.decoded, in.decodeErr
@@ -172,7 +174,7 @@ func (in *inbound) content() (body any, raw []byte, unreadable error) {
 }
 
 // fields reads a form, once.
-func (in *inbound) fields() ([]engine.FormField, error) {
+func (in *inbound) fields() ([]content.Field, error) {
 	if !in.isFormRead {
 		in.isFormRead = true
 		raw, err := in.plain()
@@ -180,7 +182,7 @@ func (in *inbound) fields() ([]engine.FormField, error) {
 			err = in.reserve(raw)
 		}
 		if in.formErr = err; err == nil {
-			in.form, in.formErr = engine.FormFields(in.contentType(), raw)
+			in.form, in.formErr = content.Fields(in.contentType(), raw)
 		}
 	}
 	return in.form, in.formErr
@@ -232,7 +234,7 @@ func (in *inbound) literalValue() any {
 	if !in.isLiteral {
 		in.isLiteral = true
 		if raw, err := in.plain(); err == nil && in.reserve(raw) == nil {
-			in.literal, _ = engine.DecodeBodyLiteral(in.contentType(), raw, in.want) // value has said what is wrong
+			in.literal, _ = content.DecodeLiteral(in.contentType(), raw, in.want) // value has said what is wrong
 		}
 	}
 	return in.literal

@@ -3,7 +3,7 @@ package triggers
 import (
 	"fmt"
 
-	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/memory"
 )
 
 // This file limits the memory of bodies that are decoded before they are answered. Its
@@ -22,7 +22,7 @@ func (in *inbound) reserve(raw []byte) error {
 	if in.memory == nil || in.reserved > 0 {
 		return in.gone
 	}
-	n := engine.DecodedSize(raw)
+	n := memory.DecodedSize(raw)
 	if n <= smallDecoding {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 )
@@ -28,7 +29,7 @@ func pollAll(t *testing.T, poll string, ask triggers.Ask, now func() time.Time, 
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }() // read only by now
-	e := engine.New(engine.Options{Store: db, Secrets: lookup})
+	e := machine.New(machine.Options{Store: db, Secrets: lookup})
 	if err := e.Use(context.Background(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +245,7 @@ func TestALinkWithACredentialIsNotStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }() // read only by now
-	e := engine.New(engine.Options{Store: db, Secrets: find})
+	e := machine.New(machine.Options{Store: db, Secrets: find})
 	if err := e.Use(context.Background(), p); err != nil {
 		t.Fatal(err)
 	}

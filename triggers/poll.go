@@ -20,7 +20,7 @@ import (
 // headers, body, url. Its error is a *plan.Error.
 type Ask = func(ctx context.Context, with map[string]any) (map[string]any, error)
 
-// Inbox is the part of the engine that polls and schedules use. *engine.Engine implements
+// Inbox is the part of the engine that polls and schedules use. *machine.Engine implements
 // it.
 type Inbox interface {
 	Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err error)

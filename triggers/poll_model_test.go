@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 	"pgregory.net/rapid"
@@ -258,7 +259,7 @@ func modelRun(t *testing.T, rt *rapid.T, path string) {
 		rt.Fatal(err)
 	}
 	defer func() { _ = db.Close() }() // read only by now
-	e := engine.New(engine.Options{Store: db, Secrets: lookup})
+	e := machine.New(machine.Options{Store: db, Secrets: lookup})
 	if err := e.Use(context.Background(), p); err != nil {
 		rt.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 )
@@ -58,7 +59,7 @@ func (s *shop) says(bodies ...string) {
 type counter struct {
 	t      *testing.T
 	store  *store.Store
-	engine *engine.Engine
+	engine *machine.Engine
 	inlets *triggers.Inlets
 	close  func() error
 }
@@ -75,7 +76,7 @@ func openCounter(t *testing.T, path, config string, fault func(int) error) *coun
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := engine.New(engine.Options{Store: s, Secrets: lookup, Grace: time.Second})
+	e := machine.New(machine.Options{Store: s, Secrets: lookup, Grace: time.Second})
 	if err := e.Use(context.Background(), p); err != nil && fault == nil {
 		t.Fatal(err)
 	}

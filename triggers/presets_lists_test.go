@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 )
@@ -261,7 +261,7 @@ func readsAll(t *testing.T, s *stand, n int) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }() // read only by now
-	e := engine.New(engine.Options{Store: db, Secrets: lookup})
+	e := machine.New(machine.Options{Store: db, Secrets: lookup})
 	if err := e.Use(context.Background(), p); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
@@ -346,7 +347,7 @@ func bothWays(t *testing.T, p *workflows.Project, secret func(string) (string, b
 		t.Fatal(err)
 	}
 	defer s.Close()
-	e := engine.New(engine.Options{Store: s, Secrets: secret})
+	e := machine.New(machine.Options{Store: s, Secrets: secret})
 	if err := e.Use(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}

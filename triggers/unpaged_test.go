@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 )
@@ -60,7 +61,7 @@ func TestALateItemOfAListWithoutPagesComes(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = db.Close() }) // read only by now
-			e := engine.New(engine.Options{Store: db, Secrets: lookup})
+			e := machine.New(machine.Options{Store: db, Secrets: lookup})
 			if err := e.Use(context.Background(), p); err != nil {
 				t.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/content"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -186,7 +187,7 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*http.
 	if n := req.ContentLength; n >= 0 && int64(len(body)) > n && req.Header.Get("Content-Length") != "" {
 		body = body[:n]
 	}
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery),
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: content.ParseQuery(req.URL.RawQuery),
 		publicURL: publicURL, body: body, at: now}
 	in.prepare(r)
 	return req, in, nil

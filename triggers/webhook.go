@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/content"
+	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -29,7 +31,7 @@ type Hooks struct {
 	admission *admission
 	discards  chan struct{}
 	// decoding is the memory budget for bodies that are decoded before they are answered.
-	decoding *engine.Budget
+	decoding *memory.Budget
 
 	mu   sync.Mutex
 	uses map[[2]string]*useCount // by trigger and secret
@@ -44,7 +46,7 @@ const quarantineBody = 64 << 10
 func NewHooks(sink engine.Sink, log *slog.Logger, deps Deps) (*Hooks, error) {
 	h := &Hooks{sink: sink, log: log, deps: deps, windows: newWindows(), uses: map[[2]string]*useCount{}, admission: newAdmission(),
 		discards: make(chan struct{}, maxDiscards),
-		decoding: engine.NewBudget(maxDecoding)}
+		decoding: memory.NewBudget(maxDecoding)}
 	h.deps.awaited, h.deps.taken = h.windows.awaited, h.windows.take
 	h.table.Store(newTable(nil))
 	h.refused = newRefusals(h)
@@ -126,7 +128,7 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.decline(w, req, http.StatusMethodNotAllowed, reply{Error: "method not allowed"})
 		return
 	}
-	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: engine.ParseQuery(req.URL.RawQuery),
+	in := &inbound{method: req.Method, path: req.URL.Path, header: req.Header, query: content.ParseQuery(req.URL.RawQuery),
 		publicURL: r.publicURL(req, from), at: now}
 	if reason, detail := r.checkCaller(req, from); reason != "" {
 		h.refuse(t, r, in, from.ip, verdict{reason: reason, detail: detail}, int(max(req.ContentLength, 0)))

@@ -162,7 +162,7 @@ func (r *Request) evaluate(names map[string]any, unreadable error) engine.Decisi
 			}
 		}
 	}
-	return engine.EvaluateRule(r.Workflow, start, types, r.Event, names, unreadable)
+	return engine.Listener{Workflow: r.Workflow, Start: start, Types: types}.Evaluate(r.Event, names, unreadable, time.Time{})
 }
 
 // answerer answers what a plan asks for.

@@ -22,7 +22,7 @@ const (
 	runsEach = 5
 )
 
-// Events gives the events of a selection; engine.Engine does.
+// Events gives the events of a selection; machine.Engine does.
 type Events interface {
 	EachSelected(ctx context.Context, s engine.Selection, until time.Time, do func(engine.Selected)) (events, looked int, err error)
 }
@@ -78,7 +78,7 @@ func (f *Forecaster) Forecast(ctx context.Context, s engine.Selection) (*engine.
 // plan adds what would become of one event.
 func (f *Forecaster) plan(x engine.Selected, w *engine.PlannedWorkflow) {
 	names, err := x.Event.Names()
-	d := engine.EvaluateRule(x.Workflow, x.Start, x.Types, x.Event, names, err)
+	d := engine.Listener{Workflow: x.Workflow, Start: x.Start, Types: x.Types}.Evaluate(x.Event, names, err, time.Time{})
 	switch d.Outcome {
 	case engine.Matched:
 		w.Runs++

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -203,7 +204,7 @@ func (s *Store) UseSecrets(ctx context.Context, uses []engine.SecretUse) error {
 }
 
 // json encodes plain data for a row, secrets masked. nil is SQL's NULL.
-func (s *Store) json(v any, m *engine.Masker) (driver.Value, error) {
+func (s *Store) json(v any, m *redact.Masker) (driver.Value, error) {
 	if v == nil {
 		return nil, nil
 	}

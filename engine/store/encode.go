@@ -6,6 +6,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -113,7 +114,7 @@ func madeProgress(st engine.RunUpdate) bool {
 	return st.Run.Status == engine.Waiting || slices.ContainsFunc(st.Records, func(r *plan.Record) bool { return !r.FinishedAt.IsZero() })
 }
 
-func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *engine.Masker) (row []driver.Value, sealed driver.Value, err error) {
+func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *redact.Masker) (row []driver.Value, sealed driver.Value, err error) {
 	input, err := s.json(forRecord(r.Input), m)
 	if err != nil {
 		return nil, nil, err
@@ -140,7 +141,7 @@ func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *engine.Masker) (
 		input, output, failure, host}, out.sealed, nil
 }
 
-func (s *Store) errorJSON(e *plan.Error, m *engine.Masker) (driver.Value, error) {
+func (s *Store) errorJSON(e *plan.Error, m *redact.Masker) (driver.Value, error) {
 	if e == nil {
 		return nil, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/redact"
 )
 
 // matchRows is a Match encoded, outside of the writer's one goroutine.
@@ -153,7 +154,7 @@ func (m matchRows) start(t *tx, r encodedUpdate, out *engine.MatchResult) (dropp
 	return false, err
 }
 
-func (s *Store) trace(conditions []engine.Condition, mask *engine.Masker) (driver.Value, error) {
+func (s *Store) trace(conditions []engine.Condition, mask *redact.Masker) (driver.Value, error) {
 	list := make([]any, len(conditions))
 	for i, c := range conditions {
 		m := map[string]any{"expr": c.Expr, "result": nil}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/content"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -128,12 +129,12 @@ func bodyText(ev *engine.Event) json.RawMessage {
 	if len(ev.Raw) == 0 {
 		return json.RawMessage("null")
 	}
-	raw := engine.DecodeText(ev.Headers["content-type"], ev.Raw)
+	raw := content.Text(ev.Headers["content-type"], ev.Raw)
 	if json.Valid(raw) {
 		return raw
 	}
 	if !utf8.Valid(raw) {
-		if v, err := engine.DecodeBody(ev.Headers["content-type"], ev.Raw); err == nil && v != nil {
+		if v, err := content.Decode(ev.Headers["content-type"], ev.Raw); err == nil && v != nil {
 			if b, err := value.EncodeJSON(v); err == nil {
 				return b
 			}

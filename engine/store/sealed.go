@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -34,7 +35,7 @@ const (
 type masked struct{ shown, sealed driver.Value }
 
 // encodeMasked encodes plain data, secrets and sensitive headers masked.
-func (s *Store) encodeMasked(v any, m *engine.Masker, context string) (out masked, err error) {
+func (s *Store) encodeMasked(v any, m *redact.Masker, context string) (out masked, err error) {
 	if v == nil {
 		return out, nil
 	}
@@ -64,7 +65,7 @@ func encodeJSON(v any) ([]byte, error) {
 	return b, nil
 }
 
-func (s *Store) maskJSON(b []byte, m *engine.Masker) ([]byte, bool) {
+func (s *Store) maskJSON(b []byte, m *redact.Masker) ([]byte, bool) {
 	if m != nil {
 		return m.JSON(b)
 	}
@@ -72,7 +73,7 @@ func (s *Store) maskJSON(b []byte, m *engine.Masker) ([]byte, bool) {
 }
 
 // maskText masks a text by a run's masker, or by the redactor where there is none.
-func (s *Store) maskText(t string, m *engine.Masker) string {
+func (s *Store) maskText(t string, m *redact.Masker) string {
 	if m != nil {
 		return m.Text(t)
 	}
@@ -117,7 +118,7 @@ func (s *Store) encodeInputs(d *engine.Delivery) (out masked, err error) {
 			}
 		}
 	}
-	var m *engine.Masker
+	var m *redact.Masker
 	if len(d.Hidden) > 0 {
 		m = s.o.Redactor.With(d.Hidden)
 	}

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -36,7 +37,7 @@ var migrations embed.FS
 // Options tune a store; zero values are right for production.
 type Options struct {
 	// Redactor masks secrets in whatever is written.
-	Redactor *engine.Redactor
+	Redactor *redact.Redactor
 	// Sealer keeps what is masked for the runs that still need it; nil keeps nothing.
 	Sealer Sealer
 	// Synchronous is FULL unless a test of the power-cut rig asks for less.

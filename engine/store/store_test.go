@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/engine/store"
 	"go.uber.org/goleak"
 )
@@ -147,7 +148,7 @@ func TestTheSchemaRefusesImpossibleStates(t *testing.T) {
 
 func TestSecretsNeverReachARow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
-	var red engine.Redactor
+	var red redact.Redactor
 	red.Set([]string{`hunter2"quoted`, "abc", "s3cr3t-token"})
 	s := open(t, path, store.Options{Redactor: &red})
 	d := delivery("a", "k")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/redact"
 )
 
 // This file keeps what steps wait for: rows that are written and removed in the
@@ -28,7 +29,7 @@ const (
 
 // encodeWaits adds the statements that a record needs in waits; none for a record
 // that neither waits nor ends a wait.
-func (s *Store) encodeWaits(out []sealing, run engine.RunID, r *plan.Record, m *engine.Masker) ([]sealing, error) {
+func (s *Store) encodeWaits(out []sealing, run engine.RunID, r *plan.Record, m *redact.Masker) ([]sealing, error) {
 	if r.Waited {
 		out = append(out, sealing{deleteWaits, []driver.Value{int64(run), r.Path}})
 	}
@@ -43,7 +44,7 @@ func (s *Store) encodeWaits(out []sealing, run engine.RunID, r *plan.Record, m *
 }
 
 // encodeWait encodes the columns of a wait from kind on.
-func (s *Store) encodeWait(w *plan.Wait, m *engine.Masker) (_ []driver.Value, err error) {
+func (s *Store) encodeWait(w *plan.Wait, m *redact.Masker) (_ []driver.Value, err error) {
 	var trigger, key, event, workflow, by, sealed driver.Value
 	text := w.Approval
 	switch w.Kind {

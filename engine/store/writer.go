@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -70,7 +71,7 @@ type writer struct {
 	moves, moved chan struct{}
 	caughtUp     atomic.Bool
 	dones        sync.Pool
-	redactor     *engine.Redactor
+	redactor     *redact.Redactor
 	// maxConflicts and maxConflictBytes bound the conflicting deliveries that are kept.
 	maxConflicts     int
 	maxConflictBytes int64

@@ -1,0 +1,136 @@
+package content
+
+import (
+	"bytes"
+	"errors"
+	"mime"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// This file is the one reader of bodies: what keys, rules, steps, replays, lists and
+// answers see of one.
+
+// Decode reads a body by its declared type: JSON, a form as a map of texts,
+// else text. A body without a type that is JSON is read as JSON. It fails on a body
+// that is not what its type says.
+func Decode(contentType string, raw []byte) (any, error) {
+	return decodeBody(contentType, raw, value.DecodeJSON)
+}
+
+// DecodePart is DecodeBody that keeps only the wanted parts of JSON.
+func DecodePart(contentType string, raw []byte, want *value.FieldSet) (any, error) {
+	return decodeBody(contentType, raw, func(b []byte) (any, error) { return value.DecodePart(b, want) })
+}
+
+// DecodeLiteral is DecodeBodyPart with numbers in the digits of the body.
+func DecodeLiteral(contentType string, raw []byte, want *value.FieldSet) (any, error) {
+	return decodeBody(contentType, raw, func(b []byte) (any, error) { return value.DecodeLiteralPart(b, want) })
+}
+
+// Text gives a body as text, by its byte order mark and its declared charset.
+func Text(contentType string, raw []byte) []byte {
+	_, params := MediaType(contentType)
+	return toUTF8(raw, params["charset"])
+}
+
+func decodeBody(contentType string, raw []byte, decode func([]byte) (any, error)) (any, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	kind, params := MediaType(contentType)
+	if IsGzip(raw) && readable(kind) {
+		return nil, errors.New("it is compressed, and cannot be unpacked")
+	}
+	switch {
+	case kind == "multipart/form-data" && params["boundary"] != "":
+		return decodeMultipart(raw, params["boundary"])
+	case kind == FormType:
+		return decodeForm(raw, params["charset"])
+	}
+	text := raw
+	if params["charset"] != "" || marked(raw) {
+		text = toUTF8(raw, params["charset"])
+	}
+	if isJSON(kind) {
+		if blank(text) {
+			return nil, nil
+		}
+		return decode(text)
+	}
+	if v, err := decode(text); err == nil {
+		return v, nil
+	}
+	if utf8.Valid(text) {
+		return string(text), nil
+	}
+	if isText(kind) {
+		return nil, errors.New("it is not UTF-8, and no other charset is declared")
+	}
+	return nil, nil // bytes of their own kind, which event.raw holds
+}
+
+const (
+	jsonType = "application/json"
+	FormType = "application/x-www-form-urlencoded"
+)
+
+// MediaType parses a content type. A parameter that is malformed does not hide the
+// type before it.
+func MediaType(contentType string) (kind string, params map[string]string) {
+	if contentType == "" || contentType == jsonType || contentType == FormType {
+		return contentType, nil
+	}
+	kind, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		kind, _, _ = strings.Cut(contentType, ";")
+		return strings.ToLower(strings.TrimSpace(kind)), nil
+	}
+	return kind, params
+}
+
+func isJSON(kind string) bool { return kind == jsonType || strings.HasSuffix(kind, "+json") }
+
+// isText tells the types whose bodies are text.
+func isText(kind string) bool {
+	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "/xml") || strings.HasSuffix(kind, "+xml") ||
+		isJSON(kind) || kind == FormType
+}
+
+// readable tells the types whose bodies hold data, and those of no type.
+func readable(kind string) bool {
+	return kind == "" || isText(kind) || strings.HasPrefix(kind, "multipart/")
+}
+
+// MayBeUnpacked tells that a body which begins as gzip does is a compressed one whose
+// sender did not say so, and not a file that is gzip by its type.
+func MayBeUnpacked(contentType string, raw []byte) bool {
+	if !IsGzip(raw) {
+		return false
+	}
+	kind, _ := MediaType(contentType)
+	return readable(kind)
+}
+
+// IsGzip tells that bytes begin as gzip does (RFC 1952, section 2.3.1: the two bytes
+// of its name, and deflate, the one method there is). No text begins like this.
+func IsGzip(raw []byte) bool {
+	return len(raw) > 2 && raw[0] == 0x1f && raw[1] == 0x8b && raw[2] == 8
+}
+
+func blank(raw []byte) bool {
+	return len(raw) == 0 || raw[0] <= ' ' && len(bytes.TrimSpace(raw)) == 0
+}
+
+// LooksJSON tells that a body is JSON by its type, or, where it has none, by its
+// first letter.
+func LooksJSON(contentType string, raw []byte) bool {
+	kind, _ := MediaType(contentType)
+	if isJSON(kind) {
+		return true
+	}
+	first := bytes.TrimLeft(raw[:min(len(raw), 16)], " \t\r\n\ufeff")
+	return kind == "" && len(first) > 0 && bytes.IndexByte([]byte(`{["`), first[0]) >= 0
+}

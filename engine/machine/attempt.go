@@ -1,0 +1,191 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/engine/memory"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// startAttempts starts the attempts that are due and on record, several at once, and waits
+// for something to go on with: an attempt that has ended, news, a permit, or the time of
+// wake. A slow attempt delays no branch but its own.
+func (ex *execution) startAttempts() {
+	if len(ex.due) == 1 && ex.inFlight == 0 && ex.wake.IsZero() && ex.turn == nil {
+		d := ex.due[0]
+		r := ex.attempt(d, ex.allowed(d), ex.permitOf(d))
+		ex.hideCredentials(r)
+		ex.unsaved = append(ex.unsaved, r)
+		ex.due = nil
+		return
+	}
+	if ex.results == nil {
+		ex.results = make(chan *plan.Record)
+	}
+	for _, d := range ex.due {
+		ex.inFlight++
+		allowed, permit := ex.allowed(d), ex.permitOf(d)
+		go func() { ex.results <- ex.attempt(d, allowed, permit) }()
+	}
+	ex.due = nil
+	if ex.inFlight == 0 {
+		return
+	}
+	var timer <-chan time.Time
+	if !ex.wake.IsZero() {
+		t := time.NewTimer(time.Until(ex.wake))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case r := <-ex.results:
+		ex.ended(r)
+	case <-timer:
+		return
+	case <-ex.news:
+		ex.lookUp()
+		return
+	case <-ex.turn:
+		return
+	}
+	// Those that have ended meanwhile share the update.
+	for ex.inFlight > 0 {
+		select {
+		case r := <-ex.results:
+			ex.ended(r)
+		default:
+			return
+		}
+	}
+}
+
+func (ex *execution) ended(r *plan.Record) {
+	ex.inFlight--
+	ex.hideCredentials(r)
+	ex.unsaved = append(ex.unsaved, r)
+}
+
+// attempt makes one try of one step. It may run beside others and reads nothing
+// of the execution that changes.
+func (ex *execution) attempt(d plan.Due, allowed time.Duration, permit *destination.Permit) (r *plan.Record) {
+	defer func() {
+		if p := recover(); p != nil { // one step's bug must not take the other runs down with it
+			r.Status, r.FinishedAt, r.Output = plan.Failed, time.Now().UTC(), nil
+			r.Error = &plan.Error{Message: fmt.Sprintf("the step panicked: %v", p), Code: "panic", Step: d.Path, Attempts: d.Attempt}
+		}
+	}()
+	r = &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded}
+	permit.Renew(ex.ctx)
+	r.StartedAt = time.Now().UTC()
+	if !d.Step.Spec.SideEffects {
+		r.Input, r.Notes = d.Shown, d.Notes // those that leave have it on record since they were opened
+	}
+	ctx, cancel := context.WithTimeout(ex.ctx, allowed)
+	defer cancel()
+	r.Destination = permit.Name()
+	if d.Step.Spec.SideEffects {
+		room := memory.NewRoom(ex.e.answers, ex.e.parsed)
+		ctx = memory.WithRoom(ctx, room)
+		defer func() { ex.rooms.add(r, room) }()
+	}
+	result, err := ex.do(ex.traced(ctx, d.Path, d.Attempt), d)
+	r.FinishedAt = time.Now().UTC()
+	if err == nil {
+		permit.Give(destination.Outcome{})
+		r.Output, err = d.Output(ex.run.ID.String(), result)
+		if err == nil {
+			return r
+		}
+		permit = nil
+	}
+	r.Status, r.Error = plan.Failed, ex.explain(ctx, d, err, allowed)
+	r.Error.Bound()
+	permit.Give(outcome(d.Step, r.Error, ex.ctx.Err() != nil))
+	r.Output = r.Error.Details
+	if errors.Is(err, engine.ErrUnanswered) || ex.e.work.Err() != nil {
+		// The request may have arrived: say so, and let the step's policy settle it.
+		r.Status = plan.Unknown
+		if ex.e.work.Err() != nil {
+			r.Error, r.FinishedAt = nil, time.Now().UTC()
+		}
+	}
+	return r
+}
+
+// allowed is how long an attempt may take: the step's timeout, or what is left
+// of the run's. Handlers of a run that timed out, and finally, get their own time.
+func (ex *execution) allowed(d plan.Due) time.Duration {
+	allowed := d.Step.Timeout
+	if !d.Deadline.IsZero() {
+		allowed = min(allowed, time.Until(d.Deadline))
+	}
+	if left := ex.state.Workflow.Timeout - ex.run.Active - time.Since(ex.since); !ex.state.TimedOut && !isFinal(d.Path) {
+		allowed = min(allowed, left)
+	}
+	return max(allowed, time.Millisecond)
+}
+
+func (ex *execution) do(ctx context.Context, d plan.Due) (result any, err error) {
+	defer func() {
+		// One step's bug must not take the other runs down with it.
+		if p := recover(); p != nil {
+			err = &plan.Error{Message: fmt.Sprintf("the action panicked: %v", p), Code: "panic"}
+		}
+	}()
+	a := ex.e.o.Actions[engine.ActionName(d.Step)]
+	if a == nil {
+		return nil, &plan.Error{Message: fmt.Sprintf("there is no action %s", d.Step.Uses), Code: "unsupported"}
+	}
+	in := ex.input(d)
+	if !d.Step.Spec.SideEffects {
+		in.With = d.Shown // what it does with them is to show them
+	}
+	in.Key = engine.IdempotencyKey(ex.e.o.Store.Instance(), ex.keyRun(d.Path), d.Path)
+	endpoint, err := ex.endpoint(a, in)
+	if err != nil {
+		return nil, err
+	}
+	result, err = a.Do(ctx, in)
+	return result, ex.gone(ctx, endpoint, d, err)
+}
+
+// input is the order of an attempt, without its idempotency key.
+func (ex *execution) input(d plan.Due) engine.Input {
+	p := ex.e.project.Load()
+	// A url: that is one expression is a link that an answer gave.
+	link := d.With["connection"] != nil && d.Step.With.Field("url").IsExpression()
+	return engine.Input{Spec: d.Step.Spec, With: d.With, Run: ex.run.ID, Path: d.Path, Attempt: d.Attempt,
+		Now: d.Began().In(p.Timezone), Connections: p.Connections,
+		Inside: ex, Files: ex.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
+		Secret: ex.e.secret, Redact: ex.masker().Text, Client: ex.e.o.Client}
+}
+
+// explain turns an action's error into what is recorded.
+func (ex *execution) explain(ctx context.Context, d plan.Due, err error, took time.Duration) *plan.Error {
+	var known *plan.Error
+	out := &plan.Error{Message: err.Error(), Code: "failed", Retryable: true}
+	if errors.As(err, &known) {
+		c := *known
+		out = &c
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		out.Code, out.Retryable = "timeout", true
+		switch {
+		case took >= d.Step.Timeout:
+			out.Message = fmt.Sprintf("no answer within %s", took.Round(time.Millisecond))
+		case !d.Deadline.IsZero() && !time.Now().Before(d.Deadline):
+			out.Message = fmt.Sprintf("cut after %s: %s", took.Round(time.Millisecond), d.CutByGroup())
+		default:
+			out.Message = fmt.Sprintf("cut after %s: the run took longer than its timeout of %s", took.Round(time.Millisecond),
+				ex.state.Workflow.Timeout)
+		}
+	}
+	out.Step, out.Attempts = d.Path, d.Attempt
+	out.Message = ex.masker().Text(out.Message)
+	return out
+}

@@ -1,0 +1,224 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// This file is how a run calls another workflow: the event that begins the called
+// run is stored in the transaction that says the step waits for it, and the end
+// of that run makes the caller due.
+
+// call puts the steps on record that call; it tells whether there was one.
+func (ex *execution) call(calls []plan.Call) bool {
+	for _, c := range calls {
+		now := ex.state.Now
+		r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", StartedAt: now, Input: c.Inputs}
+		ev, err := ex.calling(c, now)
+		switch {
+		case err != nil:
+			r.Status, r.FinishedAt, r.Error = plan.Failed, now, err
+		case c.Detach:
+			r.Status, r.FinishedAt = plan.Succeeded, now
+			output, err := c.Output(ex.run.ID.String(), map[string]any{"event": ev.ID.String()})
+			if err != nil {
+				errors.As(err, &r.Error)
+				r.Status = plan.Failed
+			}
+			r.Output = output
+		default:
+			r.Status = plan.Waiting
+			r.Waits = []plan.Wait{{Kind: plan.WaitCall, Event: ev.ID.String(), Workflow: c.Workflow, Until: c.Until}}
+		}
+		if ev != nil {
+			ex.emits = append(ex.emits, ev)
+		}
+		ex.state.AddRecord(r)
+		ex.unsaved = append(ex.unsaved, r)
+	}
+	return len(calls) > 0
+}
+
+// calling makes the event that begins the called run.
+func (ex *execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.Error) {
+	e := ex.e
+	refused := func(format string, args ...any) (*engine.Event, *plan.Error) {
+		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
+	}
+	w, err := ex.callee(c.Workflow)
+	if err != nil {
+		return nil, &plan.Error{Message: err.Error(), Code: "gone", Step: c.Path}
+	}
+	if !e.project.Load().enabled(w) {
+		return refused("workflow %s is not enabled", c.Workflow)
+	}
+	inputs, problems := workflows.CheckInputs(w.Inputs, c.Inputs)
+	if len(problems) > 0 {
+		return refused("%s: %s", c.Workflow, strings.Join(problems, "; "))
+	}
+	if _, err := value.Fit(inputs); err != nil {
+		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
+	}
+	headers := map[string]string{"x-called-by": ex.run.ID.String(), chainHeader: ex.chain().String(),
+		keyHeader: engine.IdempotencyKey(e.o.Store.Instance(), ex.keyRoot(), c.Path), versionHeader: w.Version,
+		asOfHeader: asOf(ex.run, ex.event).String()}
+	d := engine.Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", ex.run.ID, c.Path, c.Attempt), Type: "call",
+		Time: now, ReceivedAt: now,
+		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, ex.hidden),
+		Only: c.Workflow, Decoded: true, Headers: headers, Query: map[string]string{}}
+	return &engine.Event{ID: engine.EventID(e.ids.Next()), Delivery: d}, nil
+}
+
+// maxChain is how many runs deep runs may listen to the ends of others.
+const maxChain = 5
+
+// chainHeader of an event says how deep its run is in a chain.
+const chainHeader = "x-chain"
+
+// subscriberEvents makes the events of the workflows that listen to the end of a run.
+func (e *Engine) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Event {
+	var out []*engine.Event
+	for _, l := range e.project.Load().endListeners(r.Workflow) {
+		if !slices.Contains(l.Start.Statuses, string(r.Status)) {
+			continue
+		}
+		c := chainOf(of).with(r.Workflow, 1, 0)
+		if c.runs > maxChain {
+			e.o.Log.Warn("a chain of runs is too deep", "run", r.ID, "workflow", r.Workflow, "not_started", l.Workflow.ID, "limit", maxChain)
+			continue
+		}
+		facts := map[string]any{"run_id": r.ID.String(), "workflow": r.Workflow, "status": string(r.Status), "output": r.Output, "error": nil}
+		if r.Error != nil {
+			facts["error"] = map[string]any{"message": value.CutText(r.Error.Message, plan.MaxErrorText), "code": r.Error.Code, "step": r.Error.Step}
+		}
+		out = append(out, &engine.Event{ID: engine.EventID(e.ids.Next()),
+			Delivery: engine.Delivery{Trigger: l.Workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
+				Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.Workflow.ID, Decoded: true,
+				Headers: map[string]string{chainHeader: c.String()}, Query: map[string]string{}}})
+	}
+	return out
+}
+
+// endListeners are the workflows that listen to the ends of a workflow's runs, each
+// once. Those that listen to all workflows do not listen to each other: that would never end.
+func (l *loaded) endListeners(workflow string) []engine.Listener {
+	out := l.byRun[workflow]
+	all := l.byRun[workflows.AnyWorkflow]
+	if slices.ContainsFunc(all, func(x engine.Listener) bool { return x.Workflow.ID == workflow }) {
+		return out
+	}
+	for _, x := range all {
+		if !slices.ContainsFunc(out, func(y engine.Listener) bool { return y.Workflow.ID == x.Workflow.ID }) {
+			out = append(out[:len(out):len(out)], x)
+		}
+	}
+	return out
+}
+
+// cancelStored cancels a run that is not at work.
+func (e *Engine) cancelStored(ctx context.Context, id engine.RunID, why *plan.Error) error {
+	r, err := e.o.Store.Run(ctx, id)
+	if err != nil && r == nil {
+		return fmt.Errorf("run %s: %w", id, err)
+	}
+	if r.Ending != nil && why != nil {
+		return nil // it is being cancelled
+	}
+	if later, err := e.cancelLater(ctx, r, why); later || err != nil {
+		return err
+	}
+	ev, err := e.o.Store.Event(ctx, r.Event)
+	if err != nil && !e.rowsFault(err) && !errors.Is(err, engine.ErrNotFound) {
+		return fmt.Errorf("event of run %s: %w", id, err)
+	}
+	if err != nil { // it need not be readable to be cancelled
+		ev = &engine.Event{ID: r.Event}
+	}
+	e.large.Delete(id)
+	r.Output = nil
+	r.Status, r.FinishedAt, r.DueAt, r.Error = engine.Cancelled, time.Now().UTC(), time.Time{}, why
+	s := engine.RunUpdate{Run: r, Called: ev.Inlet == "call", Emits: e.subscriberEvents(r, ev)}
+	cut, next, ends, err := e.o.Store.Cancel(ctx, r, s.Emits)
+	if err != nil {
+		return err
+	}
+	if ends {
+		e.endCalled()
+	}
+	s.Records = cut
+	e.began(s)
+	e.dueAt(next)
+	e.reportUpdate(ev, s)
+	return nil
+}
+
+// began hands on what an update began or ended besides its own run.
+func (e *Engine) began(s engine.RunUpdate) {
+	for _, ev := range s.Emits {
+		e.arrived(ev, false)
+	}
+	if s.Run.Status.Ended() {
+		e.waiters.notify(s.Run.Event)
+	}
+	if len(s.Ends) > 0 {
+		e.endCalled()
+	}
+	if s.Called && s.Run.Status.Ended() {
+		e.dueAt(s.Run.FinishedAt)
+		e.notifyWaiting(engine.EventWait{Key: s.Run.Event.String()})
+	}
+}
+
+// lookForCalled finds how the run ended that a step called, if it has.
+func (ex *execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
+	id, err := engine.ParseEventID(call.Event)
+	if err != nil {
+		return fmt.Errorf("step %s waits for %q: %w", r.Path, call.Event, err)
+	}
+	var c engine.CallState
+	err = ex.e.store(func() (err error) {
+		c, err = ex.e.o.Store.Called(ex.e.work, id)
+		return err
+	})
+	if ex.e.rowsFault(err) {
+		ex.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "call",
+			Err: &plan.Error{Message: "how the called run ended cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the run that %s called: %w", r.Path, err)
+	}
+	workflow, a := call.Workflow, &plan.Answer{Attempt: r.Attempt, Verdict: "call"}
+	switch {
+	case c.Run != nil && !c.Run.Status.Ended(), !c.Decided:
+		return nil
+	case c.Run != nil && c.Run.Status == engine.Succeeded:
+		a.Output = c.Run.Output
+	case c.Run != nil:
+		message := fmt.Sprintf("workflow %s %s", workflow, strings.ReplaceAll(string(c.Run.Status), "_", " "))
+		if c.Run.Error != nil {
+			message = value.CutText(message+": "+c.Run.Error.Message, plan.MaxErrorText)
+		}
+		a.Err = &plan.Error{Message: message, Code: "call_" + string(c.Run.Status), Step: r.Path, Retryable: true,
+			Details: map[string]any{"run": c.Run.ID.String()}}
+	case c.Outcome == engine.Skipped || c.Outcome == engine.Filtered:
+		// Its rule said no: there was nothing to do.
+	default:
+		reason := c.Reason
+		if reason == "" {
+			reason = "it is there no more"
+		}
+		a.Err = &plan.Error{Message: fmt.Sprintf("workflow %s did not run: %s", workflow, reason), Code: "call_failed", Step: r.Path}
+	}
+	ex.state.Answers[r.Path] = a
+	return nil
+}

@@ -1,0 +1,88 @@
+package machine
+
+import (
+	"context"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// This file is about a wall clock that is set. What is stored is in the time of the wall
+// clock: when a sleep ends, when a run of a rate may start. When the clock is set back, all
+// of that would be later by the step; so it is moved back as well. When it is set on,
+// nothing is: that may be the time for which the machine was suspended. The working time of
+// runs goes by the monotonic clock.
+
+// clockEvery is how often the clocks are compared.
+const clockEvery = time.Second
+
+// watchClock compares the wall clock with the monotonic one until ctx ends.
+func (e *Engine) watchClock(ctx context.Context) {
+	ticker := time.NewTicker(clockEvery)
+	defer ticker.Stop()
+	base := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := time.Now()
+		step := now.Round(0).Sub(base.Round(0)) - now.Sub(base) // Round(0) takes the monotonic reading off
+		switch {
+		case step >= engine.ClockSteps:
+			e.o.Log.Warn("the clock was set forward, or the machine was suspended; schedules and sleeps go by the new time",
+				"by", step.Round(time.Millisecond))
+			e.wakeDue(0)
+		case step <= -engine.ClockSteps:
+			if !e.clockSetBack(ctx, -step) {
+				continue // tried again
+			}
+		default:
+			continue
+		}
+		base = now
+	}
+}
+
+// clockSetBack moves what is stored, and what is in memory, to the new time.
+func (e *Engine) clockSetBack(ctx context.Context, by time.Duration) bool {
+	if err := e.o.Store.ClockSetBack(ctx, by); err != nil {
+		if ctx.Err() == nil {
+			e.o.Log.Error("the clock was set back, and what waits could not be moved to the new time; it is tried again",
+				"by", by.Round(time.Millisecond), "error", err)
+		}
+		return false
+	}
+	e.o.Log.Warn("the clock was set back: sleeps, time limits of waits, schedules and rates go on from the new time",
+		"by", by.Round(time.Millisecond))
+	e.wakeDue(by)
+	return true
+}
+
+// wakeDue has the dispatcher look for due runs now, after a step back by some time.
+func (e *Engine) wakeDue(by time.Duration) {
+	e.mu.Lock()
+	e.nextDue = time.Now()
+	e.nextReplay = e.nextReplay.Add(-by)
+	for _, ex := range e.atWork {
+		ex.setBack.Add(int64(by))
+	}
+	e.mu.Unlock()
+	e.poke()
+}
+
+// followClock moves the waiting steps of a run at work when the clock was set back.
+func (ex *execution) followClock() {
+	by := time.Duration(ex.setBack.Swap(0))
+	if by == 0 {
+		return
+	}
+	for path, list := range ex.state.Records {
+		last := len(list) - 1
+		if moved := plan.SetBack(list[last], by); moved != nil {
+			ex.state.Records[path][last] = moved
+		}
+	}
+}

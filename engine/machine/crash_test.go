@@ -1,0 +1,414 @@
+package machine_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/machine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// target stands for the outside: it notes every request by idempotency key.
+type target struct {
+	mu   sync.Mutex
+	seen map[string][]string // key -> bodies
+	do   func(in engine.Input, nth int) (any, error)
+}
+
+func (g *target) Do(ctx context.Context, in engine.Input) (any, error) {
+	g.mu.Lock()
+	body, err := value.EncodeJSON(in.With)
+	if err != nil {
+		g.mu.Unlock()
+		return nil, err
+	}
+	g.seen[in.Key] = append(g.seen[in.Key], string(body))
+	n := len(g.seen[in.Key])
+	g.mu.Unlock()
+	if g.do != nil {
+		return g.do(in, n)
+	}
+	return map[string]any{"n": 1}, nil
+}
+
+func (g *target) calls() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for _, b := range g.seen {
+		n += len(b)
+	}
+	return n
+}
+
+var specs = map[string]*workflows.ActionSpec{
+	"test/act": {Name: "test/act", SideEffects: true, Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}}},
+	"log":      {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
+}
+
+func project(t testing.TB, flows map[string]string) *workflows.Project {
+	t.Helper()
+	return projectWith(t, "", flows, specs)
+}
+
+// projectWith has more triggers, as lines of triggers:, and other actions.
+func projectWith(t testing.TB, triggers string, flows map[string]string, catalog map[string]*workflows.ActionSpec) *workflows.Project {
+	t.Helper()
+	dir := t.TempDir()
+	config := "triggers:\n  hook: {webhook: {auth: none}}\n  back: {webhook: {auth: none}}\n" + triggers
+	write := func(name, text string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("hookloom.yaml", config)
+	for id, text := range flows {
+		if strings.HasSuffix(id, ".yaml") { // another file than a workflow's
+			write(id, text)
+			continue
+		}
+		write("workflows/"+id+".yaml", text)
+	}
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: catalog}, nil)
+	if mistakes.Errors() > 0 {
+		t.Fatal(mistakes)
+	}
+	return p
+}
+
+// world is one database with the target outside of it.
+type world struct {
+	// before is done once the project is in use and nothing runs yet.
+	before  func(*machine.Engine)
+	t       testing.TB
+	path    string
+	project *workflows.Project
+	target  *target
+	options machine.Options
+	// act carries out test/act in place of the target.
+	act engine.Action
+	// actions are there besides.
+	actions map[string]engine.Action
+	// store wraps the engine's store, when it is set.
+	store func(engine.Store) engine.Store
+	// ownRows tells that the test writes runs by SQL, which are not in the feed.
+	ownRows bool
+	// log is where the action log writes; nowhere when it is nil.
+	log *slog.Logger
+}
+
+func newWorld(t testing.TB, flows map[string]string) *world {
+	return &world{t: t, path: filepath.Join(t.TempDir(), "x.db"), project: project(t, flows), target: &target{seen: map[string][]string{}}}
+}
+
+// start opens the store and runs the engine; stop ends both.
+func (w *world) start(fault func(int) error) (e *machine.Engine, s *store.Store, stop func() error) {
+	w.t.Helper()
+	s, err := store.Open(context.Background(), w.path, store.Options{Fault: fault})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o := w.options
+	o.Store, o.Client, o.Grace = s, &http.Client{}, cmp.Or(w.options.Grace, 200*time.Millisecond)
+	if w.store != nil {
+		o.Store = w.store(s)
+	}
+	if w.log == nil {
+		w.log = slog.New(slog.DiscardHandler)
+	}
+	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Executors(w.log, func(s string) string { return s })["log"]}
+	for name, a := range w.actions {
+		if o.Actions[name] == nil {
+			o.Actions[name] = a
+		}
+	}
+	if w.act != nil {
+		o.Actions["test/act"] = w.act
+	}
+	o.LinkKey = func() ([]byte, error) { return []byte("a key that is not in the database"), nil }
+	o.Secrets = func(string) (string, bool) { return "", false }
+	e = machine.New(o)
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := e.Use(ctx, w.project); err != nil {
+		cancel()
+		return e, s, func() error { return errors.Join(err, s.Close()) }
+	}
+	if w.before != nil {
+		w.before(e)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	return e, s, func() error {
+		cancel()
+		err := <-ended
+		if !w.ownRows {
+			feedFits(w.t, s)
+		}
+		return errors.Join(err, s.Close())
+	}
+}
+
+// feedFits compares the feed with the tables: the last status that it tells of each run is
+// the run's, and it has told each event that is decided, once.
+func feedFits(t testing.TB, s *store.Store) {
+	t.Helper()
+	var at int64
+	if err := s.Readers().QueryRow(`SELECT min(seq) FROM feed`).Scan(&at); err != nil {
+		t.Error(err)
+		return
+	}
+	told, statuses := map[int64]int{}, map[int64]string{}
+	for {
+		list, err := s.History().Feed(context.Background(), engine.Cursor(at), 10_000)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if len(list) == 0 {
+			break
+		}
+		for _, c := range list {
+			if c.Event != 0 {
+				told[int64(c.Event)]++
+			} else {
+				statuses[int64(c.Run)] = string(c.Status)
+			}
+			at = int64(c.At)
+		}
+	}
+	rows, err := s.Readers().Query(`SELECT id, status FROM runs UNION ALL SELECT id, '' FROM events e WHERE NOT EXISTS (SELECT 1 FROM inbox ` +
+		`i WHERE i.event_id = e.id)`)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var status string
+		if err := rows.Scan(&id, &status); err != nil {
+			t.Error(err)
+			return
+		}
+		if status != "" && statuses[id] != status {
+			t.Errorf("%s is %s; the feed says %q", engine.RunID(id), status, statuses[id])
+		} else if status == "" && told[id] != 1 {
+			t.Errorf("%s is %d times in the feed", engine.EventID(id), told[id])
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+func delivery(key, body string) *engine.Delivery {
+	now := time.Now().UTC()
+	return &engine.Delivery{Trigger: "hook", Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(body),
+		Headers: map[string]string{"content-type": "application/json"}, Dedupe: time.Hour}
+}
+
+// settled waits until no run is open and nothing waits to be matched.
+func settled(t testing.TB, s *store.Store, runs int) []engine.RunItem {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for time.Now().Before(deadline) {
+		counts, err := s.History().Counts(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		items, err := s.History().Runs(context.Background(), engine.Query{Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if counts.Open == 0 && counts.Inbox == 0 && len(items) >= runs {
+			return items
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	counts, err := s.History().Counts(context.Background())
+	items, errItems := s.History().Runs(context.Background(), engine.Query{Limit: 1000})
+	var open []engine.RunItem
+	for _, r := range items {
+		if r.FinishedAt == nil {
+			open = append(open, r)
+		}
+	}
+	t.Fatalf("runs are still open, or there are too few: %+v, %d of %d runs, open: %+v (%v)", counts, len(items), runs, open,
+		errors.Join(err, errItems))
+	return nil
+}
+
+const threeSteps = `on: hook
+when: event.data.ok
+steps:
+  - {id: a, uses: test/act, with: {n: "${{ event.key }} ${{ uuid() }} ${{ now() }}"}}
+  - {uses: log, with: {message: between}}
+  - switch: event.type
+    cases: {t: [{id: b, uses: test/act, with: {n: "${{ steps.a.output.n }}"}}]}
+  - {foreach: "[1, 2]", max_parallel: 2, uses: test/act, with: {n: "${{ event.key }} ${{ item }} ${{ now() }}"}}
+  - sleep: 5ms
+  - parallel:
+      - {id: p, uses: test/act}
+      - steps: [{uses: test/act}, {uses: test/act}]
+  - {id: c, uses: test/act, retry: {max: 2, delay: 1ms}}
+output: done
+`
+
+var errCrash = errors.New("the power is gone")
+
+// TestACrashAtAnyWriteLosesNothing fails the n-th commit, and all after it, for
+// every n of a scenario; then opens the database again and checks what was
+// promised: acknowledged events have run, finished steps were not repeated, a
+// repeated call carried the same key and the same bytes.
+func TestACrashAtAnyWriteLosesNothing(t *testing.T) {
+	t.Run("short way", func(t *testing.T) { crashAtAnyWrite(t, nil) })
+	t.Run("long way", func(t *testing.T) { crashAtAnyWrite(t, viaInbox) })
+}
+
+func crashAtAnyWrite(t *testing.T, way func(engine.Store) engine.Store) {
+	for n := 1; ; n++ {
+		w := newWorld(t, map[string]string{"w": threeSteps, "skips": "on: hook\nwhen: false\nsteps: [{stop: x}]"})
+		w.store = way
+		w.target.do = func(in engine.Input, nth int) (any, error) {
+			if in.Path == "c" && nth == 1 {
+				return nil, &plan.Error{Message: "busy", Code: "http_status", Status: 503, Retryable: true}
+			}
+			return map[string]any{"n": 1}, nil
+		}
+		crashed := false
+		var mu sync.Mutex
+		e, _, stop := w.start(func(i int) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if i >= n {
+				crashed = true
+				return errCrash
+			}
+			return nil
+		})
+		acked := map[string]bool{}
+		for i := range 4 {
+			key := fmt.Sprint("k", i)
+			if _, err := e.Accept(context.Background(), delivery(key, `{"ok":true}`)); err == nil {
+				acked[key] = true
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		time.Sleep(15 * time.Millisecond)
+		if err := stop(); err != nil && !errors.Is(err, errCrash) && !strings.Contains(err.Error(), "power") {
+			t.Fatalf("n=%d: %v", n, err)
+		}
+		before := w.target.snapshot()
+		_, s, stop2 := w.start(nil)
+		runs := settled(t, s, len(acked))
+		w.check(n, s, runs, acked, before)
+		if err := stop2(); err != nil {
+			t.Fatalf("n=%d: %v", n, err)
+		}
+		mu.Lock()
+		over := !crashed
+		mu.Unlock()
+		if over {
+			if n < 12 {
+				t.Errorf("only %d writes were tried", n)
+			}
+			return
+		}
+	}
+}
+
+func (g *target) snapshot() map[string]int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := map[string]int{}
+	for k, v := range g.seen {
+		out[k] = len(v)
+	}
+	return out
+}
+
+// check holds the invariants after a crash at the n-th write.
+func (w *world) check(n int, s *store.Store, runs []engine.RunItem, acked map[string]bool, before map[string]int) {
+	w.t.Helper()
+	stored := map[string]string{}
+	events, err := s.History().Events(context.Background(), engine.Query{Limit: 1000})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, ev := range events {
+		if stored[ev.Key] != "" {
+			w.t.Errorf("n=%d: %s is there twice", n, ev.Key)
+		}
+		stored[ev.Key] = ev.ID
+	}
+	byEvent := map[string]int{}
+	for _, r := range runs {
+		byEvent[r.Event]++
+		if r.Status != "succeeded" {
+			w.t.Errorf("n=%d: run %s %s: %s", n, r.ID, r.Status, r.Error)
+		}
+		id, err := engine.ParseRunID(r.ID)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		steps, err := s.History().Steps(context.Background(), id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		succeeded := map[string]int{}
+		for _, st := range steps {
+			if st.Status == "succeeded" {
+				succeeded[st.Path]++
+			}
+			if st.FinishedAt == nil {
+				w.t.Errorf("n=%d: %s is still %s", n, st.Path, st.Status)
+			}
+		}
+		for p, k := range succeeded {
+			if k != 1 {
+				w.t.Errorf("n=%d: step %s of %s succeeded %d times", n, p, r.ID, k)
+			}
+		}
+	}
+	for key := range acked {
+		if stored[key] == "" {
+			w.t.Errorf("n=%d: acknowledged %s is lost", n, key)
+		} else if byEvent[stored[key]] != 1 {
+			w.t.Errorf("n=%d: %s has %d runs", n, key, byEvent[stored[key]])
+		}
+	}
+	w.target.mu.Lock()
+	defer w.target.mu.Unlock()
+	for key, bodies := range w.target.seen {
+		for _, b := range bodies[1:] {
+			if b != bodies[0] {
+				w.t.Errorf("n=%d: %s came with two bodies: %s and %s", n, key, bodies[0], b)
+			}
+		}
+		// One request, one more for the busy first try of c, one more for the crash.
+		if len(bodies) > 3 {
+			w.t.Errorf("n=%d: %s came %d times", n, key, len(bodies))
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/memory"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// gathering evaluates how an event joins others.
+func (rc *runContext) gathering(g *workflows.Gather) (*engine.Gathering, error) {
+	key, err := g.KeyOf(rc.keyEnv())
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Gathering{Kind: g.Kind, Key: rc.masker().Text(key), Wait: g.Wait, Max: g.Max, Size: g.Size,
+		Bytes: memory.DecodedSize(rc.event.Raw)}, nil
+}
+
+// heldBack gives the update of a run that does not begin now; nil for one that does.
+func (ex *execution) heldBack() (*engine.RunUpdate, error) {
+	if err := ex.findCancelKeys(); err != nil {
+		return nil, err
+	}
+	s := engine.RunUpdate{Run: ex.run, New: true, Answers: -1, Cancels: ex.cancels}
+	var err error
+	if g := ex.state.Workflow.Gather; g != nil && ex.event.Inlet != "manual" && !ex.alone {
+		s.Gather, err = ex.gathering(g)
+	} else if s.Slot, err = ex.slotRequest(); s.Slot == nil {
+		return nil, err
+	}
+	held := s // only what is held back costs an allocation
+	return &held, err
+}
+
+const (
+	// closeAtOnce is how many gatherings are closed before the store is asked again.
+	closeAtOnce = 256
+	// longestLag is how long a due gathering waits for events that were accepted before
+	// it was due and are not matched yet.
+	longestLag = 10 * time.Second
+)
+
+// closeGatherings lets gathered runs begin when they are due. Without any it sleeps.
+func (e *Engine) closeGatherings(ctx context.Context) {
+	began := time.Now()
+	for {
+		next, err := e.closeDue(ctx, began)
+		if err != nil && ctx.Err() == nil {
+			e.o.Log.Warn("gathered runs cannot begin yet", "error", e.o.Redactor.Text(err.Error()))
+			next = time.Now().Add(time.Second)
+		}
+		var timer <-chan time.Time
+		if !next.IsZero() {
+			// Wall clocks step, and a timer set by the old time would sleep through.
+			timer = time.After(min(max(time.Until(next), time.Millisecond), dueAgain))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer:
+		case <-e.wakeGather:
+		}
+	}
+}
+
+// closeDue closes what is due, and gives when to look again; zero for never.
+func (e *Engine) closeDue(ctx context.Context, began time.Time) (time.Time, error) {
+	for {
+		now := time.Now()
+		list, next, oldest, err := e.o.Store.DueGatherings(ctx, now, closeAtOnce)
+		if err != nil {
+			return next, e.readError(ctx, err)
+		}
+		e.mu.Lock()
+		e.gatherNext = next
+		e.mu.Unlock()
+		for _, g := range list {
+			lag := now.Sub(g.Due)
+			if up := now.Sub(began); up < lag {
+				lag = up
+			}
+			if oldest != 0 && !oldest.Time().After(g.Due) && lag < longestLag {
+				return now.Add(lookAgain), nil // an event that belongs to it may be among them
+			}
+			if err := e.closeGathering(ctx, g); err != nil {
+				return next, err
+			}
+		}
+		if len(list) < closeAtOnce {
+			return next, nil
+		}
+	}
+}
+
+// gatherDue tells that a gathering is due at a moment.
+func (e *Engine) gatherDue(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	e.mu.Lock()
+	earlier := e.gatherNext.IsZero() || at.Before(e.gatherNext)
+	if earlier {
+		e.gatherNext = at
+	}
+	e.mu.Unlock()
+	if earlier {
+		select {
+		case e.wakeGather <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (e *Engine) closeGathering(ctx context.Context, g engine.DueGathering) error {
+	c := engine.Closing{Run: g.Run, Event: g.Event, At: time.Now().UTC()}
+	var refused error
+	c.Slot, refused = e.gatheredSlot(ctx, g)
+	if refused != nil {
+		return e.cancelGathered(ctx, g.Run, &plan.Error{Message: refused.Error(), Code: "expression"})
+	}
+	var out engine.Closed
+	err := e.store(func() (err error) {
+		out, err = e.o.Store.CloseGathering(ctx, c)
+		return err
+	})
+	switch {
+	case errors.Is(err, engine.ErrStale), errors.Is(err, engine.ErrNotFound):
+		return nil // an event came meanwhile, or the run was cancelled
+	case err != nil:
+		return fmt.Errorf("letting gathered run %s begin: %w", g.Run, err)
+	case out.Dropped != "":
+		return e.cancelGathered(ctx, g.Run, &plan.Error{Message: out.Dropped, Code: "dropped"})
+	}
+	e.dueAt(out.Due)
+	e.replaceBeside(out.Replaced)
+	e.poke()
+	return nil
+}
+
+func (e *Engine) cancelGathered(ctx context.Context, id engine.RunID, why *plan.Error) error {
+	if err := e.cancel(ctx, id, why); err != nil && !errors.Is(err, engine.ErrStale) && !errors.Is(err, engine.ErrNotFound) {
+		return fmt.Errorf("ending gathered run %s: %w", id, err)
+	}
+	return nil
+}
+
+// gatheredSlot is what a gathered run asks for before it begins. What cannot be read
+// asks for nothing: the run itself says what is wrong.
+func (e *Engine) gatheredSlot(ctx context.Context, g engine.DueGathering) (*engine.SlotRequest, error) {
+	w, err := e.version(ctx, &engine.Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
+	if err != nil || !w.Bounded() {
+		return nil, nil
+	}
+	ev, err := e.o.Store.Event(ctx, g.Event)
+	if err != nil {
+		return nil, nil
+	}
+	rc, err := e.contextOf(ctx, w, ev, &engine.Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
+	if err != nil {
+		return nil, nil
+	}
+	return rc.slotRequest()
+}
+
+// isBatch tells whether runs of a workflow have several events.
+func isBatch(w *workflows.Workflow) bool { return w.Gather != nil && w.Gather.Kind == workflows.Batch }
+
+// loadBatch loads the events of a batch that is to go on. They have one share of the
+// memory, for which the run waits without any.
+func (ex *execution) loadBatch() error {
+	if !isBatch(ex.state.Workflow) {
+		return nil
+	}
+	_, size, err := ex.e.o.Store.Gathered(ex.e.work, ex.run.ID)
+	if err != nil {
+		return fmt.Errorf("looking for the events of the batch: %w", err)
+	}
+	if size += memory.DecodedSize(ex.event.Raw); size > memory.Small {
+		ex.putDown()
+		if err := ex.e.decoded.Take(ex.e.work, size); err != nil {
+			return err
+		}
+		ex.share = memory.NewShare(ex.e.decoded, size)
+	}
+	return ex.readEvents(ex.e.work, ex.run.ID)
+}

@@ -1,0 +1,34 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// AdmitConflict makes a conflicting delivery an event of its own and runs it, once
+// however often it is asked. who is kept with the event.
+func (e *Engine) AdmitConflict(ctx context.Context, id, who string) (engine.Receipt, error) {
+	c, err := e.o.Store.Conflict(ctx, id)
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	d := c.Delivery
+	if c.Size > 0 && len(d.Raw) == 0 {
+		return engine.Receipt{}, fmt.Errorf("the body of %s was not kept: it was too large, or is older than history.bodies", id)
+	}
+	_, n, _ := strings.Cut(c.ID, "_")
+	d.Key, d.Dedupe = c.Key+"#conflict-"+n, workflows.DefaultDedupe
+	d.Flag = "admitted by " + who + ": a later delivery of " + c.Event.String() + " with different content"
+	r, err := e.Accept(ctx, d)
+	if err != nil {
+		return r, err
+	}
+	if err := e.o.Store.ConflictAdmitted(ctx, id, r.Event); err != nil {
+		return r, fmt.Errorf("noting that %s is admitted: %w", id, err)
+	}
+	return r, nil
+}

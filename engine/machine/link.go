@@ -1,0 +1,127 @@
+package machine
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// linkLife is how long a link is good for whose question has no end.
+const linkLife = 7 * 24 * time.Hour
+
+// link is what a signed link says: one question of one run, answered by one
+// person, once. A link for one question fits no other.
+type link struct {
+	Run     string `json:"r"`
+	Path    string `json:"p"`
+	Attempt int    `json:"a"`
+	By      string `json:"b"`
+	Until   int64  `json:"u"` // Unix seconds
+}
+
+// Link makes a token with which a person without access to the console answers a
+// question of a run, once, in the name given.
+func (e *Engine) Link(ctx context.Context, id engine.RunID, path, by string) (token string, q plan.Question, err error) {
+	questions, err := e.Questions(ctx, id)
+	if err != nil {
+		return "", q, err
+	}
+	verdict := "approve"
+	for _, x := range questions {
+		if x.Path == path && x.Kind == "review" {
+			verdict = "resend"
+		}
+	}
+	if q, err = choose(questions, engine.Response{Path: path, Verdict: verdict, By: by, Proof: "link"}); err != nil {
+		return "", q, fmt.Errorf("run %s: %w", id, err)
+	}
+	until := q.Until
+	if until.IsZero() {
+		until = time.Now().Add(linkLife)
+	}
+	b, err := json.Marshal(link{Run: id.String(), Path: q.Path, Attempt: q.Attempt, By: by, Until: until.Unix()})
+	if err != nil {
+		return "", q, fmt.Errorf("making a link for run %s: %w", id, err)
+	}
+	text := base64.RawURLEncoding.EncodeToString(b)
+	mac, err := e.linkMAC(text)
+	if err != nil {
+		return "", q, fmt.Errorf("signing a link for run %s: %w", id, err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac), q, nil
+}
+
+// linkMAC binds a link to this installation too: a key may serve several.
+func (e *Engine) linkMAC(text string) ([]byte, error) {
+	if e.o.LinkKey == nil {
+		return nil, errors.New("there is no key to sign links")
+	}
+	key, err := e.o.LinkKey()
+	if err != nil {
+		return nil, err
+	}
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte("approval link " + e.o.Store.Instance() + " " + text))
+	return m.Sum(nil), nil
+}
+
+// openLink proves a token before it looks at what it says.
+func (e *Engine) openLink(token string) (id engine.RunID, l link, err error) {
+	text, mac, _ := strings.Cut(token, ".")
+	given, err := base64.RawURLEncoding.Strict().DecodeString(mac)
+	if err != nil {
+		return 0, l, engine.ErrLink
+	}
+	if want, err := e.linkMAC(text); err != nil || !hmac.Equal(given, want) {
+		return 0, l, engine.ErrLink
+	}
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(b, &l) != nil || time.Now().Unix() > l.Until {
+		return 0, l, engine.ErrLink
+	}
+	if id, err = engine.ParseRunID(l.Run); err != nil {
+		return 0, l, engine.ErrLink
+	}
+	return id, l, nil
+}
+
+// LinkQuestion gives the question that a link is for, while it is open.
+func (e *Engine) LinkQuestion(ctx context.Context, token string) (plan.Question, error) {
+	id, l, err := e.openLink(token)
+	if err != nil {
+		return plan.Question{}, err
+	}
+	questions, err := e.Questions(ctx, id)
+	if err != nil {
+		return plan.Question{}, errors.Join(engine.ErrLink, err)
+	}
+	for _, q := range questions {
+		if q.Path == l.Path && q.Attempt == l.Attempt {
+			return q, nil
+		}
+	}
+	return plan.Question{}, engine.ErrLink
+}
+
+// AnswerLink answers the question that a link is for. It gives who answered which
+// step of which run, also when the answer was not taken.
+func (e *Engine) AnswerLink(ctx context.Context, token, verdict, comment string) (engine.Answer, error) {
+	if _, err := e.LinkQuestion(ctx, token); err != nil {
+		return engine.Answer{}, err
+	}
+	id, l, err := e.openLink(token)
+	if err != nil {
+		return engine.Answer{}, err
+	}
+	_, err = e.Answer(ctx, id, engine.Response{Path: l.Path, Verdict: verdict, By: l.By, Proof: "link", Comment: comment})
+	return engine.Answer{Run: id, Path: l.Path, By: l.By, Comment: comment}, err
+}

@@ -1,0 +1,272 @@
+package machine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file is how a run goes on with what it began with: not only its version's text,
+// but the versions of the workflows, connectors and triggers that the text names. What a
+// version uses is kept when a project is taken into use, as of the next run's id: so
+// nothing has to be kept for each run, and nothing at all of workflows that use no other
+// file.
+
+const (
+	// versionHeader of an event that calls a workflow is the version to run, and
+	// asOfHeader the run as of which it uses others: that of the first caller.
+	versionHeader = "x-workflow-version"
+	asOfHeader    = "x-as-of"
+)
+
+// pins are what the versions of workflows use.
+type pins struct {
+	mu     sync.Mutex
+	loaded bool
+	// uses are by version, the oldest first.
+	uses map[string][]engine.VersionUses
+	// compiled are texts that were read, as they were pinned.
+	compiled map[pinned]*workflows.Workflow
+}
+
+// pinned names a version of a workflow as of the run from which on it used what it uses.
+type pinned struct {
+	workflow, version string
+	from              engine.RunID
+}
+
+// asOf is the run as of which a run uses other files: itself, or for a called one the
+// run that began it all.
+func asOf(r *engine.Run, ev *engine.Event) engine.RunID {
+	if ev != nil && ev.Inlet == "call" && r.Repeats == 0 {
+		if id, err := engine.ParseRunID(ev.Headers[asOfHeader]); err == nil {
+			return id
+		}
+	}
+	return r.ID
+}
+
+// at is what a version uses as of a run; false when it uses nothing. Runs that a build
+// began which did not keep it go on with the oldest that is known.
+func (p *pins) at(version string, id engine.RunID) (engine.VersionUses, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.uses[version]
+	if len(list) == 0 {
+		return engine.VersionUses{}, false
+	}
+	out := list[0]
+	for _, u := range list {
+		if u.From <= id {
+			out = u
+		}
+	}
+	return out, true
+}
+
+// load reads what is kept, once.
+func (p *pins) load(ctx context.Context, s engine.Store) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.loaded {
+		return nil
+	}
+	all, err := s.AllUses(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what versions of workflows use: %w", err)
+	}
+	p.uses, p.compiled, p.loaded = map[string][]engine.VersionUses{}, map[pinned]*workflows.Workflow{}, true
+	for _, u := range all {
+		p.uses[u.Version] = append(p.uses[u.Version], u)
+	}
+	return nil
+}
+
+func (p *pins) keep(k pinned, w *workflows.Workflow) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.compiled[k] = w
+}
+
+func (p *pins) find(k pinned) *workflows.Workflow {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.compiled[k]
+}
+
+// pin keeps what a workflow of a project uses, if that has changed.
+func (e *Engine) pin(ctx context.Context, p *workflows.Project, w *workflows.Workflow) error {
+	if err := e.pins.load(ctx, e.o.Store); err != nil {
+		return err
+	}
+	e.awaits(w)
+	uses := p.Uses(w)
+	if uses.None() {
+		e.pins.keep(pinned{w.ID, w.Version, 0}, w)
+		return nil
+	}
+	for name, version := range uses.Connectors {
+		if err := e.o.Store.SaveFile(ctx, "connectors/"+name, version, p.Connectors[name].Text); err != nil {
+			return fmt.Errorf("storing connector %s: %w", name, err)
+		}
+	}
+	u := engine.VersionUses{Version: w.Version, From: engine.RunID(e.ids.Next()), Uses: uses}
+	e.pins.mu.Lock()
+	list := e.pins.uses[w.Version]
+	e.pins.mu.Unlock()
+	if n := len(list); n > 0 && same(list[n-1].Uses, uses) {
+		u = list[n-1]
+	} else {
+		if err := e.o.Store.SaveUses(ctx, u); err != nil {
+			return fmt.Errorf("storing what workflow %s uses: %w", w.ID, err)
+		}
+		e.pins.mu.Lock()
+		e.pins.uses[w.Version] = append(list[:n:n], u)
+		e.pins.mu.Unlock()
+	}
+	e.pins.keep(pinned{w.ID, w.Version, u.From}, w)
+	return nil
+}
+
+func same(a, b workflows.Uses) bool {
+	return maps.Equal(a.Workflows, b.Workflows) && maps.Equal(a.Connectors, b.Connectors) && maps.Equal(a.Triggers, b.Triggers)
+}
+
+// awaits notes whose events a workflow may wait for.
+func (e *Engine) awaits(w *workflows.Workflow) {
+	for _, name := range w.AwaitedTriggers() {
+		e.awaited.Store(name, true)
+	}
+}
+
+// awaitOpen notes whose events the runs may wait for that are open, also those that do
+// not wait yet.
+func (e *Engine) awaitOpen(ctx context.Context) error {
+	names, err := e.o.Store.Awaited(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for what runs wait for: %w", err)
+	}
+	for _, name := range names {
+		e.awaited.Store(name, true)
+	}
+	open, err := e.o.Store.OpenVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for the versions of open runs: %w", err)
+	}
+	p := e.project.Load()
+	for _, r := range open {
+		if w := p.Workflows[r.Workflow]; w != nil && w.Version == r.Version {
+			continue
+		}
+		_, _ = e.version(ctx, &r, r.ID) // one that cannot be read fails when it goes on
+	}
+	return nil
+}
+
+// version gives the workflow that a run is pinned to, compiled with what it used as of
+// a run.
+func (e *Engine) version(ctx context.Context, r *engine.Run, as engine.RunID) (*workflows.Workflow, error) {
+	u, _ := e.pins.at(r.Version, as)
+	k := pinned{r.Workflow, r.Version, u.From}
+	if w := e.pins.find(k); w != nil {
+		return w, nil
+	}
+	text, err := e.o.Store.Version(ctx, r.Version)
+	if err != nil {
+		return nil, fmt.Errorf("version %s of workflow %s: %w", r.Version, r.Workflow, err)
+	}
+	with := workflows.Pins{Triggers: u.Uses.Triggers}
+	if with.Workflows, err = e.texts(ctx, u.Uses.Workflows); err != nil {
+		return nil, err
+	}
+	if with.Connectors, err = e.texts(ctx, u.Uses.Connectors); err != nil {
+		return nil, err
+	}
+	w, mistakes := e.project.Load().Compile(r.Workflow, []byte(text), with)
+	if mistakes.Errors() > 0 {
+		return nil, fmt.Errorf("version %s of workflow %s can no longer be compiled: %w", r.Version, r.Workflow, mistakes)
+	}
+	e.awaits(w)
+	e.pins.keep(k, w)
+	return w, nil
+}
+
+// texts loads versions of files; those that are gone are left out.
+func (e *Engine) texts(ctx context.Context, versions map[string]string) (map[string][]byte, error) {
+	var out map[string][]byte
+	for name, version := range versions {
+		text, err := e.o.Store.Version(ctx, version)
+		if errors.Is(err, engine.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("version %s of %s: %w", version, name, err)
+		}
+		if out == nil {
+			out = map[string][]byte{}
+		}
+		out[name] = []byte(text)
+	}
+	return out, nil
+}
+
+// callee is the workflow that a step of the run calls: of the version that was in force
+// when the run began.
+func (ex *execution) callee(name string) (*workflows.Workflow, error) {
+	as := asOf(ex.run, ex.event)
+	now := ex.e.project.Load().Workflows[name]
+	u, known := ex.e.pins.at(ex.run.Version, as)
+	version := u.Uses.Workflows[name]
+	switch {
+	case known && version != "" && (now == nil || now.Version != version):
+		return ex.e.version(ex.e.work, &engine.Run{Workflow: name, Version: version}, as)
+	case now == nil:
+		return nil, fmt.Errorf("there is no workflow %s any more", name)
+	}
+	return now, nil
+}
+
+// listenersTo are the workflows that an event goes to. A called one is of the version
+// that the caller began with.
+func (e *Engine) listenersTo(p *loaded, ev *engine.Event) ([]engine.Listener, error) {
+	if ev.Inlet != "call" {
+		return p.listeners(&ev.Delivery), nil
+	}
+	if version := ev.Headers[versionHeader]; version != "" {
+		as, err := engine.ParseRunID(ev.Headers[asOfHeader])
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", ev.ID, err)
+		}
+		w, err := e.version(e.work, &engine.Run{Workflow: ev.Only, Version: version}, as)
+		if err != nil {
+			return nil, err
+		}
+		return []engine.Listener{{Workflow: w, Start: workflows.Start{Kind: "manual"}}}, nil
+	}
+	return p.listeners(&ev.Delivery), nil
+}
+
+// unreadable is the decision about a call whose workflow's version cannot be read.
+func unreadable(ev *engine.Event, err error) engine.Decision {
+	return engine.Decision{Workflow: ev.Only, Version: cmp.Or(ev.Headers[versionHeader], "?"), Outcome: engine.RuleFailed, Reason: err.Error()}
+}
+
+// goneTriggers are the triggers that a workflow waits for and the project has no more.
+func (e *Engine) goneTriggers(w *workflows.Workflow) (gone map[string]bool) {
+	p := e.project.Load()
+	for _, name := range w.AwaitedTriggers() {
+		if p.Triggers[name] == nil {
+			if gone == nil {
+				gone = map[string]bool{}
+			}
+			gone[name] = true
+		}
+	}
+	return gone
+}

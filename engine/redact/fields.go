@@ -1,0 +1,359 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hookloom/hookloom/engine/content"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Fields masks the fields of events that history.redact names. A value
+// becomes *** and, where there is a key, eight digits that are the same for equal
+// values, so that they can be compared and not read.
+type Fields struct {
+	paths []workflows.RedactPath
+	mark  func(text string) (string, error)
+	// byName finds the fields in bodies that cannot be read.
+	once   sync.Once
+	byName []looseName
+}
+
+// NewFields makes one that masks paths. mark gives digits by which equal texts can be
+// told that are masked; nil gives none.
+func NewFields(paths []workflows.RedactPath, mark func(text string) (string, error)) *Fields {
+	return &Fields{paths: paths, mark: mark}
+}
+
+// pathState is where a path stands while a body is walked.
+type pathState struct {
+	// steps are those that are left.
+	steps []workflows.RedactStep
+}
+
+// states begin the paths at the root of a body, given the expression by which
+// event.data is found in it.
+func (f *Fields) states(dataExpr string) []pathState {
+	var out []pathState
+	for _, p := range f.paths {
+		if !p.Data {
+			out = append(out, pathState{p.Steps})
+			continue
+		}
+		prefixes, ok := workflows.DataPrefixes(dataExpr)
+		if !ok {
+			// Where the data stands only the expression knows: the field is looked for at
+			// every depth.
+			steps := append([]workflows.RedactStep(nil), p.Steps...)
+			steps[0].Deep = true
+			out = append(out, pathState{steps})
+			continue
+		}
+		for _, prefix := range prefixes {
+			var steps []workflows.RedactStep
+			for _, name := range prefix {
+				steps = append(steps, workflows.RedactStep{Name: name, Index: -1})
+			}
+			out = append(out, pathState{append(steps, p.Steps...)})
+		}
+	}
+	return out
+}
+
+// enter goes to a field, or with index >= 0 to an element. hit tells that it is one
+// to mask.
+func enter(states []pathState, name string, index int) (next []pathState, hit bool) {
+	add := func(steps []workflows.RedactStep) {
+		// A body may repeat a name at every depth: each state is kept once.
+		if !slices.ContainsFunc(next, func(s pathState) bool { return &s.steps[0] == &steps[0] }) {
+			next = append(next, pathState{steps})
+		}
+	}
+	for _, s := range states {
+		if s.steps[0].Deep {
+			add(s.steps)
+		}
+		if !s.steps[0].Takes(name, index) {
+			continue
+		}
+		if len(s.steps) == 1 {
+			return nil, true
+		}
+		add(s.steps[1:])
+	}
+	return next, false
+}
+
+// maxFieldDepth bounds the memory of a walk.
+const maxFieldDepth = 10_000
+
+var alreadyMasked = regexp.MustCompile(`^\*\*\*(:[0-9a-f]{8})?$`)
+
+// masked is what stands in place of a value.
+func (f *Fields) masked(value string) string {
+	if alreadyMasked.MatchString(value) {
+		return value
+	}
+	if f.mark != nil {
+		if m, err := f.mark(value); err == nil {
+			return workflows.Mask + ":" + m
+		}
+	}
+	return workflows.Mask
+}
+
+// Body rewrites a body. What is no JSON and no form has no fields, and stays; in one
+// that breaks off or is wrong they are looked for by their names.
+func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []byte, kind string) {
+	states := f.states(dataExpr)
+	media, params := content.MediaType(contentType)
+	switch {
+	case media == content.FormType:
+		return f.form(raw, states), contentType
+	case media == "multipart/form-data" && params["boundary"] != "":
+		return f.multipart(raw, params["boundary"], states), contentType
+	}
+	if out, err := f.json(raw, states); err == nil {
+		return out, contentType
+	}
+	// JSON in another charset, or with what only our own reader takes.
+	v, err := content.Decode(contentType, raw)
+	if err != nil {
+		return f.loose(raw), contentType
+	}
+	if _, text := v.(string); text || v == nil {
+		return raw, contentType
+	}
+	b, err := value.EncodeStored(v)
+	if err != nil {
+		return raw, contentType
+	}
+	if out, err = f.json(b, states); err != nil || bytes.Equal(out, b) {
+		return raw, contentType
+	}
+	return out, "application/json"
+}
+
+// level is an object or a list that is being read.
+type level struct {
+	list   bool
+	index  int
+	key    string
+	isKey  bool
+	states []pathState
+}
+
+// json rewrites the values of fields and leaves every other byte as it is.
+func (f *Fields) json(raw []byte, states []pathState) ([]byte, error) {
+	w := &jsonWalk{f: f, raw: raw, d: json.NewDecoder(bytes.NewReader(raw))}
+	w.d.UseNumber()
+	if err := w.value(level{states: states}); err != nil {
+		return nil, err
+	}
+	if _, err := w.d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more follows the JSON value")
+	}
+	if w.done == 0 {
+		return raw, nil
+	}
+	return append(w.out, raw[w.done:]...), nil
+}
+
+// jsonWalk reads tokens with their places. It keeps its own stack: depth costs no
+// more than the bytes that make it.
+type jsonWalk struct {
+	f    *Fields
+	raw  []byte
+	d    *json.Decoder
+	out  []byte
+	done int
+	// hidden is the depth at which a masked list or object began, 0 for none, and from
+	// where it did.
+	hidden, from int
+}
+
+// value walks one value; top has the states of the root.
+func (w *jsonWalk) value(top level) error {
+	var stack []level
+	for {
+		before := int(w.d.InputOffset())
+		token, err := w.d.Token()
+		if err != nil {
+			return err
+		}
+		end := int(w.d.InputOffset())
+		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
+			stack = stack[:len(stack)-1]
+			if w.hidden > 0 && len(stack) < w.hidden {
+				w.replace(w.from, end, string(w.raw[w.from:end]))
+				w.hidden = 0
+			}
+			if len(stack) == 0 {
+				return nil
+			}
+			stack[len(stack)-1].next()
+			continue
+		}
+		states := top.states
+		hit := false
+		if n := len(stack); n > 0 {
+			l := &stack[n-1]
+			if !l.list && l.isKey {
+				l.key, _ = token.(string)
+				l.isKey = false
+				continue
+			}
+			if w.hidden == 0 {
+				states, hit = l.enter()
+			}
+		}
+		start := w.start(before)
+		if delim, ok := token.(json.Delim); ok {
+			if len(stack) == maxFieldDepth {
+				return errors.New("nested too deeply")
+			}
+			stack = append(stack, level{list: delim == '[', isKey: delim == '{', states: states})
+			if hit && w.hidden == 0 {
+				w.hidden, w.from = len(stack), start
+			}
+			continue
+		}
+		if hit && token != nil {
+			w.replace(start, end, scalarOf(token))
+		}
+		if len(stack) == 0 {
+			return nil
+		}
+		stack[len(stack)-1].next()
+	}
+}
+
+func (l *level) enter() ([]pathState, bool) {
+	if l.list {
+		return enter(l.states, "", l.index)
+	}
+	return enter(l.states, l.key, -1)
+}
+
+func (l *level) next() {
+	l.index++
+	l.isKey = !l.list
+}
+
+// start skips what stands between two tokens.
+func (w *jsonWalk) start(at int) int {
+	for at < len(w.raw) && strings.IndexByte(" \t\r\n:,", w.raw[at]) >= 0 {
+		at++
+	}
+	return at
+}
+
+func (w *jsonWalk) replace(from, to int, text string) {
+	quoted, err := value.EncodeJSON(w.f.masked(text))
+	if err != nil {
+		quoted = []byte(`"` + workflows.Mask + `"`)
+	}
+	w.out = append(append(w.out, w.raw[w.done:from]...), quoted...)
+	w.done = to
+}
+
+func scalarOf(token json.Token) string {
+	switch x := token.(type) {
+	case string:
+		return x
+	case json.Number:
+		return x.String()
+	case bool:
+		if x {
+			return "true"
+		}
+		return "false"
+	}
+	return ""
+}
+
+// form rewrites the values of fields; one that holds JSON is looked into.
+func (f *Fields) form(raw []byte, states []pathState) []byte {
+	pairs := strings.Split(string(raw), "&")
+	changed := false
+	for i, p := range pairs {
+		k, v, _ := strings.Cut(p, "=")
+		name := strings.TrimPrefix(k, "\ufeff")
+		if safe, ok := f.field(content.UnescapeForm([]byte(name)), content.UnescapeForm([]byte(v)), states); ok {
+			pairs[i], changed = k+"="+url.QueryEscape(safe), true
+		}
+	}
+	if !changed {
+		return raw
+	}
+	return []byte(strings.Join(pairs, "&"))
+}
+
+// field gives a form's field as it may be stored; ok is false when it stays.
+func (f *Fields) field(name, value string, states []pathState) (safe string, ok bool) {
+	next, hit := enter(states, name, -1)
+	if !hit {
+		// A field that comes several times is a list.
+		hit = slices.ContainsFunc(next, func(s pathState) bool { return len(s.steps) == 1 && (s.steps[0].Any || s.steps[0].Index >= 0) })
+	}
+	if hit {
+		return f.masked(value), value != ""
+	}
+	if t := strings.TrimSpace(value); len(next) == 0 || t == "" || t[0] != '{' && t[0] != '[' {
+		return "", false
+	}
+	out, err := f.json([]byte(value), next)
+	if err != nil || string(out) == value {
+		return "", false
+	}
+	return string(out), true
+}
+
+// multipart rewrites the fields of a form in parts; files stay as they are.
+func (f *Fields) multipart(raw []byte, boundary string, states []pathState) []byte {
+	var out bytes.Buffer
+	w := multipart.NewWriter(&out)
+	if w.SetBoundary(boundary) != nil {
+		return raw
+	}
+	changed := false
+	r := multipart.NewReader(bytes.NewReader(raw), boundary)
+	for n := 0; n <= content.MaxParts; n++ {
+		p, err := r.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			if !changed || w.Close() != nil {
+				return raw
+			}
+			return out.Bytes()
+		}
+		if err != nil {
+			return f.loose(raw)
+		}
+		b, err := io.ReadAll(p)
+		if err != nil {
+			return f.loose(raw)
+		}
+		if p.FileName() == "" {
+			if safe, ok := f.field(p.FormName(), string(b), states); ok {
+				b, changed = []byte(safe), true
+			}
+		}
+		to, err := w.CreatePart(p.Header)
+		if err != nil {
+			return raw
+		}
+		if _, err := to.Write(b); err != nil {
+			return raw
+		}
+	}
+	return raw
+}

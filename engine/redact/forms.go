@@ -1,0 +1,216 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+const (
+	// shortestSecret is the length in bytes under which a value is not searched for:
+	// it would blank out ordinary text. Where a template inserts it, it is masked all
+	// the same.
+	shortestSecret = workflows.ShortestMasked
+	// shortestLine is the same for a line of a value that has several.
+	shortestLine = 12
+	// longestSecret bounds the values that are searched for in every encoding.
+	longestSecret = 64 << 10
+)
+
+// secretForms are the texts by which a secret may be recognised in a request, an
+// answer or a message, whoever wrote it there.
+func secretForms(value string) []form {
+	var f formSet
+	for _, part := range secretParts(value) {
+		f.value(part)
+	}
+	return f.list
+}
+
+// secretParts are the value itself, each of its lines, what it decodes to, and the
+// secrets inside of one that is JSON (a service account's key file).
+func secretParts(secret string) []string {
+	out := []string{secret}
+	if len(secret) > longestSecret {
+		return out
+	}
+	if t := strings.TrimSpace(secret); t != secret {
+		out = append(out, t)
+	}
+	if lines := strings.Split(secret, "\n"); len(lines) > 1 {
+		for _, l := range lines {
+			if l = strings.TrimSpace(l); len(l) >= shortestLine && !strings.HasPrefix(l, "-----") {
+				out = append(out, l)
+			}
+		}
+	}
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		if b, err := e.DecodeString(strings.TrimPrefix(secret, "whsec_")); err == nil && len(b) >= shortestSecret && utf8.Valid(b) {
+			out = append(out, string(b))
+			break
+		}
+	}
+	if strings.HasPrefix(strings.TrimSpace(secret), "{") {
+		if v, err := value.DecodeJSON([]byte(secret)); err == nil {
+			out = jsonSecrets(v, false, out)
+		}
+	}
+	return out
+}
+
+// jsonSecrets collects the texts under names such as private_key.
+func jsonSecrets(v any, named bool, out []string) []string {
+	switch x := v.(type) {
+	case string:
+		if named && len(x) >= shortestLine {
+			out = append(out, secretParts(x)...)
+		}
+	case []any:
+		for _, e := range x {
+			out = jsonSecrets(e, named, out)
+		}
+	case map[string]any:
+		for k, e := range x {
+			out = jsonSecrets(e, named || workflows.LooksSecret(k), out)
+		}
+	}
+	return out
+}
+
+// formSet gathers forms, each once.
+type formSet struct {
+	list []form
+	seen map[string]bool
+}
+
+func (f *formSet) add(text string, isBase64 bool) {
+	if len(text) < shortestSecret || f.seen[text] {
+		return
+	}
+	if f.seen == nil {
+		f.seen = map[string]bool{}
+	}
+	f.seen[text] = true
+	f.list = append(f.list, form{text, isBase64})
+}
+
+// value adds the encodings of one text. JSON may stand inside of a JSON text, so
+// that what JSON escapes is escaped twice.
+func (f *formSet) value(s string) {
+	if len(s) < shortestSecret {
+		return
+	}
+	f.add(s, false)
+	if len(s) > longestSecret {
+		return
+	}
+	var texts []string
+	texts = append(texts, strings.ToUpper(s), strings.ToLower(s), jsonText(s), htmlJSONText(s), asciiJSON(s, false), asciiJSON(s, true),
+		strings.ReplaceAll(jsonText(s), "/", `\/`), strings.ReplaceAll(htmlJSONText(s), "/", `\/`),
+		strings.ReplaceAll(asciiJSON(s, false), "/", `\/`), everyUnit(s, false), everyUnit(s, true),
+		hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s))))
+	for _, u := range urlForms(s) {
+		texts = append(texts, u)
+		texts = append(texts, urlForms(u)...)
+	}
+	for _, t := range texts {
+		f.add(t, false)
+		if q := jsonText(t); q != t {
+			f.add(q, false)
+		}
+	}
+	for offset := range 3 {
+		inner := base64Inner([]byte(s), offset)
+		f.add(inner, true)
+		f.add(strings.ReplaceAll(inner, "/", `\/`), true)
+		f.add(strings.NewReplacer("+", "-", "/", "_").Replace(inner), true)
+		f.add(url.QueryEscape(inner), true)
+	}
+}
+
+// urlForms are how URLs and forms carry a text.
+func urlForms(s string) []string {
+	q, p := url.QueryEscape(s), url.PathEscape(s)
+	return []string{q, p, strings.ReplaceAll(q, "+", "%20"), lowerEscapes(q), lowerEscapes(p), lowerEscapes(strings.ReplaceAll(q, "+", "%20"))}
+}
+
+// lowerEscapes writes the digits of %2F in lower case.
+func lowerEscapes(s string) string {
+	b := []byte(s)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:i+3], bytes.ToLower(b[i+1:i+3]))
+		}
+	}
+	return string(b)
+}
+
+// base64Inner is the part of a base64 text that holds nothing but s, when offset
+// bytes of a group of three stand before it: of user:value that is all of the value
+// but its last letter, whatever the user.
+func base64Inner(s []byte, offset int) string {
+	b := append(make([]byte, offset), s...)
+	text := base64.RawStdEncoding.EncodeToString(b)
+	from := []int{0, 2, 3}[offset] // letters that hold bits of what stands before
+	to := len(b) * 8 / 6           // the last one may hold bits of what follows
+	return text[min(from, to):to]
+}
+
+// jsonText is s as JSON writes it, without quotes.
+func jsonText(s string) string {
+	b, err := value.EncodeJSON(s)
+	if err != nil {
+		return s
+	}
+	return string(b[1 : len(b)-1])
+}
+
+// htmlJSONText is s as encoders write it that fear HTML: < is \u003c.
+func htmlJSONText(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return s
+	}
+	return string(b[1 : len(b)-1])
+}
+
+// asciiJSON is s as encoders write it that keep to ASCII: é is \u00e9.
+func asciiJSON(s string, upper bool) string {
+	var b strings.Builder
+	for _, r := range htmlJSONText(s) {
+		if r < utf8.RuneSelf {
+			b.WriteRune(r)
+			continue
+		}
+		writeUnits(&b, r, upper)
+	}
+	return b.String()
+}
+
+// everyUnit writes each letter as \u and four digits.
+func everyUnit(s string, upper bool) string {
+	var b strings.Builder
+	for _, r := range s {
+		writeUnits(&b, r, upper)
+	}
+	return b.String()
+}
+
+func writeUnits(b *strings.Builder, r rune, upper bool) {
+	digits := `\u%04x`
+	if upper {
+		digits = `\u%04X`
+	}
+	for _, u := range utf16.Encode([]rune{r}) {
+		fmt.Fprintf(b, digits, u)
+	}
+}

@@ -1,0 +1,161 @@
+package redact
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine/content"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file finds the fields of history.redact in bodies that cannot be read: JSON that
+// breaks off, forms without an end, deliveries that prove nothing. Where a field stands
+// cannot be told there, so that its name alone decides: rather too much is masked than
+// too little.
+
+// Refused rewrites the body of a delivery that was refused. It is not known how the
+// trigger would have found event.data in it: fields are looked for at any depth.
+func (f *Fields) Refused(contentType string, raw []byte) []byte {
+	if kind, _ := content.MediaType(contentType); kind == content.FormType {
+		return f.form(raw, f.states(anyData))
+	}
+	if out, kind := f.Body(contentType, raw, anyData); kind == contentType && !bytes.Equal(out, raw) {
+		return out
+	}
+	return f.loose(raw)
+}
+
+// anyData is an expression of which nobody can tell where it finds the data.
+const anyData = "?"
+
+// looseName finds what stands behind a name, and the part of a form that has it.
+type looseName struct{ value, part *regexp.Regexp }
+
+// looseNames are the last names of the paths.
+func looseNames(paths []workflows.RedactPath) (list []looseName) {
+	for _, p := range paths {
+		for _, s := range slices.Backward(p.Steps) {
+			if s.Name == "" {
+				continue
+			}
+			q := regexp.QuoteMeta(s.Name)
+			list = append(list, looseName{
+				value: regexp.MustCompile(`(?:^|[^\pL\pN_-])` + q + `\\*["']?\s*[:=>]\s*`),
+				part:  regexp.MustCompile(`(?i:content-disposition:)[^\r\n]*\bname="?` + q + `"?[^\r\n]*(?:\r?\n[^\r\n]+)*\r?\n\r?\n`),
+			})
+			break
+		}
+	}
+	return list
+}
+
+// loose masks what stands behind a name: in JSON, also in JSON inside of a text, in forms
+// and XML, and in the parts of a multipart form.
+func (f *Fields) loose(raw []byte) []byte {
+	f.once.Do(func() { f.byName = looseNames(f.paths) })
+	for _, n := range f.byName {
+		raw = f.maskBehind(raw, n.value, looseValue)
+		raw = f.maskBehind(raw, n.part, loosePart)
+	}
+	return raw
+}
+
+// maskBehind masks the value that follows each match. value gives where it begins and
+// ends.
+func (f *Fields) maskBehind(raw []byte, name *regexp.Regexp, value func(b []byte, at int) (from, to int)) []byte {
+	var out []byte
+	done := 0
+	for at := 0; at < len(raw); {
+		m := name.FindIndex(raw[at:])
+		if m == nil {
+			break
+		}
+		from, to := value(raw, at+m[1])
+		if at = max(to, at+m[1]); to == from || alreadyMasked.Match(raw[from:to]) {
+			continue
+		}
+		safe := f.masked(string(raw[from:to]))
+		if raw[from] == '{' || raw[from] == '[' {
+			safe = `"` + safe + `"`
+		}
+		out = append(append(out, raw[done:from]...), safe...)
+		done = to
+	}
+	if done == 0 {
+		return raw
+	}
+	return append(out, raw[done:]...)
+}
+
+// looseValue finds the value at a place: a text in quotes (escaped ones too) without
+// them, an object or list whole, or what stands before the next mark.
+func looseValue(b []byte, at int) (from, to int) {
+	if at >= len(b) {
+		return at, at
+	}
+	switch rest := b[at:]; {
+	case rest[0] == '{' || rest[0] == '[':
+		return at, at + looseNested(rest)
+	case rest[0] == '"' || rest[0] == '\'':
+		return at + 1, at + 1 + looseText(rest[1:], rest[0])
+	case rest[0] == '\\':
+		// JSON inside of a text: its quotes are escaped once or more.
+		quote := rest[:len(rest)-len(bytes.TrimLeft(rest, `\`))+1]
+		if len(quote) > len(rest) || quote[len(quote)-1] != '"' {
+			break
+		}
+		end := bytes.Index(rest[len(quote):], quote)
+		if end < 0 {
+			end = len(rest) - len(quote)
+		}
+		return at + len(quote), at + len(quote) + end
+	}
+	end := bytes.IndexAny(b[at:], ",}]&<\r\n")
+	if end < 0 {
+		end = len(b) - at
+	}
+	return at, at + end
+}
+
+// looseText gives the length of a text up to its quote, or to the end.
+func looseText(b []byte, quote byte) int {
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case quote:
+			return i
+		}
+	}
+	return len(b)
+}
+
+// looseNested gives the length of an object or list, up to the end where it does not
+// close.
+func looseNested(b []byte) int {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			i += 1 + looseText(b[i+1:], '"')
+		case strings.IndexByte("{[", c) >= 0:
+			depth++
+		case strings.IndexByte("}]", c) >= 0:
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(b)
+}
+
+// loosePart finds what a part of a multipart form holds.
+func loosePart(b []byte, at int) (from, to int) {
+	end := bytes.Index(b[at:], []byte("\n--"))
+	if end < 0 {
+		return at, len(b)
+	}
+	return at, at + len(bytes.TrimSuffix(b[at:at+end], []byte("\r")))
+}
