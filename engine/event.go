@@ -169,6 +169,9 @@ type Receipt struct {
 	Conflict bool
 	// RepeatsBodyOf is the earlier event whose body this new one has; 0 for none.
 	RepeatsBodyOf EventID
+	// Mine tells that the event is stored already, by an earlier call with the same id
+	// whose outcome was not known: it is no duplicate.
+	Mine bool
 }
 
 // Refusal is a delivery that was not accepted.

@@ -10,14 +10,18 @@ type EventStore interface {
 	// Accept stores a delivery as a new event with the given id, in the inbox, or finds the
 	// event that has its key, its signature or its content already; of that one the further
 	// delivery is recorded. Claiming the key and storing the event are one transaction, so
-	// that an error burns no key. The intake calls it before the sender is answered.
+	// that an error burns no key. The intake calls it before the sender is answered. It may
+	// run twice: of an id that is stored already the receipt is Mine, and nothing is changed;
+	// a duplicate is recorded once more.
 	Accept(ctx context.Context, id EventID, d *Delivery) (Receipt, error)
 	// AcceptDecided does what Accept does, and what Match does for the event, in one
 	// transaction: the event is never in the inbox. Of a known event only the further
-	// delivery is recorded. The fast path calls it before the sender is answered.
+	// delivery is recorded. The fast path calls it before the sender is answered. It may run
+	// twice: the second receipt is Mine, and the result Known, because the runs of the first
+	// call are those that were begun. An event of this id that waits in the inbox is decided.
 	AcceptDecided(ctx context.Context, id EventID, d *Delivery, m Match) (Receipt, MatchResult, error)
 	// AcceptAll does what Accept does for the events of one request: all or none. The
-	// receipts are in the order of the deliveries.
+	// receipts are in the order of the deliveries. It may run twice, as Accept.
 	AcceptAll(ctx context.Context, ids []EventID, ds []*Delivery) ([]Receipt, error)
 	// Emit does what Accept does for the event of a step, once for each Op; again reports
 	// that an earlier attempt stored it. An attempt calls it. It may run twice: the second

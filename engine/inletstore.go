@@ -10,7 +10,8 @@ import (
 type InletStore interface {
 	// Poll stores the items of a poll and how far it has come, in one transaction: a crash
 	// loses no item and repeats none. The receipt of an item that made no event is empty.
-	// Running twice makes no second event: each item has its key.
+	// It may run twice with the same ids: the receipts of events that the first call made are
+	// Mine. With other ids the items are known.
 	Poll(ctx context.Context, ids []EventID, b *PollBatch) ([]Receipt, error)
 	// InletState returns how far a poll or a schedule has come; zero when it never ran.
 	InletState(ctx context.Context, trigger, inlet string) (InletState, error)

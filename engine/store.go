@@ -11,8 +11,8 @@ import (
 // What holds for each method, unless its comment says otherwise:
 //
 //   - A method that changes something is one transaction. All of it is on disk when the
-//     method returns nil; none of it was stored when it returns an error, except ErrDisk,
-//     after which the outcome is not known.
+//     method returns nil; none of it was stored when it returns an error, except ErrUnknown
+//     and ErrDisk, after which the outcome is not known.
 //   - A read sees each change that was stored before the read began.
 //   - The context ends the wait for a place in the queue, with nothing stored. Once the
 //     change is taken up, the method waits for its outcome.
@@ -56,6 +56,10 @@ var (
 	// ErrDisk means that the database itself cannot be read or written: the process must
 	// end. An error of the store that is none of these is about single rows.
 	ErrDisk = errors.New("the database cannot be used")
+	// ErrUnknown means that it is not known whether the change was stored: the connection
+	// was lost while the database committed. Accepting the same event id again tells. Of
+	// other changes the next start finds out (Recover), so the process must end.
+	ErrUnknown = errors.New("it is not known whether the change was stored")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("the store is closed")
 	// ErrNotFound means that no row has the id.

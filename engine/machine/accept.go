@@ -24,7 +24,11 @@ func (e *Engine) Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt
 		}
 		return r, nil
 	}
-	r, err := e.o.Store.Accept(ctx, id, d)
+	var r engine.Receipt
+	err := e.untilKnown(ctx, func(ctx context.Context) (err error) {
+		r, err = e.o.Store.Accept(ctx, id, d)
+		return err
+	})
 	if err != nil {
 		return engine.Receipt{}, fmt.Errorf("storing the event: %w", err)
 	}
@@ -40,7 +44,11 @@ func (e *Engine) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engine
 		e.markUnsubscribed(d)
 		e.maskEvent(d)
 	}
-	out, err := e.o.Store.AcceptAll(ctx, ids, ds)
+	var out []engine.Receipt
+	err := e.untilKnown(ctx, func(ctx context.Context) (err error) {
+		out, err = e.o.Store.AcceptAll(ctx, ids, ds)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("storing %d events: %w", len(ds), err)
 	}

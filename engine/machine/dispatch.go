@@ -304,7 +304,7 @@ func (e *Engine) store(write func() error) error {
 		switch {
 		case err == nil, errors.Is(err, engine.ErrStale), errors.Is(err, engine.ErrNotFound):
 			return err
-		case errors.Is(err, engine.ErrDisk), errors.Is(err, engine.ErrClosed):
+		case errors.Is(err, engine.ErrDisk), errors.Is(err, engine.ErrClosed), errors.Is(err, engine.ErrUnknown):
 			e.fail(err)
 			return err
 		case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrBusy):
@@ -324,7 +324,8 @@ func (e *Engine) store(write func() error) error {
 // rowsFault tells that an error of the store is about rows: about one run or one event,
 // which fails alone.
 func (e *Engine) rowsFault(err error) bool {
-	for _, other := range []error{engine.ErrStale, engine.ErrNotFound, engine.ErrDisk, engine.ErrClosed, engine.ErrFull, engine.ErrBusy} {
+	for _, other := range []error{engine.ErrStale, engine.ErrNotFound, engine.ErrDisk, engine.ErrClosed, engine.ErrUnknown,
+		engine.ErrFull, engine.ErrBusy} {
 		if errors.Is(err, other) {
 			return false
 		}

@@ -68,7 +68,7 @@ func (e *Engine) acceptFast(ctx context.Context, id engine.EventID, d *engine.De
 		}
 		ex.provisional, ex.state.Until = false, time.Time{}
 	}
-	r, result, err := e.o.Store.AcceptDecided(ctx, id, d, m)
+	r, result, err := e.acceptDecided(ctx, id, d, m)
 	if err != nil {
 		return r, false // the normal path reports the error
 	}

@@ -15,7 +15,11 @@ func (e *Engine) Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err 
 		e.markUnsubscribed(d)
 		e.maskEvent(d)
 	}
-	receipts, err := e.o.Store.Poll(ctx, ids, b)
+	var receipts []engine.Receipt
+	err = e.untilKnown(ctx, func(ctx context.Context) (err error) {
+		receipts, err = e.o.Store.Poll(ctx, ids, b)
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("storing what the poll of %s found: %w", b.Trigger, err)
 	}

@@ -3,12 +3,15 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
+	"fmt"
 	"hash/crc32"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/workflows/value"
+	"github.com/mattn/go-sqlite3"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -33,6 +36,7 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sealInputs     = `UPDATE events SET sealed = ? WHERE id = ?`
 	insertInbox    = `INSERT INTO inbox (event_id) VALUES (?)`
+	deleteInbox    = `DELETE FROM inbox WHERE event_id = ?`
 	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
 )
 
@@ -106,6 +110,16 @@ func (s *Store) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.
 		if r, err = t.accept(&a); err != nil || r.Duplicate {
 			return err
 		}
+		if r.Mine {
+			if err := t.exec(deleteInbox, int64(id)); err != nil {
+				return err
+			}
+			if t.changes == 0 {
+				result = engine.MatchResult{Known: true}
+				return nil
+			}
+			t.decidedEvent(id)
+		}
 		result, err = rows.write(t)
 		return err
 	})
@@ -140,12 +154,15 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 		if err != nil {
 			return r, err
 		}
+		if first == int64(a.id) {
+			return t.mine(a)
+		}
 		if first != 0 {
 			return r, t.seenAgain(&r, a, first)
 		}
 	}
 	if err := t.insertEvent(a, r.RepeatsBodyOf); err != nil {
-		return r, err
+		return t.storedBefore(a, err)
 	}
 	if a.sealed != nil {
 		if err := t.exec(sealInputs, a.sealed, int64(a.id)); err != nil {
@@ -157,6 +174,36 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 		return r, nil
 	}
 	return r, t.put(insertInbox, int64(a.id))
+}
+
+// mine is the receipt of an arrival whose event an earlier call stored. It returns
+// engine.ErrNotFound when there is no such event.
+func (t *tx) mine(a *arrival) (r engine.Receipt, err error) {
+	v := make([]driver.Value, 3)
+	found, err := t.row(`SELECT trigger, crc, same_body FROM events WHERE id = ?`, v, int64(a.id))
+	if err != nil {
+		return r, err
+	}
+	crc, _ := v[1].(int64)
+	if !found || columnText(v[0]) != a.d.Trigger || crc != a.sum {
+		return r, fmt.Errorf("event %s: %w", a.id, engine.ErrNotFound)
+	}
+	body, _ := v[2].(int64)
+	return engine.Receipt{Event: a.id, Mine: true, RepeatsBodyOf: engine.EventID(body)}, nil
+}
+
+// storedBefore finds out whether an insert failed because the event is stored: one without a
+// key that is remembered is known by its id alone.
+func (t *tx) storedBefore(a *arrival, cause error) (engine.Receipt, error) {
+	var se sqlite3.Error
+	if !errors.As(cause, &se) || se.ExtendedCode != sqlite3.ErrConstraintPrimaryKey {
+		return engine.Receipt{}, cause
+	}
+	r, err := t.mine(a)
+	if errors.Is(err, engine.ErrNotFound) {
+		err = cause
+	}
+	return r, err
 }
 
 func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {

@@ -31,7 +31,7 @@ func (s *Store) Match(ctx context.Context, ms []engine.Match) ([]engine.MatchRes
 	err := s.w.do(ctx, true, func(t *tx) error {
 		for i, m := range encoded {
 			var err error
-			if err = t.exec(`DELETE FROM inbox WHERE event_id = ?`, int64(m.of.Event)); err != nil {
+			if err = t.exec(deleteInbox, int64(m.of.Event)); err != nil {
 				return err
 			}
 			if t.changes == 0 {

@@ -57,11 +57,15 @@ func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 			return none, err
 		}
 		// The same item comes with every poll; it is one sighting.
-		seen, err := t.row(`SELECT 1 FROM keys k WHERE k.trigger = ?1 AND k.key = ?2 AND k.seen_at >= ?3
+		known := make([]driver.Value, 1)
+		seen, err := t.row(`SELECT k.event_id FROM keys k WHERE k.trigger = ?1 AND k.key = ?2 AND k.seen_at >= ?3
 			AND (EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id AND e.inlet = 'poll')
 			OR EXISTS (SELECT 1 FROM sightings s WHERE s.event_id = k.event_id AND s.inlet = 'poll')
 				OR NOT EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id))`,
-			make([]driver.Value, 1), d.Trigger, d.Key, a.now-d.Dedupe.Milliseconds())
+			known, d.Trigger, d.Key, a.now-d.Dedupe.Milliseconds())
+		if seen && known[0] == int64(a.id) {
+			return t.mine(a)
+		}
 		if seen || err != nil {
 			if seen {
 				err = t.exec(`UPDATE keys SET seen_at = ? WHERE trigger = ? AND key = ? AND seen_at < ?`, a.now, d.Trigger, d.Key, stale)
@@ -70,7 +74,7 @@ func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 		}
 	}
 	r, err := t.accept(a)
-	if err == nil && d.Recovered && !r.Duplicate {
+	if err == nil && d.Recovered && !r.Duplicate && !r.Mine {
 		err = t.exec(`UPDATE events SET recovered = 1 WHERE id = ?`, int64(r.Event))
 	}
 	return r, err

@@ -20,6 +20,10 @@ var identities = []test{
 	{"a thousand equal contents at once are one event, until their time is over", aThousandContents},
 	{"a known key with another body is kept as a conflict, once", conflictsAreKept},
 	{"a body that differs only in its signature is no conflict", signatureIsNoConflict},
+	{"the same event id again is the same acceptance", sameIDIsMine},
+	{"the same event id again with its decisions is the same acceptance", sameIDDecidedIsMine},
+	{"the same event ids again of a request or a poll are the same acceptance", sameIDsAreMine},
+	{"an id that another event has is refused", takenID},
 }
 
 func equalBodyMarked(t *testing.T, s Opened) {
@@ -199,5 +203,114 @@ func signatureIsNoConflict(t *testing.T, s Opened) {
 	other.Raw, other.ContentSum = []byte(`{"a":2,"signature":{"timestamp":2}}`), 8
 	if r := accept(t, s, event(3), other); !r.Conflict {
 		t.Errorf("%+v", r)
+	}
+}
+
+// mineAgain stores a delivery a second time under its id, as a caller does that does not
+// know the outcome.
+func mineAgain(t *testing.T, s Opened, name string, id engine.EventID, d func() *engine.Delivery) {
+	t.Helper()
+	first := accept(t, s, id, d())
+	if first.Duplicate || first.Mine {
+		t.Errorf("%s: the first: %+v", name, first)
+	}
+	first.Mine = true
+	for range 2 {
+		if r := accept(t, s, id, d()); r != first {
+			t.Errorf("%s: again: %+v, want %+v", name, r, first)
+		}
+	}
+	x, err := s.History.EventDetail(t.Context(), id)
+	if err != nil || x.Duplicates != 0 || x.Conflicts != 0 {
+		t.Errorf("%s: %d duplicates, %d conflicts (%v)", name, x.Duplicates, x.Conflicts, err)
+	}
+	if r := accept(t, s, id+1, d()); d().Dedupe > 0 && (!r.Duplicate || r.Event != id) {
+		t.Errorf("%s: under another id: %+v", name, r)
+	}
+}
+
+func sameIDIsMine(t *testing.T, s Opened) {
+	for i, c := range []struct {
+		name string
+		make func(d *engine.Delivery)
+	}{
+		{"by key", func(*engine.Delivery) {}},
+		{"with dedupe off", func(d *engine.Delivery) { d.Dedupe = 0 }},
+		{"by content", func(d *engine.Delivery) { d.Identity, d.Claim = engine.ByContent, []byte("content") }},
+		{"signed", func(d *engine.Delivery) { d.Claim = []byte("signature") }},
+		{"with its body", func(d *engine.Delivery) { d.SameBody, d.Raw = engine.BodyDuplicate, []byte(`{"strict":1}`) }},
+		{"marked by its body", func(d *engine.Delivery) { d.SameBody, d.Raw = engine.BodyMarked, []byte(`{"marked":1}`) }},
+	} {
+		mineAgain(t, s, c.name, event(10*int64(1+i)), func() *engine.Delivery {
+			d := delivery("a", c.name)
+			c.make(d)
+			return d
+		})
+	}
+	// The second of two equal bodies is marked, also when it is stored again.
+	second := func() *engine.Delivery {
+		d := delivery("a", "second")
+		d.SameBody, d.Raw = engine.BodyMarked, []byte(`{"marked":1}`)
+		return d
+	}
+	if r := accept(t, s, event(90), second()); r.RepeatsBodyOf != event(60) {
+		t.Errorf("%+v", r)
+	}
+	if r := accept(t, s, event(90), second()); r.RepeatsBodyOf != event(60) || !r.Mine {
+		t.Errorf("again: %+v", r)
+	}
+}
+
+func sameIDDecidedIsMine(t *testing.T, s Opened) {
+	decide := func() (engine.Receipt, engine.MatchResult) {
+		t.Helper()
+		r, m, err := s.AcceptDecided(t.Context(), event(1), delivery("a", "k"), matched(event(1), start(run(1), event(1))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, m
+	}
+	if r, m := decide(); r.Mine || m.Known {
+		t.Errorf("%+v %+v", r, m)
+	}
+	if r, m := decide(); !r.Mine || r.Duplicate || !m.Known {
+		t.Errorf("again: %+v %+v", r, m)
+	}
+	if r := accept(t, s, event(1), delivery("a", "k")); !r.Mine {
+		t.Errorf("stored alone: %+v", r)
+	}
+	if ids := undecided(t, s); len(ids) != 0 {
+		t.Errorf("in the inbox: %v", ids)
+	}
+	// What an earlier call stored alone is decided by the second.
+	accept(t, s, event(2), delivery("a", "k2"))
+	r, m, err := s.AcceptDecided(t.Context(), event(2), delivery("a", "k2"), matched(event(2), start(run(2), event(2))))
+	if err != nil || !r.Mine || m.Known || status(t, s, run(2)).Status != engine.Running || len(undecided(t, s)) != 0 {
+		t.Errorf("%+v %+v %v", r, m, err)
+	}
+}
+
+func sameIDsAreMine(t *testing.T, s Opened) {
+	for i := range 2 {
+		out, err := s.AcceptAll(t.Context(), []engine.EventID{event(1), event(2)}, []*engine.Delivery{delivery("a", "1"), delivery("a", "2")})
+		if err != nil || out[0].Event != event(1) || out[1].Event != event(2) || out[0].Mine != (i == 1) || out[1].Mine != (i == 1) {
+			t.Errorf("%+v %v", out, err)
+		}
+		items := poll(t, s, 10, &engine.PollBatch{Items: []*engine.Delivery{item("1"), item("2")}})
+		if items[0].Event != event(10) || items[0].Mine != (i == 1) || items[1].Event != event(11) || items[1].Mine != (i == 1) {
+			t.Errorf("%+v", items)
+		}
+	}
+}
+
+func takenID(t *testing.T, s Opened) {
+	accept(t, s, event(1), delivery("a", "k"))
+	for name, d := range map[string]*engine.Delivery{"another key": delivery("a", "other"), "another trigger": delivery("b", "k")} {
+		if r, err := s.Accept(t.Context(), event(1), d); err == nil {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if r := accept(t, s, event(2), delivery("a", "other")); r.Duplicate {
+		t.Error("the refused event has burnt its key")
 	}
 }
