@@ -250,7 +250,7 @@ func TestTheWALIsBoundedByBytes(t *testing.T) {
 	close(watching)
 	watch.Wait()
 	t.Logf("%d kB", largest>>10)
-	if largest > 10<<20 {
+	if largest > 14<<20 { // 8 MB, and 4 more each time that a reader is at work when the log is to be moved
 		t.Errorf("40 MB were written: the WAL grew to %d kB", largest>>10)
 	}
 }
