@@ -19,7 +19,7 @@ var WaitKinds = []string{"approval", "review", "event", "call", "destination", "
 // add others.
 var ErrorCodes = []string{"address_not_allowed", "bad_answer", "call_cancelled", "call_failed", "call_timed_out",
 	"cancelled", "cancelled_by_event", "cannot_call",
-	"cannot_run", "chain_too_deep", "conflict", "deadline", "destination_down", "dropped", "endpoint_paused", "expression",
+	"cannot_run", "chain_too_deep", "conflict", "deadline", "destination_down", "dropped", "endless_list", "endpoint_paused", "expression",
 	"fail", "failed", "files", "files_full", "gone", "http_status", "interrupted", "invalid_connection", "invalid_input",
 	"invalid_request", "network", "no_connection", "no_credential", "no_file", "not_a_number", "panic", "rejected", "replaced",
 	"rule_failed", "secret",

@@ -193,7 +193,8 @@ func (b *bench) runBatch(ctx context.Context, m *mutant, binary string, tests []
 
 // runTests runs tests with one mutant, 0 for none. A mutant may allocate without end,
 // so that the process has a limit of memory.
-func (b *bench) runTests(ctx context.Context, binary string, id int, log string, limit time.Duration, tests ...*test) (bool, string, error) {
+func (b *bench) runTests(ctx context.Context, binary string, id int, log string, limit time.Duration, tests ...*test,
+) (bool, string, error) {
 	names := make([]string, len(tests))
 	for i, t := range tests {
 		names[i] = t.name

@@ -122,7 +122,8 @@ func TestAnAnswerSaysWhenToTryAgain(t *testing.T) {
 		c.err.Message, c.err.Code, c.err.Status, c.err.Retryable = "busy", "http_status", 503, true
 		st := retryStep(t, step, plan.Record{Status: plan.Failed, Error: &c.err})
 		d := plan.Next(st)
-		if len(d.Due) != 1 || d.Due[0].Attempt != 2 || d.Due[0].NotBefore.Sub(st.Now) != c.pause && (c.pause > 0 || d.Due[0].NotBefore.After(st.Now)) {
+		if len(d.Due) != 1 || d.Due[0].Attempt != 2 ||
+			d.Due[0].NotBefore.Sub(st.Now) != c.pause && (c.pause > 0 || d.Due[0].NotBefore.After(st.Now)) {
 			t.Errorf("%s: expected a pause of %v: %+v", name, c.pause, d)
 		}
 	}
@@ -131,7 +132,8 @@ func TestAnAnswerSaysWhenToTryAgain(t *testing.T) {
 // TestStatusesThatMayChangeSoonAreRetried, as docs and RFC 9110, 15 say.
 func TestStatusesThatMayChangeSoonAreRetried(t *testing.T) {
 	for status, again := range map[int]bool{200: false, 400: false, 404: false, 407: false, 408: true, 409: false, 424: false, 425: true,
-		426: false, 428: false, 429: true, 430: false, 499: false, 500: true, 501: false, 502: true, 503: true, 504: true, 505: false, 506: true} {
+		426: false, 428: false, 429: true, 430: false, 499: false, 500: true, 501: false, 502: true, 503: true, 504: true, 505: false,
+		506: true} {
 		if plan.RetryableStatus(status) != again {
 			t.Errorf("status %d: retried %t, expected %t", status, !again, again)
 		}
