@@ -13,6 +13,7 @@ import (
 	"log/slog"
 
 	"github.com/hookloom/hookloom/actions/email"
+	"github.com/hookloom/hookloom/actions/sqldb"
 	"github.com/hookloom/hookloom/actions/transform"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
@@ -40,6 +41,8 @@ func table(log *slog.Logger, redact func(string) string) []action {
 		{webhookSpec, webhookAction{}},
 		{logSpec, logAction{log, redact}},
 		{email.SendSpec, email.Send{}},
+		{sqldb.QuerySpec, sqldb.Query{}},
+		{sqldb.ExecSpec, sqldb.Exec{}},
 		{transform.JQSpec, transform.JQ{}},
 		{transform.CSVParseSpec, transform.CSVParse{}},
 		{transform.CSVMakeSpec, transform.CSVMake{}},

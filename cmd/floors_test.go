@@ -21,7 +21,7 @@ const module = "github.com/hookloom/hookloom"
 var floors = map[string]int{
 	"": 90, "cmd": 80, "cmd/e2e": 80,
 	"engine/dryrun": 60,
-	"actions":       55, "actions/transform": 50, "actions/email": 50,
+	"actions":       55, "actions/transform": 50, "actions/email": 50, "actions/sqldb": 50,
 	"triggers": 50, "engine/store": 50, "engine/store/storetest": 50, "engine/console": 50, "engine/telemetry": 50,
 	"engine/machine": 50,
 	"engine":         40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30,
@@ -33,7 +33,7 @@ var floors = map[string]int{
 var owners = map[string][]string{
 	"gopkg.in/yaml.v3":                    {"workflows"},
 	"github.com/expr-lang/expr":           {"workflows"},
-	"github.com/mattn/go-sqlite3":         {"engine/store", "cmd"}, // cmd prints its version
+	"github.com/mattn/go-sqlite3":         {"engine/store", "cmd", "actions/sqldb"}, // cmd prints its version
 	"github.com/cockroachdb/apd/v3":       {"workflows"},
 	"github.com/robfig/cron/v3":           {"triggers"},
 	"github.com/spf13/cobra":              {"cmd"},
@@ -48,6 +48,8 @@ var owners = map[string][]string{
 	"github.com/fsnotify/fsnotify":        {"cmd"},
 	"github.com/mattn/go-runewidth":       {"cmd"},
 	"github.com/joho/godotenv":            {"workflows"},
+	"github.com/jackc/pgx/v5":             {"actions/sqldb"},
+	"github.com/go-sql-driver/mysql":      {"actions/sqldb"},
 	"github.com/wneessen/go-mail":         {"actions/email"},
 	"github.com/itchyny/gojq":             {"actions/transform"},
 }

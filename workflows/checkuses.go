@@ -120,7 +120,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 		if v, constant := f.value.IsConstant(); constant {
 			s.constantInput(st, in, f.value, v)
 		} else if in.Literal != "" {
-			src.add(f.value.pos, "not-literal", fmt.Sprintf("%s of %s is code and is written out, without ${{ }}", in.Name, st.Uses), in.Literal)
+			s.literalInput(st, in, f.value)
 		}
 	}
 	for _, in := range st.Spec.Inputs {
@@ -136,6 +136,24 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	s.savedAnswer(st)
 	s.sentFile(st)
 	s.rawPath(st)
+}
+
+// literalInput refuses expressions in code: in a text, or in what stands under statement:
+// in a list.
+func (s *stepChecker) literalInput(st *Step, in *ActionInput, v *Value) {
+	refuse := func(v *Value) {
+		s.w.src.add(v.pos, "not-literal", fmt.Sprintf("%s of %s is code and is written out, without ${{ }}", in.Name, st.Uses), in.Literal)
+	}
+	if in.Type != "list" || v.kind != listValue {
+		refuse(v)
+		return
+	}
+	for _, x := range v.list {
+		code := x.Field("statement")
+		if _, constant := code.IsConstant(); x.kind == exprValue || x.kind == textValue || code != nil && !constant {
+			refuse(x)
+		}
+	}
 }
 
 func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any) {

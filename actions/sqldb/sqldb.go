@@ -1,0 +1,352 @@
+// Package sqldb is sql/query and sql/exec: statements that the workflow writes out, with
+// values as parameters, in one transaction on PostgreSQL, MySQL, MariaDB or SQLite. Hosts
+// are reached through the egress guard.
+//
+// It must not know HTTP, other actions, or Hookloom's own database.
+package sqldb
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// connector declares the connections of sql/query and sql/exec.
+var connector = &workflows.Connector{Name: "sql", Description: "a database", Fields: []workflows.ConnectionField{
+	{Name: "url", Type: "string", Required: true, Secret: true,
+		Description: "postgres://USER:PASSWORD@HOST/DB, mysql://USER:PASSWORD@HOST/DB, or sqlite:data/shop.db, a file of the project"},
+	{Name: "ca", Type: "string", Description: "certificates in PEM of a private authority, in place of the system's"},
+}}
+
+const literalHint = "write $1 (PostgreSQL) or ? (MySQL, SQLite) in its place, and the value into args: [${{ ... }}]"
+
+var argsInput = workflows.ActionInput{Name: "args", Type: "list",
+	Help: "the values of $1, $2 (PostgreSQL) or of each ? (MySQL, SQLite), in order"}
+
+// QuerySpec describes sql/query.
+var QuerySpec = workflows.ActionSpec{Name: "sql/query", Help: "reads rows of a database, in a read-only transaction",
+	SideEffects: true, Safe: true, Connection: connector,
+	Example: map[string]any{"rows": []any{map[string]any{"id": 1}}, "columns": []any{"id"}, "count": 1},
+	Inputs: []workflows.ActionInput{
+		{Name: "query", Type: "string", Required: true, Literal: literalHint, Help: "one SELECT, written out"},
+		argsInput,
+		{Name: "max_rows", Type: "integer", Help: "1000 by default, at most 100000; more rows are an error"},
+	},
+	Outputs: []workflows.ActionOutput{{Name: "rows", Type: "list",
+		Help: "one object for each row; numeric and decimal as text, times in RFC 3339"},
+		{Name: "columns", Type: "list", Help: "names of the columns, in order"}, {Name: "count", Type: "integer", Help: "how many rows"}},
+	Usage: `- id: customer
+  uses: sql/query
+  with:
+    query: SELECT id, email, tier FROM customers WHERE email = $1
+    args: ["${{ event.data.email }}"]
+`}
+
+// ExecSpec describes sql/exec.
+var ExecSpec = workflows.ActionSpec{Name: "sql/exec", Help: "changes a database, all statements in one transaction", SideEffects: true,
+	Connection: connector,
+	Retry:      &workflows.Retry{Max: 3, Delay: time.Second, Factor: 2, MaxDelay: time.Minute, Jitter: true, OnlyUndone: true},
+	Example:    map[string]any{"rows_affected": 1, "last_id": nil, "rows": []any{}},
+	Inputs: []workflows.ActionInput{
+		{Name: "statement", Type: "string", Literal: literalHint, Help: "one statement, written out"},
+		argsInput,
+		{Name: "batch", Type: "list", Help: "in place of args: a list of lists of values; the statement is carried out for each"},
+		{Name: "statements", Type: "list", Literal: literalHint, Help: "several: [{statement: ..., args: [...]}]"},
+		{Name: "expect", Type: "integer",
+			Help: "how many rows must be affected in all; else nothing is changed and the step fails with the code conflict"},
+	},
+	Outputs: []workflows.ActionOutput{{Name: "rows_affected", Type: "integer", Help: "of all statements together"},
+		{Name: "last_id", Type: "any", Help: "the id that MySQL or SQLite gave the last row, else null"},
+		{Name: "rows", Type: "list", Help: "what RETURNING gives"}},
+	Usage: `- id: paid
+  uses: sql/exec
+  with:
+    statement: UPDATE orders SET status = 'paid', paid_at = $2 WHERE id = $1 AND status <> 'paid'
+    args: ["${{ event.data.order }}", "${{ event.data.paid_at }}"]
+`}
+
+const (
+	// defaultRows and mostRows are how many rows a step takes.
+	defaultRows, mostRows = 1000, 100_000
+	// mostStatements bounds one transaction.
+	mostStatements = 10_000
+	// triesInside is how often a transaction is carried out that the database rolled back
+	// because of others.
+	triesInside = 3
+)
+
+// Query carries sql/query out, Exec sql/exec.
+type (
+	Query struct{}
+	Exec  struct{}
+)
+
+// permanent is an error that no repetition helps.
+func permanent(code, format string, args ...any) error {
+	return &plan.Error{Message: fmt.Sprintf(format, args...), Code: code}
+}
+
+func text(v any) string {
+	s, err := value.Text(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return s
+}
+
+// statement is one to carry out.
+type statement struct {
+	text string
+	args []any
+}
+
+// returning finds a clause that gives rows.
+var returning = regexp.MustCompile(`(?i)\breturning\b`)
+
+// Destination implements engine.Destined.
+func (Query) Destination(in engine.Input) string { return destination(in) }
+
+// Destination implements engine.Destined.
+func (Exec) Destination(in engine.Input) string { return destination(in) }
+
+func destination(in engine.Input) string {
+	t, err := targetOf(in)
+	if err != nil || t.address() == "" {
+		return ""
+	}
+	return engine.DestinationOf(t.kind+"://"+t.address(), "")
+}
+
+// Do implements engine.Action.
+func (Query) Do(ctx context.Context, in engine.Input) (any, error) {
+	limit := defaultRows
+	if n, given := in.With["max_rows"].(int); given {
+		if limit = n; n < 1 || n > mostRows {
+			return nil, permanent("invalid_input", "max_rows is a number from 1 to %d", mostRows)
+		}
+	}
+	args, err := listOf("args", in.With["args"])
+	if err != nil {
+		return nil, err
+	}
+	var out *table
+	err = transact(ctx, in, true, func(t *target, tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, text(in.With["query"]), t.arguments(args)...)
+		if err != nil {
+			return err
+		}
+		out, err = read(rows, limit)
+		return errors.Join(err, rows.Close())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"rows": out.rows, "columns": out.columns, "count": len(out.rows)}, nil
+}
+
+// Do implements engine.Action.
+func (Exec) Do(ctx context.Context, in engine.Input) (any, error) {
+	list, err := statements(in.With)
+	if err != nil {
+		return nil, err
+	}
+	var affected int
+	var last any
+	var rows []any
+	err = transact(ctx, in, false, func(t *target, tx *sql.Tx) error {
+		affected, last, rows = 0, nil, []any{}
+		for _, s := range list {
+			if err := t.exec(ctx, tx, s, &affected, &last, &rows); err != nil {
+				return err
+			}
+		}
+		if want, given := in.With["expect"].(int); given && affected != want {
+			return permanent("conflict", "%d rows were affected, and expect is %d: nothing was changed", affected, want)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"rows_affected": affected, "last_id": last, "rows": rows}, nil
+}
+
+// statements gives what sql/exec is to carry out.
+func statements(with map[string]any) ([]statement, error) {
+	one := text(with["statement"])
+	several, err := listOf("statements", with["statements"])
+	if err != nil {
+		return nil, err
+	}
+	if (one == "") == (len(several) == 0) {
+		return nil, permanent("invalid_input", "write statement:, or statements: with a list of them")
+	}
+	args, err := listOf("args", with["args"])
+	if err != nil {
+		return nil, err
+	}
+	batch, err := listOf("batch", with["batch"])
+	if err != nil {
+		return nil, err
+	}
+	var out []statement
+	if one != "" && with["batch"] == nil {
+		out = append(out, statement{one, args})
+	}
+	for i, row := range batch {
+		list, isList := row.([]any)
+		if !isList {
+			return nil, permanent("invalid_input", "batch[%d] is a list of values", i)
+		}
+		out = append(out, statement{one, list})
+	}
+	for i, x := range several {
+		m, _ := x.(map[string]any)
+		list, err := listOf(fmt.Sprintf("statements[%d].args", i), m["args"])
+		if err != nil {
+			return nil, err
+		}
+		if text(m["statement"]) == "" {
+			return nil, permanent("invalid_input", "statements[%d] needs statement:", i)
+		}
+		out = append(out, statement{text(m["statement"]), list})
+	}
+	switch {
+	case with["batch"] != nil && (one == "" || len(args) > 0):
+		return nil, permanent("invalid_input", "batch goes with statement, in place of args")
+	case len(out) > mostStatements:
+		return nil, permanent("too_large", "%d statements are too many for one transaction: at most %d", len(out), mostStatements)
+	}
+	return out, nil
+}
+
+func listOf(what string, v any) ([]any, error) {
+	list, isList := v.([]any)
+	if !isList && v != nil {
+		return nil, permanent("invalid_input", "%s is a list", what)
+	}
+	return list, nil
+}
+
+// exec carries one statement out and adds up what it did.
+func (t *target) exec(ctx context.Context, tx *sql.Tx, s statement, affected *int, last *any, rows *[]any) error {
+	if returning.MatchString(s.text) {
+		r, err := tx.QueryContext(ctx, s.text, t.arguments(s.args)...)
+		if err != nil {
+			return err
+		}
+		got, err := read(r, mostRows-len(*rows))
+		if err = errors.Join(err, r.Close()); err != nil {
+			return err
+		}
+		*rows = append(*rows, got.rows...)
+		*affected += len(got.rows)
+		return nil
+	}
+	r, err := tx.ExecContext(ctx, s.text, t.arguments(s.args)...)
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err != nil {
+		return fmt.Errorf("counting rows: %w", err)
+	}
+	*affected += int(n)
+	if id, err := r.LastInsertId(); err == nil && id != 0 {
+		*last = int(id)
+	}
+	return nil
+}
+
+// transact opens the database, carries work out in one transaction, and closes it. Work
+// runs again when the database rolled it back because of other transactions.
+func transact(ctx context.Context, in engine.Input, readOnly bool, work func(*target, *sql.Tx) error) error {
+	t, err := targetOf(in)
+	if err != nil {
+		return err
+	}
+	db, err := t.open(in, readOnly)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for try := 1; ; try++ {
+		err := t.once(ctx, db, readOnly, work)
+		if err == nil || try == triesInside || !t.rolledBack(err) || ctx.Err() != nil {
+			return t.explain(ctx, err)
+		}
+		select {
+		case <-time.After(time.Duration(try) * 50 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// errCommit marks a commit of which it is not known whether it happened.
+var errCommit = errors.New("the commit got no answer")
+
+func (t *target) once(ctx context.Context, db *sql.DB, readOnly bool, work func(*target, *sql.Tx) error) error {
+	// SQLite knows no read-only transactions: its file is opened so.
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: readOnly && t.kind != "sqlite"})
+	if err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	if err = t.bound(ctx, tx); err == nil {
+		err = t.notOurs(ctx, tx)
+	}
+	if err == nil {
+		err = work(t, tx)
+	}
+	if err != nil {
+		_ = tx.Rollback() // what it says when the connection is gone adds nothing
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		if t.codeOf(err) == "" && !readOnly {
+			return errors.Join(errCommit, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// bound lets the server itself end a statement when the attempt's time is over.
+func (t *target) bound(ctx context.Context, tx *sql.Tx) error {
+	deadline, bounded := ctx.Deadline()
+	if t.kind != "postgres" || !bounded {
+		return nil
+	}
+	ms := max(time.Until(deadline).Milliseconds(), 1)
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", ms))
+	return err
+}
+
+// targetOf reads the connection that a step names.
+func targetOf(in engine.Input) (*target, error) {
+	name := cmp.Or(text(in.With["connection"]), connector.Name)
+	c := in.Connections[name]
+	if c == nil {
+		return nil, permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
+	}
+	f, err := c.FieldValues(connector, in.Secret, in.Now)
+	if err != nil {
+		return nil, permanent("invalid_connection", "%v", err)
+	}
+	u, err := url.Parse(text(f["url"]))
+	if err != nil { // its error would show the password
+		return nil, permanent("invalid_connection", "connection %s: url cannot be read; characters such as @ or / in the password are "+
+			"percent-encoded", name)
+	}
+	return newTarget(name, u, text(f["ca"]))
+}
