@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -29,11 +30,11 @@ func (k *call) answer(r *reply) (any, error) {
 	return k.output(k.action.Output, r, env)
 }
 
-func (k *call) env(r *reply) *workflows.Env {
-	return &workflows.Env{Names: workflows.Names{"inputs": k.inputs, "response": r.names()}, Now: k.in.Now}
+func (k *call) env(r *reply) *expr.Env {
+	return &expr.Env{Names: expr.Names{"inputs": k.inputs, "response": r.names()}, Now: k.in.Now}
 }
 
-func (k *call) output(written *workflows.Value, r *reply, env *workflows.Env) (any, error) {
+func (k *call) output(written *workflows.Value, r *reply, env *expr.Env) (any, error) {
 	out, err := written.Render(env, workflows.FillPlain)
 	if err != nil {
 		return nil, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer", Status: r.status,
@@ -44,7 +45,7 @@ func (k *call) output(written *workflows.Value, r *reply, env *workflows.Env) (a
 
 // already asks the action's rules for answers that mean that what was to be made is
 // there, which is a success.
-func (k *call) already(r *reply, env *workflows.Env) (any, bool, error) {
+func (k *call) already(r *reply, env *expr.Env) (any, bool, error) {
 	for _, rule := range k.action.Already {
 		ok, err := rule.When.Condition(env)
 		if err != nil || !ok {
@@ -61,7 +62,7 @@ func (k *call) already(r *reply, env *workflows.Env) (any, bool, error) {
 
 // refused gives the error of an answer that is no success: by the action's own rules, by
 // the connector's, by the status.
-func (k *call) refused(r *reply, env *workflows.Env) error {
+func (k *call) refused(r *reply, env *expr.Env) error {
 	if k.tolerated(r.status) {
 		return nil
 	}
@@ -92,7 +93,7 @@ func (k *call) refused(r *reply, env *workflows.Env) error {
 }
 
 // byRule is the error of an answer that a rule of the connector is about.
-func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *workflows.Env) error {
+func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *expr.Env) error {
 	e := &plan.Error{Code: rule.Code, Status: r.status, Details: r.names()}
 	if rule.Message != nil {
 		if m, err := rule.Message.Render(env, workflows.FillPlain); err == nil {
@@ -125,7 +126,7 @@ func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *wor
 }
 
 // reason is what the service says in its own words, behind a colon; "" for nothing.
-func (k *call) reason(env *workflows.Env) string {
+func (k *call) reason(env *expr.Env) string {
 	if k.connector.Errors.Message == nil {
 		return ""
 	}

@@ -6,13 +6,14 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // connection is a project's connection with its expressions filled in.
 type connection struct {
 	name, base string
 	auth       *workflows.Auth
-	env        *workflows.Env
+	env        *expr.Env
 	headers    map[string]any
 }
 
@@ -40,7 +41,7 @@ func pick(in engine.Input, name string) (*connection, error) {
 }
 
 // secretsEnv lets a connection read the secrets that connections name.
-func secretsEnv(in engine.Input) *workflows.Env {
+func secretsEnv(in engine.Input) *expr.Env {
 	values := map[string]any{}
 	for _, c := range in.Connections {
 		for _, n := range c.SecretNames() {
@@ -49,7 +50,7 @@ func secretsEnv(in engine.Input) *workflows.Env {
 			}
 		}
 	}
-	return &workflows.Env{Names: workflows.Names{"secrets": values}, Now: in.Now}
+	return &expr.Env{Names: expr.Names{"secrets": values}, Now: in.Now}
 }
 
 // resolve joins a path to the base, and adds query parameters. A full URL is taken as
@@ -92,7 +93,7 @@ func (c *connection) apply(o *order) error {
 }
 
 // applyAuth renders a written auth: with the given names.
-func applyAuth(o *order, a *workflows.Auth, env *workflows.Env, name string) error {
+func applyAuth(o *order, a *workflows.Auth, env *expr.Env, name string) error {
 	if a == nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // connectorAction carries out the actions of every connector file.
@@ -94,7 +95,7 @@ func (k *call) order() (order, error) {
 		return o, err
 	}
 	k.connection = conn
-	env := &workflows.Env{Names: workflows.Names{"inputs": k.inputs, "connection": fields}, Now: in.Now}
+	env := &expr.Env{Names: expr.Names{"inputs": k.inputs, "connection": fields}, Now: in.Now}
 	if conn.base == "" {
 		if conn.base, err = c.Base(fields); err != nil {
 			return o, permanent("invalid_connection", "connection %s: base_url: %v", name, err)
@@ -124,7 +125,7 @@ func (k *call) order() (order, error) {
 }
 
 // rendered gives the entries of maps, later ones over earlier ones, as one.
-func rendered(env *workflows.Env, maps ...*workflows.Value) (map[string]any, error) {
+func rendered(env *expr.Env, maps ...*workflows.Value) (map[string]any, error) {
 	out := map[string]any{}
 	for _, m := range maps {
 		v, err := m.Render(env, workflows.FillPlain)
@@ -141,7 +142,7 @@ func rendered(env *workflows.Env, maps ...*workflows.Value) (map[string]any, err
 
 // headers sets those of the connector and of the action, and the idempotency key. One
 // whose whole value is an expression that gives nothing is left out.
-func (k *call) headers(o *order, env *workflows.Env) error {
+func (k *call) headers(o *order, env *expr.Env) error {
 	if o.method != http.MethodGet && o.method != http.MethodHead && k.connector.IdempotencyHeader != "none" {
 		key := k.in.Key
 		if given, ok := k.in.With["idempotency_key"].(string); ok && k.in.Spec.Common("idempotency_key") {
@@ -174,7 +175,7 @@ func (k *call) headers(o *order, env *workflows.Env) error {
 }
 
 // content encodes the body that the action has, if any.
-func (k *call) content(o *order, env *workflows.Env) error {
+func (k *call) content(o *order, env *expr.Env) error {
 	a := k.action
 	fill := func(name string, v *workflows.Value) (any, error) {
 		x, err := v.RenderGiven(env, workflows.FillPlain)

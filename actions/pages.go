@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -76,7 +77,7 @@ func (k *call) list(ctx context.Context, first order) (any, error) {
 }
 
 // output gives the action's output with the items of all pages.
-func (w *walk) output(r *reply, env *workflows.Env, more bool) (any, error) {
+func (w *walk) output(r *reply, env *expr.Env, more bool) (any, error) {
 	if w.items == nil {
 		w.items = []any{}
 	}
@@ -209,7 +210,7 @@ func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
 }
 
 // take adds the items of an answer, and finds the next page: false when there is none.
-func (w *walk) take(r *reply, env *workflows.Env) (bool, error) {
+func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 	v, err := w.pages.Items.Eval(env)
 	if err != nil {
 		return false, notAList(r, "pages.items: "+err.Error())

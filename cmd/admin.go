@@ -15,6 +15,7 @@ import (
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -45,7 +46,7 @@ func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, erro
 				values[n] = v
 			}
 		}
-		v, err := written.Render(&workflows.Env{Names: workflows.Names{"secrets": values}}, workflows.FillPlain)
+		v, err := written.Render(&expr.Env{Names: expr.Names{"secrets": values}}, workflows.FillPlain)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", key, err)
 		}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +17,7 @@ func flagError(c *cobra.Command, err error) error {
 	}
 	hint := c.CommandPath() + " --help lists the flags"
 	if given, long := strings.CutPrefix(text, "unknown flag: --"); long {
-		if meant := workflows.DidYouMean(given, flagNames(c)); meant != "" {
+		if meant := spelling.Nearest(given, flagNames(c)); meant != "" {
 			hint = fmt.Sprintf("did you mean --%s? ", meant) + hint
 		}
 	}
@@ -35,7 +35,7 @@ func meantCommand(c *cobra.Command, args []string) string {
 			names = append(names, sub.Name())
 		}
 	}
-	return workflows.DidYouMean(args[0], names)
+	return spelling.Nearest(args[0], names)
 }
 
 // flagNames are the flags that the help of a verb lists.

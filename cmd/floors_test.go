@@ -26,15 +26,16 @@ var floors = map[string]int{
 	"engine/machine": 50,
 	"engine":         40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30,
 	"workflows": 20, "engine/content": 10,
-	"workflows/value": 0, "engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "examples": 0,
+	"workflows/expr": 10, "workflows/value": 0, "workflows/spelling": 0,
+	"engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "examples": 0,
 }
 
 // owners are the packages that may import a foreign module, by its prefix.
 var owners = map[string][]string{
 	"gopkg.in/yaml.v3":                    {"workflows"},
-	"github.com/expr-lang/expr":           {"workflows"},
+	"github.com/expr-lang/expr":           {"workflows/expr"},
 	"github.com/mattn/go-sqlite3":         {"engine/store", "cmd", "actions/sqldb"}, // cmd prints its version
-	"github.com/cockroachdb/apd/v3":       {"workflows"},
+	"github.com/cockroachdb/apd/v3":       {"workflows/expr"},
 	"github.com/robfig/cron/v3":           {"triggers"},
 	"github.com/spf13/cobra":              {"cmd"},
 	"github.com/golang-jwt/jwt/v5":        {"engine/signature"},

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/spf13/cobra"
 )
 
@@ -17,9 +17,9 @@ func (a *app) functionsCmd() *cobra.Command {
 that is true.`,
 		Example: "  hookloom functions\n  hookloom functions money\n  hookloom functions --output json",
 		RunE: func(c *cobra.Command, args []string) error {
-			list := workflows.Functions()
+			list := expr.Functions()
 			if len(args) == 1 {
-				i := slices.IndexFunc(list, func(f workflows.FunctionHelp) bool { return strings.EqualFold(f.Name, args[0]) })
+				i := slices.IndexFunc(list, func(f expr.FunctionHelp) bool { return strings.EqualFold(f.Name, args[0]) })
 				if i < 0 {
 					return &exitError{exitUsage, fmt.Errorf("there is no function %s; hookloom functions lists them", args[0])}
 				}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/spf13/cobra"
 )
 
@@ -65,7 +66,7 @@ func (a *app) provider(library *triggers.Library, name string) error {
 		return err
 	}
 	if p == nil {
-		hint := workflows.DidYouMean(name, library.Names())
+		hint := spelling.Nearest(name, library.Names())
 		for _, n := range library.Names() {
 			if hint == "" && len(name) > 3 && strings.Contains(n, strings.ToLower(name)) {
 				hint = n

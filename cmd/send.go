@@ -21,6 +21,7 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/spf13/cobra"
 )
@@ -185,7 +186,7 @@ func deliverBy(ctx context.Context, client *http.Client, base string, s *trigger
 func (a *app) sendManual(ctx context.Context, l *loaded, name string, o sendOptions) error {
 	w := l.project.Workflows[name]
 	if w == nil {
-		hint := workflows.DidYouMean(name, append(slices.Sorted(maps.Keys(l.project.Triggers)), slices.Sorted(maps.Keys(l.project.Workflows))...))
+		hint := spelling.Nearest(name, append(slices.Sorted(maps.Keys(l.project.Triggers)), slices.Sorted(maps.Keys(l.project.Workflows))...))
 		if hint != "" {
 			hint = fmt.Sprintf("; did you mean %q?", hint)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine/content"
 	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // EventID and RunID are time-ordered: milliseconds since 2020 in the upper 42
@@ -274,19 +275,19 @@ func anyMap(m map[string]string) map[string]any {
 }
 
 // dataExprs keeps the few data expressions that are in use, compiled; replaced whole.
-var dataExprs atomic.Pointer[map[string]*workflows.Expr]
+var dataExprs atomic.Pointer[map[string]*expr.Expr]
 
-func dataExpr(text string) (*workflows.Expr, error) {
+func dataExpr(text string) (*expr.Expr, error) {
 	for {
 		known := dataExprs.Load()
 		if known != nil && (*known)[text] != nil {
 			return (*known)[text], nil
 		}
-		c, err := workflows.CompileExpr(text, "body", "headers", "query", "raw", "method", "url", "path")
+		c, err := expr.Compile(text, "body", "headers", "query", "raw", "method", "url", "path")
 		if err != nil {
 			return nil, err
 		}
-		next := map[string]*workflows.Expr{text: c}
+		next := map[string]*expr.Expr{text: c}
 		if known != nil {
 			maps.Copy(next, *known)
 		}
@@ -301,7 +302,7 @@ func evalData(text string, body any, headers, query map[string]any) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	return e.Eval(&workflows.Env{Names: workflows.Names{"body": body, "headers": headers, "query": query}, Now: time.Time{}})
+	return e.Eval(&expr.Env{Names: expr.Names{"body": body, "headers": headers, "query": query}, Now: time.Time{}})
 }
 
 // Time is the moment the event was accepted, to the millisecond.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // Listener is one workflow that a trigger's events go to.
@@ -46,8 +47,8 @@ func (l Listener) Evaluate(ev *Event, names map[string]any, err error, until tim
 		d.Outcome, d.Reason = RuleFailed, err.Error()
 		return d
 	}
-	scope := workflows.Names{"event": names, "inputs": ev.InputsOf(l.Workflow)}
-	env := &workflows.Env{Names: scope, Now: ev.ReceivedAt, Seed: ev.ID.String(), Until: until}
+	scope := expr.Names{"event": names, "inputs": ev.InputsOf(l.Workflow)}
+	env := &expr.Env{Names: scope, Now: ev.ReceivedAt, Seed: ev.ID.String(), Until: until}
 	for _, c := range l.Workflow.When {
 		ok, err := false, ev.needsData(c)
 		if err == nil {
@@ -73,7 +74,7 @@ func (l Listener) Evaluate(ev *Event, names map[string]any, err error, until tim
 
 // Problem is what is wrong with an expression, without where it stands.
 func Problem(err error) string {
-	var e *workflows.EvalError
+	var e *expr.EvalError
 	if errors.As(err, &e) {
 		return e.Problem
 	}

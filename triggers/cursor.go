@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -212,11 +212,11 @@ func (p *poller) after(cursor any, moment time.Time) bool {
 func (p *poller) isMoment(cursor any) bool {
 	switch x := cursor.(type) {
 	case int, float64:
-		if !workflows.NamesTime(p.poll.Cursor.Text) {
+		if !expr.NamesTime(p.poll.Cursor.Text) {
 			return false
 		}
 	case string:
-		if decimal(x) && !workflows.NamesTime(p.poll.Cursor.Text) {
+		if decimal(x) && !expr.NamesTime(p.poll.Cursor.Text) {
 			return false
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // TestCursorsCompareAsWhatTheyAre: numbers by value also as text, times by moment,
@@ -53,7 +54,7 @@ func TestAnIDIsNoTime(t *testing.T) {
 		{"item.anything", "2099-01-01T00:00:00Z", true}, {"item.at", "2025-01-01T00:00:00Z", false}, {"item['created']", 4070908800, true},
 		{"item.seat", 4070908800, false},
 	} {
-		p := &poller{poll: &workflows.Poll{Cursor: &workflows.Expr{Text: x.path}, PerItem: true}}
+		p := &poller{poll: &workflows.Poll{Cursor: &workflows.Expr{Expr: expr.Expr{Text: x.path}}, PerItem: true}}
 		if got := p.after(x.cursor, now); got != x.want {
 			t.Errorf("%s = %v: %v", x.path, x.cursor, got)
 		}
@@ -65,7 +66,7 @@ func TestAnIDIsNoTime(t *testing.T) {
 
 // TestASecretInANextPageIsNotKept, and is there again when the next poll goes on.
 func TestASecretInANextPageIsNotKept(t *testing.T) {
-	p := &poller{poll: &workflows.Poll{}, env: &workflows.Env{Names: workflows.Names{"secrets": map[string]any{"KEY": "s3cr+et/value"}}}}
+	p := &poller{poll: &workflows.Poll{}, env: &expr.Env{Names: expr.Names{"secrets": map[string]any{"KEY": "s3cr+et/value"}}}}
 	next := "https://a.test/?access_token=s3cr%2Bet%2Fvalue&raw=s3cr+et/value&n=2"
 	raw, err := p.seal(&progress{Walk: &walk{Next: next, Greatest: 9007199254740993}})
 	if err != nil || len(raw) == 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -32,19 +33,19 @@ type Deps struct {
 
 // setSecrets returns an environment of the secrets that are set. Expressions that name
 // another one fail.
-func setSecrets(p *workflows.Project, secret func(string) (string, bool)) *workflows.Env {
+func setSecrets(p *workflows.Project, secret func(string) (string, bool)) *expr.Env {
 	values := map[string]any{}
 	for _, n := range p.SecretNames() {
 		if v, ok := secret(n); ok {
 			values[n] = v
 		}
 	}
-	return &workflows.Env{Names: workflows.Names{"secrets": values}}
+	return &expr.Env{Names: expr.Names{"secrets": values}}
 }
 
 // secretEnv returns an environment of all secrets, with "" for those that are not set: a
 // trigger may work without an old secret, and reports an error itself if it cannot.
-func secretEnv(p *workflows.Project, secret func(string) (string, bool)) *workflows.Env {
+func secretEnv(p *workflows.Project, secret func(string) (string, bool)) *expr.Env {
 	values := map[string]any{}
 	for _, n := range p.SecretNames() {
 		if v, ok := secret(n); ok {
@@ -53,10 +54,10 @@ func secretEnv(p *workflows.Project, secret func(string) (string, bool)) *workfl
 			values[n] = ""
 		}
 	}
-	return &workflows.Env{Names: workflows.Names{"secrets": values}}
+	return &expr.Env{Names: expr.Names{"secrets": values}}
 }
 
-func texts(v *workflows.Value, env *workflows.Env) (map[string]string, error) {
+func texts(v *workflows.Value, env *expr.Env) (map[string]string, error) {
 	x, err := v.Render(env, workflows.FillPlain)
 	if err != nil {
 		return nil, err

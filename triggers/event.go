@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -28,7 +28,7 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 	if contentType := in.contentType(); contentType != "" || d.Headers["content-type"] != "" {
 		d.Headers["content-type"] = contentType // the event is read again as it was read here
 	}
-	env := &workflows.Env{Names: in.names(d, body), Now: r.localTime(in.at)}
+	env := &expr.Env{Names: in.names(d, body), Now: r.localTime(in.at)}
 	if r.list != nil && unreadable == nil {
 		ds, err := r.split(d, in, body, env)
 		if err == nil {
@@ -43,7 +43,7 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 }
 
 // split makes an event of each element of a list.
-func (r *route) split(d *engine.Delivery, in *inbound, body any, env *workflows.Env) ([]*engine.Delivery, error) {
+func (r *route) split(d *engine.Delivery, in *inbound, body any, env *expr.Env) ([]*engine.Delivery, error) {
 	v, err := r.list.Eval(env)
 	if err != nil {
 		return nil, fmt.Errorf("split: %w", err)
@@ -75,7 +75,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	data := item
 	if e := r.webhook.Data; e != nil {
 		var err error
-		if data, err = e.Eval(&workflows.Env{Names: names, Now: r.localTime(in.at)}); err != nil {
+		if data, err = e.Eval(&expr.Env{Names: names, Now: r.localTime(in.at)}); err != nil {
 			return nil, fmt.Errorf("data: %w", err)
 		}
 	}
@@ -98,7 +98,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	}
 	nth := equal[string(content)]
 	equal[string(content)]++
-	r.identify(&d, &workflows.Env{Names: names, Now: r.localTime(in.at)}, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
+	r.identify(&d, &expr.Env{Names: names, Now: r.localTime(in.at)}, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
 	if d.Identity == engine.ByHeader || d.Identity == engine.ByProvider && !wholeIsList && !r.keyOfItem {
 		d.Key = splitKey(d.Key, content, nth) // the provider's id is that of the whole list
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/hookloom/hookloom/engine/content"
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -34,7 +35,7 @@ type identity struct {
 
 // identify sets the type, time, key and claims of an event. content identifies an event
 // without a key: the body, or the element of a list. element distinguishes equal elements.
-func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, content []byte, element string) {
+func (r *route) identify(d *engine.Delivery, env *expr.Env, in *inbound, content []byte, element string) {
 	r.typeAndTime(d, env)
 	key, err := r.eventKey(env)
 	flag := ""
@@ -88,7 +89,7 @@ func (r *route) identify(d *engine.Delivery, env *workflows.Env, in *inbound, co
 
 // identifyItem sets the type, time and key of an item that a poll found; without a key it
 // is the digest of the whole item.
-func (id *identity) identifyItem(d *engine.Delivery, env *workflows.Env, whole []byte) {
+func (id *identity) identifyItem(d *engine.Delivery, env *expr.Env, whole []byte) {
 	id.typeAndTime(d, env)
 	key, err := id.eventKey(env)
 	if key != "" {
@@ -101,7 +102,7 @@ func (id *identity) identifyItem(d *engine.Delivery, env *workflows.Env, whole [
 	}
 }
 
-func (id *identity) typeAndTime(d *engine.Delivery, env *workflows.Env) {
+func (id *identity) typeAndTime(d *engine.Delivery, env *expr.Env) {
 	if id.eventType != nil {
 		if v, err := id.eventType.Eval(env); err == nil {
 			if s, err := value.Text(v); err == nil && s != "" {
@@ -125,7 +126,7 @@ func (e emptyKey) Error() string { return "key is empty: " + e.text }
 
 // eventKey evaluates the key. An empty result is an error; without a key expression the
 // key is "".
-func (id *identity) eventKey(env *workflows.Env) (string, error) {
+func (id *identity) eventKey(env *expr.Env) (string, error) {
 	var parts []string
 	for _, e := range id.key {
 		v, err := e.Eval(env)
@@ -272,7 +273,7 @@ func (in *inbound) genuineFor() time.Duration {
 
 // contentSum returns the digest of the body without the fields that the signature scheme
 // writes into it; 0 if it writes none. A repeat with a new signature has the same sum.
-func (r *route) contentSum(in *inbound, env *workflows.Env) int64 {
+func (r *route) contentSum(in *inbound, env *expr.Env) int64 {
 	p := in.proof
 	if p == nil || len(p.inBody) == 0 || len(in.body) > maxContentSum {
 		return 0
@@ -289,12 +290,12 @@ func (r *route) contentSum(in *inbound, env *workflows.Env) int64 {
 		remove(body, path)
 	}
 	if e := r.dataExpr; e != nil {
-		names := workflows.Names{}
+		names := expr.Names{}
 		for k, v := range env.Names {
 			names[k] = v
 		}
 		names["body"] = body
-		if v, err := e.Eval(&workflows.Env{Names: names, Now: env.Now}); err == nil {
+		if v, err := e.Eval(&expr.Env{Names: names, Now: env.Now}); err == nil {
 			body = v
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/hookloom/hookloom/engine/content"
 	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/engine/signature"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -319,7 +319,7 @@ func scalar(v any) (string, bool) {
 }
 
 // names is what key, type and time are computed from.
-func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
+func (in *inbound) names(d *engine.Delivery, body any) expr.Names {
 	var headers, query map[string]any
 	if !in.unread["headers"] {
 		headers = in.headerNames(d)
@@ -337,7 +337,7 @@ func (in *inbound) names(d *engine.Delivery, body any) workflows.Names {
 			claims = v
 		}
 	}
-	names := workflows.Names{"body": body, "headers": headers, "query": query, "raw": raw, "claims": claims}
+	names := expr.Names{"body": body, "headers": headers, "query": query, "raw": raw, "claims": claims}
 	if !in.unread["method"] {
 		names["method"] = in.method
 	}

@@ -7,17 +7,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // take returns the items of a page; count includes items that occur twice. It is an error
 // if the answer has content but the expressions give nothing: such a poll would never find
 // anything.
 func (p *poller) take(resp map[string]any, cursor any) (rows []row, count int, err error) {
-	names := workflows.Names{"response": resp, "cursor": cursor}
+	names := expr.Names{"response": resp, "cursor": cursor}
 	var list any = resp["body"]
 	if p.poll.Items != nil {
-		if list, err = p.poll.Items.Eval(&workflows.Env{Names: names, Now: p.now()}); err != nil {
+		if list, err = p.poll.Items.Eval(&expr.Env{Names: names, Now: p.now()}); err != nil {
 			return nil, 0, fmt.Errorf("items: %w", err)
 		}
 	}

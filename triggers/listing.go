@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -272,7 +273,7 @@ func (p *poller) details(ctx context.Context, f *found, first bool) error {
 		if r.delivery.Partial = true; !f.fresh[r.delivery.Key] || first && !f.since[r.delivery.Key] || p.poll.Compare {
 			continue // nobody reads its data
 		}
-		with, err := p.request(p.poll.Detail, workflows.Names{"item": r.item})
+		with, err := p.request(p.poll.Detail, expr.Names{"item": r.item})
 		if err != nil {
 			return fmt.Errorf("detail of %s: %w", clip(r.delivery.Key, 100), err)
 		}
@@ -299,7 +300,7 @@ func (p *poller) complete(r row, detail map[string]any) error {
 	var data any = detail["body"]
 	if p.poll.Data != nil {
 		var err error
-		if data, err = p.poll.Data.Eval(&workflows.Env{Names: workflows.Names{"item": r.item, "detail": detail},
+		if data, err = p.poll.Data.Eval(&expr.Env{Names: expr.Names{"item": r.item, "detail": detail},
 			Now: p.now().UTC()}); err != nil {
 			return fmt.Errorf("data: %w", err)
 		}
@@ -310,11 +311,11 @@ func (p *poller) complete(r row, detail map[string]any) error {
 }
 
 // request renders a request.
-func (p *poller) request(of *workflows.Value, names workflows.Names) (map[string]any, error) {
+func (p *poller) request(of *workflows.Value, names expr.Names) (map[string]any, error) {
 	for k, v := range p.env.Names {
 		names[k] = v
 	}
-	env := &workflows.Env{Names: names, Now: p.now()}
+	env := &expr.Env{Names: names, Now: p.now()}
 	with := map[string]any{}
 	for _, k := range of.Keys() {
 		fill := workflows.FillPlain
@@ -335,13 +336,13 @@ func (p *poller) request(of *workflows.Value, names workflows.Names) (map[string
 }
 
 // row computes key, data, type and cursor of an item.
-func (p *poller) row(names workflows.Names, item any) (row, error) {
+func (p *poller) row(names expr.Names, item any) (row, error) {
 	now := p.now().UTC()
-	own := workflows.Names{"item": item}
+	own := expr.Names{"item": item}
 	for k, v := range names {
 		own[k] = v
 	}
-	env := &workflows.Env{Names: own, Now: now}
+	env := &expr.Env{Names: own, Now: now}
 	out := row{data: item, item: item}
 	var err error
 	if p.poll.Data != nil && p.poll.Detail == nil {
@@ -407,7 +408,7 @@ func (p *poller) finish(f *found, pr *progress) error {
 			return p.leave(f, pr)
 		}
 	case p.poll.Cursor != nil && !p.poll.PerItem:
-		v, err := p.poll.Cursor.Eval(&workflows.Env{Names: workflows.Names{"response": f.lastResponse, "cursor": w.Base}, Now: p.now()})
+		v, err := p.poll.Cursor.Eval(&expr.Env{Names: expr.Names{"response": f.lastResponse, "cursor": w.Base}, Now: p.now()})
 		if err != nil {
 			return fmt.Errorf("cursor: %w", err)
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
 // This file doubts an end of a list: an expression under pages that gives nothing is
@@ -147,7 +147,7 @@ func (s *surveyed) judge(path, name string, v any, wanted string) {
 	}
 	str, isText := v.(string)
 	valued := isText && str != "" || !isText && asNumber(v) != nil
-	near := isText && strings.ContainsAny(str, "/?") && workflows.DidYouMean(wanted, []string{name}) != ""
+	near := isText && strings.ContainsAny(str, "/?") && spelling.Nearest(wanted, []string{name}) != ""
 	switch {
 	case valued && s.live == "" && (slices.Contains(nextNames, plain) || near):
 		s.live, s.liveValue = path, v

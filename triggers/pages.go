@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // maxSame is how often in a row a page may be the one before: more is a service that
@@ -22,7 +23,7 @@ const maxSame = 8
 
 // pageRequest renders the request of the walk's next page.
 func (p *poller) pageRequest(w *walk) (map[string]any, error) {
-	with, err := p.request(p.poll.Request, workflows.Names{"cursor": p.asked(w)})
+	with, err := p.request(p.poll.Request, expr.Names{"cursor": p.asked(w)})
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func (p *poller) turn(pr *progress, resp map[string]any, items int, rows []row) 
 		for i, r := range rows {
 			list[i] = r.item
 		}
-		last, err := pages.Until.Condition(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w), "items": list},
+		last, err := pages.Until.Condition(&expr.Env{Names: expr.Names{"response": resp, "cursor": p.asked(w), "items": list},
 			Now: p.now()})
 		if err != nil {
 			return false, fmt.Errorf("pages.until: %w", err)
@@ -174,7 +175,7 @@ func digestOf(rows []row) string {
 // token turns to the page that the answer names.
 func (p *poller) token(pr *progress, resp map[string]any, items int, rows []row) (bool, error) {
 	w := pr.Walk
-	v, err := p.poll.Pages.Token.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
+	v, err := p.poll.Pages.Token.Eval(&expr.Env{Names: expr.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
 	if err != nil {
 		return false, fmt.Errorf("pages.token: %w", err)
 	}
@@ -205,7 +206,7 @@ func (p *poller) follow(pr *progress, resp map[string]any, items int, rows []row
 		raw = linkNext(linkHeader(resp))
 	} else {
 		by = p.poll.Pages.Next.Text
-		v, err = p.poll.Pages.Next.Eval(&workflows.Env{Names: workflows.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
+		v, err = p.poll.Pages.Next.Eval(&expr.Env{Names: expr.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
 		if err != nil {
 			return false, fmt.Errorf("pages.next: %w", err)
 		}
@@ -275,7 +276,7 @@ func (p *poller) nextURL(raw, at string) (string, error) {
 // basePath is the path of the connection's base_url: what comes before the path that
 // the request asks for.
 func (p *poller) basePath(asked string) string {
-	with, err := p.request(p.poll.Request, workflows.Names{"cursor": nil})
+	with, err := p.request(p.poll.Request, expr.Names{"cursor": nil})
 	if err != nil {
 		return ""
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -54,7 +55,7 @@ type poller struct {
 	inlet string
 	ask   Ask
 	in    Inbox
-	env   *workflows.Env // secrets
+	env   *expr.Env // secrets
 	log   *slog.Logger
 	table *timetable
 	now   func() time.Time

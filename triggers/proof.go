@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -80,7 +81,7 @@ func (r *route) variants() []*workflows.Verify {
 	return out
 }
 
-func (r *route) readSecrets(env *workflows.Env) error {
+func (r *route) readSecrets(env *expr.Env) error {
 	for i, s := range r.webhook.Secrets {
 		x, err := s.Render(env, workflows.FillPlain)
 		if err != nil {
@@ -194,7 +195,7 @@ func namesSet(v *workflows.Verify, params map[string]string) error {
 }
 
 // authScheme returns the scheme that auth: stands for.
-func (r *route) authScheme(env *workflows.Env) (*workflows.Verify, error) {
+func (r *route) authScheme(env *expr.Env) (*workflows.Verify, error) {
 	a := r.webhook.Auth
 	if a == nil {
 		return nil, nil

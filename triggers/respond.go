@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -125,8 +126,8 @@ func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route
 }
 
 // render writes an answer of respond:.
-func (r *route) render(w http.ResponseWriter, s *workflows.Respond, names workflows.Names, now time.Time) {
-	env := &workflows.Env{Names: names, Now: r.localTime(now)}
+func (r *route) render(w http.ResponseWriter, s *workflows.Respond, names expr.Names, now time.Time) {
+	env := &expr.Env{Names: names, Now: r.localTime(now)}
 	headers, err := s.Headers.Render(env, workflows.FillNonempty)
 	var body any
 	if err == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/triggers"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 var jsonHeader = http.Header{"Content-Type": {"application/json"}}
@@ -21,7 +21,7 @@ var jsonHeader = http.Header{"Content-Type": {"application/json"}}
 func TestASynchronousAnswerIsTheRunsOutput(t *testing.T) {
 	const id = engine.RunID(7)
 	ended := func(s engine.RunStatus, output any, e *plan.Error) *engine.Ended {
-		return &engine.Ended{Run: &engine.Run{ID: id, Status: s, Error: e}, Names: workflows.Names{"output": output,
+		return &engine.Ended{Run: &engine.Run{ID: id, Status: s, Error: e}, Names: expr.Names{"output": output,
 			"event": map[string]any{"key": "k\r\nX-Evil: 1"}, "run": map[string]any{"id": id.String()}}}
 	}
 	for _, x := range []struct {
@@ -80,7 +80,7 @@ func TestAnAnswersHeaderCannotBeSplit(t *testing.T) {
 	p := load(t, "triggers:\n  t: {webhook: {auth: none, respond: {mode: sync, headers: {X-Key: \"${{ event.key }}\"}}}}\n")
 	m := &memory{events: map[string]engine.EventID{}, await: func(context.Context, engine.EventID) (*engine.Ended, error) {
 		return &engine.Ended{Run: &engine.Run{Status: engine.Succeeded, FinishedAt: time.Now()},
-			Names: workflows.Names{"event": map[string]any{"key": "k\r\nX-Evil: 1"}, "output": nil, "run": nil}}, nil
+			Names: expr.Names{"event": map[string]any{"key": "k\r\nX-Evil: 1"}, "output": nil, "run": nil}}, nil
 	}}
 	w := post(hooks(t, p, m), "POST", "/hooks/t", jsonHeader, []byte(`{}`))
 	if w.Code != 200 || w.Header().Get("X-Key") != "" || w.Header().Get("X-Evil") != "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 	"golang.org/x/time/rate"
 )
@@ -165,7 +166,7 @@ func (r *route) usePreset(p *workflows.Preset) {
 }
 
 // prepare compiles schemes, handshakes and answers.
-func (r *route) prepare(env *workflows.Env) error {
+func (r *route) prepare(env *expr.Env) error {
 	if err := r.readSecrets(env); err != nil {
 		return err
 	}

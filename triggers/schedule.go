@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/robfig/cron/v3"
 )
@@ -292,7 +293,7 @@ func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
 	}
 	var data any = map[string]any{}
 	if s.schedule.Data != nil {
-		v, err := s.schedule.Data.Eval(&workflows.Env{Names: workflows.Names{"time": planned.UTC()}, Now: now})
+		v, err := s.schedule.Data.Eval(&expr.Env{Names: expr.Names{"time": planned.UTC()}, Now: now})
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // finds is a diary whose polls find something.
@@ -41,7 +42,7 @@ func TestSilenceIsJudgedByAsking(t *testing.T) {
 					t.Fatal(err)
 				}
 				w.poller = &poller{trigger: &workflows.Trigger{Name: "t"}, poll: &workflows.Poll{MaxItems: 10}, inlet: "poll", in: d,
-					env: &workflows.Env{}, log: slog.New(slog.DiscardHandler), table: table, now: time.Now,
+					env: &expr.Env{}, log: slog.New(slog.DiscardHandler), table: table, now: time.Now,
 					ask: func(context.Context, map[string]any) (map[string]any, error) {
 						return map[string]any{"status": 200, "headers": map[string]any{}, "body": []any{}, "url": "https://x.example"}, nil
 					}}

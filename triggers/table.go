@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
 // table is the routing of one project; it is replaced as a whole.
@@ -100,7 +100,7 @@ func (t *table) nearest(path string) *route {
 			return r
 		}
 	}
-	if i := index(paths, workflows.DidYouMean(form, paths)); i >= 0 {
+	if i := index(paths, spelling.Nearest(form, paths)); i >= 0 {
 		return t.routes[i]
 	}
 	if !strings.HasPrefix(form, "/hooks/") {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // This file reads lists without pages:. What a limit cuts off is requested with a greater
@@ -72,14 +73,14 @@ func cursorNamed(cursor any) string {
 // cut reports whether an answer has as many items as the request allows: there may be
 // more.
 func (p *poller) cut(rows []row) bool {
-	with, err := p.request(p.poll.Request, workflows.Names{"cursor": nil})
+	with, err := p.request(p.poll.Request, expr.Names{"cursor": nil})
 	if err != nil {
 		return false
 	}
 	for _, place := range []string{"query", "body"} {
 		m, _ := with[place].(map[string]any)
 		for name, v := range m {
-			n, ok := workflows.Number(v)
+			n, ok := expr.Number(v)
 			if s, isText := v.(string); isText && decimal(s) {
 				_, err := fmt.Sscan(s, &n)
 				ok = err == nil

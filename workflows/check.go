@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // checker holds what all files of a project know of each other.
@@ -31,42 +31,42 @@ func (c *checker) workflow(w *Workflow) {
 		c.starts(w)
 	}
 	base := c.baseScope(w)
-	rule := base.in("a rule")
-	rule.drop("run", "vars", "steps", "secrets", "events")
+	rule := base.In("a rule")
+	rule.Drop("run", "vars", "steps", "secrets", "events")
 	for _, e := range w.When {
 		e.check(rule, reflect.Bool)
 	}
-	body := base.in("a step")
-	body.names["vars"] = types.Map{}
-	body.names["steps"] = types.Map{}
+	body := base.In("a step")
+	body.Names["vars"] = expr.Map{}
+	body.Names["steps"] = expr.Map{}
 	for _, v := range w.Vars {
-		own := body.in("vars")
-		own.drop("steps", "run")
-		own.laterVars = laterVars(w.Vars, body)
+		own := body.In("vars")
+		own.Drop("steps", "run")
+		own.LaterVars = laterVars(w.Vars, body)
 		v.Value.check(own)
-		body.addVar(v.Name, v.pos, w.src)
+		body.AddVar(v.Name)
 	}
 	w.checkFlow(body)
 	c.gather(w, rule)
 	c.cancelOn(w, rule)
 	s := stepChecker{c: c, w: w}
 	s.sequence(w.Steps, body)
-	handler := body.in("on_failure")
-	handler.names["error"] = errorType()
-	for id := range handler.steps() {
-		handler.maybe[id] = true
+	handler := body.In("on_failure")
+	handler.Names["error"] = expr.ErrorType()
+	for id := range handler.Steps() {
+		handler.MaybeNil[id] = true
 	}
 	s.sequence(w.OnFailed, handler)
 	w.checkFinally(&s, body)
-	out := body.in("output")
+	out := body.In("output")
 	w.Output.check(out)
 	w.warnOfReplacing()
 	c.secretList(w)
 	w.SecretNames()
 }
 
-func laterVars(all []Var, sc *scope) map[string]int {
-	set, _ := sc.names["vars"].(types.Map)
+func laterVars(all []Var, sc *expr.Scope) map[string]int {
+	set, _ := sc.Names["vars"].(expr.Map)
 	out := map[string]int{}
 	for _, v := range all {
 		if set[v.Name] == nil {
@@ -77,33 +77,33 @@ func laterVars(all []Var, sc *scope) map[string]int {
 }
 
 // baseScope is what every expression of a workflow may see.
-func (c *checker) baseScope(w *Workflow) *scope {
-	inputs := types.Map{}
+func (c *checker) baseScope(w *Workflow) *expr.Scope {
+	inputs := expr.Map{}
 	for _, in := range w.Inputs {
-		inputs[in.Name] = inputType(in.Type)
+		inputs[in.Name] = expr.InputType(in.Type)
 	}
-	sc := &scope{
-		names:       types.Map{"event": eventType(types.Any), "inputs": inputs, "run": runType()},
-		hiddenSteps: map[string]string{},
-		maybe:       map[string]bool{},
-		lenient:     c.stored,
-		known:       c.knownData(w),
+	sc := &expr.Scope{
+		Names:       expr.Map{"event": expr.EventType(expr.Any), "inputs": inputs, "run": expr.RunType()},
+		HiddenSteps: map[string]string{},
+		MaybeNil:    map[string]bool{},
+		Lenient:     c.stored,
+		Samples:     c.knownData(w),
 	}
 	if w.Gather != nil && w.Gather.Kind == Batch {
-		sc.names["events"] = types.Array(eventType(types.Any))
+		sc.Names["events"] = expr.ListOf(expr.EventType(expr.Any))
 	}
 	if data := c.sampleOf(w); data != nil {
-		sc.sampled = types.Map{}
-		for k, v := range sc.names {
-			sc.sampled[k] = v
+		sc.Sampled = expr.Map{}
+		for k, v := range sc.Names {
+			sc.Sampled[k] = v
 		}
-		sc.sampled["event"] = eventType(data)
+		sc.Sampled["event"] = expr.EventType(data)
 	}
 	return sc
 }
 
 // sampleOf types event.data when every trigger of the workflow has a sample.
-func (c *checker) sampleOf(w *Workflow) types.Type {
+func (c *checker) sampleOf(w *Workflow) expr.Type {
 	if len(w.Starts) != 1 || w.Starts[0].Kind != "trigger" {
 		return nil
 	}
@@ -115,101 +115,13 @@ func (c *checker) sampleOf(w *Workflow) types.Type {
 	if err != nil {
 		return nil
 	}
-	return sampleType(v)
+	return expr.SampleType(v)
 }
-
-// in copies a scope for another place.
-func (sc *scope) in(where string) *scope {
-	out := &scope{
-		where:       where,
-		names:       types.Map{},
-		hiddenSteps: map[string]string{},
-		maybe:       map[string]bool{},
-		lenient:     sc.lenient,
-		known:       sc.known,
-		hint:        sc.hint,
-	}
-	for k, v := range sc.names {
-		out.names[k] = v
-	}
-	for _, k := range []string{"steps", "vars"} {
-		if m, ok := sc.names[k].(types.Map); ok {
-			out.names[k] = copyMap(m)
-		}
-	}
-	for k, v := range sc.hiddenSteps {
-		out.hiddenSteps[k] = v
-	}
-	for k, v := range sc.maybe {
-		out.maybe[k] = v
-	}
-	if sc.sampled != nil {
-		out.sampled = copyMap(sc.sampled)
-	}
-	out.sync()
-	return out
-}
-
-func copyMap(m types.Map) types.Map {
-	out := types.Map{}
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
-}
-
-// sync brings the names that grew into the sampled scope too.
-func (sc *scope) sync() {
-	if sc.sampled == nil {
-		return
-	}
-	for k, v := range sc.names {
-		if k != "event" {
-			sc.sampled[k] = v
-		}
-	}
-	for k := range sc.sampled {
-		if _, ok := sc.names[k]; !ok {
-			delete(sc.sampled, k)
-		}
-	}
-}
-
-func (sc *scope) drop(names ...string) {
-	for _, n := range names {
-		delete(sc.names, n)
-	}
-	sc.sync()
-}
-
-func (sc *scope) with(name string, t types.Type) *scope {
-	out := sc.in(sc.where)
-	out.names[name] = t
-	out.sync()
-	return out
-}
-
-func (sc *scope) addVar(name string, at Pos, src *source) {
-	if m, ok := sc.names["vars"].(types.Map); ok {
-		m[name] = types.Any
-	}
-}
-
-func (sc *scope) steps() types.Map {
-	m, ok := sc.names["steps"].(types.Map)
-	if !ok {
-		return types.Map{}
-	}
-	return m
-}
-
-// anySecret lets secrets.NAME be named; which names exist is checked apart.
-var anySecret = types.Map{types.Extra: types.String}
 
 // secretList checks secrets: and the secrets that are not set anywhere.
 func (c *checker) secretList(w *Workflow) {
 	w.eachExpr(func(e *Expr) {
-		for _, name := range e.secretNames() {
+		for _, name := range e.SecretNames() {
 			at := strings.Index(e.Text, "secrets."+name) + len("secrets.")
 			from := len([]rune(e.Text[:at]))
 			if w.secrets != nil && !slices.Contains(w.secrets, name) {
@@ -243,7 +155,7 @@ func (c *checker) secretSet(e *Expr, name string, from int) {
 func (c *checker) tokens() {
 	for key, v := range map[string]*Value{"token": c.p.Server.Token, "view_token": c.p.Server.ViewToken} {
 		v.exprs(func(e *Expr) {
-			for _, name := range e.secretNames() {
+			for _, name := range e.SecretNames() {
 				if c.secrets != nil && !c.secrets(name) {
 					from := max(0, strings.Index(e.Text, name))
 					e.report("token-not-set", true, from, from+len(name),

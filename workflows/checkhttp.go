@@ -1,12 +1,12 @@
 package workflows
 
 import (
-	"slices"
-
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // answerSize refuses to keep more of an answer than can be kept.
@@ -105,7 +105,7 @@ func (s *stepChecker) sentFile(st *Step) {
 			case p.name == "file":
 				s.filePath("file", p.value)
 			case !slices.Contains(partFields, p.name):
-				hint := suggestOr(p.name, partFields)
+				hint := spelling.SuggestOr(p.name, partFields)
 				if p.name == "path" {
 					hint = "here it is file"
 				}

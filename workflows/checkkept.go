@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
 // This file checks the steps that store something inside: the store's, and emitted events.
@@ -49,7 +51,7 @@ func (s *stepChecker) emits(st *Step) {
 		return
 	}
 	if s.c.p.Triggers[name] == nil {
-		hint := suggest(name, slices.Sorted(maps.Keys(s.c.p.Triggers)))
+		hint := spelling.Suggest(name, slices.Sorted(maps.Keys(s.c.p.Triggers)))
 		switch {
 		case name == AlertsTrigger:
 			hint = "it has Hookloom's own alerts; declare a trigger of yours: triggers: {NAME: {}}"

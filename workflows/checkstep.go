@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
 // stepChecker walks the steps in the order they run, so that a name is visible
@@ -18,7 +19,7 @@ type stepChecker struct {
 }
 
 // sequence checks steps one after another; each sees those before it.
-func (s *stepChecker) sequence(list []*Step, sc *scope) {
+func (s *stepChecker) sequence(list []*Step, sc *expr.Scope) {
 	s.hideLater(list, sc)
 	for _, st := range list {
 		s.step(st, sc)
@@ -26,51 +27,51 @@ func (s *stepChecker) sequence(list []*Step, sc *scope) {
 }
 
 // hideLater gives steps that have not run yet a reason of their own.
-func (s *stepChecker) hideLater(list []*Step, sc *scope) {
+func (s *stepChecker) hideLater(list []*Step, sc *expr.Scope) {
 	eachStep(list, func(st *Step) {
-		if st.ID != "" && sc.steps()[st.ID] == nil {
-			sc.hiddenSteps[st.ID] = fmt.Sprintf("it runs later, on line %d", st.Pos.Line)
+		if st.ID != "" && sc.Steps()[st.ID] == nil {
+			sc.HiddenSteps[st.ID] = fmt.Sprintf("it runs later, on line %d", st.Pos.Line)
 		}
 	})
 }
 
-func (s *stepChecker) step(st *Step, sc *scope) {
+func (s *stepChecker) step(st *Step, sc *expr.Scope) {
 	if st.If != nil {
-		own := sc.in("a step's if")
+		own := sc.In("a step's if")
 		st.If.check(own, reflect.Bool)
 	}
-	at, before := sc, copyMap(sc.steps())
+	at, before := sc, maps.Clone(sc.Steps())
 	if st.ForEach != nil {
 		at = s.loop(st, sc)
 	}
 	s.needs(st, at)
 	if st.Retry != nil && st.Retry.When != nil {
-		st.Retry.When.check(at.in("retry.when").with("error", errorType()), reflect.Bool)
+		st.Retry.When.check(at.In("retry.when").With("error", expr.ErrorType()), reflect.Bool)
 	}
 	if len(st.OnFailure) > 0 {
-		s.sequence(st.OnFailure, at.in("on_failure").with("error", errorType()))
+		s.sequence(st.OnFailure, at.In("on_failure").With("error", expr.ErrorType()))
 	}
 	if st.Output != nil {
-		st.Output.check(at.in("a step's output").with("result", types.Any))
+		st.Output.check(at.In("a step's output").With("result", expr.Any))
 	}
 	if st.ForEach != nil {
-		for id := range at.steps() {
+		for id := range at.Steps() {
 			if before[id] == nil {
-				sc.hiddenSteps[id] = "it is inside a loop: read the loop's own output"
+				sc.HiddenSteps[id] = "it is inside a loop: read the loop's own output"
 			}
 		}
 	}
 	if st.ID != "" {
-		sc.steps()[st.ID] = s.typeOf(st)
-		delete(sc.hiddenSteps, st.ID)
-		sc.maybe[st.ID] = st.If != nil && st.Body != "stop" && st.Body != "fail"
-		sc.sync()
+		sc.Steps()[st.ID] = s.typeOf(st)
+		delete(sc.HiddenSteps, st.ID)
+		sc.MaybeNil[st.ID] = st.If != nil && st.Body != "stop" && st.Body != "fail"
+		sc.Sync()
 	}
 }
 
 // needs checks what a step does. In the text of a run that has begun, what a step needs
 // and what is gone since fails that step, if and when it comes to it, and nothing else.
-func (s *stepChecker) needs(st *Step, sc *scope) {
+func (s *stepChecker) needs(st *Step, sc *expr.Scope) {
 	before := len(s.w.src.mistakes)
 	s.body(st, sc)
 	if !s.c.stored || st.Body != "uses" && st.Body != "call" && st.Body != "wait" {
@@ -88,10 +89,10 @@ func (s *stepChecker) needs(st *Step, sc *scope) {
 }
 
 // body checks what a step does.
-func (s *stepChecker) body(st *Step, sc *scope) {
+func (s *stepChecker) body(st *Step, sc *expr.Scope) {
 	switch st.Body {
 	case "": // the body's key is misspelt; what is beside it can still be checked
-		st.With.check(sc.in("with").with("secrets", anySecret))
+		st.With.check(sc.In("with").With("secrets", expr.AnySecret))
 	case "uses":
 		s.uses(st, sc)
 	case "switch":
@@ -103,41 +104,41 @@ func (s *stepChecker) body(st *Step, sc *scope) {
 	case "call":
 		s.call(st, sc)
 	case "sleep":
-		st.Sleep.check(sc.in("sleep"))
+		st.Sleep.check(sc.In("sleep"))
 	case "wait":
 		s.wait(st, sc)
 	case "set":
 		for _, v := range st.Set {
-			v.Value.check(sc.in("set"))
-			sc.addVar(v.Name, v.pos, s.w.src)
+			v.Value.check(sc.In("set"))
+			sc.AddVar(v.Name)
 		}
 	case "stop", "fail":
-		st.Text.check(sc.in(st.Body))
+		st.Text.check(sc.In(st.Body))
 	}
 }
 
 // loop gives the scope of one iteration.
-func (s *stepChecker) loop(st *Step, sc *scope) *scope {
-	st.ForEach.check(sc.in("foreach"), reflect.Invalid)
-	inner := sc.in(sc.where)
-	if _, taken := inner.names[st.As]; taken {
+func (s *stepChecker) loop(st *Step, sc *expr.Scope) *expr.Scope {
+	st.ForEach.check(sc.In("foreach"), reflect.Invalid)
+	inner := sc.In(sc.Where)
+	if _, taken := inner.Names[st.As]; taken {
 		s.w.src.add(st.Pos, "needs-key", fmt.Sprintf("this loop is inside another whose item is named %s too", st.As),
 			"the inner loop must name its item with as:")
 	}
-	inner.names[st.As], inner.names["index"] = types.Any, types.Int
-	inner.sync()
+	inner.Names[st.As], inner.Names["index"] = expr.Any, expr.Int
+	inner.Sync()
 	return inner
 }
 
 // parallel checks branches that run at once: none sees the others.
-func (s *stepChecker) parallel(st *Step, sc *scope) {
-	before := copyMap(sc.steps())
-	var branches []*scope
+func (s *stepChecker) parallel(st *Step, sc *expr.Scope) {
+	before := maps.Clone(sc.Steps())
+	var branches []*expr.Scope
 	for i, b := range st.Parallel {
-		inner := sc.in(sc.where)
+		inner := sc.In(sc.Where)
 		for j, other := range st.Parallel {
 			if i != j {
-				eachStep([]*Step{other}, func(x *Step) { inner.hiddenSteps[x.ID] = "it runs at the same time, in another branch" })
+				eachStep([]*Step{other}, func(x *Step) { inner.HiddenSteps[x.ID] = "it runs at the same time, in another branch" })
 			}
 		}
 		s.step(b, inner)
@@ -145,15 +146,15 @@ func (s *stepChecker) parallel(st *Step, sc *scope) {
 	}
 	for _, inner := range branches {
 		// What a branch sets is seen there only, so that no race can be written.
-		inner.names["vars"] = types.Map{}
+		inner.Names["vars"] = expr.Map{}
 		s.merge(inner, sc, before, true)
 	}
 }
 
 // call checks that another workflow can be called, and with what.
-func (s *stepChecker) call(st *Step, sc *scope) {
+func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 	src := s.w.src
-	st.With.check(sc.in("a called workflow's inputs")) // they are stored, so without secrets
+	st.With.check(sc.In("a called workflow's inputs")) // they are stored, so without secrets
 	callee := s.c.p.Workflows[st.Call]
 	if callee == nil {
 		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), s.callables(st.Call))
@@ -177,7 +178,7 @@ func (s *stepChecker) call(st *Step, sc *scope) {
 	for _, f := range st.With.fields() {
 		if !slices.Contains(names, f.name) {
 			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Call, f.name),
-				suggest(f.name, names))
+				spelling.Suggest(f.name, names))
 		}
 		for _, in := range callee.Inputs {
 			if v, constant := f.value.IsConstant(); constant && in.Name == f.name {
@@ -202,7 +203,7 @@ func (s *stepChecker) callables(name string) string {
 			}
 		}
 	}
-	if hint := suggest(name, known); hint != "" {
+	if hint := spelling.Suggest(name, known); hint != "" {
 		return hint
 	}
 	if len(known) > 0 && len(known) <= 12 {
@@ -215,37 +216,37 @@ func (s *stepChecker) callables(name string) string {
 var laterActions = []string{"discord/post", "teams/post"}
 
 // group checks a group; what ran inside is visible after it.
-func (s *stepChecker) group(st *Step, sc *scope) {
-	before := copyMap(sc.steps())
-	inner := sc.in(sc.where)
+func (s *stepChecker) group(st *Step, sc *expr.Scope) {
+	before := maps.Clone(sc.Steps())
+	inner := sc.In(sc.Where)
 	s.sequence(st.Steps, inner)
 	s.merge(inner, sc, before, st.If != nil)
-	other := sc.in(sc.where)
-	for id := range inner.steps() {
+	other := sc.In(sc.Where)
+	for id := range inner.Steps() {
 		if before[id] == nil {
-			delete(other.steps(), id)
-			other.hiddenSteps[id] = "it is in the other branch"
+			delete(other.Steps(), id)
+			other.HiddenSteps[id] = "it is in the other branch"
 		}
 	}
 	s.sequence(st.Else, other)
 	s.merge(other, sc, before, true)
 }
 
-func (s *stepChecker) switches(st *Step, sc *scope) {
+func (s *stepChecker) switches(st *Step, sc *expr.Scope) {
 	if st.Switch != nil {
-		st.Switch.check(sc.in("switch"), reflect.Invalid)
+		st.Switch.check(sc.In("switch"), reflect.Invalid)
 	}
-	before := copyMap(sc.steps())
+	before := maps.Clone(sc.Steps())
 	branches := [][]*Step{st.Default}
 	for _, c := range st.Cases {
 		branches = append(branches, c.Steps)
 	}
 	for _, b := range branches {
-		inner := sc.in(sc.where)
-		for id := range inner.steps() {
+		inner := sc.In(sc.Where)
+		for id := range inner.Steps() {
 			if before[id] == nil {
-				delete(inner.steps(), id)
-				inner.hiddenSteps[id] = "it is in another branch"
+				delete(inner.Steps(), id)
+				inner.HiddenSteps[id] = "it is in another branch"
 			}
 		}
 		s.sequence(b, inner)
@@ -254,20 +255,20 @@ func (s *stepChecker) switches(st *Step, sc *scope) {
 }
 
 // merge makes the steps and vars of a branch visible after it.
-func (s *stepChecker) merge(from, to *scope, before types.Map, maybe bool) {
-	for id, t := range from.steps() {
+func (s *stepChecker) merge(from, to *expr.Scope, before expr.Map, maybe bool) {
+	for id, t := range from.Steps() {
 		if before[id] == nil {
-			to.steps()[id] = t
-			delete(to.hiddenSteps, id)
-			to.maybe[id] = maybe || from.maybe[id]
+			to.Steps()[id] = t
+			delete(to.HiddenSteps, id)
+			to.MaybeNil[id] = maybe || from.MaybeNil[id]
 		}
 	}
-	if vars, ok := from.names["vars"].(types.Map); ok {
+	if vars, ok := from.Names["vars"].(expr.Map); ok {
 		for name := range vars {
-			to.addVar(name, Pos{}, s.w.src)
+			to.AddVar(name)
 		}
 	}
-	to.sync()
+	to.Sync()
 }
 
 func article(word string) string {
@@ -275,13 +276,6 @@ func article(word string) string {
 		return "an"
 	}
 	return "a"
-}
-
-func suggestOr(word string, words []string) string {
-	if s := suggest(word, words); s != "" {
-		return s
-	}
-	return "one of " + strings.Join(words, ", ")
 }
 
 // urlSecrets warns of a secret in a URL: proxies and targets write URLs down.
@@ -330,25 +324,4 @@ func (v *Value) keyPos(src *source, key string) Pos {
 		}
 	}
 	return v.pos
-}
-
-// secretNames lists the secrets an expression names.
-func (e *Expr) secretNames() []string { return e.named }
-
-// secretsSet refuses to run without a secret that the expression names: nil in its
-// place would be sent as null, or as nothing.
-func (e *Expr) secretsSet(names Names) error {
-	secrets, _ := names["secrets"].(map[string]any)
-	for _, n := range e.named {
-		if secrets[n] == nil {
-			return &EvalError{
-				Expr:   e.Text,
-				Line:   1,
-				Column: 1,
-				Problem: fmt.Sprintf("secret %s is not set: set it in the environment, in .env or in /run/secrets, and load "+
-					"the project again", n),
-			}
-		}
-	}
-	return nil
 }

@@ -8,7 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
 // starts checks what a workflow listens to.
@@ -26,7 +27,7 @@ func (c *checker) starts(w *Workflow) {
 					w.src.add(s.pos, "unknown-workflow", "a workflow cannot listen to itself", "")
 				} else if c.p.Workflows[id] == nil {
 					w.src.add(s.pos, "unknown-workflow", fmt.Sprintf("no workflow %q", id),
-						suggest(id, slices.Sorted(maps.Keys(c.p.Workflows))))
+						spelling.Suggest(id, slices.Sorted(maps.Keys(c.p.Workflows))))
 				}
 			}
 		}
@@ -88,7 +89,7 @@ func (c *checker) eventNames(src *source, at Pos, wh *Webhook, events []string) 
 	}
 	for _, e := range events {
 		if !slices.Contains(p.Events, e) && !strings.HasSuffix(e, "*") {
-			if s := DidYouMean(e, p.Events); s != "" {
+			if s := spelling.Nearest(e, p.Events); s != "" {
 				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
 			} else if s := suffixMatch(e, p.Events); s != "" {
 				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
@@ -122,11 +123,11 @@ func (c *checker) trigger(t *Trigger) {
 		c.poll(t)
 	}
 	for i, s := range t.Schedules {
-		sc := &scope{
-			where:       "a schedule",
-			names:       types.Map{"time": types.TypeOf(zeroTime)},
-			hiddenSteps: map[string]string{},
-			maybe:       map[string]bool{},
+		sc := &expr.Scope{
+			Where:       "a schedule",
+			Names:       expr.Map{"time": expr.Time},
+			HiddenSteps: map[string]string{},
+			MaybeNil:    map[string]bool{},
 		}
 		if s.Data != nil {
 			s.Data.check(sc, reflect.Invalid)
@@ -175,7 +176,7 @@ func (c *checker) trigger(t *Trigger) {
 // anyReads tells whether one of the expressions reads a name.
 func anyReads(list []*Expr, name string) bool {
 	for _, e := range list {
-		if e.reads(name) {
+		if e.Reads(name) {
 			return true
 		}
 	}
@@ -235,7 +236,7 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 			"cursor: item.created_at, or pages: so that the first poll remembers all")
 	}
 	if name, ok := p.Request.Field("connection").constantText(); ok && c.p.Connections[name] == nil {
-		hint := suggest(name, slices.Sorted(maps.Keys(c.p.Connections)))
+		hint := spelling.Suggest(name, slices.Sorted(maps.Keys(c.p.Connections)))
 		if hint == "" {
 			hint = fmt.Sprintf("connections: {%s: {connector: http, auth: {bearer: \"${{ secrets.%s_API_KEY }}\"}}}", name,
 				strings.ToUpper(name))
@@ -248,7 +249,7 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 // an item that is written late with that time, or an earlier one, would be missed.
 func (c *checker) ownLookBack(t *Trigger, p *Poll) {
 	if c.stored || p.Request == nil || p.Provider != "" || p.OverlapWritten || p.Cursor == nil || !p.AsksFrom() ||
-		!NamesTime(p.Cursor.Text) {
+		!expr.NamesTime(p.Cursor.Text) {
 		return
 	}
 	t.src.warn(p.cursorPos, "no-overlap",
@@ -268,38 +269,38 @@ func (c *checker) sharedKey(t *Trigger) {
 
 // pollExprs checks what a poll reads of its answers.
 func pollExprs(p *Poll) {
-	request := &scope{
-		where:       "a poll's request",
-		names:       types.Map{"cursor": types.Any, "secrets": anySecret},
-		hiddenSteps: map[string]string{},
-		maybe:       map[string]bool{},
+	request := &expr.Scope{
+		Where:       "a poll's request",
+		Names:       expr.Map{"cursor": expr.Any, "secrets": expr.AnySecret},
+		HiddenSteps: map[string]string{},
+		MaybeNil:    map[string]bool{},
 	}
 	p.Request.check(request)
-	response := types.Map{
-		"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any, "url": types.String},
-		"cursor":   types.Any,
+	response := expr.Map{
+		"response": expr.Map{"status": expr.Int, "headers": expr.AnyMap, "body": expr.Any, "url": expr.String},
+		"cursor":   expr.Any,
 	}
-	one := &scope{
-		where:       "a poll's detail",
-		names:       types.Map{"item": types.Any, "secrets": anySecret},
-		hiddenSteps: map[string]string{},
-		maybe:       map[string]bool{},
+	one := &expr.Scope{
+		Where:       "a poll's detail",
+		Names:       expr.Map{"item": expr.Any, "secrets": expr.AnySecret},
+		HiddenSteps: map[string]string{},
+		MaybeNil:    map[string]bool{},
 	}
 	p.Detail.check(one)
-	whole := &scope{where: "a poll", names: response, hint: answerHint}
-	each := whole.in("a poll's item").with("item", types.Any).with("items", types.Any)
+	whole := &expr.Scope{Where: "a poll", Names: response, Hint: answerHint}
+	each := whole.In("a poll's item").With("item", expr.Any).With("items", expr.Any)
 	for _, e := range []*Expr{p.Items, p.Pages.Next, p.Pages.Token} {
 		if e != nil {
 			e.check(whole, reflect.Invalid)
 		}
 	}
 	if p.Pages.Until != nil {
-		p.Pages.Until.check(whole.with("items", types.Any), reflect.Bool)
+		p.Pages.Until.check(whole.With("items", expr.Any), reflect.Bool)
 	}
-	each.hint = itemHint
+	each.Hint = itemHint
 	data := each
 	if p.Detail != nil {
-		data = each.with("detail", types.Map{"status": types.Int, "headers": anyMap, "body": types.Any})
+		data = each.With("detail", expr.Map{"status": expr.Int, "headers": expr.AnyMap, "body": expr.Any})
 	}
 	if p.Data != nil {
 		p.Data.check(data, reflect.Invalid)
@@ -312,17 +313,17 @@ func pollExprs(p *Poll) {
 }
 
 // webhookNames are what a webhook inlet's own keys may read.
-func webhookNames() types.Map {
-	return types.Map{"body": types.Any, "headers": anyMap, "query": anyMap, "raw": types.String,
-		"method": types.String, "url": types.String, "path": types.String,
-		"claims": types.Any}
+func webhookNames() expr.Map {
+	return expr.Map{"body": expr.Any, "headers": expr.AnyMap, "query": expr.AnyMap, "raw": expr.String,
+		"method": expr.String, "url": expr.String, "path": expr.String,
+		"claims": expr.Any}
 }
 
 func (c *checker) triggerExprs(w *Webhook) {
-	sc := &scope{where: "a trigger", names: webhookNames(), hiddenSteps: map[string]string{}, maybe: map[string]bool{}}
+	sc := &expr.Scope{Where: "a trigger", Names: webhookNames(), HiddenSteps: map[string]string{}, MaybeNil: map[string]bool{}}
 	if w.Split != nil {
 		w.Split.check(sc, reflect.Invalid)
-		sc.names["item"] = types.Any
+		sc.Names["item"] = expr.Any
 	}
 	for _, e := range w.Key {
 		e.check(sc, reflect.Invalid)
@@ -332,12 +333,12 @@ func (c *checker) triggerExprs(w *Webhook) {
 			e.check(sc, reflect.Invalid)
 		}
 	}
-	secret := &scope{where: "a trigger's secret", names: types.Map{"secrets": anySecret}}
+	secret := &expr.Scope{Where: "a trigger's secret", Names: expr.Map{"secrets": expr.AnySecret}}
 	for _, v := range append(append([]*Value{w.Params}, w.Secrets...), w.Auth.values()...) {
 		v.check(secret)
 	}
 	if w.Respond != nil {
-		out := &scope{where: "respond", names: types.Map{"event": eventType(types.Any), "output": types.Any, "run": runType()}}
+		out := &expr.Scope{Where: "respond", Names: expr.Map{"event": expr.EventType(expr.Any), "output": expr.Any, "run": expr.RunType()}}
 		w.Respond.Body.check(out)
 		w.Respond.Headers.check(out)
 	}

@@ -6,13 +6,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
 // uses checks an action's name and inputs against its spec.
-func (s *stepChecker) uses(st *Step, sc *scope) {
+func (s *stepChecker) uses(st *Step, sc *expr.Scope) {
 	src := s.w.src
 	st.Spec = s.c.catalog.Actions[st.Uses]
-	own := sc.in("with").with("secrets", anySecret)
+	own := sc.In("with").With("secrets", expr.AnySecret)
 	st.With.check(own)
 	at := st.usesPos(src)
 	if st.Spec == nil && slices.Contains(laterActions, st.Uses) {
@@ -25,7 +28,7 @@ func (s *stepChecker) uses(st *Step, sc *scope) {
 		if slices.Contains(s.c.p.brokenConnectors, connector) {
 			return // its file could not be read, which is said there
 		}
-		hint := suggest(st.Uses, namedActions(s.c.catalog.Actions))
+		hint := spelling.Suggest(st.Uses, namedActions(s.c.catalog.Actions))
 		if foreign := foreignActions[st.Uses]; foreign != "" {
 			hint = foreign
 		} else if file, ok := strings.CutPrefix(st.Uses, "./"); ok {
@@ -106,7 +109,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 			if f.name == "connection" && st.Spec.Needs() != nil {
 				continue
 			}
-			hint := suggest(f.name, names)
+			hint := spelling.Suggest(f.name, names)
 			if said, meant := foreignInput(st.Uses, f.name); said != "" && st.Spec.Connector == nil {
 				hint, other[meant] = said, true
 			}
@@ -169,7 +172,7 @@ func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any)
 			src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be text", in.Name), "")
 		}
 		if t, ok := v.(string); ok && len(in.Words) > 0 && !slices.Contains(in.Words, t) {
-			src.add(at.pos, "unknown-word", fmt.Sprintf("%s %q is not known", in.Name, t), suggestOr(t, in.Words))
+			src.add(at.pos, "unknown-word", fmt.Sprintf("%s %q is not known", in.Name, t), spelling.SuggestOr(t, in.Words))
 		}
 		return
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // connectionForms is how each auth is written that only connections have.
@@ -275,9 +275,9 @@ func (d *decoder) expired(parent *objectNode) *Expired {
 	}
 	if v := o.vals["body"]; v != nil {
 		if x.Body = d.expression(v); x.Body != nil {
-			x.Body.check(&scope{
-				where: "expired.body",
-				names: types.Map{"response": types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}},
+			x.Body.check(&expr.Scope{
+				Where: "expired.body",
+				Names: expr.Map{"response": expr.Map{"status": expr.Int, "headers": expr.AnyMap, "body": expr.Any}},
 			}, reflect.Bool)
 		}
 	}
@@ -302,7 +302,7 @@ func (x *Expired) Says(status int, response map[string]any) bool {
 	if x.Body == nil {
 		return false
 	}
-	ok, err := x.Body.Condition(&Env{Names: Names{"response": response}})
+	ok, err := x.Body.Condition(&expr.Env{Names: expr.Names{"response": response}})
 	return err == nil && ok // a rule that cannot be asked does not hold
 }
 

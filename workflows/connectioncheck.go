@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
 // stepConnections checks that each step's connection is there: the one it names, or the
@@ -26,7 +28,7 @@ func (l *loader) stepConnections() {
 			}
 			c := l.p.Connections[name]
 			if c == nil {
-				hint := suggest(name, slices.Sorted(maps.Keys(l.p.Connections)))
+				hint := spelling.Suggest(name, slices.Sorted(maps.Keys(l.p.Connections)))
 				if hint == "" {
 					hint = l.connectionBlock(name, s.Spec.Needs())
 				}
@@ -109,7 +111,7 @@ func freeName(name string, taken map[string]*Connection) string {
 // that declare their fields are checked by those.
 func (d *decoder) connectionKeys(c *Connection, name string, at Pos) {
 	common := shapes["connection"].names()
-	hint := suggest(name, common)
+	hint := spelling.Suggest(name, common)
 	switch name {
 	case "timeout", "retry", "query", "rate", "concurrency":
 		hint = map[string]string{"timeout": "timeout: goes into the step", "retry": "retry: goes into the step",

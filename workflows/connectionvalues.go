@@ -3,6 +3,8 @@ package workflows
 import (
 	"fmt"
 	"time"
+
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // FieldValues gives the values of a connection's own fields, by the connector that
@@ -14,7 +16,7 @@ func (c *Connection) FieldValues(k *Connector, secret func(string) (string, bool
 			secrets[n] = v
 		}
 	}
-	env, out := &Env{Names: Names{"secrets": secrets}, Now: now}, map[string]any{}
+	env, out := &expr.Env{Names: expr.Names{"secrets": secrets}, Now: now}, map[string]any{}
 	for _, f := range k.Fields {
 		v, err := c.Fields[f.Name].Render(env, FillPlain)
 		if err != nil {

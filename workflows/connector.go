@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"gopkg.in/yaml.v3"
 )
 
-type typesType = types.Type
+type typesType = expr.Type
 
 // connectorLimits bound a connector file: an imported one describes a whole API.
 var connectorLimits = yamlLimits{size: 4 << 20, nodes: 150_000}
@@ -42,7 +42,7 @@ type connectorReader struct {
 	*decoder
 	c *Connector
 	// fields are what expressions may read as connection.
-	fields types.Map
+	fields expr.Map
 }
 
 func parseConnector(src *source) *Connector {
@@ -60,7 +60,7 @@ func parseConnector(src *source) *Connector {
 		Docs: o.text("docs", ""), Confidence: o.text("confidence", ""), BaseURL: d.value(o.vals["base_url"]),
 		Headers: d.value(o.vals["headers"]), Query: d.value(o.vals["query"]),
 		IdempotencyHeader: o.text("idempotency_header", "Idempotency-Key"), Expired: d.expired(o), Test: o.text("test", "")}
-	r := &connectorReader{decoder: d, c: c, fields: types.Map{}}
+	r := &connectorReader{decoder: d, c: c, fields: expr.Map{}}
 	if v := o.vals["connector"]; v != nil {
 		d.isName(v, "connector")
 	}
@@ -87,7 +87,7 @@ func parseConnector(src *source) *Connector {
 
 // common reads what every request has.
 func (r *connectorReader) common(o *objectNode) {
-	conn := &scope{where: "a connector", names: types.Map{"connection": r.fields}}
+	conn := &expr.Scope{Where: "a connector", Names: expr.Map{"connection": r.fields}}
 	for _, v := range []*Value{r.c.BaseURL, r.c.Headers, r.c.Query} {
 		v.check(conn)
 	}
@@ -140,7 +140,7 @@ func (r *connectorReader) connectionField(k, n *yaml.Node) {
 		}
 	}
 	r.c.Fields = append(r.c.Fields, cf)
-	r.fields[k.Value] = types.Any
+	r.fields[k.Value] = expr.Any
 }
 
 func (r *connectorReader) defaults(def *objectNode) {
@@ -155,8 +155,17 @@ func (r *connectorReader) defaults(def *objectNode) {
 	if c.Retry == nil || c.Retry.When == nil {
 		return
 	}
-	c.Retry.When.check(&scope{where: "retry.when", names: types.Map{"error": errorType(), "event": eventType(types.Any), "inputs": anyMap,
-		"vars": anyMap, "steps": anyMap, "run": runType()}}, reflect.Bool)
+	c.Retry.When.check(&expr.Scope{
+		Where: "retry.when",
+		Names: expr.Map{
+			"error":  expr.ErrorType(),
+			"event":  expr.EventType(expr.Any),
+			"inputs": expr.AnyMap,
+			"vars":   expr.AnyMap,
+			"steps":  expr.AnyMap,
+			"run":    expr.RunType(),
+		},
+	}, reflect.Bool)
 }
 
 // unused warns of a connection's field that nothing reads.

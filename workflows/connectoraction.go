@@ -5,7 +5,8 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -15,7 +16,7 @@ const (
 	defaultItems = 1000
 )
 
-var responseType = types.Map{"status": types.Int, "headers": anyMap, "body": types.Any}
+var responseType = expr.Map{"status": expr.Int, "headers": expr.AnyMap, "body": expr.Any}
 
 // action reads one action; nil when it cannot be used.
 func (r *connectorReader) action(k, n *yaml.Node) *ConnectorAction {
@@ -26,18 +27,18 @@ func (r *connectorReader) action(k, n *yaml.Node) *ConnectorAction {
 	a := &ConnectorAction{Name: k.Value, Description: o.text("description", ""), Docs: o.text("docs", ""),
 		Deprecated: o.boolean("deprecated", false), Confidence: o.text("confidence", r.c.Confidence),
 		Inputs: r.actionInputs(o.vals["inputs"])}
-	inputs := types.Map{}
+	inputs := expr.Map{}
 	for _, in := range a.Inputs {
-		inputs[in.Name] = types.Any
+		inputs[in.Name] = expr.Any
 	}
 	if q := o.object("request"); q != nil {
 		r.request(a, q, inputs)
 	}
-	response := &scope{where: "a connector's output", names: types.Map{"inputs": inputs, "response": responseType}}
+	response := &expr.Scope{Where: "a connector's output", Names: expr.Map{"inputs": inputs, "response": responseType}}
 	if p := o.object("pages"); p != nil {
 		a.Pages = r.pages(p, response)
-		response = &scope{where: "a connector's output", names: types.Map{"inputs": inputs, "response": responseType, "items": types.Any,
-			"more": types.Bool}}
+		response = &expr.Scope{Where: "a connector's output", Names: expr.Map{"inputs": inputs, "response": responseType, "items": expr.Any,
+			"more": expr.Bool}}
 	}
 	a.Idempotency = o.text("idempotency", "")
 	if a.Idempotency == "key" && r.c.IdempotencyHeader == "none" {
@@ -69,7 +70,7 @@ func (r *connectorReader) returnsFit(a *ConnectorAction, o *objectNode) {
 	for _, f := range a.Returns.Fields {
 		declared[f.Name] = true
 		if !f.Optional && a.Output.Field(f.Name) == nil {
-			hint := suggest(f.Name, a.Output.Keys())
+			hint := spelling.Suggest(f.Name, a.Output.Keys())
 			if hint == "" {
 				hint = "add it to output:, or remove it here"
 			}
@@ -109,12 +110,12 @@ func (r *connectorReader) actionInputs(v *yaml.Node) []Input {
 }
 
 // request reads what an action sends.
-func (r *connectorReader) request(a *ConnectorAction, o *objectNode, inputs types.Map) {
+func (r *connectorReader) request(a *ConnectorAction, o *objectNode, inputs expr.Map) {
 	a.Method, a.FormStyle, a.Parse = o.text("method", "GET"), o.text("form_style", ""), o.text("parse", "auto")
 	a.Path, a.Query, a.Headers = r.value(o.vals["path"]), r.value(o.vals["query"]), r.value(o.vals["headers"])
 	a.Body, a.Form, a.Multipart = r.value(o.vals["body"]), r.value(o.vals["form"]), r.value(o.vals["multipart"])
 	a.Text, a.RawFile = r.value(o.vals["text"]), r.value(o.vals["raw_file"])
-	sc := &scope{where: "a connector's request", names: types.Map{"inputs": inputs, "connection": r.fields}}
+	sc := &expr.Scope{Where: "a connector's request", Names: expr.Map{"inputs": inputs, "connection": r.fields}}
 	for _, v := range a.requestValues() {
 		v.check(sc)
 	}
@@ -162,7 +163,7 @@ func (r *connectorReader) path(a *ConnectorAction, o *objectNode) {
 }
 
 // pages reads how a list goes on.
-func (r *connectorReader) pages(o *objectNode, response *scope) *ConnectorPages {
+func (r *connectorReader) pages(o *objectNode, response *expr.Scope) *ConnectorPages {
 	p := &ConnectorPages{Paging: r.paging(o), Max: o.integer("max", defaultPages), MaxItems: o.integer("max_items", defaultItems)}
 	if v := o.vals["items"]; v != nil {
 		p.Items = r.expression(v)
@@ -179,7 +180,7 @@ func (r *connectorReader) pages(o *objectNode, response *scope) *ConnectorPages 
 }
 
 // already reads the answers that count as success.
-func (r *connectorReader) already(n *yaml.Node, sc *scope) []AlreadyRule {
+func (r *connectorReader) already(n *yaml.Node, sc *expr.Scope) []AlreadyRule {
 	if n == nil {
 		return nil
 	}
@@ -201,7 +202,7 @@ func (r *connectorReader) already(n *yaml.Node, sc *scope) []AlreadyRule {
 }
 
 // fail reads an action's own failures.
-func (r *connectorReader) fail(n *yaml.Node, sc *scope) []FailRule {
+func (r *connectorReader) fail(n *yaml.Node, sc *expr.Scope) []FailRule {
 	if n == nil {
 		return nil
 	}

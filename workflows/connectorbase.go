@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -11,7 +12,7 @@ import (
 // connection. What is inserted into the host stays a part of it: a subdomain that holds a
 // slash would send the credential to another host.
 func (c *Connector) Base(fields map[string]any) (string, error) {
-	env := &Env{Names: Names{"connection": fields}}
+	env := &expr.Env{Names: expr.Names{"connection": fields}}
 	if c.BaseURL == nil || c.BaseURL.kind != textValue {
 		v, err := c.BaseURL.Render(env, FillNonempty)
 		if err != nil {

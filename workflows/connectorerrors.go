@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"gopkg.in/yaml.v3"
 )
 
@@ -33,7 +33,7 @@ type ErrorRule struct {
 type StatusRange struct{ From, To int }
 
 // Holds tells whether the rule is about an answer; env has it as response.
-func (r *ErrorRule) Holds(status int, env *Env) bool {
+func (r *ErrorRule) Holds(status int, env *expr.Env) bool {
 	for _, s := range r.Statuses {
 		if status >= s.From && status <= s.To {
 			return true
@@ -48,7 +48,7 @@ func (r *ErrorRule) Holds(status int, env *Env) bool {
 
 // errors reads errors: of a connector.
 func (r *connectorReader) errors(o *objectNode) *ConnectorErrors {
-	sc := &scope{where: "a connector's errors", names: types.Map{"response": responseType}}
+	sc := &expr.Scope{Where: "a connector's errors", Names: expr.Map{"response": responseType}}
 	e := &ConnectorErrors{}
 	if v := o.vals["message"]; v != nil {
 		if e.Message = r.expression(v); e.Message != nil {
@@ -73,7 +73,7 @@ func (r *connectorReader) errors(o *objectNode) *ConnectorErrors {
 	return e
 }
 
-func (r *connectorReader) errorRule(kind string, o *objectNode, sc *scope) ErrorRule {
+func (r *connectorReader) errorRule(kind string, o *objectNode, sc *expr.Scope) ErrorRule {
 	rule := ErrorRule{Code: o.text("code", ""), Message: r.value(o.vals["message"])}
 	rule.Message.check(sc)
 	if !o.has("status") && !o.has("body") && !o.unknown {
@@ -125,7 +125,7 @@ func parseStatusRange(s string) (StatusRange, bool) {
 
 // Kind finds the rule that is about an answer: wait, retry or permanent; nil when
 // none is.
-func (e *ConnectorErrors) Kind(status int, env *Env) (string, *ErrorRule) {
+func (e *ConnectorErrors) Kind(status int, env *expr.Env) (string, *ErrorRule) {
 	for _, k := range []struct {
 		name  string
 		rules []ErrorRule

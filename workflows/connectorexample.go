@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -100,7 +102,7 @@ func (r *connectorReader) exampleInputs(a *ConnectorAction, v *yaml.Node) {
 			if slices.ContainsFunc(commonInputs, func(in ActionInput) bool { return in.Name == k.Value }) {
 				return
 			}
-			hint := suggest(k.Value, names)
+			hint := spelling.Suggest(k.Value, names)
 			if hint == "" {
 				hint = "known are " + strings.Join(names, ", ")
 			}
@@ -121,7 +123,7 @@ func (r *connectorReader) exampleRequest(a *ConnectorAction, v *yaml.Node) {
 	known := []string{"method", "path", "query", "headers", "body", "form"}
 	r.pairs(v, func(k, _ *yaml.Node) {
 		if !slices.Contains(known, k.Value) {
-			r.add(r.pos(k), "unknown-key", fmt.Sprintf("an example's request has no %q", k.Value), suggestOr(k.Value, known))
+			r.add(r.pos(k), "unknown-key", fmt.Sprintf("an example's request has no %q", k.Value), spelling.SuggestOr(k.Value, known))
 		}
 	})
 	a.Call.Request, _ = r.literal(v).(map[string]any)
@@ -149,7 +151,7 @@ func (a *ConnectorAction) answerGives() any {
 			inputs[in.Name] = in.Default
 		}
 	}
-	out, err := a.Output.Render(&Env{Names: Names{"inputs": inputs,
+	out, err := a.Output.Render(&expr.Env{Names: expr.Names{"inputs": inputs,
 		"response": map[string]any{"status": a.Call.Response.Status, "headers": headers, "body": a.Call.Response.Body}}}, FillPlain)
 	if err != nil {
 		return nil

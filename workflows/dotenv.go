@@ -1,8 +1,6 @@
 package workflows
 
 import (
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"bytes"
 	"errors"
 	"fmt"
@@ -12,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/joho/godotenv"
 )
 

@@ -1,8 +1,6 @@
 package workflows
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // FileBounds bounds the files of runs, in bytes.
 type FileBounds struct {

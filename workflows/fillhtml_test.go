@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"golang.org/x/tools/txtar"
 )
 
@@ -16,7 +17,7 @@ func TestDataInHTMLIsText(t *testing.T) {
 		t.Fatal(mistakes)
 	}
 	s := p.Workflows["w"].Steps[0]
-	env := &workflows.Env{Names: workflows.Names{"inputs": map[string]any{"name": `<script>"&'`}}}
+	env := &expr.Env{Names: expr.Names{"inputs": map[string]any{"name": `<script>"&'`}}}
 	got, err := s.With.Field("html").Render(env, s.Spec.Input("html").Fill)
 	if err != nil || got != "<b>&lt;script&gt;&#34;&amp;&#39;</b>" {
 		t.Errorf("%q %v", got, err)

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/expr"
 	"gopkg.in/yaml.v3"
 )
 
@@ -99,9 +100,9 @@ func (b *builder) rate(o *objectNode) *Rate {
 }
 
 // checkFlow checks the expressions of concurrency and rate.
-func (w *Workflow) checkFlow(sc *scope) {
-	flow := sc.in("concurrency and rate")
-	flow.drop("steps", "events")
+func (w *Workflow) checkFlow(sc *expr.Scope) {
+	flow := sc.In("concurrency and rate")
+	flow.Drop("steps", "events")
 	if w.Concurrency != nil {
 		w.Concurrency.Group.check(flow)
 		if w.Concurrency.Stale != nil {

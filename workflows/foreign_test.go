@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // loadOne loads a project of one workflow and, where it is not empty, a project file.
@@ -60,7 +61,7 @@ func TestWhatIsMeantAsItStandsGivesNoWarning(t *testing.T) {
 // TestHeaderNamesMatchWhateverTheirCase reads one field by several spellings.
 func TestHeaderNamesMatchWhateverTheirCase(t *testing.T) {
 	headers := map[string]any{"x-event-type": "paid"}
-	names := workflows.Names{"event": map[string]any{
+	names := expr.Names{"event": map[string]any{
 		"headers": headers,
 		"data":    map[string]any{"headers": map[string]any{"X-A": 1}},
 	}, "headers": headers,
@@ -75,11 +76,11 @@ func TestHeaderNamesMatchWhateverTheirCase(t *testing.T) {
 		`get(event.headers, "X-Event-Type") == "paid"`: true,
 		`event.data.headers["X-A"]`:                    1,
 	} {
-		e, err := workflows.CompileExpr(text, "event", "headers", "response")
+		e, err := expr.Compile(text, "event", "headers", "response")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := e.Eval(&workflows.Env{Names: names}); err != nil || got != want {
+		if got, err := e.Eval(&expr.Env{Names: names}); err != nil || got != want {
 			t.Errorf("%s is %v (%v), want %v", text, got, err, want)
 		}
 	}

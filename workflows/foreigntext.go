@@ -1,12 +1,11 @@
 package workflows
 
 import (
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"fmt"
 	"regexp"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
 )
 

@@ -9,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -47,7 +48,7 @@ type Gather struct {
 }
 
 // KeyOf gives the key of an event.
-func (g *Gather) KeyOf(env *Env) (string, error) {
+func (g *Gather) KeyOf(env *expr.Env) (string, error) {
 	if len(g.Key) == 0 {
 		return "", nil
 	}
@@ -69,7 +70,7 @@ type CancelOn struct {
 }
 
 // RunKey gives the key by which a run can be ended; empty for none.
-func (c *CancelOn) RunKey(env *Env) (string, error) {
+func (c *CancelOn) RunKey(env *expr.Env) (string, error) {
 	key, err := keyOf(c.Key, env)
 	if errors.Is(err, errEmptyKey) {
 		return "", nil
@@ -82,7 +83,7 @@ func (c *CancelOn) RunKey(env *Env) (string, error) {
 
 // EventKeys gives the keys of the runs that an event ends: its own key, and what the
 // expression for the run gives for it.
-func (c *CancelOn) EventKeys(key string, env *Env) []string {
+func (c *CancelOn) EventKeys(key string, env *expr.Env) []string {
 	out := []string{key}
 	// Where the expression does not fit the event, only its own key counts.
 	if same, err := keyOf(c.Key, env); err == nil && same != key {
@@ -150,12 +151,12 @@ func (b *builder) cancelOn(o *objectNode) []CancelOn {
 }
 
 // gather checks what a workflow gathers. rule is what its rule may read.
-func (c *checker) gather(w *Workflow, rule *scope) {
+func (c *checker) gather(w *Workflow, rule *expr.Scope) {
 	g := w.Gather
 	if g == nil {
 		return
 	}
-	sc := rule.in(g.Kind + ".key")
+	sc := rule.In(g.Kind + ".key")
 	for _, e := range g.Key {
 		e.check(sc, reflect.Invalid)
 	}
@@ -189,8 +190,8 @@ func onlyManual(starts []Start) bool {
 }
 
 // cancelOn checks what ends a workflow's runs.
-func (c *checker) cancelOn(w *Workflow, rule *scope) {
-	sc := rule.in("cancel_on.key")
+func (c *checker) cancelOn(w *Workflow, rule *expr.Scope) {
+	sc := rule.In("cancel_on.key")
 	for _, x := range w.CancelOn {
 		for _, e := range x.Key {
 			e.check(sc, reflect.Invalid)
@@ -200,7 +201,7 @@ func (c *checker) cancelOn(w *Workflow, rule *scope) {
 			continue // reported with the document's shape
 		}
 		if t == nil {
-			hint := suggest(x.Trigger, slices.Sorted(maps.Keys(c.p.Triggers)))
+			hint := spelling.Suggest(x.Trigger, slices.Sorted(maps.Keys(c.p.Triggers)))
 			if hint == "" {
 				hint = "declare it under triggers: in hookloom.yaml"
 			}
@@ -215,19 +216,19 @@ func (c *checker) cancelOn(w *Workflow, rule *scope) {
 
 // checkFinally checks the steps that run last. after is what can be read behind the
 // workflow's steps.
-func (w *Workflow) checkFinally(s *stepChecker, after *scope) {
+func (w *Workflow) checkFinally(s *stepChecker, after *expr.Scope) {
 	if len(w.Finally) == 0 {
 		return
 	}
-	sc := after.in("finally")
-	run := copyMap(runType())
-	run["status"] = types.String
-	sc.names["run"], sc.names["error"] = run, errorType()
-	for id := range sc.steps() {
-		sc.maybe[id] = true
+	sc := after.In("finally")
+	run := maps.Clone(expr.RunType())
+	run["status"] = expr.String
+	sc.Names["run"], sc.Names["error"] = run, expr.ErrorType()
+	for id := range sc.Steps() {
+		sc.MaybeNil[id] = true
 	}
-	sc.maybe[noError] = true
-	sc.sync()
+	sc.MaybeNil[expr.NoError] = true
+	sc.Sync()
 	s.sequence(w.Finally, sc)
 }
 

@@ -1,16 +1,17 @@
 package workflows
 
 import (
-	"slices"
-
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"regexp"
+	"slices"
 	"time"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 var zeroTime time.Time
@@ -31,11 +32,11 @@ func (in Input) check(v any) string {
 	if len(in.Options) > 0 && !oneOf(in.Options, v) {
 		return fmt.Sprintf("%v is not one of the options", v)
 	}
-	if n, ok := Number(v); ok {
-		if lo, ok := Number(in.Min); ok && n < lo {
+	if n, ok := expr.Number(v); ok {
+		if lo, ok := expr.Number(in.Min); ok && n < lo {
 			return fmt.Sprintf("%v is less than %v", v, in.Min)
 		}
-		if hi, ok := Number(in.Max); ok && n > hi {
+		if hi, ok := expr.Number(in.Max); ok && n > hi {
 			return fmt.Sprintf("%v is more than %v", v, in.Max)
 		}
 	}
@@ -72,7 +73,7 @@ func checkType(t string, v any) string {
 		_, isBig := v.(json.Number)
 		ok = isInt || isBig || isFloat && f == math.Trunc(f)
 	case "number":
-		_, ok = Number(v)
+		_, ok = expr.Number(v)
 	case "boolean":
 		_, ok = v.(bool)
 	case "list":
@@ -85,7 +86,7 @@ func checkType(t string, v any) string {
 		_, hasPath := m["path"].(string)
 		ok = ok || isMap && hasPath
 	case "date":
-		_, err := asTime(v)
+		_, err := expr.AsTime(v)
 		ok = err == nil
 	case "duration":
 		s, isText := v.(string)
@@ -133,13 +134,13 @@ func CheckInputs(declared []Input, given map[string]any) (map[string]any, []stri
 	for k := range given {
 		if !slices.Contains(names, k) {
 			problem := fmt.Sprintf("no input is named %q", k)
-			if s := suggest(k, names); s != "" {
+			if s := spelling.Suggest(k, names); s != "" {
 				problem += ": " + s
 			}
 			problems = append(problems, problem)
 		}
 	}
-	return out, sortedWords(problems)
+	return out, slices.Sorted(slices.Values(problems))
 }
 
 // WithDefaults gives inputs with the defaults of those that were not given. The map that

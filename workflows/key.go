@@ -1,13 +1,14 @@
 package workflows
 
 import (
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file makes the text of a key of what its expressions give. All keys of the
@@ -47,7 +48,7 @@ var errEmptyKey = errors.New("it is empty")
 
 // keyOf evaluates the expressions of a key. The error wraps errEmptyKey when a part of
 // it is nil or empty.
-func keyOf(list []*Expr, env *Env) (string, error) {
+func keyOf(list []*Expr, env *expr.Env) (string, error) {
 	var parts []string
 	for _, e := range list {
 		v, err := e.Eval(env)

@@ -1,16 +1,15 @@
 package workflows
 
 import (
-	"maps"
-	"slices"
-
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
 )
 
@@ -161,7 +160,7 @@ func (l *loader) server(d *decoder, s *objectNode) {
 		tokens = append(tokens, l.p.Server.Tokens[name])
 	}
 	for _, token := range tokens {
-		token.check(&scope{where: "server", names: secretsOnly()})
+		token.check(&expr.Scope{Where: "server", Names: secretsOnly()})
 		text, literal := token.constantText()
 		l.p.literalSecret = l.p.literalSecret || literal && text != ""
 	}

@@ -5,7 +5,6 @@ import (
 	"sort"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // A Mistake is one thing wrong in a file, at its place. Its text is what a
@@ -178,66 +177,4 @@ func (s *source) report(p Pos, code string, warning bool, problem, hint string) 
 		File: s.name, Line: p.Line, Column: max(p.Column, 1), Width: max(p.Width, 1), Code: code,
 		Warning: warning, Problem: problem, Hint: hint, Source: s.line(p.Line),
 	})
-}
-
-// DidYouMean picks the candidate that a person most likely meant by word: edit
-// distance with transpositions, at most 2 (1 for words of three letters or
-// fewer), dashes read as underscores. It returns "" when none is near.
-func DidYouMean(word string, candidates []string) string {
-	limit := 2
-	if utf8.RuneCountInString(word) <= 3 {
-		limit = 1
-	}
-	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "_")) }
-	best, bestDistance := "", limit+1
-	for _, c := range candidates {
-		if d := distance(plain(word), plain(c), bestDistance); d < bestDistance {
-			best, bestDistance = c, d
-		}
-	}
-	if best == "" {
-		// "dealid" for "id": the word with something put before or after it.
-		for _, c := range candidates {
-			if len(c) >= 2 && len(c) > len(best) && (strings.HasSuffix(plain(word), plain(c)) ||
-				strings.HasPrefix(plain(word), plain(c)+"_")) {
-				best = c
-			}
-		}
-	}
-	return best
-}
-
-// distance is the optimal string alignment distance, cut off at limit.
-func distance(a, b string, limit int) int {
-	x, y := []rune(a), []rune(b)
-	if len(x)-len(y) >= limit || len(y)-len(x) >= limit {
-		return limit
-	}
-	before, prev := make([]int, len(y)+1), make([]int, len(y)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(x); i++ {
-		row := make([]int, len(y)+1)
-		row[0] = i
-		for j := 1; j <= len(y); j++ {
-			cost := 1
-			if x[i-1] == y[j-1] {
-				cost = 0
-			}
-			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, prev = prev, row
-	}
-	return prev[len(y)]
-}
-
-func suggest(word string, candidates []string) string {
-	if m := DidYouMean(word, candidates); m != "" {
-		return fmt.Sprintf("did you mean %q?", m)
-	}
-	return ""
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -117,7 +118,7 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 		}
 	}
 	if meant == "" {
-		if meant = DidYouMean(k.Value, s.names()); meant != "" {
+		if meant = spelling.Nearest(k.Value, s.names()); meant != "" {
 			hint = fmt.Sprintf("did you mean %q?", meant)
 		} else if foreign, ok := foreignWords[k.Value]; ok {
 			hint = "here it is " + foreign
@@ -135,7 +136,7 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 			return nil // it is there as well
 		}
 	}
-	if f := s.field(meant); distance(strings.ToLower(k.Value), strings.ToLower(meant), 3) < 3 {
+	if f := s.field(meant); spelling.Distance(strings.ToLower(k.Value), strings.ToLower(meant), 3) < 3 {
 		return f // a foreign word may want another value, and is not read
 	}
 	return nil

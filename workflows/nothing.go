@@ -1,11 +1,12 @@
 package workflows
 
 import (
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Nothing collects the expressions that inserted nil or an empty text where people read
@@ -45,22 +46,22 @@ func (n *Nothing) leave(before bool) {
 }
 
 // renderUnder is Render of the value of a key.
-func (v *Value) renderUnder(key string, env *Env, fill Fill) (any, error) {
-	before := env.Nothing.enter(key)
-	r, err := v.Render(env, fill)
-	env.Nothing.leave(before)
+func (v *Value) renderUnder(key string, env *expr.Env, fill Fill, empty *Nothing) (any, error) {
+	before := empty.enter(key)
+	r, err := v.render(env, fill, empty)
+	empty.leave(before)
 	return r, err
 }
 
 // RenderInput renders an input of a step as it is sent and as it is kept on record. A
 // whole input that people read is told of too when it is nothing.
-func (s *Shown) RenderInput(name string, v *Value, env *Env, fill Fill) (value, shown any, err error) {
-	before := env.Nothing.enter(name)
+func (s *Shown) RenderInput(name string, v *Value, env *expr.Env, fill Fill) (value, shown any, err error) {
+	before := s.Nothing.enter(name)
 	value, shown, err = s.Render(v, env, fill)
 	if err == nil && v != nil && v.kind == exprValue && (value == nil || value == "") {
-		env.Nothing.note(v.expr)
+		s.Nothing.note(v.expr)
 	}
-	env.Nothing.leave(before)
+	s.Nothing.leave(before)
 	return value, shown, err
 }
 

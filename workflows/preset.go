@@ -9,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -214,14 +215,14 @@ func (d *decoder) mediaTypes(o *objectNode) []string {
 }
 
 func (d *decoder) presetExprs(o *objectNode, p *Preset) {
-	sc := &scope{where: "a preset", names: webhookNames()}
+	sc := &expr.Scope{Where: "a preset", Names: webhookNames()}
 	if v := o.vals["split"]; v != nil {
 		if p.Split = d.expression(v); p.Split != nil {
 			p.Split.check(sc, reflect.Invalid)
 		}
 	}
 	// Nil where a delivery is one event; a trigger may split what its preset does not.
-	sc.names["item"] = types.Any
+	sc.Names["item"] = expr.Any
 	for name, to := range map[string]**Expr{"event_type": &p.EventType, "data": &p.Data, "time": &p.Time} {
 		if v := o.vals[name]; v != nil {
 			if *to = d.expression(v); *to != nil {
@@ -293,7 +294,7 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 		if c.catalog.Presets != nil {
 			names = c.catalog.Presets.Names()
 		}
-		t.src.add(w.providerPos, "unknown-provider", fmt.Sprintf("no provider %q", w.Provider), suggest(w.Provider, names))
+		t.src.add(w.providerPos, "unknown-provider", fmt.Sprintf("no provider %q", w.Provider), spelling.Suggest(w.Provider, names))
 		return
 	}
 	if w.Variant != "" && p.variant(w.Variant) == nil {
@@ -301,7 +302,8 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 		for _, v := range p.Verify {
 			names = append(names, v.Variant)
 		}
-		t.src.add(w.pos, "unknown-provider", fmt.Sprintf("provider %s has no variant %q", w.Provider, w.Variant), suggest(w.Variant, names))
+		t.src.add(w.pos, "unknown-provider", fmt.Sprintf("provider %s has no variant %q", w.Provider, w.Variant),
+			spelling.Suggest(w.Variant, names))
 	}
 	if len(w.Secrets) == 0 && !p.SecretOptional && !w.hasSecret {
 		t.src.add(w.pos, "missing-key", fmt.Sprintf("provider %s needs secret:", w.Provider), "secret: ${{ secrets.NAME }}")
@@ -315,7 +317,7 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 	}
 	for _, k := range w.Params.Keys() {
 		if !slices.Contains(names, k) && k != "user" && !p.takesParam(k) {
-			t.src.add(w.pos, "unknown-key", fmt.Sprintf("provider %s has no parameter %q", w.Provider, k), suggest(k, names))
+			t.src.add(w.pos, "unknown-key", fmt.Sprintf("provider %s has no parameter %q", w.Provider, k), spelling.Suggest(k, names))
 		}
 	}
 	c.warnOfOthers(t, w, p)

@@ -1,20 +1,20 @@
 package workflows
 
 import (
-	"maps"
-	"slices"
-
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
 )
 
@@ -160,7 +160,7 @@ func (l *loader) connections(d *decoder, o *objectNode) {
 	})
 }
 
-func secretsOnly() map[string]typesType { return map[string]typesType{"secrets": anySecret} }
+func secretsOnly() map[string]typesType { return map[string]typesType{"secrets": expr.AnySecret} }
 
 // connection reads one connection: the common keys, and the fields that its
 // connector declares.
@@ -198,7 +198,7 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 			c.Auth.TLS.Dir = p.Dir
 		}
 	}
-	sc := &scope{where: "a connection", names: secretsOnly()}
+	sc := &expr.Scope{Where: "a connection", Names: secretsOnly()}
 	for _, x := range append(c.Auth.values(), c.BaseURL, c.Headers) {
 		x.check(sc)
 	}
@@ -220,7 +220,7 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 	if known == nil {
 		if c.Connector != "http" && c.Connector != c.Name {
 			d.add(c.pos, "unknown-connector", fmt.Sprintf("there is no connector %q", c.Connector),
-				suggest(c.Connector, append(connectors, "http")))
+				spelling.Suggest(c.Connector, append(connectors, "http")))
 		}
 		if c.Connector == "http" {
 			for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
@@ -246,7 +246,7 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 	}
 	for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
 		if !slices.Contains(names, k) {
-			hint := suggest(k, names)
+			hint := spelling.Suggest(k, names)
 			if hint == "" {
 				hint = "known are " + strings.Join(append(names, shapes["connection"].names()...), ", ")
 			}
@@ -321,7 +321,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 		if w := l.p.Workflows[name]; w == nil || w.Trigger != t {
 			c.trigger(t)
 			t.exprs(func(e *Expr) {
-				for _, s := range e.secretNames() {
+				for _, s := range e.SecretNames() {
 					c.secretSet(e, s, strings.Index(e.Text, s))
 				}
 			})
@@ -371,7 +371,7 @@ func (l *loader) connectionSecrets(c *checker) {
 	for _, name := range slices.Sorted(maps.Keys(l.p.Connections)) {
 		conn := l.p.Connections[name]
 		visit := func(e *Expr) {
-			for _, s := range e.secretNames() {
+			for _, s := range e.SecretNames() {
 				c.secretSet(e, s, strings.Index(e.Text, s))
 			}
 		}
@@ -444,7 +444,7 @@ func (w *Workflow) SecretNames() []string {
 	if w.secretNames == nil {
 		set := map[string]bool{}
 		w.eachExpr(func(e *Expr) {
-			for _, n := range e.secretNames() {
+			for _, n := range e.SecretNames() {
 				set[n] = true
 			}
 		})

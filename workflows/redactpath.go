@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/expr"
 	"gopkg.in/yaml.v3"
 )
 
@@ -158,11 +159,11 @@ func redactHint(written, last string) string {
 
 // DataPrefixes are the paths in the body at which an expression for event.data may
 // find it; ok is false when the expression is more than such paths.
-func DataPrefixes(expr string) (prefixes [][]string, ok bool) {
-	if expr == "" || expr == "body" {
+func DataPrefixes(text string) (prefixes [][]string, ok bool) {
+	if text == "" || text == "body" {
 		return [][]string{{}}, true
 	}
-	for _, p := range quickPaths(expr) {
+	for _, p := range expr.QuickPaths(text) {
 		if p[0] != "body" {
 			return nil, false
 		}

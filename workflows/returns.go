@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -67,7 +68,7 @@ func (d *decoder) dataType(n *yaml.Node, what string) *DataType {
 			return &DataType{Kind: k}
 		}
 	}
-	hint := suggest(n.Value, dataKinds)
+	hint := spelling.Suggest(n.Value, dataKinds)
 	if own := foreignKinds[strings.ToLower(n.Value)]; own != "" {
 		hint = "write " + own
 	} else if bare, optional := strings.CutSuffix(n.Value, "?"); optional {
@@ -154,13 +155,13 @@ func (t *DataType) mayBeNil() bool {
 
 // named gives the names of fields to the checker of expressions. Below fields that may be
 // missing, and in lists, nothing is certain.
-func (t *DataType) named() types.Type {
+func (t *DataType) named() expr.Type {
 	if t == nil || t.Kind != "object" || len(t.Fields) == 0 {
-		return types.Any
+		return expr.Any
 	}
-	m := types.Map{}
+	m := expr.Map{}
 	for _, f := range t.Fields {
-		m[f.Name] = types.Any
+		m[f.Name] = expr.Any
 		if !f.Optional {
 			m[f.Name] = f.Type.named()
 		}

@@ -2,8 +2,6 @@ package workflows
 
 import (
 	"cmp"
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"encoding/json"
 	"fmt"
 	"math"
@@ -12,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
 )
 
@@ -136,7 +136,7 @@ func (d *decoder) fitsScalar(n *yaml.Node, t valueType, name string) bool {
 				return true
 			}
 		}
-		hint := suggest(n.Value, t.words)
+		hint := spelling.Suggest(n.Value, t.words)
 		if form := cmp.Or(authForms[n.Value], connectionForms[n.Value]); name == "auth" && form != "" {
 			hint = "write " + form
 		}

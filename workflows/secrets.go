@@ -68,7 +68,7 @@ func (p *Project) SecretNames() []string {
 func (c *Connection) SecretNames() []string {
 	set := map[string]bool{}
 	visit := func(e *Expr) {
-		for _, n := range e.secretNames() {
+		for _, n := range e.SecretNames() {
 			set[n] = true
 		}
 	}
@@ -85,7 +85,7 @@ func (c *Connection) SecretNames() []string {
 func (t *Trigger) SecretNames() []string {
 	set := map[string]bool{}
 	t.exprs(func(e *Expr) {
-		for _, n := range e.secretNames() {
+		for _, n := range e.SecretNames() {
 			set[n] = true
 		}
 	})
@@ -138,7 +138,7 @@ func (e *Expr) mistake(name, code, problem, hint string) Mistake {
 // names.
 func (p *Project) eachSecret(visit func(e *Expr, name string)) {
 	each := func(e *Expr) {
-		for _, n := range e.secretNames() {
+		for _, n := range e.SecretNames() {
 			visit(e, n)
 		}
 	}

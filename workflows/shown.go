@@ -1,9 +1,10 @@
 package workflows
 
 import (
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Shown renders values for the wire and for the record at once: each expression is
@@ -16,12 +17,15 @@ type Shown struct {
 	Hidden []string
 	// Derived collects parts of secrets that expressions have cut out.
 	Derived []string
+	// Nothing is told of each expression that inserts nothing into a text for people;
+	// nil where nobody asks.
+	Nothing *Nothing
 }
 
 // Render gives a value as Value.Render does, and as it may be kept on record.
-func (s *Shown) Render(v *Value, env *Env, fill Fill) (value, shown any, err error) {
+func (s *Shown) Render(v *Value, env *expr.Env, fill Fill) (value, shown any, err error) {
 	if v == nil || !v.secrets && len(s.Hidden) == 0 {
-		value, err = v.Render(env, fill)
+		value, err = v.render(env, fill, s.Nothing)
 		return value, value, err
 	}
 	switch v.kind {
@@ -44,9 +48,9 @@ func (s *Shown) Render(v *Value, env *Env, fill Fill) (value, shown any, err err
 		m, masked := make(map[string]any, len(v.keys)), make(map[string]any, len(v.keys))
 		for i, x := range v.values {
 			k := v.keys[i]
-			before := env.Nothing.enter(k)
+			before := s.Nothing.enter(k)
 			m[k], masked[k], err = s.Render(x, env, fill)
-			env.Nothing.leave(before)
+			s.Nothing.leave(before)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -57,9 +61,9 @@ func (s *Shown) Render(v *Value, env *Env, fill Fill) (value, shown any, err err
 }
 
 // text renders a text with insertions in both ways.
-func (s *Shown) text(v *Value, env *Env, fill Fill) (rendered, shown any, err error) {
+func (s *Shown) text(v *Value, env *expr.Env, fill Fill) (rendered, shown any, err error) {
 	var masked strings.Builder
-	whole, err := v.insert(env, fill, func(p part, result any, piece string) {
+	whole, err := v.insert(env, fill, s.Nothing, func(p part, result any, piece string) {
 		if p.expr == nil {
 			masked.WriteString(piece)
 			return
@@ -78,14 +82,14 @@ func (s *Shown) text(v *Value, env *Env, fill Fill) (rendered, shown any, err er
 }
 
 // show is what an expression gave, as it may be kept.
-func (s *Shown) show(e *Expr, env *Env, v any) any {
+func (s *Shown) show(e *Expr, env *expr.Env, v any) any {
 	if e.isSecret() {
 		return Mask
 	}
 	var values []string
-	if e.secrets {
+	if e.UsesSecrets() {
 		secrets, _ := env.Names["secrets"].(map[string]any)
-		for _, n := range e.secretNames() {
+		for _, n := range e.SecretNames() {
 			if t, ok := secrets[n].(string); ok && t != "" {
 				values = append(values, t)
 			}

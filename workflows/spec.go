@@ -84,9 +84,6 @@ var stepRef = valueType{kind: kindObject, ref: "step"}
 
 var testEventRef = valueType{kind: kindObject, ref: "test_event"}
 
-// runStatuses are the ends of a run that workflow_run can listen to.
-var runStatuses = []string{"succeeded", "failed", "cancelled", "timed_out"}
-
 var (
 	methods    = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 	inputTypes = []string{"string", "integer", "number", "boolean", "list", "object", "date"}

@@ -1,5 +1,7 @@
 package workflows
 
+import "github.com/hookloom/hookloom/workflows/expr"
+
 // triggerShapes are the mappings of a trigger.
 var triggerShapes = map[string]*shape{
 	"filter": {title: "a trigger's filter", fields: []field{
@@ -127,6 +129,6 @@ var triggerShapes = map[string]*shape{
 	}, inletFields...)},
 	"workflow_run": {title: "workflow_run", fields: []field{
 		{"workflows", list(is(kindText)), true, ""},
-		{"status", list(word(runStatuses...)), false, ""},
+		{"status", list(word(expr.RunStatuses...)), false, ""},
 	}},
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -167,7 +168,7 @@ func (c *checker) unknownInForm(w *Workflow, s Start) {
 			continue
 		}
 		hint := c.unknownStart(name)
-		meant := DidYouMean(name, c.startNames())
+		meant := spelling.Nearest(name, c.startNames())
 		if hint == declareTrigger {
 			meant = name
 			hint = fmt.Sprintf("declare %s under triggers: in hookloom.yaml, and write on: %s", name, name)
@@ -261,7 +262,7 @@ func (c *checker) unknownStart(word string) string {
 	if triggerWords[word] && len(c.p.Triggers) > 0 {
 		return "write on: with the name of a trigger, one of " + strings.Join(slices.Sorted(maps.Keys(c.p.Triggers)), ", ")
 	}
-	if hint := suggest(word, c.startNames()); hint != "" {
+	if hint := spelling.Suggest(word, c.startNames()); hint != "" {
 		return hint
 	}
 	return declareTrigger

@@ -1,14 +1,14 @@
 package workflows
 
 import (
-	"maps"
-	"slices"
-
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file checks the inputs of HTTP steps as far as they are written out: what would
@@ -246,7 +246,7 @@ func (s *stepChecker) stepAuth(auth *Value) {
 	}
 	for _, f := range fields {
 		if !slices.Contains(kinds, f.name) && f.name != "api_key" {
-			hint := suggest(f.name, kinds)
+			hint := spelling.Suggest(f.name, kinds)
 			if connectionOnly[f.name] {
 				hint = fmt.Sprintf("it belongs in a connection: add connections: {NAME: {connector: http, auth: {%s: ...}}} to hookloom.yaml, "+
 					"and connection: NAME to the step", f.name)

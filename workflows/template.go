@@ -3,12 +3,12 @@ package workflows
 import (
 	"html"
 	"maps"
-	"slices"
-
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Value is what a key that is no expression holds: plain data, in whose texts
@@ -74,7 +74,7 @@ func (v *Value) takeBytes(fill Fill) {
 	switch {
 	case v == nil || !(fill == FillBytes || fill == FillParts):
 	case v.kind == exprValue:
-		v.expr.bytes = v.expr.bytes || fill == FillBytes
+		v.expr.Bytes = v.expr.Bytes || fill == FillBytes
 	case fill == FillParts:
 		for _, x := range v.list {
 			x.takeBytes(fill)
@@ -140,7 +140,7 @@ func (e *Expr) secretName() string {
 	return name
 }
 
-func (e *Expr) isSecret() bool { return e.secrets && e.secretName() != "" }
+func (e *Expr) isSecret() bool { return e.UsesSecrets() && e.secretName() != "" }
 
 // Keys lists a map value's keys in file order, a constant map's sorted.
 func (v *Value) Keys() []string {
@@ -155,7 +155,10 @@ func (v *Value) Keys() []string {
 
 // Render gives the value as data. A value that is exactly one ${{ }} keeps its
 // type; mixed with text it becomes text.
-func (v *Value) Render(env *Env, fill Fill) (any, error) {
+func (v *Value) Render(env *expr.Env, fill Fill) (any, error) { return v.render(env, fill, nil) }
+
+// render is Render; empty is told of what inserts nothing, and is nil where nobody asks.
+func (v *Value) render(env *expr.Env, fill Fill, empty *Nothing) (any, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -163,11 +166,11 @@ func (v *Value) Render(env *Env, fill Fill) (any, error) {
 	case exprValue:
 		return v.whole(env, fill)
 	case textValue:
-		return v.text(env, fill)
+		return v.insert(env, fill, empty, nil)
 	case listValue:
 		out := make([]any, len(v.list))
 		for i, x := range v.list {
-			r, err := x.Render(env, fill)
+			r, err := x.render(env, fill, empty)
 			if err != nil {
 				return nil, err
 			}
@@ -177,7 +180,7 @@ func (v *Value) Render(env *Env, fill Fill) (any, error) {
 	case mapValue:
 		out := make(map[string]any, len(v.keys))
 		for i, x := range v.values {
-			r, err := x.renderUnder(v.keys[i], env, fill)
+			r, err := x.renderUnder(v.keys[i], env, fill, empty)
 			if err != nil {
 				return nil, err
 			}
@@ -191,7 +194,7 @@ func (v *Value) Render(env *Env, fill Fill) (any, error) {
 // RenderGiven is Render, but for the keys of written maps whose expression gives nil:
 // they are left out. An API reads null as "delete this", which an input that was not
 // given does not mean. null inside what an expression gives stays.
-func (v *Value) RenderGiven(env *Env, fill Fill) (any, error) {
+func (v *Value) RenderGiven(env *expr.Env, fill Fill) (any, error) {
 	if v == nil || v.kind != mapValue && v.kind != listValue {
 		return v.Render(env, fill)
 	}
@@ -220,7 +223,7 @@ func (v *Value) RenderGiven(env *Env, fill Fill) (any, error) {
 }
 
 // whole renders a value that is exactly one expression.
-func (v *Value) whole(env *Env, fill Fill) (any, error) {
+func (v *Value) whole(env *expr.Env, fill Fill) (any, error) {
 	r, err := v.expr.Eval(env)
 	if err != nil {
 		return nil, err
@@ -232,14 +235,12 @@ func (v *Value) whole(env *Env, fill Fill) (any, error) {
 }
 
 func emptyPiece(e *Expr) error {
-	return &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "the value is nil or empty, which is not allowed here"}
+	return &expr.EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "the value is nil or empty, which is not allowed here"}
 }
 
-func (v *Value) text(env *Env, fill Fill) (string, error) { return v.insert(env, fill, nil) }
-
-// insert fills a text. seen, when it is set, is told of each part: a literal, or an
+// insert fills a text. empty is told of what inserts nothing. seen, when it is set, is told of each part: a literal, or an
 // expression with what it gave and the piece that is inserted.
-func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece string)) (string, error) {
+func (v *Value) insert(env *expr.Env, fill Fill, empty *Nothing, seen func(p part, result any, piece string)) (string, error) {
 	var b strings.Builder
 	var inserted []span // in the path of a URL
 	for _, p := range v.parts {
@@ -256,17 +257,17 @@ func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece 
 		}
 		s, err := value.Text(r)
 		if err != nil {
-			return "", &EvalError{Expr: p.expr.Text, Line: 1, Column: 1, Problem: err.Error(), Cause: err}
+			return "", &expr.EvalError{Expr: p.expr.Text, Line: 1, Column: 1, Problem: err.Error(), Cause: err}
 		}
 		if s == "" {
 			if fill.nonempty() {
 				return "", emptyPiece(p.expr)
 			}
-			env.Nothing.note(p.expr)
+			empty.note(p.expr)
 		}
 		if fill == FillURL {
 			if query := strings.ContainsAny(b.String(), "?#"); query {
-				s = urlEncode(s)
+				s = expr.URLEncode(s)
 			} else {
 				s = url.PathEscape(s)
 				inserted = append(inserted, span{b.Len(), b.Len() + len(s), p.expr})
@@ -284,7 +285,7 @@ func (v *Value) insert(env *Env, fill Fill, seen func(p part, result any, piece 
 		}
 	}
 	if e := climbs(b.String(), inserted); e != nil {
-		return "", &EvalError{
+		return "", &expr.EvalError{
 			Expr:    e.Text,
 			Line:    1,
 			Column:  1,
@@ -316,7 +317,7 @@ func (v *Value) exprs(visit func(*Expr)) {
 }
 
 // check compiles every expression inside against a scope.
-func (v *Value) check(sc *scope) {
+func (v *Value) check(sc *expr.Scope) {
 	v.exprs(func(e *Expr) { e.check(sc, 0) })
 	v.markSecrets()
 }
@@ -325,7 +326,7 @@ func (v *Value) markSecrets() {
 	if v == nil {
 		return
 	}
-	v.exprs(func(e *Expr) { v.secrets = v.secrets || e.secrets })
+	v.exprs(func(e *Expr) { v.secrets = v.secrets || e.UsesSecrets() })
 	for _, x := range v.list {
 		x.markSecrets()
 	}

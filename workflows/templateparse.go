@@ -2,10 +2,9 @@ package workflows
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/expr"
 	"gopkg.in/yaml.v3"
 )
 
@@ -103,13 +102,13 @@ func (d *decoder) split(n *yaml.Node) (parts []part, bad bool) {
 			continue
 		}
 		literal += text[:i]
-		length, err := exprEnd(text[i+3:])
+		length, err := expr.End(text[i+3:])
 		if err != nil {
 			d.unclosedTemplate(n, inside, err)
 			return nil, true
 		}
 		source := strings.TrimSpace(text[i+3 : i+3+length])
-		e := &Expr{Text: source, place: place{src: d.source, at: inside, text: source}}
+		e := newExpr(source, d.source, inside)
 		if source == "" {
 			d.add(d.posAt(inside-3, 3), "expression-syntax", "${{ }} is empty", "name a value, such as event.data")
 			return nil, true
@@ -151,43 +150,6 @@ func (d *decoder) byteColumn(n *yaml.Node) int {
 	return len(string(line[:min(len(line), n.Column-1)]))
 }
 
-// exprEnd finds the }} that closes an expression: not one inside a text, nor
-// one that closes maps.
-func exprEnd(s string) (int, error) {
-	depth := 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '"', '\'', '`':
-			end := textEnd(s[i+1:], c)
-			if end < 0 {
-				return 0, fmt.Errorf("a text in this expression is not closed: %c is missing", c)
-			}
-			i += end + 1
-		case '{', '(', '[':
-			depth++
-		case ')', ']':
-			depth--
-		case '}':
-			if depth <= 0 && strings.HasPrefix(s[i:], "}}") {
-				return i, nil
-			}
-			depth--
-		}
-	}
-	return 0, errors.New("${{ is not closed: }} is missing")
-}
-
-func textEnd(s string, quote byte) int {
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && quote != '`' {
-			i++
-		} else if s[i] == quote {
-			return i
-		}
-	}
-	return -1
-}
-
 // expression reads a key that is an expression as it stands. The whole may be
 // wrapped in ${{ }}; a part may not.
 func (d *decoder) expression(n *yaml.Node) *Expr {
@@ -198,7 +160,7 @@ func (d *decoder) expression(n *yaml.Node) *Expr {
 	text := strings.TrimSpace(n.Value)
 	at := d.contentStart(n)
 	if i := strings.Index(text, "${{"); i >= 0 {
-		inner, err := exprEnd(text[i+3:])
+		inner, err := expr.End(text[i+3:])
 		whole := i == 0 && err == nil && strings.TrimSpace(text[i+3+inner+2:]) == ""
 		if !whole {
 			p := d.posAt(at+bytes.Index(d.text[at:], opening), 3)
@@ -221,13 +183,13 @@ func (d *decoder) expression(n *yaml.Node) *Expr {
 		d.add(p, "yaml-comment", "YAML cuts the value here: ` #` begins a comment", "write {# …} or .field, quote the value, or use `|`")
 		return nil
 	}
-	return &Expr{Text: text, place: place{src: d.source, at: at, text: text}}
+	return newExpr(text, d.source, at)
 }
 
 // cutByComment finds an expression that lost its end to ` #`: brackets are open
 // and a comment follows.
 func (d *decoder) cutByComment(n *yaml.Node, text string) (Pos, bool) {
-	if n.Style != 0 || unclosed(text) < 0 {
+	if n.Style != 0 || expr.Unclosed(text) < 0 {
 		return Pos{}, false
 	}
 	line := d.line(n.Line)

@@ -1,19 +1,18 @@
 package workflows
 
 import (
-	"maps"
-	"slices"
-
-	"github.com/hookloom/hookloom/workflows/value"
-
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
 )
 
@@ -138,7 +137,7 @@ func (p *Project) testFile(src *source, id string) []*Test {
 	w := p.Workflows[id]
 	if w == nil {
 		d.add(d.pos(root), "unknown-workflow", fmt.Sprintf("there is no workflow %q to test", id),
-			suggest(id, slices.Sorted(maps.Keys(p.Workflows))))
+			spelling.Suggest(id, slices.Sorted(maps.Keys(p.Workflows))))
 		return nil
 	}
 	return p.tests(src, w, list)
@@ -217,7 +216,7 @@ func (d *decoder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
 	d.pairs(n, func(k, v *yaml.Node) {
 		if k.Value == "" || !ids[k.Value] {
 			d.add(d.pos(k), "unknown-step", fmt.Sprintf("%s: no step has the id %q", where, k.Value),
-				suggest(k.Value, slices.Sorted(maps.Keys(ids))))
+				spelling.Suggest(k.Value, slices.Sorted(maps.Keys(ids))))
 		}
 	})
 }
@@ -226,7 +225,7 @@ func (p *Project) testEvent(d *decoder, t *Test, e *objectNode) {
 	t.Trigger, t.Inlet, t.Type, t.Key = e.text("trigger", ""), e.text("inlet", ""), e.text("type", ""), e.text("key", "")
 	if t.Trigger != "" && p.Triggers[t.Trigger] == nil {
 		d.add(e.at("trigger"), "unknown-trigger", fmt.Sprintf("no trigger is named %q", t.Trigger),
-			suggest(t.Trigger, slices.Sorted(maps.Keys(p.Triggers))))
+			spelling.Suggest(t.Trigger, slices.Sorted(maps.Keys(p.Triggers))))
 	}
 	if name := e.text("fixture", ""); name != "" {
 		v, err := p.readJSON(name)
@@ -337,7 +336,7 @@ func (d *decoder) expectStep(e *Expect, key, id string, n *yaml.Node) {
 		s, _ := v.(string)
 		words := []string{"succeeded", "failed", "skipped", "waiting", "unknown", "not_reached"}
 		if !slices.Contains(words, s) {
-			d.add(d.pos(n), "unknown-word", fmt.Sprintf("step status %q is not known", n.Value), suggest(s, words))
+			d.add(d.pos(n), "unknown-word", fmt.Sprintf("step status %q is not known", n.Value), spelling.Suggest(s, words))
 		}
 		e.Steps[id] = s
 	case "calls":
@@ -352,23 +351,23 @@ func (d *decoder) expectStep(e *Expect, key, id string, n *yaml.Node) {
 }
 
 // assertScope is what an assertion may read.
-func assertScope(w *Workflow) *scope {
-	steps := types.Map{}
+func assertScope(w *Workflow) *expr.Scope {
+	steps := expr.Map{}
 	w.EachStep(func(s *Step) {
 		if s.ID != "" {
-			steps[s.ID] = stepType()
+			steps[s.ID] = expr.StepType()
 		}
 	})
-	vars := types.Map{types.Extra: types.Any}
-	return &scope{where: "an assertion", hiddenSteps: map[string]string{}, maybe: map[string]bool{},
-		names: types.Map{
-			"event":  eventType(types.Any),
-			"inputs": types.Map{types.Extra: types.Any},
-			"run":    runType(),
+	vars := expr.Map{expr.Extra: expr.Any}
+	return &expr.Scope{Where: "an assertion", HiddenSteps: map[string]string{}, MaybeNil: map[string]bool{},
+		Names: expr.Map{
+			"event":  expr.EventType(expr.Any),
+			"inputs": expr.Map{expr.Extra: expr.Any},
+			"run":    expr.RunType(),
 			"vars":   vars,
 			"steps":  steps,
-			"output": types.Any,
-			"error":  types.Any,
+			"output": expr.Any,
+			"error":  expr.Any,
 		}}
 }
 

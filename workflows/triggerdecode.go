@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -83,8 +84,8 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 		w.Methods = []string{"POST"}
 	}
 	for _, m := range w.Methods {
-		if DidYouMean(m, methods) != m && !slices.Contains(methods, m) {
-			d.add(o.at("method"), "unknown-word", fmt.Sprintf("method %q is not known", m), suggest(m, methods))
+		if spelling.Nearest(m, methods) != m && !slices.Contains(methods, m) {
+			d.add(o.at("method"), "unknown-word", fmt.Sprintf("method %q is not known", m), spelling.Suggest(m, methods))
 		}
 	}
 	if w.MaxBody > LargestMaxBody {
@@ -340,7 +341,7 @@ func (d *decoder) listing(o *objectNode, p *Poll) {
 			*to = d.expression(v)
 		}
 	}
-	p.PerItem = p.Cursor != nil && p.Cursor.reads("item")
+	p.PerItem = p.Cursor != nil && p.Cursor.Reads("item")
 }
 
 // reconcile reads the listing that finds what a webhook missed.
@@ -444,7 +445,7 @@ func (d *decoder) timezone(o *objectNode, name string) *time.Location {
 	}
 	loc, err := time.LoadLocation(tz)
 	if err != nil {
-		hint := suggest(tz, zones)
+		hint := spelling.Suggest(tz, zones)
 		if hint == "" {
 			hint = "write the name of a place, such as Europe/Berlin, or UTC"
 		}

@@ -73,19 +73,3 @@ func unescape(s string) string {
 	}
 	return b.String()
 }
-
-// urlEncode is encodeURIComponent of ECMAScript (ECMA-262, 19.2.6.4): what is
-// neither a letter, a digit nor one of -_.!~*'() is percent-encoded as UTF-8.
-func urlEncode(s string) string {
-	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.!~*'()", c) >= 0 {
-			b.WriteByte(c)
-			continue
-		}
-		b.Write([]byte{'%', hex[c>>4], hex[c&15]})
-	}
-	return b.String()
-}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/signature"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -163,7 +164,7 @@ func (d *decoder) signatureFrom(s *objectNode, out *signature.Scheme) {
 	out.Prefix, out.PrefixOptional, out.Encodings = s.text("prefix", ""), s.boolean("prefix_optional", false), s.texts("encoding")
 	for _, e := range out.Encodings {
 		if !slices.Contains(signature.Encodings, e) {
-			d.add(s.at("encoding"), "unknown-word", fmt.Sprintf("encoding %q is not known", e), suggest(e, signature.Encodings))
+			d.add(s.at("encoding"), "unknown-word", fmt.Sprintf("encoding %q is not known", e), spelling.Suggest(e, signature.Encodings))
 		}
 	}
 	if f := s.object("from"); f != nil {
@@ -274,7 +275,7 @@ func (d *decoder) checkSignedContent(o *objectNode, v *Verify) {
 			}
 			if !slices.Contains(signature.Variables(), head) {
 				d.add(o.at("signed_content"), "unknown-word", fmt.Sprintf("signed_content has no variable {%s}", name),
-					suggest(head, signature.Variables()))
+					spelling.Suggest(head, signature.Variables()))
 			}
 			if name == "timestamp" && v.Timestamp == nil {
 				d.add(o.at("signed_content"), "needs-key", "{timestamp} needs timestamp:", "")
@@ -352,7 +353,7 @@ func (d *decoder) detect(o *objectNode) Detect {
 	det := Detect{Methods: o.texts("method"), Places: d.places(o)}
 	for _, m := range det.Methods {
 		if !slices.Contains(methods, m) {
-			d.add(o.at("method"), "unknown-word", fmt.Sprintf("method %q is not known", m), suggest(m, methods))
+			d.add(o.at("method"), "unknown-word", fmt.Sprintf("method %q is not known", m), spelling.Suggest(m, methods))
 		}
 	}
 	return det

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
 
@@ -126,12 +128,12 @@ func (b *builder) waitChoice(w *objectNode) *Wait {
 }
 
 // wait checks what a step waits for.
-func (s *stepChecker) wait(st *Step, sc *scope) {
+func (s *stepChecker) wait(st *Step, sc *expr.Scope) {
 	type awaited struct{ trigger, key string }
 	seen := map[awaited]bool{}
 	for _, one := range st.Wait.Choices() {
-		one.Approval.check(sc.in("wait"))
-		one.Key.check(sc.in("wait"))
+		one.Approval.check(sc.In("wait"))
+		one.Key.check(sc.In("wait"))
 		if one.Event == "" {
 			s.approvers(one)
 			continue
@@ -150,7 +152,7 @@ func (s *stepChecker) wait(st *Step, sc *scope) {
 func (s *stepChecker) approvers(one *Wait) {
 	known := s.c.p.Server.Tokens
 	for _, name := range one.By {
-		if hint := suggest(name, slices.Sorted(maps.Keys(known))); known[name] == nil && hint != "" {
+		if hint := spelling.Suggest(name, slices.Sorted(maps.Keys(known))); known[name] == nil && hint != "" {
 			s.w.src.warn(one.pos, "unknown-name",
 				fmt.Sprintf("server.tokens has no %q, so that only a signed link can answer in that name", name), hint)
 		}
@@ -261,5 +263,5 @@ func triggerHint(name string, p *Project) string {
 	if len(p.Triggers) == 0 {
 		return "declare it in hookloom.yaml: triggers: {" + name + ": {webhook: {...}}}"
 	}
-	return suggestOr(name, slices.Sorted(maps.Keys(p.Triggers)))
+	return spelling.SuggestOr(name, slices.Sorted(maps.Keys(p.Triggers)))
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/expr"
 	"gopkg.in/yaml.v3"
 )
 
@@ -336,7 +337,7 @@ func (b *builder) startMap(n *yaml.Node) {
 			if o := b.object(v, "workflow_run"); o != nil {
 				s := Start{Kind: "workflow_run", Workflows: o.texts("workflows"), Statuses: o.texts("status"), pos: o.at("workflows")}
 				if len(s.Statuses) == 0 {
-					s.Statuses = runStatuses
+					s.Statuses = expr.RunStatuses
 				}
 				b.start(s)
 			}
@@ -469,7 +470,7 @@ func (d *decoder) retry(o *objectNode, key string) *Retry {
 		r.MaxDelay), m.boolean("jitter", true)
 	if f := m.vals["factor"]; f != nil {
 		n, err := numberOf(f)
-		x, ok := Number(n)
+		x, ok := expr.Number(n)
 		if err != nil || !ok || x < 1 || x > 100 {
 			d.add(d.pos(f), "out-of-range", "factor is a number from 1 to 100", "")
 		} else {

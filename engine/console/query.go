@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // This file reads the filters of lists. A filter that is not known, or a value that
@@ -104,7 +105,7 @@ func Moment(name, s string, now time.Time, zone *time.Location) (time.Time, erro
 	if d, err := workflows.ParseDuration(s); err == nil {
 		return now.Add(-d), nil
 	}
-	if t, err := workflows.ParseTime(s, zone); err == nil {
+	if t, err := expr.ParseTime(s, zone); err == nil {
 		return t, nil
 	}
 	return time.Time{}, fmt.Errorf("%s %q: write 2h, 7d, 2026-01-31 10:00 or 2026-01-31T10:00:00Z", name, s)

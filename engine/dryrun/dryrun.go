@@ -15,6 +15,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // Request is what to carry out. The clock stands still at Now; sleeps, pauses and waits
@@ -72,7 +73,7 @@ type Result struct {
 	Records []*plan.Record
 	Calls   []Call
 	// Names are what expressions see at its end.
-	Names workflows.Names
+	Names expr.Names
 }
 
 // maxDecisions is how often the planner is asked for one run: a workflow that pauses and
@@ -309,7 +310,7 @@ func (p *answerer) answerQuestion(q plan.Question, all []plan.Question) {
 // named is the question of a step's several whose index an output names.
 func named(q plan.Question, all []plan.Question, output any) plan.Question {
 	m, _ := output.(map[string]any)
-	index, ok := workflows.Number(m["index"])
+	index, ok := expr.Number(m["index"])
 	for _, x := range all {
 		if ok && x.Path == q.Path && x.Index == int(index) {
 			return x

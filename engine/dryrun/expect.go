@@ -10,6 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -68,7 +69,7 @@ func compare(t *workflows.Test, got *Result) []string {
 		}
 	}
 	for i, e := range x.Assert {
-		ok, err := e.Condition(&workflows.Env{Names: got.Names, Now: t.Now})
+		ok, err := e.Condition(&expr.Env{Names: got.Names, Now: t.Now})
 		path := fmt.Sprintf("assert.%d", i)
 		if err != nil {
 			wrong(path, "%v", err)
@@ -221,8 +222,8 @@ func equalValues(a, b any) bool {
 	if err == nil && err2 == nil && string(x) == string(y) {
 		return true
 	}
-	f, ok := workflows.Number(a)
-	g, ok2 := workflows.Number(b)
+	f, ok := expr.Number(a)
+	g, ok2 := expr.Number(b)
 	return ok && ok2 && f == g || reflect.DeepEqual(a, b)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -103,7 +104,7 @@ func testEvent(p *workflows.Project, w *workflows.Workflow, t *workflows.Test) (
 		item := workflows.Overlay(t.Fixture, t.Body)
 		d.Body = item
 		if declared.Poll != nil && declared.Poll.Data != nil && item != nil {
-			v, err := declared.Poll.Data.Eval(&workflows.Env{Names: workflows.Names{"item": item}, Now: t.Now})
+			v, err := declared.Poll.Data.Eval(&expr.Env{Names: expr.Names{"item": item}, Now: t.Now})
 			if err != nil {
 				return nil, fmt.Errorf("poll.data: %w", err)
 			}

@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -91,7 +91,7 @@ func (e *Engine) ended(ctx context.Context, r *engine.Run) (*engine.Ended, error
 		return nil, fmt.Errorf("the output of run %s: %w", r.ID, err)
 	}
 	rc := &runContext{e: e, event: ev, run: r}
-	return &engine.Ended{Run: r, Names: workflows.Names{"event": names, "output": output, "run": rc.described(r.ID, r.StartedAt)}}, nil
+	return &engine.Ended{Run: r, Names: expr.Names{"event": names, "output": output, "run": rc.described(r.ID, r.StartedAt)}}, nil
 }
 
 // forSender masks the project's secrets in the answer to a sender: a service that echoes

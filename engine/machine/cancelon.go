@@ -11,6 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // cancelRule is one entry of cancel_on.
@@ -77,7 +78,7 @@ func (e *Engine) cancelsOf(ev *engine.Event, names map[string]any) (out []engine
 		if !workflows.MatchType(r.on.Events, ev.Type) {
 			continue
 		}
-		env := &workflows.Env{Names: workflows.Names{"event": names, "inputs": ev.Inputs}, Now: ev.ReceivedAt, Seed: ev.ID.String()}
+		env := &expr.Env{Names: expr.Names{"event": names, "inputs": ev.Inputs}, Now: ev.ReceivedAt, Seed: ev.ID.String()}
 		for _, key := range r.on.EventKeys(ev.Key, env) {
 			out = append(out, engine.CancelKey{Trigger: ev.Trigger, Rule: r.id, Key: mask.Text(key)})
 		}

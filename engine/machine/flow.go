@@ -11,6 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -55,7 +56,7 @@ func (rc *runContext) slotRequest() (*engine.SlotRequest, error) {
 	if failure != nil {
 		return nil, failure
 	}
-	env := &workflows.Env{Names: workflows.Names{"event": rc.state.Event, "inputs": rc.state.Inputs, "run": rc.state.Run,
+	env := &expr.Env{Names: expr.Names{"event": rc.state.Event, "inputs": rc.state.Inputs, "run": rc.state.Run,
 		"vars": vars}, Now: rc.event.ReceivedAt, Seed: rc.event.ID.String()}
 	p := &engine.SlotRequest{Workflow: w.ID}
 	var err error
@@ -88,7 +89,7 @@ func (rc *runContext) slotRequest() (*engine.SlotRequest, error) {
 // maxGroup bounds the name of a group, in bytes.
 const maxGroup = 1024
 
-func group(v *workflows.Value, env *workflows.Env) (string, error) {
+func group(v *workflows.Value, env *expr.Env) (string, error) {
 	x, err := v.Render(env, workflows.FillPlain)
 	if err != nil {
 		return "", err

@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // runContext is a run with what its expressions see. It is enough to evaluate them, to ask
@@ -141,8 +142,8 @@ func (rc *runContext) masked(questions []plan.Question) []plan.Question {
 }
 
 // keyEnv is what the keys of debounce, batch and cancel_on see.
-func (rc *runContext) keyEnv() *workflows.Env {
-	return &workflows.Env{Names: workflows.Names{"event": rc.state.Event, "inputs": rc.state.Inputs}, Now: rc.event.ReceivedAt,
+func (rc *runContext) keyEnv() *expr.Env {
+	return &expr.Env{Names: expr.Names{"event": rc.state.Event, "inputs": rc.state.Inputs}, Now: rc.event.ReceivedAt,
 		Seed: rc.event.ID.String()}
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // Decision is what may happen next.
@@ -50,7 +51,7 @@ type Due struct {
 	GroupTimeout time.Duration
 	byDeadline   bool
 	// Env evaluates the step's output.
-	names workflows.Names
+	names expr.Names
 	now   time.Time
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -171,7 +172,7 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 			continue
 		}
 		opened := p.out.open
-		c := p.child(workflows.Names{l.s.As: item, "index": i})
+		c := p.child(expr.Names{l.s.As: item, "index": i})
 		o := c.body(l.once, at)
 		takes := o == pending && (p.out.open > opened || l.s.MaxParallel == 1)
 		if o == pending && !takes {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -26,7 +26,7 @@ const (
 // and hint says how to stay under the limit. Other errors are those of an expression.
 func TooLarge(err error, what, hint, step string) *Error {
 	var limit *value.LimitError
-	var work *workflows.ExprLimitError
+	var work *expr.LimitError
 	switch {
 	case errors.As(err, &work):
 		return expressionError(err, step)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -28,7 +29,7 @@ type planner struct {
 	// steps are the results that expressions see; locals are the item and index of
 	// the loops around.
 	steps  map[string]any
-	locals workflows.Names
+	locals expr.Names
 	// limit is the one around that runs out of time first: of a group, or a deadline.
 	limit limit
 	// bounded is the innermost step that is walked and has a deadline of its own, around
@@ -105,7 +106,7 @@ func Next(st *State) Decision {
 
 // Names are what expressions see at the end of a run: its event, inputs, vars and
 // the steps that can be seen from there.
-func Names(st *State) workflows.Names {
+func Names(st *State) expr.Names {
 	p := &planner{st: st, out: &Decision{}, steps: map[string]any{}}
 	if p.start() == nil {
 		p.sequence(st.Workflow.Steps, "")
@@ -186,8 +187,8 @@ func (p *planner) firstOpen() string {
 }
 
 // names are what expressions see now.
-func (p *planner) names() workflows.Names {
-	n := workflows.Names{"event": p.st.Event, "inputs": p.st.Inputs, "run": p.st.Run, "vars": p.vars, "steps": p.steps}
+func (p *planner) names() expr.Names {
+	n := expr.Names{"event": p.st.Event, "inputs": p.st.Inputs, "run": p.st.Run, "vars": p.vars, "steps": p.steps}
 	for k, v := range p.locals {
 		n[k] = v
 	}
@@ -210,25 +211,25 @@ func (p *planner) names() workflows.Names {
 
 // child walks a branch or an iteration: it sees what is there, and what it sets
 // is seen by nobody else.
-func (p *planner) child(locals workflows.Names) *planner {
+func (p *planner) child(locals expr.Names) *planner {
 	c := &planner{st: p.st, out: p.out, vars: maps.Clone(p.vars), steps: maps.Clone(p.steps), locals: p.locals, limit: p.limit,
 		handled: p.handled, frozen: p.frozen, ended: p.ended}
 	if locals != nil {
 		c.locals = maps.Clone(p.locals)
 		if c.locals == nil {
-			c.locals = workflows.Names{}
+			c.locals = expr.Names{}
 		}
 		maps.Copy(c.locals, locals)
 	}
 	return c
 }
 
-func (p *planner) env(now time.Time, path string) *workflows.Env {
-	return &workflows.Env{Names: p.names(), Now: now, Seed: p.st.RunID + "/" + path, Until: p.st.Until}
+func (p *planner) env(now time.Time, path string) *expr.Env {
+	return &expr.Env{Names: p.names(), Now: now, Seed: p.st.RunID + "/" + path, Until: p.st.Until}
 }
 
 func expressionError(err error, step string) *Error {
-	var limit *workflows.ExprLimitError
+	var limit *expr.LimitError
 	if errors.As(err, &limit) { // it says what to do
 		return &Error{Message: err.Error(), Code: "too_large", Step: step, Attempts: 1}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -111,12 +112,11 @@ func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, be
 
 // render fills an action's inputs, each the way its kind asks for, and at once what
 // may be shown of them.
-func (p *planner) render(s *workflows.Step, d *Due, env *workflows.Env) error {
+func (p *planner) render(s *workflows.Step, d *Due, env *expr.Env) error {
 	env.Names["secrets"] = p.st.Secrets
 	d.With = make(map[string]any, len(s.With.Keys()))
-	shown := &workflows.Shown{Hidden: p.st.Hidden}
 	nothing := workflows.Nothing{}
-	env.Nothing = &nothing
+	shown := &workflows.Shown{Hidden: p.st.Hidden, Nothing: &nothing}
 	var masks map[string]any
 	for _, k := range s.With.Keys() {
 		fill := workflows.FillPlain
@@ -221,11 +221,11 @@ func (d Due) Output(runID string, result any) (any, error) {
 	if d.Step.Output == nil {
 		return d.fit(result)
 	}
-	names := workflows.Names{"result": result}
+	names := expr.Names{"result": result}
 	for k, v := range d.names {
 		names[k] = v
 	}
-	env := &workflows.Env{Names: names, Now: d.now, Seed: runID + "/" + d.Path + "/output"}
+	env := &expr.Env{Names: names, Now: d.now, Seed: runID + "/" + d.Path + "/output"}
 	v, err := d.Step.Output.Render(env, workflows.FillPlain)
 	if err != nil {
 		return nil, TooLarge(fmt.Errorf("output: %w", err), "the output", keepLess, d.Path)

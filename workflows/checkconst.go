@@ -1,0 +1,47 @@
+package workflows
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// savedPath is an expression that is the path of what a step saved.
+var savedPath = regexp.MustCompile(`^steps\.([a-z][a-z0-9_]*)(?:\.|\?\.)output(?:\.|\?\.)path$`)
+
+// rawPath warns of the path of a saved answer where its bytes are wanted.
+func (s *stepChecker) rawPath(st *Step) {
+	v := st.With.Field("raw")
+	if st.Spec.Input("raw_file") == nil || !v.IsExpression() {
+		return
+	}
+	m := savedPath.FindStringSubmatch(strings.TrimSpace(v.expr.Text))
+	if m == nil {
+		return
+	}
+	s.w.EachStep(func(other *Step) {
+		if other.ID == m[1] && other.Spec != nil && other.Spec.Input("save") != nil && other.saves() == yes {
+			s.w.src.warn(v.keyPos(s.w.src, "raw"), "wrong-type", "raw is the bytes themselves, and this is the path of a file",
+				"write raw_file: ${{ "+v.expr.Text+" }}")
+		}
+	})
+}
+
+// calledWith checks a value that is written out for an input of a called workflow.
+func (s *stepChecker) calledWith(st *Step, in Input, at *Value, v any) {
+	problem := in.check(v)
+	if problem == "" || at.broken {
+		return
+	}
+	hint := ""
+	switch v.(type) {
+	case map[string]any, []any:
+	default:
+		if text, err := value.Text(v); err == nil && in.Type == "string" {
+			hint = fmt.Sprintf("quote it: %q", text)
+		}
+	}
+	s.w.src.warn(at.pos, "wrong-type", fmt.Sprintf("%s: input %s: %s, so the call fails each time", st.Call, in.Name, problem), hint)
+}

@@ -1,0 +1,229 @@
+package expr
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/types"
+	"github.com/expr-lang/expr/vm"
+)
+
+// allNames are the roots of language.md 2.3. A root outside of its place gets a
+// message of its own.
+var allNames = []string{"event", "inputs", "vars", "steps", "secrets", "item", "index", "result", "error", "run", "output", "events",
+	"body", "headers", "query", "raw", "method", "url", "response", "items", "cursor", "connection"}
+
+var placeReasons = map[string]string{
+	"secrets": "secrets are read in with:, in triggers and in connectors only, so that none ends in a condition or a record",
+	"steps":   "no step has run yet",
+	"error":   "error exists in on_failure, finally and retry.when only",
+	"item":    "item exists inside foreach only",
+	"index":   "index exists inside foreach only",
+	"result":  "result exists in a step's output: only",
+	"vars":    "vars are computed after the rule, from the event",
+	"event":   "nothing is an event yet",
+	"body":    "in workflows read event.body", "headers": "in workflows read event.headers", "query": "in workflows read event.query",
+	"events":   "events exists in workflows with batch: only",
+	"response": "response exists in a poll and in connectors only", "output": "output exists in respond and in tests only",
+}
+
+// githubWords are functions and names of other tools, with the way it goes here.
+var githubWords = map[string]string{
+	"contains": "contains is an operator: a contains b", "startsWith": "startsWith is an operator: a startsWith b",
+	"endsWith": "endsWith is an operator: a endsWith b", "success": "steps run only after success",
+	"failure": "use on_failure:", "always": "use finally:", "cancelled": "in finally: compare run.status",
+	"format": "write text with ${{ }}", "github": "github.event is event here", "env": "use vars", "matrix": "use item",
+	"needs": "use steps.<id>.output", "payload": "use event.data", "json": "use fromJSON or toJSON", "hashFiles": "there are no files",
+	"trigger": "use event", "data": "use event.data", "null": "write nil", "undefined": "write nil",
+	"None": "write nil", "NULL": "write nil", "$json": "use event.data",
+	"JSON": "use toJSON(value) or fromJSON(text)", "process": "use secrets.NAME in with:, or vars",
+	"Math": "use round, floor, ceil, abs, min or max",
+	"Date": "use now(), or date(value)", "Object": "use keys, values or toPairs", "this": "use event.data",
+	"True": "write true", "False": "write false", "states": "use steps or event", "$env": "name one value: event, vars, steps.<id>",
+}
+
+var (
+	unexpectedToken = regexp.MustCompile(`^unexpected token (\w+)\((.*)\)$`)
+	mismatched      = regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types? (.+?)(?: and (.+))?\)$`)
+	cannotUse       = regexp.MustCompile(`^cannot use (.+) as argument \(type (.+)\) to call (\w+) *$`)
+)
+
+// Finding is one thing that Check says of an expression.
+type Finding struct {
+	// Code names the kind of mistake, such as unknown-name.
+	Code string
+	// Warning is true for what does not keep the expression from running.
+	Warning bool
+	// From and To are the letters of the text that it is about, counted from 0; To is
+	// behind the last.
+	From, To int
+	// Problem says what is wrong; Hint what to do, and may be empty.
+	Problem, Hint string
+}
+
+// checking is one expression while it is checked.
+type checking struct {
+	*Expr
+	found []Finding
+}
+
+// report keeps a finding about the letters from..to of the expression.
+func (e *checking) report(code string, warning bool, from, to int, problem, hint string) {
+	e.found = append(e.found, Finding{code, warning, from, to, problem, hint})
+}
+
+// Check compiles the expression against what may be named at its place, and returns
+// what is wrong or doubtful, in the order in which it was found. An expression with an
+// error cannot be evaluated. want is reflect.Bool for conditions, else Invalid.
+func (e *Expr) Check(sc *Scope, want reflect.Kind) []Finding {
+	c := &checking{Expr: e}
+	c.check(sc, want)
+	return c.found
+}
+
+func (e *checking) check(sc *Scope, want reflect.Kind) {
+	if len(e.Text) > maxExprText {
+		e.report("too-large", false, 0, 1, fmt.Sprintf("the expression is longer than %d KiB", maxExprText>>10), "")
+		return
+	}
+	tree, err := parser.ParseWithConfig(e.Text, parseConfig)
+	if err != nil {
+		e.syntaxError(err)
+		return
+	}
+	_, bare := sc.Names["headers"]
+	ast.Walk(&tree.Node, headerNames{bare})
+	lint := &linter{e: e, sc: sc, declared: map[string]bool{}, doubted: map[int]bool{}}
+	lint.run(tree.Node)
+	if lint.failed {
+		return
+	}
+	prog, err := compileStrict(e.Text, sc.Names)
+	if err != nil {
+		e.typeError(err, false, nil)
+		return
+	}
+	if sc.Sampled != nil {
+		if _, err := compileStrict(e.Text, sc.Sampled); err != nil {
+			e.typeError(err, true, sc.Sampled)
+		}
+	}
+	if want == reflect.Bool && !e.booleanResult(prog.Node()) {
+		return
+	}
+	if prog, err = compileLoose(e.Text, rootsOf(sc.Names)); err != nil {
+		e.typeError(err, false, nil)
+		return
+	}
+	e.setProgram(prog)
+	e.paths, e.quick = lint.paths(), QuickPaths(e.Text)
+}
+
+func rootsOf(m types.Map) []string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	return out
+}
+
+var parseConfig = func() *conf.Config {
+	c := conf.CreateNew()
+	c.MaxNodes = maxExprNodes
+	return c
+}()
+
+func compileStrict(text string, env types.Map) (*vm.Program, error) {
+	opts := []expr.Option{expr.Env(env), expr.MaxNodes(maxExprNodes), expr.Optimize(false)}
+	for _, f := range functions {
+		if f.typ != nil {
+			opts = append(opts, expr.Function(f.name, func(...any) (any, error) { return nil, nil }, f.typ))
+		}
+	}
+	return expr.Compile(text, opts...)
+}
+
+// booleanResult checks what a condition can give, as far as types are known.
+func (e *checking) booleanResult(n ast.Node) bool {
+	t := n.Type()
+	if t == nil || t.Kind() == reflect.Interface || t.Kind() == reflect.Bool {
+		if _, isNil := n.(*ast.NilNode); !isNil {
+			e.constantCondition(n)
+			return true
+		}
+	}
+	got := typeWord(t.String())
+	if _, isNil := n.(*ast.NilNode); isNil {
+		got = "nil"
+	}
+	hint := "compare it with something: == , > , contains, != nil"
+	if _, isText := n.(*ast.StringNode); isText {
+		hint = "remove the quotes around the condition"
+	}
+	e.report("not-a-condition", false, 0, len([]rune(e.Text)), "expected true or false, got "+got, hint)
+	return false
+}
+
+// constantCondition warns of a comparison that names nothing. A plain true or
+// false is fine: people switch steps off with it.
+func (e *checking) constantCondition(n ast.Node) {
+	if _, plain := n.(*ast.BoolNode); plain {
+		return
+	}
+	c := constants{constant: true}
+	ast.Walk(&n, &c)
+	if c.constant {
+		e.report("constant-condition", true, 0, len([]rune(e.Text)), "this condition is always the same",
+			"compare with something of the event")
+	}
+}
+
+type constants struct{ constant bool }
+
+// Visit implements ast.Visitor.
+func (c *constants) Visit(node *ast.Node) {
+	switch (*node).(type) {
+	case *ast.IdentifierNode, *ast.CallNode, *ast.PointerNode:
+		c.constant = false
+	}
+}
+
+// noError in scope.maybe tells that error may be nil; no step has that id.
+const NoError = "error!"
+
+var throughError = regexp.MustCompile(`(^|[^.\w])error\s*\.`)
+
+// shownRoots are those whose parts are shown beside a condition.
+var shownRoots = []string{"event", "inputs", "vars", "steps", "output", "error"}
+
+// Reads tells whether the expression reads a name.
+func (e *Expr) Reads(name string) bool {
+	if e == nil {
+		return false
+	}
+	tree, err := parser.ParseWithConfig(e.Text, parseConfig)
+	if err != nil {
+		return false
+	}
+	f := &nameFinder{name: name}
+	ast.Walk(&tree.Node, f)
+	return f.found
+}
+
+// nameFinder looks for a name in an expression's tree.
+type nameFinder struct {
+	name  string
+	found bool
+}
+
+// Visit implements ast.Visitor.
+func (f *nameFinder) Visit(n *ast.Node) {
+	if id, ok := (*n).(*ast.IdentifierNode); ok && id.Value == f.name {
+		f.found = true
+	}
+}

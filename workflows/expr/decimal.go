@@ -1,0 +1,457 @@
+package expr
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/apd/v3"
+	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/vm/runtime"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Decimal is an exact decimal number inside one expression. It leaves the expression
+// as the JSON number of the same digits (see Plain); one that JSON readers would round
+// is an error then.
+type Decimal struct{ d *apd.Decimal }
+
+// A decimal has at most so many digits, and its exponent is as large as a float's:
+// "1e1000000000" plus one would fill memory.
+const (
+	maxDecimalDigits   = 500
+	maxDecimalExponent = 400
+	maxDecimalText     = 600
+	// quotientDigits are those of IEEE 754's decimal128.
+	quotientDigits = 34
+	// decimalSteps is the work of one operation with decimals.
+	decimalSteps = 60
+)
+
+// exact computes without rounding or fails; rounding rounds half away from zero, as
+// round() of floats does.
+var (
+	exact = apd.Context{Precision: maxDecimalDigits, MaxExponent: 2000, MinExponent: -2000,
+		Traps: apd.DefaultTraps | apd.Inexact, Rounding: apd.RoundHalfUp}
+	rounding = apd.Context{Precision: maxDecimalDigits + 2*maxDecimalExponent, MaxExponent: 2000, MinExponent: -2000,
+		Traps: apd.DefaultTraps, Rounding: apd.RoundHalfUp}
+	dividing = apd.Context{Precision: quotientDigits, MaxExponent: 2000, MinExponent: -2000,
+		Traps: apd.DefaultTraps, Rounding: apd.RoundHalfUp}
+)
+
+// toDecimal reads a number, or text that is one as JSON writes it.
+func toDecimal(v any) (Decimal, error) {
+	switch x := operand(v).(type) {
+	case Decimal:
+		return x, nil
+	case int:
+		return Decimal{apd.New(int64(x), 0)}, nil
+	case float64:
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return Decimal{}, fmt.Errorf("%v is no number", x)
+		}
+		// The shortest digits that mean this float: 19.99, not 19.989999999999998436805981327779591083526611328125.
+		return decimalText(strconv.FormatFloat(x, 'g', -1, 64))
+	case json.Number:
+		return decimalText(string(x))
+	case string:
+		return decimalText(strings.TrimSpace(x))
+	case nil:
+		return Decimal{}, errors.New("decimal(nil): the value is nil; write ?? 0 before it")
+	}
+	return Decimal{}, fmt.Errorf("decimal needs a number or its text, got %s", value.Describe(v))
+}
+
+func decimalText(s string) (Decimal, error) {
+	if len(s) > maxDecimalText {
+		return Decimal{}, fmt.Errorf("a decimal has at most %d digits", maxDecimalDigits)
+	}
+	number := strings.TrimPrefix(s, "+")
+	if !validDecimal(number) {
+		return Decimal{}, fmt.Errorf("%q is no decimal number: digits, a point and digits, such as 1234.50", value.Clip(s, 40))
+	}
+	out := Decimal{new(apd.Decimal)}
+	if _, _, err := out.d.SetString(number); err != nil {
+		return Decimal{}, fmt.Errorf("%q is no decimal number", value.Clip(s, 40))
+	}
+	return out, out.limits()
+}
+
+// validDecimal is the grammar of a JSON number, with zeros before it as in 007.50.
+func validDecimal(s string) bool {
+	digits := strings.TrimPrefix(s, "-")
+	for len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		digits = digits[1:]
+	}
+	return value.ValidNumber([]byte(digits))
+}
+
+// limits fails for a decimal that is larger than one may be.
+func (x Decimal) limits() error {
+	if x.d.Form != apd.Finite {
+		return errors.New("the result is no number")
+	}
+	if x.d.NumDigits() > maxDecimalDigits {
+		return fmt.Errorf("a decimal has at most %d digits", maxDecimalDigits)
+	}
+	if e := x.d.Exponent; e > maxDecimalExponent || e < -2*maxDecimalExponent || int64(e)+x.d.NumDigits() > maxDecimalExponent {
+		return fmt.Errorf("a decimal lies below 1e%d", maxDecimalExponent)
+	}
+	return nil
+}
+
+// String writes the digits without an exponent and without zeros at the end.
+func (x Decimal) String() string {
+	var r apd.Decimal
+	r.Reduce(x.d)
+	if r.IsZero() {
+		return "0"
+	}
+	return r.Text('f')
+}
+
+// InText is String; it makes a Decimal a Computed.
+func (x Decimal) InText() (string, error) { return x.String(), nil }
+
+// Kind names it in the language's words.
+func (Decimal) Kind() string { return "a number" }
+
+func (x Decimal) negated() Decimal {
+	out := Decimal{new(apd.Decimal)}
+	out.d.Neg(x.d)
+	return out
+}
+
+// whole cuts the fraction off.
+func (x Decimal) whole() int {
+	down := rounding
+	down.Rounding = apd.RoundDown
+	var r apd.Decimal
+	if _, err := down.Quantize(&r, x.d, 0); err != nil {
+		panic(errOverflow)
+	}
+	n, err := r.Int64()
+	if err != nil {
+		panic(fmt.Errorf("int: %s does not fit into 64 bits", value.Clip(x.String(), 40)))
+	}
+	return int(n)
+}
+
+// rounded has n digits after the point.
+func (x Decimal) rounded(n int, mode apd.Rounder) Decimal {
+	c := rounding
+	c.Rounding = mode
+	out := Decimal{new(apd.Decimal)}
+	if _, err := c.Quantize(out.d, x.d, int32(-n)); err != nil {
+		panic(fmt.Errorf("%s cannot be rounded to %d digits", value.Clip(x.String(), 40), n))
+	}
+	return out
+}
+
+// Plain is the decimal as data: what a JSON reader makes of its digits.
+func (x Decimal) Plain() (any, error) {
+	text := x.String()
+	if !strings.Contains(text, ".") {
+		if n, err := strconv.Atoi(text); err == nil {
+			return n, nil
+		}
+		if len(text) <= value.MaxNumberLength {
+			return json.Number(text), nil
+		}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err == nil && len(text) <= value.MaxNumberLength {
+		if back, err := toDecimal(f); err == nil && back.d.Cmp(x.d) == 0 {
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("%s has more digits than JSON numbers keep; write round(…, 2), or string(…) or fixed(…, 2) for text",
+		value.Clip(text, 60))
+}
+
+// decimalArithmetic computes exactly with at least one decimal.
+func (m *meter) decimalArithmetic(op string, a, b any) any {
+	if !isNumeric(a) || !isNumeric(b) {
+		panic(misfit(op, a, b))
+	}
+	m.work(decimalSteps)
+	x, err := toDecimal(a)
+	must(err)
+	y, err := toDecimal(b)
+	must(err)
+	m.work(int(x.d.NumDigits()*y.d.NumDigits()) >> 8)
+	out := Decimal{new(apd.Decimal)}
+	switch op {
+	case "+":
+		_, err = exact.Add(out.d, x.d, y.d)
+	case "-":
+		_, err = exact.Sub(out.d, x.d, y.d)
+	case "*":
+		_, err = exact.Mul(out.d, x.d, y.d)
+	case "/":
+		if y.d.IsZero() {
+			panic(errors.New("division by zero"))
+		}
+		if _, err = exact.Quo(out.d, x.d, y.d); err != nil {
+			_, err = dividing.Quo(out.d, x.d, y.d)
+		}
+	case "%":
+		if y.d.IsZero() {
+			panic(errors.New("division by zero"))
+		}
+		_, err = exact.Rem(out.d, x.d, y.d)
+	default:
+		out = m.decimalPower(x, y)
+	}
+	if err == nil {
+		err = out.limits()
+	}
+	if err != nil {
+		panic(fmt.Errorf("the result of %s has more than %d digits; round(…, n) its parts", op, maxDecimalDigits))
+	}
+	m.charge(64 + int(out.d.NumDigits()))
+	return out
+}
+
+func (m *meter) decimalPower(x, y Decimal) Decimal {
+	n, err := y.d.Int64()
+	if err != nil || n < 0 || n > 1000 {
+		panic(errors.New("a decimal can be raised to whole powers from 0 to 1000"))
+	}
+	var out any = Decimal{apd.New(1, 0)}
+	for range n {
+		out = m.decimalArithmetic("*", out, x)
+	}
+	return out.(Decimal)
+}
+
+// isNumeric tells numbers of every kind from text and the rest.
+func isNumeric(v any) bool {
+	switch v.(type) {
+	case int, float64, json.Number, Decimal:
+		return true
+	}
+	return false
+}
+
+// comparison replaces expr's comparisons where decimals may stand: it knows none, and
+// finds 1 and decimal("1.0") different.
+func comparison(op string, a, b any) any {
+	if isDecimal(a) || isDecimal(b) {
+		x, y := operand(a), operand(b)
+		if !isNumeric(x) || !isNumeric(y) {
+			if op == "==" || op == "!=" {
+				return op == "!="
+			}
+			panic(misfit(op, x, y))
+		}
+		c := compareNumbers(x, y)
+		return map[string]bool{"==": c == 0, "!=": c != 0, "<": c < 0, "<=": c <= 0, ">": c > 0, ">=": c >= 0}[op]
+	}
+	switch op {
+	case "==":
+		return runtime.Equal(a, b)
+	case "!=":
+		return !runtime.Equal(a, b)
+	case "<":
+		return runtime.Less(a, b)
+	case "<=":
+		return runtime.LessOrEqual(a, b)
+	case ">":
+		return runtime.More(a, b)
+	}
+	return runtime.MoreOrEqual(a, b)
+}
+
+func isDecimal(v any) bool { _, ok := v.(Decimal); return ok }
+
+func compareNumbers(a, b any) int {
+	x, err := toDecimal(a)
+	must(err)
+	y, err := toDecimal(b)
+	must(err)
+	return x.d.Cmp(y.d)
+}
+
+// undecimal makes a decimal the plain number it is; the rest stays.
+func undecimal(v any) any {
+	if x, ok := v.(Decimal); ok {
+		n, err := x.Plain()
+		must(err)
+		return n
+	}
+	return v
+}
+
+// extreme is max or min over numbers and lists of numbers, where decimals may stand.
+func (m *meter) extreme(name string, want int, args []any) any {
+	var best any
+	for _, n := range m.numbers(name, args, nil, 0) {
+		m.work(decimalSteps)
+		if best == nil || compareNumbers(n, best) == want {
+			best = n
+		}
+	}
+	return best
+}
+
+func (m *meter) numbers(name string, args, out []any, depth int) []any {
+	if depth > value.MaxJSONDepth {
+		panic(fmt.Errorf("%s: nested too deep", name))
+	}
+	for _, v := range args {
+		m.work(3)
+		m.charge(32)
+		if v = operand(v); isNumeric(v) {
+			out = append(out, v)
+			continue
+		}
+		out = m.numbers(name, elements(name, v), out, depth+1)
+	}
+	return out
+}
+
+// mean of numbers, exact when one of them is a decimal; a sum of whole numbers that
+// leaves 64 bits is an error.
+func (m *meter) mean(args []any) any {
+	list := m.numbers("mean", args, nil, 0)
+	if len(list) == 0 {
+		return 0.0
+	}
+	return m.arithmetic("/", m.sum(list), len(list))
+}
+
+// digitsArg is how many digits after the point are wanted.
+func digitsArg(name string, a []any) int {
+	n := intArg(name, a, 1)
+	if n < 0 || n > 20 {
+		panic(fmt.Errorf("%s: from 0 to 20 digits, got %d", name, n))
+	}
+	return n
+}
+
+// round rounds half away from zero, to a whole number or to so many digits. Floats are
+// rounded by the digits that they are written with: 2.675 gives 2.68.
+func round(a []any) any {
+	v := operand(arg("round", a, 0))
+	if len(a) == 1 {
+		return roundWhole("round", v, math.Round, apd.RoundHalfUp)
+	}
+	n := digitsArg("round", a)
+	switch x := v.(type) {
+	case int:
+		return x
+	case float64:
+		d, err := toDecimal(x)
+		must(err)
+		f, err := strconv.ParseFloat(d.rounded(n, apd.RoundHalfUp).d.Text('f'), 64)
+		must(err)
+		return f
+	case Decimal:
+		return x.rounded(n, apd.RoundHalfUp)
+	}
+	panic(notANumber("round", v))
+}
+
+// roundWhole is round, ceil and floor to whole numbers, which expr gives as floats.
+func roundWhole(name string, v any, float func(float64) float64, mode apd.Rounder) any {
+	switch x := operand(v).(type) {
+	case int:
+		if exactFloat(x) != nil {
+			return x
+		}
+		return float64(x)
+	case float64:
+		return float(x)
+	case Decimal:
+		return x.rounded(0, mode)
+	}
+	panic(notANumber(name, v))
+}
+
+func notANumber(name string, v any) error {
+	switch v.(type) {
+	case string, json.Number:
+		return fmt.Errorf("%s needs a number, got %s; write %s(decimal(…))", name, value.Describe(v), name)
+	}
+	return fmt.Errorf("%s needs a number, got %s", name, value.Describe(v))
+}
+
+// fixed writes a number with exactly so many digits after the point.
+func fixed(a []any) any {
+	v := operand(arg("fixed", a, 0))
+	if !isNumeric(v) {
+		panic(notANumber("fixed", v))
+	}
+	n := digitsArg("fixed", a)
+	d, err := toDecimal(v)
+	must(err)
+	return d.fixed(n)
+}
+
+func (x Decimal) fixed(n int) string {
+	r := x.rounded(n, apd.RoundHalfUp)
+	if r.d.IsZero() {
+		r.d.Negative = false
+	}
+	return r.d.Text('f')
+}
+
+func ceiling(v any) any { return roundWhole("ceil", v, math.Ceil, apd.RoundCeiling) }
+func floor(v any) any   { return roundWhole("floor", v, math.Floor, apd.RoundFloor) }
+
+// toFloat is float(x).
+func toFloat(v any) any {
+	switch x := operand(v).(type) {
+	case int:
+		return float64(x)
+	case float64:
+		return x
+	case Decimal:
+		f, err := strconv.ParseFloat(x.String(), 64)
+		must(err)
+		return f
+	case json.Number:
+		f, err := strconv.ParseFloat(string(x), 64)
+		must(err)
+		return f
+	case string:
+		f, err := strconv.ParseFloat(x, 64)
+		if err != nil {
+			panic(fmt.Errorf("float: %q is no number", value.Clip(x, 40)))
+		}
+		return f
+	}
+	panic(fmt.Errorf("float needs a number or its text, got %s", value.Describe(v)))
+}
+
+// median of numbers, exact when one of the middle ones is a decimal.
+func (m *meter) median(args []any) any {
+	list := m.numbers("median", args, nil, 0)
+	if len(list) == 0 {
+		return 0.0
+	}
+	each := 3
+	if slices.ContainsFunc(list, isDecimal) {
+		each = decimalSteps
+	}
+	m.work(each * sortSteps(len(list)))
+	slices.SortFunc(list, compareNumbers)
+	half := len(list) / 2
+	if len(list)%2 == 1 {
+		return list[half]
+	}
+	return m.arithmetic("/", m.arithmetic("+", list[half-1], list[half]), 2)
+}
+
+// typeName is type(x), which knows decimals.
+func typeName(v any) any {
+	if isDecimal(v) {
+		return "decimal"
+	}
+	return builtin.Type(v)
+}

@@ -1,0 +1,159 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/spelling"
+)
+
+func (e *checking) syntaxError(err error) {
+	var at *file.Error
+	if !errors.As(err, &at) {
+		e.report("expression-syntax", false, 0, 1, err.Error(), "")
+		return
+	}
+	problem, hint, code := ownWords(at.Message), "", "expression-syntax"
+	from, to := at.From, at.To
+	total := len([]rune(e.Text))
+	if m := unexpectedToken.FindStringSubmatch(problem); m != nil {
+		tok := strings.Trim(m[2], `"`)
+		problem = fmt.Sprintf("%s is not expected here", tok)
+		if word, foreign := githubWords[tok]; foreign {
+			problem, hint, code = fmt.Sprintf("there is no function %s", tok), word, "unknown-function"
+		}
+		switch {
+		case m[1] == "EOF":
+			problem, from, to = "the expression ends too early", max(total-1, 0), total
+			if open := Unclosed(e.Text); open >= 0 {
+				problem = fmt.Sprintf("%c is not closed", []rune(e.Text)[open])
+				code, from, to = "unclosed", open, open+1
+			}
+		case tok == "=" || foreignSyntax(e.Text) != "":
+			if hint = foreignSyntax(e.Text); hint == "" {
+				hint = "compare with =="
+			}
+		case tok == "&" || tok == "|":
+			hint = "write and, or"
+		}
+	}
+	switch {
+	case strings.HasPrefix(problem, "unexpected token EOF"), problem == "unexpected end of expression":
+		problem, from, to = "the expression ends too early", max(total-1, 0), total
+		if open := Unclosed(e.Text); open >= 0 {
+			problem = fmt.Sprintf("%c is not closed", []rune(e.Text)[open])
+			code, from, to = "unclosed", open, open+1
+		}
+	case strings.Contains(problem, "literal not terminated"):
+		code, problem, hint = "unclosed", "the text is not closed", "add the quote at its end"
+	case strings.HasPrefix(problem, "unrecognized character"):
+		problem = strings.Replace(problem, "unrecognized character: ", "unexpected character ", 1)
+		if strings.Contains(e.Text, "$env") {
+			problem, hint = "$env is not available", githubWords["$env"]
+			code = "computed-secret"
+		}
+	case strings.Contains(problem, "maximum allowed nodes"):
+		code, problem = "too-large", fmt.Sprintf("the expression has more than %d parts", maxExprNodes)
+	}
+	if hint == "" {
+		hint = foreignSyntax(e.Text)
+	}
+	if from >= total {
+		from = max(total-1, 0)
+	}
+	e.report(code, false, from, max(to, from+1), problem, hint)
+}
+
+func typeWord(t string) string {
+	switch t {
+	case "string":
+		return "text"
+	case "int", "float64", "int64", "float32":
+		return "a number"
+	case "bool":
+		return "true or false"
+	case "time.Time":
+		return "a time"
+	case "nil", "<nil>":
+		return "nil"
+	case "unknown", "interface {}", "any":
+		return "any"
+	}
+	if strings.HasPrefix(t, "[]") {
+		return "a list"
+	}
+	if strings.HasPrefix(t, "map[") || strings.HasPrefix(t, "Map{") {
+		return "an object"
+	}
+	return t
+}
+
+// typeError rewords what expr's checker says.
+func (e *checking) typeError(err error, warning bool, sample types.Map) {
+	var at *file.Error
+	if !errors.As(err, &at) {
+		e.report("bad-expression", warning, 0, 1, err.Error(), "")
+		return
+	}
+	problem, hint, code := at.Message, "", "bad-expression"
+	from, to := at.From, at.To
+	switch m := mismatched.FindStringSubmatch(problem); {
+	case m != nil && m[3] != "":
+		code = "type-mismatch"
+		problem = fmt.Sprintf("%s does not fit %s and %s", m[1], typeWord(m[2]), typeWord(m[3]))
+		switch {
+		case m[1] == "||" || m[1] == "or":
+			hint = "for a default write a ?? b; || is for conditions"
+		case strings.Contains(m[2]+m[3], "string"):
+			hint = "convert one: int(…), float(…) or string(…)"
+		}
+	case m != nil:
+		code, problem = "type-mismatch", fmt.Sprintf("%s does not fit %s", m[1], typeWord(m[2]))
+	case strings.HasPrefix(problem, "unknown field "):
+		code, hint = "unknown-field", e.fieldHint(strings.TrimPrefix(problem, "unknown field "), sample)
+	case strings.Contains(problem, "matches") && strings.Contains(problem, "regexp"), strings.Contains(problem, "error parsing regexp"):
+		code = "bad-regexp"
+	case strings.HasPrefix(problem, "unknown name "):
+		code = "unknown-name"
+	case strings.HasPrefix(problem, "not enough arguments"), strings.HasPrefix(problem, "too many arguments"),
+		strings.HasPrefix(problem, "invalid number of arguments"):
+		code, hint = "arguments", exampleOf(problem)
+	case strings.HasPrefix(problem, "no matching overload"), strings.HasPrefix(problem, "invalid argument"):
+		if own := ownWords(problem); own != problem {
+			code, problem = "arguments", own
+			break
+		}
+		code, problem = "arguments", typeNames(problem)
+	case notAList.MatchString(problem), notFlattened.MatchString(problem), badUnit.MatchString(problem), badSpan.MatchString(problem):
+		code, problem = "arguments", ownWords(problem)
+	}
+	if m := cannotUse.FindStringSubmatch(problem); m != nil {
+		code, problem = "arguments", fmt.Sprintf("%s takes %s here, got %s", m[3], typeWord(m[2]), typeWord(m[1]))
+	}
+	if strings.HasPrefix(problem, "non-bool expression") || strings.HasPrefix(problem, "predicate should return boolean") {
+		code = "not-a-condition"
+		problem = typeNames(problem)
+	}
+	e.report(code, warning, from, max(to, from+1), problem, hint)
+}
+
+func typeNames(s string) string {
+	return strings.NewReplacer("string", "text", "float64", "number", "interface {}", "any", "[]any", "list", "map[text]any",
+		"object").Replace(s)
+}
+
+// fieldHint guesses the field that was meant, from all names of the envelope.
+func (e *checking) fieldHint(field string, sample types.Map) string {
+	if field == "status" && strings.Contains(e.Text, "run.status") {
+		return "run.status exists in finally only"
+	}
+	if s := spelling.Suggest(field, sampleFields(sample["event"], nil)); s != "" {
+		return s
+	}
+	return spelling.Suggest(field, append(append([]string{}, EventFields...), "output", "status", "error", "attempts", "message", "code",
+		"step", "retryable",
+		"details", "id", "url", "attempt", "started_at", "finished_at", "workflow", "test"))
+}

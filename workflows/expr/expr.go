@@ -1,0 +1,359 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/types"
+	"github.com/expr-lang/expr/vm"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Expr is one compiled expression of a workflow, trigger or connector.
+type Expr struct {
+	// Text is the source without ${{ }}.
+	Text string
+	// Zone is where now() is; nil for UTC.
+	Zone *time.Location
+	// Bytes tells that its bytes are wanted as base64.
+	Bytes bool
+	prog  *vm.Program
+	// paths are the parts of the event it reads, for the decision's record.
+	paths []exprPath
+	// secrets tells that it names a secret; named are those.
+	secrets bool
+	named   []string
+	// uses are the names that the program reads; allNames tells that it may read any.
+	uses     []string
+	allNames bool
+	// quick are the paths of an expression that is nothing else.
+	quick [][]string
+}
+
+// exprPath is a chain of constant names such as event.data.amount.
+type exprPath struct {
+	text string
+	keys []string
+}
+
+// Names are the values an expression sees, by name of scope (language.md 2.3).
+type Names map[string]any
+
+// Env is all that one evaluation may depend on: the names, the moment now()
+// gives, and the seed from which uuid() counts. Two evaluations with equal
+// Envs give equal results.
+type Env struct {
+	Names Names
+	Now   time.Time
+	Seed  string
+	// Until is when an evaluation fails that has not ended; zero leaves it the time
+	// that each has.
+	Until time.Time
+}
+
+// EvalError is an expression that failed while it ran. One that is over a limit of work
+// or memory is an ErrTooLarge.
+type EvalError struct {
+	// Expr is the source; Line and Column count from 1 inside of it.
+	Expr         string
+	Line, Column int
+	Problem      string
+	// Cause is the error behind Problem, if there is one.
+	Cause error
+}
+
+// Unwrap gives the cause.
+func (e *EvalError) Unwrap() error { return e.Cause }
+
+// Error implements error.
+func (e *EvalError) Error() string {
+	return fmt.Sprintf("%s (in %s)", e.Problem, value.Clip(e.Expr, 120))
+}
+
+// Eval runs the expression. The result is plain data (see Normalize), or a
+// time.Time. Errors are of type *EvalError.
+func (e *Expr) Eval(env *Env) (any, error) {
+	if e.secrets {
+		if err := e.secretsSet(env.Names); err != nil {
+			return nil, err
+		}
+	}
+	if e.quick != nil {
+		if v, ok := e.quickEval(env.Names); ok {
+			return e.plain(v)
+		}
+	}
+	now := time.Now()
+	deadline := now.Add(maxExprTime)
+	if !env.Until.IsZero() && env.Until.Before(deadline) {
+		if deadline = env.Until; !now.Before(deadline) {
+			return nil, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "no time was left for the expression"}
+		}
+	}
+	m := meters.Get().(*meter)
+	m.start(e, env, deadline)
+	v, err := m.run(e)
+	m.end(e, env)
+	if err != nil {
+		return nil, e.runtimeError(err)
+	}
+	return v, nil
+}
+
+// run gives the result as data, which is work that counts: a list that the result
+// holds a thousand times is walked a thousand times.
+func (m *meter) run(e *Expr) (v any, err error) {
+	if v, err = m.vm.Run(e.prog, m.names); err != nil {
+		return nil, err
+	}
+	if e.Bytes {
+		v = e.base64Of(v)
+	}
+	switch v.(type) {
+	case nil, bool, int, string, time.Time:
+		return v, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			var ok bool
+			if err, ok = p.(error); !ok {
+				panic(p)
+			}
+		}
+	}()
+	return m.normalized(v), nil
+}
+
+// plain makes a result data; times stay times.
+func (e *Expr) plain(v any) (any, error) {
+	if t, ok := v.(time.Time); ok {
+		return t, nil
+	}
+	n, err := value.Normalize(v)
+	if err != nil {
+		return nil, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: err.Error()}
+	}
+	return n, nil
+}
+
+// Condition runs an expression that must be true or false; nil counts as false.
+func (e *Expr) Condition(env *Env) (bool, error) {
+	v, err := e.Eval(env)
+	if err != nil {
+		return false, err
+	}
+	switch b := v.(type) {
+	case bool:
+		return b, nil
+	case nil:
+		return false, nil
+	}
+	return false, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "a condition must be true or false, this is " + value.Describe(v)}
+}
+
+// Values looks up the parts of the event that the expression reads, for the
+// record of a decision. Texts are cut at 200 letters.
+func (e *Expr) Values(names Names) map[string]any {
+	if len(e.paths) == 0 {
+		return nil
+	}
+	out := make(map[string]any, len(e.paths))
+	for _, p := range e.paths {
+		var v any = map[string]any(names)
+		for _, k := range p.keys {
+			m, ok := v.(map[string]any)
+			if !ok {
+				v = nil
+				break
+			}
+			v = m[k]
+		}
+		switch x := v.(type) {
+		case string:
+			v = value.Clip(x, 200)
+		case []any:
+			v = fmt.Sprintf("list of %d", len(x))
+		case map[string]any:
+			v = fmt.Sprintf("object of %d", len(x))
+		}
+		out[p.text] = v
+	}
+	return out
+}
+
+var (
+	chainTail   = regexp.MustCompile(`[\w.?\[\]"']+$`)
+	fetchFrom   = regexp.MustCompile(`^cannot fetch (.+) from (.+)$`)
+	goTypeNames = strings.NewReplacer("interface {}", "any", "map[string]any", "an object", "map[string]interface {}", "an object",
+		"[]interface {}", "a list", "[]any", "a list", "<nil>", "nil", "string", "text", "float64", "a number", "bool",
+		"true/false", "int", "a number")
+)
+
+// runtimeError rewords what expr says of a failed evaluation.
+func (e *Expr) runtimeError(err error) error {
+	out := &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: err.Error()}
+	var over *LimitError
+	if errors.As(err, &over) {
+		out.Cause = over
+	}
+	var at *file.Error
+	if !errors.As(err, &at) {
+		return out
+	}
+	out.Line, out.Column, out.Problem = at.Line, at.Column+1, at.Message
+	if at.Prev != nil {
+		out.Problem, out.Cause = at.Prev.Error(), at.Prev
+	}
+	runes := []rune(e.Text)
+	if m := fetchFrom.FindStringSubmatch(out.Problem); m != nil {
+		before := strings.TrimRight(string(runes[:min(at.From, len(runes))]), ".?[ ")
+		name := chainTail.FindString(before)
+		if name == "" {
+			name = "the part before it"
+		}
+		if m[2] == "<nil>" {
+			out.Problem = fmt.Sprintf("cannot read %s: %s is nil; write %s?.%s if it may be missing", m[1], name, name, m[1])
+		} else {
+			out.Problem = fmt.Sprintf("cannot read %s: %s is %s", m[1], name, goTypeNames.Replace(m[2]))
+		}
+		return out
+	}
+	if strings.Contains(out.Problem, "interface conversion") {
+		what := ""
+		if strings.Contains(out.Problem, "is nil") {
+			what = ": a part of it is nil"
+		}
+		out.Problem = "wrong type of value" + what + " (" + goTypeNames.Replace(strings.TrimPrefix(out.Problem,
+			"interface conversion: ")) + ")"
+		return out
+	}
+	if out.Problem == "invalid operation: int(string)" {
+		// What expr says when a name is looked up in text or in a list.
+		out.Problem = "a field is read of something that is text or a list"
+		return out
+	}
+	if strings.Contains(out.Problem, "memory budget exceeded") { // expr's own, of elements
+		out.Problem, out.Cause = errElements.text, errElements
+		return out
+	}
+	out.Problem = ownWords(out.Problem)
+	return out
+}
+
+func call(name string, args ...ast.Node) ast.Node {
+	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: name}, Arguments: args}
+}
+
+func isCall(n ast.Node, name string) bool {
+	c, ok := n.(*ast.CallNode)
+	if !ok {
+		return false
+	}
+	id, ok := c.Callee.(*ast.IdentifierNode)
+	return ok && id.Value == name
+}
+
+// looseEnv types nothing but our own functions: what runs must take whatever a
+// payload brings, or expr's typed instructions fail on it (language.md 2.3).
+func looseEnv(names []string) types.Map {
+	fn := types.TypeOf(func(...any) any { return nil })
+	env := types.Map{tickName: types.TypeOf(new(meter).iterate), keyName: types.TypeOf(new(meter).key)}
+	for _, list := range [][]hiddenFunction{hidden, meteredBuiltins} {
+		for _, f := range list {
+			env[f.name] = types.TypeOf(f.bound(nil))
+		}
+	}
+	for _, f := range functions {
+		env[f.name] = fn
+	}
+	for _, n := range names {
+		env[n] = types.Any
+	}
+	return env
+}
+
+// compileLoose makes the program that runs.
+func compileLoose(text string, names []string) (*vm.Program, error) {
+	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes),
+		expr.Patch(headerNames{slices.Contains(names, "headers")}),
+		expr.Patch(newGuard(text)), expr.Optimize(true))
+}
+
+// Compile compiles an expression outside of any file, over the given names,
+// for triggers' stored data expressions and for tests.
+func Compile(text string, names ...string) (*Expr, error) {
+	if len(text) > maxExprText {
+		return nil, fmt.Errorf("the expression is longer than %d KiB", maxExprText>>10)
+	}
+	prog, err := compileLoose(text, names)
+	if err != nil {
+		return nil, fmt.Errorf("compiling %s: %w", value.Clip(text, 80), err)
+	}
+	e := &Expr{Text: text, quick: QuickPaths(text)}
+	e.setProgram(prog)
+	return e, nil
+}
+
+// setProgram gives an expression its program and notes the names that it reads.
+func (e *Expr) setProgram(prog *vm.Program) {
+	var found usedNames
+	node := prog.Node()
+	ast.Walk(&node, &found)
+	e.prog, e.uses, e.allNames = prog, found.names, found.all
+}
+
+// usedNames collects the identifiers of a tree.
+type usedNames struct {
+	names []string
+	all   bool
+}
+
+// Visit implements ast.Visitor.
+func (u *usedNames) Visit(n *ast.Node) {
+	if b, ok := (*n).(*ast.BuiltinNode); ok && b.Map != nil {
+		// The optimizer folds the map of a filter into it, where ast.Walk does not go.
+		ast.Walk(&b.Map, u)
+	}
+	id, ok := (*n).(*ast.IdentifierNode)
+	if !ok {
+		return
+	}
+	u.all = u.all || id.Value == "$env"
+	if !slices.Contains(u.names, id.Value) {
+		u.names = append(u.names, id.Value)
+	}
+}
+
+// SecretNames lists the secrets that the expression names.
+func (e *Expr) SecretNames() []string { return e.named }
+
+// UsesSecrets tells whether the expression names a secret.
+func (e *Expr) UsesSecrets() bool { return e.secrets }
+
+// Compiled tells whether the expression can be evaluated.
+func (e *Expr) Compiled() bool { return e.prog != nil }
+
+// secretsSet refuses to run without a secret that the expression names: nil in its
+// place would be sent as null, or as nothing.
+func (e *Expr) secretsSet(names Names) error {
+	secrets, _ := names["secrets"].(map[string]any)
+	for _, n := range e.named {
+		if secrets[n] == nil {
+			return &EvalError{
+				Expr:   e.Text,
+				Line:   1,
+				Column: 1,
+				Problem: fmt.Sprintf("secret %s is not set: set it in the environment, in .env or in /run/secrets, and load "+
+					"the project again", n),
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package expr
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// foreignMethods are methods of JavaScript, Python and Ruby, and how the same is
+// written here: %r is what stands before the point, %1 and %2 are the arguments.
+var foreignMethods = map[string]string{
+	"toUpperCase": "upper(%r)", "upper": "upper(%r)", "upcase": "upper(%r)", "toLowerCase": "lower(%r)",
+	"lower": "lower(%r)", "downcase": "lower(%r)",
+	"trim": "trim(%r)", "strip": "trim(%r)", "split": "split(%r, %1)", "join": "join(%r, %1)",
+	"replace": "replace(%r, %1, %2)", "replaceAll": "replace(%r, %1, %2)",
+	"startsWith": "%r startsWith %1", "startswith": "%r startsWith %1", "endsWith": "%r endsWith %1", "endswith": "%r endsWith %1",
+	"indexOf": "indexOf(%r, %1)", "find": "find(%r, # == ...)", "filter": "filter(%r, # == ...)", "map": "map(%r, #)",
+	"some": "any(%r, # == ...)", "every": "all(%r, # == ...)",
+	"toString": "string(%r)", "size": "len(%r)", "length": "len(%r)", "count": "len(%r)", "keys": "keys(%r)",
+	"values": "values(%r)", "concat": "concat(%r, %1)",
+	"substring": "%r[%1:%2]", "slice": "%r[%1:%2]", "reverse": "reverse(%r)", "sort": "sort(%r)", "get": "get(%r, %1)",
+	"repeat": "repeat(%r, %1)",
+	"test":   "... matches %1", "match": "match(%r, %1)", "at": "%r[%1]", "isEmpty": "len(%r) == 0", "getTime": "date(%r).UnixMilli()",
+	"toISOString": "isoTime(%r)", "toFixed": "round(%r)", "toLocaleString": "fixed(%r, 2)",
+	"includes": "%r contains %1", "contains": "%r contains %1", "has": "%1 in %r", "hasOwnProperty": "%1 in %r",
+	"items": "toPairs(%r)",
+}
+
+// method refuses a call of a method on data: data is JSON and has none. Methods of
+// times begin with a capital letter, such as date(x).Format(...).
+func (l *linter) method(x *ast.CallNode) bool {
+	m, ok := x.Callee.(*ast.MemberNode)
+	if !ok || l.sc.Lenient {
+		return false
+	}
+	p, ok := m.Property.(*ast.StringNode)
+	if !ok || p.Value == "" || unicode.IsUpper(rune(p.Value[0])) {
+		return false
+	}
+	if id, ok := m.Node.(*ast.IdentifierNode); ok && l.namespace(id, p.Value, x.Arguments) {
+		return true
+	}
+	l.fail("method", p, len([]rune(p.Value)), fmt.Sprintf("data has no methods such as %s()", p.Value),
+		l.inOurWords(m, p.Value, x.Arguments))
+	return true
+}
+
+// inOurWords writes the call as it goes here, "" where nothing stands for it.
+func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) string {
+	receiver := l.source(m.Node)
+	if name == "toFixed" && !l.hasFunction("fixed") {
+		return ""
+	}
+	if name == "toFixed" && len(args) == 1 {
+		return fmt.Sprintf("write fixed(%s, %s)", receiver, l.source(args[0]))
+	}
+	if (name == "format" || name == "strftime") && len(args) == 1 {
+		return l.formatted(m.Node, args[0])
+	}
+	how, known := foreignMethods[name]
+	if !known {
+		if l.hasFunction(name) {
+			return fmt.Sprintf("functions stand before: %s(%s)", name, receiver)
+		}
+		return ""
+	}
+	if (name == "includes" || name == "contains") && len(args) == 1 {
+		return fmt.Sprintf("write %s in %s for a list, %s contains %s for text", l.source(args[0]), receiver, receiver, l.source(args[0]))
+	}
+	arg := func(i int, none string) string {
+		if i < len(args) {
+			return l.source(args[i])
+		}
+		return none
+	}
+	if name == "substring" || name == "slice" {
+		return "write " + strings.NewReplacer("%r", receiver, "%1", arg(0, ""), "%2", arg(1, "")).Replace(how)
+	}
+	return "write " + strings.NewReplacer("%r", receiver, "%1", arg(0, `"..."`), "%2", arg(1, `"..."`)).Replace(how)
+}
+
+// formatted writes a time as text with the layout of Go, of which the letters of other
+// tools are translated.
+func (l *linter) formatted(receiver, layout ast.Node) string {
+	time := l.source(receiver)
+	if !strings.HasPrefix(time, "now(") && !strings.HasPrefix(time, "date(") {
+		time = "date(" + time + ")"
+	}
+	text, ok := layout.(*ast.StringNode)
+	if !ok {
+		return "write " + time + `.Format("2006-01-02 15:04")`
+	}
+	return fmt.Sprintf("write %s.Format(%q)", time, layoutWords.Replace(text.Value))
+}
+
+// layoutWords translates the letters of moment.js, Luxon, Java and strftime.
+var layoutWords = strings.NewReplacer("YYYY", "2006", "yyyy", "2006", "YY", "06", "yy", "06", "MMMM", "January", "MMM", "Jan",
+	"MM", "01", "DD", "02", "dd", "02",
+	"HH", "15", "hh", "03", "mm", "04", "ss", "05", "SSS", "000", "%Y", "2006", "%m", "01", "%d", "02", "%H", "15", "%M", "04",
+	"%S", "05", "%y", "06", "%B", "January", "%b", "Jan")
+
+// namespaceCalls are functions of objects that JavaScript has and data has not.
+var namespaceCalls = map[string]string{
+	"JSON.stringify": "toJSON", "JSON.parse": "fromJSON", "Object.keys": "keys", "Object.values": "values",
+	"Object.entries": "toPairs", "Date.now": "now", "Date.parse": "date",
+	"Math.round": "round", "Math.floor": "floor", "Math.ceil": "ceil", "Math.abs": "abs", "Math.min": "min",
+	"Math.max": "max", "Number.parseInt": "int", "Number.parseFloat": "float",
+}
+
+// namespace refuses JSON.stringify(x) and its like, with the function that does it.
+func (l *linter) namespace(id *ast.IdentifierNode, name string, args []ast.Node) bool {
+	f := namespaceCalls[id.Value+"."+name]
+	_, visible := l.sc.Names[id.Value]
+	if visible || l.declared[id.Value] {
+		return false
+	}
+	if slices.Contains([]string{"store", "kv", "cache", "storage"}, id.Value) {
+		l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name),
+			"kept values are read and written by steps: uses: store/get, with: {key: ...}")
+		return true
+	}
+	if f == "" {
+		return false
+	}
+	var texts []string
+	for _, a := range args {
+		texts = append(texts, l.source(a))
+	}
+	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name),
+		fmt.Sprintf("write %s(%s)", f, strings.Join(texts, ", ")))
+	return true
+}
+
+// eventField checks the first name after event.
+func (l *linter) eventField(keys []string, at []ast.Node) bool {
+	record, ok := l.sc.Names["event"].(types.Map)
+	if _, there := record[keys[0]]; !ok || there || l.sc.Lenient {
+		return true
+	}
+	hint := fmt.Sprintf("what was sent is in event.data: event.data.%s", keys[0])
+	for _, f := range EventFields {
+		if spelling.Distance(keys[0], f, 2) < 2 {
+			hint = fmt.Sprintf("did you mean %q?", f)
+			break
+		}
+	}
+	if slices.Contains([]string{"payload", "json", "content", "message", "params", "event"}, keys[0]) {
+		hint = "what was sent is in event.data"
+	}
+	l.fail("unknown-field", at[0], len([]rune(keys[0])), "unknown field "+keys[0], hint)
+	return false
+}
+
+// declare says how to have a step, var or input of this name.
+func declare(root, name string, known []string) string {
+	switch {
+	case len(known) > 0 && len(known) <= 12:
+		return "known are " + strings.Join(known, ", ")
+	case root == "steps":
+		return "give the step above that is meant id: " + name
+	case root == "vars":
+		return fmt.Sprintf("set it: vars: {%s: ...}", name)
+	}
+	return fmt.Sprintf("declare it: inputs: {%s: {type: string}}", name)
+}
+
+// source writes a node as an expression.
+func (l *linter) source(n ast.Node) string { return value.Clip(n.String(), 80) }
+
+func (l *linter) hasFunction(name string) bool {
+	return slices.Contains(functionNames(), name)
+}
+
+// lengthField warns of .length of data: it reads a field of that name. A field that is
+// meant is written in brackets.
+func (l *linter) lengthField(x *ast.MemberNode, keys []string) {
+	p, ok := x.Property.(*ast.StringNode)
+	if !ok || p.Value != "length" || len(keys) < 2 || l.sc.Lenient {
+		return
+	}
+	text := []rune(l.e.Text)
+	at := p.Location().From
+	if at < 1 || at >= len(text) || text[at] == '"' || text[at] == '\'' || text[at] == '`' {
+		return
+	}
+	receiver := l.source(x.Node)
+	l.e.report("method", true, at, at+len("length"), "length is read as a field of the data",
+		fmt.Sprintf(`write len(%s); a field of this name is %s["length"]`, receiver, receiver))
+}
+
+var (
+	barePipe     = regexp.MustCompile(`[^|]\|\s*([A-Za-z]\w*)\s*(?:$|[|)])`)
+	predicateMap = regexp.MustCompile(`map\([^{]*,\s*\{\s*['"\w]+\s*:`)
+)
+
+// foreignSyntax gives a hint for an expression that another language can read and
+// this one cannot.
+func foreignSyntax(text string) string {
+	switch {
+	case barePipe.MatchString(text):
+		name := barePipe.FindStringSubmatch(text)[1]
+		if other, _, ok := strings.Cut(foreignMethods[name], "("); ok {
+			name = other
+		}
+		return fmt.Sprintf("what follows a pipe is a call: | %s()", name)
+	case predicateMap.MatchString(text):
+		return "a map for each element stands in two pairs of braces: map(list, {{'name': #}})"
+	case strings.Contains(text, "=>"):
+		return "write map(list, #.field) or filter(list, #.field == ...): # is the element"
+	case strings.Contains(text, "=~"):
+		return `write text matches "pattern"`
+	case strings.Contains(text, "==="):
+		return "compare with =="
+	case strings.Contains(text, "!=="):
+		return "compare with !="
+	case strings.HasPrefix(strings.TrimSpace(text), "new Date"):
+		return "write now(), or date(value)"
+	}
+	return ""
+}

@@ -1,0 +1,402 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/bits"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/expr-lang/expr/vm"
+	"github.com/expr-lang/expr/vm/runtime"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Limits of one evaluation. expr has no time limit and its memory budget counts
+// elements, not bytes (expr-lang/expr#260 and #975), so whatever can take long or grow
+// reports to a meter.
+//
+// The meter counts work and not time: the same expression over the same data gives the
+// same verdict on a busy machine and on an idle one, before and after a restart. A step
+// is what takes about 20 ns: one operator, one element, or so many bytes as each
+// function can handle in that time (see the charges in guard.go and metered.go). 20
+// million steps are 0.2 to 0.8 s of one core. What depends on a clock is only
+// maxExprTime, far above that, for work that no charge foresees.
+const (
+	maxExprText  = 32 << 10 // bytes of source
+	maxExprNodes = 10_000
+	maxLoops     = 3 // predicates inside one another
+	maxWork      = 20_000_000
+	maxExprBytes = 32 << 20
+	maxExprTime  = 10 * time.Second
+	// maxExprDepth is how deep lists and objects that an expression builds may nest:
+	// what is data has at most MaxJSONDepth, and walking it takes stack.
+	maxExprDepth = 4 * value.MaxJSONDepth
+	// lookEvery is after how many steps the clock is read.
+	lookEvery = 1 << 16
+)
+
+// LimitError says which limit an expression is over, and how to stay under it.
+type LimitError struct{ text string }
+
+// Error implements error.
+func (e *LimitError) Error() string { return e.text }
+
+// Is makes it an ErrTooLarge, which fails a step as too_large.
+func (e *LimitError) Is(target error) bool { return target == value.ErrTooLarge }
+
+var (
+	errSteps = &LimitError{fmt.Sprintf("the expression does more than %d million steps of work "+
+		"(one is about an operator, an element or some bytes of text): give it less, such as list[0:1000], filter before you "+
+		"map, or divide the work with foreach:", maxWork/1_000_000)}
+	errMemory = &LimitError{fmt.Sprintf("the expression makes more than %d MiB of data: give it less, such as "+
+		"list[0:1000] or text[0:1000], "+
+		"keep only the fields that are needed, or divide the work with foreach:", maxExprBytes>>20)}
+	errElements = &LimitError{"the expression makes more than a million elements: use a shorter range or list, such as list[0:1000], " +
+		"or divide the work with foreach:"}
+	errDepth = &LimitError{fmt.Sprintf("the expression nests lists or objects deeper than %d: "+
+		"add to a list with concat(…), not with [list, …]", maxExprDepth)}
+	errTime = &LimitError{
+		fmt.Sprintf("the expression ran for more than %v: give it less, or use a simpler regular expression", maxExprTime),
+	}
+)
+
+// meter holds one running evaluation's machine, names and budgets. The functions in
+// names are bound to it once, so it is pooled.
+type meter struct {
+	vm    vm.VM
+	names map[string]any
+	now   time.Time
+	seed  string
+	uuids int
+	steps int
+	bytes int
+	// look is the count of steps at which the budget and the clock are looked at.
+	look     int
+	deadline time.Time
+	// patterns are the regular expressions that this evaluation has paid for.
+	patterns map[string]*pattern
+}
+
+var meters = sync.Pool{New: func() any {
+	m := &meter{names: make(map[string]any, 128)}
+	m.names[tickName], m.names[keyName] = m.iterate, m.key
+	for _, list := range [][]hiddenFunction{hidden, meteredBuiltins} {
+		for _, f := range list {
+			m.names[f.name] = f.bound(m)
+		}
+	}
+	for _, f := range functions {
+		run := f.run
+		m.names[f.name] = func(a ...any) any { return run(m, a) }
+	}
+	return m
+}}
+
+// start readies a pooled meter for an evaluation.
+func (m *meter) start(e *Expr, env *Env, deadline time.Time) {
+	if e.allNames {
+		maps.Copy(m.names, env.Names)
+	} else {
+		for _, k := range e.uses {
+			if v, ok := env.Names[k]; ok {
+				m.names[k] = v
+			}
+		}
+	}
+	m.now, m.seed, m.uuids, m.steps, m.bytes, m.look, m.deadline = env.Now, env.Seed, 0, 0, 0, lookEvery, deadline
+	if e.Zone != nil {
+		m.now = m.now.In(e.Zone)
+	}
+}
+
+// end gives a meter back. What a large evaluation left in the machine is dropped: it
+// would live as long as the pool.
+func (m *meter) end(e *Expr, env *Env) {
+	if e.allNames {
+		for k := range env.Names {
+			delete(m.names, k)
+		}
+	} else {
+		for _, k := range e.uses {
+			if _, ok := env.Names[k]; ok {
+				delete(m.names, k)
+			}
+		}
+	}
+	if m.steps > lookEvery || m.bytes > lookEvery {
+		m.vm = vm.VM{}
+	}
+	if m.patterns != nil {
+		clear(m.patterns)
+	}
+	meters.Put(m)
+}
+
+// work counts steps that are about to be done.
+func (m *meter) work(n int) {
+	if m.steps += n; m.steps > m.look || n < 0 {
+		m.check(n)
+	}
+}
+
+func (m *meter) check(n int) {
+	switch {
+	case n < 0 || m.steps > maxWork:
+		panic(errSteps)
+	case time.Now().After(m.deadline):
+		panic(errTime)
+	}
+	m.look = min(m.steps+lookEvery, maxWork)
+}
+
+// iterate counts one pass of a loop, as the guard weighed it.
+func (m *meter) iterate(steps, bytes int) bool {
+	m.work(steps)
+	if bytes > 0 {
+		m.charge(bytes)
+	}
+	return true
+}
+
+// Work and Charge make it a Meter of values.
+func (m *meter) Work(steps int) { m.work(steps) }
+
+// Charge counts bytes.
+func (m *meter) Charge(bytes int) { m.charge(bytes) }
+
+// tick counts one element.
+func (m *meter) tick() { m.work(1) }
+
+// text counts the work over a text, of which per bytes are one step.
+func (m *meter) text(s string, per int) { m.work(1 + len(s)/per) }
+
+// charge counts bytes that a function is about to make.
+func (m *meter) charge(n int) {
+	m.bytes += n
+	if m.bytes > maxExprBytes || n < 0 {
+		panic(errMemory)
+	}
+	m.work(n >> 6)
+}
+
+// sortSteps is the work of sorting n elements, with a step for each comparison.
+func sortSteps(n int) int { return n * bits.Len(uint(n)) }
+
+// weigh counts the work of walking a value whose parts may be shared: a list that
+// stands in another a hundred times is walked a hundred times.
+func (m *meter) weigh(v any, depth int) {
+	if depth > maxExprDepth {
+		panic(errDepth)
+	}
+	switch x := v.(type) {
+	case nil, bool, int, float64, time.Time, time.Duration:
+		m.work(1)
+	case string:
+		m.text(x, 64)
+	case []any:
+		for _, e := range x {
+			m.weigh(e, depth+1)
+		}
+		m.work(1 + len(x))
+	case map[string]any:
+		m.work(1 + 3*len(x))
+		for k, e := range x {
+			m.text(k, 64)
+			m.weigh(e, depth+1)
+		}
+	default:
+		m.weighOther(v, depth)
+	}
+}
+
+func (m *meter) weighOther(v any, depth int) {
+	m.work(10)
+	r := reflect.ValueOf(v)
+	switch r.Kind() {
+	case reflect.Slice, reflect.Array:
+		for i := range r.Len() {
+			m.weigh(r.Index(i).Interface(), depth+1)
+		}
+	case reflect.Map:
+		for it := r.MapRange(); it.Next(); {
+			m.weigh(it.Key().Interface(), depth+1)
+			m.weigh(it.Value().Interface(), depth+1)
+		}
+	}
+}
+
+// normalized is Normalize with the work of it counted.
+func (m *meter) normalized(v any) any {
+	n, err := value.NormalizeMetered(v, m)
+	if errors.Is(err, value.ErrTooDeep) {
+		err = errDepth
+	}
+	must(err)
+	return n
+}
+
+// encode is EncodeJSON with the work of it counted.
+func (m *meter) encode(v any) []byte {
+	b, err := value.EncodeJSON(m.normalized(v))
+	must(err)
+	m.work(len(b) >> 4)
+	m.charge(len(b))
+	return b
+}
+
+// plainText is Text with the work of it counted.
+func (m *meter) plainText(v any) string {
+	switch x := v.(type) {
+	case string:
+		return x
+	case nil, bool, int, float64, time.Time, Decimal, Bytes:
+		m.work(10)
+	default:
+		if n := m.normalized(v); !scalar(n) {
+			return string(m.encode(n))
+		}
+	}
+	s, err := value.Text(v)
+	must(err)
+	return s
+}
+
+// equal is runtime.Equal with its work counted, and decimals compared by value.
+func (m *meter) equal(a, b any, depth int) bool {
+	if depth > maxExprDepth {
+		panic(errDepth)
+	}
+	m.work(1)
+	switch x := a.(type) {
+	case string:
+		y, ok := b.(string)
+		if ok && len(x) == len(y) {
+			m.work(len(x) >> 8)
+		}
+		return ok && x == y
+	case []any:
+		if y, ok := b.([]any); ok {
+			if len(x) != len(y) {
+				return false
+			}
+			for i := range x {
+				if !m.equal(x[i], y[i], depth+1) {
+					return false
+				}
+			}
+			return true
+		}
+	case map[string]any:
+		if y, ok := b.(map[string]any); ok && len(x) != len(y) {
+			return false
+		}
+	case int:
+		if y, ok := b.(int); ok {
+			return x == y
+		}
+	case nil:
+		return runtime.IsNil(b)
+	}
+	if isDecimal(a) || isDecimal(b) {
+		return comparison("==", a, b) == true
+	}
+	if !scalar(a) && !scalar(b) {
+		m.weigh(a, depth)
+		m.weigh(b, depth)
+	}
+	return runtime.Equal(a, b)
+}
+
+// scalar tells values that take no walk.
+func scalar(v any) bool {
+	switch v.(type) {
+	case nil, bool, int, float64, string:
+		return true
+	}
+	return false
+}
+
+// compare is an operator of order, with the work of comparing texts counted.
+func (m *meter) compare(op string, a, b any) any {
+	m.work(1)
+	if x, ok := a.(string); ok {
+		if y, ok := b.(string); ok {
+			m.work(min(len(x), len(y)) >> 8)
+		}
+	}
+	if isDecimal(a) || isDecimal(b) {
+		m.work(decimalSteps)
+	}
+	return comparison(op, a, b)
+}
+
+// among is "in".
+func (m *meter) among(a, b any) any {
+	switch list := b.(type) {
+	case []any:
+		for _, x := range list {
+			if m.equal(x, a, 0) {
+				return true
+			}
+		}
+		return false
+	case map[string]any:
+		m.key(a)
+	default:
+		if r := reflect.ValueOf(b); r.Kind() == reflect.Slice || r.Kind() == reflect.Array {
+			per := 2
+			if s, ok := a.(string); ok {
+				per += len(s) >> 8
+			}
+			m.work(r.Len() * per)
+		}
+	}
+	return runtime.In(undecimal(a), b)
+}
+
+// key counts the hashing of a text that is looked up, and gives it back.
+func (m *meter) key(v any) any {
+	if s, ok := v.(string); ok {
+		m.work(len(s) >> 6)
+	}
+	return v
+}
+
+// digits counts the reading of a number from text.
+func (m *meter) digits(v any) any {
+	if s, ok := v.(string); ok {
+		m.work(len(s) / 4)
+	}
+	return v
+}
+
+// given counts a text that is given to a method: each makes something of about its size.
+func (m *meter) given(v any) any {
+	if s, ok := v.(string); ok {
+		m.work(len(s) >> 2)
+		m.charge(2 * len(s))
+	}
+	return v
+}
+
+// sortKey counts what one element costs to be sorted by.
+func (m *meter) sortKey(v any) any {
+	const comparisons = 20 // about log2 of a million
+	if s, ok := v.(string); ok {
+		m.work(comparisons * (2 + len(s)>>8))
+		return v
+	}
+	m.work(comparisons * 2)
+	return v
+}
+
+// contains is the operator, as expr has it.
+func (m *meter) contains(a, b any) any {
+	if runtime.IsNil(a) || runtime.IsNil(b) {
+		return false
+	}
+	return m.find(a, b) >= 0
+}

@@ -1,0 +1,214 @@
+package expr
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/builtin"
+)
+
+// hiddenFunction is one that the guard puts in place of an operator or of one of expr's
+// own functions.
+// Those of one or two arguments are typed so: expr makes a new list of arguments for
+// each call of others.
+type hiddenFunction struct {
+	name string
+	one  func(m *meter, x any) any
+	two  func(m *meter, x, y any) any
+	run  func(m *meter, a []any) any
+}
+
+// bound is the function as the machine calls it.
+func (f hiddenFunction) bound(m *meter) any {
+	switch {
+	case f.one != nil:
+		return func(x any) any { return f.one(m, x) }
+	case f.two != nil:
+		return func(x, y any) any { return f.two(m, x, y) }
+	}
+	return func(a ...any) any { return f.run(m, a) }
+}
+
+// meteredBuiltins are expr's own functions whose work or growth depends on the data,
+// with what is charged for a call. What is not here takes the same time whatever the
+// data is.
+var meteredBuiltins = []hiddenFunction{
+	metered("upper", func(m *meter, a []any) { m.grown(a, 4) }),
+	metered("lower", func(m *meter, a []any) { m.grown(a, 4) }),
+	metered("trim", trimmed),
+	metered("trimPrefix", func(m *meter, a []any) { m.read(a, 128) }),
+	metered("trimSuffix", func(m *meter, a []any) { m.read(a, 128) }),
+	metered("hasPrefix", func(m *meter, a []any) { m.read(a, 128) }),
+	metered("hasSuffix", func(m *meter, a []any) { m.read(a, 128) }),
+	metered("indexOf", func(m *meter, a []any) { m.read(a, 32) }),
+	metered("lastIndexOf", func(m *meter, a []any) { m.read(a, 8) }),
+	metered("splitAfter", func(m *meter, a []any) {
+		m.read(a, 4)
+		if len(a) > 1 {
+			m.charge(16 * (1 + pieces(a[0], a[1])))
+		}
+	}),
+	metered("duration", func(m *meter, a []any) { m.read(a, 2) }),
+	metered("len", func(m *meter, a []any) { m.read(a, 16) }),
+	metered("get", func(m *meter, a []any) {
+		if len(a) > 1 {
+			m.key(a[1])
+		}
+		m.work(5)
+	}),
+	metered("type", func(m *meter, a []any) { m.work(10) }),
+	metered("first", func(m *meter, a []any) { m.work(5) }),
+	metered("last", func(m *meter, a []any) { m.work(5) }),
+	metered("take", func(m *meter, a []any) { m.listed(a, 1, 16) }),
+	metered("reverse", func(m *meter, a []any) { m.listed(a, 4, 48) }),
+	metered("fromPairs", func(m *meter, a []any) {
+		m.listed(a, 20, 120)
+		if pairs, ok := a[0].([]any); ok {
+			for _, p := range pairs {
+				if pair, ok := p.([]any); ok && len(pair) > 0 {
+					m.key(pair[0])
+				}
+			}
+		}
+	}),
+	metered("sort", func(m *meter, a []any) {
+		m.listed(a, 1, 16)
+		list, ok := a[0].([]any)
+		if !ok {
+			m.work(3 * sortSteps(lengthOf(a[0])))
+			return
+		}
+		for _, x := range list {
+			m.sortKey(x)
+		}
+	}),
+	metered("max", func(m *meter, a []any) { m.weighAll(a, 0) }),
+	metered("min", func(m *meter, a []any) { m.weighAll(a, 0) }),
+	{name: "__timezone", run: func(m *meter, a []any) any {
+		m.work(50)
+		zone, err := loadZone(textArg("timezone", a, 0))
+		must(err)
+		return zone
+	}},
+}
+
+// metered is a function of expr's own that charges before it runs.
+func metered(name string, charge func(m *meter, a []any)) hiddenFunction {
+	f := builtin.Builtins[builtin.Index[name]]
+	return hiddenFunction{name: "__" + name, run: func(m *meter, a []any) any {
+		if len(a) == 0 {
+			panic(fmt.Errorf("%s needs an argument", name))
+		}
+		charge(m, a)
+		switch {
+		case f.Fast != nil:
+			return f.Fast(a[0])
+		case f.Safe != nil:
+			v, _, err := f.Safe(a...)
+			must(err)
+			return v
+		}
+		v, err := f.Func(a...)
+		must(err)
+		return v
+	}}
+}
+
+// read counts the work of reading texts, of which per bytes are one step.
+func (m *meter) read(a []any, per int) {
+	n := 1
+	for _, v := range a {
+		if s, ok := v.(string); ok {
+			n += len(s) / per
+		}
+	}
+	m.work(n)
+}
+
+// grown counts reading texts and making others of about the same size.
+func (m *meter) grown(a []any, per int) {
+	m.read(a, per)
+	if s, ok := a[0].(string); ok {
+		m.charge(len(s))
+	}
+}
+
+// listed counts steps and bytes for each element of the first argument.
+func (m *meter) listed(a []any, steps, bytes int) {
+	n := lengthOf(a[0])
+	m.work(1 + n*steps)
+	m.charge(n * bytes)
+}
+
+// lengthOf is the length of a list of any kind; 0 for what is none.
+func lengthOf(v any) int {
+	switch x := v.(type) {
+	case []any:
+		return len(x)
+	case []int:
+		return len(x)
+	case []string:
+		return len(x)
+	}
+	return 0
+}
+
+// weighAll counts walking lists of numbers in lists, and sorting them where bytes says
+// that they are kept.
+func (m *meter) weighAll(a []any, bytes int) {
+	before := m.steps
+	for _, v := range a {
+		m.weigh(v, 0)
+	}
+	n := m.steps - before
+	m.work(n)
+	if bytes > 0 {
+		m.charge(n * bytes)
+		m.work(sortSteps(n) / 2)
+	}
+}
+
+// trimmed charges for trim: letters beyond ASCII are each looked up in the whole cutset.
+func trimmed(m *meter, a []any) {
+	m.read(a, 16)
+	if len(a) < 2 {
+		return
+	}
+	s, ok := a[0].(string)
+	cut, ok2 := a[1].(string)
+	if ok && ok2 && strings.IndexFunc(cut, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+		m.work((len(s) >> 5) * len(cut))
+	}
+}
+
+// pieces is how many parts a text is cut into.
+func pieces(text, sep any) int {
+	s, _ := text.(string)
+	by, _ := sep.(string)
+	return 1 + strings.Count(s, by)
+}
+
+// find is where a text stands in another, with the search counted.
+func (m *meter) find(a, b any) int {
+	s, sub := a.(string), b.(string)
+	m.work(1 + (len(s)+len(sub))/32)
+	return strings.Index(s, sub)
+}
+
+// loadedZones are those that were loaded: time.LoadLocation reads a file at each call.
+var loadedZones sync.Map
+
+func loadZone(name string) (*time.Location, error) {
+	if z, ok := loadedZones.Load(name); ok {
+		return z.(*time.Location), nil
+	}
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, err
+	}
+	loadedZones.Store(strings.Clone(name), z) // as many as there are loadedZones
+	return z, nil
+}

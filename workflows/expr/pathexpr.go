@@ -1,0 +1,74 @@
+package expr
+
+import (
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
+)
+
+// Most expressions people write are a path, or a path with stand-ins:
+// event.data.id, headers["x-a"] ?? body.type. Those are looked up without the
+// expression machine, and give the same; whatever is unusual about the data
+// goes the long way, which also words the errors.
+
+// QuickPaths gives the alternatives of an expression that is nothing but
+// constant paths joined by ??, or nil.
+func QuickPaths(text string) [][]string {
+	tree, err := parser.ParseWithConfig(text, parseConfig)
+	if err != nil {
+		return nil
+	}
+	ast.Walk(&tree.Node, headerNames{bare: true})
+	var out [][]string
+	if !addPaths(tree.Node, &out) {
+		return nil
+	}
+	return out
+}
+
+func addPaths(n ast.Node, out *[][]string) bool {
+	switch x := n.(type) {
+	case *ast.BinaryNode:
+		return x.Operator == "??" && addPaths(x.Left, out) && addPaths(x.Right, out)
+	case *ast.ChainNode:
+		return addPaths(x.Node, out)
+	case *ast.MemberNode:
+		root, keys := constantChain(x)
+		id, ok := root.(*ast.IdentifierNode)
+		if !ok || len(keys) != depth(x) {
+			return false
+		}
+		*out = append(*out, append([]string{id.Value}, keys...))
+		return true
+	}
+	return false
+}
+
+// depth counts the members of a chain.
+func depth(n ast.Node) int {
+	switch x := n.(type) {
+	case *ast.MemberNode:
+		return 1 + depth(x.Node)
+	case *ast.ChainNode:
+		return depth(x.Node)
+	}
+	return 0
+}
+
+// quickEval looks the alternatives up. ok is false when a part on the way is no
+// object: only the machine knows whether that is an error.
+func (e *Expr) quickEval(names Names) (v any, ok bool) {
+	for _, path := range e.quick {
+		v = names[path[0]]
+		for _, k := range path[1:] {
+			m, isMap := v.(map[string]any)
+			if !isMap {
+				return nil, false
+			}
+			v = m[k]
+		}
+		if v != nil {
+			return v, true
+		}
+	}
+	return nil, true
+}

@@ -1,0 +1,195 @@
+package expr
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Limits of regular expressions. Go's engine takes time in proportion to pattern times
+// text, and (a?){500}b over a megabyte runs for minutes; a large one takes memory, too.
+const (
+	maxPatternText = 1000 // letters
+	maxPatternSize = 10_000
+	// keptPatterns bounds the sizes of those that are kept compiled.
+	keptPatterns = 100_000
+)
+
+// pattern is a compiled regular expression.
+type pattern struct {
+	re *regexp.Regexp
+	// size is of how many instructions its program is.
+	size int
+	// looksBack is whether it asks for what stands before it: \b, (?m)^.
+	looksBack bool
+}
+
+// patterns keeps compiled patterns. Only patterns of workflow files come here in
+// practice; the bound keeps computed ones from filling memory.
+var patterns struct {
+	sync.Mutex
+	m    map[string]*pattern
+	size int
+}
+
+func compiled(text string) *pattern {
+	patterns.Lock()
+	defer patterns.Unlock()
+	if p := patterns.m[text]; p != nil {
+		return p
+	}
+	if len(text) > maxPatternText {
+		panic(fmt.Errorf("the regular expression is longer than %d letters", maxPatternText))
+	}
+	p := compilePattern(text)
+	if patterns.m == nil || patterns.size+p.size > keptPatterns {
+		patterns.m, patterns.size = map[string]*pattern{}, 0
+	}
+	patterns.m[strings.Clone(text)] = p
+	patterns.size += p.size
+	return p
+}
+
+func compilePattern(text string) *pattern {
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		panic(fmt.Errorf("regular expression: %w", err))
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		panic(fmt.Errorf("regular expression: %w", err))
+	}
+	p := &pattern{size: len(prog.Inst)}
+	if p.size > maxPatternSize {
+		panic(&LimitError{fmt.Sprintf("the regular expression is too large: its repetitions make %d parts, at most %d are run; "+
+			"write smaller numbers in { }", p.size, maxPatternSize)})
+	}
+	for _, i := range prog.Inst {
+		const behind = syntax.EmptyBeginLine | syntax.EmptyWordBoundary | syntax.EmptyNoWordBoundary
+		p.looksBack = p.looksBack || i.Op == syntax.InstEmptyWidth && syntax.EmptyOp(i.Arg)&behind != 0
+	}
+	if p.re, err = regexp.Compile(text); err != nil {
+		panic(fmt.Errorf("regular expression: %w", err))
+	}
+	return p
+}
+
+// pattern gives a compiled pattern; each counts once in an evaluation, whether it is
+// kept from before or not.
+func (m *meter) pattern(text string) *pattern {
+	if p := m.patterns[text]; p != nil {
+		m.work(2)
+		return p
+	}
+	m.text(text, 1)
+	p := compiled(text)
+	m.work(10 * p.size)
+	if len(m.patterns) >= 100 {
+		clear(m.patterns)
+	}
+	if m.patterns == nil {
+		m.patterns = map[string]*pattern{}
+	}
+	m.patterns[text] = p
+	return p
+}
+
+// steps is the work of one pass over n bytes. A large program leaves the processor's
+// cache, and Go's fast ways.
+func (p *pattern) steps(n int) int { return 5 + n*(4+p.size*max(1, min(5, p.size/32)))/16 }
+
+func (m *meter) matches(text, pattern any) any {
+	s, ok := text.(string)
+	t, ok2 := pattern.(string)
+	if !ok || !ok2 {
+		panic(fmt.Errorf("matches needs two texts, got %s and %s", value.Describe(text), value.Describe(pattern)))
+	}
+	p := m.pattern(t)
+	m.work(p.steps(len(s)))
+	return p.re.MatchString(s)
+}
+
+func (m *meter) match(a []any) any {
+	s := textArg("match", a, 0)
+	p := m.pattern(textArg("match", a, 1))
+	m.work(2 * p.steps(len(s)))
+	groups := p.re.FindStringSubmatch(s)
+	if groups == nil {
+		return nil
+	}
+	m.charge(48 * len(groups))
+	out := make([]any, len(groups))
+	for i, g := range groups {
+		out[i] = g
+	}
+	return out
+}
+
+// regexReplace replaces each match; $1 in the new text is the first group.
+func (m *meter) regexReplace(a []any) any {
+	const name = "regexReplace"
+	text, with := textArg(name, a, 0), textArg(name, a, 2)
+	p := m.pattern(textArg(name, a, 1))
+	m.work(2 * p.steps(len(text)))
+	if !p.looksBack && len(text) > 256 {
+		m.rehearse(p, text)
+	}
+	inserted := strings.Count(with, "$")
+	size := len(text)
+	p.re.ReplaceAllStringFunc(text, func(match string) string {
+		m.work(10 + len(match)/4)
+		if p.looksBack {
+			m.look = 0 // many matches that each look far ahead: the clock has to tell
+		}
+		if size += len(with) + inserted*len(match); size > maxExprBytes {
+			m.charge(size)
+		}
+		return ""
+	})
+	m.charge(size)
+	return p.re.ReplaceAllString(text, with)
+}
+
+// rehearse finds all matches through a reader that counts what is read. Matches that
+// each look far ahead, as a.*b|a does over letters a, take the square of the text's
+// length, which nothing but the reading itself tells.
+func (m *meter) rehearse(p *pattern, text string) {
+	r := &countingReader{m: m, per: 1 + p.size/8}
+	for at := 0; at <= len(text); {
+		r.text, r.at = text[at:], 0
+		found := p.re.FindReaderIndex(r)
+		if found == nil {
+			return
+		}
+		if found[1] == 0 {
+			_, size := utf8.DecodeRuneInString(text[at:])
+			found[1] = max(size, 1)
+		}
+		at += found[1]
+	}
+}
+
+// countingReader gives the letters of a text, and counts each as work.
+type countingReader struct {
+	m    *meter
+	text string
+	at   int
+	per  int
+}
+
+// ReadRune implements io.RuneReader.
+func (r *countingReader) ReadRune() (rune, int, error) {
+	r.m.work(r.per)
+	if r.at >= len(r.text) {
+		return 0, 0, io.EOF
+	}
+	c, size := utf8.DecodeRuneInString(r.text[r.at:])
+	r.at += size
+	return c, size, nil
+}

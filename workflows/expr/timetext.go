@@ -1,0 +1,188 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// timeLayouts are the forms of a time that are read without a layout: RFC 3339 and its
+// shorter relatives, and those of mail and HTTP (RFC 822, 850, 1123, 5322).
+var timeLayouts = []string{
+	time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999 -0700",
+	"2006-01-02T15:04Z07:00",
+	"2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02",
+	"Mon, 2 Jan 2006 15:04:05 -0700", "Mon, 2 Jan 2006 15:04:05 MST", "2 Jan 2006 15:04:05 -0700", "2 Jan 2006 15:04:05 MST",
+	time.RFC822Z, time.RFC822, time.RFC850,
+}
+
+// zoneWords are the zones that RFC 822 defines. Go takes any other word for UTC.
+var zoneWords = map[string]int{
+	"UT":  0,
+	"GMT": 0,
+	"UTC": 0,
+	"Z":   0,
+	"EST": -5,
+	"EDT": -4,
+	"CST": -6,
+	"CDT": -5,
+	"MST": -7,
+	"MDT": -6,
+	"PST": -8,
+	"PDT": -7,
+}
+
+// ParseTime reads a time in one of the forms that expressions and --since take. Text
+// without a zone of its own is in zone.
+func ParseTime(text string, zone *time.Location) (time.Time, error) {
+	text = strings.TrimSpace(text)
+	for _, layout := range timeLayouts {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return knownZone(t, zone)
+		}
+	}
+	if _, err := strconv.ParseFloat(text, 64); err == nil && strings.Trim(text, "0123456789.") == "" {
+		return time.Time{}, fmt.Errorf("%q is a number as text; write date(int(…)) if it is Unix seconds", value.Clip(text, 40))
+	}
+	return time.Time{}, fmt.Errorf("%q is no time: write it as 2026-01-31T10:00:00Z, 2026-01-31 10:00, 2026-01-31 or as mail "+
+		"does, or give its layout", value.Clip(text, 60))
+}
+
+// knownZone makes a zone's abbreviation count. time.Parse takes one that it does not
+// know for UTC.
+func knownZone(t time.Time, zone *time.Location) (time.Time, error) {
+	name, offset := t.Zone()
+	if t.Location() == zone || t.Location() == time.UTC || offset != 0 || name == "" {
+		return t, nil
+	}
+	hours, ok := zoneWords[name]
+	if !ok {
+		return t, fmt.Errorf("the zone %s is not the same everywhere; write an offset such as +02:00", value.Clip(name, 10))
+	}
+	at := time.FixedZone(name, hours*3600)
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), at), nil
+}
+
+// maxUnixSeconds is in the year 5138: what is larger are milliseconds.
+const maxUnixSeconds = 99_999_999_999
+
+// unixTime is the moment of Unix seconds, to the microsecond.
+func unixTime(v any) (time.Time, error) {
+	d, err := toDecimal(v)
+	if err != nil {
+		return time.Time{}, err
+	}
+	f := toFloat(d).(float64)
+	if math.Abs(f) > maxUnixSeconds {
+		switch {
+		case math.Abs(f) < maxUnixSeconds*1e3:
+			return time.Time{}, fmt.Errorf("%s are milliseconds; write date(… / 1000)", d)
+		case math.Abs(f) < maxUnixSeconds*1e6:
+			return time.Time{}, fmt.Errorf("%s are microseconds; write date(… / 1000000)", d)
+		case math.Abs(f) < maxUnixSeconds*1e9:
+			return time.Time{}, fmt.Errorf("%s are nanoseconds; write date(decimal(…) / 1000000000)", d)
+		}
+		return time.Time{}, fmt.Errorf("%s are no Unix seconds", value.Clip(d.String(), 40))
+	}
+	seconds, part := math.Modf(f)
+	return time.Unix(int64(seconds), int64(math.Round(part*1e6))*1000).UTC(), nil
+}
+
+// AsTime reads a value as a time: text in the forms that date reads, or Unix seconds.
+func AsTime(v any) (time.Time, error) { return timeIn(v, time.UTC) }
+
+// timeIn makes a time of a time, of Unix seconds, or of text in a zone.
+func timeIn(v any, zone *time.Location) (time.Time, error) {
+	switch x := operand(v).(type) {
+	case time.Time:
+		return x, nil
+	case int, float64, Decimal:
+		return unixTime(x)
+	case string:
+		return ParseTime(x, zone)
+	case nil:
+		return time.Time{}, errors.New("date(nil): the value is nil; write ?? before it")
+	}
+	return time.Time{}, fmt.Errorf("%s is no time", value.Describe(v))
+}
+
+// location is a zone that timezone() gave, or its name.
+func location(v any) (*time.Location, bool, error) {
+	switch x := v.(type) {
+	case *time.Location:
+		return x, true, nil
+	case time.Location: // expr follows pointers of arguments
+		return &x, true, nil
+	case string:
+		zone, err := loadZone(x)
+		if err != nil {
+			return nil, false, fmt.Errorf("%q is no time zone, such as Europe/Berlin", value.Clip(x, 40))
+		}
+		return zone, true, nil
+	}
+	return nil, false, nil
+}
+
+// timeSteps is the work of reading or writing a time, of which each form may be tried.
+const timeSteps = 100
+
+// date is date(x), date(text, layout), date(text, layout, zone), and each with
+// timezone(z) before it, as expr has them.
+func (m *meter) date(a []any) any {
+	m.work(timeSteps)
+	m.read(a, 2)
+	zone, given := time.UTC, false
+	if _, isText := arg("date", a, 0).(string); !isText {
+		if z, ok, err := location(a[0]); ok {
+			must(err)
+			zone, given, a = z, true, a[1:]
+		}
+	}
+	if len(a) > 2 {
+		if given {
+			panic(errors.New("date: the zone is given twice"))
+		}
+		z, ok, err := location(a[2])
+		must(err)
+		if !ok {
+			panic(fmt.Errorf("date: argument 3 is a time zone such as Europe/Berlin, got %s", value.Describe(a[2])))
+		}
+		zone, given = z, true
+	}
+	v := arg("date", a, 0)
+	if len(a) > 1 {
+		text, layout := textArg("date", a, 0), textArg("date", a, 1)
+		t, err := time.ParseInLocation(layout, text, zone)
+		if err != nil {
+			panic(fmt.Errorf("date: %q does not fit the layout %q; a layout is how Mon Jan 2 15:04:05 2006 would be written",
+				value.Clip(text, 40), value.Clip(layout, 40)))
+		}
+		t, err = knownZone(t, zone)
+		must(err)
+		return t
+	}
+	t, err := timeIn(v, zone)
+	must(err)
+	if _, isText := v.(string); given && !isText {
+		t = t.In(zone)
+	}
+	return t
+}
+
+// nowIn is now(), or now(timezone(z)).
+func (m *meter) nowIn(a []any) any {
+	if len(a) == 0 {
+		return m.now
+	}
+	zone, ok, err := location(a[0])
+	must(err)
+	if !ok {
+		panic(fmt.Errorf("now takes nothing or a time zone, got %s", value.Describe(a[0])))
+	}
+	return m.now.In(zone)
+}

@@ -1,0 +1,59 @@
+package expr_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+func TestTimesOfTextAreReadWithTheirZone(t *testing.T) {
+	for text, want := range map[string]string{
+		`date("01.07.2026 10:00", "02.01.2006 15:04", "America/New_York")`:           "2026-07-01T14:00:00.000Z",
+		`date("2026-03-28 02:30:00", "2006-01-02 15:04:05", "Europe/Berlin")`:        "2026-03-28T01:30:00.000Z",
+		`date(timezone("Europe/Berlin"), "2026-07-01 10:00:00")`:                     "2026-07-01T08:00:00.000Z",
+		`date(timezone("Europe/Berlin"), "2026-07-01")`:                              "2026-06-30T22:00:00.000Z",
+		`date(timezone("Europe/Berlin"), "2026-07-01T10:00:00Z")`:                    "2026-07-01T10:00:00.000Z",
+		`date(timezone("Europe/Berlin"), "01.07.2026", "02.01.2006")`:                "2026-06-30T22:00:00.000Z",
+		`date("01.07.2026", "02.01.2006")`:                                           "2026-07-01T00:00:00.000Z",
+		`date("Thu, 31 Jan 2026 10:00:00 GMT")`:                                      "2026-01-31T10:00:00.000Z",
+		`date("Sat, 31 Jan 2026 10:00:00 +0200")`:                                    "2026-01-31T08:00:00.000Z",
+		`date("Sat, 1 Aug 2026 10:00:00 -0700")`:                                     "2026-08-01T17:00:00.000Z",
+		`date("31 Jan 26 10:00 EST")`:                                                "2026-01-31T15:00:00.000Z",
+		`date("31 Jan 26 10:00 +0100")`:                                              "2026-01-31T09:00:00.000Z",
+		`date("Saturday, 31-Jan-26 10:00:00 PDT")`:                                   "2026-01-31T17:00:00.000Z",
+		`date("2026-01-31T10:00:00+0100")`:                                           "2026-01-31T09:00:00.000Z",
+		`date("2026-01-31 10:00")`:                                                   "2026-01-31T10:00:00.000Z",
+		`date("2026-01-31T10:00")`:                                                   "2026-01-31T10:00:00.000Z",
+		`date("2026-01-31 10:00:00.250")`:                                            "2026-01-31T10:00:00.250Z",
+		`date(timezone("Europe/Berlin"), "Sat, 31 Jan 2026 10:00:00 CET")`:           "2026-01-31T09:00:00.000Z",
+		`date(1714521600123 / 1000)`:                                                 "2024-05-01T00:00:00.123Z",
+		`date(decimal(1714521600123456789) / 1000000000)`:                            "2024-05-01T00:00:00.123Z",
+		`date(timezone("Europe/Berlin"), 1714521600).Format("15:04")`:                "02:00",
+		`now(timezone("Asia/Tokyo")).Format("15:04")`:                                "19:00",
+		`now().In(timezone("Asia/Tokyo")).Format("15:04")`:                           "19:00",
+		`date(timezone("Europe/Berlin"), "2026-07-01 09:00").AddDate(0, 0, 1)`:       "2026-07-02T07:00:00.000Z",
+		`date("2026-10-25T00:30:00Z").In(timezone("Europe/Berlin")).Format("15:04")`: "02:30",
+	} {
+		v, err := eval(t, text, nil)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got, err := value.Text(v); err != nil || got != want {
+			t.Errorf("%s gives %s %v, want %s", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		`date(1714521600000)`: "date(… / 1000)", `date(1714521600000000)`: "date(… / 1000000)",
+		`date(1714521600000000000)`: "1000000000)", `date("1714521600")`: "date(int(",
+		`date("Sat, 31 Jan 2026 10:00:00 CEST")`: "write an offset", `date("soon")`: "is no time",
+		`date("1.7.2026")`: "is no time", `date("a", "2006-01-02")`: "does not fit the layout",
+		`date("2026-01-01", "2006-01-02", "Europe/Berlim")`: "no time zone", `date(nil)`: "??",
+		`date(true)`: "is no time", `isoTime(1714521600000)`: "milliseconds",
+	} {
+		if v, err := eval(t, text, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s gives %v %v, want %q", text, v, err, want)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package expr
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+var (
+	// What expr, or Go below it, says of a value of the wrong kind.
+	notWalked    = regexp.MustCompile(`^reflect: call of reflect\.Value\.\w+ on (.+) Value$`)
+	badArgument  = regexp.MustCompile(`^invalid argument for (\w+) \(type (.+)\)$`)
+	badOperands  = regexp.MustCompile(`^invalid operation: (.+) (<=?|>=?|[-+*/%]|\*\*|\.\.|contains|startsWith|endsWith|matches|in) (.+)$`)
+	notAList     = regexp.MustCompile(`^builtin (\w+) takes only array \(got (.+)\)$`)
+	notFlattened = regexp.MustCompile(`^cannot flatten (.+)$`)
+	badUnit      = regexp.MustCompile(`^time: (?:unknown|missing) unit .*in duration (".*")$`)
+	badSpan      = regexp.MustCompile(`^time: invalid duration (".*")$`)
+	longInteger  = regexp.MustCompile(`^invalid integer literal: .*parsing "(.+)": value out of range$`)
+)
+
+// ownWords says in the language's terms what expr says of a value in Go's.
+func ownWords(problem string) string {
+	if m := notWalked.FindStringSubmatch(problem); m != nil {
+		return needsList("", m[1])
+	}
+	if m := badArgument.FindStringSubmatch(problem); m != nil {
+		takes := "numbers"
+		switch m[1] {
+		case "len":
+			takes = "text, a list or an object"
+		case "first", "last", "take", "reverse", "sort", "uniq", "concat":
+			takes = "a list"
+		}
+		return fmt.Sprintf("%s takes %s, got %s", m[1], takes, goKindWord(m[2])) + ifMissing(m[2])
+	}
+	if m := badOperands.FindStringSubmatch(problem); m != nil {
+		return fmt.Sprintf("%s does not fit %s and %s", m[2], goKindWord(m[1]), goKindWord(m[3])) + ifMissing(m[1]+m[3])
+	}
+	if m := notAList.FindStringSubmatch(problem); m != nil {
+		return needsList(m[1]+" ", m[2])
+	}
+	if m := notFlattened.FindStringSubmatch(problem); m != nil {
+		return needsList("flatten ", m[1])
+	}
+	if m := badUnit.FindStringSubmatch(problem); m != nil {
+		return fmt.Sprintf("duration: %s has no unit that is known; write 90m or 1h30m, and 168h for seven days", m[1])
+	}
+	if m := badSpan.FindStringSubmatch(problem); m != nil {
+		return fmt.Sprintf("duration: %s is no duration, such as 500ms, 30s or 1h30m", m[1])
+	}
+	if m := longInteger.FindStringSubmatch(problem); m != nil {
+		return fmt.Sprintf("%s does not fit into 64 bits; write decimal(%q)", value.Clip(m[1], 40), value.Clip(m[1], 40))
+	}
+	if strings.HasPrefix(problem, "invalid operation") {
+		return goTypeNames.Replace(problem)
+	}
+	return problem
+}
+
+func needsList(name, got string) string {
+	if name == "" {
+		return "a list is needed here, got " + goKindWord(got) + ifMissing(got)
+	}
+	return name + "needs a list, got " + goKindWord(got) + ifMissing(got)
+}
+
+// ifMissing is the advice for a value that is nil.
+func ifMissing(got string) string {
+	if isNilWord(got) {
+		return "; write a default with ?? where it may be missing"
+	}
+	return ""
+}
+
+func isNilWord(got string) bool {
+	return got == "zero" || got == "unknown" || strings.Contains(got, "nil")
+}
+
+// goKindWord names a Go type.
+func goKindWord(got string) string {
+	switch got {
+	case "zero", "unknown", "nil", "<nil>", "%!s(<nil>)":
+		return "nil"
+	case "struct", "ptr":
+		return "an object or a time"
+	case "map":
+		return "an object"
+	case "expr.Bytes":
+		return "bytes; toBase64(…) makes text of them"
+	case "json.Number", "expr.Decimal":
+		return "a number"
+	}
+	return typeWord(got)
+}

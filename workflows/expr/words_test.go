@@ -1,0 +1,84 @@
+package expr_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// TestValuesOfTheWrongKindAreNamedInTheLanguage: messages say what is needed and what
+// is there, in no words of Go.
+func TestValuesOfTheWrongKindAreNamedInTheLanguage(t *testing.T) {
+	names := expr.Names{"no": nil, "s": "text", "n": 5, "list": []any{1, "a"}, "b": true}
+	for text, want := range map[string]string{
+		`map(no, #)`: "a list is needed here, got nil; write a default with ??", `filter(no, # > 1)`: "a list is needed here, got nil",
+		`map(n, #)`: "a list is needed here, got a number", `len(no)`: "len takes text, a list or an object, got nil",
+		`len(n)`: "len takes text, a list or an object, got a number",
+		`no > 3`: "> does not fit nil and a number; write a default", `s > 3`: "> does not fit text and a number",
+		`3 <= b`: "<= does not fit a number and true or false", `sort(list)`: "< does not fit text and a number",
+		`duration(s)`:    "duration: \"text\" is no duration",
+		`duration("7d")`: "168h", `duration("90")`: "write 90m", `mean([no])`: "got nil",
+	} {
+		v, err := evaluate(text, names)
+		if err == nil {
+			t.Errorf("%s gives %v", text, v)
+			continue
+		}
+		got := err.Error()
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: %s; want %q", text, got, want)
+		}
+		for _, word := range []string{"reflect", "invalid operation", "invalid argument", "time:", "<nil>", "interface", "strconv"} {
+			if strings.Contains(got, word) {
+				t.Errorf("%s speaks Go: %s", text, got)
+			}
+		}
+	}
+}
+
+// TestTheMeanOfLargeWholeNumbersIsExactOrAnError, with and without decimals nearby.
+func TestTheMeanOfLargeWholeNumbersIsExactOrAnError(t *testing.T) {
+	names := expr.Names{"max": math.MaxInt}
+	for _, text := range []string{`mean([max, max])`, `median([max, max])`, `mean(max, 1)`, `median([max, max - 1])`} {
+		if v, err := evaluate(text, names); err == nil {
+			t.Errorf("%s gives %v, want an error", text, v)
+		}
+	}
+	for text, want := range map[string]float64{`mean([1, 2])`: 1.5, `median([9, 1, 2, 4])`: 3, `mean([])`: 0, `mean([0.5, [1, 1.5]])`: 1} {
+		if v, err := evaluate(text, names); err != nil || v != want {
+			t.Errorf("%s gives %v %v, want %v", text, v, err, want)
+		}
+	}
+}
+
+// TestGroupsWhoseKeysAreTheSameAsTextAreAnError, since one would take the other's place.
+func TestGroupsWhoseKeysAreTheSameAsTextAreAnError(t *testing.T) {
+	for _, text := range []string{`groupBy([1, "1"], #)`, `groupBy([1, 2, "2"], #)`} {
+		v, err := evaluate(text, nil)
+		if err == nil {
+			_, err = value.Normalize(v)
+		}
+		if err == nil || !strings.Contains(err.Error(), "make them alike with string(") {
+			t.Errorf("%s gives %v %v", text, v, err)
+		}
+	}
+}
+
+// TestTextOfNumbersHasNoExponent, however large or small they are.
+func TestTextOfNumbersHasNoExponent(t *testing.T) {
+	for f, want := range map[float64]string{
+		1e21:       "1000000000000000000000",
+		-2.5e22:    "-25000000000000000000000",
+		1.5e-12:    "0.0000000000015",
+		0.1:        "0.1",
+		1700000000: "1700000000",
+		0:          "0",
+	} {
+		if got, err := value.Text(f); err != nil || got != want {
+			t.Errorf("%v is %q %v, want %q", f, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+// Package spelling finds the word that a person most likely meant.
+//
+// It must not know what the words are for.
+package spelling
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Nearest picks the candidate that a person most likely meant by word: edit
+// distance with transpositions, at most 2 (1 for words of three letters or
+// fewer), dashes read as underscores. It returns "" when none is near.
+func Nearest(word string, candidates []string) string {
+	limit := 2
+	if utf8.RuneCountInString(word) <= 3 {
+		limit = 1
+	}
+	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "_")) }
+	best, bestDistance := "", limit+1
+	for _, c := range candidates {
+		if d := Distance(plain(word), plain(c), bestDistance); d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	if best == "" {
+		// "dealid" for "id": the word with something put before or after it.
+		for _, c := range candidates {
+			if len(c) >= 2 && len(c) > len(best) && (strings.HasSuffix(plain(word), plain(c)) ||
+				strings.HasPrefix(plain(word), plain(c)+"_")) {
+				best = c
+			}
+		}
+	}
+	return best
+}
+
+// Distance is the optimal string alignment distance, cut off at limit.
+func Distance(a, b string, limit int) int {
+	x, y := []rune(a), []rune(b)
+	if len(x)-len(y) >= limit || len(y)-len(x) >= limit {
+		return limit
+	}
+	before, prev := make([]int, len(y)+1), make([]int, len(y)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		row := make([]int, len(y)+1)
+		row[0] = i
+		for j := 1; j <= len(y); j++ {
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, prev = prev, row
+	}
+	return prev[len(y)]
+}
+
+// Suggest asks whether the candidate nearest to word is meant; it returns "" when none is near.
+func Suggest(word string, candidates []string) string {
+	if m := Nearest(word, candidates); m != "" {
+		return fmt.Sprintf("did you mean %q?", m)
+	}
+	return ""
+}
+
+// SuggestOr is Suggest, or the list of words where none is near.
+func SuggestOr(word string, words []string) string {
+	if s := Suggest(word, words); s != "" {
+		return s
+	}
+	return "one of " + strings.Join(words, ", ")
+}
