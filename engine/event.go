@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,79 +13,6 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 )
-
-// EventID and RunID are time-ordered: milliseconds since 2020 in the upper 42
-// bits, a counter in the lower 21. As text they are evt_ or run_ and 16 hex
-// digits, so that the order of the texts is the order of time too.
-type (
-	EventID int64
-	RunID   int64
-)
-
-// String gives evt_ and 16 hex digits.
-func (id EventID) String() string { return idText("evt_", int64(id)) }
-
-// String gives run_ and 16 hex digits.
-func (id RunID) String() string { return idText("run_", int64(id)) }
-
-func idText(prefix string, n int64) string {
-	var b [20]byte
-	copy(b[:], prefix)
-	for i := 19; i > 3; i-- {
-		b[i] = "0123456789abcdef"[n&15]
-		n >>= 4
-	}
-	return string(b[:])
-}
-
-// ParseEventID and ParseRunID read the texts back.
-func ParseEventID(s string) (EventID, error) {
-	n, err := parseID(s, "evt_")
-	return EventID(n), err
-}
-
-// ParseRunID reads run_ and 16 hex digits.
-func ParseRunID(s string) (RunID, error) {
-	n, err := parseID(s, "run_")
-	return RunID(n), err
-}
-
-func parseID(s, prefix string) (int64, error) {
-	hex, ok := strings.CutPrefix(s, prefix)
-	n, err := strconv.ParseInt(hex, 16, 64)
-	if !ok || err != nil || len(hex) != 16 || n < 0 {
-		return 0, fmt.Errorf("%q is not an id: %s and 16 hex digits", s, prefix)
-	}
-	return n, nil
-}
-
-var idEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// IDs gives ids that only rise, also when the clock steps back. Many goroutines may use it at
-// once.
-type IDs struct{ last atomic.Int64 }
-
-// Seen tells of an id that exists, so that new ones come after it.
-func (g *IDs) Seen(id int64) {
-	for last := g.last.Load(); last < id && !g.last.CompareAndSwap(last, id); last = g.last.Load() {
-	}
-}
-
-// Next gives a new id.
-func (g *IDs) Next() int64 {
-	now := time.Since(idEpoch).Milliseconds() << 21
-	for {
-		last := g.last.Load()
-		if id := max(last+1, now); g.last.CompareAndSwap(last, id) {
-			return id
-		}
-	}
-}
-
-// FirstID is the smallest id of a moment, for lists by time.
-func FirstID(t time.Time) int64 {
-	return max(0, t.Sub(idEpoch).Milliseconds()) << 21
-}
 
 // Delivery is one inbound request or polled item, proved genuine.
 type Delivery struct {
@@ -303,12 +229,4 @@ func evalData(text string, body any, headers, query map[string]any) (any, error)
 		return nil, err
 	}
 	return e.Eval(&expr.Env{Names: expr.Names{"body": body, "headers": headers, "query": query}, Now: time.Time{}})
-}
-
-// Time is the moment the event was accepted, to the millisecond.
-func (id EventID) Time() time.Time { return RunID(id).Time() }
-
-// Time is the moment the run was made, to the millisecond.
-func (id RunID) Time() time.Time {
-	return idEpoch.Add(time.Duration(int64(id)>>21) * time.Millisecond).UTC()
 }

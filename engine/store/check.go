@@ -56,7 +56,18 @@ var invariants = []struct{ what, query string }{
 		WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = c.run_id AND r.finished_at IS NULL)`},
 	{"no group has more runs than its limit", `SELECT workflow || ' ' || grp FROM places WHERE grp IS NOT NULL GROUP BY workflow, grp
 		HAVING sum(state = 'has') > max(max_runs)`},
+	{waitsHaveSteps, `SELECT printf('run_%016x ', run_id) || path FROM waits w WHERE NOT EXISTS (SELECT 1 FROM steps s
+		JOIN runs r ON r.id = s.run_id WHERE s.run_id = w.run_id AND s.path = w.path AND s.status = 'waiting' AND r.finished_at IS NULL)`},
+	{stepsHaveWaits, `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'waiting'
+		AND NOT EXISTS (SELECT 1 FROM waits w WHERE w.run_id = s.run_id AND w.path = s.path)`},
 }
+
+// A wait without its step is found by events in vain, and a run with a step that has lost
+// its wait fails when it is taken up: each concerns one run alone.
+const (
+	waitsHaveSteps = "what is waited for belongs to a waiting step of an open run"
+	stepsHaveWaits = "each waiting step has on record what it waits for"
+)
 
 // Check looks at the whole database: its structure, the checksum of each event,
 // and what must hold of its rows. It reads beside a running server.
@@ -86,7 +97,7 @@ func (h *History) Check(ctx context.Context) ([]Finding, error) {
 	}
 	out = append(out, f)
 	for _, x := range invariants {
-		f := Finding{What: x.what}
+		f := Finding{What: x.what, Alone: x.what == waitsHaveSteps || x.what == stepsHaveWaits}
 		f.Wrong, err = collect(ctx, h.db, x.query+` LIMIT 10`, nil, func(r scanner) (text string, err error) {
 			err = r.Scan(&text)
 			return text, err

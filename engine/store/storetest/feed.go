@@ -45,7 +45,9 @@ func feedInOrder(t *testing.T, s Opened) {
 	if _, err := s.Take(t.Context(), run(1)); err != nil {
 		t.Fatal(err)
 	}
-	commit(t, s, u, engine.Succeeded, attempt("a", plan.Succeeded))
+	done := attempt("a", plan.Succeeded)
+	done.Waited = true
+	commit(t, s, u, engine.Succeeded, done)
 	var got string
 	for at := begin; ; {
 		list, next := follow(t, s, at, 2)

@@ -1,0 +1,73 @@
+package store_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+// TestCheckFindsWaitsAndStepsThatHaveLostEachOther damages the rows of a waiting run.
+func TestCheckFindsWaitsAndStepsThatHaveLostEachOther(t *testing.T) {
+	const orphan, bare = "what is waited for belongs to a waiting step of an open run", "each waiting step has on record what it waits for"
+	for name, c := range map[string]struct {
+		damage string
+		wrong  []string
+	}{
+		"sound":                  {"", nil},
+		"the wait is gone":       {`DELETE FROM waits`, []string{bare}},
+		"the step is gone":       {`DELETE FROM steps`, []string{orphan}},
+		"the step does not wait": {`UPDATE steps SET status = 'failed', finished_at = 1`, []string{orphan}},
+		"the wait is another's":  {`UPDATE waits SET path = 'b'`, []string{orphan, bare}},
+		"the wait has a twin":    {`INSERT INTO waits (run_id, path, number, kind) VALUES (99, 'a', 0, 'sleep')`, []string{orphan}},
+		"the run has ended": {`UPDATE runs SET status = 'failed', finished_at = 1, due_at = NULL`,
+			[]string{orphan, "no step of an ended run waits"}},
+	} {
+		path := filepath.Join(t.TempDir(), "x.db")
+		s := open(t, path, store.Options{})
+		accept(t, s, 1, delivery("a", "k"))
+		at := time.Now()
+		run := &engine.Run{ID: 1, Event: 1, Workflow: "w", Version: "v", Status: engine.Waiting, CreatedAt: at}
+		if _, err := s.Match(ctx, []engine.Match{{Event: 1, At: at, Starts: []engine.RunUpdate{{Run: run, New: true, Answers: -1,
+			Records: []*plan.Record{{Path: "a", Attempt: 1, Action: "wait", Status: plan.Waiting, StartedAt: at,
+				Waits: []plan.Wait{{Kind: plan.WaitEvent, Trigger: "back", Key: "k", From: at}}}}}}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		db, err := sql.Open("sqlite3", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(c.damage); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, path, store.Options{})
+		found, err := s.History().Check(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string][]string{}
+		for _, f := range found {
+			if len(f.Wrong) > 0 {
+				got[f.What] = f.Wrong
+			}
+		}
+		for _, what := range c.wrong {
+			if len(got[what]) != 1 {
+				t.Errorf("%s: not found that it is not true that %s: %v", name, what, got)
+			}
+		}
+		if len(c.wrong) == 0 && len(got) > 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
