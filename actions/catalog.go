@@ -13,6 +13,7 @@ import (
 	"log/slog"
 
 	"github.com/hookloom/hookloom/actions/email"
+	"github.com/hookloom/hookloom/actions/file"
 	"github.com/hookloom/hookloom/actions/sqldb"
 	"github.com/hookloom/hookloom/actions/transform"
 	"github.com/hookloom/hookloom/engine"
@@ -43,6 +44,8 @@ func table(log *slog.Logger, redact func(string) string) []action {
 		{email.SendSpec, email.Send{}},
 		{sqldb.QuerySpec, sqldb.Query{}},
 		{sqldb.ExecSpec, sqldb.Exec{}},
+		{file.ReadSpec, file.Read{}},
+		{file.AppendSpec, file.Append{}},
 		{transform.JQSpec, transform.JQ{}},
 		{transform.CSVParseSpec, transform.CSVParse{}},
 		{transform.CSVMakeSpec, transform.CSVMake{}},

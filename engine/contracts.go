@@ -58,8 +58,8 @@ type Input struct {
 	Client *http.Client
 	// Link tells that all of url is one expression: a link that an answer gave.
 	Link bool
-	// Dir is the project's folder.
-	Dir string
+	// Dir is the project's folder, Folder that of file/ actions below it, empty for none.
+	Dir, Folder string
 	// Files keeps the files of runs; nil keeps none. MaxFile is how many bytes one may
 	// have.
 	Files   *files.Store

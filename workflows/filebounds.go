@@ -1,12 +1,23 @@
 package workflows
 
-import "fmt"
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
 
 // FileBounds bounds the files of runs, in bytes.
 type FileBounds struct {
 	// MaxFile is how large one may be, MaxSize all together.
 	MaxFile, MaxSize int64
+	// Folder is the one below the project's that file/ actions reach; empty for none.
+	Folder string
 }
+
+// ownFolders are those that file/ actions may not reach: what is in them is run, or kept
+// for runs.
+var ownFolders = []string{"workflows", "connectors", "tests", "fixtures", "files"}
 
 // DefaultFileBounds are the bounds where hookloom.yaml has none.
 func DefaultFileBounds() FileBounds { return FileBounds{MaxFile: 256 << 20, MaxSize: 2 << 30} }
@@ -19,6 +30,13 @@ func (d *decoder) fileBounds(o *objectNode) FileBounds {
 	}
 	f.MaxSize = x.size("max_size", f.MaxSize)
 	f.MaxFile = x.size("max_file", min(f.MaxFile, f.MaxSize))
+	f.Folder = strings.TrimSuffix(x.text("folder", ""), "/")
+	if top, _, _ := strings.Cut(f.Folder, "/"); f.Folder != "" && (!filepath.IsLocal(f.Folder) || f.Folder == "." ||
+		strings.HasPrefix(top, ".") || slices.Contains(ownFolders, strings.ToLower(top))) {
+		d.add(x.at("folder"), "bad-folder", fmt.Sprintf("%q cannot be the folder of file/ actions", f.Folder),
+			"name a folder of the project for data alone, such as folder: data")
+		f.Folder = ""
+	}
 	if f.MaxFile > f.MaxSize {
 		d.add(x.at("max_file"), "out-of-range", fmt.Sprintf("max_file %s is more than all files may have together, %s",
 			SizeText(f.MaxFile), SizeText(f.MaxSize)), "raise max_size, or lower max_file")

@@ -17,6 +17,7 @@ var projectShapes = map[string]*shape{
 	"files": {title: "files", fields: []field{
 		{"max_file", is(kindSize), false, "one file; 256MiB by default"},
 		{"max_size", is(kindSize), false, "all files together; 2GiB by default"},
+		{"folder", is(kindText), false, "the folder of the project that file/read and file/append reach; none by default"},
 	}},
 	"server": {title: "server", fields: []field{
 		{"addr", is(kindText), false, ":8080 by default"},

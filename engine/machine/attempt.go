@@ -161,7 +161,7 @@ func (ex *execution) input(d plan.Due) engine.Input {
 	link := d.With["connection"] != nil && d.Step.With.Field("url").IsExpression()
 	return engine.Input{Spec: d.Step.Spec, With: d.With, Run: ex.run.ID, Path: d.Path, Attempt: d.Attempt,
 		Now: d.Began().In(p.Timezone), Connections: p.Connections,
-		Inside: ex, Dir: p.Dir, Files: ex.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
+		Inside: ex, Dir: p.Dir, Folder: p.FileBounds.Folder, Files: ex.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
 		Secret: ex.e.secret, Redact: ex.masker().Text, Client: ex.e.o.Client}
 }
 
