@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/expr"
-	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
 // stepChecker walks the steps in the order they run, so that a name is visible
@@ -90,31 +89,12 @@ func (s *stepChecker) needs(st *Step, sc *expr.Scope) {
 
 // body checks what a step does.
 func (s *stepChecker) body(st *Step, sc *expr.Scope) {
-	switch st.Body {
-	case "": // the body's key is misspelt; what is beside it can still be checked
+	k := stepKindOf(st.Body)
+	if k == nil { // the key is misspelt; what is beside it can still be checked
 		st.With.check(sc.In("with").With("secrets", expr.AnySecret))
-	case "uses":
-		s.uses(st, sc)
-	case "switch":
-		s.switches(st, sc)
-	case "steps":
-		s.group(st, sc)
-	case "parallel":
-		s.parallel(st, sc)
-	case "call":
-		s.call(st, sc)
-	case "sleep":
-		st.Sleep.check(sc.In("sleep"))
-	case "wait":
-		s.wait(st, sc)
-	case "set":
-		for _, v := range st.Set {
-			v.Value.check(sc.In("set"))
-			sc.AddVar(v.Name)
-		}
-	case "stop", "fail":
-		st.Text.check(sc.In(st.Body))
+		return
 	}
+	k.check(s, st, sc)
 }
 
 // loop gives the scope of one iteration.
@@ -130,129 +110,8 @@ func (s *stepChecker) loop(st *Step, sc *expr.Scope) *expr.Scope {
 	return inner
 }
 
-// parallel checks branches that run at once: none sees the others.
-func (s *stepChecker) parallel(st *Step, sc *expr.Scope) {
-	before := maps.Clone(sc.Steps())
-	var branches []*expr.Scope
-	for i, b := range st.Parallel {
-		inner := sc.In(sc.Where)
-		for j, other := range st.Parallel {
-			if i != j {
-				eachStep([]*Step{other}, func(x *Step) { inner.HiddenSteps[x.ID] = "it runs at the same time, in another branch" })
-			}
-		}
-		s.step(b, inner)
-		branches = append(branches, inner)
-	}
-	for _, inner := range branches {
-		// What a branch sets is seen there only, so that no race can be written.
-		inner.Names["vars"] = expr.Map{}
-		s.merge(inner, sc, before, true)
-	}
-}
-
-// call checks that another workflow can be called, and with what.
-func (s *stepChecker) call(st *Step, sc *expr.Scope) {
-	src := s.w.src
-	st.With.check(sc.In("a called workflow's inputs")) // they are stored, so without secrets
-	callee := s.c.p.Workflows[st.Call]
-	if callee == nil {
-		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), s.callables(st.Call))
-		return
-	}
-	callable := false
-	for _, start := range callee.Starts {
-		callable = callable || start.Kind == "call"
-	}
-	if !callable {
-		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("workflow %s cannot be called: it has no on: call", st.Call),
-			"add call to on: in workflows/"+st.Call+".yaml")
-	}
-	var names []string
-	for _, in := range callee.Inputs {
-		names = append(names, in.Name)
-		if in.Required && !hasField(st.With.fields(), in.Name) {
-			src.add(st.Pos, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Call, in.Name), in.Description)
-		}
-	}
-	for _, f := range st.With.fields() {
-		if !slices.Contains(names, f.name) {
-			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Call, f.name),
-				spelling.Suggest(f.name, names))
-		}
-		for _, in := range callee.Inputs {
-			if v, constant := f.value.IsConstant(); constant && in.Name == f.name {
-				if v == nil {
-					s.nothingGiven(st.Call, in.Name, in.Required, f.value)
-				} else {
-					s.calledWith(st, in, f.value, v)
-				}
-			}
-		}
-	}
-}
-
-// callables helps with the name of a workflow that is not there: the nearest of those
-// that can be called, else all of them.
-func (s *stepChecker) callables(name string) string {
-	var known []string
-	for _, id := range slices.Sorted(maps.Keys(s.c.p.Workflows)) {
-		for _, start := range s.c.p.Workflows[id].Starts {
-			if start.Kind == "call" && id != s.w.ID {
-				known = append(known, id)
-			}
-		}
-	}
-	if hint := spelling.Suggest(name, known); hint != "" {
-		return hint
-	}
-	if len(known) > 0 && len(known) <= 12 {
-		return "those with on: call are " + strings.Join(known, ", ")
-	}
-	return fmt.Sprintf("write it: workflows/%s.yaml with on: call", name)
-}
-
 // laterActions are in the language and not carried out yet.
 var laterActions = []string{"discord/post", "teams/post"}
-
-// group checks a group; what ran inside is visible after it.
-func (s *stepChecker) group(st *Step, sc *expr.Scope) {
-	before := maps.Clone(sc.Steps())
-	inner := sc.In(sc.Where)
-	s.sequence(st.Steps, inner)
-	s.merge(inner, sc, before, st.If != nil)
-	other := sc.In(sc.Where)
-	for id := range inner.Steps() {
-		if before[id] == nil {
-			delete(other.Steps(), id)
-			other.HiddenSteps[id] = "it is in the other branch"
-		}
-	}
-	s.sequence(st.Else, other)
-	s.merge(other, sc, before, true)
-}
-
-func (s *stepChecker) switches(st *Step, sc *expr.Scope) {
-	if st.Switch != nil {
-		st.Switch.check(sc.In("switch"), reflect.Invalid)
-	}
-	before := maps.Clone(sc.Steps())
-	branches := [][]*Step{st.Default}
-	for _, c := range st.Cases {
-		branches = append(branches, c.Steps)
-	}
-	for _, b := range branches {
-		inner := sc.In(sc.Where)
-		for id := range inner.Steps() {
-			if before[id] == nil {
-				delete(inner.Steps(), id)
-				inner.HiddenSteps[id] = "it is in another branch"
-			}
-		}
-		s.sequence(b, inner)
-		s.merge(inner, sc, before, true)
-	}
-}
 
 // merge makes the steps and vars of a branch visible after it.
 func (s *stepChecker) merge(from, to *expr.Scope, before expr.Map, maybe bool) {

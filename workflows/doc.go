@@ -12,6 +12,8 @@
 // grammar. yaml.go, expand.go, node.go and scalar.go read YAML by it. workflow.go,
 // step.go and trigger.go are the documents, loader.go reads a project. check.go,
 // checkstep.go, checkuses.go and checktrigger.go check what needs more than one key.
+// stepkind.go is the table of what a step can do; each kind has a file (stepuses.go,
+// stepwait.go, …) and the planner a case for it.
 // expression.go ties an expression to its place, template.go renders values, mistake.go
 // words messages.
 //

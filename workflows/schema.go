@@ -56,7 +56,7 @@ func (g *schemaMaker) shape(ref string) map[string]any {
 	}
 	if ref == "step" {
 		var oneOf []any
-		for _, b := range bodies {
+		for _, b := range StepKinds() {
 			oneOf = append(oneOf, map[string]any{"required": []any{b}})
 		}
 		out["oneOf"] = oneOf

@@ -89,9 +89,6 @@ var (
 	inputTypes = []string{"string", "integer", "number", "boolean", "list", "object", "date"}
 )
 
-// Bodies are the keys of which a step has exactly one.
-var bodies = []string{"uses", "steps", "parallel", "switch", "set", "sleep", "wait", "call", "stop", "fail"}
-
 var inletFields = []field{
 	{"key", is(kindExprs), false, "what makes two deliveries one event"},
 	{"data", is(kindExpr), false, "what event.data is; the body or item by default"},

@@ -1,5 +1,7 @@
 package workflows
 
+import "slices"
+
 // workflowShapes are the mappings of a workflow file.
 var workflowShapes = map[string]*shape{
 	"workflow": {title: "a workflow", xKeys: true, fields: []field{
@@ -96,7 +98,7 @@ var workflowShapes = map[string]*shape{
 		{"call", is(kindAny), false, ""},
 		{"workflow_run", object("workflow_run"), false, ""},
 	}},
-	"step": {title: "a step", fields: []field{
+	"step": {title: "a step", fields: slices.Concat([]field{
 		{"id", is(kindName), false, "a name, for steps.<id>"},
 		{"name", is(kindText), false, ""},
 		{"if", is(kindExpr), false, "run the step or not"},
@@ -107,16 +109,7 @@ var workflowShapes = map[string]*shape{
 			"items at a time, 1 by default; from 2 on a slot is free while its item pauses before a retry",
 		},
 		{"fail_fast", is(kindBool), false, "true by default"},
-		{"uses", is(kindText), false, "an action"},
-		{"steps", steps(1), false, "a group"},
-		{"parallel", steps(1), false, "steps run at once"},
-		{"switch", is(kindExpr), false, ""},
-		{"set", mapOf(is(kindValue)), false, ""},
-		{"sleep", is(kindAny), false, ""},
-		{"wait", object("wait"), false, "for a person's approval, an event, or with any the first of several"},
-		{"call", is(kindText), false, "a workflow's id"},
-		{"stop", is(kindValue), false, "end the run as succeeded"},
-		{"fail", is(kindValue), false, "fail the run"},
+	}, kindFields(), []field{
 		{"with", mapOf(is(kindValue)), false, "the action's inputs"},
 		{"else", steps(1), false, ""},
 		{"cases", is(kindAny), false, ""},
@@ -129,7 +122,7 @@ var workflowShapes = map[string]*shape{
 		{"on_unknown", word("retry", "fail", "review"), false, "retry by default"},
 		{"on_failure", steps(0), false, ""},
 		{"output", is(kindValue), false, "replaces the body's output"},
-	}},
+	})},
 	"wait": {title: "wait", fields: append([]field{
 		{"any", list(object("wait_choice")), false, "several waits, of which the first that ends is the step's"},
 	}, waitFields...)},

@@ -15,25 +15,6 @@ const (
 	maxStepDepth = 8
 )
 
-// modifiers says which modifiers fit which bodies; those not listed fit all.
-var modifiers = map[string][]string{
-	"with":         {"uses", "call"},
-	"retry":        {"uses", "call"},
-	"on_unknown":   {"uses"},
-	"else":         {"steps"},
-	"cases":        {"switch"},
-	"default":      {"switch"},
-	"detach":       {"call"},
-	"as":           nil, // needs foreach, checked apart
-	"timeout":      {"uses", "steps", "parallel", "switch", "wait", "call"},
-	"deadline":     {"uses", "steps", "parallel", "switch", "sleep", "wait", "call"},
-	"foreach":      {"uses", "steps", "parallel", "switch", "call", "wait"},
-	"output":       {"uses", "steps", "parallel", "switch", "wait", "call"},
-	"on_failure":   {"uses", "steps", "parallel", "switch", "wait", "call"},
-	"max_parallel": nil,
-	"fail_fast":    nil,
-}
-
 func (b *builder) steps(n *yaml.Node, depth int, prefix string) []*Step {
 	if n == nil {
 		return nil
@@ -99,7 +80,7 @@ func (b *builder) step(o *objectNode, depth int, prefix string) *Step {
 // body finds the one body of a step.
 func (b *builder) body(o *objectNode) string {
 	var have []string
-	for _, name := range bodies {
+	for _, name := range StepKinds() {
 		if o.has(name) {
 			have = append(have, name)
 		}
@@ -111,7 +92,7 @@ func (b *builder) body(o *objectNode) string {
 		if o.unknown {
 			return ""
 		}
-		b.add(o.pos(), "no-body", "a step needs exactly one of "+strings.Join(bodies, ", "), "what should it do?")
+		b.add(o.pos(), "no-body", "a step needs exactly one of "+strings.Join(StepKinds(), ", "), "what should it do?")
 	default:
 		b.add(o.keyAt(have[1]), "two-bodies", fmt.Sprintf("a step needs exactly one body; this one has %s",
 			strings.Join(have, " and ")), "make two steps")
@@ -148,8 +129,8 @@ func (b *builder) retryAndTimeout(o *objectNode, s *Step) {
 
 func (b *builder) checkModifiers(o *objectNode, s *Step) {
 	for _, f := range o.shape.fields {
-		fits, restricted := modifiers[f.name]
-		if !restricted || fits == nil || !o.has(f.name) || s.Body == "" || slices.Contains(fits, s.Body) {
+		fits, limited := kindsWith(f.name)
+		if !limited || !o.has(f.name) || s.Body == "" || slices.Contains(fits, s.Body) {
 			continue
 		}
 		hint := "it goes with " + strings.Join(fits, ", ")
@@ -182,70 +163,14 @@ func (b *builder) checkModifiers(o *objectNode, s *Step) {
 
 // branches reads what lies inside a step.
 func (b *builder) branches(o *objectNode, s *Step, depth int, prefix string) {
-	s.Steps = b.steps(o.vals["steps"], depth+1, prefix)
-	s.Else = b.steps(o.vals["else"], depth+1, prefix)
-	s.Default = b.steps(o.vals["default"], depth+1, prefix)
-	s.Parallel = b.steps(o.vals["parallel"], depth+1, prefix)
 	if v := o.vals["foreach"]; v != nil {
 		s.ForEach = b.expression(v)
 	}
-	if v := o.vals["sleep"]; v != nil {
-		b.sleep(v, s)
-	}
-	if w := o.object("wait"); w != nil {
-		b.wait(o, w, s, prefix)
+	r := stepReader{builder: b, o: o, depth: depth, prefix: prefix}
+	for _, k := range stepKinds {
+		k.read(r, s)
 	}
 	s.OnFailure = b.steps(o.vals["on_failure"], depth+1, "on_failure")
-	if v := o.vals["switch"]; v != nil {
-		s.Switch = b.expression(v)
-	}
-	if v := o.vals["cases"]; v != nil {
-		s.Cases = b.cases(v, depth, prefix)
-	}
-	s.Set = b.vars(o.vals["set"])
-	if prefix == "finally" && o.has("stop") {
-		b.add(o.keyAt("stop"), "misplaced-key", "stop is not allowed in finally: the run has its status by then", "")
-	}
-	for _, k := range []string{"stop", "fail"} {
-		if v := o.vals[k]; v != nil {
-			s.Text = b.value(v)
-		}
-	}
-}
-
-func (b *builder) cases(v *yaml.Node, depth int, prefix string) []Case {
-	if v.Kind != yaml.MappingNode {
-		b.wrongKind(v, "cases", "a map")
-		return nil
-	}
-	var out []Case
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(v.Content); i += 2 {
-		k := v.Content[i]
-		if seen[k.Value] {
-			b.add(b.pos(k), "duplicate-key", fmt.Sprintf("case %q is there twice", k.Value), "remove one")
-			continue
-		}
-		seen[k.Value] = true
-		// Cases compare as text: 404 and "404" are one case.
-		out = append(out, Case{Value: k.Value, Steps: b.steps(v.Content[i+1], depth+1, prefix)})
-	}
-	return out
-}
-
-func (b *builder) sleep(v *yaml.Node, s *Step) {
-	if v.Kind == yaml.MappingNode {
-		if o := b.object(v, "sleep"); o != nil {
-			s.Sleep, s.SleepUntil = b.value(o.vals["until"]), true
-		}
-		return
-	}
-	s.Sleep = b.value(v)
-	if !strings.Contains(v.Value, "${{") {
-		if _, err := parseDuration(v.Value); err != nil {
-			b.add(b.pos(v), "unit", "sleep: "+err.Error(), durationHint(v.Value))
-		}
-	}
 }
 
 // with reads an action's inputs; unlike other maps it stays open, so that each

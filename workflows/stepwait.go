@@ -127,6 +127,27 @@ func (b *builder) waitChoice(w *objectNode) *Wait {
 	return out
 }
 
+// waitStep waits for a person or an event.
+type waitStep struct{}
+
+func (waitStep) key() field {
+	return field{"wait", object("wait"), false, "for a person's approval, an event, or with any the first of several"}
+}
+
+func (waitStep) modifiers() []string {
+	return []string{"timeout", "deadline", "foreach", "output", "on_failure"}
+}
+
+func (waitStep) read(r stepReader, s *Step) {
+	if w := r.o.object("wait"); w != nil {
+		r.wait(r.o, w, s, r.prefix)
+	}
+}
+
+func (waitStep) check(s *stepChecker, st *Step, sc *expr.Scope) {
+	s.wait(st, sc)
+}
+
 // wait checks what a step waits for.
 func (s *stepChecker) wait(st *Step, sc *expr.Scope) {
 	type awaited struct{ trigger, key string }

@@ -1,0 +1,89 @@
+package workflows
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/spelling"
+)
+
+// callStep calls another workflow.
+type callStep struct{}
+
+func (callStep) key() field {
+	return field{"call", is(kindText), false, "a workflow's id"}
+}
+
+func (callStep) modifiers() []string {
+	return []string{"with", "retry", "detach", "timeout", "deadline", "foreach", "output", "on_failure"}
+}
+
+func (callStep) read(stepReader, *Step) {}
+
+func (callStep) check(s *stepChecker, st *Step, sc *expr.Scope) {
+	s.call(st, sc)
+}
+
+// call checks that another workflow can be called, and with what.
+func (s *stepChecker) call(st *Step, sc *expr.Scope) {
+	src := s.w.src
+	st.With.check(sc.In("a called workflow's inputs")) // they are stored, so without secrets
+	callee := s.c.p.Workflows[st.Call]
+	if callee == nil {
+		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), s.callables(st.Call))
+		return
+	}
+	callable := false
+	for _, start := range callee.Starts {
+		callable = callable || start.Kind == "call"
+	}
+	if !callable {
+		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("workflow %s cannot be called: it has no on: call", st.Call),
+			"add call to on: in workflows/"+st.Call+".yaml")
+	}
+	var names []string
+	for _, in := range callee.Inputs {
+		names = append(names, in.Name)
+		if in.Required && !hasField(st.With.fields(), in.Name) {
+			src.add(st.Pos, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Call, in.Name), in.Description)
+		}
+	}
+	for _, f := range st.With.fields() {
+		if !slices.Contains(names, f.name) {
+			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Call, f.name),
+				spelling.Suggest(f.name, names))
+		}
+		for _, in := range callee.Inputs {
+			if v, constant := f.value.IsConstant(); constant && in.Name == f.name {
+				if v == nil {
+					s.nothingGiven(st.Call, in.Name, in.Required, f.value)
+				} else {
+					s.calledWith(st, in, f.value, v)
+				}
+			}
+		}
+	}
+}
+
+// callables helps with the name of a workflow that is not there: the nearest of those
+// that can be called, else all of them.
+func (s *stepChecker) callables(name string) string {
+	var known []string
+	for _, id := range slices.Sorted(maps.Keys(s.c.p.Workflows)) {
+		for _, start := range s.c.p.Workflows[id].Starts {
+			if start.Kind == "call" && id != s.w.ID {
+				known = append(known, id)
+			}
+		}
+	}
+	if hint := spelling.Suggest(name, known); hint != "" {
+		return hint
+	}
+	if len(known) > 0 && len(known) <= 12 {
+		return "those with on: call are " + strings.Join(known, ", ")
+	}
+	return fmt.Sprintf("write it: workflows/%s.yaml with on: call", name)
+}
