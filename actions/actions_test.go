@@ -168,7 +168,7 @@ func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	private := "http://10.255.255.1/"
-	for _, action := range []string{"http/post", "webhook/send"} {
+	for _, action := range []string{"http/post", "webhook/send", "cloudevents/send"} {
 		for _, c := range []struct {
 			name, url  string
 			status     int
@@ -200,7 +200,7 @@ func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
 			}
 			mu.Unlock()
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-			_, err := do(t, ctx, action, map[string]any{"url": c.url, "body": map[string]any{"a": 1}}, nil)
+			_, err := do(t, ctx, action, map[string]any{"url": c.url, "body": map[string]any{"a": 1}, "type": "a", "source": "/b"}, nil)
 			cancel()
 			var e *plan.Error
 			if !errors.As(err, &e) || e.Code != c.code || e.Retryable != c.retryable || errors.Is(err, engine.ErrUnanswered) != c.unanswered ||

@@ -40,6 +40,7 @@ func table(log *slog.Logger, redact func(string) string) []action {
 		{httpSpec("http/delete", "an HTTP DELETE", "DELETE"), httpAction{"DELETE"}},
 		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD"}},
 		{webhookSpec, webhookAction{}},
+		{cloudEventsSpec, cloudEventsAction{}},
 		{logSpec, logAction{log, redact}},
 		{email.SendSpec, email.Send{}},
 		{sqldb.QuerySpec, sqldb.Query{}},

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/signature"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -14,13 +13,27 @@ var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound 
 	Example: map[string]any{"id": "hl_example", "status": 200, "duration_ms": 0},
 	Inputs: []workflows.ActionInput{
 		{Name: "url", Type: "string", Required: true, Help: "where to", Fill: workflows.FillURL},
-		{Name: "secret", Type: "string", Help: "signs the webhook; whsec_ and base64, or any text", Fill: workflows.FillNonempty, Secret: true},
+		{Name: "secret", Type: "any", Fill: workflows.FillNonempty, Secret: true,
+			Help: "signs the webhook: whsec_ and base64, any text, or for Ed25519 a private key, whsk_ and base64 or PEM; a list signs " +
+				"with each, while keys are exchanged"},
 		{Name: "type", Type: "string", Help: "the event's type; the payload becomes {type, timestamp, data}"},
 		{Name: "body", Type: "any", Required: true, Help: "the data"},
 		{Name: "id", Type: "string", Help: "webhook-id; the same for every attempt by default", Fill: workflows.FillNonempty},
 		{Name: "headers", Type: "object", Fill: workflows.FillNonempty},
 		{Name: "scheme", Type: "string", Words: []string{"standard", "github", "stripe"}, Help: "standard by default"},
-	}}
+		{Name: "signing", Type: "object", Help: "in place of scheme, one's own in the terms of a trigger's verify: {algorithm, key_encoding, " +
+			"signature: {from, prefix, encoding}, timestamp: {from, unit}, signed_content}"},
+		{Name: "raw", Type: "boolean", Help: "true: body is a text, and sent as it is, not as JSON"},
+	},
+	Outputs: []workflows.ActionOutput{{Name: "id", Type: "string", Help: "webhook-id, the same for every attempt"},
+		{Name: "status", Type: "integer", Help: "of the answer"}, {Name: "duration_ms", Type: "integer", Help: "how long it took"}},
+	Usage: `- uses: webhook/send
+  with:
+    url: https://partner.example.com/hooks
+    secret: ["${{ secrets.PARTNER_NEW }}", "${{ secrets.PARTNER_OLD }}"]
+    type: order.paid
+    body: {order: "${{ event.data.order }}"}
+`}
 
 // webhookAction is webhook/send.
 type webhookAction struct{}
@@ -49,7 +62,7 @@ func (webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		payload = map[string]any{"type": t, "timestamp": in.Run.Time().Format(time.RFC3339), "data": payload}
 	}
 	o := order{method: http.MethodPost, url: text(in.With["url"]), header: http.Header{}, limit: maxWebhookAnswer, parse: "text"}
-	if err := jsonBody(&o, payload); err != nil {
+	if err := webhookBody(&o, in.With, payload); err != nil {
 		return nil, err
 	}
 	h, _ := in.With["headers"].(map[string]any)
@@ -61,7 +74,7 @@ func (webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err := setHeader(o.header, "webhook-id", id); err != nil {
 		return nil, err
 	}
-	if err := sign(&o, text(in.With["scheme"]), in.With["secret"]); err != nil {
+	if err := sign(&o, text(in.With["scheme"]), in.With["signing"], in.With["secret"]); err != nil {
 		return nil, err
 	}
 	r, err := send(ctx, in.Client, o)
@@ -74,32 +87,19 @@ func (webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	return map[string]any{"id": id, "status": r.status, "duration_ms": int(r.took.Milliseconds())}, nil
 }
 
-func sign(o *order, scheme string, secret any) error {
-	if secret == nil {
-		return nil
+// webhookBody encodes what is sent: JSON, or with raw: the text as it is.
+func webhookBody(o *order, with map[string]any, payload any) error {
+	if raw, _ := with["raw"].(bool); !raw {
+		return jsonBody(o, payload)
 	}
-	s := signature.Standard()
-	switch scheme {
-	case "github":
-		s = signature.GitHub()
-	case "stripe":
-		s = signature.Stripe()
+	t, isText := with["body"].(string)
+	if !isText || with["type"] != nil {
+		return permanent("invalid_request", "raw: true sends body as it is: body is a text, and type: is not written beside it")
 	}
-	v, err := signature.Compile(s)
-	if err != nil {
-		return permanent("invalid_request", "scheme: %v", err)
-	}
-	var key signature.Key
-	if s.KeyEncoding == "whsec_base64" {
-		key, err = v.StandardKey(text(secret))
-	} else {
-		key, err = v.NewKey(text(secret))
-	}
-	if err != nil {
-		return permanent("no_credential", "secret: %v", err)
-	}
-	if _, err := v.Sign(&signature.Request{Method: o.method, Header: o.header, Body: o.body}, key, time.Now()); err != nil {
-		return permanent("invalid_request", "signing: %v", err)
+	o.body = []byte(t)
+	o.header.Set("Content-Type", "text/plain; charset=utf-8")
+	if isJSONText(t) {
+		o.header.Set("Content-Type", "application/json")
 	}
 	return nil
 }

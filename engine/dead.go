@@ -17,13 +17,13 @@ var WaitKinds = []string{"approval", "review", "event", "call", "destination", "
 
 // ErrorCodes are the codes that the engine and its actions give errors; a workflow may
 // add others.
-var ErrorCodes = []string{"address_not_allowed", "bad_answer", "call_cancelled", "call_failed", "call_timed_out",
+var ErrorCodes = []string{"address_not_allowed", "bad_answer", "bad_data", "call_cancelled", "call_failed", "call_timed_out",
 	"cancelled", "cancelled_by_event", "cannot_call",
 	"cannot_run", "chain_too_deep", "conflict", "deadline", "destination_down", "dropped", "endless_list", "endpoint_paused", "expression",
-	"fail", "failed", "files", "files_full", "gone", "http_status", "interrupted", "invalid_connection", "invalid_input",
-	"invalid_request", "network", "no_connection", "no_credential", "no_file", "not_a_number", "panic", "rejected", "replaced",
-	"rule_failed", "secret",
-	"store_full", "timeout", "too_large", "unknown_trigger", "unreadable", "unsupported"}
+	"fail", "failed", "file", "files", "files_full", "gone", "http_status", "interrupted", "invalid_connection", "invalid_input",
+	"invalid_request", "jq", "network", "no_connection", "no_credential", "no_file", "not_a_number", "panic", "rejected", "replaced",
+	"rule_failed", "secret", "smtp", "sql",
+	"store_full", "timeout", "tls", "too_large", "unknown_trigger", "unreadable", "unsupported"}
 
 // RefusalReasons are why deliveries are refused.
 var RefusalReasons = []string{"address not allowed", "body is not signed", "body too large", "client certificate needed",

@@ -28,7 +28,8 @@ import (
 const config = "files: {folder: data}\n"
 
 // ReadSpec describes file/read.
-var ReadSpec = workflows.ActionSpec{Name: "file/read", Help: "reads a file below files.folder of hookloom.yaml", SideEffects: true, Safe: true,
+var ReadSpec = workflows.ActionSpec{Name: "file/read", Help: "reads a file below files.folder of hookloom.yaml",
+	SideEffects: true, Safe: true,
 	Example: map[string]any{"content": "", "size": 0, "modified": "2026-05-01T10:00:00Z"},
 	Inputs: []workflows.ActionInput{
 		{Name: "path", Type: "string", Required: true, Fill: workflows.FillNonempty, Help: "below that folder, such as prices/may.json"},

@@ -1,0 +1,194 @@
+package actions
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/signature"
+)
+
+// This file signs outbound webhooks: by Standard Webhooks with a secret or a private key,
+// by the schemes of others, or by one that the step describes.
+
+// maxSigningKeys is how many secrets sign one webhook while they are exchanged.
+const maxSigningKeys = 5
+
+// sign puts the signatures of all keys into an order. One receiver knows the old key and
+// another the new one, so schemes that carry several signatures carry one of each.
+func sign(o *order, scheme string, own, secret any) error {
+	keys, ok := secret.([]any)
+	if !ok && secret != nil {
+		keys = []any{secret}
+	}
+	if len(keys) == 0 {
+		if own != nil || scheme != "" {
+			return permanent("no_credential", "the webhook cannot be signed: secret: is missing")
+		}
+		return nil
+	}
+	if len(keys) > maxSigningKeys {
+		return permanent("invalid_request", "secret: at most %d keys sign one webhook", maxSigningKeys)
+	}
+	now := time.Now()
+	var place, separator, joined string
+	for i, k := range keys {
+		s, err := schemeOf(scheme, own, text(k))
+		if err != nil {
+			return err
+		}
+		place, separator = s.From.Header, map[string]string{"space_list": " ", "kv_list": ","}[s.Parse.Format]
+		if i > 0 && (separator == "" || own != nil) {
+			return permanent("invalid_request", "this scheme carries one signature: give secret: one key, not %d", len(keys))
+		}
+		one, err := signature1(o, s, text(k), now)
+		switch {
+		case err != nil:
+			return err
+		case i == 0:
+			joined = one
+		case s.Parse.Format == "kv_list": // its time stands there already
+			_, rest, _ := strings.Cut(one, ",")
+			joined += "," + rest
+		default:
+			joined += separator + one
+		}
+	}
+	if place == "" {
+		return nil // in the query
+	}
+	return setHeader(o.header, place, joined)
+}
+
+// signature1 signs with one key and gives what stands in the scheme's header.
+func signature1(o *order, s signature.Scheme, secret string, now time.Time) (string, error) {
+	v, err := signature.Compile(s)
+	if err != nil {
+		return "", permanent("invalid_request", "signing: %v", err)
+	}
+	var key signature.Key
+	switch {
+	case s.Algorithm == "ed25519":
+		key, err = v.NewKey(privateKey(secret))
+	case s.KeyEncoding == "whsec_base64":
+		key, err = v.StandardKey(secret)
+	default:
+		key, err = v.NewKey(secret)
+	}
+	if err != nil {
+		return "", permanent("no_credential", "secret: %v", err)
+	}
+	u, err := target(o.url)
+	if err != nil {
+		return "", err
+	}
+	r := &signature.Request{Method: o.method, Header: o.header, Body: o.body, Query: u.Query(), PublicURL: o.url}
+	if _, err := v.Sign(r, key, now); err != nil {
+		return "", permanent("invalid_request", "signing: %v", err)
+	}
+	if s.From.Query != "" {
+		u.RawQuery = r.Query.Encode()
+		o.url = u.String()
+	}
+	return o.header.Get(s.From.Header), nil
+}
+
+// privateKey gives a key of Standard Webhooks (whsk_ and base64 of the 32 bytes of the
+// seed, or of 64 with the public key) in PEM; what is PEM already stays.
+func privateKey(secret string) string {
+	rest, isStandard := strings.CutPrefix(strings.TrimSpace(secret), "whsk_")
+	raw, err := base64.StdEncoding.DecodeString(rest)
+	if !isStandard || err != nil || len(raw) != ed25519.SeedSize && len(raw) != ed25519.PrivateKeySize {
+		return secret
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(ed25519.NewKeyFromSeed(raw[:ed25519.SeedSize]))
+	if err != nil {
+		return secret
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// schemeOf gives the scheme by its name, or as the step describes it. A private key asks
+// for the asymmetric form of Standard Webhooks (v1a).
+func schemeOf(name string, own any, secret string) (signature.Scheme, error) {
+	if own != nil {
+		return ownScheme(own)
+	}
+	switch name {
+	case "github":
+		return signature.GitHub(), nil
+	case "stripe":
+		return signature.Stripe(), nil
+	}
+	s := signature.Standard()
+	if strings.HasPrefix(strings.TrimSpace(secret), "whsk_") || strings.Contains(secret, "PRIVATE KEY-----") {
+		s.Algorithm, s.KeyEncoding, s.Parse.Versions = "ed25519", "base64_public_key", []string{"v1a"}
+	}
+	return s, nil
+}
+
+// ownScheme reads signing:, which has the keys of a trigger's verify: as far as a sender
+// needs them.
+func ownScheme(v any) (signature.Scheme, error) {
+	var s signature.Scheme
+	var problem error
+	read := func(what string, v any, into map[string]func(any)) {
+		m, ok := v.(map[string]any)
+		if !ok {
+			problem = permanent("invalid_request", "%s is a map", what)
+		}
+		for k, x := range m {
+			if set := into[k]; set != nil {
+				set(x)
+			} else if problem == nil {
+				problem = permanent("invalid_request", "%s has no key %q; known are %s", what, clipName(clip(k, 40)),
+					strings.Join(slices.Sorted(maps.Keys(into)), ", "))
+			}
+		}
+	}
+	place := func(what string, to *signature.Place) func(any) {
+		return func(v any) {
+			read(what, v, map[string]func(any){"header": func(x any) { to.Header = http.CanonicalHeaderKey(text(x)) },
+				"query": func(x any) { to.Query = text(x) }})
+		}
+	}
+	read("signing", v, map[string]func(any){
+		"algorithm":      func(x any) { s.Algorithm = text(x) },
+		"key_encoding":   func(x any) { s.KeyEncoding = text(x) },
+		"signed_content": func(x any) { s.SignedContent = []string{text(x)} },
+		"signature": func(x any) {
+			read("signing.signature", x, map[string]func(any){"from": place("signing.signature.from", &s.From),
+				"prefix": func(x any) { s.Prefix = text(x) }, "encoding": func(x any) { s.Encodings = []string{text(x)} }})
+		},
+		"timestamp": func(x any) {
+			s.Timestamp = &signature.Timestamp{Unit: "unix_s"}
+			read("signing.timestamp", x, map[string]func(any){"from": place("signing.timestamp.from", &s.Timestamp.From),
+				"unit": func(x any) { s.Timestamp.Unit = text(x) }})
+		},
+	})
+	switch {
+	case problem != nil:
+		return s, problem
+	case s.From.Header == "" && s.From.Query == "":
+		return s, permanent("invalid_request", "signing needs signature: {from: {header: NAME}}")
+	}
+	if s.Algorithm == "" {
+		s.Algorithm = "hmac-sha256"
+	}
+	if s.Algorithm != "ed25519" && s.KeyEncoding == "" {
+		s.KeyEncoding = "utf8"
+	}
+	if s.Encodings == nil {
+		s.Encodings = []string{"hex"}
+	}
+	if s.SignedContent == nil {
+		s.SignedContent = []string{"{body}"}
+	}
+	return s, nil
+}
