@@ -48,6 +48,60 @@ type PollBatch struct {
 	Cost PollCost
 }
 
+// KnownItem is what the store knows of the key of a polled item.
+type KnownItem struct {
+	// Remembered tells that the first poll of the trigger found it.
+	Remembered bool
+	// Event is the event that has the key within its time; 0 for none. Polled tells that a
+	// poll brought it, or found it before; Gone that the event itself was pruned.
+	Event        EventID
+	Polled, Gone bool
+}
+
+// ItemFate is what becomes of an item of a poll.
+type ItemFate int
+
+// The fates of items.
+const (
+	// ItemAccepted is stored as any delivery is: as a new event, or as a further delivery of
+	// one that a webhook brought.
+	ItemAccepted ItemFate = iota
+	// ItemRemembered and ItemObserved are noted and make no event.
+	ItemRemembered
+	ItemObserved
+	// ItemKnown was there at an earlier poll. It stays known as long as a list holds it.
+	ItemKnown
+	// ItemMine is the event that an earlier call of the same poll stored.
+	ItemMine
+)
+
+// Noted tells that an item makes no event whatever is known of it.
+func (b *PollBatch) Noted(d *Delivery) (ItemFate, bool) {
+	switch {
+	case b.Remember && !b.New[d.Key]:
+		return ItemRemembered, true
+	case b.Observe:
+		return ItemObserved, true
+	}
+	return ItemAccepted, false
+}
+
+// Fate decides what becomes of an item that is to be stored under an id. It is pure: the
+// store asks it inside of its transaction.
+func (k KnownItem) Fate(id EventID, d *Delivery) ItemFate {
+	switch {
+	case d.Inlet != "poll": // a schedule's: its key is its time
+		return ItemAccepted
+	case k.Remembered:
+		return ItemKnown
+	case k.Event == id:
+		return ItemMine
+	case k.Event != 0 && (k.Polled || k.Gone):
+		return ItemKnown // the same item comes with every poll; it is one delivery
+	}
+	return ItemAccepted
+}
+
 // PollCost is what a poll cost.
 type PollCost struct {
 	Requests int

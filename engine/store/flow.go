@@ -83,8 +83,7 @@ func (t *tx) count(query string, args ...driver.Value) (int, error) {
 	return int(n), err
 }
 
-// nextStart is the first moment that a rate allows: as long after the start that
-// lies limit starts back as the rate's stretch is, and not before the last one.
+// nextStart is the first moment that a rate allows another start.
 func (t *tx) nextStart(workflow, group string, limit int, per time.Duration) (time.Time, error) {
 	if limit == 0 {
 		return time.Time{}, nil
@@ -101,40 +100,39 @@ func (t *tx) nextStart(workflow, group string, limit int, per time.Duration) (ti
 	if err != nil {
 		return time.Time{}, err
 	}
+	var back time.Time
 	if first, _ := v[0].(int64); found {
-		last = max(last, first+per.Milliseconds())
+		back = fromMillis(first)
 	}
-	return fromMillis(last), nil
+	return engine.RateStart(fromMillis(last), back, per), nil
 }
 
-// replace marks those that a new run takes the place of: all that wait, and as
-// many of those at work, the oldest first, as leave one slot.
+// replace marks the runs that a new one takes the place of.
 func (t *tx) replace(p *engine.SlotRequest) ([]engine.RunID, error) {
-	var out []engine.RunID
-	for _, q := range []struct {
-		query string
-		keep  int
-	}{
-		{`SELECT run_id FROM places WHERE workflow = ? AND grp = ? AND state = 'waits' ORDER BY run_id LIMIT 1`, 0},
-		{`SELECT run_id FROM places WHERE workflow = ? AND grp = ? AND state = 'has' ORDER BY run_id LIMIT 1`, p.Limit - 1},
-	} {
-		n, err := t.count(`SELECT count(*) FROM (`+q.query[:len(q.query)-len(" ORDER BY run_id LIMIT 1")]+`)`, p.Workflow, p.Group)
-		if err != nil {
+	waiting, err := t.inGroup(p, "waits")
+	if err != nil {
+		return nil, err
+	}
+	atWork, err := t.inGroup(p, "has")
+	if err != nil {
+		return nil, err
+	}
+	out := p.Replaces(waiting, atWork)
+	for _, id := range out {
+		if err := t.exec(`UPDATE places SET state = 'replaced' WHERE run_id = ?`, int64(id)); err != nil {
 			return nil, err
-		}
-		for ; n > q.keep; n-- {
-			v := make([]driver.Value, 1)
-			if _, err := t.row(q.query, v, p.Workflow, p.Group); err != nil {
-				return nil, err
-			}
-			id, _ := v[0].(int64)
-			if err := t.exec(`UPDATE places SET state = 'replaced' WHERE run_id = ?`, id); err != nil {
-				return nil, err
-			}
-			out = append(out, engine.RunID(id))
 		}
 	}
 	return out, nil
+}
+
+// inGroup lists the runs of a group that are in a state, in the order of arrival.
+func (t *tx) inGroup(p *engine.SlotRequest, state string) (out []engine.RunID, err error) {
+	err = t.each(`SELECT run_id FROM places WHERE workflow = ? AND grp = ? AND state = ? ORDER BY run_id`, 1, func(v []driver.Value) {
+		id, _ := v[0].(int64)
+		out = append(out, engine.RunID(id))
+	}, p.Workflow, p.Group, state)
+	return out, err
 }
 
 // leave gives the slot of an ended run up and lets those begin that wait for it.
@@ -186,19 +184,20 @@ func (t *tx) promote(workflow, group string, now time.Time) (due time.Time, more
 	}
 	run, _ := v[0].(int64)
 	limit, _ := v[1].(int64)
-	atWork, err := t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state IN ('has', 'replaced')`, workflow, group)
-	if err != nil || int64(atWork) >= limit {
+	var c engine.GroupState
+	if c.AtWork, err = t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state IN ('has', 'replaced')`, workflow,
+		group); err != nil {
 		return due, false, err
 	}
 	rate, _ := v[2].(string)
 	rateLimit, _ := v[3].(int64)
 	per, _ := v[4].(int64)
-	due, err = t.nextStart(workflow, rate, int(rateLimit), time.Duration(per)*time.Millisecond)
-	if err != nil {
+	if c.NextStart, err = t.nextStart(workflow, rate, int(rateLimit), time.Duration(per)*time.Millisecond); err != nil {
 		return due, false, err
 	}
-	if due.Before(now) {
-		due = now
+	due, begins := c.Turn(int(limit), now)
+	if !begins {
+		return due, false, nil
 	}
 	if err := t.exec(`UPDATE places SET state = 'has', starts_at = ? WHERE run_id = ?`, due.UnixMilli(), run); err != nil {
 		return due, false, err

@@ -268,27 +268,17 @@ func (h *History) AuditPage(ctx context.Context, q engine.Query) (engine.Page[en
 	return finish(items, q, 0, func(a engine.AuditEntry) string { return strconv.FormatInt(a.ID, 10) }, nil), err
 }
 
-const (
-	// rhythmEvents and rhythmSpan are how much history a rhythm is learned from at
-	// least: it must hold a night, and a weekend when there is one.
-	rhythmEvents = 50
-	rhythmSpan   = 3 * 24 * time.Hour
-	rhythmLeast  = 10 * time.Minute
-)
-
-// Rhythm is how long a trigger's webhook may be quiet: half as long again as it ever
-// was among its last 5,000 events, the present silence not counted. It is zero when
-// there is too little history to tell.
+// Rhythm is how long a trigger's webhook may be quiet, going by its last 5,000 events.
 func (h *History) Rhythm(ctx context.Context, trigger string) (time.Duration, error) {
-	var n, first, last, gap int64
+	var g engine.Gaps
+	var first, last, gap int64
 	err := h.db.QueryRowContext(ctx, `SELECT count(*), coalesce(min(at), 0), coalesce(max(at), 0), coalesce(max(gap), 0) FROM (
 		SELECT id >> 21 AS at, (id >> 21) - lag(id >> 21) OVER (ORDER BY id) AS gap
-			FROM (SELECT id FROM events WHERE trigger = ? AND inlet = 'webhook' ORDER BY id DESC LIMIT 5000))`, trigger).Scan(&n, &first,
+			FROM (SELECT id FROM events WHERE trigger = ? AND inlet = 'webhook' ORDER BY id DESC LIMIT 5000))`, trigger).Scan(&g.Events, &first,
 		&last, &gap)
-	if err != nil || n < rhythmEvents || time.Duration(last-first)*time.Millisecond < rhythmSpan {
-		return 0, classify(err)
-	}
-	return max(rhythmLeast, time.Duration(gap)*time.Millisecond*3/2), nil
+	g.First, g.Last = engine.EventID(first<<21).Time(), engine.EventID(last<<21).Time()
+	g.Longest = time.Duration(gap) * time.Millisecond
+	return g.Quiet(), classify(err)
 }
 
 // Rhythm implements engine.Store.

@@ -40,44 +40,58 @@ func (s *Store) Poll(ctx context.Context, ids []engine.EventID, b *engine.PollBa
 // found takes one item of a poll. The receipt is empty when it made no event.
 func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 	d, none := a.d, engine.Receipt{}
-	switch {
-	case b.Remember && !b.New[d.Key]:
-		return none, t.exec(`INSERT INTO remembered (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
-	case b.Observe:
-		return none, t.exec(`INSERT INTO observed (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
+	fate, noted := b.Noted(d)
+	var known engine.KnownItem
+	if !noted && d.Inlet == "poll" {
+		var err error
+		if known, err = t.knownItem(a); err != nil {
+			return none, err
+		}
 	}
-	if d.Inlet == "poll" {
+	if !noted {
+		fate = known.Fate(a.id, d)
+	}
+	switch fate {
+	case engine.ItemRemembered:
+		return none, t.exec(`INSERT INTO remembered (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
+	case engine.ItemObserved:
+		return none, t.exec(`INSERT INTO observed (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
+	case engine.ItemMine:
+		return t.mine(a)
+	case engine.ItemKnown:
 		// What a list still holds stays known, however long ago it was new.
 		stale := a.now - d.Dedupe.Milliseconds()/2
-		if known, err := t.row(`SELECT 1 FROM remembered WHERE trigger = ? AND key = ?`, make([]driver.Value, 1), d.Trigger,
-			d.Key); known || err != nil {
-			if known {
-				err = t.exec(`UPDATE remembered SET at = ? WHERE trigger = ? AND key = ? AND at < ?`, a.now, d.Trigger, d.Key, stale)
-			}
-			return none, err
+		if known.Remembered {
+			return none, t.exec(`UPDATE remembered SET at = ? WHERE trigger = ? AND key = ? AND at < ?`, a.now, d.Trigger, d.Key, stale)
 		}
-		// The same item comes with every poll; it is one sighting.
-		known := make([]driver.Value, 1)
-		seen, err := t.row(`SELECT k.event_id FROM keys k WHERE k.trigger = ?1 AND k.key = ?2 AND k.seen_at >= ?3
-			AND (EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id AND e.inlet = 'poll')
-			OR EXISTS (SELECT 1 FROM sightings s WHERE s.event_id = k.event_id AND s.inlet = 'poll')
-				OR NOT EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id))`,
-			known, d.Trigger, d.Key, a.now-d.Dedupe.Milliseconds())
-		if seen && known[0] == int64(a.id) {
-			return t.mine(a)
-		}
-		if seen || err != nil {
-			if seen {
-				err = t.exec(`UPDATE keys SET seen_at = ? WHERE trigger = ? AND key = ? AND seen_at < ?`, a.now, d.Trigger, d.Key, stale)
-			}
-			return none, err
-		}
+		return none, t.exec(`UPDATE keys SET seen_at = ? WHERE trigger = ? AND key = ? AND seen_at < ?`, a.now, d.Trigger, d.Key, stale)
 	}
 	r, err := t.accept(a)
 	if err == nil && d.Recovered && !r.Duplicate && !r.Mine {
 		err = t.exec(`UPDATE events SET recovered = 1 WHERE id = ?`, int64(r.Event))
 	}
 	return r, err
+}
+
+// knownItem finds what is known of an item's key.
+func (t *tx) knownItem(a *arrival) (k engine.KnownItem, err error) {
+	d := a.d
+	if k.Remembered, err = t.row(`SELECT 1 FROM remembered WHERE trigger = ? AND key = ?`, make([]driver.Value, 1), d.Trigger,
+		d.Key); err != nil || k.Remembered {
+		return k, err
+	}
+	v := make([]driver.Value, 3)
+	found, err := t.row(`SELECT k.event_id, EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id AND e.inlet = 'poll')
+			OR EXISTS (SELECT 1 FROM sightings s WHERE s.event_id = k.event_id AND s.inlet = 'poll'),
+		NOT EXISTS (SELECT 1 FROM events e WHERE e.id = k.event_id)
+		FROM keys k WHERE k.trigger = ? AND k.key = ? AND k.seen_at >= ?`,
+		v, d.Trigger, d.Key, a.now-d.Dedupe.Milliseconds())
+	if err != nil || !found {
+		return k, err
+	}
+	id, _ := v[0].(int64)
+	k.Event, k.Polled, k.Gone = engine.EventID(id), v[1] == int64(1), v[2] == int64(1)
+	return k, nil
 }
 
 // advance notes how far the inlet has come, and what it cost.
