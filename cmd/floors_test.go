@@ -23,8 +23,8 @@ var floors = map[string]int{
 	"engine/dryrun": 60,
 	"actions":       55, "actions/transform": 50, "actions/email": 50, "actions/sqldb": 50, "actions/file": 50,
 	"triggers": 50, "engine/store": 50, "engine/store/storetest": 50, "engine/console": 50, "engine/telemetry": 50,
-	"engine/machine": 50,
-	"engine":         40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30,
+	"engine/machine": 50, "engine/control": 48, "engine/registry": 45,
+	"engine": 40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30,
 	"workflows": 20, "engine/content": 10,
 	"workflows/expr": 10, "workflows/value": 0, "workflows/spelling": 0,
 	"engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "examples": 0,
@@ -128,16 +128,47 @@ func TestImportsPointDownwardOnly(t *testing.T) {
 	})
 }
 
+// TestTheEngineHoldsNounsAndContractsOnly: what works has a package of its own.
+func TestTheEngineHoldsNounsAndContractsOnly(t *testing.T) {
+	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
+		if pkg != "engine" {
+			return
+		}
+		for _, i := range f.Imports {
+			if i.Path.Value == `"sync"` {
+				t.Errorf("%s imports sync: a lock belongs to a package that works", file)
+			}
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if g, ok := n.(*ast.GoStmt); ok {
+				t.Errorf("%s starts a goroutine", fset.Position(g.Pos()))
+			}
+			return true
+		})
+	})
+}
+
+// mustNotKnow are the packages under engine whose comment says what they must not know.
+var mustNotKnow = []string{"engine", "engine/machine", "engine/control", "engine/registry", "engine/memory", "engine/redact",
+	"engine/content"}
+
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
-	documented := map[string]bool{}
+	documented, bounded := map[string]bool{}, map[string]bool{}
 	visit(t, func(pkg, file string, _ *token.FileSet, f *ast.File) {
 		if f.Doc != nil && len(f.Doc.Text()) > 60 {
 			documented[pkg] = true
+			text := strings.Join(strings.Fields(f.Doc.Text()), " ")
+			bounded[pkg] = bounded[pkg] || strings.Contains(text, "must not know")
 		}
 	})
 	for pkg := range floors {
 		if !documented[pkg] {
 			t.Errorf("package %q has no comment", pkg)
+		}
+	}
+	for _, pkg := range mustNotKnow {
+		if !bounded[pkg] {
+			t.Errorf("the comment of package %s does not say what it must not know", pkg)
 		}
 	}
 }

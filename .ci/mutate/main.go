@@ -153,7 +153,8 @@ func report(o options, sample []*mutant) error {
 		share = float64(dead) / max(1, float64(dead+alive))
 		fmt.Printf("mutants of %s: "+
 			"killed %d of %d (%.0f %%), %d of them timed out; survived %d, not reached %d; "+
-			"equivalent %d, not compiled %d\n", dir, dead, dead+alive, 100*share, c[timedOut], c[survived], c[unreached], c[equivalent], c[notCompiled])
+			"equivalent %d, not compiled %d\n", dir, dead, dead+alive, 100*share, c[timedOut], c[survived], c[unreached], c[equivalent],
+			c[notCompiled])
 	}
 	if o.jsonPath != "" {
 		text, err := json.MarshalIndent(sample, "", "  ")

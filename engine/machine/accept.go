@@ -12,9 +12,9 @@ import (
 // Accept stores a delivery: it becomes an event on disk, or is found to be
 // known. When it returns without an error the sender may be answered.
 func (e *Engine) Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt, error) {
-	id := engine.EventID(e.ids.Next())
-	e.markUnsubscribed(d)
-	e.maskEvent(d)
+	id := engine.EventID(e.reg.NextID())
+	e.reg.MarkUnsubscribed(d)
+	e.reg.MaskEvent(d)
 	if d.Key == "" {
 		d.Key = id.String() // a manual start is an event of its own
 	}
@@ -40,9 +40,9 @@ func (e *Engine) Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt
 func (e *Engine) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engine.Receipt, error) {
 	ids := make([]engine.EventID, len(ds))
 	for i, d := range ds {
-		ids[i] = engine.EventID(e.ids.Next())
-		e.markUnsubscribed(d)
-		e.maskEvent(d)
+		ids[i] = engine.EventID(e.reg.NextID())
+		e.reg.MarkUnsubscribed(d)
+		e.reg.MaskEvent(d)
 	}
 	var out []engine.Receipt
 	err := e.untilKnown(ctx, func(ctx context.Context) (err error) {
@@ -58,13 +58,6 @@ func (e *Engine) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engine
 	return out, nil
 }
 
-// markUnsubscribed notes on a delivery whether anything may react to it.
-func (e *Engine) markUnsubscribed(d *engine.Delivery) {
-	p := e.project.Load()
-	_, awaited := e.awaited.Load(d.Trigger)
-	d.Unsubscribed = p != nil && len(p.listeners(d)) == 0 && !awaited && len(e.cancelRulesOf(d.Trigger)) == 0
-}
-
 func (e *Engine) accepted(d *engine.Delivery, r engine.Receipt) {
 	if d.Inlet == "webhook" {
 		e.AlertOver(engine.AlertSilence, d.Trigger)
@@ -72,7 +65,7 @@ func (e *Engine) accepted(d *engine.Delivery, r engine.Receipt) {
 	if e.o.Watch != nil {
 		e.o.Watch.Stored(d, r)
 	}
-	if p := e.project.Load(); r.Duplicate && p != nil && p.polled[d.Trigger] {
+	if p := e.reg.Snapshot(); r.Duplicate && p != nil && p.Polled[d.Trigger] {
 		e.mu.Lock()
 		going := !e.stopping && e.work != nil
 		if going {
@@ -95,9 +88,9 @@ func (e *Engine) accepted(d *engine.Delivery, r engine.Receipt) {
 // it, or to work on what it would begin, it stays in the inbox, where the dispatcher
 // finds it: the backlog costs rows.
 func (e *Engine) arrived(ev *engine.Event, fromInbox bool) {
-	p := e.project.Load()
+	p := e.reg.Snapshot()
 	e.mu.Lock()
-	if p.gated[ev.Trigger] && !e.stopping && e.work != nil {
+	if p.Gated[ev.Trigger] && !e.stopping && e.work != nil {
 		e.enqueueOrdered(ev, fromInbox)
 		e.mu.Unlock()
 		return
@@ -154,7 +147,7 @@ func (e *Engine) Refuse(r engine.Refusal) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	e.noteRefusal(r)
-	e.maskRefusal(&r)
+	e.reg.MaskRefusal(&r)
 	if err := e.o.Store.Refuse(ctx, r); err != nil {
 		e.o.Log.Warn("a refused delivery was not kept", "trigger", r.Trigger, "reason", r.Reason, "error", err)
 	}
@@ -162,7 +155,7 @@ func (e *Engine) Refuse(r engine.Refusal) {
 
 // Fire starts one workflow by hand. who and why are kept with the event.
 func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (engine.Receipt, error) {
-	p := e.project.Load()
+	p := e.reg.Snapshot()
 	if p == nil {
 		return engine.Receipt{}, fmt.Errorf("no project is loaded")
 	}
@@ -170,7 +163,7 @@ func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]an
 	if w == nil {
 		return engine.Receipt{}, fmt.Errorf("workflow %q: %w", workflow, engine.ErrNotFound)
 	}
-	if !p.enabled(w) {
+	if !p.Enabled(w) {
 		return engine.Receipt{}, fmt.Errorf("workflow %s is not enabled", w.ID)
 	}
 	checked, err := manualInputs(w, inputs)

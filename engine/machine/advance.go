@@ -15,17 +15,17 @@ import (
 // are carried out on the way.
 func (ex *execution) advance() engine.RunUpdate {
 	for _, r := range ex.unsaved {
-		ex.state.Fit(r)
-		ex.state.AddRecord(r)
+		ex.State.Fit(r)
+		ex.State.AddRecord(r)
 	}
 	ex.grow()
 	ex.wake = time.Time{}
 	ex.followClock()
 	for {
-		ex.state.Now = time.Now().UTC()
-		ex.state.TimedOut = ex.timedOut()
+		ex.State.Now = time.Now().UTC()
+		ex.State.TimedOut = ex.timedOut()
 		if ex.news != nil {
-			ex.state.GoneTriggers = ex.e.goneTriggers(ex.state.Workflow)
+			ex.State.GoneTriggers = ex.e.reg.GoneTriggers(ex.State.Workflow)
 		}
 		ex.noteFinally()
 		if ex.cut() && ex.inFlight > 0 {
@@ -33,21 +33,21 @@ func (ex *execution) advance() engine.RunUpdate {
 		}
 		if ex.cut() && !ex.toFinally() {
 			ex.e.mu.Lock()
-			ex.run.Error = cmp.Or(ex.why, ex.run.Ending)
+			ex.Run.Error = cmp.Or(ex.why, ex.Run.Ending)
 			ex.e.mu.Unlock()
 			return ex.whenQuiet(engine.Cancelled, time.Time{})
 		}
 		if ex.forgot || ex.crowded && ex.inFlight > 0 {
-			return ex.whenQuiet(engine.Queued, ex.state.Now)
+			return ex.whenQuiet(engine.Queued, ex.State.Now)
 		}
-		d := plan.Next(ex.state)
+		d := plan.Next(ex.State)
 		ex.unsaved = append(ex.unsaved, d.Finished...)
 		if ex.cutBeforeFinally(d) {
 			continue
 		}
 		if d.End != nil {
 			if ex.inFlight == 0 {
-				ex.run.Output, ex.run.Error, ex.run.Text = d.End.Output, d.End.Error, d.End.Text
+				ex.Run.Output, ex.Run.Error, ex.Run.Text = d.End.Output, d.End.Error, d.End.Text
 			}
 			return ex.whenQuiet(engine.RunStatus(d.End.Status), time.Time{})
 		}
@@ -65,14 +65,14 @@ func (ex *execution) advance() engine.RunUpdate {
 		}
 		if ex.provisional && slices.ContainsFunc(ready, isLocal) {
 			ex.declined = true
-			return ex.update(engine.Waiting, ex.state.Now)
+			return ex.update(engine.Waiting, ex.State.Now)
 		}
 		if ex.inline(ready) {
 			continue
 		}
 		if ex.e.isStopping() || ex.crowded {
 			// No attempt starts now. The run continues here after the next start of the process, or when it gets the memory.
-			return ex.whenQuiet(engine.Queued, ex.state.Now)
+			return ex.whenQuiet(engine.Queued, ex.State.Now)
 		}
 		ex.open(ready)
 		ex.wake = next
@@ -114,7 +114,7 @@ func (ex *execution) ready(decision plan.Decision) (ready []plan.Due, next time.
 		}
 	}
 	for _, d := range decision.Due {
-		if d.NotBefore.After(ex.state.Now) {
+		if d.NotBefore.After(ex.State.Now) {
 			later(d.NotBefore)
 			continue
 		}
@@ -123,15 +123,15 @@ func (ex *execution) ready(decision plan.Decision) (ready []plan.Due, next time.
 			ready = append(ready, d)
 			continue
 		}
-		until := ex.state.Now.Add(destination.LookAgain)
+		until := ex.State.Now.Add(destination.LookAgain)
 		if h.Down {
-			since := ex.state.Now
+			since := ex.State.Now
 			if !d.HeldSince.IsZero() {
 				since = d.HeldSince
 			}
 			until = since.Add(ex.e.o.MaxHeld)
 		}
-		if !ex.state.Now.Before(until) {
+		if !ex.State.Now.Before(until) {
 			ex.givesUp(d, h)
 			failed = true
 			continue
@@ -152,9 +152,9 @@ func (ex *execution) inline(ready []plan.Due) bool {
 	found := false
 	for _, d := range ready {
 		if isLocal(d) {
-			ex.hide(d.Derived)
+			ex.Hide(d.Derived)
 			r := ex.attempt(d, ex.allowed(d), nil)
-			ex.state.AddRecord(r)
+			ex.State.AddRecord(r)
 			ex.unsaved = append(ex.unsaved, r)
 			found = true
 		}
@@ -169,28 +169,28 @@ func isLocal(d plan.Due) bool { return d.Step.Spec != nil && !d.Step.Spec.SideEf
 // may have happened.
 func (ex *execution) open(ready []plan.Due) {
 	for _, d := range ready {
-		ex.hide(d.Derived)
-		r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Running, StartedAt: ex.state.Now,
+		ex.Hide(d.Derived)
+		r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Running, StartedAt: ex.State.Now,
 			Input: d.Shown, Destination: ex.permits[d.Path].Name(), Notes: d.Notes}
-		ex.state.AddRecord(r)
+		ex.State.AddRecord(r)
 		ex.unsaved = append(ex.unsaved, r)
 	}
 	ex.due = ready
 }
 
 func (ex *execution) update(status engine.RunStatus, due time.Time) engine.RunUpdate {
-	now := ex.state.Now
+	now := ex.State.Now
 	worked := time.Now() // state.Now has no monotonic reading
-	ex.run.Active += worked.Sub(ex.since)
+	ex.Run.Active += worked.Sub(ex.since)
 	ex.since = worked
-	ex.run.Status, ex.run.DueAt = status, due
+	ex.Run.Status, ex.Run.DueAt = status, due
 	if status.Ended() {
-		ex.run.FinishedAt = now
-		ex.stopWaiting(ex.run.FinishedAt)
-		ex.emits = append(ex.emits, ex.e.subscriberEvents(ex.run, ex.event)...)
+		ex.Run.FinishedAt = now
+		ex.stopWaiting(ex.Run.FinishedAt)
+		ex.emits = append(ex.emits, ex.e.subscriberEvents(ex.Run, ex.Event)...)
 	}
-	s := engine.RunUpdate{Run: ex.run, Records: ex.unsaved, Answers: -1, Emits: ex.emits, Called: ex.event.Inlet == "call",
-		FreesSlot: ex.state.Workflow.Bounded(), Cancelable: len(ex.state.Workflow.CancelOn) > 0, Wrote: ex.wrote.Load(), Mask: ex.masker()}
+	s := engine.RunUpdate{Run: ex.Run, Records: ex.unsaved, Answers: -1, Emits: ex.emits, Called: ex.Event.Inlet == "call",
+		FreesSlot: ex.State.Workflow.Bounded(), Cancelable: len(ex.State.Workflow.CancelOn) > 0, Wrote: ex.wrote.Load(), Mask: ex.Masker()}
 	if ex.news != nil {
 		s.Answers, s.Awaits, s.Came = ex.answers, ex.awaits, ex.came(ex.unsaved)
 		s.Ends = append(ex.ends, ending(ex.unsaved)...)
@@ -203,8 +203,8 @@ func (ex *execution) update(status engine.RunStatus, due time.Time) engine.RunUp
 // stopWaiting closes the steps that still wait of a run that has ended, or has come to
 // its finally steps.
 func (ex *execution) stopWaiting(at time.Time) {
-	for _, list := range ex.state.Records {
-		if r := list[len(list)-1]; r.Status == plan.Waiting && (ex.run.Status.Ended() || !isFinal(r.Path)) {
+	for _, list := range ex.State.Records {
+		if r := list[len(list)-1]; r.Status == plan.Waiting && (ex.Run.Status.Ended() || !isFinal(r.Path)) {
 			if call := r.Call(); call != nil {
 				if id, err := engine.ParseEventID(call.Event); err == nil {
 					ex.ends = append(ex.ends, engine.EndCall{Event: id, Why: ex.whyEnded()})
@@ -213,12 +213,12 @@ func (ex *execution) stopWaiting(at time.Time) {
 			ended := *r
 			ended.Status, ended.FinishedAt, ended.Waits = plan.Failed, at, nil
 			ended.Error = &plan.Error{Message: "the run ended", Code: plan.CutCode}
-			ex.state.AddRecord(&ended)
+			ex.State.AddRecord(&ended)
 			ex.unsaved = append(ex.unsaved, &ended)
 		}
 	}
 }
 
 func (ex *execution) timedOut() bool {
-	return ex.run.Active+time.Since(ex.since) > ex.state.Workflow.Timeout
+	return ex.Run.Active+time.Since(ex.since) > ex.State.Workflow.Timeout
 }

@@ -228,8 +228,8 @@ func (e *Engine) closeAlert(ctx context.Context, k alertKey) error {
 // key makes one event of each opening and closing, also when a crash came between
 // the event and the note that it was told.
 func (e *Engine) alertEvent(ctx context.Context, o engine.OpenAlert, state string, at time.Time, data map[string]any) error {
-	p := e.project.Load()
-	if p == nil || len(p.byTrigger[workflows.AlertsTrigger]) == 0 {
+	p := e.reg.Snapshot()
+	if p == nil || len(p.ByTrigger[workflows.AlertsTrigger]) == 0 {
 		return nil
 	}
 	facts := map[string]any{"kind": o.Kind, "subject": o.Subject, "trigger": o.Trigger,

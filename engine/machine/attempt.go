@@ -19,7 +19,7 @@ func (ex *execution) startAttempts() {
 	if len(ex.due) == 1 && ex.inFlight == 0 && ex.wake.IsZero() && ex.turn == nil {
 		d := ex.due[0]
 		r := ex.attempt(d, ex.allowed(d), ex.permitOf(d))
-		ex.hideCredentials(r)
+		ex.HideCredentials(r)
 		ex.unsaved = append(ex.unsaved, r)
 		ex.due = nil
 		return
@@ -66,7 +66,7 @@ func (ex *execution) startAttempts() {
 
 func (ex *execution) ended(r *plan.Record) {
 	ex.inFlight--
-	ex.hideCredentials(r)
+	ex.HideCredentials(r)
 	ex.unsaved = append(ex.unsaved, r)
 }
 
@@ -97,7 +97,7 @@ func (ex *execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 	r.FinishedAt = time.Now().UTC()
 	if err == nil {
 		permit.Give(destination.Outcome{})
-		r.Output, err = d.Output(ex.run.ID.String(), result)
+		r.Output, err = d.Output(ex.Run.ID.String(), result)
 		if err == nil {
 			return r
 		}
@@ -124,7 +124,7 @@ func (ex *execution) allowed(d plan.Due) time.Duration {
 	if !d.Deadline.IsZero() {
 		allowed = min(allowed, time.Until(d.Deadline))
 	}
-	if left := ex.state.Workflow.Timeout - ex.run.Active - time.Since(ex.since); !ex.state.TimedOut && !isFinal(d.Path) {
+	if left := ex.State.Workflow.Timeout - ex.Run.Active - time.Since(ex.since); !ex.State.TimedOut && !isFinal(d.Path) {
 		allowed = min(allowed, left)
 	}
 	return max(allowed, time.Millisecond)
@@ -145,7 +145,7 @@ func (ex *execution) do(ctx context.Context, d plan.Due) (result any, err error)
 	if !d.Step.Spec.SideEffects {
 		in.With = d.Shown // what it does with them is to show them
 	}
-	in.Key = engine.IdempotencyKey(ex.e.o.Store.Instance(), ex.keyRun(d.Path), d.Path)
+	in.Key = engine.IdempotencyKey(ex.e.o.Store.Instance(), ex.KeyRun(d.Path), d.Path)
 	endpoint, err := ex.endpoint(a, in)
 	if err != nil {
 		return nil, err
@@ -156,13 +156,13 @@ func (ex *execution) do(ctx context.Context, d plan.Due) (result any, err error)
 
 // input is the order of an attempt, without its idempotency key.
 func (ex *execution) input(d plan.Due) engine.Input {
-	p := ex.e.project.Load()
+	p := ex.e.reg.Snapshot()
 	// A url: that is one expression is a link that an answer gave.
 	link := d.With["connection"] != nil && d.Step.With.Field("url").IsExpression()
-	return engine.Input{Spec: d.Step.Spec, With: d.With, Run: ex.run.ID, Path: d.Path, Attempt: d.Attempt,
+	return engine.Input{Spec: d.Step.Spec, With: d.With, Run: ex.Run.ID, Path: d.Path, Attempt: d.Attempt,
 		Now: d.Began().In(p.Timezone), Connections: p.Connections,
 		Inside: ex, Dir: p.Dir, Folder: p.FileBounds.Folder, Files: ex.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
-		Secret: ex.e.secret, Redact: ex.masker().Text, Client: ex.e.o.Client}
+		Secret: ex.e.reg.Secret, Redact: ex.Masker().Text, Client: ex.e.o.Client}
 }
 
 // explain turns an action's error into what is recorded.
@@ -182,10 +182,19 @@ func (ex *execution) explain(ctx context.Context, d plan.Due, err error, took ti
 			out.Message = fmt.Sprintf("cut after %s: %s", took.Round(time.Millisecond), d.CutByGroup())
 		default:
 			out.Message = fmt.Sprintf("cut after %s: the run took longer than its timeout of %s", took.Round(time.Millisecond),
-				ex.state.Workflow.Timeout)
+				ex.State.Workflow.Timeout)
 		}
 	}
 	out.Step, out.Attempts = d.Path, d.Attempt
-	out.Message = ex.masker().Text(out.Message)
+	out.Message = ex.Masker().Text(out.Message)
 	return out
+}
+
+// traced puts the traceparent of an attempt into its context.
+func (ex *execution) traced(ctx context.Context, path string, attempt int) context.Context {
+	_, sent := ex.Event.Headers["traceparent"]
+	if !sent && (ex.e.o.Watch == nil || !ex.e.o.Watch.Traces()) {
+		return ctx
+	}
+	return engine.WithTraceparent(ctx, engine.TraceOf(ex.Event.ID, ex.Event.Headers).Header(engine.AttemptSpan(ex.Run.ID, path, attempt)))
 }

@@ -1,12 +1,14 @@
 package machine
 
 import (
+	"github.com/hookloom/hookloom/workflows/expr"
+
 	"context"
 	"fmt"
 	"sync"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -90,8 +92,8 @@ func (e *Engine) ended(ctx context.Context, r *engine.Run) (*engine.Ended, error
 	if err != nil {
 		return nil, fmt.Errorf("the output of run %s: %w", r.ID, err)
 	}
-	rc := &runContext{e: e, event: ev, run: r}
-	return &engine.Ended{Run: r, Names: expr.Names{"event": names, "output": output, "run": rc.described(r.ID, r.StartedAt)}}, nil
+	rc := &registry.RunContext{Reg: e.reg, Event: ev, Run: r}
+	return &engine.Ended{Run: r, Names: expr.Names{"event": names, "output": output, "run": rc.Described(r.ID, r.StartedAt)}}, nil
 }
 
 // forSender masks the project's secrets in the answer to a sender: a service that echoes

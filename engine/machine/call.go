@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -21,7 +22,7 @@ import (
 // call puts the steps on record that call; it tells whether there was one.
 func (ex *execution) call(calls []plan.Call) bool {
 	for _, c := range calls {
-		now := ex.state.Now
+		now := ex.State.Now
 		r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", StartedAt: now, Input: c.Inputs}
 		ev, err := ex.calling(c, now)
 		switch {
@@ -29,7 +30,7 @@ func (ex *execution) call(calls []plan.Call) bool {
 			r.Status, r.FinishedAt, r.Error = plan.Failed, now, err
 		case c.Detach:
 			r.Status, r.FinishedAt = plan.Succeeded, now
-			output, err := c.Output(ex.run.ID.String(), map[string]any{"event": ev.ID.String()})
+			output, err := c.Output(ex.Run.ID.String(), map[string]any{"event": ev.ID.String()})
 			if err != nil {
 				errors.As(err, &r.Error)
 				r.Status = plan.Failed
@@ -42,7 +43,7 @@ func (ex *execution) call(calls []plan.Call) bool {
 		if ev != nil {
 			ex.emits = append(ex.emits, ev)
 		}
-		ex.state.AddRecord(r)
+		ex.State.AddRecord(r)
 		ex.unsaved = append(ex.unsaved, r)
 	}
 	return len(calls) > 0
@@ -54,11 +55,11 @@ func (ex *execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.E
 	refused := func(format string, args ...any) (*engine.Event, *plan.Error) {
 		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
 	}
-	w, err := ex.callee(c.Workflow)
+	w, err := e.reg.Callee(e.work, ex.Run, ex.Event, c.Workflow)
 	if err != nil {
 		return nil, &plan.Error{Message: err.Error(), Code: "gone", Step: c.Path}
 	}
-	if !e.project.Load().enabled(w) {
+	if !e.reg.Snapshot().Enabled(w) {
 		return refused("workflow %s is not enabled", c.Workflow)
 	}
 	inputs, problems := workflows.CheckInputs(w.Inputs, c.Inputs)
@@ -68,31 +69,28 @@ func (ex *execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.E
 	if _, err := value.Fit(inputs); err != nil {
 		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
 	}
-	headers := map[string]string{"x-called-by": ex.run.ID.String(), chainHeader: ex.chain().String(),
-		keyHeader: engine.IdempotencyKey(e.o.Store.Instance(), ex.keyRoot(), c.Path), versionHeader: w.Version,
-		asOfHeader: asOf(ex.run, ex.event).String()}
-	d := engine.Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", ex.run.ID, c.Path, c.Attempt), Type: "call",
+	headers := map[string]string{"x-called-by": ex.Run.ID.String(), registry.ChainHeader: ex.Chain().String(),
+		registry.KeyHeader: engine.IdempotencyKey(e.o.Store.Instance(), ex.KeyRoot(), c.Path), registry.VersionHeader: w.Version,
+		registry.AsOfHeader: registry.AsOf(ex.Run, ex.Event).String()}
+	d := engine.Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", ex.Run.ID, c.Path, c.Attempt), Type: "call",
 		Time: now, ReceivedAt: now,
-		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, ex.hidden),
+		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, ex.Hidden),
 		Only: c.Workflow, Decoded: true, Headers: headers, Query: map[string]string{}}
-	return &engine.Event{ID: engine.EventID(e.ids.Next()), Delivery: d}, nil
+	return &engine.Event{ID: engine.EventID(e.reg.NextID()), Delivery: d}, nil
 }
 
 // maxChain is how many runs deep runs may listen to the ends of others.
 const maxChain = 5
 
-// chainHeader of an event says how deep its run is in a chain.
-const chainHeader = "x-chain"
-
 // subscriberEvents makes the events of the workflows that listen to the end of a run.
 func (e *Engine) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Event {
 	var out []*engine.Event
-	for _, l := range e.project.Load().endListeners(r.Workflow) {
+	for _, l := range e.reg.Snapshot().EndListeners(r.Workflow) {
 		if !slices.Contains(l.Start.Statuses, string(r.Status)) {
 			continue
 		}
-		c := chainOf(of).with(r.Workflow, 1, 0)
-		if c.runs > maxChain {
+		c := registry.ChainOf(of).With(r.Workflow, 1, 0)
+		if c.Runs > maxChain {
 			e.o.Log.Warn("a chain of runs is too deep", "run", r.ID, "workflow", r.Workflow, "not_started", l.Workflow.ID, "limit", maxChain)
 			continue
 		}
@@ -100,26 +98,10 @@ func (e *Engine) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Eve
 		if r.Error != nil {
 			facts["error"] = map[string]any{"message": value.CutText(r.Error.Message, plan.MaxErrorText), "code": r.Error.Code, "step": r.Error.Step}
 		}
-		out = append(out, &engine.Event{ID: engine.EventID(e.ids.Next()),
+		out = append(out, &engine.Event{ID: engine.EventID(e.reg.NextID()),
 			Delivery: engine.Delivery{Trigger: l.Workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
 				Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.Workflow.ID, Decoded: true,
-				Headers: map[string]string{chainHeader: c.String()}, Query: map[string]string{}}})
-	}
-	return out
-}
-
-// endListeners are the workflows that listen to the ends of a workflow's runs, each
-// once. Those that listen to all workflows do not listen to each other: that would never end.
-func (l *loaded) endListeners(workflow string) []engine.Listener {
-	out := l.byRun[workflow]
-	all := l.byRun[workflows.AnyWorkflow]
-	if slices.ContainsFunc(all, func(x engine.Listener) bool { return x.Workflow.ID == workflow }) {
-		return out
-	}
-	for _, x := range all {
-		if !slices.ContainsFunc(out, func(y engine.Listener) bool { return y.Workflow.ID == x.Workflow.ID }) {
-			out = append(out[:len(out):len(out)], x)
-		}
+				Headers: map[string]string{registry.ChainHeader: c.String()}, Query: map[string]string{}}})
 	}
 	return out
 }
@@ -190,7 +172,7 @@ func (ex *execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 		return err
 	})
 	if ex.e.rowsFault(err) {
-		ex.state.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "call",
+		ex.State.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "call",
 			Err: &plan.Error{Message: "how the called run ended cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
 		return nil
 	}
@@ -219,6 +201,37 @@ func (ex *execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 		}
 		a.Err = &plan.Error{Message: fmt.Sprintf("workflow %s did not run: %s", workflow, reason), Code: "call_failed", Step: r.Path}
 	}
-	ex.state.Answers[r.Path] = a
+	ex.State.Answers[r.Path] = a
 	return nil
+}
+
+// hiddenInputs are the values, as text, that are masked in a run: those of its secret
+// inputs, and those that its caller hides.
+func hiddenInputs(names []string, inputs map[string]any, hidden []string) []string {
+	out := slices.Clone(hidden)
+	for _, n := range names {
+		out = hideTexts(inputs[n], out)
+	}
+	return out
+}
+
+func hideTexts(v any, out []string) []string {
+	switch x := v.(type) {
+	case nil, bool:
+		return out
+	case []any:
+		for _, e := range x {
+			out = hideTexts(e, out)
+		}
+		return out
+	case map[string]any:
+		for _, e := range x {
+			out = hideTexts(e, out)
+		}
+		return out
+	}
+	if t, err := value.Text(v); err == nil && t != "" && !slices.Contains(out, t) {
+		out = append(out, t)
+	}
+	return out
 }

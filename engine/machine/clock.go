@@ -79,10 +79,10 @@ func (ex *execution) followClock() {
 	if by == 0 {
 		return
 	}
-	for path, list := range ex.state.Records {
+	for path, list := range ex.State.Records {
 		last := len(list) - 1
 		if moved := plan.SetBack(list[last], by); moved != nil {
-			ex.state.Records[path][last] = moved
+			ex.State.Records[path][last] = moved
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (e *Engine) noteRefusal(r engine.Refusal) {
 // evaluated, and their end.
 func (e *Engine) noteChange(c engine.Change) {
 	if c.Mask == nil {
-		c.Mask = e.everyRun
+		c.Mask = e.reg.EveryRun()
 	}
 	switch {
 	case c.Decision != nil && c.Decision.Outcome == engine.RuleFailed:
@@ -156,11 +156,11 @@ func ended(s engine.RunStatus) string {
 
 // noteQuestions follows a run that waits for a person.
 func (e *Engine) noteQuestions(ex *execution) {
-	r := ex.run
+	r := ex.Run
 	for _, q := range ex.questions {
 		if q.Kind == "approval" || q.Kind == "review" {
 			e.Alert(context.Background(), engine.Alert{Kind: engine.AlertApprovalWaiting, Subject: r.ID.String(),
-				Message: fmt.Sprintf("run %s of workflow %s waits for a person: %s", r.ID, r.Workflow, ex.masker().Text(q.Text)),
+				Message: fmt.Sprintf("run %s of workflow %s waits for a person: %s", r.ID, r.Workflow, ex.Masker().Text(q.Text)),
 				Data:    map[string]any{"workflow": r.Workflow, "run": r.ID.String(), "run_url": e.o.RunURL(r.ID), "step": q.Path, "question": q.Kind}})
 			return
 		}
@@ -205,7 +205,7 @@ func (e *Engine) lookAtConditions(ctx context.Context, now time.Time) {
 // closeLeftOver closes the alerts that nothing reports on any more: those of workflows
 // and triggers that are gone, and of refusals that the last process counted.
 func (e *Engine) closeLeftOver() {
-	p := e.project.Load()
+	p := e.reg.Snapshot()
 	if p == nil {
 		return
 	}

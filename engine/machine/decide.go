@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -17,7 +20,7 @@ import (
 func (e *Engine) match(events ...*engine.Event) (going []*execution) {
 	ms := make([]engine.Match, len(events))
 	live := make([][]*execution, len(events))
-	p, decided := e.deciding()
+	p, decided := e.reg.Deciding()
 	for i, ev := range events {
 		ms[i], live[i] = e.evaluate(p, ev, time.Time{})
 	}
@@ -53,7 +56,7 @@ func (e *Engine) match(events ...*engine.Event) (going []*execution) {
 
 // matchAlone follows a match that could not be stored because of its rows: each event is
 // tried alone, and one that still fails is recorded as rule_failed for all its workflows.
-func (e *Engine) matchAlone(p *loaded, events []*engine.Event, live [][]*execution, cause error) (going []*execution) {
+func (e *Engine) matchAlone(p *registry.Snapshot, events []*engine.Event, live [][]*execution, cause error) (going []*execution) {
 	for _, list := range live {
 		for _, ex := range list {
 			e.release(ex)
@@ -67,7 +70,7 @@ func (e *Engine) matchAlone(p *loaded, events []*engine.Event, live [][]*executi
 	}
 	ev := events[0]
 	m := engine.Match{Event: ev.ID, At: time.Now().UTC(), Called: ev.Inlet == "call"}
-	for _, l := range p.listeners(&ev.Delivery) {
+	for _, l := range p.Listeners(&ev.Delivery) {
 		m.Decisions = append(m.Decisions,
 			engine.Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: engine.RuleFailed,
 				Reason: "the decision cannot be recorded: " + cause.Error()})
@@ -91,7 +94,7 @@ func (e *Engine) matchAlone(p *loaded, events []*engine.Event, live [][]*executi
 
 // evaluate evaluates the workflows that listen to an event. On the fast path (until set) it
 // has no side effects; results after until must be discarded.
-func (e *Engine) evaluate(p *loaded, ev *engine.Event, until time.Time) (m engine.Match, live []*execution) {
+func (e *Engine) evaluate(p *registry.Snapshot, ev *engine.Event, until time.Time) (m engine.Match, live []*execution) {
 	m = engine.Match{Event: ev.ID, At: time.Now().UTC()}
 	if len(ev.Hidden) > 0 {
 		m.Mask = e.o.Redactor.With(ev.Hidden)
@@ -103,7 +106,7 @@ func (e *Engine) evaluate(p *loaded, ev *engine.Event, until time.Time) (m engin
 		}
 	}
 	names, err := ev.Names()
-	listeners, notRead := e.listenersTo(p, ev)
+	listeners, notRead := e.reg.ListenersTo(e.work, p, ev)
 	if notRead != nil {
 		m.Decisions = append(m.Decisions, unreadable(ev, notRead))
 	}
@@ -118,10 +121,10 @@ func (e *Engine) evaluate(p *loaded, ev *engine.Event, until time.Time) (m engin
 		}
 	}
 	m.Called = ev.Inlet == "call"
-	if _, awaited := e.awaited.Load(ev.Trigger); awaited {
+	if e.reg.Awaited(ev.Trigger) {
 		m.Wakes = &engine.EventWait{Trigger: ev.Trigger, Key: ev.Key}
 	}
-	m.Cancels = e.cancelsOf(ev, names)
+	m.Cancels = e.reg.CancelsOf(ev, names)
 	return m, live
 }
 
@@ -146,7 +149,7 @@ func (e *Engine) evaluateWorkflow(l engine.Listener, ev *engine.Event, names map
 	if d.Outcome != engine.Matched {
 		return d, nil, nil
 	}
-	d.Run = engine.RunID(e.ids.Next())
+	d.Run = engine.RunID(e.reg.NextID())
 	ex = e.newRun(ev, l.Workflow, d.Run, names)
 	held, err := ex.heldBack()
 	switch {
@@ -160,7 +163,7 @@ func (e *Engine) evaluateWorkflow(l engine.Listener, ev *engine.Event, names map
 		ex.putDown()
 		return d, held, nil
 	}
-	ex.provisional, ex.state.Until = !until.IsZero(), until
+	ex.provisional, ex.State.Until = !until.IsZero(), until
 	s := ex.start(e.takeSlot(ex))
 	return d, &s, ex
 }
@@ -209,7 +212,7 @@ func (e *Engine) matched(ev *engine.Event, m engine.Match, result engine.MatchRe
 	for _, ex := range live {
 		if e.follow(ex) {
 			going = append(going, ex)
-		} else if ex.run.Status == engine.Waiting && result.Dropped[ex.run.ID] == "" {
+		} else if ex.Run.Status == engine.Waiting && result.Dropped[ex.Run.ID] == "" {
 			e.noteQuestions(ex)
 		}
 	}
@@ -224,14 +227,14 @@ func (e *Engine) matched(ev *engine.Event, m engine.Match, result engine.MatchRe
 // ended, or the dispatcher finds it when it is due.
 func (e *Engine) follow(ex *execution) bool {
 	switch {
-	case ex.run.Status.Ended():
+	case ex.Run.Status.Ended():
 		e.release(ex)
 	case !ex.slot:
 		ex.putDown()
-		e.dueAt(ex.run.DueAt)
-	case ex.run.Status != engine.Running:
+		e.dueAt(ex.Run.DueAt)
+	case ex.Run.Status != engine.Running:
 		e.release(ex)
-		e.dueAt(ex.run.DueAt)
+		e.dueAt(ex.Run.DueAt)
 	default:
 		return true
 	}
@@ -259,25 +262,6 @@ func growStack() {
 	runtime.KeepAlive(&frame)
 }
 
-// listeners are the workflows that an event goes to.
-func (l *loaded) listeners(ev *engine.Delivery) []engine.Listener {
-	if ev.Only == "" && ev.Inlet != "manual" {
-		return l.byTrigger[ev.Trigger]
-	}
-	name := ev.Only
-	if name == "" {
-		name = ev.Trigger
-	}
-	if w := l.Workflows[name]; w != nil {
-		only := engine.Listener{Workflow: w, Start: workflows.Start{Kind: "manual"}}
-		if ev.Inlet == "workflow_run" { // those who start or call it were told that it is off
-			only.Off = l.offOutcome(name, w.Enabled)
-		}
-		return []engine.Listener{only}
-	}
-	return nil
-}
-
 func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, error) {
 	startable := false
 	for _, s := range w.Starts {
@@ -297,7 +281,7 @@ func (e *Engine) reportMatch(ev *engine.Event, m engine.Match) {
 	for i := range m.Decisions {
 		e.report(engine.Change{Event: ev, Decision: &m.Decisions[i], Mask: m.Mask})
 		if m.Decisions[i].Outcome == engine.RuleFailed {
-			e.ruleFailed(ev, &m.Decisions[i], e.maskOf(ev))
+			e.ruleFailed(ev, &m.Decisions[i], e.reg.MaskOf(ev))
 		}
 	}
 	for _, s := range m.Starts {
@@ -308,7 +292,7 @@ func (e *Engine) reportMatch(ev *engine.Event, m engine.Match) {
 func (e *Engine) reportUpdate(ev *engine.Event, s engine.RunUpdate) {
 	m := s.Mask
 	if m == nil {
-		m = e.everyRun
+		m = e.reg.EveryRun()
 	}
 	c := engine.Change{Event: ev, Run: s.Run, Mask: m}
 	if e.o.Observe == nil && e.o.Watch == nil {
@@ -337,4 +321,18 @@ func (e *Engine) report(c engine.Change) {
 	if e.o.Watch != nil {
 		e.o.Watch.Changed(c)
 	}
+}
+
+// unreadable is the decision about a call whose workflow's version cannot be read.
+func unreadable(ev *engine.Event, err error) engine.Decision {
+	return engine.Decision{Workflow: ev.Only, Version: cmp.Or(ev.Headers[registry.VersionHeader], "?"), Outcome: engine.RuleFailed,
+		Reason: err.Error()}
+}
+
+// ruleFailed says in the log that a workflow could not decide about an event. The
+// alert comes with the change, see noteChange.
+func (e *Engine) ruleFailed(ev *engine.Event, d *engine.Decision, mask *redact.Masker) {
+	e.o.Log.Warn("a rule failed: this workflow does not run for the event", "event", ev.ID, "workflow", d.Workflow,
+		"trigger", ev.Trigger, "error", mask.Text(d.Reason),
+		"again", fmt.Sprintf("hookloom replay %s --workflow %s", ev.ID, d.Workflow))
 }

@@ -179,7 +179,7 @@ func (e *Engine) takeInbox(ctx context.Context) error {
 	}
 	for i, ev := range events {
 		events[i] = nil // arrived lets go of a large body
-		e.ids.Seen(int64(ev.ID))
+		e.reg.SeenID(int64(ev.ID))
 		e.mu.Lock()
 		known := e.matching[ev.ID]
 		e.mu.Unlock()
@@ -248,7 +248,7 @@ func (e *Engine) takeDue(ctx context.Context) error {
 
 // takeSlot claims the right to work on a run; false when all are in use.
 func (e *Engine) takeSlot(ex *execution) bool {
-	id := ex.run.ID
+	id := ex.Run.ID
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.atWork) >= e.o.MaxRuns && !ex.suspect || e.stopping || e.atWork[id] != nil {
@@ -270,24 +270,24 @@ func (e *Engine) release(ex *execution) {
 	}
 	e.mu.Lock()
 	full := len(e.atWork) >= e.o.MaxRuns
-	delete(e.atWork, ex.run.ID)
+	delete(e.atWork, ex.Run.ID)
 	look := full || e.canLook()
 	cut := ex.cut()
 	e.mu.Unlock()
 	ex.cancel()
 	ex.giveBack()
-	if ex.held && e.destinations.HasTicket(int64(ex.run.ID)) {
+	if ex.held && e.destinations.HasTicket(int64(ex.Run.ID)) {
 		// It was called in the moment it was put down.
-		if ex.run.Status.Ended() {
-			e.destinations.Forget(int64(ex.run.ID), math.MaxUint64)
-		} else if e.resume(ex.run.ID, false) == nil {
-			e.destinations.PutBack(int64(ex.run.ID))
+		if ex.Run.Status.Ended() {
+			e.destinations.Forget(int64(ex.Run.ID), math.MaxUint64)
+		} else if e.resume(ex.Run.ID, false) == nil {
+			e.destinations.PutBack(int64(ex.Run.ID))
 		}
 	}
-	if cut && ex.run.Status == engine.Waiting {
+	if cut && ex.Run.Status == engine.Waiting {
 		// Cancelled when its last word was on record already.
-		if err := e.store(func() error { return e.cancelStored(e.work, ex.run.ID, ex.why) }); err != nil {
-			e.o.Log.Warn("a run was not cancelled", "run", ex.run.ID, "error", err)
+		if err := e.store(func() error { return e.cancelStored(e.work, ex.Run.ID, ex.why) }); err != nil {
+			e.o.Log.Warn("a run was not cancelled", "run", ex.Run.ID, "error", err)
 		}
 	}
 	if look {

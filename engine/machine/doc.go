@@ -12,13 +12,10 @@
 //	advance.go       the planner's next steps, as one update to store
 //	poison.go        runs that end the process, or cannot be recorded, end alone
 //
-// execution.go is one run at work, runcontext.go what its expressions see. What a run may
-// wait for besides time: wait.go (a person, an event), call.go (another run, which ending.go
-// ends with its caller), hold.go (a permit for a destination). pin.go keeps the versions that
-// a run began with.
-//
-// What people order: again.go, replay.go, batch.go (decide or run again), switch.go (turn a
-// workflow off), link.go (signed links to answer), prune.go, order.go (idempotent orders).
+// execution.go is one run at work. What a run may wait for besides time: wait.go (a person, an
+// event), call.go (another run, which ending.go ends with its caller), hold.go (a permit for a
+// destination). queued.go evaluates for runs that begin later; orders.go is what package control
+// sees of the machine.
 //
 // Between stops 1 and 2 lies the one asynchronous break, and it is a table: the inbox holds
 // the events that were acknowledged and not decided yet. Events stay there when they cannot

@@ -5,12 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -21,57 +20,23 @@ const maxEmits = 10
 // maxEmittedData is how large the data of an emitted event may be, in bytes of JSON.
 const maxEmittedData = 1 << 20
 
-// chain is how a run came about, as chainHeader has it: runs;emits;names.
-type chain struct {
-	// runs is how deep it is in ends of runs that others listen to, emits in events that
-	// steps made.
-	runs, emits int
-	// names are the workflows that led to it.
-	names string
-}
-
-// chainOf reads it; none is all zero. Only what the engine made has one: a sender may
-// write any header.
-func chainOf(ev *engine.Event) (c chain) {
-	if ev.Inlet != "emit" && ev.Inlet != "call" && ev.Inlet != "workflow_run" {
-		return c
-	}
-	parts := strings.SplitN(ev.Headers[chainHeader], ";", 3)
-	c.runs, _ = strconv.Atoi(parts[0])
-	if len(parts) == 3 {
-		c.emits, _ = strconv.Atoi(parts[1])
-		c.names = parts[2]
-	}
-	return c
-}
-
-// with adds a workflow at its end.
-func (c chain) with(workflow string, runs, emits int) chain {
-	if c.names != "" {
-		c.names += " -> "
-	}
-	return chain{c.runs + runs, c.emits + emits, c.names + workflow}
-}
-
-func (c chain) String() string { return fmt.Sprintf("%d;%d;%s", c.runs, c.emits, c.names) }
-
 // Emit implements Inside.
 func (ex *execution) Emit(_ context.Context, in engine.Input, o engine.Emission) (any, error) {
-	c := ex.chain().with(ex.run.Workflow, 0, 1)
-	if c.emits > maxEmits {
+	c := ex.Chain().With(ex.Run.Workflow, 0, 1)
+	if c.Emits > maxEmits {
 		return nil, &plan.Error{Code: "chain_too_deep",
 			Message: fmt.Sprintf("trigger %s gets no event: a chain of events is at most %d deep, and this one is %s; end it "+
-				"with a when: or if: that stops holding", o.Trigger, maxEmits, c.names)}
+				"with a when: or if: that stops holding", o.Trigger, maxEmits, c.Names)}
 	}
-	o.Op, o.Run, o.Path = in.Key, ex.run.ID, in.Path
+	o.Op, o.Run, o.Path = in.Key, ex.Run.ID, in.Path
 	d, err := ex.e.emission(o, in.Redact)
 	if err != nil {
 		return nil, err
 	}
-	d.Headers = map[string]string{"content-type": "application/json", "x-emitted-by": ex.run.ID.String(), chainHeader: c.String()}
-	ex.e.markUnsubscribed(d)
-	ex.e.maskEvent(d)
-	id := engine.EventID(ex.e.ids.Next())
+	d.Headers = map[string]string{"content-type": "application/json", "x-emitted-by": ex.Run.ID.String(), registry.ChainHeader: c.String()}
+	ex.e.reg.MarkUnsubscribed(d)
+	ex.e.reg.MaskEvent(d)
+	id := engine.EventID(ex.e.reg.NextID())
 	d.Key = cmp.Or(d.Key, o.Op)
 	var r engine.Receipt
 	var again bool
@@ -91,7 +56,7 @@ func (ex *execution) Emit(_ context.Context, in engine.Input, o engine.Emission)
 
 // emission makes the delivery of an event.
 func (e *Engine) emission(o engine.Emission, redact func(string) string) (*engine.Delivery, error) {
-	p := e.project.Load()
+	p := e.reg.Snapshot()
 	t := p.Triggers[o.Trigger]
 	if t == nil {
 		return nil, &plan.Error{Code: "unknown_trigger", Message: fmt.Sprintf("no trigger is named %q", o.Trigger)}

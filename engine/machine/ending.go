@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/registry"
 )
 
 // This file is how a called run ends with what called it. Whoever stops waiting for a
@@ -31,7 +32,7 @@ func ending(records []*plan.Record) (out []engine.EndCall) {
 }
 
 // whyEnded says why a run that this one called is ended with it.
-func (ex *execution) whyEnded() string { return engine.WhyEnded(ex.run) }
+func (ex *execution) whyEnded() string { return engine.WhyEnded(ex.Run) }
 
 // endCalled carries the orders out that stand in the store, beside the caller.
 func (e *Engine) endCalled() {
@@ -129,5 +130,5 @@ func (e *Engine) isToEnd(id engine.EventID) (why string, is bool) {
 
 // endedBefore is the decision about an event whose caller waits for it no more.
 func endedBefore(ev *engine.Event, why string) []engine.Decision {
-	return []engine.Decision{{Workflow: ev.Only, Version: ev.Headers[versionHeader], Outcome: engine.Dropped, Reason: why}}
+	return []engine.Decision{{Workflow: ev.Only, Version: ev.Headers[registry.VersionHeader], Outcome: engine.Dropped, Reason: why}}
 }

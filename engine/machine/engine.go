@@ -5,19 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/control"
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -66,21 +65,23 @@ type Options struct {
 // call Run. Its methods may be called by several goroutines, also before Run: what is
 // accepted then waits in the inbox.
 //
-// Locks are taken in this order: turning, using, mu.
+// Locks are taken in this order: those of Registry, mu.
 type Engine struct {
+	*control.Control
+
 	// Immutable after New.
 
 	o Options
-	// everyRun masks what is masked in every run.
-	everyRun *redact.Masker
+	// reg is what is in force; it has locks of its own.
+	reg *registry.Registry
 	// destinations give permits to attempts; they have a lock of their own.
 	destinations *destination.Table
 	// The budgets of memory, in bytes: decoded is for events, outputs, answers, parsed and
 	// lookups for what runs at work hold.
 	decoded, outputs, answers, parsed, lookups *memory.Budget
-	// wake, wakeBatches and wakeGather have the dispatcher, the batches and the gatherings
-	// look again. Each holds at most one signal.
-	wake, wakeBatches, wakeGather chan struct{}
+	// wake and wakeGather have the dispatcher and the gatherings look again. Each holds at
+	// most one signal.
+	wake, wakeGather chan struct{}
 	// working is closed by Run when work is set: before that nothing can be decided.
 	working chan struct{}
 	// failed takes the first error that ends the process.
@@ -91,20 +92,6 @@ type Engine struct {
 	// work is the context of attempts; it outlives the stop by Options.Grace. kill ends it.
 	work context.Context
 	kill context.CancelFunc
-
-	// Replaced whole; read without a lock.
-
-	project atomic.Pointer[loaded]
-	// lookup gives the value of a secret, see UseSecrets.
-	lookup atomic.Pointer[func(name string) (string, bool)]
-	// cancelRules are what ends runs, by trigger; nil for nothing. Writers hold mu.
-	cancelRules atomic.Pointer[map[string][]cancelRule]
-
-	// using serializes changes of project.
-	using sync.Mutex
-	// turning is held for reading by decisions while a workflow holds events back, and for
-	// writing when the last of them are decided.
-	turning sync.RWMutex
 
 	mu sync.Mutex
 
@@ -136,13 +123,9 @@ type Engine struct {
 
 	// Each has a lock of its own.
 
-	ids      engine.IDs
-	pins     pins
 	waiters  waiters
 	alerts   alerts
 	refusals refusalRates
-	// awaited are the triggers whose events a run may wait for; they only grow.
-	awaited sync.Map
 	// toEnd are the events whose called runs are to be ended, with the reason; ends lets
 	// one goroutine end them.
 	toEnd sync.Map
@@ -152,29 +135,6 @@ type Engine struct {
 	// paused are the endpoints that answered 410 Gone, by their key.
 	paused sync.Map
 }
-
-// loaded is a project with its workflows by trigger.
-type loaded struct {
-	*workflows.Project
-	byTrigger map[string][]engine.Listener
-	// byRun are the workflows that listen to the ends of a workflow's runs.
-	byRun map[string][]engine.Listener
-	// gated are the triggers, and the workflows, whose events are decided in order.
-	gated map[string]bool
-	// polled are the triggers with more than one inlet.
-	polled map[string]bool
-	// resting are the workflows that are off, by a person or by their file: their queued
-	// runs do not begin. holding tells that events of one are held.
-	resting map[string]bool
-	holding bool
-	// off are the workflows that a person has switched off.
-	off map[string]engine.Switch
-	// fields masks what history.redact names; nil for nothing.
-	fields *redact.Fields
-}
-
-// enabled tells whether a workflow may be started.
-func (l *loaded) enabled(w *workflows.Workflow) bool { return !l.resting[w.ID] }
 
 // New makes an engine. Its ids come after those that the store knows.
 func New(o Options) *Engine {
@@ -205,95 +165,39 @@ func New(o Options) *Engine {
 	if o.Redactor == nil {
 		o.Redactor = &redact.Redactor{}
 	}
-	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeBatches: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1),
+	e := &Engine{o: o, wake: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1),
 		working: make(chan struct{}), ends: make(chan struct{}, 1), atWork: map[engine.RunID]*execution{}, matching: map[engine.EventID]bool{},
 		failed: make(chan error, 1),
 		alerts: alerts{open: map[alertKey]engine.OpenAlert{}, pending: map[alertKey]*engine.Alert{}, wake: make(chan struct{}, 1)}}
-	e.ids.Seen(o.Store.LastID())
+	e.reg = registry.New(registry.Options{Store: o.Store, Redactor: o.Redactor, Mark: o.Mark, Secrets: o.Secrets, RunURL: o.RunURL, Log: o.Log,
+		OnUse: e.used})
+	e.Control = control.New(control.Options{Store: o.Store, Registry: e.reg, Machine: orders{e}, Redactor: o.Redactor, Log: o.Log,
+		Files: o.Files, LinkKey: o.LinkKey})
 	e.decoded, e.outputs, e.answers = memory.NewBudget(maxDecoded), memory.NewBudget(maxOutputs), memory.NewBudget(maxAnswers)
 	e.parsed, e.lookups = memory.NewBudget(maxParsed), memory.NewBudget(maxLookups)
-	if o.Secrets == nil {
-		o.Secrets = func(string) (string, bool) { return "", false }
-	}
-	e.lookup.Store(&o.Secrets)
-	e.everyRun = o.Redactor.With(nil)
 	e.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
 		Call: func(run int64) bool { return e.permitReady(engine.RunID(run)) }, Wake: e.poke})
 	return e
 }
 
-// Use makes a project the current one, whole: events that come from now on see
-// it, runs that are open keep the version they began with.
-func (e *Engine) Use(ctx context.Context, p *workflows.Project) error {
-	e.using.Lock()
-	defer e.using.Unlock()
-	return e.use(ctx, p)
-}
-
-func (e *Engine) use(ctx context.Context, p *workflows.Project) error {
-	switches, err := e.o.Store.Switches(ctx)
-	if err != nil {
-		return fmt.Errorf("reading which workflows are switched off: %w", err)
-	}
-	l := &loaded{Project: p, off: map[string]engine.Switch{}, byTrigger: map[string][]engine.Listener{}, byRun: map[string][]engine.Listener{},
-		gated:  map[string]bool{},
-		polled: map[string]bool{}, resting: map[string]bool{}}
-	if paths := p.History.Redact; len(paths) > 0 {
-		l.fields = redact.NewFields(paths, e.o.Mark)
-	}
-	for _, x := range switches {
-		l.off[x.Workflow] = x
-	}
-	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
-		w := p.Workflows[id]
-		if err := e.o.Store.SaveVersion(ctx, w); err != nil {
-			return fmt.Errorf("storing workflow %s: %w", w.ID, err)
-		}
-		if err := e.pin(ctx, p, w); err != nil {
-			return err
-		}
-		e.addCancelRules(w)
-		for _, c := range w.CancelOn {
-			l.gated[c.Trigger] = true
-		}
-		off := l.offOutcome(w.ID, w.Enabled)
-		if off != "" && l.off[w.ID].State != engine.SwitchDraining {
-			l.resting[w.ID] = true
-		}
-		l.holding = l.holding || off == engine.Held
-		for _, s := range w.Starts {
-			// What is held is decided in the order in which it came.
-			if w.Gated() && off != engine.Disabled || off == engine.Held {
-				l.gated[w.ID] = true
-				l.gated[s.Trigger] = true
-			}
-			for _, id := range s.Workflows {
-				l.byRun[id] = append(l.byRun[id], engine.Listener{Workflow: w, Start: s})
-			}
-			if s.Kind == "trigger" {
-				t := p.Triggers[s.Trigger]
-				if t != nil && !t.Starts() {
-					continue // its events only end waits
-				}
-				var types []string
-				if t != nil && t.Webhook != nil {
-					types = t.Webhook.Events
-				}
-				l.byTrigger[s.Trigger] = append(l.byTrigger[s.Trigger], engine.Listener{Workflow: w, Start: s, Types: types, Off: off})
-			}
-		}
-	}
-	for name, t := range p.Triggers {
-		l.polled[name] = t.Webhook != nil && (t.Poll != nil || t.Webhook.Reconcile != nil)
-	}
-	e.refreshRedactor(p)
+// used follows a project that is taken into use; publish makes it the current one.
+func (e *Engine) used(ctx context.Context, l *registry.Snapshot, publish func()) error {
 	if e.o.Files != nil {
-		e.o.Files.Bound(p.FileBounds.MaxSize)
+		e.o.Files.Bound(l.FileBounds.MaxSize)
 	}
-	e.destinations.Use(p.Destinations)
-	e.project.Store(l)
+	e.destinations.Use(l.Destinations)
+	publish()
 	return e.unparkAll(ctx, l)
 }
+
+// Use makes a project the current one, see Registry.Use.
+func (e *Engine) Use(ctx context.Context, p *workflows.Project) error { return e.reg.Use(ctx, p) }
+
+// UseSecrets swaps the source of secrets, see Registry.UseSecrets.
+func (e *Engine) UseSecrets(lookup func(name string) (string, bool)) { e.reg.UseSecrets(lookup) }
+
+// SwitchedOff tells which workflows a person has switched off.
+func (e *Engine) SwitchedOff() map[string]engine.Switch { return e.reg.SwitchedOff() }
 
 // Run works until ctx ends, then lets open attempts finish within the grace. An
 // error means that nothing can be stored safely any more and the process must
@@ -324,7 +228,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.loadPaused(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
-	if err := e.awaitOpen(ctx); err != nil && ctx.Err() == nil {
+	if err := e.reg.AwaitOpen(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
 	e.mu.Lock()
@@ -350,7 +254,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.loadAlerts(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
-	for _, upkeep := range []func(context.Context){e.prune, e.runBatches, e.closeGatherings, e.tellAlerts, e.watchConditions, e.watchClock} {
+	for _, upkeep := range []func(context.Context){e.RunPruning, e.RunBatches, e.closeGatherings, e.tellAlerts, e.watchConditions,
+		e.watchClock} {
 		e.goroutines.Add(1)
 		go func() {
 			defer e.goroutines.Done()

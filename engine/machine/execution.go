@@ -9,6 +9,7 @@ import (
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -17,10 +18,11 @@ import (
 // goroutine and read only what does not change while they do. Before a new run is handed to
 // its goroutine, it belongs to the one that evaluates its event.
 type execution struct {
-	runContext
+	registry.RunContext
 
 	// Set when it is made; not changed afterwards.
 
+	e *Engine
 	// slot tells that it holds one of Options.MaxRuns; a suspect has one beyond them.
 	slot, suspect bool
 	// alone tells that its event joins no others (debounce, batch).
@@ -97,7 +99,7 @@ type execution struct {
 
 // newExecution makes the execution of a run. Its state is made by begin.
 func (e *Engine) newExecution(ev *engine.Event, r *engine.Run) *execution {
-	ex := &execution{runContext: runContext{e: e, event: ev, run: r}}
+	ex := &execution{RunContext: registry.RunContext{Reg: e.reg, Event: ev, Run: r}, e: e}
 	ex.ctx, ex.cancel = context.WithCancel(e.work)
 	return ex
 }
@@ -108,9 +110,9 @@ func (e *Engine) newRun(ev *engine.Event, w *workflows.Workflow, id engine.RunID
 	ex := e.newExecution(ev, &engine.Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: engine.Queued, CreatedAt: now,
 		DueAt: now})
 	ex.since, ex.share = time.Now(), ev.Share.Retain()
-	ex.begin(w, names, now)
-	if isBatch(w) {
-		ex.state.Events = []any{names}
+	ex.Begin(w, names, now)
+	if registry.IsBatch(w) {
+		ex.State.Events = []any{names}
 	}
 	ex.watchNews(w)
 	return ex
@@ -122,13 +124,13 @@ func (ex *execution) start(slot bool) engine.RunUpdate {
 	ex.slot = slot
 	if !slot {
 		ex.declined = ex.provisional // it would be read back; in the inbox it costs less
-		return engine.RunUpdate{Run: ex.run, New: true, Cancels: ex.cancels}
+		return engine.RunUpdate{Run: ex.Run, New: true, Cancels: ex.Cancels}
 	}
-	ex.run.StartedAt = ex.run.CreatedAt
+	ex.Run.StartedAt = ex.Run.CreatedAt
 	s := ex.advance()
 	s.New = true
 	if !s.Run.Status.Ended() {
-		s.Cancels = ex.cancels
+		s.Cancels = ex.Cancels
 	}
 	return s
 }

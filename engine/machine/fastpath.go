@@ -47,7 +47,7 @@ func (e *Engine) acceptFast(ctx context.Context, id engine.EventID, d *engine.De
 		return r, false
 	}
 	defer ev.Share.Release()
-	p, decided := e.deciding()
+	p, decided := e.reg.Deciding()
 	defer decided()
 	m, live := e.evaluate(p, ev, until)
 	defer func() {
@@ -66,7 +66,7 @@ func (e *Engine) acceptFast(ctx context.Context, id engine.EventID, d *engine.De
 			e.divert(d.Trigger, busyFor)
 			return r, false
 		}
-		ex.provisional, ex.state.Until = false, time.Time{}
+		ex.provisional, ex.State.Until = false, time.Time{}
 	}
 	r, result, err := e.acceptDecided(ctx, id, d, m)
 	if err != nil {
@@ -85,11 +85,11 @@ func (e *Engine) acceptFast(ctx context.Context, id engine.EventID, d *engine.De
 // enterFastPath reports whether an event of a trigger may take the fast path now. The caller
 // must call leaveFastPath when it did.
 func (e *Engine) enterFastPath(trigger string) bool {
-	p := e.project.Load()
+	p := e.reg.Snapshot()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	// Ordered events keep their order, and what is in the inbox is older.
-	if p == nil || p.gated[trigger] || e.backlog || e.stopping || e.work == nil || e.room() == 0 {
+	if p == nil || p.Gated[trigger] || e.backlog || e.stopping || e.work == nil || e.room() == 0 {
 		return false
 	}
 	if until, ok := e.fast.diverted[trigger]; ok {

@@ -25,10 +25,10 @@ func isFinal(path string) bool { return strings.HasPrefix(path, plan.FinallyPath
 
 // noteFinally notes that steps of finally have begun: only a person may cut them.
 func (ex *execution) noteFinally() {
-	if len(ex.state.Workflow.Finally) == 0 || ex.ending {
+	if len(ex.State.Workflow.Finally) == 0 || ex.ending {
 		return
 	}
-	for path := range ex.state.Records {
+	for path := range ex.State.Records {
 		if isFinal(path) {
 			ex.e.mu.Lock()
 			ex.ending = true
@@ -41,7 +41,7 @@ func (ex *execution) noteFinally() {
 // cutBeforeFinally tells that a run was cut in the moment before its first steps of
 // finally, which are then asked for again. From here on only a person may cut them.
 func (ex *execution) cutBeforeFinally(d plan.Decision) bool {
-	if len(ex.state.Workflow.Finally) == 0 || ex.ending {
+	if len(ex.State.Workflow.Finally) == 0 || ex.ending {
 		return false
 	}
 	begins := slices.ContainsFunc(d.Due, func(x plan.Due) bool { return isFinal(x.Path) }) ||
@@ -58,7 +58,7 @@ func (ex *execution) cutBeforeFinally(d plan.Decision) bool {
 // toFinally leads a run that was cut to its finally steps. It gives false when there is
 // nothing to be done for it any more: it has none, or they were cut.
 func (ex *execution) toFinally() bool {
-	if len(ex.state.Workflow.Finally) == 0 {
+	if len(ex.State.Workflow.Finally) == 0 {
 		return false
 	}
 	ex.e.mu.Lock()
@@ -75,11 +75,11 @@ func (ex *execution) toFinally() bool {
 	if why == nil {
 		why = cancelledByHand()
 	}
-	ex.run.Ending, ex.why, ex.ending = why, nil, true
+	ex.Run.Ending, ex.why, ex.ending = why, nil, true
 	ex.ctx, ex.cancel = context.WithCancel(ex.e.work)
 	ex.e.mu.Unlock()
-	ex.state.Cancelled = why
-	ex.stopWaiting(ex.state.Now)
+	ex.State.Cancelled = why
+	ex.stopWaiting(ex.State.Now)
 	return true
 }
 
@@ -89,7 +89,7 @@ func (e *Engine) cancelLater(ctx context.Context, r *engine.Run, why *plan.Error
 	if r.StartedAt.IsZero() || r.Ending != nil {
 		return false, nil
 	}
-	w, err := e.version(ctx, r, r.ID)
+	w, err := e.reg.Version(ctx, r, r.ID)
 	if err != nil || len(w.Finally) == 0 {
 		return false, nil // a run that cannot be compiled is cancelled all the same
 	}

@@ -9,29 +9,19 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/engine/registry"
 )
-
-// gathering evaluates how an event joins others.
-func (rc *runContext) gathering(g *workflows.Gather) (*engine.Gathering, error) {
-	key, err := g.KeyOf(rc.keyEnv())
-	if err != nil {
-		return nil, err
-	}
-	return &engine.Gathering{Kind: g.Kind, Key: rc.masker().Text(key), Wait: g.Wait, Max: g.Max, Size: g.Size,
-		Bytes: memory.DecodedSize(rc.event.Raw)}, nil
-}
 
 // heldBack gives the update of a run that does not begin now; nil for one that does.
 func (ex *execution) heldBack() (*engine.RunUpdate, error) {
-	if err := ex.findCancelKeys(); err != nil {
+	if err := ex.FindCancelKeys(); err != nil {
 		return nil, err
 	}
-	s := engine.RunUpdate{Run: ex.run, New: true, Answers: -1, Cancels: ex.cancels}
+	s := engine.RunUpdate{Run: ex.Run, New: true, Answers: -1, Cancels: ex.Cancels}
 	var err error
-	if g := ex.state.Workflow.Gather; g != nil && ex.event.Inlet != "manual" && !ex.alone {
-		s.Gather, err = ex.gathering(g)
-	} else if s.Slot, err = ex.slotRequest(); s.Slot == nil {
+	if g := ex.State.Workflow.Gather; g != nil && ex.Event.Inlet != "manual" && !ex.alone {
+		s.Gather, err = ex.Gathering(g)
+	} else if s.Slot, err = ex.SlotRequest(); s.Slot == nil {
 		return nil, err
 	}
 	held := s // only what is held back costs an allocation
@@ -153,7 +143,7 @@ func (e *Engine) cancelGathered(ctx context.Context, id engine.RunID, why *plan.
 // gatheredSlot is what a gathered run asks for before it begins. What cannot be read
 // asks for nothing: the run itself says what is wrong.
 func (e *Engine) gatheredSlot(ctx context.Context, g engine.DueGathering) (*engine.SlotRequest, error) {
-	w, err := e.version(ctx, &engine.Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
+	w, err := e.reg.Version(ctx, &engine.Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
 	if err != nil || !w.Bounded() {
 		return nil, nil
 	}
@@ -161,32 +151,29 @@ func (e *Engine) gatheredSlot(ctx context.Context, g engine.DueGathering) (*engi
 	if err != nil {
 		return nil, nil
 	}
-	rc, err := e.contextOf(ctx, w, ev, &engine.Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
+	rc, err := e.reg.ContextOf(ctx, w, ev, &engine.Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
 	if err != nil {
 		return nil, nil
 	}
-	return rc.slotRequest()
+	return rc.SlotRequest()
 }
-
-// isBatch tells whether runs of a workflow have several events.
-func isBatch(w *workflows.Workflow) bool { return w.Gather != nil && w.Gather.Kind == workflows.Batch }
 
 // loadBatch loads the events of a batch that is to go on. They have one share of the
 // memory, for which the run waits without any.
 func (ex *execution) loadBatch() error {
-	if !isBatch(ex.state.Workflow) {
+	if !registry.IsBatch(ex.State.Workflow) {
 		return nil
 	}
-	_, size, err := ex.e.o.Store.Gathered(ex.e.work, ex.run.ID)
+	_, size, err := ex.e.o.Store.Gathered(ex.e.work, ex.Run.ID)
 	if err != nil {
 		return fmt.Errorf("looking for the events of the batch: %w", err)
 	}
-	if size += memory.DecodedSize(ex.event.Raw); size > memory.Small {
+	if size += memory.DecodedSize(ex.Event.Raw); size > memory.Small {
 		ex.putDown()
 		if err := ex.e.decoded.Take(ex.e.work, size); err != nil {
 			return err
 		}
 		ex.share = memory.NewShare(ex.e.decoded, size)
 	}
-	return ex.readEvents(ex.e.work, ex.run.ID)
+	return ex.ReadEvents(ex.e.work, ex.Run.ID)
 }

@@ -45,11 +45,11 @@ func (ex *execution) permit(d plan.Due) *destination.Hold {
 		// From here on it may be called, also while it is at work.
 		ex.watchPermit()
 	}
-	p, h := ex.e.destinations.Take(name, limit, int64(ex.run.ID))
+	p, h := ex.e.destinations.Take(name, limit, int64(ex.Run.ID))
 	if h != nil && !ex.held {
 		ex.held = true
 		ex.watchPermit()
-		p, h = ex.e.destinations.Take(name, limit, int64(ex.run.ID))
+		p, h = ex.e.destinations.Take(name, limit, int64(ex.Run.ID))
 	}
 	if h != nil {
 		return h
@@ -108,24 +108,24 @@ func (e *Engine) permitReady(id engine.RunID) bool {
 
 // hold puts on record that an attempt waits for its destination.
 func (ex *execution) hold(d plan.Due, h *destination.Hold) {
-	list := ex.state.Records[d.Path]
+	list := ex.State.Records[d.Path]
 	if n := len(list); n > 0 && list[n-1].Status == plan.Waiting {
 		return
 	}
-	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Waiting, StartedAt: ex.state.Now, Input: d.Shown,
-		Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: ex.masker().Text(h.Why)}}, Destination: h.Host}
-	ex.state.AddRecord(r)
+	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Waiting, StartedAt: ex.State.Now, Input: d.Shown,
+		Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: ex.Masker().Text(h.Why)}}, Destination: h.Host}
+	ex.State.AddRecord(r)
 	ex.unsaved = append(ex.unsaved, r)
 }
 
 // givesUp ends an attempt whose host has not answered for too long. It counts, so
 // that a run does not wait for ever.
 func (ex *execution) givesUp(d plan.Due, h *destination.Hold) {
-	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Failed, StartedAt: ex.state.Now,
-		FinishedAt: ex.state.Now, Input: d.Shown,
-		Error: &plan.Error{Message: ex.masker().Text(fmt.Sprintf("not sent: %s, for %s", h.Why, engine.ShortDuration(ex.e.o.MaxHeld))),
+	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Failed, StartedAt: ex.State.Now,
+		FinishedAt: ex.State.Now, Input: d.Shown,
+		Error: &plan.Error{Message: ex.Masker().Text(fmt.Sprintf("not sent: %s, for %s", h.Why, engine.ShortDuration(ex.e.o.MaxHeld))),
 			Code: "destination_down", Retryable: true, Step: d.Path, Attempts: d.Attempt}}
-	ex.state.AddRecord(r)
+	ex.State.AddRecord(r)
 	ex.unsaved = append(ex.unsaved, r)
 }
 
@@ -150,7 +150,7 @@ func (ex *execution) gone(ctx context.Context, raw string, d plan.Due, err error
 	if raw == "" || !errors.As(err, &e) || e.Status != 410 {
 		return err
 	}
-	p := engine.Pause{Key: endpointKey(raw), Endpoint: ex.e.showEndpoint(raw), Run: ex.run.ID.String(), At: time.Now().UTC()}
+	p := engine.Pause{Key: endpointKey(raw), Endpoint: ex.e.showEndpoint(raw), Run: ex.Run.ID.String(), At: time.Now().UTC()}
 	if serr := ex.e.o.Store.Pause(context.WithoutCancel(ctx), p); serr != nil {
 		ex.e.o.Log.Error("an endpoint that is gone was not paused", "endpoint", p.Endpoint, "error", serr)
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -50,9 +51,9 @@ func (e *Engine) resume(id engine.RunID, suspect bool) <-chan struct{} {
 func (e *Engine) loadAlone(ex *execution) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.o.Log.Error("a run panicked", "run", ex.run.ID, "panic", p, "stack", string(debug.Stack()))
-			if ex.event == nil {
-				ex.event = &engine.Event{ID: ex.run.Event}
+			e.o.Log.Error("a run panicked", "run", ex.Run.ID, "panic", p, "stack", string(debug.Stack()))
+			if ex.Event == nil {
+				ex.Event = &engine.Event{ID: ex.Run.Event}
 			}
 			err = e.giveUp(ex, panicked(p))
 		}
@@ -63,7 +64,7 @@ func (e *Engine) loadAlone(ex *execution) (err error) {
 // load fills an execution from the store. A run whose workflow or event cannot be
 // read any more ends as failed, with the reason.
 func (e *Engine) load(ex *execution) error {
-	if aside, err := e.parked(e.work, ex.run.ID); aside || err != nil {
+	if aside, err := e.parked(e.work, ex.Run.ID); aside || err != nil {
 		return cmp.Or(err, engine.ErrStale)
 	}
 	if err := e.makeRoom(ex); err != nil {
@@ -71,17 +72,17 @@ func (e *Engine) load(ex *execution) error {
 	}
 	var t *engine.Taken
 	err := e.store(func() (err error) {
-		t, err = e.o.Store.Take(e.work, ex.run.ID)
+		t, err = e.o.Store.Take(e.work, ex.Run.ID)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	ex.run, ex.since = t.Run, time.Now()
+	ex.Run, ex.since = t.Run, time.Now()
 	if t.Unreadable != nil {
-		ex.event = t.Event
+		ex.Event = t.Event
 		return e.giveUp(ex, fmt.Errorf("a row of this run cannot be read: %w (hookloom replay %s runs it again from its event)",
-			t.Unreadable, ex.run.ID))
+			t.Unreadable, ex.Run.ID))
 	}
 	if why, is := e.isToEnd(t.Run.Event); is && t.Event.Inlet == "call" {
 		ex.cutBy(&plan.Error{Message: why, Code: "cancelled"})
@@ -91,21 +92,21 @@ func (e *Engine) load(ex *execution) error {
 	if !e.tryShare(ev) {
 		ev = ev.WithoutBody()
 	}
-	if ex.event, err = e.awaitShare(e.work, ev); e.rowsFault(err) {
-		ex.event = &engine.Event{ID: ev.ID, Delivery: engine.Delivery{Trigger: ev.Trigger, Inlet: ev.Inlet}}
+	if ex.Event, err = e.awaitShare(e.work, ev); e.rowsFault(err) {
+		ex.Event = &engine.Event{ID: ev.ID, Delivery: engine.Delivery{Trigger: ev.Trigger, Inlet: ev.Inlet}}
 		return e.giveUp(ex, err)
 	} else if err != nil {
 		return err
 	}
-	ex.share = ex.event.Share
-	if ex.run.StartedAt.IsZero() {
-		ex.run.StartedAt = ex.since.UTC()
+	ex.share = ex.Event.Share
+	if ex.Run.StartedAt.IsZero() {
+		ex.Run.StartedAt = ex.since.UTC()
 	}
-	w, err := e.version(e.work, ex.run, asOf(ex.run, ex.event))
-	if err == nil && ex.run.Crashes > maxCrashes {
-		err = fmt.Errorf("the process ended %d times while this run was at work", ex.run.Crashes)
+	w, err := e.reg.Version(e.work, ex.Run, registry.AsOf(ex.Run, ex.Event))
+	if err == nil && ex.Run.Crashes > maxCrashes {
+		err = fmt.Errorf("the process ended %d times while this run was at work", ex.Run.Crashes)
 	}
-	names, nameErr := ex.event.Names()
+	names, nameErr := ex.Event.Names()
 	if err == nil {
 		err = nameErr
 	}
@@ -117,7 +118,7 @@ func (e *Engine) load(ex *execution) error {
 
 // loadState fills an execution with what is on record of its run.
 func (e *Engine) loadState(ex *execution, w *workflows.Workflow, names map[string]any, t *engine.Taken) error {
-	ex.begin(w, names, ex.run.StartedAt)
+	ex.Begin(w, names, ex.Run.StartedAt)
 	if err := ex.loadBatch(); err != nil {
 		if e.work.Err() != nil {
 			return err
@@ -125,18 +126,18 @@ func (e *Engine) loadState(ex *execution, w *workflows.Workflow, names map[strin
 		return e.giveUp(ex, err)
 	}
 	for _, r := range t.Records {
-		ex.state.AddRecord(r)
-		ex.hideCredentials(r)
+		ex.State.AddRecord(r)
+		ex.HideCredentials(r)
 	}
 	ex.fitRoom()
-	if ex.state.Cancelled = ex.run.Ending; ex.run.Ending != nil {
+	if ex.State.Cancelled = ex.Run.Ending; ex.Run.Ending != nil {
 		ex.stopWaiting(ex.since)
 	}
-	ex.carryOn(t)
-	ex.held = e.destinations.HasTicket(int64(ex.run.ID))
+	ex.CarryOn(t)
+	ex.held = e.destinations.HasTicket(int64(ex.Run.ID))
 	e.mu.Lock()
 	ex.watchNews(w)
-	ex.ending = ex.run.Ending != nil
+	ex.ending = ex.Run.Ending != nil
 	e.mu.Unlock()
 	if ex.news != nil {
 		ex.answersAre(t)

@@ -17,7 +17,7 @@ import (
 func (e *Engine) execute(ex *execution) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.o.Log.Error("a run panicked", "run", ex.run.ID, "panic", p, "stack", string(debug.Stack()))
+			e.o.Log.Error("a run panicked", "run", ex.Run.ID, "panic", p, "stack", string(debug.Stack()))
 			e.unrecorded(ex, panicked(p))
 		}
 	}()
@@ -35,7 +35,7 @@ func (e *Engine) runLoop(ex *execution) {
 		}
 		s := ex.advance()
 		if ex.held {
-			e.destinations.Forget(int64(ex.run.ID), mark) // those that it did not take
+			e.destinations.Forget(int64(ex.Run.ID), mark) // those that it did not take
 		}
 		var next time.Time
 		err := e.store(func() (err error) {
@@ -51,18 +51,18 @@ func (e *Engine) runLoop(ex *execution) {
 		}
 		e.began(s)
 		e.dueAt(next)
-		e.reportUpdate(ex.event, s)
+		e.reportUpdate(ex.Event, s)
 		ex.stored(s.Records)
 		if len(ex.due) == 0 && ex.inFlight == 0 {
-			ended := ex.run.Status.Ended()
+			ended := ex.Run.Status.Ended()
 			if !ended {
 				e.noteQuestions(ex)
 			}
 			e.release(ex)
 			if ended {
-				e.logEnd(ex.run, ex.masker())
+				e.logEnd(ex.Run, ex.Masker())
 			} else {
-				e.dueAt(ex.run.DueAt)
+				e.dueAt(ex.Run.DueAt)
 			}
 			return
 		}
@@ -74,12 +74,12 @@ func (e *Engine) runLoop(ex *execution) {
 func (e *Engine) unrecorded(ex *execution, err error) {
 	ex.abandon()
 	if !errors.Is(err, engine.ErrStale) {
-		e.o.Log.Error("a run cannot be recorded", "run", ex.run.ID, "error", err)
+		e.o.Log.Error("a run cannot be recorded", "run", ex.Run.ID, "error", err)
 	}
 	if e.rowsFault(err) {
-		ex.run.Output, ex.run.Text = nil, ""
+		ex.Run.Output, ex.Run.Text = nil, ""
 		if gaveUp := e.giveUp(ex, err); !errors.Is(gaveUp, errGaveUp) {
-			e.o.Log.Error("a run that failed cannot be recorded either", "run", ex.run.ID, "error", gaveUp)
+			e.o.Log.Error("a run that failed cannot be recorded either", "run", ex.Run.ID, "error", gaveUp)
 		}
 	}
 	e.release(ex)

@@ -79,7 +79,7 @@ func (x *rooms) all() {
 // grow asks for the room that the run's outputs take. A run that finds none is crowded:
 // nothing more of it begins, and what still comes back is stored and let go.
 func (ex *execution) grow() {
-	n := ex.e.outputs.Need(ex.state.Memory()) - ex.lent
+	n := ex.e.outputs.Need(ex.State.Memory()) - ex.lent
 	if n <= 0 || ex.crowded {
 		return
 	}
@@ -138,18 +138,18 @@ func (ex *execution) lookedUp() {
 // it is loaded again.
 func (ex *execution) noteSize() {
 	switch {
-	case ex.run.Status.Ended():
+	case ex.Run.Status.Ended():
 		if ex.large {
-			ex.e.large.Delete(ex.run.ID)
+			ex.e.large.Delete(ex.Run.ID)
 		}
-	case ex.state != nil && ex.state.Memory() > memory.Small:
-		ex.e.large.Store(ex.run.ID, ex.state.Memory())
+	case ex.State != nil && ex.State.Memory() > memory.Small:
+		ex.e.large.Store(ex.Run.ID, ex.State.Memory())
 	}
 }
 
 // makeRoom waits for what a large run takes, before it is loaded.
 func (e *Engine) makeRoom(ex *execution) error {
-	v, ok := e.large.Load(ex.run.ID)
+	v, ok := e.large.Load(ex.Run.ID)
 	if !ok {
 		return nil
 	}
@@ -164,7 +164,7 @@ func (e *Engine) makeRoom(ex *execution) error {
 
 // fitRoom makes what a loaded run was lent what it takes.
 func (ex *execution) fitRoom() {
-	n := ex.e.outputs.Need(ex.state.Memory())
+	n := ex.e.outputs.Need(ex.State.Memory())
 	switch {
 	case n > ex.lent:
 		ex.e.outputs.Add(n - ex.lent)

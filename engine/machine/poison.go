@@ -64,10 +64,10 @@ var errGaveUp = errors.New("the run has failed")
 // giveUp ends a run that cannot go on as a dead letter, with the reason.
 func (e *Engine) giveUp(ex *execution, cause error) error {
 	now := time.Now().UTC()
-	ex.run.Status, ex.run.FinishedAt, ex.run.DueAt = engine.Failed, now, time.Time{}
-	ex.run.Error = &plan.Error{Message: value.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
-	s := engine.RunUpdate{Run: ex.run, Called: ex.event.Inlet == "call", Emits: e.subscriberEvents(ex.run, ex.event), FreesSlot: true,
-		Cancelable: true, CloseSteps: true, Mask: ex.masker()}
+	ex.Run.Status, ex.Run.FinishedAt, ex.Run.DueAt = engine.Failed, now, time.Time{}
+	ex.Run.Error = &plan.Error{Message: value.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
+	s := engine.RunUpdate{Run: ex.Run, Called: ex.Event.Inlet == "call", Emits: e.subscriberEvents(ex.Run, ex.Event), FreesSlot: true,
+		Cancelable: true, CloseSteps: true, Mask: ex.Masker()}
 	var next time.Time
 	err := e.store(func() (err error) {
 		next, err = e.o.Store.CommitRun(context.WithoutCancel(e.work), s)
@@ -79,8 +79,8 @@ func (e *Engine) giveUp(ex *execution, cause error) error {
 	e.endCalled() // it may have waited for runs that it called
 	e.began(s)
 	e.dueAt(next)
-	e.reportUpdate(ex.event, s)
-	e.logEnd(ex.run, ex.masker())
+	e.reportUpdate(ex.Event, s)
+	e.logEnd(ex.Run, ex.Masker())
 	return errGaveUp
 }
 

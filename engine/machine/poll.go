@@ -11,9 +11,9 @@ import (
 func (e *Engine) Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err error) {
 	ids := make([]engine.EventID, len(b.Items))
 	for i, d := range b.Items {
-		ids[i] = engine.EventID(e.ids.Next())
-		e.markUnsubscribed(d)
-		e.maskEvent(d)
+		ids[i] = engine.EventID(e.reg.NextID())
+		e.reg.MarkUnsubscribed(d)
+		e.reg.MaskEvent(d)
 	}
 	var receipts []engine.Receipt
 	err = e.untilKnown(ctx, func(ctx context.Context) (err error) {

@@ -3,7 +3,6 @@ package machine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -27,13 +26,13 @@ func (ex *execution) valueRef(project bool, key string) engine.ValueRef {
 	if project {
 		return engine.ValueRef{Key: key}
 	}
-	return engine.ValueRef{Workflow: ex.run.Workflow, Key: key}
+	return engine.ValueRef{Workflow: ex.Run.Workflow, Key: key}
 }
 
 // ChangeValue implements Inside.
 func (ex *execution) ChangeValue(_ context.Context, in engine.Input, project bool, c engine.ValueChange) (any, error) {
 	c.ValueRef = ex.valueRef(project, c.Key)
-	c.Op, c.Run, c.By = in.Key, ex.run.ID, ex.run.ID.String()
+	c.Op, c.Run, c.By = in.Key, ex.Run.ID, ex.Run.ID.String()
 	ex.wrote.Store(true)
 	return ex.e.changeValue(c, in.Redact)
 }
@@ -58,30 +57,4 @@ func (e *Engine) changeValue(c engine.ValueChange, redact func(string) string) (
 		return nil, next.Refused
 	}
 	return value.DecodeJSON([]byte(next.Result))
-}
-
-// SetValue and DeleteValue are what people do.
-func (e *Engine) SetValue(ctx context.Context, c engine.ValueChange) (engine.ValueItem, error) {
-	if p := e.project.Load(); c.Workflow != "" && p.Workflows[c.Workflow] == nil {
-		return engine.ValueItem{}, fmt.Errorf("workflow %q: %w", c.Workflow, engine.ErrNotFound)
-	}
-	c.Kind = engine.ValueSet
-	if _, err := e.changeByHand(ctx, c); err != nil {
-		return engine.ValueItem{}, err
-	}
-	return e.o.Store.Value(ctx, c.ValueRef, time.Now())
-}
-
-// DeleteValue removes a value; it returns ErrNotFound when there is none.
-func (e *Engine) DeleteValue(ctx context.Context, c engine.ValueChange) error {
-	if _, err := e.o.Store.Value(ctx, c.ValueRef, time.Now()); err != nil {
-		return fmt.Errorf("key %q: %w", c.Key, err)
-	}
-	c.Kind = engine.ValueDelete
-	_, err := e.changeByHand(ctx, c)
-	return err
-}
-
-func (e *Engine) changeByHand(ctx context.Context, c engine.ValueChange) (engine.ValueNext, error) {
-	return engine.ChangeValueIn(ctx, e.o.Store, c, e.everyRun.Text)
 }

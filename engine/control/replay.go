@@ -1,4 +1,4 @@
-package machine
+package control
 
 import (
 	"cmp"
@@ -11,16 +11,16 @@ import (
 )
 
 // Replay makes a new run of an old one as ReplayRun does.
-func (e *Engine) Replay(ctx context.Context, of engine.RunID, from, version, by string) (engine.RunID, error) {
-	r, err := e.ReplayRun(ctx, of, engine.ReplayOrder{From: from, Version: version, By: by})
+func (ctl *Control) Replay(ctx context.Context, of engine.RunID, from, version, by string) (engine.RunID, error) {
+	r, err := ctl.ReplayRun(ctx, of, engine.ReplayOrder{From: from, Version: version, By: by})
 	return r.Run, err
 }
 
 // ReplayRun makes a new run of an old one: of the same event, from the start or with
 // the steps that had succeeded, on the pinned or the current version. A run is repeated
 // once: who asks for it again gets the run that was made.
-func (e *Engine) ReplayRun(ctx context.Context, of engine.RunID, o engine.ReplayOrder) (engine.Replayed, error) {
-	r, err := e.o.Store.Run(ctx, of)
+func (ctl *Control) ReplayRun(ctx context.Context, of engine.RunID, o engine.ReplayOrder) (engine.Replayed, error) {
+	r, err := ctl.o.Store.Run(ctx, of)
 	if err != nil && (r == nil || r.Workflow == "") { // what it gave need not be readable
 		return engine.Replayed{}, fmt.Errorf("run %s: %w", of, err)
 	}
@@ -29,27 +29,28 @@ func (e *Engine) ReplayRun(ctx context.Context, of engine.RunID, o engine.Replay
 	}
 	use := r.Version
 	if o.Version == "current" {
-		w := e.project.Load().Workflows[r.Workflow]
+		w := ctl.o.Registry.Snapshot().Workflows[r.Workflow]
 		if w == nil {
 			return engine.Replayed{}, fmt.Errorf("workflow %s: %w", r.Workflow, engine.ErrNotFound)
 		}
 		use = w.Version
 	}
 	now := time.Now().UTC()
-	ev, err := e.o.Store.Event(ctx, r.Event)
+	ev, err := ctl.o.Store.Event(ctx, r.Event)
 	if err != nil {
 		return engine.Replayed{}, fmt.Errorf("event %s: %w", r.Event, err)
 	}
 	if ev.Stripped {
 		return engine.Replayed{}, fmt.Errorf("run %s cannot be replayed: the body of its event was pruned (history: bodies)", of)
 	}
-	replay := engine.Replay{New: engine.RunID(e.ids.Next()), Of: of, From: o.From, Version: use, At: now, By: cmp.Or(o.By, "somebody"),
+	replay := engine.Replay{New: engine.RunID(ctl.o.Registry.NextID()), Of: of, From: o.From, Version: use, At: now,
+		By:    cmp.Or(o.By, "somebody"),
 		Again: o.Again}
-	if replay.Slot, replay.Cancels, err = e.slotOf(ctx, r, ev, replay); err != nil {
+	if replay.Slot, replay.Cancels, err = ctl.slotOf(ctx, r, ev, replay); err != nil {
 		return engine.Replayed{}, fmt.Errorf("run %s: %w", of, err)
 	}
-	replay.NotBefore = e.replayAt(now)
-	due, doubts, err := e.o.Store.Replay(ctx, replay)
+	replay.NotBefore = ctl.o.Machine.ReplayAt(now)
+	due, doubts, err := ctl.o.Store.Replay(ctx, replay)
 	var already *engine.ReplayedError
 	if errors.As(err, &already) {
 		return engine.Replayed{Run: already.As, Already: true}, nil
@@ -57,6 +58,6 @@ func (e *Engine) ReplayRun(ctx context.Context, of engine.RunID, o engine.Replay
 	if err != nil {
 		return engine.Replayed{}, fmt.Errorf("run %s was not replayed: %w", of, err)
 	}
-	e.dueAt(due)
+	ctl.o.Machine.DueAt(due)
 	return engine.Replayed{Run: replay.New, InDoubt: doubts}, nil
 }

@@ -1,26 +1,27 @@
-package machine
+package registry
 
 import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/content"
+	"github.com/hookloom/hookloom/engine/redact"
 )
 
-// maskEvent masks in a delivery what may not be stored: secrets that the project
+// MaskEvent masks in a delivery what may not be stored: secrets that the project
 // knows, and the fields of history.redact. It is done before anything is decided, so
 // that rules see what is on record, and after the key was computed.
-func (e *Engine) maskEvent(d *engine.Delivery) {
+func (g *Registry) MaskEvent(d *engine.Delivery) {
 	if len(d.Raw) == 0 {
 		return
 	}
 	raw, changed := d.Raw, false
 	if content.LooksJSON(d.Headers["content-type"], raw) {
-		raw, changed = e.o.Redactor.JSON(raw)
-	} else if b := e.o.Redactor.Bytes(raw); len(b) != len(raw) || &b[0] != &raw[0] {
+		raw, changed = g.o.Redactor.JSON(raw)
+	} else if b := g.o.Redactor.Bytes(raw); len(b) != len(raw) || &b[0] != &raw[0] {
 		raw, changed = b, true
 	}
-	if p := e.project.Load(); p != nil && p.fields != nil {
+	if p := g.project.Load(); p != nil && p.fields != nil {
 		out, kind := p.fields.Body(d.Headers["content-type"], raw, d.DataExpr)
 		if strings.HasPrefix(d.Flag, engine.UnreadableFlag) {
 			// Where its data would stand is not known.
@@ -38,10 +39,10 @@ func (e *Engine) maskEvent(d *engine.Delivery) {
 	}
 }
 
-// maskRefusal masks the fields of history.redact in a refused body. Its signature
+// MaskRefusal masks the fields of history.redact in a refused body. Its signature
 // covers the whole, which is kept to judge it again.
-func (e *Engine) maskRefusal(r *engine.Refusal) {
-	p := e.project.Load()
+func (g *Registry) MaskRefusal(r *engine.Refusal) {
+	p := g.project.Load()
 	if p == nil || p.fields == nil || len(r.Body) == 0 {
 		return
 	}
@@ -49,4 +50,12 @@ func (e *Engine) maskRefusal(r *engine.Refusal) {
 	if len(safe) != len(r.Body) || &safe[0] != &r.Body[0] {
 		r.Body, r.Whole = safe, r.Body
 	}
+}
+
+// MaskOf masks what is told of an event: secrets, and its own hidden values.
+func (g *Registry) MaskOf(ev *engine.Event) *redact.Masker {
+	if len(ev.Hidden) > 0 {
+		return g.o.Redactor.With(ev.Hidden)
+	}
+	return g.everyRun
 }

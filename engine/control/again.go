@@ -1,4 +1,4 @@
-package machine
+package control
 
 import (
 	"cmp"
@@ -9,25 +9,26 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/registry"
 )
 
 // DecideAgain decides an event again for one workflow, with today's rule, and runs it
 // when the rule matches.
-func (e *Engine) DecideAgain(ctx context.Context, id engine.EventID, workflow string, again bool, by string) (engine.Again, error) {
+func (ctl *Control) DecideAgain(ctx context.Context, id engine.EventID, workflow string, again bool, by string) (engine.Again, error) {
 	select {
-	case <-e.working:
+	case <-ctl.o.Machine.Working():
 	case <-ctx.Done():
 		return engine.Again{}, ctx.Err()
 	}
-	ev, err := e.replayable(ctx, id)
+	ev, err := ctl.replayable(ctx, id)
 	if err != nil {
 		return engine.Again{}, err
 	}
-	l, err := e.listenerOf(ev, workflow)
+	l, err := ctl.listenerOf(ev, workflow)
 	if err != nil {
 		return engine.Again{}, err
 	}
-	if ev, err = e.awaitShare(ctx, ev); err != nil {
+	if ev, err = ctl.o.Machine.AwaitShare(ctx, ev); err != nil {
 		return engine.Again{}, err
 	}
 	defer ev.Share.Release()
@@ -36,8 +37,8 @@ func (e *Engine) DecideAgain(ctx context.Context, id engine.EventID, workflow st
 		once = engine.EachTime
 	}
 	now := time.Now().UTC()
-	r := e.redecision(l, ev, once, false, e.replayAt(now), by)
-	out, err := e.redecide(ctx, nil, r)
+	r := ctl.redecision(l, ev, once, false, ctl.o.Machine.ReplayAt(now), by)
+	out, err := ctl.redecide(ctx, nil, r)
 	if err != nil {
 		return engine.Again{}, err
 	}
@@ -61,12 +62,12 @@ func (e *Engine) DecideAgain(ctx context.Context, id engine.EventID, workflow st
 
 // Undecided lists the workflows that listen to an event today, are switched on, and
 // have had no run for it.
-func (e *Engine) Undecided(ctx context.Context, id engine.EventID) ([]string, error) {
-	ev, err := e.replayable(ctx, id)
+func (ctl *Control) Undecided(ctx context.Context, id engine.EventID) ([]string, error) {
+	ev, err := ctl.replayable(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	at, err := e.o.Store.Decided(ctx, id)
+	at, err := ctl.o.Store.Decided(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", id, err)
 	}
@@ -74,9 +75,9 @@ func (e *Engine) Undecided(ctx context.Context, id engine.EventID) ([]string, er
 		return nil, fmt.Errorf("event %s: %w", id, engine.ErrPending)
 	}
 	var out []string
-	p := e.project.Load()
-	for _, l := range p.listeners(&ev.Delivery) {
-		if p.enabled(l.Workflow) && !slices.Contains(at.Ran, l.Workflow.ID) && !slices.Contains(out, l.Workflow.ID) {
+	p := ctl.o.Registry.Snapshot()
+	for _, l := range p.Listeners(&ev.Delivery) {
+		if p.Enabled(l.Workflow) && !slices.Contains(at.Ran, l.Workflow.ID) && !slices.Contains(out, l.Workflow.ID) {
 			out = append(out, l.Workflow.ID)
 		}
 	}
@@ -84,8 +85,8 @@ func (e *Engine) Undecided(ctx context.Context, id engine.EventID) ([]string, er
 }
 
 // replayable loads an event that can be decided again.
-func (e *Engine) replayable(ctx context.Context, id engine.EventID) (*engine.Event, error) {
-	ev, err := e.o.Store.Event(ctx, id)
+func (ctl *Control) replayable(ctx context.Context, id engine.EventID) (*engine.Event, error) {
+	ev, err := ctl.o.Store.Event(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", id, err)
 	}
@@ -96,29 +97,29 @@ func (e *Engine) replayable(ctx context.Context, id engine.EventID) (*engine.Eve
 }
 
 // listenerOf is how a workflow listens to an event today.
-func (e *Engine) listenerOf(ev *engine.Event, workflow string) (engine.Listener, error) {
-	p := e.project.Load()
+func (ctl *Control) listenerOf(ev *engine.Event, workflow string) (engine.Listener, error) {
+	p := ctl.o.Registry.Snapshot()
 	w := p.Workflows[workflow]
 	if w == nil {
 		return engine.Listener{}, fmt.Errorf("workflow %q: %w", workflow, engine.ErrNotFound)
 	}
-	for _, l := range p.listeners(&ev.Delivery) {
+	for _, l := range p.Listeners(&ev.Delivery) {
 		if l.Workflow.ID != workflow {
 			continue
 		}
-		if p.off[workflow].State == engine.SwitchDraining {
+		if p.Off[workflow].State == engine.SwitchDraining {
 			return l, nil
 		}
-		if !p.enabled(w) {
-			return engine.Listener{}, e.offError(p, workflow)
+		if !p.Enabled(w) {
+			return engine.Listener{}, ctl.offError(p, workflow)
 		}
 		return l, nil
 	}
 	return engine.Listener{}, fmt.Errorf("workflow %s does not listen to trigger %s, where event %s came from", workflow, ev.Trigger, ev.ID)
 }
 
-func (e *Engine) offError(p *loaded, workflow string) error {
-	if _, off := p.off[workflow]; off {
+func (ctl *Control) offError(p *registry.Snapshot, workflow string) error {
+	if _, off := p.Off[workflow]; off {
 		return &engine.OffError{Workflow: workflow}
 	}
 	return fmt.Errorf("workflow %s has enabled: false in %s", workflow, p.Workflows[workflow].File)
@@ -126,57 +127,24 @@ func (e *Engine) offError(p *loaded, workflow string) error {
 
 // redecision asks today's rule about an event. Batches and holds ask about one event at
 // a time, which therefore needs no share of the memory. A run that begins is queued for a moment.
-func (e *Engine) redecision(l engine.Listener, ev *engine.Event, once engine.Onceness, many bool, notBefore time.Time,
+func (ctl *Control) redecision(l engine.Listener, ev *engine.Event, once engine.Onceness, many bool, notBefore time.Time,
 	by string) engine.Redecision {
 	r := engine.Redecision{Event: ev.ID, Once: once, At: time.Now().UTC(), By: cmp.Or(by, "somebody"), Source: ev}
 	names, err := ev.Names()
 	l.Off = ""
 	// One event that a person asks for runs by itself; many are gathered as they were.
 	alone := once == engine.OnceAsked || once == engine.EachTime && !many
-	r.Decision, r.Start = e.evaluateQueued(l, ev, names, err, alone)
+	r.Decision, r.Start = ctl.o.Machine.EvaluateQueued(l, ev, names, err, alone)
 	if r.Start != nil {
 		r.Start.Run.DueAt = notBefore
 	}
 	return r
 }
 
-// evaluateQueued evaluates one workflow as evaluateWorkflow does, for a run that waits in the store. With
-// alone, its event joins no others.
-func (e *Engine) evaluateQueued(l engine.Listener, ev *engine.Event, names map[string]any, unreadable error,
-	alone bool) (d engine.Decision, start *engine.RunUpdate) {
-	defer func() {
-		if p := recover(); p != nil {
-			d, start = e.panicked(l, ev, p), nil
-		}
-	}()
-	d = l.Evaluate(ev, names, unreadable, time.Time{})
-	if d.Outcome != engine.Matched {
-		return d, nil
-	}
-	d.Run = engine.RunID(e.ids.Next())
-	ex := e.newRun(ev, l.Workflow, d.Run, names)
-	ex.cancel() // it is taken up from the store
-	defer ex.putDown()
-	ex.alone = alone
-	held, err := ex.heldBack()
-	if err != nil {
-		d.Run, d.Outcome, d.Reason = 0, engine.RuleFailed, engine.Problem(err)
-		return d, nil
-	}
-	if held == nil {
-		held = &engine.RunUpdate{Run: ex.run, New: true, Answers: -1, Cancels: ex.cancels}
-	}
-	if slot := held.Slot; slot != nil {
-		// A person asked for it: what is full makes it wait.
-		slot.OnFull, slot.MaxQueue, slot.RateDrop = "queue", math.MaxInt, false
-	}
-	return d, held
-}
-
 // redecide stores new decisions in one transaction, with the progress of the batch
 // that makes them, and lets their runs begin.
-func (e *Engine) redecide(ctx context.Context, step *engine.BatchStep, rs ...engine.Redecision) ([]engine.Redecided, error) {
-	out, err := e.o.Store.Redecide(ctx, rs, step)
+func (ctl *Control) redecide(ctx context.Context, step *engine.BatchStep, rs ...engine.Redecision) ([]engine.Redecided, error) {
+	out, err := ctl.o.Store.Redecide(ctx, rs, step)
 	if err != nil {
 		return nil, fmt.Errorf("deciding again: %w", err)
 	}
@@ -187,56 +155,37 @@ func (e *Engine) redecide(ctx context.Context, step *engine.BatchStep, rs ...eng
 		d := rs[i].Decision
 		d.Outcome, d.Reason, d.Run = x.Outcome, x.Reason, x.Run
 		ev := cmp.Or(rs[i].Source, &engine.Event{ID: rs[i].Event})
-		mask := e.maskOf(ev)
-		e.report(engine.Change{Event: ev, Decision: &d, Mask: mask})
-		if d.Outcome == engine.RuleFailed {
-			e.ruleFailed(ev, &d, mask)
-		}
-		e.gatherDue(x.Gather)
+		ctl.o.Machine.Decided(ev, &d)
+		ctl.o.Machine.GatherDue(x.Gather)
 		if x.Run != 0 && x.Gather.IsZero() && !x.Folded {
-			e.dueAt(x.Due)
+			ctl.o.Machine.DueAt(x.Due)
 		}
 	}
 	return out, nil
 }
 
-// replayPause is the time between the starts of two replays, so that a thousand of them
-// do not overload the services that they call.
-const replayPause = 50 * time.Millisecond
-
-// replayAt is when a replay may begin.
-func (e *Engine) replayAt(now time.Time) time.Time {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	at := now
-	if e.nextReplay.After(now) {
-		at = e.nextReplay
-	}
-	e.nextReplay = at.Add(replayPause)
-	return at
-}
-
 // slotOf is what a replay has to ask for before it begins, and by what it can be ended.
 // It never drops or replaces what is there for being full: a person asked for it.
-func (e *Engine) slotOf(ctx context.Context, of *engine.Run, ev *engine.Event, r engine.Replay) (*engine.SlotRequest,
+func (ctl *Control) slotOf(ctx context.Context, of *engine.Run, ev *engine.Event, r engine.Replay) (*engine.SlotRequest,
 	[]engine.CancelKey, error) {
-	w, err := e.version(ctx, &engine.Run{Workflow: of.Workflow, Version: r.Version}, r.New)
+	w, err := ctl.o.Registry.Version(ctx, &engine.Run{Workflow: of.Workflow, Version: r.Version}, r.New)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !w.Bounded() && len(w.CancelOn) == 0 {
 		return nil, nil, nil
 	}
-	rc, err := e.contextOf(ctx, w, ev, &engine.Run{ID: r.New, Event: ev.ID, Workflow: w.ID, Version: w.Version, Repeats: of.ID}, of.ID)
+	rc, err := ctl.o.Registry.ContextOf(ctx, w, ev, &engine.Run{ID: r.New, Event: ev.ID, Workflow: w.ID, Version: w.Version, Repeats: of.ID},
+		of.ID)
 	if err == nil {
-		err = rc.findCancelKeys()
+		err = rc.FindCancelKeys()
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := rc.slotRequest()
+	p, err := rc.SlotRequest()
 	if p != nil {
 		p.OnFull, p.MaxQueue, p.RateDrop = "queue", math.MaxInt, false
 	}
-	return p, rc.cancels, err
+	return p, rc.Cancels, err
 }

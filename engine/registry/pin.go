@@ -1,7 +1,6 @@
-package machine
+package registry
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,10 +18,10 @@ import (
 // file.
 
 const (
-	// versionHeader of an event that calls a workflow is the version to run, and
+	// VersionHeader of an event that calls a workflow is the version to run, and
 	// asOfHeader the run as of which it uses others: that of the first caller.
-	versionHeader = "x-workflow-version"
-	asOfHeader    = "x-as-of"
+	VersionHeader = "x-workflow-version"
+	AsOfHeader    = "x-as-of"
 )
 
 // pins are what the versions of workflows use.
@@ -41,11 +40,11 @@ type pinned struct {
 	from              engine.RunID
 }
 
-// asOf is the run as of which a run uses other files: itself, or for a called one the
+// AsOf is the run as of which a run uses other files: itself, or for a called one the
 // run that began it all.
-func asOf(r *engine.Run, ev *engine.Event) engine.RunID {
+func AsOf(r *engine.Run, ev *engine.Event) engine.RunID {
 	if ev != nil && ev.Inlet == "call" && r.Repeats == 0 {
-		if id, err := engine.ParseRunID(ev.Headers[asOfHeader]); err == nil {
+		if id, err := engine.ParseRunID(ev.Headers[AsOfHeader]); err == nil {
 			return id
 		}
 	}
@@ -71,7 +70,7 @@ func (p *pins) at(version string, id engine.RunID) (engine.VersionUses, bool) {
 }
 
 // load reads what is kept, once.
-func (p *pins) load(ctx context.Context, s engine.Store) error {
+func (p *pins) load(ctx context.Context, s Store) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.loaded {
@@ -101,36 +100,36 @@ func (p *pins) find(k pinned) *workflows.Workflow {
 }
 
 // pin keeps what a workflow of a project uses, if that has changed.
-func (e *Engine) pin(ctx context.Context, p *workflows.Project, w *workflows.Workflow) error {
-	if err := e.pins.load(ctx, e.o.Store); err != nil {
+func (g *Registry) pin(ctx context.Context, p *workflows.Project, w *workflows.Workflow) error {
+	if err := g.pins.load(ctx, g.o.Store); err != nil {
 		return err
 	}
-	e.awaits(w)
+	g.awaits(w)
 	uses := p.Uses(w)
 	if uses.None() {
-		e.pins.keep(pinned{w.ID, w.Version, 0}, w)
+		g.pins.keep(pinned{w.ID, w.Version, 0}, w)
 		return nil
 	}
 	for name, version := range uses.Connectors {
-		if err := e.o.Store.SaveFile(ctx, "connectors/"+name, version, p.Connectors[name].Text); err != nil {
+		if err := g.o.Store.SaveFile(ctx, "connectors/"+name, version, p.Connectors[name].Text); err != nil {
 			return fmt.Errorf("storing connector %s: %w", name, err)
 		}
 	}
-	u := engine.VersionUses{Version: w.Version, From: engine.RunID(e.ids.Next()), Uses: uses}
-	e.pins.mu.Lock()
-	list := e.pins.uses[w.Version]
-	e.pins.mu.Unlock()
+	u := engine.VersionUses{Version: w.Version, From: engine.RunID(g.ids.Next()), Uses: uses}
+	g.pins.mu.Lock()
+	list := g.pins.uses[w.Version]
+	g.pins.mu.Unlock()
 	if n := len(list); n > 0 && same(list[n-1].Uses, uses) {
 		u = list[n-1]
 	} else {
-		if err := e.o.Store.SaveUses(ctx, u); err != nil {
+		if err := g.o.Store.SaveUses(ctx, u); err != nil {
 			return fmt.Errorf("storing what workflow %s uses: %w", w.ID, err)
 		}
-		e.pins.mu.Lock()
-		e.pins.uses[w.Version] = append(list[:n:n], u)
-		e.pins.mu.Unlock()
+		g.pins.mu.Lock()
+		g.pins.uses[w.Version] = append(list[:n:n], u)
+		g.pins.mu.Unlock()
 	}
-	e.pins.keep(pinned{w.ID, w.Version, u.From}, w)
+	g.pins.keep(pinned{w.ID, w.Version, u.From}, w)
 	return nil
 }
 
@@ -139,69 +138,69 @@ func same(a, b workflows.Uses) bool {
 }
 
 // awaits notes whose events a workflow may wait for.
-func (e *Engine) awaits(w *workflows.Workflow) {
+func (g *Registry) awaits(w *workflows.Workflow) {
 	for _, name := range w.AwaitedTriggers() {
-		e.awaited.Store(name, true)
+		g.awaited.Store(name, true)
 	}
 }
 
-// awaitOpen notes whose events the runs may wait for that are open, also those that do
+// AwaitOpen notes whose events the runs may wait for that are open, also those that do
 // not wait yet.
-func (e *Engine) awaitOpen(ctx context.Context) error {
-	names, err := e.o.Store.Awaited(ctx)
+func (g *Registry) AwaitOpen(ctx context.Context) error {
+	names, err := g.o.Store.Awaited(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for what runs wait for: %w", err)
 	}
 	for _, name := range names {
-		e.awaited.Store(name, true)
+		g.awaited.Store(name, true)
 	}
-	open, err := e.o.Store.OpenVersions(ctx)
+	open, err := g.o.Store.OpenVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for the versions of open runs: %w", err)
 	}
-	p := e.project.Load()
+	p := g.project.Load()
 	for _, r := range open {
 		if w := p.Workflows[r.Workflow]; w != nil && w.Version == r.Version {
 			continue
 		}
-		_, _ = e.version(ctx, &r, r.ID) // one that cannot be read fails when it goes on
+		_, _ = g.Version(ctx, &r, r.ID) // one that cannot be read fails when it goes on
 	}
 	return nil
 }
 
-// version gives the workflow that a run is pinned to, compiled with what it used as of
+// Version gives the workflow that a run is pinned to, compiled with what it used as of
 // a run.
-func (e *Engine) version(ctx context.Context, r *engine.Run, as engine.RunID) (*workflows.Workflow, error) {
-	u, _ := e.pins.at(r.Version, as)
+func (g *Registry) Version(ctx context.Context, r *engine.Run, as engine.RunID) (*workflows.Workflow, error) {
+	u, _ := g.pins.at(r.Version, as)
 	k := pinned{r.Workflow, r.Version, u.From}
-	if w := e.pins.find(k); w != nil {
+	if w := g.pins.find(k); w != nil {
 		return w, nil
 	}
-	text, err := e.o.Store.Version(ctx, r.Version)
+	text, err := g.o.Store.Version(ctx, r.Version)
 	if err != nil {
 		return nil, fmt.Errorf("version %s of workflow %s: %w", r.Version, r.Workflow, err)
 	}
 	with := workflows.Pins{Triggers: u.Uses.Triggers}
-	if with.Workflows, err = e.texts(ctx, u.Uses.Workflows); err != nil {
+	if with.Workflows, err = g.texts(ctx, u.Uses.Workflows); err != nil {
 		return nil, err
 	}
-	if with.Connectors, err = e.texts(ctx, u.Uses.Connectors); err != nil {
+	if with.Connectors, err = g.texts(ctx, u.Uses.Connectors); err != nil {
 		return nil, err
 	}
-	w, mistakes := e.project.Load().Compile(r.Workflow, []byte(text), with)
+	w, mistakes := g.project.Load().Compile(r.Workflow, []byte(text), with)
 	if mistakes.Errors() > 0 {
 		return nil, fmt.Errorf("version %s of workflow %s can no longer be compiled: %w", r.Version, r.Workflow, mistakes)
 	}
-	e.awaits(w)
-	e.pins.keep(k, w)
+	g.awaits(w)
+	g.pins.keep(k, w)
 	return w, nil
 }
 
 // texts loads versions of files; those that are gone are left out.
-func (e *Engine) texts(ctx context.Context, versions map[string]string) (map[string][]byte, error) {
+func (g *Registry) texts(ctx context.Context, versions map[string]string) (map[string][]byte, error) {
 	var out map[string][]byte
 	for name, version := range versions {
-		text, err := e.o.Store.Version(ctx, version)
+		text, err := g.o.Store.Version(ctx, version)
 		if errors.Is(err, engine.ErrNotFound) {
 			continue
 		}
@@ -216,50 +215,45 @@ func (e *Engine) texts(ctx context.Context, versions map[string]string) (map[str
 	return out, nil
 }
 
-// callee is the workflow that a step of the run calls: of the version that was in force
-// when the run began.
-func (ex *execution) callee(name string) (*workflows.Workflow, error) {
-	as := asOf(ex.run, ex.event)
-	now := ex.e.project.Load().Workflows[name]
-	u, known := ex.e.pins.at(ex.run.Version, as)
+// Callee is the workflow that a step of a run calls: of the version that was in force when the
+// run began.
+func (g *Registry) Callee(ctx context.Context, r *engine.Run, ev *engine.Event, name string) (*workflows.Workflow, error) {
+	as := AsOf(r, ev)
+	now := g.project.Load().Workflows[name]
+	u, known := g.pins.at(r.Version, as)
 	version := u.Uses.Workflows[name]
 	switch {
 	case known && version != "" && (now == nil || now.Version != version):
-		return ex.e.version(ex.e.work, &engine.Run{Workflow: name, Version: version}, as)
+		return g.Version(ctx, &engine.Run{Workflow: name, Version: version}, as)
 	case now == nil:
 		return nil, fmt.Errorf("there is no workflow %s any more", name)
 	}
 	return now, nil
 }
 
-// listenersTo are the workflows that an event goes to. A called one is of the version
+// ListenersTo are the workflows that an event goes to. A called one is of the version
 // that the caller began with.
-func (e *Engine) listenersTo(p *loaded, ev *engine.Event) ([]engine.Listener, error) {
+func (g *Registry) ListenersTo(ctx context.Context, p *Snapshot, ev *engine.Event) ([]engine.Listener, error) {
 	if ev.Inlet != "call" {
-		return p.listeners(&ev.Delivery), nil
+		return p.Listeners(&ev.Delivery), nil
 	}
-	if version := ev.Headers[versionHeader]; version != "" {
-		as, err := engine.ParseRunID(ev.Headers[asOfHeader])
+	if version := ev.Headers[VersionHeader]; version != "" {
+		as, err := engine.ParseRunID(ev.Headers[AsOfHeader])
 		if err != nil {
 			return nil, fmt.Errorf("event %s: %w", ev.ID, err)
 		}
-		w, err := e.version(e.work, &engine.Run{Workflow: ev.Only, Version: version}, as)
+		w, err := g.Version(ctx, &engine.Run{Workflow: ev.Only, Version: version}, as)
 		if err != nil {
 			return nil, err
 		}
 		return []engine.Listener{{Workflow: w, Start: workflows.Start{Kind: "manual"}}}, nil
 	}
-	return p.listeners(&ev.Delivery), nil
+	return p.Listeners(&ev.Delivery), nil
 }
 
-// unreadable is the decision about a call whose workflow's version cannot be read.
-func unreadable(ev *engine.Event, err error) engine.Decision {
-	return engine.Decision{Workflow: ev.Only, Version: cmp.Or(ev.Headers[versionHeader], "?"), Outcome: engine.RuleFailed, Reason: err.Error()}
-}
-
-// goneTriggers are the triggers that a workflow waits for and the project has no more.
-func (e *Engine) goneTriggers(w *workflows.Workflow) (gone map[string]bool) {
-	p := e.project.Load()
+// GoneTriggers are the triggers that a workflow waits for and the project has no more.
+func (g *Registry) GoneTriggers(w *workflows.Workflow) (gone map[string]bool) {
+	p := g.project.Load()
 	for _, name := range w.AwaitedTriggers() {
 		if p.Triggers[name] == nil {
 			if gone == nil {

@@ -1,4 +1,4 @@
-package machine
+package control
 
 import (
 	"context"
@@ -12,22 +12,22 @@ import (
 // EachSelected gives each event of a selection to do, once a workflow, until the moment
 // until. It tells how many events there are and how many were looked at. It writes nothing;
 // the memory of an event is lent for the call of do.
-func (e *Engine) EachSelected(ctx context.Context, s engine.Selection, until time.Time, do func(engine.Selected)) (events, looked int,
+func (ctl *Control) EachSelected(ctx context.Context, s engine.Selection, until time.Time, do func(engine.Selected)) (events, looked int,
 	err error) {
-	if err := e.normalize(&s, time.Now().UTC()); err != nil {
+	if err := ctl.normalize(&s, time.Now().UTC()); err != nil {
 		return 0, 0, err
 	}
-	triggers, cursor, end := e.triggersOf(s), engine.EventID(engine.FirstID(s.Since)-1), engine.EventID(engine.FirstID(s.Until))
-	if events, err = e.o.Store.CountEvents(ctx, triggers, cursor, end); err != nil {
+	triggers, cursor, end := ctl.triggersOf(s), engine.EventID(engine.FirstID(s.Since)-1), engine.EventID(engine.FirstID(s.Until))
+	if events, err = ctl.o.Store.CountEvents(ctx, triggers, cursor, end); err != nil {
 		return 0, 0, fmt.Errorf("counting events: %w", err)
 	}
 	for time.Now().Before(until) {
-		list, err := e.o.Store.Undone(ctx, triggers, cursor, end, batchLook)
+		list, err := ctl.o.Store.Undone(ctx, triggers, cursor, end, batchLook)
 		if err != nil {
 			return 0, 0, fmt.Errorf("reading events: %w", err)
 		}
 		for _, at := range list {
-			if err := e.selected(ctx, s, at, do); err != nil {
+			if err := ctl.selected(ctx, s, at, do); err != nil {
 				return 0, 0, err
 			}
 			looked++
@@ -41,31 +41,31 @@ func (e *Engine) EachSelected(ctx context.Context, s engine.Selection, until tim
 }
 
 // selected gives one event of a selection to do.
-func (e *Engine) selected(ctx context.Context, s engine.Selection, at engine.DecidedState, do func(engine.Selected)) error {
-	ev, err := e.o.Store.Event(ctx, at.Event)
+func (ctl *Control) selected(ctx context.Context, s engine.Selection, at engine.DecidedState, do func(engine.Selected)) error {
+	ev, err := ctl.o.Store.Event(ctx, at.Event)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("reading event %s: %w", at.Event, err)
 	}
-	p := e.project.Load()
+	p := ctl.o.Registry.Snapshot()
 	wanted := func(l engine.Listener) bool { return s.Workflow == "" || s.Workflow == l.Workflow.ID }
 	give := func(l engine.Listener, ev *engine.Event, known bool) {
 		do(engine.Selected{Workflow: l.Workflow, Start: l.Start, Types: l.Types, Event: ev, Known: known})
 	}
 	if err != nil || ev.CanReplay() != nil {
-		for _, name := range e.triggersOf(s) {
-			if list := slices.DeleteFunc(slices.Clone(p.byTrigger[name]), func(l engine.Listener) bool { return !wanted(l) }); len(list) > 0 {
+		for _, name := range ctl.triggersOf(s) {
+			if list := slices.DeleteFunc(slices.Clone(p.ByTrigger[name]), func(l engine.Listener) bool { return !wanted(l) }); len(list) > 0 {
 				give(list[0], nil, false)
 				return nil
 			}
 		}
 		return nil
 	}
-	if ev, err = e.awaitShare(ctx, ev); err != nil {
+	if ev, err = ctl.o.Machine.AwaitShare(ctx, ev); err != nil {
 		return err
 	}
 	defer ev.Share.Release()
-	take, _ := p.takes(s, ev, at)
-	for _, l := range p.listeners(&ev.Delivery) {
+	take, _ := takes(p, s, ev, at)
+	for _, l := range p.Listeners(&ev.Delivery) {
 		id := l.Workflow.ID
 		if wanted(l) && (at.Outcomes[id] == engine.Matched || slices.Contains(at.Ran, id)) && !s.Again {
 			give(l, ev, true)

@@ -1,4 +1,4 @@
-package machine
+package control
 
 import (
 	"context"
@@ -30,8 +30,8 @@ type link struct {
 
 // Link makes a token with which a person without access to the console answers a
 // question of a run, once, in the name given.
-func (e *Engine) Link(ctx context.Context, id engine.RunID, path, by string) (token string, q plan.Question, err error) {
-	questions, err := e.Questions(ctx, id)
+func (ctl *Control) Link(ctx context.Context, id engine.RunID, path, by string) (token string, q plan.Question, err error) {
+	questions, err := ctl.Questions(ctx, id)
 	if err != nil {
 		return "", q, err
 	}
@@ -53,7 +53,7 @@ func (e *Engine) Link(ctx context.Context, id engine.RunID, path, by string) (to
 		return "", q, fmt.Errorf("making a link for run %s: %w", id, err)
 	}
 	text := base64.RawURLEncoding.EncodeToString(b)
-	mac, err := e.linkMAC(text)
+	mac, err := ctl.linkMAC(text)
 	if err != nil {
 		return "", q, fmt.Errorf("signing a link for run %s: %w", id, err)
 	}
@@ -61,27 +61,27 @@ func (e *Engine) Link(ctx context.Context, id engine.RunID, path, by string) (to
 }
 
 // linkMAC binds a link to this installation too: a key may serve several.
-func (e *Engine) linkMAC(text string) ([]byte, error) {
-	if e.o.LinkKey == nil {
+func (ctl *Control) linkMAC(text string) ([]byte, error) {
+	if ctl.o.LinkKey == nil {
 		return nil, errors.New("there is no key to sign links")
 	}
-	key, err := e.o.LinkKey()
+	key, err := ctl.o.LinkKey()
 	if err != nil {
 		return nil, err
 	}
 	m := hmac.New(sha256.New, key)
-	m.Write([]byte("approval link " + e.o.Store.Instance() + " " + text))
+	m.Write([]byte("approval link " + ctl.o.Store.Instance() + " " + text))
 	return m.Sum(nil), nil
 }
 
 // openLink proves a token before it looks at what it says.
-func (e *Engine) openLink(token string) (id engine.RunID, l link, err error) {
+func (ctl *Control) openLink(token string) (id engine.RunID, l link, err error) {
 	text, mac, _ := strings.Cut(token, ".")
 	given, err := base64.RawURLEncoding.Strict().DecodeString(mac)
 	if err != nil {
 		return 0, l, engine.ErrLink
 	}
-	if want, err := e.linkMAC(text); err != nil || !hmac.Equal(given, want) {
+	if want, err := ctl.linkMAC(text); err != nil || !hmac.Equal(given, want) {
 		return 0, l, engine.ErrLink
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
@@ -95,12 +95,12 @@ func (e *Engine) openLink(token string) (id engine.RunID, l link, err error) {
 }
 
 // LinkQuestion gives the question that a link is for, while it is open.
-func (e *Engine) LinkQuestion(ctx context.Context, token string) (plan.Question, error) {
-	id, l, err := e.openLink(token)
+func (ctl *Control) LinkQuestion(ctx context.Context, token string) (plan.Question, error) {
+	id, l, err := ctl.openLink(token)
 	if err != nil {
 		return plan.Question{}, err
 	}
-	questions, err := e.Questions(ctx, id)
+	questions, err := ctl.Questions(ctx, id)
 	if err != nil {
 		return plan.Question{}, errors.Join(engine.ErrLink, err)
 	}
@@ -114,14 +114,14 @@ func (e *Engine) LinkQuestion(ctx context.Context, token string) (plan.Question,
 
 // AnswerLink answers the question that a link is for. It gives who answered which
 // step of which run, also when the answer was not taken.
-func (e *Engine) AnswerLink(ctx context.Context, token, verdict, comment string) (engine.Answer, error) {
-	if _, err := e.LinkQuestion(ctx, token); err != nil {
+func (ctl *Control) AnswerLink(ctx context.Context, token, verdict, comment string) (engine.Answer, error) {
+	if _, err := ctl.LinkQuestion(ctx, token); err != nil {
 		return engine.Answer{}, err
 	}
-	id, l, err := e.openLink(token)
+	id, l, err := ctl.openLink(token)
 	if err != nil {
 		return engine.Answer{}, err
 	}
-	_, err = e.Answer(ctx, id, engine.Response{Path: l.Path, Verdict: verdict, By: l.By, Proof: "link", Comment: comment})
+	_, err = ctl.Answer(ctx, id, engine.Response{Path: l.Path, Verdict: verdict, By: l.By, Proof: "link", Comment: comment})
 	return engine.Answer{Run: id, Path: l.Path, By: l.By, Comment: comment}, err
 }

@@ -1,4 +1,4 @@
-package machine
+package control
 
 import (
 	"cmp"
@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows"
 )
 
 // normalize checks a selection against the project.
-func (e *Engine) normalize(s *engine.Selection, now time.Time) error {
-	p := e.project.Load()
+func (ctl *Control) normalize(s *engine.Selection, now time.Time) error {
+	p := ctl.o.Registry.Snapshot()
 	for _, status := range s.Statuses {
 		if !slices.Contains(engine.Outcomes, status) || status == "matched" && !s.Again {
 			return fmt.Errorf("%w: unknown status %q; use one of %s", engine.ErrQuery, status, strings.Join(engine.Outcomes[1:], ", "))
@@ -37,11 +38,11 @@ func (e *Engine) normalize(s *engine.Selection, now time.Time) error {
 	case s.Workflow != "" && w == nil:
 		return fmt.Errorf("%w: there is no workflow %q; there are %s", engine.ErrQuery, s.Workflow,
 			strings.Join(slices.Sorted(maps.Keys(p.Workflows)), ", "))
-	case w != nil && p.resting[w.ID]:
-		return e.offError(p, w.ID)
-	case w != nil && s.Trigger != "" && !slices.Contains(e.triggersOf(*s), s.Trigger):
+	case w != nil && p.Resting[w.ID]:
+		return ctl.offError(p, w.ID)
+	case w != nil && s.Trigger != "" && !slices.Contains(ctl.triggersOf(*s), s.Trigger):
 		return fmt.Errorf("%w: workflow %s does not listen to trigger %s", engine.ErrQuery, s.Workflow, s.Trigger)
-	case w == nil && len(p.byTrigger[s.Trigger]) == 0:
+	case w == nil && len(p.ByTrigger[s.Trigger]) == 0:
 		return fmt.Errorf("%w: no workflow listens to a trigger %q", engine.ErrQuery, s.Trigger)
 	}
 	return nil
@@ -49,12 +50,12 @@ func (e *Engine) normalize(s *engine.Selection, now time.Time) error {
 
 // triggersOf are the triggers whose events a selection takes. The events about the ends
 // of other runs are under the workflow's own name.
-func (e *Engine) triggersOf(s engine.Selection) []string {
+func (ctl *Control) triggersOf(s engine.Selection) []string {
 	if s.Trigger != "" && s.Workflow == "" {
 		return []string{s.Trigger}
 	}
 	names := []string{s.Workflow}
-	if w := e.project.Load().Workflows[s.Workflow]; w != nil {
+	if w := ctl.o.Registry.Snapshot().Workflows[s.Workflow]; w != nil {
 		for _, st := range w.Starts {
 			if st.Kind == "trigger" {
 				names = append(names, st.Trigger)
@@ -71,13 +72,13 @@ func (e *Engine) triggersOf(s engine.Selection) []string {
 }
 
 // takes lists the workflows that a selection has decide about an event.
-func (p *loaded) takes(s engine.Selection, ev *engine.Event, at engine.DecidedState) (take []engine.Listener, known int) {
+func takes(p *registry.Snapshot, s engine.Selection, ev *engine.Event, at engine.DecidedState) (take []engine.Listener, known int) {
 	if at.Pending {
 		return nil, 0
 	}
-	for _, l := range p.listeners(&ev.Delivery) {
+	for _, l := range p.Listeners(&ev.Delivery) {
 		id := l.Workflow.ID
-		if s.Workflow != "" && id != s.Workflow || p.resting[id] {
+		if s.Workflow != "" && id != s.Workflow || p.Resting[id] {
 			continue
 		}
 		outcome := cmp.Or(string(at.Outcomes[id]), "unmatched")
@@ -94,9 +95,9 @@ func (p *loaded) takes(s engine.Selection, ev *engine.Event, at engine.DecidedSt
 }
 
 // StartBatch orders that events are decided again, at a rate of runs a second.
-func (e *Engine) StartBatch(ctx context.Context, s engine.Selection, rate int, by string) (*engine.Batch, error) {
+func (ctl *Control) StartBatch(ctx context.Context, s engine.Selection, rate int, by string) (*engine.Batch, error) {
 	now := time.Now().UTC()
-	if err := e.normalize(&s, now); err != nil {
+	if err := ctl.normalize(&s, now); err != nil {
 		return nil, err
 	}
 	if rate == 0 {
@@ -105,47 +106,47 @@ func (e *Engine) StartBatch(ctx context.Context, s engine.Selection, rate int, b
 	if rate < 0 || rate > engine.MaxRate {
 		return nil, fmt.Errorf("%w: rate must be from 1 to %d runs a second", engine.ErrQuery, engine.MaxRate)
 	}
-	b := &engine.Batch{ID: engine.BatchID(e.ids.Next()).String(), At: now, By: e.o.Redactor.Text(cmp.Or(by, "somebody")),
+	b := &engine.Batch{ID: engine.BatchID(ctl.o.Registry.NextID()).String(), At: now, By: ctl.o.Redactor.Text(cmp.Or(by, "somebody")),
 		State:     engine.BatchRunning,
 		Selection: s, Rate: rate}
 	b.Cursor, b.End = engine.EventID(engine.FirstID(s.Since)-1), engine.EventID(engine.FirstID(s.Until))
 	var err error
-	if b.Total, err = e.o.Store.CountEvents(ctx, e.triggersOf(s), b.Cursor, b.End); err != nil {
+	if b.Total, err = ctl.o.Store.CountEvents(ctx, ctl.triggersOf(s), b.Cursor, b.End); err != nil {
 		return nil, fmt.Errorf("counting events: %w", err)
 	}
-	if err := e.o.Store.AddBatch(ctx, b); err != nil {
+	if err := ctl.o.Store.AddBatch(ctx, b); err != nil {
 		return nil, fmt.Errorf("storing the batch: %w", err)
 	}
-	e.pokeBatches()
+	ctl.pokeBatches()
 	return b, nil
 }
 
 // ChangeBatch pauses, resumes or cancels a batch: to is its new state. An order that
 // changes nothing is no error.
-func (e *Engine) ChangeBatch(ctx context.Context, id engine.BatchID, to string) (*engine.Batch, error) {
+func (ctl *Control) ChangeBatch(ctx context.Context, id engine.BatchID, to string) (*engine.Batch, error) {
 	from := map[string][]string{engine.BatchPaused: {engine.BatchRunning}, engine.BatchRunning: {engine.BatchPaused},
 		engine.BatchCancelled: {engine.BatchRunning, engine.BatchPaused}}[to]
-	_, err := e.o.Store.ChangeBatch(ctx, id, from, to, "", time.Now().UTC())
+	_, err := ctl.o.Store.ChangeBatch(ctx, id, from, to, "", time.Now().UTC())
 	if err != nil {
 		return nil, fmt.Errorf("batch %s: %w", id, err)
 	}
-	b, err := e.o.Store.Batch(ctx, id)
+	b, err := ctl.o.Store.Batch(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("batch %s: %w", id, err)
 	}
 	if b.State != to {
 		return nil, fmt.Errorf("batch %s is %s: %w", id, b.State, engine.ErrBatchState)
 	}
-	e.pokeBatches()
+	ctl.pokeBatches()
 	return b, nil
 }
 
 // Batches lists the batches, the newest first.
-func (e *Engine) Batches(ctx context.Context) ([]engine.Batch, error) {
-	return e.o.Store.Batches(ctx, "")
+func (ctl *Control) Batches(ctx context.Context) ([]engine.Batch, error) {
+	return ctl.o.Store.Batches(ctx, "")
 }
 
 // Batch gives one.
-func (e *Engine) Batch(ctx context.Context, id engine.BatchID) (*engine.Batch, error) {
-	return e.o.Store.Batch(ctx, id)
+func (ctl *Control) Batch(ctx context.Context, id engine.BatchID) (*engine.Batch, error) {
+	return ctl.o.Store.Batch(ctx, id)
 }

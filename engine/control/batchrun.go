@@ -1,4 +1,4 @@
-package machine
+package control
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/registry"
 )
 
 // This file carries batches out, and decides what was held. One goroutine does all of
@@ -21,20 +22,20 @@ const (
 	batchRetry = time.Second
 )
 
-func (e *Engine) pokeBatches() {
+func (ctl *Control) pokeBatches() {
 	select {
-	case e.wakeBatches <- struct{}{}:
+	case ctl.wakeBatches <- struct{}{}:
 	default:
 	}
 }
 
-// runBatches works until ctx ends.
-func (e *Engine) runBatches(ctx context.Context) {
+// RunBatches carries out batches, and decides what was held, until ctx ends.
+func (ctl *Control) RunBatches(ctx context.Context) {
 	next := map[string]time.Time{}
 	for ctx.Err() == nil {
-		at, err := e.batchRound(ctx, next)
+		at, err := ctl.batchRound(ctx, next)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrClosed) {
-			e.o.Log.Warn("a batch, or held events, cannot continue yet", "error", e.o.Redactor.Text(err.Error()))
+			ctl.o.Log.Warn("a batch, or held events, cannot continue yet", "error", ctl.o.Redactor.Text(err.Error()))
 			at = time.Now().Add(batchRetry)
 		}
 		pause := time.Hour
@@ -44,7 +45,7 @@ func (e *Engine) runBatches(ctx context.Context) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-		case <-e.wakeBatches:
+		case <-ctl.wakeBatches:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -53,24 +54,24 @@ func (e *Engine) runBatches(ctx context.Context) {
 
 // batchRound takes each batch, and each workflow that is being switched on, a step
 // further. It gives the moment of the next round, zero for when it is woken.
-func (e *Engine) batchRound(ctx context.Context, next map[string]time.Time) (at time.Time, err error) {
+func (ctl *Control) batchRound(ctx context.Context, next map[string]time.Time) (at time.Time, err error) {
 	earlier := func(t time.Time) {
 		if at.IsZero() || t.Before(at) {
 			at = t
 		}
 	}
-	for _, x := range e.project.Load().off {
-		if x.State != engine.SwitchDraining || e.project.Load().Workflows[x.Workflow] == nil {
+	for _, x := range ctl.o.Registry.Snapshot().Off {
+		if x.State != engine.SwitchDraining || ctl.o.Registry.Snapshot().Workflows[x.Workflow] == nil {
 			continue
 		}
-		done, derr := e.drainHeld(ctx, x)
+		done, derr := ctl.drainHeld(ctx, x)
 		if derr != nil {
 			err = errors.Join(err, derr)
 		} else if !done {
 			earlier(time.Now())
 		}
 	}
-	list, lerr := e.o.Store.Batches(ctx, engine.BatchRunning)
+	list, lerr := ctl.o.Store.Batches(ctx, engine.BatchRunning)
 	if lerr != nil {
 		return at, errors.Join(err, lerr)
 	}
@@ -80,7 +81,7 @@ func (e *Engine) batchRound(ctx context.Context, next map[string]time.Time) (at 
 			earlier(next[b.ID])
 			continue
 		}
-		made, serr := e.batchStep(ctx, b)
+		made, serr := ctl.batchStep(ctx, b)
 		if errors.Is(serr, engine.ErrStale) {
 			earlier(time.Now()) // it was paused or cancelled meanwhile
 			continue
@@ -103,22 +104,22 @@ func (e *Engine) batchRound(ctx context.Context, next map[string]time.Time) (at 
 
 // batchStep looks at the next events of a batch until as many runs are made as may
 // begin at once. It tells how many there are.
-func (e *Engine) batchStep(ctx context.Context, b *engine.Batch) (made int, err error) {
+func (ctl *Control) batchStep(ctx context.Context, b *engine.Batch) (made int, err error) {
 	id, err := engine.ParseBatchID(b.ID)
 	if err != nil {
 		return 0, err
 	}
-	if e.project.Load().cannotRun(b.Workflow) {
-		return 0, e.pauseBatch(ctx, id, b)
+	if cannotRun(ctl.o.Registry.Snapshot(), b.Workflow) {
+		return 0, ctl.pauseBatch(ctx, id, b)
 	}
-	list, err := e.o.Store.Undone(ctx, e.triggersOf(b.Selection), b.Cursor, b.End, batchLook)
+	list, err := ctl.o.Store.Undone(ctx, ctl.triggersOf(b.Selection), b.Cursor, b.End, batchLook)
 	if err != nil {
 		return 0, err
 	}
 	atOnce := max(1, int(time.Duration(b.Rate)*batchTick/time.Second))
 	step := &engine.BatchStep{ID: id, Cursor: b.Cursor}
 	for _, at := range list {
-		rs := e.batchDecisions(ctx, b, at, step)
+		rs := ctl.batchDecisions(ctx, b, at, step)
 		if ctx.Err() != nil {
 			return made, nil
 		}
@@ -127,7 +128,7 @@ func (e *Engine) batchStep(ctx context.Context, b *engine.Batch) (made int, err 
 		if len(rs) == 0 {
 			continue
 		}
-		n, err := e.storeStep(ctx, step, rs)
+		n, err := ctl.storeStep(ctx, step, rs)
 		if err != nil {
 			return made, err
 		}
@@ -137,30 +138,31 @@ func (e *Engine) batchStep(ctx context.Context, b *engine.Batch) (made int, err 
 		}
 	}
 	step.Done = len(list) < batchLook
-	_, err = e.storeStep(ctx, step, nil)
+	_, err = ctl.storeStep(ctx, step, nil)
 	return made, err
 }
 
 // cannotRun tells that a batch for a workflow must wait: it is switched off, or gone.
-func (l *loaded) cannotRun(workflow string) bool {
-	return l.resting[workflow] || workflow != "" && l.Workflows[workflow] == nil
+func cannotRun(l *registry.Snapshot, workflow string) bool {
+	return l.Resting[workflow] || workflow != "" && l.Workflows[workflow] == nil
 }
 
 // pauseBatch pauses a batch whose workflow is off. When it was switched on meanwhile,
 // nobody would know that the batch is to be resumed, so it goes on.
-func (e *Engine) pauseBatch(ctx context.Context, id engine.BatchID, b *engine.Batch) error {
+func (ctl *Control) pauseBatch(ctx context.Context, id engine.BatchID, b *engine.Batch) error {
 	reason := "workflow " + b.Workflow + " is switched off or no longer exists"
-	_, err := e.o.Store.ChangeBatch(ctx, id, []string{engine.BatchRunning}, engine.BatchPaused, reason, time.Now().UTC())
-	if err == nil && !e.project.Load().cannotRun(b.Workflow) {
-		_, err = e.o.Store.ChangeBatch(ctx, id, []string{engine.BatchPaused}, engine.BatchRunning, "", time.Now().UTC())
+	_, err := ctl.o.Store.ChangeBatch(ctx, id, []string{engine.BatchRunning}, engine.BatchPaused, reason, time.Now().UTC())
+	if err == nil && !cannotRun(ctl.o.Registry.Snapshot(), b.Workflow) {
+		_, err = ctl.o.Store.ChangeBatch(ctx, id, []string{engine.BatchPaused}, engine.BatchRunning, "", time.Now().UTC())
 	}
 	return err
 }
 
 // batchDecisions decides about one event of a batch. What cannot be read is counted
 // and holds up no other.
-func (e *Engine) batchDecisions(ctx context.Context, b *engine.Batch, at engine.DecidedState, step *engine.BatchStep) []engine.Redecision {
-	ev, err := e.o.Store.Event(ctx, at.Event)
+func (ctl *Control) batchDecisions(ctx context.Context, b *engine.Batch, at engine.DecidedState,
+	step *engine.BatchStep) []engine.Redecision {
+	ev, err := ctl.o.Store.Event(ctx, at.Event)
 	if err == nil {
 		err = ev.CanReplay()
 	}
@@ -170,8 +172,8 @@ func (e *Engine) batchDecisions(ctx context.Context, b *engine.Batch, at engine.
 		}
 		return nil
 	}
-	p := e.project.Load()
-	take, known := p.takes(b.Selection, ev, at)
+	p := ctl.o.Registry.Snapshot()
+	take, known := takes(p, b.Selection, ev, at)
 	step.Known += known
 	once := engine.OnceEver
 	if b.Again {
@@ -179,16 +181,16 @@ func (e *Engine) batchDecisions(ctx context.Context, b *engine.Batch, at engine.
 	}
 	var out []engine.Redecision
 	for _, l := range take {
-		out = append(out, e.redecision(l, ev, once, true, time.Now().UTC(), b.By))
+		out = append(out, ctl.redecision(l, ev, once, true, time.Now().UTC(), b.By))
 	}
 	return out
 }
 
 // storeStep stores what a batch decided; a batch that was paused or cancelled meanwhile
 // has decided nothing.
-func (e *Engine) storeStep(ctx context.Context, step *engine.BatchStep, rs []engine.Redecision) (made int, err error) {
+func (ctl *Control) storeStep(ctx context.Context, step *engine.BatchStep, rs []engine.Redecision) (made int, err error) {
 	step.At = time.Now().UTC()
-	out, err := e.redecide(ctx, step, rs...)
+	out, err := ctl.redecide(ctx, step, rs...)
 	for _, x := range out {
 		if !x.Known && x.Run != 0 && !x.Folded {
 			made++

@@ -1,4 +1,4 @@
-package machine
+package registry
 
 import (
 	"errors"
@@ -16,11 +16,11 @@ func TestFieldsAreMaskedAtAnyDepthWhereABodyCannotBeTakenApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Engine{}
-	e.project.Store(&loaded{Project: &workflows.Project{}, fields: redact.NewFields([]workflows.RedactPath{path}, nil)})
+	g := &Registry{}
+	g.project.Store(&Snapshot{Project: &workflows.Project{}, fields: redact.NewFields([]workflows.RedactPath{path}, nil)})
 	d := &engine.Delivery{Headers: map[string]string{"content-type": "application/json"}, Raw: []byte(`{"evts":[{"iban":"DE89"}]}`)}
 	d.NotReadable(errors.New("split: body.events gave no list"))
-	if e.maskEvent(d); strings.Contains(string(d.Raw), "DE89") {
+	if g.MaskEvent(d); strings.Contains(string(d.Raw), "DE89") {
 		t.Errorf("%s is stored", d.Raw)
 	}
 }

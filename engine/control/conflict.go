@@ -1,4 +1,4 @@
-package machine
+package control
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 
 // AdmitConflict makes a conflicting delivery an event of its own and runs it, once
 // however often it is asked. who is kept with the event.
-func (e *Engine) AdmitConflict(ctx context.Context, id, who string) (engine.Receipt, error) {
-	c, err := e.o.Store.Conflict(ctx, id)
+func (ctl *Control) AdmitConflict(ctx context.Context, id, who string) (engine.Receipt, error) {
+	c, err := ctl.o.Store.Conflict(ctx, id)
 	if err != nil {
 		return engine.Receipt{}, err
 	}
@@ -23,11 +23,11 @@ func (e *Engine) AdmitConflict(ctx context.Context, id, who string) (engine.Rece
 	_, n, _ := strings.Cut(c.ID, "_")
 	d.Key, d.Dedupe = c.Key+"#conflict-"+n, workflows.DefaultDedupe
 	d.Flag = "admitted by " + who + ": a later delivery of " + c.Event.String() + " with different content"
-	r, err := e.Accept(ctx, d)
+	r, err := ctl.o.Machine.Accept(ctx, d)
 	if err != nil {
 		return r, err
 	}
-	if err := e.o.Store.ConflictAdmitted(ctx, id, r.Event); err != nil {
+	if err := ctl.o.Store.ConflictAdmitted(ctx, id, r.Event); err != nil {
 		return r, fmt.Errorf("noting that %s is admitted: %w", id, err)
 	}
 	return r, nil

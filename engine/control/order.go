@@ -1,4 +1,4 @@
-package machine
+package control
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 )
 
 // BeginOrder claims a key for an order, or finds the one that has it.
-func (e *Engine) BeginOrder(ctx context.Context, key string, digest []byte) (engine.Order, error) {
-	o, err := e.o.Store.BeginOrder(ctx, key, digest, time.Now().UTC())
+func (ctl *Control) BeginOrder(ctx context.Context, key string, digest []byte) (engine.Order, error) {
+	o, err := ctl.o.Store.BeginOrder(ctx, key, digest, time.Now().UTC())
 	if err != nil {
 		return o, fmt.Errorf("keeping the Idempotency-Key: %w", err)
 	}
@@ -19,8 +19,8 @@ func (e *Engine) BeginOrder(ctx context.Context, key string, digest []byte) (eng
 
 // EndOrder keeps how an order was answered. One that failed gives its key back: it may
 // be tried again.
-func (e *Engine) EndOrder(ctx context.Context, key string, o engine.Order) error {
-	if err := e.o.Store.EndOrder(ctx, key, o); err != nil {
+func (ctl *Control) EndOrder(ctx context.Context, key string, o engine.Order) error {
+	if err := ctl.o.Store.EndOrder(ctx, key, o); err != nil {
 		return fmt.Errorf("keeping the answer to an Idempotency-Key: %w", err)
 	}
 	return nil

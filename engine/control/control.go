@@ -1,0 +1,63 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/engine/registry"
+)
+
+// Machine is what orders need of the machine that decides and runs.
+type Machine interface {
+	// Working is closed when decisions can be made.
+	Working() <-chan struct{}
+	// Accept stores a delivery.
+	Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt, error)
+	// AwaitShare gives an event with its share of the memory, which the caller releases.
+	AwaitShare(ctx context.Context, ev *engine.Event) (*engine.Event, error)
+	// EvaluateQueued evaluates one workflow, for a run that waits in the store. With alone, its
+	// event joins no others.
+	EvaluateQueued(l engine.Listener, ev *engine.Event, names map[string]any, unreadable error, alone bool) (engine.Decision,
+		*engine.RunUpdate)
+	// Decided reports a decision that is on disk.
+	Decided(ev *engine.Event, d *engine.Decision)
+	// Answered has a run that got an answer go on.
+	Answered(id engine.RunID, at time.Time)
+	// DueAt and GatherDue tell of a run, and of a gathering, that is due at a moment; zero is
+	// no moment. ReplayAt is when the next replay may begin.
+	DueAt(t time.Time)
+	GatherDue(t time.Time)
+	ReplayAt(now time.Time) time.Time
+}
+
+// Options are the parts of Control.
+type Options struct {
+	Store    engine.Store
+	Registry *registry.Registry
+	Machine  Machine
+	Redactor *redact.Redactor
+	Log      *slog.Logger
+	// Files keeps the files of runs; nil keeps none.
+	Files *files.Store
+	// LinkKey signs the links of approvals; nil has none signed.
+	LinkKey func() ([]byte, error)
+}
+
+// Control carries out what people order. Make it with NewControl. Its methods may be called by
+// several goroutines.
+type Control struct {
+	// Immutable after NewControl.
+
+	o Options
+	// wakeBatches has RunBatches look again. It holds at most one signal.
+	wakeBatches chan struct{}
+}
+
+// New makes a Control.
+func New(o Options) *Control {
+	return &Control{o: o, wakeBatches: make(chan struct{}, 1)}
+}

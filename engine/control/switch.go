@@ -1,0 +1,153 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/registry"
+)
+
+// Switch switches a workflow off, over restarts and whatever its file says, or leaves
+// it to its file again. Runs that have begun go on.
+func (ctl *Control) Switch(ctx context.Context, o engine.SwitchOrder) (s engine.Switched, err error) {
+	err = ctl.o.Registry.Reload(ctx, func(p *registry.Snapshot) (bool, error) {
+		s, err = ctl.storeSwitch(ctx, p, o)
+		return err == nil, err
+	})
+	if err == nil {
+		ctl.pokeBatches()
+	}
+	return s, err
+}
+
+// storeSwitch stores a switch. It gives what the workflow missed while it was off.
+func (ctl *Control) storeSwitch(ctx context.Context, p *registry.Snapshot, o engine.SwitchOrder) (engine.Switched, error) {
+	if p == nil || p.Workflows[o.Workflow] == nil {
+		return engine.Switched{}, fmt.Errorf("workflow %q: %w", o.Workflow, engine.ErrNotFound)
+	}
+	x := engine.Switch{Workflow: o.Workflow, By: o.By, At: time.Now().UTC()}
+	if o.Hold {
+		x.State = engine.SwitchHold
+	}
+	if w := p.Workflows[o.Workflow]; o.On && !w.Enabled {
+		return engine.Switched{}, fmt.Errorf("workflow %s has enabled: false in %s: change the file", w.ID, w.File)
+	}
+	s, err := ctl.o.Store.Missed(ctx, o.Workflow)
+	if err != nil {
+		return s, fmt.Errorf("counting what workflow %s missed: %w", o.Workflow, err)
+	}
+	was, off := p.Off[o.Workflow]
+	switch {
+	case !o.On:
+		err = ctl.o.Store.SetSwitch(ctx, x, false)
+	case off && was.State != engine.SwitchOff || s.Held > 0:
+		x.State, x.By = engine.SwitchDraining, cmp.Or(o.By, was.By)
+		err = ctl.o.Store.SetSwitch(ctx, x, false)
+	default:
+		err = ctl.o.Store.SetSwitch(ctx, x, true)
+	}
+	if err != nil {
+		return s, fmt.Errorf("switching workflow %s: %w", o.Workflow, err)
+	}
+	return s, nil
+}
+
+// SetEnabled switches a workflow off without holding what comes, or on.
+func (ctl *Control) SetEnabled(ctx context.Context, workflow string, on bool, by string) error {
+	_, err := ctl.Switch(ctx, engine.SwitchOrder{Workflow: workflow, On: on, By: by})
+	return err
+}
+
+// errSwitched tells that a workflow was switched off again, or taken away, while what
+// was held for it is being decided. The rest is held still.
+var errSwitched = errors.New("the workflow was switched off again")
+
+// drainStep is how many held events are decided before other work is looked at.
+const drainStep = 64
+
+// drainHeld decides some of the events that were held for a workflow. It tells whether
+// it is done, and the workflow is on.
+func (ctl *Control) drainHeld(ctx context.Context, x engine.Switch) (bool, error) {
+	n, err := ctl.decideHeld(ctx, x)
+	if errors.Is(err, errSwitched) {
+		return false, nil
+	}
+	if err != nil || n == drainStep {
+		return false, err
+	}
+	return ctl.o.Registry.WithoutDecisions(func() (bool, error) {
+		// What is left now is all.
+		for n := drainStep; n == drainStep; {
+			if n, err = ctl.decideHeld(ctx, x); errors.Is(err, errSwitched) {
+				return false, nil
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+		return true, ctl.o.Registry.Reload(ctx, func(p *registry.Snapshot) (bool, error) {
+			if now, off := p.Off[x.Workflow]; !off || now.State != engine.SwitchDraining {
+				return false, nil // somebody has switched it off again
+			}
+			if err := ctl.o.Store.SetSwitch(ctx, x, true); err != nil {
+				return false, fmt.Errorf("switching workflow %s on: %w", x.Workflow, err)
+			}
+			return true, nil
+		})
+	})
+}
+
+// decideHeld decides the oldest events that are held for a workflow, each in a
+// transaction of its own.
+func (ctl *Control) decideHeld(ctx context.Context, x engine.Switch) (int, error) {
+	ids, err := ctl.o.Store.HeldEvents(ctx, x.Workflow, drainStep)
+	if err != nil {
+		return 0, fmt.Errorf("looking for what was held for workflow %s: %w", x.Workflow, err)
+	}
+	for _, id := range ids {
+		if now, off := ctl.o.Registry.Snapshot().Off[x.Workflow]; !off || now.State != engine.SwitchDraining {
+			return 0, errSwitched
+		}
+		r, err := ctl.heldDecision(ctx, id, x)
+		if errors.Is(err, errSwitched) {
+			return 0, err
+		}
+		if err == nil {
+			_, err = ctl.redecide(ctx, nil, r)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("event %s, held for workflow %s: %w", id, x.Workflow, err)
+		}
+	}
+	return len(ids), nil
+}
+
+// heldDecision is what becomes of a held event. One that can be decided no more says
+// why, and holds up no other.
+func (ctl *Control) heldDecision(ctx context.Context, id engine.EventID, x engine.Switch) (engine.Redecision, error) {
+	now := time.Now().UTC()
+	ev, err := ctl.o.Store.Event(ctx, id)
+	if err != nil && (errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrClosed) ||
+		errors.Is(err, engine.ErrDisk) || ctx.Err() != nil) {
+		return engine.Redecision{}, err
+	}
+	var l engine.Listener
+	if err == nil {
+		l, err = ctl.listenerOf(ev, x.Workflow)
+	}
+	if err == nil {
+		return ctl.redecision(l, ev, engine.OnlyHeld, true, now, x.By), nil
+	}
+	if off := (*engine.OffError)(nil); errors.As(err, &off) || ctl.o.Registry.Snapshot().Workflows[x.Workflow] == nil {
+		return engine.Redecision{}, errSwitched
+	}
+	d := engine.Decision{Workflow: x.Workflow, Outcome: engine.RuleFailed, Reason: err.Error()}
+	if w := ctl.o.Registry.Snapshot().Workflows[x.Workflow]; w != nil {
+		d.Version = w.Version
+	}
+	return engine.Redecision{Event: id, Once: engine.OnlyHeld, At: now, By: x.By, Decision: d}, nil
+}

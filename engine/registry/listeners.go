@@ -1,0 +1,82 @@
+package registry
+
+import (
+	"slices"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// MarkUnsubscribed notes on a delivery whether anything may react to it.
+func (g *Registry) MarkUnsubscribed(d *engine.Delivery) {
+	p := g.project.Load()
+	_, awaited := g.awaited.Load(d.Trigger)
+	d.Unsubscribed = p != nil && len(p.Listeners(d)) == 0 && !awaited && len(g.cancelRulesOf(d.Trigger)) == 0
+}
+
+// EndListeners are the workflows that listen to the ends of a workflow's runs, each
+// once. Those that listen to all workflows do not listen to each other: that would never end.
+func (l *Snapshot) EndListeners(workflow string) []engine.Listener {
+	out := l.byRun[workflow]
+	all := l.byRun[workflows.AnyWorkflow]
+	if slices.ContainsFunc(all, func(x engine.Listener) bool { return x.Workflow.ID == workflow }) {
+		return out
+	}
+	for _, x := range all {
+		if !slices.ContainsFunc(out, func(y engine.Listener) bool { return y.Workflow.ID == x.Workflow.ID }) {
+			out = append(out[:len(out):len(out)], x)
+		}
+	}
+	return out
+}
+
+// Listeners are the workflows that an event goes to.
+func (l *Snapshot) Listeners(ev *engine.Delivery) []engine.Listener {
+	if ev.Only == "" && ev.Inlet != "manual" {
+		return l.ByTrigger[ev.Trigger]
+	}
+	name := ev.Only
+	if name == "" {
+		name = ev.Trigger
+	}
+	if w := l.Workflows[name]; w != nil {
+		only := engine.Listener{Workflow: w, Start: workflows.Start{Kind: "manual"}}
+		if ev.Inlet == "workflow_run" { // those who start or call it were told that it is off
+			only.Off = l.offOutcome(name, w.Enabled)
+		}
+		return []engine.Listener{only}
+	}
+	return nil
+}
+
+// SwitchedOff tells which workflows a person has switched off.
+func (g *Registry) SwitchedOff() map[string]engine.Switch {
+	p := g.project.Load()
+	if p == nil {
+		return nil
+	}
+	return p.Off
+}
+
+// offOutcome is what an event of a workflow is on record as while it is off; empty
+// while it is on.
+func (l *Snapshot) offOutcome(workflow string, inFile bool) engine.Outcome {
+	x, off := l.Off[workflow]
+	switch {
+	case off && x.State != engine.SwitchOff:
+		return engine.Held
+	case off || !inFile:
+		return engine.Disabled
+	}
+	return ""
+}
+
+// Deciding keeps a hold from ending while decisions that know of it are on their way to
+// the disk. It gives the project to decide with.
+func (g *Registry) Deciding() (p *Snapshot, done func()) {
+	if p = g.project.Load(); !p.holding {
+		return p, func() {}
+	}
+	g.turning.RLock()
+	return g.project.Load(), g.turning.RUnlock
+}

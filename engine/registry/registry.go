@@ -1,0 +1,227 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Store is what the registry needs of the store.
+type Store interface {
+	LastID() int64
+	Switches(ctx context.Context) ([]engine.Switch, error)
+	SaveVersion(ctx context.Context, w *workflows.Workflow) error
+	SaveFile(ctx context.Context, name, version string, text []byte) error
+	SaveUses(ctx context.Context, u engine.VersionUses) error
+	AllUses(ctx context.Context) ([]engine.VersionUses, error)
+	OpenVersions(ctx context.Context) ([]engine.Run, error)
+	Version(ctx context.Context, version string) (string, error)
+	Awaited(ctx context.Context) ([]string, error)
+	Gathered(ctx context.Context, id engine.RunID) (ids []engine.EventID, size int64, err error)
+	Event(ctx context.Context, id engine.EventID) (*engine.Event, error)
+}
+
+// Options are the registry's parts.
+type Options struct {
+	Store    Store
+	Redactor *redact.Redactor
+	// Mark gives digits by which equal texts can be told that are masked; nil gives none.
+	Mark func(text string) (string, error)
+	// Secrets gives the value of a secret, until UseSecrets swaps it; nil gives none.
+	Secrets func(name string) (string, bool)
+	// RunURL gives the address of a run's page, for run.url.
+	RunURL func(engine.RunID) string
+	Log    *slog.Logger
+	// OnUse follows a project that is taken into use, before others are; publish makes it the
+	// current one. nil publishes.
+	OnUse func(ctx context.Context, l *Snapshot, publish func()) error
+}
+
+// Registry is what is in force: the project, who listens to which trigger, the versions that
+// runs are pinned to, secrets and masks. Make it with NewRegistry. Its methods may be called by
+// several goroutines.
+//
+// Locks are taken in this order: turning, using, mu.
+type Registry struct {
+	// Immutable after NewRegistry.
+
+	o Options
+	// everyRun masks what is masked in every run.
+	everyRun *redact.Masker
+
+	// Replaced whole; read without a lock.
+
+	project atomic.Pointer[Snapshot]
+	// lookup gives the value of a secret, see UseSecrets.
+	lookup atomic.Pointer[func(name string) (string, bool)]
+	// cancelRules are what ends runs, by trigger; nil for nothing. Writers hold mu.
+	cancelRules atomic.Pointer[map[string][]cancelRule]
+
+	// using serializes changes of project.
+	using sync.Mutex
+	// turning is held for reading by decisions while a workflow holds events back, and for
+	// writing when the last of them are decided.
+	turning sync.RWMutex
+	// mu serializes changes of cancelRules.
+	mu sync.Mutex
+
+	// Each is safe by itself.
+
+	ids  engine.IDs
+	pins pins
+	// awaited are the triggers whose events a run may wait for; they only grow.
+	awaited sync.Map
+}
+
+// New makes a registry without a project. Its ids come after those that the store knows.
+func New(o Options) *Registry {
+	g := &Registry{o: o, everyRun: o.Redactor.With(nil)}
+	g.ids.Seen(o.Store.LastID())
+	if o.Secrets == nil {
+		o.Secrets = func(string) (string, bool) { return "", false }
+	}
+	g.lookup.Store(&o.Secrets)
+	return g
+}
+
+// Use makes a project the current one, whole: events that come from now on see
+// it, runs that are open keep the version they began with.
+func (g *Registry) Use(ctx context.Context, p *workflows.Project) error {
+	g.using.Lock()
+	defer g.using.Unlock()
+	return g.use(ctx, p)
+}
+
+func (g *Registry) use(ctx context.Context, p *workflows.Project) error {
+	switches, err := g.o.Store.Switches(ctx)
+	if err != nil {
+		return fmt.Errorf("reading which workflows are switched off: %w", err)
+	}
+	l := &Snapshot{Project: p, Off: map[string]engine.Switch{}, ByTrigger: map[string][]engine.Listener{},
+		byRun:  map[string][]engine.Listener{},
+		Gated:  map[string]bool{},
+		Polled: map[string]bool{}, Resting: map[string]bool{}}
+	if paths := p.History.Redact; len(paths) > 0 {
+		l.fields = redact.NewFields(paths, g.o.Mark)
+	}
+	for _, x := range switches {
+		l.Off[x.Workflow] = x
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
+		w := p.Workflows[id]
+		if err := g.o.Store.SaveVersion(ctx, w); err != nil {
+			return fmt.Errorf("storing workflow %s: %w", w.ID, err)
+		}
+		if err := g.pin(ctx, p, w); err != nil {
+			return err
+		}
+		g.AddCancelRules(w)
+		for _, c := range w.CancelOn {
+			l.Gated[c.Trigger] = true
+		}
+		off := l.offOutcome(w.ID, w.Enabled)
+		if off != "" && l.Off[w.ID].State != engine.SwitchDraining {
+			l.Resting[w.ID] = true
+		}
+		l.holding = l.holding || off == engine.Held
+		for _, s := range w.Starts {
+			// What is held is decided in the order in which it came.
+			if w.Gated() && off != engine.Disabled || off == engine.Held {
+				l.Gated[w.ID] = true
+				l.Gated[s.Trigger] = true
+			}
+			for _, id := range s.Workflows {
+				l.byRun[id] = append(l.byRun[id], engine.Listener{Workflow: w, Start: s})
+			}
+			if s.Kind == "trigger" {
+				t := p.Triggers[s.Trigger]
+				if t != nil && !t.Starts() {
+					continue // its events only end waits
+				}
+				var types []string
+				if t != nil && t.Webhook != nil {
+					types = t.Webhook.Events
+				}
+				l.ByTrigger[s.Trigger] = append(l.ByTrigger[s.Trigger], engine.Listener{Workflow: w, Start: s, Types: types, Off: off})
+			}
+		}
+	}
+	for name, t := range p.Triggers {
+		l.Polled[name] = t.Webhook != nil && (t.Poll != nil || t.Webhook.Reconcile != nil)
+	}
+	g.refreshRedactor(p)
+	if g.o.OnUse == nil {
+		g.project.Store(l)
+		return nil
+	}
+	return g.o.OnUse(ctx, l, func() { g.project.Store(l) })
+}
+
+// Snapshot is the project in force; nil before the first.
+func (g *Registry) Snapshot() *Snapshot { return g.project.Load() }
+
+// EveryRun masks what is masked in every run.
+func (g *Registry) EveryRun() *redact.Masker { return g.everyRun }
+
+// NextID gives a new id, after all that SeenID was told of.
+func (g *Registry) NextID() int64 { return g.ids.Next() }
+
+// SeenID tells of an id that exists.
+func (g *Registry) SeenID(id int64) { g.ids.Seen(id) }
+
+// Awaited tells whether a run may wait for events of a trigger.
+func (g *Registry) Awaited(trigger string) bool {
+	_, is := g.awaited.Load(trigger)
+	return is
+}
+
+// Reload lets change store what depends on the project in force, such as a switch, while
+// nobody else changes it, and takes the same project into use again. change gets it, nil for
+// none; when it gives false or an error, nothing is taken into use.
+func (g *Registry) Reload(ctx context.Context, change func(l *Snapshot) (bool, error)) error {
+	g.using.Lock()
+	defer g.using.Unlock()
+	l := g.project.Load()
+	if changed, err := change(l); err != nil || !changed {
+		return err
+	}
+	return g.use(ctx, l.Project)
+}
+
+// WithoutDecisions calls do while no decision that knows of a hold is on its way to the disk.
+func (g *Registry) WithoutDecisions(do func() (bool, error)) (bool, error) {
+	g.turning.Lock()
+	defer g.turning.Unlock()
+	return do()
+}
+
+// Snapshot is a project with its workflows by trigger.
+type Snapshot struct {
+	*workflows.Project
+	ByTrigger map[string][]engine.Listener
+	// byRun are the workflows that listen to the ends of a workflow's runs.
+	byRun map[string][]engine.Listener
+	// Gated are the triggers, and the workflows, whose events are decided in order.
+	Gated map[string]bool
+	// Polled are the triggers with more than one inlet.
+	Polled map[string]bool
+	// Resting are the workflows that are off, by a person or by their file: their queued
+	// runs do not begin. holding tells that events of one are held.
+	Resting map[string]bool
+	holding bool
+	// Off are the workflows that a person has switched off.
+	Off map[string]engine.Switch
+	// fields masks what history.redact names; nil for nothing.
+	fields *redact.Fields
+}
+
+// Enabled tells whether a workflow may be started.
+func (l *Snapshot) Enabled(w *workflows.Workflow) bool { return !l.Resting[w.ID] }
