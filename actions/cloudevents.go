@@ -31,7 +31,8 @@ var cloudEventsSpec = workflows.ActionSpec{Name: "cloudevents/send", Help: "send
 		{Name: "auth", Type: "object", Help: "as in http/request"},
 		{Name: "connection", Type: "string", Help: "a connection of hookloom.yaml"},
 	},
-	Outputs: []workflows.ActionOutput{{Name: "id", Type: "string", Help: "the event's id"}, {Name: "status", Type: "integer", Help: "of the answer"},
+	Outputs: []workflows.ActionOutput{{Name: "id", Type: "string", Help: "the event's id"},
+		{Name: "status", Type: "integer", Help: "of the answer"},
 		{Name: "body", Type: "any", Help: "of the answer"}, {Name: "duration_ms", Type: "integer", Help: "how long it took"}},
 	Usage: `- uses: cloudevents/send
   with:
@@ -103,7 +104,8 @@ func cloudAttributes(in engine.Input) (map[string]any, error) {
 		}
 	}
 	if _, err := time.Parse(time.RFC3339, text(out["time"])); err != nil {
-		return nil, permanent("invalid_input", "time %q is no time as RFC 3339 writes it: 2026-05-01T10:00:00Z", value.CutText(text(out["time"]), 40))
+		return nil, permanent("invalid_input", "time %q is no time as RFC 3339 writes it: 2026-05-01T10:00:00Z",
+			value.CutText(text(out["time"]), 40))
 	}
 	more, ok := in.With["extensions"].(map[string]any)
 	if !ok && in.With["extensions"] != nil {

@@ -50,6 +50,8 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 			"and at most"},
 		{Name: "save", Type: "boolean", Help: "true: the answer goes to a file, and the output has its path, size, sha256 and content_type in " +
 			"place of body"},
+		{Name: "follow", Type: "boolean", Help: "true: an answer 202 is followed to the end of the operation: its Location is asked until the " +
+			"answer is another one, or the step's timeout is over"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 	}
 	if method == "" {
@@ -77,6 +79,11 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	r, err := send(ctx, in.Client, o)
 	if err != nil {
 		return nil, err
+	}
+	if follow, _ := in.With["follow"].(bool); follow {
+		if r, err = followed(ctx, in.Client, o, r); err != nil {
+			return nil, err
+		}
 	}
 	if err := judge(r, accepted); err != nil {
 		return nil, err

@@ -120,7 +120,8 @@ func TestAWebhookIsSignedByOnesOwnScheme(t *testing.T) {
 
 func TestCloudEventsAreSentInBothModes(t *testing.T) {
 	server, r, body := receiver(t)
-	with := map[string]any{"url": server.URL, "type": "com.example.paid", "source": "/shop", "subject": `ü "a"`, "data": map[string]any{"n": 1},
+	with := map[string]any{"url": server.URL, "type": "com.example.paid", "source": "/shop", "subject": `ü "a"`,
+		"data":       map[string]any{"n": 1},
 		"extensions": map[string]any{"tenant": "eu"}, "auth": map[string]any{"bearer": "t"}}
 	out, err := do(t, t.Context(), "cloudevents/send", with, nil)
 	if err != nil || out.(map[string]any)["id"] != "hl_key" || out.(map[string]any)["status"] != 202 {

@@ -1,0 +1,85 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// This file is follow: true. A service that answers 202 does the work later and says in
+// Location where its end can be asked for (RFC 9110, 15.3.3; Operation-Location is
+// Microsoft's, REST API Guidelines, "Long-running operations").
+
+const (
+	// firstLook and longestLook bound the time between two requests, where the service
+	// does not say it in Retry-After.
+	firstLook, longestLook = time.Second, 30 * time.Second
+)
+
+// followed asks for the end of an operation until it is not 202 any more, or ctx ends.
+// The credential of the request goes along, so only the same origin is asked.
+func followed(ctx context.Context, client *http.Client, o order, r *reply) (*reply, error) {
+	began, pause := time.Now().Add(-r.took), firstLook
+	for r.status == http.StatusAccepted {
+		next, err := operationOf(o, r)
+		if err != nil {
+			return nil, err
+		}
+		wait := retryAfter(r.header.Get("Retry-After"), time.Now())
+		if wait == 0 {
+			wait, pause = pause, min(2*pause, longestLook)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, errors.Join(&plan.Error{Message: "the operation was still at work when the step's time was over; raise timeout: of the step",
+				Code: "timeout", Status: r.status, Retryable: true}, engine.ErrUnanswered)
+		}
+		look := o
+		look.method, look.url, look.body, look.parts = http.MethodGet, next, nil, nil
+		look.header = o.header.Clone()
+		for _, name := range []string{"Content-Type", "Idempotency-Key", "Traceparent"} {
+			look.header.Del(name)
+		}
+		if r, err = send(ctx, client, look); err != nil {
+			return nil, errors.Join(err, engine.ErrUnanswered) // the operation itself has begun
+		}
+		if r.status != http.StatusAccepted && plan.RetryableStatus(r.status) && ctx.Err() == nil {
+			r.status = http.StatusAccepted // what was asked again says nothing about the operation
+			r.header = http.Header{"Location": {next}, "Retry-After": r.header.Values("Retry-After")}
+		}
+		o.method, o.url = http.MethodGet, next
+	}
+	r.took = time.Since(began)
+	return r, nil
+}
+
+// operationOf is where the end of an operation is asked for: what the last answer says,
+// else the same address again.
+func operationOf(o order, r *reply) (string, error) {
+	raw := r.header.Get("Operation-Location")
+	if raw == "" {
+		raw = r.header.Get("Location")
+	}
+	if raw == "" && o.method == http.MethodGet {
+		return o.url, nil
+	}
+	base, err := url.Parse(o.url)
+	if err != nil || raw == "" {
+		return "", permanent("bad_answer", "follow: the answer is 202 and has no Location that says where the result will be")
+	}
+	to, err := base.Parse(raw)
+	if err != nil || to.User != nil {
+		return "", permanent("bad_answer", "follow: the Location of the answer cannot be read")
+	}
+	if origin(to) != origin(base) {
+		return "", permanent("bad_answer", "follow: the result is at another origin, and the request's credential is not sent there; ask for it "+
+			"in a step of its own")
+	}
+	return to.String(), nil
+}
