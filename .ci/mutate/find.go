@@ -280,7 +280,9 @@ func (x *finder) number(n *ast.BasicLit) {
 	}
 	text := strconv.FormatInt(v+1, 10)
 	switched := ""
-	if name, ok := x.typeName(x.p.info.Types[n].Type); ok {
+	t := x.p.info.Types[n].Type
+	untyped := types.Default(t) != t // inside a constant expression: its type comes from around it
+	if name, ok := x.typeName(t); ok && !untyped {
 		switched = "mutantPick[" + name + "](%[1]d, %[2]s, " + text + ")"
 	}
 	x.add(n, text, switched)

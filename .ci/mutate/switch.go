@@ -211,8 +211,8 @@ func compileAll(ctx context.Context, p *pkg, mutants []*mutant, dir, binary stri
 				if !strings.HasSuffix(place[1], filepath.Base(path)) || n > len(lines) {
 					continue
 				}
-				// A switch of an operator has two lines, and the first has the number.
-				for _, c := range switchCall.FindAllStringSubmatch(strings.Join(lines[max(0, n-2):n], "\n"), -1) {
+				// A switch of an operator has several lines, of which the first has the number.
+				for _, c := range switchCall.FindAllStringSubmatch(strings.Join(lines[max(0, n-2):min(len(lines), n+4)], "\n"), -1) {
 					id, _ := strconv.Atoi(c[1])
 					for _, m := range mutants {
 						if m.id == id && m.switched != "" {

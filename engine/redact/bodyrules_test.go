@@ -1,0 +1,62 @@
+package redact
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// TestAFieldOfTheBodyIsNotLookedForInTheData, nor does a field of the data hide one of the
+// body: where a trigger's data is a part of the body, a path says which of the two it means.
+func TestAFieldOfTheBodyIsNotLookedForInTheData(t *testing.T) {
+	const body = `{"iban":"a","payload":{"iban":"b"}}`
+	for path, want := range map[string]string{
+		"event.body.iban":         `{"iban":"***:1234abcd","payload":{"iban":"b"}}`,
+		"event.data.iban":         `{"iban":"a","payload":{"iban":"***:1234abcd"}}`,
+		"event.body.payload.iban": `{"iban":"a","payload":{"iban":"***:1234abcd"}}`,
+		"event.data.payload.iban": body,
+	} {
+		if got, _ := fieldsOf(t, path).Body("application/json", []byte(body), "body.payload"); string(got) != want {
+			t.Errorf("%s: %s, expected %s", path, got, want)
+		}
+	}
+	// Where only the expression knows what the data is, the field is masked at any depth.
+	got, _ := fieldsOf(t, "event.data.iban").Body("application/json", []byte(body), "fromJSON(body.x)")
+	if bytes.Contains(got, []byte(`"a"`)) || bytes.Contains(got, []byte(`"b"`)) {
+		t.Errorf("an expression that cannot be followed: %s", got)
+	}
+}
+
+// TestAFieldIsMaskedInABodyThatIsNotOneJSONValue: what our decoder refuses is stored too, as
+// the sender wrote it.
+func TestAFieldIsMaskedInABodyThatIsNotOneJSONValue(t *testing.T) {
+	deep := strings.Repeat(`[`, maxFieldDepth+1) + `{"pin":"4111"}` + strings.Repeat("]", maxFieldDepth+1)
+	for name, body := range map[string]string{
+		"two values":    `{"a":1} {"pin":"4111"}`,
+		"no end":        `{"pin":"4111"`,
+		"nested deeply": deep,
+		"large numbers": `{"pin":"4111","n":12345678901234567890123}`,
+	} {
+		got, _ := fieldsOf(t, "$..pin").Body("application/json", []byte(body), "")
+		if bytes.Contains(got, []byte("4111")) {
+			t.Errorf("%s: the field is not masked in %.60s", name, got)
+		}
+		if !bytes.Contains(got, []byte("12345678901234567890123")) && name == "large numbers" {
+			t.Errorf("a number beside the field is changed: %s", got)
+		}
+	}
+}
+
+// TestAMaskIsMaskedOnce: a body that is read again keeps the digits of its first mask, and
+// only a whole mask counts as one.
+func TestAMaskIsMaskedOnce(t *testing.T) {
+	for text, want := range map[string]string{
+		"***": "***", "***:0123abcd": "***:0123abcd", "***:0123abc": "***:1234abcd", "***:0123abcde": "***:1234abcd",
+		"x***": "***:1234abcd", "***x": "***:1234abcd", "***:0123ABCD": "***:1234abcd",
+	} {
+		got, _ := fieldsOf(t, "event.data.pin").Body("application/json", []byte(`{"pin":"`+text+`"}`), "")
+		if string(got) != `{"pin":"`+want+`"}` {
+			t.Errorf("%s becomes %s", text, got)
+		}
+	}
+}
