@@ -108,20 +108,20 @@ func allowProblem(text string) (problem, hint string) {
 	}
 	if before, bits, found := strings.Cut(text, "/"); found {
 		if a, err := netip.ParseAddr(before); err == nil {
-			return fmt.Sprintf("%q is no block: %q is not 0 to %d bits", text, bits, a.BitLen()), fmt.Sprintf("write %s/%d", a,
+			return fmt.Sprintf("%q is not a CIDR block: %q is not from 0 to %d", text, bits, a.BitLen()), fmt.Sprintf("write %s/%d", a,
 				a.BitLen()-8)
 		}
-		return fmt.Sprintf("%q is no address, block or host name", text), "write the host alone: " + withoutPort(before)
+		return fmt.Sprintf("%q is not an address, a CIDR block or a host name", text), "write the host alone: " + withoutPort(before)
 	}
 	switch host := withoutPort(text); {
 	case host != text:
 		return fmt.Sprintf("%q has a port, and all ports of a host are allowed", text), "write " + host
 	case strings.Contains(text, "*"):
-		return fmt.Sprintf("%q is no host: patterns are not known", text), "name each host, or the block of addresses, such as 10.1.2.0/24"
+		return fmt.Sprintf("%q is not a host: patterns are not supported", text), "name each host, or a CIDR block such as 10.1.2.0/24"
 	case strings.Trim(text, "0123456789.") == "":
-		return fmt.Sprintf("%q is no address", text), "four numbers up to 255, such as 10.1.2.3"
+		return fmt.Sprintf("%q is not an address", text), "four numbers up to 255, such as 10.1.2.3"
 	case !hostName.MatchString(text):
-		return fmt.Sprintf("%q is no address, block or host name", text), "write 10.1.2.3, 10.1.2.0/24 or crm.internal"
+		return fmt.Sprintf("%q is not an address, a CIDR block or a host name", text), "write 10.1.2.3, 10.1.2.0/24 or crm.internal"
 	}
 	return "", ""
 }

@@ -43,5 +43,5 @@ func (s *stepChecker) calledWith(st *Step, in Input, at *Value, v any) {
 			hint = fmt.Sprintf("quote it: %q", text)
 		}
 	}
-	s.w.src.warn(at.pos, "wrong-type", fmt.Sprintf("%s: input %s: %s, so the call fails each time", st.Call, in.Name, problem), hint)
+	s.w.src.warn(at.pos, "wrong-type", fmt.Sprintf("%s: input %s: %s, so the call always fails", st.Call, in.Name, problem), hint)
 }

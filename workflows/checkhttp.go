@@ -30,7 +30,7 @@ func (s *stepChecker) answerSize(st *Step) {
 		}
 	case n > value.MaxSize && canSave:
 		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: a step's output holds at most %dMiB of an answer",
-			text, value.MaxSize>>20), "add save: true to put the answer into a file, or ask for less at a time")
+			text, value.MaxSize>>20), "add save: true to write the response to a file, or request less at a time")
 	case n > value.MaxSize:
 		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: at most %dMiB of an answer can be kept", text,
 			value.MaxSize>>20), "ask for less at a time")
@@ -82,7 +82,7 @@ func (s *stepChecker) savedAnswer(st *Step) {
 	src := s.w.src
 	if p := st.With.Field("parse"); p != nil {
 		src.add(p.keyPos(src, "parse"), "exclusive-keys",
-			"save: true keeps the answer as it came, and parse has nothing to read", "drop parse, or drop save")
+			"save: true keeps the response unchanged, so parse has no effect", "drop parse, or drop save")
 	}
 	method, constant := st.With.Field("method").IsConstant()
 	if st.Uses == "http/head" || constant && method == "HEAD" {
@@ -107,7 +107,7 @@ func (s *stepChecker) sentFile(st *Step) {
 			case !slices.Contains(partFields, p.name):
 				hint := spelling.SuggestOr(p.name, partFields)
 				if p.name == "path" {
-					hint = "here it is file"
+					hint = "use file"
 				}
 				s.w.src.add(p.value.keyPos(s.w.src, p.name), "unknown-key",
 					fmt.Sprintf("unknown key %q in a part of multipart", p.name), hint)

@@ -23,7 +23,7 @@ func (s *stepChecker) keptInputs(st *Step) {
 			continue
 		}
 		if f.value.UsesSecrets() {
-			src.add(f.value.keyPos(src, f.name), "secret-stored", fmt.Sprintf("%s of %s is stored, and secrets are not", f.name,
+			src.add(f.value.keyPos(src, f.name), "secret-stored", fmt.Sprintf("%s of %s is stored, and secrets must not be stored", f.name,
 				st.Uses), "read ${{ secrets.NAME }} in the step that needs it")
 		}
 		if text, ok := f.value.constantText(); ok && f.name == "key" && strings.HasPrefix(st.Uses, "store/") && len(text) > longestKey {
@@ -54,7 +54,7 @@ func (s *stepChecker) emits(st *Step) {
 		hint := spelling.Suggest(name, slices.Sorted(maps.Keys(s.c.p.Triggers)))
 		switch {
 		case name == AlertsTrigger:
-			hint = "it has Hookloom's own alerts; declare a trigger of yours: triggers: {NAME: {}}"
+			hint = "it is reserved for Hookloom's own alerts; declare your own: triggers: {NAME: {}}"
 		case hint != "":
 		case s.c.p.Workflows[name] != nil:
 			hint = "to run a workflow write call: " + name

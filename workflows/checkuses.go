@@ -145,7 +145,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 // in a list.
 func (s *stepChecker) literalInput(st *Step, in *ActionInput, v *Value) {
 	refuse := func(v *Value) {
-		s.w.src.add(v.pos, "not-literal", fmt.Sprintf("%s of %s is code and is written out, without ${{ }}", in.Name, st.Uses), in.Literal)
+		s.w.src.add(v.pos, "not-literal", fmt.Sprintf("%s of %s is code: ${{ }} is not allowed in it", in.Name, st.Uses), in.Literal)
 	}
 	if in.Type != "list" || v.kind != listValue {
 		refuse(v)
@@ -221,7 +221,7 @@ func (s *stepChecker) nothingGiven(of, name string, required bool, at *Value) {
 		from := strings.LastIndex(line, comment)
 		p := d.posAt(src.offset(key.Line, 1)+from, len([]rune(comment)))
 		src.report(p, "yaml-comment", !required ||
-			s.c.stored, "YAML reads this as a comment, and "+name+" as nothing",
+			s.c.stored, "YAML reads this as a comment, so "+name+" is empty",
 			"put it in quotes: "+quoted(strings.TrimRight(comment, " ")))
 		return
 	}

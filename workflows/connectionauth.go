@@ -116,7 +116,7 @@ func (d *decoder) connectionAuth(parent *objectNode) *Auth {
 			hint = "keep one of " + strings.Join(kinds, ", ")
 		}
 		d.add(o.pos(), "exclusive-keys",
-			"auth takes exactly one of bearer, basic, header, query, oauth2, jwt_bearer, aws_sigv4, and tls alone or besides", hint)
+			"auth takes exactly one of bearer, basic, header, query, oauth2, jwt_bearer, aws_sigv4; tls may be used alone or with one of them", hint)
 	}
 	a := d.fixedAuth(o)
 	if x := o.object("oauth2"); x != nil {
@@ -269,7 +269,7 @@ func (d *decoder) expired(parent *objectNode) *Expired {
 			if status, err := strconv.Atoi(n.Value); err == nil && d.fits(n, between(200, 599), "status") {
 				x.Status = append(x.Status, status)
 			} else if err != nil {
-				d.add(d.pos(n), "wrong-type", fmt.Sprintf("status %q is no HTTP status", n.Value), "write status: [401, 403]")
+				d.add(d.pos(n), "wrong-type", fmt.Sprintf("status %q is not an HTTP status", n.Value), "write status: [401, 403]")
 			}
 		}
 	}

@@ -29,7 +29,7 @@ func (b *builder) deadlineFits(o *objectNode, s *Step) {
 		return
 	}
 	if o.has("timeout") && s.Timeout > s.Deadline {
-		b.warn(o.at("timeout"), "deadline", fmt.Sprintf("timeout %s can never pass: the step's deadline is %s",
+		b.warn(o.at("timeout"), "deadline", fmt.Sprintf("timeout %s never applies: the step's deadline is %s",
 			DurationText(s.Timeout), DurationText(s.Deadline)),
 			"deadline bounds the whole step, timeout one attempt: make the deadline longer")
 	}
@@ -73,7 +73,7 @@ func (b *builder) checkDeadline(o *objectNode) {
 	}
 	if slept >= b.w.Deadline {
 		b.warn(o.at("deadline"), "deadline",
-			fmt.Sprintf("deadline %s ends before the workflow's sleeps do, which take %s: every run would end as timed_out",
+			fmt.Sprintf("deadline %s is not longer than the sleeps of the workflow, %s: every run would time out",
 				DurationText(b.w.Deadline), DurationText(slept)),
 			"make the deadline longer; timeout: bounds the working time alone")
 	}

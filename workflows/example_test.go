@@ -57,7 +57,9 @@ steps:
 }
 
 func ExampleValue_Render() {
-	files := workflows.Files{"workflows/ship.yaml": []byte("on: manual\nsteps: [{uses: log, with: {message: \"to ${{ event.data.name }}\"}}]\n")}
+	files := workflows.Files{"workflows/ship.yaml": []byte(`on: manual
+steps: [{uses: log, with: {message: "to ${{ event.data.name }}"}}]
+`)}
 	project, _ := workflows.LoadFiles(".", files, logAction, nil)
 	message := project.Workflows["ship"].Steps[0].With.Field("message")
 	env := &expr.Env{Names: expr.Names{"event": map[string]any{"data": map[string]any{"name": "Ada"}}}}

@@ -34,11 +34,11 @@ func (d *decoder) fileBounds(o *objectNode) FileBounds {
 	if top, _, _ := strings.Cut(f.Folder, "/"); f.Folder != "" && (!filepath.IsLocal(f.Folder) || f.Folder == "." ||
 		strings.HasPrefix(top, ".") || slices.Contains(ownFolders, strings.ToLower(top))) {
 		d.add(x.at("folder"), "bad-folder", fmt.Sprintf("%q cannot be the folder of file/ actions", f.Folder),
-			"name a folder of the project for data alone, such as folder: data")
+			"use a folder for data alone, such as folder: data")
 		f.Folder = ""
 	}
 	if f.MaxFile > f.MaxSize {
-		d.add(x.at("max_file"), "out-of-range", fmt.Sprintf("max_file %s is more than all files may have together, %s",
+		d.add(x.at("max_file"), "out-of-range", fmt.Sprintf("max_file %s is larger than max_size, the limit for all files, %s",
 			SizeText(f.MaxFile), SizeText(f.MaxSize)), "raise max_size, or lower max_file")
 	}
 	return f

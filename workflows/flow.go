@@ -125,8 +125,8 @@ func (w *Workflow) warnOfReplacing() {
 		if !warned && s.Spec != nil && s.Spec.SideEffects && !s.Spec.Safe {
 			warned = true
 			w.src.warn(w.Concurrency.onFullPos, "replace-unsafe",
-				"on_full: replace cuts a running run, and step "+s.Key+" ("+s.Uses+") may have had its effect by then",
-				"queue keeps each run whole")
+				"on_full: replace cancels a running run, and step "+s.Key+" ("+s.Uses+") may already have taken effect",
+				"use on_full: queue to let each run finish")
 		}
 	})
 }

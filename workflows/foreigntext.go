@@ -42,11 +42,11 @@ func (d *decoder) foreignText(n *yaml.Node) {
 			fmt.Sprintf("for a dollar sign before a value write ${{ %s }}%s", dollarText(n), m[1]))
 	case strings.HasPrefix(text, "={{") || mustacheOf(text) != "":
 		found := mustacheOf(text)
-		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", value.Clip(found, 60)),
+		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is not evaluated: it is sent as text", value.Clip(found, 60)),
 			"did you mean "+insertion(strings.Trim(found, "={}- "))+"?")
 	case shellOf(text) != "":
 		found := shellOf(text)
-		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is sent as it stands", value.Clip(found, 60)),
+		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is not evaluated: it is sent as text", value.Clip(found, 60)),
 			"did you mean "+insertion(strings.Trim(found, "${} "))+"?")
 	}
 }

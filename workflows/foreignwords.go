@@ -12,7 +12,7 @@ var foreignWords = map[string]string{
 	"fail-fast": "fail_fast", "outputs": "output", "tasks": "steps", "triggers": "on", "trigger": "on",
 	"actions": "steps", "action": "uses", "condition": "when, or if in a step", "conditions": "when",
 	"sequence": "steps", "type": "uses", "run": "uses: log or an http action (no shell here)", "needs": "nothing: steps run in order",
-	"retries": "retry", "errors": "on_failure", "finally": "finally, of the workflow: a step has on_failure",
+	"retries": "retry", "errors": "on_failure", "finally": "finally of the workflow; a step has on_failure",
 	"always": "finally, of the workflow", "cancelOn": "cancel_on", "batchEvents": "batch", "throttle": "rate",
 	"ensure": "finally, of the workflow", "variables": "vars", "cron": "on: schedule",
 	"service": "uses", "choose": "switch", "repeat": "foreach", "delay": "sleep", "wait_for_trigger": "wait",
@@ -165,7 +165,7 @@ func foreignInput(action, name string) (hint, meant string) {
 			if begin == "http/" {
 				return word, ""
 			}
-			return "here it is " + word, word
+			return "use " + word, word
 		}
 	}
 	return "", ""

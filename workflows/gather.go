@@ -117,8 +117,8 @@ func (b *builder) gather(o *objectNode) *Gather {
 			b.add(f.at("wait"), "out-of-range", fmt.Sprintf("%s.wait is 10ms to 7d", kind), "")
 		}
 		if f.has("max") && g.Max < g.Wait {
-			b.add(f.at("max"), "out-of-range", "debounce.max is less than wait: no event could put the run off",
-				"max bounds the whole burst, wait the quiet after an event")
+			b.add(f.at("max"), "out-of-range", "debounce.max is less than wait: no event could delay the run",
+				"wait is the quiet time after each event, max the limit for the whole burst")
 		}
 		return g
 	}
@@ -175,7 +175,7 @@ func (c *checker) gather(w *Workflow, rule *expr.Scope) {
 		}
 	}
 	if onlyManual(w.Starts) {
-		w.src.warn(g.pos, "nothing-to-gather", fmt.Sprintf("a manual start is never held back, so that %s does nothing here",
+		w.src.warn(g.pos, "nothing-to-gather", fmt.Sprintf("%s does not apply to manual starts, and this workflow has no other",
 			g.Kind), "name a trigger in on:")
 	}
 }

@@ -14,7 +14,7 @@ func (c *checker) knownData(w *Workflow) *expr.Samples {
 		return nil // a sample: file is taken at its word
 	}
 	simple := t.Webhook != nil && t.Poll == nil && len(t.Schedules) == 0
-	k := &expr.Samples{Samples: c.testData(w, t.Webhook), Whose: "the events of its tests"}
+	k := &expr.Samples{Samples: c.testData(w, t.Webhook), Whose: "the events of the workflow's tests"}
 	k.Own = simple && len(k.Samples) > 0
 	preset := (*Preset)(nil)
 	if simple {

@@ -171,7 +171,7 @@ func (l *loader) destinations(d *decoder, v *yaml.Node) {
 	l.p.Destinations = map[string]Limit{}
 	d.pairs(v, func(k, n *yaml.Node) {
 		if strings.ContainsAny(k.Value, "/ ") || k.Value == "" {
-			d.add(d.pos(k), "bad-address", fmt.Sprintf("%q is no host", k.Value), "write api.example.com, or api.example.com:8443")
+			d.add(d.pos(k), "bad-address", fmt.Sprintf("%q is not a host", k.Value), "write api.example.com, or api.example.com:8443")
 		}
 		if x := d.object(n, "destination"); x != nil {
 			limit := Limit{Concurrency: x.integer("concurrency", 0)}

@@ -105,7 +105,7 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 		}
 		d.means(in, own)
 		if s.field(own) != nil {
-			own = "here it is " + own
+			own = "use " + own
 		}
 		d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), own)
 		return nil
@@ -121,7 +121,7 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 		if meant = spelling.Nearest(k.Value, s.names()); meant != "" {
 			hint = fmt.Sprintf("did you mean %q?", meant)
 		} else if foreign, ok := foreignWords[k.Value]; ok {
-			hint = "here it is " + foreign
+			hint = "use " + foreign
 		} else if len(s.fields) <= 16 {
 			hint = "known are " + strings.Join(s.names(), ", ")
 		}

@@ -348,7 +348,8 @@ func (l *loader) circles() {
 		w := l.p.Workflows[id]
 		w.EachStep(func(s *Step) {
 			if s.Call != "" && l.reaches(s.Call, id, map[string]bool{}) {
-				w.src.add(s.Pos, "circle", fmt.Sprintf("calling %s leads back to %s", s.Call, id), "calls cannot go in a circle")
+				w.src.add(s.Pos, "circle", fmt.Sprintf("calling %s leads back to %s", s.Call, id),
+					"a workflow cannot call itself, directly or through others")
 			}
 		})
 	}

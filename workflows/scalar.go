@@ -223,7 +223,7 @@ func (d *decoder) fitsName(n *yaml.Node, name string) bool {
 
 func parseDuration(s string) (time.Duration, error) {
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		return 0, fmt.Errorf("%s what?", s)
+		return 0, fmt.Errorf("%s has no unit", s)
 	}
 	if !durationParts.MatchString(s) {
 		return 0, fmt.Errorf("%q is no duration", s)
@@ -284,11 +284,11 @@ func parseSize(s string) (int64, error) {
 func parseRate(s string) (int, time.Duration, error) {
 	m := ratePattern.FindStringSubmatch(s)
 	if m == nil {
-		return 0, 0, fmt.Errorf("%q is no rate", s)
+		return 0, 0, fmt.Errorf("%q is not a rate", s)
 	}
 	n, err := strconv.Atoi(m[1])
 	if err != nil || n < 1 {
-		return 0, 0, fmt.Errorf("%q is no rate", s)
+		return 0, 0, fmt.Errorf("%q is not a rate", s)
 	}
 	return n, map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[m[2]], nil
 }

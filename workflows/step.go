@@ -92,9 +92,9 @@ func (b *builder) body(o *objectNode) string {
 		if o.unknown {
 			return ""
 		}
-		b.add(o.pos(), "no-body", "a step needs exactly one of "+strings.Join(StepKinds(), ", "), "what should it do?")
+		b.add(o.pos(), "no-body", "a step needs exactly one of "+strings.Join(StepKinds(), ", "), "add one of them, such as uses: log")
 	default:
-		b.add(o.keyAt(have[1]), "two-bodies", fmt.Sprintf("a step needs exactly one body; this one has %s",
+		b.add(o.keyAt(have[1]), "two-bodies", fmt.Sprintf("a step does exactly one thing; this one has %s",
 			strings.Join(have, " and ")), "make two steps")
 	}
 	return ""
@@ -150,7 +150,7 @@ func (b *builder) checkModifiers(o *objectNode, s *Step) {
 	}
 	for _, k := range []string{"as", "max_parallel", "fail_fast"} {
 		if o.has(k) && !o.has("foreach") {
-			b.add(o.keyAt(k), "needs-key", k+" without foreach", "")
+			b.add(o.keyAt(k), "needs-key", k+" needs foreach", "")
 		}
 	}
 	if o.has("else") && !o.has("if") && s.Body == "steps" {

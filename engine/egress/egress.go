@@ -64,7 +64,7 @@ func (gd *Guard) Set(allow []string) error {
 		} else if ip, err := netip.ParseAddr(a); err == nil {
 			g.prefixes = append(g.prefixes, netip.PrefixFrom(ip, ip.BitLen()))
 		} else if strings.ContainsAny(a, "/ ") || a == "" {
-			return fmt.Errorf("egress.allow: %q is no address, block or host name", a)
+			return fmt.Errorf("egress.allow: %q is not an address, a CIDR block or a host name", a)
 		} else {
 			g.hosts[canonicalHost(a)] = true
 		}

@@ -19,17 +19,17 @@ var allNames = []string{"event", "inputs", "vars", "steps", "secrets", "item", "
 	"body", "headers", "query", "raw", "method", "url", "response", "items", "cursor", "connection"}
 
 var placeReasons = map[string]string{
-	"secrets": "secrets are read in with:, in triggers and in connectors only, so that none ends in a condition or a record",
+	"secrets": "secrets can be read only in with:, in triggers and in connectors, so that none ends up in a condition or in the history",
 	"steps":   "no step has run yet",
-	"error":   "error exists in on_failure, finally and retry.when only",
-	"item":    "item exists inside foreach only",
-	"index":   "index exists inside foreach only",
-	"result":  "result exists in a step's output: only",
+	"error":   "error exists only in on_failure, finally and retry.when",
+	"item":    "item exists only inside foreach",
+	"index":   "index exists only inside foreach",
+	"result":  "result exists only in a step's output:",
 	"vars":    "vars are computed after the rule, from the event",
-	"event":   "nothing is an event yet",
+	"event":   "there is no event yet",
 	"body":    "in workflows read event.body", "headers": "in workflows read event.headers", "query": "in workflows read event.query",
-	"events":   "events exists in workflows with batch: only",
-	"response": "response exists in a poll and in connectors only", "output": "output exists in respond and in tests only",
+	"events":   "events exists only in workflows with batch:",
+	"response": "response exists only in polls and in connectors", "output": "output exists only in respond and in tests",
 }
 
 // githubWords are functions and names of other tools, with the way it goes here.
@@ -161,7 +161,7 @@ func (e *checking) booleanResult(n ast.Node) bool {
 	if _, isNil := n.(*ast.NilNode); isNil {
 		got = "nil"
 	}
-	hint := "compare it with something: == , > , contains, != nil"
+	hint := "compare it, for example with ==, >, contains or != nil"
 	if _, isText := n.(*ast.StringNode); isText {
 		hint = "remove the quotes around the condition"
 	}

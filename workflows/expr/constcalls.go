@@ -34,17 +34,17 @@ func (l *linter) constantArguments(x *ast.CallNode) {
 	switch id.Value {
 	case "money":
 		if s, ok := text(1); ok && !slices.Contains(Currencies(), strings.ToUpper(s.Value)) {
-			warn(s, fmt.Sprintf("%q is no currency code of ISO 4217: money fails each time", value.Clip(s.Value, 20)),
+			warn(s, fmt.Sprintf("%q is not an ISO 4217 currency code: money always fails", value.Clip(s.Value, 20)),
 				currencyHint(s.Value))
 		}
 	case "hmac":
 		if s, ok := text(0); ok && hashes[hashName(s.Value)] == nil {
-			warn(s, fmt.Sprintf("hmac knows no algorithm %q: it fails each time", value.Clip(s.Value, 20)),
+			warn(s, fmt.Sprintf("hmac has no algorithm %q: it always fails", value.Clip(s.Value, 20)),
 				spelling.SuggestOr(hashName(s.Value), slices.Sorted(maps.Keys(hashes))))
 		}
 		encodings := []string{"hex", "base64", "base64url"}
 		if s, ok := text(3); ok && !slices.Contains(encodings, s.Value) {
-			warn(s, fmt.Sprintf("hmac knows no encoding %q: it fails each time", value.Clip(s.Value, 20)), spelling.SuggestOr(s.Value, encodings))
+			warn(s, fmt.Sprintf("hmac has no encoding %q: it always fails", value.Clip(s.Value, 20)), spelling.SuggestOr(s.Value, encodings))
 		}
 	}
 }

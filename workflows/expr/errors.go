@@ -148,7 +148,7 @@ func typeNames(s string) string {
 // fieldHint guesses the field that was meant, from all names of the envelope.
 func (e *checking) fieldHint(field string, sample types.Map) string {
 	if field == "status" && strings.Contains(e.Text, "run.status") {
-		return "run.status exists in finally only"
+		return "run.status exists only in finally"
 	}
 	if s := spelling.Suggest(field, sampleFields(sample["event"], nil)); s != "" {
 		return s

@@ -144,7 +144,7 @@ func (l *linter) eventField(keys []string, at []ast.Node) bool {
 	if _, there := record[keys[0]]; !ok || there || l.sc.Lenient {
 		return true
 	}
-	hint := fmt.Sprintf("what was sent is in event.data: event.data.%s", keys[0])
+	hint := fmt.Sprintf("the payload is in event.data: write event.data.%s", keys[0])
 	for _, f := range EventFields {
 		if spelling.Distance(keys[0], f, 2) < 2 {
 			hint = fmt.Sprintf("did you mean %q?", f)
@@ -152,7 +152,7 @@ func (l *linter) eventField(keys []string, at []ast.Node) bool {
 		}
 	}
 	if slices.Contains([]string{"payload", "json", "content", "message", "params", "event"}, keys[0]) {
-		hint = "what was sent is in event.data"
+		hint = "the payload is in event.data"
 	}
 	l.fail("unknown-field", at[0], len([]rune(keys[0])), "unknown field "+keys[0], hint)
 	return false

@@ -184,7 +184,7 @@ func (l *linter) insteadOf(name string) string {
 	case has("body"):
 		switch {
 		case name == "event":
-			return "write body, headers or query: nothing is an event yet"
+			return "write body, headers or query: there is no event yet"
 		case name == "data" || name == "payload":
 			return "write body, or body." + name
 		case !slices.Contains(allNames, name) && spelling.Suggest(name, rootsOf(l.sc.Names)) == "" && githubWords[name] == "":
@@ -217,7 +217,7 @@ func exampleOf(problem string) string {
 	name := problem[strings.LastIndexByte(problem, ' ')+1:]
 	for _, f := range functions {
 		if f.name == name && f.example != "" {
-			return "an example is " + callIn(f.example, name)
+			return "for example " + callIn(f.example, name)
 		}
 	}
 	return ""

@@ -63,7 +63,7 @@ func (l *linter) dataField(x *ast.MemberNode, keys []string, at []ast.Node) {
 		}
 		if hint != "" {
 			from := at[i].Location().From
-			l.e.report("unknown-field", true, from, from+len([]rune(keys[i])), fmt.Sprintf("%s: no field %s", known.Whose, keys[i]), hint)
+			l.e.report("unknown-field", true, from, from+len([]rune(keys[i])), fmt.Sprintf("no field %s in %s", keys[i], known.Whose), hint)
 		}
 		return
 	}
