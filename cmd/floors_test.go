@@ -25,7 +25,8 @@ var floors = map[string]int{
 	"triggers": 50, "engine/store": 50, "engine/store/storetest": 50, "engine/console": 50, "engine/telemetry": 50,
 	"engine/machine": 50, "engine/control": 48, "engine/registry": 45,
 	"engine": 40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30,
-	"workflows": 20, "engine/content": 10,
+	"actions/openapi": 50,
+	"workflows":       20, "engine/content": 10,
 	"workflows/expr": 10, "workflows/value": 0, "workflows/spelling": 0,
 	"engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "examples": 0,
 }

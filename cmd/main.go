@@ -117,7 +117,7 @@ record.
 	}
 	root.AddCommand(
 		a.demoCmd(), a.initCmd(), a.serveCmd(),
-		a.validateCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(), a.functionsCmd(),
+		a.validateCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(), a.connectorCmd(), a.functionsCmd(),
 		a.sendCmd(), a.verifyCmd(), a.testCmd(), a.pollCmd(), a.compareCmd(),
 		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.admitCmd(), a.triggersCmd(), a.tailCmd(),
 		a.replayCmd(), a.batchesCmd(), a.storeCmd(), a.cancelCmd(), a.enableCmd(), a.disableCmd(), a.approveCmd(), a.destinationsCmd(),

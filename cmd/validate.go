@@ -168,45 +168,83 @@ with a YAML server completes and checks keys. Begin a file with
 }
 
 func (a *app) actionsCmd() *cobra.Command {
-	return &cobra.Command{Use: "actions [NAME]", Short: "List actions, or show one with its inputs", Args: cobra.MaximumNArgs(1),
+	var dir string
+	c := &cobra.Command{Use: "actions [NAME]", Short: "List actions, or show one with its inputs", Args: cobra.MaximumNArgs(1),
+		Long: `Lists the actions that steps can use, those of the project's own connectors too, or shows
+one: its inputs, its output, how it is repeated, the connection that it needs, and a
+step that uses it. NAME may also be a connector.`,
+		Example: "  hookloom actions\n  hookloom actions http/post\n  hookloom actions hubspot",
 		RunE: func(c *cobra.Command, args []string) error {
-			cat, err := catalog()
+			specs, err := offered(dir)
 			if err != nil {
 				return err
 			}
+			names := sortedActions(specs)
 			if len(args) == 1 {
-				return a.oneAction(cat.Actions[args[0]], args[0])
+				if specs[args[0]] == nil {
+					names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, args[0]+"/") })
+				}
+				if specs[args[0]] != nil || len(names) == 0 {
+					return a.oneAction(specs, args[0])
+				}
 			}
 			t := newTable("ACTION", "DOES")
 			var items []any
-			for _, n := range slices.Sorted(maps.Keys(cat.Actions)) {
-				t.row(n, cat.Actions[n].Help)
-				items = append(items, map[string]any{"action": n, "help": cat.Actions[n].Help})
+			for _, n := range names {
+				t.row(n, specs[n].Help)
+				items = append(items, map[string]any{"action": n, "help": specs[n].Help})
 			}
 			if a.json() {
 				return a.printJSON(map[string]any{"items": items})
 			}
 			return t.print(a.out)
 		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	return c
 }
 
-func (a *app) oneAction(s *workflows.ActionSpec, name string) error {
+// offered are the actions that a project's steps can use; without a project, the built-in
+// ones.
+func offered(dir string) (map[string]*workflows.ActionSpec, error) {
+	if l, err := load(dir); err == nil && l.project != nil {
+		return l.project.Actions, nil
+	}
+	cat, err := catalog()
+	return cat.Actions, err
+}
+
+func sortedActions(specs map[string]*workflows.ActionSpec) []string {
+	return slices.Sorted(maps.Keys(specs))
+}
+
+func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) error {
+	s := specs[name]
 	if s == nil {
+		if meant := workflows.DidYouMean(name, sortedActions(specs)); meant != "" {
+			return usageError("no action %q; did you mean %q?", name, meant)
+		}
 		return usageError("no action %q; hookloom actions lists them", name)
 	}
 	if a.json() {
 		var inputs []any
 		for _, in := range s.Inputs {
-			inputs = append(inputs, map[string]any{"name": in.Name, "type": in.Type, "required": in.Required, "help": in.Help, "words": in.Words})
+			inputs = append(inputs, map[string]any{"name": in.Name, "type": in.Type, "required": in.Required, "help": in.Help, "words": in.Words,
+				"options": in.Options, "default": in.Default})
 		}
 		outputs := []any{}
 		for _, o := range s.Outputs {
 			outputs = append(outputs, map[string]any{"name": o.Name, "type": o.Type, "help": o.Help})
 		}
-		return a.printJSON(map[string]any{"action": s.Name, "help": s.Help, "inputs": inputs, "outputs": outputs, "example": s.Example,
+		connection := ""
+		if k := s.Needs(); k != nil {
+			connection = k.ConnectionExample()
+		}
+		return a.printJSON(map[string]any{"connection": connection, "action": s.Name, "help": s.Help, "inputs": inputs, "outputs": outputs, "example": s.Example,
 			"usage": s.Usage, "retry": s.RepeatText(), "timeout": cmp.Or(s.Timeout, workflows.DefaultActionTimeout).String()})
 	}
-	a.printf("%s: %s\n\n", s.Name, s.Help)
+	a.printf("%s: %s\n", s.Name, s.Help)
+	a.actionNotes(s)
+	a.printf("\n")
 	t := newTable("INPUT", "TYPE", "NEEDED", "")
 	for _, in := range s.Inputs {
 		needed := ""
@@ -214,6 +252,12 @@ func (a *app) oneAction(s *workflows.ActionSpec, name string) error {
 			needed = "yes"
 		}
 		help := in.Help
+		if in.Of != nil {
+			help = strings.TrimSpace(help + " " + in.Of.String())
+		}
+		if len(in.Options) > 0 {
+			help = strings.TrimSpace(help + " " + workflows.YAMLText(in.Options))
+		}
 		if len(in.Words) > 0 {
 			help = strings.TrimSpace(help + " (" + strings.Join(in.Words, ", ") + ")")
 		}
@@ -234,11 +278,30 @@ func (a *app) oneAction(s *workflows.ActionSpec, name string) error {
 	return nil
 }
 
+// actionNotes prints what a connector's author knows of an action.
+func (a *app) actionNotes(s *workflows.ActionSpec) {
+	if s.Action == nil {
+		return
+	}
+	if s.Action.Deprecated {
+		a.printf("The service advises against it: it is deprecated.\n")
+	}
+	if s.Action.Confidence == "memory" {
+		a.printf("Confidence: memory. It was not checked against the service's documents.\n")
+	}
+	if docs := cmp.Or(s.Action.Docs, s.Connector.Docs); docs != "" {
+		a.printf("%s\n", docs)
+	}
+}
+
 // actionOutputs prints what an action gives, and when it is repeated by itself.
 func (a *app) actionOutputs(s *workflows.ActionSpec) error {
 	if len(s.Outputs) == 0 {
 		if names := s.OutputNames(); len(names) > 0 {
 			a.printf("\nOutput: %s\n", strings.Join(names, ", "))
+		}
+		if s.SideEffects && s.Connector != nil {
+			a.printf("\nTimeout: %s. Repeated by itself: %s.\n", cmp.Or(s.Timeout, workflows.DefaultActionTimeout), s.RepeatText())
 		}
 		return nil
 	}

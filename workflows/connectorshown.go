@@ -132,6 +132,11 @@ func quoteYAML(s string) string {
 	if plain && !strings.HasSuffix(s, " ") && !strings.Contains(s, "${{") {
 		return s
 	}
+	return QuoteYAML(s)
+}
+
+// QuoteYAML writes a text in double quotes, which is JSON's form of it.
+func QuoteYAML(s string) string {
 	b, err := value.EncodeJSON(s)
 	if err != nil {
 		return `""`

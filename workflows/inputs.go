@@ -48,6 +48,9 @@ func (in Input) check(v any) string {
 	return ""
 }
 
+// Problem says what is wrong with a value for this input, or "".
+func (in Input) Problem(v any) string { return in.check(v) }
+
 func oneOf(options []any, v any) bool {
 	want, err := value.Text(v)
 	if err != nil {

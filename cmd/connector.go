@@ -1,0 +1,273 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/actions/openapi"
+	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/spf13/cobra"
+)
+
+// connectorCmd makes and tries connector files.
+func (a *app) connectorCmd() *cobra.Command {
+	c := &cobra.Command{Use: "connector", Short: "Make connector files: by hand, of an OpenAPI document, of a curl command; and try them"}
+	c.AddCommand(a.connectorNewCmd(), a.connectorImportCmd(), a.connectorCurlCmd(), a.connectorTestCmd())
+	return c
+}
+
+var connectorName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
+// connectorFile is where a connector's file goes; one that is there is kept unless forced.
+func connectorFile(dir, name string, force bool) (string, error) {
+	if !connectorName.MatchString(name) {
+		return "", usageError("%q is no name of a connector: names are small letters, digits and _", name)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", usageError("%s: no such folder; hookloom init makes a project", dir)
+	}
+	file := filepath.Join(dir, "connectors", name+".yaml")
+	if _, err := os.Stat(file); err == nil && !force {
+		return "", usageError("%s is there already; --force writes it anew, --name gives another name", file)
+	}
+	return file, nil
+}
+
+func writeConnector(file string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
+func (a *app) connectorNewCmd() *cobra.Command {
+	var dir string
+	var force bool
+	c := &cobra.Command{Use: "new NAME", Short: "Write a commented start of a connector file", Args: cobra.ExactArgs(1),
+		Example: "  hookloom connector new crm",
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, err := connectorFile(dir, args[0], force)
+			if err != nil {
+				return err
+			}
+			if err := writeConnector(file, []byte(strings.ReplaceAll(connectorStart, "NAME", args[0]))); err != nil {
+				return err
+			}
+			a.printf("%s: change it, then\n  hookloom validate %s\n  hookloom connector test %s\n  hookloom actions %s/contacts.create\n", file, file, args[0],
+				args[0])
+			return nil
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	c.Flags().BoolVar(&force, "force", false, "write a file anew that is there")
+	return c
+}
+
+func (a *app) connectorImportCmd() *cobra.Command {
+	var dir, name string
+	var only []string
+	var force bool
+	c := &cobra.Command{Use: "import FILE|URL", Short: "Make a connector of an OpenAPI document or a Postman collection", Args: cobra.ExactArgs(1),
+		Long: `Makes connectors/NAME.yaml of a document that describes an API: OpenAPI 3.0 or 3.1,
+Swagger 2.0 (JSON or YAML) or a Postman collection. Each operation becomes an action
+with typed inputs and output. One that cannot be expressed is left out, with its
+reason.`,
+		Example: "  hookloom connector import openapi.yaml --name crm\n" +
+			"  hookloom connector import https://api.example.com/openapi.json --name crm --only contacts,/deals",
+		RunE: func(c *cobra.Command, args []string) error {
+			if name == "" {
+				return usageError("--name is needed: it is what workflows write, as in uses: NAME/ACTION")
+			}
+			file, err := connectorFile(dir, name, force)
+			if err != nil {
+				return err
+			}
+			text, from, err := a.document(c.Context(), dir, args[0])
+			if err != nil {
+				return err
+			}
+			r, err := openapi.Import(c.Context(), text, openapi.Options{Name: name, Source: filepath.Base(args[0]), From: from, Only: only})
+			if err != nil {
+				return usageError("%s: %v", args[0], err)
+			}
+			return a.imported(r, dir, file)
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	c.Flags().StringVar(&name, "name", "", "the connector's name")
+	c.Flags().StringSliceVar(&only, "only", nil, "only these tags, operation ids or beginnings of paths, separated by commas")
+	c.Flags().BoolVar(&force, "force", false, "write a file anew that is there")
+	return c
+}
+
+func (a *app) connectorCurlCmd() *cobra.Command {
+	var dir, name, action string
+	var force bool
+	c := &cobra.Command{Use: "from-curl COMMAND", Short: "Make a connector of a curl command", Args: cobra.ExactArgs(1),
+		Long: `Makes connectors/NAME.yaml with the one action that a curl command calls. Ids in the
+path, the query and the keys of the body become inputs; the credential becomes a field
+of the connection, and its value is not written.`,
+		Example: `  hookloom connector from-curl 'curl https://api.example.com/contacts -H "Authorization: Bearer x" -d "{\"email\":\"a@b.c\"}"' --name crm`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if name == "" {
+				return usageError("--name is needed: it is what workflows write, as in uses: NAME/ACTION")
+			}
+			file, err := connectorFile(dir, name, force)
+			if err != nil {
+				return err
+			}
+			r, err := openapi.FromCurl(c.Context(), args[0], action, openapi.Options{Name: name, Source: "a curl command"})
+			if err != nil {
+				return usageError("%v", err)
+			}
+			return a.imported(r, dir, file)
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	c.Flags().StringVar(&name, "name", "", "the connector's name")
+	c.Flags().StringVar(&action, "action", "", "the action's name; made of method and path by default")
+	c.Flags().BoolVar(&force, "force", false, "write a file anew that is there")
+	return c
+}
+
+// imported writes the file and says what is in it.
+func (a *app) imported(r *openapi.Result, dir, file string) error {
+	if r.Imported > 0 {
+		if err := writeConnector(file, r.Text); err != nil {
+			return err
+		}
+	}
+	rel, err := filepath.Rel(dir, file)
+	if err != nil {
+		rel = file
+	}
+	if r.Skipped == nil {
+		r.Skipped = []openapi.Skipped{}
+	}
+	if a.json() {
+		if r.Imported == 0 {
+			rel = ""
+		}
+		if err := a.printJSON(map[string]any{"operations": r.Operations, "imported": r.Imported, "skipped": r.Skipped,
+			"file": filepath.ToSlash(rel)}); err != nil {
+			return err
+		}
+	} else {
+		for _, s := range r.Skipped {
+			a.printf("left out: %s: %s\n", printable(s.Operation), printable(s.Reason))
+		}
+	}
+	if r.Imported == 0 {
+		return &exitError{exitUsage, errors.New("none of the operations can be expressed; no file was written")}
+	}
+	if a.json() {
+		return nil
+	}
+	a.printf("%s: %d of %s\n", file, r.Imported, counted(r.Operations, "operation"))
+	if r.Shortened != "" {
+		a.printf("the file has no %s, else it would be too large: --only keeps the operations that are needed\n", r.Shortened)
+	}
+	a.printf("  hookloom actions --dir %s    lists its actions\n", dir)
+	return nil
+}
+
+// document reads a document from a file or, through the guard that steps have too, from a
+// URL.
+func (a *app) document(ctx context.Context, dir, source string) (text []byte, from string, err error) {
+	if !strings.HasPrefix(source, "http://") && !strings.HasPrefix(source, "https://") {
+		info, err := os.Stat(source)
+		switch {
+		case err != nil:
+			return nil, "", usageError("%s: no such file", source)
+		case !info.Mode().IsRegular():
+			return nil, "", usageError("%s is no regular file", source)
+		case info.Size() > openapi.MaxSize:
+			return nil, "", usageError("%s has %s, and a document may have %s", source, workflows.SizeText(info.Size()),
+				workflows.SizeText(openapi.MaxSize))
+		}
+		text, err = os.ReadFile(source)
+		return text, "", err
+	}
+	var allow []string
+	if l, err := load(dir); err == nil {
+		allow = l.project.Egress.Allow
+	}
+	guard, err := egress.NewGuard(allow)
+	if err != nil {
+		return nil, "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+	if err != nil {
+		return nil, "", usageError("%s is no URL", source)
+	}
+	resp, err := guard.Client().Do(req)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s cannot be fetched: %w", source, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, "", fmt.Errorf("%s answered %s", source, resp.Status)
+	}
+	text, err = io.ReadAll(io.LimitReader(resp.Body, openapi.MaxSize+1))
+	if err != nil {
+		return nil, "", fmt.Errorf("%s cannot be read: %w", source, err)
+	}
+	if len(text) > openapi.MaxSize {
+		return nil, "", fmt.Errorf("%s has more than %s", source, workflows.SizeText(openapi.MaxSize))
+	}
+	return text, source, nil
+}
+
+func (a *app) connectorTestCmd() *cobra.Command {
+	var dir string
+	c := &cobra.Command{Use: "test [NAME]", Short: "Try the examples of the project's connectors", Args: cobra.MaximumNArgs(1),
+		Long: `Makes the call of each action's example against a stand-in that gives the example's
+answer: what is sent and what comes out must be as the file says. Nothing leaves this
+machine.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := load(dir)
+			if err != nil {
+				return err
+			}
+			tried, bad := 0, 0
+			for _, name := range sortedActions(l.project.Actions) {
+				s := l.project.Actions[name]
+				if s.Connector == nil {
+					continue
+				}
+				if _, own := l.project.Connectors[s.Connector.Name]; !own || len(args) == 1 && s.Connector.Name != args[0] {
+					continue
+				}
+				problems, did, err := actions.TryExample(c.Context(), s)
+				if err != nil {
+					return err
+				}
+				if did {
+					tried++
+				}
+				for _, p := range problems {
+					bad++
+					a.printf("%s: %s\n", name, p)
+				}
+			}
+			if bad > 0 {
+				return &exitError{exitFailure, fmt.Errorf("%s of %s", counted(bad, "mistake"), counted(tried, "example"))}
+			}
+			if tried == 0 {
+				return usageError("no connector of the project shows a call: write example: {with, request, response, output}")
+			}
+			a.printf("%s as the files say\n", counted(tried, "example"))
+			return nil
+		}}
+	c.Flags().StringVar(&dir, "dir", ".", "project folder")
+	return c
+}
