@@ -63,8 +63,8 @@ func (a *app) connectorNewCmd() *cobra.Command {
 			if err := writeConnector(file, []byte(strings.ReplaceAll(connectorStart, "NAME", args[0]))); err != nil {
 				return err
 			}
-			a.printf("%s: change it, then\n  hookloom validate %s\n  hookloom connector test %s\n  hookloom actions %s/contacts.create\n", file, file, args[0],
-				args[0])
+			a.printf("%s: change it, then\n  hookloom validate %s\n  hookloom connector test %s\n  hookloom actions %s/contacts.create\n",
+				file, file, args[0], args[0])
 			return nil
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
@@ -76,7 +76,8 @@ func (a *app) connectorImportCmd() *cobra.Command {
 	var dir, name string
 	var only []string
 	var force bool
-	c := &cobra.Command{Use: "import FILE|URL", Short: "Make a connector of an OpenAPI document or a Postman collection", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "import FILE|URL", Short: "Make a connector of an OpenAPI document or a Postman collection",
+		Args: cobra.ExactArgs(1),
 		Long: `Makes connectors/NAME.yaml of a document that describes an API: OpenAPI 3.0 or 3.1,
 Swagger 2.0 (JSON or YAML) or a Postman collection. Each operation becomes an action
 with typed inputs and output. One that cannot be expressed is left out, with its
@@ -115,7 +116,7 @@ func (a *app) connectorCurlCmd() *cobra.Command {
 		Long: `Makes connectors/NAME.yaml with the one action that a curl command calls. Ids in the
 path, the query and the keys of the body become inputs; the credential becomes a field
 of the connection, and its value is not written.`,
-		Example: `  hookloom connector from-curl 'curl https://api.example.com/contacts -H "Authorization: Bearer x" -d "{\"email\":\"a@b.c\"}"' --name crm`,
+		Example: `  hookloom connector from-curl 'curl https://api.example.com/contacts -H "Authorization: Bearer x" -d email=a@b.c' --name crm`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if name == "" {
 				return usageError("--name is needed: it is what workflows write, as in uses: NAME/ACTION")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/spf13/cobra"
 )
 
@@ -220,8 +221,8 @@ func sortedActions(specs map[string]*workflows.ActionSpec) []string {
 func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) error {
 	s := specs[name]
 	if s == nil {
-		if meant := workflows.DidYouMean(name, sortedActions(specs)); meant != "" {
-			return usageError("no action %q; did you mean %q?", name, meant)
+		if meant := spelling.Suggest(name, sortedActions(specs)); meant != "" {
+			return usageError("no action %q; %s", name, meant)
 		}
 		return usageError("no action %q; hookloom actions lists them", name)
 	}
@@ -239,8 +240,8 @@ func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) err
 		if k := s.Needs(); k != nil {
 			connection = k.ConnectionExample()
 		}
-		return a.printJSON(map[string]any{"connection": connection, "action": s.Name, "help": s.Help, "inputs": inputs, "outputs": outputs, "example": s.Example,
-			"usage": s.Usage, "retry": s.RepeatText(), "timeout": cmp.Or(s.Timeout, workflows.DefaultActionTimeout).String()})
+		return a.printJSON(map[string]any{"connection": connection, "action": s.Name, "help": s.Help, "inputs": inputs,
+			"outputs": outputs, "example": s.Example, "usage": s.Usage, "retry": s.RepeatText(), "timeout": cmp.Or(s.Timeout, workflows.DefaultActionTimeout).String()})
 	}
 	a.printf("%s: %s\n", s.Name, s.Help)
 	a.actionNotes(s)

@@ -201,7 +201,8 @@ func (d *document) dropAuthInputs() {
 	}
 	for _, o := range d.s.ops {
 		o.inputs = slices.DeleteFunc(o.inputs, func(i *input) bool {
-			return a.header != "" && i.in == "header" && strings.EqualFold(i.sent, a.header) || a.query != "" && i.in == "query" && i.sent == a.query
+			return a.header != "" && i.in == "header" && strings.EqualFold(i.sent, a.header) ||
+				a.query != "" && i.in == "query" && i.sent == a.query
 		})
 	}
 }

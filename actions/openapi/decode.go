@@ -31,7 +31,7 @@ func (o *object) get(key string) any {
 	return o.vals[key]
 }
 
-// Decode reads JSON or YAML. Aliases of YAML are expanded, within the bounds.
+// decode reads JSON or YAML. Aliases of YAML are expanded, within the bounds.
 func decode(text []byte) (*object, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("the document has more than %d MiB", MaxSize>>20)

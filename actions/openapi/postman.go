@@ -247,7 +247,8 @@ func (c *collection) body(o *operation, b *object) error {
 	case "graphql":
 		g := obj(b.get("graphql"))
 		o.content = &content{key: "body"}
-		o.inputs = append(o.inputs, &input{sent: "query", in: "body", kind: "string", required: true, example: str(g.get("query")), hasExample: true},
+		o.inputs = append(o.inputs,
+			&input{sent: "query", in: "body", kind: "string", required: true, example: str(g.get("query")), hasExample: true},
 			&input{sent: "variables", in: "body", kind: "object"})
 	}
 	return nil
