@@ -241,7 +241,8 @@ func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) err
 			connection = k.ConnectionExample()
 		}
 		return a.printJSON(map[string]any{"connection": connection, "action": s.Name, "help": s.Help, "inputs": inputs,
-			"outputs": outputs, "example": s.Example, "usage": s.Usage, "retry": s.RepeatText(), "timeout": cmp.Or(s.Timeout, workflows.DefaultActionTimeout).String()})
+			"outputs": outputs, "example": s.Example, "usage": s.Usage, "retry": s.RepeatText(),
+			"timeout": cmp.Or(s.Timeout, workflows.DefaultActionTimeout).String()})
 	}
 	a.printf("%s: %s\n", s.Name, s.Help)
 	a.actionNotes(s)

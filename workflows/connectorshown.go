@@ -13,6 +13,10 @@ import (
 // ExampleConnection is a connection with made-up fields, to try the connector's examples.
 func (k *Connector) ExampleConnection() *Connection {
 	c := &Connection{Name: k.Name, Connector: k.Name, Fields: map[string]*Value{}}
+	switch k.Auth.Kind() {
+	case "oauth2", "jwt_bearer", "aws_sigv4", "tls":
+		c.Auth = &Auth{Bearer: &Value{kind: constantValue, constant: "example"}} // no token is fetched for an example
+	}
 	for _, f := range k.Fields {
 		v := f.Default
 		switch {

@@ -1,0 +1,222 @@
+package openapi_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/actions/openapi"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+func load(t *testing.T, text string, only ...string) *openapi.Result {
+	t.Helper()
+	r, err := openapi.Import(t.Context(), []byte(text), openapi.Options{Name: "crm", Source: "crm.yaml", Only: only})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// valid gives the connector of a file that no check refuses.
+func valid(t *testing.T, text []byte) *workflows.Connector {
+	t.Helper()
+	c, mistakes := workflows.CheckConnector("connectors/crm.yaml", text)
+	if mistakes.Errors() > 0 {
+		t.Fatalf("%v\n%s", mistakes, text)
+	}
+	return c
+}
+
+// minimum is how many operations of a document must come through, by the beginning of its
+// name; all of them where it is not named.
+var minimum = map[string]float64{"zoho": 0.8}
+
+// TestEachPublishedDocumentBecomesAConnector imports vendors' own documents, where they are.
+func TestEachPublishedDocumentBecomesAConnector(t *testing.T) {
+	const folder = "/work/shared/openapi"
+	files, err := filepath.Glob(folder + "/*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("%s is not there: the vendors' documents were NOT imported", folder)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		if name == "README.md" || strings.HasPrefix(name, "telegram") {
+			continue // telegram's has a format of its own
+		}
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := load(t, string(text))
+			share := 1.0
+			for prefix, m := range minimum {
+				if strings.HasPrefix(name, prefix) {
+					share = m
+				}
+			}
+			if float64(r.Imported) < share*float64(r.Operations) {
+				t.Errorf("%d of %d: %v", r.Imported, r.Operations, r.Skipped)
+			}
+			c := valid(t, r.Text)
+			tried := 0
+			for _, s := range c.Specs() {
+				problems, did, err := actions.TryExample(t.Context(), s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if did {
+					tried++
+				}
+				for _, p := range problems {
+					if !strings.HasPrefix(p, "the answer is an error") {
+						t.Errorf("%s: %s", s.Name, p)
+					}
+				}
+			}
+			t.Logf("%d of %d operations, %d examples tried, %d KiB", r.Imported, r.Operations, tried, len(r.Text)>>10)
+		})
+	}
+}
+
+// TestAnOperationBecomesAnActionWithNames shows what is kept and what is left out.
+func TestAnOperationBecomesAnActionWithNames(t *testing.T) {
+	r := load(t, `
+openapi: 3.1.0
+info: {title: CRM}
+servers: [{url: "https://{region}.crm.example.com/v1", variables: {region: {default: eu, enum: [eu, us]}}}]
+components: {securitySchemes: {key: {type: apiKey, in: header, name: X-Key}}}
+security: [{key: []}]
+paths:
+  /contacts/{contactId}:
+    parameters: [{name: contactId, in: path, required: true, schema: {type: string}}]
+    patch:
+      operationId: updateContact
+      tags: [contacts]
+      parameters:
+        - {name: X-Key, in: header, required: true, schema: {type: string}}
+        - {name: dryRun, in: query, schema: {type: [boolean, "null"]}}
+      requestBody:
+        content:
+          application/json:
+            schema: {type: object, required: [email], properties: {email: {type: string, example: a@b.c}, id: {type: string, readOnly: true}}}
+      responses: {"200": {content: {application/json: {schema: {type: object, required: [id], properties: {id: {type: string}}}}}}}
+  /session: {get: {parameters: [{name: sid, in: cookie, required: true, schema: {type: string}}]}}
+`)
+	if r.Operations != 2 || r.Imported != 1 || len(r.Skipped) != 1 || r.Skipped[0].Reason != "it needs the cookie sid" {
+		t.Errorf("%+v", r)
+	}
+	c := valid(t, r.Text)
+	base, err := c.Base(map[string]any{"region": "us"})
+	if err != nil || base != "https://us.crm.example.com/v1" {
+		t.Errorf("base %q, %v", base, err)
+	}
+	a := c.Actions[0]
+	if a.Name != "update_contact" || a.Method != "PATCH" || fmt.Sprint(a.Query.Keys(), a.Body.Keys()) != "[dryRun] [email]" ||
+		a.Returns.String() != "{id: string}" || c.Auth.HeaderName != "X-Key" {
+		t.Errorf("%+v\n%s", a, r.Text)
+	}
+	var inputs []string
+	for _, in := range a.Inputs {
+		inputs = append(inputs, fmt.Sprint(in.Name, " ", in.Type, " ", in.Required))
+	}
+	if got := strings.Join(inputs, ", "); got != "contact_id string true, email string true, dry_run boolean false" {
+		t.Error(got)
+	}
+}
+
+// TestHostileDocumentsEndWithAnErrorInBoundedTime.
+func TestHostileDocumentsEndWithAnErrorInBoundedTime(t *testing.T) {
+	bomb := "openapi: 3.0.0\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
+	for i := 1; i < 12; i++ {
+		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
+	}
+	for name, x := range map[string]struct{ text, want string }{
+		"empty":       {" ", "the document is empty"},
+		"no document": {"{}", "neither openapi: nor swagger:"},
+		"100 MB":      {strings.Repeat("x", 100<<20), "more than 32 MiB"},
+		"aliases":     {bomb, "excessive aliasing|too many values"},
+		"itself":      {"openapi: 3.0.0\npaths: &a {x: *a}\n", "alias of itself|contains itself"},
+		"deep":        {strings.Repeat(`{"a":`, 100_000), "nested deeper than 200 levels"},
+		"cut":         {`{"openapi": "3.0.0", "paths": {`, "unexpected EOF|byte 31"},
+		"no paths":    {`{"openapi": "3.0.0"}`, "no paths"},
+		"only":        {`{"openapi": "3.0.0", "paths": {"/a": {"get": {}}}}`, ""},
+		"control":     {"openapi: 3.0.0\nx: \"\x01\"\n", "control characters"},
+	} {
+		began := time.Now()
+		_, err := openapi.Import(t.Context(), []byte(x.text), openapi.Options{Name: "crm", Source: "x", From: ""})
+		found := x.want == "" && err == nil
+		for _, w := range strings.Split(x.want, "|") {
+			found = found || x.want != "" && err != nil && strings.Contains(err.Error(), w)
+		}
+		if !found {
+			t.Errorf("%s: %v, want %s", name, err, x.want)
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("%s took %v", name, took)
+		}
+	}
+}
+
+// TestCirclesAndCollisionsAreExpressed: a circle ends, a name that is taken gets a number,
+// and no text of the document becomes an expression or another key of the file.
+func TestCirclesAndCollisionsAreExpressed(t *testing.T) {
+	r := load(t, `{"swagger": "2.0", "info": {"title": "a\u0000b: {\"\n# ${{ secrets.X }}"}, "host": "x.example.com", "paths": {
+ "/a": {"get": {"operationId": "get-A", "summary": "x\" }\nbase_url: evil", "parameters": [{"$ref": "#/parameters/p"}], "responses": {"200":
+   {"schema": {"$ref": "#/definitions/n"}}}},
+  "post": {"operationId": "getA", "parameters": [{"name": "a-b", "in": "query", "type": "string"}, {"name": "a_b", "in": "query", "type": "string"},
+   {"name": "body", "in": "body", "schema": {"$ref": "#/definitions/n"}}]}}},
+ "parameters": {"p": {"$ref": "#/parameters/p"}},
+ "definitions": {"n": {"type": "object", "properties": {"next": {"$ref": "#/definitions/n"}, "a-b": {"type": "string"}, "${{ x }}": {}}}}}`)
+	if r.Imported != 1 || len(r.Skipped) != 1 {
+		t.Fatalf("%+v\n%s", r, r.Text)
+	}
+	c := valid(t, r.Text)
+	if len(c.Actions) != 1 || len(c.Actions[0].Inputs) != 4 || strings.Contains(string(r.Text), "evil\n") {
+		t.Errorf("%s", r.Text)
+	}
+}
+
+// TestACurlCommandBecomesAnActionWithoutItsCredential.
+func TestACurlCommandBecomesAnActionWithoutItsCredential(t *testing.T) {
+	for command, want := range map[string]string{
+		`curl -X PATCH 'https://api.example.com/v1/contacts/12345?api_key=sk_secret' -d '{"email":"a@b.c"}'`:               "PATCH",
+		`curl https://api.example.com/x -u me:sk_secret --data-urlencode name=x`:                                           "POST",
+		"curl https://api.example.com/x \\\n -H 'Authorization: Bearer sk_secret' --json '{\"a\": 1}'":                     "POST",
+		`curl -H "X-Api-Key: sk_secret" -F file=@a.png -F note=x https://api.example.com/up`:                               "POST",
+		`curl -G https://api.example.com/find -d q=x -H 'Cookie: sk_secret'`:                                               "GET",
+		`/usr/bin/curl --silent --compressed -o out.json -H 'authorization: Token sk_secret' https://api.example.com/list`: "GET",
+	} {
+		r, err := openapi.FromCurl(context.Background(), command, "", openapi.Options{Name: "crm", Source: "curl"})
+		if err != nil {
+			t.Errorf("%s: %v", command, err)
+			continue
+		}
+		c := valid(t, r.Text)
+		if strings.Contains(string(r.Text), "sk_secret") || c.Auth.Kind() == "none" || c.Actions[0].Method != want {
+			t.Errorf("%s:\n%s", command, r.Text)
+		}
+	}
+}
+
+// TestAPostmanCollectionBecomesAConnector.
+func TestAPostmanCollectionBecomesAConnector(t *testing.T) {
+	r := load(t, `{"info": {"name": "Shop", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
+ "auth": {"type": "bearer"}, "variable": [{"key": "baseUrl", "value": "https://shop.example.com/api"}],
+ "item": [{"name": "Orders", "item": [{"name": "Create order", "request": {"method": "POST", "url": {"raw": "{{baseUrl}}/orders/:shop",
+   "variable": [{"key": "shop", "value": "s1"}]}, "header": [{"key": "X-Version", "value": "2"}],
+   "body": {"mode": "raw", "raw": "{\"total\": 12.5}"}}}]}]}`)
+	c := valid(t, r.Text)
+	if a := c.Actions[0]; a.Name != "orders.create_order" || len(a.Inputs) != 2 || c.Auth.Kind() != "bearer" {
+		t.Errorf("%s", r.Text)
+	}
+}
