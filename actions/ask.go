@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -19,10 +20,16 @@ const askTimeout = 60 * time.Second
 // answered with its output and the bytes that came.
 func Ask(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client) func(context.Context,
 	map[string]any) (map[string]any, error) {
+	return AskWith(connections, secret, client, nil)
+}
+
+// AskWith makes it with the source of the tokens of connections.
+func AskWith(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client,
+	source *auth.Source) func(context.Context, map[string]any) (map[string]any, error) {
 	return func(ctx context.Context, with map[string]any) (map[string]any, error) {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
-		a := httpAction{}
+		a := httpAction{auth: source}
 		o, accepted, err := a.order(engine.Input{With: with, Connections: connections, Secret: secret, Client: client})
 		if err != nil {
 			return nil, err

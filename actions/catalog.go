@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/actions/email"
 	"github.com/hookloom/hookloom/actions/file"
 	"github.com/hookloom/hookloom/actions/sqldb"
@@ -30,15 +31,15 @@ type action struct {
 }
 
 // table lists every built-in action. Connectors are added from their files.
-func table(log *slog.Logger, redact func(string) string) []action {
+func table(log *slog.Logger, redact func(string) string, source *auth.Source) []action {
 	return append([]action{
-		{httpSpec("http/request", "an HTTP request", ""), httpAction{}},
-		{httpSpec("http/get", "an HTTP GET", "GET"), httpAction{"GET"}},
-		{httpSpec("http/post", "an HTTP POST", "POST"), httpAction{"POST"}},
-		{httpSpec("http/put", "an HTTP PUT", "PUT"), httpAction{"PUT"}},
-		{httpSpec("http/patch", "an HTTP PATCH", "PATCH"), httpAction{"PATCH"}},
-		{httpSpec("http/delete", "an HTTP DELETE", "DELETE"), httpAction{"DELETE"}},
-		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD"}},
+		{httpSpec("http/request", "an HTTP request", ""), httpAction{auth: source}},
+		{httpSpec("http/get", "an HTTP GET", "GET"), httpAction{"GET", source}},
+		{httpSpec("http/post", "an HTTP POST", "POST"), httpAction{"POST", source}},
+		{httpSpec("http/put", "an HTTP PUT", "PUT"), httpAction{"PUT", source}},
+		{httpSpec("http/patch", "an HTTP PATCH", "PATCH"), httpAction{"PATCH", source}},
+		{httpSpec("http/delete", "an HTTP DELETE", "DELETE"), httpAction{"DELETE", source}},
+		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD", source}},
 		{webhookSpec, webhookAction{}},
 		{cloudEventsSpec, cloudEventsAction{}},
 		{logSpec, logAction{log, redact}},
@@ -58,7 +59,7 @@ func table(log *slog.Logger, redact func(string) string) []action {
 // Catalog gives what workflows may name.
 func Catalog() (map[string]*workflows.ActionSpec, error) {
 	out := map[string]*workflows.ActionSpec{}
-	for _, a := range table(nil, nil) {
+	for _, a := range table(nil, nil, nil) {
 		if out[a.spec.Name] != nil {
 			return nil, fmt.Errorf("action %s is there twice", a.spec.Name)
 		}
@@ -91,8 +92,13 @@ func Catalog() (map[string]*workflows.ActionSpec, error) {
 // Executors gives the executors of actions, by name; every connector's actions are
 // carried out by "connector".
 func Executors(log *slog.Logger, redact func(string) string) map[string]engine.Action {
-	out := map[string]engine.Action{"connector": connectorAction{}}
-	for _, a := range table(log, redact) {
+	return ExecutorsWith(log, redact, nil)
+}
+
+// ExecutorsWith gives them with the source of the tokens of connections.
+func ExecutorsWith(log *slog.Logger, redact func(string) string, source *auth.Source) map[string]engine.Action {
+	out := map[string]engine.Action{"connector": connectorAction{source}}
+	for _, a := range table(log, redact, source) {
 		out[a.spec.Name] = a.do
 	}
 	return out

@@ -48,7 +48,7 @@ type cloudEventsAction struct{}
 
 // Destination implements engine.Destined.
 func (cloudEventsAction) Destination(in engine.Input) string {
-	return httpAction{"POST"}.Destination(in)
+	return httpAction{method: "POST"}.Destination(in)
 }
 
 // Do implements engine.Action.
@@ -60,7 +60,7 @@ func (cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	request := in
 	request.With = map[string]any{"url": in.With["url"], "headers": in.With["headers"], "auth": in.With["auth"],
 		"connection": in.With["connection"]}
-	o, accepted, err := httpAction{"POST"}.order(request)
+	o, accepted, err := httpAction{method: "POST"}.order(request)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
@@ -14,6 +15,7 @@ type connection struct {
 	name, base string
 	auth       *workflows.Auth
 	env        *expr.Env
+	expired    *workflows.Expired
 	headers    map[string]any
 }
 
@@ -26,7 +28,7 @@ func pick(in engine.Input, name string) (*connection, error) {
 	if c == nil {
 		return nil, permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
 	}
-	out := &connection{name: name, auth: c.Auth, env: secretsEnv(in)}
+	out := &connection{name: name, auth: c.Auth, env: secretsEnv(in), expired: c.Expired}
 	base, err := c.BaseURL.Render(out.env, workflows.FillPlain)
 	if err != nil {
 		return nil, permanent("invalid_connection", "connection %s: base_url: %v", name, err)
@@ -83,11 +85,15 @@ func (c *connection) resolve(raw string, link bool, query any, style string) (st
 }
 
 // apply sets the connection's headers and credential.
-func (c *connection) apply(o *order) error {
+func (c *connection) apply(o *order, source *auth.Source) error {
 	for k, v := range c.headers {
 		if err := setHeader(o.header, k, v); err != nil {
 			return err
 		}
+	}
+	o.proof = source.For(auth.Connection{Name: c.name, Auth: c.auth, Env: c.env, Expired: c.expired})
+	if a := c.auth; source == nil && a != nil && (a.OAuth2 != nil || a.JWT != nil || a.SigV4 != nil || a.TLS != nil) {
+		return permanent("unsupported", "connection %s: auth %s works only in a server, which keeps its tokens", c.name, a.Kind())
 	}
 	return applyAuth(o, c.auth, c.env, c.name)
 }
@@ -106,8 +112,6 @@ func applyAuth(o *order, a *workflows.Auth, env *expr.Env, name string) error {
 	}
 	var m map[string]any
 	switch {
-	case a.OAuth2 != nil || a.JWT != nil || a.SigV4 != nil || a.TLS != nil:
-		return permanent("unsupported", "connection %s: auth %s cannot be used yet", name, a.Kind())
 	case a.Bearer != nil:
 		s, err := fill(a.Bearer)
 		if err != nil {

@@ -6,16 +6,17 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // connectorAction carries out the actions of every connector file.
-type connectorAction struct{}
+type connectorAction struct{ auth *auth.Source }
 
 // Do implements engine.Action.
-func (connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
+func (x connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	c, a := in.Spec.Connector, in.Spec.Action
 	inputs := map[string]any{}
 	for _, i := range a.Inputs {
@@ -27,7 +28,8 @@ func (connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if _, problems := workflows.CheckInputs(a.Inputs, inputs); len(problems) > 0 {
 		return nil, permanent("invalid_input", "%s: %s", in.Spec.Name, problems[0])
 	}
-	call := &call{in: in, connector: c, action: a, inputs: inputs, accepted: success, tolerated: func(int) bool { return false }}
+	call := &call{in: in, connector: c, action: a, inputs: inputs, accepted: success, source: x.auth,
+		tolerated: func(int) bool { return false }}
 	if v := in.With["accept"]; v != nil && in.Spec.Common("accept") {
 		accepted, err := acceptance(v)
 		if err != nil {
@@ -59,8 +61,17 @@ type call struct {
 	// accepted tells which statuses count as success; tolerated are those of them that
 	// only the step accepts.
 	accepted, tolerated func(status int) bool
-	// connection is the project's, filled in.
+	// connection is the project's, filled in; source gives it tokens.
 	connection *connection
+	source     *auth.Source
+}
+
+// Connection implements engine.Connected.
+func (connectorAction) Connection(in engine.Input) string {
+	if name := text(in.With["connection"]); in.With["connection"] != nil && name != "" {
+		return name
+	}
+	return in.Spec.Connector.Name
 }
 
 // Destination implements engine.Destined.
@@ -96,10 +107,8 @@ func (k *call) order() (order, error) {
 	}
 	k.connection = conn
 	env := &expr.Env{Names: expr.Names{"inputs": k.inputs, "connection": fields}, Now: in.Now}
-	if conn.base == "" {
-		if conn.base, err = c.Base(fields); err != nil {
-			return o, permanent("invalid_connection", "connection %s: base_url: %v", name, err)
-		}
+	if err := conn.of(c, fields, env); err != nil {
+		return o, err
 	}
 	path, err := a.Path.Render(env, workflows.FillURL)
 	if err != nil {
@@ -112,13 +121,10 @@ func (k *call) order() (order, error) {
 	if o.url, err = conn.resolve(text(path), false, query, a.FormStyle); err != nil {
 		return o, err
 	}
-	if conn.auth == nil {
-		conn.auth, conn.env = c.Auth, env
-	}
 	if err := k.headers(&o, env); err != nil {
 		return o, err
 	}
-	if err := conn.apply(&o); err != nil {
+	if err := conn.apply(&o, k.source); err != nil {
 		return o, err
 	}
 	return o, k.content(&o, env)

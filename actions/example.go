@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/workflows"
@@ -48,7 +49,8 @@ func TryExample(ctx context.Context, spec *workflows.ActionSpec) (problems []str
 	if with == nil {
 		with = map[string]any{}
 	}
-	out, err := connectorAction{}.Do(ctx, engine.Input{Spec: &s, With: with, Key: "hl_example", Run: 1, Path: "example", Attempt: 1,
+	out, err := connectorAction{auth.Fixed("example-token")}.Do(ctx, engine.Input{
+		Spec: &s, With: with, Key: "hl_example", Run: 1, Path: "example", Attempt: 1,
 		Now:         time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
 		Connections: map[string]*workflows.Connection{spec.Connector.Name: spec.Connector.ExampleConnection()},
 		Secret:      func(string) (string, bool) { return "example", true }, Client: &http.Client{Transport: answers}, Files: kept})

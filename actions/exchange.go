@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/content"
 	"github.com/hookloom/hookloom/engine/egress"
@@ -47,6 +48,8 @@ type order struct {
 	limit, most int64
 	// parse is auto, json, text or base64.
 	parse string
+	// proof is the credential of a connection that is made for each request; nil for none.
+	proof *auth.Credential
 }
 
 // reply is what came back.
@@ -150,8 +153,36 @@ func target(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// send makes the request. Errors say whether the other side can have seen it.
+// send makes the request, with the token of its connection if it has one, and once more with
+// a new token when the answer says that the token is no longer valid. Errors say whether the
+// other side can have seen it.
 func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
+	if o.proof == nil {
+		return sendOnce(ctx, client, o)
+	}
+	client, err := o.proof.Client(client)
+	if err == nil {
+		err = o.proof.Ready(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := sendOnce(ctx, client, o)
+	if err != nil {
+		return nil, err
+	}
+	again, err := o.proof.Renew(ctx, r.status, r.names())
+	if err != nil || !again {
+		return r, err
+	}
+	if r, err = sendOnce(ctx, client, o); err == nil {
+		o.proof.Taken(r.status, r.names())
+	}
+	return r, err
+}
+
+// sendOnce makes one request.
+func sendOnce(ctx context.Context, client *http.Client, o order) (*reply, error) {
 	if _, err := target(o.url); err != nil {
 		return nil, err
 	}
@@ -180,6 +211,12 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 	if t := engine.Traceparent(ctx); t != "" && req.Header.Get("Traceparent") == "" {
 		req.Header = req.Header.Clone()
 		req.Header.Set("Traceparent", t)
+	}
+	if o.proof != nil {
+		req.Header = req.Header.Clone() // what a second request has is its own
+		if err := o.proof.Prove(req); err != nil {
+			return nil, err
+		}
 	}
 	follow := &follower{most: o.redirects}
 	if o.redirects > 0 {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -62,7 +63,10 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 }
 
 // httpAction is http/request, or with a method one of its short forms.
-type httpAction struct{ method string }
+type httpAction struct {
+	method string
+	auth   *auth.Source
+}
 
 // Do implements engine.Action.
 func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
@@ -95,6 +99,12 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	maps.Copy(out, r.saved)
 	return out, nil
+}
+
+// Connection implements engine.Connected.
+func (a httpAction) Connection(in engine.Input) string {
+	name, _ := in.With["connection"].(string)
+	return name
 }
 
 // Destination implements engine.Destined.
@@ -168,7 +178,7 @@ func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
 	if o.url, err = conn.resolve(text(in.With["url"]), in.Link, in.With["query"], text(in.With["form_style"])); err != nil {
 		return o, nil, err
 	}
-	if err := conn.apply(&o); err != nil {
+	if err := conn.apply(&o, a.auth); err != nil {
 		return o, nil, err
 	}
 	if err := a.content(&o, in); err != nil {

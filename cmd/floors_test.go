@@ -21,7 +21,7 @@ const module = "github.com/hookloom/hookloom"
 var floors = map[string]int{
 	"": 90, "cmd": 80, "cmd/e2e": 80,
 	"engine/dryrun": 60,
-	"actions":       55, "actions/transform": 50, "actions/email": 50, "actions/sqldb": 50, "actions/file": 50,
+	"actions":       55, "actions/transform": 50, "actions/email": 50, "actions/sqldb": 50, "actions/auth": 50, "actions/file": 50,
 	"triggers": 50, "engine/store": 50, "engine/store/storetest": 50, "engine/console": 50, "engine/telemetry": 50,
 	"engine/machine": 50, "engine/control": 48, "engine/registry": 45,
 	"engine": 40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30,
@@ -39,7 +39,8 @@ var owners = map[string][]string{
 	"github.com/cockroachdb/apd/v3":       {"workflows/expr"},
 	"github.com/robfig/cron/v3":           {"triggers"},
 	"github.com/spf13/cobra":              {"cmd"},
-	"github.com/golang-jwt/jwt/v5":        {"engine/signature"},
+	"github.com/golang-jwt/jwt/v5":        {"engine/signature", "actions/auth"},
+	"golang.org/x/oauth2":                 {"actions/auth"},
 	"golang.org/x/text":                   {"engine/signature", "engine/content"},
 	"github.com/rogpeppe/go-internal":     {"engine/console"}, // its diff
 	"github.com/prometheus/client_golang": {"engine/telemetry"},

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/destination"
@@ -54,6 +55,8 @@ type server struct {
 	hooks      *triggers.Hooks
 	inlets     *triggers.Inlets
 	guard      *egress.Guard
+	// tokenSource gives connections their tokens.
+	tokenSource *auth.Source
 	// telemetry makes metrics and traces of what happens.
 	telemetry *telemetry.Telemetry
 
@@ -113,10 +116,14 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		Alerts: func() []engine.OpenAlert { return s.engine.OpenAlerts() }}); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	table := actions.Executors(o.log, redactor.Text)
+	s.tokenSource = s.newTokenSource(redactor)
+	table := actions.ExecutorsWith(o.log, redactor.Text, s.tokenSource)
 	s.engine = machine.New(machine.Options{Store: s.store, Actions: table, Client: s.guard.Client(), Secrets: l.secrets.Lookup,
 		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.telemetry, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
 		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }, Files: files.New(o.dir, l.project.FileBounds.MaxSize)})
+	if err = s.tokenSource.Restore(ctx); err != nil {
+		return nil, err
+	}
 	s.forecaster = dryrun.Forecaster{Events: s.engine, Project: s.project.Load, Actions: table, Client: s.guard.Client(),
 		Secret: func(name string) (string, bool) { return s.secrets.Load().Lookup(name) }, Redact: redactor.Text}
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Deps{Fetch: fetcher(s.guard.Client()), Capture: s.capture,
@@ -197,7 +204,8 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	if err := s.engine.Use(ctx, l.project); err != nil {
 		return err
 	}
-	if err := s.inlets.Use(l.project, actions.Ask(l.project.Connections, l.secrets.Lookup, s.guard.Client()), l.secrets.Lookup); err != nil {
+	ask := actions.AskWith(l.project.Connections, l.secrets.Lookup, s.guard.Client(), s.tokenSource)
+	if err := s.inlets.Use(l.project, ask, l.secrets.Lookup); err != nil {
 		return err
 	}
 	reachable()
@@ -205,7 +213,7 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	s.project.Store(l.project)
 	s.telemetry.Use(l.project)
 	s.secrets.Store(l.secrets)
-	return nil
+	return s.tokenSource.Recheck(ctx, actions.Tokens(actions.Link(l.project, l.secrets.Lookup)))
 }
 
 // capture keeps a secret that a provider's handshake brought, and has the
@@ -233,6 +241,7 @@ func (s *server) noteSecrets(ctx context.Context) {
 			going = false
 		case <-ticker.C:
 		}
+		s.noteUses(context.WithoutCancel(ctx))
 		uses := s.hooks.SecretUses()
 		if len(uses) == 0 {
 			continue
@@ -326,6 +335,7 @@ func (s *server) run(ctx context.Context) error {
 		err = errors.Join(err, <-ended)
 	}
 	s.hooks.Close()
+	s.tokenSource.Close() // what token endpoints still answer is stored
 	stopNoting()
 	<-noted
 	s.console.Close()

@@ -18,12 +18,13 @@ const (
 	AlertBacklogOld      = "backlog_old"      // events or runs wait for their turn for too long
 	AlertCircuitOpen     = "circuit_open"     // host: it does not answer, and attempts wait
 	AlertApprovalWaiting = "approval_waiting" // run: it waits for a person
+	AlertConnectionHeld  = "connection_held"  // connection: it needs a person to connect it again
 )
 
 // AlertKinds lists them.
 var AlertKinds = []string{AlertSilence, AlertPollFailing, AlertWebhookMissed, AlertRunFailed, AlertRuleFailed, AlertRefusals,
 	AlertReloadFailed,
-	AlertDiskLow, AlertBacklogOld, AlertCircuitOpen, AlertApprovalWaiting}
+	AlertDiskLow, AlertBacklogOld, AlertCircuitOpen, AlertApprovalWaiting, AlertConnectionHeld}
 
 // Alert is something that a person should know.
 type Alert struct {

@@ -63,6 +63,9 @@ type RunStore interface {
 	// (Retry-After) by one of some destinations. It returns how many they were. It may run
 	// twice.
 	ResumeRuns(ctx context.Context, destinations []string, now time.Time) (int, error)
+	// ResumeHeld makes the runs due at now that have an attempt waiting for a destination of
+	// this name. It returns how many they were. It may run twice.
+	ResumeHeld(ctx context.Context, destination string, now time.Time) (int, error)
 	GatherStore
 	ValueStore
 	VersionStore

@@ -93,6 +93,8 @@ type Options struct {
 	// Send makes a signed sample delivery of a trigger's provider and has it
 	// received; it gives the answer.
 	Send func(ctx context.Context, trigger, kind string) (status int, answer string, err error)
+	// Connections shows and connects connections; nil for none.
+	Connections Connections
 	// Metrics answers /metrics; nil for none. Acks gives the seconds in which
 	// deliveries were answered since the start; nil when nothing is measured.
 	Metrics http.Handler
@@ -174,6 +176,9 @@ func New(o Options) (*Console, error) {
 	}
 	open := http.NewServeMux()
 	for _, m := range []*http.ServeMux{mux, open} {
+		if o.Connections != nil {
+			m.HandleFunc("GET "+CallbackPath, c.callback)
+		}
 		m.HandleFunc("GET /login", c.loginPage)
 		m.HandleFunc("POST /login", c.login)
 		m.Handle("GET /static/", static())

@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,7 +142,7 @@ func (c *Console) api() []route {
 		return route{"POST", "/api/v1/" + path, id, about, action, nil, body, answer, status,
 			c.acting(action, c.strict(nil, c.onceOnly(h)))}
 	}
-	return append(append(c.againAPI(get, post), c.valuesAPI(get, post)...), []route{
+	return append(slices.Concat(c.againAPI(get, post), c.valuesAPI(get, post), c.connectionsAPI(get, post)), []route{
 		get("overview", "overview", "How the whole stands, and what happened lately.", []string{"since", "step"}, overviewAnswer{},
 			c.overview),
 		get("alerts", "listAlerts", "Open alerts, the newest first.", nil, engine.Page[engine.OpenAlert]{}, c.listAlerts),

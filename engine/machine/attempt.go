@@ -103,9 +103,14 @@ func (ex *execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 		}
 		permit = nil
 	}
+	var held *engine.HeldError
+	if errors.As(err, &held) && ex.e.work.Err() == nil {
+		permit.Give(destination.Outcome{Cut: true})
+		return ex.heldAttempt(r, d, held)
+	}
 	r.Status, r.Error = plan.Failed, ex.explain(ctx, d, err, allowed)
 	r.Error.Bound()
-	permit.Give(outcome(d.Step, r.Error, ex.ctx.Err() != nil))
+	permit.Give(outcome(d.Step, r.Error, ex.ctx.Err() != nil || r.Error.Code == engine.CodeToken))
 	r.Output = r.Error.Details
 	if errors.Is(err, engine.ErrUnanswered) || ex.e.work.Err() != nil {
 		// The request may have arrived: say so, and let the step's policy settle it.

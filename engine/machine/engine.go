@@ -93,6 +93,10 @@ type Engine struct {
 	work context.Context
 	kill context.CancelFunc
 
+	// heldConnections are the connections that only a person can mend, and why. It has its
+	// own lock.
+	heldConnections sync.Map
+
 	mu sync.Mutex
 
 	// Guarded by mu.

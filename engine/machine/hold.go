@@ -20,7 +20,12 @@ func (ex *execution) permit(d plan.Due) *destination.Hold {
 	if d.Step.Spec == nil || !d.Step.Spec.SideEffects || ex.permits[d.Path] != nil {
 		return nil
 	}
-	a, ok := ex.e.o.Actions[engine.ActionName(d.Step)].(engine.Destined)
+	action := ex.e.o.Actions[engine.ActionName(d.Step)]
+	if why, name := ex.heldConnection(action, d); name != "" {
+		ex.declined = ex.declined || ex.provisional
+		return &destination.Hold{Why: why, Host: engine.HeldDestination(name)}
+	}
+	a, ok := action.(engine.Destined)
 	if !ok {
 		return nil
 	}

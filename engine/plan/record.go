@@ -88,6 +88,10 @@ func (e *Error) names() map[string]any {
 		"retryable": e.Retryable, "details": e.Details}
 }
 
+// TokenCode is the error code of an attempt that had no token for its connection: nothing
+// was sent to the destination.
+const TokenCode = "token"
+
 // CutCode is the error code of a step that waited when its run ended.
 const CutCode = "cancelled"
 

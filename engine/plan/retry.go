@@ -59,7 +59,8 @@ func (p *planner) retry(s *workflows.Step, path string, list []*Record) (bool, t
 // sent, or it refused to look at it now (RFC 6585, 4).
 func undone(r *Record) bool {
 	return r.Status == Failed &&
-		(r.Error.Status == 429 || r.Error.Status == 0 && (r.Error.Code == "network" || r.Error.Code == "destination_down"))
+		(r.Error.Status == 429 || r.Error.Status == 0 && (r.Error.Code == "network" || r.Error.Code == "destination_down" ||
+			r.Error.Code == TokenCode))
 }
 
 // worthIt asks the file's condition, else whether another try can help.

@@ -21,7 +21,8 @@ const (
 		destination) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (run_id, path, attempt) DO UPDATE
 			SET status = excluded.status, finished_at = excluded.finished_at, output = excluded.output, error = excluded.error, sealed = NULL,
-		destination = coalesce(steps.destination, excluded.destination),
+		destination = CASE WHEN 'waiting' IN (steps.status, excluded.status) THEN coalesce(excluded.destination, steps.destination)
+			ELSE coalesce(steps.destination, excluded.destination) END,
 		waited_ms = CASE WHEN steps.status = 'waiting' THEN max(0, coalesce(excluded.finished_at,
 		excluded.started_at) - steps.started_at) ELSE steps.waited_ms END
 		WHERE steps.status IN ('running', 'waiting')`

@@ -1,0 +1,127 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Credential proves the requests of one call.
+type Credential struct {
+	s *Source
+	c Connection
+	// sent is the token that the last request carried.
+	sent    string
+	renewed bool
+}
+
+// Fixed is a source that gives every connection the same token and shows no certificate,
+// for examples and dry runs, which reach no service.
+func Fixed(token string) *Source {
+	s := New(Options{})
+	s.fixed = token
+	return s
+}
+
+// For gives what proves the requests of one call over a connection; nil when its
+// credential is fixed, or there is none.
+func (s *Source) For(c Connection) *Credential {
+	if s == nil || c.Name == "" {
+		return nil
+	}
+	s.mu.Lock()
+	s.used[c.Name] = time.Now()
+	s.mu.Unlock()
+	if c.Auth == nil || !tokenKind(c.Auth) && c.Auth.SigV4 == nil && c.Auth.TLS == nil {
+		return nil
+	}
+	return &Credential{s: s, c: c}
+}
+
+// Client is the client that the requests go through: base, or one that shows the
+// connection's certificate.
+func (k *Credential) Client(base *http.Client) (*http.Client, error) {
+	if k == nil || k.s.fixed != "" {
+		return base, nil
+	}
+	c, err := k.s.clientOf(k.c)
+	if c == nil {
+		return base, err
+	}
+	return c, err
+}
+
+// Ready gets the token that Prove sends, if the connection has one.
+func (k *Credential) Ready(ctx context.Context) error {
+	if k == nil || !tokenKind(k.c.Auth) {
+		return nil
+	}
+	if k.sent = k.s.fixed; k.sent != "" {
+		k.renewed = true
+		return nil
+	}
+	t, err := k.s.token(ctx, k.c, "")
+	if err != nil {
+		return err
+	}
+	k.sent = t.Access
+	return nil
+}
+
+// Prove adds the credential to a request that is otherwise complete. A header that the step
+// sets itself stays.
+func (k *Credential) Prove(r *http.Request) error {
+	switch {
+	case k == nil:
+		return nil
+	case k.c.Auth.SigV4 != nil:
+		x, err := sigv4Of(k.c)
+		if err != nil {
+			return err
+		}
+		return x.sign(r, time.Now())
+	case k.sent != "" && r.Header.Get("Authorization") == "":
+		r.Header.Set("Authorization", "Bearer "+k.sent)
+	}
+	return nil
+}
+
+// Renew gets a new token after an answer that may mean that the one that was sent is no
+// longer valid. It reports whether the request is to be sent once more: at most once a call.
+func (k *Credential) Renew(ctx context.Context, status int, response map[string]any) (bool, error) {
+	if k == nil || k.sent == "" || k.renewed {
+		return false, nil
+	}
+	if !k.c.Expired.Says(status, response) {
+		k.s.taken(k.c.Name, k.sent)
+		return false, nil
+	}
+	k.renewed = true
+	t, err := k.s.token(ctx, k.c, k.sent)
+	if errors.Is(err, errRefusedAgain) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	k.sent = t.Access
+	return true, nil
+}
+
+// Taken notes the answer to the second request of a call.
+func (k *Credential) Taken(status int, response map[string]any) {
+	if k.s.fixed == "" && !k.c.Expired.Says(status, response) {
+		k.s.taken(k.c.Name, k.sent)
+	}
+}
+
+// taken notes that the service takes a token: when it refuses it later, a new one may help.
+func (s *Source) taken(name, access string) {
+	e := s.entry(name)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.tok != nil && e.tok.Access == access {
+		e.forcedAt = time.Time{}
+	}
+}

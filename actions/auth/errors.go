@@ -1,0 +1,54 @@
+package auth
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// asPlanError gives the error of an attempt that err is already; nil for none.
+func asPlanError(err error) error {
+	var known *plan.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return nil
+}
+
+// plainError is an error's text without its URL, whose query may hold what was inserted.
+func plainError(err error) string {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	text := err.Error()
+	if strings.Contains(text, "cannot parse") {
+		return "the answer cannot be read" // it would quote the answer
+	}
+	return clip(strings.TrimPrefix(text, "oauth2: "), 300)
+}
+
+// egressError is the reason why an address is refused, without the URL.
+func egressError(err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		return ue.Err
+	}
+	return err
+}
+
+// clip bounds a text of the other side, and keeps it on one line.
+func clip(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if r := []rune(s); len(r) > n {
+		return string(r[:n]) + "..."
+	}
+	return s
+}

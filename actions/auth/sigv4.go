@@ -1,0 +1,168 @@
+package auth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// sigv4 are the credentials of one request.
+type sigv4 struct{ region, service, access, secret, session string }
+
+// unsignedPayload stands for the hash of a body that is not read before it is sent; S3
+// takes it over TLS ("Authenticating Requests: Using the Authorization Header").
+const unsignedPayload = "UNSIGNED-PAYLOAD"
+
+// maxHashed is the largest body, in bytes, that is hashed before it is sent to S3.
+const maxHashed = 32 << 20
+
+func sigv4Of(c Connection) (*sigv4, error) {
+	x, f := c.Auth.SigV4, &filler{c: c}
+	out := &sigv4{region: f.text("region", x.Region), service: x.Service, access: f.text("access_key", x.AccessKey),
+		secret: f.text("secret_key", x.SecretKey), session: optional(f, x.SessionToken)}
+	return out, f.err
+}
+
+// optional fills in a value that may be empty.
+func optional(f *filler, v *workflows.Value) string {
+	if v == nil || f.err != nil {
+		return ""
+	}
+	x, err := v.Render(f.c.Env, workflows.FillPlain)
+	if err != nil || x == nil {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprint(x))
+}
+
+// sign adds the headers of AWS Signature Version 4 to a request that is complete
+// ("Create a signed AWS API request", AWS General Reference).
+func (k *sigv4) sign(r *http.Request, now time.Time) error {
+	stamp := now.UTC().Format("20060102T150405Z")
+	day := stamp[:8]
+	hash, err := k.payload(r)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("X-Amz-Date", stamp)
+	if k.service == "s3" {
+		r.Header.Set("X-Amz-Content-Sha256", hash)
+	}
+	if k.session != "" {
+		r.Header.Set("X-Amz-Security-Token", k.session)
+	}
+	names, canonical := k.headers(r)
+	request := strings.Join([]string{r.Method, k.path(r.URL), query(r.URL), canonical, names, hash}, "\n")
+	scope := strings.Join([]string{day, k.region, k.service, "aws4_request"}, "/")
+	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", stamp, scope, hexHash([]byte(request))}, "\n")
+	key := []byte("AWS4" + k.secret)
+	for _, part := range []string{day, k.region, k.service, "aws4_request"} {
+		key = mac(key, part)
+	}
+	r.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", k.access, scope, names,
+		hex.EncodeToString(mac(key, toSign))))
+	return nil
+}
+
+// headers gives the signed headers: host, content-type and those of AWS.
+func (k *sigv4) headers(r *http.Request) (names, canonical string) {
+	values := map[string]string{"host": r.URL.Host}
+	for name, v := range r.Header {
+		n := strings.ToLower(name)
+		if strings.HasPrefix(n, "x-amz-") || n == "content-type" || n == "content-md5" {
+			values[n] = strings.Join(strings.Fields(strings.Join(v, ",")), " ")
+		}
+	}
+	var list []string
+	for n := range values {
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	var b strings.Builder
+	for _, n := range list {
+		b.WriteString(n + ":" + values[n] + "\n")
+	}
+	return strings.Join(list, ";"), b.String()
+}
+
+// path is the canonical path: encoded once for S3, and twice for other services.
+func (k *sigv4) path(u *url.URL) string {
+	p := u.EscapedPath()
+	if p == "" {
+		return "/"
+	}
+	parts := strings.Split(p, "/")
+	for i, s := range parts {
+		if plain, err := url.PathUnescape(s); err == nil && k.service == "s3" {
+			s = plain
+		}
+		parts[i] = encode(s)
+	}
+	return strings.Join(parts, "/")
+}
+
+// query is the canonical query: sorted by name and value, all but unreserved letters encoded.
+func query(u *url.URL) string {
+	var list []string
+	for name, values := range u.Query() {
+		for _, v := range values {
+			list = append(list, encode(name)+"="+encode(v))
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, "&")
+}
+
+// encode is percent-encoding of all but the unreserved letters of RFC 3986, 2.3.
+func encode(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.~", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// payload is the SHA-256 of the body in hex.
+func (k *sigv4) payload(r *http.Request) (string, error) {
+	if r.GetBody == nil || r.Body == nil || r.Body == http.NoBody {
+		return hexHash(nil), nil
+	}
+	if k.service == "s3" && r.ContentLength > maxHashed && r.URL.Scheme == "https" {
+		return unsignedPayload, nil
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, body); err != nil {
+		return "", fmt.Errorf("reading the body to sign it: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func mac(key []byte, text string) []byte {
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte(text))
+	return m.Sum(nil)
+}
+
+func hexHash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxPEM is the largest certificate or key file, in bytes.
+const maxPEM = 1 << 20
+
+// clientOf makes the client that shows a connection's certificate; nil when it has none.
+// One certificate has one client, and so shares its network connections.
+func (s *Source) clientOf(c Connection) (*http.Client, error) {
+	t := c.Auth.TLS
+	if t == nil {
+		return nil, nil
+	}
+	f := &filler{c: c}
+	parts := []string{f.text("tls: cert", t.Cert), f.text("tls: key", t.Key), f.text("tls: ca", t.CA)}
+	if f.err != nil {
+		return nil, f.err
+	}
+	var pems [3][]byte
+	for i, p := range parts {
+		if p == "" {
+			continue
+		}
+		b, err := pemOf(t.Dir, p)
+		if err != nil {
+			return nil, misconfigured(c.Name, "tls: %s cannot be read: %v", []string{"cert", "key", "ca"}[i], err)
+		}
+		pems[i] = b
+	}
+	h := sha256.New()
+	for _, b := range pems {
+		h.Write(b)
+		h.Write([]byte{0})
+	}
+	id := hex.EncodeToString(h.Sum(nil))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if client := s.clients[id]; client != nil {
+		return client, nil
+	}
+	cert, err := tls.X509KeyPair(pems[0], pems[1])
+	if err != nil {
+		return nil, misconfigured(c.Name, "tls: cert and key are no pair in PEM: %v", err)
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	if pems[2] != nil {
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pems[2]) {
+			return nil, misconfigured(c.Name, "tls: ca holds no certificate in PEM")
+		}
+	}
+	client := s.o.TLSClient(cfg)
+	s.clients[id] = client
+	return client, nil
+}
+
+// pemOf gives a PEM text, or the content of a file of the project.
+func pemOf(dir, text string) ([]byte, error) {
+	if strings.Contains(text, "-----BEGIN ") {
+		return []byte(strings.ReplaceAll(text, `\n`, "\n")), nil
+	}
+	if filepath.IsAbs(text) {
+		return os.ReadFile(text)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Stat(filepath.Clean(text))
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxPEM {
+		return nil, os.ErrInvalid
+	}
+	return root.ReadFile(filepath.Clean(text))
+}

@@ -1,0 +1,139 @@
+package actions
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/hookloom/hookloom/actions/auth"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
+)
+
+// Linked is a connection of the project with what its connector adds to it.
+type Linked struct {
+	auth.Connection
+	// Connector is the connector's name; Test the path of a cheap GET, empty for none.
+	Connector, Test string
+	// Broken says why its settings cannot be filled in; nil when they can.
+	Broken error
+}
+
+// Link gives the project's connections as requests use them.
+func Link(p *workflows.Project, secret func(string) (string, bool)) map[string]Linked {
+	connectors := map[string]*workflows.Connector{}
+	for _, a := range p.Actions {
+		if a.Connector != nil {
+			connectors[a.Connector.Name] = a.Connector
+		}
+	}
+	in := engine.Input{Connections: p.Connections, Secret: secret}
+	out := map[string]Linked{}
+	for name, c := range p.Connections {
+		x := Linked{Connector: c.Connector, Test: c.Test}
+		conn, err := linked(in, name, connectors[c.Connector])
+		if err != nil {
+			x.Broken, conn = err, &connection{name: name, auth: c.Auth}
+		}
+		x.Connection = auth.Connection{Name: name, Auth: conn.auth, Env: conn.env, Expired: conn.expired}
+		if k := connectors[c.Connector]; k != nil && x.Test == "" {
+			x.Test = k.Test
+		}
+		if x.Auth == nil && connectors[c.Connector] != nil {
+			x.Auth = connectors[c.Connector].Auth
+		}
+		out[name] = x
+	}
+	return out
+}
+
+// Tokens gives them as the source of tokens knows them.
+func Tokens(list map[string]Linked) map[string]auth.Connection {
+	out := map[string]auth.Connection{}
+	for name, x := range list {
+		if x.Broken == nil {
+			out[name] = x.Connection
+		}
+	}
+	return out
+}
+
+// linked fills in a connection, with its connector's own settings where it has one.
+func linked(in engine.Input, name string, k *workflows.Connector) (*connection, error) {
+	if k == nil {
+		return pick(in, name)
+	}
+	fields, conn, err := credentials(k, in, name)
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.of(k, fields, &expr.Env{Names: expr.Names{"connection": fields}})
+}
+
+// of adds what a connector says to what its connection leaves open.
+func (c *connection) of(k *workflows.Connector, fields map[string]any, env *expr.Env) error {
+	if c.base == "" {
+		base, err := k.Base(fields)
+		if err != nil {
+			return permanent("invalid_connection", "connection %s: base_url: %v", c.name, err)
+		}
+		c.base = base
+	}
+	if c.auth == nil {
+		c.auth, c.env = k.Auth, env
+	}
+	if c.expired == nil {
+		c.expired = k.Expired
+	}
+	return nil
+}
+
+// TestConnection makes the connector's cheapest harmless call, and gives what it shows: that
+// a token can be had and that the service takes it. detail says what was tried.
+func TestConnection(ctx context.Context, p *workflows.Project, secret func(string) (string, bool), client *http.Client,
+	source *auth.Source, name string) (detail string, err error) {
+	x, there := Link(p, secret)[name]
+	if !there {
+		return "", fmt.Errorf("no connection is named %q", name)
+	}
+	if x.Broken != nil {
+		return "", x.Broken
+	}
+	if x.Test == "" {
+		k := source.For(x.Connection)
+		if err := k.Ready(ctx); err != nil {
+			return "", err
+		}
+		if k == nil {
+			return "", permanent("untested", "connection %s has no test: add test: PATH, the path of a cheap GET", name)
+		}
+		return "its credential is ready; add test: PATH, the path of a cheap GET, to try it at the service", nil
+	}
+	in := engine.Input{Connections: p.Connections, Secret: secret, Client: client}
+	var k *workflows.Connector
+	for _, a := range p.Actions {
+		if a.Connector != nil && a.Connector.Name == x.Connector {
+			k = a.Connector
+		}
+	}
+	conn, err := linked(in, name, k)
+	if err != nil {
+		return "", err
+	}
+	o := order{method: http.MethodGet, header: http.Header{}, limit: defaultMaxResponse, parse: "auto"}
+	if o.url, err = conn.resolve(x.Test, false, nil, ""); err != nil {
+		return "", err
+	}
+	if err := conn.apply(&o, source); err != nil {
+		return "", err
+	}
+	r, err := send(ctx, client, o)
+	if err != nil {
+		return "", err
+	}
+	if conn.expired.Says(r.status, r.names()) {
+		return "", permanent("http_status", "GET %s: the service does not take the credential (%d)", x.Test, r.status)
+	}
+	return fmt.Sprintf("GET %s answered %d", x.Test, r.status), judge(r, success)
+}

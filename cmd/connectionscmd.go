@@ -1,0 +1,144 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) connectionsCmd() *cobra.Command {
+	var at place
+	var test bool
+	c := &cobra.Command{Use: "connections [NAME]", Short: "List connections: kind, account, scopes, expiry, last use, last error",
+		Args: cobra.MaximumNArgs(1),
+		Long: `Lists the connections of hookloom.yaml with what is known of their tokens. A token
+itself is never shown. not_connected and needs_person say what to do; runs that need
+such a connection wait until hookloom connect NAME.
+
+--test makes the call that the connection or its connector names in test:, the path of
+a cheap GET; without one, it only gets the token.`,
+		Example: "  hookloom connections\n  hookloom connections crm --test",
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := at.load()
+			if err != nil {
+				return err
+			}
+			if err := l.usableTriggers(); err != nil {
+				return err
+			}
+			name := ""
+			if len(args) == 1 {
+				name = args[0]
+				if err := l.known(name); err != nil {
+					return err
+				}
+			}
+			if test {
+				return a.withLinks(c.Context(), l, func(x console.Connections) error { return a.testConnections(c.Context(), x, name) })
+			}
+			return a.listConnections(c.Context(), l, name)
+		}}
+	at.flags(c.Flags())
+	c.Flags().BoolVar(&test, "test", false, "try each, or NAME, with a harmless call")
+	return c
+}
+
+// connectionsOf lists connections as the database has them, beside a running server.
+func connectionsOf(ctx context.Context, l *loaded) ([]engine.ConnectionItem, error) {
+	var states []engine.TokenState
+	if _, err := os.Stat(l.database()); err == nil {
+		h, err := store.OpenHistory(l.database())
+		if err != nil {
+			return nil, err
+		}
+		states, err = h.Tokens(ctx)
+		if err = errors.Join(err, h.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return actions.ConnectionItems(actions.Link(l.project, l.secrets.Lookup), states), nil
+}
+
+func (a *app) listConnections(ctx context.Context, l *loaded, name string) error {
+	items, err := connectionsOf(ctx, l)
+	if err != nil {
+		return err
+	}
+	out := []engine.ConnectionItem{}
+	for _, x := range items {
+		if name == "" || x.Name == name {
+			out = append(out, x)
+		}
+	}
+	if a.json() {
+		return a.printJSON(engine.Page[engine.ConnectionItem]{Items: out})
+	}
+	when := func(t *time.Time) string {
+		if t == nil {
+			return "-"
+		}
+		return clock(*t)
+	}
+	t := newTable("CONNECTION", "CONNECTOR", "KIND", "ACCOUNT", "SCOPES", "STATUS", "EXPIRES", "LAST USED", "LAST ERROR")
+	for _, x := range out {
+		kind := x.Kind
+		if x.Grant != "" {
+			kind += " " + x.Grant
+		}
+		t.row(x.Name, x.Connector, kind, cmp.Or(printable(x.Account), "-"), cmp.Or(printable(strings.Join(x.Scopes, " ")), "-"), x.Status,
+			when(x.ExpiresAt), when(x.LastUsedAt), cmp.Or(printable(short(cmp.Or(x.Why, x.LastError), 100)), "-"))
+	}
+	return t.print(a.out)
+}
+
+// tested is what a test of a connection showed.
+type tested struct {
+	Connection string `json:"connection"`
+	Works      bool   `json:"works"`
+	Detail     string `json:"detail"`
+}
+
+func (a *app) testConnections(ctx context.Context, x console.Connections, name string) error {
+	items, err := x.ConnectionItems(ctx)
+	if err != nil {
+		return err
+	}
+	out, bad := []tested{}, 0
+	for _, item := range items {
+		if name != "" && item.Name != name {
+			continue
+		}
+		detail, err := x.TestConnection(ctx, item.Name)
+		if err != nil {
+			detail, bad = err.Error(), bad+1
+		}
+		out = append(out, tested{item.Name, err == nil, detail})
+	}
+	if a.json() {
+		if err := a.printJSON(map[string]any{"items": out}); err != nil {
+			return err
+		}
+	} else {
+		t := newTable("CONNECTION", "WORKS", "DETAIL")
+		for _, r := range out {
+			t.row(r.Connection, map[bool]string{true: "yes", false: "no"}[r.Works], printable(r.Detail))
+		}
+		if err := t.print(a.out); err != nil {
+			return err
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of %d connections do not work", bad, len(out))
+	}
+	return nil
+}

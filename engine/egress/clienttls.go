@@ -1,0 +1,47 @@
+package egress
+
+import (
+	"crypto/tls"
+	"net/http"
+	"sync"
+)
+
+// ClientTLS is a client that shows a certificate, under the same rules as Client. Its
+// connections are its own: another certificate never travels over them.
+func (gd *Guard) ClientTLS(cfg *tls.Config) *http.Client {
+	return &http.Client{
+		Transport:     &tlsTransport{guard: gd, cfg: cfg},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// tlsTransport sends requests over connections that were made under the rules in force.
+type tlsTransport struct {
+	guard *Guard
+	cfg   *tls.Config
+
+	mu    sync.Mutex
+	rules *rules
+	made  *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *tlsTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return sendOnce(t.transport(), r)
+}
+
+// CloseIdleConnections serves http.Client.CloseIdleConnections.
+func (t *tlsTransport) CloseIdleConnections() { t.transport().CloseIdleConnections() }
+
+func (t *tlsTransport) transport() *http.Transport {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := t.guard.rules.Load(); t.made == nil || t.rules != now {
+		if t.made != nil {
+			t.made.CloseIdleConnections()
+		}
+		t.made, t.rules = t.guard.newTransport(), now
+		t.made.TLSClientConfig = t.cfg.Clone()
+	}
+	return t.made
+}
