@@ -49,13 +49,14 @@ func newTokenServer(t *testing.T) *tokenServer {
 			w.WriteHeader(http.StatusBadGateway)
 		case s.mode == "error with 200":
 			refuse(200, "temporarily_unavailable")
-		case s.mode == "revoked", used != fmt.Sprintf("refresh-secret-%d", s.current) && used != fmt.Sprintf("refresh-secret-%d", s.current-1):
+		case s.mode == "revoked",
+			used != fmt.Sprintf("refresh-secret-%d", s.current) && used != fmt.Sprintf("refresh-secret-%d", s.current-1):
 			refuse(400, "invalid_grant")
 		default:
 			if used == fmt.Sprintf("refresh-secret-%d", s.current) {
 				s.current++
 			}
-			fmt.Fprintf(w, `{"access_token": "access-secret-%d", "refresh_token": "refresh-secret-%d", "expires_in": 3600, "token_type": "bearer"}`,
+			fmt.Fprintf(w, `{"access_token": "access-secret-%d", "refresh_token": "refresh-secret-%d", "expires_in": 3600}`,
 				s.requests, s.current)
 		}
 	}))
@@ -120,7 +121,8 @@ func (p *place) open(t *testing.T) {
 }
 
 func (p *place) process(s engine.TokenStore) *auth.Source {
-	return auth.New(auth.Options{Store: s, Sealer: seal.New(p.dir), Client: http.DefaultClient, Log: slog.New(slog.NewTextHandler(&p.log, nil))})
+	return auth.New(auth.Options{Store: s, Sealer: seal.New(p.dir), Client: http.DefaultClient,
+		Log: slog.New(slog.NewTextHandler(&p.log, nil))})
 }
 
 func ready(t *testing.T, s *auth.Source, c auth.Connection) (*auth.Credential, error) {
