@@ -12,9 +12,9 @@ import (
 
 // How a body arrives.
 const (
-	// firstPiece is the buffer for a body before any of it is read, in bytes. It is not
-	// accounted: an idle connection costs as much.
-	firstPiece = 1024
+	// firstPiece is the buffer for a body before any of it is read, in bytes: most deliveries
+	// fit in it. It is not accounted: an idle connection costs as much.
+	firstPiece = 2048
 	// arrivalGrace is how long the first bytes may take. After it a body must arrive at
 	// arrivalFloor bytes per second or more.
 	arrivalGrace = 5 * time.Second

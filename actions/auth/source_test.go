@@ -90,7 +90,8 @@ func newPlace(t *testing.T, s *tokenServer) *place {
   crm:
     connector: http
     base_url: https://crm.example.com
-    auth: {oauth2: {grant: refresh_token, token_url: %q, client_id: id, client_secret: "${{ secrets.SECRET }}", refresh_token: "${{ secrets.R }}",
+    auth: {oauth2: {grant: refresh_token, token_url: %q, client_id: id, client_secret: "${{ secrets.SECRET }}",
+      refresh_token: "${{ secrets.R }}",
       auth_style: params}}
 `, s.URL)
 	if err := os.WriteFile(filepath.Join(p.dir, "hookloom.yaml"), []byte(yaml), 0o600); err != nil {

@@ -183,7 +183,8 @@ func (d *document) oauth2(s *object, token string) *auth {
 		return &auth{text: "auth:\n  bearer: ${{ connection.token }}\n", fields: []string{token}}
 	}
 	text := "auth:\n  oauth2:\n    grant: authorization_code\n    authorize_url: " +
-		workflows.YAMLText(address(str(f.get("authorizationUrl")))) + "\n    token_url: " + workflows.YAMLText(address(str(f.get("tokenUrl")))) + "\n" + common
+		workflows.YAMLText(address(str(f.get("authorizationUrl")))) +
+		"\n    token_url: " + workflows.YAMLText(address(str(f.get("tokenUrl")))) + "\n" + common
 	if scopes := keysOf(f.get("scopes")); len(scopes) > 0 {
 		text += "    # Remove the scopes that are not needed.\n    scopes:\n"
 		for _, sc := range scopes[:min(len(scopes), 40)] {

@@ -108,7 +108,8 @@ paths:
       requestBody:
         content:
           application/json:
-            schema: {type: object, required: [email], properties: {email: {type: string, example: a@b.c}, id: {type: string, readOnly: true}}}
+            schema: {type: object, required: [email],
+              properties: {email: {type: string, example: a@b.c}, id: {type: string, readOnly: true}}}
       responses: {"200": {content: {application/json: {schema: {type: object, required: [id], properties: {id: {type: string}}}}}}}
   /session: {get: {parameters: [{name: sid, in: cookie, required: true, schema: {type: string}}]}}
 `)
@@ -173,7 +174,8 @@ func TestCirclesAndCollisionsAreExpressed(t *testing.T) {
 	r := load(t, `{"swagger": "2.0", "info": {"title": "a\u0000b: {\"\n# ${{ secrets.X }}"}, "host": "x.example.com", "paths": {
  "/a": {"get": {"operationId": "get-A", "summary": "x\" }\nbase_url: evil", "parameters": [{"$ref": "#/parameters/p"}], "responses": {"200":
    {"schema": {"$ref": "#/definitions/n"}}}},
-  "post": {"operationId": "getA", "parameters": [{"name": "a-b", "in": "query", "type": "string"}, {"name": "a_b", "in": "query", "type": "string"},
+  "post": {"operationId": "getA", "parameters": [{"name": "a-b", "in": "query", "type": "string"},
+    {"name": "a_b", "in": "query", "type": "string"},
    {"name": "body", "in": "body", "schema": {"$ref": "#/definitions/n"}}]}}},
  "parameters": {"p": {"$ref": "#/parameters/p"}},
  "definitions": {"n": {"type": "object", "properties": {"next": {"$ref": "#/definitions/n"}, "a-b": {"type": "string"}, "${{ x }}": {}}}}}`)
