@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -76,7 +77,7 @@ func (k *call) refused(r *reply, env *expr.Env) error {
 			m = f.Code
 		}
 		return &plan.Error{Message: text(m), Code: f.Code, Status: r.status, Retryable: f.Retryable || plan.RetryableStatus(r.status),
-			Details: r.names()}
+			Details: r.names(), RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now())}
 	}
 	e := k.connector.Errors
 	if e == nil {
@@ -107,14 +108,16 @@ func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *exp
 	switch kind {
 	case "wait":
 		code, e.Retryable = "rate_limited", true
-		e.RetryAfter = retryAfter(r.header.Get("Retry-After"), time.Now())
-		if rule.After != nil {
-			if v, err := rule.After.Eval(env); err == nil && v != nil {
-				e.RetryAfter = retryAfter(text(v), time.Now())
-			}
-		}
 	case "retry":
 		e.Retryable = true
+	}
+	if e.Retryable {
+		e.RetryAfter = retryAfter(r.header.Get("Retry-After"), time.Now())
+	}
+	if rule.After != nil {
+		if v, err := rule.After.Eval(env); err == nil && v != nil {
+			e.RetryAfter = cmp.Or(retryAfter(text(v), time.Now()), e.RetryAfter)
+		}
 	}
 	if code == "http_status" && success(r.status) {
 		code = "refused" // the status says nothing

@@ -122,7 +122,7 @@ func (w *walk) request(first order) (order, error) {
 		set(w.pages.TokenAt, w.token)
 	}
 	if w.next == "" && w.pages.SizeAt.Name != "" {
-		set(w.pages.SizeAt, min(w.pages.Size, w.most))
+		set(w.pages.SizeAt, w.asked())
 	}
 	if err != nil {
 		return o, err
@@ -133,6 +133,16 @@ func (w *walk) request(first order) (order, error) {
 	}
 	w.seen[key] = true
 	return o, nil
+}
+
+// asked is how many items a full page has, where the pages are counted; 0 when that is
+// not known. Where an answer names the next page, a short one says nothing: services that
+// filter after they have cut pages give such.
+func (w *walk) asked() int {
+	if w.pages.SizeAt.Name == "" {
+		return w.pages.Size
+	}
+	return min(w.pages.Size, w.most)
 }
 
 // withCredential puts a credential that belongs into the query behind a link.
@@ -227,7 +237,7 @@ func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 			return false, nil
 		}
 	}
-	if w.pages.Size > 0 && len(list) < min(w.pages.Size, w.most) {
+	if w.pages.Counter() != nil && len(list) < w.asked() {
 		return false, nil
 	}
 	switch {
@@ -239,10 +249,8 @@ func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 		if err != nil {
 			return false, notAList(r, "pages.next: "+err.Error())
 		}
-		if v != nil {
-			w.next = text(v)
-		} else {
-			w.next = ""
+		if w.next, err = absolute(v, r.url); err != nil {
+			return false, notAList(r, err.Error())
 		}
 		return w.next != "", nil
 	case w.pages.Token != nil:
@@ -256,6 +264,32 @@ func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 		w.count++
 	}
 	return len(list) > 0, nil
+}
+
+// absolute gives what pages.next found as a URL, "" for none. A link that begins neither
+// with a host nor with /, such as ?page=2, is resolved against the URL of the answer that
+// gave it (RFC 3986, 5.2). One that begins with / is left to the connection, whose base_url
+// may be below the host.
+func absolute(found any, of string) (string, error) {
+	link, isText := found.(string)
+	switch {
+	case found == nil, found == false, isText && link == "":
+		return "", nil
+	case !isText || !strings.ContainsAny(link, "/?"):
+		return "", fmt.Errorf("pages.next must give a URL, and gave %s: write pages: {token: ..., query: NAME} for a token",
+			value.Clip(text(found), 100))
+	case strings.HasPrefix(link, "/") && !strings.HasPrefix(link, "//"):
+		return link, nil
+	}
+	base, err := url.Parse(of)
+	if err != nil {
+		return "", errors.New("pages.next: the URL that answered cannot be read")
+	}
+	u, err := base.Parse(link)
+	if err != nil {
+		return "", errors.New("pages.next gave a link that cannot be read")
+	}
+	return u.String(), nil
 }
 
 func notAList(r *reply, why string) error {

@@ -15,9 +15,9 @@ const (
 	epochFrom, epochMillis = 1e9, 1e12
 )
 
-// retryAfter reads a delay in seconds, also with a fraction, or an HTTP date (RFC 9110,
-// 10.2.3). Some services send the moment as seconds since 1970; it is taken as that.
-// What cannot be read counts as absent.
+// retryAfter reads a delay in seconds, also with a fraction, an HTTP date (RFC 9110,
+// 10.2.3), or a date of RFC 3339, which services write in bodies. Some services send the
+// moment as seconds since 1970; it is taken as that. What cannot be read counts as absent.
 func retryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if header == "" {
@@ -37,6 +37,8 @@ func retryAfter(header string, now time.Time) time.Duration {
 			d = time.Duration(min(n, longestAsked.Seconds()) * float64(time.Second))
 		}
 	} else if t, err := http.ParseTime(header); err == nil {
+		d = t.Sub(now)
+	} else if t, err := time.Parse(time.RFC3339, header); err == nil {
 		d = t.Sub(now)
 	}
 	return min(max(d, 0), longestAsked)
