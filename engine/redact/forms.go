@@ -118,6 +118,9 @@ func (f *formSet) value(s string) {
 		strings.ReplaceAll(jsonText(s), "/", `\/`), strings.ReplaceAll(htmlJSONText(s), "/", `\/`),
 		strings.ReplaceAll(asciiJSON(s, false), "/", `\/`), everyUnit(s, false), everyUnit(s, true),
 		hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s))))
+	for _, e := range htmlEscapers {
+		texts = append(texts, e.Replace(s))
+	}
 	for _, u := range urlForms(s) {
 		texts = append(texts, u)
 		texts = append(texts, urlForms(u)...)
@@ -135,6 +138,24 @@ func (f *formSet) value(s string) {
 		f.add(strings.NewReplacer("+", "-", "/", "_").Replace(inner), true)
 		f.add(url.QueryEscape(inner), true)
 	}
+}
+
+// htmlEscapers write a text as pages of HTML and XML show it. All write &, < and >; what
+// they write for other characters differs.
+var htmlEscapers = []*strings.Replacer{
+	htmlEscaper(), // text of XML
+	htmlEscaper(`"`, "&quot;"),
+	htmlEscaper(`"`, "&quot;", "'", "&#39;"),
+	htmlEscaper(`"`, "&quot;", "'", "&#x27;"), // docs.python.org/3/library/html.html
+	htmlEscaper(`"`, "&quot;", "'", "&#039;"), // php.net/htmlspecialchars
+	htmlEscaper(`"`, "&quot;", "'", "&apos;"), // www.w3.org/TR/xml, 2.4
+	htmlEscaper(`"`, "&#34;", "'", "&#39;"),   // pkg.go.dev/html
+	htmlEscaper(`"`, "&quot;", "'", "&#x27;", "`", "&#x60;", "=", "&#x3D;"),
+	htmlEscaper(`"`, "&quot;", "'", "&#39;", "`", "&#x60;", "=", "&#x3D;", "/", "&#x2F;"),
+}
+
+func htmlEscaper(more ...string) *strings.Replacer {
+	return strings.NewReplacer(append([]string{"&", "&amp;", "<", "&lt;", ">", "&gt;"}, more...)...)
 }
 
 // urlForms are how URLs and forms carry a text.
