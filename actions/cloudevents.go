@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -44,15 +45,18 @@ var cloudEventsSpec = workflows.ActionSpec{Name: "cloudevents/send", Help: "send
 `}
 
 // cloudEventsAction is cloudevents/send.
-type cloudEventsAction struct{}
+type cloudEventsAction struct{ auth *auth.Source }
 
 // Destination implements engine.Destined.
-func (cloudEventsAction) Destination(in engine.Input) string {
-	return httpAction{method: "POST"}.Destination(in)
+func (a cloudEventsAction) Destination(in engine.Input) string {
+	return httpAction{"POST", a.auth}.Destination(in)
 }
 
+// Connection implements engine.Connected.
+func (cloudEventsAction) Connection(in engine.Input) string { return text(in.With["connection"]) }
+
 // Do implements engine.Action.
-func (cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error) {
+func (a cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	attributes, err := cloudAttributes(in)
 	if err != nil {
 		return nil, err
@@ -60,7 +64,7 @@ func (cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	request := in
 	request.With = map[string]any{"url": in.With["url"], "headers": in.With["headers"], "auth": in.With["auth"],
 		"connection": in.With["connection"]}
-	o, accepted, err := httpAction{method: "POST"}.order(request)
+	o, accepted, err := httpAction{"POST", a.auth}.order(request)
 	if err != nil {
 		return nil, err
 	}

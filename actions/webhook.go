@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -12,7 +13,8 @@ import (
 var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound webhook, signed by Standard Webhooks", SideEffects: true,
 	Example: map[string]any{"id": "hl_example", "status": 200, "duration_ms": 0},
 	Inputs: []workflows.ActionInput{
-		{Name: "url", Type: "string", Required: true, Help: "where to", Fill: workflows.FillURL},
+		{Name: "url", Type: "string", Required: true, Fill: workflows.FillURL,
+			Help: "where to; a path when connection: has a base_url"},
 		{Name: "secret", Type: "any", Fill: workflows.FillNonempty, Secret: true,
 			Help: "signs the webhook: whsec_ and base64, any text, or for Ed25519 a private key, whsk_ and base64 or PEM; a list signs " +
 				"with each, while keys are exchanged"},
@@ -20,6 +22,7 @@ var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound 
 		{Name: "body", Type: "any", Required: true, Help: "the data"},
 		{Name: "id", Type: "string", Help: "webhook-id; the same for every attempt by default", Fill: workflows.FillNonempty},
 		{Name: "headers", Type: "object", Fill: workflows.FillNonempty},
+		{Name: "connection", Type: "string", Help: "a connection of hookloom.yaml, for a receiver that asks for a credential too"},
 		{Name: "scheme", Type: "string", Words: []string{"standard", "github", "stripe"}, Help: "standard by default"},
 		{Name: "signing", Type: "object", Help: "in place of scheme, one's own in the terms of a trigger's verify: {algorithm, key_encoding, " +
 			"signature: {from, prefix, encoding}, timestamp: {from, unit}, signed_content}"},
@@ -36,22 +39,36 @@ var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound 
 `}
 
 // webhookAction is webhook/send.
-type webhookAction struct{}
+type webhookAction struct{ auth *auth.Source }
 
 // maxWebhookAnswer is how much of the receiver's answer is read, in bytes.
 const maxWebhookAnswer = 64 << 10
 
 // Destination implements engine.Destined.
-func (webhookAction) Destination(in engine.Input) string {
-	return destination("", text(in.With["url"]))
+func (a webhookAction) Destination(in engine.Input) string {
+	return destination("", a.Endpoint(in))
 }
 
-// Endpoint implements engine.Endpointed.
-func (webhookAction) Endpoint(in engine.Input) string { return text(in.With["url"]) }
+// Connection implements engine.Connected.
+func (webhookAction) Connection(in engine.Input) string { return text(in.With["connection"]) }
+
+// Endpoint implements engine.Endpointed. It is the whole URL: one path may be an endpoint
+// of several connections.
+func (webhookAction) Endpoint(in engine.Input) string {
+	raw := text(in.With["url"])
+	conn, err := pick(in, text(in.With["connection"]))
+	if err != nil || conn.name == "" {
+		return raw
+	}
+	if whole, err := conn.resolve(raw, false, nil, ""); err == nil {
+		return whole
+	}
+	return raw // Do says what is wrong with it
+}
 
 // Do implements engine.Action. Each attempt has the same id and body; timestamp
 // and signature are fresh, as Standard Webhooks asks.
-func (webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
+func (a webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	id := in.Key
 	if s, ok := in.With["id"].(string); ok {
 		id = s
@@ -61,7 +78,17 @@ func (webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		// The time is the run's, which every attempt shares.
 		payload = map[string]any{"type": t, "timestamp": in.Run.Time().Format(time.RFC3339), "data": payload}
 	}
-	o := order{method: http.MethodPost, url: text(in.With["url"]), header: http.Header{}, limit: maxWebhookAnswer, parse: "text"}
+	o := order{method: http.MethodPost, header: http.Header{}, limit: maxWebhookAnswer, parse: "text"}
+	conn, err := pick(in, text(in.With["connection"]))
+	if err != nil {
+		return nil, err
+	}
+	if o.url, err = conn.resolve(text(in.With["url"]), false, nil, ""); err != nil {
+		return nil, err
+	}
+	if err := conn.apply(&o, a.auth); err != nil {
+		return nil, err
+	}
 	if err := webhookBody(&o, in.With, payload); err != nil {
 		return nil, err
 	}

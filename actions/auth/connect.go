@@ -77,7 +77,7 @@ func (s *Source) Begin(ctx context.Context, c Connection, redirect string) (engi
 	}
 	tok, err := (&exchange{s: s, e: e, c: c, config: config}).again(ctx)
 	if err != nil {
-		return out, err
+		return out, refused(c.Name, err)
 	}
 	return engine.ConnectStart{Status: engine.ConnectDone, Account: tok.Account, Scopes: tok.Scopes}, nil
 }
@@ -179,7 +179,8 @@ func (s *Source) Finish(ctx context.Context, state, code string) (engine.Connect
 func refused(name string, err error) error {
 	var held *engine.HeldError
 	if errors.As(err, &held) {
-		return fmt.Errorf("connection %s was not connected: %s", name, strings.TrimSuffix(held.Why, "; run hookloom connect "+name))
+		why := strings.TrimPrefix(held.Why, "connection "+name+" needs a person: ")
+		return fmt.Errorf("connection %s was not connected: %s", name, strings.TrimSuffix(why, "; run hookloom connect "+name))
 	}
 	return err
 }

@@ -166,8 +166,8 @@ func (s *Source) Close() {
 	s.work.Wait()
 }
 
-// Restore masks the tokens that are kept, and has the connections held that a person must
-// mend. It is called once, before anything runs.
+// Restore masks the tokens that are kept, has the connections held that a person must mend,
+// and says of the others that they are ready. It is called once, before anything runs.
 func (s *Source) Restore(ctx context.Context) error {
 	list, err := s.o.Store.Tokens(ctx)
 	if err != nil {
@@ -177,9 +177,11 @@ func (s *Source) Restore(ctx context.Context) error {
 		if tok, err := s.open(t); err == nil && tok != nil {
 			s.o.Learn(secretsOf(tok)...)
 		}
-		if t.Held != "" {
-			s.o.Held(ctx, t.Connection, t.Held)
+		if t.Held == "" {
+			s.o.Ready(ctx, t.Connection) // it may have been connected since, by another process
+			continue
 		}
+		s.o.Held(ctx, t.Connection, t.Held)
 	}
 	return nil
 }

@@ -46,9 +46,10 @@ func (e *Engine) Alert(_ context.Context, a engine.Alert) {
 	e.alerts.report(alertKey{a.Kind, a.Subject}, &a)
 }
 
-// AlertOver reports that a condition is over. It costs nothing where none is open.
+// AlertOver reports that a condition is over. It costs nothing where none is open. The
+// conditions that end before the open alerts are loaded are always noted.
 func (e *Engine) AlertOver(kind, subject string) {
-	if e.alerts.some.Load() > 0 || kind == engine.AlertReloadFailed {
+	if e.alerts.some.Load() > 0 || kind == engine.AlertReloadFailed || kind == engine.AlertConnectionHeld {
 		e.alerts.report(alertKey{kind, subject}, nil)
 	}
 }

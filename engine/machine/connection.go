@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -23,6 +24,21 @@ func (e *Engine) ConnectionReady(ctx context.Context, name string) (int, error) 
 	if !held {
 		return 0, nil
 	}
+	e.mu.Lock()
+	for _, ex := range e.atWork {
+		if ex.turn != nil {
+			select {
+			case ex.turn <- struct{}{}: // it looks whether it was held by this connection
+			default: // it has been called
+			}
+		}
+	}
+	e.mu.Unlock()
+	return e.resumeHeld(ctx, name)
+}
+
+// resumeHeld makes the runs due that wait on record for a connection.
+func (e *Engine) resumeHeld(ctx context.Context, name string) (int, error) {
 	n, err := e.o.Store.ResumeHeld(ctx, engine.HeldDestination(name), time.Now())
 	if err != nil {
 		return 0, fmt.Errorf("connection %s: %w", name, err)
@@ -31,6 +47,27 @@ func (e *Engine) ConnectionReady(ctx context.Context, name string) (int, error) 
 		e.dueAt(time.Now())
 	}
 	return n, nil
+}
+
+// noteHeld notes that an attempt waits for a connection.
+func (ex *execution) noteHeld(name string) {
+	if !slices.Contains(ex.heldBy, name) {
+		ex.heldBy = append(ex.heldBy, name)
+	}
+	ex.watchPermit()
+}
+
+// resumeReady lets a run go on that was put down for a connection which has become ready
+// while the run was being recorded: ConnectionReady did not find it waiting.
+func (e *Engine) resumeReady(ex *execution) {
+	for _, name := range ex.heldBy {
+		if _, held := e.heldConnections.Load(name); held {
+			continue
+		}
+		if _, err := e.resumeHeld(e.work, name); err != nil && e.work.Err() == nil {
+			e.o.Log.Error("runs that wait for a connection go on later", "connection", name, "error", err)
+		}
+	}
 }
 
 // heldConnection gives the connection of an attempt that only a person can mend, and why;

@@ -232,9 +232,11 @@ func (e *Engine) follow(ex *execution) bool {
 	case !ex.slot:
 		ex.putDown()
 		e.dueAt(ex.Run.DueAt)
+		e.resumeReady(ex)
 	case ex.Run.Status != engine.Running:
 		e.release(ex)
 		e.dueAt(ex.Run.DueAt)
+		e.resumeReady(ex)
 	default:
 		return true
 	}

@@ -75,6 +75,8 @@ type execution struct {
 	// one, so that a permit may be reserved for the run.
 	permits map[string]*destination.Permit
 	held    bool
+	// heldBy are the connections that an attempt was denied for, because they need a person.
+	heldBy []string
 	// releasedBy are the events that came for waiting steps, by path.
 	releasedBy map[string]engine.EventID
 	// since is when the present stretch of work began, by the monotonic clock.

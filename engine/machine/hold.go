@@ -23,6 +23,7 @@ func (ex *execution) permit(d plan.Due) *destination.Hold {
 	action := ex.e.o.Actions[engine.ActionName(d.Step)]
 	if why, name := ex.heldConnection(action, d); name != "" {
 		ex.declined = ex.declined || ex.provisional
+		ex.noteHeld(name)
 		return &destination.Hold{Why: why, Host: engine.HeldDestination(name)}
 	}
 	a, ok := action.(engine.Destined)

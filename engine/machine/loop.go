@@ -63,6 +63,7 @@ func (e *Engine) runLoop(ex *execution) {
 				e.logEnd(ex.Run, ex.Masker())
 			} else {
 				e.dueAt(ex.Run.DueAt)
+				e.resumeReady(ex)
 			}
 			return
 		}

@@ -1,0 +1,273 @@
+package machine_test
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/machine"
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+// connectedTarget is an action whose attempts use connection crm.
+type connectedTarget struct{ *target }
+
+func (connectedTarget) Connection(in engine.Input) string {
+	if in.With["n"] == "slow" {
+		return ""
+	}
+	return "crm"
+}
+
+const whyHeld = "connection crm needs a person: run hookloom connect crm"
+
+const overConnection = "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}, retry: 0}"
+
+// heldWorld is a database whose connection crm needs a person while revoked is set, which
+// attempts find out by themselves.
+func heldWorld(t *testing.T) (w *world, revoked *atomic.Bool) {
+	w, revoked = newWorld(t, map[string]string{"w": overConnection}), &atomic.Bool{}
+	revoked.Store(true)
+	var e *machine.Engine
+	w.before = func(x *machine.Engine) { e = x }
+	w.target.do = func(engine.Input, int) (any, error) {
+		if revoked.Load() {
+			e.HoldConnection(context.Background(), "crm", whyHeld) // as package auth does it
+			return nil, &engine.HeldError{Connection: "crm", Why: whyHeld}
+		}
+		return map[string]any{"n": 1}, nil
+	}
+	w.act = connectedTarget{w.target}
+	return w, revoked
+}
+
+func acceptMany(t *testing.T, e *machine.Engine, keys ...string) {
+	t.Helper()
+	for _, k := range keys {
+		if _, err := e.Accept(context.Background(), delivery(k, `{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// waitingForCRM waits until n runs wait on record for connection crm.
+func waitingForCRM(t *testing.T, s *store.Store, n int) {
+	t.Helper()
+	var items []engine.RunItem
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var err error
+		if items, err = s.History().Runs(context.Background(), engine.Query{Limit: 100, Status: "waiting"}); err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, x := range items {
+			if x.Host == engine.HeldDestination("crm") {
+				found++
+			}
+		}
+		if found == n && len(items) == n {
+			return
+		}
+	}
+	t.Fatalf("%d runs should wait for connection crm: %+v", n, items)
+}
+
+// TestStepsOfAConnectionThatNeedsAPersonWaitAndGoOn: none fails, no attempt is made while it
+// is held, people are told once, and all go on when it is ready, each with one attempt.
+func TestStepsOfAConnectionThatNeedsAPersonWaitAndGoOn(t *testing.T) {
+	w, revoked := heldWorld(t)
+	e, s, stop := w.start(nil)
+	acceptMany(t, e, "first")
+	waitingForCRM(t, s, 1)
+	acceptMany(t, e, "second", "third", "fourth")
+	waitingForCRM(t, s, 4)
+	if n := w.target.calls(); n != 1 {
+		t.Errorf("%d attempts were made; want the one that found out", n)
+	}
+	alerts := alertsOf(t, e, 1)
+	if alerts[0].Subject != "crm" || alerts[0].Message != whyHeld {
+		t.Errorf("alert: %+v", alerts[0])
+	}
+	revoked.Store(false)
+	n, err := e.ConnectionReady(context.Background(), "crm")
+	if err != nil || n != 4 {
+		t.Errorf("%d runs went on, %v; want 4", n, err)
+	}
+	for _, x := range settled(t, s, 4) {
+		if x.Status != string(engine.Succeeded) {
+			t.Errorf("%s: %s", x.ID, x.Status)
+		}
+	}
+	if n := w.target.calls(); n != 5 {
+		t.Errorf("%d attempts; want one more for each of 4 runs", n)
+	}
+	alertsOf(t, e, 0)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// alertsOf waits until n alerts of connections are open.
+func alertsOf(t *testing.T, e *machine.Engine, n int) []engine.OpenAlert {
+	t.Helper()
+	var out []engine.OpenAlert
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		out = nil
+		for _, a := range e.OpenAlerts() {
+			if a.Kind == engine.AlertConnectionHeld {
+				out = append(out, a)
+			}
+		}
+		if len(out) == n {
+			return out
+		}
+	}
+	t.Fatalf("open alerts of connections: %+v; want %d", out, n)
+	return nil
+}
+
+// TestAConnectionThatWasConnectedBetweenTwoProcessesHoldsNothing: the next process closes the
+// alert that the one before left open, and the runs go on.
+func TestAConnectionThatWasConnectedBetweenTwoProcessesHoldsNothing(t *testing.T) {
+	w, revoked := heldWorld(t)
+	e, s, stop := w.start(nil)
+	e.HoldConnection(context.Background(), "crm", whyHeld)
+	acceptMany(t, e, "first", "second")
+	waitingForCRM(t, s, 2)
+	alertsOf(t, e, 1)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.before = func(e *machine.Engine) { e.HoldConnection(context.Background(), "crm", whyHeld) }
+	e, s, stop = w.start(nil)
+	waitingForCRM(t, s, 2)
+	alertsOf(t, e, 1)
+	if n := w.target.calls(); n != 0 {
+		t.Errorf("%d attempts were made over a held connection", n)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	revoked.Store(false)
+	w.before = func(e *machine.Engine) {
+		if _, err := e.ConnectionReady(context.Background(), "crm"); err != nil {
+			t.Error(err)
+		}
+	}
+	other, err := store.Open(context.Background(), w.path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := other.ResumeHeld(context.Background(), engine.HeldDestination("crm"), time.Now()); err != nil || n != 2 {
+		t.Errorf("%d runs made due, %v; want 2", n, err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e, s, stop = w.start(nil)
+	for _, x := range settled(t, s, 2) {
+		if x.Status != string(engine.Succeeded) {
+			t.Errorf("%s: %s", x.ID, x.Status)
+		}
+	}
+	alertsOf(t, e, 0)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readyMeanwhile is a store in which connection crm becomes ready just before the run that
+// found it held is recorded as waiting.
+type readyMeanwhile struct {
+	engine.Store
+	ready func()
+}
+
+func (x readyMeanwhile) CommitRun(ctx context.Context, u engine.RunUpdate) (time.Time, error) {
+	if u.Run.Status == engine.Waiting {
+		x.ready()
+	}
+	return x.Store.CommitRun(ctx, u)
+}
+
+func (x readyMeanwhile) Match(ctx context.Context, list []engine.Match) ([]engine.MatchResult, error) {
+	for _, m := range list {
+		if slices.ContainsFunc(m.Starts, func(u engine.RunUpdate) bool { return u.Run.Status == engine.Waiting }) {
+			x.ready()
+		}
+	}
+	return x.Store.Match(ctx, list)
+}
+
+// TestARunGoesOnWhoseConnectionBecomesReadyWhileItIsPutDown, at its start or later, at once and not when it looks by
+// itself.
+func TestARunGoesOnWhoseConnectionBecomesReadyWhileItIsPutDown(t *testing.T) {
+	for _, steps := range []string{"", "  - {uses: test/act, with: {n: slow}}\n"} {
+		w, revoked := heldWorld(t)
+		w.project = project(t, map[string]string{"w": "on: hook\nsteps:\n" + steps + "  - {uses: test/act, with: {n: 1}, retry: 0}"})
+		revoked.Store(false)
+		var e *machine.Engine
+		calls := 0
+		w.before = func(x *machine.Engine) {
+			e = x
+			e.HoldConnection(context.Background(), "crm", whyHeld)
+		}
+		w.store = func(s engine.Store) engine.Store {
+			return readyMeanwhile{s, func() {
+				calls++
+				if _, err := e.ConnectionReady(context.Background(), "crm"); err != nil {
+					t.Error(err)
+				}
+			}}
+		}
+		_, s, stop := w.start(nil)
+		acceptMany(t, e, "first")
+		if x := settled(t, s, 1)[0]; x.Status != string(engine.Succeeded) {
+			t.Errorf("%s", x.Status)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if calls == 0 {
+			t.Error("the run never waited")
+		}
+	}
+}
+
+// TestAStepGoesOnWhenItsConnectionIsReadyWhileAnotherIsAtWork: the run is not put down, and
+// must not wait for the other step's end.
+func TestAStepGoesOnWhenItsConnectionIsReadyWhileAnotherIsAtWork(t *testing.T) {
+	w, _ := heldWorld(t)
+	w.project = project(t, map[string]string{"w": "on: hook\nsteps:\n  - parallel:\n      - {uses: test/act, with: {n: slow}}\n" +
+		"      - {uses: test/act, with: {n: 1}, retry: 0}"})
+	began, end, went := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	w.target.do = func(in engine.Input, _ int) (any, error) {
+		if in.With["n"] == "slow" {
+			close(began)
+			<-end
+		} else {
+			close(went)
+		}
+		return nil, nil
+	}
+	w.before = func(e *machine.Engine) { e.HoldConnection(context.Background(), "crm", whyHeld) }
+	e, s, stop := w.start(nil)
+	acceptMany(t, e, "first")
+	<-began
+	if _, err := e.ConnectionReady(context.Background(), "crm"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-went:
+	case <-time.After(10 * time.Second):
+		t.Error("the step did not go on while the other was at work")
+	}
+	close(end)
+	settled(t, s, 1)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
