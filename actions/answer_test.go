@@ -54,8 +54,8 @@ func TestErrorsOfAConnectorSayWhetherAndWhenToTryAgain(t *testing.T) {
 		{"wait by a body of 200, after a date", 200, "", `{"error": "busy", "at": "` + soon.UTC().Format(time.RFC3339) + `"}`, "busy", true,
 			90 * time.Second, "answered 200 OK"},
 		{"wait at most a day", 429, "X-Reset: 999999", "{}", "rate_limited", true, 24 * time.Hour, "answered 429"},
-		{"what cannot be read as after leaves Retry-After", 200, "Retry-After: 5", `{"error": "busy", "at": "soon"}`, "busy", true, 5 * time.Second,
-			"answered 200 OK"},
+		{"what cannot be read as after leaves Retry-After", 200, "Retry-After: 5", `{"error": "busy", "at": "soon"}`, "busy", true,
+			5 * time.Second, "answered 200 OK"},
 		{"retry by a range of statuses", 502, "", `{"message": " down "}`, "http_status", true, 0, "answered 502 Bad Gateway: down"},
 		{"retry not before Retry-After", 503, "Retry-After: 120", "{}", "http_status", true, 2 * time.Minute, "answered 503"},
 		{"retry by one status", 423, "", "not JSON", "http_status", true, 0, "answered 423 Locked"},
@@ -120,8 +120,8 @@ func TestAFileIsSentAsTheActionSays(t *testing.T) {
 		return "actions:\n  call:\n    inputs: {file: {type: file, required: true}, to: {type: string}}\n    request: " + request + "\n"
 	}
 	with := map[string]any{"file": "files/a.csv", "to": "ada"}
-	if _, err := s.call(action(`{method: PUT, path: "/f/${{ inputs.to }}", raw_file: "${{ inputs.file }}", headers: {Content-Type: text/csv}}`),
-		with); err != nil || s.asked[0] != "PUT /v1/f/ada n\n1" || header.Get("Content-Type") != "text/csv" {
+	whole := action(`{method: PUT, path: "/f/${{ inputs.to }}", raw_file: "${{ inputs.file }}", headers: {Content-Type: text/csv}}`)
+	if _, err := s.call(whole, with); err != nil || s.asked[0] != "PUT /v1/f/ada n\n1" || header.Get("Content-Type") != "text/csv" {
 		t.Errorf("%v %q %v", err, s.asked, header)
 	}
 	multi := action(`{method: POST, path: /f, multipart: {to: "${{ inputs.to }}", none: "${{ inputs.none }}", ` +

@@ -240,7 +240,8 @@ func TestAListThatCannotBeReadToItsEndIsAnErrorThatSaysWhy(t *testing.T) {
 				return
 			}
 			give(w, nil, n)
-		}, "bad_answer", "page 2 of the list: the answer is not what the connector expects: pages.items: response.body.rows gives no list", false, 2},
+		}, "bad_answer", "page 2 of the list: the answer is not what the connector expects: pages.items: response.body.rows gives no list",
+			false, 2},
 		{"the pages together are too large", "page: {query: p}", func(_ int, w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"rows": [%s], "filler": "%s"}`, r.URL.Query().Get("p"), strings.Repeat("x", 3<<20))
 		}, "too_large", "set max_items: to fewer than 10", false, 11},

@@ -136,7 +136,11 @@ func (r *connectorReader) connectionField(k, n *yaml.Node) {
 		if cf.Secret {
 			r.add(f.at("default"), "secret-in-file", "a secret is written in the file", "remove default:")
 		} else if p := (Input{Type: cf.Type, Options: cf.Options}).check(cf.Default); p != "" {
-			r.add(f.at("default"), "wrong-type", "default: "+p, "")
+			hint := ""
+			if len(cf.Options) > 0 {
+				hint = "write one of " + strings.Trim(YAMLText(cf.Options), "[]")
+			}
+			r.add(f.at("default"), "wrong-type", "default: "+p, hint)
 		}
 	}
 	r.c.Fields = append(r.c.Fields, cf)

@@ -3,6 +3,8 @@ package workflows
 import (
 	"fmt"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/expr"
@@ -149,17 +151,44 @@ func (r *connectorReader) path(a *ConnectorAction, o *objectNode) {
 	case a.Path.kind == exprValue || a.Path.kind == textValue && a.Path.parts[0].expr != nil:
 		r.add(o.at("path"), "bad-address", "path must begin with /, so that it stays below base_url", `write "/${{ ... }}"`)
 	case strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://"):
-		r.add(o.at("path"), "bad-address", "path goes behind base_url, and this is a whole URL", "leave the host out: it belongs into base_url")
+		r.add(o.at("path"), "bad-address", "path goes behind base_url, and this is a whole URL",
+			"write "+pathOf(text)+": the host belongs into base_url")
 	case !strings.HasPrefix(text, "/"):
 		r.add(o.at("path"), "bad-address", fmt.Sprintf("path %q does not begin with /", text), "write /"+text)
 	case strings.Contains(text, "{") && a.Path.kind == constantValue:
 		name := strings.TrimRight(text[strings.Index(text, "{")+1:], "/")
 		name, _, _ = strings.Cut(name, "}")
-		r.add(o.at("path"), "bad-address", fmt.Sprintf("{%s} is sent as it stands", name), fmt.Sprintf("write ${{ inputs.%s }}",
-			strings.ToLower(strings.ReplaceAll(name, "-", "_"))))
+		input := inputFor(name, a.Inputs)
+		hint := fmt.Sprintf("write ${{ inputs.%s }}", input)
+		if !slices.ContainsFunc(a.Inputs, func(in Input) bool { return in.Name == input }) {
+			hint += fmt.Sprintf(", and %s: {type: string, required: true} under inputs:", input)
+		}
+		r.add(o.at("path"), "bad-address", fmt.Sprintf("{%s} is sent as it stands", name), hint)
 	case strings.Contains(text, "?"):
 		r.add(o.at("path"), "bad-address", "path holds a query", "move it to query:")
 	}
+}
+
+// pathOf is what a URL has behind its host.
+func pathOf(address string) string {
+	_, rest, _ := strings.Cut(address, "://")
+	_, path, _ := strings.Cut(rest, "/")
+	return "/" + path
+}
+
+var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+
+// inputFor is the input that a parameter of a path is meant for: one that is declared, in
+// whatever spelling, else the parameter's name as inputs are written.
+func inputFor(parameter string, inputs []Input) string {
+	name := strings.ToLower(strings.NewReplacer("-", "_", ".", "_").Replace(wordStart.ReplaceAllString(parameter, "${1}_$2")))
+	bare := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "") }
+	for _, in := range inputs {
+		if bare(in.Name) == bare(name) {
+			return in.Name
+		}
+	}
+	return name
 }
 
 // pages reads how a list goes on.

@@ -103,7 +103,10 @@ func (r *connectorReader) exampleInputs(a *ConnectorAction, v *yaml.Node) {
 				return
 			}
 			hint := spelling.Suggest(k.Value, names)
-			if hint == "" {
+			switch {
+			case hint == "" && len(names) == 0:
+				hint = "remove it, or declare it under inputs:"
+			case hint == "":
 				hint = "known are " + strings.Join(names, ", ")
 			}
 			r.add(r.pos(k), "unknown-input", fmt.Sprintf("the action has no input %q", k.Value), hint)

@@ -43,7 +43,7 @@ func FuzzWorkflow(f *testing.F) {
 	})
 }
 
-func schemas(t *testing.T) (workflow, project *jsonschema.Schema) {
+func schemas(t *testing.T) (workflow, project, connector *jsonschema.Schema) {
 	t.Helper()
 	c := catalog(t)
 	compile := func(of string) *jsonschema.Schema {
@@ -65,7 +65,7 @@ func schemas(t *testing.T) (workflow, project *jsonschema.Schema) {
 		}
 		return s
 	}
-	return compile("workflow"), compile("project")
+	return compile("workflow"), compile("project"), compile("connector")
 }
 
 func asJSON(t *testing.T, text []byte) (any, bool) {
@@ -83,7 +83,7 @@ func asJSON(t *testing.T, text []byte) (any, bool) {
 }
 
 func TestSchemaAcceptsEveryExample(t *testing.T) {
-	flow, project := schemas(t)
+	flow, project, _ := schemas(t)
 	files, err := filepath.Glob("../examples/*/workflows/*.yaml")
 	if err != nil || len(files) < 4 {
 		t.Fatalf("examples: %v %v", files, err)
@@ -114,7 +114,7 @@ func TestSchemaAcceptsEveryExample(t *testing.T) {
 // TestSchemaRefusesWhatASchemaCanSee runs the golden mistakes of shape through
 // the schema: editors must point at them as well.
 func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
-	flow, project := schemas(t)
+	flow, project, connector := schemas(t)
 	shape := map[string]bool{
 		"unknown-key":  true,
 		"missing-key":  true,
@@ -135,14 +135,14 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 	// numbers written as YAML 1.1 reads them.
 	beyond := map[string]bool{"timezone_unknown": true, "timezone_abbreviation": true, "files_bounds": true,
 		"server_tokens": true, "input_word": true, "connection_field_missing": true,
-		"connector_unknown_key": true, "verify_variable": true, "connection_http_keys": true, "auth_flat": true,
+		"verify_variable": true, "connection_http_keys": true, "auth_flat": true,
 		"auth_header_text": true, "auth_type": true, "auth_username": true,
 		"type_number_too_large": true, "workflow_run_unknown": true, "webhook_without_secret": true,
 		"http_max_response": true, "save_max_response": true, "deadline_zero": true, "store_ttl": true,
 		"retry_without_bound": true, "alias_bomb": true, "range_version": true, "finally_status": true,
 		"multipart_path": true, "kind_steps_map": false, "trigger_kind_without_settings": true,
 		"jwt_bearer_lifetime": true, "jwt_bearer_without_key": true, "oauth_in_step": true, "oauth_without_authorize_url": true,
-		"oauth_without_secret": true}
+		"oauth_without_secret": true, "connector_example": true}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		a, err := txtar.ParseFile(file)
@@ -157,6 +157,14 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 			schema = project
 			for _, f := range a.Files[1:] {
 				if f.Name == "hookloom.yaml" {
+					file = f
+				}
+			}
+		}
+		if strings.HasPrefix(place[strings.LastIndex(place, "\n")+1:], "connectors/") {
+			schema = connector
+			for _, f := range a.Files[1:] {
+				if strings.HasPrefix(f.Name, "connectors/") {
 					file = f
 				}
 			}
@@ -183,7 +191,7 @@ func TestTheWholeGrammarIsReadAndChecked(t *testing.T) {
 			t.Errorf("%s", m)
 		}
 	}
-	flow, _ := schemas(t)
+	flow, _, _ := schemas(t)
 	for _, name := range []string{"everything", "gathers", "batches"} {
 		text, err := os.ReadFile("testdata/whole/workflows/" + name + ".yaml")
 		if err != nil {

@@ -55,26 +55,34 @@ func (p *Poll) AsksFrom() bool {
 // paging reads pages:.
 func (d *decoder) paging(o *objectNode) Paging {
 	var p Paging
-	ways := 0
+	var ways []string
 	for _, way := range []string{"next", "page", "offset", "token"} {
 		if o.has(way) {
-			ways++
+			ways = append(ways, way)
 		}
 	}
-	if ways != 1 && !(ways == 0 && o.unknown) {
-		d.add(o.pos(), "exclusive-keys", "pages needs exactly one of next, page, offset and token", "page: {query: page}")
+	switch {
+	case len(ways) > 1:
+		d.add(o.keyAt(ways[1]), "exclusive-keys", "pages needs exactly one of next, page, offset and token", "keep "+ways[0]+" or "+ways[1])
+	case len(ways) == 0 && !o.unknown:
+		d.add(o.pos(), "exclusive-keys", "pages needs exactly one of next, page, offset and token",
+			"add page: {query: page}, next: header link, or token: response.body.next with query: cursor")
 	}
 	if p.LinkHeader = o.text("next", "") == "header link"; !p.LinkHeader && o.vals["next"] != nil {
 		p.Next = d.expression(o.vals["next"])
 	}
 	p.Page, p.Offset = d.pageCount(o, "page", 1), d.pageCount(o, "offset", 0)
 	if v := o.vals["token"]; v != nil {
-		p.Token, p.TokenAt = d.expression(v), d.pageParameter(o)
-	} else if (o.has("query") || o.has("body")) && !o.unknown {
-		d.add(o.pos(), "needs-key", "query and body of pages need token", "page: {query: page}")
+		p.Token, p.TokenAt = d.expression(v), d.pageParameter(o, "cursor")
+	} else if len(ways) == 1 && !o.unknown {
+		for _, name := range []string{"query", "body"} {
+			if o.has(name) {
+				d.add(o.keyAt(name), "needs-key", name+" of pages belongs to token", "remove "+name+":")
+			}
+		}
 	}
 	if s := o.object("size"); s != nil {
-		p.Size, p.SizeAt = s.integer("value", 0), d.pageParameter(s)
+		p.Size, p.SizeAt = s.integer("value", 0), d.pageParameter(s, "limit")
 	} else {
 		p.Size = o.integer("size", 0)
 	}
@@ -90,14 +98,17 @@ func (d *decoder) pageCount(o *objectNode, name string, from int) *PageCount {
 	if x == nil {
 		return nil
 	}
-	return &PageCount{PageParameter: d.pageParameter(x), From: x.integer("from", from)}
+	return &PageCount{PageParameter: d.pageParameter(x, name), From: x.integer("from", from)}
 }
 
-// pageParameter reads where a number or token is sent.
-func (d *decoder) pageParameter(o *objectNode) PageParameter {
-	if o.has("query") == o.has("body") && !o.unknown {
+// pageParameter reads where a number or token is sent; usual is how services call it.
+func (d *decoder) pageParameter(o *objectNode, usual string) PageParameter {
+	switch inQuery, inBody := o.has("query"), o.has("body"); {
+	case inQuery && inBody:
+		d.add(o.keyAt("body"), "exclusive-keys", "query (in the URL) and body exclude each other", "keep one of them")
+	case !inQuery && !inBody && !o.unknown:
 		d.add(o.pos(), "exclusive-keys", "the name of the parameter is needed: query: (in the URL) or body:, one of them",
-			"write query: page, or how the service calls it")
+			"add query: "+usual+", or how the service calls it")
 	}
 	if o.has("body") {
 		return PageParameter{Name: o.text("body", ""), Body: true}

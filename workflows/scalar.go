@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,6 +140,9 @@ func (d *decoder) fitsScalar(n *yaml.Node, t valueType, name string) bool {
 		hint := spelling.Suggest(n.Value, t.words)
 		if form := cmp.Or(authForms[n.Value], connectionForms[n.Value]); name == "auth" && form != "" {
 			hint = "write " + form
+		}
+		if own := foreignKinds[strings.ToLower(n.Value)]; name == "type" && slices.Contains(t.words, own) {
+			hint = "write " + own
 		}
 		if hint == "" {
 			hint = "one of " + strings.Join(t.words, ", ")

@@ -105,7 +105,7 @@ func (e *checking) check(sc *Scope, want reflect.Kind) {
 	}
 	prog, err := compileStrict(e.Text, sc.Names)
 	if err != nil {
-		e.typeError(err, false, nil)
+		e.typeError(err, false, Map{"connection": sc.Names["connection"]})
 		return
 	}
 	if sc.Sampled != nil {

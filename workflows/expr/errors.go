@@ -1,8 +1,11 @@
 package expr
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/file"
@@ -149,6 +152,9 @@ func typeNames(s string) string {
 func (e *checking) fieldHint(field string, sample types.Map) string {
 	if field == "status" && strings.Contains(e.Text, "run.status") {
 		return "run.status exists only in finally"
+	}
+	if declared, ok := sample["connection"].(types.Map); ok && strings.Contains(e.Text, "connection."+field) {
+		return cmp.Or(spelling.Suggest(field, slices.Sorted(maps.Keys(declared))), "declare it under connection:")
 	}
 	if s := spelling.Suggest(field, sampleFields(sample["event"], nil)); s != "" {
 		return s
