@@ -36,7 +36,8 @@ func TestTheFormsThatAreSearchedFor(t *testing.T) {
 		{"JSON of PHP", `K\u00e4\/~?o?~+\"'\u003c\u0026=x??\u003e`, false},
 		{"JSON in JSON", `Kä/~?o?~+\\\"'<&=x??>`, false},
 		{"all units", `\u004b\u00e4\u002f\u007e\u003f\u006f\u003f\u007e\u002b\u0022\u0027\u003c\u0026\u003d\u0078\u003f\u003f\u003e`, false},
-		{"all units, upper", `\u004B\u00E4\u002F\u007E\u003F\u006F\u003F\u007E\u002B\u0022\u0027\u003C\u0026\u003D\u0078\u003F\u003F\u003E`, false},
+		{"all units, upper",
+			`\u004B\u00E4\u002F\u007E\u003F\u006F\u003F\u007E\u002B\u0022\u0027\u003C\u0026\u003D\u0078\u003F\u003F\u003E`, false},
 		{"text of XML", `Kä/~?o?~+"'&lt;&amp;=x??&gt;`, false},
 		{"HTML, quotes", `Kä/~?o?~+&quot;'&lt;&amp;=x??&gt;`, false},
 		{"HTML, &#39;", `Kä/~?o?~+&quot;&#39;&lt;&amp;=x??&gt;`, false},
@@ -69,6 +70,12 @@ func TestTheFormsThatAreSearchedFor(t *testing.T) {
 	} {
 		if !slices.Contains(has, form{c.text, c.base64}) {
 			t.Errorf("%s: %q (base64 %t) is not searched for", c.name, c.text, c.base64)
+		}
+	}
+	// The first and the last letter are escaped too, and the first that is not of ASCII.
+	for _, text := range []string{`%2fabc%c2%80%2f`, `/abc\u0080/`} {
+		if !slices.Contains(secretForms("/abc\u0080/"), form{text, false}) {
+			t.Errorf("%q is not searched for", text)
 		}
 	}
 	seen := map[string]bool{}

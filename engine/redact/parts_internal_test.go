@@ -27,6 +27,8 @@ func TestThePartsOfASecretThatAreSearchedFor(t *testing.T) {
 		"base64 of no text":    {"//////////8=", []string{"//////////8="}},
 		"a key file": {`{"private_key":"abcdefghijk!","id":"lmnopqrstuvw"}`,
 			[]string{`{"private_key":"abcdefghijk!","id":"lmnopqrstuvw"}`, "abcdefghijk!"}},
+		"keys in a list": {`{"api_keys":["abcdefghijk!",{"x":"lmnopqrstuvw"}]}`,
+			[]string{`{"api_keys":["abcdefghijk!",{"x":"lmnopqrstuvw"}]}`, "abcdefghijk!", "lmnopqrstuvw"}},
 		"a short key in it": {`{"private_key":"abcdefghijk"}`, []string{`{"private_key":"abcdefghijk"}`}},
 		"no JSON":           {`{"private_key":"abcdefghijk!"`, []string{`{"private_key":"abcdefghijk!"`}},
 	} {
