@@ -1,14 +1,17 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,7 +103,7 @@ reason.`,
 			if err != nil {
 				return usageError("%s: %v", args[0], err)
 			}
-			return a.imported(r, dir, file)
+			return a.imported(r, dir, name, file)
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
 	c.Flags().StringVar(&name, "name", "", "the connector's name")
@@ -129,7 +132,7 @@ of the connection, and its value is not written.`,
 			if err != nil {
 				return usageError("%v", err)
 			}
-			return a.imported(r, dir, file)
+			return a.imported(r, dir, name, file)
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
 	c.Flags().StringVar(&name, "name", "", "the connector's name")
@@ -139,7 +142,7 @@ of the connection, and its value is not written.`,
 }
 
 // imported writes the file and says what is in it.
-func (a *app) imported(r *openapi.Result, dir, file string) error {
+func (a *app) imported(r *openapi.Result, dir, name, file string) error {
 	if r.Imported > 0 {
 		if err := writeConnector(file, r.Text); err != nil {
 			return err
@@ -175,7 +178,11 @@ func (a *app) imported(r *openapi.Result, dir, file string) error {
 	if r.Shortened != "" {
 		a.printf("the file has no %s, else it would be too large: --only keeps the operations that are needed\n", r.Shortened)
 	}
-	a.printf("  hookloom actions --dir %s    lists its actions\n", dir)
+	at := ""
+	if dir != "." {
+		at = " --dir " + dir
+	}
+	a.printf("  hookloom actions %s%s    lists its actions\n", name, at)
 	return nil
 }
 
@@ -239,36 +246,63 @@ machine.`,
 			if err != nil {
 				return err
 			}
-			tried, bad := 0, 0
-			for _, name := range sortedActions(l.project.Actions) {
-				s := l.project.Actions[name]
-				if s.Connector == nil {
-					continue
-				}
-				if _, own := l.project.Connectors[s.Connector.Name]; !own || len(args) == 1 && s.Connector.Name != args[0] {
-					continue
-				}
-				problems, did, err := actions.TryExample(c.Context(), s)
-				if err != nil {
-					return err
-				}
-				if did {
-					tried++
-				}
-				for _, p := range problems {
-					bad++
-					a.printf("%s: %s\n", name, p)
-				}
+			if len(args) == 1 && !ownConnector(l.project, args[0]) {
+				return usageError("the project has no connector %q; known are %s", args[0],
+					cmp.Or(strings.Join(slices.Sorted(maps.Keys(l.project.Connectors)), ", "), "none: hookloom connector new makes one"))
 			}
-			if bad > 0 {
-				return &exitError{exitFailure, fmt.Errorf("%s of %s", counted(bad, "mistake"), counted(tried, "example"))}
-			}
-			if tried == 0 {
-				return usageError("no connector of the project shows a call: write example: {with, request, response, output}")
-			}
-			a.printf("%s as the files say\n", counted(tried, "example"))
-			return nil
+			return a.tryExamples(c.Context(), l.project, args)
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
 	return c
+}
+
+// exampleMistake is what is not as an action's example says.
+type exampleMistake struct {
+	Action  string `json:"action"`
+	Problem string `json:"problem"`
+}
+
+// tryExamples tries the examples of the project's own connectors, or of the one named.
+func (a *app) tryExamples(ctx context.Context, p *workflows.Project, only []string) error {
+	tried, mistakes := 0, []exampleMistake{}
+	for _, name := range sortedActions(p.Actions) {
+		s := p.Actions[name]
+		if s.Connector == nil || !ownConnector(p, s.Connector.Name) || len(only) == 1 && s.Connector.Name != only[0] {
+			continue
+		}
+		problems, did, err := actions.TryExample(ctx, s)
+		if err != nil {
+			return err
+		}
+		if did {
+			tried++
+		}
+		for _, problem := range problems {
+			mistakes = append(mistakes, exampleMistake{name, problem})
+		}
+	}
+	if a.json() {
+		if err := a.printJSON(map[string]any{"examples": tried, "mistakes": mistakes}); err != nil {
+			return err
+		}
+	} else {
+		for _, m := range mistakes {
+			a.printf("%s: %s\n", m.Action, m.Problem)
+		}
+	}
+	switch {
+	case len(mistakes) > 0:
+		return &exitError{exitFailure, fmt.Errorf("%s of %s", counted(len(mistakes), "mistake"), counted(tried, "example"))}
+	case tried == 0:
+		return usageError("no action shows a call to try: write example: {with, request, response, output}")
+	case !a.json():
+		a.printf("%s as the files say\n", counted(tried, "example"))
+	}
+	return nil
+}
+
+// ownConnector tells that a connector is a file of the project's connectors/.
+func ownConnector(p *workflows.Project, name string) bool {
+	_, own := p.Connectors[name]
+	return own
 }
