@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -94,11 +96,19 @@ func (k *sigv4) headers(r *http.Request) (names, canonical string) {
 	return strings.Join(list, ";"), b.String()
 }
 
-// path is the canonical path: encoded once for S3, and twice for other services.
+// path is the canonical path: as it is and encoded once for S3; for other services normalized
+// (RFC 3986, 6.2.2.3, and without empty segments) and encoded twice.
 func (k *sigv4) path(u *url.URL) string {
 	p := u.EscapedPath()
 	if p == "" {
 		return "/"
+	}
+	if k.service != "s3" {
+		clean := path.Clean(p)
+		if strings.HasSuffix(p, "/") && clean != "/" {
+			clean += "/"
+		}
+		p = clean
 	}
 	parts := strings.Split(p, "/")
 	for i, s := range parts {
@@ -112,14 +122,19 @@ func (k *sigv4) path(u *url.URL) string {
 
 // query is the canonical query: sorted by name and value, all but unreserved letters encoded.
 func query(u *url.URL) string {
-	var list []string
+	var list [][2]string
 	for name, values := range u.Query() {
 		for _, v := range values {
-			list = append(list, encode(name)+"="+encode(v))
+			list = append(list, [2]string{encode(name), encode(v)})
 		}
 	}
-	slices.Sort(list)
-	return strings.Join(list, "&")
+	// By name first: as whole texts, Param-3=a would come before Param=b.
+	slices.SortFunc(list, func(a, b [2]string) int { return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1])) })
+	parts := make([]string, len(list))
+	for i, x := range list {
+		parts[i] = x[0] + "=" + x[1]
+	}
+	return strings.Join(parts, "&")
 }
 
 // encode is percent-encoding of all but the unreserved letters of RFC 3986, 2.3.

@@ -85,15 +85,15 @@ type place struct {
 }
 
 func newPlace(t *testing.T, s *tokenServer) *place {
+	return placeWith(t, fmt.Sprintf(`{oauth2: {grant: refresh_token, token_url: %q, client_id: id, client_secret: "${{ secrets.SECRET }}",
+      refresh_token: "${{ secrets.R }}", auth_style: params}}`, s.URL),
+		map[string]string{"SECRET": "client-secret", "R": "refresh-secret-0"})
+}
+
+// placeWith is a project whose connection crm has an auth.
+func placeWith(t *testing.T, written string, secrets map[string]string) *place {
 	p := &place{dir: t.TempDir()}
-	yaml := fmt.Sprintf(`connections:
-  crm:
-    connector: http
-    base_url: https://crm.example.com
-    auth: {oauth2: {grant: refresh_token, token_url: %q, client_id: id, client_secret: "${{ secrets.SECRET }}",
-      refresh_token: "${{ secrets.R }}",
-      auth_style: params}}
-`, s.URL)
+	yaml := "connections:\n  crm:\n    connector: http\n    base_url: https://crm.example.com\n    auth: " + written + "\n"
 	if err := os.WriteFile(filepath.Join(p.dir, "hookloom.yaml"), []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,6 @@ func newPlace(t *testing.T, s *tokenServer) *place {
 	if len(mistakes) > 0 {
 		t.Fatal(mistakes)
 	}
-	secrets := map[string]string{"SECRET": "client-secret", "R": "refresh-secret-0"}
 	p.to = actions.Tokens(actions.Link(project, func(n string) (string, bool) { return secrets[n], true }))
 	p.open(t)
 	return p
