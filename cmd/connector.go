@@ -246,6 +246,10 @@ machine.`,
 			if err != nil {
 				return err
 			}
+			broken := slices.DeleteFunc(serious(l.mistakes), func(m workflows.Mistake) bool { return !strings.HasPrefix(m.File, "connectors/") })
+			if len(broken) > 0 {
+				return broken // a file that cannot be read would pass in silence
+			}
 			if len(args) == 1 && !ownConnector(l.project, args[0]) {
 				return usageError("the project has no connector %q; known are %s", args[0],
 					cmp.Or(strings.Join(slices.Sorted(maps.Keys(l.project.Connectors)), ", "), "none: hookloom connector new makes one"))

@@ -1,0 +1,88 @@
+package cmd
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var docBlock = regexp.MustCompile("(?s)```(yaml|sh|text)\n(.*?)```")
+
+// TestTheBlocksOfDocumentsAreTrue does what a reader of docs/ does, from top to bottom: a
+// yaml block is the file that its first line names, each line of a sh block is run, and the
+// lines of a text block stand in what the commands before it printed.
+func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
+	documents, err := filepath.Glob("../docs/connectors.md")
+	if err != nil || len(documents) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	for _, document := range documents {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(filepath.Base(document), func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			t.Setenv("CRM_TOKEN", "k3v9x7q2m8")
+			t.Setenv("CRM_US_TOKEN", "p5w1z6r4n0")
+			printed, ran := "", 0
+			for _, block := range docBlock.FindAllStringSubmatch(string(text), -1) {
+				switch kind, body := block[1], block[2]; kind {
+				case "yaml":
+					first, _, _ := strings.Cut(body, "\n")
+					name, named := strings.CutPrefix(first, "# ")
+					if !named || !filepath.IsLocal(name) {
+						t.Fatalf("the block does not name its file:\n%s", body)
+					}
+					if err := writeDocument(name, body); err != nil {
+						t.Fatal(err)
+					}
+				case "sh":
+					printed = ""
+					for _, line := range strings.Split(strings.TrimSpace(body), "\n") {
+						printed += runDocumented(t, line)
+						ran++
+					}
+				case "text":
+					for _, line := range strings.Split(strings.TrimSpace(body), "\n") {
+						if !strings.Contains(printed, strings.TrimSpace(line)) {
+							t.Errorf("%q is not printed:\n%s", line, printed)
+						}
+					}
+				}
+			}
+			if ran == 0 {
+				t.Error("the document has no commands")
+			}
+			// What stands behind the last command is checked too.
+			if out := runDocumented(t, "hookloom validate"); !strings.Contains(out, "0 errors, 0 warnings") {
+				t.Errorf("hookloom validate: %s", out)
+			}
+			runDocumented(t, "hookloom connector test")
+		})
+	}
+}
+
+func writeDocument(name, text string) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(name, []byte(text), 0o600)
+}
+
+// runDocumented runs a command that must succeed, and gives what it printed.
+func runDocumented(t *testing.T, line string) string {
+	t.Helper()
+	args := strings.Fields(line)
+	if len(args) < 2 || args[0] != "hookloom" || strings.ContainsAny(line, `'"|$`) {
+		t.Fatalf("%q is no plain hookloom command", line)
+	}
+	var out, errOut bytes.Buffer
+	if code := Main(args[1:], &out, &errOut); code != 0 {
+		t.Errorf("%s: exit status %d\n%s%s", line, code, out.String(), errOut.String())
+	}
+	return out.String()
+}
