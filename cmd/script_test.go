@@ -26,21 +26,22 @@ func TestMain(m *testing.M) {
 // TestCommandLine runs the scripts: real processes, a real server, loopback.
 func TestCommandLine(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"up": waitUp,
-		"idle": waitRuns, "request": request, "await": await, "waitfor": awaitStatus}, Setup: func(e *testscript.Env) error {
-		for _, name := range []string{"HOOKS", "ADMIN", "SHOP", "SHOP_ADMIN"} {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return err
+		"idle": waitRuns, "request": request, "await": await, "waitfor": awaitStatus, "oauth": oauthServer, "browse": browse},
+		Setup: func(e *testscript.Env) error {
+			for _, name := range []string{"HOOKS", "ADMIN", "SHOP", "SHOP_ADMIN"} {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, l.Addr().String())
+				if err := l.Close(); err != nil {
+					return err
+				}
 			}
-			e.Setenv(name, l.Addr().String())
-			if err := l.Close(); err != nil {
-				return err
-			}
-		}
-		e.Setenv("HOOKLOOM_ADDR", e.Getenv("HOOKS"))
-		e.Setenv("HOOKLOOM_ADMIN_ADDR", e.Getenv("ADMIN"))
-		return nil
-	}})
+			e.Setenv("HOOKLOOM_ADDR", e.Getenv("HOOKS"))
+			e.Setenv("HOOKLOOM_ADMIN_ADDR", e.Getenv("ADMIN"))
+			return nil
+		}})
 }
 
 // request sends one and prints status, headers and body: request METHOD URL 'Header: value'.
