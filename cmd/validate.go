@@ -244,7 +244,7 @@ func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) err
 			"outputs": outputs, "example": s.Example, "usage": s.Usage, "retry": s.RepeatText(),
 			"timeout": cmp.Or(s.Timeout, workflows.DefaultActionTimeout).String()})
 	}
-	a.printf("%s: %s\n", s.Name, s.Help)
+	a.printf("%s\n", strings.TrimSuffix(s.Name+": "+s.Help, ": "))
 	a.actionNotes(s)
 	a.printf("\n")
 	t := newTable("INPUT", "TYPE", "NEEDED", "")
@@ -262,6 +262,9 @@ func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) err
 		}
 		if len(in.Words) > 0 {
 			help = strings.TrimSpace(help + " (" + strings.Join(in.Words, ", ") + ")")
+		}
+		if in.Default != nil {
+			help = strings.TrimSpace(help + " (" + workflows.YAMLText(in.Default) + " by default)")
 		}
 		t.row(in.Name, in.Type, needed, help)
 	}

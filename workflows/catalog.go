@@ -62,7 +62,11 @@ func (s *ActionSpec) RepeatText() string {
 	tries := func(n int) string { return fmt.Sprintf("up to %d times", n) }
 	switch {
 	case s.Retry != nil && s.Retry.OnlyUndone:
-		return tries(s.Retry.Max) + ", when nothing was done"
+		why := ", only while the service cannot have acted"
+		if s.Action != nil {
+			why += " (idempotency: none)"
+		}
+		return tries(s.Retry.Max) + why
 	case s.Retry != nil:
 		return tries(s.Retry.Max)
 	case s.Safe:
