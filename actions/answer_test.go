@@ -152,3 +152,17 @@ func TestAFileIsSentAsTheActionSays(t *testing.T) {
 		}
 	}
 }
+
+// TestAKeyThatIsAUserWithoutAPasswordIsSentSo: as services that take their key by curl -u KEY: want it.
+func TestAKeyThatIsAUserWithoutAPasswordIsSentSo(t *testing.T) {
+	user, password := "", "unset"
+	s := newService(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		user, password, _ = r.BasicAuth()
+		fmt.Fprint(w, "{}")
+	})
+	_, err := s.call("connection: {token: {type: string, secret: true}}\nauth: {basic: {user: \"${{ connection.token }}\"}}\n"+
+		"actions: {call: {request: {path: /a}}}\n", nil)
+	if err != nil || user != "example-token" || password != "" {
+		t.Errorf("%q %q, %v", user, password, err)
+	}
+}

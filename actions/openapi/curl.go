@@ -69,6 +69,10 @@ func FromCurl(ctx context.Context, command, action string, o Options) (*Result, 
 	if u.User != nil || c.user != "" {
 		s.auth, _ = (&document{}).scheme(&object{vals: map[string]any{"type": "basic"}})
 	}
+	if key, ok := strings.CutSuffix(c.user, ":"); ok && !strings.Contains(key, ":") {
+		// A user without a password is how Stripe and others take a key: then it is the secret.
+		s.auth = &auth{text: "auth:\n  basic: {user: \"${{ connection.token }}\"}\n", fields: []string{tokenField + "key}"}}
+	}
 	return s.result(ctx, o)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +194,7 @@ func TestACurlCommandBecomesAnActionWithoutItsCredential(t *testing.T) {
 	for command, want := range map[string]string{
 		`curl -X PATCH 'https://api.example.com/v1/contacts/12345?api_key=sk_secret' -d '{"email":"a@b.c"}'`:               "PATCH",
 		`curl https://api.example.com/x -u me:sk_secret --data-urlencode name=x`:                                           "POST",
+		`curl https://api.example.com/x -u sk_secret: -d name=x`:                                                           "POST",
 		"curl https://api.example.com/x \\\n -H 'Authorization: Bearer sk_secret' --json '{\"a\": 1}'":                     "POST",
 		`curl -H "X-Api-Key: sk_secret" -F file=@a.png -F note=x https://api.example.com/up`:                               "POST",
 		`curl -G https://api.example.com/find -d q=x -H 'Cookie: sk_secret'`:                                               "GET",
@@ -206,6 +208,9 @@ func TestACurlCommandBecomesAnActionWithoutItsCredential(t *testing.T) {
 		c := valid(t, r.Text)
 		if strings.Contains(string(r.Text), "sk_secret") || c.Auth.Kind() == "none" || c.Actions[0].Method != want {
 			t.Errorf("%s:\n%s", command, r.Text)
+		}
+		if masked := slices.ContainsFunc(c.Fields, func(f workflows.ConnectionField) bool { return f.Secret }); !masked {
+			t.Errorf("%s: no field of the connection is secret:\n%s", command, r.Text)
 		}
 	}
 }
