@@ -21,8 +21,8 @@ func (p *planner) retry(s *workflows.Step, path string, list []*Record) (bool, t
 	r := s.Retry
 	implicit := r == nil
 	if implicit {
-		if !repeatable(s) && last.Status != Unknown {
-			return false, 0
+		if !repeatable(s) && last.Status != Unknown && (last.Error == nil || last.Error.Code != TokenCode) {
+			return false, 0 // without a token, nothing was sent
 		}
 		r = workflows.DefaultRetry()
 	}

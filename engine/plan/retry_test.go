@@ -16,6 +16,7 @@ func TestWhatActsAgainIsRepeatedOnlyWhenItWasNotCarriedOut(t *testing.T) {
 	}{
 		"nobody there":  {plan.Failed, plan.Error{Code: "network", Retryable: true}, true},
 		"held too long": {plan.Failed, plan.Error{Code: "destination_down", Retryable: true}, true},
+		"no token":      {plan.Failed, plan.Error{Code: plan.TokenCode, Retryable: true}, true},
 		"too many":      {plan.Failed, plan.Error{Code: "http_status", Status: 429, Retryable: true}, true},
 		"gateway":       {plan.Failed, plan.Error{Code: "http_status", Status: 504, Retryable: true}, false},
 		"unavailable":   {plan.Failed, plan.Error{Code: "http_status", Status: 503, Retryable: true}, false},

@@ -81,6 +81,21 @@ func TestWithoutRetryOnlySafeMethodsAreRepeated(t *testing.T) {
 	}
 }
 
+// TestAnAttemptWithoutATokenIsRepeatedWhateverTheMethod: nothing was sent. A step's own retry:
+// goes first.
+func TestAnAttemptWithoutATokenIsRepeatedWhateverTheMethod(t *testing.T) {
+	for step, repeated := range map[string]bool{
+		`{id: a, uses: test/request, with: {method: POST}}`:           true,
+		`{id: a, uses: test/act, with: {method: GET}}`:                true,
+		`{id: a, uses: test/request, retry: 0, with: {method: POST}}`: false,
+	} {
+		failure := plan.Error{Message: "its token endpoint answered 503", Code: plan.TokenCode, Retryable: true}
+		if d := plan.Next(retryStep(t, step, plan.Record{Status: plan.Failed, Error: &failure})); (len(d.Due) == 1) != repeated {
+			t.Errorf("%s: repeated %t, expected %t: %+v", step, len(d.Due) == 1, repeated, d)
+		}
+	}
+}
+
 // TestAnAttemptThatACrashCutIsRepeatedWithoutBeingCounted, whatever the action is: its
 // idempotency key stays the same.
 func TestAnAttemptThatACrashCutIsRepeatedWithoutBeingCounted(t *testing.T) {
