@@ -227,8 +227,8 @@ func TestHintsOfAPollAreRight(t *testing.T) {
 		{`key: item.id, items: data`, "response.body.data"},
 		{`key: id`, "item.id"},
 		{`key: item.id`, "limit cuts the list, and without cursor: an old item"},
-		{`key: item.id, pages: {token: response.body.t}`, "query: page"},
-		{`key: item.id, pages: {page: {query: p}, offset: {query: o}}`, "page: {query: page}"},
+		{`key: item.id, pages: {token: response.body.t}`, "add query: cursor"},
+		{`key: item.id, pages: {page: {query: p}, offset: {query: o}}`, "keep page or offset"},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"),
