@@ -1,8 +1,10 @@
 package machine_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +94,10 @@ func TestARunThatIsCalledAsItIsPutDownGoesOn(t *testing.T) {
 		if r.Status != "succeeded" {
 			t.Errorf("%s %s", r.Status, r.Error)
 		}
+	}
+	detail, err := s.History().RunDetail(context.Background(), parseRun(t, runsOf(t, s, "w")[0]))
+	if err != nil || len(detail.Steps) == 0 || detail.Steps[len(detail.Steps)-1].Destination != "https://one.example" {
+		t.Errorf("%+v %v: the host of the last attempt is not on record", detail.Steps, err)
 	}
 	for _, d := range e.Destinations() {
 		if d.InUse != 0 || d.Waiting != 0 {
@@ -203,6 +209,30 @@ func TestWhatAStepWithoutSideEffectsGetsIsOnRecord(t *testing.T) {
 		t.Error("a step with side effects has no room for its answer")
 	}
 	mustStop(t, stop)
+}
+
+// TestOnlyAStepWithSideEffectsGetsASecret: what a log line shows is masked before the action
+// has it, and what is sent is not.
+func TestOnlyAStepWithSideEffectsGetsASecret(t *testing.T) {
+	const secret = "tok-CANARY-4711-xyz"
+	var lines bytes.Buffer
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {uses: log, with: {message: \"line ${{ secrets.TOKEN }}\"}}\n" +
+		"  - {uses: test/act, with: {n: \"${{ secrets.TOKEN }}\"}}"})
+	w.log = slog.New(slog.NewTextHandler(&lines, nil))
+	w.before = func(e *machine.Engine) {
+		e.UseSecrets(func(string) (string, bool) { return secret, true })
+	}
+	var sent any
+	w.target.do = func(in engine.Input, _ int) (any, error) { sent = in.With["n"]; return nil, nil }
+	e, s, stop := w.start(nil)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, s, 1)
+	mustStop(t, stop)
+	if sent != secret || !strings.Contains(lines.String(), "line ***") || strings.Contains(lines.String(), secret) {
+		t.Errorf("sent %v, logged %s", sent, &lines)
+	}
 }
 
 // seesRoom tells whether an attempt has room for an answer.
