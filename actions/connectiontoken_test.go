@@ -69,6 +69,18 @@ func TestEveryActionWithAConnectionSendsItsToken(t *testing.T) {
 	}
 }
 
+// TestABlankInAWrittenQueryIsEncoded: as it is, servers would refuse the request line.
+func TestABlankInAWrittenQueryIsEncoded(t *testing.T) {
+	got := ""
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI }))
+	defer server.Close()
+	table := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })
+	in := engine.Input{With: map[string]any{"url": server.URL + "/a?prefix=a b"}, Client: server.Client()}
+	if _, err := table["http/get"].Do(t.Context(), in); err != nil || got != "/a?prefix=a%20b" {
+		t.Errorf("asked for %q: %v", got, err)
+	}
+}
+
 // connected is a project whose connection crm gets its tokens from a server.
 func connected(t *testing.T, server string) (*workflows.Project, *auth.Source) {
 	t.Helper()

@@ -195,6 +195,8 @@ func sendOnce(ctx context.Context, client *http.Client, o order) (*reply, error)
 	if err != nil {
 		return nil, permanent("invalid_request", "the request cannot be made: %v", errors.Join(err, body.Close()))
 	}
+	// A blank that was written into a query would end the request line's target.
+	req.URL.RawQuery = strings.ReplaceAll(req.URL.RawQuery, " ", "%20")
 	req.ContentLength = length
 	req.GetBody = func() (io.ReadCloser, error) {
 		again, _, err := o.reader()
