@@ -23,7 +23,7 @@ var ErrorCodes = []string{"address_not_allowed", "bad_answer", "bad_data", "call
 	"fail", "failed", "file", "files", "files_full", "gone", "http_status", "interrupted", "invalid_connection", "invalid_input",
 	"invalid_request", "jq", "network", "no_connection", "no_credential", "no_file", "not_a_number", "panic", "rejected", "replaced",
 	"rule_failed", "secret", "smtp", "sql",
-	"store_full", "timeout", "tls", "too_large", "unknown_trigger", "unreadable", "unsupported"}
+	"store_full", "timeout", "tls", "too_large", "unknown_trigger", "unreadable", "unsupported", "untested"}
 
 // RefusalReasons are why deliveries are refused.
 var RefusalReasons = []string{"address not allowed", "body is not signed", "body too large", "client certificate needed",

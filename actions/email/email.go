@@ -189,6 +189,7 @@ func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
 			if conn, err = dial(ctx, network, address); err != nil {
 				return nil, err
 			}
+			conn = &boundedConn{Conn: conn, left: maxAnswers}
 			own := conn
 			stop = context.AfterFunc(ctx, func() { _ = own.Close() })
 			if s.mode != "implicit" {
@@ -220,6 +221,26 @@ func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
 		return s.explain(ctx, err)
 	}
 	return nil
+}
+
+// maxAnswers is how many bytes a server may send in all, with its certificates. The client
+// reads a line of any length into memory.
+const maxAnswers = 1 << 20
+
+// boundedConn is a connection that a server cannot send more than left bytes over.
+type boundedConn struct {
+	net.Conn
+	left int
+}
+
+// Read implements net.Conn.
+func (c *boundedConn) Read(b []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, fmt.Errorf("the server sends more than %d bytes of answers", maxAnswers)
+	}
+	n, err := c.Conn.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
 }
 
 // helo is the name that the client gives: the domain of the sender, since the machine's

@@ -43,7 +43,9 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 			`{"inputs": {"order": "A-1"}, "why": "asked"}`}, "enableWorkflow": {"/api/v1/workflows/pay/enable", `{}`},
 		"disableWorkflow": {"/api/v1/workflows/pay/disable", `{"by": "ada"}`},
 		"getEvent":        {"/api/v1/events/" + x.first(t, "events?status=matched"), ""}, "getRun": {"/api/v1/runs/" + dead, ""},
-		"getRefusal": {"/api/v1/quarantine/ref_1", ""}, "compareTrigger": {"/api/v1/compare/shop", ""},
+		"testConnection": {"/api/v1/connections/none/test", ""}, "beginConnect": {"/api/v1/connections/none/connect", `{}`},
+		"finishConnect": {"/api/v1/connections/none/finish", `{}`},
+		"getRefusal":    {"/api/v1/quarantine/ref_1", ""}, "compareTrigger": {"/api/v1/compare/shop", ""},
 	}
 	// An event whose run waits for good, to be cancelled.
 	x.send(t, "large-cancel", "large", "valid", nil)
@@ -75,9 +77,9 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	orders["replayDeadLetters"] = [2]string{"/api/v1/deadletters/replay", `{"workflow": "refund"}`}
 	orders["cancelRuns"] = [2]string{"/api/v1/runs/cancel", `{"workflow": "pay", "status": "queued,waiting"}`}
 	orders["startReplays"] = [2]string{"/api/v1/replays", `{"trigger": "shop", "since": "1d", "status": ["skipped"], "rate": 5}`}
-	// Still forged; nothing is paused; the batch is done; its provider hands over no secret.
+	// Still forged; nothing is paused; the batch is done; its provider hands over no secret; there is no such connection.
 	wanted := map[string]int{"admitRefusal": 409, "resumeEndpoint": 404, "pauseBatch": 409, "resumeBatch": 409, "cancelBatch": 409,
-		"awaitSecret": 409}
+		"awaitSecret": 409, "testConnection": 422, "beginConnect": 404, "finishConnect": 422}
 	paths := doc.(map[string]any)["paths"].(map[string]any)
 	n := 0
 	for path, ops := range paths {

@@ -182,7 +182,7 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	if f, err := os.Open(s.w.wal); err == nil {
 		s.w.walFile = f
-		s.w.noteWALEnd()
+		s.w.walStart = (&walEnd{}).next(f)
 	}
 	if room.claim() != nil {
 		s.w.relieve()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
-	"sort"
 )
 
 // This file notices that another program cut off a part of the write-ahead log, or wrote
@@ -44,9 +43,9 @@ func readWALHead(wal *os.File) (head [walHead]byte, ok bool) {
 	return head, err == nil && binary.BigEndian.Uint32(head[:])&^1 == walMagic && frameSize(&head) > walFrame
 }
 
-// next gives the end after the next commit of the log, which has been made: the last frame
-// that belongs to the log. That frame is found by doubling and halving, since a commit may
-// have hundreds.
+// next gives the end after the next commit of the log, which has been made. Where another
+// process wrote too, it falls behind, and is a committed frame all the same. Frames behind the
+// commit prove nothing: a process that was killed may have left some with the same salts.
 func (e *walEnd) next(wal *os.File) walEnd {
 	head, ok := readWALHead(wal)
 	switch {
@@ -55,22 +54,15 @@ func (e *walEnd) next(wal *os.File) walEnd {
 	case head != e.head:
 		return readWALEnd(wal, head)
 	}
-	size := frameSize(&head)
 	var frame [walFrame]byte
-	valid := func(n int64) bool { // the frame n after the known end
-		_, err := wal.ReadAt(frame[:], e.end+n*size)
-		return err == nil && frameOf(&head, &frame)
-	}
-	reach := int64(8) // most commits have fewer frames
-	for valid(reach) {
-		reach *= 2
-	}
-	for n := int64(sort.Search(int(reach), func(i int) bool { return !valid(int64(i)) })) - 1; n >= 0 && valid(n); n-- {
-		if binary.BigEndian.Uint32(frame[4:]) != 0 { // it ends a commit; what another process writes may come after it
-			return walEnd{head, e.end + (n+1)*size, frame}
+	for at := e.end; ; at += frameSize(&head) {
+		if _, err := wal.ReadAt(frame[:], at); err != nil || !frameOf(&head, &frame) {
+			return *e
+		}
+		if binary.BigEndian.Uint32(frame[4:]) != 0 { // it ends a commit
+			return walEnd{head, at + frameSize(&head), frame}
 		}
 	}
-	return *e
 }
 
 // readWALEnd finds the end of a log as a start does, by the checksums of its frames.
@@ -160,7 +152,10 @@ func (w *writer) movable(stride int64) bool {
 	return err == nil
 }
 
-// noteWALEnd finds the end of what was just committed.
+// noteWALEnd finds the end of what was just committed. Before the first commit of a process
+// the end is not known: a process that was killed may have written a whole commit which the
+// log's index, kept by others who read, does not have, and which the first commit overwrites.
+// A commit of no change writes nothing, and leaves the end unknown.
 func (w *writer) noteWALEnd() {
 	if w.walFile == nil {
 		return
@@ -170,5 +165,8 @@ func (w *writer) noteWALEnd() {
 		e = &walEnd{}
 	}
 	n := e.next(w.walFile)
+	if e.end == 0 && n == w.walStart {
+		return
+	}
 	w.walEnd.Store(&n)
 }

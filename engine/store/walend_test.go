@@ -48,8 +48,8 @@ func TestALogThatLostAPartIsNotWrittenOnNorMovedIntoTheDatabase(t *testing.T) {
 		then   string
 	}{
 		{"cut, then a write", half, "write"}, {"cut while idle", half, "idle"}, {"cut, then the end", half, "close"},
-		{"its last frame cut", cut(func(size int64) int64 { return size - 4120 }), "write"},
-		{"a part of its last frame cut", cut(func(size int64) int64 { return size - 4110 }), "write"},
+		{"its last frame cut", cut(func(size int64) int64 { return size - 8216 }), "write"},
+		{"a part of its last frame cut", cut(func(size int64) int64 { return size - 8200 }), "write"},
 		{"a hole while idle", holed, "idle"}, {"a hole, then the end", holed, "close"},
 		{"an older copy, then a write", older, "write"}, {"an older copy, then the end", older, "close"},
 	} {

@@ -51,9 +51,10 @@ type writer struct {
 	commits        int
 	checkpoint     time.Time
 	passAt, waitAt int64
-	walSize        int64    // bytes, after the last commit
-	walFile        *os.File // for its headers; nil where it could not be opened
-	walEnd         atomic.Pointer[walEnd]
+	walSize        int64                  // bytes, after the last commit
+	walFile        *os.File               // for its headers; nil where it could not be opened
+	walEnd         atomic.Pointer[walEnd] // nil before the first commit that wrote
+	walStart       walEnd                 // what the file had when the store was opened
 	// space is the room on the disk; full is set while there is none, and roomy says that
 	// there may be some again. passing is held while the WAL is moved.
 	path    string
