@@ -56,7 +56,7 @@ func TestACommitThatAKilledServerLeftBehindTheIndexIsNoDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Recover(ctx, time.Now()); err != nil { // commits, and changes nothing
+	if _, err := s.ResumeRuns(ctx, []string{"none"}, time.Now()); err != nil { // commits, and changes nothing
 		t.Fatal(err)
 	}
 	accept := accepting(s)
