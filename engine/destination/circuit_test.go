@@ -225,3 +225,22 @@ func TestAPermitThatIsNotUsedAtOnceAsksTheRateAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestAHostThatAnswersMayHaveThreeQuartersOfAllRuns: one that has not answered within a
+// second keeps its eighth.
+func TestAHostThatAnswersMayHaveThreeQuartersOfAllRuns(t *testing.T) {
+	for since, want := range map[time.Duration]int{999 * time.Millisecond: 384, time.Second: 64} {
+		synctest.Test(t, func(t *testing.T) {
+			table := newCrowd().table
+			attempts(t, table, Outcome{Status: 200}, 1)
+			time.Sleep(since)
+			n := 0
+			for _, h := table.Take(api, workflows.Limit{}, 1); h == nil; _, h = table.Take(api, workflows.Limit{}, int64(n+1)) {
+				n++
+			}
+			if n != want {
+				t.Errorf("%s after an answer %d attempts may be under way, expected %d", since, n, want)
+			}
+		})
+	}
+}
