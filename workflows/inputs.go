@@ -14,8 +14,6 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-var zeroTime time.Time
-
 func checkPattern(p string) error {
 	_, err := regexp.Compile(p)
 	return err

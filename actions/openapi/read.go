@@ -36,7 +36,7 @@ func read(root *object, from string, only []string) (*service, error) {
 		docs: address(str(obj(root.get("externalDocs")).get("url")))}
 	paths := obj(root.get("paths"))
 	if paths == nil || len(paths.keys) == 0 {
-		return nil, errors.New("the document has no paths:")
+		return nil, errors.New("the document has no paths")
 	}
 	d.servers()
 	for _, path := range paths.keys {

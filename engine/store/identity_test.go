@@ -11,11 +11,6 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-func fresh(t testing.TB) *store.Store {
-	t.Helper()
-	return open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
-}
-
 func accept(t testing.TB, s *store.Store, id engine.EventID, d *engine.Delivery) engine.Receipt {
 	t.Helper()
 	r, err := s.Accept(ctx, id, d)

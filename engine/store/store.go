@@ -211,17 +211,26 @@ func (s *Store) openWriter(fresh bool) (*sqlite3.SQLiteConn, error) {
 // pageSize is the page size of a new file, in bytes. An event of a usual size, 1 to 2 KB,
 // wastes a third of a page of 4 KB; larger pages than this one cost more where few events
 // share a commit, since each commit writes whole pages. Files keep the size they began with.
-const pageSize = 8192
+// On a disk of less than smallDisk bytes the pages are of smallPage.
+const (
+	pageSize  = 8192
+	smallPage = 4096
+	smallDisk = 64 << 20
+)
 
-// setPageSize begins a new file. Its page size is fixed once it has a journal mode
-// (sqlite.org/pragma.html#pragma_page_size), which the other connections set at once.
+// setPageSize begins a new file. Its page size is fixed once anything is written
+// (sqlite.org/pragma.html#pragma_page_size), which a mode of auto_vacuum does, too.
 func setPageSize(path string) error {
-	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + escapePath(path) + "?mode=rwc&_auto_vacuum=incremental")
+	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + escapePath(path) + "?mode=rwc")
 	if err != nil {
 		return err
 	}
+	size := pageSize
+	if _, total, err := DiskSpace(filepath.Dir(path)); err == nil && total < smallDisk {
+		size = smallPage
+	}
 	conn := c.(*sqlite3.SQLiteConn)
-	_, err = conn.Exec(fmt.Sprintf("PRAGMA page_size = %d; PRAGMA journal_mode = WAL", pageSize), nil)
+	_, err = conn.Exec(fmt.Sprintf("PRAGMA page_size = %d; PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = WAL", size), nil)
 	return errors.Join(err, conn.Close())
 }
 

@@ -25,6 +25,9 @@ type walEnd struct {
 	// end is the offset after a committed frame, and last that frame's header.
 	end  int64
 	last [walFrame]byte
+	// after is what stands at end, where the next commit begins: a frame that a process which
+	// was killed has left, or zeros. A commit of no change leaves it there.
+	after [walFrame]byte
 }
 
 // frameSize is the length of a frame of the log with a header.
@@ -56,13 +59,21 @@ func (e *walEnd) next(wal *os.File) walEnd {
 	}
 	var frame [walFrame]byte
 	for at := e.end; ; at += frameSize(&head) {
-		if _, err := wal.ReadAt(frame[:], at); err != nil || !frameOf(&head, &frame) {
+		if _, err := wal.ReadAt(frame[:], at); err != nil || !frameOf(&head, &frame) || at == e.end && frame == e.after {
 			return *e
 		}
 		if binary.BigEndian.Uint32(frame[4:]) != 0 { // it ends a commit
-			return walEnd{head, at + frameSize(&head), frame}
+			return walEnd{head: head, end: at + frameSize(&head), last: frame}.then(wal)
 		}
 	}
+}
+
+// then adds what stands behind the end.
+func (e walEnd) then(wal *os.File) walEnd {
+	if n, _ := wal.ReadAt(e.after[:], e.end); n < walFrame {
+		e.after = [walFrame]byte{}
+	}
+	return e
 }
 
 // readWALEnd finds the end of a log as a start does, by the checksums of its frames.
@@ -76,12 +87,12 @@ func readWALEnd(wal *os.File, head [walHead]byte) walEnd {
 	frame := make([]byte, frameSize(&head))
 	for at := e.end; ; at += int64(len(frame)) {
 		if _, err := wal.ReadAt(frame, at); err != nil {
-			return e
+			return e.then(wal)
 		}
 		sum = walSum(walSum(sum, order, frame[:8]), order, frame[walFrame:])
 		header := [walFrame]byte(frame)
 		if !frameOf(&head, &header) || sum != [2]uint32{binary.BigEndian.Uint32(frame[16:]), binary.BigEndian.Uint32(frame[20:])} {
-			return e
+			return e.then(wal)
 		}
 		if binary.BigEndian.Uint32(frame[4:]) != 0 {
 			e.end, e.last = at+int64(len(frame)), header

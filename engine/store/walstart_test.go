@@ -39,6 +39,9 @@ func TestACommitThatAKilledServerLeftBehindTheIndexIsNoDamage(t *testing.T) {
 		}
 	}
 	put("kept")
+	if got := queryOne(t, path, "SELECT page_size || ' ' || auto_vacuum FROM pragma_page_size, pragma_auto_vacuum"); got != "8192 2" {
+		t.Errorf("page size and auto_vacuum: %s", got) // a new file
+	}
 	index, err := os.OpenFile(path+"-shm", os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -56,11 +59,11 @@ func TestACommitThatAKilledServerLeftBehindTheIndexIsNoDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.ResumeRuns(ctx, []string{"none"}, time.Now()); err != nil { // commits, and changes nothing
-		t.Fatal(err)
-	}
 	accept := accepting(s)
 	for range 30 {
+		if _, err := s.ResumeRuns(ctx, []string{"none"}, time.Now()); err != nil { // commits, and changes nothing
+			t.Fatal(err)
+		}
 		if err := accept(); err != nil {
 			t.Fatal(err)
 		}
