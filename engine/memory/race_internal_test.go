@@ -1,6 +1,6 @@
 //go:build race
 
-package engine
+package memory
 
 // raceDetector tells that the heap also holds what the detector needs.
 const raceDetector = true
