@@ -45,9 +45,11 @@ func TestLateBodiesAreEndedAndNoOthers(t *testing.T) {
 				a.release(x)
 			}
 			time.Sleep(time.Minute) // nothing arrives: nothing is looked for
+			a.mu.Lock()
 			if a.checking || a.count != 0 || a.oldest != nil || a.newest != nil || a.held != [2]int64{} {
 				t.Errorf("round %d: %d bodies are left, checking %t, held %v", round, a.count, a.checking, a.held)
 			}
+			a.mu.Unlock()
 		}
 	})
 }
