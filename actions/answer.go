@@ -76,7 +76,7 @@ func (k *call) refused(r *reply, env *expr.Env) error {
 		if err != nil {
 			m = f.Code
 		}
-		return &plan.Error{Message: text(m), Code: f.Code, Status: r.status, Retryable: f.Retryable || plan.RetryableStatus(r.status),
+		return &plan.Error{Message: value.Shown(m), Code: f.Code, Status: r.status, Retryable: f.Retryable || plan.RetryableStatus(r.status),
 			Details: r.names(), RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now())}
 	}
 	e := k.connector.Errors
@@ -98,7 +98,7 @@ func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *exp
 	e := &plan.Error{Code: rule.Code, Status: r.status, Details: r.names()}
 	if rule.Message != nil {
 		if m, err := rule.Message.Render(env, workflows.FillPlain); err == nil {
-			e.Message = text(m)
+			e.Message = value.Shown(m)
 		}
 	}
 	if e.Message == "" {
@@ -116,7 +116,7 @@ func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *exp
 	}
 	if rule.After != nil {
 		if v, err := rule.After.Eval(env); err == nil && v != nil {
-			e.RetryAfter = cmp.Or(retryAfter(text(v), time.Now()), e.RetryAfter)
+			e.RetryAfter = cmp.Or(retryAfter(value.Shown(v), time.Now()), e.RetryAfter)
 		}
 	}
 	if code == "http_status" && success(r.status) {
@@ -137,7 +137,7 @@ func (k *call) reason(env *expr.Env) string {
 	if err != nil || v == nil {
 		return ""
 	}
-	s := strings.TrimSpace(text(v))
+	s := strings.TrimSpace(value.Shown(v))
 	if s == "" {
 		return ""
 	}

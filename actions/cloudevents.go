@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -53,7 +54,9 @@ func (a cloudEventsAction) Destination(in engine.Input) string {
 }
 
 // Connection implements engine.Connected.
-func (cloudEventsAction) Connection(in engine.Input) string { return text(in.With["connection"]) }
+func (cloudEventsAction) Connection(in engine.Input) string {
+	return value.Shown(in.With["connection"])
+}
 
 // Do implements engine.Action.
 func (a cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error) {
@@ -76,7 +79,7 @@ func (a cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error)
 			}
 		}
 		for name, v := range attributes {
-			if err := setHeader(o.header, "ce-"+name, cloudHeader(text(v))); err != nil {
+			if err := setHeader(o.header, "ce-"+name, cloudHeader(value.Shown(v))); err != nil {
 				return nil, err
 			}
 		}
@@ -103,28 +106,29 @@ func (a cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error)
 func cloudAttributes(in engine.Input) (map[string]any, error) {
 	out := map[string]any{"specversion": "1.0", "id": in.Key, "time": in.Run.Time().UTC().Format(time.RFC3339)}
 	for _, name := range []string{"type", "source", "id", "subject", "time", "dataschema"} {
-		if s := text(in.With[name]); in.With[name] != nil && s != "" {
+		if s := value.Shown(in.With[name]); in.With[name] != nil && s != "" {
 			out[name] = s
 		}
 	}
-	if _, err := time.Parse(time.RFC3339, text(out["time"])); err != nil {
-		return nil, permanent("invalid_input", "time %q is no time as RFC 3339 writes it: 2026-05-01T10:00:00Z",
-			value.CutText(text(out["time"]), 40))
+	if _, err := time.Parse(time.RFC3339, value.Shown(out["time"])); err != nil {
+		return nil, plan.Permanent("invalid_input", "time %q is no time as RFC 3339 writes it: 2026-05-01T10:00:00Z",
+			value.CutText(value.Shown(out["time"]), 40))
 	}
 	more, ok := in.With["extensions"].(map[string]any)
 	if !ok && in.With["extensions"] != nil {
-		return nil, permanent("invalid_input", "extensions is a map of names to values")
+		return nil, plan.Permanent("invalid_input", "extensions is a map of names to values")
 	}
 	for name, v := range more {
 		if name == "" || name == "data" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || out[name] != nil {
-			return nil, permanent("invalid_input", "extensions: %q cannot be an attribute: names are of small letters and digits, and not those "+
-				"that events have anyway", clipName(value.CutText(name, 40)))
+			return nil, plan.Permanent("invalid_input",
+				"extensions: %q cannot be an attribute: names are of small letters and digits, and not those "+
+					"that events have anyway", clipName(value.CutText(name, 40)))
 		}
 		switch v.(type) {
 		case string, bool, int:
 			out[name] = v
 		default:
-			return nil, permanent("invalid_input", "extensions: %s must be a text, a whole number, true or false", name)
+			return nil, plan.Permanent("invalid_input", "extensions: %s must be a text, a whole number, true or false", name)
 		}
 	}
 	return out, nil

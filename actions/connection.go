@@ -6,8 +6,10 @@ import (
 
 	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // connection is a project's connection with its expressions filled in.
@@ -26,17 +28,17 @@ func pick(in engine.Input, name string) (*connection, error) {
 	}
 	c := in.Connections[name]
 	if c == nil {
-		return nil, permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
+		return nil, plan.Permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
 	}
 	out := &connection{name: name, auth: c.Auth, env: secretsEnv(in), expired: c.Expired}
 	base, err := c.BaseURL.Render(out.env, workflows.FillPlain)
 	if err != nil {
-		return nil, permanent("invalid_connection", "connection %s: base_url: %v", name, err)
+		return nil, plan.Permanent("invalid_connection", "connection %s: base_url: %v", name, err)
 	}
-	out.base = text(base)
+	out.base = value.Shown(base)
 	h, err := c.Headers.Render(out.env, workflows.FillNonempty)
 	if err != nil {
-		return nil, permanent("invalid_connection", "connection %s: headers: %v", name, err)
+		return nil, plan.Permanent("invalid_connection", "connection %s: headers: %v", name, err)
 	}
 	out.headers, _ = h.(map[string]any)
 	return out, nil
@@ -64,7 +66,7 @@ func (c *connection) resolve(raw string, link bool, query any, style string) (st
 	if c.base != "" {
 		base, err := target(c.base)
 		if err != nil {
-			return "", permanent("invalid_connection", "connection %s: base_url is no http URL", c.name)
+			return "", plan.Permanent("invalid_connection", "connection %s: base_url is no http URL", c.name)
 		}
 		if strings.HasPrefix(raw, "/") && !strings.HasPrefix(raw, "//") {
 			if whole := strings.TrimRight(base.String(), "/"); link {
@@ -75,10 +77,11 @@ func (c *connection) resolve(raw string, link bool, query any, style string) (st
 		} else if u, err := target(raw); err != nil {
 			return "", err
 		} else if origin(u) != origin(base) {
-			return "", permanent("invalid_request", "connection %s is for %s, and its credential is not sent elsewhere", c.name, base.Host)
+			return "", plan.Permanent("invalid_request", "connection %s is for %s, and its credential is not sent elsewhere", c.name, base.Host)
 		}
 		if path, _, _ := strings.Cut(raw, "?"); workflows.HasDotSegment(path) {
-			return "", permanent("invalid_request", "the path must not contain . or .. segments: connection %s is limited to %s", c.name, c.base)
+			return "", plan.Permanent("invalid_request",
+				"the path must not contain . or .. segments: connection %s is limited to %s", c.name, c.base)
 		}
 	}
 	return addQuery(raw, query, style)
@@ -93,7 +96,7 @@ func (c *connection) apply(o *order, source *auth.Source) error {
 	}
 	o.proof = source.For(auth.Connection{Name: c.name, Auth: c.auth, Env: c.env, Expired: c.expired})
 	if a := c.auth; source == nil && a != nil && (a.OAuth2 != nil || a.JWT != nil || a.SigV4 != nil || a.TLS != nil) {
-		return permanent("unsupported", "connection %s: auth %s works only in a server, which keeps its tokens", c.name, a.Kind())
+		return plan.Permanent("unsupported", "connection %s: auth %s works only in a server, which keeps its tokens", c.name, a.Kind())
 	}
 	return applyAuth(o, c.auth, c.env, c.name)
 }
@@ -105,10 +108,10 @@ func applyAuth(o *order, a *workflows.Auth, env *expr.Env, name string) error {
 	}
 	fill := func(v *workflows.Value) (string, error) {
 		x, err := v.Render(env, workflows.FillNonempty)
-		if err != nil || x == nil || text(x) == "" {
-			return "", permanent("no_credential", "connection %s: its credential is not set%s", name, because(err))
+		if err != nil || x == nil || value.Shown(x) == "" {
+			return "", plan.Permanent("no_credential", "connection %s: its credential is not set%s", name, because(err))
 		}
-		return text(x), nil
+		return value.Shown(x), nil
 	}
 	var m map[string]any
 	switch {

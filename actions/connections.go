@@ -7,6 +7,7 @@ import (
 
 	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 )
@@ -76,7 +77,7 @@ func (c *connection) of(k *workflows.Connector, fields map[string]any, env *expr
 	if c.base == "" {
 		base, err := k.Base(fields)
 		if err != nil {
-			return permanent("invalid_connection", "connection %s: base_url: %v", c.name, err)
+			return plan.Permanent("invalid_connection", "connection %s: base_url: %v", c.name, err)
 		}
 		c.base = base
 	}
@@ -106,7 +107,7 @@ func TestConnection(ctx context.Context, p *workflows.Project, secret func(strin
 			return "", err
 		}
 		if k == nil {
-			return "", permanent("untested", "connection %s has no test: add test: PATH, the path of a cheap GET", name)
+			return "", plan.Permanent("untested", "connection %s has no test: add test: PATH, the path of a cheap GET", name)
 		}
 		return "its credential is ready; add test: PATH, the path of a cheap GET, to try it at the service", nil
 	}
@@ -133,7 +134,7 @@ func TestConnection(ctx context.Context, p *workflows.Project, secret func(strin
 		return "", err
 	}
 	if conn.expired.Says(r.status, r.names()) {
-		return "", permanent("http_status", "GET %s: the service does not take the credential (%d)", x.Test, r.status)
+		return "", plan.Permanent("http_status", "GET %s: the service does not take the credential (%d)", x.Test, r.status)
 	}
 	return fmt.Sprintf("GET %s answered %d", x.Test, r.status), judge(r, success)
 }

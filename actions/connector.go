@@ -8,8 +8,10 @@ import (
 
 	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // connectorAction carries out the actions of every connector file.
@@ -26,7 +28,7 @@ func (x connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		}
 	}
 	if _, problems := workflows.CheckInputs(a.Inputs, inputs); len(problems) > 0 {
-		return nil, permanent("invalid_input", "%s: %s", in.Spec.Name, problems[0])
+		return nil, plan.Permanent("invalid_input", "%s: %s", in.Spec.Name, problems[0])
 	}
 	call := &call{in: in, connector: c, action: a, inputs: inputs, accepted: success, source: x.auth,
 		tolerated: func(int) bool { return false }}
@@ -68,7 +70,7 @@ type call struct {
 
 // Connection implements engine.Connected.
 func (connectorAction) Connection(in engine.Input) string {
-	if name := text(in.With["connection"]); in.With["connection"] != nil && name != "" {
+	if name := value.Shown(in.With["connection"]); in.With["connection"] != nil && name != "" {
 		return name
 	}
 	return in.Spec.Connector.Name
@@ -77,7 +79,7 @@ func (connectorAction) Connection(in engine.Input) string {
 // Destination implements engine.Destined.
 func (connectorAction) Destination(in engine.Input) string {
 	c := in.Spec.Connector
-	name := text(in.With["connection"])
+	name := value.Shown(in.With["connection"])
 	if name == "" {
 		name = c.Name
 	}
@@ -97,7 +99,7 @@ func (connectorAction) Destination(in engine.Input) string {
 func (k *call) order() (order, error) {
 	c, a, in := k.connector, k.action, k.in
 	o := order{method: a.Method, header: http.Header{}, limit: defaultMaxResponse, parse: a.Parse, files: in.Files}
-	name := text(in.With["connection"])
+	name := value.Shown(in.With["connection"])
 	if name == "" {
 		name = c.Name
 	}
@@ -112,13 +114,13 @@ func (k *call) order() (order, error) {
 	}
 	path, err := a.Path.Render(env, workflows.FillURL)
 	if err != nil {
-		return o, permanent("invalid_input", "%s: %v", in.Spec.Name, err)
+		return o, plan.Permanent("invalid_input", "%s: %v", in.Spec.Name, err)
 	}
 	query, err := rendered(env, c.Query, a.Query)
 	if err != nil {
-		return o, permanent("invalid_input", "%s: query: %v", in.Spec.Name, err)
+		return o, plan.Permanent("invalid_input", "%s: query: %v", in.Spec.Name, err)
 	}
-	if o.url, err = conn.resolve(text(path), false, query, a.FormStyle); err != nil {
+	if o.url, err = conn.resolve(value.Shown(path), false, query, a.FormStyle); err != nil {
 		return o, err
 	}
 	if err := k.headers(&o, env); err != nil {
@@ -167,7 +169,7 @@ func (k *call) headers(o *order, env *expr.Env) error {
 			}
 			v, err := field.Render(env, fill)
 			if err != nil {
-				return permanent("invalid_input", "%s: header %s: %v", k.in.Spec.Name, clipName(name), err)
+				return plan.Permanent("invalid_input", "%s: header %s: %v", k.in.Spec.Name, clipName(name), err)
 			}
 			if v == nil || v == "" {
 				continue
@@ -186,7 +188,7 @@ func (k *call) content(o *order, env *expr.Env) error {
 	fill := func(name string, v *workflows.Value) (any, error) {
 		x, err := v.RenderGiven(env, workflows.FillPlain)
 		if err != nil {
-			return nil, permanent("invalid_input", "%s: %s: %v", k.in.Spec.Name, name, err)
+			return nil, plan.Permanent("invalid_input", "%s: %s: %v", k.in.Spec.Name, name, err)
 		}
 		return x, nil
 	}
@@ -198,7 +200,7 @@ func (k *call) content(o *order, env *expr.Env) error {
 		}
 		form := url.Values{}
 		if err := addValues(form, v, a.FormStyle); err != nil {
-			return permanent("invalid_input", "%s: form: %v", k.in.Spec.Name, err)
+			return plan.Permanent("invalid_input", "%s: form: %v", k.in.Spec.Name, err)
 		}
 		o.body = []byte(form.Encode())
 		o.header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -213,7 +215,7 @@ func (k *call) content(o *order, env *expr.Env) error {
 		if err != nil {
 			return err
 		}
-		o.body = []byte(text(v))
+		o.body = []byte(value.Shown(v))
 		defaultType(o, "text/plain; charset=utf-8")
 	case a.RawFile != nil:
 		v, err := fill("raw_file", a.RawFile)
@@ -258,13 +260,13 @@ func credentials(c *workflows.Connector, in engine.Input, name string) (map[stri
 	for _, f := range c.Fields {
 		v, err := given.Fields[f.Name].Render(conn.env, workflows.FillPlain)
 		if err != nil {
-			return nil, nil, permanent("invalid_connection", "connection %s: %s: %v", name, f.Name, err)
+			return nil, nil, plan.Permanent("invalid_connection", "connection %s: %s: %v", name, f.Name, err)
 		}
 		if v == nil || v == "" {
 			v = f.Default
 		}
 		if v == nil && f.Required {
-			return nil, nil, permanent("no_credential", "connection %s: %s is not set", name, f.Name)
+			return nil, nil, plan.Permanent("no_credential", "connection %s: %s is not set", name, f.Name)
 		}
 		fields[f.Name] = v
 	}

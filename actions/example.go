@@ -123,7 +123,7 @@ func (s *standIn) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.answer.Body == nil {
 		return resp, nil
 	}
-	raw := []byte(text(s.answer.Body))
+	raw := []byte(value.Shown(s.answer.Body))
 	if _, isText := s.answer.Body.(string); !isText || resp.Header.Get("Content-Type") == "" {
 		b, err := value.EncodeJSON(s.answer.Body)
 		if err != nil {
@@ -161,7 +161,7 @@ func (s *standIn) differs(want map[string]any, c *workflows.Connector, r *http.R
 	}
 	if h, ok := want["headers"].(map[string]any); ok {
 		for _, k := range slices.Sorted(maps.Keys(h)) {
-			if got := r.Header.Get(k); got != text(h[k]) {
+			if got := r.Header.Get(k); got != value.Shown(h[k]) {
 				differ("header "+k, got, h[k])
 			}
 		}
@@ -213,7 +213,7 @@ func texts(v any) []string {
 	}
 	out := make([]string, len(list))
 	for i, e := range list {
-		out[i] = text(e)
+		out[i] = value.Shown(e)
 	}
 	return out
 }

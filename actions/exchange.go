@@ -78,22 +78,17 @@ func (r *reply) names() map[string]any {
 var reserved = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Upgrade": true,
 	"Te": true, "Trailer": true, "Keep-Alive": true, "Proxy-Connection": true}
 
-// permanent is an error that no repetition helps.
-func permanent(code, format string, args ...any) error {
-	return &plan.Error{Message: fmt.Sprintf(format, args...), Code: code}
-}
-
 func setHeader(h http.Header, name string, v any) error {
 	text, err := value.Text(v)
 	if err != nil {
-		return permanent("invalid_request", "header %s: %v", name, err)
+		return plan.Permanent("invalid_request", "header %s: %v", name, err)
 	}
 	canonical := http.CanonicalHeaderKey(name)
 	if reserved[canonical] {
-		return permanent("invalid_request", "header %s belongs to the transport and cannot be set", name)
+		return plan.Permanent("invalid_request", "header %s belongs to the transport and cannot be set", name)
 	}
 	if !validHeader(name, text) {
-		return permanent("invalid_request", "header %s holds a line break or another character that headers cannot carry", clipName(name))
+		return plan.Permanent("invalid_request", "header %s holds a line break or another character that headers cannot carry", clipName(name))
 	}
 	h.Set(canonical, text)
 	return nil
@@ -102,9 +97,9 @@ func setHeader(h http.Header, name string, v any) error {
 // notEncoded tells why data cannot be sent as JSON.
 func notEncoded(what string, err error) error {
 	if errors.Is(err, value.ErrTooLarge) {
-		return permanent("too_large", "%s is too large to be sent as JSON: send less", what)
+		return plan.Permanent("too_large", "%s is too large to be sent as JSON: send less", what)
 	}
-	return permanent("invalid_request", "%s: %v", what, err)
+	return plan.Permanent("invalid_request", "%s: %v", what, err)
 }
 
 func clipName(s string) string {
@@ -138,16 +133,16 @@ func validHeader(name, value string) bool {
 func target(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, permanent("invalid_request", "the URL cannot be read")
+		return nil, plan.Permanent("invalid_request", "the URL cannot be read")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, permanent("invalid_request", "the URL must begin with http:// or https://")
+		return nil, plan.Permanent("invalid_request", "the URL must begin with http:// or https://")
 	}
 	if u.Host == "" || u.Hostname() == "" {
-		return nil, permanent("invalid_request", "the URL has no host")
+		return nil, plan.Permanent("invalid_request", "the URL has no host")
 	}
 	if u.User != nil {
-		return nil, permanent("invalid_request", "the URL holds a user name; use auth: instead")
+		return nil, plan.Permanent("invalid_request", "the URL holds a user name; use auth: instead")
 	}
 	u.Fragment = ""
 	return u, nil
@@ -193,7 +188,7 @@ func sendOnce(ctx context.Context, client *http.Client, o order) (*reply, error)
 	}
 	req, err := http.NewRequestWithContext(egress.WithSent(ctx, func() { sent.Store(true) }), o.method, o.url, body)
 	if err != nil {
-		return nil, permanent("invalid_request", "the request cannot be made: %v", errors.Join(err, body.Close()))
+		return nil, plan.Permanent("invalid_request", "the request cannot be made: %v", errors.Join(err, body.Close()))
 	}
 	// A blank that was written into a query would end the request line's target.
 	req.URL.RawQuery = strings.ReplaceAll(req.URL.RawQuery, " ", "%20")
@@ -318,7 +313,7 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 	}
 	if r.body, err = decode(resp.Header.Get("Content-Type"), o.parse, raw); err != nil {
 		if resp.StatusCode < 300 && errors.Is(err, value.ErrTooLarge) {
-			return nil, permanent("too_large", "the answer cannot be read as JSON: %v; ask for less, or take it as text with parse: text", err)
+			return nil, plan.Permanent("too_large", "the answer cannot be read as JSON: %v; ask for less, or take it as text with parse: text", err)
 		}
 		if resp.StatusCode < 300 {
 			return nil, &plan.Error{Message: fmt.Sprintf("the answer cannot be read as JSON: %v (parse: text takes it as it is)", err),
@@ -391,16 +386,16 @@ func tooLarge(o order) error {
 	}
 	switch {
 	case o.limit >= most && o.maySave:
-		return permanent("too_large", "the answer is larger than %s, which is the most that a step's output can hold; save: true puts it "+
+		return plan.Permanent("too_large", "the answer is larger than %s, which is the most that a step's output can hold; save: true puts it "+
 			"into a file", workflows.SizeText(o.limit))
 	case o.limit >= most || !o.mayAskMore:
-		return permanent("too_large", "the answer is larger than %s, which is the most that can be kept of one; ask for less",
+		return plan.Permanent("too_large", "the answer is larger than %s, which is the most that can be kept of one; ask for less",
 			workflows.SizeText(o.limit))
 	case o.maySave:
-		return permanent("too_large", "the answer is larger than %s; max_response: allows up to %s, and save: true puts larger ones "+
+		return plan.Permanent("too_large", "the answer is larger than %s; max_response: allows up to %s, and save: true puts larger ones "+
 			"into a file", workflows.SizeText(o.limit), workflows.SizeText(most))
 	}
-	return permanent("too_large", "the answer is larger than %s; max_response: allows up to %s", workflows.SizeText(o.limit),
+	return plan.Permanent("too_large", "the answer is larger than %s; max_response: allows up to %s", workflows.SizeText(o.limit),
 		workflows.SizeText(most))
 }
 

@@ -71,15 +71,16 @@ func operationOf(o order, r *reply) (string, error) {
 	}
 	base, err := url.Parse(o.url)
 	if err != nil || raw == "" {
-		return "", permanent("bad_answer", "follow: the answer is 202 and has no Location that says where the result will be")
+		return "", plan.Permanent("bad_answer", "follow: the answer is 202 and has no Location that says where the result will be")
 	}
 	to, err := base.Parse(raw)
 	if err != nil || to.User != nil {
-		return "", permanent("bad_answer", "follow: the Location of the answer cannot be read")
+		return "", plan.Permanent("bad_answer", "follow: the Location of the answer cannot be read")
 	}
 	if origin(to) != origin(base) {
-		return "", permanent("bad_answer", "follow: the result is at another origin, and the request's credential is not sent there; ask for it "+
-			"in a step of its own")
+		return "", plan.Permanent("bad_answer",
+			"follow: the result is at another origin, and the request's credential is not sent there; ask for it "+
+				"in a step of its own")
 	}
 	return to.String(), nil
 }

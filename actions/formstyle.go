@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strconv"
 
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -56,7 +57,7 @@ func addValue(to url.Values, name string, v any, style string) error {
 	}
 	s, err := value.Text(v)
 	if err != nil {
-		return permanent("invalid_request", "%s: %v", name, err)
+		return plan.Permanent("invalid_request", "%s: %v", name, err)
 	}
 	to.Add(name, s)
 	return nil
@@ -100,7 +101,7 @@ func addQuery(raw string, query any, style string) (string, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return "", permanent("invalid_request", "the URL cannot be read")
+		return "", plan.Permanent("invalid_request", "the URL cannot be read")
 	}
 	q := u.Query()
 	if err := addValues(q, query, style); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -109,11 +109,11 @@ func (a httpAction) Connection(in engine.Input) string {
 
 // Destination implements engine.Destined.
 func (a httpAction) Destination(in engine.Input) string {
-	conn, err := pick(in, text(in.With["connection"]))
+	conn, err := pick(in, value.Shown(in.With["connection"]))
 	if err != nil {
 		return ""
 	}
-	return destination(conn.base, text(in.With["url"]))
+	return destination(conn.base, value.Shown(in.With["url"]))
 }
 
 // destination is scheme://host:port of a URL, or of the base that a path is
@@ -163,7 +163,7 @@ func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
 	if s, ok := in.With["max_response"].(string); ok {
 		n, err := workflows.ParseSize(s)
 		if err != nil {
-			return o, nil, permanent("invalid_request", "max_response: %v", err)
+			return o, nil, plan.Permanent("invalid_request", "max_response: %v", err)
 		}
 		o.limit = n
 	}
@@ -171,11 +171,11 @@ func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
 	if err != nil {
 		return o, nil, err
 	}
-	conn, err := pick(in, text(in.With["connection"]))
+	conn, err := pick(in, value.Shown(in.With["connection"]))
 	if err != nil {
 		return o, nil, err
 	}
-	if o.url, err = conn.resolve(text(in.With["url"]), in.Link, in.With["query"], text(in.With["form_style"])); err != nil {
+	if o.url, err = conn.resolve(value.Shown(in.With["url"]), in.Link, in.With["query"], value.Shown(in.With["form_style"])); err != nil {
 		return o, nil, err
 	}
 	if err := conn.apply(&o, a.auth); err != nil {
@@ -216,20 +216,21 @@ func authHeaders(o *order, m map[string]any) error {
 	for kind, v := range m {
 		switch kind {
 		case "bearer":
-			return setHeader(o.header, "Authorization", "Bearer "+text(v))
+			return setHeader(o.header, "Authorization", "Bearer "+value.Shown(v))
 		case "basic":
 			b, _ := v.(map[string]any)
-			return setHeader(o.header, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(text(b["user"])+":"+text(b["password"]))))
+			return setHeader(o.header, "Authorization",
+				"Basic "+base64.StdEncoding.EncodeToString([]byte(value.Shown(b["user"])+":"+value.Shown(b["password"]))))
 		case "header", "api_key":
 			h, _ := v.(map[string]any)
-			return setHeader(o.header, text(h["name"]), h["value"])
+			return setHeader(o.header, value.Shown(h["name"]), h["value"])
 		case "query":
 			q, _ := v.(map[string]any)
 			var err error
-			o.url, err = addQuery(o.url, map[string]any{text(q["name"]): q["value"]}, "")
+			o.url, err = addQuery(o.url, map[string]any{value.Shown(q["name"]): q["value"]}, "")
 			return err
 		default:
-			return permanent("invalid_request", "auth %q is not known: bearer, basic, header or query", kind)
+			return plan.Permanent("invalid_request", "auth %q is not known: bearer, basic, header or query", kind)
 		}
 	}
 	return nil
@@ -244,24 +245,24 @@ func (a httpAction) content(o *order, in engine.Input) error {
 		}
 	}
 	if n > 1 {
-		return permanent("invalid_request", "body, form, multipart, text, raw and raw_file exclude each other")
+		return plan.Permanent("invalid_request", "body, form, multipart, text, raw and raw_file exclude each other")
 	}
 	var err error
 	switch {
 	case with["form"] != nil:
 		form := url.Values{}
-		if err = addValues(form, with["form"], text(with["form_style"])); err == nil {
+		if err = addValues(form, with["form"], value.Shown(with["form_style"])); err == nil {
 			o.body = []byte(form.Encode())
 		}
 		o.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	case with["multipart"] != nil:
 		err = multipartBody(o, with["multipart"], in)
 	case with["text"] != nil:
-		o.body = []byte(text(with["text"]))
+		o.body = []byte(value.Shown(with["text"]))
 		o.header.Set("Content-Type", "text/plain; charset=utf-8")
 	case with["raw"] != nil:
-		if o.body, err = base64.StdEncoding.DecodeString(text(with["raw"])); err != nil {
-			err = permanent("invalid_request", "raw is no base64")
+		if o.body, err = base64.StdEncoding.DecodeString(value.Shown(with["raw"])); err != nil {
+			err = plan.Permanent("invalid_request", "raw is no base64")
 		}
 		o.header.Set("Content-Type", "application/octet-stream")
 	case with["raw_file"] != nil:
@@ -315,7 +316,7 @@ func acceptance(v any) (func(int) bool, error) {
 	type span struct{ from, to int }
 	var spans []span
 	for _, x := range list {
-		s := text(x)
+		s := value.Shown(x)
 		lo, hi, isRange := strings.Cut(s, "-")
 		from, err := strconv.Atoi(strings.TrimSpace(lo))
 		to := from
@@ -323,7 +324,7 @@ func acceptance(v any) (func(int) bool, error) {
 			to, err = strconv.Atoi(strings.TrimSpace(hi))
 		}
 		if err != nil || from < 100 || to > 599 || to < from {
-			return nil, permanent("invalid_request", "accept: %q is no status; write 200, 404 or 200-299", s)
+			return nil, plan.Permanent("invalid_request", "accept: %q is no status; write 200, 404 or 200-299", s)
 		}
 		spans = append(spans, span{from, to})
 	}
@@ -335,12 +336,4 @@ func acceptance(v any) (func(int) bool, error) {
 		}
 		return false
 	}, nil
-}
-
-func text(v any) string {
-	s, err := value.Text(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return s
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -35,17 +36,17 @@ func (a logAction) Do(ctx context.Context, in engine.Input) (any, error) {
 			s = "warn" // the word of other loggers, when it comes from data
 		}
 		if err := level.UnmarshalText([]byte(s)); err != nil {
-			return nil, permanent("invalid_input", "level %q is not known", s)
+			return nil, plan.Permanent("invalid_input", "level %q is not known", s)
 		}
 	}
 	attrs := []slog.Attr{slog.String("run", in.Run.String()), slog.String("step", in.Path)}
 	if f, ok := in.With["fields"].(map[string]any); ok {
 		b, err := value.EncodeJSON(value.Cut(f))
 		if err != nil {
-			return nil, permanent("invalid_input", "fields: %v", err)
+			return nil, plan.Permanent("invalid_input", "fields: %v", err)
 		}
 		attrs = append(attrs, slog.String("fields", redact(string(b))))
 	}
-	a.log.LogAttrs(ctx, level, redact(text(in.With["message"])), attrs...)
+	a.log.LogAttrs(ctx, level, redact(value.Shown(in.With["message"])), attrs...)
 	return nil, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -24,7 +25,7 @@ import (
 func multipartBody(o *order, v any, in engine.Input) error {
 	m, ok := v.(map[string]any)
 	if !ok {
-		return permanent("invalid_request", "multipart is a map of names to texts or parts")
+		return plan.Permanent("invalid_request", "multipart is a map of names to texts or parts")
 	}
 	out := &pieces{files: in.Files}
 	w := multipart.NewWriter(&out.Buffer)
@@ -97,20 +98,20 @@ func writePart(w *multipart.Writer, out *pieces, name string, v any) error {
 	}
 	params := map[string]string{"name": name}
 	if f := part["filename"]; f != nil {
-		params["filename"] = text(f)
+		params["filename"] = value.Shown(f)
 	}
 	for _, p := range params {
 		if !validHeader("x", p) {
-			return permanent("invalid_request", "multipart %s: a name holds a line break or another character that headers cannot carry",
+			return plan.Permanent("invalid_request", "multipart %s: a name holds a line break or another character that headers cannot carry",
 				clipName(name))
 		}
 	}
 	h := textproto.MIMEHeader{}
 	h.Set("Content-Disposition", multipartDisposition(params))
 	if t := part["type"]; t != nil {
-		media = text(t)
+		media = value.Shown(t)
 		if _, _, err := mime.ParseMediaType(media); err != nil {
-			return permanent("invalid_request", "multipart %s: type %q is no media type", name, media)
+			return plan.Permanent("invalid_request", "multipart %s: type %q is no media type", name, media)
 		}
 	}
 	if media != "" {
@@ -161,12 +162,12 @@ func partContent(name string, part map[string]any) (content []byte, media string
 			n++
 		case "filename", "type":
 		default:
-			return nil, "", permanent("invalid_request", "multipart %s: a part has no key %q; known are text, raw, body, file, filename, type",
+			return nil, "", plan.Permanent("invalid_request", "multipart %s: a part has no key %q; known are text, raw, body, file, filename, type",
 				name, k)
 		}
 	}
 	if n != 1 {
-		return nil, "", permanent("invalid_request", "multipart %s: a part needs one of text, raw (base64), body (sent as JSON) and file "+
+		return nil, "", plan.Permanent("invalid_request", "multipart %s: a part needs one of text, raw (base64), body (sent as JSON) and file "+
 			"(a path)", name)
 	}
 	if _, ok := part["file"]; ok {
@@ -180,13 +181,13 @@ func partContent(name string, part map[string]any) (content []byte, media string
 		return content, "application/json", nil
 	}
 	if raw, ok := part["raw"]; ok {
-		if content, err = base64.StdEncoding.DecodeString(text(raw)); err != nil {
-			return nil, "", permanent("invalid_request", "multipart %s: raw is no base64", name)
+		if content, err = base64.StdEncoding.DecodeString(value.Shown(raw)); err != nil {
+			return nil, "", plan.Permanent("invalid_request", "multipart %s: raw is no base64", name)
 		}
 		return content, "application/octet-stream", nil
 	}
 	if part["filename"] != nil {
 		media = "text/plain; charset=utf-8"
 	}
-	return []byte(text(part["text"])), media, nil
+	return []byte(value.Shown(part["text"])), media, nil
 }

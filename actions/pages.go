@@ -60,7 +60,7 @@ func (k *call) list(ctx context.Context, first order) (any, error) {
 			return r.names(), nil
 		}
 		if w.bytes += r.size; w.bytes > maxListed {
-			return nil, permanent("too_large", "the pages of the list have more than %s: set max_items: to fewer than %d",
+			return nil, plan.Permanent("too_large", "the pages of the list have more than %s: set max_items: to fewer than %d",
 				workflows.SizeText(maxListed), max(len(w.items), 1))
 		}
 		more, err := w.take(r, env)
@@ -110,7 +110,7 @@ func (w *walk) request(first order) (order, error) {
 	switch c := w.pages.Counter(); {
 	case w.next != "":
 		if o.url, err = w.connection.resolve(w.next, true, nil, ""); err != nil {
-			return o, permanent("bad_answer", "the link to the next page leads elsewhere: %v", err)
+			return o, plan.Permanent("bad_answer", "the link to the next page leads elsewhere: %v", err)
 		}
 		// A credential in the query is that of the first request.
 		if o.url, err = withCredential(o.url, first.url, w.connection); err != nil {
@@ -129,7 +129,7 @@ func (w *walk) request(first order) (order, error) {
 	}
 	key := o.url + "\n" + string(o.body)
 	if w.seen[key] {
-		return o, permanent("endless_list", "the list does not end: its next page is one that was read already")
+		return o, plan.Permanent("endless_list", "the list does not end: its next page is one that was read already")
 	}
 	w.seen[key] = true
 	return o, nil
@@ -152,11 +152,11 @@ func withCredential(link, first string, conn *connection) (string, error) {
 	}
 	u, err := url.Parse(first)
 	if err != nil {
-		return "", permanent("invalid_request", "the URL cannot be read")
+		return "", plan.Permanent("invalid_request", "the URL cannot be read")
 	}
 	l, err := url.Parse(link)
 	if err != nil {
-		return "", permanent("bad_answer", "the link to the next page cannot be read")
+		return "", plan.Permanent("bad_answer", "the link to the next page cannot be read")
 	}
 	if q := l.Query(); q.Get(conn.auth.QueryName) == "" {
 		return addQuery(link, map[string]any{conn.auth.QueryName: u.Query().Get(conn.auth.QueryName)}, "")
@@ -168,12 +168,12 @@ func withCredential(link, first string, conn *connection) (string, error) {
 func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
 	s, err := value.Text(v)
 	if err != nil {
-		return permanent("bad_answer", "what names the next page is no text: %v", err)
+		return plan.Permanent("bad_answer", "what names the next page is no text: %v", err)
 	}
 	if !at.Body {
 		u, err := url.Parse(o.url)
 		if err != nil {
-			return permanent("invalid_request", "the URL cannot be read")
+			return plan.Permanent("invalid_request", "the URL cannot be read")
 		}
 		q := u.Query()
 		q.Set(at.Name, s)
@@ -184,7 +184,7 @@ func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
 	if strings.HasPrefix(o.header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		form, err := url.ParseQuery(string(o.body))
 		if err != nil {
-			return permanent("invalid_request", "the form cannot be read")
+			return plan.Permanent("invalid_request", "the form cannot be read")
 		}
 		form.Set(at.Name, s)
 		o.body = []byte(form.Encode())
@@ -194,10 +194,10 @@ func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
 	if len(o.body) > 0 {
 		had, err := value.DecodeJSON(o.body)
 		if err != nil {
-			return permanent("invalid_request", "the body cannot be read: %v", err)
+			return plan.Permanent("invalid_request", "the body cannot be read: %v", err)
 		}
 		if body, _ = had.(map[string]any); body == nil {
-			return permanent("invalid_request", "%s cannot be set in a body that is no object", at.Name)
+			return plan.Permanent("invalid_request", "%s cannot be set in a body that is no object", at.Name)
 		}
 	}
 	names := strings.Split(at.Name, ".")
@@ -277,7 +277,7 @@ func absolute(found any, of string) (string, error) {
 		return "", nil
 	case !isText || !strings.ContainsAny(link, "/?"):
 		return "", fmt.Errorf("pages.next must give a URL, and gave %s: write pages: {token: ..., query: NAME} for a token",
-			value.Clip(text(found), 100))
+			value.Clip(value.Shown(found), 100))
 	case strings.HasPrefix(link, "/") && !strings.HasPrefix(link, "//"):
 		return link, nil
 	}

@@ -83,14 +83,15 @@ func (s *saving) into(resp *http.Response, o order) (map[string]any, error) {
 func (s *saving) cannot(err error, o order, status int) error {
 	switch {
 	case errors.Is(err, files.ErrTooLarge) && o.limit < o.most:
-		return permanent("too_large", "the answer is larger than max_response, %s; files.max_file of hookloom.yaml allows up to %s",
+		return plan.Permanent("too_large", "the answer is larger than max_response, %s; files.max_file of hookloom.yaml allows up to %s",
 			workflows.SizeText(o.limit), workflows.SizeText(o.most))
 	case errors.Is(err, files.ErrTooLarge):
-		return permanent("too_large", "the answer is larger than %s, the most that one file may have; raise files: {max_file: ...} in "+
+		return plan.Permanent("too_large", "the answer is larger than %s, the most that one file may have; raise files: {max_file: ...} in "+
 			"hookloom.yaml", workflows.SizeText(o.limit))
 	case errors.Is(err, files.ErrFull):
-		return permanent("files_full", "the answer cannot be saved: %v; files go with their runs: prune the history, or raise files: {max_size: "+
-			"...} in hookloom.yaml", err)
+		return plan.Permanent("files_full",
+			"the answer cannot be saved: %v; files go with their runs: prune the history, or raise files: {max_size: "+
+				"...} in hookloom.yaml", err)
 	}
 	return &plan.Error{Message: "the answer cannot be saved: " + err.Error(), Code: "files", Status: status, Retryable: true}
 }
@@ -156,7 +157,7 @@ func filePart(in *files.Store, what string, v any) (p part, media string, err er
 		media, _ = m["content_type"].(string)
 	}
 	if !ok {
-		return p, "", permanent("invalid_request", "%s is the path of a file, such as ${{ steps.report.output.path }} of a step with "+
+		return p, "", plan.Permanent("invalid_request", "%s is the path of a file, such as ${{ steps.report.output.path }} of a step with "+
 			"save: true", what)
 	}
 	f, size, err := in.Open(path)
@@ -170,10 +171,11 @@ func filePart(in *files.Store, what string, v any) (p part, media string, err er
 func noFile(what, path string, err error) error {
 	switch {
 	case errors.Is(err, files.ErrOutside):
-		return permanent("invalid_request", "%s %q is not below files/ of the project: only what save: true has kept, and what lies there, can "+
-			"be sent", what, clip(path, 100))
+		return plan.Permanent("invalid_request",
+			"%s %q is not below files/ of the project: only what save: true has kept, and what lies there, can "+
+				"be sent", what, clip(path, 100))
 	case errors.Is(err, files.ErrMissing):
-		return permanent("no_file", "%s %q: %v", what, clip(path, 100), files.ErrMissing)
+		return plan.Permanent("no_file", "%s %q: %v", what, clip(path, 100), files.ErrMissing)
 	}
 	return &plan.Error{Message: fmt.Sprintf("%s %q cannot be read: %v", what, clip(path, 100), err), Code: "files", Retryable: true}
 }

@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/signature"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file signs outbound webhooks: by Standard Webhooks with a secret or a private key,
@@ -29,25 +31,25 @@ func sign(o *order, scheme string, own, secret any) error {
 	}
 	if len(keys) == 0 {
 		if own != nil || scheme != "" {
-			return permanent("no_credential", "the webhook cannot be signed: secret: is missing")
+			return plan.Permanent("no_credential", "the webhook cannot be signed: secret: is missing")
 		}
 		return nil
 	}
 	if len(keys) > maxSigningKeys {
-		return permanent("invalid_request", "secret: at most %d keys sign one webhook", maxSigningKeys)
+		return plan.Permanent("invalid_request", "secret: at most %d keys sign one webhook", maxSigningKeys)
 	}
 	now := time.Now()
 	var place, separator, joined string
 	for i, k := range keys {
-		s, err := schemeOf(scheme, own, text(k))
+		s, err := schemeOf(scheme, own, value.Shown(k))
 		if err != nil {
 			return err
 		}
 		place, separator = s.From.Header, map[string]string{"space_list": " ", "kv_list": ","}[s.Parse.Format]
 		if i > 0 && (separator == "" || own != nil) {
-			return permanent("invalid_request", "this scheme carries one signature: give secret: one key, not %d", len(keys))
+			return plan.Permanent("invalid_request", "this scheme carries one signature: give secret: one key, not %d", len(keys))
 		}
-		one, err := signature1(o, s, text(k), now)
+		one, err := signature1(o, s, value.Shown(k), now)
 		switch {
 		case err != nil:
 			return err
@@ -70,7 +72,7 @@ func sign(o *order, scheme string, own, secret any) error {
 func signature1(o *order, s signature.Scheme, secret string, now time.Time) (string, error) {
 	v, err := signature.Compile(s)
 	if err != nil {
-		return "", permanent("invalid_request", "signing: %v", err)
+		return "", plan.Permanent("invalid_request", "signing: %v", err)
 	}
 	var key signature.Key
 	switch {
@@ -82,7 +84,7 @@ func signature1(o *order, s signature.Scheme, secret string, now time.Time) (str
 		key, err = v.NewKey(secret)
 	}
 	if err != nil {
-		return "", permanent("no_credential", "secret: %v", err)
+		return "", plan.Permanent("no_credential", "secret: %v", err)
 	}
 	u, err := target(o.url)
 	if err != nil {
@@ -90,7 +92,7 @@ func signature1(o *order, s signature.Scheme, secret string, now time.Time) (str
 	}
 	r := &signature.Request{Method: o.method, Header: o.header, Body: o.body, Query: u.Query(), PublicURL: o.url}
 	if _, err := v.Sign(r, key, now); err != nil {
-		return "", permanent("invalid_request", "signing: %v", err)
+		return "", plan.Permanent("invalid_request", "signing: %v", err)
 	}
 	if s.From.Query != "" {
 		u.RawQuery = r.Query.Encode()
@@ -141,42 +143,42 @@ func ownScheme(v any) (signature.Scheme, error) {
 	read := func(what string, v any, into map[string]func(any)) {
 		m, ok := v.(map[string]any)
 		if !ok {
-			problem = permanent("invalid_request", "%s is a map", what)
+			problem = plan.Permanent("invalid_request", "%s is a map", what)
 		}
 		for k, x := range m {
 			if set := into[k]; set != nil {
 				set(x)
 			} else if problem == nil {
-				problem = permanent("invalid_request", "%s has no key %q; known are %s", what, clipName(clip(k, 40)),
+				problem = plan.Permanent("invalid_request", "%s has no key %q; known are %s", what, clipName(clip(k, 40)),
 					strings.Join(slices.Sorted(maps.Keys(into)), ", "))
 			}
 		}
 	}
 	place := func(what string, to *signature.Place) func(any) {
 		return func(v any) {
-			read(what, v, map[string]func(any){"header": func(x any) { to.Header = http.CanonicalHeaderKey(text(x)) },
-				"query": func(x any) { to.Query = text(x) }})
+			read(what, v, map[string]func(any){"header": func(x any) { to.Header = http.CanonicalHeaderKey(value.Shown(x)) },
+				"query": func(x any) { to.Query = value.Shown(x) }})
 		}
 	}
 	read("signing", v, map[string]func(any){
-		"algorithm":      func(x any) { s.Algorithm = text(x) },
-		"key_encoding":   func(x any) { s.KeyEncoding = text(x) },
-		"signed_content": func(x any) { s.SignedContent = []string{text(x)} },
+		"algorithm":      func(x any) { s.Algorithm = value.Shown(x) },
+		"key_encoding":   func(x any) { s.KeyEncoding = value.Shown(x) },
+		"signed_content": func(x any) { s.SignedContent = []string{value.Shown(x)} },
 		"signature": func(x any) {
 			read("signing.signature", x, map[string]func(any){"from": place("signing.signature.from", &s.From),
-				"prefix": func(x any) { s.Prefix = text(x) }, "encoding": func(x any) { s.Encodings = []string{text(x)} }})
+				"prefix": func(x any) { s.Prefix = value.Shown(x) }, "encoding": func(x any) { s.Encodings = []string{value.Shown(x)} }})
 		},
 		"timestamp": func(x any) {
 			s.Timestamp = &signature.Timestamp{Unit: "unix_s"}
 			read("signing.timestamp", x, map[string]func(any){"from": place("signing.timestamp.from", &s.Timestamp.From),
-				"unit": func(x any) { s.Timestamp.Unit = text(x) }})
+				"unit": func(x any) { s.Timestamp.Unit = value.Shown(x) }})
 		},
 	})
 	switch {
 	case problem != nil:
 		return s, problem
 	case s.From.Header == "" && s.From.Query == "":
-		return s, permanent("invalid_request", "signing needs signature: {from: {header: NAME}}")
+		return s, plan.Permanent("invalid_request", "signing needs signature: {from: {header: NAME}}")
 	}
 	if s.Algorithm == "" {
 		s.Algorithm = "hmac-sha256"

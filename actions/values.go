@@ -4,7 +4,9 @@ import (
 	"context"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file is the actions that stay inside: the store, and events into triggers.
@@ -56,9 +58,9 @@ type valueAction struct{ kind string }
 
 // Do implements engine.Action.
 func (a valueAction) Do(ctx context.Context, in engine.Input) (any, error) {
-	project, key := in.With["scope"] == "project", text(in.With["key"])
+	project, key := in.With["scope"] == "project", value.Shown(in.With["key"])
 	if in.Inside == nil {
-		return nil, permanent("unsupported", "%s needs a running engine", in.Spec.Name)
+		return nil, plan.Permanent("unsupported", "%s needs a running engine", in.Spec.Name)
 	}
 	if a.kind == "get" {
 		v, found, err := in.Inside.Value(ctx, project, key)
@@ -80,14 +82,14 @@ type emitAction struct{}
 // Do implements engine.Action.
 func (emitAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if in.Inside == nil {
-		return nil, permanent("unsupported", "%s needs a running engine", in.Spec.Name)
+		return nil, plan.Permanent("unsupported", "%s needs a running engine", in.Spec.Name)
 	}
-	o := engine.Emission{Trigger: text(in.With["trigger"]), Data: in.With["data"]}
+	o := engine.Emission{Trigger: value.Shown(in.With["trigger"]), Data: in.With["data"]}
 	if v := in.With["key"]; v != nil {
-		o.Key = text(v)
+		o.Key = value.Shown(v)
 	}
 	if v := in.With["type"]; v != nil {
-		o.Type = text(v)
+		o.Type = value.Shown(v)
 	}
 	return in.Inside.Emit(ctx, in, o)
 }

@@ -7,7 +7,9 @@ import (
 
 	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound webhook, signed by Standard Webhooks", SideEffects: true,
@@ -50,13 +52,13 @@ func (a webhookAction) Destination(in engine.Input) string {
 }
 
 // Connection implements engine.Connected.
-func (webhookAction) Connection(in engine.Input) string { return text(in.With["connection"]) }
+func (webhookAction) Connection(in engine.Input) string { return value.Shown(in.With["connection"]) }
 
 // Endpoint implements engine.Endpointed. It is the whole URL: one path may be an endpoint
 // of several connections.
 func (webhookAction) Endpoint(in engine.Input) string {
-	raw := text(in.With["url"])
-	conn, err := pick(in, text(in.With["connection"]))
+	raw := value.Shown(in.With["url"])
+	conn, err := pick(in, value.Shown(in.With["connection"]))
 	if err != nil || conn.name == "" {
 		return raw
 	}
@@ -79,11 +81,11 @@ func (a webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		payload = map[string]any{"type": t, "timestamp": in.Run.Time().Format(time.RFC3339), "data": payload}
 	}
 	o := order{method: http.MethodPost, header: http.Header{}, limit: maxWebhookAnswer, parse: "text"}
-	conn, err := pick(in, text(in.With["connection"]))
+	conn, err := pick(in, value.Shown(in.With["connection"]))
 	if err != nil {
 		return nil, err
 	}
-	if o.url, err = conn.resolve(text(in.With["url"]), false, nil, ""); err != nil {
+	if o.url, err = conn.resolve(value.Shown(in.With["url"]), false, nil, ""); err != nil {
 		return nil, err
 	}
 	if err := conn.apply(&o, a.auth); err != nil {
@@ -101,7 +103,7 @@ func (a webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err := setHeader(o.header, "webhook-id", id); err != nil {
 		return nil, err
 	}
-	if err := sign(&o, text(in.With["scheme"]), in.With["signing"], in.With["secret"]); err != nil {
+	if err := sign(&o, value.Shown(in.With["scheme"]), in.With["signing"], in.With["secret"]); err != nil {
 		return nil, err
 	}
 	r, err := send(ctx, in.Client, o)
@@ -121,7 +123,7 @@ func webhookBody(o *order, with map[string]any, payload any) error {
 	}
 	t, isText := with["body"].(string)
 	if !isText || with["type"] != nil {
-		return permanent("invalid_request", "raw: true sends body as it is: body is a text, and type: is not written beside it")
+		return plan.Permanent("invalid_request", "raw: true sends body as it is: body is a text, and type: is not written beside it")
 	}
 	o.body = []byte(t)
 	o.header.Set("Content-Type", "text/plain; charset=utf-8")

@@ -102,7 +102,7 @@ func (a *app) withLinks(ctx context.Context, l *loaded, do func(console.Connecti
 		// A server that starts later finds the runs that wait due at once.
 		Ready: func(ctx context.Context, name string) {
 			if _, rerr := db.ResumeHeld(ctx, engine.HeldDestination(name), time.Now()); rerr != nil {
-				a.warnf("runs that wait for connection %s go on later: %v\n", name, rerr)
+				a.warnf("runs that wait for connection %s cannot be resumed yet: %v\n", name, rerr)
 			}
 		}})
 	defer source.Close()
@@ -171,7 +171,7 @@ func (a *app) connect(ctx context.Context, l *loaded, links console.Connections,
 	default:
 		a.warnf("Open this address in a browser, and sign in:\n  %s\n", start.URL)
 		if listener == nil {
-			a.warnf("The service then sends the browser to %s, where the server takes the answer.\n", start.Redirect)
+			a.warnf("The service then sends the browser to %s, where the server receives the answer.\n", start.Redirect)
 			end, err = awaitConnected(ctx, links, name)
 		} else {
 			end, err = awaitCode(ctx, listener, links, start)
@@ -226,7 +226,8 @@ func listenForCode(l *loaded, name string, remote bool) (net.Listener, string, e
 	}
 	if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		if !remote {
-			return nil, "", fmt.Errorf("the service sends the browser to %s: start hookloom serve, whose console takes the answer there", redirect)
+			return nil, "",
+				fmt.Errorf("the service sends the browser to %s: start hookloom serve, whose console receives the answer there", redirect)
 		}
 		return nil, "", nil
 	}

@@ -71,7 +71,7 @@ func (a *app) connectorNewCmd() *cobra.Command {
 			return nil
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
-	c.Flags().BoolVar(&force, "force", false, "write a file anew that is there")
+	c.Flags().BoolVar(&force, "force", false, "overwrite an existing file")
 	return c
 }
 
@@ -79,7 +79,7 @@ func (a *app) connectorImportCmd() *cobra.Command {
 	var dir, name string
 	var only []string
 	var force bool
-	c := &cobra.Command{Use: "import FILE|URL", Short: "Make a connector of an OpenAPI document or a Postman collection",
+	c := &cobra.Command{Use: "import FILE|URL", Short: "Create a connector from an OpenAPI document or a Postman collection",
 		Args: cobra.ExactArgs(1),
 		Long: `Makes connectors/NAME.yaml of a document that describes an API: OpenAPI 3.0 or 3.1,
 Swagger 2.0 (JSON or YAML) or a Postman collection. Each operation becomes an action
@@ -108,14 +108,14 @@ reason.`,
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
 	c.Flags().StringVar(&name, "name", "", "the connector's name")
 	c.Flags().StringSliceVar(&only, "only", nil, "only these tags, operation ids or beginnings of paths, separated by commas")
-	c.Flags().BoolVar(&force, "force", false, "write a file anew that is there")
+	c.Flags().BoolVar(&force, "force", false, "overwrite an existing file")
 	return c
 }
 
 func (a *app) connectorCurlCmd() *cobra.Command {
 	var dir, name, action string
 	var force bool
-	c := &cobra.Command{Use: "from-curl COMMAND", Short: "Make a connector of a curl command", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "from-curl COMMAND", Short: "Create a connector from a curl command", Args: cobra.ExactArgs(1),
 		Long: `Makes connectors/NAME.yaml with the one action that a curl command calls. Ids in the
 path, the query and the keys of the body become inputs; the credential becomes a field
 of the connection, and its value is not written.`,
@@ -137,7 +137,7 @@ of the connection, and its value is not written.`,
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
 	c.Flags().StringVar(&name, "name", "", "the connector's name")
 	c.Flags().StringVar(&action, "action", "", "the action's name; made of method and path by default")
-	c.Flags().BoolVar(&force, "force", false, "write a file anew that is there")
+	c.Flags().BoolVar(&force, "force", false, "overwrite an existing file")
 	return c
 }
 
@@ -169,7 +169,7 @@ func (a *app) imported(r *openapi.Result, dir, name, file string) error {
 		}
 	}
 	if r.Imported == 0 {
-		return &exitError{exitUsage, errors.New("none of the operations can be expressed; no file was written")}
+		return &exitError{exitUsage, errors.New("no operation can be imported; no file was written")}
 	}
 	if a.json() {
 		return nil
@@ -298,7 +298,7 @@ func (a *app) tryExamples(ctx context.Context, p *workflows.Project, only []stri
 	case len(mistakes) > 0:
 		return &exitError{exitFailure, fmt.Errorf("%s of %s", counted(len(mistakes), "mistake"), counted(tried, "example"))}
 	case tried == 0:
-		return usageError("no action shows a call to try: write example: {with, request, response, output}")
+		return usageError("no action has an example to try: add example: {with, request, response, output}")
 	case !a.json():
 		a.printf("%s as the files say\n", counted(tried, "example"))
 	}

@@ -68,7 +68,7 @@ func (s *server) newTokenSource(redactor *redact.Redactor) *auth.Source {
 			n, err := s.engine.ConnectionReady(ctx, name)
 			switch {
 			case err != nil:
-				s.o.log.Error("runs that wait for a connection go on later", "connection", name, "error", err)
+				s.o.log.Error("runs that wait for a connection cannot be resumed yet", "connection", name, "error", err)
 			case n > 0:
 				s.o.log.Info("a connection is ready; its runs go on", "connection", name, "runs", n)
 			}
@@ -82,6 +82,6 @@ func (s *server) noteUses(ctx context.Context) {
 		return
 	}
 	if err := s.store.UseTokens(ctx, uses); err != nil && !errors.Is(err, engine.ErrClosed) {
-		s.o.log.Warn("the use of connections was not noted", "error", err)
+		s.o.log.Warn("the last use of connections was not stored", "error", err)
 	}
 }

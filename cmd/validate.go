@@ -289,7 +289,7 @@ func (a *app) actionNotes(s *workflows.ActionSpec) {
 		return
 	}
 	if s.Action.Deprecated {
-		a.printf("The service advises against it: it is deprecated.\n")
+		a.printf("The service has deprecated it.\n")
 	}
 	if s.Action.Confidence == "memory" {
 		a.printf("Confidence: memory. It was not checked against the service's documents.\n")

@@ -14,7 +14,7 @@ import (
 // TestEachErrorCodeCanBeFiltered reads the codes out of the sources: deadletters
 // --reason refuses what is not in the list.
 func TestEachErrorCodeCanBeFiltered(t *testing.T) {
-	code := regexp.MustCompile(`(?:plan\.Error|&Error)\{[^\n]*Code: *"([a-z_]+)"[,}]|permanent\("([a-z_]+)"`)
+	code := regexp.MustCompile(`(?:plan\.Error|&Error)\{[^\n]*Code: *"([a-z_]+)"[,}]|Permanent\("([a-z_]+)"`)
 	seen := 0
 	for _, dir := range []string{".", "plan", "store", "../actions", "../actions/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))

@@ -137,7 +137,7 @@ func (s *Source) Finish(ctx context.Context, state, code string) (engine.Connect
 	}
 	s.mu.Unlock()
 	if a == nil || time.Now().After(a.until) {
-		return out, errors.New("nothing waits for this answer any more: run hookloom connect again")
+		return out, errors.New("this sign-in has expired or is complete already: run hookloom connect again")
 	}
 	out.Connection = a.c.Name
 	f, err := settings(a.c)
@@ -198,7 +198,7 @@ func (x *exchange) claimed(ctx context.Context, get func(ctx context.Context, kn
 		if !ok {
 			select {
 			case <-ctx.Done():
-				return nil, tokenError(x.c.Name, "another process is renewing its token, and does not end")
+				return nil, tokenError(x.c.Name, "another process is still renewing its token")
 			case <-time.After(claimLook):
 			}
 			continue
@@ -223,7 +223,7 @@ func CodeOf(r *http.Request) (state, code string, err error) {
 	if e := q.Get("error"); e != "" {
 		err = fmt.Errorf("the service refused: %s %s", clip(e, 60), clip(q.Get("error_description"), 200))
 	} else if state == "" || code == "" {
-		err = errors.New("this is no answer of a service: state or code is missing")
+		err = errors.New("this is not the answer of a service: state or code is missing")
 	}
 	return state, code, err
 }

@@ -69,8 +69,8 @@ func (k *Credential) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Prove adds the credential to a request that is otherwise complete. A header that the step
-// sets itself stays.
+// Prove adds the credential to a request that is otherwise complete. It keeps a header that the
+// step sets itself.
 func (k *Credential) Prove(r *http.Request) error {
 	switch {
 	case k == nil:

@@ -27,7 +27,7 @@ type exchange struct {
 	config string
 }
 
-// errNotConnected says that nobody has connected a connection yet.
+// errNotConnected means that nobody has run hookloom connect for the connection yet.
 var errNotConnected = errors.New("not connected")
 
 // fetch asks for a new token; known is the one before, nil for none.
@@ -146,7 +146,7 @@ func clientUnknown(err error) bool {
 		re.ErrorCode == "invalid_request" && re.Response.StatusCode < 500
 }
 
-// token takes over what an endpoint answered.
+// token reads the answer of a token endpoint.
 func (f *filled) token(t *oauth2.Token, asked []string) *token {
 	out := &token{Access: t.AccessToken, Refresh: t.RefreshToken, Type: t.TokenType, Expiry: t.Expiry, Scopes: asked, Of: f.owner()}
 	if s, ok := t.Extra("scope").(string); ok && s != "" {
@@ -161,7 +161,7 @@ func (f *filled) token(t *oauth2.Token, asked []string) *token {
 	return out
 }
 
-// accountName is whom a token without an identity is of.
+// accountName names the account of a token that carries no identity.
 func (f *filled) accountName() string {
 	switch {
 	case f.Subject != "":
@@ -239,15 +239,15 @@ func (s *Source) explain(c Connection, err error) error {
 	return tokenError(c.Name, fmt.Sprintf("its token endpoint answered %d: %s", status, said))
 }
 
-// remedy says what a person has to do.
+// remedy returns what the user has to do.
 func remedy(c Connection, code string) string {
 	switch {
 	case code != "invalid_grant":
-		return "put the right client id and secret into the secrets, and reload"
+		return "set the right client id and secret, then reload"
 	case c.Auth.JWT != nil:
 		return "check issuer, subject and key, and that the service has approved them; then run hookloom connect " + c.Name
 	case c.Auth.OAuth2.Grant == workflows.GrantRefreshToken:
-		return "put a new refresh token into the secrets, and reload"
+		return "set a new refresh token, then reload"
 	}
 	return "run hookloom connect " + c.Name
 }

@@ -307,7 +307,7 @@ func (s *Source) renew(ctx context.Context, e *entry, c Connection, config, refu
 		}
 		select {
 		case <-ctx.Done():
-			return nil, tokenError(c.Name, "another process is renewing its token, and does not end")
+			return nil, tokenError(c.Name, "another process is still renewing its token")
 		case <-time.After(claimLook):
 		}
 	}

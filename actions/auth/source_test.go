@@ -249,7 +249,7 @@ func TestATokenEndpointThatFailsCanBeTriedAgainAndARevokedGrantHolds(t *testing.
 	for range 3 {
 		_, err := ready(t, source, p.to["crm"])
 		var held *engine.HeldError
-		if !errors.As(err, &held) || !strings.Contains(held.Why, "put a new refresh token into the secrets, and reload") {
+		if !errors.As(err, &held) || !strings.Contains(held.Why, "set a new refresh token, then reload") {
 			t.Errorf("revoked: %v", err)
 		}
 	}

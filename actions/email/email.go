@@ -17,13 +17,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wneessen/go-mail"
-
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
+	"github.com/wneessen/go-mail"
 )
 
 // smtpConnector declares the connections of email/send.
@@ -79,52 +78,41 @@ type server struct {
 	roots                            *x509.CertPool
 }
 
-func permanent(code, format string, args ...any) error {
-	return &plan.Error{Message: fmt.Sprintf(format, args...), Code: code}
-}
-
-func text(v any) string {
-	s, err := value.Text(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return s
-}
-
 // serverOf reads the connection that a step names.
 func serverOf(in engine.Input) (*server, error) {
-	name := text(in.With["connection"])
+	name := value.Shown(in.With["connection"])
 	if name == "" {
 		name = smtpConnector.Name
 	}
 	c := in.Connections[name]
 	if c == nil {
-		return nil, permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
+		return nil, plan.Permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
 	}
 	f, err := c.FieldValues(smtpConnector, in.Secret, in.Now)
 	if err != nil {
-		return nil, permanent("invalid_connection", "%v", err)
+		return nil, plan.Permanent("invalid_connection", "%v", err)
 	}
-	s := &server{host: text(f["host"]), mode: text(f["tls"]), user: text(f["user"]), password: text(f["password"]), from: text(f["from"])}
+	s := &server{host: value.Shown(f["host"]), mode: value.Shown(f["tls"]), user: value.Shown(f["user"]),
+		password: value.Shown(f["password"]), from: value.Shown(f["from"])}
 	s.port = map[string]int{"starttls": 587, "implicit": 465, "none": 25}[s.mode]
 	if s.port == 0 {
-		return nil, permanent("invalid_connection", "connection %s: tls is starttls, implicit or none", name)
+		return nil, plan.Permanent("invalid_connection", "connection %s: tls is starttls, implicit or none", name)
 	}
-	if p := text(f["port"]); p != "" {
+	if p := value.Shown(f["port"]); p != "" {
 		if s.port, err = strconv.Atoi(p); err != nil || s.port < 1 || s.port > 65535 {
-			return nil, permanent("invalid_connection", "connection %s: port is a number up to 65535", name)
+			return nil, plan.Permanent("invalid_connection", "connection %s: port is a number up to 65535", name)
 		}
 	}
 	if strings.ContainsAny(s.host, ":/ ") || s.host == "" {
-		return nil, permanent("invalid_connection", "connection %s: host is a name without scheme or port; port: stands beside it", name)
+		return nil, plan.Permanent("invalid_connection", "connection %s: host is a name without scheme or port; port: stands beside it", name)
 	}
-	if ca := text(f["ca"]); ca != "" {
+	if ca := value.Shown(f["ca"]); ca != "" {
 		if s.roots = x509.NewCertPool(); !s.roots.AppendCertsFromPEM([]byte(ca)) {
-			return nil, permanent("invalid_connection", "connection %s: ca holds no certificate in PEM", name)
+			return nil, plan.Permanent("invalid_connection", "connection %s: ca holds no certificate in PEM", name)
 		}
 	}
 	if s.mode == "none" && s.user != "" && !loopback(s.host) {
-		return nil, permanent("invalid_connection", "connection %s: the password would be sent in the clear; set tls: starttls or implicit",
+		return nil, plan.Permanent("invalid_connection", "connection %s: the password would be sent in the clear; set tls: starttls or implicit",
 			name)
 	}
 	return s, nil
@@ -156,7 +144,7 @@ func (Send) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	to, err := m.GetRecipients()
 	if err != nil {
-		return nil, permanent("invalid_input", "recipients: %v", err)
+		return nil, plan.Permanent("invalid_input", "recipients: %v", err)
 	}
 	if err := s.send(ctx, in, m); err != nil {
 		return nil, err
@@ -172,7 +160,7 @@ func (Send) Do(ctx context.Context, in engine.Input) (any, error) {
 func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
 	dial, err := egress.DialOf(in.Client)
 	if err != nil {
-		return permanent("unsupported", "%v", err)
+		return plan.Permanent("unsupported", "%v", err)
 	}
 	config := &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12, RootCAs: s.roots}
 	var stop func() bool
@@ -215,7 +203,7 @@ func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
 	}
 	client, err := mail.NewClient(s.host, options...)
 	if err != nil {
-		return permanent("invalid_connection", "the SMTP client: %v", err)
+		return plan.Permanent("invalid_connection", "the SMTP client: %v", err)
 	}
 	if err := client.DialAndSendWithContext(ctx, m); err != nil && !m.IsDelivered() {
 		return s.explain(ctx, err)
@@ -262,7 +250,7 @@ func (s *server) explain(ctx context.Context, err error) error {
 	}
 	var certificate *tls.CertificateVerificationError
 	if errors.As(err, &certificate) {
-		return permanent("tls", "the certificate of %s is not trusted: %v (ca: of the connection names a private authority)", s.host,
+		return plan.Permanent("tls", "the certificate of %s is not trusted: %v (ca: of the connection names a private authority)", s.host,
 			certificate.Err)
 	}
 	status := code(err)

@@ -15,9 +15,10 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/wneessen/go-mail"
-
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows/value"
+	"github.com/wneessen/go-mail"
 )
 
 const (
@@ -31,18 +32,18 @@ const (
 // message builds the message of a step.
 func message(in engine.Input, from string) (*mail.Msg, error) {
 	m := mail.NewMsg(mail.WithNoDefaultUserAgent())
-	if s := text(in.With["from"]); s != "" {
+	if s := value.Shown(in.With["from"]); s != "" {
 		from = s
 	}
 	if from == "" {
-		return nil, permanent("invalid_input", "from is missing: write it in the step, or in the connection")
+		return nil, plan.Permanent("invalid_input", "from is missing: write it in the step, or in the connection")
 	}
 	sender, err := addresses("from", from)
 	if err != nil {
 		return nil, err
 	}
 	if len(sender) != 1 {
-		return nil, permanent("invalid_input", "from is one address")
+		return nil, plan.Permanent("invalid_input", "from is one address")
 	}
 	m.FromMailAddress(sender[0])
 	if err := recipients(m, in.With); err != nil {
@@ -55,7 +56,7 @@ func message(in engine.Input, from string) (*mail.Msg, error) {
 	if len(replyTo) > 0 {
 		m.ReplyToMailAddress(replyTo...)
 	}
-	subject := text(in.With["subject"])
+	subject := value.Shown(in.With["subject"])
 	if err := oneLine("subject", subject); err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func message(in engine.Input, from string) (*mail.Msg, error) {
 	if err := extraHeaders(m, in.With["headers"]); err != nil {
 		return nil, err
 	}
-	plain, html := text(in.With["text"]), text(in.With["html"])
+	plain, html := value.Shown(in.With["text"]), value.Shown(in.With["html"])
 	switch {
 	case plain != "":
 		m.SetBodyString(mail.TypeTextPlain, plain)
@@ -75,7 +76,7 @@ func message(in engine.Input, from string) (*mail.Msg, error) {
 	case html != "":
 		m.SetBodyString(mail.TypeTextHTML, html)
 	default:
-		return nil, permanent("invalid_input", "the message is empty: write text:, html:, or both")
+		return nil, plan.Permanent("invalid_input", "the message is empty: write text:, html:, or both")
 	}
 	return m, attach(m, in)
 }
@@ -97,9 +98,9 @@ func recipients(m *mail.Msg, with map[string]any) error {
 	}
 	switch {
 	case n == 0:
-		return permanent("invalid_input", "nobody is to get the mail: to, cc and bcc are empty")
+		return plan.Permanent("invalid_input", "nobody is to get the mail: to, cc and bcc are empty")
 	case n > maxRecipients:
-		return permanent("invalid_input", "%d recipients are too many for one mail: at most %d; loop with foreach:", n, maxRecipients)
+		return plan.Permanent("invalid_input", "%d recipients are too many for one mail: at most %d; loop with foreach:", n, maxRecipients)
 	}
 	return nil
 }
@@ -116,13 +117,13 @@ func addresses(what string, v any) ([]*netmail.Address, error) {
 	}
 	var out []*netmail.Address
 	for _, x := range list {
-		s := text(x)
+		s := value.Shown(x)
 		if err := oneLine(what, s); err != nil {
 			return nil, err
 		}
 		a, err := netmail.ParseAddress(s)
 		if err != nil {
-			return nil, permanent("invalid_input", "%s: %q is no mail address; write ada@example.com, or Ada <ada@example.com>, and several "+
+			return nil, plan.Permanent("invalid_input", "%s: %q is no mail address; write ada@example.com, or Ada <ada@example.com>, and several "+
 				"as a list", what, clean(s))
 		}
 		if err := oneLine(what, a.Name); err != nil { // a name may be written in an encoded form
@@ -139,7 +140,7 @@ func addresses(what string, v any) ([]*netmail.Address, error) {
 // oneLine refuses what would end a header line.
 func oneLine(what, s string) error {
 	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\t' || r == '\u2028' || r == '\u2029' }) {
-		return permanent("invalid_input", "%s holds a line break or another control character, which a mail header cannot carry", what)
+		return plan.Permanent("invalid_input", "%s holds a line break or another control character, which a mail header cannot carry", what)
 	}
 	return nil
 }
@@ -164,17 +165,17 @@ var settable = []string{"In-Reply-To", "References", "Auto-Submitted", "Importan
 func extraHeaders(m *mail.Msg, v any) error {
 	headers, ok := v.(map[string]any)
 	if !ok && v != nil {
-		return permanent("invalid_input", "headers is a map of names to texts")
+		return plan.Permanent("invalid_input", "headers is a map of names to texts")
 	}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		known := slices.ContainsFunc(settable, func(s string) bool { return strings.EqualFold(s, name) })
 		lower := strings.ToLower(name)
 		if !known && !strings.HasPrefix(lower, "x-") && !strings.HasPrefix(lower, "list-") ||
 			strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-			return permanent("invalid_input", "headers: %q cannot be set here; X-..., List-... and %s can", clean(name),
+			return plan.Permanent("invalid_input", "headers: %q cannot be set here; X-..., List-... and %s can", clean(name),
 				strings.Join(settable, ", "))
 		}
-		s := text(headers[name])
+		s := value.Shown(headers[name])
 		if err := oneLine("header "+name, s); err != nil {
 			return err
 		}
@@ -186,7 +187,7 @@ func extraHeaders(m *mail.Msg, v any) error {
 func attach(m *mail.Msg, in engine.Input) error {
 	list, ok := in.With["attachments"].([]any)
 	if !ok && in.With["attachments"] != nil {
-		return permanent("invalid_input", "attachments is a list: [{file: PATH}]")
+		return plan.Permanent("invalid_input", "attachments is a list: [{file: PATH}]")
 	}
 	total := 0
 	for i, x := range list {
@@ -200,11 +201,11 @@ func attach(m *mail.Msg, in engine.Input) error {
 			return err
 		}
 		if total += len(content); total > maxAttached {
-			return permanent("too_large", "the attachments are larger than %d MiB together, which mail servers refuse; send a link",
+			return plan.Permanent("too_large", "the attachments are larger than %d MiB together, which mail servers refuse; send a link",
 				maxAttached>>20)
 		}
 		if err := m.AttachReader(name, bytes.NewReader(content), mail.WithFileContentType(mail.ContentType(media))); err != nil {
-			return permanent("invalid_input", "%s: %v", what, err)
+			return plan.Permanent("invalid_input", "%s: %v", what, err)
 		}
 	}
 	return nil
@@ -219,13 +220,13 @@ func attachment(in engine.Input, what string, part map[string]any) (content []by
 			n++
 		case "filename", "type":
 		default:
-			return nil, "", "", permanent("invalid_input", "%s has no key %q; known are file, text, raw, filename, type", what, clean(k))
+			return nil, "", "", plan.Permanent("invalid_input", "%s has no key %q; known are file, text, raw, filename, type", what, clean(k))
 		}
 	}
 	if n != 1 {
-		return nil, "", "", permanent("invalid_input", "%s needs one of file (a path), text and raw (base64)", what)
+		return nil, "", "", plan.Permanent("invalid_input", "%s needs one of file (a path), text and raw (base64)", what)
 	}
-	name, media = text(part["filename"]), text(part["type"])
+	name, media = value.Shown(part["filename"]), value.Shown(part["type"])
 	if part["file"] != nil {
 		var p, known string
 		if content, p, known, err = fileContent(in, what, part["file"]); err != nil {
@@ -238,14 +239,14 @@ func attachment(in engine.Input, what string, part map[string]any) (content []by
 			media = known
 		}
 	} else if part["raw"] != nil {
-		if content, err = base64.StdEncoding.DecodeString(text(part["raw"])); err != nil {
-			return nil, "", "", permanent("invalid_input", "%s: raw is no base64", what)
+		if content, err = base64.StdEncoding.DecodeString(value.Shown(part["raw"])); err != nil {
+			return nil, "", "", plan.Permanent("invalid_input", "%s: raw is no base64", what)
 		}
 	} else {
-		content = []byte(text(part["text"]))
+		content = []byte(value.Shown(part["text"]))
 	}
 	if name == "" {
-		return nil, "", "", permanent("invalid_input", "%s needs filename:", what)
+		return nil, "", "", plan.Permanent("invalid_input", "%s needs filename:", what)
 	}
 	if err := oneLine(what+": filename", name); err != nil {
 		return nil, "", "", err
@@ -258,7 +259,7 @@ func attachment(in engine.Input, what string, part map[string]any) (content []by
 		media = "application/octet-stream"
 	}
 	if _, _, err := mime.ParseMediaType(media); err != nil || oneLine("", media) != nil {
-		return nil, "", "", permanent("invalid_input", "%s: type %q is no media type", what, clean(media))
+		return nil, "", "", plan.Permanent("invalid_input", "%s: type %q is no media type", what, clean(media))
 	}
 	return content, name, media, nil
 }
@@ -268,19 +269,19 @@ func fileContent(in engine.Input, what string, v any) (content []byte, name, med
 	name, ok := v.(string)
 	if m, isMap := v.(map[string]any); isMap {
 		name, ok = m["path"].(string)
-		media = text(m["content_type"])
+		media = value.Shown(m["content_type"])
 	}
 	if !ok {
-		return nil, "", "", permanent("invalid_input", "%s: file is a path, such as ${{ steps.report.output.path }} of a step with "+
+		return nil, "", "", plan.Permanent("invalid_input", "%s: file is a path, such as ${{ steps.report.output.path }} of a step with "+
 			"save: true", what)
 	}
 	f, size, err := in.Files.Open(name)
 	if err != nil {
-		return nil, "", "", permanent("no_file", "%s: %q cannot be read: %v", what, clean(name), err)
+		return nil, "", "", plan.Permanent("no_file", "%s: %q cannot be read: %v", what, clean(name), err)
 	}
 	defer f.Close()
 	if size > maxAttached {
-		return nil, "", "", permanent("too_large", "%s is larger than %d MiB, which mail servers refuse; send a link", what, maxAttached>>20)
+		return nil, "", "", plan.Permanent("too_large", "%s is larger than %d MiB, which mail servers refuse; send a link", what, maxAttached>>20)
 	}
 	content, err = io.ReadAll(io.LimitReader(f, maxAttached+1))
 	if err != nil {

@@ -78,26 +78,14 @@ type (
 // appending lets one line be written at a time, so that sizes are right.
 var appending sync.Mutex
 
-func permanent(code, format string, args ...any) error {
-	return &plan.Error{Message: fmt.Sprintf(format, args...), Code: code}
-}
-
-func text(v any) string {
-	s, err := value.Text(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return s
-}
-
 // open gives the folder and the path in it.
 func open(in engine.Input) (*os.Root, string, error) {
 	if in.Dir == "" || in.Folder == "" {
-		return nil, "", permanent("unsupported", "hookloom.yaml names no folder for files: add files: {folder: data}")
+		return nil, "", plan.Permanent("unsupported", "hookloom.yaml names no folder for files: add files: {folder: data}")
 	}
-	name := text(in.With["path"])
+	name := value.Shown(in.With["path"])
 	if !filepath.IsLocal(name) || strings.ContainsAny(name, "\x00\\") || path.Clean(name) == "." {
-		return nil, "", permanent("invalid_input", "path %q does not stay below the folder %s", value.CutText(name, 100), in.Folder)
+		return nil, "", plan.Permanent("invalid_input", "path %q does not stay below the folder %s", value.CutText(name, 100), in.Folder)
 	}
 	project, err := os.OpenRoot(in.Dir)
 	if err != nil {
@@ -106,7 +94,7 @@ func open(in engine.Input) (*os.Root, string, error) {
 	defer project.Close()
 	root, err := project.OpenRoot(in.Folder)
 	if err != nil {
-		return nil, "", permanent("no_file", "the folder %s of files: cannot be opened: %v", in.Folder, reason(err))
+		return nil, "", plan.Permanent("no_file", "the folder %s of files: cannot be opened: %v", in.Folder, reason(err))
 	}
 	return root, path.Clean(name), nil
 }
@@ -131,9 +119,9 @@ func regular(root *os.Root, name string) (fs.FileInfo, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case err != nil:
-		return nil, permanent("invalid_input", "path %q: %v", value.CutText(name, 100), reason(err))
+		return nil, plan.Permanent("invalid_input", "path %q: %v", value.CutText(name, 100), reason(err))
 	case !info.Mode().IsRegular():
-		return nil, permanent("invalid_input", "path %q is no file", value.CutText(name, 100))
+		return nil, plan.Permanent("invalid_input", "path %q is no file", value.CutText(name, 100))
 	}
 	return info, nil
 }
@@ -143,9 +131,9 @@ func limitOf(v any, usual, most int64) (int64, error) {
 	if v == nil {
 		return usual, nil
 	}
-	n, err := workflows.ParseSize(text(v))
+	n, err := workflows.ParseSize(value.Shown(v))
 	if err != nil || n < 1 || n > most {
-		return 0, permanent("invalid_input", "max_size is a size up to %s", workflows.SizeText(most))
+		return 0, plan.Permanent("invalid_input", "max_size is a size up to %s", workflows.SizeText(most))
 	}
 	return n, nil
 }
@@ -163,7 +151,7 @@ func (Read) Do(ctx context.Context, in engine.Input) (any, error) {
 	defer root.Close()
 	info, err := regular(root, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, permanent("no_file", "there is no file %q in the folder %s", value.CutText(name, 100), in.Folder)
+		return nil, plan.Permanent("no_file", "there is no file %q in the folder %s", value.CutText(name, 100), in.Folder)
 	}
 	if err != nil {
 		return nil, err
@@ -178,10 +166,11 @@ func (Read) Do(ctx context.Context, in engine.Input) (any, error) {
 		return nil, broken(name, err)
 	}
 	if int64(len(raw)) > limit {
-		return nil, permanent("too_large", "%q is larger than %s; max_size: allows up to %s", value.CutText(name, 100), workflows.SizeText(limit),
+		return nil, plan.Permanent("too_large", "%q is larger than %s; max_size: allows up to %s", value.CutText(name, 100),
+			workflows.SizeText(limit),
 			workflows.SizeText(mostRead))
 	}
-	content, err := parse(text(in.With["parse"]), name, raw)
+	content, err := parse(value.Shown(in.With["parse"]), name, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +183,7 @@ func parse(how, name string, raw []byte) (any, error) {
 	case isJSON:
 		v, err := value.DecodeJSON(raw)
 		if err != nil {
-			return nil, permanent("bad_data", "%q cannot be read as JSON: %v (parse: text takes it as it is)", value.CutText(name, 100), err)
+			return nil, plan.Permanent("bad_data", "%q cannot be read as JSON: %v (parse: text takes it as it is)", value.CutText(name, 100), err)
 		}
 		return v, nil
 	case how == "base64", how != "text" && !utf8.Valid(raw):
@@ -209,14 +198,14 @@ func (Append) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	line := text(in.With["text"])
+	line := value.Shown(in.With["text"])
 	if body, given := in.With["body"]; given {
 		if in.With["text"] != nil {
-			return nil, permanent("invalid_input", "text and body exclude each other")
+			return nil, plan.Permanent("invalid_input", "text and body exclude each other")
 		}
 		b, err := value.EncodeJSON(body)
 		if err != nil {
-			return nil, permanent("too_large", "body: %v", err)
+			return nil, plan.Permanent("too_large", "body: %v", err)
 		}
 		line = string(b)
 	}
@@ -239,13 +228,13 @@ func (Append) Do(ctx context.Context, in engine.Input) (any, error) {
 		before = info.Size()
 	}
 	if before+int64(len(line)) > limit {
-		return nil, permanent("too_large", "%q would be larger than %s: write to another file, or raise max_size", value.CutText(name, 100),
+		return nil, plan.Permanent("too_large", "%q would be larger than %s: write to another file, or raise max_size", value.CutText(name, 100),
 			workflows.SizeText(limit))
 	}
 	if err := write(root, name, line); err != nil {
 		return nil, broken(name, err)
 	}
-	return map[string]any{"path": text(in.With["path"]), "size": int(before) + len(line)}, nil
+	return map[string]any{"path": value.Shown(in.With["path"]), "size": int(before) + len(line)}, nil
 }
 
 // write adds a line and waits until it is on disk.

@@ -12,13 +12,12 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/mattn/go-sqlite3"
-
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows/value"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/mattn/go-sqlite3"
 )
 
 // codeOf is the database's own code of an error: SQLSTATE of PostgreSQL, the number of
@@ -71,8 +70,9 @@ func (t *target) explain(ctx context.Context, err error) error {
 	case errors.Is(err, egress.ErrRefused):
 		return &plan.Error{Message: err.Error(), Code: "address_not_allowed"}
 	case errors.As(err, &certificate):
-		return permanent("tls", "the certificate of %s is not trusted: %v (ca: of the connection names a private authority, sslmode=require or "+
-			"tls=skip-verify in its url encrypts without a check)", t.url.Hostname(), certificate.Err)
+		return plan.Permanent("tls",
+			"the certificate of %s is not trusted: %v (ca: of the connection names a private authority, sslmode=require or "+
+				"tls=skip-verify in its url encrypts without a check)", t.url.Hostname(), certificate.Err)
 	case code == "" && errors.Is(err, errCommit):
 		return errors.Join(&plan.Error{Message: t.said(err), Code: "network", Retryable: true}, engine.ErrUnanswered)
 	case code == "" && t.isNetwork(err):

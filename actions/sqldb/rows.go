@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -28,7 +29,7 @@ func read(rows *sql.Rows, limit int) (*table, error) {
 	out, size, seen := &table{columns: []any{}, rows: []any{}}, 0, map[string]bool{}
 	for _, c := range types {
 		if seen[c.Name()] {
-			return nil, permanent("invalid_input", "two columns are named %q: give one another name with AS", value.CutText(c.Name(), 60))
+			return nil, plan.Permanent("invalid_input", "two columns are named %q: give one another name with AS", value.CutText(c.Name(), 60))
 		}
 		seen[c.Name()] = true
 		out.columns = append(out.columns, c.Name())
@@ -39,7 +40,7 @@ func read(rows *sql.Rows, limit int) (*table, error) {
 	}
 	for rows.Next() {
 		if len(out.rows) >= limit {
-			return nil, permanent("too_large", "there are more than %d rows: add LIMIT to the statement, or raise max_rows", limit)
+			return nil, plan.Permanent("too_large", "there are more than %d rows: add LIMIT to the statement, or raise max_rows", limit)
 		}
 		if err := rows.Scan(to...); err != nil {
 			return nil, fmt.Errorf("reading a row: %w", err)
@@ -50,7 +51,7 @@ func read(rows *sql.Rows, limit int) (*table, error) {
 		}
 		bytes, _, _ := value.Size(row)
 		if size += bytes; size > value.MaxSize {
-			return nil, permanent("too_large", "the rows are larger than %d MiB: ask for less rows or columns", value.MaxSize>>20)
+			return nil, plan.Permanent("too_large", "the rows are larger than %d MiB: ask for less rows or columns", value.MaxSize>>20)
 		}
 		out.rows = append(out.rows, row)
 	}
@@ -64,7 +65,7 @@ func cell(kind string, v any) any {
 	case int64:
 		return int(v)
 	case uint64:
-		return text(v)
+		return value.Shown(v)
 	case float32:
 		f, err := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64)
 		if err != nil {

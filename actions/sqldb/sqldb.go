@@ -91,19 +91,6 @@ type (
 	Exec  struct{}
 )
 
-// permanent is an error that no repetition helps.
-func permanent(code, format string, args ...any) error {
-	return &plan.Error{Message: fmt.Sprintf(format, args...), Code: code}
-}
-
-func text(v any) string {
-	s, err := value.Text(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return s
-}
-
 // statement is one to carry out.
 type statement struct {
 	text string
@@ -132,7 +119,7 @@ func (Query) Do(ctx context.Context, in engine.Input) (any, error) {
 	limit := defaultRows
 	if n, given := in.With["max_rows"].(int); given {
 		if limit = n; n < 1 || n > mostRows {
-			return nil, permanent("invalid_input", "max_rows is a number from 1 to %d", mostRows)
+			return nil, plan.Permanent("invalid_input", "max_rows is a number from 1 to %d", mostRows)
 		}
 	}
 	args, err := listOf("args", in.With["args"])
@@ -141,7 +128,7 @@ func (Query) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	var out *table
 	err = transact(ctx, in, true, func(t *target, tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, text(in.With["query"]), t.arguments(args)...)
+		rows, err := tx.QueryContext(ctx, value.Shown(in.With["query"]), t.arguments(args)...)
 		if err != nil {
 			return err
 		}
@@ -171,7 +158,7 @@ func (Exec) Do(ctx context.Context, in engine.Input) (any, error) {
 			}
 		}
 		if want, given := in.With["expect"].(int); given && affected != want {
-			return permanent("conflict", "%d rows were affected, and expect is %d: nothing was changed", affected, want)
+			return plan.Permanent("conflict", "%d rows were affected, and expect is %d: nothing was changed", affected, want)
 		}
 		return nil
 	})
@@ -183,13 +170,13 @@ func (Exec) Do(ctx context.Context, in engine.Input) (any, error) {
 
 // statements gives what sql/exec is to carry out.
 func statements(with map[string]any) ([]statement, error) {
-	one := text(with["statement"])
+	one := value.Shown(with["statement"])
 	several, err := listOf("statements", with["statements"])
 	if err != nil {
 		return nil, err
 	}
 	if (one == "") == (len(several) == 0) {
-		return nil, permanent("invalid_input", "write statement:, or statements: with a list of them")
+		return nil, plan.Permanent("invalid_input", "write statement:, or statements: with a list of them")
 	}
 	args, err := listOf("args", with["args"])
 	if err != nil {
@@ -206,7 +193,7 @@ func statements(with map[string]any) ([]statement, error) {
 	for i, row := range batch {
 		list, isList := row.([]any)
 		if !isList {
-			return nil, permanent("invalid_input", "batch[%d] is a list of values", i)
+			return nil, plan.Permanent("invalid_input", "batch[%d] is a list of values", i)
 		}
 		out = append(out, statement{one, list})
 	}
@@ -216,16 +203,16 @@ func statements(with map[string]any) ([]statement, error) {
 		if err != nil {
 			return nil, err
 		}
-		if text(m["statement"]) == "" {
-			return nil, permanent("invalid_input", "statements[%d] needs statement:", i)
+		if value.Shown(m["statement"]) == "" {
+			return nil, plan.Permanent("invalid_input", "statements[%d] needs statement:", i)
 		}
-		out = append(out, statement{text(m["statement"]), list})
+		out = append(out, statement{value.Shown(m["statement"]), list})
 	}
 	switch {
 	case with["batch"] != nil && (one == "" || len(args) > 0):
-		return nil, permanent("invalid_input", "batch goes with statement, in place of args")
+		return nil, plan.Permanent("invalid_input", "batch goes with statement, in place of args")
 	case len(out) > mostStatements:
-		return nil, permanent("too_large", "%d statements are too many for one transaction: at most %d", len(out), mostStatements)
+		return nil, plan.Permanent("too_large", "%d statements are too many for one transaction: at most %d", len(out), mostStatements)
 	}
 	return out, nil
 }
@@ -233,7 +220,7 @@ func statements(with map[string]any) ([]statement, error) {
 func listOf(what string, v any) ([]any, error) {
 	list, isList := v.([]any)
 	if !isList && v != nil {
-		return nil, permanent("invalid_input", "%s is a list", what)
+		return nil, plan.Permanent("invalid_input", "%s is a list", what)
 	}
 	return list, nil
 }
@@ -334,19 +321,19 @@ func (t *target) bound(ctx context.Context, tx *sql.Tx) error {
 
 // targetOf reads the connection that a step names.
 func targetOf(in engine.Input) (*target, error) {
-	name := cmp.Or(text(in.With["connection"]), connector.Name)
+	name := cmp.Or(value.Shown(in.With["connection"]), connector.Name)
 	c := in.Connections[name]
 	if c == nil {
-		return nil, permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
+		return nil, plan.Permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
 	}
 	f, err := c.FieldValues(connector, in.Secret, in.Now)
 	if err != nil {
-		return nil, permanent("invalid_connection", "%v", err)
+		return nil, plan.Permanent("invalid_connection", "%v", err)
 	}
-	u, err := url.Parse(text(f["url"]))
+	u, err := url.Parse(value.Shown(f["url"]))
 	if err != nil { // its error would show the password
-		return nil, permanent("invalid_connection", "connection %s: url cannot be read; characters such as @ or / in the password are "+
+		return nil, plan.Permanent("invalid_connection", "connection %s: url cannot be read; characters such as @ or / in the password are "+
 			"percent-encoded", name)
 	}
-	return newTarget(name, u, text(f["ca"]))
+	return newTarget(name, u, value.Shown(f["ca"]))
 }

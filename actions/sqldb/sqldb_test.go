@@ -86,7 +86,7 @@ func (p *project) want(out any, err error, want string) {
 	}
 }
 
-// sequence is what all databases do alike; ph writes their placeholders.
+// sequence runs the statements that all databases support; ph returns the n-th placeholder.
 func (p *project) sequence(key string, ph func(int) string) {
 	p.t.Helper()
 	out, err := p.exec(map[string]any{"statement": "CREATE TABLE orders (id " + key + ", name VARCHAR(100) UNIQUE, total DECIMAL(10,2))"})

@@ -16,13 +16,13 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows/value"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/mattn/go-sqlite3"
-
-	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/egress"
-	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // target is the database of a connection. Kind is postgres, mysql or sqlite.
@@ -37,14 +37,15 @@ func newTarget(name string, u *url.URL, ca string) (*target, error) {
 	t := &target{name: name, url: u, kind: map[string]string{"postgres": "postgres", "postgresql": "postgres", "mysql": "mysql",
 		"mariadb": "mysql", "sqlite": "sqlite"}[u.Scheme]}
 	if t.kind == "" {
-		return nil, permanent("invalid_connection", "connection %s: url begins with postgres://, mysql:// or sqlite:", name)
+		return nil, plan.Permanent("invalid_connection", "connection %s: url begins with postgres://, mysql:// or sqlite:", name)
 	}
 	if t.kind != "sqlite" && (u.Hostname() == "" || u.User.Username() == "" || strings.Contains(u.Host, ",")) {
-		return nil, permanent("invalid_connection", "connection %s: url needs a user and one host: %s://USER:PASSWORD@HOST/DB", name, u.Scheme)
+		return nil, plan.Permanent("invalid_connection", "connection %s: url needs a user and one host: %s://USER:PASSWORD@HOST/DB",
+			name, u.Scheme)
 	}
 	if ca != "" {
 		if t.roots = x509.NewCertPool(); !t.roots.AppendCertsFromPEM([]byte(ca)) {
-			return nil, permanent("invalid_connection", "connection %s: ca holds no certificate in PEM", name)
+			return nil, plan.Permanent("invalid_connection", "connection %s: ca holds no certificate in PEM", name)
 		}
 	}
 	return t, nil
@@ -77,7 +78,7 @@ func (t *target) open(in engine.Input, readOnly bool) (*sql.DB, error) {
 	}
 	dial, err := egress.DialOf(in.Client)
 	if err != nil {
-		return nil, permanent("unsupported", "%v", err)
+		return nil, plan.Permanent("unsupported", "%v", err)
 	}
 	if t.kind == "mysql" {
 		return t.openMySQL(dial)
@@ -93,7 +94,7 @@ func (t *target) openPostgres(dial egress.Dial) (*sql.DB, error) {
 	q := t.url.Query()
 	for k := range q {
 		if !slices.Contains(postgresParams, k) {
-			return nil, permanent("invalid_connection", "connection %s: url has the parameter %q; known are %s", t.name, value.CutText(k, 40),
+			return nil, plan.Permanent("invalid_connection", "connection %s: url has the parameter %q; known are %s", t.name, value.CutText(k, 40),
 				strings.Join(postgresParams, ", "))
 		}
 	}
@@ -107,7 +108,7 @@ func (t *target) openPostgres(dial egress.Dial) (*sql.DB, error) {
 	u.Scheme, u.RawQuery = "postgres", q.Encode()
 	config, err := pgx.ParseConfig(u.String())
 	if err != nil {
-		return nil, permanent("invalid_connection", "connection %s: url cannot be read; sslmode is disable, prefer, require, verify-ca or "+
+		return nil, plan.Permanent("invalid_connection", "connection %s: url cannot be read; sslmode is disable, prefer, require, verify-ca or "+
 			"verify-full", t.name)
 	}
 	// The URL alone counts, not the process's own environment.
@@ -147,7 +148,7 @@ func (t *target) openMySQL(dial egress.Dial) (*sql.DB, error) {
 	}
 	for k := range t.url.Query() {
 		if k != "tls" {
-			return nil, permanent("invalid_connection", "connection %s: url has the parameter %q; known is tls", t.name, value.CutText(k, 40))
+			return nil, plan.Permanent("invalid_connection", "connection %s: url has the parameter %q; known is tls", t.name, value.CutText(k, 40))
 		}
 	}
 	mode := t.url.Query().Get("tls")
@@ -158,12 +159,12 @@ func (t *target) openMySQL(dial egress.Dial) (*sql.DB, error) {
 	case mode == "skip-verify":
 		config.InsecureSkipVerify = true // the operator's own word, for a server without a certificate of an authority
 	case mode != "" && mode != "true":
-		return nil, permanent("invalid_connection", "connection %s: tls is true, skip-verify or false", t.name)
+		return nil, plan.Permanent("invalid_connection", "connection %s: tls is true, skip-verify or false", t.name)
 	}
 	c.TLS = config
 	k, err := mysql.NewConnector(c)
 	if err != nil {
-		return nil, permanent("invalid_connection", "connection %s: url cannot be used", t.name)
+		return nil, plan.Permanent("invalid_connection", "connection %s: url cannot be used", t.name)
 	}
 	return sql.OpenDB(k), nil
 }
@@ -176,20 +177,20 @@ func (t *target) openSQLite(in engine.Input, readOnly bool) (*sql.DB, error) {
 	}
 	name = strings.TrimPrefix(name, "./")
 	if in.Dir == "" || !filepath.IsLocal(name) || t.url.Host != "" || t.url.RawQuery != "" || strings.ContainsAny(name, "?#%") {
-		return nil, permanent("invalid_connection", "connection %s: sqlite: is followed by the path of a file of the project, such as "+
+		return nil, plan.Permanent("invalid_connection", "connection %s: sqlite: is followed by the path of a file of the project, such as "+
 			"sqlite:data/shop.db", t.name)
 	}
 	root, err := os.OpenRoot(in.Dir)
 	if err != nil {
-		return nil, permanent("invalid_connection", "connection %s: the project's folder: %v", t.name, err)
+		return nil, plan.Permanent("invalid_connection", "connection %s: the project's folder: %v", t.name, err)
 	}
 	defer root.Close()
 	info, err := root.Stat(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && readOnly:
-		return nil, permanent("no_file", "connection %s: there is no file %s in the project", t.name, name)
+		return nil, plan.Permanent("no_file", "connection %s: there is no file %s in the project", t.name, name)
 	case err != nil && !errors.Is(err, os.ErrNotExist), err == nil && !info.Mode().IsRegular():
-		return nil, permanent("invalid_connection", "connection %s: %s is no file of the project", t.name, name)
+		return nil, plan.Permanent("invalid_connection", "connection %s: %s is no file of the project", t.name, name)
 	}
 	mode, lock := "rwc", "&_txlock=immediate"
 	if readOnly {
@@ -224,7 +225,7 @@ func (t *target) notOurs(ctx context.Context, tx *sql.Tx) error {
 	n := 0
 	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name IN ('runs_view', 'sightings')").Scan(&n)
 	if err == nil && n == 2 {
-		return permanent("invalid_connection", "connection %s: this is Hookloom's own database; hookloom store and the store/ actions keep "+
+		return plan.Permanent("invalid_connection", "connection %s: this is Hookloom's own database; hookloom store and the store/ actions keep "+
 			"values in it", t.name)
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -67,19 +68,19 @@ func (CSVParse) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text(in.With["text"]), "\ufeff")))
+	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(value.Shown(in.With["text"]), "\ufeff")))
 	r.Comma, r.FieldsPerRecord, r.ReuseRecord = sep, -1, true
 	if header, given := in.With["header"].(bool); !given || header {
 		first, err := r.Read()
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, permanent("bad_data", "the CSV cannot be read: %v", err)
+			return nil, plan.Permanent("bad_data", "the CSV cannot be read: %v", err)
 		}
 		if columns == nil {
 			columns = slices.Clone(first)
 		}
 	}
 	if twice := repeated(columns); twice != "" {
-		return nil, permanent("bad_data", "the column %q is there twice: name the columns with columns:, and write header: true", twice)
+		return nil, plan.Permanent("bad_data", "the column %q is there twice: name the columns with columns:, and write header: true", twice)
 	}
 	numbers, _ := in.With["numbers"].(bool)
 	rows, err := rowsOf(r, columns, numbers)
@@ -102,10 +103,10 @@ func rowsOf(r *csv.Reader, columns []string, numbers bool) ([]any, error) {
 			return rows, nil
 		}
 		if err != nil {
-			return nil, permanent("bad_data", "the CSV cannot be read: %v", err)
+			return nil, plan.Permanent("bad_data", "the CSV cannot be read: %v", err)
 		}
 		if cells += len(record) + 1; cells > value.MaxJSONNodes {
-			return nil, permanent("too_large", "the CSV has more than %d cells: split it", value.MaxJSONNodes)
+			return nil, plan.Permanent("too_large", "the CSV has more than %d cells: split it", value.MaxJSONNodes)
 		}
 		line, _ := r.FieldPos(0)
 		if len(columns) == 0 {
@@ -117,7 +118,7 @@ func rowsOf(r *csv.Reader, columns []string, numbers bool) ([]any, error) {
 			continue
 		}
 		if len(record) != len(columns) {
-			return nil, permanent("bad_data", "line %d of the CSV has %d cells, and there are %d columns (is delimiter: right?)", line,
+			return nil, plan.Permanent("bad_data", "line %d of the CSV has %d cells, and there are %d columns (is delimiter: right?)", line,
 				len(record), len(columns))
 		}
 		row := make(map[string]any, len(columns))
@@ -155,7 +156,7 @@ func repeated(list []string) string {
 
 // delimiter reads the word or the character.
 func delimiter(v any) (rune, error) {
-	switch s := text(v); {
+	switch s := value.Shown(v); {
 	case v == nil, s == "comma":
 		return ',', nil
 	case s == "semicolon":
@@ -168,7 +169,8 @@ func delimiter(v any) (rune, error) {
 		r, _ := utf8.DecodeRuneInString(s)
 		return r, nil
 	default:
-		return 0, permanent("invalid_input", "delimiter %q is not known: comma, semicolon, tab, pipe, or one character", value.CutText(s, 20))
+		return 0, plan.Permanent("invalid_input", "delimiter %q is not known: comma, semicolon, tab, pipe, or one character",
+			value.CutText(s, 20))
 	}
 }
 
@@ -180,7 +182,7 @@ func (CSVMake) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	rows, ok := in.With["rows"].([]any)
 	if !ok {
-		return nil, permanent("invalid_input", "rows is a list of objects, or of lists")
+		return nil, plan.Permanent("invalid_input", "rows is a list of objects, or of lists")
 	}
 	columns, err := names("columns", in.With["columns"])
 	if err != nil {
@@ -202,14 +204,14 @@ func (CSVMake) Do(ctx context.Context, in engine.Input) (any, error) {
 	for i, row := range rows {
 		cells, err := cellsOf(row, columns, safe)
 		if err != nil {
-			return nil, permanent("invalid_input", "rows[%d] %v", i, err)
+			return nil, plan.Permanent("invalid_input", "rows[%d] %v", i, err)
 		}
 		if err := w.Write(cells); err != nil {
-			return nil, permanent("too_large", "the CSV: %v", err)
+			return nil, plan.Permanent("too_large", "the CSV: %v", err)
 		}
 	}
 	if w.Flush(); w.Error() != nil {
-		return nil, permanent("too_large", "the CSV: %v", w.Error())
+		return nil, plan.Permanent("too_large", "the CSV: %v", w.Error())
 	}
 	return fit(map[string]any{"text": out.String(), "count": len(rows)})
 }
@@ -245,7 +247,7 @@ func cellsOf(row any, columns []string, safe bool) ([]string, error) {
 	}
 	out := make([]string, len(cells))
 	for i, c := range cells {
-		out[i] = text(c)
+		out[i] = value.Shown(c)
 		if s, isText := c.(string); safe && isText && s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
 			out[i] = "'" + s // OWASP, CSV injection
 		}

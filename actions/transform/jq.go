@@ -11,11 +11,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/itchyny/gojq"
-
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
+	"github.com/itchyny/gojq"
 )
 
 // JQSpec describes jq.
@@ -63,9 +63,9 @@ func (JQ) Do(ctx context.Context, in engine.Input) (any, error) {
 	for _, n := range names {
 		values = append(values, args[n[1:]])
 	}
-	code, err := compiled(text(in.With["program"]), names)
+	code, err := compiled(value.Shown(in.With["program"]), names)
 	if err != nil {
-		return nil, permanent("invalid_input", "program: %v", err)
+		return nil, plan.Permanent("invalid_input", "program: %v", err)
 	}
 	select {
 	case jqSlots <- struct{}{}:
@@ -81,7 +81,7 @@ func (JQ) Do(ctx context.Context, in engine.Input) (any, error) {
 	case all:
 		return fit(results)
 	case len(results) > 1:
-		return nil, permanent("invalid_input", "the program gives more than one result: put it in [ ], or write all: true for a list")
+		return nil, plan.Permanent("invalid_input", "the program gives more than one result: put it in [ ], or write all: true for a list")
 	case len(results) == 0:
 		return nil, nil
 	}
@@ -120,7 +120,7 @@ func run(ctx context.Context, code *gojq.Code, input any, values []any, all bool
 		v = plain(v)
 		bytes, _, _ := value.Size(v)
 		if size += bytes; size > value.MaxSize || len(results) >= value.MaxJSONNodes {
-			return nil, permanent("too_large", "the results are more than %d MiB, or more than %d: take less of the data",
+			return nil, plan.Permanent("too_large", "the results are more than %d MiB, or more than %d: take less of the data",
 				value.MaxSize>>20, value.MaxJSONNodes)
 		}
 		if results = append(results, v); !all && len(results) > 1 {
@@ -132,11 +132,11 @@ func run(ctx context.Context, code *gojq.Code, input any, values []any, all bool
 func explain(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTooSlow), errors.Is(cause, errTooMuch):
-		return permanent("too_large", "%v: take less of the data, or split the step", cause)
+		return plan.Permanent("too_large", "%v: take less of the data, or split the step", cause)
 	case cause != nil:
 		return cause
 	}
-	return permanent("jq", "the program failed: %s", strings.ToValidUTF8(value.CutText(err.Error(), 500), "\ufffd"))
+	return plan.Permanent("jq", "the program failed: %s", strings.ToValidUTF8(value.CutText(err.Error(), 500), "\ufffd"))
 }
 
 // watch ends a program that takes too much time or memory. The process's memory is what

@@ -6,33 +6,17 @@
 package transform
 
 import (
-	"fmt"
-
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows/value"
 )
-
-// permanent is an error that no repetition helps.
-func permanent(code, format string, args ...any) error {
-	return &plan.Error{Message: fmt.Sprintf(format, args...), Code: code}
-}
 
 // fit holds what an action gives to the limits of a step's output.
 func fit(v any) (any, error) {
 	out, err := value.Fit(v)
 	if err != nil {
-		return nil, permanent("too_large", "the result %v: take less of the data", err)
+		return nil, plan.Permanent("too_large", "the result %v: take less of the data", err)
 	}
 	return out, nil
-}
-
-// text gives an input as text, "" when it is absent.
-func text(v any) string {
-	s, err := value.Text(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return s
 }
 
 // names gives a list of texts, such as names of columns.
@@ -42,11 +26,11 @@ func names(what string, v any) ([]string, error) {
 	}
 	list, ok := v.([]any)
 	if !ok {
-		return nil, permanent("invalid_input", "%s is a list of names, such as [id, email]", what)
+		return nil, plan.Permanent("invalid_input", "%s is a list of names, such as [id, email]", what)
 	}
 	var out []string
 	for _, x := range list {
-		out = append(out, text(x))
+		out = append(out, value.Shown(x))
 	}
 	return out, nil
 }

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -65,7 +66,7 @@ func (XMLParse) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	p := &parser{lists: lists}
 	p.prefixes, _ = in.With["prefixes"].(bool)
-	d := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(text(in.With["text"]), "\ufeff")))
+	d := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(value.Shown(in.With["text"]), "\ufeff")))
 	// The text is decoded already, whatever its declaration says.
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	for {
@@ -78,15 +79,15 @@ func (XMLParse) Do(ctx context.Context, in engine.Input) (any, error) {
 		}
 		if err != nil {
 			line, column := d.InputPos()
-			return nil, permanent("bad_data", "the XML cannot be read: line %d, column %d: %v", line, column,
+			return nil, plan.Permanent("bad_data", "the XML cannot be read: line %d, column %d: %v", line, column,
 				strings.TrimPrefix(err.Error(), "XML syntax error on "))
 		}
 	}
 	if len(p.open) > 0 {
-		return nil, permanent("bad_data", "the XML ends inside of element %s", p.open[len(p.open)-1].name)
+		return nil, plan.Permanent("bad_data", "the XML ends inside of element %s", p.open[len(p.open)-1].name)
 	}
 	if p.root == nil {
-		return nil, permanent("bad_data", "the XML has no element")
+		return nil, plan.Permanent("bad_data", "the XML has no element")
 	}
 	return fit(p.root)
 }
@@ -176,7 +177,7 @@ func (p *parser) end(name string) error {
 func (XMLMake) Do(ctx context.Context, in engine.Input) (any, error) {
 	root, ok := in.With["value"].(map[string]any)
 	if !ok || len(root) != 1 {
-		return nil, permanent("invalid_input", "value is an object with one field, the root element: {order: {...}}")
+		return nil, plan.Permanent("invalid_input", "value is an object with one field, the root element: {order: {...}}")
 	}
 	order, err := names("order", in.With["order"])
 	if err != nil {
@@ -188,12 +189,12 @@ func (XMLMake) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	for name, v := range root {
 		if _, isList := v.([]any); isList {
-			return nil, permanent("invalid_input", "the root element %s is a list, and there can be only one", value.CutText(name, 50))
+			return nil, plan.Permanent("invalid_input", "the root element %s is a list, and there can be only one", value.CutText(name, 50))
 		}
 		w.element(name, v, 0)
 	}
 	if w.err != nil {
-		return nil, permanent("invalid_input", "the XML cannot be written: %v", w.err)
+		return nil, plan.Permanent("invalid_input", "the XML cannot be written: %v", w.err)
 	}
 	return fit(map[string]any{"text": w.out.String()})
 }
@@ -270,7 +271,7 @@ func (w *writer) sorted(fields map[string]any) []string {
 }
 
 func (w *writer) escaped(v any) {
-	s := text(v)
+	s := value.Shown(v)
 	if v == nil || s == "" || w.err != nil {
 		return
 	}

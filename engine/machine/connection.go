@@ -65,7 +65,7 @@ func (e *Engine) resumeReady(ex *execution) {
 			continue
 		}
 		if _, err := e.resumeHeld(e.work, name); err != nil && e.work.Err() == nil {
-			e.o.Log.Error("runs that wait for a connection go on later", "connection", name, "error", err)
+			e.o.Log.Error("runs that wait for a connection cannot be resumed yet", "connection", name, "error", err)
 		}
 	}
 }

@@ -6,6 +6,7 @@
 package plan
 
 import (
+	"fmt"
 	"time"
 )
 
@@ -49,6 +50,12 @@ type Record struct {
 	Destination string
 	// bytes, values and memory are the size of Output, once it was counted.
 	bytes, values, memory int
+}
+
+// Permanent returns an error that a retry does not help. code is one of engine.ErrorCodes, or
+// the author's own.
+func Permanent(code, format string, args ...any) error {
+	return &Error{Message: fmt.Sprintf(format, args...), Code: code}
 }
 
 // Error is why a step, or a run, failed.

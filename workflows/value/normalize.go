@@ -234,6 +234,15 @@ func normalizeOther(v any, m Meter, depth int) (any, error) {
 	return nil, fmt.Errorf("the result is %s, which is not data", Describe(v))
 }
 
+// Shown returns v as text, as Text does, or as fmt.Sprint does where it has no text.
+func Shown(v any) string {
+	s, err := Text(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return s
+}
+
 // Text writes a value as it stands inside a larger text (language.md 2.3 rule
 // 5): integers as digits, floats shortest without an exponent, times RFC 3339
 // UTC, lists and maps compact JSON, nil as nothing.
