@@ -153,12 +153,16 @@ func TestARefusedTokenIsRenewedOnceACallForAllWhoWereRefused(t *testing.T) {
 	server := newTokenServer(t)
 	p := newPlace(t, server)
 	source := p.process(p.db)
-	var wg sync.WaitGroup
+	var calls []*auth.Credential // all with the first token
 	for range 50 {
 		k, err := ready(t, source, p.to["crm"])
 		if err != nil {
 			t.Fatal(err)
 		}
+		calls = append(calls, k)
+	}
+	var wg sync.WaitGroup
+	for _, k := range calls {
 		wg.Go(func() {
 			again, err := k.Renew(t.Context(), 401, nil)
 			if !again || err != nil {

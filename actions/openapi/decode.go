@@ -58,7 +58,7 @@ func decode(text []byte) (*object, error) {
 	}
 	o, ok := v.(*object)
 	if !ok {
-		return nil, errors.New("this is no OpenAPI, Swagger or Postman document: it is not a map of keys such as openapi and paths")
+		return nil, errors.New("this is not an OpenAPI, Swagger or Postman document: it is not a map of keys such as openapi and paths")
 	}
 	return o, nil
 }
