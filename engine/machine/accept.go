@@ -117,6 +117,7 @@ func (e *Engine) arrived(ev *engine.Event, fromInbox bool) {
 // of it.
 func (e *Engine) matchAndDrive(ev *engine.Event) {
 	defer e.goroutines.Done()
+	growStack()
 	id := ev.ID
 	ev, err := e.awaitShare(e.work, ev)
 	if err != nil {

@@ -81,21 +81,25 @@ const (
 // room is how many events may be taken up now. What would only wait for a run's slot,
 // or for its turn at a destination that is kept busy, is better left in the inbox: as a
 // run it would be written and read back. But slow runs hold back no event as long as
-// there are slots: those that have been at work for slowFrom do not count. It is called
-// with the lock held.
+// there are slots: those that have been at work for slowFrom do not count. Events that
+// are being decided may each begin a run, so that with them there are never more runs
+// than the permits of one destination. It is called with the lock held.
 func (e *Engine) room() int {
 	n := len(e.atWork)
 	free := e.o.MaxRuns - n
 	if n >= e.maxRunsForIntake() {
 		n -= e.slow()
 	}
-	return max(0, min(e.o.MaxMatches-len(e.matching)-e.fast.deciding, e.maxRunsForIntake()-n, free))
+	deciding := len(e.matching) + e.fast.deciding
+	return max(0, min(e.o.MaxMatches-deciding, e.maxRunsForIntake()-n, free, e.maxPermits()-n-deciding))
 }
 
 // maxRunsForIntake is the number of quick runs at work above which no more events are taken
-// up: 5/8 of MaxRuns. It is below the 3/4 that one destination may use (package destination),
-// so that new runs do not queue for a permit.
+// up: 5/8 of MaxRuns. It is below maxPermits, so that new runs do not queue for a permit.
 func (e *Engine) maxRunsForIntake() int { return e.o.MaxRuns - e.o.MaxRuns*3/8 }
+
+// maxPermits is how many runs one destination may keep busy (package destination).
+func (e *Engine) maxPermits() int { return e.o.MaxRuns - e.o.MaxRuns/4 }
 
 const (
 	slowFrom   = 250 * time.Millisecond
