@@ -21,7 +21,7 @@ type Sink interface {
 	// AcceptAll stores the events of one request, all or none.
 	AcceptAll(ctx context.Context, ds []*Delivery) ([]Receipt, error)
 	// Await waits for the end of an event's run.
-	Await(ctx context.Context, id EventID) (*Ended, error)
+	Await(ctx context.Context, id EventID) (*AwaitResult, error)
 	// Refuse keeps a refused delivery for diagnosis. It is best effort.
 	Refuse(r Refusal)
 }
@@ -160,8 +160,8 @@ type EndCall struct {
 	Why   string
 }
 
-// Taken is a run ready to go on.
-type Taken struct {
+// LoadedRun is a run ready to go on.
+type LoadedRun struct {
 	Run     *Run
 	Event   *Event
 	Records []*plan.Record

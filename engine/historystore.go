@@ -80,7 +80,7 @@ type StatHistory interface {
 	Activity(ctx context.Context, from time.Time, step time.Duration, n int) ([]Bucket, error)
 	TriggerStats(ctx context.Context, trigger string, since time.Time) (TriggerStats, error)
 	WorkflowStats(ctx context.Context, since time.Time) (map[string]WorkflowStats, error)
-	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
+	LearnedGap(ctx context.Context, trigger string) (time.Duration, error)
 	Sightings(ctx context.Context, trigger string, since time.Time) (Sightings, error)
 	InletState(ctx context.Context, trigger, inlet string) (InletState, error)
 	SecretUses(context.Context) ([]SecretUse, error)

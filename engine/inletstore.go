@@ -17,12 +17,12 @@ type InletStore interface {
 	InletState(ctx context.Context, trigger, inlet string) (InletState, error)
 	// Known reports which keys a poll would not take for new.
 	Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error)
-	// Differ keeps how the newest delivery of an event by another inlet differs from it; nil
+	// SaveDifference keeps how the newest delivery of an event by another inlet differs from it; nil
 	// says that its data is the same. It may run twice.
-	Differ(ctx context.Context, id EventID, inlet string, diff map[string]any) error
+	SaveDifference(ctx context.Context, id EventID, inlet string, diff map[string]any) error
 	// LastDelivery is when a trigger's webhook brought its newest event; zero for never.
 	LastDelivery(ctx context.Context, trigger string) (time.Time, error)
-	// Rhythm is how long a trigger's webhook may be quiet, going by its history; zero when
+	// LearnedGap is how long a trigger's webhook may be quiet, going by its history; zero when
 	// there is too little of it.
-	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
+	LearnedGap(ctx context.Context, trigger string) (time.Duration, error)
 }

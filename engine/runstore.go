@@ -26,10 +26,10 @@ type RunStore interface {
 	// Take marks a due run as running and loads it with all it needs. It returns ErrStale
 	// when the run is at work, has ended, or its rate does not let it start yet; the run then
 	// has the time at which it may.
-	Take(ctx context.Context, id RunID) (*Taken, error)
-	// Peek loads a run with all it needs and changes nothing; ErrNotFound when there is none.
-	// A row that cannot be read does not make it fail: Taken.Unreadable says what is wrong.
-	Peek(ctx context.Context, id RunID) (*Taken, error)
+	Take(ctx context.Context, id RunID) (*LoadedRun, error)
+	// LoadRun loads a run with all it needs and changes nothing; ErrNotFound when there is none.
+	// A row that cannot be read does not make it fail: LoadedRun.Unreadable says what is wrong.
+	LoadRun(ctx context.Context, id RunID) (*LoadedRun, error)
 	// Run loads one run without its steps; ErrNotFound when there is none.
 	Run(ctx context.Context, id RunID) (*Run, error)
 	// CommitRun stores one change of a run: attempts that ended, attempts that begin, what steps
@@ -48,9 +48,9 @@ type RunStore interface {
 	// SizeOf returns how many bytes what may have come for a waiting step takes as it is
 	// stored: an event, or the result of a called run; 0 while there is none.
 	SizeOf(ctx context.Context, w EventWait) (int64, error)
-	// Arrived finds the event that a run waits for, nil when there is none: one that counts,
+	// EventByKey finds the event that a run waits for, nil when there is none: one that counts,
 	// that the run was not begun by, and that has not ended an earlier wait of it.
-	Arrived(ctx context.Context, w EventWait, run *Run) (*Event, error)
+	EventByKey(ctx context.Context, w EventWait, run *Run) (*Event, error)
 	// EndCalls lists the orders to end called runs; EndedCall drops one that is carried out,
 	// and may run twice. Orders are written with the end of the calling run (CommitRun, Cancel),
 	// so that a crash between the two ends leaves the order.

@@ -408,8 +408,8 @@ func (x *identityTrial) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([
 }
 
 // Await implements engine.Sink.
-func (x *identityTrial) Await(context.Context, engine.EventID) (*engine.Ended, error) {
-	return &engine.Ended{}, nil
+func (x *identityTrial) Await(context.Context, engine.EventID) (*engine.AwaitResult, error) {
+	return &engine.AwaitResult{}, nil
 }
 
 // Refuse implements engine.Sink.

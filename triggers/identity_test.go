@@ -64,8 +64,8 @@ func (l *ledger) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engine
 	return out, nil
 }
 
-func (l *ledger) Await(context.Context, engine.EventID) (*engine.Ended, error) {
-	return &engine.Ended{}, nil
+func (l *ledger) Await(context.Context, engine.EventID) (*engine.AwaitResult, error) {
+	return &engine.AwaitResult{}, nil
 }
 func (l *ledger) Refuse(engine.Refusal) {}
 

@@ -28,7 +28,7 @@ type Inbox interface {
 	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
 	Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error)
 	LastDelivery(ctx context.Context, trigger string) (time.Time, error)
-	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
+	LearnedGap(ctx context.Context, trigger string) (time.Duration, error)
 	Alert(ctx context.Context, a engine.Alert)
 	Fired(ctx context.Context, f engine.Firing) error
 }

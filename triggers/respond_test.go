@@ -20,13 +20,13 @@ var jsonHeader = http.Header{"Content-Type": {"application/json"}}
 // when there is no run or it takes too long.
 func TestASynchronousAnswerIsTheRunsOutput(t *testing.T) {
 	const id = engine.RunID(7)
-	ended := func(s engine.RunStatus, output any, e *plan.Error) *engine.Ended {
-		return &engine.Ended{Run: &engine.Run{ID: id, Status: s, Error: e}, Names: expr.Names{"output": output,
+	ended := func(s engine.RunStatus, output any, e *plan.Error) *engine.AwaitResult {
+		return &engine.AwaitResult{Run: &engine.Run{ID: id, Status: s, Error: e}, Names: expr.Names{"output": output,
 			"event": map[string]any{"key": "k\r\nX-Evil: 1"}, "run": map[string]any{"id": id.String()}}}
 	}
 	for _, x := range []struct {
 		name, respond string
-		ended         *engine.Ended
+		ended         *engine.AwaitResult
 		err           error
 		status        int
 		body, kind    string
@@ -40,8 +40,8 @@ func TestASynchronousAnswerIsTheRunsOutput(t *testing.T) {
 			`{"error":{"code":"http_status"},"run":"run_0000000000000007"}`, "application/json"},
 		{"a cancelled run", "sync", ended("cancelled", nil, nil), nil, 500, `{"error":{"code":"cancelled"},"run":"run_0000000000000007"}`,
 			"application/json"},
-		{"no run", "sync", &engine.Ended{}, nil, 202, `{"status":"accepted","event":"evt_0000000000000001"}`, "application/json"},
-		{"a run that goes on", "{mode: sync, timeout: 10ms}", &engine.Ended{Run: &engine.Run{ID: id, Status: engine.Running}},
+		{"no run", "sync", &engine.AwaitResult{}, nil, 202, `{"status":"accepted","event":"evt_0000000000000001"}`, "application/json"},
+		{"a run that goes on", "{mode: sync, timeout: 10ms}", &engine.AwaitResult{Run: &engine.Run{ID: id, Status: engine.Running}},
 			context.DeadlineExceeded, 202, `{"status":"accepted","event":"evt_0000000000000001","run":"run_0000000000000007"}`, "application/json"},
 		{"an answer that cannot be written", `{mode: sync, body: "${{ output.a.b }}"}`, ended("succeeded", map[string]any{}, nil), nil, 500,
 			`{"error":{"code":"respond"}}`, "application/json"},
@@ -49,7 +49,7 @@ func TestASynchronousAnswerIsTheRunsOutput(t *testing.T) {
 		{"a fixed status", "{status: 204}", nil, nil, 204, "", ""},
 	} {
 		p := load(t, "triggers:\n  t: {webhook: {auth: none, respond: "+x.respond+"}}\n")
-		m := &memory{events: map[string]engine.EventID{}, await: func(ctx context.Context, _ engine.EventID) (*engine.Ended, error) {
+		m := &memory{events: map[string]engine.EventID{}, await: func(ctx context.Context, _ engine.EventID) (*engine.AwaitResult, error) {
 			if x.err != nil {
 				<-ctx.Done()
 			}
@@ -78,8 +78,8 @@ func inert(h http.Header) bool {
 // TestAnAnswersHeaderCannotBeSplit by what the run gave.
 func TestAnAnswersHeaderCannotBeSplit(t *testing.T) {
 	p := load(t, "triggers:\n  t: {webhook: {auth: none, respond: {mode: sync, headers: {X-Key: \"${{ event.key }}\"}}}}\n")
-	m := &memory{events: map[string]engine.EventID{}, await: func(context.Context, engine.EventID) (*engine.Ended, error) {
-		return &engine.Ended{Run: &engine.Run{Status: engine.Succeeded, FinishedAt: time.Now()},
+	m := &memory{events: map[string]engine.EventID{}, await: func(context.Context, engine.EventID) (*engine.AwaitResult, error) {
+		return &engine.AwaitResult{Run: &engine.Run{Status: engine.Succeeded, FinishedAt: time.Now()},
 			Names: expr.Names{"event": map[string]any{"key": "k\r\nX-Evil: 1"}, "output": nil, "run": nil}}, nil
 	}}
 	w := post(hooks(t, p, m), "POST", "/hooks/t", jsonHeader, []byte(`{}`))

@@ -95,16 +95,16 @@ func TestATimetableOnlyRises(t *testing.T) {
 
 // diary is an Inbox that remembers.
 type diary struct {
-	rhythm time.Duration
+	gap    time.Duration
 	mu     sync.Mutex
 	states map[string]engine.InletState
 	fired  []string
 }
 
-func (d *diary) Rhythm(context.Context, string) (time.Duration, error) {
+func (d *diary) LearnedGap(context.Context, string) (time.Duration, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.rhythm, nil
+	return d.gap, nil
 }
 
 func (d *diary) Poll(context.Context, *engine.PollBatch) (int, error) { return 0, nil }

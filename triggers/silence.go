@@ -29,7 +29,7 @@ func (w *watcher) run(ctx context.Context) {
 	for {
 		if learns {
 			var err error
-			if w.within, err = w.in.Rhythm(ctx, w.trigger); err != nil || w.within == 0 {
+			if w.within, err = w.in.LearnedGap(ctx, w.trigger); err != nil || w.within == 0 {
 				if !sleep(ctx, time.Hour) { // there is too little history yet
 					return
 				}

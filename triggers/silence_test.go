@@ -65,9 +65,9 @@ func TestSilenceIsJudgedByAsking(t *testing.T) {
 	}
 }
 
-// TestARhythmIsLearned: as long as there is too little history nothing is said; then
+// TestAGapIsLearned: as long as there is too little history nothing is said; then
 // silence is longer than the trigger ever was quiet.
-func TestARhythmIsLearned(t *testing.T) {
+func TestAGapIsLearned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{states: map[string]engine.InletState{}}
 		w := &watcher{trigger: "t", within: workflows.Learned, in: d, since: time.Now()}
@@ -79,7 +79,7 @@ func TestARhythmIsLearned(t *testing.T) {
 			t.Errorf("told without a history: %v", got)
 		}
 		d.mu.Lock()
-		d.rhythm = 6 * time.Hour
+		d.gap = 6 * time.Hour
 		d.mu.Unlock()
 		time.Sleep(3 * time.Hour)
 		synctest.Wait()

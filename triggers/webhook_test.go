@@ -30,7 +30,7 @@ type memory struct {
 	taken    []*engine.Delivery
 	refusals []engine.Refusal
 	err      error
-	await    func(context.Context, engine.EventID) (*engine.Ended, error)
+	await    func(context.Context, engine.EventID) (*engine.AwaitResult, error)
 }
 
 func (m *memory) Accept(_ context.Context, d *engine.Delivery) (engine.Receipt, error) {
@@ -60,9 +60,9 @@ func (m *memory) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engine
 	return out, nil
 }
 
-func (m *memory) Await(ctx context.Context, id engine.EventID) (*engine.Ended, error) {
+func (m *memory) Await(ctx context.Context, id engine.EventID) (*engine.AwaitResult, error) {
 	if m.await == nil {
-		return &engine.Ended{}, nil
+		return &engine.AwaitResult{}, nil
 	}
 	return m.await(ctx, id)
 }

@@ -36,7 +36,7 @@ var triggerShapes = map[string]*shape{
 		{"max_body", is(kindSize), false, "the provider's largest body by default, 1MiB where none is known; at most 32MiB"},
 		{"respond", either(word("async", "sync"), object("respond")), false, ""},
 		{"reconcile", object("reconcile"), false, "ask for what the webhook missed, now and then"},
-		{"expect", object("expectation"), false, "the rhythm of its deliveries: silence is an alert"},
+		{"expect", object("expectation"), false, "how often deliveries come: silence is an alert"},
 	}, inletFields...)},
 	"cors": {title: "cors", fields: []field{
 		{"origins", list(is(kindText)), true, "such as https://www.example.com; \"*\" for any page"},

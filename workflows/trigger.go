@@ -144,7 +144,7 @@ type Webhook struct {
 	providerPos, eventsPos Pos
 }
 
-// Learned is the Expect of a trigger whose rhythm is learned from its history.
+// Learned is the Expect of a trigger whose longest gap is learned from its history.
 const Learned = time.Duration(-1)
 
 // SecretLabels names the secrets that prove a delivery, in their order: by the

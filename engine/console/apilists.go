@@ -119,7 +119,7 @@ func (c *Console) triggers(ctx context.Context, since time.Time) ([]triggerItem,
 		if t.Webhook != nil {
 			within := t.Webhook.Expect
 			if within == workflows.Learned {
-				if within, err = c.o.Log.Rhythm(ctx, name); err != nil {
+				if within, err = c.o.Log.LearnedGap(ctx, name); err != nil {
 					return nil, err
 				}
 			}

@@ -95,7 +95,7 @@ func choose(questions []plan.Question, response engine.Response) (plan.Question,
 // Questions lists what a run waits for from outside, by asking the plan on what
 // is on record. It changes nothing.
 func (ctl *Control) Questions(ctx context.Context, id engine.RunID) ([]plan.Question, error) {
-	t, err := ctl.o.Store.Peek(ctx, id)
+	t, err := ctl.o.Store.LoadRun(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", id, err)
 	}

@@ -256,10 +256,10 @@ func (e *Engine) alertEvent(ctx context.Context, o engine.OpenAlert, state strin
 	return err
 }
 
-// Rhythm is how long a trigger's webhook may be quiet, going by its history; zero when
+// LearnedGap is how long a trigger's webhook may be quiet, going by its history; zero when
 // there is too little of it.
-func (e *Engine) Rhythm(ctx context.Context, trigger string) (time.Duration, error) {
-	return e.o.Store.Rhythm(ctx, trigger)
+func (e *Engine) LearnedGap(ctx context.Context, trigger string) (time.Duration, error) {
+	return e.o.Store.LearnedGap(ctx, trigger)
 }
 
 // LastDelivery is when a trigger's webhook brought its newest event; zero for never.

@@ -57,7 +57,7 @@ func (c *waiters) notify(id engine.EventID) {
 // Await waits until the event's run has ended, or it is sure that there is none.
 // Of several runs it is the one of the workflow whose id comes first. When ctx
 // ends before, it returns its error, and the run that is still open, if any.
-func (e *Engine) Await(ctx context.Context, id engine.EventID) (*engine.Ended, error) {
+func (e *Engine) Await(ctx context.Context, id engine.EventID) (*engine.AwaitResult, error) {
 	told, remove := e.waiters.add(id)
 	defer remove()
 	for {
@@ -69,17 +69,17 @@ func (e *Engine) Await(ctx context.Context, id engine.EventID) (*engine.Ended, e
 		case c.Run != nil && c.Run.Status.Ended():
 			return e.ended(ctx, c.Run)
 		case c.Run == nil && c.Decided:
-			return &engine.Ended{}, nil
+			return &engine.AwaitResult{}, nil
 		}
 		select {
 		case <-told:
 		case <-ctx.Done():
-			return &engine.Ended{Run: c.Run}, ctx.Err()
+			return &engine.AwaitResult{Run: c.Run}, ctx.Err()
 		}
 	}
 }
 
-func (e *Engine) ended(ctx context.Context, r *engine.Run) (*engine.Ended, error) {
+func (e *Engine) ended(ctx context.Context, r *engine.Run) (*engine.AwaitResult, error) {
 	ev, err := e.o.Store.Event(ctx, r.Event)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", r.Event, err)
@@ -93,7 +93,7 @@ func (e *Engine) ended(ctx context.Context, r *engine.Run) (*engine.Ended, error
 		return nil, fmt.Errorf("the output of run %s: %w", r.ID, err)
 	}
 	rc := &registry.RunContext{Reg: e.reg, Event: ev, Run: r}
-	return &engine.Ended{Run: r, Names: expr.Names{"event": names, "output": output, "run": rc.Described(r.ID, r.StartedAt)}}, nil
+	return &engine.AwaitResult{Run: r, Names: expr.Names{"event": names, "output": output, "run": rc.Described(r.ID, r.StartedAt)}}, nil
 }
 
 // forSender masks the project's secrets in the answer to a sender: a service that echoes

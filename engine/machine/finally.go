@@ -93,7 +93,7 @@ func (e *Engine) cancelLater(ctx context.Context, r *engine.Run, why *plan.Error
 	if err != nil || len(w.Finally) == 0 {
 		return false, nil // a run that cannot be compiled is cancelled all the same
 	}
-	t, err := e.o.Store.Peek(ctx, r.ID)
+	t, err := e.o.Store.LoadRun(ctx, r.ID)
 	if e.rowsFault(err) {
 		return false, nil
 	}

@@ -70,7 +70,7 @@ func (e *Engine) load(ex *execution) error {
 	if err := e.makeRoom(ex); err != nil {
 		return err
 	}
-	var t *engine.Taken
+	var t *engine.LoadedRun
 	err := e.store(func() (err error) {
 		t, err = e.o.Store.Take(e.work, ex.Run.ID)
 		return err
@@ -117,7 +117,7 @@ func (e *Engine) load(ex *execution) error {
 }
 
 // loadState fills an execution with what is on record of its run.
-func (e *Engine) loadState(ex *execution, w *workflows.Workflow, names map[string]any, t *engine.Taken) error {
+func (e *Engine) loadState(ex *execution, w *workflows.Workflow, names map[string]any, t *engine.LoadedRun) error {
 	ex.Begin(w, names, ex.Run.StartedAt)
 	if err := ex.loadBatch(); err != nil {
 		if e.work.Err() != nil {

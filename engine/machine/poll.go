@@ -100,7 +100,7 @@ func (e *Engine) compareData(ctx context.Context, d *engine.Delivery, r engine.R
 	}
 	diff := map[string]any{}
 	engine.Differences("", a["data"], b["data"], diff)
-	if err := e.o.Store.Differ(ctx, r.Event, d.Inlet, diff); err != nil && ctx.Err() == nil {
+	if err := e.o.Store.SaveDifference(ctx, r.Event, d.Inlet, diff); err != nil && ctx.Err() == nil {
 		e.o.Log.Warn("how two deliveries of an event differ was not kept", "event", r.Event, "error", err)
 	}
 }

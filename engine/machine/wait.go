@@ -60,7 +60,7 @@ func (ex *execution) recordWaits(questions []plan.Question) {
 	ex.e.mu.Unlock()
 }
 
-func (ex *execution) answersAre(t *engine.Taken) {
+func (ex *execution) answersAre(t *engine.LoadedRun) {
 	if ex.State.Answers == nil {
 		ex.State.Answers = map[string]*plan.Answer{}
 	}
@@ -71,7 +71,7 @@ func (ex *execution) answersAre(t *engine.Taken) {
 // lookUp loads what has come for a run at work. An error leaves it for the next
 // look: the run goes on without.
 func (ex *execution) lookUp() {
-	t, err := ex.e.o.Store.Peek(ex.e.work, ex.Run.ID)
+	t, err := ex.e.o.Store.LoadRun(ex.e.work, ex.Run.ID)
 	if err == nil {
 		ex.answersAre(t)
 		err = ex.lookForEvents(t.Records)
@@ -122,7 +122,7 @@ func (ex *execution) lookForEvent(w engine.EventWait) (ev *engine.Event, err err
 		return nil, fmt.Errorf("looking for what is waited for: %w", err)
 	}
 	err = ex.e.store(func() (err error) {
-		ev, err = ex.e.o.Store.Arrived(ex.e.work, w, ex.Run)
+		ev, err = ex.e.o.Store.EventByKey(ex.e.work, w, ex.Run)
 		return err
 	})
 	if err != nil {

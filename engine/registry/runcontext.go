@@ -109,7 +109,7 @@ func (rc *RunContext) rootOf(run engine.RunID, replay bool) string {
 // CarryOn has a run that continues another one see what that one saw: the same ids and
 // random values, and, for calls in doubt, the same moment and the same idempotency key.
 // Otherwise a call that may have taken effect would be another one to its receiver.
-func (rc *RunContext) CarryOn(t *engine.Taken) {
+func (rc *RunContext) CarryOn(t *engine.LoadedRun) {
 	if t.Run.Continues == 0 {
 		return
 	}

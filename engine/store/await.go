@@ -27,8 +27,8 @@ const (
 		UNION ALL SELECT run_id FROM waits INDEXED BY waits_sealed WHERE trigger = ?2 AND sealed IS NOT NULL)`
 )
 
-// Arrived implements engine.Store.
-func (s *Store) Arrived(ctx context.Context, w engine.EventWait, run *engine.Run) (*engine.Event, error) {
+// EventByKey implements engine.Store.
+func (s *Store) EventByKey(ctx context.Context, w engine.EventWait, run *engine.Run) (*engine.Event, error) {
 	var id int64
 	err := s.readers.QueryRowContext(ctx, arrived, w.Trigger, w.Key, w.From.UnixMilli(), int64(run.Event), int64(run.ID)).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {

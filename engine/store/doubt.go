@@ -39,21 +39,21 @@ func (t *tx) keepKeys(r engine.Replay) (int, error) {
 }
 
 // continued loads what a replay from the failed step keeps of the runs before it.
-func (s *Store) continued(ctx context.Context, taken *engine.Taken) error {
-	if taken.Run.Continues == 0 {
+func (s *Store) continued(ctx context.Context, loaded *engine.LoadedRun) error {
+	if loaded.Run.Continues == 0 {
 		return nil
 	}
 	var at int64
 	err := s.readers.QueryRowContext(ctx, `SELECT coalesce(started_at, created_at), repeats IS NOT NULL FROM runs WHERE id = ?`,
-		int64(taken.Run.Continues)).Scan(&at, &taken.FirstReplays)
+		int64(loaded.Run.Continues)).Scan(&at, &loaded.FirstReplays)
 	switch {
 	case err == nil:
-		taken.FirstStarted = fromMillis(at)
+		loaded.FirstStarted = fromMillis(at)
 	case !errors.Is(err, sql.ErrNoRows): // it may have been pruned
 		return classify(err)
 	}
 	rows, err := s.readers.QueryContext(ctx, `SELECT path, key_run, began, EXISTS (SELECT 1 FROM runs r WHERE r.id = key_run AND r.repeats `+
-		`IS NOT NULL) FROM kept_keys WHERE run_id = ?`, int64(taken.Run.ID))
+		`IS NOT NULL) FROM kept_keys WHERE run_id = ?`, int64(loaded.Run.ID))
 	if err != nil {
 		return classify(err)
 	}
@@ -65,10 +65,10 @@ func (s *Store) continued(ctx context.Context, taken *engine.Taken) error {
 		if err := rows.Scan(&path, &run, &began, &replays); err != nil {
 			return classify(err)
 		}
-		if taken.Kept == nil {
-			taken.Kept = map[string]engine.KeptKey{}
+		if loaded.Kept == nil {
+			loaded.Kept = map[string]engine.KeptKey{}
 		}
-		taken.Kept[path] = engine.KeptKey{Run: engine.RunID(run), Began: fromMillis(began), Replays: replays}
+		loaded.Kept[path] = engine.KeptKey{Run: engine.RunID(run), Began: fromMillis(began), Replays: replays}
 	}
 	return classify(rows.Err())
 }

@@ -140,8 +140,8 @@ func TestActivityCountsWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestARhythmIsTheLongestSilenceAndHalfAgain, once there are days of history.
-func TestARhythmIsTheLongestSilenceAndHalfAgain(t *testing.T) {
+// TestALearnedGapIsTheLongestSilenceAndHalfAgain, once there are days of history.
+func TestALearnedGapIsTheLongestSilenceAndHalfAgain(t *testing.T) {
 	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestARhythmIsTheLongestSilenceAndHalfAgain(t *testing.T) {
 	}
 	want := func(d time.Duration) {
 		t.Helper()
-		if got, err := s.History().Rhythm(t.Context(), "shop"); err != nil || got != d {
+		if got, err := s.History().LearnedGap(t.Context(), "shop"); err != nil || got != d {
 			t.Errorf("%v %v, want %v", got, err, d)
 		}
 	}

@@ -268,8 +268,8 @@ func (h *History) AuditPage(ctx context.Context, q engine.Query) (engine.Page[en
 	return finish(items, q, 0, func(a engine.AuditEntry) string { return strconv.FormatInt(a.ID, 10) }, nil), err
 }
 
-// Rhythm is how long a trigger's webhook may be quiet, going by its last 5,000 events.
-func (h *History) Rhythm(ctx context.Context, trigger string) (time.Duration, error) {
+// LearnedGap is how long a trigger's webhook may be quiet, going by its last 5,000 events.
+func (h *History) LearnedGap(ctx context.Context, trigger string) (time.Duration, error) {
 	var g engine.Gaps
 	var first, last, gap int64
 	err := h.db.QueryRowContext(ctx, `SELECT count(*), coalesce(min(at), 0), coalesce(max(at), 0), coalesce(max(gap), 0) FROM (
@@ -281,7 +281,7 @@ func (h *History) Rhythm(ctx context.Context, trigger string) (time.Duration, er
 	return g.Quiet(), classify(err)
 }
 
-// Rhythm implements engine.Store.
-func (s *Store) Rhythm(ctx context.Context, trigger string) (time.Duration, error) {
-	return s.History().Rhythm(ctx, trigger)
+// LearnedGap implements engine.Store.
+func (s *Store) LearnedGap(ctx context.Context, trigger string) (time.Duration, error) {
+	return s.History().LearnedGap(ctx, trigger)
 }

@@ -151,8 +151,8 @@ func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine
 	return st, nil
 }
 
-// Differ implements engine.Store.
-func (s *Store) Differ(ctx context.Context, id engine.EventID, inlet string, diff map[string]any) error {
+// SaveDifference implements engine.Store.
+func (s *Store) SaveDifference(ctx context.Context, id engine.EventID, inlet string, diff map[string]any) error {
 	var text driver.Value
 	same := int64(1)
 	if len(diff) > 0 {

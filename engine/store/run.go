@@ -15,7 +15,7 @@ import (
 )
 
 // Take implements engine.Store.
-func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.Taken, error) {
+func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.LoadedRun, error) {
 	taken := false
 	err := s.w.do(ctx, true, func(t *tx) (err error) {
 		taken, err = t.take(int64(id), time.Now())
@@ -27,11 +27,11 @@ func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.Taken, error
 	if err != nil {
 		return nil, err
 	}
-	return s.Peek(ctx, id)
+	return s.LoadRun(ctx, id)
 }
 
-// Peek implements engine.Store.
-func (s *Store) Peek(ctx context.Context, id engine.RunID) (*engine.Taken, error) {
+// LoadRun implements engine.Store.
+func (s *Store) LoadRun(ctx context.Context, id engine.RunID) (*engine.LoadedRun, error) {
 	run, unreadable, err := s.run(ctx, id)
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (s *Store) Peek(ctx context.Context, id engine.RunID) (*engine.Taken, error
 	if err != nil {
 		return nil, fmt.Errorf("event of run %s: %w", id, err)
 	}
-	taken := &engine.Taken{Run: run, Event: ev}
+	loaded := &engine.LoadedRun{Run: run, Event: ev}
 	records, badRecord, err := s.records(ctx, id)
 	if err != nil {
 		return nil, err
@@ -52,9 +52,9 @@ func (s *Store) Peek(ctx context.Context, id engine.RunID) (*engine.Taken, error
 	if err != nil {
 		return nil, err
 	}
-	taken.Records, taken.Answers, taken.Answered = records, answers, answered
-	taken.Unreadable = cmp.Or(unreadable, badRecord, badAnswer)
-	return taken, s.continued(ctx, taken)
+	loaded.Records, loaded.Answers, loaded.Answered = records, answers, answered
+	loaded.Unreadable = cmp.Or(unreadable, badRecord, badAnswer)
+	return loaded, s.continued(ctx, loaded)
 }
 
 // Called implements engine.Store.

@@ -31,7 +31,7 @@ type Log interface {
 	Standing(context.Context) (engine.Standing, error)
 	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
 	TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error)
-	Rhythm(ctx context.Context, trigger string) (time.Duration, error)
+	LearnedGap(ctx context.Context, trigger string) (time.Duration, error)
 	Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error)
 }
 
@@ -424,7 +424,7 @@ func (s *standing) within(ctx context.Context, name string, t *workflows.Trigger
 	case t.Webhook == nil:
 		return 0
 	case t.Webhook.Expect == workflows.Learned:
-		d, err := s.o.Log.Rhythm(ctx, name)
+		d, err := s.o.Log.LearnedGap(ctx, name)
 		if err != nil {
 			return 0
 		}

@@ -44,7 +44,7 @@ func replayedOnce(t *testing.T, s Opened) {
 	if err != nil || !dueAt.Equal(r.At) {
 		t.Fatalf("%v %v", dueAt, err)
 	}
-	got, err := s.Peek(t.Context(), run(2))
+	got, err := s.LoadRun(t.Context(), run(2))
 	if err != nil || got.Run.Repeats != run(1) || got.Run.Version != "v2" || got.Run.Event != event(1) || got.Run.Status != engine.Queued ||
 		len(got.Records) != 0 {
 		t.Errorf("%+v %v", got.Run, err)
@@ -69,7 +69,7 @@ func replayedFromFailed(t *testing.T, s Opened) {
 	if _, _, err := s.Replay(t.Context(), engine.Replay{New: run(2), Of: run(1), From: "failed", Version: "v", At: at}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Peek(t.Context(), run(2))
+	got, err := s.LoadRun(t.Context(), run(2))
 	if err != nil || len(got.Records) != 1 || got.Records[0].Path != "a" || got.Records[0].Status != plan.Succeeded {
 		t.Errorf("%+v %v", got, err)
 	}
@@ -298,7 +298,7 @@ func pruned(t *testing.T, s Opened) {
 	if _, err := s.Run(t.Context(), run(1)); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("the ended run: %v", err)
 	}
-	if got, err := s.Peek(t.Context(), run(2)); err != nil || got.Event.Stripped || len(got.Records) != 1 {
+	if got, err := s.LoadRun(t.Context(), run(2)); err != nil || got.Event.Stripped || len(got.Records) != 1 {
 		t.Errorf("the open run: %+v %v", got, err)
 	}
 }

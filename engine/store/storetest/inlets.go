@@ -14,7 +14,7 @@ var inlets = []test{
 	{"the first poll makes its items known without events", pollsRemember},
 	{"a poll that only measures makes no events", pollsObserve},
 	{"an item that a webhook brought is one event", pollsAndWebhooks},
-	{"a rhythm is learned from enough history", rhythmLearned},
+	{"a gap is learned from enough history", gapLearned},
 }
 
 func item(key string) *engine.Delivery {
@@ -93,7 +93,7 @@ func pollsAndWebhooks(t *testing.T, s Opened) {
 	if out := poll(t, s, 20, &engine.PollBatch{Items: []*engine.Delivery{item("1")}}); out[0].Event != 0 {
 		t.Errorf("one sighting for each poll: %+v", out)
 	}
-	if err := s.Differ(t.Context(), event(1), "poll", map[string]any{"a": []any{int64(1), int64(2)}}); err != nil {
+	if err := s.SaveDifference(t.Context(), event(1), "poll", map[string]any{"a": []any{int64(1), int64(2)}}); err != nil {
 		t.Fatal(err)
 	}
 	d, err := s.History.EventDetail(t.Context(), event(1))
@@ -105,7 +105,7 @@ func pollsAndWebhooks(t *testing.T, s Opened) {
 	}
 }
 
-func rhythmLearned(t *testing.T, s Opened) {
+func gapLearned(t *testing.T, s Opened) {
 	add := func(i int, after time.Duration) {
 		d := delivery("shop", fmt.Sprint(i))
 		d.ReceivedAt = at.Add(after)
@@ -114,11 +114,11 @@ func rhythmLearned(t *testing.T, s Opened) {
 	for i := range 49 {
 		add(i, time.Duration(i)*2*time.Hour)
 	}
-	if gap, err := s.Rhythm(t.Context(), "shop"); err != nil || gap != 0 {
+	if gap, err := s.LearnedGap(t.Context(), "shop"); err != nil || gap != 0 {
 		t.Errorf("of 49 events: %v %v", gap, err)
 	}
 	add(49, 48*2*time.Hour+4*time.Hour)
-	if gap, err := s.Rhythm(t.Context(), "shop"); err != nil || gap != 6*time.Hour {
+	if gap, err := s.LearnedGap(t.Context(), "shop"); err != nil || gap != 6*time.Hour {
 		t.Errorf("half as long again as the longest gap: %v %v", gap, err)
 	}
 }

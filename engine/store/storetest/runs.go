@@ -56,7 +56,7 @@ func takenOnce(t *testing.T, s Opened) {
 	if _, err := s.Take(t.Context(), run(1)); !errors.Is(err, engine.ErrStale) {
 		t.Errorf("taken twice: %v", err)
 	}
-	if _, err := s.Peek(t.Context(), run(9)); !errors.Is(err, engine.ErrNotFound) {
+	if _, err := s.LoadRun(t.Context(), run(9)); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("no such run: %v", err)
 	}
 }
@@ -120,7 +120,7 @@ func recovered(t *testing.T, s Opened) {
 			t.Errorf("start %d: %d %v", i, n, err)
 		}
 	}
-	got, err := s.Peek(t.Context(), run(1))
+	got, err := s.LoadRun(t.Context(), run(1))
 	if err != nil || got.Run.Status != engine.Queued || got.Run.Crashes != 1 || got.Records[0].Status != plan.Unknown {
 		t.Errorf("%+v %v", got, err)
 	}
@@ -217,7 +217,7 @@ func openStepsAreClosed(t *testing.T, s Opened) {
 	u := running(t, s, 1)
 	u.CloseSteps, u.Run.Error = true, &plan.Error{Message: "its version is gone", Code: "cannot_run"}
 	commit(t, s, u, engine.Failed)
-	got, err := s.Peek(t.Context(), run(1))
+	got, err := s.LoadRun(t.Context(), run(1))
 	if err != nil || got.Records[0].Status != plan.Unknown || got.Run.Error.Code != "cannot_run" {
 		t.Errorf("%+v %v", got, err)
 	}

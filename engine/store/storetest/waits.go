@@ -56,7 +56,7 @@ func eventsWake(t *testing.T, s Opened) {
 	if ids := due(t, s, at); r.Woken != 1 || !slices.Equal(ids, []engine.RunID{run(1)}) {
 		t.Errorf("%d woken, due: %v", r.Woken, ids)
 	}
-	got, err := s.Arrived(t.Context(), w, status(t, s, run(1)))
+	got, err := s.EventByKey(t.Context(), w, status(t, s, run(1)))
 	if err != nil || got == nil || got.ID != event(50) {
 		t.Errorf("%+v %v", got, err)
 	}
@@ -111,12 +111,12 @@ func eventsCountFrom(t *testing.T, s Opened) {
 	if !u.Run.DueAt.IsZero() {
 		t.Error("an event of before the moment has woken the run")
 	}
-	if ev, err := s.Arrived(t.Context(), awaits("k"), u.Run); err != nil || ev != nil {
+	if ev, err := s.EventByKey(t.Context(), awaits("k"), u.Run); err != nil || ev != nil {
 		t.Errorf("%+v %v", ev, err)
 	}
 	w := awaits("k")
 	w.From = old.ReceivedAt
-	if ev, err := s.Arrived(t.Context(), w, u.Run); err != nil || ev == nil {
+	if ev, err := s.EventByKey(t.Context(), w, u.Run); err != nil || ev == nil {
 		t.Errorf("%+v %v", ev, err)
 	}
 }
@@ -133,7 +133,7 @@ func eventsAreUsedOnce(t *testing.T, s Opened) {
 	done.Waited = true
 	u.Awaits, u.Came, u.Run.DueAt = nil, []engine.CameEvent{{Path: "a", Event: event(50)}}, time.Time{}
 	commit(t, s, u, engine.Running, done)
-	if ev, err := s.Arrived(t.Context(), w, u.Run); err != nil || ev != nil {
+	if ev, err := s.EventByKey(t.Context(), w, u.Run); err != nil || ev != nil {
 		t.Errorf("the event would end a second wait: %+v %v", ev, err)
 	}
 	if names, err := s.Awaited(t.Context()); err != nil || len(names) != 0 {
@@ -207,7 +207,7 @@ func waitsAreReadBack(t *testing.T, s Opened) {
 	want := []plan.Wait{{Kind: plan.WaitEvent, Any: true, Trigger: "back", Key: "k", From: at, Until: at.Add(time.Hour)},
 		{Kind: plan.WaitApproval, Any: true, Approval: "Ship?", By: []string{"ada", "bo"}, Until: at.Add(time.Hour), Fixed: true}}
 	put(t, s, running(t, s, 1), at.Add(time.Hour), want...)
-	got, err := s.Peek(t.Context(), run(1))
+	got, err := s.LoadRun(t.Context(), run(1))
 	if err != nil || len(got.Records) != 1 || fmt.Sprint(got.Records[0].Waits) != fmt.Sprint(want) {
 		t.Errorf("%+v %v\nwant %+v", got.Records[0].Waits, err, want)
 	}
@@ -221,7 +221,7 @@ func clockSetBack(t *testing.T, s Opened) {
 		t.Fatal(err)
 	}
 	for n, want := range map[int64]time.Time{1: until.Add(-10 * time.Minute), 2: until} {
-		got, err := s.Peek(t.Context(), run(n))
+		got, err := s.LoadRun(t.Context(), run(n))
 		if err != nil || !got.Records[0].Waits[0].Until.Equal(want) || got.Run.DueAt.Sub(want).Abs() > 10*time.Minute {
 			t.Errorf("run %d: until %v, due %v (%v), want %v", n, got.Records[0].Waits[0].Until, got.Run.DueAt, err, want)
 		}
@@ -242,7 +242,7 @@ func retryAfterResumed(t *testing.T, s Opened) {
 			t.Errorf("%s: %d %v", c.host, n, err)
 		}
 	}
-	got, err := s.Peek(t.Context(), run(1))
+	got, err := s.LoadRun(t.Context(), run(1))
 	if err != nil || !got.Run.DueAt.Equal(at) || !got.Records[0].Error.Resumed {
 		t.Errorf("%+v %+v %v", got.Run, got.Records[0].Error, err)
 	}

@@ -13,18 +13,18 @@ type Gaps struct {
 }
 
 const (
-	// rhythmEvents and rhythmSpan are how much history a rhythm is learned from at
+	// gapEvents and gapSpan are how much history a gap is learned from at
 	// least: it must hold a night, and a weekend when there is one.
-	rhythmEvents = 50
-	rhythmSpan   = 3 * 24 * time.Hour
-	rhythmLeast  = 10 * time.Minute
+	gapEvents = 50
+	gapSpan   = 3 * 24 * time.Hour
+	gapLeast  = 10 * time.Minute
 )
 
 // Quiet is how long the webhook may be quiet: half as long again as it ever was. It is zero
 // when there is too little history to tell.
 func (g Gaps) Quiet() time.Duration {
-	if g.Events < rhythmEvents || g.Last.Sub(g.First) < rhythmSpan {
+	if g.Events < gapEvents || g.Last.Sub(g.First) < gapSpan {
 		return 0
 	}
-	return max(rhythmLeast, g.Longest*3/2)
+	return max(gapLeast, g.Longest*3/2)
 }
