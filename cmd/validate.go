@@ -189,11 +189,11 @@ step that uses it. NAME may also be a connector.`,
 					return a.oneAction(specs, args[0])
 				}
 			}
-			t := newTable("ACTION", "DOES")
+			t := newTable("ACTION", "CONFIDENCE", "DOES")
 			var items []any
 			for _, n := range names {
-				t.row(n, specs[n].Help)
-				items = append(items, map[string]any{"action": n, "help": specs[n].Help})
+				t.row(n, specs[n].Confidence(), specs[n].Help)
+				items = append(items, map[string]any{"action": n, "help": specs[n].Help, "confidence": specs[n].Confidence()})
 			}
 			if a.json() {
 				return a.printJSON(map[string]any{"items": items})
@@ -242,7 +242,7 @@ func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) err
 		}
 		return a.printJSON(map[string]any{"connection": connection, "action": s.Name, "help": s.Help, "inputs": inputs,
 			"outputs": outputs, "example": s.Example, "usage": s.Usage, "retry": s.RepeatText(),
-			"timeout": cmp.Or(s.Timeout, workflows.DefaultActionTimeout).String()})
+			"timeout": cmp.Or(s.Timeout, workflows.DefaultActionTimeout).String(), "confidence": s.Confidence()})
 	}
 	a.printf("%s\n", strings.TrimSuffix(s.Name+": "+s.Help, ": "))
 	a.actionNotes(s)
@@ -291,8 +291,10 @@ func (a *app) actionNotes(s *workflows.ActionSpec) {
 	if s.Action.Deprecated {
 		a.printf("The service has deprecated it.\n")
 	}
-	if s.Action.Confidence == "memory" {
+	if s.Confidence() == workflows.ConfidenceMemory {
 		a.printf("Confidence: memory. It was not checked against the service's documents.\n")
+	} else {
+		a.printf("Confidence: %s.\n", s.Confidence())
 	}
 	if docs := cmp.Or(s.Action.Docs, s.Connector.Docs); docs != "" {
 		a.printf("%s\n", docs)

@@ -57,6 +57,22 @@ func (s *ActionSpec) Needs() *Connector {
 	return s.Connection
 }
 
+// ConfidenceConfirmed facts were read in the service's documents. ConfidenceMemory facts were
+// not: people are told so.
+const (
+	ConfidenceConfirmed = "confirmed"
+	ConfidenceMemory    = "memory"
+)
+
+// Confidence is how sure the facts of an action are. Built-in actions follow standards and are
+// confirmed.
+func (s *ActionSpec) Confidence() string {
+	if s.Action == nil {
+		return ConfidenceConfirmed
+	}
+	return s.Action.Confidence
+}
+
 // RepeatText says what is repeated where a step has no retry: of its own.
 func (s *ActionSpec) RepeatText() string {
 	tries := func(n int) string { return fmt.Sprintf("up to %d times", n) }
@@ -149,7 +165,7 @@ type ActionInput struct {
 // Connector is one service described as data (language.md 2.11).
 type Connector struct {
 	Name, Title, Description, Docs string
-	// Confidence is how sure the facts are: verified, corroborated, memory, or empty.
+	// Confidence is how sure the facts are: ConfidenceConfirmed or ConfidenceMemory.
 	Confidence string
 	BaseURL    *Value
 	Fields     []ConnectionField

@@ -57,7 +57,7 @@ func parseConnector(src *source) *Connector {
 		return nil
 	}
 	c := &Connector{Name: o.text("connector", ""), Title: o.text("title", ""), Description: o.text("description", ""),
-		Docs: o.text("docs", ""), Confidence: o.text("confidence", ""), BaseURL: d.value(o.vals["base_url"]),
+		Docs: o.text("docs", ""), Confidence: o.text("confidence", ConfidenceConfirmed), BaseURL: d.value(o.vals["base_url"]),
 		Headers: d.value(o.vals["headers"]), Query: d.value(o.vals["query"]),
 		IdempotencyHeader: o.text("idempotency_header", "Idempotency-Key"), Expired: d.expired(o), Test: o.text("test", "")}
 	r := &connectorReader{decoder: d, c: c, fields: expr.Map{}}

@@ -4,8 +4,9 @@ package workflows
 // any for what the connector only passes on.
 var actionInputTypes = append([]string{"any", "file"}, inputTypes...)
 
-// confidences say how sure the facts of a file are.
-var confidences = []string{"verified", "corroborated", "memory"}
+// confidences say how sure the facts of a connector file are: read in the service's
+// documents, or not.
+var confidences = []string{ConfidenceConfirmed, ConfidenceMemory}
 
 // maxConnectorPages and maxConnectorItems bound one list that an action reads.
 const (
@@ -22,7 +23,7 @@ var connectorShapes = map[string]*shape{
 		{"title", is(kindText), false, "the service's own name"},
 		{"description", is(kindText), false, "one sentence"},
 		{"docs", is(kindText), false, "where the service documents its API"},
-		{"confidence", word(confidences...), false, "of the facts in this file; memory: they were not read in the service's documents"},
+		{"confidence", word(confidences...), false, "memory: the facts in this file were not checked in the service's documents"},
 		{"sources", list(is(kindText)), false, "where the facts were read"},
 		{"base_url", is(kindValue), true, "what paths begin with; ${{ connection.NAME }} inserts a region or a subdomain"},
 		{"connection", mapOf(object("connection_field")), false, "what a connection must say: credentials, region, subdomain"},
@@ -70,7 +71,7 @@ var connectorShapes = map[string]*shape{
 		{"description", is(kindText), false, "one sentence"},
 		{"docs", is(kindText), false, "where the service documents this call"},
 		{"deprecated", is(kindBool), false, "true: the service advises against it"},
-		{"confidence", word(confidences...), false, "of this action, where it is not that of the file"},
+		{"confidence", word(confidences...), false, "of this action; that of the file by default"},
 		{"inputs", mapOf(object("action_input")), false, ""},
 		{"request", object("action_request"), true, "what is sent; reads inputs and connection"},
 		{"pages", object("action_pages"), false, "the action reads a list page by page"},
