@@ -100,17 +100,20 @@ var inletFields = []field{
 var requestFields = []field{
 	{"url", is(kindValue), true, "where to"},
 	{"method", word(methods...), false, "GET by default"},
-	{"query", mapOf(is(kindValue)), false, ""},
-	{"headers", mapOf(is(kindValue)), false, ""},
+	{"query", mapOf(is(kindValue)), false, "parameters added to the URL"},
+	{"headers", mapOf(is(kindValue)), false, "headers of the request"},
 	{"body", is(kindValue), false, "sent as JSON"},
 	{"form", mapOf(is(kindValue)), false, "sent as a form"},
 	{"form_style", word("repeat", "brackets", "json"), false, "how form and query write lists and maps"},
 	{"text", is(kindValue), false, "sent as text"},
-	{"auth", object("auth"), false, ""},
+	{"auth", object("auth"), false, "how the request is authenticated"},
 	{"connection", is(kindText), false, "a connection of hookloom.yaml"},
 	{"accept", is(kindAny), false, "statuses that count as success"},
-	{"parse", word("auto", "json", "text", "base64"), false, ""},
-	{"max_response", is(kindSize), false, ""},
+	{
+		"parse", word("auto", "json", "text", "base64"), false,
+		"how the body of the answer is read; auto by default: by its Content-Type",
+	},
+	{"max_response", is(kindSize), false, "the largest answer that is read; 1MiB by default"},
 }
 
 // waitFields say what a step waits for.
@@ -126,12 +129,12 @@ var waitFields = []field{
 var listingFields = []field{
 	{"request", object("request"), false, "what to ask"},
 	{"detail", object("request"), false, "what to ask for each new item, where the list tells too little; data reads its answer as detail"},
-	{"pages", object("pages"), false, ""},
+	{"pages", object("pages"), false, "how the list goes on after the first page"},
 	{"items", is(kindExpr), false, "response.body by default"},
 	{"key", is(kindExprs), false, "what makes an item new; the webhook's key of the same event"},
 	{"data", is(kindExpr), false, "what event.data is; the item by default"},
-	{"event_type", is(kindExpr), false, ""},
-	{"cursor", is(kindExpr), false, ""},
+	{"event_type", is(kindExpr), false, "the type of each item's event"},
+	{"cursor", is(kindExpr), false, "what the next poll starts from, computed from the last item or answer"},
 	{"overlap", is(kindDuration), false, "how far to look back behind the cursor"},
 	{"max_items", between(1, 1_000_000), false, "500 by default"},
 }

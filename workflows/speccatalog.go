@@ -5,8 +5,8 @@ var catalogShapes = map[string]*shape{
 	"preset": {title: "a provider preset", fields: []field{
 		{"provider", is(kindText), true, "the name that workflows write"},
 		{"aliases", list(is(kindText)), false, "other names for it"},
-		{"title", is(kindText), true, ""},
-		{"category", is(kindText), false, ""},
+		{"title", is(kindText), true, "the provider's name for people"},
+		{"category", is(kindText), false, "the kind of service, such as payments"},
 		{"docs", is(kindText), false, "where the provider documents its scheme"},
 		{"confidence", word("verified", "corroborated", "memory"), true, "of the facts in this file; memory is experimental"},
 		{"sources", list(is(kindText)), false, "where the facts were read"},
@@ -38,7 +38,7 @@ var catalogShapes = map[string]*shape{
 		},
 		{"retries", object("preset_retries"), false, "how it repeats a delivery"},
 		{"max_body", is(kindSize), false, "the provider's documented largest body: the default of a trigger's max_body"},
-		{"event_type", is(kindExpr), false, ""},
+		{"event_type", is(kindExpr), false, "where a delivery has the type of its event"},
 		{"data", is(kindExpr), false, "the object inside the body"},
 		{"time", is(kindExpr), false, "when it happened, by the sender's clock"},
 		{"events", list(is(kindText)), false, "known types, for did-you-mean"},
@@ -47,14 +47,14 @@ var catalogShapes = map[string]*shape{
 		{"notes", list(is(kindText)), false, "known traps"},
 	}},
 	"preset_param": {title: "a parameter", fields: []field{
-		{"required", is(kindBool), false, ""},
-		{"default", is(kindText), false, ""},
+		{"required", is(kindBool), false, "true: it must be given"},
+		{"default", is(kindText), false, "used when it is not given"},
 		{"customer", is(kindBool), false, "true: it tells this customer's deliveries from those of others"},
-		{"help", is(kindText), true, ""},
+		{"help", is(kindText), true, "what it is, and where it is found"},
 	}},
 	"preset_delivery": {title: "delivery", fields: []field{
 		{"timeout", is(kindText), false, "within which it wants an answer"},
-		{"retry", is(kindText), false, ""},
+		{"retry", is(kindText), false, "the provider's retry schedule, in words"},
 		{"success", is(kindText), false, "the answers that count as success"},
 	}},
 	"preset_retries": {title: "retries", fields: []field{
@@ -68,16 +68,16 @@ var catalogShapes = map[string]*shape{
 	"preset_ips": {title: "ips", fields: []field{
 		{"ranges", list(is(kindText)), true, "addresses and CIDR blocks"},
 		{"as_of", is(kindText), true, "the day they were read"},
-		{"source", is(kindText), true, ""},
+		{"source", is(kindText), true, "the URL of the page that the vector is from"},
 	}},
 	"preset_sample": {title: "sample", fields: []field{
-		{"headers", mapOf(is(kindText)), false, ""},
+		{"headers", mapOf(is(kindText)), false, "headers of the delivery"},
 		{"type", is(kindText), false, "the type that it has when none is asked for"},
 		{"type_header", is(kindText), false, "the header that carries the event's type"},
 		{"type_json", is(kindText), false, "the dot path that carries it"},
 		{"id_header", is(kindText), false, "the header that carries the delivery's id"},
 		{"id_json", is(kindText), false, "the dot path that carries it"},
 		{"content_type", is(kindText), false, "application/json by default; a form is made of the body's keys"},
-		{"body", is(kindAny), true, ""},
+		{"body", is(kindAny), true, "the body of the delivery"},
 	}},
 }

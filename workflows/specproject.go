@@ -3,15 +3,15 @@ package workflows
 // projectShapes are the mappings of hookloom.yaml.
 var projectShapes = map[string]*shape{
 	"project": {title: "hookloom.yaml", xKeys: true, fields: []field{
-		{"version", between(1, 1000), false, ""},
-		{"server", object("server"), false, ""},
+		{"version", between(1, 1000), false, "the version of the language; 1 by default"},
+		{"server", object("server"), false, "addresses, TLS and tokens of the server"},
 		{"database", is(kindText), false, "hookloom.db by default"},
-		{"timezone", is(kindText), false, ""},
-		{"triggers", mapOf(object("trigger")), false, ""},
-		{"connections", mapOf(is(kindAny)), false, ""},
-		{"egress", object("egress"), false, ""},
+		{"timezone", is(kindText), false, "the time zone of schedules and of the console; the machine's by default"},
+		{"triggers", mapOf(object("trigger")), false, "triggers by name, which any workflow can listen to"},
+		{"connections", mapOf(is(kindAny)), false, "credentials by name, which steps use to reach services"},
+		{"egress", object("egress"), false, "which private addresses steps may reach"},
 		{"destinations", mapOf(object("destination")), false, "host to how much is sent to it at once"},
-		{"history", object("history"), false, ""},
+		{"history", object("history"), false, "how long history is kept, and what of it is masked"},
 		{"files", object("files"), false, "how large the files of runs may be: what http actions keep with save: true"},
 	}},
 	"files": {title: "files", fields: []field{
@@ -51,17 +51,17 @@ var projectShapes = map[string]*shape{
 		{"allow", list(is(kindText)), false, "private addresses, blocks or hosts that steps may reach"},
 	}},
 	"history": {title: "history", fields: []field{
-		{"keep", is(kindDuration), false, ""},
-		{"max_size", is(kindSize), false, ""},
-		{"bodies", is(kindDuration), false, ""},
+		{"keep", is(kindDuration), false, "how long events and runs are kept; for ever by default"},
+		{"max_size", is(kindSize), false, "the largest size of the database; the oldest history is removed first"},
+		{"bodies", is(kindDuration), false, "how long the bodies of events are kept; as long as the events by default"},
 		{"redact", list(is(kindText)), false, "fields of events that are masked before they are stored: event.data.card.number, $..iban"},
 	}},
 	"connection": {title: "a connection", xKeys: false, fields: []field{
 		{"connector", is(kindText), false, "the connection's own name by default"},
-		{"base_url", is(kindValue), false, ""},
+		{"base_url", is(kindValue), false, "the URL that the paths of requests are added to; the connector's by default"},
 		{"auth", either(word("none"), object("connection_auth")), false, "how requests are proved; none by default"},
 		{"expired", object("expired"), false, "answers that mean that the token is no longer valid"},
 		{"test", is(kindText), false, "the path of a cheap GET, for hookloom connections --test"},
-		{"headers", mapOf(is(kindValue)), false, ""},
+		{"headers", mapOf(is(kindValue)), false, "headers that each request gets"},
 	}},
 }
