@@ -1,0 +1,180 @@
+package expr
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Part is a sub-expression and what it gives.
+type Part struct {
+	// Text is the sub-expression as the language writes it.
+	Text string `json:"expression"`
+	// Depth is how deep it stands in the whole; 0 is the whole.
+	Depth int `json:"depth"`
+	Value any `json:"value"`
+	// Type is the value's type in words.
+	Type string `json:"type"`
+	// Problem says why it has no value.
+	Problem string `json:"error,omitempty"`
+}
+
+// Cost is what an evaluation cost, and what one may cost at most.
+type Cost struct {
+	Steps    int `json:"steps"`
+	MaxSteps int `json:"max_steps"`
+	Bytes    int `json:"bytes"`
+	MaxBytes int `json:"max_bytes"`
+}
+
+// Explanation is an evaluation with all its parts. Parts[0] is the whole; each part is
+// followed by those that it is made of.
+type Explanation struct {
+	Parts []Part `json:"parts"`
+	Cost  Cost   `json:"cost"`
+}
+
+// maxExplained bounds how many parts of an expression are evaluated.
+const maxExplained = 200
+
+// Explain evaluates an expression and each of its parts. The error is about the text: it
+// does not compile. A part that fails while it runs has a Problem. Parts inside of a
+// predicate, such as the condition of filter, have no value of their own.
+func Explain(text string, env *Env) (*Explanation, error) {
+	names := make([]string, 0, len(env.Names))
+	for n := range env.Names {
+		names = append(names, n)
+	}
+	whole, err := Compile(text, names...)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := parser.ParseWithConfig(text, parseConfig)
+	if err != nil {
+		return nil, err
+	}
+	out := &Explanation{}
+	v, err := whole.measured(env, &out.Cost)
+	out.Parts = append(out.Parts, partOf(text, 0, v, err))
+	x := &explainer{env: env, names: names, out: out, seen: map[string]bool{tree.Node.String(): true}}
+	for _, n := range parts(tree.Node) {
+		x.add(n, 1)
+	}
+	return out, nil
+}
+
+// measured evaluates like Eval and says what that cost.
+func (e *Expr) measured(env *Env, cost *Cost) (any, error) {
+	m := meters.Get().(*meter)
+	m.start(e, env, time.Now().Add(maxExprTime))
+	v, err := m.run(e)
+	*cost = Cost{Steps: m.steps, MaxSteps: maxWork, Bytes: m.bytes, MaxBytes: maxExprBytes}
+	m.end(e, env)
+	if err != nil {
+		return nil, e.runtimeError(err)
+	}
+	return v, nil
+}
+
+type explainer struct {
+	env   *Env
+	names []string
+	out   *Explanation
+	seen  map[string]bool
+}
+
+// add adds a node and those that it is made of.
+func (x *explainer) add(n ast.Node, depth int) {
+	if saysItsValue(n) || len(x.out.Parts) >= maxExplained {
+		return
+	}
+	text := n.String()
+	if !x.seen[text] {
+		x.seen[text] = true
+		var v any
+		e, err := Compile(text, x.names...)
+		if err == nil {
+			v, err = e.Eval(x.env)
+		}
+		x.out.Parts = append(x.out.Parts, partOf(text, depth, v, err))
+	}
+	for _, p := range parts(n) {
+		x.add(p, depth+1)
+	}
+}
+
+func partOf(text string, depth int, v any, err error) Part {
+	p := Part{Text: text, Depth: depth, Value: v, Type: value.Describe(v)}
+	if err != nil {
+		p.Value, p.Type, p.Problem = nil, "", fmt.Sprint(err)
+	}
+	return p
+}
+
+// saysItsValue tells that a node says its own value.
+func saysItsValue(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.NilNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.StringNode, *ast.ConstantNode:
+		return true
+	}
+	return false
+}
+
+// parts are the nodes that a node is made of and that have a value by themselves.
+func parts(n ast.Node) []ast.Node {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		return []ast.Node{n.Node}
+	case *ast.BinaryNode:
+		return []ast.Node{n.Left, n.Right}
+	case *ast.ConditionalNode:
+		return []ast.Node{n.Cond, n.Exp1, n.Exp2}
+	case *ast.ChainNode:
+		return parts(n.Node)
+	case *ast.MemberNode:
+		if _, name := n.Property.(*ast.StringNode); name {
+			return memberParts(n.Node)
+		}
+		return append(memberParts(n.Node), n.Property)
+	case *ast.SliceNode:
+		return []ast.Node{n.Node}
+	case *ast.CallNode:
+		return n.Arguments
+	case *ast.BuiltinNode:
+		var out []ast.Node
+		for _, a := range n.Arguments {
+			if _, is := a.(*ast.PredicateNode); !is {
+				out = append(out, a)
+			}
+		}
+		return out
+	case *ast.ArrayNode:
+		return n.Nodes
+	case *ast.MapNode:
+		var out []ast.Node
+		for _, p := range n.Pairs {
+			if pair, ok := p.(*ast.PairNode); ok {
+				out = append(out, pair.Value)
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// memberParts leaves out the steps of a plain path such as event.data.order: its end says
+// enough, and its beginning is the whole event.
+func memberParts(n ast.Node) []ast.Node {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		return nil
+	case *ast.MemberNode:
+		return parts(n)
+	case *ast.ChainNode:
+		return memberParts(n.Node)
+	}
+	return []ast.Node{n}
+}
