@@ -53,7 +53,7 @@ func table(log *slog.Logger, redact func(string) string, source *auth.Source) []
 		{transform.CSVMakeSpec, transform.CSVMake{}},
 		{transform.XMLParseSpec, transform.XMLParse{}},
 		{transform.XMLMakeSpec, transform.XMLMake{}},
-	}, valueSpecs()...)
+	}, append(s3Actions(), valueSpecs()...)...)
 }
 
 // Catalog gives what workflows may name.

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,19 +16,16 @@ var docBlock = regexp.MustCompile("(?s)```(yaml|sh|text)\n(.*?)```")
 // yaml block is the file that its first line names, each line of a sh block is run, and the
 // lines of a text block stand in what the commands before it printed.
 func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
-	documents, err := filepath.Glob("../docs/connectors.md")
-	if err != nil || len(documents) == 0 {
-		t.Fatalf("no documents: %v", err)
-	}
-	for _, document := range documents {
+	for _, document := range []string{"../docs/connectors.md", "../docs/actions.md"} {
 		text, err := os.ReadFile(document)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Run(filepath.Base(document), func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			t.Setenv("CRM_TOKEN", "k3v9x7q2m8")
-			t.Setenv("CRM_US_TOKEN", "p5w1z6r4n0")
+			for i, name := range []string{"CRM_TOKEN", "CRM_US_TOKEN", "S3_ACCESS_KEY", "S3_SECRET_KEY", "R2_ACCESS_KEY", "R2_SECRET_KEY"} {
+				t.Setenv(name, fmt.Sprintf("k3v9x7q2m8%d", i))
+			}
 			printed, ran := "", 0
 			for _, block := range docBlock.FindAllStringSubmatch(string(text), -1) {
 				switch kind, body := block[1], block[2]; kind {
@@ -61,7 +59,9 @@ func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 			if out := runDocumented(t, "hookloom validate"); !strings.Contains(out, "0 errors, 0 warnings") {
 				t.Errorf("hookloom validate: %s", out)
 			}
-			runDocumented(t, "hookloom connector test")
+			if _, err := os.Stat("connectors"); err == nil {
+				runDocumented(t, "hookloom connector test")
+			}
 		})
 	}
 }

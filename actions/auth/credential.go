@@ -14,6 +14,8 @@ type Credential struct {
 	// sent is the token that the last request carried.
 	sent    string
 	renewed bool
+	// v4 signs each request; nil for the credential of a connection.
+	v4 *sigv4
 }
 
 // Fixed is a source that gives every connection the same token and shows no certificate,
@@ -42,7 +44,7 @@ func (s *Source) For(c Connection) *Credential {
 // Client is the client that the requests go through: base, or one that shows the
 // connection's certificate.
 func (k *Credential) Client(base *http.Client) (*http.Client, error) {
-	if k == nil || k.s.fixed != "" {
+	if k == nil || k.v4 != nil || k.s.fixed != "" {
 		return base, nil
 	}
 	c, err := k.s.clientOf(k.c)
@@ -54,7 +56,7 @@ func (k *Credential) Client(base *http.Client) (*http.Client, error) {
 
 // Ready gets the token that Prove sends, if the connection has one.
 func (k *Credential) Ready(ctx context.Context) error {
-	if k == nil || !tokenKind(k.c.Auth) {
+	if k == nil || k.v4 != nil || !tokenKind(k.c.Auth) {
 		return nil
 	}
 	if k.sent = k.s.fixed; k.sent != "" {
@@ -75,6 +77,8 @@ func (k *Credential) Prove(r *http.Request) error {
 	switch {
 	case k == nil:
 		return nil
+	case k.v4 != nil:
+		return k.v4.sign(r, time.Now())
 	case k.c.Auth.SigV4 != nil:
 		x, err := sigv4Of(k.c)
 		if err != nil {

@@ -66,13 +66,54 @@ func (k *sigv4) sign(r *http.Request, now time.Time) error {
 	request := strings.Join([]string{r.Method, k.path(r.URL), query(r.URL), canonical, names, hash}, "\n")
 	scope := strings.Join([]string{day, k.region, k.service, "aws4_request"}, "/")
 	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", stamp, scope, hexHash([]byte(request))}, "\n")
+	r.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", k.access, scope, names,
+		k.signature(day, toSign)))
+	return nil
+}
+
+// signature signs a text with the key of a day.
+func (k *sigv4) signature(day, toSign string) string {
 	key := []byte("AWS4" + k.secret)
 	for _, part := range []string{day, k.region, k.service, "aws4_request"} {
 		key = mac(key, part)
 	}
-	r.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", k.access, scope, names,
-		hex.EncodeToString(mac(key, toSign))))
-	return nil
+	return hex.EncodeToString(mac(key, toSign))
+}
+
+// SigV4 are the credentials of a service that takes AWS Signature Version 4. Session is empty
+// for permanent ones.
+type SigV4 struct{ Region, Service, AccessKey, SecretKey, Session string }
+
+func (k SigV4) signer() *sigv4 {
+	return &sigv4{region: k.Region, service: k.Service, access: k.AccessKey, secret: k.SecretKey, session: k.Session}
+}
+
+// Credential gives what signs each request of a call.
+func (k SigV4) Credential() *Credential { return &Credential{v4: k.signer()} }
+
+// Presign gives a URL that anybody can use with the method until it expires ("Authenticating
+// Requests: Using Query Parameters", Amazon S3 API Reference). headers are those that the
+// request must then have, besides host.
+func (k SigV4) Presign(method string, u *url.URL, headers http.Header, now time.Time, expires time.Duration) string {
+	s, out := k.signer(), *u
+	stamp := now.UTC().Format("20060102T150405Z")
+	scope := strings.Join([]string{stamp[:8], k.Region, k.Service, "aws4_request"}, "/")
+	names, canonical := s.headers(&http.Request{URL: u, Header: headers})
+	q := u.Query()
+	q.Set("X-Amz-Algorithm", "AWS4-HMAC-SHA256")
+	q.Set("X-Amz-Credential", k.AccessKey+"/"+scope)
+	q.Set("X-Amz-Date", stamp)
+	q.Set("X-Amz-Expires", fmt.Sprint(int(expires/time.Second)))
+	q.Set("X-Amz-SignedHeaders", names)
+	if k.Session != "" {
+		q.Set("X-Amz-Security-Token", k.Session)
+	}
+	out.RawQuery = q.Encode()
+	out.RawQuery = query(&out) // a blank is %20, not +
+	request := strings.Join([]string{method, s.path(&out), out.RawQuery, canonical, names, unsignedPayload}, "\n")
+	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", stamp, scope, hexHash([]byte(request))}, "\n")
+	out.RawQuery += "&X-Amz-Signature=" + s.signature(stamp[:8], toSign)
+	return out.String()
 }
 
 // headers gives the signed headers: host, content-type and those of AWS.
@@ -149,6 +190,15 @@ func encode(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// EncodePath is the percent-encoding of a path as S3 signs it.
+func EncodePath(p string) string {
+	parts := strings.Split(p, "/")
+	for i, s := range parts {
+		parts[i] = encode(s)
+	}
+	return strings.Join(parts, "/")
 }
 
 // payload is the SHA-256 of the body in hex.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -46,5 +47,22 @@ func TestSignaturesAreThoseOfAWSTestVectors(t *testing.T) {
 		if got := r.Header.Get("Authorization"); !strings.HasSuffix(got, "Signature="+c.signature) {
 			t.Errorf("%s: %s; want %s", c.name, got, c.signature)
 		}
+	}
+}
+
+// TestAPresignedURLIsThatOfAWSExample: the example of "Authenticating Requests: Using Query
+// Parameters" in the Amazon S3 API Reference.
+func TestAPresignedURLIsThatOfAWSExample(t *testing.T) {
+	u, err := url.Parse("https://examplebucket.s3.amazonaws.com/test.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := SigV4{Region: "us-east-1", Service: "s3", AccessKey: "AKIAIOSFODNN7EXAMPLE", SecretKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
+	got := k.Presign("GET", u, nil, time.Date(2013, 5, 24, 0, 0, 0, 0, time.UTC), 24*time.Hour)
+	want := "https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&" +
+		"X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&" +
+		"X-Amz-SignedHeaders=host&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+	if got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }
