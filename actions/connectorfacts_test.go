@@ -21,8 +21,14 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // documents are the vendors' published documents that a connector is held to: files of the
 // folders of documentFolders. The table is ordered by connector.
 var documents = map[string][]string{
+	"attio": {"attio.json"},
+	"front": {"front-core.json"},
 	"hubspot": {"hubspot-contacts-v3.json", "hubspot-companies-v3.json", "hubspot-deals-v3.json", "hubspot-tickets-v3.json",
 		"hubspot-notes-v3.json", "hubspot-tasks-v3.json", "hubspot-associations-v4.json"},
+	"intercom":  {"intercom-2.14.yaml"},
+	"klaviyo":   {"klaviyo-stable.json", "klaviyo-profiles.json", "klaviyo-events.json"},
+	"mailchimp": {"mailchimp.com.json"},
+	"stripe":    {"stripe.com.json"},
 }
 
 // beyond are the actions that their connector's documents lack, with the reason. Their
