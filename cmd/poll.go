@@ -185,7 +185,7 @@ func (a *app) printComparison(x engine.Comparison) error {
 	t = newTable("INLET", "FOUND", "ALONE", "FIRST", "DELAY OF", "P50", "P95", "P99", "MAX", "BEHIND THE OTHER, OF", "P50", "P95",
 		"P99", "MAX")
 	for _, i := range x.Inlets {
-		t.row(slices.Concat([]string{i.Inlet, fmt.Sprint(i.Found), fmt.Sprint(i.Only), fmt.Sprint(i.First)}, delayCells(i.Delay),
+		t.row(slices.Concat([]string{string(i.Inlet), fmt.Sprint(i.Found), fmt.Sprint(i.Only), fmt.Sprint(i.First)}, delayCells(i.Delay),
 			delayCells(i.Behind))...)
 	}
 	if err := t.print(a.out); err != nil {

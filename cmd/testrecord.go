@@ -100,7 +100,7 @@ func mustEvent(text string) engine.EventID {
 func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetail, more []string) (fixture any,
 	lines func(file string) []string, err error) {
 	raw := ev.Body
-	if ev.Inlet == "manual" || ev.Inlet == "call" || ev.Inlet == "workflow_run" {
+	if k := ev.Inlet.Kind().Data; k == workflows.DataInputs || k == workflows.DataFacts {
 		raw = ev.Inputs
 	}
 	if fixture, err = value.DecodeJSON(raw); err != nil {
@@ -133,9 +133,9 @@ func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetai
 	}
 	return fixture, func(file string) []string {
 		out := []string{"name: " + quoted("run "+strings.TrimPrefix(d.ID, "run_")), "now: " + quoted(d.CreatedAt.UTC().Format(time.RFC3339))}
-		switch ev.Inlet {
-		case "manual", "call":
-			out = append(out, "event: {inlet: "+ev.Inlet+"}", "inputs: "+inputs)
+		switch ev.Inlet.Kind().Data {
+		case workflows.DataInputs:
+			out = append(out, "event: {inlet: "+string(ev.Inlet)+"}", "inputs: "+inputs)
 		default:
 			out = append(out, fmt.Sprintf("event: {inlet: %s, fixture: %s, type: %s, key: %s}", ev.Inlet, file, quoted(ev.Type), quoted(ev.Key)))
 			if ev.Trigger != w.ID {

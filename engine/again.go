@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // This file decides stored events again, with today's rule. Each (event, workflow)
@@ -79,7 +81,7 @@ func (e *Event) CanReplay() error {
 	switch {
 	case e.Stripped:
 		return fmt.Errorf("event %s cannot be replayed: its body was pruned (history: bodies)", e.ID)
-	case e.Inlet == "call":
+	case e.Inlet == workflows.InletCall:
 		return fmt.Errorf("event %s is the call of run %s: replay that run", e.ID, e.Headers["x-called-by"])
 	}
 	return nil

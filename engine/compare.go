@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // Sightings is what is on record of a trigger's events and polls.
@@ -27,9 +29,9 @@ type SeenEvent struct {
 }
 
 // See notes that an inlet saw the event; the first time counts.
-func (e *SeenEvent) See(inlet string, at time.Time) {
+func (e *SeenEvent) See(inlet Inlet, at time.Time) {
 	to := &e.Webhook
-	if inlet == "poll" {
+	if inlet == workflows.InletPoll {
 		to = &e.Poll
 	}
 	if to.IsZero() || at.Before(*to) {
@@ -91,7 +93,7 @@ type Comparison struct {
 
 // InletFigures are what one inlet found of a trigger's events.
 type InletFigures struct {
-	Inlet string `json:"inlet"`
+	Inlet Inlet `json:"inlet"`
 	// Found are the events that it saw; Only those that no other did, First those that it
 	// saw before the other.
 	Found int `json:"found"`
@@ -106,13 +108,13 @@ type InletFigures struct {
 
 // inlets sums up what each inlet found.
 func inlets(events []SeenEvent) []InletFigures {
-	out := []InletFigures{{Inlet: "webhook"}, {Inlet: "poll"}}
+	out := []InletFigures{{Inlet: workflows.InletWebhook}, {Inlet: workflows.InletPoll}}
 	for i := range out {
 		f := &out[i]
 		var delay, behind []time.Duration
 		for _, e := range events {
 			at, other := e.Webhook, e.Poll
-			if f.Inlet == "poll" {
+			if f.Inlet == workflows.InletPoll {
 				at, other = other, at
 			}
 			if at.IsZero() {

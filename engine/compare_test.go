@@ -12,7 +12,7 @@ func TestCompareGivesEachInletItsOwnFigures(t *testing.T) {
 	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	see := func(webhook, poll time.Duration) engine.SeenEvent {
 		e := engine.SeenEvent{Time: at}
-		for inlet, d := range map[string]time.Duration{"webhook": webhook, "poll": poll} {
+		for inlet, d := range map[engine.Inlet]time.Duration{"webhook": webhook, "poll": poll} {
 			if d > 0 {
 				e.See(inlet, at.Add(d))
 			}

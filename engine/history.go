@@ -61,7 +61,7 @@ type Page[T any] struct {
 type EventItem struct {
 	ID         string    `json:"id"`
 	Trigger    string    `json:"trigger"`
-	Inlet      string    `json:"inlet"`
+	Inlet      Inlet     `json:"inlet"`
 	Type       string    `json:"type"`
 	Key        string    `json:"key"`
 	ReceivedAt time.Time `json:"received_at"`
@@ -160,7 +160,7 @@ type DecisionItem struct {
 // Sighting is a later delivery of an event.
 type Sighting struct {
 	At    time.Time `json:"at"`
-	Inlet string    `json:"inlet"`
+	Inlet Inlet     `json:"inlet"`
 	// SameBody tells that the bytes were those of the first delivery.
 	// Delay is how much later it came than the first, in seconds.
 	Delay float64 `json:"delay"`

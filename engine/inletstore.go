@@ -19,7 +19,7 @@ type InletStore interface {
 	Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error)
 	// SaveDifference keeps how the newest delivery of an event by another inlet differs from it; nil
 	// says that its data is the same. It may run twice.
-	SaveDifference(ctx context.Context, id EventID, inlet string, diff map[string]any) error
+	SaveDifference(ctx context.Context, id EventID, inlet Inlet, diff map[string]any) error
 	// LastDelivery is when a trigger's webhook brought its newest event; zero for never.
 	LastDelivery(ctx context.Context, trigger string) (time.Time, error)
 	// LearnedGap is how long a trigger's webhook may be quiet, going by its history; zero when

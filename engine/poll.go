@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -90,7 +91,7 @@ func (b *PollBatch) Noted(d *Delivery) (ItemFate, bool) {
 // store asks it inside of its transaction.
 func (k KnownItem) Fate(id EventID, d *Delivery) ItemFate {
 	switch {
-	case d.Inlet != "poll": // a schedule's: its key is its time
+	case d.Inlet != workflows.InletPoll: // a schedule's: its key is its time
 		return ItemAccepted
 	case k.Remembered:
 		return ItemKnown

@@ -32,7 +32,7 @@ func ProofOf(how, secret string) Proof {
 }
 
 // Words says what is proved, and by what, of an event that came by an inlet.
-func (p Proof) Words(inlet string) string {
+func (p Proof) Words(inlet Inlet) string {
 	how, secret, _ := strings.Cut(string(p), " ")
 	with := ""
 	if secret != "" {
@@ -49,8 +49,8 @@ func (p Proof) Words(inlet string) string {
 		return "the sender only, by its TLS client certificate"
 	case how == NoProof:
 		return "nothing: the trigger has auth: none, so anybody can send this"
-	case inlet == "webhook":
+	case inlet.Kind().Outside:
 		return "not on record"
 	}
-	return "not needed: it came by " + inlet + ", not from outside"
+	return "not needed: it came by " + string(inlet) + ", not from outside"
 }

@@ -26,7 +26,7 @@ type Listener struct {
 func (l Listener) Evaluate(ev *Event, names map[string]any, err error, until time.Time) Decision {
 	d := Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: Matched}
 	taken := l.Types
-	if ev.Inlet != "webhook" {
+	if !ev.Inlet.Kind().Outside {
 		taken = nil // what was asked for has no types of the sender
 	}
 	for _, types := range [][]string{taken, l.Start.Events} {

@@ -30,7 +30,7 @@ func TestHowLongAWebhookMayBeQuietIsLearnedFromEnoughHistory(t *testing.T) {
 func TestWhatBecomesOfAnItemOfAPoll(t *testing.T) {
 	const mine, other = 7, 5
 	for name, c := range map[string]struct {
-		inlet string
+		inlet engine.Inlet
 		batch engine.PollBatch
 		known engine.KnownItem
 		want  engine.ItemFate

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -22,7 +23,8 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 		in.becomeClaims()
 	}
 	body, raw, unreadable := in.content()
-	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: "webhook", Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method,
+	d := &engine.Delivery{Trigger: r.trigger.Name, Inlet: workflows.InletWebhook,
+		Type: r.trigger.Name, Time: in.at, ReceivedAt: in.at, Method: in.method,
 		Path:    r.keepPath(in.path),
 		Headers: keepHeaders(in.header, r.hide), Query: r.keepQuery(in.query), Raw: r.maskTokens(raw), DataExpr: r.data, Dedupe: r.dedupe}
 	if contentType := in.contentType(); contentType != "" || d.Headers["content-type"] != "" {

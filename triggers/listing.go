@@ -358,7 +358,7 @@ func (p *poller) row(names expr.Names, item any) (row, error) {
 	if err != nil {
 		return out, err
 	}
-	d := &engine.Delivery{Trigger: p.trigger.Name, Inlet: "poll", Type: p.trigger.Name, Time: now, ReceivedAt: now,
+	d := &engine.Delivery{Trigger: p.trigger.Name, Inlet: workflows.InletPoll, Type: p.trigger.Name, Time: now, ReceivedAt: now,
 		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{},
 		Raw: raw, Dedupe: p.poll.Dedupe, Recovered: p.inlet == "reconcile"}
 	id := identity{key: p.poll.Key, eventType: p.poll.EventType}

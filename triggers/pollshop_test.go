@@ -116,7 +116,7 @@ func (c *counter) keys() string {
 	}
 	var out []string
 	for _, e := range items {
-		out = append(out, e.Inlet[:1]+e.Key)
+		out = append(out, string(e.Inlet[:1])+e.Key)
 	}
 	return strings.Join(out, " ")
 }

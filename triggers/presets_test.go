@@ -407,7 +407,7 @@ func bothWays(t *testing.T, p *workflows.Project, secret func(string) (string, b
 		way()
 	}
 	items, err := s.History().Events(t.Context(), engine.Query{})
-	if err != nil || len(items) != 1 || items[0].Duplicates != 1 || items[0].Inlet != first {
+	if err != nil || len(items) != 1 || items[0].Duplicates != 1 || string(items[0].Inlet) != first {
 		t.Fatalf("%+v %v", items, err)
 	}
 	id, err := engine.ParseEventID(items[0].ID)

@@ -307,7 +307,7 @@ func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
 	if dedupe == 0 {
 		dedupe = workflows.DefaultDedupe
 	}
-	return s.fired(ctx, planned, &engine.Delivery{Trigger: s.trigger.Name, Inlet: "schedule", Key: key, Type: "schedule",
+	return s.fired(ctx, planned, &engine.Delivery{Trigger: s.trigger.Name, Inlet: workflows.InletSchedule, Key: key, Type: "schedule",
 		Time: planned.UTC(), ReceivedAt: now,
 		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{}, Raw: raw, Dedupe: dedupe})
 }

@@ -230,8 +230,8 @@ func (d *decoder) tls(s *objectNode, key string) *TLS {
 	return t
 }
 
-// reservedTriggers are the kinds of language.md 2.4.
-var reservedTriggers = []string{"webhook", "poll", "schedule", "manual", "call", "workflow_run"}
+// reservedTriggers are the kinds that on: has keys for (language.md 2.4).
+var reservedTriggers = inletNames(func(k InletKind) bool { return k.Starts })
 
 func (l *loader) triggers(d *decoder, o *objectNode) {
 	n := o.vals["triggers"]

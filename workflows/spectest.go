@@ -27,7 +27,7 @@ var testShapes = map[string]*shape{
 	"test_event": {title: "a test's event", fields: []field{
 		{"trigger", is(kindText), false, "the trigger that the event comes from"},
 		{
-			"inlet", word("webhook", "poll", "schedule", "manual", "call", "workflow_run", "emit"), false,
+			"inlet", word(inletNames(func(InletKind) bool { return true })...), false,
 			"how the event arrives; the first inlet of the trigger by default",
 		},
 		{"fixture", is(kindText), false, "a JSON file"},

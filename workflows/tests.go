@@ -23,7 +23,8 @@ type Test struct {
 	// Workflow is the id of the workflow that it is about.
 	Workflow string
 	// Trigger and Inlet are empty for the workflow's first.
-	Trigger, Inlet string
+	Trigger string
+	Inlet   Inlet
 	// Fixture is what its JSON file holds: the body, item or inputs.
 	Fixture any
 	// Body, Data and Headers are laid over it; nil leaves it as it is.
@@ -222,7 +223,7 @@ func (d *decoder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
 }
 
 func (p *Project) testEvent(d *decoder, t *Test, e *objectNode) {
-	t.Trigger, t.Inlet, t.Type, t.Key = e.text("trigger", ""), e.text("inlet", ""), e.text("type", ""), e.text("key", "")
+	t.Trigger, t.Inlet, t.Type, t.Key = e.text("trigger", ""), Inlet(e.text("inlet", "")), e.text("type", ""), e.text("key", "")
 	if t.Trigger != "" && p.Triggers[t.Trigger] == nil {
 		d.add(e.at("trigger"), "unknown-trigger", fmt.Sprintf("no trigger is named %q", t.Trigger),
 			spelling.Suggest(t.Trigger, slices.Sorted(maps.Keys(p.Triggers))))

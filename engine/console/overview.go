@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // timeRange is a stretch of time that the overview shows, up to now.
@@ -139,7 +140,7 @@ func (c *Console) runPage(w http.ResponseWriter, r *http.Request) {
 	if flow != nil && flow.Name != "" && flow.Name != d.Workflow {
 		title = flow.Name
 	}
-	if d.EventKey != "" && d.EventItem.Inlet != "manual" {
+	if d.EventKey != "" && d.EventItem.Inlet != workflows.InletManual {
 		title += " · " + clip(d.EventKey, 60)
 	}
 	data := map[string]any{"Title": title, "D": d, "Timeline": timeline(d), "Graph": graph(flow, append([]engine.StepItem{}, d.Steps...)),

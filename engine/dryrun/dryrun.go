@@ -93,7 +93,7 @@ func Run(r Request) (*Result, error) {
 	if d.Outcome != engine.Matched {
 		return out, nil
 	}
-	if r.Event.Inlet == "manual" || r.Event.Inlet == "call" {
+	if r.Event.Inlet.Kind().Data == workflows.DataInputs {
 		checked, problems := workflows.CheckInputs(r.Workflow.Inputs, r.Event.Inputs)
 		if len(problems) > 0 {
 			return nil, fmt.Errorf("%s: %s", r.Workflow.ID, strings.Join(problems, "; "))
@@ -154,7 +154,7 @@ func (r *Request) names() (map[string]any, error) {
 
 // evaluate asks the workflow's rule, with the start by which it listens to the event.
 func (r *Request) evaluate(names map[string]any, unreadable error) engine.Decision {
-	start, types := workflows.Start{Kind: r.Event.Inlet}, []string(nil)
+	start, types := workflows.Start{Kind: string(r.Event.Inlet)}, []string(nil)
 	for _, s := range r.Workflow.Starts {
 		if s.Kind == "trigger" && s.Trigger == r.Event.Trigger {
 			start = s
@@ -352,7 +352,8 @@ func (p *answerer) called(c plan.Call) *Reply {
 	}
 	sub := p.r
 	sub.Workflow, sub.Answer = w, nil
-	sub.Event = &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: w.ID, Inlet: "call", Key: c.Path, Type: "call", Time: p.r.Now,
+	sub.Event = &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: w.ID, Inlet: workflows.InletCall, Key: c.Path,
+		Type: "call", Time: p.r.Now,
 		ReceivedAt: p.r.Now, Inputs: c.Inputs, Only: w.ID, Decoded: true}}
 	got, err := Run(sub)
 	switch {

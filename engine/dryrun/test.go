@@ -68,7 +68,7 @@ func testEvent(p *workflows.Project, w *workflows.Workflow, t *workflows.Test) (
 	inlet, trigger := t.Inlet, t.Trigger
 	var start *workflows.Start
 	for i, s := range w.Starts {
-		fits := inlet == "" || inlet == s.Kind || s.Kind == "trigger" && inlet != "manual" && inlet != "call" && inlet != "workflow_run"
+		fits := inlet == "" || string(inlet) == s.Kind || s.Kind == "trigger" && inlet.Kind().AtTrigger
 		if start == nil && fits && (trigger == "" || s.Trigger == trigger) {
 			start = &w.Starts[i]
 		}
@@ -79,28 +79,28 @@ func testEvent(p *workflows.Project, w *workflows.Workflow, t *workflows.Test) (
 	trigger = cmp.Or(trigger, start.Trigger, w.ID)
 	var declared *workflows.Trigger
 	if start.Kind != "trigger" {
-		inlet = start.Kind
+		inlet = engine.Inlet(start.Kind)
 	} else if declared = p.Triggers[trigger]; inlet == "" {
 		inlet = firstInlet(declared)
 	}
 	d := &engine.Delivery{Trigger: trigger, Inlet: inlet, Type: cmp.Or(t.Type, typeOf(start, declared, inlet)),
 		Key: cmp.Or(t.Key, "test"), Time: t.Now, ReceivedAt: t.Now, Decoded: true,
 		Headers: map[string]string{}, Query: map[string]string{}}
-	switch inlet {
-	case "manual", "call":
+	switch kind := inlet.Kind(); {
+	case kind.Data == workflows.DataInputs:
 		d.Inputs = t.Inputs
 		if d.Inputs == nil {
 			d.Inputs = map[string]any{}
 		}
-	case "workflow_run":
+	case kind.Data == workflows.DataFacts:
 		m, _ := workflows.Overlay(t.Fixture, t.Data).(map[string]any)
 		d.Inputs = m
 		if s, ok := m["status"].(string); ok && t.Type == "" {
 			d.Type = "workflow_run." + s
 		}
-	case "webhook":
+	case kind.Outside:
 		return webhookEvent(p, t, d)
-	case "poll":
+	case inlet == workflows.InletPoll:
 		item := workflows.Overlay(t.Fixture, t.Body)
 		d.Body = item
 		if declared.Poll != nil && declared.Poll.Data != nil && item != nil {
@@ -147,21 +147,21 @@ func webhookEvent(p *workflows.Project, t *workflows.Test, d *engine.Delivery) (
 	return &engine.Event{ID: 1, Delivery: *read}, nil
 }
 
-func firstInlet(t *workflows.Trigger) string {
+func firstInlet(t *workflows.Trigger) engine.Inlet {
 	switch {
 	case t.Webhook != nil:
-		return "webhook"
+		return workflows.InletWebhook
 	case t.Poll != nil:
-		return "poll"
+		return workflows.InletPoll
 	case len(t.Schedules) == 0 && t.Name != "":
-		return "emit"
+		return workflows.InletEmit
 	}
-	return "schedule"
+	return workflows.InletSchedule
 }
 
 // typeOf is the type of a test's event when neither the test nor the body says it:
 // the first one that the workflow takes.
-func typeOf(s *workflows.Start, t *workflows.Trigger, inlet string) string {
+func typeOf(s *workflows.Start, t *workflows.Trigger, inlet engine.Inlet) string {
 	types := s.Events
 	if t != nil && t.Webhook != nil && inlet == "webhook" {
 		types = append(slices.Clone(types), t.Webhook.Events...)
@@ -172,10 +172,10 @@ func typeOf(s *workflows.Start, t *workflows.Trigger, inlet string) string {
 		}
 	}
 	switch {
-	case inlet == "webhook" || inlet == "poll" || inlet == "emit":
+	case inlet.Kind().AtTrigger && inlet != workflows.InletSchedule:
 		return t.Name
-	case inlet == "workflow_run" && len(s.Statuses) > 0:
+	case inlet.Kind().Data == workflows.DataFacts && len(s.Statuses) > 0:
 		return "workflow_run." + s.Statuses[0]
 	}
-	return inlet
+	return string(inlet)
 }

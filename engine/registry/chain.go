@@ -23,7 +23,7 @@ type Chain struct {
 // ChainOf reads it; none is all zero. Only what the engine made has one: a sender may
 // write any header.
 func ChainOf(ev *engine.Event) (c Chain) {
-	if ev.Inlet != "emit" && ev.Inlet != "call" && ev.Inlet != "workflow_run" {
+	if !ev.Inlet.Kind().FromRun {
 		return c
 	}
 	parts := strings.SplitN(ev.Headers[ChainHeader], ";", 3)

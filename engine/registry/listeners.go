@@ -32,7 +32,7 @@ func (l *Snapshot) EndListeners(workflow string) []engine.Listener {
 
 // Listeners are the workflows that an event goes to.
 func (l *Snapshot) Listeners(ev *engine.Delivery) []engine.Listener {
-	if ev.Only == "" && ev.Inlet != "manual" {
+	if ev.Only == "" && ev.Inlet != workflows.InletManual {
 		return l.ByTrigger[ev.Trigger]
 	}
 	name := ev.Only
@@ -41,7 +41,7 @@ func (l *Snapshot) Listeners(ev *engine.Delivery) []engine.Listener {
 	}
 	if w := l.Workflows[name]; w != nil {
 		only := engine.Listener{Workflow: w, Start: workflows.Start{Kind: "manual"}}
-		if ev.Inlet == "workflow_run" { // those who start or call it were told that it is off
+		if ev.Inlet == workflows.InletWorkflowRun { // those who start or call it were told that it is off
 			only.Off = l.offOutcome(name, w.Enabled)
 		}
 		return []engine.Listener{only}

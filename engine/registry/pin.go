@@ -43,7 +43,7 @@ type pinned struct {
 // AsOf is the run as of which a run uses other files: itself, or for a called one the
 // run that began it all.
 func AsOf(r *engine.Run, ev *engine.Event) engine.RunID {
-	if ev != nil && ev.Inlet == "call" && r.Repeats == 0 {
+	if ev != nil && ev.Inlet == workflows.InletCall && r.Repeats == 0 {
 		if id, err := engine.ParseRunID(ev.Headers[AsOfHeader]); err == nil {
 			return id
 		}
@@ -234,7 +234,7 @@ func (g *Registry) Callee(ctx context.Context, r *engine.Run, ev *engine.Event, 
 // ListenersTo are the workflows that an event goes to. A called one is of the version
 // that the caller began with.
 func (g *Registry) ListenersTo(ctx context.Context, p *Snapshot, ev *engine.Event) ([]engine.Listener, error) {
-	if ev.Inlet != "call" {
+	if ev.Inlet != workflows.InletCall {
 		return p.Listeners(&ev.Delivery), nil
 	}
 	if version := ev.Headers[VersionHeader]; version != "" {

@@ -100,7 +100,7 @@ func (rc *RunContext) KeyRoot() string { return rc.rootOf(rc.Run.ID, rc.Run.Repe
 
 // rootOf is the same for any run of the event.
 func (rc *RunContext) rootOf(run engine.RunID, replay bool) string {
-	if rc.Event != nil && rc.Event.Inlet == "call" && !replay {
+	if rc.Event != nil && rc.Event.Inlet == workflows.InletCall && !replay {
 		return cmp.Or(rc.Event.Headers[KeyHeader], run.String())
 	}
 	return run.String()

@@ -56,6 +56,9 @@ type arrival struct {
 }
 
 func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err error) {
+	if err := engine.CheckInlet(d.Inlet); err != nil {
+		return a, err
+	}
 	if d.Key == "" {
 		d.Key = id.String() // a manual start is an event of its own
 	}
@@ -213,7 +216,8 @@ func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
 		proof = string(d.Proof)
 	}
 	if d.Flag == "" && d.Only == "" && a.inputs == nil && d.ContentSum == 0 && repeatsBodyOf == 0 {
-		return t.put(insertPlain, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
+		return t.put(insertPlain, int64(a.id), d.Trigger, string(d.Inlet), d.Key,
+			d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path, a.headers, a.query,
 			d.DataExpr, a.body, a.sum, int64(d.Identity), proof)
 	}
 	var contentSum, sameBody driver.Value
@@ -223,7 +227,7 @@ func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
 	if repeatsBodyOf != 0 {
 		sameBody = int64(repeatsBodyOf)
 	}
-	return t.put(insertEvent, int64(a.id), d.Trigger, d.Inlet, d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path,
+	return t.put(insertEvent, int64(a.id), d.Trigger, string(d.Inlet), d.Key, d.Flag, d.Type, d.Time.UnixMilli(), a.now, d.Method, d.Path,
 		a.headers, a.query,
 		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum, proof)
 }

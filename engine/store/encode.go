@@ -98,12 +98,16 @@ type madeEvent struct {
 func (s *Store) encodeEvents(events []*engine.Event) ([]madeEvent, error) {
 	var out []madeEvent
 	for _, ev := range events {
+		if err := engine.CheckInlet(ev.Inlet); err != nil {
+			return nil, err
+		}
 		in, err := s.encodeInputs(&ev.Delivery)
 		if err != nil {
 			return nil, err
 		}
 		inputs, at := in.shown, ev.ReceivedAt.UnixMilli()
-		out = append(out, madeEvent{sealed: in.sealed, row: []driver.Value{int64(ev.ID), ev.Trigger, ev.Inlet, ev.Key, "", ev.Type, at, at, "",
+		out = append(out, madeEvent{sealed: in.sealed, row: []driver.Value{int64(ev.ID), ev.Trigger, string(ev.Inlet), ev.Key, "",
+			ev.Type, at, at, "",
 			"", s.texts(ev.Headers), "{}", "", inputs, ev.Only, nil,
 			checksum(ev.Trigger, ev.Key, ev.Type, nil), int64(engine.Unnamed), nil, nil, nil}})
 	}

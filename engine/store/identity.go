@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // This file finds out whether a delivery is of an event that is known, and keeps what
@@ -159,7 +160,7 @@ func (t *tx) seenAgain(r *engine.Receipt, a *arrival, first int64) error {
 		}
 		if crc == own {
 			same = 1
-		} else if d.Inlet == "webhook" && inlet == "webhook" && (d.ContentSum == 0 || d.ContentSum != sum) {
+		} else if d.Inlet == workflows.InletWebhook && inlet == string(workflows.InletWebhook) && (d.ContentSum == 0 || d.ContentSum != sum) {
 			// A poll tells of the same event in other words; a webhook does not.
 			r.Conflict = true
 			if err := t.keepConflict(a, first); err != nil {
@@ -167,7 +168,7 @@ func (t *tx) seenAgain(r *engine.Receipt, a *arrival, first int64) error {
 			}
 		}
 	}
-	return t.exec(insertSighting, first, a.now, d.Inlet, same)
+	return t.exec(insertSighting, first, a.now, string(d.Inlet), same)
 }
 
 func columnText(v driver.Value) string {

@@ -148,7 +148,7 @@ func TestALearnedGapIsTheLongestSilenceAndHalfAgain(t *testing.T) {
 	}
 	defer s.Close()
 	at := time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC)
-	deliver := func(after time.Duration, inlet string) {
+	deliver := func(after time.Duration, inlet engine.Inlet) {
 		at = at.Add(after)
 		if _, err := s.Accept(t.Context(), engine.EventID(engine.FirstID(at)),
 			&engine.Delivery{Trigger: "shop", Inlet: inlet, Key: at.String(), Time: at, ReceivedAt: at, Dedupe: time.Hour,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // Poll implements engine.Store: what was found and how far the inlet has come are
@@ -42,7 +43,7 @@ func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 	d, none := a.d, engine.Receipt{}
 	fate, noted := b.Noted(d)
 	var known engine.KnownItem
-	if !noted && d.Inlet == "poll" {
+	if !noted && d.Inlet == workflows.InletPoll {
 		var err error
 		if known, err = t.knownItem(a); err != nil {
 			return none, err
@@ -152,7 +153,7 @@ func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine
 }
 
 // SaveDifference implements engine.Store.
-func (s *Store) SaveDifference(ctx context.Context, id engine.EventID, inlet string, diff map[string]any) error {
+func (s *Store) SaveDifference(ctx context.Context, id engine.EventID, inlet engine.Inlet, diff map[string]any) error {
 	var text driver.Value
 	same := int64(1)
 	if len(diff) > 0 {
@@ -164,7 +165,7 @@ func (s *Store) SaveDifference(ctx context.Context, id engine.EventID, inlet str
 	}
 	return s.w.do(ctx, true, func(t *tx) error {
 		return t.exec(`UPDATE sightings SET diff = ?, same = ?
-			WHERE rowid = (SELECT max(rowid) FROM sightings WHERE event_id = ? AND inlet = ?)`, text, same, int64(id), inlet)
+			WHERE rowid = (SELECT max(rowid) FROM sightings WHERE event_id = ? AND inlet = ?)`, text, same, int64(id), string(inlet))
 	})
 }
 
@@ -210,7 +211,8 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 	defer rows.Close()
 	last := ""
 	for rows.Next() {
-		var key, inlet string
+		var key string
+		var inlet engine.Inlet
 		var at, received, recovered int64
 		var again sql.NullString
 		var when sql.NullInt64
@@ -227,7 +229,7 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 			if again.String == "webhook" && !e.Webhook.IsZero() {
 				e.Repeats++
 			}
-			e.See(again.String, fromMillis(when.Int64))
+			e.See(engine.Inlet(again.String), fromMillis(when.Int64))
 		}
 	}
 	if err := rows.Err(); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/content"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -95,7 +96,7 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 	if d.EndedWaits, err = h.endedWaits(ctx, id); err != nil {
 		return nil, err
 	}
-	if ev.Inlet == "emit" {
+	if ev.Inlet == workflows.InletEmit {
 		if d.EmittedBy, err = h.emittedBy(ctx, id); err != nil {
 			return nil, err
 		}

@@ -166,9 +166,9 @@ func (t *Telemetry) Answered(trigger, outcome string, took time.Duration) {
 // Stored implements engine.Watch.
 func (t *Telemetry) Stored(d *engine.Delivery, r engine.Receipt) {
 	if r.Duplicate {
-		t.duplicates.WithLabelValues(d.Trigger, d.Inlet).Inc()
+		t.duplicates.WithLabelValues(d.Trigger, string(d.Inlet)).Inc()
 	} else {
-		t.events.WithLabelValues(d.Trigger, d.Inlet).Inc()
+		t.events.WithLabelValues(d.Trigger, string(d.Inlet)).Inc()
 	}
 	switch {
 	case r.Conflict:

@@ -126,10 +126,10 @@ func (t *tracer) stored(d *engine.Delivery, r engine.Receipt) {
 	id, name := engine.Span(r.Event.String()), "delivery "+d.Trigger
 	if r.Duplicate {
 		// One more delivery of an event: a span of its own, beside the first.
-		id = engine.Span(r.Event.String(), d.Inlet, d.ReceivedAt.String())
+		id = engine.Span(r.Event.String(), string(d.Inlet), d.ReceivedAt.String())
 	}
 	t.span(of, id, of.Parent, name, trace.SpanKindConsumer, d.ReceivedAt, time.Now(), "", attribute.String("hookloom.trigger", d.Trigger),
-		attribute.String("hookloom.inlet", d.Inlet),
+		attribute.String("hookloom.inlet", string(d.Inlet)),
 		attribute.String("hookloom.event", r.Event.String()), attribute.String("hookloom.type", d.Type),
 		attribute.Bool("hookloom.duplicate", r.Duplicate))
 }

@@ -1,0 +1,12 @@
+package workflows
+
+// InletPoll is the inlet of items that a trigger asked for, on its schedule or to find lost webhooks.
+const InletPoll Inlet = "poll"
+
+var pollInlet = InletKind{
+	Inlet:     InletPoll,
+	Help:      "an item found by asking",
+	Data:      DataItem,
+	AtTrigger: true,
+	Starts:    true,
+}
