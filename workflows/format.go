@@ -1,0 +1,290 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Format puts a workflow file, hookloom.yaml or a file of tests into the standard form: the
+// keys of the file and of its steps and tests in the order of the manual, no blank space at
+// line ends, at most one empty line between keys, and one line end at the end. of is the
+// kind of file, as for Reference. Comments stay with the key that they stand above or
+// beside. The result reads as the same data: where that cannot be shown, as with an anchor
+// that would come behind its alias, the keys stay where they are.
+func Format(of string, text []byte) ([]byte, error) {
+	if len(text) > MaxFileSize {
+		return nil, fmt.Errorf("the file is larger than %d KiB", MaxFileSize>>10)
+	}
+	before, err := readAs(text)
+	if err != nil {
+		return nil, err
+	}
+	text = tidy(text, before.root)
+	for _, arrange := range []bool{true, false} {
+		out := text
+		if arrange {
+			out = arranged(of, text)
+			if r, err := readAs(out); err == nil {
+				out = tidy(out, r.root)
+			}
+		}
+		after, err := readAs(out)
+		if err == nil && reflect.DeepEqual(before.data, after.data) && slices.Equal(comments(text), comments(out)) {
+			return out, nil
+		}
+	}
+	return nil, errors.New("the file cannot be formatted without a change of what it says")
+}
+
+type readText struct {
+	root *yaml.Node
+	data any
+}
+
+func readAs(text []byte) (r readText, err error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return r, err
+	}
+	if len(doc.Content) == 0 {
+		return r, errors.New("the file holds only comments")
+	}
+	r.root = doc.Content[0]
+	return r, r.root.Decode(&r.data)
+}
+
+// comments are the comment lines and line ends of a text, sorted: moving keys moves them,
+// and loses none.
+func comments(text []byte) (out []string) {
+	for line := range strings.Lines(string(text)) {
+		if i := strings.Index(line, "#"); i >= 0 {
+			out = append(out, strings.TrimSpace(line[i:]))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// tidy cuts blank space at line ends and empty lines beyond the first, outside of block
+// scalars, where they are data.
+func tidy(text []byte, root *yaml.Node) []byte {
+	lines := strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
+	data := make([]bool, len(lines)+1)
+	markScalars(root, lines, data)
+	var out []string
+	for i, l := range lines {
+		if data[i] {
+			out = append(out, l)
+			continue
+		}
+		l = strings.TrimRight(l, " \t")
+		if l == "" && (len(out) == 0 || out[len(out)-1] == "") {
+			continue
+		}
+		out = append(out, l)
+	}
+	return []byte(strings.TrimRight(strings.Join(out, "\n"), "\n") + "\n")
+}
+
+// markScalars marks the lines of scalars that span several lines: their blank space counts.
+func markScalars(n *yaml.Node, lines []string, data []bool) {
+	if n.Kind == yaml.ScalarNode && (n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 || strings.Contains(n.Value, "\n")) {
+		own := indentOf(lines[n.Line-1])
+		for i := n.Line; i < len(lines); i++ {
+			if l := lines[i]; strings.TrimSpace(l) != "" && indentOf(l) <= own {
+				break
+			}
+			data[i] = true
+		}
+	}
+	for _, c := range n.Content {
+		markScalars(c, lines, data)
+	}
+}
+
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// arranged moves the keys of the mappings that have an order.
+func arranged(of string, text []byte) []byte {
+	// One mapping at a time, from the inside out: each move changes line numbers.
+	for range 1000 {
+		r, err := readAs(text)
+		if err != nil {
+			return text
+		}
+		f := &formatter{lines: strings.Split(string(text), "\n")}
+		if !f.shape(of, r.root, len(f.lines)) {
+			return text
+		}
+		text = []byte(strings.Join(f.lines, "\n"))
+	}
+	return text
+}
+
+// formatter moves the lines of keys.
+type formatter struct{ lines []string }
+
+// shape arranges the first mapping that is out of order inside of a node of a shape, and
+// tells whether there was one. end is the line behind the node, from 0.
+func (f *formatter) shape(of string, n *yaml.Node, end int) bool {
+	if n.Kind != yaml.MappingNode || n.Style&yaml.FlowStyle != 0 || shapes[of] == nil {
+		return false
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		field := shapes[of].field(n.Content[i].Value)
+		if field == nil {
+			continue
+		}
+		stop := end
+		if i+2 < len(n.Content) {
+			stop = n.Content[i+2].Line - 1
+		}
+		if f.typed(field.typ, n.Content[i+1], stop) {
+			return true
+		}
+	}
+	return f.order(shapes[of], n, end)
+}
+
+// typed goes into a value of a type.
+func (f *formatter) typed(t valueType, n *yaml.Node, end int) bool {
+	switch t.kind {
+	case kindObject:
+		return f.shape(t.ref, n, end)
+	case kindEither:
+		for _, e := range t.either {
+			if (e.kind == kindObject && n.Kind == yaml.MappingNode || e.kind == kindList && n.Kind == yaml.SequenceNode) && f.typed(e, n, end) {
+				return true
+			}
+		}
+	case kindList:
+		if n.Kind != yaml.SequenceNode || n.Style&yaml.FlowStyle != 0 {
+			return false
+		}
+		for i, item := range n.Content {
+			stop := end
+			if i+1 < len(n.Content) {
+				stop = n.Content[i+1].Line - 1
+			}
+			if f.typed(*t.of, item, stop) {
+				return true
+			}
+		}
+	case kindMap:
+		if n.Kind != yaml.MappingNode || n.Style&yaml.FlowStyle != 0 {
+			return false
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			stop := end
+			if i+2 < len(n.Content) {
+				stop = n.Content[i+2].Line - 1
+			}
+			if f.typed(*t.of, n.Content[i+1], stop) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// chunk is a key with its lines: those of the comments above it, and of its value.
+type chunk struct {
+	rank, from, to int
+}
+
+// order brings the keys of a block mapping into the order of its shape.
+func (f *formatter) order(s *shape, n *yaml.Node, end int) bool {
+	var list []chunk
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		from := key.Line - 1
+		if i > 0 {
+			from = f.aboveKey(from, key.Column-1)
+		}
+		list = append(list, chunk{rank: rankOf(s, key.Value), from: from})
+	}
+	if len(list) < 2 || slices.IsSortedFunc(list, func(a, b chunk) int { return a.rank - b.rank }) {
+		return false
+	}
+	for i := range list {
+		list[i].to = end
+		if i+1 < len(list) {
+			list[i].to = list[i+1].from
+		}
+		if list[i].to <= list[i].from {
+			return false // two keys on one line
+		}
+	}
+	// Comments at the end, less indented than the keys, belong to what comes next.
+	last, indent := &list[len(list)-1], n.Content[0].Column-1
+	for last.to > last.from+1 {
+		l := f.lines[last.to-1]
+		if t := strings.TrimSpace(l); t != "" && (!strings.HasPrefix(t, "#") || indentOf(l) >= indent) {
+			break
+		}
+		last.to--
+	}
+	return f.move(list, indent)
+}
+
+// aboveKey is the line at which the comments above a key begin.
+func (f *formatter) aboveKey(line, indent int) int {
+	for line > 0 {
+		l := f.lines[line-1]
+		if t := strings.TrimSpace(l); !strings.HasPrefix(t, "#") || indentOf(l) != indent {
+			break
+		}
+		line--
+	}
+	return line
+}
+
+// move writes the chunks in their order. The first key of a list's item stands behind its
+// dash, which stays in front.
+func (f *formatter) move(list []chunk, indent int) bool {
+	first, last := list[0].from, list[len(list)-1].to
+	dash := f.lines[first][:min(indent, len(f.lines[first]))]
+	if strings.TrimSpace(dash) != "" {
+		if strings.Trim(dash, " -") != "" {
+			return false
+		}
+		f.lines[first] = strings.Repeat(" ", indent) + f.lines[first][indent:]
+	}
+	slices.SortStableFunc(list, func(a, b chunk) int { return a.rank - b.rank })
+	var out []string
+	for _, c := range list {
+		out = append(out, f.lines[c.from:c.to]...)
+	}
+	if strings.TrimSpace(dash) != "" {
+		at := slices.IndexFunc(out, func(l string) bool {
+			return strings.TrimSpace(l) != "" && !strings.HasPrefix(strings.TrimSpace(l), "#")
+		})
+		if at < 0 || len(out[at]) < indent {
+			return false
+		}
+		out[at] = dash + out[at][indent:]
+		for i := range at { // comments stand above the dash
+			if l := strings.TrimSpace(out[i]); l != "" {
+				out[i] = strings.Repeat(" ", indentOf(dash)) + l
+			}
+		}
+	}
+	f.lines = slices.Concat(f.lines[:first], out, f.lines[last:])
+	return true
+}
+
+// rankOf is the place of a key; those that the shape does not know come last.
+func rankOf(s *shape, key string) int {
+	if i := slices.IndexFunc(s.fields, func(f field) bool { return f.name == key }); i >= 0 {
+		return i
+	}
+	if strings.HasPrefix(key, "x-") {
+		return -1 // templates with anchors stand before their use
+	}
+	return len(s.fields)
+}
