@@ -70,7 +70,8 @@ func TestTheDocumentCheckFindsEachKindOfMistake(t *testing.T) {
 		}
 	}
 	op, _ := d.operation("PUT", "/v1/people/7")
-	if got := strings.Join(d.answer(op, 200, map[string]any{"age": 3, "town": "b"}), "; "); got != "answer has town, which is not in the document" {
+	got := strings.Join(d.answer(op, 200, map[string]any{"age": 3, "town": "b"}), "; ")
+	if got != "answer has town, which is not in the document" {
 		t.Errorf("the check of an answer says %q", got)
 	}
 	if got := d.answer(op, 404, nil); len(got) != 1 {

@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // folders of documentFolders. The table is ordered by connector.
 var documents = map[string][]string{
 	"attio": {"attio.json"},
+	"brevo": {"brevo.yml"},
 	"front": {"front-core.json"},
 	"hubspot": {"hubspot-contacts-v3.json", "hubspot-companies-v3.json", "hubspot-deals-v3.json", "hubspot-tickets-v3.json",
 		"hubspot-notes-v3.json", "hubspot-tasks-v3.json", "hubspot-associations-v4.json"},
@@ -29,6 +30,8 @@ var documents = map[string][]string{
 	"klaviyo":   {"klaviyo-stable.json", "klaviyo-profiles.json", "klaviyo-events.json"},
 	"mailchimp": {"mailchimp.com.json"},
 	"stripe":    {"stripe.com.json"},
+	"xero":      {"xero-accounting.yaml"},
+	"zoho_crm":  {"zoho-crm-record-v8.json", "zoho-crm-notes-v8.json", "zoho-crm-related-records-v8.json", "zoho-crm-coql-v8.json"},
 }
 
 // beyond are the actions that their connector's documents lack, with the reason. Their
