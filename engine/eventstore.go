@@ -39,7 +39,7 @@ type EventStore interface {
 
 	// Inbox lists events that are acknowledged and not decided, oldest first: of the first
 	// limit of them those that are not known. It stops early when their bodies are large;
-	// whole reports that the inbox holds nothing else. The dispatcher calls it.
+	// whole reports that the inbox holds nothing else. Intake calls it.
 	Inbox(ctx context.Context, limit int, known func(EventID) bool) (events []*Event, whole bool, err error)
 	// Match records, in order, what every workflow decided about events, with the runs that
 	// begin and the waiting runs that the events wake or end, all or none. The events leave

@@ -9,7 +9,7 @@ import (
 )
 
 // RunStore is the way of a run from its first attempt to its end. Its user is the runner:
-// dispatch.go, load.go, loop.go, wait.go, call.go, ending.go, gather.go, values.go, pin.go.
+// due.go, load.go, loop.go, wait.go, call.go, ending.go, gather.go, values.go, pin.go.
 type RunStore interface {
 	// Recover is called once when the engine starts, before any other run method: runs that
 	// were at work are queued again with one crash more, their open attempts become unknown,
@@ -17,7 +17,7 @@ type RunStore interface {
 	// runs were at work. Running twice changes nothing more.
 	Recover(ctx context.Context, now time.Time) (int, error)
 	// Due lists queued and waiting runs whose time has come, oldest first, and when the
-	// next one after them is due, zero for none. Suspects are not among them. The dispatcher
+	// next one after them is due, zero for none. Suspects are not among them. The runner
 	// calls it.
 	Due(ctx context.Context, now time.Time, limit int) (ids []RunID, next time.Time, err error)
 	// Suspects lists the queued runs that SuspectCrashes starts have found at work, and

@@ -6,157 +6,161 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // Accept stores a delivery: it becomes an event on disk, or is found to be
 // known. When it returns without an error the sender may be answered.
-func (e *Engine) Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt, error) {
-	id := engine.EventID(e.reg.NextID())
-	e.reg.MarkUnsubscribed(d)
-	e.reg.MaskEvent(d)
+func (in *Intake) Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt, error) {
+	id := engine.EventID(in.reg.NextID())
+	in.reg.MarkUnsubscribed(d)
+	in.reg.MaskEvent(d)
 	if d.Key == "" {
 		d.Key = id.String() // a manual start is an event of its own
 	}
-	if r, ok := e.acceptFast(ctx, id, d); ok {
+	if r, ok := in.acceptFast(ctx, id, d); ok {
 		if r.Duplicate {
-			e.accepted(d, r)
+			in.Accepted(d, r)
 		}
 		return r, nil
 	}
 	var r engine.Receipt
-	err := e.untilKnown(ctx, func(ctx context.Context) (err error) {
-		r, err = e.o.Store.Accept(ctx, id, d)
+	err := in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
+		r, err = in.store.Accept(ctx, id, d)
 		return err
 	})
 	if err != nil {
 		return engine.Receipt{}, fmt.Errorf("storing the event: %w", err)
 	}
-	e.accepted(d, r)
+	in.Accepted(d, r)
 	return r, nil
 }
 
 // AcceptAll stores the events of one request, all or none.
-func (e *Engine) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engine.Receipt, error) {
+func (in *Intake) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engine.Receipt, error) {
 	ids := make([]engine.EventID, len(ds))
 	for i, d := range ds {
-		ids[i] = engine.EventID(e.reg.NextID())
-		e.reg.MarkUnsubscribed(d)
-		e.reg.MaskEvent(d)
+		ids[i] = engine.EventID(in.reg.NextID())
+		in.reg.MarkUnsubscribed(d)
+		in.reg.MaskEvent(d)
 	}
 	var out []engine.Receipt
-	err := e.untilKnown(ctx, func(ctx context.Context) (err error) {
-		out, err = e.o.Store.AcceptAll(ctx, ids, ds)
+	err := in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
+		out, err = in.store.AcceptAll(ctx, ids, ds)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("storing %d events: %w", len(ds), err)
 	}
 	for i, d := range ds {
-		e.accepted(d, out[i])
+		in.Accepted(d, out[i])
 	}
 	return out, nil
 }
 
-func (e *Engine) accepted(d *engine.Delivery, r engine.Receipt) {
+// Accepted follows a delivery that is stored.
+func (in *Intake) Accepted(d *engine.Delivery, r engine.Receipt) {
 	if d.Inlet == "webhook" {
-		e.AlertOver(engine.AlertSilence, d.Trigger)
+		in.alerts.AlertOver(engine.AlertSilence, d.Trigger)
 	}
-	if e.o.Watch != nil {
-		e.o.Watch.Stored(d, r)
+	if in.o.Watch != nil {
+		in.o.Watch.Stored(d, r)
 	}
-	if p := e.reg.Snapshot(); r.Duplicate && p != nil && p.Polled[d.Trigger] {
-		e.mu.Lock()
-		going := !e.stopping && e.work != nil
+	if p := in.reg.Snapshot(); r.Duplicate && p != nil && p.Polled[d.Trigger] {
+		in.mu.Lock()
+		going := !in.stopping && in.work != nil
 		if going {
-			e.goroutines.Add(1)
+			in.goroutines.Add(1)
 		}
-		e.mu.Unlock()
+		in.mu.Unlock()
 		if going { // the sender is not kept waiting for it
 			go func() {
-				defer e.goroutines.Done()
-				e.compareData(e.work, d, r)
+				defer in.goroutines.Done()
+				in.compareData(in.work, d, r)
 			}()
 		}
 	}
 	if !r.Duplicate && !d.Unsubscribed {
-		e.arrived(&engine.Event{ID: r.Event, Delivery: *d}, false)
+		in.arrived(&engine.Event{ID: r.Event, Delivery: *d}, false)
 	}
 }
 
+// Arrived takes on an event that was stored with the update of a run.
+func (in *Intake) Arrived(ev *engine.Event) { in.arrived(ev, false) }
+
 // arrived hands a stored event on while it is in memory. When nobody is free to match
-// it, or to work on what it would begin, it stays in the inbox, where the dispatcher
+// it, or to work on what it would begin, it stays in the inbox, where RunInbox
 // finds it: the backlog costs rows.
-func (e *Engine) arrived(ev *engine.Event, fromInbox bool) {
-	p := e.reg.Snapshot()
-	e.mu.Lock()
-	if p.Gated[ev.Trigger] && !e.stopping && e.work != nil {
-		e.enqueueOrdered(ev, fromInbox)
-		e.mu.Unlock()
+func (in *Intake) arrived(ev *engine.Event, fromInbox bool) {
+	p := in.reg.Snapshot()
+	in.mu.Lock()
+	if p.Gated[ev.Trigger] && !in.stopping && in.work != nil {
+		in.enqueueOrdered(ev, fromInbox)
+		in.mu.Unlock()
 		return
 	}
-	if e.stopping || e.room() == 0 || e.work == nil {
-		first := !e.backlog
-		e.backlog = true
-		e.mu.Unlock()
+	if in.stopping || in.room() == 0 || in.work == nil {
+		first := !in.backlog.Swap(true)
+		in.mu.Unlock()
 		if first {
-			e.poke() // from now on the dispatcher looks whether there is room
+			in.poke() // from now on RunInbox looks whether there is room
 		}
 		return
 	}
-	e.matching[ev.ID] = true
-	e.goroutines.Add(1)
-	e.mu.Unlock()
-	if !e.tryShare(ev) {
+	in.matching[ev.ID] = true
+	in.goroutines.Add(1)
+	in.mu.Unlock()
+	if !in.store.TryShare(ev) {
 		ev = ev.WithoutBody()
 	}
-	go e.matchAndDrive(ev)
+	go in.matchAndDrive(ev)
 }
 
 // matchAndDrive matches an event, as soon as there is memory for it, and works on a run
 // of it.
-func (e *Engine) matchAndDrive(ev *engine.Event) {
-	defer e.goroutines.Done()
-	growStack()
+func (in *Intake) matchAndDrive(ev *engine.Event) {
+	defer in.goroutines.Done()
+	GrowStack()
 	id := ev.ID
-	ev, err := e.awaitShare(e.work, ev)
+	ev, err := in.store.AwaitShare(in.work, ev)
 	if err != nil {
-		e.putBack(id, err)
+		in.putBack(id, err)
 		return
 	}
-	going := e.match(ev)
+	going := in.match(ev)
 	ev.Share.Release()
 	if len(going) > 0 {
-		e.executeAll(going[1:])
-		e.execute(going[0]) // this goroutine's stack has grown to what work needs
+		in.runner.ExecuteAll(going[1:])
+		in.runner.Execute(going[0]) // this goroutine's stack has grown to what work needs
 	}
 }
 
 // putBack leaves an event in the inbox that could not be loaded again.
-func (e *Engine) putBack(id engine.EventID, err error) {
-	if e.work.Err() == nil {
-		e.o.Log.Warn("an event stays in the inbox", "event", id, "error", err)
+func (in *Intake) putBack(id engine.EventID, err error) {
+	if in.work.Err() == nil {
+		in.o.Log.Warn("an event stays in the inbox", "event", id, "error", err)
 	}
-	e.mu.Lock()
-	delete(e.matching, id)
-	e.backlog = true
-	e.mu.Unlock()
+	in.mu.Lock()
+	delete(in.matching, id)
+	in.backlog.Store(true)
+	in.mu.Unlock()
 }
 
 // Refuse keeps a refused delivery. It never fails the caller.
-func (e *Engine) Refuse(r engine.Refusal) {
+func (in *Intake) Refuse(r engine.Refusal) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	e.noteRefusal(r)
-	e.reg.MaskRefusal(&r)
-	if err := e.o.Store.Refuse(ctx, r); err != nil {
-		e.o.Log.Warn("a refused delivery was not kept", "trigger", r.Trigger, "reason", r.Reason, "error", err)
+	in.alerts.Refused(r)
+	in.reg.MaskRefusal(&r)
+	if err := in.store.Refuse(ctx, r); err != nil {
+		in.o.Log.Warn("a refused delivery was not kept", "trigger", r.Trigger, "reason", r.Reason, "error", err)
 	}
 }
 
 // Fire starts one workflow by hand. who and why are kept with the event.
-func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (engine.Receipt, error) {
-	p := e.reg.Snapshot()
+func (in *Intake) Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (engine.Receipt, error) {
+	p := in.reg.Snapshot()
 	if p == nil {
 		return engine.Receipt{}, fmt.Errorf("no project is loaded")
 	}
@@ -180,6 +184,6 @@ func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]an
 	d := &engine.Delivery{Trigger: workflow, Inlet: "manual", Type: "manual", Time: now, ReceivedAt: now, Inputs: checked,
 		Only: workflow, SecretInputs: w.SecretInputs(),
 		Headers: map[string]string{"x-fired-by": who, "x-fired-why": why}}
-	d.Hidden = hiddenInputs(d.SecretInputs, checked, nil)
-	return e.Accept(ctx, d)
+	d.Hidden = registry.HiddenInputs(d.SecretInputs, checked, nil)
+	return in.Accept(ctx, d)
 }

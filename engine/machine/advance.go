@@ -13,7 +13,7 @@ import (
 // advance asks the planner for the next steps and returns the update to store: finished
 // attempts, attempts about to start, and the run's new status. Actions without side effects
 // are carried out on the way.
-func (ex *execution) advance() engine.RunUpdate {
+func (ex *Execution) advance() engine.RunUpdate {
 	for _, r := range ex.unsaved {
 		ex.State.Fit(r)
 		ex.State.AddRecord(r)
@@ -25,16 +25,16 @@ func (ex *execution) advance() engine.RunUpdate {
 		ex.State.Now = time.Now().UTC()
 		ex.State.TimedOut = ex.timedOut()
 		if ex.news != nil {
-			ex.State.GoneTriggers = ex.e.reg.GoneTriggers(ex.State.Workflow)
+			ex.State.GoneTriggers = ex.rn.reg.GoneTriggers(ex.State.Workflow)
 		}
 		ex.noteFinally()
 		if ex.cut() && ex.inFlight > 0 {
 			return ex.update(engine.Running, time.Time{}) // its attempts come back first
 		}
 		if ex.cut() && !ex.toFinally() {
-			ex.e.mu.Lock()
+			ex.rn.mu.Lock()
 			ex.Run.Error = cmp.Or(ex.why, ex.Run.Ending)
-			ex.e.mu.Unlock()
+			ex.rn.mu.Unlock()
 			return ex.whenQuiet(engine.Cancelled, time.Time{})
 		}
 		if ex.forgot || ex.crowded && ex.inFlight > 0 {
@@ -70,7 +70,7 @@ func (ex *execution) advance() engine.RunUpdate {
 		if ex.inline(ready) {
 			continue
 		}
-		if ex.e.isStopping() || ex.crowded {
+		if ex.rn.stopping.Load() || ex.crowded {
 			// No attempt starts now. The run continues here after the next start of the process, or when it gets the memory.
 			return ex.whenQuiet(engine.Queued, ex.State.Now)
 		}
@@ -82,7 +82,7 @@ func (ex *execution) advance() engine.RunUpdate {
 
 // whenQuiet gives the update to a status or, while attempts are under way, only what has
 // changed so far: a run stays running until the last of them has come back.
-func (ex *execution) whenQuiet(status engine.RunStatus, due time.Time) engine.RunUpdate {
+func (ex *Execution) whenQuiet(status engine.RunStatus, due time.Time) engine.RunUpdate {
 	if ex.inFlight == 0 {
 		return ex.update(status, due)
 	}
@@ -93,20 +93,20 @@ func (ex *execution) whenQuiet(status engine.RunStatus, due time.Time) engine.Ru
 }
 
 // cutBy cuts the run before it goes on.
-func (ex *execution) cutBy(why *plan.Error) {
-	ex.e.mu.Lock()
-	defer ex.e.mu.Unlock()
+func (ex *Execution) cutBy(why *plan.Error) {
+	ex.rn.mu.Lock()
+	defer ex.rn.mu.Unlock()
 	ex.why = why
 	ex.cancel()
 }
 
 // cut tells that a person cancelled the run, as opposed to the whole stopping.
-func (ex *execution) cut() bool { return ex.ctx.Err() != nil && ex.e.work.Err() == nil }
+func (ex *Execution) cut() bool { return ex.ctx.Err() != nil && ex.rn.work.Err() == nil }
 
 // ready picks the attempts whose time has come, and that may go to their
 // destination; next is when the plan has to be asked again. It tells whether one
 // has failed because it waited for too long.
-func (ex *execution) ready(decision plan.Decision) (ready []plan.Due, next time.Time, failed bool) {
+func (ex *Execution) ready(decision plan.Decision) (ready []plan.Due, next time.Time, failed bool) {
 	next = decision.Wake
 	later := func(t time.Time) {
 		if next.IsZero() || t.Before(next) {
@@ -129,7 +129,7 @@ func (ex *execution) ready(decision plan.Decision) (ready []plan.Due, next time.
 			if !d.HeldSince.IsZero() {
 				since = d.HeldSince
 			}
-			until = since.Add(ex.e.o.MaxHeld)
+			until = since.Add(ex.rn.o.MaxHeld)
 		}
 		if !ex.State.Now.Before(until) {
 			ex.givesUp(d, h)
@@ -148,7 +148,7 @@ func (ex *execution) ready(decision plan.Decision) (ready []plan.Due, next time.
 
 // inline carries out actions without side effects, such as log: they need no record before
 // they start. It reports whether there was one.
-func (ex *execution) inline(ready []plan.Due) bool {
+func (ex *Execution) inline(ready []plan.Due) bool {
 	found := false
 	for _, d := range ready {
 		if isLocal(d) {
@@ -167,7 +167,7 @@ func isLocal(d plan.Due) bool { return d.Step.Spec != nil && !d.Step.Spec.SideEf
 
 // open records attempts before they are made: after a crash it is known which of them
 // may have happened.
-func (ex *execution) open(ready []plan.Due) {
+func (ex *Execution) open(ready []plan.Due) {
 	for _, d := range ready {
 		ex.Hide(d.Derived)
 		r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Running, StartedAt: ex.State.Now,
@@ -178,7 +178,7 @@ func (ex *execution) open(ready []plan.Due) {
 	ex.due = ready
 }
 
-func (ex *execution) update(status engine.RunStatus, due time.Time) engine.RunUpdate {
+func (ex *Execution) update(status engine.RunStatus, due time.Time) engine.RunUpdate {
 	now := ex.State.Now
 	worked := time.Now() // state.Now has no monotonic reading
 	ex.Run.Active += worked.Sub(ex.since)
@@ -187,7 +187,7 @@ func (ex *execution) update(status engine.RunStatus, due time.Time) engine.RunUp
 	if status.Ended() {
 		ex.Run.FinishedAt = now
 		ex.stopWaiting(ex.Run.FinishedAt)
-		ex.emits = append(ex.emits, ex.e.subscriberEvents(ex.Run, ex.Event)...)
+		ex.emits = append(ex.emits, ex.rn.subscriberEvents(ex.Run, ex.Event)...)
 	}
 	s := engine.RunUpdate{Run: ex.Run, Records: ex.unsaved, Answers: -1, Emits: ex.emits, Called: ex.Event.Inlet == "call",
 		FreesSlot: ex.State.Workflow.Bounded(), Cancelable: len(ex.State.Workflow.CancelOn) > 0, Wrote: ex.wrote.Load(), Mask: ex.Masker()}
@@ -202,7 +202,7 @@ func (ex *execution) update(status engine.RunStatus, due time.Time) engine.RunUp
 
 // stopWaiting closes the steps that still wait of a run that has ended, or has come to
 // its finally steps.
-func (ex *execution) stopWaiting(at time.Time) {
+func (ex *Execution) stopWaiting(at time.Time) {
 	for _, list := range ex.State.Records {
 		if r := list[len(list)-1]; r.Status == plan.Waiting && (ex.Run.Status.Ended() || !isFinal(r.Path)) {
 			if call := r.Call(); call != nil {
@@ -219,6 +219,6 @@ func (ex *execution) stopWaiting(at time.Time) {
 	}
 }
 
-func (ex *execution) timedOut() bool {
+func (ex *Execution) timedOut() bool {
 	return ex.Run.Active+time.Since(ex.since) > ex.State.Workflow.Timeout
 }

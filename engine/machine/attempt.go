@@ -15,7 +15,7 @@ import (
 // startAttempts starts the attempts that are due and on record, several at once, and waits
 // for something to go on with: an attempt that has ended, news, a permit, or the time of
 // wake. A slow attempt delays no branch but its own.
-func (ex *execution) startAttempts() {
+func (ex *Execution) startAttempts() {
 	if len(ex.due) == 1 && ex.inFlight == 0 && ex.wake.IsZero() && ex.turn == nil {
 		d := ex.due[0]
 		r := ex.attempt(d, ex.allowed(d), ex.permitOf(d))
@@ -64,7 +64,7 @@ func (ex *execution) startAttempts() {
 	}
 }
 
-func (ex *execution) ended(r *plan.Record) {
+func (ex *Execution) ended(r *plan.Record) {
 	ex.inFlight--
 	ex.HideCredentials(r)
 	ex.unsaved = append(ex.unsaved, r)
@@ -72,7 +72,7 @@ func (ex *execution) ended(r *plan.Record) {
 
 // attempt makes one try of one step. It may run beside others and reads nothing
 // of the execution that changes.
-func (ex *execution) attempt(d plan.Due, allowed time.Duration, permit *destination.Permit) (r *plan.Record) {
+func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destination.Permit) (r *plan.Record) {
 	defer func() {
 		if p := recover(); p != nil { // one step's bug must not take the other runs down with it
 			r.Status, r.FinishedAt, r.Output = plan.Failed, time.Now().UTC(), nil
@@ -89,7 +89,7 @@ func (ex *execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 	defer cancel()
 	r.Destination = permit.Name()
 	if d.Step.Spec.SideEffects {
-		room := memory.NewRoom(ex.e.answers, ex.e.parsed)
+		room := memory.NewRoom(ex.rn.o.Budgets.Answers, ex.rn.o.Budgets.Parsed)
 		ctx = memory.WithRoom(ctx, room)
 		defer func() { ex.rooms.add(r, room) }()
 	}
@@ -104,7 +104,7 @@ func (ex *execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 		permit = nil
 	}
 	var held *engine.HeldError
-	if errors.As(err, &held) && ex.e.work.Err() == nil {
+	if errors.As(err, &held) && ex.rn.work.Err() == nil {
 		permit.Give(destination.Outcome{Cut: true})
 		return ex.heldAttempt(r, d, held)
 	}
@@ -112,10 +112,10 @@ func (ex *execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 	r.Error.Bound()
 	permit.Give(outcome(d.Step, r.Error, ex.ctx.Err() != nil || r.Error.Code == engine.CodeToken))
 	r.Output = r.Error.Details
-	if errors.Is(err, engine.ErrUnanswered) || ex.e.work.Err() != nil {
+	if errors.Is(err, engine.ErrUnanswered) || ex.rn.work.Err() != nil {
 		// The request may have arrived: say so, and let the step's policy settle it.
 		r.Status = plan.Unknown
-		if ex.e.work.Err() != nil {
+		if ex.rn.work.Err() != nil {
 			r.Error, r.FinishedAt = nil, time.Now().UTC()
 		}
 	}
@@ -124,7 +124,7 @@ func (ex *execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 
 // allowed is how long an attempt may take: the step's timeout, or what is left
 // of the run's. Handlers of a run that timed out, and finally, get their own time.
-func (ex *execution) allowed(d plan.Due) time.Duration {
+func (ex *Execution) allowed(d plan.Due) time.Duration {
 	allowed := d.Step.Timeout
 	if !d.Deadline.IsZero() {
 		allowed = min(allowed, time.Until(d.Deadline))
@@ -135,14 +135,14 @@ func (ex *execution) allowed(d plan.Due) time.Duration {
 	return max(allowed, time.Millisecond)
 }
 
-func (ex *execution) do(ctx context.Context, d plan.Due) (result any, err error) {
+func (ex *Execution) do(ctx context.Context, d plan.Due) (result any, err error) {
 	defer func() {
 		// One step's bug must not take the other runs down with it.
 		if p := recover(); p != nil {
 			err = &plan.Error{Message: fmt.Sprintf("the action panicked: %v", p), Code: "panic"}
 		}
 	}()
-	a := ex.e.o.Actions[engine.ActionName(d.Step)]
+	a := ex.rn.o.Actions[engine.ActionName(d.Step)]
 	if a == nil {
 		return nil, &plan.Error{Message: fmt.Sprintf("there is no action %s", d.Step.Uses), Code: "unsupported"}
 	}
@@ -150,7 +150,7 @@ func (ex *execution) do(ctx context.Context, d plan.Due) (result any, err error)
 	if !d.Step.Spec.SideEffects {
 		in.With = d.Shown // what it does with them is to show them
 	}
-	in.Key = engine.IdempotencyKey(ex.e.o.Store.Instance(), ex.KeyRun(d.Path), d.Path)
+	in.Key = engine.IdempotencyKey(ex.rn.store.Instance(), ex.KeyRun(d.Path), d.Path)
 	endpoint, err := ex.endpoint(a, in)
 	if err != nil {
 		return nil, err
@@ -160,18 +160,18 @@ func (ex *execution) do(ctx context.Context, d plan.Due) (result any, err error)
 }
 
 // input is the order of an attempt, without its idempotency key.
-func (ex *execution) input(d plan.Due) engine.Input {
-	p := ex.e.reg.Snapshot()
+func (ex *Execution) input(d plan.Due) engine.Input {
+	p := ex.rn.reg.Snapshot()
 	// A url: that is one expression is a link that an answer gave.
 	link := d.With["connection"] != nil && d.Step.With.Field("url").IsExpression()
 	return engine.Input{Spec: d.Step.Spec, With: d.With, Run: ex.Run.ID, Path: d.Path, Attempt: d.Attempt,
 		Now: d.Began().In(p.Timezone), Connections: p.Connections,
-		Inside: ex, Dir: p.Dir, Folder: p.FileBounds.Folder, Files: ex.e.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
-		Secret: ex.e.reg.Secret, Redact: ex.Masker().Text, Client: ex.e.o.Client}
+		Inside: ex, Dir: p.Dir, Folder: p.FileBounds.Folder, Files: ex.rn.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
+		Secret: ex.rn.reg.Secret, Redact: ex.Masker().Text, Client: ex.rn.o.Client}
 }
 
 // explain turns an action's error into what is recorded.
-func (ex *execution) explain(ctx context.Context, d plan.Due, err error, took time.Duration) *plan.Error {
+func (ex *Execution) explain(ctx context.Context, d plan.Due, err error, took time.Duration) *plan.Error {
 	var known *plan.Error
 	out := &plan.Error{Message: err.Error(), Code: "failed", Retryable: true}
 	if errors.As(err, &known) {
@@ -196,9 +196,9 @@ func (ex *execution) explain(ctx context.Context, d plan.Due, err error, took ti
 }
 
 // traced puts the traceparent of an attempt into its context.
-func (ex *execution) traced(ctx context.Context, path string, attempt int) context.Context {
+func (ex *Execution) traced(ctx context.Context, path string, attempt int) context.Context {
 	_, sent := ex.Event.Headers["traceparent"]
-	if !sent && (ex.e.o.Watch == nil || !ex.e.o.Watch.Traces()) {
+	if !sent && (ex.rn.o.Watch == nil || !ex.rn.o.Watch.Traces()) {
 		return ctx
 	}
 	return engine.WithTraceparent(ctx, engine.TraceOf(ex.Event.ID, ex.Event.Headers).Header(engine.AttemptSpan(ex.Run.ID, path, attempt)))

@@ -57,17 +57,17 @@ func (c *waiters) notify(id engine.EventID) {
 // Await waits until the event's run has ended, or it is sure that there is none.
 // Of several runs it is the one of the workflow whose id comes first. When ctx
 // ends before, it returns its error, and the run that is still open, if any.
-func (e *Engine) Await(ctx context.Context, id engine.EventID) (*engine.AwaitResult, error) {
-	told, remove := e.waiters.add(id)
+func (in *Intake) Await(ctx context.Context, id engine.EventID) (*engine.AwaitResult, error) {
+	told, remove := in.waiters.add(id)
 	defer remove()
 	for {
-		c, err := e.o.Store.Called(context.WithoutCancel(ctx), id)
+		c, err := in.store.Called(context.WithoutCancel(ctx), id)
 		if err != nil {
 			return nil, fmt.Errorf("looking for the run of event %s: %w", id, err)
 		}
 		switch {
 		case c.Run != nil && c.Run.Status.Ended():
-			return e.ended(ctx, c.Run)
+			return in.ended(ctx, c.Run)
 		case c.Run == nil && c.Decided:
 			return &engine.AwaitResult{}, nil
 		}
@@ -79,8 +79,8 @@ func (e *Engine) Await(ctx context.Context, id engine.EventID) (*engine.AwaitRes
 	}
 }
 
-func (e *Engine) ended(ctx context.Context, r *engine.Run) (*engine.AwaitResult, error) {
-	ev, err := e.o.Store.Event(ctx, r.Event)
+func (in *Intake) ended(ctx context.Context, r *engine.Run) (*engine.AwaitResult, error) {
+	ev, err := in.store.Event(ctx, r.Event)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", r.Event, err)
 	}
@@ -88,17 +88,17 @@ func (e *Engine) ended(ctx context.Context, r *engine.Run) (*engine.AwaitResult,
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", r.Event, err)
 	}
-	output, err := e.forSender(r.Output)
+	output, err := in.forSender(r.Output)
 	if err != nil {
 		return nil, fmt.Errorf("the output of run %s: %w", r.ID, err)
 	}
-	rc := &registry.RunContext{Reg: e.reg, Event: ev, Run: r}
+	rc := &registry.RunContext{Reg: in.reg, Event: ev, Run: r}
 	return &engine.AwaitResult{Run: r, Names: expr.Names{"event": names, "output": output, "run": rc.Described(r.ID, r.StartedAt)}}, nil
 }
 
 // forSender masks the project's secrets in the answer to a sender: a service that echoes
 // a request gives them to the workflow, and a sender must not get them.
-func (e *Engine) forSender(output any) (any, error) {
+func (in *Intake) forSender(output any) (any, error) {
 	if output == nil {
 		return nil, nil
 	}
@@ -106,7 +106,7 @@ func (e *Engine) forSender(output any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	masked, changed := e.o.Redactor.JSON(b)
+	masked, changed := in.o.Redactor.JSON(b)
 	if !changed {
 		return output, nil
 	}

@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,7 +19,7 @@ import (
 // of that run makes the caller due.
 
 // call puts the steps on record that call; it tells whether there was one.
-func (ex *execution) call(calls []plan.Call) bool {
+func (ex *Execution) call(calls []plan.Call) bool {
 	for _, c := range calls {
 		now := ex.State.Now
 		r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", StartedAt: now, Input: c.Inputs}
@@ -50,16 +49,16 @@ func (ex *execution) call(calls []plan.Call) bool {
 }
 
 // calling makes the event that begins the called run.
-func (ex *execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.Error) {
-	e := ex.e
+func (ex *Execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.Error) {
+	rn := ex.rn
 	refused := func(format string, args ...any) (*engine.Event, *plan.Error) {
 		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
 	}
-	w, err := e.reg.Callee(e.work, ex.Run, ex.Event, c.Workflow)
+	w, err := rn.reg.Callee(rn.work, ex.Run, ex.Event, c.Workflow)
 	if err != nil {
 		return nil, &plan.Error{Message: err.Error(), Code: "gone", Step: c.Path}
 	}
-	if !e.reg.Snapshot().Enabled(w) {
+	if !rn.reg.Snapshot().Enabled(w) {
 		return refused("workflow %s is not enabled", c.Workflow)
 	}
 	inputs, problems := workflows.CheckInputs(w.Inputs, c.Inputs)
@@ -70,35 +69,35 @@ func (ex *execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.E
 		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
 	}
 	headers := map[string]string{"x-called-by": ex.Run.ID.String(), registry.ChainHeader: ex.Chain().String(),
-		registry.KeyHeader: engine.IdempotencyKey(e.o.Store.Instance(), ex.KeyRoot(), c.Path), registry.VersionHeader: w.Version,
+		registry.KeyHeader: engine.IdempotencyKey(rn.store.Instance(), ex.KeyRoot(), c.Path), registry.VersionHeader: w.Version,
 		registry.AsOfHeader: registry.AsOf(ex.Run, ex.Event).String()}
 	d := engine.Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", ex.Run.ID, c.Path, c.Attempt), Type: "call",
 		Time: now, ReceivedAt: now,
-		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: hiddenInputs(w.SecretInputs(), inputs, ex.Hidden),
+		Inputs: inputs, SecretInputs: w.SecretInputs(), Hidden: registry.HiddenInputs(w.SecretInputs(), inputs, ex.Hidden),
 		Only: c.Workflow, Decoded: true, Headers: headers, Query: map[string]string{}}
-	return &engine.Event{ID: engine.EventID(e.reg.NextID()), Delivery: d}, nil
+	return &engine.Event{ID: engine.EventID(rn.reg.NextID()), Delivery: d}, nil
 }
 
 // maxChain is how many runs deep runs may listen to the ends of others.
 const maxChain = 5
 
 // subscriberEvents makes the events of the workflows that listen to the end of a run.
-func (e *Engine) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Event {
+func (rn *Runner) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Event {
 	var out []*engine.Event
-	for _, l := range e.reg.Snapshot().EndListeners(r.Workflow) {
+	for _, l := range rn.reg.Snapshot().EndListeners(r.Workflow) {
 		if !slices.Contains(l.Start.Statuses, string(r.Status)) {
 			continue
 		}
 		c := registry.ChainOf(of).With(r.Workflow, 1, 0)
 		if c.Runs > maxChain {
-			e.o.Log.Warn("a chain of runs is too deep", "run", r.ID, "workflow", r.Workflow, "not_started", l.Workflow.ID, "limit", maxChain)
+			rn.o.Log.Warn("a chain of runs is too deep", "run", r.ID, "workflow", r.Workflow, "not_started", l.Workflow.ID, "limit", maxChain)
 			continue
 		}
 		facts := map[string]any{"run_id": r.ID.String(), "workflow": r.Workflow, "status": string(r.Status), "output": r.Output, "error": nil}
 		if r.Error != nil {
 			facts["error"] = map[string]any{"message": value.CutText(r.Error.Message, plan.MaxErrorText), "code": r.Error.Code, "step": r.Error.Step}
 		}
-		out = append(out, &engine.Event{ID: engine.EventID(e.reg.NextID()),
+		out = append(out, &engine.Event{ID: engine.EventID(rn.reg.NextID()),
 			Delivery: engine.Delivery{Trigger: l.Workflow.ID, Inlet: "workflow_run", Key: r.ID.String(), Type: "workflow_run." + string(r.Status),
 				Time: r.FinishedAt, ReceivedAt: r.FinishedAt, Inputs: facts, Hidden: of.Hidden, Only: l.Workflow.ID, Decoded: true,
 				Headers: map[string]string{registry.ChainHeader: c.String()}, Query: map[string]string{}}})
@@ -106,72 +105,18 @@ func (e *Engine) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Eve
 	return out
 }
 
-// cancelStored cancels a run that is not at work.
-func (e *Engine) cancelStored(ctx context.Context, id engine.RunID, why *plan.Error) error {
-	r, err := e.o.Store.Run(ctx, id)
-	if err != nil && r == nil {
-		return fmt.Errorf("run %s: %w", id, err)
-	}
-	if r.Ending != nil && why != nil {
-		return nil // it is being cancelled
-	}
-	if later, err := e.cancelLater(ctx, r, why); later || err != nil {
-		return err
-	}
-	ev, err := e.o.Store.Event(ctx, r.Event)
-	if err != nil && !e.rowsFault(err) && !errors.Is(err, engine.ErrNotFound) {
-		return fmt.Errorf("event of run %s: %w", id, err)
-	}
-	if err != nil { // it need not be readable to be cancelled
-		ev = &engine.Event{ID: r.Event}
-	}
-	e.large.Delete(id)
-	r.Output = nil
-	r.Status, r.FinishedAt, r.DueAt, r.Error = engine.Cancelled, time.Now().UTC(), time.Time{}, why
-	s := engine.RunUpdate{Run: r, Called: ev.Inlet == "call", Emits: e.subscriberEvents(r, ev)}
-	cut, next, ends, err := e.o.Store.Cancel(ctx, r, s.Emits)
-	if err != nil {
-		return err
-	}
-	if ends {
-		e.endCalled()
-	}
-	s.Records = cut
-	e.began(s)
-	e.dueAt(next)
-	e.reportUpdate(ev, s)
-	return nil
-}
-
-// began hands on what an update began or ended besides its own run.
-func (e *Engine) began(s engine.RunUpdate) {
-	for _, ev := range s.Emits {
-		e.arrived(ev, false)
-	}
-	if s.Run.Status.Ended() {
-		e.waiters.notify(s.Run.Event)
-	}
-	if len(s.Ends) > 0 {
-		e.endCalled()
-	}
-	if s.Called && s.Run.Status.Ended() {
-		e.dueAt(s.Run.FinishedAt)
-		e.notifyWaiting(engine.EventWait{Key: s.Run.Event.String()})
-	}
-}
-
 // lookForCalled finds how the run ended that a step called, if it has.
-func (ex *execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
+func (ex *Execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 	id, err := engine.ParseEventID(call.Event)
 	if err != nil {
 		return fmt.Errorf("step %s waits for %q: %w", r.Path, call.Event, err)
 	}
 	var c engine.CallState
-	err = ex.e.store(func() (err error) {
-		c, err = ex.e.o.Store.Called(ex.e.work, id)
+	err = ex.rn.store.Retry(func() (err error) {
+		c, err = ex.rn.store.Called(ex.rn.work, id)
 		return err
 	})
-	if ex.e.rowsFault(err) {
+	if ex.rn.store.RowsFault(err) {
 		ex.State.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "call",
 			Err: &plan.Error{Message: "how the called run ended cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
 		return nil
@@ -203,35 +148,4 @@ func (ex *execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 	}
 	ex.State.Answers[r.Path] = a
 	return nil
-}
-
-// hiddenInputs are the values, as text, that are masked in a run: those of its secret
-// inputs, and those that its caller hides.
-func hiddenInputs(names []string, inputs map[string]any, hidden []string) []string {
-	out := slices.Clone(hidden)
-	for _, n := range names {
-		out = hideTexts(inputs[n], out)
-	}
-	return out
-}
-
-func hideTexts(v any, out []string) []string {
-	switch x := v.(type) {
-	case nil, bool:
-		return out
-	case []any:
-		for _, e := range x {
-			out = hideTexts(e, out)
-		}
-		return out
-	case map[string]any:
-		for _, e := range x {
-			out = hideTexts(e, out)
-		}
-		return out
-	}
-	if t, err := value.Text(v); err == nil && t != "" && !slices.Contains(out, t) {
-		out = append(out, t)
-	}
-	return out
 }

@@ -10,41 +10,41 @@ import (
 )
 
 // cancelBy cancels runs that events have ended.
-func (e *Engine) cancelBy(list []engine.CancelledBy) {
+func (rn *Runner) cancelBy(list []engine.CancelledBy) {
 	if len(list) == 0 {
 		return
 	}
-	e.goroutines.Add(1)
+	rn.goroutines.Add(1)
 	go func() {
-		defer e.goroutines.Done()
+		defer rn.goroutines.Done()
 		for _, c := range list {
 			why := &plan.Error{Message: fmt.Sprintf("event %s of trigger %s ended it (cancel_on)", c.Event, c.Trigger), Code: "cancelled_by_event",
 				Details: map[string]any{"event": c.Event.String(), "trigger": c.Trigger}}
-			if err := e.cancel(e.work, c.Run, why); err != nil && !errors.Is(err, engine.ErrStale) && e.work.Err() == nil {
-				e.o.Log.Error("a run was not ended by its event", "run", c.Run, "event", c.Event, "error", err)
+			if err := rn.cancel(rn.work, c.Run, why); err != nil && !errors.Is(err, engine.ErrStale) && rn.work.Err() == nil {
+				rn.o.Log.Error("a run was not ended by its event", "run", c.Run, "event", c.Event, "error", err)
 			}
 		}
 	}()
 }
 
 // cancelLeft takes up at a start what events were about to end before it.
-func (e *Engine) cancelLeft(ctx context.Context) error {
-	versions, err := e.o.Store.CancelVersions(ctx)
+func (rn *Runner) cancelLeft(ctx context.Context) error {
+	versions, err := rn.store.CancelVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for what ends open runs: %w", err)
 	}
 	for _, v := range versions {
-		w, err := e.reg.Version(ctx, &v, v.ID)
+		w, err := rn.reg.Version(ctx, &v, v.ID)
 		if err != nil {
-			e.o.Log.Warn("no event can end the runs of a version that cannot be read", "workflow", v.Workflow, "version", v.Version, "error", err)
+			rn.o.Log.Warn("no event can end the runs of a version that cannot be read", "workflow", v.Workflow, "version", v.Version, "error", err)
 			continue
 		}
-		e.reg.AddCancelRules(w)
+		rn.reg.AddCancelRules(w)
 	}
-	list, err := e.o.Store.CancelledBy(ctx)
+	list, err := rn.store.CancelledBy(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for runs that events have ended: %w", err)
 	}
-	e.cancelBy(list)
+	rn.cancelBy(list)
 	return nil
 }

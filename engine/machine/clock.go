@@ -17,8 +17,8 @@ import (
 // clockEvery is how often the clocks are compared.
 const clockEvery = time.Second
 
-// watchClock compares the wall clock with the monotonic one until ctx ends.
-func (e *Engine) watchClock(ctx context.Context) {
+// RunClock compares the wall clock with the monotonic one until ctx ends.
+func (rn *Runner) RunClock(ctx context.Context) {
 	ticker := time.NewTicker(clockEvery)
 	defer ticker.Stop()
 	base := time.Now()
@@ -32,11 +32,11 @@ func (e *Engine) watchClock(ctx context.Context) {
 		step := now.Round(0).Sub(base.Round(0)) - now.Sub(base) // Round(0) takes the monotonic reading off
 		switch {
 		case step >= engine.ClockSteps:
-			e.o.Log.Warn("the clock was set forward, or the machine was suspended; schedules and sleeps go by the new time",
+			rn.o.Log.Warn("the clock was set forward, or the machine was suspended; schedules and sleeps go by the new time",
 				"by", step.Round(time.Millisecond))
-			e.wakeDue(0)
+			rn.wakeDue(0)
 		case step <= -engine.ClockSteps:
-			if !e.clockSetBack(ctx, -step) {
+			if !rn.clockSetBack(ctx, -step) {
 				continue // tried again
 			}
 		default:
@@ -47,34 +47,34 @@ func (e *Engine) watchClock(ctx context.Context) {
 }
 
 // clockSetBack moves what is stored, and what is in memory, to the new time.
-func (e *Engine) clockSetBack(ctx context.Context, by time.Duration) bool {
-	if err := e.o.Store.ClockSetBack(ctx, by); err != nil {
+func (rn *Runner) clockSetBack(ctx context.Context, by time.Duration) bool {
+	if err := rn.store.ClockSetBack(ctx, by); err != nil {
 		if ctx.Err() == nil {
-			e.o.Log.Error("the clock was set back, and what waits could not be moved to the new time; it is tried again",
+			rn.o.Log.Error("the clock was set back, and what waits could not be moved to the new time; it is tried again",
 				"by", by.Round(time.Millisecond), "error", err)
 		}
 		return false
 	}
-	e.o.Log.Warn("the clock was set back: sleeps, time limits of waits, schedules and rates go on from the new time",
+	rn.o.Log.Warn("the clock was set back: sleeps, time limits of waits, schedules and rates go on from the new time",
 		"by", by.Round(time.Millisecond))
-	e.wakeDue(by)
+	rn.wakeDue(by)
 	return true
 }
 
-// wakeDue has the dispatcher look for due runs now, after a step back by some time.
-func (e *Engine) wakeDue(by time.Duration) {
-	e.mu.Lock()
-	e.nextDue = time.Now()
-	e.nextReplay = e.nextReplay.Add(-by)
-	for _, ex := range e.atWork {
+// wakeDue has RunDue look for due runs now, after a step back by some time.
+func (rn *Runner) wakeDue(by time.Duration) {
+	rn.mu.Lock()
+	rn.nextDue = time.Now()
+	rn.nextReplay = rn.nextReplay.Add(-by)
+	for _, ex := range rn.atWork {
 		ex.setBack.Add(int64(by))
 	}
-	e.mu.Unlock()
-	e.poke()
+	rn.mu.Unlock()
+	rn.poke()
 }
 
 // followClock moves the waiting steps of a run at work when the clock was set back.
-func (ex *execution) followClock() {
+func (ex *Execution) followClock() {
 	by := time.Duration(ex.setBack.Swap(0))
 	if by == 0 {
 		return

@@ -12,20 +12,20 @@ import (
 
 // HoldConnection has the steps of a connection wait until ConnectionReady, and tells
 // people once why.
-func (e *Engine) HoldConnection(ctx context.Context, name, why string) {
-	e.heldConnections.Store(name, why)
-	e.Alert(ctx, engine.Alert{Kind: engine.AlertConnectionHeld, Subject: name, Message: why, Data: map[string]any{"connection": name}})
+func (rn *Runner) HoldConnection(ctx context.Context, name, why string) {
+	rn.heldConnections.Store(name, why)
+	rn.alerts.Alert(ctx, engine.Alert{Kind: engine.AlertConnectionHeld, Subject: name, Message: why, Data: map[string]any{"connection": name}})
 }
 
 // ConnectionReady lets the steps of a connection go on. It returns how many runs waited.
-func (e *Engine) ConnectionReady(ctx context.Context, name string) (int, error) {
-	_, held := e.heldConnections.LoadAndDelete(name)
-	e.AlertOver(engine.AlertConnectionHeld, name)
+func (rn *Runner) ConnectionReady(ctx context.Context, name string) (int, error) {
+	_, held := rn.heldConnections.LoadAndDelete(name)
+	rn.alerts.AlertOver(engine.AlertConnectionHeld, name)
 	if !held {
 		return 0, nil
 	}
-	e.mu.Lock()
-	for _, ex := range e.atWork {
+	rn.mu.Lock()
+	for _, ex := range rn.atWork {
 		if ex.turn != nil {
 			select {
 			case ex.turn <- struct{}{}: // it looks whether it was held by this connection
@@ -33,24 +33,24 @@ func (e *Engine) ConnectionReady(ctx context.Context, name string) (int, error) 
 			}
 		}
 	}
-	e.mu.Unlock()
-	return e.resumeHeld(ctx, name)
+	rn.mu.Unlock()
+	return rn.resumeHeld(ctx, name)
 }
 
 // resumeHeld makes the runs due that wait on record for a connection.
-func (e *Engine) resumeHeld(ctx context.Context, name string) (int, error) {
-	n, err := e.o.Store.ResumeHeld(ctx, engine.HeldDestination(name), time.Now())
+func (rn *Runner) resumeHeld(ctx context.Context, name string) (int, error) {
+	n, err := rn.store.ResumeHeld(ctx, engine.HeldDestination(name), time.Now())
 	if err != nil {
 		return 0, fmt.Errorf("connection %s: %w", name, err)
 	}
 	if n > 0 {
-		e.dueAt(time.Now())
+		rn.DueAt(time.Now())
 	}
 	return n, nil
 }
 
 // noteHeld notes that an attempt waits for a connection.
-func (ex *execution) noteHeld(name string) {
+func (ex *Execution) noteHeld(name string) {
 	if !slices.Contains(ex.heldBy, name) {
 		ex.heldBy = append(ex.heldBy, name)
 	}
@@ -59,20 +59,20 @@ func (ex *execution) noteHeld(name string) {
 
 // resumeReady lets a run go on that was put down for a connection which has become ready
 // while the run was being recorded: ConnectionReady did not find it waiting.
-func (e *Engine) resumeReady(ex *execution) {
+func (rn *Runner) resumeReady(ex *Execution) {
 	for _, name := range ex.heldBy {
-		if _, held := e.heldConnections.Load(name); held {
+		if _, held := rn.heldConnections.Load(name); held {
 			continue
 		}
-		if _, err := e.resumeHeld(e.work, name); err != nil && e.work.Err() == nil {
-			e.o.Log.Error("runs that wait for a connection cannot be resumed yet", "connection", name, "error", err)
+		if _, err := rn.resumeHeld(rn.work, name); err != nil && rn.work.Err() == nil {
+			rn.o.Log.Error("runs that wait for a connection cannot be resumed yet", "connection", name, "error", err)
 		}
 	}
 }
 
 // heldConnection gives the connection of an attempt that only a person can mend, and why;
 // an empty name when nothing holds it.
-func (ex *execution) heldConnection(a engine.Action, d plan.Due) (why, name string) {
+func (ex *Execution) heldConnection(a engine.Action, d plan.Due) (why, name string) {
 	c, ok := a.(engine.Connected)
 	if !ok {
 		return "", ""
@@ -80,7 +80,7 @@ func (ex *execution) heldConnection(a engine.Action, d plan.Due) (why, name stri
 	if name = c.Connection(ex.input(d)); name == "" {
 		return "", ""
 	}
-	v, held := ex.e.heldConnections.Load(name)
+	v, held := ex.rn.heldConnections.Load(name)
 	if !held {
 		return "", ""
 	}
@@ -89,7 +89,7 @@ func (ex *execution) heldConnection(a engine.Action, d plan.Due) (why, name stri
 
 // heldAttempt is the record of an attempt that found that its connection needs a person.
 // It was not made, and waits.
-func (ex *execution) heldAttempt(r *plan.Record, d plan.Due, held *engine.HeldError) *plan.Record {
+func (ex *Execution) heldAttempt(r *plan.Record, d plan.Due, held *engine.HeldError) *plan.Record {
 	r.Status, r.FinishedAt, r.Output, r.Error, r.Input = plan.Waiting, time.Time{}, nil, nil, d.Shown
 	r.Destination = engine.HeldDestination(held.Connection)
 	r.Waits = []plan.Wait{{Kind: plan.WaitDestination, Destination: ex.Masker().Text(held.Why)}}

@@ -3,7 +3,6 @@ package machine
 import (
 	"cmp"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -17,54 +16,55 @@ import (
 // match evaluates every workflow that listens to the events and stores the decisions and the
 // runs they start in one transaction. A run that has a slot has its first attempts on record
 // in the same transaction and is returned, to be executed.
-func (e *Engine) match(events ...*engine.Event) (going []*execution) {
+func (in *Intake) match(events ...*engine.Event) (going []*Execution) {
 	ms := make([]engine.Match, len(events))
-	live := make([][]*execution, len(events))
-	p, decided := e.reg.Deciding()
+	live := make([][]*Execution, len(events))
+	p, decided := in.reg.Deciding()
 	for i, ev := range events {
-		ms[i], live[i] = e.evaluate(p, ev, time.Time{})
+		ms[i], live[i] = in.evaluate(p, ev, time.Time{})
 	}
 	var results []engine.MatchResult
-	err := e.store(func() (err error) {
-		results, err = e.o.Store.Match(e.work, ms)
+	err := in.store.Retry(func() (err error) {
+		results, err = in.store.Match(in.work, ms)
 		return err
 	})
 	decided()
-	if e.rowsFault(err) {
-		return e.matchAlone(p, events, live, err)
+	if in.store.RowsFault(err) {
+		return in.matchAlone(p, events, live, err)
 	}
-	e.mu.Lock()
+	in.mu.Lock()
 	for _, ev := range events {
-		delete(e.matching, ev.ID)
+		delete(in.matching, ev.ID)
 	}
 	if err != nil {
-		e.ordered.backlog = true
+		in.ordered.backlog = true
+		in.backlog.Store(true)
 	}
-	e.mu.Unlock()
+	in.mu.Unlock()
 	for i, ev := range events {
 		if err != nil || results[i].Known {
 			for _, ex := range live[i] {
-				e.release(ex)
+				in.runner.Release(ex)
 			}
 			continue
 		}
-		going = append(going, e.matched(ev, ms[i], results[i], live[i])...)
+		going = append(going, in.matched(ev, ms[i], results[i], live[i])...)
 	}
-	e.wakeUp(err != nil)
+	in.wakeUp()
 	return going
 }
 
 // matchAlone follows a match that could not be stored because of its rows: each event is
 // tried alone, and one that still fails is recorded as rule_failed for all its workflows.
-func (e *Engine) matchAlone(p *registry.Snapshot, events []*engine.Event, live [][]*execution, cause error) (going []*execution) {
+func (in *Intake) matchAlone(p *registry.Snapshot, events []*engine.Event, live [][]*Execution, cause error) (going []*Execution) {
 	for _, list := range live {
 		for _, ex := range list {
-			e.release(ex)
+			in.runner.Release(ex)
 		}
 	}
 	if len(events) > 1 {
 		for _, ev := range events {
-			going = append(going, e.match(ev)...)
+			going = append(going, in.match(ev)...)
 		}
 		return going
 	}
@@ -75,43 +75,43 @@ func (e *Engine) matchAlone(p *registry.Snapshot, events []*engine.Event, live [
 			engine.Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: engine.RuleFailed,
 				Reason: "the decision cannot be recorded: " + cause.Error()})
 	}
-	err := e.store(func() error {
-		_, err := e.o.Store.Match(e.work, []engine.Match{m})
+	err := in.store.Retry(func() error {
+		_, err := in.store.Match(in.work, []engine.Match{m})
 		return err
 	})
-	e.mu.Lock()
-	delete(e.matching, ev.ID)
-	e.mu.Unlock()
+	in.mu.Lock()
+	delete(in.matching, ev.ID)
+	in.mu.Unlock()
 	if err != nil {
 		// It stays in the inbox for the next start, and is not taken up before.
-		e.o.Log.Error("an event cannot be decided", "event", ev.ID, "error", err, "cause", cause)
+		in.o.Log.Error("an event cannot be decided", "event", ev.ID, "error", err, "cause", cause)
 		return nil
 	}
-	e.matched(ev, m, engine.MatchResult{}, nil)
-	e.wakeUp(false)
+	in.matched(ev, m, engine.MatchResult{}, nil)
+	in.wakeUp()
 	return nil
 }
 
 // evaluate evaluates the workflows that listen to an event. On the fast path (until set) it
 // has no side effects; results after until must be discarded.
-func (e *Engine) evaluate(p *registry.Snapshot, ev *engine.Event, until time.Time) (m engine.Match, live []*execution) {
+func (in *Intake) evaluate(p *registry.Snapshot, ev *engine.Event, until time.Time) (m engine.Match, live []*Execution) {
 	m = engine.Match{Event: ev.ID, At: time.Now().UTC()}
 	if len(ev.Hidden) > 0 {
-		m.Mask = e.o.Redactor.With(ev.Hidden)
+		m.Mask = in.o.Redactor.With(ev.Hidden)
 	}
 	if ev.Inlet == "call" {
-		if why, is := e.isToEnd(ev.ID); is {
+		if why, is := in.runner.IsToEnd(ev.ID); is {
 			m.Called, m.Decisions = true, endedBefore(ev, why)
 			return m, nil
 		}
 	}
 	names, err := ev.Names()
-	listeners, notRead := e.reg.ListenersTo(e.work, p, ev)
+	listeners, notRead := in.reg.ListenersTo(in.work, p, ev)
 	if notRead != nil {
 		m.Decisions = append(m.Decisions, unreadable(ev, notRead))
 	}
 	for _, l := range listeners {
-		d, start, ex := e.evaluateWorkflow(l, ev, names, err, until)
+		d, start, ex := in.evaluateWorkflow(l, ev, names, err, until)
 		m.Decisions = append(m.Decisions, d)
 		if start != nil {
 			m.Starts = append(m.Starts, *start)
@@ -121,25 +121,21 @@ func (e *Engine) evaluate(p *registry.Snapshot, ev *engine.Event, until time.Tim
 		}
 	}
 	m.Called = ev.Inlet == "call"
-	if e.reg.Awaited(ev.Trigger) {
+	if in.reg.Awaited(ev.Trigger) {
 		m.Wakes = &engine.EventWait{Trigger: ev.Trigger, Key: ev.Key}
 	}
-	m.Cancels = e.reg.CancelsOf(ev, names)
+	m.Cancels = in.reg.CancelsOf(ev, names)
 	return m, live
 }
 
 // evaluateWorkflow evaluates one workflow. start is the update that begins its run, nil for
 // none; ex is the run's execution, nil when it must wait for a concurrency slot or its rate.
-func (e *Engine) evaluateWorkflow(l engine.Listener, ev *engine.Event, names map[string]any, unreadable error,
-	until time.Time) (d engine.Decision,
-	start *engine.RunUpdate, ex *execution) {
+func (in *Intake) evaluateWorkflow(l engine.Listener, ev *engine.Event, names map[string]any, unreadable error,
+	until time.Time) (d engine.Decision, start *engine.RunUpdate, ex *Execution) {
 	defer func() {
 		// A bug that one event brings out must not end the process at each start anew.
 		if p := recover(); p != nil {
-			if ex != nil {
-				e.release(ex)
-			}
-			d, start, ex = e.panicked(l, ev, p), nil, nil
+			d, start, ex = in.panicked(l, ev, p), nil, nil
 		}
 	}()
 	if l.Off == engine.Held {
@@ -149,46 +145,52 @@ func (e *Engine) evaluateWorkflow(l engine.Listener, ev *engine.Event, names map
 	if d.Outcome != engine.Matched {
 		return d, nil, nil
 	}
-	d.Run = engine.RunID(e.reg.NextID())
-	ex = e.newRun(ev, l.Workflow, d.Run, names)
-	held, err := ex.heldBack()
-	switch {
-	case err != nil:
-		ex.cancel()
-		ex.putDown()
-		d.Run, d.Outcome, d.Reason = 0, engine.RuleFailed, engine.Problem(err)
-		return d, nil, nil
-	case held != nil:
-		ex.cancel() // it is taken up from the store when it has its place
-		ex.putDown()
-		return d, held, nil
+	d.Run = engine.RunID(in.reg.NextID())
+	start, ex, err := in.runner.Begin(ev, l.Workflow, d.Run, names, until)
+	if err != nil {
+		return notBegun(d, err), nil, nil
 	}
-	ex.provisional, ex.State.Until = !until.IsZero(), until
-	s := ex.start(e.takeSlot(ex))
-	return d, &s, ex
+	return d, start, ex
+}
+
+// EvaluateQueued evaluates one workflow as evaluateWorkflow does, for a run that waits in the store. With
+// alone, its event joins no others.
+func (in *Intake) EvaluateQueued(l engine.Listener, ev *engine.Event, names map[string]any, unreadable error,
+	alone bool) (d engine.Decision, start *engine.RunUpdate) {
+	defer func() {
+		if p := recover(); p != nil {
+			d, start = in.panicked(l, ev, p), nil
+		}
+	}()
+	d = l.Evaluate(ev, names, unreadable, time.Time{})
+	if d.Outcome != engine.Matched {
+		return d, nil
+	}
+	d.Run = engine.RunID(in.reg.NextID())
+	start, err := in.runner.BeginQueued(ev, l.Workflow, d.Run, names, alone)
+	if err != nil {
+		return notBegun(d, err), nil
+	}
+	return d, start
+}
+
+// notBegun is the decision about an event whose run cannot say what it has to wait for.
+func notBegun(d engine.Decision, err error) engine.Decision {
+	d.Run, d.Outcome, d.Reason = 0, engine.RuleFailed, engine.Problem(err)
+	return d
 }
 
 // panicked is the decision about an event whose rule made the program panic.
-func (e *Engine) panicked(l engine.Listener, ev *engine.Event, p any) engine.Decision {
-	e.o.Log.Error("a decision panicked", "event", ev.ID, "workflow", l.Workflow.ID, "panic", p, "stack", string(debug.Stack()))
+func (in *Intake) panicked(l engine.Listener, ev *engine.Event, p any) engine.Decision {
+	in.o.Log.Error("a decision panicked", "event", ev.ID, "workflow", l.Workflow.ID, "panic", p, "stack", string(debug.Stack()))
 	return engine.Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: engine.RuleFailed,
 		Reason: fmt.Sprintf("deciding panicked, which is a bug of Hookloom: %v", p)}
 }
 
-// matched goes on after the decisions about an event are on disk.
-func (e *Engine) matched(ev *engine.Event, m engine.Match, result engine.MatchResult, live []*execution) (going []*execution) {
-	if result.Woken > 0 {
-		e.dueAt(m.At)
-	}
-	if m.Wakes != nil {
-		e.notifyWaiting(*m.Wakes)
-	}
-	if m.Called {
-		e.notifyWaiting(engine.EventWait{Key: ev.ID.String()})
-		if _, is := e.isToEnd(ev.ID); is {
-			e.endCalled()
-		}
-	}
+// matched goes on after the decisions about an event are on disk. It returns the runs that are
+// to be executed now.
+func (in *Intake) matched(ev *engine.Event, m engine.Match, result engine.MatchResult, live []*Execution) (going []*Execution) {
+	in.runner.Decided(ev, m, result.Woken)
 	starts := m.Starts[:0:0]
 	for _, s := range m.Starts {
 		if _, folded := result.Folded[s.Run.ID]; result.Dropped[s.Run.ID] == "" && !folded {
@@ -204,64 +206,9 @@ func (e *Engine) matched(ev *engine.Event, m engine.Match, result engine.MatchRe
 		}
 	}
 	m.Starts = starts
-	e.reportMatch(ev, m)
-	e.waiters.notify(ev.ID)
-	for _, s := range m.Starts {
-		e.began(s)
-	}
-	for _, ex := range live {
-		if e.follow(ex) {
-			going = append(going, ex)
-		} else if ex.Run.Status == engine.Waiting && result.Dropped[ex.Run.ID] == "" {
-			e.noteQuestions(ex)
-		}
-	}
-	e.dueAt(result.Due)
-	e.gatherDue(result.Gather)
-	e.cancelBy(result.Cancelled)
-	e.replaceBeside(result.Replaced)
-	return going
-}
-
-// follow tells whether a run that was just stored goes on at once; else it has
-// ended, or the dispatcher finds it when it is due.
-func (e *Engine) follow(ex *execution) bool {
-	switch {
-	case ex.Run.Status.Ended():
-		e.release(ex)
-	case !ex.slot:
-		ex.putDown()
-		e.dueAt(ex.Run.DueAt)
-		e.resumeReady(ex)
-	case ex.Run.Status != engine.Running:
-		e.release(ex)
-		e.dueAt(ex.Run.DueAt)
-		e.resumeReady(ex)
-	default:
-		return true
-	}
-	return false
-}
-
-// executeAll works on runs, each on a goroutine of its own.
-func (e *Engine) executeAll(going []*execution) {
-	for _, ex := range going {
-		e.goroutines.Add(1)
-		go func() {
-			defer e.goroutines.Done()
-			growStack()
-			e.execute(ex)
-		}()
-	}
-}
-
-// growStack makes a new goroutine's stack large enough for a run while there is nothing
-// on it to copy. It would double step by step, and be copied each time.
-//
-//go:noinline
-func growStack() {
-	var frame [12 << 10]byte
-	runtime.KeepAlive(&frame)
+	in.reportMatch(ev, m)
+	in.waiters.notify(ev.ID)
+	return in.runner.Started(starts, live, result)
 }
 
 func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, error) {
@@ -279,49 +226,24 @@ func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, 
 	return checked, nil
 }
 
-func (e *Engine) reportMatch(ev *engine.Event, m engine.Match) {
+// Decided reports a decision that is on disk.
+func (in *Intake) Decided(ev *engine.Event, d *engine.Decision) {
+	mask := in.reg.MaskOf(ev)
+	in.runner.Report(engine.Change{Event: ev, Decision: d, Mask: mask})
+	if d.Outcome == engine.RuleFailed {
+		in.ruleFailed(ev, d, mask)
+	}
+}
+
+func (in *Intake) reportMatch(ev *engine.Event, m engine.Match) {
 	for i := range m.Decisions {
-		e.report(engine.Change{Event: ev, Decision: &m.Decisions[i], Mask: m.Mask})
+		in.runner.Report(engine.Change{Event: ev, Decision: &m.Decisions[i], Mask: m.Mask})
 		if m.Decisions[i].Outcome == engine.RuleFailed {
-			e.ruleFailed(ev, &m.Decisions[i], e.reg.MaskOf(ev))
+			in.ruleFailed(ev, &m.Decisions[i], in.reg.MaskOf(ev))
 		}
 	}
 	for _, s := range m.Starts {
-		e.reportUpdate(ev, s)
-	}
-}
-
-func (e *Engine) reportUpdate(ev *engine.Event, s engine.RunUpdate) {
-	m := s.Mask
-	if m == nil {
-		m = e.reg.EveryRun()
-	}
-	c := engine.Change{Event: ev, Run: s.Run, Mask: m}
-	if e.o.Observe == nil && e.o.Watch == nil {
-		e.noteChange(c)
-		return
-	}
-	for _, x := range s.Records {
-		s := engine.StepChange{Path: x.Path, Action: x.Action, Status: x.Shown(), Attempt: x.Attempt, StartedAt: x.StartedAt,
-			Destination: x.Destination}
-		if x.Error != nil {
-			s.Error = m.Text(x.Error.Message)
-		}
-		if !x.FinishedAt.IsZero() {
-			s.Took = x.FinishedAt.Sub(x.StartedAt)
-		}
-		c.Steps = append(c.Steps, s)
-	}
-	e.report(c)
-}
-
-func (e *Engine) report(c engine.Change) {
-	e.noteChange(c)
-	if e.o.Observe != nil {
-		e.o.Observe(c)
-	}
-	if e.o.Watch != nil {
-		e.o.Watch.Changed(c)
+		in.runner.ReportUpdate(ev, s)
 	}
 }
 
@@ -333,8 +255,8 @@ func unreadable(ev *engine.Event, err error) engine.Decision {
 
 // ruleFailed says in the log that a workflow could not decide about an event. The
 // alert comes with the change, see noteChange.
-func (e *Engine) ruleFailed(ev *engine.Event, d *engine.Decision, mask *redact.Masker) {
-	e.o.Log.Warn("a rule failed: this workflow does not run for the event", "event", ev.ID, "workflow", d.Workflow,
+func (in *Intake) ruleFailed(ev *engine.Event, d *engine.Decision, mask *redact.Masker) {
+	in.o.Log.Warn("a rule failed: this workflow does not run for the event", "event", ev.ID, "workflow", d.Workflow,
 		"trigger", ev.Trigger, "error", mask.Text(d.Reason),
 		"again", fmt.Sprintf("hookloom replay %s --workflow %s", ev.ID, d.Workflow))
 }

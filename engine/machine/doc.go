@@ -5,17 +5,22 @@
 //	decide.go     2  every workflow of its trigger is evaluated; runs begin
 //	fastpath.go      1 and 2 in one transaction, when nothing is in the way
 //	ordered.go       events that must be decided one after another
-//	dispatch.go   3  the inbox is read and due runs are taken up, as slots allow
+//	inbox.go         what was stored and not decided is read, as slots allow
+//	due.go        3  due runs are taken up, as slots (slots.go) allow
+//	begin.go         a new run becomes an execution
 //	load.go          a stored run becomes an execution again
 //	loop.go       4  start attempts, advance, store, again until the run waits or ends
 //	attempt.go       one attempt: its input, its limits, its result
 //	advance.go       the planner's next steps, as one update to store
 //	poison.go        runs that end the process, or cannot be recorded, end alone
 //
+// Stops 1 and 2 are the Intake's (intake.go), stop 3 is the Runner's (runner.go). Each has a lock;
+// the Intake calls the Runner, which tells of what runs bring about by Arrivals. engine.go puts the
+// two together.
+//
 // execution.go is one run at work. What a run may wait for besides time: wait.go (a person, an
 // event), call.go (another run, which ending.go ends with its caller), hold.go (a permit for a
-// destination). queued.go evaluates for runs that begin later; orders.go is what package control
-// sees of the machine.
+// destination). orders.go is what package control sees of the machine.
 //
 // Between stops 1 and 2 lies the one asynchronous break, and it is a table: the inbox holds
 // the events that were acknowledged and not decided yet. Events stay there when they cannot

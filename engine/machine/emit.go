@@ -21,7 +21,7 @@ const maxEmits = 10
 const maxEmittedData = 1 << 20
 
 // Emit implements Inside.
-func (ex *execution) Emit(_ context.Context, in engine.Input, o engine.Emission) (any, error) {
+func (ex *Execution) Emit(_ context.Context, in engine.Input, o engine.Emission) (any, error) {
 	c := ex.Chain().With(ex.Run.Workflow, 0, 1)
 	if c.Emits > maxEmits {
 		return nil, &plan.Error{Code: "chain_too_deep",
@@ -29,34 +29,34 @@ func (ex *execution) Emit(_ context.Context, in engine.Input, o engine.Emission)
 				"with a when: or if: that stops holding", o.Trigger, maxEmits, c.Names)}
 	}
 	o.Op, o.Run, o.Path = in.Key, ex.Run.ID, in.Path
-	d, err := ex.e.emission(o, in.Redact)
+	d, err := ex.rn.emission(o, in.Redact)
 	if err != nil {
 		return nil, err
 	}
 	d.Headers = map[string]string{"content-type": "application/json", "x-emitted-by": ex.Run.ID.String(), registry.ChainHeader: c.String()}
-	ex.e.reg.MarkUnsubscribed(d)
-	ex.e.reg.MaskEvent(d)
-	id := engine.EventID(ex.e.reg.NextID())
+	ex.rn.reg.MarkUnsubscribed(d)
+	ex.rn.reg.MaskEvent(d)
+	id := engine.EventID(ex.rn.reg.NextID())
 	d.Key = cmp.Or(d.Key, o.Op)
 	var r engine.Receipt
 	var again bool
-	err = ex.e.store(func() (err error) {
+	err = ex.rn.store.Retry(func() (err error) {
 		// Whether it is stored must be known, also when the attempt's time is over.
-		r, again, err = ex.e.o.Store.Emit(context.WithoutCancel(ex.e.work), id, d, o)
+		r, again, err = ex.rn.store.Emit(context.WithoutCancel(ex.rn.work), id, d, o)
 		return err
 	})
 	if err != nil {
 		return nil, errors.Join(err, engine.ErrUnanswered)
 	}
 	if !again {
-		ex.e.accepted(d, r)
+		ex.rn.o.Arrivals.Accepted(d, r)
 	}
 	return map[string]any{"event": r.Event.String(), "trigger": o.Trigger, "key": d.Key, "duplicate": r.Duplicate}, nil
 }
 
 // emission makes the delivery of an event.
-func (e *Engine) emission(o engine.Emission, redact func(string) string) (*engine.Delivery, error) {
-	p := e.reg.Snapshot()
+func (rn *Runner) emission(o engine.Emission, redact func(string) string) (*engine.Delivery, error) {
+	p := rn.reg.Snapshot()
 	t := p.Triggers[o.Trigger]
 	if t == nil {
 		return nil, &plan.Error{Code: "unknown_trigger", Message: fmt.Sprintf("no trigger is named %q", o.Trigger)}

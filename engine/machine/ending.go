@@ -32,67 +32,67 @@ func ending(records []*plan.Record) (out []engine.EndCall) {
 }
 
 // whyEnded says why a run that this one called is ended with it.
-func (ex *execution) whyEnded() string { return engine.WhyEnded(ex.Run) }
+func (ex *Execution) whyEnded() string { return engine.WhyEnded(ex.Run) }
 
 // endCalled carries the orders out that stand in the store, beside the caller.
-func (e *Engine) endCalled() {
-	e.mu.Lock()
-	going := !e.stopping && e.work != nil
+func (rn *Runner) endCalled() {
+	rn.mu.Lock()
+	going := !rn.stopping.Load() && rn.work != nil
 	if going {
-		e.goroutines.Add(1)
+		rn.goroutines.Add(1)
 	}
-	e.mu.Unlock()
+	rn.mu.Unlock()
 	if !going {
 		return // the next start does
 	}
 	go func() {
-		defer e.goroutines.Done()
-		if err := e.carryOutEnds(e.work); err != nil && e.work.Err() == nil {
-			e.o.Log.Error("called runs were not ended", "error", err)
+		defer rn.goroutines.Done()
+		if err := rn.carryOutEnds(rn.work); err != nil && rn.work.Err() == nil {
+			rn.o.Log.Error("called runs were not ended", "error", err)
 		}
 	}()
 }
 
 // loadEnds learns at a start what is to be ended, before any run goes on.
-func (e *Engine) loadEnds(ctx context.Context) error {
-	list, err := e.o.Store.EndCalls(ctx)
+func (rn *Runner) loadEnds(ctx context.Context) error {
+	list, err := rn.store.EndCalls(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for called runs to end: %w", err)
 	}
 	for _, x := range list {
-		e.toEnd.Store(x.Event, x.Why)
+		rn.toEnd.Store(x.Event, x.Why)
 	}
 	if len(list) > 0 {
-		e.endCalled()
+		rn.endCalled()
 	}
 	return nil
 }
 
 // carryOutEnds ends the called runs that are to be ended, until there is none left but
 // what is not decided yet.
-func (e *Engine) carryOutEnds(ctx context.Context) error {
+func (rn *Runner) carryOutEnds(ctx context.Context) error {
 	select {
-	case e.ends <- struct{}{}:
-		defer func() { <-e.ends }()
+	case rn.ends <- struct{}{}:
+		defer func() { <-rn.ends }()
 	case <-ctx.Done():
 		return nil // the next start goes on with it
 	}
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
-		list, err := e.o.Store.EndCalls(ctx)
+		list, err := rn.store.EndCalls(ctx)
 		if err != nil {
 			return err
 		}
 		left := false
 		for _, x := range list {
 			// Before the store is asked: an event that is decided after that sees it.
-			e.toEnd.Store(x.Event, x.Why)
-			atWork, err := e.endCall(ctx, x)
+			rn.toEnd.Store(x.Event, x.Why)
+			atWork, err := rn.endCall(ctx, x)
 			if err != nil {
 				return err
 			}
 			left = left || atWork
 		}
-		if !left || e.isStopping() {
+		if !left || rn.stopping.Load() {
 			return nil // what is left at a stop waits for something, and the next start goes on with it
 		}
 		select {
@@ -105,25 +105,25 @@ func (e *Engine) carryOutEnds(ctx context.Context) error {
 
 // endCall ends the run of one event. One that is not decided yet begins no run, see
 // evaluate; one at work ends when its attempts have been cut.
-func (e *Engine) endCall(ctx context.Context, x engine.EndCall) (atWork bool, err error) {
-	c, err := e.o.Store.Called(ctx, x.Event)
+func (rn *Runner) endCall(ctx context.Context, x engine.EndCall) (atWork bool, err error) {
+	c, err := rn.store.Called(ctx, x.Event)
 	switch {
 	case err != nil || !c.Decided:
 		return false, err
 	case c.Run == nil || c.Run.Status.Ended():
-		e.toEnd.Delete(x.Event)
-		return false, e.store(func() error { return e.o.Store.EndedCall(ctx, x.Event) })
+		rn.toEnd.Delete(x.Event)
+		return false, rn.store.Retry(func() error { return rn.store.EndedCall(ctx, x.Event) })
 	}
-	err = e.store(func() error { return e.cancel(ctx, c.Run.ID, &plan.Error{Message: x.Why, Code: "cancelled"}) })
+	err = rn.store.Retry(func() error { return rn.cancel(ctx, c.Run.ID, &plan.Error{Message: x.Why, Code: "cancelled"}) })
 	if errors.Is(err, engine.ErrStale) || errors.Is(err, engine.ErrNotFound) {
 		err = nil // it has ended meanwhile
 	}
 	return true, err
 }
 
-// isToEnd tells whether the run of an event is to be ended, and why.
-func (e *Engine) isToEnd(id engine.EventID) (why string, is bool) {
-	v, is := e.toEnd.Load(id)
+// IsToEnd tells whether the run of an event is to be ended, and why.
+func (rn *Runner) IsToEnd(id engine.EventID) (why string, is bool) {
+	v, is := rn.toEnd.Load(id)
 	why, _ = v.(string)
 	return why, is
 }

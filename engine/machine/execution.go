@@ -17,12 +17,12 @@ import (
 // down because it waits. One goroutine owns it (see runLoop); attempts run beside that
 // goroutine and read only what does not change while they do. Before a new run is handed to
 // its goroutine, it belongs to the one that evaluates its event.
-type execution struct {
+type Execution struct {
 	registry.RunContext
 
 	// Set when it is made; not changed afterwards.
 
-	e *Engine
+	rn *Runner
 	// slot tells that it holds one of Options.MaxRuns; a suspect has one beyond them.
 	slot, suspect bool
 	// alone tells that its event joins no others (debounce, batch).
@@ -31,7 +31,7 @@ type execution struct {
 	// never wait for one.
 	news chan struct{}
 
-	// Guarded by Engine.mu for writing. The run's goroutine reads what only it writes
+	// Guarded by Runner.mu for writing. The run's goroutine reads what only it writes
 	// without the lock.
 
 	// cancel ends ctx and with it the run, for the reason why; nil is a person's order.
@@ -82,11 +82,11 @@ type execution struct {
 	// since is when the present stretch of work began, by the monotonic clock.
 	since time.Time
 	// share is its part of the memory of its event. lent and looked are bytes taken from
-	// Engine.outputs and Engine.lookups; rooms are those of answers not on record yet.
+	// Budgets; rooms are those of answers not on record yet.
 	share        *memory.Share
 	lent, looked int64
 	rooms        rooms
-	// large tells that it is counted in Engine.large. A crowded run found no memory and is
+	// large tells that it is counted in Runner.large. A crowded run found no memory and is
 	// put down when no attempt is under way; one that forgot has dropped outputs, so that
 	// the planner cannot be asked before it is loaded again.
 	large, crowded, forgot bool
@@ -100,16 +100,16 @@ type execution struct {
 }
 
 // newExecution makes the execution of a run. Its state is made by begin.
-func (e *Engine) newExecution(ev *engine.Event, r *engine.Run) *execution {
-	ex := &execution{RunContext: registry.RunContext{Reg: e.reg, Event: ev, Run: r}, e: e}
-	ex.ctx, ex.cancel = context.WithCancel(e.work)
+func (rn *Runner) newExecution(ev *engine.Event, r *engine.Run) *Execution {
+	ex := &Execution{RunContext: registry.RunContext{Reg: rn.reg, Event: ev, Run: r}, rn: rn}
+	ex.ctx, ex.cancel = context.WithCancel(rn.work)
 	return ex
 }
 
 // newRun makes the execution of a run that does not exist yet.
-func (e *Engine) newRun(ev *engine.Event, w *workflows.Workflow, id engine.RunID, names map[string]any) *execution {
+func (rn *Runner) newRun(ev *engine.Event, w *workflows.Workflow, id engine.RunID, names map[string]any) *Execution {
 	now := time.Now().UTC()
-	ex := e.newExecution(ev, &engine.Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: engine.Queued, CreatedAt: now,
+	ex := rn.newExecution(ev, &engine.Run{ID: id, Event: ev.ID, Workflow: w.ID, Version: w.Version, Status: engine.Queued, CreatedAt: now,
 		DueAt: now})
 	ex.since, ex.share = time.Now(), ev.Share.Retain()
 	ex.Begin(w, names, now)
@@ -122,7 +122,7 @@ func (e *Engine) newRun(ev *engine.Event, w *workflows.Workflow, id engine.RunID
 
 // start plans the first steps of a new run. If no worker slot is free, the run is stored as
 // queued instead.
-func (ex *execution) start(slot bool) engine.RunUpdate {
+func (ex *Execution) start(slot bool) engine.RunUpdate {
 	ex.slot = slot
 	if !slot {
 		ex.declined = ex.provisional // it would be read back; in the inbox it costs less
@@ -139,21 +139,21 @@ func (ex *execution) start(slot bool) engine.RunUpdate {
 
 // putDown gives back the memory of a run that is no longer at work. The execution must not
 // be used afterwards.
-func (ex *execution) putDown() {
+func (ex *Execution) putDown() {
 	ex.share.Release()
 	ex.share = nil
 	ex.rooms.all()
 	ex.lookedUp()
 	ex.noteSize()
 	if ex.lent > 0 {
-		ex.e.outputs.Give(ex.lent)
+		ex.rn.o.Budgets.Outputs.Give(ex.lent)
 		ex.lent = 0
 	}
 }
 
 // abandon breaks off the attempts still under way, whose results can no longer
 // be recorded, and waits for them. On record they stay running, thus in doubt.
-func (ex *execution) abandon() {
+func (ex *Execution) abandon() {
 	ex.cancel()
 	for ex.inFlight > 0 {
 		ex.ended(<-ex.results)

@@ -5,11 +5,12 @@ import (
 )
 
 // ShrinkMemory sets what the outputs of all runs at work may take together.
-func (e *Engine) ShrinkMemory(n int64) { e.outputs = memory.NewBudget(n) }
+func (e *Engine) ShrinkMemory(n int64) { e.budgets.Outputs = memory.NewBudget(n) }
 
 // MemoryLent is what is lent of all budgets.
 func (e *Engine) MemoryLent() (n int64) {
-	for _, b := range []*memory.Budget{e.decoded, e.outputs, e.answers, e.parsed, e.lookups} {
+	b := e.budgets
+	for _, b := range []*memory.Budget{e.store.Decoded, b.Outputs, b.Answers, b.Parsed, b.Lookups} {
 		n += b.Lent()
 	}
 	return n

@@ -26,7 +26,7 @@ const (
 	maxFastBody = 64 << 10
 )
 
-// fastPath is the state of the fast path, guarded by Engine.mu.
+// fastPath is the state of the fast path, guarded by Intake.mu.
 type fastPath struct {
 	// deciding counts the events on it.
 	deciding int
@@ -36,87 +36,90 @@ type fastPath struct {
 
 // acceptFast stores and decides an event in one transaction. With !ok nothing was stored,
 // and the event has to take the normal path.
-func (e *Engine) acceptFast(ctx context.Context, id engine.EventID, d *engine.Delivery) (r engine.Receipt, ok bool) {
-	if d.Unsubscribed || len(d.Raw) > maxFastBody || !e.enterFastPath(d.Trigger) {
+func (in *Intake) acceptFast(ctx context.Context, id engine.EventID, d *engine.Delivery) (r engine.Receipt, ok bool) {
+	if d.Unsubscribed || len(d.Raw) > maxFastBody || !in.enterFastPath(d.Trigger) {
 		return r, false
 	}
-	defer e.leaveFastPath()
+	defer in.leaveFastPath()
 	until := time.Now().Add(decideDeadline)
 	ev := &engine.Event{ID: id, Delivery: *d}
-	if !e.tryShare(ev) {
+	if !in.store.TryShare(ev) {
 		return r, false
 	}
 	defer ev.Share.Release()
-	p, decided := e.reg.Deciding()
+	p, decided := in.reg.Deciding()
 	defer decided()
-	m, live := e.evaluate(p, ev, until)
+	m, live := in.evaluate(p, ev, until)
 	defer func() {
 		if !ok || r.Duplicate {
 			for _, ex := range live {
-				e.release(ex)
+				in.runner.Release(ex)
 			}
 		}
 	}()
 	if !time.Now().Before(until) {
-		e.divert(d.Trigger, slowFor)
+		in.divert(d.Trigger, slowFor)
 		return r, false
 	}
 	for _, ex := range live {
-		if ex.declined {
-			e.divert(d.Trigger, busyFor)
+		if ex.Declined() {
+			in.divert(d.Trigger, busyFor)
 			return r, false
 		}
-		ex.provisional, ex.State.Until = false, time.Time{}
+		ex.Confirm()
 	}
-	r, result, err := e.acceptDecided(ctx, id, d, m)
+	r, result, err := in.acceptDecided(ctx, id, d, m)
 	if err != nil {
 		return r, false // the normal path reports the error
 	}
 	if !r.Duplicate {
-		e.AlertOver(engine.AlertSilence, d.Trigger)
-		if e.o.Watch != nil {
-			e.o.Watch.Stored(d, r)
+		in.alerts.AlertOver(engine.AlertSilence, d.Trigger)
+		if in.o.Watch != nil {
+			in.o.Watch.Stored(d, r)
 		}
-		e.executeAll(e.matched(ev, m, result, live))
+		in.runner.ExecuteAll(in.matched(ev, m, result, live))
 	}
 	return r, true
 }
 
 // enterFastPath reports whether an event of a trigger may take the fast path now. The caller
 // must call leaveFastPath when it did.
-func (e *Engine) enterFastPath(trigger string) bool {
-	p := e.reg.Snapshot()
-	e.mu.Lock()
-	defer e.mu.Unlock()
+func (in *Intake) enterFastPath(trigger string) bool {
+	p := in.reg.Snapshot()
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	// Ordered events keep their order, and what is in the inbox is older.
-	if p == nil || p.Gated[trigger] || e.backlog || e.stopping || e.work == nil || e.room() == 0 {
+	if p == nil || p.Gated[trigger] || in.backlog.Load() || in.stopping || in.work == nil || in.room() == 0 {
 		return false
 	}
-	if until, ok := e.fast.diverted[trigger]; ok {
+	if until, ok := in.fast.diverted[trigger]; ok {
 		if time.Now().Before(until) {
 			return false
 		}
-		delete(e.fast.diverted, trigger)
+		delete(in.fast.diverted, trigger)
 	}
-	e.fast.deciding++
-	e.goroutines.Add(1)
+	in.fast.deciding++
+	in.goroutines.Add(1)
 	return true
 }
 
-func (e *Engine) leaveFastPath() {
-	e.mu.Lock()
-	e.fast.deciding--
-	e.mu.Unlock()
-	e.goroutines.Done()
-	e.wakeUp(false)
+func (in *Intake) leaveFastPath() {
+	in.mu.Lock()
+	in.fast.deciding--
+	look := in.canLook()
+	in.mu.Unlock()
+	in.goroutines.Done()
+	if look {
+		in.poke()
+	}
 }
 
 // divert sends the events of a trigger to the normal path for a while.
-func (e *Engine) divert(trigger string, pause time.Duration) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.fast.diverted == nil {
-		e.fast.diverted = map[string]time.Time{}
+func (in *Intake) divert(trigger string, pause time.Duration) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.fast.diverted == nil {
+		in.fast.diverted = map[string]time.Time{}
 	}
-	e.fast.diverted[trigger] = time.Now().Add(pause)
+	in.fast.diverted[trigger] = time.Now().Add(pause)
 }

@@ -24,15 +24,15 @@ func cancelledByHand() *plan.Error {
 func isFinal(path string) bool { return strings.HasPrefix(path, plan.FinallyPath+"/") }
 
 // noteFinally notes that steps of finally have begun: only a person may cut them.
-func (ex *execution) noteFinally() {
+func (ex *Execution) noteFinally() {
 	if len(ex.State.Workflow.Finally) == 0 || ex.ending {
 		return
 	}
 	for path := range ex.State.Records {
 		if isFinal(path) {
-			ex.e.mu.Lock()
+			ex.rn.mu.Lock()
 			ex.ending = true
-			ex.e.mu.Unlock()
+			ex.rn.mu.Unlock()
 			return
 		}
 	}
@@ -40,7 +40,7 @@ func (ex *execution) noteFinally() {
 
 // cutBeforeFinally tells that a run was cut in the moment before its first steps of
 // finally, which are then asked for again. From here on only a person may cut them.
-func (ex *execution) cutBeforeFinally(d plan.Decision) bool {
+func (ex *Execution) cutBeforeFinally(d plan.Decision) bool {
 	if len(ex.State.Workflow.Finally) == 0 || ex.ending {
 		return false
 	}
@@ -49,35 +49,35 @@ func (ex *execution) cutBeforeFinally(d plan.Decision) bool {
 	if !begins {
 		return false
 	}
-	ex.e.mu.Lock()
-	defer ex.e.mu.Unlock()
+	ex.rn.mu.Lock()
+	defer ex.rn.mu.Unlock()
 	ex.ending = !ex.cut()
 	return !ex.ending
 }
 
 // toFinally leads a run that was cut to its finally steps. It gives false when there is
 // nothing to be done for it any more: it has none, or they were cut.
-func (ex *execution) toFinally() bool {
+func (ex *Execution) toFinally() bool {
 	if len(ex.State.Workflow.Finally) == 0 {
 		return false
 	}
-	ex.e.mu.Lock()
+	ex.rn.mu.Lock()
 	why := ex.why
 	if ex.ending {
 		// Who cut it while it was being loaded did not know that it had come this far.
 		if why != nil {
 			ex.why = nil
-			ex.ctx, ex.cancel = context.WithCancel(ex.e.work)
+			ex.ctx, ex.cancel = context.WithCancel(ex.rn.work)
 		}
-		ex.e.mu.Unlock()
+		ex.rn.mu.Unlock()
 		return why != nil
 	}
 	if why == nil {
 		why = cancelledByHand()
 	}
 	ex.Run.Ending, ex.why, ex.ending = why, nil, true
-	ex.ctx, ex.cancel = context.WithCancel(ex.e.work)
-	ex.e.mu.Unlock()
+	ex.ctx, ex.cancel = context.WithCancel(ex.rn.work)
+	ex.rn.mu.Unlock()
 	ex.State.Cancelled = why
 	ex.stopWaiting(ex.State.Now)
 	return true
@@ -85,16 +85,16 @@ func (ex *execution) toFinally() bool {
 
 // cancelLater has a stored run come to its finally steps. It gives false for one that
 // can end at once.
-func (e *Engine) cancelLater(ctx context.Context, r *engine.Run, why *plan.Error) (bool, error) {
+func (rn *Runner) cancelLater(ctx context.Context, r *engine.Run, why *plan.Error) (bool, error) {
 	if r.StartedAt.IsZero() || r.Ending != nil {
 		return false, nil
 	}
-	w, err := e.reg.Version(ctx, r, r.ID)
+	w, err := rn.reg.Version(ctx, r, r.ID)
 	if err != nil || len(w.Finally) == 0 {
 		return false, nil // a run that cannot be compiled is cancelled all the same
 	}
-	t, err := e.o.Store.LoadRun(ctx, r.ID)
-	if e.rowsFault(err) {
+	t, err := rn.store.LoadRun(ctx, r.ID)
+	if rn.store.RowsFault(err) {
 		return false, nil
 	}
 	if err != nil {
@@ -109,9 +109,9 @@ func (e *Engine) cancelLater(ctx context.Context, r *engine.Run, why *plan.Error
 		why = cancelledByHand()
 	}
 	now := time.Now().UTC()
-	if err := e.o.Store.End(ctx, r.ID, why, now); err != nil {
+	if err := rn.store.End(ctx, r.ID, why, now); err != nil {
 		return false, err
 	}
-	e.dueAt(now)
+	rn.DueAt(now)
 	return true, nil
 }

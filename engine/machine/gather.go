@@ -13,7 +13,7 @@ import (
 )
 
 // heldBack gives the update of a run that does not begin now; nil for one that does.
-func (ex *execution) heldBack() (*engine.RunUpdate, error) {
+func (ex *Execution) heldBack() (*engine.RunUpdate, error) {
 	if err := ex.FindCancelKeys(); err != nil {
 		return nil, err
 	}
@@ -36,13 +36,13 @@ const (
 	longestLag = 10 * time.Second
 )
 
-// closeGatherings lets gathered runs begin when they are due. Without any it sleeps.
-func (e *Engine) closeGatherings(ctx context.Context) {
+// RunGatherings lets gathered runs begin when they are due. Without any it sleeps.
+func (rn *Runner) RunGatherings(ctx context.Context) {
 	began := time.Now()
 	for {
-		next, err := e.closeDue(ctx, began)
+		next, err := rn.closeDue(ctx, began)
 		if err != nil && ctx.Err() == nil {
-			e.o.Log.Warn("gathered runs cannot begin yet", "error", e.o.Redactor.Text(err.Error()))
+			rn.o.Log.Warn("gathered runs cannot begin yet", "error", rn.o.Redactor.Text(err.Error()))
 			next = time.Now().Add(time.Second)
 		}
 		var timer <-chan time.Time
@@ -54,22 +54,22 @@ func (e *Engine) closeGatherings(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer:
-		case <-e.wakeGather:
+		case <-rn.wakeGather:
 		}
 	}
 }
 
 // closeDue closes what is due, and gives when to look again; zero for never.
-func (e *Engine) closeDue(ctx context.Context, began time.Time) (time.Time, error) {
+func (rn *Runner) closeDue(ctx context.Context, began time.Time) (time.Time, error) {
 	for {
 		now := time.Now()
-		list, next, oldest, err := e.o.Store.DueGatherings(ctx, now, closeAtOnce)
+		list, next, oldest, err := rn.store.DueGatherings(ctx, now, closeAtOnce)
 		if err != nil {
-			return next, e.readError(ctx, err)
+			return next, rn.readError(ctx, err)
 		}
-		e.mu.Lock()
-		e.gatherNext = next
-		e.mu.Unlock()
+		rn.mu.Lock()
+		rn.gatherNext = next
+		rn.mu.Unlock()
 		for _, g := range list {
 			lag := now.Sub(g.Due)
 			if up := now.Sub(began); up < lag {
@@ -78,7 +78,7 @@ func (e *Engine) closeDue(ctx context.Context, began time.Time) (time.Time, erro
 			if oldest != 0 && !oldest.Time().After(g.Due) && lag < longestLag {
 				return now.Add(lookAgain), nil // an event that belongs to it may be among them
 			}
-			if err := e.closeGathering(ctx, g); err != nil {
+			if err := rn.closeGathering(ctx, g); err != nil {
 				return next, err
 			}
 		}
@@ -88,35 +88,35 @@ func (e *Engine) closeDue(ctx context.Context, began time.Time) (time.Time, erro
 	}
 }
 
-// gatherDue tells that a gathering is due at a moment.
-func (e *Engine) gatherDue(at time.Time) {
+// GatherDue tells that a gathering is due at a moment.
+func (rn *Runner) GatherDue(at time.Time) {
 	if at.IsZero() {
 		return
 	}
-	e.mu.Lock()
-	earlier := e.gatherNext.IsZero() || at.Before(e.gatherNext)
+	rn.mu.Lock()
+	earlier := rn.gatherNext.IsZero() || at.Before(rn.gatherNext)
 	if earlier {
-		e.gatherNext = at
+		rn.gatherNext = at
 	}
-	e.mu.Unlock()
+	rn.mu.Unlock()
 	if earlier {
 		select {
-		case e.wakeGather <- struct{}{}:
+		case rn.wakeGather <- struct{}{}:
 		default:
 		}
 	}
 }
 
-func (e *Engine) closeGathering(ctx context.Context, g engine.DueGathering) error {
+func (rn *Runner) closeGathering(ctx context.Context, g engine.DueGathering) error {
 	c := engine.Closing{Run: g.Run, Event: g.Event, At: time.Now().UTC()}
 	var refused error
-	c.Slot, refused = e.gatheredSlot(ctx, g)
+	c.Slot, refused = rn.gatheredSlot(ctx, g)
 	if refused != nil {
-		return e.cancelGathered(ctx, g.Run, &plan.Error{Message: refused.Error(), Code: "expression"})
+		return rn.cancelGathered(ctx, g.Run, &plan.Error{Message: refused.Error(), Code: "expression"})
 	}
 	var out engine.Closed
-	err := e.store(func() (err error) {
-		out, err = e.o.Store.CloseGathering(ctx, c)
+	err := rn.store.Retry(func() (err error) {
+		out, err = rn.store.CloseGathering(ctx, c)
 		return err
 	})
 	switch {
@@ -125,16 +125,16 @@ func (e *Engine) closeGathering(ctx context.Context, g engine.DueGathering) erro
 	case err != nil:
 		return fmt.Errorf("letting gathered run %s begin: %w", g.Run, err)
 	case out.Dropped != "":
-		return e.cancelGathered(ctx, g.Run, &plan.Error{Message: out.Dropped, Code: "dropped"})
+		return rn.cancelGathered(ctx, g.Run, &plan.Error{Message: out.Dropped, Code: "dropped"})
 	}
-	e.dueAt(out.Due)
-	e.replaceBeside(out.Replaced)
-	e.poke()
+	rn.DueAt(out.Due)
+	rn.replaceBeside(out.Replaced)
+	rn.poke()
 	return nil
 }
 
-func (e *Engine) cancelGathered(ctx context.Context, id engine.RunID, why *plan.Error) error {
-	if err := e.cancel(ctx, id, why); err != nil && !errors.Is(err, engine.ErrStale) && !errors.Is(err, engine.ErrNotFound) {
+func (rn *Runner) cancelGathered(ctx context.Context, id engine.RunID, why *plan.Error) error {
+	if err := rn.cancel(ctx, id, why); err != nil && !errors.Is(err, engine.ErrStale) && !errors.Is(err, engine.ErrNotFound) {
 		return fmt.Errorf("ending gathered run %s: %w", id, err)
 	}
 	return nil
@@ -142,16 +142,16 @@ func (e *Engine) cancelGathered(ctx context.Context, id engine.RunID, why *plan.
 
 // gatheredSlot is what a gathered run asks for before it begins. What cannot be read
 // asks for nothing: the run itself says what is wrong.
-func (e *Engine) gatheredSlot(ctx context.Context, g engine.DueGathering) (*engine.SlotRequest, error) {
-	w, err := e.reg.Version(ctx, &engine.Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
+func (rn *Runner) gatheredSlot(ctx context.Context, g engine.DueGathering) (*engine.SlotRequest, error) {
+	w, err := rn.reg.Version(ctx, &engine.Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
 	if err != nil || !w.Bounded() {
 		return nil, nil
 	}
-	ev, err := e.o.Store.Event(ctx, g.Event)
+	ev, err := rn.store.Event(ctx, g.Event)
 	if err != nil {
 		return nil, nil
 	}
-	rc, err := e.reg.ContextOf(ctx, w, ev, &engine.Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
+	rc, err := rn.reg.ContextOf(ctx, w, ev, &engine.Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
 	if err != nil {
 		return nil, nil
 	}
@@ -160,20 +160,20 @@ func (e *Engine) gatheredSlot(ctx context.Context, g engine.DueGathering) (*engi
 
 // loadBatch loads the events of a batch that is to go on. They have one share of the
 // memory, for which the run waits without any.
-func (ex *execution) loadBatch() error {
+func (ex *Execution) loadBatch() error {
 	if !registry.IsBatch(ex.State.Workflow) {
 		return nil
 	}
-	_, size, err := ex.e.o.Store.Gathered(ex.e.work, ex.Run.ID)
+	_, size, err := ex.rn.store.Gathered(ex.rn.work, ex.Run.ID)
 	if err != nil {
 		return fmt.Errorf("looking for the events of the batch: %w", err)
 	}
 	if size += memory.DecodedSize(ex.Event.Raw); size > memory.Small {
 		ex.putDown()
-		if err := ex.e.decoded.Take(ex.e.work, size); err != nil {
+		if err := ex.rn.store.Decoded.Take(ex.rn.work, size); err != nil {
 			return err
 		}
-		ex.share = memory.NewShare(ex.e.decoded, size)
+		ex.share = memory.NewShare(ex.rn.store.Decoded, size)
 	}
-	return ex.ReadEvents(ex.e.work, ex.Run.ID)
+	return ex.ReadEvents(ex.rn.work, ex.Run.ID)
 }

@@ -16,11 +16,11 @@ import (
 )
 
 // permit asks for the permit of an attempt, unless the run has it.
-func (ex *execution) permit(d plan.Due) *destination.Hold {
+func (ex *Execution) permit(d plan.Due) *destination.Hold {
 	if d.Step.Spec == nil || !d.Step.Spec.SideEffects || ex.permits[d.Path] != nil {
 		return nil
 	}
-	action := ex.e.o.Actions[engine.ActionName(d.Step)]
+	action := ex.rn.o.Actions[engine.ActionName(d.Step)]
 	if why, name := ex.heldConnection(action, d); name != "" {
 		ex.declined = ex.declined || ex.provisional
 		ex.noteHeld(name)
@@ -39,7 +39,7 @@ func (ex *execution) permit(d plan.Due) *destination.Hold {
 		limit = c.Limit
 	}
 	if ex.provisional {
-		p := ex.e.destinations.TakeFree(name, limit)
+		p := ex.rn.destinations.TakeFree(name, limit)
 		if p == nil {
 			ex.declined = true
 			return &destination.Hold{}
@@ -51,11 +51,11 @@ func (ex *execution) permit(d plan.Due) *destination.Hold {
 		// From here on it may be called, also while it is at work.
 		ex.watchPermit()
 	}
-	p, h := ex.e.destinations.Take(name, limit, int64(ex.Run.ID))
+	p, h := ex.rn.destinations.Take(name, limit, int64(ex.Run.ID))
 	if h != nil && !ex.held {
 		ex.held = true
 		ex.watchPermit()
-		p, h = ex.e.destinations.Take(name, limit, int64(ex.Run.ID))
+		p, h = ex.rn.destinations.Take(name, limit, int64(ex.Run.ID))
 	}
 	if h != nil {
 		return h
@@ -64,7 +64,7 @@ func (ex *execution) permit(d plan.Due) *destination.Hold {
 	return nil
 }
 
-func (ex *execution) keep(path string, p *destination.Permit) {
+func (ex *Execution) keep(path string, p *destination.Permit) {
 	if ex.permits == nil {
 		ex.permits = map[string]*destination.Permit{}
 	}
@@ -72,23 +72,23 @@ func (ex *execution) keep(path string, p *destination.Permit) {
 }
 
 // watchPermit makes the channel by which a run at work learns that its permit is ready.
-func (ex *execution) watchPermit() {
-	ex.e.mu.Lock()
-	defer ex.e.mu.Unlock()
+func (ex *Execution) watchPermit() {
+	ex.rn.mu.Lock()
+	defer ex.rn.mu.Unlock()
 	if ex.turn == nil {
 		ex.turn = make(chan struct{}, 1)
 	}
 }
 
 // permitOf hands an attempt its permit.
-func (ex *execution) permitOf(d plan.Due) *destination.Permit {
+func (ex *Execution) permitOf(d plan.Due) *destination.Permit {
 	p := ex.permits[d.Path]
 	delete(ex.permits, d.Path)
 	return p
 }
 
 // giveBack returns the permits of attempts that are not made.
-func (ex *execution) giveBack() {
+func (ex *Execution) giveBack() {
 	for path, p := range ex.permits {
 		delete(ex.permits, path)
 		p.Give(destination.Outcome{Cut: true})
@@ -96,24 +96,24 @@ func (ex *execution) giveBack() {
 }
 
 // permitReady lets a run come for the permit that it was handed.
-func (e *Engine) permitReady(id engine.RunID) bool {
-	e.mu.Lock()
-	ex := e.atWork[id]
+func (rn *Runner) permitReady(id engine.RunID) bool {
+	rn.mu.Lock()
+	ex := rn.atWork[id]
 	if ex != nil && ex.turn != nil {
 		select {
 		case ex.turn <- struct{}{}:
 		default: // it has been called
 		}
 	}
-	e.mu.Unlock()
+	rn.mu.Unlock()
 	if ex != nil {
 		return true // it looks when it advances, or when it is put down
 	}
-	return e.resume(id, false) != nil
+	return rn.resume(id, false) != nil
 }
 
 // hold puts on record that an attempt waits for its destination.
-func (ex *execution) hold(d plan.Due, h *destination.Hold) {
+func (ex *Execution) hold(d plan.Due, h *destination.Hold) {
 	list := ex.State.Records[d.Path]
 	if n := len(list); n > 0 && list[n-1].Status == plan.Waiting {
 		return
@@ -126,23 +126,23 @@ func (ex *execution) hold(d plan.Due, h *destination.Hold) {
 
 // givesUp ends an attempt whose host has not answered for too long. It counts, so
 // that a run does not wait for ever.
-func (ex *execution) givesUp(d plan.Due, h *destination.Hold) {
+func (ex *Execution) givesUp(d plan.Due, h *destination.Hold) {
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Failed, StartedAt: ex.State.Now,
 		FinishedAt: ex.State.Now, Input: d.Shown,
-		Error: &plan.Error{Message: ex.Masker().Text(fmt.Sprintf("not sent: %s, for %s", h.Why, engine.ShortDuration(ex.e.o.MaxHeld))),
+		Error: &plan.Error{Message: ex.Masker().Text(fmt.Sprintf("not sent: %s, for %s", h.Why, engine.ShortDuration(ex.rn.o.MaxHeld))),
 			Code: "destination_down", Retryable: true, Step: d.Path, Attempts: d.Attempt}}
 	ex.State.AddRecord(r)
 	ex.unsaved = append(ex.unsaved, r)
 }
 
 // endpoint refuses an attempt to an endpoint that is paused.
-func (ex *execution) endpoint(a engine.Action, in engine.Input) (string, error) {
+func (ex *Execution) endpoint(a engine.Action, in engine.Input) (string, error) {
 	x, ok := a.(engine.Endpointed)
 	if !ok {
 		return "", nil
 	}
 	raw := x.Endpoint(in)
-	if p, paused := ex.e.paused.Load(endpointKey(raw)); paused {
+	if p, paused := ex.rn.paused.Load(endpointKey(raw)); paused {
 		shown := p.(engine.Pause).Endpoint
 		return "", &plan.Error{Message: fmt.Sprintf("not sent: %s answered 410 Gone before and is paused; hookloom "+
 			"destinations --resume %s lets it go on", shown, shown), Code: "endpoint_paused"}
@@ -151,18 +151,18 @@ func (ex *execution) endpoint(a engine.Action, in engine.Input) (string, error) 
 }
 
 // gone pauses an endpoint that answered 410.
-func (ex *execution) gone(ctx context.Context, raw string, d plan.Due, err error) error {
+func (ex *Execution) gone(ctx context.Context, raw string, d plan.Due, err error) error {
 	var e *plan.Error
 	if raw == "" || !errors.As(err, &e) || e.Status != 410 {
 		return err
 	}
-	p := engine.Pause{Key: endpointKey(raw), Endpoint: ex.e.showEndpoint(raw), Run: ex.Run.ID.String(), At: time.Now().UTC()}
-	if serr := ex.e.o.Store.Pause(context.WithoutCancel(ctx), p); serr != nil {
-		ex.e.o.Log.Error("an endpoint that is gone was not paused", "endpoint", p.Endpoint, "error", serr)
+	p := engine.Pause{Key: endpointKey(raw), Endpoint: ex.rn.showEndpoint(raw), Run: ex.Run.ID.String(), At: time.Now().UTC()}
+	if serr := ex.rn.store.Pause(context.WithoutCancel(ctx), p); serr != nil {
+		ex.rn.o.Log.Error("an endpoint that is gone was not paused", "endpoint", p.Endpoint, "error", serr)
 		return err
 	}
-	ex.e.paused.Store(p.Key, p)
-	ex.e.o.Log.Warn("an endpoint answered 410 Gone: it is paused", "endpoint", p.Endpoint, "run", p.Run, "resume",
+	ex.rn.paused.Store(p.Key, p)
+	ex.rn.o.Log.Warn("an endpoint answered 410 Gone: it is paused", "endpoint", p.Endpoint, "run", p.Run, "resume",
 		"hookloom destinations --resume "+p.Endpoint)
 	out := *e
 	out.Message += "; the endpoint is paused: hookloom destinations --resume " + p.Endpoint + " lets it go on"
@@ -175,30 +175,30 @@ func endpointKey(raw string) string {
 }
 
 // showEndpoint is a URL without its query, secrets masked.
-func (e *Engine) showEndpoint(raw string) string {
+func (rn *Runner) showEndpoint(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return "***"
 	}
 	u.RawQuery, u.User, u.Fragment = "", nil, ""
-	return e.o.Redactor.Text(u.String())
+	return rn.o.Redactor.Text(u.String())
 }
 
-func (e *Engine) loadPaused(ctx context.Context) error {
-	list, err := e.o.Store.Paused(ctx)
+func (rn *Runner) loadPaused(ctx context.Context) error {
+	list, err := rn.store.Paused(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for paused endpoints: %w", err)
 	}
 	for _, p := range list {
-		e.paused.Store(p.Key, p)
+		rn.paused.Store(p.Key, p)
 	}
 	return nil
 }
 
 // Paused lists the endpoints that get nothing.
-func (e *Engine) Paused() []engine.Pause {
+func (rn *Runner) Paused() []engine.Pause {
 	out := []engine.Pause{}
-	e.paused.Range(func(_, v any) bool {
+	rn.paused.Range(func(_, v any) bool {
 		out = append(out, v.(engine.Pause))
 		return true
 	})
@@ -207,30 +207,30 @@ func (e *Engine) Paused() []engine.Pause {
 
 // Unpause lets endpoints go on, by key or by what is shown of them, and ends what holds
 // back a destination of that name. It gives how many there were.
-func (e *Engine) Unpause(ctx context.Context, endpoint string) (int, error) {
+func (rn *Runner) Unpause(ctx context.Context, endpoint string) (int, error) {
 	n := 0
-	for _, p := range e.Paused() {
+	for _, p := range rn.Paused() {
 		if p.Key != endpoint && p.Endpoint != endpoint {
 			continue
 		}
-		if err := e.o.Store.Unpause(ctx, p.Key); err != nil {
+		if err := rn.store.Unpause(ctx, p.Key); err != nil {
 			return n, fmt.Errorf("endpoint %s: %w", p.Endpoint, err)
 		}
-		e.paused.Delete(p.Key)
+		rn.paused.Delete(p.Key)
 		n++
 	}
-	held := e.destinations.Lift(endpoint)
+	held := rn.destinations.Lift(endpoint)
 	names := destination.Origins(endpoint, held > 0)
 	if len(names) == 0 {
 		return n + held, nil
 	}
 	// The runs that were asked to wait do so on record, each by itself.
-	runs, err := e.o.Store.ResumeRuns(ctx, names, time.Now())
+	runs, err := rn.store.ResumeRuns(ctx, names, time.Now())
 	if err != nil {
 		return n + held, fmt.Errorf("destination %s: %w", endpoint, err)
 	}
 	if runs > 0 {
-		e.dueAt(time.Now())
+		rn.DueAt(time.Now())
 	}
 	if n+held == 0 {
 		return runs, nil // after a restart only the runs know of it
@@ -239,10 +239,10 @@ func (e *Engine) Unpause(ctx context.Context, endpoint string) (int, error) {
 }
 
 // Destinations lists the hosts that were used lately, by name.
-func (e *Engine) Destinations() []destination.State {
-	out := e.destinations.States()
+func (rn *Runner) Destinations() []destination.State {
+	out := rn.destinations.States()
 	for i := range out {
-		out[i].Last = e.o.Redactor.Text(out[i].Last)
+		out[i].Last = rn.o.Redactor.Text(out[i].Last)
 	}
 	return out
 }

@@ -6,7 +6,7 @@ import (
 
 // orderedQueue holds events that must be decided one after another, in the order of their
 // arrival: of workflows with concurrency, rate or cancel_on, and of those that hold events
-// back. It is guarded by Engine.mu.
+// back. It is guarded by Intake.mu.
 type orderedQueue struct {
 	queue []*engine.Event
 	// draining tells that a goroutine decides what is in the queue.
@@ -21,79 +21,81 @@ type orderedQueue struct {
 const orderedBatch = 64
 
 // enqueueOrdered adds an event to the ordered queue, unless older ones are still in the inbox
-// only, or the queue is full: it then stays in the inbox too. The caller holds Engine.mu.
-func (e *Engine) enqueueOrdered(ev *engine.Event, fromInbox bool) {
-	l := &e.ordered
-	if e.matching[ev.ID] {
+// only, or the queue is full: it then stays in the inbox too. The caller holds Intake.mu.
+func (in *Intake) enqueueOrdered(ev *engine.Event, fromInbox bool) {
+	l := &in.ordered
+	if in.matching[ev.ID] {
 		return
 	}
-	if len(l.queue) >= e.o.MaxMatches/4 || l.backlog && !fromInbox {
-		l.backlog, e.backlog = true, true
+	if len(l.queue) >= in.o.MaxMatches/4 || l.backlog && !fromInbox {
+		l.backlog = true
+		in.backlog.Store(true)
 		l.missed++
 		return
 	}
-	e.matching[ev.ID] = true
+	in.matching[ev.ID] = true
 	l.queue = append(l.queue, ev.WithoutBody())
 	if !l.draining {
 		l.draining = true
-		e.goroutines.Add(1)
-		go e.matchOrdered()
+		in.goroutines.Add(1)
+		go in.matchOrdered()
 	}
 }
 
 // matchOrdered decides the events of the ordered queue until it is empty.
-func (e *Engine) matchOrdered() {
-	defer e.goroutines.Done()
+func (in *Intake) matchOrdered() {
+	defer in.goroutines.Done()
 	for {
-		e.mu.Lock()
-		n := min(len(e.ordered.queue), orderedBatch)
-		if n == 0 || e.stopping {
-			e.dropOrdered()
-			e.mu.Unlock()
+		in.mu.Lock()
+		n := min(len(in.ordered.queue), orderedBatch)
+		if n == 0 || in.stopping {
+			in.dropOrdered()
+			in.mu.Unlock()
 			return
 		}
-		batch := append([]*engine.Event(nil), e.ordered.queue[:n]...)
-		e.mu.Unlock()
+		batch := append([]*engine.Event(nil), in.ordered.queue[:n]...)
+		in.mu.Unlock()
 		// The first may wait for memory, since nothing is held meanwhile; a later one that
 		// needs it becomes the first of the next batch.
-		first, err := e.awaitShare(e.work, batch[0])
+		first, err := in.store.AwaitShare(in.work, batch[0])
 		if err != nil {
-			e.mu.Lock()
-			e.dropOrdered()
-			e.ordered.backlog, e.backlog = true, true
-			e.ordered.missed++
-			e.mu.Unlock()
-			e.putBack(batch[0].ID, err)
+			in.mu.Lock()
+			in.dropOrdered()
+			in.ordered.backlog = true
+			in.backlog.Store(true)
+			in.ordered.missed++
+			in.mu.Unlock()
+			in.putBack(batch[0].ID, err)
 			return
 		}
 		batch[0] = first
 		for i, ev := range batch {
-			if !e.tryShare(ev) {
+			if !in.store.TryShare(ev) {
 				batch = batch[:i]
 				break
 			}
 		}
-		e.mu.Lock()
-		e.ordered.queue = e.ordered.queue[len(batch):]
-		e.mu.Unlock()
-		going := e.match(batch...)
+		in.mu.Lock()
+		in.ordered.queue = in.ordered.queue[len(batch):]
+		in.mu.Unlock()
+		going := in.match(batch...)
 		for _, ev := range batch {
 			ev.Share.Release()
 		}
-		e.executeAll(going)
+		in.runner.ExecuteAll(going)
 	}
 }
 
-// dropOrdered empties the queue; its events are in the inbox. The caller holds Engine.mu.
-func (e *Engine) dropOrdered() {
-	for _, ev := range e.ordered.queue {
-		delete(e.matching, ev.ID)
+// dropOrdered empties the queue; its events are in the inbox. The caller holds Intake.mu.
+func (in *Intake) dropOrdered() {
+	for _, ev := range in.ordered.queue {
+		delete(in.matching, ev.ID)
 	}
-	e.ordered.queue, e.ordered.draining = nil, false
+	in.ordered.queue, in.ordered.draining = nil, false
 }
 
 // caughtUp notes that the whole inbox was read when missed was as given. The backlog is over
-// if none was left there since. The caller holds Engine.mu.
+// if none was left there since. The caller holds Intake.mu.
 func (l *orderedQueue) caughtUp(missed int) {
 	if l.missed == missed {
 		l.backlog = false

@@ -78,12 +78,12 @@ func (x *rooms) all() {
 
 // grow asks for the room that the run's outputs take. A run that finds none is crowded:
 // nothing more of it begins, and what still comes back is stored and let go.
-func (ex *execution) grow() {
-	n := ex.e.outputs.Need(ex.State.Memory()) - ex.lent
+func (ex *Execution) grow() {
+	n := ex.rn.o.Budgets.Outputs.Need(ex.State.Memory()) - ex.lent
 	if n <= 0 || ex.crowded {
 		return
 	}
-	if ex.crowded = !ex.e.outputs.Try(n); !ex.crowded {
+	if ex.crowded = !ex.rn.o.Budgets.Outputs.Try(n); !ex.crowded {
 		ex.lent += n
 	}
 }
@@ -91,7 +91,7 @@ func (ex *execution) grow() {
 // stored follows an update that is on disk. A crowded run lets go of outputs that are
 // stored while other attempts are still under way. From then on the plan cannot be
 // asked: it is when the run is loaded again.
-func (ex *execution) stored(records []*plan.Record) {
+func (ex *Execution) stored(records []*plan.Record) {
 	ex.rooms.recorded(records)
 	ex.lookedUp()
 	if !ex.crowded || ex.inFlight == 0 {
@@ -107,19 +107,19 @@ func (ex *execution) stored(records []*plan.Record) {
 
 // roomFor waits for what an event or the result of a called run takes that may have
 // come for a waiting step, before it is loaded.
-func (ex *execution) roomFor(w engine.EventWait) error {
+func (ex *Execution) roomFor(w engine.EventWait) error {
 	var size int64
-	err := ex.e.store(func() (err error) {
-		size, err = ex.e.o.Store.SizeOf(ex.e.work, w)
+	err := ex.rn.store.Retry(func() (err error) {
+		size, err = ex.rn.store.SizeOf(ex.rn.work, w)
 		return err
 	})
 	if err != nil || size <= memory.LargeAnswer {
 		return err
 	}
-	n := ex.e.lookups.Whole(size * storedGrowth)
+	n := ex.rn.o.Budgets.Lookups.Whole(size * storedGrowth)
 	if ex.looked > 0 {
-		ex.e.lookups.Add(n) // it has some, so it may not wait
-	} else if err := ex.e.lookups.Take(ex.e.work, n); err != nil {
+		ex.rn.o.Budgets.Lookups.Add(n) // it has some, so it may not wait
+	} else if err := ex.rn.o.Budgets.Lookups.Take(ex.rn.work, n); err != nil {
 		return err
 	}
 	ex.looked += n
@@ -127,35 +127,35 @@ func (ex *execution) roomFor(w engine.EventWait) error {
 }
 
 // lookedUp gives that room back: what came is on record, or is looked up again.
-func (ex *execution) lookedUp() {
+func (ex *Execution) lookedUp() {
 	if ex.looked > 0 {
-		ex.e.lookups.Add(-ex.looked)
+		ex.rn.o.Budgets.Lookups.Add(-ex.looked)
 		ex.looked = 0
 	}
 }
 
 // noteSize keeps what a run takes that is put down, so that it is lent that much before
 // it is loaded again.
-func (ex *execution) noteSize() {
+func (ex *Execution) noteSize() {
 	switch {
 	case ex.Run.Status.Ended():
 		if ex.large {
-			ex.e.large.Delete(ex.Run.ID)
+			ex.rn.large.Delete(ex.Run.ID)
 		}
 	case ex.State != nil && ex.State.Memory() > memory.Small:
-		ex.e.large.Store(ex.Run.ID, ex.State.Memory())
+		ex.rn.large.Store(ex.Run.ID, ex.State.Memory())
 	}
 }
 
 // makeRoom waits for what a large run takes, before it is loaded.
-func (e *Engine) makeRoom(ex *execution) error {
-	v, ok := e.large.Load(ex.Run.ID)
+func (rn *Runner) makeRoom(ex *Execution) error {
+	v, ok := rn.large.Load(ex.Run.ID)
 	if !ok {
 		return nil
 	}
 	ex.large = true
-	n := e.outputs.Need(v.(int64))
-	if err := e.outputs.Take(e.work, n); err != nil {
+	n := rn.o.Budgets.Outputs.Need(v.(int64))
+	if err := rn.o.Budgets.Outputs.Take(rn.work, n); err != nil {
 		return err
 	}
 	ex.lent = n
@@ -163,22 +163,22 @@ func (e *Engine) makeRoom(ex *execution) error {
 }
 
 // fitRoom makes what a loaded run was lent what it takes.
-func (ex *execution) fitRoom() {
-	n := ex.e.outputs.Need(ex.State.Memory())
+func (ex *Execution) fitRoom() {
+	n := ex.rn.o.Budgets.Outputs.Need(ex.State.Memory())
 	switch {
 	case n > ex.lent:
-		ex.e.outputs.Add(n - ex.lent)
+		ex.rn.o.Budgets.Outputs.Add(n - ex.lent)
 	case n < ex.lent:
-		ex.e.outputs.Give(ex.lent - n)
+		ex.rn.o.Budgets.Outputs.Give(ex.lent - n)
 	}
 	ex.lent = n
 }
 
 // findLarge looks for the runs that are large, at the start.
-func (e *Engine) findLarge(ctx context.Context) error {
-	found, err := e.o.Store.Large(ctx, memory.Small/storedGrowth)
+func (rn *Runner) findLarge(ctx context.Context) error {
+	found, err := rn.store.Large(ctx, memory.Small/storedGrowth)
 	for id, n := range found {
-		e.large.Store(id, n*storedGrowth)
+		rn.large.Store(id, n*storedGrowth)
 	}
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("looking for large runs: %w", err)

@@ -25,23 +25,23 @@ const (
 
 // resumeSuspects works on suspects: the new ones a few at once, and those that
 // were found again among a few one after another.
-func (e *Engine) resumeSuspects(ctx context.Context, few, alone []engine.RunID) {
-	e.goroutines.Add(2)
+func (rn *Runner) resumeSuspects(ctx context.Context, few, alone []engine.RunID) {
+	rn.goroutines.Add(2)
 	go func() {
-		defer e.goroutines.Done()
+		defer rn.goroutines.Done()
 		var atWork []<-chan struct{}
 		for _, id := range few {
 			if len(atWork) == suspectsAtOnce {
 				<-atWork[0]
 				atWork = atWork[1:]
 			}
-			if done := e.resume(id, true); done != nil {
+			if done := rn.resume(id, true); done != nil {
 				atWork = append(atWork, done)
 			}
 		}
 	}()
 	go func() {
-		defer e.goroutines.Done()
+		defer rn.goroutines.Done()
 		if len(alone) == 0 {
 			return
 		}
@@ -51,7 +51,7 @@ func (e *Engine) resumeSuspects(ctx context.Context, few, alone []engine.RunID) 
 			return
 		}
 		for _, id := range alone {
-			if done := e.resume(id, true); done != nil {
+			if done := rn.resume(id, true); done != nil {
 				<-done
 			}
 		}
@@ -62,25 +62,25 @@ func (e *Engine) resumeSuspects(ctx context.Context, few, alone []engine.RunID) 
 var errGaveUp = errors.New("the run has failed")
 
 // giveUp ends a run that cannot go on as a dead letter, with the reason.
-func (e *Engine) giveUp(ex *execution, cause error) error {
+func (rn *Runner) giveUp(ex *Execution, cause error) error {
 	now := time.Now().UTC()
 	ex.Run.Status, ex.Run.FinishedAt, ex.Run.DueAt = engine.Failed, now, time.Time{}
 	ex.Run.Error = &plan.Error{Message: value.CutText(cause.Error(), plan.MaxErrorText), Code: "cannot_run"}
-	s := engine.RunUpdate{Run: ex.Run, Called: ex.Event.Inlet == "call", Emits: e.subscriberEvents(ex.Run, ex.Event), FreesSlot: true,
+	s := engine.RunUpdate{Run: ex.Run, Called: ex.Event.Inlet == "call", Emits: rn.subscriberEvents(ex.Run, ex.Event), FreesSlot: true,
 		Cancelable: true, CloseSteps: true, Mask: ex.Masker()}
 	var next time.Time
-	err := e.store(func() (err error) {
-		next, err = e.o.Store.CommitRun(context.WithoutCancel(e.work), s)
+	err := rn.store.Retry(func() (err error) {
+		next, err = rn.store.CommitRun(context.WithoutCancel(rn.work), s)
 		return err
 	})
 	if err != nil {
 		return errors.Join(cause, err)
 	}
-	e.endCalled() // it may have waited for runs that it called
-	e.began(s)
-	e.dueAt(next)
-	e.reportUpdate(ex.Event, s)
-	e.logEnd(ex.Run, ex.Masker())
+	rn.endCalled() // it may have waited for runs that it called
+	rn.began(s)
+	rn.DueAt(next)
+	rn.ReportUpdate(ex.Event, s)
+	rn.logEnd(ex.Run, ex.Masker())
 	return errGaveUp
 }
 

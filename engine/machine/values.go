@@ -10,8 +10,8 @@ import (
 )
 
 // Value implements Inside.
-func (ex *execution) Value(ctx context.Context, project bool, key string) (any, bool, error) {
-	item, err := ex.e.o.Store.Value(ctx, ex.valueRef(project, key), time.Now())
+func (ex *Execution) Value(ctx context.Context, project bool, key string) (any, bool, error) {
+	item, err := ex.rn.store.Value(ctx, ex.valueRef(project, key), time.Now())
 	if errors.Is(err, engine.ErrNotFound) {
 		return nil, false, nil
 	}
@@ -22,7 +22,7 @@ func (ex *execution) Value(ctx context.Context, project bool, key string) (any, 
 	return v, err == nil, err
 }
 
-func (ex *execution) valueRef(project bool, key string) engine.ValueRef {
+func (ex *Execution) valueRef(project bool, key string) engine.ValueRef {
 	if project {
 		return engine.ValueRef{Key: key}
 	}
@@ -30,24 +30,24 @@ func (ex *execution) valueRef(project bool, key string) engine.ValueRef {
 }
 
 // ChangeValue implements Inside.
-func (ex *execution) ChangeValue(_ context.Context, in engine.Input, project bool, c engine.ValueChange) (any, error) {
+func (ex *Execution) ChangeValue(_ context.Context, in engine.Input, project bool, c engine.ValueChange) (any, error) {
 	c.ValueRef = ex.valueRef(project, c.Key)
 	c.Op, c.Run, c.By = in.Key, ex.Run.ID, ex.Run.ID.String()
 	ex.wrote.Store(true)
-	return ex.e.changeValue(c, in.Redact)
+	return ex.rn.changeValue(c, in.Redact)
 }
 
 // changeValue writes as soon as the store can.
-func (e *Engine) changeValue(c engine.ValueChange, redact func(string) string) (any, error) {
+func (rn *Runner) changeValue(c engine.ValueChange, redact func(string) string) (any, error) {
 	if err := c.Check(redact); err != nil {
 		return nil, err
 	}
 	c.MaxKeys, c.MaxBytes = engine.MaxKeptKeys, engine.MaxKeptBytes
 	var next engine.ValueNext
-	err := e.store(func() (err error) {
+	err := rn.store.Retry(func() (err error) {
 		c.Now = time.Now()
 		// Whether it is written must be known, also when the attempt's time is over.
-		next, err = e.o.Store.ChangeValue(context.WithoutCancel(e.work), c)
+		next, err = rn.store.ChangeValue(context.WithoutCancel(rn.work), c)
 		return err
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
@@ -17,26 +18,36 @@ import (
 
 // watchNews makes the channel that signals answers and events to a run, if its workflow can
 // wait for any.
-func (ex *execution) watchNews(w *workflows.Workflow) {
+func (ex *Execution) watchNews(w *workflows.Workflow) {
 	if w.MayWait() {
 		ex.news = make(chan struct{}, 1)
 	}
 }
 
 // notify lets a run at work look for what has come.
-func (ex *execution) notify() {
+func (ex *Execution) notify() {
 	select {
 	case ex.news <- struct{}{}:
 	default: // it has been told, or never waits
 	}
 }
 
+// Answered has a run that got an answer go on; it is due at a moment.
+func (rn *Runner) Answered(id engine.RunID, at time.Time) {
+	rn.DueAt(at)
+	rn.mu.Lock()
+	defer rn.mu.Unlock()
+	if ex := rn.atWork[id]; ex != nil {
+		ex.notify()
+	}
+}
+
 // notifyWaiting tells the runs at work that wait for an event; those that are not
 // at work were made due.
-func (e *Engine) notifyWaiting(w engine.EventWait) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, ex := range e.atWork {
+func (rn *Runner) notifyWaiting(w engine.EventWait) {
+	rn.mu.Lock()
+	defer rn.mu.Unlock()
+	for _, ex := range rn.atWork {
 		if slices.ContainsFunc(ex.awaits, w.Same) {
 			ex.notify()
 		}
@@ -45,7 +56,7 @@ func (e *Engine) notifyWaiting(w engine.EventWait) {
 
 // recordWaits keeps what the run waits for, so that the store can see whether it has
 // come meanwhile.
-func (ex *execution) recordWaits(questions []plan.Question) {
+func (ex *Execution) recordWaits(questions []plan.Question) {
 	if ex.news == nil {
 		return
 	}
@@ -55,12 +66,12 @@ func (ex *execution) recordWaits(questions []plan.Question) {
 			awaits = append(awaits, engine.EventWait{Trigger: q.Trigger, Key: q.Key, From: q.From})
 		}
 	}
-	ex.e.mu.Lock()
+	ex.rn.mu.Lock()
 	ex.awaits = awaits
-	ex.e.mu.Unlock()
+	ex.rn.mu.Unlock()
 }
 
-func (ex *execution) answersAre(t *engine.LoadedRun) {
+func (ex *Execution) answersAre(t *engine.LoadedRun) {
 	if ex.State.Answers == nil {
 		ex.State.Answers = map[string]*plan.Answer{}
 	}
@@ -70,23 +81,23 @@ func (ex *execution) answersAre(t *engine.LoadedRun) {
 
 // lookUp loads what has come for a run at work. An error leaves it for the next
 // look: the run goes on without.
-func (ex *execution) lookUp() {
-	t, err := ex.e.o.Store.LoadRun(ex.e.work, ex.Run.ID)
+func (ex *Execution) lookUp() {
+	t, err := ex.rn.store.LoadRun(ex.rn.work, ex.Run.ID)
 	if err == nil {
 		ex.answersAre(t)
 		err = ex.lookForEvents(t.Records)
 	}
-	if err != nil && ex.e.work.Err() == nil {
-		ex.e.o.Log.Warn("what has come for a run cannot be read", "run", ex.Run.ID, "error", err)
+	if err != nil && ex.rn.work.Err() == nil {
+		ex.rn.o.Log.Warn("what has come for a run cannot be read", "run", ex.Run.ID, "error", err)
 	}
 }
 
 // lookForEvents finds the events that waiting steps wait for, and the ends of called
 // runs.
-func (ex *execution) lookForEvents(records []*plan.Record) error {
+func (ex *Execution) lookForEvents(records []*plan.Record) error {
 	for _, r := range records {
 		if call := r.Call(); call != nil {
-			if err := ex.roomFor(engine.EventWait{Key: call.Event}); err != nil && !ex.e.rowsFault(err) {
+			if err := ex.roomFor(engine.EventWait{Key: call.Event}); err != nil && !ex.rn.store.RowsFault(err) {
 				return fmt.Errorf("looking for what step %s waits for: %w", r.Path, err)
 			}
 			if err := ex.lookForCalled(r, call); err != nil {
@@ -98,7 +109,7 @@ func (ex *execution) lookForEvents(records []*plan.Record) error {
 		index := 0
 		for _, q := range plan.AwaitedEvents(r) {
 			ev, err := ex.lookForEvent(engine.EventWait{Trigger: q.Trigger, Key: q.Key, From: q.From})
-			if ex.e.rowsFault(err) {
+			if ex.rn.store.RowsFault(err) {
 				ex.State.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "event", Index: q.Index,
 					Err: &plan.Error{Message: "the event that came cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
 				break
@@ -117,12 +128,12 @@ func (ex *execution) lookForEvents(records []*plan.Record) error {
 	return nil
 }
 
-func (ex *execution) lookForEvent(w engine.EventWait) (ev *engine.Event, err error) {
-	if err := ex.roomFor(w); err != nil && !ex.e.rowsFault(err) {
+func (ex *Execution) lookForEvent(w engine.EventWait) (ev *engine.Event, err error) {
+	if err := ex.roomFor(w); err != nil && !ex.rn.store.RowsFault(err) {
 		return nil, fmt.Errorf("looking for what is waited for: %w", err)
 	}
-	err = ex.e.store(func() (err error) {
-		ev, err = ex.e.o.Store.EventByKey(ex.e.work, w, ex.Run)
+	err = ex.rn.store.Retry(func() (err error) {
+		ev, err = ex.rn.store.EventByKey(ex.rn.work, w, ex.Run)
 		return err
 	})
 	if err != nil {
@@ -133,7 +144,7 @@ func (ex *execution) lookForEvent(w engine.EventWait) (ev *engine.Event, err err
 
 // releases makes an event the answer that a step waits for, unless a person's came
 // before it.
-func (ex *execution) releases(r *plan.Record, ev *engine.Event, index int) {
+func (ex *Execution) releases(r *plan.Record, ev *engine.Event, index int) {
 	if a := ex.State.Answers[r.Path]; a != nil && a.Attempt == r.Attempt && !a.At.IsZero() && a.At.Before(ev.ReceivedAt) {
 		return
 	}
@@ -151,7 +162,7 @@ func (ex *execution) releases(r *plan.Record, ev *engine.Event, index int) {
 }
 
 // came tells which of the records that are stored now were released by events.
-func (ex *execution) came(records []*plan.Record) []engine.CameEvent {
+func (ex *Execution) came(records []*plan.Record) []engine.CameEvent {
 	var out []engine.CameEvent
 	for _, r := range records {
 		if id, ok := ex.releasedBy[r.Path]; ok && !r.FinishedAt.IsZero() {

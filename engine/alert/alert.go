@@ -1,0 +1,311 @@
+// Package alert follows conditions that people should know of: what it is told (a run failed, a
+// connection needs a person), and what nothing reports and it looks at itself (the disk, the age of
+// the backlog, hosts that do not answer). A condition is told once when it begins and once when it
+// is over: to the log, to metrics, and to the workflows that listen to hookloom.alerts.
+//
+// It must not know how events are decided or how runs are carried out.
+package alert
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/engine/registry"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Options are the parts of a Monitor.
+type Options struct {
+	Store    engine.Store
+	Registry *registry.Registry
+	Redactor *redact.Redactor
+	Log      *slog.Logger
+	// Accept stores the event that hands an alert to workflows.
+	Accept func(ctx context.Context, d *engine.Delivery) (engine.Receipt, error)
+	// Destinations lists the hosts that were used lately.
+	Destinations func() []destination.State
+	// Every is how often conditions are looked at; 15 s by default.
+	Every time.Duration
+	// Disk gives the free and all bytes of the database's disk; nil where unknown.
+	Disk func() (free, total int64, err error)
+	// RunURL gives the address of a run's page.
+	RunURL func(engine.RunID) string
+	// Watch is told of alerts that open; may be nil.
+	Watch engine.Watch
+}
+
+// key names one condition.
+type key struct{ kind, subject string }
+
+// maxAlerts bounds the conditions that are followed at once: runs that wait for
+// a person may be many.
+const maxAlerts = 10_000
+
+// maxMessage is how many bytes of an alert's message workflows get.
+const maxMessage = 4 << 10
+
+// Monitor follows conditions. What is reported is told by one goroutine (Run), since it is
+// reported on the way of events. Make it with New. Its methods may be called by several
+// goroutines.
+type Monitor struct {
+	// Immutable after New.
+
+	o Options
+	// wake has Run tell what is pending. It holds at most one signal.
+	wake chan struct{}
+
+	mu sync.Mutex
+
+	// Guarded by mu.
+
+	// open are the conditions that have been told; pending what is to be told next, by
+	// condition: nil says that it is over.
+	open    map[key]engine.OpenAlert
+	pending map[key]*engine.Alert
+	// loaded tells that open holds what was open when the last process ended. Until
+	// then, what is reported is only noted.
+	loaded bool
+
+	// some counts open and pending, so that a condition's end costs nothing where none is
+	// open. It is atomic.
+	some atomic.Int64
+
+	// refusals has a lock of its own.
+	refusals refusalRates
+}
+
+// New makes a Monitor.
+func New(o Options) *Monitor {
+	if o.Every == 0 {
+		o.Every = conditionsEvery
+	}
+	return &Monitor{o: o, wake: make(chan struct{}, 1), open: map[key]engine.OpenAlert{}, pending: map[key]*engine.Alert{}}
+}
+
+// Alert reports that a condition holds. It is told once, until it is over: to the
+// log, to metrics, and to the workflows that listen to hookloom.
+func (m *Monitor) Alert(_ context.Context, a engine.Alert) {
+	if a.Subject == "" {
+		a.Subject = a.Trigger
+	}
+	m.report(key{a.Kind, a.Subject}, &a)
+}
+
+// AlertOver reports that a condition is over. It costs nothing where none is open. The
+// conditions that end before the open alerts are loaded are always noted.
+func (m *Monitor) AlertOver(kind, subject string) {
+	if m.some.Load() > 0 || kind == engine.AlertReloadFailed || kind == engine.AlertConnectionHeld {
+		m.report(key{kind, subject}, nil)
+	}
+}
+
+func (m *Monitor) report(k key, a *engine.Alert) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.loaded {
+		m.pending[k] = a
+		return
+	}
+	_, open := m.open[k]
+	before, waits := m.pending[k]
+	holds := open
+	if waits {
+		holds = before != nil
+	}
+	switch {
+	case holds == (a != nil):
+		return
+	case waits && open == (a != nil):
+		delete(m.pending, k) // it changed and changed back before it was told
+	case len(m.pending)+len(m.open) < maxAlerts || a == nil:
+		m.pending[k] = a
+	}
+	m.some.Store(int64(len(m.open) + len(m.pending)))
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// OpenAlerts lists the alerts whose condition holds, the newest first.
+func (m *Monitor) OpenAlerts() []engine.OpenAlert {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]engine.OpenAlert, 0, len(m.open))
+	for _, a := range m.open {
+		out = append(out, a)
+	}
+	slices.SortFunc(out, func(a, b engine.OpenAlert) int {
+		if c := b.OpenedAt.Compare(a.OpenedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Kind+a.Subject, b.Kind+b.Subject)
+	})
+	return out
+}
+
+// Load reads the alerts that were open when the last process ended.
+func (m *Monitor) Load(ctx context.Context) error {
+	list, err := m.o.Store.OpenAlerts(ctx)
+	if err != nil {
+		err = fmt.Errorf("reading the open alerts: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range list {
+		m.open[key{a.Kind, a.Subject}] = a
+	}
+	for k, a := range m.pending {
+		if _, open := m.open[k]; open == (a != nil) {
+			delete(m.pending, k) // it is as it was
+		}
+	}
+	m.loaded = true
+	m.poke()
+	m.some.Store(int64(len(m.open) + len(m.pending)))
+	return err
+}
+
+// Run tells what was reported until ctx ends, and then what is left. What
+// cannot be stored now is told later.
+func (m *Monitor) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			m.tellPending(last)
+			return
+		case <-m.wake:
+		}
+		if !m.tellPending(ctx) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Second):
+			}
+			m.poke()
+		}
+	}
+}
+
+func (m *Monitor) poke() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tellPending tells what was reported since; false when some of it has to wait.
+func (m *Monitor) tellPending(ctx context.Context) bool {
+	m.mu.Lock()
+	list := make(map[key]*engine.Alert, len(m.pending))
+	for k, a := range m.pending {
+		list[k] = a
+	}
+	m.mu.Unlock()
+	all := true
+	for k, a := range list {
+		var err error
+		if a != nil {
+			err = m.openAlert(ctx, k, *a)
+		} else {
+			err = m.closeAlert(ctx, k)
+		}
+		if err != nil {
+			all = false
+			if ctx.Err() == nil {
+				m.o.Log.Error("an alert was not passed to workflows; it will be tried again", "kind", k.kind, "subject", k.subject, "error", err)
+			}
+			continue
+		}
+		m.mu.Lock()
+		if now, still := m.pending[k]; still && (now == nil) == (a == nil) {
+			delete(m.pending, k)
+		}
+		m.some.Store(int64(len(m.open) + len(m.pending)))
+		m.mu.Unlock()
+	}
+	return all
+}
+
+func (m *Monitor) openAlert(ctx context.Context, k key, a engine.Alert) error {
+	o := engine.OpenAlert{Kind: a.Kind, Subject: a.Subject, Trigger: a.Trigger, Message: m.o.Redactor.Text(a.Message),
+		OpenedAt: time.Now().UTC()}
+	if err := m.alertEvent(ctx, o, "open", o.OpenedAt, a.Data); err != nil {
+		return err
+	}
+	if err := m.o.Store.SaveAlert(ctx, o); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.open[k] = o
+	m.mu.Unlock()
+	if m.o.Watch != nil {
+		m.o.Watch.Alerted(a)
+	}
+	m.o.Log.Error("alert: "+o.Message, "kind", a.Kind, "subject", a.Subject, "trigger", a.Trigger)
+	return nil
+}
+
+func (m *Monitor) closeAlert(ctx context.Context, k key) error {
+	m.mu.Lock()
+	o, open := m.open[k]
+	m.mu.Unlock()
+	if !open {
+		return nil
+	}
+	now := time.Now().UTC()
+	o.Message = fmt.Sprintf("over after %s: %s", now.Sub(o.OpenedAt).Round(time.Second), o.Message)
+	if err := m.alertEvent(ctx, o, "closed", now, nil); err != nil {
+		return err
+	}
+	if err := m.o.Store.DropAlert(ctx, o.Kind, o.Subject); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	delete(m.open, k)
+	m.mu.Unlock()
+	m.o.Log.Info("alert closed: "+o.Message, "kind", o.Kind, "subject", o.Subject, "trigger", o.Trigger)
+	return nil
+}
+
+// alertEvent hands an alert to the workflows that listen to hookloom. The
+// key makes one event of each opening and closing, also when a crash came between
+// the event and the note that it was told.
+func (m *Monitor) alertEvent(ctx context.Context, o engine.OpenAlert, state string, at time.Time, data map[string]any) error {
+	p := m.o.Registry.Snapshot()
+	if p == nil || len(p.ByTrigger[workflows.AlertsTrigger]) == 0 {
+		return nil
+	}
+	facts := map[string]any{"kind": o.Kind, "subject": o.Subject, "trigger": o.Trigger,
+		"message": value.CutText(o.Message, maxMessage), "state": state,
+		"at": at.Format(time.RFC3339), "opened_at": o.OpenedAt.Format(time.RFC3339)}
+	for k, v := range data {
+		if _, taken := facts[k]; !taken {
+			facts[k] = v
+		}
+	}
+	raw, err := value.EncodeJSON(facts)
+	if err != nil {
+		return err
+	}
+	kind := "alert." + o.Kind
+	if state == "closed" {
+		kind += ".closed"
+	}
+	id := fmt.Sprintf("%s/%s/%s/%d", o.Kind, o.Subject, state, o.OpenedAt.UnixMilli())
+	_, err = m.o.Accept(ctx, &engine.Delivery{Trigger: workflows.AlertsTrigger, Inlet: "schedule", Key: id, Type: kind, Time: at,
+		ReceivedAt: at,
+		Headers:    map[string]string{"content-type": "application/json"}, Query: map[string]string{}, Raw: raw, Dedupe: 24 * time.Hour})
+	return err
+}

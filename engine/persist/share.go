@@ -1,0 +1,46 @@
+package persist
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/memory"
+)
+
+// maxDecoded is the budget of all events and runs, in bytes.
+const maxDecoded = 40 << 20
+
+// TryShare gives a stored event with a share, if it can have one at once. An event
+// that is absent is not loaded: it needs AwaitShare.
+func (s *Store) TryShare(ev *engine.Event) bool {
+	n := ev.MemorySize()
+	if n == 0 || ev.Share != nil {
+		return true
+	}
+	if ev.Absent > 0 || !s.Decoded.Try(n) {
+		return false
+	}
+	ev.Share = memory.NewShare(s.Decoded, n)
+	return true
+}
+
+// AwaitShare gives a stored event with its share, which the caller lets go. While it
+// waits it does not hold the body.
+func (s *Store) AwaitShare(ctx context.Context, ev *engine.Event) (*engine.Event, error) {
+	if s.TryShare(ev) {
+		return ev, nil
+	}
+	ev = ev.WithoutBody()
+	n := ev.Absent
+	if err := s.Decoded.Take(ctx, n); err != nil {
+		return nil, err
+	}
+	loaded, err := s.Store.Event(ctx, ev.ID)
+	if err != nil {
+		s.Decoded.Give(n)
+		return nil, fmt.Errorf("loading event %s again: %w", ev.ID, err)
+	}
+	loaded.Share = memory.NewShare(s.Decoded, n)
+	return loaded, nil
+}
