@@ -19,7 +19,8 @@ func TestFormatPutsKeysInOrderAndKeepsComments(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ in, out string }{
 		"file": {
-			"steps:\n  - uses: log\n    # who\n    id: a   \n    with: {message: hi}\n\n\n\n  - log: x # last\n# what starts it\non: manual\nname: n\n\n",
+			"steps:\n  - uses: log\n    # who\n    id: a   \n    with: {message: hi}\n\n\n\n  - log: x # last\n" +
+				"# what starts it\non: manual\nname: n\n\n",
 			"name: n\n# what starts it\non: manual\nsteps:\n  # who\n  - id: a\n    uses: log\n    with: {message: hi}\n\n  - log: x # last\n",
 		},
 		"block text keeps its blank space": {

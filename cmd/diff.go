@@ -1,0 +1,222 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+	"github.com/spf13/cobra"
+)
+
+// fileDiff is how one file differs.
+type fileDiff struct {
+	File string `json:"file"`
+	// Kind is added, removed or changed.
+	Kind    string                 `json:"kind"`
+	Changes []workflows.Difference `json:"changes"`
+	// OpenRuns continue with the version that they began with.
+	OpenRuns int `json:"open_runs,omitempty"`
+}
+
+// diffCmd compares versions of workflows by what they say.
+func (a *app) diffCmd() *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{Use: "diff [BEFORE [AFTER]]", Short: "Compare versions of workflows by what they say", Args: cobra.MaximumNArgs(2),
+		Long: `Compares the files of this folder with those that the server loaded last, step by step:
+not by lines, comments or the order of keys. BEFORE and AFTER may also be files, folders,
+or versions as hookloom run and hookloom runs show them. It says how many open runs of a
+changed workflow there are: they continue with the version that they began with.
+Exit status 1 when something differs.`,
+		Example: "  hookloom diff\n  hookloom diff old.yaml workflows/paid.yaml\n  hookloom diff 1f0c2a7be39d workflows/paid.yaml",
+		RunE: func(c *cobra.Command, args []string) error {
+			list, err := f.diff(c.Context(), args)
+			if err != nil {
+				return err
+			}
+			return a.printDiff(list)
+		}}
+	f.addPlace(c)
+	return c
+}
+
+func (f *listFlags) diff(ctx context.Context, args []string) ([]fileDiff, error) {
+	var h *store.History
+	if history, err := f.history(); err == nil {
+		h = history
+		defer h.Close() //nolint:errcheck // it was only read
+	} else if len(args) == 0 {
+		return nil, err
+	}
+	before, after := "", f.dir
+	if len(args) > 0 {
+		before = args[0]
+	}
+	if len(args) > 1 {
+		after = args[1]
+	}
+	x, err := filesOf(ctx, h, before)
+	if err != nil {
+		return nil, err
+	}
+	y, err := filesOf(ctx, h, after)
+	if err != nil {
+		return nil, err
+	}
+	if len(x) == 1 && x[""] != nil { // one file: compared with the one of the other side
+		name, err := onlyFile(y, before)
+		if err != nil {
+			return nil, err
+		}
+		x, y = map[string][]byte{name: x[""]}, map[string][]byte{name: y[name]}
+	} else if y[""] != nil {
+		return nil, usageError("%s is one file, and %s is not: compare two files or two folders", after,
+			cmp.Or(before, "what the server loaded"))
+	}
+	list, err := diffFiles(x, y)
+	if err != nil || h == nil {
+		return list, err
+	}
+	for i := range list {
+		id := strings.TrimSuffix(strings.TrimPrefix(list[i].File, "workflows/"), ".yaml")
+		p := engine.Page[engine.RunItem]{}
+		if err := h.CountRuns(ctx, engine.Query{Workflow: id, Status: "queued,running,waiting"}, &p); err == nil && p.Total != nil {
+			list[i].OpenRuns = *p.Total
+		}
+	}
+	return list, nil
+}
+
+// onlyFile names the file of a folder, or of a single file, that is compared with name.
+func onlyFile(files map[string][]byte, name string) (string, error) {
+	if files[""] != nil {
+		return "", nil
+	}
+	base := filepath.Base(name)
+	for file := range files {
+		if filepath.Base(file) == base {
+			return file, nil
+		}
+	}
+	return "", usageError("%s is one file: name the file to compare it with", name)
+}
+
+// filesOf reads one side: what the server loaded last (""), a folder, a file, or a version.
+func filesOf(ctx context.Context, h *store.History, name string) (map[string][]byte, error) {
+	if name == "" {
+		files, err := h.ProjectFiles(ctx)
+		if err == nil && len(files) == 0 {
+			err = errors.New("no server has loaded this project yet: give two files or folders to compare")
+		}
+		return yamlOnly(files), err
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		files, _ := workflows.ReadFiles(name)
+		out := map[string][]byte{}
+		for file, text := range files {
+			out[file] = text
+		}
+		return yamlOnly(out), nil
+	case err == nil:
+		text, err := os.ReadFile(name)
+		return map[string][]byte{"": text}, err
+	case h == nil:
+		return nil, usageError("%s is no file, and there is no database to look for a version in", name)
+	}
+	text, err := h.VersionText(ctx, name)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, usageError("%s is no file and no version in this database; hookloom run RUN shows a run's version", name)
+	}
+	return map[string][]byte{"": []byte(text)}, err
+}
+
+func yamlOnly(files map[string][]byte) map[string][]byte {
+	maps.DeleteFunc(files, func(name string, _ []byte) bool {
+		return !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml")
+	})
+	return files
+}
+
+func diffFiles(x, y map[string][]byte) ([]fileDiff, error) {
+	names := slices.Collect(maps.Keys(x))
+	for n := range y {
+		if _, ok := x[n]; !ok {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	list := []fileDiff{}
+	for _, n := range names {
+		a, inX := x[n]
+		b, inY := y[n]
+		switch {
+		case !inY:
+			list = append(list, fileDiff{File: n, Kind: "removed", Changes: []workflows.Difference{}})
+		case !inX:
+			list = append(list, fileDiff{File: n, Kind: "added", Changes: []workflows.Difference{}})
+		default:
+			changes, err := workflows.Diff(a, b)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", n, err)
+			}
+			if len(changes) > 0 {
+				list = append(list, fileDiff{File: n, Kind: "changed", Changes: changes})
+			}
+		}
+	}
+	return list, nil
+}
+
+func (a *app) printDiff(list []fileDiff) error {
+	if a.json() {
+		if err := a.printJSON(map[string]any{"files": list}); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range list {
+			if f.File != "" {
+				a.printf("%s: %s\n", f.File, f.Kind)
+			}
+			for _, c := range f.Changes {
+				a.printf("  %s\n", changeLine(c))
+			}
+			if f.OpenRuns > 0 {
+				a.printf("  %d open runs continue with the version that they began with\n", f.OpenRuns)
+			}
+		}
+	}
+	if len(list) > 0 {
+		return &exitError{exitFailure, errors.New("")}
+	}
+	if !a.json() {
+		a.printf("no difference\n")
+	}
+	return nil
+}
+
+// maxChangeText is how many letters of a value a line shows.
+const maxChangeText = 100
+
+func changeLine(c workflows.Difference) string {
+	short := func(v any) string { return value.CutText(shownValue(v), maxChangeText) }
+	switch c.Kind {
+	case "added":
+		return "+ " + c.Path + ": " + short(c.After)
+	case "removed":
+		return "- " + c.Path + ": " + short(c.Before)
+	case "moved":
+		return "~ " + c.Path + " moved"
+	}
+	return "~ " + c.Path + ": " + short(c.Before) + " -> " + short(c.After)
+}
