@@ -41,7 +41,7 @@ func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, erro
 			return "", nil
 		}
 		values := map[string]any{}
-		for _, n := range l.project.SecretNames() {
+		for _, n := range written.SecretNames() {
 			if v, ok := l.secrets.Lookup(n); ok {
 				values[n] = v
 			}

@@ -39,7 +39,7 @@ func newServerWhenRoom(ctx context.Context, o serveOptions, l *loaded) (*server,
 		if err := waitForRoom(ctx, o, l, min(time.Duration(tries)*roomEvery, roomTry)); err != nil || ctx.Err() != nil {
 			return nil, errors.Join(err, ctx.Err())
 		}
-		if l, err = load(o.dir); err != nil {
+		if l, err = loadAsked(ctx, o.dir, nil); err != nil {
 			return nil, err
 		}
 		s, err = newServer(ctx, o, l)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
@@ -98,7 +99,23 @@ func (a *app) init(dir string) error {
 		}
 		a.printf("wrote %s\n", filepath.Join(dir, name))
 	}
+	if err := a.initKey(dir); err != nil {
+		return err
+	}
 	a.printf("\nNext:\n  cd %s\n  hookloom test                # the workflow's own tests\n  hookloom serve               # in one "+
 		"terminal\n  hookloom send hello          # in another: a signed delivery\n  hookloom runs                # what came of it\n", dir)
+	return nil
+}
+
+// initKey makes the project's key, unless there is one already or HOOKLOOM_KEY is it.
+func (a *app) initKey(dir string) error {
+	path := filepath.Join(dir, seal.FileName)
+	if _, err := os.Lstat(path); err == nil || os.Getenv(seal.EnvName) != "" {
+		return nil
+	}
+	if _, err := seal.New(dir).Key("init"); err != nil {
+		return fmt.Errorf("writing the starter project: %w", err)
+	}
+	a.printf("wrote %s\n", path)
 	return nil
 }

@@ -121,7 +121,7 @@ record.
 		a.sendCmd(), a.verifyCmd(), a.testCmd(), a.pollCmd(), a.compareCmd(),
 		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.admitCmd(), a.triggersCmd(), a.tailCmd(),
 		a.replayCmd(), a.batchesCmd(), a.storeCmd(), a.cancelCmd(), a.enableCmd(), a.disableCmd(), a.approveCmd(), a.destinationsCmd(),
-		a.connectionsCmd(), a.connectCmd(),
+		a.connectionsCmd(), a.connectCmd(), a.secretsCmd(),
 		a.backupCmd(), a.restoreCmd(), a.recoverCmd(), a.checkCmd(), a.pruneCmd(), a.doctorCmd(), a.benchCmd(), a.versionCmd(),
 		a.docsCmd(), a.evalCmd(), a.fmtCmd(), a.diffCmd(),
 	)

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine/secrets"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -28,7 +30,7 @@ func catalog() (workflows.Catalog, error) {
 // loaded is a project with its secrets.
 type loaded struct {
 	project  *workflows.Project
-	secrets  *workflows.Secrets
+	secrets  *secrets.Set
 	mistakes workflows.Mistakes
 	// files are the texts that the project was made of.
 	files workflows.Files
@@ -36,8 +38,35 @@ type loaded struct {
 	db string
 }
 
-// load reads the project in dir; what is wrong with it comes back as mistakes.
+// load reads the project in dir; what is wrong with it comes back as mistakes. Sources of
+// secrets that start a program or call a server are asked for what is looked up, and no
+// sooner: a list of runs needs none of them.
 func load(dir string) (*loaded, error) {
+	return loadSecrets(dir, nil, func(s *secrets.Set, _ workflows.Files, _ workflows.Catalog) (isSet, lookup) {
+		return s.MayBeSet, s.Known
+	})
+}
+
+// loadAsked is load that asks every source for the secrets that the project names. before
+// are those in force, whose values count where a source fails; nil for none.
+func loadAsked(ctx context.Context, dir string, before *secrets.Set) (*loaded, error) {
+	return loadSecrets(dir, before, func(s *secrets.Set, files workflows.Files, c workflows.Catalog) (isSet, lookup) {
+		if s.Slow() {
+			p, _ := workflows.LoadFiles(dir, files, c, nil)
+			s.Ask(ctx, p.SecretNames())
+		}
+		return s.IsSet, s.Lookup
+	})
+}
+
+type (
+	isSet  func(name string) bool
+	lookup func(name string) (string, bool)
+)
+
+// loadSecrets is load; ask tells how the checks look secrets up.
+func loadSecrets(dir string, before *secrets.Set, ask func(*secrets.Set, workflows.Files, workflows.Catalog) (isSet, lookup),
+) (*loaded, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		if err == nil {
 			return nil, usageError("%s is a file, and a project is a folder", dir)
@@ -48,21 +77,27 @@ func load(dir string) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := workflows.LoadSecrets(dir)
+	files, unreadable := workflows.ReadFiles(dir)
+	sources, ok := workflows.ReadSecretSources(files)
+	if !ok && before != nil {
+		sources = before.Sources() // as the file of before, which counts until it is mended
+	}
+	set, err := secrets.Load(secrets.Options{Dir: dir, Sources: sources, Before: before})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	files, unreadable := workflows.ReadFiles(dir)
-	p, mistakes := workflows.LoadFiles(dir, files, c, secrets.IsSet)
+	c.ExplainSecret = set.Explain
+	isSet, lookup := ask(set, files, c)
+	p, mistakes := workflows.LoadFiles(dir, files, c, isSet)
 	mistakes = unreadable.With(mistakes)
 	if len(serious(mistakes)) == 0 {
-		mistakes = mistakes.With(triggers.Check(p, secrets.Lookup))
+		mistakes = mistakes.With(triggers.Check(p, lookup))
 	}
 	if p != nil {
-		mistakes = mistakes.With(p.Warnings(secrets))
+		mistakes = mistakes.With(p.Warnings(lookup, set.Expanded))
 	}
 	shownIn.Store(p.Zone())
-	return &loaded{project: p, secrets: secrets, mistakes: mistakes, files: files}, nil
+	return &loaded{project: p, secrets: set, mistakes: mistakes, files: files}, nil
 }
 
 // usable refuses a project with mistakes. A secret that is not set is only a

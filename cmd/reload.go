@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ func (l *loaded) choose(dir string, good workflows.Files) (*loaded, *engine.Proj
 	if err != nil {
 		return nil, nil, err
 	}
+	c.ExplainSecret = l.secrets.Explain
 	check := func(p *workflows.Project) workflows.Mistakes { return triggers.Check(p, l.secrets.Lookup) }
 	x := workflows.LoadKeeping(dir, c, l.secrets.IsSet, check, good)
 	state := &engine.ProjectState{LoadedAt: now, Kept: x.Kept, Left: x.Left}
@@ -134,12 +136,15 @@ func (s *server) reload(ctx context.Context) {
 		s.o.log.Warn("these settings take effect after a restart", "settings", state.Restart)
 	}
 	s.tellState(ctx, state)
+	if err == nil {
+		s.tellSecrets(ctx)
+	}
 }
 
 // tryReload loads the files and makes the project current. An error leaves all as
 // it was.
 func (s *server) tryReload(ctx context.Context) (*engine.ProjectState, error) {
-	l, err := load(s.o.dir)
+	l, err := loadAsked(ctx, s.o.dir, s.secrets.Load())
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +206,25 @@ func (s *server) tellState(ctx context.Context, state *engine.ProjectState) {
 	s.telemetry.Reloaded(result)
 }
 
+// tellSecrets has sources of secrets that cannot be read heard of: what they gave before
+// is in use.
+func (s *server) tellSecrets(ctx context.Context) {
+	var lines []string
+	for _, f := range s.secrets.Load().Failures() {
+		s.o.log.Error("a source of secrets cannot be read", "source", f.Source, "problem", f.Problem, "do", f.Advice, "kept", f.Kept)
+		if f.Kept {
+			lines = append(lines, f.Error())
+		}
+	}
+	if len(lines) == 0 {
+		s.engine.AlertOver(engine.AlertSecretsFailing, "")
+		return
+	}
+	s.engine.Alert(ctx, engine.Alert{Kind: engine.AlertSecretsFailing,
+		Message: "secrets cannot be read again, and their last values are in use: " + strings.Join(lines, "; "),
+		Data:    map[string]any{"sources": anyList(lines)}})
+}
+
 func anyList(names []string) []any {
 	out := make([]any, len(names))
 	for i, n := range names {
@@ -232,7 +256,8 @@ func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) 
 		case <-s.captured:
 			s.reload(ctx)
 		case e := <-changes:
-			if ext := filepath.Ext(e.Name); ext == ".yaml" || ext == ".yml" || ext == ".json" || filepath.Base(e.Name) == ".env" {
+			if ext := filepath.Ext(e.Name); ext == ".yaml" || ext == ".yml" || ext == ".json" ||
+				slices.Contains([]string{workflows.EnvFileName, workflows.SecretFileName}, filepath.Base(e.Name)) {
 				quiet.Reset(200 * time.Millisecond)
 			}
 		case <-quiet.C:

@@ -30,6 +30,7 @@ import (
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/engine/seal"
+	"github.com/hookloom/hookloom/engine/secrets"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/telemetry"
 	"github.com/hookloom/hookloom/triggers"
@@ -69,7 +70,7 @@ type server struct {
 	// db is the database's file.
 	db string
 
-	secrets atomic.Pointer[workflows.Secrets]
+	secrets atomic.Pointer[secrets.Set]
 	// keys are derived from the key file; tokens are those of the admin address.
 	keys   *seal.Ring
 	tokens atomic.Pointer[console.Tokens]
@@ -258,6 +259,11 @@ func (s *server) ready() console.Readiness {
 	if s.state.Load().Broken() {
 		x.Warnings = append(x.Warnings, "the last reload failed: not all project files are in effect")
 	}
+	for _, f := range s.secrets.Load().Failures() {
+		if f.Kept { // anybody may read this: the name of a source and no more
+			x.Warnings = append(x.Warnings, f.Source+" cannot be read: the secrets from before are in use")
+		}
+	}
 	if free, total, err := s.disk(); err == nil && engine.DiskLow(free, total) {
 		x.Warnings = append(x.Warnings, "the disk is nearly full")
 	}
@@ -426,7 +432,7 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	tuneMemory()
-	l, err := load(o.dir)
+	l, err := loadAsked(ctx, o.dir, nil)
 	if err != nil {
 		return err
 	}
@@ -444,6 +450,7 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	} else {
 		s.engine.AlertOver(engine.AlertReloadFailed, "") // mended while no server ran
 	}
+	s.tellSecrets(ctx)
 	o.log.Info("hooks", "url", s.hooksURL())
 	o.log.Info("console", "url", s.consoleURL())
 	running := s.project.Load().Triggers

@@ -129,10 +129,11 @@ func (a *app) doctorCmd() *cobra.Command {
 			"says what to do about what is not well. Nothing is changed.",
 		Example: "  hookloom doctor\n  hookloom doctor --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			l, err := f.load()
+			l, err := loadAsked(c.Context(), f.dir, nil)
 			if err != nil {
 				return err
 			}
+			l.db = f.db
 			path := l.database()
 			list := slices.Concat(configHealth(l), diskHealth(path), databaseHealth(c.Context(), path), serverHealth(c.Context(), l))
 			failed := slices.ContainsFunc(list, func(d diagnosis) bool { return d.Verdict == "fail" })

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -29,7 +30,7 @@ Exit status: 0 without errors, 2 with errors, with nothing to check, or, with
 			if a.json() {
 				format = "json"
 			}
-			return a.validate(args, format, strict, verbose)
+			return a.validate(c.Context(), args, format, strict, verbose)
 		}}
 	c.Flags().StringVar(&format, "format", "text", "text, json, github or sarif")
 	c.Flags().BoolVar(&verbose, "verbose", false, "show the next five times of each schedule and poll")
@@ -37,7 +38,7 @@ Exit status: 0 without errors, 2 with errors, with nothing to check, or, with
 	return c
 }
 
-func (a *app) validate(args []string, format string, strict, verbose bool) error {
+func (a *app) validate(ctx context.Context, args []string, format string, strict, verbose bool) error {
 	var projects []*workflows.Project
 	var all workflows.Mistakes
 	files := 0
@@ -49,7 +50,7 @@ func (a *app) validate(args []string, format string, strict, verbose bool) error
 				return err
 			}
 		}
-		l, err := load(dir)
+		l, err := loadAsked(ctx, dir, nil)
 		if err != nil {
 			return err
 		}

@@ -19,12 +19,13 @@ const (
 	AlertCircuitOpen     = "circuit_open"     // host: it does not answer, and attempts wait
 	AlertApprovalWaiting = "approval_waiting" // run: it waits for a person
 	AlertConnectionHeld  = "connection_held"  // connection: it needs a person to connect it again
+	AlertSecretsFailing  = "secrets_failing"  // source of secrets: it cannot be read, and its last values are in use
 )
 
 // AlertKinds lists them.
 var AlertKinds = []string{AlertSilence, AlertPollFailing, AlertWebhookMissed, AlertRunFailed, AlertRuleFailed, AlertRefusals,
 	AlertReloadFailed,
-	AlertDiskLow, AlertBacklogOld, AlertCircuitOpen, AlertApprovalWaiting, AlertConnectionHeld}
+	AlertDiskLow, AlertBacklogOld, AlertCircuitOpen, AlertApprovalWaiting, AlertConnectionHeld, AlertSecretsFailing}
 
 // Alert is something that a person should know.
 type Alert struct {

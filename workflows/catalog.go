@@ -18,6 +18,9 @@ type Catalog struct {
 	CheckCron func(cron string) error
 	// ExplainCron says what surprises about a cron that is right; nil says nothing.
 	ExplainCron func(cron string) []string
+	// ExplainSecret says why a secret has no value, and what to do about it; nil says what
+	// is true of every project.
+	ExplainSecret func(name string) (problem, hint string)
 }
 
 // ActionSpec is what one action accepts, said once: the checker, did-you-mean,

@@ -145,9 +145,17 @@ func (c *checker) secretSet(e *Expr, name string, from int) {
 			c.told = map[string]bool{}
 		}
 		c.told[e.place.src.name+" "+name] = true // once for each file
-		e.report(SecretNotSet, true, from, from+len(name), fmt.Sprintf("secret %s is not set", name),
-			"set it in the environment, in .env or in /run/secrets")
+		problem, hint := c.whyNotSet(name)
+		e.report(SecretNotSet, true, from, from+len(name), problem, hint)
 	}
+}
+
+// whyNotSet says why a secret has no value, and what to do.
+func (c *checker) whyNotSet(name string) (problem, hint string) {
+	if c.catalog != nil && c.catalog.ExplainSecret != nil {
+		return c.catalog.ExplainSecret(name)
+	}
+	return fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets"
 }
 
 // tokens warns of tokens of the admin address that have no value: the server does not
@@ -158,9 +166,9 @@ func (c *checker) tokens() {
 			for _, name := range e.SecretNames() {
 				if c.secrets != nil && !c.secrets(name) {
 					from := max(0, strings.Index(e.Text, name))
+					problem, hint := c.whyNotSet(name)
 					e.report("token-not-set", true, from, from+len(name),
-						fmt.Sprintf("server.%s: secret %s is not set, and the server does not start without it", key, name),
-						"set it in the environment, in .env or in /run/secrets")
+						fmt.Sprintf("server.%s: %s, and the server does not start without it", key, problem), hint)
 				}
 			}
 		})

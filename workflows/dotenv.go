@@ -2,11 +2,7 @@ package workflows
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,12 +13,8 @@ import (
 // EnvFileName is the file of a project that holds secrets.
 const EnvFileName = ".env"
 
-// maxEnvFile bounds the file, in bytes, and maxEnvLines the lines among which the
-// place of a mistake is looked for.
-const (
-	maxEnvFile  = 1 << 20
-	maxEnvLines = 4096
-)
+// maxEnvLines bounds the lines among which the place of a mistake is looked for.
+const maxEnvLines = 4096
 
 // dollar stands for $ where a value is read without putting variables in.
 const dollar = "\uf8ff"
@@ -57,8 +49,8 @@ func badEnvLine(text []byte) int {
 	return min(good+1, len(lines))
 }
 
-// expanded lists the names whose value holds a $ that was taken for a variable.
-func expanded(text []byte, values map[string]string) []string {
+// ExpandedEnv lists the names whose value holds a $ that was taken for a variable.
+func ExpandedEnv(text []byte, values map[string]string) []string {
 	if !bytes.ContainsRune(text, '$') {
 		return nil
 	}
@@ -112,30 +104,60 @@ func sameBut(a, b map[string]string, name string) bool {
 	return true
 }
 
-// LoadSecrets reads .env of dir, if it is there.
-func LoadSecrets(dir string) (*Secrets, error) {
-	s := &Secrets{file: map[string]string{}}
-	path := filepath.Join(dir, EnvFileName)
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
+// RemoveEnv gives the text of .env without a name, and whether it was there. Everything
+// else, comments too, stays as it is.
+func RemoveEnv(text []byte, name string) ([]byte, bool, error) {
+	before, err := ReadEnv(text)
 	if err != nil {
-		return nil, fmt.Errorf("reading secrets: %w", err)
+		return nil, false, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxEnvFile {
-		return nil, fmt.Errorf("reading secrets: %s is not a file, or is larger than 1 MiB", EnvFileName)
+	if _, there := before[name]; !there {
+		return text, false, nil
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading secrets: %w", err)
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	if len(lines) > maxEnvLines {
+		return nil, false, fmt.Errorf("there are more than %d lines", maxEnvLines)
 	}
-	if s.file, err = ReadEnv(b); err != nil {
-		return nil, err
+	for {
+		shorter := withoutStatement(lines, name, before)
+		if shorter == nil {
+			return nil, false, fmt.Errorf("%s stands in a form that cannot be changed by itself: edit the file", name)
+		}
+		lines = shorter
+		text = bytes.Join(lines, nil)
+		if after, err := ReadEnv(text); err == nil {
+			if _, there := after[name]; !there {
+				return text, true, nil
+			}
+		}
 	}
-	s.mode, s.expanded = info.Mode().Perm(), expanded(b, s.file)
-	return s, nil
 }
 
-// EnvFileMode gives the permissions of .env; ok is false when there is no such file.
-func (s *Secrets) EnvFileMode() (mode fs.FileMode, ok bool) { return s.mode, s.mode != 0 }
+// withoutStatement takes out the lines of the first statement that sets name; nil when no
+// lines can be taken out that leave the other values as they were.
+func withoutStatement(lines [][]byte, name string, before map[string]string) [][]byte {
+	for i, l := range lines {
+		rest := bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(bytes.TrimPrefix(l, []byte("\ufeff"))), []byte("export ")))
+		after, ok := bytes.CutPrefix(rest, []byte(name))
+		if after = bytes.TrimLeft(after, " \t"); !ok || len(after) == 0 || after[0] != '=' && after[0] != ':' {
+			continue
+		}
+		for end := i + 1; end <= len(lines); end++ {
+			shorter := append(slices.Clone(lines[:i]), lines[end:]...)
+			values, err := ReadEnv(bytes.Join(shorter, nil))
+			if err == nil && sameBut(before, values, name) && sameBut(values, before, name) {
+				return shorter
+			}
+		}
+	}
+	return nil
+}
+
+// SetEnv gives the text of .env with the value of a name, in place of one that it had.
+func SetEnv(text []byte, name, secret string) ([]byte, error) {
+	text, _, err := RemoveEnv(text, name)
+	if err != nil {
+		return nil, err
+	}
+	return AddEnv(text, name, secret)
+}

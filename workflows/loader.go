@@ -139,6 +139,11 @@ func (l *loader) root() {
 		}
 	}
 	l.p.FileBounds = d.fileBounds(o)
+	l.p.SecretSources = d.secretSources(o.vals["secrets"])
+	for _, v := range l.p.SecretSources.Vault.values() {
+		text, literal := v.constantText()
+		l.p.literalSecret = l.p.literalSecret || literal && text != ""
+	}
 	l.triggers(d, o)
 	l.connections(d, o)
 }

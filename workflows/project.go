@@ -34,7 +34,9 @@ type Project struct {
 	Destinations map[string]Limit
 	History      History
 	FileBounds   FileBounds
-	Workflows    map[string]*Workflow
+	// SecretSources are where secrets come from beside the usual places.
+	SecretSources SecretSources
+	Workflows     map[string]*Workflow
 	// Actions are those of the catalog and of connectors/.
 	Actions map[string]*ActionSpec
 	Presets Presets
@@ -332,6 +334,13 @@ func (l *loader) finish() (*Project, Mistakes) {
 	}
 	l.circles()
 	l.connectionSecrets(c)
+	for _, v := range l.p.SecretSources.Vault.values() {
+		v.exprs(func(e *Expr) {
+			for _, s := range e.SecretNames() {
+				c.secretSet(e, s, strings.Index(e.Text, s))
+			}
+		})
+	}
 	l.paths()
 	l.stepConnections()
 	l.runLinks()

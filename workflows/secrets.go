@@ -2,60 +2,10 @@ package workflows
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
-
-// Secrets looks up secret values: in the environment, then in .env of the
-// project folder, then in a file NAME of $CREDENTIALS_DIRECTORY (systemd) or of
-// /run/secrets.
-type Secrets struct {
-	file map[string]string
-	// mode are the permissions of .env, 0 when it is not there; expanded the names
-	// whose value there holds a $ that was taken for a variable.
-	mode     fs.FileMode
-	expanded []string
-}
-
-// maxSecret is the largest secret file, in bytes.
-const maxSecret = 64 << 10
-
-// Lookup gives a secret's value; an empty one counts as not set, so that a
-// verification can never run with an empty key.
-func (s *Secrets) Lookup(name string) (string, bool) {
-	if v := os.Getenv(name); v != "" {
-		return v, true
-	}
-	if v := s.file[name]; v != "" {
-		return v, true
-	}
-	if name == "" || strings.ContainsAny(name, "/\\.") {
-		return "", false
-	}
-	for _, dir := range []string{os.Getenv("CREDENTIALS_DIRECTORY"), "/run/secrets"} {
-		if dir == "" {
-			continue
-		}
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil || len(b) == 0 || len(b) > maxSecret {
-			continue
-		}
-		if v := strings.TrimRight(string(b), "\r\n"); v != "" {
-			return v, true
-		}
-	}
-	return "", false
-}
-
-// IsSet tells whether Lookup would find a value.
-func (s *Secrets) IsSet(name string) bool {
-	_, ok := s.Lookup(name)
-	return ok
-}
 
 // SecretNames lists every secret that the project's files name, sorted.
 func (p *Project) SecretNames() []string {
@@ -101,8 +51,9 @@ func (p *Project) HoldsSecret() bool { return p.literalSecret }
 func (p *Project) SettingsBroken() bool { return p.settingsBroken }
 
 // Warnings says what is doubtful about the values of the secrets that the project
-// names: too short to be found in what is stored, or changed by a $ in .env.
-func (p *Project) Warnings(s *Secrets) Mistakes {
+// names: too short to be found in what is stored, or changed by a $ in .env. expanded tells
+// the latter.
+func (p *Project) Warnings(lookup func(name string) (string, bool), expanded func(name string) bool) Mistakes {
 	seen := map[string]bool{}
 	var out Mistakes
 	p.eachSecret(func(e *Expr, name string) {
@@ -110,14 +61,14 @@ func (p *Project) Warnings(s *Secrets) Mistakes {
 			return
 		}
 		seen[name] = true
-		v, _ := s.Lookup(name)
+		v, _ := lookup(name)
 		if v != "" && len(v) < ShortestMasked {
 			out = append(out, e.mistake(name, "short-secret",
 				fmt.Sprintf("secret %s has fewer than %d bytes: where a response repeats it, it is stored and shown unmasked",
 					name, ShortestMasked),
 				"use a longer one, such as the output of `openssl rand -hex 24`"))
 		}
-		if os.Getenv(name) == "" && slices.Contains(s.expanded, name) {
+		if expanded(name) {
 			out = append(out, e.mistake(name, "env-variable",
 				fmt.Sprintf("the value of %s in .env holds a $, which was read as a variable (as docker compose does)", name),
 				"put the value in single quotes, which keep $ as it is"))
@@ -156,6 +107,9 @@ func (p *Project) eachSecret(visit func(e *Expr, name string)) {
 		for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
 			c.Fields[k].exprs(each)
 		}
+	}
+	for _, v := range p.SecretSources.Vault.values() {
+		v.exprs(each)
 	}
 	p.Server.Token.exprs(each)
 	p.Server.ViewToken.exprs(each)

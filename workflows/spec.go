@@ -141,7 +141,7 @@ var listingFields = []field{
 
 // shapes is the grammar by name of mapping.
 var shapes = joinShapes(workflowShapes, triggerShapes, signatureShapes, testShapes, projectShapes, catalogShapes, authShapes,
-	connectorShapes)
+	connectorShapes, secretShapes)
 
 func joinShapes(parts ...map[string]*shape) map[string]*shape {
 	all := map[string]*shape{}

@@ -13,6 +13,7 @@ var projectShapes = map[string]*shape{
 		{"destinations", mapOf(object("destination")), false, "host to how much is sent to it at once"},
 		{"history", object("history"), false, "how long history is kept, and what of it is masked"},
 		{"files", object("files"), false, "how large the files of runs may be: what http actions keep with save: true"},
+		{"secrets", object("secrets"), false, "where secrets come from, beside the environment, .env, mounted files and secrets.age"},
 	}},
 	"files": {title: "files", fields: []field{
 		{"max_file", is(kindSize), false, "one file; 256MiB by default"},

@@ -23,6 +23,7 @@ import (
 
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/secrets"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
@@ -134,7 +135,7 @@ type project struct {
 	db          string
 	logLevel    string
 	flows       *workflows.Project
-	secrets     *workflows.Secrets
+	secrets     *secrets.Set
 }
 
 // newProject writes files into a folder and reads them as a project, which must have
@@ -178,7 +179,7 @@ func (p *project) read(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.secrets, err = workflows.LoadSecrets(p.dir); err != nil {
+	if p.secrets, err = secrets.Load(secrets.Options{Dir: p.dir}); err != nil {
 		t.Fatal(err)
 	}
 	files, unreadable := workflows.ReadFiles(p.dir)

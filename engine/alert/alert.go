@@ -101,10 +101,14 @@ func (m *Monitor) Alert(_ context.Context, a engine.Alert) {
 	m.report(key{a.Kind, a.Subject}, &a)
 }
 
+// endBeforeLoad are the kinds of conditions whose end may be seen before the open alerts are
+// loaded.
+var endBeforeLoad = []string{engine.AlertReloadFailed, engine.AlertConnectionHeld, engine.AlertSecretsFailing}
+
 // AlertOver reports that a condition is over. It costs nothing where none is open. The
 // conditions that end before the open alerts are loaded are always noted.
 func (m *Monitor) AlertOver(kind, subject string) {
-	if m.some.Load() > 0 || kind == engine.AlertReloadFailed || kind == engine.AlertConnectionHeld {
+	if m.some.Load() > 0 || slices.Contains(endBeforeLoad, kind) {
 		m.report(key{kind, subject}, nil)
 	}
 }

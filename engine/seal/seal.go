@@ -105,8 +105,13 @@ func (r *Ring) Mark(text string) (string, error) {
 }
 
 // Key derives a key of 32 bytes for a purpose, always the same one.
-func (r *Ring) Key(purpose string) ([]byte, error) {
-	k, err := r.get(true)
+func (r *Ring) Key(purpose string) ([]byte, error) { return r.derived(purpose, true) }
+
+// Existing is Key that makes no key where there is none: ErrNoKey is wrapped.
+func (r *Ring) Existing(purpose string) ([]byte, error) { return r.derived(purpose, false) }
+
+func (r *Ring) derived(purpose string, create bool) ([]byte, error) {
+	k, err := r.get(create)
 	if err != nil {
 		return nil, err
 	}

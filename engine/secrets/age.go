@@ -1,0 +1,92 @@
+package secrets
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"filippo.io/age"
+	"github.com/hookloom/hookloom/engine/seal"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// agePurpose names what the identity of secrets.age is derived for.
+const agePurpose = "secrets.age"
+
+// identity is the X25519 identity of secrets.age: HKDF-SHA-256 of the project's key. The
+// same key gives the same identity, and nothing else needs to be kept.
+func identity(keys *seal.Ring, create bool) (*age.X25519Identity, error) {
+	derive := keys.Existing
+	if create {
+		derive = keys.Key
+	}
+	b, err := derive(agePurpose)
+	if err != nil {
+		return nil, err
+	}
+	return age.ParseX25519Identity(bech32("AGE-SECRET-KEY-", b))
+}
+
+// Decrypt gives the text of an age file that Encrypt made.
+func Decrypt(keys *seal.Ring, file []byte) ([]byte, error) {
+	id, err := identity(keys, false)
+	if err != nil {
+		return nil, err
+	}
+	r, err := age.Decrypt(bytes.NewReader(file), id)
+	if err == nil {
+		var text []byte
+		if text, err = io.ReadAll(io.LimitReader(r, maxEnvFile+1)); err == nil && len(text) <= maxEnvFile {
+			return text, nil
+		}
+	}
+	var no *age.NoIdentityMatchError
+	if errors.As(err, &no) {
+		return nil, fmt.Errorf("it was encrypted with another key; %w", seal.ErrNoKey)
+	}
+	return nil, errors.New("it is damaged, or no file of age")
+}
+
+// Encrypt gives the age file of a text, for the project's key alone. A key is made where
+// there is none.
+func Encrypt(keys *seal.Ring, text []byte) ([]byte, error) {
+	id, err := identity(keys, true)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	w, err := age.Encrypt(&out, id.Recipient())
+	if err == nil {
+		_, err = w.Write(text)
+		err = errors.Join(err, w.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encrypting: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// readAge reads secrets.age, which is written as .env is.
+func (s *Set) readAge() (map[string]string, *Failure) {
+	fail := func(problem, advice string) (map[string]string, *Failure) {
+		return nil, &Failure{Source: workflows.SecretFileName, Problem: problem, Advice: advice}
+	}
+	file, _, err := readBounded(filepath.Join(s.o.Dir, workflows.SecretFileName), maxEnvFile)
+	if err != nil {
+		return fail("it cannot be read: "+err.Error(), "let the server's user read it")
+	}
+	text, err := Decrypt(s.keys, file)
+	switch {
+	case errors.Is(err, seal.ErrNoKey):
+		return fail(err.Error(), "put back "+seal.FileName+" of the project, or set "+seal.EnvName+" to the same key")
+	case err != nil:
+		return fail(err.Error(), "restore the file, from version control or a backup")
+	}
+	values, err := workflows.ReadEnv(text)
+	if err != nil {
+		return fail("its text cannot be read", "hookloom secrets edit shows the line")
+	}
+	return values, nil
+}

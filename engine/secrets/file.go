@@ -1,0 +1,83 @@
+package secrets
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/hookloom/hookloom/engine/seal"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// ErrChanged means that secrets.age is no longer what a change was made of.
+var ErrChanged = errors.New(workflows.SecretFileName + " was changed by somebody else meanwhile: try again")
+
+// ReadFile gives the text of secrets.age in dir, and the file as it is, for WriteFile. Both
+// are empty where there is none.
+func ReadFile(dir string) (text, file []byte, err error) {
+	file, _, err = readBounded(filepath.Join(dir, workflows.SecretFileName), maxEnvFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", workflows.SecretFileName, err)
+	}
+	if text, err = Decrypt(seal.New(dir), file); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", workflows.SecretFileName, err)
+	}
+	return text, file, nil
+}
+
+// WriteFile encrypts a text into secrets.age of dir, unless the file is not the one that
+// the text was made of. A crash leaves the old file whole.
+func WriteFile(dir string, text, before []byte) (err error) {
+	if _, err := workflows.ReadEnv(text); err != nil {
+		return err
+	}
+	if len(text) > maxEnvFile/2 {
+		return fmt.Errorf("%s would be larger than %s", workflows.SecretFileName, workflows.SizeText(maxEnvFile/2))
+	}
+	file, err := Encrypt(seal.New(dir), text)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, workflows.SecretFileName)
+	temp, err := os.CreateTemp(dir, workflows.SecretFileName+".*") // 0600
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", workflows.SecretFileName, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temp.Name()))
+		}
+	}()
+	_, err = temp.Write(file)
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", workflows.SecretFileName, err)
+	}
+	now, _, err := readBounded(path, maxEnvFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || !bytes.Equal(now, before) {
+		return ErrChanged
+	}
+	if err = os.Rename(temp.Name(), path); err != nil {
+		return fmt.Errorf("writing %s: %w", workflows.SecretFileName, err)
+	}
+	return nil
+}
+
+// FileNames lists the names in secrets.age; none where it cannot be read, which Failures
+// tells.
+func (s *Set) FileNames() []string {
+	if !exists(filepath.Join(s.o.Dir, workflows.SecretFileName)) {
+		return nil
+	}
+	values, _ := s.ask("age", s.readAge)
+	var out []string
+	for n := range values {
+		out = append(out, n)
+	}
+	return out
+}

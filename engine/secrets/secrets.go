@@ -1,0 +1,296 @@
+package secrets
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hookloom/hookloom/engine/seal"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+const (
+	// maxFile is the largest file of one secret, and maxEnvFile of many, in bytes.
+	maxFile    = 64 << 10
+	maxEnvFile = 1 << 20
+	// runSecrets is where Docker and Podman mount secrets.
+	runSecrets = "/run/secrets"
+)
+
+// Options are what secrets are found by.
+type Options struct {
+	// Dir is the project's folder.
+	Dir string
+	// Sources are those that hookloom.yaml names.
+	Sources workflows.SecretSources
+	// Before is what was in force before, whose values count where a source fails; nil for
+	// none.
+	Before *Set
+}
+
+// Failure is a source that cannot be read. Its text holds no secret.
+type Failure struct {
+	// Source is such as secrets.age; Problem is what is wrong with it and Advice what to do.
+	Source, Problem, Advice string
+	// Kept tells that the values that it gave before are in use.
+	Kept bool
+}
+
+// Error implements error.
+func (f *Failure) Error() string { return f.Source + ": " + f.Problem }
+
+// Found is what is known of a secret.
+type Found struct {
+	Name, Value string
+	// Source is where the value comes from; empty when there is none.
+	Source string
+	// Asked are the sources that were asked, in their order.
+	Asked []string
+	// Failure is why the search ended without a value.
+	Failure *Failure
+}
+
+// Set gives the values of secrets. Its methods may be called by several goroutines.
+type Set struct {
+	o    Options
+	keys *seal.Ring
+	// env is what .env holds; mode are its permissions, 0 when it is not there; expanded
+	// the names whose value there holds a $ that was taken for a variable.
+	env      map[string]string
+	mode     fs.FileMode
+	expanded []string
+	// last is what sources gave in the sets before, by key.
+	last map[string]map[string]string
+
+	mu sync.Mutex
+	// answers are those of sources that were asked, by key.
+	answers map[string]*answer
+}
+
+// answer is what a source gives. done is closed when the rest is there.
+type answer struct {
+	done    chan struct{}
+	values  map[string]string
+	failure *Failure
+}
+
+// source is one place where a secret may be.
+type source struct {
+	name string
+	// slow tells that asking takes a while: it starts a program or calls a server.
+	slow bool
+	get  func(ctx context.Context) (string, *Failure)
+}
+
+// Load reads .env; the other sources are read when a secret is looked up.
+func Load(o Options) (*Set, error) {
+	s := &Set{o: o, keys: seal.New(o.Dir), env: map[string]string{}, last: o.Before.good(), answers: map[string]*answer{}}
+	path := filepath.Join(o.Dir, workflows.EnvFileName)
+	b, info, err := readBounded(path, maxEnvFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading secrets: %s: %w", workflows.EnvFileName, err)
+	}
+	if s.env, err = workflows.ReadEnv(b); err != nil {
+		return nil, err
+	}
+	s.mode, s.expanded = info.Mode().Perm(), workflows.ExpandedEnv(b, s.env)
+	return s, nil
+}
+
+// good gives what sources have given, for the set that follows.
+func (s *Set) good() map[string]map[string]string {
+	if s == nil {
+		return nil
+	}
+	out := maps.Clone(s.last)
+	if out == nil {
+		out = map[string]map[string]string{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, a := range s.answers {
+		select {
+		case <-a.done:
+			if a.failure == nil && !strings.HasPrefix(key, loginKey) {
+				out[key] = a.values
+			}
+		default:
+		}
+	}
+	return out
+}
+
+// Sources are those of hookloom.yaml by which the secrets are found.
+func (s *Set) Sources() workflows.SecretSources { return s.o.Sources }
+
+// EnvFileMode gives the permissions of .env; ok is false when there is no such file.
+func (s *Set) EnvFileMode() (mode fs.FileMode, ok bool) { return s.mode, s.mode != 0 }
+
+// Expanded tells that a secret has its value from .env, where a $ of it was taken for a
+// variable.
+func (s *Set) Expanded(name string) bool {
+	return os.Getenv(name) == "" && os.Getenv(name+"_FILE") == "" && slices.Contains(s.expanded, name)
+}
+
+// Slow tells whether there are sources that start a program or call a server.
+func (s *Set) Slow() bool {
+	for _, x := range s.o.Sources.Names {
+		if x.Command != nil || x.Vault != nil {
+			return true
+		}
+	}
+	return s.o.Sources.Command != nil || s.o.Sources.Vault != nil
+}
+
+// Lookup gives a secret's value; an empty one counts as not set, so that a verification
+// can never run with an empty key.
+func (s *Set) Lookup(name string) (string, bool) {
+	// Every source has its own time limit.
+	f := s.Find(context.Background(), name)
+	return f.Value, f.Value != ""
+}
+
+// IsSet tells whether Lookup would find a value.
+func (s *Set) IsSet(name string) bool {
+	_, ok := s.Lookup(name)
+	return ok
+}
+
+// Known is Lookup without asking a source that starts a program or calls a server.
+func (s *Set) Known(name string) (string, bool) {
+	f, _ := s.find(context.Background(), name, true, "")
+	return f.Value, f.Value != ""
+}
+
+// MayBeSet is IsSet without asking a source that starts a program or calls a server:
+// what such a one may know counts as set.
+func (s *Set) MayBeSet(name string) bool {
+	f, skipped := s.find(context.Background(), name, true, "")
+	return f.Value != "" || skipped
+}
+
+// Find looks for a secret in every source, in their order.
+func (s *Set) Find(ctx context.Context, name string) Found {
+	f, _ := s.find(ctx, name, false, "")
+	return f
+}
+
+// find is Find. With quick it ends before a slow source that was not asked yet, and skipped
+// tells so; it also ends before the source named until.
+func (s *Set) find(ctx context.Context, name string, quick bool, until string) (f Found, skipped bool) {
+	f.Name = name
+	for _, src := range s.sources(name) {
+		if src.name == until {
+			return f, false
+		}
+		if quick && src.slow {
+			return f, true
+		}
+		f.Asked = append(f.Asked, src.name)
+		v, failure := src.get(ctx)
+		if v != "" {
+			f.Value, f.Source, f.Failure = v, src.name, nil
+			return f, false
+		}
+		if failure != nil && (f.Failure == nil || !failure.Kept) {
+			f.Failure = failure
+		}
+		if failure != nil && !failure.Kept { // one that is kept did not have it before
+			return f, false
+		}
+	}
+	return f, false
+}
+
+// parallelAsks bounds the programs and requests that Ask has under way.
+const parallelAsks = 4
+
+// Ask looks secrets up, several at once, so that Lookup has them at hand.
+func (s *Set) Ask(ctx context.Context, names []string) {
+	if !s.Slow() {
+		return
+	}
+	var all sync.WaitGroup
+	free := make(chan struct{}, parallelAsks)
+	for _, n := range names {
+		free <- struct{}{}
+		all.Go(func() {
+			defer func() { <-free }()
+			s.Find(ctx, n)
+		})
+	}
+	all.Wait()
+}
+
+// Failures lists the sources that could not be read, by name.
+func (s *Set) Failures() []Failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Failure
+	seen := map[string]bool{}
+	for _, key := range slices.Sorted(maps.Keys(s.answers)) {
+		a := s.answers[key]
+		select {
+		case <-a.done:
+			if a.failure != nil && !seen[a.failure.Error()] {
+				seen[a.failure.Error()] = true
+				out = append(out, *a.failure)
+			}
+		default:
+		}
+	}
+	slices.SortFunc(out, func(a, b Failure) int { return cmp.Compare(a.Error(), b.Error()) })
+	return out
+}
+
+// ask asks a source once. When it fails, what it gave in the set before is kept, and comes
+// with the failure.
+func (s *Set) ask(key string, get func() (map[string]string, *Failure)) (map[string]string, *Failure) {
+	s.mu.Lock()
+	a := s.answers[key]
+	first := a == nil
+	if first {
+		a = &answer{done: make(chan struct{})}
+		s.answers[key] = a
+	}
+	s.mu.Unlock()
+	if first {
+		defer close(a.done)
+		a.values, a.failure = get()
+		if last := s.last[key]; a.failure != nil && last != nil {
+			a.failure.Kept, a.values = true, last
+		}
+	} else {
+		<-a.done
+	}
+	return a.values, a.failure
+}
+
+// pick takes one value of what ask gave, or the failure.
+func pick(name string, values map[string]string, failure *Failure) (string, *Failure) {
+	if v := values[name]; v != "" {
+		return v, nil
+	}
+	return "", failure
+}
+
+// Explain says why a secret has no value, and what to do about it.
+func (s *Set) Explain(name string) (problem, hint string) {
+	f := s.Find(context.Background(), name)
+	if f.Failure != nil {
+		return fmt.Sprintf("secret %s is not set: %s", name, f.Failure), f.Failure.Advice
+	}
+	return fmt.Sprintf("secret %s is not set", name),
+		fmt.Sprintf("set it in the environment, in .env or with hookloom secrets set %s; asked were %s", name, strings.Join(f.Asked, ", "))
+}
