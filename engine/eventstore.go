@@ -37,10 +37,15 @@ type EventStore interface {
 	// and then, with what was counted since. Running twice counts twice.
 	UseSecrets(ctx context.Context, uses []SecretUse) error
 
-	// Inbox lists events that are acknowledged and not decided, oldest first: of the first
-	// limit of them those that are not known. It stops early when their bodies are large;
-	// whole reports that the inbox holds nothing else. Intake calls it.
-	Inbox(ctx context.Context, limit int, known func(EventID) bool) (events []*Event, whole bool, err error)
+	// ClaimInbox claims events that are acknowledged and not decided, and returns them, oldest
+	// first: of the first limit of them those that working does not name and no other owner
+	// has. What the owner of the store has accepted since it was opened belongs to it, so
+	// that an event is not claimed while it is accepted and decided at once. working names
+	// the events that the owner is deciding; its other claims are given back first, and may be
+	// returned again. It stops early when their bodies are large; whole reports that the inbox
+	// holds nothing else for this owner. A claim ends when the event is decided. The
+	// intake calls it. It may run twice.
+	ClaimInbox(ctx context.Context, owner Owner, limit int, working func(EventID) bool) (events []*Event, whole bool, err error)
 	// Match records, in order, what every workflow decided about events, with the runs that
 	// begin and the waiting runs that the events wake or end, all or none. The events leave
 	// the inbox. It may run twice: of an event that has left the inbox nothing is changed,

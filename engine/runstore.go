@@ -12,18 +12,21 @@ import (
 // due.go, load.go, loop.go, wait.go, call.go, ending.go, gather.go, values.go, pin.go.
 type RunStore interface {
 	// Recover is called once when the engine starts, before any other run method: runs that
-	// were at work are queued again with one crash more, their open attempts become unknown,
-	// and what a clock that was set back made wait too long is moved. It returns how many
+	// were at work for owners that are gone are queued again with one crash more, their open
+	// attempts become unknown, and what a clock that was set back made wait too long is moved. It returns how many
 	// runs were at work. Running twice changes nothing more.
 	Recover(ctx context.Context, now time.Time) (int, error)
-	// Due lists queued and waiting runs whose time has come, oldest first, and when the
-	// next one after them is due, zero for none. Suspects are not among them. The runner
-	// calls it.
-	Due(ctx context.Context, now time.Time, limit int) (ids []RunID, next time.Time, err error)
+	// ClaimDue claims queued and waiting runs whose time has come and which no other owner
+	// has, oldest first, and returns them, with when the next one after them is due, zero for
+	// none. Suspects are not among them. A claim ends when the run is taken up (Take). What
+	// an owner has claimed and not taken up is given back by its next call, which may return
+	// it again. The runner calls it. It may run twice.
+	ClaimDue(ctx context.Context, owner Owner, now time.Time, limit int) (ids []RunID, next time.Time, err error)
 	// Suspects lists the queued runs that SuspectCrashes starts have found at work, and
 	// apart from them those that more have. The engine asks once, after Recover.
 	Suspects(ctx context.Context) (few, alone []RunID, err error)
-	// Take marks a due run as running and loads it with all it needs. It returns ErrStale
+	// Take marks a due run as running and loads it with all it needs. It needs no claim: of
+	// two calls one gets the run. It returns ErrStale
 	// when the run is at work, has ended, or its rate does not let it start yet; the run then
 	// has the time at which it may.
 	Take(ctx context.Context, id RunID) (*LoadedRun, error)

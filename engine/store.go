@@ -28,6 +28,9 @@ type Store interface {
 	// LastID is the largest id of an event, run or batch when the store was opened. New ids
 	// come after it.
 	LastID() int64
+	// Owner is the owner in whose name this opening of the store works: what it accepts is
+	// its own.
+	Owner() Owner
 	EventStore
 	RunStore
 	ControlStore

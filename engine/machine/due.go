@@ -87,7 +87,7 @@ func (rn *Runner) takeDue(ctx context.Context) error {
 	if !due {
 		return nil
 	}
-	ids, next, err := rn.store.Due(ctx, time.Now(), min(room, 256))
+	ids, next, err := rn.store.ClaimDue(ctx, rn.store.Owner(), time.Now(), min(room, 256))
 	if err != nil {
 		return rn.readError(ctx, fmt.Errorf("looking for due runs: %w", err))
 	}

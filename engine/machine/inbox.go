@@ -126,7 +126,7 @@ func (in *Intake) takeInbox(ctx context.Context) error {
 	}
 	// Those in work are still in the table, so as many more are asked for.
 	limit := room + known
-	events, whole, err := in.store.Inbox(ctx, limit, in.isMatching)
+	events, whole, err := in.store.ClaimInbox(ctx, in.store.Owner(), limit, in.isMatching)
 	if err != nil {
 		again, fatal := in.store.ReadError(ctx, fmt.Errorf("reading the inbox: %w", err))
 		if again {

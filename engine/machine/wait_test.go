@@ -318,8 +318,8 @@ func TestACancelledRunWaitsForNothing(t *testing.T) {
 // slowLook is a store whose list of due runs is old when it arrives.
 type slowLook struct{ engine.Store }
 
-func (s slowLook) Due(ctx context.Context, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
-	ids, next, err := s.Store.Due(ctx, now, limit)
+func (s slowLook) ClaimDue(ctx context.Context, owner engine.Owner, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
+	ids, next, err := s.Store.ClaimDue(ctx, owner, now, limit)
 	time.Sleep(20 * time.Millisecond)
 	return ids, next, err
 }

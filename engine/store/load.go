@@ -110,8 +110,8 @@ func (s *Store) event(ctx context.Context, id engine.EventID) (*engine.Event, er
 // inboxBytes bounds the bodies that one look at the inbox loads.
 const inboxBytes = 16 << 20
 
-// Inbox implements engine.Store.
-func (s *Store) Inbox(ctx context.Context, limit int, known func(engine.EventID) bool) (events []*engine.Event, whole bool, err error) {
+// inbox lists events that are not decided yet, without those that are known.
+func (s *Store) inbox(ctx context.Context, limit int, known func(engine.EventID) bool) (events []*engine.Event, whole bool, err error) {
 	seen, size := 0, 0
 	var ids []byte
 	var wanted []engine.EventID
@@ -187,10 +187,10 @@ func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events
 	return events, false, nil
 }
 
-// Due implements engine.Store.
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
+// due lists runs whose time has come, without those that are claimed already.
+func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(engine.RunID) bool) ([]engine.RunID, time.Time, error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+
-		` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at LIMIT ?`, engine.SuspectCrashes, limit+1)
+		` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at`, engine.SuspectCrashes)
 	if err != nil {
 		return nil, time.Time{}, classify(err)
 	}
@@ -201,6 +201,9 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Run
 		var due number
 		if err := rows.Scan(&id, &due); err != nil {
 			return nil, time.Time{}, classify(err)
+		}
+		if claimed(engine.RunID(id)) {
+			continue
 		}
 		if int64(due) > now.UnixMilli() || len(ids) == limit {
 			return ids, fromMillis(int64(due)), classify(rows.Err())

@@ -21,8 +21,11 @@ func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.LoadedRun, e
 		taken, err = t.take(int64(id), time.Now())
 		return err
 	})
-	if err == nil && !taken {
-		err = engine.ErrStale
+	if err == nil {
+		s.claims.taken(id)
+		if !taken {
+			err = engine.ErrStale
+		}
 	}
 	if err != nil {
 		return nil, err

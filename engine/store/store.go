@@ -67,6 +67,7 @@ type Store struct {
 	readers  *sql.DB
 	instance string
 	lastID   int64
+	claims   *claims
 	// quarantine accounts for refused deliveries.
 	quarantine quarantine
 }
@@ -109,7 +110,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database path: %w", err)
 	}
-	s := &Store{path: abs, o: o}
+	s := &Store{path: abs, o: o, claims: newClaims()}
 	if s.lock, err = takeLock(ctx, abs, o.Verb); err != nil {
 		return nil, err
 	}

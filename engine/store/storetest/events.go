@@ -97,11 +97,11 @@ func theInboxIsInOrder(t *testing.T, s Opened) {
 	for _, n := range []int64{3, 1, 2} {
 		accept(t, s, event(n), delivery("a", fmt.Sprint(n)))
 	}
-	list, whole, err := s.Inbox(t.Context(), 10, func(id engine.EventID) bool { return id == event(2) })
+	list, whole, err := s.ClaimInbox(t.Context(), s.Owner(), 10, func(id engine.EventID) bool { return id == event(2) })
 	if err != nil || !whole || len(list) != 2 || list[0].ID != event(1) || list[1].ID != event(3) {
 		t.Errorf("%v %v %v", list, whole, err)
 	}
-	if _, whole, err = s.Inbox(t.Context(), 2, func(engine.EventID) bool { return false }); err != nil || whole {
+	if _, whole, err = s.ClaimInbox(t.Context(), s.Owner(), 2, func(engine.EventID) bool { return false }); err != nil || whole {
 		t.Errorf("two of three are the whole: %v", err)
 	}
 }
@@ -110,7 +110,7 @@ func unsubscribedIsDecided(t *testing.T, s Opened) {
 	d := delivery("a", "k")
 	d.Unsubscribed = true
 	accept(t, s, event(1), d)
-	if list, _, err := s.Inbox(t.Context(), 10, func(engine.EventID) bool { return false }); err != nil || len(list) != 0 {
+	if list, _, err := s.ClaimInbox(t.Context(), s.Owner(), 10, func(engine.EventID) bool { return false }); err != nil || len(list) != 0 {
 		t.Errorf("%v %v", list, err)
 	}
 }
@@ -209,7 +209,7 @@ var decisions = []test{
 
 func undecided(t testing.TB, s Opened) (ids []engine.EventID) {
 	t.Helper()
-	list, _, err := s.Inbox(t.Context(), 100, func(engine.EventID) bool { return false })
+	list, _, err := s.ClaimInbox(t.Context(), s.Owner(), 100, func(engine.EventID) bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}

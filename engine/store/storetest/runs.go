@@ -80,11 +80,12 @@ func dueInOrder(t *testing.T, s Opened) {
 		put(t, s, running(t, s, n), until, plan.Wait{Kind: plan.WaitSleep, Until: until})
 	}
 	put(t, s, running(t, s, 5), time.Time{}, plan.Wait{Kind: plan.WaitApproval, Approval: "?"})
-	ids, next, err := s.Due(t.Context(), at.Add(10*time.Second), 100)
+	ids, next, err := s.ClaimDue(t.Context(), s.Owner(), at.Add(10*time.Second), 100)
 	if err != nil || !slices.Equal(ids, []engine.RunID{run(2), run(3), run(1)}) || !next.Equal(at.Add(time.Minute)) {
 		t.Errorf("%v %v %v", ids, next, err)
 	}
-	if ids, next, err = s.Due(t.Context(), at.Add(10*time.Second), 2); err != nil || len(ids) != 2 || !next.Equal(at.Add(3*time.Second)) {
+	ids, next, err = s.ClaimDue(t.Context(), s.Owner(), at.Add(10*time.Second), 2)
+	if err != nil || len(ids) != 2 || !next.Equal(at.Add(3*time.Second)) {
 		t.Errorf("two at most: %v %v %v", ids, next, err)
 	}
 	if ids := due(t, s, at.AddDate(200, 0, 0)); slices.Contains(ids, run(5)) {

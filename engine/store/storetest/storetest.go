@@ -48,6 +48,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Open) {
 			}
 		})
 	}
+	t.Run("claims", func(t *testing.T) { claims(t, fresh) })
 	t.Run("faults", func(t *testing.T) { faults(t, fresh) })
 }
 
@@ -172,7 +173,7 @@ func status(t testing.TB, s Opened, id engine.RunID) *engine.Run {
 // due lists the runs that are due at a moment.
 func due(t testing.TB, s Opened, now time.Time) []engine.RunID {
 	t.Helper()
-	ids, _, err := s.Due(t.Context(), now, 100)
+	ids, _, err := s.ClaimDue(t.Context(), s.Owner(), now, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

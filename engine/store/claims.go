@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file claims events and runs for owners. The file belongs to one process, so that
+// claims are memory: no row is written for them, and none is left by an owner that is gone.
+
+// claims are the events and runs that owners have claimed last.
+type claims struct {
+	// own is the owner of this opening: events that are accepted in it are its own.
+	own engine.Owner
+	// asking is held by one call that claims at a time, so that no two read the same rows.
+	asking sync.Mutex
+	mu     sync.Mutex
+	// events and runs are guarded by mu. They hold what each owner's last calls returned, so
+	// that they stay as small as what is asked for.
+	events map[engine.EventID]engine.Owner
+	runs   map[engine.RunID]engine.Owner
+}
+
+func newClaims() *claims {
+	return &claims{own: engine.Owner(rand.Text()), events: map[engine.EventID]engine.Owner{}, runs: map[engine.RunID]engine.Owner{}}
+}
+
+// giveBack drops the claims of an owner that hold does not keep, and counts those of others.
+func giveBack[ID comparable](c *claims, of map[ID]engine.Owner, owner engine.Owner, hold func(ID) bool) (others int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, o := range of {
+		if o != owner {
+			others++
+		} else if !hold(id) {
+			delete(of, id)
+		}
+	}
+	return others
+}
+
+// Owner implements engine.Store.
+func (s *Store) Owner() engine.Owner { return s.claims.own }
+
+// ClaimInbox implements engine.Store.
+func (s *Store) ClaimInbox(ctx context.Context, owner engine.Owner, limit int, working func(engine.EventID) bool) (events []*engine.Event,
+	whole bool, err error) {
+	c := s.claims
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	limit += giveBack(c, c.events, owner, working)
+	events, whole, err = s.inbox(ctx, limit, func(id engine.EventID) bool {
+		c.mu.Lock()
+		holder, claimed := c.events[id]
+		c.mu.Unlock()
+		if !claimed && int64(id) > s.lastID {
+			holder, claimed = c.own, true // it was accepted in this opening
+		}
+		return claimed && holder != owner || working(id)
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ev := range events {
+		c.events[ev.ID] = owner
+	}
+	return events, whole, err
+}
+
+// ClaimDue implements engine.Store.
+func (s *Store) ClaimDue(ctx context.Context, owner engine.Owner, now time.Time, limit int) ([]engine.RunID, time.Time, error) {
+	c := s.claims
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	giveBack(c, c.runs, owner, func(engine.RunID) bool { return false })
+	ids, next, err := s.due(ctx, now, limit, func(id engine.RunID) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_, claimed := c.runs[id]
+		return claimed
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		c.runs[id] = owner
+	}
+	return ids, next, err
+}
+
+// taken ends the claim of a run that is at work now, or cannot be.
+func (c *claims) taken(id engine.RunID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.runs, id)
+}
