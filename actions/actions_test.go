@@ -27,9 +27,12 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
+// theCatalog is read once: tests ask for it often, and change none of it.
+var theCatalog = sync.OnceValues(actions.Catalog)
+
 func catalog(t testing.TB) map[string]*workflows.ActionSpec {
 	t.Helper()
-	c, err := actions.Catalog()
+	c, err := theCatalog()
 	if err != nil {
 		t.Fatal(err)
 	}

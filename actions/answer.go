@@ -28,7 +28,24 @@ func (k *call) answer(r *reply) (any, error) {
 	if k.action.Output == nil || k.tolerated(r.status) {
 		return r.names(), nil
 	}
-	return k.output(k.action.Output, r, env)
+	out, err := k.output(k.action.Output, r, env)
+	if err != nil {
+		return nil, err
+	}
+	return out, k.lacks(out, r, env)
+}
+
+// lacks is the error of an answer without what the action gives: some services answer 200 to
+// what they refuse. Of an output that is all of the answer, as imports write it, nothing that
+// must be there is: documents say of more fields that they are always there than are.
+func (k *call) lacks(out any, r *reply, env *expr.Env) error {
+	names, all := k.action.Returns.Missing(out)
+	if len(names) == 0 || !all && len(k.action.Output.Keys()) == 0 {
+		return nil
+	}
+	return &plan.Error{Code: "bad_answer", Status: r.status, Details: r.names(),
+		Message: fmt.Sprintf("the answer has no %s of the type that returns: declares%s (in the connector's file, %s? may be missing)",
+			strings.Join(names, ", "), k.reason(env), names[0])}
 }
 
 func (k *call) env(r *reply) *expr.Env {
@@ -130,7 +147,7 @@ func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *exp
 
 // reason is what the service says in its own words, behind a colon; "" for nothing.
 func (k *call) reason(env *expr.Env) string {
-	if k.connector.Errors.Message == nil {
+	if k.connector.Errors == nil || k.connector.Errors.Message == nil {
 		return ""
 	}
 	v, err := k.connector.Errors.Message.Eval(env)

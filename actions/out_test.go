@@ -156,7 +156,7 @@ func TestRetryAfterIsReadAsItIsMeant(t *testing.T) {
 // TestAConnectorSendsNullWhereItIsGiven, and leaves out inputs that were not given.
 func TestAConnectorSendsNullWhereItIsGiven(t *testing.T) {
 	x := newExchanged(t)
-	x.answer = `{"id": "1", "ok": true}`
+	x.answer = `{"id": "1", "ok": true, "updatedAt": "2026-05-01T10:00:00Z", "ts": "1", "channel": "c"}`
 	x.headers = map[string]string{"Content-Type": "application/json"}
 	conns := connections(t, "connections:\n  hubspot: {connector: hubspot, base_url: \""+x.URL+"\", token: \"${{ secrets.T }}\"}\n"+
 		"  slack: {connector: slack, base_url: \""+x.URL+"\", token: \"${{ secrets.T }}\"}\n")

@@ -147,6 +147,47 @@ func (t *DataType) Check(at string, v any) string {
 	return ""
 }
 
+// Missing names the fields that must be there and are not, or that hold a list or an object
+// in place of a plain value, or the other way round. all tells that none is as it must be.
+func (t *DataType) Missing(v any) (names []string, all bool) {
+	if t == nil || t.Kind != "object" {
+		return nil, false
+	}
+	m, isMap := v.(map[string]any)
+	if !isMap && v != nil || v == nil && t.mayBeNil() {
+		return nil, false
+	}
+	must := 0
+	for _, f := range t.Fields {
+		x := m[f.Name]
+		if f.Type == nil || f.Type.Kind == "any" || x == nil && (f.Optional || f.Type.mayBeNil()) {
+			continue
+		}
+		if must++; x == nil || shapeOf(x) != f.Type.shape() {
+			names = append(names, f.Name)
+		}
+	}
+	return names, len(names) == must
+}
+
+// shape is list, object, or "" for a plain value.
+func (t *DataType) shape() string {
+	if t.Kind == "list" || t.Kind == "object" {
+		return t.Kind
+	}
+	return ""
+}
+
+func shapeOf(v any) string {
+	switch v.(type) {
+	case []any:
+		return "list"
+	case map[string]any:
+		return "object"
+	}
+	return ""
+}
+
 // mayBeNil tells that nothing of an object is certain: an action that finds it may find
 // none.
 func (t *DataType) mayBeNil() bool {

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -171,6 +172,9 @@ func number(v any) any {
 	case int:
 		return x
 	case float64:
+		if math.Abs(x) >= 1<<63 { // no integer of 64 bits is beyond it
+			return nil
+		}
 		return x
 	}
 	return nil

@@ -1,0 +1,502 @@
+package actions_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/actions/auth"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// This file holds every action of the catalog to one contract: whatever the other side does,
+// an attempt ends within its timeout, with an error that says rightly whether another one
+// could help, keeps no secret, and reads no more than it may. A new connector is tested
+// without a change here; a new built-in action that reaches a host needs a call in
+// nativeCalls.
+
+// hostileSecret is every credential in these tests.
+const hostileSecret = "k9Q/v3x+7Zp=m2~w8R"
+
+// endlessMost is how many bytes an action may take of an answer without end: those of a list
+// of pages, and what the network holds.
+const endlessMost = 40 << 20
+
+// hostile is what the other side does with a request.
+type hostile struct {
+	name string
+	// serve answers; nil takes the connection and does what raw says.
+	serve func(h *hostileServer, w http.ResponseWriter, r *http.Request)
+	// timeout is that of the attempt.
+	timeout time.Duration
+	// codes are those that the error may have; none when the attempt may succeed. retry is
+	// whether another attempt may help.
+	codes []string
+	retry bool
+	// cut tells that the attempt may be ended by its timeout.
+	cut bool
+}
+
+type hostileServer struct {
+	*httptest.Server
+	valid *workflows.ExampleResponse
+	other string
+	wrote atomic.Int64
+}
+
+// hostileKinds are the ways of the other side. An action's own rules may give an error a code
+// of its own, so codes hold for those that have none.
+func hostileKinds() []hostile {
+	const long, short = 20 * time.Second, 150 * time.Millisecond
+	answer := func(status int, contentType, body string) func(*hostileServer, http.ResponseWriter, *http.Request) {
+		return func(_ *hostileServer, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	return []hostile{
+		{name: "429 with a wait", timeout: long, codes: []string{"http_status", "rate_limited"}, retry: true,
+			serve: func(_ *hostileServer, w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "7")
+				w.WriteHeader(http.StatusTooManyRequests)
+			}},
+		{name: "500", timeout: long, codes: []string{"http_status"}, retry: true, serve: answer(500, "application/json", `{"error":"down"}`)},
+		{name: "a page of a proxy", timeout: long, codes: []string{"http_status"}, retry: true,
+			serve: answer(502, "text/html", "<html>bad gateway")},
+		{name: "reset", timeout: long, codes: []string{"network"}, retry: true,
+			serve: func(_ *hostileServer, w http.ResponseWriter, _ *http.Request) { reset(w, "") }},
+		{name: "reset in the answer", timeout: long, codes: []string{"network"}, retry: true,
+			serve: func(_ *hostileServer, w http.ResponseWriter, _ *http.Request) {
+				reset(w, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{\"id\":")
+			}},
+		{name: "endless", timeout: long, codes: []string{"too_large"}, cut: true, serve: endless},
+		{name: "endless headers", timeout: long, codes: []string{"network"}, retry: true, cut: true, serve: endlessHeaders},
+		{name: "slow", timeout: short, cut: true, retry: true,
+			serve: func(_ *hostileServer, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+		{name: "drip", timeout: short, cut: true, retry: true, serve: drip},
+		{name: "redirect to a private address", timeout: long, codes: []string{"http_status", "address_not_allowed"},
+			serve: func(_ *hostileServer, w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
+				w.WriteHeader(http.StatusFound)
+			}},
+		{name: "redirect to another host", timeout: long, codes: []string{"http_status"},
+			serve: func(h *hostileServer, w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", h.other)
+				w.WriteHeader(http.StatusFound)
+			}},
+		{name: "secret in the answer", timeout: long, serve: echoed(200)},
+		{name: "secret in a refusal", timeout: long, codes: []string{"http_status"}, serve: echoed(400)},
+		{name: "200 with an error", timeout: long, codes: []string{"bad_answer", "refused"},
+			serve: answer(200, "application/json", `{"error":{"message":"no such thing"},"ok":false}`)},
+		{name: "JSON that is none", timeout: long, codes: []string{"bad_answer"}, serve: answer(200, "application/json", "<html>hello</html>")},
+		{name: "a page in place of data", timeout: long, codes: []string{"bad_answer"}, serve: answer(200, "text/html", "<html>sign in</html>")},
+		{name: "JSON cut short", timeout: long, codes: []string{"bad_answer"},
+			serve: answer(200, "application/json", `{"id":"51","list":[{"id":`)},
+		{name: "a byte order mark", timeout: long,
+			serve: func(h *hostileServer, w http.ResponseWriter, _ *http.Request) { h.example(w, "\ufeff") }},
+		{name: "as documented", timeout: long, serve: func(h *hostileServer, w http.ResponseWriter, _ *http.Request) { h.example(w, "") }},
+	}
+}
+
+// reset writes what is given and ends the connection with RST.
+func reset(w http.ResponseWriter, before string) {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	_, _ = io.WriteString(c, before)
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+// endless writes JSON for as long as somebody reads.
+func endless(h *hostileServer, w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if r.Method == http.MethodHead {
+		return // its answer has no body
+	}
+	block := bytes.Repeat([]byte(`"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",`), 700)
+	_, _ = io.WriteString(w, "[")
+	for r.Context().Err() == nil && h.wrote.Load() < 2*endlessMost {
+		n, err := w.Write(block)
+		if h.wrote.Add(int64(n)); err != nil {
+			return
+		}
+	}
+}
+
+// endlessHeaders writes header lines for as long as somebody reads.
+func endlessHeaders(h *hostileServer, w http.ResponseWriter, _ *http.Request) {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+	for h.wrote.Load() < 2*endlessMost {
+		n, err := fmt.Fprintf(c, "X-A: %s\r\n", strings.Repeat("a", 4000))
+		if h.wrote.Add(int64(n)); err != nil {
+			return
+		}
+	}
+}
+
+// drip writes a byte now and then.
+func drip(_ *hostileServer, w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	for r.Context().Err() == nil {
+		_, _ = io.WriteString(w, " ")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// secretForms are the forms in which an answer repeats a secret.
+func secretForms() []string {
+	s := hostileSecret
+	return []string{s, base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)),
+		hex.EncodeToString([]byte(s)), url.QueryEscape(s), url.PathEscape(s)}
+}
+
+// echoed answers with the request, and with the secret in every form.
+func echoed(status int) func(*hostileServer, http.ResponseWriter, *http.Request) {
+	return func(_ *hostileServer, w http.ResponseWriter, r *http.Request) {
+		forms := strings.Join(secretForms(), " ")
+		b, err := json.Marshal(map[string]any{"id": forms, "message": forms, "error": forms, "ok": true, "headers": r.Header,
+			"url": r.URL.String(), "link": "https://example.com/?token=" + url.QueryEscape(hostileSecret)})
+		if err != nil {
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Echo", url.QueryEscape(hostileSecret))
+		w.WriteHeader(status)
+		_, _ = w.Write(b)
+	}
+}
+
+// example answers as the action's own example has it.
+func (h *hostileServer) example(w http.ResponseWriter, before string) {
+	body, status := []byte(`{"id":"51"}`), 200
+	contentType := "application/json"
+	if h.valid != nil {
+		if h.valid.Status != 0 {
+			status = h.valid.Status
+		}
+		for k, v := range h.valid.Headers {
+			if w.Header().Set(k, v); strings.EqualFold(k, "Content-Type") {
+				contentType = v
+			}
+		}
+		if text, isText := h.valid.Body.(string); isText && !strings.Contains(contentType, "json") {
+			body = []byte(text)
+		} else if b, err := json.Marshal(h.valid.Body); err == nil {
+			body = b
+		}
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(append([]byte(before), body...))
+}
+
+// hostileCall is one action with inputs, aimed at a host.
+type hostileCall struct {
+	name string
+	with map[string]any
+	// config is hookloom.yaml.
+	config string
+	// loose tells that the action gives any answer of a status that it accepts.
+	loose bool
+	// connections are those of config; dir is the project's folder.
+	connections map[string]*workflows.Connection
+	dir         string
+}
+
+// nativeCalls are the calls of the built-in actions that reach a host by HTTP.
+func nativeCalls(base string) map[string]hostileCall {
+	secured := map[string]any{"url": base + "/a", "auth": map[string]any{"bearer": hostileSecret}, "redirects": 3}
+	out := map[string]hostileCall{}
+	for _, m := range []string{"request", "get", "post", "put", "patch", "delete", "head"} {
+		out["http/"+m] = hostileCall{with: maps.Clone(secured), loose: true}
+	}
+	out["webhook/send"] = hostileCall{loose: true,
+		with: map[string]any{"url": base + "/hook", "secret": hostileSecret, "body": map[string]any{"a": 1}}}
+	out["cloudevents/send"] = hostileCall{loose: true, with: map[string]any{"url": base + "/events", "type": "a.b", "source": "/shop",
+		"data": map[string]any{"a": 1}, "auth": map[string]any{"bearer": hostileSecret}}}
+	s3 := `connections: {s3: {access_key: "${{ secrets.A }}", secret_key: "${{ secrets.B }}", bucket: shop, endpoint: "` + base + `"}}`
+	out["s3/get"] = hostileCall{config: s3, loose: true, with: map[string]any{"key": "a"}}
+	out["s3/put"] = hostileCall{config: s3, with: map[string]any{"key": "a", "text": "x"}}
+	out["s3/list"] = hostileCall{config: s3, with: map[string]any{}}
+	return out
+}
+
+// elsewhere are the built-in actions that reach hosts in another way, with the tests that hold
+// them to the contract, and those that only name the host of what later steps send.
+var elsewhere = map[string]string{"email/send": "TestAHostileServerEndsTheAttempt", "sql/query": "TestAHostileDatabaseEndsTheAttempt",
+	"sql/exec": "TestAHostileDatabaseEndsTheAttempt", "s3/presign": "asks nobody"}
+
+// hostileCalls are the calls of all actions that reach a host by HTTP, aimed at a server.
+func hostileCalls(t *testing.T, base string) []hostileCall {
+	t.Helper()
+	native, executors := nativeCalls(base), actions.Executors(slog.New(slog.DiscardHandler), nil)
+	var out []hostileCall
+	cat := catalog(t)
+	for _, name := range slices.Sorted(maps.Keys(cat)) {
+		spec := cat[name]
+		if spec.Connector != nil {
+			c := hostileCall{name: name, with: maps.Clone(spec.Action.Call.With), loose: spec.Action.Output == nil}
+			if c.with == nil {
+				c.with = map[string]any{}
+			}
+			for _, in := range spec.Action.Inputs {
+				if in.Type == "file" {
+					c.with[in.Name] = "files/run_1/a.bin"
+				} else if c.with[in.Name] == nil && in.Required {
+					t.Errorf("%s: its example has no %s, so that it cannot be tried", name, in.Name)
+				}
+			}
+			c.config = connectorConfig(spec.Connector, base)
+			out = append(out, c)
+			continue
+		}
+		if _, reaches := executors[name].(engine.Destined); !reaches || elsewhere[name] != "" {
+			continue
+		}
+		c, known := native[name]
+		if !known {
+			t.Errorf("%s reaches a host, and nativeCalls has no call of it", name)
+			continue
+		}
+		c.name = name
+		out = append(out, c)
+	}
+	return out
+}
+
+// connectorConfig is a connection of a connector that leads to a server.
+func connectorConfig(k *workflows.Connector, base string) string {
+	var fields []string
+	for _, f := range k.Fields {
+		v := fmt.Sprintf("%q", "${{ secrets."+strings.ToUpper(f.Name)+" }}")
+		switch {
+		case f.Secret:
+		case f.Default != nil:
+			v = workflows.YAMLText(f.Default)
+		case len(f.Options) > 0:
+			v = workflows.YAMLText(f.Options[0])
+		case f.Type == "integer" || f.Type == "number":
+			v = "1"
+		}
+		fields = append(fields, f.Name+": "+v)
+	}
+	switch k.Auth.Kind() {
+	case "oauth2", "jwt_bearer", "aws_sigv4", "tls":
+		fields = append(fields, `auth: {bearer: "${{ secrets.TOKEN }}"}`)
+	}
+	return "connections: {" + k.Name + ": {" + strings.Join(append(fields, "base_url: "+base), ", ") + "}}"
+}
+
+// attempt makes one attempt, and gives what would be on record of it.
+func (c hostileCall) attempt(t *testing.T, kind hostile, log io.Writer) (record string, out any, err error, took time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), kind.timeout)
+	defer cancel()
+	masker := &redact.Redactor{}
+	masker.Set([]string{hostileSecret})
+	spec, doer := catalog(t)[c.name], c.name
+	if spec.Connector != nil {
+		doer = "connector"
+	}
+	began := time.Now()
+	all := actions.ExecutorsWith(slog.New(slog.NewTextHandler(log, nil)), masker.Text, auth.Fixed(hostileSecret))
+	out, err = all[doer].Do(ctx, engine.Input{
+		Spec: spec, With: maps.Clone(c.with), Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: c.connections,
+		Secret: func(string) (string, bool) { return hostileSecret, true }, Redact: masker.Text, Client: client(t, "127.0.0.1"),
+		Files: files.New(c.dir, 1<<20), MaxFile: 1 << 20, Dir: c.dir, Now: time.Now()})
+	took = time.Since(began)
+	kept := map[string]any{"output": out}
+	if err != nil {
+		e := failure(err)
+		kept["message"], kept["details"] = err.Error(), e.Details
+	}
+	b, merr := json.Marshal(kept)
+	if merr != nil {
+		t.Errorf("%s, %s: what is on record is no JSON: %v", c.name, kind.name, merr)
+	}
+	b, _ = masker.JSON(b)
+	return string(b), out, err, took
+}
+
+// TestEveryActionEndsWhateverItsHostDoes is the contract.
+func TestEveryActionEndsWhateverItsHostDoes(t *testing.T) {
+	var leaked atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if b, _ := io.ReadAll(r.Body); containsSecret(fmt.Sprint(r.URL, r.Header, string(b))) {
+			leaked.Add(1)
+		}
+	}))
+	defer other.Close()
+	examples := catalog(t)
+	calls := hostileCalls(t, "http://BASE")
+	if len(calls) < 15 {
+		t.Fatalf("only %d actions are tried", len(calls))
+	}
+	t.Run("actions", func(t *testing.T) {
+		places, tried := make(chan struct{}, 12), map[string]bool{}
+		for _, call := range calls {
+			service, _, _ := strings.Cut(call.name, "/")
+			if testing.Short() && tried[service] && examples[call.name].Connector != nil {
+				continue
+			}
+			tried[service] = true
+			t.Run(strings.ReplaceAll(call.name, "/", "."), func(t *testing.T) {
+				t.Parallel()
+				places <- struct{}{}
+				defer func() { <-places }()
+				call.meet(t, examples[call.name], other.URL+"/landing")
+			})
+		}
+	})
+	if n := leaked.Load(); n > 0 {
+		t.Errorf("%d requests took the credential to another host", n)
+	}
+}
+
+// meet makes one attempt against each kind of host.
+func (c hostileCall) meet(t *testing.T, spec *workflows.ActionSpec, other string) {
+	t.Helper()
+	h := &hostileServer{other: other}
+	if spec.Action != nil {
+		h.valid = spec.Action.Call.Response
+	}
+	var now atomic.Pointer[hostile]
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		now.Load().serve(h, w, r)
+	}))
+	defer h.Close()
+	defer h.CloseClientConnections()
+	c.config = strings.ReplaceAll(c.config, "http://BASE", h.URL)
+	c.with = maps.Clone(c.with)
+	for k, v := range c.with {
+		if s, isText := v.(string); isText {
+			c.with[k] = strings.ReplaceAll(s, "http://BASE", h.URL)
+		}
+	}
+	c.connections, c.dir = connections(t, c.config), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(c.dir, "files", "run_1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.dir, "files", "run_1", "a.bin"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range hostileKinds() {
+		now.Store(&kind)
+		h.wrote.Store(0)
+		c.check(t, kind, h)
+	}
+}
+
+func containsSecret(s string) bool {
+	return slices.ContainsFunc(secretForms(), func(form string) bool { return strings.Contains(s, form) })
+}
+
+// check makes the attempt and holds it to the contract.
+func (c hostileCall) check(t *testing.T, kind hostile, h *hostileServer) {
+	t.Helper()
+	var log bytes.Buffer
+	record, out, err, took := c.attempt(t, kind, &log)
+	if took > kind.timeout+2*time.Second {
+		t.Errorf("%s: it took %v", kind.name, took)
+	}
+	if containsSecret(record) || containsSecret(log.String()) {
+		t.Errorf("%s: the secret is on record: %s %s", kind.name, record, log.String())
+	}
+	if n := h.wrote.Load(); n > endlessMost {
+		t.Errorf("%s: it took %d bytes", kind.name, n)
+	}
+	e := failure(err)
+	head := c.name == "http/head"
+	switch {
+	case kind.cut && err != nil && (errors.Is(err, context.DeadlineExceeded) || e.Code == "network" || e.Code == "timeout"):
+		return // the machine makes it a timeout
+	case len(kind.codes) == 0 && (kind.name == "as documented" || kind.name == "a byte order mark"):
+		if err != nil && c.name != "s3/put" && c.name != "s3/list" {
+			t.Errorf("%s: it failed: %v", kind.name, err)
+		}
+		return
+	case len(kind.codes) == 0:
+		return
+	case err == nil && head, err == nil && kind.codes[0] == "bad_answer" && c.fits(t, out):
+		return // it takes such an answer
+	case err == nil && kind.name == "redirect to another host" && c.with["redirects"] != nil:
+		return // it followed, without what belongs to the first host
+	case err == nil:
+		t.Errorf("%s: it succeeded: %v", kind.name, out)
+	case e.Retryable != kind.retry:
+		t.Errorf("%s: retryable: %v: %v", kind.name, e.Retryable, err)
+	case !slices.Contains(kind.codes, e.Code) && !ownCode(catalog(t)[c.name], e.Code):
+		t.Errorf("%s: code %s: %v", kind.name, e.Code, err)
+	case kind.name == "429 with a wait" && e.RetryAfter != 7*time.Second:
+		t.Errorf("%s: it waits %v", kind.name, e.RetryAfter)
+	}
+}
+
+// fits tells that an output is one that the action declares. Built-in actions that give the
+// answer as it is take any.
+func (c hostileCall) fits(t *testing.T, out any) bool {
+	t.Helper()
+	if a := catalog(t)[c.name].Action; a != nil && a.Output != nil {
+		return a.Returns != nil && a.Returns.Check("output", out) == ""
+	}
+	return c.loose
+}
+
+// ownCode tells that a code is one of a connector's own rules.
+func ownCode(s *workflows.ActionSpec, code string) bool {
+	if s.Action == nil {
+		return false
+	}
+	for _, f := range s.Action.Fail {
+		if f.Code == code {
+			return true
+		}
+	}
+	if e := s.Connector.Errors; e != nil {
+		for _, list := range [][]workflows.ErrorRule{e.Wait, e.Retry, e.Permanent} {
+			for _, rule := range list {
+				if rule.Code == code {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
