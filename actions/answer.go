@@ -55,7 +55,7 @@ func (k *call) env(r *reply) *expr.Env {
 func (k *call) output(written *workflows.Value, r *reply, env *expr.Env) (any, error) {
 	out, err := written.Render(env, workflows.FillPlain)
 	if err != nil {
-		return nil, &plan.Error{Message: "the answer is not what the connector expects: " + err.Error(), Code: "bad_answer", Status: r.status,
+		return nil, &plan.Error{Message: "the response is not what the connector expects: " + err.Error(), Code: "bad_answer", Status: r.status,
 			Details: r.names()}
 	}
 	return out, nil

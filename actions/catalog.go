@@ -61,7 +61,7 @@ func Catalog() (map[string]*workflows.ActionSpec, error) {
 	out := map[string]*workflows.ActionSpec{}
 	for _, a := range table(nil, nil, nil) {
 		if out[a.spec.Name] != nil {
-			return nil, fmt.Errorf("action %s is there twice", a.spec.Name)
+			return nil, fmt.Errorf("action %s exists twice", a.spec.Name)
 		}
 		spec := a.spec
 		out[spec.Name] = &spec
@@ -81,7 +81,7 @@ func Catalog() (map[string]*workflows.ActionSpec, error) {
 		}
 		for _, s := range c.Specs() {
 			if out[s.Name] != nil {
-				return nil, fmt.Errorf("action %s is there twice", s.Name)
+				return nil, fmt.Errorf("action %s exists twice", s.Name)
 			}
 			out[s.Name] = s
 		}

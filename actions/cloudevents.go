@@ -18,15 +18,15 @@ import (
 var cloudEventsSpec = workflows.ActionSpec{Name: "cloudevents/send", Help: "sends an event as CloudEvents 1.0 over HTTP", SideEffects: true,
 	Example: map[string]any{"id": "hl_example", "status": 202, "body": nil, "duration_ms": 0},
 	Inputs: []workflows.ActionInput{
-		{Name: "url", Type: "string", Required: true, Help: "where to; a path when connection: has a base_url", Fill: workflows.FillURL},
+		{Name: "url", Type: "string", Required: true, Help: "the URL to call; a path if connection: has a base_url", Fill: workflows.FillURL},
 		{Name: "type", Type: "string", Required: true, Fill: workflows.FillNonempty, Help: "such as com.example.order.paid"},
-		{Name: "source", Type: "string", Required: true, Fill: workflows.FillNonempty, Help: "where it happened, such as /shop/eu"},
+		{Name: "source", Type: "string", Required: true, Fill: workflows.FillNonempty, Help: "the origin of the event, such as /shop/eu"},
 		{Name: "data", Type: "any", Help: "what happened"},
 		{Name: "id", Type: "string", Fill: workflows.FillNonempty, Help: "the same for every attempt by default"},
-		{Name: "subject", Type: "string", Help: "what it is about, such as order/A-1"},
-		{Name: "time", Type: "string", Help: "when it happened; when the run began by default"},
+		{Name: "subject", Type: "string", Help: "the subject of the event, such as order/A-1"},
+		{Name: "time", Type: "string", Help: "the time of the event; the start of the run by default"},
 		{Name: "dataschema", Type: "string", Help: "the URI of the schema of data"},
-		{Name: "extensions", Type: "object", Help: "further attributes; names of small letters and digits"},
+		{Name: "extensions", Type: "object", Help: "further attributes; names consist of lower-case letters and digits"},
 		{Name: "mode", Type: "string", Words: []string{"structured", "binary"},
 			Help: "structured by default: one JSON document; binary: attributes are ce-... headers, data is the body"},
 		{Name: "headers", Type: "object", Fill: workflows.FillNonempty, Help: "further headers"},
@@ -34,8 +34,8 @@ var cloudEventsSpec = workflows.ActionSpec{Name: "cloudevents/send", Help: "send
 		{Name: "connection", Type: "string", Help: "a connection of hookloom.yaml"},
 	},
 	Outputs: []workflows.ActionOutput{{Name: "id", Type: "string", Help: "the event's id"},
-		{Name: "status", Type: "integer", Help: "of the answer"},
-		{Name: "body", Type: "any", Help: "of the answer"}, {Name: "duration_ms", Type: "integer", Help: "how long it took"}},
+		{Name: "status", Type: "integer", Help: "of the response"},
+		{Name: "body", Type: "any", Help: "of the response"}, {Name: "duration_ms", Type: "integer", Help: "how long it took"}},
 	Usage: `- uses: cloudevents/send
   with:
     url: https://broker.example.com/events
@@ -111,7 +111,7 @@ func cloudAttributes(in engine.Input) (map[string]any, error) {
 		}
 	}
 	if _, err := time.Parse(time.RFC3339, value.Shown(out["time"])); err != nil {
-		return nil, plan.Permanent("invalid_input", "time %q is no time as RFC 3339 writes it: 2026-05-01T10:00:00Z",
+		return nil, plan.Permanent("invalid_input", "time %q is not an RFC 3339 time, such as 2026-05-01T10:00:00Z",
 			value.CutText(value.Shown(out["time"]), 40))
 	}
 	more, ok := in.With["extensions"].(map[string]any)
@@ -121,14 +121,14 @@ func cloudAttributes(in engine.Input) (map[string]any, error) {
 	for name, v := range more {
 		if name == "" || name == "data" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || out[name] != nil {
 			return nil, plan.Permanent("invalid_input",
-				"extensions: %q cannot be an attribute: names are of small letters and digits, and not those "+
-					"that events have anyway", clipName(value.CutText(name, 40)))
+				"extensions: %q cannot be an attribute: names consist of lower-case letters and digits, and are not those "+
+					"of the standard attributes", clipName(value.CutText(name, 40)))
 		}
 		switch v.(type) {
 		case string, bool, int:
 			out[name] = v
 		default:
-			return nil, plan.Permanent("invalid_input", "extensions: %s must be a text, a whole number, true or false", name)
+			return nil, plan.Permanent("invalid_input", "extensions: %s must be text, a whole number, true or false", name)
 		}
 	}
 	return out, nil

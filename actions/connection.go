@@ -66,7 +66,7 @@ func (c *connection) resolve(raw string, link bool, query any, style string) (st
 	if c.base != "" {
 		base, err := target(c.base)
 		if err != nil {
-			return "", plan.Permanent("invalid_connection", "connection %s: base_url is no http URL", c.name)
+			return "", plan.Permanent("invalid_connection", "connection %s: base_url is not an http URL", c.name)
 		}
 		if strings.HasPrefix(raw, "/") && !strings.HasPrefix(raw, "//") {
 			if whole := strings.TrimRight(base.String(), "/"); link {
@@ -96,7 +96,7 @@ func (c *connection) apply(o *order, source *auth.Source) error {
 	}
 	o.proof = source.For(auth.Connection{Name: c.name, Auth: c.auth, Env: c.env, Expired: c.expired})
 	if a := c.auth; source == nil && a != nil && (a.OAuth2 != nil || a.JWT != nil || a.SigV4 != nil || a.TLS != nil) {
-		return plan.Permanent("unsupported", "connection %s: auth %s works only in a server, which keeps its tokens", c.name, a.Kind())
+		return plan.Permanent("unsupported", "connection %s: auth %s works only in a server, which stores its tokens", c.name, a.Kind())
 	}
 	return applyAuth(o, c.auth, c.env, c.name)
 }

@@ -109,7 +109,7 @@ func TestConnection(ctx context.Context, p *workflows.Project, secret func(strin
 		if k == nil {
 			return "", plan.Permanent("untested", "connection %s has no test: add test: PATH, the path of a cheap GET", name)
 		}
-		return "its credential is ready; add test: PATH, the path of a cheap GET, to try it at the service", nil
+		return "its credential is ready; add test: PATH, the path of a cheap GET, to check it with the service", nil
 	}
 	in := engine.Input{Connections: p.Connections, Secret: secret, Client: client}
 	var k *workflows.Connector
@@ -134,7 +134,7 @@ func TestConnection(ctx context.Context, p *workflows.Project, secret func(strin
 		return "", err
 	}
 	if conn.expired.Says(r.status, r.names()) {
-		return "", plan.Permanent("http_status", "GET %s: the service does not take the credential (%d)", x.Test, r.status)
+		return "", plan.Permanent("http_status", "GET %s: the service rejected the credential (%d)", x.Test, r.status)
 	}
 	return fmt.Sprintf("GET %s answered %d", x.Test, r.status), judge(r, success)
 }

@@ -33,19 +33,19 @@ func TryExample(ctx context.Context, spec *workflows.ActionSpec) (problems []str
 		return nil, false, err
 	}
 	if answers.request == nil {
-		return []string{"the request cannot be made: " + failed.Error()}, true, nil
+		return []string{"the request cannot be created: " + failed.Error()}, true, nil
 	}
 	problems = answers.differs(e.Request, spec.Connector, answers.request)
 	switch {
 	case e.Response == nil:
 	case failed != nil:
-		problems = append(problems, "the answer is an error: "+failed.Error())
+		problems = append(problems, "the response is an error: "+failed.Error())
 	default:
 		if e.HasOutput && !same(e.Output, out) {
-			problems = append(problems, fmt.Sprintf("the output is %s, and the example has %s", shown(out), shown(e.Output)))
+			problems = append(problems, fmt.Sprintf("the output is %s, but the example has %s", shown(out), shown(e.Output)))
 		}
 		if p := spec.Action.Returns.Check("output", out); p != "" {
-			problems = append(problems, "the output does not fit returns: "+p)
+			problems = append(problems, "the output does not match returns: "+p)
 		}
 	}
 	return problems, true, nil
@@ -163,7 +163,7 @@ func (s *standIn) RoundTrip(r *http.Request) (*http.Response, error) {
 func (s *standIn) differs(want map[string]any, c *workflows.Connector, r *http.Request) []string {
 	var out []string
 	differ := func(what string, got, want any) {
-		out = append(out, fmt.Sprintf("%s is %s, and the example has %s", what, shown(got), shown(want)))
+		out = append(out, fmt.Sprintf("%s is %s, but the example has %s", what, shown(got), shown(want)))
 	}
 	if m, ok := want["method"].(string); ok && m != r.Method {
 		differ("method", r.Method, m)
@@ -192,7 +192,7 @@ func (s *standIn) differs(want map[string]any, c *workflows.Connector, r *http.R
 	if f, ok := want["form"].(map[string]any); ok {
 		form, err := url.ParseQuery(string(s.body))
 		if err != nil {
-			return append(out, "the body is no form")
+			return append(out, "the body is not a form")
 		}
 		for _, k := range slices.Sorted(maps.Keys(f)) {
 			if !slices.Equal(form[k], texts(f[k])) {

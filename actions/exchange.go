@@ -85,7 +85,7 @@ func setHeader(h http.Header, name string, v any) error {
 	}
 	canonical := http.CanonicalHeaderKey(name)
 	if reserved[canonical] {
-		return plan.Permanent("invalid_request", "header %s belongs to the transport and cannot be set", name)
+		return plan.Permanent("invalid_request", "header %s is set by the HTTP client and cannot be overridden", name)
 	}
 	if !validHeader(name, text) {
 		return plan.Permanent("invalid_request", "header %s holds a line break or another character that headers cannot carry", clipName(name))
@@ -97,7 +97,7 @@ func setHeader(h http.Header, name string, v any) error {
 // notEncoded tells why data cannot be sent as JSON.
 func notEncoded(what string, err error) error {
 	if errors.Is(err, value.ErrTooLarge) {
-		return plan.Permanent("too_large", "%s is too large to be sent as JSON: send less", what)
+		return plan.Permanent("too_large", "%s is too large to be sent as JSON: send less data", what)
 	}
 	return plan.Permanent("invalid_request", "%s: %v", what, err)
 }
@@ -188,7 +188,7 @@ func sendOnce(ctx context.Context, client *http.Client, o order) (*reply, error)
 	}
 	req, err := http.NewRequestWithContext(egress.WithSent(ctx, func() { sent.Store(true) }), o.method, o.url, body)
 	if err != nil {
-		return nil, plan.Permanent("invalid_request", "the request cannot be made: %v", errors.Join(err, body.Close()))
+		return nil, plan.Permanent("invalid_request", "the request cannot be created: %v", errors.Join(err, body.Close()))
 	}
 	// A blank that was written into a query would end the request line's target.
 	req.URL.RawQuery = strings.ReplaceAll(req.URL.RawQuery, " ", "%20")
@@ -313,10 +313,10 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 	}
 	if r.body, err = decode(resp.Header.Get("Content-Type"), o.parse, raw); err != nil {
 		if resp.StatusCode < 300 && errors.Is(err, value.ErrTooLarge) {
-			return nil, plan.Permanent("too_large", "the answer cannot be read as JSON: %v; ask for less, or take it as text with parse: text", err)
+			return nil, plan.Permanent("too_large", "the response cannot be read as JSON: %v; request less, or read it as text with parse: text", err)
 		}
 		if resp.StatusCode < 300 {
-			return nil, &plan.Error{Message: fmt.Sprintf("the answer cannot be read as JSON: %v (parse: text takes it as it is)", err),
+			return nil, &plan.Error{Message: fmt.Sprintf("the response cannot be read as JSON: %v (parse: text reads it as text)", err),
 				Code: "bad_answer", Status: resp.StatusCode}
 		}
 		r.body = strings.ToValidUTF8(string(raw), "\ufffd")
@@ -327,7 +327,9 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 // brokeOff is the error of an answer that ended too early: what was asked for may have
 // happened.
 func brokeOff(err error, status int) error {
-	return errors.Join(&plan.Error{Message: "the answer broke off: " + err.Error(), Code: "network", Status: status, Retryable: true},
+	return errors.Join(&plan.Error{
+		Message: "the connection broke before the end of the response: " + err.Error(), Code: "network", Status: status, Retryable: true,
+	},
 		engine.ErrUnanswered)
 }
 
@@ -386,16 +388,16 @@ func tooLarge(o order) error {
 	}
 	switch {
 	case o.limit >= most && o.maySave:
-		return plan.Permanent("too_large", "the answer is larger than %s, which is the most that a step's output can hold; save: true puts it "+
-			"into a file", workflows.SizeText(o.limit))
+		return plan.Permanent("too_large", "the response is larger than %s, the limit of a step's output; save: true writes it "+
+			"to a file", workflows.SizeText(o.limit))
 	case o.limit >= most || !o.mayAskMore:
-		return plan.Permanent("too_large", "the answer is larger than %s, which is the most that can be kept of one; ask for less",
+		return plan.Permanent("too_large", "the response is larger than %s, the limit for a saved response; request less",
 			workflows.SizeText(o.limit))
 	case o.maySave:
-		return plan.Permanent("too_large", "the answer is larger than %s; max_response: allows up to %s, and save: true puts larger ones "+
-			"into a file", workflows.SizeText(o.limit), workflows.SizeText(most))
+		return plan.Permanent("too_large", "the response is larger than %s; max_response: allows up to %s, and save: true writes larger ones "+
+			"to a file", workflows.SizeText(o.limit), workflows.SizeText(most))
 	}
-	return plan.Permanent("too_large", "the answer is larger than %s; max_response: allows up to %s", workflows.SizeText(o.limit),
+	return plan.Permanent("too_large", "the response is larger than %s; max_response: allows up to %s", workflows.SizeText(o.limit),
 		workflows.SizeText(most))
 }
 

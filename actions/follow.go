@@ -37,7 +37,7 @@ func followed(ctx context.Context, client *http.Client, o order, r *reply) (*rep
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return nil, errors.Join(&plan.Error{Message: "the operation was still at work when the step's time was over; raise timeout: of the step",
+			return nil, errors.Join(&plan.Error{Message: "the operation was still running when the step timed out; raise timeout: of the step",
 				Code: "timeout", Status: r.status, Retryable: true}, engine.ErrUnanswered)
 		}
 		look := o
@@ -71,15 +71,15 @@ func operationOf(o order, r *reply) (string, error) {
 	}
 	base, err := url.Parse(o.url)
 	if err != nil || raw == "" {
-		return "", plan.Permanent("bad_answer", "follow: the answer is 202 and has no Location that says where the result will be")
+		return "", plan.Permanent("bad_answer", "follow: the response is 202 but has no Location header for the result")
 	}
 	to, err := base.Parse(raw)
 	if err != nil || to.User != nil {
-		return "", plan.Permanent("bad_answer", "follow: the Location of the answer cannot be read")
+		return "", plan.Permanent("bad_answer", "follow: the Location header of the response is not a valid URL")
 	}
 	if origin(to) != origin(base) {
 		return "", plan.Permanent("bad_answer",
-			"follow: the result is at another origin, and the request's credential is not sent there; ask for it "+
+			"follow: the result is at another origin, where the request's credential is not sent; request it "+
 				"in a step of its own")
 	}
 	return to.String(), nil

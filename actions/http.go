@@ -27,10 +27,10 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 			method == "PUT" || method == "DELETE",
 		Example: map[string]any{"status": 200, "headers": map[string]any{}, "body": map[string]any{}, "url": "", "duration_ms": 0}}
 	s.Inputs = []workflows.ActionInput{
-		{Name: "url", Type: "string", Required: true, Help: "where to; a path when connection: has a base_url", Fill: workflows.FillURL},
+		{Name: "url", Type: "string", Required: true, Help: "the URL to call; a path if connection: has a base_url", Fill: workflows.FillURL},
 		{Name: "query", Type: "object", Help: "parameters added to the URL"},
 		{Name: "headers", Type: "object", Fill: workflows.FillNonempty},
-		{Name: "body", Type: "any", Help: "sent as JSON; a text that is a JSON object or list is sent as it is"},
+		{Name: "body", Type: "any", Help: "sent as JSON; a text that is a JSON object or list is sent unchanged"},
 		{Name: "form", Type: "object", Help: "sent as a form"},
 		{Name: "form_style", Type: "string", Words: formStyles, Help: "how form and query write lists and maps: a=1&a=2 and a[b]=1; a[]=1 and " +
 			"a[b]=1; JSON"},
@@ -38,7 +38,7 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 			Help: "sent as multipart/form-data: names to texts, or to parts {text, raw, body or file; filename, type}"},
 		{Name: "text", Type: "string", Help: "sent as plain text"},
 		{Name: "raw", Type: "string", Fill: workflows.FillBytes,
-			Help: "the bytes to send: base64 of them, or what fromBase64, fromBase64URL or " +
+			Help: "the bytes to send: base64 text, or the result of fromBase64, fromBase64URL or " +
 				"fromHex give"},
 		{Name: "raw_file", Type: "any", Help: "a file to send: its path, as a step with save: true gives it"},
 		{Name: "auth", Type: "object", Help: "one of {bearer: TOKEN}, {basic: {user, password}}, {header: {name, value}}, {query: " +
@@ -49,10 +49,10 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "parse", Type: "string", Words: []string{"auto", "json", "text", "base64"}},
 		{Name: "max_response", Type: "size", Help: "1MiB by default, at most 4MiB; with save: true, files.max_file of hookloom.yaml by default " +
 			"and at most"},
-		{Name: "save", Type: "boolean", Help: "true: the answer goes to a file, and the output has its path, size, sha256 and content_type in " +
+		{Name: "save", Type: "boolean", Help: "true: the response is written to a file; the output has its path, size, sha256 and content_type in " +
 			"place of body"},
-		{Name: "follow", Type: "boolean", Help: "true: an answer 202 is followed to the end of the operation: its Location is asked until the " +
-			"answer is another one, or the step's timeout is over"},
+		{Name: "follow", Type: "boolean", Help: "true: a 202 response is followed to the end of the operation: its Location is polled until the " +
+			"response changes or the step times out"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 	}
 	if method == "" {
@@ -245,7 +245,7 @@ func (a httpAction) content(o *order, in engine.Input) error {
 		}
 	}
 	if n > 1 {
-		return plan.Permanent("invalid_request", "body, form, multipart, text, raw and raw_file exclude each other")
+		return plan.Permanent("invalid_request", "body, form, multipart, text, raw and raw_file are mutually exclusive")
 	}
 	var err error
 	switch {
@@ -262,7 +262,7 @@ func (a httpAction) content(o *order, in engine.Input) error {
 		o.header.Set("Content-Type", "text/plain; charset=utf-8")
 	case with["raw"] != nil:
 		if o.body, err = base64.StdEncoding.DecodeString(value.Shown(with["raw"])); err != nil {
-			err = plan.Permanent("invalid_request", "raw is no base64")
+			err = plan.Permanent("invalid_request", "raw is not valid base64")
 		}
 		o.header.Set("Content-Type", "application/octet-stream")
 	case with["raw_file"] != nil:
@@ -324,7 +324,7 @@ func acceptance(v any) (func(int) bool, error) {
 			to, err = strconv.Atoi(strings.TrimSpace(hi))
 		}
 		if err != nil || from < 100 || to > 599 || to < from {
-			return nil, plan.Permanent("invalid_request", "accept: %q is no status; write 200, 404 or 200-299", s)
+			return nil, plan.Permanent("invalid_request", "accept: %q is not an HTTP status; write 200, 404 or 200-299", s)
 		}
 		spans = append(spans, span{from, to})
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-var logSpec = workflows.ActionSpec{Name: "log", Help: "a line in the server's log", Inputs: []workflows.ActionInput{
+var logSpec = workflows.ActionSpec{Name: "log", Help: "writes a line to the server's log", Inputs: []workflows.ActionInput{
 	{Name: "message", Type: "string", Required: true, Help: "the line"},
 	{Name: "level", Type: "string", Words: []string{"debug", "info", "warn", "error"}},
 	{Name: "fields", Type: "object"},

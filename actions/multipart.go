@@ -111,7 +111,7 @@ func writePart(w *multipart.Writer, out *pieces, name string, v any) error {
 	if t := part["type"]; t != nil {
 		media = value.Shown(t)
 		if _, _, err := mime.ParseMediaType(media); err != nil {
-			return plan.Permanent("invalid_request", "multipart %s: type %q is no media type", name, media)
+			return plan.Permanent("invalid_request", "multipart %s: type %q is not a media type", name, media)
 		}
 	}
 	if media != "" {
@@ -182,7 +182,7 @@ func partContent(name string, part map[string]any) (content []byte, media string
 	}
 	if raw, ok := part["raw"]; ok {
 		if content, err = base64.StdEncoding.DecodeString(value.Shown(raw)); err != nil {
-			return nil, "", plan.Permanent("invalid_request", "multipart %s: raw is no base64", name)
+			return nil, "", plan.Permanent("invalid_request", "multipart %s: raw is not valid base64", name)
 		}
 		return content, "application/octet-stream", nil
 	}

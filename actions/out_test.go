@@ -124,7 +124,7 @@ func TestAnAnswerThatIsTooLargeSaysWhatHelps(t *testing.T) {
 	x := newExchanged(t)
 	x.answer = strings.Repeat("x", 5<<20)
 	for most, want := range map[string]string{"2MiB": "max_response: allows up to 4MiB",
-		"20MiB": "larger than 4MiB, which is the most that a step's output can hold; save: true puts it into a file"} {
+		"20MiB": "larger than 4MiB, the limit of a step's output; save: true writes it to a file"} {
 		if _, err := do(t, t.Context(), "http/get", map[string]any{"url": x.URL, "max_response": most}, nil); err == nil ||
 			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", most, err)
@@ -292,7 +292,7 @@ func TestMultipartHoldsFieldsAndFiles(t *testing.T) {
 	for name, bad := range map[string]any{"line break": map[string]any{"a\r\nX: y": "v"},
 		"no content":   map[string]any{"a": map[string]any{"filename": "x"}},
 		"two contents": map[string]any{"a": map[string]any{"text": "x", "raw": ""}},
-		"unknown key":  map[string]any{"a": map[string]any{"file": "x"}}, "no base64": map[string]any{"a": map[string]any{"raw": "?"}},
+		"unknown key":  map[string]any{"a": map[string]any{"file": "x"}}, "not valid base64": map[string]any{"a": map[string]any{"raw": "?"}},
 		"no type": map[string]any{"a": map[string]any{"text": "", "type": "x\r\ny"}}} {
 		if _, err := do(t, t.Context(), "http/post", map[string]any{"url": s.URL, "multipart": bad}, nil); err == nil {
 			t.Errorf("%s was sent", name)

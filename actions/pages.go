@@ -110,7 +110,7 @@ func (w *walk) request(first order) (order, error) {
 	switch c := w.pages.Counter(); {
 	case w.next != "":
 		if o.url, err = w.connection.resolve(w.next, true, nil, ""); err != nil {
-			return o, plan.Permanent("bad_answer", "the link to the next page leads elsewhere: %v", err)
+			return o, plan.Permanent("bad_answer", "the link to the next page points to another host: %v", err)
 		}
 		// A credential in the query is that of the first request.
 		if o.url, err = withCredential(o.url, first.url, w.connection); err != nil {
@@ -129,7 +129,7 @@ func (w *walk) request(first order) (order, error) {
 	}
 	key := o.url + "\n" + string(o.body)
 	if w.seen[key] {
-		return o, plan.Permanent("endless_list", "the list does not end: its next page is one that was read already")
+		return o, plan.Permanent("endless_list", "the list does not end: its next page was read already")
 	}
 	w.seen[key] = true
 	return o, nil
@@ -168,7 +168,7 @@ func withCredential(link, first string, conn *connection) (string, error) {
 func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
 	s, err := value.Text(v)
 	if err != nil {
-		return plan.Permanent("bad_answer", "what names the next page is no text: %v", err)
+		return plan.Permanent("bad_answer", "the token of the next page is not text: %v", err)
 	}
 	if !at.Body {
 		u, err := url.Parse(o.url)
@@ -197,7 +197,7 @@ func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
 			return plan.Permanent("invalid_request", "the body cannot be read: %v", err)
 		}
 		if body, _ = had.(map[string]any); body == nil {
-			return plan.Permanent("invalid_request", "%s cannot be set in a body that is no object", at.Name)
+			return plan.Permanent("invalid_request", "%s cannot be set in a body that is not an object", at.Name)
 		}
 	}
 	names := strings.Split(at.Name, ".")
@@ -227,7 +227,7 @@ func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 	}
 	list, ok := v.([]any)
 	if !ok && v != nil {
-		return false, notAList(r, fmt.Sprintf("pages.items: %s gives no list, but %s", w.pages.Items.Text, value.Describe(v)))
+		return false, notAList(r, fmt.Sprintf("pages.items: %s is not a list, but %s", w.pages.Items.Text, value.Describe(v)))
 	}
 	w.items = append(w.items, list...)
 	if w.pages.Until != nil {
@@ -276,24 +276,24 @@ func absolute(found any, of string) (string, error) {
 	case found == nil, found == false, isText && link == "":
 		return "", nil
 	case !isText || !strings.ContainsAny(link, "/?"):
-		return "", fmt.Errorf("pages.next must give a URL, and gave %s: write pages: {token: ..., query: NAME} for a token",
+		return "", fmt.Errorf("pages.next must be a URL, got %s: write pages: {token: ..., query: NAME} for a token",
 			value.Clip(value.Shown(found), 100))
 	case strings.HasPrefix(link, "/") && !strings.HasPrefix(link, "//"):
 		return link, nil
 	}
 	base, err := url.Parse(of)
 	if err != nil {
-		return "", errors.New("pages.next: the URL that answered cannot be read")
+		return "", errors.New("pages.next: the URL of the response is not valid")
 	}
 	u, err := base.Parse(link)
 	if err != nil {
-		return "", errors.New("pages.next gave a link that cannot be read")
+		return "", errors.New("pages.next is not a valid link")
 	}
 	return u.String(), nil
 }
 
 func notAList(r *reply, why string) error {
-	return &plan.Error{Message: "the answer is not what the connector expects: " + why, Code: "bad_answer", Status: r.status,
+	return &plan.Error{Message: "the response is not what the connector expects: " + why, Code: "bad_answer", Status: r.status,
 		Details: r.names()}
 }
 

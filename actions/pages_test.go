@@ -208,7 +208,7 @@ func TestAListThatCannotBeReadToItsEndIsAnErrorThatSaysWhy(t *testing.T) {
 		}, "endless_list", "the list does not end", false, 3},
 		{"the link leads to another host", "next: response.body.next", func(n int, w http.ResponseWriter, _ *http.Request) {
 			give(w, map[string]any{"next": "https://evil.example/v1/l?p=2"}, n)
-		}, "bad_answer", "the link to the next page leads elsewhere", false, 1},
+		}, "bad_answer", "the link to the next page points to another host", false, 1},
 		{"the Link header leads to another host", "next: header link", func(n int, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", `<//evil.example/v1/l?p=2>; rel=next`)
 			give(w, nil, n)
@@ -240,7 +240,7 @@ func TestAListThatCannotBeReadToItsEndIsAnErrorThatSaysWhy(t *testing.T) {
 				return
 			}
 			give(w, nil, n)
-		}, "bad_answer", "page 2 of the list: the answer is not what the connector expects: pages.items: response.body.rows gives no list",
+		}, "bad_answer", "page 2 of the list: the response is not what the connector expects: pages.items: response.body.rows is not a list",
 			false, 2},
 		{"the pages together are too large", "page: {query: p}", func(_ int, w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"rows": [%s], "filler": "%s"}`, r.URL.Query().Get("p"), strings.Repeat("x", 3<<20))

@@ -25,7 +25,7 @@ func (f *follower) check(next *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	if len(via) > f.most {
-		return stop("there were more redirects than redirects: allows")
+		return stop("there were more redirects than redirects: allows; raise it if they are expected")
 	}
 	// net/http fills this in with the URL before, whose query may hold a credential.
 	next.Header.Del("Referer")
@@ -46,7 +46,7 @@ func (f *follower) check(next *http.Request, via []*http.Request) error {
 		return nil
 	}
 	if next.Method != http.MethodGet && next.Method != http.MethodHead {
-		return stop("a redirect of a " + next.Method + " to another origin is not followed, because its body would go there")
+		return stop("a redirect of a " + next.Method + " to another origin is not followed, because it would send the body there")
 	}
 	kept := http.Header{}
 	for _, name := range []string{"User-Agent", "Accept", "Accept-Language", "Range"} {

@@ -121,7 +121,7 @@ func TestARedirectThatIsNotFollowedSaysWhy(t *testing.T) {
 		want          string
 	}{
 		{"http/get", "", 0, "redirects are not followed unless the step sets redirects:"},
-		{"http/get", "", 2, "there were more redirects than redirects: allows"},
+		{"http/get", "", 2, "there were more redirects than redirects: allows; raise it if they are expected"},
 		{"http/get", "?l=ftp://127.0.0.1/x", 2, "neither http nor https"},
 		{"webhook/send", "", -1, "answered 302 Found"},
 	} {

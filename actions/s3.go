@@ -23,7 +23,7 @@ var s3Connector = &workflows.Connector{Name: "s3", Description: "a bucket of Ama
 	Fields: []workflows.ConnectionField{
 		{Name: "access_key", Type: "string", Required: true, Description: "the access key id"},
 		{Name: "secret_key", Type: "string", Secret: true, Required: true, Description: "the secret access key"},
-		{Name: "session_token", Type: "string", Secret: true, Description: "of temporary credentials"},
+		{Name: "session_token", Type: "string", Secret: true, Description: "the session token of temporary credentials"},
 		{Name: "region", Type: "string", Default: "us-east-1", Description: "the bucket's region, such as eu-central-1"},
 		{Name: "bucket", Type: "string", Description: "the bucket of steps that name none"},
 		{Name: "endpoint", Type: "string",

@@ -211,7 +211,7 @@ func s3Content(o *order, in engine.Input) error {
 		defaultType(o, "text/plain; charset=utf-8")
 	case in.With["raw"] != nil:
 		if o.body, err = base64.StdEncoding.DecodeString(s3Text(in, "raw")); err != nil {
-			return plan.Permanent("invalid_input", "raw is no base64")
+			return plan.Permanent("invalid_input", "raw is not valid base64")
 		}
 		defaultType(o, "application/octet-stream")
 	default:

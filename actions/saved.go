@@ -83,17 +83,17 @@ func (s *saving) into(resp *http.Response, o order) (map[string]any, error) {
 func (s *saving) cannot(err error, o order, status int) error {
 	switch {
 	case errors.Is(err, files.ErrTooLarge) && o.limit < o.most:
-		return plan.Permanent("too_large", "the answer is larger than max_response, %s; files.max_file of hookloom.yaml allows up to %s",
+		return plan.Permanent("too_large", "the response is larger than max_response, %s; files.max_file of hookloom.yaml allows up to %s",
 			workflows.SizeText(o.limit), workflows.SizeText(o.most))
 	case errors.Is(err, files.ErrTooLarge):
-		return plan.Permanent("too_large", "the answer is larger than %s, the most that one file may have; raise files: {max_file: ...} in "+
+		return plan.Permanent("too_large", "the response is larger than %s, the limit for one file; raise files: {max_file: ...} in "+
 			"hookloom.yaml", workflows.SizeText(o.limit))
 	case errors.Is(err, files.ErrFull):
 		return plan.Permanent("files_full",
-			"the answer cannot be saved: %v; files go with their runs: prune the history, or raise files: {max_size: "+
+			"the response cannot be saved: %v; files are removed with their runs: prune the history, or raise files: {max_size: "+
 				"...} in hookloom.yaml", err)
 	}
-	return &plan.Error{Message: "the answer cannot be saved: " + err.Error(), Code: "files", Status: status, Retryable: true}
+	return &plan.Error{Message: "the response cannot be saved: " + err.Error(), Code: "files", Status: status, Retryable: true}
 }
 
 // part is a piece of a body: bytes, or a file.
@@ -172,7 +172,7 @@ func noFile(what, path string, err error) error {
 	switch {
 	case errors.Is(err, files.ErrOutside):
 		return plan.Permanent("invalid_request",
-			"%s %q is not below files/ of the project: only what save: true has kept, and what lies there, can "+
+			"%s %q is not below files/ of the project: only files there, such as those of save: true, can "+
 				"be sent", what, clip(path, 100))
 	case errors.Is(err, files.ErrMissing):
 		return plan.Permanent("no_file", "%s %q: %v", what, clip(path, 100), files.ErrMissing)

@@ -105,7 +105,7 @@ func TestASavedAnswerThatCannotBeKeptSaysWhatHelps(t *testing.T) {
 		{"more than the step asked for", 3 << 20, 200, map[string]any{"max_response": "2MiB"}, "too_large",
 			"larger than max_response, 2MiB; files.max_file of hookloom.yaml allows up to 8MiB"},
 		{"more than one file may have", 9 << 20, 200, nil, "too_large",
-			"larger than 8MiB, the most that one file may have; raise files: {max_file: ...}"},
+			"larger than 8MiB, the limit for one file; raise files: {max_file: ...}"},
 		{"an error is told, not saved", 100, 500, nil, "http_status", "answered 500"},
 		{"a file", 5 << 20, 200, nil, "", ""},
 		{"more than all may have", 5 << 20, 200, nil, "files_full", "prune the history, or raise files: {max_size: ...}"},

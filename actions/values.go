@@ -12,42 +12,42 @@ import (
 // This file is the actions that stay inside: the store, and events into triggers.
 
 var scopeInput = workflows.ActionInput{Name: "scope", Type: "string", Words: []string{"workflow", "project"},
-	Help: "whose key it is: this workflow's (the default), or the project's"}
+	Help: "the owner of the key: this workflow (the default) or the project"}
 
 func keyInput(help string) workflows.ActionInput {
 	return workflows.ActionInput{Name: "key", Type: "string", Required: true, Help: help, Fill: workflows.FillNonempty, Kept: true}
 }
 
 var ttlInput = workflows.ActionInput{Name: "ttl", Type: "duration",
-	Help: "how long it is kept; for as long as nobody deletes it by default"}
+	Help: "how long the value is kept; until it is deleted by default"}
 
 // valueSpecs are store/get and its like.
 func valueSpecs() []action {
 	expect := workflows.ActionInput{Name: "expect", Type: "any", Kept: true,
-		Help: "the value that must be there now, null for none; else the step fails with the code conflict"}
+		Help: "the expected current value, null for none; else the step fails with the code conflict"}
 	return []action{
 		{workflows.ActionSpec{Name: "store/get", Help: "the value of a key, or null", Safe: true,
 			Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"), scopeInput,
-				{Name: "default", Type: "any", Help: "given when there is none"}}}, valueAction{"get"}},
-		{workflows.ActionSpec{Name: "store/set", Help: "keeps a value under a key, for later runs too; gives the value", SideEffects: true,
+				{Name: "default", Type: "any", Help: "the value if the key has none"}}}, valueAction{"get"}},
+		{workflows.ActionSpec{Name: "store/set", Help: "stores a value under a key, for later runs too; returns the value", SideEffects: true,
 			Example: "value", Safe: true, Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"),
 				{Name: "value", Type: "any", Required: true, Kept: true, Help: "at most 64KiB as JSON"}, ttlInput, expect, scopeInput}},
 			valueAction{engine.ValueSet}},
-		{workflows.ActionSpec{Name: "store/delete", Help: "removes a key; gives the value it had, or null", SideEffects: true, Example: "value",
+		{workflows.ActionSpec{Name: "store/delete", Help: "removes a key; returns the value it had, or null", SideEffects: true, Example: "value",
 			Safe: true, Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"), expect, scopeInput}}, valueAction{engine.ValueDelete}},
-		{workflows.ActionSpec{Name: "store/increment", Help: "adds to the whole number of a key, from 0 on; gives the sum; once, also after " +
+		{workflows.ActionSpec{Name: "store/increment", Help: "adds to the whole number of a key, starting at 0; returns the sum; exactly once, also after " +
 			"a crash", SideEffects: true, Example: 1, Safe: true, Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"),
 			{Name: "by", Type: "integer", Help: "1 by default; may be negative"},
-			{Name: "ttl", Type: "duration", Help: "how long it is kept, counted from the step that made it; for as long as nobody deletes it by " +
+			{Name: "ttl", Type: "duration", Help: "how long the value is kept, counted from the step that created it; until it is deleted by " +
 				"default"}, scopeInput}}, valueAction{engine.ValueIncrement}},
-		{workflows.ActionSpec{Name: "hookloom/emit", Help: "puts an event into a trigger of the project, once, also after a crash",
+		{workflows.ActionSpec{Name: "hookloom/emit", Help: "sends an event to a trigger of the project, exactly once, also after a crash",
 			SideEffects: true, Safe: true,
 			Example: map[string]any{"event": "evt_0000000000000001", "trigger": "", "key": "", "duplicate": false},
 			Inputs: []workflows.ActionInput{
 				{Name: "trigger", Type: "string", Required: true, Help: "a trigger of hookloom.yaml", Fill: workflows.FillNonempty},
-				{Name: "data", Type: "any", Kept: true, Help: "event.data of the runs that it begins"},
+				{Name: "data", Type: "any", Kept: true, Help: "event.data of the runs that it starts"},
 				{Name: "type", Type: "string", Kept: true, Help: "event.type; the trigger's name by default"},
-				{Name: "key", Type: "string", Kept: true, Help: "what makes two events one; the step's own idempotency key by default",
+				{Name: "key", Type: "string", Kept: true, Help: "the event's key: equal keys are one event; the step's own idempotency key by default",
 					Fill: workflows.FillNonempty},
 			}}, emitAction{}},
 	}

@@ -16,22 +16,22 @@ var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound 
 	Example: map[string]any{"id": "hl_example", "status": 200, "duration_ms": 0},
 	Inputs: []workflows.ActionInput{
 		{Name: "url", Type: "string", Required: true, Fill: workflows.FillURL,
-			Help: "where to; a path when connection: has a base_url"},
+			Help: "the URL to call; a path if connection: has a base_url"},
 		{Name: "secret", Type: "any", Fill: workflows.FillNonempty, Secret: true,
 			Help: "signs the webhook: whsec_ and base64, any text, or for Ed25519 a private key, whsk_ and base64 or PEM; a list signs " +
-				"with each, while keys are exchanged"},
+				"with each, for key rotation"},
 		{Name: "type", Type: "string", Help: "the event's type; the payload becomes {type, timestamp, data}"},
 		{Name: "body", Type: "any", Required: true, Help: "the data"},
 		{Name: "id", Type: "string", Help: "webhook-id; the same for every attempt by default", Fill: workflows.FillNonempty},
 		{Name: "headers", Type: "object", Fill: workflows.FillNonempty},
 		{Name: "connection", Type: "string", Help: "a connection of hookloom.yaml, for a receiver that asks for a credential too"},
 		{Name: "scheme", Type: "string", Words: []string{"standard", "github", "stripe"}, Help: "standard by default"},
-		{Name: "signing", Type: "object", Help: "in place of scheme, one's own in the terms of a trigger's verify: {algorithm, key_encoding, " +
+		{Name: "signing", Type: "object", Help: "instead of scheme, your own, written like a trigger's verify: {algorithm, key_encoding, " +
 			"signature: {from, prefix, encoding}, timestamp: {from, unit}, signed_content}"},
-		{Name: "raw", Type: "boolean", Help: "true: body is a text, and sent as it is, not as JSON"},
+		{Name: "raw", Type: "boolean", Help: "true: body is text and is sent unchanged, not as JSON"},
 	},
 	Outputs: []workflows.ActionOutput{{Name: "id", Type: "string", Help: "webhook-id, the same for every attempt"},
-		{Name: "status", Type: "integer", Help: "of the answer"}, {Name: "duration_ms", Type: "integer", Help: "how long it took"}},
+		{Name: "status", Type: "integer", Help: "of the response"}, {Name: "duration_ms", Type: "integer", Help: "how long it took"}},
 	Usage: `- uses: webhook/send
   with:
     url: https://partner.example.com/hooks
@@ -123,7 +123,7 @@ func webhookBody(o *order, with map[string]any, payload any) error {
 	}
 	t, isText := with["body"].(string)
 	if !isText || with["type"] != nil {
-		return plan.Permanent("invalid_request", "raw: true sends body as it is: body is a text, and type: is not written beside it")
+		return plan.Permanent("invalid_request", "raw: true sends body unchanged: body must be text, without type:")
 	}
 	o.body = []byte(t)
 	o.header.Set("Content-Type", "text/plain; charset=utf-8")

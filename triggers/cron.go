@@ -17,22 +17,22 @@ var neverBefore = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func CheckCron(text string) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = fmt.Errorf("cron %q cannot be read", text)
+			err = fmt.Errorf("cron %q is not valid", text)
 		}
 	}()
 	if strings.Contains(text, "TZ=") {
-		return fmt.Errorf("a time zone stands in timezone:, not in cron")
+		return fmt.Errorf("write the time zone in timezone:, not in cron")
 	}
 	fields := strings.Fields(text)
 	if !strings.HasPrefix(text, "@") && len(fields) != 5 {
 		if len(fields) == 6 {
 			return fmt.Errorf("6 fields: seconds are not supported")
 		}
-		return fmt.Errorf("cron has five fields, this one %d", len(fields))
+		return fmt.Errorf("cron has five fields, got %d", len(fields))
 	}
 	for i, f := range fields {
 		if strings.HasSuffix(f, ",") || strings.HasPrefix(f, ",") {
-			return fmt.Errorf("field %d: a comma at its end", i+1)
+			return fmt.Errorf("field %d ends with a comma", i+1)
 		}
 	}
 	if strings.HasPrefix(text, "@") {
@@ -48,10 +48,10 @@ func CheckCron(text string) (err error) {
 	}
 	s, err := parseCron(text)
 	if err != nil {
-		return fmt.Errorf("cron %q cannot be read", text)
+		return fmt.Errorf("cron %q is not valid", text)
 	}
 	if s.Next(neverBefore).IsZero() {
-		return fmt.Errorf("cron %q never happens", text)
+		return fmt.Errorf("cron %q never matches a time", text)
 	}
 	return nil
 }

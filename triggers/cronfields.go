@@ -27,10 +27,10 @@ func checkWord(text string) error {
 	if every, ok := strings.CutPrefix(text, "@every "); ok {
 		d, err := time.ParseDuration(strings.TrimSpace(every))
 		if err != nil {
-			return fmt.Errorf("%s is no span of time; write every: 5m in place of cron", text)
+			return fmt.Errorf("%s is not a duration; write every: 5m instead of cron", text)
 		}
 		if d < time.Second {
-			return fmt.Errorf("%s would run without a pause; write every: 1s or more in place of cron", text)
+			return fmt.Errorf("%s would run without a pause; write every: 1s or more instead of cron", text)
 		}
 		return nil
 	}
@@ -39,7 +39,7 @@ func checkWord(text string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s is not known; there are %s", text, strings.Join(cronWords, ", "))
+	return fmt.Errorf("%s is not known; known are %s", text, strings.Join(cronWords, ", "))
 }
 
 // check checks the text of a field.
@@ -54,7 +54,7 @@ func (f cronField) check(text string) error {
 
 func (f cronField) part(part string) error {
 	if part == "" {
-		return fmt.Errorf("an empty part beside a comma")
+		return fmt.Errorf("an empty entry next to a comma")
 	}
 	if err := f.foreign(part); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (f cronField) part(part string) error {
 			return fmt.Errorf("the step after / in %s must be 1 or more", part)
 		}
 		if n > f.max-f.min+1 {
-			return fmt.Errorf("the step in %s is larger than the field (%d to %d); for a span of time write every: in place of cron", part,
+			return fmt.Errorf("the step in %s is larger than the field (%d to %d); for an interval write every: instead of cron", part,
 				f.min, f.max)
 		}
 	}
@@ -111,7 +111,7 @@ func (f cronField) foreign(part string) error {
 	case strings.HasSuffix(upper, "W") && len(upper) <= 3 && upper[0] >= '0' && upper[0] <= '9':
 		return fmt.Errorf("%s (the nearest working day) is not supported; run it on 1-5 as weekday, with a condition in its when", part)
 	case strings.HasPrefix(upper, "H"):
-		return fmt.Errorf("%s (a time spread by hash) is not supported; write a time, and jitter: 5m beside it", part)
+		return fmt.Errorf("%s (a time spread by hash) is not supported; write a time, and add jitter: 5m", part)
 	}
 	return nil
 }
@@ -127,9 +127,9 @@ func (f cronField) value(text string) (int, error) {
 	case err != nil && len(f.names) > 0:
 		return 0, fmt.Errorf("%q is neither a number from %d to %d nor one of %s", text, f.min, f.max, strings.Join(f.names, ", "))
 	case err != nil:
-		return 0, fmt.Errorf("%q is no number from %d to %d", text, f.min, f.max)
+		return 0, fmt.Errorf("%q is not a number from %d to %d", text, f.min, f.max)
 	case n < f.min || n > f.max:
-		return 0, fmt.Errorf("%d is not from %d to %d", n, f.min, f.max)
+		return 0, fmt.Errorf("%d is out of range, %d to %d", n, f.min, f.max)
 	}
 	return n, nil
 }
@@ -151,13 +151,13 @@ func ExplainCron(text string) []string {
 		}
 		last := (size - 1) / n * n
 		if last == 0 {
-			out = append(out, fmt.Sprintf("*/%d as %s is 0 only", n, f.name))
+			out = append(out, fmt.Sprintf("*/%d as %s matches only 0", n, f.name))
 			continue
 		}
-		out = append(out, fmt.Sprintf("*/%d as %s begins again at 0 with %s: %d is followed by 0, after %d", n, f.name, unit, last, size-last))
+		out = append(out, fmt.Sprintf("*/%d as %s starts again at 0 with %s: %d is followed by 0, after %d", n, f.name, unit, last, size-last))
 	}
 	if restricts(fields[2]) && restricts(fields[4]) {
-		out = append(out, fmt.Sprintf("day %s and weekday %s: cron runs when either of them fits", fields[2], fields[4]))
+		out = append(out, fmt.Sprintf("day %s and weekday %s: cron runs when either of them matches", fields[2], fields[4]))
 	}
 	return out
 }

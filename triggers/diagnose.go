@@ -164,12 +164,12 @@ var bodyForms = []struct {
 	what string
 	of   func([]byte) []byte
 }{
-	{"white space at its end was cut or added", func(b []byte) []byte { return bytes.TrimRight(b, " \t\r\n") }},
-	{"a line feed at its end is gone", func(b []byte) []byte { return append(slices.Clone(b), '\n') }},
-	{"a carriage return and line feed at its end are gone", func(b []byte) []byte { return append(slices.Clone(b), "\r\n"...) }},
-	{"its line ends were changed", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) }},
-	{"its line ends were changed", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) }},
-	{"a byte order mark was put before it", func(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) }},
+	{"trailing white space was removed or added", func(b []byte) []byte { return bytes.TrimRight(b, " \t\r\n") }},
+	{"its trailing line feed was removed", func(b []byte) []byte { return append(slices.Clone(b), '\n') }},
+	{"its trailing carriage return and line feed were removed", func(b []byte) []byte { return append(slices.Clone(b), "\r\n"...) }},
+	{"its line endings were changed", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) }},
+	{"its line endings were changed", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) }},
+	{"a byte order mark was added before it", func(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) }},
 	{"its JSON was re-encoded (the sender's is compact)", func(b []byte) []byte { return compact(b, false, false) }},
 	{"its JSON was re-encoded (the sender escapes <, > and &)", func(b []byte) []byte { return compact(b, true, false) }},
 	{"its JSON was re-encoded (the sender escapes non-ASCII letters)", func(b []byte) []byte { return asciiOnly(compact(b, false, false)) }},
@@ -313,7 +313,8 @@ func (r *route) tryVariants(in *inbound, _ []*route) string {
 			continue
 		}
 		if fits(p.verifier, in, p.keys) {
-			return fmt.Sprintf("only this provider's scheme %s matches, which proves less: have it sign with the better one, or write variant: %s",
+			return fmt.Sprintf("only this provider's scheme %s matches, which proves less: "+
+				"configure the provider to use the stronger one, or write variant: %s",
 				w.Variant, w.Variant)
 		}
 	}
@@ -334,8 +335,8 @@ func (r *route) tryURLs(in *inbound, _ []*route) string {
 	}
 	for _, u := range otherURLs(in.publicURL, in.header) {
 		if r.anyFits(in.with(r, in.body, u)) {
-			return fmt.Sprintf("the secret is right, but the sender signed for the URL %s, and here it is %s: set server.public_url (or "+
-				"callback_url) to the one that is registered at the provider", u, in.publicURL)
+			return fmt.Sprintf("the secret is right, but the sender signed the URL %s, while here it is %s: set server.public_url (or "+
+				"callback_url) to the URL registered at the provider", u, in.publicURL)
 		}
 	}
 	return ""

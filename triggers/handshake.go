@@ -327,7 +327,7 @@ func (h *handshake) refuses(in *inbound) string {
 			}
 		}
 		if !held && (wanted || !h.CheckOptional) {
-			what := c.from.WithParams(nil).String() + " is not what is configured"
+			what := c.from.WithParams(nil).String() + " does not match the configured value"
 			if !wanted {
 				what += ": set " + c.want[0].Text + " under params"
 			}
@@ -348,7 +348,7 @@ func (h *handshake) compute(in *inbound) (string, error) {
 	}
 	if len(message) > longestChallenge || h.matches != nil && !h.matches.MatchString(message) {
 		// Otherwise the handshake would sign any text that a caller chooses.
-		return "", fmt.Errorf("the challenge has not the form of one")
+		return "", fmt.Errorf("the challenge does not have the expected form")
 	}
 	var d hash.Hash
 	switch h.Compute.Algorithm {
@@ -376,7 +376,7 @@ func (h *handshake) follow(in *inbound, a *Answer) string {
 	if h.capture != nil {
 		text, err := h.capture.Fill(&in.request, "", false)
 		if err != nil || len(text) < 8 || len(text) > 1024 || strings.ContainsAny(text, "\r\n\x00") {
-			return "the secret that it brings cannot be one"
+			return "the secret in the handshake is not valid"
 		}
 		a.capture = text
 	}
@@ -388,7 +388,7 @@ func (h *handshake) follow(in *inbound, a *Answer) string {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" ||
 			!slices.ContainsFunc(h.hosts, func(re *regexp.Regexp) bool { return re.MatchString(strings.ToLower(u.Host)) }) {
-			return "the address that is to be visited is not the provider's"
+			return "the confirmation URL is not the provider's"
 		}
 		a.visit = u
 	}
@@ -403,17 +403,17 @@ func (r *route) confirm(ctx context.Context, a *Answer) error {
 			return fmt.Errorf("the secret of trigger %s was set a moment ago", r.trigger.Name)
 		}
 		if r.deps.Capture == nil {
-			return fmt.Errorf("the secret that trigger %s was given cannot be kept here", r.trigger.Name)
+			return fmt.Errorf("the secret that trigger %s received cannot be saved here", r.trigger.Name)
 		}
 		if err := r.deps.Capture(r.trigger.Name, r.pending, a.capture); err != nil {
-			return fmt.Errorf("keeping the secret that trigger %s was given: %w", r.trigger.Name, err)
+			return fmt.Errorf("saving the secret that trigger %s received: %w", r.trigger.Name, err)
 		}
 	}
 	if a.visit == nil {
 		return nil
 	}
 	if r.deps.Fetch == nil {
-		return fmt.Errorf("%s cannot be visited: there is no network", a.visit.Host)
+		return fmt.Errorf("%s cannot be called: no network is available", a.visit.Host)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -158,7 +158,7 @@ func (id *identity) eventKey(env *expr.Env) (string, error) {
 func scalarText(v any) (string, error) {
 	switch v.(type) {
 	case map[string]any, []any:
-		return "", errors.New("a key must be text, number or boolean")
+		return "", errors.New("a key must be text, a number or a boolean")
 	}
 	return value.Text(v)
 }

@@ -131,10 +131,10 @@ func gunzip(body []byte, limit int64) ([]byte, error) {
 	}
 	out, err := io.ReadAll(io.LimitReader(z, limit+1))
 	if err != nil {
-		return nil, errors.New("the body is not whole gzip")
+		return nil, errors.New("the gzip body is incomplete")
 	}
 	if int64(len(out)) > limit {
-		return nil, fmt.Errorf("the unpacked body is larger than %d bytes", limit)
+		return nil, fmt.Errorf("the decompressed body is larger than %d bytes", limit)
 	}
 	return out, nil
 }

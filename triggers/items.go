@@ -23,7 +23,7 @@ func (p *poller) take(resp map[string]any, cursor any) (rows []row, count int, e
 	}
 	items, ok := list.([]any)
 	if !ok && list != nil {
-		return nil, 0, errors.New("items did not give a list; name the list inside the answer, " + lists(resp["body"]))
+		return nil, 0, errors.New("items is not a list; name the list inside the response, " + lists(resp["body"]))
 	}
 	if list == nil {
 		return nil, 0, p.noItems(resp)
@@ -46,9 +46,9 @@ func (p *poller) take(resp map[string]any, cursor any) (rows []row, count int, e
 	switch {
 	case len(items) == 0:
 	case unnamed == len(items):
-		return nil, 0, fmt.Errorf("key: %s gives nothing for any of %d items; %s", p.poll.Key[0].Text, len(items), fields(items[0]))
+		return nil, 0, fmt.Errorf("key: %s is empty for all of %d items; %s", p.poll.Key[0].Text, len(items), fields(items[0]))
 	case still == len(items):
-		return nil, 0, fmt.Errorf("cursor: %s gives nothing for any of %d items; %s", p.poll.Cursor.Text, len(items), fields(items[0]))
+		return nil, 0, fmt.Errorf("cursor: %s is empty for all of %d items; %s", p.poll.Cursor.Text, len(items), fields(items[0]))
 	}
 	return rows, len(items), nil
 }
@@ -87,9 +87,9 @@ func lists(body any) string {
 	if !ok {
 		switch body.(type) {
 		case []any:
-			return "the answer is a list itself: response.body"
+			return "the response is itself a list: response.body"
 		case string:
-			return "the answer is no JSON"
+			return "the response is not JSON"
 		}
 		return "such as response.body.data"
 	}
@@ -105,7 +105,7 @@ func lists(body any) string {
 func fields(item any) string {
 	m, ok := item.(map[string]any)
 	if !ok {
-		return "an item is no object"
+		return "an item is not an object"
 	}
 	return "item has " + namesOf(m)
 }

@@ -90,7 +90,7 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 		}
 	}
 	if f.more && pr.Walk.First && p.firstPages > own && !p.dated(f.rows) {
-		f.warning = "the first reading of the list takes several polls: what is added before it has ended starts no run"
+		f.warning = "the first read of the list takes several polls: items added before it ends start no runs"
 	}
 	if err := p.details(ctx, f, pr.Walk.First); err != nil {
 		return f, err
@@ -400,8 +400,8 @@ func (p *poller) finish(f *found, pr *progress) error {
 		pr.Walk, f.more = w.confirm(), true
 		return p.leave(f, pr)
 	case p.poll.PerItem && !p.poll.Compare && w.loses():
-		f.warning = fmt.Sprintf("items vanish from the list during each of %d readings, and one that moves to a page that was read may be "+
-			"missed: the next poll reads from the same cursor again; pages by a token, or by a link that does not count, have no such gap",
+		f.warning = fmt.Sprintf("items disappeared from the list during each of %d reads, and an item that moved to a page already read may be "+
+			"missed: the next poll reads from the same cursor again; use pages by a token, or by a link without a number, to avoid this",
 			w.Tries+1)
 		if !w.First {
 			pr.Walk, f.etag, f.modified = nil, "", ""

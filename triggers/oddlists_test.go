@@ -71,7 +71,7 @@ func TestACountedListThatLosesItemsIsReadAgain(t *testing.T) {
 		{"at the second reading, which comes further", map[int]string{1: "+3", 2: "-1", 4: "+3", 7: "-2", 11: "-3"}, "g1 g3 g2 g4 g6 g5", ""},
 		{"between the readings", map[int]string{1: "+3", 5: "-1", 8: "-2"}, "g1 g2 g3", ""},
 		{"during each reading", map[int]string{1: "+10", 9: "-1", 18: "-2", 26: "-3", 33: "-4"},
-			"g1 g2 g3 g4 g5 g6 g7 g8 g10 g9", "items vanish from the list during each of 4 readings"},
+			"g1 g2 g3 g4 g5 g6 g7 g8 g10 g9", "items disappeared from the list during each of 4 reads"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, n := &modelShop{now: time.Now(), filter: "gt", cursor: "seq", pages: "page", limit: 1}, 0
@@ -209,7 +209,7 @@ func TestOddListsGiveEachItemOnceOrAreSpokenOf(t *testing.T) {
 				return items("a@1"), map[string]any{"next": "/goods?p=2"}
 			}
 			return nil, map[string]any{"goods": "gone"}
-		}, "a", "items did not give a list"},
+		}, "a", "items is not a list"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n, now := 0, time.Now()

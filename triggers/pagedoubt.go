@@ -31,9 +31,9 @@ func (p *poller) lastPage(pr *progress, resp map[string]any, v any, items int, r
 	}
 	named := v != nil || isNull(resp, path)
 	s := survey(resp, path)
-	subject := fmt.Sprintf("%s: %s gives nothing", key, path)
+	subject := fmt.Sprintf("%s: %s has no value", key, path)
 	if pages.LinkHeader {
-		subject = key + ": the answer has no Link header with rel=next"
+		subject = key + ": the response has no Link header with rel=next"
 	}
 	has := ""
 	if m, ok := resp["body"].(map[string]any); ok {
@@ -41,18 +41,18 @@ func (p *poller) lastPage(pr *progress, resp map[string]any, v any, items int, r
 	}
 	switch proven := pr.Turned == path || pr.Walk.Second != ""; {
 	case s.flag != "" && s.more:
-		pr.doubt = &doubt{subject + ", but " + s.flag + " says that the list goes on: name what leads to the next page" + has,
+		pr.doubt = &doubt{subject + ", but " + s.flag + " says that the list continues: name the field with the next page" + has,
 			!named && isPath(path)}
 	case s.flag != "" || named || proven:
 	case !pages.LinkHeader && linkNext(linkHeader(resp)) != "":
-		pr.doubt = &doubt{subject + ", but the answer has a Link header with rel=next: write pages: {next: header link}", isPath(path)}
+		pr.doubt = &doubt{subject + ", but the response has a Link header with rel=next: write pages: {next: header link}", isPath(path)}
 	case s.live != "":
 		advice := "write " + way(s.live, s.liveValue) + ", if that leads to the next page"
 		pr.doubt = &doubt{subject + ", but " + s.live + " has a value: " + advice + has, isPath(path)}
 	case len(s.like) > 0:
-		pr.doubt = &doubt{fmt.Sprintf("%s, and the answer has %s: check the name%s", subject, strings.Join(s.like, ", "), has), false}
+		pr.doubt = &doubt{fmt.Sprintf("%s, but the response has %s: check the name%s", subject, strings.Join(s.like, ", "), has), false}
 	case items > 0 && (pages.Size > 0 && items >= pages.Size || p.cut(rows)):
-		pr.doubt = &doubt{fmt.Sprintf("%s, and the page is full with %d items: check whether the list goes on%s", subject, items, has), false}
+		pr.doubt = &doubt{fmt.Sprintf("%s, and the page is full with %d items: check whether the list continues%s", subject, items, has), false}
 	}
 }
 

@@ -189,7 +189,7 @@ func (p *poller) token(pr *progress, resp map[string]any, items int, rows []row)
 	}
 	pr.Turned = p.poll.Pages.Token.Text
 	if w.Token != nil && text(v) == text(w.Token) || w.circles(text(v)) {
-		return false, fmt.Errorf("its next page is one that was read already: the token %s", clip(text(v), 100))
+		return false, fmt.Errorf("its next page was read already: the token %s", clip(text(v), 100))
 	}
 	w.Token = v
 	pr.empties(items)
@@ -224,7 +224,7 @@ func (p *poller) follow(pr *progress, resp map[string]any, items int, rows []row
 		return false, err
 	}
 	if next == w.Next || next == text(resp["url"]) || w.circles(next) {
-		return false, fmt.Errorf("its next page is one that was read already: %s", next)
+		return false, fmt.Errorf("its next page was read already: %s", next)
 	}
 	w.Counted = w.Counted || counts(text(resp["url"]), next)
 	w.Next = next

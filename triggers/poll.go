@@ -75,7 +75,7 @@ func (p *poller) run(ctx context.Context) {
 		if err == nil {
 			wait = p.wait(st, p.now())
 		} else if ctx.Err() == nil {
-			p.log.Error("how far a poll has come cannot be read", "trigger", p.trigger.Name, "error", err)
+			p.log.Error("cannot read the state of a poll", "trigger", p.trigger.Name, "error", err)
 		}
 		if !sleep(ctx, min(wait, time.Hour)) {
 			return
@@ -84,7 +84,7 @@ func (p *poller) run(ctx context.Context) {
 			continue // it may be due at another moment by now: clocks are set
 		}
 		if _, err := p.once(ctx); err != nil && ctx.Err() == nil {
-			p.log.Warn("a poll failed", "trigger", p.trigger.Name, "error", err)
+			p.log.Warn("poll failed", "trigger", p.trigger.Name, "error", err)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 		return r, err
 	}
 	if st.Failures >= alertAfter {
-		p.log.Info("a poll answers again", "trigger", p.trigger.Name, "failures", st.Failures)
+		p.log.Info("poll works again", "trigger", p.trigger.Name, "failures", st.Failures)
 	}
 	b.State.OKAt, b.State.Failures, b.State.Error, b.State.RetryAt = began, 0, "", retryAt(began, found.later)
 	if found.unchanged {
@@ -210,7 +210,7 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 	}
 	if r.Warning = found.warning; r.Warning != "" {
 		b.State.Error = "warning: " + r.Warning
-		p.log.Warn("a poll may miss items", "trigger", p.trigger.Name, "warning", r.Warning)
+		p.log.Warn("poll may miss items", "trigger", p.trigger.Name, "warning", r.Warning)
 	}
 	if found.lost != nil {
 		// Polling goes on, so that new items still come. OKAt is not updated, so that the alert is

@@ -70,14 +70,14 @@ func TestWhatNamesNothingFailsThePoll(t *testing.T) {
 	for _, x := range []struct{ poll, body, want string }{
 		{`key: item.id, items: response.body.items`, body, "items: response.body.items is nil; such as response.body.data; response.body has " +
 			"data, next, token"},
-		{`key: item.nope, items: response.body.data`, body, "key: item.nope gives nothing for any of 2 items; item has id, updated_at"},
+		{`key: item.nope, items: response.body.data`, body, "key: item.nope is empty for all of 2 items; item has id, updated_at"},
 		{`key: item.id, cursor: item.updatedAt, items: response.body.data`, body,
-			"cursor: item.updatedAt gives nothing for any of 2 items; item has id, updated_at"},
+			"cursor: item.updatedAt is empty for all of 2 items; item has id, updated_at"},
 		{`key: item.id, items: response.body.data, pages: {next: response.body.next}`, body,
 			"pages.next must be a URL, got the number 2; pages with numbers are written as pages: {page: {query: page}}"},
 		{`key: item.id, items: response.body.data, pages: {next: response.body.token}`, body,
 			`pages.next must be a URL, got the text "abc"; a token is written as pages: {token: ..., query: NAME}`},
-		{`key: item.id`, body, "items did not give a list; name the list inside the answer, such as response.body.data"},
+		{`key: item.id`, body, "items is not a list; name the list inside the response, such as response.body.data"},
 		{`key: item.id, items: response.body.data`, `{"data":null,"next":1}`, "0 new of 0"},
 		{`key: item.id, items: response.body.data`, `{"data":[]}`, "0 new of 0"},
 		{`key: item.id, items: response.body.data`, `{}`, "0 new of 0"},
@@ -223,7 +223,7 @@ func TestHintsOfAPollAreRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, x := range []struct{ poll, hint string }{
-		{`key: item.id, items: body.data`, "response.body is the answer's"},
+		{`key: item.id, items: body.data`, "write response.body"},
 		{`key: item.id, items: data`, "response.body.data"},
 		{`key: id`, "item.id"},
 		{`key: item.id`, "limit cuts the list, and without cursor: an old item"},

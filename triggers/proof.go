@@ -58,7 +58,7 @@ func (r *route) whyNone(written []*workflows.Verify) error {
 		_, err = v.NewKey(r.secrets[0].text)
 	}
 	if err == nil {
-		err = errors.New("its form is another one")
+		err = errors.New("its form is not valid")
 	}
 	return err
 }
@@ -269,7 +269,7 @@ func (r *route) prove(in *inbound) (signature.Verdict, int, *verdict) {
 			return signature.Verdict{}, -1, nil
 		}
 		return signature.Verdict{}, -1, &verdict{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1,
-			detail: "no secret is set yet: the provider's handshake has to come first"}
+			detail: "no secret is set yet: the provider sends it in its handshake"}
 	}
 	var worst *verdict
 	tried := false
@@ -299,7 +299,7 @@ func (r *route) prove(in *inbound) (signature.Verdict, int, *verdict) {
 	}
 	if worst == nil {
 		worst = &verdict{status: http.StatusUnauthorized, reason: string(signature.Missing), secret: -1,
-			detail: "the request is of no kind that this trigger verifies: " + r.whens()}
+			detail: "this trigger cannot verify this kind of request: " + r.whens()}
 	}
 	return signature.Verdict{}, -1, worst
 }

@@ -63,11 +63,11 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 		{name: "keys sorted", trigger: "github", body: []byte(`{"a":1,"b":2}`),
 			change: func(s *triggers.SampleRequest) { s.Body = []byte(`{"b":2,"a":1}`) }, want: "keys sorted"},
 		{name: "line feed cut", trigger: "github", body: []byte("{}\n"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{}") },
-			want: "a line feed at its end is gone"},
+			want: "its trailing line feed was removed"},
 		{name: "line feed added", trigger: "github", body: []byte("{}"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{}\r\n") },
-			want: "white space at its end"},
+			want: "trailing white space"},
 		{name: "line ends", trigger: "github", body: []byte("{\r\n}"), change: func(s *triggers.SampleRequest) { s.Body = []byte("{\n}") },
-			want: "line ends were changed"},
+			want: "line endings were changed"},
 		{name: "quotes around the secret", trigger: "github", secret: `"` + good + `"`, want: "quotes around it"},
 		{name: "decoded as base64 by the sender", trigger: "stripe", secret: good, change: func(s *triggers.SampleRequest) {
 			// Signed by Standard Webhooks' reading of the key under Stripe's layout.
@@ -94,7 +94,7 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 			change: func(s *triggers.SampleRequest) { s.Header = http.Header{"X-Gitlab-Token": {"x"}} }, want: "x-gitlab-token"},
 		{name: "another URL", trigger: "square", order: triggers.SampleOrder{}, change: func(s *triggers.SampleRequest) {
 			s.Header.Set("x-square-hmacsha256-signature", base64HMAC256(good, "http://hooks.example.com/hooks/square"+string(s.Body)))
-		}, want: "the sender signed for the URL http://hooks.example.com/hooks/square"},
+		}, want: "the sender signed the URL http://hooks.example.com/hooks/square"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := load(t, diagnosed)
@@ -355,7 +355,7 @@ func TestACompressedBodyIsProvedAsItCameAndReadUnpacked(t *testing.T) {
 		t.Fatalf("a small body that becomes a huge one: %d", got)
 	}
 	if d := sink.taken[1]; !bytes.Equal(d.Raw, bomb) ||
-		!strings.HasPrefix(d.Flag, "body not readable: the unpacked body is larger than 4096 bytes") {
+		!strings.HasPrefix(d.Flag, "body not readable: the decompressed body is larger than 4096 bytes") {
 		t.Errorf("a small body that becomes a huge one: %d bytes are kept, flag %q", len(d.Raw), d.Flag)
 	}
 }

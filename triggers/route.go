@@ -186,7 +186,7 @@ func (r *route) prepare(env *expr.Env) error {
 		}
 	}
 	if len(written) > 0 && len(r.proofs) == 0 && r.pending == "" {
-		return fmt.Errorf("the secret fits none of the provider's schemes: %w", r.whyNone(written))
+		return fmt.Errorf("the secret does not match any of the provider's schemes: %w", r.whyNone(written))
 	}
 	for _, p := range r.proofs {
 		r.hideOf(p)

@@ -247,7 +247,7 @@ func (s *SampleRequest) tamper(r *route, p *proof) error {
 			return s.render()
 		}
 	}
-	return fmt.Errorf("%w: %s signs nothing of the body", ErrCannotSample, r.trigger.Name)
+	return fmt.Errorf("%w: %s does not sign the body", ErrCannotSample, r.trigger.Name)
 }
 
 // sampleKey is the key that a variant is signed with.

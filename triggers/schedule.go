@@ -163,7 +163,7 @@ func (s *scheduler) run(ctx context.Context) {
 		st, err := s.in.InletState(ctx, s.trigger.Name, s.inlet())
 		if err != nil {
 			if ctx.Err() == nil {
-				s.log.Error("how far a schedule has come cannot be read", "trigger", s.trigger.Name, "error", err)
+				s.log.Error("cannot read the state of a schedule", "trigger", s.trigger.Name, "error", err)
 			}
 			if !sleep(ctx, maxFirstPause) {
 				return
@@ -172,7 +172,7 @@ func (s *scheduler) run(ctx context.Context) {
 		}
 		wait, err := s.due(ctx, st)
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("a schedule could not be fired; it is tried again", "trigger", s.trigger.Name, "error", err)
+			s.log.Error("cannot fire a schedule, trying again", "trigger", s.trigger.Name, "error", err)
 			wait = time.Second
 		}
 		if !sleep(ctx, min(wait, time.Minute)) { // wall clocks are set

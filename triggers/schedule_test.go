@@ -235,10 +235,10 @@ func TestCronsSayWhatIsWrongInOurWords(t *testing.T) {
 	for text, want := range map[string]string{
 		"0 0 L * *": "last one of the month", "0 0 LW * *": "last one", "0 0 * * 5L": "last one", "0 0 * * 1#2": "n-th weekday",
 		"H * * * *": "jitter:", "0 0 15W * *": "working day",
-		"0 0 * * 5-1": "write 5-6,0-1", "0 22-2 * * *": "write 22-23,0-2", "60 * * * *": "minute: 60 is not from 0 to 59",
-		"0 0 * foo *": "one of jan", "0 x * * *": "hour: \"x\" is no number",
+		"0 0 * * 5-1": "write 5-6,0-1", "0 22-2 * * *": "write 22-23,0-2", "60 * * * *": "minute: 60 is out of range, 0 to 59",
+		"0 0 * foo *": "one of jan", "0 x * * *": "hour: \"x\" is not a number",
 		"*/90 * * * *": "every:", "*/0 * * * *": "must be 1 or more", "1,,2 * * * *": "comma", "@every 0s": "every: 1s",
-		"@every soon": "span of time", "@fortnightly": "@weekly", "0 0 0 * *": "day: 0 is not from 1 to 31",
+		"@every soon": "not a duration", "@fortnightly": "@weekly", "0 0 0 * *": "day: 0 is out of range, 1 to 31",
 		"-5 * * * *": "minute", "1-2-3 * * * *": "minute", "*/x * * * *": "step",
 	} {
 		if err := CheckCron(text); err == nil || !strings.Contains(err.Error(), want) {
@@ -246,7 +246,7 @@ func TestCronsSayWhatIsWrongInOurWords(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"*/7 * * * *": "*/7 as minute begins again at 0 with the hour: 56 is followed by 0, after 4",
+		"*/7 * * * *": "*/7 as minute starts again at 0 with the hour: 56 is followed by 0, after 4",
 		"0 */5 * * *": "20 is followed by 0, after 4", "0 0 13 * 5": "either of them",
 		"*/5 * * * *": "", "0 0 * * 5": "", "0 0 13 * *": "", "@daily": "", "*/40 * * * *": "40 is followed by 0, after 20",
 	} {

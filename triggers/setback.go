@@ -60,7 +60,7 @@ func (s *scheduler) clockSetBack(last, now time.Time) bool {
 		s.set.Until = last
 	}
 	s.set.Since = now
-	s.log.Warn("the clock was set back: a schedule goes on from the new time", "trigger", s.trigger.Name, "by_at_least",
+	s.log.Warn("the clock was set back: a schedule continues from the new time", "trigger", s.trigger.Name, "by_at_least",
 		ahead.Round(time.Millisecond))
 	return true
 }

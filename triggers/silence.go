@@ -63,7 +63,7 @@ func (w *watcher) run(ctx context.Context) {
 func (w *watcher) tell(ctx context.Context) {
 	a := engine.Alert{Kind: "silence", Trigger: w.trigger, Data: map[string]any{"within": w.within.String(), "verdict": "unknown"}}
 	if w.poller == nil {
-		a.Message = fmt.Sprintf("trigger %s has had no delivery for %s, and there is no poll to ask whether anything happened",
+		a.Message = fmt.Sprintf("trigger %s has had no delivery for %s, and has no poll to check whether anything happened",
 			w.trigger, w.within)
 		w.in.Alert(ctx, a)
 		return
@@ -72,14 +72,14 @@ func (w *watcher) tell(ctx context.Context) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		a.Message = fmt.Sprintf("trigger %s has had no delivery for %s, and asking failed: %v", w.trigger, w.within, err)
+		a.Message = fmt.Sprintf("trigger %s has had no delivery for %s, and polling failed: %v", w.trigger, w.within, err)
 		w.in.Alert(ctx, a)
 	case r.New > 0:
 		a.Data["verdict"], a.Data["found"] = "broken webhook", r.New
-		a.Message = fmt.Sprintf("the webhook of trigger %s is broken: no delivery for %s, and asking found %d new events", w.trigger,
+		a.Message = fmt.Sprintf("the webhook of trigger %s is broken: no delivery for %s, but polling found %d new events", w.trigger,
 			w.within, r.New)
 		w.in.Alert(ctx, a)
 	default:
-		w.poller.log.Info("a trigger is quiet because nothing happens: asking found nothing new", "trigger", w.trigger, "within", w.within)
+		w.poller.log.Info("a trigger is quiet because nothing happened: polling found nothing new", "trigger", w.trigger, "within", w.within)
 	}
 }

@@ -30,8 +30,8 @@ func TestSilenceIsJudgedByAsking(t *testing.T) {
 		want  string
 	}{
 		"a quiet world":       {0, true, ""},
-		"a broken webhook":    {3, true, "the webhook of trigger t is broken: no delivery for 1h0m0s, and asking found 3 new events"},
-		"nobody can be asked": {0, false, "there is no poll to ask whether anything happened"},
+		"a broken webhook":    {3, true, "the webhook of trigger t is broken: no delivery for 1h0m0s, but polling found 3 new events"},
+		"nobody can be asked": {0, false, "has no poll to check whether anything happened"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := finds{&diary{states: map[string]engine.InletState{}}, x.fresh}

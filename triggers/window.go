@@ -75,7 +75,7 @@ func (r *route) unawaited(at time.Time) string {
 	case r.pending == "":
 		return "its secret is not accepted: one is set already"
 	case r.deps.awaited != nil && !r.deps.awaited(r.trigger.Name, at):
-		return "its secret is not accepted: nobody has asked for it. Run hookloom triggers --await-secret " + r.trigger.Name +
+		return "its secret is not accepted: it was not requested. Run hookloom triggers --await-secret " + r.trigger.Name +
 			", and have the provider send the handshake again"
 	}
 	return ""

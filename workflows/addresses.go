@@ -52,7 +52,7 @@ func (d *decoder) webAddress(o *objectNode, key string) {
 	case !strings.Contains(text, "://"):
 		d.add(o.at(key), "bad-address", fmt.Sprintf("%s %q has no scheme", key, text), "write "+key+": "+schemeFor(text)+text)
 	default:
-		d.add(o.at(key), "bad-address", fmt.Sprintf("%s %q is no http URL", key, text), "write "+key+": https://hooks.example.com")
+		d.add(o.at(key), "bad-address", fmt.Sprintf("%s %q is not an http URL", key, text), "write "+key+": https://hooks.example.com")
 	}
 }
 

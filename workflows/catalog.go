@@ -81,7 +81,7 @@ func (s *ActionSpec) RepeatText() string {
 	tries := func(n int) string { return fmt.Sprintf("up to %d times", n) }
 	switch {
 	case s.Retry != nil && s.Retry.OnlyUndone:
-		why := ", only while the service cannot have acted"
+		why := ", only if the service cannot have acted"
 		if s.Action != nil {
 			why += " (idempotency: none)"
 		}
@@ -93,7 +93,7 @@ func (s *ActionSpec) RepeatText() string {
 	case s.SafeMethods:
 		return tries(DefaultRetry().Max) + ", with GET, HEAD, PUT and DELETE"
 	}
-	return "no, but for an attempt that got no answer (on_unknown)"
+	return "no, except for an attempt that got no response (on_unknown)"
 }
 
 // ActionOutput is one field of an action's output. Type is string, integer, number,
@@ -118,9 +118,9 @@ var commonInputs = []ActionInput{
 		Type: "any",
 		Help: "further statuses that count as success, such as [200, 409]; the output is then {status, headers, body}",
 	},
-	{Name: "idempotency_key", Type: "string", Help: "the key of this call, for services that honour one; the run's own by default",
+	{Name: "idempotency_key", Type: "string", Help: "the idempotency key, for services that support one; the run's own by default",
 		Fill: FillNonempty},
-	{Name: MaxItemsInput, Type: "integer", Help: "how many items of the list are read at most"},
+	{Name: MaxItemsInput, Type: "integer", Help: "the maximum number of items to read"},
 }
 
 // MaxItemsInput is the common input of actions that read a list page by page.

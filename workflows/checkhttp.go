@@ -29,10 +29,10 @@ func (s *stepChecker) answerSize(st *Step) {
 				"raise files: {max_file: "+text+"} in hookloom.yaml, or ask for less")
 		}
 	case n > value.MaxSize && canSave:
-		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: a step's output holds at most %dMiB of an answer",
+		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: a step's output holds at most %dMiB of a response",
 			text, value.MaxSize>>20), "add save: true to write the response to a file, or request less at a time")
 	case n > value.MaxSize:
-		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: at most %dMiB of an answer can be kept", text,
+		s.w.src.add(size.pos, "out-of-range", fmt.Sprintf("max_response %s: at most %dMiB of a response can be kept", text,
 			value.MaxSize>>20), "ask for less at a time")
 	}
 }
@@ -86,7 +86,7 @@ func (s *stepChecker) savedAnswer(st *Step) {
 	}
 	method, constant := st.With.Field("method").IsConstant()
 	if st.Uses == "http/head" || constant && method == "HEAD" {
-		src.add(st.With.Field("save").keyPos(src, "save"), "exclusive-keys", "an answer to HEAD has no body to save",
+		src.add(st.With.Field("save").keyPos(src, "save"), "exclusive-keys", "a response to HEAD has no body to save",
 			"use http/get, or drop save")
 	}
 }

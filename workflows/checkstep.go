@@ -140,7 +140,7 @@ func article(word string) string {
 // urlSecrets warns of a secret in a URL: proxies and targets write URLs down.
 func (s *stepChecker) urlSecrets(st *Step) {
 	if u := st.With.Field("url"); u != nil && u.secrets {
-		s.w.src.warn(u.pos, "secret-in-url", "a secret in a URL ends in the logs of others", "send it in a header, or use auth:")
+		s.w.src.warn(u.pos, "secret-in-url", "a secret in a URL ends up in the logs of other systems", "send it in a header, or use auth:")
 	}
 }
 

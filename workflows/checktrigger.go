@@ -24,7 +24,7 @@ func (c *checker) starts(w *Workflow) {
 					continue
 				}
 				if id == w.ID {
-					w.src.add(s.pos, "unknown-workflow", "a workflow cannot listen to itself", "")
+					w.src.add(s.pos, "unknown-workflow", "a workflow cannot be started by its own runs", "")
 				} else if c.p.Workflows[id] == nil {
 					w.src.add(s.pos, "unknown-workflow", fmt.Sprintf("no workflow %q", id),
 						spelling.Suggest(id, slices.Sorted(maps.Keys(c.p.Workflows))))
@@ -75,8 +75,8 @@ func (c *checker) syncSteps(w *Workflow, limit time.Duration) {
 		}
 		if long {
 			w.src.warn(s.Pos, "sync-wait",
-				fmt.Sprintf("the sender waits at most %s for its answer (respond: sync), and this step can take longer", limit),
-				"it is answered 202 then, and the run goes on")
+				fmt.Sprintf("the sender waits at most %s for a response (respond: sync), and this step can take longer", limit),
+				"after that it gets 202, and the run continues")
 		}
 	})
 }
@@ -223,16 +223,16 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 	}
 	switch {
 	case p.Request == nil && p.Provider != "":
-		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list what it sent", p.Provider),
+		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list its events", p.Provider),
 			"write request:, items: and key:")
 	case p.Request == nil:
 		t.src.add(p.pos, "missing-key", "it needs request:", "where to ask")
 	case len(p.Key) == 0 && p.Cursor == nil:
-		t.src.add(p.pos, "poll-without-key", "without key: every poll would start runs for everything", "key: item.id")
+		t.src.add(p.pos, "poll-without-key", "without key: every poll would start a run for every item", "key: item.id")
 	}
 	if name := p.limited(); name != "" && p.Cursor == nil && !p.Pages.Any() {
 		t.src.warn(p.pos, "old-items",
-			fmt.Sprintf("%s cuts the list, and without cursor: an old item that moves up into it is taken for new", name),
+			fmt.Sprintf("%s cuts the list, and without cursor: an old item that moves up into it counts as new", name),
 			"cursor: item.created_at, or pages: so that the first poll remembers all")
 	}
 	if name, ok := p.Request.Field("connection").constantText(); ok && c.p.Connections[name] == nil {
@@ -253,8 +253,8 @@ func (c *checker) ownLookBack(t *Trigger, p *Poll) {
 		return
 	}
 	t.src.warn(p.cursorPos, "no-overlap",
-		"the request asks from this time on: an item that shows up late with the same time or an earlier one is missed",
-		"add overlap: 1m to look back (key: tells what is known), or overlap: 0s where nothing comes late")
+		"the request asks for items after this time: an item that appears late, with this time or an earlier one, is missed",
+		"add overlap: 1m to look back (key: skips known items), or overlap: 0s if items never appear late")
 }
 
 // sharedKey warns when two inlets of a trigger have no key in common: the same
@@ -262,8 +262,8 @@ func (c *checker) ownLookBack(t *Trigger, p *Poll) {
 func (c *checker) sharedKey(t *Trigger) {
 	if t.Webhook != nil && t.Poll != nil && len(t.Webhook.Key) == 0 && presetOf(c.catalog.Presets, t.Webhook.Provider) == nil {
 		t.src.warn(t.Webhook.pos, "no-shared-key",
-			fmt.Sprintf("the webhook of trigger %s has no key:, so that what the poll finds too is another event", t.Name),
-			"write the same key: into both inlets")
+			fmt.Sprintf("the webhook of trigger %s has no key:, so an event that the poll also finds counts twice", t.Name),
+			"set the same key: in both inlets")
 	}
 }
 

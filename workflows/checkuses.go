@@ -19,8 +19,8 @@ func (s *stepChecker) uses(st *Step, sc *expr.Scope) {
 	st.With.check(own)
 	at := st.usesPos(src)
 	if st.Spec == nil && slices.Contains(laterActions, st.Uses) {
-		src.add(at, "not-yet", fmt.Sprintf("%s is part of the language, but this version cannot run it yet", st.Uses),
-			"hookloom actions lists those it can run")
+		src.add(at, "not-yet", fmt.Sprintf("%s is not available yet", st.Uses),
+			"hookloom actions lists the available actions")
 		return
 	}
 	if st.Spec == nil {

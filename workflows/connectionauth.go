@@ -111,7 +111,7 @@ func (d *decoder) connectionAuth(parent *objectNode) *Auth {
 		return nil
 	}
 	if kinds := given(o, "tls"); len(kinds) > 1 || len(kinds) == 0 && !o.has("tls") && !o.unknown {
-		hint := "for a service that asks for nothing write auth: none"
+		hint := "for a service without authentication write auth: none"
 		if len(kinds) > 1 {
 			hint = "keep one of " + strings.Join(kinds, ", ")
 		}
@@ -178,13 +178,13 @@ func (d *decoder) oauth2(o *objectNode, certificate bool) *OAuth2 {
 		case grant == x.Grant && !o.has(key) && !d.misspelt[fieldOfNode{o.node, key}]:
 			d.add(o.at("grant"), "missing-key", fmt.Sprintf("grant: %s needs %s:", x.Grant, key), "add "+key+": "+grantExample[key])
 		case grant != x.Grant && o.has(key):
-			d.add(o.keyAt(key), "exclusive-keys", fmt.Sprintf("%s goes with grant: %s, and the grant is %s", key, grant, x.Grant),
+			d.add(o.keyAt(key), "exclusive-keys", fmt.Sprintf("%s belongs to grant: %s, but the grant is %s", key, grant, x.Grant),
 				"remove it, or write grant: "+grant)
 		}
 	}
 	for _, key := range []string{"redirect", "authorize_params"} {
 		if o.has(key) && x.Grant != GrantAuthorizationCode {
-			d.add(o.keyAt(key), "exclusive-keys", fmt.Sprintf("%s goes with grant: authorization_code, and the grant is %s", key, x.Grant),
+			d.add(o.keyAt(key), "exclusive-keys", fmt.Sprintf("%s belongs to grant: authorization_code, but the grant is %s", key, x.Grant),
 				"remove it, or write grant: authorization_code")
 		}
 	}

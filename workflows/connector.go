@@ -123,7 +123,7 @@ func (r *connectorReader) connectionField(k, n *yaml.Node) {
 		return
 	}
 	if shapes["connection"].field(k.Value) != nil {
-		r.add(r.pos(k), "reserved-name", fmt.Sprintf("connection field %q is one that every connection has", k.Value), "choose another name")
+		r.add(r.pos(k), "reserved-name", fmt.Sprintf("connection field %q exists in every connection", k.Value), "choose another name")
 		return
 	}
 	cf := ConnectionField{Name: k.Value, Type: f.text("type", "string"), Description: f.text("description", ""),
@@ -198,7 +198,7 @@ func (r *connectorReader) unused(o *objectNode) {
 	}
 	r.pairs(v, func(k, _ *yaml.Node) {
 		if _, known := r.fields[k.Value]; known && !read[k.Value] {
-			r.warn(r.pos(k), "unused", fmt.Sprintf("nothing reads connection.%s", k.Value),
+			r.warn(r.pos(k), "unused", fmt.Sprintf("connection.%s is never used", k.Value),
 				fmt.Sprintf("write ${{ connection.%s }} where it is needed, or remove it", k.Value))
 		}
 	})
@@ -290,7 +290,7 @@ func (r *connectorReader) checkActionName(k *yaml.Node) bool {
 		return true
 	}
 	fixed := strings.Trim(regexp.MustCompile(`[^a-z0-9_.]+`).ReplaceAllString(strings.ToLower(k.Value), "_"), "_.")
-	hint := "names are small letters, digits and _, with points between"
+	hint := "names consist of lower-case letters, digits and _, separated by points"
 	if actionName.MatchString(fixed) {
 		hint = fmt.Sprintf("use %q", fixed)
 	}

@@ -76,13 +76,13 @@ func (r *connectorReader) returnsFit(a *ConnectorAction, o *objectNode) {
 			if hint == "" {
 				hint = "add it to output:, or remove it here"
 			}
-			r.add(o.at("returns"), "missing-key", fmt.Sprintf("returns has %s, and output: does not give it", f.Name), hint)
+			r.add(o.at("returns"), "missing-key", fmt.Sprintf("returns declares %s, but output: does not set it", f.Name), hint)
 		}
 	}
 	for _, k := range a.Output.Keys() {
 		if !declared[k] {
-			r.warn(o.at("returns"), "unused", fmt.Sprintf("output: gives %s, and returns does not say what it is", k),
-				fmt.Sprintf("add %s: string, or what it is", k))
+			r.warn(o.at("returns"), "unused", fmt.Sprintf("output: sets %s, but returns does not declare it", k),
+				fmt.Sprintf("add %s: string, or its own type", k))
 		}
 	}
 }
@@ -97,7 +97,7 @@ func (r *connectorReader) actionInputs(v *yaml.Node) []Input {
 			return
 		}
 		if k.Value == "connection" {
-			r.add(r.pos(k), "reserved-name", "input \"connection\" is one that every action of a connector has", "choose another name")
+			r.add(r.pos(k), "reserved-name", "input \"connection\" exists in every action of a connector", "choose another name")
 			return
 		}
 		if o := r.object(n, "action_input"); o != nil {
@@ -128,7 +128,7 @@ func (r *connectorReader) request(a *ConnectorAction, o *objectNode, inputs expr
 		switch {
 		case o.vals[key] == nil:
 		case first != "":
-			r.add(o.keyAt(key), "exclusive-keys", first+" and "+key+" exclude each other", "keep one of them")
+			r.add(o.keyAt(key), "exclusive-keys", first+" and "+key+" are mutually exclusive", "keep one of them")
 		case a.Method == "GET" || a.Method == "HEAD":
 			r.add(o.keyAt(key), "exclusive-keys", fmt.Sprintf("a %s request has no %s", a.Method, key), "write method: POST, or use query:")
 			first = key
@@ -151,8 +151,8 @@ func (r *connectorReader) path(a *ConnectorAction, o *objectNode) {
 	case a.Path.kind == exprValue || a.Path.kind == textValue && a.Path.parts[0].expr != nil:
 		r.add(o.at("path"), "bad-address", "path must begin with /, so that it stays below base_url", `write "/${{ ... }}"`)
 	case strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://"):
-		r.add(o.at("path"), "bad-address", "path goes behind base_url, and this is a whole URL",
-			"write "+pathOf(text)+": the host belongs into base_url")
+		r.add(o.at("path"), "bad-address", "path is appended to base_url, but this is a whole URL",
+			"write "+pathOf(text)+": the host belongs in base_url")
 	case !strings.HasPrefix(text, "/"):
 		r.add(o.at("path"), "bad-address", fmt.Sprintf("path %q does not begin with /", text), "write /"+text)
 	case strings.Contains(text, "{") && a.Path.kind == constantValue:
@@ -163,9 +163,9 @@ func (r *connectorReader) path(a *ConnectorAction, o *objectNode) {
 		if !slices.ContainsFunc(a.Inputs, func(in Input) bool { return in.Name == input }) {
 			hint += fmt.Sprintf(", and %s: {type: string, required: true} under inputs:", input)
 		}
-		r.add(o.at("path"), "bad-address", fmt.Sprintf("{%s} is sent as it stands", name), hint)
+		r.add(o.at("path"), "bad-address", fmt.Sprintf("{%s} is sent literally", name), hint)
 	case strings.Contains(text, "?"):
-		r.add(o.at("path"), "bad-address", "path holds a query", "move it to query:")
+		r.add(o.at("path"), "bad-address", "path contains a query", "move it to query:")
 	}
 }
 
@@ -281,7 +281,7 @@ func (r *connectorReader) unusedInputs(a *ConnectorAction, o *objectNode) {
 			x.exprs(func(e *Expr) { read = read || e.readsField("inputs", k.Value) })
 		}
 		if known[k.Value] && !read {
-			r.warn(r.pos(k), "unused", fmt.Sprintf("nothing of the request reads inputs.%s", k.Value),
+			r.warn(r.pos(k), "unused", fmt.Sprintf("the request never uses inputs.%s", k.Value),
 				fmt.Sprintf("write ${{ inputs.%s }} where it is sent, or remove it", k.Value))
 		}
 	})

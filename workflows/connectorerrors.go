@@ -87,7 +87,7 @@ func (r *connectorReader) errorRule(kind string, o *objectNode, sc *expr.Scope) 
 		for _, n := range nodes {
 			s, ok := parseStatusRange(n.Value)
 			if !ok || n.Kind != yaml.ScalarNode {
-				r.add(r.pos(n), "wrong-type", fmt.Sprintf("status: %q is no status", n.Value), "write 429, 500-599, or a list of them")
+				r.add(r.pos(n), "wrong-type", fmt.Sprintf("status: %q is not an HTTP status", n.Value), "write 429, 500-599, or a list of them")
 				continue
 			}
 			rule.Statuses = append(rule.Statuses, s)

@@ -93,7 +93,7 @@ func (r *connectorReader) exampleInputs(a *ConnectorAction, v *yaml.Node) {
 	for _, in := range a.Inputs {
 		names = append(names, in.Name)
 		if in.Required && !hasKey(v, in.Name) {
-			r.add(r.pos(v), "missing-input", fmt.Sprintf("the example does not give input %s", in.Name), "add "+in.Name+":")
+			r.add(r.pos(v), "missing-input", fmt.Sprintf("the example has no input %s", in.Name), "add "+in.Name+":")
 		}
 	}
 	r.pairs(v, func(k, x *yaml.Node) {
@@ -135,7 +135,7 @@ func (r *connectorReader) exampleRequest(a *ConnectorAction, v *yaml.Node) {
 // outputFits compares an example's output with the declared types.
 func (r *connectorReader) outputFits(a *ConnectorAction, at Pos) {
 	if p := a.Returns.Check("output", a.Example); p != "" {
-		r.add(at, "wrong-type", "the example does not fit returns: "+p, "correct the example, or the type in returns:")
+		r.add(at, "wrong-type", "the example does not match returns: "+p, "correct the example, or the type in returns:")
 	}
 }
 

@@ -31,11 +31,11 @@ func (b *builder) deadlineFits(o *objectNode, s *Step) {
 	if o.has("timeout") && s.Timeout > s.Deadline {
 		b.warn(o.at("timeout"), "deadline", fmt.Sprintf("timeout %s never applies: the step's deadline is %s",
 			DurationText(s.Timeout), DurationText(s.Deadline)),
-			"deadline bounds the whole step, timeout one attempt: make the deadline longer")
+			"deadline limits the whole step, timeout limits one attempt: make the deadline longer")
 	}
 	if o.has("timeout") && s.Body != "uses" && s.Body != "wait" && s.Body != "call" && s.ForEach == nil && s.Timeout <= s.Deadline {
 		b.warn(o.at("deadline"), "deadline",
-			fmt.Sprintf("deadline never passes: the group's timeout of %s bounds its whole time too", DurationText(s.Timeout)),
+			fmt.Sprintf("deadline has no effect: the group's timeout of %s already limits its whole time", DurationText(s.Timeout)),
 			"drop one of them")
 	}
 	if d, ok := s.sleepsFor(); ok && d >= s.Deadline {
@@ -75,7 +75,7 @@ func (b *builder) checkDeadline(o *objectNode) {
 		b.warn(o.at("deadline"), "deadline",
 			fmt.Sprintf("deadline %s is not longer than the sleeps of the workflow, %s: every run would time out",
 				DurationText(b.w.Deadline), DurationText(slept)),
-			"make the deadline longer; timeout: bounds the working time alone")
+			"make the deadline longer; timeout: limits only the working time")
 	}
 }
 

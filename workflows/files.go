@@ -69,7 +69,7 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 		return nil, "it is not a regular file", "only files of the project folder are read"
 	case !leadsToYAML(root, name):
 		// A mistake shows the line where it is: of .env it would show a secret.
-		return nil, "the link leads to a file that is no YAML", "let it point to a .yaml file of the project"
+		return nil, "the link points to a file that is not YAML", "let it point to a .yaml file of the project"
 	case info.Size() > most:
 		return nil, fmt.Sprintf("the file is larger than %d KiB", most>>10), "split it"
 	}

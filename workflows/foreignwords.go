@@ -6,12 +6,12 @@ import "strings"
 
 // foreignWords are keys of other tools and what stands for them here.
 var foreignWords = map[string]string{
-	"continue-on-error": "continue_on_error", "runs-on": "nothing: steps run in the server", "env": "vars",
+	"continue-on-error": "continue_on_error", "runs-on": "not needed: steps run in the server", "env": "vars",
 	"jobs": "steps (one list; parallel: for width)", "workflow_dispatch": "on: manual", "workflow_call": "on: call",
 	"timeout-minutes": "timeout: 5m", "matrix": "foreach", "strategy": "foreach", "max-parallel": "max_parallel",
 	"fail-fast": "fail_fast", "outputs": "output", "tasks": "steps", "triggers": "on", "trigger": "on",
 	"actions": "steps", "action": "uses", "condition": "when, or if in a step", "conditions": "when",
-	"sequence": "steps", "type": "uses", "run": "uses: log or an http action (no shell here)", "needs": "nothing: steps run in order",
+	"sequence": "steps", "type": "uses", "run": "uses: log or an http action (no shell here)", "needs": "not needed: steps run in order",
 	"retries": "retry", "errors": "on_failure", "finally": "finally of the workflow; a step has on_failure",
 	"always": "finally, of the workflow", "cancelOn": "cancel_on", "batchEvents": "batch", "throttle": "rate",
 	"ensure": "finally, of the workflow", "variables": "vars", "cron": "on: schedule",
@@ -49,7 +49,7 @@ var foreignWordsIn = map[string]map[string]string{
 		"cron": "write schedule: {cron: ...}", "every": "write schedule: {every: ...}",
 	},
 	"server":        {"port": `write addr: ":PORT"`, "listen": "addr", "host": "addr", "address": "addr", "adress": "addr", "bind": "addr"},
-	"hookloom.yaml": {"defaults": "defaults: stands in a workflow's file"},
+	"hookloom.yaml": {"defaults": "defaults: belongs in a workflow's file"},
 	"a trigger's filter": {
 		"type": "events", "types": "events", "event": "events", "actions": "events",
 		"branches": `write when: event.data.ref == "refs/heads/main"`,
@@ -65,8 +65,8 @@ var foreignWordsIn = map[string]map[string]string{
 	"page":   {"param": "query", "name": "query", "parameter": "query", "start": "from"},
 	"offset": {"param": "query", "name": "query", "parameter": "query", "start": "from"},
 	"a wait of any": {
-		"match": "key", "approvers": "by", "trigger": "event", "sleep": "timeout: on the step bounds the wait",
-		"any": "write its waits into the outer any:", "timeout": "timeout: stands beside wait:, in the step, for all of them",
+		"match": "key", "approvers": "by", "trigger": "event", "sleep": "timeout: on the step limits the wait",
+		"any": "add its waits to the outer any:", "timeout": "timeout: belongs to the step and limits all of them",
 	},
 	"retry": {
 		"attempts": "max", "limit": "max", "count": "max", "times": "max", "tries": "max", "max_attempts": "max",
@@ -92,13 +92,13 @@ var foreignWordsIn = map[string]map[string]string{
 	"wait": {
 		"match": "key", "approvers": "by", "users": "by", "trigger": "event", "webhook": "event",
 		"events": severalWaits, "first": severalWaits,
-		"all": "for all of them write one step with wait: after another: what came before a wait counts",
-		"if":  "key: says which event is meant; its data can be checked by the next step's if:", "lookback": "since",
+		"all": "for all of them write several steps with wait: one after another; events that came earlier count",
+		"if":  "key: selects the event; check its data in the next step's if:", "lookback": "since",
 		"for":     "to pause for a time write sleep: 5m in place of wait",
 		"until":   "to pause until a time write sleep: {until: ...} in place of wait",
 		"seconds": "to pause for a time write sleep: 30s in place of wait",
 		"minutes": "to pause for a time write sleep: 5m in place of wait",
-		"timeout": "timeout: stands beside wait:, in the step",
+		"timeout": "timeout: belongs to the step, next to wait:",
 	},
 	"oauth2": {
 		"scope": "scopes", "audience": "write params: {audience: ...}", "resource": "write params: {resource: ...}",

@@ -94,7 +94,7 @@ func (c *CancelOn) EventKeys(key string, env *expr.Env) []string {
 
 func (b *builder) gather(o *objectNode) *Gather {
 	if o.has(Debounce) && o.has(Batch) {
-		b.add(o.keyAt(Batch), "exclusive-keys", "debounce and batch exclude each other", "debounce keeps the last event, batch keeps all")
+		b.add(o.keyAt(Batch), "exclusive-keys", "debounce and batch are mutually exclusive", "debounce keeps the last event, batch keeps all")
 		return nil
 	}
 	for _, kind := range []string{Debounce, Batch} {
@@ -165,11 +165,11 @@ func (c *checker) gather(w *Workflow, rule *expr.Scope) {
 		switch {
 		case s.Kind == "call":
 			w.src.add(g.pos, "exclusive-keys",
-				fmt.Sprintf("%s and on: call exclude each other: a caller waits for a run of its own", g.Kind),
+				fmt.Sprintf("%s and on: call are mutually exclusive: a caller waits for a run of its own", g.Kind),
 				"put the steps into a workflow that is called, and gather in another")
 		case s.Kind == "trigger" && t != nil && t.Webhook != nil && t.Webhook.Respond != nil && t.Webhook.Respond.Sync:
 			w.src.warn(g.pos, "sync-wait",
-				fmt.Sprintf("the sender waits at most %s for its answer (respond: sync), and %s holds the run back",
+				fmt.Sprintf("the sender waits at most %s for a response (respond: sync), and %s delays the run",
 					t.Webhook.Respond.Timeout, g.Kind),
 				"use respond: async")
 		}

@@ -80,7 +80,7 @@ func keyOf(list []*Expr, env *expr.Env) (string, error) {
 func keyText(v any) (string, error) {
 	switch v.(type) {
 	case map[string]any, []any:
-		return "", errors.New("a key must be text, number or boolean")
+		return "", errors.New("a key must be text, a number or a boolean")
 	}
 	return value.Text(v)
 }

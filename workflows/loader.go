@@ -85,7 +85,7 @@ func (l *loader) connectorName(c *Connector, src *source) bool {
 		}
 	}
 	if other, twice := l.p.Connectors[c.Name]; twice {
-		src.add(at, "duplicate-name", fmt.Sprintf("connector %s is also in %s", c.Name, other.File), "give one of them another name")
+		src.add(at, "duplicate-name", fmt.Sprintf("connector %s is also in %s", c.Name, other.File), "rename one of them")
 		return false
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.catalog.Actions)) {
@@ -199,7 +199,7 @@ func (d *decoder) namedTokens(s *objectNode) map[string]*Value {
 	out := map[string]*Value{}
 	d.pairs(n, func(k, v *yaml.Node) {
 		if name := strings.TrimSpace(k.Value); name == "" || name != k.Value || len(name) > 100 {
-			d.add(d.pos(k), "bad-name", fmt.Sprintf("server.tokens: %q is no name", value.Clip(k.Value, 40)),
+			d.add(d.pos(k), "bad-name", fmt.Sprintf("server.tokens: %q is not a valid name", value.Clip(k.Value, 40)),
 				"write tokens: {ada: \"${{ secrets.ADA_TOKEN }}\"}")
 			return
 		}
@@ -245,7 +245,7 @@ func (l *loader) triggers(d *decoder, o *objectNode) {
 	}
 	d.pairs(n, func(k, v *yaml.Node) {
 		if slices.Contains(reservedTriggers, k.Value) {
-			d.add(d.pos(k), "reserved-name", fmt.Sprintf("trigger %q is the name of a kind", k.Value), "choose another name")
+			d.add(d.pos(k), "reserved-name", fmt.Sprintf("trigger %q has the name of a trigger kind", k.Value), "choose another name")
 			return
 		}
 		if !d.fitsName(k, "trigger") {

@@ -114,14 +114,14 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 		word, _, _ := strings.Cut(foreign, " ")
 		word = strings.TrimRight(word, ":,")
 		if s.field(word) != nil {
-			hint, meant = "here it is "+foreign, word
+			hint, meant = "use "+foreign, word
 		}
 	}
 	if meant == "" {
 		if meant = spelling.Nearest(k.Value, s.names()); meant != "" {
 			hint = fmt.Sprintf("did you mean %q?", meant)
 		} else if foreign, ok := foreignWords[k.Value]; ok {
-			hint = "use " + foreign
+			hint = foreignUse(foreign)
 		} else if len(s.fields) <= 16 {
 			hint = "known are " + strings.Join(s.names(), ", ")
 		}
@@ -149,7 +149,7 @@ func (d *decoder) pairs(n *yaml.Node, visit func(k, v *yaml.Node)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if line, twice := first[k.Value]; twice {
-			d.add(d.pos(k), "duplicate-key", fmt.Sprintf("key %q is there twice, first on line %d", k.Value, line), "remove one")
+			d.add(d.pos(k), "duplicate-key", fmt.Sprintf("duplicate key %q, first on line %d", k.Value, line), "remove one")
 			continue
 		}
 		first[k.Value] = k.Line
@@ -333,4 +333,12 @@ func (o *objectNode) keyAt(name string) Pos {
 		return o.d.pos(k)
 	}
 	return o.pos()
+}
+
+// foreignUse is the advice for a key of another tool: what to write here, or that nothing is needed.
+func foreignUse(foreign string) string {
+	if strings.HasPrefix(foreign, "not needed") {
+		return foreign
+	}
+	return "use " + foreign
 }

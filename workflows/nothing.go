@@ -90,8 +90,8 @@ func (n *Nothing) Err() error {
 	if len(n.Of) == 0 {
 		return nil
 	}
-	return fmt.Errorf("nothing to insert for %s: it is nil or empty, and defaults.strict refuses that; "+
-		"write ?? '' where nothing is meant", strings.Join(n.Of, ", "))
+	return fmt.Errorf("%s is nil or empty, which defaults.strict does not allow; "+
+		"write ?? '' for an empty text", strings.Join(n.Of, ", "))
 }
 
 // hasDefault tells whether an expression chooses what stands for a missing value.

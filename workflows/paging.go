@@ -105,10 +105,10 @@ func (d *decoder) pageCount(o *objectNode, name string, from int) *PageCount {
 func (d *decoder) pageParameter(o *objectNode, usual string) PageParameter {
 	switch inQuery, inBody := o.has("query"), o.has("body"); {
 	case inQuery && inBody:
-		d.add(o.keyAt("body"), "exclusive-keys", "query (in the URL) and body exclude each other", "keep one of them")
+		d.add(o.keyAt("body"), "exclusive-keys", "query (in the URL) and body are mutually exclusive", "keep one of them")
 	case !inQuery && !inBody && !o.unknown:
-		d.add(o.pos(), "exclusive-keys", "the name of the parameter is needed: query: (in the URL) or body:, one of them",
-			"add query: "+usual+", or how the service calls it")
+		d.add(o.pos(), "exclusive-keys", "pages needs the parameter's name in query: (sent in the URL) or in body:",
+			"add query: "+usual+", or the service's name for it")
 	}
 	if o.has("body") {
 		return PageParameter{Name: o.text("body", ""), Body: true}
@@ -127,11 +127,11 @@ var foreignRoots = []string{
 func answerHint(name string) string {
 	switch name {
 	case "headers", "status", "url", "body":
-		return "response." + name + " is the answer's"
+		return "write response." + name
 	case "event", "payload", "json":
-		return "the answer is response.body"
+		return "write response.body"
 	case "item":
-		return "item exists in key, cursor, data and event_type; the answer is response.body"
+		return "item exists in key, cursor, data and event_type; the response is response.body"
 	}
 	if slices.Contains(foreignRoots, name) {
 		return "response.body." + name
@@ -143,7 +143,7 @@ func answerHint(name string) string {
 func itemHint(name string) string {
 	switch name {
 	case "body", "headers", "status", "url", "event", "payload", "json", "data":
-		return "the item is item, such as item.id; the whole answer is response.body"
+		return "write item for the item, such as item.id, and response.body for the whole response"
 	}
 	if slices.Contains(foreignRoots, name) {
 		return "item." + name

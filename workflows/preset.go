@@ -322,7 +322,7 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 	}
 	c.warnOfOthers(t, w, p)
 	if w.AllowProvider && len(p.IPs) == 0 {
-		t.src.add(w.pos, "bad-address", fmt.Sprintf("the addresses of provider %s are not known here", w.Provider),
+		t.src.add(w.pos, "bad-address", fmt.Sprintf("the addresses of provider %s are not known", w.Provider),
 			"list them in allow_ips, or leave it out")
 	}
 	c.eventNames(t.src, w.eventsPos, w, w.Events)

@@ -406,7 +406,7 @@ func (l *loader) paths() {
 			k := m + " " + t.Webhook.Path
 			if o := taken[k]; o != nil {
 				t.src.add(t.Webhook.pathPos, "duplicate-path", fmt.Sprintf("path %s is also used by %s:%d", t.Webhook.Path,
-					o.File, o.Webhook.pathPos.Line), "give one another path")
+					o.File, o.Webhook.pathPos.Line), "change one of the paths")
 				continue
 			}
 			taken[k] = t
@@ -431,7 +431,7 @@ func (p *Project) readJSON(rel string) (any, error) {
 	defer root.Close()
 	b, err := root.ReadFile(path.Clean(rel))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not there", rel)
+		return nil, fmt.Errorf("%s does not exist", rel)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", rel, err)

@@ -72,7 +72,7 @@ func (d *decoder) dataType(n *yaml.Node, what string) *DataType {
 	if own := foreignKinds[strings.ToLower(n.Value)]; own != "" {
 		hint = "write " + own
 	} else if bare, optional := strings.CutSuffix(n.Value, "?"); optional {
-		hint = fmt.Sprintf("the question mark goes behind the field's name: name?: %s", bare)
+		hint = fmt.Sprintf("the question mark belongs after the field's name: name?: %s", bare)
 	} else if hint == "" {
 		hint = "known are " + strings.Join(dataKinds, ", ")
 	}

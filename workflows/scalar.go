@@ -95,7 +95,7 @@ func (d *decoder) scalar(n *yaml.Node, name string) bool {
 func (d *decoder) fitsScalar(n *yaml.Node, t valueType, name string) bool {
 	literal := t.kind != kindExpr
 	if literal && strings.Contains(n.Value, "${{") {
-		d.add(d.pos(n), "expression-in-literal", fmt.Sprintf("%s takes no expression", name), "write the value out")
+		d.add(d.pos(n), "expression-in-literal", fmt.Sprintf("%s cannot contain an expression", name), "write the value out")
 		return false
 	}
 	p := d.pos(n)
@@ -201,7 +201,7 @@ func intHint(n *yaml.Node, name string) string {
 func (d *decoder) isName(n *yaml.Node, name string) bool {
 	if !namePattern.MatchString(n.Value) {
 		fixed := strings.ToLower(strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace(n.Value))
-		hint := "names are small letters, digits and _"
+		hint := "names consist of lower-case letters, digits and _"
 		if namePattern.MatchString(fixed) {
 			hint = fmt.Sprintf("use %q", fixed)
 		}
@@ -230,7 +230,7 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%s has no unit", s)
 	}
 	if !durationParts.MatchString(s) {
-		return 0, fmt.Errorf("%q is no duration", s)
+		return 0, fmt.Errorf("%q is not a duration", s)
 	}
 	var total float64
 	for _, m := range durationPart.FindAllStringSubmatch(s, -1) {
@@ -275,7 +275,7 @@ var spelledDuration = regexp.MustCompile(`^(\d+)\s*(s|secs?|seconds?|mins?|minut
 func parseSize(s string) (int64, error) {
 	m := sizePattern.FindStringSubmatch(s)
 	if m == nil {
-		return 0, fmt.Errorf("%q is no size", s)
+		return 0, fmt.Errorf("%q is not a size", s)
 	}
 	n, err := strconv.ParseInt(m[1], 10, 40)
 	if err != nil {
@@ -350,12 +350,12 @@ func (d *decoder) scalarValue(n *yaml.Node) any {
 func (d *decoder) number(n *yaml.Node) any {
 	v, err := numberOf(n)
 	if f, ok := v.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) {
-		d.add(d.pos(n), "wrong-type", fmt.Sprintf("%s is no number that JSON can carry", n.Value), "")
+		d.add(d.pos(n), "wrong-type", fmt.Sprintf("%s cannot be written as a JSON number", n.Value), "")
 		return nil
 	}
 	plain := plainDecimal.MatchString(n.Value)
 	if err != nil || n.Tag == "!!float" && plain {
-		d.add(d.pos(n), "out-of-range", fmt.Sprintf("%s does not fit into 64 bits", n.Value), "quote it to pass the digits on")
+		d.add(d.pos(n), "out-of-range", fmt.Sprintf("%s does not fit into 64 bits", n.Value), "quote it to keep the digits as text")
 		return nil
 	}
 	if plain || roundFloat.MatchString(n.Value) {

@@ -90,11 +90,11 @@ var (
 )
 
 var inletFields = []field{
-	{"key", is(kindExprs), false, "what makes two deliveries one event"},
-	{"data", is(kindExpr), false, "what event.data is; the body or item by default"},
+	{"key", is(kindExprs), false, "identifies an event: deliveries with an equal key are duplicates"},
+	{"data", is(kindExpr), false, "the value of event.data; the body or item by default"},
 	{"dedupe", either(is(kindDuration), word("off")), false, "how long keys are remembered; 30d by default"},
-	{"sample", is(kindText), false, "a JSON file that shows what event.data looks like"},
-	{"start", is(kindBool), false, "false: only feeds steps that wait for it"},
+	{"sample", is(kindText), false, "a JSON file with an example of event.data"},
+	{"start", is(kindBool), false, "false: events start no runs, they only end waits"},
 }
 
 var requestFields = []field{
@@ -118,21 +118,21 @@ var requestFields = []field{
 
 // waitFields say what a step waits for.
 var waitFields = []field{
-	{"approval", is(kindValue), false, "what a person is asked"},
+	{"approval", is(kindValue), false, "the question to the approver"},
 	{"by", list(is(kindText)), false, "who may answer: names of server.tokens, or of signed links; anybody by default"},
 	{"event", is(kindText), false, "a trigger"},
 	{"key", is(kindValue), false, "the key of the trigger's event"},
-	{"since", is(kindDuration), false, "how old an event may be that came before the run did; 1h by default, at most the trigger's dedupe"},
+	{"since", is(kindDuration), false, "the maximum age of an event that came before the run; 1h by default, at most the trigger's dedupe"},
 }
 
 // listingFields say how to ask a service for what happened.
 var listingFields = []field{
 	{"request", object("request"), false, "what to ask"},
-	{"detail", object("request"), false, "what to ask for each new item, where the list tells too little; data reads its answer as detail"},
+	{"detail", object("request"), false, "a request for each new item, if the list has too few fields; data reads its response as detail"},
 	{"pages", object("pages"), false, "how the list goes on after the first page"},
 	{"items", is(kindExpr), false, "response.body by default"},
-	{"key", is(kindExprs), false, "what makes an item new; the webhook's key of the same event"},
-	{"data", is(kindExpr), false, "what event.data is; the item by default"},
+	{"key", is(kindExprs), false, "identifies an item; equal to the webhook's key of the same event"},
+	{"data", is(kindExpr), false, "the value of event.data; the item by default"},
 	{"event_type", is(kindExpr), false, "the type of each item's event"},
 	{"cursor", is(kindExpr), false, "what the next poll starts from, computed from the last item or answer"},
 	{"overlap", is(kindDuration), false, "how far to look back behind the cursor"},

@@ -5,7 +5,7 @@ var testShapes = map[string]*shape{
 	"test": {title: "a test", fields: []field{
 		{"name", is(kindText), true, "the name of the test"},
 		{"event", object("test_event"), false, "the event that starts the run"},
-		{"events", valueType{kind: kindList, of: &testEventRef, min: 1, max: MaxBatch}, false, "of a batch, in place of event"},
+		{"events", valueType{kind: kindList, of: &testEventRef, min: 1, max: MaxBatch}, false, "the events of a batch, instead of event"},
 		{"inputs", is(kindAny), false, "the inputs of a manual start or a call"},
 		{"now", is(kindText), false, "the time at which the run starts, such as 2026-05-01T10:00:00Z"},
 		{"mock", mapOf(is(kindAny)), false, "step id to {output} or {error}, or a list of them, one a call"},
@@ -16,7 +16,7 @@ var testShapes = map[string]*shape{
 		{"tests", list(object("test")), true, "the tests"},
 	}},
 	"mock": {title: "a mock", fields: []field{
-		{"output", is(kindAny), false, "what the step gives"},
+		{"output", is(kindAny), false, "the step's output"},
 		{"error", object("mock_error"), false, "how it fails"},
 	}},
 	"mock_error": {title: "a mock's error", fields: []field{

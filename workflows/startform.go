@@ -151,7 +151,7 @@ func (c *checker) startForm(w *Workflow, s Start) {
 
 // nameAlone says that on: takes the names of triggers as they are.
 func (c *checker) nameAlone(w *Workflow, s Start) {
-	problem := fmt.Sprintf("%q is no key of on:, which takes the names of triggers", s.Trigger)
+	problem := fmt.Sprintf("%q is not a key of on:, which takes names of triggers", s.Trigger)
 	switch {
 	case s.form.inList:
 		problem = "a list under on: can hold only names"

@@ -133,13 +133,13 @@ func (b *builder) checkModifiers(o *objectNode, s *Step) {
 		if !limited || !o.has(f.name) || s.Body == "" || slices.Contains(fits, s.Body) {
 			continue
 		}
-		hint := "it goes with " + strings.Join(fits, ", ")
-		problem := fmt.Sprintf("%s does not fit %s", f.name, s.Body)
+		hint := "use it with " + strings.Join(fits, ", ")
+		problem := fmt.Sprintf("%s cannot be used with %s", f.name, s.Body)
 		switch f.name {
 		case "else":
 			problem = "else needs if and steps"
 			if s.Body == "switch" {
-				hint = "the rest of a switch is default:"
+				hint = "for all other values, a switch has default:"
 			}
 		case "detach":
 			problem = "detach needs call"
@@ -157,7 +157,7 @@ func (b *builder) checkModifiers(o *objectNode, s *Step) {
 		b.add(o.keyAt("else"), "needs-key", "else needs if and steps", "")
 	}
 	if s.Body == "switch" && !o.has("cases") {
-		b.add(o.keyAt("switch"), "needs-key", "switch without cases", "cases: {paid: [...]}")
+		b.add(o.keyAt("switch"), "needs-key", "switch needs cases:", "cases: {paid: [...]}")
 	}
 }
 

@@ -63,8 +63,8 @@ var foreignInputs = map[string]string{
 	"authentication": "use auth:", "token": "use auth: {bearer: ...}", "uri": "use url:", "endpoint": "use url:",
 	"address": "use url:", "header": "use headers:",
 	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages: in a poll",
-	"pagination": "use pages: in a poll", "timeout": "timeout: stands beside with:, not in it",
-	"retry": "retry: stands beside with:, not in it", "credentials": "use connection: or auth:",
+	"pagination": "use pages: in a poll", "timeout": "timeout: belongs to the step, not inside with:",
+	"retry": "retry: belongs to the step, not inside with:", "credentials": "use connection: or auth:",
 	"file": "use raw_file: (the path of a file) or multipart:", "files": "use multipart: {NAME: {file: PATH}}",
 	"output_file": "use save: true", "save_as": "use save: true", "download": "use save: true",
 	"stream": "use save: true", "save_to": "use save: true", "responseFormat": "use save: true for a file, or parse:",
@@ -113,10 +113,10 @@ func (r *outgoing) urlOfExpression(v *Value, connected bool) {
 	}
 	hint := "give a connection in hookloom.yaml the base_url, and write connection: NAME and url: " + rest
 	if connected {
-		hint = "the connection's base_url stands before: write url: " + rest
+		hint = "the connection's base_url is added before it: write url: " + rest
 	}
 	if !strings.HasPrefix(rest, "/") {
-		hint = "begin with the address as it is: url: https://api.example.com/..."
+		hint = "write the host literally: url: https://api.example.com/..."
 	}
 	r.src.add(v.pos, "url-expression",
 		"a URL cannot begin with an expression: what is inserted is encoded, and http:// becomes http:%2F%2F", hint)
@@ -131,7 +131,7 @@ func urlProblem(text string, connected, whole bool) (problem, hint string) {
 			return "", ""
 		}
 		return fmt.Sprintf("the URL %s has no host",
-			value.Clip(text, 60)), "write the whole URL, or connection: NAME of hookloom.yaml, whose base_url stands before it"
+			value.Clip(text, 60)), "write the whole URL, or use connection: NAME, a connection of hookloom.yaml with base_url"
 	case strings.HasPrefix(text, "//"):
 		return fmt.Sprintf("the URL %s has no scheme", value.Clip(text, 60)), "write https:" + text
 	}
@@ -177,7 +177,7 @@ func (r *outgoing) oneContent() {
 	}
 	if len(have) > 1 {
 		v := r.with.Field(have[1])
-		r.src.add(v.keyPos(r.src, have[1]), "exclusive-keys", fmt.Sprintf("%s exclude each other: a request has one body",
+		r.src.add(v.keyPos(r.src, have[1]), "exclusive-keys", fmt.Sprintf("%s are mutually exclusive: a request has one body",
 			strings.Join(have, " and ")), "keep one of them")
 	}
 }

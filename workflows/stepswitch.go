@@ -13,7 +13,7 @@ import (
 type switchStep struct{}
 
 func (switchStep) key() field {
-	return field{"switch", is(kindExpr), false, "a value: the steps of the case that equals it run, else those of default"}
+	return field{"switch", is(kindExpr), false, "a value: runs the steps of the equal case, else those of default"}
 }
 
 func (switchStep) modifiers() []string {

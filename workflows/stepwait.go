@@ -58,8 +58,8 @@ func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
 	s.Wait = &Wait{pos: w.keyAt("any")}
 	for _, f := range waitFields {
 		if w.has(f.name) {
-			b.add(w.keyAt(f.name), "exclusive-keys", fmt.Sprintf("wait has any: and %s: beside it", f.name),
-				"write it into the list: any: [{event: ..., key: ...}, {approval: ...}]")
+			b.add(w.keyAt(f.name), "exclusive-keys", fmt.Sprintf("any: cannot be combined with %s:", f.name),
+				"add it to the list: any: [{event: ..., key: ...}, {approval: ...}]")
 			break
 		}
 	}
@@ -74,8 +74,8 @@ func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
 	}
 	switch n := len(list.Content); {
 	case n < 2:
-		b.add(w.keyAt("any"), "out-of-range", fmt.Sprintf("any: needs two waits or more, this one has %d", n),
-			"to wait for one thing write it without any:")
+		b.add(w.keyAt("any"), "out-of-range", fmt.Sprintf("any: needs at least two waits, got %d", n),
+			"for a single wait leave out any:")
 	case n > mostChoices:
 		b.add(w.keyAt("any"), "out-of-range", fmt.Sprintf("any: has %d waits, at most %d are allowed", n, mostChoices), "")
 	}
@@ -100,19 +100,19 @@ func (b *builder) waitChoice(w *objectNode) *Wait {
 		b.add(w.pos(), "missing-key", "wait needs approval:, event: or any:", "to pause for a time write sleep: 5m")
 	}
 	if w.has("event") && !w.has("key") && !w.unknown {
-		b.add(w.pos(), "missing-key", "wait for an event needs key: which of them is meant",
-			"add key: ${{ ... }}, what the trigger's key gives for that event")
+		b.add(w.pos(), "missing-key", "wait for an event needs key:, which selects the event",
+			"add key: ${{ ... }} with the value of the trigger's key for that event")
 	}
 	if w.has("event") && w.has("by") {
-		b.add(w.keyAt("by"), "misplaced-key", "by goes with approval", "")
+		b.add(w.keyAt("by"), "misplaced-key", "by needs approval", "")
 	}
 	for _, k := range []string{"key", "since"} {
 		if w.has("approval") && !w.has("event") && w.has(k) {
-			b.add(w.keyAt(k), "misplaced-key", k+" goes with event", "")
+			b.add(w.keyAt(k), "misplaced-key", k+" needs event", "")
 		}
 	}
 	if v := w.vals["approval"]; v != nil && v.Kind != yaml.ScalarNode {
-		b.add(b.pos(v), "wrong-kind", "approval is text, got "+nodeKind(v), `write approval: "Ship it?", and by: [NAME] beside it`)
+		b.add(b.pos(v), "wrong-kind", "approval must be text, got "+nodeKind(v), `write approval: "Ship it?", and by: [NAME] beside it`)
 	}
 	out := &Wait{Approval: b.value(w.vals["approval"]), Key: b.value(w.vals["key"]), By: w.texts("by"), Event: w.text("event", ""),
 		Since: w.duration("since", DefaultSince), pos: w.at("event")}
@@ -131,7 +131,7 @@ func (b *builder) waitChoice(w *objectNode) *Wait {
 type waitStep struct{}
 
 func (waitStep) key() field {
-	return field{"wait", object("wait"), false, "for a person's approval, an event, or with any the first of several"}
+	return field{"wait", object("wait"), false, "waits for an approval, an event, or with any the first of several"}
 }
 
 func (waitStep) modifiers() []string {
@@ -175,7 +175,7 @@ func (s *stepChecker) approvers(one *Wait) {
 	for _, name := range one.By {
 		if hint := spelling.Suggest(name, slices.Sorted(maps.Keys(known))); known[name] == nil && hint != "" {
 			s.w.src.warn(one.pos, "unknown-name",
-				fmt.Sprintf("server.tokens has no %q, so that only a signed link can answer in that name", name), hint)
+				fmt.Sprintf("server.tokens has no %q, so only a signed link can answer under that name", name), hint)
 		}
 	}
 }
@@ -200,11 +200,11 @@ func (s *stepChecker) waitTrigger(one *Wait) {
 	switch {
 	case known && dedupe == 0:
 		s.w.src.add(one.pos, "trigger-without-keys",
-			fmt.Sprintf("trigger %s remembers no keys (dedupe: off), so that no event of it can be found by its key", one.Event),
+			fmt.Sprintf("trigger %s remembers no keys (dedupe: off), so its events cannot be found by key", one.Event),
 			"give the trigger a dedupe time, such as dedupe: 1d")
 	case known && one.sincePos != (Pos{}) && one.Since > dedupe:
 		s.w.src.add(one.sincePos, "out-of-range",
-			fmt.Sprintf("since: %s is more than trigger %s remembers its keys (dedupe: %s)", plainDuration(one.Since), one.Event,
+			fmt.Sprintf("since: %s is longer than trigger %s remembers its keys (dedupe: %s)", plainDuration(one.Since), one.Event,
 				plainDuration(dedupe)),
 			fmt.Sprintf("write since: %s, or give the trigger a longer dedupe:", plainDuration(dedupe)))
 	}
@@ -235,8 +235,8 @@ func (s *stepChecker) waitKey(one *Wait, t *Trigger) {
 		example = "item.id"
 	}
 	s.w.src.warn(one.pos, "trigger-without-keys",
-		fmt.Sprintf("trigger %s has no key:, so that this wait finds none of its events by their keys", t.Name),
-		fmt.Sprintf("write into the %s of trigger %s what names an event, such as key: %s", inlet, t.Name, example))
+		fmt.Sprintf("trigger %s has no key:, so this wait cannot find its events by key", t.Name),
+		fmt.Sprintf("add a key to the %s of trigger %s, such as key: %s", inlet, t.Name, example))
 }
 
 // shortestDedupe is how long all inlets of a trigger remember their keys; known is

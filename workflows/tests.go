@@ -170,7 +170,7 @@ func (p *Project) test(d *decoder, w *Workflow, o *objectNode) *Test {
 	if v := o.vals["now"]; v != nil {
 		at, err := time.Parse(time.RFC3339, v.Value)
 		if err != nil {
-			d.add(d.pos(v), "bad-time", fmt.Sprintf("now: %q is no time", v.Value), "write 2026-05-01T10:00:00Z")
+			d.add(d.pos(v), "bad-time", fmt.Sprintf("now: %q is not a time", v.Value), "write 2026-05-01T10:00:00Z")
 		}
 		t.Now = at
 	}

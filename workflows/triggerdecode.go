@@ -176,9 +176,9 @@ func (d *decoder) webhookProof(o *objectNode, w *Webhook) {
 	}
 	switch {
 	case n == 0:
-		d.add(o.pos(), "no-proof", "say how the sender proves itself: provider, verify or auth", "auth: none to take anything")
+		d.add(o.pos(), "no-proof", "specify how to verify the sender: provider, verify or auth", "write auth: none to accept every request")
 	case n > 1:
-		d.add(o.pos(), "exclusive-keys", "provider, verify and auth exclude each other", "keep one")
+		d.add(o.pos(), "exclusive-keys", "provider, verify and auth are mutually exclusive", "keep one")
 	case w.Verify != nil && w.Verify.Key == nil && len(w.Secrets) == 0 && !o.has("secret"):
 		d.add(o.pos(), "missing-key", "verify needs secret:", "secret: ${{ secrets.NAME }}")
 	}
@@ -234,7 +234,7 @@ func (d *decoder) respond(o *objectNode) *Respond {
 		Headers: d.value(r.vals["headers"]), Body: d.value(r.vals["body"])}
 	if out.Timeout > LongestRespond {
 		d.add(r.at("timeout"), "out-of-range", "timeout: at most 5m: senders give up, and send the event again",
-			"leave mode: sync out, and let the run take its time")
+			"remove mode: sync if the run needs longer")
 	}
 	if !out.Sync {
 		if !r.has("status") {
@@ -243,11 +243,11 @@ func (d *decoder) respond(o *objectNode) *Respond {
 		for k, v := range map[string]*Value{"body": out.Body, "headers": out.Headers} {
 			if v != nil && v.kind != constantValue {
 				d.add(r.at(k), "needs-key", k+" with an expression needs mode: sync",
-					"an asynchronous answer is written before the run begins")
+					"an asynchronous response is sent before the run begins")
 			}
 		}
 		if r.has("timeout") {
-			d.add(r.keyAt("timeout"), "needs-key", "timeout needs mode: sync", "an asynchronous answer waits for nothing")
+			d.add(r.keyAt("timeout"), "needs-key", "timeout needs mode: sync", "an asynchronous response is sent at once")
 		}
 	}
 	return out
@@ -395,7 +395,7 @@ func (d *decoder) pollShape(o *objectNode, p *Poll) {
 		d.add(o.at("every"), "out-of-range", "every is at least 5s", "")
 	}
 	if !preset && !o.has("key") && !o.has("cursor") {
-		d.add(o.pos(), "poll-without-key", "without key: every poll would start runs for everything", "key: item.id")
+		d.add(o.pos(), "poll-without-key", "without key: every poll would start a run for every item", "key: item.id")
 	}
 	if o.has("overlap") && !o.has("cursor") && !preset {
 		d.add(o.keyAt("overlap"), "needs-key", "overlap needs cursor", "")

@@ -194,7 +194,7 @@ func (d *decoder) checkParse(o *objectNode, p *signature.Parse) {
 		d.add(o.pos(), "missing-key", fmt.Sprintf("format %s needs %s:", p.Format, need), "")
 	}
 	if p.Separator == "" {
-		d.add(o.at("separator"), "out-of-range", "a separator has at least one letter", "")
+		d.add(o.at("separator"), "out-of-range", "a separator must not be empty", "")
 	}
 }
 
@@ -298,7 +298,7 @@ func (d *decoder) from(o *objectNode) signature.Place {
 		Field:   o.text("signature_field", ""),
 	}
 	if len(o.vals) != 1 {
-		d.add(o.pos(), "exclusive-keys", "from names exactly one place", "header, headers, query, form, json, xml, body, url or signature_field")
+		d.add(o.pos(), "exclusive-keys", "from must name exactly one place", "header, headers, query, form, json, xml, body, url or signature_field")
 	}
 	return p
 }
@@ -323,7 +323,7 @@ func (d *decoder) handshake(o *objectNode) *Handshake {
 	if det := o.object("detect"); det != nil {
 		h.Detect = d.detect(det)
 		if h.Detect.Empty() && len(h.Detect.Methods) == 0 {
-			d.add(det.pos(), "missing-key", "detect names nothing: every delivery would be taken for the handshake", "")
+			d.add(det.pos(), "missing-key", "detect has no condition: every delivery would be treated as the handshake", "")
 		}
 	}
 	if c := o.object("check"); c != nil {

@@ -400,7 +400,7 @@ func (d *decoder) input(name string, o *objectNode) Input {
 	if v := o.vals["default"]; v != nil {
 		in.Default = d.literal(v)
 		if in.Required {
-			d.add(o.keyAt("default"), "exclusive-keys", "required and default exclude each other", "")
+			d.add(o.keyAt("default"), "exclusive-keys", "required and default are mutually exclusive", "")
 		} else if problem := in.check(in.Default); problem != "" {
 			d.add(o.at("default"), "wrong-type", "default: "+problem, "")
 		}
@@ -464,7 +464,7 @@ func (d *decoder) retry(o *objectNode, key string) *Retry {
 	if r.For = m.duration("for", 0); r.For > 0 {
 		most = mostRetries
 	} else if !hasKey(v, "max") && !m.unknown {
-		d.add(m.pos(), "missing-key", "retry needs max: or for:", "max: 5 is five tries after the first, for: 1h bounds their time")
+		d.add(m.pos(), "missing-key", "retry needs max: or for:", "max: 5 allows five retries, for: 1h limits the time for them")
 	}
 	r.Max, r.Delay, r.MaxDelay, r.Jitter = m.integer("max", most), m.duration("delay", r.Delay), m.duration("max_delay",
 		r.MaxDelay), m.boolean("jitter", true)

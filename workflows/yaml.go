@@ -64,7 +64,7 @@ func (d *decoder) parse() *yaml.Node {
 	}
 	if i := loneReturn(d.text); i >= 0 {
 		// YAML would count it as a line, and every place below would be wrong.
-		d.add(d.posAt(i, 1), "yaml", "a carriage return stands without a line feed", "save the file with LF or CR LF line ends")
+		d.add(d.posAt(i, 1), "yaml", "a carriage return has no line feed after it", "save the file with LF or CR LF line ends")
 		return nil
 	}
 	dec := yaml.NewDecoder(strings.NewReader(string(d.text)))
@@ -143,11 +143,11 @@ func (d *decoder) syntax(err error) {
 		}
 	}
 	if p, hint := d.leftOfItem(); hint != "" && strings.Contains(text, "expected '-' indicator") {
-		d.add(p, "yaml", "this line is indented like the dash of the list element that it belongs to", hint)
+		d.add(p, "yaml", "this line is indented like the dash of its list element", hint)
 		return
 	}
 	if p, ok := d.oddIndent(); ok {
-		d.add(p, "yaml", "this line is indented like no line above it", "give it the indentation of its neighbours")
+		d.add(p, "yaml", "the indentation of this line matches no line above it", "indent it like the lines around it")
 		return
 	}
 	line := min(max(at, 1), len(d.lines))
@@ -235,7 +235,7 @@ func (d *decoder) rescanLine(n int) (Pos, string, string) {
 	body := strings.TrimLeft(l, " ")
 	indent := len(l) - len(body)
 	if strings.HasPrefix(body, "\t") {
-		return Pos{n, indent + 1, 1}, "a tab is used for indentation", "YAML wants spaces"
+		return Pos{n, indent + 1, 1}, "a tab is used for indentation", "YAML needs spaces"
 	}
 	if body == "" || body[0] == '#' {
 		return Pos{}, "", ""
@@ -260,7 +260,7 @@ func (d *decoder) rescanLine(n int) (Pos, string, string) {
 		if end := strings.IndexByte(value[1:], c); end >= 0 {
 			rest := strings.TrimSpace(value[end+2:])
 			if rest != "" && rest[0] != '#' && rest[0] != ',' && rest[0] != c {
-				return Pos{n, col + end + 2, len(rest)}, "text goes on after the closing quote", "put the whole value in quotes"
+				return Pos{n, col + end + 2, len(rest)}, "there is text after the closing quote", "put the whole value in quotes"
 			}
 		}
 	default:

@@ -15,7 +15,7 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 	case strings.Contains(message, "unknown escape character"):
 		for n := max(at, 1); n <= min(at+20, len(d.lines)); n++ {
 			if p, letter, ok := badEscape(d.line(n), n); ok {
-				return p, fmt.Sprintf(`\%s means nothing inside double quotes`,
+				return p, fmt.Sprintf(`\%s is not a valid escape inside double quotes`,
 						letter), fmt.Sprintf(`write \\%s for a backslash, only %s without one, or put the value in single quotes`,
 						letter, letter)
 			}
@@ -26,7 +26,7 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 				continue
 			}
 			if p, inside, ok := quoteInTemplate(d.line(n), n); ok {
-				return p, "this quote ends the text in double quotes, amid ${{ }}", "use single quotes inside: " +
+				return p, "this quote ends the double-quoted text inside ${{ }}", "use single quotes inside: " +
 					strings.ReplaceAll(inside, `"`, "'")
 			}
 			if p, value, ok := flowQuestion(d.line(n), n); ok {

@@ -97,7 +97,7 @@ func (s *Source) await(state string, a *authorization) error {
 		}
 	}
 	if len(s.pending) >= maxPending {
-		return errors.New("too many connections wait for a person; try again in 15 minutes")
+		return errors.New("too many sign-ins are in progress; try again in 15 minutes")
 	}
 	a.until = now.Add(authorizeTime)
 	s.pending[state] = a
@@ -118,7 +118,7 @@ func (s *Source) beginDevice(ctx context.Context, c Connection, f filled) (engin
 		return out, s.explain(c, err)
 	}
 	if u, err := url.Parse(d.VerificationURI); err != nil || u.Scheme != "https" && u.Scheme != "http" || d.DeviceCode == "" {
-		return out, tokenError(c.Name, "its device endpoint gave no code and address")
+		return out, tokenError(c.Name, "its device endpoint returned no code and address")
 	}
 	s.o.Learn(d.DeviceCode)
 	out = engine.ConnectStart{Status: engine.ConnectDevice, State: rand.Text(), URL: clip(d.VerificationURI, 500),
@@ -179,7 +179,7 @@ func (s *Source) Finish(ctx context.Context, state, code string) (engine.Connect
 func refused(name string, err error) error {
 	var held *engine.HeldError
 	if errors.As(err, &held) {
-		why := strings.TrimPrefix(held.Why, "connection "+name+" needs a person: ")
+		why := strings.TrimPrefix(held.Why, "connection "+name+" needs a sign-in: ")
 		return fmt.Errorf("connection %s was not connected: %s", name, strings.TrimSuffix(why, "; run hookloom connect "+name))
 	}
 	return err
@@ -223,7 +223,7 @@ func CodeOf(r *http.Request) (state, code string, err error) {
 	if e := q.Get("error"); e != "" {
 		err = fmt.Errorf("the service refused: %s %s", clip(e, 60), clip(q.Get("error_description"), 200))
 	} else if state == "" || code == "" {
-		err = errors.New("this is not the answer of a service: state or code is missing")
+		err = errors.New("this is not a service's response: state or code is missing")
 	}
 	return state, code, err
 }

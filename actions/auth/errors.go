@@ -25,7 +25,7 @@ func plainError(err error) string {
 	}
 	text := err.Error()
 	if strings.Contains(text, "cannot parse") {
-		return "the answer cannot be read" // it would quote the answer
+		return "the response cannot be read" // it would quote the answer
 	}
 	return clip(strings.TrimPrefix(text, "oauth2: "), 300)
 }

@@ -49,7 +49,7 @@ func (f *filled) sign(name string, now, ends time.Time) (string, error) {
 	method := jwt.GetSigningMethod(f.Algorithm)
 	key, err := signingKey(f.Algorithm, f.Key)
 	if err != nil || method == nil {
-		return "", misconfigured(name, "key is not a private key in PEM for %s: write the key file into the secret whole, with its BEGIN and "+
+		return "", misconfigured(name, "key is not a private key in PEM for %s: put the whole key file into the secret, with its BEGIN and "+
 			"END lines", f.Algorithm)
 	}
 	claims := jwt.MapClaims{"iss": f.Issuer, "iat": now.Add(-clockLead).Unix(), "exp": ends.Unix()}
@@ -106,7 +106,7 @@ func (x *exchange) bearer(ctx context.Context, f filled, assertion string) (*tok
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.TokenURL, strings.NewReader(string(body)))
 	if err != nil {
-		return nil, misconfigured(x.c.Name, "token_url is no URL")
+		return nil, misconfigured(x.c.Name, "token_url is not a URL")
 	}
 	req.Header.Set("Authorization", "Bearer "+assertion)
 	req.Header.Set("Accept", "application/json")
@@ -125,7 +125,7 @@ func (x *exchange) bearer(ctx context.Context, f filled, assertion string) (*tok
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return nil, fmt.Errorf("the answer broke off")
+		return nil, fmt.Errorf("the connection broke before the end of the response")
 	}
 	var got struct {
 		Token     string    `json:"token"`
@@ -141,7 +141,7 @@ func (x *exchange) bearer(ctx context.Context, f filled, assertion string) (*tok
 		return nil, &oauth2.RetrieveError{Response: resp, ErrorCode: code, ErrorDescription: resp.Status}
 	}
 	if json.Unmarshal(raw, &got) != nil || got.Token == "" && got.Access == "" {
-		return nil, fmt.Errorf("the answer has no token")
+		return nil, fmt.Errorf("the response has no token")
 	}
 	if got.Token == "" {
 		got.Token = got.Access

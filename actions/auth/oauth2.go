@@ -219,7 +219,7 @@ func (s *Source) explain(c Connection, err error) error {
 		if known := asPlanError(err); known != nil {
 			return known
 		}
-		return tokenError(c.Name, "its token endpoint gave no token: "+plainError(err))
+		return tokenError(c.Name, "its token endpoint returned no token: "+plainError(err))
 	}
 	said := re.ErrorCode
 	if re.ErrorDescription != "" {
@@ -230,7 +230,7 @@ func (s *Source) explain(c Connection, err error) error {
 		status = re.Response.StatusCode
 	}
 	if needsPerson[re.ErrorCode] {
-		return &engine.HeldError{Connection: c.Name, Why: fmt.Sprintf("connection %s needs a person: its token endpoint answered %s; %s", c.Name,
+		return &engine.HeldError{Connection: c.Name, Why: fmt.Sprintf("connection %s needs a sign-in: its token endpoint answered %s; %s", c.Name,
 			said, remedy(c, re.ErrorCode))}
 	}
 	if said == "" {

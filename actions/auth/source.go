@@ -330,10 +330,10 @@ func (s *Source) saveLate(ctx context.Context, e *entry) (*token, error) {
 	}
 	now := time.Now()
 	if _, ok, err := s.o.Store.ClaimToken(ctx, u.state.Connection, s.owner, now, now.Add(claimTime)); err != nil || !ok {
-		return nil, errors.Join(tokenError(u.state.Connection, "its new token is not stored yet"), err)
+		return nil, errors.Join(tokenError(u.state.Connection, "its new token has not been stored yet"), err)
 	}
 	if err := s.o.Store.SaveToken(ctx, s.owner, u.state); err != nil {
-		return nil, tokenError(u.state.Connection, "its new token is not stored yet: "+err.Error())
+		return nil, tokenError(u.state.Connection, "its new token has not been stored yet: "+err.Error())
 	}
 	e.mu.Lock()
 	e.unsaved = nil
@@ -369,7 +369,7 @@ func (s *Source) settle(ctx context.Context, e *entry, c Connection, config stri
 		var held *engine.HeldError
 		if errors.As(err, &held) {
 			state.Held, state.HeldAt, state.Config = held.Why, time.Now(), config
-			s.o.Log.Warn("a connection needs a person", "connection", c.Name, "why", held.Why)
+			s.o.Log.Warn("a connection needs a sign-in", "connection", c.Name, "why", held.Why)
 		}
 		serr := s.o.Store.SaveToken(ctx, s.owner, state)
 		if held != nil {

@@ -50,7 +50,7 @@ func (s *Source) clientOf(c Connection) (*http.Client, error) {
 	}
 	cert, err := tls.X509KeyPair(pems[0], pems[1])
 	if err != nil {
-		return nil, misconfigured(c.Name, "tls: cert and key are no pair in PEM: %v", err)
+		return nil, misconfigured(c.Name, "tls: cert and key are not a matching pair in PEM: %v", err)
 	}
 	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	if pems[2] != nil {

@@ -31,10 +31,10 @@ var smtpConnector = &workflows.Connector{Name: "smtp", Description: "an SMTP ser
 	{Name: "port", Type: "integer", Description: "587 by default, 465 with tls: implicit, 25 with tls: none"},
 	{Name: "tls", Type: "string", Default: "starttls",
 		Description: "starttls (the server must offer it), implicit (TLS from the first byte), or none"},
-	{Name: "user", Type: "string", Description: "the login; without it nobody logs in"},
+	{Name: "user", Type: "string", Description: "the user name; without it there is no login"},
 	{Name: "password", Type: "string", Secret: true, Description: "its password"},
-	{Name: "from", Type: "string", Description: "the sender of messages that name none"},
-	{Name: "ca", Type: "string", Description: "certificates in PEM of a private authority, in place of the system's"},
+	{Name: "from", Type: "string", Description: "the default sender"},
+	{Name: "ca", Type: "string", Description: "CA certificates in PEM, instead of the system's"},
 }}
 
 // SendSpec describes email/send.
@@ -45,19 +45,19 @@ var SendSpec = workflows.ActionSpec{Name: "email/send", Help: "sends a mail thro
 	Inputs: []workflows.ActionInput{
 		{Name: "to", Type: "any", Help: "an address, or a list: ada@example.com, or Ada <ada@example.com>"},
 		{Name: "cc", Type: "any", Help: "as to"},
-		{Name: "bcc", Type: "any", Help: "as to; the others do not see them"},
+		{Name: "bcc", Type: "any", Help: "blind copies, written like to; hidden from the other recipients"},
 		{Name: "subject", Type: "string", Required: true, Help: "one line"},
 		{Name: "text", Type: "string", Help: "the message as plain text"},
-		{Name: "html", Type: "string", Fill: workflows.FillHTML, Help: "the message as HTML; what ${{ }} inserts into it is escaped"},
+		{Name: "html", Type: "string", Fill: workflows.FillHTML, Help: "the message as HTML; values inserted with ${{ }} are escaped"},
 		{Name: "from", Type: "string", Help: "the sender; that of the connection by default"},
-		{Name: "reply_to", Type: "string", Help: "where answers go"},
+		{Name: "reply_to", Type: "string", Help: "the address for replies"},
 		{Name: "attachments", Type: "list", Fill: workflows.FillParts,
 			Help: "each {file: PATH} of a step with save: true, {text: ...} or {raw: BASE64}; with filename and type"},
 		{Name: "headers", Type: "object", Help: "further headers: X-..., List-..., In-Reply-To, References, Auto-Submitted, Importance"},
 	},
-	Outputs: []workflows.ActionOutput{{Name: "message_id", Type: "string", Help: "the Message-ID, the same for each attempt"},
+	Outputs: []workflows.ActionOutput{{Name: "message_id", Type: "string", Help: "the Message-ID, the same for every attempt"},
 		{Name: "recipients", Type: "list", Help: "the addresses that the server accepted"},
-		{Name: "response", Type: "string", Help: "what the server said"}},
+		{Name: "response", Type: "string", Help: "the server's response"}},
 	Usage: `- id: confirm
   uses: email/send
   with:
@@ -104,7 +104,7 @@ func serverOf(in engine.Input) (*server, error) {
 		}
 	}
 	if strings.ContainsAny(s.host, ":/ ") || s.host == "" {
-		return nil, plan.Permanent("invalid_connection", "connection %s: host is a name without scheme or port; port: stands beside it", name)
+		return nil, plan.Permanent("invalid_connection", "connection %s: host must be a name without scheme or port; set port: separately", name)
 	}
 	if ca := value.Shown(f["ca"]); ca != "" {
 		if s.roots = x509.NewCertPool(); !s.roots.AppendCertsFromPEM([]byte(ca)) {
@@ -224,7 +224,7 @@ type boundedConn struct {
 // Read implements net.Conn.
 func (c *boundedConn) Read(b []byte) (int, error) {
 	if c.left <= 0 {
-		return 0, fmt.Errorf("the server sends more than %d bytes of answers", maxAnswers)
+		return 0, fmt.Errorf("the server sent more than %d bytes of responses", maxAnswers)
 	}
 	n, err := c.Conn.Read(b[:min(len(b), c.left)])
 	c.left -= n
@@ -255,7 +255,7 @@ func (s *server) explain(ctx context.Context, err error) error {
 	}
 	status := code(err)
 	said := s.scrub(clean(err.Error()))
-	e := &plan.Error{Message: fmt.Sprintf("%s did not take the mail: %s", s.host, said), Code: "smtp",
+	e := &plan.Error{Message: fmt.Sprintf("%s rejected the mail: %s", s.host, said), Code: "smtp",
 		Retryable: status == 0 || status >= 400 && status < 500}
 	if status != 0 {
 		e.Details = map[string]any{"smtp_code": status}

@@ -43,7 +43,7 @@ func message(in engine.Input, from string) (*mail.Msg, error) {
 		return nil, err
 	}
 	if len(sender) != 1 {
-		return nil, plan.Permanent("invalid_input", "from is one address")
+		return nil, plan.Permanent("invalid_input", "from must be one address")
 	}
 	m.FromMailAddress(sender[0])
 	if err := recipients(m, in.With); err != nil {
@@ -98,7 +98,7 @@ func recipients(m *mail.Msg, with map[string]any) error {
 	}
 	switch {
 	case n == 0:
-		return plan.Permanent("invalid_input", "nobody is to get the mail: to, cc and bcc are empty")
+		return plan.Permanent("invalid_input", "the mail has no recipients: to, cc and bcc are empty")
 	case n > maxRecipients:
 		return plan.Permanent("invalid_input", "%d recipients are too many for one mail: at most %d; loop with foreach:", n, maxRecipients)
 	}
@@ -123,7 +123,7 @@ func addresses(what string, v any) ([]*netmail.Address, error) {
 		}
 		a, err := netmail.ParseAddress(s)
 		if err != nil {
-			return nil, plan.Permanent("invalid_input", "%s: %q is no mail address; write ada@example.com, or Ada <ada@example.com>, and several "+
+			return nil, plan.Permanent("invalid_input", "%s: %q is not a mail address; write ada@example.com, or Ada <ada@example.com>, and several "+
 				"as a list", what, clean(s))
 		}
 		if err := oneLine(what, a.Name); err != nil { // a name may be written in an encoded form
@@ -240,7 +240,7 @@ func attachment(in engine.Input, what string, part map[string]any) (content []by
 		}
 	} else if part["raw"] != nil {
 		if content, err = base64.StdEncoding.DecodeString(value.Shown(part["raw"])); err != nil {
-			return nil, "", "", plan.Permanent("invalid_input", "%s: raw is no base64", what)
+			return nil, "", "", plan.Permanent("invalid_input", "%s: raw is not valid base64", what)
 		}
 	} else {
 		content = []byte(value.Shown(part["text"]))
@@ -259,7 +259,7 @@ func attachment(in engine.Input, what string, part map[string]any) (content []by
 		media = "application/octet-stream"
 	}
 	if _, _, err := mime.ParseMediaType(media); err != nil || oneLine("", media) != nil {
-		return nil, "", "", plan.Permanent("invalid_input", "%s: type %q is no media type", what, clean(media))
+		return nil, "", "", plan.Permanent("invalid_input", "%s: type %q is not a media type", what, clean(media))
 	}
 	return content, name, media, nil
 }

@@ -34,11 +34,11 @@ var ReadSpec = workflows.ActionSpec{Name: "file/read", Help: "reads a file below
 	Inputs: []workflows.ActionInput{
 		{Name: "path", Type: "string", Required: true, Fill: workflows.FillNonempty, Help: "below that folder, such as prices/may.json"},
 		{Name: "parse", Type: "string", Words: []string{"auto", "json", "text", "base64"},
-			Help: "auto by default: a .json file as data, others as text, and as base64 what is no text"},
+			Help: "auto by default: .json files as data, other text files as text, binary files as base64"},
 		{Name: "max_size", Type: "size", Help: "1MiB by default, at most 4MiB"},
 	},
-	Outputs: []workflows.ActionOutput{{Name: "content", Type: "any", Help: "what is in it"}, {Name: "size", Type: "integer", Help: "bytes"},
-		{Name: "modified", Type: "string", Help: "when it was changed"}},
+	Outputs: []workflows.ActionOutput{{Name: "content", Type: "any", Help: "the content"}, {Name: "size", Type: "integer", Help: "bytes"},
+		{Name: "modified", Type: "string", Help: "the time of the last change"}},
 	Config: config,
 	Usage: `- id: prices
   uses: file/read
@@ -47,12 +47,12 @@ var ReadSpec = workflows.ActionSpec{Name: "file/read", Help: "reads a file below
 
 // AppendSpec describes file/append.
 var AppendSpec = workflows.ActionSpec{Name: "file/append", SideEffects: true,
-	Help:    "adds a line to a file below files.folder of hookloom.yaml; makes the file when it is not there",
+	Help:    "appends a line to a file below files.folder of hookloom.yaml; creates the file if it does not exist",
 	Example: map[string]any{"path": "orders.jsonl", "size": 10},
 	Inputs: []workflows.ActionInput{
 		{Name: "path", Type: "string", Required: true, Fill: workflows.FillNonempty, Help: "below that folder"},
-		{Name: "text", Type: "string", Help: "the line; a line break is added where it has none at its end"},
-		{Name: "body", Type: "any", Help: "in place of text: data, written as one line of JSON"},
+		{Name: "text", Type: "string", Help: "the line; a line break is added at its end if it has none"},
+		{Name: "body", Type: "any", Help: "instead of text: data, written as one line of JSON"},
 		{Name: "max_size", Type: "size", Help: "how large the file may become; 64MiB by default, at most 1GiB"},
 	},
 	Outputs: []workflows.ActionOutput{{Name: "path", Type: "string", Help: "as it was given"},
@@ -81,7 +81,7 @@ var appending sync.Mutex
 // open gives the folder and the path in it.
 func open(in engine.Input) (*os.Root, string, error) {
 	if in.Dir == "" || in.Folder == "" {
-		return nil, "", plan.Permanent("unsupported", "hookloom.yaml names no folder for files: add files: {folder: data}")
+		return nil, "", plan.Permanent("unsupported", "hookloom.yaml sets no folder for files: add files: {folder: data}")
 	}
 	name := value.Shown(in.With["path"])
 	if !filepath.IsLocal(name) || strings.ContainsAny(name, "\x00\\") || path.Clean(name) == "." {
@@ -121,7 +121,7 @@ func regular(root *os.Root, name string) (fs.FileInfo, error) {
 	case err != nil:
 		return nil, plan.Permanent("invalid_input", "path %q: %v", value.CutText(name, 100), reason(err))
 	case !info.Mode().IsRegular():
-		return nil, plan.Permanent("invalid_input", "path %q is no file", value.CutText(name, 100))
+		return nil, plan.Permanent("invalid_input", "path %q is not a file", value.CutText(name, 100))
 	}
 	return info, nil
 }
@@ -183,7 +183,7 @@ func parse(how, name string, raw []byte) (any, error) {
 	case isJSON:
 		v, err := value.DecodeJSON(raw)
 		if err != nil {
-			return nil, plan.Permanent("bad_data", "%q cannot be read as JSON: %v (parse: text takes it as it is)", value.CutText(name, 100), err)
+			return nil, plan.Permanent("bad_data", "%q cannot be read as JSON: %v (parse: text reads it as text)", value.CutText(name, 100), err)
 		}
 		return v, nil
 	case how == "base64", how != "text" && !utf8.Valid(raw):
@@ -201,7 +201,7 @@ func (Append) Do(ctx context.Context, in engine.Input) (any, error) {
 	line := value.Shown(in.With["text"])
 	if body, given := in.With["body"]; given {
 		if in.With["text"] != nil {
-			return nil, plan.Permanent("invalid_input", "text and body exclude each other")
+			return nil, plan.Permanent("invalid_input", "text and body are mutually exclusive")
 		}
 		b, err := value.EncodeJSON(body)
 		if err != nil {

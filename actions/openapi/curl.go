@@ -43,7 +43,7 @@ func FromCurl(ctx context.Context, command, action string, o Options) (*Result, 
 	}
 	u, err := url.Parse(c.url)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !hostName.MatchString(u.Host) {
-		return nil, fmt.Errorf("%q is no http URL", clean(c.url))
+		return nil, fmt.Errorf("%q is not an http URL", clean(c.url))
 	}
 	op := &operation{id: action, status: 200, returns: anyType(), fixedQuery: map[string]string{}, fixedHead: map[string]string{}}
 	s := &service{title: u.Host, server: server{url: u.Scheme + "://" + u.Host}, ops: []*operation{op}}

@@ -54,7 +54,7 @@ func decode(text []byte) (*object, error) {
 		return nil, fmt.Errorf("byte %d: %w", d.InputOffset(), err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("byte %d: text goes on behind the document", d.InputOffset())
+		return nil, fmt.Errorf("byte %d: there is text after the document", d.InputOffset())
 	}
 	o, ok := v.(*object)
 	if !ok {

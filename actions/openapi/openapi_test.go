@@ -114,7 +114,7 @@ paths:
       responses: {"200": {content: {application/json: {schema: {type: object, required: [id], properties: {id: {type: string}}}}}}}
   /session: {get: {parameters: [{name: sid, in: cookie, required: true, schema: {type: string}}]}}
 `)
-	if r.Operations != 2 || r.Imported != 1 || len(r.Skipped) != 1 || r.Skipped[0].Reason != "it needs the cookie sid" {
+	if r.Operations != 2 || r.Imported != 1 || len(r.Skipped) != 1 || r.Skipped[0].Reason != "it requires the cookie sid" {
 		t.Errorf("%+v", r)
 	}
 	c := valid(t, r.Text)

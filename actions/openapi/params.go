@@ -80,11 +80,11 @@ func (d *document) parameter(o *operation, x *object, name, in string) error {
 			return nil
 		}
 		if !headerName.MatchString(name) {
-			return fmt.Errorf("header %q is no name of a header", clean(name))
+			return fmt.Errorf("header %q is not a valid header name", clean(name))
 		}
 	case "cookie":
 		if i.required {
-			return fmt.Errorf("it needs the cookie %s", clean(name))
+			return fmt.Errorf("it requires the cookie %s", clean(name))
 		}
 		return nil
 	case "path":

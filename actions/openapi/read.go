@@ -28,7 +28,7 @@ func read(root *object, from string, only []string) (*service, error) {
 	case str(obj(root.get("info")).get("schema")) != "" || obj(root.get("info")).get("_postman_id") != nil:
 		return postman(root, only)
 	case root.get("swagger") == nil && root.get("openapi") == nil:
-		return nil, errors.New("the document says neither openapi: nor swagger:, and is no Postman collection")
+		return nil, errors.New("the document has neither openapi: nor swagger:, and is not a Postman collection")
 	}
 	d := &document{root: root, two: root.get("swagger") != nil, from: from, only: only, votes: map[string]int{}}
 	info := obj(root.get("info"))
@@ -110,7 +110,7 @@ func (d *document) path(o *operation) error {
 		return fmt.Errorf("its path holds a fragment (#): %s", clean(o.path))
 	}
 	if strings.ContainsAny(path, " \t\r\n\\") || !strings.HasPrefix(path, "/") || strings.Contains(path, "${{") {
-		return fmt.Errorf("its path is no path of a URL: %q", clean(o.path))
+		return fmt.Errorf("its path is not a URL path: %q", clean(o.path))
 	}
 	for _, pair := range strings.Split(query, "&") {
 		if k, v, _ := strings.Cut(pair, "="); has && k != "" && !strings.Contains(v, "{") {

@@ -29,7 +29,7 @@ func read(rows *sql.Rows, limit int) (*table, error) {
 	out, size, seen := &table{columns: []any{}, rows: []any{}}, 0, map[string]bool{}
 	for _, c := range types {
 		if seen[c.Name()] {
-			return nil, plan.Permanent("invalid_input", "two columns are named %q: give one another name with AS", value.CutText(c.Name(), 60))
+			return nil, plan.Permanent("invalid_input", "two columns are named %q: rename one with AS", value.CutText(c.Name(), 60))
 		}
 		seen[c.Name()] = true
 		out.columns = append(out.columns, c.Name())
@@ -51,7 +51,7 @@ func read(rows *sql.Rows, limit int) (*table, error) {
 		}
 		bytes, _, _ := value.Size(row)
 		if size += bytes; size > value.MaxSize {
-			return nil, plan.Permanent("too_large", "the rows are larger than %d MiB: ask for less rows or columns", value.MaxSize>>20)
+			return nil, plan.Permanent("too_large", "the rows are larger than %d MiB: select fewer rows or columns", value.MaxSize>>20)
 		}
 		out.rows = append(out.rows, row)
 	}

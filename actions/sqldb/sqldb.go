@@ -25,10 +25,10 @@ import (
 var connector = &workflows.Connector{Name: "sql", Description: "a database", Fields: []workflows.ConnectionField{
 	{Name: "url", Type: "string", Required: true, Secret: true,
 		Description: "postgres://USER:PASSWORD@HOST/DB, mysql://USER:PASSWORD@HOST/DB, or sqlite:data/shop.db, a file of the project"},
-	{Name: "ca", Type: "string", Description: "certificates in PEM of a private authority, in place of the system's"},
+	{Name: "ca", Type: "string", Description: "CA certificates in PEM, instead of the system's"},
 }}
 
-const literalHint = "write $1 (PostgreSQL) or ? (MySQL, SQLite) in its place, and the value into args: [${{ ... }}]"
+const literalHint = "write $1 (PostgreSQL) or ? (MySQL, SQLite) instead, and put the value into args: [${{ ... }}]"
 
 var argsInput = workflows.ActionInput{Name: "args", Type: "list",
 	Help: "the values of $1, $2 (PostgreSQL) or of each ? (MySQL, SQLite), in order"}
@@ -38,7 +38,7 @@ var QuerySpec = workflows.ActionSpec{Name: "sql/query", Help: "reads rows of a d
 	SideEffects: true, Safe: true, Connection: connector,
 	Example: map[string]any{"rows": []any{map[string]any{"id": 1}}, "columns": []any{"id"}, "count": 1},
 	Inputs: []workflows.ActionInput{
-		{Name: "query", Type: "string", Required: true, Literal: literalHint, Help: "one SELECT, written out"},
+		{Name: "query", Type: "string", Required: true, Literal: literalHint, Help: "one SELECT, without expressions"},
 		argsInput,
 		{Name: "max_rows", Type: "integer", Help: "1000 by default, at most 100000; more rows are an error"},
 	},
@@ -58,16 +58,16 @@ var ExecSpec = workflows.ActionSpec{Name: "sql/exec", Help: "changes a database,
 	Retry:      &workflows.Retry{Max: 3, Delay: time.Second, Factor: 2, MaxDelay: time.Minute, Jitter: true, OnlyUndone: true},
 	Example:    map[string]any{"rows_affected": 1, "last_id": nil, "rows": []any{}},
 	Inputs: []workflows.ActionInput{
-		{Name: "statement", Type: "string", Literal: literalHint, Help: "one statement, written out"},
+		{Name: "statement", Type: "string", Literal: literalHint, Help: "one statement, without expressions"},
 		argsInput,
-		{Name: "batch", Type: "list", Help: "in place of args: a list of lists of values; the statement is carried out for each"},
+		{Name: "batch", Type: "list", Help: "instead of args: a list of lists of values; the statement runs once for each"},
 		{Name: "statements", Type: "list", Literal: literalHint, Help: "several: [{statement: ..., args: [...]}]"},
 		{Name: "expect", Type: "integer",
-			Help: "how many rows must be affected in all; else nothing is changed and the step fails with the code conflict"},
+			Help: "the number of rows that must be affected in total; else nothing is changed and the step fails with the code conflict"},
 	},
-	Outputs: []workflows.ActionOutput{{Name: "rows_affected", Type: "integer", Help: "of all statements together"},
-		{Name: "last_id", Type: "any", Help: "the id that MySQL or SQLite gave the last row, else null"},
-		{Name: "rows", Type: "list", Help: "what RETURNING gives"}},
+	Outputs: []workflows.ActionOutput{{Name: "rows_affected", Type: "integer", Help: "rows affected by all statements"},
+		{Name: "last_id", Type: "any", Help: "the id that MySQL or SQLite assigned to the last row, else null"},
+		{Name: "rows", Type: "list", Help: "the rows of RETURNING"}},
 	Usage: `- id: paid
   uses: sql/exec
   with:
@@ -158,7 +158,7 @@ func (Exec) Do(ctx context.Context, in engine.Input) (any, error) {
 			}
 		}
 		if want, given := in.With["expect"].(int); given && affected != want {
-			return plan.Permanent("conflict", "%d rows were affected, and expect is %d: nothing was changed", affected, want)
+			return plan.Permanent("conflict", "%d rows were affected, but expect is %d: nothing was changed", affected, want)
 		}
 		return nil
 	})
@@ -210,7 +210,7 @@ func statements(with map[string]any) ([]statement, error) {
 	}
 	switch {
 	case with["batch"] != nil && (one == "" || len(args) > 0):
-		return nil, plan.Permanent("invalid_input", "batch goes with statement, in place of args")
+		return nil, plan.Permanent("invalid_input", "batch needs statement, and replaces args")
 	case len(out) > mostStatements:
 		return nil, plan.Permanent("too_large", "%d statements are too many for one transaction: at most %d", len(out), mostStatements)
 	}
@@ -281,7 +281,7 @@ func transact(ctx context.Context, in engine.Input, readOnly bool, work func(*ta
 }
 
 // errCommit marks a commit of which it is not known whether it happened.
-var errCommit = errors.New("the commit got no answer")
+var errCommit = errors.New("the commit got no response")
 
 func (t *target) once(ctx context.Context, db *sql.DB, readOnly bool, work func(*target, *sql.Tx) error) error {
 	// SQLite knows no read-only transactions: its file is opened so.

@@ -190,7 +190,7 @@ func (t *target) openSQLite(in engine.Input, readOnly bool) (*sql.DB, error) {
 	case errors.Is(err, os.ErrNotExist) && readOnly:
 		return nil, plan.Permanent("no_file", "connection %s: there is no file %s in the project", t.name, name)
 	case err != nil && !errors.Is(err, os.ErrNotExist), err == nil && !info.Mode().IsRegular():
-		return nil, plan.Permanent("invalid_connection", "connection %s: %s is no file of the project", t.name, name)
+		return nil, plan.Permanent("invalid_connection", "connection %s: %s is not a file of the project", t.name, name)
 	}
 	mode, lock := "rwc", "&_txlock=immediate"
 	if readOnly {

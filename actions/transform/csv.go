@@ -25,8 +25,8 @@ var CSVParseSpec = workflows.ActionSpec{Name: "csv/parse", Help: "reads CSV (RFC
 		{Name: "text", Type: "string", Required: true, Help: "the CSV"},
 		delimiterInput,
 		{Name: "header", Type: "boolean", Help: "false: the first row is data too; rows are then lists, or objects by columns:"},
-		{Name: "columns", Type: "list", Help: "names of the columns, in place of the header's"},
-		{Name: "numbers", Type: "boolean", Help: "true: 42 and 1.5 become numbers; 007 and 1e5 stay texts"},
+		{Name: "columns", Type: "list", Help: "names of the columns, instead of the header's"},
+		{Name: "numbers", Type: "boolean", Help: "true: 42 and 1.5 become numbers; 007 and 1e5 stay text"},
 	},
 	Outputs: []workflows.ActionOutput{{Name: "rows", Type: "list", Help: "one object for each row"},
 		{Name: "columns", Type: "list", Help: "names of the columns, in order"}, {Name: "count", Type: "integer", Help: "how many rows"}},
@@ -41,9 +41,9 @@ var CSVMakeSpec = workflows.ActionSpec{Name: "csv/make", Help: "writes a list of
 		{Name: "rows", Type: "list", Required: true, Help: "objects, or lists of cells"},
 		{Name: "columns", Type: "list", Help: "the columns, in order; all fields in alphabetical order by default"},
 		delimiterInput,
-		{Name: "header", Type: "boolean", Help: "false: no row with the names"},
+		{Name: "header", Type: "boolean", Help: "false: no header row"},
 		{Name: "spreadsheet", Type: "boolean",
-			Help: "true: for Excel and its like: a byte order mark, and a ' before texts that it would run as formulas (= + - @)"},
+			Help: "true: for spreadsheet programs: a byte order mark, and a ' before texts that they would run as formulas (= + - @)"},
 	},
 	Outputs: []workflows.ActionOutput{{Name: "text", Type: "string", Help: "the CSV, lines ended by CR LF"},
 		{Name: "count", Type: "integer", Help: "how many rows, without the header"}},
@@ -80,7 +80,7 @@ func (CSVParse) Do(ctx context.Context, in engine.Input) (any, error) {
 		}
 	}
 	if twice := repeated(columns); twice != "" {
-		return nil, plan.Permanent("bad_data", "the column %q is there twice: name the columns with columns:, and write header: true", twice)
+		return nil, plan.Permanent("bad_data", "the column %q exists twice: name the columns with columns:, and write header: true", twice)
 	}
 	numbers, _ := in.With["numbers"].(bool)
 	rows, err := rowsOf(r, columns, numbers)
@@ -118,7 +118,7 @@ func rowsOf(r *csv.Reader, columns []string, numbers bool) ([]any, error) {
 			continue
 		}
 		if len(record) != len(columns) {
-			return nil, plan.Permanent("bad_data", "line %d of the CSV has %d cells, and there are %d columns (is delimiter: right?)", line,
+			return nil, plan.Permanent("bad_data", "line %d of the CSV has %d cells, but there are %d columns (is delimiter: right?)", line,
 				len(record), len(columns))
 		}
 		row := make(map[string]any, len(columns))
@@ -261,7 +261,7 @@ type bounded struct{ strings.Builder }
 // Write implements io.Writer.
 func (b *bounded) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > value.MaxSize {
-		return 0, errors.New("it is larger than 4 MiB: write less rows at once")
+		return 0, errors.New("it is larger than 4 MiB: write fewer rows at once")
 	}
 	return b.Builder.Write(p)
 }

@@ -23,9 +23,9 @@ var JQSpec = workflows.ActionSpec{Name: "jq", Help: "runs a jq program over data
 	Inputs: []workflows.ActionInput{
 		{Name: "program", Type: "string", Required: true, Help: "the jq program; names of args: are $variables in it",
 			Literal: "put the value into args: {name: ${{ ... }}} and write $name in the program"},
-		{Name: "input", Type: "any", Required: true, Help: "the data that . is at first"},
+		{Name: "input", Type: "any", Required: true, Help: "the input of the program (.)"},
 		{Name: "args", Type: "object", Help: "values for $variables"},
-		{Name: "all", Type: "boolean", Help: "true: the output is a list of all results; else the program must give one, or none (null)"},
+		{Name: "all", Type: "boolean", Help: "true: the output is a list of all results; else the program must return one, or none (null)"},
 	},
 	Usage: `- id: totals
   uses: jq
@@ -81,7 +81,7 @@ func (JQ) Do(ctx context.Context, in engine.Input) (any, error) {
 	case all:
 		return fit(results)
 	case len(results) > 1:
-		return nil, plan.Permanent("invalid_input", "the program gives more than one result: put it in [ ], or write all: true for a list")
+		return nil, plan.Permanent("invalid_input", "the program returns more than one result: put it in [ ], or write all: true for a list")
 	case len(results) == 0:
 		return nil, nil
 	}
@@ -120,7 +120,7 @@ func run(ctx context.Context, code *gojq.Code, input any, values []any, all bool
 		v = plain(v)
 		bytes, _, _ := value.Size(v)
 		if size += bytes; size > value.MaxSize || len(results) >= value.MaxJSONNodes {
-			return nil, plan.Permanent("too_large", "the results are more than %d MiB, or more than %d: take less of the data",
+			return nil, plan.Permanent("too_large", "the results are more than %d MiB, or more than %d: process less data",
 				value.MaxSize>>20, value.MaxJSONNodes)
 		}
 		if results = append(results, v); !all && len(results) > 1 {
@@ -132,7 +132,7 @@ func run(ctx context.Context, code *gojq.Code, input any, values []any, all bool
 func explain(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTooSlow), errors.Is(cause, errTooMuch):
-		return plan.Permanent("too_large", "%v: take less of the data, or split the step", cause)
+		return plan.Permanent("too_large", "%v: process less data, or split the step", cause)
 	case cause != nil:
 		return cause
 	}

@@ -14,7 +14,7 @@ import (
 func fit(v any) (any, error) {
 	out, err := value.Fit(v)
 	if err != nil {
-		return nil, plan.Permanent("too_large", "the result %v: take less of the data", err)
+		return nil, plan.Permanent("too_large", "the result %v: process less data", err)
 	}
 	return out, nil
 }

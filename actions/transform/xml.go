@@ -19,10 +19,10 @@ import (
 
 // XMLParseSpec describes xml/parse.
 var XMLParseSpec = workflows.ActionSpec{Name: "xml/parse", Safe: true,
-	Help: "reads XML into an object: elements are fields, attributes are @fields, text beside them is #text",
+	Help: "reads XML into an object: elements are fields, attributes are @fields, text next to them is #text",
 	Inputs: []workflows.ActionInput{
 		{Name: "text", Type: "string", Required: true, Help: "the XML"},
-		{Name: "lists", Type: "list", Help: "names of elements that are always a list, also when there is one"},
+		{Name: "lists", Type: "list", Help: "names of elements that are always a list, even a single one"},
 		{Name: "prefixes", Type: "boolean", Help: "true: names keep their prefix, as in soap:Body"},
 	},
 	Usage: `- id: order
@@ -31,7 +31,7 @@ var XMLParseSpec = workflows.ActionSpec{Name: "xml/parse", Safe: true,
 `}
 
 // XMLMakeSpec describes xml/make.
-var XMLMakeSpec = workflows.ActionSpec{Name: "xml/make", Help: "writes an object as XML, in the form that xml/parse gives", Safe: true,
+var XMLMakeSpec = workflows.ActionSpec{Name: "xml/make", Help: "writes an object as XML, in the form that xml/parse returns", Safe: true,
 	Inputs: []workflows.ActionInput{
 		{Name: "value", Type: "object", Required: true, Help: "an object with one field, the root element"},
 		{Name: "order", Type: "list", Help: "names of elements in the order they are written; others follow in alphabetical order"},
@@ -84,7 +84,7 @@ func (XMLParse) Do(ctx context.Context, in engine.Input) (any, error) {
 		}
 	}
 	if len(p.open) > 0 {
-		return nil, plan.Permanent("bad_data", "the XML ends inside of element %s", p.open[len(p.open)-1].name)
+		return nil, plan.Permanent("bad_data", "the XML ends inside element %s", p.open[len(p.open)-1].name)
 	}
 	if p.root == nil {
 		return nil, plan.Permanent("bad_data", "the XML has no element")
@@ -141,7 +141,7 @@ func (p *parser) take(t xml.Token) error {
 
 func (p *parser) end(name string) error {
 	if len(p.open) == 0 || p.open[len(p.open)-1].name != name {
-		return fmt.Errorf("</%s> ends no open element", name)
+		return fmt.Errorf("</%s> closes no open element", name)
 	}
 	e := p.open[len(p.open)-1]
 	p.open = p.open[:len(p.open)-1]
@@ -189,7 +189,7 @@ func (XMLMake) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	for name, v := range root {
 		if _, isList := v.([]any); isList {
-			return nil, plan.Permanent("invalid_input", "the root element %s is a list, and there can be only one", value.CutText(name, 50))
+			return nil, plan.Permanent("invalid_input", "the root element %s is a list, but there can be only one", value.CutText(name, 50))
 		}
 		w.element(name, v, 0)
 	}

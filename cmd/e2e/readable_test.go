@@ -192,13 +192,13 @@ func TestAProvedDeliveryIsKeptThoughItCannotBeRead(t *testing.T) {
 	x := startReadable(t)
 	var ids []string
 	for i, c := range []struct{ name, kind, body, flag string }{
-		{"no JSON", "application/json", `{"action":`, "the document ends early"},
-		{"a key twice", "application/json", `{"a":1,"a":2}`, `key "a" is there twice`},
+		{"no JSON", "application/json", `{"action":`, "the document is incomplete"},
+		{"a key twice", "application/json", `{"a":1,"a":2}`, `duplicate key "a"`},
 		{"a number out of range", "application/json", `{"a":1e400}`, "number out of range"},
 		{"too deep", "application/json", strings.Repeat("[", 100) + strings.Repeat("]", 100), "nested deeper than 64"},
 		{"too many values", "application/json", "[" + strings.Repeat("1,", 200_001) + "1]", "more than 200000 values"},
 		{"a byte that is not UTF-8", "application/json", "{\"a\":\"\xe9\"}", "text is not UTF-8"},
-		{"gzip that broke off", "application/json", string(pack(t, `{"a":"`+strings.Repeat("xyz", 99)+`"}`)[:20]), "the body is not whole gzip"},
+		{"gzip that broke off", "application/json", string(pack(t, `{"a":"`+strings.Repeat("xyz", 99)+`"}`)[:20]), "the gzip body is incomplete"},
 		{"multipart that broke off", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition", "reading the form"},
 		{"text that is not UTF-8", "text/plain", "\xe9", "no other charset is declared"},
 	} {

@@ -15,7 +15,7 @@ import (
 // each with what is said of it.
 var badRows = []struct{ name, query, says string }{
 	{"output of a step", `UPDATE steps SET output = '[1, 2' WHERE path = 'a' AND run_id = ?1`,
-		"the output of step a: JSON, byte 5: the document ends early"},
+		"the output of step a: JSON, byte 5: the document is incomplete"},
 	{"error of a step", `UPDATE steps SET error = '{"code": tru}' WHERE path = 'a' AND run_id = ?1`, "the error of step a: JSON, byte 9"},
 	{"time of a step", `UPDATE steps SET started_at = 'soon' WHERE path = 'a' AND run_id = ?1`, "the row of step \"a\": "},
 	{"time of a run", `UPDATE runs SET created_at = 'soon' WHERE id = ?1`, "its row: "},

@@ -72,7 +72,7 @@ func TestReceiversOfASharedHostAreOneSeries(t *testing.T) {
 	for _, want := range []string{`hookloom_destination_open{destination="` + host + `"} 1`, `hookloom_destination_waiting{destination="` +
 		host + `"} 5`} {
 		if !strings.Contains(text, want) {
-			t.Errorf("%s is not there", want)
+			t.Errorf("%s does not exist", want)
 		}
 	}
 	if strings.Contains(text, "/services/") {

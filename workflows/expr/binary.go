@@ -23,7 +23,7 @@ import (
 // of a picture. Hashes, toBase64 and len take them; data they become by toBase64.
 type Bytes struct{ text string }
 
-var errBytes = errors.New("these are bytes and no text (UTF-8); write toBase64(…); raw: takes them as they are")
+var errBytes = errors.New("the value is binary, not UTF-8 text; write toBase64(…), or send the bytes unchanged with raw:")
 
 // Plain fails: bytes are no data.
 func (Bytes) Plain() (any, error) { return nil, errBytes }
@@ -119,7 +119,7 @@ func (m *meter) fromBase64(name string, a []any) any {
 	m.charge(len(text))
 	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
-		panic(fmt.Errorf("%s: the text is no base64", name))
+		panic(fmt.Errorf("%s: the text is not valid base64", name))
 	}
 	return m.textOrBytes(b)
 }
@@ -147,12 +147,12 @@ var textFunctions = []function{
 		"sha512", "SHA-512 of a text or bytes, in hex; for base64 write toBase64(fromHex(…))",
 		`len(sha512("a")) == 128`, new(func(string) string), digest("sha512"),
 	},
-	{"fromHex", "the bytes of hex digits; text where they are text", `fromHex("6869") == "hi"`, new(func(string) any),
+	{"fromHex", "decodes hex to text, or to bytes if it is not UTF-8", `fromHex("6869") == "hi"`, new(func(string) any),
 		func(m *meter, a []any) any {
 			m.read(a, 8)
 			b, err := hex.DecodeString(textArg("fromHex", a, 0))
 			if err != nil {
-				panic(errors.New("fromHex: the text is no hex"))
+				panic(errors.New("fromHex: the text is not valid hex"))
 			}
 			return m.textOrBytes(b)
 		}},
@@ -160,19 +160,19 @@ var textFunctions = []function{
 		new(func(string) string), func(m *meter, a []any) any {
 			return m.toBase64("toBase64", base64.StdEncoding, a)
 		}},
-	{"fromBase64", "the text of base64, or bytes where it is no text: for toBase64 and hashes",
+	{"fromBase64", "decodes base64 to text, or to bytes (for toBase64 and hashes) if it is not UTF-8",
 		`fromBase64("aGk=") == "hi"`, new(func(string) any), func(m *meter, a []any) any {
 			return m.fromBase64("fromBase64", a)
 		}},
-	{"toBase64URL", "base64 for URLs and tokens: - and _, without =", `toBase64URL(fromBase64("//4=")) == "__4"`,
+	{"toBase64URL", "URL-safe base64, as in tokens: - and _, without =", `toBase64URL(fromBase64("//4=")) == "__4"`,
 		new(func(any) string), func(m *meter, a []any) any {
 			return m.toBase64("toBase64URL", base64.RawURLEncoding, a)
 		}},
-	{"fromBase64URL", "the text or bytes of base64 for URLs", `fromBase64URL("aGk_") == "hi?"`, new(func(string) any),
+	{"fromBase64URL", "decodes URL-safe base64 to text or bytes", `fromBase64URL("aGk_") == "hi?"`, new(func(string) any),
 		func(m *meter, a []any) any {
 			return m.fromBase64("fromBase64URL", a)
 		}},
-	{"urlDecode", "a percent-encoded text as decodeURIComponent reads it (+ stays)",
+	{"urlDecode", "decodes percent-encoded text like decodeURIComponent (+ stays)",
 		`urlDecode("a%20b%2Fc") == "a b/c"`, new(func(string) any), func(m *meter, a []any) any {
 			m.read(a, 4)
 			s, err := url.PathUnescape(textArg("urlDecode", a, 0))
@@ -181,7 +181,7 @@ var textFunctions = []function{
 			}
 			return m.textOrBytes([]byte(s))
 		}},
-	{"regexReplace", "every match of a regular expression by a new text; $1 is the first group",
+	{"regexReplace", "replaces every match of a regular expression; $1 is the first group",
 		`regexReplace("+49 (30) 12", "[^0-9]+", "") == "493012" and regexReplace("a-b", "(.)-(.)", "$2-$1") == "b-a"`,
 		new(func(string, string, string) string), func(m *meter, a []any) any { return m.regexReplace(a) }},
 }

@@ -34,9 +34,9 @@ func TestBytesStayBytes(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`fromBase64("//4=")`: "toBase64(", `[fromBase64("//4=")]`: "toBase64(",
-		`"a" + string(fromBase64("//4="))`: "toBase64(", `fromBase64("a*b")`: "no base64",
+		`"a" + string(fromBase64("//4="))`: "toBase64(", `fromBase64("a*b")`: "not valid base64",
 		`hmac("sha3", "k", "t")`: "sha512", `hmac("sha1", "k", "t", "b64")`: "base64url", `urlDecode("%zz")`: "hex",
-		`chunk([1], 0)`: "from 1", `toCSV([1])`: "row 0", `fromHex("x")`: "no hex",
+		`chunk([1], 0)`: "at least 1", `toCSV([1])`: "row 0", `fromHex("x")`: "not valid hex",
 	} {
 		if v, err := eval(t, text, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s gives %v %v, want %q", text, v, err, want)

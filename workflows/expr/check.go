@@ -19,7 +19,7 @@ var allNames = []string{"event", "inputs", "vars", "steps", "secrets", "item", "
 	"body", "headers", "query", "raw", "method", "url", "response", "items", "cursor", "connection"}
 
 var placeReasons = map[string]string{
-	"secrets": "secrets can be read only in with:, in triggers and in connectors, so that none ends up in a condition or in the history",
+	"secrets": "secrets can be read only in with:, triggers and connectors, so that they never reach conditions or the history",
 	"steps":   "no step has run yet",
 	"error":   "error exists only in on_failure, finally and retry.when",
 	"item":    "item exists only inside foreach",
@@ -179,7 +179,7 @@ func (e *checking) constantCondition(n ast.Node) {
 	ast.Walk(&n, &c)
 	if c.constant {
 		e.report("constant-condition", true, 0, len([]rune(e.Text)), "this condition is always the same",
-			"compare with something of the event")
+			"compare with a value of the event")
 	}
 }
 

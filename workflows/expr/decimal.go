@@ -52,7 +52,7 @@ func toDecimal(v any) (Decimal, error) {
 		return Decimal{apd.New(int64(x), 0)}, nil
 	case float64:
 		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return Decimal{}, fmt.Errorf("%v is no number", x)
+			return Decimal{}, fmt.Errorf("%v is not a number", x)
 		}
 		// The shortest digits that mean this float: 19.99, not 19.989999999999998436805981327779591083526611328125.
 		return decimalText(strconv.FormatFloat(x, 'g', -1, 64))
@@ -72,11 +72,11 @@ func decimalText(s string) (Decimal, error) {
 	}
 	number := strings.TrimPrefix(s, "+")
 	if !validDecimal(number) {
-		return Decimal{}, fmt.Errorf("%q is no decimal number: digits, a point and digits, such as 1234.50", value.Clip(s, 40))
+		return Decimal{}, fmt.Errorf("%q is not a decimal number, such as 1234.50", value.Clip(s, 40))
 	}
 	out := Decimal{new(apd.Decimal)}
 	if _, _, err := out.d.SetString(number); err != nil {
-		return Decimal{}, fmt.Errorf("%q is no decimal number", value.Clip(s, 40))
+		return Decimal{}, fmt.Errorf("%q is not a decimal number", value.Clip(s, 40))
 	}
 	return out, out.limits()
 }
@@ -93,13 +93,13 @@ func validDecimal(s string) bool {
 // limits fails for a decimal that is larger than one may be.
 func (x Decimal) limits() error {
 	if x.d.Form != apd.Finite {
-		return errors.New("the result is no number")
+		return errors.New("the result is not a number")
 	}
 	if x.d.NumDigits() > maxDecimalDigits {
 		return fmt.Errorf("a decimal has at most %d digits", maxDecimalDigits)
 	}
 	if e := x.d.Exponent; e > maxDecimalExponent || e < -2*maxDecimalExponent || int64(e)+x.d.NumDigits() > maxDecimalExponent {
-		return fmt.Errorf("a decimal lies below 1e%d", maxDecimalExponent)
+		return fmt.Errorf("a decimal must be less than 1e%d", maxDecimalExponent)
 	}
 	return nil
 }
@@ -211,7 +211,7 @@ func (m *meter) decimalArithmetic(op string, a, b any) any {
 		err = out.limits()
 	}
 	if err != nil {
-		panic(fmt.Errorf("the result of %s has more than %d digits; round(…, n) its parts", op, maxDecimalDigits))
+		panic(fmt.Errorf("the result of %s has more than %d digits; round its operands with round(…, n)", op, maxDecimalDigits))
 	}
 	m.charge(64 + int(out.d.NumDigits()))
 	return out
@@ -329,7 +329,7 @@ func (m *meter) mean(args []any) any {
 func digitsArg(name string, a []any) int {
 	n := intArg(name, a, 1)
 	if n < 0 || n > 20 {
-		panic(fmt.Errorf("%s: from 0 to 20 digits, got %d", name, n))
+		panic(fmt.Errorf("%s: the number of digits must be from 0 to 20, got %d", name, n))
 	}
 	return n
 }
@@ -422,7 +422,7 @@ func toFloat(v any) any {
 	case string:
 		f, err := strconv.ParseFloat(x, 64)
 		if err != nil {
-			panic(fmt.Errorf("float: %q is no number", value.Clip(x, 40)))
+			panic(fmt.Errorf("float: %q is not a number", value.Clip(x, 40)))
 		}
 		return f
 	}

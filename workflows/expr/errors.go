@@ -106,7 +106,7 @@ func (e *checking) typeError(err error, warning bool, sample types.Map) {
 	switch m := mismatched.FindStringSubmatch(problem); {
 	case m != nil && m[3] != "":
 		code = "type-mismatch"
-		problem = fmt.Sprintf("%s does not fit %s and %s", m[1], typeWord(m[2]), typeWord(m[3]))
+		problem = fmt.Sprintf("%s cannot be used with %s and %s", m[1], typeWord(m[2]), typeWord(m[3]))
 		switch {
 		case m[1] == "||" || m[1] == "or":
 			hint = "for a default write a ?? b; || is for conditions"
@@ -114,7 +114,7 @@ func (e *checking) typeError(err error, warning bool, sample types.Map) {
 			hint = "convert one: int(…), float(…) or string(…)"
 		}
 	case m != nil:
-		code, problem = "type-mismatch", fmt.Sprintf("%s does not fit %s", m[1], typeWord(m[2]))
+		code, problem = "type-mismatch", fmt.Sprintf("%s cannot be used with %s", m[1], typeWord(m[2]))
 	case strings.HasPrefix(problem, "unknown field "):
 		code, hint = "unknown-field", e.fieldHint(strings.TrimPrefix(problem, "unknown field "), sample)
 	case strings.Contains(problem, "matches") && strings.Contains(problem, "regexp"), strings.Contains(problem, "error parsing regexp"):

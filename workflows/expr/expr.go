@@ -155,7 +155,7 @@ func (e *Expr) Condition(env *Env) (bool, error) {
 	case nil:
 		return false, nil
 	}
-	return false, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "a condition must be true or false, this is " + value.Describe(v)}
+	return false, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "a condition must be true or false, got " + value.Describe(v)}
 }
 
 // Values looks up the parts of the event that the expression reads, for the
@@ -236,7 +236,7 @@ func (e *Expr) runtimeError(err error) error {
 	}
 	if out.Problem == "invalid operation: int(string)" {
 		// What expr says when a name is looked up in text or in a list.
-		out.Problem = "a field is read of something that is text or a list"
+		out.Problem = "text and lists have no fields"
 		return out
 	}
 	if strings.Contains(out.Problem, "memory budget exceeded") { // expr's own, of elements

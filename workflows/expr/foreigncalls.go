@@ -67,7 +67,7 @@ func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) str
 	how, known := foreignMethods[name]
 	if !known {
 		if l.hasFunction(name) {
-			return fmt.Sprintf("functions stand before: %s(%s)", name, receiver)
+			return fmt.Sprintf("call it as a function: %s(%s)", name, receiver)
 		}
 		return ""
 	}
@@ -123,7 +123,7 @@ func (l *linter) namespace(id *ast.IdentifierNode, name string, args []ast.Node)
 	}
 	if slices.Contains([]string{"store", "kv", "cache", "storage"}, id.Value) {
 		l.fail("unknown-function", id, 0, fmt.Sprintf("there is no %s.%s", id.Value, name),
-			"kept values are read and written by steps: uses: store/get, with: {key: ...}")
+			"stored values are read and written by steps: uses: store/get, with: {key: ...}")
 		return true
 	}
 	if f == "" {
@@ -209,9 +209,9 @@ func foreignSyntax(text string) string {
 		if other, _, ok := strings.Cut(foreignMethods[name], "("); ok {
 			name = other
 		}
-		return fmt.Sprintf("what follows a pipe is a call: | %s()", name)
+		return fmt.Sprintf("a pipe must be followed by a call: | %s()", name)
 	case predicateMap.MatchString(text):
-		return "a map for each element stands in two pairs of braces: map(list, {{'name': #}})"
+		return "a map as the result needs two pairs of braces: map(list, {{'name': #}})"
 	case strings.Contains(text, "=>"):
 		return "write map(list, #.field) or filter(list, #.field == ...): # is the element"
 	case strings.Contains(text, "=~"):

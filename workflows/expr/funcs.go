@@ -33,11 +33,11 @@ var functions = slices.Concat(coreFunctions, textFunctions, listFunctions)
 var coreFunctions = []function{
 	{
 		"now",
-		"the moment the step began, in the project's timezone (times of events are UTC); now(timezone(z)) is it elsewhere",
+		"the time the step began, in the project's timezone (event times are UTC); now(timezone(z)) gives another zone",
 		`now().Year() > 2000`, nil, (*meter).nowIn,
 	},
-	{"uuid", "a random-looking id, the same again on a replay", `len(uuid()) == 36`, new(func() string), (*meter).uuid},
-	{"hmacSHA256", "hex HMAC of a text under a key", `len(hmacSHA256("k", "t")) == 64`, new(func(any, any) string),
+	{"uuid", "a random-looking UUID, the same on a replay", `len(uuid()) == 36`, new(func() string), (*meter).uuid},
+	{"hmacSHA256", "HMAC-SHA-256 of a text, in hex: hmacSHA256(key, text)", `len(hmacSHA256("k", "t")) == 64`, new(func(any, any) string),
 		func(m *meter, a []any) any {
 			h := hmac.New(sha256.New, m.hashed("hmacSHA256", a, 0))
 			h.Write(m.hashed("hmacSHA256", a, 1))
@@ -54,7 +54,7 @@ var coreFunctions = []function{
 		"match", "the groups of a regular expression, or nil", `match("a1", "([a-z])([0-9])")[2] == "1"`,
 		new(func(string, string) any), (*meter).match,
 	},
-	{"merge", "two maps as one; the second wins", `merge({a: 1}, {a: 2}).a == 2`, new(func(any, any) map[string]any), mergeMaps},
+	{"merge", "merges two maps; the second takes precedence", `merge({a: 1}, {a: 2}).a == 2`, new(func(any, any) map[string]any), mergeMaps},
 	{
 		"pick", "a map with only these keys", `len(pick({a: 1, b: 2}, ["a"])) == 1`,
 		new(func(any, any) map[string]any),
@@ -73,7 +73,7 @@ var coreFunctions = []function{
 			must(err)
 			return t.UTC().Format(value.TimeFormat)
 		}},
-	{"truncate", "the first n letters", `truncate("abc", 2) == "ab"`, new(func(string, int) string), func(m *meter, a []any) any {
+	{"truncate", "the first n characters", `truncate("abc", 2) == "ab"`, new(func(string, int) string), func(m *meter, a []any) any {
 		s, n := textArg("truncate", a, 0), max(0, intArg("truncate", a, 1))
 		m.work(min(n, len(s)) / 6)
 		return s[:value.Letters(s, n)]
@@ -118,7 +118,7 @@ var coreFunctions = []function{
 		`date(1700000000).Year() == 2023 and ` +
 			`date("01.07.2026 10:00", "02.01.2006 15:04", "America/New_York") == date("2026-07-01T14:00:00Z")`,
 		new(func(...any) time.Time), func(m *meter, a []any) any { return m.date(a) }},
-	{"decimal", "an exact decimal number of a number or its text; + - * are exact, / has 34 digits",
+	{"decimal", "an exact decimal from a number or its text; + - * are exact, / has 34 digits",
 		`decimal("19.99") * 100 == 1999`, new(func(any) any), func(m *meter, a []any) any {
 			m.work(decimalSteps)
 			m.read(a, 16)
@@ -127,15 +127,15 @@ var coreFunctions = []function{
 			m.charge(64)
 			return d
 		}},
-	{"money", "an amount in minor units (cents) written as an amount of its currency (ISO 4217)",
+	{"money", "formats an amount in minor units (cents) of an ISO 4217 currency",
 		`money(1990, "EUR") == "19.90" and money(1990, "jpy") == "1990"`,
 		new(func(any, string) string), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return money(a) }},
-	{"fixed", "a number written with exactly n digits after the point, half rounded away from zero", `fixed(2.5, 2) == "2.50"`,
+	{"fixed", "formats a number with exactly n decimal places, rounding half away from zero", `fixed(2.5, 2) == "2.50"`,
 		new(func(any, int) string), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return fixed(a) }},
-	{"round", "a number rounded to whole numbers, or to n digits after the point; half away from zero",
+	{"round", "rounds to a whole number, or to n decimal places; half away from zero",
 		`round(2.675, 2) == 2.68 and round(-2.5) == -3`,
 		new(func(any, ...int) any), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return round(a) }},
-	{"repeat", "a text n times", `repeat("ab", 2) == "abab"`, nil, func(m *meter, a []any) any {
+	{"repeat", "repeats a text n times", `repeat("ab", 2) == "abab"`, nil, func(m *meter, a []any) any {
 		s, n := textArg("repeat", a, 0), intArg("repeat", a, 1)
 		if n < 0 || len(s) > 0 && n > maxExprBytes/len(s) {
 			panic(fmt.Errorf("repeat(…, %d) is out of bounds", n))
@@ -143,14 +143,14 @@ var coreFunctions = []function{
 		m.charge(len(s) * n)
 		return strings.Repeat(s, n)
 	}},
-	{"replace", "every old text by a new one", `replace("aXbX", "X", "-") == "a-b-"`, nil, func(m *meter, a []any) any {
+	{"replace", "replaces every occurrence of a text", `replace("aXbX", "X", "-") == "a-b-"`, nil, func(m *meter, a []any) any {
 		s, from, to := textArg("replace", a, 0), textArg("replace", a, 1), textArg("replace", a, 2)
 		m.read(a, 4)
 		m.charge(len(s) + strings.Count(s, from)*len(to))
 		return strings.ReplaceAll(s, from, to)
 	}},
-	{"join", "texts joined by a separator", `join(["a", "b"], "-") == "a-b"`, nil, joinTexts},
-	{"split", "a text cut at a separator", `split("a,b", ",") == ["a", "b"]`, nil, func(m *meter, a []any) any {
+	{"join", "joins texts with a separator", `join(["a", "b"], "-") == "a-b"`, nil, joinTexts},
+	{"split", "splits a text at a separator", `split("a,b", ",") == ["a", "b"]`, nil, func(m *meter, a []any) any {
 		s, sep := textArg("split", a, 0), textArg("split", a, 1)
 		m.read(a, 4)
 		m.charge(48 * pieces(s, sep))
@@ -164,7 +164,7 @@ var coreFunctions = []function{
 		}
 		return out
 	}},
-	{"concat", "lists one after another", `concat([1], [2]) == [1, 2]`, nil, func(m *meter, a []any) any {
+	{"concat", "joins lists into one", `concat([1], [2]) == [1, 2]`, nil, func(m *meter, a []any) any {
 		out := []any{}
 		for i := range a {
 			l := m.list("concat", a, i)
@@ -173,10 +173,10 @@ var coreFunctions = []function{
 		}
 		return out
 	}},
-	{"flatten", "a list of lists as one list", `flatten([[1], [2, [3]]]) == [1, 2, 3]`, nil, func(m *meter, a []any) any {
+	{"flatten", "flattens nested lists into one list", `flatten([[1], [2, [3]]]) == [1, 2, 3]`, nil, func(m *meter, a []any) any {
 		return m.flatten(m.list("flatten", a, 0), []any{}, 0)
 	}},
-	{"uniq", "a list without repeats", `uniq([1, 1, 2]) == [1, 2]`, nil, uniq},
+	{"uniq", "a list without duplicates", `uniq([1, 1, 2]) == [1, 2]`, nil, uniq},
 }
 
 // functionNames lists all functions, for suggestions.

@@ -66,7 +66,7 @@ func misfit(op string, a, b any) error {
 	case "/":
 		return fmt.Errorf("/ cannot divide %s by %s", value.Describe(a), value.Describe(b))
 	}
-	return fmt.Errorf("%s does not fit %s and %s", op, value.Describe(a), value.Describe(b))
+	return fmt.Errorf("%s cannot be used with %s and %s", op, value.Describe(a), value.Describe(b))
 }
 
 // operand makes the numbers that methods of times give (Unix, Month) plain ones.
@@ -311,7 +311,7 @@ func unaryMinus(v any) any {
 	case json.Number:
 		panic(errors.New("the number is larger than 64 bits; compute with decimal(…)"))
 	}
-	panic(fmt.Errorf("- does not fit %s", value.Describe(v)))
+	panic(fmt.Errorf("- cannot be used with %s", value.Describe(v)))
 }
 
 func absolute(v any) any {
@@ -364,7 +364,7 @@ func wholeNumber(v any) any {
 		if _, err := strconv.ParseFloat(strings.TrimSpace(x), 64); err == nil {
 			hint = "; write int(decimal(…)) to cut the fraction off, or int(trim(…))"
 		}
-		panic(fmt.Errorf("int: %q is no whole number%s", value.Clip(x, 40), hint))
+		panic(fmt.Errorf("int: %q is not a whole number%s", value.Clip(x, 40), hint))
 	}
 	panic(fmt.Errorf("int needs a number or digits as text, got %s", value.Describe(v)))
 }

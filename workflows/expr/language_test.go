@@ -75,7 +75,7 @@ func TestFailingExpressionsSayWhatWasWrong(t *testing.T) {
 		`event.data.text + 1`:        "+ cannot add text and a number",
 		`string(event.data.none)`:    "the value is nil",
 		`9223372036854775807 + 1`:    "does not fit into 64 bits",
-		`2.0 ** 5000`:                "no number",
+		`2.0 ** 5000`:                "not a number",
 		`event.data.n > "a"`:         "",
 		`repeat("a", 999999999)`:     "out of bounds",
 		`join(event.data.text, ",")`: "must be a list",

@@ -173,7 +173,7 @@ func (l *linter) insteadOf(name string) string {
 		case name == "body" || name == "headers" || name == "status":
 			return "write response." + name
 		case name == "event" && has("item"):
-			return "write item for the element, response for the answer"
+			return "write item for the element, response for the response"
 		case name == "event":
 			return "write response.body"
 		case name == "data" || name == "items" || name == "results" || name == "payload":
@@ -378,7 +378,7 @@ func (l *linter) regexp(x *ast.BinaryNode) {
 		return
 	}
 	if _, err := regexp.Compile(p.Value); err != nil {
-		l.fail("bad-regexp", p, 0, strings.TrimPrefix(err.Error(), "error parsing regexp: "), "this is no valid regular expression")
+		l.fail("bad-regexp", p, 0, strings.TrimPrefix(err.Error(), "error parsing regexp: "), "this is not a valid regular expression")
 	}
 }
 

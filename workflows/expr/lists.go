@@ -15,10 +15,10 @@ import (
 const maxParts = 1000
 
 var listFunctions = []function{
-	{"chunk", "a list cut into lists of n", `chunk([1, 2, 3], 2) == [[1, 2], [3]]`, new(func(any, int) []any), func(m *meter, a []any) any {
+	{"chunk", "splits a list into lists of n", `chunk([1, 2, 3], 2) == [[1, 2], [3]]`, new(func(any, int) []any), func(m *meter, a []any) any {
 		list, n := m.list("chunk", a, 0), intArg("chunk", a, 1)
 		if n < 1 {
-			panic(fmt.Errorf("chunk: from 1, got %d", n))
+			panic(fmt.Errorf("chunk: the size must be at least 1, got %d", n))
 		}
 		m.charge(56 * (len(list)/n + 1))
 		m.work(3 * (len(list)/n + 1))
@@ -28,10 +28,10 @@ var listFunctions = []function{
 		}
 		return out
 	}},
-	{"zip", "lists side by side: [first of each], [second of each] …, as long as the shortest",
+	{"zip", "pairs lists element by element: [first of each], [second of each] …, up to the shortest",
 		`zip([1, 2], ["a", "b"]) == [[1, "a"], [2, "b"]]`,
 		new(func(...any) []any), zipLists},
-	{"toCSV", "rows (lists, or objects with their keys as header) as CSV; the columns may be named",
+	{"toCSV", "rows (lists, or objects, whose keys are the header) as CSV; a second argument names the columns",
 		`toCSV([{id: 1, name: "a,b"}], ["id", "name"]) == "id,name\n1,\"a,b\"\n"`,
 		new(func(any, ...any) string), toCSV},
 }

@@ -48,18 +48,18 @@ func (e *LimitError) Error() string { return e.text }
 func (e *LimitError) Is(target error) bool { return target == value.ErrTooLarge }
 
 var (
-	errSteps = &LimitError{fmt.Sprintf("the expression does more than %d million steps of work "+
-		"(one is about an operator, an element or some bytes of text): give it less, such as list[0:1000], filter before you "+
-		"map, or divide the work with foreach:", maxWork/1_000_000)}
-	errMemory = &LimitError{fmt.Sprintf("the expression makes more than %d MiB of data: give it less, such as "+
+	errSteps = &LimitError{fmt.Sprintf("the expression takes more than %d million steps "+
+		"(about one for each operator, element or few bytes of text): pass less data, such as list[0:1000], filter before you "+
+		"map, or split the work with foreach:", maxWork/1_000_000)}
+	errMemory = &LimitError{fmt.Sprintf("the expression creates more than %d MiB of data: pass less data, such as "+
 		"list[0:1000] or text[0:1000], "+
-		"keep only the fields that are needed, or divide the work with foreach:", maxExprBytes>>20)}
-	errElements = &LimitError{"the expression makes more than a million elements: use a shorter range or list, such as list[0:1000], " +
-		"or divide the work with foreach:"}
+		"keep only the fields that are needed, or split the work with foreach:", maxExprBytes>>20)}
+	errElements = &LimitError{"the expression creates more than a million elements: use a shorter range or list, such as list[0:1000], " +
+		"or split the work with foreach:"}
 	errDepth = &LimitError{fmt.Sprintf("the expression nests lists or objects deeper than %d: "+
 		"add to a list with concat(…), not with [list, …]", maxExprDepth)}
 	errTime = &LimitError{
-		fmt.Sprintf("the expression ran for more than %v: give it less, or use a simpler regular expression", maxExprTime),
+		fmt.Sprintf("the expression ran for more than %v: pass less data, or use a simpler regular expression", maxExprTime),
 	}
 )
 

@@ -42,7 +42,7 @@ func money(a []any) any {
 	code := strings.ToUpper(textArg("money", a, 1))
 	digits, ok := minorUnits[code]
 	if !ok {
-		panic(fmt.Errorf("money: %q is no currency code of ISO 4217, such as EUR", value.Clip(code, 20)))
+		panic(fmt.Errorf("money: %q is not an ISO 4217 currency code, such as EUR", value.Clip(code, 20)))
 	}
 	switch v.(type) {
 	case int, float64, json.Number, string, Decimal:

@@ -45,7 +45,7 @@ func compiled(text string) *pattern {
 		return p
 	}
 	if len(text) > maxPatternText {
-		panic(fmt.Errorf("the regular expression is longer than %d letters", maxPatternText))
+		panic(fmt.Errorf("the regular expression is longer than %d characters", maxPatternText))
 	}
 	p := compilePattern(text)
 	if patterns.m == nil || patterns.size+p.size > keptPatterns {
@@ -67,7 +67,7 @@ func compilePattern(text string) *pattern {
 	}
 	p := &pattern{size: len(prog.Inst)}
 	if p.size > maxPatternSize {
-		panic(&LimitError{fmt.Sprintf("the regular expression is too large: its repetitions make %d parts, at most %d are run; "+
+		panic(&LimitError{fmt.Sprintf("the regular expression is too large: its repetitions expand to %d parts, the limit is %d; "+
 			"write smaller numbers in { }", p.size, maxPatternSize)})
 	}
 	for _, i := range prog.Inst {

@@ -59,7 +59,7 @@ func (l *linter) dataField(x *ast.MemberNode, keys []string, at []ast.Node) {
 			if names = slices.Compact(names); len(names) <= 12 {
 				hint = "known are " + strings.Join(names, ", ") + ";"
 			}
-			hint = strings.TrimSpace(hint + fmt.Sprintf(" where it may be missing write %s ?? nil", "event."+strings.Join(keys[:i+1], ".")))
+			hint = strings.TrimSpace(hint + fmt.Sprintf(" if it may be missing, write %s ?? nil", "event."+strings.Join(keys[:i+1], ".")))
 		}
 		if hint != "" {
 			from := at[i].Location().From

@@ -60,7 +60,7 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 				hint = fmt.Sprintf("save: true puts the body into a file: write %s.output.path", path)
 			}
 			if slices.Contains(known, "body") {
-				hint = fmt.Sprintf("what was answered is in body: write %s.output.body.%s", path, keys[2])
+				hint = fmt.Sprintf("the response is in body: write %s.output.body.%s", path, keys[2])
 			}
 		}
 		l.fail("unknown-field", at[2], len([]rune(keys[2])), fmt.Sprintf("the output of step %s has no field %s", keys[0], keys[2]), hint)
@@ -68,7 +68,7 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 	}
 	if keys[2] == "headers" && len(keys) > 3 && strings.ToLower(keys[3]) != keys[3] &&
 		slices.Contains(slices.Sorted(maps.Keys(output)), "body") {
-		l.fail("header-case", at[3], len([]rune(keys[3])), "names of headers are in lower case",
+		l.fail("header-case", at[3], len([]rune(keys[3])), "header names are in lower case",
 			fmt.Sprintf("write [%q]", strings.ToLower(keys[3])))
 		return false
 	}
@@ -83,7 +83,7 @@ func isList(output types.Type) bool { return strings.HasPrefix(output.String(), 
 func (l *linter) fieldOfList(keys []string, at []ast.Node) {
 	path := fmt.Sprintf("steps.%s.output", keys[0])
 	l.fail("unknown-field", at[2], len([]rune(keys[2])),
-		fmt.Sprintf("step %s is a loop: its output is a list, one entry for each turn", keys[0]),
+		fmt.Sprintf("step %s is a loop: its output is a list with one entry per item", keys[0]),
 		fmt.Sprintf("write map(%s, #.%s) for all, %s[0].%s for the first", path, strings.Join(keys[2:], "."), path,
 			strings.Join(keys[2:], ".")))
 }

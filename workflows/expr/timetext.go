@@ -49,7 +49,7 @@ func ParseTime(text string, zone *time.Location) (time.Time, error) {
 	if _, err := strconv.ParseFloat(text, 64); err == nil && strings.Trim(text, "0123456789.") == "" {
 		return time.Time{}, fmt.Errorf("%q is a number as text; write date(int(…)) if it is Unix seconds", value.Clip(text, 40))
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: write it as 2026-01-31T10:00:00Z, 2026-01-31 10:00, 2026-01-31 or as mail "+
+	return time.Time{}, fmt.Errorf("%q is not a time: write it as 2026-01-31T10:00:00Z, 2026-01-31 10:00, 2026-01-31 or as mail "+
 		"does, or give its layout", value.Clip(text, 60))
 }
 
@@ -62,7 +62,7 @@ func knownZone(t time.Time, zone *time.Location) (time.Time, error) {
 	}
 	hours, ok := zoneWords[name]
 	if !ok {
-		return t, fmt.Errorf("the zone %s is not the same everywhere; write an offset such as +02:00", value.Clip(name, 10))
+		return t, fmt.Errorf("the zone abbreviation %s is ambiguous; write an offset such as +02:00", value.Clip(name, 10))
 	}
 	at := time.FixedZone(name, hours*3600)
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), at), nil
@@ -87,7 +87,7 @@ func unixTime(v any) (time.Time, error) {
 		case math.Abs(f) < maxUnixSeconds*1e9:
 			return time.Time{}, fmt.Errorf("%s are nanoseconds; write date(decimal(…) / 1000000000)", d)
 		}
-		return time.Time{}, fmt.Errorf("%s are no Unix seconds", value.Clip(d.String(), 40))
+		return time.Time{}, fmt.Errorf("%s is not a Unix time in seconds", value.Clip(d.String(), 40))
 	}
 	seconds, part := math.Modf(f)
 	return time.Unix(int64(seconds), int64(math.Round(part*1e6))*1000).UTC(), nil
@@ -108,7 +108,7 @@ func timeIn(v any, zone *time.Location) (time.Time, error) {
 	case nil:
 		return time.Time{}, errors.New("date(nil): the value is nil; write ?? before it")
 	}
-	return time.Time{}, fmt.Errorf("%s is no time", value.Describe(v))
+	return time.Time{}, fmt.Errorf("%s is not a time", value.Describe(v))
 }
 
 // location is a zone that timezone() gave, or its name.
@@ -121,7 +121,7 @@ func location(v any) (*time.Location, bool, error) {
 	case string:
 		zone, err := loadZone(x)
 		if err != nil {
-			return nil, false, fmt.Errorf("%q is no time zone, such as Europe/Berlin", value.Clip(x, 40))
+			return nil, false, fmt.Errorf("%q is not a time zone, such as Europe/Berlin", value.Clip(x, 40))
 		}
 		return zone, true, nil
 	}
@@ -159,7 +159,7 @@ func (m *meter) date(a []any) any {
 		text, layout := textArg("date", a, 0), textArg("date", a, 1)
 		t, err := time.ParseInLocation(layout, text, zone)
 		if err != nil {
-			panic(fmt.Errorf("date: %q does not fit the layout %q; a layout is how Mon Jan 2 15:04:05 2006 would be written",
+			panic(fmt.Errorf("date: %q does not match the layout %q; a layout shows how Mon Jan 2 15:04:05 2006 would be written",
 				value.Clip(text, 40), value.Clip(layout, 40)))
 		}
 		t, err = knownZone(t, zone)
@@ -182,7 +182,7 @@ func (m *meter) nowIn(a []any) any {
 	zone, ok, err := location(a[0])
 	must(err)
 	if !ok {
-		panic(fmt.Errorf("now takes nothing or a time zone, got %s", value.Describe(a[0])))
+		panic(fmt.Errorf("now takes no argument or a time zone, got %s", value.Describe(a[0])))
 	}
 	return m.now.In(zone)
 }

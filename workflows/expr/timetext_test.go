@@ -47,10 +47,10 @@ func TestTimesOfTextAreReadWithTheirZone(t *testing.T) {
 	for text, want := range map[string]string{
 		`date(1714521600000)`: "date(… / 1000)", `date(1714521600000000)`: "date(… / 1000000)",
 		`date(1714521600000000000)`: "1000000000)", `date("1714521600")`: "date(int(",
-		`date("Sat, 31 Jan 2026 10:00:00 CEST")`: "write an offset", `date("soon")`: "is no time",
-		`date("1.7.2026")`: "is no time", `date("a", "2006-01-02")`: "does not fit the layout",
-		`date("2026-01-01", "2006-01-02", "Europe/Berlim")`: "no time zone", `date(nil)`: "??",
-		`date(true)`: "is no time", `isoTime(1714521600000)`: "milliseconds",
+		`date("Sat, 31 Jan 2026 10:00:00 CEST")`: "write an offset", `date("soon")`: "is not a time",
+		`date("1.7.2026")`: "is not a time", `date("a", "2006-01-02")`: "does not match the layout",
+		`date("2026-01-01", "2006-01-02", "Europe/Berlim")`: "not a time zone", `date(nil)`: "??",
+		`date(true)`: "is not a time", `isoTime(1714521600000)`: "milliseconds",
 	} {
 		if v, err := eval(t, text, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s gives %v %v, want %q", text, v, err, want)

@@ -36,7 +36,7 @@ func ownWords(problem string) string {
 		return fmt.Sprintf("%s takes %s, got %s", m[1], takes, goKindWord(m[2])) + ifMissing(m[2])
 	}
 	if m := badOperands.FindStringSubmatch(problem); m != nil {
-		return fmt.Sprintf("%s does not fit %s and %s", m[2], goKindWord(m[1]), goKindWord(m[3])) + ifMissing(m[1]+m[3])
+		return fmt.Sprintf("%s cannot be used with %s and %s", m[2], goKindWord(m[1]), goKindWord(m[3])) + ifMissing(m[1]+m[3])
 	}
 	if m := notAList.FindStringSubmatch(problem); m != nil {
 		return needsList(m[1]+" ", m[2])
@@ -45,10 +45,10 @@ func ownWords(problem string) string {
 		return needsList("flatten ", m[1])
 	}
 	if m := badUnit.FindStringSubmatch(problem); m != nil {
-		return fmt.Sprintf("duration: %s has no unit that is known; write 90m or 1h30m, and 168h for seven days", m[1])
+		return fmt.Sprintf("duration: %s has no known unit; write 90m or 1h30m, and 168h for seven days", m[1])
 	}
 	if m := badSpan.FindStringSubmatch(problem); m != nil {
-		return fmt.Sprintf("duration: %s is no duration, such as 500ms, 30s or 1h30m", m[1])
+		return fmt.Sprintf("duration: %s is not a duration, such as 500ms, 30s or 1h30m", m[1])
 	}
 	if m := longInteger.FindStringSubmatch(problem); m != nil {
 		return fmt.Sprintf("%s does not fit into 64 bits; write decimal(%q)", value.Clip(m[1], 40), value.Clip(m[1], 40))
@@ -69,7 +69,7 @@ func needsList(name, got string) string {
 // ifMissing is the advice for a value that is nil.
 func ifMissing(got string) string {
 	if isNilWord(got) {
-		return "; write a default with ?? where it may be missing"
+		return "; if it may be missing, write a default with ??"
 	}
 	return ""
 }
@@ -88,7 +88,7 @@ func goKindWord(got string) string {
 	case "map":
 		return "an object"
 	case "expr.Bytes":
-		return "bytes; toBase64(…) makes text of them"
+		return "bytes; toBase64(…) converts them to text"
 	case "json.Number", "expr.Decimal":
 		return "a number"
 	}

@@ -128,7 +128,7 @@ func (d *jsonReader) value(depth int) (any, error) {
 		return nil, err
 	}
 	if d.i >= len(d.b) {
-		return nil, d.fail("the document ends early")
+		return nil, d.fail("the document is incomplete")
 	}
 	switch c := d.b[d.i]; {
 	case c == '{':
@@ -187,7 +187,7 @@ func (d *jsonReader) object(depth int) (any, error) {
 		}
 		if len(m) == keys && !d.stored {
 			d.i = at
-			return nil, d.fail(fmt.Sprintf("key %q is there twice", Clip(k, 40)))
+			return nil, d.fail(fmt.Sprintf("duplicate key %q", Clip(k, 40)))
 		}
 		if end, err := d.next('}'); err != nil {
 			return nil, err
@@ -224,7 +224,7 @@ func (d *jsonReader) array(depth int) (any, error) {
 func (d *jsonReader) next(closing byte) (end bool, err error) {
 	d.space()
 	if d.i >= len(d.b) {
-		return false, d.fail("the document ends early")
+		return false, d.fail("the document is incomplete")
 	}
 	switch d.b[d.i] {
 	case ',':

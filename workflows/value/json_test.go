@@ -11,10 +11,10 @@ import (
 
 func TestJSONIsReadStrictly(t *testing.T) {
 	for doc, want := range map[string]string{
-		`{"a":1,"a":2}`: "twice", `{"a":{"b":1,"b":2}}`: "twice", `{"\u0061":1,"a":2}`: "twice", `[1,]`: "unexpected",
+		`{"a":1,"a":2}`: "duplicate key", `{"a":{"b":1,"b":2}}`: "duplicate key", `{"\u0061":1,"a":2}`: "duplicate key", `[1,]`: "unexpected",
 		`{"a":01}`: "malformed",
 		"\"\xff\"": "UTF-8", `{} {}`: "after the end", `nul`: "expected null", "\"a\nb\"": "control", `[1 2]`: "comma",
-		``: "ends early", `1e999`: "out of range",
+		``: "is incomplete", `1e999`: "out of range",
 		strings.Repeat("[", 70) + strings.Repeat("]", 70): "deeper", `{"a"`: "colon", `tru`: "expected true",
 	} {
 		if _, err := value.DecodeJSON([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {

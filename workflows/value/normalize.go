@@ -74,7 +74,7 @@ func normalize(v any, m Meter, depth int) (any, error) {
 		return int(x), nil
 	case float64:
 		if math.IsInf(x, 0) || math.IsNaN(x) {
-			return nil, fmt.Errorf("the result is %v, which is no number (a division by zero?)", x)
+			return nil, fmt.Errorf("the result is %v, which is not a number (a division by zero?)", x)
 		}
 		return x, nil
 	case time.Time:
@@ -204,7 +204,7 @@ func normalizeOther(v any, m Meter, depth int) (any, error) {
 				return nil, err
 			}
 			if _, twice := out[k]; twice {
-				return nil, fmt.Errorf("two keys are %q as text (such as 1 and \"1\"), and one would be lost: make them "+
+				return nil, fmt.Errorf("two keys become %q as text (such as 1 and \"1\"), and one would be lost: make them "+
 					"alike with string(…)", Clip(k, 40))
 			}
 			if out[k], err = normalize(it.Value().Interface(), m, depth); err != nil {
@@ -260,7 +260,7 @@ func Text(v any) (string, error) {
 		return string(x), nil
 	case float64:
 		if math.IsInf(x, 0) || math.IsNaN(x) {
-			return "", fmt.Errorf("%v is no number", x)
+			return "", fmt.Errorf("%v is not a number", x)
 		}
 		return floatText(x), nil
 	case time.Time:

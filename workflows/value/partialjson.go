@@ -121,7 +121,7 @@ func (d *jsonReader) eachKey(depth int, value func(key []byte) error) error {
 		}
 		if twice(seen, many, key) {
 			d.i = at
-			return d.fail(fmt.Sprintf("key %q is there twice", Clip(string(key), 40)))
+			return d.fail(fmt.Sprintf("duplicate key %q", Clip(string(key), 40)))
 		}
 		if many == nil {
 			seen = append(seen, key)
@@ -180,7 +180,7 @@ func (d *jsonReader) keyBytes() ([]byte, error) {
 // skip checks a value and drops it.
 func (d *jsonReader) skip(depth int) error {
 	if d.i >= len(d.b) {
-		return d.fail("the document ends early")
+		return d.fail("the document is incomplete")
 	}
 	switch d.b[d.i] {
 	case '{':
