@@ -313,7 +313,8 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 	}
 	if r.body, err = decode(resp.Header.Get("Content-Type"), o.parse, raw); err != nil {
 		if resp.StatusCode < 300 && errors.Is(err, value.ErrTooLarge) {
-			return nil, plan.Permanent("too_large", "the response cannot be read as JSON: %v; request less, or read it as text with parse: text", err)
+			return nil, plan.Permanent("too_large", "the response cannot be read as JSON: %v; "+
+				"request less, or read it as text with parse: text", err)
 		}
 		if resp.StatusCode < 300 {
 			return nil, &plan.Error{Message: fmt.Sprintf("the response cannot be read as JSON: %v (parse: text reads it as text)", err),

@@ -49,10 +49,10 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "parse", Type: "string", Words: []string{"auto", "json", "text", "base64"}},
 		{Name: "max_response", Type: "size", Help: "1MiB by default, at most 4MiB; with save: true, files.max_file of hookloom.yaml by default " +
 			"and at most"},
-		{Name: "save", Type: "boolean", Help: "true: the response is written to a file; the output has its path, size, sha256 and content_type in " +
-			"place of body"},
-		{Name: "follow", Type: "boolean", Help: "true: a 202 response is followed to the end of the operation: its Location is polled until the " +
-			"response changes or the step times out"},
+		{Name: "save", Type: "boolean", Help: "true: the response is written to a file; the output has its path, size, sha256 " +
+			"and content_type in place of body"},
+		{Name: "follow", Type: "boolean", Help: "true: a 202 response is followed to the end of the operation: its Location is polled " +
+			"until the response changes or the step times out"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 	}
 	if method == "" {

@@ -35,8 +35,9 @@ func valueSpecs() []action {
 			valueAction{engine.ValueSet}},
 		{workflows.ActionSpec{Name: "store/delete", Help: "removes a key; returns the value it had, or null", SideEffects: true, Example: "value",
 			Safe: true, Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"), expect, scopeInput}}, valueAction{engine.ValueDelete}},
-		{workflows.ActionSpec{Name: "store/increment", Help: "adds to the whole number of a key, starting at 0; returns the sum; exactly once, also after " +
-			"a crash", SideEffects: true, Example: 1, Safe: true, Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"),
+		{workflows.ActionSpec{Name: "store/increment", Help: "adds to the whole number of a key, starting at 0; returns the sum; " +
+			"exactly once, also after a crash", SideEffects: true, Example: 1, Safe: true,
+			Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"),
 			{Name: "by", Type: "integer", Help: "1 by default; may be negative"},
 			{Name: "ttl", Type: "duration", Help: "how long the value is kept, counted from the step that created it; until it is deleted by " +
 				"default"}, scopeInput}}, valueAction{engine.ValueIncrement}},

@@ -34,7 +34,7 @@ var connectorName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 // connectorFile is where a connector's file goes; one that is there is kept unless forced.
 func connectorFile(dir, name string, force bool) (string, error) {
 	if !connectorName.MatchString(name) {
-		return "", usageError("%q is no name of a connector: names are small letters, digits and _", name)
+		return "", usageError("%q is not a valid connector name: names consist of lower-case letters, digits and _", name)
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return "", usageError("%s: no such folder; hookloom init makes a project", dir)

@@ -26,7 +26,7 @@ var triggerShapes = map[string]*shape{
 		{"replays", word("body"), false, "body: an equal type and body within dedupe is the same event, whatever its id"},
 		{"path", is(kindText), false, "/hooks/<trigger> by default"},
 		{"method", is(kindTexts), false, "POST by default"},
-		{"media_types", list(is(kindText)), false, "the accepted media types; a body of another type is read as the first; the preset's by default"},
+		{"media_types", list(is(kindText)), false, "the accepted media types; others are read as the first; the preset's by default"},
 		{"tolerance", is(kindDuration), false, "how far the sender's clock may be off, instead of the preset's value"},
 		{"allow_ips", list(is(kindText)), false, "addresses, CIDR blocks, or the word provider"},
 		{"rate", is(kindRate), false, "how many deliveries are taken per time, such as 100/s"},

@@ -298,7 +298,8 @@ func (d *decoder) from(o *objectNode) signature.Place {
 		Field:   o.text("signature_field", ""),
 	}
 	if len(o.vals) != 1 {
-		d.add(o.pos(), "exclusive-keys", "from must name exactly one place", "header, headers, query, form, json, xml, body, url or signature_field")
+		d.add(o.pos(), "exclusive-keys", "from must name exactly one place",
+			"header, headers, query, form, json, xml, body, url or signature_field")
 	}
 	return p
 }

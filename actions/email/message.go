@@ -123,8 +123,8 @@ func addresses(what string, v any) ([]*netmail.Address, error) {
 		}
 		a, err := netmail.ParseAddress(s)
 		if err != nil {
-			return nil, plan.Permanent("invalid_input", "%s: %q is not a mail address; write ada@example.com, or Ada <ada@example.com>, and several "+
-				"as a list", what, clean(s))
+			return nil, plan.Permanent("invalid_input", "%s: %q is not a mail address; write ada@example.com, or Ada <ada@example.com>, "+
+				"and several as a list", what, clean(s))
 		}
 		if err := oneLine(what, a.Name); err != nil { // a name may be written in an encoded form
 			return nil, err

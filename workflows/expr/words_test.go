@@ -14,12 +14,12 @@ import (
 func TestValuesOfTheWrongKindAreNamedInTheLanguage(t *testing.T) {
 	names := expr.Names{"no": nil, "s": "text", "n": 5, "list": []any{1, "a"}, "b": true}
 	for text, want := range map[string]string{
-		`map(no, #)`: "a list is needed here, got nil; if it may be missing, write a default with ??",
+		`map(no, #)`:        "a list is needed here, got nil; if it may be missing, write a default with ??",
 		`filter(no, # > 1)`: "a list is needed here, got nil",
-		`map(n, #)`: "a list is needed here, got a number", `len(no)`: "len takes text, a list or an object, got nil",
+		`map(n, #)`:         "a list is needed here, got a number", `len(no)`: "len takes text, a list or an object, got nil",
 		`len(n)`: "len takes text, a list or an object, got a number",
 		`no > 3`: "> cannot be used with nil and a number; if it may be missing, write a default",
-		`s > 3`: "> cannot be used with text and a number",
+		`s > 3`:  "> cannot be used with text and a number",
 		`3 <= b`: "<= cannot be used with a number and true or false", `sort(list)`: "< cannot be used with text and a number",
 		`duration(s)`:    "duration: \"text\" is not a duration",
 		`duration("7d")`: "168h", `duration("90")`: "write 90m", `mean([no])`: "got nil",
