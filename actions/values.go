@@ -38,9 +38,9 @@ func valueSpecs() []action {
 		{workflows.ActionSpec{Name: "store/increment", Help: "adds to the whole number of a key, starting at 0; returns the sum; " +
 			"exactly once, also after a crash", SideEffects: true, Example: 1, Safe: true,
 			Inputs: []workflows.ActionInput{keyInput("at most 256 bytes"),
-			{Name: "by", Type: "integer", Help: "1 by default; may be negative"},
-			{Name: "ttl", Type: "duration", Help: "how long the value is kept, counted from the step that created it; until it is deleted by " +
-				"default"}, scopeInput}}, valueAction{engine.ValueIncrement}},
+				{Name: "by", Type: "integer", Help: "1 by default; may be negative"},
+				{Name: "ttl", Type: "duration", Help: "how long the value is kept, counted from the step that created it; until it is deleted by " +
+					"default"}, scopeInput}}, valueAction{engine.ValueIncrement}},
 		{workflows.ActionSpec{Name: "hookloom/emit", Help: "sends an event to a trigger of the project, exactly once, also after a crash",
 			SideEffects: true, Safe: true,
 			Example: map[string]any{"event": "evt_0000000000000001", "trigger": "", "key": "", "duplicate": false},
