@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -92,6 +93,9 @@ func report(w io.Writer, err error) int {
 	return code
 }
 
+// outputs is the annotation of a verb that has forms of output besides text and json: which.
+const outputs = "outputs"
+
 // root is the table of verbs.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
@@ -109,16 +113,20 @@ record.
 	root.SetVersionTemplate("hookloom {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "text or json")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		if a.output != "text" && a.output != "json" {
-			return usageError("--output is text or json, not %q", a.output)
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		more := c.Annotations[outputs]
+		if a.output == "text" || a.output == "json" || more != "" && slices.Contains(strings.Split(more, ", "), a.output) {
+			return nil
 		}
-		return nil
+		if more != "" {
+			return usageError("--output is text, json, %s, not %q", strings.Replace(more, ", ", " or ", 1), a.output)
+		}
+		return usageError("--output is text or json, not %q", a.output)
 	}
 	root.AddCommand(
 		a.demoCmd(), a.initCmd(), a.serveCmd(),
 		a.validateCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(), a.connectorCmd(), a.functionsCmd(),
-		a.sendCmd(), a.verifyCmd(), a.testCmd(), a.pollCmd(), a.compareCmd(),
+		a.sendCmd(), a.verifyCmd(), a.testCmd(), a.backtestCmd(), a.pollCmd(), a.compareCmd(),
 		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.admitCmd(), a.triggersCmd(), a.tailCmd(),
 		a.replayCmd(), a.batchesCmd(), a.storeCmd(), a.cancelCmd(), a.enableCmd(), a.disableCmd(), a.approveCmd(), a.destinationsCmd(),
 		a.connectionsCmd(), a.connectCmd(), a.secretsCmd(),

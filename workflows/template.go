@@ -4,6 +4,7 @@ import (
 	"html"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -120,6 +121,59 @@ func (v *Value) Field(name string) *Value {
 		}
 	}
 	return nil
+}
+
+// Same reports whether two values are written the same.
+func (v *Value) Same(w *Value) bool {
+	if v == nil || w == nil {
+		return v == w
+	}
+	if v.kind != w.kind || len(v.parts) != len(w.parts) || len(v.list) != len(w.list) || !slices.Equal(v.keys, w.keys) {
+		return false
+	}
+	for i, p := range v.parts {
+		if q := w.parts[i]; p.text != q.text || (p.expr == nil) != (q.expr == nil) || p.expr != nil && p.expr.Text != q.expr.Text {
+			return false
+		}
+	}
+	if (v.expr == nil) != (w.expr == nil) || v.expr != nil && v.expr.Text != w.expr.Text {
+		return false
+	}
+	for i, x := range v.list {
+		if !x.Same(w.list[i]) {
+			return false
+		}
+	}
+	for i, x := range v.values {
+		if !x.Same(w.values[i]) {
+			return false
+		}
+	}
+	return reflect.DeepEqual(v.constant, w.constant)
+}
+
+// Template is a text with {} in place of what is inserted; empty for what is no text.
+func (v *Value) Template() string {
+	if v == nil {
+		return ""
+	}
+	switch v.kind {
+	case constantValue:
+		text, _ := v.constant.(string)
+		return text
+	case exprValue:
+		return "{}"
+	case textValue:
+		var b strings.Builder
+		for _, p := range v.parts {
+			if p.expr != nil {
+				b.WriteString("{}")
+			}
+			b.WriteString(p.text)
+		}
+		return b.String()
+	}
+	return ""
 }
 
 // SecretName is the one secret that a value consists of, as in

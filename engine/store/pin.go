@@ -30,16 +30,7 @@ func (s *Store) SaveUses(ctx context.Context, u engine.VersionUses) error {
 
 // AllUses implements engine.Store.
 func (s *Store) AllUses(ctx context.Context) ([]engine.VersionUses, error) {
-	return collect(ctx, s.readers, `SELECT version, from_id, uses FROM version_uses ORDER BY version, from_id`, nil,
-		func(r scanner) (u engine.VersionUses, err error) {
-			var from int64
-			var text string
-			if err := r.Scan(&u.Version, &from, &text); err != nil {
-				return u, err
-			}
-			u.From = engine.RunID(from)
-			return u, json.Unmarshal([]byte(text), &u.Uses)
-		})
+	return collect(ctx, s.readers, allUses, nil, scanUses)
 }
 
 // OpenVersions implements engine.Store. The index of due runs holds those that are open

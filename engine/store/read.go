@@ -31,7 +31,10 @@ func OpenHistory(path string) (*History, error) {
 	return &History{db, path}, nil
 }
 
-var _ engine.History = (*History)(nil)
+var (
+	_ engine.History       = (*History)(nil)
+	_ engine.RecordHistory = (*History)(nil)
+)
 
 // History gives the reading side of an open store.
 func (s *Store) History() *History { return &History{s.readers, s.path} }

@@ -1,0 +1,280 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/backtest"
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/spf13/cobra"
+)
+
+// backtestFlags are those of backtest.
+type backtestFlags struct {
+	place
+	against, since, until, trigger, failOn, explain string
+	limit, sample                                   int
+}
+
+func (a *app) backtestCmd() *cobra.Command {
+	var f backtestFlags
+	c := &cobra.Command{Use: "backtest [WORKFLOW-FILE...]", Short: "Tell what edited workflows would have done with recorded events",
+		Long: `Compares edited workflows with the versions that ran, over recorded events, and
+sends nothing. The events are decided again, and each run is carried out by the
+engine's planner at the time at which it ran: now(), sleeps and timeouts are those
+of then. A step gets the answer that is on record for it.
+
+Where a request changed, the recorded answer of the nearest equal request stands in
+(same action, host and path template), and the run is counted as assumed; else the
+step's mock: from the tests does. Where there is neither, the run is unknown from
+there on, with the reason.
+
+Without files, all workflows of the project folder are compared. A file outside of
+workflows/ is an edited copy of the workflow of its name. --against compares with a
+version (see the console, or hookloom event) or another file instead of what ran.
+
+The database is only read, beside a running server or without one. Exit status: 0;
+1 with --fail-on, when something of that kind differs; 2 for wrong calls and files.`,
+		Example: "  hookloom backtest --since 30d\n  hookloom backtest workflows/paid.yaml --since 30d --fail-on requests\n" +
+			"  hookloom backtest /tmp/paid.yaml --dir shop --trigger stripe --sample 1000 -o json\n" +
+			"  hookloom backtest workflows/paid.yaml --against 3f2a9c1b --explain evt_0d3c6f2a41c00000",
+		Annotations: map[string]string{outputs: "junit, html"},
+		RunE:        func(c *cobra.Command, args []string) error { return a.backtest(c.Context(), &f, args) }}
+	f.addTo(c)
+	return c
+}
+
+func (f *backtestFlags) addTo(c *cobra.Command) {
+	fl := c.Flags()
+	f.flags(fl)
+	fl.Lookup("db").Usage = "database file (default DIR/hookloom.db); it is only read"
+	fl.StringVar(&f.against, "against", "", "a version, or a file, to compare with in place of the versions that ran")
+	fl.StringVar(&f.since, "since", "", "only events since 30d, \"2026-01-31 10:00\" or 2026-01-31T10:00:00Z")
+	fl.StringVar(&f.until, "until", "", "only events before then, in the forms of --since")
+	fl.StringVar(&f.trigger, "trigger", "", "only events of this trigger")
+	fl.IntVar(&f.limit, "limit", 0, "only the newest N events")
+	fl.IntVar(&f.sample, "sample", 0, "only N events, spread over all; the same ones each time")
+	fl.StringVar(&f.failOn, "fail-on", "", "exit with 1 when something differs: changed, requests or errors")
+	fl.StringVar(&f.explain, "explain", "", "show everything about one event")
+}
+
+// failures are what --fail-on may name, with the changes that count.
+var failures = map[string]func(backtest.Change) bool{
+	"changed": func(backtest.Change) bool { return true },
+	"requests": func(c backtest.Change) bool {
+		return len(c.Requests.Added)+len(c.Requests.Removed)+len(c.Requests.Changed) > 0
+	},
+	"errors": func(c backtest.Change) bool { return c.Error != nil && c.Error.After != nil },
+}
+
+func (a *app) backtest(ctx context.Context, f *backtestFlags, files []string) (err error) {
+	fails := failures[f.failOn]
+	if f.failOn != "" && fails == nil {
+		return usageError("--fail-on is changed, requests or errors, not %q", f.failOn)
+	}
+	edited, err := f.edited(files)
+	if err != nil {
+		return err
+	}
+	path := database(edited.project.Dir, f.db, edited.project)
+	h, err := store.OpenHistory(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	o := backtest.Options{History: h, Project: edited.project, Workflows: edited.only, Limit: f.limit, Sample: f.sample, Tests: edited.tests,
+		Actions: actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })}
+	if err := f.query(&o.Query); err != nil {
+		return err
+	}
+	if err := f.compareWith(ctx, h, &o); err != nil {
+		return err
+	}
+	out, err := newFindings()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.close()) }()
+	failed := false
+	o.Change = func(c backtest.Change) error {
+		failed = failed || fails != nil && fails(c)
+		return out.change(c)
+	}
+	o.Unknown = out.unknown
+	o.Progress = a.progress()
+	report, err := backtest.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := a.printBacktest(report, out, f); err != nil {
+		return err
+	}
+	if failed {
+		return &exitError{exitFailure, errors.New("")}
+	}
+	return nil
+}
+
+// progress says on a terminal, from the second second on, how many events were compared.
+func (a *app) progress() func(int) {
+	began, last := time.Now(), time.Now()
+	return func(n int) {
+		if now := time.Now(); now.Sub(began) > 2*time.Second && now.Sub(last) > time.Second {
+			last = now
+			fmt.Fprintf(a.err, "%d events, %.0f a second\n", n, float64(n)/now.Sub(began).Seconds())
+		}
+	}
+}
+
+// query selects the events.
+func (f *backtestFlags) query(q *engine.RecordedQuery) error {
+	if f.limit < 0 || f.sample < 0 || f.limit > 0 && f.sample > 0 {
+		return usageError("--limit and --sample are numbers of events, and exclude each other")
+	}
+	q.Trigger = f.trigger
+	var times engine.Query
+	if err := console.Window(&times, f.since, f.until, time.Now(), zone()); err != nil {
+		return usageError("%v", err)
+	}
+	if !times.Since.IsZero() {
+		q.After = engine.EventID(engine.FirstID(times.Since)) - 1
+	}
+	if !times.Until.IsZero() {
+		q.Before = engine.EventID(engine.FirstID(times.Until))
+	}
+	if f.explain != "" {
+		id, err := engine.ParseEventID(f.explain)
+		if err != nil {
+			return usageError("--explain: %v", err)
+		}
+		q.IDs = []engine.EventID{id}
+	}
+	return nil
+}
+
+// edited is a project with edited workflows in it.
+type edited struct {
+	project *workflows.Project
+	// only are the workflows to compare; nil for all.
+	only  map[string]bool
+	tests []*workflows.Test
+}
+
+// edited reads the project, with the files that are given in place of its workflows of the same
+// name.
+func (f *backtestFlags) edited(args []string) (*edited, error) {
+	dir := f.dir
+	texts, only := map[string][]byte{}, map[string]bool{}
+	for _, arg := range args {
+		if info, err := os.Stat(arg); err == nil && info.IsDir() {
+			return nil, usageError("%s is a folder: write --dir %s", arg, arg)
+		}
+		text, err := os.ReadFile(arg)
+		if err != nil {
+			return nil, usageError("%s: %v", arg, errors.Unwrap(err))
+		}
+		folder, id := workflowFile(arg)
+		if folder != "" && f.dir == "." {
+			dir = folder
+		}
+		if texts[id] != nil {
+			return nil, usageError("two files are named %s", id)
+		}
+		texts[id], only[id] = text, true
+	}
+	l, err := load(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(texts) > 0 {
+		if err := l.replace(texts); err != nil {
+			return nil, err
+		}
+	}
+	if bad := l.mistakes; bad.Errors() > 0 {
+		return nil, bad
+	}
+	out := &edited{project: l.project, only: only}
+	if len(only) == 0 {
+		out.only = nil
+	}
+	out.tests, _ = l.project.LoadTests()
+	return out, nil
+}
+
+// workflowFile gives the project folder of a workflow's file, "" for one outside of a project,
+// and the workflow's id.
+func workflowFile(name string) (folder, id string) {
+	slash := filepath.ToSlash(name)
+	if !filepath.IsAbs(name) {
+		slash = "./" + slash
+	}
+	trim := func(s string) string { return strings.TrimSuffix(strings.TrimSuffix(s, ".yaml"), ".yml") }
+	if before, after, found := strings.Cut(slash, "/workflows/"); found {
+		return cmp.Or(filepath.Clean(before), "."), trim(after)
+	}
+	return "", trim(filepath.Base(name))
+}
+
+// replace reads the project again with other texts of workflows.
+func (l *loaded) replace(texts map[string][]byte) error {
+	c, err := catalog()
+	if err != nil {
+		return err
+	}
+	files := maps.Clone(l.files)
+	for id, text := range texts {
+		delete(files, "workflows/"+id+".yml")
+		files["workflows/"+id+".yaml"] = text
+	}
+	l.project, l.mistakes = workflows.LoadFiles(l.project.Dir, files, c, l.secrets.IsSet)
+	return nil
+}
+
+// compareWith reads what --against names.
+func (f *backtestFlags) compareWith(ctx context.Context, h *store.History, o *backtest.Options) error {
+	if f.against == "" {
+		return nil
+	}
+	text, err := os.ReadFile(f.against)
+	_, id := workflowFile(f.against)
+	if errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(f.against, "/.") {
+		var version, content string
+		if version, id, err = h.VersionOf(ctx, f.against); errors.Is(err, engine.ErrNotFound) {
+			return usageError("--against %s: there is no such file, and no version of a workflow begins so", f.against)
+		}
+		if err == nil {
+			content, err = h.VersionText(ctx, version)
+		}
+		text = []byte(content)
+	}
+	if err != nil {
+		return usageError("--against %s: %v", f.against, err)
+	}
+	if len(o.Workflows) == 1 {
+		id = slices.Collect(maps.Keys(o.Workflows))[0]
+	}
+	if o.Project.Workflows[id] == nil || len(o.Workflows) > 1 {
+		return usageError("--against %s is compared with one workflow: name its file", f.against)
+	}
+	w, mistakes := o.Project.Compile(id, text, workflows.Pins{})
+	if mistakes.Errors() > 0 {
+		return mistakes
+	}
+	o.Against, o.Workflows = w, map[string]bool{id: true}
+	return nil
+}

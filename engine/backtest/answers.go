@@ -1,0 +1,288 @@
+package backtest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// recorded gives the attempts of a run the answers that are on record for them.
+type recorded struct {
+	run     *engine.RecordedRun
+	records map[string][]*plan.Record
+}
+
+func newRecorded(r *engine.RecordedRun) *recorded {
+	out := &recorded{run: r, records: make(map[string][]*plan.Record, len(r.Records))}
+	for _, x := range r.Records {
+		out.records[x.Path] = append(out.records[x.Path], x)
+	}
+	return out
+}
+
+func (a *recorded) find(c *call) (*answer, bool, string) {
+	i := slices.IndexFunc(a.records[c.path], func(r *plan.Record) bool { return r.Attempt == c.attempt })
+	if i < 0 {
+		if !a.run.Run.Status.Ended() {
+			return nil, false, "the run has not ended"
+		}
+		return nil, false, fmt.Sprintf("attempt %d is not on record", c.attempt)
+	}
+	r := a.records[c.path][i]
+	if r.Status == plan.Running || r.Status == plan.Waiting {
+		return nil, false, "the run has not ended"
+	}
+	out := &answer{status: r.Status, output: r.Output, err: r.Error, took: max(0, r.FinishedAt.Sub(c.began))}
+	if c.action == "wait" && r.Status == plan.Failed && r.Error != nil && unanswered[r.Error.Code] {
+		out.none = true
+	}
+	return out, false, ""
+}
+
+// unanswered are the codes of waits that ended because their time was over, not because of
+// what came.
+var unanswered = map[string]bool{"timeout": true, "deadline": true, plan.CutCode: true, "fail_fast": true}
+
+func (a *recorded) person(path string, attempt int) *plan.Answer {
+	for i := range a.run.Answers {
+		if x := &a.run.Answers[i]; x.Path == path && x.Attempt == attempt {
+			return &x.Answer
+		}
+	}
+	return nil
+}
+
+// following gives the attempts of a run the answers of another one that was simulated.
+type following struct {
+	base *simulation
+	// shared are answers of the runs of other events.
+	shared *shared
+	mocks  map[string][]workflows.Mock
+	// paths are those of the base by those of this run, where they are not the same.
+	paths map[string]string
+	taken map[*call]bool
+	calls map[string]int
+}
+
+func (a *following) person(path string, attempt int) *plan.Answer {
+	if a.base == nil {
+		return nil
+	}
+	return a.base.answers.person(path, attempt)
+}
+
+func (a *following) find(c *call) (*answer, bool, string) {
+	if c.attempt > 1 {
+		return a.again(c)
+	}
+	if b := a.equal(c); b != nil {
+		return a.take(c, b, false)
+	}
+	if c.action == "wait" {
+		if m := a.mock(c); m != nil {
+			return m, true, ""
+		}
+		return nil, false, "what it waits for is not what the recorded run waited for"
+	}
+	if b := a.nearest(c); b != nil {
+		return a.take(c, b, true)
+	}
+	if x, ok := a.shared.find(c); ok {
+		return x, true, ""
+	}
+	if m := a.mock(c); m != nil {
+		return m, true, ""
+	}
+	if c.host != "" {
+		return nil, false, fmt.Sprintf("no answer to %s of %s is on record", c.action, c.host)
+	}
+	return nil, false, fmt.Sprintf("no answer to %s is on record", c.action)
+}
+
+// again finds the answer of a further attempt: what the attempt of that number was answered.
+func (a *following) again(c *call) (*answer, bool, string) {
+	path := cmp.Or(a.paths[c.path], c.path)
+	if a.base != nil {
+		for _, b := range a.base.calls {
+			if b.path == path && b.attempt == c.attempt && b.answer != nil && b.action == c.action {
+				return a.take(c, b, !sameRequest(b, c))
+			}
+		}
+	}
+	if m := a.mock(c); m != nil {
+		return m, true, ""
+	}
+	return nil, false, fmt.Sprintf("it was tried %d times, so no answer to attempt %d is on record", c.attempt-1, c.attempt)
+}
+
+// equal finds the equal call of the base: at the same place, else at any.
+func (a *following) equal(c *call) (found *call) {
+	if a.base == nil {
+		return nil
+	}
+	for _, b := range a.base.calls {
+		if b.attempt != 1 || a.taken[b] || b.answer == nil || b.action != c.action || !sameRequest(b, c) {
+			continue
+		}
+		if b.path == c.path {
+			return b
+		}
+		if found == nil {
+			found = b
+		}
+	}
+	return found
+}
+
+// nearest finds the call of the base with the same action, host and path template, with the
+// fewest differences.
+func (a *following) nearest(c *call) (found *call) {
+	if a.base == nil {
+		return nil
+	}
+	best := 0
+	for _, b := range a.base.calls {
+		if b.attempt != 1 || b.answer == nil || b.key != c.key {
+			continue
+		}
+		n := 2 * len(differences("", b.with, c.with, nil))
+		if b.path != c.path {
+			n++
+		}
+		if found == nil || n < best {
+			found, best = b, n
+		}
+	}
+	return found
+}
+
+// take gives the answer of a call of the base, if it can be used for another one.
+func (a *following) take(c, b *call, assumed bool) (*answer, bool, string) {
+	if a.paths[c.path] = b.path; !assumed {
+		a.taken[b] = true
+	}
+	out := *b.answer
+	if c.step == nil || b.step == nil || out.status != plan.Succeeded || out.raw || c.step.Output.Same(b.step.Output) {
+		return &out, assumed, ""
+	}
+	if b.step.Output != nil {
+		return nil, false, "its output: was changed, and the result that it is made of is not on record"
+	}
+	out.raw = true
+	return &out, assumed, ""
+}
+
+// mock is the answer that the tests of the workflow have for a step; nil for none.
+func (a *following) mock(c *call) *answer {
+	if c.step == nil || c.step.ID == "" || len(a.mocks[c.step.ID]) == 0 {
+		return nil
+	}
+	list := a.mocks[c.step.ID]
+	m := list[min(a.calls[c.step.ID], len(list)-1)]
+	a.calls[c.step.ID]++
+	if !m.Failed {
+		return &answer{status: plan.Succeeded, output: m.Output, raw: true}
+	}
+	e := &plan.Error{Message: m.Message, Code: m.Code, Status: m.Status, Retryable: m.Status == 0 || plan.RetryableStatus(m.Status)}
+	if e.Code == "" {
+		e.Code = "http_status"
+		if m.Status == 0 {
+			e.Code = "network"
+		}
+	}
+	e.Message = cmp.Or(e.Message, fmt.Sprintf("answered %d", m.Status))
+	return &answer{status: plan.Failed, err: e}
+}
+
+// mostShared bounds the answers that are kept of other runs.
+const mostShared = 2000
+
+// shared are answers of recorded runs, by what nearly equal requests have in common. It is
+// filled between two pages, and only read while one is compared.
+type shared struct{ answers map[string]*call }
+
+func (s *shared) add(list []*call) {
+	for _, c := range list {
+		if c.key == "" || c.action == "wait" || c.answer == nil || c.answer.status != plan.Succeeded {
+			continue
+		}
+		if _, known := s.answers[c.key]; known || len(s.answers) < mostShared {
+			s.answers[c.key] = &call{step: c.step, answer: c.answer}
+		}
+	}
+}
+
+func (s *shared) find(c *call) (*answer, bool) {
+	b := s.answers[c.key]
+	if b == nil || c.key == "" {
+		return nil, false
+	}
+	out := *b.answer
+	switch {
+	case c.step == nil || b.step == nil || out.raw || c.step.Output.Same(b.step.Output):
+	case b.step.Output != nil:
+		return nil, false
+	default:
+		out.raw = true
+	}
+	return &out, true
+}
+
+// keyOf is what a request has in common with those that are nearly equal.
+func keyOf(c *call) string {
+	path, _, _ := strings.Cut(c.step.With.Field("url").Template(), "?")
+	method := ""
+	if m := c.with["method"]; m != nil {
+		method = value.Shown(m)
+	}
+	return strings.Join([]string{c.action, method, c.host, path}, " ")
+}
+
+// sameRequest reports whether two calls send the same, but for the moment at which they do.
+func sameRequest(b, c *call) bool {
+	if reflect.DeepEqual(b.with, c.with) {
+		return true
+	}
+	moved := c.began.Sub(b.began)
+	return len(differences("", b.with, c.with, func(x, y any) bool { return sameMoment(x, y, moved) })) == 0
+}
+
+// sameMoment reports whether two values are moments that are as far apart as the two calls.
+func sameMoment(x, y any, moved time.Duration) bool {
+	a, okA := momentOf(x)
+	b, okB := momentOf(y)
+	if !okA || !okB {
+		return false
+	}
+	d := b.Sub(a) - moved
+	return d > -time.Second && d < time.Second
+}
+
+func momentOf(v any) (time.Time, bool) {
+	switch x := v.(type) {
+	case time.Time:
+		return x, true
+	case string:
+		t, err := time.Parse(time.RFC3339Nano, x)
+		return t, err == nil
+	}
+	return time.Time{}, false
+}
+
+func asError(err error) *plan.Error {
+	var known *plan.Error
+	if errors.As(err, &known) {
+		e := *known
+		return &e
+	}
+	return &plan.Error{Message: err.Error(), Code: "failed", Retryable: true}
+}

@@ -1,0 +1,292 @@
+package backtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
+)
+
+// Options says what is compared with what.
+type Options struct {
+	History engine.RecordHistory
+	// Project holds the edited workflows; Workflows are those to compare, nil for all.
+	Project   *workflows.Project
+	Workflows map[string]bool
+	// Against is what they are compared with in place of the versions that ran; nil for those.
+	Against *workflows.Workflow
+	// Query selects the events. Of them, Limit takes the newest, and Sample some that are spread
+	// over all, the same each time; 0 takes all.
+	Query         engine.RecordedQuery
+	Limit, Sample int
+	// Actions carry out what has no effect outside, and say where a request would go.
+	Actions map[string]engine.Action
+	// Tests are those of the project: their mocks stand in where nothing is on record.
+	Tests []*workflows.Test
+	// Change and Unknown are told what is found, in the order of the events; Progress how many
+	// events were compared. An error of theirs ends the backtest.
+	Change   func(Change) error
+	Unknown  func(Unknown) error
+	Progress func(events int)
+}
+
+// pageSize is how many events are held in memory at most.
+const pageSize = 200
+
+// run is a backtest under way.
+type run struct {
+	o        Options
+	versions *versions
+	listen   listeners
+	against  listeners
+	differ   expr.Differ
+	shared   shared
+	mocks    map[string]map[string][]workflows.Mock
+	report   Report
+	totals   totals
+}
+
+// Run compares what the workflows of a project would do with what was done. It reads the history
+// in pages and starts no goroutine that outlives a page. What comes after it has begun is not in
+// it.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	b := &run{o: o, shared: shared{answers: map[string]*call{}}, listen: listenersOf(o.Project), mocks: mocksOf(o.Tests),
+		report: Report{Kinds: map[string]int{}}}
+	b.totals.init()
+	if o.Against != nil {
+		b.against = listenersOf(withWorkflow(o.Project, o.Against))
+	}
+	var err error
+	if b.versions, err = newVersions(ctx, o.History, o.Project); err != nil {
+		return nil, err
+	}
+	if err := b.pages(ctx); err != nil {
+		return nil, err
+	}
+	b.report.Calls, b.report.Concurrency = b.totals.hosts(), b.totals.concurrency()
+	return &b.report, nil
+}
+
+// withWorkflow is the project with another text of a workflow.
+func withWorkflow(p *workflows.Project, w *workflows.Workflow) *workflows.Project {
+	q := *p
+	q.Workflows = map[string]*workflows.Workflow{w.ID: w}
+	if w.Trigger != nil {
+		q.Triggers = map[string]*workflows.Trigger{w.ID: w.Trigger}
+		for name, t := range p.Triggers {
+			if name != w.ID {
+				q.Triggers[name] = t
+			}
+		}
+	}
+	return &q
+}
+
+// mocksOf gathers the mocks of tests by workflow and step: those of the first test that has some
+// for the step.
+func mocksOf(tests []*workflows.Test) map[string]map[string][]workflows.Mock {
+	out := map[string]map[string][]workflows.Mock{}
+	for _, t := range tests {
+		for step, list := range t.Mocks {
+			if out[t.Workflow] == nil {
+				out[t.Workflow] = map[string][]workflows.Mock{}
+			}
+			if out[t.Workflow][step] == nil {
+				out[t.Workflow][step] = list
+			}
+		}
+	}
+	return out
+}
+
+// pages reads and compares page by page.
+func (b *run) pages(ctx context.Context) error {
+	q := b.o.Query
+	q.Limit = pageSize
+	chosen, all, err := b.choose(ctx, &q)
+	if err != nil {
+		return err
+	}
+	for {
+		if !all {
+			if len(chosen) == 0 {
+				return nil
+			}
+			q.IDs = chosen[:min(pageSize, len(chosen))]
+		}
+		page, err := b.o.History.RecordedPage(ctx, q)
+		if err != nil {
+			return fmt.Errorf("reading the history: %w", err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		if err := b.page(ctx, page); err != nil {
+			return err
+		}
+		q.After = page[len(page)-1].Event.ID
+		if !all {
+			chosen = slices.DeleteFunc(chosen, func(id engine.EventID) bool { return id <= q.After })
+		}
+	}
+}
+
+// choose picks the events of a limit or a sample, by their ids alone; all reports that there is
+// nothing to pick. It bounds the query to what there is now.
+func (b *run) choose(ctx context.Context, q *engine.RecordedQuery) (chosen []engine.EventID, all bool, err error) {
+	n := b.o.Limit
+	if b.o.Sample > 0 {
+		n = b.o.Sample
+	}
+	var last engine.EventID
+	rank := func(id engine.EventID) uint64 { return uint64(id) }
+	if b.o.Sample > 0 {
+		rank = spread
+	}
+	err = b.o.History.RecordedIDs(ctx, *q, func(id engine.EventID) {
+		last = id
+		if n == 0 {
+			return
+		}
+		if chosen = append(chosen, id); len(chosen) >= 2*n {
+			chosen = highest(chosen, n, rank)
+		}
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the history: %w", err)
+	}
+	if q.Before == 0 {
+		q.Before = last + 1
+	}
+	if n > 0 {
+		chosen = highest(chosen, n, rank)
+		slices.Sort(chosen)
+	}
+	return chosen, n == 0, nil
+}
+
+// highest keeps the n ids of the highest rank.
+func highest(ids []engine.EventID, n int, rank func(engine.EventID) uint64) []engine.EventID {
+	slices.SortFunc(ids, func(a, b engine.EventID) int {
+		switch x, y := rank(a), rank(b); {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return 0
+	})
+	return ids[:min(n, len(ids))]
+}
+
+// spread ranks ids so that the highest are spread over all, and are the same each time.
+func spread(id engine.EventID) uint64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, int64(id))
+	return h.Sum64()
+}
+
+// page compares the events of one page. Recorded runs are simulated first, so that their
+// answers can stand in for requests of others, whichever worker is ahead.
+func (b *run) page(ctx context.Context, page []*engine.RecordedEvent) error {
+	items := make([][]*item, len(page))
+	each(len(page), func(i int) { items[i] = b.items(ctx, page[i]) })
+	for _, list := range items {
+		for _, it := range list {
+			if it.base != nil && it.problem == "" {
+				b.shared.add(it.base.calls)
+			}
+		}
+	}
+	each(len(page), func(i int) {
+		for _, it := range items[i] {
+			b.compareItem(ctx, it)
+		}
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for i := range page {
+		b.report.Events++
+		b.noteEvent(page[i])
+		for _, it := range items[i] {
+			if err := b.note(it); err != nil {
+				return err
+			}
+		}
+	}
+	if b.o.Progress != nil {
+		b.o.Progress(b.report.Events)
+	}
+	return nil
+}
+
+// each calls do for 0 to n-1, on as many goroutines as there are processors, and waits for all.
+func each(n int, do func(i int)) {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range next {
+				do(i)
+			}
+		}()
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// note adds what came of an item to the report.
+func (b *run) note(it *item) error {
+	r := &b.report
+	if it.skipped != nil {
+		it.skipped(&r.Limits)
+		return nil
+	}
+	b.totals.add(it)
+	if it.matchedBefore && !it.elsewhere {
+		r.RunsBefore++
+	}
+	if it.matchedAfter && !it.elsewhere {
+		r.RunsAfter++
+	}
+	if it.limits != nil {
+		it.limits(&r.Limits)
+	}
+	if it.assumed {
+		r.Assumed++
+	}
+	var errs []error
+	if it.problem != "" {
+		errs = append(errs, b.o.Unknown(Unknown{Event: it.ev.Event.ID.String(), Workflow: it.workflow, Reason: it.problem}))
+	}
+	switch {
+	case it.change != nil:
+		r.Kinds[it.change.Kind]++
+		errs = append(errs, b.o.Change(*it.change))
+	case it.problem == "" && it.matchedBefore && it.matchedAfter && !it.elsewhere:
+		r.Unchanged++
+	}
+	return errors.Join(errs...)
+}
+
+func (b *run) noteEvent(ev *engine.RecordedEvent) {
+	if ev.Event.Stripped {
+		b.report.Limits.BodiesPruned++
+	}
+	if ev.Pending {
+		b.report.Limits.Pending++
+	}
+}

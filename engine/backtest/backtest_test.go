@@ -1,0 +1,125 @@
+package backtest_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// constructs are workflows that use each construct of the language, with the workflows that they
+// call.
+func constructs(t testing.TB) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/constructs/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	out := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[strings.TrimSuffix(filepath.Base(file), ".yaml")] = string(text)
+	}
+	return out
+}
+
+var bodies = []string{`{"n": 1, "kind": "x", "list": [1, 2, 3]}`,
+	`{"n": 6, "kind": "y", "list": []}`, `{"n": 9, "kind": "z", "list": ["a"]}`,
+	`{"n": 0, "kind": "x", "list": [5]}`}
+
+// TestTheSameWorkflowChangesNothing: over the history that each construct leaves, the simulation of
+// the version that ran gives the record again, and nothing is found to differ.
+func TestTheSameWorkflowChangesNothing(t *testing.T) {
+	flows := constructs(t)
+	f := test(t, record(t, flows, send(t, bodies...)), flows, nil)
+	if f.Events == 0 || f.RunsBefore == 0 || f.RunsBefore != f.RunsAfter || f.Unchanged != f.RunsBefore {
+		t.Errorf("%+v", f.Report)
+	}
+	reportAll(t, f)
+	if f.Assumed != 0 {
+		t.Errorf("%d runs are assumed", f.Assumed)
+	}
+}
+
+func reportAll(t *testing.T, f found) {
+	t.Helper()
+	for _, u := range f.unknown {
+		t.Errorf("unknown: %s %s: %s", u.Event, u.Workflow, u.Reason)
+	}
+	for _, c := range f.changes {
+		b, _ := json.Marshal(c)
+		t.Errorf("changed: %s", b)
+	}
+}
+
+// mutant is an edit of one of the constructs, and what must be found.
+type mutant struct {
+	workflow, from, to, kind string
+	// because is the expression that is named; changes how many events differ.
+	because string
+	changes int
+}
+
+var mutants = []mutant{
+	{"plain", "event.data.n > 0", "event.data.n > 1", "stops_matching", "event.data.n > 1", 1},
+	{"plain", "event.data.n > 0", "event.data.n >= 0", "starts_matching", "event.data.n >= 0", 1},
+	{"plain", "event.data.n > 0", "event.data.n > 0 && event.data.kind != 'y'", "stops_matching", `event.data.kind != "y"`, 1},
+	{"plain", "on: hook", "on: {hook: {events: [other]}}", "stops_matching", `event.type in ["other"]`, 3},
+	{"plain", `"${{ event.data.n }}"`, `"${{ event.data.kind }}"`, "requests", "a.with.n", 3},
+	{"plain", "output: ${{ steps.a.output.got }}", "output: ${{ steps.a.output.try }}", "output", "output", 2},
+	{"set", "* 2", "* 3", "requests", "a.with.n", 3},
+	{"if", "event.data.n > 5", "event.data.n > 6", "path", "event.data.n > 6", 1},
+	{"if", "event.data.n > 7", "event.data.n > 8 or event.data.kind == 'y'", "path", "event.data.kind == \"y\"", 1},
+	{"switch", "switch: event.data.kind", "switch: \"event.data.n > 5 ? 'x' : 'z'\"", "path", "", 4},
+	{"foreach", "foreach: event.data.list,", "foreach: \"event.data.list[1:]\",", "path", "", 3},
+	{"retry", "delay: 3s", "delay: 3s, jitter: false", "", "", 0},
+	{"fails", "n: 1, fail: 9", "n: 2, fail: 9", "requests", "a.with.n", 4},
+	{"ends", "n > 5", "n > 8", "error", "event.data.n > 8", 1},
+	{"ends", "too few", "too little", "error", "error", 2},
+	{"timeout", "timeout: 1h", "timeout: 30m", "", "", 0},
+	{"late", "deadline: 30m", "deadline: 2h", "error", "error", 4},
+	{"forgive", ", continue_on_error: true", "", "error", "error", 4},
+	{"sleep", "  - sleep: 90m\n", "", "path", "steps.0", 4},
+	{"parallel", "      - {id: p, sleep: 5m}\n",
+		"      - {id: p, sleep: 5m}\n      - {uses: log, with: {message: x}}\n", "path", "steps.0/3", 4},
+	{"kept", "  - {uses: test/act, with: {n: \"${{ steps.n.output }}\"}}", "", "requests", "steps.1", 4},
+}
+
+// TestEachMutantIsFound: one edit of one workflow is reported for the events that it concerns, and
+// nothing else is.
+func TestEachMutantIsFound(t *testing.T) {
+	all := constructs(t)
+	path := record(t, all, send(t, bodies...))
+	for _, m := range mutants {
+		flows := maps.Clone(all)
+		flows[m.workflow] = strings.Replace(flows[m.workflow], m.from, m.to, 1)
+		if flows[m.workflow] == all[m.workflow] {
+			t.Fatalf("%s: %s is not in it", m.workflow, m.from)
+		}
+		f := test(t, path, flows, nil)
+		n := 0
+		for _, c := range f.changes {
+			b, _ := json.Marshal(c)
+			if c.Workflow != m.workflow {
+				t.Errorf("%s: %s -> %s: something else is changed: %s", m.workflow, m.from, m.to, b)
+			}
+			if c.Kind == m.kind && (m.because == "" || c.Because.Expression == m.because) {
+				n++
+			} else {
+				t.Errorf("%s: %s -> %s: %s", m.workflow, m.from, m.to, b)
+			}
+		}
+		if n != m.changes {
+			t.Errorf("%s: %s -> %s: %d events differ in place of %d; %v", m.workflow, m.from, m.to, n, m.changes, f.unknown)
+		}
+	}
+	if !slices.ContainsFunc(mutants, func(m mutant) bool { return m.changes > 0 }) {
+		t.Error("no mutant changes anything")
+	}
+}

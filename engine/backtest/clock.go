@@ -1,0 +1,79 @@
+package backtest
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// clock puts the decisions of a simulated run to the moments at which the recorded run made
+// them: they come a little after what they follow, and later where the server was busy or down.
+type clock struct {
+	// moments are those at which the recorded run decided, starts those at which it began an
+	// attempt, some milliseconds after it decided that. Both rise; moments is nil for a run that
+	// follows another.
+	moments, starts []time.Time
+	// moved are the moments of decisions by what they followed.
+	moved map[int64]time.Time
+}
+
+// startsLate is how much later than its decision an attempt begins at most, unless the process
+// was down.
+const startsLate = time.Second
+
+// at is when the decision is made that follows something at t, before what comes next.
+func (c *clock) at(t, next time.Time) time.Time {
+	if c.moments == nil {
+		if m, ok := c.moved[t.UnixNano()]; ok && (next.IsZero() || !next.Before(m)) {
+			return m
+		}
+		return t
+	}
+	m := first(c.moments, t)
+	if start := first(c.starts, t); !start.IsZero() && (m.IsZero() || start.Before(m)) {
+		if m = start; start.Sub(t) < startsLate {
+			m = t
+		}
+	}
+	if m.IsZero() || !next.IsZero() && m.After(next) {
+		return t
+	}
+	m = later(m, t)
+	c.moved[t.UnixNano()] = m
+	return m
+}
+
+// first is the first of some moments that is not before t, to the millisecond that is on record.
+func first(list []time.Time, t time.Time) time.Time {
+	i, _ := slices.BinarySearchFunc(list, t.Truncate(time.Millisecond), func(m, t time.Time) int { return m.Compare(t) })
+	if i == len(list) {
+		return time.Time{}
+	}
+	return list[i]
+}
+
+// follow gives the clock of a run that is compared with this one's.
+func (c *clock) follow() *clock { return &clock{moved: c.moved} }
+
+// clockOf is the clock of a recorded run.
+func clockOf(r *engine.RecordedRun) *clock {
+	c := &clock{moved: map[int64]time.Time{}, moments: make([]time.Time, 0, len(r.Records)+1)}
+	for _, x := range r.Records {
+		switch {
+		case strings.Contains(x.Action, "/") || x.Action == "log":
+			c.starts = append(c.starts, x.StartedAt)
+			continue
+		case !x.FinishedAt.IsZero():
+			c.moments = append(c.moments, x.FinishedAt)
+		}
+		c.moments = append(c.moments, x.StartedAt)
+	}
+	if !r.Run.FinishedAt.IsZero() {
+		c.moments = append(c.moments, r.Run.FinishedAt)
+	}
+	slices.SortFunc(c.moments, time.Time.Compare)
+	slices.SortFunc(c.starts, time.Time.Compare)
+	return c
+}

@@ -1,0 +1,468 @@
+package backtest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/registry"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// item is one event for one workflow.
+type item struct {
+	ev       *engine.RecordedEvent
+	workflow string
+	names    map[string]any
+	namesErr error
+	// decision and run are what is on record; nil for none. listener is the edited workflow, its
+	// Workflow nil where it does not listen.
+	decision *engine.Decision
+	run      *engine.RecordedRun
+	listener engine.Listener
+
+	// base is the recorded run as it ran; before is the side that is compared, which is the base
+	// unless it is another version; after is the edited one.
+	base, before, after         *simulation
+	matchedBefore, matchedAfter bool
+	typesBefore, typesAfter     string
+	assumed                     bool
+	change                      *Change
+	// problem is why it cannot be told what would have come of it; "" where it can.
+	problem string
+	// skipped says why it is not compared at all; limits what the record does not hold of it.
+	skipped, limits func(*Limits)
+	// elsewhere tells that its run is that of another event.
+	elsewhere bool
+}
+
+// listeners are the workflows of a project by what they listen to.
+type listeners struct {
+	project   *workflows.Project
+	byTrigger map[string][]engine.Listener
+}
+
+func listenersOf(p *workflows.Project) listeners {
+	l := listeners{project: p, byTrigger: map[string][]engine.Listener{}}
+	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
+		w := p.Workflows[id]
+		for _, s := range w.Starts {
+			if s.Kind != "trigger" {
+				continue
+			}
+			t := p.Triggers[s.Trigger]
+			if t != nil && !t.Starts() {
+				continue
+			}
+			x := engine.Listener{Workflow: w, Start: s}
+			if t != nil && t.Webhook != nil {
+				x.Types = t.Webhook.Events
+			}
+			if !w.Enabled {
+				x.Off = engine.Disabled
+			}
+			l.byTrigger[s.Trigger] = append(l.byTrigger[s.Trigger], x)
+		}
+	}
+	return l
+}
+
+// of are the workflows that an event goes to.
+func (l listeners) of(ev *engine.Event) []engine.Listener {
+	if ev.Only == "" && ev.Inlet != "manual" {
+		return l.byTrigger[ev.Trigger]
+	}
+	if w := l.project.Workflows[cmp.Or(ev.Only, ev.Trigger)]; w != nil {
+		return []engine.Listener{{Workflow: w, Start: workflows.Start{Kind: "manual"}}}
+	}
+	return nil
+}
+
+// items pairs the recorded decisions about an event with the edited workflows that listen to it,
+// and simulates the recorded runs.
+func (b *run) items(ctx context.Context, ev *engine.RecordedEvent) (out []*item) {
+	names, err := ev.Event.Names()
+	find := func(id string) *item {
+		if b.o.Workflows != nil && !b.o.Workflows[id] {
+			return nil
+		}
+		for _, it := range out {
+			if it.workflow == id {
+				return it
+			}
+		}
+		it := &item{ev: ev, workflow: id, names: names, namesErr: err}
+		out = append(out, it)
+		return it
+	}
+	for i := range ev.Decisions {
+		d := &ev.Decisions[i]
+		if it := find(d.Workflow); it != nil {
+			it.decision = d
+			for _, r := range ev.Runs {
+				if r.Run.Workflow == d.Workflow {
+					it.run = r
+				}
+			}
+		}
+	}
+	for _, l := range b.listen.of(ev.Event) {
+		if it := find(l.Workflow.ID); it != nil {
+			it.listener = l
+		}
+	}
+	for _, it := range out {
+		if b.prepare(it); it.skipped == nil && it.problem == "" && it.run != nil {
+			b.simulateBase(ctx, it)
+		}
+	}
+	return out
+}
+
+// prepare finds out what cannot be compared.
+func (b *run) prepare(it *item) {
+	ev := it.ev.Event
+	switch {
+	case ev.Locked != nil:
+		it.problem = "the event cannot be read: " + ev.Locked.Error()
+	case ev.Stripped:
+		it.problem = "its body is pruned (history: bodies)"
+	case it.ev.Pending:
+		it.problem = "it is not decided yet"
+	case it.decision == nil:
+	case it.decision.Outcome == engine.Disabled || it.decision.Outcome == engine.Held:
+		it.skipped = func(l *Limits) { l.Off++ }
+	case it.decision.Outcome == engine.Folded:
+		it.elsewhere, it.limits = true, func(l *Limits) { l.Gathered++ }
+	case it.decision.Outcome == engine.Dropped:
+		it.elsewhere = true
+	}
+}
+
+// simulateBase carries the recorded run out as it ran.
+func (b *run) simulateBase(ctx context.Context, it *item) {
+	r := it.run
+	if r.Unreadable != nil {
+		it.problem = "its record cannot be read: " + r.Unreadable.Error()
+		return
+	}
+	w, err := b.versions.ran(ctx, r.Run, it.ev.Event)
+	if err != nil {
+		it.problem = err.Error()
+		return
+	}
+	if len(r.Records) == 0 && len(w.Steps) > 0 && r.Run.Status.Ended() && r.Run.Status != engine.Cancelled {
+		it.problem, it.limits = "the answers of its steps are pruned", func(l *Limits) { l.AnswersPruned++ }
+		return
+	}
+	rec := newRecorded(r)
+	s := b.simulation(ctx, w, it, rec, clockOf(r))
+	s.cancelAt, s.why = cancelledAt(r), cmp.Or(r.Run.Ending, r.Run.Error)
+	s.carryOut()
+	it.base = s
+	if s.unknown != "" {
+		it.problem = s.unknown
+		if !r.Run.Status.Ended() {
+			it.limits = func(l *Limits) { l.Open++ }
+		}
+		return
+	}
+	if why := agrees(s, rec); why != "" {
+		it.problem = "the version that ran does not give its record again: " + why
+		it.limits = func(l *Limits) { l.Unreproduced++ }
+	}
+}
+
+// simulation prepares a run of a workflow for an item.
+func (b *run) simulation(ctx context.Context, w *workflows.Workflow, it *item, a answers, c *clock) *simulation {
+	ev := it.ev.Event
+	id, started := engine.RunID(ev.ID), ev.ReceivedAt
+	if it.run != nil {
+		id, started = it.run.Run.ID, it.run.Run.StartedAt
+		if started.IsZero() {
+			started = it.run.Run.CreatedAt
+		}
+	}
+	root := id.String()
+	if ev.Inlet == "call" {
+		root = cmp.Or(ev.Headers[registry.KeyHeader], root)
+	}
+	st := plan.NewState(w, it.names, ev.InputsOf(w), root, started)
+	st.Began, st.Answers, st.Secrets = ev.ReceivedAt, map[string]*plan.Answer{}, standIns(w)
+	st.Run = map[string]any{"id": id.String(), "url": "/runs/" + id.String(), "attempt": 1, "started_at": started, "workflow": w.ID,
+		"trigger": ev.Trigger, "test": false}
+	if registry.IsBatch(w) {
+		st.Events = []any{it.names}
+		if it.run != nil {
+			for _, more := range it.run.More {
+				if names, err := more.Names(); err == nil {
+					st.Events = append(st.Events, names)
+				}
+			}
+		}
+	}
+	return &simulation{w: w, st: st, answers: a, clock: c, host: b.hostOf, local: b.local, ctx: ctx}
+}
+
+// carryOut is run; a bug that it brings out ends it alone.
+func (s *simulation) carryOut() {
+	defer func() {
+		if p := recover(); p != nil {
+			s.unknown = fmt.Sprintf("the simulation panicked, which is a bug of Hookloom: %v", p)
+			s.ended = s.st.Now
+		}
+	}()
+	s.run()
+}
+
+// standIns stand for the secrets of a workflow, whose values are not on record.
+func standIns(w *workflows.Workflow) map[string]any {
+	out := map[string]any{}
+	for _, n := range w.SecretNames() {
+		out[n] = "secret:" + n
+	}
+	return out
+}
+
+// input is the order of an attempt that is not made.
+func (b *run) input(d plan.Due) engine.Input {
+	p := b.o.Project
+	return engine.Input{Spec: d.Step.Spec, With: d.With, Path: d.Path, Attempt: d.Attempt, Now: d.Began().In(p.Zone()),
+		Connections: p.Connections, Secret: func(name string) (string, bool) { return "secret:" + name, true },
+		Redact: func(s string) string { return s }, Client: offline}
+}
+
+// offline reaches nothing.
+var offline = &http.Client{Transport: refusing{}}
+
+type refusing struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, fmt.Errorf("a backtest sends nothing")
+}
+
+// hostOf is where an attempt would go; empty when it cannot be told.
+func (b *run) hostOf(d plan.Due) string {
+	a, ok := b.o.Actions[engine.ActionName(d.Step)].(engine.Destined)
+	if !ok {
+		return ""
+	}
+	return a.Destination(b.input(d))
+}
+
+// local carries an action out that has no effect outside.
+func (b *run) local(ctx context.Context, d plan.Due) (any, bool, error) {
+	a := b.o.Actions[engine.ActionName(d.Step)]
+	if a == nil {
+		return nil, false, nil
+	}
+	in := b.input(d)
+	in.With = d.Shown
+	ctx, cancel := context.WithTimeout(ctx, max(d.Step.Timeout, time.Second))
+	defer cancel()
+	result, err := a.Do(ctx, in)
+	return result, true, err
+}
+
+// compareItem decides about an item on both sides and compares the runs.
+func (b *run) compareItem(ctx context.Context, it *item) {
+	if it.skipped != nil || it.problem != "" {
+		return
+	}
+	ev := it.ev.Event
+	before, decided := b.before(ctx, it)
+	after := engine.Decision{Outcome: engine.Filtered}
+	if w := it.listener.Workflow; w != nil {
+		after = it.listener.Evaluate(ev, it.names, it.namesErr, time.Time{})
+		it.typesAfter = typesOf(after)
+	}
+	it.matchedBefore, it.matchedAfter = matched(decided.Outcome), after.Outcome == engine.Matched
+	switch {
+	case it.matchedBefore != it.matchedAfter:
+		it.change = b.matchChange(ctx, it, before, decided, after)
+	case !it.matchedBefore:
+		if (decided.Outcome == engine.RuleFailed) != (after.Outcome == engine.RuleFailed) && before != nil && it.listener.Workflow != nil {
+			it.change = b.ruleChange(it, before, decided, after)
+		}
+	case it.elsewhere:
+	default:
+		b.compareRuns(ctx, it, before)
+	}
+}
+
+func matched(o engine.Outcome) bool {
+	return o == engine.Matched || o == engine.Folded || o == engine.Dropped
+}
+
+// before is the side that is compared with: what is on record, or another version.
+func (b *run) before(ctx context.Context, it *item) (*workflows.Workflow, engine.Decision) {
+	if b.o.Against != nil {
+		for _, l := range b.against.of(it.ev.Event) {
+			if l.Workflow.ID == it.workflow {
+				d := l.Evaluate(it.ev.Event, it.names, it.namesErr, time.Time{})
+				it.typesBefore = typesOf(d)
+				return l.Workflow, d
+			}
+		}
+		return nil, engine.Decision{Outcome: engine.Filtered}
+	}
+	if it.decision == nil {
+		return nil, engine.Decision{Outcome: engine.Filtered}
+	}
+	it.typesBefore = typesOf(*it.decision)
+	if it.base != nil {
+		return it.base.w, *it.decision
+	}
+	w, err := b.versions.workflow(ctx, it.workflow, it.decision.Version, it.decision.Run)
+	if err != nil {
+		it.problem = err.Error()
+	}
+	return w, *it.decision
+}
+
+func (b *run) newChange(it *item, kind string) *Change {
+	c := &Change{Event: it.ev.Event.ID.String(), Workflow: it.workflow, Kind: kind,
+		Requests: Requests{Added: []Request{}, Removed: []Request{}, Changed: []RequestChange{}}}
+	if it.run != nil {
+		c.Run = it.run.Run.ID.String()
+	}
+	return c
+}
+
+// ruleChange is an event about which one side cannot decide.
+func (b *run) ruleChange(it *item, before *workflows.Workflow, decided, after engine.Decision) *Change {
+	c := b.newChange(it, ErrorChanged)
+	c.Because, c.Error = b.whyMatched(it, before, it.listener.Workflow), &ErrorChange{Before: ruleError(decided), After: ruleError(after)}
+	return c
+}
+
+func ruleError(d engine.Decision) *plan.Error {
+	if d.Outcome != engine.RuleFailed {
+		return nil
+	}
+	return &plan.Error{Message: d.Reason, Code: string(engine.RuleFailed)}
+}
+
+// matchChange is an event that only one side matches, with what its run sends.
+func (b *run) matchChange(ctx context.Context, it *item, before *workflows.Workflow, decided, after engine.Decision) *Change {
+	c := b.newChange(it, StopsMatching)
+	if it.matchedAfter {
+		c.Kind = StartsMatching
+	}
+	if it.problem != "" {
+		return nil
+	}
+	c.Because = b.whyMatched(it, before, it.listener.Workflow)
+	if x, y := ruleError(decided), ruleError(after); x != nil || y != nil {
+		c.Error = &ErrorChange{Before: x, After: y}
+	}
+	if it.matchedAfter {
+		it.after = b.follow(ctx, it, it.listener.Workflow)
+		for _, x := range it.after.requests() {
+			c.Requests.Added = append(c.Requests.Added, requestOf(x))
+		}
+	} else if !it.elsewhere {
+		it.before = b.beforeRun(ctx, it, before)
+		for _, x := range it.before.requests() {
+			c.Requests.Removed = append(c.Requests.Removed, requestOf(x))
+		}
+	}
+	c.Assumed = it.assumed
+	return c
+}
+
+// requests are the calls that something is sent for.
+func (s *simulation) requests() []*call {
+	return slices.DeleteFunc(slices.Clone(s.calls), func(c *call) bool { return c.action == "wait" })
+}
+
+// beforeRun is the run of the side that is compared with.
+func (b *run) beforeRun(ctx context.Context, it *item, w *workflows.Workflow) *simulation {
+	if b.o.Against == nil && it.base != nil {
+		return it.base
+	}
+	return b.follow(ctx, it, w)
+}
+
+// follow simulates another version for an item, with the answers of the recorded run.
+func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow) *simulation {
+	c := &clock{}
+	if it.base != nil {
+		c = it.base.clock.follow()
+	}
+	a := &following{base: it.base, shared: &b.shared, mocks: b.mocks[it.workflow], paths: map[string]string{}, taken: map[*call]bool{},
+		calls: map[string]int{}}
+	s := b.simulation(ctx, w, it, a, c)
+	if it.base != nil && it.run != nil {
+		s.cancelAt, s.why = cancelledAt(it.run), cmp.Or(it.run.Run.Ending, it.run.Run.Error)
+	}
+	s.carryOut()
+	it.assumed = it.assumed || s.assumed > 0
+	it.problem = cmp.Or(it.problem, unknownFrom(s))
+	return s
+}
+
+func unknownFrom(s *simulation) string {
+	if s.unknown == "" {
+		return ""
+	}
+	return "unknown from here: " + s.unknown
+}
+
+// compareRuns simulates the edited workflow for a run of both sides, and compares.
+func (b *run) compareRuns(ctx context.Context, it *item, w *workflows.Workflow) {
+	it.before = b.beforeRun(ctx, it, w)
+	it.after = b.follow(ctx, it, it.listener.Workflow)
+	paths := it.after.answers.(*following).paths
+	c := compare(it.before, it.after, paths)
+	b.noteLimits(it)
+	if c == nil {
+		return
+	}
+	full := b.newChange(it, c.Kind)
+	full.Requests, full.Path, full.Error, full.Output, full.Assumed = c.Requests, c.Path, c.Error, c.Output, it.assumed
+	full.Because = b.why(full, it.before, it.after)
+	it.change = full
+}
+
+// noteLimits counts what the record does not hold of a run that was compared.
+func (b *run) noteLimits(it *item) {
+	secrets, masked := len(it.before.st.Secrets)+len(it.after.st.Secrets) > 0, false
+	for _, c := range it.before.calls {
+		masked = masked || c.answer != nil && hasMask(c.answer.output)
+	}
+	if !secrets && !masked {
+		return
+	}
+	it.limits = func(l *Limits) {
+		if secrets {
+			l.Secrets++
+		}
+		if masked {
+			l.Masked++
+		}
+	}
+}
+
+func hasMask(v any) bool {
+	switch x := v.(type) {
+	case string:
+		return x == workflows.Mask
+	case []any:
+		return slices.ContainsFunc(x, hasMask)
+	case map[string]any:
+		for _, e := range x {
+			if hasMask(e) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,158 @@
+package backtest
+
+import (
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// Report is what a backtest found, without its single changes, which Options.Change is told.
+type Report struct {
+	// Events is how many were looked at.
+	Events int `json:"events"`
+	// RunsBefore and RunsAfter count the runs of the one side and of the other; Unchanged those
+	// that do the same on both.
+	RunsBefore int `json:"runs_before"`
+	RunsAfter  int `json:"runs_after"`
+	Unchanged  int `json:"unchanged"`
+	// Assumed counts the runs in which a recorded answer stands in for another request.
+	Assumed int `json:"assumed"`
+	// Kinds counts the changes by kind.
+	Kinds map[string]int `json:"kinds"`
+	// Calls are expected numbers of calls, by host and day.
+	Calls []HostDay `json:"calls"`
+	// Concurrency is how many runs of a workflow are open at once at most.
+	Concurrency []Concurrency `json:"concurrency"`
+	// Limits is what history cannot tell.
+	Limits Limits `json:"limits"`
+}
+
+// Limits counts what the history does not hold.
+type Limits struct {
+	// BodiesPruned are events whose body, and with it the answers of their steps, was removed
+	// (history: bodies). AnswersPruned are runs without their steps.
+	BodiesPruned  int `json:"bodies_pruned"`
+	AnswersPruned int `json:"answers_pruned"`
+	// Secrets counts runs that name secrets, whose values are not on record: a stand-in is used.
+	// Masked are runs of which answers are masked in part.
+	Secrets int `json:"secrets"`
+	Masked  int `json:"masked"`
+	// Open are runs that have not ended, Off events that came while the workflow was switched
+	// off, Pending events that are not decided yet.
+	Open    int `json:"open"`
+	Off     int `json:"off"`
+	Pending int `json:"pending"`
+	// Gathered are events that are part of the run of another (debounce, batch).
+	Gathered int `json:"gathered"`
+	// Unreproduced are runs whose record the version that ran does not give again.
+	Unreproduced int `json:"unreproduced"`
+}
+
+// HostDay is how many calls go to a host on a day, in UTC.
+type HostDay struct {
+	Host   string `json:"host"`
+	Day    string `json:"day"`
+	Before int    `json:"before"`
+	After  int    `json:"after"`
+}
+
+// Concurrency is how many runs of a workflow are open at once at most.
+type Concurrency struct {
+	Workflow string `json:"workflow"`
+	Before   int    `json:"before"`
+	After    int    `json:"after"`
+}
+
+// Unknown is a run of which it cannot be told what would have come of it.
+type Unknown struct {
+	Event    string `json:"event"`
+	Workflow string `json:"workflow"`
+	Reason   string `json:"reason"`
+}
+
+// The kinds of changes.
+const (
+	StartsMatching = "starts_matching"
+	StopsMatching  = "stops_matching"
+	PathChanged    = "path"
+	RequestChanged = "requests"
+	ErrorChanged   = "error"
+	OutputChanged  = "output"
+)
+
+// Change is one event that one workflow treats differently. Kind is the first of: starts or
+// stops matching, error, path, requests, output; the other fields tell all that differs.
+type Change struct {
+	Event    string   `json:"event"`
+	Workflow string   `json:"workflow"`
+	Kind     string   `json:"kind"`
+	Because  Because  `json:"because"`
+	Requests Requests `json:"requests"`
+	// Run is the recorded run, empty for none.
+	Run string `json:"run,omitempty"`
+	// Assumed tells that an answer of another request stands in.
+	Assumed bool `json:"assumed,omitempty"`
+	// Path are the steps whose outcome differs.
+	Path   []StepChange `json:"path,omitempty"`
+	Error  *ErrorChange `json:"error,omitempty"`
+	Output *Values      `json:"output,omitempty"`
+}
+
+// Because is the smallest expression whose value makes the difference, with its values. Its
+// expression is empty where no expression does.
+type Because struct {
+	Expression string `json:"expression"`
+	Before     any    `json:"before"`
+	After      any    `json:"after"`
+}
+
+// Requests are those that differ.
+type Requests struct {
+	Added   []Request       `json:"added"`
+	Removed []Request       `json:"removed"`
+	Changed []RequestChange `json:"changed"`
+}
+
+// Request is one attempt of a step that leaves the machine, or calls a workflow.
+type Request struct {
+	Step    string         `json:"step"`
+	Attempt int            `json:"attempt"`
+	Action  string         `json:"action"`
+	Host    string         `json:"host,omitempty"`
+	Request map[string]any `json:"request"`
+}
+
+// RequestChange is a request that differs.
+type RequestChange struct {
+	Step    string         `json:"step"`
+	Attempt int            `json:"attempt"`
+	Action  string         `json:"action"`
+	Before  map[string]any `json:"before"`
+	After   map[string]any `json:"after"`
+	// Fields are the parts that differ.
+	Fields []FieldChange `json:"fields"`
+}
+
+// FieldChange is a part of a request that differs.
+type FieldChange struct {
+	Field  string `json:"field"`
+	Before any    `json:"before"`
+	After  any    `json:"after"`
+}
+
+// StepChange is a step with another outcome. Empty is a step that is not reached.
+type StepChange struct {
+	Step   string `json:"step"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+// ErrorChange is an error that appears, vanishes or differs.
+type ErrorChange struct {
+	Before *plan.Error `json:"before"`
+	After  *plan.Error `json:"after"`
+}
+
+// Values are two values.
+type Values struct {
+	Before any `json:"before"`
+	After  any `json:"after"`
+}

@@ -1,0 +1,431 @@
+package backtest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// maxDecisions is how often the planner is asked for one run: one that does not end must.
+const maxDecisions = 100_000
+
+// call is an attempt of a step that leaves the machine, waits, or calls a workflow.
+type call struct {
+	path    string
+	attempt int
+	step    *workflows.Step
+	// action is the step's action, call or wait. with is its input with the stand-ins of
+	// secrets, shown the same with them masked; of a wait it is what is waited for.
+	action      string
+	with, shown map[string]any
+	// key is what a request has in common with those that are nearly equal: action, host and the
+	// template of its path.
+	key, host string
+	began     time.Time
+	answer    *answer
+	// due and called are set for the two kinds whose output the step's output: computes.
+	due    *plan.Due
+	called *plan.Call
+	allow  time.Duration
+	// used tells that another run took its answer.
+	used bool
+}
+
+// answer is what stands in for the answer of an attempt.
+type answer struct {
+	status plan.Status
+	output any
+	err    *plan.Error
+	took   time.Duration
+	// raw tells that output is what the action gave, before the step's output:.
+	raw bool
+	// none tells that nothing had come when the recorded step ended, took after it began.
+	none bool
+}
+
+// answers gives what stands in for a call; unknown says why nothing does.
+type answers interface {
+	find(c *call) (a *answer, assumed bool, unknown string)
+	// person is what a person said about an attempt; nil for nothing.
+	person(path string, attempt int) *plan.Answer
+}
+
+// simulation is one run that is carried out by the clock of its time.
+type simulation struct {
+	w       *workflows.Workflow
+	st      *plan.State
+	answers answers
+	clock   *clock
+	// host gives where an attempt goes.
+	host func(d plan.Due) string
+	// local carries an action out that has no effect outside; nil for none.
+	local func(ctx context.Context, d plan.Due) (any, bool, error)
+	ctx   context.Context
+	// cancelAt is when the run was cancelled, zero for never; why is its error.
+	cancelAt time.Time
+	why      *plan.Error
+
+	pending []completion
+	asked   map[string]bool
+	active  time.Duration
+
+	calls   []*call
+	assumed int
+	unknown string
+	end     *plan.End
+	ended   time.Time
+}
+
+// completion is a record that is due at a moment. With unknown it says that nothing is on record
+// of the attempt from that moment on.
+type completion struct {
+	at      time.Time
+	record  *plan.Record
+	unknown string
+}
+
+// run carries the run to its end, or to where it is not known how it goes on.
+func (s *simulation) run() {
+	s.asked = map[string]bool{}
+	for range maxDecisions {
+		d := plan.Next(s.st)
+		if d.End != nil && len(s.pending) == 0 {
+			s.end, s.ended = d.End, s.st.Now
+			return
+		}
+		if d.End == nil {
+			if s.begin(d) {
+				continue
+			}
+			if s.unknown != "" {
+				s.ended = s.st.Now
+				return
+			}
+		}
+		if !s.advance(d) {
+			if s.end == nil && s.unknown == "" {
+				s.unknown = "it waits for something that is not on record"
+			}
+			s.ended = s.st.Now
+			return
+		}
+	}
+	s.unknown = fmt.Sprintf("it does not end: %d decisions were made", maxDecisions)
+}
+
+// begin starts what is due. It reports whether the planner has to be asked again at once.
+func (s *simulation) begin(d plan.Decision) (again bool) {
+	for i := range d.Calls {
+		again = s.startCall(&d.Calls[i]) || again
+		if s.unknown != "" {
+			return false
+		}
+	}
+	if again {
+		return true
+	}
+	for _, q := range d.Questions {
+		if s.ask(q, d.Questions); s.unknown != "" {
+			return false
+		}
+	}
+	for i := range d.Due {
+		if d.Due[i].NotBefore.After(s.st.Now) {
+			continue
+		}
+		again = s.startAttempt(&d.Due[i]) || again
+		if s.unknown != "" {
+			return false
+		}
+	}
+	return again
+}
+
+// put puts a call with its answer on record: as running, and as ended at its time. One that
+// takes no time ends at once; then the planner is to be asked again.
+func (s *simulation) put(c *call, open plan.Record) (again bool) {
+	a, assumed, unknown := s.answers.find(c)
+	s.calls = append(s.calls, c)
+	if unknown != "" {
+		s.unknown = "step " + c.path + ": " + unknown
+		return false
+	}
+	if assumed {
+		s.assumed++
+	}
+	c.answer = a
+	ended := s.ending(c, open, a)
+	if ended.FinishedAt.After(s.st.Now) {
+		s.st.AddRecord(&open)
+		s.pending = append(s.pending, completion{at: ended.FinishedAt, record: ended})
+		return false
+	}
+	s.st.Fit(ended)
+	s.st.AddRecord(ended)
+	return true
+}
+
+// ending makes the record of a call that has its answer.
+func (s *simulation) ending(c *call, open plan.Record, a *answer) *plan.Record {
+	r := open
+	r.Waits, r.Status, r.Output, r.Error, r.FinishedAt = nil, a.status, a.output, a.err, s.st.Now.Add(a.took)
+	if c.allow > 0 && a.took > c.allow+slack {
+		r.Status, r.Output, r.FinishedAt = plan.Failed, nil, s.st.Now.Add(c.allow)
+		r.Error = &plan.Error{Message: fmt.Sprintf("no answer within %s", c.allow), Code: "timeout", Retryable: true, Step: c.path,
+			Attempts: c.attempt}
+		return &r
+	}
+	if a.raw && r.Status == plan.Succeeded {
+		var err error
+		switch {
+		case c.due != nil:
+			r.Output, err = c.due.Output(s.st.RunID, a.output)
+		case c.called != nil:
+			r.Output, err = c.called.Output(s.st.RunID, a.output)
+		}
+		if err != nil {
+			r.Status, r.Output, r.Error = plan.Failed, nil, &plan.Error{Message: err.Error(), Code: "expression"}
+		}
+	}
+	if r.Error != nil {
+		e := *r.Error
+		e.Step, e.Attempts = cmp.Or(e.Step, c.path), c.attempt
+		r.Error = &e
+	}
+	return &r
+}
+
+// slack is how much longer than its timeout a recorded attempt may have taken.
+const slack = 50 * time.Millisecond
+
+func (s *simulation) startAttempt(d *plan.Due) (again bool) {
+	c := &call{path: d.Path, attempt: d.Attempt, step: d.Step, action: d.Step.Uses, with: d.With, shown: d.Shown, began: s.st.Now, due: d,
+		allow: s.allowed(d)}
+	open := plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Running, StartedAt: s.st.Now}
+	if d.Step.Spec != nil && !d.Step.Spec.SideEffects {
+		return s.startLocal(c, open)
+	}
+	c.host = s.host(*d)
+	c.key = keyOf(c)
+	return s.put(c, open)
+}
+
+// startLocal carries out an action without an effect outside, or takes what is on record.
+func (s *simulation) startLocal(c *call, open plan.Record) bool {
+	c.key = c.action
+	if a, assumed, unknown := s.answers.find(c); unknown == "" && !assumed {
+		ended := s.ending(c, open, &answer{status: a.status, output: a.output, err: a.err, raw: a.raw})
+		s.st.Fit(ended)
+		s.st.AddRecord(ended)
+		return true
+	}
+	result, done, err := s.local(s.ctx, *c.due)
+	if !done {
+		return s.put(c, open)
+	}
+	a := &answer{status: plan.Succeeded, output: result, raw: true}
+	if err != nil {
+		a = &answer{status: plan.Failed, err: asError(err)}
+	}
+	ended := s.ending(c, open, a)
+	s.st.Fit(ended)
+	s.st.AddRecord(ended)
+	return true
+}
+
+// allowed is how long an attempt may take; the run's working time is looked at when the plan
+// is asked again.
+func (s *simulation) allowed(d *plan.Due) time.Duration {
+	allowed := d.Step.Timeout
+	if !d.Deadline.IsZero() {
+		allowed = min(allowed, max(d.Deadline.Sub(s.st.Now), time.Millisecond))
+	}
+	return allowed
+}
+
+func (s *simulation) startCall(pc *plan.Call) (again bool) {
+	c := &call{path: pc.Path, attempt: pc.Attempt, step: pc.Step(), action: "call", with: pc.Inputs, shown: pc.Inputs, began: s.st.Now,
+		called: pc, key: "call " + pc.Workflow}
+	open := plan.Record{Path: pc.Path, Attempt: pc.Attempt, Action: "call", Status: plan.Waiting, StartedAt: s.st.Now,
+		Waits: []plan.Wait{{Kind: plan.WaitCall, Workflow: pc.Workflow, Until: pc.Until}}}
+	ended := s.put(c, open)
+	// One that is waited for is on record as waiting, and the planner has to look at it.
+	return ended || s.unknown == ""
+}
+
+// ask takes the answer to what a step waits for: of a person, or an event.
+func (s *simulation) ask(q plan.Question, all []plan.Question) {
+	if q.Kind == "review" {
+		if a := s.answers.person(q.Path, q.Attempt); a != nil && s.st.Answers[q.Path] == nil {
+			s.pending = append(s.pending, completion{at: later(a.At, s.st.Now), record: nil})
+			s.st.Answers[q.Path] = a
+		}
+		return
+	}
+	if q.Kind == "call" || s.asked[q.Path] {
+		return
+	}
+	s.asked[q.Path] = true
+	var waits []any
+	for _, x := range all {
+		if x.Path == q.Path {
+			waits = append(waits, map[string]any{"approval": approval(x), "event": x.Trigger, "key": x.Key})
+		}
+	}
+	with := map[string]any{"for": waits}
+	c := &call{path: q.Path, attempt: q.Attempt, step: q.Step, action: "wait", with: with, shown: with, began: s.st.Now}
+	c.key = "wait " + fmt.Sprint(waits...)
+	a, assumed, unknown := s.answers.find(c)
+	if unknown != "" {
+		s.unknown = "step " + q.Path + ": " + unknown
+		return
+	}
+	if assumed {
+		s.assumed++
+	}
+	list := s.st.Records[q.Path]
+	if len(list) == 0 {
+		return
+	}
+	s.calls = append(s.calls, c)
+	c.answer = a
+	if a.none {
+		s.pending = append(s.pending, completion{at: s.st.Now.Add(a.took + slack), record: list[len(list)-1],
+			unknown: "nothing had come for it when the recorded step ended"})
+		return
+	}
+	s.pending = append(s.pending, completion{at: s.st.Now.Add(a.took), record: s.ending(c, *list[len(list)-1], a)})
+}
+
+// approval is what a question asks a person; its text does not change what the answer means.
+func approval(q plan.Question) string {
+	if q.Trigger != "" {
+		return ""
+	}
+	return "asked"
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// advance goes on to the next moment at which something happens; false when nothing does.
+func (s *simulation) advance(d plan.Decision) bool {
+	var next time.Time
+	consider := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	waiting := time.Time{} // of what does not follow from the record
+	if d.End == nil {
+		consider(d.Wake)
+		for _, x := range d.Due {
+			if x.NotBefore.After(s.st.Now) {
+				consider(x.NotBefore)
+			}
+		}
+	}
+	for _, c := range s.pending {
+		consider(c.at)
+	}
+	waiting = next
+	consider(s.cancelAt)
+	if next.IsZero() {
+		return false
+	}
+	if len(s.pending) > 0 {
+		s.active += max(0, next.Sub(s.st.Now))
+	}
+	cancelled := !s.cancelAt.IsZero() && next.Equal(s.cancelAt) && !waiting.Equal(next)
+	s.pending = slices.DeleteFunc(s.pending, func(c completion) bool {
+		if c.at.After(next) {
+			return false
+		}
+		if r := c.record; r != nil && s.open(r) {
+			if c.unknown != "" {
+				s.unknown = "step " + r.Path + ": " + c.unknown
+				return true
+			}
+			s.st.Fit(r)
+			s.st.AddRecord(r)
+		}
+		return true
+	})
+	s.st.Now = later(s.clock.at(next, s.earliest()), s.st.Now)
+	s.st.TimedOut = s.active > s.w.Timeout
+	if s.unknown != "" {
+		return false
+	}
+	if cancelled {
+		return s.cancel()
+	}
+	return true
+}
+
+// open reports whether the attempt that a record ends is still open: it may have been cut.
+func (s *simulation) open(r *plan.Record) bool {
+	for _, x := range s.st.Records[r.Path] {
+		if x.Attempt == r.Attempt {
+			return x.Status == plan.Running || x.Status == plan.Waiting
+		}
+	}
+	return true
+}
+
+// earliest is when the next record is due; zero for none.
+func (s *simulation) earliest() (at time.Time) {
+	for _, c := range s.pending {
+		if at.IsZero() || c.at.Before(at) {
+			at = c.at
+		}
+	}
+	return at
+}
+
+// cancel ends the run as it was ended, or goes on to its finally steps.
+func (s *simulation) cancel() bool {
+	s.cancelAt = time.Time{}
+	for _, list := range s.st.Records {
+		if r := list[len(list)-1]; r.Status == plan.Waiting || r.Status == plan.Running {
+			cut := *r
+			cut.Status, cut.FinishedAt, cut.Waits = plan.Failed, s.st.Now, nil
+			cut.Error = &plan.Error{Message: "the run ended", Code: plan.CutCode}
+			s.st.AddRecord(&cut)
+		}
+	}
+	s.pending = nil
+	if len(s.w.Finally) == 0 {
+		s.end, s.ended = &plan.End{Status: string(engine.Cancelled), Error: s.why}, s.st.Now
+		return false
+	}
+	s.st.Cancelled = s.why
+	if s.why == nil {
+		s.st.Cancelled = &plan.Error{Message: "cancelled", Code: plan.CutCode}
+	}
+	return true
+}
+
+// cancelledAt is when a recorded run was cancelled; zero for one that was not.
+func cancelledAt(r *engine.RecordedRun) time.Time {
+	if r.Run.Status != engine.Cancelled {
+		return time.Time{}
+	}
+	at := r.Run.FinishedAt
+	for _, x := range r.Records {
+		if strings.HasPrefix(x.Path, plan.FinallyPath+"/") && x.StartedAt.Before(at) {
+			at = x.StartedAt
+		}
+	}
+	return at
+}

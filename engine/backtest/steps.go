@@ -1,0 +1,69 @@
+package backtest
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// stepAt finds the step of a workflow at a path of the record; nil for none. Paths of
+// foreach and switch records, and of deadlines, give the step that they belong to.
+func stepAt(w *workflows.Workflow, path string) *workflows.Step {
+	parts := strings.Split(path, "/")
+	for len(parts) > 1 && (parts[len(parts)-1] == "switch" || parts[len(parts)-1] == "foreach" || parts[len(parts)-1] == "(deadline)") {
+		parts = parts[:len(parts)-1]
+	}
+	switch parts[0] {
+	case "on_failure":
+		return stepIn(w.OnFailed, parts[1:])
+	case "finally":
+		return stepIn(w.Finally, parts[1:])
+	}
+	return stepIn(w.Steps, parts)
+}
+
+func stepIn(list []*workflows.Step, parts []string) *workflows.Step {
+	if len(parts) == 0 {
+		return nil
+	}
+	for _, s := range list {
+		if s.Key != parts[0] {
+			continue
+		}
+		rest := parts[1:]
+		if len(rest) > 0 && s.ForEach != nil {
+			if _, err := strconv.Atoi(rest[0]); err == nil {
+				rest = rest[1:]
+			}
+		}
+		if len(rest) == 0 {
+			return s
+		}
+		return stepBelow(s, rest)
+	}
+	return nil
+}
+
+// stepBelow finds a step inside of another.
+func stepBelow(s *workflows.Step, parts []string) *workflows.Step {
+	switch parts[0] {
+	case "on_failure":
+		return stepIn(s.OnFailure, parts[1:])
+	case "else":
+		return stepIn(s.Else, parts[1:])
+	case "default":
+		if s.Body == "switch" {
+			return stepIn(s.Default, parts[1:])
+		}
+	}
+	for _, c := range s.Cases {
+		if strings.ReplaceAll(c.Value, "/", "%2F") == parts[0] {
+			return stepIn(c.Steps, parts[1:])
+		}
+	}
+	if found := stepIn(s.Steps, parts); found != nil {
+		return found
+	}
+	return stepIn(s.Parallel, parts)
+}

@@ -1,0 +1,177 @@
+package backtest_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/backtest"
+	"github.com/hookloom/hookloom/engine/machine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+const settings = `triggers:
+  hook: {webhook: {auth: none}}
+  back: {webhook: {auth: none}}
+  inside: {}
+`
+
+var specs = map[string]*workflows.ActionSpec{
+	"test/act": {Name: "test/act", SideEffects: true, Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}, {Name: "url", Type: "string"},
+		{Name: "fail", Type: "any"}}},
+	"log": {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
+}
+
+// load reads a project of workflows by name.
+func load(t testing.TB, flows map[string]string) *workflows.Project {
+	t.Helper()
+	files := workflows.Files{"hookloom.yaml": []byte(settings)}
+	for id, text := range flows {
+		files["workflows/"+id+".yaml"] = []byte(text)
+	}
+	all, err := actions.Catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(all, specs)
+	p, mistakes := workflows.LoadFiles(t.TempDir(), files, workflows.Catalog{Actions: all}, nil)
+	if mistakes.Errors() > 0 {
+		t.Fatal(mistakes)
+	}
+	return p
+}
+
+// target answers test/act: what it was sent, after some time, and an error as often as it is asked
+// for.
+type target struct {
+	mu    sync.Mutex
+	tries map[string]int
+}
+
+func (g *target) Do(_ context.Context, in engine.Input) (any, error) {
+	g.mu.Lock()
+	g.tries[in.Key]++
+	n := g.tries[in.Key]
+	g.mu.Unlock()
+	time.Sleep(time.Duration(10+len(in.Path)*7) * time.Millisecond)
+	if fail, ok := in.With["fail"].(int); ok && n <= fail {
+		return nil, &plan.Error{Message: "busy", Code: "http_status", Status: 503, Retryable: true}
+	}
+	return map[string]any{"got": in.With["n"], "try": n}, nil
+}
+
+func (g *target) Destination(in engine.Input) string {
+	if u, _ := in.With["url"].(string); u != "" {
+		return "https://api.example.com"
+	}
+	return ""
+}
+
+func table() map[string]engine.Action {
+	out := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })
+	out["test/act"] = &target{tries: map[string]int{}}
+	return out
+}
+
+// delivery is an event of a trigger.
+func delivery(trigger, key, body string) *engine.Delivery {
+	now := time.Now().UTC()
+	return &engine.Delivery{Trigger: trigger, Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(body),
+		Headers: map[string]string{"content-type": "application/json"}, Dedupe: time.Hour}
+}
+
+// record carries workflows out by the real engine into a real database, hours passing at once.
+func record(t *testing.T, flows map[string]string, drive func(ctx context.Context, e *machine.Engine)) (path string) {
+	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(dir, "x.db")
+	p := load(t, flows)
+	synctest.Test(t, func(t *testing.T) {
+		s, err := store.Open(context.Background(), path, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := machine.New(machine.Options{Store: s, Client: &http.Client{}, Grace: 200 * time.Millisecond, Actions: table(),
+			Log: slog.New(slog.DiscardHandler), Secrets: func(string) (string, bool) { return "", false }})
+		ctx, cancel := context.WithCancel(context.Background())
+		if err := e.Use(ctx, p); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(ctx) }()
+		drive(ctx, e)
+		for range 2000 {
+			synctest.Wait()
+			c, err := s.History().Counts(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Open == 0 && c.Inbox == 0 {
+				break
+			}
+			time.Sleep(20 * time.Minute)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return path
+}
+
+// send makes events of hook with bodies.
+func send(t testing.TB, bodies ...string) func(context.Context, *machine.Engine) {
+	return func(ctx context.Context, e *machine.Engine) {
+		for i, body := range bodies {
+			if _, err := e.Accept(ctx, delivery("hook", fmt.Sprint("k", i), body)); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(3 * time.Second)
+		}
+	}
+}
+
+// found is what a backtest found.
+type found struct {
+	*backtest.Report
+	changes []backtest.Change
+	unknown []backtest.Unknown
+}
+
+func test(t testing.TB, path string, flows map[string]string, set func(*backtest.Options)) found {
+	t.Helper()
+	h, err := store.OpenHistory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	var f found
+	o := backtest.Options{History: h, Project: load(t, flows), Actions: table(),
+		Change:  func(c backtest.Change) error { f.changes = append(f.changes, c); return nil },
+		Unknown: func(u backtest.Unknown) error { f.unknown = append(f.unknown, u); return nil }}
+	if set != nil {
+		set(&o)
+	}
+	if f.Report, err = backtest.Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
