@@ -26,12 +26,13 @@ var documents = map[string][]string{
 	"front": {"front-core.json"},
 	"hubspot": {"hubspot-contacts-v3.json", "hubspot-companies-v3.json", "hubspot-deals-v3.json", "hubspot-tickets-v3.json",
 		"hubspot-notes-v3.json", "hubspot-tasks-v3.json", "hubspot-associations-v4.json"},
-	"intercom":  {"intercom-2.14.yaml"},
-	"klaviyo":   {"klaviyo-stable.json", "klaviyo-profiles.json", "klaviyo-events.json"},
-	"mailchimp": {"mailchimp.com.json"},
-	"stripe":    {"stripe.com.json"},
-	"xero":      {"xero-accounting.yaml"},
-	"zoho_crm":  {"zoho-crm-record-v8.json", "zoho-crm-notes-v8.json", "zoho-crm-related-records-v8.json", "zoho-crm-coql-v8.json"},
+	"intercom":    {"intercom-2.14.yaml"},
+	"klaviyo":     {"klaviyo-stable.json", "klaviyo-profiles.json", "klaviyo-events.json"},
+	"mailchimp":   {"mailchimp.com.json"},
+	"shipstation": {"shipengine-openapi.yaml"},
+	"stripe":      {"stripe.com.json"},
+	"xero":        {"xero-accounting.yaml"},
+	"zoho_crm":    {"zoho-crm-record-v8.json", "zoho-crm-notes-v8.json", "zoho-crm-related-records-v8.json", "zoho-crm-coql-v8.json"},
 }
 
 // beyond are the actions that their connector's documents lack, with the reason. Their
@@ -51,6 +52,8 @@ var differing = map[string][]string{
 var renamed = map[string][2]string{
 	// 0-3 is the type id of deals, and both are names of it: developers.hubspot.com/docs/guides/api/crm/understanding-the-crm.
 	"hubspot": {"/crm/v3/objects/deals", "/crm/v3/objects/0-3"},
+	// ShipStation's API is ShipEngine's under a new name: docs.shipstation.com/apis/shipengine/docs/partners/using-shipengine-api.
+	"shipstation": {"/v2/", "/v1/"},
 }
 
 // documentFolders may hold vendors' documents: HOOKLOOM_OPENAPI lists more, separated

@@ -43,9 +43,11 @@ func (c *check) value(at string, v any, schema map[string]any) {
 		}
 		return
 	}
-	for _, key := range []string{"oneOf", "anyOf"} {
-		if c.branch(at, v, items(schema[key])) {
-			return
+	if schema["properties"] == nil && schema["allOf"] == nil {
+		for _, key := range []string{"oneOf", "anyOf"} {
+			if c.branch(at, v, items(schema[key])) {
+				return
+			}
 		}
 	}
 	if m, ok := v.(map[string]any); ok {
@@ -115,15 +117,15 @@ func (c *check) gather(schema, properties map[string]any, required map[string]bo
 	}
 	more, said := schema["additionalProperties"]
 	open = said && more != false || schema["patternProperties"] != nil
-	parts := items(schema["allOf"])
-	for _, key := range []string{"oneOf", "anyOf"} {
-		if depth > 0 {
-			parts = append(parts, items(schema[key])...)
+	for _, key := range []string{"allOf", "oneOf", "anyOf"} {
+		needed := required
+		if key != "allOf" {
+			needed = map[string]bool{} // what one alternative needs, another may not have
 		}
-	}
-	for _, p := range parts {
-		if depth < 12 && c.gather(object(p), properties, required, depth+1) {
-			open = true
+		for _, p := range items(schema[key]) {
+			if depth < 12 && c.gather(object(p), properties, needed, depth+1) {
+				open = true
+			}
 		}
 	}
 	return open || len(properties) == 0
