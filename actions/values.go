@@ -51,7 +51,24 @@ func valueSpecs() []action {
 				{Name: "key", Type: "string", Kept: true, Help: "the event's key: equal keys are one event; the step's own idempotency key by default",
 					Fill: workflows.FillNonempty},
 			}}, emitAction{}},
+		answerSpec(),
 	}
+}
+
+// answerSpec is hookloom/answer.
+func answerSpec() action {
+	return action{workflows.ActionSpec{Name: "hookloom/answer",
+		Help:        "answers a step of another run that waits for an approval, such as when somebody pressed a button in a chat",
+		SideEffects: true, Safe: true,
+		Example: map[string]any{"answered": true, "step": "ok", "question": "Ship A-1?", "reason": ""},
+		Inputs: []workflows.ActionInput{
+			{Name: "run", Type: "string", Required: true, Help: "the run that waits: its run.id", Fill: workflows.FillNonempty},
+			{Name: "step", Type: "string", Kept: true, Help: "the step that waits, when the run has several"},
+			{Name: "verdict", Type: "string", Required: true, Words: []string{"approve", "reject"}, Fill: workflows.FillNonempty},
+			{Name: "by", Type: "string", Required: true, Kept: true, Fill: workflows.FillNonempty,
+				Help: "who answers; proved for the by: of the step only when this run's event is a delivery with a signed body"},
+			{Name: "comment", Type: "string", Kept: true, Help: "why"},
+		}}, answerAction{}}
 }
 
 // valueAction is one of the actions of the store.
@@ -93,4 +110,26 @@ func (emitAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		o.Type = value.Shown(v)
 	}
 	return in.Inside.Emit(ctx, in, o)
+}
+
+// answerAction is hookloom/answer.
+type answerAction struct{}
+
+// Do implements engine.Action.
+func (answerAction) Do(ctx context.Context, in engine.Input) (any, error) {
+	if in.Inside == nil {
+		return nil, plan.Permanent("unsupported", "%s needs a running engine", in.Spec.Name)
+	}
+	said := func(name string) string {
+		if in.With[name] == nil {
+			return ""
+		}
+		return value.Shown(in.With[name])
+	}
+	verdict := said("verdict")
+	if verdict != "approve" && verdict != "reject" {
+		return nil, plan.Permanent("invalid_input", "verdict is %q: approve or reject", verdict)
+	}
+	return in.Inside.AnswerRun(ctx, said("run"),
+		engine.Response{Path: said("step"), Verdict: verdict, By: said("by"), Comment: said("comment")})
 }

@@ -233,6 +233,8 @@ type Inside interface {
 	ChangeValue(ctx context.Context, in Input, project bool, c ValueChange) (any, error)
 	// Emit puts an event into a trigger, once for the attempts of a step.
 	Emit(ctx context.Context, in Input, o Emission) (any, error)
+	// AnswerRun answers what a step of another run waits for.
+	AnswerRun(ctx context.Context, run string, response Response) (any, error)
 }
 
 // ChangeValueIn carries out what a person says about a value.

@@ -7,5 +7,5 @@ import "embed"
 
 // Files holds one folder for each project, and demo.yaml.
 //
-//go:embed all:bursts all:payment all:push all:order all:lead all:invoice all:polling-vs-webhooks demo.yaml
+//go:embed all:approval all:bursts all:payment all:push all:order all:lead all:invoice all:polling-vs-webhooks demo.yaml
 var Files embed.FS

@@ -27,7 +27,7 @@ func (ctl *Control) Answer(ctx context.Context, id engine.RunID, response engine
 	}
 	q, err := choose(questions, response)
 	if err != nil {
-		return q, fmt.Errorf("run %s: %w", id, err)
+		return q, &engine.NotAnswered{Reason: fmt.Sprintf("run %s: %v", id, err)}
 	}
 	now := time.Now().UTC()
 	a := engine.Answer{Run: id, Path: q.Path, At: now, By: response.By, Proof: response.Proof, Comment: response.Comment,
@@ -100,7 +100,7 @@ func (ctl *Control) Questions(ctx context.Context, id engine.RunID) ([]plan.Ques
 		return nil, fmt.Errorf("run %s: %w", id, err)
 	}
 	if t.Run.Status.Ended() {
-		return nil, fmt.Errorf("run %s has ended as %s", id, t.Run.Status)
+		return nil, &engine.NotAnswered{Reason: fmt.Sprintf("run %s has ended as %s", id, t.Run.Status)}
 	}
 	if t.Unreadable != nil {
 		return nil, fmt.Errorf("run %s cannot be read: %w", id, t.Unreadable)

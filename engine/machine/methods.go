@@ -6,6 +6,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -107,11 +108,16 @@ func (e *Engine) ConnectionReady(ctx context.Context, name string) (int, error) 
 	return e.runner.ConnectionReady(ctx, name)
 }
 
-// arrivals hands what runs bring about to the intake. The runner is made before it.
+// arrivals hands what runs bring about to the intake, and answers to Control. The runner is made before it.
 type arrivals struct{ e *Engine }
 
 // Accepted implements Arrivals.
 func (a arrivals) Accepted(d *engine.Delivery, r engine.Receipt) { a.e.intake.Accepted(d, r) }
+
+// Answer implements Arrivals.
+func (a arrivals) Answer(ctx context.Context, id engine.RunID, response engine.Response) (plan.Question, error) {
+	return a.e.Answer(ctx, id, response)
+}
 
 // Arrived implements Arrivals.
 func (a arrivals) Arrived(ev *engine.Event) { a.e.intake.Arrived(ev) }

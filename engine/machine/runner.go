@@ -14,16 +14,19 @@ import (
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/persist"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Arrivals is what runs bring about outside of the runner: events that they make, their ends,
-// and the slots that they give back. The runner calls it without a lock held.
+// Arrivals is what runs bring about outside of the runner: events that they make, answers to
+// other runs, their ends, and the slots that they give back. The runner calls it without a lock held.
 type Arrivals interface {
 	// Accepted follows the delivery that a step has stored as an event.
 	Accepted(d *engine.Delivery, r engine.Receipt)
+	// Answer carries out the answer of a step to a question of another run, see Control.Answer.
+	Answer(ctx context.Context, id engine.RunID, response engine.Response) (plan.Question, error)
 	// Arrived takes an event on that was stored with the update of a run: it calls a
 	// workflow, or tells of the end of a run.
 	Arrived(ev *engine.Event)
