@@ -106,6 +106,8 @@ type world struct {
 	project *workflows.Project
 	target  *target
 	options machine.Options
+	// storeOptions are those of the store, but for its faults.
+	storeOptions store.Options
 	// act carries out test/act in place of the target.
 	act engine.Action
 	// actions are there besides.
@@ -125,7 +127,9 @@ func newWorld(t testing.TB, flows map[string]string) *world {
 // start opens the store and runs the engine; stop ends both.
 func (w *world) start(fault func(int) error) (e *machine.Engine, s *store.Store, stop func() error) {
 	w.t.Helper()
-	s, err := store.Open(context.Background(), w.path, store.Options{Fault: fault})
+	so := w.storeOptions
+	so.Fault = fault
+	s, err := store.Open(context.Background(), w.path, so)
 	if err != nil {
 		w.t.Fatal(err)
 	}

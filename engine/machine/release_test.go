@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +16,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/memory"
+	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/engine/seal"
+	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -232,6 +238,46 @@ func TestOnlyAStepWithSideEffectsGetsASecret(t *testing.T) {
 	mustStop(t, stop)
 	if sent != secret || !strings.Contains(lines.String(), "line ***") || strings.Contains(lines.String(), secret) {
 		t.Errorf("sent %v, logged %s", sent, &lines)
+	}
+}
+
+// TestAnOldSecretStaysMaskedAfterARestart: a run that waits has an answer with the value that
+// the secret had; the process that goes on with it knows another one only.
+func TestAnOldSecretStaysMaskedAfterARestart(t *testing.T) {
+	const old = "tok-CANARY-of-before-0815"
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ secrets.TOKEN }}\"}}\n" +
+		"  - {sleep: 1s}\n" +
+		"  - {id: b, uses: test/act, with: {n: \"again ${{ steps.a.output.said }}\"}}\noutput: ${{ steps.a.output.said }}"})
+	keys := seal.New(filepath.Dir(w.path))
+	sent := make(chan any, 2)
+	w.target.do = func(in engine.Input, _ int) (any, error) {
+		sent <- in.With["n"]
+		return map[string]any{"said": fmt.Sprint("it is ", in.With["n"])}, nil
+	}
+	var s *store.Store
+	begin := func(secret string) (*machine.Engine, *store.Store, func() error) {
+		redactor := &redact.Redactor{}
+		w.options.Redactor, w.storeOptions = redactor, store.Options{Redactor: redactor, Sealer: keys}
+		w.before = func(e *machine.Engine) { e.UseSecrets(func(string) (string, bool) { return secret, true }) }
+		return w.start(nil)
+	}
+	e, _, stop := begin(old)
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	first := <-sent
+	mustStop(t, stop)
+	_, s, stop = begin("tok-of-afterwards-4711")
+	settled(t, s, 1)
+	mustStop(t, stop)
+	if second := <-sent; first != old || second != "again it is "+old {
+		t.Errorf("sent %v, then %v", first, second)
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(w.path + suffix)
+		if err == nil && strings.Contains(string(b), old) {
+			t.Errorf("the old value stands in the database%s", suffix)
+		}
 	}
 }
 

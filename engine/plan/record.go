@@ -38,7 +38,10 @@ type Record struct {
 	StartedAt, FinishedAt time.Time
 	// Input is what the action got, secrets masked; Output what the step gave.
 	Input, Output any
-	Error         *Error
+	// Masked are the texts of Output that were secrets when it was stored; they are masked
+	// on, whatever the secrets are now.
+	Masked []string
+	Error  *Error
 	// Waits are what a waiting step waits for; its Output is nil. Several belong to a
 	// step of wait: any, which the first to come ends.
 	Waits []Wait

@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,16 +32,15 @@ type redactions struct {
 }
 
 const (
-	// retiredFor is how long a value that was replaced is masked at least: answers to
-	// requests that carried it may still come.
-	retiredFor = 24 * time.Hour
-	// maxRetired bounds those, and maxLearned what was handed out beside the project.
-	maxRetired = 256
+	// maxRetired bounds the values that were replaced and are masked on, as long as the
+	// process runs: runs that used them may be open for months, and answers to requests that
+	// carried them may still come. maxLearned bounds what was handed out beside the project.
+	maxRetired = 1024
 	maxLearned = 4096
 )
 
-// Set replaces the secrets that are looked for. Those of before are looked for on,
-// for a day and up to a number.
+// Set replaces the secrets that are looked for. Those of before are looked for on, up to a
+// number.
 func (r *Redactor) Set(secrets []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,11 +51,7 @@ func (r *Redactor) Set(secrets []string) {
 	}
 	if old := r.found.Load(); old != nil {
 		next.forms = old.forms
-		for s, at := range old.retired {
-			if now.Sub(at) < retiredFor {
-				next.retired[s] = at
-			}
-		}
+		maps.Copy(next.retired, old.retired)
 		for _, set := range []map[string]bool{old.current, old.learned} {
 			for s := range set {
 				next.retired[s] = now

@@ -61,9 +61,10 @@ func (rc *RunContext) Hide(values []string) {
 	}
 }
 
-// HideCredentials masks from now on what came back as a credential: cookies, tokens.
+// HideCredentials masks from now on what came back as a credential, such as cookies and
+// tokens, and what was a secret when the output was stored.
 func (rc *RunContext) HideCredentials(r *plan.Record) {
-	if found := workflows.Credentials(r.Output, nil); len(found) > 0 {
+	if found := workflows.Credentials(r.Output, r.Masked); len(found) > 0 {
 		rc.Hide(found)
 	}
 }

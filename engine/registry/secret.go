@@ -6,7 +6,7 @@ import (
 
 // UseSecrets swaps the source of secrets: attempts that begin from now on get the
 // new values, as do connections, and what is stored or shown is masked by them. The
-// old values are masked on for a day.
+// old values are masked on.
 func (g *Registry) UseSecrets(lookup func(name string) (string, bool)) {
 	g.lookup.Store(&lookup)
 	if p := g.project.Load(); p != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -414,6 +415,8 @@ func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Recor
 		} else if sealed != nil {
 			if r.Output, err = s.opened(sealed, sealedOutput); err != nil {
 				unreadable = fmt.Errorf("step %s: %w", r.Path, err)
+			} else if shown, err := decodeColumn(output); err == nil {
+				r.Masked = workflows.MaskedParts(shown, r.Output)
 			}
 		} else if r.Output, err = decodeColumn(output); err != nil {
 			unreadable = fmt.Errorf("the output of step %s: %w", r.Path, err)
