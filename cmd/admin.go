@@ -96,7 +96,8 @@ type operator struct {
 
 // newConsole makes the handler of the admin address.
 func (s *server) newConsole() (*console.Console, error) {
-	return console.New(console.Options{Log: s.store.History(), Operator: operator{s.engine, &s.forecaster}, Project: s.project.Load,
+	return console.New(console.Options{Log: s.store.History(), Signals: s.store,
+		Operator: operator{s.engine, &s.forecaster}, Project: s.project.Load,
 		Tokens:     func() console.Tokens { return *s.tokens.Load() },
 		SessionKey: func() ([]byte, error) { return s.keys.Key("console sessions") }, Sessions: s.store,
 		Address: func(r *http.Request) netip.Addr { return triggers.Sender(r, s.project.Load().Server.TrustedProxies) }, HooksURL: s.hooksURL(),

@@ -35,11 +35,12 @@ type Store interface {
 	RunStore
 	ControlStore
 	InletStore
+	Health
 	Signals
 }
 
-// Signals is how a store reports what happens in it without being asked.
-type Signals interface {
+// Health is whether a store can write. Its user is the server.
+type Health interface {
 	// Failed is closed when writing became impossible; the process must end then. The
 	// server waits for it.
 	Failed() <-chan struct{}

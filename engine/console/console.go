@@ -65,7 +65,9 @@ type Operator interface {
 type Options struct {
 	Log      Log
 	Operator Operator
-	Project  func() *workflows.Project
+	// Signals tells live readers when to look; without it they look every streamPause.
+	Signals engine.Signals
+	Project func() *workflows.Project
 	// Tokens gives those in force; both may be empty on loopback only.
 	Tokens func() Tokens
 	// SessionKey signs sessions, nil for a key that ends with the process; Sessions

@@ -12,9 +12,11 @@ import (
 )
 
 const (
-	// streamPause lies between two looks, streamBeat between two signs of life.
-	streamPause = 250 * time.Millisecond
-	streamBeat  = 15 * time.Second
+	// streamPause lies between two looks without a signal, streamBeat between two signs of
+	// life; streamGather after a signal, so that many commits cost one look.
+	streamPause  = 250 * time.Millisecond
+	streamGather = 50 * time.Millisecond
+	streamBeat   = 15 * time.Second
 	// streamWrite is how long a message may take: a reader that does not read loses its
 	// place.
 	streamWrite = 30 * time.Second
@@ -52,6 +54,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	look, beat := time.NewTicker(streamPause), time.NewTicker(streamBeat)
+	news := c.news(r.Context())
 	defer look.Stop()
 	defer beat.Stop()
 	for {
@@ -71,8 +74,21 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		case <-look.C:
+		case <-news:
+			select { // what comes with it is told with it
+			case <-time.After(streamGather):
+			case <-r.Context().Done():
+			}
 		}
 	}
+}
+
+// news signals that there may be something to tell; nil where nobody does.
+func (c *Console) news(ctx context.Context) <-chan engine.Signal {
+	if c.o.Signals == nil {
+		return nil
+	}
+	return c.o.Signals.Subscribe(ctx, engine.SignalEvents|engine.SignalRuns|engine.SignalAnswers)
 }
 
 // follower is one reader of the stream.

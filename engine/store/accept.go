@@ -176,6 +176,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 		t.decidedEvent(a.id)
 		return r, nil
 	}
+	t.signal(engine.SignalEvents)
 	return r, t.put(insertInbox, int64(a.id))
 }
 

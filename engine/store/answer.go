@@ -56,6 +56,7 @@ func (s *Store) Answer(ctx context.Context, a engine.Answer) error {
 		if t.changes == 0 {
 			return engine.ErrStale
 		}
+		t.signal(engine.SignalAnswers | engine.SignalDue)
 		return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'waiting'`, a.At.UnixMilli(), int64(a.Run))
 	})
 }

@@ -50,11 +50,16 @@ type feed struct {
 
 // decidedEvent records in the feed that an event was decided.
 func (t *tx) decidedEvent(id engine.EventID) {
+	t.signal(engine.SignalEvents)
 	t.w.feed.changes = append(t.w.feed.changes, feedChange{0, int64(id)})
 }
 
 // changedRun records in the feed that a run has another status.
 func (t *tx) changedRun(id engine.RunID, status engine.RunStatus) {
+	t.signal(engine.SignalRuns)
+	if status == engine.Queued || status == engine.Waiting {
+		t.signal(engine.SignalDue)
+	}
 	t.w.feed.changes = append(t.w.feed.changes, feedChange{byte(1 + slices.Index(feedStatuses, status)), int64(id)})
 }
 

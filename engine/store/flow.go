@@ -202,6 +202,7 @@ func (t *tx) promote(workflow, group string, now time.Time) (due time.Time, more
 	if err := t.exec(`UPDATE places SET state = 'has', starts_at = ? WHERE run_id = ?`, due.UnixMilli(), run); err != nil {
 		return due, false, err
 	}
+	t.signal(engine.SignalDue)
 	return due, true, t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'queued'`, due.UnixMilli(), run)
 }
 
@@ -226,6 +227,7 @@ func (s *Store) Replaced(ctx context.Context) ([]engine.RunID, error) {
 // Pause implements engine.Store.
 func (s *Store) Pause(ctx context.Context, p engine.Pause) error {
 	return s.w.do(ctx, true, func(t *tx) error {
+		t.signal(engine.SignalSwitches)
 		return t.exec(`INSERT INTO paused (key, endpoint, run, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, p.Key, p.Endpoint, p.Run,
 			p.At.UnixMilli())
 	})
@@ -233,7 +235,10 @@ func (s *Store) Pause(ctx context.Context, p engine.Pause) error {
 
 // Unpause implements engine.Store.
 func (s *Store) Unpause(ctx context.Context, key string) error {
-	return s.w.do(ctx, true, func(t *tx) error { return t.exec(`DELETE FROM paused WHERE key = ?`, key) })
+	return s.w.do(ctx, true, func(t *tx) error {
+		t.signal(engine.SignalSwitches)
+		return t.exec(`DELETE FROM paused WHERE key = ?`, key)
+	})
 }
 
 // Paused implements engine.Store.

@@ -181,6 +181,7 @@ func (s *Store) CloseGathering(ctx context.Context, c engine.Closing) (out engin
 		if err := t.exec(`DELETE FROM gatherings WHERE run_id = ?`, int64(c.Run)); err != nil {
 			return err
 		}
+		t.signal(engine.SignalDue)
 		return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'queued'`, millis(out.Due), int64(c.Run))
 	})
 	return out, err
@@ -271,6 +272,7 @@ func (s *Store) End(ctx context.Context, id engine.RunID, why *plan.Error, now t
 		return err
 	}
 	return s.w.do(ctx, true, func(t *tx) error {
+		t.signal(engine.SignalDue)
 		if err := t.exec(`UPDATE runs SET ending = ?, due_at = ? WHERE id = ? AND status IN ('queued', 'waiting')`, text, now.UnixMilli(),
 			int64(id)); err != nil {
 			return err

@@ -110,6 +110,7 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 	if m.of.Wakes == nil {
 		return out, nil
 	}
+	t.signal(engine.SignalDue)
 	err = t.exec(wakeWaiting, m.of.At.UnixMilli(), m.of.Wakes.Trigger, m.wakes, m.of.Wakes.Key)
 	out.Woken += int(t.changes)
 	return out, err

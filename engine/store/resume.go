@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/hookloom/hookloom/engine"
 )
 
 // ResumeRuns implements engine.Store. The mark on the attempt stays, so that the plan
@@ -29,6 +31,7 @@ func (s *Store) ResumeRuns(ctx context.Context, destinations []string, now time.
 			WHERE run_id IN (SELECT id FROM runs WHERE due_at > ?1 AND status = 'waiting') AND status = 'failed'
 			AND destination IN (SELECT value FROM json_each(?2)) AND error ->> '$.resumed')`, now.UnixMilli(), string(names))
 		n = t.changes
+		t.signal(engine.SignalDue)
 		return err
 	})
 	return int(n), err

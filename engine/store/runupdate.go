@@ -44,6 +44,7 @@ func (t *tx) begin(events []madeEvent) error {
 				return err
 			}
 		}
+		t.signal(engine.SignalEvents)
 		if err := t.exec(insertInbox, ev.row[0]); err != nil {
 			return err
 		}

@@ -56,6 +56,8 @@ type Options struct {
 	// waits for the end of any other.
 	Verb string
 	Log  *slog.Logger
+	// Signals is told of commits; NewSignals by default.
+	Signals engine.Signals
 }
 
 // Store is an open database. It implements engine.Store.
@@ -96,6 +98,9 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Signals == nil {
+		o.Signals = NewSignals()
 	}
 	if o.MaxQueued == 0 {
 		o.MaxQueued = 8192

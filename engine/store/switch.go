@@ -14,6 +14,7 @@ import (
 // SetSwitch implements engine.Store.
 func (s *Store) SetSwitch(ctx context.Context, x engine.Switch, on bool) error {
 	return s.w.do(ctx, true, func(t *tx) error {
+		t.signal(engine.SignalSwitches)
 		if on {
 			return t.exec(`DELETE FROM switched_off WHERE workflow = ?`, x.Workflow)
 		}
@@ -102,6 +103,7 @@ func (s *Store) Unpark(ctx context.Context, workflows []string, now time.Time) (
 			return err
 		}
 		n = int(t.changes)
+		t.signal(engine.SignalDue)
 		return t.exec(`DELETE FROM held_runs WHERE workflow IN (SELECT value FROM json_each(?))`, string(names))
 	})
 	return n, err

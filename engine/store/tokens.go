@@ -78,6 +78,7 @@ func (s *Store) SaveToken(ctx context.Context, owner string, t engine.TokenState
 	}
 	mask := s.o.Redactor.Text
 	return s.w.do(ctx, true, func(x *tx) error {
+		x.signal(engine.SignalTokens)
 		err := x.exec(`UPDATE tokens SET sealed = ?, version = version + 1, account = ?, scopes = ?, config = ?, expires_at = ?, obtained_at = ?,
 			error = ?, error_at = ?, held = ?, held_at = ?, owner = '', claimed_until = 0 WHERE connection = ? AND owner = ?`, sealed,
 			mask(t.Account), string(scopes), t.Config, millis(t.ExpiresAt), millis(t.ObtainedAt), mask(t.LastError), millis(t.ErrorAt),
@@ -117,6 +118,7 @@ func (s *Store) ResumeHeld(ctx context.Context, destination string, now time.Tim
 			WHERE run_id IN (SELECT id FROM runs WHERE due_at > ?1 AND status = 'waiting') AND status = 'waiting' AND destination = ?2)`,
 			now.UnixMilli(), destination)
 		n = t.changes
+		t.signal(engine.SignalDue)
 		return err
 	})
 	return int(n), err

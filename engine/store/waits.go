@@ -153,6 +153,7 @@ func sealedKey(v any, number int, masked string) string {
 
 // wakeCaller makes the run due that waits for what an event called.
 func (t *tx) wakeCaller(id engine.EventID, now time.Time) error {
+	t.signal(engine.SignalDue)
 	return t.exec(wakeCaller, now.UnixMilli(), int64(id))
 }
 
@@ -194,5 +195,6 @@ func (r encodedUpdate) wakeIfArrived(t *tx) error {
 		return nil
 	}
 	run.DueAt = time.Now().UTC()
+	t.signal(engine.SignalDue)
 	return t.exec(`UPDATE runs SET due_at = ? WHERE id = ? AND status = 'waiting'`, run.DueAt.UnixMilli(), int64(run.ID))
 }

@@ -46,6 +46,9 @@ type writer struct {
 	bound  []driver.NamedValue
 	writes int
 	feed   feed
+	// signal is what the running transaction changes; signals is told after its commit.
+	signal  engine.Signal
+	signals engine.Signals
 	// commits since the last checkpoint, when it was, and the sizes of the WAL from which
 	// the next is due and is waited for.
 	commits        int
@@ -80,7 +83,8 @@ type writer struct {
 
 func newWriter(conn, checkpointer *sqlite3.SQLiteConn, wal string, o Options) *writer {
 	w := &writer{conn: conn, checkpointer: checkpointer, wal: wal, moves: make(chan struct{}, 1), moved: make(chan struct{}), fault: o.Fault,
-		redactor: o.Redactor, maxConflicts: o.MaxQuarantine, maxConflictBytes: o.MaxQuarantineBytes, queue: make(chan *command, o.MaxQueued),
+		redactor: o.Redactor, signals: o.Signals,
+		maxConflicts: o.MaxQuarantine, maxConflictBytes: o.MaxQuarantineBytes, queue: make(chan *command, o.MaxQueued),
 		broken: make(chan struct{}), stop: make(chan struct{}),
 		ended: make(chan struct{}), stmts: map[string]*sqlite3.SQLiteStmt{}, checkpoint: time.Now(), roomy: make(chan struct{}), log: o.Log}
 	w.dones.New = func() any { return &command{done: make(chan error, 1)} }
@@ -242,7 +246,7 @@ func answer(batch []*command, err error) {
 
 func (w *writer) transaction(batch []*command) error {
 	t := &tx{w: w}
-	w.feed.changes = w.feed.changes[:0]
+	w.feed.changes, w.signal = w.feed.changes[:0], 0
 	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
 		return w.judge(err)
 	}
@@ -265,6 +269,9 @@ func (w *writer) transaction(batch []*command) error {
 		return err // what was committed is in a file that a restart does not find
 	}
 	w.commits += len(batch)
+	if w.signal != 0 {
+		w.signals.Publish(w.signal)
+	}
 	return nil
 }
 

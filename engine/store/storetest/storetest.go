@@ -40,7 +40,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Open) {
 		tests []test
 	}{
 		{"events", events}, {"identity", identities}, {"decisions", decisions}, {"runs", runs}, {"waits", waits}, {"groups", groups},
-		{"gatherings", gatherings}, {"inlets", inlets}, {"control", control}, {"feed", feed},
+		{"gatherings", gatherings}, {"inlets", inlets}, {"control", control}, {"feed", feed}, {"signals", signals},
 	} {
 		t.Run(noun.name, func(t *testing.T) {
 			for _, c := range noun.tests {
