@@ -42,7 +42,7 @@ type loaded struct {
 // secrets that start a program or call a server are asked for what is looked up, and no
 // sooner: a list of runs needs none of them.
 func load(dir string) (*loaded, error) {
-	return loadSecrets(dir, nil, func(s *secrets.Set, _ workflows.Files, _ workflows.Catalog) (isSet, lookup) {
+	return loadSecrets(dir, nil, nil, func(s *secrets.Set, _ workflows.Files, _ workflows.Catalog) (isSet, lookup) {
 		return s.MayBeSet, s.Known
 	})
 }
@@ -50,7 +50,15 @@ func load(dir string) (*loaded, error) {
 // loadAsked is load that asks every source for the secrets that the project names. before
 // are those in force, whose values count where a source fails; nil for none.
 func loadAsked(ctx context.Context, dir string, before *secrets.Set) (*loaded, error) {
-	return loadSecrets(dir, before, func(s *secrets.Set, files workflows.Files, c workflows.Catalog) (isSet, lookup) {
+	return loadRecorded(ctx, dir, before, nil)
+}
+
+// recordedData gives the data of events that a trigger has received.
+type recordedData func(trigger string, types []string) []any
+
+// loadRecorded is loadAsked that checks expressions against recorded events too, nil for none.
+func loadRecorded(ctx context.Context, dir string, before *secrets.Set, recorded recordedData) (*loaded, error) {
+	return loadSecrets(dir, before, recorded, func(s *secrets.Set, files workflows.Files, c workflows.Catalog) (isSet, lookup) {
 		if s.Slow() {
 			p, _ := workflows.LoadFiles(dir, files, c, nil)
 			s.Ask(ctx, p.SecretNames())
@@ -65,8 +73,8 @@ type (
 )
 
 // loadSecrets is load; ask tells how the checks look secrets up.
-func loadSecrets(dir string, before *secrets.Set, ask func(*secrets.Set, workflows.Files, workflows.Catalog) (isSet, lookup),
-) (*loaded, error) {
+func loadSecrets(dir string, before *secrets.Set, recorded recordedData,
+	ask func(*secrets.Set, workflows.Files, workflows.Catalog) (isSet, lookup)) (*loaded, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		if err == nil {
 			return nil, usageError("%s is a file, and a project is a folder", dir)
@@ -77,6 +85,7 @@ func loadSecrets(dir string, before *secrets.Set, ask func(*secrets.Set, workflo
 	if err != nil {
 		return nil, err
 	}
+	c.Recorded = recorded
 	files, unreadable := workflows.ReadFiles(dir)
 	sources, ok := workflows.ReadSecretSources(files)
 	if !ok && before != nil {

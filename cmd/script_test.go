@@ -44,12 +44,16 @@ func TestCommandLine(t *testing.T) {
 		}})
 }
 
-// request sends one and prints status, headers and body: request METHOD URL 'Header: value'.
+// request sends one and prints status, headers and body: request METHOD URL [@FILE] 'Header: value'.
 func request(ts *testscript.TestScript, _ bool, args []string) {
-	req, err := http.NewRequestWithContext(context.Background(), args[0], args[1], strings.NewReader("{}"))
+	body, headers := "{}", args[2:]
+	if len(headers) > 0 && strings.HasPrefix(headers[0], "@") {
+		body, headers = ts.ReadFile(headers[0][1:]), headers[1:]
+	}
+	req, err := http.NewRequestWithContext(context.Background(), args[0], args[1], strings.NewReader(body))
 	ts.Check(err)
 	req.Header.Set("Content-Type", "application/json")
-	for _, h := range args[2:] {
+	for _, h := range headers {
 		k, v, _ := strings.Cut(h, ": ")
 		req.Header.Set(k, v)
 	}

@@ -17,28 +17,32 @@ import (
 )
 
 func (a *app) validateCmd() *cobra.Command {
-	var format string
-	var strict, verbose bool
+	var o validateOptions
 	c := &cobra.Command{Use: "validate [DIR or FILE...]", Short: "Check a project, all mistakes at once",
 		Long: `Checks every file of a project. Each mistake comes with file:line:column, the
 line, a caret, and the likely fix. With files, only their mistakes are shown.
+
+--db also reads the newest recorded events of each trigger and warns of fields that
+none of them has.
 
 Exit status: 0 without errors, 2 with errors, with nothing to check, or, with
 --strict, with warnings.`,
 		Example: "  hookloom validate\n  hookloom validate shop --strict\n  hookloom validate shop/workflows/paid.yaml --format github",
 		RunE: func(c *cobra.Command, args []string) error {
 			if a.json() {
-				format = "json"
+				o.format = "json"
 			}
-			return a.validate(c.Context(), args, format, strict, verbose)
+			return a.validate(c.Context(), args, o)
 		}}
-	c.Flags().StringVar(&format, "format", "text", "text, json, github or sarif")
-	c.Flags().BoolVar(&verbose, "verbose", false, "show the next five times of each schedule and poll")
-	c.Flags().BoolVar(&strict, "strict", false, "let warnings fail too")
+	c.Flags().StringVar(&o.format, "format", "text", "text, json, github or sarif")
+	c.Flags().BoolVar(&o.verbose, "verbose", false, "show the next five times of each schedule and poll")
+	c.Flags().BoolVar(&o.strict, "strict", false, "let warnings fail too")
+	c.Flags().StringVar(&o.db, "db", "", "check what expressions read of event.data against recorded events; --db=FILE names the database")
+	c.Flags().Lookup("db").NoOptDefVal = ownDatabase
 	return c
 }
 
-func (a *app) validate(ctx context.Context, args []string, format string, strict, verbose bool) error {
+func (a *app) validate(ctx context.Context, args []string, o validateOptions) error {
 	var projects []*workflows.Project
 	var all workflows.Mistakes
 	files := 0
@@ -50,7 +54,7 @@ func (a *app) validate(ctx context.Context, args []string, format string, strict
 				return err
 			}
 		}
-		l, err := loadAsked(ctx, dir, nil)
+		l, err := o.load(ctx, dir)
 		if err != nil {
 			return err
 		}
@@ -74,16 +78,16 @@ func (a *app) validate(ctx context.Context, args []string, format string, strict
 			}
 		}
 	}
-	if err := a.printMistakes(all, format); err != nil {
+	if err := a.printMistakes(all, o.format); err != nil {
 		return err
 	}
-	if all.Errors() > 0 || strict && len(all) > 0 {
+	if all.Errors() > 0 || o.strict && len(all) > 0 {
 		return &exitError{exitUsage, errors.New(verdict(files, all))}
 	}
-	if format == "text" {
+	if o.format == "text" {
 		a.printf("%s\n", verdict(files, all))
 	}
-	if verbose && format == "text" {
+	if o.verbose && o.format == "text" {
 		return a.printTimings(time.Now(), projects...)
 	}
 	return nil

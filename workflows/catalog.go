@@ -21,6 +21,10 @@ type Catalog struct {
 	// ExplainSecret says why a secret has no value, and what to do about it; nil says what
 	// is true of every project.
 	ExplainSecret func(name string) (problem, hint string)
+	// Recorded gives the data of events that a trigger has received, of the given types, or
+	// of any for none; nil where no history is looked at. What expressions read is checked
+	// against it.
+	Recorded func(trigger string, types []string) []any
 }
 
 // ActionSpec is what one action accepts, said once: the checker, did-you-mean,

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows/expr"
@@ -34,6 +35,7 @@ func (c *checker) knownData(w *Workflow) *expr.Samples {
 			}
 		}
 	}
+	c.addRecorded(w, t, k)
 	if len(k.Samples) == 0 {
 		return nil
 	}
@@ -45,6 +47,32 @@ func (c *checker) knownData(w *Workflow) *expr.Samples {
 		k.Samples = append(k.Samples, inputs)
 	}
 	return k
+}
+
+// manyRecorded is how many recorded events show what a trigger's events look like.
+const manyRecorded = 20
+
+// addRecorded adds recorded events. When there are enough of them, a field that none of
+// them has is doubted, whatever a provider's sample says.
+func (c *checker) addRecorded(w *Workflow, t *Trigger, k *expr.Samples) {
+	if c.catalog.Recorded == nil {
+		return
+	}
+	var types []string
+	for _, s := range w.Starts {
+		if s.Trigger == t.Name {
+			types = append(types, s.Events...)
+		}
+	}
+	list := c.catalog.Recorded(t.Name, types)
+	for _, data := range list {
+		k.Add("", data)
+	}
+	if len(list) >= manyRecorded {
+		k.Whose, k.Own = fmt.Sprintf("the last %d recorded events of %s", len(list), t.Name), true
+	} else if len(list) > 0 && k.Whose == "" {
+		k.Whose = "the recorded events of " + t.Name
+	}
 }
 
 // onlyTrigger is the one trigger that starts a workflow, nil where there are several or

@@ -16,3 +16,28 @@ func (h *History) StoredEvent(ctx context.Context, id engine.EventID) (*engine.E
 	}
 	return ev, err
 }
+
+// EachEvent hands on the newest events of a trigger, the newest first, at most limit. An
+// empty eventType is any. Events whose body was removed or cannot be read are counted in
+// skipped. The visit returns false to end the reading.
+func (h *History) EachEvent(ctx context.Context, trigger, eventType string, limit int, visit func(*engine.Event) bool) (skipped int,
+	err error) {
+	rows, err := h.db.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE trigger = ?1 AND (?2 = '' OR type = ?2) `+
+		`ORDER BY id DESC LIMIT ?3`, trigger, eventType, limit)
+	if err != nil {
+		return 0, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		ev, unreadable, err := scanEvent(rows)
+		switch {
+		case rowsFault(err) && ctx.Err() == nil, err == nil && unreadable != nil:
+			skipped++
+		case err != nil:
+			return skipped, err
+		case !visit(ev):
+			return skipped, nil
+		}
+	}
+	return skipped, classify(rows.Err())
+}

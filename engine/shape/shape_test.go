@@ -1,0 +1,123 @@
+package shape_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/shape"
+)
+
+func learn(t *testing.T, texts ...string) *shape.Shape {
+	t.Helper()
+	s := shape.New("shop", "order.paid")
+	for i, text := range texts {
+		var v any
+		if err := json.Unmarshal([]byte(text), &v); err != nil {
+			t.Fatal(err)
+		}
+		s.Add(v, time.Unix(int64(i), 0).UTC())
+	}
+	return s
+}
+
+func orders(n int) (out []string) {
+	for i := range n {
+		status := []string{"paid", "open"}[i%2]
+		extra := ""
+		if i%4 == 0 {
+			extra = `, "coupon": null`
+		}
+		out = append(out, fmt.Sprintf(`{"id": "o-%d", "status": %q, "total": %d.5, "lines": [{"sku": "a", "n": 1}], "mail": "p%d@x.example"%s}`,
+			i, status, i, i, extra))
+	}
+	return out
+}
+
+func TestAShapeCountsPathsTypesAndPresence(t *testing.T) {
+	t.Parallel()
+	got := map[string]shape.Row{}
+	for _, r := range learn(t, orders(40)...).Rows() {
+		got[r.Path] = r
+	}
+	for path, want := range map[string]string{
+		"event.data.status":      "[string] 40 of 40 [open paid]",
+		"event.data.id":          "[string] 40 of 40 []",
+		"event.data.mail":        "[string] 40 of 40 []",
+		"event.data.total":       "[number] 40 of 40 []",
+		"event.data.coupon":      "[null] 10 of 40 []",
+		"event.data.lines[].sku": "[string] 40 of 40 [a]",
+	} {
+		r := got[path]
+		if text := fmt.Sprintf("%v %d of %d %v", r.Types, r.Present, r.Of, r.Values); text != want {
+			t.Errorf("%s: %s, want %s", path, text, want)
+		}
+	}
+}
+
+// TestMaskedAndPersonalValuesAreNotShown keeps names out of what is printed and made up.
+func TestMaskedAndPersonalValuesAreNotShown(t *testing.T) {
+	t.Parallel()
+	var texts []string
+	for range 40 {
+		texts = append(texts, `{"card": "***", "mail": "ada.real@x.example"}`)
+	}
+	s := learn(t, texts...)
+	all, err := json.Marshal([]any{s.Rows(), s.Schema(), s.Fixture()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(all), "ada.real") || strings.Contains(string(all), "***") {
+		t.Errorf("a value is shown: %s", all)
+	}
+}
+
+// TestTheFixtureHasTheShapeOfItsEvents learns the fixture and compares.
+func TestTheFixtureHasTheShapeOfItsEvents(t *testing.T) {
+	t.Parallel()
+	s := learn(t, orders(40)...)
+	text, err := json.Marshal(s.Fixture())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"id":"id","lines":[{"n":1,"sku":"a"}],"mail":"ada@example.com","status":"open","total":1.5}`; string(text) != want {
+		t.Errorf("got %s, want %s", text, want)
+	}
+}
+
+func TestTheTypesAreWellFormed(t *testing.T) {
+	t.Parallel()
+	s := learn(t, `{"a-b": 1, "a_b": null, "": "x", "1x": [{"y": true}], "q\"": 1.5}`, `{"a_b": 3}`)
+	if _, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\n"+s.Go(), 0); err != nil {
+		t.Errorf("%v\n%s", err, s.Go())
+	}
+	for _, part := range []string{`export type ShopOrderPaid = {`, `"a-b"?: number;`, `"a_b": number | null;`} {
+		if ts := s.TypeScript(); !strings.Contains(ts, part) && !strings.Contains(ts, strings.Replace(part, "number | null", "null | number", 1)) {
+			t.Errorf("%s is not in\n%s", part, ts)
+		}
+	}
+}
+
+// TestAShapeIsBounded adds events with ever new keys, values and depth.
+func TestAShapeIsBounded(t *testing.T) {
+	t.Parallel()
+	s := shape.New("t", "")
+	deep := any("x")
+	for range 200 {
+		deep = map[string]any{"d": deep}
+	}
+	for i := range 5000 {
+		s.Add(map[string]any{fmt.Sprint("k", i): fmt.Sprint("v", i), "same": fmt.Sprint(i), "deep": deep,
+			"wide": map[string]any{fmt.Sprint("w", i): map[string]any{fmt.Sprint(i): i}}}, time.Unix(0, 0))
+	}
+	if n := len(s.Rows()); n > 2100 {
+		t.Errorf("%d places are kept", n)
+	}
+	if text, _ := json.Marshal(s); len(text) > 1<<20 {
+		t.Errorf("the shape takes %d bytes", len(text))
+	}
+}
