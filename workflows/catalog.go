@@ -192,6 +192,10 @@ type Connector struct {
 	// Limit bounds what is sent to its service.
 	Limit   Limit
 	Actions []*ConnectorAction
+	// Text is the file that it was read from, and Version that of the text. Both are empty
+	// for what a built-in action needs of a connection.
+	Text    []byte
+	Version string
 }
 
 // ConnectionField is one credential or setting a connector needs.

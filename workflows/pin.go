@@ -21,7 +21,7 @@ type ConnectorFile struct {
 // Uses names what a workflow's steps use of the rest of the project, each with its
 // version.
 type Uses struct {
-	// Workflows are those that it calls, Connectors those of the project's own files.
+	// Workflows are those that it calls, Connectors those of its actions, built in or not.
 	Workflows  map[string]string `json:"workflows,omitempty"`
 	Connectors map[string]string `json:"connectors,omitempty"`
 	// Triggers are those whose events it waits for, with how long they remember keys, in
@@ -42,9 +42,7 @@ func (p *Project) Uses(w *Workflow) Uses {
 			u.Workflows[s.Call] = c.Version
 		}
 		if s.Spec != nil && s.Spec.Connector != nil {
-			if f, own := p.Connectors[s.Spec.Connector.Name]; own {
-				u.Connectors[s.Spec.Connector.Name] = f.Version
-			}
+			u.Connectors[s.Spec.Connector.Name] = s.Spec.Connector.Version
 		}
 		for _, one := range s.Wait.Choices() {
 			if t := p.Triggers[one.Event]; t != nil {
@@ -54,6 +52,16 @@ func (p *Project) Uses(w *Workflow) Uses {
 		}
 	})
 	return u
+}
+
+// ConnectorText is the file of a connector whose actions the project has; nil for none.
+func (p *Project) ConnectorText(name string) []byte {
+	for _, a := range p.Actions {
+		if a.Connector != nil && a.Connector.Name == name {
+			return a.Connector.Text
+		}
+	}
+	return nil
 }
 
 // Pins are what a workflow's text is read against in place of what the project has now.

@@ -111,7 +111,7 @@ func (g *Registry) pin(ctx context.Context, p *workflows.Project, w *workflows.W
 		return nil
 	}
 	for name, version := range uses.Connectors {
-		if err := g.o.Store.SaveFile(ctx, "connectors/"+name, version, p.Connectors[name].Text); err != nil {
+		if err := g.o.Store.SaveFile(ctx, "connectors/"+name, version, p.ConnectorText(name)); err != nil {
 			return fmt.Errorf("storing connector %s: %w", name, err)
 		}
 	}
