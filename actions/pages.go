@@ -135,6 +135,20 @@ func (w *walk) request(first order) (order, error) {
 	return o, nil
 }
 
+// ended tells that a counted page of n items was the last. Where the service says how many items
+// there are, a short page is none: services give such that allow fewer items than were asked for,
+// or filter after they have cut pages.
+func (w *walk) ended(n int, env *expr.Env) bool {
+	if w.pages.Total != nil {
+		if v, err := w.pages.Total.Eval(env); err == nil {
+			if total, known := v.(int); known && total >= 0 {
+				return len(w.items) >= total
+			}
+		}
+	}
+	return n < w.asked()
+}
+
 // asked is how many items a full page has, where the pages are counted; 0 when that is
 // not known. Where an answer names the next page, a short one says nothing: services that
 // filter after they have cut pages give such.
@@ -237,7 +251,7 @@ func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 			return false, nil
 		}
 	}
-	if w.pages.Counter() != nil && len(list) < w.asked() {
+	if w.pages.Counter() != nil && w.ended(len(list), env) {
 		return false, nil
 	}
 	switch {

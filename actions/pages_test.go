@@ -274,3 +274,23 @@ func TestACredentialInTheQueryIsThatOfEachPage(t *testing.T) {
 		t.Errorf("asked %q", s.asked)
 	}
 }
+
+// TestAListEndsWhereTheServiceSaysThatItEnds: with total, a short page is not the last, and
+// without one it is.
+func TestAListEndsWhereTheServiceSaysThatItEnds(t *testing.T) {
+	answer := func(n int, w http.ResponseWriter, _ *http.Request) {
+		give(w, map[string]any{"total": 3}, n) // one item a page, where two were asked for
+	}
+	for pages, want := range map[string]int{"page: {query: p}, size: 2, total: response.body.total": 3, "page: {query: p}, size: 2": 1,
+		"offset: {query: o}, size: {value: 2, query: limit}, total: response.body.total": 3,
+		"page: {query: p}, size: 2, total: response.body.none":                           1} {
+		s := newService(t, answer)
+		out, err := s.call(list("{path: /l}", "{items: response.body.rows, "+pages+"}"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if items, more := numbers(t, out); len(items) != want || more {
+			t.Errorf("%s: %v, more %v", pages, items, more)
+		}
+	}
+}

@@ -243,8 +243,9 @@ type ConnectorAction struct {
 // ConnectorPages is how an action reads a list.
 type ConnectorPages struct {
 	Paging
-	// Items gives the list in one answer.
-	Items *Expr
+	// Items gives the list in one answer, Total how many items all of them have; nil where no
+	// answer says so.
+	Items, Total *Expr
 	// Max is how many pages one call reads at most, MaxItems how many items.
 	Max, MaxItems int
 }

@@ -197,7 +197,12 @@ func (r *connectorReader) pages(o *objectNode, response *expr.Scope) *ConnectorP
 	if v := o.vals["items"]; v != nil {
 		p.Items = r.expression(v)
 	}
-	for _, e := range []*Expr{p.Items, p.Next, p.Token} {
+	if v := o.vals["total"]; v != nil {
+		if p.Total = r.expression(v); p.Counter() == nil && !o.unknown {
+			r.add(o.keyAt("total"), "needs-key", "total of pages belongs to page or offset", "remove total:")
+		}
+	}
+	for _, e := range []*Expr{p.Items, p.Total, p.Next, p.Token} {
 		if e != nil {
 			e.check(response, reflect.Invalid)
 		}

@@ -124,6 +124,10 @@ var connectorShapes = map[string]*shape{
 		{"body", is(kindText), false, "instead of query: the key of the request's body for the token"},
 		{"size", either(between(1, 1_000_000), object("page_size")), false, "the number of items on a full page; a page with fewer is the last"},
 		{"until", is(kindExpr), false, "true on the last page; with page and offset an empty page is the last too"},
+		{
+			"total", is(kindExpr), false,
+			"how many items all pages have, such as response.body.total: with page and offset the list then ends there, not at a short page",
+		},
 		{"max", between(1, maxConnectorPages), false, "pages of one call; 100 by default"},
 		{"max_items", between(1, maxConnectorItems), false, "items of one call, unless the step sets it; 1000 by default"},
 	}},

@@ -48,7 +48,8 @@ func prismTable(ctx context.Context, modules string, list []string, most int) er
 	fmt.Println("operations  valid  refused               valid  refused   mock failed  document")
 	all := called{}
 	line := func(r *called, name string) {
-		fmt.Printf("%10d %6d %8d %19d %8d %13d  %s\n", r.operations, r.shown.valid, r.shown.refused, r.sampled.valid, r.sampled.refused, r.unsure, name)
+		fmt.Printf("%10d %6d %8d %19d %8d %13d  %s\n", r.operations, r.shown.valid, r.shown.refused,
+			r.sampled.valid, r.sampled.refused, r.unsure, name)
 	}
 	for _, file := range list {
 		r, err := prismOne(ctx, modules, file, most)
@@ -105,7 +106,8 @@ func prismOne(ctx context.Context, modules, file string, most int) (*called, err
 			if !sampled || len(out.first) == 0 {
 				out.first = append(out.first, fmt.Sprintf("%s: %d %s", specs[i].Name, a.status, a.said[:min(len(a.said), 300)]))
 			}
-		case strings.Contains(a.said, "prism/errors#"):
+		case strings.Contains(a.said, "prism/errors#") && !strings.Contains(a.said, "; response."):
+			// A violation in the answer is the mock's own: the request was held to the document before.
 			if out.unsure++; out.unsure == 1 {
 				out.first = append(out.first, fmt.Sprintf("%s: the mock failed: %d %s", specs[i].Name, a.status, a.said[:min(len(a.said), 200)]))
 			}

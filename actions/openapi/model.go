@@ -43,6 +43,7 @@ type operation struct {
 	content               *content
 	returns               *workflows.DataType
 	returnsList           bool
+	pages                 *paging
 	status                int
 	response              any
 	hasResponse, noBody   bool
@@ -60,6 +61,7 @@ type input struct {
 	help           string
 	options        []any
 	min, max       any
+	initial        any // the default that the document gives
 	example        any
 	hasExample     bool
 }

@@ -227,3 +227,50 @@ func TestAPostmanCollectionBecomesAConnector(t *testing.T) {
 		t.Errorf("%s", r.Text)
 	}
 }
+
+// TestListsAreReadPageByPage: each way to page that parameters and answers show, and what
+// stays one request.
+func TestListsAreReadPageByPage(t *testing.T) {
+	list := func(params, answer, headers string) string {
+		return "openapi: 3.0.0\ninfo: {title: T}\nservers: [{url: https://api.example.com}]\npaths:\n  /things:\n    get:\n      parameters: [" +
+			params + "]\n      responses: {\"200\": {description: d" + headers + ", content: {application/json: {schema: " + answer + "}}}}\n"
+	}
+	integer := func(name, more string) string {
+		return "{name: " + name + ", in: query, schema: {type: integer" + more + "}}"
+	}
+	text := func(name string) string { return "{name: " + name + ", in: query, schema: {type: string}}" }
+	rows := func(more string) string {
+		return "{type: object, properties: {data: {type: array, items: {type: object, properties: {id: {type: string}}}}" + more + "}}"
+	}
+	number, word := "{type: integer}", "{type: string}"
+	for name, c := range map[string]struct{ document, want string }{
+		"page": {list(integer("page", ", default: 1")+", "+integer("per_page", ", maximum: 50"), rows(", total: "+number), ""),
+			"items: response.body.data\npage: {query: page}\nsize: {value: 50, query: per_page}\ntotal: response.body.total"},
+		"page from 0": {list(integer("pageNumber", ", default: 0"), rows(""), ""),
+			"items: response.body.data\npage: {query: pageNumber, from: 0}"},
+		"offset": {list(integer("offset", "")+", "+integer("limit", ", default: 20"),
+			rows(", meta: {type: object, properties: {totalCount: "+number+"}}"), ""),
+			"items: response.body.data\noffset: {query: offset}\nsize: {value: 20, query: limit}\ntotal: response.body.meta?.totalCount"},
+		"token": {list(text("pageToken"), rows(", nextPageToken: "+word), ""),
+			"items: response.body.data\ntoken: response.body.nextPageToken\nquery: pageToken"},
+		"token of a deep place": {list(text("after"),
+			rows(", paging: {type: object, properties: {next: {type: object, properties: {after: "+word+"}}}}"), ""),
+			"items: response.body.data\ntoken: response.body.paging?.next?.after\nquery: after"},
+		"link": {list(integer("page", ""), "{type: array, items: {type: string}}", ", headers: {Link: {schema: "+word+"}}"),
+			"items: response.body\nnext: header link"},
+		"next": {list("", rows(", next: "+word+", previous: "+word), ""),
+			"items: response.body.data\nnext: response.body.next"},
+		"a date that is called after": {list(text("after"), rows(", next_cursor_of: "+number), ""), ""},
+		"two lists":                   {list(integer("page", ""), "{type: object, properties: {a: {type: array}, b: {type: array}}}", ""), ""},
+		"no list":                     {list(integer("page", ""), "{type: object, properties: {id: "+word+"}}", ""), ""},
+	} {
+		r := load(t, c.document)
+		valid(t, r.Text)
+		_, found, there := strings.Cut(string(r.Text), "    pages:\n")
+		found, _, _ = strings.Cut(found, "    returns:")
+		found = strings.TrimSpace(strings.NewReplacer("      ", "", "\"", "").Replace(found))
+		if found != c.want || there != (c.want != "") {
+			t.Errorf("%s: %s\nwant %s\n%s", name, found, c.want, r.Text)
+		}
+	}
+}

@@ -73,7 +73,14 @@ func (d *document) parameter(o *operation, x *object, name, in string) error {
 	case "header":
 		lower := strings.ToLower(name)
 		if lower == "accept" || lower == "content-type" || lower == "authorization" {
-			return nil // OpenAPI 3.1, "Parameter Object": these are ignored
+			// OpenAPI 3.1, "Parameter Object": these are ignored. PagerDuty's document names them
+			// all the same, with the one value that its service takes.
+			d.typed(i, schema)
+			d.exampleOf(i, x, schema)
+			if v, isText := i.example.(string); isText && lower != "authorization" && i.required && !strings.ContainsAny(v, "\r\n$") {
+				o.fixedHead[name] = v
+			}
+			return nil
 		}
 		if strings.Contains(strings.ReplaceAll(lower, "_", "-"), "idempotency-key") {
 			o.idempotencyHeader = name

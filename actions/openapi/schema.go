@@ -142,6 +142,9 @@ func (d *document) typed(i *input, schema *object) {
 	if i.help == "" {
 		i.help = oneLine(str(s.get("description")), 200)
 	}
+	if def := s.get("default"); def != nil && obj(def) == nil && list(def) == nil {
+		i.initial = plain(def)
+	}
 	if def := s.get("default"); def != nil && obj(def) == nil && list(def) == nil && i.help != "" && len(i.help) < 160 {
 		i.help = strings.TrimRight(i.help, ".") + "; " + oneLine(workflows.YAMLText(plain(def)), 40) + " by default"
 	}
@@ -219,6 +222,8 @@ func (d *document) answer(o *operation, op *object) {
 		if example != nil {
 			o.response, o.hasResponse = plain(example), true
 		}
+		link := slices.ContainsFunc(keysOf(r.get("headers")), func(name string) bool { return strings.EqualFold(name, "Link") })
+		o.pages = o.pagesOf(link)
 		return
 	}
 }

@@ -145,7 +145,12 @@ func (a *action) text(how detail) string {
 		}
 	}
 	a.request(p)
-	if a.noBody || a.returns == nil {
+	if a.pages != nil {
+		p("%s", a.pages.text())
+		if how.returns {
+			p("    returns:%s", block(a.pages.returns(), "      "))
+		}
+	} else if a.noBody || a.returns == nil {
 		if a.noBody {
 			p("    output:\n      status: ${{ response.status }}\n")
 			if how.returns {
