@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,8 +24,9 @@ var floors = map[string]int{
 	"engine/dryrun": 60, "engine/backtest": 60,
 	"actions": 55, "actions/transform": 50, "actions/email": 50, "actions/sqldb": 50, "actions/auth": 50, "actions/file": 50,
 	"triggers": 50, "engine/store": 50, "engine/store/storetest": 50, "engine/console": 50, "engine/telemetry": 50,
-	"engine/machine": 50, "engine/control": 48, "engine/alert": 46, "engine/registry": 45, "engine/persist": 42,
-	"engine": 40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30, "engine/secrets": 30,
+	"engine/machine": 50, "engine/intake": 48, "engine/control": 48, "engine/runner": 47, "engine/alert": 46, "engine/registry": 45,
+	"engine/persist": 42,
+	"engine":         40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30, "engine/secrets": 30,
 	"actions/openapi": 50,
 	"workflows":       20, "engine/content": 10,
 	"workflows/expr": 10, "workflows/value": 0, "workflows/spelling": 0,
@@ -132,6 +134,43 @@ func TestImportsPointDownwardOnly(t *testing.T) {
 	})
 }
 
+// locks are the types that have a lock in the packages that carry events and runs: one each for
+// the state of the package, and one each for a part that other goroutines reach by itself.
+var locks = map[string][]string{"engine/intake": {"Intake", "waiters"}, "engine/runner": {"Runner", "rooms"}}
+
+// TestIntakeAndRunnerHaveOneLockEach: who looks for the owner of a field finds one.
+func TestIntakeAndRunnerHaveOneLockEach(t *testing.T) {
+	found := map[string][]string{}
+	visit(t, func(pkg, file string, _ *token.FileSet, f *ast.File) {
+		if locks[pkg] == nil {
+			return
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			typ, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			ast.Inspect(typ, func(n ast.Node) bool {
+				s, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if id, ok := s.X.(*ast.Ident); ok && id.Name == "sync" && (s.Sel.Name == "Mutex" || s.Sel.Name == "RWMutex") {
+					found[pkg] = append(found[pkg], typ.Name.Name)
+				}
+				return true
+			})
+			return false
+		})
+	})
+	for pkg, want := range locks {
+		slices.Sort(found[pkg])
+		if !slices.Equal(found[pkg], want) {
+			t.Errorf("the locks of %s are in %v, want %v", pkg, found[pkg], want)
+		}
+	}
+}
+
 // TestTheEngineHoldsNounsAndContractsOnly: what works has a package of its own.
 func TestTheEngineHoldsNounsAndContractsOnly(t *testing.T) {
 	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
@@ -154,7 +193,8 @@ func TestTheEngineHoldsNounsAndContractsOnly(t *testing.T) {
 
 // mustNotKnow are the packages under engine whose comment says what they must not know.
 var mustNotKnow = []string{"engine", "engine/machine", "engine/control", "engine/registry", "engine/memory", "engine/redact",
-	"engine/content", "engine/alert", "engine/persist", "engine/secrets"}
+	"engine/content", "engine/alert", "engine/persist", "engine/intake", "engine/runner",
+	"engine/secrets"}
 
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	documented, bounded := map[string]bool{}, map[string]bool{}
@@ -248,7 +288,7 @@ func TestFilesStayReadable(t *testing.T) {
 
 // ownContexts are the files that begin a context themselves, with the reason.
 var ownContexts = map[string]string{
-	"../engine/machine/accept.go":      "Refuse is called when the request has been answered",
+	"../engine/intake/accept.go":       "Refuse is called when the request has been answered",
 	"../engine/alert/conditions.go":    "an alert outlives what raised it",
 	"../engine/alert/refusals.go":      "an alert outlives what raised it",
 	"../engine/console/session.go":     "read once, when the console is made",

@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Sink takes what inlets bring. Its one implementation is *Engine.
+// Sink takes what inlets bring. Its one implementation is machine.Engine.
 type Sink interface {
 	// Accept stores a delivery durably and returns after its commit. Many may
 	// call at once and share one fsync. ErrBusy and ErrFull mean that nothing was

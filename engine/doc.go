@@ -3,19 +3,30 @@
 // that meet each other agree on, and does nothing by itself: it starts no goroutine and takes no
 // lock.
 //
-// The rooms under it are the machine. An event goes through them from left to right; what
+// The packages under it are the engine at work. An event goes through them in one direction; what
 // stands lower is asked by all above it and asks none of them:
 //
-//	a delivery (package triggers)                      an order (packages console, cmd)
-//	     |                                                     |
-//	     v                                                     v
-//	machine    accept -> decide -> execute           <---   control
-//	     |          (doc.go there names its stops)             |
-//	     v                                                     v
+//	a delivery (package triggers)                       an order (packages console, cmd)
+//	     |                                                      |
+//	     v                                                      v
+//	intake     accept -> decide                       <---   control
+//	     |     (inbox: events that wait for their turn)
+//	     v
+//	runner     begin -> loop: attempts, advance, commit, until the run waits or ends
+//	     |     (due: stored runs whose time has come)
+//	     v
+//	alert      conditions that people should know of
 //	registry   the project in force, versions, switches, secrets, what a run sees
 //	     |
 //	     v
-//	plan (what comes next), destination (permits), memory, redact, content, files
+//	persist (writes that must not be lost), plan (what comes next), destination (permits),
+//	memory, redact, content, files
+//	     |
+//	     v
+//	store
+//
+// A run makes events too (emit, call, its end): the runner hands them to the intake by its
+// interface Arrivals. Package machine makes these packages and puts them together.
 //
 // What is durable goes through the interfaces in contracts.go, which package store implements.
 // dryrun asks the same rules and the same planner without effects.

@@ -5,7 +5,7 @@ import (
 )
 
 // EventStore is the way of an event from its acceptance to its decisions. Its user is the
-// intake: accept.go, fastpath.go, decide.go, ordered.go, emit.go.
+// package intake: accept.go, fastpath.go, decide.go, ordered.go, inbox.go, await.go.
 type EventStore interface {
 	// Accept stores a delivery as a new event with the given id, in the inbox, or finds the
 	// event that has its key, its signature or its content already; of that one the further

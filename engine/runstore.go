@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// RunStore is the way of a run from its first attempt to its end. Its user is the runner:
+// RunStore is the way of a run from its first attempt to its end. Its user is package runner:
 // due.go, load.go, loop.go, wait.go, call.go, ending.go, gather.go, values.go, pin.go.
 type RunStore interface {
 	// Recover is called once when the engine starts, before any other run method: runs that

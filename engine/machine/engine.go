@@ -13,9 +13,11 @@ import (
 	"github.com/hookloom/hookloom/engine/alert"
 	"github.com/hookloom/hookloom/engine/control"
 	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/engine/intake"
 	"github.com/hookloom/hookloom/engine/persist"
 	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/engine/registry"
+	"github.com/hookloom/hookloom/engine/runner"
 )
 
 // Options are the engine's parts and bounds.
@@ -71,26 +73,26 @@ type Engine struct {
 	reg    *registry.Registry
 	store  *persist.Store
 	alerts *alert.Monitor
-	intake *Intake
-	runner *Runner
+	intake *intake.Intake
+	runner *runner.Runner
 	// budgets are those of the runner.
-	budgets *Budgets
+	budgets *runner.Budgets
 }
 
 // New makes an engine. Its ids come after those that the store knows.
 func New(o Options) *Engine {
 	o.fill()
-	e := &Engine{o: o, store: persist.New(o.Store, o.Log), budgets: NewBudgets()}
+	e := &Engine{o: o, store: persist.New(o.Store, o.Log), budgets: runner.NewBudgets()}
 	e.reg = registry.New(registry.Options{Store: o.Store, Redactor: o.Redactor, Mark: o.Mark, Secrets: o.Secrets, RunURL: o.RunURL, Log: o.Log,
 		OnUse: e.used})
 	e.alerts = alert.New(alert.Options{Store: o.Store, Registry: e.reg, Redactor: o.Redactor, Log: o.Log, Every: o.ConditionsEvery,
 		Disk: o.Disk, RunURL: o.RunURL, Watch: o.Watch, Accept: e.Accept, Destinations: e.Destinations})
-	e.runner = NewRunner(RunnerOptions{Store: e.store, Registry: e.reg, Alerts: e.alerts, Arrivals: arrivals{e}, Budgets: e.budgets,
+	e.runner = runner.New(runner.Options{Store: e.store, Registry: e.reg, Alerts: e.alerts, Arrivals: arrivals{e}, Budgets: e.budgets,
 		Actions: o.Actions, Client: o.Client, Redactor: o.Redactor, Log: o.Log, Files: o.Files, MaxRuns: o.MaxRuns,
 		BreakerPause: o.BreakerPause, MaxHeld: o.MaxHeld, Observe: o.Observe, Watch: o.Watch})
-	e.intake = NewIntake(IntakeOptions{Store: e.store, Registry: e.reg, Alerts: e.alerts, Runner: e.runner, Redactor: o.Redactor,
+	e.intake = intake.New(intake.Options{Store: e.store, Registry: e.reg, Alerts: e.alerts, Runner: e.runner, Redactor: o.Redactor,
 		Log: o.Log, MaxRuns: o.MaxRuns, MaxMatches: o.MaxMatches, Watch: o.Watch})
-	e.Control = control.New(control.Options{Store: o.Store, Registry: e.reg, Machine: orders{e.intake, e.runner}, Redactor: o.Redactor,
+	e.Control = control.New(control.Options{Store: o.Store, Registry: e.reg, Machine: orders{e}, Redactor: o.Redactor,
 		Log: o.Log, Files: o.Files, LinkKey: o.LinkKey})
 	return e
 }

@@ -8,41 +8,38 @@ import (
 )
 
 // orders is the machine as Control sees it.
-type orders struct {
-	in *Intake
-	rn *Runner
-}
+type orders struct{ e *Engine }
 
 // Working implements Machine.
-func (o orders) Working() <-chan struct{} { return o.in.Working() }
+func (o orders) Working() <-chan struct{} { return o.e.intake.Working() }
 
 // Accept implements Machine.
 func (o orders) Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt, error) {
-	return o.in.Accept(ctx, d)
+	return o.e.intake.Accept(ctx, d)
 }
 
 // AwaitShare implements Machine.
 func (o orders) AwaitShare(ctx context.Context, ev *engine.Event) (*engine.Event, error) {
-	return o.in.store.AwaitShare(ctx, ev)
+	return o.e.store.AwaitShare(ctx, ev)
 }
 
 // EvaluateQueued implements Machine.
 func (o orders) EvaluateQueued(l engine.Listener, ev *engine.Event, names map[string]any, unreadable error,
 	alone bool) (engine.Decision, *engine.RunUpdate) {
-	return o.in.EvaluateQueued(l, ev, names, unreadable, alone)
+	return o.e.intake.EvaluateQueued(l, ev, names, unreadable, alone)
 }
 
 // Decided implements Machine.
-func (o orders) Decided(ev *engine.Event, d *engine.Decision) { o.in.Decided(ev, d) }
+func (o orders) Decided(ev *engine.Event, d *engine.Decision) { o.e.intake.Decided(ev, d) }
 
 // Answered implements Machine.
-func (o orders) Answered(id engine.RunID, at time.Time) { o.rn.Answered(id, at) }
+func (o orders) Answered(id engine.RunID, at time.Time) { o.e.runner.Answered(id, at) }
 
 // DueAt implements Machine.
-func (o orders) DueAt(t time.Time) { o.rn.DueAt(t) }
+func (o orders) DueAt(t time.Time) { o.e.runner.DueAt(t) }
 
 // GatherDue implements Machine.
-func (o orders) GatherDue(t time.Time) { o.rn.GatherDue(t) }
+func (o orders) GatherDue(t time.Time) { o.e.runner.GatherDue(t) }
 
 // ReplayAt implements Machine.
-func (o orders) ReplayAt(now time.Time) time.Time { return o.rn.ReplayAt(now) }
+func (o orders) ReplayAt(now time.Time) time.Time { return o.e.runner.ReplayAt(now) }

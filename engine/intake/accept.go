@@ -1,0 +1,190 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/registry"
+	"github.com/hookloom/hookloom/engine/runner"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Accept stores a delivery: it becomes an event on disk, or is found to be
+// known. When it returns without an error the sender may be answered.
+func (in *Intake) Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt, error) {
+	id := engine.EventID(in.reg.NextID())
+	in.reg.MarkUnsubscribed(d)
+	in.reg.MaskEvent(d)
+	if d.Key == "" {
+		d.Key = id.String() // a manual start is an event of its own
+	}
+	if r, ok := in.acceptFast(ctx, id, d); ok {
+		if r.Duplicate {
+			in.Accepted(d, r)
+		}
+		return r, nil
+	}
+	var r engine.Receipt
+	err := in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
+		r, err = in.store.Accept(ctx, id, d)
+		return err
+	})
+	if err != nil {
+		return engine.Receipt{}, fmt.Errorf("storing the event: %w", err)
+	}
+	in.Accepted(d, r)
+	return r, nil
+}
+
+// AcceptAll stores the events of one request, all or none.
+func (in *Intake) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engine.Receipt, error) {
+	ids := make([]engine.EventID, len(ds))
+	for i, d := range ds {
+		ids[i] = engine.EventID(in.reg.NextID())
+		in.reg.MarkUnsubscribed(d)
+		in.reg.MaskEvent(d)
+	}
+	var out []engine.Receipt
+	err := in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
+		out, err = in.store.AcceptAll(ctx, ids, ds)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("storing %d events: %w", len(ds), err)
+	}
+	for i, d := range ds {
+		in.Accepted(d, out[i])
+	}
+	return out, nil
+}
+
+// Accepted follows a delivery that is stored.
+func (in *Intake) Accepted(d *engine.Delivery, r engine.Receipt) {
+	if d.Inlet == "webhook" {
+		in.alerts.AlertOver(engine.AlertSilence, d.Trigger)
+	}
+	if in.o.Watch != nil {
+		in.o.Watch.Stored(d, r)
+	}
+	if p := in.reg.Snapshot(); r.Duplicate && p != nil && p.Polled[d.Trigger] {
+		in.mu.Lock()
+		going := !in.stopping && in.work != nil
+		if going {
+			in.goroutines.Add(1)
+		}
+		in.mu.Unlock()
+		if going { // the sender is not kept waiting for it
+			go func() {
+				defer in.goroutines.Done()
+				in.compareData(in.work, d, r)
+			}()
+		}
+	}
+	if !r.Duplicate && !d.Unsubscribed {
+		in.arrived(&engine.Event{ID: r.Event, Delivery: *d}, false)
+	}
+}
+
+// Arrived takes on an event that was stored with the update of a run.
+func (in *Intake) Arrived(ev *engine.Event) { in.arrived(ev, false) }
+
+// arrived hands a stored event on while it is in memory. When nobody is free to match
+// it, or to work on what it would begin, it stays in the inbox, where RunInbox
+// finds it: the backlog costs rows.
+func (in *Intake) arrived(ev *engine.Event, fromInbox bool) {
+	p := in.reg.Snapshot()
+	in.mu.Lock()
+	if p.Gated[ev.Trigger] && !in.stopping && in.work != nil {
+		in.enqueueOrdered(ev, fromInbox)
+		in.mu.Unlock()
+		return
+	}
+	if in.stopping || in.room() == 0 || in.work == nil {
+		first := !in.backlog.Swap(true)
+		in.mu.Unlock()
+		if first {
+			in.poke() // from now on RunInbox looks whether there is room
+		}
+		return
+	}
+	in.matching[ev.ID] = true
+	in.goroutines.Add(1)
+	in.mu.Unlock()
+	if !in.store.TryShare(ev) {
+		ev = ev.WithoutBody()
+	}
+	go in.matchAndDrive(ev)
+}
+
+// matchAndDrive matches an event, as soon as there is memory for it, and works on a run
+// of it.
+func (in *Intake) matchAndDrive(ev *engine.Event) {
+	defer in.goroutines.Done()
+	runner.GrowStack()
+	id := ev.ID
+	ev, err := in.store.AwaitShare(in.work, ev)
+	if err != nil {
+		in.putBack(id, err)
+		return
+	}
+	going := in.match(ev)
+	ev.Share.Release()
+	if len(going) > 0 {
+		in.runner.ExecuteAll(going[1:])
+		in.runner.Execute(going[0]) // this goroutine's stack has grown to what work needs
+	}
+}
+
+// putBack leaves an event in the inbox that could not be loaded again.
+func (in *Intake) putBack(id engine.EventID, err error) {
+	if in.work.Err() == nil {
+		in.o.Log.Warn("an event stays in the inbox", "event", id, "error", err)
+	}
+	in.mu.Lock()
+	delete(in.matching, id)
+	in.backlog.Store(true)
+	in.mu.Unlock()
+}
+
+// Refuse keeps a refused delivery. It never fails the caller.
+func (in *Intake) Refuse(r engine.Refusal) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	in.alerts.Refused(r)
+	in.reg.MaskRefusal(&r)
+	if err := in.store.Refuse(ctx, r); err != nil {
+		in.o.Log.Warn("a refused delivery was not kept", "trigger", r.Trigger, "reason", r.Reason, "error", err)
+	}
+}
+
+// Fire starts one workflow by hand. who and why are kept with the event.
+func (in *Intake) Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (engine.Receipt, error) {
+	p := in.reg.Snapshot()
+	if p == nil {
+		return engine.Receipt{}, fmt.Errorf("no project is loaded")
+	}
+	w := p.Workflows[workflow]
+	if w == nil {
+		return engine.Receipt{}, fmt.Errorf("workflow %q: %w", workflow, engine.ErrNotFound)
+	}
+	if !p.Enabled(w) {
+		return engine.Receipt{}, fmt.Errorf("workflow %s is not enabled", w.ID)
+	}
+	checked, err := manualInputs(w, inputs)
+	if err == nil {
+		if _, err = value.Fit(checked); err != nil {
+			err = fmt.Errorf("%s: the inputs: %w: hand over less", w.ID, err)
+		}
+	}
+	if err != nil {
+		return engine.Receipt{}, err
+	}
+	now := time.Now().UTC()
+	d := &engine.Delivery{Trigger: workflow, Inlet: "manual", Type: "manual", Time: now, ReceivedAt: now, Inputs: checked,
+		Only: workflow, SecretInputs: w.SecretInputs(),
+		Headers: map[string]string{"x-fired-by": who, "x-fired-why": why}}
+	d.Hidden = registry.HiddenInputs(d.SecretInputs, checked, nil)
+	return in.Accept(ctx, d)
+}

@@ -1,0 +1,38 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// AnswerRun implements Inside. Where the body of this run's own event is signed, the sender
+// vouches for the name in it, such as Slack for who pressed a button. A name in any other
+// event proves nothing, as one that is typed.
+func (ex *Execution) AnswerRun(_ context.Context, run string, response engine.Response) (any, error) {
+	id, err := engine.ParseRunID(run)
+	if err != nil {
+		return nil, &plan.Error{Code: "invalid_input", Message: fmt.Sprintf("run: %v", err)}
+	}
+	if how, _, _ := strings.Cut(string(ex.Event.Proof), " "); how == engine.BySignature {
+		response.Proof = engine.ProofEvent
+	}
+	var q plan.Question
+	err = ex.rn.store.Retry(func() (err error) {
+		// Whether it is answered must be known, also when the attempt's time is over.
+		q, err = ex.rn.o.Arrivals.Answer(context.WithoutCancel(ex.rn.work), id, response)
+		return err
+	})
+	var refused *engine.NotAnswered
+	switch {
+	case errors.As(err, &refused), errors.Is(err, engine.ErrStale), errors.Is(err, engine.ErrNotFound):
+		return map[string]any{"answered": false, "step": response.Path, "question": q.Text, "reason": err.Error()}, nil
+	case err != nil:
+		return nil, errors.Join(err, engine.ErrUnanswered)
+	}
+	return map[string]any{"answered": true, "step": q.Path, "question": q.Text, "reason": ""}, nil
+}

@@ -1,0 +1,88 @@
+package runner
+
+import (
+	"context"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// This file is about a wall clock that is set. What is stored is in the time of the wall
+// clock: when a sleep ends, when a run of a rate may start. When the clock is set back, all
+// of that would be later by the step; so it is moved back as well. When it is set on,
+// nothing is: that may be the time for which the machine was suspended. The working time of
+// runs goes by the monotonic clock.
+
+// clockEvery is how often the clocks are compared.
+const clockEvery = time.Second
+
+// RunClock compares the wall clock with the monotonic one until ctx ends.
+func (rn *Runner) RunClock(ctx context.Context) {
+	ticker := time.NewTicker(clockEvery)
+	defer ticker.Stop()
+	base := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := time.Now()
+		step := now.Round(0).Sub(base.Round(0)) - now.Sub(base) // Round(0) takes the monotonic reading off
+		switch {
+		case step >= engine.ClockSteps:
+			rn.o.Log.Warn("the clock was set forward, or the machine was suspended; schedules and sleeps go by the new time",
+				"by", step.Round(time.Millisecond))
+			rn.wakeDue(0)
+		case step <= -engine.ClockSteps:
+			if !rn.clockSetBack(ctx, -step) {
+				continue // tried again
+			}
+		default:
+			continue
+		}
+		base = now
+	}
+}
+
+// clockSetBack moves what is stored, and what is in memory, to the new time.
+func (rn *Runner) clockSetBack(ctx context.Context, by time.Duration) bool {
+	if err := rn.store.ClockSetBack(ctx, by); err != nil {
+		if ctx.Err() == nil {
+			rn.o.Log.Error("the clock was set back, and what waits could not be moved to the new time; it is tried again",
+				"by", by.Round(time.Millisecond), "error", err)
+		}
+		return false
+	}
+	rn.o.Log.Warn("the clock was set back: sleeps, time limits of waits, schedules and rates go on from the new time",
+		"by", by.Round(time.Millisecond))
+	rn.wakeDue(by)
+	return true
+}
+
+// wakeDue has RunDue look for due runs now, after a step back by some time.
+func (rn *Runner) wakeDue(by time.Duration) {
+	rn.mu.Lock()
+	rn.nextDue = time.Now()
+	rn.nextReplay = rn.nextReplay.Add(-by)
+	for _, ex := range rn.atWork {
+		ex.setBack.Add(int64(by))
+	}
+	rn.mu.Unlock()
+	rn.poke()
+}
+
+// followClock moves the waiting steps of a run at work when the clock was set back.
+func (ex *Execution) followClock() {
+	by := time.Duration(ex.setBack.Swap(0))
+	if by == 0 {
+		return
+	}
+	for path, list := range ex.State.Records {
+		last := len(list) - 1
+		if moved := plan.SetBack(list[last], by); moved != nil {
+			ex.State.Records[path][last] = moved
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// HoldConnection has the steps of a connection wait until ConnectionReady, and tells
+// people once why.
+func (rn *Runner) HoldConnection(ctx context.Context, name, why string) {
+	rn.heldConnections.Store(name, why)
+	rn.alerts.Alert(ctx, engine.Alert{Kind: engine.AlertConnectionHeld, Subject: name, Message: why, Data: map[string]any{"connection": name}})
+}
+
+// ConnectionReady lets the steps of a connection go on. It returns how many runs waited.
+func (rn *Runner) ConnectionReady(ctx context.Context, name string) (int, error) {
+	_, held := rn.heldConnections.LoadAndDelete(name)
+	rn.alerts.AlertOver(engine.AlertConnectionHeld, name)
+	if !held {
+		return 0, nil
+	}
+	rn.mu.Lock()
+	for _, ex := range rn.atWork {
+		if ex.turn != nil {
+			select {
+			case ex.turn <- struct{}{}: // it looks whether it was held by this connection
+			default: // it has been called
+			}
+		}
+	}
+	rn.mu.Unlock()
+	return rn.resumeHeld(ctx, name)
+}
+
+// resumeHeld makes the runs due that wait on record for a connection.
+func (rn *Runner) resumeHeld(ctx context.Context, name string) (int, error) {
+	n, err := rn.store.ResumeHeld(ctx, engine.HeldDestination(name), time.Now())
+	if err != nil {
+		return 0, fmt.Errorf("connection %s: %w", name, err)
+	}
+	if n > 0 {
+		rn.DueAt(time.Now())
+	}
+	return n, nil
+}
+
+// noteHeld notes that an attempt waits for a connection.
+func (ex *Execution) noteHeld(name string) {
+	if !slices.Contains(ex.heldBy, name) {
+		ex.heldBy = append(ex.heldBy, name)
+	}
+	ex.watchPermit()
+}
+
+// resumeReady lets a run go on that was put down for a connection which has become ready
+// while the run was being recorded: ConnectionReady did not find it waiting.
+func (rn *Runner) resumeReady(ex *Execution) {
+	for _, name := range ex.heldBy {
+		if _, held := rn.heldConnections.Load(name); held {
+			continue
+		}
+		if _, err := rn.resumeHeld(rn.work, name); err != nil && rn.work.Err() == nil {
+			rn.o.Log.Error("runs that wait for a connection cannot be resumed yet", "connection", name, "error", err)
+		}
+	}
+}
+
+// heldConnection gives the connection of an attempt that only a person can mend, and why;
+// an empty name when nothing holds it.
+func (ex *Execution) heldConnection(a engine.Action, d plan.Due) (why, name string) {
+	c, ok := a.(engine.Connected)
+	if !ok {
+		return "", ""
+	}
+	if name = c.Connection(ex.input(d)); name == "" {
+		return "", ""
+	}
+	v, held := ex.rn.heldConnections.Load(name)
+	if !held {
+		return "", ""
+	}
+	return v.(string), name
+}
+
+// heldAttempt is the record of an attempt that found that its connection needs a person.
+// It was not made, and waits.
+func (ex *Execution) heldAttempt(r *plan.Record, d plan.Due, held *engine.HeldError) *plan.Record {
+	r.Status, r.FinishedAt, r.Output, r.Error, r.Input = plan.Waiting, time.Time{}, nil, nil, d.Shown
+	r.Destination = engine.HeldDestination(held.Connection)
+	r.Waits = []plan.Wait{{Kind: plan.WaitDestination, Destination: ex.Masker().Text(held.Why)}}
+	return r
+}

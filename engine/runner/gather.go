@@ -1,0 +1,181 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/memory"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/registry"
+)
+
+// heldBack gives the update of a run that does not begin now; nil for one that does.
+func (ex *Execution) heldBack() (*engine.RunUpdate, error) {
+	if err := ex.FindCancelKeys(); err != nil {
+		return nil, err
+	}
+	s := engine.RunUpdate{Run: ex.Run, New: true, Answers: -1, Cancels: ex.Cancels}
+	var err error
+	if g := ex.State.Workflow.Gather; g != nil && ex.Event.Inlet != "manual" && !ex.alone {
+		s.Gather, err = ex.Gathering(g)
+	} else if s.Slot, err = ex.SlotRequest(); s.Slot == nil {
+		return nil, err
+	}
+	held := s // only what is held back costs an allocation
+	return &held, err
+}
+
+const (
+	// closeAtOnce is how many gatherings are closed before the store is asked again.
+	closeAtOnce = 256
+	// longestLag is how long a due gathering waits for events that were accepted before
+	// it was due and are not matched yet.
+	longestLag = 10 * time.Second
+	// lagAgain is how long it waits before it looks again.
+	lagAgain = 10 * time.Millisecond
+)
+
+// RunGatherings lets gathered runs begin when they are due. Without any it sleeps.
+func (rn *Runner) RunGatherings(ctx context.Context) {
+	began := time.Now()
+	for {
+		next, err := rn.closeDue(ctx, began)
+		if err != nil && ctx.Err() == nil {
+			rn.o.Log.Warn("gathered runs cannot begin yet", "error", rn.o.Redactor.Text(err.Error()))
+			next = time.Now().Add(time.Second)
+		}
+		var timer <-chan time.Time
+		if !next.IsZero() {
+			// Wall clocks step, and a timer set by the old time would sleep through.
+			timer = time.After(min(max(time.Until(next), time.Millisecond), dueAgain))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer:
+		case <-rn.wakeGather:
+		}
+	}
+}
+
+// closeDue closes what is due, and gives when to look again; zero for never.
+func (rn *Runner) closeDue(ctx context.Context, began time.Time) (time.Time, error) {
+	for {
+		now := time.Now()
+		list, next, oldest, err := rn.store.DueGatherings(ctx, now, closeAtOnce)
+		if err != nil {
+			return next, rn.readError(ctx, err)
+		}
+		rn.mu.Lock()
+		rn.gatherNext = next
+		rn.mu.Unlock()
+		for _, g := range list {
+			lag := now.Sub(g.Due)
+			if up := now.Sub(began); up < lag {
+				lag = up
+			}
+			if oldest != 0 && !oldest.Time().After(g.Due) && lag < longestLag {
+				return now.Add(lagAgain), nil // an event that belongs to it may be among them
+			}
+			if err := rn.closeGathering(ctx, g); err != nil {
+				return next, err
+			}
+		}
+		if len(list) < closeAtOnce {
+			return next, nil
+		}
+	}
+}
+
+// GatherDue tells that a gathering is due at a moment.
+func (rn *Runner) GatherDue(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	rn.mu.Lock()
+	earlier := rn.gatherNext.IsZero() || at.Before(rn.gatherNext)
+	if earlier {
+		rn.gatherNext = at
+	}
+	rn.mu.Unlock()
+	if earlier {
+		select {
+		case rn.wakeGather <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (rn *Runner) closeGathering(ctx context.Context, g engine.DueGathering) error {
+	c := engine.Closing{Run: g.Run, Event: g.Event, At: time.Now().UTC()}
+	var refused error
+	c.Slot, refused = rn.gatheredSlot(ctx, g)
+	if refused != nil {
+		return rn.cancelGathered(ctx, g.Run, &plan.Error{Message: refused.Error(), Code: "expression"})
+	}
+	var out engine.Closed
+	err := rn.store.Retry(func() (err error) {
+		out, err = rn.store.CloseGathering(ctx, c)
+		return err
+	})
+	switch {
+	case errors.Is(err, engine.ErrStale), errors.Is(err, engine.ErrNotFound):
+		return nil // an event came meanwhile, or the run was cancelled
+	case err != nil:
+		return fmt.Errorf("letting gathered run %s begin: %w", g.Run, err)
+	case out.Dropped != "":
+		return rn.cancelGathered(ctx, g.Run, &plan.Error{Message: out.Dropped, Code: "dropped"})
+	}
+	rn.DueAt(out.Due)
+	rn.replaceBeside(out.Replaced)
+	rn.poke()
+	return nil
+}
+
+func (rn *Runner) cancelGathered(ctx context.Context, id engine.RunID, why *plan.Error) error {
+	if err := rn.cancel(ctx, id, why); err != nil && !errors.Is(err, engine.ErrStale) && !errors.Is(err, engine.ErrNotFound) {
+		return fmt.Errorf("ending gathered run %s: %w", id, err)
+	}
+	return nil
+}
+
+// gatheredSlot is what a gathered run asks for before it begins. What cannot be read
+// asks for nothing: the run itself says what is wrong.
+func (rn *Runner) gatheredSlot(ctx context.Context, g engine.DueGathering) (*engine.SlotRequest, error) {
+	w, err := rn.reg.Version(ctx, &engine.Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
+	if err != nil || !w.Bounded() {
+		return nil, nil
+	}
+	ev, err := rn.store.Event(ctx, g.Event)
+	if err != nil {
+		return nil, nil
+	}
+	rc, err := rn.reg.ContextOf(ctx, w, ev, &engine.Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
+	if err != nil {
+		return nil, nil
+	}
+	return rc.SlotRequest()
+}
+
+// loadBatch loads the events of a batch that is to go on. They have one share of the
+// memory, for which the run waits without any.
+func (ex *Execution) loadBatch() error {
+	if !registry.IsBatch(ex.State.Workflow) {
+		return nil
+	}
+	_, size, err := ex.rn.store.Gathered(ex.rn.work, ex.Run.ID)
+	if err != nil {
+		return fmt.Errorf("looking for the events of the batch: %w", err)
+	}
+	if size += memory.DecodedSize(ex.Event.Raw); size > memory.Small {
+		ex.putDown()
+		if err := ex.rn.store.Decoded.Take(ex.rn.work, size); err != nil {
+			return err
+		}
+		ex.share = memory.NewShare(ex.rn.store.Decoded, size)
+	}
+	return ex.ReadEvents(ex.rn.work, ex.Run.ID)
+}

@@ -1,0 +1,54 @@
+package runner
+
+import (
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// Report tells of a change that is on disk: alerts follow it, and Observe and Watch are told.
+func (rn *Runner) Report(c engine.Change) {
+	rn.alerts.Changed(c)
+	if rn.o.Observe != nil {
+		rn.o.Observe(c)
+	}
+	if rn.o.Watch != nil {
+		rn.o.Watch.Changed(c)
+	}
+}
+
+// ReportUpdate reports the update of a run.
+func (rn *Runner) ReportUpdate(ev *engine.Event, s engine.RunUpdate) {
+	m := s.Mask
+	if m == nil {
+		m = rn.reg.EveryRun()
+	}
+	c := engine.Change{Event: ev, Run: s.Run, Mask: m}
+	if rn.o.Observe == nil && rn.o.Watch == nil {
+		rn.alerts.Changed(c)
+		return
+	}
+	for _, x := range s.Records {
+		s := engine.StepChange{Path: x.Path, Action: x.Action, Status: x.Shown(), Attempt: x.Attempt, StartedAt: x.StartedAt,
+			Destination: x.Destination}
+		if x.Error != nil {
+			s.Error = m.Text(x.Error.Message)
+		}
+		if !x.FinishedAt.IsZero() {
+			s.Took = x.FinishedAt.Sub(x.StartedAt)
+		}
+		c.Steps = append(c.Steps, s)
+	}
+	rn.Report(c)
+}
+
+// noteQuestions follows a run that waits, for a person if there is a question.
+func (rn *Runner) noteQuestions(ex *Execution) {
+	var asked *plan.Question
+	for i, q := range ex.questions {
+		if q.Kind == "approval" || q.Kind == "review" {
+			asked = &ex.questions[i]
+			break
+		}
+	}
+	rn.alerts.AwaitsPerson(ex.Run, asked, ex.Masker())
+}

@@ -1,0 +1,184 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/alert"
+	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/engine/persist"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/engine/registry"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Arrivals is what runs bring about outside of the runner: events that they make, answers to
+// other runs, their ends, and the slots that they give back. The runner calls it without a lock held.
+type Arrivals interface {
+	// Accepted follows the delivery that a step has stored as an event.
+	Accepted(d *engine.Delivery, r engine.Receipt)
+	// Answer carries out the answer of a step to a question of another run, see Control.Answer.
+	Answer(ctx context.Context, id engine.RunID, response engine.Response) (plan.Question, error)
+	// Arrived takes an event on that was stored with the update of a run: it calls a
+	// workflow, or tells of the end of a run.
+	Arrived(ev *engine.Event)
+	// RunEnded tells that the run of an event has ended.
+	RunEnded(of engine.EventID)
+	// SlotFreed tells that a run gave its slot back.
+	SlotFreed()
+}
+
+// Options are the parts and bounds of a Runner. All are set, but for those that may be nil.
+type Options struct {
+	Store    *persist.Store
+	Registry *registry.Registry
+	Alerts   *alert.Monitor
+	Arrivals Arrivals
+	Budgets  *Budgets
+	Actions  map[string]engine.Action
+	Client   *http.Client
+	Redactor *redact.Redactor
+	Log      *slog.Logger
+	// Files keeps the files of runs; nil keeps none.
+	Files *files.Store
+	// MaxRuns is how many runs work at once. What is beyond stays in the store.
+	MaxRuns int
+	// BreakerPause is how long a destination that does not answer is left alone before
+	// one attempt tries; MaxHeld is how long an attempt waits for it until it counts as
+	// failed.
+	BreakerPause, MaxHeld time.Duration
+	// Observe and Watch are told of each change; both may be nil.
+	Observe func(engine.Change)
+	Watch   engine.Watch
+}
+
+// Runner carries out runs. Make it with New; call Load, Start and Resume before others than
+// Cancel. Its methods may be called by several goroutines.
+type Runner struct {
+	// Immutable after New.
+
+	o Options
+	// store, reg and alerts are those of the options; each has locks of its own.
+	store  *persist.Store
+	reg    *registry.Registry
+	alerts *alert.Monitor
+	// destinations give permits to attempts; they have a lock of their own.
+	destinations *destination.Table
+	// wake and wakeGather have RunDue and RunGatherings look again. Each holds at most one
+	// signal.
+	wake, wakeGather chan struct{}
+	// made is when the runner was made: the origin of counted.
+	made time.Time
+
+	// Set once by Start.
+
+	// work is the context of attempts; it outlives the stop by the grace.
+	work context.Context
+
+	// Atomic, so that intake asks without mu. They are written with mu held, except
+	// counted.
+
+	// stopping tells that nothing new begins.
+	stopping atomic.Bool
+	// working is the number of runs in atWork. slow is how many of them had been at work
+	// for slowFrom at the moment counted, in nanoseconds since made.
+	working, slow, counted atomic.Int64
+
+	mu sync.Mutex
+
+	// Guarded by mu.
+
+	// atWork are the runs that have a slot.
+	atWork map[engine.RunID]*Execution
+	// nextDue is when the next stored run is due, zero for none known; lookedDue is when
+	// due runs were last read; gatherNext is when the next gathering is due.
+	nextDue, lookedDue, gatherNext time.Time
+	// nextReplay is the earliest start of the next replay.
+	nextReplay time.Time
+
+	// goroutines counts those that Wait waits for.
+	goroutines sync.WaitGroup
+
+	// Each has a lock of its own.
+
+	// heldConnections are the connections that only a person can mend, and why.
+	heldConnections sync.Map
+	// toEnd are the events whose called runs are to be ended, with the reason; ends lets
+	// one goroutine end them.
+	toEnd sync.Map
+	ends  chan struct{} // holds a token while somebody is at it
+	// large are the bytes that runs take which were put down, where that is much.
+	large sync.Map
+	// paused are the endpoints that answered 410 Gone, by their key.
+	paused sync.Map
+}
+
+// New makes a Runner.
+func New(o Options) *Runner {
+	rn := &Runner{o: o, store: o.Store, reg: o.Registry, alerts: o.Alerts, wake: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1),
+		made: time.Now(), atWork: map[engine.RunID]*Execution{}, ends: make(chan struct{}, 1)}
+	rn.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
+		Call: func(run int64) bool { return rn.permitReady(engine.RunID(run)) }, Wake: rn.poke})
+	return rn
+}
+
+// UseLimits takes the limits of destinations of a project into use.
+func (rn *Runner) UseLimits(limits map[string]workflows.Limit) { rn.destinations.Use(limits) }
+
+// Load reads at a start what the runs at work need in memory.
+func (rn *Runner) Load(ctx context.Context) error {
+	if err := rn.findLarge(ctx); err != nil {
+		return err
+	}
+	if rn.o.Files != nil {
+		if err := rn.o.Files.Clean(); err != nil {
+			rn.o.Log.Warn("files that a crash left unfinished were not removed", "error", err)
+		}
+	}
+	if err := rn.loadPaused(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// Start lets runs begin. work is the context of their attempts.
+func (rn *Runner) Start(work context.Context) {
+	rn.mu.Lock()
+	defer rn.mu.Unlock()
+	rn.work = work
+	rn.nextDue = time.Now()
+}
+
+// Resume goes on, after Start, with what the last process left: orders to end runs, and runs
+// that may have ended it.
+func (rn *Runner) Resume(ctx context.Context) error {
+	for _, carryOn := range []func(context.Context) error{rn.loadEnds, rn.replaceLeft, rn.cancelLeft} {
+		if err := carryOn(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	few, alone, err := rn.store.Suspects(ctx)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("looking for runs that were often at work: %w", err)
+	}
+	rn.resumeSuspects(ctx, few, alone)
+	return nil
+}
+
+// Stop lets nothing new begin. Wait waits for all that is at work.
+func (rn *Runner) Stop() {
+	rn.mu.Lock()
+	defer rn.mu.Unlock()
+	rn.stopping.Store(true)
+}
+
+// Wait waits, after Stop, for the goroutines of the runs at work.
+func (rn *Runner) Wait() { rn.goroutines.Wait() }

@@ -1,0 +1,60 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/registry"
+)
+
+// parked puts a queued run aside whose workflow is switched off. It tells whether it
+// did; a run that has begun goes on.
+func (rn *Runner) parked(ctx context.Context, id engine.RunID) (bool, error) {
+	p := rn.reg.Snapshot()
+	if len(p.Resting) == 0 {
+		return false, nil
+	}
+	r, err := rn.store.Run(ctx, id)
+	if rn.store.RowsFault(err) {
+		return false, nil // who takes it up says what is wrong with it
+	}
+	if err != nil || r.Status != engine.Queued || !r.StartedAt.IsZero() || !p.Resting[r.Workflow] {
+		return false, err
+	}
+	if err := rn.store.Retry(func() error { return rn.store.Park(ctx, id) }); err != nil {
+		return false, err
+	}
+	// A switch that came meanwhile has not seen it.
+	if !rn.reg.Snapshot().Resting[r.Workflow] {
+		return true, rn.unpark(ctx, r.Workflow)
+	}
+	return true, nil
+}
+
+// unpark lets the runs of workflows begin that were put aside.
+func (rn *Runner) unpark(ctx context.Context, workflows ...string) error {
+	n, err := rn.store.Unpark(ctx, workflows, time.Now().UTC())
+	if err != nil {
+		return fmt.Errorf("letting held runs begin: %w", err)
+	}
+	if n > 0 {
+		rn.DueAt(time.Now())
+	}
+	return nil
+}
+
+// UnparkAll lets the runs begin that were put aside, of all workflows that a project has on.
+func (rn *Runner) UnparkAll(ctx context.Context, p *registry.Snapshot) error {
+	names, err := rn.store.Parked(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for held runs: %w", err)
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return p.Resting[n] })
+	if len(names) == 0 {
+		return nil
+	}
+	return rn.unpark(ctx, names...)
+}
