@@ -8,9 +8,12 @@ package actions
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"runtime"
+	"sync"
 
 	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/actions/email"
@@ -66,19 +69,11 @@ func Catalog() (map[string]*workflows.ActionSpec, error) {
 		spec := a.spec
 		out[spec.Name] = &spec
 	}
-	files, err := fs.Glob(connectorFiles, "connectors/*.yaml")
+	connectors, err := builtIn()
 	if err != nil {
-		return nil, fmt.Errorf("listing connectors: %w", err)
+		return nil, err
 	}
-	for _, f := range files {
-		text, err := connectorFiles.ReadFile(f)
-		if err != nil {
-			return nil, fmt.Errorf("reading connector %s: %w", f, err)
-		}
-		c, err := workflows.ParseConnector(f, text)
-		if err != nil {
-			return nil, err
-		}
+	for _, c := range connectors {
 		for _, s := range c.Specs() {
 			if out[s.Name] != nil {
 				return nil, fmt.Errorf("action %s exists twice", s.Name)
@@ -87,6 +82,38 @@ func Catalog() (map[string]*workflows.ActionSpec, error) {
 		}
 	}
 	return out, nil
+}
+
+// builtIn gives the built-in connectors. Their files are read once: checking all their
+// expressions takes a few hundred milliseconds.
+var builtIn = sync.OnceValues(parseBuiltIn)
+
+// parseBuiltIn reads the embedded files, as many at once as there are processors.
+func parseBuiltIn() ([]*workflows.Connector, error) {
+	files, err := fs.Glob(connectorFiles, "connectors/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("listing connectors: %w", err)
+	}
+	out, failed := make([]*workflows.Connector, len(files)), make([]error, len(files))
+	var wait sync.WaitGroup
+	next := make(chan int)
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		wait.Go(func() {
+			for i := range next {
+				text, err := connectorFiles.ReadFile(files[i])
+				if err == nil {
+					out[i], err = workflows.ParseConnector(files[i], text)
+				}
+				failed[i] = err
+			}
+		})
+	}
+	for i := range files {
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	return out, errors.Join(failed...)
 }
 
 // Executors gives the executors of actions, by name; every connector's actions are

@@ -46,6 +46,9 @@ var beyond = map[string]string{
 var differing = map[string][]string{
 	// The guides' own examples leave these out: developers.hubspot.com/docs/api-reference/search/guide.
 	"hubspot": {"body has no after,", "body has no sorts,", "body has no properties,", "body has no associations,"},
+	// Its description allows a shipment without a shipment_id, and rates are what finds the carrier and its service.
+	"shipstation": {"rates.get: body has no shipment_id,", "rates.get: body.shipment has no carrier_id,",
+		"rates.get: body.shipment has no service_code,"},
 }
 
 // renamed are beginnings of paths that a document writes otherwise.
@@ -144,7 +147,7 @@ func fitsDocument(t *testing.T, docs []*published, spec *workflows.ActionSpec) {
 		t.Errorf("%s: no document has %s %s", spec.Name, r.Method, r.URL.Path)
 	}
 	for _, p := range least {
-		if !slices.ContainsFunc(differing[spec.Connector.Name], func(known string) bool { return strings.Contains(p, known) }) {
+		if !slices.ContainsFunc(differing[spec.Connector.Name], func(known string) bool { return strings.Contains(spec.Name+": "+p, known) }) {
 			t.Errorf("%s: %s", spec.Name, p)
 		}
 	}
