@@ -59,8 +59,13 @@ func PruneOrderOf(p *workflows.Project, h workflows.History, now time.Time) Prun
 	return o
 }
 
+// RunReader loads single runs, as RunStore says.
+type RunReader interface {
+	Run(ctx context.Context, id RunID) (*Run, error)
+}
+
 // SweepFiles removes the files of runs that are no longer on record.
-func SweepFiles(ctx context.Context, kept *files.Store, s Store) (n int, bytes int64, err error) {
+func SweepFiles(ctx context.Context, kept *files.Store, s RunReader) (n int, bytes int64, err error) {
 	if kept == nil {
 		return 0, 0, nil
 	}

@@ -238,7 +238,7 @@ type Inside interface {
 }
 
 // ChangeValueIn carries out what a person says about a value.
-func ChangeValueIn(ctx context.Context, s Store, c ValueChange, redact func(string) string) (ValueNext, error) {
+func ChangeValueIn(ctx context.Context, s ValueStore, c ValueChange, redact func(string) string) (ValueNext, error) {
 	if err := c.Check(redact); err != nil {
 		return ValueNext{}, err
 	}

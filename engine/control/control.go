@@ -34,9 +34,37 @@ type Machine interface {
 	ReplayAt(now time.Time) time.Time
 }
 
+// Store is what orders need of the store. engine.ControlStore, engine.EventStore and
+// engine.RunStore say what each method does.
+type Store interface {
+	// What orders are about.
+	Instance() string
+	Event(ctx context.Context, id engine.EventID) (*engine.Event, error)
+	Run(ctx context.Context, id engine.RunID) (*engine.Run, error)
+	LoadRun(ctx context.Context, id engine.RunID) (*engine.LoadedRun, error)
+	Conflict(ctx context.Context, id string) (*engine.Conflict, error)
+
+	// The orders themselves.
+	Answer(ctx context.Context, a engine.Answer) error
+	Replay(ctx context.Context, r engine.Replay) (due time.Time, inDoubt int, err error)
+	ConflictAdmitted(ctx context.Context, id string, event engine.EventID) error
+	Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, error)
+	SetSwitch(ctx context.Context, x engine.Switch, on bool) error
+	Missed(ctx context.Context, workflow string) (engine.Switched, error)
+	HeldEvents(ctx context.Context, workflow string, limit int) ([]engine.EventID, error)
+	engine.ValueStore
+	engine.DecisionStore
+	engine.BatchStore
+
+	// The record of orders.
+	BeginOrder(ctx context.Context, key string, digest []byte, now time.Time) (engine.Order, error)
+	EndOrder(ctx context.Context, key string, o engine.Order) error
+	Audit(ctx context.Context, a engine.AuditEntry) error
+}
+
 // Options are the parts of Control.
 type Options struct {
-	Store    engine.Store
+	Store    Store
 	Registry *registry.Registry
 	Machine  Machine
 	Redactor *redact.Redactor

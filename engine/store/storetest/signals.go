@@ -36,8 +36,10 @@ func commitsAreSignalled(t *testing.T, s Opened) {
 			return s.Answer(t.Context(), engine.Answer{Run: run(900), Path: "a", Answer: plan.Answer{Attempt: int(n), Verdict: "approve"}, By: "x",
 				At: at})
 		}},
-		"a switch": {engine.SignalSwitches, func() error { return s.SetSwitch(t.Context(), engine.Switch{Workflow: "w", By: "x", At: at}, n%2 == 0) }},
-		"a pause":  {engine.SignalSwitches, func() error { return s.Pause(t.Context(), engine.Pause{Key: event(n).String(), At: at}) }},
+		"a switch": {engine.SignalSwitches, func() error {
+			return s.SetSwitch(t.Context(), engine.Switch{Workflow: "w", By: "x", At: at}, n%2 == 0)
+		}},
+		"a pause": {engine.SignalSwitches, func() error { return s.Pause(t.Context(), engine.Pause{Key: event(n).String(), At: at}) }},
 	} {
 		got, heard := s.Subscribe(t.Context(), c.kind), false
 		for range 5 {
