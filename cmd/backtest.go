@@ -104,7 +104,7 @@ func (a *app) backtest(ctx context.Context, f *backtestFlags, files []string) (e
 	if err := f.compareWith(ctx, h, &o); err != nil {
 		return err
 	}
-	out, err := newFindings()
+	out, err := newFindings(a.output)
 	if err != nil {
 		return err
 	}

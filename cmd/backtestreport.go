@@ -18,16 +18,21 @@ import (
 type findings struct {
 	changes, unknowns *os.File
 	firstChanges      []backtest.Change
-	reasons           map[string]int
+	// keep is how many of the first changes are kept.
+	keep    int
+	reasons map[string]int
 	// changed and unknownN are how many there are.
 	changed, unknownN int
 }
 
-// shownChanges is how many changes the table shows.
-const shownChanges = 20
+// shownChanges is how many changes the table shows; pageChanges how many a page or JUnit has.
+const shownChanges, pageChanges = 20, 1000
 
-func newFindings() (*findings, error) {
-	f := &findings{reasons: map[string]int{}}
+func newFindings(output string) (*findings, error) {
+	f := &findings{reasons: map[string]int{}, keep: shownChanges}
+	if output != "text" {
+		f.keep = pageChanges
+	}
 	var err error
 	if f.changes, err = os.CreateTemp("", "hookloom-backtest-"); err == nil {
 		f.unknowns, err = os.CreateTemp("", "hookloom-backtest-")
@@ -44,7 +49,7 @@ func (f *findings) close() error { return errors.Join(f.changes.Close(), f.unkno
 
 func (f *findings) change(c backtest.Change) error {
 	f.changed++
-	if len(f.firstChanges) < shownChanges {
+	if len(f.firstChanges) < f.keep {
 		f.firstChanges = append(f.firstChanges, c)
 	}
 	return writeLine(f.changes, c)
@@ -90,8 +95,13 @@ func each(file *os.File, do func(line []byte) error) error {
 }
 
 func (a *app) printBacktest(r *backtest.Report, f *findings, flags *backtestFlags) error {
-	if a.output == "json" {
+	switch a.output {
+	case "json":
 		return a.backtestJSON(r, f)
+	case "junit":
+		return a.backtestJUnit(r, f)
+	case "html":
+		return a.backtestHTML(r, f)
 	}
 	return a.backtestTable(r, f, flags.explain != "")
 }
@@ -300,6 +310,7 @@ func (a *app) printLimits(l backtest.Limits) {
 		{l.Gathered, "events that are part of the run of another; only whether they match is compared"},
 		{l.Secrets, "runs that use secrets; a stand-in was used on both sides"},
 		{l.Masked, "runs with answers that are masked in part"},
+		{l.Delayed, "runs that would begin later by the changed concurrency or rate; they are simulated at the time at which they ran"},
 		{l.Unreproduced, "runs whose record the version that ran does not give again"},
 	}
 	head := "\nWhat the history cannot tell\n"

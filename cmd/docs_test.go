@@ -1,6 +1,15 @@
 package cmd
 
 import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os/exec"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/store"
+
 	"bytes"
 	"fmt"
 	"os"
@@ -10,7 +19,7 @@ import (
 	"testing"
 )
 
-var docBlock = regexp.MustCompile("(?s)```(yaml|sh|text)\n(.*?)```")
+var docBlock = regexp.MustCompile("(?s)```(yaml|json|sh|text)\n(.*?)```")
 
 // TestTheBlocksOfDocumentsAreTrue does what a reader of docs/ does, from top to bottom: a
 // yaml block is the file that its first line names, each line of a sh block is run, and the
@@ -29,8 +38,11 @@ func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 			printed, ran := "", 0
 			for _, block := range docBlock.FindAllStringSubmatch(string(text), -1) {
 				switch kind, body := block[1], block[2]; kind {
-				case "yaml":
-					first, _, _ := strings.Cut(body, "\n")
+				case "yaml", "json":
+					first, rest, _ := strings.Cut(body, "\n")
+					if kind == "json" {
+						body = rest // it has no comments
+					}
 					name, named := strings.CutPrefix(first, "# ")
 					if !named || !filepath.IsLocal(name) {
 						t.Fatalf("the block does not name its file:\n%s", body)
@@ -43,6 +55,7 @@ func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 					}
 				case "sh":
 					printed = ""
+					settle(t)
 					for _, line := range strings.Split(strings.TrimSpace(body), "\n") {
 						printed += runDocumented(t, line)
 						ran++
@@ -79,10 +92,67 @@ func writeDocument(name, text string) error {
 	return os.WriteFile(name, []byte(text), 0o600)
 }
 
+// inBackground starts a server for the rest of the test, and waits until it answers.
+func inBackground(t *testing.T, args ...string) {
+	t.Helper()
+	for _, name := range []string{"HOOKLOOM_ADDR", "HOOKLOOM_ADMIN_ADDR"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(name, l.Addr().String())
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := exec.Command(args[0], args[1:]...)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(c.Process.Signal(os.Interrupt), c.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+	for range 500 {
+		resp, err := http.Get("http://" + os.Getenv("HOOKLOOM_ADMIN_ADDR") + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("the server does not answer")
+}
+
+// settle waits until no event and no run of the folder's database is open.
+func settle(t *testing.T) {
+	t.Helper()
+	for range 500 {
+		h, err := store.OpenHistory("hookloom.db")
+		if err != nil {
+			return // there is none
+		}
+		c, err := h.Counts(context.Background())
+		if err := errors.Join(err, h.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if c.Open == 0 && c.Inbox == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("runs are still open")
+}
+
 // runDocumented runs a command that must succeed, and gives what it printed.
 func runDocumented(t *testing.T, line string) string {
 	t.Helper()
 	args := strings.Fields(line)
+	if n := len(args); n > 2 && args[n-1] == "&" {
+		inBackground(t, args[:n-1]...)
+		return ""
+	}
 	if len(args) < 2 || args[0] != "hookloom" || strings.ContainsAny(line, `'"|$`) {
 		t.Fatalf("%q is no plain hookloom command", line)
 	}

@@ -7,8 +7,20 @@ import (
 	"strings"
 )
 
-// writeJUnit writes results in the form that CI services read.
+// writeJUnit writes results to a file in the form that CI services read.
 func writeJUnit(file string, results []testResult) error {
+	raw, err := junitText(results)
+	if err == nil {
+		err = os.WriteFile(file, raw, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	return nil
+}
+
+// junitText gives results as JUnit XML.
+func junitText(results []testResult) ([]byte, error) {
 	type failure struct {
 		Message string `xml:"message,attr"`
 		Text    string `xml:",chardata"`
@@ -52,10 +64,7 @@ func writeJUnit(file string, results []testResult) error {
 	}
 	raw, err := xml.MarshalIndent(doc, "", "  ")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
+		return nil, err
 	}
-	if err := os.WriteFile(file, append([]byte(xml.Header), append(raw, '\n')...), 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
-	}
-	return nil
+	return append([]byte(xml.Header), append(raw, '\n')...), nil
 }

@@ -51,6 +51,8 @@ type run struct {
 	mocks    map[string]map[string][]workflows.Mock
 	report   Report
 	totals   totals
+	// flows are the edited workflows whose concurrency or rate was changed.
+	flows map[string]*flow
 }
 
 // Run compares what the workflows of a project would do with what was done. It reads the history
@@ -58,7 +60,7 @@ type run struct {
 // it.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	b := &run{o: o, shared: shared{answers: map[string]*call{}}, listen: listenersOf(o.Project), mocks: mocksOf(o.Tests),
-		report: Report{Kinds: map[string]int{}}}
+		report: Report{Kinds: map[string]int{}}, flows: map[string]*flow{}}
 	b.totals.init()
 	if o.Against != nil {
 		b.against = listenersOf(withWorkflow(o.Project, o.Against))
@@ -255,6 +257,7 @@ func (b *run) note(it *item) error {
 		it.skipped(&r.Limits)
 		return nil
 	}
+	b.admit(it)
 	b.totals.add(it)
 	if it.matchedBefore && !it.elsewhere {
 		r.RunsBefore++

@@ -2,7 +2,9 @@ package backtest_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,6 +46,55 @@ func TestTheSameWorkflowChangesNothing(t *testing.T) {
 	reportAll(t, f)
 	if f.Assumed != 0 {
 		t.Errorf("%d runs are assumed", f.Assumed)
+	}
+}
+
+// TestRandomWorkflowsAreUnchanged is the same over the history of random workflows.
+func TestRandomWorkflowsAreUnchanged(t *testing.T) {
+	for seed := range uint64(2) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		flows := map[string]string{"callee": constructs(t)["callee"]}
+		for i := range 12 {
+			flows[fmt.Sprint("w", i)] = randomFlow(r)
+		}
+		f := test(t, record(t, flows, send(t, bodies...)), flows, nil)
+		if f.Unchanged != f.RunsBefore || f.RunsBefore < 48 || f.Assumed > 0 || len(f.unknown)+len(f.changes) > 0 {
+			t.Errorf("seed %d: %+v", seed, f.Report)
+			reportAll(t, f)
+		}
+	}
+}
+
+// TestChangedConcurrencyIsSimulatedOverTheStream: what the edited limits drop, and what they no longer
+// drop, is found although no condition was changed.
+func TestChangedConcurrencyIsSimulatedOverTheStream(t *testing.T) {
+	all := constructs(t)
+	path := record(t, all, send(t, bodies...))
+	for _, x := range []struct {
+		workflow, from, to, kind string
+		changes                  int
+	}{
+		{"one", "concurrency: 1", "concurrency: {limit: 1, on_full: drop}", "stops_matching", 3},
+		{"dropped", "limit: 1, on_full: drop", "limit: 2, on_full: drop", "starts_matching", 1},
+		{"dropped", "concurrency: {limit: 1, on_full: drop}\n", "", "starts_matching", 3},
+		{"rated", "limit: 1, per: 1h", "limit: 2, per: 1h, on_full: drop", "stops_matching", 2},
+	} {
+		flows := maps.Clone(all)
+		if flows[x.workflow] = strings.Replace(flows[x.workflow], x.from, x.to, 1); flows[x.workflow] == all[x.workflow] {
+			t.Fatalf("%s: %s is not in it", x.workflow, x.from)
+		}
+		f := test(t, path, flows, nil)
+		n := 0
+		for _, c := range f.changes {
+			if c.Workflow == x.workflow && c.Kind == x.kind {
+				n++
+			} else {
+				t.Errorf("%s: %+v", x.to, c)
+			}
+		}
+		if n != x.changes || len(f.unknown) > 0 {
+			t.Errorf("%s: %s: %d changes in place of %d; %v", x.workflow, x.to, n, x.changes, f.unknown)
+		}
 	}
 }
 

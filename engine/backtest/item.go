@@ -38,8 +38,13 @@ type item struct {
 	problem string
 	// skipped says why it is not compared at all; limits what the record does not hold of it.
 	skipped, limits func(*Limits)
-	// elsewhere tells that its run is that of another event.
+	// elsewhere tells that it has no run of its own: its run is that of another event, or it was
+	// dropped.
 	elsewhere bool
+	// flowChanged tells that the edit changes concurrency or rate; slot is what the edited run asks
+	// for then, nil for nothing.
+	flowChanged bool
+	slot        *engine.SlotRequest
 }
 
 // listeners are the workflows of a project by what they listen to.
@@ -291,9 +296,34 @@ func (b *run) compareItem(ctx context.Context, it *item) {
 		if (decided.Outcome == engine.RuleFailed) != (after.Outcome == engine.RuleFailed) && before != nil && it.listener.Workflow != nil {
 			it.change = b.ruleChange(it, before, decided, after)
 		}
+	default:
+		b.compareMatched(ctx, it, before)
+	}
+}
+
+// compareMatched compares an event that both sides match.
+func (b *run) compareMatched(ctx context.Context, it *item, before *workflows.Workflow) {
+	after := it.listener.Workflow
+	if before != nil && !sameGathering(before, after) {
+		it.problem = "debounce or batch was changed, and which events share a run is not simulated"
+		it.limits = func(l *Limits) { l.Gathered++ }
+		return
+	}
+	dropped := it.decision != nil && it.decision.Outcome == engine.Dropped
+	it.flowChanged = before != nil && b.o.Against == nil && !sameFlow(before, after) && after.Gather == nil
+	switch {
+	case it.elsewhere && dropped && it.flowChanged:
+		it.after = b.follow(ctx, it, after)
 	case it.elsewhere:
+		return
 	default:
 		b.compareRuns(ctx, it, before)
+	}
+	if it.flowChanged && it.after != nil && it.problem == "" {
+		var err error
+		if it.slot, err = registry.SlotRequestOf(it.after.st, it.ev.Event); err != nil {
+			it.problem = "concurrency or rate: " + err.Error()
+		}
 	}
 }
 

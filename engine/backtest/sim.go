@@ -327,7 +327,6 @@ func (s *simulation) advance(d plan.Decision) bool {
 			next = t
 		}
 	}
-	waiting := time.Time{} // of what does not follow from the record
 	if d.End == nil {
 		consider(d.Wake)
 		for _, x := range d.Due {
@@ -339,7 +338,6 @@ func (s *simulation) advance(d plan.Decision) bool {
 	for _, c := range s.pending {
 		consider(c.at)
 	}
-	waiting = next
 	consider(s.cancelAt)
 	if next.IsZero() {
 		return false
@@ -347,7 +345,7 @@ func (s *simulation) advance(d plan.Decision) bool {
 	if len(s.pending) > 0 {
 		s.active += max(0, next.Sub(s.st.Now))
 	}
-	cancelled := !s.cancelAt.IsZero() && next.Equal(s.cancelAt) && !waiting.Equal(next)
+	cancelled := !s.cancelAt.IsZero() && next.Equal(s.cancelAt)
 	s.pending = slices.DeleteFunc(s.pending, func(c completion) bool {
 		if c.at.After(next) {
 			return false

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -174,4 +175,57 @@ func test(t testing.TB, path string, flows map[string]string, set func(*backtest
 		t.Fatal(err)
 	}
 	return f
+}
+
+// randomFlow writes a workflow of random steps that can all end by themselves.
+func randomFlow(r *rand.Rand) string {
+	n := 0
+	var steps func(depth int, pad string) string
+	steps = func(depth int, pad string) (out string) {
+		for range 1 + r.IntN(3) {
+			n++
+			kind := r.IntN(12)
+			if depth >= 3 && kind >= 6 {
+				kind = 0
+			}
+			inner := func() string { return steps(depth+1, pad+"    ") }
+			switch kind {
+			case 0, 1:
+				out += fmt.Sprintf("%s- {id: s%d, uses: test/act, with: {n: \"${{ event.data.n }} ${{ uuid() }} ${{ now() }}\", fail: %d}, "+
+					"retry: {max: 2, delay: 1s}, continue_on_error: %v}\n", pad, n, r.IntN(5), r.IntN(2) == 0)
+			case 2:
+				out += fmt.Sprintf("%s- sleep: %dm\n", pad, 1+r.IntN(90))
+			case 3:
+				out += fmt.Sprintf("%s- set: {v%d: \"${{ event.data.n + %d }}\"}\n", pad, n, r.IntN(9))
+			case 4:
+				out += fmt.Sprintf("%s- {if: event.data.n > %d, uses: log, with: {message: \"${{ now() }}\"}}\n", pad, r.IntN(9))
+			case 5:
+				out += fmt.Sprintf("%s- {id: s%d, call: callee, with: {x: %d}, detach: %v}\n", pad, n, n, r.IntN(2) == 0)
+			case 6:
+				out += fmt.Sprintf("%s- parallel:\n%s", pad, inner())
+			case 7:
+				out += fmt.Sprintf("%s- foreach: event.data.list\n%s  as: i%d\n%s  max_parallel: %d\n%s  steps:\n%s", pad, pad, n, pad,
+					1+r.IntN(3), pad, inner())
+			case 8:
+				out += fmt.Sprintf("%s- switch: event.data.kind\n%s  cases:\n%s    x:\n%s", pad, pad, pad, steps(depth+1, pad+"      "))
+			case 9:
+				out += fmt.Sprintf("%s- deadline: %dm\n%s  continue_on_error: true\n%s  steps:\n%s", pad, 1+r.IntN(40), pad, pad, inner())
+			case 10:
+				out += fmt.Sprintf("%s- timeout: %dm\n%s  continue_on_error: true\n%s  steps:\n%s", pad, 1+r.IntN(40), pad, pad, inner())
+			case 11:
+				out += fmt.Sprintf("%s- if: event.data.n > %d\n%s  steps:\n%s%s  else:\n%s", pad, r.IntN(9), pad, inner(), pad, inner())
+			}
+		}
+		return out
+	}
+	head := "on: hook\ntimeout: 100h\n"
+	switch r.IntN(5) {
+	case 0:
+		head += "concurrency: 1\n"
+	case 1:
+		head += "rate: {limit: 2, per: 10m}\n"
+	case 2:
+		head += fmt.Sprintf("deadline: %dm\nfinally: [{uses: test/act, with: {n: \"${{ run.status }}\"}}]\n", 1+r.IntN(200))
+	}
+	return head + "steps:\n" + steps(0, "  ")
 }

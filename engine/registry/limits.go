@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/memory"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -48,16 +49,25 @@ func staleness(v any) (any, error) {
 
 // SlotRequest evaluates what a run asks for; nil when its workflow holds nothing back.
 func (rc *RunContext) SlotRequest() (*engine.SlotRequest, error) {
-	w := rc.State.Workflow
+	p, err := SlotRequestOf(rc.State, rc.Event)
+	if p != nil { // its groups are stored
+		p.Group, p.RateGroup = rc.Masker().Text(p.Group), rc.Masker().Text(p.RateGroup)
+	}
+	return p, err
+}
+
+// SlotRequestOf evaluates what a run of an event asks for, with nothing masked.
+func SlotRequestOf(st *plan.State, ev *engine.Event) (*engine.SlotRequest, error) {
+	w := st.Workflow
 	if !w.Bounded() {
 		return nil, nil
 	}
-	vars, failure := rc.State.Vars()
+	vars, failure := st.Vars()
 	if failure != nil {
 		return nil, failure
 	}
-	env := &expr.Env{Names: expr.Names{"event": rc.State.Event, "inputs": rc.State.Inputs, "run": rc.State.Run,
-		"vars": vars}, Now: rc.Event.ReceivedAt, Seed: rc.Event.ID.String()}
+	env := &expr.Env{Names: expr.Names{"event": st.Event, "inputs": st.Inputs, "run": st.Run, "vars": vars}, Now: ev.ReceivedAt,
+		Seed: ev.ID.String()}
 	p := &engine.SlotRequest{Workflow: w.ID}
 	var err error
 	if c := w.Concurrency; c != nil {
@@ -75,13 +85,11 @@ func (rc *RunContext) SlotRequest() (*engine.SlotRequest, error) {
 			}
 		}
 	}
-	p.Group = rc.Masker().Text(p.Group) // it is stored
 	if r := w.Rate; r != nil {
 		p.RateLimit, p.RatePer, p.RateDrop = r.Limit, r.Per, r.OnFull == "drop"
 		if p.RateGroup, err = group(r.Group, env); err != nil {
 			return nil, fmt.Errorf("rate.group: %w", err)
 		}
-		p.RateGroup = rc.Masker().Text(p.RateGroup)
 	}
 	return p, nil
 }
