@@ -30,7 +30,8 @@ var floors = map[string]int{
 	"actions/openapi": 50,
 	"workflows":       20, "engine/content": 10,
 	"workflows/expr": 10, "workflows/value": 0, "workflows/spelling": 0,
-	"engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "engine/shape": 0, "examples": 0, "docs": 0,
+	"engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "engine/shape": 0,
+	"examples": 0, "docs": 0,
 }
 
 // owners are the packages that may import a foreign module, by its prefix.
@@ -41,6 +42,7 @@ var owners = map[string][]string{
 	"github.com/cockroachdb/apd/v3":       {"workflows/expr"},
 	"github.com/robfig/cron/v3":           {"triggers"},
 	"github.com/spf13/cobra":              {"cmd"},
+	"github.com/spf13/pflag":              {"cmd"}, // the flags of cobra's commands
 	"github.com/golang-jwt/jwt/v5":        {"engine/signature", "actions/auth"},
 	"golang.org/x/oauth2":                 {"actions/auth"},
 	"golang.org/x/text":                   {"engine/signature", "engine/content"},
