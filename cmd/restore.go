@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"errors"
+
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/spf13/cobra"
 )
@@ -16,7 +18,10 @@ What the server did after the backup is not in it. What may happen a second time
 printed, as far as the present database can be read: calls of runs that were open then
 are made again with the same idempotency key; events that came later are in the old
 database alone, and run again, with new keys, when their senders send them again or a
-poll finds them again.`,
+poll finds them again.
+
+The files of runs in FILE.files.age, which backup wrote beside it, are put back into
+files/ of the project, with the key of the backup.`,
 		Example: "  hookloom restore /backups/hookloom-2026-05-01.db",
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := at.load()
@@ -29,10 +34,15 @@ poll finds them again.`,
 				return err
 			}
 			if a.json() {
-				return a.printJSON(r)
+				err = a.printJSON(r)
+			} else {
+				a.printRestored(r)
 			}
-			a.printRestored(r)
-			return nil
+			n, ferr := restoreFiles(at.dir, args[0])
+			if n > 0 && ferr == nil && !a.json() {
+				a.printf("%s of runs restored\n", counted(n, "file"))
+			}
+			return errors.Join(err, ferr)
 		}}
 	at.flags(c.Flags())
 	return c

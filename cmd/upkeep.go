@@ -31,7 +31,9 @@ func (a *app) backupCmd() *cobra.Command {
 its name. hookloom restore FILE puts it in the database's place while no server runs:
 what was open then goes on, and what the server did after that moment is done again
 with the same idempotency keys.
-Back up DIR/.hookloom-key too, in another place: open runs with masked data need it.`,
+Files of runs (save: true) are copied to FILE.files.age, encrypted with the project's key.
+Back up DIR/.hookloom-key too, in another place: these files, and open runs with masked
+data, need it.`,
 		Example: "  hookloom backup /backups/hookloom-$(date +%F).db",
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.reading(func(h *store.History) error {
@@ -42,10 +44,17 @@ Back up DIR/.hookloom-key too, in another place: open runs with masked data need
 				if err != nil {
 					return err
 				}
+				n, err := backupFiles(f.dir, args[0])
+				if err != nil {
+					return err
+				}
 				if a.json() {
-					return a.printJSON(map[string]any{"file": args[0], "bytes": info.Size()})
+					return a.printJSON(map[string]any{"file": args[0], "bytes": info.Size(), "files": n})
 				}
 				a.printf("%s: %s, checked and synced\n", args[0], console.Bytes(info.Size()))
+				if n > 0 {
+					a.printf("%s: %s of runs, encrypted with the project's key\n", args[0]+filesOfBackup, counted(n, "file"))
+				}
 				return nil
 			})
 		}}

@@ -29,22 +29,41 @@ func identity(keys *seal.Ring, create bool) (*age.X25519Identity, error) {
 	return age.ParseX25519Identity(bech32("AGE-SECRET-KEY-", b))
 }
 
-// Decrypt gives the text of an age file that Encrypt made.
-func Decrypt(keys *seal.Ring, file []byte) ([]byte, error) {
+// EncryptTo encrypts what is written, for the project's key alone, until it is closed. A key
+// is made where there is none.
+func EncryptTo(keys *seal.Ring, w io.Writer) (io.WriteCloser, error) {
+	id, err := identity(keys, true)
+	if err != nil {
+		return nil, err
+	}
+	return age.Encrypt(w, id.Recipient())
+}
+
+// DecryptFrom reads what EncryptTo made.
+func DecryptFrom(keys *seal.Ring, r io.Reader) (io.Reader, error) {
 	id, err := identity(keys, false)
 	if err != nil {
 		return nil, err
 	}
-	r, err := age.Decrypt(bytes.NewReader(file), id)
+	out, err := age.Decrypt(r, id)
+	var no *age.NoIdentityMatchError
+	if errors.As(err, &no) {
+		return nil, fmt.Errorf("it was encrypted with another key; %w", seal.ErrNoKey)
+	}
+	return out, err
+}
+
+// Decrypt gives the text of an age file that Encrypt made.
+func Decrypt(keys *seal.Ring, file []byte) ([]byte, error) {
+	r, err := DecryptFrom(keys, bytes.NewReader(file))
+	if errors.Is(err, seal.ErrNoKey) {
+		return nil, err
+	}
 	if err == nil {
 		var text []byte
 		if text, err = io.ReadAll(io.LimitReader(r, maxEnvFile+1)); err == nil && len(text) <= maxEnvFile {
 			return text, nil
 		}
-	}
-	var no *age.NoIdentityMatchError
-	if errors.As(err, &no) {
-		return nil, fmt.Errorf("it was encrypted with another key; %w", seal.ErrNoKey)
 	}
 	return nil, errors.New("it is damaged, or no file of age")
 }
@@ -52,12 +71,8 @@ func Decrypt(keys *seal.Ring, file []byte) ([]byte, error) {
 // Encrypt gives the age file of a text, for the project's key alone. A key is made where
 // there is none.
 func Encrypt(keys *seal.Ring, text []byte) ([]byte, error) {
-	id, err := identity(keys, true)
-	if err != nil {
-		return nil, err
-	}
 	var out bytes.Buffer
-	w, err := age.Encrypt(&out, id.Recipient())
+	w, err := EncryptTo(keys, &out)
 	if err == nil {
 		_, err = w.Write(text)
 		err = errors.Join(err, w.Close())

@@ -1,0 +1,71 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/hookloom/hookloom/engine/files"
+	"github.com/hookloom/hookloom/engine/seal"
+	"github.com/hookloom/hookloom/engine/secrets"
+)
+
+// filesOfBackup ends the name of the file that holds the files of runs, beside the copy of
+// the database: a tar archive, encrypted with the project's key. What is in them is not
+// masked, and a backup holds no secret in clear.
+const filesOfBackup = ".files.age"
+
+// backupFiles writes the files of runs beside the backup in file; n is 0, and nothing is
+// written, where there are none.
+func backupFiles(dir, file string) (n int, err error) {
+	kept, err := filepath.Glob(filepath.Join(dir, files.Folder, "run_*", "*"))
+	if err != nil || len(kept) == 0 {
+		return 0, errors.Join(err, removeOld(file+filesOfBackup))
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp") // 0600
+	if err != nil {
+		return 0, fmt.Errorf("backing up the files of runs: %w", err)
+	}
+	w, err := secrets.EncryptTo(seal.New(dir), f)
+	if err == nil {
+		n, err = files.New(dir, 0).Export(w)
+		err = errors.Join(err, w.Close())
+	}
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), file+filesOfBackup)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("backing up the files of runs: %w", errors.Join(err, os.Remove(f.Name())))
+	}
+	return n, nil
+}
+
+// removeOld removes the files of an older backup of the same name.
+func removeOld(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// restoreFiles puts the files of runs back that lie beside a backup.
+func restoreFiles(dir, file string) (n int, err error) {
+	f, err := os.Open(file + filesOfBackup)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	r, err := secrets.DecryptFrom(seal.New(dir), f)
+	if err == nil {
+		n, err = files.New(dir, 0).Import(r)
+	}
+	if errors.Is(err, seal.ErrNoKey) {
+		return n, fmt.Errorf("%s: %w, and run hookloom restore again", file+filesOfBackup, err)
+	}
+	return n, err
+}
