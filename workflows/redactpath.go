@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -10,13 +11,17 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// RedactPath names fields of events whose values are not stored, as in
-// history.redact: event.data.card.number, event.body.items[*].iban, $..iban.
+// RedactPath names fields of events and of steps whose values are not stored, as in
+// history.redact: event.data.card.number, event.body.items[*].iban, $..iban,
+// steps.find.output.body.iban.
 type RedactPath struct {
 	// Text is the path as it is written.
 	Text string
 	// Data tells that it begins at event.data, else at the body.
 	Data bool
+	// Step is the id of the step whose Part, input or output, the path begins at; empty for
+	// a path into events.
+	Step, Part string
 	// Steps lead from there to the field.
 	Steps []RedactStep
 }
@@ -43,6 +48,8 @@ func (s RedactStep) Takes(name string, index int) bool {
 	return s.Index < 0 && s.Name == name
 }
 
+var stepPart = regexp.MustCompile(`^steps\.([A-Za-z_][A-Za-z0-9_]*)\.(input|output)`)
+
 var errRedactPath = errors.New("is not a path to a field")
 
 // ParseRedactPath reads a path.
@@ -56,6 +63,9 @@ func ParseRedactPath(text string) (RedactPath, error) {
 		rest = text[len("event.body"):]
 	case strings.HasPrefix(text, "$"):
 		rest = text[1:]
+	case stepPart.MatchString(text):
+		m := stepPart.FindStringSubmatch(text)
+		p.Step, p.Part, rest = m[1], m[2], text[len(m[0]):]
 	default:
 		return p, fmt.Errorf("%q %w", text, errRedactPath)
 	}
@@ -148,10 +158,10 @@ func (d *decoder) redactPaths(n *yaml.Node) []RedactPath {
 }
 
 func redactHint(written, last string) string {
-	const hint = `write event.data.card.number, event.data.items[*].iban, or "$..iban" for any depth`
+	const hint = `write event.data.card.number, event.data.items[*].iban, "$..iban" for any depth, or steps.ID.output.iban`
 	plain := strings.Trim(strings.ReplaceAll(written, "_", ""), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.") == ""
 	if !plain || written == "" || strings.HasPrefix(written, ".") || strings.HasSuffix(written, ".") ||
-		strings.Contains(written, "..") || strings.HasPrefix(written, "event.") {
+		strings.Contains(written, "..") || strings.HasPrefix(written, "event.") || strings.HasPrefix(written, "steps.") {
 		return hint
 	}
 	return fmt.Sprintf("write event.data.%s, or %q for any depth", written, "$.."+last)

@@ -55,7 +55,8 @@ var projectShapes = map[string]*shape{
 		{"keep", is(kindDuration), false, "how long events and runs are kept; for ever by default"},
 		{"max_size", is(kindSize), false, "the largest size of the database; the oldest history is removed first"},
 		{"bodies", is(kindDuration), false, "how long the bodies of events are kept; as long as the events by default"},
-		{"redact", list(is(kindText)), false, "fields of events that are masked before they are stored: event.data.card.number, $..iban"},
+		{"redact", list(is(kindText)), false, "fields of events and steps that are masked before they are stored: event.data.card.number, " +
+			"$..iban, steps.find.output.body.iban"},
 	}},
 	"connection": {title: "a connection", xKeys: false, fields: []field{
 		{"connector", is(kindText), false, "the connection's own name by default"},

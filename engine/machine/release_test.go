@@ -281,6 +281,60 @@ func TestAnOldSecretStaysMaskedAfterARestart(t *testing.T) {
 	}
 }
 
+// TestFieldsOfStepsAreMaskedBeforeTheyAreStored: what history.redact names of a step's input
+// and output is sent and used, and stands nowhere in the database; nor does it where a later
+// step sends it on.
+func TestFieldsOfStepsAreMaskedBeforeTheyAreStored(t *testing.T) {
+	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: find, uses: test/act, with: {n: card-CANARY-4111}}\n" +
+		"  - {sleep: 1s}\n  - {id: pay, foreach: \"[1]\", uses: test/act, with: {n: \"for ${{ steps.find.output.rows[0].iban }}\"}}"})
+	for _, path := range []string{"steps.find.input.n", "steps.find.output.rows[*].iban", "steps.pay.output[*].id"} {
+		p, err := workflows.ParseRedactPath(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.project.History.Redact = append(w.project.History.Redact, p)
+	}
+	sent := make(chan any, 2)
+	w.target.do = func(in engine.Input, _ int) (any, error) {
+		sent <- in.With["n"]
+		if strings.HasPrefix(in.Path, "pay") {
+			return map[string]any{"id": "pay-CANARY-77"}, nil
+		}
+		return map[string]any{"rows": []any{map[string]any{"iban": "DE-CANARY-0532"}}, "plain": "seen"}, nil
+	}
+	keys := seal.New(filepath.Dir(w.path))
+	begin := func() (*machine.Engine, *store.Store, func() error) {
+		redactor := &redact.Redactor{}
+		w.options.Redactor, w.storeOptions = redactor, store.Options{Redactor: redactor, Sealer: keys}
+		return w.start(nil)
+	}
+	e, _, stop := begin()
+	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	first := <-sent
+	mustStop(t, stop)
+	_, s, stop := begin()
+	settled(t, s, 1)
+	mustStop(t, stop)
+	if second := <-sent; first != "card-CANARY-4111" || second != "for DE-CANARY-0532" {
+		t.Errorf("sent %v, then %v", first, second)
+	}
+	text := ""
+	for _, suffix := range []string{"", "-wal"} {
+		b, _ := os.ReadFile(w.path + suffix) // the log may be gone
+		text += string(b)
+	}
+	for _, value := range []string{"DE-CANARY", "pay-CANARY"} {
+		if strings.Contains(text, value) {
+			t.Errorf("%s stands in the database", value)
+		}
+	}
+	if !strings.Contains(text, `"plain":"seen"`) || strings.Contains(text, `"n":"card-CANARY`) {
+		t.Error("the other fields are gone, or the input is there")
+	}
+}
+
 // seesRoom tells whether an attempt has room for an answer.
 type seesRoom struct {
 	*target

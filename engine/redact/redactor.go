@@ -19,6 +19,8 @@ import (
 type Redactor struct {
 	found atomic.Pointer[redactions]
 	mu    sync.Mutex // one change at a time
+	// steps are the fields of steps that history.redact names.
+	steps atomic.Pointer[map[stepPlace]*Fields]
 }
 
 // redactions are what a redactor looks for.

@@ -109,9 +109,11 @@ func (g *Registry) use(ctx context.Context, p *workflows.Project) error {
 		byRun:  map[string][]engine.Listener{},
 		Gated:  map[string]bool{},
 		Polled: map[string]bool{}, Resting: map[string]bool{}}
-	if paths := p.History.Redact; len(paths) > 0 {
-		l.fields = redact.NewFields(paths, g.o.Mark)
+	ofEvents := slices.DeleteFunc(slices.Clone(p.History.Redact), func(x workflows.RedactPath) bool { return x.Step != "" })
+	if len(ofEvents) > 0 {
+		l.fields = redact.NewFields(ofEvents, g.o.Mark)
 	}
+	g.o.Redactor.SetSteps(p.History.Redact)
 	for _, x := range switches {
 		l.Off[x.Workflow] = x
 	}

@@ -62,9 +62,10 @@ func (rc *RunContext) Hide(values []string) {
 }
 
 // HideCredentials masks from now on what came back as a credential, such as cookies and
-// tokens, and what was a secret when the output was stored.
+// tokens, what was a secret when the output was stored, and what history.redact names.
 func (rc *RunContext) HideCredentials(r *plan.Record) {
-	if found := workflows.Credentials(r.Output, r.Masked); len(found) > 0 {
+	found := workflows.Credentials(r.Output, r.Masked)
+	if found = append(found, rc.Reg.o.Redactor.StepValues(r.Path, "output", r.Output)...); len(found) > 0 {
 		rc.Hide(found)
 	}
 }

@@ -123,7 +123,11 @@ func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *redact.Masker) (
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := s.encodeMasked(r.Output, m, sealedOutput)
+	if text, ok := input.(string); ok {
+		safe, _ := s.o.Redactor.StepJSON(r.Path, "input", []byte(text))
+		input = string(safe)
+	}
+	out, err := s.encodeFields(r.Output, m, sealedOutput, func(b []byte) ([]byte, bool) { return s.o.Redactor.StepJSON(r.Path, "output", b) })
 	if err != nil {
 		return nil, nil, err
 	}

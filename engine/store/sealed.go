@@ -36,6 +36,11 @@ type masked struct{ shown, sealed driver.Value }
 
 // encodeMasked encodes plain data, secrets and sensitive headers masked.
 func (s *Store) encodeMasked(v any, m *redact.Masker, context string) (out masked, err error) {
+	return s.encodeFields(v, m, context, func(b []byte) ([]byte, bool) { return b, false })
+}
+
+// encodeFields is encodeMasked, and masks fields in the text too.
+func (s *Store) encodeFields(v any, m *redact.Masker, context string, fields func([]byte) ([]byte, bool)) (out masked, err error) {
 	if v == nil {
 		return out, nil
 	}
@@ -45,8 +50,9 @@ func (s *Store) encodeMasked(v any, m *redact.Masker, context string) (out maske
 		return out, err
 	}
 	text, found := s.maskJSON(b, m)
+	text, inFields := fields(text)
 	out.shown = string(text)
-	if hidden || found {
+	if hidden || found || inFields {
 		// Without a key it is as it was: a run that goes on after a restart sees ***.
 		out.sealed, err = s.sealed(v, context)
 		if err != nil {
