@@ -35,14 +35,15 @@ type action struct {
 
 // table lists every built-in action. Connectors are added from their files.
 func table(log *slog.Logger, redact func(string) string, source *auth.Source) []action {
+	kept := &answers{}
 	return append([]action{
-		{httpSpec("http/request", "an HTTP request", ""), httpAction{auth: source}},
-		{httpSpec("http/get", "an HTTP GET", "GET"), httpAction{"GET", source}},
-		{httpSpec("http/post", "an HTTP POST", "POST"), httpAction{"POST", source}},
-		{httpSpec("http/put", "an HTTP PUT", "PUT"), httpAction{"PUT", source}},
-		{httpSpec("http/patch", "an HTTP PATCH", "PATCH"), httpAction{"PATCH", source}},
-		{httpSpec("http/delete", "an HTTP DELETE", "DELETE"), httpAction{"DELETE", source}},
-		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD", source}},
+		{httpSpec("http/request", "an HTTP request", ""), httpAction{auth: source, answers: kept}},
+		{httpSpec("http/get", "an HTTP GET", "GET"), httpAction{"GET", source, kept}},
+		{httpSpec("http/post", "an HTTP POST", "POST"), httpAction{"POST", source, nil}},
+		{httpSpec("http/put", "an HTTP PUT", "PUT"), httpAction{"PUT", source, nil}},
+		{httpSpec("http/patch", "an HTTP PATCH", "PATCH"), httpAction{"PATCH", source, nil}},
+		{httpSpec("http/delete", "an HTTP DELETE", "DELETE"), httpAction{"DELETE", source, nil}},
+		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD", source, nil}},
 		{webhookSpec, webhookAction{source}},
 		{cloudEventsSpec, cloudEventsAction{source}},
 		{logSpec, logAction{log, redact}},

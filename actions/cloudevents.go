@@ -50,7 +50,7 @@ type cloudEventsAction struct{ auth *auth.Source }
 
 // Destination implements engine.Destined.
 func (a cloudEventsAction) Destination(in engine.Input) string {
-	return httpAction{"POST", a.auth}.Destination(in)
+	return httpAction{"POST", a.auth, nil}.Destination(in)
 }
 
 // Connection implements engine.Connected.
@@ -67,7 +67,7 @@ func (a cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error)
 	request := in
 	request.With = map[string]any{"url": in.With["url"], "headers": in.With["headers"], "auth": in.With["auth"],
 		"connection": in.With["connection"]}
-	o, accepted, err := httpAction{"POST", a.auth}.order(request)
+	o, accepted, err := httpAction{"POST", a.auth, nil}.order(request)
 	if err != nil {
 		return nil, err
 	}

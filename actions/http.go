@@ -53,6 +53,8 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 			"and content_type in place of body"},
 		{Name: "follow", Type: "boolean", Help: "true: a 202 response is followed to the end of the operation: its Location is polled " +
 			"until the response changes or the step times out"},
+		{Name: "cache", Type: "boolean", Help: "true: a GET asks with the ETag of its last answer, and when that still holds (304) gives it again; " +
+			"kept in memory, for each workflow and URL"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 	}
 	if method == "" {
@@ -66,6 +68,8 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 type httpAction struct {
 	method string
 	auth   *auth.Source
+	// answers are those of cache: true; nil keeps none.
+	answers *answers
 }
 
 // Do implements engine.Action.
@@ -80,7 +84,7 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	} else {
 		o.limit = min(o.limit, value.MaxSize)
 	}
-	r, err := send(ctx, in.Client, o)
+	r, err := a.sendKept(o, in, func(o order) (*reply, error) { return send(ctx, in.Client, o) })
 	if err != nil {
 		return nil, err
 	}

@@ -43,10 +43,12 @@ type Input struct {
 	Spec *workflows.ActionSpec
 	With map[string]any
 	// Key is the idempotency key, equal for all attempts of the step.
-	Key     string
-	Run     RunID
-	Path    string
-	Attempt int
+	Key string
+	Run RunID
+	// Workflow is the run's.
+	Workflow string
+	Path     string
+	Attempt  int
 	// Now is the moment the step first began, in the project's timezone: what now() is
 	// in the expressions of connectors and connections.
 	Now time.Time

@@ -164,7 +164,7 @@ func (ex *Execution) input(d plan.Due) engine.Input {
 	p := ex.rn.reg.Snapshot()
 	// A url: that is one expression is a link that an answer gave.
 	link := d.With["connection"] != nil && d.Step.With.Field("url").IsExpression()
-	return engine.Input{Spec: d.Step.Spec, With: d.With, Run: ex.Run.ID, Path: d.Path, Attempt: d.Attempt,
+	return engine.Input{Spec: d.Step.Spec, With: d.With, Run: ex.Run.ID, Workflow: ex.Run.Workflow, Path: d.Path, Attempt: d.Attempt,
 		Now: d.Began().In(p.Timezone), Connections: p.Connections,
 		Inside: ex, Dir: p.Dir, Folder: p.FileBounds.Folder, Files: ex.rn.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
 		Secret: ex.rn.reg.Secret, Redact: ex.Masker().Text, Client: ex.rn.o.Client}
