@@ -57,7 +57,8 @@ func TestAnAnswerThatStillHoldsIsNotSentAgain(t *testing.T) {
 		want                  string
 		full                  int
 	}{
-		{"w", "/a", "t", true, 1, "1", 1}, {"w", "/a", "t", true, 1, "1", 1}, {"w", "/a", "t", true, 2, "2", 2}, {"w", "/a", "t", true, 2, "2", 2},
+		{"w", "/a", "t", true, 1, "1", 1}, {"w", "/a", "t", true, 1, "1", 1},
+		{"w", "/a", "t", true, 2, "2", 2}, {"w", "/a", "t", true, 2, "2", 2},
 		{"other", "/a", "t", true, 2, "2", 3}, {"w", "/a", "another", true, 2, "2", 4}, {"w", "/b", "t", true, 2, "2", 5},
 		{"w", "/a", "t", false, 2, "2", 6}, {"w", "/dated", "t", true, 2, "2", 7}, {"w", "/dated", "t", true, 3, "2", 7},
 	} {

@@ -53,8 +53,8 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 			"and content_type in place of body"},
 		{Name: "follow", Type: "boolean", Help: "true: a 202 response is followed to the end of the operation: its Location is polled " +
 			"until the response changes or the step times out"},
-		{Name: "cache", Type: "boolean", Help: "true: a GET asks with the ETag of its last answer, and when that still holds (304) gives it again; " +
-			"kept in memory, for each workflow and URL"},
+		{Name: "cache", Type: "boolean", Help: "true: a GET asks with the ETag of its last answer, and when that still holds (304) gives it " +
+			"again; kept in memory, for each workflow and URL"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 	}
 	if method == "" {
