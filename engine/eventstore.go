@@ -31,7 +31,7 @@ type EventStore interface {
 	// while the sender waits. Running twice keeps it twice.
 	Refuse(ctx context.Context, r Refusal) error
 	// Admitted records the event that a refused delivery became when a person had it judged
-	// again. It may run twice.
+	// again; the server calls it after the event is stored. It may run twice.
 	Admitted(ctx context.Context, refusal int64, event EventID) error
 	// UseSecrets adds how often each secret has proved a delivery. The server calls it now
 	// and then, with what was counted since. Running twice counts twice.
@@ -48,8 +48,8 @@ type EventStore interface {
 	ClaimInbox(ctx context.Context, owner Owner, limit int, working func(EventID) bool) (events []*Event, whole bool, err error)
 	// Match records, in order, what every workflow decided about events, with the runs that
 	// begin and the waiting runs that the events wake or end, all or none. The events leave
-	// the inbox. It may run twice: of an event that has left the inbox nothing is changed,
-	// and its result is Known.
+	// the inbox. The intake calls it. It may run twice: of an event that has left the inbox
+	// nothing is changed, and its result is Known.
 	Match(ctx context.Context, ms []Match) ([]MatchResult, error)
 	// Event loads one event; ErrNotFound when there is none.
 	Event(ctx context.Context, id EventID) (*Event, error)

@@ -25,10 +25,10 @@ type RunStore interface {
 	// Suspects lists the queued runs that SuspectCrashes starts have found at work, and
 	// apart from them those that more have. The engine asks once, after Recover.
 	Suspects(ctx context.Context) (few, alone []RunID, err error)
-	// Take marks a due run as running and loads it with all it needs. It needs no claim: of
-	// two calls one gets the run. It returns ErrStale
-	// when the run is at work, has ended, or its rate does not let it start yet; the run then
-	// has the time at which it may.
+	// Take marks a due run as running and loads it with all it needs. The runner calls it. It
+	// needs no claim: of two calls one gets the run. It returns ErrStale when the run is at
+	// work, has ended, or its rate does not let it start yet; the run then has the time at
+	// which it may. Running twice gives ErrStale.
 	Take(ctx context.Context, id RunID) (*LoadedRun, error)
 	// LoadRun loads a run with all it needs and changes nothing; ErrNotFound when there is none.
 	// A row that cannot be read does not make it fail: LoadedRun.Unreadable says what is wrong.
@@ -81,7 +81,8 @@ type GatherStore interface {
 	// oldest is the first event that is not decided yet, 0 for none: no gathering may be
 	// closed before what came before its time is decided.
 	DueGatherings(ctx context.Context, now time.Time, limit int) (list []DueGathering, next time.Time, oldest EventID, err error)
-	// CloseGathering lets a gathered run begin. It returns ErrStale when the gathering is
+	// CloseGathering lets a gathered run begin, in one transaction; the runner calls it at the
+	// gathering's time. Running twice gives ErrStale. It returns ErrStale when the gathering is
 	// not due any more, is closed, or its run has another event by now.
 	CloseGathering(ctx context.Context, c Closing) (Closed, error)
 	// Gathered lists the events of a run besides its own, oldest first, and how much memory

@@ -13,7 +13,7 @@ import (
 //   - A method that changes something is one transaction. All of it is on disk when the
 //     method returns nil; none of it was stored when it returns an error, except ErrUnknown
 //     and ErrDisk, after which the outcome is not known.
-//   - A read sees each change that was stored before the read began.
+//   - A read sees each change that was stored before the read began, and may run twice.
 //   - The context ends the wait for a place in the queue, with nothing stored. Once the
 //     change is taken up, the method waits for its outcome.
 //   - Any number of goroutines may call any method at once.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +169,13 @@ func held(t testing.TB, s Opened) string {
 		"values":       func(ctx context.Context) (any, error) { return s.History.Values(ctx, engine.ValueQuery{Now: at}) },
 		"refused":      func(ctx context.Context) (any, error) { return s.History.Quarantine(ctx, engine.Query{}) },
 		"parked":       func(ctx context.Context) (any, error) { return s.Parked(ctx) },
+		"paused":       func(ctx context.Context) (any, error) { return s.Paused(ctx) },
+		"audit":        func(ctx context.Context) (any, error) { return s.History.AuditPage(ctx, engine.Query{}) },
+		"sessions":     func(ctx context.Context) (any, error) { return s.EndedSessions(ctx) },
+		"secrets":      func(ctx context.Context) (any, error) { return s.History.SecretUses(ctx) },
+		"uses":         func(ctx context.Context) (any, error) { return s.AllUses(ctx) },
+		"version":      func(ctx context.Context) (any, error) { return found(s.Version(ctx, "saved1")) },
+		"file":         func(ctx context.Context) (any, error) { return found(s.Version(ctx, "file1")) },
 	} {
 		v, err := list(ctx)
 		add(name, v, err)
@@ -184,7 +192,7 @@ var spans = regexp.MustCompile(`"((?:waited|worked)_ms)": \d+`)
 
 // script is a way through the contract's writes.
 func script() []write {
-	return append(append(intakeScript(), runScript()...), controlScript()...)
+	return slices.Concat(intakeScript(), runScript(), versionScript(), controlScript(), upkeepScript())
 }
 
 func intakeScript() []write {
