@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine/backtest"
+	"github.com/hookloom/hookloom/engine/plan"
 )
 
 // findings keep what a backtest finds in files, so that a large history takes no memory, and
@@ -228,14 +229,19 @@ func (a *app) printChange(c backtest.Change) error {
 		}
 	}
 	if c.Error != nil {
-		for side, e := range map[string]any{"before": c.Error.Before, "after": c.Error.After} {
-			a.printf("  error     %s %s\n", side, printable(inLine(e)))
-		}
+		a.printf("  error     %s -> %s\n", errorText(c.Error.Before), errorText(c.Error.After))
 	}
 	if c.Output != nil {
 		a.printf("  output    %s -> %s\n", printable(inLine(c.Output.Before)), printable(inLine(c.Output.After)))
 	}
 	return nil
+}
+
+func errorText(e *plan.Error) string {
+	if e == nil {
+		return "none"
+	}
+	return printable(e.Code + ": " + e.Message)
 }
 
 func orNone(s string) string {

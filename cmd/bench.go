@@ -50,6 +50,7 @@ Load, server and sink share the machine's cores, so the ratios say more than the
 figures. Event ids rise, as those of most senders do; random ones cost more.
 Nothing is asserted; a slow machine gives small figures.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.bench(c.Context(), o) }}
+	c.AddCommand(a.benchBacktestCmd())
 	f := c.Flags()
 	f.IntVar(&o.connections, "connections", 128, "connections of the load")
 	f.DurationVar(&o.duration, "duration", 3*time.Second, "of the load in each round")

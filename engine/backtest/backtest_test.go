@@ -1,6 +1,7 @@
 package backtest_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/hookloom/hookloom/engine/backtest"
+	"github.com/hookloom/hookloom/engine/machine"
 )
 
 // constructs are workflows that use each construct of the language, with the workflows that they
@@ -39,7 +43,13 @@ var bodies = []string{`{"n": 1, "kind": "x", "list": [1, 2, 3]}`,
 // the version that ran gives the record again, and nothing is found to differ.
 func TestTheSameWorkflowChangesNothing(t *testing.T) {
 	flows := constructs(t)
-	f := test(t, record(t, flows, send(t, bodies...)), flows, nil)
+	path := record(t, flows, func(ctx context.Context, e *machine.Engine) {
+		send(t, bodies...)(ctx, e)
+		if _, err := e.Accept(ctx, delivery("back", "k1", `{"n": 5}`)); err != nil { // what released waits for
+			t.Error(err)
+		}
+	})
+	f := test(t, path, flows, nil)
 	if f.Events == 0 || f.RunsBefore == 0 || f.RunsBefore != f.RunsAfter || f.Unchanged != f.RunsBefore {
 		t.Errorf("%+v", f.Report)
 	}
@@ -140,6 +150,27 @@ var mutants = []mutant{
 	{"parallel", "      - {id: p, sleep: 5m}\n",
 		"      - {id: p, sleep: 5m}\n      - {uses: log, with: {message: x}}\n", "path", "steps.0/3", 4},
 	{"kept", "  - {uses: test/act, with: {n: \"${{ steps.n.output }}\"}}", "", "requests", "steps.1", 4},
+}
+
+// TestAgainstAnotherFileComparesTheTwo: what ran is neither side then.
+func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
+	all := constructs(t)
+	path := record(t, all, send(t, bodies...))
+	edited := maps.Clone(all)
+	edited["plain"] = strings.Replace(all["plain"], "event.data.n > 0", "event.data.n > 3", 1)
+	f := test(t, path, edited, func(o *backtest.Options) {
+		o.Workflows = map[string]bool{"plain": true}
+		o.Against = load(t, map[string]string{"plain": strings.Replace(all["plain"], "event.data.n > 0", "event.data.n > 7", 1)}).Workflows["plain"]
+	})
+	if len(f.changes) != 1 || f.changes[0].Kind != backtest.StartsMatching || f.Unchanged != 1 || f.RunsBefore != 1 || f.RunsAfter != 2 {
+		t.Errorf("%+v %+v", f.Report, f.changes)
+	}
+	same := test(t, path, edited, func(o *backtest.Options) {
+		o.Workflows, o.Against = map[string]bool{"parallel": true}, o.Project.Workflows["parallel"]
+	})
+	if same.Unchanged != 4 || len(same.changes)+len(same.unknown) > 0 {
+		t.Errorf("%+v", same.Report)
+	}
 }
 
 // TestEachMutantIsFound: one edit of one workflow is reported for the events that it concerns, and

@@ -451,6 +451,16 @@ func (b *run) compareRuns(ctx context.Context, it *item, w *workflows.Workflow) 
 	it.before = b.beforeRun(ctx, it, w)
 	it.after = b.follow(ctx, it, it.listener.Workflow)
 	paths := it.after.answers.(*following).paths
+	if f, ok := it.before.answers.(*following); ok { // both follow the run on record
+		of := inverse(f.paths)
+		through := make(map[string]string, len(paths))
+		for path, base := range paths {
+			if p, ok := of[base]; ok {
+				through[path] = p
+			}
+		}
+		paths = through
+	}
 	c := compare(it.before, it.after, paths)
 	b.noteLimits(it)
 	if c == nil {
