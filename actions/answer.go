@@ -32,7 +32,10 @@ func (k *call) answer(r *reply) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return out, k.lacks(out, r, env)
+	if err := k.lacks(out, r, env); err != nil {
+		return out, err
+	}
+	return out, k.check(out, env)
 }
 
 // lacks is the error of an answer without what the action gives: some services answer 200 to

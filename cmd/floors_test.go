@@ -61,6 +61,8 @@ var owners = map[string][]string{
 	"github.com/go-sql-driver/mysql":      {"actions/sqldb"},
 	"github.com/wneessen/go-mail":         {"actions/email"},
 	"github.com/itchyny/gojq":             {"actions/transform"},
+
+	"github.com/santhosh-tekuri/jsonschema": {"actions"},
 }
 
 // visit parses every non-test file of the module.

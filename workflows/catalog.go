@@ -226,7 +226,9 @@ type ConnectorAction struct {
 	Output *Value
 	// Returns are the types of the output; nil where they are not declared.
 	Returns *DataType
-	Fail    []FailRule
+	// Check holds the output to a JSON Schema; nil for none.
+	Check *SchemaCheck
+	Fail  []FailRule
 	// FormStyle is how form and query write lists and maps.
 	FormStyle string
 	// Already are the answers that mean that what was to be made is there.
@@ -239,6 +241,9 @@ type ConnectorAction struct {
 	Example any
 	Call    ActionExample
 }
+
+// SchemaCheck is what of an output is held to which JSON Schema.
+type SchemaCheck struct{ Value, Schema *Expr }
 
 // ConnectorPages is how an action reads a list.
 type ConnectorPages struct {

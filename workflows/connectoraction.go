@@ -55,6 +55,7 @@ func (r *connectorReader) action(k, n *yaml.Node) *ConnectorAction {
 	}
 	a.Already = r.already(o.vals["already"], response)
 	a.Fail = r.fail(o.vals["fail"], response)
+	a.Check = r.check(o, inputs)
 	if v := o.vals["example"]; v != nil {
 		r.example(a, v)
 	}
@@ -211,6 +212,22 @@ func (r *connectorReader) pages(o *objectNode, response *expr.Scope) *ConnectorP
 		p.Until.check(response, reflect.Bool)
 	}
 	return p
+}
+
+// check reads what is held to a JSON Schema.
+func (r *connectorReader) check(parent *objectNode, inputs expr.Map) *SchemaCheck {
+	o := parent.object("check")
+	if o == nil || o.vals["value"] == nil || o.vals["schema"] == nil {
+		return nil
+	}
+	c := &SchemaCheck{Value: r.expression(o.vals["value"]), Schema: r.expression(o.vals["schema"])}
+	if c.Value == nil || c.Schema == nil {
+		return nil
+	}
+	sc := &expr.Scope{Where: "a connector's check", Names: expr.Map{"inputs": inputs, "response": responseType, "output": expr.Any}}
+	c.Value.check(sc, reflect.Invalid)
+	c.Schema.check(sc, reflect.Invalid)
+	return c
 }
 
 // already reads the answers that count as success.

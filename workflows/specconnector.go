@@ -84,6 +84,7 @@ var connectorShapes = map[string]*shape{
 			"idempotency", word("natural", "key", "none"), false,
 			"what a repeated request does: natural, it changes nothing; key, the service honours its idempotency header; none, it acts again",
 		},
+		{"check", object("action_check"), false, "holds the output to a JSON Schema, such as one that an input has"},
 		{"already", list(object("action_already")), false, "responses that mean that the object exists already: success"},
 		{"fail", list(object("action_fail")), false, "responses that mean that the action failed; checked before errors:"},
 		{"example", is(kindAny), false, "{with, request, response, output}: a call and its response, which connector test checks; " +
@@ -141,6 +142,10 @@ var connectorShapes = map[string]*shape{
 		{"status", between(100, 599), false, "200 by default"},
 		{"headers", mapOf(is(kindText)), false, "headers of the answer"},
 		{"body", is(kindAny), false, "the body of the answer"},
+	}},
+	"action_check": {title: "check", fields: []field{
+		{"value", is(kindExpr), true, "what is checked, such as output.data; reads output, inputs and response"},
+		{"schema", is(kindExpr), true, "the JSON Schema, such as inputs.schema; a $ref cannot leave it"},
 	}},
 	"action_already": {title: "already", fields: []field{
 		{"when", is(kindExpr), true, "the condition"},
