@@ -59,7 +59,7 @@ func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, erro
 		from = key
 	}
 	if why := workflows.WeakSecret(t); why != "" {
-		return "", fmt.Errorf("%s %s: anybody can guess it; use a random one, such as %s", from, why, workflows.GenerateSecret())
+		return "", fmt.Errorf("%s %s: it is easy to guess; use a random one, such as %s", from, why, workflows.GenerateSecret())
 	}
 	return t, nil
 }

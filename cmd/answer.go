@@ -31,14 +31,14 @@ func (x *answering) order() (map[string]any, error) {
 	}
 	if x.link {
 		if x.reject || x.review != "" || x.comment != "" || x.result != "" {
-			return nil, usageError("--link goes with --step and --by only: who opens it says the rest")
+			return nil, usageError("--link can be combined only with --step and --by: the person who opens the link gives the answer")
 		}
 		return map[string]any{"step": x.step, "by": x.by, "link": true}, nil
 	}
 	order := map[string]any{"step": x.step, "verdict": verdict, "by": x.by, "comment": x.comment}
 	if x.result != "" {
 		if verdict != "done" || !json.Valid([]byte(x.result)) {
-			return nil, usageError("--result goes with --review done, and is JSON")
+			return nil, usageError("--result needs --review done, and must be JSON")
 		}
 		order["result"] = json.RawMessage(x.result)
 	}
@@ -48,7 +48,7 @@ func (x *answering) order() (map[string]any, error) {
 func (a *app) approveCmd() *cobra.Command {
 	var at place
 	var x answering
-	c := &cobra.Command{Use: "approve RUN", Short: "Answer a run that waits for a person, through the running server",
+	c := &cobra.Command{Use: "approve RUN", Short: "Approve or reject a waiting run, through the running server",
 		Args: cobra.ExactArgs(1),
 		Long: aboutApprove,
 		Example: "  HOOKLOOM_TOKEN=$ADA_TOKEN hookloom approve run_0d3c6f2a41e00000\n" +
@@ -89,10 +89,10 @@ func (a *app) approveCmd() *cobra.Command {
 	c.Flags().StringVar(&x.step, "step", "", "the step, when several wait")
 	c.Flags().StringVar(&x.by, "by", os.Getenv("USER"), "who answers")
 	c.Flags().StringVar(&x.comment, "comment", "", "why")
-	c.Flags().BoolVar(&x.link, "link", false, "print a link with which --by answers")
+	c.Flags().BoolVar(&x.link, "link", false, "print a signed link for the person in --by")
 	c.Flags().BoolVar(&x.reject, "reject", false, "refuse instead")
 	c.Flags().StringVar(&x.review, "review", "", "resend, done or fail, for an attempt in doubt")
-	c.Flags().StringVar(&x.result, "result", "", "with --review done: what the attempt gave, as JSON")
+	c.Flags().StringVar(&x.result, "result", "", "with --review done: the attempt's output, as JSON")
 	return c
 }
 

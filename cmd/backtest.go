@@ -143,7 +143,7 @@ func (a *app) progress() func(int) {
 // query selects the events.
 func (f *backtestFlags) query(q *engine.RecordedQuery) error {
 	if f.limit < 0 || f.sample < 0 || f.limit > 0 && f.sample > 0 {
-		return usageError("--limit and --sample are numbers of events, and exclude each other")
+		return usageError("--limit and --sample are numbers of events, and are mutually exclusive")
 	}
 	q.Trigger = f.trigger
 	var times engine.Query

@@ -12,7 +12,7 @@ import (
 // batchesCmd lists the batches of hookloom replay, and stops or resumes them.
 func (a *app) batchesCmd() *cobra.Command {
 	var at place
-	c := &cobra.Command{Use: "batches", Short: "List batches of events decided again; show, pause, resume or cancel one", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "batches", Short: "List replay batches; show, pause, resume or cancel one", Args: cobra.NoArgs,
 		Long: `Lists the batches that hookloom replay has started. After a restart a batch
 continues where it stopped. Cancelling a batch does not cancel the runs that it
 has started; hookloom cancel does that.`,

@@ -35,7 +35,7 @@ type benchOptions struct {
 
 func (a *app) benchCmd() *cobra.Command {
 	var o benchOptions
-	c := &cobra.Command{Use: "bench", Short: "Measure this engine on this machine, beside a bare handler", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "bench", Short: "Measure this engine on this machine, compared with a bare handler", Args: cobra.NoArgs,
 		Long: `Loads four servers in turn with signed deliveries over loopback, round by round
 in one process, and prints throughput, latency, and ratios:
 
@@ -52,10 +52,10 @@ Nothing is asserted; a slow machine gives small figures.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.bench(c.Context(), o) }}
 	c.AddCommand(a.benchBacktestCmd())
 	f := c.Flags()
-	f.IntVar(&o.connections, "connections", 128, "connections of the load")
-	f.DurationVar(&o.duration, "duration", 3*time.Second, "of the load in each round")
-	f.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
-	f.IntVar(&o.rate, "rate", 0, "deliveries a second, evenly spaced; 0 for as many as go")
+	f.IntVar(&o.connections, "connections", 128, "number of client connections")
+	f.DurationVar(&o.duration, "duration", 3*time.Second, "duration of each round")
+	f.IntVar(&o.rounds, "rounds", 3, "number of rounds; the median is reported")
+	f.IntVar(&o.rate, "rate", 0, "deliveries per second, evenly spaced; 0 for as many as possible")
 	f.StringVar(&o.dir, "dir", "", "folder for the databases (default: a temporary one)")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of one server")
 	f.StringVar(&o.profileOf, "cpuprofile-of", "whole", "accept or whole")

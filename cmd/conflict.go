@@ -14,7 +14,7 @@ import (
 func (a *app) admitCmd() *cobra.Command {
 	var at place
 	var by string
-	c := &cobra.Command{Use: "admit ID", Short: "Make a conflicting delivery an event of its own and run it, through the running server",
+	c := &cobra.Command{Use: "admit ID", Short: "Store a conflicting delivery as a separate event and run it, through the running server",
 		Args: cobra.ExactArgs(1),
 		Long: `A later delivery of a known event with a different body or type is kept, and
 hookloom event shows it. admit takes its id (cfl_...), stores it as an event with the
@@ -53,7 +53,7 @@ For the id of a refused delivery (ref_...) it does what hookloom replay does.`,
 			return nil
 		}}
 	at.flags(c.Flags())
-	c.Flags().StringVar(&by, "by", os.Getenv("USER"), "who admits it; kept with the event")
+	c.Flags().StringVar(&by, "by", os.Getenv("USER"), "your name, stored with the event")
 	return c
 }
 
@@ -83,7 +83,7 @@ func (a *app) printConflicts(list []engine.Conflict) {
 		if c.Admitted != "" {
 			a.printf("  admitted as %s\n", c.Admitted)
 		} else {
-			a.printf("  hookloom admit %s makes it an event of its own\n", c.ID)
+			a.printf("  hookloom admit %s stores it as a separate event\n", c.ID)
 		}
 	}
 }

@@ -31,7 +31,7 @@ const connectTime = 15 * time.Minute
 
 func (a *app) connectCmd() *cobra.Command {
 	var at place
-	c := &cobra.Command{Use: "connect NAME", Short: "Connect a connection: sign in at its service, or fetch its token",
+	c := &cobra.Command{Use: "connect NAME", Short: "Connect a connection: sign in to its service, or fetch its token",
 		Args: cobra.ExactArgs(1),
 		Long: `Gets the token of a connection with auth: oauth2 or jwt_bearer and keeps it,
 encrypted, in the project's database. Runs that wait for the connection go on.
@@ -189,7 +189,8 @@ func (a *app) printConnected(end engine.ConnectEnd) error {
 	}
 	a.printf("%s is connected%s\n", end.Connection, ofAccount(printable(end.Account), end.Scopes))
 	if !end.Refreshes {
-		a.warnf("the service gave no refresh token: connect again when the token ends (many services want a scope such as offline_access, or " +
+		a.warnf("the service returned no refresh token: connect again when the token expires " +
+			"(many services need a scope such as offline_access, or " +
 			"authorize_params: {access_type: offline})\n")
 	}
 	return nil
@@ -222,7 +223,7 @@ func listenForCode(l *loaded, name string, remote bool) (net.Listener, string, e
 	}
 	u, err := url.Parse(cmp.Or(redirect, "http://127.0.0.1:0/callback"))
 	if err != nil || u.Hostname() == "" {
-		return nil, "", usageError("connection %s: redirect is no URL", name)
+		return nil, "", usageError("connection %s: redirect is not a URL", name)
 	}
 	if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		if !remote {
@@ -233,7 +234,7 @@ func listenForCode(l *loaded, name string, remote bool) (net.Listener, string, e
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")))
 	if err != nil {
-		return nil, "", fmt.Errorf("waiting for the service's answer at %s: %w", u.Host, err)
+		return nil, "", fmt.Errorf("waiting for the service's response at %s: %w", u.Host, err)
 	}
 	if redirect == "" {
 		redirect = "http://" + listener.Addr().String() + "/callback"
@@ -262,7 +263,7 @@ func awaitCode(ctx context.Context, listener net.Listener, links console.Connect
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		if err != nil {
 			w.WriteHeader(http.StatusUnprocessableEntity)
-			fmt.Fprintln(w, "Not connected; the terminal says why.")
+			fmt.Fprintln(w, "Not connected; see the terminal for the reason.")
 		} else {
 			fmt.Fprintln(w, "Connected. This page can be closed.")
 		}
@@ -278,7 +279,7 @@ func awaitCode(ctx context.Context, listener net.Listener, links console.Connect
 	case r := <-done:
 		return r.end, r.err
 	case <-ctx.Done():
-		return engine.ConnectEnd{}, errors.New("nobody answered at the service within 15 minutes")
+		return engine.ConnectEnd{}, errors.New("the sign-in was not completed within 15 minutes")
 	}
 }
 
@@ -288,7 +289,7 @@ func pollDevice(ctx context.Context, links console.Connections, start engine.Con
 	for {
 		select {
 		case <-ctx.Done():
-			return engine.ConnectEnd{}, errors.New("nobody typed the code in within 15 minutes")
+			return engine.ConnectEnd{}, errors.New("the code was not entered within 15 minutes")
 		case <-time.After(every):
 		}
 		end, err := links.FinishConnect(ctx, start.State, "")
@@ -316,7 +317,7 @@ func awaitConnected(ctx context.Context, links console.Connections, name string)
 		}
 		select {
 		case <-ctx.Done():
-			return engine.ConnectEnd{}, errors.New("nobody answered at the service within 15 minutes")
+			return engine.ConnectEnd{}, errors.New("the sign-in was not completed within 15 minutes")
 		case <-time.After(time.Second):
 		}
 	}

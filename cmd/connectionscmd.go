@@ -19,7 +19,7 @@ import (
 func (a *app) connectionsCmd() *cobra.Command {
 	var at place
 	var test bool
-	c := &cobra.Command{Use: "connections [NAME]", Short: "List connections: kind, account, scopes, expiry, last use, last error",
+	c := &cobra.Command{Use: "connections [NAME]", Short: "List connections with kind, account, scopes, expiry, last use and last error",
 		Args: cobra.MaximumNArgs(1),
 		Long: `Lists the connections of hookloom.yaml with what is known of their tokens. A token
 itself is never shown. not_connected and needs_person say what to do; runs that need
@@ -49,7 +49,7 @@ a cheap GET; without one, it only gets the token.`,
 			return a.listConnections(c.Context(), l, name)
 		}}
 	at.flags(c.Flags())
-	c.Flags().BoolVar(&test, "test", false, "try each, or NAME, with a harmless call")
+	c.Flags().BoolVar(&test, "test", false, "test all, or NAME, with a harmless call")
 	return c
 }
 

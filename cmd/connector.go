@@ -24,7 +24,7 @@ import (
 
 // connectorCmd makes and tries connector files.
 func (a *app) connectorCmd() *cobra.Command {
-	c := &cobra.Command{Use: "connector", Short: "Make connector files: by hand, of an OpenAPI document, of a curl command; and try them"}
+	c := &cobra.Command{Use: "connector", Short: "Create connectors by hand, from an OpenAPI document or a curl command, and test them"}
 	c.AddCommand(a.connectorNewCmd(), a.connectorImportCmd(), a.connectorCurlCmd(), a.connectorTestCmd())
 	return c
 }
@@ -41,7 +41,7 @@ func connectorFile(dir, name string, force bool) (string, error) {
 	}
 	file := filepath.Join(dir, "connectors", name+".yaml")
 	if _, err := os.Stat(file); err == nil && !force {
-		return "", usageError("%s is there already; --force writes it anew, --name gives another name", file)
+		return "", usageError("%s exists; --force overwrites it, --name sets another name", file)
 	}
 	return file, nil
 }
@@ -56,7 +56,7 @@ func writeConnector(file string, text []byte) error {
 func (a *app) connectorNewCmd() *cobra.Command {
 	var dir string
 	var force bool
-	c := &cobra.Command{Use: "new NAME", Short: "Write a commented start of a connector file", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "new NAME", Short: "Create a commented connector file to start from", Args: cobra.ExactArgs(1),
 		Example: "  hookloom connector new crm",
 		RunE: func(_ *cobra.Command, args []string) error {
 			file, err := connectorFile(dir, args[0], force)
@@ -89,7 +89,7 @@ reason.`,
 			"  hookloom connector import https://api.example.com/openapi.json --name crm --only contacts,/deals",
 		RunE: func(c *cobra.Command, args []string) error {
 			if name == "" {
-				return usageError("--name is needed: it is what workflows write, as in uses: NAME/ACTION")
+				return usageError("--name is required: workflows use it, as in uses: NAME/ACTION")
 			}
 			file, err := connectorFile(dir, name, force)
 			if err != nil {
@@ -107,7 +107,7 @@ reason.`,
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
 	c.Flags().StringVar(&name, "name", "", "the connector's name")
-	c.Flags().StringSliceVar(&only, "only", nil, "only these tags, operation ids or beginnings of paths, separated by commas")
+	c.Flags().StringSliceVar(&only, "only", nil, "only these tags, operation ids or path prefixes, separated by commas")
 	c.Flags().BoolVar(&force, "force", false, "overwrite an existing file")
 	return c
 }
@@ -122,7 +122,7 @@ of the connection, and its value is not written.`,
 		Example: `  hookloom connector from-curl 'curl https://api.example.com/contacts -H "Authorization: Bearer x" -d email=a@b.c' --name crm`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if name == "" {
-				return usageError("--name is needed: it is what workflows write, as in uses: NAME/ACTION")
+				return usageError("--name is required: workflows use it, as in uses: NAME/ACTION")
 			}
 			file, err := connectorFile(dir, name, force)
 			if err != nil {
@@ -136,7 +136,7 @@ of the connection, and its value is not written.`,
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
 	c.Flags().StringVar(&name, "name", "", "the connector's name")
-	c.Flags().StringVar(&action, "action", "", "the action's name; made of method and path by default")
+	c.Flags().StringVar(&action, "action", "", "the action's name; derived from method and path by default")
 	c.Flags().BoolVar(&force, "force", false, "overwrite an existing file")
 	return c
 }
@@ -176,7 +176,7 @@ func (a *app) imported(r *openapi.Result, dir, name, file string) error {
 	}
 	a.printf("%s: %d of %s\n", file, r.Imported, counted(r.Operations, "operation"))
 	if r.Shortened != "" {
-		a.printf("the file has no %s, else it would be too large: --only keeps the operations that are needed\n", r.Shortened)
+		a.printf("the file has no %s, because it would be too large; select operations with --only\n", r.Shortened)
 	}
 	at := ""
 	if dir != "." {
@@ -195,9 +195,9 @@ func (a *app) document(ctx context.Context, dir, source string) (text []byte, fr
 		case err != nil:
 			return nil, "", usageError("%s: no such file", source)
 		case !info.Mode().IsRegular():
-			return nil, "", usageError("%s is no regular file", source)
+			return nil, "", usageError("%s is not a regular file", source)
 		case info.Size() > openapi.MaxSize:
-			return nil, "", usageError("%s has %s, and a document may have %s", source, workflows.SizeText(info.Size()),
+			return nil, "", usageError("%s has %s, but a document may have at most %s", source, workflows.SizeText(info.Size()),
 				workflows.SizeText(openapi.MaxSize))
 		}
 		text, err = os.ReadFile(source)
@@ -215,11 +215,11 @@ func (a *app) document(ctx context.Context, dir, source string) (text []byte, fr
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
 	if err != nil {
-		return nil, "", usageError("%s is no URL", source)
+		return nil, "", usageError("%s is not a URL", source)
 	}
 	resp, err := guard.Client().Do(req)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s cannot be fetched: %w", source, err)
+		return nil, "", fmt.Errorf("fetching %s: %w", source, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -237,7 +237,7 @@ func (a *app) document(ctx context.Context, dir, source string) (text []byte, fr
 
 func (a *app) connectorTestCmd() *cobra.Command {
 	var dir string
-	c := &cobra.Command{Use: "test [NAME]", Short: "Try the examples of the project's connectors", Args: cobra.MaximumNArgs(1),
+	c := &cobra.Command{Use: "test [NAME]", Short: "Test the examples of the project's connectors", Args: cobra.MaximumNArgs(1),
 		Long: `Makes the call of each action's example against a stand-in that gives the example's
 answer: what is sent and what comes out must be as the file says. Nothing leaves this
 machine.`,
@@ -298,9 +298,9 @@ func (a *app) tryExamples(ctx context.Context, p *workflows.Project, only []stri
 	case len(mistakes) > 0:
 		return &exitError{exitFailure, fmt.Errorf("%s of %s", counted(len(mistakes), "mistake"), counted(tried, "example"))}
 	case tried == 0:
-		return usageError("no action has an example to try: add example: {with, request, response, output}")
+		return usageError("no action has an example to test: add example: {with, request, response, output}")
 	case !a.json():
-		a.printf("%s as the files say\n", counted(tried, "example"))
+		a.printf("%s passed\n", counted(tried, "example"))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ actions:
     # The types of the output; a name that ends in ? may be nil.
     returns:
       id: string
-    # A call and its answer: hookloom connector test tries it.
+    # A call and its response: hookloom connector test checks it.
     example:
       with: {email: ada@example.com, name: Ada}
       request: {path: /contacts, body: {email: ada@example.com, name: Ada}}

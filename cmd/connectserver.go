@@ -68,9 +68,9 @@ func (s *server) newTokenSource(redactor *redact.Redactor) *auth.Source {
 			n, err := s.engine.ConnectionReady(ctx, name)
 			switch {
 			case err != nil:
-				s.o.log.Error("runs that wait for a connection cannot be resumed yet", "connection", name, "error", err)
+				s.o.log.Error("cannot resume the runs that wait for a connection yet", "connection", name, "error", err)
 			case n > 0:
-				s.o.log.Info("a connection is ready; its runs go on", "connection", name, "runs", n)
+				s.o.log.Info("connection ready; its runs continue", "connection", name, "runs", n)
 			}
 		}})
 }

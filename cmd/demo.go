@@ -25,7 +25,7 @@ import (
 
 func (a *app) demoCmd() *cobra.Command {
 	var exit bool
-	c := &cobra.Command{Use: "demo", Short: "A complete working example, nothing to set up", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "demo", Short: "Run a complete working example, without setup", Args: cobra.NoArgs,
 		Long: `Starts a server on a temporary database with three example workflows, and
 fakes of a CRM, a fulfilment service, a chat and a deploy service on
 loopback. Sends signed deliveries of Stripe, GitHub and Shopify, among them
@@ -136,7 +136,7 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 	d := &scenario{a: a, s: s, l: l, seen: seen, outside: outside}
 	problems := d.play(ctx)
 	for _, p := range problems {
-		a.printf("NOT AS EXPECTED: %s\n", p)
+		a.printf("UNEXPECTED: %s\n", p)
 	}
 	if ctx.Err() != nil {
 		return nil

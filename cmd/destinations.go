@@ -13,7 +13,7 @@ import (
 func (a *app) destinationsCmd() *cobra.Command {
 	var at place
 	var resume, host string
-	c := &cobra.Command{Use: "destinations", Short: "List the hosts that steps go to: circuit, attempts under way, runs that wait",
+	c := &cobra.Command{Use: "destinations", Short: "List the hosts that steps call, with circuit state, attempts under way and waiting runs",
 		Args: cobra.NoArgs,
 		Long: `Asks the running server. A host that fails again and again is left alone (its
 circuit is open) and tried every few seconds; attempts to it wait. Bounds of a host
@@ -68,7 +68,7 @@ asked to be left alone (Retry-After). Runs that wait for either go on at once.`,
 		}}
 	at.flags(c.Flags())
 	c.Flags().StringVar(&host, "host", "", "only this host")
-	c.Flags().StringVar(&resume, "resume", "", "let a paused endpoint, or a destination that is held, go on")
+	c.Flags().StringVar(&resume, "resume", "", "resume a paused endpoint or a held destination")
 	return c
 }
 

@@ -19,7 +19,7 @@ func fetcher(client *http.Client) triggers.Fetch {
 		defer resp.Body.Close()
 		b, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument))
 		if err != nil {
-			return nil, fmt.Errorf("reading the answer of %s: %w", r.URL.Host, err)
+			return nil, fmt.Errorf("reading the response of %s: %w", r.URL.Host, err)
 		}
 		if resp.StatusCode/100 != 2 {
 			return nil, fmt.Errorf("%s answered %d", r.URL.Host, resp.StatusCode)

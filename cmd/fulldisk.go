@@ -35,7 +35,7 @@ func diskFull(err error) bool {
 func newServerWhenRoom(ctx context.Context, o serveOptions, l *loaded) (*server, error) {
 	s, err := newServer(ctx, o, l)
 	for tries := 1; err != nil && diskFull(err); tries++ {
-		o.log.Error("the disk is full: deliveries are answered 503, and the start goes on when there is space", "error", err)
+		o.log.Error("the disk is full: deliveries are answered 503, and the start continues when there is space", "error", err)
 		if err := waitForRoom(ctx, o, l, min(time.Duration(tries)*roomEvery, roomTry)); err != nil || ctx.Err() != nil {
 			return nil, errors.Join(err, ctx.Err())
 		}

@@ -29,7 +29,7 @@ func (f *listFlags) add(c *cobra.Command) {
 	f.addPlace(c)
 	f.addFilters(c)
 	c.Flags().IntVar(&f.q.Limit, "limit", 50, "at most so many")
-	c.Flags().StringVar(&f.q.After, "after", "", "continue after this id (the last one of the previous list)")
+	c.Flags().StringVar(&f.q.After, "after", "", "continue after this id, the last one of the previous list")
 }
 
 // addFilters adds the filters that all lists and tail have.

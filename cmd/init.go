@@ -71,7 +71,7 @@ tests:                             # hookloom test runs them, without network
 }
 
 func (a *app) initCmd() *cobra.Command {
-	return &cobra.Command{Use: "init [DIR]", Short: "Write a commented starter project", Args: cobra.MaximumNArgs(1),
+	return &cobra.Command{Use: "init [DIR]", Short: "Create a commented starter project", Args: cobra.MaximumNArgs(1),
 		Example: "  hookloom init myproject && cd myproject && hookloom serve",
 		RunE: func(c *cobra.Command, args []string) error {
 			dir := "."
@@ -87,7 +87,7 @@ func (a *app) init(dir string) error {
 	for _, name := range slices.Sorted(maps.Keys(starter)) {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if _, err := os.Stat(path); err == nil {
-			return usageError("%s is there already; nothing was written", path)
+			return usageError("%s already exists; nothing was written", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -103,7 +103,7 @@ func (a *app) init(dir string) error {
 		return err
 	}
 	a.printf("\nNext:\n  cd %s\n  hookloom test                # the workflow's own tests\n  hookloom serve               # in one "+
-		"terminal\n  hookloom send hello          # in another: a signed delivery\n  hookloom runs                # what came of it\n", dir)
+		"terminal\n  hookloom send hello          # in another: a signed delivery\n  hookloom runs                # the resulting run\n", dir)
 	return nil
 }
 

@@ -99,7 +99,7 @@ func (f *listFlags) checkNames(ctx context.Context, h *store.History) error {
 			return err
 		}
 		if !found {
-			return usageError("there is no %s %q, in the project or in its history; there are %s", kind, name, strings.Join(known, ", "))
+			return usageError("there is no %s %q in the project or its history; known are %s", kind, name, strings.Join(known, ", "))
 		}
 	}
 	return f.checkHost(ctx, h, l.project)
@@ -180,8 +180,8 @@ them: runs are repeated, events are decided again with today's rule.`,
 	f.add(c)
 	f.addHost(c, "only those that failed at this host")
 	f.addReason(c, "only with one of these error codes, separated by commas, such as timeout,http_status")
-	c.Flags().BoolVar(&groups, "groups", false, "add all of them up by cause")
-	c.Flags().Lookup("since").Usage += "; by when they gave up"
+	c.Flags().BoolVar(&groups, "groups", false, "count them by cause")
+	c.Flags().Lookup("since").Usage += "; by the time they failed"
 	return c
 }
 

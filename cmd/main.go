@@ -100,12 +100,12 @@ const outputs = "outputs"
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "hookloom",
-		Short: "Webhooks in, workflows run, everything on record",
+		Short: "Turn webhooks into workflow runs, with everything on record",
 		Long: `Hookloom receives webhooks, proves that they are genuine, stores them before it
 answers, runs the YAML workflows whose rule matches, and keeps every step on
 record.
 
-  hookloom demo                 see it work, nothing to set up
+  hookloom demo                 see it work, without setup
   hookloom init myproject       a starter project with comments
   hookloom serve myproject      run it`,
 		SilenceUsage: true, SilenceErrors: true, Version: version(),

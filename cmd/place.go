@@ -15,7 +15,7 @@ func (p *place) flags(f interface {
 	StringVar(to *string, name, standard, usage string)
 }) {
 	f.StringVar(&p.dir, "dir", ".", "project folder")
-	f.StringVar(&p.db, "db", "", "database file (default DIR/hookloom.db); the server that has it is asked")
+	f.StringVar(&p.db, "db", "", "database file (default DIR/hookloom.db); a server that uses it is asked")
 }
 
 // load reads the project.
@@ -49,10 +49,10 @@ func (l *loaded) adminURL(scheme string) (string, error) {
 	case h != nil && h.Admin != "":
 		return h.Admin, nil
 	case h != nil && h.Verb != "serve":
-		return "", fmt.Errorf("no server has the database %s now: %s has it; try again when it has ended", l.database(), h)
+		return "", fmt.Errorf("no server uses the database %s: %s uses it; try again when that has ended", l.database(), h)
 	case h == nil && os.Getenv("HOOKLOOM_ADMIN_ADDR") == "":
 		if _, err := os.Stat(l.database()); err == nil {
-			return "", fmt.Errorf("no server has the database %s: hookloom serve starts one; --db names another database, HOOKLOOM_ADMIN_ADDR a "+
+			return "", fmt.Errorf("no server uses the database %s: hookloom serve starts one; --db names another database, HOOKLOOM_ADMIN_ADDR a "+
 				"server elsewhere", l.database())
 		}
 	}

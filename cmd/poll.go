@@ -20,7 +20,7 @@ import (
 func (a *app) pollCmd() *cobra.Command {
 	var f listFlags
 	var dry bool
-	c := &cobra.Command{Use: "poll TRIGGER", Short: "Ask a trigger's service for what is new, now", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "poll TRIGGER", Short: "Poll a trigger's service for new items now", Args: cobra.ExactArgs(1),
 		Long: `Polls through the running server, after a poll that is under way. With --dry-run
 nothing is stored and no server is needed: it shows what the request finds, which
 items are new to the history, and the cursor that would be kept. So a changed
@@ -119,7 +119,7 @@ func (a *app) printPoll(r triggers.PollReport, dry bool) error {
 	}
 	a.printf("%d %s, %d bytes, %d items, %d new", r.Requests, plural(r.Requests, "request"), r.Bytes, r.Items, r.New)
 	if r.More {
-		a.printf("; the list goes on, and the next poll reads what follows")
+		a.printf("; the list continues, and the next poll reads the rest")
 	}
 	switch {
 	case r.Unchanged:
@@ -141,7 +141,7 @@ func (a *app) printPoll(r triggers.PollReport, dry bool) error {
 
 func (a *app) compareCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "compare TRIGGER", Short: "Webhook against polling: what each brought, when, and at what cost",
+	c := &cobra.Command{Use: "compare TRIGGER", Short: "Compare webhook and polling: events, delay and cost of each",
 		Args: cobra.ExactArgs(1),
 		Long: `Sets the inlets of a trigger against each other, from what is on record: events
 that only one of them brought, how late each was, what polling spent, and what other
@@ -217,7 +217,7 @@ func (a *app) printComparison(x engine.Comparison) error {
 		}
 	}
 	if b := x.BreakEven; b != nil {
-		a.printf("\nTo be as fast as the webhook, polling would have to ask every %s: %.0f requests a day.\n", b.Interval, b.RequestsPerDay)
+		a.printf("\nTo be as fast as the webhook, polling would need an interval of %s: %.0f requests a day.\n", b.Interval, b.RequestsPerDay)
 	}
 	a.printf("\n%s\n", x.Verdict)
 	return nil

@@ -77,7 +77,7 @@ func loadSecrets(dir string, before *secrets.Set, recorded recordedData,
 	ask func(*secrets.Set, workflows.Files, workflows.Catalog) (isSet, lookup)) (*loaded, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		if err == nil {
-			return nil, usageError("%s is a file, and a project is a folder", dir)
+			return nil, usageError("%s is a file, but a project is a folder", dir)
 		}
 		return nil, usageError("%s: no such folder; hookloom init makes a project", dir)
 	}

@@ -141,7 +141,7 @@ func (a *app) providerFacts(p *workflows.Preset) {
 		a.printf("%-11s poll: {provider: %s, every: 5m}, with\n            %s\n", "Polling", p.Name, p.List.Setup)
 	}
 	if len(p.Handshakes) > 0 {
-		a.printf("%-11s answered by itself\n", "Handshake")
+		a.printf("%-11s answered automatically\n", "Handshake")
 	}
 	if len(p.IPs) > 0 {
 		a.printf("%-11s %d ranges as of %s, for allow_ips: [provider] (%s)\n", "Addresses", len(p.IPs), p.IPsAsOf, p.IPsSource)

@@ -38,7 +38,7 @@ at once, and does the rest.`,
 				return usageError("%v", err)
 			}
 			if h.Keep == 0 && h.Bodies == 0 && h.MaxSize == 0 {
-				return usageError("nothing says what may go: write history: {keep: 30d} into hookloom.yaml, or give --keep, --bodies or --max-size")
+				return usageError("no retention is configured: add history: {keep: 30d} to hookloom.yaml, or give --keep, --bodies or --max-size")
 			}
 			n, err := prune(c.Context(), l, h, order)
 			if err != nil {
@@ -50,7 +50,7 @@ at once, and does the rest.`,
 			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; gave %s back\n", n.Runs, n.Events, n.Bodies, n.Keys,
 				n.Refusals, console.Bytes(n.Bytes))
 			if n.Files > 0 {
-				a.printf("removed %s of runs that are gone, %s\n", counted(n.Files, "file"), console.Bytes(n.FileBytes))
+				a.printf("removed %s of deleted runs, %s\n", counted(n.Files, "file"), console.Bytes(n.FileBytes))
 			}
 			return nil
 		}}
@@ -124,7 +124,7 @@ func pruneUntilWanted(ctx context.Context, s *store.Store, o engine.PruneOrder, 
 }
 
 // errWanted says that another process waits for the database.
-var errWanted = errors.New("the database is wanted")
+var errWanted = errors.New("another process needs the database")
 
 // pruneByServer has the server do the rest that has just taken the database.
 func pruneByServer(ctx context.Context, l *loaded, order map[string]string) (n engine.Pruned, err error) {
@@ -135,7 +135,7 @@ func pruneByServer(ctx context.Context, l *loaded, order map[string]string) (n e
 			return n, err
 		}
 		if time.Now().After(deadline) {
-			return n, errors.New("the rest was not pruned: a server wanted the database, and does not answer yet; try again when it runs")
+			return n, errors.New("the rest was not pruned: a server needed the database and does not respond yet; try again when it runs")
 		}
 		select {
 		case <-ctx.Done():

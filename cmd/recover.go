@@ -10,7 +10,7 @@ import (
 
 func (a *app) recoverCmd() *cobra.Command {
 	var at place
-	c := &cobra.Command{Use: "recover NEWFILE", Short: "Read what a damaged database still gives into a new file", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "recover NEWFILE", Short: "Copy what is readable in a damaged database into a new file", Args: cobra.ExactArgs(1),
 		Long: `Reads the project's database (or --db FILE) table by table, skips what cannot be read,
 and writes the rest into NEWFILE, which is a sound database then. The damaged files are
 not changed: it works on a copy beside NEWFILE, which needs as much room again.
@@ -54,15 +54,15 @@ func (a *app) printRecovered(r *store.Recovered) error {
 	}
 	a.printf("%s: %s and %s, %d of them open\n", r.File, counted(int(r.Events), "event"), counted(int(r.Runs), "run"), r.Open)
 	if r.Orphans > 0 {
-		a.printf("%s left out: what they belong to is lost\n", counted(int(r.Orphans), "row"))
+		a.printf("%s left out: their parent rows are lost\n", counted(int(r.Orphans), "row"))
 	}
 	if r.Undecided > 0 {
 		a.printf("%s without a decision or a run, which are lost, or there was none: hookloom replay --trigger T --status unmatched --since 30d "+
 			"decides them again\n", counted(int(r.Undecided), "event"))
 	}
 	if r.Open > 0 && r.Damaged() {
-		a.printf("open runs go on; a step whose rows are lost is done again with the same idempotency key\n")
+		a.printf("open runs continue; a step whose rows are lost runs again with the same idempotency key\n")
 	}
-	a.printf("hookloom restore %s puts it in the database's place\n", r.File)
+	a.printf("hookloom restore %s replaces the database with it\n", r.File)
 	return nil
 }

@@ -97,7 +97,7 @@ func (l *loaded) inForce(ctx context.Context, dir string, warn func(format strin
 	if err != nil {
 		return nil, bad
 	}
-	warn("%s: there are mistakes, so that what was in force before counts; hookloom validate shows them\n",
+	warn("%s has errors, so its previous version stays in effect; hookloom validate shows them\n",
 		strings.Join(append(state.Kept, state.Left...), ", "))
 	return chosen, nil
 }

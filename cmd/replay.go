@@ -57,7 +57,7 @@ genuine now, it becomes an event.`,
 				return usageError("nothing to replay: give ids, or filters such as --status failed --since 1h, or --trigger T --since 30d")
 			}
 			if c.Flags().Changed("rate") {
-				return usageError("--rate is for deciding events again: use it with --trigger, or with --status skipped, rule_failed or " +
+				return usageError("--rate applies to events that are decided again: use it with --trigger, or with --status skipped, rule_failed or " +
 					"another outcome")
 			}
 			return a.replayFound(c, &f)
@@ -67,10 +67,10 @@ genuine now, it becomes an event.`,
 	f.addReason(c, "with --dead: only with one of these error codes, separated by commas")
 	c.Flags().StringVar(&f.from, "from", "start", "start or failed")
 	c.Flags().StringVar(&f.version, "version", "pinned", "pinned or current")
-	c.Flags().IntVar(&f.rate, "rate", engine.DefaultRate, "at most so many runs of a batch begin in a second")
-	c.Flags().BoolVar(&f.again, "again", false, "run again even what was already replayed")
-	c.Flags().BoolVar(&f.dry, "dry-run", false, "show what would run, and stop")
-	c.Flags().BoolVar(&f.q.DeadOnly, "dead", false, "the dead letters that the other filters leave")
+	c.Flags().IntVar(&f.rate, "rate", engine.DefaultRate, "maximum number of runs a batch starts per second")
+	c.Flags().BoolVar(&f.again, "again", false, "run again even if it was already replayed")
+	c.Flags().BoolVar(&f.dry, "dry-run", false, "only show what would run")
+	c.Flags().BoolVar(&f.q.DeadOnly, "dead", false, "all dead letters that match the other filters")
 	return c
 }
 

@@ -296,25 +296,25 @@ func (c *Comparison) verdict(polled bool) string {
 	seen := c.WebhookOnly + c.Both
 	switch {
 	case c.Events == 0:
-		return "No event is on record yet: there is nothing to compare."
+		return "No events are recorded yet: there is nothing to compare."
 	case !polled:
-		return fmt.Sprintf("Only the webhook is on record (%d events): add a poll with compare: true to learn what it misses.", seen)
+		return fmt.Sprintf("Only the webhook has recorded events (%d): add a poll with compare: true to find out what it misses.", seen)
 	case seen == 0:
-		return fmt.Sprintf("The webhook brought none of the %d events that polling found: it is broken or not set up; "+
-			"polling is what works.", c.Events)
+		return fmt.Sprintf("The webhook delivered none of the %d events that polling found: it is broken or not set up; "+
+			"only polling works.", c.Events)
 	case c.PollOnly > 0:
-		return fmt.Sprintf("The webhook missed %d of %d events (%.1f %%) that polling found: keep both; the webhook is the "+
-			"fast way, the poll the safety net.", c.PollOnly, c.Both+c.PollOnly, 100*float64(c.PollOnly)/float64(c.Both+c.PollOnly))
+		return fmt.Sprintf("The webhook missed %d of %d events (%.1f %%) that polling found: keep both; the webhook is "+
+			"faster, and the poll finds what it misses.", c.PollOnly, c.Both+c.PollOnly, 100*float64(c.PollOnly)/float64(c.Both+c.PollOnly))
 	case c.Both == 0:
-		return fmt.Sprintf("The poll saw none of the webhook's %d events: their keys do not agree, or the poll lists "+
+		return fmt.Sprintf("The poll found none of the webhook's %d events: their keys differ, or the poll lists "+
 			"something else.", c.WebhookOnly)
 	}
-	s := fmt.Sprintf("The webhook brought all %d events", c.Events)
+	s := fmt.Sprintf("The webhook delivered all %d events", c.Events)
 	if c.Lag != nil && c.Lag.P50 > 0 {
 		s += fmt.Sprintf(", at the median %s before the poll", ShortDuration(time.Duration(c.Lag.P50*float64(time.Second)).Round(time.Second)))
 	}
 	if c.Requests > 0 {
-		s += fmt.Sprintf("; polling spent %d requests to find nothing that the webhook did not bring", c.Requests)
+		s += fmt.Sprintf("; polling made %d requests and found nothing that the webhook did not deliver", c.Requests)
 	}
 	return s + ": the webhook suits this trigger, and a rare poll is enough as a check."
 }

@@ -61,11 +61,11 @@ func (p *SlotRequest) Admit(c GroupState, now time.Time) Admission {
 	if p.Limit > 0 && (c.AtWork >= p.Limit || c.Queued > 0) {
 		switch {
 		case p.OnFull == "drop":
-			return Admission{Drop: fmt.Sprintf("concurrency: %d at work%s, on_full: drop", c.AtWork, inGroup(p.Group))}
+			return Admission{Drop: fmt.Sprintf("concurrency: %d running%s, on_full: drop", c.AtWork, inGroup(p.Group))}
 		case p.OnFull == "replace":
 			return Admission{Replace: true}
 		case c.Queued >= p.MaxQueue:
-			return Admission{Drop: fmt.Sprintf("concurrency: %d wait already%s, the most that max_queue allows", c.Queued, inGroup(p.Group))}
+			return Admission{Drop: fmt.Sprintf("concurrency: %d already queued%s, the limit of max_queue", c.Queued, inGroup(p.Group))}
 		}
 		return Admission{}
 	}

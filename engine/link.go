@@ -5,4 +5,4 @@ import (
 )
 
 // ErrLink is a link that was not made here, is out of date, or was used.
-var ErrLink = errors.New("this link is not valid any more")
+var ErrLink = errors.New("this link is no longer valid")

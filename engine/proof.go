@@ -48,7 +48,7 @@ func (p Proof) Words(inlet Inlet) string {
 	case how == ByCertificate:
 		return "the sender only, by its TLS client certificate"
 	case how == NoProof:
-		return "nothing: the trigger has auth: none, so anybody can send this"
+		return "nothing: the trigger has auth: none, so anyone can send this"
 	case inlet.Kind().Outside:
 		return "not on record"
 	}

@@ -63,7 +63,7 @@ var (
 	// ErrUnknown means that it is not known whether the change was stored: the connection
 	// was lost while the database committed. Accepting the same event id again tells. Of
 	// other changes the next start finds out (Recover), so the process must end.
-	ErrUnknown = errors.New("it is not known whether the change was stored")
+	ErrUnknown = errors.New("it is unknown whether the change was stored")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("the store is closed")
 	// ErrNotFound means that no row has the id.
@@ -71,5 +71,5 @@ var (
 	// ErrQuery means that a list was asked for in a way that has no answer.
 	ErrQuery = errors.New("the query cannot be answered")
 	// ErrStale means that a run is no longer in the state that a change leaves.
-	ErrStale = errors.New("the run has changed meanwhile")
+	ErrStale = errors.New("the run was changed by another update")
 )

@@ -100,7 +100,7 @@ func (c ValueChange) Apply(current string, found bool) ValueNext {
 		old, whole := new(big.Int).SetString(current, 10)
 		if !whole {
 			return ValueNext{Refused: &plan.Error{Code: "not_a_number",
-				Message: fmt.Sprintf("%s is %s, and only whole numbers can be incremented", c.named(), clipped(current))}}
+				Message: fmt.Sprintf("%s is %s, but only whole numbers can be incremented", c.named(), clipped(current))}}
 		}
 		sum := old.Add(old, big.NewInt(c.Add))
 		if !sum.IsInt64() {
@@ -174,7 +174,7 @@ func ReadValueChange(kind string, with map[string]any) (ValueChange, error) {
 			c.TTL, err = workflows.ParseDuration(text)
 		}
 		if err != nil || c.TTL <= 0 {
-			return refused("ttl %v is no duration longer than 0: write 30s, 1h or 7d", t)
+			return refused("ttl %v is not a duration longer than 0: write 30s, 1h or 7d", t)
 		}
 	}
 	return c, nil
@@ -188,16 +188,16 @@ func (c ValueChange) Check(redact func(string) string) error {
 		return &plan.Error{Code: "invalid_input", Message: "key is empty"}
 	case len(c.Key) > MaxValueKey:
 		return &plan.Error{Code: "too_large",
-			Message: fmt.Sprintf("key has %d bytes, at most %d are kept; use sha256(...) of what is long", len(c.Key), MaxValueKey)}
+			Message: fmt.Sprintf("key has %d bytes, at most %d are allowed; use sha256(...) for long values", len(c.Key), MaxValueKey)}
 	case len(c.Value) > MaxKeptValue:
 		return &plan.Error{Code: "too_large",
-			Message: fmt.Sprintf("the value has %d bytes, at most %s of one are kept; keep less of it, or split it over several keys",
+			Message: fmt.Sprintf("the value has %d bytes, at most %s are allowed; store less data, or split it over several keys",
 				len(c.Value), workflows.SizeText(MaxKeptValue))}
 	case c.Kind == ValueSet && c.Value == "null":
-		return &plan.Error{Code: "invalid_input", Message: "value is nothing (null); store/delete removes a key"}
+		return &plan.Error{Code: "invalid_input", Message: "value is null; store/delete removes a key"}
 	case redact != nil && (redact(c.Key) != c.Key || redact(c.Value) != c.Value):
 		return &plan.Error{Code: "secret",
-			Message: "key or value holds a secret or a credential, and the store keeps none: use ${{ secrets.NAME }} where it is needed"}
+			Message: "key or value contains a secret or a credential, which must not be stored: use ${{ secrets.NAME }} where it is needed"}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hookloom/hookloom/actions"
@@ -18,16 +19,22 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func catalog(t testing.TB) workflows.Catalog {
 	t.Helper()
-	presets, err := triggers.Presets()
+	presets, err := allPresets()
 	if err != nil {
 		t.Fatal(err)
 	}
-	specs, err := actions.Catalog()
+	specs, err := allActions()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}
 }
+
+// Presets and connectors are parsed once for all tests; loading a project does not change them.
+var (
+	allPresets = sync.OnceValues(triggers.Presets)
+	allActions = sync.OnceValues(actions.Catalog)
+)
 
 // project writes the files of a case into a folder.
 func project(t testing.TB, a *txtar.Archive) string {

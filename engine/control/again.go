@@ -115,7 +115,7 @@ func (ctl *Control) listenerOf(ev *engine.Event, workflow string) (engine.Listen
 		}
 		return l, nil
 	}
-	return engine.Listener{}, fmt.Errorf("workflow %s does not listen to trigger %s, where event %s came from", workflow, ev.Trigger, ev.ID)
+	return engine.Listener{}, fmt.Errorf("workflow %s does not use trigger %s, the source of event %s", workflow, ev.Trigger, ev.ID)
 }
 
 func (ctl *Control) offError(p *registry.Snapshot, workflow string) error {

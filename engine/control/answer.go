@@ -43,7 +43,7 @@ func (ctl *Control) Answer(ctx context.Context, id engine.RunID, response engine
 	}
 	if err := ctl.o.Store.Answer(ctx, a); err != nil {
 		if errors.Is(err, engine.ErrStale) {
-			return q, fmt.Errorf("run %s: step %s has its answer already: %w", id, q.Path, err)
+			return q, fmt.Errorf("run %s: step %s already has an answer: %w", id, q.Path, err)
 		}
 		return q, fmt.Errorf("storing the answer to %s: %w", q.Path, err)
 	}
@@ -67,14 +67,14 @@ func choose(questions []plan.Question, response engine.Response) (plan.Question,
 	}
 	switch {
 	case len(paths) == 0:
-		return plan.Question{}, errors.New("it does not wait for a person")
+		return plan.Question{}, errors.New("it does not wait for an answer")
 	case len(fit) == 0 && response.Path != "":
-		return plan.Question{}, fmt.Errorf("step %s does not wait for a person; %s does", response.Path, strings.Join(paths, ", "))
+		return plan.Question{}, fmt.Errorf("step %s does not wait for an answer; %s does", response.Path, strings.Join(paths, ", "))
 	case len(fit) == 0:
-		return plan.Question{}, fmt.Errorf("nothing can be answered by %s: %s waits for %s", response.Verdict, questions[0].Path,
+		return plan.Question{}, fmt.Errorf("%s can answer nothing: %s waits for %s", response.Verdict, questions[0].Path,
 			strings.Join(verdicts[questions[0].Kind], ", "))
 	case len(fit) > 1:
-		return plan.Question{}, fmt.Errorf("several steps wait for a person: say which of %s", strings.Join(paths, ", "))
+		return plan.Question{}, fmt.Errorf("several steps wait for an answer: name one of %s", strings.Join(paths, ", "))
 	}
 	q := fit[0]
 	if !slices.Contains(verdicts[q.Kind], response.Verdict) {
@@ -84,7 +84,7 @@ func choose(questions []plan.Question, response engine.Response) (plan.Question,
 		return q, fmt.Errorf("step %s can be answered by %s only, not by %q", q.Path, strings.Join(q.By, ", "), response.By)
 	}
 	if len(q.By) > 0 && response.Proof == "" {
-		return q, fmt.Errorf("step %s can be answered by %s only, and a name that is typed proves nothing: "+
+		return q, fmt.Errorf("step %s can be answered by %s only, and a typed name is not proof: "+
 			"call with the token of that name (server: {tokens: {%s: ...}} in hookloom.yaml), "+
 			"or hand out a signed link (hookloom approve RUN --step %s --by %s --link)", q.Path, strings.Join(q.By, ", "), response.By, q.Path,
 			response.By)

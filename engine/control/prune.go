@@ -26,7 +26,7 @@ func (ctl *Control) RunPruning(ctx context.Context) {
 		case <-timer.C:
 		}
 		if _, err := ctl.Prune(ctx, ctl.o.Registry.Snapshot().History); err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrClosed) {
-			ctl.o.Log.Warn("the history was not pruned whole; it is tried again in an hour", "error", err)
+			ctl.o.Log.Warn("the history was only partly pruned; trying again in an hour", "error", err)
 		}
 		timer.Reset(pruneEvery)
 	}

@@ -110,7 +110,7 @@ func TestAHostIsAskedToWaitForFiveMinutesAtMost(t *testing.T) {
 			table := newCrowd().table
 			attempts(t, table, Outcome{Status: 429, RetryAfter: asks}, 1)
 			s := stateOf(t, table)
-			if s.Until == nil || !s.Until.Equal(time.Now().Add(want)) || s.Why != "it asked to be left alone (Retry-After)" || s.Down() {
+			if s.Until == nil || !s.Until.Equal(time.Now().Add(want)) || s.Why != "it asked to wait (Retry-After)" || s.Down() {
 				t.Errorf("Retry-After %s: %+v", asks, s)
 			}
 			if _, h := table.Take(api, workflows.Limit{}, 9); h == nil || h.Down || !strings.Contains(h.Why, "asks to wait until") {

@@ -292,7 +292,7 @@ func (ds *Table) free(d *destination, now time.Time) *Hold {
 	case d.breaker.State() == gobreaker.StateOpen, d.closedUntil.After(now):
 		return d.down()
 	case !d.ramped(now):
-		return &Hold{Why: d.name + " has just come back, and is sent more little by little"}
+		return &Hold{Why: d.name + " has just recovered, and its load is increased gradually"}
 	case d.pace != nil && !d.pace.allow(now):
 		return &Hold{Why: "the rate of " + d.name + " is used up"}
 	}

@@ -34,11 +34,11 @@ func (s State) Down() bool {
 func (d *destination) why(now time.Time) string {
 	switch {
 	case d.asked.After(now):
-		return "it asked to be left alone (Retry-After)"
+		return "it asked to wait (Retry-After)"
 	case d.closedUntil.After(now):
 		return "it does not answer"
 	case d.ramp != nil:
-		return "it has just come back, and is sent more little by little"
+		return "it has just recovered, and its load is increased gradually"
 	}
 	return "its rate is used up"
 }

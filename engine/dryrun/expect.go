@@ -23,12 +23,12 @@ func compare(t *workflows.Test, got *Result) []string {
 	}
 	matched := got.Decision.Outcome == engine.Matched
 	if (x.Rule == "matched") != matched {
-		wrong("rule", "wanted %s, came %s%s", x.Rule, got.Decision.Outcome, because(got.Decision))
+		wrong("rule", "wanted %s, got %s%s", x.Rule, got.Decision.Outcome, because(got.Decision))
 		return out
 	}
 	if !matched {
 		if got.Decision.Outcome == engine.RuleFailed {
-			wrong("rule", "wanted skipped, came rule_failed%s", because(got.Decision))
+			wrong("rule", "wanted skipped, got rule_failed%s", because(got.Decision))
 		}
 		return out
 	}
@@ -41,16 +41,16 @@ func compare(t *workflows.Test, got *Result) []string {
 		if got.Error != nil {
 			why = ": " + got.Error.Step + ": " + got.Error.Message
 		}
-		wrong("status", "wanted %s, came %s%s", status, got.Status, why)
+		wrong("status", "wanted %s, got %s%s", status, got.Status, why)
 	}
 	for _, id := range slices.Sorted(maps.Keys(x.Steps)) {
 		if came := stepStatus(got, id); came != x.Steps[id] {
-			wrong("steps."+id, "wanted %s, came %s", x.Steps[id], came)
+			wrong("steps."+id, "wanted %s, got %s", x.Steps[id], came)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(x.Attempts)) {
 		if n := len(callsOf(got, id)); n != x.Attempts[id] {
-			wrong("attempts."+id, "wanted %d, came %d", x.Attempts[id], n)
+			wrong("attempts."+id, "wanted %d, got %d", x.Attempts[id], n)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(x.Calls)) {
@@ -125,7 +125,7 @@ func callsDiffer(want any, calls []Call) string {
 	}
 	if list, ok := want.([]any); ok {
 		if len(list) != len(calls) {
-			return fmt.Sprintf("wanted %d calls, came %d", len(list), len(calls))
+			return fmt.Sprintf("wanted %d calls, got %d", len(list), len(calls))
 		}
 		for i, w := range list {
 			if diff := differ(w, calls[i].With, true); diff != "" {
@@ -145,11 +145,11 @@ func callsDiffer(want any, calls []Call) string {
 
 func errorDiffers(want any, e *plan.Error) string {
 	if e == nil {
-		return "wanted " + jsonText(want) + ", came none"
+		return "wanted " + jsonText(want) + ", got none"
 	}
 	if text, ok := want.(string); ok {
 		if !strings.Contains(e.Message, text) {
-			return fmt.Sprintf("wanted a message with %q, came %q", text, e.Message)
+			return fmt.Sprintf("wanted a message with %q, got %q", text, e.Message)
 		}
 		return ""
 	}
@@ -174,7 +174,7 @@ func differAt(path string, want, got any, part bool) string {
 		if path != "" {
 			path += ": "
 		}
-		return path + "wanted " + jsonText(want) + ", came " + jsonText(got)
+		return path + "wanted " + jsonText(want) + ", got " + jsonText(got)
 	}
 	switch w := want.(type) {
 	case map[string]any:
@@ -185,7 +185,7 @@ func differAt(path string, want, got any, part bool) string {
 		for _, k := range slices.Sorted(maps.Keys(w)) {
 			x, there := g[k]
 			if !there && w[k] != nil {
-				return strings.TrimPrefix(path+"."+k, ".") + ": wanted " + jsonText(w[k]) + ", came nothing"
+				return strings.TrimPrefix(path+"."+k, ".") + ": wanted " + jsonText(w[k]) + ", got nothing"
 			}
 			if diff := differAt(strings.TrimPrefix(path+"."+k, "."), w[k], x, part); diff != "" {
 				return diff
@@ -193,7 +193,7 @@ func differAt(path string, want, got any, part bool) string {
 		}
 		for _, k := range slices.Sorted(maps.Keys(g)) {
 			if _, there := w[k]; !there && !part {
-				return strings.TrimPrefix(path+"."+k, ".") + ": wanted nothing, came " + jsonText(g[k])
+				return strings.TrimPrefix(path+"."+k, ".") + ": wanted nothing, got " + jsonText(g[k])
 			}
 		}
 		return ""

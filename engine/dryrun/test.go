@@ -74,7 +74,7 @@ func testEvent(p *workflows.Project, w *workflows.Workflow, t *workflows.Test) (
 		}
 	}
 	if start == nil {
-		return nil, fmt.Errorf("workflow %s does not listen to that: inlet %q, trigger %q", w.ID, inlet, trigger)
+		return nil, fmt.Errorf("workflow %s does not start on this event: inlet %q, trigger %q", w.ID, inlet, trigger)
 	}
 	trigger = cmp.Or(trigger, start.Trigger, w.ID)
 	var declared *workflows.Trigger

@@ -18,5 +18,5 @@ func DialOf(client *http.Client) (Dial, error) {
 			return t.guard.dial, nil
 		}
 	}
-	return nil, errors.New("there is no way out of this process here but HTTP")
+	return nil, errors.New("only HTTP connections are allowed here")
 }

@@ -27,7 +27,7 @@ const partial = ".part"
 // The errors that callers tell apart.
 var (
 	// ErrFull means that the files of all runs together are as large as they may be.
-	ErrFull = errors.New("the files of runs take up all the room they have")
+	ErrFull = errors.New("the files of runs have reached their size limit")
 	// ErrTooLarge means that one file would be larger than it may be.
 	ErrTooLarge = errors.New("the file is too large")
 	// ErrOutside means that a path is not below the folder.
@@ -126,7 +126,7 @@ type Writer struct {
 // replaced when the new one is whole.
 func (s *Store) Create(run, name string, limit int64) (*Writer, error) {
 	if s == nil || s.dir == "" {
-		return nil, errors.New("no files are kept here")
+		return nil, errors.New("no files are stored here")
 	}
 	if !plainName(run) || !plainName(name) {
 		return nil, ErrOutside

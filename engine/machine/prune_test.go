@@ -215,7 +215,7 @@ func TestABackupOfARunningServerIsWhole(t *testing.T) {
 			t.Errorf("%s: %v", f.What, f.Wrong)
 		}
 	}
-	if _, err := h.Backup(ctx, file, false); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if _, err := h.Backup(ctx, file, false); err == nil || !strings.Contains(err.Error(), "already exists") {
 		t.Errorf("a second one in its place: %v", err)
 	}
 	close(done)

@@ -160,7 +160,7 @@ func TestValuesEndWithTheirTimeAndCompareBeforeTheyAreSet(t *testing.T) {
 		{engine.ValueChange{Kind: add, Add: 1}, "1"},                  // after 3 it is a new one
 		{engine.ValueChange{Kind: set, Value: `"a"`, Expect: "null"}, "conflict: expected nothing, found 1"},
 		{engine.ValueChange{Kind: set, Value: `"a"`, Expect: "1"}, `"a"`},
-		{engine.ValueChange{Kind: add, Add: 1}, `not_a_number: the project's key "k" is "a", and only whole numbers can be incremented`},
+		{engine.ValueChange{Kind: add, Add: 1}, `not_a_number: the project's key "k" is "a", but only whole numbers can be incremented`},
 		{engine.ValueChange{Kind: del, Expect: `"b"`}, `conflict: expected "b", found "a"`},
 		{engine.ValueChange{Kind: del}, `"a"`},
 		{engine.ValueChange{Kind: del}, `null`},

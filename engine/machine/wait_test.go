@@ -67,10 +67,10 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 	stands(t, s, engine.Waiting)
 	for _, x := range []struct{ path, verdict, by, proof, want string }{
 		{"", "approve", "eve", "token", "ada, bob only"},
-		{"", "approve", "ada", "", "a name that is typed proves nothing: call with the token of that name (server: {tokens: {ada: ...}} in " +
+		{"", "approve", "ada", "", "a typed name is not proof: call with the token of that name (server: {tokens: {ada: ...}} in " +
 			"hookloom.yaml)"},
 		{"", "resend", "ada", "token", "waits for approve, reject"},
-		{"pay", "approve", "ada", "token", "step pay does not wait for a person; ok does"},
+		{"pay", "approve", "ada", "token", "step pay does not wait for an answer; ok does"},
 	} {
 		if _, err := e.Answer(ctx, id, engine.Response{Path: x.path, Verdict: x.verdict, By: x.by, Proof: x.proof}); err == nil ||
 			!strings.Contains(err.Error(), x.want) {
@@ -214,7 +214,7 @@ func TestAWaitRunsOutOfTime(t *testing.T) {
 // has its effect.
 func TestAnAttemptInDoubtIsHeldForAPerson(t *testing.T) {
 	for verdict, want := range map[string]string{"resend": "succeeded 2 ", "done": "succeeded 9 ",
-		"fail": "failed null the attempt was cut, and whether it took effect is not known; a person said so"} {
+		"fail": "failed null the attempt was interrupted, and it is unknown whether it took effect; answered by a person"} {
 		w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, on_unknown: review, retry: 3}\noutput: ${{ " +
 			"steps.a.output.n }}"})
 		w.target.do = func(_ engine.Input, nth int) (any, error) {

@@ -126,7 +126,7 @@ func (s *Store) UntilKnown(ctx context.Context, accept func(context.Context) err
 			s.Fail(err)
 			return err
 		}
-		s.log.Warn("it is not known whether an event was stored; the store is asked again", "error", err)
+		s.log.Warn("unknown whether an event was stored; querying the store again", "error", err)
 		time.Sleep(pause)
 		ctx = context.WithoutCancel(ctx)
 	}

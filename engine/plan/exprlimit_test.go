@@ -15,7 +15,7 @@ func TestAnExpressionOverALimitIsTooLargeWithOneAdvice(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = e.Eval(&expr.Env{Names: expr.Names{"list": make([]any, 5000)}})
-	x := plan.TooLarge(err, "the text", "write less of the data into it", "a")
+	x := plan.TooLarge(err, "the text", "write less data into it", "a")
 	if x.Code != "too_large" || !strings.Contains(x.Message, "20 million steps") || !strings.Contains(x.Message, "foreach:") ||
 		strings.Contains(x.Message, "write less") {
 		t.Errorf("%+v", x)

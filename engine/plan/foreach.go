@@ -50,7 +50,7 @@ func (p *planner) items(s *workflows.Step, path string) ([]any, *Error) {
 		return nil, &Error{Message: fmt.Sprintf("foreach needs a list or a map, got %s", kindOf(v)), Code: "expression", Step: path}
 	}
 	if len(items) > maxItems {
-		return nil, &Error{Message: fmt.Sprintf("foreach has %d items, at most %d are walked", len(items), maxItems),
+		return nil, &Error{Message: fmt.Sprintf("foreach has %d items, the limit is %d", len(items), maxItems),
 			Code: "too_large", Step: path}
 	}
 	if head == nil {
@@ -122,7 +122,7 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 	if l.failure != nil {
 		return p.loopFails(s, path, p.put(s, path, Failed, l.outputs, l.failure))
 	}
-	all, tooLarge := fit(l.outputs, "the output, a list of what each item gave,", keepLessEach, path)
+	all, tooLarge := fit(l.outputs, "the output, a list of each item's output,", keepLessEach, path)
 	if tooLarge != nil {
 		return p.loopFails(s, path, p.put(s, path, Failed, nil, tooLarge))
 	}
@@ -234,7 +234,7 @@ func (p *planner) loopTooLarge(l *iterating, n int) outcome {
 	if open := p.cut(l.path, "the outputs of its loop are too large together", "cancelled"); open || p.running(l.path) {
 		return pending
 	}
-	what := fmt.Sprintf("the output, a list of what each item gave, is too large after %d of %d items (at most %d MiB as JSON and %d values)",
+	what := fmt.Sprintf("the output, a list of each item's output, is too large after %d of %d items (at most %d MiB as JSON and %d values)",
 		n, len(l.items), value.MaxSize>>20, value.MaxJSONNodes)
 	e := &Error{Message: what + ": " + keepLessEach, Code: "too_large", Step: l.path, Attempts: 1}
 	return p.loopFails(l.s, l.path, p.put(l.s, l.path, Failed, nil, e))

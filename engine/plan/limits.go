@@ -19,7 +19,7 @@ const MaxErrorText = 64 << 10
 // What to do about a value that is too large.
 const (
 	keepLess     = "keep only what later steps need, with output: on the step"
-	keepLessEach = "keep less of each item with output: on the step; output: ${{ nil }} keeps nothing"
+	keepLessEach = "reduce each item with output: on the step; output: ${{ nil }} keeps nothing"
 )
 
 // TooLarge is the error of a step whose value passes a limit; what names the value,

@@ -234,7 +234,7 @@ func expressionError(err error, step string) *Error {
 		return &Error{Message: err.Error(), Code: "too_large", Step: step, Attempts: 1}
 	}
 	if errors.Is(err, value.ErrTooLarge) {
-		return &Error{Message: err.Error() + ": write less of the data into it", Code: "too_large", Step: step, Attempts: 1}
+		return &Error{Message: err.Error() + ": write less data into it", Code: "too_large", Step: step, Attempts: 1}
 	}
 	return &Error{Message: err.Error(), Code: "expression", Step: step, Attempts: 1}
 }

@@ -50,7 +50,7 @@ func (p *planner) sleepUntil(s *workflows.Step, path string) (time.Time, *Error)
 				return t, nil
 			}
 		}
-		return time.Time{}, &Error{Message: fmt.Sprintf("sleep.until %q is no time: write 2026-05-01T10:00:00Z", text),
+		return time.Time{}, &Error{Message: fmt.Sprintf("sleep.until %q is not a time: write 2026-05-01T10:00:00Z", text),
 			Code: "expression", Step: path}
 	}
 	if ok {
@@ -58,5 +58,5 @@ func (p *planner) sleepUntil(s *workflows.Step, path string) (time.Time, *Error)
 			return p.st.Now.Add(d), nil
 		}
 	}
-	return time.Time{}, &Error{Message: fmt.Sprintf("sleep: %v is no duration: write 30s", v), Code: "expression", Step: path}
+	return time.Time{}, &Error{Message: fmt.Sprintf("sleep: %v is not a duration: write 30s", v), Code: "expression", Step: path}
 }

@@ -91,7 +91,7 @@ func (st *State) Vars() (map[string]any, *Error) {
 				st.varsErr = expressionError(err, "vars."+v.Name)
 				break
 			}
-			if x, st.varsErr = fit(x, "variable "+v.Name, "keep less in it", "vars."+v.Name); st.varsErr != nil {
+			if x, st.varsErr = fit(x, "variable "+v.Name, "store less data in it", "vars."+v.Name); st.varsErr != nil {
 				break
 			}
 			st.vars[v.Name] = x

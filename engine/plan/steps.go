@@ -28,7 +28,7 @@ func (p *planner) set(s *workflows.Step, path string) outcome {
 		if err != nil {
 			return p.fails(s, path, p.put(s, path, Failed, nil, expressionError(err, path)))
 		}
-		x, tooLarge := fit(x, "variable "+v.Name, "keep less in it", path)
+		x, tooLarge := fit(x, "variable "+v.Name, "store less data in it", path)
 		if tooLarge != nil {
 			return p.fails(s, path, p.put(s, path, Failed, nil, tooLarge))
 		}
@@ -56,7 +56,7 @@ func (p *planner) branch(s *workflows.Step, path string) outcome {
 			_, err = value.Fit(text)
 		}
 		if err != nil {
-			return p.fails(s, path, p.put(s, path, Failed, nil, TooLarge(err, "the value of switch:", "compare less of it", path)))
+			return p.fails(s, path, p.put(s, path, Failed, nil, TooLarge(err, "the value of switch:", "compare a smaller value", path)))
 		}
 		choice = &Record{Path: path + "/switch", Attempt: 1, Action: "switch", Status: Succeeded, StartedAt: p.st.Now,
 			FinishedAt: p.st.Now, Output: text}
@@ -169,7 +169,7 @@ func (p *planner) text1(s *workflows.Step, path string) (string, *Error) {
 			return t, nil
 		}
 	}
-	return "", TooLarge(err, "the text", "write less of the data into it", path)
+	return "", TooLarge(err, "the text", "write less data into it", path)
 }
 
 // sequence walks steps in order; the first that is open or failed ends it.

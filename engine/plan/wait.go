@@ -194,13 +194,13 @@ func (p *planner) choice(one *workflows.Wait, path string) (Wait, *Error) {
 		if one.Event != "" {
 			what = "wait.key"
 		}
-		return Wait{}, TooLarge(err, what, "write less of the data into it", path)
+		return Wait{}, TooLarge(err, what, "write less data into it", path)
 	}
 	if one.Event == "" {
 		return Wait{Kind: WaitApproval, Approval: text, By: one.By}, nil
 	}
 	if text == "" {
-		return Wait{}, &Error{Message: "wait.key is empty: no event can be told by it", Code: "expression", Step: path}
+		return Wait{}, &Error{Message: "wait.key is empty, so it selects no event", Code: "expression", Step: path}
 	}
 	return Wait{Kind: WaitEvent, Trigger: one.Event, Key: text, From: p.eventsFrom(one).UTC()}, nil
 }
@@ -221,7 +221,8 @@ func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
 	switch a := p.answer(last); {
 	case a == nil:
 		p.out.Questions = append(p.out.Questions, Question{Path: path, Attempt: last.Attempt, Step: s, Kind: "review",
-			Text: fmt.Sprintf("attempt %d of %s was cut, and whether it took effect is not known: resend, done or fail?", last.Attempt, s.Uses)})
+			Text: fmt.Sprintf("attempt %d of %s was interrupted, and it is unknown whether it took effect: "+
+				"resend, done or fail?", last.Attempt, s.Uses)})
 		p.out.open++
 		return pending
 	case a.Verdict == "done":
@@ -232,14 +233,14 @@ func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
 		p.bind(s, r, last.Attempt)
 		return done
 	case a.Verdict == "fail":
-		return p.interrupted(s, path, last, "; a person said so")
+		return p.interrupted(s, path, last, "; answered by a person")
 	}
 	return p.due(s, path, last.Attempt+1, time.Time{}, p.st.Records[path][0].StartedAt)
 }
 
 // interrupted fails a step whose attempt is in doubt.
 func (p *planner) interrupted(s *workflows.Step, path string, last *Record, why string) outcome {
-	e := &Error{Message: "the attempt was cut, and whether it took effect is not known" + why, Code: "interrupted", Step: path}
+	e := &Error{Message: "the attempt was interrupted, and it is unknown whether it took effect" + why, Code: "interrupted", Step: path}
 	return p.fails(s, path, &Record{Path: path, Attempt: last.Attempt, Status: Failed, Error: e, StartedAt: last.StartedAt,
 		FinishedAt: last.FinishedAt})
 }

@@ -40,7 +40,7 @@ func staleness(v any) (any, error) {
 		if f, err := strconv.ParseFloat(x, 64); err == nil {
 			return f, nil
 		}
-		return nil, fmt.Errorf("%.100q is no time and no number", x)
+		return nil, fmt.Errorf("%.100q is neither a time nor a number", x)
 	case nil:
 		return nil, errors.New("it is nil; a time or a number is needed")
 	}

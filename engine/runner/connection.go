@@ -65,7 +65,7 @@ func (rn *Runner) resumeReady(ex *Execution) {
 			continue
 		}
 		if _, err := rn.resumeHeld(rn.work, name); err != nil && rn.work.Err() == nil {
-			rn.o.Log.Error("runs that wait for a connection cannot be resumed yet", "connection", name, "error", err)
+			rn.o.Log.Error("cannot resume the runs that wait for a connection yet", "connection", name, "error", err)
 		}
 	}
 }

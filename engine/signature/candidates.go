@@ -42,11 +42,11 @@ func (v *Verifier) candidates(req *Request, s *scratch) (Reason, string) {
 	}
 	switch {
 	case !there:
-		return Missing, v.From.String() + " is missing, empty or there twice"
+		return Missing, v.From.String() + " is missing, empty or repeated"
 	case len(s.sigs) > maxSignatures:
 		return Malformed, fmt.Sprintf("more than %d signatures", maxSignatures)
 	case len(s.sigs) == 0 && v.Parse.Format != "":
-		return Malformed, v.From.String() + " carries no signature of a version that counts"
+		return Malformed, v.From.String() + " has no signature of a supported version"
 	case len(s.sigs) == 0:
 		return Malformed, fmt.Sprintf("%s is not %s%s", v.From, prefixed(v.Prefix), strings.Join(v.Encodings, " or "))
 	}

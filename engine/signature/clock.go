@@ -49,7 +49,7 @@ func parseClock(unit, text string) (time.Time, error) {
 	case "http_date":
 		t, err := time.Parse(http.TimeFormat, text)
 		if err != nil || t.Format(http.TimeFormat) != text {
-			return time.Time{}, errors.New("timestamp is no HTTP date")
+			return time.Time{}, errors.New("timestamp is not an HTTP date")
 		}
 		return t, nil
 	}

@@ -132,7 +132,7 @@ func (v *Verifier) fetchNow(ctx context.Context, req *Request, u *url.URL, body,
 	}
 	r, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("asking for the key: %w", err)
+		return nil, fmt.Errorf("requesting the key: %w", err)
 	}
 	for name, text := range v.Key.Headers {
 		value, err := fill(text, req, kid)
@@ -168,7 +168,7 @@ func (t *TokenSource) get(ctx context.Context, req *Request) (string, error) {
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {t.Scope}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, t.URL, strings.NewReader(form.Encode()))
 	if err != nil {
-		return "", fmt.Errorf("asking for a token: %w", err)
+		return "", fmt.Errorf("requesting a token: %w", err)
 	}
 	r.SetBasicAuth(id, secret)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -180,7 +180,7 @@ func (t *TokenSource) get(ctx context.Context, req *Request) (string, error) {
 		AccessToken string `json:"access_token"`
 	}
 	if json.Unmarshal(document, &out) != nil || out.AccessToken == "" {
-		return "", fmt.Errorf("%w: the answer holds no access_token", ErrUnavailable)
+		return "", fmt.Errorf("%w: the response has no access_token", ErrUnavailable)
 	}
 	return out.AccessToken, nil
 }
@@ -192,7 +192,7 @@ func (v *Verifier) readKeys(document []byte) ([]PublicKey, error) {
 		for _, k := range strings.Split(v.Key.At, ".") {
 			var m map[string]json.RawMessage
 			if err := json.Unmarshal(document, &m); err != nil {
-				return nil, fmt.Errorf("%w: the answer is not JSON", ErrUnavailable)
+				return nil, fmt.Errorf("%w: the response is not JSON", ErrUnavailable)
 			}
 			document = m[k]
 		}
@@ -227,7 +227,7 @@ func (v *Verifier) readKeys(document []byte) ([]PublicKey, error) {
 		}
 	}
 	if len(fit) == 0 {
-		return nil, fmt.Errorf("%w: it holds no key for %s", ErrUnavailable, v.Algorithm)
+		return nil, fmt.Errorf("%w: it has no key for %s", ErrUnavailable, v.Algorithm)
 	}
 	return fit, nil
 }
@@ -258,7 +258,7 @@ func certificateKeys(document []byte, chain bool) ([]PublicKey, error) {
 		certs = append(certs, c)
 	}
 	if len(certs) == 0 {
-		return nil, errors.New("the document holds no certificate")
+		return nil, errors.New("the document contains no certificate")
 	}
 	if chain {
 		middle := x509.NewCertPool()
@@ -266,7 +266,7 @@ func certificateKeys(document []byte, chain bool) ([]PublicKey, error) {
 			middle.AddCert(c)
 		}
 		if _, err := certs[0].Verify(x509.VerifyOptions{Intermediates: middle, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
-			return nil, fmt.Errorf("the certificate leads to no trusted root: %w", err)
+			return nil, fmt.Errorf("the certificate does not chain to a trusted root: %w", err)
 		}
 	}
 	if _, ok := certs[0].PublicKey.(*rsa.PublicKey); !ok {
@@ -279,7 +279,7 @@ func certificateKeys(document []byte, chain bool) ([]PublicKey, error) {
 // gives the first certificate's key.
 func chainKey(der [][]byte, root string, now time.Time) (PublicKey, error) {
 	if len(der) < 2 || len(der) > 8 {
-		return PublicKey{}, errors.New("x5c is no chain")
+		return PublicKey{}, errors.New("x5c is not a certificate chain")
 	}
 	sum := sha256.Sum256(der[len(der)-1])
 	if hex.EncodeToString(sum[:]) != root {

@@ -78,7 +78,7 @@ func (j *JWT) compile(v *Verifier) error {
 	hs := strings.HasPrefix(j.Algorithms[0], "HS")
 	for _, a := range j.Algorithms {
 		if strings.HasPrefix(a, "HS") != hs || jwt.GetSigningMethod(a) == nil || a == "none" {
-			return fmt.Errorf("jwt.algorithms: %q cannot stand there", a)
+			return fmt.Errorf("jwt.algorithms: %q is not allowed", a)
 		}
 	}
 	for _, c := range j.Claims {
@@ -259,12 +259,12 @@ func (v *Verifier) checkClaims(req *Request, claims jwt.MapClaims, now time.Time
 	}
 	for i := range v.JWT.claims {
 		if !v.JWT.claims[i].holds(req, claims) {
-			return Wrong, fmt.Sprintf("the claim %s is not what it must be", v.JWT.claims[i].Name)
+			return Wrong, fmt.Sprintf("the claim %s does not have the required value", v.JWT.claims[i].Name)
 		}
 	}
 	for i := range v.JWT.hashes {
 		if !v.JWT.hashes[i].holds(req, claims) {
-			return Wrong, fmt.Sprintf("the claim %s does not fit this request", v.JWT.hashes[i].Name)
+			return Wrong, fmt.Sprintf("the claim %s does not match this request", v.JWT.hashes[i].Name)
 		}
 	}
 	return Accepted, ""
@@ -372,10 +372,10 @@ func (v *Verifier) verifyDetached(req *Request, token string, keys []Key, now ti
 	signature, err2 := base64.RawURLEncoding.DecodeString(sig)
 	var header map[string]any
 	if !ok || middle != "" || err != nil || err2 != nil || json.Unmarshal(raw, &header) != nil {
-		return nil, -1, Malformed, "it is no detached token"
+		return nil, -1, Malformed, "it is not a detached token"
 	}
 	if namesTwice(raw) {
-		return nil, -1, Malformed, "the token's header names a member twice"
+		return nil, -1, Malformed, "the token's header has a duplicate member"
 	}
 	if why := critical(header, "b64"); why != "" {
 		return nil, -1, Malformed, why
@@ -432,9 +432,9 @@ func misshapen(token string) string {
 	case json.Unmarshal(raw, &header) != nil:
 		return "it is not a token"
 	case namesTwice(raw):
-		return "the token's header names a member twice"
+		return "the token's header has a duplicate member"
 	case namesTwice(claims):
-		return "the token names a claim twice"
+		return "the token has a duplicate claim"
 	}
 	return critical(header)
 }

@@ -114,7 +114,7 @@ func (v *Verifier) fits(p crypto.PublicKey) error {
 		ok = (strings.HasPrefix(v.Algorithm, "rsa-") || v.Algorithm == "jwt") && x.N.BitLen() >= 2048
 	}
 	if !ok {
-		return fmt.Errorf("the key does not fit %s (Ed25519, P-256, or RSA of 2048 bits and more)", v.Algorithm)
+		return fmt.Errorf("the key cannot be used with %s (Ed25519, P-256, or RSA of 2048 bits and more)", v.Algorithm)
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func DecodeKey(encoding, text string) ([]byte, error) {
 		// The decoder's own text would quote a letter of the secret.
 		hint := ""
 		if strings.TrimSpace(text) != text || strings.Trim(text, `"'`) != text {
-			hint = ": white space or quotes stand around it"
+			hint = ": it is surrounded by white space or quotes"
 		}
 		return nil, fmt.Errorf("the secret is not valid %s%s", encoding, hint)
 	}
@@ -236,7 +236,7 @@ func parsePublic(encoding, text string) (crypto.PublicKey, error) {
 	}
 	k, err := x509.ParsePKIXPublicKey(raw)
 	if err != nil {
-		return nil, fmt.Errorf("the public key is not what %s says: %d bytes, and no SubjectPublicKeyInfo", encoding, len(raw))
+		return nil, fmt.Errorf("the public key does not match %s: it has %d bytes and is not a SubjectPublicKeyInfo", encoding, len(raw))
 	}
 	return k, nil
 }
@@ -259,7 +259,7 @@ func parsePEM(text []byte) (crypto.PublicKey, error) {
 	}
 	k, err := x509.ParsePKCS1PublicKey(block.Bytes)
 	if err != nil {
-		return nil, errors.New("the PEM block holds no public key")
+		return nil, errors.New("the PEM block contains no public key")
 	}
 	return k, nil
 }
@@ -293,7 +293,7 @@ func parseJWKS(text []byte) ([]PublicKey, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("the key set holds no public key that is known here")
+		return nil, errors.New("the key set has no supported public key")
 	}
 	return out, nil
 }

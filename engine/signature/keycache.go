@@ -158,7 +158,7 @@ func (c *keyCache) enter(now time.Time, patient bool) error {
 	}
 	if c.spent >= fetchesPerMinute || c.waiting >= maxFetchWaiters {
 		c.mu.Unlock()
-		return fmt.Errorf("%w now: too many were asked for", ErrUnavailable)
+		return fmt.Errorf("%w now: too many were requested", ErrUnavailable)
 	}
 	if !patient && len(c.slot) > 0 {
 		c.mu.Unlock()

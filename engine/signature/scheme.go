@@ -283,7 +283,7 @@ func (p Place) String() string {
 	case p.Header != "":
 		return "header " + p.Header
 	case len(p.Headers) > 1:
-		return "header " + p.Headers[0] + " (or one of its kin)"
+		return "header " + p.Headers[0] + " (or a similar one)"
 	case len(p.Headers) == 1:
 		return "header " + p.Headers[0]
 	case p.Query != "":

@@ -208,7 +208,7 @@ func (v *Verifier) signToken(req *Request, key Key, now time.Time) (string, erro
 	if v.From.Body {
 		claims = jwt.MapClaims{"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix()}
 		if err := json.Unmarshal(req.Body, &claims); err != nil {
-			return "", fmt.Errorf("signing: the body that the token carries is no JSON object: %w", err)
+			return "", fmt.Errorf("signing: the body for the token is not a JSON object: %w", err)
 		}
 	}
 	for _, c := range j.claims {

@@ -187,7 +187,7 @@ func (h *History) checksums(ctx context.Context) (Finding, error) {
 // replace is true.
 func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Finding, error) {
 	if _, err := os.Stat(file); err == nil && !replace {
-		return nil, fmt.Errorf("%s is there already", file)
+		return nil, fmt.Errorf("%s already exists", file)
 	}
 	temp := fmt.Sprintf("%s.%d.tmp", file, os.Getpid())
 	// SQLite writes into an empty file; made here, it is its owner's alone from the start.
@@ -241,7 +241,7 @@ func (h *History) copyTo(ctx context.Context, f *os.File, temp string) ([]Findin
 	}
 	for _, x := range found {
 		if len(x.Wrong) > 0 && !x.Alone { // the database holds the same rows
-			return found, fmt.Errorf("the copy is not sound: not true that %s: %s", x.What, x.Wrong[0])
+			return found, fmt.Errorf("the copy is damaged: not true that %s: %s", x.What, x.Wrong[0])
 		}
 	}
 	return found, nil

@@ -105,8 +105,8 @@ func (t *tx) fold(r encodedUpdate, f engine.Fold, own int64) error {
 }
 
 const (
-	foldedByDebounce = "debounce: the run is of a later event with this key"
-	foldedByBatch    = "batch: the run has this event among others"
+	foldedByDebounce = "debounce: the run uses a later event with this key"
+	foldedByBatch    = "batch: the run includes this event"
 )
 
 // kindOf tells how the event of a proposed run is gathered.

@@ -85,7 +85,7 @@ type MovedError struct {
 // Error implements error.
 func (e *MovedError) Error() string {
 	if e.hollow {
-		return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged, and what stood only in the log is lost. Stop "+
+		return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged, and data that was only in the log is lost. Stop "+
 			"whatever changes it; "+
 			"put a copy of the log back if you have one, then run hookloom check and start again", e.What, e.Path, e.How)
 	}

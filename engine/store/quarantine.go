@@ -49,7 +49,7 @@ func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
 	if r.Whole != nil && s.o.Sealer != nil {
 		b, err := s.o.Sealer.Seal(r.Whole, sealedRefusal)
 		if err != nil {
-			s.o.Log.Warn("a refused body is kept as it may be shown only: it cannot be judged again", "trigger", r.Trigger, "error", err)
+			s.o.Log.Warn("the refused body is stored only in masked form: it cannot be verified again", "trigger", r.Trigger, "error", err)
 		} else {
 			sealed, whole = b, len(b)
 		}

@@ -22,7 +22,7 @@ type History struct {
 // OpenHistory opens an existing database for reading only.
 func OpenHistory(path string) (*History, error) {
 	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("no database at %s: hookloom serve makes it, --db names another", path)
+		return nil, fmt.Errorf("no database at %s: hookloom serve creates it, --db names another", path)
 	}
 	db, err := OpenReaders(path)
 	if err != nil {

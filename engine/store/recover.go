@@ -54,7 +54,7 @@ func (r *Recovered) Damaged() bool {
 // exist. The files at path are not changed.
 func Recover(ctx context.Context, path, file string) (*Recovered, error) {
 	if exists(file) {
-		return nil, fmt.Errorf("%s is there already: give the name of a new file", file)
+		return nil, fmt.Errorf("%s already exists: give the name of a new file", file)
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(file), ".hookloom-recover-")
 	if err != nil {
@@ -85,7 +85,7 @@ func recoverIn(ctx context.Context, dir, path string) (*Recovered, error) {
 	from.SetMaxOpenConns(1)
 	var version int
 	if err := from.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return nil, fmt.Errorf("nothing of %s can be read, because its schema is damaged: %w", path, err)
+		return nil, fmt.Errorf("%s cannot be read at all, because its schema is damaged: %w", path, err)
 	}
 	conn, err := openConn(filepath.Join(dir, "new.db"), "rwc", "FULL")
 	if err != nil {

@@ -88,7 +88,7 @@ func copyBackup(ctx context.Context, file, temp string) error {
 	}
 	var version int
 	if err := from.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil || version == 0 {
-		return errors.Join(errors.New("it is no database of Hookloom"), err, from.Close())
+		return errors.Join(errors.New("it is not a Hookloom database"), err, from.Close())
 	}
 	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
@@ -119,7 +119,7 @@ func checkCopy(ctx context.Context, path string) error {
 	}
 	for _, x := range found {
 		if len(x.Wrong) > 0 {
-			return fmt.Errorf("the copy is not sound: not true that %s: %s", x.What, x.Wrong[0])
+			return fmt.Errorf("the copy is damaged: not true that %s: %s", x.What, x.Wrong[0])
 		}
 	}
 	if err := removeSide(path); err != nil {
@@ -267,6 +267,7 @@ func cutRestore(path string) error {
 	if err != nil {
 		return nil
 	}
-	return fmt.Errorf("a restore was cut while it changed the files: run hookloom restore again, then start; the old database is %s (or "+
+	return fmt.Errorf("a restore was interrupted while it changed the files: run hookloom restore again, then start; "+
+		"the old database is %s (or "+
 		"still in its place)", strings.TrimSpace(string(aside)))
 }

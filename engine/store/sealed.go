@@ -100,7 +100,7 @@ func (s *Store) sealed(v any, context string) (driver.Value, error) {
 // opened gives what was sealed.
 func (s *Store) opened(sealed []byte, context string) (any, error) {
 	if s.o.Sealer == nil {
-		return nil, errors.New("what was sealed cannot be opened here")
+		return nil, errors.New("encrypted values cannot be decrypted here")
 	}
 	b, err := s.o.Sealer.Open(sealed, context)
 	if err != nil {

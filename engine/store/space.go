@@ -227,7 +227,7 @@ func (w *writer) recover() {
 		return
 	}
 	w.full.Store(nil)
-	w.log.Info("there is space on the disk again: deliveries are stored")
+	w.log.Info("the disk has space again: deliveries are stored")
 }
 
 // shrinkWAL moves the WAL into the file and cuts it; it tells whether that was done

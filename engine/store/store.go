@@ -340,7 +340,7 @@ func checkPragmas(conn *sqlite3.SQLiteConn, want map[string]string) error {
 			return err
 		}
 		if got != value {
-			return fmt.Errorf("PRAGMA %s is %s, not %s: this disk cannot keep what is promised", name, got, value)
+			return fmt.Errorf("PRAGMA %s is %s, not %s: this disk cannot guarantee durability", name, got, value)
 		}
 	}
 	return nil

@@ -22,7 +22,7 @@ func statuses(text string, known []string, alone ...string) ([]string, error) {
 	for i, s := range list {
 		list[i] = strings.TrimSpace(s)
 		if slices.Contains(alone, list[i]) {
-			return nil, fmt.Errorf("%w: status %s goes with no other; ask for it alone", engine.ErrQuery, list[i])
+			return nil, fmt.Errorf("%w: status %s cannot be combined with others", engine.ErrQuery, list[i])
 		}
 		if !slices.Contains(known, list[i]) {
 			return nil, fmt.Errorf("%w: unknown status %q; use one of %s", engine.ErrQuery, list[i],

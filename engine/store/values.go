@@ -90,10 +90,10 @@ func (t *tx) roomForValue(c engine.ValueChange, keys, bytes int64) (*plan.Error,
 			return nil, nil
 		case last && tooMany:
 			return &plan.Error{Code: "store_full",
-				Message: fmt.Sprintf("the store holds %d keys, which is the most; delete some (hookloom store), or set them with ttl:", c.MaxKeys)}, nil
+				Message: fmt.Sprintf("the store has %d keys, which is the limit; delete some (hookloom store), or set them with ttl:", c.MaxKeys)}, nil
 		case last:
 			return &plan.Error{Code: "store_full",
-				Message: fmt.Sprintf("the store holds %d of %s; delete some keys (hookloom store), or set them with ttl:", b,
+				Message: fmt.Sprintf("the store uses %d of %s; delete some keys (hookloom store), or set them with ttl:", b,
 					workflows.SizeText(c.MaxBytes))}, nil
 		}
 		if err := t.exec(`DELETE FROM kept_values WHERE expires_at <= ?`, c.Now.UnixMilli()); err != nil {

@@ -94,26 +94,26 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	counter(&t.deliveries, "deliveries_total", "Webhook deliveries by how they were answered; unknown paths have no trigger.",
 		"trigger", "outcome")
 	counter(&t.events, "events_total", "Events stored.", "trigger", "inlet")
-	counter(&t.duplicates, "duplicates_total", "Deliveries of events that were known.", "trigger", "inlet")
-	counter(&t.byContent, "events_by_content_total", "Events that nothing named, identified by their content.", "trigger")
+	counter(&t.duplicates, "duplicates_total", "Deliveries of known events.", "trigger", "inlet")
+	counter(&t.byContent, "events_by_content_total", "Events without an id, identified by their content.", "trigger")
 	counter(&t.repeatedBody, "repeated_body_total", "Events whose body is that of an earlier one under another, unsigned id.", "trigger")
 	counter(&t.conflicting, "conflicting_deliveries_total", "Deliveries of known events with another body or type.", "trigger")
-	counter(&t.decisions, "decisions_total", "What workflows decided about events.", "workflow", "outcome")
+	counter(&t.decisions, "decisions_total", "Decisions of workflows about events.", "workflow", "outcome")
 	counter(&t.runs, "runs_total", "Runs that ended.", "workflow", "status")
 	counter(&t.attempts, "attempts_total", "Attempts of steps that ended.", "workflow", "action", "status")
-	counter(&t.polls, "polls_total", "Polls by how they went.", "trigger", "inlet", "outcome")
-	counter(&t.pollRequests, "poll_requests_total", "Requests that polls spent.", "trigger", "inlet")
+	counter(&t.polls, "polls_total", "Polls by result.", "trigger", "inlet", "outcome")
+	counter(&t.pollRequests, "poll_requests_total", "Requests that polls made.", "trigger", "inlet")
 	counter(&t.pollBytes, "poll_bytes_total", "Bytes that polls received.", "trigger", "inlet")
 	counter(&t.pollEvents, "poll_events_total", "New events that polls found.", "trigger", "inlet")
-	counter(&t.recovered, "recovered_total", "Events whose webhook never came and that asking found.", "trigger")
+	counter(&t.recovered, "recovered_total", "Events whose webhook never arrived and that polling found.", "trigger")
 	counter(&t.alerts, "alerts_total", "Alerts by kind.", "trigger", "kind")
 	counter(&t.reloads, "reloads_total", "Reloads of the project by result: ok, or failed when not all files are in effect.", "result")
 	for _, result := range []string{"ok", "failed"} {
 		t.reloads.WithLabelValues(result)
 	}
-	histogram(&t.ack, "ack_seconds", "From a delivery's arrival to its answer.", ackBuckets, "trigger")
-	histogram(&t.run, "run_seconds", "From a run's beginning to its end.", runBuckets, "workflow")
-	histogram(&t.worked, "run_working_seconds", "Time at work of runs that ended; the rest of run_seconds they waited.", runBuckets,
+	histogram(&t.ack, "ack_seconds", "Time from a delivery's arrival to its response.", ackBuckets, "trigger")
+	histogram(&t.run, "run_seconds", "Time from a run's start to its end.", runBuckets, "workflow")
+	histogram(&t.worked, "run_working_seconds", "Working time of runs that ended; the rest of run_seconds is waiting.", runBuckets,
 		"workflow")
 	histogram(&t.step, "step_seconds", "Duration of attempts of steps.", runBuckets, "workflow", "action")
 	histogram(&t.destination, "destination_seconds", "Duration of attempts by the host they went to: those of the project's files, the "+
@@ -280,11 +280,11 @@ type standing struct {
 }
 
 var (
-	backlogDesc = desc("backlog", "What waits: events without a decision, runs queued, waiting, at work.", "kind")
-	oldestDesc  = desc("backlog_oldest_age_seconds", "How long the oldest has waited: of events without a decision, and of runs that are "+
+	backlogDesc = desc("backlog", "Pending work: events without a decision, and runs that are queued, waiting or running.", "kind")
+	oldestDesc  = desc("backlog_oldest_age_seconds", "Age of the oldest pending work: events without a decision, and runs that are "+
 		"due; 0 for none.", "kind")
-	peopleDesc     = desc("waiting_for_people", "Runs that wait for a person.")
-	deadDesc       = desc("dead_letters", "Runs that gave up and rules that failed, and were not replayed; each counted up to 10,000.")
+	peopleDesc     = desc("waiting_for_people", "Runs that wait for an approval.")
+	deadDesc       = desc("dead_letters", "Failed runs and failed rules that were not replayed; each counted up to 10,000.")
 	ruleFailedDesc = desc("rule_failures", "Events about which a workflow's rule could not decide, and that were not decided again; counted "+
 		"up to 10,000.")
 	alertsDesc      = desc("alerts_open", "Open alerts.", "kind")
@@ -294,12 +294,12 @@ var (
 	useDesc         = desc("destination_in_use", "Attempts under way.", "destination")
 	waitDesc        = desc("destination_waiting", "Attempts that wait for the host.", "destination")
 	failuresDesc    = desc("inlet_failures", "Polls in a row that failed.", "trigger", "inlet")
-	okDesc          = desc("inlet_last_success_timestamp_seconds", "When a poll last got an answer.", "trigger", "inlet")
-	lastDesc        = desc("trigger_last_event_timestamp_seconds", "When the last event came.", "trigger")
-	silentDesc      = desc("trigger_silent", "1 when a trigger is quiet for longer than its expect: says.", "trigger")
+	okDesc          = desc("inlet_last_success_timestamp_seconds", "Time of the last successful poll.", "trigger", "inlet")
+	lastDesc        = desc("trigger_last_event_timestamp_seconds", "Time of the last event.", "trigger")
+	silentDesc      = desc("trigger_silent", "1 when a trigger is silent for longer than its expect: allows.", "trigger")
 	compareDesc     = desc("compare_events", "Events of the last day by the inlets that saw them.", "trigger", "seen")
 	delayDesc       = desc("compare_delay_seconds", "Delay of the last day's events from their own time.", "trigger", "inlet", "quantile")
-	perEventDesc    = desc("compare_requests_per_event", "Requests that polling spent for each new event.", "trigger")
+	perEventDesc    = desc("compare_requests_per_event", "Requests that polling made for each new event.", "trigger")
 	compareInterval = time.Minute
 )
 

@@ -37,7 +37,7 @@ func newTracer(ctx context.Context, version string, log *slog.Logger) (*tracer, 
 	}
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		if p := os.Getenv(name); p != "" && p != "http/protobuf" {
-			return nil, fmt.Errorf("%s is %s: this program speaks http/protobuf", name, p)
+			return nil, fmt.Errorf("%s is %s, but only http/protobuf is supported", name, p)
 		}
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces were not sent", "error", err) }))
