@@ -167,9 +167,9 @@ steps:
 // TestWhatAFullGroupTurnsAwayIsRecorded as dropped, with the reason.
 func TestWhatAFullGroupTurnsAwayIsRecorded(t *testing.T) {
 	for _, x := range []struct{ flow, reason string }{
-		{"concurrency: {on_full: drop}", "concurrency: 1 at work, on_full: drop"},
+		{"concurrency: {on_full: drop}", "concurrency: 1 running, on_full: drop"},
 		{"concurrency: {limit: 1, max_queue: 1, group: \"${{ event.type }}\"}",
-			`concurrency: 1 wait already in group "t", the most that max_queue allows`},
+			`concurrency: 1 already queued in group "t", the limit of max_queue`},
 		{"rate: {limit: 1, per: 1h, on_full: drop}", "rate: 1 started within 1h, on_full: drop"},
 	} {
 		w := newWorld(t, map[string]string{"w": "on: hook\n" + x.flow + "\nsteps:\n  - {uses: test/act}"})
