@@ -113,3 +113,48 @@ func TestDoubtfulSecretsAreWarnedOf(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestOneNameIsReplacedAndTheRestStays(t *testing.T) {
+	const text = "# head\nexport KEY = \"a\nb\" # why\nOTHER='$x'\nKEY=again\n\nLAST=1"
+	out, err := SetEnv([]byte(text), "KEY", "new $value")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "# head\nOTHER='$x'\n\nLAST=1\nKEY=\"new $value\"\n"; string(out) != want {
+		t.Errorf("%q", out)
+	}
+	if same, there, err := RemoveEnv(out, "GONE"); err != nil || there || string(same) != string(out) {
+		t.Errorf("a name that is not there: %q, %v, %v", same, there, err)
+	}
+}
+
+// TestSetAndRemoveChangeOneNameOnly: whatever the values are.
+func TestSetAndRemoveChangeOneNameOnly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text, want := []byte("# comment with KEY=x\n"), map[string]string{}
+		for i := range rapid.IntRange(1, 6).Draw(t, "changes") {
+			name := rapid.SampledFrom([]string{"A", "AB", "KEY", "A_B"}).Draw(t, "name")
+			value := rapid.StringMatching(`[a-z$"'\\ =#\n]{1,12}x`).Draw(t, "value")
+			out, err := SetEnv(text, name, value)
+			if i%3 == 2 {
+				delete(want, name)
+				out, _, err = RemoveEnv(text, name)
+			} else if err == nil {
+				want[name] = value
+			}
+			if err != nil {
+				continue // some values cannot be written, and say so
+			}
+			text = out
+		}
+		got, err := ReadEnv(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"A", "AB", "KEY", "A_B"} {
+			if got[name] != want[name] {
+				t.Errorf("%s is %q, wanted %q in\n%s", name, got[name], want[name], text)
+			}
+		}
+	})
+}

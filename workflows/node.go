@@ -191,6 +191,8 @@ func scalarForm(what, want, value string) string {
 		return "to pause write sleep: " + value
 	}
 	switch {
+	case what == "command" && want == "a list":
+		return "there is no shell: write [" + strings.Join(strings.Fields(value), ", ") + "]"
 	case what == "wait" && value == "approval":
 		return `write wait: {approval: "May it go on?"}`
 	case what == "wait":
