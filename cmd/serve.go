@@ -321,6 +321,14 @@ func (s *server) run(ctx context.Context) error {
 	noteCtx, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
 	noted := make(chan struct{})
 	go func() { defer close(noted); s.noteSecrets(noteCtx) }()
+	notifyCtx, stopNotifying := context.WithCancel(ctx)
+	notified := make(chan struct{})
+	go func() {
+		defer close(notified)
+		if err := notifyWhileReady(notifyCtx, s.store.Err); err != nil {
+			s.o.log.Warn("the service manager was not told", "error", err)
+		}
+	}()
 	waiting := 3
 	var err error
 	select {
@@ -331,6 +339,8 @@ func (s *server) run(ctx context.Context) error {
 	case <-s.store.Failed():
 		err = s.store.Err()
 	}
+	stopNotifying()
+	<-notified
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err = errors.Join(err, ignoreDeadline(hooks.Shutdown(stopCtx)))
