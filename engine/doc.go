@@ -28,7 +28,9 @@
 // A run makes events too (emit, call, its end): the runner hands them to the intake by its
 // interface Arrivals. Package machine makes these packages and puts them together.
 //
-// What is durable goes through the interfaces in contracts.go, which package store implements.
+// What is durable goes through the contracts in store.go, one for each user: eventstore.go,
+// runstore.go, controlstore.go, inletstore.go, historystore.go, signals.go. Package store
+// implements them, and storetest is the suite that any store must pass.
 // dryrun asks the same rules and the same planner without effects.
 //
 // The package knows the language (workflows) and the planner's nouns. It must not know HTTP

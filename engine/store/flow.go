@@ -11,6 +11,11 @@ import (
 // This file counts the slots of runs whose workflow has concurrency or rate.
 // All of it runs inside of the writer's transactions, so that two events never
 // see the same free slot.
+//
+// A place in a group is a row, and its number is the id of its run: one process makes all
+// ids, and orders the events of a group before it makes their runs (intake/ordered.go), so
+// that ids rise in the order of arrival. Ids of several nodes do not; a store for them
+// numbers the places by a counter in a row of the group.
 
 // enter lets a new run ask for its slot. It gives when the run is due, zero for one that is
 // parked until its turn, and which runs it takes the place of; dropped is not empty when it may not be made.
