@@ -212,7 +212,7 @@ type shared struct{ answers map[string]*call }
 
 func (s *shared) add(list []*call) {
 	for _, c := range list {
-		if c.key == "" || c.action == "wait" || c.answer == nil || c.answer.status != plan.Succeeded {
+		if c.key == "" || c.local || c.action == "wait" || c.answer == nil || c.answer.status != plan.Succeeded {
 			continue
 		}
 		if _, known := s.answers[c.key]; known || len(s.answers) < mostShared {

@@ -137,6 +137,7 @@ var mutants = []mutant{
 	{"set", "* 2", "* 3", "requests", "a.with.n", 3},
 	{"if", "event.data.n > 5", "event.data.n > 6", "path", "event.data.n > 6", 1},
 	{"if", "event.data.n > 7", "event.data.n > 8 or event.data.kind == 'y'", "path", "event.data.kind == \"y\"", 1},
+	{"if", "message: big", "message: large", "requests", "1/0.with.message", 1},
 	{"switch", "switch: event.data.kind", "switch: \"event.data.n > 5 ? 'x' : 'z'\"", "path", "", 4},
 	{"foreach", "foreach: event.data.list,", "foreach: \"event.data.list[1:]\",", "path", "", 3},
 	{"retry", "delay: 3s", "delay: 3s, jitter: false", "", "", 0},
@@ -160,7 +161,8 @@ func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
 	edited["plain"] = strings.Replace(all["plain"], "event.data.n > 0", "event.data.n > 3", 1)
 	f := test(t, path, edited, func(o *backtest.Options) {
 		o.Workflows = map[string]bool{"plain": true}
-		o.Against = load(t, map[string]string{"plain": strings.Replace(all["plain"], "event.data.n > 0", "event.data.n > 7", 1)}).Workflows["plain"]
+		other := strings.Replace(all["plain"], "event.data.n > 0", "event.data.n > 7", 1)
+		o.Against = load(t, map[string]string{"plain": other}).Workflows["plain"]
 	})
 	if len(f.changes) != 1 || f.changes[0].Kind != backtest.StartsMatching || f.Unchanged != 1 || f.RunsBefore != 1 || f.RunsAfter != 2 {
 		t.Errorf("%+v %+v", f.Report, f.changes)

@@ -121,10 +121,13 @@ func compareRequests(before, after *simulation, paths map[string]string) Request
 		out.Changed = append(out.Changed, changeOf(b, c))
 	}
 	for _, c := range added {
+		if c.local {
+			continue // that the step is reached is part of the path
+		}
 		out.Added = append(out.Added, requestOf(c))
 	}
 	for _, b := range before.calls {
-		if after.unknown == "" && left[key{b.path, b.attempt}] == b { // else it may come after what is not known
+		if after.unknown == "" && !b.local && left[key{b.path, b.attempt}] == b { // else it may come after what is not known
 			out.Removed = append(out.Removed, requestOf(b))
 		}
 	}

@@ -410,7 +410,7 @@ func (b *run) matchChange(ctx context.Context, it *item, before *workflows.Workf
 
 // requests are the calls that something is sent for.
 func (s *simulation) requests() []*call {
-	return slices.DeleteFunc(slices.Clone(s.calls), func(c *call) bool { return c.action == "wait" })
+	return slices.DeleteFunc(slices.Clone(s.calls), func(c *call) bool { return c.action == "wait" || c.local })
 }
 
 // beforeRun is the run of the side that is compared with.
@@ -470,39 +470,4 @@ func (b *run) compareRuns(ctx context.Context, it *item, w *workflows.Workflow) 
 	full.Requests, full.Path, full.Error, full.Output, full.Assumed = c.Requests, c.Path, c.Error, c.Output, it.assumed
 	full.Because = b.why(full, it.before, it.after)
 	it.change = full
-}
-
-// noteLimits counts what the record does not hold of a run that was compared.
-func (b *run) noteLimits(it *item) {
-	secrets, masked := len(it.before.st.Secrets)+len(it.after.st.Secrets) > 0, false
-	for _, c := range it.before.calls {
-		masked = masked || c.answer != nil && hasMask(c.answer.output)
-	}
-	if !secrets && !masked {
-		return
-	}
-	it.limits = func(l *Limits) {
-		if secrets {
-			l.Secrets++
-		}
-		if masked {
-			l.Masked++
-		}
-	}
-}
-
-func hasMask(v any) bool {
-	switch x := v.(type) {
-	case string:
-		return x == workflows.Mask
-	case []any:
-		return slices.ContainsFunc(x, hasMask)
-	case map[string]any:
-		for _, e := range x {
-			if hasMask(e) {
-				return true
-			}
-		}
-	}
-	return false
 }

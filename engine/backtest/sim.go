@@ -34,8 +34,9 @@ type call struct {
 	due    *plan.Due
 	called *plan.Call
 	allow  time.Duration
-	// used tells that another run took its answer.
-	used bool
+	// local tells that it has no effect outside: it is compared where both sides make it, and is no
+	// request.
+	local bool
 }
 
 // answer is what stands in for the answer of an attempt.
@@ -219,8 +220,9 @@ func (s *simulation) startAttempt(d *plan.Due) (again bool) {
 
 // startLocal carries out an action without an effect outside, or takes what is on record.
 func (s *simulation) startLocal(c *call, open plan.Record) bool {
-	c.key = c.action
+	c.key, c.local = c.action, true
 	if a, assumed, unknown := s.answers.find(c); unknown == "" && !assumed {
+		s.calls, c.answer = append(s.calls, c), a
 		ended := s.ending(c, open, &answer{status: a.status, output: a.output, err: a.err, raw: a.raw})
 		s.st.Fit(ended)
 		s.st.AddRecord(ended)
@@ -234,6 +236,7 @@ func (s *simulation) startLocal(c *call, open plan.Record) bool {
 	if err != nil {
 		a = &answer{status: plan.Failed, err: asError(err)}
 	}
+	s.calls, c.answer = append(s.calls, c), a
 	ended := s.ending(c, open, a)
 	s.st.Fit(ended)
 	s.st.AddRecord(ended)
