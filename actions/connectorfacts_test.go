@@ -97,39 +97,48 @@ func TestRequestsFitThePublishedDocuments(t *testing.T) {
 	for _, connector := range slices.Sorted(maps.Keys(documents)) {
 		t.Run(connector, func(t *testing.T) {
 			var docs []*published
+			var missing, unchecked []string
 			for _, name := range documents[connector] {
-				d := findDocument(t, name)
-				if d == nil {
-					t.Skipf("%s is in none of %v: the requests of %s were NOT checked", name, documentFolders(), connector)
+				if d := findDocument(t, name); d != nil {
+					docs = append(docs, d)
+				} else {
+					missing = append(missing, name)
 				}
-				docs = append(docs, d)
 			}
 			if len(all[connector]) == 0 {
 				t.Fatalf("no connector is named %s", connector)
 			}
 			for _, spec := range all[connector] {
-				if beyond[spec.Name] == "" {
-					fitsDocument(t, docs, spec)
+				switch {
+				case beyond[spec.Name] != "" || fitsDocument(t, docs, spec):
+				case len(missing) > 0:
+					unchecked = append(unchecked, spec.Name)
+				default:
+					t.Errorf("%s: no document has its request", spec.Name)
 				}
+			}
+			if len(unchecked) > 0 {
+				t.Skipf("%v are in none of %v: these were NOT checked: %v", missing, documentFolders(), unchecked)
 			}
 		})
 	}
 }
 
-func fitsDocument(t *testing.T, docs []*published, spec *workflows.ActionSpec) {
+// fitsDocument holds one action to the documents; false when none has its request.
+func fitsDocument(t *testing.T, docs []*published, spec *workflows.ActionSpec) bool {
 	t.Helper()
 	r, body, err := actions.ExampleRequest(t.Context(), spec)
 	if err != nil {
 		t.Error(err)
-		return
+		return true
+	}
+	path := r.URL.Path
+	if names, has := renamed[spec.Connector.Name]; has && strings.HasPrefix(path, names[0]) {
+		path = names[1] + path[len(names[0]):]
 	}
 	var least []string
 	found := false
 	for _, d := range docs {
-		path := r.URL.Path
-		if names, has := renamed[spec.Connector.Name]; has && strings.HasPrefix(path, names[0]) {
-			path = names[1] + path[len(names[0]):]
-		}
 		op, item := d.operation(r.Method, path)
 		if op == nil {
 			continue
@@ -143,14 +152,12 @@ func fitsDocument(t *testing.T, docs []*published, spec *workflows.ActionSpec) {
 		}
 		found = true
 	}
-	if !found {
-		t.Errorf("%s: no document has %s %s", spec.Name, r.Method, r.URL.Path)
-	}
 	for _, p := range least {
 		if !slices.ContainsFunc(differing[spec.Connector.Name], func(known string) bool { return strings.Contains(spec.Name+": "+p, known) }) {
 			t.Errorf("%s: %s", spec.Name, p)
 		}
 	}
+	return found
 }
 
 // TestRequestsWithoutADocumentAreAsRecorded compares the requests of all other examples with
