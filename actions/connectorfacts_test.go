@@ -44,6 +44,8 @@ var beyond = map[string]string{
 // differing are the texts of problems in which a vendor's document is wrong about its own
 // service, by connector; the reason stands beside them.
 var differing = map[string][]string{
+	// A deletion is answered 204: cloud.google.com/storage/docs/json_api/v1/objects/delete.
+	"google_storage": {"objects.delete: answer has the status 204,"},
 	// The guides' own examples leave these out: developers.hubspot.com/docs/api-reference/search/guide.
 	"hubspot": {"body has no after,", "body has no sorts,", "body has no properties,", "body has no associations,"},
 	// Its description allows a shipment without a shipment_id, and rates are what finds the carrier and its service.
