@@ -265,7 +265,7 @@ func credentials(c *workflows.Connector, in engine.Input, name string) (map[stri
 		if v == nil || v == "" {
 			v = f.Default
 		}
-		if v == nil && f.Required {
+		if v == nil && c.NeedsField(given, f) {
 			return nil, nil, plan.Permanent("no_credential", "connection %s: %s is not set", name, f.Name)
 		}
 		fields[f.Name] = v

@@ -25,7 +25,7 @@ func (c *Connection) FieldValues(k *Connector, secret func(string) (string, bool
 		if v == nil || v == "" {
 			v = f.Default
 		}
-		if v == nil && f.Required {
+		if v == nil && k.NeedsField(c, f) {
 			return nil, fmt.Errorf("connection %s: %s is not set", c.Name, f.Name)
 		}
 		if v != nil {

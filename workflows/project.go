@@ -234,7 +234,7 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 	var names []string
 	for _, f := range known.Fields {
 		names = append(names, f.Name)
-		if f.Required && c.Fields[f.Name] == nil {
+		if c.Fields[f.Name] == nil && known.NeedsField(c, f) {
 			d.add(c.pos, "missing-key", fmt.Sprintf("connection %s needs %s:", c.Name, f.Name), f.Description)
 		}
 		if v, constant := c.Fields[f.Name].IsConstant(); constant && v != nil && !c.Fields[f.Name].broken {

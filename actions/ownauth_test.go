@@ -1,0 +1,34 @@
+package actions_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// TestAnAuthOfTheConnectionReplacesThatOfTheConnector, whose own credential is then not asked for.
+func TestAnAuthOfTheConnectionReplacesThatOfTheConnector(t *testing.T) {
+	x := newExchanged(t)
+	x.answer, x.headers = `{"number": 7, "html_url": "u"}`, map[string]string{"Content-Type": "application/json"}
+	with := map[string]any{"owner": "acme", "repo": "shop", "title": "t"}
+	own := connections(t, "connections: {github: {base_url: \""+x.URL+"\", auth: {header: {name: X-Key, value: \"${{ secrets.K }}\"}}}}")
+	if _, err := do(t, t.Context(), "github/issues.create", with, own); err != nil {
+		t.Fatal(err)
+	}
+	if x.header.Get("X-Key") == "" || x.header.Get("Authorization") != "" {
+		t.Errorf("sent %v", x.header)
+	}
+	// Telegram's token stands in the path: no other auth replaces it.
+	dir := t.TempDir()
+	text := "connections: {telegram: {auth: {header: {name: X-Key, value: \"${{ secrets.K }}\"}}}}"
+	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, mistakes := workflows.Load(dir, workflows.Catalog{Actions: catalog(t)}, nil)
+	if mistakes.Errors() != 1 || !strings.Contains(mistakes.Error(), "connection telegram needs token") {
+		t.Errorf("a connection without the bot's token: %v", mistakes)
+	}
+}
