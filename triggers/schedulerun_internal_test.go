@@ -55,8 +55,8 @@ func TestAScheduleFiresOnTimeAndGoesOnAfterAStoreThatFailed(t *testing.T) {
 		reads, writes int
 		logged        string
 	}{
-		"a store that works": {}, "a read that fails": {reads: 2, logged: "cannot be read"},
-		"a write that fails": {writes: 2, logged: "it is tried again"},
+		"a store that works": {}, "a read that fails": {reads: 2, logged: "cannot read the state"},
+		"a write that fails": {writes: 2, logged: "trying again"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var log strings.Builder

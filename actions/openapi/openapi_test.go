@@ -79,7 +79,7 @@ func TestEachPublishedDocumentBecomesAConnector(t *testing.T) {
 					tried++
 				}
 				for _, p := range problems {
-					if !strings.HasPrefix(p, "the answer is an error") {
+					if !strings.HasPrefix(p, "the response is an error") {
 						t.Errorf("%s: %s", s.Name, p)
 					}
 				}
