@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) testCmd() *cobra.Command {
-	var junit, record, db string
+	var junit, record, db, coverage string
 	c := &cobra.Command{Use: "test [DIR or FILE...]", Short: "Run the tests of workflows, without network",
 		Long: `Carries out the tests: of workflow files, and those of tests/WORKFLOW_test.yaml.
 Nothing leaves the machine: a step is answered by its mock, else by its action's
@@ -33,9 +33,12 @@ its steps were answered becomes mocks, how it went is expected.`,
 				}
 				return a.recordTest(c, dir, db, record)
 			}
-			return a.test(args, junit)
+			return a.test(args, junit, coverage)
 		}}
 	c.Flags().StringVar(&junit, "junit", "", "also write the results to this file, as JUnit XML")
+	c.Flags().StringVar(&coverage, "coverage", "", "also say which steps, conditions and cases the tests reach; "+
+		"--coverage=FILE writes HTML, or Cobertura XML for a name that ends in .xml")
+	c.Flags().Lookup("coverage").NoOptDefVal = coverageShown
 	c.Flags().StringVar(&record, "record", "", "a run to make a test of")
 	c.Flags().StringVar(&db, "db", "", "with --record: the database")
 	return c
@@ -51,8 +54,9 @@ type testResult struct {
 	Seconds  float64  `json:"seconds"`
 }
 
-func (a *app) test(args []string, junit string) error {
+func (a *app) test(args []string, junit, coverage string) error {
 	var results []testResult
+	reached := []dryrun.WorkflowCoverage{}
 	groups := targets(args)
 	for _, dir := range slices.Sorted(maps.Keys(groups)) {
 		l, err := load(dir)
@@ -66,12 +70,13 @@ func (a *app) test(args []string, junit string) error {
 		if mistakes.Errors() > 0 {
 			return mistakes
 		}
+		counted := dryrun.NewCoverage(l.project)
 		for _, t := range tests {
 			if only := groups[dir]; len(only) > 0 && !only[t.File] && !only["workflows/"+t.Workflow+".yaml"] {
 				continue
 			}
 			began := time.Now()
-			failures := dryrun.Test(l.project, t)
+			failures := dryrun.TestCounted(l.project, t, counted)
 			file := t.File
 			if dir != "." {
 				file = filepath.Join(dir, file)
@@ -82,16 +87,17 @@ func (a *app) test(args []string, junit string) error {
 			results = append(results, testResult{File: file, Workflow: t.Workflow, Name: t.Name, OK: len(failures) == 0, Failures: failures,
 				Seconds: time.Since(began).Seconds()})
 		}
+		reached = append(reached, coverageIn(dir, counted)...)
 	}
 	if junit != "" {
 		if err := writeJUnit(junit, results); err != nil {
 			return err
 		}
 	}
-	return a.printResults(results)
+	return a.printResults(results, coverage, reached)
 }
 
-func (a *app) printResults(results []testResult) error {
+func (a *app) printResults(results []testResult, coverage string, reached []dryrun.WorkflowCoverage) error {
 	failed := 0
 	for _, r := range results {
 		if !r.OK {
@@ -102,7 +108,11 @@ func (a *app) printResults(results []testResult) error {
 		if results == nil {
 			results = []testResult{}
 		}
-		if err := a.printJSON(map[string]any{"ok": failed == 0, "tests": results}); err != nil {
+		out := map[string]any{"ok": failed == 0, "tests": results}
+		if coverage != "" {
+			out["coverage"] = reached
+		}
+		if err := a.printJSON(out); err != nil {
 			return err
 		}
 	} else {
@@ -121,6 +131,9 @@ func (a *app) printResults(results []testResult) error {
 		} else {
 			a.printf("%d passed, %d failed\n", len(results)-failed, failed)
 		}
+	}
+	if err := a.writeCoverage(coverage, reached); err != nil {
+		return err
 	}
 	if failed > 0 {
 		return &exitError{exitFailure, errors.New("")}

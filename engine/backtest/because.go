@@ -45,7 +45,7 @@ func texts(list []*workflows.Expr) (out []string) {
 // another way, the first field that is sent otherwise, or the output.
 func (b *run) why(c *Change, before, after *simulation) Because {
 	for _, x := range c.Path {
-		s, t := stepAt(before.w, x.Step), stepAt(after.w, x.Step)
+		s, t := before.w.StepAt(x.Step), after.w.StepAt(x.Step)
 		if s == nil || t == nil {
 			continue
 		}

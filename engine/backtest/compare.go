@@ -44,7 +44,7 @@ func compare(before, after *simulation, paths map[string]string) *Change {
 // decides reports whether a step that only one side reached stands in both versions: then
 // something decided otherwise.
 func decides(before, after *simulation, x StepChange) bool {
-	return stepAt(before.w, x.Step) != nil && stepAt(after.w, x.Step) != nil
+	return before.w.StepAt(x.Step) != nil && after.w.StepAt(x.Step) != nil
 }
 
 func inverse(m map[string]string) map[string]string {

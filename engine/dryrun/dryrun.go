@@ -33,6 +33,8 @@ type Request struct {
 	// calls another workflow; nil leaves it to the default: an action's example, an
 	// approval given, the called workflow carried out the same way.
 	Answer func(c Call, n int) *Reply
+	// Ran is told of each run, those of called workflows too; nil tells nobody.
+	Ran func(*workflows.Workflow, *Result)
 	// kept are the values that steps keep; called workflows see those of the caller's.
 	kept values
 	// Secret gives the values of secrets.
@@ -84,6 +86,14 @@ const maxDecisions = 100_000
 // error means that there is no answer: the inputs do not fit, an event of the batch cannot
 // be read, or the workflow does not end. It may change r.Event.Inputs.
 func Run(r Request) (*Result, error) {
+	out, err := run(r)
+	if err == nil && r.Ran != nil {
+		r.Ran(r.Workflow, out)
+	}
+	return out, err
+}
+
+func run(r Request) (*Result, error) {
 	if r.kept == nil {
 		r.kept = values{}
 	}

@@ -16,9 +16,15 @@ import (
 
 // Test carries one test of a project out and gives what was not as expected, each with its
 // place in the file; nil for a test that passes.
-func Test(p *workflows.Project, t *workflows.Test) []string {
+func Test(p *workflows.Project, t *workflows.Test) []string { return TestCounted(p, t, nil) }
+
+// TestCounted is Test that counts what the test reaches; nil counts nothing.
+func TestCounted(p *workflows.Project, t *workflows.Test, counted *Coverage) []string {
 	w := p.Workflows[t.Workflow]
 	r := Request{Project: p, Workflow: w, Now: t.Now, Data: t.Data, Secret: func(name string) string { return "secret:" + name }}
+	if counted != nil {
+		r.Ran = counted.Add
+	}
 	var err error
 	if r.Event, err = testEvent(p, w, t); err != nil {
 		return []string{t.Where("") + ": " + err.Error()}

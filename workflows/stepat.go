@@ -1,15 +1,13 @@
-package backtest
+package workflows
 
 import (
 	"strconv"
 	"strings"
-
-	"github.com/hookloom/hookloom/workflows"
 )
 
-// stepAt finds the step of a workflow at a path of the record; nil for none. Paths of
+// StepAt finds the step at a path of the record, such as ship or 2/paid/refund; nil for none. Paths of
 // foreach and switch records, and of deadlines, give the step that they belong to.
-func stepAt(w *workflows.Workflow, path string) *workflows.Step {
+func (w *Workflow) StepAt(path string) *Step {
 	parts := strings.Split(path, "/")
 	for len(parts) > 1 && (parts[len(parts)-1] == "switch" || parts[len(parts)-1] == "foreach" || parts[len(parts)-1] == "(deadline)") {
 		parts = parts[:len(parts)-1]
@@ -23,7 +21,7 @@ func stepAt(w *workflows.Workflow, path string) *workflows.Step {
 	return stepIn(w.Steps, parts)
 }
 
-func stepIn(list []*workflows.Step, parts []string) *workflows.Step {
+func stepIn(list []*Step, parts []string) *Step {
 	if len(parts) == 0 {
 		return nil
 	}
@@ -46,7 +44,7 @@ func stepIn(list []*workflows.Step, parts []string) *workflows.Step {
 }
 
 // stepBelow finds a step inside of another.
-func stepBelow(s *workflows.Step, parts []string) *workflows.Step {
+func stepBelow(s *Step, parts []string) *Step {
 	switch parts[0] {
 	case "on_failure":
 		return stepIn(s.OnFailure, parts[1:])

@@ -1,0 +1,168 @@
+package dryrun
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// Coverage counts what the tests of a project reach: steps, each side of each condition, and
+// the cases of switches.
+type Coverage struct {
+	workflows map[string]*covered
+}
+
+type covered struct {
+	w *workflows.Workflow
+	// matched and skipped count how the rule went.
+	matched, skipped int
+	steps            map[*workflows.Step]*reached
+}
+
+// reached counts what happened to one step.
+type reached struct {
+	runs, skips int
+	// others counts the runs of the steps under else, cases those of a switch by value.
+	others int
+	cases  map[string]int
+}
+
+// NewCoverage counts nothing yet of the workflows of a project.
+func NewCoverage(p *workflows.Project) *Coverage {
+	c := &Coverage{workflows: map[string]*covered{}}
+	for id, w := range p.Workflows {
+		of := &covered{w: w, steps: map[*workflows.Step]*reached{}}
+		w.EachStep(func(s *workflows.Step) { of.steps[s] = &reached{cases: map[string]int{}} })
+		c.workflows[id] = of
+	}
+	return c
+}
+
+// Add counts a run of a workflow.
+func (c *Coverage) Add(w *workflows.Workflow, r *Result) {
+	of := c.workflows[w.ID]
+	if of == nil {
+		return
+	}
+	if r.Decision.Outcome != engine.Matched {
+		of.skipped++
+		return
+	}
+	of.matched++
+	for _, rec := range r.Records {
+		s := w.StepAt(rec.Path)
+		got := of.steps[s]
+		if got == nil || strings.HasSuffix(rec.Path, "(deadline)") || strings.HasSuffix(rec.Path, "/foreach") {
+			continue
+		}
+		if value, is := rec.Output.(string); is && strings.HasSuffix(rec.Path, "/switch") && s.Body == "switch" {
+			got.cases[value]++
+			continue
+		}
+		if rec.Status == plan.Skipped {
+			got.skips++
+		} else {
+			got.runs++
+		}
+		if group, _, found := cutLast(rec.Path, "/else/"); found {
+			if above := of.steps[w.StepAt(group)]; above != nil && above != got {
+				above.others++
+			}
+		}
+	}
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// CoverageItem is one thing that tests can reach.
+type CoverageItem struct {
+	// Kind is rule, step, condition or case.
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	Line int    `json:"line"`
+	// Sides are the names of what can happen, Counts how often each did.
+	Sides  []string `json:"sides"`
+	Counts []int    `json:"counts"`
+}
+
+// Reached is how many of the sides happened at least once.
+func (i *CoverageItem) Reached() (n int) {
+	for _, c := range i.Counts {
+		if c > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// WorkflowCoverage is what the tests reach of one workflow.
+type WorkflowCoverage struct {
+	Workflow string         `json:"workflow"`
+	File     string         `json:"file"`
+	Reached  int            `json:"reached"`
+	Of       int            `json:"of"`
+	Items    []CoverageItem `json:"items"`
+}
+
+// Report lists the workflows by id, and the items of each in the order of the file.
+func (c *Coverage) Report() []WorkflowCoverage {
+	out := []WorkflowCoverage{}
+	for _, of := range c.workflows {
+		x := WorkflowCoverage{Workflow: of.w.ID, File: of.w.File, Items: of.items()}
+		for i := range x.Items {
+			x.Reached += x.Items[i].Reached()
+			x.Of += len(x.Items[i].Sides)
+		}
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(a, b WorkflowCoverage) int { return strings.Compare(a.Workflow, b.Workflow) })
+	return out
+}
+
+func (of *covered) items() (items []CoverageItem) {
+	if len(of.w.When) > 0 {
+		items = append(items, CoverageItem{Kind: "rule", Name: "when", Line: 1, Sides: []string{"matched", "skipped"},
+			Counts: []int{of.matched, of.skipped}})
+	}
+	of.w.EachStep(func(s *workflows.Step) {
+		got := of.steps[s]
+		name := cmp.Or(s.ID, s.Name, fmt.Sprintf("%s on line %d", s.Body, s.Pos.Line))
+		items = append(items, CoverageItem{Kind: "step", Name: name, Line: s.Pos.Line, Sides: []string{"reached"},
+			Counts: []int{got.runs + got.others}})
+		if s.If != nil {
+			items = append(items, CoverageItem{Kind: "condition", Name: name + " if", Line: s.Pos.Line, Sides: []string{"true", "false"},
+				Counts: []int{max(got.runs-got.others, 0), got.skips + got.others}})
+		}
+		if s.Body == "switch" {
+			items = append(items, of.switched(s, got, name))
+		}
+	})
+	slices.SortStableFunc(items, func(a, b CoverageItem) int { return a.Line - b.Line })
+	return items
+}
+
+// switched gives the cases of a switch; what fits none of them is the default.
+func (of *covered) switched(s *workflows.Step, got *reached, name string) CoverageItem {
+	item := CoverageItem{Kind: "case", Name: name, Line: s.Pos.Line}
+	known := 0
+	for _, c := range s.Cases {
+		item.Sides, item.Counts = append(item.Sides, c.Value), append(item.Counts, got.cases[c.Value])
+		known += got.cases[c.Value]
+	}
+	total := 0
+	for _, n := range got.cases {
+		total += n
+	}
+	item.Sides, item.Counts = append(item.Sides, "default"), append(item.Counts, total-known)
+	return item
+}
