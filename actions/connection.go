@@ -77,6 +77,9 @@ func (c *connection) resolve(raw string, link bool, query any, style string) (st
 		} else if u, err := target(raw); err != nil {
 			return "", err
 		} else if origin(u) != origin(base) {
+			if c.name == "" {
+				return "", plan.Permanent("invalid_request", "the step's credential is for %s, and is not sent elsewhere", base.Host)
+			}
 			return "", plan.Permanent("invalid_request", "connection %s is for %s, and its credential is not sent elsewhere", c.name, base.Host)
 		}
 		if path, _, _ := strings.Cut(raw, "?"); workflows.HasDotSegment(path) {

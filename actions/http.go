@@ -57,6 +57,11 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 			"again; kept in memory, for each workflow and URL"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 	}
+	if method != http.MethodHead {
+		s.Inputs = append(s.Inputs, workflows.ActionInput{Name: "pages", Type: "object", Literal: workflows.PagesHint,
+			Help: "reads a list page by page, in the words of connector files: {items: response.body.rows, page: {query: page}}; " +
+				"the output's body is the list of all items, more tells that it was cut"})
+	}
 	if method == "" {
 		s.Inputs = append(s.Inputs, workflows.ActionInput{Name: "method", Type: "string", Help: "GET by default",
 			Words: []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}})
@@ -84,6 +89,15 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	} else {
 		o.limit = min(o.limit, value.MaxSize)
 	}
+	if in.With["pages"] != nil {
+		r, more, err := a.list(ctx, in, o, accepted)
+		if err != nil {
+			return nil, err
+		}
+		out := r.output()
+		out["more"] = more
+		return out, nil
+	}
 	r, err := a.sendKept(o, in, func(o order) (*reply, error) { return send(ctx, in.Client, o) })
 	if err != nil {
 		return nil, err
@@ -96,13 +110,18 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err := judge(r, accepted); err != nil {
 		return nil, err
 	}
+	return r.output(), nil
+}
+
+// output is what a step with an http/ action gives.
+func (r *reply) output() map[string]any {
 	out := map[string]any{"status": r.status, "headers": r.headers, "url": r.url, "duration_ms": int(r.took.Milliseconds())}
 	if r.saved == nil {
 		out["body"] = r.body
-		return out, nil
+		return out
 	}
 	maps.Copy(out, r.saved)
-	return out, nil
+	return out
 }
 
 // Connection implements engine.Connected.

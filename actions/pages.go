@@ -30,19 +30,42 @@ type walk struct {
 	count int
 	token any
 	next  string
+	// last is the answer with the last page that was read, env its names; more tells that
+	// further pages or items are left.
+	last *reply
+	env  *expr.Env
+	more bool
 }
 
 // list reads the pages of a list, and gives the output with all their items.
 func (k *call) list(ctx context.Context, first order) (any, error) {
-	p := k.action.Pages
-	w := &walk{call: k, pages: p, most: p.MaxItems, seen: map[string]bool{}}
+	most := k.action.Pages.MaxItems
 	if n, ok := k.in.With[workflows.MaxItemsInput].(int); ok && k.in.Spec.Common(workflows.MaxItemsInput) {
-		w.most = max(1, n)
+		most = max(1, n)
 	}
+	first.limit = value.MaxSize
+	w, err := k.walk(ctx, first, most)
+	if err != nil {
+		return nil, err
+	}
+	if k.tolerated(w.last.status) {
+		return w.last.names(), nil
+	}
+	w.env.Names["items"], w.env.Names["more"] = w.items, w.more
+	if k.action.Output == nil {
+		return map[string]any{"items": w.items, "more": w.more}, nil
+	}
+	return k.output(k.action.Output, w.last, w.env)
+}
+
+// walk reads the pages of a list, up to most items. An answer that only the step accepts
+// ends it, and has no items.
+func (k *call) walk(ctx context.Context, first order, most int) (*walk, error) {
+	p := k.action.Pages
+	w := &walk{call: k, pages: p, most: most, items: []any{}, seen: map[string]bool{}}
 	if c := p.Counter(); c != nil {
 		w.count = c.From
 	}
-	first.limit = value.MaxSize
 	for n := 1; ; n++ {
 		o, err := w.request(first)
 		if err != nil {
@@ -52,40 +75,27 @@ func (k *call) list(ctx context.Context, first order) (any, error) {
 		if err != nil {
 			return nil, onPage(err, n)
 		}
-		env := k.env(r)
-		if err := k.refused(r, env); err != nil {
+		w.last, w.env = r, k.env(r)
+		if err := k.refused(r, w.env); err != nil {
 			return nil, onPage(err, n)
 		}
 		if k.tolerated(r.status) {
-			return r.names(), nil
+			return w, nil
 		}
 		if w.bytes += r.size; w.bytes > maxListed {
 			return nil, plan.Permanent("too_large", "the pages of the list have more than %s: set max_items: to fewer than %d",
 				workflows.SizeText(maxListed), max(len(w.items), 1))
 		}
-		more, err := w.take(r, env)
-		if err != nil {
+		if w.more, err = w.take(r, w.env); err != nil {
 			return nil, onPage(err, n)
 		}
 		if len(w.items) > w.most {
-			w.items, more = w.items[:w.most], true
+			w.items, w.more = w.items[:w.most], true
 		}
-		if !more || len(w.items) >= w.most || n >= p.Max {
-			return w.output(r, env, more)
+		if !w.more || len(w.items) >= w.most || n >= p.Max {
+			return w, nil
 		}
 	}
-}
-
-// output gives the action's output with the items of all pages.
-func (w *walk) output(r *reply, env *expr.Env, more bool) (any, error) {
-	if w.items == nil {
-		w.items = []any{}
-	}
-	env.Names["items"], env.Names["more"] = w.items, more
-	if w.action.Output == nil {
-		return map[string]any{"items": w.items, "more": more}, nil
-	}
-	return w.call.output(w.action.Output, r, env)
 }
 
 // onPage says at which page a list broke off.
@@ -237,16 +247,16 @@ func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
 func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 	v, err := w.pages.Items.Eval(env)
 	if err != nil {
-		return false, notAList(r, "pages.items: "+err.Error())
+		return false, w.notAList(r, "pages.items: "+err.Error())
 	}
 	list, ok := v.([]any)
 	if !ok && v != nil {
-		return false, notAList(r, fmt.Sprintf("pages.items: %s is not a list, but %s", w.pages.Items.Text, value.Describe(v)))
+		return false, w.notAList(r, fmt.Sprintf("pages.items: %s is not a list, but %s", w.pages.Items.Text, value.Describe(v)))
 	}
 	w.items = append(w.items, list...)
 	if w.pages.Until != nil {
 		if last, err := w.pages.Until.Condition(env); err != nil {
-			return false, notAList(r, "pages.until: "+err.Error())
+			return false, w.notAList(r, "pages.until: "+err.Error())
 		} else if last {
 			return false, nil
 		}
@@ -261,15 +271,15 @@ func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 	case w.pages.Next != nil:
 		v, err := w.pages.Next.Eval(env)
 		if err != nil {
-			return false, notAList(r, "pages.next: "+err.Error())
+			return false, w.notAList(r, "pages.next: "+err.Error())
 		}
 		if w.next, err = absolute(v, r.url); err != nil {
-			return false, notAList(r, err.Error())
+			return false, w.notAList(r, err.Error())
 		}
 		return w.next != "", nil
 	case w.pages.Token != nil:
 		if w.token, err = w.pages.Token.Eval(env); err != nil {
-			return false, notAList(r, "pages.token: "+err.Error())
+			return false, w.notAList(r, "pages.token: "+err.Error())
 		}
 		return w.token != nil && w.token != "" && w.token != false, nil
 	case w.pages.Offset != nil:
@@ -306,8 +316,12 @@ func absolute(found any, of string) (string, error) {
 	return u.String(), nil
 }
 
-func notAList(r *reply, why string) error {
-	return &plan.Error{Message: "the response is not what the connector expects: " + why, Code: "bad_answer", Status: r.status,
+func (w *walk) notAList(r *reply, why string) error {
+	who := "the connector"
+	if w.connector.Name == "" {
+		who = "pages: of the step"
+	}
+	return &plan.Error{Message: "the response is not what " + who + " expects: " + why, Code: "bad_answer", Status: r.status,
 		Details: r.names()}
 }
 

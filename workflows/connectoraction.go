@@ -193,14 +193,14 @@ func inputFor(parameter string, inputs []Input) string {
 }
 
 // pages reads how a list goes on.
-func (r *connectorReader) pages(o *objectNode, response *expr.Scope) *ConnectorPages {
-	p := &ConnectorPages{Paging: r.paging(o), Max: o.integer("max", defaultPages), MaxItems: o.integer("max_items", defaultItems)}
+func (d *decoder) pages(o *objectNode, response *expr.Scope) *ConnectorPages {
+	p := &ConnectorPages{Paging: d.paging(o), Max: o.integer("max", defaultPages), MaxItems: o.integer("max_items", defaultItems)}
 	if v := o.vals["items"]; v != nil {
-		p.Items = r.expression(v)
+		p.Items = d.expression(v)
 	}
 	if v := o.vals["total"]; v != nil {
-		if p.Total = r.expression(v); p.Counter() == nil && !o.unknown {
-			r.add(o.keyAt("total"), "needs-key", "total of pages belongs to page or offset", "remove total:")
+		if p.Total = d.expression(v); p.Counter() == nil && !o.unknown {
+			d.add(o.keyAt("total"), "needs-key", "total of pages belongs to page or offset", "remove total:")
 		}
 	}
 	for _, e := range []*Expr{p.Items, p.Total, p.Next, p.Token} {

@@ -25,6 +25,7 @@ func (s *stepChecker) httpInputs(st *Step) {
 	r.formType()
 	s.jsonText(st)
 	s.stepAuth(st.With.Field("auth"))
+	s.pagesInput(st)
 }
 
 // outgoing is a request as a file writes it: of a step, or of a poll.
@@ -62,8 +63,8 @@ var foreignInputs = map[string]string{
 	"params": "use query:", "qs": "use query:", "parameters": "use query:",
 	"authentication": "use auth:", "token": "use auth: {bearer: ...}", "uri": "use url:", "endpoint": "use url:",
 	"address": "use url:", "header": "use headers:",
-	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages: in a poll",
-	"pagination": "use pages: in a poll", "timeout": "timeout: belongs to the step, not inside with:",
+	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages:",
+	"pagination": "use pages:", "timeout": "timeout: belongs to the step, not inside with:",
 	"retry": "retry: belongs to the step, not inside with:", "credentials": "use connection: or auth:",
 	"file": "use raw_file: (the path of a file) or multipart:", "files": "use multipart: {NAME: {file: PATH}}",
 	"output_file": "use save: true", "save_as": "use save: true", "download": "use save: true",

@@ -1,0 +1,91 @@
+package workflows
+
+import (
+	"fmt"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"gopkg.in/yaml.v3"
+)
+
+// This file reads the inputs of http/ actions that are written in the words of connector
+// files. They are written out in the workflow, so they are checked with it, and read once more
+// by the action, which gets them as data.
+
+// PagesHint says how an expression in pages: is written, where ${{ }} stands.
+const PagesHint = "write pages: out, and its expressions without ${{ }}, such as items: response.body.rows"
+
+// stepPages is what expressions in pages: of a step may read.
+var stepPages = &expr.Scope{Where: "pages", Names: expr.Map{"response": responseType}}
+
+// ParsePages reads pages: of a step with an http/ action.
+func ParsePages(v any) (*ConnectorPages, error) {
+	d, n, err := written("pages", v)
+	if err != nil {
+		return nil, err
+	}
+	p := d.stepPages(n)
+	if len(d.mistakes) > 0 {
+		return nil, fmt.Errorf("pages: %s", d.mistakes.sorted()[0].Problem)
+	}
+	return p, nil
+}
+
+// written gives data as the YAML node that it was written as.
+func written(name string, v any) (*decoder, *yaml.Node, error) {
+	text, err := yaml.Marshal(v)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	d := &decoder{source: newSource(name, text)}
+	n := d.parse()
+	if n == nil {
+		return nil, nil, fmt.Errorf("%s cannot be read", name)
+	}
+	return d, n, nil
+}
+
+func (d *decoder) stepPages(n *yaml.Node) *ConnectorPages {
+	o := d.object(n, "action_pages")
+	if o == nil {
+		return nil
+	}
+	return d.pages(o, stepPages)
+}
+
+// pagesInput checks pages: of a step where it is written.
+func (s *stepChecker) pagesInput(st *Step) {
+	v, src := st.With.Field("pages"), s.w.src
+	if _, constant := v.IsConstant(); v == nil || !constant || st.Spec.Input("pages") == nil {
+		return
+	}
+	for _, other := range []string{"save", "follow", "cache"} {
+		if x, constant := st.With.Field(other).IsConstant(); constant && x == true {
+			src.add(st.With.Field(other).keyPos(src, other), "exclusive-keys", fmt.Sprintf("pages and %s: true are mutually exclusive", other),
+				"remove "+other+", or pages")
+		}
+	}
+	if n := src.nodeAt(v.pos, yaml.MappingNode); n != nil {
+		(&decoder{source: src}).stepPages(n)
+	}
+}
+
+// nodeAt finds the node of a kind that begins at a place; nil when there is none.
+func (s *source) nodeAt(at Pos, kind yaml.Kind) *yaml.Node {
+	var root yaml.Node
+	if err := yaml.Unmarshal(s.text, &root); err != nil {
+		return nil // which was reported when the file was read
+	}
+	var find func(n *yaml.Node) *yaml.Node
+	find = func(n *yaml.Node) *yaml.Node {
+		if n.Kind == kind && n.Line == at.Line && n.Column == at.Column {
+			return n
+		}
+		for _, x := range n.Content {
+			if found := find(x); found != nil {
+				return found
+			}
+		}
+		return nil
+	}
+	return find(&root)
+}
