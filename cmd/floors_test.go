@@ -61,6 +61,7 @@ var owners = map[string][]string{
 	"github.com/go-sql-driver/mysql":      {"actions/sqldb"},
 	"github.com/wneessen/go-mail":         {"actions/email"},
 	"github.com/itchyny/gojq":             {"actions/transform"},
+	"github.com/yuin/goldmark":            {"engine/console"},
 
 	"github.com/santhosh-tekuri/jsonschema": {"actions"},
 }

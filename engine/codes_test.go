@@ -16,7 +16,7 @@ import (
 func TestEachErrorCodeCanBeFiltered(t *testing.T) {
 	code := regexp.MustCompile(`(?:plan\.Error|&Error)\{[^\n]*Code: *"([a-z_]+)"[,}]|Permanent\("([a-z_]+)"`)
 	seen := 0
-	for _, dir := range []string{".", "plan", "store", "../actions", "../actions/*"} {
+	for _, dir := range []string{".", "plan", "store", "runner", "intake", "control", "backtest", "../actions", "../actions/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -22,7 +22,7 @@ var ErrorCodes = []string{"address_not_allowed", "bad_answer", "bad_data", "call
 	"cannot_run", "chain_too_deep", "conflict", "deadline", "destination_down", "dropped", "endless_list", "endpoint_paused", "expression",
 	"fail", "failed", "file", "files", "files_full", "gone", "http_status", "interrupted", "invalid_connection", "invalid_input",
 	"invalid_request", "jq", "network", "no_connection", "no_credential", "no_file", "not_a_number", "panic", "rejected", "replaced",
-	"rule_failed", "secret", "smtp", "sql",
+	"rule_failed", "schema", "secret", "smtp", "sql",
 	"store_full", "timeout", "tls", "too_large", "unknown_trigger", "unreadable", "unsupported", "untested"}
 
 // RefusalReasons are why deliveries are refused.

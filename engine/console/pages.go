@@ -117,6 +117,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 	}
 	c.againPages(mux)
 	c.valuesPages(mux)
+	c.manualPages(mux)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/api/") {
 			problem(w, http.StatusNotFound, "not found")

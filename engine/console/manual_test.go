@@ -1,0 +1,48 @@
+package console
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/docs"
+)
+
+// TestProgramsReadTheManualAsMarkdown follows llms.txt to each page.
+func TestProgramsReadTheManualAsMarkdown(t *testing.T) {
+	mux := http.NewServeMux()
+	(&Console{}).manualPages(mux)
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		return w
+	}
+	list := get("/llms.txt").Body.String()
+	for _, p := range docs.Pages() {
+		if !strings.Contains(list, "](/docs/"+p.Name+".md)") {
+			t.Errorf("llms.txt does not list %s", p.Name)
+		}
+		w := get("/docs/" + p.Name + ".md")
+		if w.Body.String() != p.Text || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/markdown") {
+			t.Errorf("%s is not served as Markdown", p.Name)
+		}
+	}
+}
+
+// TestLinksOfThePagesLeadToPages checks the links as the console shows them.
+func TestLinksOfThePagesLeadToPages(t *testing.T) {
+	for _, p := range docs.Pages() {
+		text := forConsole(p)
+		if strings.HasPrefix(text, "# ") {
+			t.Errorf("%s shows its title twice", p.Name)
+		}
+		for _, part := range strings.Split(text, "](/docs/")[1:] {
+			name, _, _ := strings.Cut(part, ")")
+			name, _, _ = strings.Cut(name, "#")
+			if found, ok := docs.Find(name); !ok || found.Name != name {
+				t.Errorf("%s links to /docs/%s, which is no page", p.Name, name)
+			}
+		}
+	}
+}
