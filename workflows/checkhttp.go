@@ -67,7 +67,18 @@ var savedNames = []string{"status", "headers", "url", "duration_ms", "path", "si
 
 // ExampleOutput is what a test takes for the step's output when nothing is mocked.
 func (st *Step) ExampleOutput() any {
-	if st.Spec == nil || st.saves() != yes || st.Spec.Input("save") == nil {
+	switch {
+	case st.Spec != nil && st.readsPages():
+		out := map[string]any{"body": []any{}, "more": false}
+		if example, ok := st.Spec.Example.(map[string]any); ok {
+			for k, v := range example {
+				if k != "body" {
+					out[k] = v
+				}
+			}
+		}
+		return out
+	case st.Spec == nil || st.saves() != yes || st.Spec.Input("save") == nil:
 		return st.Spec.Example
 	}
 	return map[string]any{"status": 200, "headers": map[string]any{}, "url": "", "duration_ms": 0,

@@ -52,6 +52,11 @@ func (d *decoder) stepPages(n *yaml.Node) *ConnectorPages {
 	return d.pages(o, stepPages)
 }
 
+// readsPages tells that the body of the step's output is the list of all pages.
+func (st *Step) readsPages() bool {
+	return st.Spec.Input("pages") != nil && st.With.Field("pages") != nil
+}
+
 // pagesInput checks pages: of a step where it is written.
 func (s *stepChecker) pagesInput(st *Step) {
 	v, src := st.With.Field("pages"), s.w.src

@@ -92,7 +92,11 @@ func outputType(st *Step) expr.Type {
 		return namesOnly(savedNames...)
 	case strings.HasPrefix(st.Spec.Name, "http/"):
 		example, _ := st.Spec.Example.(map[string]any)
-		return namesOnly(slices.Sorted(maps.Keys(example))...)
+		names := slices.Sorted(maps.Keys(example))
+		if st.readsPages() {
+			names = append(names, "more")
+		}
+		return namesOnly(names...)
 	}
 	return expr.Any
 }
