@@ -11,7 +11,7 @@ import (
 )
 
 // TestAWrongNameOfTheNextPageIsNotTakenForTheLastPage: the poll fails where the answer
-// says that the list goes on, and warns where it may; with the names that are there.
+// says that the list continues, and warns where it may; with the names that are there.
 // What does end is left in peace.
 func TestAWrongNameOfTheNextPageIsNotTakenForTheLastPage(t *testing.T) {
 	const next, token = "next: response.body.nxt", "token: response.body.cursr, query: c"
@@ -19,19 +19,19 @@ func TestAWrongNameOfTheNextPageIsNotTakenForTheLastPage(t *testing.T) {
 		name, pages, more, link string
 		fails, warns            string
 	}{
-		{"next", next, `"next":"/?p=2"`, "", "pages.next: response.body.nxt gives nothing, but response.body.next has a value: write pages: " +
+		{"next", next, `"next":"/?p=2"`, "", "pages.next: response.body.nxt has no value, but response.body.next has a value: write pages: " +
 			"{next: response.body.next}, if that leads to the next page; response.body has items, next", ""},
 		{"a name of the shop's own", "next: response.body.weiter", `"weiteres":"/?p=2"`, "", "write pages: {next: response.body.weiteres}", ""},
 		{"links.next", next, `"links":{"next":"https://x.test/?p=2"}`, "", "response.body.links.next has a value", ""},
 		{"a HAL link", next, `"_links":{"next":{"href":"/?p=2"}}`, "", "response.body._links.next.href has a value", ""},
-		{"has_more", token, `"has_more":true`, "", "response.body.has_more says that the list goes on", ""},
+		{"has_more", token, `"has_more":true`, "", "response.body.has_more says that the list continues", ""},
 		{"hasNextPage", token, `"pageInfo":{"hasNextPage":true,"endCursor":"x"}`, "", "response.body.pageInfo.hasNextPage says", ""},
 		{"nextPageToken", token, `"nextPageToken":"x"`, "", "write pages: {token: response.body.nextPageToken, query: NAME}", ""},
 		{"OData", next, `"@odata.nextLink":"https://x.test/?p=2"`, "", `write pages: {next: response.body["@odata.nextLink"]}`, ""},
 		{"a Link header", next, `"a":1`, `</?p=2>; rel="next"`, "write pages: {next: header link}", ""},
 		{"no Link header", "next: header link", `"next_page":"/?p=2"`, "",
 			"no Link header with rel=next, but response.body.next_page has a value", ""},
-		{"null under another name", next, `"next":null`, "", "", "and the answer has response.body.next: check the name"},
+		{"null under another name", next, `"next":null`, "", "", "but the response has response.body.next: check the name"},
 		{"a cursor", next, `"cursor":"x"`, "", "", "response.body.cursor: check the name"},
 		{"a full page", next + ", size: 2", `"a":1`, "", "", "the page is full with 2 items"},
 		{"an expression that computes", "next: 'false ? response.body.next : nil'", `"next":"/?p=2"`, "", "", "response.body.next has a value"},

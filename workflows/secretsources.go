@@ -102,12 +102,12 @@ var secretShapes = map[string]*shape{
 		{"kubernetes", object("vault_kubernetes"), false, "a login by the service account of a pod"},
 	}},
 	"vault_approle": {title: "approle", fields: []field{
-		{"role_id", is(kindValue), true, ""},
+		{"role_id", is(kindValue), true, "the id of the role"},
 		{"secret_id", is(kindValue), false, "from secrets"},
 		{"mount", is(kindText), false, "approle by default"},
 	}},
 	"vault_kubernetes": {title: "kubernetes", fields: []field{
-		{"role", is(kindText), true, ""},
+		{"role", is(kindText), true, "the name of the role"},
 		{"mount", is(kindText), false, "kubernetes by default"},
 		{"token_file", is(kindText), false, "the service account's token; where Kubernetes mounts it by default"},
 	}},
