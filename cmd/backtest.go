@@ -120,6 +120,9 @@ func (a *app) backtest(ctx context.Context, f *backtestFlags, files []string) (e
 	if err != nil {
 		return err
 	}
+	if f.explain != "" && report.Events == 0 {
+		return usageError("--explain %s: no such event in this database; hookloom events lists them", f.explain)
+	}
 	if err := a.printBacktest(report, out, f); err != nil {
 		return err
 	}

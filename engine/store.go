@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 )
 
 // Store keeps everything that outlives the process: events, decisions, runs, attempts, and
@@ -73,3 +74,15 @@ var (
 	// ErrStale means that a run is no longer in the state that a change leaves.
 	ErrStale = errors.New("the run was changed by another update")
 )
+
+// HasEnded is the ErrStale of a run that can no longer be cancelled.
+type HasEnded struct {
+	Run    RunID
+	Status RunStatus
+}
+
+// Error implements error.
+func (e *HasEnded) Error() string { return fmt.Sprintf("run %s has ended as %s", e.Run, e.Status) }
+
+// Is makes it an ErrStale.
+func (e *HasEnded) Is(target error) bool { return target == ErrStale }

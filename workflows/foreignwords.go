@@ -42,7 +42,8 @@ var foreignWordsIn = map[string]map[string]string{
 	"a step": {
 		"idempotency_key": "write it inside with:", "url": "write it inside with:", "body": "write it inside with:",
 		"headers": "write it inside with:", "query": "write it inside with:", "json": "write it inside with:",
-		"form": "write it inside with:", "message": "write it inside with:",
+		"form": "write it inside with:", "message": "write it inside with:", "connection": "write it inside with:",
+		"raw": "write it inside with:", "multipart": "write it inside with:", "text": "write it inside with:",
 	},
 	"a trigger": {
 		"provider": webhookForm, "secret": webhookForm, "verify": "write webhook: {verify: ...}", "auth": "write webhook: {auth: ...}",

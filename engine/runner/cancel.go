@@ -36,7 +36,7 @@ func (rn *Runner) cancel(ctx context.Context, id engine.RunID, why *plan.Error) 
 			return fmt.Errorf("run %s: %w", id, readErr)
 		}
 		if r.Status.Ended() {
-			return err
+			return &engine.HasEnded{Run: id, Status: r.Status}
 		}
 		select {
 		case <-ctx.Done():

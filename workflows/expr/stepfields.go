@@ -59,7 +59,9 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 			if keys[2] == "body" && slices.Contains(known, "sha256") {
 				hint = fmt.Sprintf("save: true puts the body into a file: write %s.output.path", path)
 			}
-			if slices.Contains(known, "body") {
+			if slices.Contains(known, "received_at") {
+				hint = fmt.Sprintf("the event's data is in data: write %s.output.data.%s", path, keys[2])
+			} else if slices.Contains(known, "body") {
 				hint = fmt.Sprintf("the response is in body: write %s.output.body.%s", path, keys[2])
 			}
 		}
