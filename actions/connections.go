@@ -90,6 +90,16 @@ func (c *connection) of(k *workflows.Connector, fields map[string]any, env *expr
 	return nil
 }
 
+// speaksHTTP tells whether the connections of a connector can have a test: the path of a GET.
+func speaksHTTP(p *workflows.Project, connector string) bool {
+	for _, a := range p.Actions {
+		if a.Connection != nil && a.Connection.Name == connector {
+			return false
+		}
+	}
+	return true
+}
+
 // TestConnection makes the connector's cheapest harmless call, and gives what it shows: that
 // a token can be had and that the service takes it. detail says what was tried.
 func TestConnection(ctx context.Context, p *workflows.Project, secret func(string) (string, bool), client *http.Client,
@@ -107,6 +117,10 @@ func TestConnection(ctx context.Context, p *workflows.Project, secret func(strin
 			return "", err
 		}
 		if k == nil {
+			if !speaksHTTP(p, x.Connector) {
+				return "", plan.Permanent("untested", "connection %s cannot be tested: test a connection of %s with a step that uses it",
+					name, x.Connector)
+			}
 			return "", plan.Permanent("untested", "connection %s has no test: add test: PATH, the path of a cheap GET", name)
 		}
 		return "its credential is ready; add test: PATH, the path of a cheap GET, to check it with the service", nil

@@ -34,7 +34,7 @@ func (a *app) diffCmd() *cobra.Command {
 	c := &cobra.Command{Use: "diff [BEFORE [AFTER]]", Short: "Compare versions of workflows by what they say", Args: cobra.MaximumNArgs(2),
 		Long: `Compares the files of this folder with those that the server loaded last, step by step:
 not by lines, comments or the order of keys. BEFORE and AFTER may also be files, folders,
-or versions as hookloom run and hookloom runs show them. It says how many open runs of a
+or versions as hookloom run shows them. It says how many open runs of a
 changed workflow there are: they continue with the version that they began with.
 Exit status 1 when something differs.`,
 		Example: "  hookloom diff\n  hookloom diff old.yaml workflows/paid.yaml\n  hookloom diff 1f0c2a7be39d workflows/paid.yaml",

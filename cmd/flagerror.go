@@ -38,6 +38,20 @@ func meantCommand(c *cobra.Command, args []string) string {
 	return spelling.Nearest(args[0], names)
 }
 
+// unknownBelow reports a word that is no command of a verb that only has commands, where
+// cobra would print the verb's help and exit with 0.
+func unknownBelow(root *cobra.Command, args []string) error {
+	c, rest, err := root.Find(args)
+	if err != nil || c == root || c.Runnable() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") || rest[0] == "help" {
+		return nil
+	}
+	hint := c.CommandPath() + " --help lists the commands"
+	if meant := meantCommand(c, rest); meant != "" {
+		hint = fmt.Sprintf("did you mean %q? ", meant) + hint
+	}
+	return usageError("unknown command %q for %q\n%s", rest[0], c.CommandPath(), hint)
+}
+
 // flagNames are the flags that the help of a verb lists.
 func flagNames(c *cobra.Command) []string {
 	var names []string

@@ -128,7 +128,7 @@ func readBody(file string) ([]byte, error) {
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, usageError("reading the body: %v", err)
+		return nil, usageError("%v", err)
 	}
 	return b, nil
 }
@@ -183,12 +183,29 @@ func deliverBy(ctx context.Context, client *http.Client, base string, s *trigger
 	return resp.StatusCode, string(b), err
 }
 
+// triggersOf names the triggers of a provider, which is often given in place of a trigger.
+func triggersOf(l *loaded, provider string) string {
+	var names []string
+	for name, t := range l.project.Triggers {
+		if t.Webhook != nil && t.Webhook.Provider == provider {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "hookloom triggers lists the triggers"
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("the %s of that provider: %s", plural(len(names), "trigger"), strings.Join(names, ", "))
+}
+
 func (a *app) sendManual(ctx context.Context, l *loaded, name string, o sendOptions) error {
 	w := l.project.Workflows[name]
 	if w == nil {
 		hint := spelling.Nearest(name, append(slices.Sorted(maps.Keys(l.project.Triggers)), slices.Sorted(maps.Keys(l.project.Workflows))...))
 		if hint != "" {
 			hint = fmt.Sprintf("; did you mean %q?", hint)
+		} else {
+			hint = "; " + triggersOf(l, name)
 		}
 		return usageError("no trigger and no workflow is named %q%s", name, hint)
 	}

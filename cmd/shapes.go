@@ -122,7 +122,7 @@ func learned(ctx context.Context, h *store.History, trigger, kind string, limit 
 }
 
 func (a *app) printShape(s *shape.Shape) error {
-	a.printf("%s %s: %d events, %s to %s\n", s.Trigger, printable(s.Type), s.Events, clock(s.First), clock(s.Last))
+	a.printf("%s %s: %s, %s to %s\n", s.Trigger, printable(s.Type), counted(s.Events, "event"), clock(s.First), clock(s.Last))
 	t := newTable("PATH", "TYPE", "PRESENT", "VALUES")
 	for _, r := range s.Rows() {
 		present := "always"

@@ -223,13 +223,26 @@ func sortedActions(specs map[string]*workflows.ActionSpec) []string {
 	return slices.Sorted(maps.Keys(specs))
 }
 
+// unknownAction suggests an action, or a connector where the name has no slash.
+func unknownAction(specs map[string]*workflows.ActionSpec, name string) error {
+	names := sortedActions(specs)
+	if !strings.Contains(name, "/") {
+		for action := range specs {
+			if connector, _, ok := strings.Cut(action, "/"); ok && !slices.Contains(names, connector) {
+				names = append(names, connector)
+			}
+		}
+	}
+	if meant := spelling.Suggest(name, names); meant != "" {
+		return usageError("no action %q; %s", name, meant)
+	}
+	return usageError("no action %q; hookloom actions lists them", name)
+}
+
 func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) error {
 	s := specs[name]
 	if s == nil {
-		if meant := spelling.Suggest(name, sortedActions(specs)); meant != "" {
-			return usageError("no action %q; %s", name, meant)
-		}
-		return usageError("no action %q; hookloom actions lists them", name)
+		return unknownAction(specs, name)
 	}
 	if a.json() {
 		var inputs []any

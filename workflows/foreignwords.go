@@ -155,6 +155,7 @@ var foreignInputsOf = map[string]map[string]string{
 		"increment": "by", "delta": "by", "step": "by",
 		"if_match": "expect", "if_equals": "expect", "expected": "expect", "data": "value",
 	},
+	"email/":        {"body": "text or html", "message": "text or html", "content": "text or html", "recipient": "to", "recipients": "to"},
 	"hookloom/emit": {"event": "trigger", "name": "trigger", "to": "trigger", "payload": "data", "body": "data", "id": "key"},
 }
 

@@ -61,6 +61,9 @@ func (e *checking) syntaxError(err error) {
 	case strings.Contains(problem, "maximum allowed nodes"):
 		code, problem = "too-large", fmt.Sprintf("the expression has more than %d parts", maxExprNodes)
 	}
+	if inner, ok := doubleBraces(e.Text); ok {
+		problem, hint, from, to = "{{ }} is not part of an expression", "write "+inner, 0, total
+	}
 	if hint == "" {
 		hint = foreignSyntax(e.Text)
 	}
@@ -68,6 +71,15 @@ func (e *checking) syntaxError(err error) {
 		from = max(total-1, 0)
 	}
 	e.report(code, false, from, max(to, from+1), problem, hint)
+}
+
+// doubleBraces gives what an expression has between {{ and }}, as templates of other tools
+// write it.
+func doubleBraces(text string) (inner string, ok bool) {
+	inner, open := strings.CutPrefix(strings.TrimSpace(text), "{{")
+	inner, closed := strings.CutSuffix(inner, "}}")
+	inner = strings.TrimSpace(inner)
+	return inner, open && closed && inner != "" && !strings.ContainsAny(inner, "{}")
 }
 
 func typeWord(t string) string {

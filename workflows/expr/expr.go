@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -219,7 +220,11 @@ func (e *Expr) runtimeError(err error) error {
 			name = "the part before it"
 		}
 		if m[2] == "<nil>" {
-			out.Problem = fmt.Sprintf("cannot read %s: %s is nil; write %s?.%s if it may be missing", m[1], name, name, m[1])
+			part := m[1]
+			if _, err := strconv.Atoi(part); err == nil { // expr writes an optional index with a dot before it
+				part = "[" + part + "]"
+			}
+			out.Problem = fmt.Sprintf("cannot read %s: %s is nil; write %s?.%s if it may be missing", m[1], name, name, part)
 		} else {
 			out.Problem = fmt.Sprintf("cannot read %s: %s is %s", m[1], name, goTypeNames.Replace(m[2]))
 		}

@@ -339,8 +339,27 @@ func (l *linter) known(id *ast.IdentifierNode, key string, at ast.Node) bool {
 	if hint == "" {
 		hint = declare(id.Value, key, slices.Sorted(maps.Keys(m)))
 	}
+	if dashed := l.dashed(at, key); dashed != "" {
+		hint = fmt.Sprintf("- is minus here: names consist of letters, digits and _, such as %s", strings.ReplaceAll(dashed, "-", "_"))
+	}
 	l.fail("unknown-"+strings.TrimSuffix(id.Value, "s"), at, len([]rune(key)), fmt.Sprintf("%s %q", what, key), hint)
 	return false
+}
+
+// dashedName is a name with dashes, as other tools allow it.
+var dashedName = regexp.MustCompile(`^[A-Za-z_]\w*(-[A-Za-z_]\w*)+`)
+
+// dashed is the name with dashes that the text has where key was read, or "".
+func (l *linter) dashed(at ast.Node, key string) string {
+	text := []rune(l.e.Text)
+	from := at.Location().From
+	if from < 0 || from > len(text) {
+		return ""
+	}
+	if name := dashedName.FindString(string(text[from:])); strings.HasPrefix(name, key+"-") {
+		return name
+	}
+	return ""
 }
 
 // maybeNil warns when steps.x.output.y is read of a step that may be skipped.

@@ -84,3 +84,18 @@ func TestTextOfNumbersHasNoExponent(t *testing.T) {
 		}
 	}
 }
+
+// TestTheAdviceForAMissingPartIsAnExpressionThatWorks follows the advice, for fields and for
+// elements of lists.
+func TestTheAdviceForAMissingPartIsAnExpressionThatWorks(t *testing.T) {
+	names := expr.Names{"event": map[string]any{"data": map[string]any{}}}
+	for text, want := range map[string]string{`event.data.x.y`: "event.data.x?.y", `event.data.list[0].id`: "event.data.list?.[0]"} {
+		_, err := evaluate(text, names)
+		if err == nil || !strings.Contains(err.Error(), "write "+want+" if") {
+			t.Errorf("%s: %v; want the advice %s", text, err, want)
+		}
+		if v, err := evaluate(want, names); err != nil || v != nil {
+			t.Errorf("%s gives %v %v, want nil", want, v, err)
+		}
+	}
+}
