@@ -34,6 +34,11 @@ func AskWith(connections map[string]*workflows.Connection, secret func(string) (
 		if err != nil {
 			return nil, err
 		}
+		client, done, err := route(engine.Input{With: with, Client: client}, &o)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
 		o.most = maxAsked
 		if o.limit = min(o.limit, maxAsked); with["max_response"] == nil {
 			o.limit = maxAsked

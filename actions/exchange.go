@@ -50,6 +50,8 @@ type order struct {
 	parse string
 	// proof is the credential of a connection that is made for each request; nil for none.
 	proof *auth.Credential
+	// routed tells that the client shows the certificate of the connection already.
+	routed bool
 }
 
 // reply is what came back.
@@ -155,7 +157,10 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 	if o.proof == nil {
 		return sendOnce(ctx, client, o)
 	}
-	client, err := o.proof.Client(client)
+	var err error
+	if !o.routed {
+		client, err = o.proof.Client(client)
+	}
 	if err == nil {
 		err = o.proof.Ready(ctx)
 	}
@@ -246,6 +251,9 @@ func networkError(err error, sent bool) error {
 	var ue *url.Error
 	if errors.As(err, &ue) {
 		err = ue.Err // without the URL, which may hold what was inserted
+	}
+	if pe := (*egress.ProxyError)(nil); errors.As(err, &pe) {
+		return &plan.Error{Message: "no answer: " + pe.Error(), Code: "network", Retryable: plan.RetryableStatus(pe.Status)}
 	}
 	e := &plan.Error{Message: "no answer: " + err.Error(), Code: "network", Retryable: true}
 	if sent {

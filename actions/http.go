@@ -56,6 +56,8 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "cache", Type: "boolean", Help: "true: a GET asks with the ETag of its last answer, and when that still holds (304) gives it " +
 			"again; kept in memory, for each workflow and URL"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
+		{Name: "proxy", Type: "string", Secret: true, Fill: workflows.FillNonempty, Help: "the HTTP proxy of this request, such as " +
+			"http://USER:PASSWORD@proxy.example.com:3128; none by default, whatever the environment says"},
 	}
 	if method != http.MethodHead {
 		s.Inputs = append(s.Inputs, workflows.ActionInput{Name: "pages", Type: "object", Literal: workflows.PagesHint,
@@ -83,6 +85,12 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	client, done, err := route(in, &o)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	in.Client = client
 	o.maySave, o.files = true, in.Files
 	if save, _ := in.With["save"].(bool); save {
 		saves(&o, in, accepted)

@@ -32,7 +32,8 @@ func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 		}
 		t.Run(filepath.Base(document), func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			for i, name := range []string{"CRM_TOKEN", "CRM_US_TOKEN", "S3_ACCESS_KEY", "S3_SECRET_KEY", "R2_ACCESS_KEY", "R2_SECRET_KEY"} {
+			for i, name := range []string{"CRM_TOKEN", "CRM_US_TOKEN", "S3_ACCESS_KEY", "S3_SECRET_KEY", "R2_ACCESS_KEY", "R2_SECRET_KEY",
+				"PROXY_PASSWORD", "BANK_CERT", "BANK_KEY"} {
 				t.Setenv(name, fmt.Sprintf("k3v9x7q2m8%d", i))
 			}
 			printed, ran := "", 0

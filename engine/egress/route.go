@@ -1,0 +1,128 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// lookupTimeout bounds how long the addresses of a target behind a proxy are asked for.
+const lookupTimeout = 5 * time.Second
+
+// Route is how requests leave, where it is not that of the other requests.
+type Route struct {
+	// Proxy is an http or https URL, perhaps with a user and a password; nil for none.
+	Proxy *url.URL
+	// TLS has the client's certificate; nil for that of the client, if it has one.
+	TLS *tls.Config
+}
+
+// ProxyError is the answer of a proxy that did not connect to the target. Nothing was sent
+// to the target.
+type ProxyError struct{ Status int }
+
+// Error implements error.
+func (e *ProxyError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("the proxy answered %d %s", e.Status, http.StatusText(e.Status)))
+}
+
+// Through gives a client on a route of its own, under the rules of the guard that made the
+// given one. Its connections are its own too: the caller closes those that are idle.
+//
+// The address of a proxy is judged as any other that is dialled. A proxy resolves the name of
+// the target itself, so the target is judged by what this machine knows of it: its address, or
+// those that its name resolves to here.
+func Through(client *http.Client, r Route) (*http.Client, error) {
+	var gd *Guard
+	cfg := r.TLS
+	if client != nil {
+		switch t := client.Transport.(type) {
+		case transport:
+			gd = t.guard
+		case *tlsTransport:
+			gd = t.guard
+			if cfg == nil {
+				cfg = t.cfg
+			}
+		}
+	}
+	if gd == nil {
+		return nil, errors.New("a proxy or a client certificate cannot be used here")
+	}
+	out := gd.newTransport()
+	if cfg != nil {
+		out.TLSClientConfig = cfg.Clone()
+	}
+	if r.Proxy != nil {
+		if r.Proxy.Scheme == "https" && cfg != nil && len(cfg.Certificates) > 0 {
+			// net/http shows the certificate to whatever server of the route asks for one.
+			return nil, errors.New("a client certificate needs a proxy whose URL begins with http://")
+		}
+		out.Proxy = func(req *http.Request) (*url.URL, error) {
+			return r.Proxy, gd.judge(req.Context(), req.URL)
+		}
+		out.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+			if resp.StatusCode != http.StatusOK {
+				return &ProxyError{resp.StatusCode}
+			}
+			return nil
+		}
+	}
+	return &http.Client{Transport: Once(out), CheckRedirect: client.CheckRedirect}, nil
+}
+
+// judge refuses a target behind a proxy. A name that does not resolve here is left to the
+// proxy: in networks that have one, often only the proxy resolves public names.
+func (gd *Guard) judge(ctx context.Context, u *url.URL) error {
+	host := canonicalHost(u.Hostname())
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		port = map[string]uint64{"http": 80, "https": 443}[u.Scheme]
+	}
+	var addrs []netip.Addr
+	if a, err := netip.ParseAddr(host); err == nil {
+		addrs = []netip.Addr{a}
+	} else if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761, 6.3
+		addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	} else if strings.ContainsFunc(host, func(c rune) bool { return c > 0x7e }) {
+		// net/http maps such names on the way out, also to addresses (UTS 46).
+		return fmt.Errorf("%s: %w (write the name in ASCII, xn--...)", host, ErrRefused)
+	} else if endsInNumber(host) {
+		return fmt.Errorf("%s: %w (write an IPv4 address as four decimal numbers)", host, ErrRefused)
+	} else {
+		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+		defer cancel()
+		if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+			return nil
+		}
+	}
+	allowed := gd.rules.Load().hosts[host]
+	for _, a := range addrs {
+		if gd.isOwn(netip.AddrPortFrom(a, uint16(port))) {
+			return fmt.Errorf("%s: %w", net.JoinHostPort(host, strconv.FormatUint(port, 10)), errOwn)
+		}
+		if !allowed && !gd.Allowed(a) {
+			return fmt.Errorf("%s: %w (egress.allow in hookloom.yaml lists exceptions)", host, ErrRefused)
+		}
+	}
+	return nil
+}
+
+// endsInNumber tells that a host is an IPv4 address in another spelling, such as 127.1 or
+// 0x7f000001 (URL Standard, "ends in a number checker").
+func endsInNumber(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	digits := strings.Trim(last, "0123456789") == ""
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		digits = strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && digits
+}
