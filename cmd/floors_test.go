@@ -36,32 +36,33 @@ var floors = map[string]int{
 
 // owners are the packages that may import a foreign module, by its prefix.
 var owners = map[string][]string{
-	"gopkg.in/yaml.v3":                    {"workflows"},
-	"github.com/expr-lang/expr":           {"workflows/expr"},
-	"github.com/mattn/go-sqlite3":         {"engine/store", "cmd", "actions/sqldb"}, // cmd prints its version
-	"github.com/cockroachdb/apd/v3":       {"workflows/expr"},
-	"github.com/robfig/cron/v3":           {"triggers"},
-	"github.com/spf13/cobra":              {"cmd"},
-	"github.com/spf13/pflag":              {"cmd"}, // the flags of cobra's commands
-	"github.com/golang-jwt/jwt/v5":        {"engine/signature", "actions/auth"},
-	"golang.org/x/oauth2":                 {"actions/auth"},
-	"golang.org/x/text":                   {"engine/signature", "engine/content"},
-	"github.com/rogpeppe/go-internal":     {"engine/console"}, // its diff
-	"github.com/prometheus/client_golang": {"engine/telemetry"},
-	"go.opentelemetry.io/otel":            {"engine/telemetry"},
-	"golang.org/x/time":                   {"triggers", "engine/destination", "engine/console"},
-	"github.com/sony/gobreaker/v2":        {"engine/destination"},
-	"golang.org/x/crypto":                 {"cmd"},
-	"golang.org/x/term":                   {"cmd"},
-	"filippo.io/age":                      {"engine/secrets"},
-	"github.com/fsnotify/fsnotify":        {"cmd"},
-	"github.com/mattn/go-runewidth":       {"cmd"},
-	"github.com/joho/godotenv":            {"workflows"},
-	"github.com/jackc/pgx/v5":             {"actions/sqldb"},
-	"github.com/go-sql-driver/mysql":      {"actions/sqldb"},
-	"github.com/wneessen/go-mail":         {"actions/email"},
-	"github.com/itchyny/gojq":             {"actions/transform"},
-	"github.com/yuin/goldmark":            {"engine/console"},
+	"gopkg.in/yaml.v3":                       {"workflows"},
+	"github.com/expr-lang/expr":              {"workflows/expr"},
+	"github.com/mattn/go-sqlite3":            {"engine/store", "cmd", "actions/sqldb"}, // cmd prints its version
+	"github.com/cockroachdb/apd/v3":          {"workflows/expr"},
+	"github.com/robfig/cron/v3":              {"triggers"},
+	"github.com/spf13/cobra":                 {"cmd"},
+	"github.com/spf13/pflag":                 {"cmd"}, // the flags of cobra's commands
+	"github.com/golang-jwt/jwt/v5":           {"engine/signature", "actions/auth"},
+	"golang.org/x/oauth2":                    {"actions/auth"},
+	"golang.org/x/text":                      {"engine/signature", "engine/content"},
+	"github.com/rogpeppe/go-internal":        {"engine/console"}, // its diff
+	"github.com/prometheus/client_golang":    {"engine/telemetry"},
+	"go.opentelemetry.io/otel":               {"engine/telemetry"},
+	"golang.org/x/time":                      {"triggers", "engine/destination", "engine/console"},
+	"github.com/sony/gobreaker/v2":           {"engine/destination"},
+	"golang.org/x/crypto":                    {"cmd"},
+	"golang.org/x/term":                      {"cmd"},
+	"filippo.io/age":                         {"engine/secrets"},
+	"github.com/fsnotify/fsnotify":           {"cmd"},
+	"github.com/mattn/go-runewidth":          {"cmd"},
+	"github.com/joho/godotenv":               {"workflows"},
+	"github.com/jackc/pgx/v5":                {"actions/sqldb"},
+	"github.com/go-sql-driver/mysql":         {"actions/sqldb"},
+	"github.com/wneessen/go-mail":            {"actions/email"},
+	"github.com/itchyny/gojq":                {"actions/transform"},
+	"github.com/yuin/goldmark":               {"engine/console"},
+	"github.com/modelcontextprotocol/go-sdk": {"cmd"},
 
 	"github.com/santhosh-tekuri/jsonschema": {"actions"},
 }

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 // TestCommandLine runs the scripts: real processes, a real server, loopback.
 func TestCommandLine(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: map[string]func(*testscript.TestScript, bool, []string){"up": waitUp,
-		"idle": waitRuns, "request": request, "await": await, "waitfor": awaitStatus, "oauth": oauthServer, "browse": browse},
+		"idle": waitRuns, "request": request, "await": await, "waitfor": awaitStatus, "oauth": oauthServer, "browse": browse, "mcp": callTool},
 		Setup: func(e *testscript.Env) error {
 			for _, name := range []string{"HOOKS", "ADMIN", "SHOP", "SHOP_ADMIN"} {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
