@@ -122,14 +122,17 @@ func filesOf(ctx context.Context, h *store.History, name string) (map[string][]b
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
-		files, _ := workflows.ReadFiles(name)
+		files, mistakes := workflows.ReadFiles(name)
+		if len(mistakes) > 0 { // without it the file would look like one that was removed
+			return nil, mistakes
+		}
 		out := map[string][]byte{}
 		for file, text := range files {
 			out[file] = text
 		}
 		return yamlOnly(out), nil
 	case err == nil:
-		text, err := os.ReadFile(name)
+		text, err := readYAML(name)
 		return map[string][]byte{"": text}, err
 	case h == nil:
 		return nil, usageError("%s is no file, and there is no database to look for a version in", name)

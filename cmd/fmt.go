@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,7 +43,7 @@ func (a *app) format(args []string, check bool) error {
 	var changed []string
 	var failed []error
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		text, err := readYAML(file)
 		if err != nil {
 			failed = append(failed, err)
 			continue
@@ -86,9 +87,12 @@ func formatted(args []string) (out []string, err error) {
 		if err != nil {
 			return nil, usageError("%v", err)
 		}
-		if !info.IsDir() {
+		if info.Mode().IsRegular() {
 			out = append(out, arg)
 			continue
+		}
+		if !info.IsDir() {
+			return nil, usageError("%s is not a regular file", arg) // a pipe cannot be replaced, and opening it may wait for ever
 		}
 		before := len(out)
 		for _, part := range []string{"hookloom.yaml", "workflows", "tests", "connectors"} {
@@ -127,8 +131,23 @@ func kindOfFile(path string) string {
 	return "workflow"
 }
 
-// replaceFile writes a file in one step, with the mode that it had.
+// readYAML reads a file, or a byte more than a YAML file may have, which its parser refuses.
+func readYAML(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, workflows.MaxFileSize+1))
+}
+
+// replaceFile writes a file in one step, with the mode that it had. Of a symbolic link it
+// writes the target, and the link stays.
 func replaceFile(path string, text []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
