@@ -167,6 +167,9 @@ type ActionInput struct {
 	// Literal is set for code, such as SQL: it is written out, since data in it would be
 	// run. The text says where data goes instead.
 	Literal string
+	// Parse says what is wrong with a text that is written out, such as a program; nil for
+	// no check.
+	Parse func(string) error
 }
 
 // Connector is one service described as data (language.md 2.11).

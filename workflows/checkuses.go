@@ -176,6 +176,10 @@ func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any)
 		}
 		if t, ok := v.(string); ok && len(in.Words) > 0 && !slices.Contains(in.Words, t) {
 			src.add(at.pos, "unknown-word", fmt.Sprintf("%s %q is not known", in.Name, t), spelling.SuggestOr(t, in.Words))
+		} else if ok && in.Parse != nil && !s.c.stored {
+			if err := in.Parse(t); err != nil {
+				src.add(at.pos, "bad-program", fmt.Sprintf("%s of %s cannot be read: %v", in.Name, st.Uses, err), "")
+			}
 		}
 		return
 	}

@@ -93,6 +93,9 @@ func open(in engine.Input) (*os.Root, string, error) {
 	}
 	defer project.Close()
 	root, err := project.OpenRoot(in.Folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", plan.Permanent("no_file", "the folder %s of files: does not exist: create it in the project's folder", in.Folder)
+	}
 	if err != nil {
 		return nil, "", plan.Permanent("no_file", "the folder %s of files: cannot be opened: %v", in.Folder, reason(err))
 	}

@@ -60,6 +60,14 @@ func TestFilesAreAppendedToAndRead(t *testing.T) {
 	}
 }
 
+// TestAFolderThatIsNotThereIsToBeCreated: Hookloom does not create it, so the step says who does.
+func TestAFolderThatIsNotThereIsToBeCreated(t *testing.T) {
+	_, err := file.Append{}.Do(t.Context(), engine.Input{Dir: t.TempDir(), Folder: "data", With: map[string]any{"path": "a", "text": "x"}})
+	if err == nil || err.Error() != "the folder data of files: does not exist: create it in the project's folder" {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestNoPathLeadsOutOfTheFolder: neither dots nor links, for reading and for writing.
 func TestNoPathLeadsOutOfTheFolder(t *testing.T) {
 	dir := t.TempDir()

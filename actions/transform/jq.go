@@ -22,7 +22,11 @@ import (
 var JQSpec = workflows.ActionSpec{Name: "jq", Help: "runs a jq program over data; the output is its result", Safe: true,
 	Inputs: []workflows.ActionInput{
 		{Name: "program", Type: "string", Required: true, Help: "the jq program; names of args: are $variables in it",
-			Literal: "put the value into args: {name: ${{ ... }}} and write $name in the program"},
+			Literal: "put the value into args: {name: ${{ ... }}} and write $name in the program",
+			Parse: func(program string) error {
+				_, err := gojq.Parse(program)
+				return err
+			}},
 		{Name: "input", Type: "any", Required: true, Help: "the input of the program (.)"},
 		{Name: "args", Type: "object", Help: "values for $variables"},
 		{Name: "all", Type: "boolean", Help: "true: the output is a list of all results; else the program must return one, or none (null)"},
