@@ -46,9 +46,13 @@ func connectorFile(dir, name string, force bool) (string, error) {
 	return file, nil
 }
 
+// writeConnector writes the file in the form that hookloom fmt --check wants.
 func writeConnector(file string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return err
+	}
+	if out, err := workflows.Format("connector", text); err == nil { // else as it is: hookloom fmt says why
+		text = out
 	}
 	return os.WriteFile(file, text, 0o600)
 }

@@ -19,7 +19,7 @@ import (
 func (a *app) fmtCmd() *cobra.Command {
 	var check bool
 	c := &cobra.Command{Use: "fmt [DIR|FILE ...]", Short: "Put YAML files into the standard form",
-		Long: `Formats the workflows, hookloom.yaml and the tests of a project, or the given files: the
+		Long: `Formats the workflows, connectors, tests and hookloom.yaml of a project, or the given files: the
 keys in the order of the manual, no blank space at line ends, at most one empty line
 between keys. Comments stay with their keys. The meaning never changes: a file for
 which that cannot be shown is left as it is, with an error. --check changes nothing,

@@ -168,6 +168,16 @@ func writeAction(b *strings.Builder, s *workflows.ActionSpec) {
 	}
 	if k := s.Needs(); k != nil {
 		fmt.Fprintf(b, "\nConnection in `hookloom.yaml`: `%s`\n", strings.Join(strings.Fields(k.ConnectionExample()), " "))
+		if s.Connection != nil {
+			fmt.Fprint(b, "\n| Key | Type | Meaning |\n|---|---|---|\n")
+			for _, f := range k.Fields {
+				name := "`" + f.Name + "`"
+				if f.Required {
+					name = "**" + name + "**"
+				}
+				fmt.Fprintf(b, "| %s | %s | %s |\n", name, f.Type, cell(asSentence(connectionFieldHelp(f))))
+			}
+		}
 	}
 	if s.Usage != "" {
 		fmt.Fprintf(b, "\n```yaml\n%s```\n", s.Usage)

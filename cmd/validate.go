@@ -292,8 +292,8 @@ func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) err
 	if err := a.actionOutputs(s); err != nil {
 		return err
 	}
-	if k := s.Needs(); k != nil {
-		a.printf("\nNeeds in hookloom.yaml:\n  %s\n", k.ConnectionExample())
+	if err := a.actionConnection(s.Needs()); err != nil {
+		return err
 	}
 	if s.Usage != "" {
 		a.printf("\nExample:\n%s", indent(s.Usage, "  "))
@@ -317,6 +317,39 @@ func (a *app) actionNotes(s *workflows.ActionSpec) {
 	if docs := cmp.Or(s.Action.Docs, s.Connector.Docs); docs != "" {
 		a.printf("%s\n", docs)
 	}
+}
+
+// actionConnection prints the connection that an action needs, with all of its keys.
+func (a *app) actionConnection(k *workflows.Connector) error {
+	if k == nil {
+		return nil
+	}
+	a.printf("\nNeeds in hookloom.yaml:\n  %s\n", k.ConnectionExample())
+	if len(k.Fields) == 0 {
+		return nil
+	}
+	a.printf("\n")
+	t := newTable("KEY", "TYPE", "NEEDED", "")
+	for _, f := range k.Fields {
+		needed := ""
+		if f.Required {
+			needed = "yes"
+		}
+		t.row(f.Name, f.Type, needed, connectionFieldHelp(f))
+	}
+	return t.print(a.out)
+}
+
+// connectionFieldHelp says what a key of a connection means, its values and its default.
+func connectionFieldHelp(f workflows.ConnectionField) string {
+	help := f.Description
+	if len(f.Options) > 0 {
+		help = strings.TrimSpace(help + " " + workflows.YAMLText(f.Options))
+	}
+	if f.Default != nil {
+		help = strings.TrimSpace(help + " (" + workflows.YAMLText(f.Default) + " by default)")
+	}
+	return help
 }
 
 // actionOutputs prints what an action gives, and when it is repeated by itself.

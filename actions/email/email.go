@@ -29,8 +29,8 @@ import (
 var smtpConnector = &workflows.Connector{Name: "smtp", Description: "an SMTP server that sends mail", Fields: []workflows.ConnectionField{
 	{Name: "host", Type: "string", Required: true, Description: "the server's name, such as smtp.example.com"},
 	{Name: "port", Type: "integer", Description: "587 by default, 465 with tls: implicit, 25 with tls: none"},
-	{Name: "tls", Type: "string", Default: "starttls",
-		Description: "starttls (the server must offer it), implicit (TLS from the first byte), or none"},
+	{Name: "tls", Type: "string", Default: "starttls", Options: []any{"starttls", "implicit", "none"},
+		Description: "starttls: the server must offer it; implicit: TLS from the first byte; none: a password goes only to this machine"},
 	{Name: "user", Type: "string", Description: "the user name; without it there is no login"},
 	{Name: "password", Type: "string", Secret: true, Description: "its password"},
 	{Name: "from", Type: "string", Description: "the default sender"},
@@ -268,7 +268,7 @@ func (s *server) explain(ctx context.Context, err error) error {
 		e.Message = fmt.Sprintf("%s refused the login: %s; check user and password of the connection", s.host, said)
 	case unsent && status == 0 && strings.Contains(err.Error(), "STARTTLS"):
 		e.Code, e.Retryable = "tls", false
-		e.Message += "; tls: implicit is for port 465"
+		e.Message += "; the connection's tls: implicit is for port 465, tls: none for a server without TLS"
 	case unsent && status == 0 && strings.Contains(err.Error(), "AUTH"):
 		e.Code, e.Retryable = "no_credential", false
 	case status == 0 && (unsent || send.Reason != mail.ErrSMTPDataClose):

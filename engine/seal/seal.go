@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	// FileName is the key file in the project's folder, EnvName the variable that is
-	// used in its place.
+	// FileName is the key file in the project's folder. EnvName is the variable that is used in
+	// its place, or the file of that name in $CREDENTIALS_DIRECTORY or /run/secrets.
 	FileName = ".hookloom-key"
 	EnvName  = "HOOKLOOM_KEY"
 	keySize  = 32
@@ -140,6 +140,19 @@ func (r *Ring) get(create bool) (*keys, error) {
 func (r *Ring) read(create bool) ([]byte, error) {
 	if text := os.Getenv(EnvName); text != "" {
 		return parse(text, EnvName)
+	}
+	for _, dir := range []string{os.Getenv("CREDENTIALS_DIRECTORY"), "/run/secrets"} { // of systemd, and of Docker and Podman
+		if dir == "" {
+			continue
+		}
+		path := filepath.Join(dir, EnvName)
+		b, err := os.ReadFile(path)
+		if err == nil {
+			return parse(string(b), path)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("reading the key: %w", err)
+		}
 	}
 	path := filepath.Join(r.dir, FileName)
 	b, err := os.ReadFile(path)

@@ -76,3 +76,23 @@ func TestMarksTellEqualTexts(t *testing.T) {
 		t.Error("it does not depend on the key")
 	}
 }
+
+// TestTheKeyMayBeACredential of systemd, as examples/deploy/hookloom.service passes it: nothing
+// is written into the project, and the same key opens what the project's file sealed.
+func TestTheKeyMayBeACredential(t *testing.T) {
+	made, dir, credentials := t.TempDir(), t.TempDir(), t.TempDir()
+	sealed, err := New(made).Seal([]byte("x"), "a value")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(made, FileName), filepath.Join(credentials, EnvName)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", credentials)
+	if plain, err := New(dir).Open(sealed, "a value"); err != nil || string(plain) != "x" {
+		t.Errorf("%q %v", plain, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, FileName)); err == nil {
+		t.Error("a second key was made")
+	}
+}
