@@ -34,7 +34,7 @@ func AskWith(connections map[string]*workflows.Connection, secret func(string) (
 		if err != nil {
 			return nil, err
 		}
-		client, done, err := route(engine.Input{With: with, Client: client}, &o)
+		client, done, err := route(engine.Input{With: with, Connections: connections, Client: client}, &o)
 		if err != nil {
 			return nil, err
 		}

@@ -58,6 +58,10 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 		{Name: "proxy", Type: "string", Secret: true, Fill: workflows.FillNonempty, Help: "the HTTP proxy of this request, such as " +
 			"http://USER:PASSWORD@proxy.example.com:3128; none by default, whatever the environment says"},
+		{Name: "cert", Type: "string", Secret: true, Help: "the client certificate to show, as PEM text"},
+		{Name: "key", Type: "string", Secret: true, Help: "the private key of cert, as PEM text"},
+		{Name: "ca", Type: "string", Help: "the authorities that may have signed the server's certificate, as PEM text; " +
+			"those of the system by default"},
 	}
 	if method != http.MethodHead {
 		s.Inputs = append(s.Inputs, workflows.ActionInput{Name: "pages", Type: "object", Literal: workflows.PagesHint,

@@ -1,25 +1,32 @@
 package actions
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// route gives the client that a step asks for with proxy:, else that of the others. done
-// closes its connections.
+// route gives the client that a step asks for with proxy:, cert: and ca:, else that of the
+// others. done closes its connections.
 func route(in engine.Input, o *order) (client *http.Client, done func(), err error) {
-	if in.With["proxy"] == nil {
-		return in.Client, func() {}, nil
-	}
 	var r egress.Route
-	if r.Proxy, err = proxyURL(value.Shown(in.With["proxy"])); err != nil {
+	if r.TLS, err = certificate(in, o); err != nil {
 		return nil, nil, err
+	}
+	if in.With["proxy"] != nil {
+		if r.Proxy, err = proxyURL(value.Shown(in.With["proxy"])); err != nil {
+			return nil, nil, err
+		}
+	}
+	if r.Proxy == nil && r.TLS == nil {
+		return in.Client, func() {}, nil
 	}
 	if client, err = o.proof.Client(in.Client); err != nil {
 		return nil, nil, err
@@ -29,6 +36,40 @@ func route(in engine.Input, o *order) (client *http.Client, done func(), err err
 	}
 	o.routed = true
 	return client, client.CloseIdleConnections, nil
+}
+
+// certificate reads cert:, key: and ca: of a step; nil when it has none. They are PEM texts and
+// never names of files: data may be inserted into a step.
+func certificate(in engine.Input, o *order) (*tls.Config, error) {
+	var pems [3][]byte
+	names := []string{"cert", "key", "ca"}
+	for i, name := range names {
+		if v := in.With[name]; v != nil {
+			text := value.Shown(v)
+			if !strings.Contains(text, "-----BEGIN ") {
+				return nil, plan.Permanent("invalid_request", "%s must be PEM text, such as ${{ secrets.NAME }} gives", name)
+			}
+			pems[i] = []byte(strings.ReplaceAll(text, `\n`, "\n")) // as environment files write it
+		}
+	}
+	conn := in.Connections[value.Shown(in.With["connection"])]
+	switch {
+	case pems[0] == nil && pems[1] == nil && pems[2] == nil:
+		return nil, nil
+	case (pems[0] == nil) != (pems[1] == nil):
+		return nil, plan.Permanent("invalid_request", "cert and key belong together: give both")
+	case conn != nil && conn.Auth != nil && conn.Auth.TLS != nil:
+		return nil, plan.Permanent("invalid_request", "connection %s has a certificate of its own: remove cert, key and ca", conn.Name)
+	case !strings.HasPrefix(strings.ToLower(o.url), "https://"):
+		return nil, plan.Permanent("invalid_request", "cert and ca need a URL that begins with https://")
+	case pems[0] != nil && o.redirects > 0:
+		return nil, plan.Permanent("invalid_request", "cert and redirects are mutually exclusive: the certificate is for the first host only")
+	}
+	cfg, err := auth.TLSConfig(pems[0], pems[1], pems[2])
+	if err != nil {
+		return nil, plan.Permanent("invalid_request", "%v", err)
+	}
+	return cfg, nil
 }
 
 // proxyURL reads the URL of a proxy. Its password may hold any character, as secrets do: the

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -48,20 +50,34 @@ func (s *Source) clientOf(c Connection) (*http.Client, error) {
 	if client := s.clients[id]; client != nil {
 		return client, nil
 	}
-	cert, err := tls.X509KeyPair(pems[0], pems[1])
+	cfg, err := TLSConfig(pems[0], pems[1], pems[2])
 	if err != nil {
-		return nil, misconfigured(c.Name, "tls: cert and key are not a matching pair in PEM: %v", err)
-	}
-	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	if pems[2] != nil {
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pems[2]) {
-			return nil, misconfigured(c.Name, "tls: ca holds no certificate in PEM")
-		}
+		return nil, misconfigured(c.Name, "tls: %v", err)
 	}
 	client := s.o.TLSClient(cfg)
 	s.clients[id] = client
 	return client, nil
+}
+
+// TLSConfig reads a client certificate with its key, and the authorities that may have signed
+// the server's, from PEM. Without cert and key none is shown; without ca those of the system
+// are trusted.
+func TLSConfig(cert, key, ca []byte) (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if cert != nil || key != nil {
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("cert and key are not a matching pair in PEM: %w", err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	if ca != nil {
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(ca) {
+			return nil, errors.New("ca holds no certificate in PEM")
+		}
+	}
+	return cfg, nil
 }
 
 // pemOf gives a PEM text, or the content of a file of the project.
