@@ -179,15 +179,7 @@ func (c *curl) head(o *operation) {
 	for _, h := range c.headers {
 		switch lower := strings.ToLower(h[0]); {
 		case lower == "authorization":
-			kind, value, _ := strings.Cut(h[1], " ")
-			s := &object{vals: map[string]any{"type": "apiKey", "in": "header", "name": "Authorization",
-				"description": "the whole value of Authorization, with the word before it"}}
-			if strings.EqualFold(kind, "bearer") {
-				s = &object{vals: map[string]any{"type": "http", "scheme": "bearer"}}
-			} else if _, err := base64.StdEncoding.DecodeString(value); err == nil && strings.EqualFold(kind, "basic") {
-				s = &object{vals: map[string]any{"type": "basic"}}
-			}
-			c.auth, _ = (&document{}).scheme(s)
+			c.auth = authorization(h[1])
 		case slices.Contains(secretHeaders, lower) || secretWord(h[0]):
 			c.keyIn("header", h[0])
 		case lower == "content-type" || lower == "accept" || lower == "content-length" || lower == "host" || lower == "user-agent":
@@ -197,6 +189,20 @@ func (c *curl) head(o *operation) {
 			o.fixedHead[h[0]] = clean(h[1])
 		}
 	}
+}
+
+// authorization is the auth whose credential a header Authorization has.
+func authorization(header string) *auth {
+	kind, value, _ := strings.Cut(header, " ")
+	s := &object{vals: map[string]any{"type": "apiKey", "in": "header", "name": "Authorization",
+		"description": "the whole value of Authorization, with the word before it"}}
+	if strings.EqualFold(kind, "bearer") {
+		s = &object{vals: map[string]any{"type": "http", "scheme": "bearer"}}
+	} else if _, err := base64.StdEncoding.DecodeString(value); err == nil && strings.EqualFold(kind, "basic") {
+		s = &object{vals: map[string]any{"type": "basic"}}
+	}
+	out, _ := (&document{}).scheme(s)
+	return out
 }
 
 func parseCurl(words []string) (*curl, error) {

@@ -228,6 +228,27 @@ func TestAPostmanCollectionBecomesAConnector(t *testing.T) {
 	}
 }
 
+// TestARequestsOwnCredentialBecomesThatOfTheConnector: many collections have no auth of their own.
+func TestARequestsOwnCredentialBecomesThatOfTheConnector(t *testing.T) {
+	for _, own := range []string{`"header": [{"key": "Authorization", "value": "Bearer sk_live_1"}]`,
+		`"auth": {"type": "bearer", "bearer": [{"key": "token", "value": "sk_live_1"}]}`} {
+		r := load(t, `{"info": {"name": "Shop", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
+			"item": [{"name": "Ping", "request": {"method": "GET", "url": "https://api.example.com/ping", `+own+`}}]}`)
+		if text := string(r.Text); !strings.Contains(text, "bearer: ${{ connection.token }}") || strings.Contains(text, "sk_live_1") {
+			t.Errorf("%s: %s", own, text)
+		}
+	}
+}
+
+// TestATraceOperationIsCountedAndLeftOut: each operation of a document is imported or has a reason.
+func TestATraceOperationIsCountedAndLeftOut(t *testing.T) {
+	r := load(t, `{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "servers": [{"url": "https://api.example.com"}],
+		"paths": {"/a": {"get": {"responses": {"200": {"description": "ok"}}}, "trace": {"responses": {"200": {"description": "ok"}}}}}}`)
+	if r.Operations != 2 || r.Imported != 1 || len(r.Skipped) != 1 || r.Skipped[0].Operation != "TRACE /a" {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestListsAreReadPageByPage: each way to page that parameters and answers show, and what
 // stays one request.
 func TestListsAreReadPageByPage(t *testing.T) {

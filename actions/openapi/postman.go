@@ -25,7 +25,9 @@ func postman(root *object, only []string) (*service, error) {
 	if c.s.server.url == "" {
 		c.s.server = (&document{}).unknownServer("")
 	}
-	c.s.auth = c.auth(obj(root.get("auth")))
+	if c.s.auth = c.auth(obj(root.get("auth"))); c.s.auth == nil {
+		c.s.auth = c.found
+	}
 	return c.s, nil
 }
 
@@ -33,6 +35,8 @@ type collection struct {
 	s    *service
 	only []string
 	vars map[string]string
+	// found is the credential of the first request that has its own; nil for none.
+	found *auth
 }
 
 func (c *collection) items(l []any, folders []string, depth int) {
@@ -82,6 +86,9 @@ func (c *collection) request(it, r *object, name string, folders []string) {
 	}
 	c.path(o, u)
 	c.query(o, u, query)
+	if c.found == nil {
+		c.found = c.auth(obj(r.get("auth")))
+	}
 	c.headers(o, r)
 	if err := c.body(o, obj(r.get("body"))); err != nil {
 		c.s.failed = append(c.s.failed, Skipped{name, err.Error()})
@@ -196,6 +203,9 @@ func (c *collection) headers(o *operation, r *object) {
 		x := obj(v)
 		name := str(x.get("key"))
 		lower := strings.ToLower(name)
+		if c.found == nil && lower == "authorization" && x.get("disabled") != true {
+			c.found = authorization(str(x.get("value")))
+		}
 		if lower == "accept" || lower == "content-type" || slices.Contains(secretHeaders, lower) || !headerName.MatchString(name) ||
 			x.get("disabled") == true {
 			continue

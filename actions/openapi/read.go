@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,6 +49,9 @@ func read(root *object, from string, only []string) (*service, error) {
 			if op := obj(item.get(m)); op != nil && d.wanted(op, path) {
 				d.one(path, strings.ToUpper(m), item, op)
 			}
+		}
+		if op := obj(item.get("trace")); op != nil && d.wanted(op, path) {
+			d.s.failed = append(d.s.failed, Skipped{cmp.Or(str(op.get("operationId")), "TRACE "+path), "its method is TRACE"})
 		}
 	}
 	d.security()
