@@ -130,7 +130,8 @@ func oneLine(s string, most int) string {
 	return strings.ToValidUTF8(strings.TrimRight(cut, " ,;:"), "") + "..."
 }
 
-var tags = regexp.MustCompile(`</?[a-zA-Z][^<>]{0,200}>`)
+// tags match markup, and leave an address such as <ada@example.com> alone.
+var tags = regexp.MustCompile(`</?[a-zA-Z][a-zA-Z0-9-]*(?:[\s/][^<>]{0,200})?>`)
 
 // clean takes control characters, markup and expressions out of a text for people.
 func clean(s string) string {

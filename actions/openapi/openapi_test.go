@@ -110,7 +110,8 @@ paths:
         content:
           application/json:
             schema: {type: object, required: [email],
-              properties: {email: {type: string, example: a@b.c}, id: {type: string, readOnly: true}}}
+              properties: {email: {type: string, example: a@b.c,
+                description: "such as <b>Ada</b> <ada@example.com><br/><img/src=x>"}, id: {type: string, readOnly: true}}}
       responses: {"200": {content: {application/json: {schema: {type: object, required: [id], properties: {id: {type: string}}}}}}}
   /session: {get: {parameters: [{name: sid, in: cookie, required: true, schema: {type: string}}]}}
 `)
@@ -126,6 +127,9 @@ paths:
 	if a.Name != "update_contact" || a.Method != "PATCH" || fmt.Sprint(a.Query.Keys(), a.Body.Keys()) != "[dryRun] [email]" ||
 		a.Returns.String() != "{id: string}" || c.Auth.HeaderName != "X-Key" {
 		t.Errorf("%+v\n%s", a, r.Text)
+	}
+	if got := a.Inputs[1].Description; got != "such as Ada <ada@example.com>" {
+		t.Errorf("markup is taken out, and addresses stay: %q", got)
 	}
 	var inputs []string
 	for _, in := range a.Inputs {
