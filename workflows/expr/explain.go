@@ -37,8 +37,13 @@ type Explanation struct {
 	Cost  Cost   `json:"cost"`
 }
 
-// maxExplained bounds how many parts of an expression are evaluated.
-const maxExplained = 200
+// What Explain does for the parts of an expression is bounded: how many are evaluated, and how
+// long their texts are together, in bytes, since each is compiled by itself. All together may
+// take about as many steps as one evaluation.
+const (
+	maxExplained     = 200
+	maxExplainedText = 256 << 10
+)
 
 // Explain evaluates an expression and each of its parts. The error is about the text: it
 // does not compile. A part that fails while it runs has a Problem. Parts inside of a
@@ -84,20 +89,30 @@ type explainer struct {
 	names []string
 	out   *Explanation
 	seen  map[string]bool
+	// text is the length of the parts so far in bytes, steps what they cost.
+	text, steps int
+}
+
+// full tells that no more parts are evaluated.
+func (x *explainer) full() bool {
+	return len(x.out.Parts) >= maxExplained || x.text > maxExplainedText || x.steps > maxWork
 }
 
 // add adds a node and those that it is made of.
 func (x *explainer) add(n ast.Node, depth int) {
-	if saysItsValue(n) || len(x.out.Parts) >= maxExplained {
+	if saysItsValue(n) || x.full() {
 		return
 	}
 	text := n.String()
 	if !x.seen[text] {
 		x.seen[text] = true
+		x.text += len(text)
 		var v any
 		e, err := Compile(text, x.names...)
 		if err == nil {
-			v, err = e.Eval(x.env)
+			var cost Cost
+			v, err = e.measured(x.env, &cost)
+			x.steps += cost.Steps
 		}
 		x.out.Parts = append(x.out.Parts, partOf(text, depth, v, err))
 	}

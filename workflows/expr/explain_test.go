@@ -1,6 +1,8 @@
 package expr_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/workflows/expr"
@@ -34,5 +36,24 @@ func TestEachPartOfAnExpressionShowsItsValue(t *testing.T) {
 	}
 	if x.Cost.Steps == 0 {
 		t.Error("the evaluation cost nothing")
+	}
+}
+
+// TestExplainingAHugeExpressionIsBounded holds the parts of an expression to one budget: else a
+// deeply nested one is compiled, and a costly one evaluated, once for each of its parts.
+func TestExplainingAHugeExpressionIsBounded(t *testing.T) {
+	deep := strings.Repeat("[", 5000) + strings.Repeat("]", 5000)
+	costly := ""
+	for i := range 30 {
+		costly += fmt.Sprintf("count(1..900000, # > %d) + ", i)
+	}
+	for _, text := range []string{deep, costly + "0"} {
+		x, err := expr.Explain(text, &expr.Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(x.Parts); n < 2 || n > 30 {
+			t.Errorf("%.20s... shows %d parts", text, n)
+		}
 	}
 }
