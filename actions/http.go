@@ -56,6 +56,8 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "cache", Type: "boolean", Help: "true: a GET asks with the ETag of its last answer, and when that still holds (304) gives it " +
 			"again; kept in memory, for each workflow and URL"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
+		{Name: "expect", Type: "any", Literal: workflows.ExpectHint, Help: "the types of the response's body, such as " +
+			"{id: string, 'note?': string, tags: [string]}; another body fails with bad_answer"},
 		{Name: "proxy", Type: "string", Secret: true, Fill: workflows.FillNonempty, Help: "the HTTP proxy of this request, such as " +
 			"http://USER:PASSWORD@proxy.example.com:3128; none by default, whatever the environment says"},
 		{Name: "cert", Type: "string", Secret: true, Help: "the client certificate to show, as PEM text"},
@@ -103,6 +105,9 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	if in.With["pages"] != nil {
 		r, more, err := a.list(ctx, in, o, accepted)
+		if err == nil {
+			err = expected(in, r)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -120,6 +125,9 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		}
 	}
 	if err := judge(r, accepted); err != nil {
+		return nil, err
+	}
+	if err := expected(in, r); err != nil {
 		return nil, err
 	}
 	return r.output(), nil

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hookloom/hookloom/workflows/expr"
@@ -30,18 +31,57 @@ func ParsePages(v any) (*ConnectorPages, error) {
 	return p, nil
 }
 
+// ExpectHint says how the types of expect: are written, where ${{ }} stands.
+const ExpectHint = "write the types out, such as expect: {id: string, tags: [string]}"
+
+// ParseExpect reads expect: of a step with an http/ action.
+func ParseExpect(v any) (*DataType, error) {
+	d, n, err := written("expect", v)
+	if err != nil {
+		return nil, err
+	}
+	t := d.dataType(n, "expect")
+	if len(d.mistakes) > 0 {
+		return nil, errors.New(d.mistakes.sorted()[0].Problem)
+	}
+	return t, nil
+}
+
+// expectInput checks expect: of a step where it is written.
+func (s *stepChecker) expectInput(st *Step) {
+	v, src := st.With.Field("expect"), s.w.src
+	x, constant := v.IsConstant()
+	if v == nil || !constant || x == nil || st.Spec.Input("expect") == nil {
+		return
+	}
+	if save, constant := st.With.Field("save").IsConstant(); constant && save == true {
+		src.add(v.keyPos(src, "expect"), "exclusive-keys", "expect and save: true are mutually exclusive: a file has no types",
+			"remove save, or expect")
+	}
+	kind := yaml.ScalarNode
+	switch x.(type) {
+	case map[string]any:
+		kind = yaml.MappingNode
+	case []any:
+		kind = yaml.SequenceNode
+	}
+	if n := src.nodeAt(v.pos, kind); n != nil {
+		(&decoder{source: src}).dataType(n, "expect")
+	}
+}
+
 // written gives data as the YAML node that it was written as.
 func written(name string, v any) (*decoder, *yaml.Node, error) {
-	text, err := yaml.Marshal(v)
+	text, err := yaml.Marshal(map[string]any{name: v})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	d := &decoder{source: newSource(name, text)}
 	n := d.parse()
-	if n == nil {
+	if n == nil || len(n.Content) != 2 {
 		return nil, nil, fmt.Errorf("%s cannot be read", name)
 	}
-	return d, n, nil
+	return d, n.Content[1], nil
 }
 
 func (d *decoder) stepPages(n *yaml.Node) *ConnectorPages {

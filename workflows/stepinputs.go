@@ -26,6 +26,7 @@ func (s *stepChecker) httpInputs(st *Step) {
 	s.jsonText(st)
 	s.stepAuth(st.With.Field("auth"))
 	s.pagesInput(st)
+	s.expectInput(st)
 }
 
 // outgoing is a request as a file writes it: of a step, or of a poll.
