@@ -298,5 +298,5 @@ func (s *Set) Explain(name string) (problem, hint string) {
 		return fmt.Sprintf("secret %s is not set: %s", name, f.Failure), f.Failure.Advice
 	}
 	return fmt.Sprintf("secret %s is not set", name),
-		fmt.Sprintf("set it in the environment, in .env or with hookloom secrets set %s; asked were %s", name, strings.Join(f.Asked, ", "))
+		fmt.Sprintf("set it in the environment, in .env or with hookloom secrets set %s; looked in %s", name, strings.Join(f.Asked, ", "))
 }

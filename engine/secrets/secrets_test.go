@@ -91,7 +91,7 @@ func TestTheFirstSourceThatKnowsASecretCounts(t *testing.T) {
 	}
 	problem, hint := project(t, dir, withoutOwn, nil).Explain("NOWHERE")
 	if problem != "secret NOWHERE is not set" || !strings.HasSuffix(hint,
-		"asked were the environment, NOWHERE_FILE in the environment, .env, $CREDENTIALS_DIRECTORY, /run/secrets, "+
+		"looked in the environment, NOWHERE_FILE in the environment, .env, $CREDENTIALS_DIRECTORY, /run/secrets, "+
 			"secrets.command, secrets.vault") {
 		t.Errorf("%s: %s", problem, hint)
 	}

@@ -173,7 +173,7 @@ func TestWhatVaultRefusesHasRightAdvice(t *testing.T) {
 		"no address":     {`path: shop`, "address of the server is not known", "VAULT_ADDR"},
 		"an unknown CA":  {`address: "` + secure.URL + `", path: shop`, "unknown authority", "secrets.vault.ca"},
 		"a CA without":   {`address: "` + secure.URL + `", path: shop, ca: gone.pem`, "no certificates", "PEM"},
-		"the right path": {`address: "` + v.URL + `", path: shop`, "secret KEY is not set", "asked were"},
+		"the right path": {`address: "` + v.URL + `", path: shop`, "secret KEY is not set", "looked in"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
