@@ -8,17 +8,18 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/registry"
 )
 
 // AnswerRun implements Inside. Where the body of this run's own event is signed, the sender
 // vouches for the name in it, such as Slack for who pressed a button. A name in any other
-// event proves nothing, as one that is typed.
+// event proves nothing, as one that is typed; nor in a batch, whose other events may be unsigned.
 func (ex *Execution) AnswerRun(_ context.Context, run string, response engine.Response) (any, error) {
 	id, err := engine.ParseRunID(run)
 	if err != nil {
 		return nil, &plan.Error{Code: "invalid_input", Message: fmt.Sprintf("run: %v", err)}
 	}
-	if how, _, _ := strings.Cut(string(ex.Event.Proof), " "); how == engine.BySignature {
+	if how, _, _ := strings.Cut(string(ex.Event.Proof), " "); how == engine.BySignature && !registry.IsBatch(ex.State.Workflow) {
 		response.Proof = engine.ProofEvent
 	}
 	var q plan.Question

@@ -18,7 +18,7 @@ import (
 // This file loads what the engine works on; lists for people are in read.go.
 
 const eventColumns = `id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, ` +
-	`body, crc, stripped, coalesce(same_body, 0)`
+	`body, crc, stripped, coalesce(same_body, 0), coalesce(proof, '')`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -30,7 +30,7 @@ func scanEvent(row scanner) (ev *engine.Event, unreadable, err error) {
 	var headers, query string
 	var inputs sql.NullString
 	err = row.Scan(&id, &ev.Trigger, &ev.Inlet, &ev.Key, &ev.Flag, &ev.Type, &at, &received, &ev.Method, &ev.Path, &headers, &query,
-		&ev.DataExpr, &inputs, &ev.Only, &ev.Raw, &crc, &ev.Stripped, &ev.RepeatsBodyOf)
+		&ev.DataExpr, &inputs, &ev.Only, &ev.Raw, &crc, &ev.Stripped, &ev.RepeatsBodyOf, &ev.Proof)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, engine.ErrNotFound
 	}
