@@ -94,6 +94,15 @@ func press(t *testing.T, base, secret, user string, button map[string]any, trigg
 // TestAPressInSlackAnswersTheApproval runs examples/approval: only a person of by:, with Slack's
 // own signature, can answer; the press of anybody else is told why it did not count.
 func TestAPressInSlackAnswersTheApproval(t *testing.T) {
+	t.Run("at once", func(t *testing.T) { pressesAnswer(t, "") })
+	// A run that gathers events reads them back from the database.
+	t.Run("by an event that is read back", func(t *testing.T) { pressesAnswer(t, "debounce: {key: event.id, wait: 10ms}\n") })
+}
+
+// pressesAnswer presses the buttons of examples/approval; more is added to the workflow that
+// the presses start.
+func pressesAnswer(t *testing.T, more string) {
+	t.Helper()
 	slack, calls := slackStandIn(t)
 	dir := t.TempDir()
 	for _, f := range []string{"hookloom.yaml", "workflows/large_order.yaml", "workflows/slack_button.yaml"} {
@@ -104,6 +113,9 @@ func TestAPressInSlackAnswersTheApproval(t *testing.T) {
 		if f == "hookloom.yaml" {
 			text = bytes.ReplaceAll(text, []byte("slack: {token:"), []byte("slack: {base_url: \""+slack+"\", token:"))
 			text = append(text, "\negress: {allow: [127.0.0.1]}\n"...)
+		}
+		if strings.HasSuffix(f, "slack_button.yaml") {
+			text = append([]byte(more), text...)
 		}
 		if err := writeFile(filepath.Join(dir, filepath.FromSlash(f)), string(text)); err != nil {
 			t.Fatal(err)

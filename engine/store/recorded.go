@@ -248,7 +248,8 @@ func (r *recordedReader) gathered() error {
 // eventColumnsOf are eventColumns of a table with an alias.
 func eventColumnsOf(alias string) string {
 	return alias + `.id, ` + alias + `.trigger, ` + alias + `.inlet, ` + alias + `.key, ` + alias + `.flag, ` + alias + `.type, ` +
-		alias + `.time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc, stripped, coalesce(same_body, 0), coalesce(proof, '')`
+		alias + `.time, received_at, method, path, headers, query, data_expr, inputs, only_one, body, crc, stripped, coalesce(same_body, 0), ` +
+		`coalesce(proof, '')`
 }
 
 // leadingColumn reads a column before those that another function scans.

@@ -138,11 +138,12 @@ func allOrNone(t *testing.T, s Opened) {
 func anEventIsReadBack(t *testing.T, s Opened) {
 	d := delivery("a", "k")
 	d.Method, d.Path, d.Query, d.Flag, d.DataExpr = "POST", "/hooks/a", map[string]string{"q": "1"}, "odd", "body"
+	d.Proof = engine.ProofOf(engine.BySignature, "KEY")
 	accept(t, s, event(1), d)
 	got, err := s.Event(t.Context(), event(1))
 	if err != nil || got.ID != event(1) || got.Trigger != "a" || got.Key != "k" || got.Type != "t" || string(got.Raw) != `{"a":1}` ||
 		!got.Time.Equal(at) || !got.ReceivedAt.Equal(at) || got.Method != "POST" || got.Path != "/hooks/a" || got.Query["q"] != "1" ||
-		got.Headers["h"] != "v" || got.Flag != "odd" || got.DataExpr != "body" {
+		got.Headers["h"] != "v" || got.Flag != "odd" || got.DataExpr != "body" || got.Proof != d.Proof {
 		t.Errorf("%+v %v", got, err)
 	}
 	manual := &engine.Delivery{Trigger: "w", Inlet: "manual", Type: "manual", Time: at, ReceivedAt: at, Only: "w",
