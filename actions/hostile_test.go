@@ -228,7 +228,7 @@ func (h *hostileServer) example(w http.ResponseWriter, before string) {
 }
 
 // attempt makes one attempt, and gives what would be on record of it.
-func (c hostileCall) attempt(t *testing.T, kind hostile, log io.Writer) (record string, out any, err error, took time.Duration) {
+func (c hostileCall) attempt(t *testing.T, kind hostile, log io.Writer) (record string, out any, took time.Duration, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), kind.timeout)
 	defer cancel()
@@ -255,7 +255,7 @@ func (c hostileCall) attempt(t *testing.T, kind hostile, log io.Writer) (record 
 		t.Errorf("%s, %s: what is on record is no JSON: %v", c.name, kind.name, merr)
 	}
 	b, _ = masker.JSON(b)
-	return string(b), out, err, took
+	return string(b), out, took, err
 }
 
 // TestEveryActionEndsWhateverItsHostDoes is the contract.
@@ -336,7 +336,7 @@ func (c hostileCall) check(t *testing.T, kind hostile, h *hostileServer) {
 	t.Helper()
 	var log bytes.Buffer
 	at := c.name + ", " + kind.name
-	record, out, err, took := c.attempt(t, kind, &log)
+	record, out, took, err := c.attempt(t, kind, &log)
 	if took > kind.timeout+2*time.Second {
 		t.Errorf("%s: it took %v", at, took)
 	}

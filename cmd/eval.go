@@ -19,7 +19,6 @@ import (
 type evalOptions struct {
 	listFlags
 	event, data string
-	parts       bool
 }
 
 // evalCmd evaluates an expression or a template over a recorded event.

@@ -23,7 +23,7 @@ import (
 // of a picture. Hashes, toBase64 and len take them; data they become by toBase64.
 type Bytes struct{ text string }
 
-var errBytes = errors.New("the value is binary, not UTF-8 text; write toBase64(…), or send the bytes unchanged with raw:")
+var errBytes = errors.New("the value is binary, not UTF-8 text; write toBase64(…), or use raw: to send the bytes unchanged")
 
 // Plain fails: bytes are no data.
 func (Bytes) Plain() (any, error) { return nil, errBytes }
