@@ -287,7 +287,6 @@ func TestServersThatRefuseAreToldApart(t *testing.T) {
 		{"wrong password", strings.Replace(login, "ada", "bob", 1), with, nil, "no_credential", false},
 		{"no login", "from: a@example.com", with, nil, "smtp", false},
 		{"no TLS at that port", "tls: implicit\n    " + login, with, nil, "network", true},
-		{"no such mode", "tls: ssl\n    " + login, with, nil, "invalid_connection", false},
 	} {
 		b.mu.Lock()
 		b.refuse = c.refuse
