@@ -128,12 +128,16 @@ func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The trigger polls by itself too, which may fall between the two counts.
+	shop.mu.Lock()
+	askedAfter := shop.asked
+	shop.mu.Unlock()
 	var got engine.Comparison
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Events != want.Events || got.PollOnly != want.PollOnly || got.Both != want.Both || got.WebhookOnly != 0 ||
-		got.Requests != asked || got.Repeats != want.Repeats {
+		got.Requests < asked || got.Requests > askedAfter || got.Repeats != want.Repeats {
 		t.Errorf("report: %+v\nthe shop: %+v, asked %d times", got, want, asked)
 	}
 	if !strings.Contains(got.Verdict, fmt.Sprintf("missed %d of %d", want.PollOnly, orders)) {
