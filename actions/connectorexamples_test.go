@@ -2,10 +2,13 @@ package actions_test
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // TestEachExampleOfAConnectorIsTrue makes the call of each action's example against a
@@ -25,6 +28,24 @@ func TestEachExampleOfAConnectorIsTrue(t *testing.T) {
 		}
 		if !tried {
 			t.Errorf("%s: the file shows no call: add example: {with, request, response, output}", name)
+		}
+	}
+}
+
+// TestBuiltInConnectorsHaveNoMistakes checks their expressions, which the program itself only
+// compiles when they are evaluated.
+func TestBuiltInConnectorsHaveNoMistakes(t *testing.T) {
+	files, err := filepath.Glob("connectors/*.yaml")
+	if err != nil || len(files) < 50 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, mistakes := workflows.CheckConnector(file, text); len(mistakes) > 0 {
+			t.Errorf("%v", mistakes)
 		}
 	}
 }

@@ -22,12 +22,23 @@ var actionName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*$`)
 
 // ParseConnector reads a connector file, such as those embedded in actions.
 func ParseConnector(name string, text []byte) (*Connector, error) {
-	src := newSource(name, text)
+	return connectorOf(newSource(name, text))
+}
+
+func connectorOf(src *source) (*Connector, error) {
 	c := parseConnector(src)
 	if len(src.mistakes) > 0 {
 		return nil, src.mistakes.sorted()
 	}
 	return c, nil
+}
+
+// BuiltInConnector is ParseConnector for a file of the program itself: its expressions are
+// compiled when they are first evaluated.
+func BuiltInConnector(name string, text []byte) (*Connector, error) {
+	src := newSource(name, text)
+	src.trusted = true
+	return connectorOf(src)
 }
 
 // CheckConnector gives what is wrong with the text of a connector file, warnings too.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"sync"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
@@ -87,21 +88,52 @@ func (e *Expr) Check(sc *Scope, want reflect.Kind) []Finding {
 	return c.found
 }
 
-func (e *checking) check(sc *Scope, want reflect.Kind) {
+// Trust is Check for an expression that a test of the program checks, such as one of a
+// built-in connector: its types are not checked again, and it is compiled when it is first
+// evaluated. Most of them never are.
+func (e *Expr) Trust(sc *Scope) []Finding {
+	c := &checking{Expr: e}
+	lint := c.lint(sc)
+	if lint == nil {
+		return c.found
+	}
+	names := rootsOf(sc.Names)
+	e.later = sync.OnceValues(func() (*program, error) {
+		prog, err := compileLoose(e.Text, names)
+		if err != nil {
+			return nil, err
+		}
+		return newProgram(prog), nil
+	})
+	e.paths, e.quick = lint.paths(), QuickPaths(e.Text)
+	return c.found
+}
+
+// lint parses the expression and looks for what is wrong without types; nil when it cannot
+// be evaluated.
+func (e *checking) lint(sc *Scope) *linter {
 	if len(e.Text) > maxExprText {
 		e.report("too-large", false, 0, 1, fmt.Sprintf("the expression is longer than %d KiB", maxExprText>>10), "")
-		return
+		return nil
 	}
 	tree, err := parser.ParseWithConfig(e.Text, parseConfig)
 	if err != nil {
 		e.syntaxError(err)
-		return
+		return nil
 	}
 	_, bare := sc.Names["headers"]
 	ast.Walk(&tree.Node, headerNames{bare})
-	lint := &linter{e: e, sc: sc, declared: map[string]bool{}, doubted: map[int]bool{}}
-	lint.run(tree.Node)
-	if lint.failed {
+	l := &linter{e: e, sc: sc, declared: map[string]bool{}, doubted: map[int]bool{}}
+	l.run(tree.Node)
+	if l.failed {
+		return nil
+	}
+	return l
+}
+
+func (e *checking) check(sc *Scope, want reflect.Kind) {
+	lint := e.lint(sc)
+	if lint == nil {
 		return
 	}
 	prog, err := compileStrict(e.Text, sc.Names)
@@ -121,7 +153,7 @@ func (e *checking) check(sc *Scope, want reflect.Kind) {
 		e.typeError(err, false, nil)
 		return
 	}
-	e.setProgram(prog)
+	e.code = newProgram(prog)
 	e.paths, e.quick = lint.paths(), QuickPaths(e.Text)
 }
 

@@ -74,10 +74,10 @@ func Explain(text string, env *Env) (*Explanation, error) {
 // measured evaluates like Eval and says what that cost.
 func (e *Expr) measured(env *Env, cost *Cost) (any, error) {
 	m := meters.Get().(*meter)
-	m.start(e, env, time.Now().Add(maxExprTime))
-	v, err := m.run(e)
+	m.start(e, e.code, env, time.Now().Add(maxExprTime))
+	v, err := m.run(e, e.code)
 	*cost = Cost{Steps: m.steps, MaxSteps: maxWork, Bytes: m.bytes, MaxBytes: maxExprBytes}
-	m.end(e, env)
+	m.end(e.code, env)
 	if err != nil {
 		return nil, e.runtimeError(err)
 	}

@@ -25,17 +25,25 @@ type Expr struct {
 	Zone *time.Location
 	// Bytes tells that its bytes are wanted as base64.
 	Bytes bool
-	prog  *vm.Program
+	// code is what it compiled to. later compiles it at the first evaluation; nil for one
+	// that is compiled, or cannot be.
+	code  *program
+	later func() (*program, error)
 	// paths are the parts of the event it reads, for the decision's record.
 	paths []exprPath
 	// secrets tells that it names a secret; named are those.
 	secrets bool
 	named   []string
-	// uses are the names that the program reads; allNames tells that it may read any.
-	uses     []string
-	allNames bool
 	// quick are the paths of an expression that is nothing else.
 	quick [][]string
+}
+
+// program is a compiled expression.
+type program struct {
+	vm *vm.Program
+	// uses are the names that it reads; allNames tells that it may read any.
+	uses     []string
+	allNames bool
 }
 
 // exprPath is a chain of constant names such as event.data.amount.
@@ -98,20 +106,32 @@ func (e *Expr) Eval(env *Env) (any, error) {
 			return nil, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "no time was left for the expression"}
 		}
 	}
+	code, err := e.program()
+	if err != nil {
+		return nil, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: err.Error(), Cause: err}
+	}
 	m := meters.Get().(*meter)
-	m.start(e, env, deadline)
-	v, err := m.run(e)
-	m.end(e, env)
+	m.start(e, code, env, deadline)
+	v, err := m.run(e, code)
+	m.end(code, env)
 	if err != nil {
 		return nil, e.runtimeError(err)
 	}
 	return v, nil
 }
 
+// program gives what the expression compiled to, and compiles it where that was put off.
+func (e *Expr) program() (*program, error) {
+	if e.code == nil && e.later != nil {
+		return e.later()
+	}
+	return e.code, nil
+}
+
 // run gives the result as data, which is work that counts: a list that the result
 // holds a thousand times is walked a thousand times.
-func (m *meter) run(e *Expr) (v any, err error) {
-	if v, err = m.vm.Run(e.prog, m.names); err != nil {
+func (m *meter) run(e *Expr, code *program) (v any, err error) {
+	if v, err = m.vm.Run(code.vm, m.names); err != nil {
 		return nil, err
 	}
 	if e.Bytes {
@@ -301,17 +321,15 @@ func Compile(text string, names ...string) (*Expr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling %s: %w", value.Clip(text, 80), err)
 	}
-	e := &Expr{Text: text, quick: QuickPaths(text)}
-	e.setProgram(prog)
-	return e, nil
+	return &Expr{Text: text, code: newProgram(prog), quick: QuickPaths(text)}, nil
 }
 
-// setProgram gives an expression its program and notes the names that it reads.
-func (e *Expr) setProgram(prog *vm.Program) {
+// newProgram notes the names that a compiled expression reads.
+func newProgram(prog *vm.Program) *program {
 	var found usedNames
 	node := prog.Node()
 	ast.Walk(&node, &found)
-	e.prog, e.uses, e.allNames = prog, found.names, found.all
+	return &program{vm: prog, uses: found.names, allNames: found.all}
 }
 
 // usedNames collects the identifiers of a tree.
@@ -343,7 +361,7 @@ func (e *Expr) SecretNames() []string { return e.named }
 func (e *Expr) UsesSecrets() bool { return e.secrets }
 
 // Compiled tells whether the expression can be evaluated.
-func (e *Expr) Compiled() bool { return e.prog != nil }
+func (e *Expr) Compiled() bool { return e.code != nil || e.later != nil }
 
 // secretsSet refuses to run without a secret that the expression names: nil in its
 // place would be sent as null, or as nothing.

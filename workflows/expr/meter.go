@@ -96,11 +96,11 @@ var meters = sync.Pool{New: func() any {
 }}
 
 // start readies a pooled meter for an evaluation.
-func (m *meter) start(e *Expr, env *Env, deadline time.Time) {
-	if e.allNames {
+func (m *meter) start(e *Expr, code *program, env *Env, deadline time.Time) {
+	if code.allNames {
 		maps.Copy(m.names, env.Names)
 	} else {
-		for _, k := range e.uses {
+		for _, k := range code.uses {
 			if v, ok := env.Names[k]; ok {
 				m.names[k] = v
 			}
@@ -114,13 +114,13 @@ func (m *meter) start(e *Expr, env *Env, deadline time.Time) {
 
 // end gives a meter back. What a large evaluation left in the machine is dropped: it
 // would live as long as the pool.
-func (m *meter) end(e *Expr, env *Env) {
-	if e.allNames {
+func (m *meter) end(code *program, env *Env) {
+	if code.allNames {
 		for k := range env.Names {
 			delete(m.names, k)
 		}
 	} else {
-		for _, k := range e.uses {
+		for _, k := range code.uses {
 			if _, ok := env.Names[k]; ok {
 				delete(m.names, k)
 			}

@@ -113,7 +113,7 @@ func TestAnExpressionSeesEveryNameThatItReads(t *testing.T) {
 		}
 		env := &Env{Names: names, Now: time.Unix(1_800_000_000, 0).UTC(), Seed: "s"}
 		got, gotErr := e.Eval(env)
-		e.allNames, e.quick = true, nil
+		e.code.allNames, e.quick = true, nil
 		want, wantErr := e.Eval(env)
 		if wantErr != nil {
 			t.Errorf("%s fails with all names: %v", text, wantErr)
