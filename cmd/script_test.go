@@ -40,6 +40,9 @@ func TestCommandLine(t *testing.T) {
 			}
 			e.Setenv("HOOKLOOM_ADDR", e.Getenv("HOOKS"))
 			e.Setenv("HOOKLOOM_ADMIN_ADDR", e.Getenv("ADMIN"))
+			// With the race detector each process would wait a second before it exits, for races
+			// that may still come (go.dev/doc/articles/race_detector, atexit_sleep_ms).
+			e.Setenv("GORACE", "atexit_sleep_ms=20")
 			return nil
 		}})
 }
