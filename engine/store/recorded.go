@@ -91,7 +91,10 @@ type recordedReader struct {
 	ids, runIDs string
 }
 
-// each calls read for each row of a query.
+// errPageFull ends the reading of rows.
+var errPageFull = errors.New("the page is full")
+
+// each calls read for each row of a query, until read returns errPageFull.
 func (r *recordedReader) each(query string, args []any, read func(scanner) error) error {
 	rows, err := r.tx.QueryContext(r.ctx, query, args...)
 	if err != nil {
@@ -100,6 +103,9 @@ func (r *recordedReader) each(query string, args []any, read func(scanner) error
 	defer rows.Close()
 	for rows.Next() {
 		if err := read(rows); err != nil {
+			if errors.Is(err, errPageFull) {
+				return nil
+			}
 			return classify(err)
 		}
 	}
@@ -111,7 +117,7 @@ func (r *recordedReader) page(w where, limit int) (page []*engine.RecordedEvent,
 	var ids []engine.EventID
 	err = r.each(`SELECT `+eventColumns+` FROM events`+w.String()+fmt.Sprintf(" ORDER BY id LIMIT %d", limit), w.args, func(s scanner) error {
 		if size > recordedBytes {
-			return nil // the next page has it
+			return errPageFull // SQLite would read the bodies of all further rows, which the next page has
 		}
 		ev, unreadable, err := scanEvent(s)
 		if err != nil {
