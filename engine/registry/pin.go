@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -51,22 +50,11 @@ func AsOf(r *engine.Run, ev *engine.Event) engine.RunID {
 	return r.ID
 }
 
-// at is what a version uses as of a run; false when it uses nothing. Runs that a build
-// began which did not keep it go on with the oldest that is known.
+// at is what a version uses as of a run, as UsesAsOf gives it.
 func (p *pins) at(version string, id engine.RunID) (engine.VersionUses, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := p.uses[version]
-	if len(list) == 0 {
-		return engine.VersionUses{}, false
-	}
-	out := list[0]
-	for _, u := range list {
-		if u.From <= id {
-			out = u
-		}
-	}
-	return out, true
+	return UsesAsOf(p.uses[version], id)
 }
 
 // load reads what is kept, once.
@@ -176,43 +164,13 @@ func (g *Registry) Version(ctx context.Context, r *engine.Run, as engine.RunID) 
 	if w := g.pins.find(k); w != nil {
 		return w, nil
 	}
-	text, err := g.o.Store.Version(ctx, r.Version)
+	w, err := CompileVersion(ctx, g.project.Load().Project, r.Workflow, r.Version, u.Uses, g.o.Store.Version)
 	if err != nil {
-		return nil, fmt.Errorf("version %s of workflow %s: %w", r.Version, r.Workflow, err)
-	}
-	with := workflows.Pins{Triggers: u.Uses.Triggers}
-	if with.Workflows, err = g.texts(ctx, u.Uses.Workflows); err != nil {
 		return nil, err
-	}
-	if with.Connectors, err = g.texts(ctx, u.Uses.Connectors); err != nil {
-		return nil, err
-	}
-	w, mistakes := g.project.Load().Compile(r.Workflow, []byte(text), with)
-	if mistakes.Errors() > 0 {
-		return nil, fmt.Errorf("version %s of workflow %s can no longer be compiled: %w", r.Version, r.Workflow, mistakes)
 	}
 	g.awaits(w)
 	g.pins.keep(k, w)
 	return w, nil
-}
-
-// texts loads versions of files; those that are gone are left out.
-func (g *Registry) texts(ctx context.Context, versions map[string]string) (map[string][]byte, error) {
-	var out map[string][]byte
-	for name, version := range versions {
-		text, err := g.o.Store.Version(ctx, version)
-		if errors.Is(err, engine.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("version %s of %s: %w", version, name, err)
-		}
-		if out == nil {
-			out = map[string][]byte{}
-		}
-		out[name] = []byte(text)
-	}
-	return out, nil
 }
 
 // Callee is the workflow that a step of a run calls: of the version that was in force when the
