@@ -1,8 +1,8 @@
-// Package persist is the store as the packages at work use it: intake and runner write what must
-// not be lost. It repeats a write while the store refuses it for now, tells the errors of single
-// rows from those that end the process, and lends events their share of the memory.
+// Package persist wraps the store for intake and runner. It retries writes that must not be lost
+// while the store is temporarily unavailable, distinguishes errors of single rows from errors that
+// end the process, and reserves memory for event bodies.
 //
-// It must not know what is written, nor who decides or runs.
+// It must not know what is written, or how events and runs are processed.
 package persist
 
 import (
@@ -15,21 +15,21 @@ import (
 	"github.com/hookloom/hookloom/engine/memory"
 )
 
-// Store is a store whose writes are repeated. Make it with New; call Start before Retry.
+// Store retries the writes of a store. Make it with New; call Start before Retry.
 type Store struct {
 	engine.Store
 
 	// Immutable after New.
 
-	// Decoded is the budget of the memory of all events and runs.
+	// Decoded is the memory budget shared by all decoded events and runs.
 	Decoded *memory.Budget
 	log     *slog.Logger
-	// failed takes the first error that ends the process.
+	// failed receives the first error that ends the process.
 	failed chan error
 
 	// Set once by Start.
 
-	// work is the context of what is at work; it outlives the stop by the grace.
+	// work is the context of running work; it outlives the stop by the grace period.
 	work context.Context
 }
 
@@ -38,10 +38,10 @@ func New(s engine.Store, log *slog.Logger) *Store {
 	return &Store{Store: s, Decoded: memory.NewBudget(maxDecoded), log: log, failed: make(chan error, 1)}
 }
 
-// Start gives the context of what is at work, before anything is.
+// Start sets the context of running work. Call it before any work starts.
 func (s *Store) Start(work context.Context) { s.work = work }
 
-// Fail tells that the store can no longer be trusted and the process must end.
+// Fail reports that the store can no longer be trusted and that the process must end.
 func (s *Store) Fail(err error) {
 	select {
 	case s.failed <- err:
@@ -49,11 +49,11 @@ func (s *Store) Fail(err error) {
 	}
 }
 
-// Failed gives the first error of Fail.
+// Failed returns the channel that receives the first error passed to Fail.
 func (s *Store) Failed() <-chan error { return s.failed }
 
-// Retry repeats a write until it is on disk. A full disk passes; one that cannot be
-// used ends the process. Other errors are about the rows, and the caller's.
+// Retry repeats a write until it is on disk. A full disk is retried; a store that cannot be used
+// ends the process. Errors about the rows themselves are returned to the caller.
 func (s *Store) Retry(write func() error) error {
 	pause := 50 * time.Millisecond
 	for {
@@ -78,8 +78,8 @@ func (s *Store) Retry(write func() error) error {
 	}
 }
 
-// RowsFault tells that an error of the store is about rows: about one run or one event,
-// which fails alone.
+// RowsFault reports whether a store error concerns only the rows of one run or event, which then
+// fails alone.
 func (s *Store) RowsFault(err error) bool {
 	for _, other := range []error{engine.ErrStale, engine.ErrNotFound, engine.ErrDisk, engine.ErrClosed, engine.ErrUnknown,
 		engine.ErrFull, engine.ErrBusy} {
@@ -90,9 +90,9 @@ func (s *Store) RowsFault(err error) bool {
 	return err != nil && (s.work == nil || s.work.Err() == nil)
 }
 
-// ReadError sorts an error of a look for what is due. With again the look is to be repeated
-// soon. A fatal error ends the process: not one of rows, which the next look may get past,
-// and none while the engine is being stopped.
+// ReadError classifies an error of a query for due work. again means that the query should be
+// repeated soon. A fatal error ends the process; errors of single rows are never fatal, because
+// the next query may succeed, and neither are errors while the engine is stopping.
 func (s *Store) ReadError(ctx context.Context, err error) (again bool, fatal error) {
 	if ctx.Err() != nil || errors.Is(err, engine.ErrClosed) {
 		return false, nil
@@ -108,13 +108,13 @@ func (s *Store) ReadError(ctx context.Context, err error) (again bool, fatal err
 	return false, err
 }
 
-// unknownFor is how long the outcome of an acceptance is asked for before the process ends:
-// the next start finds out what was stored.
+// unknownFor is how long UntilKnown retries before the process ends: the next start then finds
+// what was stored.
 const unknownFor = 10 * time.Second
 
-// UntilKnown accepts, and accepts the same again while it is not known whether that was
-// stored. By the event's id the store finds its own acceptance. ctx ends only the first
-// call: after it somebody may own what was stored.
+// UntilKnown accepts an event, and repeats the call while it is unknown whether the event was
+// stored. The store recognizes a repeated call by the event's id. ctx ends only the first call:
+// after that, a stored event may already have been picked up.
 func (s *Store) UntilKnown(ctx context.Context, accept func(context.Context) error) error {
 	began := time.Now()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {

@@ -8,11 +8,11 @@ import (
 	"github.com/hookloom/hookloom/engine/memory"
 )
 
-// maxDecoded is the budget of all events and runs, in bytes.
+// maxDecoded is the memory budget for all decoded events and runs, in bytes.
 const maxDecoded = 40 << 20
 
-// TryShare gives a stored event with a share, if it can have one at once. An event
-// that is absent is not loaded: it needs AwaitShare.
+// TryShare returns a stored event with its memory share if the share is available at once. An
+// event whose body is not in memory is not loaded: use AwaitShare.
 func (s *Store) TryShare(ev *engine.Event) bool {
 	n := ev.MemorySize()
 	if n == 0 || ev.Share != nil {
@@ -25,8 +25,8 @@ func (s *Store) TryShare(ev *engine.Event) bool {
 	return true
 }
 
-// AwaitShare gives a stored event with its share, which the caller lets go. While it
-// waits it does not hold the body.
+// AwaitShare returns a stored event with its memory share, which the caller must release. It does
+// not hold the body while it waits.
 func (s *Store) AwaitShare(ctx context.Context, ev *engine.Event) (*engine.Event, error) {
 	if s.TryShare(ev) {
 		return ev, nil

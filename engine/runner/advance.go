@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// advance asks the planner for the next steps and returns the update to store: finished
-// attempts, attempts about to start, and the run's new status. Actions without side effects
-// are carried out on the way.
+// advance asks the planner for the next steps and returns the update to store: finished attempts,
+// attempts about to start, and the run's new status. It also executes actions without side
+// effects.
 func (ex *Execution) advance() engine.RunUpdate {
 	for _, r := range ex.unsaved {
 		ex.State.Fit(r)
@@ -29,7 +29,7 @@ func (ex *Execution) advance() engine.RunUpdate {
 		}
 		ex.noteFinally()
 		if ex.cut() && ex.inFlight > 0 {
-			return ex.update(engine.Running, time.Time{}) // its attempts come back first
+			return ex.update(engine.Running, time.Time{}) // wait for its attempts first
 		}
 		if ex.cut() && !ex.toFinally() {
 			ex.rn.mu.Lock()
@@ -80,8 +80,8 @@ func (ex *Execution) advance() engine.RunUpdate {
 	}
 }
 
-// whenQuiet gives the update to a status or, while attempts are under way, only what has
-// changed so far: a run stays running until the last of them has come back.
+// whenQuiet returns the update to a status. While attempts are in flight it returns only the
+// changes so far: a run stays running until its last attempt has returned.
 func (ex *Execution) whenQuiet(status engine.RunStatus, due time.Time) engine.RunUpdate {
 	if ex.inFlight == 0 {
 		return ex.update(status, due)
@@ -92,7 +92,7 @@ func (ex *Execution) whenQuiet(status engine.RunStatus, due time.Time) engine.Ru
 	return ex.update(engine.Running, time.Time{})
 }
 
-// cutBy cuts the run before it goes on.
+// cutBy cancels the run before it continues.
 func (ex *Execution) cutBy(why *plan.Error) {
 	ex.rn.mu.Lock()
 	defer ex.rn.mu.Unlock()
@@ -100,12 +100,11 @@ func (ex *Execution) cutBy(why *plan.Error) {
 	ex.cancel()
 }
 
-// cut tells that a person cancelled the run, as opposed to the whole stopping.
+// cut reports whether a person cancelled the run, as opposed to a shutdown of the process.
 func (ex *Execution) cut() bool { return ex.ctx.Err() != nil && ex.rn.work.Err() == nil }
 
-// ready picks the attempts whose time has come, and that may go to their
-// destination; next is when the plan has to be asked again. It tells whether one
-// has failed because it waited for too long.
+// ready picks the attempts that are due and have a permit for their destination. next is when the
+// planner must be asked again. It reports whether an attempt failed because it waited too long.
 func (ex *Execution) ready(decision plan.Decision) (ready []plan.Due, next time.Time, failed bool) {
 	next = decision.Wake
 	later := func(t time.Time) {
@@ -140,14 +139,14 @@ func (ex *Execution) ready(decision plan.Decision) (ready []plan.Due, next time.
 		later(until)
 	}
 	if failed {
-		// The plan is asked again; what has a permit keeps it until then.
+		// The planner is asked again; attempts that have a permit keep it until then.
 		return nil, next, true
 	}
 	return ready, next, false
 }
 
-// inline carries out actions without side effects, such as log: they need no record before
-// they start. It reports whether there was one.
+// inline executes actions without side effects, such as log: they need no record before they
+// start. It reports whether there was one.
 func (ex *Execution) inline(ready []plan.Due) bool {
 	found := false
 	for _, d := range ready {
@@ -165,8 +164,8 @@ func (ex *Execution) inline(ready []plan.Due) bool {
 // isLocal reports whether an attempt has no side effects outside the process.
 func isLocal(d plan.Due) bool { return d.Step.Spec != nil && !d.Step.Spec.SideEffects }
 
-// open records attempts before they are made: after a crash it is known which of them
-// may have happened.
+// open records attempts before they start: after a crash the record shows which of them may have
+// had effects.
 func (ex *Execution) open(ready []plan.Due) {
 	for _, d := range ready {
 		ex.Hide(d.Derived)
@@ -200,8 +199,7 @@ func (ex *Execution) update(status engine.RunStatus, due time.Time) engine.RunUp
 	return s
 }
 
-// stopWaiting closes the steps that still wait of a run that has ended, or has come to
-// its finally steps.
+// stopWaiting closes the waiting steps of a run that has ended or has reached its finally steps.
 func (ex *Execution) stopWaiting(at time.Time) {
 	for _, list := range ex.State.Records {
 		if r := list[len(list)-1]; r.Status == plan.Waiting && (ex.Run.Status.Ended() || !isFinal(r.Path)) {

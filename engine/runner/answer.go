@@ -11,9 +11,10 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// AnswerRun implements Inside. Where the body of this run's own event is signed, the sender
-// vouches for the name in it, such as Slack for who pressed a button. A name in any other
-// event proves nothing, as one that is typed; nor in a batch, whose other events may be unsigned.
+// AnswerRun implements Inside. If the body of this run's event is signed, the sender vouches for
+// the name in it, as Slack does for the person who pressed a button. In any other event the name
+// proves nothing, since anybody can type it. The same holds for a batch, whose other events may be
+// unsigned.
 func (ex *Execution) AnswerRun(_ context.Context, run string, response engine.Response) (any, error) {
 	id, err := engine.ParseRunID(run)
 	if err != nil {
@@ -24,7 +25,7 @@ func (ex *Execution) AnswerRun(_ context.Context, run string, response engine.Re
 	}
 	var q plan.Question
 	err = ex.rn.store.Retry(func() (err error) {
-		// Whether it is answered must be known, also when the attempt's time is over.
+		// The outcome of the answer must be known, even after the attempt's timeout.
 		q, err = ex.rn.o.Arrivals.Answer(context.WithoutCancel(ex.rn.work), id, response)
 		return err
 	})

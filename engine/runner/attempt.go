@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// startAttempts starts the attempts that are due and on record, several at once, and waits
-// for something to go on with: an attempt that has ended, news, a permit, or the time of
-// wake. A slow attempt delays no branch but its own.
+// startAttempts starts the recorded attempts that are due, several at once, and waits for a reason
+// to continue: an attempt that ended, news, a permit, or the time wake. A slow attempt delays only
+// its own branch.
 func (ex *Execution) startAttempts() {
 	if len(ex.due) == 1 && ex.inFlight == 0 && ex.wake.IsZero() && ex.turn == nil {
 		d := ex.due[0]
@@ -53,7 +53,7 @@ func (ex *Execution) startAttempts() {
 	case <-ex.turn:
 		return
 	}
-	// Those that have ended meanwhile share the update.
+	// Attempts that have ended in the meantime share the update.
 	for ex.inFlight > 0 {
 		select {
 		case r := <-ex.results:
@@ -70,11 +70,11 @@ func (ex *Execution) ended(r *plan.Record) {
 	ex.unsaved = append(ex.unsaved, r)
 }
 
-// attempt makes one try of one step. It may run beside others and reads nothing
-// of the execution that changes.
+// attempt makes one attempt of one step. It may run beside others and reads no mutable field of
+// the execution.
 func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destination.Permit) (r *plan.Record) {
 	defer func() {
-		if p := recover(); p != nil { // one step's bug must not take the other runs down with it
+		if p := recover(); p != nil { // a bug in one step must not end other runs
 			r.Status, r.FinishedAt, r.Output = plan.Failed, time.Now().UTC(), nil
 			r.Error = &plan.Error{Message: fmt.Sprintf("the step panicked: %v", p), Code: "panic", Step: d.Path, Attempts: d.Attempt}
 		}
@@ -83,7 +83,7 @@ func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 	permit.Renew(ex.ctx)
 	r.StartedAt = time.Now().UTC()
 	if !d.Step.Spec.SideEffects {
-		r.Input, r.Notes = d.Shown, d.Notes // those that leave have it on record since they were opened
+		r.Input, r.Notes = d.Shown, d.Notes // attempts with side effects have this on record since open
 	}
 	ctx, cancel := context.WithTimeout(ex.ctx, allowed)
 	defer cancel()
@@ -113,7 +113,7 @@ func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 	permit.Give(outcome(d.Step, r.Error, ex.ctx.Err() != nil || r.Error.Code == engine.CodeToken))
 	r.Output = r.Error.Details
 	if errors.Is(err, engine.ErrUnanswered) || ex.rn.work.Err() != nil {
-		// The request may have arrived: say so, and let the step's policy settle it.
+		// The request may have arrived: report that, and let the step's policy decide.
 		r.Status = plan.Unknown
 		if ex.rn.work.Err() != nil {
 			r.Error, r.FinishedAt = nil, time.Now().UTC()
@@ -122,8 +122,8 @@ func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 	return r
 }
 
-// allowed is how long an attempt may take: the step's timeout, or what is left
-// of the run's. Handlers of a run that timed out, and finally, get their own time.
+// allowed is how long an attempt may take: the step's timeout, or what remains of the run's
+// timeout. Handlers of a run that timed out, and finally steps, get their own time.
 func (ex *Execution) allowed(d plan.Due) time.Duration {
 	allowed := d.Step.Timeout
 	if !d.Deadline.IsZero() {
@@ -137,7 +137,7 @@ func (ex *Execution) allowed(d plan.Due) time.Duration {
 
 func (ex *Execution) do(ctx context.Context, d plan.Due) (result any, err error) {
 	defer func() {
-		// One step's bug must not take the other runs down with it.
+		// A bug in one step must not end other runs.
 		if p := recover(); p != nil {
 			err = &plan.Error{Message: fmt.Sprintf("the action panicked: %v", p), Code: "panic"}
 		}
@@ -148,7 +148,7 @@ func (ex *Execution) do(ctx context.Context, d plan.Due) (result any, err error)
 	}
 	in := ex.input(d)
 	if !d.Step.Spec.SideEffects {
-		in.With = d.Shown // what it does with them is to show them
+		in.With = d.Shown // these actions only display their input
 	}
 	in.Key = engine.IdempotencyKey(ex.rn.store.Instance(), ex.KeyRun(d.Path), d.Path)
 	endpoint, err := ex.endpoint(a, in)
@@ -159,10 +159,10 @@ func (ex *Execution) do(ctx context.Context, d plan.Due) (result any, err error)
 	return result, ex.gone(ctx, endpoint, d, err)
 }
 
-// input is the order of an attempt, without its idempotency key.
+// input builds the input of an attempt, without its idempotency key.
 func (ex *Execution) input(d plan.Due) engine.Input {
 	p := ex.rn.reg.Snapshot()
-	// A url: that is one expression is a link that an answer gave.
+	// A url: that consists of one expression is a link from an answer.
 	link := d.With["connection"] != nil && d.Step.With.Field("url").IsExpression()
 	return engine.Input{Spec: d.Step.Spec, With: d.With, Run: ex.Run.ID, Workflow: ex.Run.Workflow, Path: d.Path, Attempt: d.Attempt,
 		Now: d.Began().In(p.Timezone), Connections: p.Connections,
@@ -170,7 +170,7 @@ func (ex *Execution) input(d plan.Due) engine.Input {
 		Secret: ex.rn.reg.Secret, Redact: ex.Masker().Text, Client: ex.rn.o.Client}
 }
 
-// explain turns an action's error into what is recorded.
+// explain converts an action's error into the error that is recorded.
 func (ex *Execution) explain(ctx context.Context, d plan.Due, err error, took time.Duration) *plan.Error {
 	var known *plan.Error
 	out := &plan.Error{Message: err.Error(), Code: "failed", Retryable: true}
@@ -195,7 +195,7 @@ func (ex *Execution) explain(ctx context.Context, d plan.Due, err error, took ti
 	return out
 }
 
-// traced puts the traceparent of an attempt into its context.
+// traced adds the traceparent of an attempt to its context.
 func (ex *Execution) traced(ctx context.Context, path string, attempt int) context.Context {
 	_, sent := ex.Event.Headers["traceparent"]
 	if !sent && (ex.rn.o.Watch == nil || !ex.rn.o.Watch.Traces()) {

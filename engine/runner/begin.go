@@ -9,15 +9,16 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Begin makes a run of an event and plans its first steps. start is the update that begins it;
-// ex is its execution, nil when it must wait for a concurrency slot, its rate or other events.
-// When the run is stored, the caller hands ex to Started, and otherwise to Release. With until
-// (fast path) the run has no side effects and does not queue: see Declined and Confirm.
+// Begin makes a run of an event and plans its first steps. start is the update that begins the
+// run; ex is its execution, nil if the run must wait for a concurrency slot, its rate or other
+// events. The caller stores the run and passes ex to Started; if it does not store the run, it
+// passes ex to Release. On the fast path (until set) the run has no side effects and does not
+// queue: see Declined and Confirm.
 func (rn *Runner) Begin(ev *engine.Event, w *workflows.Workflow, id engine.RunID, names map[string]any,
 	until time.Time) (start *engine.RunUpdate, ex *Execution, err error) {
 	made := rn.newRun(ev, w, id, names)
 	defer func() {
-		if ex == nil { // it is taken up from the store when it has its place; or it panicked
+		if ex == nil { // it is loaded from the store once it has its slot; or it panicked
 			rn.Release(made)
 		}
 	}()
@@ -30,12 +31,13 @@ func (rn *Runner) Begin(ev *engine.Event, w *workflows.Workflow, id engine.RunID
 	return &s, made, nil
 }
 
-// BeginQueued makes a run that waits in the store, and the update that begins it. With alone,
-// its event joins no others. What a person asked for waits where it would be dropped.
+// BeginQueued makes a run that waits in the store, and the update that begins it. With alone, its
+// event is not gathered with others. A run that a person requested is queued where its workflow
+// would drop it.
 func (rn *Runner) BeginQueued(ev *engine.Event, w *workflows.Workflow, id engine.RunID, names map[string]any,
 	alone bool) (*engine.RunUpdate, error) {
 	ex := rn.newRun(ev, w, id, names)
-	ex.cancel() // it is taken up from the store
+	ex.cancel() // it is loaded from the store later
 	defer ex.putDown()
 	ex.alone = alone
 	start, err := ex.heldBack()
@@ -51,14 +53,14 @@ func (rn *Runner) BeginQueued(ev *engine.Event, w *workflows.Workflow, id engine
 	return start, nil
 }
 
-// Declined tells that a run of Begin with until would have had side effects, or queued: it must
-// not be stored.
+// Declined reports that a run begun on the fast path would have had side effects, or would have
+// queued: it must not be stored.
 func (ex *Execution) Declined() bool { return ex.declined }
 
-// Confirm tells a run of Begin with until that its event may be stored in time.
+// Confirm tells a run begun on the fast path that its event may be stored in time.
 func (ex *Execution) Confirm() { ex.provisional, ex.State.Until = false, time.Time{} }
 
-// Decided has runs go on that waited for an event about which decisions are on disk.
+// Decided resumes runs that waited for an event whose decisions are on disk.
 func (rn *Runner) Decided(ev *engine.Event, m engine.Match, woken int) {
 	if woken > 0 {
 		rn.DueAt(m.At)
@@ -74,9 +76,9 @@ func (rn *Runner) Decided(ev *engine.Event, m engine.Match, woken int) {
 	}
 }
 
-// Started follows runs that are on disk: starts are the updates that began them, live those that
-// have an execution. It returns what is to be executed now, and carries out what else the store
-// made of the event.
+// Started continues runs that are on disk: starts are the updates that began them, live those that
+// have an execution. It returns the runs to execute now, and applies the other results of storing
+// the event.
 func (rn *Runner) Started(starts []engine.RunUpdate, live []*Execution, result engine.MatchResult) (going []*Execution) {
 	for _, s := range starts {
 		rn.began(s)
@@ -95,7 +97,7 @@ func (rn *Runner) Started(starts []engine.RunUpdate, live []*Execution, result e
 	return going
 }
 
-// began hands on what an update began or ended besides its own run.
+// began applies what an update began or ended besides its own run.
 func (rn *Runner) began(s engine.RunUpdate) {
 	for _, ev := range s.Emits {
 		rn.o.Arrivals.Arrived(ev)
@@ -112,8 +114,8 @@ func (rn *Runner) began(s engine.RunUpdate) {
 	}
 }
 
-// follow tells whether a run that was just stored goes on at once; else it has
-// ended, or RunDue finds it when it is due.
+// follow reports whether a run that was just stored continues at once. Otherwise it has ended, or
+// RunDue finds it when it is due.
 func (rn *Runner) follow(ex *Execution) bool {
 	switch {
 	case ex.Run.Status.Ended():
@@ -132,7 +134,7 @@ func (rn *Runner) follow(ex *Execution) bool {
 	return false
 }
 
-// ExecuteAll works on runs, each on a goroutine of its own.
+// ExecuteAll executes runs, each on its own goroutine.
 func (rn *Runner) ExecuteAll(going []*Execution) {
 	for _, ex := range going {
 		rn.goroutines.Add(1)
@@ -144,8 +146,8 @@ func (rn *Runner) ExecuteAll(going []*Execution) {
 	}
 }
 
-// GrowStack makes a new goroutine's stack large enough for a run while there is nothing
-// on it to copy. It would double step by step, and be copied each time.
+// GrowStack grows a new goroutine's stack to the size that a run needs while there is nothing on
+// it to copy. Otherwise the stack would double step by step, with a copy each time.
 //
 //go:noinline
 func GrowStack() {

@@ -14,11 +14,11 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file is how a run calls another workflow: the event that begins the called
-// run is stored in the transaction that says the step waits for it, and the end
-// of that run makes the caller due.
+// This file implements the step that calls another workflow. The event that begins the called run
+// is stored in the transaction that records the step as waiting; the end of the called run makes
+// the caller due.
 
-// call puts the steps on record that call; it tells whether there was one.
+// call records the steps that call a workflow. It reports whether there was one.
 func (ex *Execution) call(calls []plan.Call) bool {
 	for _, c := range calls {
 		now := ex.State.Now
@@ -78,10 +78,10 @@ func (ex *Execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.E
 	return &engine.Event{ID: engine.EventID(rn.reg.NextID()), Delivery: d}, nil
 }
 
-// maxChain is how many runs deep runs may listen to the ends of others.
+// maxChain is the longest chain of runs that are started by the end of another run.
 const maxChain = 5
 
-// subscriberEvents makes the events of the workflows that listen to the end of a run.
+// subscriberEvents makes the events for workflows that listen to the end of a run.
 func (rn *Runner) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Event {
 	var out []*engine.Event
 	for _, l := range rn.reg.Snapshot().EndListeners(r.Workflow) {
@@ -105,7 +105,7 @@ func (rn *Runner) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Ev
 	return out
 }
 
-// lookForCalled finds how the run ended that a step called, if it has.
+// lookForCalled looks up how the run that a step called has ended, if it has.
 func (ex *Execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 	id, err := engine.ParseEventID(call.Event)
 	if err != nil {
@@ -138,7 +138,7 @@ func (ex *Execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 		a.Err = &plan.Error{Message: message, Code: "call_" + string(c.Run.Status), Step: r.Path, Retryable: true,
 			Details: map[string]any{"run": c.Run.ID.String()}}
 	case c.Outcome == engine.Skipped || c.Outcome == engine.Filtered:
-		// Its rule said no: there was nothing to do.
+		// Its rule did not match: there was nothing to do.
 	default:
 		reason := c.Reason
 		if reason == "" {

@@ -10,17 +10,17 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// Cancel ends a run, at work or not.
+// Cancel cancels a run, executing or stored.
 func (rn *Runner) Cancel(ctx context.Context, id engine.RunID) error { return rn.cancel(ctx, id, nil) }
 
-// cancel ends a run with a reason to record; nil for a person's wish.
+// cancel cancels a run. why is the reason to record; nil if a person cancelled it.
 func (rn *Runner) cancel(ctx context.Context, id engine.RunID, why *plan.Error) error {
 	for {
 		rn.mu.Lock()
 		ex := rn.atWork[id]
-		if ex != nil && !(ex.ending && why != nil) { // a person may cut finally, an event does not
+		if ex != nil && !(ex.ending && why != nil) { // a person may cancel finally steps, an event may not
 			ex.why = why
-			ex.cancel() // while it cannot be released
+			ex.cancel() // under the lock, so that it cannot be released
 		}
 		rn.mu.Unlock()
 		if ex != nil {
@@ -30,7 +30,7 @@ func (rn *Runner) cancel(ctx context.Context, id engine.RunID, why *plan.Error) 
 		if !errors.Is(err, engine.ErrStale) {
 			return err
 		}
-		// It has ended, or was taken up just now, or put down.
+		// It has ended, or was loaded or suspended just now.
 		r, readErr := rn.store.Run(ctx, id)
 		if readErr != nil {
 			return fmt.Errorf("run %s: %w", id, readErr)
@@ -46,14 +46,14 @@ func (rn *Runner) cancel(ctx context.Context, id engine.RunID, why *plan.Error) 
 	}
 }
 
-// cancelStored cancels a run that is not at work.
+// cancelStored cancels a run that is not being executed.
 func (rn *Runner) cancelStored(ctx context.Context, id engine.RunID, why *plan.Error) error {
 	r, err := rn.store.Run(ctx, id)
 	if err != nil && r == nil {
 		return fmt.Errorf("run %s: %w", id, err)
 	}
 	if r.Ending != nil && why != nil {
-		return nil // it is being cancelled
+		return nil // it is being cancelled already
 	}
 	if later, err := rn.cancelLater(ctx, r, why); later || err != nil {
 		return err
@@ -62,7 +62,7 @@ func (rn *Runner) cancelStored(ctx context.Context, id engine.RunID, why *plan.E
 	if err != nil && !rn.store.RowsFault(err) && !errors.Is(err, engine.ErrNotFound) {
 		return fmt.Errorf("event of run %s: %w", id, err)
 	}
-	if err != nil { // it need not be readable to be cancelled
+	if err != nil { // a run need not be readable to be cancelled
 		ev = &engine.Event{ID: r.Event}
 	}
 	rn.large.Delete(id)

@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// cancelBy cancels runs that events have ended.
+// cancelBy cancels runs that events have cancelled (cancel_on).
 func (rn *Runner) cancelBy(list []engine.CancelledBy) {
 	if len(list) == 0 {
 		return
@@ -27,7 +27,7 @@ func (rn *Runner) cancelBy(list []engine.CancelledBy) {
 	}()
 }
 
-// cancelLeft takes up at a start what events were about to end before it.
+// cancelLeft applies, at a start, the cancellations by events that the last process left undone.
 func (rn *Runner) cancelLeft(ctx context.Context) error {
 	versions, err := rn.store.CancelVersions(ctx)
 	if err != nil {

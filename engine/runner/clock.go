@@ -8,11 +8,10 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// This file is about a wall clock that is set. What is stored is in the time of the wall
-// clock: when a sleep ends, when a run of a rate may start. When the clock is set back, all
-// of that would be later by the step; so it is moved back as well. When it is set on,
-// nothing is: that may be the time for which the machine was suspended. The working time of
-// runs goes by the monotonic clock.
+// This file handles steps of the wall clock. Stored times are wall-clock times: when a sleep ends,
+// when a run of a rate may start. If the clock is set back, they would all be late by that amount,
+// so they are moved back as well. If it is set forward, they stay: the machine may have been
+// suspended for that time. The working time of runs uses the monotonic clock.
 
 // clockEvery is how often the clocks are compared.
 const clockEvery = time.Second
@@ -29,7 +28,7 @@ func (rn *Runner) RunClock(ctx context.Context) {
 		case <-ticker.C:
 		}
 		now := time.Now()
-		step := now.Round(0).Sub(base.Round(0)) - now.Sub(base) // Round(0) takes the monotonic reading off
+		step := now.Round(0).Sub(base.Round(0)) - now.Sub(base) // Round(0) strips the monotonic reading
 		switch {
 		case step >= engine.ClockSteps:
 			rn.o.Log.Warn("the clock was set forward, or the machine was suspended; schedules and sleeps go by the new time",
@@ -37,7 +36,7 @@ func (rn *Runner) RunClock(ctx context.Context) {
 			rn.wakeDue(0)
 		case step <= -engine.ClockSteps:
 			if !rn.clockSetBack(ctx, -step) {
-				continue // tried again
+				continue // try again
 			}
 		default:
 			continue
@@ -46,7 +45,7 @@ func (rn *Runner) RunClock(ctx context.Context) {
 	}
 }
 
-// clockSetBack moves what is stored, and what is in memory, to the new time.
+// clockSetBack moves stored and in-memory times back by a step of the clock.
 func (rn *Runner) clockSetBack(ctx context.Context, by time.Duration) bool {
 	if err := rn.store.ClockSetBack(ctx, by); err != nil {
 		if ctx.Err() == nil {
@@ -61,7 +60,7 @@ func (rn *Runner) clockSetBack(ctx context.Context, by time.Duration) bool {
 	return true
 }
 
-// wakeDue has RunDue look for due runs now, after a step back by some time.
+// wakeDue makes RunDue look for due runs now, after the clock was set back.
 func (rn *Runner) wakeDue(by time.Duration) {
 	rn.mu.Lock()
 	rn.nextDue = time.Now()
@@ -73,7 +72,7 @@ func (rn *Runner) wakeDue(by time.Duration) {
 	rn.poke()
 }
 
-// followClock moves the waiting steps of a run at work when the clock was set back.
+// followClock moves the waiting steps of an executing run after the clock was set back.
 func (ex *Execution) followClock() {
 	by := time.Duration(ex.setBack.Swap(0))
 	if by == 0 {

@@ -10,14 +10,14 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// HoldConnection has the steps of a connection wait until ConnectionReady, and tells
-// people once why.
+// HoldConnection makes the steps of a connection wait until ConnectionReady, and reports the
+// reason once.
 func (rn *Runner) HoldConnection(ctx context.Context, name, why string) {
 	rn.heldConnections.Store(name, why)
 	rn.alerts.Alert(ctx, engine.Alert{Kind: engine.AlertConnectionHeld, Subject: name, Message: why, Data: map[string]any{"connection": name}})
 }
 
-// ConnectionReady lets the steps of a connection go on. It returns how many runs waited.
+// ConnectionReady resumes the steps of a connection. It returns how many runs waited.
 func (rn *Runner) ConnectionReady(ctx context.Context, name string) (int, error) {
 	_, held := rn.heldConnections.LoadAndDelete(name)
 	rn.alerts.AlertOver(engine.AlertConnectionHeld, name)
@@ -28,8 +28,8 @@ func (rn *Runner) ConnectionReady(ctx context.Context, name string) (int, error)
 	for _, ex := range rn.atWork {
 		if ex.turn != nil {
 			select {
-			case ex.turn <- struct{}{}: // it looks whether it was held by this connection
-			default: // it has been called
+			case ex.turn <- struct{}{}: // it checks whether this connection held it
+			default: // it is already signalled
 			}
 		}
 	}
@@ -37,7 +37,7 @@ func (rn *Runner) ConnectionReady(ctx context.Context, name string) (int, error)
 	return rn.resumeHeld(ctx, name)
 }
 
-// resumeHeld makes the runs due that wait on record for a connection.
+// resumeHeld makes runs due that are stored as waiting for a connection.
 func (rn *Runner) resumeHeld(ctx context.Context, name string) (int, error) {
 	n, err := rn.store.ResumeHeld(ctx, engine.HeldDestination(name), time.Now())
 	if err != nil {
@@ -57,8 +57,8 @@ func (ex *Execution) noteHeld(name string) {
 	ex.watchPermit()
 }
 
-// resumeReady lets a run go on that was put down for a connection which has become ready
-// while the run was being recorded: ConnectionReady did not find it waiting.
+// resumeReady resumes a run that was suspended for a connection that became ready while the run
+// was being stored: ConnectionReady did not find it waiting.
 func (rn *Runner) resumeReady(ex *Execution) {
 	for _, name := range ex.heldBy {
 		if _, held := rn.heldConnections.Load(name); held {
@@ -70,8 +70,8 @@ func (rn *Runner) resumeReady(ex *Execution) {
 	}
 }
 
-// heldConnection gives the connection of an attempt that only a person can mend, and why;
-// an empty name when nothing holds it.
+// heldConnection returns the connection of an attempt that needs a person, and why; an empty name
+// if nothing holds it.
 func (ex *Execution) heldConnection(a engine.Action, d plan.Due) (why, name string) {
 	c, ok := a.(engine.Connected)
 	if !ok {
@@ -87,8 +87,8 @@ func (ex *Execution) heldConnection(a engine.Action, d plan.Due) (why, name stri
 	return v.(string), name
 }
 
-// heldAttempt is the record of an attempt that found that its connection needs a person.
-// It was not made, and waits.
+// heldAttempt is the record of an attempt whose connection needs a person. The attempt was not
+// made, and waits.
 func (ex *Execution) heldAttempt(r *plan.Record, d plan.Due, held *engine.HeldError) *plan.Record {
 	r.Status, r.FinishedAt, r.Output, r.Error, r.Input = plan.Waiting, time.Time{}, nil, nil, d.Shown
 	r.Destination = engine.HeldDestination(held.Connection)

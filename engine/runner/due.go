@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// RunDue takes up runs of the store when they are due, until ctx ends. It sleeps until one is
-// due or it is woken.
+// RunDue loads runs from the store when they are due, until ctx ends. It sleeps until a run is due
+// or it is woken.
 func (rn *Runner) RunDue(ctx context.Context) {
 	for {
 		if err := rn.takeDue(ctx); err != nil {
@@ -30,11 +30,11 @@ func (rn *Runner) RunDue(ctx context.Context) {
 	}
 }
 
-// dueAgain is how often due runs are looked for when nobody has said that one is.
+// dueAgain is how often RunDue looks for due runs when it was not told of one.
 const dueAgain = 5 * time.Second
 
-// pause is the time until the next run is due, at most dueAgain: wall clocks step, and
-// a timer set by the old time would sleep through.
+// pause is the time until the next run is due, at most dueAgain: wall clocks step, and a timer set
+// by the old time would sleep too long.
 func (rn *Runner) pause() time.Duration {
 	rn.mu.Lock()
 	defer rn.mu.Unlock()
@@ -51,14 +51,14 @@ func (rn *Runner) poke() {
 	}
 }
 
-// DueAt tells of a run that waits in the store and is due at a moment; zero is no moment.
+// DueAt reports that a stored run is due at a time; the zero time is ignored.
 func (rn *Runner) DueAt(t time.Time) {
 	if rn.noteDue(t) {
 		rn.poke()
 	}
 }
 
-// noteDue keeps the earliest moment at which a run is due; zero is no moment.
+// noteDue keeps the earliest time at which a run is due; the zero time is ignored.
 func (rn *Runner) noteDue(t time.Time) bool {
 	if t.IsZero() {
 		return false
@@ -72,7 +72,7 @@ func (rn *Runner) noteDue(t time.Time) bool {
 	return earlier
 }
 
-// takeDue takes up runs whose time has come, as far as there is room.
+// takeDue loads due runs, as far as slots are free.
 func (rn *Runner) takeDue(ctx context.Context) error {
 	rn.mu.Lock()
 	room := rn.o.MaxRuns - len(rn.atWork)
@@ -80,7 +80,7 @@ func (rn *Runner) takeDue(ctx context.Context) error {
 	due := room > 0 && (!rn.nextDue.IsZero() && !now.Before(rn.nextDue) || now.Sub(rn.lookedDue) >= dueAgain)
 	if due {
 		rn.lookedDue = now
-		// Emptied before the store is read: what comes while it is read stays.
+		// Drained before the store is read, so that a signal sent during the read is kept.
 		rn.nextDue = time.Time{}
 	}
 	rn.mu.Unlock()
@@ -101,8 +101,8 @@ func (rn *Runner) takeDue(ctx context.Context) error {
 	return nil
 }
 
-// readError passes an error on that ends the process. What is due is looked for soon again
-// when the store was busy.
+// readError returns an error that ends the process. When the store was busy, it schedules another
+// look soon.
 func (rn *Runner) readError(ctx context.Context, err error) error {
 	again, fatal := rn.store.ReadError(ctx, err)
 	if again {
@@ -113,8 +113,8 @@ func (rn *Runner) readError(ctx context.Context, err error) error {
 	return fatal
 }
 
-// replayPause is the time between the starts of two replays, so that a thousand of them
-// do not overload the services that they call.
+// replayPause is the time between the starts of two replays, so that a thousand of them do not
+// overload the services they call.
 const replayPause = 50 * time.Millisecond
 
 // ReplayAt is when the next replay may begin.

@@ -14,10 +14,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// maxEmits is how deep runs and the events that they emit may follow from each other.
+// maxEmits is the longest chain of runs and events that they emit.
 const maxEmits = 10
 
-// maxEmittedData is how large the data of an emitted event may be, in bytes of JSON.
+// maxEmittedData is the largest data of an emitted event, in bytes of JSON.
 const maxEmittedData = 1 << 20
 
 // Emit implements Inside.
@@ -41,7 +41,7 @@ func (ex *Execution) Emit(_ context.Context, in engine.Input, o engine.Emission)
 	var r engine.Receipt
 	var again bool
 	err = ex.rn.store.Retry(func() (err error) {
-		// Whether it is stored must be known, also when the attempt's time is over.
+		// Whether it is stored must be known, even after the attempt's timeout.
 		r, again, err = ex.rn.store.Emit(context.WithoutCancel(ex.rn.work), id, d, o)
 		return err
 	})
@@ -89,5 +89,5 @@ func (rn *Runner) emission(o engine.Emission, redact func(string) string) (*engi
 	return d, nil
 }
 
-// maxEventKey is how long the key, or the type, of an emitted event may be, in bytes.
+// maxEventKey is the longest key or type of an emitted event, in bytes.
 const maxEventKey = 1024

@@ -10,11 +10,11 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// This file is how a called run ends with what called it. Whoever stops waiting for a
-// called run stores, in the same transaction, the order to end it; the order stands
-// until the run has ended, so that a crash between the two changes nothing: it is
-// carried out at the next start before any run goes on. A call that took too long is
-// on record as waiting until its run has ended, and only then tried again.
+// This file ends a called run together with its caller. A caller that stops waiting for a called
+// run stores, in the same transaction, the order to end it. The order is kept until the run has
+// ended, so a crash in between loses nothing: orders are executed at the next start before any run
+// continues. A call that timed out is recorded as waiting until its run has ended, and is retried
+// only then.
 
 // ending lists the called runs that records order to be ended.
 func ending(records []*plan.Record) (out []engine.EndCall) {
@@ -30,10 +30,10 @@ func ending(records []*plan.Record) (out []engine.EndCall) {
 	return out
 }
 
-// whyEnded says why a run that this one called is ended with it.
+// whyEnded is the reason recorded for a run that is ended with its caller.
 func (ex *Execution) whyEnded() string { return engine.WhyEnded(ex.Run) }
 
-// endCalled carries the orders out that stand in the store, beside the caller.
+// endCalled executes the stored orders on another goroutine.
 func (rn *Runner) endCalled() {
 	rn.mu.Lock()
 	going := !rn.stopping.Load() && rn.work != nil
@@ -42,7 +42,7 @@ func (rn *Runner) endCalled() {
 	}
 	rn.mu.Unlock()
 	if !going {
-		return // the next start does
+		return // the next start does it
 	}
 	go func() {
 		defer rn.goroutines.Done()
@@ -52,7 +52,7 @@ func (rn *Runner) endCalled() {
 	}()
 }
 
-// loadEnds learns at a start what is to be ended, before any run goes on.
+// loadEnds loads the stored orders at a start, before any run continues.
 func (rn *Runner) loadEnds(ctx context.Context) error {
 	list, err := rn.store.EndCalls(ctx)
 	if err != nil {
@@ -67,14 +67,13 @@ func (rn *Runner) loadEnds(ctx context.Context) error {
 	return nil
 }
 
-// carryOutEnds ends the called runs that are to be ended, until there is none left but
-// what is not decided yet.
+// carryOutEnds ends the called runs that are to be ended, until only undecided events are left.
 func (rn *Runner) carryOutEnds(ctx context.Context) error {
 	select {
 	case rn.ends <- struct{}{}:
 		defer func() { <-rn.ends }()
 	case <-ctx.Done():
-		return nil // the next start goes on with it
+		return nil // the next start continues
 	}
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		list, err := rn.store.EndCalls(ctx)
@@ -83,7 +82,7 @@ func (rn *Runner) carryOutEnds(ctx context.Context) error {
 		}
 		left := false
 		for _, x := range list {
-			// Before the store is asked: an event that is decided after that sees it.
+			// Before the store is asked: an event that is decided afterwards sees it.
 			rn.toEnd.Store(x.Event, x.Why)
 			atWork, err := rn.endCall(ctx, x)
 			if err != nil {
@@ -92,7 +91,7 @@ func (rn *Runner) carryOutEnds(ctx context.Context) error {
 			left = left || atWork
 		}
 		if !left || rn.stopping.Load() {
-			return nil // what is left at a stop waits for something, and the next start goes on with it
+			return nil // what remains at a stop waits for something; the next start continues
 		}
 		select {
 		case <-time.After(pause):
@@ -102,8 +101,8 @@ func (rn *Runner) carryOutEnds(ctx context.Context) error {
 	}
 }
 
-// endCall ends the run of one event. One that is not decided yet begins no run, see
-// evaluate; one at work ends when its attempts have been cut.
+// endCall ends the run of one event. An undecided event begins no run, see evaluate; an executing
+// run ends when its attempts have been cancelled.
 func (rn *Runner) endCall(ctx context.Context, x engine.EndCall) (atWork bool, err error) {
 	c, err := rn.store.Called(ctx, x.Event)
 	switch {
@@ -115,12 +114,12 @@ func (rn *Runner) endCall(ctx context.Context, x engine.EndCall) (atWork bool, e
 	}
 	err = rn.store.Retry(func() error { return rn.cancel(ctx, c.Run.ID, &plan.Error{Message: x.Why, Code: "cancelled"}) })
 	if errors.Is(err, engine.ErrStale) || errors.Is(err, engine.ErrNotFound) {
-		err = nil // it has ended meanwhile
+		err = nil // it has ended in the meantime
 	}
 	return true, err
 }
 
-// IsToEnd tells whether the run of an event is to be ended, and why.
+// IsToEnd reports whether the run of an event is to be ended, and why.
 func (rn *Runner) IsToEnd(id engine.EventID) (why string, is bool) {
 	v, is := rn.toEnd.Load(id)
 	why, _ = v.(string)

@@ -10,20 +10,19 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// This file is how a run that is cancelled comes to the finally steps of its workflow.
-// That it is being cancelled, and why, is on record before the first of them begins, so
-// that a crash between the two changes nothing. A run that has not begun has nothing to
-// clean up: it ends at once.
+// This file executes the finally steps of a cancelled run. The cancellation and its reason are
+// stored before the first finally step begins, so a crash in between loses nothing. A run that has
+// not begun has nothing to clean up: it ends at once.
 
-// cancelledByHand is why a run ends that a person cancelled.
+// cancelledByHand is the reason for a run that a person cancelled.
 func cancelledByHand() *plan.Error {
 	return &plan.Error{Message: "the run was cancelled", Code: "cancelled"}
 }
 
-// isFinal tells that a path is of a step of finally.
+// isFinal reports whether a path is that of a finally step.
 func isFinal(path string) bool { return strings.HasPrefix(path, plan.FinallyPath+"/") }
 
-// noteFinally notes that steps of finally have begun: only a person may cut them.
+// noteFinally notes that finally steps have begun: only a person may cancel them.
 func (ex *Execution) noteFinally() {
 	if len(ex.State.Workflow.Finally) == 0 || ex.ending {
 		return
@@ -38,8 +37,8 @@ func (ex *Execution) noteFinally() {
 	}
 }
 
-// cutBeforeFinally tells that a run was cut in the moment before its first steps of
-// finally, which are then asked for again. From here on only a person may cut them.
+// cutBeforeFinally reports that a run was cancelled just before its first finally steps, which are
+// then planned again. From here on only a person may cancel them.
 func (ex *Execution) cutBeforeFinally(d plan.Decision) bool {
 	if len(ex.State.Workflow.Finally) == 0 || ex.ending {
 		return false
@@ -55,8 +54,8 @@ func (ex *Execution) cutBeforeFinally(d plan.Decision) bool {
 	return !ex.ending
 }
 
-// toFinally leads a run that was cut to its finally steps. It gives false when there is
-// nothing to be done for it any more: it has none, or they were cut.
+// toFinally continues a cancelled run with its finally steps. It returns false if nothing remains
+// to be done: it has none, or they were cancelled.
 func (ex *Execution) toFinally() bool {
 	if len(ex.State.Workflow.Finally) == 0 {
 		return false
@@ -64,7 +63,7 @@ func (ex *Execution) toFinally() bool {
 	ex.rn.mu.Lock()
 	why := ex.why
 	if ex.ending {
-		// Who cut it while it was being loaded did not know that it had come this far.
+		// The canceller did not know, while the run was being loaded, that it had reached finally.
 		if why != nil {
 			ex.why = nil
 			ex.ctx, ex.cancel = context.WithCancel(ex.rn.work)
@@ -83,15 +82,15 @@ func (ex *Execution) toFinally() bool {
 	return true
 }
 
-// cancelLater has a stored run come to its finally steps. It gives false for one that
-// can end at once.
+// cancelLater makes a stored run execute its finally steps. It returns false for a run that can
+// end at once.
 func (rn *Runner) cancelLater(ctx context.Context, r *engine.Run, why *plan.Error) (bool, error) {
 	if r.StartedAt.IsZero() || r.Ending != nil {
 		return false, nil
 	}
 	w, err := rn.reg.Version(ctx, r, r.ID)
 	if err != nil || len(w.Finally) == 0 {
-		return false, nil // a run that cannot be compiled is cancelled all the same
+		return false, nil // a run that cannot be compiled can still be cancelled
 	}
 	t, err := rn.store.LoadRun(ctx, r.ID)
 	if rn.store.RowsFault(err) {
@@ -102,7 +101,7 @@ func (rn *Runner) cancelLater(ctx context.Context, r *engine.Run, why *plan.Erro
 	}
 	for _, rec := range t.Records {
 		if isFinal(rec.Path) {
-			return why != nil, nil // only a person cuts them
+			return why != nil, nil // only a person may cancel them
 		}
 	}
 	if why == nil {

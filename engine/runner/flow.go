@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// replaceBeside calls replace on a goroutine of its own, if there is something to replace.
+// replaceBeside calls replace on another goroutine, if there is something to replace.
 func (rn *Runner) replaceBeside(ids []engine.RunID) {
 	if len(ids) == 0 {
 		return
@@ -21,7 +21,7 @@ func (rn *Runner) replaceBeside(ids []engine.RunID) {
 	}()
 }
 
-// replace cancels the runs that newer ones take the place of.
+// replace cancels the runs that newer ones replace.
 func (rn *Runner) replace(ids []engine.RunID) {
 	for _, id := range ids {
 		err := rn.cancel(rn.work, id, &plan.Error{Message: "a newer run took its place (on_full: replace)", Code: "replaced"})
@@ -31,7 +31,7 @@ func (rn *Runner) replace(ids []engine.RunID) {
 	}
 }
 
-// replaceLeft cancels, at a start, those that were to be replaced before it.
+// replaceLeft cancels, at a start, the runs that the last process left to be replaced.
 func (rn *Runner) replaceLeft(ctx context.Context) error {
 	ids, err := rn.store.Replaced(ctx)
 	if err != nil {

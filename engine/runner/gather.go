@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// heldBack gives the update of a run that does not begin now; nil for one that does.
+// heldBack returns the update of a run that does not begin now; nil for one that does.
 func (ex *Execution) heldBack() (*engine.RunUpdate, error) {
 	if err := ex.FindCancelKeys(); err != nil {
 		return nil, err
@@ -24,21 +24,21 @@ func (ex *Execution) heldBack() (*engine.RunUpdate, error) {
 	} else if s.Slot, err = ex.SlotRequest(); s.Slot == nil {
 		return nil, err
 	}
-	held := s // only what is held back costs an allocation
+	held := s // only runs that are held back pay for the allocation
 	return &held, err
 }
 
 const (
-	// closeAtOnce is how many gatherings are closed before the store is asked again.
+	// closeAtOnce is the number of gatherings closed per query.
 	closeAtOnce = 256
-	// longestLag is how long a due gathering waits for events that were accepted before
-	// it was due and are not matched yet.
+	// longestLag is how long a due gathering waits for events that were accepted before it was due
+	// and are not matched yet.
 	longestLag = 10 * time.Second
-	// lagAgain is how long it waits before it looks again.
+	// lagAgain is how long it waits between two looks.
 	lagAgain = 10 * time.Millisecond
 )
 
-// RunGatherings lets gathered runs begin when they are due. Without any it sleeps.
+// RunGatherings begins gathered runs when they are due. While there are none it sleeps.
 func (rn *Runner) RunGatherings(ctx context.Context) {
 	began := time.Now()
 	for {
@@ -49,7 +49,7 @@ func (rn *Runner) RunGatherings(ctx context.Context) {
 		}
 		var timer <-chan time.Time
 		if !next.IsZero() {
-			// Wall clocks step, and a timer set by the old time would sleep through.
+			// Wall clocks step, and a timer set by the old time would sleep too long.
 			timer = time.After(min(max(time.Until(next), time.Millisecond), dueAgain))
 		}
 		select {
@@ -61,7 +61,7 @@ func (rn *Runner) RunGatherings(ctx context.Context) {
 	}
 }
 
-// closeDue closes what is due, and gives when to look again; zero for never.
+// closeDue closes due gatherings, and returns when to look again; zero for never.
 func (rn *Runner) closeDue(ctx context.Context, began time.Time) (time.Time, error) {
 	for {
 		now := time.Now()
@@ -90,7 +90,7 @@ func (rn *Runner) closeDue(ctx context.Context, began time.Time) (time.Time, err
 	}
 }
 
-// GatherDue tells that a gathering is due at a moment.
+// GatherDue reports that a gathering is due at a time.
 func (rn *Runner) GatherDue(at time.Time) {
 	if at.IsZero() {
 		return
@@ -123,7 +123,7 @@ func (rn *Runner) closeGathering(ctx context.Context, g engine.DueGathering) err
 	})
 	switch {
 	case errors.Is(err, engine.ErrStale), errors.Is(err, engine.ErrNotFound):
-		return nil // an event came meanwhile, or the run was cancelled
+		return nil // an event arrived in the meantime, or the run was cancelled
 	case err != nil:
 		return fmt.Errorf("letting gathered run %s begin: %w", g.Run, err)
 	case out.Dropped != "":
@@ -142,8 +142,8 @@ func (rn *Runner) cancelGathered(ctx context.Context, id engine.RunID, why *plan
 	return nil
 }
 
-// gatheredSlot is what a gathered run asks for before it begins. What cannot be read
-// asks for nothing: the run itself says what is wrong.
+// gatheredSlot is the slot that a gathered run requests before it begins. An unreadable run
+// requests none: its load reports the error.
 func (rn *Runner) gatheredSlot(ctx context.Context, g engine.DueGathering) (*engine.SlotRequest, error) {
 	w, err := rn.reg.Version(ctx, &engine.Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
 	if err != nil || !w.Bounded() {
@@ -160,8 +160,8 @@ func (rn *Runner) gatheredSlot(ctx context.Context, g engine.DueGathering) (*eng
 	return rc.SlotRequest()
 }
 
-// loadBatch loads the events of a batch that is to go on. They have one share of the
-// memory, for which the run waits without any.
+// loadBatch loads the events of a batch that is about to continue. They share one memory share;
+// the run holds none while it waits for it.
 func (ex *Execution) loadBatch() error {
 	if !registry.IsBatch(ex.State.Workflow) {
 		return nil

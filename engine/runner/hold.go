@@ -15,7 +15,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// permit asks for the permit of an attempt, unless the run has it.
+// permit acquires the permit of an attempt, unless the run has it.
 func (ex *Execution) permit(d plan.Due) *destination.Hold {
 	if d.Step.Spec == nil || !d.Step.Spec.SideEffects || ex.permits[d.Path] != nil {
 		return nil
@@ -48,7 +48,7 @@ func (ex *Execution) permit(d plan.Due) *destination.Hold {
 		return nil
 	}
 	if ex.held {
-		// From here on it may be called, also while it is at work.
+		// From here on its permit may become ready, even while it is executing.
 		ex.watchPermit()
 	}
 	p, h := ex.rn.destinations.Take(name, limit, int64(ex.Run.ID))
@@ -71,7 +71,7 @@ func (ex *Execution) keep(path string, p *destination.Permit) {
 	ex.permits[path] = p
 }
 
-// watchPermit makes the channel by which a run at work learns that its permit is ready.
+// watchPermit makes the channel that signals to an executing run that its permit is ready.
 func (ex *Execution) watchPermit() {
 	ex.rn.mu.Lock()
 	defer ex.rn.mu.Unlock()
@@ -87,7 +87,7 @@ func (ex *Execution) permitOf(d plan.Due) *destination.Permit {
 	return p
 }
 
-// giveBack returns the permits of attempts that are not made.
+// giveBack releases the permits of attempts that are not made.
 func (ex *Execution) giveBack() {
 	for path, p := range ex.permits {
 		delete(ex.permits, path)
@@ -95,24 +95,24 @@ func (ex *Execution) giveBack() {
 	}
 }
 
-// permitReady lets a run come for the permit that it was handed.
+// permitReady wakes a run whose reserved permit is ready.
 func (rn *Runner) permitReady(id engine.RunID) bool {
 	rn.mu.Lock()
 	ex := rn.atWork[id]
 	if ex != nil && ex.turn != nil {
 		select {
 		case ex.turn <- struct{}{}:
-		default: // it has been called
+		default: // it is already signalled
 		}
 	}
 	rn.mu.Unlock()
 	if ex != nil {
-		return true // it looks when it advances, or when it is put down
+		return true // it looks when it advances, or when it is suspended
 	}
 	return rn.resume(id, false) != nil
 }
 
-// hold puts on record that an attempt waits for its destination.
+// hold records that an attempt waits for its destination.
 func (ex *Execution) hold(d plan.Due, h *destination.Hold) {
 	list := ex.State.Records[d.Path]
 	if n := len(list); n > 0 && list[n-1].Status == plan.Waiting {
@@ -124,8 +124,8 @@ func (ex *Execution) hold(d plan.Due, h *destination.Hold) {
 	ex.unsaved = append(ex.unsaved, r)
 }
 
-// givesUp ends an attempt whose host has not answered for too long. It counts, so
-// that a run does not wait for ever.
+// givesUp fails an attempt whose host has not answered for too long, so that a run does not wait
+// forever.
 func (ex *Execution) givesUp(d plan.Due, h *destination.Hold) {
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Failed, StartedAt: ex.State.Now,
 		FinishedAt: ex.State.Now, Input: d.Shown,
@@ -135,7 +135,7 @@ func (ex *Execution) givesUp(d plan.Due, h *destination.Hold) {
 	ex.unsaved = append(ex.unsaved, r)
 }
 
-// endpoint refuses an attempt to an endpoint that is paused.
+// endpoint refuses an attempt to a paused endpoint.
 func (ex *Execution) endpoint(a engine.Action, in engine.Input) (string, error) {
 	x, ok := a.(engine.Endpointed)
 	if !ok {
@@ -174,7 +174,7 @@ func endpointKey(raw string) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// showEndpoint is a URL without its query, secrets masked.
+// showEndpoint is a URL without its query and with secrets masked.
 func (rn *Runner) showEndpoint(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -195,7 +195,7 @@ func (rn *Runner) loadPaused(ctx context.Context) error {
 	return nil
 }
 
-// Paused lists the endpoints that get nothing.
+// Paused lists the paused endpoints.
 func (rn *Runner) Paused() []engine.Pause {
 	out := []engine.Pause{}
 	rn.paused.Range(func(_, v any) bool {
@@ -205,8 +205,8 @@ func (rn *Runner) Paused() []engine.Pause {
 	return out
 }
 
-// Unpause lets endpoints go on, by key or by what is shown of them, and ends what holds
-// back a destination of that name. It gives how many there were.
+// Unpause resumes endpoints, by key or by their displayed URL, and ends the pause of a destination
+// of that name. It returns how many there were.
 func (rn *Runner) Unpause(ctx context.Context, endpoint string) (int, error) {
 	n := 0
 	for _, p := range rn.Paused() {
@@ -224,7 +224,7 @@ func (rn *Runner) Unpause(ctx context.Context, endpoint string) (int, error) {
 	if len(names) == 0 {
 		return n + held, nil
 	}
-	// The runs that were asked to wait do so on record, each by itself.
+	// The runs that were asked to wait are stored, each separately.
 	runs, err := rn.store.ResumeRuns(ctx, names, time.Now())
 	if err != nil {
 		return n + held, fmt.Errorf("destination %s: %w", endpoint, err)
@@ -238,7 +238,7 @@ func (rn *Runner) Unpause(ctx context.Context, endpoint string) (int, error) {
 	return n + held, nil
 }
 
-// Destinations lists the hosts that were used lately, by name.
+// Destinations lists the recently used hosts, by name.
 func (rn *Runner) Destinations() []destination.State {
 	out := rn.destinations.States()
 	for i := range out {
@@ -247,8 +247,8 @@ func (rn *Runner) Destinations() []destination.State {
 	return out
 }
 
-// outcome is what an attempt says of its host. How long the host asks to be left alone
-// counts up to the step's own max_delay.
+// outcome reports the result of an attempt to its host. A delay that the host asks for counts up
+// to the step's own max_delay.
 func outcome(s *workflows.Step, e *plan.Error, cut bool) destination.Outcome {
 	o := destination.Outcome{Cut: cut}
 	if e != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// resume takes a run up from the store. The channel closes when the run has ended
-// or waits; it is nil when there was no slot.
+// resume loads a run from the store and executes it. The channel closes when the run has ended or
+// waits; it is nil if no slot was free.
 func (rn *Runner) resume(id engine.RunID, suspect bool) <-chan struct{} {
 	ex := rn.newExecution(nil, &engine.Run{ID: id})
 	ex.slot, ex.suspect = true, suspect
@@ -33,12 +33,12 @@ func (rn *Runner) resume(id engine.RunID, suspect bool) <-chan struct{} {
 				rn.o.Log.Error("a run cannot go on", "run", id, "error", err)
 			}
 			if errors.Is(err, engine.ErrStale) {
-				rn.large.Delete(id) // it has ended meanwhile
+				rn.large.Delete(id) // it has ended in the meantime
 			}
 			rn.Release(ex)
 			rn.destinations.Forget(int64(id), math.MaxUint64)
-			// The run was put aside, or has changed. If it became due again while this slot
-			// was held, RunDue passed it by.
+			// The run was suspended, or has changed. If it became due again while this slot was
+			// held, RunDue skipped it.
 			rn.DueAt(time.Now())
 			return
 		}
@@ -47,7 +47,7 @@ func (rn *Runner) resume(id engine.RunID, suspect bool) <-chan struct{} {
 	return done
 }
 
-// loadAlone loads a run; a bug that its data brings out ends it as one that cannot run.
+// loadAlone loads a run. A panic caused by its data fails only that run.
 func (rn *Runner) loadAlone(ex *Execution) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -61,8 +61,8 @@ func (rn *Runner) loadAlone(ex *Execution) (err error) {
 	return rn.load(ex)
 }
 
-// load fills an execution from the store. A run whose workflow or event cannot be
-// read any more ends as failed, with the reason.
+// load fills an execution from the store. A run whose workflow or event can no longer be read
+// fails, with the reason.
 func (rn *Runner) load(ex *Execution) error {
 	if aside, err := rn.parked(rn.work, ex.Run.ID); aside || err != nil {
 		return cmp.Or(err, engine.ErrStale)
@@ -116,7 +116,7 @@ func (rn *Runner) load(ex *Execution) error {
 	return rn.loadState(ex, w, names, t)
 }
 
-// loadState fills an execution with what is on record of its run.
+// loadState fills an execution with the stored records of its run.
 func (rn *Runner) loadState(ex *Execution, w *workflows.Workflow, names map[string]any, t *engine.LoadedRun) error {
 	ex.Begin(w, names, ex.Run.StartedAt)
 	if err := ex.loadBatch(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Execute works on a run until it has ended or waits. A panic ends that run alone.
+// Execute executes a run until it has ended or waits. A panic fails only that run.
 func (rn *Runner) Execute(ex *Execution) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -24,8 +24,8 @@ func (rn *Runner) Execute(ex *Execution) {
 	rn.runLoop(ex)
 }
 
-// runLoop starts the attempts that are due, advances the run by what came back, and stores
-// the update, until the run has ended or waits. Attempts are on disk before they start.
+// runLoop starts the attempts that are due, advances the run with their results, and stores the
+// update, until the run has ended or waits. Attempts are on disk before they start.
 func (rn *Runner) runLoop(ex *Execution) {
 	for {
 		ex.startAttempts()
@@ -35,7 +35,7 @@ func (rn *Runner) runLoop(ex *Execution) {
 		}
 		s := ex.advance()
 		if ex.held {
-			rn.destinations.Forget(int64(ex.Run.ID), mark) // those that it did not take
+			rn.destinations.Forget(int64(ex.Run.ID), mark) // those that it did not use
 		}
 		var next time.Time
 		err := rn.store.Retry(func() (err error) {
@@ -70,8 +70,8 @@ func (rn *Runner) runLoop(ex *Execution) {
 	}
 }
 
-// unrecorded stops work on a run whose update cannot be stored. When the error is about the
-// run's own rows, the run fails; otherwise it is found again at the next start.
+// unrecorded stops a run whose update cannot be stored. If the error is about the run's own rows,
+// the run fails; otherwise it is found again at the next start.
 func (rn *Runner) unrecorded(ex *Execution, err error) {
 	ex.abandon()
 	if !errors.Is(err, engine.ErrStale) {

@@ -10,30 +10,30 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// This file bounds the memory of what runs at work hold besides their events: the outputs
-// of their steps, and answers that are being read. There are four budgets.
+// This file bounds the memory of executing runs besides their events: the outputs of their steps,
+// and answers that are being read. There are four budgets.
 //
 //	outputs  what the outputs of a run take, beyond Small
 //	answers  the bytes of large answers that are being read
 //	parsed   the same decoded, until they are on record
 //	lookups  what has come for waiting steps, events and results of called runs
 //
-// A run whose outputs find no room is put down, with all that it has on record, and goes
-// on when it is lent what the whole of it takes. So nobody waits for outputs who holds
-// some. Who waits for parsed holds answers, and who holds parsed waits for nothing but
-// the disk, as does who holds lookups; thus each wait ends.
+// A run whose outputs find no memory is stored and suspended; it continues once it can reserve the
+// whole of what it needs. So no run waits for outputs while it holds some. A run that waits for
+// parsed holds answers; a run that holds parsed or lookups waits only for the disk. Each wait
+// therefore ends.
 
 const (
 	maxOutputs = 48 << 20
 	maxAnswers = 16 << 20
 	maxParsed  = 40 << 20
 	maxLookups = 32 << 20
-	// storedGrowth is how many times its size in the database a value takes in memory,
-	// for runs that were not at work since the start.
+	// storedGrowth is the ratio of a value's size in memory to its size in the database, for runs
+	// that have not been executed since the start.
 	storedGrowth = 6
 )
 
-// rooms are those of attempts that have ended and are not on record yet.
+// rooms are the reservations of attempts that have ended and are not stored yet.
 type rooms struct {
 	mu sync.Mutex
 	of map[*plan.Record]*memory.Room
@@ -52,7 +52,7 @@ func (x *rooms) add(r *plan.Record, room *memory.Room) {
 	x.of[r] = room
 }
 
-// recorded gives back the rooms of records that are stored.
+// recorded releases the reservations of records that are stored.
 func (x *rooms) recorded(records []*plan.Record) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -76,8 +76,8 @@ func (x *rooms) all() {
 	x.of = nil
 }
 
-// grow asks for the room that the run's outputs take. A run that finds none is crowded:
-// nothing more of it begins, and what still comes back is stored and let go.
+// grow reserves the memory of the run's outputs. A run that finds none is crowded: it starts no
+// attempts, and the results that still return are stored and dropped.
 func (ex *Execution) grow() {
 	n := ex.rn.o.Budgets.Outputs.Need(ex.State.Memory()) - ex.lent
 	if n <= 0 || ex.crowded {
@@ -88,9 +88,9 @@ func (ex *Execution) grow() {
 	}
 }
 
-// stored follows an update that is on disk. A crowded run lets go of outputs that are
-// stored while other attempts are still under way. From then on the plan cannot be
-// asked: it is when the run is loaded again.
+// stored follows an update that is on disk. A crowded run drops the outputs that are stored while
+// other attempts are still in flight. From then on the planner cannot be asked until the run is
+// loaded again.
 func (ex *Execution) stored(records []*plan.Record) {
 	ex.rooms.recorded(records)
 	ex.lookedUp()
@@ -105,8 +105,8 @@ func (ex *Execution) stored(records []*plan.Record) {
 	}
 }
 
-// roomFor waits for what an event or the result of a called run takes that may have
-// come for a waiting step, before it is loaded.
+// roomFor reserves memory for an event, or the result of a called run, that may have arrived for a
+// waiting step, before it is loaded.
 func (ex *Execution) roomFor(w engine.EventWait) error {
 	var size int64
 	err := ex.rn.store.Retry(func() (err error) {
@@ -118,7 +118,7 @@ func (ex *Execution) roomFor(w engine.EventWait) error {
 	}
 	n := ex.rn.o.Budgets.Lookups.Whole(size * storedGrowth)
 	if ex.looked > 0 {
-		ex.rn.o.Budgets.Lookups.Add(n) // it has some, so it may not wait
+		ex.rn.o.Budgets.Lookups.Add(n) // it holds some, so it may not wait
 	} else if err := ex.rn.o.Budgets.Lookups.Take(ex.rn.work, n); err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (ex *Execution) roomFor(w engine.EventWait) error {
 	return nil
 }
 
-// lookedUp gives that room back: what came is on record, or is looked up again.
+// lookedUp releases that memory: the arrival is stored, or is looked up again.
 func (ex *Execution) lookedUp() {
 	if ex.looked > 0 {
 		ex.rn.o.Budgets.Lookups.Add(-ex.looked)
@@ -134,8 +134,8 @@ func (ex *Execution) lookedUp() {
 	}
 }
 
-// noteSize keeps what a run takes that is put down, so that it is lent that much before
-// it is loaded again.
+// noteSize keeps the memory size of a suspended run, so that as much is reserved before it is
+// loaded again.
 func (ex *Execution) noteSize() {
 	switch {
 	case ex.Run.Status.Ended():
@@ -147,7 +147,7 @@ func (ex *Execution) noteSize() {
 	}
 }
 
-// makeRoom waits for what a large run takes, before it is loaded.
+// makeRoom waits for the memory of a large run before it is loaded.
 func (rn *Runner) makeRoom(ex *Execution) error {
 	v, ok := rn.large.Load(ex.Run.ID)
 	if !ok {
@@ -162,7 +162,7 @@ func (rn *Runner) makeRoom(ex *Execution) error {
 	return nil
 }
 
-// fitRoom makes what a loaded run was lent what it takes.
+// fitRoom adjusts the reservation of a loaded run to its actual size.
 func (ex *Execution) fitRoom() {
 	n := ex.rn.o.Budgets.Outputs.Need(ex.State.Memory())
 	switch {

@@ -11,20 +11,20 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// maxCrashes is how often a run may be found at work when the process starts. A
-// run that kills the process each time is put aside, or nothing else would run.
+// maxCrashes is how often a run may be found executing when the process starts. A run that crashes
+// the process each time is failed, because nothing else could run.
 const maxCrashes = 3
 
-// suspectsAtOnce bounds those that are suspected for the first time, and
-// suspectPause is how long the process must have lived before one is tried alone:
-// who is killed again and again from outside proves nothing against his runs.
+// suspectsAtOnce bounds the runs that are suspected for the first time and tried together.
+// suspectPause is how long the process must have lived before a suspect is tried alone: a process
+// that is killed repeatedly from outside proves nothing against its runs.
 const (
 	suspectsAtOnce = 32
 	suspectPause   = time.Second
 )
 
-// resumeSuspects works on suspects: the new ones a few at once, and those that
-// were found again among a few one after another.
+// resumeSuspects executes suspects: new ones a few at once, and those that were suspected before
+// one after another.
 func (rn *Runner) resumeSuspects(ctx context.Context, few, alone []engine.RunID) {
 	rn.goroutines.Add(2)
 	go func() {
@@ -58,10 +58,10 @@ func (rn *Runner) resumeSuspects(ctx context.Context, few, alone []engine.RunID)
 	}()
 }
 
-// errGaveUp means that a run was ended as one that cannot go on.
+// errGaveUp means that a run was failed because it cannot continue.
 var errGaveUp = errors.New("the run has failed")
 
-// giveUp ends a run that cannot go on as a dead letter, with the reason.
+// giveUp fails a run that cannot continue, as a dead letter with the reason.
 func (rn *Runner) giveUp(ex *Execution, cause error) error {
 	now := time.Now().UTC()
 	ex.Run.Status, ex.Run.FinishedAt, ex.Run.DueAt = engine.Failed, now, time.Time{}

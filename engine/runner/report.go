@@ -5,7 +5,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// Report tells of a change that is on disk: alerts follow it, and Observe and Watch are told.
+// Report publishes a change that is on disk to alerts, Observe and Watch.
 func (rn *Runner) Report(c engine.Change) {
 	rn.alerts.Changed(c)
 	if rn.o.Observe != nil {
@@ -41,7 +41,7 @@ func (rn *Runner) ReportUpdate(ev *engine.Event, s engine.RunUpdate) {
 	rn.Report(c)
 }
 
-// noteQuestions follows a run that waits, for a person if there is a question.
+// noteQuestions reports a waiting run to alerts, which alert on questions to a person.
 func (rn *Runner) noteQuestions(ex *Execution) {
 	var asked *plan.Question
 	for i, q := range ex.questions {

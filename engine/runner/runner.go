@@ -20,23 +20,24 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Arrivals is what runs bring about outside of the runner: events that they make, answers to
-// other runs, their ends, and the slots that they give back. The runner calls it without a lock held.
+// Arrivals receives the effects of runs outside the runner: events that they make, answers to
+// other runs, their ends, and the slots that they free. The runner calls it without holding a
+// lock.
 type Arrivals interface {
-	// Accepted follows the delivery that a step has stored as an event.
+	// Accepted processes the delivery that a step has stored as an event.
 	Accepted(d *engine.Delivery, r engine.Receipt)
-	// Answer carries out the answer of a step to a question of another run, see Control.Answer.
+	// Answer applies the answer of a step to a question of another run, see Control.Answer.
 	Answer(ctx context.Context, id engine.RunID, response engine.Response) (plan.Question, error)
-	// Arrived takes an event on that was stored with the update of a run: it calls a
-	// workflow, or tells of the end of a run.
+	// Arrived processes an event that was stored with the update of a run: it calls a workflow, or
+	// reports the end of a run.
 	Arrived(ev *engine.Event)
-	// RunEnded tells that the run of an event has ended.
+	// RunEnded reports that the run of an event has ended.
 	RunEnded(of engine.EventID)
-	// SlotFreed tells that a run gave its slot back.
+	// SlotFreed reports that a run has released its slot.
 	SlotFreed()
 }
 
-// Options are the parts and bounds of a Runner. All are set, but for those that may be nil.
+// Options are the dependencies and limits of a Runner. All must be set unless noted.
 type Options struct {
 	Store    *persist.Store
 	Registry *registry.Registry
@@ -47,49 +48,46 @@ type Options struct {
 	Client   *http.Client
 	Redactor *redact.Redactor
 	Log      *slog.Logger
-	// Files keeps the files of runs; nil keeps none.
+	// Files stores the files of runs; nil stores none.
 	Files *files.Store
-	// MaxRuns is how many runs work at once. What is beyond stays in the store.
+	// MaxRuns is how many runs execute at once. Others stay in the store.
 	MaxRuns int
-	// BreakerPause is how long a destination that does not answer is left alone before
-	// one attempt tries; MaxHeld is how long an attempt waits for it until it counts as
-	// failed.
+	// BreakerPause is how long a destination that does not answer is paused before one attempt
+	// probes it; MaxHeld is how long an attempt waits for it before it fails.
 	BreakerPause, MaxHeld time.Duration
-	// Observe and Watch are told of each change; both may be nil.
+	// Observe and Watch receive each change; both may be nil.
 	Observe func(engine.Change)
 	Watch   engine.Watch
 }
 
-// Runner carries out runs. Make it with New; call Load, Start and Resume before others than
-// Cancel. Its methods may be called by several goroutines.
+// Runner executes runs. Make it with New; call Load, Start and Resume before any other method than
+// Cancel. Its methods are safe for concurrent use.
 type Runner struct {
 	// Immutable after New.
 
 	o Options
-	// store, reg and alerts are those of the options; each has locks of its own.
+	// store, reg and alerts are those of the options; each has its own locks.
 	store  *persist.Store
 	reg    *registry.Registry
 	alerts *alert.Monitor
-	// destinations give permits to attempts; they have a lock of their own.
+	// destinations issue permits to attempts; they have their own lock.
 	destinations *destination.Table
-	// wake and wakeGather have RunDue and RunGatherings look again. Each holds at most one
-	// signal.
+	// wake and wakeGather make RunDue and RunGatherings look again. Each holds at most one signal.
 	wake, wakeGather chan struct{}
 	// made is when the runner was made: the origin of counted.
 	made time.Time
 
 	// Set once by Start.
 
-	// work is the context of attempts; it outlives the stop by the grace.
+	// work is the context of attempts; it outlives the stop by the grace period.
 	work context.Context
 
-	// Atomic, so that intake asks without mu. They are written with mu held, except
-	// counted.
+	// Atomic, so that intake reads them without mu. All but counted are written with mu held.
 
-	// stopping tells that nothing new begins.
+	// stopping reports that nothing new begins.
 	stopping atomic.Bool
-	// working is the number of runs in atWork. slow is how many of them had been at work
-	// for slowFrom at the moment counted, in nanoseconds since made.
+	// working is the number of runs in atWork. slow is how many of them had been executing for
+	// slowFrom at the time counted, in nanoseconds since made.
 	working, slow, counted atomic.Int64
 
 	mu sync.Mutex
@@ -98,24 +96,24 @@ type Runner struct {
 
 	// atWork are the runs that have a slot.
 	atWork map[engine.RunID]*Execution
-	// nextDue is when the next stored run is due, zero for none known; lookedDue is when
-	// due runs were last read; gatherNext is when the next gathering is due.
+	// nextDue is when the next stored run is due, zero if none is known; lookedDue is when due
+	// runs were last read; gatherNext is when the next gathering is due.
 	nextDue, lookedDue, gatherNext time.Time
 	// nextReplay is the earliest start of the next replay.
 	nextReplay time.Time
 
-	// goroutines counts those that Wait waits for.
+	// goroutines counts the goroutines that Wait waits for.
 	goroutines sync.WaitGroup
 
-	// Each has a lock of its own.
+	// Each has its own lock.
 
-	// heldConnections are the connections that only a person can mend, and why.
+	// heldConnections are the connections that need a person, and why.
 	heldConnections sync.Map
-	// toEnd are the events whose called runs are to be ended, with the reason; ends lets
-	// one goroutine end them.
+	// toEnd are the events whose called runs are to be ended, with the reason; ends limits ending
+	// to one goroutine.
 	toEnd sync.Map
-	ends  chan struct{} // holds a token while somebody is at it
-	// large are the bytes that runs take which were put down, where that is much.
+	ends  chan struct{} // holds a token while a goroutine ends runs
+	// large holds the memory sizes of large suspended runs, in bytes.
 	large sync.Map
 	// paused are the endpoints that answered 410 Gone, by their key.
 	paused sync.Map
@@ -130,10 +128,10 @@ func New(o Options) *Runner {
 	return rn
 }
 
-// UseLimits takes the limits of destinations of a project into use.
+// UseLimits applies a project's limits of destinations.
 func (rn *Runner) UseLimits(limits map[string]workflows.Limit) { rn.destinations.Use(limits) }
 
-// Load reads at a start what the runs at work need in memory.
+// Load reads, at a start, what executing runs need in memory.
 func (rn *Runner) Load(ctx context.Context) error {
 	if err := rn.findLarge(ctx); err != nil {
 		return err
@@ -157,8 +155,8 @@ func (rn *Runner) Start(work context.Context) {
 	rn.nextDue = time.Now()
 }
 
-// Resume goes on, after Start, with what the last process left: orders to end runs, and runs
-// that may have ended it.
+// Resume continues, after Start, what the last process left: orders to end runs, and runs that may
+// have crashed it.
 func (rn *Runner) Resume(ctx context.Context) error {
 	for _, carryOn := range []func(context.Context) error{rn.loadEnds, rn.replaceLeft, rn.cancelLeft} {
 		if err := carryOn(ctx); err != nil && ctx.Err() == nil {
@@ -173,12 +171,12 @@ func (rn *Runner) Resume(ctx context.Context) error {
 	return nil
 }
 
-// Stop lets nothing new begin. Wait waits for all that is at work.
+// Stop lets nothing new begin. Wait waits for everything that is executing.
 func (rn *Runner) Stop() {
 	rn.mu.Lock()
 	defer rn.mu.Unlock()
 	rn.stopping.Store(true)
 }
 
-// Wait waits, after Stop, for the goroutines of the runs at work.
+// Wait waits, after Stop, for the goroutines of executing runs.
 func (rn *Runner) Wait() { rn.goroutines.Wait() }

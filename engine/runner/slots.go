@@ -7,7 +7,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// A run is slow when it has been at work for slowFrom. Slow runs are counted every countAgain.
+// A run is slow once it has been executing for slowFrom. Slow runs are counted every countAgain.
 const (
 	slowFrom   = 250 * time.Millisecond
 	countAgain = 50 * time.Millisecond
@@ -16,7 +16,7 @@ const (
 // AtWork is how many runs have a slot.
 func (rn *Runner) AtWork() int { return int(rn.working.Load()) }
 
-// Slow is how many runs have been at work for slowFrom. They are counted every countAgain.
+// Slow is how many runs have been executing for slowFrom. They are counted every countAgain.
 func (rn *Runner) Slow() int {
 	now := int64(time.Since(rn.made))
 	if last := rn.counted.Load(); now-last >= int64(countAgain) && rn.counted.CompareAndSwap(last, now) {
@@ -37,7 +37,7 @@ func (rn *Runner) countSlow(now time.Time) {
 	rn.slow.Store(n)
 }
 
-// takeSlot claims the right to work on a run; false when all are in use.
+// takeSlot takes a slot for a run; false if all are in use.
 func (rn *Runner) takeSlot(ex *Execution) bool {
 	id := ex.Run.ID
 	rn.mu.Lock()
@@ -46,14 +46,14 @@ func (rn *Runner) takeSlot(ex *Execution) bool {
 		if rn.atWork[id] == nil {
 			rn.nextDue = time.Now() // looked for again when a slot is free
 		}
-		return false // who works on it says when it is due again
+		return false // the goroutine that executes it reports when it is due again
 	}
 	rn.atWork[id], ex.taken = ex, time.Now()
 	rn.working.Store(int64(len(rn.atWork)))
 	return true
 }
 
-// Release gives a run's slot back, and all that it holds. The execution must not be used
+// Release frees a run's slot and everything else it holds. The execution must not be used
 // afterwards.
 func (rn *Runner) Release(ex *Execution) {
 	ex.putDown()
@@ -70,7 +70,7 @@ func (rn *Runner) Release(ex *Execution) {
 	ex.cancel()
 	ex.giveBack()
 	if ex.held && rn.destinations.HasTicket(int64(ex.Run.ID)) {
-		// It was called in the moment it was put down.
+		// Its permit became ready just as it was suspended.
 		if ex.Run.Status.Ended() {
 			rn.destinations.Forget(int64(ex.Run.ID), math.MaxUint64)
 		} else if rn.resume(ex.Run.ID, false) == nil {
@@ -78,13 +78,13 @@ func (rn *Runner) Release(ex *Execution) {
 		}
 	}
 	if cut && ex.Run.Status == engine.Waiting {
-		// Cancelled when its last word was on record already.
+		// Cancelled when its last update was already stored.
 		if err := rn.store.Retry(func() error { return rn.cancelStored(rn.work, ex.Run.ID, ex.why) }); err != nil {
 			rn.o.Log.Warn("a run was not cancelled", "run", ex.Run.ID, "error", err)
 		}
 	}
 	if full {
-		rn.poke() // what is due may have waited for the slot
+		rn.poke() // due runs may have waited for the slot
 	}
 	rn.o.Arrivals.SlotFreed()
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// parked puts a queued run aside whose workflow is switched off. It tells whether it
-// did; a run that has begun goes on.
+// parked holds a queued run whose workflow is switched off. It reports whether it did; a run that
+// has begun continues.
 func (rn *Runner) parked(ctx context.Context, id engine.RunID) (bool, error) {
 	p := rn.reg.Snapshot()
 	if len(p.Resting) == 0 {
@@ -19,7 +19,7 @@ func (rn *Runner) parked(ctx context.Context, id engine.RunID) (bool, error) {
 	}
 	r, err := rn.store.Run(ctx, id)
 	if rn.store.RowsFault(err) {
-		return false, nil // who takes it up says what is wrong with it
+		return false, nil // loading it reports what is wrong
 	}
 	if err != nil || r.Status != engine.Queued || !r.StartedAt.IsZero() || !p.Resting[r.Workflow] {
 		return false, err
@@ -27,14 +27,14 @@ func (rn *Runner) parked(ctx context.Context, id engine.RunID) (bool, error) {
 	if err := rn.store.Retry(func() error { return rn.store.Park(ctx, id) }); err != nil {
 		return false, err
 	}
-	// A switch that came meanwhile has not seen it.
+	// The workflow was switched on in the meantime; that did not find this run.
 	if !rn.reg.Snapshot().Resting[r.Workflow] {
 		return true, rn.unpark(ctx, r.Workflow)
 	}
 	return true, nil
 }
 
-// unpark lets the runs of workflows begin that were put aside.
+// unpark lets held runs of workflows begin.
 func (rn *Runner) unpark(ctx context.Context, workflows ...string) error {
 	n, err := rn.store.Unpark(ctx, workflows, time.Now().UTC())
 	if err != nil {
@@ -46,7 +46,7 @@ func (rn *Runner) unpark(ctx context.Context, workflows ...string) error {
 	return nil
 }
 
-// UnparkAll lets the runs begin that were put aside, of all workflows that a project has on.
+// UnparkAll lets held runs begin, of all workflows that a project has switched on.
 func (rn *Runner) UnparkAll(ctx context.Context, p *registry.Snapshot) error {
 	names, err := rn.store.Parked(ctx)
 	if err != nil {

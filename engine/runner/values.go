@@ -37,7 +37,7 @@ func (ex *Execution) ChangeValue(_ context.Context, in engine.Input, project boo
 	return ex.rn.changeValue(c, in.Redact)
 }
 
-// changeValue writes as soon as the store can.
+// changeValue writes as soon as the store accepts it.
 func (rn *Runner) changeValue(c engine.ValueChange, redact func(string) string) (any, error) {
 	if err := c.Check(redact); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (rn *Runner) changeValue(c engine.ValueChange, redact func(string) string) 
 	var next engine.ValueNext
 	err := rn.store.Retry(func() (err error) {
 		c.Now = time.Now()
-		// Whether it is written must be known, also when the attempt's time is over.
+		// Whether it is written must be known, even after the attempt's timeout.
 		next, err = rn.store.ChangeValue(context.WithoutCancel(rn.work), c)
 		return err
 	})

@@ -11,28 +11,28 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is how a run that waits for something from outside goes on. A person's
-// answer is a row; an event is found by its key, the one its trigger claimed for
-// it. Either makes the run due, and the run itself looks for what has come: so
-// nothing is lost when it comes early, at the same moment, or over a restart.
+// This file resumes a run that waits for something from outside. A person's answer is a row; an
+// event is found by the key that its trigger claimed for it. Either makes the run due, and the run
+// itself looks for what has arrived: so nothing is lost if it arrives early, at the same moment,
+// or over a restart.
 
-// watchNews makes the channel that signals answers and events to a run, if its workflow can
-// wait for any.
+// watchNews makes the channel that signals answers and events to a run, if its workflow can wait
+// for any.
 func (ex *Execution) watchNews(w *workflows.Workflow) {
 	if w.MayWait() {
 		ex.news = make(chan struct{}, 1)
 	}
 }
 
-// notify lets a run at work look for what has come.
+// notify makes an executing run look for what has arrived.
 func (ex *Execution) notify() {
 	select {
 	case ex.news <- struct{}{}:
-	default: // it has been told, or never waits
+	default: // it is already signalled, or never waits
 	}
 }
 
-// Answered has a run that got an answer go on; it is due at a moment.
+// Answered resumes a run that got an answer; it is due at a time.
 func (rn *Runner) Answered(id engine.RunID, at time.Time) {
 	rn.DueAt(at)
 	rn.mu.Lock()
@@ -42,8 +42,7 @@ func (rn *Runner) Answered(id engine.RunID, at time.Time) {
 	}
 }
 
-// notifyWaiting tells the runs at work that wait for an event; those that are not
-// at work were made due.
+// notifyWaiting signals the executing runs that wait for an event; stored ones were made due.
 func (rn *Runner) notifyWaiting(w engine.EventWait) {
 	rn.mu.Lock()
 	defer rn.mu.Unlock()
@@ -54,8 +53,8 @@ func (rn *Runner) notifyWaiting(w engine.EventWait) {
 	}
 }
 
-// recordWaits keeps what the run waits for, so that the store can see whether it has
-// come meanwhile.
+// recordWaits keeps what the run waits for, so that the store can check whether it has already
+// arrived.
 func (ex *Execution) recordWaits(questions []plan.Question) {
 	if ex.news == nil {
 		return
@@ -79,8 +78,8 @@ func (ex *Execution) answersAre(t *engine.LoadedRun) {
 	ex.answers = t.Answered
 }
 
-// lookUp loads what has come for a run at work. An error leaves it for the next
-// look: the run goes on without.
+// lookUp loads what has arrived for an executing run. On an error the run continues without it,
+// until the next look.
 func (ex *Execution) lookUp() {
 	t, err := ex.rn.store.LoadRun(ex.rn.work, ex.Run.ID)
 	if err == nil {
@@ -92,8 +91,7 @@ func (ex *Execution) lookUp() {
 	}
 }
 
-// lookForEvents finds the events that waiting steps wait for, and the ends of called
-// runs.
+// lookForEvents finds the events that waiting steps wait for, and the ends of called runs.
 func (ex *Execution) lookForEvents(records []*plan.Record) error {
 	for _, r := range records {
 		if call := r.Call(); call != nil {
@@ -142,8 +140,7 @@ func (ex *Execution) lookForEvent(w engine.EventWait) (ev *engine.Event, err err
 	return ev, nil
 }
 
-// releases makes an event the answer that a step waits for, unless a person's came
-// before it.
+// releases makes an event the answer that a step waits for, unless a person answered first.
 func (ex *Execution) releases(r *plan.Record, ev *engine.Event, index int) {
 	if a := ex.State.Answers[r.Path]; a != nil && a.Attempt == r.Attempt && !a.At.IsZero() && a.At.Before(ev.ReceivedAt) {
 		return
@@ -161,7 +158,7 @@ func (ex *Execution) releases(r *plan.Record, ev *engine.Event, index int) {
 	ex.State.Answers[r.Path] = a
 }
 
-// came tells which of the records that are stored now were released by events.
+// came reports which of the records stored now were released by events.
 func (ex *Execution) came(records []*plan.Record) []engine.CameEvent {
 	var out []engine.CameEvent
 	for _, r := range records {
