@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/hookloom/hookloom/engine/atomicfile"
 	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/engine/secrets"
@@ -24,7 +25,7 @@ func backupFiles(dir, file string) (n int, err error) {
 	if err != nil || len(kept) == 0 {
 		return 0, errors.Join(err, removeOld(file+filesOfBackup))
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp") // 0600
+	f, err := atomicfile.Create(file + filesOfBackup)
 	if err != nil {
 		return 0, fmt.Errorf("backing up the files of runs: %w", err)
 	}
@@ -33,11 +34,11 @@ func backupFiles(dir, file string) (n int, err error) {
 		n, err = files.New(dir, 0).Export(w)
 		err = errors.Join(err, w.Close())
 	}
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), file+filesOfBackup)
+	if err == nil {
+		err = f.Commit(0o600)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("backing up the files of runs: %w", errors.Join(err, os.Remove(f.Name())))
+		return 0, fmt.Errorf("backing up the files of runs: %w", errors.Join(err, f.Abort()))
 	}
 	return n, nil
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/hookloom/hookloom/engine/atomicfile"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -35,12 +36,7 @@ func (e *envFile) add(name, value string) error {
 	if err != nil {
 		return err
 	}
-	// Written beside and renamed, so that a crash leaves the old file whole.
-	temp := path + ".new"
-	if err := os.WriteFile(temp, text, 0o600); err != nil {
-		return fmt.Errorf("writing .env: %w", err)
-	}
-	if err := os.Rename(temp, path); err != nil {
+	if err := atomicfile.Write(path, text, 0o600); err != nil {
 		return fmt.Errorf("writing .env: %w", err)
 	}
 	return nil

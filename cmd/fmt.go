@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/engine/atomicfile"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
@@ -152,17 +153,5 @@ func replaceFile(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".fmt-*")
-	if err != nil {
-		return err
-	}
-	_, werr := f.Write(text)
-	err = errors.Join(werr, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return atomicfile.Write(path, text, info.Mode().Perm())
 }

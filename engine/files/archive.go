@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/hookloom/hookloom/engine/atomicfile"
 )
 
 // Export writes the files of all runs as a tar archive, for a backup, and counts them. Files
@@ -86,5 +88,5 @@ func (s *Store) restore(rel string, from io.Reader) error {
 	if err := os.Rename(path+partial, path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return atomicfile.SyncDir(filepath.Dir(path))
 }

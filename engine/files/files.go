@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/hookloom/hookloom/engine/atomicfile"
 )
 
 // Folder is where the files lie, below the project's folder.
@@ -202,20 +204,11 @@ func (w *Writer) Commit() (Info, error) {
 		return Info{}, err
 	}
 	for _, dir := range []string{filepath.Dir(w.path), w.s.dir, filepath.Dir(w.s.dir)} {
-		if err := syncFolder(dir); err != nil {
+		if err := atomicfile.SyncDir(dir); err != nil {
 			return Info{}, err
 		}
 	}
 	return Info{Path: w.name, Size: w.n, SHA256: hex.EncodeToString(w.sum.Sum(nil))}, nil
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Open opens a file by its path below the project's folder. Whatever the path, and

@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/hookloom/hookloom/engine/atomicfile"
 )
 
 const (
@@ -189,7 +191,10 @@ func write(path, text string) (err error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Link(f.Name(), path)
+	if err := os.Link(f.Name(), path); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
 // parse reads a key: base64 of 32 bytes, or any text of at least 16 bytes.

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"github.com/hookloom/hookloom/engine/atomicfile"
 	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -45,24 +45,19 @@ func WriteFile(dir string, text, before []byte) (err error) {
 		return err
 	}
 	path := filepath.Join(dir, workflows.SecretFileName)
-	temp, err := os.CreateTemp(dir, workflows.SecretFileName+".*") // 0600
+	f, err := atomicfile.Create(path)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", workflows.SecretFileName, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(temp.Name()))
-		}
-	}()
-	_, err = temp.Write(file)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+	defer func() { err = errors.Join(err, f.Abort()) }()
+	if _, err = f.Write(file); err != nil {
 		return fmt.Errorf("writing %s: %w", workflows.SecretFileName, err)
 	}
 	now, _, err := readBounded(path, maxEnvFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) || !bytes.Equal(now, before) {
 		return ErrChanged
 	}
-	if err = os.Rename(temp.Name(), path); err != nil {
+	if err = f.Commit(0o600); err != nil {
 		return fmt.Errorf("writing %s: %w", workflows.SecretFileName, err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/atomicfile"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -202,11 +203,7 @@ func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Find
 	if err != nil {
 		return found, errors.Join(err, os.Remove(temp))
 	}
-	d, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return found, fmt.Errorf("syncing the folder: %w", err)
-	}
-	return found, errors.Join(d.Sync(), d.Close())
+	return found, atomicfile.SyncDir(filepath.Dir(file))
 }
 
 // vacuumInto copies the database, as of one moment, into an empty file.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/engine/atomicfile"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -65,7 +66,7 @@ func Recover(ctx context.Context, path, file string) (*Recovered, error) {
 		err = os.Rename(filepath.Join(dir, "new.db"), file)
 	}
 	if err == nil {
-		out.File, err = file, syncFolder(file)
+		out.File, err = file, atomicfile.SyncDir(filepath.Dir(file))
 	}
 	return out, errors.Join(err, os.RemoveAll(dir))
 }

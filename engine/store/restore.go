@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/hookloom/hookloom/engine/atomicfile"
 )
 
 // This file puts a backup in the place of a database. SQLite applies a write-ahead log to
@@ -222,7 +224,7 @@ func swap(path, temp string) (aside string, err error) {
 	if err := os.WriteFile(restoring(path), []byte(aside+"\n"), 0o600); err != nil {
 		return "", err
 	}
-	if err := syncFolder(path); err != nil {
+	if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
 		return "", err
 	}
 	// The log goes first: it must not be there when the copy has its database's name.
@@ -241,7 +243,7 @@ func swap(path, temp string) (aside string, err error) {
 	if err := os.Rename(temp, path); err != nil {
 		return aside, fmt.Errorf("putting the copy in place: %w", err)
 	}
-	if err := syncFolder(path); err != nil {
+	if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
 		return aside, err
 	}
 	return aside, os.Remove(restoring(path))
@@ -250,15 +252,6 @@ func swap(path, temp string) (aside string, err error) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// syncFolder makes the names in a file's folder durable.
-func syncFolder(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // cutRestore refuses a database whose restore was cut.

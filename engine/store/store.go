@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/atomicfile"
 	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/mattn/go-sqlite3"
 )
@@ -252,11 +253,7 @@ func (s *Store) prepareFile(conn *sqlite3.SQLiteConn, fresh bool) error {
 		return nil
 	}
 	// The file's name is durable only when its folder is synced.
-	d, err := os.Open(filepath.Dir(s.path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return atomicfile.SyncDir(filepath.Dir(s.path))
 }
 
 // dsn states every setting: the driver's own default is synchronous=NORMAL,
