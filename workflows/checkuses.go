@@ -131,7 +131,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	}
 	for _, in := range st.Spec.Inputs {
 		if in.Required && !st.misspelt && !other[in.Name] && !hasField(given, in.Name) {
-			src.add(at, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Uses, in.Name), in.Help)
+			src.add(at, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Uses, in.Name), missingHint(in.Name, in.sample(), in.Help, given))
 		}
 	}
 	s.urlSecrets(st)
@@ -235,4 +235,19 @@ func (s *stepChecker) nothingGiven(of, name string, required bool, at *Value) {
 	if required && !s.c.stored {
 		src.add(key, "missing-input", fmt.Sprintf("%s: input %s is null, and it must have a value", of, name), "")
 	}
+}
+
+// missingHint is the line to add for an input that a step lacks, with a value of its type, and
+// what the input is for.
+func missingHint(name string, sample any, help string, given []namedValue) string {
+	line := fmt.Sprintf("%s: %s", name, YAMLText(sample))
+	if len(given) == 0 {
+		line = fmt.Sprintf("with: {%s}", line)
+	} else {
+		line = "to with: " + line
+	}
+	if help == "" {
+		return "add " + line
+	}
+	return fmt.Sprintf("add %s (%s)", line, help)
 }

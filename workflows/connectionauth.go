@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -70,7 +69,7 @@ type ClientTLS struct {
 
 // Expired are the answers that mean that a token is no longer valid, beside 401.
 type Expired struct {
-	Status []int
+	Status []StatusRange
 	Body   *Expr
 }
 
@@ -265,13 +264,7 @@ func (d *decoder) expired(parent *objectNode) *Expired {
 	}
 	x := &Expired{}
 	if v := o.vals["status"]; v != nil {
-		for _, n := range v.Content {
-			if status, err := strconv.Atoi(n.Value); err == nil && d.fits(n, between(200, 599), "status") {
-				x.Status = append(x.Status, status)
-			} else if err != nil {
-				d.add(d.pos(n), "wrong-type", fmt.Sprintf("status %q is not an HTTP status", n.Value), "write status: [401, 403]")
-			}
-		}
+		x.Status = d.statuses(v)
 	}
 	if v := o.vals["body"]; v != nil {
 		if x.Body = d.expression(v); x.Body != nil {
@@ -296,8 +289,10 @@ func (x *Expired) Says(status int, response map[string]any) bool {
 	if x == nil {
 		return false
 	}
-	if slices.Contains(x.Status, status) {
-		return true
+	for _, s := range x.Status {
+		if status >= s.From && status <= s.To {
+			return true
+		}
 	}
 	if x.Body == nil {
 		return false

@@ -80,18 +80,7 @@ func (r *connectorReader) errorRule(kind string, o *objectNode, sc *expr.Scope) 
 		r.add(o.pos(), "missing-key", "a rule of errors needs status: or body:", "write {status: 429}")
 	}
 	if v := o.vals["status"]; v != nil {
-		nodes := []*yaml.Node{v}
-		if v.Kind == yaml.SequenceNode {
-			nodes = v.Content
-		}
-		for _, n := range nodes {
-			s, ok := parseStatusRange(n.Value)
-			if !ok || n.Kind != yaml.ScalarNode {
-				r.add(r.pos(n), "wrong-type", fmt.Sprintf("status: %q is not an HTTP status", n.Value), "write 429, 500-599, or a list of them")
-				continue
-			}
-			rule.Statuses = append(rule.Statuses, s)
-		}
+		rule.Statuses = r.statuses(v)
 	}
 	if v := o.vals["body"]; v != nil {
 		if rule.Body = r.expression(v); rule.Body != nil {
@@ -106,6 +95,24 @@ func (r *connectorReader) errorRule(kind string, o *objectNode, sc *expr.Scope) 
 		}
 	}
 	return rule
+}
+
+// statuses reads one status, one range of them, or a list of both.
+func (d *decoder) statuses(v *yaml.Node) []StatusRange {
+	nodes := []*yaml.Node{v}
+	if v.Kind == yaml.SequenceNode {
+		nodes = v.Content
+	}
+	var out []StatusRange
+	for _, n := range nodes {
+		s, ok := parseStatusRange(n.Value)
+		if !ok || n.Kind != yaml.ScalarNode {
+			d.add(d.pos(n), "wrong-type", fmt.Sprintf("status: %q is not an HTTP status", n.Value), "write 429, 500-599, or a list of them")
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // parseStatusRange reads 429, 500-599 or 5xx.

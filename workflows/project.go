@@ -343,6 +343,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 	}
 	l.paths()
 	l.stepConnections()
+	l.privateConnections()
 	l.runLinks()
 	var all Mistakes
 	for _, s := range l.p.sources {

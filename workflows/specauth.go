@@ -63,7 +63,7 @@ var authShapes = map[string]*shape{
 		{"ca", is(kindValue), false, "the CA of the server's certificate, if it is private"},
 	}},
 	"expired": {title: "expired", fields: []field{
-		{"status", list(between(200, 599)), false, "responses that mean that the token is no longer valid; 401 always does"},
+		{"status", is(kindAny), false, "statuses that mean that the token is no longer valid: 403, 498-499, or a list of them; 401 always does"},
 		{"body", is(kindExpr), false, "such as response.body.errcode == 40001"},
 	}},
 }

@@ -48,7 +48,9 @@ func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 	for _, in := range callee.Inputs {
 		names = append(names, in.Name)
 		if in.Required && !hasField(st.With.fields(), in.Name) {
-			src.add(st.Pos, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Call, in.Name), in.Description)
+			sample := (&ActionInput{Name: in.Name, Type: in.Type, Options: in.Options}).sample()
+			src.add(st.Pos, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Call, in.Name),
+				missingHint(in.Name, sample, in.Description, st.With.fields()))
 		}
 	}
 	for _, f := range st.With.fields() {

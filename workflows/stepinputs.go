@@ -24,6 +24,7 @@ func (s *stepChecker) httpInputs(st *Step) {
 	r.oneContent()
 	r.formType()
 	s.jsonText(st)
+	s.certificate(st)
 	s.stepAuth(st.With.Field("auth"))
 	s.pagesInput(st)
 	s.expectInput(st)
@@ -302,6 +303,16 @@ func (s *stepChecker) authParts(f namedValue) {
 		if !hasField(parts, name) && name != "password" {
 			src.add(f.value.pos, "missing-key", fmt.Sprintf("%s needs %s:", f.name, name), form)
 			return
+		}
+	}
+}
+
+// certificate refuses half of a client certificate.
+func (s *stepChecker) certificate(st *Step) {
+	for _, half := range [][2]string{{"cert", "key"}, {"key", "cert"}} {
+		if given := st.With.Field(half[0]); given != nil && st.With.Field(half[1]) == nil {
+			s.w.src.add(given.keyPos(s.w.src, half[0]), "missing-input", fmt.Sprintf("%s needs %s: a client certificate is both", half[0], half[1]),
+				fmt.Sprintf(`add to with: %s: "${{ secrets.CLIENT_%s }}"`, half[1], strings.ToUpper(half[1])))
 		}
 	}
 }
