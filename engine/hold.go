@@ -29,7 +29,7 @@ type Endpointed interface {
 // and its path.
 func DestinationOf(origin, path string) string { return destination.Scope(origin, path) }
 
-// Pause is an endpoint that gets nothing until a person lets it go on.
+// Pause is an endpoint that gets nothing until a person resumes it.
 type Pause struct {
 	// Key is a digest of its URL, which may hold a secret; Endpoint is what may be
 	// shown of it.

@@ -11,14 +11,14 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Accept stores a delivery: it becomes an event on disk, or is found to be
-// known. When it returns without an error the sender may be answered.
+// Accept stores a delivery: it becomes an event on disk, or is recognized as a duplicate. Once it
+// returns without an error, the sender may be answered.
 func (in *Intake) Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt, error) {
 	id := engine.EventID(in.reg.NextID())
 	in.reg.MarkUnsubscribed(d)
 	in.reg.MaskEvent(d)
 	if d.Key == "" {
-		d.Key = id.String() // a manual start is an event of its own
+		d.Key = id.String() // every manual start is a new event
 	}
 	if r, ok := in.acceptFast(ctx, id, d); ok {
 		if r.Duplicate {
@@ -60,7 +60,7 @@ func (in *Intake) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engin
 	return out, nil
 }
 
-// Accepted follows a delivery that is stored.
+// Accepted continues after a delivery has been stored.
 func (in *Intake) Accepted(d *engine.Delivery, r engine.Receipt) {
 	if d.Inlet == "webhook" {
 		in.alerts.AlertOver(engine.AlertSilence, d.Trigger)
@@ -75,7 +75,7 @@ func (in *Intake) Accepted(d *engine.Delivery, r engine.Receipt) {
 			in.goroutines.Add(1)
 		}
 		in.mu.Unlock()
-		if going { // the sender is not kept waiting for it
+		if going { // does not delay the answer to the sender
 			go func() {
 				defer in.goroutines.Done()
 				in.compareData(in.work, d, r)
@@ -87,12 +87,12 @@ func (in *Intake) Accepted(d *engine.Delivery, r engine.Receipt) {
 	}
 }
 
-// Arrived takes on an event that was stored with the update of a run.
+// Arrived processes an event that was stored with the update of a run.
 func (in *Intake) Arrived(ev *engine.Event) { in.arrived(ev, false) }
 
-// arrived hands a stored event on while it is in memory. When nobody is free to match
-// it, or to work on what it would begin, it stays in the inbox, where RunInbox
-// finds it: the backlog costs rows.
+// arrived passes on a stored event while it is still in memory. If nothing is free to match it, or
+// to execute the runs it would begin, it stays in the inbox, where RunInbox finds it: a backlog
+// takes rows, not memory.
 func (in *Intake) arrived(ev *engine.Event, fromInbox bool) {
 	p := in.reg.Snapshot()
 	in.mu.Lock()
@@ -105,7 +105,7 @@ func (in *Intake) arrived(ev *engine.Event, fromInbox bool) {
 		first := !in.backlog.Swap(true)
 		in.mu.Unlock()
 		if first {
-			in.poke() // from now on RunInbox looks whether there is room
+			in.poke() // from now on RunInbox checks for free capacity
 		}
 		return
 	}
@@ -118,8 +118,8 @@ func (in *Intake) arrived(ev *engine.Event, fromInbox bool) {
 	go in.matchAndDrive(ev)
 }
 
-// matchAndDrive matches an event, as soon as there is memory for it, and works on a run
-// of it.
+// matchAndDrive matches an event as soon as memory for it is available, and executes one of its
+// runs.
 func (in *Intake) matchAndDrive(ev *engine.Event) {
 	defer in.goroutines.Done()
 	runner.GrowStack()
@@ -133,11 +133,11 @@ func (in *Intake) matchAndDrive(ev *engine.Event) {
 	ev.Share.Release()
 	if len(going) > 0 {
 		in.runner.ExecuteAll(going[1:])
-		in.runner.Execute(going[0]) // this goroutine's stack has grown to what work needs
+		in.runner.Execute(going[0]) // this goroutine's stack has already grown to the size that runs need
 	}
 }
 
-// putBack leaves an event in the inbox that could not be loaded again.
+// putBack leaves an event in the inbox if it could not be loaded again.
 func (in *Intake) putBack(id engine.EventID, err error) {
 	if in.work.Err() == nil {
 		in.o.Log.Warn("an event stays in the inbox", "event", id, "error", err)
@@ -148,18 +148,18 @@ func (in *Intake) putBack(id engine.EventID, err error) {
 	in.mu.Unlock()
 }
 
-// Refuse keeps a refused delivery. It never fails the caller.
+// Refuse stores a refused delivery. It never returns an error to the caller.
 func (in *Intake) Refuse(r engine.Refusal) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	in.alerts.Refused(r)
 	in.reg.MaskRefusal(&r)
 	if err := in.store.Refuse(ctx, r); err != nil {
-		in.o.Log.Warn("a refused delivery was not kept", "trigger", r.Trigger, "reason", r.Reason, "error", err)
+		in.o.Log.Warn("a refused delivery was not stored", "trigger", r.Trigger, "reason", r.Reason, "error", err)
 	}
 }
 
-// Fire starts one workflow by hand. who and why are kept with the event.
+// Fire starts one workflow by hand. who and why are stored with the event.
 func (in *Intake) Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (engine.Receipt, error) {
 	p := in.reg.Snapshot()
 	if p == nil {
@@ -175,7 +175,7 @@ func (in *Intake) Fire(ctx context.Context, workflow string, inputs map[string]a
 	checked, err := manualInputs(w, inputs)
 	if err == nil {
 		if _, err = value.Fit(checked); err != nil {
-			err = fmt.Errorf("%s: the inputs: %w: hand over less", w.ID, err)
+			err = fmt.Errorf("%s: the inputs: %w: pass less data", w.ID, err)
 		}
 	}
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// callers are those that wait for the end of an event's run.
+// waiters are the goroutines that wait for the end of an event's run.
 type waiters struct {
 	mu      sync.Mutex
 	waiting map[engine.EventID][]chan struct{}
@@ -42,21 +42,21 @@ func (c *waiters) add(id engine.EventID) (ch chan struct{}, remove func()) {
 	}
 }
 
-// notify lets those look that wait for an event.
+// notify wakes the goroutines that wait for an event.
 func (c *waiters) notify(id engine.EventID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, ch := range c.waiting[id] {
 		select {
 		case ch <- struct{}{}:
-		default: // it has been told
+		default: // it is already signalled
 		}
 	}
 }
 
-// Await waits until the event's run has ended, or it is sure that there is none.
-// Of several runs it is the one of the workflow whose id comes first. When ctx
-// ends before, it returns its error, and the run that is still open, if any.
+// Await waits until the event's run has ended, or until it is certain that there is none. Of
+// several runs it returns that of the workflow whose id comes first. If ctx ends earlier, it
+// returns the context's error and the run that is still open, if any.
 func (in *Intake) Await(ctx context.Context, id engine.EventID) (*engine.AwaitResult, error) {
 	told, remove := in.waiters.add(id)
 	defer remove()
@@ -96,8 +96,8 @@ func (in *Intake) ended(ctx context.Context, r *engine.Run) (*engine.AwaitResult
 	return &engine.AwaitResult{Run: r, Names: expr.Names{"event": names, "output": output, "run": rc.Described(r.ID, r.StartedAt)}}, nil
 }
 
-// forSender masks the project's secrets in the answer to a sender: a service that echoes
-// a request gives them to the workflow, and a sender must not get them.
+// forSender masks the project's secrets in the response to a sender: a service that echoes a
+// request returns them to the workflow, and the sender must not see them.
 func (in *Intake) forSender(output any) (any, error) {
 	if output == nil {
 		return nil, nil

@@ -14,9 +14,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// match evaluates every workflow that listens to the events and stores the decisions and the
-// runs they start in one transaction. A run that has a slot has its first attempts on record
-// in the same transaction and is returned, to be executed.
+// match evaluates every workflow that listens to the events, and stores the decisions and the runs
+// they start in one transaction. A run that has a slot has its first attempts stored in the same
+// transaction; it is returned to be executed.
 func (in *Intake) match(events ...*engine.Event) (going []*runner.Execution) {
 	ms := make([]engine.Match, len(events))
 	live := make([][]*runner.Execution, len(events))
@@ -55,8 +55,8 @@ func (in *Intake) match(events ...*engine.Event) (going []*runner.Execution) {
 	return going
 }
 
-// matchAlone follows a match that could not be stored because of its rows: each event is
-// tried alone, and one that still fails is recorded as rule_failed for all its workflows.
+// matchAlone handles a match that could not be stored because of its rows: each event is tried
+// alone, and one that still fails is recorded as rule_failed for all its workflows.
 func (in *Intake) matchAlone(p *registry.Snapshot, events []*engine.Event, live [][]*runner.Execution,
 	cause error) (going []*runner.Execution) {
 	for _, list := range live {
@@ -85,7 +85,7 @@ func (in *Intake) matchAlone(p *registry.Snapshot, events []*engine.Event, live 
 	delete(in.matching, ev.ID)
 	in.mu.Unlock()
 	if err != nil {
-		// It stays in the inbox for the next start, and is not taken up before.
+		// It stays in the inbox until the next start, and is not picked up before.
 		in.o.Log.Error("an event cannot be decided", "event", ev.ID, "error", err, "cause", cause)
 		return nil
 	}
@@ -130,12 +130,12 @@ func (in *Intake) evaluate(p *registry.Snapshot, ev *engine.Event, until time.Ti
 	return m, live
 }
 
-// evaluateWorkflow evaluates one workflow. start is the update that begins its run, nil for
-// none; ex is the run's execution, nil when it must wait for a concurrency slot or its rate.
+// evaluateWorkflow evaluates one workflow. start is the update that begins its run, nil for none;
+// ex is the run's execution, nil if it must wait for a concurrency slot or its rate.
 func (in *Intake) evaluateWorkflow(l engine.Listener, ev *engine.Event, names map[string]any, unreadable error,
 	until time.Time) (d engine.Decision, start *engine.RunUpdate, ex *runner.Execution) {
 	defer func() {
-		// A bug that one event brings out must not end the process at each start anew.
+		// A bug triggered by one event must not end the process again at each start.
 		if p := recover(); p != nil {
 			d, start, ex = in.panicked(l, ev, p), nil, nil
 		}
@@ -155,8 +155,8 @@ func (in *Intake) evaluateWorkflow(l engine.Listener, ev *engine.Event, names ma
 	return d, start, ex
 }
 
-// EvaluateQueued evaluates one workflow as evaluateWorkflow does, for a run that waits in the store. With
-// alone, its event joins no others.
+// EvaluateQueued evaluates one workflow like evaluateWorkflow, for a run that waits in the store.
+// With alone, its event is not gathered with others.
 func (in *Intake) EvaluateQueued(l engine.Listener, ev *engine.Event, names map[string]any, unreadable error,
 	alone bool) (d engine.Decision, start *engine.RunUpdate) {
 	defer func() {
@@ -176,26 +176,27 @@ func (in *Intake) EvaluateQueued(l engine.Listener, ev *engine.Event, names map[
 	return d, start
 }
 
-// endedBefore is the decision about an event whose caller waits for it no more.
+// endedBefore is the decision about an event whose caller no longer waits for it.
 func endedBefore(ev *engine.Event, why string) []engine.Decision {
 	return []engine.Decision{{Workflow: ev.Only, Version: ev.Headers[registry.VersionHeader], Outcome: engine.Dropped, Reason: why}}
 }
 
-// notBegun is the decision about an event whose run cannot say what it has to wait for.
+// notBegun is the decision about an event whose run cannot evaluate the conditions it has to wait
+// for.
 func notBegun(d engine.Decision, err error) engine.Decision {
 	d.Run, d.Outcome, d.Reason = 0, engine.RuleFailed, engine.Problem(err)
 	return d
 }
 
-// panicked is the decision about an event whose rule made the program panic.
+// panicked is the decision about an event whose rule panicked.
 func (in *Intake) panicked(l engine.Listener, ev *engine.Event, p any) engine.Decision {
 	in.o.Log.Error("a decision panicked", "event", ev.ID, "workflow", l.Workflow.ID, "panic", p, "stack", string(debug.Stack()))
 	return engine.Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: engine.RuleFailed,
 		Reason: fmt.Sprintf("deciding panicked, which is a bug of Hookloom: %v", p)}
 }
 
-// matched goes on after the decisions about an event are on disk. It returns the runs that are
-// to be executed now.
+// matched continues after the decisions about an event are on disk. It returns the runs to execute
+// now.
 func (in *Intake) matched(ev *engine.Event, m engine.Match, result engine.MatchResult,
 	live []*runner.Execution) (going []*runner.Execution) {
 	in.runner.Decided(ev, m, result.Woken)
@@ -234,7 +235,7 @@ func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, 
 	return checked, nil
 }
 
-// Decided reports a decision that is on disk.
+// Decided reports a decision that is stored.
 func (in *Intake) Decided(ev *engine.Event, d *engine.Decision) {
 	mask := in.reg.MaskOf(ev)
 	in.runner.Report(engine.Change{Event: ev, Decision: d, Mask: mask})
@@ -261,8 +262,8 @@ func unreadable(ev *engine.Event, err error) engine.Decision {
 		Reason: err.Error()}
 }
 
-// ruleFailed says in the log that a workflow could not decide about an event. The
-// alert comes with the change, see noteChange.
+// ruleFailed logs that a workflow could not decide about an event. The alert is raised with the
+// change, see noteChange.
 func (in *Intake) ruleFailed(ev *engine.Event, d *engine.Decision, mask *redact.Masker) {
 	in.o.Log.Warn("a rule failed: this workflow does not run for the event", "event", ev.ID, "workflow", d.Workflow,
 		"trigger", ev.Trigger, "error", mask.Text(d.Reason),

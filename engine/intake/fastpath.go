@@ -7,22 +7,22 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is the fast path: an event is decided before its sender is answered. The event,
-// the decisions, the runs that begin and their first attempts are then one transaction, and
-// the attempts start as soon as it is on disk. An answer must never be late or lost because
-// of it. What takes too long, would have side effects or queue before the event is known to
-// be new, or finds no free slot takes the normal path: the event is stored alone and stays
-// in the inbox until it is decided.
+// This file is the fast path: an event is decided before its sender is answered. The event, the
+// decisions, the runs that begin and their first attempts are then stored in one transaction, and
+// the attempts start as soon as it is on disk. The fast path must never delay or lose an answer. An
+// event takes the normal path if its decision takes too long, would have side effects or queue
+// before the event is known to be new, or finds no free slot: the event is then stored alone and
+// stays in the inbox until it is decided.
 
 const (
-	// decideDeadline is how long decisions may delay an answer.
+	// decideDeadline is how long decisions may delay the answer to a sender.
 	decideDeadline = 50 * time.Millisecond
 	// slowFor and busyFor are how long the events of a trigger are diverted to the normal
 	// path: after one that passed decideDeadline, and after one that would have had side
 	// effects or queued.
 	slowFor = time.Second
 	busyFor = 100 * time.Millisecond
-	// maxFastBody is the largest body, in bytes, that the fast path takes.
+	// maxFastBody is the largest body, in bytes, of an event on the fast path.
 	maxFastBody = 64 << 10
 )
 
@@ -34,8 +34,8 @@ type fastPath struct {
 	diverted map[string]time.Time
 }
 
-// acceptFast stores and decides an event in one transaction. With !ok nothing was stored,
-// and the event has to take the normal path.
+// acceptFast stores and decides an event in one transaction. If ok is false, nothing was stored,
+// and the event must take the normal path.
 func (in *Intake) acceptFast(ctx context.Context, id engine.EventID, d *engine.Delivery) (r engine.Receipt, ok bool) {
 	if d.Unsubscribed || len(d.Raw) > maxFastBody || !in.enterFastPath(d.Trigger) {
 		return r, false
@@ -82,13 +82,13 @@ func (in *Intake) acceptFast(ctx context.Context, id engine.EventID, d *engine.D
 	return r, true
 }
 
-// enterFastPath reports whether an event of a trigger may take the fast path now. The caller
-// must call leaveFastPath when it did.
+// enterFastPath reports whether an event of a trigger may take the fast path now. If it returns
+// true, the caller must call leaveFastPath.
 func (in *Intake) enterFastPath(trigger string) bool {
 	p := in.reg.Snapshot()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	// Ordered events keep their order, and what is in the inbox is older.
+	// Ordered events keep their order, and events in the inbox are older.
 	if p == nil || p.Gated[trigger] || in.backlog.Load() || in.stopping || in.work == nil || in.room() == 0 {
 		return false
 	}
@@ -114,7 +114,7 @@ func (in *Intake) leaveFastPath() {
 	}
 }
 
-// divert sends the events of a trigger to the normal path for a while.
+// divert makes the events of a trigger take the normal path for a while.
 func (in *Intake) divert(trigger string, pause time.Duration) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

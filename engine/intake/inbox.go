@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// RunInbox takes up events that are only in the store, as there is room for them, until ctx ends.
+// RunInbox picks up events from the store as capacity allows, until ctx ends.
 func (in *Intake) RunInbox(ctx context.Context) {
 	for {
 		if err := in.takeInbox(ctx); err != nil {
@@ -27,10 +27,10 @@ func (in *Intake) RunInbox(ctx context.Context) {
 	}
 }
 
-// idle is the time until the next look while nothing is known to wait in the inbox.
+// idle is the time between two queries of the inbox while no backlog is known.
 const idle = 5 * time.Second
 
-// pause is the time until the next look at the inbox.
+// pause is the time until the next query of the inbox.
 func (in *Intake) pause() time.Duration {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -40,12 +40,12 @@ func (in *Intake) pause() time.Duration {
 	case !in.dozing:
 		return lookAgain
 	case backlog:
-		return roomAgain // until then runs may turn out to be slow
+		return roomAgain // by then some runs may count as slow
 	}
 	return idle
 }
 
-// wakeUp has RunInbox look at a backlog, when there is room for it.
+// wakeUp wakes RunInbox if there is a backlog and capacity for it.
 func (in *Intake) wakeUp() {
 	if !in.backlog.Load() {
 		return
@@ -65,21 +65,20 @@ func (in *Intake) poke() {
 	}
 }
 
-// The inbox is looked at when manyAtOnce events can be taken up, or half of what can
-// be at all; when fewer can, every lookAgain: each look costs a query. While there is no
-// room, it is asked for every roomAgain.
+// Every query of the inbox has a cost. It is therefore made when manyAtOnce events can be picked
+// up, or half of the maximum; if fewer can, every lookAgain. While there is no capacity, it is
+// checked every roomAgain.
 const (
 	manyAtOnce = 64
 	lookAgain  = 10 * time.Millisecond
 	roomAgain  = 50 * time.Millisecond
 )
 
-// room is how many events may be taken up now. What would only wait for a run's slot,
-// or for its turn at a destination that is kept busy, is better left in the inbox: as a
-// run it would be written and read back. But slow runs hold back no event as long as
-// there are slots: those do not count that have been at work for a while (Runner.Slow). Events
-// that are being decided may each begin a run, so that with them there are never more runs
-// than the permits of one destination. It is called with the lock held.
+// room is how many events may be picked up now. An event whose run would only wait for a slot, or
+// for a permit of a busy destination, is better left in the inbox: as a run it would be written and
+// read back. Slow runs (Runner.Slow) do not count, so that they hold back no event as long as slots
+// are free. Events being decided count as runs, because each may begin one; so there are never more
+// runs than the permits of one destination. The caller holds the lock.
 func (in *Intake) room() int {
 	n := in.runner.AtWork()
 	free := in.o.MaxRuns - n
@@ -90,19 +89,20 @@ func (in *Intake) room() int {
 	return max(0, min(in.o.MaxMatches-deciding, in.maxRunsForIntake()-n, free, in.maxPermits()-n-deciding))
 }
 
-// maxRunsForIntake is the number of quick runs at work above which no more events are taken
-// up: 5/8 of MaxRuns. It is below maxPermits, so that new runs do not queue for a permit.
+// maxRunsForIntake is the number of active quick runs above which no more events are picked up: 5/8
+// of MaxRuns. It is below maxPermits, so that new runs do not queue for a permit.
 func (in *Intake) maxRunsForIntake() int { return in.o.MaxRuns - in.o.MaxRuns*3/8 }
 
-// maxPermits is how many runs one destination may keep busy (package destination).
+// maxPermits is the largest number of runs that may use one destination at once (package
+// destination).
 func (in *Intake) maxPermits() int { return in.o.MaxRuns - in.o.MaxRuns/4 }
 
-// many tells that a look at the inbox is worth its query.
+// many reports whether enough events can be picked up to justify a query of the inbox.
 func (in *Intake) many(room int) bool {
 	return room >= min(manyAtOnce, (in.o.MaxMatches+1)/2, (in.maxRunsForIntake()+1)/2)
 }
 
-// canLook tells that RunInbox is to be woken. It is called with the lock held.
+// canLook reports whether RunInbox should be woken. The caller holds the lock.
 func (in *Intake) canLook() bool {
 	if !in.backlog.Load() {
 		return false
@@ -111,8 +111,8 @@ func (in *Intake) canLook() bool {
 	return room > 0 && (in.dozing || in.many(room))
 }
 
-// takeInbox matches events that were stored when nobody was free, among them
-// those of the time before a crash.
+// takeInbox matches events that were stored while nothing was free to match them, including those
+// from before a crash.
 func (in *Intake) takeInbox(ctx context.Context) error {
 	in.mu.Lock()
 	room := in.room()
@@ -127,7 +127,7 @@ func (in *Intake) takeInbox(ctx context.Context) error {
 	if !look {
 		return nil
 	}
-	// Those in work are still in the table, so as many more are asked for.
+	// Events being decided are still in the table, so the limit is raised by their number.
 	limit := room + known
 	events, whole, err := in.store.ClaimInbox(ctx, in.store.Owner(), limit, in.isMatching)
 	if err != nil {
@@ -140,7 +140,7 @@ func (in *Intake) takeInbox(ctx context.Context) error {
 		return fatal
 	}
 	for i, ev := range events {
-		events[i] = nil // arrived lets go of a large body
+		events[i] = nil // arrived releases a large body
 		in.reg.SeenID(int64(ev.ID))
 		if !in.isMatching(ev.ID) {
 			in.arrived(ev, true)

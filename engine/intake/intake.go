@@ -15,7 +15,7 @@ import (
 	"github.com/hookloom/hookloom/engine/runner"
 )
 
-// Options are the parts and bounds of an Intake. All are set, but for Watch.
+// Options are the dependencies and limits of an Intake. All must be set except Watch.
 type Options struct {
 	Store    *persist.Store
 	Registry *registry.Registry
@@ -23,38 +23,37 @@ type Options struct {
 	Runner   *runner.Runner
 	Redactor *redact.Redactor
 	Log      *slog.Logger
-	// MaxRuns is how many runs work at once, MaxMatches how many events are matched at
-	// once.
+	// MaxRuns is how many runs execute at once, MaxMatches how many events are matched at once.
 	MaxRuns, MaxMatches int
-	// Watch is told what is stored and polled; may be nil.
+	// Watch receives what is stored and polled; may be nil.
 	Watch engine.Watch
 }
 
-// Intake takes deliveries in and decides about events. Make it with New; nothing is decided
-// before Start. Its methods may be called by several goroutines.
+// Intake accepts deliveries and decides about events. Make it with New; nothing is decided before
+// Start. Its methods are safe for concurrent use.
 //
 // Locks are taken in this order: those of Registry, mu, the runner's.
 type Intake struct {
 	// Immutable after New.
 
 	o Options
-	// store, reg, runner and alerts are those of the options; each has locks of its own.
+	// store, reg, runner and alerts are those of the options; each has its own locks.
 	store  *persist.Store
 	reg    *registry.Registry
 	runner *runner.Runner
 	alerts *alert.Monitor
-	// wake has RunInbox look again. It holds at most one signal.
+	// wake makes RunInbox query the inbox again. It holds at most one signal.
 	wake chan struct{}
-	// working is closed by Start when work is set: before that nothing can be decided.
+	// working is closed by Start once work is set: nothing can be decided before that.
 	working chan struct{}
 
 	// Set once by Start, before working is closed.
 
-	// work is the context of decisions; it outlives the stop by the grace.
+	// work is the context of decisions; it outlives the stop by the grace period.
 	work context.Context
 
-	// backlog tells that the inbox holds events not picked up yet. It is atomic: written with
-	// mu held, and read without where only a backlog makes work.
+	// backlog reports whether the inbox holds events not picked up yet. It is written with mu held,
+	// and is atomic so that the hot path can read it without the lock.
 	backlog atomic.Bool
 
 	mu sync.Mutex
@@ -69,13 +68,13 @@ type Intake struct {
 	looked time.Time
 	// dozing reports whether RunInbox sleeps until it is woken.
 	dozing bool
-	// stopping tells that nothing new begins.
+	// stopping reports that nothing new begins.
 	stopping bool
 
-	// goroutines counts those that Wait waits for.
+	// goroutines counts the goroutines that Wait waits for.
 	goroutines sync.WaitGroup
 
-	// waiters has a lock of its own.
+	// waiters has its own lock.
 	waiters waiters
 }
 
@@ -85,34 +84,34 @@ func New(o Options) *Intake {
 		working: make(chan struct{}), matching: map[engine.EventID]bool{}}
 }
 
-// Start lets decisions be made. work is the context of what is being decided. The runner was
-// started before.
+// Start lets decisions begin. work is the context of decisions in progress. The runner must have
+// been started before.
 func (in *Intake) Start(work context.Context) {
 	in.mu.Lock()
 	in.work = work
 	in.backlog.Store(true)
-	in.ordered.backlog = true // what the inbox holds is older than what comes
+	in.ordered.backlog = true // events in the inbox are older than new ones
 	in.mu.Unlock()
 	close(in.working)
 }
 
-// Working is closed when decisions can be made.
+// Working is closed once decisions can be made.
 func (in *Intake) Working() <-chan struct{} { return in.working }
 
-// Stop lets nothing new begin: what is accepted from now on stays in the inbox. Wait waits for all
-// that is being decided.
+// Stop lets nothing new begin: events accepted from now on stay in the inbox. Wait waits for the
+// decisions in progress.
 func (in *Intake) Stop() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.stopping = true
 }
 
-// Wait waits, after Stop, for the goroutines of what is being decided. Runs that they began are
-// with the runner.
+// Wait waits, after Stop, for the goroutines of decisions in progress. The runner waits for the
+// runs that they began.
 func (in *Intake) Wait() { in.goroutines.Wait() }
 
-// RunEnded has those look that wait for the run of an event.
+// RunEnded wakes the goroutines that wait for the run of an event.
 func (in *Intake) RunEnded(of engine.EventID) { in.waiters.notify(of) }
 
-// SlotFreed has the inbox looked at, if events wait there for a run to end.
+// SlotFreed wakes RunInbox if events in the inbox wait for a run to end.
 func (in *Intake) SlotFreed() { in.wakeUp() }

@@ -4,15 +4,15 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// orderedQueue holds events that must be decided one after another, in the order of their
-// arrival: of workflows with concurrency, rate or cancel_on, and of those that hold events
-// back. It is guarded by Intake.mu.
+// orderedQueue holds events that must be decided one after another, in order of arrival: those of
+// workflows with concurrency, rate or cancel_on, and of workflows that are switched off with
+// --hold. It is guarded by Intake.mu.
 type orderedQueue struct {
 	queue []*engine.Event
-	// draining tells that a goroutine decides what is in the queue.
+	// draining reports that a goroutine is deciding the events of the queue.
 	draining bool
-	// backlog tells that ordered events are in the inbox and not in the queue: no later one
-	// may overtake them. missed counts those that were left there.
+	// backlog reports that ordered events are in the inbox and not in the queue: no later event may
+	// overtake them. missed counts the events left there.
 	backlog bool
 	missed  int
 }
@@ -20,8 +20,8 @@ type orderedQueue struct {
 // orderedBatch is the largest number of ordered events decided in one transaction.
 const orderedBatch = 64
 
-// enqueueOrdered adds an event to the ordered queue, unless older ones are still in the inbox
-// only, or the queue is full: it then stays in the inbox too. The caller holds Intake.mu.
+// enqueueOrdered adds an event to the ordered queue. The event stays in the inbox only if older
+// ones are still only there, or if the queue is full. The caller holds Intake.mu.
 func (in *Intake) enqueueOrdered(ev *engine.Event, fromInbox bool) {
 	l := &in.ordered
 	if in.matching[ev.ID] {
@@ -55,8 +55,8 @@ func (in *Intake) matchOrdered() {
 		}
 		batch := append([]*engine.Event(nil), in.ordered.queue[:n]...)
 		in.mu.Unlock()
-		// The first may wait for memory, since nothing is held meanwhile; a later one that
-		// needs it becomes the first of the next batch.
+		// The first event may wait for memory, since nothing is held meanwhile; a later one that
+		// needs memory becomes the first of the next batch.
 		first, err := in.store.AwaitShare(in.work, batch[0])
 		if err != nil {
 			in.mu.Lock()
@@ -94,8 +94,8 @@ func (in *Intake) dropOrdered() {
 	in.ordered.queue, in.ordered.draining = nil, false
 }
 
-// caughtUp notes that the whole inbox was read when missed was as given. The backlog is over
-// if none was left there since. The caller holds Intake.mu.
+// caughtUp notes that the whole inbox was read when missed had the given value. The backlog is over
+// if no event was left there since. The caller holds Intake.mu.
 func (l *orderedQueue) caughtUp(missed int) {
 	if l.missed == missed {
 		l.backlog = false

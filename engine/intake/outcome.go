@@ -6,8 +6,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// acceptDecided stores an event with its decisions. When an earlier call stored them and its
-// result was lost, the result is what any event may have woken or ended.
+// acceptDecided stores an event with its decisions. If an earlier call stored them and its result
+// was lost, it returns a result that covers any run the event may have woken or ended.
 func (in *Intake) acceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (r engine.Receipt,
 	result engine.MatchResult, err error) {
 	err = in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
@@ -17,7 +17,7 @@ func (in *Intake) acceptDecided(ctx context.Context, id engine.EventID, d *engin
 	if err != nil || !r.Mine || !result.Known {
 		return r, result, err
 	}
-	result = engine.MatchResult{Woken: 1} // a look for due runs that finds none does no harm
+	result = engine.MatchResult{Woken: 1} // an extra query for due runs is harmless
 	list, err := in.store.CancelledBy(context.WithoutCancel(ctx))
 	if err != nil {
 		in.store.Fail(err) // the next start cancels them

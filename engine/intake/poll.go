@@ -7,7 +7,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// Poll stores what a poll found. It gives how many events are new.
+// Poll stores what a poll found. It returns how many events are new.
 func (in *Intake) Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err error) {
 	ids := make([]engine.EventID, len(b.Items))
 	for i, d := range b.Items {
@@ -51,8 +51,8 @@ func (in *Intake) Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err
 	return fresh, nil
 }
 
-// Fired stores a planned time of a schedule as an event, once, and how far the
-// schedule has come.
+// Fired stores a planned time of a schedule as an event, once, together with the progress of the
+// schedule.
 func (in *Intake) Fired(ctx context.Context, f engine.Firing) error {
 	b := &engine.PollBatch{Trigger: f.Trigger, Inlet: f.Inlet,
 		State: engine.InletState{Cursor: f.Timetable, Rest: f.SetBack, AskedAt: f.Planned, OKAt: f.Planned}}
@@ -63,8 +63,8 @@ func (in *Intake) Fired(ctx context.Context, f engine.Firing) error {
 	return err
 }
 
-// compareData keeps where the data of a later delivery by another inlet differs from
-// the event's: then rules would have seen another thing, had it come first.
+// compareData records how the data of a later delivery, by another inlet, differs from the event's
+// data: rules would have seen different data if that delivery had come first.
 func (in *Intake) compareData(ctx context.Context, d *engine.Delivery, r engine.Receipt) {
 	if r.Event == 0 || !r.Duplicate || d.Partial {
 		return
@@ -91,6 +91,6 @@ func (in *Intake) compareData(ctx context.Context, d *engine.Delivery, r engine.
 	diff := map[string]any{}
 	engine.Differences("", a["data"], b["data"], diff)
 	if err := in.store.SaveDifference(ctx, r.Event, d.Inlet, diff); err != nil && ctx.Err() == nil {
-		in.o.Log.Warn("how two deliveries of an event differ was not kept", "event", r.Event, "error", err)
+		in.o.Log.Warn("the difference between two deliveries of an event was not stored", "event", r.Event, "error", err)
 	}
 }

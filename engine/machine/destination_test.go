@@ -281,7 +281,7 @@ func TestAnEndpointThatIsGoneGetsNoMore(t *testing.T) {
 	e, s, stop := w.start(nil)
 	w.sendTo(t, e, "gone.example", 1)
 	if r := settled(t, s, 1)[0]; r.Error != "answered 410 Gone; the endpoint is paused: hookloom destinations --resume "+
-		"https://gone.example/hook lets it go on" {
+		"https://gone.example/hook resumes it" {
 		t.Errorf("%s: %s", r.Status, r.Error)
 	}
 	if err := stop(); err != nil {

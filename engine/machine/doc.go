@@ -1,18 +1,18 @@
-// Package machine puts the engine together from its packages: it makes them, starts them in order,
-// stops them within the grace, and is what triggers, console and cmd call. What happens is in the
+// Package machine assembles the engine from its packages: it makes them, starts them in order, and
+// stops them within the grace period. Triggers, console and cmd call it. The work is done by the
 // packages:
 //
 //	intake    deliveries become events, and events are decided
-//	runner    runs are carried out
-//	control   what people order
+//	runner    runs are executed
+//	control   orders of people: replay, cancel, answer
 //	alert     conditions that people should know of
-//	registry  the project in force
+//	registry  the current project
 //	persist   writes that must not be lost
 //
-// Its tests are those of all of them together, over a real store.
+// Its tests test all of them together, over a real store.
 //
-// It must not know rules, steps or rows: a method here passes a call on, or starts and stops
-// (engine.go). HTTP handlers, SQL, providers and actions are unknown to all of these packages; they
-// meet them through the interfaces in contracts.go and store.go (what the store does for each of
-// its users: eventstore.go, runstore.go, controlstore.go, inletstore.go, historystore.go).
+// It must not know rules, steps or rows: its methods pass calls on, or start and stop packages
+// (engine.go). None of these packages knows HTTP handlers, SQL, providers or actions; they reach
+// them through the interfaces in contracts.go and store.go (one contract per user of the store:
+// eventstore.go, runstore.go, controlstore.go, inletstore.go, historystore.go).
 package machine

@@ -20,54 +20,52 @@ import (
 	"github.com/hookloom/hookloom/engine/runner"
 )
 
-// Options are the engine's parts and bounds.
+// Options are the engine's dependencies and limits.
 type Options struct {
 	Store   engine.Store
 	Actions map[string]engine.Action
 	Client  *http.Client
-	// Secrets gives the value of a secret, until UseSecrets swaps it.
+	// Secrets returns the value of a secret, until UseSecrets replaces it.
 	Secrets func(name string) (string, bool)
 	// Redactor masks secrets; the store masks with it too.
 	Redactor *redact.Redactor
-	// Mark gives digits by which equal texts can be told that are masked; nil gives
-	// none.
+	// Mark returns digits that are equal for equal masked texts; nil adds none.
 	Mark func(text string) (string, error)
 	Log  *slog.Logger
-	// Files keeps the files of runs; nil keeps none.
+	// Files stores the files of runs; nil stores none.
 	Files *files.Store
-	// ConditionsEvery is how often conditions for alerts are looked at; 15 s by default.
+	// ConditionsEvery is how often the conditions of alerts are checked; 15 s by default.
 	ConditionsEvery time.Duration
-	// Disk gives the free and all bytes of the database's disk; nil where unknown.
+	// Disk returns the free and total bytes of the database's disk; nil if unknown.
 	Disk func() (free, total int64, err error)
-	// LinkKey signs the links of approvals. It must not be in the database: whoever
-	// reads a backup could sign. nil has none signed.
+	// LinkKey returns the key that signs approval links. It must not be in the database: anyone who
+	// can read a backup could sign. If it is nil, no links are signed.
 	LinkKey func() ([]byte, error)
-	// RunURL gives the address of a run's page, for run.url.
+	// RunURL returns the address of a run's page, for run.url.
 	RunURL func(engine.RunID) string
-	// MaxRuns is how many runs work at once; 512 by default. What is beyond stays
-	// in the store.
+	// MaxRuns is how many runs execute at once; 512 by default. Others stay in the store.
 	MaxRuns int
 	// MaxMatches is how many events are matched at once; 256 by default.
 	MaxMatches int
-	// BreakerPause is how long a destination that does not answer is left alone before
-	// one attempt tries, 5 s by default; MaxHeld is how long an attempt waits for it
-	// until it counts as failed, 10 min by default.
+	// BreakerPause is how long a destination that does not answer is paused before one attempt
+	// probes it, 5 s by default; MaxHeld is how long an attempt waits for it before it fails, 10
+	// min by default.
 	BreakerPause, MaxHeld time.Duration
-	// Grace is how long open attempts may go on after the stop; 20 s by default.
+	// Grace is how long attempts in flight may continue after the stop; 20 s by default.
 	Grace time.Duration
 	// Observe is called after each change of a run, for demo and tests; may be nil.
 	Observe func(engine.Change)
-	// Watch is told what happens, for metrics and traces; may be nil.
+	// Watch receives what happens, for metrics and traces; may be nil.
 	Watch engine.Watch
 }
 
-// Engine runs workflows over a store. Make it with New, give it a project with Use, then
-// call Run. Its methods may be called by several goroutines, also before Run: what is
-// accepted then waits in the inbox.
+// Engine runs workflows over a store. Make it with New, give it a project with Use, then call Run.
+// Its methods are safe for concurrent use, also before Run: events accepted before Run wait in the
+// inbox.
 type Engine struct {
 	*control.Control
 
-	// Immutable after New. Each has locks of its own.
+	// Immutable after New. Each has its own locks.
 
 	o      Options
 	reg    *registry.Registry
@@ -75,11 +73,11 @@ type Engine struct {
 	alerts *alert.Monitor
 	intake *intake.Intake
 	runner *runner.Runner
-	// budgets are those of the runner.
+	// budgets are the runner's.
 	budgets *runner.Budgets
 }
 
-// New makes an engine. Its ids come after those that the store knows.
+// New makes an engine. It continues the sequence of ids in the store.
 func New(o Options) *Engine {
 	o.fill()
 	e := &Engine{o: o, store: persist.New(o.Store, o.Log), budgets: runner.NewBudgets()}
@@ -97,7 +95,7 @@ func New(o Options) *Engine {
 	return e
 }
 
-// fill gives options that were left out their defaults.
+// fill sets the defaults of options that are not set.
 func (o *Options) fill() {
 	o.MaxRuns = cmp.Or(o.MaxRuns, 512)
 	o.MaxMatches = cmp.Or(o.MaxMatches, 256)
@@ -111,7 +109,7 @@ func (o *Options) fill() {
 	}
 }
 
-// used follows a project that is taken into use; publish makes it the current one.
+// used applies a project that is being loaded; publish makes it the current one.
 func (e *Engine) used(ctx context.Context, l *registry.Snapshot, publish func()) error {
 	if e.o.Files != nil {
 		e.o.Files.Bound(l.FileBounds.MaxSize)
@@ -121,9 +119,9 @@ func (e *Engine) used(ctx context.Context, l *registry.Snapshot, publish func())
 	return e.runner.UnparkAll(ctx, l)
 }
 
-// Run works until ctx ends, then lets open attempts finish within the grace. An
-// error means that nothing can be stored safely any more and the process must
-// end; what was acknowledged goes on at the next start.
+// Run runs the engine until ctx ends, then lets attempts in flight finish within the grace period.
+// An error means that nothing can be stored safely any more and the process must end; acknowledged
+// events are processed at the next start.
 func (e *Engine) Run(ctx context.Context) error {
 	ctx, stopUpkeep := context.WithCancel(ctx)
 	defer stopUpkeep()
@@ -137,7 +135,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		return fmt.Errorf("recovering open runs: %w", err)
 	}
 	if n > 0 {
-		e.o.Log.Info("open runs go on", "runs", n)
+		e.o.Log.Info("open runs continue", "runs", n)
 	}
 	if err := e.start(ctx, work); err != nil {
 		return err
@@ -158,7 +156,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	return err
 }
 
-// start goes on with what the last process left, and lets decisions and runs begin.
+// start continues what the last process left, and lets decisions and runs begin.
 func (e *Engine) start(ctx, work context.Context) error {
 	if err := e.runner.Load(ctx); err != nil {
 		return err
@@ -178,8 +176,8 @@ func (e *Engine) start(ctx, work context.Context) error {
 	return nil
 }
 
-// drain waits for all goroutines: for Options.Grace, then attempts are cancelled by kill. Each
-// group is begun by those before it.
+// drain waits for all goroutines for Options.Grace, and then cancels attempts by kill. Each group
+// of goroutines is started by those before it.
 func (e *Engine) drain(upkeep *sync.WaitGroup, kill func()) {
 	ended := make(chan struct{})
 	go func() {

@@ -10,16 +10,16 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is what others call: each method is one of the registry's, the intake's or the
-// runner's. Those of Control are embedded.
+// This file is the engine's interface: each method calls the registry, the intake or the runner.
+// The methods of Control are embedded.
 
 // Use makes a project the current one, see Registry.Use.
 func (e *Engine) Use(ctx context.Context, p *workflows.Project) error { return e.reg.Use(ctx, p) }
 
-// UseSecrets swaps the source of secrets, see Registry.UseSecrets.
+// UseSecrets replaces the source of secrets, see Registry.UseSecrets.
 func (e *Engine) UseSecrets(lookup func(name string) (string, bool)) { e.reg.UseSecrets(lookup) }
 
-// SwitchedOff tells which workflows a person has switched off.
+// SwitchedOff returns the workflows that a person has switched off.
 func (e *Engine) SwitchedOff() map[string]engine.Switch { return e.reg.SwitchedOff() }
 
 // Accept stores a delivery, see Intake.Accept.
@@ -37,15 +37,15 @@ func (e *Engine) Await(ctx context.Context, id engine.EventID) (*engine.AwaitRes
 	return e.intake.Await(ctx, id)
 }
 
-// Refuse keeps a refused delivery. It never fails the caller.
+// Refuse stores a refused delivery. It never returns an error to the caller.
 func (e *Engine) Refuse(r engine.Refusal) { e.intake.Refuse(r) }
 
-// Fire starts one workflow by hand. who and why are kept with the event.
+// Fire starts one workflow by hand. who and why are stored with the event.
 func (e *Engine) Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (engine.Receipt, error) {
 	return e.intake.Fire(ctx, workflow, inputs, who, why)
 }
 
-// Poll stores what a poll found. It gives how many events are new.
+// Poll stores what a poll found. It returns how many events are new.
 func (e *Engine) Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err error) {
 	return e.intake.Poll(ctx, b)
 }
@@ -53,23 +53,23 @@ func (e *Engine) Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err 
 // Fired stores a planned time of a schedule as an event, see Intake.Fired.
 func (e *Engine) Fired(ctx context.Context, f engine.Firing) error { return e.intake.Fired(ctx, f) }
 
-// InletState gives how far a poll or a schedule has come.
+// InletState returns the progress of a poll or a schedule.
 func (e *Engine) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
 	return e.store.InletState(ctx, trigger, inlet)
 }
 
-// Known tells which keys of a trigger a poll would not take for new.
+// Known returns the keys of a trigger that a poll would not treat as new.
 func (e *Engine) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
 	return e.store.Known(ctx, trigger, keys)
 }
 
-// LearnedGap is how long a trigger's webhook may be quiet, going by its history; zero when
-// there is too little of it.
+// LearnedGap is how long a trigger's webhook may be silent, learned from its history; zero if the
+// history is too short.
 func (e *Engine) LearnedGap(ctx context.Context, trigger string) (time.Duration, error) {
 	return e.store.LearnedGap(ctx, trigger)
 }
 
-// LastDelivery is when a trigger's webhook brought its newest event; zero for never.
+// LastDelivery is when a trigger's webhook delivered its newest event; zero for never.
 func (e *Engine) LastDelivery(ctx context.Context, trigger string) (time.Time, error) {
 	return e.store.LastDelivery(ctx, trigger)
 }
@@ -83,32 +83,33 @@ func (e *Engine) AlertOver(kind, subject string) { e.alerts.AlertOver(kind, subj
 // OpenAlerts lists the alerts whose condition holds, the newest first.
 func (e *Engine) OpenAlerts() []engine.OpenAlert { return e.alerts.OpenAlerts() }
 
-// Cancel ends a run, at work or not.
+// Cancel cancels a run, executing or stored.
 func (e *Engine) Cancel(ctx context.Context, id engine.RunID) error { return e.runner.Cancel(ctx, id) }
 
-// Destinations lists the hosts that were used lately, by name.
+// Destinations lists the recently used hosts, by name.
 func (e *Engine) Destinations() []destination.State { return e.runner.Destinations() }
 
-// Paused lists the endpoints that get nothing.
+// Paused lists the paused endpoints.
 func (e *Engine) Paused() []engine.Pause { return e.runner.Paused() }
 
-// Unpause lets an endpoint or a destination go on, see Runner.Unpause.
+// Unpause resumes an endpoint or a destination, see Runner.Unpause.
 func (e *Engine) Unpause(ctx context.Context, endpoint string) (int, error) {
 	return e.runner.Unpause(ctx, endpoint)
 }
 
-// HoldConnection has the steps of a connection wait until ConnectionReady, and tells
-// people once why.
+// HoldConnection makes the steps of a connection wait until ConnectionReady, and reports the reason
+// once.
 func (e *Engine) HoldConnection(ctx context.Context, name, why string) {
 	e.runner.HoldConnection(ctx, name, why)
 }
 
-// ConnectionReady lets the steps of a connection go on. It returns how many runs waited.
+// ConnectionReady resumes the steps of a connection. It returns how many runs waited.
 func (e *Engine) ConnectionReady(ctx context.Context, name string) (int, error) {
 	return e.runner.ConnectionReady(ctx, name)
 }
 
-// arrivals hands what runs bring about to the intake, and answers to Control. The runner is made before it.
+// arrivals passes the effects of runs to the intake, and answers to Control. The runner is made
+// before both.
 type arrivals struct{ e *Engine }
 
 // Accepted implements Arrivals.

@@ -7,7 +7,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// orders is the machine as Control sees it.
+// orders is the part of the machine that Control uses.
 type orders struct{ e *Engine }
 
 // Working implements Machine.

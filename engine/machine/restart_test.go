@@ -414,7 +414,7 @@ func TestTheRunThatEndsTheProcessIsToldFromThoseBesideIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			poison := strings.Contains(d.Error, "the process ended 4 times while this run was at work")
+			poison := strings.Contains(d.Error, "the process ended 4 times while this run was executing")
 			if (d.Status == "succeeded") == poison || d.Status == "succeeded" && string(d.Output) == `"k2"` {
 				t.Errorf("%s %s %s", d.Status, d.Output, d.Error)
 			}

@@ -13,21 +13,21 @@ type Call struct {
 	Attempt  int
 	Workflow string
 	Inputs   map[string]any
-	// Detach does not wait for it.
+	// Detach reports that the caller does not wait for the run.
 	Detach bool
 	// Until is when the step stops waiting; zero for never.
 	Until time.Time
 	due   Due
 }
 
-// Step is the one that calls.
+// Step is the calling step.
 func (c Call) Step() *workflows.Step { return c.due.Step }
 
-// Output gives the step's output when the call is not waited for.
+// Output returns the step's output if the call is not waited for.
 func (c Call) Output(runID string, result any) (any, error) { return c.due.Output(runID, result) }
 
-// call starts another workflow and waits for its run, without anybody waiting:
-// the end of that run makes this one due.
+// call starts another workflow. The run is stored as waiting and holds no slot; the end of the
+// called run makes it due.
 func (p *planner) call(s *workflows.Step, path string) outcome {
 	list := p.st.Records[path]
 	if s.Gone != "" && (len(list) == 0 || list[len(list)-1].Status == Failed) {
@@ -62,7 +62,7 @@ func (p *planner) call(s *workflows.Step, path string) outcome {
 	return p.fails(s, path, last)
 }
 
-// calls renders what the workflow is handed.
+// calls renders the inputs of the called workflow.
 func (p *planner) calls(s *workflows.Step, path string, attempt int) outcome {
 	c := Call{Path: path, Attempt: attempt, Workflow: s.Call, Detach: s.Detach, Inputs: map[string]any{}}
 	c.due = Due{Path: path, Step: s, names: p.names(), now: p.st.Now}
@@ -82,9 +82,9 @@ func (p *planner) calls(s *workflows.Step, path string, attempt int) outcome {
 	return pending
 }
 
-// called gives the record of a call that is waited for as it stands now: still waiting,
-// or ended. A call that has taken too long ends when the run has that it called, so that
-// no other try, and no handler, begins beside it.
+// called returns the current record of an awaited call: still waiting, or ended. A call that has
+// taken too long ends once the run that it called has ended, so that no retry and no handler runs
+// at the same time.
 func (p *planner) called(s *workflows.Step, path string, last *Record) *Record {
 	call := last.Call()
 	ending := call.Ending != nil
@@ -104,9 +104,8 @@ func (p *planner) called(s *workflows.Step, path string, last *Record) *Record {
 	return p.endCall(last, &Error{Message: message, Code: "timeout", Step: path, Retryable: true})
 }
 
-// endCall has the run ended that a record waits for, for a reason. When that has come
-// about, the record ends: with the reason, or with what the run gave if it ended well
-// just before.
+// endCall orders the end of the run that a record waits for, with the reason. Once that run has
+// ended, the record ends: with the reason, or with the run's output if it succeeded just before.
 func (p *planner) endCall(last *Record, why *Error) *Record {
 	if known := last.Call().Ending; known != nil {
 		why = known

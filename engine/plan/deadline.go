@@ -9,11 +9,10 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is deadline: of steps and of whole runs. It bounds all the time that goes
-// by, pauses and waits included, where timeout: bounds one attempt, or the working time
-// of a run.
+// This file implements deadline:, of steps and of whole runs. It limits the total time, pauses and
+// waits included, whereas timeout: limits one attempt, or the working time of a run.
 
-// deadlineCode is the error code of what took longer than its deadline.
+// deadlineCode is the error code of a step or run that exceeded its deadline.
 const deadlineCode = "deadline"
 
 // walk walks the body of a step whose condition holds.
@@ -24,9 +23,9 @@ func (p *planner) walk(s *workflows.Step, path string) outcome {
 	return p.body(s, path)
 }
 
-// untilDeadline walks a step that has a deadline. When it has passed, nothing of the
-// step begins any more, what is open is cut, and the step fails; that is put on record,
-// so that a clock that is set back does not revive it.
+// untilDeadline walks a step that has a deadline. Once it has passed, nothing of the step begins,
+// open attempts are cut, and the step fails. This is recorded, so that a clock that is set back
+// does not revive it.
 func (p *planner) untilDeadline(s *workflows.Step, path string) outcome {
 	if mark := p.last(markOf(path)); mark != nil {
 		return p.afterDeadline(s, path, mark)
@@ -46,7 +45,7 @@ func (p *planner) untilDeadline(s *workflows.Step, path string) outcome {
 	}
 	o := p.walk(s, path)
 	p.around, p.bounded, p.limit = around, bounded, outer
-	if o != pending || p.handling == path { // its own on_failure has all the time it takes
+	if o != pending || p.handling == path { // its own on_failure has no deadline
 		return o
 	}
 	if !late {
@@ -60,7 +59,7 @@ func (p *planner) untilDeadline(s *workflows.Step, path string) outcome {
 	return p.passes(s, path)
 }
 
-// beganAt is when the first record at or below a path was made, as began.
+// beganAt is when the first record at or below a path was made, like began.
 func (p *planner) beganAt(path string) time.Time {
 	out := p.began(path)
 	if list := p.st.Records[path]; len(list) > 0 && list[0].StartedAt.Before(out) && !list[0].StartedAt.Before(p.st.StartedAt) {
@@ -69,7 +68,7 @@ func (p *planner) beganAt(path string) time.Time {
 	return out
 }
 
-// cutAt tells that an attempt at or below a path was cut when a deadline passed.
+// cutAt reports whether an attempt at or below a path was cut when a deadline passed.
 func (p *planner) cutAt(path string, end time.Time) bool {
 	for k, list := range p.st.Records {
 		if k != path && !strings.HasPrefix(k, path+"/") || strings.HasPrefix(k, path+"/on_failure/") {
@@ -86,7 +85,7 @@ func isCut(r *Record) bool {
 	return (r.Status == Failed || r.Status == Unknown) && r.Error != nil && r.Error.Code == "timeout"
 }
 
-// passes puts on record that a step's deadline has passed, and closes what waits in it.
+// passes records that a step's deadline has passed, and closes its waiting steps.
 func (p *planner) passes(s *workflows.Step, path string) outcome {
 	e := &Error{Message: "the step took longer than its deadline of " + workflows.DurationText(s.Deadline), Code: deadlineCode, Step: path}
 	if last := p.last(path); last != nil && last.Error != nil && !isCut(last) {
@@ -95,8 +94,8 @@ func (p *planner) passes(s *workflows.Step, path string) outcome {
 	return p.afterDeadline(s, path, p.noteDeadline(path, e))
 }
 
-// afterDeadline fails a step whose deadline has passed, as soon as what it called has
-// ended. A group is walked for what its inner steps gave; nothing of it begins.
+// afterDeadline fails a step whose deadline has passed, as soon as the runs it called have ended. A
+// group is walked for the outputs of its inner steps; nothing in it begins.
 func (p *planner) afterDeadline(s *workflows.Step, path string, mark *Record) outcome {
 	if !p.handlerBegan(path) && p.cut(path, "the step took longer than its deadline of "+workflows.DurationText(s.Deadline), deadlineCode) {
 		return pending
@@ -109,7 +108,8 @@ func (p *planner) afterDeadline(s *workflows.Step, path string, mark *Record) ou
 	return p.fails(s, path, &failed)
 }
 
-// handlerBegan tells that a step's on_failure has begun; what waits in it is its own.
+// handlerBegan reports whether a step's on_failure has begun; steps waiting in it are not closed by
+// the deadline.
 func (p *planner) handlerBegan(path string) bool {
 	for k := range p.st.Records {
 		if strings.HasPrefix(k, path+"/on_failure/") {
@@ -119,8 +119,8 @@ func (p *planner) handlerBegan(path string) bool {
 	return false
 }
 
-// quiet walks steps for what they have given: what the walk would put on record or begin
-// is left out, and so is how it ends.
+// quiet walks steps only for their outputs: it discards what the walk would record or begin, and
+// its outcome.
 func (p *planner) quiet(walk func()) {
 	records, memory, finished, err, text, before := p.st.Records, p.st.memory, len(p.out.Finished), p.err, p.text, p.mark()
 	p.st.Records = make(map[string][]*Record, len(records))
@@ -132,7 +132,7 @@ func (p *planner) quiet(walk func()) {
 	p.st.Records, p.st.memory, p.out.Finished, p.err, p.text = records, memory, p.out.Finished[:finished], err, text
 }
 
-// runDeadline is when the run has to be over; zero for never.
+// runDeadline is when the run must have ended; zero for never.
 func (st *State) runDeadline() time.Time {
 	if st.Workflow.Deadline == 0 {
 		return time.Time{}
@@ -140,8 +140,8 @@ func (st *State) runDeadline() time.Time {
 	return st.StartedAt.Add(st.Workflow.Deadline)
 }
 
-// overdue tells that the run's deadline has passed before it was through: last is how
-// its steps stand.
+// overdue reports whether the run's deadline passed before it finished. last is the outcome of its
+// steps.
 func (p *planner) overdue(last outcome) bool {
 	end := p.st.runDeadline()
 	if end.IsZero() || p.st.Now.Before(end) {
@@ -159,14 +159,13 @@ func (p *planner) endOverdue() Decision {
 	e := &Error{Message: "the run took longer than its deadline of " + workflows.DurationText(p.st.Workflow.Deadline) +
 		", waiting included", Code: deadlineCode, Step: p.openStep()}
 	if p.err != nil {
-		e.Step = p.err.Step // it was cut
+		e.Step = p.err.Step // an attempt was cut
 	}
 	return p.afterRunDeadline(p.noteDeadline("", e))
 }
 
-// afterRunDeadline goes on with the handlers of a run whose deadline has passed, as soon
-// as what it called has ended. Its steps are walked for what they gave; nothing of them
-// begins.
+// afterRunDeadline continues with the handlers of a run whose deadline has passed, as soon as the
+// runs it called have ended. Its steps are walked for their outputs; none of them begins.
 func (p *planner) afterRunDeadline(note *Record) Decision {
 	p.rewind(mark{})
 	if p.cut("", limit{timeout: p.st.Workflow.Deadline, deadline: true}.over(), deadlineCode) {
@@ -177,8 +176,8 @@ func (p *planner) afterRunDeadline(note *Record) Decision {
 	return p.finish("timed_out")
 }
 
-// noteDeadline puts on record that the deadline of a step, or with no path of the run,
-// has passed.
+// noteDeadline records that the deadline of a step has passed, or with an empty path that of the
+// run.
 func (p *planner) noteDeadline(path string, e *Error) *Record {
 	note := &Record{Path: markOf(path), Attempt: 1, Action: deadlineCode, Status: Failed, StartedAt: p.st.Now, FinishedAt: p.st.Now, Error: e}
 	p.st.AddRecord(note)
@@ -186,8 +185,8 @@ func (p *planner) noteDeadline(path string, e *Error) *Record {
 	return note
 }
 
-// markOf is the path of the record that says that a deadline has passed: no step's key
-// has brackets.
+// markOf is the path of the record of a passed deadline. It cannot collide: no step's key has
+// brackets.
 func markOf(path string) string {
 	if path == "" {
 		return "(deadline)"
@@ -195,7 +194,7 @@ func markOf(path string) string {
 	return path + "/(deadline)"
 }
 
-// openStep is the path of the first step that is due, at work or waits.
+// openStep is the path of the first step that is due, running or waiting.
 func (p *planner) openStep() string {
 	if len(p.out.Due) > 0 {
 		return p.out.Due[0].Path

@@ -7,23 +7,23 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// Decision is what may happen next.
+// Decision is what may happen next in a run.
 type Decision struct {
-	// Finished are records of steps that needed no action: skipped, set, switch,
-	// groups, stop, fail, and steps whose expressions failed. Store them first.
+	// Finished are records of steps that needed no action: skipped, set, switch, groups, stop,
+	// fail, and steps whose expressions failed. Store them before anything else.
 	Finished []*Record
-	// Due are attempts to make, each not before its time.
+	// Due are attempts to make, none before its time.
 	Due []Due
-	// Wake is when the plan must be asked again though nothing happens: a sleep is
-	// over, or a wait or a group has run out of time. Zero for never.
+	// Wake is when the planner must be asked again even if nothing happens: a sleep ends, or a wait
+	// or a group times out. Zero for never.
 	Wake time.Time
-	// Calls are workflows to start; with their records made, ask again.
+	// Calls are workflows to start; ask again once their records are made.
 	Calls []Call
-	// Questions are what the run waits for from outside.
+	// Questions are the answers and events that the run waits for.
 	Questions []Question
-	// End is set when the run is over.
+	// End is set once the run has ended.
 	End *End
-	// open counts what is at work or waits, but not what pauses before its next try.
+	// open counts steps that are running or waiting, except those that pause before a retry.
 	open int
 }
 
@@ -32,20 +32,19 @@ type Due struct {
 	Path    string
 	Attempt int
 	Step    *workflows.Step
-	// With is the rendered input; Shown the same as it may be kept on record: of what
-	// is left in the clear, values of secrets are still masked.
+	// With is the rendered input. Shown is the same input as it may be stored: with the values of
+	// secrets masked.
 	With, Shown map[string]any
-	// Derived are parts of secrets that its expressions cut out, and secret inputs of
-	// its action: they are masked from now on.
+	// Derived are texts that are masked from now on: parts of secrets that its expressions cut out,
+	// and secret inputs of its action.
 	Derived []string
 	// Notes are warnings about what the attempt sends.
 	Notes []string
-	// NotBefore is zero for at once; HeldSince is when an attempt was due first that
-	// waits for its destination, and zero for others.
+	// NotBefore is zero for at once. HeldSince is when an attempt that waits for its destination
+	// first became due, and zero for others.
 	NotBefore, HeldSince time.Time
-	// Deadline is when a group around the step runs out of time, or the deadline of a step
-	// or of the run passes, zero for never; Group is its path and GroupTimeout what it may
-	// take.
+	// Deadline is when a group around the step times out, or the deadline of a step or of the run
+	// passes, zero for never; Group is the group's path and GroupTimeout its timeout.
 	Deadline     time.Time
 	Group        string
 	GroupTimeout time.Duration
@@ -55,7 +54,7 @@ type Due struct {
 	now   time.Time
 }
 
-// Began is when the step was due first, the moment of now() in its expressions.
+// Began is when the step first became due: the time that now() returns in its expressions.
 func (d Due) Began() time.Time { return d.now }
 
 // End is how a run ended.
@@ -64,6 +63,6 @@ type End struct {
 	Status string
 	Output any
 	Error  *Error
-	// Text is what stop said.
+	// Text is the text of the stop step.
 	Text string
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// maxItems bounds the items of one loop: the list is walked at each decision.
+// maxItems is the largest number of items of one loop: the list is walked at each decision.
 const maxItems = 10_000
 
-// loop walks a step once for each item of a list, some of them at once.
+// loop walks a step once for each item of a list, several items at once.
 func (p *planner) loop(s *workflows.Step, path string) outcome {
 	return p.within(s, path, func() outcome {
 		if last := p.last(path); last != nil {
@@ -33,8 +33,8 @@ func (p *planner) loop(s *workflows.Step, path string) outcome {
 	})
 }
 
-// items evaluates the list. The moment is put on record, so that now() in it
-// gives the same list when it is asked again.
+// items evaluates the list. The time is recorded, so that now() in the expression returns the same
+// list when it is evaluated again.
 func (p *planner) items(s *workflows.Step, path string) ([]any, *Error) {
 	at := p.st.Now
 	head := p.last(path + "/foreach")
@@ -61,7 +61,7 @@ func (p *planner) items(s *workflows.Step, path string) ([]any, *Error) {
 	return items, nil
 }
 
-// listOf gives the items of a list, or the pairs of a map, sorted by key.
+// listOf returns the items of a list, or the pairs of a map, sorted by key.
 func listOf(v any) ([]any, bool) {
 	switch x := v.(type) {
 	case []any:
@@ -78,7 +78,7 @@ func listOf(v any) ([]any, bool) {
 		}
 		return out, true
 	}
-	// Functions of the expression language give typed lists.
+	// Functions of the expression language return typed lists.
 	r := reflect.ValueOf(v)
 	if v == nil || r.Kind() != reflect.Slice {
 		return nil, false
@@ -106,7 +106,7 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 	once := *s
 	once.ID, once.If, once.ForEach, once.OnFailure, once.ContinueOnError, once.Timeout = "", nil, nil, nil, false, s.Timeout
 	if s.Body != "uses" && s.Body != "wait" && s.Body != "call" {
-		once.Timeout = 0 // of the whole loop
+		once.Timeout = 0 // it is the timeout of the whole loop
 	}
 	l := &iterating{s: s, once: &once, path: path, items: items, outputs: make([]any, len(items)), start: p.mark()}
 	for {
@@ -130,11 +130,12 @@ func (p *planner) iterations(s *workflows.Step, path string, items []any) outcom
 	return done
 }
 
-// mostPaused is how many iterations of a loop pause without a slot: each is looked at
-// whenever the loop is walked, and a target that is down is not tried with all items.
+// mostPaused is the largest number of iterations of a loop that pause without a slot. Each is
+// visited whenever the loop is walked, and a target that is down should not be tried with all
+// items.
 const mostPaused = 100
 
-// iterating is a loop that is walked.
+// iterating is the walk of a loop.
 type iterating struct {
 	s, once *workflows.Step
 	path    string
@@ -144,10 +145,10 @@ type iterating struct {
 	start   mark
 }
 
-// round walks the iterations once. Those at work keep their slots; what pauses before
-// its next try has none, so that another iteration goes on meanwhile, unless they go
-// one after another. again asks for another round: a slot came free behind an
-// iteration that was passed by.
+// round walks the iterations once. Running ones keep their slots. One that pauses before a retry
+// holds no slot, so that another iteration can run meanwhile, unless iterations run one after
+// another. again asks for another round: a slot was freed after an iteration that needed it was
+// passed.
 func (p *planner) round(l *iterating) (o outcome, again bool) {
 	l.failure = nil
 	holders, failing := p.holders(l.path)
@@ -165,7 +166,7 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 			return p.loopTooLarge(l, i), false
 		}
 		if r := p.last(at); failing && !holders[i] && (r == nil || r.Status != Failed || cutByLoop(r.Error, l.path)) {
-			continue // another has failed: what has not begun, or was cut, is not it
+			continue // another iteration failed; this one has not begun, or was cut
 		}
 		if free <= 0 && !holders[i] {
 			passed = true
@@ -190,7 +191,7 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 			open = true
 		case failed:
 			if cutByLoop(c.err, l.path) {
-				continue // the one that failed comes, or has come
+				continue // the failed iteration comes later, or was visited
 			}
 			if l.failure == nil {
 				l.failure = c.err
@@ -217,8 +218,8 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 	return done, false
 }
 
-// failsFast ends a loop after its first failure: nothing begins any more, and what is
-// at work ends first. What only paused before its next try does not get it.
+// failsFast ends a loop after its first failure: nothing new begins, and running iterations end
+// first. Iterations that pause before a retry are not retried.
 func (p *planner) failsFast(l *iterating) outcome {
 	p.rewind(l.start)
 	if open := p.cut(l.path, failedFast(l.path), "fail_fast"); open || p.running(l.path) {
@@ -227,8 +228,8 @@ func (p *planner) failsFast(l *iterating) outcome {
 	return done
 }
 
-// loopTooLarge ends a loop of which the outputs so far pass a limit together: it can
-// only fail, so nothing more of it begins.
+// loopTooLarge ends a loop whose outputs so far exceed a limit together: it can only fail, so
+// nothing more of it begins.
 func (p *planner) loopTooLarge(l *iterating, n int) outcome {
 	p.rewind(l.start)
 	if open := p.cut(l.path, "the outputs of its loop are too large together", "cancelled"); open || p.running(l.path) {
@@ -240,18 +241,18 @@ func (p *planner) loopTooLarge(l *iterating, n int) outcome {
 	return p.loopFails(l.s, l.path, p.put(l.s, l.path, Failed, nil, e))
 }
 
-// failedFast says why the other iterations of a loop were cut after one had failed.
+// failedFast is the reason recorded for iterations that were cut after another one failed.
 func failedFast(loop string) string {
 	return fmt.Sprintf("another iteration of %s failed (fail_fast)", loop)
 }
 
-// cutByLoop tells that an error is that of an iteration which a loop has cut.
+// cutByLoop reports whether an error is that of an iteration that the loop has cut.
 func cutByLoop(e *Error, loop string) bool {
 	return e != nil && e.Code == "fail_fast" && e.Message == "cut: "+failedFast(loop)
 }
 
-// holders are the iterations of a loop that have a slot: something of them is at work
-// or waits. failing tells that some were cut since another had failed.
+// holders are the iterations of a loop that have a slot: something in them is running or waiting.
+// failing reports whether some were cut because another failed.
 func (p *planner) holders(path string) (out map[int]bool, failing bool) {
 	for k, list := range p.st.Records {
 		rest, below := strings.CutPrefix(k, path+"/")
@@ -271,8 +272,7 @@ func (p *planner) holders(path string) (out map[int]bool, failing bool) {
 	return out, failing
 }
 
-// loopFails closes a loop of which an iteration failed; its output holds what the
-// others gave.
+// loopFails closes a loop in which an iteration failed; its output holds the outputs of the others.
 func (p *planner) loopFails(s *workflows.Step, path string, r *Record) outcome {
 	return p.groupFails(s, path, r.Error, r.Output)
 }

@@ -9,11 +9,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file applies the limits of values (value.Fit) where a run makes one. A step
-// whose value passes a limit fails with the code too_large, so that everything that is
-// on record can be stored and read back.
+// This file applies the limits of values (value.Fit) where a run creates values. A step whose value
+// exceeds a limit fails with the code too_large, so that every stored value can be read back.
 
-// MaxErrorText is how many bytes of what others say in an error are kept.
+// MaxErrorText is the largest size in bytes of remote text that is kept in an error.
 const MaxErrorText = 64 << 10
 
 // What to do about a value that is too large.
@@ -22,8 +21,9 @@ const (
 	keepLessEach = "reduce each item with output: on the step; output: ${{ nil }} keeps nothing"
 )
 
-// TooLarge is the error of a step whose value passes a limit; what names the value,
-// and hint says how to stay under the limit. Other errors are those of an expression.
+// TooLarge is the error of a step whose value exceeds a limit; what names the value, and hint says
+// how to stay under the limit. An error that is not about a limit is returned as an expression
+// error.
 func TooLarge(err error, what, hint, step string) *Error {
 	var limit *value.LimitError
 	var work *expr.LimitError
@@ -38,7 +38,7 @@ func TooLarge(err error, what, hint, step string) *Error {
 	return expressionError(err, step)
 }
 
-// fit gives a value as it is put on record.
+// fit returns a value in the form in which it is stored.
 func fit(v any, what, hint, step string) (any, *Error) {
 	v, err := value.Fit(v)
 	if err != nil {
@@ -47,7 +47,7 @@ func fit(v any, what, hint, step string) (any, *Error) {
 	return v, nil
 }
 
-// Bound cuts what an error repeats of what others said.
+// Bound truncates the remote text in an error.
 func (e *Error) Bound() {
 	e.Message = value.CutText(e.Message, MaxErrorText)
 	if e.Details != nil {
@@ -60,7 +60,7 @@ func (e *Error) Bound() {
 	}
 }
 
-// sizes adds up what the outputs of a loop take.
+// sizes is the total size of the outputs of a loop.
 type sizes struct{ bytes, values int }
 
 func (s *sizes) add(r *Record) {
@@ -76,13 +76,15 @@ func (r *Record) count() {
 	}
 }
 
-// MaxMemory is about how many bytes of memory the outputs of one run may take together.
+// MaxMemory is the approximate largest size in memory, in bytes, of the outputs of one run
+// together.
 const MaxMemory = 256 << 20
 
-// Memory is about how many bytes the outputs of the run take.
+// Memory is the approximate size in memory, in bytes, of the run's outputs.
 func (s *State) Memory() int64 { return s.memory }
 
-// Fit fails an attempt whose output does not fit into the run beside what is there.
+// Fit fails an attempt whose output does not fit into the run's memory limit together with its
+// other outputs.
 func (s *State) Fit(r *Record) {
 	if r.Status != Succeeded || r.Output == nil || slices.Contains(s.Records[r.Path], r) {
 		return
@@ -94,7 +96,7 @@ func (s *State) Fit(r *Record) {
 	}
 }
 
-// full tells that the outputs together pass a limit whatever comes.
+// full reports whether the outputs together exceed a limit already.
 func (s *sizes) full() bool {
 	return s.bytes > value.MaxSize || s.values > value.MaxJSONNodes
 }

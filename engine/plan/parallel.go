@@ -46,8 +46,8 @@ func (p *planner) parallel(s *workflows.Step, path string) outcome {
 	})
 }
 
-// stops ends the run from inside of something wide: nothing else begins, and
-// what is open ends first.
+// stops ends the run from inside a parallel group or a loop: nothing else begins, and open attempts
+// end first.
 func (p *planner) stops(path string, start mark) outcome {
 	p.rewind(start)
 	if open := p.cut(path, "the run was stopped", "cancelled"); open || p.running(path) {

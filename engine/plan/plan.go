@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// outcome is how a list of steps stands.
+// outcome is the state of a list of steps.
 type outcome int
 
 const (
@@ -26,35 +26,35 @@ type planner struct {
 	st   *State
 	out  *Decision
 	vars map[string]any
-	// steps are the results that expressions see; locals are the item and index of
-	// the loops around.
+	// steps are the results that expressions see; locals are the item and index of the enclosing
+	// loops.
 	steps  map[string]any
 	locals expr.Names
-	// limit is the one around that runs out of time first: of a group, or a deadline.
+	// limit is the enclosing limit that expires first: the timeout of a group, or a deadline.
 	limit limit
-	// bounded is the innermost step that is walked and has a deadline of its own, around
-	// the limit outside of it; handling is the last step whose on_failure is open.
+	// bounded is the innermost step being walked that has its own deadline, and around the limit
+	// outside it; handling is the last step whose on_failure is open.
 	bounded, handling string
 	around            limit
 	err               *Error
 	text              string
 	// handled is the error that an on_failure handler sees.
 	handled *Error
-	// frozen tells that steps which have not begun do not begin.
+	// frozen reports that steps which have not begun must not begin.
 	frozen bool
-	// ended is the status of the run, in finally.
+	// ended is the status of the run, while finally is walked.
 	ended string
 }
 
-// Next decides. It changes nothing but the records it returns, which it also
-// puts into the state, so that asking again gives the rest.
+// Next decides what happens next. It changes nothing except the records it returns, which it also
+// adds to the state, so that the next call returns what follows.
 func Next(st *State) Decision {
 	p := &planner{st: st, out: &Decision{}, steps: map[string]any{}}
 	if end := p.start(); end != nil {
 		return Decision{End: end}
 	}
 	if p.frozen = st.Cancelled != nil; p.frozen {
-		p.sequence(st.Workflow.Steps, "") // what has run can be read in finally
+		p.sequence(st.Workflow.Steps, "") // finally can read the results of these steps
 		p.rewind(mark{})
 		p.frozen = false
 		return p.conclude(&End{Status: "cancelled", Error: st.Cancelled})
@@ -80,7 +80,7 @@ func Next(st *State) Decision {
 		p.rewind(mark{})
 		p.err = &Error{Message: fmt.Sprintf("the run took longer than %s", st.Workflow.Timeout), Code: "timeout", Step: p.firstOpen()}
 		if p.cut("", "the run took longer than its timeout of "+st.Workflow.Timeout.String(), "timeout") {
-			return *p.out // what it called ends first
+			return *p.out // the runs it called end first
 		}
 		return p.finish("timed_out")
 	case failed:
@@ -92,7 +92,7 @@ func Next(st *State) Decision {
 	end := &End{Status: "succeeded", Text: p.text}
 	v, err := st.Workflow.Output.Render(p.env(st.Now, "output"), workflows.FillPlain)
 	if err != nil && last == stopped {
-		v, err = nil, nil // it reads steps that stop left out, and stop ends the run well
+		v, err = nil, nil // it refers to steps that stop skipped, and stop ends the run successfully
 	}
 	if err != nil {
 		p.err = expressionError(err, "output")
@@ -104,8 +104,8 @@ func Next(st *State) Decision {
 	return p.conclude(end)
 }
 
-// Names are what expressions see at the end of a run: its event, inputs, vars and
-// the steps that can be seen from there.
+// Names are what expressions see at the end of a run: its event, inputs, vars and the steps visible
+// there.
 func Names(st *State) expr.Names {
 	p := &planner{st: st, out: &Decision{}, steps: map[string]any{}}
 	if p.start() == nil {
@@ -123,8 +123,8 @@ func (p *planner) start() *End {
 	return nil
 }
 
-// finish runs the workflow's on_failure after the first failure, then ends. A
-// failure inside it is put beside the first one, never in its place.
+// finish runs the workflow's on_failure after the first failure, then ends. A failure inside it is
+// added to the first one and does not replace it.
 func (p *planner) finish(status string) Decision {
 	first := p.err
 	p.handled, p.limit = first, limit{}
@@ -139,8 +139,8 @@ func (p *planner) finish(status string) Decision {
 	return p.conclude(&End{Status: status, Error: first})
 }
 
-// conclude runs the workflow's finally, then ends. A run that succeeded fails when its
-// finally does; else that failure is put beside the first one.
+// conclude runs the workflow's finally, then ends. A run that succeeded fails if its finally fails;
+// otherwise that failure is added to the first one.
 func (p *planner) conclude(end *End) Decision {
 	if len(p.st.Workflow.Finally) > 0 {
 		p.handled, p.ended, p.err, p.limit = end.Error, end.Status, nil, limit{}
@@ -186,7 +186,7 @@ func (p *planner) firstOpen() string {
 	return ""
 }
 
-// names are what expressions see now.
+// names are what expressions see at this point.
 func (p *planner) names() expr.Names {
 	n := expr.Names{"event": p.st.Event, "inputs": p.st.Inputs, "run": p.st.Run, "vars": p.vars, "steps": p.steps}
 	for k, v := range p.locals {
@@ -209,8 +209,8 @@ func (p *planner) names() expr.Names {
 	return n
 }
 
-// child walks a branch or an iteration: it sees what is there, and what it sets
-// is seen by nobody else.
+// child walks a branch or an iteration: it sees the current names, and names that it sets are
+// visible only inside it.
 func (p *planner) child(locals expr.Names) *planner {
 	c := &planner{st: p.st, out: p.out, vars: maps.Clone(p.vars), steps: maps.Clone(p.steps), locals: p.locals, limit: p.limit,
 		handled: p.handled, frozen: p.frozen, ended: p.ended}
@@ -230,7 +230,7 @@ func (p *planner) env(now time.Time, path string) *expr.Env {
 
 func expressionError(err error, step string) *Error {
 	var limit *expr.LimitError
-	if errors.As(err, &limit) { // it says what to do
+	if errors.As(err, &limit) { // its message includes the advice
 		return &Error{Message: err.Error(), Code: "too_large", Step: step, Attempts: 1}
 	}
 	if errors.Is(err, value.ErrTooLarge) {
@@ -239,7 +239,7 @@ func expressionError(err error, step string) *Error {
 	return &Error{Message: err.Error(), Code: "expression", Step: step, Attempts: 1}
 }
 
-// mark is how far a decision has come.
+// mark is a position in a decision.
 type mark struct {
 	due, calls, questions, open int
 	wake                        time.Time
@@ -249,13 +249,13 @@ func (p *planner) mark() mark {
 	return mark{len(p.out.Due), len(p.out.Calls), len(p.out.Questions), p.out.open, p.out.Wake}
 }
 
-// rewind takes back what was to begin since the mark.
+// rewind discards what was to begin since the mark.
 func (p *planner) rewind(m mark) {
 	p.out.Due, p.out.Calls, p.out.Questions, p.out.Wake = p.out.Due[:m.due], p.out.Calls[:m.calls], p.out.Questions[:m.questions], m.wake
 	p.out.open = m.open
 }
 
-// wake asks to be asked again at a moment.
+// wake requests that the planner is asked again at a time.
 func (p *planner) wake(t time.Time) {
 	if p.out.Wake.IsZero() || t.Before(p.out.Wake) {
 		p.out.Wake = t

@@ -1,7 +1,6 @@
-// Package plan decides what may happen next in a run: which steps are due,
-// what is waited for, or how the run ended. It is pure: the same workflow,
-// records and moment give the same answer, so that recovery after a crash, dry
-// runs, tests and backtests all ask it. It must not know clocks, disks,
+// Package plan decides what may happen next in a run: which steps are due, what the run waits for,
+// or how it ended. It is pure: the same workflow, records and time give the same result, so that
+// recovery after a crash, dry runs, tests and backtests all use it. It must not know clocks, disks,
 // networks, stores or actions.
 package plan
 
@@ -13,50 +12,50 @@ import (
 // Status is the state of one attempt of a step.
 type Status string
 
-// The states of design.md section 5.
+// The states of an attempt.
 const (
 	Running   Status = "running"
 	Waiting   Status = "waiting"
 	Succeeded Status = "succeeded"
 	Failed    Status = "failed"
 	Skipped   Status = "skipped"
-	// Unknown is an attempt that a crash or a lost answer cut: the effect may
-	// have happened.
+	// Unknown is an attempt that was interrupted by a crash or a lost response: it may have taken
+	// effect.
 	Unknown Status = "unknown"
 )
 
-// Record is what is on record about one attempt of one step. Steps that act
-// nowhere outside have one record with attempt 1.
+// Record is the stored state of one attempt of one step. Steps without side effects have one record
+// with attempt 1.
 type Record struct {
-	// Path is the step's address: id or index, with those of the groups around it,
-	// such as ship, 2/paid/refund or on_failure/0.
+	// Path is the step's address: its id or index, prefixed by those of the enclosing groups, such
+	// as ship, 2/paid/refund or on_failure/0.
 	Path    string
 	Attempt int
 	Action  string
 	Status  Status
 	// StartedAt and FinishedAt are UTC; FinishedAt is zero while it runs.
 	StartedAt, FinishedAt time.Time
-	// Input is what the action got, secrets masked; Output what the step gave.
+	// Input is the action's input, with secrets masked; Output is the step's output.
 	Input, Output any
-	// Masked are the texts of Output that were secrets when it was stored; they are masked
-	// on, whatever the secrets are now.
+	// Masked are the texts of Output that were secrets when it was stored; they stay masked even if
+	// the secrets change.
 	Masked []string
 	Error  *Error
-	// Waits are what a waiting step waits for; its Output is nil. Several belong to a
-	// step of wait: any, which the first to come ends.
+	// Waits are what a waiting step waits for; its Output is nil. A step with wait: any has
+	// several, and the first to arrive ends it.
 	Waits []Wait
-	// Waited tells that the record takes the place of one of the same attempt that waited.
+	// Waited reports that the record replaces one of the same attempt that waited.
 	Waited bool
-	// Notes are warnings about the attempt, such as that a text has a hole.
+	// Notes are warnings about the attempt, such as a text with an empty insertion.
 	Notes []string
 	// Destination is the host that the attempt went to, or waits for; empty for none.
 	Destination string
-	// bytes, values and memory are the size of Output, once it was counted.
+	// bytes, values and memory are the size of Output, once counted.
 	bytes, values, memory int
 }
 
-// Permanent returns an error that a retry does not help. code is one of engine.ErrorCodes, or
-// the author's own.
+// Permanent returns an error that must not be retried. code is one of engine.ErrorCodes, or the
+// author's own.
 func Permanent(code, format string, args ...any) error {
 	return &Error{Message: fmt.Sprintf(format, args...), Code: code}
 }
@@ -66,26 +65,26 @@ type Error struct {
 	Message string `json:"message"`
 	// Code is a word such as timeout, http_status, network, expression, fail.
 	Code string `json:"code"`
-	// Status is the HTTP status that came back, 0 when none did.
+	// Status is the HTTP status of the response, 0 without a response.
 	Status int `json:"status,omitempty"`
 	// Step is the path of the step that failed first.
 	Step     string `json:"step,omitempty"`
 	Attempts int    `json:"attempts,omitempty"`
-	// Retryable tells that another try may help.
+	// Retryable reports whether a retry may help.
 	Retryable bool `json:"retryable"`
 	Details   any  `json:"details,omitempty"`
-	// RetryAfter is how long the other side asked to wait, 0 for not at all.
+	// RetryAfter is the delay requested by the other side, 0 for none.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
-	// Resumed tells that a person lifted that: the next attempt is made at once.
+	// Resumed reports that a person cleared RetryAfter: the next attempt is made at once.
 	Resumed bool `json:"resumed,omitempty"`
-	// Handler is what went wrong in on_failure, beside the failure itself.
+	// Handler is the failure of on_failure or finally, in addition to the failure itself.
 	Handler *Error `json:"handler,omitempty"`
 }
 
 // Error implements error.
 func (e *Error) Error() string { return e.Message }
 
-// names gives the error as expressions see it.
+// names returns the error as expressions see it.
 func (e *Error) names() map[string]any {
 	if e == nil {
 		return nil
@@ -102,10 +101,10 @@ func (e *Error) names() map[string]any {
 // was sent to the destination.
 const TokenCode = "token"
 
-// CutCode is the error code of a step that waited when its run ended.
+// CutCode is the error code of a step that was waiting when its run ended.
 const CutCode = "cancelled"
 
-// Shown is the status as people and metrics see it: a step that waited when its run ended
+// Shown is the status as shown to people and metrics: a step that was waiting when its run ended
 // did not fail.
 func (r *Record) Shown() string {
 	if r.Status == Failed && r.Error != nil && r.Error.Code == CutCode {

@@ -11,11 +11,10 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// retry tells whether a failed step is tried again, and after which pause from
-// the end of its last attempt.
+// retry reports whether a failed step is retried, and after which pause from the end of its last
+// attempt.
 //
-// Attempts cut by a crash are not counted: they failed through no fault of the
-// other side.
+// Attempts interrupted by a crash are not counted: the other side did not cause them.
 func (p *planner) retry(s *workflows.Step, path string, list []*Record) (bool, time.Duration) {
 	last := list[len(list)-1]
 	r := s.Retry
@@ -49,21 +48,22 @@ func (p *planner) retry(s *workflows.Step, path string, list []*Record) (bool, t
 		return false, 0
 	}
 	if last.Error.Resumed {
-		// Only the pause ends, so that what was decided about other attempts stays decided.
+		// Only the pause ends, so that decisions about other attempts stand.
 		pause = 0
 	}
 	return true, pause
 }
 
-// undone tells that the other side cannot have carried an attempt out: nothing was
-// sent, or it refused to look at it now (RFC 6585, 4).
+// undone reports whether the other side cannot have executed an attempt: nothing was sent, or it
+// refused to process the request now (RFC 6585, 4).
 func undone(r *Record) bool {
 	return r.Status == Failed &&
 		(r.Error.Status == 429 || r.Error.Status == 0 && (r.Error.Code == "network" || r.Error.Code == "destination_down" ||
 			r.Error.Code == TokenCode))
 }
 
-// worthIt asks the file's condition, else whether another try can help.
+// worthIt evaluates the workflow's retry condition; without one, it reports whether a retry can
+// help.
 func (p *planner) worthIt(s *workflows.Step, path string, r *workflows.Retry, implicit bool, last *Record, spent int) bool {
 	if r.When == nil || implicit {
 		return last.Error.Retryable || last.Status == Unknown
@@ -76,8 +76,8 @@ func (p *planner) worthIt(s *workflows.Step, path string, r *workflows.Retry, im
 	return err == nil && ok
 }
 
-// repeatable tells whether repeating the step is safe by HTTP's own rules
-// (RFC 9110, 9.2.2): GET, HEAD, PUT, DELETE.
+// repeatable reports whether repeating the step is safe by HTTP's own rules (RFC 9110, 9.2.2): GET,
+// HEAD, PUT, DELETE.
 func repeatable(s *workflows.Step) bool {
 	if s.Spec.Safe {
 		return true
@@ -98,13 +98,13 @@ func repeatable(s *workflows.Step) bool {
 	return false
 }
 
-// Pause is the waiting time after the n-th failure, n from 1: delay times
-// factor^(n-1), at most max_delay, and with jitter a point between half of that
-// and all of it. The point comes from the attempt's address, so that asking
-// again gives the same moment and thousands of runs spread out.
+// Pause is the waiting time after the n-th failure, n from 1: delay times factor^(n-1), at most
+// max_delay, and with jitter a point between half of that and all of it. The point is derived from
+// the attempt's address, so that asking again returns the same time and thousands of runs spread
+// out.
 //
-// With the defaults (1s, 2, 5m) the pauses before jitter are 1s, 2s, 4s, 8s,
-// 16s, 32s, 64s, 128s, 256s, then 300s.
+// With the defaults (1s, 2, 5m) the pauses before jitter are 1s, 2s, 4s, 8s, 16s, 32s, 64s, 128s,
+// 256s, then 300s.
 func Pause(r *workflows.Retry, n int, address string) time.Duration {
 	full := float64(r.Delay) * math.Pow(r.Factor, float64(n-1))
 	if full > float64(r.MaxDelay) || math.IsInf(full, 0) {
@@ -113,14 +113,14 @@ func Pause(r *workflows.Retry, n int, address string) time.Duration {
 	if !r.Jitter {
 		return time.Duration(full)
 	}
-	// Addresses differ in their last letters, which quicker hashes do not spread.
+	// Addresses differ only in their last letters, which faster hashes do not spread.
 	sum := sha256.Sum256([]byte(address))
 	part := float64(binary.BigEndian.Uint64(sum[:])>>11) / float64(1<<53)
 	return time.Duration(full/2 + part*full/2)
 }
 
-// RetryableStatus tells whether the other side, after it answered with an HTTP
-// status, may answer differently soon (RFC 9110, 15; RFC 6585, 4).
+// RetryableStatus reports whether a server that answered with an HTTP status may answer differently
+// soon (RFC 9110, 15; RFC 6585, 4).
 func RetryableStatus(status int) bool {
 	switch status {
 	case 408, 425, 429:

@@ -7,8 +7,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// sleep waits without anybody waiting: the run is stored with the moment at
-// which it goes on.
+// sleep stores the run as waiting, with the time at which it continues; it holds no slot meanwhile.
 func (p *planner) sleep(s *workflows.Step, path string) outcome {
 	last := p.last(path)
 	if last == nil {
@@ -34,7 +33,7 @@ func (p *planner) sleep(s *workflows.Step, path string) outcome {
 	return done
 }
 
-// sleepUntil reads a duration, or a time.
+// sleepUntil evaluates a duration, or a time.
 func (p *planner) sleepUntil(s *workflows.Step, path string) (time.Time, *Error) {
 	v, err := s.Sleep.Render(p.env(p.st.Now, path), workflows.FillPlain)
 	if err != nil {

@@ -6,60 +6,60 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// State is all that a decision may depend on.
+// State is everything that a decision may depend on.
 type State struct {
 	Workflow *workflows.Workflow
 	// Event, Inputs and Run are what expressions see under these names.
 	Event, Inputs, Run map[string]any
-	// RunID seeds uuid() and the spread of pauses.
+	// RunID seeds uuid() and the jitter of pauses.
 	RunID     string
 	StartedAt time.Time
-	// Began is when the run's event came; what is received later may end its waits.
+	// Began is when the run's event was received; events received later may end its waits.
 	Began time.Time
 	// Records holds the attempts of each path, oldest first.
 	Records map[string][]*Record
-	// Kept are the calls in doubt that the run goes on with, by path.
+	// Kept are the interrupted calls of an earlier run that this one repeats, by path.
 	Kept map[string]*Kept
-	// Answers are those that came from outside, by path.
+	// Answers are the answers and events that arrived, by path.
 	Answers map[string]*Answer
 	// Secrets are the values of the secrets that the workflow names.
 	Secrets map[string]any
 	// Hidden are the values of the run's secret inputs, as text.
 	Hidden []string
-	// GoneTriggers are those that the workflow waits for and that the project has no more.
+	// GoneTriggers are triggers that the workflow waits for and that the project no longer has.
 	GoneTriggers map[string]bool
-	// Now is the moment of the decision.
+	// Now is the time of the decision.
 	Now time.Time
-	// TimedOut tells that the run's working time is used up.
+	// TimedOut reports that the run's working time is used up.
 	TimedOut bool
-	// Events are those of a batch, as expressions see them; nil for other runs.
+	// Events are the events of a batch, as expressions see them; nil for other runs.
 	Events []any
-	// Cancelled is why the run is being cancelled; nil for a run that is not. Nothing
-	// begins any more but the steps of finally.
+	// Cancelled is why the run is being cancelled; nil if it is not. Only the steps of finally may
+	// still begin.
 	Cancelled *Error
-	// Until is when expressions end that take too long; zero for their usual bounds.
+	// Until is when slow expressions are stopped; zero for their usual limits.
 	Until time.Time
-	// memory is what the outputs of Records take.
+	// memory is the size of the outputs of Records.
 	memory int64
 	// vars are computed once.
 	vars    map[string]any
 	varsErr *Error
 }
 
-// NewState is the state of a run that has nothing on record yet. runID seeds uuid() and
-// the spread of pauses; started is the moment at which vars are computed.
+// NewState is the state of a run without records. runID seeds uuid() and the jitter of pauses;
+// started is the time at which vars are computed.
 func NewState(w *workflows.Workflow, event, inputs map[string]any, runID string, started time.Time) *State {
 	return &State{Workflow: w, Event: event, Inputs: inputs, RunID: runID, StartedAt: started, Now: started}
 }
 
-// Kept is a call of an earlier run that may have taken effect. It is made again as it
-// was: with the names that its first attempt saw as run, at the moment Began.
+// Kept is a call of an earlier run that may have taken effect. It is repeated unchanged: with the
+// names that its first attempt saw as run, at the time Began.
 type Kept struct {
 	Run   map[string]any
 	Began time.Time
 }
 
-// AddRecord puts an attempt on record, or replaces the one with its number.
+// AddRecord adds the record of an attempt, or replaces the record with the same attempt number.
 func (s *State) AddRecord(r *Record) {
 	if s.Records == nil {
 		s.Records = map[string][]*Record{}
@@ -71,7 +71,7 @@ func (s *State) AddRecord(r *Record) {
 	list := s.Records[r.Path]
 	for i, old := range list {
 		if old.Attempt == r.Attempt {
-			s.memory -= int64(old.memory) // also of r itself, which may be added twice
+			s.memory -= int64(old.memory) // old may be r itself, which may be added twice
 			r.Waited = r.Waited || old != r && old.Status == Waiting
 			list[i] = r
 			return
@@ -80,7 +80,7 @@ func (s *State) AddRecord(r *Record) {
 	s.Records[r.Path] = append(list, r)
 }
 
-// Vars computes the workflow's vars, once for the life of the state.
+// Vars computes the workflow's vars, once per State.
 func (st *State) Vars() (map[string]any, *Error) {
 	if st.vars == nil {
 		st.vars = map[string]any{}

@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// set computes vars in order; the record keeps them, so that a changed clock or
-// file cannot change them later.
+// set computes vars in order. The record keeps them, so that a changed clock or file cannot change
+// them later.
 func (p *planner) set(s *workflows.Step, path string) outcome {
 	if last := p.last(path); last != nil {
 		if last.Status == Failed {
@@ -42,8 +42,7 @@ func (p *planner) set(s *workflows.Step, path string) outcome {
 	return done
 }
 
-// branch walks the case of a switch that was chosen. The choice is put on
-// record when it is made.
+// branch walks the chosen case of a switch. The choice is recorded when it is made.
 func (p *planner) branch(s *workflows.Step, path string) outcome {
 	choice := p.last(path + "/switch")
 	if choice == nil {
@@ -71,7 +70,7 @@ func (p *planner) branch(s *workflows.Step, path string) outcome {
 	return p.inside(s, path, s.Default, path+"/default")
 }
 
-// inside walks the steps of a group, and closes the group when they are done.
+// inside walks the steps of a group, and closes the group when they have ended.
 func (p *planner) inside(s *workflows.Step, path string, list []*workflows.Step, prefix string) outcome {
 	return p.within(s, path, func() outcome {
 		switch o := p.sequence(list, prefix); o {
@@ -95,8 +94,8 @@ func (p *planner) outputs(list []*workflows.Step) map[string]any {
 	return out
 }
 
-// groupFails closes a group whose inner step failed. The run's error names that
-// step, not the group around it.
+// groupFails closes a group in which a step failed. The run's error names that step, not the
+// enclosing group.
 func (p *planner) groupFails(s *workflows.Step, path string, inner *Error, output any) outcome {
 	r := p.last(path)
 	if r == nil {
@@ -136,7 +135,7 @@ func (p *planner) closeGroup(s *workflows.Step, path string, outputs map[string]
 	return done
 }
 
-// ending is stop and fail.
+// ending executes stop and fail.
 func (p *planner) ending(s *workflows.Step, path string) outcome {
 	r := p.last(path)
 	if r == nil {
@@ -172,7 +171,7 @@ func (p *planner) text1(s *workflows.Step, path string) (string, *Error) {
 	return "", TooLarge(err, "the text", "write less data into it", path)
 }
 
-// sequence walks steps in order; the first that is open or failed ends it.
+// sequence walks steps in order; it ends at the first one that is open or failed.
 func (p *planner) sequence(list []*workflows.Step, prefix string) outcome {
 	for _, s := range list {
 		path := s.Key
@@ -186,10 +185,10 @@ func (p *planner) sequence(list []*workflows.Step, prefix string) outcome {
 	return done
 }
 
-// conditionCode is the error code of a step whose if could not be evaluated.
+// conditionCode is the error code of a step whose if: could not be evaluated.
 const conditionCode = "condition"
 
-// step walks one step: its condition, its body, and what follows a failure.
+// step walks one step: its condition, its body, and its failure handling.
 func (p *planner) step(s *workflows.Step, path string) outcome {
 	last := p.last(path)
 	if last == nil && p.frozen && p.untouched(path) {
@@ -230,7 +229,7 @@ func (p *planner) untouched(path string) bool {
 	return true
 }
 
-// elseBranch walks the else of a group whose condition was false.
+// elseBranch walks the else: of a group whose condition was false.
 func (p *planner) elseBranch(s *workflows.Step, path string) outcome {
 	if len(s.Else) == 0 {
 		return done
@@ -263,7 +262,7 @@ func (p *planner) body(s *workflows.Step, path string) outcome {
 		&Error{Message: fmt.Sprintf("this version cannot run %s", s.Body), Code: "unsupported", Step: path}))
 }
 
-// last is the newest record of a path.
+// last returns the newest record of a path.
 func (p *planner) last(path string) *Record {
 	list := p.st.Records[path]
 	if len(list) == 0 {
@@ -272,8 +271,8 @@ func (p *planner) last(path string) *Record {
 	return list[len(list)-1]
 }
 
-// put makes the record of a step that needed no action. One whose output passes a
-// limit has failed; of one that has failed anyway the output is left out.
+// put makes the record of a step that needed no action. A step whose output exceeds a limit fails;
+// the record of a step that failed anyway drops such an output.
 func (p *planner) put(s *workflows.Step, path string, status Status, output any, err *Error) *Record {
 	if last := p.last(path); last != nil && last.Status != Running {
 		return last
@@ -307,8 +306,8 @@ func (p *planner) bind(s *workflows.Step, r *Record, attempts int) {
 		"started_at": r.StartedAt, "finished_at": r.FinishedAt}
 }
 
-// fails handles a step that has finally failed: its own on_failure first, then
-// the failure counts, unless it is forgiven.
+// fails handles a step that has finally failed: its own on_failure runs first, then the failure
+// counts unless continue_on_error ignores it.
 func (p *planner) fails(s *workflows.Step, path string, r *Record) outcome {
 	attempts := len(p.st.Records[path])
 	e := *r.Error

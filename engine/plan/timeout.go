@@ -9,10 +9,10 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// within walks a group that may have a timeout of its own. When that has passed,
-// nothing of the group begins any more, and it fails once what is open has ended.
+// within walks a group that may have its own timeout. Once that has passed, nothing in the group
+// begins, and it fails after its open attempts have ended.
 func (p *planner) within(s *workflows.Step, path string, walk func() outcome) outcome {
-	ofTheStep := s.Body == "uses" || s.Body == "wait" || s.Body == "call" // an attempt's
+	ofTheStep := s.Body == "uses" || s.Body == "wait" || s.Body == "call" // here the timeout is an attempt's
 	if s.Timeout <= 0 || ofTheStep || p.last(path) != nil {
 		return walk()
 	}
@@ -38,7 +38,7 @@ func (p *planner) within(s *workflows.Step, path string, walk func() outcome) ou
 		&Error{Message: fmt.Sprintf("the group took longer than %s", s.Timeout), Code: "timeout", Step: path}))
 }
 
-// limit is when a group has run out of time, or a deadline passes: of a step or, with no
+// limit is when the timeout of a group expires, or a deadline passes: of a step or, with an empty
 // path, of the run.
 type limit struct {
 	at       time.Time
@@ -47,7 +47,7 @@ type limit struct {
 	deadline bool
 }
 
-// over says what happened to a step that the limit has cut.
+// over is the reason recorded for a step that the limit has cut.
 func (l limit) over() string {
 	switch {
 	case l.deadline && l.path == "":
@@ -58,14 +58,14 @@ func (l limit) over() string {
 	return fmt.Sprintf("its group %s took longer than its timeout of %s", l.path, l.timeout)
 }
 
-// CutByGroup says that an attempt was cut by the timeout of the group around it.
+// CutByGroup is the reason recorded for an attempt that was cut by the timeout of its group.
 func (d Due) CutByGroup() string {
 	return limit{d.Deadline, d.Group, d.GroupTimeout, d.byDeadline}.over()
 }
 
-// cut ends what waits at or below a path, with the reason on record. A called run is
-// ended first, which takes its time: cut tells that there is one still. It leaves the
-// handler of the workflow alone, and attempts that are open, which have their own end.
+// cut ends the waiting steps at or below a path, and records the reason. Called runs are ended
+// first, which takes time: open reports that there is one left. It does not end the workflow's
+// handler, or open attempts, which have their own limits.
 func (p *planner) cut(path, why, code string) (open bool) {
 	var list []string
 	for k, records := range p.st.Records {
@@ -89,8 +89,8 @@ func (p *planner) cut(path, why, code string) (open bool) {
 	return open
 }
 
-// began is when the first record below a path was made, though not before the
-// run: a replay has records of another. It is now when there is none.
+// began is when the first record below a path was made, but not earlier than the run: a replay has
+// records of another run. It is now if there is none.
 func (p *planner) began(path string) time.Time {
 	out := p.st.Now
 	for k, list := range p.st.Records {
@@ -104,7 +104,7 @@ func (p *planner) began(path string) time.Time {
 	return out
 }
 
-// running tells whether an attempt at or below a path is open.
+// running reports whether an attempt at or below a path is open.
 func (p *planner) running(path string) bool {
 	for k, list := range p.st.Records {
 		if (k == path || strings.HasPrefix(k, path+"/")) && list[len(list)-1].Status == Running {

@@ -42,7 +42,7 @@ func (p *planner) uses(s *workflows.Step, path string) outcome {
 			return p.review(s, path, last)
 		}
 		if last.Error == nil {
-			// Cut by a crash: sent again at once, with the same key and input.
+			// Interrupted by a crash: sent again at once, with the same key and input.
 			return p.due(s, path, last.Attempt+1, time.Time{}, list[0].StartedAt)
 		}
 	}
@@ -55,12 +55,12 @@ func (p *planner) uses(s *workflows.Step, path string) outcome {
 	}
 	notBefore := last.FinishedAt.Add(pause)
 	if last.FinishedAt.After(p.st.Now) {
-		notBefore = time.Time{} // the clock was set back: the pause would be as long as that
+		notBefore = time.Time{} // the clock was set back, which would lengthen the pause by that much
 	}
 	return p.due(s, path, last.Attempt+1, notBefore, list[0].StartedAt)
 }
 
-// gone fails a step that needs what is there no more, unless it has ended.
+// gone fails a step whose action or trigger no longer exists, unless it has ended.
 func (p *planner) gone(s *workflows.Step, path string) outcome {
 	last := p.last(path)
 	e := &Error{Message: s.Gone, Code: "gone", Step: path}
@@ -87,8 +87,8 @@ func (p *planner) gone(s *workflows.Step, path string) outcome {
 	return p.fails(s, path, last)
 }
 
-// due renders the input of an attempt. now() is the moment the step first
-// began, so that a repeated attempt sends the same bytes.
+// due renders the input of an attempt. now() is the time at which the step first became due, so
+// that a repeated attempt sends the same bytes.
 func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, began time.Time) outcome {
 	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, Deadline: p.limit.at, Group: p.limit.path,
 		GroupTimeout: p.limit.timeout, byDeadline: p.limit.deadline, names: p.names(), now: began}
@@ -110,8 +110,8 @@ func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, be
 	return pending
 }
 
-// render fills an action's inputs, each the way its kind asks for, and at once what
-// may be shown of them.
+// render renders an action's inputs, each according to its kind, and at the same time the masked
+// form that may be shown.
 func (p *planner) render(s *workflows.Step, d *Due, env *expr.Env) error {
 	env.Names["secrets"] = p.st.Secrets
 	d.With = make(map[string]any, len(s.With.Keys()))
@@ -158,8 +158,8 @@ func (p *planner) render(s *workflows.Step, d *Due, env *expr.Env) error {
 	return nil
 }
 
-// hide makes what may be shown: masks are inputs in which secrets were masked; what
-// stands under auth:, sensitive headers and secret inputs are hidden always.
+// hide makes the masked form of the input. masks are the inputs in which secrets were masked;
+// values under auth:, sensitive headers and secret inputs are always hidden.
 func (d *Due) hide(s *workflows.Step, masks map[string]any) {
 	put := func(k string, v any) {
 		if masks == nil {
@@ -198,8 +198,8 @@ func (d *Due) hide(s *workflows.Step, masks map[string]any) {
 	}
 }
 
-// authValues are the credentials under auth:, which are masked wherever an answer
-// repeats them; users and the names of headers are not.
+// authValues are the credentials under auth:, which are masked wherever a response repeats them;
+// user names and header names are not.
 func authValues(v any, out []string) []string {
 	switch x := v.(type) {
 	case string:
@@ -216,7 +216,7 @@ func authValues(v any, out []string) []string {
 	return out
 }
 
-// Output gives a step's output from its action's result. Its error is an *Error.
+// Output computes a step's output from its action's result. Its error is an *Error.
 func (d Due) Output(runID string, result any) (any, error) {
 	if d.Step.Output == nil {
 		return d.fit(result)

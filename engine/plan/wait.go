@@ -9,21 +9,21 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Answer is what came for a step that waits for something from outside: a
-// person's word, or an event.
+// Answer is what arrived for a step that waits: a person's answer, an event, or the end of a called
+// run.
 type Answer struct {
-	// Attempt is the one that the answer is for.
+	// Attempt is the attempt that it answers.
 	Attempt int
 	// Verdict is approve or reject for an approval; resend, done or fail for an
 	// attempt under review; event for an event, call for the end of a called run.
 	Verdict string
-	// Output is what the step gives: {approved, by, at, comment}, the event, or what
-	// a person says an attempt under review gave.
+	// Output is the step's output: {approved, by, at, comment}, the event, or the result that a
+	// person supplies for an attempt under review.
 	Output any
 	// Err is why there is no output: a called run failed, or the event cannot be read.
 	Err *Error
-	// At is when a person answered; zero for an event or a call. Index is the place of an
-	// event among several that a step waits for.
+	// At is when a person answered; zero for an event or a call. Index is the position of the event
+	// in the list of wait: any.
 	At    time.Time
 	Index int
 }
@@ -35,23 +35,23 @@ type Question struct {
 	Step    *workflows.Step
 	// Kind is approval, review, event or call.
 	Kind string
-	// Text is what is asked; By the names that may answer, none for anybody.
+	// Text is the question; By are the names that may answer, empty for anyone.
 	Text string
 	By   []string
-	// Trigger and Key are of the event that is waited for; of a call, Key is the id
-	// of the event that began it.
+	// Trigger and Key select the awaited event; for a call, Key is the id of the event that began
+	// it.
 	Trigger, Key string
-	// From is when an event was received at the earliest that counts.
+	// From is the earliest time of receipt of an event that counts.
 	From time.Time
-	// Any tells that the step waits for several things, and Index which of them it is.
+	// Any reports that the step waits for several things; Index is the position of this one.
 	Any   bool
 	Index int
-	// Until is when it is too late; zero for never.
+	// Until is when the step stops waiting; zero for never.
 	Until time.Time
 }
 
-// wait ends when a person or an event answers, or when its time is over. A
-// rejected approval is a failure: what comes after the step was not approved.
+// wait ends when a person or an event answers, or when its time is over. A rejected approval is a
+// failure, because the following steps were not approved.
 func (p *planner) wait(s *workflows.Step, path string) outcome {
 	last := p.last(path)
 	if last == nil && s.Gone != "" {
@@ -88,7 +88,7 @@ func (p *planner) wait(s *workflows.Step, path string) outcome {
 	return done
 }
 
-// answer is the one that came for an attempt.
+// answer returns the answer to an attempt.
 func (p *planner) answer(r *Record) *Answer {
 	if a := p.st.Answers[r.Path]; a != nil && a.Attempt == r.Attempt {
 		return a
@@ -136,8 +136,8 @@ func (p *planner) answered(s *workflows.Step, path string, r *Record, a *Answer)
 	return p.endWait(r, Succeeded, output, nil)
 }
 
-// chosen is the output of a step that waited for several things: that of the first to
-// come, with its place in the list and its kind.
+// chosen is the output of a step that waited for several things: the output of the first to arrive,
+// with its index and its kind.
 func chosen(r *Record, a *Answer) any {
 	m, isMap := a.Output.(map[string]any)
 	if !isMap {
@@ -156,8 +156,7 @@ func chosen(r *Record, a *Answer) any {
 	return out
 }
 
-// question renders what is waited for. It is put on record, so that it stays what
-// it was.
+// question renders what the step waits for. It is recorded, so that it does not change.
 func (p *planner) question(s *workflows.Step, path string) ([]Wait, *Error) {
 	until := p.st.Now.Add(s.Timeout).UTC()
 	var list []Wait
@@ -205,9 +204,9 @@ func (p *planner) choice(one *workflows.Wait, path string) (Wait, *Error) {
 	return Wait{Kind: WaitEvent, Trigger: one.Event, Key: text, From: p.eventsFrom(one).UTC()}, nil
 }
 
-// eventsFrom is when an event was received at the earliest that ends a wait: since:
-// before now, or when the run's own event came, if that is earlier. What comes while a
-// run is on its way is never too old for it.
+// eventsFrom is the earliest time of receipt of an event that may end a wait: since: before now, or
+// when the run's own event was received, if that is earlier. An event received during the run is
+// never too old.
 func (p *planner) eventsFrom(one *workflows.Wait) time.Time {
 	from := p.st.Now.Add(-one.Since)
 	if b := p.st.Began; !b.IsZero() && b.Before(from) {
@@ -216,7 +215,7 @@ func (p *planner) eventsFrom(one *workflows.Wait) time.Time {
 	return from
 }
 
-// review holds a step whose attempt is in doubt until a person says what to do.
+// review holds a step whose attempt has an unknown outcome until a person says what to do.
 func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
 	switch a := p.answer(last); {
 	case a == nil:
@@ -238,7 +237,7 @@ func (p *planner) review(s *workflows.Step, path string, last *Record) outcome {
 	return p.due(s, path, last.Attempt+1, time.Time{}, p.st.Records[path][0].StartedAt)
 }
 
-// interrupted fails a step whose attempt is in doubt.
+// interrupted fails a step whose attempt has an unknown outcome.
 func (p *planner) interrupted(s *workflows.Step, path string, last *Record, why string) outcome {
 	e := &Error{Message: "the attempt was interrupted, and it is unknown whether it took effect" + why, Code: "interrupted", Step: path}
 	return p.fails(s, path, &Record{Path: path, Attempt: last.Attempt, Status: Failed, Error: e, StartedAt: last.StartedAt,

@@ -15,36 +15,35 @@ const (
 	WaitApproval    WaitKind = "approval"    // a person's answer
 	WaitEvent       WaitKind = "event"       // an event of a trigger, by its key
 	WaitCall        WaitKind = "call"        // the end of a called run
-	WaitSleep       WaitKind = "sleep"       // a moment
+	WaitSleep       WaitKind = "sleep"       // a time
 	WaitDestination WaitKind = "destination" // a permit of the attempt's destination
 )
 
 // Wait is one thing that a waiting step waits for.
 type Wait struct {
 	Kind WaitKind
-	// Trigger and Key name the event of WaitEvent. From is the earliest time of receipt
-	// that counts.
+	// Trigger and Key select the event of WaitEvent. From is the earliest time of receipt that
+	// counts.
 	Trigger, Key string
 	From         time.Time
 	// Event is the id of the event that began the called run of WaitCall, Workflow the
 	// run's workflow. Ending is why the run is being ended; nil while it is not.
 	Event, Workflow string
 	Ending          *Error
-	// Approval is the text of WaitApproval; By are the names that may answer, none for
-	// anybody.
+	// Approval is the text of WaitApproval; By are the names that may answer, empty for anyone.
 	Approval string
 	By       []string
-	// Until is when the step stops waiting; zero for never. Fixed tells that it is a
-	// moment of the calendar: it does not move when the clock is set back.
+	// Until is when the step stops waiting; zero for never. Fixed reports that it is a calendar
+	// time, which does not move when the clock is set back.
 	Until time.Time
 	Fixed bool
-	// Destination says why the attempt of WaitDestination is held.
+	// Destination is why the attempt of WaitDestination is held.
 	Destination string
-	// Any tells that the wait is one of wait: any.
+	// Any reports that the wait is one of wait: any.
 	Any bool
 }
 
-// Shown gives waits as they are shown to people as the output of the waiting step.
+// Shown returns waits in the form in which the output of a waiting step is shown.
 func Shown(waits []Wait) map[string]any {
 	out := map[string]any{}
 	var list []any
@@ -60,7 +59,7 @@ func Shown(waits []Wait) map[string]any {
 			one := map[string]any{}
 			list = append(list, one)
 			if w.Kind == WaitEvent {
-				into = one // an approval stands beside the list
+				into = one // an approval is shown next to the list
 			}
 		}
 		w.show(into)
@@ -102,7 +101,7 @@ func (r *Record) Until() time.Time {
 	return r.Waits[0].Until
 }
 
-// Call is the wait for a called run; nil for a record that waits for none.
+// Call returns the wait for a called run; nil if the record waits for none.
 func (r *Record) Call() *Wait {
 	if r.Status != Waiting || len(r.Waits) == 0 || r.Waits[0].Kind != WaitCall {
 		return nil
@@ -110,8 +109,8 @@ func (r *Record) Call() *Wait {
 	return &r.Waits[0]
 }
 
-// SetBack gives a waiting record whose end is moved with a clock that was set back; nil
-// for one that does not wait for a stretch of time.
+// SetBack returns a waiting record with its end moved after the clock was set back; nil if the
+// record does not wait for a duration.
 func SetBack(r *Record, by time.Duration) *Record {
 	if r.Until().IsZero() || r.Waits[0].Fixed {
 		return nil
@@ -125,7 +124,7 @@ func SetBack(r *Record, by time.Duration) *Record {
 	return &moved
 }
 
-// waits records that a step waits.
+// waits makes the record of a waiting step.
 func (p *planner) waits(s *workflows.Step, path string, list []Wait) *Record {
 	r := &Record{Path: path, Attempt: 1, Action: s.Body, Status: Waiting, StartedAt: p.st.Now, Waits: list}
 	p.st.AddRecord(r)
@@ -175,8 +174,7 @@ func AwaitedEvents(r *Record) []Question {
 	return out
 }
 
-// Asked are the approvals that records ask for, of runs whose text cannot be read any
-// more.
+// Asked are the approvals that records wait for, in runs whose workflow can no longer be read.
 func Asked(records []*Record, answers map[string]*Answer) []Question {
 	var out []Question
 	for _, r := range records {

@@ -118,7 +118,7 @@ func (ex *Execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 	})
 	if ex.rn.store.RowsFault(err) {
 		ex.State.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "call",
-			Err: &plan.Error{Message: "how the called run ended cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
+			Err: &plan.Error{Message: "the result of the called run cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
 		return nil
 	}
 	if err != nil {
@@ -142,7 +142,7 @@ func (ex *Execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 	default:
 		reason := c.Reason
 		if reason == "" {
-			reason = "it is there no more"
+			reason = "it no longer exists"
 		}
 		a.Err = &plan.Error{Message: fmt.Sprintf("workflow %s did not run: %s", workflow, reason), Code: "call_failed", Step: r.Path}
 	}

@@ -36,7 +36,7 @@ func (rn *Runner) cancelLeft(ctx context.Context) error {
 	for _, v := range versions {
 		w, err := rn.reg.Version(ctx, &v, v.ID)
 		if err != nil {
-			rn.o.Log.Warn("no event can end the runs of a version that cannot be read", "workflow", v.Workflow, "version", v.Version, "error", err)
+			rn.o.Log.Warn("cancel_on ignores runs of an unreadable workflow version", "workflow", v.Workflow, "version", v.Version, "error", err)
 			continue
 		}
 		rn.reg.AddCancelRules(w)

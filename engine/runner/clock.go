@@ -31,7 +31,7 @@ func (rn *Runner) RunClock(ctx context.Context) {
 		step := now.Round(0).Sub(base.Round(0)) - now.Sub(base) // Round(0) strips the monotonic reading
 		switch {
 		case step >= engine.ClockSteps:
-			rn.o.Log.Warn("the clock was set forward, or the machine was suspended; schedules and sleeps go by the new time",
+			rn.o.Log.Warn("the clock was set forward, or the machine was suspended; schedules and sleeps follow the new time",
 				"by", step.Round(time.Millisecond))
 			rn.wakeDue(0)
 		case step <= -engine.ClockSteps:
@@ -49,12 +49,12 @@ func (rn *Runner) RunClock(ctx context.Context) {
 func (rn *Runner) clockSetBack(ctx context.Context, by time.Duration) bool {
 	if err := rn.store.ClockSetBack(ctx, by); err != nil {
 		if ctx.Err() == nil {
-			rn.o.Log.Error("the clock was set back, and what waits could not be moved to the new time; it is tried again",
+			rn.o.Log.Error("the clock was set back, and stored times could not be adjusted; this is retried",
 				"by", by.Round(time.Millisecond), "error", err)
 		}
 		return false
 	}
-	rn.o.Log.Warn("the clock was set back: sleeps, time limits of waits, schedules and rates go on from the new time",
+	rn.o.Log.Warn("the clock was set back: sleeps, time limits of waits, schedules and rates follow the new time",
 		"by", by.Round(time.Millisecond))
 	rn.wakeDue(by)
 	return true

@@ -75,7 +75,7 @@ func (rn *Runner) emission(o engine.Emission, redact func(string) string) (*engi
 				len(o.Key), len(o.Type), maxEventKey)}
 	case redact != nil && (redact(string(raw)) != string(raw) || redact(o.Key+"\n"+o.Type) != o.Key+"\n"+o.Type):
 		return nil, &plan.Error{Code: "secret",
-			Message: "the event holds a secret or a credential, and events keep none: use ${{ secrets.NAME }} where it is needed"}
+			Message: "the event contains a secret or a credential, and events must not store any: use ${{ secrets.NAME }} where it is needed"}
 	}
 	if _, err := value.DecodeJSON(raw); err != nil {
 		return nil, &plan.Error{Code: "too_large", Message: "data: " + err.Error()}

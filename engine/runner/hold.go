@@ -145,7 +145,7 @@ func (ex *Execution) endpoint(a engine.Action, in engine.Input) (string, error) 
 	if p, paused := ex.rn.paused.Load(endpointKey(raw)); paused {
 		shown := p.(engine.Pause).Endpoint
 		return "", &plan.Error{Message: fmt.Sprintf("not sent: %s answered 410 Gone before and is paused; hookloom "+
-			"destinations --resume %s lets it go on", shown, shown), Code: "endpoint_paused"}
+			"destinations --resume %s resumes it", shown, shown), Code: "endpoint_paused"}
 	}
 	return raw, nil
 }
@@ -165,7 +165,7 @@ func (ex *Execution) gone(ctx context.Context, raw string, d plan.Due, err error
 	ex.rn.o.Log.Warn("an endpoint answered 410 Gone: it is paused", "endpoint", p.Endpoint, "run", p.Run, "resume",
 		"hookloom destinations --resume "+p.Endpoint)
 	out := *e
-	out.Message += "; the endpoint is paused: hookloom destinations --resume " + p.Endpoint + " lets it go on"
+	out.Message += "; the endpoint is paused: hookloom destinations --resume " + p.Endpoint + " resumes it"
 	return &out
 }
 

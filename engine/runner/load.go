@@ -30,7 +30,7 @@ func (rn *Runner) resume(id engine.RunID, suspect bool) <-chan struct{} {
 		defer close(done)
 		if err := rn.loadAlone(ex); err != nil {
 			if !errors.Is(err, engine.ErrStale) && !errors.Is(err, errGaveUp) && rn.work.Err() == nil {
-				rn.o.Log.Error("a run cannot go on", "run", id, "error", err)
+				rn.o.Log.Error("a run cannot continue", "run", id, "error", err)
 			}
 			if errors.Is(err, engine.ErrStale) {
 				rn.large.Delete(id) // it has ended in the meantime
@@ -104,7 +104,7 @@ func (rn *Runner) load(ex *Execution) error {
 	}
 	w, err := rn.reg.Version(rn.work, ex.Run, registry.AsOf(ex.Run, ex.Event))
 	if err == nil && ex.Run.Crashes > maxCrashes {
-		err = fmt.Errorf("the process ended %d times while this run was at work", ex.Run.Crashes)
+		err = fmt.Errorf("the process ended %d times while this run was executing", ex.Run.Crashes)
 	}
 	names, nameErr := ex.Event.Names()
 	if err == nil {

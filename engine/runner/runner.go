@@ -165,7 +165,7 @@ func (rn *Runner) Resume(ctx context.Context) error {
 	}
 	few, alone, err := rn.store.Suspects(ctx)
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("looking for runs that were often at work: %w", err)
+		return fmt.Errorf("looking for runs that may have crashed the process: %w", err)
 	}
 	rn.resumeSuspects(ctx, few, alone)
 	return nil

@@ -87,7 +87,7 @@ func (ex *Execution) lookUp() {
 		err = ex.lookForEvents(t.Records)
 	}
 	if err != nil && ex.rn.work.Err() == nil {
-		ex.rn.o.Log.Warn("what has come for a run cannot be read", "run", ex.Run.ID, "error", err)
+		ex.rn.o.Log.Warn("a run's answers and events cannot be read", "run", ex.Run.ID, "error", err)
 	}
 }
 
@@ -109,7 +109,7 @@ func (ex *Execution) lookForEvents(records []*plan.Record) error {
 			ev, err := ex.lookForEvent(engine.EventWait{Trigger: q.Trigger, Key: q.Key, From: q.From})
 			if ex.rn.store.RowsFault(err) {
 				ex.State.Answers[r.Path] = &plan.Answer{Attempt: r.Attempt, Verdict: "event", Index: q.Index,
-					Err: &plan.Error{Message: "the event that came cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
+					Err: &plan.Error{Message: "the event it waited for cannot be read: " + err.Error(), Code: "unreadable", Step: r.Path}}
 				break
 			}
 			if err != nil {
@@ -128,7 +128,7 @@ func (ex *Execution) lookForEvents(records []*plan.Record) error {
 
 func (ex *Execution) lookForEvent(w engine.EventWait) (ev *engine.Event, err error) {
 	if err := ex.roomFor(w); err != nil && !ex.rn.store.RowsFault(err) {
-		return nil, fmt.Errorf("looking for what is waited for: %w", err)
+		return nil, fmt.Errorf("looking for the awaited event: %w", err)
 	}
 	err = ex.rn.store.Retry(func() (err error) {
 		ev, err = ex.rn.store.EventByKey(ex.rn.work, w, ex.Run)

@@ -52,7 +52,7 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 			now.UnixMilli())
 	})
 	if err == nil && setBack > 0 {
-		s.o.Log.Warn("the clock was set back while no server ran: sleeps, time limits of waits, schedules and rates go on from the new time",
+		s.o.Log.Warn("the clock was set back while no server ran: sleeps, time limits of waits, schedules and rates follow the new time",
 			"by_at_least", setBack)
 	}
 	return int(n), err
