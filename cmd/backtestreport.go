@@ -316,7 +316,7 @@ func (a *app) printLimits(l backtest.Limits) {
 		{l.Gathered, "events that are part of the run of another; only whether they match is compared"},
 		{l.Secrets, "runs that use secrets; a stand-in was used on both sides"},
 		{l.Masked, "runs with answers that are masked in part"},
-		{l.Delayed, "runs that would begin later by the changed concurrency or rate; they are simulated at the time at which they ran"},
+		{l.Moved, "runs that would begin at another time (concurrency, rate, debounce, batch); they are simulated at that time"},
 		{l.Unreproduced, "runs whose record the version that ran does not give again"},
 	}
 	head := "\nWhat the history cannot tell\n"

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"time"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // This file makes one run of several events: debounce and batch. The run is stored with
@@ -19,6 +21,49 @@ type Gathering struct {
 	Size      int
 	// Bytes is what the event takes in memory.
 	Bytes int64
+}
+
+// GatherState is what an open gathering holds when another event comes for its key.
+type GatherState struct {
+	Kind string
+	// First is when it began.
+	First time.Time
+	// Events and Bytes are those of all its events.
+	Events int
+	Bytes  int64
+}
+
+// Begin is when a gathering that begins with this event is due, if no other one comes.
+func (g *Gathering) Begin(now time.Time) (due time.Time) { return now.Add(g.Wait) }
+
+// Joined is what becomes of a gathering when another event comes.
+type Joined struct {
+	// Refused tells that it does not take the event: it is due at once, and the event begins another
+	// one.
+	Refused bool
+	// Due is when it is due from now on. Full tells that it takes no further event.
+	Due  time.Time
+	Full bool
+}
+
+// Join decides whether the event joins a gathering. It is pure: the store asks it inside of its
+// transaction, and backtests ask it about recorded events.
+func (g *Gathering) Join(c GatherState, now time.Time) Joined {
+	if c.Kind != g.Kind || g.Kind == workflows.Batch && c.Bytes+g.Bytes > MaxGathered {
+		// The workflow gathers otherwise by now, or its events are too large for one run.
+		return Joined{Refused: true, Due: now, Full: true}
+	}
+	if g.Kind != workflows.Batch {
+		due := now.Add(g.Wait)
+		if last := c.First.Add(g.Max); last.Before(due) {
+			due = last
+		}
+		return Joined{Due: due}
+	}
+	if c.Events+1 >= g.Size {
+		return Joined{Due: now, Full: true}
+	}
+	return Joined{Due: c.First.Add(g.Wait)}
 }
 
 // Fold tells that an event joined a gathering that was there.
@@ -51,6 +96,12 @@ type Closed struct {
 	// Dropped says why the run may not begin; it is to be cancelled.
 	Dropped string
 }
+
+// What the decision about an event says that has no run of its own.
+const (
+	FoldedByDebounce = "debounce: the run uses a later event with this key"
+	FoldedByBatch    = "batch: the run includes this event"
+)
 
 // MaxGathered bounds the memory that the events of one batch take, decoded.
 const MaxGathered = 16 << 20

@@ -3,6 +3,8 @@ package engine
 import (
 	"slices"
 	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
 )
 
 // The rules of groups and rates beside SlotRequest.Admit. They are pure: the store asks them
@@ -13,6 +15,11 @@ import (
 func (p *SlotRequest) Replaces(waiting, atWork []RunID) []RunID {
 	n := max(0, len(atWork)-(p.Limit-1))
 	return append(slices.Clone(waiting), atWork[:n]...)
+}
+
+// ReplacedByNewer is the error of a run that a newer one took the place of.
+func ReplacedByNewer() *plan.Error {
+	return &plan.Error{Message: "a newer run took its place (on_full: replace)", Code: "replaced"}
 }
 
 // Turn tells whether the run that has waited longest in a group of a limit begins, and when.

@@ -30,8 +30,8 @@ type Options struct {
 	Actions map[string]engine.Action
 	// Tests are those of the project: their mocks stand in where nothing is on record.
 	Tests []*workflows.Test
-	// Change and Unknown are told what is found, in the order of the events; Progress how many
-	// events were compared. An error of theirs ends the backtest.
+	// Change and Unknown are told what is found, in the order of the events, but for those that wait
+	// for others (debounce, batch, on_full: replace); Progress is told how many events were compared. An error of theirs ends the backtest.
 	Change   func(Change) error
 	Unknown  func(Unknown) error
 	Progress func(events int)
@@ -51,8 +51,11 @@ type run struct {
 	mocks    map[string]map[string][]workflows.Mock
 	report   Report
 	totals   totals
-	// flows are the edited workflows whose concurrency or rate was changed.
-	flows map[string]*flow
+	// streams are those of the edited workflows that a change of concurrency, rate, debounce, batch or
+	// their rule concerns. held is the memory of the events that wait in them.
+	streams map[string]*stream
+	agenda  agenda
+	held    int64
 }
 
 // Run compares what the workflows of a project would do with what was done. It reads the history
@@ -60,7 +63,7 @@ type run struct {
 // it.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	b := &run{o: o, shared: shared{answers: map[string]*call{}}, listen: listenersOf(o.Project), mocks: mocksOf(o.Tests),
-		report: Report{Kinds: map[string]int{}}, flows: map[string]*flow{}}
+		report: Report{Kinds: map[string]int{}}, streams: map[string]*stream{}}
 	b.totals.init()
 	if o.Against != nil {
 		b.against = listenersOf(withWorkflow(o.Project, o.Against))
@@ -70,6 +73,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if err := b.pages(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.agenda.rest(); err != nil {
 		return nil, err
 	}
 	b.report.Calls, b.report.Concurrency = b.totals.hosts(), b.totals.concurrency()
@@ -219,7 +225,7 @@ func (b *run) page(ctx context.Context, page []*engine.RecordedEvent) error {
 		b.report.Events++
 		b.noteEvent(page[i])
 		for _, it := range items[i] {
-			if err := b.note(it); err != nil {
+			if err := b.arrive(ctx, it); err != nil {
 				return err
 			}
 		}
@@ -257,7 +263,6 @@ func (b *run) note(it *item) error {
 		it.skipped(&r.Limits)
 		return nil
 	}
-	b.admit(it)
 	b.totals.add(it)
 	if it.matchedBefore && !it.elsewhere {
 		r.RunsBefore++

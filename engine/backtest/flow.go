@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is what concurrency and rate do to the stream as a whole, where an edit changes them.
-// The edited side is simulated event by event; the other one is what is on record.
+// This file is what concurrency and rate do to the runs of the edited side. The rules are those
+// of the engine: engine.SlotRequest and engine.RateStart.
 
 // flow is the runs of one workflow that hold each other back.
 type flow struct {
@@ -18,16 +18,20 @@ type flow struct {
 
 // flowGroup is one group of concurrency or of rate.
 type flowGroup struct {
-	// runs are those that have not ended, by the time at which they were admitted.
-	runs []flowRun
+	// runs are those that have not ended, in the order of their arrival.
+	runs []*flowRun
 	// starts are the last ones that count for the rate.
 	starts []time.Time
 	newest any
 }
 
-type flowRun struct{ start, end time.Time }
+// flowRun is a run that has a place. it is set while the run can still be replaced.
+type flowRun struct {
+	start, end time.Time
+	it         *item
+}
 
-func (f *flow) group(of *map[string]*flowGroup, name string) *flowGroup {
+func groupOf(of *map[string]*flowGroup, name string) *flowGroup {
 	if *of == nil {
 		*of = map[string]*flowGroup{}
 	}
@@ -37,49 +41,62 @@ func (f *flow) group(of *map[string]*flowGroup, name string) *flowGroup {
 	return (*of)[name]
 }
 
-// admit decides about a run that takes so long. It gives when the run starts, or why it is dropped.
-func (f *flow) admit(p *engine.SlotRequest, now time.Time, took time.Duration) (start time.Time, drop string) {
-	g, r := f.group(&f.groups, p.Group), f.group(&f.rates, p.RateGroup)
-	g.runs = slices.DeleteFunc(g.runs, func(x flowRun) bool { return !x.end.After(now) })
+// ask decides about a run. It gives when it starts and which runs it takes the place of, or why it
+// is dropped.
+func (f *flow) ask(p *engine.SlotRequest, now time.Time) (start time.Time, replaced []*flowRun, drop string) {
+	g, r := groupOf(&f.groups, p.Group), groupOf(&f.rates, p.RateGroup)
+	g.runs = slices.DeleteFunc(g.runs, func(x *flowRun) bool { return !x.end.After(now) })
 	state := engine.GroupState{Newest: g.newest}
-	for _, x := range g.runs {
+	var waiting, atWork []engine.RunID // by their index
+	for i, x := range g.runs {
 		if x.start.After(now) {
-			state.Queued++
+			waiting = append(waiting, engine.RunID(i))
 		} else {
-			state.AtWork++
+			atWork = append(atWork, engine.RunID(i))
 		}
 	}
-	if n := p.RateLimit; n > 0 && len(r.starts) >= n {
-		state.NextStart = r.starts[len(r.starts)-n].Add(p.RatePer)
+	state.Queued, state.AtWork = len(waiting), len(atWork)
+	if n := len(r.starts); p.RateLimit > 0 && n > 0 {
+		var back time.Time
+		if n >= p.RateLimit {
+			back = r.starts[n-p.RateLimit]
+		}
+		state.NextStart = engine.RateStart(r.starts[n-1], back, p.RatePer)
 	}
 	a := p.Admit(state, now)
 	switch {
 	case a.Drop != "":
-		return start, a.Drop
+		return start, nil, a.Drop
 	case a.Begins:
 		start = a.Start
 	case a.Replace:
 		start = now
-		for i := range g.runs {
+		for _, i := range p.Replaces(waiting, atWork) {
 			g.runs[i].end = now
+			replaced = append(replaced, g.runs[i])
 		}
 	default:
 		start = g.free(p.Limit, now)
 	}
-	if !state.NextStart.IsZero() && start.Before(state.NextStart) {
+	if start.Before(state.NextStart) {
 		start = state.NextStart
 	}
+	return start, replaced, ""
+}
+
+// enter gives a run its place.
+func (f *flow) enter(p *engine.SlotRequest, x *flowRun) {
+	g, r := groupOf(&f.groups, p.Group), groupOf(&f.rates, p.RateGroup)
 	if p.Limit > 0 {
-		g.runs = append(g.runs, flowRun{start, start.Add(took)})
+		g.runs = append(g.runs, x)
 	}
 	if p.Stale != nil {
 		g.newest = p.Stale
 	}
 	if p.RateLimit > 0 {
-		r.starts = append(r.starts, start)
+		r.starts = append(r.starts, x.start)
 		r.starts = r.starts[max(0, len(r.starts)-p.RateLimit):]
 	}
-	return start, ""
 }
 
 // free is when one more run of the group may start: they start in the order of their arrival.
@@ -125,43 +142,10 @@ func textOf(e *workflows.Expr) string {
 	return e.Text
 }
 
-// admit decides about the run of an item on the edited side, in the order of the events.
-func (b *run) admit(it *item) {
-	if it.slot == nil && !it.flowChanged || it.problem != "" || it.after == nil {
-		return
-	}
-	dropped, wasDropped := "", it.elsewhere
-	if it.slot != nil {
-		if b.flows[it.workflow] == nil {
-			b.flows[it.workflow] = &flow{}
-		}
-		var start time.Time
-		start, dropped = b.flows[it.workflow].admit(it.slot, it.ev.Event.ReceivedAt, it.after.ended.Sub(it.after.st.StartedAt))
-		if d := start.Sub(it.ev.Event.ReceivedAt); dropped == "" && d > 0 {
-			b.report.Limits.Delayed++
-		}
-	}
-	because := Because{Expression: "concurrency", Before: "runs", After: "runs"}
-	if it.after.w.Concurrency == nil && it.after.w.Rate != nil {
-		because.Expression = "rate"
-	}
-	switch {
-	case dropped != "" && !wasDropped:
-		it.change = b.newChange(it, StopsMatching)
-		because.After = "dropped: " + dropped
-		for _, x := range it.before.requests() {
-			it.change.Requests.Removed = append(it.change.Requests.Removed, requestOf(x))
-		}
-		it.after, it.matchedAfter = nil, false
-	case dropped == "" && wasDropped:
-		it.change = b.newChange(it, StartsMatching)
-		because.Before = "dropped: " + it.decision.Reason
-		for _, x := range it.after.requests() {
-			it.change.Requests.Added = append(it.change.Requests.Added, requestOf(x))
-		}
-		it.matchedBefore, it.elsewhere = false, false
-	default:
-		return
-	}
-	it.change.Because, it.change.Assumed = because, it.assumed
+// sameRule reports whether two versions ask the same of an event before it begins a run.
+func sameRule(a, b *workflows.Workflow) bool {
+	return slices.Equal(texts(a.When), texts(b.When)) && a.Enabled == b.Enabled &&
+		slices.EqualFunc(a.Starts, b.Starts, func(x, y workflows.Start) bool {
+			return x.Kind == y.Kind && x.Trigger == y.Trigger && slices.Equal(x.Events, y.Events)
+		})
 }

@@ -41,10 +41,16 @@ type item struct {
 	// elsewhere tells that it has no run of its own: its run is that of another event, or it was
 	// dropped.
 	elsewhere bool
-	// flowChanged tells that the edit changes concurrency or rate; slot is what the edited run asks
-	// for then, nil for nothing.
-	flowChanged bool
-	slot        *engine.SlotRequest
+	// streamed tells that other events decide too what becomes of it on the edited side (concurrency,
+	// rate, debounce, batch), and streamChanged that the edit changes that.
+	streamed, streamChanged bool
+	// versionBefore, decided and decidedAfter are what both sides decided by.
+	versionBefore         *workflows.Workflow
+	decided, decidedAfter engine.Decision
+	// startAfter, eventsAfter and cutAt are of the run on the edited side: when it begins, where that
+	// is not when it did; the events of a batch; when a newer run takes its place.
+	startAfter, cutAt time.Time
+	eventsAfter       []any
 }
 
 // listeners are the workflows of a project by what they listen to.
@@ -289,7 +295,11 @@ func (b *run) compareItem(ctx context.Context, it *item) {
 		it.typesAfter = typesOf(after)
 	}
 	it.matchedBefore, it.matchedAfter = matched(decided.Outcome), after.Outcome == engine.Matched
+	if it.versionBefore, it.decided, it.decidedAfter = before, decided, after; it.matchedAfter {
+		b.inStream(it, before)
+	}
 	switch {
+	case it.streamChanged && it.problem == "": // it is compared when its turn comes
 	case it.matchedBefore != it.matchedAfter:
 		it.change = b.matchChange(ctx, it, before, decided, after)
 	case !it.matchedBefore:
@@ -303,27 +313,13 @@ func (b *run) compareItem(ctx context.Context, it *item) {
 
 // compareMatched compares an event that both sides match.
 func (b *run) compareMatched(ctx context.Context, it *item, before *workflows.Workflow) {
-	after := it.listener.Workflow
-	if before != nil && !sameGathering(before, after) {
-		it.problem = "debounce or batch was changed, and which events share a run is not simulated"
+	if before != nil && !sameGathering(before, it.listener.Workflow) {
+		it.problem = "debounce or batch was changed, and --against compares each event by itself"
 		it.limits = func(l *Limits) { l.Gathered++ }
 		return
 	}
-	dropped := it.decision != nil && it.decision.Outcome == engine.Dropped
-	it.flowChanged = before != nil && b.o.Against == nil && !sameFlow(before, after) && after.Gather == nil
-	switch {
-	case it.elsewhere && dropped && it.flowChanged:
-		it.after = b.follow(ctx, it, after)
-	case it.elsewhere:
-		return
-	default:
+	if !it.elsewhere {
 		b.compareRuns(ctx, it, before)
-	}
-	if it.flowChanged && it.after != nil && it.problem == "" {
-		var err error
-		if it.slot, err = registry.SlotRequestOf(it.after.st, it.ev.Event); err != nil {
-			it.problem = "concurrency or rate: " + err.Error()
-		}
 	}
 }
 
@@ -430,13 +426,26 @@ func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow) *simu
 	a := &following{base: it.base, shared: &b.shared, mocks: b.mocks[it.workflow], paths: map[string]string{}, taken: map[*call]bool{},
 		calls: map[string]int{}}
 	s := b.simulation(ctx, w, it, a, c)
-	if it.base != nil && it.run != nil {
+	if w == it.listener.Workflow {
+		b.place(it, s)
+	} else if it.base != nil && it.run != nil {
 		s.cancelAt, s.why = cancelledAt(it.run), cmp.Or(it.run.Run.Ending, it.run.Run.Error)
 	}
 	s.carryOut()
 	it.assumed = it.assumed || s.assumed > 0
 	it.problem = cmp.Or(it.problem, unknownFrom(s))
 	return s
+}
+
+// place puts a run of the edited side to where the stream of events has it.
+func (b *run) place(it *item, s *simulation) {
+	s.cancelAt, s.why = it.cut()
+	if it.eventsAfter != nil && registry.IsBatch(s.w) {
+		s.st.Events = it.eventsAfter
+	}
+	if !it.startAfter.IsZero() {
+		s.st.StartedAt, s.st.Now, s.st.Run["started_at"] = it.startAfter, it.startAfter, it.startAfter
+	}
 }
 
 func unknownFrom(s *simulation) string {

@@ -42,9 +42,9 @@ type Limits struct {
 	Pending int `json:"pending"`
 	// Gathered are events that are part of the run of another (debounce, batch).
 	Gathered int `json:"gathered"`
-	// Delayed are runs that would begin later, because concurrency or rate was changed; they are
-	// simulated as if they began when they did.
-	Delayed int `json:"delayed"`
+	// Moved are runs that would begin at another time, because of concurrency, rate, debounce or
+	// batch; they are simulated at that time.
+	Moved int `json:"moved"`
 	// Unreproduced are runs whose record the version that ran does not give again.
 	Unreproduced int `json:"unreproduced"`
 }

@@ -229,3 +229,18 @@ func randomFlow(r *rand.Rand) string {
 	}
 	return head + "steps:\n" + steps(0, "  ")
 }
+
+// idsOf lists the events of a database, the oldest first.
+func idsOf(t testing.TB, path string) (ids []string) {
+	t.Helper()
+	h, err := store.OpenHistory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	err = h.RecordedIDs(context.Background(), engine.RecordedQuery{}, func(id engine.EventID) { ids = append(ids, id.String()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}

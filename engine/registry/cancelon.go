@@ -52,7 +52,7 @@ func (g *Registry) cancelRulesOf(trigger string) []cancelRule {
 func (rc *RunContext) FindCancelKeys() error {
 	w := rc.State.Workflow
 	for i := range w.CancelOn {
-		key, err := w.CancelOn[i].RunKey(rc.keyEnv())
+		key, err := w.CancelOn[i].RunKey(keyEnv(rc.State, rc.Event))
 		if err != nil {
 			return err
 		}

@@ -115,13 +115,23 @@ func group(v *workflows.Value, env *expr.Env) (string, error) {
 }
 
 // Gathering evaluates how an event joins others.
-func (rc *RunContext) Gathering(g *workflows.Gather) (*engine.Gathering, error) {
-	key, err := g.KeyOf(rc.keyEnv())
+func (rc *RunContext) Gathering() (*engine.Gathering, error) {
+	g, err := GatheringOf(rc.State, rc.Event)
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Gathering{Kind: g.Kind, Key: rc.Masker().Text(key), Wait: g.Wait, Max: g.Max, Size: g.Size,
-		Bytes: memory.DecodedSize(rc.Event.Raw)}, nil
+	g.Key = rc.Masker().Text(g.Key)
+	return g, nil
+}
+
+// GatheringOf evaluates how an event joins others. Secrets in its key are not masked.
+func GatheringOf(st *plan.State, ev *engine.Event) (*engine.Gathering, error) {
+	g := st.Workflow.Gather
+	key, err := g.KeyOf(keyEnv(st, ev))
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Gathering{Kind: g.Kind, Key: key, Wait: g.Wait, Max: g.Max, Size: g.Size, Bytes: memory.DecodedSize(ev.Raw)}, nil
 }
 
 // IsBatch tells whether runs of a workflow have several events.

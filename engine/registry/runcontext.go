@@ -145,9 +145,8 @@ func (rc *RunContext) Masked(questions []plan.Question) []plan.Question {
 }
 
 // keyEnv is what the keys of debounce, batch and cancel_on see.
-func (rc *RunContext) keyEnv() *expr.Env {
-	return &expr.Env{Names: expr.Names{"event": rc.State.Event, "inputs": rc.State.Inputs}, Now: rc.Event.ReceivedAt,
-		Seed: rc.Event.ID.String()}
+func keyEnv(st *plan.State, ev *engine.Event) *expr.Env {
+	return &expr.Env{Names: expr.Names{"event": st.Event, "inputs": st.Inputs}, Now: ev.ReceivedAt, Seed: ev.ID.String()}
 }
 
 // ReadEvents loads the events of a batch, which are those of a run.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/plan"
 )
 
 // replaceBeside calls replace on another goroutine, if there is something to replace.
@@ -24,7 +23,7 @@ func (rn *Runner) replaceBeside(ids []engine.RunID) {
 // replace cancels the runs that newer ones replace.
 func (rn *Runner) replace(ids []engine.RunID) {
 	for _, id := range ids {
-		err := rn.cancel(rn.work, id, &plan.Error{Message: "a newer run took its place (on_full: replace)", Code: "replaced"})
+		err := rn.cancel(rn.work, id, engine.ReplacedByNewer())
 		if err != nil && !errors.Is(err, engine.ErrStale) && rn.work.Err() == nil {
 			rn.o.Log.Error("a run was not replaced", "run", id, "error", err)
 		}

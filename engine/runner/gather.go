@@ -19,8 +19,8 @@ func (ex *Execution) heldBack() (*engine.RunUpdate, error) {
 	}
 	s := engine.RunUpdate{Run: ex.Run, New: true, Answers: -1, Cancels: ex.Cancels}
 	var err error
-	if g := ex.State.Workflow.Gather; g != nil && ex.Event.Inlet != "manual" && !ex.alone {
-		s.Gather, err = ex.Gathering(g)
+	if ex.State.Workflow.Gather != nil && ex.Event.Inlet != "manual" && !ex.alone {
+		s.Gather, err = ex.Gathering()
 	} else if s.Slot, err = ex.SlotRequest(); s.Slot == nil {
 		return nil, err
 	}

@@ -31,24 +31,24 @@ func (t *tx) join(r encodedUpdate, at time.Time, out *engine.MatchResult) (bool,
 	first, _ := v[3].(int64)
 	events, _ := v[4].(int64)
 	bytes, _ := v[5].(int64)
-	if found && (v[2] != g.Kind || g.Kind == workflows.Batch && bytes+g.Bytes > engine.MaxGathered) {
-		// The workflow gathers otherwise by now, or its events are too large for one run.
-		if err := t.exec(`UPDATE gatherings SET open = 0, due_at = ? WHERE run_id = ?`, now, into); err != nil {
-			return false, err
+	kind, _ := v[2].(string)
+	j := engine.Joined{Refused: true}
+	if found {
+		j = g.Join(engine.GatherState{Kind: kind, First: fromMillis(first), Events: int(events), Bytes: bytes}, fromMillis(now))
+		if j.Refused {
+			if err := t.exec(`UPDATE gatherings SET open = 0, due_at = ? WHERE run_id = ?`, now, into); err != nil {
+				return false, err
+			}
+			out.Gather = at
 		}
-		out.Gather, found = at, false
 	}
-	if !found {
+	if j.Refused {
 		return false, t.gather(r, now, out)
 	}
 	own, _ := v[1].(int64)
-	due := min(now+g.Wait.Milliseconds(), first+g.Max.Milliseconds())
-	open := int64(1)
-	if g.Kind == workflows.Batch {
-		due = first + g.Wait.Milliseconds()
-		if events+1 >= int64(g.Size) {
-			open, due = 0, now
-		}
+	due, open := j.Due.UnixMilli(), int64(1)
+	if j.Full {
+		open = 0
 	}
 	if due <= now {
 		out.Gather = at
@@ -71,7 +71,7 @@ func (t *tx) join(r encodedUpdate, at time.Time, out *engine.MatchResult) (bool,
 // gather makes the gathering of a new run.
 func (t *tx) gather(r encodedUpdate, now int64, out *engine.MatchResult) error {
 	g := r.of.Gather
-	due := now + g.Wait.Milliseconds()
+	due := g.Begin(fromMillis(now)).UnixMilli()
 	if at := fromMillis(due); out.Gather.IsZero() || at.Before(out.Gather) {
 		out.Gather = at
 	}
@@ -91,7 +91,7 @@ func (t *tx) fold(r encodedUpdate, f engine.Fold, own int64) error {
 			return err
 		}
 		if err := t.exec(`UPDATE decisions SET outcome = 'folded', reason = ? WHERE event_id = ? AND workflow = ? AND run_id = ?`,
-			foldedByDebounce, own, run.Workflow, into); err != nil {
+			engine.FoldedByDebounce, own, run.Workflow, into); err != nil {
 			return err
 		}
 		if err := t.exec(`DELETE FROM cancel_keys WHERE run_id = ?`, into); err != nil {
@@ -103,11 +103,6 @@ func (t *tx) fold(r encodedUpdate, f engine.Fold, own int64) error {
 	}
 	return t.exec(`INSERT INTO run_events (run_id, event_id, size) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, into, folded, size)
 }
-
-const (
-	foldedByDebounce = "debounce: the run uses a later event with this key"
-	foldedByBatch    = "batch: the run includes this event"
-)
 
 // kindOf tells how the event of a proposed run is gathered.
 func (m matchRows) kindOf(run engine.RunID) string {
@@ -125,9 +120,9 @@ func foldDecision(d []driver.Value, f engine.Fold, kind string) {
 	switch {
 	case f.Newest:
 	case kind == workflows.Batch:
-		d[3], d[4] = string(engine.Folded), foldedByBatch
+		d[3], d[4] = string(engine.Folded), engine.FoldedByBatch
 	default:
-		d[3], d[4] = string(engine.Folded), foldedByDebounce
+		d[3], d[4] = string(engine.Folded), engine.FoldedByDebounce
 	}
 }
 

@@ -1,0 +1,87 @@
+package backtest_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/machine"
+)
+
+// bursts sends events with n from 1 at some seconds.
+func bursts(t *testing.T, seconds ...int) func(context.Context, *machine.Engine) {
+	return func(ctx context.Context, e *machine.Engine) {
+		at := 0
+		for i, s := range seconds {
+			time.Sleep(time.Duration(s-at) * time.Second)
+			at = s
+			if _, err := e.Accept(ctx, delivery("hook", fmt.Sprint("k", i), fmt.Sprintf(`{"n": %d, "kind": "x"}`, i+1))); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+const acts = "steps: [{uses: test/act, with: {n: \"${{ event.data.n }}\"}}]\n"
+
+// TestChangedDebounceAndBatchAreSimulated: which events share a run is found by the rules of the
+// engine, in virtual time, and events that begin or lose a run of their own are reported. An edit
+// that means the same changes nothing: the simulation gives the bursts that the engine made.
+func TestChangedDebounceAndBatchAreSimulated(t *testing.T) {
+	head := "on: hook\n"
+	flows := map[string]string{
+		"quiet": head + "debounce: {wait: 10s}\n" + acts,
+		"many":  head + "batch: {size: 3, wait: 1m}\nsteps: [{uses: test/act, with: {n: \"${{ len(events) }}\"}}]\n",
+		"plain": head + acts,
+		"busy":  head + "concurrency: 1\nsteps: [{uses: test/act, with: {n: 1}}, {sleep: 7s}]\n",
+		"newer": head + "concurrency: {limit: 1, on_full: replace}\nsteps: [{uses: test/act, with: {n: 1}}, {sleep: 7s}]\n",
+	}
+	// quiet: {1 2} {3 4} {5}, runs of 2, 4 and 5. many: {1 2 3} {4 5}, runs of 1 and 4.
+	path := record(t, flows, bursts(t, 0, 5, 30, 36, 60))
+	for _, x := range []struct {
+		workflow, from, to string
+		want               []string
+	}{
+		{"quiet", "wait: 10s", "key: 'event.data.kind', wait: 10s", nil},
+		{"quiet", "wait: 10s", "wait: 9s", nil},
+		{"quiet", "wait: 10s", "wait: 3s", []string{"1 starts_matching", "3 starts_matching"}},
+		{"quiet", "wait: 10s", "wait: 40s", []string{"2 stops_matching", "4 stops_matching"}},
+		{"quiet", "wait: 10s", "wait: 40s, max: 45s", []string{"2 stops_matching"}},
+		{"quiet", "wait: 10s", "wait: 10s, key: event.data.n", []string{"1 starts_matching", "3 starts_matching"}},
+		{"quiet", "debounce: {wait: 10s}\n", "", []string{"1 starts_matching", "3 starts_matching"}},
+		{"quiet", "debounce: {wait: 10s}\n", "batch: {size: 2, wait: 40s}\n",
+			[]string{"1 starts_matching", "2 stops_matching", "3 starts_matching", "4 stops_matching"}},
+		{"quiet", head, "on: hook\nwhen: event.data.n != 2\n", []string{"1 starts_matching", "2 stops_matching"}},
+		{"many", "size: 3", "key: \"'all'\", size: 3", nil},
+		{"many", "size: 3", "size: 2", []string{"1 requests", "3 starts_matching", "4 stops_matching", "5 starts_matching"}},
+		{"many", "wait: 1m", "wait: 7s",
+			[]string{"1 requests", "3 starts_matching", "4 stops_matching", "5 starts_matching"}},
+		{"plain", head, "on: hook\ndebounce: {wait: 10s}\n", []string{"1 stops_matching", "3 stops_matching"}},
+		{"plain", head, "on: hook\ndebounce: {wait: 10s}\nrate: {limit: 1, per: 1h, on_full: drop}\n",
+			[]string{"1 stops_matching", "3 stops_matching", "4 stops_matching", "5 stops_matching"}},
+		{"busy", "concurrency: 1", "concurrency: {limit: 1, on_full: replace}", []string{"1 error", "3 error"}},
+		{"newer", "on_full: replace", "on_full: drop", []string{"1 error", "2 stops_matching", "3 error", "4 stops_matching"}},
+	} {
+		edited := maps.Clone(flows)
+		if edited[x.workflow] = strings.Replace(flows[x.workflow], x.from, x.to, 1); edited[x.workflow] == flows[x.workflow] {
+			t.Fatalf("%s: %s is not in it", x.workflow, x.from)
+		}
+		f := test(t, path, edited, nil)
+		order := idsOf(t, path)
+		var got []string
+		for _, c := range f.changes {
+			if c.Workflow != x.workflow {
+				t.Errorf("%s: %s: something else is changed: %+v", x.workflow, x.to, c)
+			}
+			got = append(got, fmt.Sprint(slices.Index(order, c.Event)+1, " ", c.Kind))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, x.want) || len(f.unknown) > 0 {
+			t.Errorf("%s: %q:\n got %q\nwant %q; %+v", x.workflow, x.to, got, x.want, f.unknown)
+		}
+	}
+}
