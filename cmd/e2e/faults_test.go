@@ -74,6 +74,51 @@ func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
 	}
 }
 
+// TestAServerWhoseDatabaseIsWrittenOverEnds: as cp other.db hookloom.db does. The next start has
+// the new content, whole, and nothing of the old one.
+func TestAServerWhoseDatabaseIsWrittenOverEnds(t *testing.T) {
+	realProcess(t)
+	p := hookProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})
+	s := p.start(t)
+	if status := p.send(t, "copied"); status != http.StatusAccepted {
+		t.Fatalf("answered %d", status)
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	s.end(t, 10*time.Second)
+	former, err := os.ReadFile(p.db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = p.start(t)
+	for i := range 30 {
+		if status := p.send(t, fmt.Sprint("gone", i)); status != http.StatusAccepted {
+			t.Fatalf("answered %d", status)
+		}
+	}
+	if err := os.WriteFile(p.db, former, 0o600); err != nil { // truncates, as cp does
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if status := p.send(t, "late"); status == http.StatusAccepted || status == http.StatusOK {
+		t.Errorf("acknowledged: %d", status)
+	}
+	if code := s.end(t, 10*time.Second); code != exitIO {
+		t.Errorf("exit status %d", code)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if log := s.log.String(); !strings.Contains(log, "overwritten in place") || !strings.Contains(log, "nothing more is acknowledged") {
+		t.Errorf("log: %s", log)
+	}
+	p.start(t)
+	for key, want := range map[string]int{"copied": http.StatusOK, "gone1": http.StatusAccepted} {
+		if status := p.send(t, key); status != want {
+			t.Errorf("%s after the restart: %d", key, status)
+		}
+	}
+}
+
 // stamps is a target that notes when each request came.
 type stamps struct {
 	mu   sync.Mutex

@@ -16,6 +16,9 @@ func (w *writer) judge(err error) error {
 		switch se.Code {
 		case sqlite3.ErrIoErr, sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
 			err = fmt.Errorf("the database cannot be written any more: %w", err)
+			if over := w.overwritten(); over != nil {
+				err = over
+			}
 			w.fatal(err)
 		}
 	}

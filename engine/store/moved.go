@@ -15,9 +15,9 @@ import (
 // succeed, and be gone with the process. The names are compared with the open files
 // after each commit, before it is acknowledged, and every movedEvery.
 //
-// The database and the log's index are never opened for it: when a process closes any
-// descriptor of a file, the kernel drops all of SQLite's locks on it
-// (sqlite.org/howtocorrupt.html, 2.2). The log itself has no locks. It is kept open, since
+// The log's index is never opened for it, and the database only for as long as it has
+// connections (overwritten.go): when a process closes any descriptor of a file, the kernel
+// drops all of SQLite's locks on it (sqlite.org/howtocorrupt.html, 2.2). The log itself has no locks. It is kept open, since
 // a log that was cut to nothing looks whole by its size once SQLite has written on at its
 // old place: its head is empty then, and a restart would find nothing in it.
 
@@ -77,13 +77,24 @@ func watchFiles(path string, lock *os.File) (openFiles, error) {
 // MovedError says that a name no longer leads to the file that is open.
 type MovedError struct {
 	What, Path, How string
-	// hollow tells that the log has lost pages which SQLite still counts on: moving it into
-	// the database would damage that.
+	// hollow tells that the log must not be moved into the database any more: it has lost pages
+	// which SQLite still counts on, or belongs to the former content of the file.
 	hollow bool
+	// over tells that the file was overwritten; aside is where the log of its former content is.
+	over  bool
+	aside string
 }
 
 // Error implements error.
 func (e *MovedError) Error() string {
+	if e.over {
+		log := "remove its -wal before the next start: it belongs to the former content"
+		if e.aside != "" {
+			log = "the write-ahead log of its former content is now " + e.aside
+		}
+		return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged; %s. Stop whatever writes to the file; "+
+			"run hookloom restore FILE with the backup that is wanted (it checks the file), then start again", e.What, e.Path, e.How, log)
+	}
 	if e.hollow {
 		return fmt.Sprintf("%s %s was %s while the server ran: nothing more is acknowledged, and data that was only in the log is lost. Stop "+
 			"whatever changes it; "+
@@ -139,6 +150,9 @@ func (w *writer) lookAfterCommit() error {
 	size, err := w.files.look(w.wal)
 	w.walSize = size
 	if err == nil {
+		err = w.overwritten()
+	}
+	if err == nil {
 		err = w.hollow(size)
 	}
 	if err == nil {
@@ -171,6 +185,9 @@ func (w *writer) watch() {
 		case <-ticker.C:
 		}
 		size, err := w.files.look(w.wal)
+		if err == nil {
+			err = w.overwritten()
+		}
 		if err == nil {
 			err = w.hollow(size)
 		}

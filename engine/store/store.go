@@ -184,7 +184,10 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close(), s.readers.Close())
 	}
-	if s.w.files, err = watchFiles(s.path, s.lock); err != nil {
+	if s.w.files, err = watchFiles(s.path, s.lock); err == nil {
+		s.w.mark, err = markFile(conn, s.path)
+	}
+	if err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close(), s.readers.Close())
 	}
 	if f, err := os.Open(s.w.wal); err == nil {
@@ -411,5 +414,10 @@ func (s *Store) Err() error { return s.w.err() }
 // Close writes what is waiting, shrinks the WAL and gives the file free.
 func (s *Store) Close() error {
 	werr := s.w.close()
-	return errors.Join(werr, s.readers.Close(), s.lock.Close())
+	err := errors.Join(werr, s.readers.Close())
+	var moved *MovedError
+	if !errors.As(s.w.err(), &moved) || !moved.hollow {
+		err = errors.Join(err, s.w.mark.file.Close()) // after the last connection, see fileMark
+	}
+	return errors.Join(err, s.lock.Close())
 }

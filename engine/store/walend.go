@@ -156,7 +156,10 @@ func (w *writer) holed(stride int64) error {
 
 // movable tells that the log may be moved into the database; else all writing ends.
 func (w *writer) movable(stride int64) bool {
-	err := w.holed(stride)
+	err := w.overwritten()
+	if err == nil {
+		err = w.holed(stride)
+	}
 	if err != nil {
 		w.fatal(err)
 	}

@@ -71,6 +71,7 @@ type writer struct {
 	wal          string
 	// files are those that are open, by the names that they must keep.
 	files        openFiles
+	mark         *fileMark
 	watched      chan struct{}
 	moves, moved chan struct{}
 	caughtUp     atomic.Bool
@@ -158,6 +159,10 @@ func (w *writer) err() error {
 // had happened, and what was acknowledged could be gone.
 func (w *writer) fatal(err error) {
 	w.once.Do(func() {
+		var moved *MovedError
+		if errors.As(err, &moved) && moved.over {
+			w.putLogAside(moved)
+		}
 		w.cause.Store(&err)
 		close(w.broken)
 	})
