@@ -44,11 +44,29 @@ func (k *call) answer(r *reply) (any, error) {
 func (k *call) lacks(out any, r *reply, env *expr.Env) error {
 	names, all := k.action.Returns.Missing(out)
 	if len(names) == 0 || !all && len(k.action.Output.Keys()) == 0 {
-		return nil
+		return k.mistyped(out, r, env)
 	}
 	return &plan.Error{Code: "bad_answer", Status: r.status, Details: r.names(),
 		Message: fmt.Sprintf("the answer has no %s of the type that returns: declares%s (in the connector's file, %s? may be missing)",
 			strings.Join(names, ", "), k.reason(env), names[0])}
+}
+
+// mistyped is the error of an output of another type than returns: declares. Of an output that
+// is all of the answer only the type itself counts, as above. A 204 has no content.
+func (k *call) mistyped(out any, r *reply, env *expr.Env) error {
+	declared := k.action.Returns
+	if declared != nil && len(k.action.Output.Keys()) == 0 {
+		declared = &workflows.DataType{Kind: declared.Kind}
+	}
+	if out == nil && (r.status == http.StatusNoContent || k.action.Returns.MayBeNil()) {
+		return nil
+	}
+	problem := declared.Check("output", out)
+	if problem == "" {
+		return nil
+	}
+	return &plan.Error{Code: "bad_answer", Status: r.status, Details: r.names(),
+		Message: fmt.Sprintf("the output does not have the type that returns: declares: %s%s", problem, k.reason(env))}
 }
 
 func (k *call) env(r *reply) *expr.Env {

@@ -166,3 +166,39 @@ func TestAKeyThatIsAUserWithoutAPasswordIsSentSo(t *testing.T) {
 		t.Errorf("%q %q, %v", user, password, err)
 	}
 }
+
+func TestAnOutputOfAnotherTypeThanDeclaredIsAnError(t *testing.T) {
+	for _, c := range []struct{ name, action, body, says string }{
+		{"a number for a text", `output: "${{ response.body.id }}", returns: string`, `{"id": 5}`, "output: "},
+		{"nothing for a text", `output: "${{ response.body.id }}", returns: string`, `{}`, "output is nil, not a string"},
+		{"a text", `output: "${{ response.body.id }}", returns: string`, `{"id": "5"}`, ""},
+		{"a field", `output: {id: "${{ response.body.id }}"}, returns: {id: string}`, `{"id": 5}`, "output.id: "},
+		{"a field that may be missing", `output: {id: "${{ response.body.id }}"}, returns: {"id?": string}`, `{}`, ""},
+		{"a list for an object", `output: "${{ response.body }}", returns: {id: string}`, `[{"id": "5"}]`, "output: "},
+		{"all of an answer, with a field of another type", `output: "${{ response.body }}", returns: {id: string, no: string}`,
+			`{"id": 5, "no": "7"}`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newService(t, func(_ int, w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, c.body) })
+			out, err := s.call("actions: {call: {request: {path: /x}, "+c.action+"}}", nil)
+			if c.says == "" {
+				if err != nil {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			var e *plan.Error
+			if !errors.As(err, &e) || e.Code != "bad_answer" || !strings.Contains(e.Message, "returns: declares: "+c.says) {
+				t.Errorf("%v, %v", out, err)
+			}
+		})
+	}
+}
+
+func TestAnEmptyAnswerIsAnEmptyList(t *testing.T) {
+	s := newService(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	out, err := s.call(list("{path: /l}", `{items: "response.body?.rows", token: "response.body?.next", query: c}`), nil)
+	if err != nil || fmt.Sprint(out) != "map[items:[] more:false]" {
+		t.Errorf("%v, %v", out, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -55,7 +56,11 @@ func (k *call) list(ctx context.Context, first order) (any, error) {
 	if k.action.Output == nil {
 		return map[string]any{"items": w.items, "more": w.more}, nil
 	}
-	return k.output(k.action.Output, w.last, w.env)
+	out, err := k.output(k.action.Output, w.last, w.env)
+	if err != nil {
+		return nil, err
+	}
+	return out, k.lacks(out, w.last, w.env)
 }
 
 // walk reads the pages of a list, up to most items. An answer that only the step accepts
@@ -250,6 +255,10 @@ func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 		return false, w.notAList(r, "pages.items: "+err.Error())
 	}
 	list, ok := v.([]any)
+	if v == nil && r.status != http.StatusNoContent { // which has no body, and so no items
+		return false, w.notAList(r, fmt.Sprintf("pages.items: %s is nil; write %s ?? [] if the service leaves out an empty list",
+			w.pages.Items.Text, w.pages.Items.Text))
+	}
 	if !ok && v != nil {
 		return false, w.notAList(r, fmt.Sprintf("pages.items: %s is not a list, but %s", w.pages.Items.Text, value.Describe(v)))
 	}

@@ -242,6 +242,14 @@ func TestAListThatCannotBeReadToItsEndIsAnErrorThatSaysWhy(t *testing.T) {
 			give(w, nil, n)
 		}, "bad_answer", "page 2 of the list: the response is not what the connector expects: pages.items: response.body.rows is not a list",
 			false, 2},
+		{"the second page has no list", "page: {query: p}", func(n int, w http.ResponseWriter, _ *http.Request) {
+			if n == 2 {
+				fmt.Fprint(w, `{"error": "no such view"}`)
+				return
+			}
+			give(w, nil, n)
+		}, "bad_answer", "pages.items: response.body.rows is nil; write response.body.rows ?? [] if the service leaves out an empty list",
+			false, 2},
 		{"the pages together are too large", "page: {query: p}", func(_ int, w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"rows": [%s], "filler": "%s"}`, r.URL.Query().Get("p"), strings.Repeat("x", 3<<20))
 		}, "too_large", "set max_items: to fewer than 10", false, 11},

@@ -114,7 +114,7 @@ func (f DataField) typeText() string {
 
 // Check says where a value is not of the type, or "". at names the value.
 func (t *DataType) Check(at string, v any) string {
-	if t == nil || t.Kind == "any" || v == nil && t.mayBeNil() {
+	if t == nil || t.Kind == "any" || v == nil && t.MayBeNil() {
 		return ""
 	}
 	if v == nil {
@@ -154,13 +154,13 @@ func (t *DataType) Missing(v any) (names []string, all bool) {
 		return nil, false
 	}
 	m, isMap := v.(map[string]any)
-	if !isMap && v != nil || v == nil && t.mayBeNil() {
+	if !isMap && v != nil || v == nil && t.MayBeNil() {
 		return nil, false
 	}
 	must := 0
 	for _, f := range t.Fields {
 		x := m[f.Name]
-		if f.Type == nil || f.Type.Kind == "any" || x == nil && (f.Optional || f.Type.mayBeNil()) {
+		if f.Type == nil || f.Type.Kind == "any" || x == nil && (f.Optional || f.Type.MayBeNil()) {
 			continue
 		}
 		if must++; x == nil || shapeOf(x) != f.Type.shape() {
@@ -188,10 +188,10 @@ func shapeOf(v any) string {
 	return ""
 }
 
-// mayBeNil tells that nothing of an object is certain: an action that finds it may find
+// MayBeNil tells that nothing of an object is certain: an action that finds it may find
 // none.
-func (t *DataType) mayBeNil() bool {
-	return len(t.Fields) > 0 && !slices.ContainsFunc(t.Fields, func(f DataField) bool { return !f.Optional })
+func (t *DataType) MayBeNil() bool {
+	return t != nil && len(t.Fields) > 0 && !slices.ContainsFunc(t.Fields, func(f DataField) bool { return !f.Optional })
 }
 
 // named gives the names of fields to the checker of expressions. Below fields that may be

@@ -145,6 +145,9 @@ func (p *paging) list(t *workflows.DataType) bool {
 	for _, f := range lists {
 		if len(lists) == 1 || slices.Contains(listNames, snake(f.Name)) {
 			p.items, p.of = member("response.body", f.Name), f.Type.Of
+			if f.Optional {
+				p.items += " ?? []" // the document lets the service leave out the list
+			}
 			return true
 		}
 	}
