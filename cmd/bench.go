@@ -31,6 +31,11 @@ type benchOptions struct {
 	duration                time.Duration
 	rate                    int
 	dir, profile, profileOf string
+	// ids is rising or random. acting is the share of events that the workflow acts on.
+	ids    string
+	acting float64
+	// target is the server that an external load is for; empty for the load of this process.
+	target string
 }
 
 func (a *app) benchCmd() *cobra.Command {
@@ -47,9 +52,24 @@ in one process, and prints throughput, latency, and ratios:
                them in one synced commit: the least that keeps what it answers for
 
 Load, server and sink share the machine's cores, so the ratios say more than the
-figures. Event ids rise, as those of most senders do; random ones cost more.
-Nothing is asserted; a slow machine gives small figures.`,
-		RunE: func(c *cobra.Command, _ []string) error { return a.bench(c.Context(), o) }}
+figures. Event ids rise, as those of most senders do; --ids random shows what random
+ones cost. --acting 0.5 has the rule leave half of the events out. Nothing is asserted;
+a slow machine gives small figures.
+
+With --target-only the load comes from another program, such as wrk or oha: the command
+starts one server and the sink, prints the URL, a body and example commands, and prints
+what was done when it is stopped with Ctrl-C. The id of an event is the parameter id of
+the URL.`,
+		Example: "  hookloom bench --connections 512 --ids random\n  hookloom bench --target-only",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(c); err != nil {
+				return err
+			}
+			if o.target != "" {
+				return a.benchTarget(c.Context(), o)
+			}
+			return a.bench(c.Context(), o)
+		}}
 	c.AddCommand(a.benchBacktestCmd())
 	f := c.Flags()
 	f.IntVar(&o.connections, "connections", 128, "number of client connections")
@@ -59,13 +79,18 @@ Nothing is asserted; a slow machine gives small figures.`,
 	f.StringVar(&o.dir, "dir", "", "folder for the databases (default: a temporary one)")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of one server")
 	f.StringVar(&o.profileOf, "cpuprofile-of", "whole", "accept or whole")
+	f.StringVar(&o.ids, "ids", "rising", "ids of events: rising or random")
+	f.Float64Var(&o.acting, "acting", 1, "share of the events that the workflow acts on, from 0 to 1; its rule leaves out the others")
+	f.StringVar(&o.target, "target-only", "", "start one server, whole or accept, for an external load")
+	f.Lookup("target-only").NoOptDefVal = "whole"
 	return c
 }
 
 // benchResult is what one round of one server gave.
 type benchResult struct {
 	Name string `json:"name"`
-	// PerSecond counts answers, for the whole path ended runs.
+	// PerSecond counts answers, for the whole path events whose run has ended or that the
+	// rule left out.
 	PerSecond float64 `json:"per_second"`
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
@@ -183,23 +208,41 @@ func (g *generator) cpuSince(before time.Duration) float64 {
 	return float64((cpuTime() - before).Nanoseconds()) / 1000 / float64(max(g.accepted.Load(), 1))
 }
 
+// benchCounts is what became of the events of the whole path.
+type benchCounts struct {
+	// done are events whose run has ended, or that the rule left out; leftOut are the latter, and
+	// failed the runs that did not succeed.
+	done, leftOut, failed atomic.Int64
+}
+
+func (n *benchCounts) observe(c engine.Change) {
+	switch {
+	case c.Decision != nil:
+		if c.Decision.Run == 0 {
+			n.leftOut.Add(1)
+			n.done.Add(1)
+		}
+	case c.Run.Status.Ended():
+		if c.Run.Status != engine.Succeeded {
+			n.failed.Add(1)
+		}
+		n.done.Add(1)
+	}
+}
+
+// benchServer makes the server of a project that benchProject wrote.
+func benchServer(ctx context.Context, dir string, l *loaded, n *benchCounts) (*server, error) {
+	return newServer(ctx, serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", grace: time.Second,
+		log: slog.New(slog.DiscardHandler), observe: n.observe}, l)
+}
+
 func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *generator, snk *sink) (r benchResult, err error) {
-	var ended atomic.Int64
-	var failed atomic.Int64
-	l, err := benchProject(dir, name, snk.url)
+	var n benchCounts
+	l, err := benchProject(dir, name, snk.url, benchSigned)
 	if err != nil {
 		return r, err
 	}
-	s, err := newServer(ctx, serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", grace: time.Second,
-		log: slog.New(slog.DiscardHandler),
-		observe: func(c engine.Change) {
-			if c.Decision == nil && c.Run.Status.Ended() {
-				ended.Add(1)
-				if c.Run.Status != engine.Succeeded {
-					failed.Add(1)
-				}
-			}
-		}}, l)
+	s, err := benchServer(ctx, dir, l, &n)
 	if err != nil {
 		return r, err
 	}
@@ -222,18 +265,18 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 	r = g.load(ctx, s.hooksListener.Addr().String())
 	if name == "whole" {
 		// The load is over when the last run has ended, not when it was accepted.
-		for ended.Load() < g.accepted.Load() && time.Since(start) < 10*o.duration+time.Minute && ctx.Err() == nil {
+		for n.done.Load() < g.accepted.Load() && time.Since(start) < 10*o.duration+time.Minute && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
-		r.PerSecond = float64(ended.Load()) / time.Since(start).Seconds()
-		r.Failed += int(failed.Load() + g.accepted.Load() - ended.Load())
+		r.PerSecond = float64(n.done.Load()) / time.Since(start).Seconds()
+		r.Failed += int(n.failed.Load() + g.accepted.Load() - n.done.Load())
 	}
 	pprof.StopCPUProfile()
 	stop()
 	err = <-done
 	r.Name = name
-	if info, serr := os.Stat(filepath.Join(dir, "hookloom.db")); serr == nil && ended.Load() > 0 {
-		r.BytesPerRun = float64(info.Size()) / float64(ended.Load())
+	if info, serr := os.Stat(filepath.Join(dir, "hookloom.db")); serr == nil && n.done.Load() > 0 {
+		r.BytesPerRun = float64(info.Size()) / float64(n.done.Load())
 	}
 	snk.mu.Lock()
 	r.SinkP50, r.SinkP99 = percentiles(snk.times)
@@ -241,12 +284,15 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 	return r, err
 }
 
-func benchProject(dir, name, sink string) (*loaded, error) {
-	config := `triggers:
-  bench:
-    webhook: {provider: generic, secret: "${{ secrets.BENCH_SECRET }}", key: body.id}
-egress: {allow: [127.0.0.1]}
-`
+// Triggers of the load of this process, and of an external one: few load generators can sign,
+// but all can vary the URL.
+const (
+	benchSigned   = `{provider: generic, secret: "${{ secrets.BENCH_SECRET }}", key: body.id}`
+	benchUnsigned = `{auth: none, key: query.id}`
+)
+
+func benchProject(dir, name, sink, webhook string) (*loaded, error) {
+	config := "triggers:\n  bench:\n    webhook: " + webhook + "\negress: {allow: [127.0.0.1]}\n"
 	if err := errors.Join(writeFile(filepath.Join(dir, "hookloom.yaml"), config),
 		writeFile(filepath.Join(dir, ".env"), "BENCH_SECRET="+benchSecret+"\n")); err != nil {
 		return nil, err

@@ -105,7 +105,10 @@ func (g *generator) connection(ctx context.Context, addr string, start, end time
 // request writes one signed delivery of about 1.2 KB with a unique id.
 func (g *generator) request(buf []byte, n int64) []byte {
 	id := g.prefix + "-" + strconv.FormatInt(n, 10)
-	body := benchBody(id)
+	if g.o.ids == "random" {
+		id = randomID(id)
+	}
+	body := benchBody(id, acts(n, g.o.acting))
 	m := hmac.New(sha256.New, []byte(benchSecret))
 	m.Write(body)
 	if g.timed {
@@ -121,6 +124,18 @@ func (g *generator) request(buf []byte, n int64) []byte {
 	return append(buf, body...)
 }
 
+// randomID makes an id of 32 digits that tells nothing about the order of the events.
+func randomID(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:16])
+}
+
+// acts reports whether the workflow acts on the n-th event: of any first n a share does.
+func acts(n int64, share float64) bool {
+	return int64(float64(n)*share) > int64(float64(n-1)*share)
+}
+
+// benchTail ends the body of an event. The rule of the workflow leaves out unpaid orders.
 var benchTail = func() string {
 	var b strings.Builder
 	for i := range 8 {
@@ -130,12 +145,16 @@ var benchTail = func() string {
 		fmt.Fprintf(&b, `{"sku":"LOOM-%04d","title":"Table loom with a warp of wool, number %d","quantity":%d,"price":%d.5,"tags":["wool",`+
 			`"wood"]}`, i, i, i+1, 10*i+9)
 	}
-	return `","status":"paid","amount":4200,"currency":"eur","customer":{"id":115310627314723,"email":"ada@example.com","name":"Ada ` +
+	return `,"amount":4200,"currency":"eur","customer":{"id":115310627314723,"email":"ada@example.com","name":"Ada ` +
 		`Lovelace"},"lines":[` + b.String() + `]}`
 }()
 
-func benchBody(id string) []byte {
-	return []byte(`{"type":"order.paid","id":"` + id + benchTail)
+func benchBody(id string, acting bool) []byte {
+	status := `","status":"paid"`
+	if !acting {
+		status = `","status":"open"`
+	}
+	return []byte(`{"type":"order.paid","id":"` + id + status + benchTail)
 }
 
 // readAnswer reads one HTTP/1.1 answer with a Content-Length.
