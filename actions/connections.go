@@ -34,6 +34,10 @@ func Link(p *workflows.Project, secret func(string) (string, bool)) map[string]L
 	for name, c := range p.Connections {
 		x := Linked{Connector: c.Connector, Test: c.Test}
 		conn, err := linked(in, name, connectors[c.Connector])
+		if missing := unset(c, secret); missing != "" {
+			err = plan.Permanent("no_credential", "secret %s is not set: run hookloom secrets set %s, or hookloom validate for other ways",
+				missing, missing)
+		}
 		if err != nil {
 			x.Broken, conn = err, &connection{name: name, auth: c.Auth}
 		}
@@ -47,6 +51,16 @@ func Link(p *workflows.Project, secret func(string) (string, bool)) map[string]L
 		out[name] = x
 	}
 	return out
+}
+
+// unset gives the first secret of a connection that has no value; "" when all have one.
+func unset(c *workflows.Connection, secret func(string) (string, bool)) string {
+	for _, name := range c.SecretNames() {
+		if _, set := secret(name); !set {
+			return name
+		}
+	}
+	return ""
 }
 
 // Tokens gives them as the source of tokens knows them.

@@ -58,11 +58,16 @@ A running server is asked; without one, the database is opened.`,
 	return c
 }
 
-// known refuses the name of a connection that is not there.
+// known refuses the name of a connection that is not there, or a project that cannot be used.
 func (l *loaded) known(name string) error {
 	if err := l.usableTriggers(); err != nil {
 		return err
 	}
+	return l.namesConnection(name)
+}
+
+// namesConnection refuses the name of a connection that hookloom.yaml does not have.
+func (l *loaded) namesConnection(name string) error {
 	if l.project.Connections[name] != nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
 
@@ -23,7 +25,8 @@ func (a *app) connectionsCmd() *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		Long: `Lists the connections of hookloom.yaml with what is known of their tokens. A token
 itself is never shown. not_connected and needs_person say what to do; runs that need
-such a connection wait until hookloom connect NAME.
+such a connection wait until hookloom connect NAME. broken is one whose secret is not
+set, or whose settings cannot be filled in.
 
 --test makes the call that the connection or its connector names in test:, the path of
 a cheap GET; without one, it only gets the token.`,
@@ -33,13 +36,13 @@ a cheap GET; without one, it only gets the token.`,
 			if err != nil {
 				return err
 			}
-			if err := l.usableTriggers(); err != nil {
+			if err := l.listable(); err != nil {
 				return err
 			}
 			name := ""
 			if len(args) == 1 {
 				name = args[0]
-				if err := l.known(name); err != nil {
+				if err := l.namesConnection(name); err != nil {
 					return err
 				}
 			}
@@ -51,6 +54,21 @@ a cheap GET; without one, it only gets the token.`,
 	at.flags(c.Flags())
 	c.Flags().BoolVar(&test, "test", false, "test all, or NAME, with a harmless call")
 	return c
+}
+
+// listable refuses a project whose connections cannot be read. One whose secret is not set is
+// listed, as broken.
+func (l *loaded) listable() error {
+	var bad workflows.Mistakes
+	for _, m := range l.mistakes {
+		if !m.Warning && m.Code != workflows.SecretNotSet && !strings.HasPrefix(filepath.ToSlash(m.File), "workflows/") {
+			bad = append(bad, m)
+		}
+	}
+	if len(bad) > 0 {
+		return bad
+	}
+	return nil
 }
 
 // connectionsOf lists connections as the database has them, beside a running server.

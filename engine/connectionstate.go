@@ -54,7 +54,7 @@ type ConnectionItem struct {
 	Grant     string   `json:"grant,omitempty"`
 	Account   string   `json:"account,omitempty"`
 	Scopes    []string `json:"scopes,omitempty"`
-	// Status is ready, or needs_person with the reason in Why, or not_connected.
+	// Status is ready, or needs_person, not_connected or broken, with the reason in Why.
 	Status      string     `json:"status"`
 	Why         string     `json:"why,omitempty"`
 	ObtainedAt  *time.Time `json:"obtained_at"`
