@@ -104,7 +104,7 @@ func (s *server) newConsole() (*console.Console, error) {
 		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log,
 		Admit: s.admit,
 		Poll:  s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks,
-		Connections: s.linker()})
+		Connections: s.linker(), MCP: s.mcpHandler()})
 }
 
 // consoleURL is where the console can be reached from this machine.

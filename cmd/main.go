@@ -56,6 +56,11 @@ func Main(args []string, out, errOut io.Writer) int {
 	// The first signal asks for an orderly end; a second one ends at once, which
 	// the next start makes good.
 	context.AfterFunc(ctx, stop)
+	return execute(ctx, args, out, errOut)
+}
+
+// execute runs one command line.
+func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
 	a := &app{out: out, err: errOut}
 	root := a.root()
 	root.SetArgs(args)

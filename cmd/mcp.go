@@ -1,17 +1,14 @@
 package cmd
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"os"
+	"io"
+	"net/http"
 	"path/filepath"
-	"slices"
-	"strings"
+	"time"
 
+	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/spf13/cobra"
@@ -19,7 +16,7 @@ import (
 
 type mcpOptions struct {
 	place
-	write bool
+	write, workflows bool
 }
 
 // mcpCmd answers agents by the Model Context Protocol on standard input and output.
@@ -28,13 +25,26 @@ func (a *app) mcpCmd() *cobra.Command {
 	c := &cobra.Command{Use: "mcp", Short: "Answer an agent's questions by the Model Context Protocol", Args: cobra.NoArgs,
 		Long: `Serves the Model Context Protocol on standard input and output, for agents and editors.
 Its tools read: runs, events, refused deliveries, why a workflow did not run for an event,
-shapes of events, backtests, the manual. They give what the commands of the same purpose
-give, with the same masking. --allow-write adds replay, cancel, approve and fire, which act
-through the running server and stand in its audit log.`,
-		Example: "  hookloom mcp --dir shop\n  hookloom mcp --dir shop --allow-write",
+shapes of events, backtests, the manual. They return what the commands of the same purpose
+print, with the same masking. --allow-write adds replay, cancel, approve and fire, and
+--workflow-tools the workflows with on: {mcp: {...}}. Tools that act go through the running
+server; its audit log has the name of the agent.
+
+A running server also serves the protocol itself, at /mcp of its admin address, for callers
+with a token. A token of server.view_token reads. With a token that may operate, an agent can
+also call the workflows with on: {mcp: {...}} and, with server: {mcp: {allow_write: true}},
+replay, cancel, approve and fire.`,
+		Example: "  hookloom mcp --dir shop\n  hookloom mcp --dir shop --workflow-tools\n  hookloom mcp --dir shop --allow-write",
 		RunE: func(c *cobra.Command, _ []string) error {
-			server := a.mcpServer(&o)
-			err := server.Run(c.Context(), &mcp.IOTransport{Reader: readCloser{c.InOrStdin()}, Writer: writeCloser{a.out}})
+			t := &agentTools{db: o.db, dir: o.dir, write: o.write}
+			if o.workflows {
+				l, err := o.load()
+				if err != nil {
+					return err
+				}
+				t.workflows = l.project.Workflows
+			}
+			err := t.newServer().Run(c.Context(), &mcp.IOTransport{Reader: io.NopCloser(c.InOrStdin()), Writer: keptOpen{a.out}})
 			if errors.Is(err, context.Canceled) {
 				return nil
 			}
@@ -42,321 +52,102 @@ through the running server and stand in its audit log.`,
 		}}
 	o.flags(c.Flags())
 	c.Flags().BoolVar(&o.write, "allow-write", false, "also offer tools that act: replay, cancel, approve, fire")
+	c.Flags().BoolVar(&o.workflows, "workflow-tools", false, "also offer the workflows with on: {mcp: {...}}")
 	return c
 }
 
-type readCloser struct {
-	in interface{ Read([]byte) (int, error) }
-}
+// keptOpen is a writer that stays open when the session ends.
+type keptOpen struct{ io.Writer }
 
-func (r readCloser) Read(b []byte) (int, error) { return r.in.Read(b) }
-func (readCloser) Close() error                 { return nil }
-
-type writeCloser struct {
-	out interface{ Write([]byte) (int, error) }
-}
-
-func (w writeCloser) Write(b []byte) (int, error) { return w.out.Write(b) }
-func (writeCloser) Close() error                  { return nil }
+// Close implements io.Closer.
+func (keptOpen) Close() error { return nil }
 
 // agentTools makes tools of commands.
 type agentTools struct {
 	server *mcp.Server
-	o      *mcpOptions
+	// dir and db are those of the project; empty for the defaults of the commands.
+	dir, db string
+	// write offers the tools that act.
+	write bool
+	// workflows are offered as tools where they have on: mcp.
+	workflows map[string]*workflows.Workflow
+	// api answers calls inside of the server's process; nil where they go over the network.
+	api func(http.Header) http.Handler
+	// slots bounds how many calls run at once; nil for no bound.
+	slots chan struct{}
 }
 
-func (a *app) mcpServer(o *mcpOptions) *mcp.Server {
-	t := &agentTools{o: o, server: mcp.NewServer(&mcp.Implementation{Name: "hookloom", Version: version()}, &mcp.ServerOptions{
+func (t *agentTools) newServer() *mcp.Server {
+	if dir, err := filepath.Abs(t.dir); err == nil {
+		t.dir = dir // so that no command takes another folder for the project's
+	}
+	t.server = mcp.NewServer(&mcp.Implementation{Name: "hookloom", Version: version()}, &mcp.ServerOptions{
 		Instructions: "Hookloom receives webhooks and runs YAML workflows. Ask why_not_run when an event did not lead to a run, " +
-			"get_run for what a run did, get_docs for the language. Check YAML with validate_yaml and backtest_yaml before you propose it."})}
+			"get_run for what a run did, get_docs for the language. Check YAML with validate_yaml and backtest_yaml before you propose it."})
 	t.reading()
 	t.aboutFiles()
-	if o.write {
+	if t.write {
 		t.acting()
 	}
+	t.workflowTools()
 	return t.server
 }
 
-type (
-	listInput struct {
-		Workflow string `json:"workflow,omitempty" jsonschema:"only of this workflow"`
-		Trigger  string `json:"trigger,omitempty" jsonschema:"only of this trigger"`
-		Type     string `json:"type,omitempty" jsonschema:"only of this type of event"`
-		Status   string `json:"status,omitempty" jsonschema:"only with these statuses, separated by commas"`
-		Since    string `json:"since,omitempty" jsonschema:"only since, such as 2h, 7d or 2026-01-31T10:00:00Z"`
-		Text     string `json:"text,omitempty" jsonschema:"only with this text, such as an order number"`
-		Limit    int    `json:"limit,omitempty" jsonschema:"at most so many, 20 by default"`
-	}
-	idInput struct {
-		ID string `json:"id" jsonschema:"its id"`
-	}
-	notRunInput struct {
-		Event    string `json:"event" jsonschema:"the id of the event, or a text in it such as an order number"`
-		Workflow string `json:"workflow,omitempty" jsonschema:"the workflow that should have run; all by default"`
-	}
-	refusalInput struct {
-		ID      string `json:"id,omitempty" jsonschema:"the id of a refused delivery, ref_N; the newest ones by default"`
-		Trigger string `json:"trigger,omitempty" jsonschema:"only of this trigger"`
-	}
-	docsInput struct {
-		Page   string `json:"page,omitempty" jsonschema:"a page, such as workflow, functions or connectors"`
-		Search string `json:"search,omitempty" jsonschema:"words to search for; without page and search the pages are listed"`
-	}
-	evalInput struct {
-		Expression string `json:"expression" jsonschema:"an expression, or a text with ${{ }}"`
-		Event      string `json:"event,omitempty" jsonschema:"the id of a recorded event, or last"`
-	}
-	nameInput struct {
-		Name string `json:"name,omitempty" jsonschema:"its name; without one all are listed"`
-	}
-	shapesInput struct {
-		Trigger string `json:"trigger" jsonschema:"the trigger"`
-		Type    string `json:"type,omitempty" jsonschema:"only events of this type"`
-	}
-	yamlInput struct {
-		Workflow string `json:"workflow" jsonschema:"the workflow's id: its path in workflows/ without .yaml"`
-		Text     string `json:"text" jsonschema:"the whole YAML text of the workflow"`
-		Since    string `json:"since,omitempty" jsonschema:"for backtests: only events since, such as 30d"`
-	}
-	approveInput struct {
-		Run     string `json:"run" jsonschema:"the run that waits"`
-		By      string `json:"by" jsonschema:"who decided: the person, not the agent"`
-		Reject  bool   `json:"reject,omitempty" jsonschema:"refuse instead"`
-		Step    string `json:"step,omitempty" jsonschema:"the step, when several wait"`
-		Comment string `json:"comment,omitempty" jsonschema:"why"`
-	}
-	fireInput struct {
-		Workflow string            `json:"workflow" jsonschema:"a workflow with on: manual"`
-		Inputs   map[string]string `json:"inputs,omitempty" jsonschema:"its inputs by name"`
-		Why      string            `json:"why" jsonschema:"why it is started by hand; kept with the event"`
-	}
+// mcpSession is how long an agent's session may be idle, and mcpCalls how many tool calls of
+// all agents run at once.
+const (
+	mcpSession = 15 * time.Minute
+	mcpCalls   = 4
 )
 
-// flag writes --name=value, or nothing for an empty value.
-func flag(name, value string) []string {
-	if value == "" {
-		return nil
-	}
-	return []string{"--" + name + "=" + value}
-}
-
-func (i listInput) flags() []string {
-	return slices.Concat(flag("workflow", i.Workflow), flag("trigger", i.Trigger), flag("type", i.Type), flag("status", i.Status),
-		flag("since", i.Since), flag("grep", i.Text), flag("limit", fmt.Sprint(cmp.Or(i.Limit, 20))))
-}
-
-// reading are the tools that look at the history and at what the program knows.
-func (t *agentTools) reading() {
-	addTool(t, "list_runs", "List runs, the newest first.", true, func(_ context.Context, i listInput) (string, error) {
-		return t.run("runs", i.flags())
-	})
-	addTool(t, "search_events", "List received events, the newest first, by trigger, type, outcome or text.", true,
-		func(_ context.Context, i listInput) (string, error) { return t.run("events", i.flags()) })
-	addTool(t, "get_run", "Show a run whole: each step, attempt, input and output, as JSON.", true,
-		func(_ context.Context, i idInput) (string, error) { return t.run("run", nil, i.ID) })
-	addTool(t, "explain_run", "Explain how a run went, as text: steps, waits, errors, what to do.", true,
-		func(_ context.Context, i idInput) (string, error) { return t.text("run", nil, i.ID) })
-	addTool(t, "get_event", "Show an event whole: headers, body and the decision of each workflow.", true,
-		func(_ context.Context, i idInput) (string, error) { return t.run("event", nil, i.ID) })
-	addTool(t, "why_not_run", "Say why a workflow did not run for an event: its decision with the value of each condition, or that the "+
-		"delivery was refused.", true, t.whyNotRun)
-	addTool(t, "diagnose_refusal", "Say why a delivery was refused, and what to do about it.", true,
-		func(_ context.Context, i refusalInput) (string, error) {
-			return t.text("quarantine", flag("trigger", i.Trigger), words(i.ID)...)
-		})
-	addTool(t, "eval_expression", "Evaluate an expression or template over a recorded event, with the value of each part.", true,
-		func(_ context.Context, i evalInput) (string, error) {
-			return t.run("eval", flag("event", i.Event), i.Expression)
-		})
-	addTool(t, "shapes", "Show what the events of a trigger look like: paths, types, presence.", true,
-		func(_ context.Context, i shapesInput) (string, error) {
-			return t.run("shapes", flag("type", i.Type), i.Trigger)
-		})
-	addTool(t, "list_actions", "List the actions that steps can use, or show one with its inputs and an example.", true,
-		func(_ context.Context, i nameInput) (string, error) { return t.text("actions", nil, words(i.Name)...) })
-	addTool(t, "provider_setup", "Say how to set up the webhooks of a provider, or list the providers.", true,
-		func(_ context.Context, i nameInput) (string, error) {
-			return t.text("providers", nil, words(i.Name)...)
-		})
-	addTool(t, "get_docs", "Read a page of the manual, or search it.", true, func(_ context.Context, i docsInput) (string, error) {
-		return t.text("docs", flag("search", i.Search), words(i.Page)...)
-	})
-}
-
-// aboutFiles are the tools that check a text before it becomes a file.
-func (t *agentTools) aboutFiles() {
-	addTool(t, "validate_yaml", "Check the text of a workflow as a file of this project: mistakes with line, column and the fix.", true,
-		func(_ context.Context, i yamlInput) (string, error) { return t.validateYAML(i) })
-	addTool(t, "backtest_yaml", "Say what the text of a workflow would have done with recorded events. Nothing is sent.", true,
-		func(_ context.Context, i yamlInput) (string, error) {
-			dir, err := os.MkdirTemp("", "hookloom-mcp-")
-			if err != nil {
-				return "", err
-			}
-			defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-			file := filepath.Join(dir, filepath.Base(i.Workflow)+".yaml")
-			if err := os.WriteFile(file, []byte(i.Text), 0o600); err != nil {
-				return "", err
-			}
-			return t.run("backtest", flag("since", i.Since), file)
-		})
-}
-
-// acting are the tools that change something.
-func (t *agentTools) acting() {
-	addTool(t, "replay", "Run an event, a run or a refused delivery again.", false,
-		func(_ context.Context, i idInput) (string, error) { return t.run("replay", nil, i.ID) })
-	addTool(t, "cancel", "Cancel a run.", false, func(_ context.Context, i idInput) (string, error) { return t.run("cancel", nil, i.ID) })
-	addTool(t, "approve", "Answer a run that waits for a person, on behalf of that person.", false,
-		func(_ context.Context, i approveInput) (string, error) {
-			flags := slices.Concat(flag("by", i.By), flag("step", i.Step), flag("comment", i.Comment))
-			if i.Reject {
-				flags = append(flags, "--reject")
-			}
-			return t.run("approve", flags, i.Run)
-		})
-	addTool(t, "fire", "Start a workflow with on: manual.", false, func(_ context.Context, i fireInput) (string, error) {
-		flags := flag("why", i.Why)
-		for _, name := range sortedKeys(i.Inputs) {
-			flags = append(flags, "--input="+name+"="+i.Inputs[name])
+// mcpHandler serves the protocol at the admin address. The session's tools are chosen by the
+// role of the caller that opens it; each call that acts is checked again.
+func (s *server) mcpHandler() http.Handler {
+	slots := make(chan struct{}, mcpCalls)
+	return mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server {
+		p := s.project.Load()
+		t := &agentTools{dir: s.o.dir, db: s.o.db, slots: slots, api: func(h http.Header) http.Handler { return s.console.OnBehalf(h) }}
+		if console.RoleOf(r.Context()) == console.Operate {
+			t.workflows, t.write = p.Workflows, p.Server.MCPWrite
 		}
-		return t.run("send", flags, i.Workflow)
-	})
+		return t.newServer()
+	}, &mcp.StreamableHTTPOptions{JSONResponse: true, SessionTimeout: mcpSession, Logger: s.o.log})
 }
 
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// words are the arguments that are not empty.
-func words(list ...string) []string {
-	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
-}
-
-// addTool adds a tool whose answer is a text. A command that fails gives its message as the
-// tool's error, which the agent reads.
-func addTool[In any](t *agentTools, name, about string, reads bool, do func(context.Context, In) (string, error)) {
-	mcp.AddTool(t.server, &mcp.Tool{Name: name, Description: about, Annotations: &mcp.ToolAnnotations{ReadOnlyHint: reads}},
-		func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
-			text, err := do(ctx, in)
-			if err != nil {
-				return nil, nil, err
-			}
-			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
-		})
-}
-
-// run gives what a command prints as JSON; text what it prints for people. The arguments stand
-// behind --, so that none of them is a flag.
-func (t *agentTools) run(verb string, flags []string, args ...string) (string, error) {
-	return t.command(verb, append([]string{"--output=json"}, flags...), args)
-}
-
-func (t *agentTools) text(verb string, flags []string, args ...string) (string, error) {
-	return t.command(verb, flags, args)
-}
-
-// placed are the verbs without a project or a database.
-var placed = map[string][]string{"docs": nil, "providers": nil, "actions": {"dir"}}
-
-func (t *agentTools) command(verb string, flags, args []string) (string, error) {
-	where, is := placed[verb]
-	if !is {
-		where = []string{"dir", "db"}
-	}
-	line := append([]string{verb}, flags...)
-	for _, name := range where {
-		line = append(line, flag(name, map[string]string{"dir": t.o.dir, "db": t.o.db}[name])...)
-	}
-	line = append(append(line, "--"), args...)
-	var out, failed bytes.Buffer
-	code := Main(line, &out, &failed)
-	if code != exitOK && out.Len() == 0 {
-		return "", errors.New(strings.TrimSpace(failed.String()))
-	}
-	return out.String() + failed.String(), nil
-}
-
-// validateYAML checks a workflow's text in place of its file, without writing it.
-func (t *agentTools) validateYAML(i yamlInput) (string, error) {
-	cat, err := catalog()
-	if err != nil {
-		return "", err
-	}
-	name := "workflows/" + i.Workflow + ".yaml"
-	if !filepath.IsLocal(i.Workflow) || i.Workflow == "." {
-		return "", fmt.Errorf("%q is no id of a workflow", i.Workflow)
-	}
-	files, _ := workflows.ReadFiles(t.o.dir)
-	files[name] = []byte(i.Text)
-	_, mistakes := workflows.LoadFiles(t.o.dir, files, cat, nil)
-	var own workflows.Mistakes
-	for _, m := range mistakes {
-		if m.File == name {
-			own = append(own, m)
+// call runs a tool for the agent that calls it.
+func (t *agentTools) call(ctx context.Context, req *mcp.CallToolRequest,
+	do func(context.Context) (string, error)) (*mcp.CallToolResult, error) {
+	if t.slots != nil {
+		select {
+		case t.slots <- struct{}{}:
+			defer func() { <-t.slots }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
-	if len(own) == 0 {
-		return "no mistakes", nil
-	}
-	return own.Error(), nil
-}
-
-// whyNotRun looks an event up, by its id or by a text in it, and gives the decisions about it.
-func (t *agentTools) whyNotRun(ctx context.Context, i notRunInput) (string, error) {
-	if !strings.HasPrefix(i.Event, "evt_") {
-		return t.whyNone(ctx, i)
-	}
-	text, err := t.run("event", nil, i.Event)
-	if err != nil {
-		return "", err
-	}
-	var detail struct {
-		Trigger   string           `json:"trigger"`
-		Decisions []map[string]any `json:"decisions"`
-	}
-	if err := json.Unmarshal([]byte(text), &detail); err != nil {
-		return "", err
-	}
-	decisions := slices.DeleteFunc(detail.Decisions, func(d map[string]any) bool {
-		return i.Workflow != "" && d["workflow"] != i.Workflow
-	})
-	if len(decisions) == 0 {
-		return fmt.Sprintf("No workflow decided about %s: %s does not listen to trigger %s, or did not exist when the event came. "+
-			"hookloom replay %s decides again with the workflows of today.", i.Event, cmp.Or(i.Workflow, "none"), detail.Trigger, i.Event), nil
-	}
-	out, err := json.MarshalIndent(decisions, "", "  ")
-	return string(out), err
-}
-
-// whyNone answers for a text: the events that have it, or the refused deliveries.
-func (t *agentTools) whyNone(ctx context.Context, i notRunInput) (string, error) {
-	text, err := t.run("events", listInput{Text: i.Event, Limit: 5}.flags())
-	if err != nil {
-		return "", err
-	}
-	var list struct {
-		Items []struct{ ID string } `json:"items"`
-	}
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return "", err
-	}
-	if len(list.Items) == 0 {
-		refused, err := t.run("quarantine", flag("grep", i.Event))
-		return "No stored event has this text. Refused deliveries with it:\n" + refused, err
-	}
-	var b strings.Builder
-	for _, item := range list.Items {
-		why, err := t.whyNotRun(ctx, notRunInput{Event: item.ID, Workflow: i.Workflow})
-		if err != nil {
-			return "", err
+	x := &agent{name: agentName(req)}
+	if t.api != nil {
+		var h http.Header
+		if req.Extra != nil {
+			h = req.Extra.Header
 		}
-		fmt.Fprintf(&b, "%s:\n%s\n", item.ID, why)
+		x.authorization, x.api = h.Get("Authorization"), t.api(h)
 	}
-	return b.String(), nil
+	text, err := do(withAgent(ctx, x))
+	if err != nil {
+		return nil, err
+	}
+	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil
+}
+
+// agentName is what the client says of itself, such as claude-code/2.1.
+func agentName(req *mcp.CallToolRequest) string {
+	if p := req.Session.InitializeParams(); p != nil && p.ClientInfo != nil && p.ClientInfo.Name != "" {
+		name := p.ClientInfo.Name
+		if p.ClientInfo.Version != "" {
+			name += "/" + p.ClientInfo.Version
+		}
+		return name
+	}
+	return "agent"
 }

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -108,7 +107,7 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 	}
 	order := map[string]any{"trigger": f.q.Trigger, "workflow": f.q.Workflow, "status": f.q.Status, "since": f.since, "until": f.until,
 		"again": f.again, "rate": f.rate,
-		"by": os.Getenv("USER"), "dry_run": true}
+		"by": callerName(c.Context()), "dry_run": true}
 	var planned, started answer
 	if err := adminCall(c.Context(), l, "POST", "/api/v1/replays", order, &planned); err != nil {
 		return err
@@ -221,7 +220,7 @@ func (a *app) replayIDs(ctx context.Context, f *replayFlags, ids []string) error
 
 func (a *app) replayRun(ctx context.Context, l *loaded, f *replayFlags, id string, all *replayedList) error {
 	var out replayedList
-	order := map[string]any{"from": f.from, "version": f.version, "by": os.Getenv("USER"), "again": f.again}
+	order := map[string]any{"from": f.from, "version": f.version, "by": callerName(ctx), "again": f.again}
 	if err := adminCall(ctx, l, "POST", "/api/v1/runs/"+id+"/replay", order, &out); err != nil {
 		return err
 	}
@@ -249,7 +248,7 @@ func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id str
 		workflow = f.q.Workflow
 	}
 	path := "/api/v1/events/" + id + "/replay"
-	order := map[string]any{"from": f.from, "version": f.version, "by": os.Getenv("USER"), "again": f.again, "workflow": workflow,
+	order := map[string]any{"from": f.from, "version": f.version, "by": callerName(ctx), "again": f.again, "workflow": workflow,
 		"dry_run": true}
 	var plan, out replayedList
 	if err := adminCall(ctx, l, "POST", path, order, &plan); err != nil {

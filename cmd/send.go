@@ -217,7 +217,7 @@ func (a *app) sendManual(ctx context.Context, l *loaded, name string, o sendOpti
 		}
 		inputs[k] = inputValue(w, k, v)
 	}
-	body := map[string]any{"inputs": inputs, "by": os.Getenv("USER"), "why": o.why}
+	body := map[string]any{"inputs": inputs, "by": callerName(ctx), "why": o.why}
 	var out struct {
 		Event string `json:"event"`
 	}
@@ -246,13 +246,40 @@ func inputValue(w *workflows.Workflow, name, text string) any {
 	return text
 }
 
-// adminCall asks the running server of a project.
-func adminCall(ctx context.Context, l *loaded, method, path string, body, into any) error {
+// adminAPI gives the way to the API of a project's server.
+func (l *loaded) adminAPI(ctx context.Context) (client *http.Client, base string, err error) {
+	if x := agentOf(ctx); x != nil && x.api != nil {
+		return &http.Client{Transport: inProcess{x.api}}, "http://localhost", nil
+	}
 	client, scheme, err := adminClient(l.project.Dir, l.project.Server.AdminTLS)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	base, err := l.adminURL(scheme)
+	base, err = l.adminURL(scheme)
+	return client, base, err
+}
+
+// identify says in a request who makes it.
+func identify(ctx context.Context, req *http.Request, l *loaded) error {
+	req.Header.Set(console.ClientHeader, "cli")
+	x := agentOf(ctx)
+	if x != nil {
+		req.Header.Set(console.AgentHeader, x.name)
+	}
+	if x != nil && x.api != nil {
+		req.Header.Set("Authorization", x.authorization)
+		return nil
+	}
+	token, err := adminToken(l)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return err
+}
+
+// adminCall asks the running server of a project.
+func adminCall(ctx context.Context, l *loaded, method, path string, body, into any) error {
+	client, base, err := l.adminAPI(ctx)
 	if err != nil {
 		return err
 	}
@@ -265,13 +292,8 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	token, err := adminToken(l)
-	if err != nil {
+	if err := identify(ctx, req, l); err != nil {
 		return err
-	}
-	req.Header.Set(console.ClientHeader, "cli")
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	timeout := 30 * time.Second
 	if path == "/api/v1/prune" {

@@ -147,7 +147,7 @@ func (a *app) setValue(ctx context.Context, f *listFlags, key, text, ttl string)
 		return usageError("%v", err)
 	}
 	change := engine.ValueChange{ValueRef: engine.ValueRef{Workflow: f.q.Workflow, Key: key}, Kind: engine.ValueSet, Value: string(raw),
-		By: os.Getenv("USER")}
+		By: callerName(ctx)}
 	if ttl != "" {
 		if change.TTL, err = workflows.ParseDuration(ttl); err != nil || change.TTL <= 0 {
 			return usageError("--ttl %s is no duration longer than 0: write 30s, 1h or 7d", ttl)
@@ -162,7 +162,7 @@ func (a *app) setValue(ctx context.Context, f *listFlags, key, text, ttl string)
 }
 
 func (a *app) deleteValue(ctx context.Context, f *listFlags, key string) error {
-	change := engine.ValueChange{ValueRef: engine.ValueRef{Workflow: f.q.Workflow, Key: key}, Kind: engine.ValueDelete, By: os.Getenv("USER")}
+	change := engine.ValueChange{ValueRef: engine.ValueRef{Workflow: f.q.Workflow, Key: key}, Kind: engine.ValueDelete, By: callerName(ctx)}
 	order := map[string]any{"workflow": f.q.Workflow, "key": key, "by": change.By}
 	if err := a.changeValue(ctx, f, change, "/api/v1/store/delete", order); err != nil || a.json() {
 		return err

@@ -3,7 +3,6 @@ package cmd
 import (
 	"maps"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
@@ -25,7 +24,7 @@ func (a *app) enableCmd() *cobra.Command {
 events run now, in the order of arrival, and queued runs begin. Events that it missed
 without --hold are counted, and the command that runs them is printed.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			out, err := a.switchCall(c, &at, args[0], "enable", map[string]any{"by": os.Getenv("USER")})
+			out, err := a.switchCall(c, &at, args[0], "enable", map[string]any{"by": callerName(c.Context())})
 			if err != nil || a.json() {
 				return err
 			}
@@ -51,7 +50,7 @@ queued ones wait until it is enabled. Meanwhile events get the decision disabled
 with --hold they are held, and run in order when the workflow is enabled.`,
 		Example: "  hookloom disable fulfil_order --hold",
 		RunE: func(c *cobra.Command, args []string) error {
-			_, err := a.switchCall(c, &at, args[0], "disable", map[string]any{"by": os.Getenv("USER"), "hold": hold})
+			_, err := a.switchCall(c, &at, args[0], "disable", map[string]any{"by": callerName(c.Context()), "hold": hold})
 			if err != nil || a.json() {
 				return err
 			}

@@ -182,7 +182,7 @@ func (c *checker) gather(w *Workflow, rule *expr.Scope) {
 
 func onlyManual(starts []Start) bool {
 	for _, s := range starts {
-		if s.Kind != "manual" {
+		if !s.ByHand() {
 			return false
 		}
 	}

@@ -5,7 +5,7 @@ const InletManual Inlet = "manual"
 
 var manualInlet = InletKind{
 	Inlet:  InletManual,
-	Help:   "a start by a person: hookloom run, the console, the API",
+	Help:   "a start by a person, a program or an agent: hookloom send, the console, the API, a tool of hookloom mcp",
 	Data:   DataInputs,
 	Starts: true,
 }

@@ -83,7 +83,7 @@ func (c *checker) onlyTrigger(w *Workflow) *Trigger {
 		switch {
 		case s.Kind == "trigger" && found == nil && c.p.Triggers[s.Trigger] != nil:
 			found = c.p.Triggers[s.Trigger]
-		case s.Kind != "manual" && s.Kind != "call":
+		case !s.ByHand() && s.Kind != "call":
 			return nil
 		}
 	}

@@ -158,6 +158,9 @@ func (l *loader) server(d *decoder, s *objectNode) {
 	for _, key := range []string{"addr", "admin_addr"} {
 		d.listenAddress(s, key)
 	}
+	if m := s.object("mcp"); m != nil {
+		l.p.Server.MCPWrite = m.boolean("allow_write", false)
+	}
 	d.webAddress(s, "public_url")
 	l.p.Server.Tokens = d.namedTokens(s)
 	tokens := []*Value{l.p.Server.Token, l.p.Server.ViewToken}
@@ -236,7 +239,7 @@ func (d *decoder) tls(s *objectNode, key string) *TLS {
 }
 
 // reservedTriggers are the kinds that on: has keys for (language.md 2.4).
-var reservedTriggers = inletNames(func(k InletKind) bool { return k.Starts })
+var reservedTriggers = append(inletNames(func(k InletKind) bool { return k.Starts }), "mcp")
 
 func (l *loader) triggers(d *decoder, o *objectNode) {
 	n := o.vals["triggers"]

@@ -59,6 +59,8 @@ type Server struct {
 	Token, ViewToken *Value
 	// Tokens are those of single persons, by name: they prove who answers an approval.
 	Tokens map[string]*Value
+	// MCPWrite lets agents with a token that may operate replay, cancel, approve and fire.
+	MCPWrite bool
 	// TLS is nil for plain http on the hooks address.
 	TLS *TLS
 	// AdminTLS is the same for the admin address.

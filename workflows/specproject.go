@@ -28,9 +28,13 @@ var projectShapes = map[string]*shape{
 		{"trusted_proxies", list(is(kindText)), false, "proxies whose forwarding headers are trusted"},
 		{"tls", object("tls"), false, "https on the hooks address"},
 		{"admin_tls", object("tls"), false, "https on the admin address, written as tls"},
+		{"mcp", object("server_mcp"), false, "what agents may do at /mcp of the admin address"},
 		{"token", is(kindValue), false, "a token for the admin address that may operate"},
 		{"view_token", is(kindValue), false, "a token for the admin address that may only read"},
 		{"tokens", mapOf(is(kindValue)), false, "name to a personal token that may operate; it proves the name for by: of approvals"},
+	}},
+	"server_mcp": {title: "mcp of server", fields: []field{
+		{"allow_write", is(kindBool), false, "true: agents with a token that may operate can replay, cancel, approve and fire; false by default"},
 	}},
 	"tls": {title: "tls", fields: []field{
 		{"cert", is(kindText), false, "a PEM file with the certificate and its chain"},

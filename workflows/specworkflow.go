@@ -95,8 +95,14 @@ var workflowShapes = map[string]*shape{
 		{"poll", object("poll"), false, "a list that is asked for what is new"},
 		{"schedule", either(object("schedule"), list(object("schedule"))), false, "fixed times"},
 		{"manual", is(kindAny), false, "a start by hand: hookloom send WORKFLOW, the console or the API"},
+		{"mcp", object("mcp"), false, "a call by an agent: the workflow is a tool of hookloom mcp"},
 		{"call", is(kindAny), false, "a start by a step call: of another workflow"},
 		{"workflow_run", object("workflow_run"), false, "the end of a run of another workflow"},
+	}},
+	"mcp": {title: "mcp", fields: []field{
+		{"description", is(kindText), true, "what the tool does and when to use it; the agent reads it"},
+		{"inputs", mapOf(object("input")), false, "the inputs of the tool; in place of inputs of the workflow"},
+		{"timeout", is(kindDuration), false, "how long a call waits for the run's output; 30s by default, at most 5m"},
 	}},
 	"step": {title: "a step", fields: slices.Concat([]field{
 		{"id", is(kindName), false, "a name, for steps.<id>"},

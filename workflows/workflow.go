@@ -45,6 +45,8 @@ type Workflow struct {
 	// Concurrency and Rate bound its runs; nil for no bound.
 	Concurrency *Concurrency
 	Rate        *Rate
+	// Tool offers the workflow to agents; nil for a workflow that is no tool.
+	Tool *Tool
 	// Gather makes one run of several events; nil for a run of each.
 	Gather *Gather
 	// CancelOn are the events that end open runs.
@@ -56,7 +58,7 @@ type Workflow struct {
 
 // Start is one way a run may begin.
 type Start struct {
-	// Kind is trigger, manual, call or workflow_run.
+	// Kind is trigger, manual, mcp, call or workflow_run.
 	Kind string
 	// Trigger is the trigger's name when Kind is trigger.
 	Trigger string
@@ -301,7 +303,7 @@ func (b *builder) startWord(n *yaml.Node) {
 		b.start(Start{Kind: "manual", pos: b.pos(n)})
 	case "call":
 		b.start(Start{Kind: "call", pos: b.pos(n)})
-	case "webhook", "poll", "schedule", "workflow_run":
+	case "webhook", "poll", "schedule", "workflow_run", "mcp":
 		b.add(b.pos(n), "wrong-kind", fmt.Sprintf("%s needs its settings", n.Value), fmt.Sprintf("write on: {%s: {…}}", n.Value))
 	default:
 		b.start(Start{Kind: "trigger", Trigger: n.Value, pos: b.pos(n)})
@@ -314,7 +316,8 @@ func (b *builder) startMap(n *yaml.Node) {
 	inlets := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
 	var named *startForm // of a key before this one
 	b.pairs(n, func(k, v *yaml.Node) {
-		if f := b.startForm(k.Value, v); f != nil && k.Value != "manual" && k.Value != "call" && k.Value != "workflow_run" {
+		if f := b.startForm(k.Value, v); f != nil && k.Value != "manual" && k.Value != "call" && k.Value != "workflow_run" &&
+			k.Value != "mcp" {
 			switch {
 			case v.Kind == yaml.SequenceNode && k.Value == "schedule" && len(f.names) == 0:
 			case k.Value == "events" && named != nil:
@@ -333,6 +336,8 @@ func (b *builder) startMap(n *yaml.Node) {
 			inlets.Content = append(inlets.Content, k, v)
 		case "manual", "call":
 			b.start(Start{Kind: k.Value, pos: b.pos(k)})
+		case "mcp":
+			b.tool(v, b.pos(k))
 		case "workflow_run":
 			if o := b.object(v, "workflow_run"); o != nil {
 				s := Start{Kind: "workflow_run", Workflows: o.texts("workflows"), Statuses: o.texts("status"), pos: o.at("workflows")}
@@ -370,10 +375,14 @@ func (b *builder) inputs(o *objectNode) {
 	}
 	startable := false
 	for _, s := range b.w.Starts {
-		startable = startable || s.Kind == "manual" || s.Kind == "call"
+		startable = startable || s.ByHand() || s.Kind == "call"
 	}
 	if !startable {
-		b.add(o.keyAt("inputs"), "needs-key", "inputs need on: manual or on: call", "")
+		b.add(o.keyAt("inputs"), "needs-key", "inputs need on: manual, on: call or on: mcp", "")
+	}
+	if len(b.w.Inputs) > 0 {
+		b.add(o.keyAt("inputs"), "exclusive-keys", "the inputs are declared twice: here and under on.mcp", "keep one of the two")
+		return
 	}
 	b.w.Inputs = b.inputList(v)
 }

@@ -168,7 +168,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 			return
 		}
 		by, wait := c.who(r)
-		api := strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/metrics"
+		api := strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/metrics" || r.URL.Path == MCPPath
 		if wait > 0 {
 			tooMany(w, wait)
 			return
@@ -177,7 +177,12 @@ func (c *Console) guard(next http.Handler) http.Handler {
 			c.turnAway(w, r, api)
 			return
 		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if r.URL.Path == MCPPath {
+			if why := agentProblem(by); why != "" {
+				problem(w, http.StatusForbidden, why)
+				return
+			}
+		} else if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			if !by.operates() && r.URL.Path != "/logout" {
 				if c.denied.Allow() {
 					c.audit(r, by, "refused", r.Method+" "+r.URL.Path, "needs the role operate", http.StatusForbidden)
@@ -207,6 +212,9 @@ func (c *Console) genuine(w http.ResponseWriter, r *http.Request, by caller, api
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<20)
 	return r.ParseForm() == nil && want != "" && hmac.Equal([]byte(r.PostForm.Get("csrf")), []byte(want))
 }
+
+// AgentHeader names the agent that acts for the caller, in the audit log. It is no proof.
+const AgentHeader = "X-Hookloom-Agent"
 
 // ClientHeader is what a caller of the API sends, with any value, when the server
 // has no tokens: that it means to act here.
@@ -346,6 +354,9 @@ func (c *Console) audit(r *http.Request, by caller, action, target, detail strin
 	remote := r.RemoteAddr
 	if ip := c.address(r); ip.IsValid() {
 		remote = ip.String()
+	}
+	if agent := r.Header.Get(AgentHeader); agent != "" {
+		detail = clip(strings.TrimSpace(noted("agent", clip(agent, 100))+" "+detail), maxDetail)
 	}
 	a := engine.AuditEntry{At: time.Now().UTC(), Who: by.Name, Role: string(by.Role), Proof: by.proof(), Remote: remote, Action: action,
 		Target: target, Detail: detail, Status: status}

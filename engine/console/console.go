@@ -95,6 +95,8 @@ type Options struct {
 	// Send makes a signed sample delivery of a trigger's provider and has it
 	// received; it gives the answer.
 	Send func(ctx context.Context, trigger, kind string) (status int, answer string, err error)
+	// MCP answers agents at MCPPath; nil for none. It sees only callers with a token.
+	MCP http.Handler
 	// Connections shows and connects connections; nil for none.
 	Connections Connections
 	// Metrics answers /metrics; nil for none. Acks gives the seconds in which
@@ -135,7 +137,9 @@ type Console struct {
 	o       Options
 	handler http.Handler
 	// open is what callers without a role get.
-	open     http.Handler
+	open http.Handler
+	// routes is what callers with a role get.
+	routes   http.Handler
 	sessions *sessions
 	guesses  guesses
 	streams  atomic.Int32
@@ -185,7 +189,8 @@ func New(o Options) (*Console, error) {
 		m.HandleFunc("POST /login", c.login)
 		m.Handle("GET /static/", static())
 	}
-	c.open = open
+	c.open, c.routes = open, mux
+	c.agentPages(mux)
 	// Browsers of other sites may not act here, token or not.
 	guarded := http.NewCrossOriginProtection().Handler(c.guard(mux))
 	c.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

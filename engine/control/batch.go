@@ -61,7 +61,7 @@ func (ctl *Control) triggersOf(s engine.Selection) []string {
 				names = append(names, st.Trigger)
 			}
 		}
-		if !slices.ContainsFunc(w.Starts, func(st workflows.Start) bool { return len(st.Workflows) > 0 || st.Kind == "manual" }) {
+		if !slices.ContainsFunc(w.Starts, func(st workflows.Start) bool { return len(st.Workflows) > 0 || st.ByHand() }) {
 			names = names[1:]
 		}
 	}

@@ -223,7 +223,7 @@ func (in *Intake) matched(ev *engine.Event, m engine.Match, result engine.MatchR
 func manualInputs(w *workflows.Workflow, given map[string]any) (map[string]any, error) {
 	startable := false
 	for _, s := range w.Starts {
-		startable = startable || s.Kind == "manual"
+		startable = startable || s.ByHand()
 	}
 	if !startable {
 		return nil, fmt.Errorf("workflow %s cannot be started by hand: it has no on: manual", w.ID)

@@ -1,0 +1,85 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"os"
+)
+
+// agent is who acts through a tool of hookloom mcp.
+type agent struct {
+	// name is what the agent's client says of itself; it is no proof.
+	name string
+	// authorization is the header with which the agent reached the server; empty on standard
+	// input, where the command's own token is used.
+	authorization string
+	// api answers calls inside of the server's process; nil where they go over the network.
+	api http.Handler
+}
+
+type agentKey struct{}
+
+func withAgent(ctx context.Context, x *agent) context.Context {
+	return context.WithValue(ctx, agentKey{}, x)
+}
+
+// agentOf is nil for a command that a person runs.
+func agentOf(ctx context.Context) *agent {
+	x, _ := ctx.Value(agentKey{}).(*agent)
+	return x
+}
+
+// callerName is the name that an action is recorded under.
+func callerName(ctx context.Context) string {
+	if x := agentOf(ctx); x != nil {
+		return x.name
+	}
+	return os.Getenv("USER")
+}
+
+// maxInProcess bounds an answer of the API inside of the process, in bytes.
+const maxInProcess = 16 << 20
+
+// inProcess carries requests to a handler of the same process.
+type inProcess struct{ handler http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := &bufferedAnswer{header: http.Header{}, status: http.StatusOK}
+	t.handler.ServeHTTP(w, r)
+	if w.tooLarge {
+		return nil, errors.New("the answer is larger than 16 MiB")
+	}
+	return &http.Response{StatusCode: w.status, Header: w.header, Body: &w.body, Request: r, ProtoMajor: 1, ProtoMinor: 1,
+		ContentLength: int64(w.body.Len())}, nil
+}
+
+// bufferedAnswer keeps an answer in memory.
+type bufferedAnswer struct {
+	header   http.Header
+	status   int
+	body     answerBody
+	tooLarge bool
+}
+
+type answerBody struct{ bytes.Buffer }
+
+// Close implements io.Closer.
+func (*answerBody) Close() error { return nil }
+
+// Header implements http.ResponseWriter.
+func (w *bufferedAnswer) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *bufferedAnswer) WriteHeader(status int) { w.status = status }
+
+// Write implements http.ResponseWriter.
+func (w *bufferedAnswer) Write(b []byte) (int, error) {
+	if w.body.Len()+len(b) > maxInProcess {
+		w.tooLarge = true
+		return 0, errors.New("the answer is too large")
+	}
+	return w.body.Write(b)
+}

@@ -1,0 +1,94 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// workflowTools offers the workflows with on: mcp. Of two whose names are equal as names of
+// tools, the first by its id is offered.
+func (t *agentTools) workflowTools() {
+	taken := map[string]bool{}
+	for _, id := range slices.Sorted(maps.Keys(t.workflows)) {
+		w := t.workflows[id]
+		if w.Tool == nil || !w.Enabled || taken[w.ToolName()] {
+			continue
+		}
+		taken[w.ToolName()] = true
+		tool := &mcp.Tool{Name: w.ToolName(), Description: w.Tool.Description, InputSchema: w.InputSchema(),
+			Annotations: &mcp.ToolAnnotations{Title: w.Name}}
+		t.server.AddTool(tool, func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			result, err := t.call(ctx, req, func(ctx context.Context) (string, error) { return t.callWorkflow(ctx, w, req.Params.Arguments) })
+			if err != nil {
+				result = &mcp.CallToolResult{}
+				result.SetError(err)
+			}
+			return result, nil
+		})
+	}
+}
+
+// callWorkflow starts a workflow and waits for its run, at most as long as the tool says.
+func (t *agentTools) callWorkflow(ctx context.Context, w *workflows.Workflow, inputs json.RawMessage) (string, error) {
+	l, err := (&place{dir: t.dir, db: t.db}).load()
+	if err != nil {
+		return "", err
+	}
+	if len(inputs) == 0 {
+		inputs = json.RawMessage("{}")
+	}
+	var fired struct {
+		Event string `json:"event"`
+	}
+	order := map[string]any{"inputs": inputs, "by": callerName(ctx), "why": "called as a tool"}
+	if err := adminCall(ctx, l, http.MethodPost, "/api/v1/workflows/"+w.ID+"/fire", order, &fired); err != nil {
+		return "", err
+	}
+	waiting, cancel := context.WithTimeout(ctx, w.Tool.Timeout)
+	defer cancel()
+	r, err := t.awaitRun(waiting, l, fired.Event)
+	switch {
+	case r == nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("The workflow has not ended after %s and goes on. Ask get_event with %s for its run.",
+			w.Tool.Timeout, fired.Event), nil
+	case err != nil:
+		return "", err
+	case r.Status == string(engine.Succeeded):
+		return string(r.Output), nil
+	}
+	return "", fmt.Errorf("%s %s: %s (ask explain_run with its id)", r.ID, r.Status, r.Error)
+}
+
+// awaitRun asks for the run of an event until it has ended.
+func (t *agentTools) awaitRun(ctx context.Context, l *loaded, event string) (*engine.RunDetail, error) {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		var ev engine.EventDetail
+		if err := adminCall(ctx, l, http.MethodGet, "/api/v1/events/"+event, nil, &ev); err != nil {
+			return nil, err
+		}
+		for _, d := range ev.Decisions {
+			switch {
+			case d.Run == "":
+				return nil, fmt.Errorf("the workflow did not start: %s: %s", d.Outcome, d.Reason)
+			case slices.ContainsFunc(ev.RunItems, func(r engine.RunItem) bool { return r.ID == d.Run && r.FinishedAt != nil }):
+				r := &engine.RunDetail{}
+				return r, adminCall(ctx, l, http.MethodGet, "/api/v1/runs/"+d.Run, nil, r)
+			}
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
