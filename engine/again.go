@@ -8,21 +8,20 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file decides stored events again, with today's rule. Each (event, workflow)
-// has one current decision; the earlier ones are kept beside it.
+// This file decides stored events again, with today's rule. Each (event, workflow) has one current
+// decision; earlier ones are kept with it.
 
-// Onceness says what becomes of an (event, workflow) that has a run already.
+// Onceness is what to do with an (event, workflow) that already has a run.
 type Onceness int
 
 const (
-	// OnceEver makes no run where there is one.
+	// OnceEver makes no run if there is one.
 	OnceEver Onceness = iota
-	// OnceAsked makes one run besides that of the event's arrival, however often it is
-	// asked for.
+	// OnceAsked makes one run besides the original one, however often it is requested.
 	OnceAsked
-	// EachTime makes a run each time, as long as none is open.
+	// EachTime makes a run each time, unless one is open.
 	EachTime
-	// OnlyHeld takes only what is held.
+	// OnlyHeld decides only held events.
 	OnlyHeld
 )
 
@@ -35,16 +34,16 @@ type Redecision struct {
 	Once  Onceness
 	At    time.Time
 	By    string
-	// of is the event; nil when it cannot be read.
+	// Source is the event; nil if it cannot be read.
 	Source *Event
 }
 
-// Redecided is what the store made of a Redecision.
+// Redecided is the store's result of a Redecision.
 type Redecided struct {
-	// Known tells that nothing was changed: Run is the run that is there, 0 when the
-	// decision is not of the kind that was asked for.
+	// Known reports that nothing was changed: Run is the existing run, 0 if the decision is not of
+	// the requested kind.
 	Known bool
-	// Open tells that the known run has not ended.
+	// Open reports that the known run has not ended.
 	Open bool
 	// Run is the new run, or the known one; Repeats the run that the new one repeats.
 	Run, Repeats RunID
@@ -52,16 +51,16 @@ type Redecided struct {
 	Reason       string
 	// Due is when the new run may begin.
 	Due time.Time
-	// Folded tells that the event joined the gathering of Run; Gather is when a new
-	// gathering is due.
+	// Folded reports that the event joined the gathering of Run; Gather is when a new gathering is
+	// due.
 	Folded bool
 	Gather time.Time
 }
 
-// ErrPending means that an event has not been decided for the first time yet.
+// ErrPending means that an event does not have its first decision yet.
 var ErrPending = errors.New("the event is not decided yet; try again in a moment")
 
-// Again is the answer to an order to decide an event again, for one workflow.
+// Again is the result of an order to decide an event again for one workflow.
 type Again struct {
 	Workflow string      `json:"workflow"`
 	Version  string      `json:"version"`
@@ -70,13 +69,13 @@ type Again struct {
 	Run      string      `json:"run,omitempty"`
 	Repeats  string      `json:"repeats,omitempty"`
 	Rule     []Condition `json:"conditions,omitempty"`
-	// AlreadyReplayed tells that Run was there: an earlier order made it.
+	// AlreadyReplayed reports that an earlier order made Run.
 	AlreadyReplayed bool `json:"already_replayed,omitempty"`
 	// InDoubt is how many calls of the run that Run repeats may have taken effect.
 	InDoubt int `json:"in_doubt,omitempty"`
 }
 
-// CanReplay says why an event cannot be decided again; nil when it can.
+// CanReplay returns why an event cannot be decided again; nil if it can.
 func (e *Event) CanReplay() error {
 	switch {
 	case e.Stripped:

@@ -4,8 +4,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// ActionName is the entry of the table that carries a step out: all actions of
-// connectors are one.
+// ActionName is the key in the table of actions for a step: all actions of connectors share one.
 func ActionName(s *workflows.Step) string {
 	if s.Spec != nil && s.Spec.Connector != nil {
 		return "connector"

@@ -1,10 +1,10 @@
 package engine
 
-// This file is how events end open runs: cancel_on. A run stores the keys by which it
-// can be ended when it begins; an event that has one of them marks the run in the
-// transaction of its decisions, and the run is cancelled after it, also after a crash.
-// Events of the triggers on both sides are decided one after another (ordered.go): an
-// event ends the runs of all events before it and of none after it.
+// This file is how events end open runs: cancel_on. A run stores the keys by which it can be ended
+// when it begins. An event with one of them marks the run in the transaction of its decisions, and
+// the run is cancelled afterwards, even after a crash. Events of the triggers on both sides are
+// decided one after another (ordered.go): an event ends the runs of all earlier events and of no
+// later one.
 
 // CancelKey is a key by which an event ends runs.
 type CancelKey struct {

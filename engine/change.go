@@ -6,12 +6,13 @@ import (
 	"github.com/hookloom/hookloom/engine/redact"
 )
 
-// Change tells an observer what just became durable.
+// Change describes what just became durable, for observers.
 type Change struct {
-	// mask masks what is told of it; nil for what is masked in every run.
+	// Mask masks what is shown of the change; nil masks only the values that are masked in every
+	// run.
 	Mask  *redact.Masker
 	Event *Event
-	// Decision is set when a workflow decided; Run when a run changed.
+	// Decision is set if a workflow decided; Run if a run changed.
 	Decision *Decision
 	Run      *Run
 	Steps    []StepChange
@@ -23,6 +24,6 @@ type StepChange struct {
 	Attempt                     int
 	StartedAt                   time.Time
 	Took                        time.Duration
-	// Destination is where it went; empty for attempts that go nowhere.
+	// Destination is the attempt's host; empty for attempts without one.
 	Destination string
 }

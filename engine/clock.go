@@ -4,6 +4,6 @@ import (
 	"time"
 )
 
-// ClockSteps is the least difference of the clocks that is a step: less is what the
-// synchronisation of clocks does all day.
+// ClockSteps is the smallest difference between the clocks that counts as a step: clock
+// synchronization causes smaller ones all the time.
 const ClockSteps = 2 * time.Second

@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Sightings is what is on record of a trigger's events and polls.
+// Sightings are the recorded events and polls of a trigger.
 type Sightings struct {
 	Events []SeenEvent
 	Polls  []PollEntry
@@ -20,7 +20,7 @@ type Sightings struct {
 // SeenEvent is one event, and when each inlet saw it first.
 type SeenEvent struct {
 	Key string
-	// Time is the event's own, where the sender says it.
+	// Time is the event's own time, if the sender sends one.
 	Time          time.Time
 	Webhook, Poll time.Time
 	// Repeats counts deliveries after the first.
@@ -28,7 +28,7 @@ type SeenEvent struct {
 	Recovered bool
 }
 
-// See notes that an inlet saw the event; the first time counts.
+// See records that an inlet saw the event; only the first time counts.
 func (e *SeenEvent) See(inlet Inlet, at time.Time) {
 	to := &e.Webhook
 	if inlet == workflows.InletPoll {
@@ -51,27 +51,26 @@ type PollEntry struct {
 	Quota    string
 }
 
-// Comparison sets the webhook of a trigger against its poll.
+// Comparison compares the webhook of a trigger with its poll.
 type Comparison struct {
 	Trigger string    `json:"trigger"`
 	Since   time.Time `json:"since"`
-	// Events by what saw them.
+	// Events, by the inlets that saw them.
 	Events      int `json:"events"`
 	WebhookOnly int `json:"webhook_only"`
 	PollOnly    int `json:"poll_only"`
 	Both        int `json:"both"`
-	// Recovered are events whose webhook never came and that asking found; Repeats are
-	// deliveries that came again.
+	// Recovered are events that only polling found; Repeats are repeated deliveries.
 	Recovered int `json:"recovered"`
 	Repeats   int `json:"repeats"`
-	// Inlets are what each inlet found, and how late: the webhook, then the poll.
+	// Inlets are what each inlet found, and its delay: the webhook, then the poll.
 	Inlets []InletFigures `json:"inlets"`
-	// Delay from the event's own time to its arrival; Lag is how much later the poll
-	// saw what both saw (negative: earlier).
+	// WebhookDelay and PollDelay are from the event's own time to its arrival; Lag is how much
+	// later the poll saw the events that both saw (negative: earlier).
 	WebhookDelay *Delays `json:"webhook_delay,omitempty"`
 	PollDelay    *Delays `json:"poll_delay,omitempty"`
 	Lag          *Delays `json:"lag,omitempty"`
-	// What polling cost.
+	// The cost of polling.
 	Polls           int     `json:"polls"`
 	EmptyPolls      int     `json:"empty_polls"`
 	FailedPolls     int     `json:"failed_polls"`
@@ -80,28 +79,27 @@ type Comparison struct {
 	RequestsPerFind float64 `json:"requests_per_new_event,omitempty"`
 	RequestsPerDay  float64 `json:"requests_per_day,omitempty"`
 	Quota           string  `json:"quota,omitempty"`
-	// QuotaUsed is the share of the provider's limit that was used at the last poll
-	// whose answer told, by everybody who shares its credential.
+	// QuotaUsed is the used share of the provider's rate limit, at the last poll whose response
+	// reported it. Everyone who uses the same credential shares the limit.
 	QuotaUsed float64 `json:"quota_used,omitempty"`
-	// Intervals is what other intervals would cost and bring.
+	// Intervals are the cost and delay of other intervals.
 	Intervals []IntervalCost `json:"intervals,omitempty"`
 	// BreakEven is the interval at which polling would be as fast as the webhook.
 	BreakEven *IntervalCost `json:"break_even,omitempty"`
-	// Verdict is which inlet suits the trigger, and why, in a sentence.
+	// Verdict is a sentence that recommends an inlet for the trigger, with the reason.
 	Verdict string `json:"verdict"`
 }
 
 // InletFigures are what one inlet found of a trigger's events.
 type InletFigures struct {
 	Inlet Inlet `json:"inlet"`
-	// Found are the events that it saw; Only those that no other did, First those that it
-	// saw before the other.
+	// Found are the events that it saw; Only those that no other inlet saw, First those that it saw
+	// before the other.
 	Found int `json:"found"`
 	Only  int `json:"only"`
 	First int `json:"first"`
-	// Delay is from an event's own time to when the inlet saw it, for events that have
-	// one. Behind is how much later than the other it saw those that it was not first to
-	// see.
+	// Delay is from an event's own time to when the inlet saw it, for events that have one. Behind
+	// is the delay after the other inlet, for events that the other saw first.
 	Delay  *Delays `json:"delay,omitempty"`
 	Behind *Delays `json:"behind,omitempty"`
 }
@@ -138,12 +136,12 @@ func inlets(events []SeenEvent) []InletFigures {
 	return out
 }
 
-// ownTime tells that the sender says when the event happened.
+// ownTime reports whether the sender sent the time of the event.
 func (e *SeenEvent) ownTime() bool {
 	return !e.Time.IsZero() && !e.Time.Equal(e.Webhook) && !e.Time.Equal(e.Poll)
 }
 
-// Delays are of many events, in seconds.
+// Delays are the delays of many events, in seconds.
 type Delays struct {
 	Count int     `json:"count"`
 	P50   float64 `json:"p50"`
@@ -164,7 +162,7 @@ type IntervalCost struct {
 	Empty          float64 `json:"empty_share"`
 }
 
-// Compare computes a comparison from what is on record.
+// Compare computes a comparison from recorded events and polls.
 func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 	c := Comparison{Trigger: trigger, Since: since, Events: len(s.Events)}
 	var webhook, poll, lag []time.Duration
@@ -206,7 +204,7 @@ func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 	return c
 }
 
-// quotaUsed reads left/limit.
+// quotaUsed parses left/limit.
 func quotaUsed(text string) float64 {
 	left, limit, ok := strings.Cut(text, "/")
 	l, lerr := strconv.ParseFloat(left, 64)
@@ -217,7 +215,7 @@ func quotaUsed(text string) float64 {
 	return 1 - l/m
 }
 
-// costs adds up what polling cost; it gives the requests of one poll.
+// costs adds up the cost of polling; it returns the requests per poll.
 func (c *Comparison) costs(polls []PollEntry, now time.Time) (perPoll float64) {
 	found := 0
 	for _, p := range polls {
@@ -247,10 +245,10 @@ func (c *Comparison) costs(polls []PollEntry, now time.Time) (perPoll float64) {
 	return float64(c.Requests) / float64(c.Polls)
 }
 
-// comparedIntervals are those that compare computes.
+// comparedIntervals are the intervals that Compare evaluates.
 var comparedIntervals = []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, time.Hour}
 
-// intervals lays polls at each interval over the times at which the events happened.
+// intervals simulates polls at each interval over the times at which the events happened.
 func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll float64) {
 	if len(times) == 0 {
 		return
@@ -279,7 +277,7 @@ func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll 
 	}
 }
 
-// DelaysOf sums up many; nil for none. Percentiles are by nearest rank.
+// DelaysOf summarizes delays; nil for none. Percentiles are by nearest rank.
 func DelaysOf(list []time.Duration) *Delays {
 	if len(list) == 0 {
 		return nil
@@ -291,7 +289,7 @@ func DelaysOf(list []time.Duration) *Delays {
 	return &Delays{Count: len(list), P50: at(0.5), P95: at(0.95), P99: at(0.99), Max: list[len(list)-1].Seconds()}
 }
 
-// verdict says in a sentence which inlet suits the trigger.
+// verdict recommends an inlet for the trigger in one sentence.
 func (c *Comparison) verdict(polled bool) string {
 	seen := c.WebhookOnly + c.Both
 	switch {

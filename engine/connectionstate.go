@@ -7,48 +7,49 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TokenState is what is kept of a connection: its token, encrypted, and how it stands.
+// TokenState is the stored state of a connection: its encrypted token, and its status.
 type TokenState struct {
 	Connection string
-	// Sealed is the encrypted token; nil for none. Version grows with each that is stored.
+	// Sealed is the encrypted token; nil for none. Version increases with each stored token.
 	Sealed  []byte
 	Version int64
-	// Account is whom the token is of, as far as the service says.
+	// Account is the account that the token belongs to, if the service reports it.
 	Account string
 	Scopes  []string
-	// Config tells apart the settings that the token was fetched with.
+	// Config identifies the settings that the token was fetched with.
 	Config string
-	// ExpiresAt is zero when the service does not say; ObtainedAt is zero without a token.
+	// ExpiresAt is zero if the service does not report it; ObtainedAt is zero without a token.
 	ExpiresAt, ObtainedAt time.Time
 	UsedAt                time.Time
 	LastError             string
 	ErrorAt               time.Time
-	// Held says why only a person can help, since HeldAt; empty while the connection works.
+	// Held is why a person is needed, since HeldAt; empty while the connection works.
 	Held   string
 	HeldAt time.Time
 }
 
-// TokenStore keeps the tokens of connections. A change is made under a claim, which one
-// process at a time has, so that a refresh token is used once.
+// TokenStore stores the tokens of connections. Changes are made under a claim, which only one
+// process holds at a time, so that a refresh token is used once.
 type TokenStore interface {
-	// Tokens lists what is kept, by name of the connection.
+	// Tokens lists the stored states, by name of the connection.
 	Tokens(ctx context.Context) ([]TokenState, error)
-	// ClaimToken gives owner the claim of a connection until then, and what is kept of it. ok
-	// is false, and nothing has changed, while another owner has a claim that is not over at now.
+	// ClaimToken claims a connection for owner until the time until, and returns its stored state.
+	// ok is false, and nothing has changed, if another owner has a claim that has not expired at
+	// now.
 	ClaimToken(ctx context.Context, name, owner string, now, until time.Time) (t TokenState, ok bool, err error)
 	// SaveToken stores t, durably, and ends the claim. Version is set by the store. It returns
-	// ErrStale when another owner has the claim; then nothing has changed.
+	// ErrStale if another owner has the claim; nothing has changed then.
 	SaveToken(ctx context.Context, owner string, t TokenState) error
 	// DropClaim ends a claim without a change. It may run twice.
 	DropClaim(ctx context.Context, name, owner string) error
-	// UseTokens notes when connections were used last. It may run twice.
+	// UseTokens records when connections were last used. It may run twice.
 	UseTokens(ctx context.Context, uses map[string]time.Time) error
 }
 
-// ConnectionItem is a connection as people see it.
+// ConnectionItem is a connection as shown to people.
 type ConnectionItem struct {
 	Name string `json:"name"`
-	// Connector is the connector that it is of, Kind how its requests are proved.
+	// Connector is the connection's connector, Kind how its requests are authenticated.
 	Connector string   `json:"connector"`
 	Kind      string   `json:"kind"`
 	Grant     string   `json:"grant,omitempty"`
@@ -67,16 +68,16 @@ type ConnectionItem struct {
 // The states of a connect.
 const (
 	ConnectAuthorize = "authorize" // a person opens URL, and comes back with a code
-	ConnectDevice    = "device"    // a person opens URL and types UserCode in
+	ConnectDevice    = "device"    // a person opens URL and types in UserCode
 	ConnectPending   = "pending"   // the person has not answered yet
 	ConnectDone      = "connected"
 )
 
-// ConnectStart is what a person has to do to connect a connection.
+// ConnectStart is what a person must do to connect a connection.
 type ConnectStart struct {
 	Status string `json:"status"`
 	URL    string `json:"url,omitempty"`
-	// State names the connect in the call that ends it; Redirect is where the service sends
+	// State identifies the connect in the call that ends it; Redirect is where the service sends
 	// the browser.
 	State    string   `json:"state,omitempty"`
 	Redirect string   `json:"redirect,omitempty"`
@@ -86,39 +87,39 @@ type ConnectStart struct {
 	Scopes   []string `json:"scopes,omitempty"`
 }
 
-// ConnectEnd is what became of a connect.
+// ConnectEnd is the outcome of a connect.
 type ConnectEnd struct {
 	Status     string   `json:"status"`
 	Connection string   `json:"connection"`
 	Account    string   `json:"account,omitempty"`
 	Scopes     []string `json:"scopes,omitempty"`
-	// Refreshes tells that the service gave a refresh token; without one a person has to
-	// connect again when the token ends.
+	// Refreshes reports that the service issued a refresh token; without one, a person must connect
+	// again when the token expires.
 	Refreshes bool `json:"refreshes,omitempty"`
-	// Slower tells that the service wants to be asked less often.
+	// Slower reports that the service asks to be polled less often.
 	Slower bool `json:"slower,omitempty"`
 }
 
-// HeldError is the error of an attempt whose connection only a person can mend. The
-// attempt was not made: it waits on record until the connection is ready again.
+// HeldError is the error of an attempt whose connection needs a person. The attempt was not made:
+// it is recorded as waiting until the connection is ready again.
 type HeldError struct {
 	Connection string
-	// Why is what is wrong, and what to do.
+	// Why is the cause, and what to do.
 	Why string
 }
 
 // Error implements error.
 func (e *HeldError) Error() string { return e.Why }
 
-// CodeToken is the error code of an attempt that had no token to be made with: nothing
-// was sent to its destination.
+// CodeToken is the error code of an attempt for which no token was available: nothing was sent to
+// its destination.
 const CodeToken = plan.TokenCode
 
-// Connected is an Action that tells which connection an attempt would use.
+// Connected is an Action that can name the connection of an attempt.
 type Connected interface {
-	// Connection gives its name; empty for none.
+	// Connection returns the connection's name; empty for none.
 	Connection(in Input) string
 }
 
-// HeldDestination is what a waiting attempt has in place of its destination.
+// HeldDestination is recorded as the destination of an attempt that waits for a connection.
 func HeldDestination(connection string) string { return "connection " + connection }

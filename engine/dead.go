@@ -8,15 +8,14 @@ import (
 	"time"
 )
 
-// WaitKinds are what runs wait for: an approval, a review of an attempt in doubt, an
-// event, the end of a called run, a destination, the end of a sleep, the next try, a
-// place in their group, their rate, their workflow to be switched on, more events
-// (debounce or batch), or a free slot.
+// WaitKinds are what runs wait for: an approval, a review of an attempt in doubt, an event, the end
+// of a called run, a destination, the end of a sleep, the next retry, a slot in their concurrency
+// group, their rate, their workflow to be switched on, more events (debounce or batch), or a free
+// worker slot.
 var WaitKinds = []string{"approval", "review", "event", "call", "destination", "sleep", "retry", "concurrency", "rate",
 	"switch", "gathering", "slot"}
 
-// ErrorCodes are the codes that the engine and its actions give errors; a workflow may
-// add others.
+// ErrorCodes are the error codes of the engine and its actions; a workflow may add others.
 var ErrorCodes = []string{"address_not_allowed", "bad_answer", "bad_data", "call_cancelled", "call_failed", "call_timed_out",
 	"cancelled", "cancelled_by_event", "cannot_call",
 	"cannot_run", "chain_too_deep", "conflict", "deadline", "destination_down", "dropped", "endless_list", "endpoint_paused", "expression",
@@ -32,29 +31,29 @@ var RefusalReasons = []string{"address not allowed", "body is not signed", "body
 	"signature does not match", "signature malformed", "signature missing",
 	"signed text can be read in two ways", "timestamp in the future", "timestamp missing or malformed", "timestamp too old", "wrong method"}
 
-// DeadGroup is dead letters with one cause.
+// DeadGroup is a group of dead letters with one cause.
 type DeadGroup struct {
-	// ID names the group for as long as its cause does.
+	// ID identifies the group as long as its cause is unchanged.
 	ID       string `json:"id"`
 	Kind     string `json:"kind"`
 	Workflow string `json:"workflow"`
 	Step     string `json:"step,omitempty"`
 	Host     string `json:"host,omitempty"`
 	Code     string `json:"code,omitempty"`
-	// Cause is the message without what varies from one to the next.
+	// Cause is the message without its varying parts.
 	Cause string `json:"cause"`
 	Count int    `json:"count"`
-	// First and Last are when the first and the last of them gave up.
+	// First and Last are when the first and the last of them failed.
 	First time.Time `json:"first_at"`
 	Last  time.Time `json:"last_at"`
-	// Versions are how many there are of each version of the workflow.
+	// Versions is the number of dead letters per version of the workflow.
 	Versions map[string]int `json:"versions"`
 }
 
-// varying are the parts of a message that differ between failures of one cause.
+// varying matches the parts of a message that differ between failures of one cause.
 var varying = regexp.MustCompile(`(?:run|evt)_[0-9a-f]{16}|hl_[a-z2-7]{32}|\d{4,}|\d+\.\d+|"[^"]*"|[0-9a-f]{12,}`)
 
-// GroupOf gives the group of a dead letter, with nothing counted.
+// GroupOf returns the group of a dead letter, with all counts zero.
 func GroupOf(d DeadLetter) DeadGroup {
 	g := DeadGroup{Kind: d.Kind, Workflow: d.Workflow, Step: d.ErrorStep, Host: d.Host, Code: d.ErrorCode,
 		Cause: varying.ReplaceAllString(d.Error, "…")}
@@ -63,7 +62,7 @@ func GroupOf(d DeadLetter) DeadGroup {
 	return g
 }
 
-// Add counts n dead letters of a version into the group.
+// Add adds n dead letters of a version to the group.
 func (g *DeadGroup) Add(n int, version string, first, last time.Time) {
 	if g.Versions == nil {
 		g.Versions = map[string]int{}

@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 )
 
-// This file is how a replay from the failed step goes on with the run before it.
+// This file finds the calls that a replay from the failed step repeats with their old idempotency
+// keys.
 
-// InDoubt tells the paths of the calls that may have taken effect: an attempt was cut, and
-// no later one was answered.
+// InDoubt returns the paths of the calls that may have taken effect: an attempt was interrupted,
+// and no later one got a response.
 func (d *RunDetail) InDoubt() map[string]bool {
 	out := map[string]bool{}
 	for _, path := range d.KeptKeys {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 )
 
-// WhyEnded says why a run that another called is ended with it.
+// WhyEnded is the reason recorded for a run that is ended with the run that called it.
 func WhyEnded(r *Run) string {
 	how := "ended"
 	switch {

@@ -14,70 +14,67 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// Inlet is the way by which an event came. Package workflows has the table of its kinds.
+// Inlet is the way by which an event arrived. Package workflows has the table of its kinds.
 type Inlet = workflows.Inlet
 
-// CheckInlet refuses what is no kind of inlet. A store asks it of each event before it
-// writes: its schema has no list of kinds, so that a new one needs no migration.
+// CheckInlet returns an error for an unknown kind of inlet. A store calls it for each event before
+// it writes: its schema has no list of kinds, so that a new kind needs no migration.
 func CheckInlet(i Inlet) error {
 	if i.Known() {
 		return nil
 	}
-	return fmt.Errorf("there is no kind of inlet %q", i)
+	return fmt.Errorf("unknown kind of inlet %q", i)
 }
 
-// Delivery is one inbound request or polled item, proved genuine.
+// Delivery is one inbound request or polled item whose sender was verified.
 type Delivery struct {
 	Trigger string
 	Inlet   Inlet
-	// Key is the idempotency key; Flag says how it came about when the named key
-	// was empty.
+	// Key is the idempotency key; Flag explains its origin if the configured key was empty.
 	Key, Flag string
 	Type      string
-	// Time is the sender's; ReceivedAt ours.
+	// Time is the sender's; ReceivedAt is ours.
 	Time, ReceivedAt time.Time
 	Method, Path     string
-	// Headers are lower-case; Query as text. Neither holds a signature or token.
+	// Headers are lower-case; Query is text. Neither contains a signature or token.
 	Headers, Query map[string]string
-	// Raw is the body as received; Body the same decoded, nil until it is needed.
+	// Raw is the body as received; Body is the decoded body, nil until needed.
 	Raw  []byte
 	Body any
-	// Decoded tells that Body is set, also to nil.
+	// Decoded reports that Body is set, possibly to nil.
 	Decoded bool
-	// DataExpr is the expression that gives event.data from the body; empty for
-	// the body itself. It is stored, so that data stays the same when the
-	// configuration changes.
+	// DataExpr is the expression that computes event.data from the body; empty for the body itself.
+	// It is stored, so that data does not change with the configuration.
 	DataExpr string
 	// Dedupe is how long the key is remembered; 0 for not at all.
 	Dedupe time.Duration
-	// Identity is what names the event.
+	// Identity is what identifies the event.
 	Identity Identity
-	// Claim is a digest that names the event besides its key, or in place of it where
-	// it is identified by content: of what the sender signed for this one delivery.
-	// nil for none.
+	// Claim is a digest of what the sender signed for this one delivery. It identifies the event in
+	// addition to its key, or instead of it if events are identified by content. nil for none.
 	Claim []byte
-	// ClaimFor is how long the claim counts at least: while its signature is genuine.
+	// ClaimFor is how long the claim is kept at least: as long as its signature is valid.
 	ClaimFor time.Duration
-	// SameBody says what an equal body under another key means.
+	// SameBody is the meaning of an equal body under another key.
 	SameBody SameBody
-	// ContentSum is a digest of the body without what its signature put there; 0 where
-	// the signature stands elsewhere. Bodies of equal sums say the same.
+	// ContentSum is a digest of the body without its signature; 0 if the signature is elsewhere.
+	// Bodies with equal sums have the same content.
 	ContentSum int64
-	// Inputs are those of a manual start.
+	// Inputs are the inputs of a manual start.
 	Inputs map[string]any
-	// SecretInputs are the names of those that are kept as ***, and Hidden the values
-	// that are masked wherever they stand. Both survive a restart.
+	// SecretInputs are the names of inputs that are stored as ***, and Hidden the values that are
+	// masked wherever they occur. Both survive a restart.
 	SecretInputs, Hidden []string
-	// Unsubscribed tells that no workflow listens, so that nothing has to be matched.
+	// Unsubscribed reports that no workflow listens, so nothing needs to be matched.
 	Unsubscribed bool
-	// Recovered tells that it was found by asking, because its webhook did not come.
+	// Recovered reports that polling found it because its webhook did not deliver it.
 	Recovered bool
-	// Partial tells that its data was not asked for, since the event is known: it
-	// cannot be compared.
+	// Partial reports that its data was not fetched because the event is known: it cannot be
+	// compared.
 	Partial bool
-	// Only names the one workflow that a manual start is for; empty for all.
+	// Only is the one workflow that a manual start is for; empty for all.
 	Only string
-	// Proof is what showed that a webhook's delivery is genuine.
+	// Proof is how a webhook's delivery was verified.
 	Proof Proof
 }
 
@@ -85,32 +82,32 @@ type Delivery struct {
 type Event struct {
 	ID EventID
 	Delivery
-	// Stripped tells that its body, headers and inputs were pruned.
+	// Stripped reports that its body, headers and inputs were pruned.
 	Stripped bool
-	// share is what it has of the budget of memory. absent is the size of an event
-	// that was put down without its body, see withoutBody.
+	// Share is its share of the memory budget. absent is the size of an event whose body was
+	// released, see WithoutBody.
 	Share  *memory.Share
 	Absent int64
-	// unreadable says why its body cannot be decoded, once that was tried.
+	// unreadable is why its body cannot be decoded, once that was tried.
 	unreadable error
 	// RepeatsBodyOf is the earlier event with the same body; 0 for none.
 	RepeatsBodyOf EventID
-	// Locked says why its secret inputs, or its row, cannot be read; nil for events that
-	// can be. Then its runs cannot go on.
+	// Locked is why its secret inputs, or its row, cannot be read; nil if they can. Its runs cannot
+	// continue then.
 	Locked error
 }
 
-// Receipt answers a delivery.
+// Receipt is the result of accepting a delivery.
 type Receipt struct {
 	Event EventID
-	// Duplicate tells that the event was known; Event is the first one's id.
+	// Duplicate reports that the event was known; Event is the first one's id.
 	Duplicate bool
-	// Conflict tells that a known event came with another body or type, which is kept.
+	// Conflict reports that a known event arrived with another body or type, which is stored.
 	Conflict bool
-	// RepeatsBodyOf is the earlier event whose body this new one has; 0 for none.
+	// RepeatsBodyOf is the earlier event with the same body; 0 for none.
 	RepeatsBodyOf EventID
-	// Mine tells that the event is stored already, by an earlier call with the same id
-	// whose outcome was not known: it is no duplicate.
+	// Mine reports that an earlier call with the same id, whose outcome was unknown, stored the
+	// event: it is no duplicate.
 	Mine bool
 }
 
@@ -119,22 +116,22 @@ type Refusal struct {
 	At              time.Time
 	Trigger, Reason string
 	Detail          string
-	// Diagnosis is what would have made it genuine, found by trying.
+	// Diagnosis is what would have made it valid, found by trying.
 	Diagnosis    string
 	RemoteIP     string
 	Method, Path string
 	// URL is the public URL with its query, secrets masked.
 	URL     string
 	Headers map[string]string
-	// Body is bounded; Size is the whole length in bytes.
+	// Body is truncated; Size is the full length in bytes.
 	Body []byte
 	Size int
-	// Whole is the body as it came where history.redact masks some of Body; nil where
-	// Body is that. It is stored encrypted.
+	// Whole is the body as received if history.redact masks parts of Body; nil if Body is unmasked.
+	// It is stored encrypted.
 	Whole []byte
 }
 
-// SecretUse tells how often a trigger's secret has proved a delivery.
+// SecretUse is how often a trigger's secret has verified a delivery.
 type SecretUse struct {
 	Trigger string `json:"trigger"`
 	// Secret is the name of the secret, never its value.
@@ -144,7 +141,7 @@ type SecretUse struct {
 	LastAt  time.Time `json:"last_at"`
 }
 
-// Names gives the event as expressions see it.
+// Names returns the event as expressions see it.
 func (e *Event) Names() (map[string]any, error) {
 	if e.Locked != nil {
 		return nil, fmt.Errorf("event %s: %w", e.ID, e.Locked)
@@ -163,7 +160,7 @@ func (e *Event) Names() (map[string]any, error) {
 	}
 	out["data"] = body
 	if kind.Data == workflows.DataItem {
-		// What is stored is the data; there was no request.
+		// Only the data is stored; there was no request.
 		out["body"], out["headers"], out["query"], out["raw"], out["method"], out["path"] = nil, nil, nil, nil, nil, nil
 	}
 	if e.DataExpr != "" && unreadable == nil {
@@ -176,9 +173,9 @@ func (e *Event) Names() (map[string]any, error) {
 	return out, nil
 }
 
-// InputsOf gives those of a run of a workflow that the event begins, whichever way it came;
-// what was not given has its default. An event about another run keeps its facts in the
-// same place, which are no inputs.
+// InputsOf returns the inputs of a workflow's run that the event begins, however it arrived;
+// missing inputs have their defaults. An event about another run stores its facts in the same
+// field; those are not inputs.
 func (e *Event) InputsOf(w *workflows.Workflow) map[string]any {
 	if e.Inlet.Kind().Data == workflows.DataFacts {
 		return w.WithDefaults(nil)
@@ -186,8 +183,8 @@ func (e *Event) InputsOf(w *workflows.Workflow) map[string]any {
 	return w.WithDefaults(e.Inputs)
 }
 
-// body decodes the stored bytes; what is no JSON stays text. The error says why there
-// is nothing to see: such an event has its raw bytes, and data that is nil.
+// body decodes the stored bytes; a body that is not JSON stays text. The error is why there is
+// none: such an event has its raw bytes, and nil data.
 func (e *Event) body() (any, error) {
 	if e.unreadable != nil || e.Decoded || len(e.Raw) == 0 {
 		return e.Body, e.unreadable
@@ -213,7 +210,7 @@ func anyMap(m map[string]string) map[string]any {
 	return out
 }
 
-// dataExprs keeps the few data expressions that are in use, compiled; replaced whole.
+// dataExprs caches the few data expressions in use, compiled. The map is replaced as a whole.
 var dataExprs atomic.Pointer[map[string]*expr.Expr]
 
 func dataExpr(text string) (*expr.Expr, error) {

@@ -4,15 +4,15 @@ import (
 	"fmt"
 )
 
-// Cursor is a position in the feed, the list of what changed in the order of the commits.
-// It is written like an event's id. Both hold a moment, so an event's id may be given for a
-// cursor: what was committed after that moment follows.
+// Cursor is a position in the feed, the list of changes in commit order. It is formatted like an
+// event id. Both contain a time, so an event id may be given as a cursor: what was committed after
+// that time follows.
 type Cursor int64
 
-// String gives the cursor as it stands in Last-Event-ID and ?after=.
+// String returns the cursor as it appears in Last-Event-ID and ?after=.
 func (c Cursor) String() string { return EventID(c).String() }
 
-// ParseCursor reads a cursor.
+// ParseCursor parses a cursor.
 func ParseCursor(s string) (Cursor, error) {
 	id, err := ParseEventID(s)
 	if err != nil {
@@ -21,18 +21,18 @@ func ParseCursor(s string) (Cursor, error) {
 	return Cursor(id), nil
 }
 
-// FeedChange is one entry of the feed: an event was decided, or a run got another status.
+// FeedChange is one entry of the feed: an event was decided, or the status of a run changed.
 type FeedChange struct {
 	// At is the position of the change: a reader that has it continues after At.
 	At Cursor
-	// Event was decided, if it is not 0.
+	// Event is the event that was decided; 0 for none.
 	Event EventID
-	// Run has the status since, if it is not 0.
+	// Run is the run that has the status since; 0 for none.
 	Run    RunID
 	Status RunStatus
 }
 
-// ChangedIDs returns the events and the runs that a list of changes is about.
+// ChangedIDs returns the events and runs in a list of changes.
 func ChangedIDs(list []FeedChange) (events []EventID, runs []RunID) {
 	for _, x := range list {
 		if x.Event != 0 {
@@ -44,14 +44,14 @@ func ChangedIDs(list []FeedChange) (events []EventID, runs []RunID) {
 	return events, runs
 }
 
-// ErrFeedGone says that the feed does not reach back to a cursor.
-var ErrFeedGone = fmt.Errorf("the feed does not reach back so far: %w", ErrNotFound)
+// ErrFeedGone means that the feed does not reach back to a cursor.
+var ErrFeedGone = fmt.Errorf("the feed does not reach back that far: %w", ErrNotFound)
 
-// MaxMissed is how many events, and how many runs, a reader is told at most when its cursor
-// is older than the feed: the newest.
+// MaxMissed is the largest number of events, and of runs, that a reader receives if its cursor is
+// older than the feed: the newest ones.
 const MaxMissed = 50_000
 
-// As gives the line of a run as it was when it had a status, where it has another one now.
+// As returns the item of a run as it was when it had an earlier status.
 func (i RunItem) As(status RunStatus) RunItem {
 	if i.Status == string(status) {
 		return i

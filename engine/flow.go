@@ -6,53 +6,53 @@ import (
 	"time"
 )
 
-// This file is how concurrency and rate hold runs back. A run of such a workflow
-// is stored as queued; it begins when its slot is free and its rate lets it. The
-// store counts the slots in the transaction that stores the run, and gives a
-// slot on in the one that ends a run, so that the order of the queue is the order
-// in which events were matched, over restarts too. Events of these workflows are
-// decided one after another (ordered.go).
+// This file implements concurrency and rate. A run of such a workflow is stored as queued; it
+// begins when its slot is free and its rate allows it. The store counts the slots in the
+// transaction that stores the run, and passes a slot on in the transaction that ends a run; so runs
+// are queued in the order in which their events were matched, even across restarts. Events of these
+// workflows are decided one after another (ordered.go).
 
-// SlotRequest is what a run asks for before it begins.
+// SlotRequest is the concurrency slot or rate token that a run needs before it begins.
 type SlotRequest struct {
 	Workflow string
-	// Group is that of concurrency; Limit runs of it go on at once, 0 for any number.
+	// Group is the concurrency group; Limit is how many of its runs may be running at once, 0 for
+	// any number.
 	Group    string
 	Limit    int
 	OnFull   string // queue, drop or replace
 	MaxQueue int
-	// Stale is an int64 (a whole number, or a time in microseconds) or a float64;
-	// nil for no guard of order.
+	// Stale is an int64 (an integer, or a time in microseconds) or a float64; nil for no order
+	// check.
 	Stale any
-	// RateLimit runs of RateGroup start within RatePer; 0 for any number.
+	// RateLimit runs of RateGroup may start within RatePer; 0 for any number.
 	RateGroup string
 	RateLimit int
 	RatePer   time.Duration
 	RateDrop  bool
 }
 
-// GroupState is what a slot's groups hold at the moment.
+// GroupState is the current state of a request's groups.
 type GroupState struct {
-	// AtWork runs have begun and not ended; Queued wait for their turn.
+	// AtWork runs have begun and not ended; Queued runs wait for a slot.
 	AtWork, Queued int
-	// Newest is the highest Stale that was applied, or is about to be, in the group.
+	// Newest is the highest Stale in the group that was applied or is about to be.
 	Newest any
-	// NextStart is the first moment that the rate allows; zero for at once.
+	// NextStart is the earliest start that the rate allows; zero for at once.
 	NextStart time.Time
 }
 
-// Admission is what becomes of a run that asks for a slot.
+// Admission is the decision about a run that requests a slot.
 type Admission struct {
-	// Drop says why the run may not be made; empty when it may.
+	// Drop is why the run may not be made; empty if it may.
 	Drop string
-	// Begins tells that it has its slot now, and starts at Start.
+	// Begins reports that it has its slot now, and starts at Start.
 	Begins bool
 	Start  time.Time
-	// Replace tells that it takes the place of those before it.
+	// Replace reports that it replaces the runs before it.
 	Replace bool
 }
 
-// Admit decides. It is pure: the store asks it inside of its transaction.
+// Admit decides. It is pure: the store calls it inside its transaction.
 func (p *SlotRequest) Admit(c GroupState, now time.Time) Admission {
 	if p.Stale != nil && c.Newest != nil && lower(p.Stale, c.Newest) {
 		return Admission{Drop: fmt.Sprintf("stale: %s is older than %s, the last one applied%s", showStale(p.Stale),
@@ -118,8 +118,8 @@ func number(v any) float64 {
 	return 0
 }
 
-// timesFrom is the number of microseconds from which a whole number is shown as
-// a time: no counter that people order events by comes near it.
+// timesFrom is the number of microseconds from which an integer is shown as a time: no counter used
+// to order events comes near it.
 const timesFrom = 300_000_000_000_000
 
 func showStale(v any) string {
@@ -129,7 +129,7 @@ func showStale(v any) string {
 	return fmt.Sprint(v)
 }
 
-// DroppedError says that a run may not be made now.
+// DroppedError means that a run may not be made now.
 type DroppedError struct{ Reason string }
 
 // Error implements error.

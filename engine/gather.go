@@ -6,20 +6,19 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file makes one run of several events: debounce and batch. The run is stored with
-// its first event, as queued, and a gathering beside it takes the events that follow.
-// When the gathering is due it is closed: the run asks for its place, if its workflow
-// has any, and begins. Each of these is one transaction, so that a crash between two of
-// them loses no event and makes no second run. Events of such workflows are matched one
-// after another (ordered.go).
+// This file makes one run of several events: debounce and batch. The run is stored with its first
+// event, as queued, and a gathering collects the events that follow. When the gathering is due it
+// is closed: the run requests its concurrency slot, if its workflow has a limit, and begins. Each
+// of these is one transaction, so that a crash between two of them loses no event and makes no
+// second run. Events of such workflows are matched one after another (ordered.go).
 
-// Gathering is how the event of a new run joins others.
+// Gathering is how the event of a new run joins other events.
 type Gathering struct {
 	Kind, Key string
 	// Wait and Max are those of workflows.Gather, Size that of a batch.
 	Wait, Max time.Duration
 	Size      int
-	// Bytes is what the event takes in memory.
+	// Bytes is the size of the event in memory.
 	Bytes int64
 }
 
@@ -66,14 +65,14 @@ func (g *Gathering) Join(c GatherState, now time.Time) Joined {
 	return Joined{Due: c.First.Add(g.Wait)}
 }
 
-// Fold tells that an event joined a gathering that was there.
+// Fold reports that an event joined an existing gathering.
 type Fold struct {
-	// Run is the gathering's; Newest tells that the event is the run's own from now on.
+	// Run is the gathering's run; Newest reports that the run's own event is this one from now on.
 	Run    RunID
 	Newest bool
 }
 
-// DueGathering is a gathering whose time has come.
+// DueGathering is a gathering that is due.
 type DueGathering struct {
 	Run               RunID
 	Event             EventID
@@ -89,11 +88,11 @@ type Closing struct {
 	At    time.Time
 }
 
-// Closed is what became of a gathered run.
+// Closed is the outcome of closing a gathering.
 type Closed struct {
 	Due      time.Time
 	Replaced []RunID
-	// Dropped says why the run may not begin; it is to be cancelled.
+	// Dropped is why the run may not begin; it is to be cancelled.
 	Dropped string
 }
 
@@ -103,5 +102,5 @@ const (
 	FoldedByBatch    = "batch: the run includes this event"
 )
 
-// MaxGathered bounds the memory that the events of one batch take, decoded.
+// MaxGathered is the largest memory size of the decoded events of one batch, in bytes.
 const MaxGathered = 16 << 20

@@ -9,51 +9,50 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Query narrows a list. Zero values do not narrow.
+// Query filters a list. Zero values do not filter.
 type Query struct {
 	Trigger, Workflow, Type string
 	// Status is one or more, separated by commas; so are Reason and WaitsFor.
 	Status string
-	// Since and Until bound when events came and runs began, and when dead letters gave
-	// up. Until itself is not in it.
+	// Since and Until filter events by receipt, runs by start, and dead letters by their failure.
+	// Until is exclusive.
 	Since, Until time.Time
-	// Host narrows runs to those with an attempt there, dead letters to those that
-	// failed there: host, host:port or scheme://host.
+	// Host filters runs by a host of their attempts, dead letters by the host that failed: host,
+	// host:port or scheme://host.
 	Host string
-	// Reason narrows dead letters by the code of their error, refused deliveries by why
-	// they were refused.
+	// Reason filters dead letters by error code, refused deliveries by the reason of the refusal.
 	Reason string
-	// WaitsFor narrows runs to those that wait for something: see WaitKinds.
+	// WaitsFor filters runs by what they wait for: see WaitKinds.
 	WaitsFor string
-	// Who and Action narrow the audit log.
+	// Who and Action filter the audit log.
 	Who, Action string
-	// Grep is text looked for in keys, types and bodies (events), or in ids,
-	// workflows and errors (runs).
+	// Grep is text to find in keys, types and bodies (events), or in ids, workflows and errors
+	// (runs).
 	Grep string
-	// After is the id of the last item of the page before: lists go from the
-	// newest to the oldest.
+	// After is the id of the last item of the previous page: lists are ordered from the newest to
+	// the oldest.
 	After string
-	// Limit is how many items to give; 50 by default, at most 1000.
+	// Limit is the page size; 50 by default, at most 1000.
 	Limit int
-	// Event narrows runs to those of one event.
+	// Event filters runs by their event.
 	Event string
 	// Ascending lists from the oldest to the newest, for tail.
 	Ascending bool
-	// DeadOnly narrows runs to dead letters: those that gave up and were not replayed.
+	// DeadOnly filters runs to dead letters: failed runs that were not replayed.
 	DeadOnly bool
 }
 
 // Page is a part of a list.
 type Page[T any] struct {
 	Items []T `json:"items"`
-	// Next continues the list, as after; empty at its end.
+	// Next continues the list when passed as after; empty at its end.
 	Next string `json:"next"`
-	// Total is how many there are by the filters, on all pages; TotalMore tells that there
-	// are more, because counting stopped.
+	// Total is the number of matching items on all pages; TotalMore reports that there are more,
+	// because counting stopped.
 	Total     *int `json:"total,omitempty"`
 	TotalMore bool `json:"total_more,omitempty"`
-	// SearchedTo is set when a filter that has no index looked at so many rows that
-	// the search paused there; Next goes on with it, though Items may be few.
+	// SearchedTo is set if a filter without an index scanned so many rows that the search paused
+	// there; Next continues it, even if Items are few.
 	SearchedTo *time.Time `json:"searched_to,omitempty"`
 }
 
@@ -66,28 +65,27 @@ type EventItem struct {
 	Key        string    `json:"key"`
 	ReceivedAt time.Time `json:"received_at"`
 	Duplicates int       `json:"duplicates"`
-	// Identity is what names it: key (of the trigger), provider, header or content; empty
-	// where nothing had to.
+	// Identity is what identifies the event: key (of the trigger), provider, header or content;
+	// empty if nothing needs to.
 	Identity string `json:"identity,omitempty"`
-	// RepeatsBodyOf is the earlier event whose body it has, under another id.
+	// RepeatsBodyOf is the earlier event with the same body under another id.
 	RepeatsBodyOf string `json:"same_body_as,omitempty"`
 	// Conflicts is how many later deliveries had another body or type.
 	Conflicts int `json:"conflicts"`
-	// Proof is what showed that it is genuine: signature, sender, token, certificate or
-	// none, and the name of the secret; empty where nothing is on record.
+	// Proof is how it was verified: signature, sender, token, certificate or none, and the name of
+	// the secret; empty if nothing is recorded.
 	Proof Proof `json:"proof,omitempty"`
 	// Outcome is matched, or why there is no run; pending until it is decided.
 	Outcome string `json:"outcome"`
 	// Runs is how many runs the event has.
 	Runs int `json:"runs"`
-	// Flag says what is wrong with its key or body.
+	// Flag describes a problem with its key or body.
 	Flag string `json:"flag,omitempty"`
 	// RuleFailures is how many workflows could not decide about it.
 	RuleFailures int `json:"rule_failures,omitempty"`
 }
 
-// Shown is the outcome as lists show it: a rule that failed is not hidden by a workflow
-// that ran.
+// Shown is the outcome as lists show it: a failed rule is not hidden by a workflow that ran.
 func (e EventItem) Shown() string {
 	if e.RuleFailures == 0 || e.Outcome == string(RuleFailed) {
 		return e.Outcome
@@ -95,7 +93,7 @@ func (e EventItem) Shown() string {
 	return fmt.Sprintf("%s (%d rule failed)", e.Outcome, e.RuleFailures)
 }
 
-// EventDetail is one event whole.
+// EventDetail is one event with all details.
 type EventDetail struct {
 	EventItem
 	Time    time.Time         `json:"time"`
@@ -104,11 +102,11 @@ type EventDetail struct {
 	Headers map[string]string `json:"headers"`
 	Query   map[string]string `json:"query"`
 	Body    json.RawMessage   `json:"body"`
-	// Pruned tells that body, headers and inputs were removed after their time.
+	// Pruned reports that body, headers and inputs were removed by retention.
 	Pruned    bool            `json:"pruned,omitempty"`
 	Inputs    json.RawMessage `json:"inputs,omitempty"`
 	Decisions []DecisionItem  `json:"decisions"`
-	// Earlier are decisions that newer ones have taken the place of, the oldest first.
+	// Earlier are superseded decisions, oldest first.
 	Earlier []DecisionItem `json:"earlier_decisions,omitempty"`
 	// EndedWaits are the steps that waited for the event.
 	EndedWaits []EndedWait `json:"ended_waits,omitempty"`
@@ -137,8 +135,8 @@ type EndingEvent struct {
 	ReceivedAt time.Time `json:"received_at"`
 }
 
-// DeadLetter is a run that gave up and was not replayed, or, of kind rule_failed, an
-// event about which a workflow's rule could not decide: its id is that of the event.
+// DeadLetter is a run that failed and was not replayed, or, of kind rule_failed, an event for which
+// a workflow's rule could not be evaluated: its id is then the event's.
 type DeadLetter struct {
 	Kind string `json:"kind"`
 	RunItem
@@ -161,10 +159,10 @@ type DecisionItem struct {
 type Sighting struct {
 	At    time.Time `json:"at"`
 	Inlet Inlet     `json:"inlet"`
-	// SameBody tells that the bytes were those of the first delivery.
-	// Delay is how much later it came than the first, in seconds.
+	// SameBody reports that the bytes equal those of the first delivery. Delay is the time since
+	// the first delivery, in seconds.
 	Delay float64 `json:"delay"`
-	// Differences are where its data is not the event's: path to both values.
+	// Differences are where its data differs from the event's: path to both values.
 	Differences json.RawMessage `json:"differences,omitempty"`
 	SameBody    bool            `json:"same_body"`
 }
@@ -183,27 +181,28 @@ type RunItem struct {
 	Repeats    string     `json:"repeats,omitempty"`
 	ReplayedBy string     `json:"replayed_by,omitempty"`
 	Error      string     `json:"error,omitempty"`
-	// ErrorStep and ErrorCode say where and what kind.
+	// ErrorStep and ErrorCode are the step that failed and its error code.
 	ErrorStep string `json:"error_step,omitempty"`
 	ErrorCode string `json:"error_code,omitempty"`
-	// Warnings counts what the run's steps were warned of, such as a text with a hole.
+	// Warnings is the number of warnings of the run's steps, such as a text with an empty
+	// insertion.
 	Warnings int `json:"warnings,omitempty"`
-	// Warning is one of them: the step, and what was found.
+	// Warning is one of them: the step, and the problem.
 	Warning string `json:"warning,omitempty"`
-	// Host is where the step that failed went, or where a waiting run's next attempt goes.
+	// Host is the host of the failed step, or of a waiting run's next attempt.
 	Host string `json:"host,omitempty"`
-	// WaitsFor is what a run waits for that has not ended and is not at work.
+	// WaitsFor is what a run that is neither ended nor running waits for.
 	WaitsFor string `json:"waits_for,omitempty"`
 	// EventKey and EventType are those of its event.
 	EventKey  string `json:"event_key,omitempty"`
 	EventType string `json:"event_type,omitempty"`
-	// WorkedMS is how long it was at work, WaitedMS the rest of the time from its making
-	// to its end, or to now while it waits.
+	// WorkedMS is its working time; WaitedMS is the rest of the time from its creation to its end,
+	// or to now while it waits.
 	WorkedMS int64 `json:"worked_ms"`
 	WaitedMS int64 `json:"waited_ms"`
 }
 
-// RunDetail is one run whole.
+// RunDetail is one run with all details.
 type RunDetail struct {
 	RunItem
 	Output    json.RawMessage `json:"output"`
@@ -211,28 +210,28 @@ type RunDetail struct {
 	Text      string          `json:"text,omitempty"`
 	Steps     []StepItem      `json:"steps"`
 	Answers   []AnswerItem    `json:"answers,omitempty"`
-	// CalledBy is the run that called this one; Calls are those that it waits for.
+	// CalledBy is the run that called this one; Calls are the runs that it waits for.
 	CalledBy string       `json:"called_by,omitempty"`
 	Calls    []CalledItem `json:"calls,omitempty"`
 	// EndedBy are the events that ended waits of the run.
 	EndedBy   []EndingEvent `json:"ended_by,omitempty"`
 	EventItem EventItem     `json:"event_item"`
 	Decision  *DecisionItem `json:"decision,omitempty"`
-	// Emitted are the events that its steps put into triggers, the first 1000.
+	// Emitted are the events that its steps emitted, the first 1000.
 	Emitted []EmittedEvent `json:"emitted,omitempty"`
-	// KeptKeys are the steps that have the idempotency key of the run that this one goes on
-	// with: their call was in doubt.
+	// KeptKeys are the steps that reuse an idempotency key of the run that this one continues:
+	// their call was in doubt.
 	KeptKeys []string `json:"kept_keys,omitempty"`
 	// ReplayedAs are the runs that repeat this one.
 	ReplayedAs []string `json:"replayed_as,omitempty"`
-	// Queue is set while the run waits for its turn.
+	// Queue is set while the run waits for a concurrency slot.
 	Queue *QueueItem `json:"queue,omitempty"`
-	// Held tells that the run begins when its workflow is switched on.
+	// Held reports that the run begins when its workflow is switched on.
 	Held bool `json:"held,omitempty"`
 	// Gathering is set while the run gathers events (debounce, batch).
 	Gathering *GatheringItem `json:"gathering,omitempty"`
-	// Events are those that the run has besides its own: a batch's, or those that a
-	// debounce folded into it. There are at most 1000; EventCount says how many.
+	// Events are the run's further events: those of a batch, or those that a debounce folded into
+	// it. At most 1000 are listed; EventCount is their number.
 	Events     []string `json:"events,omitempty"`
 	EventCount int      `json:"event_count,omitempty"`
 }
@@ -241,12 +240,12 @@ type RunDetail struct {
 type GatheringItem struct {
 	Kind string `json:"kind"`
 	Key  string `json:"key,omitempty"`
-	// Events is how many there are so far, DueAt when the run begins if none comes.
+	// Events is the number so far, DueAt when the run begins if no more arrive.
 	Events int       `json:"events"`
 	DueAt  time.Time `json:"due_at"`
 }
 
-// Trouble is what a list says of the run in a few words: its error, else a warning.
+// Trouble is a short text for lists: the run's error, else a warning.
 func (i RunItem) Trouble() string {
 	switch {
 	case i.Error != "" || i.Warnings == 0:
@@ -257,19 +256,18 @@ func (i RunItem) Trouble() string {
 	return fmt.Sprintf("%d warnings: %s", i.Warnings, i.Warning)
 }
 
-// QueueItem is where a run stands that waits for its turn in a group of
-// concurrency.
+// QueueItem is the position of a run that waits for a concurrency slot.
 type QueueItem struct {
 	Group string `json:"group"`
 	// AtWork runs of the group have begun; Ahead wait before this one.
 	AtWork int `json:"at_work"`
 	Ahead  int `json:"ahead"`
-	// Holders are those that have begun, the oldest first, at most three.
+	// Holders are the runs that have begun, oldest first, at most three.
 	Holders []SlotHolder `json:"holders"`
 }
 
-// GoesOn says in words when an open run goes on, and how it is answered if it
-// waits for a person. Times are in zone.
+// GoesOn describes when an open run continues, and how to answer it if it waits for a person. Times
+// are in zone.
 func (d *RunDetail) GoesOn(zone *time.Location) string {
 	if d.DueAt == nil && d.Status != string(Waiting) && d.Status != string(Queued) {
 		return ""
@@ -314,7 +312,7 @@ func (d *RunDetail) GoesOn(zone *time.Location) string {
 		case what.Event != "":
 			return "with the event of " + what.Event + " whose key is " + what.Key + end
 		case what.Destination != "":
-			return "when its destination lets it: " + what.Destination
+			return "when its destination is available: " + what.Destination
 		case what.Workflow != "":
 			return "when " + d.calledRun(s.Path, what.Workflow) + " ends" + end
 		}
@@ -332,14 +330,14 @@ func clock(t time.Time, zone *time.Location) string {
 	return t.In(zone).Format("2006-01-02 15:04:05.000Z07:00")
 }
 
-// AnswerItem is what a person said to a step that waited for it.
+// AnswerItem is a person's answer to a waiting step.
 type AnswerItem struct {
 	Path    string `json:"path"`
 	Attempt int    `json:"attempt"`
 	Verdict string `json:"verdict"`
 	By      string `json:"by,omitempty"`
 	Comment string `json:"comment,omitempty"`
-	// Proof is what proved the name: token or link; empty for one that was typed.
+	// Proof is how the name was proved: token or link; empty for an unproved name.
 	Proof string    `json:"proof,omitempty"`
 	At    time.Time `json:"at"`
 }
@@ -354,14 +352,13 @@ type StepItem struct {
 	FinishedAt *time.Time `json:"finished_at"`
 	// Destination is the host that the attempt went to, or waits for.
 	Destination string `json:"destination,omitempty"`
-	// WaitedMS is how long it waited since StartedAt, WorkedMS how long it was at work
-	// after that.
+	// WaitedMS is how long it waited since StartedAt, WorkedMS its working time after that.
 	WaitedMS int64           `json:"waited_ms"`
 	WorkedMS int64           `json:"worked_ms"`
 	Input    json.RawMessage `json:"input"`
 	Output   json.RawMessage `json:"output"`
 	Error    json.RawMessage `json:"error"`
-	// Warnings are about what it sent: a text with a hole.
+	// Warnings are about what it sent, such as a text with an empty insertion.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -372,22 +369,22 @@ type RefusalItem struct {
 	Trigger string    `json:"trigger"`
 	Reason  string    `json:"reason"`
 	Detail  string    `json:"detail,omitempty"`
-	// Diagnosis is what would have made it genuine, found by trying.
+	// Diagnosis is what would have made it valid, found by trying.
 	Diagnosis string            `json:"diagnosis,omitempty"`
 	Remote    string            `json:"remote,omitempty"`
 	Method    string            `json:"method"`
 	Path      string            `json:"path"`
 	URL       string            `json:"url,omitempty"`
 	Headers   map[string]string `json:"headers"`
-	// Size is the body's length in bytes, Kept how much of it is here.
+	// Size is the body's length in bytes, Kept the length of the stored part.
 	Size int    `json:"size"`
 	Kept int    `json:"kept"`
 	Body string `json:"body,omitempty"`
-	// Event is the event that it became, when it was admitted later.
+	// Event is the event that it became, if it was admitted later.
 	Event string `json:"event,omitempty"`
 }
 
-// InletHealth is how a poll or reconciliation stands, for people.
+// InletHealth is the state of a poll or reconciliation, for people.
 type InletHealth struct {
 	Inlet    string     `json:"inlet"`
 	AskedAt  *time.Time `json:"asked_at,omitempty"`
@@ -397,7 +394,7 @@ type InletHealth struct {
 	Cursor   string     `json:"cursor,omitempty"`
 }
 
-// Health puts a state in words.
+// Health describes a state in words.
 func (st InletState) Health(inlet string) InletHealth {
 	h := InletHealth{Inlet: inlet, Failures: st.Failures, Error: st.Error, Cursor: string(st.Cursor)}
 	if !st.AskedAt.IsZero() {

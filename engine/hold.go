@@ -6,33 +6,33 @@ import (
 	"github.com/hookloom/hookloom/engine/destination"
 )
 
-// This file is how a run waits for the destination of its next attempt, and how an
-// endpoint that answered 410 Gone gets no more.
+// This file defines how a run waits for the destination of its next attempt, and how endpoints that
+// answered 410 Gone are paused.
 
-// Destined is an Action that tells where an attempt would go. An attempt that has
-// no permit of its destination (package destination) waits on record: the run gives
-// its slot back, and the wait costs no attempt.
+// Destined is an Action that can name the destination of an attempt. An attempt without a permit of
+// its destination (package destination) is recorded as waiting: the run releases its slot, and the
+// wait does not count as an attempt.
 type Destined interface {
-	// Destination gives scheme://host:port; empty when it cannot be told, and Do will
-	// say why.
+	// Destination returns scheme://host:port; empty if it cannot be determined, in which case Do
+	// returns the error.
 	Destination(in Input) string
 }
 
-// Endpointed is an Action whose receiver may say that it wants no more, by 410
-// (Standard Webhooks, "Operational webhooks").
+// Endpointed is an Action whose receiver may stop further deliveries with 410 (Standard Webhooks,
+// "Operational webhooks").
 type Endpointed interface {
-	// Endpoint gives the receiver's URL.
+	// Endpoint returns the receiver's URL.
 	Endpoint(in Input) string
 }
 
-// DestinationOf gives the name of the destination of a URL, by its scheme, host and port
-// and its path.
+// DestinationOf returns the name of a URL's destination, from its scheme, host and port, and its
+// path.
 func DestinationOf(origin, path string) string { return destination.Scope(origin, path) }
 
-// Pause is an endpoint that gets nothing until a person resumes it.
+// Pause is an endpoint that is paused until a person resumes it.
 type Pause struct {
-	// Key is a digest of its URL, which may hold a secret; Endpoint is what may be
-	// shown of it.
+	// Key is a digest of its URL, which may contain a secret; Endpoint is the form that may be
+	// shown.
 	Key      string    `json:"key"`
 	Endpoint string    `json:"endpoint"`
 	Run      string    `json:"run"`

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// This file tells who holds up a run: those that have the place it waits for, and the
-// runs that it called.
+// This file describes what holds up a run: the runs that have the slot it waits for, and the runs
+// that it called.
 
-// SlotHolder is a run that has a place in a group of concurrency.
+// SlotHolder is a run that has a slot of a concurrency group.
 type SlotHolder struct {
 	Run    string `json:"run"`
 	Status string `json:"status"`
-	// Since is when it got its place.
+	// Since is when it got its slot.
 	Since time.Time `json:"since"`
-	// GoesOn says in words what it waits for itself; empty for one at work.
+	// GoesOn describes what it waits for itself; empty if it is running.
 	GoesOn string `json:"goes_on,omitempty"`
-	// Detail is what says it in another zone; nil for one at work.
+	// Detail is used to describe it in another zone; nil if it is running.
 	Detail *RunDetail `json:"-"`
 }
 
@@ -31,21 +31,21 @@ type CalledItem struct {
 	Status string `json:"status,omitempty"`
 }
 
-// goesOn says when a queued run starts, and which runs are ahead of it. Times are in zone.
+// goesOn describes when a queued run starts, and which runs are ahead of it. Times are in zone.
 func (q *QueueItem) goesOn(zone *time.Location) string {
-	out := fmt.Sprintf("when its turn comes%s: %d at work, %d ahead of it", inGroup(q.Group), q.AtWork, q.Ahead)
+	out := fmt.Sprintf("when a slot is free%s: %d running, %d ahead of it", inGroup(q.Group), q.AtWork, q.Ahead)
 	for i, h := range q.Holders {
-		place := "a place"
+		slot := "a slot"
 		if q.AtWork == 1 {
-			place = "the place"
+			slot = "the slot"
 		}
-		out += fmt.Sprintf("; %s has %s for %s (%s", h.Run, place, time.Since(h.Since).Round(time.Second), h.Status)
+		out += fmt.Sprintf("; %s has had %s for %s (%s", h.Run, slot, time.Since(h.Since).Round(time.Second), h.Status)
 		when := h.GoesOn
 		if h.Detail != nil {
 			when = h.Detail.GoesOn(zone)
 		}
 		if when != "" {
-			out += ", goes on " + when
+			out += ", continues " + when
 		}
 		out += ")"
 		if i == len(q.Holders)-1 && q.AtWork > len(q.Holders) {
@@ -62,7 +62,7 @@ func byWhom(names []string) string {
 	return " by " + strings.Join(names, " or ")
 }
 
-// calledRun names the run that a step waits for.
+// calledRun describes the run that a step waits for.
 func (d *RunDetail) calledRun(step, workflow string) string {
 	for _, c := range d.Calls {
 		if c.Step == step && c.Run != "" {

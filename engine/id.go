@@ -15,12 +15,11 @@ import (
 //	 ms since    node      counter
 //	 2020
 //
-// A node is a process that makes ids; a database with one server has node 0. Nodes make
-// different ids without asking each other, and each one's ids only rise. Ids of two nodes
-// within a millisecond, or within the error of their clocks, are in no order of time. Builds
-// before had a counter of 21 bits and no node: their ids are valid, and older than all that
-// are made after them. As text an id is evt_ or run_ and 16 hex digits, so that the order of
-// the texts is the order of the numbers.
+// A node is a process that makes ids; a database with one server has node 0. Nodes make distinct
+// ids without coordination, and the ids of each node only increase. Ids of two nodes within a
+// millisecond, or within their clock error, are not ordered by time. Earlier builds had a 21-bit
+// counter and no node: their ids are valid, and older than all later ones. As text an id is evt_ or
+// run_ and 16 hex digits, so that texts sort like numbers.
 type (
 	EventID int64
 	RunID   int64
@@ -32,10 +31,10 @@ const (
 	MaxNode = 1<<nodeBits - 1
 )
 
-// String gives evt_ and 16 hex digits.
+// String returns evt_ and 16 hex digits.
 func (id EventID) String() string { return idText("evt_", int64(id)) }
 
-// String gives run_ and 16 hex digits.
+// String returns run_ and 16 hex digits.
 func (id RunID) String() string { return idText("run_", int64(id)) }
 
 func idText(prefix string, n int64) string {
@@ -48,13 +47,13 @@ func idText(prefix string, n int64) string {
 	return string(b[:])
 }
 
-// ParseEventID and ParseRunID read the texts back.
+// ParseEventID and ParseRunID parse the text of an id.
 func ParseEventID(s string) (EventID, error) {
 	n, err := parseID(s, "evt_")
 	return EventID(n), err
 }
 
-// ParseRunID reads run_ and 16 hex digits.
+// ParseRunID parses run_ and 16 hex digits.
 func ParseRunID(s string) (RunID, error) {
 	n, err := parseID(s, "run_")
 	return RunID(n), err
@@ -64,28 +63,28 @@ func parseID(s, prefix string) (int64, error) {
 	hex, ok := strings.CutPrefix(s, prefix)
 	n, err := strconv.ParseInt(hex, 16, 64)
 	if !ok || err != nil || len(hex) != 16 || n < 0 {
-		return 0, fmt.Errorf("%q is not an id: %s and 16 hex digits", s, prefix)
+		return 0, fmt.Errorf("%q is not an ID (expected %s and 16 hex digits)", s, prefix)
 	}
 	return n, nil
 }
 
-// idEpoch is when the milliseconds of ids begin.
+// idEpoch is the origin of the milliseconds in ids.
 var idEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// IDs makes the ids of one node. They only rise, also when the clock is set back. Many
-// goroutines may use it at once. Node is set before the first use.
+// IDs makes the ids of one node. They only increase, even if the clock is set back. It is safe for
+// concurrent use. Set Node before the first use.
 type IDs struct {
 	Node int64
 	last atomic.Int64
 }
 
-// Seen tells of an id that exists, so that new ones come after it.
+// Seen registers an existing id, so that new ones come after it.
 func (g *IDs) Seen(id int64) {
 	for last := g.last.Load(); last < id && !g.last.CompareAndSwap(last, id); last = g.last.Load() {
 	}
 }
 
-// Next makes a new id.
+// Next returns a new id.
 func (g *IDs) Next() int64 {
 	now := time.Since(idEpoch).Milliseconds()
 	for {
@@ -96,8 +95,8 @@ func (g *IDs) Next() int64 {
 	}
 }
 
-// after gives the id that follows last, not before a millisecond. When the counter of a
-// millisecond is full, or the last id is another node's, it borrows from the next one.
+// after returns the id that follows last, not before a given millisecond. If the counter of a
+// millisecond is full, or the last id is another node's, it uses the next millisecond.
 func (g *IDs) after(last, now int64) int64 {
 	if id := g.first(now); id > last {
 		return id
@@ -115,19 +114,19 @@ func (g *IDs) after(last, now int64) int64 {
 // first is the first id of a millisecond.
 func (g *IDs) first(ms int64) int64 { return (ms<<nodeBits | g.Node) << counterBits }
 
-// FirstID is the smallest id of a moment, for lists by time.
+// FirstID is the smallest id of a time, for lists by time.
 func FirstID(t time.Time) int64 {
 	return max(0, t.Sub(idEpoch).Milliseconds()) << (nodeBits + counterBits)
 }
 
-// Node is the number of the node that made the event's id. Of ids of builds before, which had
-// none, it says nothing.
+// Node is the number of the node that made the event's id. It is meaningless for ids of earlier
+// builds, which had no node.
 func (id EventID) Node() int64 { return int64(id) >> counterBits & MaxNode }
 
-// Time is the moment the event was accepted, to the millisecond.
+// Time is when the event was accepted, to the millisecond.
 func (id EventID) Time() time.Time { return RunID(id).Time() }
 
-// Time is the moment the run was made, to the millisecond.
+// Time is when the run was made, to the millisecond.
 func (id RunID) Time() time.Time {
 	return idEpoch.Add(time.Duration(int64(id)>>(nodeBits+counterBits)) * time.Millisecond).UTC()
 }

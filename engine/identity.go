@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// Identity is what names an event: what makes two deliveries one event.
+// Identity is what identifies an event: what makes two deliveries one event.
 type Identity int
 
-// The ways in which an event comes by its key. Their numbers are stored.
+// The origins of an event's key. Their numbers are stored.
 const (
-	// Unnamed are events of older builds, of schedules and of people.
+	// Unnamed are events of earlier builds, of schedules and of people.
 	Unnamed Identity = iota
-	// ByKey is the key: of the trigger.
+	// ByKey is the trigger's key:.
 	ByKey
 	// ByProvider is the key of the provider's preset.
 	ByProvider
-	// ByHeader is an id header that senders without a preset commonly send.
+	// ByHeader is an id header commonly sent by senders without a preset.
 	ByHeader
-	// ByContent is everything that was sent: nothing names the event.
+	// ByContent is the entire content: nothing identifies the event.
 	ByContent
 )
 
-// identityWords are the words of the API and of lists.
+// identityWords are their names in the API and in lists.
 var identityWords = [...]string{"", "key", "provider", "header", "content"}
 
-// String gives key, provider, header or content; empty for events that need none.
+// String returns key, provider, header or content; empty for events that need none.
 func (i Identity) String() string {
 	if i < 0 || int(i) >= len(identityWords) {
 		return ""
@@ -35,15 +35,15 @@ func (i Identity) String() string {
 	return identityWords[i]
 }
 
-// SameBody says what an equal body under another key means.
+// SameBody is the meaning of an equal body under another key.
 type SameBody int
 
 // The meanings of an equal body.
 const (
-	// BodyIgnored is for senders whose key cannot be changed by who repeats them.
+	// BodyIgnored is for senders whose key cannot be changed by someone who repeats a delivery.
 	BodyIgnored SameBody = iota
-	// BodyMarked makes another event, marked with the one that it equals: the key is
-	// not signed, so that it may be a replay.
+	// BodyMarked makes another event, marked with the one whose body it has: the key is not signed,
+	// so it may be a replay.
 	BodyMarked
 	// BodyDuplicate makes it a delivery of the same event (replays: body).
 	BodyDuplicate
@@ -53,22 +53,22 @@ const (
 type Conflict struct {
 	ID    string  `json:"id"`
 	Event EventID `json:"-"`
-	// At is when it came first, Count how often.
+	// At is when it first arrived, Count how often.
 	At    time.Time `json:"at"`
 	Count int       `json:"count"`
 	Type  string    `json:"type"`
-	// Key is its own, which differs from the event's where the signature was the same.
+	// Key is its own key, which differs from the event's if the signature was the same.
 	Key  string `json:"key"`
 	Size int    `json:"size"`
-	// Differences are the paths at which its data is not the event's, with both values.
+	// Differences are the paths at which its data differs from the event's, with both values.
 	Differences map[string]any `json:"differences,omitempty"`
-	// Admitted is the event that it became; empty while it is none.
+	// Admitted is the event that it became; empty for none.
 	Admitted string `json:"admitted,omitempty"`
-	// Delivery is what came.
+	// Delivery is the stored delivery.
 	Delivery *Delivery `json:"-"`
 }
 
-// Compare fills in where the data of a conflicting delivery differs from its event's.
+// Compare fills in where the data of a conflicting delivery differs from the event's.
 func (c *Conflict) Compare(first *Event) {
 	c.Differences = map[string]any{}
 	if c.Type != first.Type {
@@ -88,10 +88,10 @@ func (c *Conflict) Compare(first *Event) {
 	Differences("", a["data"], b["data"], c.Differences)
 }
 
-// maxCompared is the size in bytes of two bodies up to which they are compared.
+// maxCompared is the largest total size in bytes of two bodies that are compared.
 const maxCompared = 4 << 20
 
-// Marks says in a few words what is unusual about how the event was named.
+// Marks lists in a few words what is unusual about the event's identity.
 func (i EventItem) Marks() []string {
 	var out []string
 	if i.Identity == ByContent.String() {
@@ -108,15 +108,15 @@ func (i EventItem) Marks() []string {
 
 const conflictPrefix = "cfl_"
 
-// ConflictID names a conflicting delivery: cfl_ and a number.
+// ConflictID formats the id of a conflicting delivery: cfl_ and a number.
 func ConflictID(n int64) string { return conflictPrefix + strconv.FormatInt(n, 10) }
 
-// ParseConflictID reads cfl_ and a number.
+// ParseConflictID parses cfl_ and a number.
 func ParseConflictID(s string) (int64, error) {
 	text, ok := strings.CutPrefix(s, conflictPrefix)
 	n, err := strconv.ParseInt(text, 10, 64)
 	if !ok || err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is not the id of a conflicting delivery: cfl_ and a number", s)
+		return 0, fmt.Errorf("%q is not the ID of a conflicting delivery (expected cfl_ and a number)", s)
 	}
 	return n, nil
 }

@@ -4,5 +4,5 @@ import (
 	"errors"
 )
 
-// ErrLink is a link that was not made here, is out of date, or was used.
+// ErrLink means that a link was not made by this installation, has expired, or was used.
 var ErrLink = errors.New("this link is no longer valid")

@@ -5,7 +5,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// MemorySize is what an event takes in memory; 0 when it needs no share.
+// MemorySize is the size of an event in memory, in bytes; 0 if it needs no share.
 func (e *Event) MemorySize() int64 {
 	if e.Absent > 0 {
 		return e.Absent
@@ -21,8 +21,8 @@ func (e *Event) MemorySize() int64 {
 	return 0
 }
 
-// WithoutBody is what an event is while it waits for a share: all that is needed to
-// load it again. A small event stays as it is.
+// WithoutBody returns the event to hold while it waits for a memory share: only what is needed to
+// load it again. A small event is returned unchanged.
 func (e *Event) WithoutBody() *Event {
 	n := e.MemorySize()
 	if n == 0 || e.Share != nil {

@@ -4,16 +4,15 @@ import (
 	"time"
 )
 
-// Order is an order of the API that came with an Idempotency-Key
-// (draft-ietf-httpapi-idempotency-key-header).
+// Order is an API request with an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header).
 type Order struct {
-	// Known tells that the key was used before; Same that it was for the same order.
+	// Known reports that the key was used before; Same that it was for the same request.
 	Known, Same bool
-	// Status is how it was answered, 0 while it is not; Answer the body.
+	// Status is the HTTP status of the response, 0 while there is none; Answer is the body.
 	Status int
 	Answer []byte
 	At     time.Time
 }
 
-// OrderTime is how long the key of an order is remembered.
+// OrderTime is how long the key of a request is remembered.
 const OrderTime = 24 * time.Hour

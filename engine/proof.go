@@ -4,17 +4,17 @@ import (
 	"strings"
 )
 
-// Proof says what showed that a webhook's delivery is genuine: how, and the name of the
-// secret that did. Empty means that nothing is on record.
+// Proof is how a webhook's delivery was verified, with the name of the secret used. Empty means
+// that nothing is recorded.
 type Proof string
 
-// How a delivery is proved.
+// How a delivery is verified.
 const (
 	// BySignature proves the sender and the body.
 	BySignature = "signature"
-	// ByToken proves the sender, as far as nobody else has the token, and no body.
+	// ByToken proves the sender, as long as nobody else has the token, and not the body.
 	ByToken = "token"
-	// BySender proves the sender by a signature that the body is no part of.
+	// BySender proves the sender by a signature that does not cover the body.
 	BySender = "sender"
 	// ByCertificate proves the sender by a TLS client certificate.
 	ByCertificate = "certificate"
@@ -22,8 +22,8 @@ const (
 	NoProof = "none"
 )
 
-// ProofOf makes a proof. secret is the name of the secret; empty where the provider's own
-// key was used.
+// ProofOf makes a proof. secret is the name of the secret; empty if the provider's own key was
+// used.
 func ProofOf(how, secret string) Proof {
 	if secret == "" {
 		return Proof(how)
@@ -31,7 +31,7 @@ func ProofOf(how, secret string) Proof {
 	return Proof(how + " " + secret)
 }
 
-// Words says what is proved, and by what, of an event that came by an inlet.
+// Words describes what is proved, and how, for an event that arrived by an inlet.
 func (p Proof) Words(inlet Inlet) string {
 	how, secret, _ := strings.Cut(string(p), " ")
 	with := ""
@@ -50,7 +50,7 @@ func (p Proof) Words(inlet Inlet) string {
 	case how == NoProof:
 		return "nothing: the trigger has auth: none, so anyone can send this"
 	case inlet.Kind().Outside:
-		return "not on record"
+		return "not recorded"
 	}
-	return "not needed: it came by " + string(inlet) + ", not from outside"
+	return "not needed: it arrived by " + string(inlet) + ", not from outside"
 }

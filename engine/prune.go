@@ -10,32 +10,32 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// PruneOrder says what of the history may go.
+// PruneOrder selects the history to remove.
 type PruneOrder struct {
 	Now time.Time
-	// Before removes events and ended runs older than that, Bodies only what events and
-	// steps carried; zero removes nothing.
+	// Before removes events and ended runs older than that; Bodies removes only the payloads of
+	// events and steps. Zero removes nothing.
 	Before, Bodies time.Time
-	// MaxSize is how many bytes the database may hold; 0 for any number.
+	// MaxSize is the largest size of the database in bytes; 0 for no limit.
 	MaxSize int64
-	// Dedupe is how long the keys of a trigger count, DefaultDedupe for others.
+	// Dedupe is how long the keys of a trigger are kept, DefaultDedupe for other triggers.
 	Dedupe        map[string]time.Duration
 	DefaultDedupe time.Duration
 }
 
-// Pruned counts what went.
+// Pruned counts what was removed.
 type Pruned struct {
 	Runs     int `json:"runs"`
 	Events   int `json:"events"`
 	Bodies   int `json:"bodies"`
 	Keys     int `json:"keys"`
 	Refusals int `json:"refusals"`
-	// Values are kept values whose time was over.
+	// Values is the number of expired stored values.
 	Values int `json:"values"`
-	// Files of runs that are gone were removed, with so many bytes.
+	// Files is the number of removed files of runs that no longer exist, and FileBytes their size.
 	Files     int   `json:"files"`
 	FileBytes int64 `json:"file_bytes"`
-	// Bytes were given back to the file system, of the database's file.
+	// Bytes is how much the database file shrank.
 	Bytes int64 `json:"bytes"`
 }
 
@@ -59,12 +59,12 @@ func PruneOrderOf(p *workflows.Project, h workflows.History, now time.Time) Prun
 	return o
 }
 
-// RunReader loads single runs, as RunStore says.
+// RunReader loads single runs, see RunStore.
 type RunReader interface {
 	Run(ctx context.Context, id RunID) (*Run, error)
 }
 
-// SweepFiles removes the files of runs that are no longer on record.
+// SweepFiles removes the files of runs that no longer exist.
 func SweepFiles(ctx context.Context, kept *files.Store, s RunReader) (n int, bytes int64, err error) {
 	if kept == nil {
 		return 0, 0, nil
@@ -72,7 +72,7 @@ func SweepFiles(ctx context.Context, kept *files.Store, s RunReader) (n int, byt
 	swept, err := kept.Sweep(func(run string) (bool, error) {
 		id, err := ParseRunID(run)
 		if err != nil {
-			return true, nil // a person's own folder
+			return true, nil // a user's own folder
 		}
 		_, err = s.Run(ctx, id)
 		if errors.Is(err, ErrNotFound) {
@@ -81,7 +81,7 @@ func SweepFiles(ctx context.Context, kept *files.Store, s RunReader) (n int, byt
 		return true, err
 	})
 	if err != nil {
-		return swept.Files, swept.Bytes, fmt.Errorf("removing files of runs that are gone: %w", err)
+		return swept.Files, swept.Bytes, fmt.Errorf("removing files of deleted runs: %w", err)
 	}
 	return swept.Files, swept.Bytes, nil
 }

@@ -1,27 +1,27 @@
 package engine
 
-// ReplayOrder says how a run is repeated.
+// ReplayOrder is how a run is replayed.
 type ReplayOrder struct {
 	// From is start, or failed to keep the steps that had succeeded.
 	From string
 	// Version is pinned, the version that ran, or current.
 	Version string
 	By      string
-	// Again repeats a run also when it was repeated already.
+	// Again replays a run even if it was replayed before.
 	Again bool
 }
 
-// Replayed is the run that repeats another.
+// Replayed is the run that replays another.
 type Replayed struct {
 	Run RunID
-	// Already tells that an earlier order made it.
+	// Already reports that an earlier order made it.
 	Already bool
-	// InDoubt is how many calls of the old run may have taken effect. From the failed step
-	// they are made again with the same idempotency key, from the start with a new one.
+	// InDoubt is how many calls of the old run may have taken effect. A replay from the failed step
+	// repeats them with the same idempotency key, one from the start with a new key.
 	InDoubt int
 }
 
-// ReplayedError says that a run was repeated already.
+// ReplayedError means that a run was replayed before.
 type ReplayedError struct{ As RunID }
 
 // Error implements error.

@@ -10,14 +10,13 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// Listener is one workflow that a trigger's events go to.
+// Listener is one workflow that receives a trigger's events.
 type Listener struct {
 	Workflow *workflows.Workflow
 	Start    workflows.Start
-	// Types are those that the trigger's webhook takes; empty takes all.
+	// Types are the event types that the trigger's webhook accepts; empty accepts all.
 	Types []string
-	// Off is what an event is on record as while the workflow is off; empty while it is
-	// on.
+	// Off is the outcome recorded for events while the workflow is off; empty while it is on.
 	Off Outcome
 }
 
@@ -27,13 +26,13 @@ func (l Listener) Evaluate(ev *Event, names map[string]any, err error, until tim
 	d := Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: Matched}
 	taken := l.Types
 	if !ev.Inlet.Kind().Outside {
-		taken = nil // what was asked for has no types of the sender
+		taken = nil // polled items have no sender's type
 	}
 	for _, types := range [][]string{taken, l.Start.Events} {
 		if !workflows.MatchType(types, ev.Type) {
 			if ev.unreadable != nil && ev.Type == ev.Trigger && l.Off == "" {
 				d.Outcome, d.Reason = RuleFailed,
-					fmt.Sprintf("its type is not known, and events: asks for %s: %v", strings.Join(types, ", "), ev.notReadable())
+					fmt.Sprintf("its type is unknown, and events: requires %s: %v", strings.Join(types, ", "), ev.notReadable())
 				return d
 			}
 			d.Outcome, d.Reason = Filtered, fmt.Sprintf("type %s is not in events: %s", ev.Type, strings.Join(types, ", "))
@@ -72,7 +71,7 @@ func (l Listener) Evaluate(ev *Event, names map[string]any, err error, until tim
 	return d
 }
 
-// Problem is what is wrong with an expression, without where it stands.
+// Problem returns the message of an expression error without its position.
 func Problem(err error) string {
 	var e *expr.EvalError
 	if errors.As(err, &e) {
@@ -81,7 +80,7 @@ func Problem(err error) string {
 	return err.Error()
 }
 
-// Away is the decision about an event that comes while the workflow is off.
+// Away is the decision about an event that arrives while the workflow is off.
 func (l Listener) Away() Decision {
 	d := Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: l.Off}
 	switch {

@@ -11,7 +11,7 @@ import (
 // RunStatus is the state of a run.
 type RunStatus string
 
-// The states of design.md section 5.
+// The states of a run.
 const (
 	Queued    RunStatus = "queued"
 	Running   RunStatus = "running"
@@ -22,10 +22,10 @@ const (
 	TimedOut  RunStatus = "timed_out"
 )
 
-// RunStatuses are all of them, as lists can be narrowed by.
+// RunStatuses are all states, as list filters.
 var RunStatuses = []string{"queued", "running", "waiting", "succeeded", "failed", "cancelled", "timed_out"}
 
-// Ended tells that a run will not change any more.
+// Ended reports whether a run will not change any more.
 func (s RunStatus) Ended() bool {
 	return s == Succeeded || s == Failed || s == Cancelled || s == TimedOut
 }
@@ -37,7 +37,7 @@ var transitions = map[RunStatus][]RunStatus{
 	Waiting: {Running, Cancelled},
 }
 
-// MayBecome tells whether a run may go from one state to another.
+// MayBecome reports whether a run may change from one state to another.
 func (s RunStatus) MayBecome(next RunStatus) bool {
 	for _, t := range transitions[s] {
 		if t == next {
@@ -50,32 +50,32 @@ func (s RunStatus) MayBecome(next RunStatus) bool {
 // Outcome is what a workflow decided about an event.
 type Outcome string
 
-// Matched starts a run; the others say why there is none.
+// Matched starts a run; with the others there is none, for the reason given.
 const (
 	Matched    Outcome = "matched"
 	Filtered   Outcome = "filtered"
 	Skipped    Outcome = "skipped"
 	RuleFailed Outcome = "rule_failed"
-	// Dropped is an event that concurrency or rate left no room for, or that was
-	// older than what was applied already.
+	// Dropped is an event rejected by concurrency or rate, or older than one that was already
+	// applied.
 	Dropped Outcome = "dropped"
-	// Disabled is an event that came while the workflow was switched off; Held one that
-	// runs when it is switched on.
+	// Disabled is an event that arrived while the workflow was switched off; Held one that runs
+	// when it is switched on.
 	Disabled Outcome = "disabled"
 	Held     Outcome = "held"
-	// Folded is an event that takes part in the run of another: by debounce or batch.
+	// Folded is an event that joined the run of another event, by debounce or batch.
 	Folded Outcome = "folded"
 )
 
-// Decision is what one workflow's rule gave for one event.
+// Decision is the result of one workflow's rule for one event.
 type Decision struct {
 	Workflow, Version string
 	Outcome           Outcome
-	// Conditions are those of when:, in order, as far as they were asked.
+	// Conditions are the parts of when:, in order, as far as they were evaluated.
 	Conditions []Condition
 	// Run is set when Outcome is matched or folded.
 	Run RunID
-	// Reason says in words why there is no run.
+	// Reason is why there is no run, in words.
 	Reason string
 }
 
@@ -87,7 +87,7 @@ type Condition struct {
 	Values map[string]any `json:"values,omitempty"`
 }
 
-// Run is one workflow carried out for one event.
+// Run is one execution of a workflow for an event.
 type Run struct {
 	ID                RunID
 	Event             EventID
@@ -95,29 +95,28 @@ type Run struct {
 	Status            RunStatus
 	// Repeats is the run that this one replays, 0 for none.
 	Repeats RunID
-	// Continues is the first run of the chain that this one goes on with, as a replay
-	// from the failed step; 0 for none.
+	// Continues is the first run of the chain that this one continues, as a replay from the failed
+	// step; 0 for none.
 	Continues                        RunID
 	CreatedAt, StartedAt, FinishedAt time.Time
-	// DueAt is when a queued or waiting run goes on; zero for one that is parked: it goes
-	// on when something makes it due, such as an answer, or its turn in a group.
+	// DueAt is when a queued or waiting run continues. It is zero for a run that continues only
+	// when something makes it due, such as an answer or a free slot.
 	DueAt time.Time
-	// Active is the working time so far, pauses not counted.
+	// Active is the working time so far, without pauses.
 	Active time.Duration
 	Output any
 	Error  *plan.Error
-	// Text is what stop said.
+	// Text is the text of the stop step.
 	Text string
-	// Ending is why a run is being cancelled that has finally steps to come.
+	// Ending is why a run is being cancelled that still has finally steps to execute.
 	Ending *plan.Error
-	// Crashes counts how often in a row, without having got on, a start of the
-	// process found the run at work: a run
-	// that brings the process down is put aside.
+	// Crashes counts consecutive starts of the process that found the run executing without
+	// progress since: a run that crashes the process is isolated.
 	Crashes int
 }
 
-// WaitsFrom is when what a run may wait for counts at the latest: when its event came, or
-// for a replay when it was made.
+// WaitsFrom is the latest time from which awaited events count: when its event was received, or for
+// a replay when it was made.
 func (r *Run) WaitsFrom(ev *Event) time.Time {
 	if r.Repeats != 0 {
 		return r.CreatedAt
@@ -125,8 +124,8 @@ func (r *Run) WaitsFrom(ev *Event) time.Time {
 	return ev.ReceivedAt
 }
 
-// IdempotencyKey is the same for every attempt of one step of one run, and for
-// no other: derived from the installation, the run's root and the step's path.
+// IdempotencyKey is the same for every attempt of one step of one run, and for no other: it is
+// derived from the installation, the run's root and the step's path.
 func IdempotencyKey(instance, root, path string) string {
 	sum := sha256.Sum256([]byte(instance + "|" + root + "|" + path))
 	return "hl_" + lowerBase32.EncodeToString(sum[:20])

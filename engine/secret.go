@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// quietSecret is how long an old secret must not have been used, while another
-// was, before it can be dropped: longer than most providers repeat a delivery
-// (Stripe 3 days, Svix 28 hours).
+// quietSecret is how long an old secret must be unused, while another is used, before it can be
+// dropped: longer than most providers repeat a delivery (Stripe 3 days, Svix 28 hours).
 const quietSecret = 72 * time.Hour
 
-// SecretState is a secret of a trigger and what its use tells.
+// SecretState is a secret of a trigger and its use.
 type SecretState struct {
 	Secret string     `json:"secret"`
 	Count  int64      `json:"count"`
@@ -19,8 +18,8 @@ type SecretState struct {
 	Advice string `json:"advice,omitempty"`
 }
 
-// SecretStates says of each of a trigger's secrets how often and when last it
-// proved a delivery, and whether an old one can be dropped.
+// SecretStates returns, for each of a trigger's secrets, how often and when it last verified a
+// delivery, and whether an old one can be dropped.
 func SecretStates(trigger string, names []string, uses []SecretUse, now time.Time) []SecretState {
 	var newest, began time.Time
 	byName := map[string]SecretUse{}

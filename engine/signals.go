@@ -2,18 +2,18 @@ package engine
 
 import "context"
 
-// Signal says what kinds of changes were committed; it can be several at once.
+// Signal is a set of kinds of changes that were committed.
 type Signal uint8
 
-// The kinds of changes that signals are about.
+// The kinds of changes.
 const (
 	// SignalEvents: events were accepted or decided.
 	SignalEvents Signal = 1 << iota
-	// SignalRuns: runs have another status.
+	// SignalRuns: the status of runs changed.
 	SignalRuns
-	// SignalDue: runs may be due earlier than they were.
+	// SignalDue: runs may be due earlier than before.
 	SignalDue
-	// SignalAnswers: somebody answered a step.
+	// SignalAnswers: a step was answered.
 	SignalAnswers
 	// SignalSwitches: a workflow was switched on or off, or an endpoint paused or resumed.
 	SignalSwitches
@@ -21,20 +21,19 @@ const (
 	SignalTokens
 )
 
-// Signals tells readers that something was committed, so that they look at once and not only
-// now and then. Its users are those who follow a store: live readers of the console; on
-// several nodes also the dispatchers of the others. The store publishes after its commits.
+// Signals notifies readers that something was committed, so that they need not wait for their next
+// poll. Its users are those who follow a store: live readers of the console; on several nodes also
+// the dispatchers of the others. The store publishes after its commits.
 //
-// A signal is a hint. Several may come as one, and one may be lost: a reader reads again
-// what it follows, from where it was, and does so now and then without a signal. It learns
-// nothing from a signal but when to look. Both methods may be called by any number of
-// goroutines.
+// A signal is a hint. Several may be merged into one, and one may be lost: a reader continues
+// reading from its position, and also does so periodically without a signal. A signal carries no
+// data. Both methods are safe for concurrent use.
 type Signals interface {
-	// Publish passes a signal to all that have subscribed to one of its kinds. It never
-	// waits for them. It may run twice.
+	// Publish sends a signal to all subscribers of one of its kinds. It never blocks. It may run
+	// twice.
 	Publish(s Signal)
-	// Subscribe returns a channel of signals with the kinds that were asked for, until the
-	// context ends; it is not closed. A reader that is slow gets one signal for all that it
-	// missed. Each call is a subscription of its own.
+	// Subscribe returns a channel of signals of the given kinds, until the context ends; it is not
+	// closed. A slow reader gets one signal for all that it missed. Each call is a separate
+	// subscription.
 	Subscribe(ctx context.Context, kinds Signal) <-chan Signal
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// The rules of groups and rates beside SlotRequest.Admit. They are pure: the store asks them
-// inside of its transactions, about what it has read there.
+// The rules of groups and rates in addition to SlotRequest.Admit. They are pure: the store calls
+// them inside its transactions, with what it has read there.
 
-// Replaces lists the runs that a new one takes the place of: all that wait, and as many of
-// those at work, the oldest first, as leave one slot free. Both are in the order of arrival.
+// Replaces lists the runs that a new one replaces: all waiting ones, and as many of the running
+// ones, oldest first, as needed to free one slot. Both are in order of arrival.
 func (p *SlotRequest) Replaces(waiting, atWork []RunID) []RunID {
 	n := max(0, len(atWork)-(p.Limit-1))
 	return append(slices.Clone(waiting), atWork[:n]...)
@@ -22,7 +22,7 @@ func ReplacedByNewer() *plan.Error {
 	return &plan.Error{Message: "a newer run took its place (on_full: replace)", Code: "replaced"}
 }
 
-// Turn tells whether the run that has waited longest in a group of a limit begins, and when.
+// Turn reports whether the run that has waited longest in a limited group may begin, and when.
 func (c GroupState) Turn(limit int, now time.Time) (start time.Time, begins bool) {
 	if c.AtWork >= limit {
 		return time.Time{}, false
@@ -33,9 +33,9 @@ func (c GroupState) Turn(limit int, now time.Time) (start time.Time, begins bool
 	return now, true
 }
 
-// RateStart is the first moment that a rate allows another start: as long after the start
-// that lies limit starts back as the rate's stretch is, and not before the last one. back is
-// zero when there are fewer starts, last when there is none.
+// RateStart is the earliest time at which a rate allows another start: per after back, the start
+// that is limit starts ago, and not before last, the last start. back is zero if there are fewer
+// starts, last if there is none.
 func RateStart(last, back time.Time, per time.Duration) time.Time {
 	if !back.IsZero() && back.Add(per).After(last) {
 		return back.Add(per)

@@ -5,19 +5,19 @@ import (
 	"fmt"
 )
 
-// Store keeps everything that outlives the process: events, decisions, runs, attempts, and
-// what people ordered. It is the sum of the contracts below, one for each user. A database
-// fits when it passes the suite in engine/store/storetest.
+// Store stores everything that outlives the process: events, decisions, runs, attempts, and the
+// orders of people. It is the sum of the contracts below, one per user. A database is supported if
+// it passes the suite in engine/store/storetest.
 //
-// What holds for each method, unless its comment says otherwise:
+// Unless its comment says otherwise, for each method:
 //
 //   - A method that changes something is one transaction. All of it is on disk when the
 //     method returns nil; none of it was stored when it returns an error, except ErrUnknown
-//     and ErrDisk, after which the outcome is not known.
+//     and ErrDisk, after which the outcome is unknown.
 //   - A read sees each change that was stored before the read began, and may run twice.
-//   - The context ends the wait for a place in the queue, with nothing stored. Once the
-//     change is taken up, the method waits for its outcome.
-//   - Any number of goroutines may call any method at once.
+//   - The context ends the wait in the queue, with nothing stored. Once the change is
+//     being written, the method waits for its outcome.
+//   - Methods are safe for concurrent use.
 //   - Any method may return ErrFull, ErrBusy (nothing was stored, and it may be tried again),
 //     ErrDisk and ErrClosed (the process must end). Comments name further errors.
 //   - "May run twice" says what happens when a caller that does not know the outcome
@@ -29,8 +29,7 @@ type Store interface {
 	// LastID is the largest id of an event, run or batch when the store was opened. New ids
 	// come after it.
 	LastID() int64
-	// Owner is the owner in whose name this opening of the store works: what it accepts is
-	// its own.
+	// Owner is the owner of this opening of the store: what it accepts belongs to that owner.
 	Owner() Owner
 	EventStore
 	RunStore
@@ -42,36 +41,36 @@ type Store interface {
 
 // Health is whether a store can write. Its user is the server.
 type Health interface {
-	// Failed is closed when writing became impossible; the process must end then. The
-	// server waits for it.
+	// Failed is closed when writing became impossible; the process must then end. The server waits
+	// for it.
 	Failed() <-chan struct{}
 	// Err is why writing became impossible; nil while it is possible.
 	Err() error
-	// Full is why nothing may be stored for now: an error that wraps ErrFull, or nil. The
-	// readiness check asks it. The store itself finds out when there is room again.
+	// Full is why nothing can be stored at present: an error that wraps ErrFull, or nil. The
+	// readiness check calls it. The store itself detects when there is room again.
 	Full() error
 }
 
-// The store's refusals, which callers tell apart.
+// The errors of a store that callers distinguish.
 var (
 	// ErrFull means that the disk is full; nothing was written.
 	ErrFull = errors.New("the disk is full")
-	// ErrBusy means that too much is waiting to be written.
+	// ErrBusy means that too many writes are queued.
 	ErrBusy = errors.New("too much is waiting to be stored")
-	// ErrDisk means that the database itself cannot be read or written: the process must
-	// end. An error of the store that is none of these is about single rows.
+	// ErrDisk means that the database itself cannot be read or written: the process must end. A
+	// store error that is none of these concerns single rows.
 	ErrDisk = errors.New("the database cannot be used")
-	// ErrUnknown means that it is not known whether the change was stored: the connection
-	// was lost while the database committed. Accepting the same event id again tells. Of
-	// other changes the next start finds out (Recover), so the process must end.
+	// ErrUnknown means that it is unknown whether the change was stored: the connection was lost
+	// during the commit. Accepting the same event id again resolves it. Other changes are resolved
+	// at the next start (Recover), so the process must end.
 	ErrUnknown = errors.New("it is unknown whether the change was stored")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("the store is closed")
 	// ErrNotFound means that no row has the id.
 	ErrNotFound = errors.New("not found")
-	// ErrQuery means that a list was asked for in a way that has no answer.
+	// ErrQuery means that a query is invalid.
 	ErrQuery = errors.New("the query cannot be answered")
-	// ErrStale means that a run is no longer in the state that a change leaves.
+	// ErrStale means that a run is no longer in the state from which the change starts.
 	ErrStale = errors.New("the run was changed by another update")
 )
 

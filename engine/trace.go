@@ -8,35 +8,35 @@ import (
 	"strings"
 )
 
-// Watch is told what happens, for metrics and traces. It is called on the way of
-// events, by many goroutines at once, and must be quick.
+// Watch receives what happens, for metrics and traces. It is called on the hot path, by many
+// goroutines at once, and must be fast.
 type Watch interface {
-	// Stored tells that a delivery is on disk: as an event, or as one more delivery of
-	// one that was known.
+	// Stored reports that a delivery is on disk: as an event, or as a further delivery of a known
+	// one.
 	Stored(d *Delivery, r Receipt)
-	// Changed tells what became durable of a decision or a run.
+	// Changed reports that a change of a decision or a run became durable.
 	Changed(Change)
-	// Alerted tells of an alert, each time.
+	// Alerted reports an alert, each time.
 	Alerted(Alert)
-	// Polled tells what a poll cost and how many events were new.
+	// Polled reports the cost of a poll and how many events were new.
 	Polled(b *PollBatch, fresh int)
-	// Traces tells whether attempts are to carry a traceparent of ours.
+	// Traces reports whether attempts should carry a traceparent of ours.
 	Traces() bool
 }
 
-// Trace is the trace that an event's whole way belongs to (W3C Trace Context). It is
-// computed from what is stored, never kept in memory, so that one trace spans a
-// crash, and a sleep of a year.
+// Trace is the trace of an event from its delivery to its last step (W3C Trace Context). It is
+// computed from stored data, never kept in memory, so that one trace spans a crash, or a sleep of a
+// year.
 type Trace struct {
 	ID [16]byte
-	// Parent is the sender's span; zero when the trace begins here.
+	// Parent is the sender's span; zero if the trace begins here.
 	Parent [8]byte
-	// Sampled is the sender's wish, true when the trace begins here.
+	// Sampled is the sender's flag, true if the trace begins here.
 	Sampled bool
 }
 
-// TraceOf gives the trace of an event: the sender's, when its delivery had a
-// traceparent, else one of its own.
+// TraceOf returns the trace of an event: the sender's if its delivery had a traceparent, else a new
+// one.
 func TraceOf(event EventID, headers map[string]string) Trace {
 	if t, ok := parseTraceparent(headers["traceparent"]); ok {
 		return t
@@ -47,8 +47,8 @@ func TraceOf(event EventID, headers map[string]string) Trace {
 	return t
 }
 
-// Span names a part of an event's way: the delivery (no further names), a run, or an
-// attempt of a step.
+// Span returns the span id of a part of an event's processing: the delivery (no further names), a
+// run, or an attempt of a step.
 func Span(names ...string) (id [8]byte) {
 	sum := sha256.Sum256([]byte("hookloom span " + strings.Join(names, "|")))
 	copy(id[:], sum[:])
@@ -69,8 +69,8 @@ func (t Trace) Header(span [8]byte) string {
 	return "00-" + hex.EncodeToString(t.ID[:]) + "-" + hex.EncodeToString(span[:]) + "-" + flags
 }
 
-// parseTraceparent reads version 00 of the header, and what later versions share
-// with it (W3C Trace Context, 3.2).
+// parseTraceparent parses version 00 of the header, and the common part of later versions (W3C
+// Trace Context, 3.2).
 func parseTraceparent(s string) (t Trace, ok bool) {
 	parts := strings.Split(s, "-")
 	if len(parts) < 4 || len(parts[0]) != 2 || parts[0] == "ff" || parts[0] == "00" && len(parts) != 4 || len(parts[1]) != 32 ||
@@ -89,14 +89,13 @@ func parseTraceparent(s string) (t Trace, ok bool) {
 
 type traceparentKey struct{}
 
-// Traceparent is the header that a request made under ctx is to carry; empty for
-// none.
+// Traceparent is the header for a request made under ctx; empty for none.
 func Traceparent(ctx context.Context) string {
 	s, _ := ctx.Value(traceparentKey{}).(string)
 	return s
 }
 
-// WithTraceparent gives a context by which Traceparent finds a header.
+// WithTraceparent returns a context in which Traceparent finds a header.
 func WithTraceparent(ctx context.Context, header string) context.Context {
 	return context.WithValue(ctx, traceparentKey{}, header)
 }

@@ -8,17 +8,17 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is what becomes of a delivery that is genuine and cannot be read: it is an
-// event like others, with its bytes in event.raw and nothing in event.data. Who needs
-// the data hears why there is none.
+// This file handles a delivery that is genuine and cannot be decoded: it is an event like others,
+// with its bytes in event.raw and nothing in event.data. Expressions that need the data get an
+// error with the reason.
 
-// UnreadableFlag begins the flag of an event whose body cannot be read.
+// UnreadableFlag is the prefix of the flag of an event whose body cannot be read.
 const UnreadableFlag = "body not readable"
 
-// Unreadable is the status by which lists find these events.
+// Unreadable is the status by which lists filter these events.
 const Unreadable = "unreadable"
 
-// Unreadable tells that the body of the event cannot be read.
+// Unreadable reports whether the body of the event cannot be read.
 func (i *EventItem) Unreadable() bool { return strings.HasPrefix(i.Flag, UnreadableFlag) }
 
 // NotReadable flags a delivery whose body cannot be read; nil flags nothing.
@@ -36,8 +36,8 @@ func (d *Delivery) NotReadable(why error) {
 	d.Flag, d.Body, d.Decoded = flag, nil, false
 }
 
-// needsData tells why a rule cannot be asked about an event: it reads the data of one
-// whose body cannot be read. nil could pass for an answer.
+// needsData returns an error for a rule that reads the data of an event whose body cannot be read:
+// evaluating it with nil could give a wrong result.
 func (e *Event) needsData(rule *workflows.Expr) error {
 	if e.unreadable == nil || !rule.ReadsKey("event", "data", "body") {
 		return nil

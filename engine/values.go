@@ -14,25 +14,25 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file is what steps keep between runs: store/get, store/set, store/delete and
-// store/increment. A write is kept in one transaction with the idempotency key of its
-// step, so that an attempt that is repeated after a crash gets the result of the first.
+// This file defines the values that steps store for later runs: store/get, store/set, store/delete
+// and store/increment. A write is stored in one transaction with the idempotency key of its step,
+// so that an attempt repeated after a crash gets the result of the first.
 
-// The bounds of what is kept.
+// The limits of stored values.
 const (
-	// MaxValueKey is how long a key may be, in bytes.
+	// MaxValueKey is the longest key, in bytes.
 	MaxValueKey = 256
-	// MaxKeptValue is how large one value may be, as JSON, in bytes.
+	// MaxKeptValue is the largest size of one value, as JSON, in bytes.
 	MaxKeptValue = 64 << 10
-	// MaxKeptKeys and MaxKeptBytes bound all values of a project, with their keys.
+	// MaxKeptKeys and MaxKeptBytes limit all values of a project, with their keys.
 	MaxKeptKeys  = 100_000
 	MaxKeptBytes = 64 << 20
 )
 
-// ValueRef names a kept value: of a workflow or, with an empty Workflow, of the project.
+// ValueRef identifies a stored value: of a workflow or, with an empty Workflow, of the project.
 type ValueRef struct{ Workflow, Key string }
 
-// The ways to change a kept value.
+// The kinds of changes of a stored value.
 const (
 	ValueSet       = "set"
 	ValueDelete    = "delete"
@@ -42,41 +42,41 @@ const (
 // ValueChange is one write.
 type ValueChange struct {
 	ValueRef
-	// Op is the idempotency key: the same again changes nothing and gives the first
-	// result. Empty for what a person does.
+	// Op is the idempotency key: a repeated write with the same key changes nothing and returns the
+	// first result. Empty for a person's write.
 	Op  string
 	Run RunID
-	// By is who writes: a run's id, or a person's name.
+	// By is the writer: a run's id, or a person's name.
 	By   string
 	Kind string
-	// Value is JSON, of ValueSet; Add is what ValueIncrement adds.
+	// Value is the JSON of ValueSet; Add is what ValueIncrement adds.
 	Value string
 	Add   int64
-	// TTL is how long the value is kept; 0 for as long as nobody deletes it.
+	// TTL is how long the value is stored; 0 until it is deleted.
 	TTL time.Duration
-	// Expect is the JSON that must be there, "null" for nothing; empty expects nothing.
+	// Expect is the JSON that the current value must equal, "null" for no value; empty for no
+	// check.
 	Expect string
 	Now    time.Time
-	// MaxKeys and MaxBytes bound all values.
+	// MaxKeys and MaxBytes limit all values.
 	MaxKeys, MaxBytes int64
 }
 
-// ValueNext is what a write makes of a value.
+// ValueNext is the result of a write.
 type ValueNext struct {
-	// Value is the new one; with Gone there is none.
+	// Value is the new value; with Gone there is none.
 	Value string
 	Gone  bool
-	// Expires replaces the old end, zero for never; with KeepEnd it stays.
+	// Expires replaces the old expiry, zero for never; with KeepEnd the expiry is unchanged.
 	Expires time.Time
 	KeepEnd bool
-	// Result is what the step gives.
+	// Result is the step's output.
 	Result string
 	// Refused is why nothing was changed.
 	Refused *plan.Error
 }
 
-// Apply works a write out; current is what is there, of which there is none without
-// found.
+// Apply computes the result of a write; current is the current value, valid only if found is true.
 func (c ValueChange) Apply(current string, found bool) ValueNext {
 	if !found {
 		current = "null"
@@ -140,7 +140,7 @@ func decodedJSON(s string) any {
 	return v
 }
 
-// ReadValueChange reads the inputs of an action of the store.
+// ReadValueChange parses the inputs of a store/ action.
 func ReadValueChange(kind string, with map[string]any) (ValueChange, error) {
 	c := ValueChange{Kind: kind, Add: 1}
 	refused := func(format string, args ...any) (ValueChange, error) {
@@ -180,8 +180,8 @@ func ReadValueChange(kind string, with map[string]any) (ValueChange, error) {
 	return c, nil
 }
 
-// Check refuses keys and values beyond their bounds, and those that hold a secret as
-// redact finds it.
+// Check returns an error for keys and values that exceed their limits, or in which redact finds a
+// secret.
 func (c ValueChange) Check(redact func(string) string) error {
 	switch {
 	case c.Key == "":
@@ -202,7 +202,7 @@ func (c ValueChange) Check(redact func(string) string) error {
 	return nil
 }
 
-// ValueItem is a kept value as people see it.
+// ValueItem is a stored value as shown to people.
 type ValueItem struct {
 	// Workflow is empty for values of the project.
 	Workflow  string          `json:"workflow,omitempty"`
@@ -214,9 +214,10 @@ type ValueItem struct {
 	UpdatedBy string `json:"updated_by"`
 }
 
-// ValueQuery asks for a list of kept values, by workflow and key.
+// ValueQuery selects stored values, by workflow and key.
 type ValueQuery struct {
-	// Workflow narrows it to one, Project to those of the project; Q to keys with a text.
+	// Workflow filters by workflow, Project selects the project's values; Q filters by a text in
+	// the key.
 	Workflow string
 	Project  bool
 	Q        string
@@ -227,17 +228,17 @@ type ValueQuery struct {
 
 // Inside is what steps may do in the engine itself.
 type Inside interface {
-	// Value reads a kept value of the run's workflow, or of the project.
+	// Value reads a stored value of the run's workflow, or of the project.
 	Value(ctx context.Context, project bool, key string) (v any, found bool, err error)
-	// ChangeValue writes one, once for the attempts of a step.
+	// ChangeValue writes a value, once for all attempts of a step.
 	ChangeValue(ctx context.Context, in Input, project bool, c ValueChange) (any, error)
-	// Emit puts an event into a trigger, once for the attempts of a step.
+	// Emit emits an event into a trigger, once for all attempts of a step.
 	Emit(ctx context.Context, in Input, o Emission) (any, error)
-	// AnswerRun answers what a step of another run waits for.
+	// AnswerRun answers a question of another run's step.
 	AnswerRun(ctx context.Context, run string, response Response) (any, error)
 }
 
-// ChangeValueIn carries out what a person says about a value.
+// ChangeValueIn applies a person's change of a value.
 func ChangeValueIn(ctx context.Context, s ValueStore, c ValueChange, redact func(string) string) (ValueNext, error) {
 	if err := c.Check(redact); err != nil {
 		return ValueNext{}, err
@@ -250,17 +251,17 @@ func ChangeValueIn(ctx context.Context, s ValueStore, c ValueChange, redact func
 	return next, err
 }
 
-// Token names the place of a value in lists: where the next page goes on.
+// Token is the position of a value in lists, from which the next page continues.
 func (r ValueRef) Token() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(r.Workflow + "\x00" + r.Key))
 }
 
-// ParseValueToken reads it; empty is the beginning.
+// ParseValueToken parses it; empty is the beginning.
 func ParseValueToken(s string) (ValueRef, error) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	workflow, key, found := strings.Cut(string(b), "\x00")
 	if s != "" && (err != nil || !found) {
-		return ValueRef{}, fmt.Errorf("%w: after is the next of the page before", ErrQuery)
+		return ValueRef{}, fmt.Errorf("%w: after must be the next of the previous page", ErrQuery)
 	}
 	return ValueRef{workflow, key}, nil
 }

@@ -1,8 +1,8 @@
 package engine
 
-// Response is what a person says to a run that waits for one.
+// Response is a person's answer to a waiting run.
 type Response struct {
-	// Path is the step; it may be empty when only one asks.
+	// Path is the step; it may be empty if only one step asks.
 	Path string
 	// Verdict is approve or reject for an approval; resend, done or fail for an
 	// attempt in doubt.

@@ -427,7 +427,7 @@ func TestAQueuedRunSaysWhoHoldsItsPlace(t *testing.T) {
 	if q := d.Queue; q == nil || len(q.Holders) != 1 || q.Holders[0].Run != holder.String() || q.Holders[0].Status != "waiting" {
 		t.Fatalf("%+v", d.Queue)
 	}
-	for _, want := range []string{`in group "g": 1 at work, 0 ahead of it; ` + holder.String() + " has the place for ",
+	for _, want := range []string{`in group "g": 1 running, 0 ahead of it; ` + holder.String() + " has had the slot for ",
 		"when it is answered by ada or bob: hookloom approve " + holder.String() + " --step ok"} {
 		if !strings.Contains(d.GoesOn(time.UTC), want) {
 			t.Errorf("%s: want %s", d.GoesOn(time.UTC), want)

@@ -73,7 +73,7 @@ func (w *where) page(q engine.Query, prefix, column string) (string, error) {
 	if q.After != "" {
 		n, err := parseAfter(q.After, prefix)
 		if err != nil {
-			return "", fmt.Errorf("%w: after is the next of the page before: %w", engine.ErrQuery, err)
+			return "", fmt.Errorf("%w: after must be the next of the previous page: %w", engine.ErrQuery, err)
 		}
 		if q.Ascending {
 			w.add(column+" > ?", n)
