@@ -22,31 +22,31 @@ type Gathering struct {
 	Bytes int64
 }
 
-// GatherState is what an open gathering holds when another event comes for its key.
+// GatherState is the state of an open gathering when another event with its key arrives.
 type GatherState struct {
 	Kind string
 	// First is when it began.
 	First time.Time
-	// Events and Bytes are those of all its events.
+	// Events and Bytes are the number and size of all its events.
 	Events int
 	Bytes  int64
 }
 
-// Begin is when a gathering that begins with this event is due, if no other one comes.
+// Begin is when a gathering that begins with this event is due, unless another event arrives.
 func (g *Gathering) Begin(now time.Time) (due time.Time) { return now.Add(g.Wait) }
 
-// Joined is what becomes of a gathering when another event comes.
+// Joined is the state of a gathering after another event arrived.
 type Joined struct {
-	// Refused tells that it does not take the event: it is due at once, and the event begins another
+	// Refused reports that it does not accept the event: it is due at once, and the event begins another
 	// one.
 	Refused bool
-	// Due is when it is due from now on. Full tells that it takes no further event.
+	// Due is its new due time. Full reports that it accepts no further event.
 	Due  time.Time
 	Full bool
 }
 
-// Join decides whether the event joins a gathering. It is pure: the store asks it inside of its
-// transaction, and backtests ask it about recorded events.
+// Join decides whether the event joins a gathering. It is pure: the store calls it inside its
+// transaction, and backtests call it for recorded events.
 func (g *Gathering) Join(c GatherState, now time.Time) Joined {
 	if c.Kind != g.Kind || g.Kind == workflows.Batch && c.Bytes+g.Bytes > MaxGathered {
 		// The workflow gathers otherwise by now, or its events are too large for one run.
@@ -96,7 +96,7 @@ type Closed struct {
 	Dropped string
 }
 
-// What the decision about an event says that has no run of its own.
+// The reasons of decisions about events that joined another run.
 const (
 	FoldedByDebounce = "debounce: the run uses a later event with this key"
 	FoldedByBatch    = "batch: the run includes this event"

@@ -17,7 +17,7 @@ func (p *SlotRequest) Replaces(waiting, atWork []RunID) []RunID {
 	return append(slices.Clone(waiting), atWork[:n]...)
 }
 
-// ReplacedByNewer is the error of a run that a newer one took the place of.
+// ReplacedByNewer is the error of a run that a newer one replaced.
 func ReplacedByNewer() *plan.Error {
 	return &plan.Error{Message: "a newer run took its place (on_full: replace)", Code: "replaced"}
 }
