@@ -29,7 +29,7 @@ var floors = map[string]int{
 	"engine":         40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30, "engine/secrets": 30,
 	"actions/openapi": 50,
 	"workflows":       20, "engine/content": 10,
-	"workflows/expr": 10, "workflows/value": 0, "workflows/spelling": 0,
+	"workflows/expr": 10, "workflows/dataschema": 10, "workflows/value": 0, "workflows/spelling": 0,
 	"engine/signature": 0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "engine/shape": 0,
 	"engine/atomicfile": -10,
 	"examples":          0, "docs": 0,
@@ -46,7 +46,7 @@ var owners = map[string][]string{
 	"github.com/spf13/pflag":                 {"cmd"}, // the flags of cobra's commands
 	"github.com/golang-jwt/jwt/v5":           {"engine/signature", "actions/auth"},
 	"golang.org/x/oauth2":                    {"actions/auth"},
-	"golang.org/x/text":                      {"engine/signature", "engine/content"},
+	"golang.org/x/text":                      {"engine/signature", "engine/content", "workflows/dataschema"},
 	"github.com/rogpeppe/go-internal":        {"engine/console"}, // its diff
 	"github.com/prometheus/client_golang":    {"engine/telemetry"},
 	"go.opentelemetry.io/otel":               {"engine/telemetry"},
@@ -65,7 +65,7 @@ var owners = map[string][]string{
 	"github.com/yuin/goldmark":               {"engine/console"},
 	"github.com/modelcontextprotocol/go-sdk": {"cmd"},
 
-	"github.com/santhosh-tekuri/jsonschema": {"actions"},
+	"github.com/santhosh-tekuri/jsonschema": {"workflows/dataschema"},
 }
 
 // visit parses every non-test file of the module.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -237,7 +238,7 @@ func anyList(names []string) []any {
 func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) error {
 	var changes chan fsnotify.Event
 	if watch {
-		w, err := watchFolders(s.o.dir)
+		w, err := watchFolders(s.o.dir, s.files)
 		if err != nil {
 			return fmt.Errorf("watching %s: %w", s.o.dir, err)
 		}
@@ -266,12 +267,21 @@ func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) 
 	}
 }
 
-func watchFolders(dir string) (*fsnotify.Watcher, error) {
+// watchFolders watches the folders that hold files of a project.
+func watchFolders(dir string, files workflows.Files) (*fsnotify.Watcher, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
 	}
-	for _, sub := range []string{"", "workflows", "connectors", "fixtures"} {
+	folders := []string{"", "workflows", "connectors", "fixtures", "schemas"}
+	for name := range files {
+		if folder := path.Dir(name); folder != "." && !slices.ContainsFunc(folders[1:], func(f string) bool {
+			return folder == f || strings.HasPrefix(folder, f+"/")
+		}) {
+			folders = append(folders, folder) // of a schema
+		}
+	}
+	for _, sub := range folders {
 		root := filepath.Join(dir, sub)
 		err := filepath.WalkDir(root, func(p string, e os.DirEntry, err error) error {
 			if err != nil || !e.IsDir() || sub == "" && p != root {

@@ -27,7 +27,7 @@ var ErrorCodes = []string{"address_not_allowed", "bad_answer", "bad_data", "call
 // RefusalReasons are why deliveries are refused.
 var RefusalReasons = []string{"address not allowed", "body is not signed", "body too large", "client certificate needed",
 	"client certificate not allowed", "handshake refused",
-	"key not available", "malformed handshake", "no such path", "origin not allowed", "requirement not met",
+	"key not available", "malformed handshake", "no such path", "origin not allowed", "requirement not met", InvalidFlag,
 	"signature does not match", "signature malformed", "signature missing",
 	"signed text can be read in two ways", "timestamp in the future", "timestamp missing or malformed", "timestamp too old", "wrong method"}
 

@@ -103,6 +103,9 @@ func (i EventItem) Marks() []string {
 	if i.Conflicts > 0 {
 		out = append(out, fmt.Sprintf("%d conflicting", i.Conflicts))
 	}
+	if i.Invalid() {
+		out = append(out, InvalidFlag)
+	}
 	return out
 }
 

@@ -18,6 +18,9 @@ type Listener struct {
 	Types []string
 	// Off is the outcome recorded for events while the workflow is off; empty while it is on.
 	Off Outcome
+	// Replayed tells that a person has the event decided again: whether its data fits the
+	// trigger's schema is not asked then.
+	Replayed bool
 }
 
 // Evaluate evaluates the rule of the workflow. An error in a rule is not false: it is the
@@ -41,6 +44,10 @@ func (l Listener) Evaluate(ev *Event, names map[string]any, err error, until tim
 	}
 	if l.Off == Disabled {
 		return l.Away()
+	}
+	if why := ev.deadLetter(); why != "" && !l.Replayed {
+		d.Outcome, d.Reason = RuleFailed, why
+		return d
 	}
 	if err != nil {
 		d.Outcome, d.Reason = RuleFailed, err.Error()

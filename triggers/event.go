@@ -40,6 +40,7 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 	}
 	r.identify(d, env, in, raw, "")
 	d.ContentSum = r.contentSum(in, env)
+	r.checkData(d, in, env, body, unreadable)
 	d.NotReadable(unreadable)
 	return []*engine.Delivery{d}
 }
@@ -101,6 +102,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	nth := equal[string(content)]
 	equal[string(content)]++
 	r.identify(&d, &expr.Env{Names: names, Now: r.localTime(in.at)}, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
+	r.checkSchema(&d, in, data)
 	if d.Identity == engine.ByHeader || d.Identity == engine.ByProvider && !wholeIsList && !r.keyOfItem {
 		d.Key = splitKey(d.Key, content, nth) // the provider's id is that of the whole list
 	}

@@ -54,6 +54,9 @@ type inbound struct {
 	proof   *proof
 	verdict signature.Verdict
 
+	// invalid is why an event of the request does not fit the trigger's schema; nil when all do.
+	invalid error
+
 	// memory is the budget for the decoded body, of which reserved bytes are taken. gone is
 	// why it could not be taken. See memory.go.
 	memory   *memory.Budget

@@ -380,6 +380,7 @@ func (p *poller) row(names expr.Names, item any) (row, error) {
 
 // finish sets the new cursor and what is left to read.
 func (p *poller) finish(f *found, pr *progress) error {
+	p.checkItems(f.rows)
 	for _, r := range f.rows {
 		f.items = append(f.items, r.delivery)
 		f.data = append(f.data, r.data)

@@ -210,6 +210,9 @@ func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j verdict) {
 	if j.status != http.StatusUnauthorized {
 		words = j.reason
 	}
+	if j.status == http.StatusUnprocessableEntity {
+		words += ": " + j.detail // the sender is genuine and can mend it
+	}
 	if j.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "30")
 	}

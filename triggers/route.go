@@ -216,6 +216,9 @@ func (r *route) wanted() {
 			r.readHeaders = append(r.readHeaders, strings.ToLower(k))
 		}
 	}
+	if r.webhook.Schema != nil {
+		r.want.Add() // the whole
+	}
 	if r.list != nil && r.webhook.Data != nil {
 		r.webhook.Data.AddFields(&r.want, "body")
 	}

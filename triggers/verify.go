@@ -230,6 +230,9 @@ func (r *route) verify(in *inbound) verdict {
 			" is only for the provider's handshake", secret: -1}
 	}
 	ds := r.eventsOf(in)
+	if in.invalid != nil && r.webhook.Schema.OnInvalid == workflows.Refuse {
+		return verdict{status: http.StatusUnprocessableEntity, reason: engine.InvalidFlag, detail: in.invalid.Error(), secret: secret}
+	}
 	proof := r.provedBy(in, secret)
 	for _, d := range ds {
 		d.Proof = proof
@@ -259,11 +262,11 @@ func (h *Hooks) verify(ctx context.Context, r *route, in *inbound, c *caller) (v
 	}
 	j := r.verify(in)
 	switch {
-	case j.genuine && len(r.proofs) > 0:
+	case (j.genuine || j.status == http.StatusUnprocessableEntity) && len(r.proofs) > 0:
 		if at := in.at.Unix(); c != h.admission.others && c.provedAt.Load() != at {
 			c.provedAt.Store(at)
 		}
-	case !j.genuine && j.handshake == nil && j.status != http.StatusServiceUnavailable:
+	case !j.genuine && j.handshake == nil && j.status != http.StatusServiceUnavailable && j.status != http.StatusUnprocessableEntity:
 		h.admission.failed(c, in.at)
 	}
 	return j, true

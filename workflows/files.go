@@ -11,10 +11,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/dataschema"
 )
 
-// Files are the YAML files of a project by their path relative to its folder,
-// with slashes: hookloom.yaml, workflows/**, connectors/*.
+// Files are the files of a project by their path relative to its folder, with slashes:
+// hookloom.yaml, workflows/**, connectors/*, and the JSON Schemas that triggers name.
 type Files map[string][]byte
 
 // ProjectFile is the file of the project's own settings.
@@ -45,6 +47,7 @@ func ReadFiles(dir string) (Files, Mistakes) {
 			files[name] = text
 		}
 	}
+	mistakes = append(mistakes, readSchemas(root, files)...)
 	return files, mistakes
 }
 
@@ -52,8 +55,11 @@ func ReadFiles(dir string) (Files, Mistakes) {
 // cannot be used has a problem, and a hint at what to do.
 func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 	most := int64(MaxFileSize)
-	if strings.HasPrefix(name, "connectors/") {
+	switch {
+	case strings.HasPrefix(name, "connectors/"):
 		most = int64(connectorLimits.size)
+	case path.Ext(name) == schemaExt:
+		most = dataschema.MaxFileSize
 	}
 	info, err := root.Stat(name)
 	switch {
@@ -67,9 +73,10 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 			pathless(err)), "a link may only point to a file in the project folder, by a relative path"
 	case !info.Mode().IsRegular():
 		return nil, "it is not a regular file", "only files of the project folder are read"
-	case !leadsToYAML(root, name):
+	case !leadsToItsKind(root, name):
 		// A mistake shows the line where it is: of .env it would show a secret.
-		return nil, "the link points to a file that is not YAML", "let it point to a .yaml file of the project"
+		kind := map[bool]string{true: "JSON", false: "YAML"}[path.Ext(name) == schemaExt]
+		return nil, "the link points to a file that is not " + kind, "let it point to a ." + strings.ToLower(kind) + " file of the project"
 	case info.Size() > most:
 		return nil, fmt.Sprintf("the file is larger than %d KiB", most>>10), "split it"
 	}
@@ -85,13 +92,16 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 	return text, "", ""
 }
 
-// leadsToYAML tells that a file is no link, or one whose end has the name of a YAML
-// file.
-func leadsToYAML(root *os.Root, name string) bool {
+// leadsToItsKind tells that a file is no link, or one whose end has the name of a file of its
+// kind: YAML, or JSON for a schema.
+func leadsToItsKind(root *os.Root, name string) bool {
 	if info, err := root.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink == 0 {
 		return true
 	}
 	end, err := filepath.EvalSymlinks(filepath.Join(root.Name(), name))
+	if path.Ext(name) == schemaExt {
+		return err == nil && filepath.Ext(end) == schemaExt
+	}
 	return err == nil && (filepath.Ext(end) == ".yaml" || filepath.Ext(end) == ".yml")
 }
 

@@ -344,6 +344,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 		})
 	}
 	l.paths()
+	l.schemas()
 	l.stepConnections()
 	l.privateConnections()
 	l.runLinks()

@@ -2,6 +2,9 @@ package workflows
 
 import "github.com/hookloom/hookloom/workflows/expr"
 
+// schemaType is a JSON Schema: the name of a file, or the schema itself.
+var schemaType = either(is(kindText), mapOf(is(kindAny)))
+
 // triggerShapes are the mappings of a trigger.
 var triggerShapes = map[string]*shape{
 	"filter": {title: "a trigger's filter", fields: []field{
@@ -23,6 +26,8 @@ var triggerShapes = map[string]*shape{
 		{"events", list(is(kindText)), false, "types to take; * at the end allowed"},
 		{"event_type", is(kindExpr), false, "the event type, without a preset"},
 		{"split", is(kindExpr), false, "a list in the delivery: one event of each element"},
+		{"schema", schemaType, false, "a JSON Schema that event.data has to fit: a .json file of the project, or the schema itself"},
+		{"on_invalid", word(Refuse, MarkInvalid, DeadLetter), false, "what becomes of data that does not fit: refuse by default (422)"},
 		{"replays", word("body"), false, "body: an equal type and body within dedupe is the same event, whatever its id"},
 		{"path", is(kindText), false, "/hooks/<trigger> by default"},
 		{"method", is(kindTexts), false, "POST by default"},
@@ -90,6 +95,8 @@ var triggerShapes = map[string]*shape{
 		{"compare", is(kindBool), false, "true: measure what the webhook of the same trigger missed, and start no runs"},
 		{"overlap", is(kindDuration), false, "how far to look back behind the cursor"},
 		{"event_type", is(kindExpr), false, "the type of each item's event"},
+		{"schema", schemaType, false, "a JSON Schema that event.data has to fit: a .json file of the project, or the schema itself"},
+		{"on_invalid", word(MarkInvalid, DeadLetter), false, "what becomes of data that does not fit: mark by default"},
 	}, inletFields...)},
 	"request": {title: "request", fields: requestFields},
 	"pages": {title: "pages", fields: []field{

@@ -66,6 +66,8 @@ type InletCommon struct {
 	DedupeWritten bool
 	Sample        string
 	Start         bool
+	// Schema is what event.data has to fit; nil for anything.
+	Schema *DataRule
 }
 
 // DefaultDedupe is how long a trigger remembers keys: longer than any provider

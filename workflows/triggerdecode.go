@@ -79,6 +79,7 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 			w.Auth = d.auth(a)
 		}
 	}
+	w.Schema = d.dataRule(o, Refuse)
 	w.MediaTypes = d.mediaTypes(o)
 	if w.MethodsWritten = len(w.Methods) > 0; !w.MethodsWritten {
 		w.Methods = []string{"POST"}
@@ -312,6 +313,7 @@ func (d *decoder) poll(o *objectNode) *Poll {
 	if p.Dedupe == 0 {
 		p.Dedupe = DefaultDedupe // else each poll would emit everything again
 	}
+	p.Schema = d.dataRule(o, MarkInvalid)
 	d.listing(o, p)
 	p.Timezone = d.timezone(o, "timezone")
 	d.pollShape(o, p)
@@ -357,7 +359,7 @@ func (d *decoder) reconcile(o *objectNode, w *Webhook) {
 		d.add(r.at("every"), "out-of-range", "every is at least 5s", "")
 	}
 	d.listing(r, p)
-	p.Provider = w.Provider
+	p.Provider, p.Schema = w.Provider, w.Schema
 	p.Dedupe = max(w.Dedupe, DefaultDedupe)
 	w.Reconcile = p
 }

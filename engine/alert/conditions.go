@@ -3,6 +3,7 @@ package alert
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -26,10 +27,13 @@ func (m *Monitor) Changed(c engine.Change) {
 	switch {
 	case c.Decision != nil && c.Decision.Outcome == engine.RuleFailed:
 		d, reason := c.Decision, c.Mask.Text(c.Decision.Reason)
+		what, fix := "the rule of workflow %s could not be evaluated for %s: %s; ", "fix it, then run "
+		if strings.HasPrefix(reason, engine.InvalidFlag) {
+			what, fix = "workflow %s does not run for %s: %s; ", "to run it all the same: "
+		}
 		m.Alert(context.Background(), engine.Alert{Kind: engine.AlertRuleFailed, Trigger: c.Event.Trigger, Subject: d.Workflow,
-			Message: fmt.Sprintf("the rule of workflow %s could not be evaluated for %s: %s; fix it, then run hookloom replay "+
-				"%s --workflow %s", d.Workflow, c.Event.ID, reason, c.Event.ID, d.Workflow),
-			Data: map[string]any{"workflow": d.Workflow, "event": c.Event.ID.String(), "error": reason}})
+			Message: fmt.Sprintf(what+fix+"hookloom replay %s --workflow %s", d.Workflow, c.Event.ID, reason, c.Event.ID, d.Workflow),
+			Data:    map[string]any{"workflow": d.Workflow, "event": c.Event.ID.String(), "error": reason}})
 	case c.Decision != nil:
 		m.AlertOver(engine.AlertRuleFailed, c.Decision.Workflow)
 	case c.Run != nil && c.Run.Status.Ended():

@@ -130,7 +130,8 @@ func (c *Console) flowNames() map[string]string {
 }
 
 // eventStatuses are what the page of events can be narrowed by.
-var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable, "by-content", "repeated-body",
+var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable, engine.Invalid,
+	"by-content", "repeated-body",
 	"conflicting")
 
 func (c *Console) eventsPage(w http.ResponseWriter, r *http.Request) {

@@ -131,7 +131,7 @@ func (ctl *Control) redecision(l engine.Listener, ev *engine.Event, once engine.
 	by string) engine.Redecision {
 	r := engine.Redecision{Event: ev.ID, Once: once, At: time.Now().UTC(), By: cmp.Or(by, "somebody"), Source: ev}
 	names, err := ev.Names()
-	l.Off = ""
+	l.Off, l.Replayed = "", once != engine.OnlyHeld
 	// One event that a person asks for runs by itself; many are gathered as they were.
 	alone := once == engine.OnceAsked || once == engine.EachTime && !many
 	r.Decision, r.Start = ctl.o.Machine.EvaluateQueued(l, ev, names, err, alone)

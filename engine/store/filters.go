@@ -97,6 +97,8 @@ func eventConditions(q engine.Query) (w, x where, costly bool, err error) {
 	case q.Status == engine.Unreadable:
 		w.add(unreadable) // it has an index of its own
 		indexed++
+	case q.Status == engine.Invalid:
+		w.add(`substr(e.flag, 1, ?) = ?`, len(engine.InvalidFlag), engine.InvalidFlag)
 	default:
 		if err := eventStatus(&w, q.Status); err != nil {
 			return w, x, false, err
