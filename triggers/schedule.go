@@ -54,12 +54,10 @@ func (t *timetable) next(after time.Time) time.Time {
 	}
 	local := after.In(t.zone)
 	wall := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), time.UTC)
-	_, before := after.Add(-3 * time.Hour).In(t.zone).Zone()
-	if _, later := after.Add(3 * time.Hour).In(t.zone).Zone(); before != later {
-		// Near a change of the clocks readings before this one may still come.
-		wall = wall.Add(-3 * time.Hour)
-	}
-	for range 100_000 {
+	// Each reading before this one has come, or was left out, before after. Later ones may
+	// have come too, if the clocks went back since. Next returns zero when there is none
+	// within five years.
+	for {
 		wall = t.cron.Next(wall)
 		if wall.IsZero() {
 			return wall
@@ -68,7 +66,6 @@ func (t *timetable) next(after time.Time) time.Time {
 			return at.UTC()
 		}
 	}
-	return time.Time{}
 }
 
 // nextByWall asks for each reading of the clock as often as the clock shows it. Between
@@ -78,7 +75,7 @@ func (t *timetable) nextByWall(after time.Time) time.Time {
 	local := after.In(t.zone)
 	_, offset := local.Zone()
 	wall := time.Unix(0, after.UnixNano()).UTC().Add(time.Duration(offset) * time.Second)
-	for range 10_000 {
+	for {
 		due := t.cron.Next(wall)
 		if due.IsZero() {
 			return due
@@ -96,7 +93,6 @@ func (t *timetable) nextByWall(after time.Time) time.Time {
 		}
 		wall = reading.Add(-time.Second)
 	}
-	return time.Time{}
 }
 
 // length is the stretch between two times, around a moment.
@@ -227,14 +223,7 @@ const onTime = 90 * time.Second
 // missed returns the planned times to fire now: the current one, and of those during a
 // downtime what missed: says.
 func (s *scheduler) missed(last, now time.Time) []time.Time {
-	var list []time.Time
-	last = s.recent(last, now)
-	for at := s.table.next(last); !at.IsZero() && !s.fires(at).After(now); at = s.table.next(at) {
-		list = append(list, at)
-		if len(list) > maxMissed {
-			list = list[1:]
-		}
-	}
+	list := s.passed(last, now)
 	if len(list) == 0 {
 		return nil
 	}
@@ -249,19 +238,29 @@ func (s *scheduler) missed(last, now time.Time) []time.Time {
 
 // lastBefore is the newest planned time that has passed.
 func (s *scheduler) lastBefore(last, now time.Time) time.Time {
-	last = s.recent(last, now)
-	for at := s.table.next(last); !at.IsZero() && !s.fires(at).After(now); at = s.table.next(at) {
-		last = at
+	if list := s.passed(last, now); len(list) > 0 {
+		return list[len(list)-1]
 	}
 	return last
 }
 
-// recent limits how far back missed times are considered.
-func (s *scheduler) recent(last, now time.Time) time.Time {
-	if from := now.Add(-maxMissed * s.table.length(now)); from.After(last) {
-		return from
+// passed lists the planned times since last that have come: the newest maxMissed of them. It
+// looks back twice as far each time, so that the cost depends on what it finds and not on the
+// length of the downtime.
+func (s *scheduler) passed(last, now time.Time) []time.Time {
+	for back := s.table.length(now); ; back *= 2 {
+		from, whole := last, back >= now.Sub(last)/2
+		if !whole {
+			from = now.Add(-back)
+		}
+		var list []time.Time
+		for at := s.table.next(from); !at.IsZero() && !s.fires(at).After(now); at = s.table.next(at) {
+			list = append(list, at)
+		}
+		if whole || len(list) >= maxMissed {
+			return list[max(0, len(list)-maxMissed):]
+		}
 	}
-	return last
 }
 
 // fires returns the time at which a planned time is fired: later by its jitter, which is

@@ -93,6 +93,68 @@ func TestATimetableOnlyRises(t *testing.T) {
 	}
 }
 
+// TestATimetableAgreesWithAClockThatIsWatched holds the due times to a clock that is read each
+// minute around its changes. A cron of fixed hours is due when the clock reaches one of its
+// readings, or passes it in a gap, for the first time; one of every hour whenever the clock
+// shows it, or passes it.
+func TestATimetableAgreesWithAClockThatIsWatched(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Europe/Berlin", "America/Havana", "Australia/Lord_Howe", "Africa/Casablanca", "Antarctica/Troll"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{"30 2 * * *", "15,45 1,2 * * *", "0 0,1,2,3 * * *", "*/20 * * * *", "5 * * * *"} {
+			table, err := newTimetable(0, text, zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			change := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+			for range 4 {
+				_, change = change.In(zone).ZoneBounds()
+				at := change.Add(-6 * time.Hour)
+				for _, want := range watched(t, table, zone, at, change.Add(6*time.Hour)) {
+					for after := at; after.Before(want); after = after.Add(7*time.Minute + 1700*time.Millisecond) {
+						if got := table.next(after); !got.Equal(want) {
+							t.Fatalf("%s, %s: after %s comes %s, the clock says %s", name, text, after.In(zone), got.In(zone), want.In(zone))
+						}
+					}
+					at = want
+				}
+			}
+		}
+	}
+}
+
+// watched reads the clock of a zone each minute, and lists when the timetable's readings are
+// due after from and until to.
+func watched(t *testing.T, table *timetable, zone *time.Location, from, to time.Time) (due []time.Time) {
+	t.Helper()
+	reading := func(at time.Time) time.Time {
+		_, offset := at.In(zone).Zone()
+		return at.UTC().Add(time.Duration(offset) * time.Second)
+	}
+	matches := func(r time.Time) bool { return table.cron.Next(r.Add(-time.Second)).Equal(r) }
+	highest := reading(from)
+	for at := from.Add(time.Minute); !at.After(to); at = at.Add(time.Minute) {
+		now := reading(at)
+		first := now
+		if passed := reading(at.Add(-time.Minute)).Add(time.Minute); now.After(passed) {
+			first = passed // the clock went forward
+		}
+		for r := first; !r.After(now); r = r.Add(time.Minute) {
+			if matches(r) && (table.wall || r.After(highest)) {
+				due = append(due, at)
+				break
+			}
+		}
+		if now.After(highest) {
+			highest = now
+		}
+	}
+	return due
+}
+
 // diary is an Inbox that remembers.
 type diary struct {
 	gap    time.Duration
@@ -175,6 +237,45 @@ func TestWhatADowntimeMissedComesAsTheFileSays(t *testing.T) {
 	}
 }
 
+// TestAScheduleOfAnyLengthFires: also one of every few years, and one whose times lie close
+// together and then far apart. After a downtime, once and all make up what was missed.
+func TestAScheduleOfAnyLengthFires(t *testing.T) {
+	t.Parallel()
+	day := func(text string) time.Time {
+		at, err := time.Parse("2006-01-02T15:04", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	for name, c := range map[string]struct{ cron, last, now, all string }{
+		"each half year":           {"0 0 1 1,7 *", "2026-01-01T00:00", "2026-07-01T00:00", "2026-07-01T00:00"},
+		"each year":                {"@yearly", "2026-01-01T00:00", "2027-01-01T00:00", "2027-01-01T00:00"},
+		"each leap day":            {"0 0 29 2 *", "2024-02-29T00:00", "2028-02-29T00:00", "2028-02-29T00:00"},
+		"two times of each Monday": {"0,5 9 * * 1", "2026-05-04T08:00", "2026-05-11T08:00", "2026-05-04T09:00 2026-05-04T09:05"},
+		"a month of Mondays": {"0,5 9 * * 1", "2026-05-04T09:02", "2026-05-25T09:00",
+			"2026-05-04T09:05 2026-05-11T09:00 2026-05-11T09:05 2026-05-18T09:00 2026-05-18T09:05 2026-05-25T09:00"},
+	} {
+		var log strings.Builder
+		s := scheduleOf(t, &diary{states: map[string]engine.InletState{}}, c.cron, workflows.Schedule{Missed: "all"}, &log)
+		var got []string
+		for _, at := range s.missed(day(c.last), day(c.now)) {
+			got = append(got, at.UTC().Format("2006-01-02T15:04"))
+		}
+		if strings.Join(got, " ") != c.all {
+			t.Errorf("%s, missed: all: %v, expected %s", name, got, c.all)
+		}
+		newest := day(c.all[strings.LastIndex(c.all, " ")+1:])
+		s.schedule.Missed = "once"
+		if list := s.missed(day(c.last), day(c.now)); len(list) != 1 || !list[0].Equal(newest) {
+			t.Errorf("%s, missed: once: %v, expected %s", name, list, newest)
+		}
+		if at := s.lastBefore(day(c.last), day(c.now)); !at.Equal(newest) {
+			t.Errorf("%s: the last time is %s, expected %s", name, at, newest)
+		}
+	}
+}
+
 // TestEachMinuteComesEachMinute through a year of odd clocks: none is left out or doubled.
 func TestEachMinuteComesEachMinute(t *testing.T) {
 	for _, name := range []string{"Europe/Berlin", "America/New_York", "Africa/Casablanca", "Asia/Kolkata"} {
@@ -197,12 +298,14 @@ func TestEachMinuteComesEachMinute(t *testing.T) {
 	}
 }
 
-// TestAnEditOfTheTimesFiresNothing: a new cron, whose time lay a moment ago, counts from
-// the edit, whatever missed: says; the same cron after a restart goes on.
+// TestAnEditOfTheTimesFiresNothing: a new cron or time zone, whose time lay a moment ago,
+// counts from the edit, whatever missed: says; the same cron after a restart goes on. A row
+// without a timetable is one of before it was kept, and no edit.
 func TestAnEditOfTheTimesFiresNothing(t *testing.T) {
-	now := time.Date(2026, 5, 1, 19, 57, 0, 0, time.UTC)
+	now := time.Date(2026, 5, 1, 19, 56, 30, 0, time.UTC)
 	d := &diary{states: map[string]engine.InletState{}}
-	due := func(cron string, zone *time.Location) {
+	var key string
+	due := func(cron string, zone *time.Location, fired int) {
 		t.Helper()
 		table, err := newTimetable(0, cron, zone)
 		if err != nil {
@@ -210,24 +313,28 @@ func TestAnEditOfTheTimesFiresNothing(t *testing.T) {
 		}
 		s := &scheduler{trigger: &workflows.Trigger{Name: "t"}, schedule: &workflows.Schedule{Missed: "once"}, table: table, in: d,
 			log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
-		if _, err := s.due(context.Background(), d.states["t"+s.inlet()]); err != nil {
+		key = "t" + s.inlet()
+		if _, err := s.due(context.Background(), d.states[key]); err != nil {
 			t.Fatal(err)
 		}
+		if got := d.told(); len(got) != fired {
+			t.Errorf("%s in %s at %s: %d events, %v", cron, zone, now, fired, got)
+		}
 	}
-	due("57 18 * * *", time.UTC)
+	elsewhere := time.FixedZone("elsewhere", -3600)
+	due("57 18 * * *", time.UTC, 0)
 	now = now.Add(time.Minute)
-	due("57 19 * * *", time.UTC) // the edit
+	due("57 19 * * *", time.UTC, 0) // the edit
 	now = now.Add(time.Minute)
-	due("57 19 * * *", time.UTC)
-	due("58 19 * * *", time.FixedZone("elsewhere", -3600))
-	if got := d.told(); len(got) != 0 {
-		t.Errorf("an edit fired %v", got)
-	}
+	due("57 19 * * *", time.UTC, 0)
+	due("58 18 * * *", elsewhere, 0) // the edit
 	now = now.Add(24 * time.Hour)
-	due("58 19 * * *", time.FixedZone("elsewhere", -3600))
-	if got := d.told(); len(got) != 1 {
-		t.Errorf("a day later %v", got)
-	}
+	due("58 18 * * *", elsewhere, 1)
+	now = now.Add(24 * time.Hour)
+	old := d.states[key]
+	old.Cursor = nil
+	d.states[key] = old
+	due("58 18 * * *", elsewhere, 2)
 }
 
 // TestCronsSayWhatIsWrongInOurWords.
