@@ -175,10 +175,10 @@ func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 	if err != nil || !again {
 		return r, err
 	}
-	if r, err = sendOnce(ctx, client, o); err == nil {
-		o.proof.Taken(r.status, r.names())
+	if r, err = sendOnce(ctx, client, o); err != nil {
+		return nil, err
 	}
-	return r, err
+	return r, o.proof.Taken(r.status, r.names())
 }
 
 // sendOnce makes one request.

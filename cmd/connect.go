@@ -168,7 +168,7 @@ func (a *app) connect(ctx context.Context, l *loaded, links console.Connections,
 	}
 	var end engine.ConnectEnd
 	switch start.Status {
-	case engine.ConnectDone:
+	case engine.ConnectDone, engine.ConnectRetried:
 		end = engine.ConnectEnd{Status: start.Status, Connection: name, Account: start.Account, Scopes: start.Scopes, Refreshes: true}
 	case engine.ConnectDevice:
 		a.warnf("Open %s and type in the code %s\n", start.URL, start.UserCode)
@@ -191,6 +191,10 @@ func (a *app) connect(ctx context.Context, l *loaded, links console.Connections,
 func (a *app) printConnected(end engine.ConnectEnd) error {
 	if a.json() {
 		return a.printJSON(end)
+	}
+	if end.Status == engine.ConnectRetried {
+		a.printf("%s is tried again with the credential that it has\n", end.Connection)
+		return nil
 	}
 	a.printf("%s is connected%s\n", end.Connection, ofAccount(printable(end.Account), end.Scopes))
 	if !end.Refreshes {

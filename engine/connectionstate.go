@@ -71,6 +71,7 @@ const (
 	ConnectDevice    = "device"    // a person opens URL and types in UserCode
 	ConnectPending   = "pending"   // the person has not answered yet
 	ConnectDone      = "connected"
+	ConnectRetried   = "retried" // a fixed credential that was held: its steps try it again
 )
 
 // ConnectStart is what a person must do to connect a connection.

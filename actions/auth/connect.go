@@ -46,6 +46,12 @@ func Redirect(c Connection) (string, error) {
 // browser, for a grant that needs one. A connection that needs no person gets its token here.
 func (s *Source) Begin(ctx context.Context, c Connection, redirect string) (engine.ConnectStart, error) {
 	var out engine.ConnectStart
+	if fixedKind(c) {
+		was, err := s.release(ctx, c.Name)
+		if err != nil || was {
+			return engine.ConnectStart{Status: engine.ConnectRetried}, err
+		}
+	}
 	if !tokenKind(c.Auth) {
 		return out, misconfigured(c.Name, "auth %s has no token to connect", c.Auth.Kind())
 	}

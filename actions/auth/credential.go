@@ -26,8 +26,8 @@ func Fixed(token string) *Source {
 	return s
 }
 
-// For gives what proves the requests of one call over a connection; nil when its
-// credential is fixed, or there is none.
+// For gives what proves the requests of one call over a connection; nil when there is none, or
+// a fixed one of which nothing says when it has expired.
 func (s *Source) For(c Connection) *Credential {
 	if s == nil || c.Name == "" {
 		return nil
@@ -35,7 +35,7 @@ func (s *Source) For(c Connection) *Credential {
 	s.mu.Lock()
 	s.used[c.Name] = time.Now()
 	s.mu.Unlock()
-	if c.Auth == nil || !tokenKind(c.Auth) && c.Auth.SigV4 == nil && c.Auth.TLS == nil {
+	if c.Auth == nil || !tokenKind(c.Auth) && c.Auth.SigV4 == nil && c.Auth.TLS == nil && !fixedKind(c) {
 		return nil
 	}
 	return &Credential{s: s, c: c}
@@ -94,6 +94,9 @@ func (k *Credential) Prove(r *http.Request) error {
 // Renew gets a new token after an answer that may mean that the one that was sent is no
 // longer valid. It reports whether the request is to be sent once more: at most once a call.
 func (k *Credential) Renew(ctx context.Context, status int, response map[string]any) (bool, error) {
+	if k != nil && k.v4 == nil && fixedKind(k.c) && k.c.Expired.Says(status, response) {
+		return false, k.s.expire(ctx, k.c, status)
+	}
 	if k == nil || k.sent == "" || k.renewed {
 		return false, nil
 	}
@@ -104,7 +107,7 @@ func (k *Credential) Renew(ctx context.Context, status int, response map[string]
 	k.renewed = true
 	t, err := k.s.token(ctx, k.c, k.sent)
 	if errors.Is(err, errRefusedAgain) {
-		return false, nil
+		return false, k.refusedAgain(status)
 	}
 	if err != nil {
 		return false, err
@@ -113,11 +116,27 @@ func (k *Credential) Renew(ctx context.Context, status int, response map[string]
 	return true, nil
 }
 
-// Taken notes the answer to the second request of a call.
-func (k *Credential) Taken(status int, response map[string]any) {
-	if k.s.fixed == "" && !k.c.Expired.Says(status, response) {
-		k.s.taken(k.c.Name, k.sent)
+// Taken notes the answer to the second request of a call. It returns an error if the answer says
+// with a status of success that the new token is not valid either.
+func (k *Credential) Taken(status int, response map[string]any) error {
+	if k.s.fixed != "" {
+		return nil
 	}
+	if k.c.Expired.Says(status, response) {
+		return k.refusedAgain(status)
+	}
+	k.s.taken(k.c.Name, k.sent)
+	return nil
+}
+
+// refusedAgain is the error of an answer that refuses a new token; nil where its status is an
+// error already.
+func (k *Credential) refusedAgain(status int) error {
+	if status < 200 || status > 299 {
+		return nil
+	}
+	return misconfigured(k.c.Name, "the service says that its new token has expired too (it answered %d): "+
+		"check expired: and the scopes of the token", status)
 }
 
 // taken notes that the service takes a token: when it refuses it later, a new one may help.

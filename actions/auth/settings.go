@@ -26,6 +26,8 @@ type filled struct {
 	Issuer, Subject, Audience, Key    string            `json:",omitempty"`
 	KeyID, Algorithm                  string            `json:",omitempty"`
 	Claims                            map[string]any    `json:",omitempty"`
+	// Fixed are the parts of a credential that is sent as it is.
+	Fixed []string `json:",omitempty"`
 }
 
 // filler fills in values and keeps the first error.
@@ -108,6 +110,8 @@ func settings(c Connection) (filled, error) {
 		if j.ServiceAccount != nil && f.err == nil {
 			f.err = out.account(c.Name, f.text("service_account", j.ServiceAccount))
 		}
+	default:
+		out.Fixed = f.fixedParts(c.Auth)
 	}
 	return out, f.err
 }

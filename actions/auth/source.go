@@ -198,11 +198,17 @@ func (s *Source) Recheck(ctx context.Context, list map[string]Connection) error 
 			continue
 		}
 		c, there := list[t.Connection]
-		if there && tokenKind(c.Auth) {
+		if there && (tokenKind(c.Auth) || fixedKind(c)) {
 			config, err := s.config(c)
 			if err != nil || config == t.Config {
 				continue
 			}
+		}
+		if there && !tokenKind(c.Auth) {
+			if _, err := s.release(ctx, t.Connection); err != nil {
+				return err
+			}
+			continue
 		}
 		s.o.Ready(ctx, t.Connection)
 	}

@@ -82,6 +82,8 @@ type place struct {
 	db  *store.Store
 	log bytes.Buffer
 	to  map[string]auth.Connection
+	// linked gives its connections with other secrets.
+	linked func(secrets map[string]string) map[string]auth.Connection
 }
 
 func newPlace(t *testing.T, s *tokenServer) *place {
@@ -105,7 +107,10 @@ func placeWith(t *testing.T, written string, secrets map[string]string) *place {
 	if len(mistakes) > 0 {
 		t.Fatal(mistakes)
 	}
-	p.to = actions.Tokens(actions.Link(project, func(n string) (string, bool) { return secrets[n], true }))
+	p.linked = func(secrets map[string]string) map[string]auth.Connection {
+		return actions.Tokens(actions.Link(project, func(n string) (string, bool) { return secrets[n], true }))
+	}
+	p.to = p.linked(secrets)
 	p.open(t)
 	return p
 }
