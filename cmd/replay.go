@@ -17,6 +17,7 @@ type replayFlags struct {
 	from, version string
 	rate          int
 	dry, again    bool
+	skipDone      bool
 }
 
 func (a *app) replayCmd() *cobra.Command {
@@ -37,16 +38,22 @@ to its trigger today. What would run is printed first; --dry-run stops there.
 --trigger T --since 30d decides many events again, narrowed by --workflow and --status
 (skipped, filtered, rule_failed, dropped, unmatched, disabled). It prints how many would
 run and what they would call, then starts a batch (hookloom batches). Each workflow runs
-at most once per event, however often you ask; --again lifts that.
+at most once per event, however often you ask; --again lifts that. --skip-done lifts it
+too, and keeps the steps whose effect an earlier run of the event had: they are not
+carried out again. Sleeps, waits and steps without an effect outside are.
 
 A refused delivery (ref_...) is verified again, as of the time it arrived; if it is
 genuine now, it becomes an event.`,
 		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay evt_0d3c6f2a41c00000 --workflow fulfil\n" +
 			"  hookloom replay --trigger " +
 			"shop --workflow fulfil --since 30d --dry-run\n" +
+			"  hookloom replay --trigger shop --workflow fulfil --since 1d --skip-done\n" +
 			"  hookloom replay --status failed --since 1h --dry-run\n  hookloom replay --dead --workflow paid --from failed --version current",
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
+			case f.skipDone && (len(args) > 0 || !f.decides(c)):
+				return usageError("--skip-done applies to events that are decided again: use it with --trigger and --since; for runs there is " +
+					"--from failed")
 			case len(args) > 0:
 				return a.replayIDs(c.Context(), &f, args)
 			case f.decides(c):
@@ -68,6 +75,7 @@ genuine now, it becomes an event.`,
 	c.Flags().StringVar(&f.version, "version", "pinned", "pinned or current")
 	c.Flags().IntVar(&f.rate, "rate", engine.DefaultRate, "maximum number of runs a batch starts per second")
 	c.Flags().BoolVar(&f.again, "again", false, "run again even if it was already replayed")
+	c.Flags().BoolVar(&f.skipDone, "skip-done", false, "with --trigger: run again, but keep the steps that earlier runs carried out")
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "only show what would run")
 	c.Flags().BoolVar(&f.q.DeadOnly, "dead", false, "all dead letters that match the other filters")
 	return c
@@ -106,7 +114,7 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 		Plan *engine.Forecast `json:"plan,omitempty"`
 	}
 	order := map[string]any{"trigger": f.q.Trigger, "workflow": f.q.Workflow, "status": f.q.Status, "since": f.since, "until": f.until,
-		"again": f.again, "rate": f.rate,
+		"again": f.again, "skip_done": f.skipDone, "rate": f.rate,
 		"by": callerName(c.Context()), "dry_run": true}
 	var planned, started answer
 	if err := adminCall(c.Context(), l, "POST", "/api/v1/replays", order, &planned); err != nil {

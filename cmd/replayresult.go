@@ -31,12 +31,23 @@ func (a *app) printForecast(f *engine.Forecast) {
 		if w.Reason != "" {
 			a.printf("    the rule fails: %s\n", printable(w.Reason))
 		}
+		if w.Repeated > 0 {
+			a.printf("    %s of events that ran before; %s of those runs %s\n", counted(w.Repeated, "run"),
+				counted(w.DoneSteps, "step"), repeatText(f.SkipDone))
+		}
 		for _, c := range w.Calls {
 			host := ""
 			if c.Host != "" {
 				host = " at " + printable(c.Host)
 			}
-			a.printf("    calls %s%s, %d times in %s\n", c.Action, host, c.Count, counted(w.DryRuns, "dry run"))
+			a.printf("    calls %s%s, %d times in %s", c.Action, host, c.Count, counted(w.DryRuns, "dry run"))
+			switch {
+			case c.Done > 0 && f.SkipDone:
+				a.printf("; %d of them are left out, since an earlier run made them", c.Done)
+			case c.Done > 0:
+				a.printf("; %d of them an earlier run made", c.Done)
+			}
+			a.printf("\n")
 		}
 		if w.DryRuns > 0 && len(w.Calls) == 0 {
 			a.printf("    makes no outside calls\n")
@@ -45,6 +56,14 @@ func (a *app) printForecast(f *engine.Forecast) {
 			a.printf("    its calls cannot be determined: %s\n", printable(w.Problem))
 		}
 	}
+}
+
+// repeatText says what becomes of steps that earlier runs carried out.
+func repeatText(skip bool) string {
+	if skip {
+		return "are kept, and not carried out again"
+	}
+	return "would be repeated with new idempotency keys (--skip-done keeps them)"
 }
 
 func (a *app) printAgain(id string, x engine.Again, from string) {

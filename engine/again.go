@@ -36,6 +36,31 @@ type Redecision struct {
 	By    string
 	// Source is the event; nil if it cannot be read.
 	Source *Event
+	// Done are steps that earlier runs carried out: the new run has their results, and does not
+	// repeat them.
+	Done []DoneStep
+}
+
+// DoneStep is an attempt of an earlier run that succeeded.
+type DoneStep struct {
+	Run     RunID
+	Path    string
+	Attempt int
+	Action  string
+}
+
+// DoneIn narrows steps that earlier runs carried out to those with an effect that a workflow would
+// have again: the step stands at the same path, and does the same.
+func DoneIn(w *workflows.Workflow, done []DoneStep) (out []DoneStep) {
+	for _, d := range done {
+		step := w.StepAt(d.Path)
+		switch {
+		case step == nil:
+		case step.Call != "" && d.Action == "call", step.Uses == d.Action && step.Spec != nil && step.Spec.SideEffects:
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // Redecided is the store's result of a Redecision.

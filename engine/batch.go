@@ -39,6 +39,9 @@ type Selection struct {
 	Until time.Time `json:"until"`
 	// Again makes a run even if there is one.
 	Again bool `json:"again,omitempty"`
+	// SkipDone is Again, and has the new runs take over the steps whose effect an earlier run of
+	// the same event had, in place of repeating them.
+	SkipDone bool `json:"skip_done,omitempty"`
 }
 
 // Outcomes are the decisions that events can be filtered by.

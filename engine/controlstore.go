@@ -50,6 +50,9 @@ type DecisionStore interface {
 	// all or none. It returns ErrStale if the batch is not running, ErrPending for an event without
 	// a first decision. Running twice returns Known where Once forbids another run.
 	Redecide(ctx context.Context, rs []Redecision, step *BatchStep) ([]Redecided, error)
+	// DoneSteps returns the attempts of the ended runs of an event and a workflow that succeeded, the
+	// newest of each step; those of on_failure and finally are not among them.
+	DoneSteps(ctx context.Context, event EventID, workflow string) ([]DoneStep, error)
 	// Decided returns what is stored about an event's decisions, ErrNotFound if there is no event.
 	// Undone does the same for events of triggers, after one and before another, oldest first;
 	// CountEvents counts them.

@@ -8,9 +8,11 @@ import (
 type Forecast struct {
 	// Events is the number of events in the batch, Looked how many were evaluated. If there was not
 	// enough time for all, Looked is smaller, and the other numbers are lower bounds.
-	Events    int               `json:"events"`
-	Looked    int               `json:"looked"`
-	Runs      int               `json:"runs"`
+	Events int `json:"events"`
+	Looked int `json:"looked"`
+	Runs   int `json:"runs"`
+	// SkipDone reports that steps which earlier runs carried out are not repeated.
+	SkipDone  bool              `json:"skip_done,omitempty"`
 	Workflows []PlannedWorkflow `json:"workflows"`
 }
 
@@ -25,6 +27,11 @@ type PlannedWorkflow struct {
 	RuleFailed int `json:"rule_failed"`
 	Known      int `json:"known"`
 	Unreadable int `json:"unreadable,omitempty"`
+	// Repeated is how many of the runs are of events that had a run already; DoneSteps how many
+	// steps with an effect those earlier runs carried out. They are repeated with new idempotency
+	// keys, or, with skip_done, not carried out again.
+	Repeated  int `json:"repeated"`
+	DoneSteps int `json:"done_steps"`
 	// Reason is the reason of the first rule that failed.
 	Reason string `json:"reason,omitempty"`
 	// Calls are what the dry runs would call.
@@ -38,8 +45,10 @@ type PlannedWorkflow struct {
 type PlannedCall struct {
 	Action string `json:"action"`
 	Host   string `json:"host,omitempty"`
-	// Count is the number of calls in all dry runs.
+	// Count is the number of calls in all dry runs; Done how many of them an earlier run of the same
+	// event made.
 	Count int `json:"count"`
+	Done  int `json:"done"`
 }
 
 // Selected is one workflow and one event that a selection lets it decide about.
@@ -52,4 +61,7 @@ type Selected struct {
 	Event *Event
 	// Known reports that it has a run already, so that nothing would be decided.
 	Known bool
+	// Ran tells that it had a run, and Done which of the workflow's steps that carried out.
+	Ran  bool
+	Done []DoneStep
 }

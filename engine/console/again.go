@@ -35,6 +35,8 @@ type (
 		Since string `json:"since"`
 		Until string `json:"until,omitempty"`
 		Again bool   `json:"again,omitempty"`
+		// SkipDone is again, and takes over the steps that earlier runs carried out.
+		SkipDone bool `json:"skip_done,omitempty"`
 		// Rate is how many runs begin in a second.
 		Rate   int    `json:"rate,omitempty"`
 		DryRun bool   `json:"dry_run,omitempty"`
@@ -296,7 +298,7 @@ func (c *Console) runsOf(ctx context.Context, id engine.EventID, o replayEventOr
 
 // selection reads which events an order is for.
 func (o replaysOrder) selection(now time.Time) (s engine.Selection, err error) {
-	s = engine.Selection{Trigger: o.Trigger, Workflow: o.Workflow, Statuses: o.Status, Again: o.Again}
+	s = engine.Selection{Trigger: o.Trigger, Workflow: o.Workflow, Statuses: o.Status, Again: o.Again, SkipDone: o.SkipDone}
 	if o.Since != "" {
 		if s.Since, err = Since(o.Since, now); err != nil {
 			return s, err
@@ -333,8 +335,9 @@ func (c *Console) startReplays(w http.ResponseWriter, r *http.Request) {
 			c.conflict(w, err)
 			return
 		}
-		reply(w, http.StatusOK, batchAnswer{Batch: engine.Batch{Selection: s, Total: plan.Events,
-			Rate: cmp.Or(o.Rate, engine.DefaultRate)}, Plan: plan})
+		s.Until = cmp.Or(s.Until, time.Now().UTC())
+		b := engine.Batch{Selection: s, Total: plan.Events, Rate: cmp.Or(o.Rate, engine.DefaultRate)}
+		reply(w, http.StatusOK, batchAnswer{Batch: b, Plan: plan})
 		return
 	}
 	b, err := c.o.Operator.StartBatch(r.Context(), s, o.Rate, o.By)

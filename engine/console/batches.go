@@ -58,7 +58,8 @@ func (c *Console) batchPage(w http.ResponseWriter, r *http.Request) {
 // replaysForm reads the form of a batch.
 func replaysForm(v url.Values, by string) (replaysOrder, error) {
 	o := replaysOrder{Trigger: v.Get("trigger"), Workflow: v.Get("workflow"), Since: strings.TrimSpace(v.Get("since")),
-		Until: strings.TrimSpace(v.Get("until")), Again: v.Get("again") != "", By: by, Rate: engine.DefaultRate}
+		Until: strings.TrimSpace(v.Get("until")), Again: v.Get("again") != "",
+		SkipDone: v.Get("skip_done") != "", By: by, Rate: engine.DefaultRate}
 	if s := v.Get("status"); s != "" {
 		o.Status = strings.Split(s, ",")
 	}

@@ -17,6 +17,7 @@ import (
 // normalize checks a selection against the project.
 func (ctl *Control) normalize(s *engine.Selection, now time.Time) error {
 	p := ctl.o.Registry.Snapshot()
+	s.Again = s.Again || s.SkipDone
 	for _, status := range s.Statuses {
 		if !slices.Contains(engine.Outcomes, status) || status == "matched" && !s.Again {
 			return fmt.Errorf("%w: unknown status %q; use one of %s", engine.ErrQuery, status, strings.Join(engine.Outcomes[1:], ", "))

@@ -3,10 +3,12 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/registry"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // This file carries batches out, and decides what was held. One goroutine does all of
@@ -181,9 +183,29 @@ func (ctl *Control) batchDecisions(ctx context.Context, b *engine.Batch, at engi
 	}
 	var out []engine.Redecision
 	for _, l := range take {
-		out = append(out, ctl.redecision(l, ev, once, true, time.Now().UTC(), b.By))
+		r := ctl.redecision(l, ev, once, true, time.Now().UTC(), b.By)
+		if b.SkipDone && r.Start != nil {
+			done, err := ctl.doneSteps(ctx, ev.ID, l.Workflow)
+			if err != nil {
+				if ctx.Err() == nil {
+					step.Failed++
+				}
+				continue // without them it would repeat what was done
+			}
+			r.Done = done
+		}
+		out = append(out, r)
 	}
 	return out
+}
+
+// doneSteps lists the steps of a workflow whose effect earlier runs of an event had; it is not nil.
+func (ctl *Control) doneSteps(ctx context.Context, id engine.EventID, w *workflows.Workflow) ([]engine.DoneStep, error) {
+	all, err := ctl.o.Store.DoneSteps(ctx, id, w.ID)
+	if err != nil {
+		return nil, fmt.Errorf("reading what earlier runs of event %s did: %w", id, err)
+	}
+	return append([]engine.DoneStep{}, engine.DoneIn(w, all)...), nil
 }
 
 // storeStep stores what a batch decided; a batch that was paused or cancelled meanwhile

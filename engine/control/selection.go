@@ -48,8 +48,10 @@ func (ctl *Control) selected(ctx context.Context, s engine.Selection, at engine.
 	}
 	p := ctl.o.Registry.Snapshot()
 	wanted := func(l engine.Listener) bool { return s.Workflow == "" || s.Workflow == l.Workflow.ID }
+	var done []engine.DoneStep
 	give := func(l engine.Listener, ev *engine.Event, known bool) {
-		do(engine.Selected{Workflow: l.Workflow, Start: l.Start, Types: l.Types, Event: ev, Known: known})
+		do(engine.Selected{Workflow: l.Workflow, Start: l.Start, Types: l.Types, Event: ev, Known: known,
+			Ran: slices.Contains(at.Ran, l.Workflow.ID), Done: done})
 	}
 	if err != nil || ev.CanReplay() != nil {
 		for _, name := range ctl.triggersOf(s) {
@@ -72,7 +74,13 @@ func (ctl *Control) selected(ctx context.Context, s engine.Selection, at engine.
 		}
 	}
 	for _, l := range take {
+		if slices.Contains(at.Ran, l.Workflow.ID) {
+			if done, err = ctl.doneSteps(ctx, ev.ID, l.Workflow); err != nil {
+				return err
+			}
+		}
 		give(l, ev, false)
+		done = nil
 	}
 	return nil
 }

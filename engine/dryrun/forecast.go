@@ -44,7 +44,7 @@ type Forecaster struct {
 // Forecast tells what a batch of a selection would do. Its error is engine.ErrQuery for a
 // selection that makes no sense.
 func (f *Forecaster) Forecast(ctx context.Context, s engine.Selection) (*engine.Forecast, error) {
-	out := &engine.Forecast{Workflows: []engine.PlannedWorkflow{}}
+	out := &engine.Forecast{Workflows: []engine.PlannedWorkflow{}, SkipDone: s.SkipDone}
 	by := map[string]*engine.PlannedWorkflow{}
 	var err error
 	out.Events, out.Looked, err = f.Events.EachSelected(ctx, s, time.Now().Add(forecastTime), func(x engine.Selected) {
@@ -82,6 +82,10 @@ func (f *Forecaster) plan(x engine.Selected, w *engine.PlannedWorkflow) {
 	switch d.Outcome {
 	case engine.Matched:
 		w.Runs++
+		if x.Ran {
+			w.Repeated++
+			w.DoneSteps += len(x.Done)
+		}
 	case engine.RuleFailed:
 		w.RuleFailed++
 		w.Reason = cmp.Or(w.Reason, f.Redact(d.Reason))
@@ -98,7 +102,7 @@ func (f *Forecaster) plan(x engine.Selected, w *engine.PlannedWorkflow) {
 	}
 	w.DryRuns++
 	for _, c := range got.Calls {
-		f.addCall(w, c)
+		f.addCall(w, c, x.Done)
 	}
 }
 
@@ -117,8 +121,8 @@ func (f *Forecaster) run(x engine.Selected) (got *Result, err error) {
 	return Run(Request{Project: f.Project(), Workflow: x.Workflow, Event: &copied, Now: time.Now().UTC(), Secret: secret})
 }
 
-// addCall notes what an attempt would have called.
-func (f *Forecaster) addCall(w *engine.PlannedWorkflow, c Call) {
+// addCall notes what an attempt would have called, and whether an earlier run did.
+func (f *Forecaster) addCall(w *engine.PlannedWorkflow, c Call, done []engine.DoneStep) {
 	if c.Due == nil || c.Due.Step.Spec == nil || !c.Due.Step.Spec.SideEffects {
 		return
 	}
@@ -128,6 +132,9 @@ func (f *Forecaster) addCall(w *engine.PlannedWorkflow, c Call) {
 		i, w.Calls = len(w.Calls), append(w.Calls, call)
 	}
 	w.Calls[i].Count++
+	if slices.ContainsFunc(done, func(d engine.DoneStep) bool { return d.Path == c.Due.Path }) {
+		w.Calls[i].Done++
+	}
 }
 
 // host is where an attempt would go; empty when it cannot be told.

@@ -153,8 +153,43 @@ func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecide
 	var of driver.Value
 	if repeats != 0 {
 		of = int64(repeats)
+		if err := t.takeOver(r.of, run.ID, repeats); err != nil {
+			return err
+		}
 	}
 	return t.exec(`UPDATE runs SET repeats = ?, replayed_by = ? WHERE id = ?`, of, t.w.redactor.Text(r.of.By), int64(run.ID))
+}
+
+// takeOver gives a new run the results of steps that earlier runs carried out. Its calls in doubt
+// keep their idempotency keys, as those of a replay from the failed step do.
+func (t *tx) takeOver(r engine.Redecision, run, repeats engine.RunID) error {
+	if r.Done == nil {
+		return nil
+	}
+	if _, err := t.keepKeys(engine.Replay{New: run, Of: repeats}); err != nil {
+		return err
+	}
+	for _, d := range r.Done {
+		if err := t.exec(`INSERT INTO steps (`+copiedColumns+`) SELECT ?, `+strings.TrimPrefix(copiedColumns, "run_id, ")+` FROM steps
+			WHERE run_id = ? AND path = ? AND attempt = ? AND status = 'succeeded'`, int64(run), int64(d.Run), d.Path,
+			int64(d.Attempt)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DoneSteps implements engine.Store.
+func (s *Store) DoneSteps(ctx context.Context, event engine.EventID, workflow string) ([]engine.DoneStep, error) {
+	return collect(ctx, s.readers, `SELECT run_id, path, attempt, action FROM (SELECT s.run_id, s.path, s.attempt, s.action,
+		row_number() OVER (PARTITION BY s.path ORDER BY s.run_id DESC, s.attempt DESC) AS n FROM runs r JOIN steps s ON s.run_id = r.id
+		WHERE r.event_id = ? AND r.workflow = ? AND r.finished_at IS NOT NULL AND s.status = 'succeeded' AND `+ofSteps+`)
+		WHERE n = 1 ORDER BY path`, []any{int64(event), workflow}, func(r scanner) (d engine.DoneStep, err error) {
+		var run int64
+		err = r.Scan(&run, &d.Path, &d.Attempt, &d.Action)
+		d.Run = engine.RunID(run)
+		return d, err
+	})
 }
 
 // decidedColumns are those of DecidedState.

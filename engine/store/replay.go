@@ -3,9 +3,17 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+)
+
+const (
+	// copiedColumns are those of a step that a later run takes over.
+	copiedColumns = `run_id, path, attempt, action, status, started_at, finished_at, input, output, error, sealed, destination, waited_ms`
+	// ofSteps narrows steps s to those of a workflow's steps:.
+	ofSteps = `s.path NOT LIKE 'on_failure/%' AND s.path NOT LIKE '%/on_failure/%' AND s.path NOT LIKE 'finally/%'`
 )
 
 // Replay implements engine.Store. From failed, the attempts that had succeeded
@@ -62,11 +70,8 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 			WHERE s.run_id = w.run_id AND s.path = w.path AND s.status = 'succeeded')`, int64(r.New), int64(r.Of)); err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error,
-			sealed, destination, waited_ms)
-			SELECT ?, path, attempt, action, status, started_at, finished_at, input, output, error, sealed, destination, waited_ms FROM steps
-			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND path NOT LIKE 'on_failure/%' AND path NOT LIKE '%/on_failure/%'
-				AND path NOT LIKE 'finally/%'`, int64(r.New), int64(r.Of))
+		return t.exec(`INSERT INTO steps (`+copiedColumns+`) SELECT ?, `+strings.TrimPrefix(copiedColumns, "run_id, ")+` FROM steps s
+			WHERE run_id = ? AND status IN ('succeeded', 'skipped') AND `+ofSteps, int64(r.New), int64(r.Of))
 	})
 	return due, doubts, err
 }

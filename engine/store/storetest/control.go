@@ -14,6 +14,7 @@ import (
 var control = []test{
 	{"a run is replayed once, or again when that is asked", replayedOnce},
 	{"a replay from the failed step keeps what succeeded", replayedFromFailed},
+	{"a run that is decided again takes over the steps that an earlier one carried out", stepsDoneBefore},
 	{"an event is decided again, and the earlier decision is kept", decidedAgain},
 	{"a switch holds over restarts, and what it held is found", switches},
 	{"a parked run is due again when it is unparked", parked},
@@ -68,6 +69,28 @@ func replayedFromFailed(t *testing.T, s Opened) {
 	failed(t, s, 1)
 	if _, _, err := s.Replay(t.Context(), engine.Replay{New: run(2), Of: run(1), From: "failed", Version: "v", At: at}); err != nil {
 		t.Fatal(err)
+	}
+	got, err := s.LoadRun(t.Context(), run(2))
+	if err != nil || len(got.Records) != 1 || got.Records[0].Path != "a" || got.Records[0].Status != plan.Succeeded {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
+func stepsDoneBefore(t *testing.T, s Opened) {
+	failed(t, s, 1)
+	done, err := s.DoneSteps(t.Context(), event(1), "w")
+	if err != nil || len(done) != 1 || done[0].Path != "a" || done[0].Run != run(1) {
+		t.Fatalf("%+v %v", done, err)
+	}
+	if none, err := s.DoneSteps(t.Context(), event(1), "other"); err != nil || len(none) != 0 {
+		t.Errorf("of another workflow: %+v %v", none, err)
+	}
+	u := start(run(2), event(1))
+	u.Run.Status, u.Run.StartedAt, u.Run.DueAt, u.Records = engine.Queued, time.Time{}, at, nil
+	again := engine.Redecision{Event: event(1), At: at, Once: engine.EachTime, By: "ada", Start: &u, Done: done,
+		Decision: engine.Decision{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run(2)}}
+	if out, err := s.Redecide(t.Context(), []engine.Redecision{again}, nil); err != nil || out[0].Run != run(2) || out[0].Repeats != run(1) {
+		t.Fatalf("%+v %v", out, err)
 	}
 	got, err := s.LoadRun(t.Context(), run(2))
 	if err != nil || len(got.Records) != 1 || got.Records[0].Path != "a" || got.Records[0].Status != plan.Succeeded {
