@@ -1,165 +1,334 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"net/http"
-	"os/exec"
-	"time"
-
-	"github.com/hookloom/hookloom/engine/store"
-
-	"bytes"
-	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/docs"
+	"github.com/hookloom/hookloom/engine/store"
+	"gopkg.in/yaml.v3"
 )
 
-var docBlock = regexp.MustCompile("(?s)```(yaml|json|sh|text)\n(.*?)```")
+// docBlock is a fenced block: its language, what the fence says beside it, and its text.
+var docBlock = regexp.MustCompile("(?ms)^```([a-z]+) ?([a-z]*)\n(.*?)^```$")
 
-// TestTheBlocksOfDocumentsAreTrue does what a reader of docs/ does, from top to bottom: a
-// yaml block is the file that its first line names, each line of a sh block is run, and the
-// lines of a text block stand in what the commands before it printed.
+// TestTheBlocksOfDocumentsAreTrue does what a reader of the manual does, from top to
+// bottom. A yaml or json block is the file that its first line names; `alone`
+// makes it the only file of a project, and `elsewhere` is for another program. The lines of a
+// sh block are run; `sh fails` must end with an error, and `sh elsewhere` is for another
+// machine. The lines of a text block stand in what the commands before it printed.
 func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
-	for _, document := range []string{"../docs/connectors.md", "../docs/actions.md", "../docs/secrets.md"} {
-		text, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
+	for _, p := range docs.Pages() {
+		if strings.HasPrefix(p.Name, "reference/") {
+			continue // their examples are tested where their tables are
 		}
-		t.Run(filepath.Base(document), func(t *testing.T) {
-			t.Chdir(t.TempDir())
-			for i, name := range []string{"CRM_TOKEN", "CRM_US_TOKEN", "S3_ACCESS_KEY", "S3_SECRET_KEY", "R2_ACCESS_KEY", "R2_SECRET_KEY",
-				"PROXY_PASSWORD", "BANK_CERT", "BANK_KEY"} {
-				t.Setenv(name, fmt.Sprintf("k3v9x7q2m8%d", i))
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			r := newReader(t, p)
+			for _, block := range docBlock.FindAllStringSubmatch(p.Text, -1) {
+				r.block(block[1], block[2], block[3])
 			}
-			printed, ran := "", 0
-			for _, block := range docBlock.FindAllStringSubmatch(string(text), -1) {
-				switch kind, body := block[1], block[2]; kind {
-				case "yaml", "json":
-					first, rest, _ := strings.Cut(body, "\n")
-					if kind == "json" {
-						body = rest // it has no comments
-					}
-					name, named := strings.CutPrefix(first, "# ")
-					if !named || !filepath.IsLocal(name) {
-						t.Fatalf("the block does not name its file:\n%s", body)
-					}
-					if filepath.Ext(name) == ".json" {
-						body = strings.TrimPrefix(body, first+"\n") // JSON has no comments
-					}
-					if err := writeDocument(name, body); err != nil {
-						t.Fatal(err)
-					}
-				case "sh":
-					printed = ""
-					settle(t)
-					for _, line := range strings.Split(strings.TrimSpace(body), "\n") {
-						printed += runDocumented(t, line)
-						ran++
-					}
-				case "text":
-					for _, line := range strings.Split(strings.TrimSpace(body), "\n") {
-						if !strings.Contains(printed, strings.TrimSpace(line)) {
-							t.Errorf("%q is not printed:\n%s", line, printed)
-						}
-					}
-				}
-			}
-			if ran == 0 {
-				t.Error("the document has no commands")
-			}
-			if filepath.Base(document) == "secrets.md" {
-				return
-			}
-			// What stands behind the last command is checked too.
-			if out := runDocumented(t, "hookloom validate"); !strings.Contains(out, "0 errors, 0 warnings") {
-				t.Errorf("hookloom validate: %s", out)
-			}
-			if _, err := os.Stat("connectors"); err == nil {
-				runDocumented(t, "hookloom connector test")
-			}
+			r.checkProject()
 		})
 	}
 }
 
-func writeDocument(name, text string) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return err
+// TestEachBlockOfADocumentIsTried finds blocks that TestTheBlocksOfDocumentsAreTrue does not
+// see: indented ones, and commands for another machine that could run here.
+func TestEachBlockOfADocumentIsTried(t *testing.T) {
+	elsewhere := regexp.MustCompile(`^(docker|kubectl|sudo|go|git|claude)\b`)
+	for _, p := range docs.Pages() {
+		if strings.HasPrefix(p.Name, "reference/") {
+			continue
+		}
+		text := docBlock.ReplaceAllString(p.Text, "")
+		for _, line := range strings.Split(text, "\n") {
+			if strings.HasPrefix(line, "```") || strings.HasPrefix(line, "    ") {
+				t.Errorf("%s: %q is in a block that no test sees", p.Name, line)
+			}
+		}
+		for _, block := range docBlock.FindAllStringSubmatch(p.Text, -1) {
+			if block[1] != "sh" || block[2] != "elsewhere" {
+				continue
+			}
+			for _, line := range strings.Split(strings.TrimSpace(block[3]), "\n") {
+				if !strings.HasPrefix(line, " ") && !elsewhere.MatchString(line) {
+					t.Errorf("%s: %q can run here", p.Name, line)
+				}
+			}
+		}
 	}
-	return os.WriteFile(name, []byte(text), 0o600)
 }
 
-// inBackground starts a server for the rest of the test, and waits until it answers.
-func inBackground(t *testing.T, args ...string) {
-	t.Helper()
+// reader follows one document in a folder of its own.
+type reader struct {
+	t        *testing.T
+	dir, cwd string
+	env      map[string]string
+	printed  string
+	// unset tells that the page is about secrets that are not set.
+	unset bool
+}
+
+var secretName = regexp.MustCompile(`secrets\.([A-Z][A-Z0-9_]*)`)
+
+func newReader(t *testing.T, p docs.Page) *reader {
+	dir := t.TempDir()
+	r := &reader{t: t, dir: dir, cwd: dir, unset: p.Name == "secrets",
+		env: map[string]string{"HOME": dir, "NO_COLOR": "1", "GORACE": "atexit_sleep_ms=20"}}
+	names := secretName.FindAllStringSubmatch(p.Text, -1)
+	if r.unset {
+		names = [][]string{{"", "CRM_TOKEN"}}
+	}
+	for i, m := range names {
+		r.env[m[1]] = fmt.Sprintf("k3v9x7q2m8%d", i)
+	}
 	for _, name := range []string{"HOOKLOOM_ADDR", "HOOKLOOM_ADMIN_ADDR"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Setenv(name, l.Addr().String())
+		r.env[name] = l.Addr().String()
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c := exec.Command(args[0], args[1:]...)
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
+	return r
+}
+
+func (r *reader) block(kind, how, body string) {
+	r.t.Helper()
+	switch {
+	case kind == "yaml" || kind == "json":
+		r.write(kind, how, body)
+	case kind == "sh" && how == "elsewhere":
+	case kind == "sh":
+		r.settle()
+		r.printed = ""
+		r.run(body, how == "fails")
+	case kind == "text":
+		for _, line := range strings.Split(strings.TrimSpace(body), "\n") {
+			if !stands(line, r.printed) {
+				r.t.Errorf("%q is not printed:\n%s", line, r.printed)
+			}
+		}
 	}
-	t.Cleanup(func() {
+}
+
+// stands tells whether a line was printed; `...` stands for anything within it, and one space
+// for several.
+func stands(line, printed string) bool {
+	var parts []string
+	for _, part := range strings.Split(strings.Join(strings.Fields(line), " "), "...") {
+		parts = append(parts, regexp.QuoteMeta(part))
+	}
+	return regexp.MustCompile(strings.Join(parts, ".*")).MatchString(spaces.ReplaceAllString(printed, " "))
+}
+
+var spaces = regexp.MustCompile(`[ \t]+`)
+
+// write writes the file that the block's first line names. `added to` adds keys to a file
+// that is there.
+func (r *reader) write(kind, how, body string) {
+	r.t.Helper()
+	switch how {
+	case "elsewhere":
+		var v any
+		if err := yaml.Unmarshal([]byte(body), &v); err != nil {
+			r.t.Errorf("%v in\n%s", err, body)
+		}
+		return
+	case "alone":
+		alone := *r
+		alone.cwd = r.t.TempDir()
+		alone.write(kind, "", body)
+		alone.shell([]string{"hookloom validate"}, false)
+		return
+	}
+	first, rest, _ := strings.Cut(body, "\n")
+	name, named := strings.CutPrefix(first, "# ")
+	name, added := strings.CutPrefix(name, "added to ")
+	if !named || !filepath.IsLocal(name) {
+		r.t.Fatalf("the block does not name its file:\n%s", body)
+	}
+	if kind == "json" || filepath.Ext(name) == ".json" {
+		body = rest // it has no comments
+	}
+	path := filepath.Join(r.cwd, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		r.t.Fatal(err)
+	}
+	if added {
+		body = r.merge(path, body)
+	}
+	if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// merge adds the keys of a text to those of a file.
+func (r *reader) merge(path, text string) string {
+	r.t.Helper()
+	old, err := os.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var all, more map[string]any
+	if err := errors.Join(yaml.Unmarshal(old, &all), yaml.Unmarshal([]byte(text), &more)); err != nil {
+		r.t.Fatal(err)
+	}
+	for k, v := range more {
+		into, isMap := all[k].(map[string]any)
+		from, same := v.(map[string]any)
+		if isMap && same {
+			maps.Copy(into, from)
+		} else {
+			all[k] = v
+		}
+	}
+	b, err := yaml.Marshal(all)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// run runs the lines of a block by sh. A line that ends with & starts a server.
+func (r *reader) run(body string, fails bool) {
+	r.t.Helper()
+	var lines []string
+	for _, line := range strings.Split(strings.TrimSpace(body), "\n") {
+		server, isServer := strings.CutSuffix(line, " &")
+		if !isServer {
+			lines = append(lines, line)
+			continue
+		}
+		r.shell(lines, false)
+		lines = nil
+		r.inBackground(strings.Fields(server)...)
+	}
+	r.shell(lines, fails)
+}
+
+func (r *reader) environment() []string {
+	env := os.Environ()
+	for k, v := range r.env {
+		env = append(env, k+"="+v)
+	}
+	return env
+}
+
+func (r *reader) shell(lines []string, fails bool) {
+	r.t.Helper()
+	if len(lines) == 0 {
+		return
+	}
+	text := strings.Join(lines, "\n")
+	for name, port := range map[string]string{"HOOKLOOM_ADDR": "127.0.0.1:8080", "HOOKLOOM_ADMIN_ADDR": "127.0.0.1:8081"} {
+		text = strings.ReplaceAll(text, port, r.env[name])
+	}
+	pwd := filepath.Join(r.dir, ".pwd")
+	c := exec.CommandContext(r.t.Context(), "sh", "-ec", text+"\npwd >"+pwd+"\n")
+	c.Dir, c.Env = r.cwd, r.environment()
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Run(); (err != nil) != fails {
+		r.t.Errorf("%s\n%v\n%s", text, err, out.String())
+	}
+	r.printed += out.String()
+	if b, err := os.ReadFile(pwd); err == nil {
+		r.cwd = strings.TrimSpace(string(b))
+	}
+}
+
+// inBackground starts a server for the rest of the test, and waits until it answers.
+func (r *reader) inBackground(args ...string) {
+	r.t.Helper()
+	c := exec.Command(args[0], args[1:]...)
+	c.Dir, c.Env = r.cwd, r.environment()
+	var log bytes.Buffer
+	c.Stdout, c.Stderr = &log, &log
+	if err := c.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
 		if err := errors.Join(c.Process.Signal(os.Interrupt), c.Wait()); err != nil {
-			t.Error(err)
+			r.t.Errorf("%v\n%s", err, log.String())
 		}
 	})
 	for range 500 {
-		resp, err := http.Get("http://" + os.Getenv("HOOKLOOM_ADMIN_ADDR") + "/readyz")
+		resp, err := http.Get("http://" + r.env["HOOKLOOM_ADMIN_ADDR"] + "/readyz")
 		if err == nil {
 			resp.Body.Close()
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Fatal("the server does not answer")
+	r.t.Fatal("the server does not answer")
 }
 
-// settle waits until no event and no run of the folder's database is open.
-func settle(t *testing.T) {
-	t.Helper()
-	for range 500 {
-		h, err := store.OpenHistory("hookloom.db")
+// settle waits until no event and no run of the folder's database is open, or until those
+// that are open have waited for a while.
+func (r *reader) settle() {
+	r.t.Helper()
+	var last store.Counts
+	for same := 0; same < 40; same++ {
+		h, err := store.OpenHistory(filepath.Join(r.cwd, "hookloom.db"))
 		if err != nil {
 			return // there is none
 		}
 		c, err := h.Counts(context.Background())
 		if err := errors.Join(err, h.Close()); err != nil {
-			t.Fatal(err)
+			r.t.Fatal(err)
 		}
 		if c.Open == 0 && c.Inbox == 0 {
 			return
 		}
+		if c != last {
+			last, same = c, 0
+		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Fatal("runs are still open")
 }
 
-// runDocumented runs a command that must succeed, and gives what it printed.
-func runDocumented(t *testing.T, line string) string {
-	t.Helper()
-	args := strings.Fields(line)
-	if n := len(args); n > 2 && args[n-1] == "&" {
-		inBackground(t, args[:n-1]...)
-		return ""
+// checkProject checks what stands behind the last block: the files are right, and the tests
+// that they hold pass.
+func (r *reader) checkProject() {
+	r.t.Helper()
+	if _, err := os.Stat(filepath.Join(r.cwd, "hookloom.yaml")); err != nil {
+		if _, err := os.Stat(filepath.Join(r.cwd, "workflows")); err != nil {
+			return
+		}
 	}
-	if len(args) < 2 || args[0] != "hookloom" || strings.ContainsAny(line, `'"|$`) {
-		t.Fatalf("%q is no plain hookloom command", line)
+	r.printed = ""
+	r.shell([]string{"hookloom validate"}, false)
+	if want := "0 errors, 0 warnings"; !strings.Contains(r.printed, want) && !r.unset {
+		r.t.Errorf("hookloom validate: %s", r.printed)
 	}
-	var out, errOut bytes.Buffer
-	if code := Main(args[1:], &out, &errOut); code != 0 {
-		t.Errorf("%s: exit status %d\n%s%s", line, code, out.String(), errOut.String())
+	files, err := filepath.Glob(filepath.Join(r.cwd, "workflows", "*.yaml"))
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	return out.String()
+	if slices.ContainsFunc(files, func(name string) bool {
+		b, err := os.ReadFile(name)
+		return err == nil && bytes.Contains(b, []byte("\ntests:"))
+	}) {
+		r.shell([]string{"hookloom test"}, false)
+	}
+	if _, err := os.Stat(filepath.Join(r.cwd, "connectors")); err == nil {
+		r.shell([]string{"hookloom connector test"}, false)
+	}
 }

@@ -57,7 +57,7 @@ func (o *evalOptions) names(c *cobra.Command) (names expr.Names, at time.Time, e
 			return nil, at, err
 		}
 		event := map[string]any{"data": data, "body": data}
-		for _, name := range expr.EventFields {
+		for _, name := range expr.EventFields() {
 			if _, ok := event[name]; !ok {
 				event[name] = nil
 			}

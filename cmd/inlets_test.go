@@ -46,7 +46,7 @@ func TestEachKindOfInletIsStoredAndShown(t *testing.T) {
 		c.ServeHTTP(w, r)
 		return w.Body.String()
 	}
-	document, err := os.ReadFile("../docs/inlets.md")
+	document, err := os.ReadFile("../docs/reference/events.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestEachKindOfInletIsStoredAndShown(t *testing.T) {
 			}
 		}
 		if !strings.Contains(string(document), fmt.Sprintf("| `%s` | %s |", name, k.Help)) {
-			t.Errorf("docs/inlets.md does not say of %s: %s", name, k.Help)
+			t.Errorf("docs/reference/events.md does not say of %s: %s", name, k.Help)
 		}
 	}
 }

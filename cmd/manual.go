@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,10 +20,10 @@ func (a *app) docsCmd() *cobra.Command {
 		Long: `Lists the pages of the manual, or prints one in Markdown. hookloom help PAGE prints it
 too. The console serves the same pages under /docs/.`,
 		Example: "  hookloom docs\n  hookloom docs workflow\n  hookloom docs --search retry",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			switch {
 			case write != "":
-				return writeReference(write)
+				return writeReference(c.Context(), write)
 			case search != "":
 				return a.searchDocs(search)
 			case len(args) == 1:
@@ -115,8 +116,8 @@ func (a *app) helpCmd(root *cobra.Command) *cobra.Command {
 }
 
 // writeReference writes the generated pages below a folder.
-func writeReference(dir string) error {
-	pages, err := referencePages()
+func writeReference(ctx context.Context, dir string) error {
+	pages, err := referencePages(ctx)
 	if err != nil {
 		return err
 	}

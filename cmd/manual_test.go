@@ -13,7 +13,7 @@ import (
 // TestTheReferenceIsWhatTheProgramSays fails when a table of the program has changed and
 // the page made of it has not.
 func TestTheReferenceIsWhatTheProgramSays(t *testing.T) {
-	pages, err := referencePages()
+	pages, err := referencePages(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +57,74 @@ func TestLinksInTheManualLeadSomewhere(t *testing.T) {
 				}
 			} else if anchor != "" && !anchors[page][anchor] {
 				t.Errorf("%s links to %s, which has no such heading", p.Name, m[1])
+			}
+		}
+	}
+}
+
+// TestEachVariableIsInTheManual reads which environment variables the program asks for.
+func TestEachVariableIsInTheManual(t *testing.T) {
+	known := map[string]bool{}
+	for _, v := range environment {
+		known[v.Name] = false
+	}
+	// Names that reach os.Getenv as arguments of setting and tokenOf are literals too.
+	asked := regexp.MustCompile(`Getenv\("([A-Z_]+)"\)|"(HOOKLOOM_[A-Z_]+|OTEL_[A-Z_]+|VAULT_(?:ADDR|CACERT|NAMESPACE))"`)
+	for _, root := range []string{".", "../engine", "../triggers", "../actions", "../workflows"} {
+		err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "environment.go" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, m := range asked.FindAllStringSubmatch(string(text), -1) {
+				name := m[1] + m[2]
+				if _, ok := known[name]; !ok {
+					t.Errorf("%s reads %s, which the table in environment.go lacks", path, name)
+				}
+				known[name] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, read := range known {
+		if !read {
+			t.Errorf("nothing reads %s", name)
+		}
+	}
+}
+
+// TestThePromisesNameTestsThatExist looks up each test and experiment of docs/promises.md.
+func TestThePromisesNameTestsThatExist(t *testing.T) {
+	page, _ := docs.Find("promises")
+	for _, m := range regexp.MustCompile(`go test (\S+) -run (\w+)`).FindAllStringSubmatch(page.Text, -1) {
+		files, err := filepath.Glob(filepath.Join("..", m[1], "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = found || strings.Contains(string(text), "func "+m[2])
+		}
+		if !found {
+			t.Errorf("%s has no test %s", m[1], m[2])
+		}
+	}
+	experiments, err := os.ReadFile("../.ci/proof/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"promises", "benchmarks"} {
+		page, _ := docs.Find(name)
+		for _, m := range regexp.MustCompile("-only \"?([^\"`]+)\"?`").FindAllStringSubmatch(page.Text, -1) {
+			if m[1] != "TEXT" && !strings.Contains(string(experiments), m[1]) {
+				t.Errorf("%s: no experiment is called %q", name, m[1])
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,12 +21,16 @@ const generated = "<!-- Written by `go generate ./docs` from the tables of the p
 
 // referencePages gives the pages of the reference by name. They are made of the tables that
 // the program itself works by, so that they cannot say something else than it does.
-func referencePages() (map[string]string, error) {
+func referencePages(ctx context.Context) (map[string]string, error) {
 	actions, err := actionsPage()
 	if err != nil {
 		return nil, err
 	}
 	providers, err := providersPage()
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := metricsPage(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +45,18 @@ func referencePages() (map[string]string, error) {
 			"A file `tests/WORKFLOW_test.yaml` holds tests of a workflow; `hookloom test` runs them."),
 		"reference/preset": grammarPage("Provider presets", "preset",
 			"The built-in presets are files of this form in `triggers/providers/`. `verify:` in a webhook trigger takes the same keys."),
-		"reference/functions": functionsPage(),
-		"reference/actions":   actions,
-		"reference/providers": providers,
-		"reference/cli":       cliPage(),
-		"reference/api":       apiPage(),
-		"reference/errors":    errorsPage(),
+		"reference/functions":   functionsPage(),
+		"reference/events":      eventsPage(),
+		"reference/names":       namesPage(),
+		"reference/database":    databasePage(),
+		"reference/metrics":     metrics,
+		"reference/alerts":      alertsPage(),
+		"reference/environment": environmentPage(),
+		"reference/actions":     actions,
+		"reference/providers":   providers,
+		"reference/cli":         cliPage(),
+		"reference/api":         apiPage(),
+		"reference/errors":      errorsPage(),
 	}, nil
 }
 

@@ -14,7 +14,7 @@ import (
 
 //go:generate go run .. docs --write .
 
-//go:embed *.md reference/*.md
+//go:embed *.md reference/*.md *.png
 var files embed.FS
 
 // Page is one page of the manual.
@@ -36,7 +36,7 @@ func Pages() []Page {
 			continue // the pattern above names it
 		}
 		for _, e := range entries {
-			if e.IsDir() {
+			if e.IsDir() || path.Ext(e.Name()) != ".md" {
 				continue
 			}
 			text, err := fs.ReadFile(files, path.Join(dir, e.Name()))
@@ -73,6 +73,15 @@ func Find(name string) (Page, bool) {
 		}
 	}
 	return Page{}, false
+}
+
+// Picture gives a PNG picture that a page shows.
+func Picture(name string) ([]byte, bool) {
+	if path.Ext(name) != ".png" {
+		return nil, false
+	}
+	b, err := fs.ReadFile(files, name)
+	return b, err == nil
 }
 
 // Hit is a place in the manual where the words of a search stand.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 )
 
@@ -22,10 +23,36 @@ const (
 	AlertSecretsFailing  = "secrets_failing"  // source of secrets: it cannot be read, and its last values are in use
 )
 
-// AlertKinds lists them.
-var AlertKinds = []string{AlertSilence, AlertPollFailing, AlertWebhookMissed, AlertRunFailed, AlertRuleFailed, AlertRefusals,
-	AlertReloadFailed,
-	AlertDiskLow, AlertBacklogOld, AlertCircuitOpen, AlertApprovalWaiting, AlertConnectionHeld, AlertSecretsFailing}
+// AlertKind says when an alert of a kind is open, and what it tells.
+type AlertKind struct {
+	Kind string
+	// Subject is what such an alert is about; empty for the project.
+	Subject string
+	// Help says when it is open.
+	Help string
+	// Data are the fields of event.data beside those that all alerts have.
+	Data []string
+}
+
+// alertKinds is the table of all kinds.
+var alertKinds = []AlertKind{
+	{AlertSilence, "trigger", "no delivery came for longer than `expect:` says", []string{"within", "verdict"}},
+	{AlertPollFailing, "trigger", "a poll has had no answer for three intervals", []string{"since", "failures"}},
+	{AlertWebhookMissed, "trigger", "polling found events that the webhook did not bring", []string{"count", "events"}},
+	{AlertRunFailed, "workflow", "the last run failed or timed out", []string{"workflow", "run", "run_url", "status", "step", "code"}},
+	{AlertRuleFailed, "workflow", "the rule could not be evaluated for the last event", []string{"workflow", "event", "error"}},
+	{AlertRefusals, "trigger", "more deliveries are refused than usual", []string{"count", "usual", "reason"}},
+	{AlertReloadFailed, "", "not all files are in effect, because of mistakes", []string{"mistakes", "kept", "left_out"}},
+	{AlertDiskLow, "", "the database's disk is nearly full", []string{"free_bytes", "total_bytes"}},
+	{AlertBacklogOld, "", "an event has not been decided, or a run that is due has not begun, for five minutes", []string{"seconds"}},
+	{AlertCircuitOpen, "host", "a host does not answer, and attempts to it wait", []string{"host", "waiting", "last_failure"}},
+	{AlertApprovalWaiting, "run", "a run waits for a person", []string{"workflow", "run", "run_url", "step", "question"}},
+	{AlertConnectionHeld, "connection", "a connection needs a person to sign in again", []string{"connection"}},
+	{AlertSecretsFailing, "", "a source of secrets cannot be read, and its last values are in use", []string{"sources"}},
+}
+
+// AlertKinds lists the kinds of alerts.
+func AlertKinds() []AlertKind { return slices.Clone(alertKinds) }
 
 // Alert is a condition that a person should know of.
 type Alert struct {

@@ -7,6 +7,9 @@ var callInlet = InletKind{
 	Inlet:   InletCall,
 	Help:    "a call step of another workflow",
 	Data:    DataInputs,
+	InData:  "the inputs",
+	InKey:   "the calling run, step and attempt",
+	InType:  "`call`",
 	FromRun: true,
 	Starts:  true,
 }

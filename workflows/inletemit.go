@@ -7,6 +7,9 @@ var emitInlet = InletKind{
 	Inlet:     InletEmit,
 	Help:      "a step with hookloom/emit",
 	Data:      DataBody,
+	InData:    "the `data` of the step",
+	InKey:     "the `key` of the step",
+	InType:    "the `type` of the step, else the trigger's name",
 	AtTrigger: true,
 	FromRun:   true,
 }

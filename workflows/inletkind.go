@@ -28,6 +28,8 @@ type InletKind struct {
 	// Help says in a few words how its events come.
 	Help string
 	Data InletData
+	// InData, InKey and InType say what event.data, event.key and event.type are.
+	InData, InKey, InType string
 	// AtTrigger tells that its events go to a trigger of the project, and so to all that
 	// listen to it. Others go to one workflow.
 	AtTrigger bool

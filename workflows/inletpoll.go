@@ -7,6 +7,9 @@ var pollInlet = InletKind{
 	Inlet:     InletPoll,
 	Help:      "an item found by asking",
 	Data:      DataItem,
+	InData:    "the item, or what `poll.data` makes of it",
+	InKey:     "`poll.key`",
+	InType:    "`event_type`, else the trigger's name",
 	AtTrigger: true,
 	Starts:    true,
 }

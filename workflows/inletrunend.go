@@ -7,6 +7,9 @@ var runEndInlet = InletKind{
 	Inlet:   InletWorkflowRun,
 	Help:    "the end of another workflow's run",
 	Data:    DataFacts,
+	InData:  "`{run_id, workflow, status, output, error}` of the run that ended",
+	InKey:   "the id of that run",
+	InType:  "`workflow_run.STATUS`",
 	FromRun: true,
 	Starts:  true,
 }

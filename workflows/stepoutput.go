@@ -69,7 +69,7 @@ func outputType(st *Step) expr.Type {
 	case st.Wait != nil && st.Body == "wait" && st.Wait.Approval != nil:
 		return namesOnly("approved", "by", "at", "comment")
 	case st.Wait != nil && st.Body == "wait" && st.Wait.Event != "":
-		return namesOnly(expr.EventFields...)
+		return namesOnly(expr.EventFields()...)
 	case st.Spec == nil:
 		return expr.Any
 	case st.Spec.Action != nil && st.Spec.Action.Returns != nil:

@@ -26,13 +26,18 @@ func (c *Console) manualPages(mux *http.ServeMux) {
 }
 
 // manualPage shows a page of the manual, its Markdown for a name that ends in .md, or the
-// list of pages with a search.
+// list of pages with a search; or a picture of a page.
 func (c *Console) manualPage(w http.ResponseWriter, r *http.Request) {
 	name := strings.Trim(r.PathValue("page"), "/")
 	if name == "" {
 		query := r.URL.Query().Get("q")
 		c.render(w, r, http.StatusOK, "manual", map[string]any{"Title": "Manual", "Pages": docs.Pages(), "Query": query,
 			"Hits": docs.Search(query, maxHits)})
+		return
+	}
+	if b, ok := docs.Picture(name); ok {
+		w.Header().Set("Content-Type", "image/png")
+		_, _ = w.Write(b) // the reader has gone
 		return
 	}
 	p, ok := docs.Find(name)

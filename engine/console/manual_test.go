@@ -46,3 +46,27 @@ func TestLinksOfThePagesLeadToPages(t *testing.T) {
 		}
 	}
 }
+
+// TestPicturesOfPagesAreServed follows the pictures of each page.
+func TestPicturesOfPagesAreServed(t *testing.T) {
+	mux := http.NewServeMux()
+	(&Console{}).manualPages(mux)
+	seen := 0
+	for _, p := range docs.Pages() {
+		for _, part := range strings.Split(p.Text, "](")[1:] {
+			name, _, _ := strings.Cut(part, ")")
+			if !strings.HasSuffix(name, ".png") {
+				continue
+			}
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/docs/"+name, nil))
+			if w.Code != http.StatusOK || !strings.HasPrefix(w.Body.String(), "\x89PNG") {
+				t.Errorf("%s shows %s, which is answered %d", p.Name, name, w.Code)
+			}
+			seen++
+		}
+	}
+	if seen == 0 {
+		t.Error("no page has a picture")
+	}
+}

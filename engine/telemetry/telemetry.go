@@ -69,6 +69,8 @@ type Telemetry struct {
 	standing                       *standing
 	acks                           acks
 	answered                       sync.Map
+	// metrics are the counters and histograms above.
+	metrics []Metric
 	// What is unusual about how events were named.
 	byContent, repeatedBody, conflicting *prometheus.CounterVec
 }
@@ -85,10 +87,12 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	reg := prometheus.NewRegistry()
 	counter := func(into **prometheus.CounterVec, name, help string, labels ...string) {
 		*into = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "hookloom_" + name, Help: help}, labels)
+		t.metrics = append(t.metrics, Metric{"hookloom_" + name, "counter", help, labels})
 		reg.MustRegister(*into)
 	}
 	histogram := func(into **prometheus.HistogramVec, name, help string, buckets []float64, labels ...string) {
 		*into = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "hookloom_" + name, Help: help, Buckets: buckets}, labels)
+		t.metrics = append(t.metrics, Metric{"hookloom_" + name, "histogram", help, labels})
 		reg.MustRegister(*into)
 	}
 	counter(&t.deliveries, "deliveries_total", "Webhook deliveries by how they were answered; unknown paths have no trigger.",
@@ -121,7 +125,7 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	t.hosts = newHosts(o.Project, func(d string) { t.destination.DeletePartialMatch(prometheus.Labels{"destination": d}) })
 	t.standing = newStanding(o, t.hosts)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), t.standing)
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "hookloom_build_info", Help: "Always 1; the version is a label.",
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "hookloom_build_info", Help: buildHelp,
 		ConstLabels: prometheus.Labels{"version": o.Version}})
 	build.Set(1)
 	reg.MustRegister(build)
@@ -279,34 +283,6 @@ type standing struct {
 	began time.Time
 }
 
-var (
-	backlogDesc = desc("backlog", "Pending work: events without a decision, and runs that are queued, waiting or running.", "kind")
-	oldestDesc  = desc("backlog_oldest_age_seconds", "Age of the oldest pending work: events without a decision, and runs that are "+
-		"due; 0 for none.", "kind")
-	peopleDesc     = desc("waiting_for_people", "Runs that wait for an approval.")
-	deadDesc       = desc("dead_letters", "Failed runs and failed rules that were not replayed; each counted up to 10,000.")
-	ruleFailedDesc = desc("rule_failures", "Events about which a workflow's rule could not decide, and that were not decided again; counted "+
-		"up to 10,000.")
-	alertsDesc      = desc("alerts_open", "Open alerts.", "kind")
-	brokenFilesDesc = desc("project_broken_files", "Project files whose present version is not in effect because of a mistake.")
-	bytesDesc       = desc("database_bytes", "Size of the database's files.", "file")
-	openDesc        = desc("destination_open", "1 while a host does not answer and attempts to it are held.", "destination")
-	useDesc         = desc("destination_in_use", "Attempts under way.", "destination")
-	waitDesc        = desc("destination_waiting", "Attempts that wait for the host.", "destination")
-	failuresDesc    = desc("inlet_failures", "Polls in a row that failed.", "trigger", "inlet")
-	okDesc          = desc("inlet_last_success_timestamp_seconds", "Time of the last successful poll.", "trigger", "inlet")
-	lastDesc        = desc("trigger_last_event_timestamp_seconds", "Time of the last event.", "trigger")
-	silentDesc      = desc("trigger_silent", "1 when a trigger is silent for longer than its expect: allows.", "trigger")
-	compareDesc     = desc("compare_events", "Events of the last day by the inlets that saw them.", "trigger", "seen")
-	delayDesc       = desc("compare_delay_seconds", "Delay of the last day's events from their own time.", "trigger", "inlet", "quantile")
-	perEventDesc    = desc("compare_requests_per_event", "Requests that polling made for each new event.", "trigger")
-	compareInterval = time.Minute
-)
-
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("hookloom_"+name, help, labels, nil)
-}
-
 func newStanding(o Options, h *hosts) *standing {
 	return &standing{o: o, hosts: h, compared: map[string]engine.Comparison{}, began: cmp.Or(o.Began, time.Now())}
 }
@@ -319,55 +295,55 @@ func (s *standing) Describe(chan<- *prometheus.Desc) {}
 func (s *standing) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	set := func(d *gauge, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d.desc, prometheus.GaugeValue, v, labels...)
 	}
 	if x, err := s.o.Log.Standing(ctx); err == nil {
 		for kind, n := range map[string]int{"inbox": x.Inbox, "queued": x.Queued, "waiting": x.Waiting, "at_work": x.AtWork} {
-			gauge(backlogDesc, float64(n), kind)
+			set(backlogDesc, float64(n), kind)
 		}
 		for kind, at := range map[string]*time.Time{"inbox": x.OldestEvent, "due": x.OldestRun} {
 			age := 0.0
 			if at != nil {
 				age = max(0, time.Since(*at).Seconds())
 			}
-			gauge(oldestDesc, age, kind)
+			set(oldestDesc, age, kind)
 		}
-		gauge(peopleDesc, float64(x.NeedPeople))
-		gauge(deadDesc, float64(x.DeadLetters))
-		gauge(ruleFailedDesc, float64(x.RuleFailures))
-		gauge(bytesDesc, float64(x.DatabaseBytes), "database")
-		gauge(bytesDesc, float64(x.WALBytes), "wal")
+		set(peopleDesc, float64(x.NeedPeople))
+		set(deadDesc, float64(x.DeadLetters))
+		set(ruleFailedDesc, float64(x.RuleFailures))
+		set(bytesDesc, float64(x.DatabaseBytes), "database")
+		set(bytesDesc, float64(x.WALBytes), "wal")
 	}
-	s.destinations(gauge)
+	s.destinations(set)
 	if s.o.Alerts != nil {
 		open := map[string]int{}
-		for _, kind := range engine.AlertKinds {
-			open[kind] = 0
+		for _, k := range engine.AlertKinds() {
+			open[k.Kind] = 0
 		}
 		for _, a := range s.o.Alerts() {
 			open[a.Kind]++
 		}
 		for kind, n := range open {
-			gauge(alertsDesc, float64(n), kind)
+			set(alertsDesc, float64(n), kind)
 		}
 	}
 	if s.o.State != nil {
-		gauge(brokenFilesDesc, float64(s.o.State().BrokenFiles()))
+		set(brokenFilesDesc, float64(s.o.State().BrokenFiles()))
 	}
 	p := s.o.Project()
 	if p == nil {
 		return
 	}
 	for name, t := range p.Triggers {
-		s.trigger(ctx, name, t, gauge)
+		s.trigger(ctx, name, t, set)
 	}
-	s.comparisons(ctx, p, gauge)
+	s.comparisons(ctx, p, set)
 }
 
 // destinations tells of the hosts that steps go to; the receivers of a host that they
 // share are added up, and so are the hosts without a label of their own.
-func (s *standing) destinations(gauge func(*prometheus.Desc, float64, ...string)) {
+func (s *standing) destinations(set func(*gauge, float64, ...string)) {
 	type sums struct{ open, use, wait float64 }
 	byLabel := map[string]sums{}
 	for _, d := range s.o.Destinations() {
@@ -384,17 +360,17 @@ func (s *standing) destinations(gauge func(*prometheus.Desc, float64, ...string)
 		byLabel[label] = x
 	}
 	for label, x := range byLabel {
-		gauge(openDesc, x.open, label)
-		gauge(useDesc, x.use, label)
-		gauge(waitDesc, x.wait, label)
+		set(openDesc, x.open, label)
+		set(useDesc, x.use, label)
+		set(waitDesc, x.wait, label)
 	}
 }
 
-func (s *standing) trigger(ctx context.Context, name string, t *workflows.Trigger, gauge func(*prometheus.Desc, float64, ...string)) {
+func (s *standing) trigger(ctx context.Context, name string, t *workflows.Trigger, set func(*gauge, float64, ...string)) {
 	now := time.Now()
 	if x, err := s.o.Log.TriggerStats(ctx, name, now); err == nil {
 		if x.LastAt != nil {
-			gauge(lastDesc, float64(x.LastAt.UnixMilli())/1000, name)
+			set(lastDesc, float64(x.LastAt.UnixMilli())/1000, name)
 		}
 		if within := s.within(ctx, name, t); within > 0 {
 			silent, since := 0.0, s.began
@@ -404,14 +380,14 @@ func (s *standing) trigger(ctx context.Context, name string, t *workflows.Trigge
 			if now.Sub(since) > within {
 				silent = 1
 			}
-			gauge(silentDesc, silent, name)
+			set(silentDesc, silent, name)
 		}
 	}
 	for _, inlet := range t.Polled() {
 		if st, err := s.o.Log.InletState(ctx, name, inlet); err == nil {
-			gauge(failuresDesc, float64(st.Failures), name, inlet)
+			set(failuresDesc, float64(st.Failures), name, inlet)
 			if !st.OKAt.IsZero() {
-				gauge(okDesc, float64(st.OKAt.UnixMilli())/1000, name, inlet)
+				set(okDesc, float64(st.OKAt.UnixMilli())/1000, name, inlet)
 			}
 		}
 	}
@@ -434,7 +410,7 @@ func (s *standing) within(ctx context.Context, name string, t *workflows.Trigger
 }
 
 // comparisons tells of triggers with more than one inlet.
-func (s *standing) comparisons(ctx context.Context, p *workflows.Project, gauge func(*prometheus.Desc, float64, ...string)) {
+func (s *standing) comparisons(ctx context.Context, p *workflows.Project, set func(*gauge, float64, ...string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -457,16 +433,16 @@ func (s *standing) comparisons(ctx context.Context, p *workflows.Project, gauge 
 	slices.Sort(names)
 	for _, name := range names {
 		c := s.compared[name]
-		gauge(compareDesc, float64(c.WebhookOnly), name, "webhook_only")
-		gauge(compareDesc, float64(c.PollOnly), name, "poll_only")
-		gauge(compareDesc, float64(c.Both), name, "both")
-		gauge(perEventDesc, c.RequestsPerFind, name)
+		set(compareDesc, float64(c.WebhookOnly), name, "webhook_only")
+		set(compareDesc, float64(c.PollOnly), name, "poll_only")
+		set(compareDesc, float64(c.Both), name, "both")
+		set(perEventDesc, c.RequestsPerFind, name)
 		for inlet, d := range map[string]*engine.Delays{"webhook": c.WebhookDelay, "poll": c.PollDelay} {
 			if d == nil {
 				continue
 			}
 			for q, v := range map[float64]float64{0.5: d.P50, 0.95: d.P95, 0.99: d.P99} {
-				gauge(delayDesc, v, name, inlet, strconv.FormatFloat(q, 'g', -1, 64))
+				set(delayDesc, v, name, inlet, strconv.FormatFloat(q, 'g', -1, 64))
 			}
 		}
 	}

@@ -19,7 +19,6 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -255,12 +254,43 @@ func TestATriggerIsNotSilentBeforeItCouldBe(t *testing.T) {
 	s := fresh(t).standing
 	s.began = time.Now()
 	got := -1.0
-	s.trigger(t.Context(), "shop", s.o.Project().Triggers["shop"], func(d *prometheus.Desc, v float64, _ ...string) {
+	s.trigger(t.Context(), "shop", s.o.Project().Triggers["shop"], func(d *gauge, v float64, _ ...string) {
 		if d == silentDesc {
 			got = v
 		}
 	})
 	if got != 0 {
 		t.Errorf("silent is %v", got)
+	}
+}
+
+// TestEachMetricIsInTheTable scrapes and looks each series up in the table that the manual
+// is made of.
+func TestEachMetricIsInTheTable(t *testing.T) {
+	m := fresh(t)
+	m.Answered("shop", "accepted", 3*time.Millisecond)
+	m.Stored(&engine.Delivery{Trigger: "shop", Inlet: "poll", Recovered: true}, engine.Receipt{Event: 7})
+	m.Changed(ended(time.Now()))
+	list, err := Metrics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]string{}
+	for _, x := range list {
+		if kinds[x.Name] != "" {
+			t.Errorf("%s stands in the table twice", x.Name)
+		}
+		kinds[x.Name] = x.Kind
+	}
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	served := regexp.MustCompile(`(?m)^# TYPE (hookloom_\w+) (\w+)$`).FindAllStringSubmatch(w.Body.String(), -1)
+	if len(served) < 25 {
+		t.Errorf("only %d metrics are served", len(served))
+	}
+	for _, x := range served {
+		if kinds[x[1]] != x[2] {
+			t.Errorf("%s is a %s, in the table it is %q", x[1], x[2], kinds[x[1]])
+		}
 	}
 }

@@ -171,7 +171,7 @@ func (e *checking) fieldHint(field string, sample types.Map) string {
 	if s := spelling.Suggest(field, sampleFields(sample["event"], nil)); s != "" {
 		return s
 	}
-	return spelling.Suggest(field, append(append([]string{}, EventFields...), "output", "status", "error", "attempts", "message", "code",
+	return spelling.Suggest(field, append(EventFields(), "output", "status", "error", "attempts", "message", "code",
 		"step", "retryable",
 		"details", "id", "url", "attempt", "started_at", "finished_at", "workflow", "test"))
 }

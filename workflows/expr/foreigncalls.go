@@ -145,7 +145,7 @@ func (l *linter) eventField(keys []string, at []ast.Node) bool {
 		return true
 	}
 	hint := fmt.Sprintf("the payload is in event.data: write event.data.%s", keys[0])
-	for _, f := range EventFields {
+	for _, f := range EventFields() {
 		if spelling.Distance(keys[0], f, 2) < 2 {
 			hint = fmt.Sprintf("did you mean %q?", f)
 			break

@@ -27,47 +27,25 @@ var (
 // ListOf is the type of a list with elements of type t.
 func ListOf(t Type) Type { return types.Array(t) }
 
-// EventFields are the names of the event's envelope (language.md 2.5).
-var EventFields = []string{
-	"id", "trigger", "inlet", "type", "key", "data", "body", "headers", "query", "raw", "method",
-	"path", "time", "received_at",
-}
-
 // AnyMap is an object of which no field is known.
 var AnyMap = types.Map{types.Extra: types.Any}
 
 // EventType is what expressions may read of an event; data is any, or the type
 // of a sample.
 func EventType(data types.Type) types.Map {
-	return types.Map{"id": types.String, "trigger": types.String, "inlet": types.String, "type": types.String, "key": types.String,
-		"data": data, "body": types.Any, "headers": AnyMap, "query": AnyMap, "raw": types.Any, "method": types.String, "path": types.String,
-		"time": Time, "received_at": Time}
+	m := typeOf(eventFields)
+	m["data"] = data
+	return m
 }
 
 // RunType is what expressions may read of a run.
-func RunType() types.Map {
-	return types.Map{"id": types.String, "url": types.String, "attempt": types.Int,
-		"started_at": Time, "workflow": types.String,
-		"trigger": types.String, "test": types.Bool}
-}
+func RunType() types.Map { return typeOf(runFields) }
 
 // ErrorType is what expressions may read of the error of a failed step or run.
-func ErrorType() types.Map {
-	return types.Map{"message": types.String, "code": types.String, "status": types.Any, "step": types.String, "attempts": types.Int,
-		"retryable": types.Bool, "details": types.Any}
-}
+func ErrorType() types.Map { return typeOf(errorFields) }
 
 // StepType is what expressions may read of a step that ran.
-func StepType() types.Map {
-	return types.Map{
-		"output":      types.Any,
-		"status":      types.String,
-		"error":       types.Any,
-		"attempts":    types.Int,
-		"started_at":  types.Any,
-		"finished_at": types.Any,
-	}
-}
+func StepType() types.Map { return typeOf(stepFields) }
 
 // SampleType types a JSON sample: known fields, text or numbers as they are,
 // everything that is nil or mixed as any.
