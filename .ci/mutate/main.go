@@ -12,6 +12,13 @@
 // Each test first runs by itself without a mutant, to learn which mutants it
 // reaches and how long it takes. A mutant is then tried with these tests only.
 //
+// The packages of the engine at work have few tests of their own: most are stated of the
+// whole machine, in engine/machine. A mutant of these packages that survives its own tests
+// is tried with those (testedBy).
+//
+// With -state, what is compiled, learned and tried is kept in a folder. The same command
+// goes on from there after an interruption, or when -for has ended it with status 3.
+//
 // A mutant that no test can kill, because the program does the same with it, is named
 // with the reason in equivalent.txt beside this file. It does not count.
 package main
@@ -25,6 +32,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -44,6 +52,15 @@ const (
 	notCompiled = "not compiled"
 )
 
+// testedBy are the packages that hold tests of other packages besides their own.
+var testedBy = map[string]string{
+	"engine/alert": "engine/machine", "engine/control": "engine/machine", "engine/intake": "engine/machine",
+	"engine/persist": "engine/machine", "engine/registry": "engine/machine", "engine/runner": "engine/machine",
+}
+
+// errUnfinished is the end of -for before that of the work.
+var errUnfinished = errors.New("not finished: the same command goes on from here")
+
 // options are the flags.
 type options struct {
 	n         int
@@ -54,6 +71,9 @@ type options struct {
 	niceness  int
 	run       string
 	testLimit time.Duration
+	own       bool
+	state     string
+	duration  time.Duration
 	log       io.Writer
 }
 
@@ -67,19 +87,36 @@ func main() {
 	flag.IntVar(&o.niceness, "nice", 10, "niceness of the builds and tests")
 	flag.StringVar(&o.run, "run", "", "only tests whose names match this regular expression")
 	flag.DurationVar(&o.testLimit, "test-limit", time.Minute, "leave out tests that take longer than this alone")
+	flag.BoolVar(&o.own, "own", false, "only the package's own tests")
+	flag.StringVar(&o.state, "state", "", "folder that keeps the work, to go on after an interruption")
+	flag.DurationVar(&o.duration, "for", 0, "stop after this time, with status 3; needs -state")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := measure(ctx, o, flag.Args()); err != nil {
-		fmt.Fprintln(os.Stderr, "mutate:", err)
-		os.Exit(1)
+	if o.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.duration, errUnfinished)
+		defer cancel()
 	}
+	err := measure(ctx, o, flag.Args())
+	if err == nil {
+		return
+	}
+	if errors.Is(context.Cause(ctx), errUnfinished) {
+		fmt.Fprintln(os.Stderr, "mutate:", errUnfinished)
+		os.Exit(3)
+	}
+	fmt.Fprintln(os.Stderr, "mutate:", err)
+	os.Exit(1)
 }
 
 // measure finds the mutants, takes the sample, tries it and reports.
 func measure(ctx context.Context, o options, args []string) error {
 	if len(args) == 0 {
 		return errors.New("name packages, files or line ranges: mutate [flags] engine/plan engine/secret.go:60-119")
+	}
+	if o.duration > 0 && o.state == "" {
+		return errors.New("-for needs -state: without it, the next run begins again")
 	}
 	if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, o.niceness); err != nil {
 		return fmt.Errorf("set niceness: %w", err)
@@ -96,16 +133,36 @@ func measure(ctx context.Context, o options, args []string) error {
 		}
 		return nil
 	}
+	if err := tryAll(ctx, o, packages, sample); err != nil {
+		return err
+	}
+	return report(o, sample)
+}
+
+// tryAll tries the mutants with the tests of their packages, and what survives with those
+// that other packages hold.
+func tryAll(ctx context.Context, o options, packages []*pkg, sample []*mutant) error {
+	elsewhere := map[string][]*mutant{}
 	for _, p := range packages {
 		mine := slices.DeleteFunc(slices.Clone(sample), func(m *mutant) bool { return m.pkg != p || m.Result == equivalent })
 		if len(mine) == 0 {
 			continue
 		}
-		if err := try(ctx, o, p, mine); err != nil {
+		if err := try(ctx, o, p.dir, mine); err != nil {
 			return fmt.Errorf("%s: %w", p.dir, err)
 		}
+		for _, m := range mine {
+			if by := testedBy[p.dir]; by != "" && !o.own && (m.Result == survived || m.Result == unreached) {
+				elsewhere[by] = append(elsewhere[by], m)
+			}
+		}
 	}
-	return report(o, sample)
+	for _, tested := range slices.Sorted(maps.Keys(elsewhere)) {
+		if err := try(ctx, o, tested, elsewhere[tested]); err != nil {
+			return fmt.Errorf("%s: %w", tested, err)
+		}
+	}
+	return nil
 }
 
 // choose gives the sample in the order of the source.

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // runtimeSource is added to the package under test. A test binary is told its mutant by
@@ -89,14 +90,14 @@ func render(source []byte, lo, hi int, edits []edit) string {
 }
 
 // switches gives the text of each file with all mutants in it.
-func switches(p *pkg, mutants []*mutant) map[string]string {
+func switches(mutants []*mutant) map[string]string {
 	edits := map[*file][]edit{}
 	for _, m := range mutants {
 		if m.switched != "" {
 			edits[m.file] = append(edits[m.file], edit{m.from, m.to, m.id, m.switched})
 			continue
 		}
-		for f, at := range reaching(p, m) {
+		for f, at := range reaching(m.pkg, m) {
 			for _, offset := range at {
 				edits[f] = append(edits[f], edit{offset, offset, m.id, ""})
 			}
@@ -156,8 +157,8 @@ func uses(n ast.Node, names map[string]bool) (found bool) {
 	return found
 }
 
-// compile builds the test binary of a package with some files replaced.
-func compile(ctx context.Context, p *pkg, dir, binary string, texts map[string]string) (output string, err error) {
+// compile builds the test binary of a package with some files replaced, its own or others.
+func compile(ctx context.Context, tested, dir, binary string, texts map[string]string) (output string, err error) {
 	overlay := map[string]string{}
 	for path, text := range texts {
 		from, err := filepath.Abs(path)
@@ -178,7 +179,7 @@ func compile(ctx context.Context, p *pkg, dir, binary string, texts map[string]s
 		return "", err
 	}
 	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-gcflags=-e",
-		"-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, "./"+p.dir)
+		"-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, "./"+tested)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -190,14 +191,26 @@ var (
 
 // compileAll builds the binary of all mutants. A mutant whose switch does not compile is
 // left to be compiled alone.
-func compileAll(ctx context.Context, p *pkg, mutants []*mutant, dir, binary string) error {
+func (b *bench) compileAll(ctx context.Context, mutants []*mutant) error {
+	if alone, err := os.ReadFile(filepath.Join(b.dir, "compiled")); err == nil {
+		for _, m := range mutants {
+			if slices.Contains(strings.Fields(string(alone)), strconv.Itoa(m.id)) {
+				m.switched = ""
+			}
+		}
+		return nil
+	}
+	began := time.Now()
 	last := mutants[len(mutants)-1].id
 	for range 10 {
-		texts := switches(p, mutants)
-		texts[filepath.Join(p.dir, "mutant_switch.go")] = fmt.Sprintf(runtimeSource, p.types.Name(), last+1)
-		output, err := compile(ctx, p, dir, binary, texts)
+		texts := switches(mutants)
+		for _, p := range packagesOf(mutants) {
+			texts[filepath.Join(p.dir, "mutant_switch.go")] = fmt.Sprintf(runtimeSource, p.types.Name(), last+1)
+		}
+		output, err := compile(ctx, b.tested, b.dir, b.binary, texts)
 		if err == nil {
-			return nil
+			fmt.Fprintf(b.log, "%s: %d mutants compiled in %v\n", b.tested, len(mutants), time.Since(began).Round(time.Second))
+			return b.compiled(mutants)
 		}
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || ctx.Err() != nil {

@@ -16,41 +16,60 @@ import (
 
 // test is a test of the package and what it needs.
 type test struct {
-	name    string
-	took    time.Duration
-	reaches map[int]bool
+	Name    string
+	Took    time.Duration
+	Passed  bool // without a mutant
+	Reaches map[int]bool
 }
 
-// bench is where the mutants of a package are tried.
+// bench is where mutants are tried with the tests of one package.
 type bench struct {
 	options
-	p      *pkg
+	tested string // the package of the tests
 	dir    string
 	binary string // of all mutants
 	tests  []*test
 }
 
-// try gives each mutant of a package its result.
-func try(ctx context.Context, o options, p *pkg, mutants []*mutant) error {
-	dir, err := os.MkdirTemp("", "mutate")
+// try gives each mutant its result by the tests of the package tested.
+func try(ctx context.Context, o options, tested string, mutants []*mutant) error {
+	if tests, err := filepath.Glob(filepath.Join(tested, "*_test.go")); err != nil || len(tests) == 0 {
+		for _, m := range mutants {
+			m.Result = unreached
+		}
+		return err
+	}
+	dir, kept, err := workplace(o.state, tested, mutants)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+	if !kept {
+		defer os.RemoveAll(dir)
+	}
+	b := &bench{options: o, tested: tested, dir: dir, binary: filepath.Join(dir, "all.test")}
+	if err := b.compileAll(ctx, mutants); err != nil {
 		return err
 	}
-	b := &bench{options: o, p: p, dir: dir, binary: filepath.Join(dir, "all.test")}
-	began := time.Now()
-	if err := compileAll(ctx, p, mutants, dir, b.binary); err != nil {
-		return err
-	}
-	fmt.Fprintf(o.log, "%s: %d mutants compiled in %v\n", p.dir, len(mutants), time.Since(began).Round(time.Second))
 	if err := b.learn(ctx); err != nil {
 		return err
 	}
+	results, err := readResults(filepath.Join(dir, "results"))
+	if err != nil {
+		return err
+	}
 	for _, m := range mutants {
+		if r, ok := results[m.id]; ok {
+			m.Result, m.By = r.Result, r.By
+			continue
+		}
+		before, by := m.Result, m.By
 		if err := b.tryOne(ctx, m); err != nil {
+			return err
+		}
+		if m.Result == unreached && before == survived {
+			m.Result, m.By = before, by
+		}
+		if err := appendJSON(filepath.Join(dir, "results"), result{m.id, m.Result, m.By}); err != nil {
 			return err
 		}
 		fmt.Fprintln(o.log, m)
@@ -61,7 +80,7 @@ func try(ctx context.Context, o options, p *pkg, mutants []*mutant) error {
 // learn runs each test without a mutant.
 func (b *bench) learn(ctx context.Context) error {
 	list := exec.CommandContext(ctx, b.binary, "-test.list", "^(Test|Fuzz|Example)")
-	list.Dir = b.p.dir
+	list.Dir = b.tested
 	out, err := list.Output()
 	if err != nil {
 		return fmt.Errorf("list the tests: %w", err)
@@ -70,49 +89,68 @@ func (b *bench) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := filepath.Join(b.dir, "reached")
+	known, err := readTests(filepath.Join(b.dir, "tests"))
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	for name := range strings.FieldsSeq(string(out)) {
 		if !only.MatchString(name) {
 			continue
 		}
-		if err := os.WriteFile(log, nil, 0o600); err != nil {
-			return err
-		}
-		t := &test{name: name, reaches: map[int]bool{}}
-		start := time.Now()
-		passed, output, err := b.runTests(ctx, b.binary, 0, log, b.testLimit, t)
-		if err != nil {
-			return err
-		}
-		t.took = time.Since(start)
-		if !passed {
-			fmt.Fprintf(b.log, "%s is left out: it does not pass without a mutant within %v\n%s\n", name, b.testLimit, tail(output))
-			continue
-		}
-		reached, err := os.ReadFile(log)
-		if err != nil {
-			return err
-		}
-		for number := range strings.FieldsSeq(string(reached)) {
-			n, err := strconv.Atoi(number)
-			if err != nil {
+		t := known[name]
+		if t == nil {
+			if t, err = b.learnOne(ctx, name); err != nil {
 				return err
 			}
-			t.reaches[n] = true
+			if err := appendJSON(filepath.Join(b.dir, "tests"), t); err != nil {
+				return err
+			}
 		}
-		b.tests = append(b.tests, t)
+		if t.Passed {
+			b.tests = append(b.tests, t)
+		}
 	}
-	slices.SortFunc(b.tests, func(a, b *test) int { return int(a.took - b.took) })
-	fmt.Fprintf(b.log, "%s: %d tests pass without a mutant, in %v\n", b.p.dir, len(b.tests), time.Since(began).Round(time.Second))
+	slices.SortFunc(b.tests, func(a, b *test) int { return int(a.Took - b.Took) })
+	fmt.Fprintf(b.log, "%s: %d tests pass without a mutant, in %v\n", b.tested, len(b.tests), time.Since(began).Round(time.Second))
 	return nil
+}
+
+func (b *bench) learnOne(ctx context.Context, name string) (*test, error) {
+	log := filepath.Join(b.dir, "reached")
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		return nil, err
+	}
+	t := &test{Name: name, Reaches: map[int]bool{}}
+	start := time.Now()
+	passed, output, err := b.runTests(ctx, b.binary, 0, log, b.testLimit, t)
+	if err != nil {
+		return nil, err
+	}
+	t.Took, t.Passed = time.Since(start), passed
+	if !passed {
+		fmt.Fprintf(b.log, "%s is left out: it does not pass without a mutant within %v\n%s\n", name, b.testLimit, tail(output))
+		return t, nil
+	}
+	reached, err := os.ReadFile(log)
+	if err != nil {
+		return nil, err
+	}
+	for number := range strings.FieldsSeq(string(reached)) {
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			return nil, err
+		}
+		t.Reaches[n] = true
+	}
+	return t, nil
 }
 
 // tryOne runs the tests that reach a mutant, the fast ones first.
 func (b *bench) tryOne(ctx context.Context, m *mutant) error {
 	var tests []*test
 	for _, t := range b.tests {
-		if t.reaches[m.id] {
+		if t.Reaches[m.id] {
 			tests = append(tests, t)
 		}
 	}
@@ -124,7 +162,7 @@ func (b *bench) tryOne(ctx context.Context, m *mutant) error {
 	if m.switched == "" {
 		binary = filepath.Join(b.dir, "one.test")
 		text := string(m.file.source[:m.from]) + m.text + string(m.file.source[m.to:])
-		if _, err := compile(ctx, b.p, b.dir, binary, map[string]string{m.file.path: text}); err != nil {
+		if _, err := compile(ctx, b.tested, b.dir, binary, map[string]string{m.file.path: text}); err != nil {
 			m.Result = notCompiled
 			return ctx.Err()
 		}
@@ -145,7 +183,7 @@ func batch(tests []*test) int {
 	const fast, together = 300 * time.Millisecond, 3 * time.Second
 	var sum time.Duration
 	for i, t := range tests {
-		if sum += t.took; i > 0 && (t.took > fast || sum > together) {
+		if sum += t.Took; i > 0 && (t.Took > fast || sum > together) {
 			return i
 		}
 	}
@@ -160,7 +198,7 @@ func (b *bench) runBatch(ctx context.Context, m *mutant, binary string, tests []
 	for len(tests) > 0 {
 		limit := 20 * time.Second
 		for _, t := range tests {
-			limit += 6 * t.took
+			limit += 6 * t.Took
 		}
 		passed, output, err := b.runTests(ctx, binary, m.id, "", limit, tests...)
 		if err != nil || passed {
@@ -175,7 +213,7 @@ func (b *bench) runBatch(ctx context.Context, m *mutant, binary string, tests []
 			return nil
 		}
 		m.By = by[1] + by[2]
-		i := slices.IndexFunc(tests, func(t *test) bool { return t.name == m.By })
+		i := slices.IndexFunc(tests, func(t *test) bool { return t.Name == m.By })
 		if i < 0 || m.Result == timedOut {
 			return nil
 		}
@@ -184,7 +222,7 @@ func (b *bench) runBatch(ctx context.Context, m *mutant, binary string, tests []
 			return err
 		}
 		fmt.Fprintf(b.log, "%s is left out: it failed once without a mutant\n", m.By)
-		b.tests = slices.DeleteFunc(b.tests, func(t *test) bool { return t.name == m.By })
+		b.tests = slices.DeleteFunc(b.tests, func(t *test) bool { return t.Name == m.By })
 		tests = slices.Delete(slices.Clone(tests), i, i+1)
 		m.Result, m.By = survived, ""
 	}
@@ -197,7 +235,7 @@ func (b *bench) runTests(ctx context.Context, binary string, id int, log string,
 ) (bool, string, error) {
 	names := make([]string, len(tests))
 	for i, t := range tests {
-		names[i] = t.name
+		names[i] = t.Name
 	}
 	tmp, err := os.MkdirTemp(b.dir, "tmp")
 	if err != nil {
@@ -208,7 +246,7 @@ func (b *bench) runTests(ctx context.Context, binary string, id int, log string,
 	defer cancel()
 	cmd := exec.CommandContext(limited, "/bin/sh", "-c", `ulimit -v 12000000; exec "$@"`, "sh", binary, "-test.short", "-test.failfast",
 		"-test.timeout", limit.String(), "-test.run", "^("+strings.Join(names, "|")+")$")
-	cmd.Dir = b.p.dir
+	cmd.Dir = b.tested
 	cmd.Env = append(os.Environ(), "HOOKLOOM_MUTANT="+strconv.Itoa(id), "HOOKLOOM_MUTANT_LOG="+log, "TMPDIR="+tmp)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
