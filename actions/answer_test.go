@@ -202,3 +202,20 @@ func TestAnEmptyAnswerIsAnEmptyList(t *testing.T) {
 		t.Errorf("%v, %v", out, err)
 	}
 }
+
+func TestAnIdempotencyKeyMayGoIntoTheQuery(t *testing.T) {
+	s := newService(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"query": %q, "header": %q}`, r.URL.Query().Get("requestid"), r.Header.Get("Idempotency-Key"))
+	})
+	action := "actions: {call: {request: {method: %s, path: /x}, output: \"${{ response.body }}\"}}"
+	for method, want := range map[string]string{"POST": "map[header: query:hl_key]", "GET": "map[header: query:]"} {
+		out, err := s.call("idempotency_query: requestid\n"+fmt.Sprintf(action, method), nil)
+		if err != nil || fmt.Sprint(out) != want {
+			t.Errorf("%s: %v, %v; want %s", method, out, err, want)
+		}
+	}
+	out, err := s.call("idempotency_query: requestid\n"+fmt.Sprintf(action, "PUT"), map[string]any{"idempotency_key": "own"})
+	if err != nil || fmt.Sprint(out) != "map[header: query:own]" {
+		t.Errorf("a key of the step: %v, %v", out, err)
+	}
+}

@@ -120,6 +120,9 @@ func (k *call) order() (order, error) {
 	if err != nil {
 		return o, plan.Permanent("invalid_input", "%s: query: %v", in.Spec.Name, err)
 	}
+	if key := k.idempotencyKey(); key != "" && c.IdempotencyQuery != "" {
+		query[c.IdempotencyQuery] = key
+	}
 	if o.url, err = conn.resolve(value.Shown(path), false, query, a.FormStyle); err != nil {
 		return o, err
 	}
@@ -148,14 +151,21 @@ func rendered(env *expr.Env, maps ...*workflows.Value) (map[string]any, error) {
 	return out, nil
 }
 
+// idempotencyKey is the key of a write; "" for a request that only reads.
+func (k *call) idempotencyKey() string {
+	if k.action.Method == http.MethodGet || k.action.Method == http.MethodHead {
+		return ""
+	}
+	if given, ok := k.in.With["idempotency_key"].(string); ok && k.in.Spec.Common("idempotency_key") {
+		return given
+	}
+	return k.in.Key
+}
+
 // headers sets those of the connector and of the action, and the idempotency key. One
 // whose whole value is an expression that gives nothing is left out.
 func (k *call) headers(o *order, env *expr.Env) error {
-	if o.method != http.MethodGet && o.method != http.MethodHead && k.connector.IdempotencyHeader != "none" {
-		key := k.in.Key
-		if given, ok := k.in.With["idempotency_key"].(string); ok && k.in.Spec.Common("idempotency_key") {
-			key = given
-		}
+	if key := k.idempotencyKey(); key != "" && k.connector.IdempotencyHeader != "none" {
 		if err := setHeader(o.header, k.connector.IdempotencyHeader, key); err != nil {
 			return err
 		}

@@ -184,6 +184,8 @@ type Connector struct {
 	Headers, Query *Value
 	// IdempotencyHeader carries the key of a step; "none" sends none.
 	IdempotencyHeader string
+	// IdempotencyQuery is the query parameter that carries it; empty for none.
+	IdempotencyQuery string
 	// Expired are the answers that mean that a token is no longer valid.
 	Expired *Expired
 	// Errors say what other refusals mean; nil leaves it to the status.

@@ -70,8 +70,13 @@ func parseConnector(src *source) *Connector {
 	c := &Connector{Name: o.text("connector", ""), Title: o.text("title", ""), Description: o.text("description", ""),
 		Docs: o.text("docs", ""), Confidence: o.text("confidence", ConfidenceConfirmed), BaseURL: d.value(o.vals["base_url"]),
 		Headers: d.value(o.vals["headers"]), Query: d.value(o.vals["query"]),
-		IdempotencyHeader: o.text("idempotency_header", "Idempotency-Key"), Expired: d.expired(o), Test: o.text("test", ""),
+		IdempotencyQuery: o.text("idempotency_query", ""), Expired: d.expired(o), Test: o.text("test", ""),
 		Text: src.text, Version: versionOf(src.text)}
+	header := "Idempotency-Key"
+	if c.IdempotencyQuery != "" {
+		header = "none"
+	}
+	c.IdempotencyHeader = o.text("idempotency_header", header)
 	r := &connectorReader{decoder: d, c: c, fields: expr.Map{}}
 	if v := o.vals["connector"]; v != nil {
 		d.isName(v, "connector")

@@ -43,9 +43,9 @@ func (r *connectorReader) action(k, n *yaml.Node) *ConnectorAction {
 			"more": expr.Bool}}
 	}
 	a.Idempotency = o.text("idempotency", "")
-	if a.Idempotency == "key" && r.c.IdempotencyHeader == "none" {
+	if a.Idempotency == "key" && r.c.IdempotencyHeader == "none" && r.c.IdempotencyQuery == "" {
 		r.add(o.at("idempotency"), "exclusive-keys", "idempotency: key needs a header, and idempotency_header is none",
-			"write idempotency: none, or name the header")
+			"write idempotency: none, or name the header, or the query parameter in idempotency_query:")
 	}
 	a.Output = r.value(o.vals["output"])
 	a.Output.check(response)

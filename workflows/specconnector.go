@@ -31,6 +31,10 @@ var connectorShapes = map[string]*shape{
 		{"headers", mapOf(is(kindValue)), false, "of every request; read connection"},
 		{"query", mapOf(is(kindValue)), false, "of every request; reads connection"},
 		{"idempotency_header", is(kindText), false, "the header for the idempotency key of a write; Idempotency-Key by default, none sends none"},
+		{
+			"idempotency_query", is(kindText), false,
+			"the query parameter for the idempotency key of a write, of a service that takes it there; then no header is sent by default",
+		},
 		{"expired", object("expired"), false, "responses that mean that the token is no longer valid"},
 		{"errors", object("connector_errors"), false, "how to classify the service's error responses, for all actions"},
 		{"test", is(kindText), false, "the path of a cheap GET, for hookloom connections --test"},
