@@ -99,7 +99,7 @@ func (k *call) already(r *reply, env *expr.Env) (any, bool, error) {
 	return nil, false, nil
 }
 
-// refused gives the error of an answer that is no success: by the action's own rules, by
+// refused returns the error of an answer that is no success: by the action's own rules, by
 // the connector's, by the status.
 func (k *call) refused(r *reply, env *expr.Env) error {
 	if k.tolerated(r.status) {

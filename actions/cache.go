@@ -119,7 +119,7 @@ func (a *answers) drop(e *list.Element) {
 	a.bytes -= len(kept.body)
 }
 
-// noStore tells that the service forbids to keep its answer (RFC 9111, 5.2.2.5).
+// noStore reports whether the service forbids to keep its answer (RFC 9111, 5.2.2.5).
 func noStore(h http.Header) bool {
 	for _, d := range strings.Split(strings.ToLower(strings.Join(h.Values("Cache-Control"), ",")), ",") {
 		if strings.TrimSpace(d) == "no-store" {

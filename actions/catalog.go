@@ -60,7 +60,7 @@ func table(log *slog.Logger, redact func(string) string, source *auth.Source) []
 	}, append(s3Actions(), valueSpecs()...)...)
 }
 
-// Catalog gives what workflows may name.
+// Catalog returns what workflows may name.
 func Catalog() (map[string]*workflows.ActionSpec, error) {
 	out := map[string]*workflows.ActionSpec{}
 	for _, a := range table(nil, nil, nil) {
@@ -116,13 +116,13 @@ func parseBuiltIn() ([]*workflows.Connector, error) {
 	return out, errors.Join(failed...)
 }
 
-// Executors gives the executors of actions, by name; every connector's actions are
+// Executors returns the executors of actions, by name; every connector's actions are
 // carried out by "connector".
 func Executors(log *slog.Logger, redact func(string) string) map[string]engine.Action {
 	return ExecutorsWith(log, redact, nil)
 }
 
-// ExecutorsWith gives them with the source of the tokens of connections.
+// ExecutorsWith returns them with the source of the tokens of connections.
 func ExecutorsWith(log *slog.Logger, redact func(string) string, source *auth.Source) map[string]engine.Action {
 	out := map[string]engine.Action{"connector": connectorAction{source}}
 	for _, a := range table(log, redact, source) {

@@ -102,7 +102,7 @@ func (a cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error)
 	return map[string]any{"id": attributes["id"], "status": r.status, "body": r.body, "duration_ms": int(r.took.Milliseconds())}, nil
 }
 
-// cloudAttributes gives the context attributes of an event.
+// cloudAttributes returns the context attributes of an event.
 func cloudAttributes(in engine.Input) (map[string]any, error) {
 	out := map[string]any{"specversion": "1.0", "id": in.Key, "time": in.Run.Time().UTC().Format(time.RFC3339)}
 	for _, name := range []string{"type", "source", "id", "subject", "time", "dataschema"} {

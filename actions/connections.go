@@ -21,7 +21,7 @@ type Linked struct {
 	Broken error
 }
 
-// Link gives the project's connections as requests use them.
+// Link returns the project's connections as requests use them.
 func Link(p *workflows.Project, secret func(string) (string, bool)) map[string]Linked {
 	connectors := map[string]*workflows.Connector{}
 	for _, a := range p.Actions {
@@ -53,7 +53,7 @@ func Link(p *workflows.Project, secret func(string) (string, bool)) map[string]L
 	return out
 }
 
-// unset gives the first secret of a connection that has no value; "" when all have one.
+// unset returns the first secret of a connection that has no value; "" when all have one.
 func unset(c *workflows.Connection, secret func(string) (string, bool)) string {
 	for _, name := range c.SecretNames() {
 		if _, set := secret(name); !set {
@@ -63,7 +63,7 @@ func unset(c *workflows.Connection, secret func(string) (string, bool)) string {
 	return ""
 }
 
-// Tokens gives them as the source of tokens knows them.
+// Tokens returns them as the source of tokens knows them.
 func Tokens(list map[string]Linked) map[string]auth.Connection {
 	out := map[string]auth.Connection{}
 	for name, x := range list {
@@ -104,7 +104,7 @@ func (c *connection) of(k *workflows.Connector, fields map[string]any, env *expr
 	return nil
 }
 
-// speaksHTTP tells whether the connections of a connector can have a test: the path of a GET.
+// speaksHTTP reports whether the connections of a connector can have a test: the path of a GET.
 func speaksHTTP(p *workflows.Project, connector string) bool {
 	for _, a := range p.Actions {
 		if a.Connection != nil && a.Connection.Name == connector {

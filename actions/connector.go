@@ -135,7 +135,7 @@ func (k *call) order() (order, error) {
 	return o, k.content(&o, env)
 }
 
-// rendered gives the entries of maps, later ones over earlier ones, as one.
+// rendered returns the entries of maps, later ones over earlier ones, as one.
 func rendered(env *expr.Env, maps ...*workflows.Value) (map[string]any, error) {
 	out := map[string]any{}
 	for _, m := range maps {

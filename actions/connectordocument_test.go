@@ -41,7 +41,7 @@ func object(v any) map[string]any { m, _ := v.(map[string]any); return m }
 func items(v any) []any           { l, _ := v.([]any); return l }
 func text(v any) string           { s, _ := v.(string); return s }
 
-// follow gives what a reference of the document stands for.
+// follow returns what a reference of the document stands for.
 func (d *published) follow(v any) map[string]any {
 	m := object(v)
 	for range 20 {

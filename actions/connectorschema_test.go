@@ -23,7 +23,7 @@ func (c *check) add(at, format string, args ...any) {
 	c.problems = append(c.problems, at+" "+fmt.Sprintf(format, args...))
 }
 
-// fails tells whether a value does not fit a schema.
+// fails reports whether a value does not fit a schema.
 func (c *check) fails(at string, v any, schema map[string]any) []string {
 	trial := &check{d: c.d, sent: c.sent, form: c.form, depth: c.depth}
 	trial.value(at, v, schema)

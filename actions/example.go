@@ -51,7 +51,7 @@ func TryExample(ctx context.Context, spec *workflows.ActionSpec) (problems []str
 	return problems, true, nil
 }
 
-// ExampleRequest gives the request that a connector's example makes, and its body.
+// ExampleRequest returns the request that a connector's example makes, and its body.
 func ExampleRequest(ctx context.Context, spec *workflows.ActionSpec) (*http.Request, []byte, error) {
 	answers, _, failed, err := callExample(ctx, spec)
 	if err != nil {
@@ -64,7 +64,7 @@ func ExampleRequest(ctx context.Context, spec *workflows.ActionSpec) (*http.Requ
 }
 
 // callExample makes the call of an example against a stand-in. failed is the error of the
-// action; err tells that the call could not be prepared.
+// action; err reports whether the call could not be prepared.
 func callExample(ctx context.Context, spec *workflows.ActionSpec) (answers *standIn, out any, failed, err error) {
 	e := spec.Action.Call
 	dir, err := os.MkdirTemp("", "hookloom-example-")

@@ -35,13 +35,13 @@ type order struct {
 	files *files.Store
 	// save puts the answer into a file; nil for a step's output.
 	save *saving
-	// redirects is how many are followed; mayRedirect tells that the action has an
+	// redirects is how many are followed; mayRedirect reports whether the action has an
 	// input that says so.
 	redirects   int
 	mayRedirect bool
-	// mayAskMore tells that the action has an input that says how large an answer may be.
+	// mayAskMore reports whether the action has an input that says how large an answer may be.
 	mayAskMore bool
-	// maySave tells that it has one that puts the answer into a file.
+	// maySave reports whether it has one that puts the answer into a file.
 	maySave bool
 	// limit is how many bytes of the answer are kept; most is the largest limit that can
 	// be asked for, value.MaxSize when 0.
@@ -50,7 +50,7 @@ type order struct {
 	parse string
 	// proof is the credential of a connection that is made for each request; nil for none.
 	proof *auth.Credential
-	// routed tells that the client shows the certificate of the connection already.
+	// routed reports whether the client shows the certificate of the connection already.
 	routed bool
 }
 
@@ -70,7 +70,7 @@ type reply struct {
 	notFollowed string
 }
 
-// names gives a reply as response in connectors and as a step's output.
+// names returns a reply as response in connectors and as a step's output.
 func (r *reply) names() map[string]any {
 	return map[string]any{"status": r.status, "headers": r.headers, "body": r.body}
 }
@@ -375,7 +375,7 @@ func decode(contentType, parse string, raw []byte) (any, error) {
 	return string(text), nil
 }
 
-// saysJSON tells that a media type is one JSON document (RFC 8259; RFC 6839, 3.1 for
+// saysJSON reports whether a media type is one JSON document (RFC 8259; RFC 6839, 3.1 for
 // +json). Streams of documents, such as application/x-ndjson, are text.
 func saysJSON(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")

@@ -74,7 +74,7 @@ func elementName(name string, i int, flat bool, style string) string {
 	return name
 }
 
-// isFlat tells that a list holds neither maps nor lists.
+// isFlat reports whether a list holds neither maps nor lists.
 func isFlat(list []any) bool {
 	for _, e := range list {
 		switch e.(type) {

@@ -56,7 +56,7 @@ type hostile struct {
 	// whether another attempt may help.
 	codes []string
 	retry bool
-	// cut tells that the attempt may be ended by its timeout.
+	// cut reports whether the attempt may be ended by its timeout.
 	cut bool
 }
 
@@ -373,7 +373,7 @@ func (c hostileCall) check(t *testing.T, kind hostile, h *hostileServer) {
 	}
 }
 
-// fits tells that an output is one that the action declares. Built-in actions that give the
+// fits reports whether an output is one that the action declares. Built-in actions that give the
 // answer as it is take any.
 func (c hostileCall) fits(t *testing.T, out any) bool {
 	t.Helper()
@@ -383,7 +383,7 @@ func (c hostileCall) fits(t *testing.T, out any) bool {
 	return c.loose
 }
 
-// ownCode tells that a code is one of a connector's own rules.
+// ownCode reports whether a code is one of a connector's own rules.
 func ownCode(s *workflows.ActionSpec, code string) bool {
 	if s.Action == nil {
 		return false

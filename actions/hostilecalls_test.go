@@ -19,7 +19,7 @@ type hostileCall struct {
 	with map[string]any
 	// config is hookloom.yaml.
 	config string
-	// loose tells that the action gives any answer of a status that it accepts.
+	// loose reports whether the action gives any answer of a status that it accepts.
 	loose bool
 	// connections are those of config; dir is the project's folder.
 	connections map[string]*workflows.Connection

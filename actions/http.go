@@ -326,7 +326,7 @@ func (a httpAction) content(o *order, in engine.Input) error {
 	return err
 }
 
-// isJSONText tells that a text is a JSON object or list: encoded once more it would be a
+// isJSONText reports whether a text is a JSON object or list: encoded once more it would be a
 // text with a text in it, which no API takes.
 func isJSONText(t string) bool {
 	t = strings.TrimSpace(t)

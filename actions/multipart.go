@@ -153,7 +153,7 @@ func quoteName(s string) string {
 	return string(bytes.ReplaceAll([]byte(s), []byte(`"`), []byte("%22")))
 }
 
-// partContent gives a part's bytes, and its media type where the part does not say one.
+// partContent returns a part's bytes, and its media type where the part does not say one.
 func partContent(name string, part map[string]any) (content []byte, media string, err error) {
 	n := 0
 	for k := range part {

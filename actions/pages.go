@@ -150,7 +150,7 @@ func (w *walk) request(first order) (order, error) {
 	return o, nil
 }
 
-// ended tells that a counted page of n items was the last. Where the service says how many items
+// ended reports whether a counted page of n items was the last. Where the service says how many items
 // there are, a short page is none: services give such that allow fewer items than were asked for,
 // or filter after they have cut pages.
 func (w *walk) ended(n int, env *expr.Env) bool {
@@ -299,7 +299,7 @@ func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 	return len(list) > 0, nil
 }
 
-// absolute gives what pages.next found as a URL, "" for none. A link that begins neither
+// absolute returns what pages.next found as a URL, "" for none. A link that begins neither
 // with a host nor with /, such as ?page=2, is resolved against the URL of the answer that
 // gave it (RFC 3986, 5.2). One that begins with / is left to the connection, whose base_url
 // may be below the host.
@@ -369,7 +369,7 @@ func nextLink(headers []string, of string) string {
 	return ""
 }
 
-// isNext tells whether the parameters of a link have rel=next.
+// isNext reports whether the parameters of a link have rel=next.
 func isNext(params string) bool {
 	for _, p := range strings.Split(params, ";") {
 		name, v, _ := strings.Cut(strings.TrimSpace(strings.TrimRight(strings.TrimSpace(p), ",")), "=")

@@ -13,7 +13,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// route gives the client that a step asks for with proxy:, cert: and ca:, else that of the
+// route returns the client that a step asks for with proxy:, cert: and ca:, else that of the
 // others. done closes its connections.
 func route(in engine.Input, o *order) (client *http.Client, done func(), err error) {
 	var r egress.Route

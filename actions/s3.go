@@ -185,7 +185,7 @@ func bucketOf(in engine.Input) (*bucket, error) {
 	return b, nil
 }
 
-// bucketName tells that a name is as "Bucket naming rules" have it, so that it cannot become
+// bucketName reports whether a name is as "Bucket naming rules" have it, so that it cannot become
 // another host or path. Older buckets may have capitals and underscores.
 func bucketName(s string) bool {
 	if len(s) < 3 || len(s) > 255 || strings.Contains(s, "..") || strings.Trim(s, ".-") != s {

@@ -25,11 +25,11 @@ type saving struct {
 	run, name string
 	// accepted tells which answers are saved; others are read as usual.
 	accepted func(status int) bool
-	// asked tells that the step itself says how large the answer may be.
+	// asked reports whether the step itself says how large the answer may be.
 	asked bool
 }
 
-// saves gives an order the file that its answer goes to.
+// saves returns an order the file that its answer goes to.
 func saves(o *order, in engine.Input, accepted func(int) bool) {
 	o.save = &saving{files: in.Files, run: in.Run.String(), name: fileName(in.Path, in.Key), accepted: accepted,
 		asked: in.With["max_response"] != nil}
@@ -103,7 +103,7 @@ type part struct {
 	size  int64
 }
 
-// reader gives an order's body and its length; the caller closes it.
+// reader returns an order's body and its length; the caller closes it.
 func (o *order) reader() (io.ReadCloser, int64, error) {
 	if o.parts == nil {
 		return io.NopCloser(bytes.NewReader(o.body)), int64(len(o.body)), nil

@@ -101,7 +101,7 @@ func signature1(o *order, s signature.Scheme, secret string, now time.Time) (str
 	return o.header.Get(s.From.Header), nil
 }
 
-// privateKey gives a key of Standard Webhooks (whsk_ and base64 of the 32 bytes of the
+// privateKey returns a key of Standard Webhooks (whsk_ and base64 of the 32 bytes of the
 // seed, or of 64 with the public key) in PEM; what is PEM already stays.
 func privateKey(secret string) string {
 	rest, isStandard := strings.CutPrefix(strings.TrimSpace(secret), "whsk_")
@@ -116,7 +116,7 @@ func privateKey(secret string) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// schemeOf gives the scheme by its name, or as the step describes it. A private key asks
+// schemeOf returns the scheme by its name, or as the step describes it. A private key asks
 // for the asymmetric form of Standard Webhooks (v1a).
 func schemeOf(name string, own any, secret string) (signature.Scheme, error) {
 	if own != nil {

@@ -219,7 +219,7 @@ func (f *backtestFlags) edited(args []string) (*edited, error) {
 	return out, nil
 }
 
-// workflowFile gives the project folder of a workflow's file, "" for one outside of a project,
+// workflowFile returns the project folder of a workflow's file, "" for one outside of a project,
 // and the workflow's id.
 func workflowFile(name string) (folder, id string) {
 	slash := filepath.ToSlash(name)

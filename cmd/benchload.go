@@ -26,7 +26,7 @@ type generator struct {
 	o      benchOptions
 	prefix string
 	began  *sync.Map
-	// timed tells that the sink asks when a delivery was sent.
+	// timed reports whether the sink asks when a delivery was sent.
 	timed    bool
 	accepted atomic.Int64
 	failed   atomic.Int64

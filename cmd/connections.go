@@ -143,7 +143,7 @@ func handled(h http.Handler) http.Handler {
 }
 
 // makeRoom ends a sixteenth of the connections: those without a whole head, then
-// those whose bodies lag behind, then idle ones. It tells whether it ended any.
+// those whose bodies lag behind, then idle ones. It reports whether it ended any.
 func (l *connections) makeRoom() bool {
 	want, patience := max(1, l.limit/16), silentFor
 	if l.tight {

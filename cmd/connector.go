@@ -309,7 +309,7 @@ func (a *app) tryExamples(ctx context.Context, p *workflows.Project, only []stri
 	return nil
 }
 
-// ownConnector tells that a connector is a file of the project's connectors/.
+// ownConnector reports whether a connector is a file of the project's connectors/.
 func ownConnector(p *workflows.Project, name string) bool {
 	_, own := p.Connectors[name]
 	return own

@@ -14,7 +14,7 @@ import (
 // coverageShown is --coverage without a file: it is only printed.
 const coverageShown = "shown"
 
-// coverageIn gives the coverage of a project with its files as seen from here.
+// coverageIn returns the coverage of a project with its files as seen from here.
 func coverageIn(dir string, c *dryrun.Coverage) []dryrun.WorkflowCoverage {
 	list := c.Report()
 	if dir != "." {

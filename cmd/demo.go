@@ -179,7 +179,7 @@ type observer struct {
 	began time.Time
 	mu    sync.Mutex
 	ended map[string]int
-	// sending tells that a delivery waits for its answer; kept is what happened meanwhile.
+	// sending reports whether a delivery waits for its answer; kept is what happened meanwhile.
 	sending bool
 	kept    []string
 }

@@ -12,7 +12,7 @@ import (
 // budget is how many connections each side may have; 0 is any number.
 type budget struct {
 	hooks, admin, outbound int
-	// tight tells that there are so few that none may be kept idle.
+	// tight reports whether there are so few that none may be kept idle.
 	tight bool
 }
 

@@ -45,7 +45,7 @@ cannot be read.`,
 	return c
 }
 
-// names gives what the expression may read, and the moment of now(): that at which the
+// names returns what the expression may read, and the moment of now(): that at which the
 // event was received.
 func (o *evalOptions) names(c *cobra.Command) (names expr.Names, at time.Time, err error) {
 	switch {

@@ -21,7 +21,7 @@ type listFlags struct {
 	place
 	since, until string
 	q            engine.Query
-	// hosts tells that --host is a filter here.
+	// hosts reports whether --host is a filter here.
 	hosts bool
 }
 

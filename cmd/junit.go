@@ -19,7 +19,7 @@ func writeJUnit(file string, results []testResult) error {
 	return nil
 }
 
-// junitText gives results as JUnit XML.
+// junitText returns results as JUnit XML.
 func junitText(results []testResult) ([]byte, error) {
 	type failure struct {
 		Message string `xml:"message,attr"`

@@ -201,7 +201,7 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// json tells whether data is to be printed for machines.
+// json reports whether data is to be printed for machines.
 func (a *app) json() bool { return a.output == "json" }
 
 // warnf tells a person what is not the answer itself.

@@ -171,7 +171,7 @@ func addTool[In any](t *agentTools, name, about string, reads bool, do func(cont
 		})
 }
 
-// run gives what a command prints as JSON; text what it prints for people. The arguments stand
+// run returns what a command prints as JSON; text what it prints for people. The arguments stand
 // behind --, so that none of them is a flag.
 func (t *agentTools) run(ctx context.Context, verb string, flags []string, args ...string) (string, error) {
 	return t.command(ctx, verb, append([]string{"--output=json"}, flags...), args)

@@ -144,7 +144,7 @@ func serious(ms workflows.Mistakes) workflows.Mistakes {
 	return out
 }
 
-// database gives the file of a project's history.
+// database returns the file of a project's history.
 func database(dir, flag string, p *workflows.Project) string {
 	if v := os.Getenv("HOOKLOOM_DB"); flag == "" && v != "" {
 		flag = v

@@ -19,7 +19,7 @@ import (
 // generated stands below the title of each page of the reference.
 const generated = "<!-- Written by `go generate ./docs` from the tables of the program; do not edit. -->\n"
 
-// referencePages gives the pages of the reference by name. They are made of the tables that
+// referencePages returns the pages of the reference by name. They are made of the tables that
 // the program itself works by, so that they cannot say something else than it does.
 func referencePages(ctx context.Context) (map[string]string, error) {
 	actions, err := actionsPage()

@@ -81,7 +81,7 @@ genuine now, it becomes an event.`,
 	return c
 }
 
-// decides tells that the filters are about events to decide again, not about runs.
+// decides reports whether the filters are about events to decide again, not about runs.
 func (f *replayFlags) decides(c *cobra.Command) bool {
 	if f.q.DeadOnly || c.Flags().Changed("from") || c.Flags().Changed("version") {
 		return false

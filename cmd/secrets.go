@@ -68,7 +68,7 @@ type secretItem struct {
 	// Source is where the value comes from, Asked what was asked for it.
 	Source string   `json:"source,omitempty"`
 	Asked  []string `json:"asked"`
-	// Used tells that a file of the project names it.
+	// Used reports whether a file of the project names it.
 	Used    bool   `json:"used"`
 	Problem string `json:"problem,omitempty"`
 	Advice  string `json:"advice,omitempty"`

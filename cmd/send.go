@@ -246,7 +246,7 @@ func inputValue(w *workflows.Workflow, name, text string) any {
 	return text
 }
 
-// adminAPI gives the way to the API of a project's server.
+// adminAPI returns the way to the API of a project's server.
 func (l *loaded) adminAPI(ctx context.Context) (client *http.Client, base string, err error) {
 	if x := agentOf(ctx); x != nil && x.api != nil {
 		return &http.Client{Transport: inProcess{x.api}}, "http://localhost", nil

@@ -253,7 +253,7 @@ func (s *server) noteSecrets(ctx context.Context) {
 	}
 }
 
-// ready tells whether deliveries can be stored, and what needs a person.
+// ready reports whether deliveries can be stored, and what needs a person.
 func (s *server) ready() console.Readiness {
 	x := console.Readiness{Err: cmp.Or(s.store.Err(), s.store.Full())}
 	if s.state.Load().Broken() {
@@ -284,7 +284,7 @@ func (s *server) runURL(id engine.RunID) string {
 	return base + "/runs/" + id.String()
 }
 
-// disk gives the free and all bytes of the database's disk.
+// disk returns the free and all bytes of the database's disk.
 func (s *server) disk() (free, total int64, err error) {
 	return store.DiskSpace(filepath.Dir(s.db))
 }

@@ -98,7 +98,7 @@ func typesOf(list []*shape.Shape) string {
 	return strings.Join(names[:min(len(names), 10)], ", ")
 }
 
-// learned gives the shapes of a trigger's recorded events by type, the most frequent first.
+// learned returns the shapes of a trigger's recorded events by type, the most frequent first.
 func learned(ctx context.Context, h *store.History, trigger, kind string, limit int) (list []*shape.Shape, skipped int, err error) {
 	byType := map[string]*shape.Shape{}
 	unread := 0

@@ -57,7 +57,7 @@ func (o *validateOptions) load(ctx context.Context, dir string) (*loaded, error)
 	return l, err
 }
 
-// takes tells whether a filter of types takes a type; an empty one takes all.
+// takes reports whether a filter of types takes a type; an empty one takes all.
 func takes(types []string, kind string) bool {
 	return len(types) == 0 || slices.ContainsFunc(types, func(t string) bool {
 		prefix, open := strings.CutSuffix(t, "*")

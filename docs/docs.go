@@ -60,7 +60,7 @@ func page(name, text string) Page {
 	return Page{Name: name, Title: title, Text: text}
 }
 
-// Find gives the page with a name: the whole name, or its last part.
+// Find returns the page with a name: the whole name, or its last part.
 func Find(name string) (Page, bool) {
 	name = strings.ToLower(strings.TrimSuffix(name, ".md"))
 	pages := Pages()

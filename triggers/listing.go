@@ -195,7 +195,7 @@ func keysOf(rows []row) []string {
 }
 
 // admit takes the rows of a page, those that are new only as far as one poll may
-// make events; all tells that none is left.
+// make events; all reports whether none is left.
 func (p *poller) admit(f *found, rows []row, known map[string]bool, first bool) (taken []row, all bool) {
 	if p.inlet == "reconcile" && !first {
 		// The webhook delivery of a recent item may still arrive.

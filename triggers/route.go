@@ -45,13 +45,13 @@ type route struct {
 	// dedupe is how long keys are remembered, contentDedupe how long the content of what
 	// has none.
 	dedupe, contentDedupe time.Duration
-	// list is what split takes apart; nil for none. keyOfItem tells that the key reads its
+	// list is what split takes apart; nil for none. keyOfItem reports whether the key reads its
 	// elements.
 	list      *workflows.Expr
 	keyOfItem bool
 	dataExpr  *workflows.Expr
 	// commonIDs reports whether a common id header names events. keyHeaders are the headers
-	// that the key reads; keyOutside tells that it reads more than those and the body.
+	// that the key reads; keyOutside reports whether it reads more than those and the body.
 	commonIDs, keyOutside bool
 	keyHeaders            []string
 	// trusted are the proxies whose headers count.

@@ -21,7 +21,7 @@ type Catalog struct {
 	// ExplainSecret says why a secret has no value, and what to do about it; nil says what
 	// is true of every project.
 	ExplainSecret func(name string) (problem, hint string)
-	// Recorded gives the data of events that a trigger has received, of the given types, or
+	// Recorded returns the data of events that a trigger has received, of the given types, or
 	// of any for none; nil where no history is looked at. What expressions read is checked
 	// against it.
 	Recorded func(trigger string, types []string) []any
@@ -33,10 +33,10 @@ type ActionSpec struct {
 	Name   string
 	Help   string
 	Inputs []ActionInput
-	// SideEffects tells that it acts outside of this process: it gets an attempt on
+	// SideEffects reports whether it acts outside of this process: it gets an attempt on
 	// record before it acts, and is mocked in tests.
 	SideEffects bool
-	// SafeMethods tells that the input "method" decides whether it can be
+	// SafeMethods reports whether the input "method" decides whether it can be
 	// repeated without harm; Safe that it always can.
 	SafeMethods, Safe bool
 	// Example is the output a test gets when it mocks nothing.
@@ -130,7 +130,7 @@ var commonInputs = []ActionInput{
 // MaxItemsInput is the common input of actions that read a list page by page.
 const MaxItemsInput = "max_items"
 
-// Common tells that an input of that name is the one that every action of a connector
+// Common reports whether an input of that name is the one that every action of a connector
 // takes.
 func (s *ActionSpec) Common(name string) bool {
 	if s.Action == nil || name == MaxItemsInput && s.Action.Pages == nil {

@@ -14,7 +14,7 @@ type checker struct {
 	p       *Project
 	catalog *Catalog
 	secrets func(name string) bool
-	// stored tells that the text of an earlier version is read, which may hold what is
+	// stored reports whether the text of an earlier version is read, which may hold what is
 	// a mistake by now.
 	stored bool
 	// pending are secrets that a provider's handshake will bring, with their triggers.

@@ -46,7 +46,7 @@ const (
 	yes
 )
 
-// saves tells whether the answer of a step goes to a file.
+// saves reports whether the answer of a step goes to a file.
 func (st *Step) saves() certainty {
 	v := st.With.Field("save")
 	if v == nil {

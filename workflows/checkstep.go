@@ -25,7 +25,7 @@ func (s *stepChecker) sequence(list []*Step, sc *expr.Scope) {
 	}
 }
 
-// hideLater gives steps that have not run yet a reason of their own.
+// hideLater returns steps that have not run yet a reason of their own.
 func (s *stepChecker) hideLater(list []*Step, sc *expr.Scope) {
 	eachStep(list, func(st *Step) {
 		if st.ID != "" && sc.Steps()[st.ID] == nil {
@@ -97,7 +97,7 @@ func (s *stepChecker) body(st *Step, sc *expr.Scope) {
 	k.check(s, st, sc)
 }
 
-// loop gives the scope of one iteration.
+// loop returns the scope of one iteration.
 func (s *stepChecker) loop(st *Step, sc *expr.Scope) *expr.Scope {
 	st.ForEach.check(sc.In("foreach"), reflect.Invalid)
 	inner := sc.In(sc.Where)

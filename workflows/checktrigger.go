@@ -173,7 +173,7 @@ func (c *checker) trigger(t *Trigger) {
 	}
 }
 
-// anyReads tells whether one of the expressions reads a name.
+// anyReads reports whether one of the expressions reads a name.
 func anyReads(list []*Expr, name string) bool {
 	for _, e := range list {
 		if e.Reads(name) {

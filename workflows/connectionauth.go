@@ -281,7 +281,7 @@ func (d *decoder) expired(parent *objectNode) *Expired {
 	return x
 }
 
-// Says tells that an answer means that the token is no longer valid.
+// Says reports whether an answer means that the token is no longer valid.
 func (x *Expired) Says(status int, response map[string]any) bool {
 	if status == 401 {
 		return true

@@ -2,13 +2,13 @@ package workflows
 
 import "slices"
 
-// NeedsField tells that a connection must set a field. Where it has an auth: of its own, what only
+// NeedsField reports whether a connection must set a field. Where it has an auth: of its own, what only
 // the connector's auth: reads is not needed.
 func (k *Connector) NeedsField(c *Connection, f ConnectionField) bool {
 	return f.Required && (c == nil || c.Auth == nil || !k.onlyProves(f.Name))
 }
 
-// onlyProves tells that a field is read by auth: alone.
+// onlyProves reports whether a field is read by auth: alone.
 func (k *Connector) onlyProves(name string) bool {
 	reads := func(v *Value) bool {
 		found := false

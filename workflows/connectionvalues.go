@@ -7,7 +7,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// FieldValues gives the values of a connection's own fields, by the connector that
+// FieldValues returns the values of a connection's own fields, by the connector that
 // declares them, with its defaults. A field that must be there and is not is an error.
 func (c *Connection) FieldValues(k *Connector, secret func(string) (string, bool), now time.Time) (map[string]any, error) {
 	secrets := map[string]any{}

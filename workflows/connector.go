@@ -41,7 +41,7 @@ func BuiltInConnector(name string, text []byte) (*Connector, error) {
 	return connectorOf(src)
 }
 
-// CheckConnector gives what is wrong with the text of a connector file, warnings too.
+// CheckConnector returns what is wrong with the text of a connector file, warnings too.
 func CheckConnector(name string, text []byte) (*Connector, Mistakes) {
 	src := newSource(name, text)
 	c := parseConnector(src)
@@ -221,7 +221,7 @@ func (r *connectorReader) unused(o *objectNode) {
 	})
 }
 
-// readsField tells that an expression reads a field of a root, or all of it.
+// readsField reports whether an expression reads a field of a root, or all of it.
 func (e *Expr) readsField(root, name string) bool {
 	rest, found := e.Text, true
 	for {
@@ -242,7 +242,7 @@ func isNameByte(s string, i int) bool {
 	return i < len(s) && (s[i] == '_' || s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z')
 }
 
-// safe tells that the same request again does no harm at the service.
+// safe reports whether the same request again does no harm at the service.
 func (a *ConnectorAction) safe() bool {
 	switch a.Idempotency {
 	case "natural", "key":

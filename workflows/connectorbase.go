@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Base gives the URL that the connector's paths begin with, for the fields of a
+// Base returns the URL that the connector's paths begin with, for the fields of a
 // connection. What is inserted into the host stays a part of it: a subdomain that holds a
 // slash would send the credential to another host.
 func (c *Connector) Base(fields map[string]any) (string, error) {

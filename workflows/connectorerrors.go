@@ -32,7 +32,7 @@ type ErrorRule struct {
 // StatusRange are HTTP statuses from From to To.
 type StatusRange struct{ From, To int }
 
-// Holds tells whether the rule is about an answer; env has it as response.
+// Holds reports whether the rule is about an answer; env has it as response.
 func (r *ErrorRule) Holds(status int, env *expr.Env) bool {
 	for _, s := range r.Statuses {
 		if status >= s.From && status <= s.To {

@@ -19,7 +19,7 @@ type ActionExample struct {
 	Request map[string]any
 	// Response is what the service answers; nil when the example does not say.
 	Response *ExampleResponse
-	// Output is what the step then gives; HasOutput tells that it is written.
+	// Output is what the step then gives; HasOutput reports whether it is written.
 	Output    any
 	HasOutput bool
 }

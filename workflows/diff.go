@@ -127,7 +127,7 @@ func (d *differ) lists(path string, a, b []any) {
 	}
 }
 
-// matched gives for each element of a the one of b that it became, or -1: by id or name,
+// matched returns for each element of a the one of b that it became, or -1: by id or name,
 // then by equality, then by what it does.
 func matched(a, b []any) []int {
 	partner := make([]int, len(a))
@@ -182,7 +182,7 @@ func nameOf(list []any, i int) string {
 	return strconv.Itoa(i)
 }
 
-// outOfOrder gives the elements that must move so that the rest is in order: those outside
+// outOfOrder returns the elements that must move so that the rest is in order: those outside
 // of a longest increasing run.
 func outOfOrder(list []int) (moved []int) {
 	best := make([]int, len(list))

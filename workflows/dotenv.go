@@ -68,7 +68,7 @@ func ExpandedEnv(text []byte, values map[string]string) []string {
 	return out
 }
 
-// AddEnv gives the text of .env with one more value, written so that ReadEnv gives
+// AddEnv returns the text of .env with one more value, written so that ReadEnv gives
 // it back.
 func AddEnv(text []byte, name, secret string) ([]byte, error) {
 	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
@@ -104,7 +104,7 @@ func sameBut(a, b map[string]string, name string) bool {
 	return true
 }
 
-// RemoveEnv gives the text of .env without a name, and whether it was there. Everything
+// RemoveEnv returns the text of .env without a name, and whether it was there. Everything
 // else, comments too, stays as it is.
 func RemoveEnv(text []byte, name string) ([]byte, bool, error) {
 	before, err := ReadEnv(text)
@@ -153,7 +153,7 @@ func withoutStatement(lines [][]byte, name string, before map[string]string) [][
 	return nil
 }
 
-// SetEnv gives the text of .env with the value of a name, in place of one that it had.
+// SetEnv returns the text of .env with the value of a name, in place of one that it had.
 func SetEnv(text []byte, name, secret string) ([]byte, error) {
 	text, _, err := RemoveEnv(text, name)
 	if err != nil {

@@ -36,10 +36,10 @@ func (e *Expr) report(code string, warning bool, from, to int, problem, hint str
 	e.place.src.report(e.place.mark(from, to), code, warning, problem, hint)
 }
 
-// Reads tells whether the expression reads a name; nil reads nothing.
+// Reads reports whether the expression reads a name; nil reads nothing.
 func (e *Expr) Reads(name string) bool { return e != nil && e.Expr.Reads(name) }
 
-// ReadsKey tells whether the expression reads one of the keys of a name, or the name
+// ReadsKey reports whether the expression reads one of the keys of a name, or the name
 // as a whole; nil reads nothing.
 func (e *Expr) ReadsKey(name string, keys ...string) bool {
 	return e != nil && e.Expr.ReadsKey(name, keys...)

@@ -36,11 +36,11 @@ type Rate struct {
 // DefaultMaxQueue is how many runs of a group may wait for their turn.
 const DefaultMaxQueue = 1000
 
-// Gated tells that a run of the workflow may have to wait before it starts, so
+// Gated reports whether a run of the workflow may have to wait before it starts, so
 // that its events are taken one after another, in the order of their arrival.
 func (w *Workflow) Gated() bool { return w.Bounded() || w.Gather != nil || len(w.CancelOn) > 0 }
 
-// Bounded tells that a run of the workflow asks for a place before it starts.
+// Bounded reports whether a run of the workflow asks for a place before it starts.
 func (w *Workflow) Bounded() bool { return w.Concurrency != nil || w.Rate != nil }
 
 func (b *builder) concurrency(o *objectNode) *Concurrency {

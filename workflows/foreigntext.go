@@ -127,7 +127,7 @@ func (d *decoder) lostToComment(n *yaml.Node) {
 		fmt.Sprintf("put the whole value in quotes: %s", quoted(n.Value+" "+comment)))
 }
 
-// commentAfter gives the comment behind a plain scalar, on its line.
+// commentAfter returns the comment behind a plain scalar, on its line.
 func (d *decoder) commentAfter(n *yaml.Node) (Pos, string, bool) {
 	if n.Kind != yaml.ScalarNode || n.Style != 0 {
 		return Pos{}, "", false

@@ -47,7 +47,7 @@ type Gather struct {
 	pos  Pos
 }
 
-// KeyOf gives the key of an event.
+// KeyOf returns the key of an event.
 func (g *Gather) KeyOf(env *expr.Env) (string, error) {
 	if len(g.Key) == 0 {
 		return "", nil
@@ -69,7 +69,7 @@ type CancelOn struct {
 	pos Pos
 }
 
-// RunKey gives the key by which a run can be ended; empty for none.
+// RunKey returns the key by which a run can be ended; empty for none.
 func (c *CancelOn) RunKey(env *expr.Env) (string, error) {
 	key, err := keyOf(c.Key, env)
 	if errors.Is(err, errEmptyKey) {
@@ -81,7 +81,7 @@ func (c *CancelOn) RunKey(env *expr.Env) (string, error) {
 	return key, nil
 }
 
-// EventKeys gives the keys of the runs that an event ends: its own key, and what the
+// EventKeys returns the keys of the runs that an event ends: its own key, and what the
 // expression for the run gives for it.
 func (c *CancelOn) EventKeys(key string, env *expr.Env) []string {
 	out := []string{key}

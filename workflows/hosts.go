@@ -8,7 +8,7 @@ import (
 // writtenURL is a URL's beginning with its host, as files write it.
 var writtenURL = regexp.MustCompile(`(?i)https?://([a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?)`)
 
-// Hosts gives the hosts, with a port where one is written, that the project's files
+// Hosts returns the hosts, with a port where one is written, that the project's files
 // name in URLs or under destinations. What a payload names is not among them.
 func (p *Project) Hosts() map[string]bool {
 	out := map[string]bool{}

@@ -49,7 +49,7 @@ func (d *decoder) singleUse(o *objectNode) *bool {
 	return &use
 }
 
-// SignsMoment tells whether what the scheme signs is of one delivery alone: a time,
+// SignsMoment reports whether what the scheme signs is of one delivery alone: a time,
 // a nonce or an id beside the body. The same signed content a second time is then
 // the same delivery. A token counts where it vouches for the body. single_use: says
 // otherwise, for senders that use a token again.
@@ -74,7 +74,7 @@ var wholeRequest = []string{"body", "method", "public_url", "public_url_decoded"
 	"query_sorted", "path_query_encoded", "form_json", "kid", "param:", "form_sorted:", "form_serialized:",
 	"url_params_sorted:", "form:payload", "form:bt_payload"}
 
-// namesMoment tells whether a template of signed content names more than the body,
+// namesMoment reports whether a template of signed content names more than the body,
 // the address and the method.
 func namesMoment(template string) bool {
 	for _, name := range templateVariables(template) {
@@ -122,7 +122,7 @@ func (v *Verify) SignedHeaders() []string {
 	return out
 }
 
-// SignsBody tells whether every form of the signed content holds the whole body.
+// SignsBody reports whether every form of the signed content holds the whole body.
 func (v *Verify) SignsBody() bool {
 	whole := []string{"body", "body_sha256_hex", "body_sha256_base64", "body_sha256_raw"}
 	for _, t := range v.SignedContent {

@@ -144,7 +144,7 @@ func CheckInputs(declared []Input, given map[string]any) (map[string]any, []stri
 	return out, slices.Sorted(slices.Values(problems))
 }
 
-// WithDefaults gives inputs with the defaults of those that were not given. The map that
+// WithDefaults returns inputs with the defaults of those that were not given. The map that
 // was given stays as it is.
 func (w *Workflow) WithDefaults(given map[string]any) map[string]any {
 	out, cloned := given, false

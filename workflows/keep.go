@@ -18,7 +18,7 @@ type Loaded struct {
 	// Kept are files of which the last good text is in force; Left are files that have
 	// none and take no part: they are broken, or break another.
 	Kept, Left []string
-	// SettingsBroken tells that the server's own settings cannot be read: the file is
+	// SettingsBroken reports whether the server's own settings cannot be read: the file is
 	// no YAML, or its server: part has a mistake.
 	SettingsBroken bool
 }
@@ -79,7 +79,7 @@ func LoadKeeping(dir string, catalog Catalog, isSet func(string) bool, check Che
 	return l
 }
 
-// broken gives the errors by file.
+// broken returns the errors by file.
 func broken(ms Mistakes) map[string]Mistakes {
 	out := map[string]Mistakes{}
 	for _, m := range ms {
@@ -108,7 +108,7 @@ func (k *keeping) try(files Files) (*Project, Mistakes) {
 	return p, mistakes
 }
 
-// next gives a set that is nearer to one without errors, nil when there is none:
+// next returns a set that is nearer to one without errors, nil when there is none:
 // each call brings a file back to its last good text or takes one out.
 func (k *keeping) next(files Files, bad map[string]Mistakes) Files {
 	out := maps.Clone(files)
@@ -156,7 +156,7 @@ func (k *keeping) restore(files Files, name string) bool {
 	return true
 }
 
-// settled tells whether a file must stay: without its settings there is no project.
+// settled reports whether a file must stay: without its settings there is no project.
 func (k *keeping) settled(name string) bool { return name == ProjectFile }
 
 // differing lists the files that are not as they were, the settings first.

@@ -34,7 +34,7 @@ func JoinKey(parts []string) string {
 	return ShortKey(strings.Join(parts, "/"))
 }
 
-// ShortKey gives a digest of a long key.
+// ShortKey returns a digest of a long key.
 func ShortKey(key string) string {
 	if len(key) <= maxKey {
 		return key

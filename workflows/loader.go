@@ -14,7 +14,7 @@ import (
 )
 
 // Load reads and checks the project in dir. The mistakes of all files come
-// together, sorted. isSet tells whether a secret has a value; nil skips that check.
+// together, sorted. isSet reports whether a secret has a value; nil skips that check.
 func Load(dir string, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
 	files, unreadable := ReadFiles(dir)
 	p, mistakes := LoadFiles(dir, files, catalog, isSet)
@@ -37,7 +37,7 @@ type loader struct {
 	isSet   func(string) bool
 }
 
-// open gives a file of the project, and keeps it among the project's sources.
+// open returns a file of the project, and keeps it among the project's sources.
 func (l *loader) open(name string) (*source, bool) {
 	text, there := l.files[name]
 	if !there {

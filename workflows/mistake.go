@@ -139,7 +139,7 @@ type source struct {
 	zone *time.Location
 	// limits bound what is read of it.
 	limits yamlLimits
-	// trusted tells that a test of the program checks the file, so that loading need not.
+	// trusted reports whether a test of the program checks the file, so that loading need not.
 	trusted bool
 	// starts are the offsets at which the lines begin.
 	starts []int

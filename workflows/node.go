@@ -39,7 +39,7 @@ type objectNode struct {
 	node  *yaml.Node
 	keys  map[string]*yaml.Node
 	vals  map[string]*yaml.Node
-	// unknown tells that a key was misspelt, so that what it meant is not missed too.
+	// unknown reports whether a key was misspelt, so that what it meant is not missed too.
 	unknown bool
 }
 

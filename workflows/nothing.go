@@ -15,14 +15,14 @@ import (
 type Nothing struct {
 	// Of are the expressions, each once, in their order.
 	Of []string
-	// watched tells that what is being rendered stands under such a key.
+	// watched reports whether what is being rendered stands under such a key.
 	watched bool
 }
 
 // maxNothing bounds how many are told of one step; a loop in a text has no end of them.
 const maxNothing = 20
 
-// forPeople tells whether what stands under a key is read by people.
+// forPeople reports whether what stands under a key is read by people.
 func forPeople(key string) bool {
 	return key == "text" || key == "url" || key == "subject" || key == "message"
 }
@@ -94,7 +94,7 @@ func (n *Nothing) Err() error {
 		"write ?? '' for an empty text", strings.Join(n.Of, ", "))
 }
 
-// hasDefault tells whether an expression chooses what stands for a missing value.
+// hasDefault reports whether an expression chooses what stands for a missing value.
 func (e *Expr) hasDefault() bool {
 	return strings.Contains(e.Text, "??") || strings.Contains(e.Text, " ? ")
 }

@@ -26,7 +26,7 @@ type Paging struct {
 	Until *Expr
 }
 
-// Any tells whether the list has pages.
+// Any reports whether the list has pages.
 func (p *Paging) Any() bool {
 	return p.Next != nil || p.LinkHeader || p.Page != nil || p.Offset != nil || p.Token != nil
 }
@@ -44,7 +44,7 @@ type PageParameter struct {
 	Body bool
 }
 
-// AsksFrom tells whether the request reads the cursor: then the service leaves out
+// AsksFrom reports whether the request reads the cursor: then the service leaves out
 // what is older.
 func (p *Poll) AsksFrom() bool {
 	reads := false

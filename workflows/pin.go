@@ -29,7 +29,7 @@ type Uses struct {
 	Triggers map[string]int64 `json:"triggers,omitempty"`
 }
 
-// None tells that the workflow uses nothing else.
+// None reports whether the workflow uses nothing else.
 func (u Uses) None() bool {
 	return len(u.Workflows) == 0 && len(u.Connectors) == 0 && len(u.Triggers) == 0
 }

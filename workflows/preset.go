@@ -20,7 +20,7 @@ type Preset struct {
 	Aliases, Sources                        []string
 	// SecretName is what the provider's dashboard calls the secret.
 	SecretName string
-	// SecretOptional tells that the provider's published key is fetched when no
+	// SecretOptional reports whether the provider's published key is fetched when no
 	// secret pins one.
 	SecretOptional bool
 	Params         []PresetParam
@@ -32,7 +32,7 @@ type Preset struct {
 	IPsAsOf   string
 	IPsSource string
 	Verify    []*Verify
-	// ProvesProvider tells that the proof says no more than that the provider sent it:
+	// ProvesProvider reports whether the proof says no more than that the provider sent it:
 	// all of its customers can have it send to any address.
 	ProvesProvider bool
 	// Methods are those of deliveries; none for POST.
@@ -50,7 +50,7 @@ type Preset struct {
 	// Split is the list that the provider's deliveries are, each element an event; nil
 	// for one event a delivery.
 	Split *Expr
-	// CommonIDs tells that senders name events by a common id header.
+	// CommonIDs reports whether senders name events by a common id header.
 	CommonIDs bool
 	// IDSigned is false when a replay could change the id without breaking the
 	// signature; deliveries are then known by their body too.
@@ -83,10 +83,10 @@ type PresetParam struct {
 // Delivery is how a provider delivers, in its own words.
 type Delivery struct{ Timeout, Retry, Success string }
 
-// Experimental tells that the facts are from memory and not checked.
+// Experimental reports whether the facts are from memory and not checked.
 func (p *Preset) Experimental() bool { return p.Confidence == "memory" }
 
-// Captures tells whether the provider hands its secret over in a handshake, so
+// Captures reports whether the provider hands its secret over in a handshake, so
 // that it may be unset at first.
 func (p *Preset) Captures() bool {
 	for _, h := range p.Handshakes {
@@ -249,7 +249,7 @@ func (p *Preset) variant(name string) *Verify {
 // as much as its best.
 const AnyVariant = "any"
 
-// Preset gives the preset of a webhook, nil when it names none.
+// Preset returns the preset of a webhook, nil when it names none.
 func (p *Project) Preset(w *Webhook) *Preset {
 	if w == nil || w.Provider == "" {
 		return nil
@@ -272,7 +272,7 @@ func (p *Project) MaxBody(w *Webhook) int64 {
 // Presets gives provider presets by name. Only those that are asked for are
 // read: most projects use two or three of two hundred.
 type Presets interface {
-	// Get gives a preset by name or alias, nil when there is none.
+	// Get returns a preset by name or alias, nil when there is none.
 	Get(name string) *Preset
 	// Names lists all names, without aliases, sorted.
 	Names() []string
@@ -348,7 +348,7 @@ func (c *checker) warnOfOthers(t *Trigger, w *Webhook, p *Preset) {
 			"any of them can have it send events to this trigger", p.Name), hint)
 }
 
-// takesParam tells whether a scheme names the parameter as its secret.
+// takesParam reports whether a scheme names the parameter as its secret.
 func (p *Preset) takesParam(name string) bool {
 	for _, v := range p.Verify {
 		if v.SecretParam == name {

@@ -50,7 +50,7 @@ func (p *Project) connectorNamed(name string) *Connector {
 // sharedAddresses are those between a provider's customers (RFC 6598).
 var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
 
-// privateHost tells that a host is written as an address that is not public. The guard of the
+// privateHost reports whether a host is written as an address that is not public. The guard of the
 // requests knows more of them, and judges names too.
 func privateHost(host string) bool {
 	if strings.EqualFold(host, "localhost") {
@@ -64,7 +64,7 @@ func privateHost(host string) bool {
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || sharedAddresses.Contains(a)
 }
 
-// allowsHost tells that entries of egress.allow name a host. localhost is any address of this
+// allowsHost reports whether entries of egress.allow name a host. localhost is any address of this
 // machine.
 func allowsHost(allow []string, host string) bool {
 	a, err := netip.ParseAddr(host)

@@ -43,7 +43,7 @@ type Project struct {
 	// Connectors are the files of connectors/, by the connector's name.
 	Connectors map[string]ConnectorFile
 	sources    []*source
-	// settingsBroken tells that server: has a mistake, or that the file cannot be
+	// settingsBroken reports whether server: has a mistake, or that the file cannot be
 	// read at all; literalSecret that the file holds a secret.
 	settingsBroken, literalSecret bool
 }
@@ -102,7 +102,7 @@ type History struct {
 	Redact []RedactPath
 }
 
-// With gives the setting with others in place; an empty text leaves one as it is.
+// With returns the setting with others in place; an empty text leaves one as it is.
 func (h History) With(keep, bodies, maxSize string) (History, error) {
 	var err error
 	for text, to := range map[*string]*time.Duration{&keep: &h.Keep, &bodies: &h.Bodies} {
@@ -271,7 +271,7 @@ func (f ConnectionField) hint() string {
 	return "one of " + strings.Join(words, ", ")
 }
 
-// LooksSecret tells whether a field of this name holds a secret, by its words.
+// LooksSecret reports whether a field of this name holds a secret, by its words.
 func LooksSecret(key string) bool {
 	key = strings.ToLower(key)
 	for _, w := range []string{"token", "secret", "password", "key"} {

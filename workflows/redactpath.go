@@ -17,7 +17,7 @@ import (
 type RedactPath struct {
 	// Text is the path as it is written.
 	Text string
-	// Data tells that it begins at event.data, else at the body.
+	// Data reports whether it begins at event.data, else at the body.
 	Data bool
 	// Step is the id of the step whose Part, input or output, the path begins at; empty for
 	// a path into events.
@@ -37,7 +37,7 @@ type RedactStep struct {
 	Deep bool
 }
 
-// Takes tells whether the step leads to a field; one of a list has a name of "".
+// Takes reports whether the step leads to a field; one of a list has a name of "".
 func (s RedactStep) Takes(name string, index int) bool {
 	if s.Any {
 		return true

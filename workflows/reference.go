@@ -28,7 +28,7 @@ type Key struct {
 	Help string
 }
 
-// Reference gives the sections of a kind of file: workflow, project, connector or test_file.
+// Reference returns the sections of a kind of file: workflow, project, connector or test_file.
 // The first section is the file itself; those that its keys refer to follow in the order in
 // which a reader meets them. It is made from the tables that the checker reads.
 func Reference(of string) []Section {
@@ -70,7 +70,7 @@ var readByCode = map[string]string{
 
 var link = regexp.MustCompile(`\(#([a-z_]+)\)`)
 
-// linked gives the sections that a text links to.
+// linked returns the sections that a text links to.
 func linked(text string) (out []string) {
 	for _, m := range link.FindAllStringSubmatch(text, -1) {
 		out = append(out, m[1])

@@ -148,7 +148,7 @@ func (t *DataType) Check(at string, v any) string {
 }
 
 // Missing names the fields that must be there and are not, or that hold a list or an object
-// in place of a plain value, or the other way round. all tells that none is as it must be.
+// in place of a plain value, or the other way round. all reports whether none is as it must be.
 func (t *DataType) Missing(v any) (names []string, all bool) {
 	if t == nil || t.Kind != "object" {
 		return nil, false
@@ -188,13 +188,13 @@ func shapeOf(v any) string {
 	return ""
 }
 
-// MayBeNil tells that nothing of an object is certain: an action that finds it may find
+// MayBeNil reports whether nothing of an object is certain: an action that finds it may find
 // none.
 func (t *DataType) MayBeNil() bool {
 	return t != nil && len(t.Fields) > 0 && !slices.ContainsFunc(t.Fields, func(f DataField) bool { return !f.Optional })
 }
 
-// named gives the names of fields to the checker of expressions. Below fields that may be
+// named returns the names of fields to the checker of expressions. Below fields that may be
 // missing, and in lists, nothing is certain.
 func (t *DataType) named() expr.Type {
 	if t == nil || t.Kind != "object" || len(t.Fields) == 0 {

@@ -197,7 +197,7 @@ func intHint(n *yaml.Node, name string) string {
 	return "write plain digits"
 }
 
-// isName tells whether a text can stand in an expression after a point.
+// isName reports whether a text can stand in an expression after a point.
 func (d *decoder) isName(n *yaml.Node, name string) bool {
 	if !namePattern.MatchString(n.Value) {
 		fixed := strings.ToLower(strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace(n.Value))

@@ -6,7 +6,7 @@ import (
 	"sort"
 )
 
-// Schema gives the JSON Schema (draft 2020-12) of workflow files or, for
+// Schema returns the JSON Schema (draft 2020-12) of workflow files or, for
 // "project", of hookloom.yaml. It is made from the same shapes that the checker
 // reads. Expressions are beyond it and stay the checker's work.
 func Schema(of string, catalog *Catalog) map[string]any {

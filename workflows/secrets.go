@@ -42,11 +42,11 @@ func (t *Trigger) SecretNames() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// HoldsSecret tells that the project's own settings hold a secret in clear text,
+// HoldsSecret reports whether the project's own settings hold a secret in clear text,
 // so that the file must not be copied.
 func (p *Project) HoldsSecret() bool { return p.literalSecret }
 
-// SettingsBroken tells that the server's own settings cannot be read: hookloom.yaml
+// SettingsBroken reports whether the server's own settings cannot be read: hookloom.yaml
 // is no YAML, or its server: part has a mistake.
 func (p *Project) SettingsBroken() bool { return p.settingsBroken }
 

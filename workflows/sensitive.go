@@ -29,7 +29,7 @@ var notSensitive = map[string]bool{
 	"x-continuation-token": true,
 }
 
-// SensitiveHeader tells whether a header, by its name in any case, carries a
+// SensitiveHeader reports whether a header, by its name in any case, carries a
 // credential. - and _ are the same here.
 func SensitiveHeader(name string) bool {
 	// Most names are lower case and have neither ending: they cost no memory.
@@ -52,9 +52,9 @@ func SensitiveHeader(name string) bool {
 // and OpenID Connect Core, section 3.1.3.3).
 var credentialFields = map[string]bool{"access_token": true, "refresh_token": true, "id_token": true, "client_secret": true}
 
-// HideHeaders gives v with *** for the values of sensitive headers, in every map
+// HideHeaders returns v with *** for the values of sensitive headers, in every map
 // that stands under the name headers, and for the tokens of a token endpoint's answer.
-// hidden tells whether there was one; v itself is never changed.
+// hidden reports whether there was one; v itself is never changed.
 func HideHeaders(v any) (out any, hidden bool) {
 	switch x := v.(type) {
 	case []any:
@@ -101,7 +101,7 @@ func HideHeaders(v any) (out any, hidden bool) {
 	return v, false
 }
 
-// HideNames gives headers with *** for those that are sensitive.
+// HideNames returns headers with *** for those that are sensitive.
 func HideNames(headers map[string]any) (map[string]any, bool) {
 	var out map[string]any
 	for k, v := range headers {
@@ -122,7 +122,7 @@ func HideNames(headers map[string]any) (map[string]any, bool) {
 // Mask is what stands in place of a secret.
 const Mask = "***"
 
-// HideAuth gives what is written under auth: with *** for all of it but the names
+// HideAuth returns what is written under auth: with *** for all of it but the names
 // of headers and parameters.
 func HideAuth(v any) any {
 	switch x := v.(type) {

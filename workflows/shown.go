@@ -22,7 +22,7 @@ type Shown struct {
 	Nothing *Nothing
 }
 
-// Render gives a value as Value.Render does, and as it may be kept on record.
+// Render returns a value as Value.Render does, and as it may be kept on record.
 func (s *Shown) Render(v *Value, env *expr.Env, fill Fill) (value, shown any, err error) {
 	if v == nil || !v.secrets && len(s.Hidden) == 0 {
 		value, err = v.render(env, fill, s.Nothing)
@@ -135,7 +135,7 @@ func (s *Shown) maskLeaves(v any, secrets []string) any {
 	return v
 }
 
-// partOf tells that a text was cut out of a secret, in whatever case, and keeps it
+// partOf reports whether a text was cut out of a secret, in whatever case, and keeps it
 // in mind when it is long enough to be searched for.
 func (s *Shown) partOf(t, secret string) bool {
 	if len(t) > len(secret) || !strings.Contains(strings.ToLower(secret), strings.ToLower(t)) {

@@ -21,7 +21,7 @@ type startForm struct {
 	got string
 	// pos is the first plain value.
 	pos Pos
-	// inList tells that the map is an element of a list; others are the names in that list.
+	// inList reports whether the map is an element of a list; others are the names in that list.
 	inList bool
 	others []string
 }
@@ -35,7 +35,7 @@ var triggerWords = map[string]bool{
 // settingKinds are the keys of on: that hold the settings of the workflow's own trigger.
 var settingKinds = []string{"webhook", "poll", "schedule"}
 
-// plainTexts gives a plain value, or the plain values of a list.
+// plainTexts returns a plain value, or the plain values of a list.
 func plainTexts(n *yaml.Node) []string {
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
@@ -52,7 +52,7 @@ func plainTexts(n *yaml.Node) []string {
 	return nil
 }
 
-// valueOf gives the value of a key, nil for none.
+// valueOf returns the value of a key, nil for none.
 func valueOf(n *yaml.Node, key string) *yaml.Node {
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
@@ -238,7 +238,7 @@ func (c *checker) startNames() []string {
 	return append(slices.Sorted(maps.Keys(c.p.Triggers)), "manual", "call")
 }
 
-// allStart tells whether on: takes each of the words without settings.
+// allStart reports whether on: takes each of the words without settings.
 func (c *checker) allStart(names []string) bool {
 	known := c.startNames()
 	for _, n := range names {

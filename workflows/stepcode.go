@@ -70,7 +70,7 @@ func (s *stepChecker) expectInput(st *Step) {
 	}
 }
 
-// written gives data as the YAML node that it was written as.
+// written returns data as the YAML node that it was written as.
 func written(name string, v any) (*decoder, *yaml.Node, error) {
 	text, err := yaml.Marshal(map[string]any{name: v})
 	if err != nil {
@@ -92,7 +92,7 @@ func (d *decoder) stepPages(n *yaml.Node) *ConnectorPages {
 	return d.pages(o, stepPages)
 }
 
-// readsPages tells that the body of the step's output is the list of all pages.
+// readsPages reports whether the body of the step's output is the list of all pages.
 func (st *Step) readsPages() bool {
 	return st.Spec.Input("pages") != nil && st.With.Field("pages") != nil
 }

@@ -24,9 +24,9 @@ type Value struct {
 	keys     []string
 	values   []*Value
 	kind     valueKind
-	// secrets tells that some expression inside names a secret.
+	// secrets reports whether some expression inside names a secret.
 	secrets bool
-	// broken tells that it was refused, and stands for nothing.
+	// broken reports whether it was refused, and stands for nothing.
 	broken bool
 }
 
@@ -66,7 +66,7 @@ const (
 	FillHTML
 )
 
-// nonempty tells that nil and empty pieces are refused.
+// nonempty reports whether nil and empty pieces are refused.
 func (f Fill) nonempty() bool { return f == FillNonempty || f == FillURL }
 
 // takeBytes marks, when a file is checked, the expressions whose bytes are sent as they
@@ -90,7 +90,7 @@ func (v *Value) takeBytes(fill Fill) {
 	}
 }
 
-// IsConstant tells whether rendering needs no names, and gives the data.
+// IsConstant reports whether rendering needs no names, and gives the data.
 func (v *Value) IsConstant() (any, bool) {
 	if v == nil {
 		return nil, true
@@ -98,10 +98,10 @@ func (v *Value) IsConstant() (any, bool) {
 	return v.constant, v.kind == constantValue
 }
 
-// IsExpression tells that the whole value is one expression.
+// IsExpression reports whether the whole value is one expression.
 func (v *Value) IsExpression() bool { return v != nil && v.kind == exprValue }
 
-// UsesSecrets tells whether a secret is named inside.
+// UsesSecrets reports whether a secret is named inside.
 func (v *Value) UsesSecrets() bool { return v != nil && v.secrets }
 
 // Field returns the value of a key of a map value, or nil.
@@ -207,7 +207,7 @@ func (v *Value) Keys() []string {
 	return v.keys
 }
 
-// Render gives the value as data. A value that is exactly one ${{ }} keeps its
+// Render returns the value as data. A value that is exactly one ${{ }} keeps its
 // type; mixed with text it becomes text.
 func (v *Value) Render(env *expr.Env, fill Fill) (any, error) { return v.render(env, fill, nil) }
 

@@ -44,7 +44,7 @@ type Test struct {
 // Mock is what a step is answered in place of the world outside.
 type Mock struct {
 	Output any
-	// Failed tells that it fails, with Status (0 for no answer at all), Code and
+	// Failed reports whether it fails, with Status (0 for no answer at all), Code and
 	// Message.
 	Failed        bool
 	Status        int
@@ -61,14 +61,14 @@ type Expect struct {
 	Calls    map[string]any
 	Attempts map[string]int
 	Output   any
-	// HasOutput tells that output is written, be it null.
+	// HasOutput reports whether output is written, be it null.
 	HasOutput bool
 	Error     any
 	Assert    []*Expr
 	at        map[string]Pos
 }
 
-// Where gives the place of an expectation, such as steps.fulfil, as file:line:column.
+// Where returns the place of an expectation, such as steps.fulfil, as file:line:column.
 func (t *Test) Where(path string) string {
 	p, ok := t.Expect.at[path]
 	for !ok && path != "" {
@@ -114,7 +114,7 @@ func (p *Project) LoadTests() ([]*Test, Mistakes) {
 	return out, all.sorted()
 }
 
-// With gives the mistakes together with others, sorted.
+// With returns the mistakes together with others, sorted.
 func (m Mistakes) With(others Mistakes) Mistakes {
 	return append(append(Mistakes{}, m...), others...).sorted()
 }
@@ -394,7 +394,7 @@ func Overlay(under, over any) any {
 
 // WriteTest appends a test to tests/<workflow>_test.yaml and writes its fixture,
 // for a run that somebody wants to keep as an example. lines are those of the
-// test below its name, indented by nothing. It gives the names of both files.
+// test below its name, indented by nothing. It returns the names of both files.
 func (p *Project) WriteTest(workflow, name string, fixture any, lines []string) (test, fixtureFile string, err error) {
 	fixtureFile = "fixtures/" + strings.ReplaceAll(workflow, "/", "_") + "_" + name + ".json"
 	raw, err := value.EncodeJSON(fixture)

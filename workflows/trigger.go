@@ -19,7 +19,7 @@ type Trigger struct {
 	remembered time.Duration
 }
 
-// Starts tells whether the trigger's events start runs; those of others only end
+// Starts reports whether the trigger's events start runs; those of others only end
 // waits.
 func (t *Trigger) Starts() bool {
 	switch {
@@ -123,12 +123,12 @@ type Webhook struct {
 	// of those names.
 	ClientCert  bool
 	ClientNames []string
-	// MethodsWritten tells that method: is written; else a preset may have its own.
+	// MethodsWritten reports whether method: is written; else a preset may have its own.
 	MethodsWritten bool
 	// MediaTypes replaces the preset's; none to leave it, or to read a body as it is
 	// declared.
 	MediaTypes []string
-	// hasSecret tells that secret: is written, be it with mistakes.
+	// hasSecret reports whether secret: is written, be it with mistakes.
 	hasSecret bool
 	Respond   *Respond
 	// Reconcile asks for what the webhook missed; nil for not at all.
@@ -212,7 +212,7 @@ type Poll struct {
 	// nothing. Data reads its answer as detail.
 	Detail *Value
 	Items  *Expr
-	// Cursor is what the next poll asks for; PerItem tells that it reads item, so that
+	// Cursor is what the next poll asks for; PerItem reports whether it reads item, so that
 	// the greatest counts.
 	Cursor  *Expr
 	PerItem bool
@@ -226,7 +226,7 @@ type Poll struct {
 	MaxItems int
 	// Overlap is how far the request looks back behind the cursor.
 	Overlap time.Duration
-	// OverlapWritten tells that the file says it, be it 0s.
+	// OverlapWritten reports whether the file says it, be it 0s.
 	OverlapWritten bool
 	// Setup, in a preset's listing, is the connection that it needs, as it is written.
 	Setup string

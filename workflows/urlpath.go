@@ -35,7 +35,7 @@ func climbs(text string, inserted []span) *Expr {
 	return nil
 }
 
-// HasDotSegment tells whether a path has a segment that is . or .., encoded or
+// HasDotSegment reports whether a path has a segment that is . or .., encoded or
 // not. A backslash separates as a slash does (WHATWG URL, special schemes), and
 // what follows a semicolon is a parameter of the segment (RFC 3986, 3.3), which
 // servers cut off.

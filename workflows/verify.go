@@ -37,7 +37,7 @@ type Places struct {
 	Header, Query, Form, JSON, XML map[string][]string
 }
 
-// Empty tells whether no place is named.
+// Empty reports whether no place is named.
 func (p *Places) Empty() bool {
 	return len(p.Header)+len(p.Query)+len(p.Form)+len(p.JSON)+len(p.XML) == 0
 }
@@ -97,7 +97,7 @@ type Respondent struct {
 	Status            int
 	ContentType, Body string
 	Headers           map[string]string
-	// HasBody tells that a body is prescribed, be it empty.
+	// HasBody reports whether a body is prescribed, be it empty.
 	HasBody bool
 }
 

@@ -79,7 +79,7 @@ const AnyWorkflow = "*"
 // went quiet, a poll without an answer, a webhook that was missed.
 const AlertsTrigger = "hookloom.alerts"
 
-// MatchType tells whether a type is in a list whose entries may end in *; an
+// MatchType reports whether a type is in a list whose entries may end in *; an
 // empty list takes all.
 func MatchType(patterns []string, eventType string) bool {
 	for _, p := range patterns {
@@ -146,7 +146,7 @@ func DefaultRetry() *Retry {
 // Step is one node of a workflow: some modifiers and exactly one body.
 type Step struct {
 	ID, Name string
-	// misspelt tells that uses was written otherwise, which is said already.
+	// misspelt reports whether uses was written otherwise, which is said already.
 	misspelt bool
 	// Key is its address among its neighbours: the id, else the index from 0.
 	Key string
@@ -194,7 +194,7 @@ type Step struct {
 	Output    *Value
 }
 
-// MayWait tells whether a step of the workflow may wait for something from outside:
+// MayWait reports whether a step of the workflow may wait for something from outside:
 // an approval, an event, the end of a called run, or a person's word about an attempt
 // in doubt.
 func (w *Workflow) MayWait() bool { return w.mayWait }
@@ -444,7 +444,7 @@ func (b *builder) vars(n *yaml.Node) []Var {
 	return out
 }
 
-// hasKey tells whether a map of the file has a key, whatever its value.
+// hasKey reports whether a map of the file has a key, whatever its value.
 func hasKey(n *yaml.Node, key string) bool {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {

@@ -13,7 +13,7 @@ import (
 // maxYAMLJSONDepth is how deep a foreign YAML document may be nested.
 const maxYAMLJSONDepth = 200
 
-// YAMLToJSON gives a YAML document as JSON, with the order of its keys and its aliases
+// YAMLToJSON returns a YAML document as JSON, with the order of its keys and its aliases
 // expanded, within a number of values. It is for the documents of others, such as an
 // OpenAPI description.
 func YAMLToJSON(text []byte, most int) ([]byte, error) {

@@ -197,7 +197,7 @@ func (x *finder) negate(cond ast.Expr) {
 	x.add(cond, "!("+x.source(cond)+")", "(mutantIs(%[1]d) != (%[2]s))")
 }
 
-// takesGreater gives the condition of "if a > b { b = a }", and nil for any other
+// takesGreater returns the condition of "if a > b { b = a }", and nil for any other
 // statement: with equal values, the assignment changes nothing.
 func (x *finder) takesGreater(n *ast.IfStmt) ast.Node {
 	c, ok := n.Cond.(*ast.BinaryExpr)

@@ -40,7 +40,7 @@ type file struct {
 	ranges [][2]int
 }
 
-// wants tells whether a line may change.
+// wants reports whether a line may change.
 func (f *file) wants(line int) bool {
 	return slices.ContainsFunc(f.ranges, func(r [2]int) bool { return r[0] <= line && line <= r[1] })
 }
@@ -115,7 +115,7 @@ func loadPackage(ctx context.Context, dir string, wanted map[string][][2]int) (*
 	return p, nil
 }
 
-// goList gives a package's path and files, and where the compiled form of each of
+// goList returns a package's path and files, and where the compiled form of each of
 // its dependencies is.
 func goList(ctx context.Context, dir string) (path string, files []string, exports map[string]string, err error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "-export", "-deps", "-json=ImportPath,GoFiles,Export,DepOnly", "./"+dir)

@@ -165,7 +165,7 @@ func tryAll(ctx context.Context, o options, packages []*pkg, sample []*mutant) e
 	return nil
 }
 
-// choose gives the sample in the order of the source.
+// choose returns the sample in the order of the source.
 func choose(packages []*pkg, o options) []*mutant {
 	var all []*mutant
 	for _, p := range packages {

@@ -85,7 +85,7 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// list gives the documents: GitHub's first, then the directory's in the order of their hashed
+// list returns the documents: GitHub's first, then the directory's in the order of their hashed
 // names, so that each part is a fair sample.
 func list(modules string) ([]string, error) {
 	var out []string

@@ -194,7 +194,7 @@ func (a *aimed) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // prismCall makes one call, with the inputs that the document shows; of the required ones that
-// it shows no value of, with samples. It tells whether there were such.
+// it shows no value of, with samples. It reports whether there were such.
 func prismCall(ctx context.Context, base string, spec *workflows.ActionSpec) (a *aimed, sampled bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// asPlanError gives the error of an attempt that err is already; nil for none.
+// asPlanError returns the error of an attempt that err is already; nil for none.
 func asPlanError(err error) error {
 	var known *plan.Error
 	if errors.As(err, &known) {

@@ -88,10 +88,10 @@ func (k SigV4) signer() *sigv4 {
 	return &sigv4{region: k.Region, service: k.Service, access: k.AccessKey, secret: k.SecretKey, session: k.Session}
 }
 
-// Credential gives what signs each request of a call.
+// Credential returns what signs each request of a call.
 func (k SigV4) Credential() *Credential { return &Credential{v4: k.signer()} }
 
-// Presign gives a URL that anybody can use with the method until it expires ("Authenticating
+// Presign returns a URL that anybody can use with the method until it expires ("Authenticating
 // Requests: Using Query Parameters", Amazon S3 API Reference). headers are those that the
 // request must then have, besides host.
 func (k SigV4) Presign(method string, u *url.URL, headers http.Header, now time.Time, expires time.Duration) string {
@@ -116,7 +116,7 @@ func (k SigV4) Presign(method string, u *url.URL, headers http.Header, now time.
 	return out.String()
 }
 
-// headers gives the signed headers: host, content-type and those of AWS.
+// headers returns the signed headers: host, content-type and those of AWS.
 func (k *sigv4) headers(r *http.Request) (names, canonical string) {
 	values := map[string]string{"host": r.URL.Host}
 	for name, v := range r.Header {

@@ -132,7 +132,7 @@ type token struct {
 	Scopes  []string `json:"scopes,omitempty"`
 }
 
-// usable tells that a token can be sent at now.
+// usable reports whether a token can be sent at now.
 func (t *token) usable(config, refused string, now time.Time) bool {
 	if t == nil || t.Access == "" || t.Config != config || t.Access == refused {
 		return false
@@ -226,7 +226,7 @@ func (s *Source) entry(name string) *entry {
 	return e
 }
 
-// token gives the token of a connection. refused is one that the service no longer takes;
+// token returns the token of a connection. refused is one that the service no longer takes;
 // empty for none.
 func (s *Source) token(ctx context.Context, c Connection, refused string) (*token, error) {
 	config, err := s.config(c)
@@ -292,7 +292,7 @@ func (s *Source) start(ctx context.Context, e *entry, c Connection, config, refu
 	return f, nil
 }
 
-// renew gives a token that is stored: one that another process has fetched, or a new one.
+// renew returns a token that is stored: one that another process has fetched, or a new one.
 func (s *Source) renew(ctx context.Context, e *entry, c Connection, config, refused string) (*token, error) {
 	if tok, err := s.saveLate(ctx, e); tok != nil || err != nil {
 		return tok, err
@@ -464,7 +464,7 @@ func misconfigured(name, format string, args ...any) error {
 	return &plan.Error{Message: fmt.Sprintf("connection %s: %s", name, fmt.Sprintf(format, args...)), Code: "no_credential"}
 }
 
-// Uses gives when connections were used since the last call.
+// Uses returns when connections were used since the last call.
 func (s *Source) Uses() map[string]time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -80,7 +80,7 @@ func TLSConfig(cert, key, ca []byte) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// pemOf gives a PEM text, or the content of a file of the project.
+// pemOf returns a PEM text, or the content of a file of the project.
 func pemOf(dir, text string) ([]byte, error) {
 	if strings.Contains(text, "-----BEGIN ") {
 		return []byte(strings.ReplaceAll(text, `\n`, "\n")), nil

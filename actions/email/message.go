@@ -211,7 +211,7 @@ func attach(m *mail.Msg, in engine.Input) error {
 	return nil
 }
 
-// attachment gives the bytes, the name and the type of one attachment.
+// attachment returns the bytes, the name and the type of one attachment.
 func attachment(in engine.Input, what string, part map[string]any) (content []byte, name, media string, err error) {
 	n := 0
 	for k := range part {

@@ -78,7 +78,7 @@ type (
 // appending lets one line be written at a time, so that sizes are right.
 var appending sync.Mutex
 
-// open gives the folder and the path in it.
+// open returns the folder and the path in it.
 func open(in engine.Input) (*os.Root, string, error) {
 	if in.Dir == "" || in.Folder == "" {
 		return nil, "", plan.Permanent("unsupported", "hookloom.yaml sets no folder for files: add files: {folder: data}")

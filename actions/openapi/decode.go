@@ -120,7 +120,7 @@ func (d *decoder) object(depth int) (any, error) {
 	return o, err
 }
 
-// plain gives a value as ordinary data: maps, lists, texts, numbers.
+// plain returns a value as ordinary data: maps, lists, texts, numbers.
 func plain(v any) any {
 	switch x := v.(type) {
 	case *object:
@@ -148,19 +148,19 @@ func plain(v any) any {
 	return v
 }
 
-// str gives a text, or "".
+// str returns a text, or "".
 func str(v any) string {
 	s, _ := v.(string)
 	return s
 }
 
-// obj gives an object, or nil.
+// obj returns an object, or nil.
 func obj(v any) *object {
 	o, _ := v.(*object)
 	return o
 }
 
-// list gives a list, or nil.
+// list returns a list, or nil.
 func list(v any) []any {
 	l, _ := v.([]any)
 	return l

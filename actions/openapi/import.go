@@ -87,7 +87,7 @@ func (s *service) result(ctx context.Context, o Options) (*Result, error) {
 }
 
 // fitting writes the file and leaves out what the checker refuses: first the example of an
-// action, then the action. It gives no text when the mistakes are of the whole file.
+// action, then the action. It returns no text when the mistakes are of the whole file.
 func (s *service) fitting(ctx context.Context, o Options, ops []*action, how detail, r *Result) (int, []byte, workflows.Mistakes) {
 	var skipped []Skipped
 	for ctx.Err() == nil {

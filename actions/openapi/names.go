@@ -103,7 +103,7 @@ func pathName(o *operation) string {
 	return strings.Join(parts, ".")
 }
 
-// unique gives a name that is not taken yet.
+// unique returns a name that is not taken yet.
 func unique(name string, taken map[string]bool) string {
 	out := name
 	for n := 2; taken[out]; n++ {

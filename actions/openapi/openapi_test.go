@@ -24,7 +24,7 @@ func load(t *testing.T, text string, only ...string) *openapi.Result {
 	return r
 }
 
-// valid gives the connector of a file that no check refuses.
+// valid returns the connector of a file that no check refuses.
 func valid(t *testing.T, text []byte) *workflows.Connector {
 	t.Helper()
 	c, mistakes := workflows.CheckConnector("connectors/crm.yaml", text)

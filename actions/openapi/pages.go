@@ -202,7 +202,7 @@ func (o *operation) query(names []string, kind string) *input {
 	return nil
 }
 
-// find gives the first of the names that is a field of a kind; "" is any.
+// find returns the first of the names that is a field of a kind; "" is any.
 func find(all []place, names []string, kind string) *place {
 	for _, name := range names {
 		for i := range all {

@@ -11,7 +11,7 @@ import (
 // document is an OpenAPI or Swagger document being read.
 type document struct {
 	root *object
-	// two tells that it is Swagger 2.0.
+	// two reports whether it is Swagger 2.0.
 	two bool
 	// from is the URL that it came from, or "".
 	from string
@@ -59,7 +59,7 @@ func read(root *object, from string, only []string) (*service, error) {
 	return d.s, nil
 }
 
-// wanted tells that --only names a tag, the id, or the beginning of the path.
+// wanted reports whether --only names a tag, the id, or the beginning of the path.
 func (d *document) wanted(op *object, path string) bool {
 	return len(d.only) == 0 || selects(d.only, str(op.get("operationId")), path, texts(op.get("tags")))
 }

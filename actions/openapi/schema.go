@@ -11,7 +11,7 @@ import (
 // maxParts bounds how many parts of one allOf are merged.
 const maxParts = 50
 
-// merged gives a schema with its allOf laid together. One of several others is taken only
+// merged returns a schema with its allOf laid together. One of several others is taken only
 // where all but one are null.
 func (d *document) merged(v any) *object {
 	parts := 0

@@ -91,7 +91,7 @@ type action struct {
 	noExample bool
 }
 
-// named gives every operation and input a name of its own.
+// named returns every operation and input a name of its own.
 func named(ops []*operation) []*action {
 	taken := map[string]bool{}
 	var out []*action
@@ -333,7 +333,7 @@ func (a *action) example() string {
 	return "    example:\n" + out
 }
 
-// usable tells that an example is of the input's type.
+// usable reports whether an example is of the input's type.
 func usable(i *input) bool {
 	if i.kind == "file" {
 		return false

@@ -37,7 +37,7 @@ func (t *target) codeOf(err error) string {
 	return ""
 }
 
-// rolledBack tells that the transaction was undone because of others, and may succeed
+// rolledBack reports whether the transaction was undone because of others, and may succeed
 // when it is carried out again: serialization failures and deadlocks (PostgreSQL 40001,
 // 40P01; MySQL 1205, 1213; SQLITE_BUSY).
 func (t *target) rolledBack(err error) bool {
@@ -90,7 +90,7 @@ func (t *target) explain(ctx context.Context, err error) error {
 	return e
 }
 
-// isNetwork tells that an error is the connection's: nothing of the transaction stays.
+// isNetwork reports whether an error is the connection's: nothing of the transaction stays.
 func (t *target) isNetwork(err error) bool {
 	var n net.Error
 	var c *pgconn.ConnectError

@@ -58,7 +58,7 @@ func read(rows *sql.Rows, limit int) (*table, error) {
 	return out, rows.Err()
 }
 
-// cell gives a value as workflows see it, by the name that the driver has for its type.
+// cell returns a value as workflows see it, by the name that the driver has for its type.
 func cell(kind string, v any) any {
 	kind = strings.TrimPrefix(strings.ToUpper(kind), "UNSIGNED ")
 	switch v := v.(type) {

@@ -168,7 +168,7 @@ func (Exec) Do(ctx context.Context, in engine.Input) (any, error) {
 	return map[string]any{"rows_affected": affected, "last_id": last, "rows": rows}, nil
 }
 
-// statements gives what sql/exec is to carry out.
+// statements returns what sql/exec is to carry out.
 func statements(with map[string]any) ([]statement, error) {
 	one := value.Shown(with["statement"])
 	several, err := listOf("statements", with["statements"])

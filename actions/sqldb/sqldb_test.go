@@ -162,7 +162,7 @@ func TestHookloomsOwnDatabaseIsRefused(t *testing.T) {
 	p.want(out, err, "invalid_connection: Hookloom's own database")
 }
 
-// asUser gives a command another user where the tests run as root, which PostgreSQL
+// asUser returns a command another user where the tests run as root, which PostgreSQL
 // refuses.
 func asUser(t *testing.T, cmd *exec.Cmd, dir string) *exec.Cmd {
 	t.Helper()

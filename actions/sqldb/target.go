@@ -65,7 +65,7 @@ func (t *target) address() string {
 	return net.JoinHostPort(t.url.Hostname(), port)
 }
 
-// local tells that the host is this machine, to which nothing need be encrypted.
+// local reports whether the host is this machine, to which nothing need be encrypted.
 func (t *target) local() bool {
 	ip := net.ParseIP(t.url.Hostname())
 	return t.url.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
@@ -231,7 +231,7 @@ func (t *target) notOurs(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// arguments gives values in the form that the driver takes.
+// arguments returns values in the form that the driver takes.
 func (t *target) arguments(args []any) []any {
 	out := make([]any, len(args))
 	for i, a := range args {

@@ -129,7 +129,7 @@ func rowsOf(r *csv.Reader, columns []string, numbers bool) ([]any, error) {
 	}
 }
 
-// cellOf gives a cell as a number where it is asked for and nothing is lost.
+// cellOf returns a cell as a number where it is asked for and nothing is lost.
 func cellOf(s string, numbers bool) any {
 	if !numbers || s == "" {
 		return s

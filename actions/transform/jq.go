@@ -194,7 +194,7 @@ var (
 	programs   = map[string]*gojq.Code{}
 )
 
-// compiled gives a program's code, which is kept. Programs reach no files, no modules and
+// compiled returns a program's code, which is kept. Programs reach no files, no modules and
 // no environment.
 func compiled(program string, names []string) (*gojq.Code, error) {
 	key := strings.Join(names, " ") + "\x00" + program

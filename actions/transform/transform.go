@@ -19,7 +19,7 @@ func fit(v any) (any, error) {
 	return out, nil
 }
 
-// names gives a list of texts, such as names of columns.
+// names returns a list of texts, such as names of columns.
 func names(what string, v any) ([]string, error) {
 	if v == nil {
 		return nil, nil

@@ -192,7 +192,7 @@ func (x *lively) call(t *testing.T, method, path, body string) (int, []byte) {
 	return resp.StatusCode, b
 }
 
-// first gives the id of the newest item of a list.
+// first returns the id of the newest item of a list.
 func (x *lively) first(t *testing.T, list string) string {
 	t.Helper()
 	_, b := x.call(t, "GET", "/api/v1/"+list, "")

@@ -88,7 +88,7 @@ func githubHeaders(body []byte, id int, contentType string) map[string]string {
 		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil))}
 }
 
-// seen gives what the workflow each saw of an event, and the event.
+// seen returns what the workflow each saw of an event, and the event.
 func (x *lively) seenOf(t *testing.T, event string) (data string, raw int, d engine.EventDetail) {
 	t.Helper()
 	x.settled(t)

@@ -36,9 +36,9 @@ type Options struct {
 	Destinations func() []destination.State
 	// Every is how often conditions are looked at; 15 s by default.
 	Every time.Duration
-	// Disk gives the free and all bytes of the database's disk; nil where unknown.
+	// Disk returns the free and all bytes of the database's disk; nil where unknown.
 	Disk func() (free, total int64, err error)
-	// RunURL gives the address of a run's page.
+	// RunURL returns the address of a run's page.
 	RunURL func(engine.RunID) string
 	// Watch is told of alerts that open; may be nil.
 	Watch engine.Watch
@@ -72,7 +72,7 @@ type Monitor struct {
 	// condition: nil says that it is over.
 	open    map[key]engine.OpenAlert
 	pending map[key]*engine.Alert
-	// loaded tells that open holds what was open when the last process ended. Until
+	// loaded reports whether open holds what was open when the last process ended. Until
 	// then, what is reported is only noted.
 	loaded bool
 
@@ -80,7 +80,7 @@ type Monitor struct {
 	// open. It is atomic.
 	some atomic.Int64
 
-	// refusals has a lock of its own.
+	// refusals has its own lock.
 	refusals refusalRates
 }
 

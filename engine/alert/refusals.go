@@ -23,7 +23,7 @@ type refusalRate struct {
 	count int
 	// usual is the average of the windows before it, the newest weighing most.
 	usual float64
-	// risen tells that the trigger is over its usual number.
+	// risen reports whether the trigger is over its usual number.
 	risen bool
 }
 
@@ -83,7 +83,7 @@ func (x *refusalRates) over(now time.Time) []string {
 	return out
 }
 
-// counts tells whether a trigger's refusals are counted in this process.
+// counts reports whether a trigger's refusals are counted in this process.
 func (x *refusalRates) counts(trigger string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()

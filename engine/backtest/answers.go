@@ -165,7 +165,7 @@ func (a *following) nearest(c *call) (found *call) {
 	return found
 }
 
-// take gives the answer of a call of the base, if it can be used for another one.
+// take returns the answer of a call of the base, if it can be used for another one.
 func (a *following) take(c, b *call, assumed bool) (*answer, bool, string) {
 	if a.paths[c.path] = b.path; !assumed {
 		a.taken[b] = true

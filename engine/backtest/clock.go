@@ -54,7 +54,7 @@ func first(list []time.Time, t time.Time) time.Time {
 	return list[i]
 }
 
-// follow gives the clock of a run that is compared with this one's.
+// follow returns the clock of a run that is compared with this one's.
 func (c *clock) follow() *clock { return &clock{moved: c.moved} }
 
 // clockOf is the clock of a recorded run.

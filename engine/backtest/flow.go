@@ -41,7 +41,7 @@ func groupOf(of *map[string]*flowGroup, name string) *flowGroup {
 	return (*of)[name]
 }
 
-// ask decides about a run. It gives when it starts and which runs it takes the place of, or why it
+// ask decides about a run. It returns when it starts and which runs it takes the place of, or why it
 // is dropped.
 func (f *flow) ask(p *engine.SlotRequest, now time.Time) (start time.Time, replaced []*flowRun, drop string) {
 	g, r := groupOf(&f.groups, p.Group), groupOf(&f.rates, p.RateGroup)
@@ -84,7 +84,7 @@ func (f *flow) ask(p *engine.SlotRequest, now time.Time) (start time.Time, repla
 	return start, replaced, ""
 }
 
-// enter gives a run its place.
+// enter returns a run its place.
 func (f *flow) enter(p *engine.SlotRequest, x *flowRun) {
 	g, r := groupOf(&f.groups, p.Group), groupOf(&f.rates, p.RateGroup)
 	if p.Limit > 0 {

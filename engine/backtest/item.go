@@ -38,10 +38,10 @@ type item struct {
 	problem string
 	// skipped says why it is not compared at all; limits what the record does not hold of it.
 	skipped, limits func(*Limits)
-	// elsewhere tells that it has no run of its own: its run is that of another event, or it was
+	// elsewhere reports whether it has no run of its own: its run is that of another event, or it was
 	// dropped.
 	elsewhere bool
-	// streamed tells that other events decide too what becomes of it on the edited side (concurrency,
+	// streamed reports whether other events decide too what becomes of it on the edited side (concurrency,
 	// rate, debounce, batch), and streamChanged that the edit changes that.
 	streamed, streamChanged bool
 	// versionBefore, decided and decidedAfter are what both sides decided by.

@@ -91,7 +91,7 @@ type Change struct {
 	Requests Requests `json:"requests"`
 	// Run is the recorded run, empty for none.
 	Run string `json:"run,omitempty"`
-	// Assumed tells that an answer of another request stands in.
+	// Assumed reports whether an answer of another request stands in.
 	Assumed bool `json:"assumed,omitempty"`
 	// Path are the steps whose outcome differs.
 	Path   []StepChange `json:"path,omitempty"`

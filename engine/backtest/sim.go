@@ -34,7 +34,7 @@ type call struct {
 	due    *plan.Due
 	called *plan.Call
 	allow  time.Duration
-	// local tells that it has no effect outside: it is compared where both sides make it, and is no
+	// local reports whether it has no effect outside: it is compared where both sides make it, and is no
 	// request.
 	local bool
 }
@@ -45,9 +45,9 @@ type answer struct {
 	output any
 	err    *plan.Error
 	took   time.Duration
-	// raw tells that output is what the action gave, before the step's output:.
+	// raw reports whether output is what the action gave, before the step's output:.
 	raw bool
-	// none tells that nothing had come when the recorded step ended, took after it began.
+	// none reports whether nothing had come when the recorded step ended, took after it began.
 	none bool
 }
 
@@ -64,7 +64,7 @@ type simulation struct {
 	st      *plan.State
 	answers answers
 	clock   *clock
-	// host gives where an attempt goes.
+	// host returns where an attempt goes.
 	host func(d plan.Due) string
 	// local carries an action out that has no effect outside; nil for none.
 	local func(ctx context.Context, d plan.Due) (any, bool, error)

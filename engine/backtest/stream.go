@@ -276,7 +276,7 @@ func (b *run) holder(it *item) string {
 	return cmp.Or(name(it.listener.Workflow), name(it.versionBefore))
 }
 
-// cut gives when and why a run of the edited side is ended from outside.
+// cut returns when and why a run of the edited side is ended from outside.
 func (it *item) cut() (time.Time, *plan.Error) {
 	switch {
 	case !it.cutAt.IsZero():

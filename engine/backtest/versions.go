@@ -41,12 +41,12 @@ func newVersions(ctx context.Context, h engine.RecordHistory, p *workflows.Proje
 	return v, nil
 }
 
-// ran gives the workflow of a recorded run, as it was.
+// ran returns the workflow of a recorded run, as it was.
 func (v *versions) ran(ctx context.Context, r *engine.Run, ev *engine.Event) (*workflows.Workflow, error) {
 	return v.workflow(ctx, r.Workflow, r.Version, registry.AsOf(r, ev))
 }
 
-// workflow gives a version of a workflow as of a run.
+// workflow returns a version of a workflow as of a run.
 func (v *versions) workflow(ctx context.Context, id, version string, as engine.RunID) (*workflows.Workflow, error) {
 	u, _ := registry.UsesAsOf(v.uses[version], as)
 	k := versionKey{id, version, u.From}

@@ -32,13 +32,13 @@ type caller struct {
 	// Name is what the caller says; with a shared token it is a word, not a proof.
 	Name string
 	Role Role
-	// proved tells that the token proves the name.
+	// proved reports whether the token proves the name.
 	proved bool
 	// session is empty for a token in the request's own header, and on loopback
 	// without tokens; until is when it ends.
 	session string
 	until   time.Time
-	// byHeader tells that the request carries its token itself, which no other site
+	// byHeader reports whether the request carries its token itself, which no other site
 	// can make a browser do.
 	byHeader bool
 }
@@ -76,7 +76,7 @@ func (c *Console) roleOf(token string) (role Role, whose string) {
 	return role, whose
 }
 
-// secured tells that the browser speaks https to us or to a proxy before us.
+// secured reports whether the browser speaks https to us or to a proxy before us.
 func secured(r *http.Request) bool {
 	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
@@ -199,7 +199,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 	})
 }
 
-// genuine tells that a request that acts comes from our own pages, from a caller
+// genuine reports whether a request that acts comes from our own pages, from a caller
 // with a token of its own, or from no browser.
 func (c *Console) genuine(w http.ResponseWriter, r *http.Request, by caller, api bool) bool {
 	want := c.csrf(by)
@@ -228,7 +228,7 @@ func ungenuine(api bool) string {
 	return "this form has expired or came from another site: load the page again"
 }
 
-// private tells that what a caller sends cannot be read on its way: loopback, https,
+// private reports whether what a caller sends cannot be read on its way: loopback, https,
 // or a proxy that is trusted with it.
 func (c *Console) private(r *http.Request) bool {
 	if c.o.Loopback || r.TLS != nil {

@@ -18,7 +18,7 @@ import (
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([0-9a-f]+)"`)
 
-// login gives the session's cookie.
+// login returns the session's cookie.
 func login(t *testing.T, c http.Handler, token, to string, header map[string]string) (*http.Cookie, *httptest.ResponseRecorder) {
 	t.Helper()
 	h := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}

@@ -60,7 +60,7 @@ type (
 	// replayedAnswer names the runs that replays made.
 	replayedAnswer struct {
 		Runs []string `json:"runs"`
-		// AlreadyReplayed tells that an earlier order made all of them.
+		// AlreadyReplayed reports whether an earlier order made all of them.
 		AlreadyReplayed bool `json:"already_replayed,omitempty"`
 		// InDoubt is how many calls of the old runs may have taken effect.
 		InDoubt int            `json:"in_doubt,omitempty"`
@@ -80,7 +80,7 @@ type (
 	cancelledAnswer struct {
 		Count int      `json:"count"`
 		Runs  []string `json:"runs"`
-		// More tells that there are others still.
+		// More reports whether there are others still.
 		More bool `json:"more,omitempty"`
 	}
 	switchedAnswer struct {

@@ -30,12 +30,12 @@ func (c *Console) listDestinations(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, destinationsAnswer{items, c.o.Operator.Paused()})
 }
 
-// stands gives the totals of the whole history, at most a few seconds old.
+// stands returns the totals of the whole history, at most a few seconds old.
 func (c *Console) stands(ctx context.Context) (engine.Standing, error) {
 	return c.standing.get(true, time.Now(), func() (engine.Standing, error) { return c.o.Log.Standing(ctx) })
 }
 
-// overview gives the totals of the whole history, and what happened lately.
+// overview returns the totals of the whole history, and what happened lately.
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	since, step, err := now.Add(-24*time.Hour), time.Hour, error(nil)
@@ -86,7 +86,7 @@ type triggerItem struct {
 	// Expect is how long it may be quiet, in seconds; 0 for ever, or when that is not
 	// learned yet.
 	Expect float64 `json:"expect,omitempty"`
-	// Silent tells that it is quiet for longer.
+	// Silent reports whether it is quiet for longer.
 	Silent bool `json:"silent,omitempty"`
 }
 
@@ -150,7 +150,7 @@ type workflowItem struct {
 	Enabled     bool   `json:"enabled"`
 	// SwitchedOffBy names who switched it off here, whatever its file says.
 	SwitchedOffBy string `json:"switched_off_by,omitempty"`
-	// Holds tells that events are held for it; Draining that it is switched on, and what
+	// Holds reports whether events are held for it; Draining that it is switched on, and what
 	// was held is being decided.
 	Holds    bool `json:"holds,omitempty"`
 	Draining bool `json:"draining,omitempty"`

@@ -74,7 +74,7 @@ func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, statusAnswer{Status: "cancelled"})
 }
 
-// answerRun gives a person's word to a run that waits for one.
+// answerRun returns a person's word to a run that waits for one.
 func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 	id, ok := named(c, w, r, engine.ParseRunID)
 	if !ok {

@@ -68,7 +68,7 @@ type Options struct {
 	// Signals tells live readers when to look; without it they look every streamPause.
 	Signals engine.Signals
 	Project func() *workflows.Project
-	// Tokens gives those in force; both may be empty on loopback only.
+	// Tokens returns those in force; both may be empty on loopback only.
 	Tokens func() Tokens
 	// SessionKey signs sessions, nil for a key that ends with the process; Sessions
 	// keeps which were ended, nil to forget them.
@@ -77,7 +77,7 @@ type Options struct {
 	// Address tells a caller's address, also behind a trusted proxy; nil for the
 	// connection's.
 	Address func(*http.Request) netip.Addr
-	// Loopback tells that only this machine reaches the address; TLS that it speaks https.
+	// Loopback reports whether only this machine reaches the address; TLS that it speaks https.
 	Loopback, TLS bool
 	Ready         func() Readiness
 	// State tells which of the project's files are in force; nil for all.
@@ -207,7 +207,7 @@ func New(o Options) (*Console, error) {
 // tokens are those in force.
 func (c *Console) tokens() Tokens { return c.o.Tokens() }
 
-// Reachable tells whether the admin address may be served with these tokens.
+// Reachable reports whether the admin address may be served with these tokens.
 func Reachable(loopback, https, proxied bool, t Tokens) error {
 	same, other := t.twice()
 	switch {

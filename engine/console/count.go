@@ -26,7 +26,7 @@ const (
 	activityOpen = 2
 )
 
-// get gives the n stretches up to now.
+// get returns the n stretches up to now.
 func (a *activity) get(ctx context.Context, log Log, now time.Time, step time.Duration, n int) ([]engine.Bucket, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -48,7 +48,7 @@ type (
 		Host     string `json:"host,omitempty"`
 		Code     string `json:"code,omitempty"`
 		Count    int    `json:"count"`
-		// Circuit tells whether the host answers: see the list of destinations.
+		// Circuit reports whether the host answers: see the list of destinations.
 		Circuit string `json:"circuit,omitempty"`
 		// Changed are those that ran on another version than the current one.
 		Changed int `json:"other_version"`
@@ -81,7 +81,7 @@ func (c *Console) listDeadGroups(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, engine.Page[engine.DeadGroup]{Items: groups, Total: &n})
 }
 
-// query gives the filters of the order.
+// query returns the filters of the order.
 func (o *deadOrder) query(now time.Time, zone *time.Location) (engine.Query, error) {
 	q := engine.Query{Workflow: o.Workflow, Trigger: o.Trigger, Type: o.Type, Status: strings.Join(o.Status, ","), Host: o.Host,
 		Reason: strings.Join(o.Reason, ","), Grep: o.Q, DeadOnly: true}
@@ -205,7 +205,7 @@ func madeText(made []madeRun) string {
 	return strings.Join(out, ",")
 }
 
-// deadOf gives the dead letters that a form names: runs that were chosen, or one cause
+// deadOf returns the dead letters that a form names: runs that were chosen, or one cause
 // with the filters of the page.
 func (c *Console) deadOf(r *http.Request) (list []engine.DeadLetter, left int, err error) {
 	if group := r.PostForm.Get("group"); group != "" {

@@ -249,7 +249,7 @@ func (g *grapher) at(path string) (status string, at, tries int) {
 	return status, at, tries
 }
 
-// fits tells whether an attempt's path is of a node; * in the node's stands for an
+// fits reports whether an attempt's path is of a node; * in the node's stands for an
 // index of a loop.
 func fits(node, path string) bool {
 	for {

@@ -41,7 +41,7 @@ func (g *guesses) wait(ip netip.Addr, now time.Time) time.Duration {
 	return max(0, x.until.Sub(now))
 }
 
-// wrong notes a wrong token. It tells whether it is to be logged: the first of an
+// wrong notes a wrong token. It reports whether it is to be logged: the first of an
 // address, and the one from which on it has to wait.
 func (g *guesses) wrong(ip netip.Addr, now time.Time) (log bool) {
 	g.mu.Lock()

@@ -62,7 +62,7 @@ type destinationItem struct {
 	destination.State
 	// DeadLetters went there, and were not replayed.
 	DeadLetters int `json:"dead_letters"`
-	// Down tells that it does not answer.
+	// Down reports whether it does not answer.
 	Down bool `json:"down"`
 }
 

@@ -25,18 +25,18 @@ type listing struct {
 	SearchedTo  *time.Time
 	Total       *int
 	TotalMore   bool
-	// Filtered tells that filters are set, so that nothing found is not nothing there.
+	// Filtered reports whether filters are set, so that nothing found is not nothing there.
 	Filtered bool
 	// Query are the filters as in the address, without the page.
 	Query string
 }
 
-// Has tells whether a filter of several values has one of them.
+// Has reports whether a filter of several values has one of them.
 func (l listing) Has(list, value string) bool {
 	return slices.ContainsFunc(strings.Split(list, ","), func(s string) bool { return strings.TrimSpace(s) == value })
 }
 
-// With gives the query of the page's own address with one more parameter.
+// With returns the query of the page's own address with one more parameter.
 func (l listing) With(name, value string) template.URL {
 	return template.URL(strings.TrimPrefix(l.Query+"&"+name+"="+url.QueryEscape(value), "&")) // both are encoded
 }
@@ -226,7 +226,7 @@ func (c *Console) searchPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "search", data)
 }
 
-// pageOfID gives the page of what an id names, if it is there.
+// pageOfID returns the page of what an id names, if it is there.
 func (c *Console) pageOfID(ctx context.Context, text string) string {
 	if id, err := engine.ParseRunID(text); err == nil {
 		if _, err := c.o.Log.RunOne(ctx, id); err == nil {

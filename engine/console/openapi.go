@@ -130,7 +130,7 @@ func (s *schemas) of(t reflect.Type) map[string]any {
 	return map[string]any{"type": "string"}
 }
 
-// object gives a reference to the schema of a struct.
+// object returns a reference to the schema of a struct.
 func (s *schemas) object(t reflect.Type) map[string]any {
 	name := t.Name()
 	if m := generic.FindStringSubmatch(name); m != nil {

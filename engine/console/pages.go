@@ -434,5 +434,5 @@ func (c *Console) workflowPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "workflow", data)
 }
 
-// firstN gives at most n of a list.
+// firstN returns at most n of a list.
 func firstN[T any](list []T, n int) []T { return list[:min(len(list), n)] }

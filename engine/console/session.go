@@ -30,7 +30,7 @@ type session struct {
 	Until int64  `json:"u"` // Unix seconds
 	// Token is a mark of the token that it was opened with: a session ends with it.
 	Token string `json:"t"`
-	// Proved tells that the token is the name's own.
+	// Proved reports whether the token is the name's own.
 	Proved bool `json:"p,omitempty"`
 }
 
@@ -102,7 +102,7 @@ func (s *sessions) begin(by caller, token string, now time.Time) (string, error)
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac), nil
 }
 
-// mark tells whether a session's token is still in force, and tells nothing of it.
+// mark reports whether a session's token is still in force, and tells nothing of it.
 func (s *sessions) mark(token string) (string, error) {
 	m, err := s.mac("token", token)
 	if err != nil {

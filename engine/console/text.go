@@ -68,7 +68,7 @@ func highlight(text string) template.HTML {
 // diffLine is a line of a comparison of two texts.
 type diffLine struct{ Class, Text string }
 
-// compareTexts gives the differences of two texts, nil when there are none.
+// compareTexts returns the differences of two texts, nil when there are none.
 func compareTexts(oldName, before, newName, after string) []diffLine {
 	var out []diffLine
 	for _, line := range strings.Split(strings.TrimRight(string(diff.Diff(oldName, []byte(before), newName, []byte(after))), "\n"), "\n") {

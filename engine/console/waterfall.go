@@ -30,7 +30,7 @@ type lane struct {
 	at    []int // its attempts, by their place in the run
 	begin time.Time
 	end   time.Time
-	// group tells that it is a step that holds others.
+	// group reports whether it is a step that holds others.
 	group bool
 }
 
@@ -293,14 +293,14 @@ func (p *waterfall) loop(steps []engine.StepItem, l lane, now time.Time) {
 type listed struct {
 	Index int
 	engine.StepItem
-	// Open tells that it is shown unfolded: it ended the run.
+	// Open reports whether it is shown unfolded: it ended the run.
 	Open bool
 }
 
 // attempts are those of one step, or of the items of a loop.
 type attempts struct {
 	Name string
-	// Loop tells that they are folded into one.
+	// Loop reports whether they are folded into one.
 	Loop                 bool
 	Items                []listed
 	Count, Failed, First int

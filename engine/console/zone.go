@@ -36,7 +36,7 @@ func (z shownZone) Name() string { return zoneText(z.At, time.Now()) }
 // ProjectName is that of the project.
 func (z shownZone) ProjectName() string { return zoneText(z.Project, time.Now()) }
 
-// Differs tells that the project's timezone is not UTC.
+// Differs reports whether the project's timezone is not UTC.
 func (z shownZone) Differs() bool { return z.Project != time.UTC && z.Project.String() != "UTC" }
 
 func zoneText(at *time.Location, now time.Time) string {

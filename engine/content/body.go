@@ -30,7 +30,7 @@ func DecodeLiteral(contentType string, raw []byte, want *value.FieldSet) (any, e
 	return decodeBody(contentType, raw, func(b []byte) (any, error) { return value.DecodeLiteralPart(b, want) })
 }
 
-// Text gives a body as text, by its byte order mark and its declared charset.
+// Text returns a body as text, by its byte order mark and its declared charset.
 func Text(contentType string, raw []byte) []byte {
 	_, params := MediaType(contentType)
 	return toUTF8(raw, params["charset"])
@@ -104,7 +104,7 @@ func readable(kind string) bool {
 	return kind == "" || isText(kind) || strings.HasPrefix(kind, "multipart/")
 }
 
-// MayBeUnpacked tells that a body which begins as gzip does is a compressed one whose
+// MayBeUnpacked reports whether a body which begins as gzip does is a compressed one whose
 // sender did not say so, and not a file that is gzip by its type.
 func MayBeUnpacked(contentType string, raw []byte) bool {
 	if !IsGzip(raw) {
@@ -114,7 +114,7 @@ func MayBeUnpacked(contentType string, raw []byte) bool {
 	return readable(kind)
 }
 
-// IsGzip tells that bytes begin as gzip does (RFC 1952, section 2.3.1: the two bytes
+// IsGzip reports whether bytes begin as gzip does (RFC 1952, section 2.3.1: the two bytes
 // of its name, and deflate, the one method there is). No text begins like this.
 func IsGzip(raw []byte) bool {
 	return len(raw) > 2 && raw[0] == 0x1f && raw[1] == 0x8b && raw[2] == 8
@@ -124,7 +124,7 @@ func blank(raw []byte) bool {
 	return len(raw) == 0 || raw[0] <= ' ' && len(bytes.TrimSpace(raw)) == 0
 }
 
-// LooksJSON tells that a body is JSON by its type, or, where it has none, by its
+// LooksJSON reports whether a body is JSON by its type, or, where it has none, by its
 // first letter.
 func LooksJSON(contentType string, raw []byte) bool {
 	kind, _ := MediaType(contentType)

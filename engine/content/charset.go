@@ -24,12 +24,12 @@ var marks = []struct {
 	{[]byte{0xfe, 0xff}, "utf-16be"},
 }
 
-// marked tells that a body may begin with a byte order mark.
+// marked reports whether a body may begin with a byte order mark.
 func marked(raw []byte) bool {
 	return len(raw) > 1 && (raw[0] == 0xef || raw[0] == 0xff || raw[0] == 0xfe || raw[0] == 0)
 }
 
-// toUTF8 gives text in UTF-8. A byte order mark says what the text is written in;
+// toUTF8 returns text in UTF-8. A byte order mark says what the text is written in;
 // without one the declared charset does. What is UTF-8, or declared as something
 // that nobody knows, is given as it is, without its mark.
 func toUTF8(raw []byte, charset string) []byte {
@@ -47,7 +47,7 @@ func toUTF8(raw []byte, charset string) []byte {
 	return decoded(findEncoding(charset, raw), raw)
 }
 
-// decoded gives text in UTF-8; nil is the encoding of what needs no decoding.
+// decoded returns text in UTF-8; nil is the encoding of what needs no decoding.
 func decoded(enc encoding.Encoding, raw []byte) []byte {
 	if enc == nil {
 		return raw
@@ -60,7 +60,7 @@ func decoded(enc encoding.Encoding, raw []byte) []byte {
 }
 
 // findEncoding looks a charset up by the labels of the WHATWG Encoding Standard,
-// https://encoding.spec.whatwg.org/#names-and-labels, and UTF-32. It gives nil for
+// https://encoding.spec.whatwg.org/#names-and-labels, and UTF-32. It returns nil for
 // UTF-8, which needs no decoding, and for labels that it does not know. raw is text in
 // the charset: of UTF-16 and UTF-32 without a byte order it tells the order.
 func findEncoding(charset string, raw []byte) encoding.Encoding {

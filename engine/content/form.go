@@ -206,7 +206,7 @@ func readParts(raw []byte, boundary string) ([]part, error) {
 	return out, nil
 }
 
-// decodeMultipart gives each field as text; of a file, what it is called and how
+// decodeMultipart returns each field as text; of a file, what it is called and how
 // long it is: its bytes stay in the raw body.
 func decodeMultipart(raw []byte, boundary string) (any, error) {
 	parts, err := readParts(raw, boundary)
@@ -224,7 +224,7 @@ func decodeMultipart(raw []byte, boundary string) (any, error) {
 	return withPayload(out), nil
 }
 
-// decodeForm gives each field as text, a repeated one as a list.
+// decodeForm returns each field as text, a repeated one as a list.
 func decodeForm(raw []byte, charset string) (any, error) {
 	fields, err := urlEncoded(raw, charset)
 	if err != nil {

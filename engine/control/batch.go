@@ -147,7 +147,7 @@ func (ctl *Control) Batches(ctx context.Context) ([]engine.Batch, error) {
 	return ctl.o.Store.Batches(ctx, "")
 }
 
-// Batch gives one.
+// Batch returns one.
 func (ctl *Control) Batch(ctx context.Context, id engine.BatchID) (*engine.Batch, error) {
 	return ctl.o.Store.Batch(ctx, id)
 }

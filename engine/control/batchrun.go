@@ -55,7 +55,7 @@ func (ctl *Control) RunBatches(ctx context.Context) {
 }
 
 // batchRound takes each batch, and each workflow that is being switched on, a step
-// further. It gives the moment of the next round, zero for when it is woken.
+// further. It returns the moment of the next round, zero for when it is woken.
 func (ctl *Control) batchRound(ctx context.Context, next map[string]time.Time) (at time.Time, err error) {
 	earlier := func(t time.Time) {
 		if at.IsZero() || t.Before(at) {
@@ -105,7 +105,7 @@ func (ctl *Control) batchRound(ctx context.Context, next map[string]time.Time) (
 }
 
 // batchStep looks at the next events of a batch until as many runs are made as may
-// begin at once. It tells how many there are.
+// begin at once. It returns how many there are.
 func (ctl *Control) batchStep(ctx context.Context, b *engine.Batch) (made int, err error) {
 	id, err := engine.ParseBatchID(b.ID)
 	if err != nil {
@@ -144,7 +144,7 @@ func (ctl *Control) batchStep(ctx context.Context, b *engine.Batch) (made int, e
 	return made, err
 }
 
-// cannotRun tells that a batch for a workflow must wait: it is switched off, or gone.
+// cannotRun reports whether a batch for a workflow must wait: it is switched off, or gone.
 func cannotRun(l *registry.Snapshot, workflow string) bool {
 	return l.Resting[workflow] || workflow != "" && l.Workflows[workflow] == nil
 }

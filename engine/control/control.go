@@ -17,7 +17,7 @@ type Machine interface {
 	Working() <-chan struct{}
 	// Accept stores a delivery.
 	Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt, error)
-	// AwaitShare gives an event with its share of the memory, which the caller releases.
+	// AwaitShare returns an event with its share of the memory, which the caller releases.
 	AwaitShare(ctx context.Context, ev *engine.Event) (*engine.Event, error)
 	// EvaluateQueued evaluates one workflow, for a run that waits in the store. With alone, its
 	// event joins no others.

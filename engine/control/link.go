@@ -94,7 +94,7 @@ func (ctl *Control) openLink(token string) (id engine.RunID, l link, err error) 
 	return id, l, nil
 }
 
-// LinkQuestion gives the question that a link is for, while it is open.
+// LinkQuestion returns the question that a link is for, while it is open.
 func (ctl *Control) LinkQuestion(ctx context.Context, token string) (plan.Question, error) {
 	id, l, err := ctl.openLink(token)
 	if err != nil {
@@ -112,7 +112,7 @@ func (ctl *Control) LinkQuestion(ctx context.Context, token string) (plan.Questi
 	return plan.Question{}, engine.ErrLink
 }
 
-// AnswerLink answers the question that a link is for. It gives who answered which
+// AnswerLink answers the question that a link is for. It returns who answered which
 // step of which run, also when the answer was not taken.
 func (ctl *Control) AnswerLink(ctx context.Context, token, verdict, comment string) (engine.Answer, error) {
 	if _, err := ctl.LinkQuestion(ctx, token); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// EachSelected gives each event of a selection to do, once a workflow, until the moment
-// until. It tells how many events there are and how many were looked at. It writes nothing;
+// EachSelected returns each event of a selection to do, once a workflow, until the moment
+// until. It returns how many events there are and how many were looked at. It writes nothing;
 // the memory of an event is lent for the call of do.
 func (ctl *Control) EachSelected(ctx context.Context, s engine.Selection, until time.Time, do func(engine.Selected)) (events, looked int,
 	err error) {
@@ -40,7 +40,7 @@ func (ctl *Control) EachSelected(ctx context.Context, s engine.Selection, until 
 	return events, looked, nil
 }
 
-// selected gives one event of a selection to do.
+// selected returns one event of a selection to do.
 func (ctl *Control) selected(ctx context.Context, s engine.Selection, at engine.DecidedState, do func(engine.Selected)) error {
 	ev, err := ctl.o.Store.Event(ctx, at.Event)
 	if err != nil && ctx.Err() != nil {

@@ -24,7 +24,7 @@ func (ctl *Control) Switch(ctx context.Context, o engine.SwitchOrder) (s engine.
 	return s, err
 }
 
-// storeSwitch stores a switch. It gives what the workflow missed while it was off.
+// storeSwitch stores a switch. It returns what the workflow missed while it was off.
 func (ctl *Control) storeSwitch(ctx context.Context, p *registry.Snapshot, o engine.SwitchOrder) (engine.Switched, error) {
 	if p == nil || p.Workflows[o.Workflow] == nil {
 		return engine.Switched{}, fmt.Errorf("workflow %q: %w", o.Workflow, engine.ErrNotFound)
@@ -62,7 +62,7 @@ func (ctl *Control) SetEnabled(ctx context.Context, workflow string, on bool, by
 	return err
 }
 
-// errSwitched tells that a workflow was switched off again, or taken away, while what
+// errSwitched reports whether a workflow was switched off again, or taken away, while what
 // was held for it is being decided. The rest is held still.
 var errSwitched = errors.New("the workflow was switched off again")
 

@@ -49,7 +49,7 @@ type Options struct {
 	// Pause is how long an open circuit lets nobody through.
 	Pause time.Duration
 	Log   *slog.Logger
-	// Call is called, without a lock, for a run that has its turn; it tells whether the
+	// Call is called, without a lock, for a run that has its turn; it reports whether the
 	// run can come. Wake is called when Look has something to look at.
 	Call func(run int64) bool
 	Wake func()
@@ -189,7 +189,7 @@ func (p *Permit) Name() string {
 // Hold says why an attempt has to wait.
 type Hold struct {
 	Why string
-	// Down tells that the host does not answer, so that waiting has an end.
+	// Down reports whether the host does not answer, so that waiting has an end.
 	Down bool
 	// Host is the one that is waited for.
 	Host string
@@ -235,7 +235,7 @@ func (ds *Table) take(name string, connector workflows.Limit, run int64) (*Permi
 	return &Permit{ds: ds, d: d, done: done, at: at}, nil
 }
 
-// TakeFree gives a permit of a destination that nothing holds back and no rate
+// TakeFree returns a permit of a destination that nothing holds back and no rate
 // bounds, nil of any other. It may be given back as if it had never been taken.
 func (ds *Table) TakeFree(name string, connector workflows.Limit) *Permit {
 	ds.mu.Lock()
@@ -265,7 +265,7 @@ func (ds *Table) full(d *destination, now time.Time) *Hold {
 // part is the share of one destination.
 func (ds *Table) part() int { return max(ds.o.MaxRuns/share, 1) }
 
-// crowded tells that no more attempts may be under way. Beyond its share a host may
+// crowded reports whether no more attempts may be under way. Beyond its share a host may
 // have more while it answers: then it gives back at once what it takes, and holding its
 // runs would only cost. One that does not answer keeps its share, and one that stops
 // answering at most three quarters of the runs at work.
@@ -316,9 +316,9 @@ func (d *destination) ramped(now time.Time) bool {
 
 // Outcome is what became of an attempt.
 type Outcome struct {
-	// Cut tells that it was broken off from here, which says nothing of the host.
+	// Cut reports whether it was broken off from here, which says nothing of the host.
 	Cut bool
-	// Failed tells that the host did not answer; Status is the HTTP status of its
+	// Failed reports whether the host did not answer; Status is the HTTP status of its
 	// answer, 0 for none.
 	Failed  bool
 	Status  int
@@ -327,7 +327,7 @@ type Outcome struct {
 	RetryAfter time.Duration
 }
 
-// Give gives a permit back; nil gives nothing.
+// Give returns a permit back; nil gives nothing.
 func (p *Permit) Give(o Outcome) {
 	if p == nil {
 		return

@@ -49,7 +49,7 @@ func (p *pace) allow(now time.Time) bool {
 	return true
 }
 
-// full tells that the last stretch of time has all that it may.
+// full reports whether the last stretch of time has all that it may.
 func (p *pace) full(now time.Time) bool {
 	return len(p.last) == p.limit.Rate && now.Sub(p.last[p.next]) < p.limit.Per
 }

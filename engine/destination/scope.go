@@ -19,7 +19,7 @@ var shared = map[string]int{
 	"hooks.slack.com": 3, "hooks.zapier.com": 3, "maker.ifttt.com": 2,
 }
 
-// Scope gives the name of the destination of a URL whose scheme, host and port are
+// Scope returns the name of the destination of a URL whose scheme, host and port are
 // given as origin: origin itself, and at a host that many receivers share the first
 // segments of the path as well.
 func Scope(origin, rawPath string) string {
@@ -69,14 +69,14 @@ func (ds *Table) nameOf(name string) string {
 	return name
 }
 
-// held tells that something else than its bounds holds attempts back.
+// held reports whether something else than its bounds holds attempts back.
 func (d *destination) held(now time.Time) bool {
 	return d.asked.After(now) || d.closedUntil.After(now) || d.ramp != nil || d.breaker.State() != gobreaker.StateClosed
 }
 
 // Lift ends what holds a destination back: an open circuit, the time that it asked to be
 // left alone, and the slow start after an outage. A host's name means all of its
-// destinations. It gives how many were held.
+// destinations. It returns how many were held.
 func (ds *Table) Lift(name string) int {
 	name = strings.TrimRight(name, "/")
 	ds.mu.Lock()
@@ -97,7 +97,7 @@ func (ds *Table) Lift(name string) int {
 	return len(lifted)
 }
 
-// Origins gives the origins by which attempts to a destination are on record, for the
+// Origins returns the origins by which attempts to a destination are on record, for the
 // name of one or a host. Those of a name with a path are of others too: they are given
 // with scoped alone.
 func Origins(name string, scoped bool) []string {

@@ -24,7 +24,7 @@ func TestReceiversOfASharedHostAreApart(t *testing.T) {
 	}
 }
 
-// take tells whether a permit can be had, and gives it back.
+// take reports whether a permit can be had, and gives it back.
 func take(table *Table, name string, run int64) bool {
 	p, h := table.Take(name, workflows.Limit{}, run)
 	p.Give(Outcome{Status: 200})

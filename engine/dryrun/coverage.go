@@ -151,7 +151,7 @@ func (of *covered) items() (items []CoverageItem) {
 	return items
 }
 
-// switched gives the cases of a switch; what fits none of them is the default.
+// switched returns the cases of a switch; what fits none of them is the default.
 func (of *covered) switched(s *workflows.Step, got *reached, name string) CoverageItem {
 	item := CoverageItem{Kind: "case", Name: name, Line: s.Pos.Line}
 	known := 0

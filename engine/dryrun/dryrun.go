@@ -37,7 +37,7 @@ type Request struct {
 	Ran func(*workflows.Workflow, *Result)
 	// kept are the values that steps keep; called workflows see those of the caller's.
 	kept values
-	// Secret gives the values of secrets.
+	// Secret returns the values of secrets.
 	Secret func(name string) string
 }
 
@@ -287,7 +287,7 @@ func (p *answerer) fail(r *plan.Record, e *plan.Error) {
 	r.Status, r.Error, r.Output = plan.Failed, &failure, failure.Details
 }
 
-// answerQuestion gives what a step waits for from outside. Of several the first comes, or the
+// answerQuestion returns what a step waits for from outside. Of several the first comes, or the
 // one whose index the reply names.
 func (p *answerer) answerQuestion(q plan.Question, all []plan.Question) {
 	reply := p.reply(Call{Path: q.Path, ID: idOf(q.Step), With: map[string]any{"approval": q.Text, "event": q.Trigger, "key": q.Key}})

@@ -29,13 +29,13 @@ type Events interface {
 
 // Forecaster tells what a batch replay would do, without doing it: the same rules decide
 // about the same events, and the first runs of each workflow are dry runs that show what
-// they would call. It may be used by several goroutines.
+// they would call. It is safe for concurrent use.
 type Forecaster struct {
 	Events  Events
 	Project func() *workflows.Project
 	Actions map[string]engine.Action
 	Client  *http.Client
-	// Secret gives the value of a secret.
+	// Secret returns the value of a secret.
 	Secret func(name string) (string, bool)
 	// Redact masks secrets in what is shown.
 	Redact func(string) string

@@ -12,7 +12,7 @@ import (
 // values are the kept values of a dry run: they begin empty and end with it.
 type values map[engine.ValueRef]string
 
-// perform carries an action of the store out; it tells whether it is one.
+// perform carries an action of the store out; it reports whether it is one.
 func (v values) perform(workflow string, d plan.Due, st *plan.State) (result any, failed *plan.Error, is bool) {
 	kind, is := strings.CutPrefix(d.Step.Uses, "store/")
 	if !is {

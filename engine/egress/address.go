@@ -34,7 +34,7 @@ func prefixes(texts ...string) []netip.Prefix {
 	return out
 }
 
-// embedded gives the IPv4 addresses inside a transition address: the network
+// embedded returns the IPv4 addresses inside a transition address: the network
 // would deliver there.
 func embedded(a netip.Addr) []netip.Addr {
 	b := a.As16()

@@ -10,7 +10,7 @@ import (
 // Dial connects to an address, as a Guard's clients do.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// DialOf gives the way out for protocols other than HTTP, under the same rules: that of
+// DialOf returns the way out for protocols other than HTTP, under the same rules: that of
 // the guard which made the client. A client that no guard made has none.
 func DialOf(client *http.Client) (Dial, error) {
 	if client != nil {

@@ -92,7 +92,7 @@ func (gd *Guard) SetOwn(listeners ...net.Addr) {
 	gd.own.Store(&own)
 }
 
-// isOwn tells whether a dialled address reaches a listener of this process. A
+// isOwn reports whether a dialled address reaches a listener of this process. A
 // local address with the listener's port counts, on whatever interface: an
 // unspecified address dials loopback, and one listener may serve all interfaces.
 func (gd *Guard) isOwn(to netip.AddrPort) bool {
@@ -104,7 +104,7 @@ func (gd *Guard) isOwn(to netip.AddrPort) bool {
 	return false
 }
 
-// isLocal tells whether an address is one of this machine's. When the interfaces
+// isLocal reports whether an address is one of this machine's. When the interfaces
 // cannot be listed, it is taken for one.
 func isLocal(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")

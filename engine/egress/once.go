@@ -36,7 +36,7 @@ func (o once) CloseIdleConnections() {
 	}
 }
 
-// repeatable tells whether a method has no effect (RFC 9110, 9.2.1), so that the
+// repeatable reports whether a method has no effect (RFC 9110, 9.2.1), so that the
 // transport may send the request again.
 func repeatable(method string) bool {
 	switch method {
@@ -103,7 +103,7 @@ func unrewindable(r *http.Request, ctx context.Context, again bool) (*http.Reque
 	return out, nil
 }
 
-// WithSent gives a context for one request at a time: sent is called when the head of the
+// WithSent returns a context for one request at a time: sent is called when the head of the
 // request has been written, perhaps by another goroutine. It stands for a trace of
 // net/http/httptrace, two of which in one context are joined by reflection.
 func WithSent(ctx context.Context, sent func()) context.Context {
@@ -137,7 +137,7 @@ func (w *wire) got(info httptrace.GotConnInfo) {
 	}
 }
 
-// untouched tells that the connection was a kept one and that not one byte of the
+// untouched reports whether the connection was a kept one and that not one byte of the
 // request was written to it. net/http has stopped writing when it gives an error for
 // which the request's context is not the reason.
 func (w *wire) untouched() bool {
@@ -148,7 +148,7 @@ func (w *wire) untouched() bool {
 type countedConn struct {
 	net.Conn
 	written atomic.Int64
-	// release gives the connection's place back; nil for one that has none.
+	// release returns the connection's place back; nil for one that has none.
 	release func()
 }
 

@@ -34,7 +34,7 @@ func (e *ProxyError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("the proxy answered %d %s", e.Status, http.StatusText(e.Status)))
 }
 
-// Through gives a client on a route of its own, under the rules of the guard that made the
+// Through returns a client on a route of its own, under the rules of the guard that made the
 // given one. Its connections are its own too: the caller closes those that are idle.
 //
 // The address of a proxy is judged as any other that is dialled. A proxy resolves the name of
@@ -116,7 +116,7 @@ func (gd *Guard) judge(ctx context.Context, u *url.URL) error {
 	return nil
 }
 
-// endsInNumber tells that a host is an IPv4 address in another spelling, such as 127.1 or
+// endsInNumber reports whether a host is an IPv4 address in another spelling, such as 127.1 or
 // 0x7f000001 (URL Standard, "ends in a number checker").
 func endsInNumber(host string) bool {
 	last := host[strings.LastIndexByte(host, '.')+1:]

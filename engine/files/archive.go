@@ -43,7 +43,7 @@ func (s *Store) Export(w io.Writer) (n int, err error) {
 	return n, errors.Join(err, t.Close())
 }
 
-// ofRun tells that a path below the folder is a whole file of a run.
+// ofRun reports whether a path below the folder is a whole file of a run.
 func ofRun(rel string) bool {
 	run, name, ok := strings.Cut(rel, "/")
 	return ok && strings.HasPrefix(run, "run_") && plainName(run) && plainName(name) && !strings.HasSuffix(name, partial)

@@ -57,7 +57,7 @@ type Store struct {
 	most, used int64
 }
 
-// New gives the files below a project's folder. Nothing is made there before there is a
+// New returns the files below a project's folder. Nothing is made there before there is a
 // file to keep.
 func New(project string, most int64) *Store {
 	return &Store{dir: filepath.Join(project, Folder), most: most, used: -1}
@@ -145,7 +145,7 @@ func (s *Store) Create(run, name string, limit int64) (*Writer, error) {
 	return &Writer{s: s, f: f, path: path, name: Folder + "/" + run + "/" + name, limit: limit, sum: sha256.New()}, nil
 }
 
-// plainName tells that a name is one part of a path.
+// plainName reports whether a name is one part of a path.
 func plainName(s string) bool {
 	return s != "" && s != "." && s != ".." && !strings.ContainsAny(s, "/\\\x00") && len(s) <= 200
 }

@@ -114,7 +114,7 @@ type world struct {
 	actions map[string]engine.Action
 	// store wraps the engine's store, when it is set.
 	store func(engine.Store) engine.Store
-	// ownRows tells that the test writes runs by SQL, which are not in the feed.
+	// ownRows reports whether the test writes runs by SQL, which are not in the feed.
 	ownRows bool
 	// log is where the action log writes; nowhere when it is nil.
 	log *slog.Logger

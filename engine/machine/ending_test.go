@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// statuses gives the status and the error of the runs of each workflow, the oldest first.
+// statuses returns the status and the error of the runs of each workflow, the oldest first.
 func statuses(t *testing.T, s *store.Store) map[string][]string {
 	t.Helper()
 	items, err := s.History().Runs(context.Background(), engine.Query{Limit: 1000, Ascending: true})

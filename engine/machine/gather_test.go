@@ -136,7 +136,7 @@ func TestACrashAtAnyWriteLosesNoGatheredEvent(t *testing.T) {
 	}
 }
 
-// crashWhileGathering tells whether the n-th write came.
+// crashWhileGathering reports whether the n-th write came.
 func crashWhileGathering(t *testing.T, flow string, n int) bool {
 	w := newWorld(t, map[string]string{"w": flow})
 	var mu sync.Mutex

@@ -27,7 +27,7 @@ type valuePath struct {
 	// the run's own output.
 	read   string
 	output string
-	// text tells that the value is a text.
+	// text reports whether the value is a text.
 	text bool
 	// child is the workflow that the steps call.
 	child string
@@ -66,7 +66,7 @@ var valuePaths = []valuePath{
 		wrap: func(v any) any { return "." + v.(string) }, text: true, hint: "write less"},
 }
 
-// made gives the value for which wrap passes, reaches or stays below a limit by one.
+// made returns the value for which wrap passes, reaches or stays below a limit by one.
 func made(wrap func(any) any, kind string, by int) any {
 	switch kind {
 	case "bytes":
@@ -239,7 +239,7 @@ func TestWhatMayBeWrittenCanBeReadBack(t *testing.T) {
 
 var limitNames = map[string]string{"bytes": "4 MiB", "values": "200000 values", "depth": "64 levels"}
 
-// atGate tells that a run waits for the word after which its value is read back.
+// atGate reports whether a run waits for the word after which its value is read back.
 func atGate(e *machine.Engine, r engine.RunItem) bool {
 	id, err := engine.ParseRunID(r.ID)
 	if err != nil {

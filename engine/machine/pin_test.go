@@ -12,7 +12,7 @@ import (
 )
 
 // changed lets a run wait for an approval, changes the project's files, in place or over
-// a restart, and approves. It gives the run's end.
+// a restart, and approves. It returns the run's end.
 func changed(t *testing.T, before, after map[string]string, restart bool) (string, *store.Store, func()) {
 	t.Helper()
 	ctx := context.Background()

@@ -335,7 +335,7 @@ func TestFieldsOfStepsAreMaskedBeforeTheyAreStored(t *testing.T) {
 	}
 }
 
-// seesRoom tells whether an attempt has room for an answer.
+// seesRoom reports whether an attempt has room for an answer.
 type seesRoom struct {
 	*target
 	saw func(path string, room bool)

@@ -16,7 +16,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// inside gives a world with the actions that stay inside, as they are.
+// inside returns a world with the actions that stay inside, as they are.
 func inside(t testing.TB, config string, flows map[string]string) *world {
 	t.Helper()
 	catalog, err := actions.Catalog()

@@ -90,7 +90,7 @@ func (b *Budget) Take(ctx context.Context, n int64) error {
 	return nil // it was served in this moment
 }
 
-// Give gives n bytes back that were taken.
+// Give returns n bytes back that were taken.
 func (b *Budget) Give(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

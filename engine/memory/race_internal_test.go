@@ -2,5 +2,5 @@
 
 package memory
 
-// raceDetector tells that the heap also holds what the detector needs.
+// raceDetector reports whether the heap also holds what the detector needs.
 const raceDetector = true

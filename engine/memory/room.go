@@ -19,12 +19,12 @@ type roomKey struct{}
 // NewRoom makes the room of an attempt, out of two budgets.
 func NewRoom(answers, parsed *Budget) *Room { return &Room{answers: answers, parsed: parsed} }
 
-// WithRoom gives a context by which RoomOf finds a room.
+// WithRoom returns a context by which RoomOf finds a room.
 func WithRoom(ctx context.Context, r *Room) context.Context {
 	return context.WithValue(ctx, roomKey{}, r)
 }
 
-// HoldsDecoded tells that an answer was decoded that is not on record yet.
+// HoldsDecoded reports whether an answer was decoded that is not on record yet.
 func (r *Room) HoldsDecoded() bool { return r.lentDecoded > 0 }
 
 // RoomOf is the room of the attempt that a context belongs to.
@@ -57,7 +57,7 @@ func (r *Room) Decoded(ctx context.Context, n int64) error {
 	return nil
 }
 
-// GiveRaw gives the room for bytes back: they are decoded.
+// GiveRaw returns the room for bytes back: they are decoded.
 func (r *Room) GiveRaw() {
 	if r.lentRaw > 0 {
 		r.answers.Give(r.lentRaw)
@@ -65,7 +65,7 @@ func (r *Room) GiveRaw() {
 	}
 }
 
-// GiveDecoded gives the rest back: what was decoded is on record.
+// GiveDecoded returns the rest back: what was decoded is on record.
 func (r *Room) GiveDecoded() {
 	if r.lentDecoded > 0 {
 		r.parsed.Give(r.lentDecoded)

@@ -72,7 +72,7 @@ func TestASlotIsFreeDuringARetryPause(t *testing.T) {
 	}
 }
 
-// sameStart tells that the same tries were made in the same rounds of two.
+// sameStart reports whether the same tries were made in the same rounds of two.
 func sameStart(got, want string) bool {
 	a, b := strings.Fields(got), strings.Fields(want)
 	if len(a) != len(b) {

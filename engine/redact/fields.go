@@ -69,7 +69,7 @@ func (f *Fields) states(dataExpr string) []pathState {
 	return out
 }
 
-// enter goes to a field, or with index >= 0 to an element. hit tells that it is one
+// enter goes to a field, or with index >= 0 to an element. hit reports whether it is one
 // to mask.
 func enter(states []pathState, name string, index int) (next []pathState, hit bool) {
 	add := func(steps []workflows.RedactStep) {
@@ -298,7 +298,7 @@ func (f *Fields) form(raw []byte, states []pathState) []byte {
 	return []byte(strings.Join(pairs, "&"))
 }
 
-// field gives a form's field as it may be stored; ok is false when it stays.
+// field returns a form's field as it may be stored; ok is false when it stays.
 func (f *Fields) field(name, value string, states []pathState) (safe string, ok bool) {
 	next, hit := enter(states, name, -1)
 	if !hit {

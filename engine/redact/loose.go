@@ -119,7 +119,7 @@ func looseValue(b []byte, at int) (from, to int) {
 	return at, at + end
 }
 
-// looseText gives the length of a text up to its quote, or to the end.
+// looseText returns the length of a text up to its quote, or to the end.
 func looseText(b []byte, quote byte) int {
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
@@ -132,7 +132,7 @@ func looseText(b []byte, quote byte) int {
 	return len(b)
 }
 
-// looseNested gives the length of an object or list, up to the end where it does not
+// looseNested returns the length of an object or list, up to the end where it does not
 // close.
 func looseNested(b []byte) int {
 	depth := 0

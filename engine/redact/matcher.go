@@ -20,7 +20,7 @@ type matcher struct {
 // form is one text to look for.
 type form struct {
 	text string
-	// base64 tells that a letter which also holds bits of what follows, and padding,
+	// base64 reports whether a letter which also holds bits of what follows, and padding,
 	// may come after it and belong to it.
 	base64 bool
 }
@@ -63,7 +63,7 @@ func newMatcher(forms []form) *matcher {
 // span is a part of a text, from its first byte to the one after its last.
 type span struct{ from, to int }
 
-// find gives the next text at or after a place; ok is false when there is none.
+// find returns the next text at or after a place; ok is false when there is none.
 func find[T string | []byte](m *matcher, s T, at int) (sp span, ok bool) {
 	for end := at + m.shortest - 1; end < len(s); {
 		b := blockOf(s, end)
@@ -100,7 +100,7 @@ func isBase64(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_'
 }
 
-// replaced gives s with *** for each text that is found; texts that overlap are
+// replaced returns s with *** for each text that is found; texts that overlap are
 // one. changed is false when there is none, and s is not copied then.
 func replaced[T string | []byte](m *matcher, s T) (out []byte, changed bool) {
 	return replacedBy(m, s, workflows.Mask)
@@ -123,7 +123,7 @@ func replacedByAny[T string | []byte](a, b *matcher, s T) (out []byte, changed b
 	return replacedSpans(list, s, workflows.Mask)
 }
 
-// spans gives where texts stand, in order; those that overlap are one.
+// spans returns where texts stand, in order; those that overlap are one.
 func spans[T string | []byte](m *matcher, s T) (list []span) {
 	if m == nil {
 		return nil

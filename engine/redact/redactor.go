@@ -140,7 +140,7 @@ func (d *redactions) build() {
 	d.forms, d.matcher = forms, newMatcher(list)
 }
 
-// With gives what masks for one run: what the redactor looks for, now and later, and
+// With returns what masks for one run: what the redactor looks for, now and later, and
 // further values, such as secret inputs. One that is too short to be searched for is
 // masked where it is a whole text of JSON.
 func (r *Redactor) With(values []string) *Masker {
@@ -183,7 +183,7 @@ func (r *Redactor) Text(s string) string {
 	return s
 }
 
-// JSON masks secrets in a JSON text, which stays one. changed tells whether there
+// JSON masks secrets in a JSON text, which stays one. changed reports whether there
 // was one.
 func (r *Redactor) JSON(b []byte) (out []byte, changed bool) {
 	if out, changed = replaced(r.matcher(), b); changed && !json.Valid(out) {
@@ -205,7 +205,7 @@ type Masker struct {
 	whole *matcher
 }
 
-// JSON masks secrets in a JSON text, which stays one. changed tells whether there
+// JSON masks secrets in a JSON text, which stays one. changed reports whether there
 // was one.
 func (m *Masker) JSON(b []byte) (out []byte, changed bool) {
 	if m == nil {

@@ -39,7 +39,7 @@ func (g *Registry) AddCancelRules(w *workflows.Workflow) {
 	g.cancelRules.Store(&rules)
 }
 
-// cancelRulesOf gives what the events of a trigger may end; mostly nothing.
+// cancelRulesOf returns what the events of a trigger may end; mostly nothing.
 func (g *Registry) cancelRulesOf(trigger string) []cancelRule {
 	rules := g.cancelRules.Load()
 	if rules == nil {
@@ -64,7 +64,7 @@ func (rc *RunContext) FindCancelKeys() error {
 	return nil
 }
 
-// CancelsOf gives the keys of the runs that an event ends.
+// CancelsOf returns the keys of the runs that an event ends.
 func (g *Registry) CancelsOf(ev *engine.Event, names map[string]any) (out []engine.CancelKey) {
 	rules := g.cancelRulesOf(ev.Trigger)
 	if len(rules) == 0 {

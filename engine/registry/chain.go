@@ -43,7 +43,7 @@ func (c Chain) With(workflow string, runs, emits int) Chain {
 	return Chain{c.Runs + runs, c.Emits + emits, c.Names + workflow}
 }
 
-// String gives runs;emits;names.
+// String returns runs;emits;names.
 func (c Chain) String() string { return fmt.Sprintf("%d;%d;%s", c.Runs, c.Emits, c.Names) }
 
 // KeyHeader of an event that calls a workflow is the key of the step that calls: all of

@@ -6,7 +6,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// HiddenInputs gives the values, as text, that are masked in a run: those of its secret
+// HiddenInputs returns the values, as text, that are masked in a run: those of its secret
 // inputs, and those that its caller hides.
 func HiddenInputs(names []string, inputs map[string]any, hidden []string) []string {
 	out := slices.Clone(hidden)

@@ -134,5 +134,5 @@ func GatheringOf(st *plan.State, ev *engine.Event) (*engine.Gathering, error) {
 	return &engine.Gathering{Kind: g.Kind, Key: key, Wait: g.Wait, Max: g.Max, Size: g.Size, Bytes: memory.DecodedSize(ev.Raw)}, nil
 }
 
-// IsBatch tells whether runs of a workflow have several events.
+// IsBatch reports whether runs of a workflow have several events.
 func IsBatch(w *workflows.Workflow) bool { return w.Gather != nil && w.Gather.Kind == workflows.Batch }

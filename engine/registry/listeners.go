@@ -72,7 +72,7 @@ func (l *Snapshot) offOutcome(workflow string, inFile bool) engine.Outcome {
 }
 
 // Deciding keeps a hold from ending while decisions that know of it are on their way to
-// the disk. It gives the project to decide with.
+// the disk. It returns the project to decide with.
 func (g *Registry) Deciding() (p *Snapshot, done func()) {
 	if p = g.project.Load(); !p.holding {
 		return p, func() {}

@@ -156,7 +156,7 @@ func (g *Registry) AwaitOpen(ctx context.Context) error {
 	return nil
 }
 
-// Version gives the workflow that a run is pinned to, compiled with what it used as of
+// Version returns the workflow that a run is pinned to, compiled with what it used as of
 // a run.
 func (g *Registry) Version(ctx context.Context, r *engine.Run, as engine.RunID) (*workflows.Workflow, error) {
 	u, _ := g.pins.at(r.Version, as)

@@ -33,11 +33,11 @@ type Store interface {
 type Options struct {
 	Store    Store
 	Redactor *redact.Redactor
-	// Mark gives digits by which equal texts can be told that are masked; nil gives none.
+	// Mark returns digits by which equal texts can be told that are masked; nil gives none.
 	Mark func(text string) (string, error)
-	// Secrets gives the value of a secret, until UseSecrets swaps it; nil gives none.
+	// Secrets returns the value of a secret, until UseSecrets swaps it; nil gives none.
 	Secrets func(name string) (string, bool)
-	// RunURL gives the address of a run's page, for run.url.
+	// RunURL returns the address of a run's page, for run.url.
 	RunURL func(engine.RunID) string
 	Log    *slog.Logger
 	// OnUse follows a project that is taken into use, before others are; publish makes it the
@@ -173,13 +173,13 @@ func (g *Registry) Snapshot() *Snapshot { return g.project.Load() }
 // EveryRun masks what is masked in every run.
 func (g *Registry) EveryRun() *redact.Masker { return g.everyRun }
 
-// NextID gives a new id, after all that SeenID was told of.
+// NextID returns a new id, after all that SeenID was told of.
 func (g *Registry) NextID() int64 { return g.ids.Next() }
 
 // SeenID tells of an id that exists.
 func (g *Registry) SeenID(id int64) { g.ids.Seen(id) }
 
-// Awaited tells whether a run may wait for events of a trigger.
+// Awaited reports whether a run may wait for events of a trigger.
 func (g *Registry) Awaited(trigger string) bool {
 	_, is := g.awaited.Load(trigger)
 	return is
@@ -216,7 +216,7 @@ type Snapshot struct {
 	// Polled are the triggers with more than one inlet.
 	Polled map[string]bool
 	// Resting are the workflows that are off, by a person or by their file: their queued
-	// runs do not begin. holding tells that events of one are held.
+	// runs do not begin. holding reports whether events of one are held.
 	Resting map[string]bool
 	holding bool
 	// Off are the workflows that a person has switched off.
@@ -225,5 +225,5 @@ type Snapshot struct {
 	fields *redact.Fields
 }
 
-// Enabled tells whether a workflow may be started.
+// Enabled reports whether a workflow may be started.
 func (l *Snapshot) Enabled(w *workflows.Workflow) bool { return !l.Resting[w.ID] }

@@ -36,7 +36,7 @@ type RunContext struct {
 	mask   atomic.Pointer[redact.Masker]
 }
 
-// Begin gives the run the state that the planner decides from, with nothing on record.
+// Begin returns the run the state that the planner decides from, with nothing on record.
 func (rc *RunContext) Begin(w *workflows.Workflow, names map[string]any, started time.Time) {
 	rc.State = plan.NewState(w, names, rc.Event.InputsOf(w), rc.KeyRoot(), started)
 	rc.State.Began, rc.State.Secrets, rc.State.Hidden = rc.Run.WaitsFrom(rc.Event), rc.Reg.secretsOf(w), rc.Event.Hidden

@@ -57,7 +57,7 @@ type keys struct {
 	master []byte
 }
 
-// New gives the ring of a project's folder.
+// New returns the ring of a project's folder.
 func New(dir string) *Ring { return &Ring{dir: dir} }
 
 // Seal encrypts. context says what it is, and must be the same to open it.
@@ -94,7 +94,7 @@ func (r *Ring) Open(sealed []byte, context string) ([]byte, error) {
 	return out, nil
 }
 
-// Mark gives eight digits that are the same for equal texts and tell nothing of
+// Mark returns eight digits that are the same for equal texts and tell nothing of
 // them to whoever has not the key.
 func (r *Ring) Mark(text string) (string, error) {
 	k, err := r.get(true)

@@ -53,7 +53,7 @@ func DecryptFrom(keys *seal.Ring, r io.Reader) (io.Reader, error) {
 	return out, err
 }
 
-// Decrypt gives the text of an age file that Encrypt made.
+// Decrypt returns the text of an age file that Encrypt made.
 func Decrypt(keys *seal.Ring, file []byte) ([]byte, error) {
 	r, err := DecryptFrom(keys, bytes.NewReader(file))
 	if errors.Is(err, seal.ErrNoKey) {
@@ -68,7 +68,7 @@ func Decrypt(keys *seal.Ring, file []byte) ([]byte, error) {
 	return nil, errors.New("it is damaged, or no file of age")
 }
 
-// Encrypt gives the age file of a text, for the project's key alone. A key is made where
+// Encrypt returns the age file of a text, for the project's key alone. A key is made where
 // there is none.
 func Encrypt(keys *seal.Ring, text []byte) ([]byte, error) {
 	var out bytes.Buffer

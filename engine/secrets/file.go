@@ -15,7 +15,7 @@ import (
 // ErrChanged means that secrets.age is no longer what a change was made of.
 var ErrChanged = errors.New(workflows.SecretFileName + " was changed by somebody else meanwhile: try again")
 
-// ReadFile gives the text of secrets.age in dir, and the file as it is, for WriteFile. Both
+// ReadFile returns the text of secrets.age in dir, and the file as it is, for WriteFile. Both
 // are empty where there is none.
 func ReadFile(dir string) (text, file []byte, err error) {
 	file, _, err = readBounded(filepath.Join(dir, workflows.SecretFileName), maxEnvFile)

@@ -81,7 +81,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// fixed gives a value that is at hand.
+// fixed returns a value that is at hand.
 func fixed(v string) func(context.Context) (string, *Failure) {
 	return func(context.Context) (string, *Failure) { return v, nil }
 }

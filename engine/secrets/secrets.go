@@ -40,7 +40,7 @@ type Options struct {
 type Failure struct {
 	// Source is such as secrets.age; Problem is what is wrong with it and Advice what to do.
 	Source, Problem, Advice string
-	// Kept tells that the values that it gave before are in use.
+	// Kept reports whether the values that it gave before are in use.
 	Kept bool
 }
 
@@ -58,7 +58,7 @@ type Found struct {
 	Failure *Failure
 }
 
-// Set gives the values of secrets. Its methods may be called by several goroutines.
+// Set gives the values of secrets. Its methods are safe for concurrent use.
 type Set struct {
 	o    Options
 	keys *seal.Ring
@@ -85,7 +85,7 @@ type answer struct {
 // source is one place where a secret may be.
 type source struct {
 	name string
-	// slow tells that asking takes a while: it starts a program or calls a server.
+	// slow reports whether asking takes a while: it starts a program or calls a server.
 	slow bool
 	get  func(ctx context.Context) (string, *Failure)
 }
@@ -108,7 +108,7 @@ func Load(o Options) (*Set, error) {
 	return s, nil
 }
 
-// good gives what sources have given, for the set that follows.
+// good returns what sources have given, for the set that follows.
 func (s *Set) good() map[string]map[string]string {
 	if s == nil {
 		return nil
@@ -134,16 +134,16 @@ func (s *Set) good() map[string]map[string]string {
 // Sources are those of hookloom.yaml by which the secrets are found.
 func (s *Set) Sources() workflows.SecretSources { return s.o.Sources }
 
-// EnvFileMode gives the permissions of .env; ok is false when there is no such file.
+// EnvFileMode returns the permissions of .env; ok is false when there is no such file.
 func (s *Set) EnvFileMode() (mode fs.FileMode, ok bool) { return s.mode, s.mode != 0 }
 
-// Expanded tells that a secret has its value from .env, where a $ of it was taken for a
+// Expanded reports whether a secret has its value from .env, where a $ of it was taken for a
 // variable.
 func (s *Set) Expanded(name string) bool {
 	return os.Getenv(name) == "" && os.Getenv(name+"_FILE") == "" && slices.Contains(s.expanded, name)
 }
 
-// Slow tells whether there are sources that start a program or call a server.
+// Slow reports whether there are sources that start a program or call a server.
 func (s *Set) Slow() bool {
 	for _, x := range s.o.Sources.Names {
 		if x.Command != nil || x.Vault != nil {
@@ -153,7 +153,7 @@ func (s *Set) Slow() bool {
 	return s.o.Sources.Command != nil || s.o.Sources.Vault != nil
 }
 
-// Lookup gives a secret's value; an empty one counts as not set, so that a verification
+// Lookup returns a secret's value; an empty one counts as not set, so that a verification
 // can never run with an empty key.
 func (s *Set) Lookup(name string) (string, bool) {
 	if v := os.Getenv(name); v != "" {
@@ -167,7 +167,7 @@ func (s *Set) Lookup(name string) (string, bool) {
 	return f.Value, f.Value != ""
 }
 
-// IsSet tells whether Lookup would find a value.
+// IsSet reports whether Lookup would find a value.
 func (s *Set) IsSet(name string) bool {
 	_, ok := s.Lookup(name)
 	return ok

@@ -38,14 +38,14 @@ const (
 
 func vaultKey(f workflows.VaultField) string { return "vault " + f.Mount + "/" + f.Path }
 
-// field gives what the field of one secret leaves out.
+// field returns what the field of one secret leaves out.
 func (s *Set) field(name string, f workflows.VaultField) workflows.VaultField {
 	v := s.o.Sources.Vault
 	return workflows.VaultField{Mount: cmp.Or(strings.Trim(f.Mount, "/"), v.Mount), Path: cmp.Or(strings.Trim(f.Path, "/"), v.Path),
 		Field: cmp.Or(f.Field, name)}
 }
 
-// fromVault gives one field; with must it is a failure when there is no such field.
+// fromVault returns one field; with must it is a failure when there is no such field.
 func (s *Set) fromVault(ctx context.Context, f workflows.VaultField, must bool) (string, *Failure) {
 	values, failure := s.ask(vaultKey(f), func() (map[string]string, *Failure) { return s.readVault(ctx, f) })
 	if v, failure := pick(f.Field, values, failure); v != "" || failure != nil || !must {
@@ -87,7 +87,7 @@ func (s *Set) readVault(ctx context.Context, f workflows.VaultField) (map[string
 	return values, nil
 }
 
-// vaultToken gives the token to ask with.
+// vaultToken returns the token to ask with.
 func (s *Set) vaultToken(ctx context.Context) (string, *Failure) {
 	values, failure := s.ask(loginKey, func() (map[string]string, *Failure) {
 		v := s.o.Sources.Vault
@@ -285,7 +285,7 @@ func refused(status int, body []byte, hide []string) *Failure {
 	return f
 }
 
-// vaultClient gives a client that reaches the server of vault: and no other.
+// vaultClient returns a client that reaches the server of vault: and no other.
 func (s *Set) vaultClient() (*http.Client, string, *Failure) {
 	v := s.o.Sources.Vault
 	base := strings.TrimSuffix(cmp.Or(v.Address, os.Getenv("VAULT_ADDR")), "/")

@@ -47,7 +47,7 @@ type Node struct {
 	// Fields are those of objects; Items stands for all elements of arrays.
 	Fields map[string]*Node `json:"fields,omitempty"`
 	Items  *Node            `json:"items,omitempty"`
-	// More tells that further fields were not kept: there are too many.
+	// More reports whether further fields were not kept: there are too many.
 	More bool `json:"more,omitempty"`
 	// Values counts texts; nil once there are too many.
 	Values map[string]int `json:"values,omitempty"`
@@ -56,7 +56,7 @@ type Node struct {
 	dates, mails, links int
 }
 
-// New gives the empty shape of a trigger and a type of event.
+// New returns the empty shape of a trigger and a type of event.
 func New(trigger, eventType string) *Shape {
 	return &Shape{Trigger: trigger, Type: eventType, Data: newNode()}
 }
@@ -176,7 +176,7 @@ func kindOf(v any) string {
 	return "number" // digits that no machine number holds
 }
 
-// Enum gives the values of a field that has few, sorted; nil for one that has many, whose
+// Enum returns the values of a field that has few, sorted; nil for one that has many, whose
 // values hardly repeat, or that were masked.
 func (n *Node) Enum() []string {
 	seen := 0

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Schema gives a JSON Schema (draft 2020-12). A field is required when every event had it.
+// Schema returns a JSON Schema (draft 2020-12). A field is required when every event had it.
 func (s *Shape) Schema() map[string]any {
 	out := s.Data.schema()
 	out["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -54,7 +54,7 @@ func (n *Node) schema() map[string]any {
 	return out
 }
 
-// Fixture gives made-up data of the shape: fields that most events have, with values of the
+// Fixture returns made-up data of the shape: fields that most events have, with values of the
 // right type. Texts that name people or things are invented.
 func (s *Shape) Fixture() any { return s.Data.fixture("data") }
 

@@ -157,7 +157,7 @@ func (t *Template) Reads(visit func(path string)) {
 	}
 }
 
-// Fill writes the template as text. JSON tells that inserted values are escaped
+// Fill writes the template as text. JSON reports whether inserted values are escaped
 // for a JSON string. It fails when a variable outside of [ ] has no value.
 func (t *Template) Fill(req *Request, computed string, asJSON bool) (string, error) {
 	s := &scope{req: req, url: req.PublicURL, computed: computed, strict: true}

@@ -51,7 +51,7 @@ type arrival struct {
 	// bodyDigest is of type and body, where an equal body means something; nil elsewhere.
 	bodyDigest []byte
 	sum, now   int64
-	// decided tells that what the workflows say to it is stored with it.
+	// decided reports whether what the workflows say to it is stored with it.
 	decided bool
 }
 

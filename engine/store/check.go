@@ -22,7 +22,7 @@ type Finding struct {
 	Rows int64  `json:"rows,omitempty"`
 	// Wrong are at most ten places where it does not hold.
 	Wrong []string `json:"wrong,omitempty"`
-	// Alone tells that each place concerns one run or event alone: the database serves.
+	// Alone reports whether each place concerns one run or event alone: the database serves.
 	Alone bool `json:"alone,omitempty"`
 }
 
@@ -125,7 +125,7 @@ func (h *History) Check(ctx context.Context) ([]Finding, error) {
 	return append(out, f), nil
 }
 
-// damage tells that a file cannot be read because of what is in it.
+// damage reports whether a file cannot be read because of what is in it.
 func damage(err error) bool {
 	var se sqlite3.Error
 	return errors.As(err, &se) && (se.Code == sqlite3.ErrCorrupt || se.Code == sqlite3.ErrNotADB)

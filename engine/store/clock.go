@@ -101,7 +101,7 @@ func (t *tx) clockWasSetBack(now time.Time) (time.Duration, error) {
 	return by, t.setBack(now, by)
 }
 
-// ClockStep gives the last time that the clock was set back; nil for never.
+// ClockStep returns the last time that the clock was set back; nil for never.
 func (h *History) ClockStep(ctx context.Context) (*ClockStep, error) {
 	var text string
 	err := h.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'clock_step'`).Scan(&text)

@@ -24,7 +24,7 @@ const (
 )
 
 // keepKeys notes, for a replay from the failed step, which run it continues and which
-// calls keep their key. It gives how many.
+// calls keep their key. It returns how many.
 func (t *tx) keepKeys(r engine.Replay) (int, error) {
 	if err := t.exec(`UPDATE runs SET continues = (SELECT coalesce(of.continues, of.id) FROM runs of WHERE of.id = ?) WHERE id = ?`,
 		int64(r.Of), int64(r.New)); err != nil {

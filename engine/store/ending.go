@@ -19,7 +19,7 @@ func (t *tx) endCalls(list []engine.EndCall, now time.Time) error {
 	return nil
 }
 
-// endCallsOf orders the runs to be ended that a run waits for; it tells whether there
+// endCallsOf orders the runs to be ended that a run waits for; it reports whether there
 // are some.
 func (t *tx) endCallsOf(r *engine.Run) (bool, error) {
 	err := t.exec(`INSERT INTO end_calls (event, why, at) SELECT printf('evt_%016x', event_id), ?, ? FROM waits WHERE run_id = ? AND kind = `+

@@ -304,7 +304,7 @@ func ruleConditions(q engine.Query) (w where) {
 	return w
 }
 
-// deadRules tells whether the filters of dead letters leave rules that failed.
+// deadRules reports whether the filters of dead letters leave rules that failed.
 func deadRules(q engine.Query) bool {
 	has := func(list string) bool { return list == "" || slices.Contains(trimmed(list), "rule_failed") }
 	return q.Host == "" && has(q.Status) && has(q.Reason)

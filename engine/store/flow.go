@@ -17,7 +17,7 @@ import (
 // that ids rise in the order of arrival. Ids of several nodes do not; a store for them
 // numbers the places by a counter in a row of the group.
 
-// enter lets a new run ask for its slot. It gives when the run is due, zero for one that is
+// enter lets a new run ask for its slot. It returns when the run is due, zero for one that is
 // parked until its turn, and which runs it takes the place of; dropped is not empty when it may not be made.
 func (t *tx) enter(run engine.RunID, p *engine.SlotRequest, now time.Time) (due time.Time, replaced []engine.RunID, dropped string,
 	err error) {
@@ -140,8 +140,8 @@ func (t *tx) inGroup(p *engine.SlotRequest, state string) (out []engine.RunID, e
 	return out, err
 }
 
-// leave gives the slot of an ended run up and lets those begin that wait for it.
-// It gives when the first of them is due, zero for none.
+// leave returns the slot of an ended run up and lets those begin that wait for it.
+// It returns when the first of them is due, zero for none.
 func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 	// What did not start counts for no rate.
 	if err := t.exec(`DELETE FROM places WHERE run_id = ? AND state = 'left' AND started = 0`, int64(r.ID)); err != nil || t.changes > 0 {
@@ -179,7 +179,7 @@ func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 	}
 }
 
-// promote gives a free slot of a group to the run that has waited longest.
+// promote returns a free slot of a group to the run that has waited longest.
 func (t *tx) promote(workflow, group string, now time.Time) (due time.Time, more bool, err error) {
 	v := make([]driver.Value, 5)
 	found, err := t.row(`SELECT run_id, max_runs, rate_grp, rate_limit, rate_per FROM places WHERE workflow = ? AND grp = ? AND state = `+

@@ -15,7 +15,7 @@ import (
 // This file stores which events one run has (debounce, batch), and by which events runs
 // are ended (cancel_on). All that decides runs inside of the writer's transactions.
 
-// join lets the event of a new run join the gathering of its key. It gives false when
+// join lets the event of a new run join the gathering of its key. It returns false when
 // there is none that takes it: the run is made, and gathers.
 func (t *tx) join(r encodedUpdate, at time.Time, out *engine.MatchResult) (bool, error) {
 	g, run := r.of.Gather, r.of.Run

@@ -42,7 +42,7 @@ func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.SlotHo
 	return out, nil
 }
 
-// opened gives of an open run what says when it goes on.
+// opened returns of an open run what says when it goes on.
 func (h *History) opened(ctx context.Context, id engine.RunID) (*engine.RunDetail, error) {
 	item, err := scanRunItem(h.db.QueryRowContext(ctx, runItem+` WHERE r.id = ?`, int64(id)))
 	if err != nil {
@@ -88,7 +88,7 @@ func (h *History) calls(ctx context.Context, id engine.RunID, d *engine.RunDetai
 	return nil
 }
 
-// calledBy gives the run that called another; empty for others.
+// calledBy returns the run that called another; empty for others.
 func (h *History) calledBy(ctx context.Context, event int64) (string, error) {
 	var by string
 	err := h.db.QueryRowContext(ctx, `SELECT coalesce((SELECT headers ->> '$.x-called-by' FROM events WHERE id = ? AND inlet = 'call'), '')`,

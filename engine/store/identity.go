@@ -40,7 +40,7 @@ func digestOf(parts ...[]byte) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// identify claims what names a delivery. It gives the event that has one of its names
+// identify claims what names a delivery. It returns the event that has one of its names
 // already, or 0 when the delivery is a new event.
 func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 	d := a.d
@@ -80,7 +80,7 @@ func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 	return 0, nil
 }
 
-// keyHolder gives the event that has an arrival's key. A delivery that is signed anew each
+// keyHolder returns the event that has an arrival's key. A delivery that is signed anew each
 // time it is repeated spends its signature too: else whoever has that one could send
 // something else under it.
 func (t *tx) keyHolder(a *arrival) (first int64, err error) {

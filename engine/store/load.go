@@ -71,7 +71,7 @@ func lost(id engine.EventID, why error) *engine.Event {
 	return &engine.Event{ID: id, Locked: why, Delivery: engine.Delivery{Headers: map[string]string{}, Query: map[string]string{}}}
 }
 
-// rowsFault tells that an error is about a row, not about the database.
+// rowsFault reports whether an error is about a row, not about the database.
 func rowsFault(err error) bool {
 	return err != nil && !errors.Is(err, engine.ErrDisk) && !errors.Is(err, engine.ErrFull) && !errors.Is(err, engine.ErrBusy) &&
 		!errors.Is(err, engine.ErrNotFound) &&

@@ -107,7 +107,7 @@ func want(f *os.File, kind int16) error {
 	return syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: kind, Start: wanted, Len: 1})
 }
 
-// Wanted tells whether another process waits for the database.
+// Wanted reports whether another process waits for the database.
 func (s *Store) Wanted() bool {
 	l := syscall.Flock_t{Type: syscall.F_WRLCK, Start: wanted, Len: 1}
 	return syscall.FcntlFlock(s.lock.Fd(), syscall.F_GETLK, &l) == nil && l.Type != syscall.F_UNLCK
@@ -122,7 +122,7 @@ func (s *Store) Announce(hooks, admin string) error {
 	return err
 }
 
-// HolderOf gives the process that has the database at path; nil when none has.
+// HolderOf returns the process that has the database at path; nil when none has.
 func HolderOf(path string) (*Holder, error) {
 	f, err := os.Open(lockPath(path))
 	if errors.Is(err, os.ErrNotExist) {

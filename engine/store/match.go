@@ -116,7 +116,7 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 	return out, err
 }
 
-// start stores a run that begins, or that has to wait for its place. It tells whether no
+// start stores a run that begins, or that has to wait for its place. It reports whether no
 // run was made: it was dropped, or its event joined another.
 func (m matchRows) start(t *tx, r encodedUpdate, out *engine.MatchResult) (dropped bool, err error) {
 	if r.of.Gather != nil {

@@ -40,7 +40,7 @@ func identify(path string) (fileID, int64, error) {
 type openFile struct {
 	path, what string
 	id         fileID
-	// filled tells that it is never empty from now on: the log may be.
+	// filled reports whether it is never empty from now on: the log may be.
 	filled bool
 }
 
@@ -77,10 +77,10 @@ func watchFiles(path string, lock *os.File) (openFiles, error) {
 // MovedError says that a name no longer leads to the file that is open.
 type MovedError struct {
 	What, Path, How string
-	// hollow tells that the log must not be moved into the database any more: it has lost pages
+	// hollow reports whether the log must not be moved into the database any more: it has lost pages
 	// which SQLite still counts on, or belongs to the former content of the file.
 	hollow bool
-	// over tells that the file was overwritten; aside is where the log of its former content is.
+	// over reports whether the file was overwritten; aside is where the log of its former content is.
 	over  bool
 	aside string
 }
@@ -105,7 +105,7 @@ func (e *MovedError) Error() string {
 		"or restore a backup (hookloom restore FILE), then start again", e.What, e.Path, e.How)
 }
 
-// look gives an error for the first file that is not in its place; nil for none. An error
+// look returns an error for the first file that is not in its place; nil for none. An error
 // of the look itself, such as a folder that cannot be read for a moment, proves nothing. It
 // also gives the size in bytes of the file named sized.
 func (fs openFiles) look(sized string) (bytes int64, _ error) {
@@ -133,7 +133,7 @@ const (
 	walMagic = 0x377f0682
 )
 
-// headless tells that the log was cut off or written over by another program: it has
+// headless reports whether the log was cut off or written over by another program: it has
 // content, which does not begin as a log does.
 func headless(wal *os.File, size int64) bool {
 	if wal == nil || size < walHead {
@@ -144,7 +144,7 @@ func headless(wal *os.File, size int64) bool {
 	return err == nil && binary.BigEndian.Uint32(b[:])&^1 != walMagic
 }
 
-// lookAfterCommit gives an error when what was just committed would not be found by the
+// lookAfterCommit returns an error when what was just committed would not be found by the
 // next start.
 func (w *writer) lookAfterCommit() error {
 	size, err := w.files.look(w.wal)
@@ -164,7 +164,7 @@ func (w *writer) lookAfterCommit() error {
 	return err
 }
 
-// hollow gives an error for a log that another program cut off or wrote over.
+// hollow returns an error for a log that another program cut off or wrote over.
 func (w *writer) hollow(size int64) error {
 	if !headless(w.walFile, size) {
 		return nil

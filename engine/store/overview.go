@@ -240,7 +240,7 @@ func (h *History) Versions(ctx context.Context, workflow string) ([]engine.Versi
 		})
 }
 
-// VersionText gives the text of a version.
+// VersionText returns the text of a version.
 func (h *History) VersionText(ctx context.Context, version string) (string, error) {
 	var text string
 	err := h.db.QueryRowContext(ctx, `SELECT text FROM versions WHERE version = ?`, version).Scan(&text)

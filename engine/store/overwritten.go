@@ -80,7 +80,7 @@ func markFile(conn *sqlite3.SQLiteConn, path string) (*fileMark, error) {
 	return m, nil
 }
 
-// holds tells whether the file still begins as the open database does.
+// holds reports whether the file still begins as the open database does.
 func (m *fileMark) holds() bool {
 	var head [headLength]byte
 	if n, err := m.file.ReadAt(head[:], 0); n < headLength {
@@ -105,7 +105,7 @@ func (m *fileMark) holds() bool {
 	}
 }
 
-// overwritten gives an error when the file has the content of another database. It looks
+// overwritten returns an error when the file has the content of another database. It looks
 // again before it says so: a checkpoint may be writing the header.
 func (w *writer) overwritten() error {
 	if w.mark == nil {

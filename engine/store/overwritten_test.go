@@ -64,7 +64,7 @@ func closedDatabase(t *testing.T, path, key string) {
 func TestADatabaseThatIsWrittenOverIsNoticedAndNotMixed(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		// before gives the file whose content is written over that of path. It is called while
+		// before returns the file whose content is written over that of path. It is called while
 		// nothing has the database.
 		before func(t *testing.T, path string) string
 	}{

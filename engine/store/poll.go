@@ -127,7 +127,7 @@ func (s *Store) InletState(ctx context.Context, trigger, inlet string) (engine.I
 	return (&History{db: s.readers}).InletState(ctx, trigger, inlet)
 }
 
-// InletState gives how far a poll or a schedule has come; zero when it never did.
+// InletState returns how far a poll or a schedule has come; zero when it never did.
 func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
 	var st engine.InletState
 	var cursor, rest sql.NullString
@@ -199,7 +199,7 @@ func (h *History) Known(ctx context.Context, trigger string, keys []string) (map
 	return out, nil
 }
 
-// Sightings gives what compare needs of a trigger's events since a moment.
+// Sightings returns what compare needs of a trigger's events since a moment.
 func (h *History) Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error) {
 	var out engine.Sightings
 	rows, err := h.db.QueryContext(ctx, `SELECT e.key, e.inlet, e.time, e.received_at, e.recovered, s.inlet, s.at FROM events e

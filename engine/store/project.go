@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// ProjectFiles gives the texts of the project's files as they last loaded without
+// ProjectFiles returns the texts of the project's files as they last loaded without
 // a mistake, by their path in the project folder.
 func (s *Store) ProjectFiles(ctx context.Context) (map[string][]byte, error) {
 	return s.History().ProjectFiles(ctx)
 }
 
-// ProjectFiles gives the files that were in force last, by name.
+// ProjectFiles returns the files that were in force last, by name.
 func (h *History) ProjectFiles(ctx context.Context) (map[string][]byte, error) {
 	out := map[string][]byte{}
 	_, err := collect(ctx, h.db, `SELECT file, text FROM project_files`, nil, func(r scanner) (struct{}, error) {

@@ -332,7 +332,7 @@ func (s *Store) pages(ctx context.Context) (pages, free, size int64, err error) 
 	return pages, free, size, nil
 }
 
-// vacuum gives free pages back to the file system.
+// vacuum returns free pages back to the file system.
 func (p *pruner) vacuum(ctx context.Context) error {
 	small := int64(vacuumStep / 8)
 	for {

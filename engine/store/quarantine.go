@@ -184,7 +184,7 @@ func (q *quarantine) shorten(t *tx, trigger string) error {
 	return t.exec(`UPDATE quarantine SET body = NULL, sealed = NULL WHERE id = ?`, id)
 }
 
-// RefusedBody gives the bytes of a refused delivery as they came, as far as they were
+// RefusedBody returns the bytes of a refused delivery as they came, as far as they were
 // kept: to judge it again, not to show them.
 func (s *Store) RefusedBody(ctx context.Context, id string) ([]byte, error) {
 	n, err := ParseRefusalID(id)

@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// explain gives what SQLite does for a query: a column of an EXPLAIN's rows.
+// explain returns what SQLite does for a query: a column of an EXPLAIN's rows.
 func explain(t *testing.T, db *sql.DB, column string, query string) string {
 	t.Helper()
 	rows, err := db.Query(query, make([]any, strings.Count(query, "?"))...)

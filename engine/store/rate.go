@@ -20,7 +20,7 @@ const (
 		`IS NOT NULL`
 )
 
-// take marks a run as running; it tells whether it could. When a rate does not let the
+// take marks a run as running; it reports whether it could. When a rate does not let the
 // run start yet, it gets another time.
 func (t *tx) take(run int64, now time.Time) (bool, error) {
 	err := t.exec(takeRun+` AND NOT EXISTS (SELECT 1 FROM places WHERE run_id = ?1 AND started = 0 AND rate_grp IS NOT NULL)`, run,
@@ -76,7 +76,7 @@ func (t *tx) allowed(r rateGroup) (int64, error) {
 	return first + r.per, nil
 }
 
-// delay gives a run that may not start yet its time. When it is late by more than what
+// delay returns a run that may not start yet its time. When it is late by more than what
 // a busy moment makes, all that are planned in its group are late too, and are moved by
 // as much: they keep their order and their distances.
 func (t *tx) delay(run int64, r rateGroup, planned, at int64) error {

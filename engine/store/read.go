@@ -36,7 +36,7 @@ var (
 	_ engine.RecordHistory = (*History)(nil)
 )
 
-// History gives the reading side of an open store.
+// History returns the reading side of an open store.
 func (s *Store) History() *History { return &History{s.readers, s.path} }
 
 // Close releases the connections.
@@ -106,7 +106,7 @@ func like(s string) string {
 const maxScan = 20_000
 
 // span bounds a search to the maxScan rows that come next, by the filters that
-// have an index. It gives the last of their ids, 0 when the list ends before.
+// have an index. It returns the last of their ids, 0 when the list ends before.
 func (h *History) span(ctx context.Context, table string, indexed where, q engine.Query, prefix string) (int64, error) {
 	q.Limit = 1
 	tail, err := indexed.page(q, prefix, "x.id")

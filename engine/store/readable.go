@@ -22,7 +22,7 @@ type BadRow struct {
 	Of string
 	// What is wrong with which part, in words.
 	What string
-	// Open tells that the run has not ended, or that the event is not decided.
+	// Open reports whether the run has not ended, or that the event is not decided.
 	Open bool
 }
 

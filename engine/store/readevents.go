@@ -64,7 +64,7 @@ func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[en
 	return readPage(ctx, h, q, eventList, w, x, costly)
 }
 
-// EventDetail gives one event whole.
+// EventDetail returns one event whole.
 func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.EventDetail, error) {
 	item, err := scanEventItem(h.db.QueryRowContext(ctx, eventItem+` WHERE e.id = ?`, int64(id)))
 	if errors.Is(err, sql.ErrNoRows) {

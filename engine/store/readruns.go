@@ -77,7 +77,7 @@ func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engi
 	return readPage(ctx, h, q, runList, w, x, costly)
 }
 
-// RunDetail gives one run whole.
+// RunDetail returns one run whole.
 func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDetail, error) {
 	item, err := scanRunItem(h.db.QueryRowContext(ctx, runItem+` WHERE r.id = ?`, int64(id)))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -236,7 +236,7 @@ func rawColumn(c sql.NullString) json.RawMessage {
 	return json.RawMessage(c.String)
 }
 
-// RunOne gives one run without its steps.
+// RunOne returns one run without its steps.
 func (h *History) RunOne(ctx context.Context, id engine.RunID) (engine.RunItem, error) {
 	it, err := scanRunItem(h.db.QueryRowContext(ctx, runItem+` WHERE r.id = ?`, int64(id)))
 	if errors.Is(err, sql.ErrNoRows) {

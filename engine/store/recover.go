@@ -46,7 +46,7 @@ type Recovered struct {
 	Open int64 `json:"open_runs"`
 }
 
-// Damaged tells that something was lost.
+// Damaged reports whether something was lost.
 func (r *Recovered) Damaged() bool {
 	return r.Orphans > 0 || slices.ContainsFunc(r.Tables, func(t Salvaged) bool { return t.Gaps > 0 || t.Refused > 0 || t.Problem != "" })
 }
@@ -226,7 +226,7 @@ func (s *salvage) table(ctx context.Context, name string) (*Salvaged, error) {
 	return t, r.byRow(ctx)
 }
 
-// soundEvent tells that an event is as it was stored.
+// soundEvent reports whether an event is as it was stored.
 func soundEvent(columns []string, v []driver.Value) bool {
 	at := func(name string) driver.Value {
 		if i := slices.Index(columns, name); i >= 0 {

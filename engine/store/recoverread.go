@@ -72,7 +72,7 @@ func (r *reader) after(ctx context.Context, from int64) (int64, bool) {
 	return good, true
 }
 
-// readable tells that the row at or after a rowid can be read.
+// readable reports whether the row at or after a rowid can be read.
 func (r *reader) readable(ctx context.Context, rowid int64) bool {
 	rows, err := r.from.QueryContext(ctx, r.query(`WHERE rowid >= ? ORDER BY rowid LIMIT 1`), rowid)
 	if err != nil {

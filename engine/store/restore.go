@@ -28,7 +28,7 @@ type Restored struct {
 	Events int64     `json:"events"`
 	Runs   int64     `json:"runs"`
 	Open   int64     `json:"open_runs"`
-	// Compared tells that the old database could be read, so that what follows is known.
+	// Compared reports whether the old database could be read, so that what follows is known.
 	Compared bool `json:"compared"`
 	// LaterEvents came after the copy was made: they are in the old database alone. Sent
 	// again by their senders, they run again.

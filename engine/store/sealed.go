@@ -97,7 +97,7 @@ func (s *Store) sealed(v any, context string) (driver.Value, error) {
 	return s.o.Sealer.Seal(b, context)
 }
 
-// opened gives what was sealed.
+// opened returns what was sealed.
 func (s *Store) opened(sealed []byte, context string) (any, error) {
 	if s.o.Sealer == nil {
 		return nil, errors.New("encrypted values cannot be decrypted here")
@@ -163,7 +163,7 @@ func texts(v any) []string {
 	return out
 }
 
-// unseal gives an event its secret inputs back.
+// unseal returns an event its secret inputs back.
 func (s *Store) unseal(ctx context.Context, ev *engine.Event) error {
 	if ev == nil || ev.Inputs == nil {
 		return nil
@@ -187,7 +187,7 @@ func (s *Store) unseal(ctx context.Context, ev *engine.Event) error {
 	return nil
 }
 
-// unsealResult gives an ended run its whole output, for the run that called it. When
+// unsealResult returns an ended run its whole output, for the run that called it. When
 // the key is gone the masked one has to do.
 func (s *Store) unsealResult(ctx context.Context, r *engine.Run) error {
 	var sealed []byte

@@ -45,7 +45,7 @@ type space struct {
 	dir     string
 	// limit is the WAL's size in bytes from which it is moved into the file.
 	limit int64
-	// stat gives free and all bytes of the disk; tests replace it.
+	// stat returns free and all bytes of the disk; tests replace it.
 	stat func(dir string) (free, total int64, err error)
 }
 
@@ -60,7 +60,7 @@ func newSpace(path string) *space {
 // size is how large the reserve is.
 func (s *space) size() int64 { return 2 * s.limit }
 
-// DiskSpace gives the free and all bytes of a folder's disk.
+// DiskSpace returns the free and all bytes of a folder's disk.
 func DiskSpace(dir string) (free, total int64, err error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
@@ -84,14 +84,14 @@ func (s *space) held() int64 {
 // need is how much room there must be for the reserve and some writes beside it.
 func (s *space) need() int64 { return s.size() + s.limit }
 
-// fits tells whether there is room for the reserve, or what is missing of it, and some
+// fits reports whether there is room for the reserve, or what is missing of it, and some
 // beside it.
 func (s *space) fits() bool {
 	free, _, err := s.stat(s.dir)
 	return err == nil && free+s.held() >= s.need()
 }
 
-// Fits tells whether a database at path would find the room that it needs, to be
+// Fits reports whether a database at path would find the room that it needs, to be
 // opened and written.
 func Fits(path string) bool {
 	abs, err := filepath.Abs(path)
@@ -127,7 +127,7 @@ func (s *space) allocate(n int64) error {
 	return err
 }
 
-// release gives the reserve back to the file system.
+// release returns the reserve back to the file system.
 func (s *space) release() {
 	_ = os.Remove(s.reserve) // what cannot be removed gives no room; the next write says so
 }
@@ -163,7 +163,7 @@ func (e *FullError) Error() string {
 // Is makes it an engine.ErrFull.
 func (e *FullError) Is(target error) bool { return target == engine.ErrFull }
 
-// Full tells that the disk is full: what is wanted of the store fails with ErrFull until
+// Full reports whether the disk is full: what is wanted of the store fails with ErrFull until
 // there is room. It is nil otherwise.
 func (s *Store) Full() error {
 	if err := s.w.full.Load(); err != nil {
@@ -172,7 +172,7 @@ func (s *Store) Full() error {
 	return nil
 }
 
-// relieve makes room after a write that found none; it tells whether writing may go on.
+// relieve makes room after a write that found none; it reports whether writing may go on.
 func (w *writer) relieve() bool {
 	w.space.release()
 	if w.shrinkWAL() && w.space.fits() && w.space.claim() == nil {
@@ -230,7 +230,7 @@ func (w *writer) recover() {
 	w.log.Info("the disk has space again: deliveries are stored")
 }
 
-// shrinkWAL moves the WAL into the file and cuts it; it tells whether that was done
+// shrinkWAL moves the WAL into the file and cuts it; it reports whether that was done
 // whole. Readers are waited for only shortly: senders wait meanwhile.
 func (w *writer) shrinkWAL() bool {
 	w.passing.Lock()

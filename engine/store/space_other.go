@@ -4,5 +4,5 @@ package store
 
 import "os"
 
-// allocate gives a file its blocks.
+// allocate returns a file its blocks.
 func allocate(f *os.File, size int64) error { return writeZeros(f, size) }

@@ -402,7 +402,7 @@ func (s *Store) Instance() string { return s.instance }
 // LastID implements engine.Store.
 func (s *Store) LastID() int64 { return s.lastID }
 
-// Readers gives the pool for lists and details.
+// Readers returns the pool for lists and details.
 func (s *Store) Readers() *sql.DB { return s.readers }
 
 // Failed is closed when writing became impossible; Err says why then.

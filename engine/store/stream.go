@@ -137,7 +137,7 @@ func idList[T ~int64](ids []T) (string, error) {
 	return string(b), err
 }
 
-// FeedEvents gives the lines of those of some events that a query asks for, by id.
+// FeedEvents returns the lines of those of some events that a query asks for, by id.
 func (h *History) FeedEvents(ctx context.Context, ids []engine.EventID, q engine.Query) (map[engine.EventID]engine.EventItem, error) {
 	w, _, _, err := eventConditions(q)
 	if err != nil || len(ids) == 0 {
@@ -160,7 +160,7 @@ func (h *History) FeedEvents(ctx context.Context, ids []engine.EventID, q engine
 	return out, err
 }
 
-// FeedRuns gives the lines of those of some runs that runs asks for, and whose event events
+// FeedRuns returns the lines of those of some runs that runs asks for, and whose event events
 // asks for, by id.
 func (h *History) FeedRuns(ctx context.Context, ids []engine.RunID, runs, events engine.Query) (map[engine.RunID]engine.RunItem, error) {
 	w, _, _, err := runConditions(runs)

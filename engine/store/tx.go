@@ -67,7 +67,7 @@ func sizeOf(args []driver.Value) (n int) {
 	return n
 }
 
-// bind gives the values of a statement as the driver takes them, in memory that the next
+// bind returns the values of a statement as the driver takes them, in memory that the next
 // statement uses again.
 func (w *writer) bind(args []driver.Value) []driver.NamedValue {
 	for len(w.bound) < len(args) {

@@ -190,7 +190,7 @@ func scanDecision(s scanner) (engine.DecisionItem, error) {
 	return d, err
 }
 
-// HasName tells whether the history has anything of a workflow, or of a trigger.
+// HasName reports whether the history has anything of a workflow, or of a trigger.
 func (h *History) HasName(ctx context.Context, workflow, trigger string) (bool, error) {
 	var found bool
 	err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM versions WHERE workflow = ?1 AND ?1 <> '') OR EXISTS (SELECT 1 FROM `+

@@ -110,7 +110,7 @@ func (s *Store) Value(ctx context.Context, ref engine.ValueRef, now time.Time) (
 	return s.History().Value(ctx, ref, now)
 }
 
-// Value gives one kept value; ErrNotFound when there is none, or its time is over.
+// Value returns one kept value; ErrNotFound when there is none, or its time is over.
 func (h *History) Value(ctx context.Context, ref engine.ValueRef, now time.Time) (engine.ValueItem, error) {
 	item, err := scanValue(h.db.QueryRowContext(ctx, `SELECT `+valueColumns+
 		` FROM kept_values WHERE workflow = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)`, ref.Workflow, ref.Key, now.UnixMilli()))

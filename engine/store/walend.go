@@ -35,7 +35,7 @@ func frameSize(head *[walHead]byte) int64 {
 	return walFrame + int64(binary.BigEndian.Uint32(head[8:]))
 }
 
-// frameOf tells that a frame belongs to the log with a header: it repeats its salts.
+// frameOf reports whether a frame belongs to the log with a header: it repeats its salts.
 func frameOf(head *[walHead]byte, frame *[walFrame]byte) bool {
 	return bytes.Equal(frame[8:16], head[16:24]) && binary.BigEndian.Uint32(frame[:]) != 0
 }
@@ -46,7 +46,7 @@ func readWALHead(wal *os.File) (head [walHead]byte, ok bool) {
 	return head, err == nil && binary.BigEndian.Uint32(head[:])&^1 == walMagic && frameSize(&head) > walFrame
 }
 
-// next gives the end after the next commit of the log, which has been made. Where another
+// next returns the end after the next commit of the log, which has been made. Where another
 // process wrote too, it falls behind, and is a committed frame all the same. Frames behind the
 // commit prove nothing: a process that was killed may have left some with the same salts.
 func (e *walEnd) next(wal *os.File) walEnd {
@@ -109,12 +109,12 @@ func walSum(sum [2]uint32, order binary.ByteOrder, b []byte) [2]uint32 {
 	return sum
 }
 
-// lost tells that the log no longer has its last frame.
+// lost reports whether the log no longer has its last frame.
 func (e *walEnd) lost(wal *os.File) bool {
 	return e.end > walHead && e.same(wal) && !e.has(wal, e.end-frameSize(&e.head), &e.last) && e.same(wal)
 }
 
-// broken tells that the log lacks a frame before its end. It looks at one frame of stride.
+// broken reports whether the log lacks a frame before its end. It looks at one frame of stride.
 func (e *walEnd) broken(wal *os.File, stride int64) bool {
 	if e.end <= walHead || !e.same(wal) {
 		return false
@@ -127,13 +127,13 @@ func (e *walEnd) broken(wal *os.File, stride int64) bool {
 	return e.lost(wal)
 }
 
-// same tells that the log was not begun anew, nor emptied, since.
+// same reports whether the log was not begun anew, nor emptied, since.
 func (e *walEnd) same(wal *os.File) bool {
 	head, ok := readWALHead(wal)
 	return ok && head == e.head
 }
 
-// has tells that a frame of the log is at an offset, with a header if there is one.
+// has reports whether a frame of the log is at an offset, with a header if there is one.
 func (e *walEnd) has(wal *os.File, at int64, header *[walFrame]byte) bool {
 	var frame [walFrame]byte
 	_, err := wal.ReadAt(frame[:], at)
@@ -144,7 +144,7 @@ func (e *walEnd) has(wal *os.File, at int64, header *[walFrame]byte) bool {
 // that was cut off lacks its last frame, which is always looked at, and watch looks at all.
 const moveStride = 16
 
-// holed gives an error for a log that another program cut or wrote over in part. It looks
+// holed returns an error for a log that another program cut or wrote over in part. It looks
 // at the last frame, and at one frame of stride; at no other for a stride of 0.
 func (w *writer) holed(stride int64) error {
 	e := w.walEnd.Load()
@@ -154,7 +154,7 @@ func (w *writer) holed(stride int64) error {
 	return &MovedError{What: "the write-ahead log", Path: w.wal, How: "cut or written over by another program", hollow: true}
 }
 
-// movable tells that the log may be moved into the database; else all writing ends.
+// movable reports whether the log may be moved into the database; else all writing ends.
 func (w *writer) movable(stride int64) bool {
 	err := w.overwritten()
 	if err == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// accepting gives a function that stores one event after another.
+// accepting returns a function that stores one event after another.
 func accepting(s *store.Store) func() error {
 	n := 0
 	return func() error {
@@ -112,7 +112,7 @@ func TestALogThatLostAPartIsNotWrittenOnNorMovedIntoTheDatabase(t *testing.T) {
 	}
 }
 
-// queryOne gives the one text that a query on a connection beside the store's finds.
+// queryOne returns the one text that a query on a connection beside the store's finds.
 func queryOne(t *testing.T, path, query string) (text string) {
 	t.Helper()
 	db, err := sql.Open("sqlite3", "file:"+path+"?_busy_timeout=5000")

@@ -79,7 +79,7 @@ func (h *hosts) used(destination string) string {
 	return otherHosts
 }
 
-// label gives the label of a destination without counting.
+// label returns the label of a destination without counting.
 func (h *hosts) label(destination string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -247,7 +247,7 @@ func (t *Telemetry) Polled(b *engine.PollBatch, fresh int) {
 	t.pollEvents.WithLabelValues(b.Trigger, b.Inlet).Add(float64(fresh))
 }
 
-// Acks gives the times in which the last deliveries were answered; nil for none.
+// Acks returns the times in which the last deliveries were answered; nil for none.
 func (t *Telemetry) Acks() *engine.Delays { return t.acks.get() }
 
 // acks are the last answering times.

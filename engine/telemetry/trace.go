@@ -108,7 +108,7 @@ func (t *tracer) span(of engine.Trace, id, parent [8]byte, name string, kind tra
 	s.End(trace.WithTimestamp(to))
 }
 
-// sampled tells whether a trace is kept: as its sender wishes, else as the SDK's
+// sampled reports whether a trace is kept: as its sender wishes, else as the SDK's
 // sampler decides about one that begins here, which depends on its id alone.
 func (t *tracer) sampled(of engine.Trace) bool {
 	if of.Parent != ([8]byte{}) {

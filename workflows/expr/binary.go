@@ -204,7 +204,7 @@ func (e *Expr) base64Of(v any) any {
 	return v
 }
 
-// balanced tells that a text's first bracket is closed by its last letter.
+// balanced reports whether a text's first bracket is closed by its last letter.
 func balanced(s string) bool {
 	depth := 0
 	for i := 0; i < len(s); i++ {

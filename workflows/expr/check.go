@@ -234,7 +234,7 @@ var throughError = regexp.MustCompile(`(^|[^.\w])error\s*\.`)
 // shownRoots are those whose parts are shown beside a condition.
 var shownRoots = []string{"event", "inputs", "vars", "steps", "output", "error"}
 
-// Reads tells whether the expression reads a name.
+// Reads reports whether the expression reads a name.
 func (e *Expr) Reads(name string) bool {
 	if e == nil {
 		return false

@@ -62,7 +62,7 @@ func (d *Differ) tree(text string) ast.Node {
 	return tree.Node
 }
 
-// eval gives the value of a part; what fails is a text that says so.
+// eval returns the value of a part; what fails is a text that says so.
 func (d *Differ) eval(n ast.Node, env *Env) any {
 	text := n.String()
 	d.mu.Lock()
@@ -130,7 +130,7 @@ func joint(b, a ast.Node) string {
 	return op
 }
 
-// boolean gives an operator by its sign; "" for one that joins no conditions.
+// boolean returns an operator by its sign; "" for one that joins no conditions.
 func boolean(op string) string {
 	switch op {
 	case "&&", "and":

@@ -73,7 +73,7 @@ func (e *checking) syntaxError(err error) {
 	e.report(code, false, from, max(to, from+1), problem, hint)
 }
 
-// doubleBraces gives what an expression has between {{ and }}, as templates of other tools
+// doubleBraces returns what an expression has between {{ and }}, as templates of other tools
 // write it.
 func doubleBraces(text string) (inner string, ok bool) {
 	inner, open := strings.CutPrefix(strings.TrimSpace(text), "{{")

@@ -93,7 +93,7 @@ type explainer struct {
 	text, steps int
 }
 
-// full tells that no more parts are evaluated.
+// full reports whether no more parts are evaluated.
 func (x *explainer) full() bool {
 	return len(x.out.Parts) >= maxExplained || x.text > maxExplainedText || x.steps > maxWork
 }
@@ -129,7 +129,7 @@ func partOf(text string, depth int, v any, err error) Part {
 	return p
 }
 
-// saysItsValue tells that a node says its own value.
+// saysItsValue reports whether a node says its own value.
 func saysItsValue(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.NilNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.StringNode, *ast.ConstantNode:

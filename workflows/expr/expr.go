@@ -23,7 +23,7 @@ type Expr struct {
 	Text string
 	// Zone is where now() is; nil for UTC.
 	Zone *time.Location
-	// Bytes tells that its bytes are wanted as base64.
+	// Bytes reports whether its bytes are wanted as base64.
 	Bytes bool
 	// code is what it compiled to. later compiles it at the first evaluation; nil for one
 	// that is compiled, or cannot be.
@@ -31,7 +31,7 @@ type Expr struct {
 	later func() (*program, error)
 	// paths are the parts of the event it reads, for the decision's record.
 	paths []exprPath
-	// secrets tells that it names a secret; named are those.
+	// secrets reports whether it names a secret; named are those.
 	secrets bool
 	named   []string
 	// quick are the paths of an expression that is nothing else.
@@ -41,7 +41,7 @@ type Expr struct {
 // program is a compiled expression.
 type program struct {
 	vm *vm.Program
-	// uses are the names that it reads; allNames tells that it may read any.
+	// uses are the names that it reads; allNames reports whether it may read any.
 	uses     []string
 	allNames bool
 }
@@ -78,7 +78,7 @@ type EvalError struct {
 	Cause error
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *EvalError) Unwrap() error { return e.Cause }
 
 // Error implements error.
@@ -120,7 +120,7 @@ func (e *Expr) Eval(env *Env) (any, error) {
 	return v, nil
 }
 
-// program gives what the expression compiled to, and compiles it where that was put off.
+// program returns what the expression compiled to, and compiles it where that was put off.
 func (e *Expr) program() (*program, error) {
 	if e.code == nil && e.later != nil {
 		return e.later()
@@ -128,7 +128,7 @@ func (e *Expr) program() (*program, error) {
 	return e.code, nil
 }
 
-// run gives the result as data, which is work that counts: a list that the result
+// run returns the result as data, which is work that counts: a list that the result
 // holds a thousand times is walked a thousand times.
 func (m *meter) run(e *Expr, code *program) (v any, err error) {
 	if v, err = m.vm.Run(code.vm, m.names); err != nil {
@@ -357,10 +357,10 @@ func (u *usedNames) Visit(n *ast.Node) {
 // SecretNames lists the secrets that the expression names.
 func (e *Expr) SecretNames() []string { return e.named }
 
-// UsesSecrets tells whether the expression names a secret.
+// UsesSecrets reports whether the expression names a secret.
 func (e *Expr) UsesSecrets() bool { return e.secrets }
 
-// Compiled tells whether the expression can be evaluated.
+// Compiled reports whether the expression can be evaluated.
 func (e *Expr) Compiled() bool { return e.code != nil || e.later != nil }
 
 // secretsSet refuses to run without a secret that the expression names: nil in its

@@ -16,7 +16,7 @@ func (e *Expr) AddFields(set *value.FieldSet, name string) {
 	}
 }
 
-// ReadsKey tells whether the expression reads one of the keys of a name, or the name
+// ReadsKey reports whether the expression reads one of the keys of a name, or the name
 // as a whole.
 func (e *Expr) ReadsKey(name string, keys ...string) bool {
 	found := false

@@ -200,7 +200,7 @@ var (
 	predicateMap = regexp.MustCompile(`map\([^{]*,\s*\{\s*['"\w]+\s*:`)
 )
 
-// foreignSyntax gives a hint for an expression that another language can read and
+// foreignSyntax returns a hint for an expression that another language can read and
 // this one cannot.
 func foreignSyntax(text string) string {
 	switch {

@@ -351,7 +351,7 @@ func uniq(m *meter, a []any) any {
 	return out
 }
 
-// Number gives a number of the language as a float; false for all that is none.
+// Number returns a number of the language as a float; false for all that is none.
 func Number(v any) (float64, bool) {
 	switch x := v.(type) {
 	case int:

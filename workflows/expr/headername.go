@@ -11,7 +11,7 @@ import (
 // they are kept in lower case. headerNames writes the names in an expression so, that
 // event.headers["X-Event-Type"] finds what the sender called x-event-type.
 type headerNames struct {
-	// bare tells that the name headers alone is the request's: in triggers and presets.
+	// bare reports whether the name headers alone is the request's: in triggers and presets.
 	bare bool
 }
 
@@ -42,7 +42,7 @@ func lowerText(n ast.Node) {
 	}
 }
 
-// fields tells whether a node is the header fields of a message.
+// fields reports whether a node is the header fields of a message.
 func (h headerNames) fields(n ast.Node) bool {
 	switch x := n.(type) {
 	case *ast.ChainNode:

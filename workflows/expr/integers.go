@@ -397,7 +397,7 @@ func summable(v any) bool {
 	return false
 }
 
-// elements gives the elements of a list as they are: decimals stay decimals.
+// elements returns the elements of a list as they are: decimals stay decimals.
 func elements(name string, v any) []any {
 	if l, ok := v.([]any); ok {
 		return l

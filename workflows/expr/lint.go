@@ -21,7 +21,7 @@ type linter struct {
 	chains   map[string]exprPath
 	// doubted are the places of fields of event.data that were reported.
 	doubted map[int]bool
-	// absent tells that what is walked may be missing: it stands left of ?? or beside nil.
+	// absent reports whether what is walked may be missing: it stands left of ?? or beside nil.
 	absent bool
 }
 
@@ -212,7 +212,7 @@ func (l *linter) function(id *ast.IdentifierNode) {
 	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no function %s", id.Value), hint)
 }
 
-// exampleOf gives the example of the function that a problem names last, or "".
+// exampleOf returns the example of the function that a problem names last, or "".
 func exampleOf(problem string) string {
 	name := problem[strings.LastIndexByte(problem, ' ')+1:]
 	for _, f := range functions {

@@ -112,7 +112,7 @@ func (m *meter) start(e *Expr, code *program, env *Env, deadline time.Time) {
 	}
 }
 
-// end gives a meter back. What a large evaluation left in the machine is dropped: it
+// end returns a meter back. What a large evaluation left in the machine is dropped: it
 // would live as long as the pool.
 func (m *meter) end(code *program, env *Env) {
 	if code.allNames {

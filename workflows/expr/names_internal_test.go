@@ -89,7 +89,7 @@ var unusualPlaces = []string{
 }
 
 // TestAnExpressionSeesEveryNameThatItReads: an evaluation is given only the names that the
-// expression reads. It gives what it gives with all names, also where a name stands in an
+// expression reads. It returns what it gives with all names, also where a name stands in an
 // unusual place.
 func TestAnExpressionSeesEveryNameThatItReads(t *testing.T) {
 	items := []any{map[string]any{"sku": "a", "price": 5, "tags": []any{"x", "y"}}, map[string]any{"sku": "b", "price": 9, "tags": []any{"y"}}}

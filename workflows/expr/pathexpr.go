@@ -10,7 +10,7 @@ import (
 // expression machine, and give the same; whatever is unusual about the data
 // goes the long way, which also words the errors.
 
-// QuickPaths gives the alternatives of an expression that is nothing but
+// QuickPaths returns the alternatives of an expression that is nothing but
 // constant paths joined by ??, or nil.
 func QuickPaths(text string) [][]string {
 	tree, err := parser.ParseWithConfig(text, parseConfig)

@@ -80,7 +80,7 @@ func compilePattern(text string) *pattern {
 	return p
 }
 
-// pattern gives a compiled pattern; each counts once in an evaluation, whether it is
+// pattern returns a compiled pattern; each counts once in an evaluation, whether it is
 // kept from before or not.
 func (m *meter) pattern(text string) *pattern {
 	if p := m.patterns[text]; p != nil {

@@ -14,10 +14,10 @@ import (
 // workflow's tests, and the project's fixtures.
 type Samples struct {
 	Samples []any
-	// Nested tells that a name found deeper is worth a word: the provider puts all of
+	// Nested reports whether a name found deeper is worth a word: the provider puts all of
 	// its events into one envelope.
 	Nested bool
-	// Own tells that the workflow's own tests are among them. They show what its events
+	// Own reports whether the workflow's own tests are among them. They show what its events
 	// look like, so that each field that none of them has is doubted. The others do not
 	// show every field that may come: there a field is doubted whose name is nearly that
 	// of one they have.
@@ -86,7 +86,7 @@ func (k *Samples) betterName(keys []string, i int, level []any, names []string) 
 	return fmt.Sprintf("did you mean %s?", strings.Join(append(append([]string{"event"}, keys[:i]...), better), "."))
 }
 
-// optional tells whether a chain says somewhere that a part may be missing.
+// optional reports whether a chain says somewhere that a part may be missing.
 func optional(x *ast.MemberNode) bool {
 	for node := ast.Node(x); node != nil; {
 		switch n := node.(type) {
@@ -104,7 +104,7 @@ func optional(x *ast.MemberNode) bool {
 	return false
 }
 
-// fieldOf gives what the samples have under a name, nil where none has it, and the
+// fieldOf returns what the samples have under a name, nil where none has it, and the
 // names that they have instead.
 func fieldOf(level []any, name string) (found []any, names []string) {
 	for _, v := range level {

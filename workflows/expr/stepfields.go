@@ -77,7 +77,7 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 	return true
 }
 
-// isList tells whether a step's output is that of a loop.
+// isList reports whether a step's output is that of a loop.
 func isList(output types.Type) bool { return strings.HasPrefix(output.String(), "Array{") }
 
 // fieldOfList refuses a field of the output of a loop: it is a list with the output of

@@ -12,7 +12,7 @@ var timeNames = []string{
 	"since", "on", "gmt", "ms", "epoch",
 }
 
-// NamesTime tells whether the last name of an expression is one of a time.
+// NamesTime reports whether the last name of an expression is one of a time.
 func NamesTime(expression string) bool {
 	name := expression[strings.LastIndexAny(expression, ".?[")+1:]
 	var words []string

@@ -29,7 +29,7 @@ type JSONError struct {
 	Offset int
 	// Problem is the reason, without position.
 	Problem string
-	// limit tells that a limit of size is passed.
+	// limit reports whether a limit of size is passed.
 	limit bool
 }
 
@@ -242,7 +242,7 @@ func (d *jsonReader) next(closing byte) (end bool, err error) {
 // much.
 const maxShared = 4 << 10
 
-// shared gives the text between two places.
+// shared returns the text between two places.
 func (d *jsonReader) shared(start, end int) string {
 	if len(d.b) > maxShared {
 		return string(d.b[start:end])

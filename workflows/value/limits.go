@@ -44,7 +44,7 @@ var (
 // errNotPlain means that a value has to be normalized.
 var errNotPlain = errors.New("not plain data")
 
-// Fit gives a value as plain data that is within the limits: MaxSize bytes as
+// Fit returns a value as plain data that is within the limits: MaxSize bytes as
 // JSON, MaxJSONNodes values, MaxJSONDepth levels. Past one the error is a *LimitError.
 func Fit(v any) (any, error) {
 	var m measure
@@ -175,7 +175,7 @@ const (
 	cutName   = 1 << 10
 )
 
-// Cut gives a value as it is kept for the record only, such as the input of an attempt:
+// Cut returns a value as it is kept for the record only, such as the input of an attempt:
 // one that passes a limit is cut, and says where. It never fails.
 func Cut(v any) any {
 	fit, err := Fit(v)
@@ -218,7 +218,7 @@ func (c *cutter) value(v any, depth int) any {
 	return plain
 }
 
-// spent tells that nothing more is kept; what is deeper than half of the levels is not
+// spent reports whether nothing more is kept; what is deeper than half of the levels is not
 // either, so that what holds the value stays within the limit.
 func (c *cutter) spent(depth int) bool {
 	return c.bytes <= 0 || c.values <= 0 || depth > MaxJSONDepth/2

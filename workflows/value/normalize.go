@@ -35,9 +35,9 @@ func NormalizeMetered(v any, m Meter) (any, error) { return normalize(v, m, 0) }
 // Computed is a value that exists only while an expression runs, such as an exact
 // decimal or bytes. It is plain data, text or neither.
 type Computed interface {
-	// Plain gives the value as plain data, or says why it is none.
+	// Plain returns the value as plain data, or says why it is none.
 	Plain() (any, error)
-	// InText gives the value as it stands inside a larger text.
+	// InText returns the value as it stands inside a larger text.
 	InText() (string, error)
 	// Kind names the kind of value in the language's words, as Describe does.
 	Kind() string
@@ -154,7 +154,7 @@ func normalizeMap(fields map[string]any, m Meter, depth int) (any, error) {
 	return fields, nil
 }
 
-// same tells whether Normalize changed nothing, without comparing contents.
+// same reports whether Normalize changed nothing, without comparing contents.
 func same(a, b any) bool {
 	switch x := a.(type) {
 	case []any:

@@ -40,7 +40,7 @@ func (s *FieldSet) AddPath(path string) {
 	s.Add(keys...)
 }
 
-// Keys lists the keys at the top, in no order; all tells that the whole document is in the set.
+// Keys lists the keys at the top, in no order; all reports whether the whole document is in the set.
 func (s *FieldSet) Keys() (keys []string, all bool) {
 	for k := range s.keys {
 		keys = append(keys, k)
@@ -161,7 +161,7 @@ func twice(seen [][]byte, many map[string]bool, key []byte) bool {
 	return false
 }
 
-// keyBytes gives a key without copying it, unless it holds an escape.
+// keyBytes returns a key without copying it, unless it holds an escape.
 func (d *jsonReader) keyBytes() ([]byte, error) {
 	start := d.i + 1
 	for i := start; i < len(d.b); i++ {
