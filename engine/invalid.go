@@ -20,7 +20,7 @@ const deadFlag = InvalidFlag + ", dead letter"
 // Invalid is the status by which lists find these events.
 const Invalid = "invalid"
 
-// Invalid tells that the data of the event does not fit its trigger's schema.
+// Invalid reports whether the data of the event does not fit its trigger's schema.
 func (i *EventItem) Invalid() bool { return strings.HasPrefix(i.Flag, InvalidFlag) }
 
 // NotFitting flags a delivery whose data does not fit; dead makes it a dead letter. nil flags

@@ -18,7 +18,7 @@ type Listener struct {
 	Types []string
 	// Off is the outcome recorded for events while the workflow is off; empty while it is on.
 	Off Outcome
-	// Replayed tells that a person has the event decided again: whether its data fits the
+	// Replayed reports whether a person has the event decided again: whether its data fits the
 	// trigger's schema is not asked then.
 	Replayed bool
 }

@@ -92,7 +92,7 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 	return text, "", ""
 }
 
-// leadsToItsKind tells that a file is no link, or one whose end has the name of a file of its
+// leadsToItsKind reports whether a file is no link, or one whose end has the name of a file of its
 // kind: YAML, or JSON for a schema.
 func leadsToItsKind(root *os.Root, name string) bool {
 	if info, err := root.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink == 0 {
@@ -154,7 +154,7 @@ func (f Files) below(folder string) []string {
 	return out
 }
 
-// Equal tells whether two sets hold the same texts.
+// Equal reports whether two sets hold the same texts.
 func (f Files) Equal(other Files) bool {
 	return maps.EqualFunc(f, other, func(a, b []byte) bool { return string(a) == string(b) })
 }

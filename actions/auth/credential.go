@@ -26,7 +26,7 @@ func Fixed(token string) *Source {
 	return s
 }
 
-// For gives what proves the requests of one call over a connection; nil when there is none, or
+// For returns what proves the requests of one call over a connection; nil when there is none, or
 // a fixed one of which nothing says when it has expired.
 func (s *Source) For(c Connection) *Credential {
 	if s == nil || c.Name == "" {

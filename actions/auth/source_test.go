@@ -82,7 +82,7 @@ type place struct {
 	db  *store.Store
 	log bytes.Buffer
 	to  map[string]auth.Connection
-	// linked gives its connections with other secrets.
+	// linked returns its connections with other secrets.
 	linked func(secrets map[string]string) map[string]auth.Connection
 }
 

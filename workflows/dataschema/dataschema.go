@@ -34,7 +34,7 @@ const (
 // its $refs are relative to that.
 const inline = "inline.schema.json"
 
-// Schema is a compiled schema. Its methods may be called by several goroutines.
+// Schema is a compiled schema. Its methods are safe for concurrent use.
 type Schema struct{ compiled *jsonschema.Schema }
 
 // Error is a mistake in a schema.
@@ -105,7 +105,7 @@ func addressOf(name string) string {
 	return (&url.URL{Scheme: scheme, Path: "/" + name}).String()
 }
 
-// split gives file and path of the address of a schema's part.
+// split returns file and path of the address of a schema's part.
 func split(address string) (file string, at []string) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != scheme {
@@ -238,7 +238,7 @@ func References(name string, text []byte) []string {
 	return out
 }
 
-// plain gives data in the types of the JSON decoder.
+// plain returns data in the types of the JSON decoder.
 func plain(v any) (any, error) {
 	b, err := value.EncodeJSON(v)
 	if err != nil {
