@@ -44,6 +44,8 @@ type serveOptions struct {
 	log                      *slog.Logger
 	observe                  func(engine.Change)
 	grace                    time.Duration
+	// sockets are those of the service manager, if it passes any.
+	sockets passed
 }
 
 // server is one running Hookloom: the wiring, in the order of an event's path.
@@ -109,7 +111,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, &exitError{exitUsage, err}
 	}
 	admin := setting(o.adminAddr, "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)
-	if s.consoleListener, err = listen(admin); err != nil {
+	if s.consoleListener, err = listenOr(o.sockets.admin, admin); err != nil {
 		return nil, err
 	}
 	if s.telemetry, err = telemetry.New(ctx, telemetry.Options{Version: version(), Log: s.store.History(), Logger: o.log,
@@ -142,7 +144,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, err
 	}
 	s.keep(ctx, l)
-	if s.hooksListener, err = listen(setting(o.addr, "HOOKLOOM_ADDR", l.project.Server.Addr)); err != nil {
+	if s.hooksListener, err = listenOr(o.sockets.hooks, setting(o.addr, "HOOKLOOM_ADDR", l.project.Server.Addr)); err != nil {
 		return nil, err
 	}
 	s.consoleBase = s.consoleURL()
@@ -410,6 +412,10 @@ is loaded.`,
 				o.log = slog.New(slog.NewJSONHandler(a.err, options))
 			default:
 				return usageError("--log-format is text or json, not %q", format)
+			}
+			var err error
+			if o.sockets, err = passedSockets(); err != nil {
+				return usageError("%v", err)
 			}
 			return a.serve(c.Context(), o, watch)
 		}}
