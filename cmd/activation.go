@@ -30,7 +30,8 @@ func passedSockets() (p passed, err error) {
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 1 || n > 2 {
-		return passed{}, fmt.Errorf("the service manager passes %s sockets (LISTEN_FDS); hookloom serve takes one for hooks and one for admin", count)
+		return passed{}, fmt.Errorf("the service manager passes %s sockets (LISTEN_FDS); hookloom serve takes one for hooks and one for admin",
+			count)
 	}
 	named := strings.Split(names, ":")
 	for i := range n {

@@ -57,6 +57,7 @@ var owners = map[string][]string{
 	"filippo.io/age":                         {"engine/secrets"},
 	"github.com/fsnotify/fsnotify":           {"cmd"},
 	"github.com/mattn/go-runewidth":          {"cmd"},
+	"github.com/cpuguy83/go-md2man/v2":       {"cmd"},
 	"github.com/joho/godotenv":               {"workflows"},
 	"github.com/jackc/pgx/v5":                {"actions/sqldb"},
 	"github.com/go-sql-driver/mysql":         {"actions/sqldb"},

@@ -15,13 +15,16 @@ import (
 
 // docsCmd prints, searches and writes the manual.
 func (a *app) docsCmd() *cobra.Command {
-	var search, write string
+	var search, write, man string
 	c := &cobra.Command{Use: "docs [PAGE]", Short: "Read the manual", Args: cobra.MaximumNArgs(1),
 		Long: `Lists the pages of the manual, or prints one in Markdown. hookloom help PAGE prints it
 too. The console serves the same pages under /docs/.`,
-		Example: "  hookloom docs\n  hookloom docs workflow\n  hookloom docs --search retry",
+		Example: "  hookloom docs\n  hookloom docs workflow\n  hookloom docs --search retry\n" +
+			"  hookloom docs --man /usr/local/share/man/man1",
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
+			case man != "":
+				return writeManPages(man, c.Root())
 			case write != "":
 				return writeReference(c.Context(), write)
 			case search != "":
@@ -32,6 +35,7 @@ too. The console serves the same pages under /docs/.`,
 			return a.listPages()
 		}}
 	c.Flags().StringVar(&search, "search", "", "find the lines with these words")
+	c.Flags().StringVar(&man, "man", "", "write a man page for each command into this folder")
 	c.Flags().StringVar(&write, "write", "", "write the pages of the reference into this folder")
 	_ = c.Flags().MarkHidden("write") // the flag is defined above
 	return c

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	_ "embed" // the licence texts
 	"runtime"
 	"runtime/debug"
 
@@ -25,13 +26,50 @@ func version() string {
 	return "devel"
 }
 
-func (a *app) versionCmd() *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "Print versions", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		lib, _, _ := sqlite3.Version()
-		if a.json() {
-			return a.printJSON(map[string]string{"version": version(), "go": runtime.Version(), "sqlite": lib})
+// built is the commit that the program was built from and the time of that commit; both are
+// empty where the build does not know.
+func built() (commit, date string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "", ""
+	}
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value
+		case s.Key == "vcs.time":
+			date = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			commit += "+changes"
 		}
-		a.printf("hookloom %s, %s, SQLite %s\n", version(), runtime.Version(), lib)
+	}
+	return commit, date
+}
+
+// licenses are the licence texts of what is in the binary: go run ./.ci/licenses > cmd/licenses.txt
+//
+//go:embed licenses.txt
+var licenses string
+
+func (a *app) versionCmd() *cobra.Command {
+	var texts bool
+	c := &cobra.Command{Use: "version", Short: "Print versions", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		lib, _, _ := sqlite3.Version()
+		commit, date := built()
+		switch {
+		case texts:
+			a.printf("%s", licenses)
+		case a.json():
+			return a.printJSON(map[string]string{"version": version(), "go": runtime.Version(), "sqlite": lib, "commit": commit, "date": date,
+				"platform": runtime.GOOS + "/" + runtime.GOARCH})
+		default:
+			a.printf("hookloom %s, %s, SQLite %s, %s/%s\n", version(), runtime.Version(), lib, runtime.GOOS, runtime.GOARCH)
+			if commit != "" {
+				a.printf("commit %s of %s\n", commit, date)
+			}
+		}
 		return nil
 	}}
+	c.Flags().BoolVar(&texts, "licenses", false, "print the licences of the modules in the program")
+	return c
 }
