@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store/storetest"
 )
 
 const callee = `on: call
@@ -67,10 +68,11 @@ func TestACallGivesWhatTheCalledRunGave(t *testing.T) {
 // effect, and its caller goes on.
 func TestACallOutlivesACrashAtAnyWrite(t *testing.T) {
 	for n := 1; ; n++ {
+		open := storetest.Fresh(t)
 		w := newWorld(t, map[string]string{"other": callee, "w": "on: hook\nsteps:\n  - {id: c, call: other, with: {n: 4}}\n  - {id: b, uses: " +
 			"test/act}\noutput: ${{ steps.c.output }}"})
 		var crashed atomic.Bool
-		e, _, stop := w.start(func(i int) error {
+		e, _, stop := w.startOver(open, func(i int) error {
 			if i >= n {
 				crashed.Store(true)
 				return errCrash
@@ -86,8 +88,8 @@ func TestACallOutlivesACrashAtAnyWrite(t *testing.T) {
 		if acked != nil {
 			continue
 		}
-		_, s, stop := w.start(nil)
-		items := settled(t, s, 2)
+		_, s, stop := w.startOver(open, nil)
+		items := settledIn(t, s.History, 2)
 		if len(items) != 2 {
 			t.Errorf("n=%d: %d runs", n, len(items))
 		}

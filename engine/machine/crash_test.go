@@ -19,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/storetest"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 	"go.uber.org/goleak"
@@ -116,6 +117,8 @@ type world struct {
 	store func(engine.Store) engine.Store
 	// ownRows reports whether the test writes runs by SQL, which are not in the feed.
 	ownRows bool
+	// feedBegan is the end of the feed before the first run, for databases of startOver.
+	feedBegan *engine.Cursor
 	// log is where the action log writes; nowhere when it is nil.
 	log *slog.Logger
 }
@@ -133,6 +136,18 @@ func (w *world) start(fault func(int) error) (e *machine.Engine, s *store.Store,
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	e, stop = w.runOver(s, func() error {
+		if !w.ownRows {
+			feedFits(w.t, s)
+		}
+		return s.Close()
+	})
+	return e, s, stop
+}
+
+// runOver runs the engine over a store; stop ends both, the store by end.
+func (w *world) runOver(s engine.Store, end func() error) (e *machine.Engine, stop func() error) {
+	w.t.Helper()
 	o := w.options
 	o.Store, o.Client, o.Grace = s, &http.Client{}, cmp.Or(w.options.Grace, 200*time.Millisecond)
 	if w.store != nil {
@@ -156,20 +171,17 @@ func (w *world) start(fault func(int) error) (e *machine.Engine, s *store.Store,
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := e.Use(ctx, w.project); err != nil {
 		cancel()
-		return e, s, func() error { return errors.Join(err, s.Close()) }
+		return e, func() error { return errors.Join(err, end()) }
 	}
 	if w.before != nil {
 		w.before(e)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
-	return e, s, func() error {
+	return e, func() error {
 		cancel()
 		err := <-ended
-		if !w.ownRows {
-			feedFits(w.t, s)
-		}
-		return errors.Join(err, s.Close())
+		return errors.Join(err, end())
 	}
 }
 
@@ -292,6 +304,7 @@ func TestACrashAtAnyWriteLosesNothing(t *testing.T) {
 
 func crashAtAnyWrite(t *testing.T, way func(engine.Store) engine.Store) {
 	for n := 1; ; n++ {
+		open := storetest.Fresh(t)
 		w := newWorld(t, map[string]string{"w": threeSteps, "skips": "on: hook\nwhen: false\nsteps: [{stop: x}]"})
 		w.store = way
 		w.target.do = func(in engine.Input, nth int) (any, error) {
@@ -302,7 +315,7 @@ func crashAtAnyWrite(t *testing.T, way func(engine.Store) engine.Store) {
 		}
 		crashed := false
 		var mu sync.Mutex
-		e, _, stop := w.start(func(i int) error {
+		e, _, stop := w.startOver(open, func(i int) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if i >= n {
@@ -324,8 +337,8 @@ func crashAtAnyWrite(t *testing.T, way func(engine.Store) engine.Store) {
 			t.Fatalf("n=%d: %v", n, err)
 		}
 		before := w.target.snapshot()
-		_, s, stop2 := w.start(nil)
-		runs := settled(t, s, len(acked))
+		_, s, stop2 := w.startOver(open, nil)
+		runs := settledIn(t, s.History, len(acked))
 		w.check(n, s, runs, acked, before)
 		if err := stop2(); err != nil {
 			t.Fatalf("n=%d: %v", n, err)
@@ -353,14 +366,13 @@ func (g *target) snapshot() map[string]int {
 }
 
 // check holds the invariants after a crash at the n-th write.
-func (w *world) check(n int, s *store.Store, runs []engine.RunItem, acked map[string]bool, before map[string]int) {
+func (w *world) check(n int, s storetest.Opened, runs []engine.RunItem, acked map[string]bool, before map[string]int) {
 	w.t.Helper()
-	stored := map[string]string{}
-	events, err := s.History().Events(context.Background(), engine.Query{Limit: 1000})
-	if err != nil {
-		w.t.Fatal(err)
+	if wrong, err := s.Wrong(context.Background()); err != nil || len(wrong) > 0 {
+		w.t.Errorf("n=%d: %v, %v", n, wrong, err)
 	}
-	for _, ev := range events {
+	stored := map[string]string{}
+	for _, ev := range eventsIn(w.t, s.History) {
 		if stored[ev.Key] != "" {
 			w.t.Errorf("n=%d: %s is there twice", n, ev.Key)
 		}
@@ -376,12 +388,12 @@ func (w *world) check(n int, s *store.Store, runs []engine.RunItem, acked map[st
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		steps, err := s.History().Steps(context.Background(), id)
+		d, err := s.History.RunDetail(context.Background(), id)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		succeeded := map[string]int{}
-		for _, st := range steps {
+		for _, st := range d.Steps {
 			if st.Status == "succeeded" {
 				succeeded[st.Path]++
 			}

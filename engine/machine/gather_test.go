@@ -13,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/storetest"
 )
 
 const (
@@ -138,10 +139,11 @@ func TestACrashAtAnyWriteLosesNoGatheredEvent(t *testing.T) {
 
 // crashWhileGathering reports whether the n-th write came.
 func crashWhileGathering(t *testing.T, flow string, n int) bool {
+	open := storetest.Fresh(t)
 	w := newWorld(t, map[string]string{"w": flow})
 	var mu sync.Mutex
 	crashed := false
-	e, _, stop := w.start(func(i int) error {
+	e, _, stop := w.startOver(open, func(i int) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if i >= n {
@@ -161,8 +163,8 @@ func crashWhileGathering(t *testing.T, flow string, n int) bool {
 	if err := stop(); err != nil && !errors.Is(err, errCrash) && !strings.Contains(err.Error(), "power") {
 		t.Fatalf("n=%d: %v", n, err)
 	}
-	_, s, stop2 := w.start(nil)
-	settled(t, s, min(1, len(acked)))
+	_, s, stop2 := w.startOver(open, nil)
+	settledIn(t, s.History, min(1, len(acked)))
 	checkGathered(t, s, fmt.Sprintf("n=%d", n), acked)
 	if err := stop2(); err != nil {
 		t.Fatalf("n=%d: %v", n, err)
@@ -173,15 +175,11 @@ func crashWhileGathering(t *testing.T, flow string, n int) bool {
 }
 
 // checkGathered holds that each event is in exactly one run, and that all rows agree.
-func checkGathered(t *testing.T, s *store.Store, where string, acked []string) {
+func checkGathered(t *testing.T, s storetest.Opened, where string, acked []string) {
 	t.Helper()
 	ctx := context.Background()
-	runs, err := s.History().Runs(ctx, engine.Query{Limit: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
 	in := map[string]int{}
-	for _, r := range runs {
+	for _, r := range runsIn(t, s.History) {
 		if r.Status != "succeeded" {
 			t.Errorf("%s: run %s %s: %s", where, r.ID, r.Status, r.Error)
 		}
@@ -198,12 +196,8 @@ func checkGathered(t *testing.T, s *store.Store, where string, acked []string) {
 			in[ev.String()]++
 		}
 	}
-	events, err := s.History().Events(ctx, engine.Query{Limit: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
 	stored := map[string]string{}
-	for _, ev := range events {
+	for _, ev := range eventsIn(t, s.History) {
 		stored[ev.Key] = ev.ID
 		if in[ev.ID] != 1 {
 			t.Errorf("%s: event %s is in %d runs", where, ev.Key, in[ev.ID])
@@ -214,7 +208,9 @@ func checkGathered(t *testing.T, s *store.Store, where string, acked []string) {
 			t.Errorf("%s: acknowledged %s is lost", where, key)
 		}
 	}
-	checkRows(t, s, where)
+	if wrong, err := s.Wrong(ctx); err != nil || len(wrong) > 0 {
+		t.Errorf("%s: %v, %v", where, wrong, err)
+	}
 }
 
 // checkRows holds what hookloom check does.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/storetest"
 	"pgregory.net/rapid"
 )
 
@@ -81,6 +81,7 @@ func TestAnyWorkflowOutlivesAnyCrash(t *testing.T) {
 }
 
 func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool) error {
+	open := storetest.Fresh(t)
 	w := newWorld(t, map[string]string{"w": flow, "other": "on: call\nsteps: [{uses: test/act, with: {n: x}}, {sleep: 3m}]\noutput: 1"})
 	if inbox {
 		w.store = viaInbox
@@ -95,7 +96,7 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool)
 	acked := map[string]bool{}
 	for life := range len(crashes) + 1 {
 		var gone atomic.Bool
-		e, s, stop := w.start(func(n int) error {
+		e, s, stop := w.startOver(open, func(n int) error {
 			if life < len(crashes) && n >= crashes[life] {
 				gone.Store(true)
 				return errCrash
@@ -114,17 +115,17 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool)
 				break
 			}
 			synctest.Wait()
-			c, err := s.History().Counts(context.Background())
+			open, err := isOpen(context.Background(), s.History)
 			if err != nil {
 				return errors.Join(err, stop())
 			}
-			if c.Open == 0 && c.Inbox == 0 {
+			if !open {
 				break
 			}
 			time.Sleep(30 * time.Minute)
 		}
 		if life == len(crashes) {
-			if err := modelHolds(s, acked, w.target); err != nil {
+			if err := modelHolds(t, s, acked, w.target); err != nil {
 				return errors.Join(err, stop())
 			}
 		}
@@ -136,23 +137,16 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool)
 }
 
 // modelHolds checks what was promised of the acknowledged events.
-func modelHolds(s *store.Store, acked map[string]bool, g *target) error {
+func modelHolds(t *testing.T, s storetest.Opened, acked map[string]bool, g *target) error {
 	ctx := context.Background()
-	found, err := s.History().Check(ctx)
-	if err != nil {
-		return err
-	}
-	for _, f := range found {
-		if len(f.Wrong) > 0 {
-			return fmt.Errorf("not true that %s: %v", f.What, f.Wrong)
-		}
-	}
-	events, err := s.History().Events(ctx, engine.Query{Trigger: "hook", Limit: 1000})
-	if err != nil {
-		return err
+	if wrong, err := s.Wrong(ctx); err != nil || len(wrong) > 0 {
+		return errors.Join(err, fmt.Errorf("not true: %v", wrong))
 	}
 	runs := map[string]int{}
-	for _, ev := range events {
+	for _, ev := range eventsIn(t, s.History) {
+		if ev.Trigger != "hook" {
+			continue
+		}
 		runs[ev.Key] = ev.Runs
 	}
 	for key := range acked {
@@ -160,11 +154,7 @@ func modelHolds(s *store.Store, acked map[string]bool, g *target) error {
 			return fmt.Errorf("acknowledged %s has %d runs", key, runs[key])
 		}
 	}
-	all, err := s.History().Runs(ctx, engine.Query{Limit: 1000})
-	if err != nil {
-		return err
-	}
-	for _, r := range all {
+	for _, r := range runsIn(t, s.History) {
 		if !engine.RunStatus(r.Status).Ended() {
 			return fmt.Errorf("run %s is %s", r.ID, r.Status)
 		}

@@ -1,7 +1,9 @@
 // Package storetest is the suite that any store of the engine must pass: one list of cases
 // for each noun of the contract, and a script of writes of which each one fails once. It
 // speaks to a store only through the contract, so that every database runs the same cases.
-// It must not know SQL, files of a database, or the machine that uses a store.
+// Fresh opens the databases, and is alone in knowing which there are; tests of other packages
+// that must hold over each of them ask it too. The cases must not know SQL, files of a
+// database, or the machine that uses a store.
 package storetest
 
 import (

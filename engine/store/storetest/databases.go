@@ -1,0 +1,58 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/hookloom/hookloom/engine/store"
+)
+
+// Database is the environment variable that names the kind of database for tests of the
+// contract and of crashes; sqlite by default.
+const Database = "HOOKLOOM_TEST_DATABASE"
+
+// databases are the kinds of databases, by the name for the environment variable. Each gives
+// the way to open a new, empty database, which the test removes when it ends.
+var databases = map[string]func(t testing.TB) Open{"sqlite": sqlite}
+
+// Fresh gives the way to open a new, empty database of the kind that the environment names.
+func Fresh(t testing.TB) Open {
+	t.Helper()
+	kind := os.Getenv(Database)
+	if kind == "" {
+		kind = "sqlite"
+	}
+	fresh := databases[kind]
+	if fresh == nil {
+		t.Fatalf("%s is %q; it can be one of %v", Database, kind, slices.Sorted(maps.Keys(databases)))
+	}
+	return fresh(t)
+}
+
+// sqlite is a file. Its faults are errors of commits and no power cuts, so that nothing has
+// to be synced.
+func sqlite(t testing.TB) Open {
+	path := filepath.Join(t.TempDir(), "x.db")
+	return func(fault func(int) error) (Opened, error) {
+		s, err := store.Open(t.Context(), path, store.Options{Fault: fault, Synchronous: "OFF"})
+		if err != nil {
+			return Opened{}, err
+		}
+		h := s.History()
+		wrong := func(ctx context.Context) (out []string, err error) {
+			found, err := h.Check(ctx)
+			for _, f := range found {
+				if len(f.Wrong) > 0 {
+					out = append(out, fmt.Sprintf("not true that %s: %v", f.What, f.Wrong))
+				}
+			}
+			return out, err
+		}
+		return Opened{Store: s, History: h, Wrong: wrong, Close: s.Close}, nil
+	}
+}
