@@ -31,6 +31,9 @@ type sendOptions struct {
 	to, kind, body, variant, id string
 	inputs                      []string
 	why                         string
+	// print is the form in which the request is printed in place of being sent.
+	print       string
+	showSecrets bool
 }
 
 func (a *app) sendCmd() *cobra.Command {
@@ -38,14 +41,23 @@ func (a *app) sendCmd() *cobra.Command {
 	c := &cobra.Command{Use: "send TRIGGER", Short: "Send a signed sample delivery to a running server", Args: cobra.ExactArgs(1),
 		Long: `Signs a delivery of the trigger's provider with the project's own secret and
 sends it. The name of a workflow with on: manual starts that workflow, through
-the admin address, with --input NAME=VALUE.`,
+the admin address, with --input NAME=VALUE.
+
+--type all makes one delivery of each type that the provider documents. --print sends
+nothing and prints the signed request: as raw HTTP, which hookloom verify reads, as a
+line for a shell (--print=curl), or its body alone, for a fixture (--print=body).
+Secrets in it are masked, unless --show-secrets is given.`,
 		Example: "  hookloom send stripe --type payment_intent.succeeded\n  hookloom send github --variant tampered\n" +
+			"  hookloom send github --type all --print=curl\n" +
 			"  hookloom send refund --input order_id=A-1001 --input amount=12.5 --why 'asked by phone'",
 		RunE: func(c *cobra.Command, args []string) error { return a.send(c.Context(), args[0], o) }}
 	f := c.Flags()
 	o.flags(f)
 	f.StringVar(&o.to, "to", "", "hooks address of the server (default: the project's own)")
-	f.StringVar(&o.kind, "type", "", "event type")
+	f.StringVar(&o.kind, "type", "", "event type, or all")
+	f.StringVar(&o.print, "print", "", "print the signed request and send nothing: "+strings.Join(printForms, ", "))
+	f.Lookup("print").NoOptDefVal = printForms[0]
+	f.BoolVar(&o.showSecrets, "show-secrets", false, "with --print: do not mask secrets")
 	f.StringVar(&o.body, "body", "", "file with the body, - for standard input")
 	f.StringVar(&o.id, "id", "", "event id (default: a new one)")
 	f.StringVar(&o.variant, "variant", "valid", strings.Join(triggers.Variants, ", "))
@@ -66,29 +78,36 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	if l.project.Triggers[name] == nil {
 		return a.sendManual(ctx, l, name, o)
 	}
-	order := triggers.SampleOrder{Type: o.kind, ID: o.id, Variant: o.variant}
-	known := false
-	for _, v := range triggers.Variants {
-		known = known || v == o.variant
-	}
-	if !known {
+	if !slices.Contains(triggers.Variants, o.variant) {
 		return usageError("--variant is one of %s, not %q", strings.Join(triggers.Variants, ", "), o.variant)
 	}
+	order := triggers.SampleOrder{ID: o.id, Variant: o.variant}
 	if order.Body, err = readBody(o.body); err != nil {
 		return err
 	}
-	base := o.to
-	if base == "" {
-		base = l.hooksURL()
+	if order.Base = o.to; order.Base == "" {
+		order.Base = l.hooksURL()
 		if l.project.Server.TLS != nil {
-			base = "https" + strings.TrimPrefix(strings.TrimPrefix(base, "https"), "http")
+			order.Base = "https" + strings.TrimPrefix(strings.TrimPrefix(order.Base, "https"), "http")
 		}
 	}
-	client, err := sendClient(l, strings.HasPrefix(base, "https:") && o.to == "")
+	types, err := sampleTypes(l, name, o.kind)
 	if err != nil {
 		return err
 	}
-	order.Base = base
+	for i, kind := range types {
+		if order.Type = kind; o.print != "" && i > 0 {
+			a.printf("\n")
+		}
+		if err := a.sendSample(ctx, l, name, order, &o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendSample makes one delivery, and sends or prints it.
+func (a *app) sendSample(ctx context.Context, l *loaded, name string, order triggers.SampleOrder, o *sendOptions) error {
 	s, err := triggers.Sample(l.project, name, l.secrets.Lookup, order)
 	if errors.Is(err, signature.ErrNoPrivateKey) {
 		return usageError("%s: %v. To try it out, configure a private key of your own (PEM) as a second secret and send with --variant "+
@@ -100,13 +119,20 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	if s.Note != "" {
 		a.warnf("note: %s\n", s.Note)
 	}
+	if o.print != "" {
+		return a.printSample(l, s, o, order.Base)
+	}
+	client, err := sendClient(l, strings.HasPrefix(order.Base, "https:") && o.to == "")
+	if err != nil {
+		return err
+	}
 	times := 1
 	if o.variant == "duplicate" {
 		times = 2
 	}
 	refused := false
 	for range times {
-		status, body, err := deliverBy(ctx, client, base, s)
+		status, body, err := deliverBy(ctx, client, order.Base, s)
 		if err != nil {
 			return err
 		}

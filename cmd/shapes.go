@@ -77,7 +77,11 @@ func (a *app) shapes(ctx context.Context, trigger string, o *shapesOptions) erro
 		return nil
 	case "go":
 		for _, s := range list {
-			a.printf("%s", s.Go())
+			text, err := s.Go()
+			if err != nil {
+				return err
+			}
+			a.printf("%s", text)
 		}
 		return nil
 	}

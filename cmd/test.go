@@ -13,6 +13,7 @@ import (
 
 func (a *app) testCmd() *cobra.Command {
 	var junit, record, db, coverage string
+	var watch bool
 	c := &cobra.Command{Use: "test [DIR or FILE...]", Short: "Run the tests of workflows, without network",
 		Long: `Carries out the tests: of workflow files, and those of tests/WORKFLOW_test.yaml.
 Nothing leaves the machine: a step is answered by its mock, else by its action's
@@ -23,8 +24,8 @@ expects an error or another status.
 
 --record RUN makes a test of a run of the history: its event becomes a fixture, what
 its steps were answered becomes mocks, how it went is expected.`,
-		Example: "  hookloom test\n  hookloom test shop/workflows/paid.yaml\n  hookloom test shop --junit results.xml\n" +
-			"  hookloom test --record run_0d3c6f2a41e00000",
+		Example: "  hookloom test\n  hookloom test --watch\n  hookloom test shop/workflows/paid.yaml\n" +
+			"  hookloom test shop --junit results.xml\n  hookloom test --record run_0d3c6f2a41e00000",
 		RunE: func(c *cobra.Command, args []string) error {
 			if record != "" {
 				dir := "."
@@ -33,12 +34,16 @@ its steps were answered becomes mocks, how it went is expected.`,
 				}
 				return a.recordTest(c, dir, db, record)
 			}
+			if watch {
+				return a.watchTests(c.Context(), args, junit, coverage)
+			}
 			return a.test(args, junit, coverage)
 		}}
 	c.Flags().StringVar(&junit, "junit", "", "also write the results to this file, as JUnit XML")
 	c.Flags().StringVar(&coverage, "coverage", "", "also say which steps, conditions and cases the tests reach; "+
 		"--coverage=FILE writes HTML, or Cobertura XML for a name that ends in .xml")
 	c.Flags().Lookup("coverage").NoOptDefVal = coverageShown
+	c.Flags().BoolVar(&watch, "watch", false, "run them again whenever a file of the project changes, until Ctrl-C")
 	c.Flags().StringVar(&record, "record", "", "a run to make a test of")
 	c.Flags().StringVar(&db, "db", "", "with --record: the database")
 	return c

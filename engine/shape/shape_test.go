@@ -3,8 +3,7 @@ package shape_test
 import (
 	"encoding/json"
 	"fmt"
-	"go/parser"
-	"go/token"
+	"go/format"
 	"strings"
 	"testing"
 	"time"
@@ -89,15 +88,37 @@ func TestTheFixtureHasTheShapeOfItsEvents(t *testing.T) {
 	}
 }
 
-func TestTheTypesAreWellFormed(t *testing.T) {
+// TestTheGoTypeReadsEachKey has keys that encoding/json reads in another way than others, and
+// is as gofmt writes it.
+func TestTheGoTypeReadsEachKey(t *testing.T) {
 	t.Parallel()
-	s := learn(t, `{"a-b": 1, "a_b": null, "": "x", "1x": [{"y": true}], "q\"": 1.5}`, `{"a_b": 3}`)
-	if _, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\n"+s.Go(), 0); err != nil {
-		t.Errorf("%v\n%s", err, s.Go())
+	s := learn(t, `{"a-b": 1, "a_b": null, "": "x", "1x": [{"y": true}], "q\"": 1.5, "-": "dash", `+
+		`"a,b": 2, "a`+"`"+`c": 3, "type": {"long_name": 1}}`,
+		`{"a_b": 3, "-": "x"}`)
+	got, err := s.Go()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, part := range []string{`export type ShopOrderPaid = {`, `"a-b"?: number;`, `"a_b": number | null;`} {
-		other := strings.Replace(part, "number | null", "null | number", 1)
-		if ts := s.TypeScript(); !strings.Contains(ts, part) && !strings.Contains(ts, other) {
+	want := "type ShopOrderPaid struct {\n" +
+		"\t// encoding/json has no tag for the key \"\".\n" +
+		"\tField1 string `json:\"-,\"`\n" +
+		"\tX      []struct {\n\t\tY bool `json:\"y\"`\n\t} `json:\"1x,omitempty\"`\n" +
+		"\t// encoding/json has no tag for the key \"a,b\".\n" +
+		"\tAB int64 `json:\"a-b,omitempty\"`\n" +
+		"\tABField5 *int64 `json:\"a_b\"`\n"
+	if words := func(s string) string { return strings.Join(strings.Fields(s), " ") }; !strings.HasPrefix(words(got), words(want)) {
+		t.Errorf("got:\n%s\nwant first:\n%s", got, want)
+	}
+	if clean, err := format.Source([]byte(got)); err != nil || string(clean) != got {
+		t.Errorf("gofmt would change it (%v):\n%s", err, got)
+	}
+}
+
+func TestTypeScriptQuotesItsKeys(t *testing.T) {
+	t.Parallel()
+	ts := learn(t, `{"a-b": 1, "a_b": null, "q\"": 1.5, "\u0007": true}`, `{"a_b": 3}`).TypeScript()
+	for _, part := range []string{`export type ShopOrderPaid = {`, `"a-b"?: number;`, `"a_b": `, `"q\""?: number;`, `"\u0007"?: boolean;`} {
+		if !strings.Contains(ts, part) {
 			t.Errorf("%s is not in\n%s", part, ts)
 		}
 	}

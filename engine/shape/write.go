@@ -1,10 +1,14 @@
 package shape
 
 import (
+	"encoding/json"
 	"fmt"
+	"go/format"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Schema returns a JSON Schema (draft 2020-12). A field is required when every event had it.
@@ -127,7 +131,7 @@ func (n *Node) typeScript(indent string) string {
 				if n.Fields[k].Seen < n.Types["object"] {
 					optional = "?"
 				}
-				fmt.Fprintf(&b, "%s  %q%s: %s;\n", indent, k, optional, n.Fields[k].typeScript(indent+"  "))
+				fmt.Fprintf(&b, "%s  %s%s: %s;\n", indent, quoted(k), optional, n.Fields[k].typeScript(indent+"  "))
 			}
 			b.WriteString(indent + "}")
 			parts = append(parts, b.String())
@@ -141,8 +145,33 @@ func (n *Node) typeScript(indent string) string {
 	return strings.Join(parts, " | ")
 }
 
-// Go writes the shape as a Go type.
-func (s *Shape) Go() string { return "type " + typeName(s) + " " + s.Data.goType("") + "\n" }
+// Go writes the shape as a Go type, as gofmt does.
+func (s *Shape) Go() (string, error) {
+	text, err := format.Source([]byte("type " + typeName(s) + " " + s.Data.goType("") + "\n"))
+	if err != nil {
+		return "", fmt.Errorf("the Go type of %s %s: %w", s.Trigger, s.Type, err)
+	}
+	return string(text), nil
+}
+
+// tagOf is the tag that has encoding/json read a key; false where none can: it takes a key that
+// holds a comma, a quote or a backslash for something else (encoding/json, func Marshal).
+func tagOf(k string, optional bool) (string, bool) {
+	for _, r := range k {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", r) {
+			return "", false
+		}
+	}
+	switch {
+	case k == "":
+		return "", false
+	case optional:
+		k += ",omitempty"
+	case k == "-":
+		k += "," // alone it means that the field is left out
+	}
+	return "`json:" + strconv.Quote(k) + "`", true
+}
 
 func (n *Node) goType(indent string) string {
 	names := n.TypeNames()
@@ -173,20 +202,33 @@ func (n *Node) goType(indent string) string {
 	var b strings.Builder
 	b.WriteString(pointer + "struct {\n")
 	used := map[string]bool{}
+	if n.More {
+		b.WriteString(indent + "\t// There were more fields than are kept.\n")
+	}
 	for i, k := range slices.Sorted(maps.Keys(n.Fields)) {
+		tag, ok := tagOf(k, n.Fields[k].Seen < n.Types["object"])
+		if !ok {
+			fmt.Fprintf(&b, "%s\t// encoding/json has no tag for the key %q.\n", indent, k)
+			continue
+		}
 		name := exported(k)
 		if name == "" || used[name] {
 			name = fmt.Sprintf("%sField%d", name, i)
 		}
 		used[name] = true
-		omit := ""
-		if n.Fields[k].Seen < n.Types["object"] {
-			omit = ",omitempty"
-		}
-		fmt.Fprintf(&b, "%s\t%s %s `json:%q`\n", indent, name, n.Fields[k].goType(indent+"\t"), strings.ReplaceAll(k, "`", "")+omit)
+		fmt.Fprintf(&b, "%s\t%s %s %s\n", indent, name, n.Fields[k].goType(indent+"\t"), tag)
 	}
 	b.WriteString(indent + "}")
 	return b.String()
+}
+
+// quoted writes a key as JavaScript and JSON do, which Go does not for all letters.
+func quoted(k string) string {
+	b, err := json.Marshal(k)
+	if err != nil {
+		return `""`
+	}
+	return string(b)
 }
 
 func typeName(s *Shape) string {
