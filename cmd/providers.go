@@ -146,6 +146,9 @@ func (a *app) providerFacts(p *workflows.Preset) {
 	if len(p.IPs) > 0 {
 		a.printf("%-11s %d ranges as of %s, for allow_ips: [provider] (%s)\n", "Addresses", len(p.IPs), p.IPsAsOf, p.IPsSource)
 	}
+	if p.Batch != nil {
+		a.printf("%-11s a delivery may hold several events; split: %s makes each one an event\n", "Batches", p.Batch.Text)
+	}
 	for _, n := range p.Notes {
 		a.printf("%-11s %s\n", "Note", n)
 	}

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -38,6 +40,7 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 		}
 		unreadable = err
 	}
+	r.typeAndTime(d, env)
 	r.identify(d, env, in, raw, "")
 	d.ContentSum = r.contentSum(in, env)
 	r.checkData(d, in, env, body, unreadable)
@@ -69,16 +72,16 @@ func (r *route) split(d *engine.Delivery, in *inbound, body any, env *expr.Env) 
 }
 
 // element makes the event of one element of a list. Only its data is stored as body, so
-// that a long list is not stored once per element. Its key is what the preset or key:
-// reads from it, else it is made of the id of the list and the content of the element.
+// that a long list is not stored once per element. Its key and type are what the trigger or the
+// preset reads from it, else the key is made of the id of the list and the content of the element.
 // equal counts the elements of equal content.
 func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal map[string]int) (*engine.Delivery, error) {
-	names := in.names(&d, body)
-	names["item"] = item
+	names := &expr.Env{Names: in.names(&d, body), Now: r.localTime(in.at)}
+	names.Names["item"] = item
 	data := item
 	if e := r.webhook.Data; e != nil {
 		var err error
-		if data, err = e.Eval(&expr.Env{Names: names, Now: r.localTime(in.at)}); err != nil {
+		if data, err = e.Eval(names); err != nil {
 			return nil, fmt.Errorf("data: %w", err)
 		}
 	}
@@ -89,24 +92,77 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	d.Raw, d.DataExpr = r.maskTokens(raw), ""
 	d.Headers = maps.Clone(d.Headers)
 	d.Headers["content-type"] = "application/json"
-	list, wholeIsList := body.([]any)
-	written := len(r.webhook.Key) > 0
-	if !written && wholeIsList && len(list) > 0 {
-		// The expressions of a preset are written for a list of one element.
-		names["body"] = []any{item}
-	}
 	content := raw
 	if item, err := value.EncodeJSON(item); err == nil {
 		content = item
 	}
 	nth := equal[string(content)]
 	equal[string(content)]++
-	r.identify(&d, &expr.Env{Names: names, Now: r.localTime(in.at)}, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
+	// The expressions of a preset are written for a list, which is one of this element here.
+	alone := withName(names, "body", r.withList(body, []any{item}))
+	typed, keyed := alone, alone
+	if r.webhook.EventType != nil {
+		typed = names
+	}
+	if len(r.webhook.Key) > 0 {
+		keyed = names
+	}
+	r.typeAndTime(&d, typed)
+	r.identify(&d, keyed, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
 	r.checkSchema(&d, in, data)
-	if d.Identity == engine.ByHeader || d.Identity == engine.ByProvider && !wholeIsList && !r.keyOfItem {
-		d.Key = splitKey(d.Key, content, nth) // the provider's id is that of the whole list
+	if d.Identity == engine.ByHeader || d.Identity == engine.ByProvider && r.ofWholeList(d.Key, alone, body) {
+		d.Key = splitKey(d.Key, content, nth)
 	}
 	return &d, nil
+}
+
+// listPath matches a split that names a list in the body, or the text of one.
+var listPath = regexp.MustCompile(`^(?:fromJSON\(body\.([A-Za-z_][A-Za-z0-9_]*)\)|body((?:\??\.[A-Za-z_][A-Za-z0-9_]*)*))$`)
+
+// withList returns a body with another list in the place of the one that is split; the body
+// itself if split does not name its place.
+func (r *route) withList(body any, list []any) any {
+	m := listPath.FindStringSubmatch(r.list.Text)
+	if m == nil {
+		return body
+	}
+	var with any = list
+	if m[1] != "" { // a text in a form
+		text, err := value.EncodeJSON(list)
+		if err != nil {
+			return body
+		}
+		with = string(text)
+	}
+	return replaced(body, strings.FieldsFunc(m[1]+m[2], func(c rune) bool { return c == '.' || c == '?' }), with)
+}
+
+// replaced returns a copy of a value with another value at a path.
+func replaced(in any, path []string, with any) any {
+	if len(path) == 0 {
+		return with
+	}
+	m, ok := in.(map[string]any)
+	if !ok {
+		return in
+	}
+	m = maps.Clone(m)
+	m[path[0]] = replaced(m[path[0]], path[1:], with)
+	return m
+}
+
+// ofWholeList reports whether a preset's key is the id of the whole list: it is the same for
+// a list without elements.
+func (r *route) ofWholeList(key string, env *expr.Env, body any) bool {
+	whole, err := r.eventKey(withName(withName(env, "item", nil), "body", r.withList(body, []any{})))
+	return err == nil && whole == key
+}
+
+// withName returns an environment in which a name has another value.
+func withName(env *expr.Env, name string, v any) *expr.Env {
+	names := maps.Clone(env.Names)
+	names[name] = v
+	return &expr.Env{Names: names, Now: env.Now}
 }
 
 // localTime converts a time to the zone that now() shows.

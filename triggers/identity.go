@@ -33,10 +33,9 @@ type identity struct {
 	eventTime *workflows.Expr
 }
 
-// identify sets the type, time, key and claims of an event. content identifies an event
+// identify sets the key and claims of an event that has its type. content identifies an event
 // without a key: the body, or the element of a list. element distinguishes equal elements.
 func (r *route) identify(d *engine.Delivery, env *expr.Env, in *inbound, content []byte, element string) {
-	r.typeAndTime(d, env)
 	key, err := r.eventKey(env)
 	flag := ""
 	// An empty key of a preset means that this event has no id. An empty key of a trigger is

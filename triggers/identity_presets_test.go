@@ -191,47 +191,6 @@ func TestRetriesUnderTheFirstSignatureAreProved(t *testing.T) {
 	}
 }
 
-// TestAnElementOfAListIsNamedByItself: a provider may group what it repeats anew.
-// Of two requests that share an element, each element is one event.
-func TestAnElementOfAListIsNamedByItself(t *testing.T) {
-	for _, x := range []struct{ provider, split, first, second string }{
-		{"fastspring", "", `{"events":[{"id":"E1","type":"a"},{"id":"E2","type":"b"}]}`,
-			`{"events":[{"id":"E2","type":"b"},{"id":"E3","type":"c"}]}`},
-		{"gocardless", "split: body.events,", `{"events":[{"id":"E1","resource_type":"x","action":"a"},{"id":"E2","resource_type":"x",` +
-			`"action":"b"}],"meta":{"webhook_id":"WB1"}}`,
-			`{"events":[{"id":"E2","resource_type":"x","action":"b"},{"id":"E3","resource_type":"x","action":"c"}],"meta":{"webhook_id":"WB2"}}`},
-		{"klaviyo", "split: body.data,", `{"data":[{"topic":"a","external_id":"1"},{"topic":"b","external_id":"1"}]}`,
-			`{"data":[{"topic":"b","external_id":"1"},{"topic":"c","external_id":"1"}]}`},
-		{"asana", "split: body.events,", `{"events":[{"action":"a","created_at":"t","resource":{"gid":"1"}},{"action":"b","created_at":"t",` +
-			`"resource":{"gid":"1"}}]}`,
-			`{"events":[{"action":"b","created_at":"t","resource":{"gid":"1"}},{"action":"c","created_at":"t","resource":{"gid":"1"}}]}`},
-		{"hubspot", "split: body,", `[{"eventId":1,"objectId":1,"subscriptionType":"a"},{"eventId":2,"objectId":1,"subscriptionType":"b"}]`,
-			`[{"eventId":2,"objectId":1,"subscriptionType":"b"},{"eventId":3,"objectId":1,"subscriptionType":"c"}]`},
-		{"auth0", "split: body,", `[{"log_id":"1","data":{"type":"a"}},{"log_id":"2","data":{"type":"b"}}]`,
-			`[{"log_id":"2","data":{"type":"b"}},{"log_id":"3","data":{"type":"c"}}]`},
-	} {
-		p := load(t, fmt.Sprintf("triggers:\n  t: {webhook: {provider: %s, %s secret: \"${{ secrets.T }}\"}}\n", x.provider, x.split))
-		m := &memory{events: map[string]engine.EventID{}}
-		h := hooks(t, p, m)
-		for _, body := range []string{x.first, x.second} {
-			s, err := triggers.Sample(p, "t", lookup, triggers.SampleOrder{Body: []byte(body), Base: "http://example.com"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if w := post(h, s.Method, s.Path, s.Header, s.Body); w.Code/100 != 2 {
-				t.Errorf("%s: %d %s", x.provider, w.Code, w.Body)
-			}
-		}
-		var kinds []string
-		for _, d := range m.taken {
-			kinds = append(kinds, d.Type[strings.LastIndex(d.Type, ".")+1:])
-		}
-		if got := strings.Join(kinds, " "); got != "a b c" {
-			t.Errorf("%s: events %s: %v", x.provider, got, m.events)
-		}
-	}
-}
-
 // headerInKey finds the headers that a key reads.
 var headerInKey = regexp.MustCompile(`headers\["([^"]+)"\]`)
 

@@ -59,6 +59,7 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 	}
 	if t.Webhook != nil {
 		c.eventNames(w.src, s.pos, t.Webhook, s.Events)
+		c.batchTypes(w.src, s.pos, t.Webhook, s.Events)
 	}
 	if t.Webhook != nil && t.Webhook.Respond != nil && t.Webhook.Respond.Sync {
 		c.syncSteps(w, t.Webhook.Respond.Timeout)
@@ -96,6 +97,17 @@ func (c *checker) eventNames(src *source, at Pos, wh *Webhook, events []string) 
 			}
 		}
 	}
+}
+
+// batchTypes warns of event types that are selected in deliveries which may hold several events.
+func (c *checker) batchTypes(src *source, at Pos, wh *Webhook, events []string) {
+	p := presetOf(c.catalog.Presets, wh.Provider)
+	if p == nil || p.Batch == nil || wh.Split != nil || wh.EventType != nil || len(events) == 0 {
+		return
+	}
+	src.warn(at, "batch-type", fmt.Sprintf("a delivery of %s may hold several events, and its type is that of the first one: events: "+
+		"misses the others", wh.Provider),
+		fmt.Sprintf("write split: %s beside provider: each is an event with its own type then, and event.data is that one", p.Batch.Text))
 }
 
 // suffixMatch finds payment_intent.succeeded for payment_succeeded: the event

@@ -50,6 +50,9 @@ type Preset struct {
 	// Split is the list that the provider's deliveries are, each element an event; nil
 	// for one event a delivery.
 	Split *Expr
+	// Batch is the list in which a delivery may bring several events. It is one event unless the
+	// trigger splits it, of the type of its first element.
+	Batch *Expr
 	// CommonIDs reports whether senders name events by a common id header.
 	CommonIDs bool
 	// IDSigned is false when a replay could change the id without breaking the
@@ -216,9 +219,11 @@ func (d *decoder) mediaTypes(o *objectNode) []string {
 
 func (d *decoder) presetExprs(o *objectNode, p *Preset) {
 	sc := &expr.Scope{Where: "a preset", Names: webhookNames()}
-	if v := o.vals["split"]; v != nil {
-		if p.Split = d.expression(v); p.Split != nil {
-			p.Split.check(sc, reflect.Invalid)
+	for name, to := range map[string]**Expr{"split": &p.Split, "batch": &p.Batch} {
+		if v := o.vals[name]; v != nil {
+			if *to = d.expression(v); *to != nil {
+				(*to).check(sc, reflect.Invalid)
+			}
 		}
 	}
 	// Nil where a delivery is one event; a trigger may split what its preset does not.
@@ -326,6 +331,7 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 			"list them in allow_ips, or leave it out")
 	}
 	c.eventNames(t.src, w.eventsPos, w, w.Events)
+	c.batchTypes(t.src, w.eventsPos, w, w.Events)
 }
 
 // warnOfOthers says that a proof does not tell the customers of a provider apart.

@@ -31,6 +31,7 @@ var catalogShapes = map[string]*shape{
 			"true: without key, a common id header names the event: webhook-id, Idempotency-Key, X-Event-Id, ce-id with ce-source",
 		},
 		{"split", is(kindExpr), false, "a list in the body, one event per element; key and event_type read item"},
+		{"batch", is(kindExpr), false, "a list in the body that may hold several events, which triggers can split"},
 		{
 			"dedupe", is(kindDuration), false,
 			"how long keys are remembered, if 30d is too long; for deliveries without a key, how long their content " +
