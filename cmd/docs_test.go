@@ -25,13 +25,17 @@ import (
 // docBlock is a fenced block: its language, what the fence says beside it, and its text.
 var docBlock = regexp.MustCompile("(?ms)^```([a-z]+) ?([a-z]*)\n(.*?)^```$")
 
-// TestTheBlocksOfDocumentsAreTrue does what a reader of the manual does, from top to
-// bottom. A yaml or json block is the file that its first line names; `alone`
+// TestTheBlocksOfDocumentsAreTrue does what a reader of the manual and of README.md does,
+// from top to bottom. A yaml or json block is the file that its first line names; `alone`
 // makes it the only file of a project, and `elsewhere` is for another program. The lines of a
 // sh block are run; `sh fails` must end with an error, and `sh elsewhere` is for another
 // machine. The lines of a text block stand in what the commands before it printed.
 func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
-	for _, p := range docs.Pages() {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range append(docs.Pages(), docs.Page{Name: "README", Text: string(readme)}) {
 		if strings.HasPrefix(p.Name, "reference/") {
 			continue // their examples are tested where their tables are
 		}
@@ -79,6 +83,8 @@ type reader struct {
 	dir, cwd string
 	env      map[string]string
 	printed  string
+	// addresses are those of the document, each before the one that is used for it.
+	addresses []string
 	// unset tells that the page is about secrets that are not set.
 	unset bool
 }
@@ -96,16 +102,17 @@ func newReader(t *testing.T, p docs.Page) *reader {
 	for i, m := range names {
 		r.env[m[1]] = fmt.Sprintf("k3v9x7q2m8%d", i)
 	}
-	for _, name := range []string{"HOOKLOOM_ADDR", "HOOKLOOM_ADMIN_ADDR"} {
+	for _, address := range []string{"127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:9100", "127.0.0.1:9101"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.env[name] = l.Addr().String()
+		r.addresses = append(r.addresses, address, l.Addr().String())
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
+	r.env["HOOKLOOM_ADDR"], r.env["HOOKLOOM_ADMIN_ADDR"] = r.here("127.0.0.1:8080"), r.here("127.0.0.1:8081")
 	return r
 }
 
@@ -128,17 +135,26 @@ func (r *reader) block(kind, how, body string) {
 	}
 }
 
-// stands tells whether a line was printed; `...` stands for anything within it, and one space
-// for several.
+// stands tells whether a line was printed, whatever ids and times are in it; `...` stands
+// for anything within a line, and one space for several.
 func stands(line, printed string) bool {
 	var parts []string
-	for _, part := range strings.Split(strings.Join(strings.Fields(line), " "), "...") {
+	for _, part := range strings.Split(strings.TrimSpace(comparable(line)), "...") {
 		parts = append(parts, regexp.QuoteMeta(part))
 	}
-	return regexp.MustCompile(strings.Join(parts, ".*")).MatchString(spaces.ReplaceAllString(printed, " "))
+	return regexp.MustCompile(strings.Join(parts, ".*")).MatchString(comparable(printed))
 }
 
-var spaces = regexp.MustCompile(`[ \t]+`)
+// comparable replaces what differs from run to run.
+func comparable(text string) string {
+	for _, r := range []struct{ of, by string }{
+		{`[ \t]+`, " "}, {`\b(evt|run)_[0-9a-f]+`, "${1}_x"}, {`\b\d\d\d\d-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?Z?`, "TIME"},
+		{`\b[0-9.]+(ms|s)\b`, "N$1"}, {`version [0-9a-f.]+`, "version x"},
+	} {
+		text = regexp.MustCompile(r.of).ReplaceAllString(text, r.by)
+	}
+	return text
+}
 
 // write writes the file that the block's first line names. `added to` adds keys to a file
 // that is there.
@@ -174,10 +190,13 @@ func (r *reader) write(kind, how, body string) {
 	if added {
 		body = r.merge(path, body)
 	}
-	if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(r.here(body)), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
 }
+
+// here puts the addresses of this test in the place of those of the document.
+func (r *reader) here(text string) string { return strings.NewReplacer(r.addresses...).Replace(text) }
 
 // merge adds the keys of a text to those of a file.
 func (r *reader) merge(path, text string) string {
@@ -218,7 +237,7 @@ func (r *reader) run(body string, fails bool) {
 		}
 		r.shell(lines, false)
 		lines = nil
-		r.inBackground(strings.Fields(server)...)
+		r.inBackground(strings.Fields(r.here(server))...)
 	}
 	r.shell(lines, fails)
 }
@@ -236,10 +255,7 @@ func (r *reader) shell(lines []string, fails bool) {
 	if len(lines) == 0 {
 		return
 	}
-	text := strings.Join(lines, "\n")
-	for name, port := range map[string]string{"HOOKLOOM_ADDR": "127.0.0.1:8080", "HOOKLOOM_ADMIN_ADDR": "127.0.0.1:8081"} {
-		text = strings.ReplaceAll(text, port, r.env[name])
-	}
+	text := r.here(strings.Join(lines, "\n"))
 	pwd := filepath.Join(r.dir, ".pwd")
 	c := exec.CommandContext(r.t.Context(), "sh", "-ec", text+"\npwd >"+pwd+"\n")
 	c.Dir, c.Env = r.cwd, r.environment()
@@ -269,8 +285,12 @@ func (r *reader) inBackground(args ...string) {
 			r.t.Errorf("%v\n%s", err, log.String())
 		}
 	})
+	admin := r.env["HOOKLOOM_ADMIN_ADDR"]
+	if i := slices.Index(args, "--admin-addr"); i > 0 {
+		admin = args[i+1]
+	}
 	for range 500 {
-		resp, err := http.Get("http://" + r.env["HOOKLOOM_ADMIN_ADDR"] + "/readyz")
+		resp, err := http.Get("http://" + admin + "/readyz")
 		if err == nil {
 			resp.Body.Close()
 			return

@@ -41,6 +41,21 @@ func TestLinksInTheManualLeadSomewhere(t *testing.T) {
 			anchors[p.Name][strings.ReplaceAll(text, " ", "-")] = true
 		}
 	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range pageLink.FindAllStringSubmatch(string(readme), -1) {
+		if strings.Contains(m[1], ":") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
+			t.Errorf("README.md links to %s, which is not there", m[1])
+		}
+	}
+	if n := strings.Count(string(readme), "\n"); n >= 200 {
+		t.Errorf("README.md has %d lines; it is for somebody who has two minutes", n)
+	}
 	for _, p := range docs.Pages() {
 		for _, m := range pageLink.FindAllStringSubmatch(p.Text, -1) {
 			target, anchor, _ := strings.Cut(m[1], "#")

@@ -42,7 +42,7 @@ func TestEachKindOfStepIsKnownEverywhere(t *testing.T) {
 	if err := json.Unmarshal(b, &schema); err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile("../../README.md")
+	guide, err := os.ReadFile("../../docs/workflows.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +59,8 @@ func TestEachKindOfStepIsKnownEverywhere(t *testing.T) {
 		if schema.Defs.Step.Properties[k].Description == "" {
 			t.Errorf("%s: the schema has no help", k)
 		}
-		if !strings.Contains(string(readme), "`"+k+":") {
-			t.Errorf("%s: not in README.md", k)
+		if !strings.Contains(string(guide), "`"+k+":") {
+			t.Errorf("%s: not in docs/workflows.md", k)
 		}
 		w := flow(t, "on: manual\nsteps: ["+example+"]")
 		if w.Steps[0].Body != k {
