@@ -87,7 +87,8 @@ func TestEachVariableIsInTheManual(t *testing.T) {
 	asked := regexp.MustCompile(`Getenv\("([A-Z_]+)"\)|"(HOOKLOOM_[A-Z_]+|OTEL_[A-Z_]+|VAULT_(?:ADDR|CACERT|NAMESPACE))"`)
 	for _, root := range []string{".", "../engine", "../triggers", "../actions", "../workflows"} {
 		err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
-			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "environment.go" {
+			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "environment.go" ||
+				strings.Contains(path, "storetest") { // which is for tests
 				return err
 			}
 			text, err := os.ReadFile(path)
