@@ -109,7 +109,11 @@ func (a *app) helpCmd(root *cobra.Command) *cobra.Command {
 			}
 			if c, rest, err := root.Find(args); err == nil && c != root && len(rest) == 0 {
 				c.InitDefaultHelpFlag()
-				return c.Help()
+				err := c.Help()
+				if _, ok := docs.Find(args[0]); ok && err == nil {
+					a.printf("\nThe manual has a page of this name: hookloom docs %s\n", args[0])
+				}
+				return err
 			}
 			if _, ok := docs.Find(args[0]); ok {
 				return a.printPage(args[0])

@@ -278,26 +278,11 @@ func TestConnectionsUseARealTokenServer(t *testing.T) {
 
 var signIn = regexp.MustCompile(`http://\S+/authorize\?\S+`)
 
-// personConnects signs in at the server's page, which sends the browser back at once, and runs the
-// workflow of the connection. calls is how many calls then come.
+// personConnects signs in, and runs the workflow of the connection. calls is how many calls then come.
 func personConnects(t *testing.T, s *tokenServer, p *project, calls int) {
 	t.Helper()
 	s.set("", "3600")
-	c := launch(t, p.bin, "connect", "person", "--dir", p.dir, "--db", p.db)
-	for range 1000 {
-		if u := signIn.FindString(c.log.String()); u != "" {
-			resp, err := http.Get(u)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = resp.Body.Close()
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if code := c.end(t, 20*time.Second); code != exitOK {
-		t.Fatalf("hookloom connect ended with %d\n%s", code, c.log.String())
-	}
+	signsIn(t, p, "person")
 	if status, problem := p.ran(t, "person"); status != "succeeded" {
 		t.Errorf("after hookloom connect: %s: %s", status, problem)
 	}
