@@ -283,7 +283,7 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, er
 	if _, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1-int64(len(raw)))); err != nil {
 		return nil, err
 	}
-	// Until it is on record it is also written as JSON, masked and handed to the database.
+	// Until it is recorded it is also written as JSON, masked and handed to the database.
 	return b.Bytes(), room.Decoded(ctx, memory.DecodedSize(b.Bytes())+3*int64(b.Len()))
 }
 

@@ -252,7 +252,7 @@ func (c hostileCall) attempt(t *testing.T, kind hostile, log io.Writer) (record 
 	}
 	b, merr := json.Marshal(kept)
 	if merr != nil {
-		t.Errorf("%s, %s: what is on record is no JSON: %v", c.name, kind.name, merr)
+		t.Errorf("%s, %s: what is recorded is no JSON: %v", c.name, kind.name, merr)
 	}
 	b, _ = masker.JSON(b)
 	return string(b), out, took, err
@@ -341,7 +341,7 @@ func (c hostileCall) check(t *testing.T, kind hostile, h *hostileServer) {
 		t.Errorf("%s: it took %v", at, took)
 	}
 	if containsSecret(record) || containsSecret(log.String()) {
-		t.Errorf("%s: the secret is on record: %s %s", at, record, log.String())
+		t.Errorf("%s: the secret is recorded: %s %s", at, record, log.String())
 	}
 	if n := h.wrote.Load(); n > endlessMost {
 		t.Errorf("%s: it took %d bytes", at, n)

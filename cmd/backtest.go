@@ -36,7 +36,7 @@ func (a *app) backtestCmd() *cobra.Command {
 		Long: `Compares edited workflows with the versions that ran, over recorded events, and
 sends nothing. The events are decided again, and each run is carried out by the
 engine's planner at the time at which it ran: now(), sleeps and timeouts are those
-of then. A step gets the answer that is on record for it.
+of then. A step gets the answer that is recorded for it.
 
 Where a request changed, the recorded answer of the nearest equal request stands in
 (same action, host and path template), and the run is counted as assumed; else the

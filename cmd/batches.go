@@ -80,7 +80,7 @@ func (a *app) printBatch(b engine.Batch) error {
 			a.printf("  %-8s  %s\n", x[0], printable(x[1]))
 		}
 	}
-	a.printf("  events    %s to %s\n  progress  %d of %d events, at most %d runs a second\n", clock(b.Since), clock(b.Until), b.Looked,
+	a.printf("  events    %s to %s\n  progress  %d of %d events, at most %d runs per second\n", clock(b.Since), clock(b.Until), b.Looked,
 		b.Total, b.Rate)
 	a.printf("  runs      %d; no match for %d; the rule fails for %d; %d have a run already\n", b.Runs, b.NotMatched, b.Failed, b.Known)
 	if b.FinishedAt != nil {

@@ -143,7 +143,7 @@ func (a *app) compareCmd() *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{Use: "compare TRIGGER", Short: "Compare webhook and polling: events, delay and cost of each",
 		Args: cobra.ExactArgs(1),
-		Long: `Sets the inlets of a trigger against each other, from what is on record: events
+		Long: `Sets the inlets of a trigger against each other, from what is recorded: events
 that only one of them brought, how late each was, what polling spent, and what other
 intervals would have been like. A poll with compare: true measures without starting
 anything.`,

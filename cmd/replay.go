@@ -137,7 +137,7 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 	if a.json() {
 		return a.printJSON(started)
 	}
-	a.printf("batch %s has started, at most %d runs a second; progress: hookloom batches show %s\n", started.ID, started.Rate, started.ID)
+	a.printf("batch %s has started, at most %d runs per second; progress: hookloom batches show %s\n", started.ID, started.Rate, started.ID)
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 		}
 		w.EachStep(func(s *workflows.Step) {
 			if s.Output != nil && s.ID != "" && s.Body == "uses" {
-				fmt.Fprintf(a.err, "step %s has output:, and the result that it was made of is not on record: look at its mock\n", s.ID)
+				fmt.Fprintf(a.err, "step %s has output:, and the result that it was made of is not recorded: look at its mock\n", s.ID)
 			}
 		})
 		if a.json() {

@@ -89,7 +89,7 @@ func TestAScheduleFiresOnTimeAndGoesOnAfterAStoreThatFailed(t *testing.T) {
 }
 
 // TestAScheduleSaysWhenItIsDueNext, and stops at a store that fails: no time is taken for
-// fired that is not on record.
+// fired that is not recorded.
 func TestAScheduleSaysWhenItIsDueNext(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 5, 1, 10, 0, 30, 0, time.UTC)

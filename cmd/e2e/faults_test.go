@@ -310,7 +310,7 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 }
 
 // TestKilledAsItStartsOrEnds: kill -9 at random moments of the start, and of the orderly
-// end, loses nothing acknowledged and repeats nothing that is on record.
+// end, loses nothing acknowledged and repeats nothing that is recorded.
 func TestKilledAsItStartsOrEnds(t *testing.T) {
 	realProcess(t)
 	out := newLedger(t)

@@ -1,9 +1,9 @@
-// Package alert follows conditions that people should know of: what it is told (a run failed, a
-// connection needs a person), and what nothing reports and it looks at itself (the disk, the age of
-// the backlog, hosts that do not answer). A condition is told once when it begins and once when it
-// is over: to the log, to metrics, and to the workflows that listen to hookloom.alerts.
+// Package alert tracks conditions that people should know of: those reported to it (a run failed, a
+// connection needs a person), and those it checks itself (the disk, the age of the backlog, hosts
+// that do not answer). A condition is reported once when it begins and once when it is over: to the
+// log, to metrics, and to the workflows that listen to hookloom.alerts.
 //
-// It must not know how events are decided or how runs are carried out.
+// It must not know how events are decided or how runs are executed.
 package alert
 
 import (
@@ -24,60 +24,58 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Options are the parts of a Monitor.
+// Options are the dependencies of a Monitor.
 type Options struct {
 	Store    engine.Store
 	Registry *registry.Registry
 	Redactor *redact.Redactor
 	Log      *slog.Logger
-	// Accept stores the event that hands an alert to workflows.
+	// Accept stores the event that passes an alert to workflows.
 	Accept func(ctx context.Context, d *engine.Delivery) (engine.Receipt, error)
-	// Destinations lists the hosts that were used lately.
+	// Destinations lists the recently used hosts.
 	Destinations func() []destination.State
-	// Every is how often conditions are looked at; 15 s by default.
+	// Every is how often conditions are checked; 15 s by default.
 	Every time.Duration
-	// Disk returns the free and all bytes of the database's disk; nil where unknown.
+	// Disk returns the free and total bytes of the database's disk; nil if unknown.
 	Disk func() (free, total int64, err error)
 	// RunURL returns the address of a run's page.
 	RunURL func(engine.RunID) string
-	// Watch is told of alerts that open; may be nil.
+	// Watch receives alerts that open; may be nil.
 	Watch engine.Watch
 }
 
-// key names one condition.
+// key identifies one condition.
 type key struct{ kind, subject string }
 
-// maxAlerts bounds the conditions that are followed at once: runs that wait for
-// a person may be many.
+// maxAlerts is the largest number of conditions tracked at once: many runs may wait for a person.
 const maxAlerts = 10_000
 
-// maxMessage is how many bytes of an alert's message workflows get.
+// maxMessage is the largest size in bytes of an alert's message in events.
 const maxMessage = 4 << 10
 
-// Monitor follows conditions. What is reported is told by one goroutine (Run), since it is
-// reported on the way of events. Make it with New. Its methods may be called by several
-// goroutines.
+// Monitor tracks conditions. They are reported on the hot path of events, so one goroutine (Run)
+// publishes them. Make it with New. Its methods are safe for concurrent use.
 type Monitor struct {
 	// Immutable after New.
 
 	o Options
-	// wake has Run tell what is pending. It holds at most one signal.
+	// wake makes Run publish pending reports. It holds at most one signal.
 	wake chan struct{}
 
 	mu sync.Mutex
 
 	// Guarded by mu.
 
-	// open are the conditions that have been told; pending what is to be told next, by
-	// condition: nil says that it is over.
+	// open are the published conditions; pending are the reports to publish, by condition: nil
+	// means that it is over.
 	open    map[key]engine.OpenAlert
 	pending map[key]*engine.Alert
-	// loaded reports whether open holds what was open when the last process ended. Until
-	// then, what is reported is only noted.
+	// loaded reports whether open includes the alerts that were open when the last process ended.
+	// Until then, reports are only collected.
 	loaded bool
 
-	// some counts open and pending, so that a condition's end costs nothing where none is
-	// open. It is atomic.
+	// some counts open and pending, so that the end of a condition costs nothing if none is open.
+	// It is atomic.
 	some atomic.Int64
 
 	// refusals has its own lock.
@@ -92,8 +90,8 @@ func New(o Options) *Monitor {
 	return &Monitor{o: o, wake: make(chan struct{}, 1), open: map[key]engine.OpenAlert{}, pending: map[key]*engine.Alert{}}
 }
 
-// Alert reports that a condition holds. It is told once, until it is over: to the
-// log, to metrics, and to the workflows that listen to hookloom.
+// Alert reports that a condition holds. It is published once, until it is over: to the log, to
+// metrics, and to the workflows that listen to hookloom.alerts.
 func (m *Monitor) Alert(_ context.Context, a engine.Alert) {
 	if a.Subject == "" {
 		a.Subject = a.Trigger
@@ -101,12 +99,11 @@ func (m *Monitor) Alert(_ context.Context, a engine.Alert) {
 	m.report(key{a.Kind, a.Subject}, &a)
 }
 
-// endBeforeLoad are the kinds of conditions whose end may be seen before the open alerts are
-// loaded.
+// endBeforeLoad are the kinds of conditions that may end before the open alerts are loaded.
 var endBeforeLoad = []string{engine.AlertReloadFailed, engine.AlertConnectionHeld, engine.AlertSecretsFailing}
 
-// AlertOver reports that a condition is over. It costs nothing where none is open. The
-// conditions that end before the open alerts are loaded are always noted.
+// AlertOver reports that a condition is over. It costs nothing if none is open. The conditions that
+// end before the open alerts are loaded are always recorded.
 func (m *Monitor) AlertOver(kind, subject string) {
 	if m.some.Load() > 0 || slices.Contains(endBeforeLoad, kind) {
 		m.report(key{kind, subject}, nil)
@@ -130,7 +127,7 @@ func (m *Monitor) report(k key, a *engine.Alert) {
 	case holds == (a != nil):
 		return
 	case waits && open == (a != nil):
-		delete(m.pending, k) // it changed and changed back before it was told
+		delete(m.pending, k) // it began and ended before it was published
 	case len(m.pending)+len(m.open) < maxAlerts || a == nil:
 		m.pending[k] = a
 	}
@@ -141,7 +138,7 @@ func (m *Monitor) report(k key, a *engine.Alert) {
 	}
 }
 
-// OpenAlerts lists the alerts whose condition holds, the newest first.
+// OpenAlerts lists the open alerts, newest first.
 func (m *Monitor) OpenAlerts() []engine.OpenAlert {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -171,7 +168,7 @@ func (m *Monitor) Load(ctx context.Context) error {
 	}
 	for k, a := range m.pending {
 		if _, open := m.open[k]; open == (a != nil) {
-			delete(m.pending, k) // it is as it was
+			delete(m.pending, k) // it is unchanged
 		}
 	}
 	m.loaded = true
@@ -180,8 +177,8 @@ func (m *Monitor) Load(ctx context.Context) error {
 	return err
 }
 
-// Run tells what was reported until ctx ends, and then what is left. What
-// cannot be stored now is told later.
+// Run publishes reports until ctx ends, and then the remaining ones. Reports that cannot be stored
+// are retried.
 func (m *Monitor) Run(ctx context.Context) {
 	for {
 		select {
@@ -209,7 +206,7 @@ func (m *Monitor) poke() {
 	}
 }
 
-// tellPending tells what was reported since; false when some of it has to wait.
+// tellPending publishes the pending reports; it returns false if some must be retried.
 func (m *Monitor) tellPending(ctx context.Context) bool {
 	m.mu.Lock()
 	list := make(map[key]*engine.Alert, len(m.pending))
@@ -283,9 +280,9 @@ func (m *Monitor) closeAlert(ctx context.Context, k key) error {
 	return nil
 }
 
-// alertEvent hands an alert to the workflows that listen to hookloom. The
-// key makes one event of each opening and closing, also when a crash came between
-// the event and the note that it was told.
+// alertEvent passes an alert to the workflows that listen to hookloom.alerts. The key yields one
+// event per opening and closing, even after a crash between the event and the record that it was
+// published.
 func (m *Monitor) alertEvent(ctx context.Context, o engine.OpenAlert, state string, at time.Time, data map[string]any) error {
 	p := m.o.Registry.Snapshot()
 	if p == nil || len(p.ByTrigger[workflows.AlertsTrigger]) == 0 {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// conditionsEvery is how often conditions are looked at that nothing reports.
+	// conditionsEvery is how often the conditions that nothing reports are checked.
 	conditionsEvery = 15 * time.Second
-	// oldBacklog is the age from which what waits for its turn is an alert.
+	// oldBacklog is the age of waiting events or runs that raises an alert.
 	oldBacklog = 5 * time.Minute
 )
 
-// Changed follows what became durable: runs that fail, rules that cannot be
-// evaluated, and their end.
+// Changed tracks what became durable: failed runs, rules that cannot be evaluated, and their
+// recovery.
 func (m *Monitor) Changed(c engine.Change) {
 	if c.Mask == nil {
 		c.Mask = m.o.Registry.EveryRun()
@@ -65,7 +65,7 @@ func ended(s engine.RunStatus) string {
 	return string(s)
 }
 
-// AwaitsPerson follows a run that waits, for a person if there is a question.
+// AwaitsPerson tracks a waiting run: it waits for a person if there is a question.
 func (m *Monitor) AwaitsPerson(r *engine.Run, q *plan.Question, mask *redact.Masker) {
 	if q == nil {
 		m.AlertOver(engine.AlertApprovalWaiting, r.ID.String())
@@ -76,8 +76,8 @@ func (m *Monitor) AwaitsPerson(r *engine.Run, q *plan.Question, mask *redact.Mas
 		Data:    map[string]any{"workflow": r.Workflow, "run": r.ID.String(), "run_url": m.o.RunURL(r.ID), "step": q.Path, "question": q.Kind}})
 }
 
-// RunConditions looks at what nothing reports until ctx ends: the disk, the age
-// of the backlog, hosts that do not answer, refusals that have ended.
+// RunConditions checks, until ctx ends, the conditions that nothing reports: the disk, the age of
+// the backlog, hosts that do not answer, refusals that have ended.
 func (m *Monitor) RunConditions(ctx context.Context) {
 	every := time.NewTicker(m.o.Every)
 	defer every.Stop()
@@ -110,8 +110,8 @@ func (m *Monitor) lookAtConditions(ctx context.Context, now time.Time) {
 	m.closeLeftOver()
 }
 
-// closeLeftOver closes the alerts that nothing reports on any more: those of workflows
-// and triggers that are gone, and of refusals that the last process counted.
+// closeLeftOver closes alerts that nothing reports any more: those of removed workflows and
+// triggers, and of refusals counted by the last process.
 func (m *Monitor) closeLeftOver() {
 	p := m.o.Registry.Snapshot()
 	if p == nil {

@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// refusalWindow is the stretch over which refused deliveries are counted, and
-	// fewRefusals the number below which they never are an alert: a scanner's visit.
+	// refusalWindow is the period over which refused deliveries are counted. Fewer than fewRefusals
+	// never raise an alert: scanners cause that many.
 	refusalWindow = 5 * time.Minute
 	fewRefusals   = 10
 )
 
-// refusalRate follows how many of a trigger's deliveries are refused.
+// refusalRate tracks how many of a trigger's deliveries are refused.
 type refusalRate struct {
-	// began is when the window at hand began, and count what it holds so far.
+	// began is when the current window began, and count its number of refusals so far.
 	began time.Time
 	count int
-	// usual is the average of the windows before it, the newest weighing most.
+	// usual is the moving average of the earlier windows, weighted towards the newest.
 	usual float64
-	// risen reports whether the trigger is over its usual number.
+	// risen reports that the trigger is above its usual number.
 	risen bool
 }
 
@@ -33,7 +33,7 @@ type refusalRates struct {
 	byTrigger map[string]*refusalRate
 }
 
-// add counts a refused delivery and tells whether the trigger rises by it.
+// add counts a refused delivery and reports whether it raises the trigger above its usual number.
 func (x *refusalRates) add(trigger string, now time.Time) (count int, usual float64, risen bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -54,8 +54,8 @@ func (x *refusalRates) add(trigger string, now time.Time) (count int, usual floa
 	return r.count, r.usual, false
 }
 
-// roll closes the windows that are over. A window of a risen trigger does not
-// count: a flood that lasts is not what the trigger is used to.
+// roll closes the windows that are over. Windows above the usual number do not count, so that a
+// long flood does not become usual.
 func (r *refusalRate) roll(now time.Time) {
 	for i := 0; now.Sub(r.began) >= refusalWindow && i < 100; i++ {
 		calm := r.count < fewRefusals || float64(r.count) <= 2*r.usual
@@ -90,10 +90,10 @@ func (x *refusalRates) counts(trigger string) bool {
 	return x.byTrigger[trigger] != nil
 }
 
-// Refused follows refused deliveries of a trigger.
+// Refused tracks the refused deliveries of a trigger.
 func (m *Monitor) Refused(r engine.Refusal) {
 	if r.Trigger == "" {
-		return // an unknown path: anybody may ask for one
+		return // an unknown path: anyone may request one
 	}
 	count, usual, risen := m.refusals.add(r.Trigger, time.Now())
 	if risen {

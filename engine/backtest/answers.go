@@ -15,7 +15,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// recorded gives the attempts of a run the answers that are on record for them.
+// recorded returns the recorded answers to a run's attempts.
 type recorded struct {
 	run     *engine.RecordedRun
 	records map[string][]*plan.Record
@@ -35,7 +35,7 @@ func (a *recorded) find(c *call) (*answer, bool, string) {
 		if !a.run.Run.Status.Ended() {
 			return nil, false, "the run has not ended"
 		}
-		return nil, false, fmt.Sprintf("attempt %d is not on record", c.attempt)
+		return nil, false, fmt.Sprintf("attempt %d is not recorded", c.attempt)
 	}
 	r := a.records[c.path][i]
 	if r.Status == plan.Running || r.Status == plan.Waiting {
@@ -48,8 +48,7 @@ func (a *recorded) find(c *call) (*answer, bool, string) {
 	return out, false, ""
 }
 
-// unanswered are the codes of waits that ended because their time was over, not because of
-// what came.
+// unanswered are the codes of waits that ended by timeout, not by an arrival.
 var unanswered = map[string]bool{"timeout": true, "deadline": true, plan.CutCode: true, "fail_fast": true}
 
 func (a *recorded) person(path string, attempt int) *plan.Answer {
@@ -61,13 +60,13 @@ func (a *recorded) person(path string, attempt int) *plan.Answer {
 	return nil
 }
 
-// following gives the attempts of a run the answers of another one that was simulated.
+// following answers a run's attempts with the answers of another simulated run.
 type following struct {
 	base *simulation
 	// shared are answers of the runs of other events.
 	shared *shared
 	mocks  map[string][]workflows.Mock
-	// paths are those of the base by those of this run, where they are not the same.
+	// paths maps the paths of this run to those of the base, where they differ.
 	paths map[string]string
 	taken map[*call]bool
 	calls map[string]int
@@ -91,7 +90,7 @@ func (a *following) find(c *call) (*answer, bool, string) {
 		if m := a.mock(c); m != nil {
 			return m, true, ""
 		}
-		return nil, false, "what it waits for is not what the recorded run waited for"
+		return nil, false, "it waits for something else than the recorded run"
 	}
 	if b := a.nearest(c); b != nil {
 		return a.take(c, b, true)
@@ -103,12 +102,13 @@ func (a *following) find(c *call) (*answer, bool, string) {
 		return m, true, ""
 	}
 	if c.host != "" {
-		return nil, false, fmt.Sprintf("no answer to %s of %s is on record", c.action, c.host)
+		return nil, false, fmt.Sprintf("no answer to %s of %s is recorded", c.action, c.host)
 	}
-	return nil, false, fmt.Sprintf("no answer to %s is on record", c.action)
+	return nil, false, fmt.Sprintf("no answer to %s is recorded", c.action)
 }
 
-// again finds the answer of a further attempt: what the attempt of that number was answered.
+// again returns the answer to a further attempt: the recorded answer to the attempt with that
+// number.
 func (a *following) again(c *call) (*answer, bool, string) {
 	path := cmp.Or(a.paths[c.path], c.path)
 	if a.base != nil {
@@ -121,10 +121,10 @@ func (a *following) again(c *call) (*answer, bool, string) {
 	if m := a.mock(c); m != nil {
 		return m, true, ""
 	}
-	return nil, false, fmt.Sprintf("it was tried %d times, so no answer to attempt %d is on record", c.attempt-1, c.attempt)
+	return nil, false, fmt.Sprintf("it was tried %d times, so no answer to attempt %d is recorded", c.attempt-1, c.attempt)
 }
 
-// equal finds the equal call of the base: at the same place, else at any.
+// equal finds the equal call of the base: at the same path, otherwise at any.
 func (a *following) equal(c *call) (found *call) {
 	if a.base == nil {
 		return nil
@@ -165,7 +165,7 @@ func (a *following) nearest(c *call) (found *call) {
 	return found
 }
 
-// take returns the answer of a call of the base, if it can be used for another one.
+// take returns the answer of a call of the base, if it can be used for another call.
 func (a *following) take(c, b *call, assumed bool) (*answer, bool, string) {
 	if a.paths[c.path] = b.path; !assumed {
 		a.taken[b] = true
@@ -175,13 +175,13 @@ func (a *following) take(c, b *call, assumed bool) (*answer, bool, string) {
 		return &out, assumed, ""
 	}
 	if b.step.Output != nil {
-		return nil, false, "its output: was changed, and the result that it is made of is not on record"
+		return nil, false, "its output: was changed, and the action's result is not recorded"
 	}
 	out.raw = true
 	return &out, assumed, ""
 }
 
-// mock is the answer that the tests of the workflow have for a step; nil for none.
+// mock is the answer for a step in the workflow's tests; nil for none.
 func (a *following) mock(c *call) *answer {
 	if c.step == nil || c.step.ID == "" || len(a.mocks[c.step.ID]) == 0 {
 		return nil
@@ -203,11 +203,11 @@ func (a *following) mock(c *call) *answer {
 	return &answer{status: plan.Failed, err: e}
 }
 
-// mostShared bounds the answers that are kept of other runs.
+// mostShared is the largest number of answers kept from other runs.
 const mostShared = 2000
 
-// shared are answers of recorded runs, by what nearly equal requests have in common. It is
-// filled between two pages, and only read while one is compared.
+// shared are answers of recorded runs, keyed by keyOf. It is filled between two pages, and only
+// read while one is compared.
 type shared struct{ answers map[string]*call }
 
 func (s *shared) add(list []*call) {
@@ -237,7 +237,7 @@ func (s *shared) find(c *call) (*answer, bool) {
 	return &out, true
 }
 
-// keyOf is what a request has in common with those that are nearly equal.
+// keyOf is the part that a request shares with nearly equal ones.
 func keyOf(c *call) string {
 	path, _, _ := strings.Cut(c.step.With.Field("url").Template(), "?")
 	method := ""
@@ -247,7 +247,7 @@ func keyOf(c *call) string {
 	return strings.Join([]string{c.action, method, c.host, path}, " ")
 }
 
-// sameRequest reports whether two calls send the same, but for the moment at which they do.
+// sameRequest reports whether two calls send the same, apart from the times in it.
 func sameRequest(b, c *call) bool {
 	if reflect.DeepEqual(b.with, c.with) {
 		return true
@@ -256,7 +256,7 @@ func sameRequest(b, c *call) bool {
 	return len(differences("", b.with, c.with, func(x, y any) bool { return sameMoment(x, y, moved) })) == 0
 }
 
-// sameMoment reports whether two values are moments that are as far apart as the two calls.
+// sameMoment reports whether two values are times that differ by as much as the two calls.
 func sameMoment(x, y any, moved time.Duration) bool {
 	a, okA := momentOf(x)
 	b, okB := momentOf(y)

@@ -28,7 +28,7 @@ type Options struct {
 	Limit, Sample int
 	// Actions carry out what has no effect outside, and say where a request would go.
 	Actions map[string]engine.Action
-	// Tests are those of the project: their mocks stand in where nothing is on record.
+	// Tests are those of the project: their mocks stand in where nothing is recorded.
 	Tests []*workflows.Test
 	// Change and Unknown are told what is found, in the order of the events, but for those that wait
 	// for others (debounce, batch, on_full: replace); Progress is told how many events were compared. An error of theirs ends the backtest.

@@ -45,7 +45,7 @@ func (c *clock) at(t, next time.Time) time.Time {
 	return m
 }
 
-// first is the first of some moments that is not before t, to the millisecond that is on record.
+// first is the first of some moments that is not before t, to the millisecond that is recorded.
 func first(list []time.Time, t time.Time) time.Time {
 	i, _ := slices.BinarySearchFunc(list, t.Truncate(time.Millisecond), func(m, t time.Time) int { return m.Compare(t) })
 	if i == len(list) {

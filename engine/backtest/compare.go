@@ -237,14 +237,14 @@ func order(s *simulation) []string {
 	return paths
 }
 
-// agrees reports why a simulation of the version that ran is not what is on record; "" when it
+// agrees reports why a simulation of the version that ran is not what is recorded; "" when it
 // is.
 func agrees(s *simulation, r *recorded) string {
 	if s.end == nil {
 		return "its end is not reached"
 	}
 	if got, want := s.end.Status, string(r.run.Run.Status); got != want {
-		return fmt.Sprintf("it ends as %s, and is on record as %s", got, want)
+		return fmt.Sprintf("it ends as %s, and is recorded as %s", got, want)
 	}
 	for path, list := range r.records {
 		if got := s.st.Records[path]; len(got) != len(list) {
@@ -258,7 +258,7 @@ func agrees(s *simulation, r *recorded) string {
 	}
 	for path := range s.st.Records {
 		if r.records[path] == nil {
-			return fmt.Sprintf("step %s is not on record", path)
+			return fmt.Sprintf("step %s is not recorded", path)
 		}
 	}
 	return ""

@@ -1,7 +1,7 @@
 // Package backtest tells what an edited workflow would have done: it decides recorded events
 // again, carries their runs out by the planner of the engine, and compares the result with what
 // the version that ran does under the same conditions. Nothing is sent: a step gets the answer
-// that is on record for it.
+// that is recorded for it.
 //
 //	backtest.go   Run: pages of events, decided and compared by some workers
 //	versions.go   the versions that ran, compiled as they were pinned
@@ -12,7 +12,7 @@
 //	compare.go    the difference of two runs; because.go its cause
 //	report.go     what is found, as JSON
 //
-// Each recorded run is first simulated as it ran. Where that does not give what is on record,
+// Each recorded run is first simulated as it ran. Where that does not give what is recorded,
 // the run is reported as unknown, and nothing is derived from it. What the record does not hold
 // is never guessed: it is counted, and named.
 //

@@ -21,7 +21,7 @@ type item struct {
 	workflow string
 	names    map[string]any
 	namesErr error
-	// decision and run are what is on record; nil for none. listener is the edited workflow, its
+	// decision and run are what is recorded; nil for none. listener is the edited workflow, its
 	// Workflow nil where it does not listen.
 	decision *engine.Decision
 	run      *engine.RecordedRun
@@ -232,7 +232,7 @@ func (s *simulation) carryOut() {
 	s.run()
 }
 
-// standIns stand for the secrets of a workflow, whose values are not on record.
+// standIns stand for the secrets of a workflow, whose values are not recorded.
 func standIns(w *workflows.Workflow) map[string]any {
 	out := map[string]any{}
 	for _, n := range w.SecretNames() {
@@ -327,7 +327,7 @@ func matched(o engine.Outcome) bool {
 	return o == engine.Matched || o == engine.Folded || o == engine.Dropped
 }
 
-// before is the side that is compared with: what is on record, or another version.
+// before is the side that is compared with: what is recorded, or another version.
 func (b *run) before(ctx context.Context, it *item) (*workflows.Workflow, engine.Decision) {
 	if b.o.Against != nil {
 		for _, l := range b.against.of(it.ev.Event) {

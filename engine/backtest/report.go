@@ -31,7 +31,7 @@ type Limits struct {
 	// (history: bodies). AnswersPruned are runs without their steps.
 	BodiesPruned  int `json:"bodies_pruned"`
 	AnswersPruned int `json:"answers_pruned"`
-	// Secrets counts runs that name secrets, whose values are not on record: a stand-in is used.
+	// Secrets counts runs that name secrets, whose values are not recorded: a stand-in is used.
 	// Masked are runs of which answers are masked in part.
 	Secrets int `json:"secrets"`
 	Masked  int `json:"masked"`

@@ -84,7 +84,7 @@ type simulation struct {
 	ended   time.Time
 }
 
-// completion is a record that is due at a moment. With unknown it says that nothing is on record
+// completion is a record that is due at a moment. With unknown it says that nothing is recorded
 // of the attempt from that moment on.
 type completion struct {
 	at      time.Time
@@ -112,7 +112,7 @@ func (s *simulation) run() {
 		}
 		if !s.advance(d) {
 			if s.end == nil && s.unknown == "" {
-				s.unknown = "it waits for something that is not on record"
+				s.unknown = "it waits for something that is not recorded"
 			}
 			s.ended = s.st.Now
 			return
@@ -218,7 +218,7 @@ func (s *simulation) startAttempt(d *plan.Due) (again bool) {
 	return s.put(c, open)
 }
 
-// startLocal carries out an action without an effect outside, or takes what is on record.
+// startLocal carries out an action without an effect outside, or takes what is recorded.
 func (s *simulation) startLocal(c *call, open plan.Record) bool {
 	c.key, c.local = c.action, true
 	if a, assumed, unknown := s.answers.find(c); unknown == "" && !assumed {
@@ -259,7 +259,7 @@ func (s *simulation) startCall(pc *plan.Call) (again bool) {
 	open := plan.Record{Path: pc.Path, Attempt: pc.Attempt, Action: "call", Status: plan.Waiting, StartedAt: s.st.Now,
 		Waits: []plan.Wait{{Kind: plan.WaitCall, Workflow: pc.Workflow, Until: pc.Until}}}
 	ended := s.put(c, open)
-	// One that is waited for is on record as waiting, and the planner has to look at it.
+	// One that is waited for is recorded as waiting, and the planner has to look at it.
 	return ended || s.unknown == ""
 }
 

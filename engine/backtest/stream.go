@@ -15,7 +15,7 @@ import (
 // This file is what concurrency, rate, debounce and batch make of the events as a whole, in
 // virtual time: an event arrives when it was received, a gathering closes when it is due, and a
 // run holds its place from its start to its end. The edited side is simulated, by the rules that
-// the engine asks; the other side is what is on record.
+// the engine asks; the other side is what is recorded.
 
 // stream is the events of one workflow on the edited side.
 type stream struct {

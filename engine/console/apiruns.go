@@ -86,7 +86,7 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if o.Link {
-		// Who hands it out is on record as the caller; who answers by it is o.By.
+		// Who hands it out is recorded as the caller; who answers by it is o.By.
 		token, q, err := c.o.Operator.Link(r.Context(), id, o.Step, o.By)
 		if err != nil {
 			c.conflict(w, err)

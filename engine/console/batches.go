@@ -66,7 +66,7 @@ func replaysForm(v url.Values, by string) (replaysOrder, error) {
 	if s := v.Get("rate"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			return o, errors.New("runs a second must be at least 1")
+			return o, errors.New("runs per second must be at least 1")
 		}
 		o.Rate = n
 	}

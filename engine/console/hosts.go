@@ -14,7 +14,7 @@ import (
 // This file is the hosts that steps go to, and what gave up there.
 
 // CheckHost refuses a filter by a host that the project does not name and to which no
-// attempt is on record. p and live may be nil.
+// attempt is recorded. p and live may be nil.
 func CheckHost(ctx context.Context, host string, p *workflows.Project, live func() []destination.State, log HostLog) error {
 	if host == "" {
 		return nil

@@ -204,7 +204,7 @@ func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, l.status(), "deadletters", data)
 }
 
-// searchPage looks for a text, or an id, in all that is on record.
+// searchPage looks for a text, or an id, in all that is recorded.
 func (c *Console) searchPage(w http.ResponseWriter, r *http.Request) {
 	text := strings.TrimSpace(r.URL.Query().Get("q"))
 	if to := c.pageOfID(r.Context(), text); to != "" {

@@ -81,7 +81,7 @@ func forConsole(p docs.Page) string {
 func (c *Console) llms(w http.ResponseWriter, _ *http.Request) {
 	var b strings.Builder
 	b.WriteString("# Hookloom\n\n> Webhooks to workflows: deliveries are proved, stored before they are answered, and run YAML workflows; " +
-		"every run, step and attempt is on record.\n\n## Manual\n\n")
+		"every run, step and attempt is recorded.\n\n## Manual\n\n")
 	for _, p := range docs.Pages() {
 		fmt.Fprintf(&b, "- [%s](/docs/%s.md)\n", p.Title, p.Name)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// DecideAgain decides an event again for one workflow, with today's rule, and runs it
-// when the rule matches.
+// DecideAgain decides an event again for one workflow, with today's rule, and runs it if the rule
+// matches.
 func (ctl *Control) DecideAgain(ctx context.Context, id engine.EventID, workflow string, again bool, by string) (engine.Again, error) {
 	select {
 	case <-ctl.o.Machine.Working():
@@ -96,7 +96,7 @@ func (ctl *Control) replayable(ctx context.Context, id engine.EventID) (*engine.
 	return ev, nil
 }
 
-// listenerOf is how a workflow listens to an event today.
+// listenerOf returns how a workflow listens to an event today.
 func (ctl *Control) listenerOf(ev *engine.Event, workflow string) (engine.Listener, error) {
 	p := ctl.o.Registry.Snapshot()
 	w := p.Workflows[workflow]
@@ -125,14 +125,14 @@ func (ctl *Control) offError(p *registry.Snapshot, workflow string) error {
 	return fmt.Errorf("workflow %s has enabled: false in %s", workflow, p.Workflows[workflow].File)
 }
 
-// redecision asks today's rule about an event. Batches and holds ask about one event at
-// a time, which therefore needs no share of the memory. A run that begins is queued for a moment.
+// redecision evaluates today's rule for an event. Batches and holds process one event at a time,
+// which therefore needs no memory share. A run that begins is queued briefly.
 func (ctl *Control) redecision(l engine.Listener, ev *engine.Event, once engine.Onceness, many bool, notBefore time.Time,
 	by string) engine.Redecision {
 	r := engine.Redecision{Event: ev.ID, Once: once, At: time.Now().UTC(), By: cmp.Or(by, "somebody"), Source: ev}
 	names, err := ev.Names()
 	l.Off, l.Replayed = "", once != engine.OnlyHeld
-	// One event that a person asks for runs by itself; many are gathered as they were.
+	// A single event that a person requests runs by itself; many are gathered as usual.
 	alone := once == engine.OnceAsked || once == engine.EachTime && !many
 	r.Decision, r.Start = ctl.o.Machine.EvaluateQueued(l, ev, names, err, alone)
 	if r.Start != nil {
@@ -164,8 +164,9 @@ func (ctl *Control) redecide(ctx context.Context, step *engine.BatchStep, rs ...
 	return out, nil
 }
 
-// slotOf is what a replay has to ask for before it begins, and by what it can be ended.
-// It never drops or replaces what is there for being full: a person asked for it.
+// slotOf is the slot that a replay needs before it begins, and the keys by which it can be ended. A
+// replay is never dropped and never replaces other runs when its group is full: a person asked for
+// it.
 func (ctl *Control) slotOf(ctx context.Context, of *engine.Run, ev *engine.Event, r engine.Replay) (*engine.SlotRequest,
 	[]engine.CancelKey, error) {
 	w, err := ctl.o.Registry.Version(ctx, &engine.Run{Workflow: of.Workflow, Version: r.Version}, r.New)

@@ -15,11 +15,11 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// verdicts are the words that fit a kind of question.
+// verdicts are the verdicts that fit each kind of question.
 var verdicts = map[string][]string{"approval": {"approve", "reject"}, "review": {"resend", "done", "fail"}}
 
-// Answer records a response of a person to a waiting run, which then continues. It
-// returns the question that was answered; ErrStale when it has its answer.
+// Answer records a response of a person to a waiting run, which then continues. It returns the
+// question that was answered; ErrStale if it already has its answer.
 func (ctl *Control) Answer(ctx context.Context, id engine.RunID, response engine.Response) (plan.Question, error) {
 	questions, err := ctl.Questions(ctx, id)
 	if err != nil {
@@ -71,7 +71,7 @@ func choose(questions []plan.Question, response engine.Response) (plan.Question,
 	case len(fit) == 0 && response.Path != "":
 		return plan.Question{}, fmt.Errorf("step %s does not wait for an answer; %s does", response.Path, strings.Join(paths, ", "))
 	case len(fit) == 0:
-		return plan.Question{}, fmt.Errorf("%s can answer nothing: %s waits for %s", response.Verdict, questions[0].Path,
+		return plan.Question{}, fmt.Errorf("%s cannot answer this run: %s waits for %s", response.Verdict, questions[0].Path,
 			strings.Join(verdicts[questions[0].Kind], ", "))
 	case len(fit) > 1:
 		return plan.Question{}, fmt.Errorf("several steps wait for an answer: name one of %s", strings.Join(paths, ", "))
@@ -84,16 +84,16 @@ func choose(questions []plan.Question, response engine.Response) (plan.Question,
 		return q, fmt.Errorf("step %s can be answered by %s only, not by %q", q.Path, strings.Join(q.By, ", "), response.By)
 	}
 	if len(q.By) > 0 && response.Proof == "" {
-		return q, fmt.Errorf("step %s can be answered by %s only, and a typed name is not proof: "+
-			"call with the token of that name (server: {tokens: {%s: ...}} in hookloom.yaml), "+
-			"or hand out a signed link (hookloom approve RUN --step %s --by %s --link)", q.Path, strings.Join(q.By, ", "), response.By, q.Path,
+		return q, fmt.Errorf("step %s can be answered by %s only, and the name must be proved: "+
+			"use that person's token (server: {tokens: {%s: ...}} in hookloom.yaml), "+
+			"or send a signed link (hookloom approve RUN --step %s --by %s --link)", q.Path, strings.Join(q.By, ", "), response.By, q.Path,
 			response.By)
 	}
 	return q, nil
 }
 
-// Questions lists what a run waits for from outside, by asking the plan on what
-// is on record. It changes nothing.
+// Questions lists what a run waits for, by asking the planner with the stored records. It changes
+// nothing.
 func (ctl *Control) Questions(ctx context.Context, id engine.RunID) ([]plan.Question, error) {
 	t, err := ctl.o.Store.LoadRun(ctx, id)
 	if err != nil {
@@ -109,7 +109,7 @@ func (ctl *Control) Questions(ctx context.Context, id engine.RunID) ([]plan.Ques
 	w, err := ctl.o.Registry.Version(ctx, t.Run, registry.AsOf(t.Run, t.Event))
 	names, unread := t.Event.Names()
 	if err := cmp.Or(err, unread); err != nil {
-		// What the run does then is not known, but what it asks is on record.
+		// What the run will do is unknown, but its questions are stored.
 		rc.Hide(t.Event.Hidden)
 		return rc.Masked(plan.Asked(t.Records, t.Answers)), nil
 	}

@@ -7,11 +7,11 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// Audit keeps what a person did.
+// Audit stores an action of a person.
 func (ctl *Control) Audit(ctx context.Context, a engine.AuditEntry) error {
 	a.Who, a.Target = ctl.o.Redactor.Text(a.Who), ctl.o.Redactor.Text(a.Target)
 	if err := ctl.o.Store.Audit(ctx, a); err != nil {
-		return fmt.Errorf("keeping the audit log: %w", err)
+		return fmt.Errorf("writing the audit log: %w", err)
 	}
 	return nil
 }

@@ -49,8 +49,8 @@ func (ctl *Control) normalize(s *engine.Selection, now time.Time) error {
 	return nil
 }
 
-// triggersOf are the triggers whose events a selection takes. The events about the ends
-// of other runs are under the workflow's own name.
+// triggersOf are the triggers whose events a selection includes. Events about the ends of other
+// runs are stored under the workflow's own name.
 func (ctl *Control) triggersOf(s engine.Selection) []string {
 	if s.Trigger != "" && s.Workflow == "" {
 		return []string{s.Trigger}
@@ -72,7 +72,7 @@ func (ctl *Control) triggersOf(s engine.Selection) []string {
 	return names
 }
 
-// takes lists the workflows that a selection has decide about an event.
+// takes lists the workflows that decide about an event of a selection.
 func takes(p *registry.Snapshot, s engine.Selection, ev *engine.Event, at engine.DecidedState) (take []engine.Listener, known int) {
 	if at.Pending {
 		return nil, 0
@@ -95,7 +95,7 @@ func takes(p *registry.Snapshot, s engine.Selection, ev *engine.Event, at engine
 	return take, known
 }
 
-// StartBatch orders that events are decided again, at a rate of runs a second.
+// StartBatch starts deciding events again, at a rate in runs per second.
 func (ctl *Control) StartBatch(ctx context.Context, s engine.Selection, rate int, by string) (*engine.Batch, error) {
 	now := time.Now().UTC()
 	if err := ctl.normalize(&s, now); err != nil {
@@ -105,7 +105,7 @@ func (ctl *Control) StartBatch(ctx context.Context, s engine.Selection, rate int
 		rate = engine.DefaultRate
 	}
 	if rate < 0 || rate > engine.MaxRate {
-		return nil, fmt.Errorf("%w: rate must be from 1 to %d runs a second", engine.ErrQuery, engine.MaxRate)
+		return nil, fmt.Errorf("%w: rate must be from 1 to %d runs per second", engine.ErrQuery, engine.MaxRate)
 	}
 	b := &engine.Batch{ID: engine.BatchID(ctl.o.Registry.NextID()).String(), At: now, By: ctl.o.Redactor.Text(cmp.Or(by, "somebody")),
 		State:     engine.BatchRunning,
@@ -122,8 +122,8 @@ func (ctl *Control) StartBatch(ctx context.Context, s engine.Selection, rate int
 	return b, nil
 }
 
-// ChangeBatch pauses, resumes or cancels a batch: to is its new state. An order that
-// changes nothing is no error.
+// ChangeBatch pauses, resumes or cancels a batch: to is its new state. A change to the current
+// state is no error.
 func (ctl *Control) ChangeBatch(ctx context.Context, id engine.BatchID, to string) (*engine.Batch, error) {
 	from := map[string][]string{engine.BatchPaused: {engine.BatchRunning}, engine.BatchRunning: {engine.BatchPaused},
 		engine.BatchCancelled: {engine.BatchRunning, engine.BatchPaused}}[to]
@@ -142,12 +142,12 @@ func (ctl *Control) ChangeBatch(ctx context.Context, id engine.BatchID, to strin
 	return b, nil
 }
 
-// Batches lists the batches, the newest first.
+// Batches lists the batches, newest first.
 func (ctl *Control) Batches(ctx context.Context) ([]engine.Batch, error) {
 	return ctl.o.Store.Batches(ctx, "")
 }
 
-// Batch returns one.
+// Batch returns one batch.
 func (ctl *Control) Batch(ctx context.Context, id engine.BatchID) (*engine.Batch, error) {
 	return ctl.o.Store.Batch(ctx, id)
 }

@@ -11,14 +11,13 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file carries batches out, and decides what was held. One goroutine does all of
-// it: what a batch decides and how far it has come are one transaction, so that it goes
-// on after a crash where it was.
+// This file executes batches, and decides held events. One goroutine does both: the decisions of a
+// batch and its progress are one transaction, so that it continues after a crash where it stopped.
 
 const (
-	// batchLook is how many events are looked at before other batches are.
+	// batchLook is how many events of a batch are processed before other batches get a turn.
 	batchLook = 100
-	// batchTick is the shortest pause between two runs of a batch that are made apart.
+	// batchTick is the shortest pause between two runs of a batch.
 	batchTick = 50 * time.Millisecond
 	// batchRetry is the pause after an error of the store.
 	batchRetry = time.Second
@@ -31,7 +30,7 @@ func (ctl *Control) pokeBatches() {
 	}
 }
 
-// RunBatches carries out batches, and decides what was held, until ctx ends.
+// RunBatches executes batches, and decides held events, until ctx ends.
 func (ctl *Control) RunBatches(ctx context.Context) {
 	next := map[string]time.Time{}
 	for ctx.Err() == nil {
@@ -85,7 +84,7 @@ func (ctl *Control) batchRound(ctx context.Context, next map[string]time.Time) (
 		}
 		made, serr := ctl.batchStep(ctx, b)
 		if errors.Is(serr, engine.ErrStale) {
-			earlier(time.Now()) // it was paused or cancelled meanwhile
+			earlier(time.Now()) // it was paused or cancelled in the meantime
 			continue
 		}
 		if serr != nil {
@@ -149,8 +148,8 @@ func cannotRun(l *registry.Snapshot, workflow string) bool {
 	return l.Resting[workflow] || workflow != "" && l.Workflows[workflow] == nil
 }
 
-// pauseBatch pauses a batch whose workflow is off. When it was switched on meanwhile,
-// nobody would know that the batch is to be resumed, so it goes on.
+// pauseBatch pauses a batch whose workflow is off. If the workflow was switched on in the meantime,
+// the batch continues, since nobody would know to resume it.
 func (ctl *Control) pauseBatch(ctx context.Context, id engine.BatchID, b *engine.Batch) error {
 	reason := "workflow " + b.Workflow + " is switched off or no longer exists"
 	_, err := ctl.o.Store.ChangeBatch(ctx, id, []string{engine.BatchRunning}, engine.BatchPaused, reason, time.Now().UTC())
@@ -160,8 +159,8 @@ func (ctl *Control) pauseBatch(ctx context.Context, id engine.BatchID, b *engine
 	return err
 }
 
-// batchDecisions decides about one event of a batch. What cannot be read is counted
-// and holds up no other.
+// batchDecisions decides about one event of a batch. Unreadable events are counted and do not block
+// others.
 func (ctl *Control) batchDecisions(ctx context.Context, b *engine.Batch, at engine.DecidedState,
 	step *engine.BatchStep) []engine.Redecision {
 	ev, err := ctl.o.Store.Event(ctx, at.Event)
@@ -208,8 +207,7 @@ func (ctl *Control) doneSteps(ctx context.Context, id engine.EventID, w *workflo
 	return append([]engine.DoneStep{}, engine.DoneIn(w, all)...), nil
 }
 
-// storeStep stores what a batch decided; a batch that was paused or cancelled meanwhile
-// has decided nothing.
+// storeStep stores the decisions of a batch, unless it was paused or cancelled in the meantime.
 func (ctl *Control) storeStep(ctx context.Context, step *engine.BatchStep, rs []engine.Redecision) (made int, err error) {
 	step.At = time.Now().UTC()
 	out, err := ctl.redecide(ctx, step, rs...)

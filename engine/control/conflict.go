@@ -9,8 +9,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// AdmitConflict makes a conflicting delivery an event of its own and runs it, once
-// however often it is asked. who is kept with the event.
+// AdmitConflict makes a conflicting delivery a separate event and runs it, once however often it is
+// requested. who is stored with the event.
 func (ctl *Control) AdmitConflict(ctx context.Context, id, who string) (engine.Receipt, error) {
 	c, err := ctl.o.Store.Conflict(ctx, id)
 	if err != nil {
@@ -18,7 +18,7 @@ func (ctl *Control) AdmitConflict(ctx context.Context, id, who string) (engine.R
 	}
 	d := c.Delivery
 	if c.Size > 0 && len(d.Raw) == 0 {
-		return engine.Receipt{}, fmt.Errorf("the body of %s was not kept: it was too large, or is older than history.bodies", id)
+		return engine.Receipt{}, fmt.Errorf("the body of %s was not stored: it was too large, or is older than history.bodies", id)
 	}
 	_, n, _ := strings.Cut(c.ID, "_")
 	d.Key, d.Dedupe = c.Key+"#conflict-"+n, workflows.DefaultDedupe
@@ -28,7 +28,7 @@ func (ctl *Control) AdmitConflict(ctx context.Context, id, who string) (engine.R
 		return r, err
 	}
 	if err := ctl.o.Store.ConflictAdmitted(ctx, id, r.Event); err != nil {
-		return r, fmt.Errorf("noting that %s is admitted: %w", id, err)
+		return r, fmt.Errorf("recording that %s was admitted: %w", id, err)
 	}
 	return r, nil
 }

@@ -11,40 +11,40 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// Machine is what orders need of the machine that decides and runs.
+// Machine is the part of the machine that orders need.
 type Machine interface {
-	// Working is closed when decisions can be made.
+	// Working is closed once decisions can be made.
 	Working() <-chan struct{}
 	// Accept stores a delivery.
 	Accept(ctx context.Context, d *engine.Delivery) (engine.Receipt, error)
-	// AwaitShare returns an event with its share of the memory, which the caller releases.
+	// AwaitShare returns an event with its memory share, which the caller releases.
 	AwaitShare(ctx context.Context, ev *engine.Event) (*engine.Event, error)
 	// EvaluateQueued evaluates one workflow, for a run that waits in the store. With alone, its
-	// event joins no others.
+	// event is not gathered with others.
 	EvaluateQueued(l engine.Listener, ev *engine.Event, names map[string]any, unreadable error, alone bool) (engine.Decision,
 		*engine.RunUpdate)
 	// Decided reports a decision that is on disk.
 	Decided(ev *engine.Event, d *engine.Decision)
-	// Answered has a run that got an answer go on.
+	// Answered resumes a run that got an answer.
 	Answered(id engine.RunID, at time.Time)
-	// DueAt and GatherDue tell of a run, and of a gathering, that is due at a moment; zero is
-	// no moment. ReplayAt is when the next replay may begin.
+	// DueAt and GatherDue report that a run, or a gathering, is due at a time; the zero time is
+	// ignored. ReplayAt is when the next replay may begin.
 	DueAt(t time.Time)
 	GatherDue(t time.Time)
 	ReplayAt(now time.Time) time.Time
 }
 
-// Store is what orders need of the store. engine.ControlStore, engine.EventStore and
-// engine.RunStore say what each method does.
+// Store is the part of the store that orders need, see engine.ControlStore, engine.EventStore and
+// engine.RunStore.
 type Store interface {
-	// What orders are about.
+	// Reads.
 	Instance() string
 	Event(ctx context.Context, id engine.EventID) (*engine.Event, error)
 	Run(ctx context.Context, id engine.RunID) (*engine.Run, error)
 	LoadRun(ctx context.Context, id engine.RunID) (*engine.LoadedRun, error)
 	Conflict(ctx context.Context, id string) (*engine.Conflict, error)
 
-	// The orders themselves.
+	// Orders.
 	Answer(ctx context.Context, a engine.Answer) error
 	Replay(ctx context.Context, r engine.Replay) (due time.Time, inDoubt int, err error)
 	ConflictAdmitted(ctx context.Context, id string, event engine.EventID) error
@@ -62,26 +62,26 @@ type Store interface {
 	Audit(ctx context.Context, a engine.AuditEntry) error
 }
 
-// Options are the parts of Control.
+// Options are the dependencies of Control.
 type Options struct {
 	Store    Store
 	Registry *registry.Registry
 	Machine  Machine
 	Redactor *redact.Redactor
 	Log      *slog.Logger
-	// Files keeps the files of runs; nil keeps none.
+	// Files stores the files of runs; nil stores none.
 	Files *files.Store
-	// LinkKey signs the links of approvals; nil has none signed.
+	// LinkKey returns the key that signs approval links; if it is nil, none are signed.
 	LinkKey func() ([]byte, error)
 }
 
-// Control carries out what people order. Make it with NewControl. Its methods may be called by
-// several goroutines.
+// Control executes the orders of people. Make it with New. Its methods may be called by several
+// goroutines.
 type Control struct {
-	// Immutable after NewControl.
+	// Immutable after New.
 
 	o Options
-	// wakeBatches has RunBatches look again. It holds at most one signal.
+	// wakeBatches makes RunBatches look again. It holds at most one signal.
 	wakeBatches chan struct{}
 }
 

@@ -111,7 +111,7 @@ func TestAnAnswerIsTakenOnceFromWhoMayGiveIt(t *testing.T) {
 	}{
 		{engine.Response{Verdict: "resend", By: "ada", Proof: "token"}, "waits for approve, reject"},
 		{engine.Response{Verdict: "approve", By: "eve", Proof: "token"}, "by ada only"},
-		{engine.Response{Verdict: "approve", By: "ada"}, "a typed name is not proof"},
+		{engine.Response{Verdict: "approve", By: "ada"}, "the name must be proved"},
 		{engine.Response{Path: "pay", Verdict: "approve", By: "ada", Proof: "token"}, "step pay does not wait"},
 	} {
 		_, err := w.Answer(t.Context(), id, c.response)

@@ -15,11 +15,11 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// linkLife is how long a link is good for whose question has no end.
+// linkLife is the lifetime of a link whose question has no deadline.
 const linkLife = 7 * 24 * time.Hour
 
-// link is what a signed link says: one question of one run, answered by one
-// person, once. A link for one question fits no other.
+// link is the content of a signed link: one question of one run, answered by one person, once. A
+// link is valid for no other question.
 type link struct {
 	Run     string `json:"r"`
 	Path    string `json:"p"`
@@ -28,8 +28,8 @@ type link struct {
 	Until   int64  `json:"u"` // Unix seconds
 }
 
-// Link makes a token with which a person without access to the console answers a
-// question of a run, once, in the name given.
+// Link returns a token with which a person without access to the console can answer a question of a
+// run, once, under the given name.
 func (ctl *Control) Link(ctx context.Context, id engine.RunID, path, by string) (token string, q plan.Question, err error) {
 	questions, err := ctl.Questions(ctx, id)
 	if err != nil {
@@ -60,7 +60,7 @@ func (ctl *Control) Link(ctx context.Context, id engine.RunID, path, by string) 
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac), q, nil
 }
 
-// linkMAC binds a link to this installation too: a key may serve several.
+// linkMAC also covers the installation's id: a key may be used by several.
 func (ctl *Control) linkMAC(text string) ([]byte, error) {
 	if ctl.o.LinkKey == nil {
 		return nil, errors.New("there is no key to sign links")
@@ -74,7 +74,7 @@ func (ctl *Control) linkMAC(text string) ([]byte, error) {
 	return m.Sum(nil), nil
 }
 
-// openLink proves a token before it looks at what it says.
+// openLink verifies a token before it reads its content.
 func (ctl *Control) openLink(token string) (id engine.RunID, l link, err error) {
 	text, mac, _ := strings.Cut(token, ".")
 	given, err := base64.RawURLEncoding.Strict().DecodeString(mac)
@@ -94,7 +94,7 @@ func (ctl *Control) openLink(token string) (id engine.RunID, l link, err error) 
 	return id, l, nil
 }
 
-// LinkQuestion returns the question that a link is for, while it is open.
+// LinkQuestion returns the question of a link, while it is open.
 func (ctl *Control) LinkQuestion(ctx context.Context, token string) (plan.Question, error) {
 	id, l, err := ctl.openLink(token)
 	if err != nil {
@@ -112,8 +112,8 @@ func (ctl *Control) LinkQuestion(ctx context.Context, token string) (plan.Questi
 	return plan.Question{}, engine.ErrLink
 }
 
-// AnswerLink answers the question that a link is for. It returns who answered which
-// step of which run, also when the answer was not taken.
+// AnswerLink answers the question of a link. It returns who answered which step of which run, even
+// if the answer was not accepted.
 func (ctl *Control) AnswerLink(ctx context.Context, token, verdict, comment string) (engine.Answer, error) {
 	if _, err := ctl.LinkQuestion(ctx, token); err != nil {
 		return engine.Answer{}, err

@@ -9,13 +9,13 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// pruneEvery is how often the history is pruned, and pruneFirst when after a start.
+// pruneEvery is how often the history is pruned, and pruneFirst the delay after a start.
 const (
 	pruneEvery = time.Hour
 	pruneFirst = time.Minute
 )
 
-// RunPruning keeps the history as long as the project says, until ctx ends.
+// RunPruning prunes the history as the project is configured, until ctx ends.
 func (ctl *Control) RunPruning(ctx context.Context) {
 	timer := time.NewTimer(pruneFirst)
 	defer timer.Stop()
@@ -32,7 +32,7 @@ func (ctl *Control) RunPruning(ctx context.Context) {
 	}
 }
 
-// Prune removes what is older than a history setting says.
+// Prune removes history that is older than the settings allow.
 func (ctl *Control) Prune(ctx context.Context, h workflows.History) (engine.Pruned, error) {
 	n, err := ctl.o.Store.Prune(ctx, engine.PruneOrderOf(ctl.o.Registry.Snapshot().Project, h, time.Now()))
 	if err == nil {

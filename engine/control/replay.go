@@ -10,18 +10,18 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// Replay makes a new run of an old one as ReplayRun does.
+// Replay makes a new run of an old one, see ReplayRun.
 func (ctl *Control) Replay(ctx context.Context, of engine.RunID, from, version, by string) (engine.RunID, error) {
 	r, err := ctl.ReplayRun(ctx, of, engine.ReplayOrder{From: from, Version: version, By: by})
 	return r.Run, err
 }
 
-// ReplayRun makes a new run of an old one: of the same event, from the start or with
-// the steps that had succeeded, on the pinned or the current version. A run is repeated
-// once: who asks for it again gets the run that was made.
+// ReplayRun makes a new run of an old one: of the same event, from the start or from the failed
+// step, on the pinned or the current version. A run is replayed once: a repeated request returns
+// the run that was made.
 func (ctl *Control) ReplayRun(ctx context.Context, of engine.RunID, o engine.ReplayOrder) (engine.Replayed, error) {
 	r, err := ctl.o.Store.Run(ctx, of)
-	if err != nil && (r == nil || r.Workflow == "") { // what it gave need not be readable
+	if err != nil && (r == nil || r.Workflow == "") { // its outputs need not be readable
 		return engine.Replayed{}, fmt.Errorf("run %s: %w", of, err)
 	}
 	if !r.Status.Ended() {

@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// EachSelected returns each event of a selection to do, once a workflow, until the moment
-// until. It returns how many events there are and how many were looked at. It writes nothing;
-// the memory of an event is lent for the call of do.
+// EachSelected calls do for each event of a selection, once per workflow, until the time until. It
+// returns how many events there are and how many were processed. It writes nothing; the memory
+// share of an event is held during the call of do.
 func (ctl *Control) EachSelected(ctx context.Context, s engine.Selection, until time.Time, do func(engine.Selected)) (events, looked int,
 	err error) {
 	if err := ctl.normalize(&s, time.Now().UTC()); err != nil {
@@ -40,7 +40,7 @@ func (ctl *Control) EachSelected(ctx context.Context, s engine.Selection, until 
 	return events, looked, nil
 }
 
-// selected returns one event of a selection to do.
+// selected calls do for one event of a selection.
 func (ctl *Control) selected(ctx context.Context, s engine.Selection, at engine.DecidedState, do func(engine.Selected)) error {
 	ev, err := ctl.o.Store.Event(ctx, at.Event)
 	if err != nil && ctx.Err() != nil {

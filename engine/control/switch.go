@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// Switch switches a workflow off, over restarts and whatever its file says, or leaves
-// it to its file again. Runs that have begun go on.
+// Switch switches a workflow off, across restarts and regardless of its file, or makes it follow
+// its file again. Runs that have begun continue.
 func (ctl *Control) Switch(ctx context.Context, o engine.SwitchOrder) (s engine.Switched, err error) {
 	err = ctl.o.Registry.Reload(ctx, func(p *registry.Snapshot) (bool, error) {
 		s, err = ctl.storeSwitch(ctx, p, o)
@@ -56,21 +56,21 @@ func (ctl *Control) storeSwitch(ctx context.Context, p *registry.Snapshot, o eng
 	return s, nil
 }
 
-// SetEnabled switches a workflow off without holding what comes, or on.
+// SetEnabled switches a workflow off without holding events, or on.
 func (ctl *Control) SetEnabled(ctx context.Context, workflow string, on bool, by string) error {
 	_, err := ctl.Switch(ctx, engine.SwitchOrder{Workflow: workflow, On: on, By: by})
 	return err
 }
 
-// errSwitched reports whether a workflow was switched off again, or taken away, while what
-// was held for it is being decided. The rest is held still.
+// errSwitched means that a workflow was switched off again, or removed, while its held events were
+// being decided. The remaining events stay held.
 var errSwitched = errors.New("the workflow was switched off again")
 
-// drainStep is how many held events are decided before other work is looked at.
+// drainStep is how many held events are decided before other work gets a turn.
 const drainStep = 64
 
-// drainHeld decides some of the events that were held for a workflow. It tells whether
-// it is done, and the workflow is on.
+// drainHeld decides some of the events held for a workflow. It reports whether all are decided and
+// the workflow is on.
 func (ctl *Control) drainHeld(ctx context.Context, x engine.Switch) (bool, error) {
 	n, err := ctl.decideHeld(ctx, x)
 	if errors.Is(err, errSwitched) {
@@ -80,7 +80,7 @@ func (ctl *Control) drainHeld(ctx context.Context, x engine.Switch) (bool, error
 		return false, err
 	}
 	return ctl.o.Registry.WithoutDecisions(func() (bool, error) {
-		// What is left now is all.
+		// No events are added from here on.
 		for n := drainStep; n == drainStep; {
 			if n, err = ctl.decideHeld(ctx, x); errors.Is(err, errSwitched) {
 				return false, nil
@@ -91,7 +91,7 @@ func (ctl *Control) drainHeld(ctx context.Context, x engine.Switch) (bool, error
 		}
 		return true, ctl.o.Registry.Reload(ctx, func(p *registry.Snapshot) (bool, error) {
 			if now, off := p.Off[x.Workflow]; !off || now.State != engine.SwitchDraining {
-				return false, nil // somebody has switched it off again
+				return false, nil // it was switched off again
 			}
 			if err := ctl.o.Store.SetSwitch(ctx, x, true); err != nil {
 				return false, fmt.Errorf("switching workflow %s on: %w", x.Workflow, err)
@@ -101,12 +101,11 @@ func (ctl *Control) drainHeld(ctx context.Context, x engine.Switch) (bool, error
 	})
 }
 
-// decideHeld decides the oldest events that are held for a workflow, each in a
-// transaction of its own.
+// decideHeld decides the oldest events held for a workflow, each in its own transaction.
 func (ctl *Control) decideHeld(ctx context.Context, x engine.Switch) (int, error) {
 	ids, err := ctl.o.Store.HeldEvents(ctx, x.Workflow, drainStep)
 	if err != nil {
-		return 0, fmt.Errorf("looking for what was held for workflow %s: %w", x.Workflow, err)
+		return 0, fmt.Errorf("looking for events held for workflow %s: %w", x.Workflow, err)
 	}
 	for _, id := range ids {
 		if now, off := ctl.o.Registry.Snapshot().Off[x.Workflow]; !off || now.State != engine.SwitchDraining {
@@ -126,8 +125,8 @@ func (ctl *Control) decideHeld(ctx context.Context, x engine.Switch) (int, error
 	return len(ids), nil
 }
 
-// heldDecision is what becomes of a held event. One that can be decided no more says
-// why, and holds up no other.
+// heldDecision is the decision about a held event. If it can no longer be decided, the decision has
+// the reason, and other events are not blocked.
 func (ctl *Control) heldDecision(ctx context.Context, id engine.EventID, x engine.Switch) (engine.Redecision, error) {
 	now := time.Now().UTC()
 	ev, err := ctl.o.Store.Event(ctx, id)

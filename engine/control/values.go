@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// SetValue and DeleteValue are what people do.
+// SetValue and DeleteValue execute changes by people.
 func (ctl *Control) SetValue(ctx context.Context, c engine.ValueChange) (engine.ValueItem, error) {
 	if p := ctl.o.Registry.Snapshot(); c.Workflow != "" && p.Workflows[c.Workflow] == nil {
 		return engine.ValueItem{}, fmt.Errorf("workflow %q: %w", c.Workflow, engine.ErrNotFound)
@@ -20,7 +20,7 @@ func (ctl *Control) SetValue(ctx context.Context, c engine.ValueChange) (engine.
 	return ctl.o.Store.Value(ctx, c.ValueRef, time.Now())
 }
 
-// DeleteValue removes a value; it returns ErrNotFound when there is none.
+// DeleteValue removes a value; it returns ErrNotFound if there is none.
 func (ctl *Control) DeleteValue(ctx context.Context, c engine.ValueChange) error {
 	if _, err := ctl.o.Store.Value(ctx, c.ValueRef, time.Now()); err != nil {
 		return fmt.Errorf("key %q: %w", c.Key, err)

@@ -24,7 +24,7 @@ func (ds *Table) newBreaker(d *destination) *gobreaker.TwoStepCircuitBreaker[str
 func (ds *Table) changed(d *destination, from, to gobreaker.State) {
 	switch to {
 	case gobreaker.StateOpen:
-		// Each attempt that finds it still down makes the next wait for longer.
+		// Each probe that fails makes the next pause longer.
 		if d.pause = min(2*d.pause, max(maxPause, ds.o.Pause)); from == gobreaker.StateClosed {
 			d.pause = ds.o.Pause
 		}
@@ -43,14 +43,14 @@ func (d *destination) down() *Hold {
 	return &Hold{Why: fmt.Sprintf("%s does not answer (%s)", d.name, d.last), Down: true}
 }
 
-// errDown is what the breaker counts.
+// errDown is counted by the breaker as a failure.
 var errDown = errors.New("failed")
 
-// opens is when a destination may give a permit again.
+// opens is when a destination may issue a permit again.
 func (ds *Table) opens(d *destination, now time.Time) time.Time {
 	at := now
 	if ds.crowded(d, now) {
-		return now.Add(LookAgain) // who gives one back calls
+		return now.Add(LookAgain) // releasing a permit calls the next run
 	}
 	for _, t := range []time.Time{d.asked, d.closedUntil} {
 		if t.After(at) {

@@ -185,7 +185,7 @@ func TestABoundThatTheProjectChangesHoldsAtOnce(t *testing.T) {
 				}
 				permits = append(permits, p)
 			}
-			if _, h := table.Take(api, workflows.Limit{}, 99); h == nil || h.Why != fmt.Sprintf("%d attempts to %s are under way", limit, api) {
+			if _, h := table.Take(api, workflows.Limit{}, 99); h == nil || h.Why != fmt.Sprintf("%d attempts to %s are in flight", limit, api) {
 				t.Errorf("attempt %d: %+v", limit+1, h)
 			}
 			table.o.Call = func(run int64) bool { table.Forget(run, table.Mark()); return true }

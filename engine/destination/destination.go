@@ -1,11 +1,10 @@
-// Package destination keeps one slow or dead host from holding up what does not
-// use it. An attempt needs a permit of its destination (scheme, host and port).
-// Where there is none, because enough attempts are under way, the host has stopped
-// answering or asks to wait, the run stands in the destination's queue. Who gives a
-// permit back hands it to the first in the queue.
+// Package destination prevents one slow or dead host from blocking work that does not use it. An
+// attempt needs a permit of its destination (scheme, host and port). If none is available, because
+// enough attempts are in flight, or the host has stopped answering or asks to wait, the run is
+// placed in the destination's queue. A released permit goes to the first run in the queue.
 //
-// It holds what is true of hosts now, in memory. It must not know stores, plans,
-// actions or HTTP; runs are numbers to it.
+// It holds the current state of hosts in memory. It must not know stores, plans, actions or HTTP;
+// runs are numbers to it.
 package destination
 
 import (
@@ -22,50 +21,50 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Bounds of destinations.
+// Limits of destinations.
 const (
-	// share is which part of the runs at work may be at one destination when others
-	// need theirs; while half of all are free it may be half.
+	// share is the fraction 1/share of running runs that one destination may use when others need
+	// permits; while half of all slots are free, it may use half.
 	share = 8
-	// breakerWindow is the time over which failures are counted; breakerFailures of
-	// them, and half of the attempts, open the circuit.
+	// breakerWindow is the period over which failures are counted. The circuit opens after
+	// breakerFailures of them, if they are at least half of the attempts.
 	breakerWindow   = 30 * time.Second
 	breakerFailures = 5
-	// maxAsked bounds the wait that a Retry-After imposes on all runs.
+	// maxAsked is the longest delay by a Retry-After that applies to all runs.
 	maxAsked = 5 * time.Minute
-	// answersWithin is how long ago a host answered that is not slow.
+	// answersWithin is how recently a host must have answered to count as responsive.
 	answersWithin = time.Second
-	// LookAgain is when a run that waits for a busy host looks by itself, should
-	// nobody call it.
+	// LookAgain is when a run that waits for a busy host checks by itself, in case it was not
+	// called.
 	LookAgain = 10 * time.Minute
-	// forgetFrom is the number from which idle ones are forgotten.
+	// forgetFrom is the number of destinations above which idle ones are removed.
 	forgetFrom = 4096
 )
 
-// Options are what a table needs of the engine around it.
+// Options are the dependencies of a Table.
 type Options struct {
-	// MaxRuns is how many runs are at work at once.
+	// MaxRuns is how many runs execute at once.
 	MaxRuns int
-	// Pause is how long an open circuit lets nobody through.
+	// Pause is how long an open circuit admits no attempt.
 	Pause time.Duration
 	Log   *slog.Logger
-	// Call is called, without a lock, for a run that has its turn; it reports whether the
-	// run can come. Wake is called when Look has something to look at.
+	// Call is called, without a lock, for a run whose permit is ready; it reports whether the run
+	// can use it. Wake is called when Look has work.
 	Call func(run int64) bool
 	Wake func()
 }
 
-// After an outage a host is sent rampFirst attempts a second, twice as many every
-// rampEvery, and as many as go once that is more than rampLast.
+// After an outage a host gets rampFirst attempts per second, doubled every rampEvery, without a
+// limit once that exceeds rampLast.
 const (
 	rampFirst = 20
 	rampLast  = 1000
 	rampEvery = 10 * time.Second
-	// maxPause is the longest that a circuit stays open.
+	// maxPause is the longest time that a circuit stays open.
 	maxPause = 30 * time.Second
 )
 
-// Table holds the destinations that were used lately.
+// Table holds the recently used destinations.
 type Table struct {
 	o      Options
 	mu     sync.Mutex
@@ -73,37 +72,37 @@ type Table struct {
 	limits map[string]workflows.Limit
 	// granted numbers the tickets.
 	granted uint64
-	// began is when the process did.
+	// began is when the process started.
 	began time.Time
 }
 
-// destination is one host as seen from here.
+// destination is the state of one host.
 type destination struct {
 	name string
-	// max attempts may be under way at once; after an outage limit grows to it again.
-	// more lets it have more than that while it answers.
+	// max is how many attempts may be in flight at once; after an outage limit grows back to it.
+	// more allows more than that while the host answers.
 	max, limit, inUse int
 	more              bool
-	// queue are runs that wait, in order, each once; tickets are permits handed to
-	// runs that have not come for them yet, by number.
+	// queue are the waiting runs, in order, each once; tickets are permits issued to runs that have
+	// not used them yet, by number.
 	queue   []int64
 	queued  map[int64]bool
 	tickets map[int64]uint64
-	// granted is when the tickets were, at a host with a rate.
+	// granted is when tickets were issued, for hosts with a rate.
 	granted map[int64]time.Time
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	// pace keeps the host's rate; nil without one.
+	// pace enforces the host's rate; nil without one.
 	pace *pace
-	// ramp bounds the rate after an outage, and doubles at grows until it is gone: a
-	// host that has just come back is not sent all that waits for it.
+	// ramp limits the rate after an outage, and doubles at grows until it is removed: a host that
+	// has just recovered must not receive all waiting attempts at once.
 	ramp  *rate.Limiter
 	grows time.Time
-	// closedUntil is when the circuit lets one through; asked when the host wants to
-	// be asked again.
+	// closedUntil is when the circuit admits a probe; asked is the earliest time that the host
+	// asked for.
 	closedUntil, asked time.Time
 	// pause is how long the circuit stays open.
 	pause time.Duration
-	// answered is when it last did.
+	// answered is when it last answered.
 	answered time.Time
 	last     string // its last failure
 }
@@ -111,7 +110,7 @@ type destination struct {
 // New makes an empty table.
 func New(o Options) *Table { return &Table{o: o, byName: map[string]*destination{}, began: time.Now()} }
 
-// Use takes the limits that the project sets, by host.
+// Use applies the limits of a project, by host.
 func (ds *Table) Use(limits map[string]workflows.Limit) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -121,7 +120,7 @@ func (ds *Table) Use(limits map[string]workflows.Limit) {
 	}
 }
 
-// hostOf is the part of a destination that hookloom.yaml names.
+// hostOf is the part of a destination's name that hookloom.yaml refers to.
 func hostOf(name string) string {
 	_, host, _ := strings.Cut(originOf(name), "://")
 	return host
@@ -169,12 +168,12 @@ func (d *destination) configure(l workflows.Limit, part int, began time.Time) {
 	}
 }
 
-// Permit lets one attempt go to a destination.
+// Permit allows one attempt to a destination.
 type Permit struct {
 	ds   *Table
 	d    *destination
 	done func(error)
-	// at is when the rate let it go; zero where there is no rate.
+	// at is when the rate allowed it; zero without a rate.
 	at time.Time
 }
 
@@ -186,16 +185,16 @@ func (p *Permit) Name() string {
 	return originOf(p.d.name)
 }
 
-// Hold says why an attempt has to wait.
+// Hold is why an attempt must wait.
 type Hold struct {
 	Why string
-	// Down reports whether the host does not answer, so that waiting has an end.
+	// Down reports that the host does not answer, so that the wait is limited.
 	Down bool
-	// Host is the one that is waited for.
+	// Host is the host that it waits for.
 	Host string
 }
 
-// Take asks for a permit. Without one, the run is in the destination's queue.
+// Take acquires a permit. If none is available, the run is placed in the destination's queue.
 func (ds *Table) Take(name string, connector workflows.Limit, run int64) (*Permit, *Hold) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -235,8 +234,8 @@ func (ds *Table) take(name string, connector workflows.Limit, run int64) (*Permi
 	return &Permit{ds: ds, d: d, done: done, at: at}, nil
 }
 
-// TakeFree returns a permit of a destination that nothing holds back and no rate
-// bounds, nil of any other. It may be given back as if it had never been taken.
+// TakeFree acquires a permit of a destination that is not held and has no rate; nil for any other.
+// It may be returned as if it had never been taken.
 func (ds *Table) TakeFree(name string, connector workflows.Limit) *Permit {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -253,22 +252,22 @@ func (ds *Table) TakeFree(name string, connector workflows.Limit) *Permit {
 	return &Permit{ds: ds, d: d, done: done}
 }
 
-// full says why no permit can be had; nil when one can. A token of the rate is
-// taken then.
+// full is why no permit is available; nil if one is. In that case it also takes a token of the
+// rate.
 func (ds *Table) full(d *destination, now time.Time) *Hold {
 	if len(d.queue) > 0 && d.breaker.State() == gobreaker.StateClosed {
-		return &Hold{Why: fmt.Sprintf("%d runs wait for %s before this one", len(d.queue), d.name)}
+		return &Hold{Why: fmt.Sprintf("%d runs are ahead of this one for %s", len(d.queue), d.name)}
 	}
 	return ds.free(d, now)
 }
 
-// part is the share of one destination.
+// part is the number of permits in one destination's share.
 func (ds *Table) part() int { return max(ds.o.MaxRuns/share, 1) }
 
-// crowded reports whether no more attempts may be under way. Beyond its share a host may
-// have more while it answers: then it gives back at once what it takes, and holding its
-// runs would only cost. One that does not answer keeps its share, and one that stops
-// answering at most three quarters of the runs at work.
+// crowded reports whether no more attempts may be in flight. A host may exceed its share while it
+// answers: it then releases permits quickly, and holding its runs would only add cost. A host that
+// does not answer is limited to its share, and one that stops answering to three quarters of the
+// running runs.
 func (ds *Table) crowded(d *destination, now time.Time) bool {
 	if d.inUse < d.limit {
 		return false
@@ -279,14 +278,14 @@ func (ds *Table) crowded(d *destination, now time.Time) bool {
 	return now.Sub(d.answered) >= answersWithin || d.inUse >= ds.o.MaxRuns*3/4
 }
 
-// free is full without a look at the queue.
+// free is full without considering the queue.
 func (ds *Table) free(d *destination, now time.Time) *Hold {
 	switch {
 	case ds.crowded(d, now):
 		if d.breaker.State() != gobreaker.StateClosed {
 			return d.down()
 		}
-		return &Hold{Why: fmt.Sprintf("%d attempts to %s are under way", d.inUse, d.name)}
+		return &Hold{Why: fmt.Sprintf("%d attempts to %s are in flight", d.inUse, d.name)}
 	case d.asked.After(now):
 		return &Hold{Why: fmt.Sprintf("%s asks to wait until %s", d.name, d.asked.UTC().Format(time.RFC3339))}
 	case d.breaker.State() == gobreaker.StateOpen, d.closedUntil.After(now):
@@ -309,25 +308,25 @@ func (d *destination) ramped(now time.Time) bool {
 			break
 		}
 		d.ramp.SetLimitAt(now, next)
-		d.ramp.SetBurstAt(now, int(next)/5) // the dispatcher looks ten times a second
+		d.ramp.SetBurstAt(now, int(next)/5) // the dispatcher runs ten times a second
 	}
 	return d.ramp == nil || d.ramp.AllowN(now, 1)
 }
 
-// Outcome is what became of an attempt.
+// Outcome is the outcome of an attempt.
 type Outcome struct {
-	// Cut reports whether it was broken off from here, which says nothing of the host.
+	// Cut reports that the attempt was interrupted on this side, which says nothing about the host.
 	Cut bool
-	// Failed reports whether the host did not answer; Status is the HTTP status of its
-	// answer, 0 for none.
+	// Failed reports that the host did not answer; Status is the HTTP status of its response, 0 for
+	// none.
 	Failed  bool
 	Status  int
 	Message string
-	// RetryAfter is how long it asks to be left alone.
+	// RetryAfter is the delay that it asks for.
 	RetryAfter time.Duration
 }
 
-// Give returns a permit back; nil gives nothing.
+// Give releases a permit; a nil permit is ignored.
 func (p *Permit) Give(o Outcome) {
 	if p == nil {
 		return

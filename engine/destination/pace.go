@@ -8,24 +8,23 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// pace keeps the attempts to a host at a rate: no stretch of time as long as the rate's
-// has more of them. The bucket spreads them; it alone would let a burst more through in
-// the stretch that follows a pause, so the last attempts are counted as well. It goes by
-// the monotonic clock.
+// pace limits the attempts to a host so that no period of the rate's length has more of them. The
+// bucket spreads them; alone it would admit an extra burst in the period after a pause, so the last
+// attempts are counted as well. It uses the monotonic clock.
 type pace struct {
 	limit  workflows.Limit
 	bucket *rate.Limiter
-	// last are the moments of the last limit.Rate attempts, the oldest at next once
-	// there are as many.
+	// last are the times of the last limit.Rate attempts, with the oldest at index next once it is
+	// full.
 	last []time.Time
 	next int
 }
 
-// newPace begins with a full bucket, or for a process that has just started with a debt
-// of one burst: what the process before sent is not known.
+// newPace begins with a full bucket, or for a process that has just started with a debt of one
+// burst: what the previous process sent is unknown.
 func newPace(l workflows.Limit, now time.Time, justStarted bool) *pace {
 	perSecond := float64(l.Rate) / l.Per.Seconds()
-	// The dispatcher looks ten times a second.
+	// The dispatcher runs ten times a second.
 	burst := min(max(1, int(perSecond/10)), l.Rate)
 	p := &pace{limit: l, bucket: rate.NewLimiter(rate.Limit(perSecond), burst)}
 	if justStarted {
@@ -35,7 +34,7 @@ func newPace(l workflows.Limit, now time.Time, justStarted bool) *pace {
 	return p
 }
 
-// allow takes one attempt.
+// allow counts one attempt.
 func (p *pace) allow(now time.Time) bool {
 	if p.full(now) || !p.bucket.AllowN(now, 1) {
 		return false
@@ -49,7 +48,7 @@ func (p *pace) allow(now time.Time) bool {
 	return true
 }
 
-// full reports whether the last stretch of time has all that it may.
+// full reports whether the current period has reached its limit.
 func (p *pace) full(now time.Time) bool {
 	return len(p.last) == p.limit.Rate && now.Sub(p.last[p.next]) < p.limit.Per
 }
@@ -68,11 +67,11 @@ func (p *pace) opens(now time.Time) time.Time {
 	return at
 }
 
-// freshFor is how long after its permit an attempt may go without asking the rate again.
+// freshFor is how long after its permit an attempt may start without asking the rate again.
 const freshFor = 100 * time.Millisecond
 
-// Renew asks the rate again when the process was stopped between the permit and the
-// attempt: then others may have gone since, and it waits for its turn.
+// Renew asks the rate again if the process was suspended between the permit and the attempt: other
+// attempts may have been sent since.
 func (p *Permit) Renew(ctx context.Context) {
 	if p == nil || p.at.IsZero() {
 		return

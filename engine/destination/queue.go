@@ -16,13 +16,13 @@ func (ds *Table) enqueue(d *destination, run int64) {
 	}
 }
 
-// callNext hands free permits to the first in a destination's queue.
+// callNext issues free permits to the first runs in a destination's queue.
 func (ds *Table) callNext(d *destination) {
 	for {
 		ds.mu.Lock()
 		if len(d.queue) == 0 || ds.free(d, time.Now()) != nil {
 			if len(d.queue) > 0 {
-				ds.o.Wake() // the dispatcher looks when its time has come
+				ds.o.Wake() // the dispatcher looks when it is due
 			}
 			ds.mu.Unlock()
 			return
@@ -30,7 +30,7 @@ func (ds *Table) callNext(d *destination) {
 		run := d.queue[0]
 		d.queue = d.queue[1:]
 		if len(d.queue) == 0 {
-			d.queue = nil // gives the memory back
+			d.queue = nil // releases the memory
 		}
 		delete(d.queued, run)
 		ds.granted++
@@ -45,12 +45,12 @@ func (ds *Table) callNext(d *destination) {
 		ds.mu.Unlock()
 		if !ds.o.Call(run) {
 			ds.PutBack(run)
-			return // no run can be taken up now; the dispatcher comes again
+			return // no run can be resumed now; the dispatcher tries again
 		}
 	}
 }
 
-// PutBack makes a run the first in the queues whose permits it cannot use now.
+// PutBack puts a run at the front of the queues whose permits it cannot use now.
 func (ds *Table) PutBack(run int64) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -65,7 +65,7 @@ func (ds *Table) PutBack(run int64) {
 	}
 }
 
-// HasTicket reports whether a run was given a permit that it has not used yet.
+// HasTicket reports whether a run was issued a permit that it has not used yet.
 func (ds *Table) HasTicket(run int64) bool {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -84,8 +84,8 @@ func (ds *Table) Mark() uint64 {
 	return ds.granted
 }
 
-// Forget takes back the permits, up to a mark, that a run does not come for: it
-// has ended, or needs them no more.
+// Forget releases the permits, up to a mark, that a run will not use: it has ended, or no longer
+// needs them.
 func (ds *Table) Forget(run int64, mark uint64) {
 	ds.mu.Lock()
 	var freed []*destination
@@ -103,8 +103,7 @@ func (ds *Table) Forget(run int64, mark uint64) {
 	}
 }
 
-// Look calls those whose time has come and gives when to look again: zero when
-// nobody waits.
+// Look calls the runs that are due and returns when to look again: zero if none waits.
 func (ds *Table) Look(now time.Time) (next time.Time) {
 	var ready []*destination
 	ds.eachWaiting(func(d *destination) {

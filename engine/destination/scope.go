@@ -7,21 +7,20 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// shared are hosts at which each receiver has an address of its own, and how many
-// segments of the path name one. What one of them asks for is not for the others. The
-// segments do not reach the token that is part of such addresses.
+// shared are hosts at which each receiver has its own address, and the number of path segments that
+// identify one. A delay requested by one receiver does not apply to the others. The segments
+// exclude the token in such addresses.
 //
 // Sources: discord.com/developers/docs/resources/webhook (/api/webhooks/ID/TOKEN),
-// api.slack.com/messaging/webhooks (/services/T/B/TOKEN), help.zapier.com "Trigger Zap
-// workflows from webhooks" (/hooks/catch/ACCOUNT/HOOK).
+// api.slack.com/messaging/webhooks (/services/T/B/TOKEN), help.zapier.com "Trigger Zap workflows
+// from webhooks" (/hooks/catch/ACCOUNT/HOOK).
 var shared = map[string]int{
 	"discord.com": 3, "discordapp.com": 3, "canary.discord.com": 3, "ptb.discord.com": 3,
 	"hooks.slack.com": 3, "hooks.zapier.com": 3, "maker.ifttt.com": 2,
 }
 
-// Scope returns the name of the destination of a URL whose scheme, host and port are
-// given as origin: origin itself, and at a host that many receivers share the first
-// segments of the path as well.
+// Scope returns the name of a URL's destination. origin is its scheme, host and port. The name is
+// origin itself, plus the first path segments for a host that many receivers share.
 func Scope(origin, rawPath string) string {
 	n := shared[hostname(origin)]
 	if n == 0 {
@@ -60,8 +59,8 @@ func originOf(name string) string {
 	return name[:len(scheme)+len("://")+len(host)]
 }
 
-// nameOf is the name under which a destination is kept: a host that has bounds of the
-// project's own is one, whoever shares it.
+// nameOf is the key of a destination: a host with limits set by the project is one destination,
+// even if receivers share it.
 func (ds *Table) nameOf(name string) string {
 	if _, bounded := ds.limits[hostOf(name)]; bounded {
 		return originOf(name)
@@ -69,14 +68,14 @@ func (ds *Table) nameOf(name string) string {
 	return name
 }
 
-// held reports whether something else than its bounds holds attempts back.
+// held reports whether something other than its limits holds attempts back.
 func (d *destination) held(now time.Time) bool {
 	return d.asked.After(now) || d.closedUntil.After(now) || d.ramp != nil || d.breaker.State() != gobreaker.StateClosed
 }
 
-// Lift ends what holds a destination back: an open circuit, the time that it asked to be
-// left alone, and the slow start after an outage. A host's name means all of its
-// destinations. It returns how many were held.
+// Lift removes what holds a destination back: an open circuit, a requested delay, and the slow
+// start after an outage. A host's name selects all of its destinations. It returns how many were
+// held.
 func (ds *Table) Lift(name string) int {
 	name = strings.TrimRight(name, "/")
 	ds.mu.Lock()
@@ -97,9 +96,8 @@ func (ds *Table) Lift(name string) int {
 	return len(lifted)
 }
 
-// Origins returns the origins by which attempts to a destination are on record, for the
-// name of one or a host. Those of a name with a path are of others too: they are given
-// with scoped alone.
+// Origins returns the origins under which attempts to a destination, or to a host, are stored. The
+// origin of a name with a path is shared with other destinations: it is returned only if scoped.
 func Origins(name string, scoped bool) []string {
 	name = strings.TrimRight(name, "/")
 	switch origin := originOf(name); {

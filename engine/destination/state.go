@@ -11,15 +11,14 @@ type State struct {
 	Name string `json:"name"`
 	// Host is its scheme, host and port, which receivers may share.
 	Host string `json:"host"`
-	// Circuit is closed (it answers), open (it does not) or half-open (one attempt
-	// tries).
+	// Circuit is closed (it answers), open (it does not) or half-open (one attempt probes it).
 	Circuit string `json:"circuit"`
 	InUse   int    `json:"in_use"`
 	Limit   int    `json:"limit"`
 	Waiting int    `json:"waiting"`
 	// Until is when the next attempt may go; nil for at once.
 	Until *time.Time `json:"until,omitempty"`
-	// Why says what holds it until then.
+	// Why is what holds it until then.
 	Why  string `json:"why,omitempty"`
 	Last string `json:"last_failure,omitempty"`
 }
@@ -30,7 +29,7 @@ func (s State) Down() bool {
 	return s.Circuit == "open" || s.Circuit == "half-open" && s.Waiting > 0
 }
 
-// why says what holds the next attempt.
+// why is what holds the next attempt.
 func (d *destination) why(now time.Time) string {
 	switch {
 	case d.asked.After(now):
@@ -43,7 +42,7 @@ func (d *destination) why(now time.Time) string {
 	return "its rate is used up"
 }
 
-// States lists the hosts that were used lately, by name.
+// States lists the recently used hosts, by name.
 func (ds *Table) States() []State {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()

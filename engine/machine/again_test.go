@@ -208,7 +208,7 @@ func TestARunIsReplayedOnce(t *testing.T) {
 	settled(t, s, 3)
 }
 
-// TestASwitchedOffWorkflowSaysWhatItMissed: each event is on record, and a batch runs it.
+// TestASwitchedOffWorkflowSaysWhatItMissed: each event is recorded, and a batch runs it.
 func TestASwitchedOffWorkflowSaysWhatItMissed(t *testing.T) {
 	bothWays(t, map[string]string{"w": "on: hook\nwhen: event.data.ok\n" + acts}, func(t *testing.T, w *world) {
 		e, s, stop := w.start(nil)

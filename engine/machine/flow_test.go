@@ -273,7 +273,7 @@ func TestARateSpreadsStarts(t *testing.T) {
 	}
 	// What counts are the moments that were given: a loaded machine is late.
 	if n := count(t, w.path, `SELECT count(*) FROM places`); n < 3 { // those that count no more are removed
-		t.Errorf("%d starts are on record", n)
+		t.Errorf("%d starts are recorded", n)
 	}
 	if n := count(t, w.path, `SELECT count(*) FROM (SELECT starts_at - lag(starts_at, 2) OVER (ORDER BY starts_at) AS gap FROM places) WHERE `+
 		`gap < 150`); n != 0 {

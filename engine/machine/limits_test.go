@@ -21,7 +21,7 @@ type valuePath struct {
 	name string
 	// steps make the value out of MADE, what test/act gives for the case.
 	steps string
-	// wrap is what is on record when MADE gives v.
+	// wrap is what is recorded when MADE gives v.
 	wrap func(v any) any
 	// read is the expression that gives v back, in a later step; empty when the value is
 	// the run's own output.

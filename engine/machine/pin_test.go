@@ -136,7 +136,7 @@ type lostText struct{ engine.Store }
 
 func (lostText) Version(context.Context, string) (string, error) { return "steps: {", nil }
 
-// TestAnApprovalCanBeAnsweredAlsoWhenTheTextCannotBeRead: what is asked is on record. The
+// TestAnApprovalCanBeAnsweredAlsoWhenTheTextCannotBeRead: what is asked is recorded. The
 // run then fails with the reason.
 func TestAnApprovalCanBeAnsweredAlsoWhenTheTextCannotBeRead(t *testing.T) {
 	ctx := context.Background()

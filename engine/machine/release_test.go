@@ -37,7 +37,7 @@ func (l lastWord) CommitRun(ctx context.Context, u engine.RunUpdate) (time.Time,
 	return next, err
 }
 
-// TestARunThatIsCancelledAsItIsPutDownEnds: its last word, that it sleeps, is on record when
+// TestARunThatIsCancelledAsItIsPutDownEnds: its last word, that it sleeps, is recorded when
 // the cancellation comes.
 func TestARunThatIsCancelledAsItIsPutDownEnds(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{uses: test/act, with: {n: a}}, {sleep: 1h}]"})
@@ -63,7 +63,7 @@ func TestARunThatIsCancelledAsItIsPutDownEnds(t *testing.T) {
 }
 
 // TestARunThatIsCalledAsItIsPutDownGoesOn: the host that it waits for is free again after its
-// wait is on record, and before it is put down.
+// wait is recorded, and before it is put down.
 func TestARunThatIsCalledAsItIsPutDownGoesOn(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {uses: test/act, with: {n: \"any.example ${{ event.key }}\"}}\n" +
 		"  - {uses: test/act, with: {n: \"one.example ${{ event.key }}\"}, timeout: 1h}"})
@@ -103,7 +103,7 @@ func TestARunThatIsCalledAsItIsPutDownGoesOn(t *testing.T) {
 	}
 	detail, err := s.History().RunDetail(context.Background(), parseRun(t, runsOf(t, s, "w")[0]))
 	if err != nil || len(detail.Steps) == 0 || detail.Steps[len(detail.Steps)-1].Destination != "https://one.example" {
-		t.Errorf("%+v %v: the host of the last attempt is not on record", detail.Steps, err)
+		t.Errorf("%+v %v: the host of the last attempt is not recorded", detail.Steps, err)
 	}
 	for _, d := range e.Destinations() {
 		if d.InUse != 0 || d.Waiting != 0 {

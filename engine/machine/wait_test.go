@@ -67,7 +67,7 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 	stands(t, s, engine.Waiting)
 	for _, x := range []struct{ path, verdict, by, proof, want string }{
 		{"", "approve", "eve", "token", "ada, bob only"},
-		{"", "approve", "ada", "", "a typed name is not proof: call with the token of that name (server: {tokens: {ada: ...}} in " +
+		{"", "approve", "ada", "", "the name must be proved: use that person's token (server: {tokens: {ada: ...}} in " +
 			"hookloom.yaml)"},
 		{"", "resend", "ada", "token", "waits for approve, reject"},
 		{"pay", "approve", "ada", "token", "step pay does not wait for an answer; ok does"},

@@ -24,7 +24,7 @@ func WithRoom(ctx context.Context, r *Room) context.Context {
 	return context.WithValue(ctx, roomKey{}, r)
 }
 
-// HoldsDecoded reports whether an answer was decoded that is not on record yet.
+// HoldsDecoded reports whether an answer was decoded that is not recorded yet.
 func (r *Room) HoldsDecoded() bool { return r.lentDecoded > 0 }
 
 // RoomOf is the room of the attempt that a context belongs to.
@@ -65,7 +65,7 @@ func (r *Room) GiveRaw() {
 	}
 }
 
-// GiveDecoded returns the rest back: what was decoded is on record.
+// GiveDecoded returns the rest back: what was decoded is recorded.
 func (r *Room) GiveDecoded() {
 	if r.lentDecoded > 0 {
 		r.parsed.Give(r.lentDecoded)

@@ -19,8 +19,8 @@ type cancelRule struct {
 
 func ruleID(version string, nth int) string { return version + "/" + strconv.Itoa(nth) }
 
-// AddCancelRules makes known what ends the runs of a workflow's version. Rules stay
-// while the process lives: runs of earlier versions go on.
+// AddCancelRules registers what ends the runs of a workflow's version. Rules stay for the life of
+// the process, since runs of earlier versions continue.
 func (g *Registry) AddCancelRules(w *workflows.Workflow) {
 	if len(w.CancelOn) == 0 {
 		return
@@ -39,7 +39,7 @@ func (g *Registry) AddCancelRules(w *workflows.Workflow) {
 	g.cancelRules.Store(&rules)
 }
 
-// cancelRulesOf returns what the events of a trigger may end; mostly nothing.
+// cancelRulesOf returns the rules for the events of a trigger; usually none.
 func (g *Registry) cancelRulesOf(trigger string) []cancelRule {
 	rules := g.cancelRules.Load()
 	if rules == nil {

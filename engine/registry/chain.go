@@ -8,20 +8,19 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// ChainHeader of an event says how deep its run is in a chain.
+// ChainHeader is the header of an event with the depth of its run in a chain.
 const ChainHeader = "x-chain"
 
-// Chain is how a run came about, as ChainHeader has it: runs;emits;names.
+// Chain is the origin of a run, as in ChainHeader: runs;emits;names.
 type Chain struct {
-	// Runs is how deep it is in ends of runs that others listen to, emits in events that
-	// steps made.
+	// Runs is its depth in runs started by the end of other runs, Emits in events emitted by steps.
 	Runs, Emits int
 	// Names are the workflows that led to it.
 	Names string
 }
 
-// ChainOf reads it; none is all zero. Only what the engine made has one: a sender may
-// write any header.
+// ChainOf parses it; without a header all is zero. Only events made by the engine have one, since a
+// sender may set any header.
 func ChainOf(ev *engine.Event) (c Chain) {
 	if !ev.Inlet.Kind().FromRun {
 		return c
@@ -35,7 +34,7 @@ func ChainOf(ev *engine.Event) (c Chain) {
 	return c
 }
 
-// With adds a workflow at its end.
+// With appends a workflow.
 func (c Chain) With(workflow string, runs, emits int) Chain {
 	if c.Names != "" {
 		c.Names += " -> "
@@ -46,6 +45,6 @@ func (c Chain) With(workflow string, runs, emits int) Chain {
 // String returns runs;emits;names.
 func (c Chain) String() string { return fmt.Sprintf("%d;%d;%s", c.Runs, c.Emits, c.Names) }
 
-// KeyHeader of an event that calls a workflow is the key of the step that calls: all of
-// its attempts carry the same one.
+// KeyHeader is the header of an event that calls a workflow, with the idempotency key of the
+// calling step: all its attempts use the same key.
 const KeyHeader = "x-idempotency-key"

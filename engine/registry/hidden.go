@@ -6,8 +6,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// HiddenInputs returns the values, as text, that are masked in a run: those of its secret
-// inputs, and those that its caller hides.
+// HiddenInputs returns the values, as text, that are masked in a run: those of its secret inputs,
+// and those hidden by its caller.
 func HiddenInputs(names []string, inputs map[string]any, hidden []string) []string {
 	out := slices.Clone(hidden)
 	for _, n := range names {

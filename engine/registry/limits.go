@@ -16,8 +16,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// staleness turns a value into what can be compared: a time in microseconds, or
-// a number.
+// staleness converts a value to a comparable one: a time in microseconds, or a number.
 func staleness(v any) (any, error) {
 	switch x := v.(type) {
 	case time.Time:
@@ -47,7 +46,7 @@ func staleness(v any) (any, error) {
 	return nil, fmt.Errorf("it is %T; a time or a number is needed", v)
 }
 
-// SlotRequest evaluates what a run asks for; nil when its workflow holds nothing back.
+// SlotRequest evaluates the slot that a run needs; nil if its workflow has no limits.
 func (rc *RunContext) SlotRequest() (*engine.SlotRequest, error) {
 	p, err := SlotRequestOf(rc.State, rc.Event)
 	if p != nil { // its groups are stored
@@ -56,7 +55,7 @@ func (rc *RunContext) SlotRequest() (*engine.SlotRequest, error) {
 	return p, err
 }
 
-// SlotRequestOf evaluates what a run of an event asks for, with nothing masked.
+// SlotRequestOf evaluates the slot that a run of an event needs, with nothing masked.
 func SlotRequestOf(st *plan.State, ev *engine.Event) (*engine.SlotRequest, error) {
 	w := st.Workflow
 	if !w.Bounded() {

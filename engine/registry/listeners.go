@@ -7,15 +7,15 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// MarkUnsubscribed notes on a delivery whether anything may react to it.
+// MarkUnsubscribed records on a delivery whether anything may react to it.
 func (g *Registry) MarkUnsubscribed(d *engine.Delivery) {
 	p := g.project.Load()
 	_, awaited := g.awaited.Load(d.Trigger)
 	d.Unsubscribed = p != nil && len(p.Listeners(d)) == 0 && !awaited && len(g.cancelRulesOf(d.Trigger)) == 0
 }
 
-// EndListeners are the workflows that listen to the ends of a workflow's runs, each
-// once. Those that listen to all workflows do not listen to each other: that would never end.
+// EndListeners are the workflows that listen to the ends of a workflow's runs, each once. Workflows
+// that listen to all others do not listen to each other, which would loop forever.
 func (l *Snapshot) EndListeners(workflow string) []engine.Listener {
 	out := l.byRun[workflow]
 	all := l.byRun[workflows.AnyWorkflow]
@@ -30,7 +30,7 @@ func (l *Snapshot) EndListeners(workflow string) []engine.Listener {
 	return out
 }
 
-// Listeners are the workflows that an event goes to.
+// Listeners are the workflows that receive an event.
 func (l *Snapshot) Listeners(ev *engine.Delivery) []engine.Listener {
 	if ev.Only == "" && ev.Inlet != workflows.InletManual {
 		return l.ByTrigger[ev.Trigger]
@@ -41,7 +41,7 @@ func (l *Snapshot) Listeners(ev *engine.Delivery) []engine.Listener {
 	}
 	if w := l.Workflows[name]; w != nil {
 		only := engine.Listener{Workflow: w, Start: workflows.Start{Kind: "manual"}}
-		if ev.Inlet == workflows.InletWorkflowRun { // those who start or call it were told that it is off
+		if ev.Inlet == workflows.InletWorkflowRun { // those who start or call it got an error
 			only.Off = l.offOutcome(name, w.Enabled)
 		}
 		return []engine.Listener{only}
@@ -49,7 +49,7 @@ func (l *Snapshot) Listeners(ev *engine.Delivery) []engine.Listener {
 	return nil
 }
 
-// SwitchedOff tells which workflows a person has switched off.
+// SwitchedOff returns the workflows that a person has switched off.
 func (g *Registry) SwitchedOff() map[string]engine.Switch {
 	p := g.project.Load()
 	if p == nil {
@@ -58,8 +58,7 @@ func (g *Registry) SwitchedOff() map[string]engine.Switch {
 	return p.Off
 }
 
-// offOutcome is what an event of a workflow is on record as while it is off; empty
-// while it is on.
+// offOutcome is the outcome recorded for a workflow's events while it is off; empty while it is on.
 func (l *Snapshot) offOutcome(workflow string, inFile bool) engine.Outcome {
 	x, off := l.Off[workflow]
 	switch {
@@ -71,8 +70,8 @@ func (l *Snapshot) offOutcome(workflow string, inFile bool) engine.Outcome {
 	return ""
 }
 
-// Deciding keeps a hold from ending while decisions that know of it are on their way to
-// the disk. It returns the project to decide with.
+// Deciding prevents a hold from ending while decisions that rely on it are being written. It
+// returns the project to decide with.
 func (g *Registry) Deciding() (p *Snapshot, done func()) {
 	if p = g.project.Load(); !p.holding {
 		return p, func() {}

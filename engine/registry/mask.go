@@ -8,9 +8,9 @@ import (
 	"github.com/hookloom/hookloom/engine/redact"
 )
 
-// MaskEvent masks in a delivery what may not be stored: secrets that the project
-// knows, and the fields of history.redact. It is done before anything is decided, so
-// that rules see what is on record, and after the key was computed.
+// MaskEvent masks the parts of a delivery that must not be stored: secrets of the project, and the
+// fields of history.redact. It runs before any decision, so that rules see what is stored, and
+// after the key was computed.
 func (g *Registry) MaskEvent(d *engine.Delivery) {
 	if len(d.Raw) == 0 {
 		return
@@ -24,7 +24,7 @@ func (g *Registry) MaskEvent(d *engine.Delivery) {
 	if p := g.project.Load(); p != nil && p.fields != nil {
 		out, kind := p.fields.Body(d.Headers["content-type"], raw, d.DataExpr)
 		if strings.HasPrefix(d.Flag, engine.UnreadableFlag) {
-			// Where its data would stand is not known.
+			// The position of its data is unknown.
 			out, kind = p.fields.Refused(d.Headers["content-type"], raw), d.Headers["content-type"]
 		}
 		if len(out) != len(raw) || len(out) > 0 && &out[0] != &raw[0] {
@@ -39,8 +39,8 @@ func (g *Registry) MaskEvent(d *engine.Delivery) {
 	}
 }
 
-// MaskRefusal masks the fields of history.redact in a refused body. Its signature
-// covers the whole, which is kept to judge it again.
+// MaskRefusal masks the fields of history.redact in a refused body. Its signature covers the
+// unmasked body, which is stored so that it can be verified again.
 func (g *Registry) MaskRefusal(r *engine.Refusal) {
 	p := g.project.Load()
 	if p == nil || p.fields == nil || len(r.Body) == 0 {
@@ -52,7 +52,7 @@ func (g *Registry) MaskRefusal(r *engine.Refusal) {
 	}
 }
 
-// MaskOf masks what is told of an event: secrets, and its own hidden values.
+// MaskOf masks what is shown of an event: secrets, and its own hidden values.
 func (g *Registry) MaskOf(ev *engine.Event) *redact.Masker {
 	if len(ev.Hidden) > 0 {
 		return g.o.Redactor.With(ev.Hidden)

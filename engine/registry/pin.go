@@ -10,37 +10,35 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is how a run goes on with what it began with: not only its version's text,
-// but the versions of the workflows, connectors and triggers that the text names. What a
-// version uses is kept when a project is taken into use, as of the next run's id: so
-// nothing has to be kept for each run, and nothing at all of workflows that use no other
-// file.
+// This file is how a run keeps the versions it began with: its workflow's text, and the versions of
+// the workflows, connectors and triggers that the text names. What a version uses is stored when a
+// project is loaded, from the next run's id on. So nothing is stored per run, and nothing at all
+// for workflows that use no other file.
 
 const (
-	// VersionHeader of an event that calls a workflow is the version to run, and
-	// asOfHeader the run as of which it uses others: that of the first caller.
+	// VersionHeader of an event that calls a workflow is the version to run. asOfHeader is the run
+	// whose pinned versions it uses: the first caller.
 	VersionHeader = "x-workflow-version"
 	AsOfHeader    = "x-as-of"
 )
 
-// pins are what the versions of workflows use.
+// pins are the files that the versions of workflows use.
 type pins struct {
 	mu     sync.Mutex
 	loaded bool
-	// uses are by version, the oldest first.
+	// uses are by version, oldest first.
 	uses map[string][]engine.VersionUses
-	// compiled are texts that were read, as they were pinned.
+	// compiled are compiled texts, as pinned.
 	compiled map[pinned]*workflows.Workflow
 }
 
-// pinned names a version of a workflow as of the run from which on it used what it uses.
+// pinned is a version of a workflow together with the run from which on it uses its files.
 type pinned struct {
 	workflow, version string
 	from              engine.RunID
 }
 
-// AsOf is the run as of which a run uses other files: itself, or for a called one the
-// run that began it all.
+// AsOf is the run whose pinned files a run uses: itself, or for a called run the first caller.
 func AsOf(r *engine.Run, ev *engine.Event) engine.RunID {
 	if ev != nil && ev.Inlet == workflows.InletCall && r.Repeats == 0 {
 		if id, err := engine.ParseRunID(ev.Headers[AsOfHeader]); err == nil {
@@ -50,14 +48,14 @@ func AsOf(r *engine.Run, ev *engine.Event) engine.RunID {
 	return r.ID
 }
 
-// at is what a version uses as of a run, as UsesAsOf gives it.
+// at returns the files that a version uses for a run, see UsesAsOf.
 func (p *pins) at(version string, id engine.RunID) (engine.VersionUses, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return UsesAsOf(p.uses[version], id)
 }
 
-// load reads what is kept, once.
+// load reads the stored uses, once.
 func (p *pins) load(ctx context.Context, s Store) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,7 +85,7 @@ func (p *pins) find(k pinned) *workflows.Workflow {
 	return p.compiled[k]
 }
 
-// pin keeps what a workflow of a project uses, if that has changed.
+// pin stores what a workflow of a project uses, if that has changed.
 func (g *Registry) pin(ctx context.Context, p *workflows.Project, w *workflows.Workflow) error {
 	if err := g.pins.load(ctx, g.o.Store); err != nil {
 		return err
@@ -125,15 +123,15 @@ func same(a, b workflows.Uses) bool {
 	return maps.Equal(a.Workflows, b.Workflows) && maps.Equal(a.Connectors, b.Connectors) && maps.Equal(a.Triggers, b.Triggers)
 }
 
-// awaits notes whose events a workflow may wait for.
+// awaits records the triggers whose events a workflow may wait for.
 func (g *Registry) awaits(w *workflows.Workflow) {
 	for _, name := range w.AwaitedTriggers() {
 		g.awaited.Store(name, true)
 	}
 }
 
-// AwaitOpen notes whose events the runs may wait for that are open, also those that do
-// not wait yet.
+// AwaitOpen records the triggers whose events open runs may wait for, including runs that do not
+// wait yet.
 func (g *Registry) AwaitOpen(ctx context.Context) error {
 	names, err := g.o.Store.Awaited(ctx)
 	if err != nil {
@@ -151,13 +149,13 @@ func (g *Registry) AwaitOpen(ctx context.Context) error {
 		if w := p.Workflows[r.Workflow]; w != nil && w.Version == r.Version {
 			continue
 		}
-		_, _ = g.Version(ctx, &r, r.ID) // one that cannot be read fails when it goes on
+		_, _ = g.Version(ctx, &r, r.ID) // an unreadable version fails when its run continues
 	}
 	return nil
 }
 
-// Version returns the workflow that a run is pinned to, compiled with what it used as of
-// a run.
+// Version returns the workflow that a run is pinned to, compiled with the files it used as of a
+// run.
 func (g *Registry) Version(ctx context.Context, r *engine.Run, as engine.RunID) (*workflows.Workflow, error) {
 	u, _ := g.pins.at(r.Version, as)
 	k := pinned{r.Workflow, r.Version, u.From}
@@ -173,8 +171,8 @@ func (g *Registry) Version(ctx context.Context, r *engine.Run, as engine.RunID) 
 	return w, nil
 }
 
-// Callee is the workflow that a step of a run calls: of the version that was in force when the
-// run began.
+// Callee is the workflow that a step of a run calls, in the version that was current when the run
+// began.
 func (g *Registry) Callee(ctx context.Context, r *engine.Run, ev *engine.Event, name string) (*workflows.Workflow, error) {
 	as := AsOf(r, ev)
 	now := g.project.Load().Workflows[name]
@@ -184,13 +182,13 @@ func (g *Registry) Callee(ctx context.Context, r *engine.Run, ev *engine.Event, 
 	case known && version != "" && (now == nil || now.Version != version):
 		return g.Version(ctx, &engine.Run{Workflow: name, Version: version}, as)
 	case now == nil:
-		return nil, fmt.Errorf("there is no workflow %s any more", name)
+		return nil, fmt.Errorf("workflow %s no longer exists", name)
 	}
 	return now, nil
 }
 
-// ListenersTo are the workflows that an event goes to. A called one is of the version
-// that the caller began with.
+// ListenersTo are the workflows that receive an event. A called workflow has the version that the
+// caller began with.
 func (g *Registry) ListenersTo(ctx context.Context, p *Snapshot, ev *engine.Event) ([]engine.Listener, error) {
 	if ev.Inlet != workflows.InletCall {
 		return p.Listeners(&ev.Delivery), nil
@@ -209,7 +207,7 @@ func (g *Registry) ListenersTo(ctx context.Context, p *Snapshot, ev *engine.Even
 	return p.Listeners(&ev.Delivery), nil
 }
 
-// GoneTriggers are the triggers that a workflow waits for and the project has no more.
+// GoneTriggers are the triggers that a workflow waits for and that the project no longer has.
 func (g *Registry) GoneTriggers(w *workflows.Workflow) (gone map[string]bool) {
 	p := g.project.Load()
 	for _, name := range w.AwaitedTriggers() {

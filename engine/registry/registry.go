@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Store is what the registry needs of the store.
+// Store is the part of the store that the registry needs.
 type Store interface {
 	LastID() int64
 	Switches(ctx context.Context) ([]engine.Switch, error)
@@ -29,59 +29,58 @@ type Store interface {
 	Event(ctx context.Context, id engine.EventID) (*engine.Event, error)
 }
 
-// Options are the registry's parts.
+// Options are the registry's dependencies.
 type Options struct {
 	Store    Store
 	Redactor *redact.Redactor
-	// Mark returns digits by which equal texts can be told that are masked; nil gives none.
+	// Mark returns digits that are equal for equal masked texts; nil adds none.
 	Mark func(text string) (string, error)
-	// Secrets returns the value of a secret, until UseSecrets swaps it; nil gives none.
+	// Secrets returns the value of a secret, until UseSecrets replaces it; nil has none.
 	Secrets func(name string) (string, bool)
 	// RunURL returns the address of a run's page, for run.url.
 	RunURL func(engine.RunID) string
 	Log    *slog.Logger
-	// OnUse follows a project that is taken into use, before others are; publish makes it the
-	// current one. nil publishes.
+	// OnUse is called when a project is loaded, before others use it; publish makes it the current
+	// one. If OnUse is nil, it is published at once.
 	OnUse func(ctx context.Context, l *Snapshot, publish func()) error
 }
 
-// Registry is what is in force: the project, who listens to which trigger, the versions that
-// runs are pinned to, secrets and masks. Make it with NewRegistry. Its methods may be called by
-// several goroutines.
+// Registry holds the current project, its listeners by trigger, the versions that runs are pinned
+// to, secrets and masks. Make it with New. Its methods may be called by several goroutines.
 //
 // Locks are taken in this order: turning, using, mu.
 type Registry struct {
-	// Immutable after NewRegistry.
+	// Immutable after New.
 
 	o Options
 	// everyRun masks what is masked in every run.
 	everyRun *redact.Masker
 
-	// Replaced whole; read without a lock.
+	// Replaced as a whole; read without a lock.
 
 	project atomic.Pointer[Snapshot]
-	// lookup gives the value of a secret, see UseSecrets.
+	// lookup returns the value of a secret, see UseSecrets.
 	lookup atomic.Pointer[func(name string) (string, bool)]
-	// cancelRules are what ends runs, by trigger; nil for nothing. Writers hold mu.
+	// cancelRules are the rules that end runs, by trigger; nil for none. Writers hold mu.
 	cancelRules atomic.Pointer[map[string][]cancelRule]
 
 	// using serializes changes of project.
 	using sync.Mutex
-	// turning is held for reading by decisions while a workflow holds events back, and for
-	// writing when the last of them are decided.
+	// turning is held for reading by decisions while a workflow holds events, and for writing when
+	// the last of them are decided.
 	turning sync.RWMutex
 	// mu serializes changes of cancelRules.
 	mu sync.Mutex
 
-	// Each is safe by itself.
+	// Each is safe for concurrent use.
 
 	ids  engine.IDs
 	pins pins
-	// awaited are the triggers whose events a run may wait for; they only grow.
+	// awaited are the triggers whose events a run may wait for; the set only grows.
 	awaited sync.Map
 }
 
-// New makes a registry without a project. Its ids come after those that the store knows.
+// New makes a registry without a project. It continues the sequence of ids in the store.
 func New(o Options) *Registry {
 	g := &Registry{o: o, everyRun: o.Redactor.With(nil)}
 	g.ids.Seen(o.Store.LastID())
@@ -92,8 +91,8 @@ func New(o Options) *Registry {
 	return g
 }
 
-// Use makes a project the current one, whole: events that come from now on see
-// it, runs that are open keep the version they began with.
+// Use makes a project the current one, atomically: events that arrive from now on use it; open runs
+// keep the version they began with.
 func (g *Registry) Use(ctx context.Context, p *workflows.Project) error {
 	g.using.Lock()
 	defer g.using.Unlock()
@@ -135,7 +134,7 @@ func (g *Registry) use(ctx context.Context, p *workflows.Project) error {
 		}
 		l.holding = l.holding || off == engine.Held
 		for _, s := range w.Starts {
-			// What is held is decided in the order in which it came.
+			// Held events are decided in order of arrival.
 			if w.Gated() && off != engine.Disabled || off == engine.Held {
 				l.Gated[w.ID] = true
 				l.Gated[s.Trigger] = true
@@ -167,16 +166,16 @@ func (g *Registry) use(ctx context.Context, p *workflows.Project) error {
 	return g.o.OnUse(ctx, l, func() { g.project.Store(l) })
 }
 
-// Snapshot is the project in force; nil before the first.
+// Snapshot is the current project; nil before the first.
 func (g *Registry) Snapshot() *Snapshot { return g.project.Load() }
 
 // EveryRun masks what is masked in every run.
 func (g *Registry) EveryRun() *redact.Masker { return g.everyRun }
 
-// NextID returns a new id, after all that SeenID was told of.
+// NextID returns a new id, larger than all ids passed to SeenID.
 func (g *Registry) NextID() int64 { return g.ids.Next() }
 
-// SeenID tells of an id that exists.
+// SeenID registers an existing id.
 func (g *Registry) SeenID(id int64) { g.ids.Seen(id) }
 
 // Awaited reports whether a run may wait for events of a trigger.
@@ -185,9 +184,9 @@ func (g *Registry) Awaited(trigger string) bool {
 	return is
 }
 
-// Reload lets change store what depends on the project in force, such as a switch, while
-// nobody else changes it, and takes the same project into use again. change gets it, nil for
-// none; when it gives false or an error, nothing is taken into use.
+// Reload calls change to store something that depends on the current project, such as a switch,
+// while the project cannot change, and then loads the same project again. change receives the
+// project, nil for none; if it returns false or an error, nothing is loaded.
 func (g *Registry) Reload(ctx context.Context, change func(l *Snapshot) (bool, error)) error {
 	g.using.Lock()
 	defer g.using.Unlock()
@@ -198,7 +197,7 @@ func (g *Registry) Reload(ctx context.Context, change func(l *Snapshot) (bool, e
 	return g.use(ctx, l.Project)
 }
 
-// WithoutDecisions calls do while no decision that knows of a hold is on its way to the disk.
+// WithoutDecisions calls do while no decision that relies on a hold is being written.
 func (g *Registry) WithoutDecisions(do func() (bool, error)) (bool, error) {
 	g.turning.Lock()
 	defer g.turning.Unlock()
@@ -215,8 +214,8 @@ type Snapshot struct {
 	Gated map[string]bool
 	// Polled are the triggers with more than one inlet.
 	Polled map[string]bool
-	// Resting are the workflows that are off, by a person or by their file: their queued
-	// runs do not begin. holding reports whether events of one are held.
+	// Resting are the workflows that are off, by a person or by their file: their queued runs do
+	// not begin. holding reports that events of one are held.
 	Resting map[string]bool
 	holding bool
 	// Off are the workflows that a person has switched off.

@@ -16,19 +16,19 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// RunContext is a run with what its expressions see. It is enough to evaluate them, to ask
-// the planner and to mask what is shown; it holds no slot, no memory and no goroutine. A
-// execution adds those.
+// RunContext is a run with what its expressions see. It is sufficient to evaluate them, to call the
+// planner and to mask output; it holds no slot, no memory and no goroutine. An Execution adds
+// those.
 type RunContext struct {
 	Reg   *Registry
 	Event *engine.Event
 	Run   *engine.Run
 	State *plan.State
-	// kept are the calls in doubt of the runs that this one continues, by path.
+	// kept are the calls of earlier runs in doubt that this run repeats, by path.
 	kept map[string]engine.KeptKey
 	// Cancels are the keys by which events end the run.
 	Cancels []engine.CancelKey
-	// deepest is the event of a batch that the longest chain of emitted events led to.
+	// deepest is the event of a batch with the longest chain of emitted events.
 	deepest *engine.Event
 	// Hidden are values that are masked in this run only, with those of the project;
 	// mask does it.
@@ -36,7 +36,7 @@ type RunContext struct {
 	mask   atomic.Pointer[redact.Masker]
 }
 
-// Begin returns the run the state that the planner decides from, with nothing on record.
+// Begin sets the state for the planner, without records.
 func (rc *RunContext) Begin(w *workflows.Workflow, names map[string]any, started time.Time) {
 	rc.State = plan.NewState(w, names, rc.Event.InputsOf(w), rc.KeyRoot(), started)
 	rc.State.Began, rc.State.Secrets, rc.State.Hidden = rc.Run.WaitsFrom(rc.Event), rc.Reg.secretsOf(w), rc.Event.Hidden
@@ -44,8 +44,8 @@ func (rc *RunContext) Begin(w *workflows.Workflow, names map[string]any, started
 	rc.State.Run = rc.Described(rc.Run.ID, started)
 }
 
-// maxHidden bounds the values that a run adds to those of its inputs: a loop whose
-// answers all bring another cookie would make the search for them ever longer.
+// maxHidden is the largest number of values that a run adds to those of its inputs: a loop whose
+// responses each set another cookie would make masking ever slower.
 const maxHidden = 64
 
 // Hide masks further values from now on.
@@ -61,8 +61,8 @@ func (rc *RunContext) Hide(values []string) {
 	}
 }
 
-// HideCredentials masks from now on what came back as a credential, such as cookies and
-// tokens, what was a secret when the output was stored, and what history.redact names.
+// HideCredentials masks from now on credentials in responses, such as cookies and tokens, secrets
+// in a stored output, and the fields of history.redact.
 func (rc *RunContext) HideCredentials(r *plan.Record) {
 	found := workflows.Credentials(r.Output, r.Masked)
 	if found = append(found, rc.Reg.o.Redactor.StepValues(r.Path, "output", r.Output)...); len(found) > 0 {
@@ -70,7 +70,7 @@ func (rc *RunContext) HideCredentials(r *plan.Record) {
 	}
 }
 
-// Masker masks what is kept or shown of the run.
+// Masker masks what is stored or shown of the run.
 func (rc *RunContext) Masker() *redact.Masker {
 	if m := rc.mask.Load(); m != nil {
 		return m
@@ -78,7 +78,7 @@ func (rc *RunContext) Masker() *redact.Masker {
 	return rc.Reg.EveryRun()
 }
 
-// Described is what expressions see of a run.
+// Described is what expressions see as run.
 func (rc *RunContext) Described(id engine.RunID, started time.Time) map[string]any {
 	return map[string]any{"id": id.String(), "url": rc.Reg.o.RunURL(id), "attempt": 1, "started_at": started,
 		"workflow": rc.Run.Workflow, "trigger": rc.Event.Trigger, "test": false}
@@ -95,12 +95,12 @@ func (g *Registry) secretsOf(w *workflows.Workflow) map[string]any {
 	return out
 }
 
-// KeyRoot is what the idempotency keys of a run's steps, and uuid(), come from: the run;
-// for a called one the step that called it, so that the next attempt of the call sends
-// the same keys. A replay is a new beginning.
+// KeyRoot is the source of the idempotency keys of a run's steps, and of uuid(): the run or, for a
+// called run, the calling step, so that the next attempt of the call sends the same keys. A replay
+// has new ones.
 func (rc *RunContext) KeyRoot() string { return rc.rootOf(rc.Run.ID, rc.Run.Repeats != 0) }
 
-// rootOf is the same for any run of the event.
+// rootOf is KeyRoot for any run of the event.
 func (rc *RunContext) rootOf(run engine.RunID, replay bool) string {
 	if rc.Event != nil && rc.Event.Inlet == workflows.InletCall && !replay {
 		return cmp.Or(rc.Event.Headers[KeyHeader], run.String())
@@ -108,9 +108,9 @@ func (rc *RunContext) rootOf(run engine.RunID, replay bool) string {
 	return run.String()
 }
 
-// CarryOn has a run that continues another one see what that one saw: the same ids and
-// random values, and, for calls in doubt, the same moment and the same idempotency key.
-// Otherwise a call that may have taken effect would be another one to its receiver.
+// CarryOn lets a run that continues another one see what that one saw: the same ids and random
+// values and, for calls in doubt, the same time and the same idempotency key. Otherwise the
+// receiver would treat a repeated call as a new one.
 func (rc *RunContext) CarryOn(t *engine.LoadedRun) {
 	if t.Run.Continues == 0 {
 		return
@@ -128,7 +128,7 @@ func (rc *RunContext) CarryOn(t *engine.LoadedRun) {
 	}
 }
 
-// KeyRun is the root of the idempotency key that a step has.
+// KeyRun is the root of a step's idempotency key.
 func (rc *RunContext) KeyRun(path string) string {
 	if k, ok := rc.kept[path]; ok {
 		return rc.rootOf(k.Run, k.Replays)
@@ -136,7 +136,7 @@ func (rc *RunContext) KeyRun(path string) string {
 	return rc.KeyRoot()
 }
 
-// Masked masks questions: they are shown to whoever answers, also by a link.
+// Masked masks questions: they are shown to anyone who may answer, also by a link.
 func (rc *RunContext) Masked(questions []plan.Question) []plan.Question {
 	for i := range questions {
 		questions[i].Text = rc.Masker().Text(questions[i].Text)
@@ -149,7 +149,7 @@ func keyEnv(st *plan.State, ev *engine.Event) *expr.Env {
 	return &expr.Env{Names: expr.Names{"event": st.Event, "inputs": st.Inputs}, Now: ev.ReceivedAt, Seed: ev.ID.String()}
 }
 
-// ReadEvents loads the events of a batch, which are those of a run.
+// ReadEvents loads the events of a run's batch.
 func (rc *RunContext) ReadEvents(ctx context.Context, of engine.RunID) error {
 	if !IsBatch(rc.State.Workflow) {
 		return nil
@@ -181,8 +181,8 @@ func (rc *RunContext) ReadEvents(ctx context.Context, of engine.RunID) error {
 	return nil
 }
 
-// ContextOf is the context of a run that is not at work, with nothing on record. of is the
-// run that has the events of a batch.
+// ContextOf returns the context of a run that is not executing, without records. of is the run that
+// has the events of a batch.
 func (g *Registry) ContextOf(ctx context.Context, w *workflows.Workflow, ev *engine.Event, r *engine.Run,
 	of engine.RunID) (*RunContext, error) {
 	names, err := ev.Names()
@@ -194,8 +194,7 @@ func (g *Registry) ContextOf(ctx context.Context, w *workflows.Workflow, ev *eng
 	return rc, rc.ReadEvents(ctx, of)
 }
 
-// Chain is how the run came about; that of a batch is as deep as the deepest of its
-// events.
+// Chain is the origin of the run; for a batch, that of the event with the longest chain.
 func (rc *RunContext) Chain() Chain {
 	if rc.deepest != nil {
 		return ChainOf(rc.deepest)

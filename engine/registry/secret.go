@@ -4,9 +4,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// UseSecrets swaps the source of secrets: attempts that begin from now on get the
-// new values, as do connections, and what is stored or shown is masked by them. The
-// old values are masked on.
+// UseSecrets replaces the source of secrets: new attempts and connections use the new values, which
+// are also masked from now on. The old values stay masked.
 func (g *Registry) UseSecrets(lookup func(name string) (string, bool)) {
 	g.lookup.Store(&lookup)
 	if p := g.project.Load(); p != nil {
@@ -14,8 +13,8 @@ func (g *Registry) UseSecrets(lookup func(name string) (string, bool)) {
 	}
 }
 
-// Secret looks a secret up. What is handed out is masked from then on, also when no
-// file of the project names it any more.
+// Secret looks up a secret. Returned values are masked from then on, even if no file of the project
+// names the secret any more.
 func (g *Registry) Secret(name string) (string, bool) {
 	v, ok := (*g.lookup.Load())(name)
 	if ok {

@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// UsesAsOf is what a version uses as of a run; list has what it used over time, the oldest
-// first. Runs that a build began which did not keep it go on with the oldest that is known. It
-// is false when the version uses nothing.
+// UsesAsOf returns the files that a version uses for a run; list is its history, oldest first. Runs
+// begun by a build that did not record it use the oldest known entry. It returns false if the
+// version uses no files.
 func UsesAsOf(list []engine.VersionUses, id engine.RunID) (engine.VersionUses, bool) {
 	if len(list) == 0 {
 		return engine.VersionUses{}, false
@@ -25,8 +25,8 @@ func UsesAsOf(list []engine.VersionUses, id engine.RunID) (engine.VersionUses, b
 	return out, true
 }
 
-// CompileVersion compiles a version of a workflow with the versions of the files that it used.
-// text gives the text of a version, or engine.ErrNotFound.
+// CompileVersion compiles a version of a workflow with the versions of the files that it used. text
+// returns the text of a version, or engine.ErrNotFound.
 func CompileVersion(ctx context.Context, p *workflows.Project, workflow, version string, uses workflows.Uses,
 	text func(ctx context.Context, version string) (string, error)) (*workflows.Workflow, error) {
 	own, err := text(ctx, version)
@@ -47,7 +47,7 @@ func CompileVersion(ctx context.Context, p *workflows.Project, workflow, version
 	return w, nil
 }
 
-// texts reads versions of files; those that are gone are left out.
+// texts reads versions of files; missing ones are left out.
 func texts(ctx context.Context, versions map[string]string,
 	text func(ctx context.Context, version string) (string, error)) (map[string][]byte, error) {
 	var out map[string][]byte

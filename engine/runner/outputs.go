@@ -15,7 +15,7 @@ import (
 //
 //	outputs  what the outputs of a run take, beyond Small
 //	answers  the bytes of large answers that are being read
-//	parsed   the same decoded, until they are on record
+//	parsed   the same decoded, until they are recorded
 //	lookups  what has come for waiting steps, events and results of called runs
 //
 // A run whose outputs find no memory is stored and suspended; it continues once it can reserve the

@@ -83,7 +83,7 @@ func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.Dead
 // index, since nothing failed there.
 const knownHostSteps = 20_000
 
-// HasHost reports whether an attempt to a host is on record.
+// HasHost reports whether an attempt to a host is recorded.
 func (h *History) HasHost(ctx context.Context, host string) (bool, error) {
 	names := hostNames(host)
 	second := names[len(names)-1]

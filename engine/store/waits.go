@@ -133,7 +133,7 @@ func (s *Store) decodeWait(row *waitRow, path string) (plan.Wait, error) {
 	case plan.WaitDestination:
 		w.Destination = row.text.String
 	default:
-		return w, errors.New("it is not on record")
+		return w, errors.New("it is not recorded")
 	}
 	return w, nil
 }

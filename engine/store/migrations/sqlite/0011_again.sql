@@ -1,4 +1,4 @@
--- Events that come while a workflow is switched off are on record as disabled, or as
+-- Events that come while a workflow is switched off are recorded as disabled, or as
 -- held when they are to run once it is switched on. The changed text says more than
 -- before, so the rows need no second look (see 0008).
 PRAGMA writable_schema = ON;
@@ -23,7 +23,7 @@ CREATE TABLE decision_history (
 );
 CREATE INDEX decision_history_by_event ON decision_history (event_id, workflow);
 
--- 0: off, events are on record as disabled. 1: events are held. 2: switched on again,
+-- 0: off, events are recorded as disabled. 1: events are held. 2: switched on again,
 -- what was held is being decided; events that come meanwhile are held behind it.
 ALTER TABLE switched_off ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;
 

@@ -1,5 +1,5 @@
 -- What proved a delivery, such as "signature STRIPE_SECRET"; NULL for events that no
--- proof is on record of.
+-- proof is recorded of.
 ALTER TABLE events ADD COLUMN proof TEXT;
 
 -- The host that an attempt went to, or waits for, and how much of the time from its

@@ -1,7 +1,7 @@
 -- Why a run is being cancelled that has finally steps to come, as JSON.
 ALTER TABLE runs ADD COLUMN ending TEXT;
 
--- An event that takes part in the run of another is on record as folded, with that run.
+-- An event that takes part in the run of another is recorded as folded, with that run.
 -- The changed text says more than before, so the rows need no second look (see 0008).
 PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(replace(sql, 'OR outcome = ''held''', 'OR outcome = ''held'' OR outcome = ''folded'''),
