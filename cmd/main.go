@@ -20,7 +20,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes of design.md section 4, and two of sysexits.h that operators know.
+// Exit codes of docs/reference/cli.md, and two of sysexits.h that operators know.
 const (
 	exitOK      = 0
 	exitFailure = 1

@@ -29,7 +29,7 @@ func (r *route) accept(ctx context.Context, sink engine.Sink, ds []*engine.Deliv
 	return sink.AcceptAll(ctx, ds)
 }
 
-// stored returns status and reply for stored deliveries, as design.md section 5 lists
+// stored returns status and reply for stored deliveries, as docs/providers.md lists
 // them. A list counts as accepted if one of its events is new.
 func (r *route) stored(ds []*engine.Delivery, receipts []engine.Receipt) (status int, out reply) {
 	best := -1
@@ -254,7 +254,7 @@ var (
 // reply is the JSON object of an answer; what is empty is left out.
 type reply struct{ Status, Event, Run, Error string }
 
-// answer writes one of the fixed answers of design.md section 5. Its type and nosniff keep
+// answer writes one of the fixed answers of docs/providers.md. Its type and nosniff keep
 // a browser from making a page of it.
 func answer(w http.ResponseWriter, status int, body reply) {
 	// The names are canonical and the values shared: this runs for every delivery.

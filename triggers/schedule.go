@@ -42,7 +42,7 @@ func newTimetable(every time.Duration, text string, zone *time.Location) (*timet
 // Only the wall clock's reading is asked of robfig/cron, as if there were no time
 // zone; where it lies in time is found here. A reading that the night of the clock
 // change leaves out is the first moment after the gap, one that comes twice is the
-// first of both (language.md 2.4; robfig/cron itself skips the first and repeats the
+// first of both (docs/polling.md; robfig/cron itself skips the first and repeats the
 // second, its issue 541).
 func (t *timetable) next(after time.Time) time.Time {
 	if t.cron == nil {

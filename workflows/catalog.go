@@ -172,7 +172,7 @@ type ActionInput struct {
 	Parse func(string) error
 }
 
-// Connector is one service described as data (language.md 2.11).
+// Connector is one service described as data (docs/connectors.md).
 type Connector struct {
 	Name, Title, Description, Docs string
 	// Confidence is how sure the facts are: ConfidenceConfirmed or ConfidenceMemory.

@@ -62,7 +62,7 @@ func oneOf(options []any, v any) bool {
 	return false
 }
 
-// checkType says why v is not of a type of language.md part 3, or "".
+// checkType says why v is not of the type t (docs/reference/workflow.md), or "".
 func checkType(t string, v any) string {
 	ok := true
 	switch t {

@@ -238,7 +238,7 @@ func (d *decoder) tls(s *objectNode, key string) *TLS {
 	return t
 }
 
-// reservedTriggers are the kinds that on: has keys for (language.md 2.4).
+// reservedTriggers are the kinds that on: has keys for (docs/workflows.md).
 var reservedTriggers = append(inletNames(func(k InletKind) bool { return k.Starts }), "mcp")
 
 func (l *loader) triggers(d *decoder, o *objectNode) {

@@ -330,7 +330,7 @@ func (d *decoder) literal(n *yaml.Node) any {
 	return d.scalarValue(n)
 }
 
-// scalarValue reads one scalar by the rules of language.md part 6: only true
+// scalarValue reads one scalar by the rules of docs/workflows.md: only true
 // and false are booleans, dates stay text, odd numbers are pointed out.
 func (d *decoder) scalarValue(n *yaml.Node) any {
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {

@@ -2,7 +2,7 @@ package workflows
 
 import "maps"
 
-// This file is the grammar of language.md part 3, written once. The decoder
+// This file is the grammar of the YAML files, written once. The decoder
 // reads it to check a document, the schema is generated from it, and help texts
 // come from it; no other list of keys exists.
 

@@ -130,7 +130,7 @@ type Retry struct {
 // mostRetries is how many tries may follow the first.
 const mostRetries = 50
 
-// Defaults of language.md 2.8.
+// Defaults of docs/retries.md and docs/workflows.md.
 const (
 	DefaultRunTimeout    = time.Hour
 	DefaultActionTimeout = 30 * time.Second

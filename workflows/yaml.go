@@ -12,7 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Limits of a YAML file (language.md 2.2).
+// Limits of a YAML file (docs/workflows.md).
 const (
 	// MaxFileSize is the largest YAML file, in bytes.
 	MaxFileSize  = 1 << 20

@@ -14,7 +14,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// allNames are the roots of language.md 2.3. A root outside of its place gets a
+// allNames are the roots of docs/expressions.md. A root outside of its place gets a
 // message of its own.
 var allNames = []string{"event", "inputs", "vars", "steps", "secrets", "item", "index", "result", "error", "run", "output", "events",
 	"body", "headers", "query", "raw", "method", "url", "response", "items", "cursor", "connection"}

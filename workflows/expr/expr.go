@@ -52,7 +52,7 @@ type exprPath struct {
 	keys []string
 }
 
-// Names are the values an expression sees, by name of scope (language.md 2.3).
+// Names are the values an expression sees, by name of scope (docs/expressions.md).
 type Names map[string]any
 
 // Env is all that one evaluation may depend on: the names, the moment now()
@@ -286,7 +286,7 @@ func isCall(n ast.Node, name string) bool {
 }
 
 // looseEnv types nothing but our own functions: what runs must take whatever a
-// payload brings, or expr's typed instructions fail on it (language.md 2.3).
+// payload brings, or expr's typed instructions fail on it (docs/expressions.md).
 func looseEnv(names []string) types.Map {
 	fn := types.TypeOf(func(...any) any { return nil })
 	env := types.Map{tickName: types.TypeOf(new(meter).iterate), keyName: types.TypeOf(new(meter).key)}

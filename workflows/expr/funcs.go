@@ -17,8 +17,7 @@ import (
 
 // function is one name that expressions may call beside expr's own. Those that
 // replace one of expr's do so because the original grows without bound, changes
-// order from call to call, or writes numbers with exponents (language.md 2.3
-// and part 6).
+// order from call to call, or writes numbers with exponents (docs/expressions.md).
 type function struct {
 	name    string
 	help    string

@@ -90,7 +90,7 @@ func sortedKeys(m map[string]any, keys []string) []string {
 }
 
 // appendFloat writes the shortest digits that read back as f, without an
-// exponent below 1e21, as language.md 2.3 rule 5 asks.
+// exponent below 1e21, as rule 3 of docs/expressions.md asks.
 func appendFloat(b []byte, f float64) []byte {
 	// Most numbers are whole. -0 is written as 0; it would be read back as another kind
 	// of number.

@@ -243,8 +243,8 @@ func Shown(v any) string {
 	return s
 }
 
-// Text writes a value as it stands inside a larger text (language.md 2.3 rule
-// 5): integers as digits, floats shortest without an exponent, times RFC 3339
+// Text writes a value as it stands inside a larger text (rule 3 of
+// docs/expressions.md): integers as digits, floats shortest without an exponent, times RFC 3339
 // UTC, lists and maps compact JSON, nil as nothing.
 func Text(v any) (string, error) {
 	switch x := v.(type) {
