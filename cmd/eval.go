@@ -224,13 +224,19 @@ type templatePiece struct {
 	expression bool
 }
 
-// templatePieces divides a text at its ${{ }}. A text without any is one expression.
+// templatePieces divides a text at its ${{ }}; $${{ stands for the text ${{. A text without
+// any is one expression.
 func templatePieces(text string) (out []templatePiece, err error) {
 	if !strings.Contains(text, "${{") {
 		return []templatePiece{{text, true}}, nil
 	}
 	for text = strings.TrimSpace(text); text != ""; {
 		before, rest, found := strings.Cut(text, "${{")
+		if found && strings.HasSuffix(before, "$") {
+			out = append(out, templatePiece{text: before[:len(before)-1] + "${{"})
+			text = rest
+			continue
+		}
 		if before != "" {
 			out = append(out, templatePiece{text: before})
 		}
