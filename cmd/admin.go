@@ -103,7 +103,7 @@ func (s *server) newConsole() (*console.Console, error) {
 		Address: func(r *http.Request) netip.Addr { return triggers.Sender(r, s.project.Load().Server.TrustedProxies) }, HooksURL: s.hooksURL(),
 		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log,
 		Admit: s.admit,
-		Poll:  s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks,
+		Poll:  s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Judge: s.judge, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks,
 		Connections: s.linker(), MCP: s.mcpHandler()})
 }
 

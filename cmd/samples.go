@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
@@ -39,6 +40,20 @@ func (s *server) sample(ctx context.Context, trigger, kind string) (int, string,
 	w := &heldAnswer{status: http.StatusOK, header: http.Header{}}
 	s.hooks.ServeHTTP(w, req)
 	return w.status, w.body.String(), nil
+}
+
+// judge verifies a signed sample of a trigger's provider, and stores nothing.
+func (s *server) judge(ctx context.Context, trigger, kind string) (result, reason string, _ []*engine.Delivery, _ error) {
+	p := s.project.Load()
+	if t := p.Triggers[trigger]; t == nil || t.Webhook == nil {
+		return "", "", nil, fmt.Errorf("trigger %q with a webhook: %w", trigger, engine.ErrNotFound)
+	}
+	deps := &triggers.Deps{Secret: s.secrets.Load().Lookup, Fetch: fetcher(s.guard.Client())}
+	v, ds, err := triggers.JudgeSample(ctx, p, trigger, deps, triggers.SampleOrder{Type: kind, Base: s.hooksURL()}, time.Now())
+	if err != nil {
+		return "", "", nil, err
+	}
+	return v.Result, v.Reason, ds, nil
 }
 
 // heldAnswer keeps what a handler answers.

@@ -92,7 +92,8 @@ func TestFormsThatActTwiceActOnce(t *testing.T) {
 	}
 	x.page(t, first, "Do not match")
 	x.page(t, "/batches", strings.TrimSuffix(strings.TrimPrefix(first, "/batches/"), "?said=started"))
-	if sent := x.form(t, "/trigger/send", page, url.Values{"name": {"shop"}}); !strings.HasPrefix(sent, "/trigger?name=shop&shown=") {
+	sample := url.Values{"name": {"shop"}, "how": {"send"}, "confirm": {"yes"}}
+	if sent := x.form(t, "/trigger/send", page, sample); !strings.HasPrefix(sent, "/trigger?name=shop&shown=") {
 		t.Errorf("a sample leads to %s", sent)
 	} else {
 		x.page(t, sent, "The sample was answered")
@@ -106,7 +107,7 @@ func TestTheConsoleRunsWhatAWorkflowMissed(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	page := x.page(t, "/workflow?id=pay", "Switch it off", "hold new events")
-	x.form(t, "/workflow/disable", page, url.Values{"id": {"pay"}})
+	x.form(t, "/workflow/disable", page, url.Values{"id": {"pay"}, "confirm": {"yes"}})
 	x.send(t, "missed", "paid", "valid", nil)
 	x.settled(t)
 	x.page(t, "/events?status=disabled", "missed")

@@ -342,6 +342,11 @@ func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 	b.sees("Started by hand")
 	b.goTo("/trigger?name=quiet")
 	b.click(`form[action="/trigger/send"] button`)
+	b.sees("Nothing was stored, and nothing ran.")
+	b.fill(`select[name=how]`, "send")
+	b.click(`form[action="/trigger/send"] button`)
+	b.sees("No workflow would run.")
+	b.click("form button.primary")
 	b.sees(`"status":"accepted"`)
 	b.goTo("/audit")
 	for _, what := range []string{"run.replay", "run.answer", "workflow.fire", "trigger.send"} {

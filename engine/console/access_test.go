@@ -144,8 +144,8 @@ func TestEveryActionIsInTheAuditLog(t *testing.T) {
 	c, op := made(t, tokens("a-token", ""))
 	k, _ := login(t, c, "a-token", "/", nil)
 	run := "/runs/run_0000000000000002"
-	form(c, run+"/cancel", k, url.Values{"csrf": {csrfOf(t, c, run, k)}})
-	form(c, "/workflow/disable", k, url.Values{"csrf": {csrfOf(t, c, run, k)}, "id": {"w"}})
+	form(c, run+"/cancel", k, url.Values{"csrf": {csrfOf(t, c, run, k)}, "confirm": {"yes"}})
+	form(c, "/workflow/disable", k, url.Values{"csrf": {csrfOf(t, c, run, k)}, "id": {"w"}, "confirm": {"yes"}})
 	get(c, "POST", "/api/v1"+run+"/replay", map[string]string{"Authorization": "Bearer a-token"}, `{"by": "grace"}`)
 	get(c, "POST", "/api/v1/workflows/billing/refund/fire", map[string]string{"Authorization": "Bearer a-token"}, `{}`)
 	login(t, c, "wrong", "/", nil)

@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/workflows"
-	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file is what forms of the pages do. Each answers with a page: of what it
@@ -146,45 +144,6 @@ func (c *Console) doPoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	done(w, r, "/trigger?name="+url.QueryEscape(name), "polled")
-}
-
-func (c *Console) doFire(w http.ResponseWriter, r *http.Request) {
-	id := r.PostForm.Get("id")
-	aimAt(r, id, "")
-	flow := c.o.Project().Workflows[id]
-	if flow == nil {
-		c.trouble(w, r, engine.ErrNotFound)
-		return
-	}
-	event, err := c.forms.once(r.PostForm.Get("once"), func() (string, error) {
-		receipt, err := c.o.Operator.Fire(r.Context(), id, formInputs(flow, r.PostForm), callerOf(r).Name, r.PostForm.Get("why"))
-		return receipt.Event.String(), err
-	})
-	if err != nil {
-		c.cannot(w, r, err)
-		return
-	}
-	note(r, "why", r.PostForm.Get("why"), "event", event)
-	done(w, r, "/events/"+event, "fired")
-}
-
-// formInputs reads the fields of a form by the types that the workflow declares. A
-// field left empty is not given, so that its default stands.
-func formInputs(w *workflows.Workflow, form url.Values) map[string]any {
-	out := map[string]any{}
-	for _, in := range w.Inputs {
-		text := form.Get("input." + in.Name)
-		if text == "" {
-			continue
-		}
-		out[in.Name] = text
-		if in.Type != "string" && in.Type != "date" {
-			if v, err := value.DecodeJSON([]byte(text)); err == nil {
-				out[in.Name] = v
-			}
-		}
-	}
-	return out
 }
 
 func (c *Console) doSwitch(w http.ResponseWriter, r *http.Request) {

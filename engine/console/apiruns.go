@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -141,6 +143,12 @@ func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		inputs = m
+	}
+	if flow := c.o.Project().Workflows[r.PathValue("id")]; flow != nil {
+		if _, problems := workflows.CheckInputs(flow.Inputs, inputs); len(problems) > 0 {
+			problem(w, http.StatusUnprocessableEntity, flow.ID+": "+strings.Join(problems, "; "))
+			return
+		}
 	}
 	receipt, err := c.o.Operator.Fire(r.Context(), r.PathValue("id"), inputs, signer(r, o.By), o.Why)
 	if err != nil {

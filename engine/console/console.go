@@ -95,6 +95,8 @@ type Options struct {
 	// Send makes a signed sample delivery of a trigger's provider and has it
 	// received; it gives the answer.
 	Send func(ctx context.Context, trigger, kind string) (status int, answer string, err error)
+	// Judge verifies such a sample without storing it. result is accepted, handshake or refused.
+	Judge func(ctx context.Context, trigger, kind string) (result, reason string, deliveries []*engine.Delivery, err error)
 	// MCP answers agents at MCPPath; nil for none. It sees only callers with a token.
 	MCP http.Handler
 	// Connections shows and connects connections; nil for none.

@@ -107,6 +107,13 @@ func (o *operator) Link(_ context.Context, id engine.RunID, path, by string) (st
 // controls holds a script.
 func made(t *testing.T, o console.Options) (*console.Console, *operator) {
 	t.Helper()
+	c, op, _ := madeOf(t, o)
+	return c, op
+}
+
+// madeOf is made, with the project that the console shows.
+func madeOf(t *testing.T, o console.Options) (*console.Console, *operator, *workflows.Project) {
+	t.Helper()
 	ctx := context.Background()
 	s, err := store.Open(ctx, filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	if err != nil {
@@ -147,7 +154,7 @@ func made(t *testing.T, o console.Options) (*console.Console, *operator) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, op
+	return c, op, p
 }
 
 func get(c http.Handler, method, path string, header map[string]string, body string) *httptest.ResponseRecorder {

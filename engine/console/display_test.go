@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // A filter that is not known, and a value that nothing can have, is answered with 400 and
@@ -99,7 +100,8 @@ func TestTimesAreInOneNamedTimezone(t *testing.T) {
 
 // The audit log says what was asked for, and holds what was refused to who may look only.
 func TestTheAuditLogSaysWhat(t *testing.T) {
-	c, op := made(t, tokens("operate-token", "view-token"))
+	c, op, p := madeOf(t, tokens("operate-token", "view-token"))
+	p.Workflows["w"].Inputs = []workflows.Input{{Name: "card", Type: "string", Secret: true}}
 	auth := map[string]string{"Authorization": "Bearer operate-token"}
 	for _, x := range []struct{ path, body, detail string }{
 		{"/api/v1/runs/run_0000000000000002/replay", `{"from":"failed"}`, "from=failed version=pinned"},

@@ -102,15 +102,17 @@ func (c *Console) pages(mux *http.ServeMux) {
 		"GET /destinations": c.hostsPage, "GET /destination": c.hostPage, "GET /timezone": c.setZone,
 		"GET /quarantine/{id}": c.refusalPage, "GET /triggers": c.triggersPage, "GET /trigger": c.triggerPage,
 		"GET /workflows": c.workflowsPage, "GET /workflow": c.workflowPage, "GET /audit": c.auditPage,
-		"POST /runs/{id}/replay": c.acting("run.replay", c.doReplay), "POST /runs/{id}/cancel": c.acting("run.cancel", c.doCancel),
+		"POST /runs/{id}/replay":   c.acting("run.replay", c.doReplay),
+		"POST /runs/{id}/cancel":   c.confirmed("run.cancel", c.askCancel, c.doCancel),
 		"POST /runs/{id}/answer":   c.acting("run.answer", c.doAnswer),
-		"POST /events/{id}/replay": c.acting("event.replay", c.doReplayEvent), "POST /deadletters/replay": c.deadReplay,
+		"POST /events/{id}/replay": c.confirmed("event.replay", c.askReplayEvent, c.doReplayEvent), "POST /deadletters/replay": c.deadReplay,
 		"POST /conflicts/{id}/admit":  c.acting("conflict.admit", c.doAdmitConflict),
 		"POST /quarantine/{id}/admit": c.acting("refusal.admit", c.doAdmit),
-		"POST /trigger/send":          c.acting("trigger.send", c.doSend), "POST /trigger/poll": c.acting("trigger.poll", c.doPoll),
-		"POST /trigger/await-secret": c.acting("trigger.await_secret", c.doAwaitSecret),
-		"POST /workflow/fire":        c.acting("workflow.fire", c.doFire), "POST /workflow/enable": c.acting("workflow.enable", c.doSwitch),
-		"POST /workflow/disable":    c.acting("workflow.disable", c.doSwitch),
+		"POST /trigger/send":          c.trySend(c.confirmed("trigger.send", c.askSend, c.doSend)),
+		"POST /trigger/poll":          c.acting("trigger.poll", c.doPoll),
+		"POST /trigger/await-secret":  c.acting("trigger.await_secret", c.doAwaitSecret),
+		"POST /workflow/fire":         c.acting("workflow.fire", c.doFire), "POST /workflow/enable": c.acting("workflow.enable", c.doSwitch),
+		"POST /workflow/disable":    c.confirmed("workflow.disable", c.askDisable, c.doSwitch),
 		"POST /destinations/resume": c.acting("endpoint.resume", c.doResume), "POST /logout": c.acting("logout", c.logout),
 	} {
 		mux.HandleFunc(path, h)
@@ -385,7 +387,13 @@ func (c *Console) workflowsPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) workflowPage(w http.ResponseWriter, r *http.Request) {
-	id, version, from := r.URL.Query().Get("id"), r.URL.Query().Get("version"), r.URL.Query().Get("from")
+	c.showWorkflow(w, r, http.StatusOK, map[string]any{"ID": r.URL.Query().Get("id")})
+}
+
+// showWorkflow shows a workflow by its ID, and its form with what was Typed into it.
+func (c *Console) showWorkflow(w http.ResponseWriter, r *http.Request, status int, data map[string]any) {
+	id, _ := data["ID"].(string)
+	version, from := r.URL.Query().Get("version"), r.URL.Query().Get("from")
 	versions, err := c.o.Log.Versions(r.Context(), id)
 	flow := c.o.Project().Workflows[id]
 	if err == nil && flow == nil && len(versions) == 0 {
@@ -395,7 +403,11 @@ func (c *Console) workflowPage(w http.ResponseWriter, r *http.Request) {
 		c.trouble(w, r, err)
 		return
 	}
-	data := map[string]any{"Title": id, "ID": id, "Versions": versions, "Flow": flow, "Shown": version, "Once": nonce()}
+	data["Title"], data["Versions"], data["Flow"], data["Shown"], data["Once"] = id, versions, flow, version, nonce()
+	if flow != nil {
+		typed, _ := data["Typed"].(url.Values)
+		data["Inputs"], data["Why"] = inputFields(flow, typed), typed.Get("why")
+	}
 	text := ""
 	switch {
 	case version != "":
@@ -431,7 +443,7 @@ func (c *Console) workflowPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data["Text"] = highlight(text)
-	c.render(w, r, http.StatusOK, "workflow", data)
+	c.render(w, r, status, "workflow", data)
 }
 
 // firstN returns at most n of a list.

@@ -1,0 +1,196 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file asks before an action of a page takes effect: it says what would happen.
+
+// asking is a page that says what an action would do, with the button that does it.
+type asking struct {
+	Title, Text string
+	// Effects are what happens, one by one.
+	Effects []string
+	Button  string
+	Danger  bool
+	// Back leads to the page with the form.
+	Back string
+}
+
+// confirmed asks before it acts, unless the form says that it was asked.
+func (c *Console) confirmed(action string, ask func(*http.Request) (asking, error), do http.HandlerFunc) http.HandlerFunc {
+	act := c.acting(action, do)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.PostForm.Get("confirm") != "" {
+			act(w, r)
+			return
+		}
+		q, err := ask(r)
+		if err != nil {
+			c.cannot(w, r, err)
+			return
+		}
+		fields := url.Values{}
+		for name, values := range r.PostForm {
+			if name != "csrf" {
+				fields[name] = values
+			}
+		}
+		c.render(w, r, http.StatusOK, "question", map[string]any{"Title": q.Title, "Q": q, "Action": r.URL.Path, "Fields": fields})
+	}
+}
+
+func (c *Console) askReplayEvent(r *http.Request) (asking, error) {
+	id, err := engine.ParseEventID(r.PathValue("id"))
+	if err != nil {
+		return asking{}, err
+	}
+	o, err := c.formOrder(r)
+	if err != nil {
+		return asking{}, err
+	}
+	workflow := r.PostForm.Get("workflow")
+	q := asking{Title: "Run this event again?", Back: "/events/" + id.String(), Button: "Run it again"}
+	if workflow != "" {
+		q.Text = "Today's rule of the workflow decides about the event, and a run begins if it matches."
+		q.Effects = []string{"decide by " + workflow}
+		return q, nil
+	}
+	plan, err := c.runsOf(r.Context(), id, replayEventOrder{replayOrder: o})
+	if err != nil {
+		return q, err
+	}
+	q.Text = "New runs have new idempotency keys: what their steps do outside is done again."
+	from := map[string]string{"start": "the start"}[o.From]
+	if from == "" {
+		from = "the failed step"
+	}
+	for _, x := range plan {
+		if x.How == "repeat" {
+			q.Effects = append(q.Effects, fmt.Sprintf("%s: repeat %s from %s", x.Workflow, x.Repeats, from))
+		} else {
+			q.Effects = append(q.Effects, x.Workflow+": decide again with today's rule, and run it if it matches")
+		}
+	}
+	return q, nil
+}
+
+func (c *Console) askCancel(r *http.Request) (asking, error) {
+	id, err := engine.ParseRunID(r.PathValue("id"))
+	if err != nil {
+		return asking{}, err
+	}
+	d, err := c.o.Log.RunDetail(r.Context(), id)
+	if err != nil {
+		return asking{}, err
+	}
+	q := asking{Title: "Cancel this run?", Back: "/runs/" + id.String(), Button: "Cancel the run", Danger: true,
+		Text: fmt.Sprintf("%s of %s is %s. What its steps have done stays done.", id, d.Workflow, d.Status)}
+	q.Effects = []string{"Runs that it called end too, unless they were called with detach: true."}
+	if w := c.o.Project().Workflows[d.Workflow]; w != nil && len(w.Finally) > 0 {
+		q.Effects = append(q.Effects, "Its finally: steps run. Cancelling it a second time stops them.")
+	}
+	return q, nil
+}
+
+func (c *Console) askDisable(r *http.Request) (asking, error) {
+	id := r.PostForm.Get("id")
+	if c.o.Project().Workflows[id] == nil {
+		return asking{}, engine.ErrNotFound
+	}
+	q := asking{Title: "Switch off " + id + "?", Back: "/workflow?id=" + url.QueryEscape(id), Button: "Switch it off", Danger: true,
+		Text: "It stays off after a restart, until somebody switches it on."}
+	if r.PostForm.Get("hold") != "" {
+		q.Effects = append(q.Effects, "New events are held, and run in order when it is switched on.")
+	} else {
+		q.Effects = append(q.Effects, "New events start no run. Switching it on shows how many it missed.")
+	}
+	q.Effects = append(q.Effects, "Queued runs wait. Runs that have begun continue.")
+	return q, nil
+}
+
+// judgedSample is what would become of a sample delivery.
+type judgedSample struct {
+	Result, Reason string
+	Events         []judgedEvent
+}
+
+type judgedEvent struct {
+	Type, Key string
+	Decisions []engine.Decision
+}
+
+// judge tells what the workflows would decide about a sample. It changes nothing.
+func (c *Console) judge(r *http.Request) (*judgedSample, error) {
+	name := r.PostForm.Get("name")
+	result, reason, deliveries, err := c.o.Judge(r.Context(), name, r.PostForm.Get("kind"))
+	if err != nil {
+		return nil, err
+	}
+	p := c.o.Project()
+	out := &judgedSample{Result: result, Reason: reason}
+	for _, d := range deliveries {
+		ev := &engine.Event{Delivery: *d}
+		names, unreadable := ev.Names()
+		x := judgedEvent{Type: d.Type, Key: d.Key}
+		for _, id := range sortedNames(p.Workflows) {
+			w := p.Workflows[id]
+			for _, s := range w.Starts {
+				if s.Kind != "trigger" || s.Trigger != name {
+					continue
+				}
+				l := engine.Listener{Workflow: w, Start: s, Types: p.Triggers[name].Webhook.Events}
+				if _, off := c.o.Operator.SwitchedOff()[id]; off || !w.Enabled {
+					l.Off = engine.Disabled
+				}
+				x.Decisions = append(x.Decisions, l.Evaluate(ev, names, unreadable, time.Time{}))
+			}
+		}
+		out.Events = append(out.Events, x)
+	}
+	return out, nil
+}
+
+func (c *Console) askSend(r *http.Request) (asking, error) {
+	name := r.PostForm.Get("name")
+	q := asking{Title: "Send a sample to " + name + "?", Back: "/trigger?name=" + url.QueryEscape(name), Button: "Send it",
+		Text: "It is a delivery like any other: it is stored, and the workflows that match run, with all their effects."}
+	j, err := c.judge(r)
+	if err != nil {
+		return q, err
+	}
+	for _, e := range j.Events {
+		for _, d := range e.Decisions {
+			if d.Outcome == engine.Matched {
+				q.Effects = append(q.Effects, d.Workflow+" would run")
+			}
+		}
+	}
+	slices.Sort(q.Effects)
+	if len(q.Effects) == 0 {
+		q.Effects = []string{"No workflow would run."}
+	}
+	return q, nil
+}
+
+// trySend judges a sample, or asks before it sends one.
+func (c *Console) trySend(send http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.PostForm.Get("how") == "send" {
+			send(w, r)
+			return
+		}
+		j, err := c.judge(r)
+		if err != nil {
+			c.cannot(w, r, err)
+			return
+		}
+		c.showTrigger(w, r, http.StatusOK, map[string]any{"Judged": j})
+	}
+}
