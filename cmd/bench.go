@@ -96,7 +96,8 @@ type benchResult struct {
 	P99       float64 `json:"p99_ms"`
 	Failed    int     `json:"failed"`
 	// CPU is what an answer cost of all cores, load and sink with it, in
-	// microseconds. It moves less from run to run than the rates do.
+	// microseconds, without the start and the end of the server. It moves less from run
+	// to run than the rates do.
 	CPU         float64 `json:"cpu_us"`
 	BytesPerRun float64 `json:"bytes_per_run,omitempty"`
 	// SinkP50 and SinkP99 are from the delivery's arrival to the outbound call.
@@ -169,12 +170,11 @@ func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
 
 // benchOne runs one round of one server.
 func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchResult, err error) {
-	before := cpuTime()
 	g := &generator{o: o, prefix: fmt.Sprintf("%d", time.Now().UnixNano()), began: &sync.Map{}, timed: name == "whole"}
 	switch name {
 	case "bare":
 		r, err = benchHandler(ctx, g, func([]byte, string) error { return nil })
-		r.Name, r.CPU = name, g.cpuSince(before)
+		r.Name = name
 		return r, err
 	case "commit":
 		table, err := newBaseline(dir)
@@ -182,7 +182,7 @@ func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchRes
 			return r, err
 		}
 		r, err = benchHandler(ctx, g, table.insert)
-		r.Name, r.CPU = name, g.cpuSince(before)
+		r.Name = name
 		return r, errors.Join(err, table.close())
 	}
 	snk, err := newSink(g.began)
@@ -190,9 +190,7 @@ func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchRes
 		return r, err
 	}
 	defer func() { err = errors.Join(err, snk.close()) }()
-	r, err = benchHookloom(ctx, name, dir, o, g, snk)
-	r.CPU = g.cpuSince(before)
-	return r, err
+	return benchHookloom(ctx, name, dir, o, g, snk)
 }
 
 // cpuTime is what the process has used of all cores.
@@ -261,7 +259,7 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 			return r, errors.Join(err, <-done)
 		}
 	}
-	start := time.Now()
+	start, before := time.Now(), cpuTime()
 	r = g.load(ctx, s.hooksListener.Addr().String())
 	if name == "whole" {
 		// The load is over when the last run has ended, not when it was accepted.
@@ -271,6 +269,7 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 		r.PerSecond = float64(n.done.Load()) / time.Since(start).Seconds()
 		r.Failed += int(n.failed.Load() + g.accepted.Load() - n.done.Load())
 	}
+	r.CPU = g.cpuSince(before)
 	pprof.StopCPUProfile()
 	stop()
 	err = <-done
@@ -343,5 +342,8 @@ func benchHandler(ctx context.Context, g *generator, keep func(body []byte, id s
 		_, _ = io.WriteString(w, `{"status":"accepted"}`) // the load counts what it gets
 	})}
 	go func() { _ = srv.Serve(l) }() // ends with Close
-	return g.load(ctx, l.Addr().String()), srv.Close()
+	before := cpuTime()
+	r := g.load(ctx, l.Addr().String())
+	r.CPU = g.cpuSince(before)
+	return r, srv.Close()
 }
