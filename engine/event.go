@@ -146,7 +146,8 @@ func (e *Event) Names() (map[string]any, error) {
 	if e.Locked != nil {
 		return nil, fmt.Errorf("event %s: %w", e.ID, e.Locked)
 	}
-	body, unreadable := e.body()
+	text := string(e.Raw)
+	body, unreadable := e.body(text)
 	headers, query := anyMap(e.Headers), anyMap(e.Query)
 	out := map[string]any{"id": e.ID.String(), "trigger": e.Trigger, "inlet": string(e.Inlet), "type": e.Type, "key": e.Key, "body": body,
 		"headers": headers, "query": query, "raw": nil, "method": e.Method, "path": e.Path, "time": e.Time, "received_at": e.ReceivedAt}
@@ -156,7 +157,7 @@ func (e *Event) Names() (map[string]any, error) {
 		return out, nil
 	}
 	if e.Raw != nil {
-		out["raw"] = string(e.Raw)
+		out["raw"] = text
 	}
 	out["data"] = body
 	if kind.Data == workflows.DataItem {
@@ -184,8 +185,8 @@ func (e *Event) InputsOf(w *workflows.Workflow) map[string]any {
 }
 
 // body decodes the stored bytes; a body that is not JSON stays text. The error is why there is
-// none: such an event has its raw bytes, and nil data.
-func (e *Event) body() (any, error) {
+// none: such an event has its raw bytes, and nil data. text is Raw as a string.
+func (e *Event) body(text string) (any, error) {
 	if e.unreadable != nil || e.Decoded || len(e.Raw) == 0 {
 		return e.Body, e.unreadable
 	}
@@ -193,7 +194,7 @@ func (e *Event) body() (any, error) {
 		e.unreadable = errors.New(reason)
 		return nil, e.unreadable
 	}
-	v, err := content.Decode(e.Headers["content-type"], e.Raw)
+	v, err := content.DecodeWith(e.Headers["content-type"], e.Raw, text)
 	if err != nil {
 		e.unreadable = err
 		return nil, err

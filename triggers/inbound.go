@@ -33,6 +33,9 @@ type inbound struct {
 	// undiagnosed reports whether the body is cut.
 	undiagnosed bool
 	want        *value.FieldSet
+	// whole reports that the body is decoded whole, since rules read it next. A large one is
+	// decoded for the rules by itself, when there is memory for it.
+	whole bool
 	// unread are the names that no expression reads before the delivery is stored.
 	unread map[string]bool
 	// readHeaders are those that are read; nil for all.
@@ -76,6 +79,11 @@ type inbound struct {
 	isFormRead bool
 }
 
+// decodedWhole is the size in bytes up to which a body is decoded only once, for the key and the
+// rules, unless it needs a share of the memory budget (smallDecoding), as one of many small values
+// does.
+const decodedWhole = 4 << 10
+
 // prepare makes the request as signature schemes see it.
 func (in *inbound) prepare(r *route) {
 	callback := r.webhook.CallbackURL
@@ -87,6 +95,7 @@ func (in *inbound) prepare(r *route) {
 		}
 	}
 	in.want, in.unread, in.readHeaders, in.maxBody, in.mediaTypes = &r.want, r.unread, r.readHeaders, r.maxBody, r.mediaTypes()
+	in.whole = r.heard && len(in.body) <= decodedWhole && !in.packed()
 	in.request = signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: callback,
 		Body: in.body,
 		JSON: in.json, Form: in.formValues, Pairs: in.formPairs, Each: in.each, Params: r.params}
@@ -158,7 +167,11 @@ func (in *inbound) value() (any, error) {
 		if raw, in.decodeErr = in.plain(); in.decodeErr == nil {
 			in.decodeErr = in.reserve(raw)
 		}
-		if in.decodeErr == nil {
+		switch {
+		case in.decodeErr != nil:
+		case in.whole && in.reserved == 0:
+			in.decoded, in.decodeErr = content.Decode(in.contentType(), raw)
+		default:
 			in.decoded, in.decodeErr = content.DecodePart(in.contentType(), raw, in.want)
 		}
 	}

@@ -71,6 +71,8 @@ type route struct {
 	deps    *Deps
 	// want are the parts of a body that are read before it is stored.
 	want value.FieldSet
+	// heard reports that a workflow listens: its rules read the body at once, mostly whole.
+	heard bool
 	// unread are names of a delivery that no expression reads before it is stored; they are
 	// not computed.
 	unread map[string]bool
@@ -103,7 +105,20 @@ func newRoute(p *workflows.Project, t *workflows.Trigger, o *Deps) (*route, erro
 	r.allow = strings.Join(slices.Sorted(maps.Keys(r.methods)), ", ")
 	r.cors = newCORS(t.Webhook.Origins, r.deliver)
 	r.wanted()
+	r.heard = listens(p, t.Name)
 	return r, nil
+}
+
+// listens reports whether a workflow that is not switched off starts by a trigger.
+func listens(p *workflows.Project, trigger string) bool {
+	for _, w := range p.Workflows {
+		for _, s := range w.Starts {
+			if w.Enabled && s.Kind == "trigger" && s.Trigger == trigger {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // newReader makes the part of a route that reads events; it verifies nothing.

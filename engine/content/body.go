@@ -20,6 +20,17 @@ func Decode(contentType string, raw []byte) (any, error) {
 	return decodeBody(contentType, raw, value.DecodeJSON)
 }
 
+// DecodeWith is Decode for a caller that has the body as a string too: the texts of a small body
+// are then parts of that string.
+func DecodeWith(contentType string, raw []byte, text string) (any, error) {
+	return decodeBody(contentType, raw, func(b []byte) (any, error) {
+		if len(b) != len(raw) || &b[0] != &raw[0] {
+			return value.DecodeJSON(b) // it was converted to UTF-8
+		}
+		return value.DecodeJSONText(b, text)
+	})
+}
+
 // DecodePart is DecodeBody that keeps only the wanted parts of JSON.
 func DecodePart(contentType string, raw []byte, want *value.FieldSet) (any, error) {
 	return decodeBody(contentType, raw, func(b []byte) (any, error) { return value.DecodePart(b, want) })

@@ -90,7 +90,11 @@ func Next(st *State) Decision {
 		return p.finish("failed")
 	}
 	end := &End{Status: "succeeded", Text: p.text}
-	v, err := st.Workflow.Output.Render(p.env(st.Now, "output"), workflows.FillPlain)
+	var v any
+	var err error
+	if st.Workflow.Output != nil {
+		v, err = st.Workflow.Output.Render(p.env(st.Now, "output"), workflows.FillPlain)
+	}
 	if err != nil && last == stopped {
 		v, err = nil, nil // it refers to steps that stop skipped, and stop ends the run successfully
 	}

@@ -91,7 +91,10 @@ func (p *planner) gone(s *workflows.Step, path string) outcome {
 // that a repeated attempt sends the same bytes.
 func (p *planner) due(s *workflows.Step, path string, attempt int, notBefore, began time.Time) outcome {
 	d := Due{Path: path, Attempt: attempt, Step: s, NotBefore: notBefore, Deadline: p.limit.at, Group: p.limit.path,
-		GroupTimeout: p.limit.timeout, byDeadline: p.limit.deadline, names: p.names(), now: began}
+		GroupTimeout: p.limit.timeout, byDeadline: p.limit.deadline, now: began}
+	if s.Output != nil {
+		d.names = p.names()
+	}
 	if !notBefore.After(p.st.Now) {
 		p.out.open++
 	}

@@ -27,6 +27,9 @@ func (rn *Runner) ReportUpdate(ev *engine.Event, s engine.RunUpdate) {
 		rn.alerts.Changed(c)
 		return
 	}
+	if len(s.Records) > 0 {
+		c.Steps = make([]engine.StepChange, 0, len(s.Records))
+	}
 	for _, x := range s.Records {
 		s := engine.StepChange{Path: x.Path, Action: x.Action, Status: x.Shown(), Attempt: x.Attempt, StartedAt: x.StartedAt,
 			Destination: x.Destination}

@@ -119,13 +119,15 @@ func madeProgress(st engine.RunUpdate) bool {
 }
 
 func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *redact.Masker) (row []driver.Value, sealed driver.Value, err error) {
-	input, err := s.json(forRecord(r.Input), m)
-	if err != nil {
-		return nil, nil, err
-	}
-	if text, ok := input.(string); ok {
-		safe, _ := s.o.Redactor.StepJSON(r.Path, "input", []byte(text))
-		input = string(safe)
+	var input driver.Value
+	if shown := forRecord(r.Input); shown != nil {
+		b, err := encodeJSON(shown)
+		if err != nil {
+			return nil, nil, err
+		}
+		b, _ = s.maskJSON(b, m)
+		b, _ = s.o.Redactor.StepJSON(r.Path, "input", b)
+		input = string(b)
 	}
 	out, err := s.encodeFields(r.Output, m, sealedOutput, func(b []byte) ([]byte, bool) { return s.o.Redactor.StepJSON(r.Path, "output", b) })
 	if err != nil {

@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // matchRows is a Match encoded, outside of the writer's one goroutine.
@@ -156,19 +159,29 @@ func (m matchRows) start(t *tx, r encodedUpdate, out *engine.MatchResult) (dropp
 }
 
 func (s *Store) trace(conditions []engine.Condition, mask *redact.Masker) (driver.Value, error) {
-	list := make([]any, len(conditions))
+	b := append(make([]byte, 0, 256), '[')
 	for i, c := range conditions {
-		m := map[string]any{"expr": c.Expr, "result": nil}
-		if c.Result != nil {
-			m["result"] = *c.Result
+		if i > 0 {
+			b = append(b, ',')
 		}
+		b = append(b, '{')
 		if c.Error != "" {
-			m["error"] = c.Error
+			b = append(value.AppendText(append(b, `"error":`...), c.Error), ',')
+		}
+		b = append(value.AppendText(append(b, `"expr":`...), c.Expr), `,"result":`...)
+		if c.Result == nil {
+			b = append(b, "null"...)
+		} else {
+			b = strconv.AppendBool(b, *c.Result)
 		}
 		if c.Values != nil {
-			m["values"] = c.Values
+			var err error
+			if b, err = value.AppendStored(append(b, `,"values":`...), c.Values); err != nil {
+				return nil, fmt.Errorf("it cannot be recorded: %w", err)
+			}
 		}
-		list[i] = m
+		b = append(b, '}')
 	}
-	return s.json(list, mask)
+	b, _ = s.maskJSON(append(b, ']'), mask)
+	return string(b), nil
 }

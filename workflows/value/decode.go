@@ -47,8 +47,12 @@ func (e *JSONError) Error() string {
 // trailing text, a depth beyond MaxJSONDepth and more than MaxJSONNodes values
 // are errors of type *JSONError. A byte order mark before the document is skipped
 // (RFC 8259, section 8.1), and half of a surrogate pair is U+FFFD.
-func DecodeJSON(b []byte) (any, error) {
-	d := jsonReader{b: b}
+func DecodeJSON(b []byte) (any, error) { return DecodeJSONText(b, "") }
+
+// DecodeJSONText is DecodeJSON for a caller that has the document as a string too, or "": the
+// texts of a small document are then parts of that string, not of another copy.
+func DecodeJSONText(b []byte, text string) (any, error) {
+	d := jsonReader{b: b, s: text}
 	d.mark()
 	return d.document()
 }
@@ -63,6 +67,9 @@ type jsonReader struct {
 	literal bool
 	// stored is set for own rows, see DecodeStored.
 	stored bool
+	// stack holds the values of the lists that are being read, the innermost last. So each list
+	// is made once, with the size that it has.
+	stack []any
 }
 
 // document reads one value and nothing after it.
@@ -199,22 +206,24 @@ func (d *jsonReader) object(depth int) (any, error) {
 
 func (d *jsonReader) array(depth int) (any, error) {
 	d.i++
-	list := []any{}
 	d.space()
 	if d.i < len(d.b) && d.b[d.i] == ']' {
 		d.i++
-		return list, nil
+		return []any{}, nil
 	}
-	for {
+	for base := len(d.stack); ; {
 		d.space()
 		v, err := d.value(depth + 1)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, v)
+		d.stack = append(d.stack, v)
 		if end, err := d.next(']'); err != nil {
 			return nil, err
 		} else if end {
+			list := append([]any(nil), d.stack[base:]...)
+			clear(d.stack[base:])
+			d.stack = d.stack[:base]
 			return list, nil
 		}
 	}

@@ -269,7 +269,10 @@ func CutText(s string, n int) string {
 
 // EncodeStored writes plain data for a row of the database, whatever its size: the
 // limits were applied when the value was made.
-func EncodeStored(v any) ([]byte, error) { return AppendJSON(nil, v, math.MaxInt) }
+func EncodeStored(v any) ([]byte, error) { return AppendStored(make([]byte, 0, 256), v) }
+
+// AppendStored is EncodeStored that appends to b.
+func AppendStored(b []byte, v any) ([]byte, error) { return AppendJSON(b, v, math.MaxInt) }
 
 // maxStoredDepth keeps a damaged row from using up the stack.
 const maxStoredDepth = 10_000
