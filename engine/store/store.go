@@ -277,6 +277,11 @@ func escapePath(p string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(p)
 }
 
+// cacheSize bounds SQLite's page cache of a connection that writes, in KiB. The tables and indexes
+// grow at their right edges, for which this is plenty; of random event ids it holds the index of
+// some 200,000, and the system's own cache has the rest.
+const cacheSize = 16 << 10
+
 func openConn(path, mode, synchronous string) (*sqlite3.SQLiteConn, error) {
 	c, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, mode, synchronous))
 	if err != nil {
@@ -284,7 +289,7 @@ func openConn(path, mode, synchronous string) (*sqlite3.SQLiteConn, error) {
 	}
 	conn := c.(*sqlite3.SQLiteConn)
 	for _, p := range []string{"PRAGMA wal_autocheckpoint = 0", "PRAGMA journal_size_limit = 67108864", "PRAGMA temp_store = MEMORY",
-		"PRAGMA cache_size = -65536"} {
+		fmt.Sprintf("PRAGMA cache_size = -%d", cacheSize)} {
 		if _, err := conn.Exec(p, nil); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", p, err), conn.Close())
 		}
