@@ -228,7 +228,7 @@ func report(o options, sample []*mutant) error {
 	return nil
 }
 
-// equivalentText has a line for each mutant that no test can kill: the function, the
+// equivalentText has a line for each mutant that no test can kill: package and function, the
 // change, and the reason, separated by tabs. Lines of code move, so it names no line.
 //
 //go:embed equivalent.txt
@@ -248,7 +248,7 @@ func parseEquivalents(text string) map[string]string {
 
 func markEquivalents(sample []*mutant, reasons map[string]string) {
 	for _, m := range sample {
-		if reason, ok := reasons[m.Function+"\t"+m.Change]; ok {
+		if reason, ok := reasons[m.Package+" "+m.Function+"\t"+m.Change]; ok {
 			m.Result, m.By = equivalent, reason
 		}
 	}
