@@ -102,10 +102,11 @@ func looseValue(b []byte, at int) (from, to int) {
 		return at + 1, at + 1 + looseText(rest[1:], rest[0])
 	case rest[0] == '\\':
 		// JSON inside of a text: its quotes are escaped once or more.
-		quote := rest[:len(rest)-len(bytes.TrimLeft(rest, `\`))+1]
-		if len(quote) > len(rest) || quote[len(quote)-1] != '"' {
+		n := len(rest) - len(bytes.TrimLeft(rest, `\`))
+		if n == len(rest) || rest[n] != '"' {
 			break
 		}
+		quote := rest[:n+1]
 		end := bytes.Index(rest[len(quote):], quote)
 		if end < 0 {
 			end = len(rest) - len(quote)
