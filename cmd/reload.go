@@ -258,7 +258,7 @@ func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) 
 			s.reload(ctx)
 		case e := <-changes:
 			if ext := filepath.Ext(e.Name); ext == ".yaml" || ext == ".yml" || ext == ".json" ||
-				slices.Contains([]string{workflows.EnvFileName, workflows.SecretFileName}, filepath.Base(e.Name)) {
+				slices.Contains([]string{workflows.EnvFileName, workflows.SecretFileName, mountedVersion}, filepath.Base(e.Name)) {
 				quiet.Reset(200 * time.Millisecond)
 			}
 		case <-quiet.C:
@@ -266,6 +266,10 @@ func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) 
 		}
 	}
 }
+
+// mountedVersion is the link that Kubernetes replaces when a mounted ConfigMap or Secret has a new
+// version (kubernetes.io, "Mounted ConfigMaps are updated automatically").
+const mountedVersion = "..data"
 
 // watchFolders watches the folders that hold files of a project.
 func watchFolders(dir string, files workflows.Files) (*fsnotify.Watcher, error) {
@@ -283,6 +287,9 @@ func watchFolders(dir string, files workflows.Files) (*fsnotify.Watcher, error) 
 	}
 	for _, sub := range folders {
 		root := filepath.Join(dir, sub)
+		if target, err := filepath.EvalSymlinks(root); err == nil {
+			root = target
+		}
 		err := filepath.WalkDir(root, func(p string, e os.DirEntry, err error) error {
 			if err != nil || !e.IsDir() || sub == "" && p != root {
 				return nil

@@ -114,31 +114,37 @@ func pathless(err error) error {
 	return err
 }
 
-// yamlFiles lists the YAML files below a folder of the project, sorted. Folders
-// whose names begin with two dots are left out: a mounted Kubernetes ConfigMap keeps its
-// versions there, and links to the one in force.
+// yamlFiles lists the YAML files below a folder of the project, sorted. The folder
+// itself may be a link, as far as it stays in the project: Kubernetes mounts a ConfigMap as links to
+// its version in force. Folders whose names begin with two dots are such versions, and are left
+// out. Links to folders below are not followed: they may lead back.
 func yamlFiles(dir, folder string) []string {
-	var out []string
-	// A folder that is not there holds no files; any other trouble shows when its
-	// files are opened.
-	_ = filepath.WalkDir(filepath.Join(dir, folder), func(name string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return nil
-		case e.IsDir():
-			if strings.HasPrefix(e.Name(), "..") {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" {
-			if rel, err := filepath.Rel(dir, name); err == nil {
-				out = append(out, filepath.ToSlash(rel))
-			}
-		}
-		return nil
-	})
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil // which shows when the files are read
+	}
+	defer root.Close()
+	out := yamlBelow(root.FS(), folder)
 	slices.Sort(out)
+	return out
+}
+
+// yamlBelow lists the YAML files below a folder. A folder that is not there holds no files; any
+// other trouble shows when its files are opened.
+func yamlBelow(project fs.FS, folder string) (out []string) {
+	entries, err := fs.ReadDir(project, folder)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		name := path.Join(folder, e.Name())
+		switch ext := path.Ext(name); {
+		case e.IsDir() && !strings.HasPrefix(e.Name(), ".."):
+			out = append(out, yamlBelow(project, name)...)
+		case !e.IsDir() && (ext == ".yaml" || ext == ".yml"):
+			out = append(out, name)
+		}
+	}
 	return out
 }
 
