@@ -148,6 +148,9 @@ record.
 		}
 	}
 	root.SetHelpCommand(a.helpCmd(root))
+	if err := addCompletions(root); err != nil {
+		panic(err) // a flag that completes twice; every test that runs a command finds it
+	}
 	root.SetFlagErrorFunc(flagError)
 	return root
 }
