@@ -27,7 +27,10 @@ type Page struct {
 	Text string
 }
 
-// Pages lists the pages: the guides in alphabetical order, then the reference.
+// first is the page that the list begins with.
+const first = "tutorial"
+
+// Pages lists the pages: the tutorial, the guides in alphabetical order, then the reference.
 func Pages() []Page {
 	var out []Page
 	for _, dir := range []string{".", "reference"} {
@@ -46,6 +49,15 @@ func Pages() []Page {
 			out = append(out, page(strings.TrimSuffix(path.Join(dir, e.Name()), ".md"), string(text)))
 		}
 	}
+	slices.SortStableFunc(out, func(x, y Page) int {
+		switch {
+		case x.Name == first:
+			return -1
+		case y.Name == first:
+			return 1
+		}
+		return 0
+	})
 	return out
 }
 
