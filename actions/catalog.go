@@ -68,6 +68,9 @@ func Catalog() (map[string]*workflows.ActionSpec, error) {
 			return nil, fmt.Errorf("action %s exists twice", a.spec.Name)
 		}
 		spec := a.spec
+		if spec.Usage == "" {
+			spec.Usage = usages[spec.Name]
+		}
 		out[spec.Name] = &spec
 	}
 	connectors, err := builtIn()

@@ -22,7 +22,7 @@ import (
 const defaultMaxResponse = 1 << 20
 
 func httpSpec(name, help, method string) workflows.ActionSpec {
-	s := workflows.ActionSpec{Name: name, Help: help, SideEffects: true,
+	s := workflows.ActionSpec{Name: name, Help: help, SideEffects: true, Outputs: httpOutputs,
 		SafeMethods: method == "", Safe: method == "GET" || method == "HEAD" ||
 			method == "PUT" || method == "DELETE",
 		Example: map[string]any{"status": 200, "headers": map[string]any{}, "body": map[string]any{}, "url": "", "duration_ms": 0}}

@@ -14,7 +14,7 @@ import (
 var logSpec = workflows.ActionSpec{Name: "log", Help: "writes a line to the server's log", Inputs: []workflows.ActionInput{
 	{Name: "message", Type: "string", Required: true, Help: "the line"},
 	{Name: "level", Type: "string", Words: []string{"debug", "info", "warn", "error"}},
-	{Name: "fields", Type: "object"},
+	{Name: "fields", Type: "object", Help: "further fields of the line, by name"},
 }}
 
 // logAction is log. It leaves nothing outside of the process, so it needs no

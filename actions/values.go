@@ -43,7 +43,11 @@ func valueSpecs() []action {
 					"default"}, scopeInput}}, valueAction{engine.ValueIncrement}},
 		{workflows.ActionSpec{Name: "hookloom/emit", Help: "sends an event to a trigger of the project, exactly once, also after a crash",
 			SideEffects: true, Safe: true,
+			Config:  "triggers: {invoice_ready: {}}\n",
 			Example: map[string]any{"event": "evt_0000000000000001", "trigger": "", "key": "", "duplicate": false},
+			Outputs: []workflows.ActionOutput{{Name: "event", Type: "string", Help: "the id of the event"},
+				{Name: "trigger", Type: "string", Help: "its trigger"}, {Name: "key", Type: "string", Help: "its key"},
+				{Name: "duplicate", Type: "boolean", Help: "true: an event with this key was there before"}},
 			Inputs: []workflows.ActionInput{
 				{Name: "trigger", Type: "string", Required: true, Help: "a trigger of hookloom.yaml", Fill: workflows.FillNonempty},
 				{Name: "data", Type: "any", Kept: true, Help: "event.data of the runs that it starts"},
@@ -61,6 +65,9 @@ func answerSpec() action {
 		Help:        "answers a step of another run that waits for an approval, such as when somebody pressed a button in a chat",
 		SideEffects: true, Safe: true,
 		Example: map[string]any{"answered": true, "step": "ok", "question": "Ship A-1?", "reason": ""},
+		Outputs: []workflows.ActionOutput{{Name: "answered", Type: "boolean", Help: "false: nothing waits for this answer any more"},
+			{Name: "step", Type: "string", Help: "the step that waited"}, {Name: "question", Type: "string", Help: "what it asked"},
+			{Name: "reason", Type: "string", Help: "why it was not answered"}},
 		Inputs: []workflows.ActionInput{
 			{Name: "run", Type: "string", Required: true, Help: "the run that waits: its run.id", Fill: workflows.FillNonempty},
 			{Name: "step", Type: "string", Kept: true, Help: "the step that waits, when the run has several"},

@@ -295,6 +295,9 @@ func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) err
 	if err := a.actionConnection(s.Needs()); err != nil {
 		return err
 	}
+	if s.Config != "" {
+		a.printf("\nNeeds in hookloom.yaml:\n%s", indent(s.Config, "  "))
+	}
 	if s.Usage != "" {
 		a.printf("\nExample:\n%s", indent(s.Usage, "  "))
 	}

@@ -197,19 +197,8 @@ func (p *project) ran(t *testing.T, workflow string) (status, problem string) {
 
 func (p *project) lastRun(t *testing.T, workflow string) (status, problem string) {
 	t.Helper()
-	out, err := p.run("runs", "--workflow", workflow, "-o", "json")
-	var page struct {
-		Items []struct {
-			Status, Error string
-		}
-	}
-	if err == nil {
-		err = json.Unmarshal([]byte(out), &page)
-	}
-	if err != nil || len(page.Items) == 0 {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return page.Items[0].Status, page.Items[0].Error
+	run := p.latest(t, workflow)
+	return run.Status, run.Error
 }
 
 // TestConnectionsUseARealTokenServer: npm's oauth2-mock-server issues the tokens.
