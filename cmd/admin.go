@@ -102,8 +102,8 @@ func (s *server) newConsole() (*console.Console, error) {
 		SessionKey: func() ([]byte, error) { return s.keys.Key("console sessions") }, Sessions: s.store,
 		Address: func(r *http.Request) netip.Addr { return triggers.Sender(r, s.project.Load().Server.TrustedProxies) }, HooksURL: s.hooksURL(),
 		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log,
-		Admit: s.admit,
-		Poll:  s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Judge: s.judge, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks,
+		Admit: s.admit, Evaluate: s.evaluate, Backtest: s.backtest,
+		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Judge: s.judge, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks,
 		Connections: s.linker(), MCP: s.mcpHandler()})
 }
 

@@ -304,26 +304,9 @@ func (a *app) printUnknown(f *findings) {
 
 // printLimits says what the history does not hold.
 func (a *app) printLimits(l backtest.Limits) {
-	lines := []struct {
-		n    int
-		text string
-	}{
-		{l.BodiesPruned, "events without their body, which is pruned (history: bodies)"},
-		{l.AnswersPruned, "runs without the answers of their steps, which are pruned"},
-		{l.Open, "runs that have not ended"},
-		{l.Pending, "events that are not decided yet"},
-		{l.Off, "events that came while the workflow was switched off; they are not compared"},
-		{l.Gathered, "events that are part of the run of another; only whether they match is compared"},
-		{l.Secrets, "runs that use secrets; a stand-in was used on both sides"},
-		{l.Masked, "runs with answers that are masked in part"},
-		{l.Moved, "runs that would begin at another time (concurrency, rate, debounce, batch); they are simulated at that time"},
-		{l.Unreproduced, "runs whose record the version that ran does not give again"},
-	}
 	head := "\nWhat the history cannot tell\n"
-	for _, x := range lines {
-		if x.n > 0 {
-			a.printf("%s  %6d  %s\n", head, x.n, x.text)
-			head = ""
-		}
+	for _, x := range l.Lacking() {
+		a.printf("%s  %6d  %s\n", head, x.N, x.Text)
+		head = ""
 	}
 }

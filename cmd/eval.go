@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -56,18 +56,12 @@ func (o *evalOptions) names(c *cobra.Command) (names expr.Names, at time.Time, e
 		if err != nil {
 			return nil, at, err
 		}
-		event := map[string]any{"data": data, "body": data}
-		for _, name := range expr.EventFields() {
-			if _, ok := event[name]; !ok {
-				event[name] = nil
-			}
-		}
-		return expr.Names{"event": event, "inputs": data}, time.Now(), nil
+		return namesOfData(data), time.Now(), nil
 	case o.event == "":
 		return expr.Names{}, time.Now(), nil
 	}
 	err = o.reading(func(h *store.History) error {
-		ev, err := o.stored(c, h)
+		ev, err := storedEvent(c.Context(), h, &o.event)
 		if err != nil {
 			return err
 		}
@@ -78,47 +72,41 @@ func (o *evalOptions) names(c *cobra.Command) (names expr.Names, at time.Time, e
 	return names, at, err
 }
 
-func (o *evalOptions) stored(c *cobra.Command, h *store.History) (*engine.Event, error) {
-	if o.event == "last" {
-		list, err := h.Events(c.Context(), engine.Query{Limit: 1})
+// namesOfData is what an expression reads of data that is no recorded event: event.data.
+func namesOfData(data any) expr.Names {
+	event := map[string]any{"data": data, "body": data}
+	for _, name := range expr.EventFields() {
+		if _, ok := event[name]; !ok {
+			event[name] = nil
+		}
+	}
+	return expr.Names{"event": event, "inputs": data}
+}
+
+// maxEvalData bounds the JSON of --data, in bytes.
+const maxEvalData = 32 << 20
+
+func (o *evalOptions) file(in io.Reader) (any, error) {
+	if o.data != "-" {
+		f, err := os.Open(o.data)
 		if err != nil {
 			return nil, err
 		}
-		if len(list) == 0 {
-			return nil, errors.New("there is no event in this database yet; hookloom send TRIGGER sends one")
-		}
-		o.event = list[0].ID
+		defer f.Close()
+		in = f
 	}
-	id, err := engine.ParseEventID(o.event)
-	if err != nil {
-		return nil, usageError("%v", err)
-	}
-	ev, err := h.StoredEvent(c.Context(), id)
-	if errors.Is(err, engine.ErrNotFound) {
-		return nil, fmt.Errorf("no event %s in this database; hookloom events lists them", id)
-	}
-	return ev, err
-}
-
-func (o *evalOptions) file(in io.Reader) (any, error) {
-	text, err := os.ReadFile(o.data)
-	if o.data == "-" {
-		text, err = io.ReadAll(io.LimitReader(in, 32<<20))
-	}
+	text, err := io.ReadAll(io.LimitReader(in, maxEvalData+1))
 	if err != nil {
 		return nil, err
+	}
+	if len(text) > maxEvalData {
+		return nil, usageError("--data %s is larger than %s, which is more than an event may be", o.data, console.Bytes(maxEvalData))
 	}
 	v, err := value.DecodeJSON(bytes.TrimSpace(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.data, err)
 	}
 	return v, nil
-}
-
-// evaluated is one expression of a template, or the only one.
-type evaluated struct {
-	*expr.Explanation
-	Expression string `json:"expression"`
 }
 
 // hint says which names can be read.
@@ -130,64 +118,32 @@ func (o *evalOptions) hint() string {
 }
 
 func (a *app) eval(o *evalOptions, text string, env *expr.Env) error {
-	pieces, err := templatePieces(text)
+	e, err := expr.Evaluate(text, env)
 	if err != nil {
+		if strings.Contains(err.Error(), "unknown name") {
+			err = fmt.Errorf("%w\n%s", err, o.hint())
+		}
 		return usageError("%v", err)
 	}
-	var list []evaluated
-	var out strings.Builder
-	failed := ""
-	for _, p := range pieces {
-		if !p.expression {
-			out.WriteString(p.text)
-			continue
-		}
-		x, err := expr.Explain(p.text, env)
-		if err != nil {
-			if strings.Contains(err.Error(), "unknown name") {
-				err = fmt.Errorf("%w\n%s", err, o.hint())
-			}
-			return usageError("%v", err)
-		}
-		list = append(list, evaluated{x, p.text})
-		whole := x.Parts[0]
-		failed += whole.Problem
-		if t, err := value.Text(whole.Value); err == nil && whole.Value != nil {
-			out.WriteString(t)
-		} else if err != nil {
-			failed += err.Error()
-		}
-	}
-	result, kind := any(out.String()), "text"
-	if len(pieces) == 1 && len(list) == 1 {
-		result, kind = list[0].Parts[0].Value, list[0].Parts[0].Type
-	}
-	if failed != "" {
-		result, kind = nil, ""
-	}
-	if err := a.printEval(result, kind, failed, list); err != nil {
+	if err := a.printEval(e); err != nil {
 		return err
 	}
-	if failed != "" {
+	if e.Problem != "" {
 		return &exitError{exitFailure, errors.New("")}
 	}
 	return nil
 }
 
-func (a *app) printEval(result any, kind, failed string, list []evaluated) error {
+func (a *app) printEval(of *expr.Evaluation) error {
 	if a.json() {
-		m := map[string]any{"value": result, "type": kind, "expressions": list}
-		if failed != "" {
-			m["error"] = failed
-		}
-		return a.printJSON(m)
+		return a.printJSON(of)
 	}
-	if failed != "" {
-		a.printf("error: %s\n", failed)
+	if of.Problem != "" {
+		a.printf("error: %s\n", of.Problem)
 	} else {
-		a.printf("%s\n%s\n", shownValue(result), kind)
+		a.printf("%s\n%s\n", shownValue(of.Value), of.Type)
 	}
-	for _, e := range list {
+	for _, e := range of.Expressions {
 		if len(e.Parts) > 1 {
 			t := newTable("PART", "VALUE", "TYPE")
 			for _, p := range e.Parts {
@@ -217,38 +173,4 @@ func shownValue(v any) string {
 		return fmt.Sprint(v)
 	}
 	return string(b)
-}
-
-type templatePiece struct {
-	text       string
-	expression bool
-}
-
-// templatePieces divides a text at its ${{ }}; $${{ stands for the text ${{. A text without
-// any is one expression.
-func templatePieces(text string) (out []templatePiece, err error) {
-	if !strings.Contains(text, "${{") {
-		return []templatePiece{{text, true}}, nil
-	}
-	for text = strings.TrimSpace(text); text != ""; {
-		before, rest, found := strings.Cut(text, "${{")
-		if found && strings.HasSuffix(before, "$") {
-			out = append(out, templatePiece{text: before[:len(before)-1] + "${{"})
-			text = rest
-			continue
-		}
-		if before != "" {
-			out = append(out, templatePiece{text: before})
-		}
-		if !found {
-			break
-		}
-		end, err := expr.End(rest)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, templatePiece{strings.TrimSpace(rest[:end]), true})
-		text = rest[end+len("}}"):]
-	}
-	return out, nil
 }

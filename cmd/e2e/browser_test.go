@@ -179,7 +179,8 @@ func (x *lively) pagesOf(t *testing.T) []string {
 		"/runs/" + dead + "?with=" + waiting, "/runs/" + dead + "/replay?from=failed&version=current", "/deadletters", "/quarantine",
 		"/quarantine/ref_1",
 		"/waiting", "/destinations", "/destination?name=" + strings.TrimPrefix(x.sink.URL, "http://"), "/search?q=paid", "/runs?status=bogus",
-		"/triggers", "/trigger?name=shop", "/trigger?name=quiet", "/workflows", "/workflow?id=pay", "/workflow?id=refund", "/audit",
+		"/triggers", "/trigger?name=shop", "/trigger?name=quiet", "/workflows", "/workflow?id=pay", "/workflow?id=refund",
+		"/workflow/changes?id=pay", "/playground?event=" + event, "/audit",
 		"/docs/", "/docs/deploy", "/docs/reference/errors", "/login"}
 }
 

@@ -60,7 +60,7 @@ type run struct {
 
 // Run compares what the workflows of a project would do with what was done. It reads the history
 // in pages and starts no goroutine that outlives a page. What comes after it has begun is not in
-// it.
+// it. Where an error ends it, it gives the report of what it looked at before.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	b := &run{o: o, shared: shared{answers: map[string]*call{}}, listen: listenersOf(o.Project), mocks: mocksOf(o.Tests),
 		report: Report{Kinds: map[string]int{}}, streams: map[string]*stream{}}
@@ -72,14 +72,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if b.versions, err = newVersions(ctx, o.History, o.Project); err != nil {
 		return nil, err
 	}
-	if err := b.pages(ctx); err != nil {
-		return nil, err
-	}
-	if err := b.agenda.rest(); err != nil {
-		return nil, err
+	if err = b.pages(ctx); err == nil {
+		err = b.agenda.rest()
 	}
 	b.report.Calls, b.report.Concurrency = b.totals.hosts(), b.totals.concurrency()
-	return &b.report, nil
+	return &b.report, err
 }
 
 // withWorkflow is the project with another text of a workflow.

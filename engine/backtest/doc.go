@@ -8,6 +8,7 @@
 //	item.go       one event for one workflow: who matched, which runs are simulated
 //	sim.go        a run by the clock of its time: attempts, pauses, sleeps and waits
 //	clock.go      the moments at which a run decides
+//	stream.go     the events of a workflow as a whole, in virtual time; flow.go its groups
 //	answers.go    which recorded answer stands in for which request
 //	compare.go    the difference of two runs; because.go its cause
 //	report.go     what is found, as JSON

@@ -40,3 +40,26 @@ func hasMask(v any) bool {
 	}
 	return false
 }
+
+// Lack is something that the history does not hold, and how often.
+type Lack struct {
+	N    int
+	Text string
+}
+
+// Lacking says in words what the history does not hold, leaving out what it does.
+func (l Limits) Lacking() []Lack {
+	all := []Lack{
+		{l.BodiesPruned, "events without their body, which is pruned (history: bodies)"},
+		{l.AnswersPruned, "runs without the answers of their steps, which are pruned"},
+		{l.Open, "runs that have not ended"},
+		{l.Pending, "events that are not decided yet"},
+		{l.Off, "events that came while the workflow was switched off; they are not compared"},
+		{l.Gathered, "events that are part of the run of another; only whether they match is compared"},
+		{l.Secrets, "runs that use secrets; a stand-in was used on both sides"},
+		{l.Masked, "runs with answers that are masked in part"},
+		{l.Moved, "runs that would begin at another time (concurrency, rate, debounce, batch); they are simulated at that time"},
+		{l.Unreproduced, "runs whose record the version that ran does not give again"},
+	}
+	return slices.DeleteFunc(all, func(x Lack) bool { return x.N == 0 })
+}

@@ -25,6 +25,7 @@ import (
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 	"golang.org/x/time/rate"
 )
 
@@ -99,6 +100,12 @@ type Options struct {
 	Judge func(ctx context.Context, trigger, kind string) (result, reason string, deliveries []*engine.Delivery, err error)
 	// MCP answers agents at MCPPath; nil for none. It sees only callers with a token.
 	MCP http.Handler
+	// Evaluate gives the value of an expression, or of a text with ${{ }}, over a recorded event
+	// (its id, or last), or over data, which is JSON. Its error says what is wrong with them.
+	Evaluate func(ctx context.Context, text, event, data string) (*expr.Evaluation, error)
+	// Backtest compares an edited workflow with what ran. When its context ends by its deadline, it
+	// gives what it has found so far.
+	Backtest func(ctx context.Context, o BacktestOrder) (*BacktestResult, error)
 	// Connections shows and connects connections; nil for none.
 	Connections Connections
 	// Metrics answers /metrics; nil for none. Acks gives the seconds in which
@@ -145,12 +152,14 @@ type Console struct {
 	sessions *sessions
 	guesses  guesses
 	streams  atomic.Int32
-	activity activity
-	forms    forms
-	stats    kept[time.Duration, map[string]engine.WorkflowStats]
-	standing kept[bool, engine.Standing]
-	dead     kept[bool, []engine.DeadGroup]
-	needs    kept[bool, int]
+	// backtesting is set while a backtest is under way.
+	backtesting atomic.Bool
+	activity    activity
+	forms       forms
+	stats       kept[time.Duration, map[string]engine.WorkflowStats]
+	standing    kept[bool, engine.Standing]
+	dead        kept[bool, []engine.DeadGroup]
+	needs       kept[bool, int]
 	// denied bounds how many refused tries are in the audit log: they must not push out
 	// of it what others did.
 	denied *rate.Limiter

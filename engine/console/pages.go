@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/backtest"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -28,6 +29,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": 
 	"success": success, "ms": millis, "proof": engine.Proof.Words, "list": strings.Join, "row": rowOf, "target": targetPage, "took": took,
 	"took1": took1, "iso": iso, "bytes": Bytes,
 	"percent": percent, "seconds": seconds, "clip": clip, "facts": facts, "count": count, "json": jsonText, "escape": url.QueryEscape,
+	"line": lineOf, "kind": kindWords, "lacking": backtest.Limits.Lacking, "depth": func(n int) int { return min(n, 9) },
 	"at": func(step, url string) string { return strings.ReplaceAll(step, "https://YOUR-HOST/hooks/TRIGGER", url) }}).ParseFS(files,
 	"pages/*.html"))
 
@@ -119,6 +121,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 	}
 	c.againPages(mux)
 	c.valuesPages(mux)
+	c.whatIfPages(mux)
 	c.manualPages(mux)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/api/") {

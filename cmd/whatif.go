@@ -1,0 +1,109 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/backtest"
+	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// evaluate is hookloom eval for the console.
+func (s *server) evaluate(ctx context.Context, text, event, data string) (*expr.Evaluation, error) {
+	env := &expr.Env{Names: expr.Names{}, Now: time.Now(), Seed: event}
+	switch {
+	case event != "":
+		ev, err := storedEvent(ctx, s.store.History(), &event)
+		if err != nil {
+			return nil, err
+		}
+		names, err := ev.Names()
+		if err != nil {
+			return nil, err
+		}
+		env.Names, env.Now, env.Seed = expr.Names{"event": names, "inputs": ev.Inputs}, ev.ReceivedAt, event
+	case strings.TrimSpace(data) != "":
+		v, err := value.DecodeJSON([]byte(strings.TrimSpace(data)))
+		if err != nil {
+			return nil, fmt.Errorf("the pasted event: %w", err)
+		}
+		env.Names = namesOfData(v)
+	}
+	return expr.Evaluate(text, env)
+}
+
+// backtest is hookloom backtest for the console: one workflow, as it is on disk or as it was
+// pasted in.
+func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*console.BacktestResult, error) {
+	l, err := load(s.o.dir)
+	if err != nil {
+		return nil, err
+	}
+	if o.Text != "" {
+		if err := l.replace(map[string][]byte{o.Workflow: []byte(o.Text)}); err != nil {
+			return nil, err
+		}
+	}
+	if l.mistakes.Errors() > 0 {
+		return &console.BacktestResult{Mistakes: l.mistakes.Error()}, nil
+	}
+	out := &console.BacktestResult{Unknowns: map[string]int{}}
+	tests, _ := l.project.LoadTests() // their mocks stand in; broken tests have none
+	out.Report, err = backtest.Run(ctx, backtest.Options{History: s.store.History(), Project: l.project,
+		Workflows: map[string]bool{o.Workflow: true}, Query: o.Query, Limit: o.Limit, Tests: tests,
+		Actions: actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s }),
+		Change: func(c backtest.Change) error {
+			if out.Changed++; out.Changed <= o.Keep {
+				out.Changes = append(out.Changes, c)
+			}
+			return nil
+		},
+		Unknown: func(u backtest.Unknown) error {
+			if _, known := out.Unknowns[u.Reason]; known || len(out.Unknowns) < o.Keep {
+				out.Unknowns[u.Reason]++
+			}
+			out.UnknownN++
+			return nil
+		}})
+	if errors.Is(err, context.DeadlineExceeded) && out.Report != nil {
+		out.Cut, err = true, nil
+	}
+	return out, err
+}
+
+// storedEvent reads a recorded event; last names the newest, and is replaced by its id.
+func storedEvent(ctx context.Context, h eventReader, name *string) (*engine.Event, error) {
+	if *name == "last" {
+		list, err := h.Events(ctx, engine.Query{Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		if len(list) == 0 {
+			return nil, errors.New("there is no event in this database yet; hookloom send TRIGGER sends one")
+		}
+		*name = list[0].ID
+	}
+	id, err := engine.ParseEventID(*name)
+	if err != nil {
+		return nil, usageError("%v", err)
+	}
+	ev, err := h.StoredEvent(ctx, id)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, fmt.Errorf("no event %s in this database; hookloom events lists them", id)
+	}
+	return ev, err
+}
+
+// eventReader is what reads recorded events.
+type eventReader interface {
+	Events(context.Context, engine.Query) ([]engine.EventItem, error)
+	StoredEvent(context.Context, engine.EventID) (*engine.Event, error)
+}

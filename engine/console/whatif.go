@@ -1,0 +1,189 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/backtest"
+	"github.com/hookloom/hookloom/workflows/expr"
+)
+
+// This file is the two pages that answer "what would that do": a backtest of an edited workflow,
+// and the value of an expression over an event. Neither stores or sends anything. Both take an
+// operator: they cost processor time, and a text that is pasted in may read all events.
+
+func (c *Console) whatIfPages(mux *http.ServeMux) {
+	mux.HandleFunc("GET /playground", c.playgroundPage)
+	mux.HandleFunc("POST /playground", c.playgroundPage)
+	mux.HandleFunc("GET /workflow/changes", c.changesPage)
+	mux.HandleFunc("POST /workflow/changes", c.changesPage)
+}
+
+// maxExpression bounds the text of the playground, in bytes.
+const maxExpression = 64 << 10
+
+// playgroundPage evaluates an expression or a text with ${{ }} over an event.
+func (c *Console) playgroundPage(w http.ResponseWriter, r *http.Request) {
+	v := r.Form
+	if v == nil {
+		v = r.URL.Query()
+	}
+	text, event, data := v.Get("expression"), strings.TrimSpace(v.Get("event")), v.Get("data")
+	show := map[string]any{"Title": "Playground", "Expression": text, "Event": event, "Data": data}
+	status := http.StatusOK
+	if list, err := c.o.Log.EventPage(r.Context(), engine.Query{Limit: 20}); err == nil {
+		show["Recent"] = list.Items // without them an id can be typed
+	}
+	if r.Method == http.MethodPost {
+		result, err := c.evaluate(r.Context(), text, event, data)
+		if err != nil {
+			show["Problem"], status = err.Error(), http.StatusBadRequest
+		} else {
+			show["Result"] = result
+		}
+	}
+	c.render(w, r, status, "playground", show)
+}
+
+func (c *Console) evaluate(ctx context.Context, text, event, data string) (*expr.Evaluation, error) {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return nil, errors.New("type an expression, such as event.data.amount / 100, or a text with ${{ }}")
+	case len(text) > maxExpression:
+		return nil, fmt.Errorf("the expression has %d bytes; at most %d are allowed", len(text), maxExpression)
+	case event != "" && strings.TrimSpace(data) != "":
+		return nil, errors.New("choose a recorded event or paste one, not both")
+	}
+	return c.o.Evaluate(ctx, text, event, data)
+}
+
+// BacktestOrder is what a backtest of one workflow compares.
+type BacktestOrder struct {
+	Workflow string
+	// Text is the edited file; empty for the one on disk.
+	Text  string
+	Query engine.RecordedQuery
+	// Limit is how many events are looked at, the newest.
+	Limit int
+	// Keep is how many changes and reasons are kept.
+	Keep int
+}
+
+// BacktestResult is what a backtest found.
+type BacktestResult struct {
+	Report *backtest.Report
+	// Changes are the first ones of Changed, Unknowns the reasons of UnknownN by how often they came.
+	Changes  []backtest.Change
+	Changed  int
+	Unknowns map[string]int
+	UnknownN int
+	// Cut tells that the time ran out.
+	Cut bool
+	// Mistakes are those of the edited files, with their places; nothing was compared then.
+	Mistakes string
+}
+
+// The bounds of a backtest in the console: the events at most and by default, its time, and the
+// changes that are shown.
+const (
+	maxBacktest     = 20_000
+	defaultBacktest = 1000
+	backtestTime    = 30 * time.Second
+	shownBacktest   = 200
+)
+
+// changesPage compares an edited workflow with what ran.
+func (c *Console) changesPage(w http.ResponseWriter, r *http.Request) {
+	v := r.Form
+	if v == nil {
+		v = r.URL.Query()
+	}
+	id := v.Get("id")
+	flow := c.o.Project().Workflows[id]
+	if versions, err := c.o.Log.Versions(r.Context(), id); err != nil || flow == nil && len(versions) == 0 {
+		if err == nil {
+			err = engine.ErrNotFound
+		}
+		c.trouble(w, r, err)
+		return
+	}
+	show := map[string]any{"Title": "What would change", "ID": id, "Text": v.Get("text"), "Since": v.Get("since"), "Limit": v.Get("limit"),
+		"Max": maxBacktest, "Default": defaultBacktest, "Seconds": int(backtestTime.Seconds()),
+		"Disk": r.Method != http.MethodPost || v.Get("from") != "text"}
+	if flow != nil && v.Get("text") == "" {
+		show["Text"] = string(flow.Text)
+	}
+	status := http.StatusOK
+	if r.Method == http.MethodPost {
+		o := BacktestOrder{Workflow: id, Keep: shownBacktest}
+		if v.Get("from") == "text" {
+			o.Text = v.Get("text")
+		}
+		result, err := c.whatChanges(r, o, v.Get("since"), v.Get("limit"))
+		switch {
+		case errors.Is(err, errBacktestBusy):
+			show["Problem"], status = err.Error(), http.StatusServiceUnavailable
+		case err != nil:
+			show["Problem"], status = err.Error(), http.StatusBadRequest
+		default:
+			show["Result"] = result
+		}
+	}
+	c.render(w, r, status, "changes", show)
+}
+
+var errBacktestBusy = errors.New("another backtest is under way here; try again when it has ended")
+
+// whatChanges runs one backtest at a time. It ends when its reader goes away, and when its time is
+// over.
+func (c *Console) whatChanges(r *http.Request, o BacktestOrder, since, limit string) (*BacktestResult, error) {
+	o.Limit = defaultBacktest
+	if limit != "" {
+		n, err := strconv.Atoi(limit)
+		if err != nil || n < 1 || n > maxBacktest {
+			return nil, fmt.Errorf("events is a number from 1 to %d", maxBacktest)
+		}
+		o.Limit = n
+	}
+	var q engine.Query
+	if err := Window(&q, strings.TrimSpace(since), "", time.Now(), c.o.Project().Zone()); err != nil {
+		return nil, err
+	}
+	if !q.Since.IsZero() {
+		o.Query.After = engine.EventID(engine.FirstID(q.Since)) - 1
+	}
+	if o.Text == "" && r.Form.Get("from") == "text" {
+		return nil, errors.New("paste the edited file, or choose the one on disk")
+	}
+	if !c.backtesting.CompareAndSwap(false, true) {
+		return nil, errBacktestBusy
+	}
+	defer c.backtesting.Store(false)
+	ctx, cancel := context.WithTimeout(r.Context(), backtestTime)
+	defer cancel()
+	return c.o.Backtest(ctx, o)
+}
+
+// lineOf writes a value in one line; nothing is a dash.
+func lineOf(v any) string {
+	if v == nil {
+		return "-"
+	}
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return "?"
+	}
+	return clip(strings.TrimSpace(b.String()), 2000)
+}
+
+// kindWords writes the kind of a change in words.
+func kindWords(kind string) string { return strings.ReplaceAll(kind, "_", " ") }

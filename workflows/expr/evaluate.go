@@ -1,0 +1,99 @@
+package expr
+
+import (
+	"strings"
+
+	"github.com/hookloom/hookloom/workflows/value"
+)
+
+// Evaluation is the value of an expression, or of a text with ${{ }}, with each part.
+type Evaluation struct {
+	// Value is nil where Problem says why there is none.
+	Value   any    `json:"value"`
+	Type    string `json:"type"`
+	Problem string `json:"error,omitempty"`
+	// Expressions are those of the text, in its order.
+	Expressions []EvaluatedExpression `json:"expressions"`
+}
+
+// EvaluatedExpression is one expression of a text, or the only one.
+type EvaluatedExpression struct {
+	*Explanation
+	Expression string `json:"expression"`
+}
+
+// Evaluate evaluates an expression, or a text with ${{ }}, and each part of it. A text that is
+// exactly one ${{ }} keeps the type of its value. The error is about the text: it does not
+// compile.
+func Evaluate(text string, env *Env) (*Evaluation, error) {
+	pieces, err := templatePieces(text)
+	if err != nil {
+		return nil, err
+	}
+	out := &Evaluation{Expressions: []EvaluatedExpression{}}
+	var whole strings.Builder
+	var problems []string
+	for _, p := range pieces {
+		if !p.expression {
+			whole.WriteString(p.text)
+			continue
+		}
+		x, err := Explain(p.text, env)
+		if err != nil {
+			return nil, err
+		}
+		out.Expressions = append(out.Expressions, EvaluatedExpression{x, p.text})
+		first := x.Parts[0]
+		if first.Problem != "" {
+			problems = append(problems, first.Problem)
+		} else if t, err := value.Text(first.Value); err != nil {
+			problems = append(problems, err.Error())
+		} else if first.Value != nil {
+			whole.WriteString(t)
+		}
+	}
+	single := len(pieces) == 1 && len(out.Expressions) == 1
+	switch {
+	case single && out.Expressions[0].Parts[0].Problem == "":
+		out.Value, out.Type = out.Expressions[0].Parts[0].Value, out.Expressions[0].Parts[0].Type
+	case len(problems) > 0:
+		out.Problem = strings.Join(problems, "; ")
+	default:
+		out.Value, out.Type = whole.String(), "text"
+	}
+	return out, nil
+}
+
+type templatePiece struct {
+	text       string
+	expression bool
+}
+
+// templatePieces divides a text at its ${{ }}; $${{ stands for the text ${{. A text without
+// any is one expression.
+func templatePieces(text string) (out []templatePiece, err error) {
+	if !strings.Contains(text, "${{") {
+		return []templatePiece{{text, true}}, nil
+	}
+	for text = strings.TrimSpace(text); text != ""; {
+		before, rest, found := strings.Cut(text, "${{")
+		if found && strings.HasSuffix(before, "$") {
+			out = append(out, templatePiece{text: before[:len(before)-1] + "${{"})
+			text = rest
+			continue
+		}
+		if before != "" {
+			out = append(out, templatePiece{text: before})
+		}
+		if !found {
+			break
+		}
+		end, err := End(rest)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, templatePiece{strings.TrimSpace(rest[:end]), true})
+		text = rest[end+len("}}"):]
+	}
+	return out, nil
+}
