@@ -130,6 +130,7 @@ func TestFieldsOfRefusedBodiesAreMaskedAtAnyDepth(t *testing.T) {
 	for _, c := range []struct{ kind, in, want string }{
 		{"application/json", `{"data":{"object":{"card":{"number":"4111"}}}}`, `{"data":{"object":{"card":{"number":` + m + `}}}}`},
 		{"application/json", `{"card":{"number":"4111"}`, `{"card":{"number":` + m + `}`},
+		{"application/json", `{"card":{"n\u0075mber":"4111"}}`, `{"card":{"n\u0075mber":` + m + `}}`},
 		{"text/plain", `{"number":"4111"}`, `{"number":` + m + `}`},
 		{"text/xml", `<card><number>4111</number></card>`, `<card><number>***:1234abcd</number></card>`},
 		{"", "number=4111&a=1", "number=***:1234abcd&a=1"},

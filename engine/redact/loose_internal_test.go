@@ -37,12 +37,22 @@ func TestTheValueBehindANameIsMaskedWhole(t *testing.T) {
 		"twice":                              {`pin=41&pin=42`, `pin=` + m + `&pin=` + m},
 		"a part":                             {part + "4,1\r\n--B", part + m + "\r\n--B"},
 		"an empty part":                      {part + "\r\n--B", part + "\r\n--B"},
+		"an empty part without returns":      {strings.ReplaceAll(part, "\r", "") + "\n--B", strings.ReplaceAll(part, "\r", "") + "\n--B"},
 	} {
 		// A body may be a slice that ends with its memory.
 		got := fieldsOf(t, "$..pin").loose(slices.Clip([]byte(c.in)))
 		if string(got) != c.want {
 			t.Errorf("%s: %s\nbecame %s\nwanted %s", name, c.in, got, c.want)
 		}
+	}
+}
+
+// TestAnElementOfAListIsMaskedByTheNameOfItsList where its place cannot be told.
+func TestAnElementOfAListIsMaskedByTheNameOfItsList(t *testing.T) {
+	t.Parallel()
+	got := fieldsOf(t, "event.data.items[1]").loose([]byte(`{"b":1,"items":["41","42"],"c":`))
+	if want := `{"b":1,"items":"***:1234abcd","c":`; string(got) != want {
+		t.Errorf("%s, expected %s", got, want)
 	}
 }
 
@@ -117,6 +127,9 @@ func TestTheLongestOfSeveralSecretsIsMasked(t *testing.T) {
 				}
 			}
 		}
+	}
+	if got := found("----- abc -", form{text: "abc"}); got != "----- *** -" {
+		t.Errorf("the shortest text: %s", got)
 	}
 	if got := found("xabc", form{text: "xab"}, form{text: "abc"}); got != "***" {
 		t.Errorf("texts one byte apart: %s", got)
