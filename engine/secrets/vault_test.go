@@ -16,8 +16,9 @@ import (
 
 // vault is a stand-in for the parts of Vault's API that are used, by its documents
 // (https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2, .../auth/approle,
-// .../auth/kubernetes): neither Vault nor OpenBao can be had from the package sources of the
-// machine that the tests run on.
+// .../auth/kubernetes). A real server cannot be had from the package sources of the machine that
+// the tests run on: the module proxy has no version of OpenBao, and Vault 1.20's server does not
+// build from it, because it needs the sdk of its own repository at a commit without a version.
 type vault struct {
 	*httptest.Server
 	mu      sync.Mutex
