@@ -22,12 +22,13 @@ func (a *app) validateCmd() *cobra.Command {
 		Long: `Checks every file of a project. Each mistake comes with file:line:column, the
 line, a caret, and the likely fix. With files, only their mistakes are shown.
 
---db also reads the newest recorded events of each trigger and warns of fields that
-none of them has.
+--db also reads the newest recorded events of each trigger and warns, with counts, of
+fields that none of them has, of comparisons of types that never meet, and of values
+that are needed and were nil in some of them.
 
 Exit status: 0 without errors, 2 with errors, with nothing to check, or, with
 --strict, with warnings.`,
-		Example: "  hookloom validate\n  hookloom validate shop --strict\n  hookloom validate shop/workflows/paid.yaml --format github",
+		Example: "  hookloom validate\n  hookloom validate --db\n  hookloom validate shop --strict\n  hookloom validate shop/workflows/paid.yaml --format github",
 		RunE: func(c *cobra.Command, args []string) error {
 			if a.json() {
 				o.format = "json"

@@ -68,6 +68,17 @@ func (c *checker) addRecorded(w *Workflow, t *Trigger, k *expr.Samples) {
 	for _, data := range list {
 		k.Add("", data)
 	}
+	if len(list) > 0 {
+		k.Recorded = &expr.Recorded{Trigger: t.Name, Data: list}
+		for _, e := range w.When {
+			k.Recorded.Guards = append(k.Recorded.Guards, e.Text)
+		}
+		w.EachStep(func(s *Step) {
+			if s.If != nil {
+				k.Recorded.Guards = append(k.Recorded.Guards, s.If.Text)
+			}
+		})
+	}
 	if len(list) >= manyRecorded {
 		k.Whose, k.Own = fmt.Sprintf("the last %d recorded events of %s", len(list), t.Name), true
 	} else if len(list) > 0 && k.Whose == "" {

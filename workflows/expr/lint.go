@@ -61,6 +61,9 @@ func (l *linter) walk(n ast.Node, loops int) {
 			l.walk(a, loops)
 		}
 	case *ast.BuiltinNode:
+		if x.Name == "len" && len(x.Arguments) == 1 {
+			l.needed(x.Arguments[0])
+		}
 		for _, a := range x.Arguments {
 			l.walk(a, loops)
 		}
@@ -79,6 +82,7 @@ func (l *linter) walk(n ast.Node, loops int) {
 		l.regexp(x)
 		l.idComparison(x)
 		l.statusComparison(x)
+		l.recordedComparison(x)
 		if _, err := constantNumber(x); err != nil {
 			l.fail("number-too-large", x, 0, err.Error(), "")
 		}
@@ -297,6 +301,7 @@ func (l *linter) member(x *ast.MemberNode, loops int) {
 	if id, ok := root.(*ast.IdentifierNode); ok && slices.Contains(shownRoots, id.Value) {
 		l.lengthField(x, keys)
 	}
+	l.neededAround(x)
 	l.walk(x.Node, loops)
 	if _, constant := x.Property.(*ast.StringNode); !constant {
 		l.walk(x.Property, loops)

@@ -24,6 +24,8 @@ type Samples struct {
 	Own bool
 	// Whose names the samples in messages.
 	Whose string
+	// Recorded are events of the history; nil where none are looked at.
+	Recorded *Recorded
 }
 
 // Add puts a sample beside the others.
