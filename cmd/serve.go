@@ -123,6 +123,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	table := actions.ExecutorsWith(o.log, redactor.Text, s.tokenSource)
 	s.engine = machine.New(machine.Options{Store: s.store, Actions: table, Client: s.guard.Client(), Secrets: l.secrets.Lookup,
 		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.telemetry, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
+		Recent:  s.recent,
 		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }, Files: files.New(o.dir, l.project.FileBounds.MaxSize)})
 	if err = s.tokenSource.Restore(ctx); err != nil {
 		return nil, err
@@ -284,6 +285,12 @@ func (s *server) runURL(id engine.RunID) string {
 		base = p.Server.AdminURL
 	}
 	return base + "/runs/" + id.String()
+}
+
+// recent visits the newest stored events of a trigger.
+func (s *server) recent(ctx context.Context, trigger string, limit int, visit func(*engine.Event) bool) error {
+	_, err := s.store.History().EachEvent(ctx, trigger, "", limit, visit)
+	return err
 }
 
 // disk returns the free and all bytes of the database's disk.

@@ -28,7 +28,8 @@ that are needed and were nil in some of them.
 
 Exit status: 0 without errors, 2 with errors, with nothing to check, or, with
 --strict, with warnings.`,
-		Example: "  hookloom validate\n  hookloom validate --db\n  hookloom validate shop --strict\n  hookloom validate shop/workflows/paid.yaml --format github",
+		Example: "  hookloom validate\n  hookloom validate --db\n  hookloom validate shop --strict\n" +
+			"  hookloom validate shop/workflows/paid.yaml --format github",
 		RunE: func(c *cobra.Command, args []string) error {
 			if a.json() {
 				o.format = "json"

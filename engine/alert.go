@@ -20,6 +20,7 @@ const (
 	AlertCircuitOpen     = "circuit_open"     // host: it does not answer, and attempts wait
 	AlertApprovalWaiting = "approval_waiting" // run: it waits for a person
 	AlertConnectionHeld  = "connection_held"  // connection: a person must connect it again
+	AlertShapeChanged    = "shape_changed"    // field of a trigger's events: a new type, a new value, or gone
 	AlertSecretsFailing  = "secrets_failing"  // source of secrets: it cannot be read, and its last values are in use
 )
 
@@ -48,6 +49,8 @@ var alertKinds = []AlertKind{
 	{AlertCircuitOpen, "host", "a host does not answer, and attempts to it wait", []string{"host", "waiting", "last_failure"}},
 	{AlertApprovalWaiting, "run", "a run waits for a person", []string{"workflow", "run", "run_url", "step", "question"}},
 	{AlertConnectionHeld, "connection", "a connection needs a person to sign in again", []string{"connection"}},
+	{AlertShapeChanged, "change", "the newest events of a trigger have a field of a new type, a new value of few, or lack a field",
+		[]string{"event_type", "path", "change", "what", "count", "of", "touches"}},
 	{AlertSecretsFailing, "", "a source of secrets cannot be read, and its last values are in use", []string{"sources"}},
 }
 

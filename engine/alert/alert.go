@@ -36,6 +36,11 @@ type Options struct {
 	Destinations func() []destination.State
 	// Every is how often conditions are checked; 15 s by default.
 	Every time.Duration
+	// Recent visits the newest stored events of a trigger, the newest first, until visit returns
+	// false. If it is nil, no events are compared. ShapesEvery is how often they are compared; 10
+	// min by default.
+	Recent      func(ctx context.Context, trigger string, limit int, visit func(*engine.Event) bool) error
+	ShapesEvery time.Duration
 	// Disk returns the free and total bytes of the database's disk; nil if unknown.
 	Disk func() (free, total int64, err error)
 	// RunURL returns the address of a run's page.
@@ -86,6 +91,9 @@ type Monitor struct {
 func New(o Options) *Monitor {
 	if o.Every == 0 {
 		o.Every = conditionsEvery
+	}
+	if o.ShapesEvery == 0 {
+		o.ShapesEvery = shapesEvery
 	}
 	return &Monitor{o: o, wake: make(chan struct{}, 1), open: map[key]engine.OpenAlert{}, pending: map[key]*engine.Alert{}}
 }

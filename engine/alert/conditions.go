@@ -124,6 +124,8 @@ func (m *Monitor) closeLeftOver() {
 			over = p.Workflows[a.Subject] == nil
 		case engine.AlertRefusals:
 			over = !m.refusals.counts(a.Subject)
+		case engine.AlertShapeChanged:
+			over = p.Triggers[a.Trigger] == nil
 		case engine.AlertSilence, engine.AlertPollFailing, engine.AlertWebhookMissed:
 			over = p.Triggers[a.Subject] == nil
 		}

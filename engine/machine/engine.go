@@ -36,6 +36,10 @@ type Options struct {
 	Files *files.Store
 	// ConditionsEvery is how often the conditions of alerts are checked; 15 s by default.
 	ConditionsEvery time.Duration
+	// Recent visits the newest stored events of a trigger, for the alerts of changed events; nil
+	// compares none. ShapesEvery is how often they are compared; 10 min by default.
+	Recent      func(ctx context.Context, trigger string, limit int, visit func(*engine.Event) bool) error
+	ShapesEvery time.Duration
 	// Disk returns the free and total bytes of the database's disk; nil if unknown.
 	Disk func() (free, total int64, err error)
 	// LinkKey returns the key that signs approval links. It must not be in the database: anyone who
@@ -84,6 +88,7 @@ func New(o Options) *Engine {
 	e.reg = registry.New(registry.Options{Store: o.Store, Redactor: o.Redactor, Mark: o.Mark, Secrets: o.Secrets, RunURL: o.RunURL, Log: o.Log,
 		OnUse: e.used})
 	e.alerts = alert.New(alert.Options{Store: o.Store, Registry: e.reg, Redactor: o.Redactor, Log: o.Log, Every: o.ConditionsEvery,
+		Recent: o.Recent, ShapesEvery: o.ShapesEvery,
 		Disk: o.Disk, RunURL: o.RunURL, Watch: o.Watch, Accept: e.Accept, Destinations: e.Destinations})
 	e.runner = runner.New(runner.Options{Store: e.store, Registry: e.reg, Alerts: e.alerts, Arrivals: arrivals{e}, Budgets: e.budgets,
 		Actions: o.Actions, Client: o.Client, Redactor: o.Redactor, Log: o.Log, Files: o.Files, MaxRuns: o.MaxRuns,
@@ -141,7 +146,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		return err
 	}
 	var upkeep sync.WaitGroup
-	for _, run := range []func(context.Context){e.RunPruning, e.RunBatches, e.alerts.Run, e.alerts.RunConditions, e.runner.RunGatherings,
+	for _, run := range []func(context.Context){e.RunPruning, e.RunBatches, e.alerts.Run, e.alerts.RunConditions, e.alerts.RunShapes,
+		e.runner.RunGatherings,
 		e.runner.RunClock, e.runner.RunDue, e.intake.RunInbox} {
 		upkeep.Go(func() { run(ctx) })
 	}

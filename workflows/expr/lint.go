@@ -61,12 +61,7 @@ func (l *linter) walk(n ast.Node, loops int) {
 			l.walk(a, loops)
 		}
 	case *ast.BuiltinNode:
-		if x.Name == "len" && len(x.Arguments) == 1 {
-			l.needed(x.Arguments[0])
-		}
-		for _, a := range x.Arguments {
-			l.walk(a, loops)
-		}
+		l.builtin(x, loops)
 	case *ast.PredicateNode:
 		if loops+1 > maxLoops && !l.failed {
 			l.fail("too-large", x, 0, fmt.Sprintf("loops are nested deeper than %d", maxLoops), "split the expression with vars")
@@ -112,6 +107,16 @@ func (l *linter) walk(n ast.Node, loops int) {
 				l.walk(p.Value, loops)
 			}
 		}
+	}
+}
+
+// builtin walks the arguments of a function of the expression library.
+func (l *linter) builtin(x *ast.BuiltinNode, loops int) {
+	if x.Name == "len" && len(x.Arguments) == 1 {
+		l.needed(x.Arguments[0])
+	}
+	for _, a := range x.Arguments {
+		l.walk(a, loops)
 	}
 }
 

@@ -1,0 +1,25 @@
+package workflows
+
+import "regexp"
+
+// ExpressionsAbout are the expressions of a workflow whose text a pattern finds, each once: of
+// its rule, its steps and its output.
+func (w *Workflow) ExpressionsAbout(what *regexp.Regexp) (out []string) {
+	seen := map[string]bool{}
+	add := func(e *Expr) {
+		if e != nil && !seen[e.Text] && what.MatchString(e.Text) {
+			seen[e.Text] = true
+			out = append(out, e.Text)
+		}
+	}
+	for _, e := range w.When {
+		add(e)
+	}
+	w.EachStep(func(s *Step) {
+		add(s.If)
+		add(s.ForEach)
+		add(s.Switch)
+	})
+	w.eachExpr(add)
+	return out
+}
