@@ -150,31 +150,6 @@ func targets(args []string) map[string]map[string]bool {
 	return out
 }
 
-func (a *app) schemaCmd() *cobra.Command {
-	return &cobra.Command{Use: "schema [workflow|project]", Short: "Print the JSON Schema for editors", Args: cobra.MaximumNArgs(1),
-		Long: `Prints the JSON Schema of workflow files (or of hookloom.yaml, of connectors/*.yaml, of
-tests/*_test.yaml, of a provider preset), so that an editor
-with a YAML server completes and checks keys. Begin a file with
-  # yaml-language-server: $schema=../workflow.schema.json`,
-		Example: "  hookloom schema > workflow.schema.json\n  hookloom schema project > project.schema.json",
-		RunE: func(c *cobra.Command, args []string) error {
-			of := "workflow"
-			if len(args) == 1 {
-				of = args[0]
-			}
-			shape, known := map[string]string{"workflow": "workflow", "project": "project", "connector": "connector", "tests": "test_file",
-				"provider": "preset"}[of]
-			if !known {
-				return usageError("schema of workflow, project, connector, tests or provider, not %q", of)
-			}
-			cat, err := catalog()
-			if err != nil {
-				return err
-			}
-			return a.printJSON(workflows.Schema(shape, &cat))
-		}}
-}
-
 func (a *app) actionsCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{Use: "actions [NAME]", Short: "List actions, or show one with its inputs", Args: cobra.MaximumNArgs(1),

@@ -9,9 +9,18 @@ import (
 // Schema returns the JSON Schema (draft 2020-12) of workflow files or, for
 // "project", of hookloom.yaml. It is made from the same shapes that the checker
 // reads. Expressions are beyond it and stay the checker's work.
-func Schema(of string, catalog *Catalog) map[string]any {
+func Schema(of string, catalog *Catalog) map[string]any { return SchemaWith(of, catalog, nil) }
+
+// SchemaWith is Schema with what expressions can read, such as event.data.total, and what is known
+// of it. Editors offer these where a value that is an expression begins, and show them as examples;
+// they complete nothing in the middle of a text, which JSON Schema cannot describe.
+func SchemaWith(of string, catalog *Catalog, paths []KnownPath) map[string]any {
 	defs := map[string]any{}
 	g := &schemaMaker{defs: defs, catalog: catalog}
+	if len(paths) > 0 {
+		defs[knownPaths] = snippets(paths)
+		g.known = []any{map[string]any{"$ref": "#/$defs/" + knownPaths}}
+	}
 	root := g.shape(of)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "Hookloom " + shapes[of].title
@@ -19,9 +28,37 @@ func Schema(of string, catalog *Catalog) map[string]any {
 	return root
 }
 
+// KnownPath is something that expressions can read.
+type KnownPath struct{ Path, About string }
+
+// knownPaths is the definition that holds them.
+const knownPaths = "known_paths"
+
+// snippets are examples for people, and defaultSnippets, which are the completions of the YAML
+// server of editors (redhat-developer/yaml-language-server, test/defaultSnippets.test.ts).
+func snippets(paths []KnownPath) map[string]any {
+	examples, list := []any{}, []any{}
+	for _, p := range paths {
+		examples = append(examples, p.Path)
+		list = append(list, map[string]any{"label": p.Path, "description": p.About, "body": p.Path})
+	}
+	return map[string]any{"examples": examples, "defaultSnippets": list}
+}
+
 type schemaMaker struct {
 	defs    map[string]any
 	catalog *Catalog
+	// known refers to what expressions can read; nil where that is not known.
+	known []any
+}
+
+// expression is the schema of a bare expression.
+func (g *schemaMaker) expression() map[string]any {
+	out := map[string]any{"type": []any{"string", "boolean", "number"}}
+	if g.known != nil {
+		out["allOf"] = g.known
+	}
+	return out
 }
 
 func (g *schemaMaker) shape(ref string) map[string]any {
@@ -137,9 +174,9 @@ func (g *schemaMaker) typ(t valueType) map[string]any {
 		}
 		return map[string]any{"enum": enum}
 	case kindExpr:
-		return map[string]any{"type": []any{"string", "boolean", "number"}}
+		return g.expression()
 	case kindExprs:
-		one := map[string]any{"type": []any{"string", "boolean", "number"}}
+		one := g.expression()
 		return map[string]any{"anyOf": []any{one, map[string]any{"type": "array", "items": one}}}
 	case kindTexts:
 		return map[string]any{
