@@ -31,6 +31,9 @@ var docBlock = regexp.MustCompile("(?ms)^```([a-z]+) ?([a-z]*)\n(.*?)^```$")
 // sh block are run; `sh fails` must end with an error, and `sh elsewhere` is for another
 // machine. The lines of a text block stand in what the commands before it printed.
 func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts some three hundred processes, which the race detector makes slow")
+	}
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
