@@ -141,6 +141,9 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 	if ctx.Err() != nil {
 		return nil
 	}
+	if err := a.demoBacktest(ctx, dir); err != nil {
+		return err
+	}
 	if len(problems) == 0 {
 		a.printf("\nAll went as expected: every genuine delivery ran once, every forged or stale one was refused.\n")
 	}
@@ -154,6 +157,23 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 	a.printf("\nCtrl-C ends the demo and removes its files.\n")
 	<-ctx.Done()
 	return nil
+}
+
+// demoBacktest tells what an edited workflow would have done with the events of the scenario.
+func (a *app) demoBacktest(ctx context.Context, dir string) error {
+	const file = "fulfil_order.yaml"
+	text, err := os.ReadFile(filepath.Join(dir, "workflows", file))
+	if err != nil {
+		return err
+	}
+	edited := filepath.Join(dir, "edited", file)
+	changed := strings.Replace(string(text), "amount_received >= 1000", "amount_received >= 100", 1)
+	if err := writeFile(edited, strings.Replace(changed, "payment: ${{ event.key }}", "payment: ${{ event.data.id }}", 1)); err != nil {
+		return err
+	}
+	a.printf("\nBefore an edit goes live: what would it have done with these events? Nothing is sent.\n"+
+		"  $ hookloom backtest edited/%s        # amount_received >= 100 in place of 1000; the payment's id in place of the event's\n", file)
+	return a.backtest(ctx, &backtestFlags{place: place{dir: dir}}, []string{edited})
 }
 
 // demoEnd prints how to look around while the demo keeps running.
@@ -315,7 +335,7 @@ func (d *scenario) play(ctx context.Context) []string {
 	body := d.deliver(ctx, "Stripe, the first event once more", "stripe", 200, triggers.SampleOrder{ID: "evt_demo_paid", Now: now})
 	d.expect(strings.Contains(body, "duplicate"), "the second delivery was not seen as a duplicate")
 	small := []byte(`{"id":"evt_demo_small","object":"event","type":"payment_intent.succeeded","created":1767225600,` +
-		`"data":{"object":{"id":"pi_small","amount_received":500,"currency":"eur","metadata":{}}}}`)
+		`"data":{"object":{"id":"pi_small","amount_received":500,"currency":"eur","metadata":{"order_id":"O-7"}}}}`)
 	d.deliver(ctx, "Stripe, a payment under the rule's limit", "stripe", 202, triggers.SampleOrder{Body: small, Now: now})
 	d.wait(ctx, "skipped", 1)
 	d.check()

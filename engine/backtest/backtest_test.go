@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,7 +62,11 @@ func TestTheSameWorkflowChangesNothing(t *testing.T) {
 
 // TestRandomWorkflowsAreUnchanged is the same over the history of random workflows.
 func TestRandomWorkflowsAreUnchanged(t *testing.T) {
-	for seed := range uint64(2) {
+	histories := 2
+	if n, err := strconv.Atoi(os.Getenv("HOOKLOOM_BACKTESTS")); err == nil {
+		histories = n
+	}
+	for seed := range uint64(histories) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		flows := map[string]string{"callee": constructs(t)["callee"]}
 		for i := range 12 {

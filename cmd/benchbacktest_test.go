@@ -1,0 +1,38 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strconv"
+	"testing"
+)
+
+// TestABacktestIsFast: 100,000 events take less than 60 seconds, and memory does not grow with
+// the history. HOOKLOOM_BENCHBACKTEST is how many events are compared; the bound of time holds for
+// that number.
+func TestABacktestIsFast(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures")
+	}
+	events := 2000
+	if n, err := strconv.Atoi(os.Getenv("HOOKLOOM_BENCHBACKTEST")); err == nil {
+		events = n
+	}
+	var out, errOut bytes.Buffer
+	if code := Main([]string{"bench", "backtest", "--events", strconv.Itoa(events), "-o", "json"}, &out, &errOut); code != 0 {
+		t.Fatalf("status %d\n%s", code, errOut.String())
+	}
+	var r struct {
+		Events, Unknown int
+		Seconds         float64
+		HeapMB          int `json:"heap_mb"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d events in %.1f s, %d MB of heap", r.Events, r.Seconds, r.HeapMB)
+	if r.Events != events || r.Unknown != 0 || r.Seconds > 60 || r.HeapMB > 128 {
+		t.Errorf("%s", out.String())
+	}
+}
