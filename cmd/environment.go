@@ -6,6 +6,7 @@ type variable struct{ Name, Help string }
 // environment is the table of all of them. Secrets are variables too, of names that the
 // project chooses.
 var environment = []variable{
+	{"HOOKLOOM_LOG_FORMAT", "`text` or `json`, the form of the log; `--log-format` goes over it."},
 	{"HOOKLOOM_ADDR", "The address that takes deliveries, over `server.addr`; `--addr` goes over it."},
 	{"HOOKLOOM_ADMIN_ADDR", "The address of console, API and metrics, over `server.admin_addr`; `--admin-addr` goes over it."},
 	{"HOOKLOOM_DB", "The database's file, over `database`; `--db` goes over it."},
@@ -22,12 +23,16 @@ var environment = []variable{
 	{"VAULT_ADDR", "Vault's address, where `secrets.vault.address` is not set."},
 	{"VAULT_CACERT", "The file of Vault's authority, where `secrets.vault.ca` is not set."},
 	{"VAULT_NAMESPACE", "Vault's namespace, where `secrets.vault.namespace` is not set."},
-	{"OTEL_EXPORTER_OTLP_ENDPOINT", "Where traces are sent, by OTLP over HTTP. Without it, and the next two, there are none."},
+	{"OTEL_EXPORTER_OTLP_ENDPOINT", "Where traces and metrics are sent, by OTLP over HTTP. Without it, and the next four, nothing is sent."},
 	{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "The same, for traces only."},
 	{"OTEL_TRACES_EXPORTER", "`otlp` sends traces to the default endpoint, `none` sends none."},
+	{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "The same, for metrics only; `/metrics` has them too."},
+	{"OTEL_METRICS_EXPORTER", "`otlp` sends metrics to the default endpoint, `none` sends none."},
+	{"OTEL_METRIC_EXPORT_INTERVAL", "How often metrics are sent, in milliseconds; 60000 by default."},
 	{"OTEL_EXPORTER_OTLP_PROTOCOL", "Only `http/protobuf`."},
 	{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "Only `http/protobuf`."},
-	{"OTEL_SDK_DISABLED", "`true` sends no traces."},
+	{"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "Only `http/protobuf`."},
+	{"OTEL_SDK_DISABLED", "`true` sends nothing."},
 	{"GOGC", "How often memory is collected (Go's runtime); the server takes 800 where it is not set."},
 	{"GOMEMLIMIT", "The memory that the server may use (Go's runtime); it takes 160MiB where it is not set."},
 	{"USER", "The name in the records of what commands do."},

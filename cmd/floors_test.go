@@ -50,6 +50,7 @@ var owners = map[string][]string{
 	"github.com/rogpeppe/go-internal":        {"engine/console"}, // its diff
 	"github.com/prometheus/client_golang":    {"engine/telemetry"},
 	"go.opentelemetry.io/otel":               {"engine/telemetry"},
+	"go.opentelemetry.io/contrib":            {"engine/telemetry"},
 	"golang.org/x/time":                      {"triggers", "engine/destination", "engine/console"},
 	"github.com/sony/gobreaker/v2":           {"engine/destination"},
 	"golang.org/x/crypto":                    {"cmd"},

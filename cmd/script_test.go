@@ -38,6 +38,7 @@ func TestCommandLine(t *testing.T) {
 					return err
 				}
 			}
+			e.Setenv("HOOKLOOM_LOG_FORMAT", "text")
 			e.Setenv("HOOKLOOM_ADDR", e.Getenv("HOOKS"))
 			e.Setenv("HOOKLOOM_ADMIN_ADDR", e.Getenv("ADMIN"))
 			// With the race detector each process would wait a second before it exits, for races

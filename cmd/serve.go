@@ -412,15 +412,10 @@ is loaded.`,
 			if err := lv.UnmarshalText([]byte(level)); err != nil {
 				return usageError("--log-level is debug, info, warn or error")
 			}
-			switch options := (&slog.HandlerOptions{Level: lv}); format {
-			case "text":
-				o.log = slog.New(slog.NewTextHandler(a.err, options))
-			case "json":
-				o.log = slog.New(slog.NewJSONHandler(a.err, options))
-			default:
-				return usageError("--log-format is text or json, not %q", format)
-			}
 			var err error
+			if o.log, err = newLog(a.err, setting(format, "HOOKLOOM_LOG_FORMAT", ""), lv); err != nil {
+				return err
+			}
 			if o.sockets, err = passedSockets(); err != nil {
 				return usageError("%v", err)
 			}
@@ -433,7 +428,7 @@ is loaded.`,
 	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long open steps may take to end at the stop")
 	c.Flags().BoolVar(&watch, "watch", false, "load the project again when a file changes")
 	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	c.Flags().StringVar(&format, "log-format", "text", "text or json, one record a line")
+	c.Flags().StringVar(&format, "log-format", "", "text or json, one record a line (default text on a terminal, else json)")
 	return c
 }
 

@@ -196,7 +196,8 @@ func (p *project) hookURL(trigger string) string { return "http://" + p.addr + "
 
 // argv is the command line of the project's server.
 func (p *project) argv() []string {
-	return []string{p.bin, "serve", p.dir, "--db", p.db, "--addr", p.addr, "--admin-addr", p.admin, "--log-level", p.logLevel}
+	return []string{p.bin, "serve", p.dir, "--db", p.db, "--addr", p.addr, "--admin-addr", p.admin, "--log-level", p.logLevel,
+		"--log-format", "text"}
 }
 
 // run carries a command out and gives what it printed to stdout.

@@ -1,5 +1,5 @@
 // Package telemetry turns what happens into metrics (Prometheus) and, when OTEL_*
-// asks for it, into traces (OpenTelemetry). It is told by the engine and the
+// asks for it, sends them and traces (OpenTelemetry). It is told by the engine and the
 // triggers, and reads the log for what stands.
 //
 // It must not know SQL, HTTP routes of the console, triggers or actions; and no
@@ -10,6 +10,7 @@ package telemetry
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -57,6 +58,7 @@ type Telemetry struct {
 	handler http.Handler
 	gather  prometheus.Gatherer
 	tracer  *tracer
+	pusher  *pusher
 
 	deliveries, events, duplicates *prometheus.CounterVec
 	decisions, runs, attempts      *prometheus.CounterVec
@@ -133,15 +135,20 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	t.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second,
 		ErrorHandling: promhttp.ContinueOnError})
 	var err error
-	t.tracer, err = newTracer(ctx, o.Version, o.Logger)
+	if t.tracer, err = newTracer(ctx, o.Version, o.Logger); err != nil {
+		return nil, err
+	}
+	t.pusher, err = newPusher(ctx, o.Version, reg, o.Logger)
 	return t, err
 }
 
 // Handler answers /metrics.
 func (t *Telemetry) Handler() http.Handler { return t.handler }
 
-// Close sends the traces that are waiting.
-func (t *Telemetry) Close(ctx context.Context) error { return t.tracer.close(ctx) }
+// Close sends the traces that are waiting, and the last values of the metrics.
+func (t *Telemetry) Close(ctx context.Context) error {
+	return errors.Join(t.tracer.close(ctx), t.pusher.close(ctx))
+}
 
 // Traces implements engine.Watch.
 func (t *Telemetry) Traces() bool { return t.tracer != nil }

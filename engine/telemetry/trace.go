@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -30,27 +29,34 @@ type tracer struct {
 // where (OpenTelemetry specification, "Environment Variable Specification"); else
 // nil. Sampling, headers, attributes and time-outs are the SDK's own OTEL_*.
 func newTracer(ctx context.Context, version string, log *slog.Logger) (*tracer, error) {
-	asked := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" ||
-		os.Getenv("OTEL_TRACES_EXPORTER") == "otlp"
-	if !asked || os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
-		return nil, nil
+	if ok, err := asked("TRACES"); err != nil || !ok {
+		return nil, err
 	}
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		if p := os.Getenv(name); p != "" && p != "http/protobuf" {
-			return nil, fmt.Errorf("%s is %s, but only http/protobuf is supported", name, p)
-		}
-	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces were not sent", "error", err) }))
+	reportErrors(log)
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("sending traces: %w", err)
 	}
+	res, err := describeProcess(ctx, version)
+	if err != nil {
+		return nil, err
+	}
+	return made(sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(res), sdk.WithIDGenerator(ids{}))), nil
+}
+
+// reportErrors has what cannot be sent logged.
+func reportErrors(log *slog.Logger) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry was not sent", "error", err) }))
+}
+
+// describeProcess are the attributes of this process in what is sent.
+func describeProcess(ctx context.Context, version string) (*resource.Resource, error) {
 	res, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "hookloom"),
 		attribute.String("service.version", version)), resource.WithFromEnv(), resource.WithTelemetrySDK())
 	if err != nil {
-		return nil, fmt.Errorf("describing this process for traces: %w", err)
+		return nil, fmt.Errorf("describing this process for OpenTelemetry: %w", err)
 	}
-	return made(sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(res), sdk.WithIDGenerator(ids{}))), nil
+	return res, nil
 }
 
 func made(p *sdk.TracerProvider) *tracer {
