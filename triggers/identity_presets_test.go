@@ -90,6 +90,7 @@ func identityCases(t *testing.T) map[string]identityCase {
 // its key is for: what the provider repeats is one event, and nothing that it
 // sends once is taken for a repetition.
 func TestARetryIsTheSameEventAndAnotherStateIsAnother(t *testing.T) {
+	t.Parallel()
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +108,7 @@ func TestARetryIsTheSameEventAndAnotherStateIsAnother(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p, err := library.Read(name)
 			if err != nil {
 				t.Fatal(err)
@@ -251,7 +253,7 @@ type identityTrial struct {
 
 func newIdentityTrial(t *testing.T, p *workflows.Preset, c identityCase) *identityTrial {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type ledger struct {
 
 func newLedger(t testing.TB) *ledger {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,6 +321,7 @@ func TestAListUnderOneIDNamesEachElement(t *testing.T) {
 // signed, and is marked where only the body is; another signed time with an equal body
 // is never a replay of it.
 func TestTheSignedContentIsWhatCounts(t *testing.T) {
+	t.Parallel()
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)
@@ -334,7 +335,7 @@ func TestTheSignedContentIsWhatCounts(t *testing.T) {
 			if v.Key != nil && v.Key.Format == "x5c" {
 				continue // only the provider's own chain signs
 			}
-			t.Run(name+"/"+v.Variant, func(t *testing.T) { trySignedContent(t, p, v) })
+			t.Run(name+"/"+v.Variant, func(t *testing.T) { t.Parallel(); trySignedContent(t, p, v) })
 		}
 	}
 }

@@ -24,7 +24,7 @@ import (
 func pollAll(t *testing.T, poll string, ask triggers.Ask, now func() time.Time, n int) (keys, said string) {
 	t.Helper()
 	p := load(t, "triggers:\n  goods:\n    poll: {every: 1h, backfill: true, items: response.body.goods, "+poll+"}\n")
-	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestALinkWithACredentialIsNotStored(t *testing.T) {
 	}
 	p := load(t, "triggers:\n  goods:\n    poll: {every: 1h, backfill: true, items: response.body.goods, key: item.id, request: {url: "+
 		"'http://shop.test/goods', query: {key: \"${{ secrets.KEY }}\"}}, pages: {next: response.body.next, max: 1}}\n")
-	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -254,7 +254,7 @@ func modelRun(t *testing.T, rt *rapid.T, path string) {
 		"response.body.goods, overlap: %s, max_items: %d, request: {url: 'http://shop.test/goods', query: {%s}}%s}\n",
 		overlap, draw("max_items", 1, 6), strings.Trim(since+", "+unpaged, ", "), s.paging(draw("max", 1, 3), draw("size", 0, 7)))
 	p := load(t, config)
-	db, err := store.Open(context.Background(), path, store.Options{})
+	db, err := store.Open(context.Background(), path, store.Options{Synchronous: "OFF"})
 	if err != nil {
 		rt.Fatal(err)
 	}

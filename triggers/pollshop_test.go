@@ -72,7 +72,7 @@ func newCounter(t *testing.T, path, poll string, fault func(int) error) *counter
 func openCounter(t *testing.T, path, config string, fault func(int) error) *counter {
 	t.Helper()
 	p := load(t, config)
-	s, err := store.Open(context.Background(), path, store.Options{Fault: fault})
+	s, err := store.Open(context.Background(), path, store.Options{Fault: fault, Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}

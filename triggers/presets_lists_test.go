@@ -256,7 +256,7 @@ func TestTheListsOfThePresetsLoseNothing(t *testing.T) {
 func readsAll(t *testing.T, s *stand, n int) {
 	p := load(t, fmt.Sprintf("connections: {%s: {connector: http, %s}}\ntriggers:\n  orders:\n    poll: {provider: %s, every: 5m, max_items: "+
 		"2000}\n", s.name, s.connection, s.name))
-	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}

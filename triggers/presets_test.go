@@ -342,7 +342,7 @@ func TestAProvidersListAndItsWebhookMakeOneEvent(t *testing.T) {
 // bothWays brings one event by both inlets and gives its key, type and data.
 func bothWays(t *testing.T, p *workflows.Project, secret func(string) (string, bool), first string, wrap func(map[string]any) any) string {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func TestALateItemOfAListWithoutPagesComes(t *testing.T) {
 			}
 			p := load(t, "triggers:\n  goods:\n    poll: {every: 1h, backfill: true, key: item.id, cursor: item.at, items: "+
 				"response.body.goods, overlap: 2m, request: {url: 'http://shop.test/goods', query: {since: \"${{ cursor }}\", limit: 3}}}\n")
-			db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+			db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 			if err != nil {
 				t.Fatal(err)
 			}

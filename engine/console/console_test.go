@@ -115,7 +115,7 @@ func made(t *testing.T, o console.Options) (*console.Console, *operator) {
 func madeOf(t *testing.T, o console.Options) (*console.Console, *operator, *workflows.Project) {
 	t.Helper()
 	ctx := context.Background()
-	s, err := store.Open(ctx, filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	s, err := store.Open(ctx, filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}
