@@ -56,7 +56,7 @@ func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 // TestEachBlockOfADocumentIsTried finds blocks that TestTheBlocksOfDocumentsAreTrue does not
 // see: indented ones, and commands for another machine that could run here.
 func TestEachBlockOfADocumentIsTried(t *testing.T) {
-	elsewhere := regexp.MustCompile(`^(docker|kubectl|sudo|go|git|claude)\b`)
+	elsewhere := regexp.MustCompile(`^(docker|kubectl|helm|sudo|go|git|claude)\b`)
 	for _, p := range docs.Pages() {
 		if strings.HasPrefix(p.Name, "reference/") {
 			continue

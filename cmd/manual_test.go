@@ -4,10 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/docs"
+	"github.com/hookloom/hookloom/triggers"
 )
 
 // TestTheReferenceIsWhatTheProgramSays fails when a table of the program has changed and
@@ -143,5 +145,32 @@ func TestThePromisesNameTestsThatExist(t *testing.T) {
 				t.Errorf("%s: no experiment is called %q", name, m[1])
 			}
 		}
+	}
+}
+
+// TestTheNumberOfProvidersIsTrue compares what the documents count with the presets.
+func TestTheNumberOfProvidersIsTrue(t *testing.T) {
+	library, err := triggers.Presets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{"README.md": string(readme)}
+	for _, p := range docs.Pages() {
+		texts[p.Name] = p.Text
+	}
+	counted := 0
+	for name, text := range texts {
+		for _, m := range regexp.MustCompile(`\b(\d+) providers\b`).FindAllStringSubmatch(text, -1) {
+			if counted++; m[1] != strconv.Itoa(len(library.Names())) {
+				t.Errorf("%s counts %s providers; there are %d", name, m[1], len(library.Names()))
+			}
+		}
+	}
+	if counted == 0 {
+		t.Error("no document counts the providers")
 	}
 }
