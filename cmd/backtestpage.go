@@ -88,5 +88,8 @@ code {font-size: 13px; overflow-wrap: anywhere}
 {{range .Unknowns}}<tr><td>{{.N}}</td><td>{{.Text}}</td></tr>{{end}}</table>{{end}}
 {{if .R.Calls}}<h2>Calls</h2><table><tr><th>Host</th><th>Day</th><th>Before</th><th>After</th></tr>
 {{range .R.Calls}}<tr><td>{{.Host}}</td><td>{{.Day}}</td><td>{{.Before}}</td><td>{{.After}}</td></tr>{{end}}</table>{{end}}
+{{if .R.Concurrency}}<h2>Runs open at once, at most</h2><table><tr><th>Workflow</th><th>Before</th><th>After</th></tr>
+{{range .R.Concurrency}}<tr><td>{{.Workflow}}</td><td>{{.Before}}</td><td>{{.After}}</td></tr>{{end}}</table>{{end}}
+{{with .R.Limits.Lacking}}<h2>What the history cannot tell</h2><ul>{{range .}}<li>{{.N}} {{.Text}}</li>{{end}}</ul>{{end}}
 </body></html>
 `))
