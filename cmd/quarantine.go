@@ -16,6 +16,7 @@ import (
 
 func (a *app) quarantineCmd() *cobra.Command {
 	var f listFlags
+	var groups bool
 	c := &cobra.Command{Use: "quarantine [ID]", Short: "List refused deliveries and why, or show one", Args: cobra.MaximumNArgs(1),
 		Long: `Refused deliveries are kept, bounded in number and size, and never run. Each
 comes with a diagnosis: what would have made it genuine, found by trying. Once
@@ -27,6 +28,9 @@ with the nearest trigger.`,
 			return f.reading(func(h *store.History) error {
 				if len(args) == 1 {
 					return a.oneRefusal(c.Context(), h, args[0])
+				}
+				if groups {
+					return a.refusalGroups(c.Context(), h, f.q)
 				}
 				p, err := listed(c.Context(), h, &f, h.Quarantine, h.CountRefusals, func(i engine.RefusalItem) string { return i.ID })
 				if err != nil {
@@ -51,12 +55,31 @@ with the nearest trigger.`,
 			})
 		}}
 	f.add(c)
+	c.Flags().BoolVar(&groups, "groups", false, "add them up by trigger and reason")
 	f.addReason(c, "only for one of these reasons, separated by commas, such as \"signature does not match\"")
 	c.Flags().Lookup("status").Usage = "the same as --reason"
 	for _, none := range []string{"workflow", "type"} {
 		c.Flags().Lookup(none).Hidden = true
 	}
 	return c
+}
+
+// refusalGroups prints all refused deliveries, added up by trigger and reason.
+func (a *app) refusalGroups(ctx context.Context, h *store.History, q engine.Query) error {
+	groups, err := h.RefusalGroups(ctx, q)
+	if err != nil {
+		return queryError(err)
+	}
+	if a.json() {
+		n := len(groups)
+		return a.printJSON(engine.Page[engine.RefusalGroup]{Items: groups, Total: &n})
+	}
+	t := newTable("TRIGGER", "REASON", "REFUSED", "OF DELIVERIES", "FIRST", "LAST", "DIAGNOSIS OF THE LAST")
+	for _, g := range groups {
+		t.row(g.Trigger, g.Reason, fmt.Sprint(g.Count), fmt.Sprintf("%.1f %%", 100*g.Share), clock(g.First), clock(g.Last),
+			short(g.Diagnosis, 60))
+	}
+	return t.print(a.out)
 }
 
 // oneRefusal shows a refused delivery whole.

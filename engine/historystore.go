@@ -17,6 +17,8 @@ type History interface {
 	Quarantine(context.Context, Query) ([]RefusalItem, error)
 	Refusal(ctx context.Context, id string) (*RefusalItem, []byte, error)
 	CountRefusals(context.Context, Query, *Page[RefusalItem]) error
+	// RefusalGroups adds up refused deliveries by trigger and reason.
+	RefusalGroups(context.Context, Query) ([]RefusalGroup, error)
 	// AuditPage lists actions of people, newest first.
 	AuditPage(context.Context, Query) (Page[AuditEntry], error)
 	CountAudit(context.Context, Query, *Page[AuditEntry]) error

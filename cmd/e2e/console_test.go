@@ -74,6 +74,7 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	orders["setValue"] = [2]string{"/api/v1/store", `{"key": "new", "value": {"n": 1}}`}
 	orders["getValue"] = [2]string{"/api/v1/store/value?key=read", ""}
 	orders["deleteValue"] = [2]string{"/api/v1/store/delete", `{"key": "delete"}`}
+	orders["judgeRefusals"] = [2]string{"/api/v1/quarantine/replay", `{"trigger": "shop"}`}
 	orders["replayDeadLetters"] = [2]string{"/api/v1/deadletters/replay", `{"workflow": "refund"}`}
 	orders["cancelRuns"] = [2]string{"/api/v1/runs/cancel", `{"workflow": "pay", "status": "queued,waiting"}`}
 	orders["startReplays"] = [2]string{"/api/v1/replays", `{"trigger": "shop", "since": "1d", "status": ["skipped"], "rate": 5}`}

@@ -150,7 +150,15 @@ func (c *Console) quarantinePage(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	c.render(w, r, l.status(), "quarantine", map[string]any{"Title": "Refused deliveries", "Items": items, "L": l,
+	var groups []engine.RefusalGroup
+	if l.Problem == "" && l.Q.After == "" {
+		var err error
+		if groups, err = c.o.Log.RefusalGroups(r.Context(), l.Q); err != nil {
+			c.trouble(w, r, err)
+			return
+		}
+	}
+	c.render(w, r, l.status(), "quarantine", map[string]any{"Title": "Refused deliveries", "Items": items, "L": l, "Groups": groups,
 		"Reasons": engine.RefusalReasons, "Triggers": sortedNames(c.o.Project().Triggers)})
 }
 

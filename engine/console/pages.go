@@ -110,6 +110,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 		"POST /events/{id}/replay": c.confirmed("event.replay", c.askReplayEvent, c.doReplayEvent), "POST /deadletters/replay": c.deadReplay,
 		"POST /conflicts/{id}/admit":  c.acting("conflict.admit", c.doAdmitConflict),
 		"POST /quarantine/{id}/admit": c.acting("refusal.admit", c.doAdmit),
+		"POST /quarantine/admit":      c.confirmed("refusal.admit", c.askJudgeAll, c.doJudgeAll),
 		"POST /trigger/send":          c.trySend(c.confirmed("trigger.send", c.askSend, c.doSend)),
 		"POST /trigger/poll":          c.acting("trigger.poll", c.doPoll),
 		"POST /trigger/await-secret":  c.acting("trigger.await_secret", c.doAwaitSecret),

@@ -29,6 +29,7 @@ var (
 	deadFilters    = []string{"limit", "after", "status", "workflow", "trigger", "type", "since", "until", "q", "host", "reason"}
 	groupFilters   = deadFilters[2:]
 	refusalFilters = []string{"limit", "after", "status", "reason", "trigger", "since", "until", "q"}
+	refusalGroups  = refusalFilters[2:]
 	auditFilters   = []string{"limit", "after", "since", "until", "q", "who", "action"}
 )
 

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 func TestQuarantineIsBounded(t *testing.T) {
@@ -148,5 +150,46 @@ func TestTheQuarantineKeepsAShareForEachTrigger(t *testing.T) {
 				t.Errorf("only %d are kept: the flooded trigger has its share too", len(items))
 			}
 		})
+	}
+}
+
+// TestRefusedDeliveriesAreAddedUpByTriggerAndReason: since when does a signature fail, and how much
+// of what comes does it concern?
+func TestRefusedDeliveriesAreAddedUpByTriggerAndReason(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	for i, r := range []engine.Refusal{
+		{At: at.Add(-time.Hour), Trigger: "shop", Reason: "signature missing"},
+		{At: at, Trigger: "shop", Reason: "signature does not match", Diagnosis: "old"},
+		{At: at.Add(time.Second), Trigger: "bank", Reason: "signature does not match"},
+		{At: at.Add(2 * time.Second), Trigger: "shop", Reason: "signature does not match", Diagnosis: "the secret of test mode"},
+	} {
+		r.RemoteIP = fmt.Sprintf("10.0.0.%d", i)
+		if err := s.Refuse(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 6 {
+		d := delivery("shop", fmt.Sprint("k", i))
+		d.Inlet = workflows.InletWebhook
+		if _, err := s.Accept(ctx, engine.EventID(engine.FirstID(at.Add(time.Minute))+int64(i)), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	groups, err := s.History().RefusalGroups(ctx, engine.Query{})
+	if err != nil || len(groups) != 3 {
+		t.Fatalf("%+v %v", groups, err)
+	}
+	g := groups[0]
+	if g.Trigger != "shop" || g.Reason != "signature does not match" || g.Count != 2 || !g.First.Equal(at) ||
+		!g.Last.Equal(at.Add(2*time.Second)) ||
+		g.Diagnosis != "the secret of test mode" || g.Share != 0.25 { // 2 of 6 events and 2 refusals
+		t.Errorf("%+v", g)
+	}
+	if groups[1].Trigger != "bank" || groups[1].Share != 1 || groups[2].Share != 1.0/9 {
+		t.Errorf("%+v", groups)
+	}
+	if groups, err = s.History().RefusalGroups(ctx, engine.Query{Reason: "signature missing"}); err != nil || len(groups) != 1 {
+		t.Errorf("%+v %v", groups, err)
 	}
 }

@@ -1,0 +1,147 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file is about many refused deliveries at once: their causes, and judging again all that
+// had one, once the cause is gone.
+
+type (
+	// judgeOrder names refused deliveries by their trigger and reason.
+	judgeOrder struct {
+		Trigger string `json:"trigger"`
+		Reason  string `json:"reason,omitempty"`
+		Since   string `json:"since,omitempty"`
+	}
+	// judgedAnswer says what became of them.
+	judgedAnswer struct {
+		// Admitted are the events that were made; Refused counts those that still prove nothing.
+		Admitted []string `json:"admitted"`
+		Refused  int      `json:"refused"`
+		// Problem is why the last of those was refused.
+		Problem string `json:"problem,omitempty"`
+		// Left is set when there are more.
+		Left bool `json:"left,omitempty"`
+	}
+)
+
+func (c *Console) listRefusalGroups(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r.URL.Query(), c.o.Project().Zone())
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	groups, err := c.o.Log.RefusalGroups(r.Context(), q)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	n := len(groups)
+	reply(w, http.StatusOK, engine.Page[engine.RefusalGroup]{Items: groups, Total: &n})
+}
+
+// judgedAtOnce is how many deliveries one order judges again.
+const judgedAtOnce = 1000
+
+// judgeAgain judges what an order names, the oldest first, as of the moment each came. What was
+// admitted is left out.
+func (c *Console) judgeAgain(ctx context.Context, o judgeOrder) (judgedAnswer, error) {
+	a := judgedAnswer{Admitted: []string{}}
+	q := engine.Query{Trigger: o.Trigger, Reason: o.Reason, Limit: judgedAtOnce, Ascending: true}
+	if o.Since != "" {
+		var err error
+		if q.Since, err = Since(o.Since, time.Now()); err != nil {
+			return a, err
+		}
+	}
+	for {
+		page, err := c.refusals(ctx, q)
+		if err != nil {
+			return a, err
+		}
+		for _, item := range page.Items {
+			if item.Event != "" {
+				continue
+			}
+			if len(a.Admitted)+a.Refused == judgedAtOnce {
+				a.Left = true
+				return a, nil
+			}
+			receipt, err := c.o.Admit(ctx, item.ID)
+			switch {
+			case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed), ctx.Err() != nil:
+				return a, errors.Join(err, ctx.Err())
+			case err != nil:
+				a.Refused, a.Problem = a.Refused+1, item.ID+": "+err.Error()
+			default:
+				a.Admitted = append(a.Admitted, receipt.Event.String())
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			return a, nil
+		}
+	}
+}
+
+func (c *Console) judgeRefusals(w http.ResponseWriter, r *http.Request) {
+	var o judgeOrder
+	err := readOrder(r, &o)
+	if err == nil && o.Trigger == "" {
+		err = errors.New("trigger is needed; reason and since narrow it")
+	}
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	a, err := c.judgeAgain(r.Context(), o)
+	c.noteJudged(r, o, a)
+	if err != nil {
+		c.fail(w, err)
+		return
+	}
+	reply(w, http.StatusAccepted, a)
+}
+
+func (c *Console) noteJudged(r *http.Request, o judgeOrder, a judgedAnswer) {
+	aimAt(r, o.Trigger, "")
+	note(r, "reason", o.Reason, "since", o.Since, "admitted", strings.Join(firstN(a.Admitted, 50), ","), "refused", fmt.Sprint(a.Refused))
+}
+
+// doJudgeAll is judgeRefusals for the page of refused deliveries.
+func (c *Console) doJudgeAll(w http.ResponseWriter, r *http.Request) {
+	o := judgeOrder{Trigger: r.PostForm.Get("trigger"), Reason: r.PostForm.Get("reason")}
+	a, err := c.judgeAgain(r.Context(), o)
+	c.noteJudged(r, o, a)
+	if err != nil {
+		c.cannot(w, r, err)
+		return
+	}
+	c.shown(w, r, "judged", map[string]any{"Title": "Judged again", "A": a, "O": o, "Count": len(a.Admitted),
+		"First": firstN(a.Admitted, 200)})
+}
+
+func (c *Console) askJudgeAll(r *http.Request) (asking, error) {
+	trigger, reason := r.PostForm.Get("trigger"), r.PostForm.Get("reason")
+	groups, err := c.o.Log.RefusalGroups(r.Context(), engine.Query{Trigger: trigger, Reason: reason})
+	if err != nil {
+		return asking{}, err
+	}
+	q := asking{Title: "Judge them again?", Back: "/quarantine", Button: "Judge them again",
+		Text: fmt.Sprintf("Each is verified with today's settings, as of the moment it came, at most %d at once. "+
+			"Those that are genuine now become events, and the workflows that match run.", judgedAtOnce)}
+	for _, g := range groups {
+		q.Effects = append(q.Effects, fmt.Sprintf("%d of %s: %s", g.Count-g.Admitted, g.Trigger, g.Reason))
+	}
+	if len(groups) == 0 {
+		return q, engine.ErrNotFound
+	}
+	return q, nil
+}

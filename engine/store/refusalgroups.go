@@ -1,0 +1,49 @@
+package store
+
+import (
+	"context"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// maxShared is how many events are counted for the share of a group.
+const maxShared = 1_000_000
+
+// RefusalGroups adds up the refused deliveries that the filters leave, by trigger and reason, the
+// one with the latest delivery first.
+func (h *History) RefusalGroups(ctx context.Context, q engine.Query) ([]engine.RefusalGroup, error) {
+	var w where
+	if err := h.refusalConditions(ctx, &w, q); err != nil {
+		return nil, err
+	}
+	// diagnosis is that of the row with the greatest id (sqlite.org/lang_select.html#bareagg).
+	groups, err := collect(ctx, h.db, `SELECT trigger, reason, count(*), count(event_id), min(at), max(at), diagnosis, max(id)
+		FROM quarantine`+
+		w.String()+` GROUP BY trigger, reason ORDER BY max(id) DESC`, w.args, func(s scanner) (engine.RefusalGroup, error) {
+		var g engine.RefusalGroup
+		var first, last, newest int64
+		err := s.Scan(&g.Trigger, &g.Reason, &g.Count, &g.Admitted, &first, &last, &g.Diagnosis, &newest)
+		g.First, g.Last = fromMillis(first), fromMillis(last)
+		return g, err
+	})
+	for i := range groups {
+		g := &groups[i]
+		if err == nil {
+			err = h.share(ctx, g)
+		}
+	}
+	return groups, err
+}
+
+// share compares a group with all deliveries that its trigger got since its first one.
+func (h *History) share(ctx context.Context, g *engine.RefusalGroup) error {
+	var taken, refused int
+	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM events WHERE trigger = ?1 AND id >= ?2 AND inlet = 'webhook'
+		LIMIT ?4)), (SELECT count(*) FROM quarantine WHERE trigger = ?1 AND at >= ?3)`, g.Trigger, engine.FirstID(g.First),
+		g.First.UnixMilli(), maxShared).Scan(&taken, &refused)
+	if err != nil {
+		return classify(err)
+	}
+	g.Share = float64(g.Count) / float64(max(taken+refused, g.Count))
+	return nil
+}
