@@ -184,6 +184,7 @@ func randomFlow(r *rand.Rand) string {
 	steps = func(depth int, pad string) (out string) {
 		for range 1 + r.IntN(3) {
 			n++
+			own := n // the steps inside count on
 			kind := r.IntN(12)
 			if depth >= 3 && kind >= 6 {
 				kind = 0
@@ -204,7 +205,7 @@ func randomFlow(r *rand.Rand) string {
 			case 6:
 				out += fmt.Sprintf("%s- parallel:\n%s", pad, inner())
 			case 7:
-				out += fmt.Sprintf("%s- foreach: event.data.list\n%s  as: i%d\n%s  max_parallel: %d\n%s  steps:\n%s", pad, pad, n, pad,
+				out += fmt.Sprintf("%s- foreach: event.data.list\n%s  as: i%d\n%s  max_parallel: %d\n%s  steps:\n%s", pad, pad, own, pad,
 					1+r.IntN(3), pad, inner())
 			case 8:
 				out += fmt.Sprintf("%s- switch: event.data.kind\n%s  cases:\n%s    x:\n%s", pad, pad, pad, steps(depth+1, pad+"      "))
