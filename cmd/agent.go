@@ -50,7 +50,7 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := &bufferedAnswer{header: http.Header{}, status: http.StatusOK}
 	t.handler.ServeHTTP(w, r)
 	if w.tooLarge {
-		return nil, errors.New("the answer is larger than 16 MiB")
+		return nil, errors.New("the response is larger than 16 MiB")
 	}
 	return &http.Response{StatusCode: w.status, Header: w.header, Body: &w.body, Request: r, ProtoMajor: 1, ProtoMinor: 1,
 		ContentLength: int64(w.body.Len())}, nil
@@ -79,7 +79,7 @@ func (w *bufferedAnswer) WriteHeader(status int) { w.status = status }
 func (w *bufferedAnswer) Write(b []byte) (int, error) {
 	if w.body.Len()+len(b) > maxInProcess {
 		w.tooLarge = true
-		return 0, errors.New("the answer is too large")
+		return 0, errors.New("the response is too large")
 	}
 	return w.body.Write(b)
 }

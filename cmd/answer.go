@@ -20,7 +20,7 @@ func (x *answering) order() (map[string]any, error) {
 	verdict := "approve"
 	switch {
 	case x.reject && x.review != "":
-		return nil, usageError("--reject answers an approval, --review an attempt in doubt: give one of them")
+		return nil, usageError("--reject answers an approval, --review an attempt whose outcome is unknown: use only one of them")
 	case x.reject:
 		verdict = "reject"
 	case x.review != "":
@@ -86,25 +86,25 @@ func (a *app) approveCmd() *cobra.Command {
 			return nil
 		}}
 	at.flags(c.Flags())
-	c.Flags().StringVar(&x.step, "step", "", "the step, when several wait")
+	c.Flags().StringVar(&x.step, "step", "", "the step, if several wait")
 	c.Flags().StringVar(&x.by, "by", os.Getenv("USER"), "who answers")
 	c.Flags().StringVar(&x.comment, "comment", "", "why")
 	c.Flags().BoolVar(&x.link, "link", false, "print a signed link for the person in --by")
 	c.Flags().BoolVar(&x.reject, "reject", false, "refuse instead")
-	c.Flags().StringVar(&x.review, "review", "", "resend, done or fail, for an attempt in doubt")
+	c.Flags().StringVar(&x.review, "review", "", "resend, done or fail, for an attempt whose outcome is unknown")
 	c.Flags().StringVar(&x.result, "result", "", "with --review done: the attempt's output, as JSON")
 	return c
 }
 
-const aboutApprove = `Approves what a step with wait: {approval: ...} asks, or with --reject refuses it,
-which fails the step. A step with on_unknown: review whose attempt was cut waits
-too: --review resend makes the attempt again with the same idempotency key, done
-takes it as made (with --result, JSON that later steps see as its output), fail
-fails it. Each question is answered once.
+const aboutApprove = `Approves a step with wait: {approval: ...}; with --reject, rejects it, which fails the
+step. A step with on_unknown: review also waits when its attempt was interrupted:
+--review resend repeats the attempt with the same idempotency key, done treats it as
+successful (--result is the output that later steps see, as JSON), fail fails it. Each
+question can be answered once.
 
-Where the step says by:, the name must be proved: by the token of that name
-(server: {tokens: {ada: ...}} in hookloom.yaml, given as HOOKLOOM_TOKEN), or by a
-signed link. Elsewhere --by is a word on record, not a proof.
+If the step has by:, the name must be proved: by that person's token (server:
+{tokens: {ada: ...}} in hookloom.yaml, set as HOOKLOOM_TOKEN), or by a signed link.
+Otherwise --by is recorded but not checked.
 
---link answers nothing: it prints a signed link to hand to somebody else, good for
-this one question, once, in the name of --by. It leads to the hooks address.`
+--link does not answer: it prints a signed link with which the person in --by can answer
+this one question, once. The link uses the hooks address.`

@@ -32,23 +32,23 @@ type backtestFlags struct {
 
 func (a *app) backtestCmd() *cobra.Command {
 	var f backtestFlags
-	c := &cobra.Command{Use: "backtest [WORKFLOW-FILE...]", Short: "Tell what edited workflows would have done with recorded events",
-		Long: `Compares edited workflows with the versions that ran, over recorded events, and
-sends nothing. The events are decided again, and each run is carried out by the
-engine's planner at the time at which it ran: now(), sleeps and timeouts are those
-of then. A step gets the answer that is recorded for it.
+	c := &cobra.Command{Use: "backtest [WORKFLOW-FILE...]", Short: "Show what edited workflows would have done with recorded events",
+		Long: `Compares edited workflows with the versions that ran, for recorded events, and
+sends nothing. The events are decided again, and each run is simulated by the engine's
+planner at its original time: now(), sleeps and timeouts behave as they did then. A
+step gets the response that was recorded for it.
 
-Where a request changed, the recorded answer of the nearest equal request stands in
-(same action, host and path template), and the run is counted as assumed; else the
-step's mock: from the tests does. Where there is neither, the run is unknown from
-there on, with the reason.
+For a changed request, the recorded response of the most similar request is used (same
+action, host and path template), and the run is counted as assumed; without one, the
+step's mock: from the tests is used. Without either, the run is unknown from there
+on, with the reason.
 
-Without files, all workflows of the project folder are compared. A file outside of
-workflows/ is an edited copy of the workflow of its name. --against compares with a
+Without files, all workflows of the project folder are compared. A file outside
+workflows/ is an edited copy of the workflow with its name. --against compares with a
 version (see the console, or hookloom event) or another file instead of what ran.
 
-The database is only read, beside a running server or without one. Exit status: 0;
-1 with --fail-on, when something of that kind differs; 2 for wrong calls and files.`,
+The database is only read, with or without a running server. Exit status: 0; 1 with
+--fail-on if something of that kind differs; 2 for wrong usage or files.`,
 		Example: "  hookloom backtest --since 30d\n  hookloom backtest workflows/paid.yaml --since 30d --fail-on requests\n" +
 			"  hookloom backtest /tmp/paid.yaml --dir shop --trigger stripe --sample 1000 -o json\n" +
 			"  hookloom backtest workflows/paid.yaml --against 3f2a9c1b --explain evt_0d3c6f2a41c00000",
@@ -62,12 +62,12 @@ func (f *backtestFlags) addTo(c *cobra.Command) {
 	fl := c.Flags()
 	f.flags(fl)
 	fl.Lookup("db").Usage = "database file (default DIR/hookloom.db); it is only read"
-	fl.StringVar(&f.against, "against", "", "a version, or a file, to compare with in place of the versions that ran")
+	fl.StringVar(&f.against, "against", "", "a version, or a file, to compare with instead of the versions that ran")
 	fl.StringVar(&f.since, "since", "", "only events since 30d, \"2026-01-31 10:00\" or 2026-01-31T10:00:00Z")
 	fl.StringVar(&f.until, "until", "", "only events before then, in the forms of --since")
 	fl.StringVar(&f.trigger, "trigger", "", "only events of this trigger")
 	fl.IntVar(&f.limit, "limit", 0, "only the newest N events")
-	fl.IntVar(&f.sample, "sample", 0, "only N events, spread over all; the same ones each time")
+	fl.IntVar(&f.sample, "sample", 0, "only a sample of N events, the same ones each time")
 	fl.StringVar(&f.failOn, "fail-on", "", "exit with 1 when something differs: changed, requests or errors")
 	fl.StringVar(&f.explain, "explain", "", "show everything about one event")
 }
@@ -258,7 +258,7 @@ func (f *backtestFlags) compareWith(ctx context.Context, h *store.History, o *ba
 	if errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(f.against, "/.") {
 		var version, content string
 		if version, id, err = h.VersionOf(ctx, f.against); errors.Is(err, engine.ErrNotFound) {
-			return usageError("--against %s: there is no such file, and no version of a workflow begins so", f.against)
+			return usageError("--against %s: no such file, and no workflow version with this prefix", f.against)
 		}
 		if err == nil {
 			content, err = h.VersionText(ctx, version)
@@ -272,7 +272,7 @@ func (f *backtestFlags) compareWith(ctx context.Context, h *store.History, o *ba
 		id = slices.Collect(maps.Keys(o.Workflows))[0]
 	}
 	if o.Project.Workflows[id] == nil || len(o.Workflows) > 1 {
-		return usageError("--against %s is compared with one workflow: name its file", f.against)
+		return usageError("--against %s is for one workflow: give its file", f.against)
 	}
 	w, mistakes := o.Project.Compile(id, text, workflows.Pins{})
 	if mistakes.Errors() > 0 {

@@ -46,19 +46,19 @@ in one process, and prints throughput, latency, and ratios:
 
   a  bare      a net/http handler that reads, verifies the HMAC and answers
   b  accept    Hookloom: verify, drop duplicates, store durably, answer
-  c  whole     Hookloom: a rule and two steps more, one of them an HTTP call to a
-               local sink, every attempt on record
-  d  commit    the bare handler, and one row for each delivery in SQLite, many of
-               them in one synced commit: the least that keeps what it answers for
+  c  whole     Hookloom: also a rule and two steps, one of them an HTTP call to a
+               local sink, with every attempt recorded
+  d  commit    the bare handler, and one SQLite row per delivery, with many rows in
+               one synced commit: the minimum for a durable acknowledgement
 
 Load, server and sink share the machine's cores, so the ratios say more than the
-figures. Event ids rise, as those of most senders do; --ids random shows what random
-ones cost. --acting 0.5 has the rule leave half of the events out. Nothing is asserted;
-a slow machine gives small figures.
+figures. Event ids increase, as those of most senders do; --ids random shows the cost of random
+ones. With --acting 0.5 the rule filters out half of the events. The command checks
+nothing: a slow machine has low figures.
 
 With --target-only the load comes from another program, such as wrk or oha: the command
 starts one server and the sink, prints the URL, a body and example commands, and prints
-what was done when it is stopped with Ctrl-C. The id of an event is the parameter id of
+the totals when it is stopped with Ctrl-C. The id of an event is the parameter id of
 the URL.`,
 		Example: "  hookloom bench --connections 512 --ids random\n  hookloom bench --target-only",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -161,9 +161,9 @@ func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
 	if err := t.print(a.out); err != nil {
 		return err
 	}
-	a.printf("\nb/a  %.3f   accepted durably, of what a bare handler answers\n", ba)
-	a.printf("c/a  %.3f   the whole path\n", ca)
-	a.printf("b/d  %.3f   accepted durably, of what a handler with one row and one commit does\n", bd)
+	a.printf("\nb/a  %.3f   durable acceptance, relative to a bare handler\n", ba)
+	a.printf("c/a  %.3f   the whole path, relative to a bare handler\n", ca)
+	a.printf("b/d  %.3f   durable acceptance, relative to a handler with one row and one commit\n", bd)
 	a.printf("\n%d connections, median of %d rounds of %s\n", o.connections, o.rounds, o.duration)
 	return nil
 }

@@ -24,10 +24,9 @@ import (
 func (a *app) benchBacktestCmd() *cobra.Command {
 	events := 20_000
 	c := &cobra.Command{Use: "backtest", Short: "Measure a backtest over events of 1.2 KB through three steps", Args: cobra.NoArgs,
-		Long: `Makes a history of events of 1.2 KB, each of which went through a workflow of three
-steps, and compares an edited copy of the workflow with it. No request is sent.
-It prints how many events a second were compared, and the memory that was taken from
-the system.`,
+		Long: `Makes a history of events of 1.2 KB, each processed by a workflow of three steps, and
+compares an edited copy of the workflow with it. No request is sent. It prints the
+events compared per second, and the memory used.`,
 		Example: "  hookloom bench backtest --events 100000",
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			dir, err := os.MkdirTemp("", "hookloom-bench-")

@@ -30,7 +30,7 @@ func (o *benchOptions) check(c *cobra.Command) error {
 	}
 	for _, name := range []string{"connections", "duration", "rounds", "rate", "ids", "acting", "cpuprofile"} {
 		if c.Flags().Changed(name) {
-			return usageError("--%s is for the load of this process; with --target-only the load is another program: leave it out", name)
+			return usageError("--%s does not apply with --target-only, which leaves the load to another program", name)
 		}
 	}
 	return nil
@@ -119,7 +119,7 @@ body  %[2]s
   wrk -t 2 -c 128 -d 30s -s %[3]s %[1]s
   oha -c 128 -z 30s -m POST -T application/json -D %[2]s --rand-regex-url '%[4]s/hooks/bench\?id=[0-9a-f]{16}'
 
-Ctrl-C ends it and prints what was done.
+Ctrl-C ends it and prints the totals.
 `, url, event, script, strings.ReplaceAll(url, ".", `\.`))
 	return nil
 }

@@ -16,9 +16,9 @@ func (a *app) admitCmd() *cobra.Command {
 	var by string
 	c := &cobra.Command{Use: "admit ID", Short: "Store a conflicting delivery as a separate event and run it, through the running server",
 		Args: cobra.ExactArgs(1),
-		Long: `A later delivery of a known event with a different body or type is kept, and
+		Long: `A later delivery of a known event with a different body or type is stored, and
 hookloom event shows it. admit takes its id (cfl_...), stores it as an event with the
-key KEY#conflict-N, and runs the workflows that listen. Repeating it changes nothing.
+key KEY#conflict-N, and runs the workflows that listen to it. Repeating it changes nothing.
 For the id of a refused delivery (ref_...) it does what hookloom replay does.`,
 		Example: "  hookloom events --status conflicting\n  hookloom event evt_0d3c6f2a41e00000\n  hookloom admit cfl_3",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -61,7 +61,7 @@ For the id of a refused delivery (ref_...) it does what hookloom replay does.`,
 func (a *app) printIdentity(i *engine.EventItem) {
 	switch i.Identity {
 	case engine.ByContent.String():
-		a.printf("  identity  by content: it has no event id\n")
+		a.printf("  identity  by content: it has no event ID\n")
 	case engine.ByHeader.String():
 		a.printf("  identity  by an id header of the request\n")
 	}

@@ -33,16 +33,16 @@ func (a *app) connectCmd() *cobra.Command {
 	var at place
 	c := &cobra.Command{Use: "connect NAME", Short: "Connect a connection: sign in to its service, or fetch its token",
 		Args: cobra.ExactArgs(1),
-		Long: `Gets the token of a connection with auth: oauth2 or jwt_bearer and keeps it,
-encrypted, in the project's database. Runs that wait for the connection go on.
+		Long: `Gets the token of a connection with auth: oauth2 or jwt_bearer and stores it,
+encrypted, in the project's database. Runs that wait for the connection continue.
 
 grant: authorization_code prints an address to open in a browser, and waits for the
-answer at a port of this machine, or at the console's ` + console.CallbackPath + `
+response on a port of this machine, or at the console's ` + console.CallbackPath + `
 when server.admin_url is set: that address must be registered with the service as
-redirect URI. grant: device_code prints a code to type in elsewhere. All others need
-no person: their token is fetched at once.
+redirect URI. grant: device_code prints a code to enter on another device. The others
+need no person: their token is fetched at once.
 
-A running server is asked; without one, the database is opened.`,
+The command uses the running server; without one, it opens the database.`,
 		Example: "  hookloom connect crm",
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := at.load()
@@ -171,7 +171,7 @@ func (a *app) connect(ctx context.Context, l *loaded, links console.Connections,
 	case engine.ConnectDone, engine.ConnectRetried:
 		end = engine.ConnectEnd{Status: start.Status, Connection: name, Account: start.Account, Scopes: start.Scopes, Refreshes: true}
 	case engine.ConnectDevice:
-		a.warnf("Open %s and type in the code %s\n", start.URL, start.UserCode)
+		a.warnf("Open %s and enter the code %s\n", start.URL, start.UserCode)
 		end, err = pollDevice(ctx, links, start)
 	default:
 		a.warnf("Open this address in a browser, and sign in:\n  %s\n", start.URL)
@@ -193,7 +193,7 @@ func (a *app) printConnected(end engine.ConnectEnd) error {
 		return a.printJSON(end)
 	}
 	if end.Status == engine.ConnectRetried {
-		a.printf("%s is tried again with the credential that it has\n", end.Connection)
+		a.printf("%s is retried with its current credential\n", end.Connection)
 		return nil
 	}
 	a.printf("%s is connected%s\n", end.Connection, ofAccount(printable(end.Account), end.Scopes))

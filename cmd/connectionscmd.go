@@ -23,13 +23,13 @@ func (a *app) connectionsCmd() *cobra.Command {
 	var test bool
 	c := &cobra.Command{Use: "connections [NAME]", Short: "List connections with kind, account, scopes, expiry, last use and last error",
 		Args: cobra.MaximumNArgs(1),
-		Long: `Lists the connections of hookloom.yaml with what is known of their tokens. A token
-itself is never shown. not_connected and needs_person say what to do; runs that need
-such a connection wait until hookloom connect NAME. broken is one whose secret is not
+		Long: `Lists the connections of hookloom.yaml with the state of their tokens. A token
+itself is never shown. not_connected and needs_person come with advice; runs that need
+such a connection wait for hookloom connect NAME. broken is one whose secret is not
 set, or whose settings cannot be filled in.
 
---test makes the call that the connection or its connector names in test:, the path of
-a cheap GET; without one, it only gets the token.`,
+--test calls the path in test: of the connection or its connector, a cheap GET; without
+one, it only fetches the token.`,
 		Example: "  hookloom connections\n  hookloom connections crm --test",
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := at.load()

@@ -85,9 +85,9 @@ func (a *app) connectorImportCmd() *cobra.Command {
 	var force bool
 	c := &cobra.Command{Use: "import FILE|URL", Short: "Create a connector from an OpenAPI document or a Postman collection",
 		Args: cobra.ExactArgs(1),
-		Long: `Makes connectors/NAME.yaml of a document that describes an API: OpenAPI 3.0 or 3.1,
+		Long: `Makes connectors/NAME.yaml from an API description: OpenAPI 3.0 or 3.1,
 Swagger 2.0 (JSON or YAML) or a Postman collection. Each operation becomes an action
-with typed inputs and output. One that cannot be expressed is left out, with its
+with typed inputs and output. Operations that cannot be imported are listed with the
 reason.`,
 		Example: "  hookloom connector import openapi.yaml --name crm\n" +
 			"  hookloom connector import https://api.example.com/openapi.json --name crm --only contacts,/deals",
@@ -120,7 +120,7 @@ func (a *app) connectorCurlCmd() *cobra.Command {
 	var dir, name, action string
 	var force bool
 	c := &cobra.Command{Use: "from-curl COMMAND", Short: "Create a connector from a curl command", Args: cobra.ExactArgs(1),
-		Long: `Makes connectors/NAME.yaml with the one action that a curl command calls. Ids in the
+		Long: `Makes connectors/NAME.yaml with one action from a curl command. Ids in the
 path, the query and the keys of the body become inputs; the credential becomes a field
 of the connection, and its value is not written.`,
 		Example: `  hookloom connector from-curl 'curl https://api.example.com/contacts -H "Authorization: Bearer x" -d email=a@b.c' --name crm`,
@@ -242,8 +242,8 @@ func (a *app) document(ctx context.Context, dir, source string) (text []byte, fr
 func (a *app) connectorTestCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{Use: "test [NAME]", Short: "Test the examples of the project's connectors", Args: cobra.MaximumNArgs(1),
-		Long: `Makes the call of each action's example against a stand-in that gives the example's
-answer: what is sent and what comes out must be as the file says. Nothing leaves this
+		Long: `Runs each action's example against a local fake server that returns the example's
+response. The request and the output must match the example. Nothing leaves this
 machine.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := load(dir)

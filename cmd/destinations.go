@@ -13,16 +13,16 @@ import (
 func (a *app) destinationsCmd() *cobra.Command {
 	var at place
 	var resume, host string
-	c := &cobra.Command{Use: "destinations", Short: "List the hosts that steps call, with circuit state, attempts under way and waiting runs",
+	c := &cobra.Command{Use: "destinations", Short: "List the hosts that steps call, with circuit state, attempts in flight and waiting runs",
 		Args: cobra.NoArgs,
-		Long: `Asks the running server. A host that fails again and again is left alone (its
-circuit is open) and tried every few seconds; attempts to it wait. Bounds of a host
-stand in hookloom.yaml: destinations: {api.example.com: {concurrency: 4, rate: 10/s}}.
+		Long: `Lists the hosts as the running server sees them. After repeated failures of a host its
+circuit opens: attempts wait, and one probes the host every few seconds. Limits of a
+host are set in hookloom.yaml: destinations: {api.example.com: {concurrency: 4, rate: 10/s}}.
 
-The receiver of an outbound webhook that answers 410 Gone gets no more until
---resume URL; its runs fail until then, and can be replayed. --resume with a name of
-the list, or a host, ends what holds it: an open circuit, or the time for which it
-asked to be left alone (Retry-After). Runs that wait for either go on at once.`,
+The receiver of an outbound webhook that answers 410 Gone is paused until
+--resume URL; its runs fail until then, and can be replayed. --resume with a name from
+the list, or a host, ends an open circuit, or a delay that the host asked for
+(Retry-After). Runs that wait for either continue at once.`,
 		Example: "  hookloom destinations\n  hookloom destinations --resume https://partner.example.com/hooks\n" +
 			"  hookloom destinations --resume https://api.example.com",
 		RunE: func(c *cobra.Command, _ []string) error {

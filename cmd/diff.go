@@ -31,12 +31,12 @@ type fileDiff struct {
 // diffCmd compares versions of workflows by what they say.
 func (a *app) diffCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "diff [BEFORE [AFTER]]", Short: "Compare versions of workflows by what they say", Args: cobra.MaximumNArgs(2),
-		Long: `Compares the files of this folder with those that the server loaded last, step by step:
-not by lines, comments or the order of keys. BEFORE and AFTER may also be files, folders,
-or versions as hookloom run shows them. It says how many open runs of a
-changed workflow there are: they continue with the version that they began with.
-Exit status 1 when something differs.`,
+	c := &cobra.Command{Use: "diff [BEFORE [AFTER]]", Short: "Compare versions of workflows by meaning, not by text", Args: cobra.MaximumNArgs(2),
+		Long: `Compares the files of this folder with those that the server loaded last, step by step,
+regardless of line breaks, comments and the order of keys. BEFORE and AFTER may also be files, folders,
+or versions as hookloom run shows them. It shows how many open runs a
+changed workflow has: they continue with the version they began with. Exit status 1 if
+something differs.`,
 		Example: "  hookloom diff\n  hookloom diff old.yaml workflows/paid.yaml\n  hookloom diff 1f0c2a7be39d workflows/paid.yaml",
 		RunE: func(c *cobra.Command, args []string) error {
 			list, err := f.diff(c.Context(), args)
@@ -195,7 +195,7 @@ func (a *app) printDiff(list []fileDiff) error {
 				a.printf("  %s\n", changeLine(c))
 			}
 			if f.OpenRuns > 0 {
-				a.printf("  %d open runs continue with the version that they began with\n", f.OpenRuns)
+				a.printf("  %d open runs continue with the version they began with\n", f.OpenRuns)
 			}
 		}
 	}

@@ -20,10 +20,10 @@ import (
 func (a *app) fmtCmd() *cobra.Command {
 	var check bool
 	c := &cobra.Command{Use: "fmt [DIR|FILE ...]", Short: "Put YAML files into the standard form",
-		Long: `Formats the workflows, connectors, tests and hookloom.yaml of a project, or the given files: the
-keys in the order of the manual, no blank space at line ends, at most one empty line
-between keys. Comments stay with their keys. The meaning never changes: a file for
-which that cannot be shown is left as it is, with an error. --check changes nothing,
+		Long: `Formats the workflows, connectors, tests and hookloom.yaml of a project, or the given files:
+keys in the order of the manual, no trailing space, at most one empty line between keys.
+Comments stay with their keys. The meaning never changes: if that cannot be verified for
+a file, it is left unchanged, with an error. --check changes nothing,
 lists the files that would change, and exits with status 1 if there are any.`,
 		Example: "  hookloom fmt\n  hookloom fmt --check\n  hookloom fmt workflows/paid.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -32,7 +32,7 @@ that is true.`,
 				a.printf("%s: %s\n\n  %s\n", list[0].Name, list[0].Help, list[0].Example)
 				return nil
 			}
-			t := newTable("FUNCTION", "WHAT IT GIVES", "EXAMPLE (TRUE)")
+			t := newTable("FUNCTION", "RESULT", "EXAMPLE (TRUE)")
 			for _, f := range list {
 				t.row(f.Name, f.Help, f.Example)
 			}

@@ -12,9 +12,9 @@ import (
 // and of load balancers.
 func (a *app) healthCmd() *cobra.Command {
 	var p place
-	c := &cobra.Command{Use: "health", Short: "Ask the running server whether it is ready", Args: cobra.NoArgs,
-		Long: `Asks the server of the project for /readyz. Exit status 0 when it is ready to store
-deliveries, 1 when it is not or does not answer within 3 seconds. Warnings are printed
+	c := &cobra.Command{Use: "health", Short: "Check whether the running server is ready", Args: cobra.NoArgs,
+		Long: `Requests /readyz of the project's server. Exit status 0 if it is ready to store
+deliveries, 1 if it is not or does not answer within 3 seconds. Warnings are printed
 and do not change the status.`,
 		Example: "  hookloom health\n  hookloom health --dir shop",
 		RunE:    func(c *cobra.Command, _ []string) error { return a.health(c.Context(), &p) }}

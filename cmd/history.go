@@ -28,7 +28,7 @@ type listFlags struct {
 func (f *listFlags) add(c *cobra.Command) {
 	f.addPlace(c)
 	f.addFilters(c)
-	c.Flags().IntVar(&f.q.Limit, "limit", 50, "at most so many")
+	c.Flags().IntVar(&f.q.Limit, "limit", 50, "maximum number of items")
 	c.Flags().StringVar(&f.q.After, "after", "", "continue after this id, the last one of the previous list")
 }
 
@@ -184,7 +184,7 @@ func (a *app) printEvent(d *engine.EventDetail) error {
 		case !s.SameBody:
 			same = ", with another body"
 		}
-		a.printf("\nSeen again %s by %s, %s later%s\n", clock(s.At), s.Inlet, secondsText(s.Delay), same)
+		a.printf("\nDelivered again %s by %s, %s later%s\n", clock(s.At), s.Inlet, secondsText(s.Delay), same)
 	}
 	a.printConflicts(d.Conflicting)
 	a.printf("\nBody\n%s\n", indented(d.Body))

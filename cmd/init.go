@@ -33,7 +33,7 @@ triggers:
       provider: generic            # hookloom providers lists the others
       secret: ${{ secrets.HELLO_SECRET }}
 
-# How long the history is kept. What is open is never removed.
+# How long the history is kept. Open runs are never removed.
 history: {keep: 30d, max_size: 2GB}
 
 # Steps may not reach private addresses unless they are listed here.

@@ -17,8 +17,8 @@ import (
 func (a *app) docsCmd() *cobra.Command {
 	var search, write, man string
 	c := &cobra.Command{Use: "docs [PAGE]", Short: "Read the manual", Args: cobra.MaximumNArgs(1),
-		Long: `Lists the pages of the manual, or prints one in Markdown. hookloom help PAGE prints it
-too. The console serves the same pages under /docs/.`,
+		Long: `Lists the pages of the manual, or prints one in Markdown. hookloom help PAGE also
+prints it. The console serves the same pages under /docs/.`,
 		Example: "  hookloom docs\n  hookloom docs workflow\n  hookloom docs --search retry\n" +
 			"  hookloom docs --man /usr/local/share/man/man1",
 		RunE: func(c *cobra.Command, args []string) error {

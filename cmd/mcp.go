@@ -22,17 +22,17 @@ type mcpOptions struct {
 // mcpCmd answers agents by the Model Context Protocol on standard input and output.
 func (a *app) mcpCmd() *cobra.Command {
 	var o mcpOptions
-	c := &cobra.Command{Use: "mcp", Short: "Answer an agent's questions by the Model Context Protocol", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "mcp", Short: "Serve the Model Context Protocol to an agent or editor", Args: cobra.NoArgs,
 		Long: `Serves the Model Context Protocol on standard input and output, for agents and editors.
 Its tools read: runs, events, refused deliveries, why a workflow did not run for an event,
-shapes of events, backtests, the manual. They return what the commands of the same purpose
-print, with the same masking. --allow-write adds replay, cancel, approve and fire, and
+shapes of events, backtests, the manual. They return what the corresponding commands print,
+with the same masking. --allow-write adds replay, cancel, approve and fire, and
 --workflow-tools the workflows with on: {mcp: {...}}. Tools that act go through the running
 server; its audit log has the name of the agent.
 
 A running server also serves the protocol itself, at /mcp of its admin address, for callers
-with a token. A token of server.view_token reads. With a token that may operate, an agent can
-also call the workflows with on: {mcp: {...}} and, with server: {mcp: {allow_write: true}},
+with a token. server.view_token allows reading. With an operator token, an agent can also
+call the workflows with on: {mcp: {...}} and, with server: {mcp: {allow_write: true}},
 replay, cancel, approve and fire.`,
 		Example: "  hookloom mcp --dir shop\n  hookloom mcp --dir shop --workflow-tools\n  hookloom mcp --dir shop --allow-write",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -82,7 +82,7 @@ func (t *agentTools) newServer() *mcp.Server {
 		t.dir = dir // so that no command takes another folder for the project's
 	}
 	t.server = mcp.NewServer(&mcp.Implementation{Name: "hookloom", Version: version()}, &mcp.ServerOptions{
-		Instructions: "Hookloom receives webhooks and runs YAML workflows. Ask why_not_run when an event did not lead to a run, " +
+		Instructions: "Hookloom receives webhooks and runs YAML workflows. Call why_not_run if an event did not start a run, " +
 			"get_run for what a run did, get_docs for the language. Check YAML with validate_yaml and backtest_yaml before you propose it."})
 	t.reading()
 	t.aboutFiles()

@@ -87,20 +87,20 @@ func (i listInput) flags() []string {
 
 // reading are the tools that look at the history and at what the program knows.
 func (t *agentTools) reading() {
-	addTool(t, "list_runs", "List runs, the newest first.", true, func(ctx context.Context, i listInput) (string, error) {
+	addTool(t, "list_runs", "List runs, newest first.", true, func(ctx context.Context, i listInput) (string, error) {
 		return t.run(ctx, "runs", i.flags())
 	})
-	addTool(t, "search_events", "List received events, the newest first, by trigger, type, outcome or text.", true,
+	addTool(t, "search_events", "List received events, newest first, by trigger, type, outcome or text.", true,
 		func(ctx context.Context, i listInput) (string, error) { return t.run(ctx, "events", i.flags()) })
-	addTool(t, "get_run", "Show a run whole: each step, attempt, input and output, as JSON.", true,
+	addTool(t, "get_run", "Show a run in full: each step, attempt, input and output, as JSON.", true,
 		func(ctx context.Context, i idInput) (string, error) { return t.run(ctx, "run", nil, i.ID) })
-	addTool(t, "explain_run", "Explain how a run went, as text: steps, waits, errors, what to do.", true,
+	addTool(t, "explain_run", "Explain a run, as text: steps, waits, errors, what to do.", true,
 		func(ctx context.Context, i idInput) (string, error) { return t.text(ctx, "run", nil, i.ID) })
-	addTool(t, "get_event", "Show an event whole: headers, body and the decision of each workflow.", true,
+	addTool(t, "get_event", "Show an event in full: headers, body and the decision of each workflow.", true,
 		func(ctx context.Context, i idInput) (string, error) { return t.run(ctx, "event", nil, i.ID) })
-	addTool(t, "why_not_run", "Say why a workflow did not run for an event: its decision with the value of each condition, or that the "+
-		"delivery was refused.", true, t.whyNotRun)
-	addTool(t, "diagnose_refusal", "Say why a delivery was refused, and what to do about it.", true,
+	addTool(t, "why_not_run", "Explain why a workflow did not run for an event: its decision with the value of each condition, or the refusal of the "+
+		"delivery.", true, t.whyNotRun)
+	addTool(t, "diagnose_refusal", "Explain why a delivery was refused, and what to do about it.", true,
 		func(ctx context.Context, i refusalInput) (string, error) {
 			return t.text(ctx, "quarantine", flag("trigger", i.Trigger), words(i.ID)...)
 		})
@@ -116,7 +116,7 @@ func (t *agentTools) reading() {
 		func(ctx context.Context, i nameInput) (string, error) {
 			return t.text(ctx, "actions", nil, words(i.Name)...)
 		})
-	addTool(t, "provider_setup", "Say how to set up the webhooks of a provider, or list the providers.", true,
+	addTool(t, "provider_setup", "Show how to set up the webhooks of a provider, or list the providers.", true,
 		func(ctx context.Context, i nameInput) (string, error) {
 			return t.text(ctx, "providers", nil, words(i.Name)...)
 		})
@@ -127,9 +127,9 @@ func (t *agentTools) reading() {
 
 // aboutFiles are the tools that check a text before it becomes a file.
 func (t *agentTools) aboutFiles() {
-	addTool(t, "validate_yaml", "Check the text of a workflow as a file of this project: mistakes with line, column and the fix.", true,
+	addTool(t, "validate_yaml", "Check the text of a workflow as a file of this project: report mistakes with line, column and the fix.", true,
 		func(_ context.Context, i yamlInput) (string, error) { return t.validateYAML(i) })
-	addTool(t, "backtest_yaml", "Say what the text of a workflow would have done with recorded events. Nothing is sent.", true,
+	addTool(t, "backtest_yaml", "Show what the text of a workflow would have done with recorded events. Nothing is sent.", true,
 		t.backtestYAML)
 }
 
@@ -277,8 +277,8 @@ func (t *agentTools) whyNotRun(ctx context.Context, i notRunInput) (string, erro
 		return i.Workflow != "" && d["workflow"] != i.Workflow
 	})
 	if len(decisions) == 0 {
-		return fmt.Sprintf("No workflow decided about %s: %s does not listen to trigger %s, or did not exist when the event came. "+
-			"hookloom replay %s decides again with the workflows of today.", i.Event, cmp.Or(i.Workflow, "none"), detail.Trigger, i.Event), nil
+		return fmt.Sprintf("No workflow decided about %s: %s does not listen to trigger %s, or did not exist when the event arrived. "+
+			"hookloom replay %s decides again with the current workflows.", i.Event, cmp.Or(i.Workflow, "none"), detail.Trigger, i.Event), nil
 	}
 	out, err := json.MarshalIndent(decisions, "", "  ")
 	return string(out), err

@@ -59,14 +59,14 @@ func (t *agentTools) callWorkflow(ctx context.Context, w *workflows.Workflow, in
 	r, err := t.awaitRun(waiting, l, fired.Event)
 	switch {
 	case r == nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("The workflow has not ended after %s and goes on. Ask get_event with %s for its run.",
+		return fmt.Sprintf("The workflow has not ended after %s and continues. Call get_event with %s for its run.",
 			w.Tool.Timeout, fired.Event), nil
 	case err != nil:
 		return "", err
 	case r.Status == string(engine.Succeeded):
 		return string(r.Output), nil
 	}
-	return "", fmt.Errorf("%s %s: %s (ask explain_run with its id)", r.ID, r.Status, r.Error)
+	return "", fmt.Errorf("%s %s: %s (call explain_run with its ID)", r.ID, r.Status, r.Error)
 }
 
 // awaitRun asks for the run of an event until it has ended.

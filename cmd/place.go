@@ -15,7 +15,7 @@ func (p *place) flags(f interface {
 	StringVar(to *string, name, standard, usage string)
 }) {
 	f.StringVar(&p.dir, "dir", ".", "project folder")
-	f.StringVar(&p.db, "db", "", "database file (default DIR/hookloom.db); a server that uses it is asked")
+	f.StringVar(&p.db, "db", "", "database file (default DIR/hookloom.db); a server that uses it is contacted")
 }
 
 // load reads the project.

@@ -21,10 +21,10 @@ func (a *app) pollCmd() *cobra.Command {
 	var f listFlags
 	var dry bool
 	c := &cobra.Command{Use: "poll TRIGGER", Short: "Poll a trigger's service for new items now", Args: cobra.ExactArgs(1),
-		Long: `Polls through the running server, after a poll that is under way. With --dry-run
-nothing is stored and no server is needed: it shows what the request finds, which
-items are new to the history, and the cursor that would be kept. So a changed
-request or key can be tried: what shows as new would run.`,
+		Long: `Polls through the running server, after a poll in progress. With --dry-run nothing is
+stored and no server is needed: it shows what the request finds, which items are new to
+the history, and the cursor that would be stored. Use it to try a changed request or
+key: items shown as new would start runs.`,
 		Example: "  hookloom poll orders\n  hookloom poll orders --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := f.load()
@@ -127,7 +127,7 @@ func (a *app) printPoll(r triggers.PollReport, dry bool) error {
 	case r.First && dry:
 		a.printf("; the first poll remembers them and starts nothing (backfill: false)")
 	case r.First:
-		a.printf("; the first poll: they are remembered, and start nothing (backfill: false)")
+		a.printf("; the first poll remembers them and starts nothing (backfill: false)")
 	}
 	if len(r.Cursor) > 0 {
 		a.printf("; cursor %s", printable(string(r.Cursor)))
@@ -143,9 +143,9 @@ func (a *app) compareCmd() *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{Use: "compare TRIGGER", Short: "Compare webhook and polling: events, delay and cost of each",
 		Args: cobra.ExactArgs(1),
-		Long: `Sets the inlets of a trigger against each other, from what is recorded: events
-that only one of them brought, how late each was, what polling spent, and what other
-intervals would have been like. A poll with compare: true measures without starting
+		Long: `Compares the inlets of a trigger, from recorded events: which events only one inlet
+delivered, how late each was, what polling cost, and what other intervals would have
+cost. A poll with compare: true measures without starting
 anything.`,
 		Example: "  hookloom compare orders --since 7d\n  hookloom compare orders --output json",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -191,15 +191,15 @@ func (a *app) printComparison(x engine.Comparison) error {
 	if err := t.print(a.out); err != nil {
 		return err
 	}
-	a.printf("Delay is from the event's own time, where the sender says it.\n")
+	a.printf("Delay is measured from the event's own time, if the sender sends it.\n")
 	if x.Polls > 0 {
 		a.printf("\nPolling: %d polls, %d of them empty, %d failed; %d requests, %s", x.Polls, x.EmptyPolls, x.FailedPolls, x.Requests,
 			console.Bytes(x.Bytes))
 		if x.RequestsPerFind > 0 {
-			a.printf("; %.1f requests a new event", x.RequestsPerFind)
+			a.printf("; %.1f requests per new event", x.RequestsPerFind)
 		}
 		if x.RequestsPerDay > 0 {
-			a.printf("; %.0f requests a day", x.RequestsPerDay)
+			a.printf("; %.0f requests per day", x.RequestsPerDay)
 		}
 		if x.Quota != "" {
 			a.printf("; the provider's limit: %s left, %.1f %% used", printable(x.Quota), 100*x.QuotaUsed)
@@ -208,7 +208,7 @@ func (a *app) printComparison(x engine.Comparison) error {
 	}
 	if len(x.Intervals) > 0 {
 		a.printf("\nPolling at another interval, over these events:\n")
-		t = newTable("INTERVAL", "MEAN DELAY", "P95", "REQUESTS A DAY", "EMPTY")
+		t = newTable("INTERVAL", "MEAN DELAY", "P95", "REQUESTS PER DAY", "EMPTY")
 		for _, i := range x.Intervals {
 			t.row(i.Interval, secondsText(i.Mean), secondsText(i.P95), fmt.Sprintf("%.0f", i.RequestsPerDay), fmt.Sprintf("%.0f %%", 100*i.Empty))
 		}
@@ -217,7 +217,7 @@ func (a *app) printComparison(x engine.Comparison) error {
 		}
 	}
 	if b := x.BreakEven; b != nil {
-		a.printf("\nTo be as fast as the webhook, polling would need an interval of %s: %.0f requests a day.\n", b.Interval, b.RequestsPerDay)
+		a.printf("\nTo be as fast as the webhook, polling would need an interval of %s: %.0f requests per day.\n", b.Interval, b.RequestsPerDay)
 	}
 	a.printf("\n%s\n", x.Verdict)
 	return nil

@@ -14,9 +14,9 @@ func (a *app) providersCmd() *cobra.Command {
 	var category string
 	c := &cobra.Command{Use: "providers [NAME]", Short: "List provider presets, or show how to set one up", Args: cobra.MaximumNArgs(1),
 		Long: `Lists the providers whose webhooks are verified by writing provider: NAME and a
-secret. With a name it says how to set the provider up, how it retries, which
-parameters it takes and which traps are known. Presets marked experimental rest
-on memory of the documentation: try them against a live account first.`,
+secret. With a name it shows how to set up the provider, how it retries, its
+parameters and known pitfalls. Presets marked experimental have not been checked
+against current documentation: try them with a live account first.`,
 		Example: "  hookloom providers\n  hookloom providers --category payments\n  hookloom providers stripe",
 		RunE: func(c *cobra.Command, args []string) error {
 			library, err := triggers.Presets()

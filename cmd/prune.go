@@ -20,12 +20,11 @@ func (a *app) pruneCmd() *cobra.Command {
 	order := map[string]string{}
 	var keep, bodies, size string
 	c := &cobra.Command{Use: "prune", Short: "Remove old history now", Args: cobra.NoArgs,
-		Long: `Removes what is older than history: in hookloom.yaml says, which a running server
-does every hour by itself; flags replace its settings. Open runs and what they need
-stay, and so do keys, as long as their trigger's dedupe. It works in small
-transactions through the running server, and gives the room back to the file system.
-Without a server it does so itself; a server that starts meanwhile gets the database
-at once, and does the rest.`,
+		Long: `Removes history that is older than history: in hookloom.yaml allows. A running server
+does this every hour; flags override the settings. Open runs and their data stay, and so
+do keys within their trigger's dedupe. It works in small transactions through the running
+server, and returns the space to the file system. Without a server it opens the database
+itself; a server that starts meanwhile gets the database at once and prunes the rest.`,
 		Example: "  hookloom prune --keep 30d --bodies 7d --max-size 2GB",
 		RunE: func(c *cobra.Command, _ []string) error {
 			order["keep"], order["bodies"], order["max_size"] = keep, bodies, size
@@ -38,7 +37,7 @@ at once, and does the rest.`,
 				return usageError("%v", err)
 			}
 			if h.Keep == 0 && h.Bodies == 0 && h.MaxSize == 0 {
-				return usageError("no retention is configured: add history: {keep: 30d} to hookloom.yaml, or give --keep, --bodies or --max-size")
+				return usageError("no retention is configured: add history: {keep: 30d} to hookloom.yaml, or use --keep, --bodies or --max-size")
 			}
 			n, err := prune(c.Context(), l, h, order)
 			if err != nil {
@@ -47,7 +46,7 @@ at once, and does the rest.`,
 			if a.json() {
 				return a.printJSON(n)
 			}
-			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; gave %s back\n", n.Runs, n.Events, n.Bodies, n.Keys,
+			a.printf("removed %d runs, %d events, %d bodies, %d keys, %d refused deliveries; freed %s\n", n.Runs, n.Events, n.Bodies, n.Keys,
 				n.Refusals, console.Bytes(n.Bytes))
 			if n.Files > 0 {
 				a.printf("removed %s of deleted runs, %s\n", counted(n.Files, "file"), console.Bytes(n.FileBytes))
@@ -57,7 +56,7 @@ at once, and does the rest.`,
 	f.addPlace(c)
 	c.Flags().StringVar(&keep, "keep", "", "how long events and ended runs are kept, such as 30d")
 	c.Flags().StringVar(&bodies, "bodies", "", "how long bodies, inputs and outputs are kept, such as 7d")
-	c.Flags().StringVar(&size, "max-size", "", "how large the database may be, such as 2GB")
+	c.Flags().StringVar(&size, "max-size", "", "the maximum size of the database, such as 2GB")
 	return c
 }
 

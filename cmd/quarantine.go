@@ -18,10 +18,10 @@ func (a *app) quarantineCmd() *cobra.Command {
 	var f listFlags
 	var groups bool
 	c := &cobra.Command{Use: "quarantine [ID]", Short: "List refused deliveries and why, or show one", Args: cobra.MaximumNArgs(1),
-		Long: `Refused deliveries are kept, bounded in number and size, and never run. Each
-comes with a diagnosis: what would have made it genuine, found by trying. Once
-the cause is fixed, hookloom replay ID verifies it again, as of the time it arrived,
-and stores it if it is genuine. Calls of unknown paths under /hooks/ are listed too,
+		Long: `Refused deliveries are stored, up to a number and size, and never run. Each has a
+diagnosis: what would have made it valid, found by trying. Once the cause is fixed,
+hookloom replay ID verifies it again, as of the time it arrived, and stores it if it
+is valid. Requests to unknown paths under /hooks/ are listed too,
 with the nearest trigger.`,
 		Example: "  hookloom quarantine --trigger stripe --since 1h\n  hookloom quarantine ref_12\n  hookloom replay ref_12",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -95,7 +95,7 @@ func (a *app) oneRefusal(ctx context.Context, h *store.History, id string) error
 		return a.printJSON(x)
 	}
 	a.printf("%s  %s  %s\n", x.ID, x.Trigger, printable(x.Reason))
-	a.printf("  at         %s from %s\n  request    %s %s\n", clock(x.At), x.Remote, printable(x.Method), printable(cmp.Or(x.URL, x.Path)))
+	a.printf("  received   %s from %s\n  request    %s %s\n", clock(x.At), x.Remote, printable(x.Method), printable(cmp.Or(x.URL, x.Path)))
 	if x.Detail != "" {
 		a.printf("  detail     %s\n", printable(x.Detail))
 	}
@@ -109,6 +109,6 @@ func (a *app) oneRefusal(ctx context.Context, h *store.History, id string) error
 	for _, k := range slices.Sorted(maps.Keys(x.Headers)) {
 		a.printf("  %s: %s\n", printable(k), printable(x.Headers[k]))
 	}
-	a.printf("\nBody (%d of %d bytes kept)\n%s\n", x.Kept, x.Size, indented(json.RawMessage(x.Body)))
+	a.printf("\nBody (%d of %d bytes stored)\n%s\n", x.Kept, x.Size, indented(json.RawMessage(x.Body)))
 	return nil
 }

@@ -12,13 +12,13 @@ func (a *app) recoverCmd() *cobra.Command {
 	var at place
 	c := &cobra.Command{Use: "recover NEWFILE", Short: "Copy what is readable in a damaged database into a new file", Args: cobra.ExactArgs(1),
 		Long: `Reads the project's database (or --db FILE) table by table, skips what cannot be read,
-and writes the rest into NEWFILE, which is a sound database then. The damaged files are
-not changed: it works on a copy beside NEWFILE, which needs as much room again.
+and writes the rest into NEWFILE, which is then a valid database. The damaged files are
+not changed: it works on a copy next to NEWFILE, which needs the same space again.
 
-It says of each table how many rows were readable and where rows are missing. Events
+For each table it prints how many rows were readable and where rows are missing. Events
 whose checksum is wrong are left out, and so are runs whose event is lost. A backup is
 better, if there is one: compare both before hookloom restore NEWFILE puts the new file
-in place. Exit status 1 when something was lost.`,
+in place. Exit status 1 if something was lost.`,
 		Example: "  hookloom recover salvaged.db\n  hookloom recover --db hookloom.db.before-restore-20260501T080000Z salvaged.db",
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := at.load()
@@ -57,7 +57,7 @@ func (a *app) printRecovered(r *store.Recovered) error {
 		a.printf("%s left out: their parent rows are lost\n", counted(int(r.Orphans), "row"))
 	}
 	if r.Undecided > 0 {
-		a.printf("%s without a decision or a run, which are lost, or there was none: hookloom replay --trigger T --status unmatched --since 30d "+
+		a.printf("%s without a decision or a run, lost or never made: hookloom replay --trigger T --status unmatched --since 30d "+
 			"decides them again\n", counted(int(r.Undecided), "event"))
 	}
 	if r.Open > 0 && r.Damaged() {

@@ -70,7 +70,7 @@ The types:
 
 | Type | What to write |
 |---|---|
-| text | Text as it stands; no expressions. |
+| text | Literal text; no expressions. |
 | value | Any YAML, in which ` + "`${{ }}`" + ` inserts the result of an expression. |
 | expression | A plain [expr](https://expr-lang.org) expression, without ` + "`${{ }}`" + `. |
 | duration | ` + "`500ms`, `30s`, `10m`, `48h`, `7d`, `1h30m`" + ` |
@@ -205,7 +205,7 @@ func providersPage() (string, error) {
 
 %s
 Write `+"`provider: NAME`"+` and a secret in a webhook trigger. `+"`hookloom providers NAME`"+` shows how to set one up, how it retries,
-and what is known of its deliveries. Presets marked experimental rest on memory of the provider's documentation: try them against a
+and what is known of its deliveries. Presets marked experimental have not been checked against current documentation: try them with a
 live account first.
 
 | Provider | Title | Category | Scheme | Facts | Identity of an event |
@@ -282,8 +282,8 @@ func apiPage() string {
 %s
 The admin address serves the API under `+"`/api/v1/`"+`; `+"`/api/v1/openapi.json`"+` is its OpenAPI document.
 With `+"`server.token`"+` set, send `+"`Authorization: Bearer TOKEN`"+`. Requests that act need the header
-`+"`X-Hookloom: 1`"+`, so that no web page can send them, and may carry an `+"`Idempotency-Key`"+`: the same key gets
-the first answer again.
+`+"`X-Hookloom: 1`"+`, which web pages cannot send, and may have an `+"`Idempotency-Key`"+`: a repeated key returns
+the first response again.
 
 | Request | Meaning | Query |
 |---|---|---|
@@ -310,7 +310,7 @@ and filter dead letters with `+"`hookloom deadletters --reason CODE`"+`. Connect
 	for _, code := range engine.ErrorCodes {
 		fmt.Fprintf(&b, "- `%s`\n", code)
 	}
-	b.WriteString("\nA delivery is refused for one of these reasons. `hookloom quarantine` lists refused deliveries and says for " +
+	b.WriteString("\nA delivery is refused for one of these reasons. `hookloom quarantine` lists refused deliveries and shows for " +
 		"each what was wrong.\n\n")
 	for _, reason := range engine.RefusalReasons {
 		fmt.Fprintf(&b, "- %s\n", reason)

@@ -14,10 +14,10 @@ import (
 
 func eventsPage() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Events\n\n%s\nExpressions read an event as `event`. It has these fields, whichever way it came:\n\n", generated)
+	fmt.Fprintf(&b, "# Events\n\n%s\nExpressions read an event as `event`. It has these fields, whichever inlet it came by:\n\n", generated)
 	writeFields(&b, "event.", expr.Fields("event"))
 	b.WriteString(`
-Each event says by which inlet it came: ` + "`event.inlet`, `hookloom events --output json`, `hookloom event` and the console show it." + `
+Each event records its inlet: ` + "`event.inlet`, `hookloom events --output json`, `hookloom event` and the console show it." + `
 
 | Inlet | An event is | ` + "`event.data`" + ` | ` + "`event.key`" + ` | ` + "`event.type`" + ` |
 |---|---|---|---|---|
@@ -36,7 +36,7 @@ Each event says by which inlet it came: ` + "`event.inlet`, `hookloom events --o
 		}
 	}
 	fmt.Fprintf(&b, "\nAn event of the inlets %s goes to a trigger, and so to all workflows that name it under `on:`. Events of %s "+
-		"go to one workflow.\nOnly events of `webhook` come from outside: they are proved by a signature, a token or a certificate.\n",
+		"go to one workflow.\nOnly events of `webhook` come from outside: they are verified by a signature, a token or a certificate.\n",
 		strings.Join(shared, ", "), strings.Join(own, ", "))
 	return b.String()
 }
@@ -50,8 +50,8 @@ func writeFields(b *strings.Builder, prefix string, fields []expr.Field) {
 
 func namesPage() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Names in expressions\n\n%s\nThe guide to [expressions](../expressions.md) says where each name can be used. "+
-		"[Functions](functions.md) has a page of its own.\n\n", generated)
+	fmt.Fprintf(&b, "# Names in expressions\n\n%s\nThe guide to [expressions](../expressions.md) shows where each name can be used. "+
+		"[Functions](functions.md) has its own page.\n\n", generated)
 	writeFields(&b, "", expr.Fields("names"))
 	for _, part := range []struct{ title, prefix, of string }{
 		{"A run", "run.", "run"}, {"A step", "steps.ID.", "step"}, {"An error", "error.", "error"},
@@ -68,7 +68,7 @@ func databasePage() string {
 	fmt.Fprintf(&b, `# Database views
 
 %s
-The database is one SQLite file, `+"`hookloom.db`"+`. Any SQLite shell can read these views while the server runs. They stay as they are
+The database is one SQLite file, `+"`hookloom.db`"+`. Any SQLite shell can read these views while the server runs. They stay stable
 when tables change. Times are RFC 3339 in UTC, with milliseconds. Open the file read-only:
 
 `+"```\nsqlite3 'file:hookloom.db?mode=ro' 'SELECT id, workflow, status FROM runs_view ORDER BY id DESC LIMIT 10'\n```\n", generated)
@@ -134,7 +134,7 @@ func environmentPage() string {
 	fmt.Fprintf(&b, `# Environment variables
 
 %s
-A flag goes over a variable, and a variable over [hookloom.yaml](project.md). A secret of the project is a variable too:
+A flag overrides a variable, and a variable overrides [hookloom.yaml](project.md). A secret of the project can also be a variable:
 `+"`NAME`, or `NAME_FILE` with the name of a file. [Secrets](../secrets.md) lists all sources."+`
 
 | Variable | Meaning |

@@ -222,7 +222,7 @@ func (s *server) tellSecrets(ctx context.Context) {
 		return
 	}
 	s.engine.Alert(ctx, engine.Alert{Kind: engine.AlertSecretsFailing,
-		Message: "secrets cannot be read again, and their last values are in use: " + strings.Join(lines, "; "),
+		Message: "secrets cannot be reloaded; their last values are used: " + strings.Join(lines, "; "),
 		Data:    map[string]any{"sources": anyList(lines)}})
 }
 

@@ -25,25 +25,25 @@ func (a *app) replayCmd() *cobra.Command {
 	c := &cobra.Command{Use: "replay [ID...]", Short: "Replay runs or events, by id or by filters",
 		Long: `Runs stored runs and events again, through the running server.
 
-A run (run_...) is repeated for the same event, once: a second replay gives the run
-that the first one made, unless --again is given. --from failed keeps the steps that
-had succeeded, and makes a call in doubt (cut before its answer came) again with the
-same idempotency key; --version current uses the workflow as it is now. With a filter such as
---status failed in place of ids, or --dead for all dead letters, many runs are replayed.
+A run (run_...) is replayed for the same event, once: a second replay returns the run
+that the first one made, unless --again is given. --from failed keeps the steps that had
+succeeded, and repeats a call in doubt (interrupted before its response) with the same
+idempotency key; --version current uses the current workflow. With a filter such as
+--status failed instead of ids, or --dead for all dead letters, many runs are replayed.
 
-For an event (evt_...) its runs are repeated; with --workflow that workflow decides it
+For an event (evt_...) its runs are replayed; with --workflow, that workflow decides it
 again with today's rule. An event without runs is decided by all workflows that listen
-to its trigger today. What would run is printed first; --dry-run stops there.
+to its trigger today. The command first prints what would run; --dry-run stops there.
 
---trigger T --since 30d decides many events again, narrowed by --workflow and --status
+--trigger T --since 30d decides many events again, filtered by --workflow and --status
 (skipped, filtered, rule_failed, dropped, unmatched, disabled). It prints how many would
 run and what they would call, then starts a batch (hookloom batches). Each workflow runs
-at most once per event, however often you ask; --again lifts that. --skip-done lifts it
-too, and keeps the steps whose effect an earlier run of the event had: they are not
-carried out again. Sleeps, waits and steps without an effect outside are.
+at most once per event, however often you repeat the command; --again removes that limit.
+--skip-done removes it too, but does not repeat steps with side effects that an earlier
+run of the event completed. Sleeps, waits and steps without side effects are repeated.
 
 A refused delivery (ref_...) is verified again, as of the time it arrived; if it is
-genuine now, it becomes an event.`,
+valid now, it becomes an event.`,
 		Example: "  hookloom replay run_0d3c6f2a41e00000\n  hookloom replay evt_0d3c6f2a41c00000 --workflow fulfil\n" +
 			"  hookloom replay --trigger " +
 			"shop --workflow fulfil --since 30d --dry-run\n" +
@@ -75,7 +75,7 @@ genuine now, it becomes an event.`,
 	c.Flags().StringVar(&f.version, "version", "pinned", "pinned or current")
 	c.Flags().IntVar(&f.rate, "rate", engine.DefaultRate, "maximum number of runs a batch starts per second")
 	c.Flags().BoolVar(&f.again, "again", false, "run again even if it was already replayed")
-	c.Flags().BoolVar(&f.skipDone, "skip-done", false, "with --trigger: run again, but keep the steps that earlier runs carried out")
+	c.Flags().BoolVar(&f.skipDone, "skip-done", false, "with --trigger: run again, but keep the steps that earlier runs completed")
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "only show what would run")
 	c.Flags().BoolVar(&f.q.DeadOnly, "dead", false, "all dead letters that match the other filters")
 	return c

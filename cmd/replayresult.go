@@ -13,7 +13,7 @@ import (
 func (a *app) printForecast(f *engine.Forecast) {
 	least := ""
 	if f.Looked < f.Events {
-		least = fmt.Sprintf(" at least: %s were looked at before the time ran out", counted(f.Looked, "event"))
+		least = fmt.Sprintf(" at least: %s were evaluated before the time limit", counted(f.Looked, "event"))
 	}
 	a.printf("%s, of %s%s\n", counted(f.Runs, "run")+" would begin", counted(f.Events, "event"), least)
 	for _, w := range f.Workflows {
@@ -22,7 +22,7 @@ func (a *app) printForecast(f *engine.Forecast) {
 			n    int
 			text string
 		}{{w.NotMatched, "no match for %d"}, {w.RuleFailed, "the rule fails for %d"}, {w.Known, "%d have a run already"},
-			{w.Unreadable, "%d cannot be read any more"}} {
+			{w.Unreadable, "%d can no longer be read"}} {
 			if x.n > 0 {
 				a.printf("; "+x.text, x.n)
 			}
@@ -43,7 +43,7 @@ func (a *app) printForecast(f *engine.Forecast) {
 			a.printf("    calls %s%s, %d times in %s", c.Action, host, c.Count, counted(w.DryRuns, "dry run"))
 			switch {
 			case c.Done > 0 && f.SkipDone:
-				a.printf("; %d of them are left out, since an earlier run made them", c.Done)
+				a.printf("; %d of them are skipped, since an earlier run made them", c.Done)
 			case c.Done > 0:
 				a.printf("; %d of them an earlier run made", c.Done)
 			}
@@ -61,7 +61,7 @@ func (a *app) printForecast(f *engine.Forecast) {
 // repeatText says what becomes of steps that earlier runs carried out.
 func repeatText(skip bool) string {
 	if skip {
-		return "are kept, and not carried out again"
+		return "are kept and not repeated"
 	}
 	return "would be repeated with new idempotency keys (--skip-done keeps them)"
 }
@@ -95,9 +95,9 @@ func callsInDoubt(n int, from string) string {
 	case n == 0:
 		return ""
 	case from == "failed":
-		return fmt.Sprintf("; %s in doubt: made again with the same idempotency key", counted(n, "call"))
+		return fmt.Sprintf("; %s in doubt: repeated with the same idempotency key", counted(n, "call"))
 	}
-	return fmt.Sprintf("; %s in doubt: made again with a new idempotency key", counted(n, "call"))
+	return fmt.Sprintf("; %s in doubt: repeated with a new idempotency key", counted(n, "call"))
 }
 
 // doubtText says what becomes of runs with calls in doubt.
@@ -108,9 +108,9 @@ func doubtText(runs int, from string) string {
 	}
 	text := fmt.Sprintf("%s %s in doubt, which may have taken effect: ", counted(runs, "run"), has)
 	if from == "failed" {
-		return text + "these calls are made again with the same idempotency key"
+		return text + "these calls are repeated with the same idempotency key"
 	}
-	return text + "from the start they are made again with a new idempotency key; --from failed keeps the key"
+	return text + "a replay from the start repeats them with a new idempotency key; --from failed keeps the key"
 }
 
 func (a *app) printCount(ids []string, doubts int, from string) error {

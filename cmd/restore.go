@@ -9,18 +9,18 @@ import (
 
 func (a *app) restoreCmd() *cobra.Command {
 	var at place
-	c := &cobra.Command{Use: "restore FILE", Short: "Put a backup in the database's place, while no server runs", Args: cobra.ExactArgs(1),
-		Long: `Checks the backup in FILE, copies it, moves the present database aside with its -wal
-and -shm, and gives the copy its name. FILE stays as it is. A server that runs is not
-touched: stop it first.
+	c := &cobra.Command{Use: "restore FILE", Short: "Replace the database with a backup, while no server runs", Args: cobra.ExactArgs(1),
+		Long: `Checks the backup in FILE, copies it, moves the current database aside with its -wal
+and -shm, and gives the copy its name. FILE is not changed. Stop the server first: the
+command does nothing while it runs.
 
-What the server did after the backup is not in it. What may happen a second time is
-printed, as far as the present database can be read: calls of runs that were open then
-are made again with the same idempotency key; events that came later are in the old
-database alone, and run again, with new keys, when their senders send them again or a
-poll finds them again.
+The backup does not contain what the server did afterwards. The command prints what may
+happen twice, as far as the current database can be read: calls of runs that were open
+then are repeated with the same idempotency key; later events are only in the old
+database, and run again, with new keys, if their senders send them again or a poll finds
+them again.
 
-The files of runs in FILE.files.age, which backup wrote beside it, are put back into
+The files of runs in FILE.files.age, which backup wrote next to it, are restored to
 files/ of the project, with the key of the backup.`,
 		Example: "  hookloom restore /backups/hookloom-2026-05-01.db",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -56,13 +56,13 @@ func (a *app) printRestored(r *store.Restored) {
 	}
 	switch {
 	case r.Aside == "":
-		a.printf("there was no database before: what was done after the backup is not known, and may be done again\n")
+		a.printf("there was no database before: calls made after the backup are unknown and may be repeated\n")
 	case !r.Compared:
-		a.printf("the old database cannot be read, so that it is not known what came after the backup: calls of open runs may be made again " +
+		a.printf("the old database cannot be read, so later events are unknown: calls of open runs may be repeated " +
 			"with the same\n" +
-			"idempotency key, and events that are sent again run again; hookloom recover reads what the old file still gives\n")
+			"idempotency key, and events that are sent again run again; hookloom recover copies what is readable in the old file\n")
 	default:
-		a.printf("%s came after the backup and only the old database has them: sent again, they run again%s\n",
+		a.printf("%s arrived after the backup and are only in the old database: if sent again, they run again%s\n",
 			counted(int(r.LaterEvents), "event"), first(r.LaterEventIDs))
 		a.printf("%s after the backup may be repeated, those of runs that were open then with the same idempotency key%s\n",
 			counted(int(r.RepeatedCalls), "call"), first(r.RepeatedCallOf))

@@ -80,12 +80,12 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	a.printf("%s  %s  %s\n", d.ID, d.Workflow, d.Status)
 	a.printf("  event     %s  %s from %s\n  version   %s\n  started   %s\n  finished  %s\n", d.Event, printable(d.EventItem.Type),
 		d.EventItem.Trigger, d.Version, clockPointer(d.StartedAt), clockPointer(d.FinishedAt))
-	a.printf("  took      %s at work, %s waiting\n", millisText(d.WorkedMS), millisText(d.WaitedMS))
+	a.printf("  took      %s running, %s waiting\n", millisText(d.WorkedMS), millisText(d.WaitedMS))
 	if d.WaitsFor != "" {
 		a.printf("  waits for %s\n", waitsText(d.RunItem))
 	}
 	if on := d.GoesOn(zone()); on != "" {
-		a.printf("  goes on   %s\n", printable(on))
+		a.printf("  continues %s\n", printable(on))
 	}
 	if d.CalledBy != "" {
 		a.printf("  called by %s\n", d.CalledBy)

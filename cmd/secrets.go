@@ -18,7 +18,7 @@ import (
 )
 
 // secretOrder tells where secrets come from, for help.
-const secretOrder = `A secret has the value of the first of these that knows it:
+const secretOrder = `A secret has the value of the first of these sources that has it:
   1. the environment variable NAME
   2. the file that the environment variable NAME_FILE names
   3. NAME in .env, then the file that NAME_FILE in .env names
@@ -28,8 +28,8 @@ const secretOrder = `A secret has the value of the first of these that knows it:
   7. secrets.age, encrypted with the key in .hookloom-key or HOOKLOOM_KEY
   8. secrets.command in hookloom.yaml (1Password, sops, ...)
   9. secrets.vault in hookloom.yaml (HashiCorp Vault, OpenBao)
-A source that cannot be read is an error: the next one is not taken in its place.
-A running server reads all of them again at SIGHUP, and with serve --watch when .env,
+A source that cannot be read is an error: the next one is not used instead.
+A running server rereads all of them at SIGHUP, and with serve --watch when .env,
 secrets.age or hookloom.yaml changes.`
 
 func (a *app) secretsCmd() *cobra.Command {
@@ -113,8 +113,8 @@ func (a *app) secretsSetCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{Use: "set NAME", Short: "Store a secret in secrets.age", Args: cobra.ExactArgs(1),
 		Long: `Stores a secret in secrets.age, encrypted with the project's key. The value is read from
-standard input, without the line break at its end; at a terminal it is asked for and not shown.
-It is never an argument: those stand in the shell's history and in the list of processes.`,
+standard input, without the line break at its end; at a terminal it is prompted for and not shown.
+It cannot be an argument: arguments appear in the shell's history and in process lists.`,
 		Example: "  hookloom secrets set STRIPE_KEY\n  hookloom secrets set TLS_KEY < key.pem",
 		RunE: func(c *cobra.Command, args []string) error {
 			value, err := a.readSecret(args[0])

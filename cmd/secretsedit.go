@@ -24,9 +24,9 @@ const newSecrets = "# Secrets, one NAME=value a line, written as in .env. They a
 func (a *app) secretsEditCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{Use: "edit", Short: "Edit secrets.age in your editor", Args: cobra.NoArgs,
-		Long: `Opens the secrets of secrets.age in $VISUAL or $EDITOR (vi by default) and stores what was
-changed. The text lies in a folder that only you can read, in memory where the system has such a
-place, and is removed in the end. It is written as .env is.`,
+		Long: `Opens the secrets of secrets.age in $VISUAL or $EDITOR (vi by default) and stores the
+changes. The text is kept in a folder that only you can read, in memory if the system has such a
+folder, and is removed afterwards. It has the format of .env.`,
 		Example: "  hookloom secrets edit\n  EDITOR='code --wait' hookloom secrets edit",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.editSecrets(c.Context(), dir)
@@ -114,7 +114,7 @@ func edit(ctx context.Context, path string) error {
 	err := c.Run()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return usageError("the editor %s is not there: set EDITOR to one, or use hookloom secrets set NAME", argv[0])
+		return usageError("the editor %s was not found: set EDITOR to another, or use hookloom secrets set NAME", argv[0])
 	case err != nil:
 		return fmt.Errorf("the editor %s failed, and nothing was stored: %w", argv[0], err)
 	}

@@ -62,7 +62,7 @@ Secrets in it are masked, unless --show-secrets is given.`,
 	f.StringVar(&o.id, "id", "", "event id (default: a new one)")
 	f.StringVar(&o.variant, "variant", "valid", strings.Join(triggers.Variants, ", "))
 	f.StringArrayVar(&o.inputs, "input", nil, "NAME=VALUE, for a workflow")
-	f.StringVar(&o.why, "why", "", "why the workflow is started by hand; kept with the event")
+	f.StringVar(&o.why, "why", "", "why the workflow is started by hand; stored with the event")
 	return c
 }
 
@@ -356,13 +356,13 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 
 func (a *app) verifyCmd() *cobra.Command {
 	var o verifyOptions
-	c := &cobra.Command{Use: "verify TRIGGER --request FILE", Short: "Judge a captured raw HTTP request as the server would",
+	c := &cobra.Command{Use: "verify TRIGGER --request FILE", Short: "Verify a captured raw HTTP request as the server would",
 		Args: cobra.ExactArgs(1),
-		Long: `Reads a raw HTTP request (request line, headers, blank line, body bytes) and says
-whether the server would accept it, and why not. Exit status 0 when it is
-accepted or a handshake, 1 when it is refused.
+		Long: `Reads a raw HTTP request (request line, headers, blank line, body bytes) and reports
+whether the server would accept it, and why not. Exit status 0 if it is accepted or a
+handshake, 1 if it is refused.
 
-A request does not hold the address that it came from: --from gives it, for triggers
+A request does not contain its source address: --from sets it, for triggers
 with allow_ips and servers behind trusted proxies.`,
 		Example: "  hookloom verify stripe --request captured.http --now 1767225600\n" +
 			"  hookloom verify stripe --request captured.http --from 203.0.113.5",
@@ -372,7 +372,7 @@ with allow_ips and servers behind trusted proxies.`,
 	f.StringVar(&o.file, "request", "", "the captured request, - for standard input")
 	f.StringVar(&o.url, "url", "", "the URL as the sender knows it")
 	f.StringVar(&o.from, "from", "", "the address that the request came from")
-	f.Int64Var(&o.now, "now", 0, "judge at this moment, Unix seconds")
+	f.Int64Var(&o.now, "now", 0, "verify as of this time, in Unix seconds")
 	return c
 }
 
@@ -407,7 +407,7 @@ func (a *app) verify(ctx context.Context, trigger string, o verifyOptions) error
 	outside := &triggers.Deps{Secret: l.secrets.Lookup, Fetch: fetcher(guard.Client())}
 	if o.from != "" {
 		if outside.From, err = netip.ParseAddr(o.from); err != nil {
-			return usageError("--from %q is no address: write 203.0.113.5 or 2001:db8::1", o.from)
+			return usageError("--from %q is not an IP address: write 203.0.113.5 or 2001:db8::1", o.from)
 		}
 	}
 	v, err := triggers.Verify(l.project, trigger, outside, raw, o.url, at)

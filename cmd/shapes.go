@@ -26,14 +26,14 @@ func (a *app) shapesCmd() *cobra.Command {
 		Annotations: map[string]string{outputs: "schema, fixture, typescript, go"},
 		Long: `Reads the newest recorded events of a trigger and lists, for each type of event, the
 paths of event.data, their types, how often each is present, and the values of fields
-that have few. -o schema prints a JSON Schema, fixture made-up data for tests,
+that have few. -o schema prints a JSON Schema, fixture sample data for tests,
 typescript and go a type. Values that were masked are never shown.`,
 		Example: "  hookloom shapes stripe\n  hookloom shapes stripe --type payment_intent.succeeded -o fixture > fixtures/paid.json\n" +
 			"  hookloom shapes shop -o schema",
 		RunE: func(c *cobra.Command, args []string) error { return a.shapes(c.Context(), args[0], &o) }}
 	o.addPlace(c)
 	c.Flags().StringVar(&o.kind, "type", "", "only events of this type")
-	c.Flags().IntVar(&o.events, "events", 2000, "read at most so many events")
+	c.Flags().IntVar(&o.events, "events", 2000, "maximum number of events to read")
 	return c
 }
 
@@ -52,7 +52,7 @@ func (a *app) shapes(ctx context.Context, trigger string, o *shapesOptions) erro
 		if o.kind != "" {
 			what += " of type " + o.kind
 		}
-		return fmt.Errorf("no recorded events of %s; hookloom triggers lists the triggers, hookloom events what came", what)
+		return fmt.Errorf("no recorded events of %s; hookloom triggers lists the triggers, hookloom events the received events", what)
 	}
 	if skipped > 0 {
 		a.warnf("%d events have no readable body and were left out\n", skipped)

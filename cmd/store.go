@@ -24,11 +24,11 @@ func (a *app) storeCmd() *cobra.Command {
 	list := func(c *cobra.Command, _ []string) error {
 		return f.reading(func(h *store.History) error { return a.listValues(c.Context(), h, &f, project) })
 	}
-	c := &cobra.Command{Use: "store", Short: "List the values that steps keep between runs; show, set or delete one", Args: cobra.NoArgs,
-		Long: `Lists what steps keep with store/set and store/increment. A value belongs to one
-workflow (--workflow W) or, with scope: project, to the whole project. It is read
-beside a running server, and changed through it; without a server, in the database.
-At most 100000 keys and 64MiB are kept, of one value 64KiB. Secrets are not kept.`,
+	c := &cobra.Command{Use: "store", Short: "List the values that steps store between runs; show, set or delete one", Args: cobra.NoArgs,
+		Long: `Lists the values of store/set and store/increment. A value belongs to one workflow
+(--workflow W) or, with scope: project, to the whole project. Values are read from the
+database, and changed through the running server; without a server, in the database.
+The limits are 100000 keys, 64MiB in total and 64KiB per value. Secrets cannot be stored.`,
 		Example: "  hookloom store --workflow invoices\n  hookloom store get last_invoice --workflow invoices\n" +
 			"  hookloom store set limit 20 --ttl 1h\n  hookloom store set seen '{\"id\": 7}' --workflow invoices\n  hookloom store delete limit",
 		RunE: list}
@@ -42,15 +42,15 @@ At most 100000 keys and 64MiB are kept, of one value 64KiB. Secrets are not kept
 		c.Flags().Lookup("workflow").Usage = "only of this workflow"
 		c.Flags().BoolVar(&project, "project", false, "only of the project")
 		c.Flags().StringVar(&f.q.Grep, "grep", "", "only keys with this text")
-		c.Flags().IntVar(&f.q.Limit, "limit", 50, "at most so many")
-		c.Flags().StringVar(&f.q.After, "after", "", "continue after this place (the next of the previous list)")
+		c.Flags().IntVar(&f.q.Limit, "limit", 50, "maximum number of values")
+		c.Flags().StringVar(&f.q.After, "after", "", "continue after this position (next of the previous list)")
 		return c
 	}
 	listing(c)
 	var ttl string
-	set := flags(&cobra.Command{Use: "set KEY VALUE", Short: "Keep a value: JSON, or plain text", Args: cobra.ExactArgs(2),
+	set := flags(&cobra.Command{Use: "set KEY VALUE", Short: "Store a value: JSON, or plain text", Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error { return a.setValue(c.Context(), &f, args[0], args[1], ttl) }})
-	set.Flags().StringVar(&ttl, "ttl", "", "how long it is kept, such as 1h; until it is deleted by default")
+	set.Flags().StringVar(&ttl, "ttl", "", "how long it is stored, such as 1h; by default until it is deleted")
 	c.AddCommand(
 		listing(&cobra.Command{Use: "list", Short: "List values", Args: cobra.NoArgs, RunE: list}),
 		flags(&cobra.Command{Use: "get KEY", Short: "Show one value", Args: cobra.ExactArgs(1),
@@ -58,7 +58,7 @@ At most 100000 keys and 64MiB are kept, of one value 64KiB. Secrets are not kept
 				return f.reading(func(h *store.History) error {
 					item, err := h.Value(c.Context(), engine.ValueRef{Workflow: f.q.Workflow, Key: args[0]}, time.Now())
 					if errors.Is(err, engine.ErrNotFound) {
-						return fmt.Errorf("there is no key %q%s; hookloom store lists those there are", args[0], ofWorkflow(f.q.Workflow))
+						return fmt.Errorf("there is no key %q%s; hookloom store lists the keys", args[0], ofWorkflow(f.q.Workflow))
 					}
 					if err != nil {
 						return err
@@ -90,7 +90,7 @@ func (a *app) listValues(ctx context.Context, h *store.History, f *listFlags, pr
 		return usageError("%v", err)
 	}
 	if f.q.Limit < 1 || f.q.Limit > 1000 {
-		return usageError("--limit is 1 to 1000")
+		return usageError("--limit must be 1 to 1000")
 	}
 	if err := f.checkNames(ctx, h); err != nil {
 		return err
@@ -150,7 +150,7 @@ func (a *app) setValue(ctx context.Context, f *listFlags, key, text, ttl string)
 		By: callerName(ctx)}
 	if ttl != "" {
 		if change.TTL, err = workflows.ParseDuration(ttl); err != nil || change.TTL <= 0 {
-			return usageError("--ttl %s is no duration longer than 0: write 30s, 1h or 7d", ttl)
+			return usageError("--ttl %s is not a positive duration: write 30s, 1h or 7d", ttl)
 		}
 	}
 	order := map[string]any{"workflow": f.q.Workflow, "key": key, "value": json.RawMessage(raw), "ttl": ttl, "by": change.By}

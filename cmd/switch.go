@@ -21,8 +21,8 @@ func (a *app) enableCmd() *cobra.Command {
 	var at place
 	c := &cobra.Command{Use: "enable WORKFLOW", Short: "Switch a workflow on again, through the running server", Args: cobra.ExactArgs(1),
 		Long: `Switches on a workflow that hookloom disable or the console has switched off. Held
-events run now, in the order of arrival, and queued runs begin. Events that it missed
-without --hold are counted, and the command that runs them is printed.`,
+events run now, in order of arrival, and queued runs begin. For events that it missed
+without --hold, the number and the command that runs them are printed.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			out, err := a.switchCall(c, &at, args[0], "enable", map[string]any{"by": callerName(c.Context())})
 			if err != nil || a.json() {
@@ -30,10 +30,10 @@ without --hold are counted, and the command that runs them is printed.`,
 			}
 			a.printf("%s is enabled\n", args[0])
 			if out.Held > 0 {
-				a.printf("%s came while it was off and %s held: they run now, in order\n", counted(out.Held, "event"), isWere(out.Held))
+				a.printf("%s arrived while it was off and %s held: they run now, in order\n", counted(out.Held, "event"), isWere(out.Held))
 			}
 			if out.Missed > 0 {
-				a.printf("%s came while it was off. To run what it missed:\n  %s\n", counted(out.Missed, "event"), out.Command)
+				a.printf("%s arrived while it was off. To run the missed events:\n  %s\n", counted(out.Missed, "event"), out.Command)
 			}
 			return nil
 		}}
@@ -98,9 +98,9 @@ func (a *app) cancelCmd() *cobra.Command {
 	var dry bool
 	order := map[string]*string{"workflow": new(string), "trigger": new(string), "type": new(string), "status": new(string),
 		"since": new(string)}
-	c := &cobra.Command{Use: "cancel [RUN]", Short: "Cancel a run, or all open runs that filters find, through the running server",
+	c := &cobra.Command{Use: "cancel [RUN]", Short: "Cancel a run, or all open runs that match filters, through the running server",
 		Args:    cobra.MaximumNArgs(1),
-		Long:    "Cancels a run that has not ended, and with it the runs that it called, but for those called with detach: true.",
+		Long:    "Cancels a run that has not ended, and with it the runs that it called, except those called with detach: true.",
 		Example: "  hookloom cancel run_0d3c6f2a41e00000\n  hookloom cancel --workflow mails --status queued,waiting --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {
 			filtered := false

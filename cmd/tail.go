@@ -29,7 +29,7 @@ func (a *app) tailCmd() *cobra.Command {
 	f.addPlace(c)
 	f.addFilters(c)
 	c.Flags().StringVar(&f.q.After, "after", "",
-		"first what changed after the moment of this event or run, or after this \"after\" of --output json")
+		"first print what changed after this event or run, or after this \"after\" of --output json")
 	return c
 }
 
@@ -81,7 +81,7 @@ func tailFrom(ctx context.Context, h *store.History, q engine.Query) (engine.Cur
 	}
 	at, err := engine.ParseCursor(q.After)
 	if err != nil {
-		return 0, usageError("--after: %q is no id: write one that tail printed (evt_ or run_ and 16 hex digits)", q.After)
+		return 0, usageError("--after: %q is not an ID: write one that tail printed (evt_ or run_ and 16 hex digits)", q.After)
 	}
 	return min(at, end), nil
 }

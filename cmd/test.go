@@ -15,15 +15,14 @@ func (a *app) testCmd() *cobra.Command {
 	var junit, record, db, coverage string
 	var watch bool
 	c := &cobra.Command{Use: "test [DIR or FILE...]", Short: "Run the tests of workflows, without network",
-		Long: `Carries out the tests: of workflow files, and those of tests/WORKFLOW_test.yaml.
-Nothing leaves the machine: a step is answered by its mock, else by its action's
-example, else by {}. The clock stands still (now:), sleeps and waits pass at once,
-an approval is given unless a mock rejects it, a called workflow is carried out the
-same way, and a secret's value is secret:NAME. A run has to succeed unless the test
-expects an error or another status.
+		Long: `Runs the tests in workflow files and in tests/WORKFLOW_test.yaml. Nothing leaves the
+machine: a step gets the response of its mock, otherwise its action's example, otherwise
+{}. The clock is frozen (now:), sleeps and waits end at once, an approval is given
+unless a mock rejects it, a called workflow runs the same way, and a secret's value is
+secret:NAME. A run must succeed unless the test expects an error or another status.
 
---record RUN makes a test of a run of the history: its event becomes a fixture, what
-its steps were answered becomes mocks, how it went is expected.`,
+--record RUN turns a recorded run into a test: its event becomes a fixture, the responses
+to its steps become mocks, and its result is expected.`,
 		Example: "  hookloom test\n  hookloom test --watch\n  hookloom test shop/workflows/paid.yaml\n" +
 			"  hookloom test shop --junit results.xml\n  hookloom test --record run_0d3c6f2a41e00000",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -40,11 +39,11 @@ its steps were answered becomes mocks, how it went is expected.`,
 			return a.test(args, junit, coverage)
 		}}
 	c.Flags().StringVar(&junit, "junit", "", "also write the results to this file, as JUnit XML")
-	c.Flags().StringVar(&coverage, "coverage", "", "also say which steps, conditions and cases the tests reach; "+
+	c.Flags().StringVar(&coverage, "coverage", "", "also show which steps, conditions and cases the tests reach; "+
 		"--coverage=FILE writes HTML, or Cobertura XML for a name that ends in .xml")
 	c.Flags().Lookup("coverage").NoOptDefVal = coverageShown
 	c.Flags().BoolVar(&watch, "watch", false, "run them again whenever a file of the project changes, until Ctrl-C")
-	c.Flags().StringVar(&record, "record", "", "a run to make a test of")
+	c.Flags().StringVar(&record, "record", "", "a run to turn into a test")
 	c.Flags().StringVar(&db, "db", "", "with --record: the database")
 	return c
 }

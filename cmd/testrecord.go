@@ -35,7 +35,7 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 		}
 		w := l.project.Workflows[d.Workflow]
 		if w == nil {
-			return fmt.Errorf("workflow %s is not in this project any more", d.Workflow)
+			return fmt.Errorf("workflow %s is no longer in this project", d.Workflow)
 		}
 		ev, err := h.EventDetail(c.Context(), mustEvent(d.Event))
 		if err != nil {
@@ -57,7 +57,7 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 		}
 		w.EachStep(func(s *workflows.Step) {
 			if s.Output != nil && s.ID != "" && s.Body == "uses" {
-				fmt.Fprintf(a.err, "step %s has output:, and the result that it was made of is not recorded: look at its mock\n", s.ID)
+				fmt.Fprintf(a.err, "step %s has output:, and the action's result is not recorded: check its mock\n", s.ID)
 			}
 		})
 		if a.json() {

@@ -17,13 +17,13 @@ import (
 func (a *app) triggersCmd() *cobra.Command {
 	var f listFlags
 	var await string
-	c := &cobra.Command{Use: "triggers", Short: "List triggers, their URLs, and when each secret was used last", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "triggers", Short: "List triggers, their URLs, and when each secret was last used", Args: cobra.NoArgs,
 		Long: `Lists the project's triggers. While a secret is rotated, write both under secret:
-and watch here when the old one is quiet: it then says that it is safe to drop.
-Uses are noted every few seconds; a crash loses at most those.
+and check here whether the old one is still used: the list shows when it is safe to
+drop. Uses are stored every few seconds; a crash loses at most those.
 
---await-secret is for providers that hand over their secret in a handshake (Asana,
-Notion): the running server accepts it only in the next 15 minutes, and only once.`,
+--await-secret is for providers that send their secret in a handshake (Asana,
+Notion): the running server accepts it only within the next 15 minutes, and only once.`,
 		Example: "  hookloom triggers\n  hookloom triggers --await-secret asana\n  hookloom triggers --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			l, err := f.load()

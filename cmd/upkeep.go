@@ -26,14 +26,14 @@ import (
 func (a *app) backupCmd() *cobra.Command {
 	var f listFlags
 	var force bool
-	c := &cobra.Command{Use: "backup FILE", Short: "Copy the database, beside a running server", Args: cobra.ExactArgs(1),
-		Long: `Writes a copy as of one moment, checks it, and syncs it to disk before it gets
-its name. hookloom restore FILE puts it in the database's place while no server runs:
-what was open then goes on, and what the server did after that moment is done again
-with the same idempotency keys.
+	c := &cobra.Command{Use: "backup FILE", Short: "Back up the database, while the server runs", Args: cobra.ExactArgs(1),
+		Long: `Writes a consistent copy, checks it, and syncs it to disk before it gets its name.
+hookloom restore FILE replaces the database with it while no server runs: runs that were
+open then continue, and calls made after the backup are repeated with the same
+idempotency keys.
 Files of runs (save: true) are copied to FILE.files.age, encrypted with the project's key.
-Back up DIR/.hookloom-key too, in another place: these files, and open runs with masked
-data, need it.`,
+Back up DIR/.hookloom-key too, in another place: it is needed for these files and for open
+runs with masked data.`,
 		Example: "  hookloom backup /backups/hookloom-$(date +%F).db",
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.reading(func(h *store.History) error {
@@ -66,9 +66,9 @@ data, need it.`,
 func (a *app) checkCmd() *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{Use: "check", Short: "Check the database: structure, checksums, invariants", Args: cobra.NoArgs,
-		Long: `Reads the whole database beside a running server: SQLite's own integrity check,
-the checksum of every event, what must hold of runs, steps and groups, and whether
-each row can be read back. A row that cannot be read fails its own run only.`,
+		Long: `Reads the whole database while the server runs: SQLite's own integrity check, the
+checksum of every event, the invariants of runs, steps and groups, and whether each row
+can be read back. An unreadable row fails only its own run.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
 				found, err := h.Check(c.Context())
@@ -111,12 +111,12 @@ func (a *app) printFindings(found []store.Finding) error {
 	}
 	if wrong > 0 && wrong == alone {
 		return &exitError{exitFailure,
-			errors.New("rows cannot be read: only the runs and events named are concerned, and the server goes on with all others")}
+			errors.New("rows cannot be read: only the listed runs and events are affected, and the server continues with all others")}
 	}
 	if wrong > 0 {
 		return &exitError{exitFailure,
-			errors.New("the database is damaged: stop the server, and put a backup in its place (hookloom restore FILE, " +
-				"which keeps the old file); hookloom recover NEWFILE reads what it still gives")}
+			errors.New("the database is damaged: stop the server, and restore a backup (hookloom restore FILE, " +
+				"which keeps the old file); hookloom recover NEWFILE copies what is still readable")}
 	}
 	return nil
 }
@@ -133,9 +133,9 @@ type diagnosis struct {
 
 func (a *app) doctorCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "doctor", Short: "Look for what keeps this project from running well", Args: cobra.NoArgs,
-		Long: "Looks at the configuration, the disk, the database and the running server, and\n" +
-			"says what to do about what is not well. Nothing is changed.",
+	c := &cobra.Command{Use: "doctor", Short: "Check this project for problems", Args: cobra.NoArgs,
+		Long: "Checks the configuration, the disk, the database and the running server, and\n" +
+			"says how to fix each problem. Nothing is changed.",
 		Example: "  hookloom doctor\n  hookloom doctor --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			l, err := loadAsked(c.Context(), f.dir, nil)
@@ -207,20 +207,20 @@ func diskHealth(path string) []diagnosis {
 	d := diagnosis{"ok", "disk", console.Bytes(free) + " free", ""}
 	switch {
 	case free < 64<<20:
-		d.Verdict, d.Do = "fail", "deliveries are answered 503 when it is full: make room, or hookloom prune"
+		d.Verdict, d.Do = "fail", "when it is full, deliveries are answered 503: free some space, or run hookloom prune"
 	case engine.DiskLow(free, total):
-		d.Verdict, d.Do = "warn", "make room, or bound the history: history: {max_size: 2GB}"
+		d.Verdict, d.Do = "warn", "free some space, or limit the history: history: {max_size: 2GB}"
 	}
 	out = append(out, d)
 	sync, err := syncTime(dir)
-	d = diagnosis{"ok", "disk flush", fmt.Sprintf("%s at the median of 20", sync.Round(10*time.Microsecond)), ""}
+	d = diagnosis{"ok", "disk flush", fmt.Sprintf("%s, the median of 20", sync.Round(10*time.Microsecond)), ""}
 	switch {
 	case err != nil:
 		d = diagnosis{"fail", "disk flush", err.Error(), "the database's folder must be writable"}
 	case sync > 20*time.Millisecond:
-		d.Verdict, d.Do = "warn", "an acknowledgement waits for one: a disk this slow makes for slow answers"
+		d.Verdict, d.Do = "warn", "each acknowledgement waits for a flush: this slow disk delays responses"
 	case sync < 20*time.Microsecond:
-		d.Verdict, d.Do = "warn", "a flush this fast reaches no disk (tmpfs, or a disk that lies): a power cut can lose what was acknowledged"
+		d.Verdict, d.Do = "warn", "a flush this fast does not reach a disk (tmpfs, or a disk that ignores flushes): a power cut can lose acknowledged events"
 	}
 	return append(out, d)
 }
@@ -251,7 +251,7 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 	out := []diagnosis{{"ok", "SQLite", lib, ""}}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return append(out, diagnosis{"ok", "database", path + " is not there yet", "hookloom serve makes it"})
+		return append(out, diagnosis{"ok", "database", path + " does not exist yet", "hookloom serve creates it"})
 	}
 	if err != nil {
 		return append(out, diagnosis{"fail", "database", err.Error(), ""})
@@ -267,19 +267,19 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 	defer h.Close() // it only reads
 	size, err := h.Size(ctx)
 	if err != nil {
-		return append(out, diagnosis{"fail", "database", err.Error(), "hookloom check tells more; a backup takes its place"})
+		return append(out, diagnosis{"fail", "database", err.Error(), "hookloom check shows details; hookloom restore FILE replaces it with a backup"})
 	}
 	out = append(out, diagnosis{"ok", "database", fmt.Sprintf("%s, %s of it free, log %s", console.Bytes(size.Bytes),
 		console.Bytes(size.Free), console.Bytes(size.WAL)), ""})
 	if size.WAL > 256<<20 {
 		out = append(out, diagnosis{"warn", "database log", console.Bytes(size.WAL),
-			"some reader holds a transaction open: look for a SQLite shell or a backup that hangs"})
+			"a reader holds a transaction open: look for a SQLite shell or a hanging backup"})
 	}
 	if step, err := h.ClockStep(ctx); err == nil && step != nil && time.Since(step.At) < 7*24*time.Hour {
 		out = append(out, diagnosis{"warn", "clock",
-			fmt.Sprintf("it was set back by %s on %s; sleeps, waits, schedules and rates went on from the new time",
+			fmt.Sprintf("it was set back by %s on %s; sleeps, waits, schedules and rates follow the new time",
 				(time.Duration(step.Milliseconds) * time.Millisecond).Round(time.Second), clock(step.At)),
-			"have the clock synchronised, in small steps (chrony, systemd-timesyncd)"})
+			"synchronize the clock in small steps (chrony, systemd-timesyncd)"})
 	}
 	counts, err := h.Counts(ctx)
 	if err != nil {
@@ -304,12 +304,12 @@ func rowsHealth(ctx context.Context, h *store.History) []diagnosis {
 	defer cancel()
 	bad, looked, err := h.Unreadable(ctx)
 	if err != nil {
-		return []diagnosis{{"fail", "rows", err.Error(), "hookloom check tells more"}}
+		return []diagnosis{{"fail", "rows", err.Error(), "hookloom check shows details"}}
 	}
-	d := diagnosis{"ok", "rows", fmt.Sprintf("%d can be read", looked), ""}
+	d := diagnosis{"ok", "rows", fmt.Sprintf("%d are readable", looked), ""}
 	if ctx.Err() != nil {
-		d.Found += "; there are more than 5 s show"
-		d.Do = "hookloom check reads all"
+		d.Found += "; the check stopped after 5 s"
+		d.Do = "hookloom check reads all rows"
 	}
 	out := []diagnosis{d}
 	for _, b := range bad {
@@ -365,7 +365,7 @@ func serverHealth(ctx context.Context, l *loaded) []diagnosis {
 		setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)} {
 		ln, err := net.Listen("tcp", addr)
 		if err != nil {
-			out = append(out, diagnosis{"fail", "address", err.Error(), "another program has it: stop that one, or set server.addr"})
+			out = append(out, diagnosis{"fail", "address", err.Error(), "another program uses it: stop that program, or set server.addr"})
 			continue
 		}
 		if err := ln.Close(); err != nil {

@@ -18,7 +18,7 @@ import (
 
 func (a *app) validateCmd() *cobra.Command {
 	var o validateOptions
-	c := &cobra.Command{Use: "validate [DIR or FILE...]", Short: "Check a project, all mistakes at once",
+	c := &cobra.Command{Use: "validate [DIR or FILE...]", Short: "Check a project and report all mistakes",
 		Long: `Checks every file of a project. Each mistake comes with file:line:column, the
 line, a caret, and the likely fix. With files, only their mistakes are shown.
 
@@ -38,7 +38,7 @@ Exit status: 0 without errors, 2 with errors, with nothing to check, or, with
 		}}
 	c.Flags().StringVar(&o.format, "format", "text", "text, json, github or sarif")
 	c.Flags().BoolVar(&o.verbose, "verbose", false, "show the next five times of each schedule and poll")
-	c.Flags().BoolVar(&o.strict, "strict", false, "let warnings fail too")
+	c.Flags().BoolVar(&o.strict, "strict", false, "treat warnings as errors")
 	c.Flags().StringVar(&o.db, "db", "", "check what expressions read of event.data against recorded events; --db=FILE names the database")
 	c.Flags().Lookup("db").NoOptDefVal = ownDatabase
 	return c
@@ -105,7 +105,7 @@ func aFile(dir, name string) error {
 	if name == workflows.ProjectFile || below && (top == "workflows" || top == "connectors" || top == "tests") {
 		return nil
 	}
-	return usageError("%s is no file of a project: those are hookloom.yaml and the YAML files of workflows/, connectors/ and tests/", full)
+	return usageError("%s is not a project file: those are hookloom.yaml and the YAML files of workflows/, connectors/ and tests/", full)
 }
 
 func plural(n int, word string) string {
@@ -153,9 +153,9 @@ func targets(args []string) map[string]map[string]bool {
 func (a *app) actionsCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{Use: "actions [NAME]", Short: "List actions, or show one with its inputs", Args: cobra.MaximumNArgs(1),
-		Long: `Lists the actions that steps can use, those of the project's own connectors too, or shows
-one: its inputs, its output, how it is repeated, the connection that it needs, and a
-step that uses it. NAME may also be a connector.`,
+		Long: `Lists the actions that steps can use, including those of the project's own connectors, or
+shows one: its inputs, its output, how it is retried, the connection that it needs, and
+an example step. NAME may also be a connector.`,
 		Example: "  hookloom actions\n  hookloom actions http/post\n  hookloom actions hubspot",
 		RunE: func(c *cobra.Command, args []string) error {
 			specs, err := offered(dir)
@@ -290,7 +290,7 @@ func (a *app) actionNotes(s *workflows.ActionSpec) {
 		a.printf("The service has deprecated it.\n")
 	}
 	if s.Confidence() == workflows.ConfidenceMemory {
-		a.printf("Confidence: memory. It was not checked against the service's documents.\n")
+		a.printf("Confidence: memory. It was not checked against the service's documentation.\n")
 	} else {
 		a.printf("Confidence: %s.\n", s.Confidence())
 	}
@@ -339,7 +339,7 @@ func (a *app) actionOutputs(s *workflows.ActionSpec) error {
 			a.printf("\nOutput: %s\n", strings.Join(names, ", "))
 		}
 		if s.SideEffects && s.Connector != nil {
-			a.printf("\nTimeout: %s. Repeated by itself: %s.\n", cmp.Or(s.Timeout, workflows.DefaultActionTimeout), s.RepeatText())
+			a.printf("\nTimeout: %s. Retried by default: %s.\n", cmp.Or(s.Timeout, workflows.DefaultActionTimeout), s.RepeatText())
 		}
 		return nil
 	}
@@ -352,7 +352,7 @@ func (a *app) actionOutputs(s *workflows.ActionSpec) error {
 		return err
 	}
 	if s.SideEffects {
-		a.printf("\nTimeout: %s. Repeated by itself: %s.\n", cmp.Or(s.Timeout, workflows.DefaultActionTimeout), s.RepeatText())
+		a.printf("\nTimeout: %s. Retried by default: %s.\n", cmp.Or(s.Timeout, workflows.DefaultActionTimeout), s.RepeatText())
 	}
 	return nil
 }

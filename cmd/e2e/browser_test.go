@@ -306,7 +306,7 @@ func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 	// Replay it with one button, and compare.
 	dead := b.path()
 	b.click(`form[action$="/replay"] button`)
-	b.sees("These reached outside.")
+	b.sees("These made outside calls.")
 	b.click(`form[action$="/replay"] button`)
 	b.sees("Replayed. This is the new run.")
 	x.settled(t)
@@ -427,7 +427,7 @@ func TestALoginInABrowser(t *testing.T) {
 		t.Fatalf("without a session: %s", p)
 	}
 	enter("wrong")
-	b.sees("This token is not known.")
+	b.sees("Unknown token.")
 	b.complaints() // the 401
 	enter("a-token-of-a-viewer")
 	if p := b.path(); p != "/workflow?id=refund" {

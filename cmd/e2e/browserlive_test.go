@@ -91,7 +91,7 @@ func TestDeadLettersAreReplayedByCause(t *testing.T) {
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())
 	b.goTo("/deadletters")
-	b.sees("3 gave up and were not replayed, for 1 cause")
+	b.sees("3 failed and were not replayed, for 1 cause")
 	b.click(`section.group form button`)
 	b.sees("3 would be replayed from the failed step")
 	b.sees(strings.TrimPrefix(x.sink.URL, "http://"))

@@ -187,7 +187,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 				if c.denied.Allow() {
 					c.audit(r, by, "refused", r.Method+" "+r.URL.Path, "needs the role operate", http.StatusForbidden)
 				}
-				c.refuse(w, r, api, http.StatusForbidden, "this needs the role operate; you may look only")
+				c.refuse(w, r, api, http.StatusForbidden, "this needs the role operate; you have read-only access")
 				return
 			}
 			if !c.genuine(w, r, by, api) {
@@ -223,9 +223,9 @@ const ClientHeader = "X-Hookloom"
 func ungenuine(api bool) string {
 	if api {
 		return "this call changes something and needs proof: send a token (Authorization: Bearer ...) or, " +
-			"where the server has none, the header " + ClientHeader + ": 1"
+			"if the server has none, the header " + ClientHeader + ": 1"
 	}
-	return "this form has expired or came from another site: load the page again"
+	return "this form has expired or came from another site: reload the page"
 }
 
 // private reports whether what a caller sends cannot be read on its way: loopback, https,
@@ -256,7 +256,7 @@ func (c *Console) turnAway(w http.ResponseWriter, r *http.Request, api bool) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="hookloom"`)
 		text := "this call needs a token"
 		if r.Header.Get("Authorization") != "" {
-			text = "the token is not known"
+			text = "the token is unknown"
 		}
 		problem(w, http.StatusUnauthorized, text)
 	default:
@@ -327,7 +327,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) logout(w http.ResponseWriter, r *http.Request) {
 	if err := c.sessions.end(r.Context(), callerOf(r)); err != nil {
-		c.o.Logger.Error("an ended session was not noted for the next start", "error", err)
+		c.o.Logger.Error("an ended session was not stored for the next start", "error", err)
 	}
 	for _, n := range []string{cookieName, secureCookie} {
 		http.SetCookie(w, &http.Cookie{Name: n, Path: "/", MaxAge: -1, HttpOnly: true, Secure: n == secureCookie,

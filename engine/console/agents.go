@@ -32,7 +32,7 @@ func (c *Console) agentPages(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE "+MCPPath, serve)
 	mux.HandleFunc("GET "+MCPPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", "POST, DELETE")
-		problem(w, http.StatusMethodNotAllowed, "this server sends no messages of its own; call tools by POST")
+		problem(w, http.StatusMethodNotAllowed, "this server does not send unsolicited messages; call tools with POST")
 	})
 }
 
@@ -62,12 +62,12 @@ func (c *Console) OnBehalf(header http.Header) http.Handler {
 		case wait > 0:
 			tooMany(w, wait)
 		case by.Role == "" || !by.byHeader:
-			problem(w, http.StatusUnauthorized, "the token is not known")
+			problem(w, http.StatusUnauthorized, "the token is unknown")
 		case !by.operates() && r.Method != http.MethodGet:
 			if c.denied.Allow() {
 				c.audit(r, by, "refused", r.Method+" "+r.URL.Path, "needs the role operate", http.StatusForbidden)
 			}
-			problem(w, http.StatusForbidden, "this needs the role operate; you may look only")
+			problem(w, http.StatusForbidden, "this needs the role operate; you have read-only access")
 		default:
 			r.RemoteAddr = asked.RemoteAddr
 			c.routes.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, by)))

@@ -112,7 +112,7 @@ func (c *Console) compare(w http.ResponseWriter, r *http.Request) {
 }
 
 // NoRoomAfterPrune says what helps where pruning does not make room on a full disk.
-const NoRoomAfterPrune = "the disk is full, and what may be removed does not make room: " +
+const NoRoomAfterPrune = "the disk is full, and pruning does not free enough space: " +
 	"free some space on it, or keep less with shorter --keep and --bodies"
 
 // prune removes old history; what is not given is as hookloom.yaml says.
@@ -154,7 +154,7 @@ func (c *Console) resumeEndpoint(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		c.fail(w, err)
 	case n == 0:
-		problem(w, http.StatusNotFound, "no such endpoint is paused, and nothing holds a destination of that name")
+		problem(w, http.StatusNotFound, "no such endpoint is paused, and no destination of that name is held")
 	default:
 		reply(w, http.StatusOK, resumedAnswer{n})
 	}

@@ -46,7 +46,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 		step, err = workflows.ParseDuration(text)
 	}
 	if err == nil && (step < time.Second || now.Sub(since)/step > 1000) {
-		err = errors.New("step is at least a second, and there are at most 1000 of them")
+		err = errors.New("step must be at least one second, and the period may have at most 1000 steps")
 	}
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())

@@ -30,7 +30,7 @@ func readOrder(r *http.Request, into any) error {
 	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 1<<20))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil && r.ContentLength != 0 {
-		return fmt.Errorf("the body is not what is expected: %w", err)
+		return fmt.Errorf("the body is invalid: %w", err)
 	}
 	return nil
 }
@@ -43,10 +43,10 @@ func (o *replayOrder) check() error {
 		o.Version = "pinned"
 	}
 	if o.From != "start" && o.From != "failed" {
-		return errors.New("from is start or failed")
+		return errors.New("from must be start or failed")
 	}
 	if o.Version != "pinned" && o.Version != "current" {
-		return errors.New("version is pinned or current")
+		return errors.New("version must be pinned or current")
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if !isMap {
-			problem(w, http.StatusBadRequest, "inputs is an object")
+			problem(w, http.StatusBadRequest, "inputs must be an object")
 			return
 		}
 		inputs = m

@@ -52,10 +52,10 @@ func Approvals(e Linked, log *slog.Logger) http.Handler {
 			status = http.StatusMethodNotAllowed
 		}
 		if err != nil {
-			page["Problem"] = engine.ErrLink.Error() + ": it was used, or its time is over."
+			page["Problem"] = engine.ErrLink.Error() + ": it was used or has expired."
 			status = http.StatusGone
 			if !errors.Is(err, engine.ErrLink) && !errors.Is(err, engine.ErrStale) {
-				log.Warn("an answer by link was not taken", "error", err)
+				log.Warn("an answer by link was not accepted", "error", err)
 			}
 		}
 		var b bytes.Buffer
@@ -64,7 +64,7 @@ func Approvals(e Linked, log *slog.Logger) http.Handler {
 			err = t.ExecuteTemplate(&b, "approve.html", page)
 		}
 		if err != nil {
-			log.Error("the page of a link cannot be made", "error", err)
+			log.Error("the page of a link cannot be rendered", "error", err)
 			http.Error(w, "internal error", http.StatusInternalServerError)
 			return
 		}

@@ -43,9 +43,9 @@ func (c *Console) connectionsAPI(get getRoute, post postRoute) []route {
 			engine.Page[engine.ConnectionItem]{}, c.listConnections),
 		post("connections/{name}/test", "testConnection", "Makes a harmless call over a connection.", "connection.test", 200, nil,
 			testAnswer{}, c.testConnection),
-		post("connections/{name}/connect", "beginConnect", "Starts to connect a connection, or fetches its token.", "connection.connect",
+		post("connections/{name}/connect", "beginConnect", "Starts the sign-in of a connection, or fetches its token.", "connection.connect",
 			200, beginConnectOrder{}, engine.ConnectStart{}, c.beginConnect),
-		post("connections/{name}/finish", "finishConnect", "Ends what connect has started.", "connection.connected", 200,
+		post("connections/{name}/finish", "finishConnect", "Completes a sign-in that was started.", "connection.connected", 200,
 			finishConnectOrder{}, engine.ConnectEnd{}, c.finishConnect),
 	}
 }

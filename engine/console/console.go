@@ -225,7 +225,7 @@ func Reachable(loopback, https, proxied bool, t Tokens) error {
 	case t.Operate != "" && t.Operate == t.View:
 		return errors.New("server.token and server.view_token are the same, so viewers could act: use two different tokens")
 	case same != "":
-		return fmt.Errorf("%s and %s are the same, so that neither proves who a caller is: use different tokens", same, other)
+		return fmt.Errorf("%s and %s are the same, so neither identifies a caller: use different tokens", same, other)
 	case loopback:
 		return nil
 	case t.Operate == "" && len(t.Named) == 0:
@@ -250,7 +250,7 @@ func problem(w http.ResponseWriter, status int, text string) {
 func reply(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		status, b = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be encoded"}`)
+		status, b = http.StatusInternalServerError, []byte(`{"error":"the response cannot be encoded"}`)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -277,6 +277,6 @@ func (c *Console) fail(w http.ResponseWriter, err error) {
 		problem(w, http.StatusServiceUnavailable, "cannot store now, try again")
 	default:
 		c.o.Logger.Error("admin call failed", "error", err)
-		problem(w, http.StatusInternalServerError, "internal error; the log says more")
+		problem(w, http.StatusInternalServerError, "internal error; see the server's log")
 	}
 }

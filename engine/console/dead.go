@@ -161,7 +161,7 @@ func (c *Console) replayDeadLetters(w http.ResponseWriter, r *http.Request) {
 	}
 	q, err := o.query(time.Now(), c.o.Project().Zone())
 	if err == nil && o.Again {
-		err = errors.New("again: dead letters are those that were not replayed; replay a run by its id to do it again")
+		err = errors.New("again: dead letters are those that were not replayed; to replay one again, use its run id")
 	}
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
@@ -211,7 +211,7 @@ func (c *Console) deadOf(r *http.Request) (list []engine.DeadLetter, left int, e
 	if group := r.PostForm.Get("group"); group != "" {
 		v, err := url.ParseQuery(r.PostForm.Get("filters"))
 		if err != nil {
-			return nil, 0, fmt.Errorf("%w: the filters cannot be read", engine.ErrQuery)
+			return nil, 0, fmt.Errorf("%w: the filters are invalid", engine.ErrQuery)
 		}
 		q, err := query(v, c.zoneOf(r).At)
 		if err == nil {
@@ -261,7 +261,7 @@ func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 	}
 	group, filters := r.PostForm.Get("group"), r.PostForm.Get("filters")
 	if len(list) == 0 {
-		c.sorry(w, r, http.StatusBadRequest, "Choose at least one dead letter. Those of this cause may have been replayed meanwhile.")
+		c.sorry(w, r, http.StatusBadRequest, "Choose at least one dead letter. Those of this cause may have been replayed in the meantime.")
 		return
 	}
 	ids := make([]string, len(list))

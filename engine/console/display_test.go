@@ -26,7 +26,7 @@ func TestUnknownFiltersAndValuesAreErrors(t *testing.T) {
 		"/api/v1/events?host=a": "unknown parameter", "/api/v1/deadletters?status=succeeded": "rule_failed",
 		"/api/v1/deadletters?reason=bogus": "http_status", "/api/v1/deadletters/groups?limit=3": "unknown parameter",
 		"/api/v1/quarantine?reason=bogus": "signature missing", "/api/v1/audit?action=bogus": "run.replay",
-		"/api/v1/alerts?since=1h": "there are none here", "/api/v1/stream?status=failed": "unknown parameter",
+		"/api/v1/alerts?since=1h": "this call has none", "/api/v1/stream?status=failed": "unknown parameter",
 		"/api/v1/stream?workflow=nosuch": "there are w", "/api/v1/overview?range=1h": "since, step",
 		"/runs?foo=bar": "waits_for", "/runs?status=bogus": "timed_out", "/events?since=yesterday": "yesterday",
 		"/deadletters?host=nowhere.example": "nowhere.example", "/quarantine?reason=bogus": "signature missing",

@@ -160,7 +160,7 @@ func intervals(c engine.Comparison) template.HTML {
 	}
 	height := row*(len(c.Intervals)+first) + 6
 	p.put(`<svg class="chart narrow" viewBox="0 0 %d %d" role="img" `+
-		`aria-label="Expected delay by polling interval, beside the webhook's">`, width, height)
+		`aria-label="Expected delay by polling interval, compared with the webhook's">`, width, height)
 	line := func(n int, name string, mean, p95 float64, class, note string) {
 		// Delays span seconds to hours: the axis is logarithmic.
 		scale := func(v float64) float64 {
@@ -177,7 +177,7 @@ func intervals(c engine.Comparison) template.HTML {
 	}
 	for i, x := range c.Intervals {
 		line(i+first, "every "+x.Interval, x.Mean, x.P95, "c-events",
-			fmt.Sprintf("mean %s, %.0f requests a day", seconds(x.Mean), x.RequestsPerDay))
+			fmt.Sprintf("mean %s, %.0f requests per day", seconds(x.Mean), x.RequestsPerDay))
 	}
 	p.put(`</svg>`)
 	return template.HTML(p.String()) // every text in it was escaped by put

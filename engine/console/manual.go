@@ -42,7 +42,7 @@ func (c *Console) manualPage(w http.ResponseWriter, r *http.Request) {
 	}
 	p, ok := docs.Find(name)
 	if !ok {
-		c.sorry(w, r, http.StatusNotFound, "There is no such page in the manual.")
+		c.sorry(w, r, http.StatusNotFound, "The manual has no such page.")
 		return
 	}
 	if strings.HasSuffix(name, ".md") {
@@ -80,7 +80,7 @@ func forConsole(p docs.Page) string {
 // llms lists the pages for programs that read documentation (llmstxt.org).
 func (c *Console) llms(w http.ResponseWriter, _ *http.Request) {
 	var b strings.Builder
-	b.WriteString("# Hookloom\n\n> Webhooks to workflows: deliveries are proved, stored before they are answered, and run YAML workflows; " +
+	b.WriteString("# Hookloom\n\n> Webhooks to workflows: deliveries are verified, stored before they are answered, and run YAML workflows; " +
 		"every run, step and attempt is recorded.\n\n## Manual\n\n")
 	for _, p := range docs.Pages() {
 		fmt.Fprintf(&b, "- [%s](/docs/%s.md)\n", p.Title, p.Name)

@@ -65,7 +65,7 @@ func (c *Console) describe() map[string]any {
 			good["content"] = content(s.of(reflect.TypeOf(r.answer)))
 		}
 		op := map[string]any{"operationId": r.id, "summary": r.about, "responses": map[string]any{strconv.Itoa(r.status): good,
-			"default": map[string]any{"description": "What is wrong, in words.", "content": content(problemRef)}}}
+			"default": map[string]any{"description": "A description of the error.", "content": content(problemRef)}}}
 		if params != nil {
 			op["parameters"] = params
 		}
@@ -81,7 +81,7 @@ func (c *Console) describe() map[string]any {
 	return map[string]any{
 		"openapi": "3.1.1", "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
 		"info": map[string]any{"title": "Hookloom", "version": "1",
-			"description": "Events, runs and refused deliveries, and what people may do with them."},
+			"description": "Events, runs and refused deliveries, and the actions on them."},
 		"paths": paths,
 		"components": map[string]any{"schemas": s.byName,
 			"securitySchemes": map[string]any{"token": map[string]any{"type": "http", "scheme": "bearer"}}},

@@ -52,8 +52,8 @@ func (c *Console) onceOnly(do http.HandlerFunc) http.HandlerFunc {
 			problem(w, http.StatusUnprocessableEntity, "this Idempotency-Key was used for another request")
 		case o.Status == 0:
 			problem(w, http.StatusConflict,
-				"the request with this Idempotency-Key, of "+o.At.Format("2006-01-02T15:04:05Z")+", is still at work, "+
-					"or was interrupted by a restart; the audit log says whether it was carried out")
+				"the request with this Idempotency-Key, of "+o.At.Format("2006-01-02T15:04:05Z")+", is still running, "+
+					"or was interrupted by a restart; the audit log shows whether it was executed")
 		default:
 			h := w.Header()
 			h.Set("Content-Type", "application/json")
@@ -75,7 +75,7 @@ func (c *Console) carryOut(w http.ResponseWriter, r *http.Request, key string, d
 			o.Status, o.Answer = seen.status, seen.body.Bytes()
 		}
 		if err := c.o.Operator.EndOrder(context.WithoutCancel(r.Context()), key, o); err != nil {
-			c.o.Logger.Error("the answer to an order was not kept", "path", r.URL.Path, "error", err)
+			c.o.Logger.Error("the response for an Idempotency-Key was not stored", "path", r.URL.Path, "error", err)
 		}
 	}()
 	do(seen, r)

@@ -28,7 +28,7 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 	name := cmp.Or(r.URL.Query().Get("range"), "24h")
 	i := slices.IndexFunc(ranges, func(x timeRange) bool { return x.Name == name })
 	if i < 0 {
-		c.sorry(w, r, http.StatusBadRequest, fmt.Sprintf("There is no range %q; use 1h, 24h, 7d or 30d.", name))
+		c.sorry(w, r, http.StatusBadRequest, fmt.Sprintf("Unknown range %q; use 1h, 24h, 7d or 30d.", name))
 		return
 	}
 	pick, now := ranges[i], time.Now()
@@ -120,9 +120,9 @@ func questions(d *engine.RunDetail) []question {
 			out = append(out, q)
 		} else if newest[path].Status == "unknown" && d.WaitsFor == "review" {
 			s := newest[path]
-			text := "The attempt was sent and its answer was lost. Did it happen?"
+			text := "The attempt was sent and its response was lost. Did it take effect?"
 			if s.Destination != "" {
-				text = "The attempt was sent to " + s.Destination + " and its answer was lost. Did it happen?"
+				text = "The attempt was sent to " + s.Destination + " and its response was lost. Did it take effect?"
 			}
 			out = append(out, question{Path: path, Text: text, Review: true})
 		}

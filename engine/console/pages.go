@@ -83,16 +83,16 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect
 // URL could be anybody's.
 var said = map[string]string{
 	"replayed": "Replayed. This is the new run.", "cancelled": "The run is being cancelled.", "answered": "Your answer is recorded.",
-	"admitted": "It is genuine now: this is its event.",
-	"enabled":  "The workflow is left to its file again.", "disabled": "The workflow is switched off.",
+	"admitted": "The delivery is valid now: this is its event.",
+	"enabled":  "The workflow is switched on as its file says.", "disabled": "The workflow is switched off.",
 	"fired": "Started by hand: this is its event.", "resumed": "The endpoint gets webhooks again.",
-	"polled": "Polled.", "many": "Replays are under way, twenty a second.",
+	"polled": "Polled.", "many": "The replays have started, twenty per second.",
 	"already":  "It was already replayed: this is that run.",
 	"decided":  "It was decided again, but today's rule does not match. See the decision below.",
 	"draining": "The workflow is switched on: the held events run now, in order.",
 	"holding":  "The workflow is switched off: new events are held.",
-	"started":  "The batch is under way.", "batch": "Done.",
-	"kept": "The value is kept.", "removed": "The key is deleted.",
+	"started":  "The batch has started.", "batch": "Done.",
+	"kept": "The value is stored.", "removed": "The key is deleted.",
 	"awaiting": "For 15 minutes, the secret in the provider's next handshake is accepted.",
 }
 
@@ -129,7 +129,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 			problem(w, http.StatusNotFound, "not found")
 			return
 		}
-		c.sorry(w, r, http.StatusNotFound, "There is no such page.")
+		c.sorry(w, r, http.StatusNotFound, "Page not found.")
 	})
 }
 
@@ -170,15 +170,15 @@ func (c *Console) sorry(w http.ResponseWriter, r *http.Request, status int, text
 func (c *Console) trouble(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
-		c.sorry(w, r, http.StatusNotFound, "It is not here: it never was, or it was pruned.")
+		c.sorry(w, r, http.StatusNotFound, "Not found: it never existed, or it was pruned.")
 	case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
-		c.sorry(w, r, http.StatusServiceUnavailable, "Nothing can be stored now. Try again soon.")
+		c.sorry(w, r, http.StatusServiceUnavailable, "Nothing can be stored at the moment. Try again soon.")
 	case errors.Is(err, engine.ErrQuery):
 		c.sorry(w, r, http.StatusBadRequest, err.Error())
 	case errors.Is(err, context.Canceled):
 	default:
-		c.o.Logger.Error("a page failed", "path", r.URL.Path, "error", err)
-		c.sorry(w, r, http.StatusInternalServerError, "The page cannot be made; the server's log says why.")
+		c.o.Logger.Error("a page could not be rendered", "path", r.URL.Path, "error", err)
+		c.sorry(w, r, http.StatusInternalServerError, "The page could not be rendered; the server's log has the reason.")
 	}
 }
 

@@ -41,7 +41,7 @@ func onlyKnown(v url.Values, known []string) error {
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		if !slices.Contains(known, name) {
 			if len(known) == 0 {
-				return fmt.Errorf("%w: unknown parameter %q; there are none here", engine.ErrQuery, name)
+				return fmt.Errorf("%w: unknown parameter %q; this call has none", engine.ErrQuery, name)
 			}
 			return fmt.Errorf("%w: unknown parameter %q; use %s", engine.ErrQuery, name, strings.Join(known, ", "))
 		}
@@ -74,7 +74,7 @@ func query(v url.Values, zone *time.Location) (engine.Query, error) {
 	if s := v.Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > 1000 {
-			return q, errors.New("limit is a number from 1 to 1000")
+			return q, errors.New("limit must be a number from 1 to 1000")
 		}
 		q.Limit = n
 	}
@@ -95,7 +95,7 @@ func Window(q *engine.Query, since, until string, now time.Time, zone *time.Loca
 		}
 	}
 	if since != "" && until != "" && !q.Until.After(q.Since) {
-		return fmt.Errorf("until %q is not after since %q: nothing lies between them", until, since)
+		return fmt.Errorf("until %q is not after since %q: the range is empty", until, since)
 	}
 	return nil
 }

@@ -41,10 +41,10 @@ type (
 // valuesAPI lists its calls.
 func (c *Console) valuesAPI(get getRoute, post postRoute) []route {
 	return []route{
-		get("store", "listValues", "Values that steps keep, by workflow and key; those of the project come first.",
+		get("store", "listValues", "Stored values, by workflow and key; the project's values come first.",
 			[]string{"workflow", "scope", "q", "limit", "after"}, engine.Page[engine.ValueItem]{}, c.listValues),
-		get("store/value", "getValue", "One kept value.", []string{"workflow", "key"}, engine.ValueItem{}, c.oneValue),
-		post("store", "setValue", "Keeps a value under a key.", "store.set", 200, setValueOrder{}, engine.ValueItem{}, c.setValue),
+		get("store/value", "getValue", "One stored value.", []string{"workflow", "key"}, engine.ValueItem{}, c.oneValue),
+		post("store", "setValue", "Stores a value under a key.", "store.set", 200, setValueOrder{}, engine.ValueItem{}, c.setValue),
 		post("store/delete", "deleteValue", "Deletes a key.", "store.delete", 200, deleteValueOrder{}, statusAnswer{}, c.deleteValue),
 	}
 }
@@ -63,12 +63,12 @@ func valueQuery(v url.Values) (engine.ValueQuery, error) {
 	case "project":
 		q.Project = true
 	default:
-		return q, errors.New("scope is workflow or project")
+		return q, errors.New("scope must be workflow or project")
 	}
 	if s := v.Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > 1000 {
-			return q, errors.New("limit is 1 to 1000")
+			return q, errors.New("limit must be 1 to 1000")
 		}
 		q.Limit = n
 	}
@@ -134,11 +134,11 @@ func (o setValueOrder) change() (c engine.ValueChange, err error) {
 		*to = string(b)
 	}
 	if c.Value == "" {
-		return c, errors.New("value is missing: any JSON")
+		return c, errors.New("value is missing; it may be any JSON")
 	}
 	if o.TTL != "" {
 		if c.TTL, err = workflows.ParseDuration(o.TTL); err != nil || c.TTL <= 0 {
-			return c, errors.New("ttl is a duration longer than 0, such as 1h")
+			return c, errors.New("ttl must be a positive duration, such as 1h")
 		}
 	}
 	return c, nil

@@ -172,7 +172,7 @@ func timeline(d *engine.RunDetail) template.HTML {
 		}
 	}
 	height := fallRow*n + 26
-	words := fmt.Sprintf("%d attempts in %s: %s at work, %s waiting", len(d.Steps), shortTime(end.Sub(d.CreatedAt)), millis(d.WorkedMS),
+	words := fmt.Sprintf("%d attempts in %s: %s running, %s waiting", len(d.Steps), shortTime(end.Sub(d.CreatedAt)), millis(d.WorkedMS),
 		millis(d.WaitedMS))
 	p.put(`<svg class="waterfall" viewBox="0 0 %d %d" role="group" aria-label="%s"><defs>`+
 		`<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">`+
@@ -220,7 +220,7 @@ func (p *waterfall) lane(steps []engine.StepItem, l lane, now time.Time) {
 	if s.Attempt > 1 {
 		name += fmt.Sprintf(" · %d", s.Attempt)
 	}
-	title := fmt.Sprintf("%s, %s, attempt %d: %s, %s at work", s.Path, s.Action, s.Attempt, s.Status, millis(s.WorkedMS))
+	title := fmt.Sprintf("%s, %s, attempt %d: %s, %s running", s.Path, s.Action, s.Attempt, s.Status, millis(s.WorkedMS))
 	text := millis(s.WorkedMS)
 	if s.WaitedMS > 0 {
 		title += ", waited " + millis(s.WaitedMS)
@@ -311,7 +311,7 @@ type attempts struct {
 
 // Words sums a loop up.
 func (a attempts) Words() string {
-	s := fmt.Sprintf("%d attempts, %d failed, at work p50 %s, p95 %s", a.Count, a.Failed, seconds(a.Worked.P50), seconds(a.Worked.P95))
+	s := fmt.Sprintf("%d attempts, %d failed, running p50 %s, p95 %s", a.Count, a.Failed, seconds(a.Worked.P50), seconds(a.Worked.P95))
 	if a.Waited.Max > 0 {
 		s += fmt.Sprintf("; waited p50 %s, p95 %s", seconds(a.Waited.P50), seconds(a.Waited.P95))
 	}
