@@ -304,7 +304,7 @@ func (a *app) printUnknown(f *findings) {
 
 // printLimits says what the history does not hold.
 func (a *app) printLimits(l backtest.Limits) {
-	head := "\nWhat the history cannot tell\n"
+	head := "\nLimits of the history\n"
 	for _, x := range l.Lacking() {
 		a.printf("%s  %6d  %s\n", head, x.N, x.Text)
 		head = ""

@@ -29,8 +29,8 @@ func (a *app) demoCmd() *cobra.Command {
 		Long: `Starts a server on a temporary database with three example workflows, and
 fakes of a CRM, a fulfilment service, a chat and a deploy service on
 loopback. Sends signed deliveries of Stripe, GitHub and Shopify, among them
-forged, stale and duplicate ones, and prints each run as it happens. Stays up
-until Ctrl-C; with --exit it ends after the scenario, status 0 only if all went
+forged, stale and duplicate ones, and prints each run as it happens. Runs
+until Ctrl-C; with --exit it exits after the scenario, with status 0 only if everything went
 as expected.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), exit) }}
 	c.Flags().BoolVar(&exit, "exit", false, "end after the scenario")
@@ -145,11 +145,11 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 		return err
 	}
 	if len(problems) == 0 {
-		a.printf("\nAll went as expected: every genuine delivery ran once, every forged or stale one was refused.\n")
+		a.printf("\nEverything went as expected: every genuine delivery ran once, every forged or stale one was refused.\n")
 	}
 	if exit {
 		if len(problems) > 0 {
-			return fmt.Errorf("%d things were not as expected", len(problems))
+			return fmt.Errorf("%d results were not as expected", len(problems))
 		}
 		return nil
 	}
@@ -185,7 +185,7 @@ func (a *app) demoEnd(dir string, s *server) {
 			self = "go run ."
 		}
 	}
-	a.printf("\nLook at the history (in another terminal):\n")
+	a.printf("\nInspect the history (in another terminal):\n")
 	for _, v := range []string{"runs", "events", "quarantine", "tail"} {
 		a.printf("  %s %s --dir %s\n", self, v, dir)
 	}
@@ -328,15 +328,15 @@ func (d *scenario) play(ctx context.Context) []string {
 	d.wait(ctx, "succeeded", 2)
 	d.deliver(ctx, "Shopify orders/paid", "shopify", 202, triggers.SampleOrder{Type: "orders/paid", Now: now})
 	d.wait(ctx, "succeeded", 3)
-	d.a.printf("\nNow some that must not run:\n")
+	d.a.printf("\nNow some deliveries that must not start a run:\n")
 	d.deliver(ctx, "Stripe, forged (wrong secret)", "stripe", 401, triggers.SampleOrder{Variant: "wrong-secret", Now: now})
-	d.deliver(ctx, "GitHub, body changed on the way", "github", 401, triggers.SampleOrder{Variant: "tampered", Now: now})
+	d.deliver(ctx, "GitHub, body changed in transit", "github", 401, triggers.SampleOrder{Variant: "tampered", Now: now})
 	d.deliver(ctx, "Stripe, stale (signed ten minutes ago)", "stripe", 401, triggers.SampleOrder{Variant: "expired", Now: now})
-	body := d.deliver(ctx, "Stripe, the first event once more", "stripe", 200, triggers.SampleOrder{ID: "evt_demo_paid", Now: now})
-	d.expect(strings.Contains(body, "duplicate"), "the second delivery was not seen as a duplicate")
+	body := d.deliver(ctx, "Stripe, the first event again", "stripe", 200, triggers.SampleOrder{ID: "evt_demo_paid", Now: now})
+	d.expect(strings.Contains(body, "duplicate"), "the second delivery was not recognized as a duplicate")
 	small := []byte(`{"id":"evt_demo_small","object":"event","type":"payment_intent.succeeded","created":1767225600,` +
 		`"data":{"object":{"id":"pi_small","amount_received":500,"currency":"eur","metadata":{"order_id":"O-7"}}}}`)
-	d.deliver(ctx, "Stripe, a payment under the rule's limit", "stripe", 202, triggers.SampleOrder{Body: small, Now: now})
+	d.deliver(ctx, "Stripe, a payment below the rule's limit", "stripe", 202, triggers.SampleOrder{Body: small, Now: now})
 	d.wait(ctx, "skipped", 1)
 	d.check()
 	return d.problems

@@ -31,7 +31,7 @@ type fileDiff struct {
 // diffCmd compares versions of workflows by what they say.
 func (a *app) diffCmd() *cobra.Command {
 	var f listFlags
-	c := &cobra.Command{Use: "diff [BEFORE [AFTER]]", Short: "Compare versions of workflows by meaning, not by text", Args: cobra.MaximumNArgs(2),
+	c := &cobra.Command{Use: "diff [BEFORE [AFTER]]", Short: "Compare versions of workflows by meaning", Args: cobra.MaximumNArgs(2),
 		Long: `Compares the files of this folder with those that the server loaded last, step by step,
 regardless of line breaks, comments and the order of keys. BEFORE and AFTER may also be files, folders,
 or versions as hookloom run shows them. It shows how many open runs a

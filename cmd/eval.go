@@ -27,8 +27,8 @@ func (a *app) evalCmd() *cobra.Command {
 	c := &cobra.Command{Use: "eval EXPRESSION", Short: "Evaluate an expression or a template over a recorded event", Args: cobra.ExactArgs(1),
 		Long: `Evaluates an expression, or a text with ${{ }}, and prints the value, its type and each
 part of the expression with its own value. It reads the event of --event, or the
-JSON of --data as event.data. Nothing is carried out and nothing is stored; secrets
-cannot be read.`,
+JSON of --data as event.data. Nothing is executed or stored; secrets cannot be
+read.`,
 		Example: "  hookloom eval 'event.data.amount / 100' --event evt_0d3c6f2a41e00000\n" +
 			"  hookloom eval 'filter(event.data.lines, #.quantity > 1)' --data order.json\n" +
 			"  hookloom eval 'Order ${{ event.data.id }}' --data order.json\n  hookloom eval 'now().Year() > 2000'",
@@ -50,7 +50,7 @@ cannot be read.`,
 func (o *evalOptions) names(c *cobra.Command) (names expr.Names, at time.Time, err error) {
 	switch {
 	case o.event != "" && o.data != "":
-		return nil, at, usageError("--event or --data, not both")
+		return nil, at, usageError("use --event or --data, not both")
 	case o.data != "":
 		data, err := o.file(c.InOrStdin())
 		if err != nil {
@@ -112,9 +112,9 @@ func (o *evalOptions) file(in io.Reader) (any, error) {
 // hint says which names can be read.
 func (o *evalOptions) hint() string {
 	if o.event == "" && o.data == "" {
-		return "no event was given: --event ID (or last) reads a recorded one, --data FILE a JSON file as event.data"
+		return "no event is given: --event ID (or last) reads a recorded one, --data FILE a JSON file as event.data"
 	}
-	return "the names here are event and inputs; steps, vars and secrets belong to a run"
+	return "only event and inputs are available here; steps, vars and secrets exist only in a run"
 }
 
 func (a *app) eval(o *evalOptions, text string, env *expr.Env) error {

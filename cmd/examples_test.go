@@ -162,7 +162,8 @@ func TestTheDemoEndsWithEverythingAsExpected(t *testing.T) {
 	if code := Main([]string{"demo", "--exit"}, &out, &errOut); code != 0 {
 		t.Fatalf("status %d\n%s%s", code, out.String(), errOut.String())
 	}
-	for _, want := range []string{"run succeeded", "401", `"duplicate"`, "skipped", "attempt 2", "starts matching", "All went as expected"} {
+	for _, want := range []string{"run succeeded", "401", `"duplicate"`, "skipped", "attempt 2", "starts matching",
+		"Everything went as expected"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in the demo's output:\n%s", want, out.String())
 		}

@@ -98,8 +98,8 @@ func (t *agentTools) reading() {
 		func(ctx context.Context, i idInput) (string, error) { return t.text(ctx, "run", nil, i.ID) })
 	addTool(t, "get_event", "Show an event in full: headers, body and the decision of each workflow.", true,
 		func(ctx context.Context, i idInput) (string, error) { return t.run(ctx, "event", nil, i.ID) })
-	addTool(t, "why_not_run", "Explain why a workflow did not run for an event: its decision with the value of each condition, or the refusal of the "+
-		"delivery.", true, t.whyNotRun)
+	addTool(t, "why_not_run", "Explain why a workflow did not run for an event: its decision with the value of each condition, or the "+
+		"reason of its refusal.", true, t.whyNotRun)
 	addTool(t, "diagnose_refusal", "Explain why a delivery was refused, and what to do about it.", true,
 		func(ctx context.Context, i refusalInput) (string, error) {
 			return t.text(ctx, "quarantine", flag("trigger", i.Trigger), words(i.ID)...)

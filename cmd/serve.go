@@ -226,7 +226,7 @@ func (s *server) capture(trigger, secret, value string) error {
 	if err := s.env.add(secret, value); err != nil {
 		return err
 	}
-	s.o.log.Info("a secret was taken over", "trigger", trigger, "secret", secret, "file", filepath.Join(s.o.dir, ".env"))
+	s.o.log.Info("a secret from a provider was stored", "trigger", trigger, "secret", secret, "file", filepath.Join(s.o.dir, ".env"))
 	select {
 	case s.captured <- struct{}{}:
 	default: // it will be loaded again anyway
@@ -251,7 +251,7 @@ func (s *server) noteSecrets(ctx context.Context) {
 			continue
 		}
 		if err := s.store.UseSecrets(context.WithoutCancel(ctx), uses); err != nil && !errors.Is(err, engine.ErrClosed) {
-			s.o.log.Warn("the use of secrets was not noted", "error", err)
+			s.o.log.Warn("the use of secrets was not stored", "error", err)
 		}
 	}
 }
@@ -264,7 +264,7 @@ func (s *server) ready() console.Readiness {
 	}
 	for _, f := range s.secrets.Load().Failures() {
 		if f.Kept { // anybody may read this: the name of a source and no more
-			x.Warnings = append(x.Warnings, f.Source+" cannot be read: the secrets from before are in use")
+			x.Warnings = append(x.Warnings, f.Source+" cannot be read: the previous secrets are used")
 		}
 	}
 	if free, total, err := s.disk(); err == nil && engine.DiskLow(free, total) {
@@ -335,14 +335,14 @@ func (s *server) run(ctx context.Context) error {
 	go func() {
 		defer close(notified)
 		if err := notifyWhileReady(notifyCtx, s.store.Err); err != nil {
-			s.o.log.Warn("the service manager was not told", "error", err)
+			s.o.log.Warn("the service manager could not be notified", "error", err)
 		}
 	}()
 	waiting := 3
 	var err error
 	select {
 	case <-ctx.Done():
-		s.o.log.Info("stopping: no new deliveries; open steps may finish", "grace", s.o.grace)
+		s.o.log.Info("stopping: no new deliveries; running steps may finish", "grace", s.o.grace)
 	case err = <-ended:
 		waiting--
 	case <-s.store.Failed():
@@ -366,7 +366,7 @@ func (s *server) run(ctx context.Context) error {
 	s.console.Close()
 	err = errors.Join(err, ignoreDeadline(admin.Shutdown(stopCtx)))
 	if terr := s.telemetry.Close(stopCtx); terr != nil {
-		s.o.log.Warn("the last traces are lost", "error", terr)
+		s.o.log.Warn("the last traces were not sent", "error", terr)
 	}
 	if cerr := s.store.Close(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("closing the database: %w", cerr))
@@ -398,8 +398,8 @@ func (a *app) serveCmd() *cobra.Command {
 	var level, format string
 	c := &cobra.Command{Use: "serve [DIR]", Short: "Run a project", Args: cobra.MaximumNArgs(1),
 		Long: `Serves the project in DIR (the current folder by default): hooks on --addr,
-console, API and metrics on --admin-addr. SIGTERM stops it after open steps have
-ended; SIGHUP, or --watch on every change, loads the project again. For a file with
+console, API and metrics on --admin-addr. SIGTERM stops it after running steps have
+ended; SIGHUP, or --watch on every change, reloads the project. For a file with
 mistakes the last good version stays in effect, also after a restart; everything else
 is loaded.`,
 		Example: "  hookloom serve\n  hookloom serve shop --addr :9000 --watch",
@@ -425,8 +425,8 @@ is loaded.`,
 	c.Flags().StringVar(&o.adminAddr, "admin-addr", "", "console, API and metrics (default 127.0.0.1:8081; addresses other than loopback "+
 		"need a token and https)")
 	c.Flags().StringVar(&o.db, "db", "", "database file (default DIR/hookloom.db)")
-	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long open steps may take to end at the stop")
-	c.Flags().BoolVar(&watch, "watch", false, "load the project again when a file changes")
+	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long running steps may take to finish at shutdown")
+	c.Flags().BoolVar(&watch, "watch", false, "reload the project when a file changes")
 	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	c.Flags().StringVar(&format, "log-format", "", "text or json, one record a line (default text on a terminal, else json)")
 	return c

@@ -32,7 +32,7 @@ func (s *server) servers() (hooks *http.Server, open *connections, admin *http.S
 	}
 	admin.WriteTimeout = 0 // the live stream stays open
 	if share.tight {
-		s.o.log.Warn("the limit of open files is low (ulimit -n): connections are not kept open", "hooks", share.hooks, "outbound", share.outbound)
+		s.o.log.Warn("the limit of open files (ulimit -n) is low: connections are not kept", "hooks", share.hooks, "outbound", share.outbound)
 		hooks.SetKeepAlivesEnabled(false)
 		admin.SetKeepAlivesEnabled(false)
 	}

@@ -220,7 +220,7 @@ func diskHealth(path string) []diagnosis {
 	case sync > 20*time.Millisecond:
 		d.Verdict, d.Do = "warn", "each acknowledgement waits for a flush: this slow disk delays responses"
 	case sync < 20*time.Microsecond:
-		d.Verdict, d.Do = "warn", "a flush this fast does not reach a disk (tmpfs, or a disk that ignores flushes): a power cut can lose acknowledged events"
+		d.Verdict, d.Do = "warn", "a flush this fast reaches no disk (tmpfs, or flushes are ignored): a power cut can lose events"
 	}
 	return append(out, d)
 }
@@ -267,7 +267,7 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 	defer h.Close() // it only reads
 	size, err := h.Size(ctx)
 	if err != nil {
-		return append(out, diagnosis{"fail", "database", err.Error(), "hookloom check shows details; hookloom restore FILE replaces it with a backup"})
+		return append(out, diagnosis{"fail", "database", err.Error(), "hookloom check shows details; hookloom restore puts a backup in place"})
 	}
 	out = append(out, diagnosis{"ok", "database", fmt.Sprintf("%s, %s of it free, log %s", console.Bytes(size.Bytes),
 		console.Bytes(size.Free), console.Bytes(size.WAL)), ""})

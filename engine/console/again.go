@@ -118,7 +118,7 @@ type (
 func (c *Console) againAPI(get getRoute, post postRoute) []route {
 	return []route{
 		post("events/{id}/replay", "replayEvent",
-			"Replays the event's runs, once per workflow. With a workflow, or for an event without runs, the event is decided again.", "event.replay",
+			"Replays the event's runs, once per workflow. An event without runs, or with a workflow, is decided again.", "event.replay",
 			202, replayEventOrder{}, replayedAnswer{}, c.replayEvent),
 		post("runs/{id}/replay", "replayRun", "Makes a new run of the same event, once.", "run.replay", 202, replayOrder{},
 			replayedAnswer{}, c.replayRun),
