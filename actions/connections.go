@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/hookloom/hookloom/actions/auth"
@@ -104,14 +105,16 @@ func (c *connection) of(k *workflows.Connector, fields map[string]any, env *expr
 	return nil
 }
 
-// speaksHTTP reports whether the connections of a connector can have a test: the path of a GET.
-func speaksHTTP(p *workflows.Project, connector string) bool {
-	for _, a := range p.Actions {
-		if a.Connection != nil && a.Connection.Name == connector {
-			return false
+// testOf is the native action that tests connections of a connector; nil for connectors that speak
+// HTTP, whose test is the path of a GET.
+func testOf(p *workflows.Project, connector string, source *auth.Source) engine.ConnectionTest {
+	for _, a := range table(slog.New(slog.DiscardHandler), func(s string) string { return s }, source) {
+		spec := p.Actions[a.spec.Name]
+		if test, can := a.do.(engine.ConnectionTest); can && spec != nil && spec.Connection != nil && spec.Connection.Name == connector {
+			return test
 		}
 	}
-	return true
+	return nil
 }
 
 // TestConnection makes the connector's cheapest harmless call, and gives what it shows: that
@@ -125,21 +128,20 @@ func TestConnection(ctx context.Context, p *workflows.Project, secret func(strin
 	if x.Broken != nil {
 		return "", x.Broken
 	}
+	in := engine.Input{Connections: p.Connections, Secret: secret, Client: client, Dir: p.Dir, With: map[string]any{"connection": name}}
+	if native := testOf(p, x.Connector, source); native != nil {
+		return native.Test(ctx, in)
+	}
 	if x.Test == "" {
 		k := source.For(x.Connection)
 		if err := k.Ready(ctx); err != nil {
 			return "", err
 		}
 		if k == nil {
-			if !speaksHTTP(p, x.Connector) {
-				return "", plan.Permanent("untested", "connection %s cannot be tested: test a connection of %s with a step that uses it",
-					name, x.Connector)
-			}
 			return "", plan.Permanent("untested", "connection %s has no test: add test: PATH, the path of a cheap GET", name)
 		}
 		return "its credential is ready; add test: PATH, the path of a cheap GET, to check it with the service", nil
 	}
-	in := engine.Input{Connections: p.Connections, Secret: secret, Client: client}
 	var k *workflows.Connector
 	for _, a := range p.Actions {
 		if a.Connector != nil && a.Connector.Name == x.Connector {

@@ -55,7 +55,7 @@ func (s3Action) Destination(in engine.Input) string {
 }
 
 func s3Actions() []action {
-	return []action{{s3GetSpec, s3Action{s3Get}}, {s3PutSpec, s3Action{s3Put}}, {s3ListSpec, s3Action{s3List}},
+	return []action{{s3GetSpec, s3Action{s3Get}}, {s3PutSpec, s3Action{s3Put}}, {s3ListSpec, s3Lister{s3Action{s3List}}},
 		{s3PresignSpec, s3Action{s3Presign}}}
 }
 
@@ -240,6 +240,18 @@ type s3Listing struct {
 
 // s3PageSize is how many keys one answer has at most, by S3 itself.
 const s3PageSize = 1000
+
+// s3Lister also tests connections.
+type s3Lister struct{ s3Action }
+
+// Test implements engine.ConnectionTest.
+func (l s3Lister) Test(ctx context.Context, in engine.Input) (string, error) {
+	in.With = map[string]any{"connection": in.With["connection"], "max_items": 1}
+	if _, err := l.Do(ctx, in); err != nil {
+		return "", err
+	}
+	return "the bucket was listed", nil
+}
 
 // s3List is s3/list.
 func s3List(ctx context.Context, b *bucket, in engine.Input) (any, error) {

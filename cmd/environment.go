@@ -27,8 +27,8 @@ var environment = []variable{
 	{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "The same, for traces only."},
 	{"OTEL_TRACES_EXPORTER", "`otlp` sends traces to the default endpoint, `none` sends none."},
 	{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "The same, for metrics only; `/metrics` has them too."},
-	{"OTEL_METRICS_EXPORTER", "`otlp` sends metrics to the default endpoint, `none` sends none."},
-	{"OTEL_METRIC_EXPORT_INTERVAL", "How often metrics are sent, in milliseconds; 60000 by default."},
+	{"OTEL_METRICS_EXPORTER", "`otlp` sends metrics to the default endpoint, `none` sends none. " +
+		"They are sent each minute, or each `OTEL_METRIC_EXPORT_INTERVAL` milliseconds."},
 	{"OTEL_EXPORTER_OTLP_PROTOCOL", "Only `http/protobuf`."},
 	{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "Only `http/protobuf`."},
 	{"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "Only `http/protobuf`."},

@@ -34,6 +34,12 @@ type Action interface {
 	Do(ctx context.Context, in Input) (any, error)
 }
 
+// ConnectionTest is an action that can test its connection without effect. The input has only what
+// a connection needs, and the connection's name in With["connection"]; detail says what was tried.
+type ConnectionTest interface {
+	Test(ctx context.Context, in Input) (detail string, err error)
+}
+
 // ErrUnanswered marks an attempt that was sent and got no response.
 var ErrUnanswered = errors.New("sent, but no answer came")
 

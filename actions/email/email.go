@@ -158,20 +158,57 @@ func (Send) Do(ctx context.Context, in engine.Input) (any, error) {
 
 // send hands a message to the server. Whatever it waits for ends with ctx.
 func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
+	client, release, err := s.client(ctx, in, helo(m))
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := client.DialAndSendWithContext(ctx, m); err != nil && !m.IsDelivered() {
+		return s.explain(ctx, err)
+	}
+	return nil
+}
+
+// Test implements engine.ConnectionTest: it connects, signs in, and ends the session.
+func (Send) Test(ctx context.Context, in engine.Input) (string, error) {
+	s, err := serverOf(in)
+	if err != nil {
+		return "", err
+	}
+	client, release, err := s.client(ctx, in, "localhost")
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	if err := client.DialWithContext(ctx); err != nil {
+		return "", s.explain(ctx, err)
+	}
+	if err := client.Close(); err != nil {
+		return "", s.explain(ctx, err)
+	}
+	if s.user == "" {
+		return "the mail server answered", nil
+	}
+	return "the mail server accepted the login", nil
+}
+
+// client is one of the server, whose connection ends with ctx. The caller calls release after
+// its last use.
+func (s *server) client(ctx context.Context, in engine.Input, helo string) (_ *mail.Client, release func(), err error) {
 	dial, err := egress.DialOf(in.Client)
 	if err != nil {
-		return plan.Permanent("unsupported", "%v", err)
+		return nil, nil, plan.Permanent("unsupported", "%v", err)
 	}
 	config := &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12, RootCAs: s.roots}
 	var stop func() bool
 	var conn net.Conn
-	defer func() {
+	release = func() {
 		if conn != nil {
 			stop()
 			_ = conn.Close()
 		}
-	}()
-	options := []mail.Option{mail.WithPort(s.port), mail.WithTimeout(10 * time.Minute), mail.WithTLSConfig(config), mail.WithHELO(helo(m)),
+	}
+	options := []mail.Option{mail.WithPort(s.port), mail.WithTimeout(10 * time.Minute), mail.WithTLSConfig(config), mail.WithHELO(helo),
 		mail.WithDialContextFunc(func(_ context.Context, network, address string) (net.Conn, error) {
 			var err error
 			if conn, err = dial(ctx, network, address); err != nil {
@@ -203,12 +240,9 @@ func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
 	}
 	client, err := mail.NewClient(s.host, options...)
 	if err != nil {
-		return plan.Permanent("invalid_connection", "the SMTP client: %v", err)
+		return nil, nil, plan.Permanent("invalid_connection", "the SMTP client: %v", err)
 	}
-	if err := client.DialAndSendWithContext(ctx, m); err != nil && !m.IsDelivered() {
-		return s.explain(ctx, err)
-	}
-	return nil
+	return client, release, nil
 }
 
 // maxAnswers is how many bytes a server may send in all, with its certificates. The client
@@ -255,7 +289,11 @@ func (s *server) explain(ctx context.Context, err error) error {
 	}
 	status := code(err)
 	said := s.scrub(clean(err.Error()))
-	e := &plan.Error{Message: fmt.Sprintf("%s rejected the mail: %s", s.host, said), Code: "smtp",
+	did := "rejected the mail"
+	if status == 0 {
+		did = "did not take the mail"
+	}
+	e := &plan.Error{Message: fmt.Sprintf("%s %s: %s", s.host, did, said), Code: "smtp",
 		Retryable: status == 0 || status >= 400 && status < 500}
 	if status != 0 {
 		e.Details = map[string]any{"smtp_code": status}

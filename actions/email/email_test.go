@@ -133,6 +133,12 @@ func (discard) Println(...any)        {}
 // send makes one attempt over a connection to an address.
 func send(t *testing.T, ctx context.Context, addr, ca, settings string, with map[string]any) (any, error) {
 	t.Helper()
+	return email.Send{}.Do(ctx, attempt(t, addr, ca, settings, with))
+}
+
+// attempt is the input of an attempt over a connection to an address.
+func attempt(t *testing.T, addr, ca, settings string, with map[string]any) engine.Input {
+	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
@@ -157,9 +163,27 @@ func send(t *testing.T, ctx context.Context, addr, ca, settings string, with map
 		_, _ = w.Write([]byte("%PDF"))
 		_, _ = w.Commit()
 	}
-	return email.Send{}.Do(ctx, engine.Input{Spec: &spec, With: with, Key: "hl_key", Run: 1, Path: "a", Attempt: 1,
+	return engine.Input{Spec: &spec, With: with, Key: "hl_key", Run: 1, Path: "a", Attempt: 1,
 		Now: time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC), Connections: p.Connections, Files: kept, Client: g.Client(),
-		Secret: func(n string) (string, bool) { return password, n == "SMTP_PASSWORD" }})
+		Secret: func(n string) (string, bool) { return password, n == "SMTP_PASSWORD" }}
+}
+
+// TestAConnectionIsTestedByALogin: it says that the login works, or why not, and sends nothing.
+func TestAConnectionIsTestedByALogin(t *testing.T) {
+	b := serve(t, false)
+	with := map[string]any{"connection": "smtp"}
+	detail, err := email.Send{}.Test(t.Context(), attempt(t, b.addr, b.ca, login, with))
+	if err != nil || detail != "the mail server accepted the login" {
+		t.Errorf("%q, %v", detail, err)
+	}
+	wrong := attempt(t, b.addr, b.ca, login, with)
+	wrong.Secret = func(string) (string, bool) { return "another-password-1", true }
+	if detail, err := (email.Send{}).Test(t.Context(), wrong); err == nil || strings.Contains(err.Error(), "another-password-1") {
+		t.Errorf("a wrong password: %q, %v", detail, err)
+	}
+	if len(b.messages) != 0 {
+		t.Errorf("%d mails were sent", len(b.messages))
+	}
 }
 
 const login = "user: ada\n    password: ${{ secrets.SMTP_PASSWORD }}\n    from: Shop <shop@example.com>"

@@ -141,6 +141,15 @@ func (Query) Do(ctx context.Context, in engine.Input) (any, error) {
 	return map[string]any{"rows": out.rows, "columns": out.columns, "count": len(out.rows)}, nil
 }
 
+// Test implements engine.ConnectionTest.
+func (q Query) Test(ctx context.Context, in engine.Input) (string, error) {
+	in.With = map[string]any{"connection": in.With["connection"], "query": "SELECT 1"}
+	if _, err := q.Do(ctx, in); err != nil {
+		return "", err
+	}
+	return "SELECT 1 was answered", nil
+}
+
 // Do implements engine.Action.
 func (Exec) Do(ctx context.Context, in engine.Input) (any, error) {
 	list, err := statements(in.With)

@@ -20,7 +20,7 @@ type pusher struct{ provider *metric.MeterProvider }
 // specification, "Environment Variable Specification"): like traces, by the endpoint for all
 // signals or the one for metrics; else nil.
 func newPusher(ctx context.Context, version string, from prom.Gatherer, log *slog.Logger) (*pusher, error) {
-	if ok, err := asked("METRICS"); err != nil || !ok {
+	if ok, err := metrics.asked(); err != nil || !ok {
 		return nil, err
 	}
 	reportErrors(log)
@@ -47,15 +47,22 @@ func (p *pusher) close(ctx context.Context) error {
 	return nil
 }
 
-// asked reports whether the environment asks for a signal, TRACES or METRICS, by OTLP.
-func asked(signal string) (bool, error) {
-	exporter := os.Getenv("OTEL_" + signal + "_EXPORTER")
-	named := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != "" ||
-		exporter == "otlp"
+// signal is what the environment says about one of traces and metrics.
+type signal struct{ exporter, endpoint, protocol string }
+
+var (
+	traces  = signal{"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"}
+	metrics = signal{"OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"}
+)
+
+// asked reports whether the environment asks for a signal by OTLP.
+func (s signal) asked() (bool, error) {
+	exporter := os.Getenv(s.exporter)
+	named := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv(s.endpoint) != "" || exporter == "otlp"
 	if !named || exporter == "none" || os.Getenv("OTEL_SDK_DISABLED") == "true" {
 		return false, nil
 	}
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+	for _, name := range []string{s.protocol, "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		if p := os.Getenv(name); p != "" && p != "http/protobuf" {
 			return false, fmt.Errorf("%s is %s, but only http/protobuf is supported", name, p)
 		}

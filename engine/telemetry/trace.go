@@ -29,7 +29,7 @@ type tracer struct {
 // where (OpenTelemetry specification, "Environment Variable Specification"); else
 // nil. Sampling, headers, attributes and time-outs are the SDK's own OTEL_*.
 func newTracer(ctx context.Context, version string, log *slog.Logger) (*tracer, error) {
-	if ok, err := asked("TRACES"); err != nil || !ok {
+	if ok, err := traces.asked(); err != nil || !ok {
 		return nil, err
 	}
 	reportErrors(log)
