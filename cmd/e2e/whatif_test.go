@@ -53,7 +53,7 @@ func TestAWorkflowsPageTellsWhatWouldChange(t *testing.T) {
 	for _, c := range []struct {
 		field, value, want string
 		status             int
-	}{{"limit", "100000000", "events is a number from 1 to 20000", 400}, {"since", "never", "since", 400}, {"id", "none", "not here", 404}} {
+	}{{"limit", "100000000", "events is a number from 1 to 20000", 400}, {"since", "never", "since", 400}, {"id", "none", "Not found", 404}} {
 		form := url.Values{"id": {"pay"}, "from": {"disk"}}
 		form.Set(c.field, c.value)
 		if status, body := x.submitted(t, "/workflow/changes", form); status != c.status || !strings.Contains(body, c.want) {
