@@ -35,7 +35,10 @@ const (
 const inline = "inline.schema.json"
 
 // Schema is a compiled schema. Its methods are safe for concurrent use.
-type Schema struct{ compiled *jsonschema.Schema }
+type Schema struct {
+	compiled *jsonschema.Schema
+	steps    *steps
+}
 
 // Error is a mistake in a schema.
 type Error struct {
@@ -86,7 +89,7 @@ func compiler(files map[string][]byte) *jsonschema.Compiler {
 func compile(c *jsonschema.Compiler, name string, files map[string][]byte) (*Schema, error) {
 	s, err := c.Compile(addressOf(name))
 	if err == nil {
-		return &Schema{compiled: s}, nil
+		return &Schema{compiled: s, steps: boundSteps(s)}, nil
 	}
 	e := explain(err, name)
 	if e.File == inline {
@@ -253,7 +256,7 @@ const maxProblems = 3
 // Check says which rules data does not meet, nil when it meets all. The data is of the types
 // of value.DecodeJSON, or of any that value.EncodeJSON writes.
 func (s *Schema) Check(data any) error {
-	err := s.compiled.Validate(data)
+	err := s.validate(data)
 	var v *jsonschema.ValidationError
 	if !errors.As(err, &v) {
 		return err
@@ -264,8 +267,9 @@ func (s *Schema) Check(data any) error {
 			if data, err = plain(data); err != nil {
 				return err
 			}
-			if v = nil; !errors.As(s.compiled.Validate(data), &v) {
-				return nil
+			v = nil
+			if err := s.validate(data); !errors.As(err, &v) {
+				return err
 			}
 			leaves = leavesOf(v, nil)
 			break
