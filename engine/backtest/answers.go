@@ -42,13 +42,12 @@ func (a *recorded) find(c *call) (*answer, bool, string) {
 		return nil, false, "the run has not ended"
 	}
 	out := &answer{status: r.Status, output: r.Output, err: r.Error, took: max(0, r.FinishedAt.Sub(c.began))}
-	if c.action == "wait" && r.Status == plan.Failed && r.Error != nil && unanswered[r.Error.Code] {
-		out.none = true
-	}
+	out.none = (c.action == "wait" || c.action == "call") && r.Status == plan.Failed && r.Error != nil && unanswered[r.Error.Code]
 	return out, false, ""
 }
 
-// unanswered are the codes of waits that ended by timeout, not by an arrival.
+// unanswered are the codes of waits and calls that the run ended itself, before anything arrived for
+// them.
 var unanswered = map[string]bool{"timeout": true, "deadline": true, plan.CutCode: true, "fail_fast": true}
 
 func (a *recorded) person(path string, attempt int) *plan.Answer {

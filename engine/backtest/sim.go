@@ -85,11 +85,12 @@ type simulation struct {
 }
 
 // completion is a record that is due at a moment. With unknown it says that nothing is recorded
-// of the attempt from that moment on.
+// of the attempt from that moment on. With ended it is the end of the run that the attempt called.
 type completion struct {
 	at      time.Time
 	record  *plan.Record
 	unknown string
+	ended   *plan.Answer
 }
 
 // run carries the run to its end, or to where it is not known how it goes on.
@@ -97,6 +98,7 @@ func (s *simulation) run() {
 	s.asked = map[string]bool{}
 	for range maxDecisions {
 		d := plan.Next(s.st)
+		s.pending = slices.DeleteFunc(s.pending, func(c completion) bool { return c.record != nil && !s.open(c.record) })
 		if d.End != nil && len(s.pending) == 0 {
 			s.end, s.ended = d.End, s.st.Now
 			return
@@ -162,6 +164,11 @@ func (s *simulation) put(c *call, open plan.Record) (again bool) {
 		s.assumed++
 	}
 	c.answer = a
+	if a.none {
+		s.st.AddRecord(&open)
+		s.expectNothing(c, &open)
+		return false
+	}
 	ended := s.ending(c, open, a)
 	if ended.FinishedAt.After(s.st.Now) {
 		s.st.AddRecord(&open)
@@ -272,7 +279,11 @@ func (s *simulation) ask(q plan.Question, all []plan.Question) {
 		}
 		return
 	}
-	if q.Kind == "call" || s.asked[q.Path] {
+	if q.Kind == "call" {
+		s.endCalled(q)
+		return
+	}
+	if s.asked[q.Path] {
 		return
 	}
 	s.asked[q.Path] = true
@@ -300,11 +311,32 @@ func (s *simulation) ask(q plan.Question, all []plan.Question) {
 	s.calls = append(s.calls, c)
 	c.answer = a
 	if a.none {
-		s.pending = append(s.pending, completion{at: s.st.Now.Add(a.took + slack), record: list[len(list)-1],
-			unknown: "nothing had come for it when the recorded step ended"})
+		s.expectNothing(c, list[len(list)-1])
 		return
 	}
 	s.pending = append(s.pending, completion{at: s.st.Now.Add(a.took), record: s.ending(c, *list[len(list)-1], a)})
+}
+
+// expectNothing leaves a wait or a call to the planner, which ended it when it ran: its timeout or a
+// deadline passed, or an iteration beside it failed. It is unknown what comes later than that.
+func (s *simulation) expectNothing(c *call, r *plan.Record) {
+	s.pending = append(s.pending, completion{at: s.st.Now.Add(c.answer.took + slack), record: r,
+		unknown: "nothing had come for it when the recorded step ended"})
+}
+
+// endCalled ends the run that a step called, where the planner orders it and nothing is recorded
+// that the run gave before: it takes as long as it took.
+func (s *simulation) endCalled(q plan.Question) {
+	list := s.st.Records[q.Path]
+	r := list[len(list)-1]
+	i := slices.IndexFunc(s.pending, func(c completion) bool {
+		return c.unknown != "" && c.record.Path == r.Path && c.record.Attempt == r.Attempt
+	})
+	if w := r.Call(); i < 0 || w == nil || w.Ending == nil {
+		return
+	}
+	at := later(s.pending[i].at.Add(-slack), s.st.Now)
+	s.pending[i] = completion{at: at, record: r, ended: &plan.Answer{Attempt: r.Attempt, Verdict: "call", Err: r.Call().Ending}}
 }
 
 // approval is what a question asks a person; its text does not change what the answer means.
@@ -345,7 +377,7 @@ func (s *simulation) advance(d plan.Decision) bool {
 	if next.IsZero() {
 		return false
 	}
-	if len(s.pending) > 0 {
+	if slices.ContainsFunc(s.pending, s.inFlight) {
 		s.active += max(0, next.Sub(s.st.Now))
 	}
 	cancelled := !s.cancelAt.IsZero() && next.Equal(s.cancelAt)
@@ -354,8 +386,12 @@ func (s *simulation) advance(d plan.Decision) bool {
 			return false
 		}
 		if r := c.record; r != nil && s.open(r) {
-			if c.unknown != "" {
+			switch {
+			case c.unknown != "":
 				s.unknown = "step " + r.Path + ": " + c.unknown
+				return true
+			case c.ended != nil:
+				s.st.Answers[r.Path] = c.ended
 				return true
 			}
 			s.st.Fit(r)
@@ -376,12 +412,24 @@ func (s *simulation) advance(d plan.Decision) bool {
 
 // open reports whether the attempt that a record ends is still open: it may have been cut.
 func (s *simulation) open(r *plan.Record) bool {
+	status := s.statusOf(r)
+	return status == plan.Running || status == plan.Waiting
+}
+
+// inFlight reports whether something that is due is the end of an attempt, which is working time;
+// waits and called runs are none.
+func (s *simulation) inFlight(c completion) bool {
+	return c.record != nil && s.statusOf(c.record) == plan.Running
+}
+
+// statusOf is the present status of the attempt that a record ends.
+func (s *simulation) statusOf(r *plan.Record) plan.Status {
 	for _, x := range s.st.Records[r.Path] {
 		if x.Attempt == r.Attempt {
-			return x.Status == plan.Running || x.Status == plan.Waiting
+			return x.Status
 		}
 	}
-	return true
+	return plan.Running
 }
 
 // earliest is when the next record is due; zero for none.
