@@ -2,6 +2,7 @@ package backtest_test
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,8 @@ var limited = map[string]string{
 	"run_retry": "deadline: 5s\nsteps: [{RETRY}]\non_failure: [{uses: test/act, with: {n: \"${{ error.code }}\"}}]\n",
 	"in_flight": "steps:\n  - {id: g, deadline: 20ms, continue_on_error: true, steps: [{RETRY}]}\n" + then,
 	"run_time":  "timeout: 30ms\nsteps:\n  - {RETRY, continue_on_error: true}\n  - {uses: test/act, with: {n: 2}}\n",
+	"roomy":     "timeout: 1h\nsteps: [{id: one_whose_answer_takes_220_ms, uses: test/act, with: {n: 1}}]\n",
+	"run_short": "timeout: 34ms\nsteps:\n  - {RETRY, continue_on_error: true}\n",
 	"run_cut":   "timeout: 30ms\nsteps:\n  - {RETRY, continue_on_error: true}\n",
 	"step_time": "steps:\n  - {id: g, RETRY, timeout: 10ms, continue_on_error: true}\n" + then,
 	"long_work": "timeout: 2h\nsteps: [{sleep: 3h}, {call: slow}, {uses: test/act, with: {n: 1}}]\n",
@@ -55,19 +58,53 @@ func limitedFlows(t *testing.T) map[string]string {
 	return flows
 }
 
-// TestPassedLimitsAreSimulatedAsTheyPassed: the simulation of the version that ran gives the record
-// again, whatever was open when a timeout or a deadline passed.
-func TestPassedLimitsAreSimulatedAsTheyPassed(t *testing.T) {
-	flows := limitedFlows(t)
-	f := test(t, record(t, flows, func(ctx context.Context, e *machine.Engine) {
+func lateEvent(t *testing.T) func(context.Context, *machine.Engine) {
+	return func(ctx context.Context, e *machine.Engine) {
 		send(t, bodies[0])(ctx, e)
 		time.Sleep(150 * time.Minute)
 		if _, err := e.Accept(ctx, delivery("back", "late", `{"n": 5}`)); err != nil {
 			t.Error(err)
 		}
-	}), flows, nil)
+	}
+}
+
+// TestPassedLimitsAreSimulatedAsTheyPassed: the simulation of the version that ran gives the record
+// again, whatever was open when a timeout or a deadline passed.
+func TestPassedLimitsAreSimulatedAsTheyPassed(t *testing.T) {
+	flows := limitedFlows(t)
+	f := test(t, record(t, flows, lateEvent(t)), flows, nil)
 	if f.Unchanged != f.RunsBefore || f.RunsBefore < len(limited) || f.Assumed > 0 {
 		t.Errorf("%+v", f.Report)
 	}
 	reportAll(t, f)
+}
+
+// TestChangedLimitsAreSimulated: a shorter limit cuts what is recorded; what would have come after a
+// longer one is not recorded, and is not guessed.
+func TestChangedLimitsAreSimulated(t *testing.T) {
+	flows := limitedFlows(t)
+	path := record(t, flows, lateEvent(t))
+	for _, x := range []struct{ workflow, from, to, want string }{
+		{"roomy", "timeout: 1h", "timeout: 100ms", "error"},
+		{"long_wait", "timeout: 1d", "timeout: 1h", "path"},
+		{"retry", "deadline: 5s", "deadline: 3s", "requests"},
+		{"call", "deadline: 2m", "deadline: 9m", "path; unknown from here: step g/0: nothing had come for it when the recorded step ended"},
+	} {
+		edited := maps.Clone(flows)
+		if edited[x.workflow] = strings.Replace(flows[x.workflow], x.from, x.to, 1); edited[x.workflow] == flows[x.workflow] {
+			t.Fatalf("%s: %s is not in it", x.workflow, x.from)
+		}
+		f := test(t, path, edited, nil)
+		var got []string
+		for _, c := range f.changes {
+			got = append(got, c.Kind)
+		}
+		for _, u := range f.unknown {
+			got = append(got, u.Reason)
+		}
+		if strings.Join(got, "; ") != x.want {
+			t.Errorf("%s: %s: got %q", x.workflow, x.to, got)
+			reportAll(t, f)
+		}
+	}
 }

@@ -7,6 +7,7 @@
 //	versions.go   the versions that ran, compiled as they were pinned
 //	item.go       one event for one workflow: who matched, which runs are simulated
 //	sim.go        a run by the clock of its time: attempts, pauses, sleeps and waits
+//	worktime.go   what the timeout: of a run limits
 //	clock.go      the moments at which a run decides
 //	stream.go     the events of a workflow as a whole, in virtual time; flow.go its groups
 //	answers.go    which recorded answer stands in for which request

@@ -174,7 +174,7 @@ func (b *run) simulateBase(ctx context.Context, it *item) {
 	}
 	rec := newRecorded(r)
 	s := b.simulation(ctx, w, it, rec, clockOf(r))
-	s.cancelAt, s.why = cancelledAt(r), cmp.Or(r.Run.Ending, r.Run.Error)
+	s.cancelAt, s.why, s.time = cancelledAt(r), cmp.Or(r.Run.Ending, r.Run.Error), timeOf(r)
 	s.carryOut()
 	it.base = s
 	if s.unknown != "" {
@@ -426,6 +426,9 @@ func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow) *simu
 	a := &following{base: it.base, shared: &b.shared, mocks: b.mocks[it.workflow], paths: map[string]string{}, taken: map[*call]bool{},
 		calls: map[string]int{}}
 	s := b.simulation(ctx, w, it, a, c)
+	if it.base != nil {
+		s.time = it.base.followTime()
+	}
 	if w == it.listener.Workflow {
 		b.place(it, s)
 	} else if it.base != nil && it.run != nil {

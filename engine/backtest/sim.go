@@ -75,7 +75,7 @@ type simulation struct {
 
 	pending []completion
 	asked   map[string]bool
-	active  time.Duration
+	time    workingTime
 
 	calls   []*call
 	assumed int
@@ -250,16 +250,6 @@ func (s *simulation) startLocal(c *call, open plan.Record) bool {
 	return true
 }
 
-// allowed is how long an attempt may take; the run's working time is looked at when the plan
-// is asked again.
-func (s *simulation) allowed(d *plan.Due) time.Duration {
-	allowed := d.Step.Timeout
-	if !d.Deadline.IsZero() {
-		allowed = min(allowed, max(d.Deadline.Sub(s.st.Now), time.Millisecond))
-	}
-	return allowed
-}
-
 func (s *simulation) startCall(pc *plan.Call) (again bool) {
 	c := &call{path: pc.Path, attempt: pc.Attempt, step: pc.Step(), action: "call", with: pc.Inputs, shown: pc.Inputs, began: s.st.Now,
 		called: pc, key: "call " + pc.Workflow}
@@ -378,7 +368,7 @@ func (s *simulation) advance(d plan.Decision) bool {
 		return false
 	}
 	if slices.ContainsFunc(s.pending, s.inFlight) {
-		s.active += max(0, next.Sub(s.st.Now))
+		s.time.used += max(0, next.Sub(s.st.Now))
 	}
 	cancelled := !s.cancelAt.IsZero() && next.Equal(s.cancelAt)
 	s.pending = slices.DeleteFunc(s.pending, func(c completion) bool {
@@ -400,7 +390,7 @@ func (s *simulation) advance(d plan.Decision) bool {
 		return true
 	})
 	s.st.Now = later(s.clock.at(next, s.earliest()), s.st.Now)
-	s.st.TimedOut = s.active > s.w.Timeout
+	s.timeOut()
 	if s.unknown != "" {
 		return false
 	}

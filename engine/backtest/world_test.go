@@ -66,7 +66,7 @@ func (g *target) Do(_ context.Context, in engine.Input) (any, error) {
 	g.tries[in.Key]++
 	n := g.tries[in.Key]
 	g.mu.Unlock()
-	time.Sleep(time.Duration(10+len(in.Path)*7) * time.Millisecond)
+	time.Sleep(time.Duration(10+len(in.Path)*7)*time.Millisecond + 370*time.Microsecond) // stored times are in milliseconds
 	if fail, ok := in.With["fail"].(int); ok && n <= fail {
 		return nil, &plan.Error{Message: "busy", Code: "http_status", Status: 503, Retryable: true}
 	}
