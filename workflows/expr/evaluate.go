@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/value"
@@ -22,6 +23,13 @@ type EvaluatedExpression struct {
 	Expression string `json:"expression"`
 }
 
+// maxExpressions is how many expressions Evaluate takes in one text.
+const maxExpressions = 500
+
+// errExpressions is about a text whose expressions together pass the bounds of Explain.
+var errExpressions = &LimitError{fmt.Sprintf("the text has more than %d expressions, or they take more than %d million steps or "+
+	"create more than %d MiB together: evaluate fewer at once", maxExpressions, maxWork/1_000_000, maxExplainedBytes>>20)}
+
 // Evaluate evaluates an expression, or a text with ${{ }}, and each part of it. A text that is
 // exactly one ${{ }} keeps the type of its value. The error is about the text: it does not
 // compile.
@@ -33,17 +41,21 @@ func Evaluate(text string, env *Env) (*Evaluation, error) {
 	out := &Evaluation{Expressions: []EvaluatedExpression{}}
 	var whole strings.Builder
 	var problems []string
+	x := &explainer{env: env}
 	for _, p := range pieces {
 		if !p.expression {
 			whole.WriteString(p.text)
 			continue
 		}
-		x, err := Explain(p.text, env)
+		if len(out.Expressions) == maxExpressions || x.spent() {
+			return nil, errExpressions
+		}
+		one, err := x.explain(p.text)
 		if err != nil {
 			return nil, err
 		}
-		out.Expressions = append(out.Expressions, EvaluatedExpression{x, p.text})
-		first := x.Parts[0]
+		out.Expressions = append(out.Expressions, EvaluatedExpression{one, p.text})
+		first := one.Parts[0]
 		if first.Problem != "" {
 			problems = append(problems, first.Problem)
 		} else if t, err := value.Text(first.Value); err != nil {

@@ -2,6 +2,8 @@ package expr
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -37,23 +39,28 @@ type Explanation struct {
 	Cost  Cost   `json:"cost"`
 }
 
-// What Explain does for the parts of an expression is bounded: how many are evaluated, and how
-// long their texts are together, in bytes, since each is compiled by itself. All together may
-// take about as many steps as one evaluation.
+// What Explain does for the parts of an expression is bounded: how many are evaluated, how
+// long their texts are together, in bytes, since each is compiled by itself, and how many bytes
+// their values have. All together may take about as many steps as one evaluation.
 const (
-	maxExplained     = 200
-	maxExplainedText = 256 << 10
+	maxExplained      = 200
+	maxExplainedText  = 256 << 10
+	maxExplainedBytes = 2 * value.MaxSize
 )
 
 // Explain evaluates an expression and each of its parts. The error is about the text: it
 // does not compile. A part that fails while it runs has a Problem. Parts inside of a
 // predicate, such as the condition of filter, have no value of their own.
 func Explain(text string, env *Env) (*Explanation, error) {
-	names := make([]string, 0, len(env.Names))
-	for n := range env.Names {
-		names = append(names, n)
+	return (&explainer{env: env}).explain(text)
+}
+
+// explain is Explain within what is left of the bounds.
+func (x *explainer) explain(text string) (*Explanation, error) {
+	if x.names == nil {
+		x.names = slices.Collect(maps.Keys(x.env.Names))
 	}
-	whole, err := Compile(text, names...)
+	whole, err := Compile(text, x.names...)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +68,21 @@ func Explain(text string, env *Env) (*Explanation, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Explanation{}
-	v, err := whole.measured(env, &out.Cost)
-	out.Parts = append(out.Parts, partOf(text, 0, v, err))
-	x := &explainer{env: env, names: names, out: out, seen: map[string]bool{tree.Node.String(): true}}
+	x.out, x.seen = &Explanation{}, map[string]bool{tree.Node.String(): true}
+	x.out.Cost = x.evaluate(whole, text, 0)
 	for _, n := range parts(tree.Node) {
 		x.add(n, 1)
 	}
-	return out, nil
+	return x.out, nil
+}
+
+// evaluate adds a part and what it costs.
+func (x *explainer) evaluate(e *Expr, text string, depth int) (cost Cost) {
+	v, err := e.measured(x.env, &cost)
+	size, _, _ := value.Size(v)
+	x.count, x.steps, x.bytes = x.count+1, x.steps+cost.Steps, x.bytes+size
+	x.out.Parts = append(x.out.Parts, partOf(text, depth, v, err))
+	return cost
 }
 
 // measured evaluates like Eval and says what that cost.
@@ -89,13 +103,17 @@ type explainer struct {
 	names []string
 	out   *Explanation
 	seen  map[string]bool
-	// text is the length of the parts so far in bytes, steps what they cost.
-	text, steps int
+	// count is how many parts there are so far, text the length of their texts in bytes, steps what
+	// they cost, and bytes the size of their values.
+	count, text, steps, bytes int
 }
+
+// spent reports whether the steps or bytes are used up.
+func (x *explainer) spent() bool { return x.steps > maxWork || x.bytes > maxExplainedBytes }
 
 // full reports whether no more parts are evaluated.
 func (x *explainer) full() bool {
-	return len(x.out.Parts) >= maxExplained || x.text > maxExplainedText || x.steps > maxWork
+	return x.count >= maxExplained || x.text > maxExplainedText || x.spent()
 }
 
 // add adds a node and those that it is made of.
@@ -107,14 +125,11 @@ func (x *explainer) add(n ast.Node, depth int) {
 	if !x.seen[text] {
 		x.seen[text] = true
 		x.text += len(text)
-		var v any
-		e, err := Compile(text, x.names...)
-		if err == nil {
-			var cost Cost
-			v, err = e.measured(x.env, &cost)
-			x.steps += cost.Steps
+		if e, err := Compile(text, x.names...); err == nil {
+			x.evaluate(e, text, depth)
+		} else {
+			x.out.Parts = append(x.out.Parts, partOf(text, depth, nil, err))
 		}
-		x.out.Parts = append(x.out.Parts, partOf(text, depth, v, err))
 	}
 	for _, p := range parts(n) {
 		x.add(p, depth+1)
