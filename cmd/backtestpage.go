@@ -10,8 +10,9 @@ import (
 	"github.com/hookloom/hookloom/engine/backtest"
 )
 
-// backtestJUnit writes each change as a test that fails, and one test that passes for each
-// workflow without changes.
+// backtestJUnit writes each change as a test that fails, one test that passes for each workflow
+// of which all is known to be unchanged, and a skipped test for each reason why something is
+// unknown and for each thing that the history does not hold.
 func (a *app) backtestJUnit(r *backtest.Report, f *findings) error {
 	var results []testResult
 	changed := map[string]bool{}
@@ -25,9 +26,18 @@ func (a *app) backtestJUnit(r *backtest.Report, f *findings) error {
 			Failures: []string{fmt.Sprintf("%d more events differ", n)}})
 	}
 	for _, w := range r.Concurrency {
-		if !changed[w.Workflow] {
+		if !changed[w.Workflow] && !f.unknownOf[w.Workflow] {
 			results = append(results, testResult{Workflow: w.Workflow, Name: "unchanged", File: "workflows/" + w.Workflow + ".yaml", OK: true})
 		}
+	}
+	skipped := func(name string, n int, text string) {
+		results = append(results, testResult{Workflow: "backtest", Name: name + ": " + text, Skipped: fmt.Sprintf("%d: %s", n, text)})
+	}
+	for _, text := range slices.Sorted(maps.Keys(f.reasons)) {
+		skipped("not known", f.reasons[text], text)
+	}
+	for _, l := range r.Limits.Lacking() {
+		skipped("not in the history", l.N, l.Text)
 	}
 	raw, err := junitText(results)
 	if err == nil {

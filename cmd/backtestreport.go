@@ -22,6 +22,8 @@ type findings struct {
 	// keep is how many of the first changes are kept.
 	keep    int
 	reasons map[string]int
+	// unknownOf are the workflows of which something is unknown.
+	unknownOf map[string]bool
 	// changed and unknownN are how many there are.
 	changed, unknownN int
 }
@@ -30,7 +32,7 @@ type findings struct {
 const shownChanges, pageChanges = 20, 1000
 
 func newFindings(output string) (*findings, error) {
-	f := &findings{reasons: map[string]int{}, keep: shownChanges}
+	f := &findings{reasons: map[string]int{}, unknownOf: map[string]bool{}, keep: shownChanges}
 	if output != "text" {
 		f.keep = pageChanges
 	}
@@ -61,6 +63,7 @@ const mostReasons = 1000
 
 func (f *findings) unknown(u backtest.Unknown) error {
 	f.unknownN++
+	f.unknownOf[u.Workflow] = true
 	if _, known := f.reasons[u.Reason]; known || len(f.reasons) < mostReasons {
 		f.reasons[u.Reason]++
 	}

@@ -25,17 +25,22 @@ func junitText(results []testResult) ([]byte, error) {
 		Message string `xml:"message,attr"`
 		Text    string `xml:",chardata"`
 	}
+	type skipped struct {
+		Message string `xml:"message,attr"`
+	}
 	type testcase struct {
 		Class   string   `xml:"classname,attr"`
 		Name    string   `xml:"name,attr"`
 		File    string   `xml:"file,attr"`
 		Time    string   `xml:"time,attr"`
 		Failure *failure `xml:"failure,omitempty"`
+		Skipped *skipped `xml:"skipped,omitempty"`
 	}
 	type suite struct {
 		Name     string     `xml:"name,attr"`
 		Tests    int        `xml:"tests,attr"`
 		Failures int        `xml:"failures,attr"`
+		Skipped  int        `xml:"skipped,attr"`
 		Cases    []testcase `xml:"testcase"`
 	}
 	var doc struct {
@@ -55,7 +60,11 @@ func junitText(results []testResult) ([]byte, error) {
 		c := testcase{Class: r.Workflow, Name: r.Name, File: r.File, Time: fmt.Sprintf("%.6f", r.Seconds)}
 		s.Tests++
 		doc.Tests++
-		if !r.OK {
+		switch {
+		case r.Skipped != "":
+			s.Skipped++
+			c.Skipped = &skipped{Message: r.Skipped}
+		case !r.OK:
 			s.Failures++
 			doc.Failures++
 			c.Failure = &failure{Message: r.Failures[0], Text: strings.Join(r.Failures, "\n")}
